@@ -1,0 +1,106 @@
+// Package abi holds the names and numbers that the host and a policy's guest
+// agree on: version 1 of Switchyard's policy ABI. It imports nothing, so that a
+// guest SDK can be checked against it. docs/abi.md tells the same in prose.
+package abi
+
+// Exports of a policy module. Only Marker and Classify are required.
+const (
+	// Marker names the ABI version by its presence: () -> (). It is never called.
+	Marker = "switchyard_abi_v1"
+	// MarkerPrefix is what the markers of all versions begin with.
+	MarkerPrefix = "switchyard_abi_v"
+	// Classify decides by ids alone: (service i32, command i32) -> i64.
+	Classify = "classify"
+	// Inspect decides by the header: (header_hi i64, header_lo i64, session i64,
+	// attributes i64) -> i64. The header is the 16 bytes on the wire as two
+	// big-endian words.
+	Inspect = "inspect"
+	// Buffer hands out a static buffer of at least size bytes, or 0 to refuse:
+	// (size i32) -> i32.
+	Buffer = "buffer"
+	// InspectBody decides by header and body, which the host has copied to ptr:
+	// (ptr i32, len i32, header_hi i64, header_lo i64, session i64, attributes
+	// i64) -> i64.
+	InspectBody = "inspect_body"
+	// Configure takes the tenant's configuration for the policy as JSON and
+	// returns 0, or anything else to refuse the generation: (ptr i32, len i32) -> i32.
+	Configure = "configure"
+	// Initialize is called once per instance: () -> ().
+	Initialize = "_initialize"
+	// Memory is the guest's linear memory, needed by Buffer, InspectBody,
+	// Configure and the host's log function.
+	Memory = "memory"
+)
+
+// The one host function: switchyard_v1.log(level i32, ptr i32, len i32).
+const (
+	HostModule = "switchyard_v1"
+	HostLog    = "log"
+)
+
+// Levels of the host's log function.
+const (
+	LogDebug = 0
+	LogInfo  = 1
+	LogWarn  = 2
+	LogError = 3
+)
+
+// The verdict is one unsigned 64-bit integer:
+//
+//	bits  0–7   action
+//	bits  8–15  flags
+//	bits 16–19  selector of UNICAST
+//	bits 20–31  zero; a verdict with any of them set is a fault
+//	bits 32–63  argument
+const (
+	ActionMask    = 0xff
+	SelectorShift = 16
+	SelectorMask  = 0xf
+	ReservedMask  = 0xfff00000
+	ArgumentShift = 32
+)
+
+// Actions, bits 0–7 of a verdict.
+const (
+	Drop                  = 0
+	Consume               = 1 // accepted, nothing to send
+	Handle                = 2 // by the built-in handler that the argument names
+	Unicast               = 3 // to the peers that the selector names
+	BroadcastExceptSender = 4
+	BroadcastAll          = 5
+	Close                 = 6 // the sender's connection
+)
+
+// Flags, bits 8–15 of a verdict. The bits not named here are reserved and zero.
+const (
+	InspectHeader = 1 << 8  // ask Inspect for each PDU
+	InspectBodyOf = 1 << 9  // ask InspectBody for each PDU
+	Log           = 1 << 10 // log the PDU's header
+	NotSender     = 1 << 11 // leave the sender out of UNICAST's targets
+	ElseBroadcast = 1 << 12 // if a named user is not known, broadcast except sender
+	FlagsMask     = InspectHeader | InspectBodyOf | Log | NotSender | ElseBroadcast
+)
+
+// Selectors of UNICAST, bits 16–19 of a verdict.
+const (
+	ToSender  = 0
+	ToSession = 1 // the session in the argument
+	ToUser    = 2 // the holders of the user in the argument
+	ToFields  = 3 // the holders of the users in the body's varint fields: argument bit n is field n, 1–31
+	ToMaster  = 4 // the peers that declared themselves master
+)
+
+// Built-in handlers, the argument of HANDLE.
+const (
+	OnlineUserInfo     = 1
+	UserStatusUpdate   = 2
+	RoleSet            = 3
+	UsersStatusRequest = 4
+)
+
+// Attributes of the sender, the last parameter of Inspect and InspectBody. The
+// other bits are reserved and zero.
+const (
+	AttributeMaster = 1 << 0 // declared by ROLE_SET
+)
