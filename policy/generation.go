@@ -1,0 +1,145 @@
+package policy
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"switchyard/pdu"
+	"switchyard/policy/abi"
+)
+
+// A Generation is one policy with its configuration and its memo: what is in
+// force, swapped whole. Functions stand in the order of its life: made, used to
+// judge, retired by count.
+type Generation struct {
+	Name   string // as the configuration names the policy
+	SHA256 string // of the module, in hex
+
+	policy Policy
+	memo   memo
+
+	// uses counts who may still ask: one for being in force, one for each
+	// Acquire. At zero the policy is closed.
+	uses   atomic.Int64
+	faults [len(FaultKinds)]atomic.Uint64
+}
+
+// NewGeneration makes a generation of p, which it owns from now on. The verdicts
+// of all known commands are in its memo from the start.
+func NewGeneration(name, sha256 string, p Policy) *Generation {
+	g := &Generation{Name: name, SHA256: sha256, policy: p}
+	g.uses.Store(1)
+	for _, c := range pdu.Commands {
+		g.classify(c.Service, c.ID)
+	}
+	return g
+}
+
+// Judge decides about the PDU, which is whole. A fault says that the policy
+// failed to; the verdict is then what its verdict by ids says for that case, or
+// Drop if there is none. The verdict carries no INSPECT flag.
+func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {
+	h := pdu.ParseHeader(p)
+	v, fault := g.classify(h.Service, h.Command)
+	if !v.Inspected() || fault != nil {
+		return v, fault
+	}
+	const inspect = abi.InspectHeader | abi.InspectBodyOf
+	q := Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: session, Attributes: attributes}
+	seen, err := g.policy.Inspect(v, q)
+	if err != nil {
+		return v &^ inspect, g.count(err)
+	}
+	return seen &^ inspect, nil
+}
+
+// Classify returns the verdict by ids alone, INSPECT flags included, as the
+// routing table shows it.
+func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
+	return g.classify(s, c)
+}
+
+func (g *Generation) classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
+	place := g.memo.place(s, c)
+	if place == nil {
+		v, err := g.policy.Classify(s, c)
+		if err != nil {
+			return Verdict(0), g.count(err)
+		}
+		return v, nil
+	}
+	v := ^Verdict(place.Load())
+	if v&abi.ReservedMask == 0 {
+		return v, nil
+	}
+	return g.fill(place, v, s, c)
+}
+
+// fill asks the policy for what the memo does not hold yet. A fault is pure like
+// a verdict and remembered too, or a peer could have it repeated at will; only
+// the lack of an instance may be over next time.
+func (g *Generation) fill(place *atomic.Uint64, v Verdict, s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
+	if v != memoEmpty {
+		return 0, &rememberedFaults[v&abi.ActionMask]
+	}
+	v, err := g.policy.Classify(s, c)
+	if err == nil {
+		place.Store(^uint64(v))
+		return v, nil
+	}
+	fault := g.count(err)
+	if fault.Kind != FaultInstance {
+		place.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
+	}
+	return 0, fault
+}
+
+var rememberedFaults = func() (faults [len(FaultKinds)]Fault) {
+	for i, kind := range FaultKinds {
+		faults[i] = Fault{Kind: kind, Err: errors.New("classify failed for these ids before")}
+	}
+	return faults
+}()
+
+func (k FaultKind) index() int {
+	for i, kind := range FaultKinds {
+		if k == kind {
+			return i
+		}
+	}
+	return 0
+}
+
+// count counts the policy's failure and returns it as the fault it is.
+func (g *Generation) count(err error) *Fault {
+	var fault *Fault
+	if !errors.As(err, &fault) {
+		fault = &Fault{Kind: FaultTrap, Err: err}
+	}
+	g.faults[fault.Kind.index()].Add(1)
+	return fault
+}
+
+// Faults returns how often the policy failed in that way, counting failures that
+// the memo remembers once.
+func (g *Generation) Faults(k FaultKind) uint64 { return g.faults[k.index()].Load() }
+
+// acquire takes one more use, unless the generation is retired already.
+func (g *Generation) acquire() bool {
+	for {
+		n := g.uses.Load()
+		if n == 0 {
+			return false
+		}
+		if g.uses.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// Release gives back one use. The last one closes the policy.
+func (g *Generation) Release() {
+	if g.uses.Add(-1) == 0 {
+		g.policy.Close()
+	}
+}

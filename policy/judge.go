@@ -1,0 +1,35 @@
+package policy
+
+import "sync/atomic"
+
+// A Judge holds the generation that is in force for one tenant and swaps it
+// whole: what is being judged ends with the generation it began with.
+type Judge struct {
+	current atomic.Pointer[Generation]
+}
+
+// NewJudge puts g in force.
+func NewJudge(g *Generation) *Judge {
+	j := new(Judge)
+	j.current.Store(g)
+	return j
+}
+
+// Acquire returns the generation in force. It stays usable until Release.
+func (j *Judge) Acquire() *Generation {
+	for {
+		if g := j.current.Load(); g.acquire() {
+			return g
+		}
+		// Retired between the two steps; its successor is in place already.
+	}
+}
+
+// Install puts g in force for all that is acquired from now on. The one before
+// it is closed when its last user has left.
+func (j *Judge) Install(g *Generation) {
+	j.current.Swap(g).Release()
+}
+
+// Close retires the generation in force. Nobody may acquire any more.
+func (j *Judge) Close() { j.current.Load().Release() }

@@ -1,0 +1,263 @@
+package policy
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/policy/abi"
+)
+
+// rules is a policy made of two functions that counts what it is asked.
+type rules struct {
+	classify func(pdu.ServiceID, pdu.CommandID) (Verdict, error)
+	inspect  func(Verdict, Question) (Verdict, error)
+	calls    atomic.Int64
+	closed   atomic.Int64
+}
+
+func (r *rules) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, error) {
+	r.calls.Add(1)
+	return r.classify(s, c)
+}
+func (r *rules) Inspect(v Verdict, q Question) (Verdict, error) { return r.inspect(v, q) }
+func (r *rules) Close() error                                   { r.closed.Add(1); return nil }
+
+func always(v Verdict) *rules {
+	return &rules{classify: func(pdu.ServiceID, pdu.CommandID) (Verdict, error) { return v, nil }}
+}
+
+func TestJudgeAsksOncePerIds(t *testing.T) {
+	r := always(abi.BroadcastAll)
+	g := NewGeneration("test", "", r)
+	if got, want := r.calls.Load(), int64(len(pdu.Commands)); got != want {
+		t.Fatalf("a new generation asked %d times, want once per known command: %d", got, want)
+	}
+	unknown := pdu.Append(nil, 5, 0x07ff, 0, nil)
+	for range 10 {
+		if v, fault := g.Judge(unknown, 1, 0); v.Action() != BroadcastAll || fault != nil {
+			t.Fatalf("Judge = %v, %v", v, fault)
+		}
+	}
+	if got, want := r.calls.Load(), int64(len(pdu.Commands)+1); got != want {
+		t.Errorf("asked %d times, want %d", got, want)
+	}
+}
+
+// Whatever ids a peer makes up, the memo keeps its size and its content.
+func TestJudgeOutsideTheMemoAsksEachTime(t *testing.T) {
+	for _, ids := range []struct {
+		service pdu.ServiceID
+		command pdu.CommandID
+	}{{9, 0x0301}, {0xffff, 0x0301}, {3, 0x0800}, {3, 0xffff}} {
+		r := always(abi.BroadcastAll)
+		g := NewGeneration("test", "", r)
+		before := r.calls.Load()
+		for range 3 {
+			g.Judge(pdu.Append(nil, ids.service, ids.command, 0, nil), 1, 0)
+		}
+		if got := r.calls.Load() - before; got != 3 {
+			t.Errorf("%v %v: asked %d times of 3", ids.service, ids.command, got)
+		}
+	}
+}
+
+func TestJudgeInspects(t *testing.T) {
+	const byIDs = abi.BroadcastExceptSender | abi.InspectBodyOf | abi.Log
+	var asked Question
+	r := always(byIDs)
+	r.inspect = func(v Verdict, q Question) (Verdict, error) {
+		asked = q
+		return abi.Consume, nil
+	}
+	g := NewGeneration("test", "", r)
+	p := pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 7, []byte("body"))
+	v, fault := g.Judge(p, 42, abi.AttributeMaster)
+	if v != abi.Consume || fault != nil {
+		t.Errorf("Judge = %v, %v; want consume", v, fault)
+	}
+	if string(asked.Header) != string(p[:16]) || string(asked.Body) != "body" || asked.Session != 42 || asked.Attributes != abi.AttributeMaster {
+		t.Errorf("the policy was asked about %+v", asked)
+	}
+}
+
+// A failed inspection leaves the verdict by ids, without its wish to inspect.
+func TestJudgeFallsBack(t *testing.T) {
+	r := always(abi.BroadcastExceptSender | abi.InspectHeader | abi.Log)
+	r.inspect = func(Verdict, Question) (Verdict, error) {
+		return abi.BroadcastAll, &Fault{Kind: FaultFuel, Err: errors.New("ran out")}
+	}
+	g := NewGeneration("test", "", r)
+	v, fault := g.Judge(pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil), 1, 0)
+	if want := Verdict(abi.BroadcastExceptSender | abi.Log); v != want {
+		t.Errorf("verdict %v, want %v", v, want)
+	}
+	if fault == nil || fault.Kind != FaultFuel {
+		t.Errorf("fault %v, want fuel", fault)
+	}
+	if g.Faults(FaultFuel) != 1 {
+		t.Errorf("counted %d faults, want 1", g.Faults(FaultFuel))
+	}
+}
+
+// A classify that fails drops, and a peer cannot have it repeated.
+func TestJudgeRemembersFaults(t *testing.T) {
+	const bad = pdu.CommandID(0x07fe)
+	r := &rules{classify: func(_ pdu.ServiceID, c pdu.CommandID) (Verdict, error) {
+		if c == bad {
+			return abi.BroadcastAll, &Fault{Kind: FaultDepth, Err: errors.New("too deep")}
+		}
+		return abi.Consume, nil
+	}}
+	g := NewGeneration("test", "", r)
+	before := r.calls.Load()
+	for range 5 {
+		v, fault := g.Judge(pdu.Append(nil, 7, bad, 0, nil), 1, 0)
+		if v.Action() != Drop || fault == nil || fault.Kind != FaultDepth {
+			t.Fatalf("Judge = %v, %v; want drop for recursion", v, fault)
+		}
+	}
+	if got := r.calls.Load() - before; got != 1 {
+		t.Errorf("asked %d times, want once", got)
+	}
+}
+
+// The lack of an instance says nothing about the ids, so it is not remembered.
+func TestJudgeAsksAgainAfterInstanceFault(t *testing.T) {
+	fail := true
+	r := &rules{classify: func(pdu.ServiceID, pdu.CommandID) (Verdict, error) {
+		if fail {
+			return 0, &Fault{Kind: FaultInstance, Err: errors.New("no memory")}
+		}
+		return abi.Consume, nil
+	}}
+	g := NewGeneration("test", "", r)
+	fail = false
+	if v, fault := g.Judge(pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil), 1, 0); v != abi.Consume || fault != nil {
+		t.Errorf("Judge = %v, %v; want consume", v, fault)
+	}
+}
+
+func TestInstallClosesTheOldWhenItsLastUserLeft(t *testing.T) {
+	a, b := always(abi.Consume), always(abi.Drop)
+	j := NewJudge(NewGeneration("a", "", a))
+	g := j.Acquire()
+	j.Install(NewGeneration("b", "", b))
+	if a.closed.Load() != 0 {
+		t.Fatal("closed while in use")
+	}
+	if now := j.Acquire(); now.Name != "b" {
+		t.Errorf("in force is %q, want b", now.Name)
+	} else {
+		now.Release()
+	}
+	if g.Release(); a.closed.Load() != 1 {
+		t.Error("not closed when its last user left")
+	}
+	if j.Close(); b.closed.Load() != 1 {
+		t.Error("Close did not retire the generation in force")
+	}
+}
+
+// Readers judge while generations are swapped: every acquired one is open, and in
+// the end each was closed exactly once.
+func TestInstallUnderLoad(t *testing.T) {
+	const swaps = 2000
+	policies := make([]*rules, 0, swaps+1)
+	next := func() *Generation {
+		r := &rules{}
+		r.classify = func(pdu.ServiceID, pdu.CommandID) (Verdict, error) {
+			if r.closed.Load() != 0 {
+				t.Error("asked after Close")
+			}
+			return abi.Consume, nil
+		}
+		policies = append(policies, r)
+		return NewGeneration("", "", r)
+	}
+	j := NewJudge(next())
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			p := pdu.Append(nil, 0xffff, 1, 0, nil) // outside of the memo
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				g := j.Acquire()
+				g.Judge(p, 1, 0)
+				g.Release()
+			}
+		})
+	}
+	for range swaps {
+		j.Install(next())
+	}
+	close(stop)
+	readers.Wait()
+	j.Close()
+	for i, r := range policies {
+		if n := r.closed.Load(); n != 1 {
+			t.Fatalf("policy %d was closed %d times", i, n)
+		}
+	}
+}
+
+func TestVerdictCheck(t *testing.T) {
+	for _, tt := range []struct {
+		v    Verdict
+		want string // part of the error, "" for none
+	}{
+		{0, ""},
+		{abi.BroadcastAll | abi.Log, ""},
+		{abi.Handle | abi.UsersStatusRequest<<abi.ArgumentShift, ""},
+		{abi.Unicast | abi.ToFields<<abi.SelectorShift | 1<<(32+31), ""},
+		{abi.Unicast | abi.ToMaster<<abi.SelectorShift, ""},
+		{1 << 20, "reserved bits"},
+		{1 << 31, "reserved bits"},
+		{1 << 13, "reserved flags"},
+		{1 << 15, "reserved flags"},
+		{7, "action 7"},
+		{255, "action 255"},
+		{abi.Handle, "handler 0"},
+		{abi.Handle | 5<<abi.ArgumentShift, "handler 5"},
+		{abi.Unicast | 5<<abi.SelectorShift, "selector 5"},
+		{abi.Unicast | abi.ToFields<<abi.SelectorShift, "body fields"},
+		{abi.Unicast | abi.ToFields<<abi.SelectorShift | 1<<32, "body fields"},
+	} {
+		err := tt.v.Check()
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("Check(%#x) = %v, want %q", uint64(tt.v), err, tt.want)
+		}
+	}
+}
+
+func TestVerdictString(t *testing.T) {
+	for want, v := range map[string]Verdict{
+		"drop":                         0,
+		"broadcast-except-sender, log": abi.BroadcastExceptSender | abi.Log,
+		"handle role-set":              abi.Handle | abi.RoleSet<<abi.ArgumentShift,
+		"unicast user 7, not-sender":   abi.Unicast | abi.ToUser<<abi.SelectorShift | 7<<abi.ArgumentShift | abi.NotSender,
+		"unicast fields 1 2, else-broadcast": abi.Unicast | abi.ToFields<<abi.SelectorShift |
+			6<<abi.ArgumentShift | abi.ElseBroadcast,
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("String = %q, want %q", got, want)
+		}
+	}
+}
+
+func BenchmarkJudgeMemoised(b *testing.B) {
+	g := NewGeneration("", "", always(abi.BroadcastExceptSender))
+	p := pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 0, make([]byte, 200))
+	b.ReportAllocs()
+	for b.Loop() {
+		g.Judge(p, 1, 0)
+	}
+}
