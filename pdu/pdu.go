@@ -66,3 +66,7 @@ func Append(b []byte, service ServiceID, command CommandID, seq uint16, body []b
 	h := Header{Length: uint32(HeaderLen + len(body)), Version: 1, Service: service, Command: command, Seq: seq}
 	return append(h.Append(b), body...)
 }
+
+// SetLength writes the length of p, a whole PDU whose body was appended piece by
+// piece, into its header.
+func SetLength(p []byte) { binary.BigEndian.PutUint32(p, uint32(len(p))) }

@@ -1,0 +1,93 @@
+// Package pdutest helps tests build PDUs and read them back. It knows bytes and
+// messages, and nothing of what is done with them.
+package pdutest
+
+import (
+	"fmt"
+	"math"
+
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"switchyard/pdu"
+)
+
+// PDU returns a PDU with a message as its body and the service that the command
+// belongs to. Required fields may be missing: some tests want just that.
+func PDU(command pdu.CommandID, seq uint16, m proto.Message) []byte {
+	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("pdutest: marshal %s: %v", m.ProtoReflect().Descriptor().FullName(), err))
+	}
+	return Raw(command, seq, body)
+}
+
+// Raw is PDU with the body as bytes.
+func Raw(command pdu.CommandID, seq uint16, body []byte) []byte {
+	return pdu.Append(nil, service(command), command, seq, body)
+}
+
+// Split cuts a stream into its PDUs. What cannot be one, cut or of an illegal
+// length, is the last element.
+func Split(stream []byte) [][]byte {
+	var pdus [][]byte
+	for len(stream) > 0 {
+		n, err := pdu.Next(stream, math.MaxInt)
+		if n == 0 || err != nil {
+			return append(pdus, stream)
+		}
+		pdus = append(pdus, stream[:n:n])
+		stream = stream[n:]
+	}
+	return pdus
+}
+
+// Dump says in one line what a PDU is, for the message of a failed test: its
+// command, sequence number, every other header field that is not the usual, and
+// the body as text if it parses. Not for comparing: the spaces in the text vary.
+func Dump(p []byte) string {
+	if n, err := pdu.Next(p, math.MaxInt); err != nil || n != len(p) || n == 0 {
+		return fmt.Sprintf("not a PDU: %d bytes %s", len(p), hex(p))
+	}
+	h, body := pdu.ParseHeader(p), p[pdu.HeaderLen:]
+	line := fmt.Sprintf("%s seq %d", h.Command, h.Seq)
+	if h.Service != service(h.Command) {
+		line += fmt.Sprintf(" service %s", h.Service)
+	}
+	if h.Version != 1 || h.Flag != 0 || h.Reserved != 0 {
+		line += fmt.Sprintf(" version %d flag %d reserved %d", h.Version, h.Flag, h.Reserved)
+	}
+	return line + " " + dumpBody(h.Command, body)
+}
+
+func dumpBody(command pdu.CommandID, body []byte) string {
+	known, _ := pdu.CommandByID(command)
+	mt, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
+	if err == nil {
+		m := mt.New().Interface()
+		if proto.Unmarshal(body, m) == nil {
+			return "{" + prototext.MarshalOptions{EmitUnknown: true}.Format(m) + "}"
+		}
+	}
+	return fmt.Sprintf("%d bytes %s", len(body), hex(body))
+}
+
+// hex shows the beginning of b.
+func hex(b []byte) string {
+	const most = 48
+	if len(b) > most {
+		return fmt.Sprintf("%x...", b[:most])
+	}
+	return fmt.Sprintf("%x", b)
+}
+
+// service returns the service of a command; one that the protocol does not have
+// says it in its high byte.
+func service(command pdu.CommandID) pdu.ServiceID {
+	if known, ok := pdu.CommandByID(command); ok {
+		return known.Service
+	}
+	return pdu.ServiceID(command >> 8)
+}

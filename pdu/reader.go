@@ -1,0 +1,130 @@
+package pdu
+
+import "io"
+
+const (
+	minBuffer  = 4 << 10   // what an idle peer costs
+	fullBuffer = 64 << 10  // how far reads that fill the buffer make it grow
+	keptBuffer = 256 << 10 // how far large PDUs may make it grow for longer than they need it
+
+	quietBatches = 8   // batches in a row that left three quarters empty, until the buffer is halved
+	emptyReads   = 100 // reads in a row that bring nothing, until io.ErrNoProgress
+)
+
+// A Reader reads whole PDUs from a byte stream, as many at a time as one read
+// brings. Its buffer grows with what has arrived, never with the length that a
+// header claims. It is for one goroutine.
+type Reader struct {
+	src io.Reader
+	max int
+	err error // sticky, returned once there is no batch before it
+
+	buf        []byte
+	start, end int  // of what is in buf and not handed out: the start of one PDU, or what is behind an illegal length
+	filled     bool // the last read left no room
+	quiet      int  // batches in a row that left buf mostly empty
+}
+
+// NewReader returns a Reader of the PDUs in src. max is the largest length
+// accepted, header included, in bytes.
+func NewReader(src io.Reader, max int) *Reader {
+	return &Reader{src: src, max: max}
+}
+
+// ReadBatch reads until at least one PDU is complete and returns all that are,
+// adjacent. The slice aliases the buffer and is valid until the next call.
+//
+// It returns either a batch or an error. What came before an error is returned
+// first; then every call returns that error: a *LengthError, or the one of the
+// source as it is, except that io.EOF inside a PDU becomes io.ErrUnexpectedEOF.
+// A source that keeps returning neither bytes nor an error ends with
+// io.ErrNoProgress.
+func (r *Reader) ReadBatch() ([]byte, error) {
+	for r.err == nil {
+		r.makeRoom()
+		r.read()
+		if batch := r.take(); len(batch) > 0 {
+			return batch, nil
+		}
+	}
+	return nil, r.err
+}
+
+// Buffered returns how many bytes are held that were not handed out: those of a
+// PDU that is not complete yet, or what is behind an illegal length.
+func (r *Reader) Buffered() int { return r.end - r.start }
+
+// makeRoom leaves at least one free byte at the end of the buffer. Only the rest
+// that is not handed out is ever moved.
+func (r *Reader) makeRoom() {
+	rest := r.buf[r.start:r.end]
+	switch size := r.nextSize(len(rest)); {
+	case size != len(r.buf):
+		r.buf = make([]byte, size)
+		r.quiet = 0
+	case len(rest) > 0 && (r.start == 0 || r.end <= size/2):
+		return
+	}
+	r.start, r.end = 0, copy(r.buf, rest)
+}
+
+// nextSize returns how large the buffer should be for the next read, if rest
+// bytes are already in it.
+func (r *Reader) nextSize(rest int) int {
+	size := len(r.buf)
+	switch {
+	case size == 0:
+		return minBuffer
+	case rest == size: // one PDU that is larger than the buffer, so max is too
+		return min(2*size, r.max)
+	case size > keptBuffer && rest <= fullBuffer/2:
+		return fullBuffer
+	case r.filled && size < fullBuffer:
+		return 2 * size
+	case r.quiet >= quietBatches && rest <= size/4:
+		return max(size/2, minBuffer)
+	}
+	return size
+}
+
+// read appends what one read brings.
+func (r *Reader) read() {
+	for range emptyReads {
+		n, err := r.src.Read(r.buf[r.end:])
+		r.end += n
+		r.err = err
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	r.err = io.ErrNoProgress
+}
+
+// take hands out the complete PDUs. Bytes behind an illegal length are never
+// looked at, so its error takes the place of one that the source returned later.
+func (r *Reader) take() []byte {
+	n, err := Whole(r.buf[r.start:r.end], r.max)
+	batch := r.buf[r.start : r.start+n : r.start+n]
+	r.observe(n)
+	r.start += n
+	switch {
+	case err != nil:
+		r.err = err
+	case r.err == io.EOF && r.Buffered() > 0:
+		r.err = io.ErrUnexpectedEOF
+	}
+	return batch
+}
+
+// observe notes how well the buffer's size suits what it holds once n bytes of
+// it are complete PDUs. While one is only arriving, that is not known.
+func (r *Reader) observe(n int) {
+	r.filled = r.end == len(r.buf)
+	switch {
+	case n == 0:
+	case r.Buffered() < len(r.buf)/4:
+		r.quiet++
+	default:
+		r.quiet = 0
+	}
+}
