@@ -1,0 +1,116 @@
+package hub
+
+import (
+	"maps"
+
+	"switchyard/policy"
+)
+
+// A Reason says why PDUs were dropped, or why a session was closed and the copies
+// due to it discarded. It is metric label, log field and test assertion alike.
+type Reason string
+
+// Why PDUs are dropped.
+const (
+	ByPolicy      Reason = "policy"         // the verdict is drop
+	PolicyFault   Reason = "policy-fault"   // the policy failed to decide, and there is no verdict by ids
+	MalformedBody Reason = "malformed-body" // a body that a handler or a verdict needs does not parse
+	BadStatus     Reason = "bad-status"     // a status that the original aborts on
+	NoHolder      Reason = "no-holder"      // a unicast that nobody is there for
+	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up
+	AnswerTooLong Reason = "answer-too-long"
+)
+
+// Why sessions are closed.
+const (
+	PeerClosed   Reason = "peer-closed" // end of stream
+	PeerReset    Reason = "peer-reset"  // the connection broke
+	BadLength    Reason = "bad-length"
+	IdleTimeout  Reason = "idle-timeout"  // nothing received for too long
+	WriteTimeout Reason = "write-timeout" // nothing taken for too long
+	SlowConsumer Reason = "slow-consumer" // too far behind
+	ClosedBy     Reason = "policy-close"  // the verdict is close
+	UrgentData   Reason = "urgent-data"   // the peer sent TCP urgent data, on which the original closes
+	Drained      Reason = "drain"         // the server stops
+	Forced       Reason = "forced"        // the server stops at once
+)
+
+// Counts is what became of everything since the hub was made, so far:
+//
+//	Received   = sum of Actions + sum of Dropped
+//	Due        = Delivered + Pending + sum of Discarded
+//
+// The first line is about PDUs that peers sent, the second about copies to peers.
+type Counts struct {
+	Received  uint64
+	Actions   map[policy.Action]uint64 // accepted, by what was done; drop is not among them
+	Dropped   map[Reason]uint64
+	Made      uint64 // PDUs of the hub's own: notices, answers, heartbeats
+	Due       uint64
+	Delivered uint64 // written whole to a connection
+	Pending   uint64 // due to a session that is still there, and not known to be written
+	Discarded map[Reason]uint64
+	Sessions  int
+}
+
+// counts is guarded by hub.mu.
+type counts struct {
+	received  uint64
+	actions   [len(policy.Actions)]uint64
+	dropped   map[Reason]uint64
+	made      uint64
+	delivered uint64 // to sessions that are gone
+	discarded map[Reason]uint64
+}
+
+func newCounts() counts {
+	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64)}
+}
+
+// Counts adds up what became of everything.
+func (h *Hub) Counts() Counts {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := Counts{
+		Received:  h.counts.received,
+		Actions:   make(map[policy.Action]uint64),
+		Dropped:   maps.Clone(h.counts.dropped),
+		Made:      h.counts.made,
+		Delivered: h.counts.delivered,
+		Discarded: maps.Clone(h.counts.discarded),
+		Sessions:  len(h.seats),
+	}
+	for action, n := range h.counts.actions {
+		if n > 0 {
+			c.Actions[policy.Action(action)] = n
+		}
+	}
+	for _, s := range h.seats {
+		s.countTo(&c)
+	}
+	for s := range h.leaving {
+		s.countTo(&c)
+	}
+	c.Due = c.Delivered + c.Pending
+	for _, n := range c.Discarded {
+		c.Due += n
+	}
+	return c
+}
+
+// countTo adds what the session is due. Called under mu.
+func (s *Seat) countTo(c *Counts) {
+	sent := s.sent.Load()
+	c.Delivered += sent
+	c.Pending += s.dueSoFar() - sent
+}
+
+// count counts the fate of a run. Called under mu.
+func (c *counts) count(r *run) {
+	c.received += uint64(r.pdus)
+	if r.dropped != "" {
+		c.dropped[r.dropped] += uint64(r.pdus)
+	} else {
+		c.actions[r.verdict.Action()] += uint64(r.pdus)
+	}
+}

@@ -1,0 +1,114 @@
+package hub
+
+import (
+	"switchyard/pdu"
+	"switchyard/pdu/body"
+	"switchyard/policy/abi"
+	"switchyard/proxy/presence"
+)
+
+// maxAnswer is how long an answer may be in bytes: what a peer accepts whose limit
+// is the default.
+const maxAnswer = pdu.DefaultMaxLen
+
+// keptScratch is how much memory for making PDUs is kept between them.
+const keptScratch = 64 << 10
+
+// handle runs the built-in handler that the verdict names. What it sends stands in
+// the log before it returns. The reason says why the PDU was dropped, if it was.
+// Called under presenceMu.
+func (h *Hub) handle(s *Seat, r *run) Reason {
+	b := r.bytes[pdu.HeaderLen:]
+	switch r.verdict.Argument() {
+	case abi.OnlineUserInfo:
+		return h.onlineUserInfo(s, b)
+	case abi.UserStatusUpdate:
+		return h.userStatusUpdate(s, b)
+	default:
+		return h.usersStatusRequest(s, pdu.ParseHeader(r.bytes).Seq, b)
+	}
+}
+
+// onlineUserInfo takes over the users that a msg_server announces. It sends nothing.
+func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
+	info, err := body.ReadOnlineUserInfo(b)
+	if err != nil {
+		return MalformedBody
+	}
+	for stat := range info.All() {
+		h.presence.Apply(presence.Holder(s.session), stat)
+	}
+	return ""
+}
+
+// userStatusUpdate takes over one user's change and tells everybody, the sender
+// too, what the original tells.
+func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
+	stat, err := body.ReadUserStatusUpdate(b)
+	if err != nil {
+		return MalformedBody
+	}
+	if !stat.Announceable() {
+		return BadStatus
+	}
+	notices := h.presence.Update(presence.Holder(s.session), stat)
+	p, pdus := h.scratch[:0], 0
+	if notices.Login != presence.NoLogin {
+		p = pdu.Append(p, pdu.SID_OTHER, pdu.CID_OTHER_LOGIN_STATUS_NOTIFY, 0, nil)
+		p = body.AppendLoginStatusNotify(p, stat.User, notices.Login == presence.LoginOn)
+		pdu.SetLength(p)
+		pdus++
+	}
+	if notices.Status {
+		start := len(p)
+		p = pdu.Append(p, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_STATUS_NOTIFY, 0, nil)
+		p = body.AppendStatusNotify(p, stat.User, stat.Status)
+		pdu.SetLength(p[start:])
+		pdus++
+	}
+	h.scratch = p
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts.made += uint64(pdus)
+	h.broadcast(p, pdus, nil)
+	return ""
+}
+
+// usersStatusRequest answers the sender alone, in the order asked, with the attach
+// data even if there is none.
+func (h *Hub) usersStatusRequest(s *Seat, seq uint16, b []byte) Reason {
+	request, err := body.ReadUsersStatusRequest(b)
+	if err != nil {
+		return MalformedBody
+	}
+	if pdu.HeaderLen+request.ResponseLen > maxAnswer {
+		return AnswerTooLong
+	}
+	p := pdu.Append(h.scratch[:0], pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, seq, nil)
+	p = body.AppendUsersStatusResponse(p, request.User)
+	for user := range request.Users() {
+		p = body.AppendUserStat(p, user, h.presence.Status(user))
+	}
+	p = body.AppendAttachData(p, request.AttachData)
+	pdu.SetLength(p)
+	if h.scratch = p; cap(p) > keptScratch {
+		h.scratch = nil
+	}
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts.made++
+	h.insert(p, 1, s)
+	return ""
+}
+
+// setRole remembers whether the peer declared itself master.
+func (s *Seat) setRole(b []byte) Reason {
+	master, err := body.ReadRoleSet(b)
+	if err != nil {
+		return MalformedBody
+	}
+	s.master = master != 0
+	return ""
+}

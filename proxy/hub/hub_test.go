@@ -1,0 +1,462 @@
+package hub
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+const farBehind = 64 << 20
+
+// rules is a policy with a verdict for each command.
+type rules map[pdu.CommandID]policy.Verdict
+
+func (r rules) Classify(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return r[c], nil }
+func (r rules) Inspect(v policy.Verdict, q policy.Question) (policy.Verdict, error) {
+	if q.Attributes&abi.AttributeMaster != 0 {
+		return abi.BroadcastAll, nil
+	}
+	return abi.Consume, nil
+}
+func (rules) Close() error { return nil }
+
+func judge(r rules) *policy.Judge { return policy.NewJudge(policy.NewGeneration("test", "", r)) }
+
+// Commands of the tests' own, with the verdict that each is for.
+const (
+	others   = pdu.CID_MSG_DATA
+	everyone = pdu.CID_BUDDY_LIST_SIGN_INFO_CHANGED_NOTIFY
+)
+
+func commonRules() rules {
+	return rules{
+		others:                                  abi.BroadcastExceptSender,
+		everyone:                                abi.BroadcastAll,
+		pdu.CID_OTHER_HEARTBEAT:                 abi.Consume,
+		pdu.CID_OTHER_ONLINE_USER_INFO:          abi.Handle | abi.OnlineUserInfo<<32,
+		pdu.CID_OTHER_USER_STATUS_UPDATE:        abi.Handle | abi.UserStatusUpdate<<32,
+		pdu.CID_OTHER_ROLE_SET:                  abi.Handle | abi.RoleSet<<32,
+		pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST: abi.Handle | abi.UsersStatusRequest<<32,
+	}
+}
+
+// A guest is a peer of the tests: it keeps what it is sent, and what the hub tells.
+type guest struct {
+	*Seat
+	hub    *Hub
+	got    []byte
+	notes  []Note
+	closed []Reason
+}
+
+func (g *guest) Noted(n Note)   { g.notes = append(g.notes, n) }
+func (g *guest) Close(r Reason) { g.closed = append(g.closed, r) }
+
+func join(h *Hub) *guest {
+	g := &guest{hub: h}
+	g.Seat = h.Join(g)
+	return g
+}
+
+// say hands the hub whole PDUs from the guest.
+func (g *guest) say(t testing.TB, pdus ...[]byte) {
+	t.Helper()
+	if err := g.hub.Handle(g.Seat, bytes.Join(pdus, nil)); err != nil {
+		t.Fatalf("Handle: %v", err)
+	}
+}
+
+// read takes all that is due.
+func (g *guest) read() []byte {
+	for g.readSome(1<<30, 1<<30) > 0 {
+	}
+	return g.got
+}
+
+// readSome takes up to take bytes of up to limit that are due.
+func (g *guest) readSome(limit, take int) (n int) {
+	vec := g.Due(make([][]byte, 0, 64), g.hub.Head(), limit)
+	for _, piece := range vec {
+		piece = piece[:min(len(piece), take-n)]
+		g.got = append(g.got, piece...)
+		n += len(piece)
+	}
+	g.Sent(n)
+	return n
+}
+
+func message(c pdu.CommandID, seq uint16, text string) []byte {
+	return pdu.Append(nil, pdu.SID_MSG, c, seq, []byte(text))
+}
+
+func expect(t *testing.T, who string, g *guest, want ...[]byte) {
+	t.Helper()
+	if got, want := g.read(), bytes.Join(want, nil); !bytes.Equal(got, want) {
+		t.Errorf("%s got\n %x, want\n %x", who, got, want)
+	}
+	g.got = nil
+}
+
+func TestActions(t *testing.T) {
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSender<<16
+	h := New(judge(r), farBehind)
+	a, b, c := join(h), join(h), join(h)
+
+	m := message(others, 1, "to others")
+	a.say(t, m)
+	expect(t, "sender", a)
+	expect(t, "b", b, m)
+	expect(t, "c", c, m)
+
+	m = message(everyone, 2, "to all")
+	a.say(t, m)
+	for name, g := range map[string]*guest{"sender": a, "b": b, "c": c} {
+		expect(t, name, g, m)
+	}
+
+	m = message(pdu.CID_MSG_READ_ACK, 3, "to myself")
+	a.say(t, m)
+	expect(t, "sender", a, m)
+	expect(t, "b", b)
+
+	a.say(t, message(pdu.CID_OTHER_HEARTBEAT, 4, ""), message(0x7777, 5, "nobody knows this"))
+	expect(t, "sender", a)
+	expect(t, "b", b)
+	if len(a.notes) != 1 || a.notes[0].Dropped != ByPolicy || a.notes[0].Header.Command != 0x7777 {
+		t.Errorf("notes: %+v, want the drop", a.notes)
+	}
+
+	c4 := h.Counts()
+	if c4.Received != 5 || c4.Dropped[ByPolicy] != 1 || c4.Actions[policy.Consume] != 1 || c4.Actions[policy.BroadcastAll] != 1 {
+		t.Errorf("counts: %+v", c4)
+	}
+	if c4.Delivered != 2+3+1 || c4.Pending != 0 {
+		t.Errorf("delivered %d of %d copies, want 6 of 6", c4.Delivered, c4.Due)
+	}
+}
+
+func TestCloseEndsTheBatch(t *testing.T) {
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.Close
+	h := New(judge(r), farBehind)
+	a, b := join(h), join(h)
+	before, after := message(others, 1, "before"), message(others, 2, "after")
+	err := h.Handle(a.Seat, bytes.Join([][]byte{before, message(pdu.CID_MSG_READ_ACK, 0, ""), after}, nil))
+	if !errors.Is(err, ErrClose) {
+		t.Errorf("Handle = %v, want ErrClose", err)
+	}
+	expect(t, "b", b, before)
+}
+
+// A joiner gets nothing of what was said before, a leaver nothing of what is said
+// after.
+func TestJoinAndLeave(t *testing.T) {
+	h := New(judge(commonRules()), farBehind)
+	a := join(h)
+	first, second, third := message(others, 1, "1"), message(others, 2, "2"), message(others, 3, "3")
+	a.say(t, first)
+	b := join(h)
+	a.say(t, second)
+	h.Leave(b.Seat)
+	a.say(t, third)
+	expect(t, "b", b, second)
+	b.Release(PeerClosed)
+	if c := h.Counts(); len(c.Discarded) != 0 || c.Sessions != 1 {
+		t.Errorf("counts: %+v", c)
+	}
+}
+
+// What is not sent when a session ends is counted, whole PDUs only.
+func TestReleaseCountsDiscarded(t *testing.T) {
+	h := New(judge(commonRules()), farBehind)
+	a, b := join(h), join(h)
+	for range 10 {
+		a.say(t, message(others, 0, "0123456789"))
+	}
+	b.readSome(1<<20, 26*3+5) // three and a bit
+	h.Leave(b.Seat)
+	b.Release(PeerReset)
+	if c := h.Counts(); c.Delivered != 3 || c.Discarded[PeerReset] != 7 || c.Due != 10 {
+		t.Errorf("counts: %+v, want 3 delivered, 7 discarded", c)
+	}
+}
+
+// ROLE_SET changes how the very next PDU of the same read is judged.
+func TestRoleCountsFromTheNextPDUOn(t *testing.T) {
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.Drop | abi.InspectHeader
+	h := New(judge(r), farBehind)
+	a := join(h)
+	before, after := message(pdu.CID_MSG_READ_ACK, 1, ""), message(pdu.CID_MSG_READ_ACK, 2, "")
+	a.say(t, before, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"), after, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x00"), before)
+	expect(t, "a", a, after)
+}
+
+func online(users ...uint32) []byte {
+	var b []byte
+	for _, u := range users {
+		b = append(b, 0x0a, 6, 0x08, byte(u), 0x10, 1, 0x18, 1)
+	}
+	return pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, b)
+}
+
+func TestUnicast(t *testing.T) {
+	const field12 = abi.Unicast | abi.ToFields<<16 | 6<<32
+	for _, tt := range []struct {
+		name    string
+		verdict policy.Verdict
+		body    string
+		want    string // who gets it, of a (the sender, user 1 and 3), b (user 2), c (user 3, master)
+		dropped Reason
+	}{
+		{"sender", abi.Unicast, "", "a", ""},
+		{"session", abi.Unicast | abi.ToSession<<16 | 2<<32, "", "b", ""},
+		{"no session", abi.Unicast | abi.ToSession<<16 | 99<<32, "", "", NoHolder},
+		{"user", abi.Unicast | abi.ToUser<<16 | 2<<32, "", "b", ""},
+		{"user of two", abi.Unicast | abi.ToUser<<16 | 3<<32, "", "ac", ""},
+		{"user of two, not the sender", abi.Unicast | abi.ToUser<<16 | 3<<32 | abi.NotSender, "", "c", ""},
+		{"own user, not the sender", abi.Unicast | abi.ToUser<<16 | 1<<32 | abi.NotSender, "", "", NoHolder},
+		{"unknown user", abi.Unicast | abi.ToUser<<16 | 9<<32, "", "", NoHolder},
+		{"unknown user, else broadcast", abi.Unicast | abi.ToUser<<16 | 9<<32 | abi.ElseBroadcast, "", "bc", ""},
+		{"master", abi.Unicast | abi.ToMaster<<16, "", "c", ""},
+		{"fields", field12, "\x08\x01\x10\x02", "ab", ""},
+		{"fields, each once", field12, "\x08\x03\x10\x03\x08\x01", "ac", ""},
+		{"fields, one unknown", field12, "\x08\x02\x10\x09", "b", ""},
+		{"fields, one unknown, else broadcast", field12 | abi.ElseBroadcast, "\x08\x02\x10\x09", "bc", ""},
+		{"fields, none there", field12, "\x18\x02", "", NoHolder},
+		{"fields, malformed", field12, "\x08", "", MalformedBody},
+		{"fields, too many", field12, strings.Repeat("\x08\x02", maxNamed+1), "", TooManyUsers},
+		{"fields, malformed, else broadcast", field12 | abi.ElseBroadcast, "\x08", "bc", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := commonRules()
+			r[others] = tt.verdict
+			h := New(judge(r), farBehind)
+			a, b, c := join(h), join(h), join(h)
+			a.say(t, online(1, 3))
+			b.say(t, online(2))
+			c.say(t, online(3), message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"))
+
+			m := message(others, 1, tt.body)
+			a.say(t, m)
+			got := ""
+			for i, g := range []*guest{a, b, c} {
+				if string(g.read()) == string(m) {
+					got += string(rune('a' + i))
+				} else if len(g.got) > 0 {
+					t.Errorf("%c got %x", 'a'+i, g.got)
+				}
+			}
+			if got != tt.want {
+				t.Errorf("%q got it, want %q", got, tt.want)
+			}
+			if n := h.Counts().Dropped[tt.dropped]; tt.dropped != "" && n != 1 {
+				t.Errorf("dropped %d for %s: %v", n, tt.dropped, h.Counts().Dropped)
+			}
+		})
+	}
+}
+
+// Unicasts and broadcasts of one sender arrive in the order in which it said them.
+func TestUnicastsKeepTheirPlace(t *testing.T) {
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSession<<16 | 2<<32
+	h := New(judge(r), farBehind)
+	a, b := join(h), join(h)
+	var said [][]byte
+	for i := range 100 {
+		c := others
+		if i%3 == 0 {
+			c = pdu.CID_MSG_READ_ACK
+		}
+		said = append(said, message(c, uint16(i), fmt.Sprint("number ", i)))
+	}
+	a.say(t, said[:50]...)
+	b.readSome(1000, 333)
+	a.say(t, said[50:]...)
+	expect(t, "b", b, said...)
+}
+
+func TestStatusRequestIsAnswered(t *testing.T) {
+	h := New(judge(commonRules()), farBehind)
+	a, b := join(h), join(h)
+	a.say(t, online(7))
+	b.say(t, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0x707, []byte("\x08\x01\x10\x07\x10\x08")))
+	want := "\x08\x01" + "\x12\x04\x08\x07\x10\x01" + "\x12\x04\x08\x08\x10\x02" + "\xa2\x01\x00"
+	expect(t, "b", b, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, 0x707, []byte(want)))
+	expect(t, "a", a)
+}
+
+func TestStatusUpdateIsAnnounced(t *testing.T) {
+	h := New(judge(commonRules()), farBehind)
+	a, b := join(h), join(h)
+	b.say(t, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 9, []byte("\x08\x01\x10\x07\x18\x01")))
+	notices := append(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_LOGIN_STATUS_NOTIFY, 0, []byte("\x08\x07\x10\x01")),
+		pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_STATUS_NOTIFY, 0, []byte("\x0a\x04\x08\x07\x10\x01"))...)
+	expect(t, "a", a, notices)
+	expect(t, "b", b, notices)
+	if h.Users() != 1 {
+		t.Errorf("%d users, want 1", h.Users())
+	}
+	h.Leave(b.Seat)
+	if h.Users() != 0 {
+		t.Errorf("%d users after their holder left, want 0", h.Users())
+	}
+}
+
+func TestBadBodiesAreDropped(t *testing.T) {
+	for reason, p := range map[Reason][]byte{
+		MalformedBody: pdu.Append(nil, 7, pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte("\x08")),
+		BadStatus:     pdu.Append(nil, 7, pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte("\x08\x04\x10\x07\x18\x01")),
+		AnswerTooLong: pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, append([]byte("\x08\x01\x12\x80\x80\x80\x02"), make([]byte, 4<<20)...)),
+	} {
+		h := New(judge(commonRules()), farBehind)
+		a := join(h)
+		a.say(t, p)
+		expect(t, "sender", a)
+		if c := h.Counts(); c.Dropped[reason] != 1 || len(a.notes) != 1 || a.notes[0].Dropped != reason {
+			t.Errorf("%s: dropped %v, notes %+v", reason, c.Dropped, a.notes)
+		}
+	}
+}
+
+// A peer that never reads is told to close, and holds no more than its limit.
+func TestLagIsBounded(t *testing.T) {
+	const hard = 4 << 20
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSession<<16 | 2<<32
+	for name, command := range map[string]pdu.CommandID{"broadcasts": others, "unicasts": pdu.CID_MSG_READ_ACK} {
+		h := New(judge(r), hard)
+		a, stalled, b := join(h), join(h), join(h)
+		p := pdu.Append(nil, pdu.SID_MSG, command, 0, make([]byte, 1000))
+		most := uint64(0)
+		for len(stalled.closed) == 0 && most < 3*hard {
+			a.say(t, p)
+			a.read()
+			b.read()
+			b.got = nil
+			most = max(most, stalled.Lag())
+		}
+		if most < hard/2 || most > hard+hard/8+2*uint64(len(p)) {
+			t.Errorf("%s: closed with a lag of %d bytes, the limit is %d", name, most, hard)
+		}
+		if len(stalled.closed) != 1 || stalled.closed[0] != SlowConsumer || len(b.closed)+len(a.closed) > 0 {
+			t.Errorf("%s: closed for %v; others %v %v", name, stalled.closed, a.closed, b.closed)
+		}
+		h.Leave(stalled.Seat)
+		stalled.Release(SlowConsumer)
+		for range 2 * hard / len(p) {
+			a.say(t, p)
+			a.read()
+			b.read()
+			b.got = nil
+		}
+		if len(stalled.closed) != 1 {
+			t.Errorf("%s: told to close again", name)
+		}
+	}
+}
+
+// Random peers say random things of random sizes, read whatever parts they like,
+// come and go. Everybody gets exactly what a simple model says, all chunks are
+// accounted for, and so is every copy.
+func TestRandomTraffic(t *testing.T) {
+	for seed := range uint64(30) {
+		randomTraffic(t, rand.New(rand.NewPCG(seed, 1)))
+	}
+}
+
+func randomTraffic(t *testing.T, rnd *rand.Rand) {
+	r := commonRules()
+	for session := range pdu.CommandID(8) {
+		r[0x0600+session] = abi.Unicast | abi.ToSession<<16 | policy.Verdict(session)<<32
+	}
+	h := New(judge(r), 1<<40)
+	var guests []*guest
+	want := make(map[*guest][]byte)
+	arrive := func() {
+		g := join(h)
+		guests = append(guests, g)
+		want[g] = nil
+	}
+	leave := func(i int) {
+		g := guests[i]
+		guests = append(guests[:i:i], guests[i+1:]...)
+		h.Leave(g.Seat)
+		if rnd.IntN(2) == 0 {
+			if g.read(); !bytes.Equal(g.got, want[g]) {
+				t.Fatalf("session %d got %d bytes that are not the %d expected", g.Session(), len(g.got), len(want[g]))
+			}
+		} else if !bytes.HasPrefix(want[g], g.got) {
+			t.Fatalf("session %d got %d bytes that are not what was expected first", g.Session(), len(g.got))
+		}
+		g.Release(PeerClosed)
+		if whole, _ := pdu.Whole(g.got, 1<<30); whole > 0 {
+			g.got = g.got[:whole]
+		}
+	}
+	arrive()
+	for range 400 {
+		g := guests[rnd.IntN(len(guests))]
+		switch n := rnd.IntN(20); {
+		case n == 0 && len(guests) < 8:
+			arrive()
+		case n == 1 && len(guests) > 1:
+			leave(rnd.IntN(len(guests)))
+		case n < 10:
+			g.readSome(1+rnd.IntN(1<<18), rnd.IntN(1<<18))
+		default:
+			var batch []byte
+			for range 1 + rnd.IntN(4) {
+				size := rnd.IntN(100)
+				if rnd.IntN(30) == 0 {
+					size = rnd.IntN(2 * chunkSize)
+				}
+				commands := [...]pdu.CommandID{others, everyone, pdu.CID_OTHER_HEARTBEAT, 0x0600 + pdu.CommandID(rnd.IntN(8))}
+				c := commands[rnd.IntN(len(commands))]
+				p := pdu.Append(nil, 0, c, uint16(rnd.Uint32()), bytes.Repeat([]byte{byte(rnd.Uint32())}, size))
+				batch = append(batch, p...)
+				for _, to := range guests {
+					if c == everyone || c == others && to != g || c >= 0x0600 && c < 0x0608 && uint64(c-0x0600) == to.session {
+						want[to] = append(want[to], p...)
+					}
+				}
+			}
+			g.say(t, batch)
+		}
+	}
+	for len(guests) > 0 {
+		leave(0)
+	}
+	c := h.Counts()
+	if c.Pending != 0 || c.Due != c.Delivered+c.Discarded[PeerClosed] {
+		t.Errorf("copies do not add up: %+v", c)
+	}
+	var got uint64
+	for g := range want {
+		for b := g.got; len(b) > 0; got++ {
+			n, _ := pdu.Next(b, 1<<30)
+			if n == 0 {
+				break
+			}
+			b = b[n:]
+		}
+	}
+	if got != c.Delivered {
+		t.Errorf("%d copies were read whole, counted %d", got, c.Delivered)
+	}
+	if refs := h.log.last.refs.Load(); refs != 1 {
+		t.Errorf("the log's last chunk has %d references, want its own", refs)
+	}
+	if h.side.last != nil && h.side.last.refs.Load() != 1 {
+		t.Errorf("the side log's last chunk has %d references, want its own", h.side.last.refs.Load())
+	}
+}
