@@ -1,0 +1,91 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"switchyard/proxy/hub"
+)
+
+// noteBurst is how many lines of one kind are written between two beats; the rest
+// is counted.
+const noteBurst = 5
+
+// A noteLog writes what hubs note, so that a peer that makes nothing but notes
+// cannot fill the log.
+type noteLog struct {
+	log *slog.Logger
+
+	mu    sync.Mutex // guards kinds
+	kinds map[string]*noteKind
+}
+
+type noteKind struct {
+	lines      int // written since the last beat
+	suppressed int // PDUs noted since then and not written
+}
+
+// write logs a note, unless there were too many of its kind.
+func (l *noteLog) write(session uint64, n hub.Note) {
+	kind, level := describe(n)
+	if !l.admit(kind, n.PDUs) {
+		return
+	}
+	attrs := []any{"session", session, "service", n.Header.Service, "command", n.Header.Command,
+		"length", n.Header.Length, "seq", n.Header.Seq, "pdus", n.PDUs, "verdict", n.Verdict}
+	if n.Dropped != "" {
+		attrs = append(attrs, "reason", n.Dropped)
+	}
+	attrs = append(attrs, "policy", n.Policy.Name, "sha256", n.Policy.SHA256)
+	if n.Fault != nil {
+		attrs = append(attrs, "fault", n.Fault.Kind, "error", n.Fault.Err)
+	}
+	l.log.Log(context.Background(), level, kind, attrs...)
+}
+
+// describe returns the line's message, which is the kind that is limited.
+func describe(n hub.Note) (string, slog.Level) {
+	switch {
+	case n.Fault != nil:
+		return "the policy failed to decide about a PDU", slog.LevelError
+	case n.Dropped == hub.ByPolicy:
+		return "PDU dropped: wrong command id", slog.LevelWarn
+	case n.Dropped != "":
+		return "PDU dropped: " + string(n.Dropped), slog.LevelWarn
+	default:
+		return "PDU", slog.LevelInfo
+	}
+}
+
+func (l *noteLog) admit(kind string, pdus int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.kinds[kind]
+	if k == nil {
+		if l.kinds == nil {
+			l.kinds = make(map[string]*noteKind)
+		}
+		k = new(noteKind)
+		l.kinds[kind] = k
+	}
+	if k.lines < noteBurst {
+		k.lines++
+		return true
+	}
+	k.suppressed += pdus
+	return false
+}
+
+// flush lets the next lines through, and says how many there were not.
+func (l *noteLog) flush() {
+	l.mu.Lock()
+	kinds := l.kinds
+	l.kinds = nil
+	l.mu.Unlock()
+	for kind, k := range kinds {
+		if k.suppressed > 0 {
+			l.log.Warn("more of the same", "message", kind, "pdus", k.suppressed)
+		}
+	}
+}

@@ -1,0 +1,394 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/proxy/hub"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rules is a policy with a verdict for each command.
+type rules map[pdu.CommandID]policy.Verdict
+
+func (r rules) Classify(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return r[c], nil }
+func (rules) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) { return v, nil }
+func (rules) Close() error                                                        { return nil }
+
+const (
+	others   = pdu.CID_MSG_DATA
+	everyone = pdu.CID_BUDDY_LIST_SIGN_INFO_CHANGED_NOTIFY
+	request  = pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST
+	goAway   = pdu.CID_MSG_READ_ACK
+)
+
+func testRules() rules {
+	return rules{
+		others:                         abi.BroadcastExceptSender,
+		everyone:                       abi.BroadcastAll,
+		pdu.CID_OTHER_HEARTBEAT:        abi.Consume,
+		pdu.CID_OTHER_ONLINE_USER_INFO: abi.Handle | abi.OnlineUserInfo<<32,
+		request:                        abi.Handle | abi.UsersStatusRequest<<32,
+		goAway:                         abi.Close,
+	}
+}
+
+func testLimits() Limits {
+	return Limits{Heartbeat: 5 * time.Second, Timeout: 30 * time.Second, WriteTimeout: 20 * time.Second,
+		MaxPDU: 1 << 20, LagHard: 64 << 20, LagSoft: 8 << 20, LagSoftTime: 10 * time.Second}
+}
+
+// logLines collects what is logged.
+type logLines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// serve starts a tenant with a listener on loopback and ends it with the test.
+func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
+	t.Helper()
+	lines := new(logLines)
+	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	tenant := NewTenant("default", judge, l, slog.New(slog.NewTextHandler(lines, nil)))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acceptor := tenant.Accept(listener)
+	t.Cleanup(func() {
+		acceptor.Close()
+		tenant.Close()
+		judge.Close()
+	})
+	return tenant, acceptor.Addr().String(), lines
+}
+
+// A client is a peer of the tests.
+type client struct {
+	t testing.TB
+	*net.TCPConn
+}
+
+// dial connects and waits until the hub has given the connection its seat.
+func dial(t testing.TB, addr string) client {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := client{t, conn.(*net.TCPConn)}
+	c.settle()
+	return c
+}
+
+// settle returns when all that the client said before has been handled: the answer
+// to a request is there. It must be the next thing due.
+func (c client) settle() {
+	c.t.Helper()
+	c.say(pdu.Append(nil, pdu.SID_BUDDY_LIST, request, 1, []byte("\x08\x01")))
+	c.expect(pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, 1, []byte("\x08\x01\xa2\x01\x00")))
+}
+
+func (c client) say(pdus ...[]byte) {
+	c.t.Helper()
+	c.SetWriteDeadline(time.Now().Add(20 * time.Second))
+	if _, err := c.Write(bytes.Join(pdus, nil)); err != nil {
+		c.t.Fatalf("say: %v", err)
+	}
+}
+
+// expect reads exactly what is wanted.
+func (c client) expect(want ...[]byte) {
+	c.t.Helper()
+	all := bytes.Join(want, nil)
+	got := make([]byte, len(all))
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, all) {
+		c.t.Fatalf("got %x (%v), want %x", got[:n], err, all)
+	}
+}
+
+// expectEnd reads to the end of the stream and wants nothing before it.
+func (c client) expectEnd() {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
+		c.t.Fatalf("got %x (%v), want the end of the stream", got, err)
+	}
+}
+
+// eventually polls until ok.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// expectLine waits until the log has a line that contains what is wanted.
+func expectLine(t testing.TB, lines *logLines, want string) {
+	t.Helper()
+	eventually(t, "a line in the log with "+want, func() bool { return strings.Contains(lines.String(), want) })
+}
+
+func message(c pdu.CommandID, seq uint16, text string) []byte {
+	return pdu.Append(nil, pdu.SID_MSG, c, seq, []byte(text))
+}
+
+func TestRoute(t *testing.T) {
+	_, addr, _ := serve(t, testLimits())
+	a, b, c := dial(t, addr), dial(t, addr), dial(t, addr)
+	m, all := message(others, 1, "to others"), message(everyone, 2, "to all")
+	a.say(m, all)
+	a.expect(all)
+	b.expect(m, all)
+	c.expect(m, all)
+}
+
+// An illegal length closes that connection and no other. What came before it is
+// handled, and what that made due to the connection itself arrives.
+func TestBadLength(t *testing.T) {
+	for name, length := range map[string]uint32{
+		"0": 0, "1": 1, "15": 15, "above the maximum": 1<<20 + 1, "2^31-1": 1<<31 - 1, "2^31": 1 << 31, "2^32-1": 1<<32 - 1,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, addr, lines := serve(t, testLimits())
+			a, b := dial(t, addr), dial(t, addr)
+			good := message(everyone, 1, "good")
+			bad := append(binary.BigEndian.AppendUint32(nil, length), make([]byte, 12)...)
+			a.say(good, bad, message(others, 2, "not looked at"))
+			a.expect(good)
+			a.expectEnd()
+			b.expect(good)
+			b.settle()
+			a.Close()
+			expectLine(t, lines, "reason=bad-length")
+		})
+	}
+}
+
+// Data that is followed at once by the end of the stream is handled, and the
+// connection then closed, its output first.
+func TestEndBehindData(t *testing.T) {
+	for name, end := range map[string]func(client){
+		"close":      func(c client) { c.Close() },
+		"half-close": func(c client) { c.CloseWrite() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tenant, addr, _ := serve(t, testLimits())
+			a, b := dial(t, addr), dial(t, addr)
+			m := message(everyone, 1, "last words")
+			a.say(m)
+			end(a)
+			b.expect(m)
+			if name == "half-close" {
+				a.expect(m)
+				a.expectEnd()
+			}
+			eventually(t, "the session ends", func() bool { return tenant.Hub().Counts().Sessions == 1 })
+		})
+	}
+}
+
+// What a peer sent before it reset the connection is routed.
+func TestResetLosesNothingThatArrived(t *testing.T) {
+	tenant, addr, _ := serve(t, testLimits())
+	b := dial(t, addr)
+	for i := range 20 {
+		a := dial(t, addr)
+		m := message(others, uint16(i), "before the reset")
+		a.say(m)
+		b.expect(m) // it has arrived; now the rest of the connection goes
+		a.SetLinger(0)
+		a.Close()
+	}
+	eventually(t, "the sessions end", func() bool { return tenant.Hub().Counts().Sessions == 1 })
+	b.settle()
+}
+
+func TestPolicyCloses(t *testing.T) {
+	_, addr, lines := serve(t, testLimits())
+	a, b := dial(t, addr), dial(t, addr)
+	m := message(everyone, 1, "before")
+	a.say(m, message(goAway, 0, ""), message(everyone, 1, "after"))
+	a.expect(m)
+	a.expectEnd()
+	b.expect(m)
+	b.settle()
+	a.Close()
+	expectLine(t, lines, "reason=policy-close")
+}
+
+// A peer that never reads is closed as a slow consumer; nobody waits for it.
+func TestSlowConsumer(t *testing.T) {
+	l := testLimits()
+	l.LagHard = 2 << 20
+	tenant, addr, lines := serve(t, l)
+	a, b, stalled := dial(t, addr), dial(t, addr), dial(t, addr)
+	stalled.SetReadBuffer(4 << 10)
+	m := message(others, 1, strings.Repeat("x", 64<<10))
+	for n := 0; tenant.Hub().Counts().Sessions == 3; n++ {
+		if n > 2000 {
+			t.Fatal("128 MiB sent and the peer that does not read is still there")
+		}
+		a.say(m)
+		b.expect(m)
+	}
+	eventually(t, "it is counted", func() bool { return tenant.Hub().Counts().Discarded[hub.SlowConsumer] > 0 })
+	a.settle()
+	b.settle()
+	expectLine(t, lines, "reason=slow-consumer")
+}
+
+// A peer that stops reading for a while gets everything when it reads on, in order.
+func TestStalledPeerCatchesUp(t *testing.T) {
+	_, addr, _ := serve(t, testLimits())
+	a, b, stalled := dial(t, addr), dial(t, addr), dial(t, addr)
+	const n = 500
+	var said [][]byte
+	for i := range n {
+		m := message(others, uint16(i), strings.Repeat("x", 20<<10+i))
+		said = append(said, m)
+		a.say(m)
+		b.expect(m)
+	}
+	stalled.expect(said...)
+	stalled.settle()
+}
+
+// A peer that takes nothing for the write timeout is closed.
+func TestWriteTimeout(t *testing.T) {
+	l := testLimits()
+	l.WriteTimeout = 50 * time.Millisecond
+	tenant, addr, lines := serve(t, l)
+	a, stalled := dial(t, addr), dial(t, addr)
+	stalled.SetReadBuffer(4 << 10)
+	m := message(others, 1, strings.Repeat("x", 1<<19))
+	for range 20 {
+		a.say(m)
+	}
+	eventually(t, "the peer is closed", func() bool { return tenant.Hub().Counts().Sessions == 1 })
+	expectLine(t, lines, "reason=write-timeout")
+	a.settle()
+}
+
+// Drain routes what has arrived, writes what is due, also to a peer that reads late,
+// and ends every connection with the end of the stream.
+func TestDrain(t *testing.T) {
+	tenant, addr, _ := serve(t, testLimits())
+	a, b, late := dial(t, addr), dial(t, addr), dial(t, addr)
+	var said [][]byte
+	for i := range 200 {
+		said = append(said, message(others, uint16(i), strings.Repeat("y", 10<<10)))
+	}
+	a.say(said...)
+	done := make(chan error)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	go func() { done <- tenant.Drain(ctx) }()
+	b.expect(said...)
+	b.expectEnd()
+	late.expect(said...)
+	late.expectEnd()
+	a.expectEnd()
+	if err := <-done; err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	c := tenant.Hub().Counts()
+	if c.Pending != 0 || c.Due != c.Delivered || c.Sessions != 0 {
+		t.Errorf("after the drain: %+v", c)
+	}
+}
+
+// A peer that is in the middle of a PDU may finish it.
+func TestDrainWaitsForTheRestOfAPDU(t *testing.T) {
+	tenant, addr, _ := serve(t, testLimits())
+	a, b := dial(t, addr), dial(t, addr)
+	m := message(others, 1, "in two halves")
+	a.say(m[:20])
+	eventually(t, "the first half arrives", func() bool {
+		for _, s := range *tenant.sessions.Load() {
+			if s.conn.RemoteAddr().String() == a.LocalAddr().String() {
+				return s.received.Load() >= uint64(20)
+			}
+		}
+		return false
+	})
+	done := make(chan error)
+	go func() { done <- tenant.Drain(context.Background()) }()
+	eventually(t, "the drain begins", func() bool {
+		select {
+		case <-tenant.stopping:
+			return true
+		default:
+			return false
+		}
+	})
+	a.say(m[20:])
+	b.expect(m)
+	b.expectEnd()
+	if err := <-done; err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+}
+
+// A drain that a peer holds up ends when its time is over.
+func TestDrainGivesUp(t *testing.T) {
+	tenant, addr, _ := serve(t, testLimits())
+	a, stalled := dial(t, addr), dial(t, addr)
+	stalled.SetReadBuffer(4 << 10)
+	m := message(others, 1, strings.Repeat("x", 1<<19))
+	for range 20 {
+		a.say(m)
+	}
+	a.settle()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if err := tenant.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain = %v, want the deadline", err)
+	}
+	tenant.Close()
+	if c := tenant.Hub().Counts(); c.Sessions != 0 || c.Discarded[hub.Forced] == 0 || c.Due != c.Delivered+c.Discarded[hub.Forced] {
+		t.Errorf("after the close: %+v", c)
+	}
+}
+
+// TCP urgent data closes the connection, as with the original.
+func TestUrgentData(t *testing.T) {
+	tenant, addr, lines := serve(t, testLimits())
+	a := dial(t, addr)
+	sendUrgent(t, a.TCPConn)
+	eventually(t, "the session ends", func() bool { return tenant.Hub().Counts().Sessions == 0 })
+	expectLine(t, lines, "reason=urgent-data")
+}

@@ -1,0 +1,224 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/proxy/hub"
+)
+
+const (
+	// When the server stops, a reader goes on until nothing arrived for quietTime, so
+	// that what was sent before the stop is not lost, but no longer than stopTime.
+	quietTime = 50 * time.Millisecond
+	stopTime  = time.Second
+	// lingerTime is how long a connection is read from after its last byte was
+	// written: closing it with input unread would reset it and could destroy that byte.
+	lingerTime = time.Second
+	// flushTime bounds how long a session that ends goes on writing what is due.
+	flushTime = 5 * time.Second
+)
+
+// A session serves one connection. Functions stand in the order of its life.
+type session struct {
+	// Static after Serve.
+	tenant *Tenant
+	conn   net.Conn
+	raw    *rawConn // writes without waiting; nil if conn cannot
+	seat   *hub.Seat
+	opened time.Time
+	done   chan struct{} // closed when the session has ended
+
+	// Owned by the reader.
+	in      *pdu.Reader
+	cause   error     // why reading ended
+	stopsAt time.Time // when reading ends at the latest, once the server stops
+
+	// writing is the right to write to conn and to move the seat's cursor: not a lock
+	// that anybody waits for but the reader, when it ends. It may be given away to
+	// another goroutine.
+	writing sync.Mutex
+	writers sync.WaitGroup // the goroutine that catches up, if there is one
+	broken  atomic.Bool    // writing has failed; what is due is passed over
+
+	// Owned by the tenant's beat.
+	lagsSince time.Time // when the soft limit of the lag was first seen exceeded, or zero
+
+	lastRead  atomic.Int64  // when something last arrived, see clock
+	lastWrite atomic.Int64  // when something was last written
+	received  atomic.Uint64 // bytes read
+	reason    atomic.Pointer[hub.Reason]
+}
+
+var epoch = time.Now()
+
+// clock returns the monotonic time, in nanoseconds since the process began.
+func clock() int64 { return int64(time.Since(epoch)) }
+
+func newSession(t *Tenant, conn net.Conn) *session {
+	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), opened: time.Now(), done: make(chan struct{})}
+	s.in = pdu.NewReader(s, t.limits.Load().MaxPDU)
+	s.lastRead.Store(clock())
+	s.lastWrite.Store(clock())
+	return s
+}
+
+// serve reads until the session ends, for whatever reason, and ends it.
+func (s *session) serve() {
+	s.end(s.readLoop())
+	s.tenant.remove(s)
+	close(s.done)
+}
+
+// readLoop hands over what arrives, and returns why it stopped.
+func (s *session) readLoop() hub.Reason {
+	defer s.tenant.reading.Done()
+	for {
+		batch, err := s.in.ReadBatch()
+		if err != nil {
+			s.cause = err
+			return reasonOf(err)
+		}
+		err = s.tenant.hub.Handle(s.seat, batch)
+		s.tenant.flush.request()
+		if err != nil {
+			return hub.ClosedBy
+		}
+	}
+}
+
+// Read reads from the connection, for s.in.
+func (s *session) Read(p []byte) (int, error) {
+	for {
+		if s.stopping() && !s.readOn() {
+			return 0, errStopped
+		}
+		n, err := s.conn.Read(p)
+		if n > 0 {
+			s.lastRead.Store(clock())
+			s.received.Add(uint64(n))
+			return n, nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if s.stopping() && s.in.Buffered() == 0 && !s.stopsAt.IsZero() {
+			return 0, errStopped
+		}
+	}
+}
+
+var errStopped = errors.New("the server stops")
+
+func (s *session) stopping() bool {
+	select {
+	case <-s.tenant.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// stopReading wakes the reader up, to see that the server stops.
+func (s *session) stopReading() { s.conn.SetReadDeadline(time.Now()) }
+
+// readOn reports whether a reader that is to stop may read once more, and for how
+// long: until it is quiet, or for the rest of a PDU that has begun to arrive.
+func (s *session) readOn() bool {
+	now := time.Now()
+	if s.stopsAt.IsZero() {
+		s.stopsAt = now.Add(stopTime)
+	}
+	if now.After(s.stopsAt) {
+		return false
+	}
+	wait := quietTime
+	if s.in.Buffered() > 0 {
+		wait = s.stopsAt.Sub(now)
+	}
+	s.conn.SetReadDeadline(now.Add(wait))
+	return true
+}
+
+// reasonOf says why reading ended, unless somebody ended it.
+func reasonOf(err error) hub.Reason {
+	var length *pdu.LengthError
+	switch {
+	case errors.As(err, &length):
+		return hub.BadLength
+	case errors.Is(err, errStopped):
+		return hub.Drained
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return hub.PeerClosed
+	default:
+		return hub.PeerReset
+	}
+}
+
+// Close ends the session at once, for that reason unless there is one already.
+func (s *session) Close(why hub.Reason) {
+	if s.reason.CompareAndSwap(nil, &why) {
+		s.conn.Close()
+	}
+}
+
+// Noted logs what the hub found worth a line.
+func (s *session) Noted(n hub.Note) { s.tenant.notes.write(s.seat.Session(), n) }
+
+// end leaves the hub, writes what is due if the peer is still there to take it, and
+// closes the connection.
+func (s *session) end(why hub.Reason) {
+	polite := s.reason.CompareAndSwap(nil, &why)
+	if why == hub.Drained {
+		s.tenant.reading.Wait() // others may still say something that is due to this peer
+	}
+	s.tenant.hub.Leave(s.seat)
+	if polite && why != hub.PeerReset {
+		s.sayGoodbye(why)
+	}
+	s.conn.Close()
+	s.writing.Lock() // for good
+	s.writers.Wait()
+	why = *s.reason.Load()
+	s.seat.Release(why)
+	s.logEnd(why)
+}
+
+// sayGoodbye writes what is due and closes the connection's sending side.
+func (s *session) sayGoodbye(why hub.Reason) {
+	if why != hub.Drained { // for a drain, whoever asked for it sets the time
+		timer := time.AfterFunc(flushTime, func() { s.conn.Close() })
+		defer timer.Stop()
+	}
+	s.writing.Lock()
+	s.writeDue()
+	s.writing.Unlock()
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || why == hub.PeerClosed {
+		return
+	}
+	s.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	io.Copy(io.Discard, s.conn)
+}
+
+func (s *session) logEnd(why hub.Reason) {
+	level := slog.LevelInfo
+	switch why {
+	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData:
+		level = slog.LevelWarn
+	}
+	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr(), "reason", why,
+		"open", time.Since(s.opened).Round(time.Millisecond)}
+	if why == hub.BadLength || why == hub.PeerReset {
+		attrs = append(attrs, "error", s.cause)
+	}
+	s.tenant.log.Log(context.Background(), level, "session closed", attrs...)
+}

@@ -1,0 +1,83 @@
+//go:build unix
+
+package proxy
+
+import (
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A rawConn writes to a TCP connection as much as its socket takes at once. One
+// goroutine at a time may use it.
+type rawConn struct {
+	conn   syscall.RawConn
+	vec    []unix.Iovec
+	n      int
+	err    error
+	writev func(fd uintptr) bool // made once, so that a write allocates nothing
+}
+
+// newRawConn returns nil if conn is not a TCP connection.
+func newRawConn(conn net.Conn) *rawConn {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	r := &rawConn{conn: raw}
+	r.writev = r.writeOnce
+	return r
+}
+
+// tryWrite writes what it can of the pieces, none of which is empty, without
+// waiting, and returns how many bytes that were.
+func (r *rawConn) tryWrite(pieces [][]byte) (int, error) {
+	r.vec = r.vec[:0]
+	for _, p := range pieces {
+		v := unix.Iovec{Base: unsafe.SliceData(p)}
+		v.SetLen(len(p))
+		r.vec = append(r.vec, v)
+	}
+	r.n, r.err = 0, nil
+	err := r.conn.Write(r.writev)
+	clear(r.vec)
+	if err == nil {
+		err = r.err
+	}
+	return r.n, err
+}
+
+func (r *rawConn) writeOnce(fd uintptr) bool {
+	for {
+		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(r.vec))), uintptr(len(r.vec)))
+		switch errno {
+		case 0:
+			r.n = int(n)
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+		default:
+			r.err = errno
+		}
+		return true // done, whatever came of it
+	}
+}
+
+// urgent reports whether the peer has sent TCP urgent data.
+func (r *rawConn) urgent() (found bool) {
+	if r == nil {
+		return false
+	}
+	r.conn.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_OOB|unix.MSG_DONTWAIT)
+		found = n > 0 && err == nil
+	})
+	return found
+}

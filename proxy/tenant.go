@@ -1,0 +1,148 @@
+// Package proxy accepts peers and serves their connections: it moves bytes between
+// sockets and hubs, and decides nothing about them.
+//
+// Each connection has a reader goroutine (session.go). What it makes due is written
+// by whichever reader finds nobody at it (flush.go), or by a goroutine of the
+// connection's own once its socket is full (write.go). One goroutine for each tenant
+// looks at the clock (beat.go).
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/proxy/hub"
+)
+
+// Limits bound what one peer may cost and how long it may be silent. A zero
+// duration switches that limit off.
+type Limits struct {
+	Heartbeat    time.Duration // a heartbeat goes to a peer that was sent nothing for this long
+	Timeout      time.Duration // a peer that sent nothing for this long is closed
+	WriteTimeout time.Duration // a peer that took nothing for this long is closed
+	MaxPDU       int           // largest PDU accepted, in bytes, header included
+	LagHard      uint64        // bytes that a peer may be behind before it is closed at once
+	LagSoft      uint64        // bytes that it may be behind ...
+	LagSoftTime  time.Duration // ... for this long
+}
+
+// A Tenant is a hub with the connections of its peers.
+type Tenant struct {
+	// Static after NewTenant.
+	Name  string
+	hub   *hub.Hub
+	log   *slog.Logger
+	notes noteLog
+	flush flusher
+
+	limits atomic.Pointer[Limits]
+
+	mu       sync.Mutex                 // guards changes of sessions
+	sessions atomic.Pointer[[]*session] // replaced whole
+	stopping chan struct{}              // closed when readers are to stop
+	stopOnce sync.Once
+	reading  sync.WaitGroup // the sessions whose readers have not stopped; Add under mu
+	serving  sync.WaitGroup // all goroutines of the tenant's
+	stopBeat context.CancelFunc
+}
+
+// NewTenant starts serving a tenant whose PDUs judge judges. It has no listener
+// yet. Close ends what it starts.
+func NewTenant(name string, judge *policy.Judge, limits Limits, log *slog.Logger) *Tenant {
+	t := &Tenant{Name: name, hub: hub.New(judge, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
+	t.limits.Store(&limits)
+	t.sessions.Store(new([]*session))
+	t.notes = noteLog{log: t.log}
+	t.flush = flusher{tenant: t, relay: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.stopBeat = cancel
+	t.serving.Go(func() { t.flush.run(ctx) })
+	t.serving.Go(func() { t.beat(ctx) })
+	return t
+}
+
+// Hub returns the tenant's hub.
+func (t *Tenant) Hub() *hub.Hub { return t.hub }
+
+// SetLimits changes the limits. MaxPDU is that of connections accepted from now on.
+func (t *Tenant) SetLimits(l Limits) {
+	t.limits.Store(&l)
+	t.hub.SetLagHard(l.LagHard)
+}
+
+// Serve makes conn a peer of the tenant and serves it in goroutines of its own. It
+// owns conn from now on.
+func (t *Tenant) Serve(conn net.Conn) {
+	s := newSession(t, conn)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.stopping:
+		conn.Close()
+		return
+	default:
+	}
+	s.seat = t.hub.Join(s)
+	sessions := append(slices.Clone(*t.sessions.Load()), s)
+	t.sessions.Store(&sessions)
+	t.reading.Add(1)
+	t.serving.Go(s.serve)
+}
+
+// remove forgets a session that has ended.
+func (t *Tenant) remove(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sessions := slices.DeleteFunc(slices.Clone(*t.sessions.Load()), func(x *session) bool { return x == s })
+	t.sessions.Store(&sessions)
+}
+
+// stop has every reader stop where one PDU ends.
+func (t *Tenant) stop() {
+	t.stopOnce.Do(func() {
+		t.mu.Lock() // nobody is on the way in any more
+		defer t.mu.Unlock()
+		close(t.stopping)
+		for _, s := range *t.sessions.Load() {
+			s.stopReading()
+		}
+	})
+}
+
+// Drain stops all readers where one PDU ends, writes everything that is due, and
+// closes all connections. It returns early, with ctx's error, when ctx is done;
+// what is then still due is discarded by Close.
+func (t *Tenant) Drain(ctx context.Context) error {
+	t.stop()
+	for {
+		sessions := *t.sessions.Load()
+		if len(sessions) == 0 {
+			return nil
+		}
+		select {
+		case <-sessions[0].done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Close ends all connections at once, and returns when every goroutine of the
+// tenant's has ended.
+func (t *Tenant) Close() {
+	t.stop()
+	for _, s := range *t.sessions.Load() {
+		s.Close(hub.Forced)
+	}
+	for _, s := range *t.sessions.Load() {
+		<-s.done
+	}
+	t.stopBeat()
+	t.serving.Wait()
+}
