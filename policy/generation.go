@@ -22,7 +22,15 @@ type Generation struct {
 	// Acquire. At zero the policy is closed.
 	uses   atomic.Int64
 	faults [len(FaultKinds)]atomic.Uint64
+
+	// failing counts the faults since the last Forgive.
+	failing atomic.Int64
 }
+
+// patience is how many faults a policy may have before it is not asked any more
+// until it is forgiven. A fault costs many times what a decision does: the fuel, and
+// a fresh instance.
+const patience = 20
 
 // NewGeneration makes a generation of p, which it owns from now on. The verdicts
 // of all known commands are in its memo from the start.
@@ -46,12 +54,21 @@ func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Faul
 	}
 	const inspect = abi.InspectHeader | abi.InspectBodyOf
 	q := Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: session, Attributes: attributes}
+	if g.failing.Load() >= patience {
+		return v &^ inspect, g.count(notAsked)
+	}
 	seen, err := g.policy.Inspect(v, q)
 	if err != nil {
 		return v &^ inspect, g.count(err)
 	}
-	return seen &^ inspect, nil
+	return seen, nil
 }
+
+var notAsked = &Fault{Kind: FaultBudget, Err: errors.New("the policy has failed too often lately to be asked")}
+
+// Forgive has the policy asked again, however often it failed. Called once a second,
+// it bounds what a policy that always fails costs.
+func (g *Generation) Forgive() { g.failing.Store(0) }
 
 // Classify returns the verdict by ids alone, INSPECT flags included, as the
 // routing table shows it.
@@ -62,11 +79,7 @@ func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 func (g *Generation) classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	place := g.memo.place(s, c)
 	if place == nil {
-		v, err := g.policy.Classify(s, c)
-		if err != nil {
-			return Verdict(0), g.count(err)
-		}
-		return v, nil
+		return g.ask(s, c)
 	}
 	v := ^Verdict(place.Load())
 	if v&abi.ReservedMask == 0 {
@@ -77,21 +90,30 @@ func (g *Generation) classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 
 // fill asks the policy for what the memo does not hold yet. A fault is pure like
 // a verdict and remembered too, or a peer could have it repeated at will; only
-// the lack of an instance may be over next time.
+// what says nothing about the ids may be over next time.
 func (g *Generation) fill(place *atomic.Uint64, v Verdict, s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	if v != memoEmpty {
 		return 0, &rememberedFaults[v&abi.ActionMask]
 	}
-	v, err := g.policy.Classify(s, c)
-	if err == nil {
+	v, fault := g.ask(s, c)
+	if fault == nil {
 		place.Store(^uint64(v))
-		return v, nil
-	}
-	fault := g.count(err)
-	if fault.Kind != FaultInstance {
+	} else if fault.Kind != FaultInstance && fault.Kind != FaultBudget {
 		place.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
 	}
-	return 0, fault
+	return v, fault
+}
+
+// ask asks the policy for the verdict by ids; a fault comes with Drop.
+func (g *Generation) ask(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
+	if g.failing.Load() >= patience {
+		return 0, g.count(notAsked)
+	}
+	v, err := g.policy.Classify(s, c)
+	if err != nil {
+		return 0, g.count(err)
+	}
+	return v, nil
 }
 
 var rememberedFaults = func() (faults [len(FaultKinds)]Fault) {
@@ -117,6 +139,7 @@ func (g *Generation) count(err error) *Fault {
 		fault = &Fault{Kind: FaultTrap, Err: err}
 	}
 	g.faults[fault.Kind.index()].Add(1)
+	g.failing.Add(1)
 	return fault
 }
 

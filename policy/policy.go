@@ -42,10 +42,11 @@ const (
 	FaultABI      FaultKind = "abi"       // it returned what is not a verdict, or an address outside its memory
 	FaultBody     FaultKind = "body-size" // the body is larger than what may be inspected, or than the guest's buffer
 	FaultInstance FaultKind = "instance"  // a fresh instance could not be made
+	FaultBudget   FaultKind = "budget"    // it was not asked, as it has failed too often lately
 )
 
 // FaultKinds lists every kind of fault.
-var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, FaultBody, FaultInstance}
+var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, FaultBody, FaultInstance, FaultBudget}
 
 // A Fault is the error of a policy that failed to decide.
 type Fault struct {

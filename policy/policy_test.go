@@ -125,6 +125,33 @@ func TestJudgeRemembersFaults(t *testing.T) {
 	}
 }
 
+// A policy that always fails is not asked for ever, until it is forgiven.
+func TestJudgeLosesPatience(t *testing.T) {
+	r := always(abi.BroadcastAll | abi.InspectHeader)
+	asked := 0
+	r.inspect = func(Verdict, Question) (Verdict, error) {
+		asked++
+		return 0, &Fault{Kind: FaultTrap, Err: errors.New("trapped")}
+	}
+	g := NewGeneration("test", "", r)
+	p := pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil)
+	for range 3 {
+		asked = 0
+		for range 10 * patience {
+			if v, fault := g.Judge(p, 1, 0); v != abi.BroadcastAll || fault == nil {
+				t.Fatalf("Judge = %v, %v; want the verdict by ids and a fault", v, fault)
+			}
+		}
+		if asked != patience {
+			t.Errorf("asked %d times, want %d", asked, patience)
+		}
+		g.Forgive()
+	}
+	if got := g.Faults(FaultTrap) + g.Faults(FaultBudget); got != 30*patience {
+		t.Errorf("counted %d faults, want %d", got, 30*patience)
+	}
+}
+
 // The lack of an instance says nothing about the ids, so it is not remembered.
 func TestJudgeAsksAgainAfterInstanceFault(t *testing.T) {
 	fail := true
@@ -136,6 +163,7 @@ func TestJudgeAsksAgainAfterInstanceFault(t *testing.T) {
 	}}
 	g := NewGeneration("test", "", r)
 	fail = false
+	g.Forgive()
 	if v, fault := g.Judge(pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil), 1, 0); v != abi.Consume || fault != nil {
 		t.Errorf("Judge = %v, %v; want consume", v, fault)
 	}
@@ -165,7 +193,7 @@ func TestInstallClosesTheOldWhenItsLastUserLeft(t *testing.T) {
 // Readers judge while generations are swapped: every acquired one is open, and in
 // the end each was closed exactly once.
 func TestInstallUnderLoad(t *testing.T) {
-	const swaps = 2000
+	const swaps = 500
 	policies := make([]*rules, 0, swaps+1)
 	next := func() *Generation {
 		r := &rules{}

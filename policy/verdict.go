@@ -35,6 +35,9 @@ func (a Action) String() string {
 	return fmt.Sprintf("action-%d", uint8(a))
 }
 
+// MarshalText spells the action for JSON and logs.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
 // Handlers holds the name of every built-in handler, indexed by the argument
 // that names it; 0 is none.
 var Handlers = [...]string{"", "online-user-info", "user-status-update", "role-set", "users-status-request"}

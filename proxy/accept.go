@@ -60,7 +60,7 @@ func (a *Acceptor) loop() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		a.tenant.log.Error("accepting a connection failed; trying again", "address", a.Addr(), "pause", pause, "error", err)
+		a.tenant.log.Error("accepting a connection failed; trying again", "address", a.Addr().String(), "pause", pause.String(), "error", err)
 		if isExhausted(err) {
 			a.turnAway()
 		}

@@ -33,6 +33,7 @@ func (t *Tenant) beatOnce(now time.Time) {
 		s.beat(now, limits)
 	}
 	t.flush.request()
+	t.hub.Forgive()
 	t.notes.flush()
 }
 

@@ -32,14 +32,14 @@ func (l *noteLog) write(session uint64, n hub.Note) {
 	if !l.admit(kind, n.PDUs) {
 		return
 	}
-	attrs := []any{"session", session, "service", n.Header.Service, "command", n.Header.Command,
-		"length", n.Header.Length, "seq", n.Header.Seq, "pdus", n.PDUs, "verdict", n.Verdict}
+	attrs := []any{"session", session, "service", n.Header.Service.String(), "command", n.Header.Command.String(),
+		"length", n.Header.Length, "seq", n.Header.Seq, "pdus", n.PDUs, "verdict", n.Verdict.String()}
 	if n.Dropped != "" {
 		attrs = append(attrs, "reason", n.Dropped)
 	}
 	attrs = append(attrs, "policy", n.Policy.Name, "sha256", n.Policy.SHA256)
 	if n.Fault != nil {
-		attrs = append(attrs, "fault", n.Fault.Kind, "error", n.Fault.Err)
+		attrs = append(attrs, "fault", n.Fault.Kind, "error", n.Fault.Err.Error())
 	}
 	l.log.Log(context.Background(), level, kind, attrs...)
 }

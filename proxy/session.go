@@ -215,8 +215,8 @@ func (s *session) logEnd(why hub.Reason) {
 	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData:
 		level = slog.LevelWarn
 	}
-	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr(), "reason", why,
-		"open", time.Since(s.opened).Round(time.Millisecond)}
+	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr().String(), "reason", why,
+		"open", time.Since(s.opened).Round(time.Millisecond).String()}
 	if why == hub.BadLength || why == hub.PeerReset {
 		attrs = append(attrs, "error", s.cause)
 	}

@@ -137,6 +137,13 @@ func (h *Hub) Tell(s *Seat, p []byte) {
 	h.insert(p, 1, s)
 }
 
+// Forgive has the policy in force asked again if it has failed too often.
+func (h *Hub) Forgive() {
+	g := h.judge.Acquire()
+	defer g.Release()
+	g.Forgive()
+}
+
 // Users returns how many users are present.
 func (h *Hub) Users() int {
 	h.presenceMu.Lock()
