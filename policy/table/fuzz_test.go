@@ -1,0 +1,71 @@
+package table
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"switchyard/pdu"
+)
+
+// Arbitrary text either is a table, whose module loads and agrees with it, or is
+// refused with faults that have a place and a remedy.
+func FuzzCompile(f *testing.F) {
+	f.Add(precedences, uint32(5))
+	f.Add("1 = [0b\n1]\n", uint32(0)) // the decoder's message has two lines
+	for _, test := range faultTests {
+		if len(test.src) < 4<<10 { // large ones take the fuzzer minutes to shrink
+			f.Add(test.src, uint32(0))
+		}
+	}
+	f.Fuzz(func(t *testing.T, src string, id uint32) {
+		table, err := Parse("fuzz", []byte(src))
+		if err != nil {
+			checkFaults(t, err, src)
+			return
+		}
+		classify := load(t, table.Module())
+		ids := []uint32{0, 5, 0x0301, 0x0508, 0xffff, id & 0xffff, id >> 16}
+		for c := range table.commands {
+			ids = append(ids, uint32(c))
+		}
+		for _, r := range table.ranges {
+			ids = append(ids, uint32(r.lo), uint32(r.hi), uint32(r.lo-1), uint32(r.hi+1))
+		}
+		for p := range table.pairs {
+			ids = append(ids, uint32(p.service), uint32(p.command))
+		}
+		for _, service := range ids[:min(len(ids), 20)] {
+			for _, command := range ids {
+				service, command := pdu.ServiceID(service), pdu.CommandID(command)
+				got, want := classify(uint32(service), uint32(command)), table.Verdict(service, command)
+				if got != want {
+					t.Fatalf("classify(%#x, %#x): got %v, want %v", uint16(service), uint16(command), got, want)
+				}
+				if err := got.Check(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+func checkFaults(t *testing.T, err error, src string) {
+	var faults Errors
+	if !errors.As(err, &faults) || len(faults) == 0 {
+		t.Fatalf("got %T, want Errors", err)
+	}
+	lines := 1
+	for _, c := range src {
+		if c == '\n' {
+			lines++
+		}
+	}
+	last := 0
+	for _, fault := range faults {
+		if fault.Line < max(1, last) || fault.Line > lines || fault.What == "" || fault.Remedy == "" || strings.ContainsAny(fault.Error(), "\n\r\x1b") {
+			t.Fatalf("fault without place or remedy, or out of order: %+v", fault)
+		}
+		last = fault.Line
+	}
+}

@@ -1,0 +1,166 @@
+package table
+
+import (
+	"cmp"
+	"slices"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// Module returns the table as a WebAssembly module of ABI version 1: without
+// imports, memory or state, and for equal tables of equal bytes. classify asks
+// three decision trees in the order of precedence and falls through to else.
+func (t *Table) Module() []byte {
+	var m []byte
+	m = append(m, "\x00asm\x01\x00\x00\x00"...)
+	m = section(m, sectionType, vector(
+		[]byte{funcType, 0, 0},                            // 0: () -> ()
+		[]byte{funcType, 2, typeI32, typeI32, 1, typeI64}, // 1: (i32, i32) -> i64
+	))
+	m = section(m, sectionFunction, vector([]byte{0}, []byte{1}))
+	m = section(m, sectionExport, vector(
+		append(name(abi.Marker), exportFunc, 0),
+		append(name(abi.Classify), exportFunc, 1),
+	))
+	m = section(m, sectionCode, vector(
+		sized([]byte{0, opEnd}),
+		sized(t.classify()),
+	))
+	return section(m, sectionCustom, slices.Concat(name("name"), names()))
+}
+
+// names is the content of the name section: tools and traces show them. The
+// module itself has none, since two modules of one name get in each other's way.
+func names() []byte {
+	functions := vector(
+		append([]byte{0}, name(abi.Marker)...),
+		append([]byte{1}, name(abi.Classify)...),
+	)
+	locals := vector(append([]byte{1}, vector(
+		append([]byte{localService}, name("service")...),
+		append([]byte{localCommand}, name("command")...),
+	)...))
+	return slices.Concat([]byte{1}, sized(functions), []byte{2}, sized(locals))
+}
+
+// The locals of classify.
+const (
+	localService = 0
+	localCommand = 1
+	localPair    = 2 // service<<16 | command
+)
+
+// classify returns the body of the function: its locals and its code.
+func (t *Table) classify() []byte {
+	b := append(vector([]byte{1, typeI32}), // one local of type i32
+		opLocalGet, localService, opLocalGet, localCommand, opI32Or, opI32Const, 16, opI32ShrU, opIf, typeVoid)
+	b = leaf(b, t.otherwise) // an id of more than 16 bits
+	b = append(b, opEnd)
+	if len(t.pairs) > 0 {
+		b = append(b, opLocalGet, localService, opI32Const, 16, opI32Shl,
+			opLocalGet, localCommand, opI32Or, opLocalSet, localPair)
+		b = tree(b, localPair, t.pairIntervals())
+	}
+	b = tree(b, localCommand, t.commandIntervals())
+	b = tree(b, localService, t.serviceIntervals())
+	b = append(b, opI64Const)
+	b = appendSigned(b, int64(t.otherwise))
+	return append(b, opEnd)
+}
+
+// An interval is a run of ids that get the same verdict, or none.
+type interval struct {
+	lo, hi  uint32
+	verdict policy.Verdict
+	none    bool
+}
+
+// tree appends a binary search for the local's value among the intervals, which
+// leave nothing out. What gets a verdict returns it; what gets none comes out at
+// the end.
+func tree(b []byte, local byte, all []interval) []byte {
+	if len(all) == 1 {
+		if all[0].none {
+			return b
+		}
+		return leaf(b, all[0].verdict)
+	}
+	half := len(all) / 2
+	b = append(b, opLocalGet, local, opI32Const)
+	b = appendSigned(b, int64(int32(all[half].lo)))
+	b = append(b, opI32LtU, opIf, typeVoid)
+	b = tree(b, local, all[:half])
+	b = append(b, opElse)
+	b = tree(b, local, all[half:])
+	return append(b, opEnd)
+}
+
+func leaf(b []byte, v policy.Verdict) []byte {
+	b = append(b, opI64Const)
+	b = appendSigned(b, int64(v))
+	return append(b, opReturn)
+}
+
+func (t *Table) pairIntervals() []interval {
+	var hits []interval
+	for p, v := range t.pairs {
+		id := uint32(p.service)<<16 | uint32(p.command)
+		hits = append(hits, interval{lo: id, hi: id, verdict: v})
+	}
+	return cover(hits, 1<<32-1)
+}
+
+// commandIntervals lays the wide ranges down first and what is more exact over
+// them.
+func (t *Table) commandIntervals() []interval {
+	ids := make([]interval, 1<<16)
+	for id := range ids {
+		ids[id] = interval{lo: uint32(id), hi: uint32(id), none: true}
+	}
+	put := func(id pdu.CommandID, v policy.Verdict) { ids[id].verdict, ids[id].none = v, false }
+	for _, r := range slices.Backward(t.ranges) {
+		for id := uint32(r.lo); id <= uint32(r.hi); id++ {
+			put(pdu.CommandID(id), r.verdict)
+		}
+	}
+	for id, v := range t.commands {
+		put(id, v)
+	}
+	return cover(ids, 1<<16-1)
+}
+
+func (t *Table) serviceIntervals() []interval {
+	var hits []interval
+	for id, v := range t.services {
+		hits = append(hits, interval{lo: uint32(id), hi: uint32(id), verdict: v})
+	}
+	return cover(hits, 1<<16-1)
+}
+
+// cover sorts the intervals, which do not overlap, fills the gaps between 0 and
+// last, and joins neighbours that say the same.
+func cover(hits []interval, last uint32) []interval {
+	slices.SortFunc(hits, func(a, b interval) int { return cmp.Compare(a.lo, b.lo) })
+	var all []interval
+	add := func(i interval) {
+		if n := len(all); n > 0 && all[n-1].verdict == i.verdict && all[n-1].none == i.none {
+			all[n-1].hi = i.hi
+			return
+		}
+		all = append(all, i)
+	}
+	next := uint64(0)
+	for _, h := range hits {
+		if next < uint64(h.lo) {
+			add(interval{lo: uint32(next), hi: h.lo - 1, none: true})
+		}
+		add(h)
+		next = uint64(h.hi) + 1
+	}
+	if next <= uint64(last) {
+		add(interval{lo: uint32(next), hi: last, none: true})
+	}
+	return all
+}

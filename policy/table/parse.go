@@ -1,0 +1,273 @@
+package table
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+)
+
+// The names of the two sections and of the rule that is no command.
+const (
+	sectionRoute   = "route"
+	sectionService = "service"
+	keyElse        = "else"
+)
+
+// A parser turns the keys of a source into a Table. It remembers where each rule
+// stands, for those that contradict it.
+type parser struct {
+	source
+	table Table
+
+	pairsAt    map[pair]toml.Key
+	commandsAt map[pdu.CommandID]toml.Key
+	servicesAt map[pdu.ServiceID]toml.Key
+	rangesAt   []placedSpan
+	rules      int
+}
+
+type placedSpan struct {
+	span
+	at toml.Key
+}
+
+// Parse reads a table. name is what errors call it; an error is of type Errors
+// and holds every fault found.
+func Parse(name string, src []byte) (*Table, error) {
+	p := &parser{
+		source: source{name: name},
+		table: Table{
+			pairs:     map[pair]policy.Verdict{},
+			commands:  map[pdu.CommandID]policy.Verdict{},
+			services:  map[pdu.ServiceID]policy.Verdict{},
+			otherwise: Otherwise,
+		},
+		pairsAt:    map[pair]toml.Key{},
+		commandsAt: map[pdu.CommandID]toml.Key{},
+		servicesAt: map[pdu.ServiceID]toml.Key{},
+	}
+	if p.decode(src) {
+		p.keys()
+		p.nest()
+	}
+	if len(p.faults) > 0 {
+		p.faults.sort()
+		return nil, p.faults
+	}
+	return &p.table, nil
+}
+
+// keys looks at every section and rule in the order of the text.
+func (p *parser) keys() {
+	seen := map[string]bool{}
+	for _, key := range p.meta.Keys() {
+		if len(p.faults) >= maxFaults {
+			p.fault(p.line(key), fmt.Sprintf("more than %d faults", maxFaults), "correct these first")
+			return
+		}
+		key = p.significant(key)
+		for n := 1; n <= len(key); n++ { // a dotted key names sections that have no header
+			above := key[:n]
+			if text := above.String(); !seen[text] {
+				seen[text] = true
+				p.key(above)
+			}
+			if _, isSection := p.value(above).(map[string]any); !isSection {
+				break
+			}
+		}
+	}
+	switch {
+	case p.rules > MaxRules:
+		p.tooLarge(1, fmt.Sprintf("the table has %d rules", p.rules))
+	case p.rules == 0 && len(p.faults) == 0:
+		p.fault(1, "the table has no rule", `write at least [route] and else = "drop, log"`)
+	}
+}
+
+// significant cuts off what stands below a rule or an unknown section: either is
+// told of once.
+func (p *parser) significant(key toml.Key) toml.Key {
+	depth := 1
+	switch key[0] {
+	case sectionRoute:
+		depth = 2
+	case sectionService:
+		depth = 3
+	}
+	return key[:min(depth, len(key))]
+}
+
+func (p *parser) key(key toml.Key) {
+	_, isSection := p.value(key).(map[string]any)
+	switch {
+	case key[0] != sectionRoute && key[0] != sectionService:
+		p.unknownSection(key)
+	case len(key) == 1 && !isSection:
+		p.faultAt(key, fmt.Sprintf("%s is not a section", key), fmt.Sprintf("write the header %s once, rules below it", header(key[0])))
+	case len(key) == 1:
+	case key[0] == sectionRoute:
+		p.rule(key)
+	case len(key) == 2 && !isSection:
+		p.faultAt(key, fmt.Sprintf("%s is not a section", key), fmt.Sprintf(`write [%s] and below it else = "ACTION"`, key))
+	case len(key) == 2:
+		p.service(key)
+	default:
+		p.ruleOfService(key)
+	}
+}
+
+func header(section string) string {
+	if section == sectionRoute {
+		return "[route]"
+	}
+	return "[service.SERVICE]"
+}
+
+func (p *parser) unknownSection(key toml.Key) {
+	if _, ok := p.value(key).(map[string]any); !ok {
+		p.faultAt(key, fmt.Sprintf("%s stands outside of a section", key), "write it below [route] or [service.SERVICE]")
+		return
+	}
+	p.faultAt(key, fmt.Sprintf("unknown section %q", key[0]),
+		didYouMean(key[0], []string{sectionRoute, sectionService}, "the sections are [route] and [service.SERVICE]"))
+}
+
+// rule takes in one line of [route].
+func (p *parser) rule(key toml.Key) {
+	p.rules++
+	word := key[1]
+	if word == keyElse {
+		if v, ok := p.verdict(key, ""); ok {
+			p.table.otherwise = v
+		}
+		return
+	}
+	if lo, hi, ok := strings.Cut(word, "-"); ok && namesCommand(lo) {
+		p.rangeRule(key, lo, hi)
+		return
+	}
+	command, known := p.command(key, word)
+	if !known {
+		p.verdict(key, anyMessage)
+		return
+	}
+	if v, ok := p.verdict(key, messageOf(command)); ok {
+		p.table.commands[command] = v
+	}
+	if first, ok := p.commandsAt[command]; ok {
+		p.twice(key, first)
+		return
+	}
+	p.commandsAt[command] = key
+}
+
+func (p *parser) rangeRule(key toml.Key, from, to string) {
+	lo, okLo := p.command(key, from)
+	hi, okHi := p.command(key, to)
+	v, okVerdict := p.verdict(key, "")
+	switch {
+	case !okLo || !okHi:
+	case lo == hi:
+		p.faultAt(key, fmt.Sprintf("the range %s is one command", key[1]), "write "+from)
+	case lo > hi:
+		p.faultAt(key, fmt.Sprintf("the range %s runs backwards", key[1]), fmt.Sprintf("write %s-%s", to, from))
+	case okVerdict:
+		p.rangesAt = append(p.rangesAt, placedSpan{span{lo, hi, v}, key})
+	}
+}
+
+// service takes in the header of one service.
+func (p *parser) service(key toml.Key) {
+	id, ok := p.serviceID(key)
+	if !ok {
+		return
+	}
+	if first, ok := p.servicesAt[id]; ok {
+		p.twice(key, first)
+		return
+	}
+	p.servicesAt[id] = key
+}
+
+// ruleOfService takes in one line below the header of a service.
+func (p *parser) ruleOfService(key toml.Key) {
+	p.rules++
+	service, known := parseService(key[1])
+	word := key[2]
+	if word == keyElse {
+		if v, ok := p.verdict(key, ""); ok && known {
+			p.table.services[service] = v
+		}
+		return
+	}
+	if lo, _, ok := strings.Cut(word, "-"); ok && namesCommand(lo) {
+		p.faultAt(key, fmt.Sprintf("a range, %s, stands below a service", word), "write its commands one by one, or the range below [route]")
+		return
+	}
+	command, ok := p.command(key, word)
+	if !ok {
+		p.verdict(key, anyMessage)
+		return
+	}
+	v, ok := p.verdict(key, messageOf(command))
+	at := pair{service, command}
+	if first, twice := p.pairsAt[at]; known && twice {
+		p.twice(key, first)
+	} else if ok && known {
+		p.table.pairs[at] = v
+	}
+	p.pairsAt[at] = key
+}
+
+// twice notes a rule or section that says again what an earlier one says.
+func (p *parser) twice(key, first toml.Key) {
+	if len(p.faults) >= maxFaults {
+		return
+	}
+	p.faultAt(key, fmt.Sprintf("%s names the same as %s on line %d", key[len(key)-1], first[len(first)-1], p.line(first)), "keep one")
+}
+
+// nest orders the ranges, narrower ones first, and refuses those of which
+// neither is the more exact.
+func (p *parser) nest() {
+	ranges := p.rangesAt
+	slices.SortStableFunc(ranges, func(a, b placedSpan) int {
+		return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(b.hi, a.hi))
+	})
+	var around []placedSpan // the ranges that hold the one looked at, widest first
+	for _, r := range ranges {
+		for len(around) > 0 && around[len(around)-1].hi < r.lo {
+			around = around[:len(around)-1]
+		}
+		if n := len(around); n > 0 && (r.hi > around[n-1].hi || r.lo == around[n-1].lo && r.hi == around[n-1].hi) {
+			p.clash(around[n-1], r)
+		}
+		around = append(around, r)
+		p.table.ranges = append(p.table.ranges, r.span)
+	}
+	slices.SortStableFunc(p.table.ranges, func(a, b span) int {
+		return cmp.Compare(a.hi-a.lo, b.hi-b.lo)
+	})
+}
+
+func (p *parser) clash(a, b placedSpan) {
+	if len(p.faults) >= maxFaults {
+		return
+	}
+	if p.line(a.at) > p.line(b.at) {
+		a, b = b, a
+	}
+	if a.lo == b.lo && a.hi == b.hi {
+		p.twice(b.at, a.at)
+		return
+	}
+	p.faultAt(b.at, fmt.Sprintf("the range %s overlaps %s on line %d, and neither holds the other", b.at[1], a.at[1], p.line(a.at)),
+		"part them, or put one inside the other")
+}

@@ -1,0 +1,119 @@
+// Package table compiles routing tables, the small TOML language in which most
+// policies are written, to WASM policies, so that there is one execution path.
+// It runs nothing and touches no files.
+//
+// A table reads like a switch statement over the command id:
+//
+//	[route]
+//	CID_OTHER_HEARTBEAT = "consume"
+//	CID_OTHER_ROLE_SET  = "handle role-set"
+//	CID_MSG_DATA        = "unicast fields from_user_id to_session_id, not-sender, else-broadcast"
+//	0x0720-0x072f       = "broadcast-except-sender"
+//	else                = "drop, log"
+//
+//	[service.SID_FILE]
+//	CID_FILE_NOTIFY     = "unicast fields to_user_id, else-broadcast"
+//	else                = "drop"
+//
+// # Keys
+//
+// A command is written by name or by id, 0x0301 or 769; a range is two commands
+// with a hyphen between them, both included. A service is written by name or by
+// id in the section's header. Rules under [route] hold whatever the service id,
+// those under [service.X] for that service alone; only single commands and else
+// stand there.
+//
+// # Precedence
+//
+// Of the rules that match, the most exact decides, wherever it stands:
+//
+//  1. a command under the PDU's [service.X]
+//  2. a command under [route]
+//  3. a range under [route], a narrower one before a wider one around it
+//  4. the else of the PDU's [service.X]
+//  5. the else of [route], which is "drop, log" unless written
+//
+// Two rules of the same rank that could both match are an error.
+//
+// # Verdicts
+//
+// A verdict is an action and, after commas, flags. It is spelled as
+// policy.Verdict prints it, so what a tool shows can be written into a table.
+//
+//	drop                     close                    consume
+//	broadcast-except-sender  broadcast-all            handle HANDLER
+//	unicast sender           unicast session N        unicast user N
+//	unicast fields F…        unicast master
+//
+// F is a field of the command's body that holds users, by its number, 1–31, or by
+// its name in the command's message. The flag log logs the PDU's header. With
+// unicast, not-sender leaves the sender out, and else-broadcast, for users and
+// fields, broadcasts except to the sender if a named user is not known.
+package table
+
+import (
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// MaxSize is the largest table that Parse reads, in bytes.
+const MaxSize = 1 << 20
+
+// MaxRules is the largest number of rules in one table. TeamTalk's protocol has
+// 94 commands and 8 services.
+const MaxRules = 4096
+
+// Otherwise is the verdict where a table says nothing: what the original does
+// with a command that it does not know.
+const Otherwise policy.Verdict = abi.Drop | abi.Log
+
+// A Table is a parsed routing table. It does not change any more.
+type Table struct {
+	pairs     map[pair]policy.Verdict // rules for one command of one service
+	commands  map[pdu.CommandID]policy.Verdict
+	ranges    []span // narrower ones first
+	services  map[pdu.ServiceID]policy.Verdict
+	otherwise policy.Verdict
+}
+
+type pair struct {
+	service pdu.ServiceID
+	command pdu.CommandID
+}
+
+// A span is the rule for the commands from lo to hi, both included.
+type span struct {
+	lo, hi  pdu.CommandID
+	verdict policy.Verdict
+}
+
+// Compile parses the table and returns its module. name is what errors call it;
+// an error is of type Errors and holds every fault found.
+func Compile(name string, src []byte) ([]byte, error) {
+	t, err := Parse(name, src)
+	if err != nil {
+		return nil, err
+	}
+	return t.Module(), nil
+}
+
+// Verdict returns what the table says. It is there to be printed and to hold the
+// module against; traffic is judged by the module.
+func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Verdict {
+	if v, ok := t.pairs[pair{service, command}]; ok {
+		return v
+	}
+	if v, ok := t.commands[command]; ok {
+		return v
+	}
+	for _, r := range t.ranges {
+		if r.lo <= command && command <= r.hi {
+			return r.verdict
+		}
+	}
+	if v, ok := t.services[service]; ok {
+		return v
+	}
+	return t.otherwise
+}
