@@ -1,0 +1,51 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Faults is every fault of a configuration, those of its file first and by line.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, fault := range f {
+		lines[i] = fault.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// A Fault is one thing that is wrong, with its remedy.
+type Fault struct {
+	Place   Place
+	Problem string // what is wrong, and after a semicolon what to do
+}
+
+func (f Fault) Error() string { return fmt.Sprintf("%s: %s", f.Place, f.Problem) }
+
+// A Place is where a value was set.
+type Place struct {
+	Source string // the file's path, "environment NAME" or "--set KEY"
+	Line   int    // in the file, from 1; otherwise 0
+}
+
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.Source
+	}
+	return fmt.Sprintf("%s:%d", p.Source, p.Line)
+}
+
+func (f Faults) sort() {
+	slices.SortStableFunc(f, func(a, b Fault) int {
+		if inFile := a.Place.Line > 0; inFile != (b.Place.Line > 0) {
+			if inFile {
+				return -1
+			}
+			return 1
+		}
+		return a.Place.Line - b.Place.Line
+	})
+}

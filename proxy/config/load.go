@@ -1,0 +1,269 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"switchyard/proxy/config/watch"
+)
+
+const (
+	// defaultFile is the file that is taken if it is there and none is named.
+	defaultFile = "config.toml"
+	// maxSource is the size in bytes up to which a file is read.
+	maxSource = 1 << 20
+	// stable is for how long a file must not be written to before it is read: half
+	// a file, or the empty one that an editor begins with, may be valid too.
+	stable = 50 * time.Millisecond
+)
+
+// Find returns the configuration's file, and why it is that one: the flag's, else
+// that of SWITCHYARD_CONFIG, else config.toml in the working directory if it is
+// there. Otherwise path is empty and the defaults are taken.
+func Find(flag string, env []string) (path, why string) {
+	if flag != "" {
+		return flag, "named by --config"
+	}
+	if path := lookup(env, envPrefix+"CONFIG"); path != "" {
+		return path, "named by " + envPrefix + "CONFIG"
+	}
+	if _, err := os.Lstat(defaultFile); !errors.Is(err, fs.ErrNotExist) {
+		return defaultFile, "found in the working directory"
+	}
+	return "", "no file named and no " + defaultFile + " in the working directory: the defaults"
+}
+
+// Load reads the file at path, or none if path is empty, and then replaces single
+// values by those of the environment, and those by overrides, which has values by
+// dotted key ("peer.timeout"). An error is all Faults there are, except that nothing
+// is said about a file's values if its syntax is wrong.
+func Load(path string, env []string, overrides map[string]string) (*Config, error) {
+	r := &reader{config: Default(), places: make(map[string]Place), faulty: make(map[string]bool)}
+	r.config.Path = path
+	r.index()
+	if path != "" {
+		source, err := watch.ReadStable(path, stable, maxSource)
+		if err != nil {
+			return nil, Faults{{Place{Source: path}, readProblem(path, err)}}
+		}
+		if !r.file(string(source)) {
+			return nil, r.faults
+		}
+	}
+	return r.finish(env, overrides)
+}
+
+func readProblem(path string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file; create it, or name another by --config"
+	case errors.Is(err, fs.ErrPermission):
+		return "no permission to read it; grant it to the user that Switchyard runs as"
+	case errors.Is(err, watch.ErrTooLarge):
+		return fmt.Sprintf("larger than %s; is it the right file?", Size(maxSource))
+	}
+	problem := strings.TrimPrefix(err.Error(), "read "+path+": ")
+	switch {
+	case errors.Is(err, watch.ErrIrregular):
+		problem += "; name a file"
+	case errors.Is(err, watch.ErrChanging):
+		problem += "; try again when it is saved"
+	}
+	return problem
+}
+
+// A reader makes a Config from its sources, one after the other.
+type reader struct {
+	config     *Config
+	keys       map[string]key
+	sections   map[string]bool  // every beginning of a key that is not a key
+	places     map[string]Place // where keys and sections were set
+	faulty     map[string]bool  // keys whose value is a fault
+	badTenants bool             // there is a tenant whose name is a fault
+	faults     Faults
+}
+
+func (r *reader) finish(env []string, overrides map[string]string) (*Config, error) {
+	r.environment(env)
+	r.flags(overrides)
+	r.check()
+	if len(r.faults) > 0 {
+		r.faults.sort()
+		return nil, r.faults
+	}
+	return r.config, nil
+}
+
+// file takes the values of the file's source. It returns false, with a fault, if
+// that is not TOML.
+func (r *reader) file(source string) bool {
+	var doc map[string]any
+	if _, err := toml.Decode(source, &doc); err != nil {
+		r.syntax(err)
+		return false
+	}
+	for name, line := range lineNumbers(source) {
+		r.places[name] = Place{r.config.Path, line}
+	}
+	if v, ok := doc["tenant"]; ok {
+		r.tenants(v)
+	}
+	if v, ok := doc["listener"]; ok {
+		r.listeners(v)
+	}
+	r.index()
+	r.walk(nil, doc)
+	return true
+}
+
+func (r *reader) syntax(err error) {
+	place, problem := Place{Source: r.config.Path}, err.Error()
+	if parse, ok := errors.AsType[toml.ParseError](err); ok {
+		place.Line = parse.Position.Line
+		problem = "not TOML: " + parse.Message
+	}
+	r.fault(place, "%s", problem)
+}
+
+// tenants makes the tenants that the file names, with default values.
+func (r *reader) tenants(value any) {
+	tables, ok := value.(map[string]any)
+	if !ok {
+		r.fault(r.place("tenant"), `"tenant" is a table of tenants; write [tenant.default]`)
+		return
+	}
+	r.config.Tenants = nil
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		place := r.place(toml.Key{"tenant", name}.String(), "tenant")
+		if err := checkTenantName(name); err != nil {
+			r.badTenants = true
+			r.fault(place, "tenant: %v", err)
+		} else if _, ok := tables[name].(map[string]any); !ok {
+			r.badTenants = true
+			r.fault(place, "\"tenant.%s\" is a table; write [tenant.%s]", name, name)
+		} else {
+			r.config.Tenants = append(r.config.Tenants, defaultTenant(name))
+		}
+	}
+	if len(tables) == 0 { // [tenant] alone
+		r.config.Tenants = Default().Tenants
+	}
+}
+
+// listeners makes the listeners that the file has, without addresses.
+func (r *reader) listeners(value any) {
+	tables, ok := tableList(value)
+	if !ok {
+		r.fault(r.place("listener"), `"listener" is a list of tables; write [[listener]]`)
+		return
+	}
+	if len(tables) > 0 {
+		r.config.Listeners = nil
+	}
+	for range tables {
+		r.config.Listeners = append(r.config.Listeners, Listener{Tenant: "default"})
+	}
+}
+
+// tableList returns a list of tables, however it was written.
+func tableList(value any) (tables []map[string]any, ok bool) {
+	if tables, ok := value.([]map[string]any); ok {
+		return tables, true
+	}
+	list, ok := value.([]any)
+	for _, v := range list {
+		table, isTable := v.(map[string]any)
+		if !isTable {
+			return nil, false
+		}
+		tables = append(tables, table)
+	}
+	return tables, ok
+}
+
+// index makes the keys that tenants and listeners give rise to known.
+func (r *reader) index() {
+	r.keys = make(map[string]key)
+	r.sections = make(map[string]bool)
+	for _, k := range r.config.keys() {
+		r.keys[k.name] = k
+		for i, c := range k.name {
+			if c == '.' {
+				r.sections[k.name[:i]] = true
+			}
+		}
+	}
+}
+
+// walk takes the values of a table and of those in it.
+func (r *reader) walk(path toml.Key, table map[string]any) {
+	for _, part := range slices.Sorted(maps.Keys(table)) {
+		path := append(slices.Clone(path), part)
+		name, value := path.String(), table[part]
+		inner, isTable := value.(map[string]any)
+		if k, ok := r.keys[name]; ok {
+			r.assign(k, r.place(name), k.set(value))
+		} else if name == "listener" {
+			tables, _ := tableList(value)
+			for i, t := range tables {
+				r.walk(append(path, strconv.Itoa(i)), t)
+			}
+		} else if r.sections[name] && isTable {
+			r.walk(path, inner)
+		} else if r.sections[name] && name != "tenant" {
+			r.fault(r.place(name), "%q is a table; write [%s] and its keys below", name, name)
+		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" { // whose faults are known
+			r.fault(r.place(name), "unknown key %q; %s", name, r.suggest(name))
+		}
+	}
+}
+
+// assign notes where a key was set, and the fault if that went wrong.
+func (r *reader) assign(k key, place Place, err error) {
+	r.places[k.name] = place
+	r.faulty[k.name] = err != nil
+	if err != nil {
+		r.fault(place, "%s: %v", k.name, err)
+	}
+}
+
+func (r *reader) fault(place Place, format string, args ...any) {
+	r.faults = append(r.faults, Fault{place, fmt.Sprintf(format, args...)})
+}
+
+// place returns where the first of names was set that was set at all.
+func (r *reader) place(names ...string) Place {
+	for _, name := range names {
+		if place, ok := r.places[name]; ok {
+			return place
+		}
+	}
+	if r.config.Path == "" {
+		return Place{Source: "defaults"}
+	}
+	return Place{Source: r.config.Path}
+}
+
+// sound reports whether none of the keys has a value that is a fault already.
+func (r *reader) sound(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return r.faulty[name] })
+}
+
+func lookup(env []string, name string) string {
+	value := ""
+	for _, entry := range env {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
