@@ -1,0 +1,66 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"switchyard/plugins/teamtalk"
+	"switchyard/policy/wasm"
+)
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"a.toml": teamtalk.Table, "a.wasm": teamtalk.Module} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"teamtalk", "file:a.toml", "file:a.wasm", "file:" + filepath.Join(dir, "a.wasm")} {
+		m, err := Find(name, dir, 1<<20)
+		if err != nil || !bytes.Equal(m.Bytes, teamtalk.Module) || m.Name != name || len(m.SHA256) != 64 {
+			t.Errorf("Find(%s) = %d bytes, %q, %v", name, len(m.Bytes), m.SHA256, err)
+		}
+	}
+}
+
+func TestFindRefuses(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "bad.toml"), []byte("[route]\nCID_MSG_DAT = \"drop\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "large.wasm"), make([]byte, 101), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		gate wasm.Gate
+		text string
+	}{
+		"teamtalc":         {GateFile, "name one of teamtalk, or a file as \"file:teamtalc.toml\""},
+		"file:nowhere":     {GateFile, "no such file"},
+		"file:.":           {GateFile, "not a regular file"},
+		"file:bad.toml":    {GateTable, "bad.toml:2: "},
+		"file:large.wasm":  {GateFile, "too large"},
+		"file:":            {GateFile, "not a regular file"},
+		"file:../nowhere/": {GateFile, "no such file"},
+	} {
+		_, err := Find(name, dir, 100)
+		var gate *wasm.GateError
+		if !errors.As(err, &gate) || gate.Gate != want.gate || !strings.Contains(err.Error(), want.text) {
+			t.Errorf("Find(%s) = %v; want the %s gate and %q", name, err, want.gate, want.text)
+		}
+	}
+}
+
+func TestArgument(t *testing.T) {
+	for arg, want := range map[string]string{
+		"teamtalk": "teamtalk", "routes.toml": "file:routes.toml", "/x/p.wasm": "file:/x/p.wasm", "file:p.wasm": "file:p.wasm", "./x": "./x",
+	} {
+		if got := Argument(arg); got != want {
+			t.Errorf("Argument(%s) = %s, want %s", arg, got, want)
+		}
+	}
+}
