@@ -113,8 +113,11 @@ func TestWhatCountsAsSilence(t *testing.T) {
 		if n := tenant.Hub().Counts().Sessions; n != 1 {
 			t.Errorf("%d sessions after 80 s, want the one that sent a byte every 10 s", n)
 		}
+		part := <-dribbled // it has stopped in the middle of a PDU
+		if end := part[len(part)-1].at; end <= 100*time.Second || end > 102*time.Second {
+			t.Errorf("the peer that stopped within a PDU 70 s after it began was closed at %v, want 101s", end)
+		}
 		dribbler.Close()
-		<-dribbled
 		talker.Close()
 		<-talked
 		silent.Close()

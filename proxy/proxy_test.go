@@ -287,6 +287,28 @@ func TestStalledPeerCatchesUp(t *testing.T) {
 	stalled.settle()
 }
 
+// Having been slow once costs a peer nothing later: what was waited for at most then
+// does not bound what is written when its socket has room again.
+func TestCaughtUpIsForgotten(t *testing.T) {
+	l := testLimits()
+	l.WriteTimeout = 200 * time.Millisecond
+	_, addr, _ := serve(t, l)
+	a, slow := dial(t, addr), dial(t, addr)
+	big := message(others, 1, strings.Repeat("x", 1<<20-100))
+	const n = 20
+	for range n {
+		a.say(big)
+	}
+	for range n {
+		slow.expect(big)
+	}
+	small := message(others, 2, "later")
+	for start := time.Now(); time.Since(start) < 3*l.WriteTimeout; {
+		a.say(small)
+		slow.expect(small)
+	}
+}
+
 // A peer that takes nothing for the write timeout is closed.
 func TestWriteTimeout(t *testing.T) {
 	l := testLimits()

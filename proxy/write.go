@@ -27,6 +27,7 @@ func (s *session) catchUp() {
 // writeDue writes until nothing is due. The caller has the right to write.
 func (s *session) writeDue() {
 	vec := make([][]byte, 0, flushPieces)
+	defer s.conn.SetWriteDeadline(time.Time{}) // the flusher's writes have none
 	for !s.broken.Load() {
 		due := s.seat.Due(vec, s.tenant.hub.Head(), flushBytes)
 		if len(due) == 0 {
@@ -52,5 +53,4 @@ func (s *session) writeDue() {
 			s.broken.Store(true)
 		}
 	}
-	s.conn.SetWriteDeadline(time.Time{})
 }

@@ -44,6 +44,8 @@ type Hub struct {
 	judge  *policy.Judge
 	spares spares
 
+	// lags is set, under mu, when lagging gets a seat.
+	lags atomic.Bool
 	// lagHard is how many bytes a seat may be behind before its peer is closed.
 	lagHard atomic.Uint64
 
@@ -129,12 +131,14 @@ func (h *Hub) Head() Head {
 	return Head{h.log.head()}
 }
 
-// Tell sends one PDU of the hub's own making to that seat alone.
+// Tell sends one PDU of the hub's own making to that seat alone, unless it has left.
 func (h *Hub) Tell(s *Seat, p []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.counts.made++
-	h.insert(p, 1, s)
+	if s.final.Load() == nil {
+		h.counts.made++
+		h.insert(p, 1, s)
+	}
 }
 
 // Forgive has the policy in force asked again if it has failed too often.
@@ -173,11 +177,15 @@ func (h *Hub) scanLag(s *Seat, hard uint64) {
 	if !s.kicked && s.lag() > hard {
 		s.kicked = true
 		h.lagging = append(h.lagging, s)
+		h.lags.Store(true)
 	}
 }
 
 // closeLagging tells the peers that scanLags found to close.
 func (h *Hub) closeLagging() {
+	if !h.lags.Swap(false) {
+		return
+	}
 	h.mu.Lock()
 	lagging := h.lagging
 	h.lagging = nil
