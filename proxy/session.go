@@ -52,9 +52,8 @@ type session struct {
 	// Owned by the tenant's beat.
 	lagsSince time.Time // when the soft limit of the lag was first seen exceeded, or zero
 
-	lastRead  atomic.Int64  // when something last arrived, see clock
-	lastWrite atomic.Int64  // when something was last written
-	received  atomic.Uint64 // bytes read
+	lastRead  atomic.Int64 // when something last arrived, see clock
+	lastWrite atomic.Int64 // when something was last written
 	reason    atomic.Pointer[hub.Reason]
 }
 
@@ -104,7 +103,6 @@ func (s *session) Read(p []byte) (int, error) {
 		n, err := s.conn.Read(p)
 		if n > 0 {
 			s.lastRead.Store(clock())
-			s.received.Add(uint64(n))
 			return n, nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -137,7 +135,7 @@ func (s *session) readOn() bool {
 	if s.stopsAt.IsZero() {
 		s.stopsAt = now.Add(stopTime)
 	}
-	if now.After(s.stopsAt) {
+	if !now.Before(s.stopsAt) {
 		return false
 	}
 	wait := quietTime

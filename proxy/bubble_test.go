@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/pdu"
+)
+
+// Tests whose time is a bubble's: it moves only when nobody has anything to do. That
+// shows what is waited for, be it meant or because a wake-up was lost.
+
+// However writers, flushers and appenders meet, what is said arrives without anybody
+// having to wait for the next beat.
+func TestNoWakeUpIsLost(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			const senders, each = 4, 300
+			tenant, stop := pipeTenant(testLimits())
+			defer stop()
+			reader, far := net.Pipe()
+			tenant.Serve(far)
+			start := time.Now()
+			var talking sync.WaitGroup
+			for i := range senders {
+				conn, far := net.Pipe()
+				tenant.Serve(far)
+				talking.Go(func() { io.Copy(io.Discard, conn) })
+				talking.Go(func() {
+					for n := range each {
+						b := binary.BigEndian.AppendUint32([]byte{byte(i)}, uint32(n))
+						conn.Write(pdu.Append(nil, pdu.SID_MSG, others, 0, b))
+					}
+				})
+				defer talking.Wait()
+				defer conn.Close()
+			}
+			defer reader.Close()
+			if _, err := io.ReadFull(reader, make([]byte, senders*each*(pdu.HeaderLen+5))); err != nil {
+				t.Fatal(err)
+			}
+			if waited := time.Since(start); waited > 0 {
+				t.Errorf("waited %v", waited)
+			}
+		})
+	}
+}
+
+// Who has stopped reading at the drain still gets what others say in its course: here
+// the rest of a PDU that had begun to arrive.
+func TestDrainWaitsForTheRestOfAPDU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant, stop := pipeTenant(testLimits())
+		defer stop()
+		talker, talked := listen(tenant)
+		_, heard := listen(tenant)
+		m := message(others, 1, "in two halves")
+		talker.Write(m[:20])
+		synctest.Wait()
+		done := make(chan error)
+		go func() { done <- tenant.Drain(context.Background()) }()
+		time.Sleep(stopTime / 2)
+		talker.Write(m[20:])
+		if err := <-done; err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		if got := <-heard; len(got) != 2 || got[0].what != "other" {
+			t.Errorf("got %v, want the PDU and the end", got)
+		}
+		<-talked
+	})
+}
+
+// A PDU whose rest does not come holds the drain up for its time and no longer.
+func TestDrainDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant, stop := pipeTenant(testLimits())
+		defer stop()
+		talker, talked := listen(tenant)
+		talker.Write(message(others, 1, "never finished")[:20])
+		synctest.Wait()
+		start := time.Now()
+		if err := tenant.Drain(context.Background()); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		if took := time.Since(start); took < stopTime || took > 2*stopTime {
+			t.Errorf("took %v, want %v", took, stopTime)
+		}
+		<-talked
+	})
+}
+
+// A peer that takes a little now and then is slow and not gone: the write timeout is
+// about taking nothing.
+func TestTakingLittleIsTakingSomething(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := testLimits()
+		l.Timeout, l.LagSoft = 0, 0
+		tenant, stop := pipeTenant(l)
+		defer stop()
+		talker, talked := listen(tenant)
+		slow, far := net.Pipe()
+		tenant.Serve(far)
+		m := message(others, 1, string(make([]byte, 10_000)))
+		talker.Write(m)
+		for got := 0; got < len(m); {
+			time.Sleep(l.WriteTimeout * 3 / 4)
+			n, err := slow.Read(make([]byte, 1000))
+			if err != nil {
+				t.Fatalf("after %d bytes: %v", got, err)
+			}
+			got += n
+		}
+		slow.Close()
+		talker.Close()
+		<-talked
+	})
+}
