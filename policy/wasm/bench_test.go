@@ -1,0 +1,127 @@
+package wasm
+
+import (
+	"context"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+func BenchmarkClassify(b *testing.B) {
+	for name, module := range map[string][]byte{"C": cGuest(b), "Go": goGuest(b), "wat": guest(b, "sound")} {
+		p := loadModule(b, newEngine(b, DefaultLimits(), nil), name, module, nil)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Classify(pdu.SID_MSG, pdu.CID_MSG_DATA); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCall is the bare call of classify, as it is and as it was before
+// metering.
+func BenchmarkCall(b *testing.B) {
+	module := cGuest(b)
+	b.Run("metered", func(b *testing.B) {
+		p := loadModule(b, newEngine(b, DefaultLimits(), nil), "C", module, nil)
+		in := p.slots[0].in
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := in.askClassify(3, 0x0301); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("unmetered", func(b *testing.B) {
+		ctx := context.Background()
+		rt := wazero.NewRuntime(ctx)
+		defer rt.Close(ctx)
+		m, err := rt.Instantiate(ctx, module)
+		if err != nil {
+			b.Fatal(err)
+		}
+		in := &instance{module: m, classify: m.ExportedFunction(abi.Classify)}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := in.askClassify(3, 0x0301); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkInspect(b *testing.B) {
+	p := load(b, newEngine(b, DefaultLimits(), nil), "sound")
+	for _, c := range []struct {
+		name  string
+		byIDs policy.Verdict
+		body  int
+	}{{"header", header, 0}, {"body 256", body, 256}, {"body 0", body, 0}} {
+		b.Run(c.name, func(b *testing.B) {
+			q := question(make([]byte, c.body))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Inspect(c.byIDs, q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkInspectParallel(b *testing.B) {
+	p := load(b, newEngine(b, DefaultLimits(), nil), "sound")
+	session := make(chan uint64, 1)
+	session <- 0
+	b.RunParallel(func(pb *testing.PB) {
+		q := question(nil)
+		q.Session = <-session
+		session <- q.Session + 1
+		for pb.Next() {
+			if _, err := p.Inspect(header, q); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkFault is what a decision costs that ends in a fault, the fresh
+// instance for the next one included.
+func BenchmarkFault(b *testing.B) {
+	for _, name := range []string{"trap", "endless_loop", "endless_recursion", "fill_loop", "random_bomb", "log_flood"} {
+		p := load(b, newEngine(b, DefaultLimits(), nil), name)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Inspect(header, question(nil)); err == nil {
+					b.Fatal("no fault")
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	for name, module := range map[string][]byte{"C": cGuest(b), "Go": goGuest(b)} {
+		b.Run(name, func(b *testing.B) {
+			e := newEngine(b, DefaultLimits(), nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				p, err := e.Load(context.Background(), name, module, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := p.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,61 @@
+package wasm
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Gate is one of the checks that a module has to pass before it is a policy,
+// and the first that it did not pass.
+type Gate string
+
+// The gates, in the order in which a module meets them.
+const (
+	GateSize        Gate = "size"
+	GateMagic       Gate = "magic"
+	GateMetering    Gate = "metering"
+	GateCompile     Gate = "compile"
+	GateImports     Gate = "imports"
+	GateExports     Gate = "exports"
+	GateInstantiate Gate = "instantiate"
+	GateConfigure   Gate = "configure"
+	GateDryRun      Gate = "dry-run"
+)
+
+// A GateError says at which gate a policy was refused, why, and what to do.
+type GateError struct {
+	Gate   Gate
+	Policy string
+	Err    error
+	Remedy string
+}
+
+func (e *GateError) Error() string {
+	return fmt.Sprintf("policy %q refused at the %s gate: %v; %s", e.Policy, e.Gate, e.Err, e.Remedy)
+}
+
+func (e *GateError) Unwrap() error { return e.Err }
+
+// remedies holds what to do about a refusal that names no better remedy.
+var remedies = map[Gate]string{
+	GateMetering:    "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions",
+	GateCompile:     "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions",
+	GateInstantiate: "the guest must start by itself, without files, environment or arguments, within its fuel for loading",
+	GateConfigure:   "correct the policy's configuration",
+	GateDryRun:      "classify must answer for every command, known or not, with a verdict of ABI version 1",
+}
+
+// refuse returns an error that brings its own remedy.
+func refuse(remedy, format string, args ...any) error {
+	return &GateError{Err: fmt.Errorf(format, args...), Remedy: remedy}
+}
+
+// atGate completes err as the error of a gate.
+func atGate(gate Gate, name string, err error) *GateError {
+	var e *GateError
+	if !errors.As(err, &e) {
+		e = &GateError{Err: err, Remedy: remedies[gate]}
+	}
+	e.Gate, e.Policy = gate, name
+	return e
+}

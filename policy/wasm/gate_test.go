@@ -1,0 +1,162 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestGates(t *testing.T) {
+	limits := DefaultLimits()
+	limits.ModuleBytes = 1 << 16
+	e := newEngine(t, limits, nil)
+	sound := guest(t, "sound")
+	for _, c := range []struct {
+		name   string
+		module []byte // instead of testdata/name.wasm
+		config string
+		gate   Gate
+		say    []string // what the error has to tell an operator
+	}{
+		{name: "too_large", module: make([]byte, 1<<16+1), gate: GateSize,
+			say: []string{"65537 bytes", "at most 65536", "-ldflags='-s -w'"}},
+		{name: "empty", module: []byte{}, gate: GateMagic, say: []string{"empty"}},
+		{name: "text", module: []byte(" (module)"), gate: GateMagic, say: []string{"text format", "wat2wasm"}},
+		{name: "elf", module: []byte("\x7fELF and so on"), gate: GateMagic, say: []string{"not WebAssembly", `\x7fELF`}},
+		{name: "component", gate: GateMagic, say: []string{"component", "wasip1"}},
+		{name: "newer", module: []byte("\x00asm\x02\x00\x00\x00"), gate: GateMagic, say: []string{"version 2"}},
+		{name: "two_bytes", module: []byte("\x00a"), gate: GateMagic, say: []string{"truncated", "still being written"}},
+		{name: "preamble_cut", module: []byte("\x00asm\x01"), gate: GateMagic, say: []string{"truncated"}},
+		{name: "half_written", module: sound[:len(sound)/2], gate: GateMagic, say: []string{"truncated: section", "still being written"}},
+		{name: "bad_code", module: []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a\x05\x01\x03\x00\xff\x0b"),
+			gate: GateMetering, say: []string{"WebAssembly 2.0"}},
+		{name: "ill_typed", module: []byte("\x00asm\x01\x00\x00\x00\x01\x05\x01\x60\x00\x01\x7f\x03\x02\x01\x00\x0a\x04\x01\x02\x00\x0b"),
+			gate: GateCompile, say: []string{"invalid function"}},
+		{name: "table_bomb", gate: GateMetering, say: []string{"table"}},
+		{name: "memory_bomb", gate: GateCompile, say: []string{"1024 pages", "256 pages"}},
+		{name: "unknown_import", gate: GateImports, say: []string{`function "env"."now"`, `memory "env"."memory"`,
+			`table "env"."table"`, `global "env"."base"`, `"path_open"`, "switchyard_v1.log"}},
+		{name: "bad_log_signature", gate: GateImports, say: []string{"switchyard_v1.log is (i32, i32) -> ()", "wants (i32, i32, i32) -> ()"}},
+		{name: "missing_export", gate: GateExports, say: []string{"no function classify", "(i32, i32) -> i64"}},
+		{name: "missing_marker", gate: GateExports, say: []string{"no function switchyard_abi_v1"}},
+		{name: "future_version", gate: GateExports, say: []string{`"switchyard_abi_v2"`, "only switchyard_abi_v1"}},
+		{name: "bad_signature", gate: GateExports, say: []string{"classify is (i32, i32, i32) -> i32", "wants (i32, i32) -> i64",
+			"inspect is i64 -> f64", "wants (i64, i64, i64, i64) -> i64"}},
+		{name: "command", gate: GateExports, say: []string{"_start", "-buildmode=c-shared"}},
+		{name: "no_buffer", gate: GateExports, say: []string{"inspect_body but no buffer", "i32 -> i32"}},
+		{name: "no_memory", gate: GateExports, say: []string{"buffer but no memory"}},
+		{name: "slow_start", gate: GateInstantiate, say: []string{"start", "within its fuel for loading"}},
+		{name: "trap_start", gate: GateInstantiate, say: []string{"unreachable", "start"}},
+		{name: "slow_initialize", gate: GateInstantiate, say: []string{"_initialize", "fuel"}},
+		{name: "configure_refuses", gate: GateConfigure, say: []string{"with -7", "configuration"}},
+		{name: "sound", config: `["no object"]`, gate: GateConfigure, say: []string{"with 1"}},
+		{name: "sound", config: "{" + strings.Repeat(" ", 1<<16), gate: GateConfigure, say: []string{"no room for 65537 bytes"}},
+		{name: "trap", config: `{"a": 1}`, gate: GateConfigure, say: []string{"no configure", "remove the policy's configuration"}},
+		{name: "bad_pointer", gate: GateConfigure, say: []string{"buffer(65536) returned 0xfffffff0"}},
+		{name: "reserved_bits", gate: GateDryRun, say: []string{"reserved bits", "SID_OTHER", "CID_OTHER_HEARTBEAT"}},
+		{name: "lacks_inspect", gate: GateDryRun, say: []string{"asks for inspect, which the guest does not export"}},
+		{name: "slow_classify", gate: GateDryRun, say: []string{"CID_OTHER_HEARTBEAT", "200000 units of fuel"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			module := c.module
+			if module == nil {
+				module = guest(t, c.name)
+			}
+			p, err := e.Load(context.Background(), "tenant-a", module, []byte(c.config))
+			if err == nil {
+				p.Close()
+				t.Fatalf("loaded, want it refused at the %s gate", c.gate)
+			}
+			wantGate(t, err, c.gate, c.say...)
+		})
+	}
+}
+
+// wantGate fails unless err is of that gate and says all of that.
+func wantGate(t *testing.T, err error, gate Gate, say ...string) {
+	t.Helper()
+	var refused *GateError
+	if !errors.As(err, &refused) {
+		t.Fatalf("got %v (%T), want a *GateError", err, err)
+	}
+	if refused.Gate != gate || refused.Policy != "tenant-a" || refused.Remedy == "" {
+		t.Fatalf("got gate %q, policy %q, remedy %q, want gate %q: %v", refused.Gate, refused.Policy, refused.Remedy, gate, err)
+	}
+	for _, s := range append(say, "tenant-a", string(gate), refused.Remedy) {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("got %q, want it to say %q", err, s)
+		}
+	}
+}
+
+func TestLoadUnderADeadline(t *testing.T) {
+	limits := DefaultLimits()
+	limits.LoadTime = time.Nanosecond
+	_, err := newEngine(t, limits, nil).Load(context.Background(), "tenant-a", guest(t, "sound"), nil)
+	wantGate(t, err, GateSize, "longer than 1ns")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = newEngine(t, DefaultLimits(), nil).Load(ctx, "tenant-a", guest(t, "sound"), nil)
+	wantGate(t, err, GateSize, "given up")
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want it to wrap context.Canceled", err)
+	}
+}
+
+// TestCompilerIsNotWaitedForLonger gives wazero's compiler a function of
+// thousands of blocks, for which it takes time that grows with their square.
+func TestCompilerIsNotWaitedForLonger(t *testing.T) {
+	limits := DefaultLimits()
+	limits.LoadTime = 20 * time.Millisecond
+	e := newEngine(t, limits, nil)
+	if e.kind != Compiler {
+		t.Skip("no compiler here: " + e.why)
+	}
+	goroutines := runtime.NumGoroutine()
+	_, err := e.Load(context.Background(), "tenant-a", manyBlocks(4000), nil)
+	wantGate(t, err, GateCompile, "longer than 20ms", "largest function smaller")
+	for give := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		if time.Now().After(give) {
+			t.Fatal("the compiler that was given up never ended")
+		}
+	}
+}
+
+// manyBlocks returns a module with one function that is n blocks.
+func manyBlocks(n int) []byte {
+	block := []byte("\x02\x40\x41\x00\x0d\x00\x0b") // block (br_if 0 (i32.const 0)) end
+	code := append(append([]byte{0}, bytes.Repeat(block, n)...), 0x0b)
+	code = append(binary.AppendUvarint([]byte{1}, uint64(len(code))), code...)
+	module := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a")
+	return append(binary.AppendUvarint(module, uint64(len(code))), code...)
+}
+
+func TestPanicOfWazeroIsAnError(t *testing.T) {
+	l := &loader{policy: &Policy{}}
+	err := l.through(context.Background(), func(*loader, context.Context) error { panic("mmap: permission denied") })
+	if err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("got %v, want the panic as an error", err)
+	}
+}
+
+// TestTruncated cuts a module at every length: none may load or panic.
+func TestTruncated(t *testing.T) {
+	e := newEngine(t, DefaultLimits(), nil)
+	module := guest(t, "trap") // its last section, with names, may be cut off at its start
+	whole := len(module)
+	for n := range whole {
+		p, err := e.Load(context.Background(), "tenant-a", module[:n], nil)
+		if err == nil {
+			p.Close()
+			if n < whole-100 {
+				t.Errorf("the first %d of %d bytes loaded", n, whole)
+			}
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"switchyard/policy/abi"
+)
+
+const (
+	lineBytes      = 512 // the longest line of a guest that is logged whole
+	linesAtOnce    = 32  // how many lines a policy may say in a row
+	linesPerSecond = 4   // and how many in the long run
+)
+
+// A guestLog passes on what one policy's guests say, as whole lines, cut and
+// rate-limited.
+type guestLog struct {
+	policy string
+	log    Logger
+	now    func() time.Time
+
+	mu      sync.Mutex // guards all below
+	tokens  float64
+	filled  time.Time
+	dropped int
+	partial [2][]byte // what stdout and stderr have said of a line
+}
+
+func (g *guestLog) init(policy string, log Logger) {
+	g.policy, g.log, g.now = policy, log, time.Now
+	g.tokens, g.filled = linesAtOnce, g.now()
+}
+
+// say is switchyard_v1.log(level, ptr, len).
+func (g *guestLog) say(_ context.Context, guest api.Module, stack []uint64) {
+	charge(guest, hostCall)
+	level, ptr, n := int32(stack[0]), uint32(stack[1]), uint32(stack[2])
+	text := view(guest, ptr, n)
+	g.line(int(min(max(level, abi.LogDebug), abi.LogError)), text)
+}
+
+// write is WASI's fd_write(fd, iovs, n, nwritten) for stdout and stderr.
+func (g *guestLog) write(_ context.Context, guest api.Module, stack []uint64) {
+	const iovLen = 8
+	fd, iovs, n, nwritten := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])
+	charge(guest, hostCall+uint64(n)*10)
+	if fd != 1 && fd != 2 {
+		stack[0] = wasiBadFile
+		return
+	}
+	if n > 1<<20 {
+		panic(errPointer)
+	}
+	var total uint32
+	for list := view(guest, iovs, n*iovLen); len(list) > 0; list = list[iovLen:] {
+		text := view(guest, binary.LittleEndian.Uint32(list), binary.LittleEndian.Uint32(list[4:]))
+		charge(guest, uint64(len(text))+hostCall*uint64(bytes.Count(text, []byte("\n"))))
+		total += uint32(len(text))
+		g.stream(fd, text)
+	}
+	binary.LittleEndian.PutUint32(view(guest, nwritten, 4), total)
+	stack[0] = wasiSuccess
+}
+
+// stream cuts what is written to stdout or stderr into lines.
+func (g *guestLog) stream(fd uint32, text []byte) {
+	level := abi.LogInfo
+	if fd == 2 {
+		level = abi.LogWarn
+	}
+	for len(text) > 0 {
+		head, rest, whole := bytes.Cut(text, []byte("\n"))
+		if line := g.join(fd, head, whole); len(line) > 0 {
+			g.line(level, line)
+		}
+		text = rest
+	}
+}
+
+// join puts head behind what there is of a line, and returns the line if it is
+// whole. Of a long line it keeps no more than shows that it was too long.
+func (g *guestLog) join(fd uint32, head []byte, whole bool) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	partial := &g.partial[fd-1]
+	line := append(*partial, head[:min(len(head), lineBytes+1-len(*partial))]...)
+	if whole {
+		*partial = nil
+		return line
+	}
+	*partial = line
+	return nil
+}
+
+// line passes one line on, if the rate allows.
+func (g *guestLog) line(level int, text []byte) {
+	dropped, ok := g.take()
+	if !ok {
+		return
+	}
+	if dropped > 0 {
+		g.log(g.policy, abi.LogWarn, fmt.Sprintf("%d lines of this policy were dropped", dropped))
+	}
+	g.log(g.policy, level, printable(string(text[:min(len(text), lineBytes)]), len(text) > lineBytes))
+}
+
+// take reports whether a line may be said, and how many were dropped before it.
+func (g *guestLog) take() (dropped int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	g.tokens = min(linesAtOnce, g.tokens+now.Sub(g.filled).Seconds()*linesPerSecond)
+	g.filled = now
+	if g.tokens < 1 {
+		g.dropped++
+		return 0, false
+	}
+	g.tokens--
+	dropped, g.dropped = g.dropped, 0
+	return dropped, true
+}
+
+// printable escapes what could disturb a log or a terminal.
+func printable(s string, cut bool) string {
+	quoted := strconv.Quote(s)
+	s = strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	if cut {
+		s += "…"
+	}
+	return s
+}

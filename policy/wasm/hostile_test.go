@@ -1,0 +1,183 @@
+package wasm
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/policy/wasm/meter"
+)
+
+// bound is how long any one call of a hostile guest may take here, race detector,
+// interpreter, slow machine and all. It usually takes less than a millisecond.
+const bound = 10 * time.Second
+
+// TestHostileInspect asks guests that pass all gates and sin when they inspect.
+func TestHostileInspect(t *testing.T) {
+	for _, kind := range []string{Compiler, Interpreter} {
+		t.Run(kind, func(t *testing.T) {
+			e := newEngine(t, DefaultLimits(), nil)
+			if kind == Compiler && e.kind != Compiler {
+				t.Skip("no compiler here: " + e.why)
+			}
+			e.use(kind)
+			hostileInspect(t, e)
+		})
+	}
+}
+
+func hostileInspect(t *testing.T, e *Engine) {
+	for _, c := range []struct {
+		name  string
+		byIDs policy.Verdict
+		kind  policy.FaultKind
+		say   string
+	}{
+		{"endless_loop", header, policy.FaultFuel, "ran longer than its fuel"},
+		{"exponential", header, policy.FaultFuel, ".fib(i64)"},
+		{"fill_loop", header, policy.FaultFuel, "ran longer than its fuel"},
+		{"log_flood", header, policy.FaultFuel, "out of fuel"},
+		{"write_bomb", header, policy.FaultFuel, "fuel"},
+		{"random_bomb", header, policy.FaultFuel, "fuel"},
+		{"endless_recursion", header, policy.FaultDepth, "deeper than 1000"},
+		{"many_locals", header, policy.FaultDepth, ".hog()"},
+		{"trap", header, policy.FaultTrap, ".the_guilty_one()"},
+		{"out_of_bounds", header, policy.FaultTrap, "out of bounds memory access"},
+		{"exit", header, policy.FaultTrap, "proc_exit(3)"},
+		{"log_pointer", header, policy.FaultTrap, "outside its memory"},
+		{"reserved_bits_late", header, policy.FaultABI, "reserved bits"},
+		{"asks_again", header, policy.FaultABI, "asks for an inspection"},
+		{"bad_pointer_late", body, policy.FaultABI, "buffer(20) returned 0xfffffff0"},
+		{"no_room", body, policy.FaultBody, "no room for a body of 20 bytes"},
+		{"trap", body, policy.FaultABI, "asks for inspect_body, which the guest does not export"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := load(t, e, c.name)
+			for range 3 { // each time in a fresh instance
+				began := time.Now()
+				_, err := p.Inspect(c.byIDs, question(make([]byte, 20)))
+				wantFault(t, err, c.kind, c.say)
+				if took := time.Since(began); took > bound {
+					t.Errorf("took %v, want at most %v", took, bound)
+				}
+				if len(err.Error()) > 2*errorBytes {
+					t.Errorf("the error has %d bytes", len(err.Error()))
+				}
+				runtime.GC() // never returns if guest code still runs
+				want := 0
+				if c.kind == policy.FaultBody {
+					want = 1 // nothing is wrong with the instance
+				}
+				if got := instances(p); got != want {
+					t.Errorf("after the fault: got %d instances, want %d", got, want)
+				}
+			}
+			if _, err := p.Classify(0, 0); err != nil {
+				t.Errorf("classify after faults: %v", err)
+			}
+		})
+	}
+}
+
+func TestSmallBodyOfAGuestThatRefusesLargeOnes(t *testing.T) {
+	p := load(t, newEngine(t, DefaultLimits(), nil), "no_room")
+	got, err := p.Inspect(body, question([]byte{4, 1, 1, 1}))
+	if err != nil || got != 4 {
+		t.Errorf("got %v, %v, want broadcast-except-sender", got, err)
+	}
+}
+
+func TestDecisionsHaveLessFuelThanLoading(t *testing.T) {
+	p := load(t, newEngine(t, DefaultLimits(), nil), "trap")
+	for _, which := range []string{"first", "second"} {
+		s, err := p.claim(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.in.module.ExportedGlobal(meter.BudgetExport).Get(); got != DefaultLimits().Fuel {
+			t.Errorf("the %s instance has %d units of fuel per decision, want %d", which, got, DefaultLimits().Fuel)
+		}
+		s.release(nil)
+		if _, err := p.Inspect(header, question(nil)); err == nil {
+			t.Fatal("no fault")
+		}
+	}
+}
+
+func TestMemoryGrowsToItsLimitOnly(t *testing.T) {
+	p := load(t, newEngine(t, DefaultLimits(), nil), "grow")
+	for _, want := range []uint64{101, 201, 201, 201} { // one page to begin with, 256 at most
+		got, err := p.Inspect(header, question(nil))
+		if err != nil || got != toSession(want) {
+			t.Fatalf("got %v, %v, want %d pages", got, err, want)
+		}
+	}
+}
+
+func TestTablesGrowToALimitOnly(t *testing.T) {
+	p := load(t, newEngine(t, DefaultLimits(), nil), "table_grow")
+	var size uint32
+	for range 100 {
+		got, err := p.Inspect(header, question(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		size = got.Argument()
+	}
+	if size < 50_000 || size > 1<<20 {
+		t.Errorf("a hundred times 50,000 more: the table has %d entries", size)
+	}
+}
+
+func TestSleepingGuestReturnsAtOnce(t *testing.T) {
+	p := load(t, newEngine(t, DefaultLimits(), nil), "sleep")
+	began := time.Now()
+	got, err := p.Inspect(header, question(nil))
+	if err != nil || got != toSession(2) {
+		t.Errorf("got %v, %v, want two events", got, err)
+	}
+	if took := time.Since(began); took > bound {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestFaultsOfOneLeaveOthersAlone lets one policy trap without end beside a
+// sound one in the same engine.
+func TestFaultsOfOneLeaveOthersAlone(t *testing.T) {
+	e := newEngine(t, DefaultLimits(), nil)
+	sound, bad := load(t, e, "sound"), load(t, e, "endless_loop")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = bad.Inspect(header, question(nil))
+			}
+		}
+	}()
+	for range 200 {
+		if got, err := sound.Inspect(header, question(nil)); err != nil || got != toSession(77) {
+			t.Errorf("got %v, %v", got, err)
+		}
+	}
+	close(stop)
+	<-stopped
+}
+
+func TestLogOfAFloodIsCutAndLimited(t *testing.T) {
+	var heard ledger
+	p := load(t, newEngine(t, DefaultLimits(), heard.log), "log_flood")
+	_, _ = p.Inspect(header, question(nil))
+	lines := heard.said()
+	if len(lines) < linesAtOnce || len(lines) > 2*linesAtOnce { // some more if it took long
+		t.Errorf("got %d lines, want about %d", len(lines), linesAtOnce)
+	}
+	if want := `log_flood 2 to be or not to be\x1b[31m\n`; !strings.HasPrefix(lines[0], want) {
+		t.Errorf("got %q, want it to begin with %q", lines[0], want)
+	}
+}

@@ -1,0 +1,248 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/sys"
+
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/wasm/meter"
+)
+
+// errorBytes is how much of a guest's error is kept: its trace may be long.
+const errorBytes = 2 << 10
+
+// An instance is one guest that is alive. It belongs to one goroutine at a time.
+type instance struct {
+	module api.Module
+	memory api.Memory
+	limits Limits
+
+	classify, inspect, inspectBody api.Function // the exports, nil if there is none
+	buffer, configure              api.Function
+	fuel, depth                    api.Global
+
+	stack [6]uint64 // parameters and results, as many as inspect_body has
+	body  uint32    // where bodies of up to BodyBytes go; 0: the guest is asked each time
+}
+
+// instantiate makes an instance and runs its start function and _initialize.
+func (p *Policy) instantiate() (in *instance, err error) {
+	var memory experimental.LinearMemory
+	defer func() {
+		if err != nil && memory != nil {
+			memory.Free() // wazero does not when a start function traps; twice does no harm
+		}
+	}()
+	defer recovered(&err)
+	ctx := experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
+		func(_, most uint64) experimental.LinearMemory {
+			memory = newMemory(most)
+			return memory
+		}))
+	m, err := p.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		return nil, fmt.Errorf("%s", readable(err.Error()))
+	}
+	in = &instance{
+		module:      m,
+		memory:      m.ExportedMemory(abi.Memory),
+		limits:      p.limits,
+		classify:    m.ExportedFunction(abi.Classify),
+		inspect:     m.ExportedFunction(abi.Inspect),
+		inspectBody: m.ExportedFunction(abi.InspectBody),
+		buffer:      m.ExportedFunction(abi.Buffer),
+		configure:   m.ExportedFunction(abi.Configure),
+		fuel:        m.ExportedGlobal(meter.FuelExport),
+		depth:       m.ExportedGlobal(meter.DepthExport),
+	}
+	if initialize := m.ExportedFunction(abi.Initialize); initialize != nil {
+		in.budget(p.limits.LoadFuel)
+		if err := in.call(initialize); err != nil {
+			in.close()
+			return nil, fmt.Errorf("%s: %w", abi.Initialize, err)
+		}
+	}
+	return in, nil
+}
+
+// prepare configures the instance and finds out where bodies go. From then on a
+// call has the fuel of a decision.
+func (in *instance) prepare(p *Policy) error {
+	in.budget(p.limits.LoadFuel)
+	if err := in.handConfig(p.config); err != nil {
+		return err
+	}
+	in.budget(p.limits.Fuel)
+	if in.inspectBody == nil {
+		return nil
+	}
+	ptr, err := in.room(p.limits.BodyBytes)
+	if err != nil {
+		return err
+	}
+	in.body = ptr
+	return nil
+}
+
+// handConfig calls the guest's configure.
+func (in *instance) handConfig(config []byte) error {
+	if in.configure == nil {
+		if bytes.Equal(config, []byte("{}")) {
+			return nil
+		}
+		return refuse("remove the policy's configuration, or use a policy that takes one",
+			"there is a configuration, but the guest exports no %s", abi.Configure)
+	}
+	ptr, err := in.room(len(config))
+	if err != nil {
+		return err
+	}
+	if ptr == 0 {
+		return refuse("shorten the configuration, or build the guest with a larger buffer",
+			"the guest has no room for %d bytes of configuration", len(config))
+	}
+	in.memory.Write(ptr, config)
+	in.stack[0], in.stack[1] = uint64(ptr), uint64(len(config))
+	if err := in.call(in.configure); err != nil {
+		return fmt.Errorf("%s: %w", abi.Configure, err)
+	}
+	if code := int32(in.stack[0]); code != 0 {
+		return fmt.Errorf("%s refused the configuration with %d", abi.Configure, code)
+	}
+	return nil
+}
+
+// room asks the guest for a buffer of n bytes and returns its address, which
+// lies in its memory; 0 means that the guest has none so large.
+func (in *instance) room(n int) (uint32, error) {
+	in.stack[0] = uint64(uint32(n))
+	if err := in.call(in.buffer); err != nil {
+		return 0, err
+	}
+	ptr := uint32(in.stack[0])
+	if ptr != 0 && uint64(ptr)+uint64(n) > uint64(in.memory.Size()) {
+		return 0, &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf(
+			"%s(%d) returned %#x, which is not that many bytes of its %d bytes of memory", abi.Buffer, n, ptr, in.memory.Size())}
+	}
+	return ptr, nil
+}
+
+func (in *instance) askClassify(service, command uint16) (policy.Verdict, error) {
+	in.stack[0], in.stack[1] = uint64(service), uint64(command)
+	return in.verdict(in.classify)
+}
+
+func (in *instance) askInspect(q *policy.Question) (policy.Verdict, error) {
+	in.facts(0, q)
+	return in.verdict(in.inspect)
+}
+
+func (in *instance) askInspectBody(q *policy.Question) (policy.Verdict, error) {
+	ptr, err := in.place(q.Body)
+	if err != nil {
+		return 0, err
+	}
+	in.stack[0], in.stack[1] = uint64(ptr), uint64(len(q.Body))
+	in.facts(2, q)
+	return in.verdict(in.inspectBody)
+}
+
+// place copies a body to where the guest wants it.
+func (in *instance) place(body []byte) (ptr uint32, err error) {
+	if len(body) > in.limits.BodyBytes {
+		return 0, &policy.Fault{Kind: policy.FaultBody, Err: fmt.Errorf(
+			"the body has %d bytes, at most %d are inspected", len(body), in.limits.BodyBytes)}
+	}
+	if ptr = in.body; ptr == 0 {
+		if ptr, err = in.room(len(body)); err != nil {
+			return 0, err
+		}
+	}
+	if ptr == 0 {
+		return 0, &policy.Fault{Kind: policy.FaultBody, Err: fmt.Errorf("the guest has no room for a body of %d bytes", len(body))}
+	}
+	if !in.memory.Write(ptr, body) {
+		return 0, &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("no %d bytes of memory at %#x", len(body), ptr)}
+	}
+	return ptr, nil
+}
+
+// facts puts the last four parameters of an inspection on the stack.
+func (in *instance) facts(at int, q *policy.Question) {
+	s := in.stack[at : at+4]
+	s[0] = binary.BigEndian.Uint64(q.Header)
+	s[1] = binary.BigEndian.Uint64(q.Header[8:])
+	s[2] = q.Session
+	s[3] = q.Attributes
+}
+
+// verdict calls f, whose parameters are on the stack, and checks what it says.
+func (in *instance) verdict(f api.Function) (policy.Verdict, error) {
+	if err := in.call(f); err != nil {
+		return 0, err
+	}
+	v := policy.Verdict(in.stack[0])
+	if err := v.Check(); err != nil {
+		return 0, &policy.Fault{Kind: policy.FaultABI, Err: err}
+	}
+	return v, nil
+}
+
+// call calls f with what is on the stack. The context stays the background,
+// which costs least; metering ends the call. The error is a *policy.Fault.
+func (in *instance) call(f api.Function) error {
+	if err := f.CallWithStack(context.Background(), in.stack[:]); err != nil {
+		return in.fault(err)
+	}
+	return nil
+}
+
+// fault says what went wrong with a call.
+func (in *instance) fault(err error) *policy.Fault {
+	text := readable(err.Error())
+	var exit *sys.ExitError
+	switch {
+	case int64(in.fuel.Get()) < 0:
+		// The thread was the guest's for long enough; others wait.
+		runtime.Gosched()
+		return &policy.Fault{Kind: policy.FaultFuel, Err: fmt.Errorf("ran longer than its fuel: %s", text)}
+	case int32(in.depth.Get()) < 0, strings.Contains(text, "stack overflow"):
+		return &policy.Fault{Kind: policy.FaultDepth, Err: fmt.Errorf("calls nested deeper than %d: %s", in.limits.Depth, text)}
+	case errors.As(err, &exit):
+		return &policy.Fault{Kind: policy.FaultTrap, Err: fmt.Errorf("the guest ended itself by proc_exit(%d)", exit.ExitCode())}
+	}
+	return &policy.Fault{Kind: policy.FaultTrap, Err: errors.New(text)}
+}
+
+// budget sets how much fuel each call has from now on.
+func (in *instance) budget(fuel uint64) {
+	in.module.ExportedGlobal(meter.BudgetExport).(api.MutableGlobal).Set(fuel)
+}
+
+// close ends the instance and gives its memory back.
+func (in *instance) close() {
+	_ = in.module.Close(context.Background())
+}
+
+// readable cuts a text that the guest had a part in, and escapes what is not
+// plain in each of its lines.
+func readable(text string) string {
+	cut := len(text) > errorBytes
+	lines := strings.Split(text[:min(len(text), errorBytes)], "\n")
+	for i, l := range lines {
+		indent := len(l) - len(strings.TrimLeft(l, "\t"))
+		lines[i] = l[:indent] + printable(l[indent:], cut && i == len(lines)-1)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,33 @@
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
+
+package wasm
+
+import "github.com/tetratelabs/wazero/experimental"
+
+// A heapMemory is a guest's linear memory where the system offers nothing
+// better. It doubles when it grows, so that all growing together copies at most
+// twice.
+type heapMemory struct {
+	bytes []byte
+	most  uint64
+}
+
+func newMemory(most uint64) experimental.LinearMemory { return &heapMemory{most: most} }
+
+// Reallocate returns size bytes that begin with those there were, or nil if
+// there may not be so many.
+func (m *heapMemory) Reallocate(size uint64) []byte {
+	if size > m.most {
+		return nil
+	}
+	if size > uint64(cap(m.bytes)) {
+		grown := make([]byte, size, min(m.most, max(size, 2*uint64(cap(m.bytes)))))
+		copy(grown, m.bytes)
+		m.bytes = grown
+	}
+	m.bytes = m.bytes[:size]
+	return m.bytes
+}
+
+// Free leaves the memory to the garbage collector.
+func (m *heapMemory) Free() { m.bytes = nil }

@@ -1,0 +1,42 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package wasm
+
+import (
+	"syscall"
+
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// A mapping is a guest's linear memory: as much address space as it may ever
+// grow to, of which the system provides the pages that are touched. Growing
+// copies nothing, and a new instance costs tens of microseconds; the same
+// capacity from Go's heap is zeroed each time, which takes milliseconds.
+type mapping []byte
+
+func newMemory(most uint64) experimental.LinearMemory {
+	if most == 0 {
+		return new(mapping)
+	}
+	b, err := syscall.Mmap(-1, 0, int(most), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return new(mapping) // Reallocate then gives none, and the guest is not instantiated
+	}
+	return (*mapping)(&b)
+}
+
+// Reallocate returns the first size bytes, or nil if there are not so many.
+func (m *mapping) Reallocate(size uint64) []byte {
+	if size > uint64(len(*m)) {
+		return nil
+	}
+	return (*m)[:size:len(*m)]
+}
+
+// Free gives the memory back. Nothing may touch it any more.
+func (m *mapping) Free() {
+	if len(*m) > 0 {
+		_ = syscall.Munmap(*m)
+	}
+	*m = nil
+}

@@ -1,0 +1,149 @@
+package meter
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// modest is enough for most of what is generated, and little enough to run the
+// same without metering.
+var modest = Limits{Fuel: 20_000, LoadFuel: 20_000, Depth: 500}
+
+// agree runs a module rewritten and as it was, and holds that they do the same.
+// What is rewritten goes first: only what came to an end there may run without
+// limits. It returns how many calls were compared.
+func agree(t *testing.T, config wazero.RuntimeConfig, original []byte) int {
+	t.Helper()
+	rewritten := mustRewrite(t, original, modest)
+	config = config.WithMemoryLimitPages(64)
+	one, two := wazero.NewRuntimeWithConfig(ctx, config), wazero.NewRuntimeWithConfig(ctx, config)
+	defer func() { _, _ = one.Close(ctx), two.Close(ctx) }()
+
+	if _, err := two.CompileModule(ctx, original); err != nil {
+		return 0 // invalid before, so it may be refused or not
+	}
+	if _, err := one.CompileModule(ctx, rewritten); err != nil {
+		t.Fatalf("the rewritten module is refused: %v", err)
+	}
+	metered, err := one.Instantiate(ctx, rewritten)
+	if err != nil {
+		return 0
+	}
+	plain, err := two.Instantiate(ctx, original)
+	if err != nil {
+		t.Fatalf("instantiates only if rewritten: %v", err)
+	}
+	return agreeOnCalls(t, metered, plain)
+}
+
+func agreeOnCalls(t *testing.T, metered, plain api.Module) (compared int) {
+	t.Helper()
+	functions := plain.ExportedFunctionDefinitions()
+	var names []string
+	for name := range functions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for turn := range 2 {
+		for i, name := range names {
+			args, ok := arguments(functions[name], uint64(turn*1000+i))
+			if !ok {
+				continue
+			}
+			stop := backstop(t)
+			got, err := metered.ExportedFunction(name).Call(ctx, args...)
+			stop()
+			if fuelLeft(metered) < 0 || depthLeft(metered) < 0 {
+				return compared
+			}
+			want, wantErr := plain.ExportedFunction(name).Call(ctx, args...)
+			compared++
+			if !slices.Equal(got, want) || reason(err) != reason(wantErr) {
+				t.Fatalf("%s(%v) = %v, %q; want %v, %q", name, args, got, reason(err), want, reason(wantErr))
+			}
+			agreeOnState(t, metered, plain)
+		}
+	}
+	return compared
+}
+
+func arguments(f api.FunctionDefinition, seed uint64) ([]uint64, bool) {
+	args := make([]uint64, len(f.ParamTypes()))
+	for i, p := range f.ParamTypes() {
+		args[i] = seed * uint64(i+1) % 77
+		if p != api.ValueTypeI32 && p != api.ValueTypeI64 {
+			return nil, false
+		}
+	}
+	return args, true
+}
+
+// reason is the first line of an error: the rest names functions.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return first
+}
+
+func agreeOnState(t *testing.T, metered, plain api.Module) {
+	t.Helper()
+	for i := range 10 {
+		name := "g" + string(rune('0'+i))
+		want, got := plain.ExportedGlobal(name), metered.ExportedGlobal(name)
+		if want != nil && got.Get() != want.Get() {
+			t.Fatalf("global %s is %d, want %d", name, got.Get(), want.Get())
+		}
+	}
+	want, got := plain.ExportedMemory("memory"), metered.ExportedMemory("memory")
+	if want == nil {
+		return
+	}
+	wantBytes, _ := want.Read(0, want.Size())
+	gotBytes, _ := got.Read(0, got.Size())
+	if !bytes.Equal(gotBytes, wantBytes) {
+		t.Fatalf("memories differ, of %d and %d bytes", len(gotBytes), len(wantBytes))
+	}
+}
+
+func TestRewrittenAgrees(t *testing.T) {
+	compared, modules := 0, 300
+	for seed := range modules {
+		original := generate(uint64(seed))
+		if _, err := newRuntime(t).CompileModule(ctx, original); err != nil {
+			t.Fatalf("seed %d: the generator made an invalid module: %v", seed, err)
+		}
+		compared += agree(t, wazero.NewRuntimeConfig(), original)
+	}
+	t.Logf("%d calls compared", compared)
+	if compared < modules {
+		t.Errorf("only %d calls of %d modules ended and could be compared", compared, modules)
+	}
+}
+
+func FuzzRewrite(f *testing.F) {
+	for _, h := range hostile {
+		if b := h.guest.assemble(); len(b) < 4096 {
+			f.Add(b)
+		}
+	}
+	for seed := range uint64(20) {
+		f.Add(generate(1000 + seed))
+	}
+	f.Fuzz(func(t *testing.T, module []byte) {
+		m, err := parse(module)
+		if err != nil {
+			return
+		}
+		if _, err := Rewrite(module, modest); err != nil || len(m.tables) > 4 {
+			return // the share of each table might be too small to agree
+		}
+		agree(t, wazero.NewRuntimeConfigInterpreter(), module)
+	})
+}

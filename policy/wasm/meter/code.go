@@ -1,0 +1,267 @@
+package meter
+
+import (
+	"fmt"
+	"sort"
+)
+
+// meter rewrites the code of every function, in order.
+func (m *module) meter() error {
+	for i := range m.bodies {
+		index := m.imported + i
+		b := body{m: m, r: m.bodies[i], sig: m.types[m.funcs[index]]}
+		b.readLocals()
+		b.readCode()
+		if b.r.err != nil {
+			return fmt.Errorf("function %d: %w", index, b.r.err)
+		}
+		m.appendBody(&b)
+	}
+	return nil
+}
+
+// A body is the code of one function on its way through.
+type body struct {
+	m   *module
+	r   reader
+	sig funcType
+
+	locals    int    // parameters included
+	groups    int    // of local declarations
+	localDecl []byte // the groups
+	out       []byte // the instructions, without the charges at the marks
+	marks     []mark // in order; the first is the entry of the function
+	frames    []frame
+	values    uint64 // that the code can make
+	calls     bool
+	bulks     bool
+}
+
+// A mark is a place in the instructions where fuel may be charged for the code
+// from there to the next mark: weight, which runs at most once each time that
+// the mark is passed. All ways to a mark lead past its parent, and return to it
+// only past the parent, so that the parent can charge for it as well. Entries of
+// functions and heads of loops have no parent.
+type mark struct {
+	at     int
+	parent int32
+	weight uint64
+}
+
+const noParent = -1
+
+// A frame is a block that is open.
+type frame struct {
+	op     byte
+	arity  int   // values that a branch to it passes
+	before int32 // the mark before the block
+	opened int   // when, in the module's count of events
+	// Distinct locals that are set inside, as far as inner blocks that are closed
+	// and the block itself go, and how many of them an outer block has counted
+	// already.
+	sets, known int
+}
+
+func (b *body) readLocals() {
+	b.locals = b.sig.params
+	b.groups = b.r.count(2, "groups of locals")
+	start := b.r.pos
+	for i := 0; i < b.groups && b.r.err == nil; i++ {
+		n := b.r.u32()
+		b.r.valueType()
+		if int64(b.locals)+int64(n) > MaxFunctionLocals {
+			b.r.fail("more than %d locals are not supported", MaxFunctionLocals)
+			return
+		}
+		b.locals += int(n)
+	}
+	if b.m.locals += b.locals; b.m.locals > MaxLocals {
+		b.r.fail("more than %d locals in all functions are not supported", MaxLocals)
+	}
+	if b.r.err == nil {
+		b.localDecl = b.r.buf[start:b.r.pos]
+	}
+	if missing := b.locals - len(b.m.lastSet); missing > 0 {
+		b.m.lastSet = append(b.m.lastSet, make([]int, missing)...)
+	}
+}
+
+func (b *body) readCode() {
+	b.out = make([]byte, 0, b.r.left()+16)
+	b.mark(noParent)
+	b.open(opBlock, b.sig.results)
+	b.count(plain[opBlock], b.locals+b.sig.results)
+	for len(b.frames) > 0 && b.r.err == nil {
+		b.instruction()
+	}
+	if b.m.branching += len(b.marks) * len(b.marks); b.m.branching > MaxBranching {
+		b.r.fail("too many blocks and branches in too few functions")
+	}
+	b.r.done("the end of the function")
+}
+
+func (b *body) mark(parent int32) {
+	b.marks = append(b.marks, mark{at: len(b.out), parent: parent})
+}
+
+func (b *body) current() int32 { return int32(len(b.marks) - 1) }
+
+// count adds an instruction, and the values that it passes on.
+func (b *body) count(op opcode, values int) {
+	b.marks[len(b.marks)-1].weight += uint64(op.weight) + uint64(values)
+	b.values += uint64(values)
+	if !op.idle {
+		b.values++
+	}
+	if b.values > MaxValues {
+		b.r.fail("the code of one function can make more than %d values, which is not supported", MaxValues)
+	}
+}
+
+func (b *body) instruction() {
+	start := b.r.pos
+	first := b.r.byte()
+	op := plain[first]
+	var second uint32
+	switch first {
+	case opMisc, opVector:
+		second = b.second()
+		if second > 0xff {
+			break
+		}
+		if op = vector[second]; first == opMisc {
+			op = misc[second]
+		}
+	}
+	if b.r.err != nil {
+		return
+	}
+	if op.imm == immUnknown {
+		b.r.failAt(start, "%s", unknown(first, second))
+		return
+	}
+	if op.bulk != 0 {
+		b.chargeLength(op.bulk)
+	}
+	switch op.imm {
+	case immControl:
+		b.control(start, first)
+	case immReturn:
+		b.count(op, b.sig.results)
+		b.out = appendU(append(b.out, opBr), uint64(len(b.frames)-1))
+	default:
+		b.out = append(b.out, first)
+		if first == opMisc || first == opVector {
+			b.out = appendU(b.out, uint64(second))
+		}
+		b.count(op, b.operands(op.imm))
+		if first == opBrIf {
+			b.mark(b.current())
+		}
+	}
+}
+
+// second reads the second number of an opcode. Readers disagree about one in more
+// bytes than it needs (wazero takes the first byte), so that is refused.
+func (b *body) second() uint32 {
+	start := b.r.pos
+	v := b.r.u32()
+	if b.r.err == nil && b.r.pos-start > 1 && v < 0x80 {
+		b.r.failAt(start, "the second number of an opcode takes more bytes than it needs")
+	}
+	return v
+}
+
+// control copies what opens, parts or closes a block.
+func (b *body) control(start int, op byte) {
+	b.out = append(b.out, op)
+	top := len(b.frames) - 1
+	switch op {
+	case opElse:
+		if b.frames[top].op != opIf {
+			b.r.failAt(start, "an else without an if")
+			return
+		}
+		b.frames[top].op = opElse
+		b.mark(b.frames[top].before)
+		b.count(plain[op], 0)
+	case opEnd:
+		b.close()
+	default:
+		t := b.blockType()
+		b.count(plain[op], t.params+t.results)
+		if op == opLoop {
+			b.open(op, t.params)
+			b.mark(noParent)
+			return
+		}
+		b.open(op, t.results)
+		if op == opIf {
+			b.mark(b.current())
+		}
+	}
+}
+
+// blockType copies the type of a block.
+func (b *body) blockType() funcType {
+	start := b.r.pos
+	v := b.r.s33()
+	if v >= 0 {
+		if v >= int64(len(b.m.types)) {
+			b.r.failAt(start, "type %d does not exist, there are %d", v, len(b.m.types))
+			return funcType{}
+		}
+		b.out = appendS(b.out, v)
+		return b.m.types[v]
+	}
+	b.r.pos = start
+	if one := b.r.byte(); one == blockEmpty {
+		b.out = append(b.out, one)
+		return funcType{}
+	}
+	b.r.pos = start
+	b.out = append(b.out, b.r.valueType())
+	return funcType{results: 1}
+}
+
+func (b *body) open(op byte, arity int) {
+	if len(b.frames) > MaxNesting {
+		b.r.fail("more than %d nested blocks are not supported", MaxNesting)
+		return
+	}
+	b.m.events++
+	b.frames = append(b.frames, frame{op: op, arity: arity, before: b.current(), opened: b.m.events})
+}
+
+// close leaves a block. Where paths meet, a compiler settles every local that
+// was set on one of them: at the end of a block and, at each turn, at the head of
+// a loop.
+func (b *body) close() {
+	top := len(b.frames) - 1
+	f := b.frames[top]
+	b.frames = b.frames[:top]
+	if top == 0 { // the end of the function: nothing follows that could be charged
+		b.count(plain[opEnd], f.sets)
+		return
+	}
+	if f.op == opLoop {
+		b.marks[f.before+1].weight += uint64(f.sets)
+	}
+	b.mark(f.before)
+	b.count(plain[opEnd], f.sets)
+	b.frames[top-1].sets += f.sets - f.known
+}
+
+// set notes that a local is set: for every open block that has not seen that
+// since it was opened, which are the innermost ones.
+func (b *body) set(local uint32) {
+	last := b.m.lastSet[local]
+	b.m.events++
+	b.m.lastSet[local] = b.m.events
+	if b.frames[len(b.frames)-1].opened <= last {
+		return
+	}
+	first := sort.Search(len(b.frames), func(i int) bool { return b.frames[i].opened > last })
+	b.frames[len(b.frames)-1].sets++
+	b.frames[first].known++
+}

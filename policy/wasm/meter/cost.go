@@ -1,0 +1,39 @@
+package meter
+
+// What running an instruction counts for, in simple instructions. What its
+// operands add comes on top: one for each value that a call, a branch or a block
+// passes on, and one for each local that has to be settled where paths meet.
+const (
+	weightVector   = 2   // a vector instruction is several of the machine's
+	weightDivision = 4   // divisions and square roots
+	weightIndirect = 16  // a call through a table, which may be to the host
+	weightMove     = 32  // filling and copying, beside what the length costs
+	weightLeave    = 128 // what leaves compiled code: calls to the host, growing, references to functions
+	worthCharge    = 16  // a charge costs about as much as four of them: less code is not worth its own
+	weightPerUnit  = 16  // simple instructions that one unit of fuel pays for
+)
+
+// A bulk is what the length operand of an instruction costs in fuel: the length
+// shifted left by it, or right if negative. Zero stands for no length operand.
+type bulk int8
+
+const (
+	bulkBytes    bulk = -6 // one unit for 64 bytes
+	bulkElements bulk = -3 // one unit for 8 elements of a table
+	bulkPages    bulk = 10 // one unit for 64 bytes of a page of 64 KiB
+)
+
+// Frames. A compiler may give every value that a function makes a slot in its
+// frame (wazero's does, and shares none), of up to 16 bytes.
+const (
+	valuesPerDepth = 64
+	// smallFrame is the depth that a function which calls nothing may take
+	// without being counted: there is never more than one such frame.
+	smallFrame = 16
+)
+
+// fuelFor returns the units of fuel that pay for code of a weight.
+func fuelFor(weight uint64) uint64 { return (weight + weightPerUnit - 1) / weightPerUnit }
+
+// depthFor returns the units of depth that a frame of so many values takes.
+func depthFor(values uint64) uint64 { return 1 + values/valuesPerDepth }

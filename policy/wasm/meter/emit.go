@@ -1,0 +1,141 @@
+package meter
+
+import "encoding/binary"
+
+// appendU appends an unsigned LEB128 number.
+func appendU(out []byte, v uint64) []byte { return binary.AppendUvarint(out, v) }
+
+// appendS appends a signed LEB128 number.
+func appendS(out []byte, v int64) []byte {
+	for v < -64 || v > 63 {
+		out = append(out, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(out, byte(v)&0x7f)
+}
+
+// The added globals follow those of the module.
+func (m *module) fuel() uint64   { return uint64(m.globals) }
+func (m *module) budget() uint64 { return uint64(m.globals) + 1 }
+func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
+
+func global(out []byte, op byte, index uint64) []byte { return appendU(append(out, op), index) }
+
+// pay takes units from the fuel.
+func (m *module) pay(out []byte, units uint64) []byte {
+	out = global(out, opGlobalGet, m.fuel())
+	out = appendS(append(out, opI64Const), int64(units))
+	out = append(out, opI64Sub)
+	return global(out, opGlobalSet, m.fuel())
+}
+
+// trapBelowZero traps if the i64 on top of the stack is negative.
+func trapBelowZero(out []byte) []byte {
+	return append(out, opI64Const, 0, opI64LtS, opIf, blockEmpty, opUnreachable, opEnd)
+}
+
+// charge takes units from the fuel and traps if that was more than was left.
+func (m *module) charge(out []byte, units uint64) []byte {
+	out = m.pay(out, units)
+	return trapBelowZero(global(out, opGlobalGet, m.fuel()))
+}
+
+// chargeFrame charges fuel and depth in one go.
+func (m *module) chargeFrame(out []byte, units, depth uint64) []byte {
+	out = m.pay(out, units)
+	out = m.moveDepth(out, opI32Sub, depth)
+	out = global(out, opGlobalGet, m.fuel())
+	out = global(out, opGlobalGet, m.depth())
+	return trapBelowZero(append(out, opI64ExtendS, opI64Or))
+}
+
+func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
+	out = global(out, opGlobalGet, m.depth())
+	out = appendS(append(out, opI32Const), int64(depth))
+	return global(append(out, op), opGlobalSet, m.depth())
+}
+
+// chargeLength charges for the length on top of the stack, before the
+// instruction runs, and leaves it there.
+func (b *body) chargeLength(shift bulk) {
+	b.bulks = true
+	op, by := byte(opI64Shl), shift
+	if shift < 0 {
+		op, by = opI64ShrU, -shift
+	}
+	out, m := b.out, b.m
+	out = appendU(append(out, opLocalTee), uint64(b.locals)) // the added local
+	out = global(out, opGlobalGet, m.fuel())
+	out = appendU(append(out, opLocalGet), uint64(b.locals))
+	out = append(out, opI64ExtendU, opI64Const, byte(by), op, opI64Sub)
+	out = global(out, opGlobalSet, m.fuel())
+	b.out = trapBelowZero(global(out, opGlobalGet, m.fuel()))
+}
+
+// appendBody puts a function together: what it pays at its entry, its code with
+// what that pays at its loops and, if it holds depth, a block around the code,
+// so that every way out of it leads past the giving back.
+func (m *module) appendBody(b *body) {
+	b.merge()
+	out := make([]byte, 0, len(b.localDecl)+len(b.out)+len(b.out)/8+64)
+	if b.bulks {
+		out = appendU(out, uint64(b.groups)+1)
+		out = append(append(out, b.localDecl...), 1, 0x7f)
+	} else {
+		out = append(appendU(out, uint64(b.groups)), b.localDecl...)
+	}
+	depth := depthFor(b.values)
+	holds := b.calls || depth > smallFrame
+	if holds {
+		out = m.chargeFrame(out, fuelFor(b.marks[0].weight), depth)
+		out = append(out, opBlock)
+		out = m.appendBlockType(out, b.sig)
+	} else {
+		out = m.charge(out, fuelFor(b.marks[0].weight))
+	}
+	from := 0
+	for _, k := range b.marks[1:] {
+		if k.weight == 0 {
+			continue
+		}
+		out = append(out, b.out[from:k.at]...)
+		out = m.charge(out, fuelFor(k.weight))
+		from = k.at
+	}
+	out = append(out, b.out[from:]...)
+	if holds {
+		out = append(m.moveDepth(out, opI32Add, depth), opEnd)
+	}
+	m.code = append(appendU(m.code, uint64(len(out))), out...)
+}
+
+// merge leaves a weight only at the marks that charge: a parent charges for what
+// is not worth a charge of its own.
+func (b *body) merge() {
+	for i := len(b.marks) - 1; i >= 0; i-- {
+		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge {
+			b.marks[k.parent].weight += k.weight
+			k.weight = 0
+		}
+	}
+}
+
+// appendBlockType appends the type of a block without parameters that has the
+// results of a function; for several results that is a type of its own.
+func (m *module) appendBlockType(out []byte, sig funcType) []byte {
+	switch sig.results {
+	case 0:
+		return append(out, blockEmpty)
+	case 1:
+		return append(out, sig.resultTypes[0])
+	}
+	key := string(sig.resultTypes)
+	index, ok := m.blockTypes[key]
+	if !ok {
+		index = len(m.types) + len(m.blockTypes)
+		m.blockTypes[key] = index
+		m.addedTypes = appendU(append(m.addedTypes, 0x60, 0), uint64(sig.results))
+		m.addedTypes = append(m.addedTypes, sig.resultTypes...)
+	}
+	return appendS(out, int64(index))
+}

@@ -1,0 +1,221 @@
+package meter
+
+import (
+	"bytes"
+	"context"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+var none = sig{}
+
+// one exports a single function without parameters and results.
+func one(code ...[]byte) *guest {
+	return &guest{pages: 1, funcs: []fn{{code: bytes.Join(code, nil), locals: []byte{tI32}, export: "run"}}}
+}
+
+// hostile guests run for ever, or for hours, unless they are stopped. Each
+// exports "run".
+var hostile = map[string]struct {
+	guest *guest
+	depth bool // stopped by depth, not by fuel
+}{
+	"endless_loop":        {guest: one(loop(br(0)))},
+	"endless_br_if":       {guest: one(loop(i32(1), brIf(0)))},
+	"endless_br_table":    {guest: one(loop(block(i32(5), op(0x0e, 2, 0, 1, 1))))},
+	"endless_if_else":     {guest: one(loop(get(0), control(opIf, blockEmpty, br(1), op(opElse), br(1))))},
+	"endless_inner_loop":  {guest: one(loop(loop(br(1))))},
+	"endless_outer_block": {guest: one(loop(block(block(br(2)))))},
+	"endless_recursion":   {guest: one(call(0)), depth: true},
+	"mutual_recursion_by_table": {depth: true, guest: &guest{
+		table: []uint32{0, 1},
+		funcs: []fn{
+			{export: "run", code: code(i32(1), op(opCallIndirect, 0, 0))},
+			{code: code(i32(0), op(opCallIndirect, 0, 0))},
+		},
+	}},
+	"exponential_recursion": {guest: &guest{funcs: []fn{
+		{export: "run", code: code(i32(60), call(1), op(0x1a))},
+		{sig: sig{[]byte{tI32}, []byte{tI32}}, code: code(
+			get(0), i32(2), op(0x48), control(opIf, tI32, get(0), op(opElse),
+				get(0), i32(1), op(opI32Sub), call(1), get(0), i32(2), op(opI32Sub), call(1), op(opI32Add)))},
+	}}},
+	"deep_frames_with_many_locals": {depth: true, guest: &guest{funcs: []fn{
+		{export: "run", locals: make50k(), code: code(call(0))},
+	}}},
+	"fill_loop":                {guest: withPages(256, loop(i32(0), i32(1), i32(16<<20), bulkOp(11, 0), br(0)))},
+	"copy_loop":                {guest: withPages(256, loop(i32(0), i32(8<<20), i32(8<<20), bulkOp(10, 0, 0), br(0)))},
+	"fill_of_nearly_4_gib":     {guest: one(loop(i32(0), i32(0), i32(-1), bulkOp(11, 0), br(0)))},
+	"memory_grow_loop":         {guest: one(loop(i32(1), op(opMemoryGrow, 0), op(0x1a), br(0)))},
+	"memory_grow_by_minus_one": {guest: one(loop(i32(-1), op(opMemoryGrow, 0), op(0x1a), br(0)))},
+	"memory_grow_by_zero":      {guest: one(loop(i32(0), op(opMemoryGrow, 0), op(0x1a), br(0)))},
+	"table_fill_loop":          {guest: withTable(1<<19, loop(i32(0), op(opRefNull, tFunc), i32(1<<19), bulkOp(17, 0), br(0)))},
+	"table_copy_loop":          {guest: withTable(1<<19, loop(i32(0), i32(1<<18), i32(1<<18), bulkOp(14, 0, 0), br(0)))},
+	"table_grow_loop":          {guest: withTable(1, loop(op(opRefNull, tFunc), i32(100), bulkOp(15, 0), op(0x1a), br(0)))},
+	"straight_line_called_often": {guest: &guest{funcs: []fn{
+		{export: "run", code: loop(call(1), br(0))},
+		{locals: []byte{tI32}, code: repeat(20_000, code(get(0), i32(7), op(opI32Add), set(0)))},
+	}}},
+	"straight_line_in_loop": {guest: one(loop(repeat(20_000, code(get(0), i32(7), op(opI32Add), set(0))), br(0)))},
+	"straight_line_in_if":   {guest: one(loop(i32(1), ifThen(repeat(20_000, code(get(0), i32(7), op(opI32Add), set(0)))), br(0)))},
+	"straight_line_after_loop": {guest: one(loop(loop(get(0), brIf(0)),
+		repeat(20_000, code(get(0), i32(0), op(opI32Add), set(0))), br(0)))},
+}
+
+func withPages(n int, body []byte) *guest { g := one(body); g.pages = n; return g }
+
+func withTable(n uint32, body []byte) *guest {
+	g := one(body)
+	g.tables = [][2]uint32{{n, 1 << 30}}
+	return g
+}
+
+func make50k() []byte {
+	locals := make([]byte, MaxFunctionLocals)
+	for i := range locals {
+		locals[i] = tI64
+	}
+	return locals
+}
+
+func TestHostileGuestsStop(t *testing.T) {
+	for name, h := range hostile {
+		t.Run(name, func(t *testing.T) {
+			m := instantiate(t, mustRewrite(t, h.guest.assemble(), tight))
+			err := stops(t, m, "run")
+			if err == nil {
+				t.Fatal("the guest came to an end by itself")
+			}
+			if out := depthLeft(m) < 0; out != h.depth {
+				t.Errorf("depth left %d, want it negative: %v", depthLeft(m), h.depth)
+			}
+			if out := fuelLeft(m) < 0; out == h.depth {
+				t.Errorf("fuel left %d, want it negative: %v; %v", fuelLeft(m), !h.depth, err)
+			}
+		})
+	}
+}
+
+// stops calls a guest that has to come to an end.
+func stops(t *testing.T, m api.Module, name string) error {
+	t.Helper()
+	defer backstop(t)()
+	_, err := m.ExportedFunction(name).Call(ctx)
+	return err
+}
+
+// backstop ends the test binary where metering does not end a guest. The time is
+// no part of what is tested. The garbage collector would wait for such a guest,
+// and everybody for the collector, so it is off meanwhile.
+func backstop(t *testing.T) (stop func()) {
+	percent := debug.SetGCPercent(-1)
+	watchdog := time.AfterFunc(time.Minute, func() { panic(t.Name() + " was not stopped by its limits") })
+	return func() {
+		watchdog.Stop()
+		debug.SetGCPercent(percent)
+	}
+}
+
+func TestHostileStartFunctionStops(t *testing.T) {
+	g := &guest{start: 1, funcs: []fn{{export: "run"}, {code: loop(br(0))}}}
+	limits := tight
+	limits.LoadFuel = 1000
+	if _, err := newRuntime(t).Instantiate(ctx, mustRewrite(t, g.assemble(), limits)); err == nil {
+		t.Fatal("an endless start function came to an end")
+	}
+}
+
+// TestFuelIsForEachCall holds that a call begins with the whole budget, whatever
+// the one before left.
+func TestFuelIsForEachCall(t *testing.T) {
+	g := &guest{funcs: []fn{
+		{export: "run", code: loop(br(0))},
+		{export: "few", sig: sig{params: []byte{tI32}}, code: loop(
+			get(0), i32(1), op(opI32Sub), op(opLocalTee, 0), brIf(0))},
+	}}
+	m := instantiate(t, mustRewrite(t, g.assemble(), tight))
+	for range 3 {
+		if err := stops(t, m, "run"); err == nil || fuelLeft(m) >= 0 {
+			t.Fatalf("err %v, fuel left %d; want it to run out", err, fuelLeft(m))
+		}
+		if _, err := m.ExportedFunction("few").Call(ctx, 90_000); err != nil {
+			t.Fatalf("after that: %v", err)
+		}
+		if left := fuelLeft(m); left < 0 || left > 10_000 {
+			t.Errorf("fuel left after 90,000 turns: %d of %d", left, tight.Fuel)
+		}
+	}
+	m.ExportedGlobal(BudgetExport).(api.MutableGlobal).Set(80_000)
+	if _, err := m.ExportedFunction("few").Call(ctx, 90_000); err == nil || fuelLeft(m) >= 0 {
+		t.Errorf("with a smaller budget: err %v, fuel left %d", err, fuelLeft(m))
+	}
+}
+
+// TestOwnTrap holds that a guest's own trap looks different from metering's.
+func TestOwnTrap(t *testing.T) {
+	m := instantiate(t, mustRewrite(t, one(op(opUnreachable)).assemble(), tight))
+	if err := stops(t, m, "run"); err == nil || fuelLeft(m) < 0 || depthLeft(m) < 0 {
+		t.Errorf("err %v, fuel %d, depth %d; want an error and neither negative", err, fuelLeft(m), depthLeft(m))
+	}
+}
+
+// TestDepthIsGivenBack holds that every way out of a function gives back what
+// its frame took: end, return, and branches of all kinds to the function itself.
+func TestDepthIsGivenBack(t *testing.T) {
+	ways := map[string][]byte{
+		"end":             nil,
+		"return":          op(opReturn),
+		"return_in_block": block(block(op(opReturn))),
+		"br":              block(loop(br(2))),
+		"br_if":           block(i32(1), brIf(1)),
+		"br_table":        block(i32(9), op(0x0e, 1, 0, 1)),
+		"return_in_if":    code(i32(1), ifThen(op(opReturn))),
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := &guest{funcs: []fn{
+				{export: "run", locals: []byte{tI32}, code: code(i32(20_000), set(0), loop(
+					call(1), get(0), i32(1), op(opI32Sub), op(opLocalTee, 0), brIf(0)))},
+				{code: code(call(2), way)},
+				{},
+			}}
+			limits := Limits{Fuel: 1 << 30, Depth: 10}
+			m := instantiate(t, mustRewrite(t, g.assemble(), limits))
+			if err := stops(t, m, "run"); err != nil {
+				t.Fatalf("20,000 calls one after the other: %v, depth left %d", err, depthLeft(m))
+			}
+			if got := depthLeft(m); got != 10 {
+				t.Errorf("depth after the call is %d, want 10", got)
+			}
+		})
+	}
+}
+
+// TestHostCallsCost holds that calls to the host are paid for, and that an
+// import that is exported again goes through a wrapper as well.
+func TestHostCallsCost(t *testing.T) {
+	g := &guest{imports: []sig{none}, funcs: []fn{{export: "run", code: loop(call(0), br(0))}}}
+	module := g.assemble()
+	rt := newRuntime(t)
+	calls := 0
+	_, err := rt.NewHostModuleBuilder("host").NewFunctionBuilder().
+		WithGoFunction(api.GoFunc(func(context.Context, []uint64) { calls++ }), nil, nil).
+		Export("f0").Instantiate(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := rt.InstantiateWithConfig(ctx, mustRewrite(t, module, tight), wazero.NewModuleConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stops(t, m, "run"); err == nil || fuelLeft(m) >= 0 {
+		t.Errorf("err %v, fuel left %d; want it to run out", err, fuelLeft(m))
+	}
+	if most := int(tight.Fuel) * weightPerUnit / weightLeave; calls > most || calls == 0 {
+		t.Errorf("%d calls to the host, want at most %d", calls, most)
+	}
+}

@@ -1,0 +1,17 @@
+package meter
+
+// Limits on what a module may declare, where a few bytes stand for much memory
+// or much work of whoever compiles or instantiates the module. Real guests stay
+// far below them.
+const (
+	MaxArity          = 1000    // parameters, and results, of one type
+	MaxTables         = 100     // defined by the module
+	MaxTableElements  = 1 << 20 // of all these tables together, growth included
+	MaxExportedFuncs  = 4096    // exports that are functions
+	MaxFunctionLocals = 50_000  // of one function, parameters included
+	MaxLocals         = 1 << 22 // of all functions together
+	MaxNesting        = 10_000  // of blocks in one function
+	MaxValues         = 1 << 23 // that the code of one function can make, see cost.go
+	MaxBranching      = 1 << 28 // the squares of blocks and conditional branches, summed over functions: compilers walk all that dominate each
+	MaxReloads        = 1 << 26 // of mutable globals after calls: compilers reload each after each
+)

@@ -1,0 +1,152 @@
+package meter
+
+// operands copies what follows an opcode, every number in its shortest form, so
+// that nobody can read it in another way. It returns how many values the
+// instruction passes on.
+func (b *body) operands(imm immediate) (values int) {
+	r := &b.r
+	switch imm {
+	case immLabel:
+		return b.label()
+	case immLabels:
+		return b.labels()
+	case immCall:
+		return b.call(b.index(len(b.m.funcs), "function"))
+	case immCallIndirect:
+		return b.callIndirect()
+	case immRefFunc:
+		b.index(len(b.m.funcs), "function")
+		b.m.refFuncs = true
+	case immLocalGet:
+		b.index(b.locals, "local")
+	case immLocalSet:
+		if local := b.index(b.locals, "local"); r.err == nil {
+			b.set(local)
+		}
+	case immGlobal:
+		b.index(b.m.globals, "global")
+	case immSelect:
+		b.zeroOr(1)
+		b.out = append(b.out, r.valueType())
+	case immRefNull:
+		b.out = append(b.out, r.refType())
+	case immI32:
+		b.out = appendS(b.out, int64(r.s32()))
+	case immI64:
+		b.out = appendS(b.out, r.s64())
+	case immBytes4:
+		b.out = append(b.out, r.bytes(4)...)
+	case immBytes8:
+		b.out = append(b.out, r.bytes(8)...)
+	case immBytes16:
+		b.out = append(b.out, r.bytes(16)...)
+	case immLane:
+		b.out = append(b.out, r.byte())
+	default:
+		b.memoryOperands(imm)
+	}
+	return 0
+}
+
+// memoryOperands copies the operands of what works on memories, tables and
+// segments.
+func (b *body) memoryOperands(imm immediate) {
+	switch imm {
+	case immMemarg:
+		b.memarg()
+	case immMemargLane:
+		b.memarg()
+		b.out = append(b.out, b.r.byte())
+	case immMemory:
+		b.zeroOr(0)
+	case immMemories:
+		b.zeroOr(0)
+		b.zeroOr(0)
+	case immTable:
+		b.u32()
+	case immTables:
+		b.u32()
+		b.u32()
+	case immData:
+		b.u32()
+	case immDataMemory:
+		b.u32()
+		b.zeroOr(0)
+	case immElem:
+		b.index(b.m.elems, "element segment")
+	case immElemTable:
+		b.index(b.m.elems, "element segment")
+		b.u32()
+	}
+}
+
+// zeroOr copies a byte that has to be want.
+func (b *body) zeroOr(want byte) {
+	if got := b.r.byte(); got != want && b.r.err == nil {
+		b.r.failAt(b.r.pos-1, "byte %#x where %#x is needed", got, want)
+	}
+	b.out = append(b.out, want)
+}
+
+func (b *body) u32() uint32 {
+	v := b.r.u32()
+	b.out = appendU(b.out, uint64(v))
+	return v
+}
+
+func (b *body) index(n int, what string) uint32 {
+	v := b.r.index(n, what)
+	b.out = appendU(b.out, uint64(v))
+	return v
+}
+
+func (b *body) memarg() {
+	start := b.r.pos
+	if align := b.u32(); align > 4 {
+		b.r.failAt(start, "alignment %#x is invalid or of several memories, which are not supported", align)
+	}
+	b.u32()
+}
+
+func (b *body) label() int {
+	label := int(b.index(len(b.frames), "label"))
+	return b.frames[len(b.frames)-1-label].arity
+}
+
+func (b *body) labels() (values int) {
+	n := b.r.count(1, "labels")
+	b.out = appendU(b.out, uint64(n))
+	for i := 0; i <= n && b.r.err == nil; i++ {
+		values = max(values, b.label())
+	}
+	// Each label that passes values gets code of its own in a compiler.
+	b.values += uint64(n) * uint64(values)
+	return values
+}
+
+func (b *body) call(f uint32) int {
+	if b.r.err != nil {
+		return 0
+	}
+	if int(f) < b.m.imported {
+		b.count(opcode{weight: weightLeave, idle: true}, 0)
+	}
+	return b.called(b.m.funcs[f])
+}
+
+func (b *body) callIndirect() int {
+	t := b.index(len(b.m.types), "type")
+	b.u32()
+	if b.r.err != nil {
+		return 0
+	}
+	return b.called(t)
+}
+
+func (b *body) called(t uint32) int {
+	b.calls = true
+	if b.m.reloads += b.m.mutable; b.m.reloads > MaxReloads {
+		b.r.fail("calls times mutable globals are more than %d, which is not supported", MaxReloads)
+	}
+	return b.m.types[t].params + b.m.types[t].results
+}

@@ -1,0 +1,183 @@
+package wasm
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/tetratelabs/wazero"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// A Policy is a loaded module with its configuration; it implements
+// policy.Policy. Its instances stand in a fixed number of slots, so that it holds
+// a bounded amount of memory however many goroutines ask it.
+type Policy struct {
+	// Static after Load.
+	name     string
+	limits   Limits
+	config   []byte
+	runtime  wazero.Runtime
+	compiled wazero.CompiledModule
+
+	lines guestLog
+	slots []slot
+}
+
+var _ policy.Policy = (*Policy)(nil)
+
+// A slot holds an instance or room for one. Whoever set state to busy owns in.
+type slot struct {
+	state atomic.Uint32
+	in    *instance
+	_     [112]byte // keeps neighbours' states out of each other's cache lines
+}
+
+// The states of a slot.
+const (
+	empty = iota
+	idle
+	busy
+)
+
+// put gives the slot back with a sound instance.
+func (s *slot) put(in *instance) {
+	s.in = in
+	s.state.Store(idle)
+}
+
+// Inspects reports whether the guest looks into PDUs at all.
+func (p *Policy) Inspects() bool { return p.has(abi.Inspect) || p.has(abi.InspectBody) }
+
+func (p *Policy) has(export string) bool { return p.compiled.ExportedFunctions()[export] != nil }
+
+// Classify implements policy.Policy.
+func (p *Policy) Classify(service pdu.ServiceID, command pdu.CommandID) (policy.Verdict, error) {
+	s, err := p.claim(0)
+	if err != nil {
+		return 0, err
+	}
+	v, err := s.in.askClassify(uint16(service), uint16(command))
+	if err == nil {
+		err = s.in.canInspect(v)
+	}
+	s.release(err)
+	if err != nil {
+		return 0, err
+	}
+	return v, nil
+}
+
+// Inspect implements policy.Policy. A verdict by ids that asks for both
+// inspections gets the one of the body, which is told the header as well.
+func (p *Policy) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
+	if !byIDs.Inspected() {
+		return byIDs, nil
+	}
+	s, err := p.claim(q.Session)
+	if err != nil {
+		return 0, err
+	}
+	var v policy.Verdict
+	if err = s.in.canInspect(byIDs); err == nil {
+		if byIDs.Has(abi.InspectBodyOf) {
+			v, err = s.in.askInspectBody(&q)
+		} else {
+			v, err = s.in.askInspect(&q)
+		}
+	}
+	if err == nil && v.Inspected() {
+		err = &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict of an inspection asks for an inspection: %v", v)}
+	}
+	s.release(err)
+	if err != nil {
+		return 0, err
+	}
+	return v, nil
+}
+
+// canInspect returns a fault if v asks for an inspection that the guest lacks.
+func (in *instance) canInspect(v policy.Verdict) error {
+	var lacks string
+	switch {
+	case v.Has(abi.InspectHeader) && in.inspect == nil && !v.Has(abi.InspectBodyOf):
+		lacks = abi.Inspect
+	case v.Has(abi.InspectBodyOf) && in.inspectBody == nil:
+		lacks = abi.InspectBody
+	default:
+		return nil
+	}
+	return &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict %v asks for %s, which the guest does not export", v, lacks)}
+}
+
+// claim returns a slot with an instance for the caller alone. It looks from hint
+// on, so that the PDUs of one session tend to meet the same instance, prefers
+// instances that exist, and waits for one by yielding: who holds one never
+// blocks. The error is a *policy.Fault.
+func (p *Policy) claim(hint uint64) (*slot, error) {
+	for {
+		if s := p.take(hint, idle); s != nil {
+			return s, nil
+		}
+		if s := p.take(hint, empty); s != nil {
+			return s, p.fill(s)
+		}
+		runtime.Gosched()
+	}
+}
+
+// take makes a slot in the given state busy and returns it, or nil.
+func (p *Policy) take(hint uint64, state uint32) *slot {
+	n := len(p.slots)
+	i := int(hint % uint64(n))
+	for range n {
+		s := &p.slots[i]
+		if s.state.Load() == state && s.state.CompareAndSwap(state, busy) {
+			return s
+		}
+		if i++; i == n {
+			i = 0
+		}
+	}
+	return nil
+}
+
+// fill makes an instance for a slot that is the caller's, or empties the slot.
+func (p *Policy) fill(s *slot) error {
+	in, err := p.instantiate()
+	if err == nil {
+		if err = in.prepare(p); err != nil {
+			in.close()
+		}
+	}
+	if err != nil {
+		s.state.Store(empty)
+		return &policy.Fault{Kind: policy.FaultInstance, Err: err}
+	}
+	s.in = in
+	return nil
+}
+
+// release gives a slot back. After an error the instance is not trusted any more,
+// unless it was never asked.
+func (s *slot) release(err error) {
+	if fault, ok := err.(*policy.Fault); ok && fault.Kind != policy.FaultBody {
+		s.in.close()
+		s.in = nil
+		s.state.Store(empty)
+		return
+	}
+	s.state.Store(idle)
+}
+
+// Close ends all instances and frees what the module was compiled to. It
+// implements policy.Policy.
+func (p *Policy) Close() error {
+	if err := (compilation{runtime: p.runtime, module: p.compiled}).close(); err != nil {
+		return fmt.Errorf("close policy %q: %w", p.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package wasm
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// The kinds of engine.
+const (
+	Compiler    = "compiler"
+	Interpreter = "interpreter"
+)
+
+// answer is a module that exports "f", which returns 42.
+var answer = []byte("\x00asm\x01\x00\x00\x00" +
+	"\x01\x05\x01\x60\x00\x01\x7f" + // type: () -> i32
+	"\x03\x02\x01\x00" + // one function of it
+	"\x07\x05\x01\x01f\x00\x00" + // exported
+	"\x0a\x06\x01\x04\x00\x41\x2a\x0b") // i32.const 42
+
+// probe finds out which engine wazero takes on this machine. Left alone, wazero
+// falls back to its interpreter without a word where it may not make memory
+// executable, so probe lets it choose, runs a function, and looks at what ran.
+func probe() (kind, why string) {
+	ran, err := runAnswer(wazero.NewRuntimeConfig())
+	if err == nil && strings.HasSuffix(ran, "/wazevo") {
+		return Compiler, fmt.Sprintf("%s/%s makes machine code and may run it", runtime.GOOS, runtime.GOARCH)
+	}
+	if _, err := runAnswer(wazero.NewRuntimeConfigCompiler()); err != nil {
+		return Interpreter, fmt.Sprintf("no executable memory on %s/%s: %v "+
+			"(under systemd, MemoryDenyWriteExecute=no allows it)", runtime.GOOS, runtime.GOARCH, err)
+	}
+	return Interpreter, fmt.Sprintf("wazero has no compiler for this CPU on %s/%s", runtime.GOOS, runtime.GOARCH)
+}
+
+// runAnswer runs answer and returns the package of what ran it.
+func runAnswer(config wazero.RuntimeConfig) (engine string, err error) {
+	defer recovered(&err)
+	ctx := context.Background()
+	rt := wazero.NewRuntimeWithConfig(ctx, config)
+	defer rt.Close(ctx)
+	m, err := rt.Instantiate(ctx, answer)
+	if err != nil {
+		return "", err
+	}
+	f := m.ExportedFunction("f")
+	got, err := f.Call(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(got) != 1 || got[0] != 42 {
+		return "", fmt.Errorf("the probe returned %v, not 42", got)
+	}
+	return reflect.TypeOf(f).Elem().PkgPath(), nil
+}
+
+// recovered turns a panic of wazero into an error: it panics, for one, when the
+// system refuses executable memory.
+func recovered(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case error:
+		*err = fmt.Errorf("wazero panicked: %w", r)
+	default:
+		*err = fmt.Errorf("wazero panicked: %v", r)
+	}
+}

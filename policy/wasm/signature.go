@@ -1,0 +1,157 @@
+package wasm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"switchyard/policy/abi"
+)
+
+const (
+	i32 = api.ValueTypeI32
+	i64 = api.ValueTypeI64
+)
+
+// A signature is the type of a function as the ABI has it.
+type signature struct {
+	params, results []api.ValueType
+}
+
+// exports holds the type of each export of ABI version 1.
+var exports = map[string]signature{
+	abi.Marker:      {},
+	abi.Classify:    {[]api.ValueType{i32, i32}, []api.ValueType{i64}},
+	abi.Inspect:     {[]api.ValueType{i64, i64, i64, i64}, []api.ValueType{i64}},
+	abi.Buffer:      {[]api.ValueType{i32}, []api.ValueType{i32}},
+	abi.InspectBody: {[]api.ValueType{i32, i32, i64, i64, i64, i64}, []api.ValueType{i64}},
+	abi.Configure:   {[]api.ValueType{i32, i32}, []api.ValueType{i32}},
+	abi.Initialize:  {},
+}
+
+func (s signature) String() string { return spell(s.params) + " -> " + spell(s.results) }
+
+func spell(types []api.ValueType) string {
+	if len(types) == 1 {
+		return api.ValueTypeName(types[0])
+	}
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = api.ValueTypeName(t)
+	}
+	return "(" + strings.Join(names, ", ") + ")"
+}
+
+// is returns nil if f has the signature, and what it has instead otherwise.
+func (s signature) is(f api.FunctionDefinition) error {
+	if slices.Equal(f.ParamTypes(), s.params) && slices.Equal(f.ResultTypes(), s.results) {
+		return nil
+	}
+	got := signature{f.ParamTypes(), f.ResultTypes()}
+	return fmt.Errorf("is %v, ABI version 1 wants %v", got, s)
+}
+
+// checkExports refuses a guest that does not export what ABI version 1 asks for.
+func checkExports(m wazero.CompiledModule) error {
+	functions := m.ExportedFunctions()
+	if err := checkVersion(functions); err != nil {
+		return err
+	}
+	if functions[abi.Classify] == nil {
+		return refuse("export it as "+exports[abi.Classify].String(), "exports no function %s", abi.Classify)
+	}
+	if err := checkSignatures(functions); err != nil {
+		return err
+	}
+	if functions["_start"] != nil && functions[abi.Initialize] == nil {
+		return refuse("build a reactor (Go: -buildmode=c-shared, clang: -mexec-model=reactor)",
+			"a command, which exports _start and runs once, instead of a reactor")
+	}
+	return checkBuffer(m)
+}
+
+func checkVersion(functions map[string]api.FunctionDefinition) error {
+	if functions[abi.Marker] != nil {
+		return nil
+	}
+	var others []string
+	for name := range functions {
+		if strings.HasPrefix(name, abi.MarkerPrefix) {
+			others = append(others, fmt.Sprintf("%q", name))
+		}
+	}
+	if len(others) > 0 {
+		slices.Sort(others)
+		return refuse("build it against ABI version 1, or run a Switchyard that knows its version",
+			"speaks %s, and this Switchyard only %s", strings.Join(others, " and "), abi.Marker)
+	}
+	return refuse("export an empty function of that name: it says which ABI the guest was written for",
+		"exports no function %s", abi.Marker)
+}
+
+func checkSignatures(functions map[string]api.FunctionDefinition) error {
+	var wrong []string
+	for name, want := range exports {
+		if f := functions[name]; f != nil {
+			if err := want.is(f); err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s %v", name, err))
+			}
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.Sort(wrong)
+	return refuse("correct the types of the exported functions", "%s", strings.Join(wrong, "; "))
+}
+
+// checkBuffer refuses a guest that is to be handed bytes and gives no room.
+func checkBuffer(m wazero.CompiledModule) error {
+	functions := m.ExportedFunctions()
+	memory := m.ExportedMemories()[abi.Memory] != nil
+	for _, name := range []string{abi.InspectBody, abi.Configure} {
+		if functions[name] != nil && functions[abi.Buffer] == nil {
+			return refuse("export it as "+exports[abi.Buffer].String(), "exports %s but no %s to put the bytes in", name, abi.Buffer)
+		}
+	}
+	if functions[abi.Buffer] != nil && !memory {
+		return refuse("export the linear memory under that name", "exports %s but no %s", abi.Buffer, abi.Memory)
+	}
+	return nil
+}
+
+// checkImports refuses a guest that imports what is not there, and lists all of
+// it.
+func checkImports(m wazero.CompiledModule, list []imported) error {
+	var unknown []string
+	for _, i := range list {
+		if i.kind != 0 || !offered(i.module, i.name) {
+			unknown = append(unknown, i.String())
+		}
+	}
+	if len(unknown) > 0 {
+		return refuse("policies have no files, sockets or other hosts; import at most "+
+			abi.HostModule+"."+abi.HostLog+" and what the toolchain needs of "+wasiModule,
+			"imports what does not exist here: %s", strings.Join(unknown, ", "))
+	}
+	return checkLog(m)
+}
+
+func checkLog(m wazero.CompiledModule) error {
+	for _, f := range m.ImportedFunctions() {
+		module, name, _ := f.Import()
+		if module != abi.HostModule {
+			continue
+		}
+		if err := hostLog.is(f); err != nil {
+			return refuse("correct the type of the import", "import %s.%s %w", module, name, err)
+		}
+		if m.ExportedMemories()[abi.Memory] == nil {
+			return refuse("export the linear memory under that name", "imports %s.%s but exports no %s", module, name, abi.Memory)
+		}
+	}
+	return nil
+}

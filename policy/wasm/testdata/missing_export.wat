@@ -1,0 +1,3 @@
+;; There is no classify.
+(module
+  (func (export "switchyard_abi_v1")))

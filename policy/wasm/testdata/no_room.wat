@@ -1,0 +1,12 @@
+;; buffer refuses every body of more than eight bytes.
+(module
+  (memory (export "memory") 1)
+  (func (export "switchyard_abi_v1"))
+  (func (export "classify") (param $service i32) (param $command i32) (result i64)
+    (i64.const 0x204)) ;; broadcast-except-sender, inspect-body
+  (func (export "buffer") (param $size i32) (result i32)
+    (select (i32.const 0) (i32.const 16) (i32.gt_u (local.get $size) (i32.const 8))))
+  (func $inspect_body (export "inspect_body")
+      (param $ptr i32) (param $len i32)
+      (param $hi i64) (param $lo i64) (param $session i64) (param $attributes i64) (result i64)
+    (i64.load8_u (local.get $ptr))))

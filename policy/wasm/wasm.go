@@ -1,0 +1,118 @@
+// Package wasm runs policies compiled to WebAssembly on wazero: it loads them
+// through gates, meters, instantiates, calls and retires them. It decides nothing
+// by itself, reads no files and knows nothing of tenants or of generations in
+// force.
+package wasm
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// Limits is what one policy may take. Begin with DefaultLimits.
+type Limits struct {
+	ModuleBytes int64         // size of the module
+	MemoryPages uint32        // linear memory of one instance, in pages of 64 KiB
+	Fuel        uint64        // of one decision; about one unit per function entry and loop turn
+	LoadFuel    uint64        // of the start function, of _initialize and of configure, each
+	Depth       uint32        // nesting of the guest's calls
+	BodyBytes   int           // largest body that is copied for inspect_body
+	LoadTime    time.Duration // of Load as a whole
+}
+
+// DefaultLimits returns the limits that the configuration starts from.
+func DefaultLimits() Limits {
+	return Limits{
+		ModuleBytes: 8 << 20,
+		MemoryPages: 256, // 16 MiB
+		Fuel:        200_000,
+		LoadFuel:    50_000_000,
+		Depth:       1000,
+		BodyBytes:   64 << 10,
+		LoadTime:    30 * time.Second,
+	}
+}
+
+// A Logger takes one line from a guest: the policy it came from, one of the
+// levels in policy/abi, and the text, cut, without control characters, and not
+// more lines than a log can bear. Any number of goroutines may call it at once.
+type Logger func(policy string, level int, text string)
+
+// An Engine compiles policies and holds the machine code they share.
+//
+// Every policy has a wazero runtime of its own, because everything that ever was
+// instantiated in a runtime dies with it, the types that a guest declared
+// included, and because its host functions then know whom they serve. Beside the
+// shared cache of machine code such a runtime costs next to nothing. Equal
+// modules that are loaded at the same time are compiled once.
+type Engine struct {
+	limits Limits
+	log    Logger
+	kind   string
+	why    string
+	config wazero.RuntimeConfig
+	code   wazero.CompilationCache
+}
+
+// NewEngine returns an engine that compiles to machine code if this machine
+// allows it, and interprets otherwise. A nil log discards what guests say.
+func NewEngine(l Limits, log Logger) *Engine {
+	if log == nil {
+		log = func(string, int, string) {}
+	}
+	e := &Engine{limits: l, log: log, code: wazero.NewCompilationCache()}
+	e.kind, e.why = probe()
+	e.use(e.kind)
+	return e
+}
+
+// use chooses the engine by its kind, so that wazero cannot choose another.
+func (e *Engine) use(kind string) {
+	config := wazero.NewRuntimeConfigInterpreter()
+	if kind == Compiler {
+		config = wazero.NewRuntimeConfigCompiler()
+	}
+	// Without the context check on every call: metering stops what runs too long,
+	// and the check costs ten times the call.
+	e.config = config.
+		WithCompilationCache(e.code).
+		WithMemoryLimitPages(e.limits.MemoryPages).
+		WithMemoryCapacityFromMax(true).
+		WithCloseOnContextDone(false)
+}
+
+// Kind returns Compiler or Interpreter, and why it is that.
+func (e *Engine) Kind() (kind, why string) { return e.kind, e.why }
+
+// Load takes a module through all gates and returns the policy it makes. config
+// is JSON for the guest's configure; nil stands for an empty object. The error is
+// a *GateError. It may take up to the time and fuel that the limits allow, so it
+// belongs off the data path.
+func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (*Policy, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.limits.LoadTime)
+	defer cancel()
+	l := &loader{
+		engine: e,
+		module: module,
+		config: config,
+		policy: &Policy{name: name, limits: e.limits, slots: make([]slot, 2*runtime.GOMAXPROCS(0))},
+	}
+	l.policy.lines.init(name, e.log)
+	if err := l.run(ctx); err != nil {
+		_ = l.policy.Close()
+		return nil, err
+	}
+	return l.policy, nil
+}
+
+// Close frees the shared machine code. Every policy has to be closed before.
+func (e *Engine) Close() error {
+	if err := e.code.Close(context.Background()); err != nil {
+		return fmt.Errorf("close the code cache: %w", err)
+	}
+	return nil
+}
