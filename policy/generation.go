@@ -139,7 +139,9 @@ func (g *Generation) count(err error) *Fault {
 		fault = &Fault{Kind: FaultTrap, Err: err}
 	}
 	g.faults[fault.Kind.index()].Add(1)
-	g.failing.Add(1)
+	if fault.Kind != FaultBody { // which costs nothing, and which a peer could bring about at will
+		g.failing.Add(1)
+	}
 	return fault
 }
 

@@ -152,6 +152,27 @@ func TestJudgeLosesPatience(t *testing.T) {
 	}
 }
 
+// Bodies that are too large are a peer's doing: it cannot have the policy silenced.
+func TestBodySizeNeverCostsPatience(t *testing.T) {
+	r := always(abi.BroadcastAll | abi.InspectBodyOf)
+	large := true
+	r.inspect = func(Verdict, Question) (Verdict, error) {
+		if large {
+			return 0, &Fault{Kind: FaultBody, Err: errors.New("too large")}
+		}
+		return abi.Consume, nil
+	}
+	g := NewGeneration("test", "", r)
+	p := pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil)
+	for range 10 * patience {
+		g.Judge(p, 1, 0)
+	}
+	large = false
+	if v, fault := g.Judge(p, 1, 0); v != abi.Consume || fault != nil {
+		t.Errorf("Judge = %v, %v; want consume", v, fault)
+	}
+}
+
 // The lack of an instance says nothing about the ids, so it is not remembered.
 func TestJudgeAsksAgainAfterInstanceFault(t *testing.T) {
 	fail := true

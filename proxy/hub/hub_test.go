@@ -36,6 +36,7 @@ const (
 
 func commonRules() rules {
 	return rules{
+		0x7777:                                  abi.Drop | abi.Log,
 		others:                                  abi.BroadcastExceptSender,
 		everyone:                                abi.BroadcastAll,
 		pdu.CID_OTHER_HEARTBEAT:                 abi.Consume,
@@ -98,7 +99,7 @@ func message(c pdu.CommandID, seq uint16, text string) []byte {
 func expect(t *testing.T, who string, g *guest, want ...[]byte) {
 	t.Helper()
 	if got, want := g.read(), bytes.Join(want, nil); !bytes.Equal(got, want) {
-		t.Errorf("%s got\n %x, want\n %x", who, got, want)
+		t.Errorf("%s got\n %.100x, want\n %.100x", who, got, want)
 	}
 	g.got = nil
 }
@@ -126,7 +127,7 @@ func TestActions(t *testing.T) {
 	expect(t, "sender", a, m)
 	expect(t, "b", b)
 
-	a.say(t, message(pdu.CID_OTHER_HEARTBEAT, 4, ""), message(0x7777, 5, "nobody knows this"))
+	a.say(t, message(pdu.CID_OTHER_HEARTBEAT, 4, ""), message(0x7777, 5, "nobody knows this"), message(0x7778, 6, "nor is this worth a line"))
 	expect(t, "sender", a)
 	expect(t, "b", b)
 	if len(a.notes) != 1 || a.notes[0].Dropped != ByPolicy || a.notes[0].Header.Command != 0x7777 {
@@ -134,7 +135,7 @@ func TestActions(t *testing.T) {
 	}
 
 	c4 := h.Counts()
-	if c4.Received != 5 || c4.Dropped[ByPolicy] != 1 || c4.Actions[policy.Consume] != 1 || c4.Actions[policy.BroadcastAll] != 1 {
+	if c4.Received != 6 || c4.Dropped[ByPolicy] != 2 || c4.Actions[policy.Consume] != 1 || c4.Actions[policy.BroadcastAll] != 1 {
 		t.Errorf("counts: %+v", c4)
 	}
 	if c4.Delivered != 2+3+1 || c4.Pending != 0 {

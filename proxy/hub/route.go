@@ -177,7 +177,8 @@ func (h *Hub) insert(p []byte, pdus int, to ...*Seat) {
 func (s *Seat) note(g *policy.Generation) {
 	for i := range s.runs {
 		r := &s.runs[i]
-		if r.dropped != "" || r.fault != nil || r.verdict.Has(abi.Log) {
+		byPolicy := r.dropped == "" || r.dropped == ByPolicy // then it says itself whether it is worth it
+		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			s.peer.Noted(Note{Header: pdu.ParseHeader(r.bytes), PDUs: r.pdus, Verdict: r.verdict,
 				Dropped: r.dropped, Fault: r.fault, Policy: g})
 		}
