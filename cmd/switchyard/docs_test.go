@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+)
+
+// documents returns the names of all documents, from the module's root.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, pattern := range []string{"README.md", "docs/*.md", "plugins/*/README.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no documents %s: %v", pattern, err)
+		}
+		names = append(names, found...)
+	}
+	return names
+}
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var documentLink = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+
+func TestLinksOfDocuments(t *testing.T) {
+	for _, name := range documents(t) {
+		for _, link := range documentLink.FindAllStringSubmatch(document(t, name), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), link[1])); err != nil {
+				t.Errorf("%s links to %s: %v", name, link[1], err)
+			}
+		}
+	}
+}
+
+// The examples run in the order of their document, in a directory of its own: a
+// block with a file name behind its language is written to that file, and the
+// commands of a console block are run and must print what the block says, where …
+// stands for anything on a line.
+func TestExamplesOfDocuments(t *testing.T) {
+	for _, name := range documents(t) {
+		blocks := examplesOf(document(t, name))
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			for _, b := range blocks {
+				switch {
+				case b.language == "console":
+					runConsole(t, b.lines)
+				case b.file != "":
+					if err := os.WriteFile(b.file, []byte(strings.Join(b.lines, "\n")+"\n"), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// An example is a fenced block.
+type example struct {
+	language, file string
+	lines          []string
+}
+
+func examplesOf(text string) (blocks []example) {
+	inside := false
+	for line := range strings.SplitSeq(text, "\n") {
+		info, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && inside:
+			inside = false
+		case fence:
+			inside = true
+			language, file, _ := strings.Cut(info, " ")
+			blocks = append(blocks, example{language: language, file: file})
+		case inside:
+			b := &blocks[len(blocks)-1]
+			b.lines = append(b.lines, line)
+		}
+	}
+	return blocks
+}
+
+func runConsole(t *testing.T, lines []string) {
+	t.Helper()
+	for len(lines) > 0 {
+		command, ok := strings.CutPrefix(lines[0], "$ ")
+		if !ok {
+			t.Fatalf("a console block begins with %q, want $ and a command", lines[0])
+		}
+		end := 1
+		for end < len(lines) && !strings.HasPrefix(lines[end], "$ ") {
+			end++
+		}
+		got := runCommand(t, command)
+		if want := strings.Join(lines[1:end], "\n"); !printed(got, want) {
+			t.Errorf("$ %s\nprints\n%s\nwant\n%s", command, got, want)
+		}
+		lines = lines[end:]
+	}
+}
+
+// runCommand runs switchyard in this process, as it may not be installed, and
+// other tools by the shell.
+func runCommand(t *testing.T, command string) string {
+	t.Helper()
+	command, asksCode := strings.CutSuffix(command, "; echo $?")
+	command = strings.Replace(command, "go run ./cmd/switchyard", "switchyard", 1)
+	words := strings.Fields(command)
+	if words[0] != "switchyard" {
+		tool := words[slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") })]
+		if tool == "go" && underRaceDetector() {
+			t.Skip("loading a guest of stock Go takes a minute under the race detector; policy/wasm has one there")
+		}
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed; it runs: %s", tool, command)
+		}
+		out, err := exec.Command("sh", "-c", command).CombinedOutput()
+		if err != nil {
+			t.Fatalf("$ %s: %v\n%s", command, err, out)
+		}
+		return string(out)
+	}
+	if len(words) < 2 || words[1] != "check" && words[1] != "version" {
+		t.Fatalf("$ %s: documents run check and version only", command)
+	}
+	var out bytes.Buffer
+	code := run(append(words[1:], "--set", "wasm.load_time=1m"), nil, &out, &out) // the machine may be busy
+	switch {
+	case asksCode:
+		fmt.Fprintln(&out, code)
+	case code != 0:
+		t.Errorf("$ %s: exit code %d", command, code)
+	}
+	return out.String()
+}
+
+func underRaceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+func printed(got, want string) bool {
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(want), "…", ".*")
+	return regexp.MustCompile("^" + pattern + "$").MatchString(strings.TrimSuffix(got, "\n"))
+}
+
+func TestVerdictsOfABI(t *testing.T) {
+	text := document(t, filepath.Join(root, "docs", "abi.md"))
+	rows := regexp.MustCompile("(?m)^\\| `(0x[0-9a-f]{16})` \\| `([^`]+)` \\|").FindAllStringSubmatch(text, -1)
+	if len(rows) < 10 {
+		t.Fatalf("docs/abi.md has %d rows of verdicts, want at least 10", len(rows))
+	}
+	for _, row := range rows {
+		n, err := strconv.ParseUint(row[1], 0, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := policy.Verdict(n)
+		if err := v.Check(); err != nil || v.String() != row[2] {
+			t.Errorf("docs/abi.md says that %s is %q, it is %q, %v", row[1], row[2], v, err)
+		}
+	}
+}
+
+func TestProtocolNamesEveryCommand(t *testing.T) {
+	text := document(t, filepath.Join(root, "docs", "protocol.md"))
+	for _, c := range pdu.Commands {
+		row := fmt.Sprintf("| `%#04x` | `%v` | `%s` |", uint16(c.ID), c.ID, c.Message)
+		if !strings.Contains(text, row) {
+			t.Errorf("docs/protocol.md lacks the row %s", row)
+		}
+	}
+}
+
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text := document(t, filepath.Join(root, "docs", "architecture.md"))
+	for _, f := range goFiles(t) {
+		if row := "| `" + f.dir + "` |"; !f.test && !strings.Contains(text, row) {
+			t.Errorf("docs/architecture.md lacks a row for the package of %s", f.path)
+		}
+	}
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The rules that carry the architecture, so that nobody has to remember them. They
+// read the source of the whole module, for all systems, and not what this one
+// builds.
+
+const (
+	root   = "../.."
+	module = "switchyard"
+)
+
+// core is what decides and routes. It is given everything it works on.
+var core = []string{"pdu", "pdu/body", "policy", "policy/abi", "proxy/hub", "proxy/presence"}
+
+// imports says which packages may not import what, outside tests. "x/..." is x and
+// all below it, "..." is everything.
+var imports = []struct {
+	packages []string
+	except   []string
+	not      []string
+	because  string
+}{
+	{
+		packages: core,
+		not:      []string{"net/...", "os/...", "log/..."},
+		because:  "the core is quiet: sockets, files and logs belong to the rim, so that the core can be tested without them",
+	},
+	{
+		packages: []string{"policy/abi"},
+		not:      []string{"..."},
+		because:  "it is names and numbers that a guest in any language has to agree on",
+	},
+	{
+		packages: []string{"pdu"},
+		not:      []string{module + "/..."},
+		because:  "what a PDU is depends on nothing that is done with one",
+	},
+	{
+		packages: []string{"..."},
+		except:   []string{"policy/wasm/..."},
+		not:      []string{"github.com/tetratelabs/wazero/..."},
+		because:  "one package knows the engine; policy/table, too, only writes bytes that any engine could run",
+	},
+	{
+		packages: []string{"..."},
+		except:   []string{"cmd/switchyard", "proxy/config/..."},
+		not:      []string{module + "/proxy/config"},
+		because:  "parts are handed what they need; a part that reads the configuration itself cannot be built without a file",
+	},
+	{
+		packages: []string{"..."},
+		not:      []string{module + "/cmd/..."},
+		because:  "the command is the only place where the parts meet, so no part can know it",
+	},
+	{
+		packages: []string{"..."},
+		not:      []string{module + "/proxy/dialogue", module + "/pdu/pdutest"},
+		because:  "these help tests, and nobody else",
+	},
+}
+
+func TestImports(t *testing.T) {
+	files := goFiles(t)
+	for _, rule := range imports {
+		for _, name := range slices.Concat(rule.packages, rule.except) {
+			if !slices.ContainsFunc(files, func(f file) bool { return matches(name, f.dir) }) {
+				t.Errorf("a rule is about package %s, which is not there", name)
+			}
+		}
+		for _, f := range files {
+			if f.test || !matchesAny(rule.packages, f.dir) || matchesAny(rule.except, f.dir) {
+				continue
+			}
+			for _, spec := range f.Imports {
+				if imported := importPath(spec); matchesAny(rule.not, imported) {
+					t.Errorf("%s imports %s: %s", f.path, imported, rule.because)
+				}
+			}
+		}
+	}
+}
+
+// clock is what reads the time or lets it pass. The rest of package time, its
+// types and their arithmetic, is anybody's.
+var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
+
+// The core is called, and told what time it is. Only so does a test decide what
+// happens before what.
+func TestCoreStartsNothing(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test || !slices.Contains(core, f.dir) {
+			continue
+		}
+		timeName := f.importName("time")
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine: the core starts none", f.position(n))
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == timeName && slices.Contains(clock, n.Sel.Name) {
+					t.Errorf("%s uses time.%s: the core is told the time by its caller", f.position(n), n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// A package says its one job and its border once, where its reader begins.
+func TestPackageComments(t *testing.T) {
+	comments := map[string]int{} // by folder
+	for _, f := range goFiles(t) {
+		switch {
+		case f.test && f.Doc != nil:
+			t.Errorf("%s: a test's file has the package's comment", f.path)
+		case f.test:
+		case f.Doc == nil:
+			comments[f.dir] += 0
+		default:
+			comments[f.dir]++
+			if name := f.Name.Name; name != "main" && !strings.HasPrefix(f.Doc.Text(), "Package "+name+" ") {
+				t.Errorf("%s: the package's comment does not begin with \"Package %s\"", f.path, name)
+			}
+		}
+	}
+	for dir, n := range comments {
+		if n != 1 {
+			t.Errorf("package %s has %d package comments, want one", dir, n)
+		}
+	}
+}
+
+// nameless are names that say nothing of what is in a package, so that anything
+// ends up there.
+var nameless = []string{"common", "helper", "helpers", "internal", "misc", "types", "util", "utils"}
+
+func TestPackageNames(t *testing.T) {
+	for _, f := range goFiles(t) {
+		for _, name := range append(strings.Split(f.dir, "/"), f.Name.Name) {
+			if slices.Contains(nameless, strings.TrimSuffix(name, "_test")) {
+				t.Errorf("%s: a package called %q has no job of its own", f.path, name)
+			}
+		}
+	}
+}
+
+// longest is the number of lines up to which a file still has one subject.
+const longest = 450
+
+func TestFileLengths(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if lines := bytes.Count(f.text, []byte("\n")); lines > longest && !strings.HasSuffix(f.path, ".pb.go") {
+			t.Errorf("%s has %d lines, want at most %d: a part of it has a name of its own", f.path, lines, longest)
+		}
+	}
+}
+
+// What is checked in works wherever it is checked out.
+func TestNoPathsOfOneMachine(t *testing.T) {
+	foreign := []string{"/wo" + "rk/", "../sha" + "red", "/ro" + "ot/"}
+	walk(t, func(name string) {
+		text := read(t, name)
+		for _, place := range foreign {
+			if i := bytes.Index(text, []byte(place)); i >= 0 {
+				t.Errorf("%s, line %d: mentions %s, which is not in the repository", name, 1+bytes.Count(text[:i], []byte("\n")), place)
+			}
+		}
+	})
+}
+
+// A file is one of Go, parsed.
+type file struct {
+	*ast.File
+	path string // from the module's root, with slashes
+	dir  string
+	test bool
+	text []byte
+	set  *token.FileSet
+}
+
+// goFiles parses the module's Go files, but for testdata.
+func goFiles(t *testing.T) []file {
+	t.Helper()
+	var files []file
+	walk(t, func(name string) {
+		if path.Ext(name) != ".go" || slices.Contains(strings.Split(name, "/"), "testdata") {
+			return
+		}
+		f := file{path: name, dir: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), text: read(t, name), set: token.NewFileSet()}
+		var err error
+		if f.File, err = parser.ParseFile(f.set, name, f.text, parser.ParseComments|parser.SkipObjectResolution); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	})
+	return files
+}
+
+// walk visits every file that is, or could be, checked in.
+func walk(t *testing.T, visit func(name string)) {
+	t.Helper()
+	built := []string{"/switchyard", "*.test", "*.out"} // as in .gitignore
+	err := filepath.WalkDir(root, func(full string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, full)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		switch {
+		case name == ".git":
+			return fs.SkipDir
+		case !d.Type().IsRegular():
+			return nil
+		}
+		for _, pattern := range built {
+			if ok, _ := path.Match(pattern, path.Base(name)); ok || "/"+name == pattern {
+				return nil
+			}
+		}
+		visit(name)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func (f file) position(n ast.Node) token.Position { return f.set.Position(n.Pos()) }
+
+// importName is what an import is called in the file, or nothing.
+func (f file) importName(imported string) string {
+	for _, spec := range f.Imports {
+		switch {
+		case importPath(spec) != imported:
+		case spec.Name != nil:
+			return spec.Name.Name
+		default:
+			return path.Base(imported)
+		}
+	}
+	return ""
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	imported, err := strconv.Unquote(spec.Path.Value)
+	if err != nil {
+		panic(err) // the parser has taken it
+	}
+	return imported
+}
+
+func matchesAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, name) })
+}
+
+// matches reads patterns as go list does.
+func matches(pattern, name string) bool {
+	if pattern == "..." {
+		return true
+	}
+	below, ok := strings.CutSuffix(pattern, "/...")
+	return name == below || ok && strings.HasPrefix(name, below+"/")
+}

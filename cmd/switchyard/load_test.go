@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+)
+
+// A table that broadcasts messages; what it does with FILE_NOTIFY makes each version
+// another.
+const loadTable = `[route]
+CID_MSG_DATA = "broadcast-except-sender"
+CID_FILE_NOTIFY = %q
+CID_BUDDY_LIST_USERS_STATUS_REQUEST = "handle users-status-request"
+`
+
+// Policies are swapped every 100 ms, every tenth of them broken, while senders go at
+// full speed. Every receiver gets everything once and in the same order, nobody
+// notices, and the counts add up.
+func TestReloadUnderLoad(t *testing.T) {
+	const senders, receivers, reloads = 4, 3, 20
+	dir := t.TempDir()
+	save := func(i int) {
+		text := fmt.Sprintf(loadTable, []string{"broadcast-except-sender", "broadcast-all", "drop"}[i%3])
+		if i%10 == 9 {
+			text = "[route]\nCID_MSG_DATA = \"brodcast\"\n"
+		}
+		replace(t, filepath.Join(dir, "routes.toml"), text)
+	}
+	save(0)
+	p := start(t, dir, "--policy", "file:routes.toml", "--set", "reload.debounce=20ms")
+
+	var received [receivers]atomic.Int64
+	var streams [receivers][sha256.Size]byte
+	var reading, sending sync.WaitGroup
+	peers := make([]peer, receivers+senders)
+	for i := range peers {
+		peers[i] = p.dial()
+	}
+	for i, c := range peers[:receivers] {
+		reading.Go(func() { streams[i] = receive(t, c, senders, &received[i]) })
+	}
+	stop := make(chan struct{})
+	slowest := func() int64 { return min(received[0].Load(), received[1].Load(), received[2].Load()) }
+	var sent atomic.Int64
+	for i, c := range peers[receivers:] {
+		reading.Go(func() { io.Copy(io.Discard, c) })
+		sending.Go(func() { send(t, c, i, stop, &sent, slowest) })
+	}
+
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	swaps := 0
+	for deadline := time.Now().Add(patience); p.count("policy reloaded") < reloads || p.count("policy refused") < 2; swaps++ {
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d reloads", p.count("policy reloaded"))
+		}
+		<-ticker.C
+		save(swaps)
+	}
+	close(stop)
+	sending.Wait()
+	p.signal(syscall.SIGTERM)
+	reading.Wait()
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d", code)
+	}
+
+	for i := range receivers {
+		if got, want := received[i].Load(), sent.Load(); got != want {
+			t.Errorf("receiver %d got %d PDUs of %d", i, got, want)
+		}
+		if streams[i] != streams[0] {
+			t.Errorf("receiver %d saw another order than receiver 0", i)
+		}
+	}
+	checkCounts(t, p)
+	t.Logf("%d PDUs to %d receivers; %d swaps, %d of them seen, %d refused", sent.Load(), receivers, swaps,
+		p.count("policy reloaded"), p.count("policy refused"))
+}
+
+// replace saves a file the safe way: under another name, renamed.
+func replace(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send sends numbered PDUs, 64 at a time, no more than the slowest receiver can be
+// behind without being closed for it.
+func send(t *testing.T, c peer, sender int, stop <-chan struct{}, sent *atomic.Int64, slowest func() int64) {
+	body := make([]byte, 100)
+	body[0] = byte(sender)
+	var batch []byte
+	for n := uint32(0); ; {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if sent.Load()-slowest() > 50_000 {
+			time.Sleep(time.Millisecond) // paces the load, decides nothing
+			continue
+		}
+		batch = batch[:0]
+		for range 64 {
+			binary.BigEndian.PutUint32(body[1:], n)
+			n++
+			batch = pdu.Append(batch, pdu.SID_MSG, pdu.CID_MSG_DATA, 0, body)
+		}
+		if _, err := c.Write(batch); err != nil {
+			t.Errorf("sender %d: %v", sender, err)
+			return
+		}
+		sent.Add(64)
+	}
+}
+
+// receive reads to the end of the stream, checks that every sender's numbers follow
+// each other, and returns a hash of the whole.
+func receive(t *testing.T, c peer, senders int, received *atomic.Int64) (stream [sha256.Size]byte) {
+	next := make([]uint32, senders)
+	hash := sha256.New()
+	for r := pdu.NewReader(io.TeeReader(c, hash), pdu.DefaultMaxLen); ; {
+		batch, err := r.ReadBatch()
+		if errors.Is(err, io.EOF) {
+			return [sha256.Size]byte(hash.Sum(nil))
+		}
+		if err != nil {
+			t.Errorf("receive: %v", err)
+			return stream
+		}
+		for ; len(batch) > 0; batch = batch[pdu.ParseHeader(batch).Length:] {
+			body := batch[pdu.HeaderLen:]
+			sender, n := body[0], binary.BigEndian.Uint32(body[1:])
+			if n != next[sender] {
+				t.Errorf("sender %d: number %d where %d is next", sender, n, next[sender])
+				return stream
+			}
+			next[sender]++
+			received.Add(1)
+		}
+	}
+}
+
+// checkCounts holds the counts that a stopped process logged against each other.
+func checkCounts(t *testing.T, p *process) {
+	t.Helper()
+	sum := func(v any) (total float64) {
+		for _, n := range v.(map[string]any) {
+			total += n.(float64)
+		}
+		return total
+	}
+	pdus, copies := p.expect(`"msg":"PDUs"`), p.expect(`"msg":"copies"`)
+	if got := sum(pdus["accepted"]) + sum(pdus["dropped"]); got != pdus["received"] {
+		t.Errorf("accepted and dropped are %v PDUs, received %v", got, pdus["received"])
+	}
+	if got := copies["delivered"].(float64) + sum(copies["discarded"]); got != copies["due"] {
+		t.Errorf("delivered and discarded are %v copies, due %v", got, copies["due"])
+	}
+}
+
+// The end-to-end figure: PDUs of 200 bytes from one sender to seven others, through
+// a process of its own.
+func BenchmarkEndToEnd(b *testing.B) {
+	const receivers, batch = 7, 64
+	p := start(b, b.TempDir())
+	sender := p.dial()
+	var readers []peer
+	for range receivers {
+		readers = append(readers, p.dial())
+	}
+	one := pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 0, make([]byte, 184))
+	many := bytes.Repeat(one, batch)
+	total := b.N * batch * len(one)
+	b.SetBytes(int64(receivers * batch * len(one)))
+	b.ResetTimer()
+	var reading sync.WaitGroup
+	var least atomic.Int64
+	for i, r := range readers {
+		reading.Go(func() {
+			buf := make([]byte, 256<<10)
+			for n := 0; n < total; {
+				k, err := r.Read(buf)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				if n += k; i == 0 {
+					least.Store(int64(n))
+				}
+			}
+		})
+	}
+	for i := range b.N {
+		for int64(i*len(many))-least.Load() > 8<<20 {
+			time.Sleep(100 * time.Microsecond)
+		}
+		if _, err := sender.Write(many); err != nil {
+			b.Fatal(err)
+		}
+	}
+	reading.Wait()
+	b.ReportMetric(float64(b.N*batch*receivers)/b.Elapsed().Seconds()/1e6, "Mdeliveries/s")
+}

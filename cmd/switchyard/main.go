@@ -1,0 +1,152 @@
+// Command switchyard is a routing hub for TeamTalk's msg_servers: it takes the
+// place of the route_server, and its routing table is a WebAssembly policy that can
+// be exchanged while traffic flows.
+//
+// This package builds everything from the leaves up and stops it in reverse; it is
+// the only place where the parts meet.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy/wasm"
+	"switchyard/proxy/config"
+)
+
+// Exit codes.
+const (
+	exitStopped     = 0  // drained and stopped
+	exitForced      = 1  // stopped before everything was written, or failed while running
+	exitUsage       = 64 // the command line is wrong
+	exitUnavailable = 69 // an address cannot be listened on
+	exitInternal    = 70 // a fault of Switchyard's own
+	exitConfig      = 78 // the configuration or a policy is refused
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+// run runs the command and returns its exit code.
+func run(args, env []string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "switchyard: internal error: %v\n%s", p, debug.Stack())
+			code = exitInternal
+		}
+	}()
+	root := command(env, stdout, stderr)
+	root.SetArgs(args)
+	err := root.Execute()
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(stderr, "switchyard: %s\n", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return exitCode(err)
+}
+
+// errForced is the error of a stop that did not wait for everything.
+var errForced = errors.New("stopped before everything was written")
+
+// A usageError is a wrong command line.
+type usageError struct{ error }
+
+// An unavailableError is a listener that cannot be opened.
+type unavailableError struct{ error }
+
+func exitCode(err error) int {
+	var (
+		usage       usageError
+		unavailable unavailableError
+		faults      config.Faults
+		gate        *wasm.GateError
+	)
+	switch {
+	case err == nil:
+		return exitStopped
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &unavailable):
+		return exitUnavailable
+	case errors.As(err, &faults), errors.As(err, &gate):
+		return exitConfig
+	default:
+		return exitForced
+	}
+}
+
+// options are what flags and environment say about the configuration.
+type options struct {
+	env    []string
+	config string
+	set    []string
+	listen string
+	policy string
+}
+
+// command returns the command line: serve is what is done if nothing is named.
+func command(env []string, stdout, stderr io.Writer) *cobra.Command {
+	o := &options{env: env}
+	serve := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the peers until told to stop (the default)",
+		Args:  noArguments,
+		RunE:  func(*cobra.Command, []string) error { return serve(o, stderr) },
+	}
+	check := &cobra.Command{
+		Use:   "check",
+		Short: "Report every fault of the configuration and its policies, and exit 0 or 78",
+		Args:  noArguments,
+		RunE:  func(*cobra.Command, []string) error { return check(o, stdout, stderr) },
+	}
+	version := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArguments,
+		RunE:  func(*cobra.Command, []string) error { return printVersion(stdout) },
+	}
+	root := &cobra.Command{
+		Use:           "switchyard",
+		Short:         "A routing hub for TeamTalk's msg_servers whose rules can be changed while traffic flows",
+		Args:          knownCommand,
+		RunE:          serve.RunE,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&o.config, "config", "", "configuration `file` (default $SWITCHYARD_CONFIG, else config.toml if it is there)")
+	flags.StringArrayVar(&o.set, "set", nil, "replace one value of the configuration, as in peer.timeout=40s; may be repeated")
+	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
+	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, or file:PATH")
+	root.AddCommand(serve, check, version)
+	return root
+}
+
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no argument %q; see '%s --help'", c.Name(), args[0], c.CommandPath())}
+	}
+	return nil
+}
+
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf(", did you mean %q?", near[0])
+	}
+	return usageError{fmt.Errorf("there is no command %q%s; see 'switchyard --help'", args[0], hint)}
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"switchyard/pdu/pdutest"
+)
+
+// asCommand makes the test's own program be switchyard, for tests that want a process
+// with signals and an exit code.
+const asCommand = "SWITCHYARD_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Unsetenv(asCommand)
+		main()
+	}
+	testscript.Main(m, map[string]func(){"switchyard": main})
+}
+
+// patience is how long a test waits for what must come.
+const patience = 60 * time.Second
+
+// A process is a switchyard that serves.
+type process struct {
+	t       testing.TB
+	cmd     *exec.Cmd
+	address string // of its one listener
+
+	mu    sync.Mutex // guards what follows
+	more  *sync.Cond // there is a further line, or the end
+	lines []line
+	ended bool
+}
+
+// A line is one line of the log, as JSON has it.
+type line map[string]any
+
+func (l line) text() string {
+	b, _ := json.Marshal(l)
+	return string(b)
+}
+
+// start starts switchyard on a free port in dir, waits until it serves, and stops it
+// with the test.
+func start(t testing.TB, dir string, args ...string) *process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args = append(args, "--set", "log.format=json")
+	if !slices.Contains(args, "listener.0.address=127.0.0.1:0") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Dir = dir
+	return startCommand(t, cmd)
+}
+
+// startCommand does it for a command that becomes switchyard.
+func startCommand(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd}
+	p.more = sync.NewCond(&p.mu)
+	p.cmd.Env = append(os.Environ(), asCommand+"=1")
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { p.read(stderr) })
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		reading.Wait()
+		p.cmd.Wait()
+		if t.Failed() {
+			t.Logf("the log of %v:\n%s", p.cmd.Args, p.log())
+		}
+	})
+	p.expect("serving")
+	p.address = p.expect("listening")["address"].(string)
+	return p
+}
+
+// read takes in the log. What is no JSON is kept as the message of a line.
+func (p *process) read(r io.Reader) {
+	for s := bufio.NewScanner(r); s.Scan(); {
+		l := make(line)
+		if json.Unmarshal(s.Bytes(), &l) != nil {
+			l["msg"] = s.Text()
+		}
+		p.mu.Lock()
+		p.lines = append(p.lines, l)
+		p.more.Broadcast()
+		p.mu.Unlock()
+	}
+	p.mu.Lock()
+	p.ended = true
+	p.more.Broadcast()
+	p.mu.Unlock()
+}
+
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var b strings.Builder
+	for _, l := range p.lines {
+		b.WriteString(l.text() + "\n")
+	}
+	return b.String()
+}
+
+// expect waits for a line that contains all the words, and returns the first.
+func (p *process) expect(words ...string) line {
+	p.t.Helper()
+	return p.expectFrom(0, words...)
+}
+
+// expectFrom is expect for lines from number from on.
+func (p *process) expectFrom(from int, words ...string) line {
+	p.t.Helper()
+	timer := time.AfterFunc(patience, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ended = true
+		p.more.Broadcast()
+	})
+	defer timer.Stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for ; ; from++ {
+		for from >= len(p.lines) {
+			if p.ended {
+				p.t.Fatalf("no line with %q", words)
+			}
+			p.more.Wait()
+		}
+		if l := p.lines[from]; containsAll(l.text(), words) {
+			return l
+		}
+	}
+}
+
+func containsAll(text string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// logged returns how many lines there are so far.
+func (p *process) logged() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.lines)
+}
+
+// count returns how many lines there are so far that contain all the words.
+func (p *process) count(words ...string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lines {
+		if containsAll(l.text(), words) {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits for the process to end and returns its exit code.
+func (p *process) exit() int {
+	p.t.Helper()
+	p.mu.Lock()
+	for !p.ended {
+		p.more.Wait()
+	}
+	p.mu.Unlock()
+	p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// A peer is a connection of the tests.
+type peer struct {
+	t testing.TB
+	*net.TCPConn
+}
+
+// dial connects and returns when the hub has given the connection its seat.
+func (p *process) dial() peer {
+	p.t.Helper()
+	conn, err := net.Dial("tcp", p.address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { conn.Close() })
+	c := peer{p.t, conn.(*net.TCPConn)}
+	c.settle()
+	return c
+}
+
+func (c peer) say(pdus ...[]byte) {
+	c.t.Helper()
+	c.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := c.Write(bytes.Join(pdus, nil)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// expect reads exactly the wanted PDUs.
+func (c peer) expect(want ...[]byte) {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	for _, w := range want {
+		got := make([]byte, len(w))
+		if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, w) {
+			c.t.Fatalf("got %d bytes, %.40x (%v), want %s", n, got[:n], err, pdutest.Dump(w))
+		}
+	}
+}
+
+// settle asks for no user's status, and wants the answer next: all that was said
+// before has been handled.
+func (c peer) settle() {
+	c.t.Helper()
+	c.say(pdutest.StatusRequest(7, 1, nil))
+	c.expect(pdutest.StatusResponse(7, 1, nil))
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+	"switchyard/plugins/teamtalk"
+)
+
+// Without any file or flag but the address, the start says what is served and why.
+func TestStartSaysWhatIsServed(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	p.expect(`"msg":"configuration"`, `"file":"none"`, "the defaults")
+	p.expect("wasm engine", `"kind":"compiler"`, `"why":`)
+	p.expect("policy in force", `"tenant":"default"`, `"policy":"teamtalk"`, `"sha256":"`, "7 broadcast-except-sender", "unknown commands: drop, log")
+	p.expect("listening", `"tenant":"default"`, p.address)
+}
+
+func TestConfigurationFileInTheWorkingDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "config.toml"), "[peer]\ntimeout = \"40s\"\n")
+	p := start(t, dir)
+	p.expect(`"msg":"configuration"`, `"file":"config.toml"`, "found in the working directory")
+}
+
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"--listen", l.Addr().String()}, nil, &stdout, &stderr); code != exitUnavailable {
+		t.Errorf("exit code %d, want %d", code, exitUnavailable)
+	}
+	for _, want := range []string{l.Addr().String(), "address already in use", "--listen"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("stderr does not say %q:\n%s", want, stderr.String())
+		}
+	}
+}
+
+// SIGTERM and SIGINT write what is due, also to who reads late, and exit 0.
+func TestStopDrains(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			p := start(t, t.TempDir())
+			c, late := p.dial(), p.dial()
+			said := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 10_000)), 300)
+			c.say(said)
+			p.signal(s)
+			p.expect("stopping")
+			late.expect(said)
+			if code := p.exit(); code != exitStopped {
+				t.Errorf("exit code %d, want %d", code, exitStopped)
+			}
+			p.expect(`"msg":"copies"`, `"delivered":302`, `"discarded":{}`)
+			checkCounts(t, p)
+		})
+	}
+}
+
+// stalled returns a process with a peer that does not read what is due to it.
+func stalled(t *testing.T, args ...string) *process {
+	p := start(t, t.TempDir(), args...)
+	c, stalled := p.dial(), p.dial()
+	stalled.SetReadBuffer(4 << 10)
+	c.say(bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20)), 20))
+	c.settle()
+	return p
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := stalled(t)
+	p.signal(syscall.SIGTERM)
+	p.expect("stopping")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitForced {
+		t.Errorf("exit code %d, want %d", code, exitForced)
+	}
+	p.expect(`"msg":"copies"`, `"discarded":{"forced":`)
+	checkCounts(t, p)
+}
+
+func TestDrainEndsWhenItsTimeIsOver(t *testing.T) {
+	t.Parallel()
+	p := stalled(t, "--set", "drain.timeout=100ms")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitForced {
+		t.Errorf("exit code %d, want %d", code, exitForced)
+	}
+	p.expect("stopped before everything was written")
+	checkCounts(t, p)
+}
+
+// SIGHUP reloads and says what came of it, also if nothing changed.
+func TestHangupReloads(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "routes.toml")
+	write(t, path, savedTable("broadcast-all"))
+	p := start(t, dir, "--policy", "file:routes.toml", "--set", "reload.watch=false")
+	p.signal(syscall.SIGHUP)
+	p.expect("policy unchanged")
+	write(t, path, savedTable("drop"))
+	p.signal(syscall.SIGHUP)
+	p.expect("policy reloaded", "94 drop")
+}
+
+// What is wrong with a new file is logged once, with its gate and what to do, and
+// changes nothing; the next sound one takes effect.
+func TestBadReloadsChangeNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "policy.wasm")
+	replace(t, path, string(teamtalk.Module))
+	p := start(t, dir, "--policy", "file:policy.wasm", "--set", "reload.debounce=20ms", "--set", "wasm.module_size=64KiB")
+	c := p.dial()
+	for name, want := range map[string][]string{
+		"component":         {"magic gate", "component"},
+		"missing_export":    {"exports gate", "classify"},
+		"bad_signature":     {"exports gate", "classify"},
+		"unknown_import":    {"imports gate"},
+		"future_version":    {"exports gate", "switchyard_abi_v2"},
+		"memory_bomb":       {"compile gate", "memory"},
+		"reserved_bits":     {"dry-run gate", "reserved bits"},
+		"slow_classify":     {"dry-run gate"},
+		"trap_start":        {"instantiate gate"},
+		"configure_refuses": {"configure gate"},
+	} {
+		bad, err := os.ReadFile("../../policy/wasm/testdata/" + name + ".wasm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := p.logged()
+		replace(t, path, string(bad))
+		p.expectFrom(from, append(want, "policy refused; the one in force goes on")...)
+		c.settle()
+	}
+	for bad, want := range map[string][]string{
+		"this is text":                                   {"magic gate", "WebAssembly"},
+		string(make([]byte, 65<<10)):                     {"file gate", "too large"},
+		string(teamtalk.Module[:len(teamtalk.Module)/2]): {"magic gate", "truncated"},
+	} {
+		from := p.logged()
+		replace(t, path, bad)
+		p.expectFrom(from, append(want, "policy refused; the one in force goes on")...)
+		c.settle()
+	}
+	from := p.logged()
+	remove(t, path)
+	p.expectFrom(from, "policy refused", "file gate", "no such file")
+	from = p.logged()
+	p.signal(syscall.SIGHUP) // whoever asks is answered again
+	p.expectFrom(from, "policy refused", "file gate")
+	replace(t, path, string(teamtalk.Module)+"\x00\x05\x03abc!") // another file that does the same
+	p.expect("policy reloaded")
+	if n := p.count("policy reloaded"); n != 1 {
+		t.Errorf("%d reloads, want the last alone", n)
+	}
+	c.settle()
+}
+
+// A faulty configuration changes nothing, a sound one what can change; the rest is
+// named.
+func TestConfigurationReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	replace(t, path, "[peer]\ntimeout = \"40s\"\n")
+	p := start(t, dir, "--set", "reload.debounce=20ms")
+	c := p.dial()
+	replace(t, path, "[peer]\ntimeout = \"0.5\"\nheartbeet = \"5s\"\n")
+	p.expect("configuration refused; the one in force goes on", "config.toml:2", "config.toml:3", "heartbeat")
+	c.settle()
+	replace(t, path, "[peer]\ntimeout = \"60ms\"\n[[listener]]\naddress = \"127.0.0.1:1\"\n[tenant.default]\n[tenant.acme]\n")
+	p.expect("take effect after a restart", "tenant.acme")
+	p.expect("configuration reloaded", "peer.timeout")
+	p.expect("session closed", "idle-timeout")
+}
+
+// Policies that fail at every PDU harm nobody: the verdict by ids holds, whatever the
+// guest does, and each failure is counted and logged.
+func TestHostilePolicies(t *testing.T) {
+	for name, fault := range map[string]string{
+		"trap": "trap", "endless_loop": "fuel", "endless_recursion": "recursion", "exponential": "fuel", "fill_loop": "fuel",
+		"asks_again": "abi", "reserved_bits_late": "abi", "out_of_bounds": "trap", "exit": "trap", "log_flood": "fuel",
+		"bad_pointer_late": "abi", "no_room": "body-size",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wasm, err := filepath.Abs("../../policy/wasm/testdata/" + name + ".wasm")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := start(t, t.TempDir(), "--policy", "file:"+wasm)
+			to, err := net.Dial("tcp", p.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer to.Close()
+			from, err := net.Dial("tcp", p.address) // accepted after the first: that one has its seat
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer from.Close()
+			var said [][]byte
+			for i := range 200 {
+				said = append(said, pdutest.Raw(pdu.CID_MSG_DATA, uint16(i), []byte("whatever the policy does")))
+			}
+			peer{t, from.(*net.TCPConn)}.say(said...)
+			peer{t, to.(*net.TCPConn)}.expect(said...)
+			p.expect("the policy failed to decide", `"fault":"`+fault+`"`, name)
+			p.expect("more of the same", `"pdus":195`)
+			p.signal(syscall.SIGTERM)
+			from.Close()
+			to.Close()
+			if code := p.exit(); code != exitStopped {
+				t.Errorf("exit code %d", code)
+			}
+			checkCounts(t, p)
+		})
+	}
+}
+
+// A listener's tenant has its own policy, and nothing crosses to another.
+func TestTenantsByListener(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "echo.toml"), savedTable("broadcast-all"))
+	write(t, filepath.Join(dir, "config.toml"), `
+[[listener]]
+address = "127.0.0.1:0"
+tenant = "one"
+[[listener]]
+address = "127.0.0.1:0"
+tenant = "two"
+[tenant.one]
+policy = "file:echo.toml"
+[tenant.two]
+`)
+	p := start(t, dir, "--set", "listener.0.address=127.0.0.1:0")
+	one := p.dial()
+	p.address = p.expect("listening", `"tenant":"two"`)["address"].(string)
+	two, other := p.dial(), p.dial()
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))
+	one.say(m)
+	one.expect(m) // by its own rules
+	two.say(m)
+	other.expect(m)
+	two.settle() // nothing came back
+	one.settle() // nothing crossed
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"switchyard/policy/abi"
+)
+
+// printVersion prints what was built, from what, and which policies it runs.
+func printVersion(w io.Writer) error {
+	version, revision, engine := "unknown", "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				revision = s.Value
+			case s.Key == "vcs.modified" && s.Value == "true":
+				revision += " (modified)"
+			}
+		}
+		for _, m := range info.Deps {
+			if m.Path == "github.com/tetratelabs/wazero" {
+				engine = m.Version
+			}
+		}
+	}
+	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s/%s\nwazero %s\npolicy ABI %s\n",
+		version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine, abi.Marker)
+	return err
+}
