@@ -94,7 +94,7 @@ func (b *body) readCode() {
 	for len(b.frames) > 0 && b.r.err == nil {
 		b.instruction()
 	}
-	if b.m.branching += len(b.marks) * len(b.marks); b.m.branching > MaxBranching {
+	if b.m.branching += int64(len(b.marks)) * int64(len(b.marks)); b.m.branching > MaxBranching {
 		b.r.fail("too many blocks and branches in too few functions")
 	}
 	b.r.done("the end of the function")
@@ -125,7 +125,7 @@ func (b *body) instruction() {
 	var second uint32
 	switch first {
 	case opMisc, opVector:
-		second = b.second()
+		second = b.second(first)
 		if second > 0xff {
 			break
 		}
@@ -161,13 +161,14 @@ func (b *body) instruction() {
 	}
 }
 
-// second reads the second number of an opcode. Readers disagree about one in more
-// bytes than it needs (wazero takes the first byte), so that is refused.
-func (b *body) second() uint32 {
+// second reads the second number of an opcode. Readers disagree about that of a
+// vector instruction in more bytes than it needs (wazero takes the first byte),
+// so that is refused.
+func (b *body) second(first byte) uint32 {
 	start := b.r.pos
 	v := b.r.u32()
-	if b.r.err == nil && b.r.pos-start > 1 && v < 0x80 {
-		b.r.failAt(start, "the second number of an opcode takes more bytes than it needs")
+	if first == opVector && b.r.err == nil && b.r.pos-start > 1 && v < 0x80 {
+		b.r.failAt(start, "the number of a vector instruction takes more bytes than it needs")
 	}
 	return v
 }

@@ -76,9 +76,10 @@ func TestReferenceToExport(t *testing.T) {
 // TestWideNumbers holds that numbers in more bytes than they need mean what they
 // did, and come out short, so that nobody reads them in another way.
 func TestWideNumbers(t *testing.T) {
-	short := raw(i32(5), op(0x1a), get(0), op(0x1a), op(0x0c, 0, 0x28, 2, 0))
+	short := raw(i32(5), op(0x1a), get(0), op(0x1a), op(0x0c, 0, 0x28, 2, 0), bulkOp(9, 0))
 	long := raw(op(opI32Const), wide(5, 5), op(0x1a), op(opLocalGet), wide(0, 5), op(0x1a),
-		op(0x0c), wide(0, 3), op(0x28), wide(2, 2), wide(0, 4))
+		op(0x0c), wide(0, 3), op(0x28), wide(2, 2), wide(0, 4),
+		op(opMisc), wide(9, 3), op(0))
 	if got, want := mustRewrite(t, long, ample), mustRewrite(t, short, ample); !bytes.Equal(got, want) {
 		t.Errorf("got\n% x, want\n% x", got, want)
 	}

@@ -61,7 +61,7 @@ type module struct {
 	lastSet    []int
 	events     int
 	locals     int
-	branching  int
+	branching  int64
 	reloads    int
 }
 
