@@ -17,7 +17,7 @@ func AppendLoginStatusNotify(dst []byte, user uint32, on bool) []byte {
 //
 //	0a len { 08 user  10 status }
 func AppendStatusNotify(dst []byte, user uint32, status Status) []byte {
-	dst = append(dst, 1<<3|lengthDelimited, byte(statSize(user, uint32(status))))
+	dst = append(dst, 1<<3+lengthDelimited, byte(statSize(user, uint32(status))))
 	return appendStat(dst, user, uint32(status))
 }
 
@@ -28,19 +28,19 @@ func AppendStatusNotify(dst []byte, user uint32, status Status) []byte {
 //	12 len { 08 id  10 status }   AppendUserStat, per id in the order asked
 //	a2 01 len attach_data         AppendAttachData, always
 func AppendUsersStatusResponse(dst []byte, user uint32) []byte {
-	return appendVarint(append(dst, 1<<3|varint), user)
+	return appendVarint(append(dst, 1<<3+varint), user)
 }
 
 // AppendUserStat appends one user's status to a users status response.
 func AppendUserStat(dst []byte, user uint32, status Status) []byte {
-	dst = append(dst, 2<<3|lengthDelimited, byte(statSize(user, uint32(status))))
+	dst = append(dst, 2<<3+lengthDelimited, byte(statSize(user, uint32(status))))
 	return appendStat(dst, user, uint32(status))
 }
 
 // AppendAttachData appends the request's data, which may be empty, to a users
 // status response and thereby ends it.
 func AppendAttachData(dst, data []byte) []byte {
-	const tag = 20<<3 | lengthDelimited
+	const tag = 20<<3 + lengthDelimited
 	dst = appendVarint(append(dst, tag&0x7f|0x80, tag>>7), uint32(len(data)))
 	return append(dst, data...)
 }
@@ -50,8 +50,8 @@ func AppendAttachData(dst, data []byte) []byte {
 func userStatSize(user uint32) int { return 2 + statSize(user, uint32(Online)) }
 
 func appendStat(dst []byte, user, status uint32) []byte {
-	dst = appendVarint(append(dst, 1<<3|varint), user)
-	return appendVarint(append(dst, 2<<3|varint), status)
+	dst = appendVarint(append(dst, 1<<3+varint), user)
+	return appendVarint(append(dst, 2<<3+varint), status)
 }
 
 // statSize returns the bytes that appendStat appends: at most 12.

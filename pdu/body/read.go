@@ -9,7 +9,7 @@ import (
 func ReadRoleSet(b []byte) (master uint32, err error) {
 	s, seen := scanner{b: b}, uint32(0)
 	for s.next() {
-		if s.tag == 1<<3|varint {
+		if s.tag == 1<<3+varint {
 			master, seen = uint32(s.value), 1<<1
 		}
 	}
@@ -24,11 +24,11 @@ func ReadUserStatusUpdate(b []byte) (u ServerUserStat, err error) {
 	s, seen := scanner{b: b}, uint32(0)
 	for s.next() {
 		switch s.tag {
-		case 1<<3 | varint:
+		case 1<<3 + varint:
 			u.Status, seen = Status(s.value), seen|1<<1
-		case 2<<3 | varint:
+		case 2<<3 + varint:
 			u.User, seen = uint32(s.value), seen|1<<2
-		case 3<<3 | varint:
+		case 3<<3 + varint:
 			if c := ClientType(s.value); c.valid() {
 				u.Client, seen = c, seen|1<<3
 			}
@@ -49,7 +49,7 @@ type OnlineUserInfo struct {
 func ReadOnlineUserInfo(b []byte) (OnlineUserInfo, error) {
 	info, s := OnlineUserInfo{b: b}, scanner{b: b}
 	for s.next() {
-		if s.tag != 1<<3|lengthDelimited {
+		if s.tag != 1<<3+lengthDelimited {
 			continue
 		}
 		entry := s.message()
@@ -68,7 +68,7 @@ func ReadOnlineUserInfo(b []byte) (OnlineUserInfo, error) {
 func (o OnlineUserInfo) All() iter.Seq[ServerUserStat] {
 	return func(yield func(ServerUserStat) bool) {
 		for s := (scanner{b: o.b}); s.next(); {
-			if s.tag != 1<<3|lengthDelimited {
+			if s.tag != 1<<3+lengthDelimited {
 				continue
 			}
 			entry := s.message()
@@ -84,13 +84,13 @@ func (s *scanner) userStat() (u ServerUserStat, err error) {
 	seen := uint32(0)
 	for s.next() {
 		switch s.tag {
-		case 1<<3 | varint:
+		case 1<<3 + varint:
 			u.User, seen = uint32(s.value), seen|1<<1
-		case 2<<3 | varint:
+		case 2<<3 + varint:
 			if status := Status(s.value); status.valid() {
 				u.Status, seen = status, seen|1<<2
 			}
-		case 3<<3 | varint:
+		case 3<<3 + varint:
 			if c := ClientType(s.value); c.valid() {
 				u.Client, seen = c, seen|1<<3
 			}
@@ -115,9 +115,9 @@ func ReadUsersStatusRequest(b []byte) (UsersStatusRequest, error) {
 	s, seen, size := scanner{b: b}, uint32(0), 0
 	for s.next() {
 		switch s.tag {
-		case 1<<3 | varint:
+		case 1<<3 + varint:
 			r.User, seen = uint32(s.value), 1<<1
-		case 20<<3 | lengthDelimited:
+		case 20<<3 + lengthDelimited:
 			r.AttachData = s.b[s.start:s.at]
 		default:
 			s.values(r.users.fields, func(user uint32) bool {

@@ -116,7 +116,7 @@ func (s *scanner) skipGroup(number uint32, depth int) bool {
 		switch {
 		case !ok:
 			return false
-		case tag == number<<3|endGroup:
+		case tag == number<<3+endGroup:
 			return true
 		case !s.readValue(tag, depth):
 			return false
