@@ -9,6 +9,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"switchyard/pdu"
+	"switchyard/policy/nearest"
 )
 
 // command returns the command that the word names.
@@ -40,7 +41,7 @@ func nearCommand(word string) string {
 	case "default", "otherwise", "*":
 		return "did you mean else?"
 	}
-	return didYouMean(word, commandNames, "write its name as in docs/protocol.md, or its id, such as 0x0301")
+	return nearest.Hint(word, commandNames, "write its name as in docs/protocol.md, or its id, such as 0x0301")
 }
 
 // serviceID returns the service that the header names.
@@ -50,7 +51,7 @@ func (p *parser) serviceID(key toml.Key) (pdu.ServiceID, bool) {
 		return id, true
 	}
 	if !startsWithDigit(word) {
-		p.faultAt(key, fmt.Sprintf("unknown service %q", word), didYouMean(word, serviceNames, "services are "+strings.Join(serviceNames, ", ")))
+		p.faultAt(key, fmt.Sprintf("unknown service %q", word), nearest.Hint(word, serviceNames, "services are "+strings.Join(serviceNames, ", ")))
 		return 0, false
 	}
 	_, problem := parseID(word)

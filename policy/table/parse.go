@@ -10,6 +10,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/nearest"
 )
 
 // The names of the two sections and of the rule that is no command.
@@ -136,7 +137,7 @@ func (p *parser) unknownSection(key toml.Key) {
 		return
 	}
 	p.faultAt(key, fmt.Sprintf("unknown section %q", key[0]),
-		didYouMean(key[0], []string{sectionRoute, sectionService}, "the sections are [route] and [service.SERVICE]"))
+		nearest.Hint(key[0], []string{sectionRoute, sectionService}, "the sections are [route] and [service.SERVICE]"))
 }
 
 // rule takes in one line of [route].

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"switchyard/policy/nearest"
 )
 
 // suggest says which key or table may have been meant by one that is not known:
@@ -17,27 +19,15 @@ func (r *reader) suggest(name string) string {
 		section, last = name[:dot+1], name[dot+1:]
 	}
 	meant := ""
-	if near := nearest(last, children(known, section)); near != "" {
+	if near := nearest.Word(last, children(known, section)); near != "" {
 		meant = section + near
-	} else if meant = nearest(name, known); section != "" || meant == "" {
+	} else if meant = nearest.Word(name, known); section != "" || meant == "" {
 		meant = sameLastPart(known, name)
 	}
 	if meant != "" {
 		return fmt.Sprintf("did you mean %q?", meant)
 	}
 	return "known here: " + strings.Join(children(known, section), ", ")
-}
-
-// nearest returns the candidate that is spelled most like name, if one is: at most
-// every third letter differs.
-func nearest(name string, candidates []string) string {
-	best, distance := "", (len(name)+2)/3+1
-	for _, candidate := range candidates {
-		if d := editDistance(name, candidate); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	return best
 }
 
 func sameLastPart(known []string, name string) string {
@@ -62,28 +52,4 @@ func children(known []string, section string) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// editDistance counts the bytes to insert, delete, replace or swap with their
-// neighbour that make a into b.
-func editDistance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		before, last, row = last, row, before
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			replace := last[j-1]
-			if a[i-1] != b[j-1] {
-				replace++
-			}
-			row[j] = min(replace, last[j]+1, row[j-1]+1)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-	}
-	return row[len(b)]
 }
