@@ -3,6 +3,7 @@ package wasm
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A Gate is one of the checks that a module has to pass before it is a policy,
@@ -31,18 +32,22 @@ type GateError struct {
 }
 
 func (e *GateError) Error() string {
-	return fmt.Sprintf("policy %q refused at the %s gate: %v; %s", e.Policy, e.Gate, e.Err, e.Remedy)
+	text, separator := e.Err.Error(), "; "
+	if strings.Contains(text, "\n\t") { // it ends in a trace or the like
+		separator = "\n"
+	}
+	return fmt.Sprintf("policy %q refused at the %s gate: %s%s%s", e.Policy, e.Gate, text, separator, e.Remedy)
 }
 
 func (e *GateError) Unwrap() error { return e.Err }
 
 // remedies holds what to do about a refusal that names no better remedy.
 var remedies = map[Gate]string{
-	GateMetering:    "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions",
+	GateMetering:    "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions, and within the bounds that docs/abi.md tells",
 	GateCompile:     "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions",
 	GateInstantiate: "the guest must start by itself, without files, environment or arguments, within its fuel for loading",
 	GateConfigure:   "correct the policy's configuration",
-	GateDryRun:      "classify must answer for every command, known or not, with a verdict of ABI version 1",
+	GateDryRun:      "classify must answer for every command, known or not, with a verdict of ABI version 1, see docs/abi.md",
 }
 
 // refuse returns an error that brings its own remedy.

@@ -24,7 +24,7 @@ func TestGates(t *testing.T) {
 		say    []string // what the error has to tell an operator
 	}{
 		{name: "too_large", module: make([]byte, 1<<16+1), gate: GateSize,
-			say: []string{"65537 bytes", "at most 65536", "-ldflags='-s -w'"}},
+			say: []string{"65537 bytes", "at most 65536", "-ldflags='-s -w'", "wasm.module_size"}},
 		{name: "empty", module: []byte{}, gate: GateMagic, say: []string{"empty"}},
 		{name: "text", module: []byte(" (module)"), gate: GateMagic, say: []string{"text format", "wat2wasm"}},
 		{name: "elf", module: []byte("\x7fELF and so on"), gate: GateMagic, say: []string{"not WebAssembly", `\x7fELF`}},
@@ -38,7 +38,7 @@ func TestGates(t *testing.T) {
 		{name: "ill_typed", module: []byte("\x00asm\x01\x00\x00\x00\x01\x05\x01\x60\x00\x01\x7f\x03\x02\x01\x00\x0a\x04\x01\x02\x00\x0b"),
 			gate: GateCompile, say: []string{"invalid function"}},
 		{name: "table_bomb", gate: GateMetering, say: []string{"table"}},
-		{name: "memory_bomb", gate: GateCompile, say: []string{"1024 pages", "256 pages"}},
+		{name: "memory_bomb", gate: GateCompile, say: []string{"1024 pages", "256 pages", "raise wasm.memory"}},
 		{name: "unknown_import", gate: GateImports, say: []string{`function "env"."now"`, `memory "env"."memory"`,
 			`table "env"."table"`, `global "env"."base"`, `"path_open"`, "switchyard_v1.log"}},
 		{name: "bad_log_signature", gate: GateImports, say: []string{"switchyard_v1.log is (i32, i32) -> ()", "wants (i32, i32, i32) -> ()"}},
@@ -54,13 +54,14 @@ func TestGates(t *testing.T) {
 		{name: "trap_start", gate: GateInstantiate, say: []string{"unreachable", "start"}},
 		{name: "slow_initialize", gate: GateInstantiate, say: []string{"_initialize", "fuel"}},
 		{name: "configure_refuses", gate: GateConfigure, say: []string{"with -7", "configuration"}},
+		{name: "configure_traps", gate: GateConfigure, say: []string{"configure: policy fault (trap)", "correct the guest's configure"}},
 		{name: "sound", config: `["no object"]`, gate: GateConfigure, say: []string{"with 1"}},
 		{name: "sound", config: "{" + strings.Repeat(" ", 1<<16), gate: GateConfigure, say: []string{"no room for 65537 bytes"}},
 		{name: "trap", config: `{"a": 1}`, gate: GateConfigure, say: []string{"no configure", "remove the policy's configuration"}},
-		{name: "bad_pointer", gate: GateConfigure, say: []string{"buffer(65536) returned 0xfffffff0"}},
+		{name: "bad_pointer", gate: GateConfigure, say: []string{"buffer(65536) returned 0xfffffff0", "return from buffer the address"}},
 		{name: "reserved_bits", gate: GateDryRun, say: []string{"reserved bits", "SID_OTHER", "CID_OTHER_HEARTBEAT"}},
-		{name: "lacks_inspect", gate: GateDryRun, say: []string{"asks for inspect, which the guest does not export"}},
-		{name: "slow_classify", gate: GateDryRun, say: []string{"CID_OTHER_HEARTBEAT", "200000 units of fuel"}},
+		{name: "lacks_inspect", gate: GateDryRun, say: []string{"asks for inspect, which the guest does not export", "leave that flag out"}},
+		{name: "slow_classify", gate: GateDryRun, say: []string{"CID_OTHER_HEARTBEAT", "200000 units of fuel", "wasm.fuel"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			module := c.module
@@ -86,6 +87,9 @@ func wantGate(t *testing.T, err error, gate Gate, say ...string) {
 	}
 	if refused.Gate != gate || refused.Policy != "tenant-a" || refused.Remedy == "" {
 		t.Fatalf("got gate %q, policy %q, remedy %q, want gate %q: %v", refused.Gate, refused.Policy, refused.Remedy, gate, err)
+	}
+	if strings.Contains(err.Error(), "\n\t") != strings.HasSuffix(err.Error(), "\n"+refused.Remedy) {
+		t.Errorf("got %q, want what to do on a line of its own if and only if it follows a trace", err)
 	}
 	for _, s := range append(say, "tenant-a", string(gate), refused.Remedy) {
 		if !strings.Contains(err.Error(), s) {

@@ -143,6 +143,20 @@ func TestSleepingGuestReturnsAtOnce(t *testing.T) {
 	}
 }
 
+// A trace has the guest's functions and nothing of how it is metered.
+func TestTraceIsTheGuests(t *testing.T) {
+	e := newEngine(t, DefaultLimits(), nil)
+	for name, want := range map[string]string{
+		"trap":         "policy fault (trap): wasm error: unreachable\nwasm stack trace:\n\t.the_guilty_one() i64\n\t.inspect(i64,i64,i64,i64) i64",
+		"endless_loop": "policy fault (fuel): ran longer than its fuel: wasm stack trace:\n\t.inspect(i64,i64,i64,i64) i64",
+	} {
+		_, err := load(t, e, name).Inspect(header, question(nil))
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: got\n%v\nwant\n%s", name, err, want)
+		}
+	}
+}
+
 // TestFaultsOfOneLeaveOthersAlone lets one policy trap without end beside a
 // sound one in the same engine.
 func TestFaultsOfOneLeaveOthersAlone(t *testing.T) {

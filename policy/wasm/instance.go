@@ -89,7 +89,7 @@ func (in *instance) prepare(p *Policy) error {
 	}
 	ptr, err := in.room(p.limits.BodyBytes)
 	if err != nil {
-		return err
+		return badBuffer(err)
 	}
 	in.body = ptr
 	return nil
@@ -106,7 +106,7 @@ func (in *instance) handConfig(config []byte) error {
 	}
 	ptr, err := in.room(len(config))
 	if err != nil {
-		return err
+		return badBuffer(err)
 	}
 	if ptr == 0 {
 		return refuse("shorten the configuration, or build the guest with a larger buffer",
@@ -115,12 +115,17 @@ func (in *instance) handConfig(config []byte) error {
 	in.memory.Write(ptr, config)
 	in.stack[0], in.stack[1] = uint64(ptr), uint64(len(config))
 	if err := in.call(in.configure); err != nil {
-		return fmt.Errorf("%s: %w", abi.Configure, err)
+		return refuse("correct the guest's configure, or the configuration that it fails on", "%s: %w", abi.Configure, err)
 	}
 	if code := int32(in.stack[0]); code != 0 {
 		return fmt.Errorf("%s refused the configuration with %d", abi.Configure, code)
 	}
 	return nil
+}
+
+// badBuffer says what to do about a guest that fails to hand out a buffer.
+func badBuffer(err error) error {
+	return refuse("return from buffer the address of a static buffer of at least that size, or 0 if there is none", "%s: %w", abi.Buffer, err)
 }
 
 // room asks the guest for a buffer of n bytes and returns its address, which
@@ -210,19 +215,33 @@ func (in *instance) call(f api.Function) error {
 
 // fault says what went wrong with a call.
 func (in *instance) fault(err error) *policy.Fault {
-	text := readable(err.Error())
+	text := withoutWrapper(readable(err.Error()))
 	var exit *sys.ExitError
 	switch {
 	case int64(in.fuel.Get()) < 0:
 		// The thread was the guest's for long enough; others wait.
 		runtime.Gosched()
-		return &policy.Fault{Kind: policy.FaultFuel, Err: fmt.Errorf("ran longer than its fuel: %s", text)}
+		return &policy.Fault{Kind: policy.FaultFuel, Err: fmt.Errorf("ran longer than its fuel: %s", withoutTrap(text))}
 	case int32(in.depth.Get()) < 0, strings.Contains(text, "stack overflow"):
-		return &policy.Fault{Kind: policy.FaultDepth, Err: fmt.Errorf("calls nested deeper than %d: %s", in.limits.Depth, text)}
+		return &policy.Fault{Kind: policy.FaultDepth, Err: fmt.Errorf("calls nested deeper than %d: %s", in.limits.Depth, withoutTrap(text))}
 	case errors.As(err, &exit):
 		return &policy.Fault{Kind: policy.FaultTrap, Err: fmt.Errorf("the guest ended itself by proc_exit(%d)", exit.ExitCode())}
 	}
 	return &policy.Fault{Kind: policy.FaultTrap, Err: errors.New(text)}
+}
+
+// withoutTrap takes away how the meter ends a guest, which would be taken for what
+// the guest did.
+func withoutTrap(text string) string { return strings.TrimPrefix(text, "wasm error: unreachable\n") }
+
+// withoutWrapper takes away the outermost function of a trace, which is the meter's
+// and has no name, as if the export were called as the guest has it.
+func withoutWrapper(text string) string {
+	i := strings.LastIndex(text, "\n\t")
+	if i < 0 || !strings.HasPrefix(text[i:], "\n\t.$") || strings.HasSuffix(text, "…") || strings.HasSuffix(text[:i], ":") {
+		return text
+	}
+	return text[:i]
 }
 
 // budget sets how much fuel each call has from now on.

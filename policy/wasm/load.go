@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tetratelabs/wazero"
 
@@ -64,7 +65,7 @@ func (l *loader) through(ctx context.Context, pass func(*loader, context.Context
 func (l *loader) late(ctx context.Context) error {
 	switch err := ctx.Err(); {
 	case errors.Is(err, context.DeadlineExceeded):
-		return refuse("make the module or its largest function smaller, or give it more time to load", "loading took longer than %v", l.engine.limits.LoadTime)
+		return refuse("make the module or its largest function smaller, or raise wasm.load_time", "loading took longer than %v", l.engine.limits.LoadTime)
 	case err != nil:
 		return refuse("load it again", "loading was given up: %w", err)
 	}
@@ -73,7 +74,7 @@ func (l *loader) late(ctx context.Context) error {
 
 func (l *loader) size(context.Context) error {
 	if n, most := int64(len(l.module)), l.engine.limits.ModuleBytes; n > most {
-		return refuse("strip it (Go: -ldflags='-s -w') or raise the limit", "the module has %d bytes, at most %d are accepted", n, most)
+		return refuse("strip it (Go: -ldflags='-s -w') or raise wasm.module_size", "the module has %d bytes, at most %d are accepted", n, most)
 	}
 	return nil
 }
@@ -104,11 +105,20 @@ func (l *loader) compile(ctx context.Context) error {
 		return l.late(ctx)
 	case c := <-made:
 		l.policy.runtime, l.policy.compiled = c.runtime, c.module
-		if c.err != nil {
-			return errors.New(readable(c.err.Error()))
-		}
+		return c.refusal()
+	}
+}
+
+// refusal says why the module was not compiled, if it was not.
+func (c compilation) refusal() error {
+	if c.err == nil {
 		return nil
 	}
+	text := readable(c.err.Error())
+	if strings.Contains(text, "section memory:") {
+		return refuse("let the guest begin with less memory (wasm-ld: --initial-memory, and less static data), or raise wasm.memory", "%s", text)
+	}
+	return errors.New(text)
 }
 
 func (l *loader) compileFor(ctx context.Context, made chan<- compilation) {
@@ -200,8 +210,15 @@ func (l *loader) ask(c pdu.Command) error {
 	}
 	err = fmt.Errorf("%s(%v, %v): %w", abi.Classify, c.Service, c.ID, err)
 	var fault *policy.Fault
-	if errors.As(err, &fault) && fault.Kind == policy.FaultFuel {
-		return refuse(fmt.Sprintf("classify must answer within %d units of fuel", l.engine.limits.Fuel), "%w", err)
+	switch {
+	case !errors.As(err, &fault):
+		return err
+	case fault.Kind == policy.FaultFuel:
+		return refuse(fmt.Sprintf("classify must answer within %d units of fuel, see wasm.fuel", l.engine.limits.Fuel), "%w", err)
+	case fault.Kind == policy.FaultTrap || fault.Kind == policy.FaultDepth:
+		return refuse("classify must answer for every command, known or not, and never trap", "%w", err)
+	case errors.Is(err, errLacksExport):
+		return refuse("export it, or leave that flag out of the verdict", "%w", err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -110,8 +111,11 @@ func (in *instance) canInspect(v policy.Verdict) error {
 	default:
 		return nil
 	}
-	return &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict %v asks for %s, which the guest does not export", v, lacks)}
+	return &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict %v asks for %s, %w", v, lacks, errLacksExport)}
 }
+
+// errLacksExport ends the error of a verdict that asks for what is not there.
+var errLacksExport = errors.New("which the guest does not export")
 
 // claim returns a slot with an instance for the caller alone. It looks from hint
 // on, so that the PDUs of one session tend to meet the same instance, prefers
@@ -155,6 +159,10 @@ func (p *Policy) fill(s *slot) error {
 	}
 	if err != nil {
 		s.state.Store(empty)
+		var refused *GateError // the policy is in force, and at no gate
+		if errors.As(err, &refused) {
+			err = refused.Err
+		}
 		return &policy.Fault{Kind: policy.FaultInstance, Err: err}
 	}
 	s.in = in
