@@ -14,6 +14,7 @@ import (
 type Generation struct {
 	Name   string // as the configuration names the policy
 	SHA256 string // of the module, in hex
+	Config []byte // JSON that the policy was configured with, or nil; set before the generation is in force
 
 	policy Policy
 	memo   memo

@@ -27,11 +27,14 @@ type Peer interface {
 // A Note is about one or more neighbouring PDUs of a session that had the same fate.
 type Note struct {
 	Header  pdu.Header // of the first
+	PDU     []byte     // the first, whole; valid during the call
 	PDUs    int
 	Verdict policy.Verdict
 	Dropped Reason        // why, if they were dropped
 	Fault   *policy.Fault // how the policy failed to decide, if it did
 	Policy  *policy.Generation
+
+	Attributes uint64 // what the policy is told of the sender
 }
 
 // A Hub is one tenant's. It is safe for concurrent use; for each seat, Handle and
@@ -48,11 +51,16 @@ type Hub struct {
 	lags atomic.Bool
 	// lagHard is how many bytes a seat may be behind before its peer is closed.
 	lagHard atomic.Uint64
+	// taps is nil if nobody looks on, and otherwise replaced whole, under mu.
+	taps atomic.Pointer[[]Tap]
+	// audit is nil if no second policy is asked.
+	audit atomic.Pointer[audit]
 
 	presenceMu sync.Mutex // guards what follows
 	presence   *presence.Directory
 	scratch    []byte            // where PDUs of the hub's own are made
 	holders    []presence.Holder // of the users a verdict names
+	reached    []*Seat           // by the PDU being audited
 
 	mu       sync.Mutex // guards what follows, and what seats say it guards
 	log      log        // what everybody gets
@@ -93,6 +101,9 @@ func (h *Hub) Join(p Peer) *Seat {
 	s.at.Store(s.joined.at)
 	s.sideAt.Store(noEdit)
 	h.seats[s.session] = s
+	for _, t := range h.tapped() {
+		t.Joined(s.session)
+	}
 	return s
 }
 
@@ -111,6 +122,9 @@ func (h *Hub) Leave(s *Seat) {
 		s.final.Store(&final)
 		delete(h.seats, s.session)
 		h.leaving[s] = struct{}{}
+		for _, t := range h.tapped() {
+			t.Left(s.session)
+		}
 	}
 	h.mu.Unlock()
 	h.presenceMu.Unlock()
@@ -141,11 +155,15 @@ func (h *Hub) Tell(s *Seat, p []byte) {
 	}
 }
 
-// Forgive has the policy in force asked again if it has failed too often.
+// Forgive has the policy in force, and the one that is audited, asked again if it
+// has failed too often.
 func (h *Hub) Forgive() {
 	g := h.judge.Acquire()
 	defer g.Release()
 	g.Forgive()
+	if a := h.audit.Load(); a != nil {
+		a.forgive()
+	}
 }
 
 // Users returns how many users are present.

@@ -35,6 +35,9 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 	defer g.Release()
 	for len(batch) > 0 {
 		batch = s.judgeSome(g, batch)
+		if taps := h.taps.Load(); taps != nil {
+			s.show(*taps, g)
+		}
 		h.route(s)
 		s.note(g)
 		if last := s.runs[len(s.runs)-1]; last.verdict.Action() == policy.Close {
@@ -50,10 +53,7 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 // returns the rest. It stops behind a PDU whose handling can change how the next
 // one is judged.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
-	var attributes uint64
-	if s.master {
-		attributes |= abi.AttributeMaster
-	}
+	attributes := s.attributes()
 	s.runs = s.runs[:0]
 	for len(batch) > 0 {
 		n := int(pdu.ParseHeader(batch).Length)
@@ -70,6 +70,14 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
 		}
 	}
 	return batch
+}
+
+// attributes returns what a policy is told of the sender.
+func (s *Seat) attributes() uint64 {
+	if s.master {
+		return abi.AttributeMaster
+	}
+	return 0
 }
 
 // joinRun adds the PDU of n bytes behind the last run to it, if both have the same
@@ -91,6 +99,9 @@ func (s *Seat) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
 // one lock of the log; the rest keeps its place in the sender's order.
 func (h *Hub) route(s *Seat) {
 	for i := 0; i < len(s.runs); {
+		if a := h.audit.Load(); a != nil {
+			h.weigh(a, s, s.runs[i:])
+		}
 		if asksPresence(s.runs[i].verdict) {
 			h.routeByPresence(s, &s.runs[i])
 			i++
@@ -179,8 +190,9 @@ func (s *Seat) note(g *policy.Generation) {
 		r := &s.runs[i]
 		byPolicy := r.dropped == "" || r.dropped == ByPolicy // then it says itself whether it is worth it
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
-			s.peer.Noted(Note{Header: pdu.ParseHeader(r.bytes), PDUs: r.pdus, Verdict: r.verdict,
-				Dropped: r.dropped, Fault: r.fault, Policy: g})
+			first := pdu.ParseHeader(r.bytes)
+			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: r.pdus, Verdict: r.verdict,
+				Dropped: r.dropped, Fault: r.fault, Policy: g, Attributes: s.attributes()})
 		}
 	}
 }

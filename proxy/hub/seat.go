@@ -18,8 +18,9 @@ type Seat struct {
 
 	// Owned by the reader: the goroutine that calls Handle for this seat. master is
 	// written under hub.mu as well, so that others may read it there.
-	runs   []run
-	master bool
+	runs    []run
+	seconds []second // of the PDUs being audited
+	master  bool
 
 	// Guarded by hub.mu.
 	kicked bool   // its peer has been told to close

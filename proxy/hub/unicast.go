@@ -33,12 +33,19 @@ func readsBody(v policy.Verdict) bool {
 // unicast sends the run to whom its verdict names without asking for presence.
 // Called under mu.
 func (h *Hub) unicast(s *Seat, r *run) Reason {
+	h.findNamed(s, r.verdict)
+	return h.send(s, r)
+}
+
+// findNamed puts into h.targets whom a verdict that does not ask for presence names.
+// Called under mu.
+func (h *Hub) findNamed(s *Seat, v policy.Verdict) {
 	h.targets = h.targets[:0]
-	switch r.verdict.Selector() {
+	switch v.Selector() {
 	case abi.ToSender:
 		h.targets = append(h.targets, s)
 	case abi.ToSession:
-		if to := h.seats[uint64(r.verdict.Argument())]; to != nil {
+		if to := h.seats[uint64(v.Argument())]; to != nil {
 			h.targets = append(h.targets, to)
 		}
 	case abi.ToMaster:
@@ -48,42 +55,63 @@ func (h *Hub) unicast(s *Seat, r *run) Reason {
 			}
 		}
 	}
-	return h.send(s, r)
 }
 
 // unicastByPresence sends the run to the holders of the users that its verdict
-// names. Called under presenceMu.
+// names, or does what the verdict says for a user who is not known. Called under
+// presenceMu.
 func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
-	h.holders = h.holders[:0]
-	if r.verdict.Selector() == abi.ToUser {
-		if !h.findHolders(r.verdict.Argument()) {
-			return h.notKnown(s, r, NoHolder)
-		}
-	} else {
-		users, err := body.ReadValues(r.bytes[pdu.HeaderLen:], r.verdict.Argument())
-		if err != nil {
-			return h.notKnown(s, r, MalformedBody)
-		}
-		named := 0
-		for user := range users.All() {
-			if named++; named > maxNamed {
-				return h.notKnown(s, r, TooManyUsers)
-			}
-			if !h.findHolders(user) && r.verdict.Has(abi.ElseBroadcast) {
-				return h.notKnown(s, r, NoHolder)
-			}
-		}
-	}
-	slices.Sort(h.holders)
+	unknown := h.findUsers(r.verdict, r.bytes)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	switch {
+	case unknown == "":
+		h.seatHolders()
+		return h.send(s, r)
+	case r.verdict.Has(abi.ElseBroadcast):
+		h.broadcast(r.bytes, r.pdus, s)
+		return ""
+	default:
+		return unknown
+	}
+}
+
+// findUsers puts into h.holders who holds the users that v names for the PDU p. The
+// reason says why they are not known. Called under presenceMu.
+func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
+	h.holders = h.holders[:0]
+	if v.Selector() == abi.ToUser {
+		if !h.findHolders(v.Argument()) {
+			return NoHolder
+		}
+		return ""
+	}
+	users, err := body.ReadValues(p[pdu.HeaderLen:], v.Argument())
+	if err != nil {
+		return MalformedBody
+	}
+	named := 0
+	for user := range users.All() {
+		if named++; named > maxNamed {
+			return TooManyUsers
+		}
+		if !h.findHolders(user) && v.Has(abi.ElseBroadcast) {
+			return NoHolder
+		}
+	}
+	return ""
+}
+
+// seatHolders puts the seats of h.holders into h.targets, each once. Called under
+// presenceMu and mu.
+func (h *Hub) seatHolders() {
+	slices.Sort(h.holders)
 	h.targets = h.targets[:0]
 	for _, holder := range slices.Compact(h.holders) {
 		if to := h.seats[uint64(holder)]; to != nil {
 			h.targets = append(h.targets, to)
 		}
 	}
-	return h.send(s, r)
 }
 
 // findHolders adds the user's holders to h.holders, and reports whether there are
@@ -94,27 +122,20 @@ func (h *Hub) findHolders(user uint32) bool {
 	return len(h.holders) > before
 }
 
-// notKnown does what the verdict says for a user who is not known.
-func (h *Hub) notKnown(s *Seat, r *run, why Reason) Reason {
-	if !r.verdict.Has(abi.ElseBroadcast) {
-		return why
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.broadcast(r.bytes, r.pdus, s)
-	return ""
-}
-
 // send gives the run to h.targets, without the sender if the verdict says so.
 // Called under mu.
 func (h *Hub) send(s *Seat, r *run) Reason {
-	targets := h.targets
-	if r.verdict.Has(abi.NotSender) {
-		targets = slices.DeleteFunc(targets, func(to *Seat) bool { return to == s })
-	}
-	if len(targets) == 0 {
+	h.leaveOut(s, r.verdict)
+	if len(h.targets) == 0 {
 		return NoHolder
 	}
-	h.insert(r.bytes, r.pdus, targets...)
+	h.insert(r.bytes, r.pdus, h.targets...)
 	return ""
+}
+
+// leaveOut takes the sender out of h.targets, if the verdict says so.
+func (h *Hub) leaveOut(s *Seat, v policy.Verdict) {
+	if v.Has(abi.NotSender) {
+		h.targets = slices.DeleteFunc(h.targets, func(to *Seat) bool { return to == s })
+	}
 }

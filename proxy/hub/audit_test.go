@@ -1,0 +1,273 @@
+package hub
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+func generation(p policy.Policy) *policy.Generation { return policy.NewGeneration("audited", "", p) }
+
+// with returns the common rules and one more.
+func with(c pdu.CommandID, v policy.Verdict) rules {
+	r := commonRules()
+	r[c] = v
+	return r
+}
+
+func TestAudit(t *testing.T) {
+	const fields = abi.Unicast | abi.ToFields<<16 | abi.NotSender | abi.ElseBroadcast | 6<<32
+	const size = 100
+	for _, tt := range []struct {
+		name            string
+		active, audited policy.Verdict
+		users           string
+		sent, would     int
+		useless, missed int
+	}{
+		{"alike", abi.BroadcastExceptSender, abi.BroadcastExceptSender, "", 3, 3, 0, 0},
+		{"to one of three", abi.BroadcastExceptSender, fields, "\x08\x01\x10\x02", 3, 1, 2, 0},
+		{"to nobody but the sender", abi.BroadcastExceptSender, fields, "\x08\x01", 3, 0, 3, 0},
+		{"to a user who is not known", abi.BroadcastExceptSender, fields, "\x08\x01\x10\x09", 3, 3, 0, 0},
+		{"to the sender as well", abi.BroadcastExceptSender, abi.BroadcastAll, "", 3, 4, 0, 1},
+		{"not to the sender", abi.BroadcastAll, abi.BroadcastExceptSender, "", 4, 3, 1, 0},
+		{"to somebody else", fields, abi.Unicast | abi.ToUser<<16 | 3<<32, "\x08\x01\x10\x02", 1, 2, 1, 2},
+		{"to one more", fields, abi.Unicast | abi.ToFields<<16 | 6<<32, "\x08\x01\x10\x02", 1, 2, 0, 1},
+		{"to all instead of few", abi.Unicast | abi.ToSession<<16 | 2<<32, abi.BroadcastAll, "", 1, 4, 0, 3},
+		{"to nobody", abi.BroadcastAll, abi.Drop, "", 4, 0, 4, 0},
+		{"from nobody", abi.Consume, abi.Unicast | abi.ToMaster<<16, "", 0, 1, 0, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := New(judge(with(others, tt.active)), farBehind)
+			h.SetAudit(generation(with(others, tt.audited)))
+			a, b, c, d := join(h), join(h), join(h), join(h)
+			a.say(t, online(1))
+			b.say(t, online(2))
+			c.say(t, online(3))
+			d.say(t, online(3), pdutest.RoleSet(true))
+			m := message(others, 1, tt.users)
+			m = pdu.Append(nil, pdu.SID_MSG, others, 1, append(m[pdu.HeaderLen:], filler(size-len(m))...))
+			a.say(t, m, message(0x7777, 1, ""), message(0x7778, 1, ""))
+
+			rows := h.Audit()
+			i := slices.IndexFunc(rows, func(r AuditRow) bool { return r.Command == others })
+			if i < 0 {
+				t.Fatalf("rows %+v have none for the message", rows)
+			}
+			want := AuditRow{Command: others, PDUs: 1, Sent: copies(tt.sent, m), Audited: copies(tt.would, m),
+				Useless: copies(tt.useless, m), Missed: copies(tt.missed, m)}
+			if rows[i] != want {
+				t.Errorf("got  %+v\nwant %+v", rows[i], want)
+			}
+			if made := rows[0]; made != (AuditRow{PDUs: 2}) {
+				t.Errorf("made-up commands: %+v, want 2 PDUs in one row", made)
+			}
+		})
+	}
+}
+
+// filler is a field of n bytes that no verdict of these tests names.
+func filler(n int) []byte {
+	return append([]byte{15<<3 | 2, byte(n - 2)}, make([]byte, n-2)...)
+}
+
+// An audited policy that fails changes nothing, and is asked no more than one in
+// force would be.
+func TestAuditedPolicyFails(t *testing.T) {
+	h := New(judge(commonRules()), farBehind)
+	h.SetAudit(generation(failing{}))
+	a, b := join(h), join(h)
+	var said [][]byte
+	for i := range 100 {
+		said = append(said, message(others, uint16(i), "whatever it says"))
+	}
+	a.say(t, said...)
+	expect(t, "b", b, said...)
+	expect(t, "sender", a)
+	if len(a.notes) > 0 {
+		t.Errorf("notes: %+v, want none about the audited policy", a.notes)
+	}
+	row := h.Audit()[0]
+	if row.Faults != 100 || row.Sent.PDUs != 100 || row.Audited.PDUs != 0 {
+		t.Errorf("row %+v, want 100 faults", row)
+	}
+	h.Forgive()
+	h.SetAudit(nil)
+	if rows := h.Audit(); rows != nil {
+		t.Errorf("rows without an audit: %+v", rows)
+	}
+}
+
+type failing struct{ silence }
+
+func (failing) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
+	return 0, &policy.Fault{Kind: policy.FaultTrap, Err: errors.New("trapped")}
+}
+
+// What an audit says is what putting that policy in force does: two hubs are told the
+// same, one in which the second policy is audited, and one in which it is in force.
+func TestAuditIsWhatASwitchDoes(t *testing.T) {
+	for seed := range uint64(20) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		first, second := randomRules(rnd), randomRules(rnd)
+		now, then := New(judge(first), farBehind), New(judge(second), farBehind)
+		now.SetAudit(generation(second))
+		var ours, theirs []*guest
+		for range 5 {
+			ours, theirs = append(ours, join(now)), append(theirs, join(then))
+		}
+		for range 300 {
+			i := rnd.IntN(len(ours))
+			var batch [][]byte
+			for range 1 + rnd.IntN(4) {
+				switch rnd.IntN(4) {
+				case 0:
+					batch = append(batch, pdutest.StatusUpdate(rnd.Uint32N(6), 1+rnd.Uint32N(2), 1))
+				case 1:
+					batch = append(batch, pdutest.RoleSet(rnd.IntN(2) == 0))
+				default:
+					users := []byte{0x08, byte(rnd.IntN(6)), 0x10, byte(rnd.IntN(6))}
+					batch = append(batch, message(0x0300+pdu.CommandID(rnd.IntN(8)), uint16(rnd.Uint32()), string(users)))
+				}
+			}
+			ours[i].say(t, batch...)
+			theirs[i].say(t, batch...)
+		}
+		var all, want AuditRow
+		for _, row := range now.Audit() {
+			all.Add(row)
+		}
+		got := AuditRow{Sent: Copies{PDUs: all.Sent.PDUs}, Audited: Copies{PDUs: all.Audited.PDUs},
+			Useless: Copies{PDUs: all.Useless.PDUs}, Missed: Copies{PDUs: all.Missed.PDUs}}
+		for i := range ours {
+			sent, would := forwarded(ours[i]), forwarded(theirs[i])
+			want.Sent.PDUs += without(sent, nil)
+			want.Audited.PDUs += without(would, nil)
+			want.Useless.PDUs += without(sent, would)
+			want.Missed.PDUs += without(would, sent)
+		}
+		if got != want {
+			t.Errorf("seed %d: the audit says\n%+v, a switch does\n%+v", seed, got, want)
+		}
+		if want.Useless.PDUs == 0 || want.Missed.PDUs == 0 {
+			t.Errorf("seed %d: nothing was useless or missed: %+v", seed, want)
+		}
+	}
+}
+
+func randomRules(rnd *rand.Rand) rules {
+	r := commonRules()
+	for c := range pdu.CommandID(8) {
+		r[0x0300+c] = []policy.Verdict{
+			abi.Drop, abi.Consume, abi.BroadcastExceptSender, abi.BroadcastAll, abi.Unicast | abi.ToSender<<16, abi.Unicast | abi.ToMaster<<16,
+			abi.Unicast | abi.ToSession<<16 | 2<<32, abi.Unicast | abi.ToUser<<16 | 3<<32 | abi.ElseBroadcast, abi.Unicast | abi.ToFields<<16 | 6<<32,
+			abi.Unicast | abi.ToFields<<16 | 6<<32 | abi.NotSender | abi.ElseBroadcast, abi.Unicast | abi.ToFields<<16 | 2<<32 | abi.NotSender,
+		}[rnd.IntN(11)]
+	}
+	return r
+}
+
+// forwarded returns what the guest was sent of what others said, with how often.
+func forwarded(g *guest) map[string]int {
+	got := make(map[string]int)
+	for _, p := range pdutest.Split(g.read()) {
+		if pdu.ParseHeader(p).Command>>8 == 3 {
+			got[string(p)]++
+		}
+	}
+	return got
+}
+
+func without(these, those map[string]int) (n uint64) {
+	for p, times := range these {
+		n += uint64(max(0, times-those[p]))
+	}
+	return n
+}
+
+// An audit takes no memory either once it has seen some traffic.
+func TestNoAllocationPerAuditedPDU(t *testing.T) {
+	h := New(judge(commonRules()), farBehind)
+	h.SetAudit(generation(with(others, abi.Unicast|abi.ToFields<<16|abi.ElseBroadcast|6<<32)))
+	a, b := join(h), join(h)
+	b.say(t, online(2))
+	var batch []byte
+	for range 16 {
+		batch = append(batch, message(others, 1, "\x08\x02\x10\x02")...)
+		batch = append(batch, message(everyone, 1, "some text of a message")...)
+	}
+	vec := make([][]byte, 0, 256)
+	pass := func() {
+		h.Handle(a.Seat, batch)
+		for _, g := range []*guest{a, b} {
+			n := 0
+			for _, piece := range g.Due(vec, h.Head(), 1<<20) {
+				n += len(piece)
+			}
+			g.Sent(n)
+		}
+	}
+	for range 2 * chunkSize / len(batch) * 2 {
+		pass()
+	}
+	if got := testing.AllocsPerRun(200, pass); got > 0 {
+		t.Errorf("%v allocations for %d PDUs, want none", got, 32)
+	}
+}
+
+// Audits come and go while everybody talks: each policy is closed once, after its
+// last question.
+func TestAuditsSwapped(t *testing.T) {
+	h := New(judge(commonRules()), farBehind)
+	var talking sync.WaitGroup
+	var stop atomic.Bool
+	for range 3 {
+		g := join(h)
+		talking.Go(func() {
+			for !stop.Load() {
+				g.say(t, online(1), message(others, 1, "\x08\x01"), message(everyone, 2, ""))
+				g.readSome(1<<20, 1<<20)
+			}
+		})
+	}
+	var policies []*closing
+	for i := range 200 {
+		p := &closing{}
+		policies = append(policies, p)
+		h.SetAudit(generation(p))
+		h.Audit()
+		if i%3 == 0 {
+			h.SetAudit(nil)
+		}
+	}
+	h.SetAudit(nil)
+	stop.Store(true)
+	talking.Wait()
+	for i, p := range policies {
+		if p.closed.Load() != 1 || p.late.Load() > 0 {
+			t.Errorf("policy %d was closed %d times and asked %d times afterwards", i, p.closed.Load(), p.late.Load())
+		}
+	}
+}
+
+// A closing policy is asked about every PDU.
+type closing struct{ closed, late atomic.Int64 }
+
+func (c *closing) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
+	return abi.Drop | abi.InspectHeader, nil
+}
+
+func (c *closing) Inspect(policy.Verdict, policy.Question) (policy.Verdict, error) {
+	c.late.Add(c.closed.Load())
+	return abi.BroadcastAll, nil
+}
+
+func (c *closing) Close() error { c.closed.Add(1); return nil }
