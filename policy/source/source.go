@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"switchyard/plugins/teamtalk"
+	"switchyard/plugins/unicast"
 	"switchyard/policy/table"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config/watch"
@@ -32,7 +33,7 @@ const filePrefix = "file:"
 const stable = 50 * time.Millisecond
 
 // shipped holds the modules of the policies that need no file.
-var shipped = map[string][]byte{teamtalk.Name: teamtalk.Module}
+var shipped = map[string][]byte{teamtalk.Name: teamtalk.Module, unicast.Name: unicast.Module}
 
 // A Module is a policy's module, found but not loaded.
 type Module struct {
@@ -85,8 +86,9 @@ func find(name, dir string, max int64) ([]byte, error) {
 // configuration may have.
 func Argument(arg string) string {
 	ext := filepath.Ext(arg)
-	if strings.HasPrefix(arg, filePrefix) || ext != ".toml" && ext != ".wasm" {
-		return arg
+	isPath := ext == ".toml" || ext == ".wasm" || strings.ContainsRune(arg, filepath.Separator)
+	if isPath && !strings.HasPrefix(arg, filePrefix) {
+		return filePrefix + arg
 	}
-	return filePrefix + arg
+	return arg
 }

@@ -39,7 +39,7 @@ func TestFindRefuses(t *testing.T) {
 		gate wasm.Gate
 		text string
 	}{
-		"teamtalc":         {GateFile, "name one of teamtalk, or a file as \"file:teamtalc.toml\""},
+		"teamtalc":         {GateFile, "name one of teamtalk, unicast, or a file as \"file:teamtalc.toml\""},
 		"file:nowhere":     {GateFile, "no such file"},
 		"file:.":           {GateFile, "not a regular file"},
 		"file:bad.toml":    {GateTable, "bad.toml:2: "},
@@ -57,7 +57,7 @@ func TestFindRefuses(t *testing.T) {
 
 func TestArgument(t *testing.T) {
 	for arg, want := range map[string]string{
-		"teamtalk": "teamtalk", "routes.toml": "file:routes.toml", "/x/p.wasm": "file:/x/p.wasm", "file:p.wasm": "file:p.wasm", "./x": "./x",
+		"teamtalk": "teamtalk", "routes.toml": "file:routes.toml", "/x/p.wasm": "file:/x/p.wasm", "file:p.wasm": "file:p.wasm", "./x": "file:./x",
 	} {
 		if got := Argument(arg); got != want {
 			t.Errorf("Argument(%s) = %s, want %s", arg, got, want)

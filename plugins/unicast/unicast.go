@@ -1,0 +1,16 @@
+// Package unicast is a policy that sends what concerns single users only to the
+// peers that hold them: its source, unicast.wat, and the module built from it. It
+// decides nothing by itself.
+package unicast
+
+import _ "embed"
+
+//go:generate wat2wasm --debug-names unicast.wat -o unicast.wasm
+
+// Name is what a configuration calls this policy.
+const Name = "unicast"
+
+// Module is unicast.wasm. It is read-only.
+//
+//go:embed unicast.wasm
+var Module []byte
