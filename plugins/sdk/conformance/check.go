@@ -1,0 +1,197 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/wasm"
+)
+
+// A Subject is a policy under test.
+type Subject struct {
+	Module []byte
+	Config []byte      // JSON for its configure; nil if there is none
+	Log    wasm.Logger // takes what the guest says; nil discards it
+}
+
+// A Result is what one check found.
+type Result struct {
+	Check string
+	Err   error  // nil if the policy passed; of several lines if there is more to say
+	Note  string // what is good to know, be it an error or not
+}
+
+// Check asks what holds for any policy. If it does not load, that is the only
+// result.
+func Check(s Subject) []Result {
+	c := &checker{subject: s}
+	c.engine = wasm.NewEngine(wasm.DefaultLimits(), c.say)
+	defer c.close()
+	loaded := c.load()
+	if loaded.Err != nil {
+		return []Result{loaded}
+	}
+	results := []Result{loaded}
+	for _, check := range []struct {
+		name string
+		run  func(*checker) (string, error)
+	}{
+		{"classify", (*checker).classify},
+		{"inspect", (*checker).inspect},
+		{"inspect_body", (*checker).inspectBody},
+		{"buffer", (*checker).buffer},
+		{"configure", (*checker).configure},
+		{"pure", (*checker).pure},
+		{"fuel", (*checker).fuel},
+		{"memory", (*checker).memory},
+	} {
+		note, err := check.run(c)
+		results = append(results, Result{Check: check.name, Note: note, Err: err})
+	}
+	return results
+}
+
+// A checker holds a policy that is loaded, and what it was asked.
+type checker struct {
+	subject Subject
+	engine  *wasm.Engine
+	policy  *wasm.Policy
+	deaf    bool // to what the guest says
+
+	asked   []ask // by classify, inspect and inspectBody
+	answers []wasm.Answer
+}
+
+func (c *checker) close() {
+	if c.policy != nil {
+		_ = c.policy.Close()
+	}
+	_ = c.engine.Close()
+}
+
+// say passes on what the guest says.
+func (c *checker) say(policy string, level int, text string) {
+	if c.subject.Log != nil && !c.deaf {
+		c.subject.Log(policy, level, text)
+	}
+}
+
+// load takes the module through the server's gates.
+func (c *checker) load() Result {
+	start := time.Now()
+	p, err := c.loadWith(c.engine, c.subject.Config)
+	if err != nil {
+		return Result{Check: "load", Err: err}
+	}
+	took := time.Since(start)
+	c.policy = p
+	kind, _ := c.engine.Kind()
+	return Result{Check: "load", Note: fmt.Sprintf("%d bytes, through all gates in %v (%s); exports %s",
+		len(c.subject.Module), took.Round(10*time.Microsecond), kind, strings.Join(p.Exports(), ", "))}
+}
+
+func (c *checker) loadWith(e *wasm.Engine, config []byte) (*wasm.Policy, error) {
+	return e.Load(context.Background(), "policy", c.subject.Module, config)
+}
+
+func (c *checker) exports(name string) bool { return slices.Contains(c.policy.Exports(), name) }
+
+// An ask is a question as the server asks it: classify if there is no header.
+type ask struct {
+	policy.Question
+	byIDs policy.Verdict
+	ids   ids
+}
+
+func (a ask) of(p *wasm.Policy) wasm.Answer {
+	if a.Header == nil {
+		return p.ExplainClassify(a.ids.service, a.ids.command)
+	}
+	return p.ExplainInspect(a.byIDs, a.Question)
+}
+
+// said spells an answer.
+func said(a wasm.Answer) string {
+	if a.Fault != nil {
+		return a.Fault.Error()
+	}
+	return a.Verdict.String()
+}
+
+// alike reports whether two answers come to the same.
+func alike(a, b wasm.Answer) bool {
+	return a.Verdict == b.Verdict && (a.Fault == nil) == (b.Fault == nil)
+}
+
+// String says how to ask it again. Of a long body it shows the beginning.
+func (a ask) String() string {
+	const shown = 40
+	switch text := fmt.Sprintf("header %x, session %d, attributes %#x", a.Header, a.Session, a.Attributes); {
+	case a.Header == nil:
+		return fmt.Sprintf("classify(%v, %v)", a.ids.service, a.ids.command)
+	case a.byIDs.Has(abi.InspectHeader):
+		return text
+	case len(a.Body) > shown:
+		return fmt.Sprintf("%s, body of %d bytes %x…", text, len(a.Body), a.Body[:shown])
+	default:
+		return fmt.Sprintf("%s, body %q of %d bytes", text, fmt.Sprintf("%x", a.Body), len(a.Body))
+	}
+}
+
+// ask asks and remembers question and answer. It returns the fault, but for a
+// body that is too large: that is for the guest to say.
+func (c *checker) ask(a ask) error {
+	got := a.of(c.policy)
+	c.asked = append(c.asked, a)
+	c.answers = append(c.answers, got)
+	if got.Fault == nil || got.Fault.Kind == policy.FaultBody {
+		return nil
+	}
+	return fmt.Errorf("%v: %w", a, got.Fault)
+}
+
+// compare asks p everything that was asked, and returns where the answers differ.
+func (c *checker) compare(p *wasm.Policy) error {
+	var all complaints
+	for i, a := range c.asked {
+		if got := a.of(p); !alike(got, c.answers[i]) {
+			all.add("%v: %s, but before %s", a, said(got), said(c.answers[i]))
+		}
+	}
+	return all.err()
+}
+
+// complaints are the lines of an error.
+type complaints []string
+
+func (c *complaints) add(format string, args ...any) { *c = append(*c, fmt.Sprintf(format, args...)) }
+
+func (c *complaints) addErr(err error) {
+	if err != nil {
+		*c = append(*c, err.Error())
+	}
+}
+
+// err returns the first few lines and how many there are more, or nil. The trace of
+// a trap stands below the first only.
+func (c complaints) err() error {
+	const shown = 5
+	if len(c) == 0 {
+		return nil
+	}
+	text := c[0]
+	for _, line := range c[1:min(len(c), shown)] {
+		line, _, _ = strings.Cut(line, "\n")
+		text += "\n" + line
+	}
+	if len(c) > shown {
+		text += fmt.Sprintf("\nand %d more", len(c)-shown)
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,167 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/wasm"
+)
+
+// buffer looks at what the guest does about bodies of all sizes: it has room for
+// them, or refuses them with 0.
+func (c *checker) buffer() (string, error) {
+	if !c.exports(abi.InspectBody) {
+		return "no bodies are inspected", nil
+	}
+	var all complaints
+	// The server asks for room for the largest body when it makes an instance.
+	limits := wasm.DefaultLimits()
+	limits.BodyBytes = 1<<32 - 1
+	var gate *wasm.GateError
+	if err := c.with(limits, func(*wasm.Policy) {}); errors.As(err, &gate) {
+		all.add("asked for room for %d bytes: %v", limits.BodyBytes, gate.Err)
+	}
+	limits.BodyBytes = 1 << 20
+	largest := 0
+	all.addErr(c.with(limits, func(p *wasm.Policy) {
+		for _, size := range []int{0, 1, 4096, most - 1, most, most + 1, 1 << 20, 1, 0} {
+			switch ok, err := takes(p, size); {
+			case err != nil:
+				all.add("a body of %d bytes: %v", size, err)
+			case ok:
+				largest = max(largest, size)
+			case size <= 1:
+				all.add("a body of %d bytes is refused", size)
+			}
+		}
+	}))
+	note := fmt.Sprintf("takes bodies of %d bytes", largest)
+	if largest < most {
+		note += fmt.Sprintf(", not of the %d that the server may ask about; what is above is decided by classify", most)
+	}
+	return note, all.err()
+}
+
+// with loads the policy into an engine with other limits and hands it to use.
+func (c *checker) with(limits wasm.Limits, use func(*wasm.Policy)) error {
+	e := wasm.NewEngine(limits, nil)
+	defer func() { _ = e.Close() }()
+	p, err := c.loadWith(e, c.subject.Config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close() }()
+	use(p)
+	return nil
+}
+
+// takes reports whether the guest takes a body of that size.
+func takes(p *wasm.Policy, size int) (bool, error) {
+	_, err := p.Inspect(abi.InspectBodyOf, policy.Question{Header: header(uint32(pdu.HeaderLen+size), pdu.CID_MSG_DATA, 0), Body: make([]byte, size), Session: 1})
+	var fault *policy.Fault
+	if errors.As(err, &fault) {
+		switch {
+		case fault.Kind == policy.FaultBody:
+			return false, nil
+		case fault.Kind == policy.FaultFuel && size > most:
+			return true, nil // it may be asked about so much only if it is given more fuel
+		}
+	}
+	return true, err
+}
+
+// configure hands in configurations that nobody should write. Each may be accepted
+// or refused.
+func (c *checker) configure() (string, error) {
+	if !c.exports(abi.Configure) {
+		return "takes no configuration", nil
+	}
+	c.deaf = true // a guest may say much about them
+	defer func() { c.deaf = false }()
+	var all complaints
+	accepted := 0
+	configs := []string{
+		"{}", "[]", "null", "0", `""`, "{", `{"`, `{"a`, `{"a\`, `{"a":`, `{"a":"\`, `{"a":1`, `{"a":{"b":[1,2,{}]}}`, "\xff\xfe", "\x00",
+		"{" + strings.Repeat(" ", 60<<10) + "}", strings.Repeat(`{"a":`, 10<<10), strings.Repeat(" ", 1<<20),
+	}
+	for _, config := range configs {
+		p, err := c.loadWith(c.engine, []byte(config))
+		if err == nil {
+			accepted++
+			_ = p.Close()
+		}
+		var fault *policy.Fault
+		if errors.As(err, &fault) {
+			all.add("configuration %.20q of %d bytes: %v", config, len(config), err)
+		}
+	}
+	return fmt.Sprintf("accepts %d of %d odd configurations, refuses the others", accepted, len(configs)), all.err()
+}
+
+// pure asks everything again: of the same instance, backwards, and of a fresh one.
+func (c *checker) pure() (string, error) {
+	var all complaints
+	for i, a := range slices.Backward(c.asked) {
+		if got := a.of(c.policy); !alike(got, c.answers[i]) {
+			all.add("%v: %s, but before %s", a, said(got), said(c.answers[i]))
+		}
+	}
+	fresh, err := c.loadWith(c.engine, c.subject.Config)
+	if err != nil {
+		return "", fmt.Errorf("a second time: %w", err)
+	}
+	defer func() { _ = fresh.Close() }()
+	if err := c.compare(fresh); err != nil {
+		all.addErr(fmt.Errorf("a fresh instance: %w", err))
+	}
+	if err := all.err(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d questions got equal verdicts, forwards, backwards, and from a fresh instance", len(c.asked)), nil
+}
+
+// fuel names the decision that took most. One for which it was not enough has been
+// complained about.
+func (c *checker) fuel() (string, error) {
+	var most uint64
+	var by ask
+	for i, a := range c.asked {
+		if got := c.answers[i]; got.Fault == nil && got.Fuel > most {
+			most, by = got.Fuel, a
+		}
+	}
+	return fmt.Sprintf("%d of %d units at most: %v", most, wasm.DefaultLimits().Fuel, by), nil
+}
+
+// decisions is how many the memory must bear.
+const decisions = 100_000
+
+// memory goes on asking. A collector of garbage may take some memory, but once half
+// of the decisions are made, it has it.
+func (c *checker) memory() (string, error) {
+	if len(c.asked) == 0 {
+		return "", errors.New("nothing could be asked")
+	}
+	first := c.answers[0].Memory
+	half, end := uint64(0), uint64(0)
+	for n := range decisions {
+		i := n % len(c.asked)
+		got := c.asked[i].of(c.policy)
+		if got.Fault != nil && c.answers[i].Fault == nil {
+			return "", fmt.Errorf("after %d decisions: %v: %w", n, c.asked[i], got.Fault)
+		}
+		if end = max(end, got.Memory); n == decisions/2 {
+			half = end
+		}
+	}
+	if end > half {
+		return "", fmt.Errorf("%d KiB after the first decision, %d after %d, %d after %d: does it allocate without freeing?",
+			first>>10, half>>10, decisions/2, end>>10, decisions)
+	}
+	return fmt.Sprintf("%d KiB after the first decision, %d after %d", first>>10, end>>10, decisions), nil
+}

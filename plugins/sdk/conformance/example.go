@@ -1,0 +1,135 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/wasm"
+)
+
+// CheckExample asks a module what the example must answer. The engine has the
+// default limits.
+func CheckExample(engine *wasm.Engine, e *Example, module []byte) []Result {
+	a := &asker{engine: engine, module: module, name: e.Name}
+	first, err := a.load(e.Loads[0].Configs[0])
+	if err != nil {
+		return []Result{{Check: e.Name, Err: err}}
+	}
+	// While one is open, the engine compiles the module no second time.
+	defer func() { _ = first.Close() }()
+
+	results := []Result{{Check: e.Name, Err: e.Loads[0].classify(first), Note: fmt.Sprintf("%d pairs of ids", len(services)<<16)}}
+	for _, l := range e.Loads {
+		for _, config := range l.Configs {
+			results = append(results, a.check(&l, config))
+		}
+	}
+	if len(e.Refuses) > 0 {
+		results = append(results, Result{Check: e.Name, Err: a.refuses(e.Refuses), Note: fmt.Sprintf("refuses %d configurations", len(e.Refuses))})
+	}
+	return results
+}
+
+// An asker asks one module.
+type asker struct {
+	engine *wasm.Engine
+	module []byte
+	name   string // of the example
+}
+
+func (a *asker) load(config string) (*wasm.Policy, error) {
+	return a.engine.Load(context.Background(), a.name, a.module, []byte(config))
+}
+
+// classify asks about every id under every service.
+func (l *Load) classify(p *wasm.Policy) error {
+	var all complaints
+	for _, s := range services {
+		for id := range 1 << 16 {
+			all.addErr(l.classifyOne(p, ids{s, pdu.CommandID(id)}))
+		}
+	}
+	return all.err()
+}
+
+func (l *Load) classifyOne(p *wasm.Policy, i ids) error {
+	want, listed := l.Classify[i.command]
+	if !listed {
+		want = l.Else
+	}
+	if got, err := p.Classify(i.service, i.command); err != nil || got != want {
+		a := ask{ids: i}
+		return fmt.Errorf("%v: got %s, want %v", a, said(a.of(p)), want)
+	}
+	return nil
+}
+
+// check asks the questions of one load of two instances.
+func (a *asker) check(l *Load, config string) Result {
+	r := Result{Check: a.name, Note: fmt.Sprintf("%d headers and %d bodies", len(l.Inspect), len(l.InspectBody))}
+	if config != "" {
+		r.Note = "configured by " + strings.Join(strings.Fields(config), " ") + ": " + r.Note
+	}
+	for range 2 {
+		p, err := a.load(config)
+		if err != nil {
+			r.Err = err
+			return r
+		}
+		r.Err = l.ask(p)
+		_ = p.Close()
+		if r.Err != nil {
+			return r
+		}
+	}
+	return r
+}
+
+// ask asks about all commands of the protocol and the questions.
+func (l *Load) ask(p *wasm.Policy) error {
+	var all complaints
+	for _, c := range pdu.Commands {
+		all.addErr(l.classifyOne(p, ids{c.Service, c.ID}))
+	}
+	for _, q := range l.Inspect {
+		all.addErr(q.ask(p, abi.InspectHeader))
+	}
+	for _, q := range l.InspectBody {
+		all.addErr(q.ask(p, abi.InspectBodyOf))
+	}
+	return all.err()
+}
+
+// refuses hands in configurations that configure must refuse with 1.
+func (a *asker) refuses(configs []string) error {
+	var all complaints
+	for _, config := range configs {
+		p, err := a.load(config)
+		if err == nil {
+			_ = p.Close()
+			all.add("configuration %s: accepted, want it refused", config)
+			continue
+		}
+		var gate *wasm.GateError
+		if !errors.As(err, &gate) || gate.Gate != wasm.GateConfigure || !strings.HasSuffix(gate.Err.Error(), "with 1") {
+			all.add("configuration %s: %v; want configure to return 1", config, err)
+		}
+	}
+	return all.err()
+}
+
+// ask asks with the rest of the header zero and all ones.
+func (q Question) ask(p *wasm.Policy, byIDs policy.Verdict) error {
+	for _, rest := range []byte{0, 0xff} {
+		a := ask{byIDs: byIDs, Question: q.filled(rest)}
+		if got := a.of(p); got.Fault != nil || got.Verdict != q.Want {
+			return fmt.Errorf("%s: got %s, want %v; asked with %v", q.Name, said(got), q.Want, a)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package switchyard
+
+// MaxFields is how many fields of one body a Scanner reads, so that it ends within
+// the fuel of a decision.
+const MaxFields = 256
+
+// The wire types of fields. Groups, 3 and 4, are not readable.
+const (
+	Varint  = 0
+	Fixed64 = 1
+	Bytes   = 2
+	Fixed32 = 5
+)
+
+// maxLength is the largest length of a Bytes field.
+const maxLength = 1<<31 - 1
+
+// A Scanner reads the fields of a protobuf message one by one:
+//
+//	s := switchyard.Scan(body)
+//	for s.Next() {
+//		switch {
+//		case s.Is(1, switchyard.Varint):
+//			user = uint32(s.Value)
+//		case s.Is(20, switchyard.Bytes):
+//			data = s.Bytes()
+//		case s.Number == 5:
+//			for s.NextValue() { // repeated, packed or not
+//				users++
+//			}
+//		}
+//	}
+//	if !s.Readable() {
+//		return fallback
+//	}
+//
+// It does not read outside of the body, whatever is in it.
+type Scanner struct {
+	Number uint32 // of the field
+	Type   uint32 // its wire type
+	Value  uint64 // of a Varint field, or the one that NextValue read
+
+	body       []byte
+	at         int // where the next field begins
+	start, end int // of a Bytes field
+	list       int // where NextValue goes on, up to end
+	single     bool
+	fields     int
+	bad        bool
+}
+
+// Scan returns a Scanner before the first field of body.
+func Scan(body []byte) Scanner { return Scanner{body: body} }
+
+// Next reads a field and reports whether there was one. After the last there is
+// none, nor after the first that is not readable.
+func (s *Scanner) Next() bool {
+	if s.bad || s.at == len(s.body) {
+		return false
+	}
+	if s.fields++; s.fields > MaxFields {
+		return s.fail()
+	}
+	v, at := varint(s.body, s.at)
+	tag := uint32(v)
+	if at == 0 || tag == 0 {
+		return s.fail()
+	}
+	s.at, s.Number, s.Type, s.Value = at, tag>>3, tag&7, 0
+	s.single, s.list, s.end = false, 0, 0
+	switch s.Type {
+	case Varint:
+		return s.readVarint()
+	case Fixed64:
+		return s.skip(8)
+	case Bytes:
+		return s.readBytes()
+	case Fixed32:
+		return s.skip(4)
+	}
+	return s.fail()
+}
+
+func (s *Scanner) readVarint() bool {
+	v, at := varint(s.body, s.at)
+	if at == 0 {
+		return s.fail()
+	}
+	s.Value, s.at, s.single = v, at, true
+	return true
+}
+
+func (s *Scanner) readBytes() bool {
+	n, at := varint(s.body, s.at)
+	if at == 0 || n > maxLength {
+		return s.fail()
+	}
+	s.start, s.at = at, at
+	if !s.skip(int(n)) {
+		return false
+	}
+	s.list, s.end = s.start, s.at
+	return true
+}
+
+func (s *Scanner) skip(n int) bool {
+	if n > len(s.body)-s.at {
+		return s.fail()
+	}
+	s.at += n
+	return true
+}
+
+// Is reports whether the field has that number and wire type.
+func (s *Scanner) Is(number, wireType uint32) bool { return s.Number == number && s.Type == wireType }
+
+// Bytes returns what is in a Bytes field, and nothing for others. It is a part of
+// the body, and can be scanned itself if it is a message.
+func (s *Scanner) Bytes() []byte {
+	if s.Type != Bytes || s.bad {
+		return nil
+	}
+	return s.body[s.start:s.end:s.end]
+}
+
+// NextValue reads the next value of a repeated field into Value and reports whether
+// there was one: one of a Varint field, each one of a Bytes field as a packed list
+// of varints, none of others. A list that is not one makes the body unreadable.
+func (s *Scanner) NextValue() bool {
+	if s.single {
+		s.single = false
+		return true
+	}
+	if s.list >= s.end {
+		return false
+	}
+	v, at := varint(s.body[:s.end], s.list)
+	if at == 0 {
+		return s.fail()
+	}
+	s.Value, s.list = v, at
+	return true
+}
+
+// Readable reports whether all that was read so far is a protobuf message. After
+// Next has returned false that is the whole body.
+func (s *Scanner) Readable() bool { return !s.bad }
+
+func (s *Scanner) fail() bool {
+	s.bad = true
+	s.list, s.end, s.start = 0, 0, 0
+	return false
+}
+
+// varint reads the varint at b[at] and returns where it ends, or 0 if there is
+// none. Bits above the 64th are lost.
+func varint(b []byte, at int) (v uint64, end int) {
+	for shift := 0; shift < 70 && at < len(b); shift += 7 {
+		c := b[at]
+		at++
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v, at
+		}
+	}
+	return 0, 0
+}

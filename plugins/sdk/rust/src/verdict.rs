@@ -1,0 +1,102 @@
+/// What happens to a PDU. Begin with a constant or a `to_…`, add flags:
+/// `Verdict::DROP.log()`, `Verdict::to_fields(&[1, 2]).not_sender()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[repr(transparent)]
+pub struct Verdict(u64);
+
+/// The handlers that the hub has built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler {
+    OnlineUserInfo = 1,
+    UserStatusUpdate = 2,
+    RoleSet = 3,
+    UsersStatusRequest = 4,
+}
+
+const UNICAST: u64 = 3;
+
+impl Verdict {
+    /// Dropped, counted and logged.
+    pub const DROP: Verdict = Verdict(0);
+    /// Accepted; nothing is sent.
+    pub const CONSUME: Verdict = Verdict(1);
+    /// To all peers of the tenant but the sender.
+    pub const BROADCAST_EXCEPT_SENDER: Verdict = Verdict(4);
+    /// To all peers of the tenant.
+    pub const BROADCAST_ALL: Verdict = Verdict(5);
+    /// The sender's connection is closed.
+    pub const CLOSE: Verdict = Verdict(6);
+
+    /// To a built-in handler.
+    pub const fn handle(handler: Handler) -> Verdict {
+        Verdict((handler as u64) << 32 | 2)
+    }
+
+    /// Back to the sender.
+    pub const fn to_sender() -> Verdict {
+        Verdict(UNICAST)
+    }
+
+    /// To the session of that number.
+    pub const fn to_session(session: u32) -> Verdict {
+        Verdict((session as u64) << 32 | 1 << 16 | UNICAST)
+    }
+
+    /// To the peers that hold the user.
+    pub const fn to_user(user: u32) -> Verdict {
+        Verdict((user as u64) << 32 | 2 << 16 | UNICAST)
+    }
+
+    /// To the peers that hold the users in these fields of the body, 1 to 31.
+    /// Any other number, or none at all, is a panic.
+    pub const fn to_fields(fields: &[u32]) -> Verdict {
+        assert!(!fields.is_empty(), "to_fields takes one field or more");
+        let mut mask = 0u64;
+        let mut i = 0;
+        while i < fields.len() {
+            assert!(
+                fields[i] >= 1 && fields[i] <= 31,
+                "to_fields takes fields 1 to 31"
+            );
+            mask |= 1 << fields[i];
+            i += 1;
+        }
+        Verdict(mask << 32 | 3 << 16 | UNICAST)
+    }
+
+    /// To the peers that declared themselves master.
+    pub const fn to_master() -> Verdict {
+        Verdict(4 << 16 | UNICAST)
+    }
+
+    /// Ask `inspect` about each such PDU; the rest is what happens if that fails.
+    pub const fn inspect_header(self) -> Verdict {
+        Verdict(self.0 | 1 << 8)
+    }
+
+    /// Ask `inspect_body` about each such PDU; the rest is what happens if that fails.
+    pub const fn inspect_body(self) -> Verdict {
+        Verdict(self.0 | 1 << 9)
+    }
+
+    /// Log the PDU's header.
+    pub const fn log(self) -> Verdict {
+        Verdict(self.0 | 1 << 10)
+    }
+
+    /// Leave the sender out of a unicast.
+    pub const fn not_sender(self) -> Verdict {
+        Verdict(self.0 | 1 << 11)
+    }
+
+    /// If a user of a unicast is not known, broadcast except to the sender.
+    pub const fn else_broadcast(self) -> Verdict {
+        Verdict(self.0 | 1 << 12)
+    }
+
+    /// The verdict as the hub reads it.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
