@@ -1,0 +1,73 @@
+package cases
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"switchyard/pdu"
+)
+
+// Assign reads fields of a command's body as a command line has them, each as
+// FIELD=VALUE: text as it is, anything else as in TOML, and a repeated field as a
+// list or several times. The error is a *FieldError.
+func Assign(command pdu.CommandID, assignments []string) (map[string]any, error) {
+	message, err := messageOf(command)
+	if err != nil && len(assignments) > 0 {
+		return nil, err
+	}
+	fields := make(map[string]any)
+	for _, a := range assignments {
+		name, text, ok := strings.Cut(a, "=")
+		if !ok {
+			return nil, &FieldError{What: fmt.Sprintf("%q has no value", a), Remedy: "write FIELD=VALUE, as in from_user_id=7"}
+		}
+		f, err := fieldOf(message.Descriptor(), name, []string{name})
+		if err != nil {
+			return nil, err
+		}
+		value, err := parseValue(f, text)
+		if err != nil {
+			return nil, err
+		}
+		_, before := fields[name]
+		switch list, isList := listOf(value); {
+		case f.IsList() && !isList:
+			list = []any{value}
+			fallthrough
+		case f.IsList():
+			have, _ := fields[name].([]any)
+			fields[name] = append(have, list...)
+		case before:
+			return nil, &FieldError{What: fmt.Sprintf("%s is written twice, and not repeated", name), Remedy: "keep one"}
+		default:
+			fields[name] = value
+		}
+	}
+	return fields, nil
+}
+
+func parseValue(f protoreflect.FieldDescriptor, text string) (any, error) {
+	list := f.IsList() && strings.HasPrefix(text, "[")
+	switch f.Kind() {
+	case protoreflect.StringKind, protoreflect.BytesKind:
+		if !list {
+			return text, nil
+		}
+	case protoreflect.EnumKind:
+		if !list && text != "" && (text[0] < '0' || text[0] > '9') {
+			return text, nil
+		}
+	}
+	refused := &FieldError{What: fmt.Sprintf("%q is no value for %s, which is of type %s", text, f.Name(), typeOf(f)),
+		Remedy: "write a number, true, [1, 2] for a list, {field=1} for a message"}
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, refused
+	}
+	b := block{text: []byte("v = " + text), first: 1}
+	if b.decode() != nil {
+		return nil, refused
+	}
+	return b.values["v"], nil
+}

@@ -1,0 +1,192 @@
+package cases
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/review"
+	"switchyard/proxy/hub"
+)
+
+// A Report is what came of running cases. The names in JSON stay.
+type Report struct {
+	Passed   int      `json:"passed"`
+	Failed   int      `json:"failed"`
+	Results  []Result `json:"results"`
+	Coverage Coverage `json:"coverage"`
+}
+
+// A Result is what came of one case.
+type Result struct {
+	Name       string     `json:"name"`
+	Line       int        `json:"line"`
+	Passed     bool       `json:"passed"`
+	Mismatches []Mismatch `json:"mismatches,omitempty"`
+	Got        Got        `json:"got"`
+	Notes      []string   `json:"notes,omitempty"` // what may explain a mismatch
+}
+
+// A Mismatch is one expectation that did not come true.
+type Mismatch struct {
+	What string `json:"what"`
+	Want string `json:"want"`
+	Got  string `json:"got"`
+}
+
+// Got is what became of a case's PDU.
+type Got struct {
+	Verdict string              `json:"verdict"`
+	To      []string            `json:"to"`
+	Sends   map[string][]string `json:"sends,omitempty"` // by peer, the commands of what it was sent
+	Dropped hub.Reason          `json:"dropped,omitempty"`
+	Fault   policy.FaultKind    `json:"fault,omitempty"`
+}
+
+// Coverage says which commands the cases try of those that the policy does not give
+// what unknown commands get.
+type Coverage struct {
+	Ruled   int      `json:"ruled"`
+	Covered int      `json:"covered"`
+	Missing []string `json:"missing,omitempty"`
+}
+
+// Run runs cases on a policy, which may be asked again.
+func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
+	var r Report
+	for _, c := range cases {
+		result := c.run(name, sha256, p)
+		if r.Results = append(r.Results, result); result.Passed {
+			r.Passed++
+		} else {
+			r.Failed++
+		}
+	}
+	r.Coverage.count(review.Extract(p).Rows(), cases)
+	return r
+}
+
+// count counts the rows with a rule. A command that has several is one, and a range
+// is tried if one of its commands is.
+func (v *Coverage) count(rows []review.Row, cases []Case) {
+	last := ""
+	for _, row := range rows {
+		if row.Alike || row.Command == last {
+			continue
+		}
+		last = row.Command
+		tried := func(c Case) bool {
+			id := uint16(pdu.ParseHeader(c.PDU).Command)
+			return row.First <= id && id <= row.Last
+		}
+		if v.Ruled++; slices.ContainsFunc(cases, tried) {
+			v.Covered++
+		} else {
+			v.Missing = append(v.Missing, row.Command)
+		}
+	}
+}
+
+func (c Case) run(name, sha256 string, p policy.Policy) Result {
+	stage := NewStage(name, sha256, p, c.Peers)
+	defer stage.Close()
+	o := stage.Say(c.From, c.PDU)
+	r := Result{Name: c.Name, Line: c.Line, Got: o.got()}
+	c.compare(o, &r)
+	if r.Passed = len(r.Mismatches) == 0; r.Passed {
+		return r
+	}
+	if !slices.ContainsFunc(r.Mismatches, func(m Mismatch) bool { return m.What == "verdict" }) {
+		r.Notes = append(r.Notes, "the verdict is "+r.Got.Verdict)
+	}
+	if o.Fault != nil {
+		r.Notes = append(r.Notes, o.Fault.Error())
+	}
+	if len(c.Lacks) > 0 {
+		r.Notes = append(r.Notes, "the body lacks fields that its message requires: "+strings.Join(c.Lacks, ", "))
+	}
+	return r
+}
+
+func (o Outcome) got() Got {
+	g := Got{Verdict: o.Verdict.String(), To: []string{}, Dropped: o.Dropped}
+	if o.Fault != nil {
+		g.Fault = o.Fault.Kind
+	}
+	for _, c := range o.Copies {
+		if g.Sends == nil {
+			g.Sends = make(map[string][]string)
+		}
+		g.To = append(g.To, c.Peer)
+		for _, p := range c.PDUs {
+			g.Sends[c.Peer] = append(g.Sends[c.Peer], pdu.ParseHeader(p).Command.String())
+		}
+	}
+	return g
+}
+
+// compare notes what is not as the case wants it.
+func (c Case) compare(o Outcome, r *Result) {
+	want := c.Want
+	check := func(what, want, got string) {
+		if want != got {
+			r.Mismatches = append(r.Mismatches, Mismatch{what, want, got})
+		}
+	}
+	if want.Action != nil {
+		check("action", want.Action.String(), o.Verdict.Action().String())
+	}
+	if want.Verdict != nil {
+		check("verdict", want.Verdict.String(), o.Verdict.String())
+	}
+	if want.To != nil {
+		check("to", list(inOrder(want.To, c.Peers)), list(r.Got.To))
+	}
+	if want.Sends != nil {
+		c.compareSends(r, check)
+	}
+	if want.Dropped != "" || o.Dropped != hub.ByPolicy && o.Dropped != "" {
+		check("dropped", orNot(string(want.Dropped)), orNot(string(o.Dropped)))
+	}
+	check("fault", orNot(string(want.Fault)), orNot(string(r.Got.Fault)))
+}
+
+// compareSends compares what each peer was sent.
+func (c Case) compareSends(r *Result, check func(what, want, got string)) {
+	var want []string
+	for _, id := range c.Want.Sends {
+		want = append(want, id.String())
+	}
+	if len(r.Got.To) == 0 {
+		check("sends", list(want), "nothing")
+	}
+	for _, peer := range r.Got.To {
+		check(fmt.Sprintf("sends to %s", peer), list(want), list(r.Got.Sends[peer]))
+	}
+}
+
+// inOrder returns the names in the order of the peers, each once.
+func inOrder(names []string, peers []Peer) (ordered []string) {
+	for _, p := range peers {
+		if slices.Contains(names, p.Name) {
+			ordered = append(ordered, p.Name)
+		}
+	}
+	return ordered
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, ", ")
+}
+
+func orNot(s string) string {
+	if s == "" {
+		return "no"
+	}
+	return s
+}

@@ -1,0 +1,93 @@
+package review
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"switchyard/pdu"
+	_ "switchyard/pdu/pb" // the messages, for the names of their fields
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// A Decision is a verdict by ids, taken apart. The names in JSON stay.
+type Decision struct {
+	Verdict string   `json:"verdict"`           // as tables and logs spell it
+	Word    string   `json:"word"`              // the same as the ABI has it, 0x and 16 digits
+	Action  string   `json:"action"`            // drop, consume, handle, unicast, …
+	Handler string   `json:"handler,omitempty"` // of handle
+	Targets string   `json:"targets,omitempty"` // of unicast: sender, session 7, user 7, fields 1 2, master
+	Fields  []string `json:"fields,omitempty"`  // their names, where the command's message has them
+	Flags   []string `json:"flags,omitempty"`   // log, not-sender, else-broadcast
+	Decided string   `json:"decided"`           // constant, inspect, inspect_body
+	Fault   string   `json:"fault,omitempty"`   // classify failed instead, in that way
+}
+
+// What a decision is made by.
+const (
+	Constant = "constant"     // the ids alone: asked once and remembered
+	ByHeader = "inspect"      // every PDU: its header and its sender
+	ByBody   = "inspect_body" // every PDU: its body as well
+)
+
+// Decide takes the verdict on a command apart.
+func Decide(v policy.Verdict, command pdu.CommandID) Decision {
+	return decide(answer{verdict: v}, command)
+}
+
+func decide(a answer, command pdu.CommandID) Decision {
+	const inspect = abi.InspectHeader | abi.InspectBodyOf
+	v := a.verdict
+	d := Decision{Verdict: v.String(), Word: fmt.Sprintf("%#016x", uint64(v)), Action: v.Action().String(), Decided: decidedBy(v), Fault: string(a.fault)}
+	if a.fault != "" {
+		d.Verdict = fmt.Sprintf("%s (%s)", v, a.fault)
+	}
+	parts := strings.Split((v &^ inspect).String(), ", ")
+	_, argument, _ := strings.Cut(parts[0], " ")
+	switch d.Flags = parts[1:]; v.Action() {
+	case policy.Handle:
+		d.Handler = argument
+	case policy.Unicast:
+		d.Targets = argument
+		if v.Selector() == abi.ToFields {
+			d.Fields = fieldNames(command, v.Argument())
+		}
+	}
+	return d
+}
+
+func decidedBy(v policy.Verdict) string {
+	switch {
+	case v.Has(abi.InspectBodyOf):
+		return ByBody
+	case v.Has(abi.InspectHeader):
+		return ByHeader
+	default:
+		return Constant
+	}
+}
+
+// fieldNames returns the names of the fields that bits stand for, or nil if the
+// command's message does not have all of them.
+func fieldNames(command pdu.CommandID, bits uint32) []string {
+	known, _ := pdu.CommandByID(command)
+	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for n := protoreflect.FieldNumber(1); n < 32; n++ {
+		if bits>>n&1 == 0 {
+			continue
+		}
+		field := message.Descriptor().Fields().ByNumber(n)
+		if field == nil {
+			return nil
+		}
+		names = append(names, string(field.Name()))
+	}
+	return names
+}

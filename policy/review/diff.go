@@ -1,0 +1,121 @@
+package review
+
+import (
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// A Change is one line of the difference between two policies.
+type Change struct {
+	Command  string `json:"command"` // as in Row, or Else for what unknown commands get
+	First    uint16 `json:"first"`
+	Last     uint16 `json:"last"`
+	Known    bool   `json:"known"`
+	Alike    bool   `json:"alike"`    // both policies give it what they give unknown commands
+	Unproven bool   `json:"unproven"` // both inspect it, each with code of its own: only traffic can tell
+	Scope
+	Before Decision `json:"before"`
+	After  Decision `json:"after"`
+	Weight *Weight  `json:"weight,omitempty"` // where Weigh had traffic
+}
+
+// Else is the command of a Change of what unknown commands get.
+const Else = "else"
+
+// A turn is what two policies say about the same ids.
+type turn struct{ before, after answer }
+
+// A comparison holds two tables. Where equal is set, both policies are the same
+// module with the same configuration, so that their inspections agree as well.
+type comparison struct {
+	before, after *Table
+	equal         bool
+}
+
+// Compare returns what changes from before to after, what unknown commands get
+// first. Set equal if both are the same module and configuration.
+func Compare(before, after *Table, equal bool) []Change {
+	c := comparison{before, after, equal}
+	changes := c.rest()
+	for _, s := range spans(c.turns) {
+		changes = append(changes, c.of(s)...)
+	}
+	return changes
+}
+
+// rest returns the changes of what unknown commands get.
+func (c comparison) rest() []Change {
+	turns := make([]turn, len(services))
+	for i := range turns {
+		turns[i] = turn{c.before.otherwise[i], c.after.otherwise[i]}
+	}
+	var changes []Change
+	for _, g := range groups(turns, func(i int) bool { return c.changes(turns[i]) }) {
+		changes = append(changes, g.value.change(Change{Command: Else, Scope: g.scope}, 0))
+	}
+	return changes
+}
+
+func (c comparison) turns(command pdu.CommandID) []turn {
+	turns := make([]turn, len(services))
+	for i := range turns {
+		turns[i] = turn{c.before.answers[command][i], c.after.answers[command][i]}
+	}
+	return turns
+}
+
+// of returns the changes of one span. What both give unknown commands anyhow is
+// told by rest, but for a known command under its own service.
+func (c comparison) of(s span[turn]) []Change {
+	row := Change{Command: s.String(), First: uint16(s.first), Last: uint16(s.last), Known: s.isKnown()}
+	alike := func(i int) bool { return s.values[i] == turn{c.before.otherwise[i], c.after.otherwise[i]} }
+	var changes []Change
+	if known, ok := s.known(); ok && alike(own(known)) && c.changes(s.values[own(known)]) {
+		row := row
+		row.Alike, row.Scope = true, Scope{Services: []string{known.Service.String()}}
+		changes = append(changes, s.values[own(known)].change(row, s.first))
+	}
+	for _, g := range groups(s.values, func(i int) bool { return c.changes(s.values[i]) && !alike(i) }) {
+		row.Scope = g.scope
+		changes = append(changes, g.value.change(row, s.first))
+	}
+	return changes
+}
+
+// changes reports whether the turn is one, or may be.
+func (c comparison) changes(t turn) bool {
+	return t.before != t.after || !c.equal && t.before.verdict.Inspected()
+}
+
+func (t turn) change(row Change, command pdu.CommandID) Change {
+	row.Unproven = t.before == t.after
+	row.Before, row.After = decide(t.before, command), decide(t.after, command)
+	return row
+}
+
+// Warnings returns what is odd about a policy as a whole.
+func (t *Table) Warnings() []string {
+	var asked, inspected bool
+	handled := make(map[uint32]bool)
+	masters := false
+	for _, c := range pdu.Commands {
+		v := t.answers[c.ID][own(c)].verdict
+		inspected = inspected || v.Inspected()
+		switch {
+		case v.Action() == policy.Handle:
+			handled[v.Argument()] = true
+		case v.Action() == policy.Unicast:
+			asked = asked || v.Selector() == abi.ToUser || v.Selector() == abi.ToFields
+			masters = masters || v.Selector() == abi.ToMaster
+		}
+	}
+	var warnings []string
+	if asked && !inspected && !handled[abi.OnlineUserInfo] && !handled[abi.UserStatusUpdate] {
+		warnings = append(warnings, "it sends to the holders of users, but no command is handled by online-user-info or user-status-update, so that no user is ever known")
+	}
+	if masters && !inspected && !handled[abi.RoleSet] {
+		warnings = append(warnings, "it sends to masters, but no command is handled by role-set, so that nobody ever is one")
+	}
+	return warnings
+}

@@ -1,0 +1,83 @@
+package review
+
+import (
+	"math"
+
+	"switchyard/pdu"
+)
+
+// A Weight is what a change means for some traffic.
+type Weight struct {
+	PDUs         uint64  `json:"pdus"`
+	Share        float64 `json:"share"`         // of all PDUs of the traffic, 0–1; Weigh works it out
+	Bytes        uint64  `json:"bytes"`         // of those PDUs, headers included
+	Changed      uint64  `json:"changed"`       // PDUs on which the two policies decide differently
+	CopiesBefore uint64  `json:"copies_before"` // sent to peers
+	CopiesAfter  uint64  `json:"copies_after"`
+	SentBefore   uint64  `json:"sent_before"` // bytes of the copies
+	SentAfter    uint64  `json:"sent_after"`
+}
+
+// IDs are what a verdict by ids is about.
+type IDs struct {
+	Service pdu.ServiceID
+	Command pdu.CommandID
+}
+
+// Weights is some traffic by its ids: what was received, and what either policy made
+// of it.
+type Weights map[IDs]Weight
+
+// Weigh gives every change its part of the traffic, and Else what no other change
+// has of the unknown commands. It returns the sum of all traffic.
+func Weigh(changes []Change, w Weights) (total Weight) {
+	for i := range changes {
+		changes[i].Weight = new(Weight)
+	}
+	for ids, one := range w {
+		total.Add(one)
+		if i := place(changes, ids); i >= 0 {
+			changes[i].Weight.Add(one)
+		}
+	}
+	for i := range changes {
+		changes[i].Weight.share(total)
+	}
+	total.share(total)
+	return total
+}
+
+// place returns the index of the change that is about the ids, or -1.
+func place(changes []Change, ids IDs) int {
+	_, known := pdu.CommandByID(ids.Command)
+	rest := -1
+	for i, c := range changes {
+		switch about := c.First <= uint16(ids.Command) && uint16(ids.Command) <= c.Last; {
+		case !c.Has(ids.Service):
+		case c.Command == Else && !known:
+			rest = i
+		case c.Command != Else && about:
+			return i
+		}
+	}
+	return rest
+}
+
+// Add adds another part of the same traffic.
+func (w *Weight) Add(o Weight) {
+	w.PDUs += o.PDUs
+	w.Share += o.Share
+	w.Bytes += o.Bytes
+	w.Changed += o.Changed
+	w.CopiesBefore += o.CopiesBefore
+	w.CopiesAfter += o.CopiesAfter
+	w.SentBefore += o.SentBefore
+	w.SentAfter += o.SentAfter
+}
+
+// share works out w's share of all PDUs, to four digits.
+func (w *Weight) share(total Weight) {
+	if total.PDUs > 0 {
+		w.Share = math.Round(float64(w.PDUs)/float64(total.PDUs)*1e4) / 1e4
+	}
+}
