@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
 )
 
@@ -16,6 +17,9 @@ const noteBurst = 5
 // cannot fill the log.
 type noteLog struct {
 	log *slog.Logger
+	// keep keeps what a policy failed on, and returns the file that reproduces it or "".
+	// It may be nil.
+	keep func(session uint64, n hub.Note) (file string)
 
 	mu    sync.Mutex // guards kinds
 	kinds map[string]*noteKind
@@ -29,7 +33,7 @@ type noteKind struct {
 // write logs a note, unless there were too many of its kind.
 func (l *noteLog) write(session uint64, n hub.Note) {
 	kind, level := describe(n)
-	if !l.admit(kind, n.PDUs) {
+	if !l.log.Enabled(context.Background(), level) || !l.admit(kind, n.PDUs) {
 		return
 	}
 	attrs := []any{"session", session, "service", n.Header.Service.String(), "command", n.Header.Command.String(),
@@ -40,6 +44,9 @@ func (l *noteLog) write(session uint64, n hub.Note) {
 	attrs = append(attrs, "policy", n.Policy.Name, "sha256", n.Policy.SHA256)
 	if n.Fault != nil {
 		attrs = append(attrs, "fault", n.Fault.Kind, "error", n.Fault.Err.Error())
+		if l.keep != nil {
+			attrs = append(attrs, "reproduce", l.keep(session, n))
+		}
 	}
 	l.log.Log(context.Background(), level, kind, attrs...)
 }
@@ -51,6 +58,8 @@ func describe(n hub.Note) (string, slog.Level) {
 		return "the policy failed to decide about a PDU", slog.LevelError
 	case n.Dropped == hub.ByPolicy:
 		return "PDU dropped: wrong command id", slog.LevelWarn
+	case n.Dropped == hub.NoHolder && n.Verdict.Has(abi.NotSender) && n.Verdict.Has(abi.ElseBroadcast):
+		return "PDU for nobody but its sender", slog.LevelDebug // as the verdict means it
 	case n.Dropped != "":
 		return "PDU dropped: " + string(n.Dropped), slog.LevelWarn
 	default:

@@ -76,6 +76,14 @@ func (t *Tenant) SetLimits(l Limits) {
 	t.hub.SetLagHard(l.LagHard)
 }
 
+// SetAudit has a second policy, which the tenant owns from now on, asked about all
+// that is said and not obeyed; nil asks none. Hub().Audit() tells what came of it.
+func (t *Tenant) SetAudit(g *policy.Generation) { t.hub.SetAudit(g) }
+
+// KeepFaults has keep called with what a policy failed on, for a few of many faults;
+// it returns the file that reproduces the fault, or "". Call it before Serve.
+func (t *Tenant) KeepFaults(keep func(session uint64, n hub.Note) (file string)) { t.notes.keep = keep }
+
 // Serve makes conn a peer of the tenant and serves it in goroutines of its own. It
 // owns conn from now on.
 func (t *Tenant) Serve(conn net.Conn) {

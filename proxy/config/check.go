@@ -37,6 +37,22 @@ func checkPolicy(policy string) error {
 	return fmt.Errorf("%q is not a policy; write a shipped policy's name, such as \"teamtalk\", or a file, such as %q", policy, filePolicy+"routes.toml")
 }
 
+// checkAudit takes a policy, or nothing.
+func checkAudit(policy string) error {
+	if policy == "" {
+		return nil
+	}
+	return checkPolicy(policy)
+}
+
+// checkFolder takes any path, or nothing.
+func checkFolder(path string) error {
+	if strings.ContainsRune(path, 0) {
+		return fmt.Errorf("%q is not a path", path)
+	}
+	return nil
+}
+
 func checkAddress(address string) error {
 	const remedy = `write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`
 	host, port, err := net.SplitHostPort(address)
@@ -52,6 +68,22 @@ func checkAddress(address string) error {
 	return nil
 }
 
+// checkAdminAddress takes loopback addresses alone: whoever reaches the address can
+// see what peers say.
+func checkAdminAddress(address string) error {
+	if address == "" {
+		return nil
+	}
+	if err := checkAddress(address); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(address)
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost") {
+		return nil
+	}
+	return fmt.Errorf("%q can be reached from other machines, and whoever reaches it is trusted; write a loopback address, such as \"127.0.0.1:8280\", or \"\" for none", address)
+}
+
 // check finds the faults that lie between keys.
 func (r *reader) check() {
 	r.checkListeners()
@@ -64,7 +96,12 @@ func (r *reader) check() {
 }
 
 func (r *reader) checkListeners() {
-	seen := make(map[string]string) // address: the listener that has it
+	seen := make(map[string]string) // address: what has it
+	if admin := r.config.Admin.Address; admin != "" && r.sound("admin.address") {
+		if address := normalAddress(admin); !strings.HasSuffix(address, ":0") {
+			seen[address] = "admin.address"
+		}
+	}
 	for i, l := range r.config.Listeners {
 		name := fmt.Sprintf("listener.%d", i)
 		if _, known := r.config.Tenant(l.Tenant); !known && r.sound(name+".tenant") && !r.badTenants {
@@ -79,7 +116,7 @@ func (r *reader) checkListeners() {
 		}
 		address := normalAddress(l.Address)
 		if other, ok := seen[address]; ok {
-			r.fault(r.place(name+".address"), "%s.address: %s has %q already; write another", name, other, l.Address)
+			r.fault(r.place(name+".address", "admin.address"), "%s.address: %s has %q already; write another", name, other, l.Address)
 		} else if !strings.HasSuffix(address, ":0") {
 			seen[address] = name
 		}

@@ -12,6 +12,7 @@ import (
 // A Config is one configuration, checked and complete. Nobody changes it.
 type Config struct {
 	Path      string // the file it was read from; empty if there is none
+	Admin     Admin
 	Listeners []Listener
 	Tenants   []Tenant // sorted by name
 	Peer      Peer
@@ -19,6 +20,11 @@ type Config struct {
 	Reload    Reload
 	Drain     Drain
 	Log       Log
+}
+
+// Admin is where operators are served.
+type Admin struct {
+	Address string // host:port on this machine's loopback; empty for nowhere
 }
 
 // A Listener is an address at which the peers of one tenant connect.
@@ -32,6 +38,7 @@ type Tenant struct {
 	Name         string          // [a-z0-9-]{1,40}
 	Policy       string          // a shipped policy's name, or "file:" and a path; see Config.PolicyFile
 	PolicyConfig json.RawMessage // a JSON object for the policy; nil if there is nothing in it
+	Audit        string          // a policy, as Policy is, to be asked and not obeyed; empty for none
 	Limits       Limits
 }
 
@@ -58,6 +65,7 @@ type WASM struct {
 	Depth      int64    // nesting of its calls
 	Body       Size     // largest body in bytes that it may inspect
 	LoadTime   Duration // from compiling to the end of the dry run
+	Faults     string   // the folder that keeps what policies failed on; "auto" is one in the user's cache, empty keeps nothing
 }
 
 // Reload says how changed files are noticed.
@@ -81,6 +89,7 @@ type Log struct {
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
+		Admin:     Admin{Address: "127.0.0.1:8280"},
 		Listeners: []Listener{{Address: "127.0.0.1:8200", Tenant: "default"}},
 		Tenants:   []Tenant{defaultTenant("default")},
 		Peer: Peer{
@@ -96,6 +105,7 @@ func Default() *Config {
 			Depth:      1000,
 			Body:       64 * kibibyte,
 			LoadTime:   30 * second,
+			Faults:     "auto",
 		},
 		Reload: Reload{Watch: true, Debounce: 150 * millisecond, Poll: 10 * second},
 		Drain:  Drain{Timeout: 60 * second},

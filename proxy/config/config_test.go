@@ -147,6 +147,7 @@ policy_config = { x = 1, y = 2 }
 		{"limits", base, base + "limits.lag_soft = \"4MiB\"\n[peer]\ntimeout = \"40s\"",
 			[]string{"peer.timeout", "tenant.b.limits.lag_soft"}, nil},
 		{"policy's configuration", base, strings.Replace(base, "x = 1", "x = 3", 1), []string{"tenant.a.policy_config"}, nil},
+		{"audit", base, base + "audit = \"unicast\"", []string{"tenant.b.audit"}, nil},
 		{"address", base, strings.Replace(base, ":1", ":2", 1), nil, []string{"listener.0.address"}},
 		{"listener gone", base + "[[listener]]\naddress = \":3\"\ntenant = \"b\"", base, nil, []string{"listener.1"}},
 		{"tenants", base, strings.Replace(base, "[tenant.b]", "[tenant.c]", 1), nil, []string{"tenant.b", "tenant.c"}},

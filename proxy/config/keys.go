@@ -32,6 +32,7 @@ func (c *Config) keys() []key {
 		keys = append(keys, c.Tenants[i].keys("tenant."+c.Tenants[i].Name+".")...)
 	}
 	return append(keys,
+		key{name: "admin.address", field: &c.Admin.Address, check: checkAdminAddress, restart: true},
 		key{name: "peer.heartbeat", field: &c.Peer.Heartbeat, min: int64(10 * millisecond), max: int64(25 * second)},
 		key{name: "peer.timeout", field: &c.Peer.Timeout, min: int64(50 * millisecond), max: int64(hour)},
 		key{name: "peer.write_timeout", field: &c.Peer.WriteTimeout, min: int64(50 * millisecond), max: int64(10 * minute)},
@@ -42,6 +43,7 @@ func (c *Config) keys() []key {
 		key{name: "wasm.depth", field: &c.WASM.Depth, min: 16, max: 10_000},
 		key{name: "wasm.body", field: &c.WASM.Body, min: int64(kibibyte), max: int64(64 * mebibyte)},
 		key{name: "wasm.load_time", field: &c.WASM.LoadTime, min: int64(100 * millisecond), max: int64(minute)},
+		key{name: "wasm.faults", field: &c.WASM.Faults, check: checkFolder, restart: true},
 		key{name: "reload.watch", field: &c.Reload.Watch},
 		key{name: "reload.debounce", field: &c.Reload.Debounce, min: int64(10 * millisecond), max: int64(minute)},
 		key{name: "reload.poll", field: &c.Reload.Poll, min: int64(100 * millisecond), max: int64(hour)},
@@ -63,6 +65,7 @@ func (t *Tenant) keys(prefix string) []key {
 	return []key{
 		{name: prefix + "policy", field: &t.Policy, check: checkPolicy},
 		{name: prefix + "policy_config", field: &t.PolicyConfig},
+		{name: prefix + "audit", field: &t.Audit, check: checkAudit},
 		{name: prefix + "limits.lag_hard", field: &limits.LagHard, min: int64(kibibyte), max: int64(16 * gibibyte)},
 		{name: prefix + "limits.lag_soft", field: &limits.LagSoft, min: int64(kibibyte), max: int64(16 * gibibyte)},
 		{name: prefix + "limits.lag_soft_time", field: &limits.LagSoftTime, min: int64(10 * millisecond), max: int64(10 * minute)},

@@ -18,6 +18,7 @@ func TestLoadWithoutFile(t *testing.T) {
 func TestLoadTakesEverything(t *testing.T) {
 	t.Parallel()
 	got := mustLoad(t, `
+admin.address = "localhost:7001"
 listener = [
     { address = "[::1]:7000", tenant = "acme-1" },
     { address = "localhost:0" },
@@ -25,6 +26,7 @@ listener = [
 tenant.default.policy = "file:a b/routes.toml"
 [tenant.acme-1]
 policy = "file:/opt/policy.wasm"
+audit = "file:next.toml"
 [tenant.acme-1.policy_config]
 name = "ü"
 ids = [1, -2]
@@ -49,6 +51,7 @@ fuel = 1_000
 depth = 16
 body = "1KiB"
 load_time = "100ms"
+faults = "kept"
 [reload]
 watch = false
 debounce = "10ms"
@@ -63,15 +66,17 @@ format = "json"
 	normal.Policy = "file:a b/routes.toml"
 	want := &Config{
 		Path:      got.Path,
+		Admin:     Admin{"localhost:7001"},
 		Listeners: []Listener{{"[::1]:7000", "acme-1"}, {"localhost:0", "default"}},
 		Tenants: []Tenant{{
 			Name: "acme-1", Policy: "file:/opt/policy.wasm",
 			PolicyConfig: []byte(`{"deep":{"at":"1979-05-27T07:32:00Z","day":"1979-05-27","time":"07:32:00.5","when":"1979-05-27T07:32:00"},` +
 				`"ids":[1,-2],"name":"ü","tables":[{"a":1.5},{"b":true}]}`),
+			Audit:  "file:next.toml",
 			Limits: Limits{gibibyte, 512 * mebibyte, 90 * second},
 		}, normal},
 		Peer:   Peer{second, minute, 2 * second, 16},
-		WASM:   WASM{mebibyte, 64 * kibibyte, 1000, 16, kibibyte, 100 * millisecond},
+		WASM:   WASM{mebibyte, 64 * kibibyte, 1000, 16, kibibyte, 100 * millisecond, "kept"},
 		Reload: Reload{false, 10 * millisecond, hour},
 		Log:    Log{"debug", "json"},
 	}
@@ -122,7 +127,8 @@ func TestFaults(t *testing.T) {
 		{"heartbeat = \"1s\"", `1: unknown key "heartbeat"; did you mean "peer.heartbeat"?`},
 		{"[tenant.default]\nlag_hard = \"1MiB\"", `2: unknown key "tenant.default.lag_hard"; did you mean "tenant.default.limits.lag_hard"?`},
 		{"[log]\nzzz = 1", `2: unknown key "log.zzz"; known here: format, level`},
-		{"[admin]\naddress = \":1\"", `1: unknown key "admin"; known here: drain, listener, log, peer, reload, tenant, wasm`},
+		{"[limits]\nusers = 1", `1: unknown key "limits"; did you mean "tenant.default.limits"?`},
+		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, drain, listener, log, peer, reload, tenant, wasm`},
 		{"[[listener]]\nadress = \":1\"", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"` + "\n" +
 			`2: unknown key "listener.0.adress"; did you mean "listener.0.address"?`},
 		{"\n\npeer = 3", `3: "peer" is a table; write [peer] and its keys below`},
@@ -154,6 +160,7 @@ func TestFaults(t *testing.T) {
 		{"[tenant.default.policy_config]\nx = [{y = nan}]", `1: tenant.default.policy_config: x: 0: y: JSON has no number NaN; write a finite one`},
 		// Policies.
 		{"[tenant.default]\npolicy = \"\"", `2: tenant.default.policy: "" is not a policy; write a shipped policy's name, such as "teamtalk", or a file, such as "file:routes.toml"`},
+		{"[tenant.default]\naudit = \"routes.toml\"", `2: tenant.default.audit: "routes.toml" is not a shipped policy's name; for a file write "file:routes.toml"`},
 		{"[tenant.default]\npolicy = \"file:\"", `2: tenant.default.policy: "file:" names no file; write a path after it, such as "file:routes.toml"`},
 		{"[tenant.default]\npolicy = \"p/routes.toml\"", `2: tenant.default.policy: "p/routes.toml" is not a shipped policy's name; for a file write "file:p/routes.toml"`},
 		// Addresses.
@@ -162,6 +169,10 @@ func TestFaults(t *testing.T) {
 		{"[[listener]]\naddress = \"h:70000\"", `2: listener.0.address: "h:70000" has port "70000"; write a number from 0 (any free one) to 65535`},
 		{"[[listener]]\naddress = \"tcp://h:1\"", `2: listener.0.address: "tcp://h:1" is not an address; write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`},
 		{"[[listener]]\naddress = \"a b:1\"", `2: listener.0.address: "a b:1" has host "a b"; write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`},
+		{"[admin]\naddress = \"8280\"", `2: admin.address: "8280" is not an address; write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`},
+		{"[admin]\naddress = \":1\"", `2: admin.address: ":1" can be reached from other machines, and whoever reaches it is trusted; write a loopback address, such as "127.0.0.1:8280", or "" for none`},
+		{"[admin]\naddress = \"10.0.0.1:1\"", `2: admin.address: "10.0.0.1:1" can be reached from other machines, and whoever reaches it is trusted; write a loopback address, such as "127.0.0.1:8280", or "" for none`},
+		{"[admin]\naddress = \"127.0.0.1:8200\"", `2: listener.0.address: admin.address has "127.0.0.1:8200" already; write another`},
 		{"[[listener]]", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"`},
 		{"[[listener]]\naddress = \"[::1]:01\"\n[[listener]]\naddress = \"[0::1]:1\"", `4: listener.1.address: listener.0 has "[0::1]:1" already; write another`},
 		// Tenants.
