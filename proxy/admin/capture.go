@@ -1,0 +1,151 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"switchyard/proxy/capture"
+)
+
+// capture records what peers say for as long as the client takes it in. The query
+// says what: tenant, commands and redact, any number of times; bodies; and the limits
+// pdus, bytes and time.
+func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	var o capture.Options
+	if err == nil {
+		o, err = readOptions(query)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	sources, err := s.sources(query["tenant"])
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	if s.captures.Add(1) > maxCaptures {
+		s.captures.Add(-1)
+		http.Error(w, fmt.Sprintf("%d captures are under way; end one of them", maxCaptures), http.StatusTooManyRequests)
+		return
+	}
+	defer s.captures.Add(-1)
+	out := &stream{w: w, control: http.NewResponseController(w), patience: s.patience}
+	s.log.Info("capture begins", "tenants", names(sources), "bodies", o.Bodies)
+	w.Header().Set("Content-Type", "application/x-pcapng")
+	made, _, _ := strings.Cut(s.facts.Version, "\n")
+	err = capture.Run(r.Context(), out, made, sources, o)
+	attributes := []any{"tenants", names(sources), "bytes", out.bytes}
+	switch {
+	case err == nil:
+		s.log.Info("capture ends", attributes...)
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.log.Warn("capture cut off: it was not taken in time", attributes...)
+	default:
+		s.log.Info("capture ends: the client has gone", append(attributes, "error", err)...)
+	}
+	panic(http.ErrAbortHandler) // so that a client that is still there can tell
+}
+
+// sources returns the tenants of those names, or all.
+func (s *Server) sources(names []string) (sources []capture.Source, err error) {
+	var all []string
+	for _, t := range s.facts.Tenants {
+		all = append(all, t.Name)
+		if len(names) == 0 || slices.Contains(names, t.Name) {
+			sources = append(sources, capture.Source{Name: t.Name, Hub: t.Hub})
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("there is no tenant %.40q; there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	return sources, nil
+}
+
+func names(sources []capture.Source) (names []string) {
+	for _, s := range sources {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// maxListed is how many commands or fields a query may name.
+const maxListed = 1000
+
+func readOptions(q url.Values) (o capture.Options, err error) {
+	for name, values := range q {
+		if len(values) > maxListed {
+			return o, fmt.Errorf("%s is there %d times; at most %d can be named", name, len(values), maxListed)
+		}
+		for _, value := range values {
+			if err := readOption(&o, name, value); err != nil {
+				return o, err
+			}
+		}
+	}
+	return o, nil
+}
+
+func readOption(o *capture.Options, name, value string) (err error) {
+	switch name {
+	case "tenant":
+	case "bodies":
+		o.Bodies, err = strconv.ParseBool(value)
+	case "commands":
+		id, err := capture.ParseCommand(value)
+		o.Commands = append(o.Commands, id)
+		return err
+	case "redact":
+		f, err := capture.ParseField(value)
+		o.Redact = append(o.Redact, f)
+		return err
+	case "pdus":
+		o.PDUs, err = strconv.ParseUint(value, 10, 64)
+	case "bytes":
+		var n uint64
+		n, err = strconv.ParseUint(value, 10, 63)
+		o.Bytes = int64(min(n, math.MaxInt64))
+	case "time":
+		if o.Time, err = time.ParseDuration(value); err == nil && o.Time < 0 {
+			err = fmt.Errorf("it is negative")
+		}
+	default:
+		return fmt.Errorf("unknown part %.40q of the query; known are tenant, bodies, commands, redact, pdus, bytes, time", name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s=%.40s: %w", name, value, err)
+	}
+	return nil
+}
+
+// A stream sends what is written at once. A client that does not take it in time has
+// its connection closed.
+type stream struct {
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
+	bytes    int64
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.patience)); err != nil {
+		return 0, err
+	}
+	n, err := s.w.Write(p)
+	if s.bytes += int64(n); err == nil {
+		err = s.control.Flush()
+	}
+	return n, err
+}

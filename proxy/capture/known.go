@@ -1,0 +1,99 @@
+package capture
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"switchyard/pdu"
+	"switchyard/pdu/body"
+	"switchyard/pdu/pb"
+)
+
+// usersStep is how many users a hub is asked for at a time, so that its peers do not
+// wait for long.
+const usersStep = 250
+
+// A seat is a session of a tenant.
+type seat struct {
+	tenant  int
+	session uint64
+}
+
+// writeKnown writes who is there already, and whom they hold: msg_servers tell it
+// when they connect, and without it a replay could not know where a unicast goes.
+// What is said meanwhile waits in the buffer, as far as there is room: a user who
+// comes just then may be told of twice, which is better than not before a PDU for
+// that user.
+func (r *recorder) writeKnown(ctx context.Context) error {
+	r.early = r.buffer.take()
+	for i := range r.early {
+		if rec := &r.early[i]; rec.Kind == Joined && rec.Known {
+			r.present = append(r.present, seat{rec.Tenant, rec.Session})
+			if err := r.write(rec); err != nil {
+				return err
+			}
+		}
+	}
+	t := r.tenant(Source{})
+	if t.Bodies && t.Keeps(pdu.CID_OTHER_ONLINE_USER_INFO) {
+		for _, s := range r.present {
+			if err := r.writeUsers(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return r.writeEarly()
+}
+
+// writeEarly writes what was taken from the buffer before the users were known.
+func (r *recorder) writeEarly() error {
+	for i := range r.early {
+		if rec := &r.early[i]; rec.Kind != Joined || !rec.Known {
+			if err := r.write(rec); err != nil || r.ended != "" {
+				return err
+			}
+		}
+	}
+	r.early = nil
+	return nil
+}
+
+// writeUsers writes the users that a session holds.
+func (r *recorder) writeUsers(ctx context.Context, s seat) error {
+	var stats []body.ServerUserStat
+	for next := -1; next != 0 && r.ended == "" && ctx.Err() == nil; {
+		stats, next = r.sources[s.tenant].Hub.Held(s.session, next, usersStep, stats[:0])
+		if len(stats) > 0 {
+			p := onlineUsers(stats)
+			if err := r.write(&Record{Tenant: s.tenant, Time: time.Now(), Session: s.session, Known: true, PDU: p, Length: len(p)}); err != nil {
+				return err
+			}
+		}
+		if !r.buffer.pressed() {
+			continue
+		}
+		if err := r.writeEarly(); err != nil {
+			return err
+		}
+		if err := r.drain(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlineUsers makes the PDU by which a msg_server tells of users.
+func onlineUsers(stats []body.ServerUserStat) []byte {
+	m := &pb.IMOnlineUserInfo{}
+	for _, s := range stats {
+		m.UserStatList = append(m.UserStatList, &pb.ServerUserStat{
+			UserId: proto.Uint32(s.User), Status: pb.UserStatType(s.Status).Enum(), ClientType: pb.ClientType(s.Client).Enum()})
+	}
+	info, err := proto.Marshal(m)
+	if err != nil {
+		panic(err) // every required field is there
+	}
+	return pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, info)
+}

@@ -1,0 +1,236 @@
+package capture
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+	"time"
+)
+
+// maxTenants is how many interfaces a capture may have; each costs memory.
+const maxTenants = 4096
+
+// A Reader reads a capture, in memory for one record at a time. It reads what
+// other tools make of one, too: in either byte order, joined, cut, with blocks of
+// theirs in between.
+type Reader struct {
+	blocks     blocks
+	tenants    []Tenant
+	statistics []Statistics
+	units      []unit // of the time of each tenant
+	section    int    // where the section's tenants begin
+	record     Record
+}
+
+// A unit is that of an interface's times: so many in a second.
+type unit uint64
+
+// NewReader returns a Reader of in, which should be buffered.
+func NewReader(in io.Reader) *Reader { return &Reader{blocks: blocks{in: in}} }
+
+// Next reads the next record, which is valid until the call after. At the end of
+// the capture the error is io.EOF; of one that cannot be read further it is a
+// *FormatError, and what was returned before is sound.
+func (r *Reader) Next() (*Record, error) {
+	for {
+		is, err := r.block()
+		if err != nil {
+			return nil, err
+		}
+		if is == blockPacket {
+			return &r.record, nil
+		}
+	}
+}
+
+// Tenants returns those seen so far; Record.Tenant is an index of it.
+func (r *Reader) Tenants() []Tenant { return r.tenants }
+
+// Statistics returns what the capture says of a tenant so far.
+func (r *Reader) Statistics(tenant int) Statistics { return r.statistics[tenant] }
+
+// Offset returns where in the capture the block read last begins, in bytes.
+func (r *Reader) Offset() int64 { return r.blocks.offset }
+
+// block reads one block and returns its kind.
+func (r *Reader) block() (kind uint32, err error) {
+	kind, body, err := r.blocks.read()
+	if err != nil {
+		return 0, err
+	}
+	switch kind {
+	case blockSection:
+		err = r.readSection(body)
+	case blockInterface:
+		err = r.readInterface(body)
+	case blockPacket:
+		err = r.readPacket(body)
+	case blockStatistics:
+		err = r.readStatistics(body)
+	}
+	if err != nil {
+		return 0, &FormatError{Offset: r.blocks.offset, Err: err}
+	}
+	return kind, nil
+}
+
+func (r *Reader) readSection(body []byte) error {
+	if len(body) < 16 {
+		return fmt.Errorf("a section header of %d bytes", len(body))
+	}
+	if major := r.blocks.order.Uint16(body[4:]); major != 1 {
+		return fmt.Errorf("pcapng of version %d; this Switchyard reads version 1", major)
+	}
+	r.section = len(r.tenants)
+	return nil
+}
+
+func (r *Reader) readInterface(body []byte) error {
+	if len(body) < 8 {
+		return fmt.Errorf("an interface of %d bytes", len(body))
+	}
+	if link := r.blocks.order.Uint16(body); link != upperPDU {
+		return fmt.Errorf("an interface of link type %d, where a capture of Switchyard's has %d; this one was made by something else", link, upperPDU)
+	}
+	if len(r.tenants) == maxTenants {
+		return fmt.Errorf("more than %d interfaces", maxTenants)
+	}
+	var t Tenant
+	u := unit(1_000_000)
+	filtered := false
+	err := r.blocks.options(body[8:], func(code uint16, value []byte) (err error) {
+		switch {
+		case code == interfaceName:
+			t.Name = string(value)
+		case code == interfaceResolution && len(value) == 1:
+			u, err = parseUnit(value[0])
+		case code == interfaceFilter && len(value) > 0 && value[0] == 0:
+			filtered = true
+			err = t.parseFilter(string(value[1:]))
+		}
+		return err
+	})
+	if err == nil && !filtered {
+		err = fmt.Errorf("an interface that does not say what was recorded; it was made by something else")
+	}
+	r.tenants = append(r.tenants, t)
+	r.units = append(r.units, u)
+	r.statistics = append(r.statistics, Statistics{})
+	return err
+}
+
+// parseUnit reads a resolution: a power of 10, or of 2 if the highest bit is set.
+func parseUnit(resolution byte) (unit, error) {
+	base, power := uint64(10), resolution
+	if resolution&0x80 != 0 {
+		base, power = 2, resolution&0x7f
+	}
+	u := uint64(1)
+	for range power {
+		over, low := bits.Mul64(u, base)
+		if over != 0 {
+			return 0, fmt.Errorf("an interface with times in units of %d^-%d s, which is too fine", base, power)
+		}
+		u = low
+	}
+	return unit(u), nil
+}
+
+// time returns the time of that many units since 1970.
+func (u unit) time(n uint64) (time.Time, error) {
+	seconds := n / uint64(u)
+	if seconds >= math.MaxInt64/uint64(time.Second) {
+		return time.Time{}, fmt.Errorf("a time %d seconds after 1970", seconds)
+	}
+	high, low := bits.Mul64(n%uint64(u), uint64(time.Second))
+	nanoseconds, _ := bits.Div64(high, low, uint64(u))
+	return time.Unix(int64(seconds), int64(nanoseconds)), nil
+}
+
+// tenant returns the index of the tenant of an interface of this section.
+func (r *Reader) tenant(number uint32) (int, error) {
+	if uint64(r.section)+uint64(number) >= uint64(len(r.tenants)) {
+		return 0, fmt.Errorf("interface %d, where the section has %d", number, len(r.tenants)-r.section)
+	}
+	return r.section + int(number), nil
+}
+
+func (r *Reader) readPacket(body []byte) (err error) {
+	order := r.blocks.order
+	if len(body) < 20 {
+		return fmt.Errorf("a packet's block of %d bytes", len(body))
+	}
+	rec := &r.record
+	*rec = Record{}
+	if rec.Tenant, err = r.tenant(order.Uint32(body)); err != nil {
+		return err
+	}
+	stamp := uint64(order.Uint32(body[4:]))<<32 | uint64(order.Uint32(body[8:]))
+	if rec.Time, err = r.units[rec.Tenant].time(stamp); err != nil {
+		return err
+	}
+	kept, length := order.Uint32(body[12:]), order.Uint32(body[16:])
+	body = body[20:]
+	if uint64(kept) > uint64(len(body)) || kept > length {
+		return fmt.Errorf("a packet of %d bytes, of which %d were kept, in a block with room for %d", length, kept, len(body))
+	}
+	if err := rec.parse(body[:kept:kept], length); err != nil {
+		return err
+	}
+	return r.blocks.options(body[min(int(kept+3)&^3, len(body)):], func(code uint16, value []byte) error {
+		if code == packetDropped && len(value) == 8 {
+			rec.Missed = order.Uint64(value)
+		}
+		return nil
+	})
+}
+
+func (r *Reader) readStatistics(body []byte) error {
+	order := r.blocks.order
+	if len(body) < 12 {
+		return fmt.Errorf("statistics of %d bytes", len(body))
+	}
+	i, err := r.tenant(order.Uint32(body))
+	if err != nil {
+		return err
+	}
+	var s Statistics
+	var ended bool
+	var comment string
+	err = r.blocks.options(body[12:], func(code uint16, value []byte) error {
+		switch {
+		case code == optionComment:
+			comment = string(bytes.ToValidUTF8(value, []byte("?")))
+		case code == statisticsEnd:
+			ended = true
+		case code == statisticsReceived && len(value) == 8:
+			s.PDUs = order.Uint64(value)
+		case code == statisticsDropped && len(value) == 8:
+			s.Missed = order.Uint64(value)
+		}
+		return nil
+	})
+	s.PDUs -= min(s.PDUs, s.Missed)
+	if ended {
+		s.Ended = comment
+	}
+	r.statistics[i] = s
+	return err
+}
+
+// Copy copies a capture to out, block by block, so that what was written is sound
+// whenever it ends. Errors are those of Next, without io.EOF, and of out.
+func (r *Reader) Copy(out io.Writer) error {
+	for {
+		if _, err := r.block(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if _, err := out.Write(r.blocks.buf); err != nil {
+			return fmt.Errorf("write the capture: %w", err)
+		}
+	}
+}

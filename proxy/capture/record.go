@@ -1,0 +1,218 @@
+package capture
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/proxy/hub"
+)
+
+// A Source is a tenant to be recorded.
+type Source struct {
+	Name string
+	Hub  *hub.Hub
+}
+
+// Options say what to record, and for how long. A zero limit is none.
+type Options struct {
+	Bodies   bool            // false: the headers alone
+	Commands []pdu.CommandID // nil: all
+	Redact   []Field         // values to be zeroed
+
+	PDUs  uint64
+	Bytes int64 // of the capture
+	Time  time.Duration
+}
+
+const (
+	// statisticsTime passes between two reports of how it stands.
+	statisticsTime = time.Second
+	// statisticsSpace is kept free for the last report, for each tenant.
+	statisticsSpace = 256
+)
+
+// Why captures end, as their statistics say it.
+const (
+	endedPDUs    = "as many PDUs as asked for"
+	endedBytes   = "as many bytes as asked for"
+	endedTime    = "the time asked for is over"
+	endedStopped = "the server stopped it"
+)
+
+// Run records the tenants' hubs until a limit is reached or ctx is done. The hubs
+// never wait for out: what it does not take in time is missed, and counted. The
+// error is that of out.
+func Run(ctx context.Context, out io.Writer, application string, sources []Source, o Options) error {
+	r := &recorder{options: o, sources: sources, buffer: newBuffer(len(sources)),
+		statistics: make([]Statistics, len(sources)), redact: make(map[pdu.CommandID][]Field)}
+	for _, f := range o.Redact {
+		r.redact[f.Command] = append(r.redact[f.Command], f)
+	}
+	for i, s := range sources {
+		defer s.Hub.Attach(newTap(r.buffer, i, r.tenant(s)))()
+	}
+	if err := r.begin(out, application); err != nil { // who reads it knows that it has begun
+		return err
+	}
+	if o.Time > 0 {
+		timed, cancel := context.WithTimeoutCause(ctx, o.Time, errTime)
+		defer cancel()
+		ctx = timed
+	}
+	return r.run(ctx)
+}
+
+var errTime = errors.New(endedTime)
+
+// A recorder is a capture under way, owned by the goroutine of Run.
+type recorder struct {
+	options    Options
+	sources    []Source
+	buffer     *buffer
+	redact     map[pdu.CommandID][]Field
+	statistics []Statistics
+	present    []seat   // that were there when it began
+	early      []Record // taken from the buffer, and not written before the users are
+
+	counter  *counter
+	buffered *bufio.Writer
+	writer   *Writer
+	pdus     uint64
+	ended    string
+}
+
+// counter counts the bytes of the capture.
+type counter struct {
+	out   io.Writer
+	bytes int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.bytes += int64(len(p))
+	return c.out.Write(p)
+}
+
+func (r *recorder) tenant(s Source) Tenant {
+	return Tenant{Name: s.Name, Bodies: r.options.Bodies, Commands: r.options.Commands, Redacted: r.options.Redact}
+}
+
+// begin writes what a capture begins with.
+func (r *recorder) begin(out io.Writer, application string) (err error) {
+	r.buffered = bufio.NewWriterSize(out, 64<<10)
+	r.counter = &counter{out: r.buffered}
+	if r.writer, err = NewWriter(r.counter, application); err != nil {
+		return err
+	}
+	for _, s := range r.sources {
+		if err := r.writer.AddTenant(r.tenant(s)); err != nil {
+			return err
+		}
+	}
+	return r.flush()
+}
+
+// run writes what is known, and then what comes until the capture ends.
+func (r *recorder) run(ctx context.Context) error {
+	err := r.writeKnown(ctx)
+	tick := time.NewTicker(statisticsTime)
+	defer tick.Stop()
+	for err == nil && r.ended == "" {
+		if err = r.flush(); err != nil {
+			break
+		}
+		select {
+		case <-r.buffer.ready:
+			err = r.drain()
+		case <-tick.C:
+			err = r.writeStatistics()
+		case <-ctx.Done():
+			err = r.drain()
+			r.end(endedStopped)
+			if context.Cause(ctx) == errTime {
+				r.ended = endedTime
+			}
+		}
+	}
+	if err == nil {
+		err = r.writeStatistics()
+	}
+	if err == nil {
+		err = r.flush()
+	}
+	return err
+}
+
+// end notes why the capture ends, unless there is a reason already.
+func (r *recorder) end(why string) {
+	if r.ended == "" {
+		r.ended = why
+	}
+}
+
+// drain writes what is in the buffer.
+func (r *recorder) drain() error {
+	for _, rec := range r.buffer.take() {
+		if err := r.write(&rec); err != nil || r.ended != "" {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes a record unless it is beyond a limit.
+func (r *recorder) write(rec *Record) error {
+	if space := int64(len(r.sources)) * statisticsSpace; r.options.Bytes > 0 && r.counter.bytes+size(rec)+space > r.options.Bytes {
+		r.end(endedBytes)
+		return nil
+	}
+	if rec.Kind == PDU && !rec.Known {
+		r.pdus++
+		r.statistics[rec.Tenant].PDUs++
+	}
+	if rec.Kind == PDU {
+		r.zero(rec)
+	}
+	if r.options.PDUs > 0 && r.pdus >= r.options.PDUs {
+		r.end(endedPDUs)
+	}
+	return r.writer.Write(rec)
+}
+
+// size returns how long the record's block is at most.
+func size(rec *Record) int64 { return int64(len(rec.PDU)) + 512 }
+
+// zero zeroes what is not to be seen.
+func (r *recorder) zero(rec *Record) {
+	fields := r.redact[pdu.ParseHeader(rec.PDU).Command]
+	if len(rec.PDU) == pdu.HeaderLen {
+		return
+	}
+	for _, f := range fields {
+		f.redact(rec.PDU[pdu.HeaderLen:])
+		rec.Redacted = true
+	}
+}
+
+// writeStatistics writes how it stands, to the file before a reader can take what is
+// missed for what was never said.
+func (r *recorder) writeStatistics() error {
+	for i := range r.sources {
+		r.statistics[i].Missed, r.statistics[i].Ended = r.buffer.missedOf(i), r.ended
+		if err := r.writer.Statistics(i, time.Now(), r.statistics[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recorder) flush() error {
+	if err := r.buffered.Flush(); err != nil {
+		return fmt.Errorf("write the capture: %w", err)
+	}
+	return nil
+}

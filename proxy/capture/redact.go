@@ -1,0 +1,116 @@
+package capture
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"switchyard/pdu"
+	_ "switchyard/pdu/pb" // the messages that fields are named in
+	"switchyard/policy/nearest"
+)
+
+// A Field names values in the bodies of one command: CID_MSG_DATA.msg_data, or
+// deeper, CID_OTHER_ONLINE_USER_INFO.user_stat_list.user_id. With * for the fields
+// it is the whole body.
+type Field struct {
+	Command pdu.CommandID
+	path    []protowire.Number // empty for the whole body
+	names   string
+}
+
+func (f Field) String() string { return fmt.Sprintf("%v.%s", f.Command, f.names) }
+
+// Number returns the number of the outermost field, or 0 for the whole body.
+func (f Field) Number() int {
+	if len(f.path) == 0 {
+		return 0
+	}
+	return int(f.path[0])
+}
+
+// ParseField is the reverse of String.
+func ParseField(text string) (Field, error) {
+	word, names, ok := strings.Cut(text, ".")
+	if !ok {
+		return Field{}, fmt.Errorf("%q names no field; write COMMAND.field, or COMMAND.* for the whole body", text)
+	}
+	id, err := ParseCommand(word)
+	if err != nil {
+		return Field{}, err
+	}
+	f := Field{Command: id, names: names}
+	if names == "*" {
+		return f, nil
+	}
+	command, _ := pdu.CommandByID(id)
+	descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(command.Message))
+	message, isMessage := descriptor.(protoreflect.MessageDescriptor)
+	if err != nil || !isMessage {
+		return Field{}, fmt.Errorf("the protocol does not say what a body of %v is; write %v.* for all of it", id, id)
+	}
+	for name := range strings.SplitSeq(names, ".") {
+		if message == nil {
+			return Field{}, fmt.Errorf("%q goes deeper than the message; name the field before", text)
+		}
+		field := message.Fields().ByName(protoreflect.Name(name))
+		if field == nil {
+			return Field{}, fmt.Errorf("%s has no field %q; %s", message.Name(), name, nearest.Hint(name, fieldNames(message), "there are "+strings.Join(fieldNames(message), ", ")))
+		}
+		f.path = append(f.path, field.Number())
+		message = field.Message()
+	}
+	return f, nil
+}
+
+func fieldNames(m protoreflect.MessageDescriptor) (names []string) {
+	for i := range m.Fields().Len() {
+		names = append(names, string(m.Fields().Get(i).Name()))
+	}
+	return names
+}
+
+// redact zeroes the field's values in the body and keeps every length. From where
+// the body cannot be understood it zeroes all: it may be such a value.
+func (f Field) redact(body []byte) { redact(body, f.path) }
+
+func redact(b []byte, path []protowire.Number) {
+	if len(path) == 0 {
+		clear(b)
+		return
+	}
+	for len(b) > 0 {
+		number, wireType, tag := protowire.ConsumeTag(b)
+		if tag < 0 {
+			clear(b)
+			return
+		}
+		value := protowire.ConsumeFieldValue(number, wireType, b[tag:])
+		if value < 0 {
+			clear(b)
+			return
+		}
+		if number == path[0] {
+			zero(b[tag:tag+value], wireType, path[1:])
+		}
+		b = b[tag+value:]
+	}
+}
+
+// zero zeroes one value, or what path names in it.
+func zero(value []byte, wireType protowire.Type, path []protowire.Number) {
+	switch wireType {
+	case protowire.VarintType:
+		for i := range value {
+			value[i] &= 0x80 // as long as before
+		}
+	case protowire.BytesType:
+		_, n := protowire.ConsumeVarint(value)
+		redact(value[n:], path)
+	default:
+		clear(value)
+	}
+}

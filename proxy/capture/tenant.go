@@ -1,0 +1,102 @@
+package capture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"switchyard/pdu"
+	"switchyard/policy/nearest"
+)
+
+// A Tenant is an interface of a capture: whose PDUs it holds, and what was asked
+// to be kept of them.
+type Tenant struct {
+	Name     string
+	Bodies   bool            // false: headers alone
+	Commands []pdu.CommandID // nil: all
+	Redacted []Field
+}
+
+// Keeps reports whether PDUs of the command were asked for.
+func (t *Tenant) Keeps(c pdu.CommandID) bool {
+	return t.Commands == nil || slices.Contains(t.Commands, c)
+}
+
+// filter spells what was asked for, for the interface's filter:
+//
+//	bodies; commands CID_MSG_DATA CID_MSG_DATA_ACK; redacted CID_MSG_DATA.msg_data
+func (t *Tenant) filter() string {
+	var b strings.Builder
+	b.WriteString("headers")
+	if t.Bodies {
+		b.Reset()
+		b.WriteString("bodies")
+	}
+	if t.Commands != nil {
+		b.WriteString("; commands")
+		for _, c := range t.Commands {
+			fmt.Fprintf(&b, " %v", c)
+		}
+	}
+	if len(t.Redacted) > 0 {
+		b.WriteString("; redacted")
+		for _, f := range t.Redacted {
+			fmt.Fprintf(&b, " %v", f)
+		}
+	}
+	return b.String()
+}
+
+// parseFilter is the reverse of filter.
+func (t *Tenant) parseFilter(text string) error {
+	parts := strings.Split(text, "; ")
+	switch parts[0] {
+	case "bodies":
+		t.Bodies = true
+	case "headers":
+	default:
+		return fmt.Errorf("the filter %.40q of an interface, which is none of Switchyard's", text)
+	}
+	for _, part := range parts[1:] {
+		words := strings.Split(part, " ")
+		switch words[0] {
+		case "commands":
+			t.Commands = []pdu.CommandID{}
+			for _, word := range words[1:] {
+				c, err := ParseCommand(word)
+				if err != nil {
+					return fmt.Errorf("the filter of an interface: %w", err)
+				}
+				t.Commands = append(t.Commands, c)
+			}
+		case "redacted":
+			for _, word := range words[1:] {
+				f, err := ParseField(word)
+				if err != nil {
+					return fmt.Errorf("the filter of an interface: %w", err)
+				}
+				t.Redacted = append(t.Redacted, f)
+			}
+		default:
+			return fmt.Errorf("the filter of an interface, which has the unknown part %.40q", part)
+		}
+	}
+	return nil
+}
+
+// ParseCommand returns the command of that name, or of that number written as 0x0301.
+func ParseCommand(word string) (pdu.CommandID, error) {
+	names := make([]string, len(pdu.Commands))
+	for i, c := range pdu.Commands {
+		if c.Name == word {
+			return c.ID, nil
+		}
+		names[i] = c.Name
+	}
+	var id uint16
+	if n, err := fmt.Sscanf(word, "0x%x", &id); n == 1 && err == nil && fmt.Sprintf("0x%04x", id) == strings.ToLower(word) {
+		return pdu.CommandID(id), nil
+	}
+	return 0, fmt.Errorf("unknown command %q; %s", word, nearest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301"))
+}
