@@ -24,21 +24,30 @@ func check(o *options, stdout, stderr io.Writer) error {
 	for _, t := range c.Tenants {
 		p, err := findPolicy(c, t)
 		if err == nil {
-			err = dryRun(engine, p, t.Name, stdout)
+			err = dryRun(engine, p, "tenant "+t.Name, stdout)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("tenant %s: %w", t.Name, err))
+		}
+		if t.Audit == "" {
+			continue
+		}
+		if p, err = findAudit(c, t); err == nil {
+			err = dryRun(engine, p, "audit of tenant "+t.Name, stdout)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("audit of tenant %s: %w", t.Name, err))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-func dryRun(engine *wasm.Engine, p candidate, tenant string, stdout io.Writer) error {
+func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) error {
 	g, err := loadPolicy(engine, p)
 	if err != nil {
 		return err
 	}
 	defer g.Release()
-	fmt.Fprintf(stdout, "tenant %s: policy %s, sha256 %s: %s\n", tenant, p.Name, p.SHA256, summary(g))
+	fmt.Fprintf(stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, p.SHA256, summary(g))
 	return nil
 }

@@ -25,6 +25,7 @@ const (
 	exitStopped     = 0  // drained and stopped
 	exitForced      = 1  // stopped before everything was written, or failed while running
 	exitUsage       = 64 // the command line is wrong
+	exitData        = 65 // a file of the command line is not what it should be
 	exitUnavailable = 69 // an address cannot be listened on
 	exitInternal    = 70 // a fault of Switchyard's own
 	exitConfig      = 78 // the configuration or a policy is refused
@@ -63,6 +64,8 @@ type unavailableError struct{ error }
 func exitCode(err error) int {
 	var (
 		usage       usageError
+		trouble     troubleError
+		data        dataError
 		unavailable unavailableError
 		faults      config.Faults
 		gate        *wasm.GateError
@@ -72,6 +75,10 @@ func exitCode(err error) int {
 		return exitStopped
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &trouble):
+		return exitTrouble
+	case errors.As(err, &data):
+		return exitData
 	case errors.As(err, &unavailable):
 		return exitUnavailable
 	case errors.As(err, &faults), errors.As(err, &gate):
@@ -129,7 +136,7 @@ func command(env []string, stdout, stderr io.Writer) *cobra.Command {
 	flags.StringArrayVar(&o.set, "set", nil, "replace one value of the configuration, as in peer.timeout=40s; may be repeated")
 	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
 	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, or file:PATH")
-	root.AddCommand(serve, check, version)
+	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
 	return root
 }
 

@@ -39,7 +39,9 @@ func loadPolicy(e *wasm.Engine, c candidate) (*policy.Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return policy.NewGeneration(c.Name, c.SHA256, p), nil
+	g := policy.NewGeneration(c.Name, c.SHA256, p)
+	g.Config = c.config
+	return g, nil
 }
 
 // summary says in one line what a generation does with the known commands, and with

@@ -22,6 +22,7 @@ func (y *yard) reload(asked bool) {
 	for _, t := range c.Tenants {
 		if s := y.tenants[t.Name]; s != nil {
 			y.reloadPolicy(t, s, asked)
+			y.reloadAudit(t, s, asked)
 		}
 	}
 }
@@ -110,8 +111,10 @@ func (y *yard) watch(fresh bool) {
 		paths = append(paths, y.config.Path)
 	}
 	for _, t := range y.config.Tenants {
-		if path, ok := y.config.PolicyFile(t.Policy); ok {
-			paths = append(paths, path)
+		for _, policy := range []string{t.Policy, t.Audit} {
+			if path, ok := y.config.PolicyFile(policy); ok {
+				paths = append(paths, path)
+			}
 		}
 	}
 	switch r := y.config.Reload; {

@@ -16,11 +16,16 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			component, err := os.ReadFile("../../policy/wasm/testdata/component.wasm")
-			if err != nil {
-				return err
+			for _, name := range []string{"component.wasm", "sound.wasm", "trap.wasm", "endless_loop.wasm", "slow_classify.wasm"} {
+				guest, err := os.ReadFile("../../policy/wasm/testdata/" + name)
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), guest, 0o600); err != nil {
+					return err
+				}
 			}
-			return os.WriteFile(filepath.Join(env.WorkDir, "component.wasm"), component, 0o600)
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,

@@ -17,6 +17,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
+	"switchyard/proxy/admin"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
 )
@@ -34,6 +35,7 @@ type yard struct {
 	engines    []*wasm.Engine // the last one runs what is loaded from now on
 	tenants    map[string]*served
 	acceptors  []*proxy.Acceptor
+	admin      *admin.Server     // nil if there is none
 	watcher    *watch.Watcher    // nil if changes are not watched for
 	changed    chan struct{}     // sent to by the watcher, holds one, never closed
 	complaints map[string]string // what was logged last of what is refused, by what it is about
@@ -45,6 +47,7 @@ type served struct {
 	judge  *policy.Judge
 	policy candidate
 	engine *wasm.Engine // that runs it
+	audit  auditing
 }
 
 // serve serves until told to stop, and drains.
@@ -106,6 +109,9 @@ func (y *yard) open() error {
 			faults = append(faults, err)
 		}
 	}
+	if err := y.openAdmin(); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 
@@ -131,11 +137,18 @@ func (y *yard) openTenant(t config.Tenant) error {
 		return err
 	}
 	judge := policy.NewJudge(g)
-	y.tenants[t.Name] = &served{
+	s := &served{
 		tenant: proxy.NewTenant(t.Name, judge, limitsOf(y.config, t), y.log),
 		judge:  judge, policy: c, engine: y.engine(),
 	}
+	if folder := y.faultFolder(); folder != "" {
+		s.tenant.KeepFaults(y.faultKeeper(folder))
+	}
+	y.tenants[t.Name] = s
 	y.log.Info("policy in force", "tenant", t.Name, "policy", c.Name, "sha256", c.SHA256, "routes", summary(g))
+	if _, err := y.setAudit(t, s); err != nil {
+		return fmt.Errorf("audit of tenant %s: %w", t.Name, err)
+	}
 	return nil
 }
 
@@ -203,10 +216,14 @@ func (y *yard) close() {
 		y.watcher.Close()
 	}
 	y.stopAccepting()
+	if y.admin != nil {
+		y.admin.Close()
+	}
 	for name, s := range y.tenants {
 		s.tenant.Close()
 		s.judge.Close()
 		y.logCounts(name, s)
+		y.endAudit(name, s)
 	}
 	for _, e := range y.engines {
 		e.Close()

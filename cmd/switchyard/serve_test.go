@@ -224,6 +224,9 @@ func TestHostilePolicies(t *testing.T) {
 			peer{t, to.(*net.TCPConn)}.expect(said...)
 			p.expect("the policy failed to decide", `"fault":"`+fault+`"`, name)
 			p.expect("more of the same", `"pdus":195`)
+			if fault != "body-size" {
+				checkReproduces(t, p.expect("the policy failed to decide", `"reproduce":"/`)["reproduce"].(string), "file:"+wasm, fault)
+			}
 			p.signal(syscall.SIGTERM)
 			from.Close()
 			to.Close()
@@ -232,6 +235,18 @@ func TestHostilePolicies(t *testing.T) {
 			}
 			checkCounts(t, p)
 		})
+	}
+}
+
+// checkReproduces has the file that the hub kept of a fault asked again.
+func checkReproduces(t *testing.T, file, policy, fault string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"policy", "eval", policy, "--reproduce", file}, nil, &stdout, &stderr); code != exitStopped {
+		t.Errorf("eval --reproduce: exit code %d: %s", code, stderr.String())
+	}
+	if !strings.Contains(stdout.String(), fault) || !strings.Contains(stdout.String(), "CID_MSG_DATA") {
+		t.Errorf("eval --reproduce does not tell of the fault %q:\n%s", fault, stdout.String())
 	}
 }
 

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/proxy/capture"
+	"switchyard/proxy/config"
+)
+
+// captureBytes is how large a capture becomes unless it is told otherwise.
+const captureBytes = "64MiB"
+
+// A recording is what capture is asked for.
+type recording struct {
+	tenants, redact, commands []string
+	headers, bodies           bool
+	pdus                      uint64
+	bytes                     string
+	time                      time.Duration
+	out                       string
+}
+
+// captureCommand records what the peers of a running Switchyard say.
+func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
+	var r recording
+	c := &cobra.Command{
+		Use:   "capture -o FILE",
+		Short: "Record what peers of the running Switchyard say, for Wireshark and replay",
+		Long: "Record what peers of the running Switchyard say, for Wireshark and replay.\n\n" +
+			"It asks the one that serves with this configuration, at admin.address. Capture ends at\n" +
+			"the first limit, or when interrupted; what was recorded until then is kept.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := r.check(); err != nil {
+				return err
+			}
+			return r.run(c.Context(), o, stdout, stderr)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&r.tenants, "tenant", nil, "`name` of a tenant to record; may be repeated (default all)")
+	f.BoolVar(&r.headers, "headers", false, "record the headers of PDUs alone (the default)")
+	f.BoolVar(&r.bodies, "bodies", false, "record bodies, too: what users write is among them")
+	f.StringArrayVar(&r.redact, "redact", nil, "zero the values of a body's `COMMAND.field`, or COMMAND.* for all; may be repeated")
+	f.StringSliceVar(&r.commands, "commands", nil, "record these `commands` alone, by name or as 0x0301")
+	f.Uint64Var(&r.pdus, "pdus", 0, "end after so many PDUs (default no limit)")
+	f.StringVar(&r.bytes, "bytes", captureBytes, "end before the file is larger; 0B is no limit")
+	f.DurationVar(&r.time, "time", time.Minute, "end after this time; 0 is no limit")
+	f.StringVarP(&r.out, "output", "o", "", "`FILE` to write, or - for standard output")
+	return c
+}
+
+// check finds what is wrong with the command line before anybody is asked.
+func (r *recording) check() error {
+	switch {
+	case r.out == "":
+		return usageError{errors.New("capture needs a file: write -o FILE, or -o - for standard output")}
+	case r.headers && r.bodies:
+		return usageError{errors.New("--headers and --bodies exclude each other; choose one")}
+	case len(r.redact) > 0 && !r.bodies:
+		return usageError{errors.New("--redact is about bodies, which are not recorded; add --bodies")}
+	case r.time < 0:
+		return usageError{fmt.Errorf("--time %v is negative", r.time)}
+	}
+	for _, text := range r.redact {
+		if _, err := capture.ParseField(text); err != nil {
+			return usageError{fmt.Errorf("--redact: %w", err)}
+		}
+	}
+	for _, text := range r.commands {
+		if _, err := capture.ParseCommand(text); err != nil {
+			return usageError{fmt.Errorf("--commands: %w", err)}
+		}
+	}
+	return nil
+}
+
+// query spells what is asked for as admin reads it.
+func (r *recording) query() (url.Values, error) {
+	var size config.Size
+	if err := size.UnmarshalText([]byte(r.bytes)); err != nil || size < 0 {
+		return nil, usageError{fmt.Errorf("--bytes %s: write a size such as %s", r.bytes, captureBytes)}
+	}
+	return url.Values{
+		"tenant": r.tenants, "commands": r.commands, "redact": r.redact,
+		"bodies": {strconv.FormatBool(r.bodies)},
+		"pdus":   {strconv.FormatUint(r.pdus, 10)},
+		"bytes":  {strconv.FormatInt(int64(size), 10)},
+		"time":   {r.time.String()},
+	}, nil
+}
+
+func (r *recording) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+	query, err := r.query()
+	if err != nil {
+		return err
+	}
+	c, _, err := o.load()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	body, err := ask(ctx, c.Admin.Address, "/api/v1/capture?"+query.Encode())
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	fmt.Fprintln(stderr, "recording; interrupt to end it")
+	if r.out == "-" {
+		return r.copy(ctx, stdout, stderr, body)
+	}
+	return r.save(ctx, stdout, body)
+}
+
+// save saves the capture, under its name once it has ended. What it holds is for
+// its owner alone.
+func (r *recording) save(ctx context.Context, report io.Writer, body io.Reader) error {
+	f, err := os.CreateTemp(filepath.Dir(r.out), ".capture-*")
+	if err != nil {
+		return fmt.Errorf("save the capture: %w", err)
+	}
+	defer os.Remove(f.Name()) // it has another name by then, if all went well
+	defer f.Close()
+	copied := r.copy(ctx, f, report, body)
+	if copied != nil && !errors.Is(copied, errCutOff) {
+		return copied
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("save the capture: %w", err)
+	}
+	if err := os.Rename(f.Name(), r.out); err != nil {
+		return fmt.Errorf("save the capture: %w", err)
+	}
+	return copied
+}
+
+// copy copies the capture and tells what came of it.
+func (r *recording) copy(ctx context.Context, out, report io.Writer, body io.Reader) error {
+	in := capture.NewReader(body)
+	err := in.Copy(out)
+	cut, isFormat := errors.AsType[*capture.FormatError](err)
+	interrupted := ctx.Err() != nil
+	switch {
+	case interrupted: // what is there is meant to be all
+		err = nil
+	case isFormat && cut.Cut:
+		err = errCutOff
+	}
+	for i, t := range in.Tenants() {
+		s := in.Statistics(i)
+		switch {
+		case interrupted:
+			s.Ended = "interrupted"
+		case s.Ended == "" && err == nil:
+			err = errCutOff
+		}
+		fmt.Fprintf(report, "tenant %s: %d PDUs, %d missed", t.Name, s.PDUs, s.Missed)
+		if s.Ended != "" {
+			fmt.Fprintf(report, "; ended: %s", s.Ended)
+		}
+		fmt.Fprintln(report)
+	}
+	return err
+}
+
+var errCutOff = errors.New("the capture was cut off, as the server ended or did not get rid of it in time; what came until then is kept")
+
+// ask asks the server that serves with this configuration.
+func ask(ctx context.Context, address, path string) (io.ReadCloser, error) {
+	if address == "" {
+		return nil, unavailableError{errors.New("admin.address is empty in this configuration, so nobody can be asked; set it, and restart the server")}
+	}
+	if strings.HasSuffix(address, ":0") {
+		return nil, unavailableError{fmt.Errorf("admin.address is %s, any free port; say which by --set admin.address=, as the server's log has it", address)}
+	}
+	transport := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		ResponseHeaderTimeout: 10 * time.Second,
+		DisableCompression:    true,
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return nil, unavailableError{fmt.Errorf("ask the server: %w", err)}
+	}
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return nil, unavailableError{fmt.Errorf("ask the server: %w; does switchyard serve with this configuration?", err)}
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	err = fmt.Errorf("the server at %s answers %s: %s", address, response.Status, strings.TrimSpace(string(text)))
+	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 {
+		return nil, unavailableError{err}
+	}
+	return nil, usageError{err}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/reproduce"
+	"switchyard/proxy/hub"
+)
+
+// faultFolder returns the folder that keeps what policies failed on, or "" for none.
+func (y *yard) faultFolder() string {
+	if y.config.WASM.Faults != "auto" {
+		return y.config.WASM.Faults
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		y.log.Warn("what policies fail on is not kept; set wasm.faults to a folder", "error", err)
+		return ""
+	}
+	return filepath.Join(cache, "switchyard", "faults")
+}
+
+// faultKeeper returns what keeps the PDUs that policies failed on in the folder.
+func (y *yard) faultKeeper(folder string) func(uint64, hub.Note) string {
+	return func(session uint64, n hub.Note) string {
+		switch n.Fault.Kind {
+		case policy.FaultBody, policy.FaultBudget, policy.FaultInstance:
+			return "" // not the guest's doing
+		}
+		file, err := reproduce.Save(folder, reproduce.Failure{
+			Policy: n.Policy.Name, SHA256: n.Policy.SHA256, Config: n.Policy.Config,
+			Question: policy.Question{Header: n.PDU[:pdu.HeaderLen], Body: n.PDU[pdu.HeaderLen:], Session: session, Attributes: n.Attributes},
+			Kind:     n.Fault.Kind, Error: n.Fault.Err.Error(),
+		})
+		if err != nil && !errors.Is(err, reproduce.ErrFull) {
+			y.log.Warn("what a policy failed on is not kept", "folder", folder, "error", err)
+		}
+		return file
+	}
+}

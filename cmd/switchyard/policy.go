@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy/source"
+	"switchyard/policy/wasm"
+	"switchyard/proxy/config/watch"
+)
+
+// policyCommand is what policies are looked at, tried and made with.
+func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "policy",
+		Short: "Show, compare, try, measure and make policies",
+		Long: "Show, compare, try, measure and make policies.\n\n" +
+			"A POLICY is a shipped one by name, or a file: a routing table (.toml) or a module (.wasm).",
+		Args:                       knownCommand,
+		SuggestionsMinimumDistance: 2,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("policy what? See '%s --help'", c.CommandPath())}
+		},
+	}
+	for _, sub := range []func(*options, io.Writer, io.Writer) *cobra.Command{
+		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew,
+	} {
+		c.AddCommand(sub(o, stdout, stderr))
+	}
+	return c
+}
+
+// A dataError is input that is not what it should be: a case file, a capture.
+type dataError struct{ error }
+
+func (e dataError) Unwrap() error { return e.error }
+
+// errSilent is the error of a command that has said on standard output why it does
+// not exit with 0.
+var errSilent = errors.New("")
+
+// exactly wants as many arguments as it has names for.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usageError{fmt.Errorf("%s needs a %s; see '%s --help'", c.Name(), names[len(args)], c.CommandPath())}
+		case len(args) > len(names):
+			return usageError{fmt.Errorf("%s takes no argument %q; see '%s --help'", c.Name(), args[len(names)], c.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// A guest is a policy of the command line, loaded on the engine that serves.
+type guest struct {
+	source.Module
+	*wasm.Policy
+	engine *wasm.Engine
+	limits wasm.Limits
+	config []byte // JSON, or nil
+}
+
+// loadGuest finds and loads the policy that an argument names.
+func loadGuest(arg, config string, stderr io.Writer) (*guest, error) {
+	g := &guest{limits: wasm.DefaultLimits()}
+	var err error
+	if g.config, err = readConfig(config); err != nil {
+		return nil, err
+	}
+	if g.Module, err = source.Find(source.Argument(arg), ".", g.limits.ModuleBytes); err != nil {
+		return nil, err
+	}
+	g.engine = wasm.NewEngine(g.limits, func(policy string, _ int, text string) {
+		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
+	})
+	if g.Policy, err = g.engine.Load(context.Background(), g.Name, g.Bytes, g.config); err != nil {
+		g.engine.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *guest) close() {
+	_ = g.Policy.Close()
+	_ = g.engine.Close()
+}
+
+// configFlag adds the flag for a policy's configuration.
+func configFlag(c *cobra.Command, config *string) {
+	c.Flags().StringVar(config, "config-json", "", "configuration of the policy: a JSON object as `JSON`, or the file that has it")
+}
+
+// maxConfig is the largest configuration of a policy that is read, in bytes.
+const maxConfig = 1 << 20
+
+// readConfig reads a policy's configuration from the argument itself or the file
+// that it names.
+func readConfig(arg string) ([]byte, error) {
+	if arg == "" {
+		return nil, nil
+	}
+	text := []byte(arg)
+	if !strings.HasPrefix(strings.TrimSpace(arg), "{") {
+		var err error
+		if text, err = watch.ReadStable(arg, 10*time.Millisecond, maxConfig); err != nil {
+			return nil, dataError{fmt.Errorf("configuration of the policy: %w; name a file, or write the object itself, as in '{\"word\": \"secret\"}'", err)}
+		}
+	}
+	var object map[string]any
+	if err := json.Unmarshal(text, &object); err != nil {
+		return nil, dataError{fmt.Errorf("configuration of the policy: %.100s is no JSON object: %w", arg, err)}
+	}
+	return bytes.TrimSpace(text), nil
+}
+
+// orConfig spells a configuration for people.
+func orConfig(config []byte) string {
+	if config == nil {
+		return "none"
+	}
+	return string(config)
+}
+
+// printJSON prints v for machines.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// columns prints rows of cells that stand below each other.
+func columns(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, cells := range rows {
+		for len(cells) > 1 && cells[len(cells)-1] == "" {
+			cells = cells[:len(cells)-1]
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"switchyard/policy/review"
+)
+
+// A diffLine is one of a difference: a change, or all those known commands that only
+// follow what unknown ones get, in the same way.
+type diffLine struct {
+	review.Change
+	commands int // that follow; 0 if it is one change
+}
+
+// lines puts the changes that follow into one line each.
+func (d difference) lines() (lines []diffLine) {
+	follow := make(map[[2]string]int) // the index of their line
+	for _, c := range d.Changes {
+		verdicts := [2]string{c.Before.Verdict, after(c)}
+		switch i, known := follow[verdicts]; {
+		case !c.Alike:
+			lines = append(lines, diffLine{Change: c})
+		case !known:
+			follow[verdicts] = len(lines)
+			lines = append(lines, diffLine{c, 1})
+			if c.Weight != nil {
+				lines[len(lines)-1].Weight = new(*c.Weight) // a sum of its own
+			}
+		default:
+			lines[i].commands++
+			if c.Weight != nil {
+				lines[i].Weight.Add(*c.Weight)
+			}
+		}
+	}
+	return lines
+}
+
+func after(c review.Change) string {
+	if c.Unproven {
+		return "the same, but inspected by other code"
+	}
+	return c.After.Verdict
+}
+
+// print prints what changes, and nothing if that is nothing.
+func (d difference) print(w io.Writer) error {
+	if len(d.Changes) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "before  %s  sha256 %s\nafter   %s  sha256 %s\n\n", d.Before.Policy, d.Before.SHA256, d.After.Policy, d.After.SHA256)
+	head := []string{"COMMAND", "SERVICE", "BEFORE", "AFTER"}
+	if d.Traffic != nil {
+		head = append(head, "PDUS", "SHARE", "DECIDED ANEW", "COPIES", "BYTES SENT")
+	}
+	rows := [][]string{head}
+	for _, l := range d.lines() {
+		name, scope := l.Command, l.Scope.String()
+		switch {
+		case l.commands == 1:
+			name, scope = "1 command that else is for", "its own"
+		case l.commands > 1:
+			name, scope = fmt.Sprintf("%d commands that else is for", l.commands), "their own"
+		}
+		rows = append(rows, append([]string{name, scope, l.Before.Verdict, after(l.Change)}, weight(l.Weight)...))
+	}
+	if err := columns(w, rows); err != nil || d.Traffic == nil {
+		return err
+	}
+	t := d.Traffic
+	fmt.Fprintf(w, "\ntenant %s in %s: %d PDUs, copies %s, bytes sent %s\n", t.Tenant, t.Capture,
+		t.Total.PDUs, turn(t.Total.CopiesBefore, t.Total.CopiesAfter), turn(t.Total.SentBefore, t.Total.SentAfter))
+	if t.Unknown > 0 {
+		fmt.Fprintf(w, "not in the copies: %d PDUs of which the capture does not hold what decides\n", t.Unknown)
+	}
+	if t.Missed > 0 {
+		fmt.Fprintf(w, "not in the capture: %d PDUs that it missed\n", t.Missed)
+	}
+	return nil
+}
+
+// weight spells a weight in columns, if there is one.
+func weight(w *review.Weight) []string {
+	if w == nil {
+		return nil
+	}
+	return []string{fmt.Sprint(w.PDUs), fmt.Sprintf("%.1f%%", w.Share*100), fmt.Sprint(w.Changed),
+		turn(w.CopiesBefore, w.CopiesAfter), turn(w.SentBefore, w.SentAfter)}
+}
+
+// turn spells a number that changes: 1200 -> 300 (-75%).
+func turn(before, after uint64) string {
+	switch {
+	case before == after:
+		return fmt.Sprint(before)
+	case before == 0:
+		return fmt.Sprintf("0 -> %d", after)
+	default:
+		return fmt.Sprintf("%d -> %d (%+.0f%%)", before, after, (float64(after)/float64(before)-1)*100)
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/cases"
+	"switchyard/policy/explain"
+	"switchyard/policy/reproduce"
+	"switchyard/proxy/config/watch"
+)
+
+// An evaluation is what policy eval is told.
+type evaluation struct {
+	command, service string
+	seq              uint16
+	fields           []string
+	hex              string
+	from             string
+	users            []string
+	peers            []string
+	masters          []string
+	reproduce        string
+	config           string
+	asJSON           bool
+}
+
+// policyEval explains one decision of a policy.
+func policyEval(_ *options, stdout, stderr io.Writer) *cobra.Command {
+	var e evaluation
+	c := &cobra.Command{
+		Use:   "eval POLICY --command COMMAND | eval [POLICY] --reproduce FILE",
+		Short: "Explain one decision of a policy",
+		Long: "Explain one decision of a policy: what it says by ids, what it says after a look at the\n" +
+			"PDU if it wants one, what that cost, and who is sent a copy.",
+		Example: "  switchyard policy eval teamtalk --command CID_MSG_DATA\n" +
+			"  switchyard policy eval routes.toml --command CID_SWITCH_P2P_CMD \\\n" +
+			"    --body from_user_id=1 --body to_user_id=2 --from north --user 2=east --peer south",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if e.reproduce != "" {
+				return e.again(c, args, stdout, stderr)
+			}
+			if err := exactly("POLICY")(c, args); err != nil {
+				return err
+			}
+			return e.evaluate(c, args[0], stdout, stderr)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&e.command, "command", "", "`command` of the PDU, by name or id")
+	f.StringVar(&e.service, "service", "", "`service` of the PDU, by name or id (default the command's)")
+	f.Uint16Var(&e.seq, "seq", 0, "sequence `number` of the PDU")
+	f.StringArrayVar(&e.fields, "body", nil, "`FIELD=VALUE` of the body's message; may be repeated")
+	f.StringVar(&e.hex, "hex", "", "body as hex `digits` instead")
+	f.StringVar(&e.from, "from", "sender", "`name` of the peer that sends")
+	f.StringArrayVar(&e.users, "user", nil, "`USER=PEER`: that peer holds the user with that number; may be repeated")
+	f.StringArrayVar(&e.peers, "peer", nil, "`name` of one more peer; may be repeated (default one, other)")
+	f.StringArrayVar(&e.masters, "master", nil, "`name` of a peer that is master; may be repeated")
+	f.StringVar(&e.reproduce, "reproduce", "", "`file` that was saved when a policy failed; asks the same again")
+	f.BoolVar(&e.asJSON, "json", false, "print JSON")
+	configFlag(c, &e.config)
+	return c
+}
+
+// evaluate explains what becomes of the PDU that the flags describe.
+func (e *evaluation) evaluate(c *cobra.Command, arg string, stdout, stderr io.Writer) error {
+	p, err := e.pdu(c)
+	if err != nil {
+		return err
+	}
+	peers, err := e.cast()
+	if err != nil {
+		return err
+	}
+	g, err := loadGuest(arg, e.config, stderr)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	stage := cases.NewStage(g.Name, g.SHA256, g, peers)
+	defer stage.Close()
+	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: stage.Session(e.from), Attributes: stage.Facts(e.from)}
+	x := explained(g, q)
+	x.Sender.Peer = e.from
+	o := stage.Say(e.from, p)
+	x.name(o.Verdict, q.Body, peers)
+	x.route(o)
+	return x.output(e.asJSON, stdout)
+}
+
+// again asks what a policy failed on once more.
+func (e *evaluation) again(c *cobra.Command, args []string, stdout, stderr io.Writer) error {
+	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "user", "peer", "master"} {
+		if c.Flags().Changed(other) {
+			return usageError{fmt.Errorf("--%s does not go with --reproduce, whose file says what was asked; see '%s --help'", other, c.CommandPath())}
+		}
+	}
+	if len(args) > 1 {
+		return exactly("POLICY")(c, args)
+	}
+	text, err := watch.ReadStable(e.reproduce, 10*time.Millisecond, reproduce.MaxSize)
+	if err != nil {
+		return dataError{err}
+	}
+	failure, err := reproduce.Parse(text)
+	if err != nil {
+		return dataError{fmt.Errorf("%s: %w", e.reproduce, err)}
+	}
+	name := failure.Policy
+	if len(args) == 1 {
+		name = args[0]
+	}
+	g, err := loadGuest(name, cmp.Or(e.config, string(failure.Config)), stderr)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	x := explained(g, failure.Question)
+	if g.SHA256 != failure.SHA256 {
+		x.Notes = append(x.Notes, fmt.Sprintf("this is not the module that failed, which has sha256 %s", failure.SHA256))
+	}
+	if x.Fault == nil || x.Fault.Kind != failure.Kind {
+		x.Notes = append(x.Notes, fmt.Sprintf("the failure that was saved, %s, did not happen again: %s", failure.Kind, failure.Error))
+	}
+	return x.output(e.asJSON, stdout)
+}
+
+// pdu makes the PDU that the flags describe.
+func (e *evaluation) pdu(c *cobra.Command) ([]byte, error) {
+	if e.command == "" {
+		return nil, usageError{fmt.Errorf("eval needs --command, as in --command CID_MSG_DATA; see '%s --help'", c.CommandPath())}
+	}
+	if e.hex != "" && len(e.fields) > 0 {
+		return nil, usageError{fmt.Errorf("--body and --hex are two ways to write the body; keep one")}
+	}
+	command, err := cases.Command(e.command)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--command: %w", err)}
+	}
+	known, ok := pdu.CommandByID(command)
+	service := known.Service
+	if !ok {
+		service = pdu.ServiceID(command >> 8)
+	}
+	if e.service != "" {
+		if service, err = cases.Service(e.service); err != nil {
+			return nil, usageError{fmt.Errorf("--service: %w", err)}
+		}
+	}
+	body, err := cases.Hex(e.hex)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--hex: %w; write two hex digits for each byte", err)}
+	}
+	if len(e.fields) > 0 {
+		fields, err := cases.Assign(command, e.fields)
+		if err == nil {
+			body, _, err = cases.Body(command, fields)
+		}
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--body: %w", err)}
+		}
+	}
+	return pdu.Append(nil, service, command, e.seq, body), nil
+}
+
+// cast returns the peers that the flags name, the sender first.
+func (e *evaluation) cast() ([]cases.Peer, error) {
+	peers := []cases.Peer{{Name: e.from}}
+	find := func(name string) *cases.Peer {
+		i := slices.IndexFunc(peers, func(p cases.Peer) bool { return p.Name == name })
+		if i < 0 {
+			i = len(peers)
+			peers = append(peers, cases.Peer{Name: name})
+		}
+		return &peers[i]
+	}
+	for _, name := range e.peers {
+		find(name)
+	}
+	for _, a := range e.users {
+		text, name, ok := strings.Cut(a, "=")
+		user, err := strconv.ParseUint(text, 10, 32)
+		if !ok || err != nil || name == "" {
+			return nil, usageError{fmt.Errorf("--user %s: write USER=PEER, as in --user 7=north", a)}
+		}
+		peer := find(name)
+		peer.Users = append(peer.Users, uint32(user))
+	}
+	for _, name := range e.masters {
+		find(name).Master = true
+	}
+	if len(peers) == 1 {
+		find("other")
+	}
+	return peers, nil
+}
+
+func explained(g *guest, q policy.Question) *explanation {
+	return newExplanation(g, q, explain.Explain(g.Policy, q))
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"switchyard/pdu"
+	"switchyard/pdu/body"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/cases"
+	"switchyard/policy/explain"
+	"switchyard/policy/wasm"
+)
+
+// An explanation is what policy eval prints as JSON. Its names stay as they are.
+//
+//	policy, sha256  what decides
+//	pdu             what it decides about
+//	sender          peer, session number and attribute bits
+//	by_ids          what classify says, and whether that is remembered
+//	inspection      what inspect or inspect_body says, or null
+//	verdict         what happens
+//	fault           how the policy failed to decide, or null; verdict is the fallback
+//	routed          whether the following four are known
+//	users           the users that a unicast names, and the peers that hold them
+//	to              the peers that are sent something
+//	sends           by peer, the commands of what they are sent
+//	dropped         why, if the PDU was dropped
+//	notes           what else there is to know
+type explanation struct {
+	Policy     string              `json:"policy"`
+	SHA256     string              `json:"sha256"`
+	PDU        explainedPDU        `json:"pdu"`
+	Sender     explainedSender     `json:"sender"`
+	ByIDs      explainedAnswer     `json:"by_ids"`
+	Inspection *explainedAnswer    `json:"inspection"`
+	Verdict    string              `json:"verdict"`
+	Fault      *explainedFault     `json:"fault"`
+	Routed     bool                `json:"routed"`
+	Users      []explainedUser     `json:"users,omitempty"`
+	To         []string            `json:"to"`
+	Sends      map[string][]string `json:"sends,omitempty"`
+	Dropped    string              `json:"dropped,omitempty"`
+	Notes      []string            `json:"notes,omitempty"`
+}
+
+type explainedPDU struct {
+	Service string `json:"service"`
+	Command string `json:"command"`
+	Seq     uint16 `json:"seq"`
+	Length  uint32 `json:"length"` // header included
+	Header  string `json:"header"` // hex
+	Body    string `json:"body"`   // hex
+	Fields  string `json:"fields"` // the body as text, if it is a message
+}
+
+type explainedSender struct {
+	Peer       string `json:"peer,omitempty"`
+	Session    uint64 `json:"session"`
+	Attributes uint64 `json:"attributes"`
+}
+
+type explainedAnswer struct {
+	Export     string `json:"export"`
+	Verdict    string `json:"verdict,omitempty"`
+	Remembered bool   `json:"remembered"`
+	Fuel       uint64 `json:"fuel"`
+	FuelLimit  uint64 `json:"fuel_limit"`
+}
+
+type explainedFault struct {
+	Kind  policy.FaultKind `json:"kind"`
+	Error string           `json:"error"`
+}
+
+type explainedUser struct {
+	User  uint32   `json:"user"`
+	Peers []string `json:"peers"`
+}
+
+func newExplanation(g *guest, q policy.Question, e explain.Explanation) *explanation {
+	h := pdu.ParseHeader(q.Header)
+	x := &explanation{
+		Policy: g.Name, SHA256: g.SHA256,
+		PDU: explainedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
+			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: fieldsOf(h.Command, q.Body)},
+		Sender:  explainedSender{Session: q.Session, Attributes: q.Attributes},
+		ByIDs:   answer(e.ByIDs, g.limits),
+		Verdict: e.Verdict.String(),
+		To:      []string{},
+	}
+	x.ByIDs.Remembered = e.Remembered
+	if e.Inspection != nil {
+		inspection := answer(*e.Inspection, g.limits)
+		x.Inspection = &inspection
+	}
+	if e.Fault != nil {
+		x.Fault = &explainedFault{e.Fault.Kind, e.Fault.Err.Error()}
+	}
+	return x
+}
+
+func answer(a wasm.Answer, limits wasm.Limits) explainedAnswer {
+	x := explainedAnswer{Export: a.Export, Fuel: a.Fuel, FuelLimit: limits.Fuel}
+	if a.Fault == nil {
+		x.Verdict = a.Verdict.String()
+	}
+	return x
+}
+
+// fieldsOf spells a body as text, or returns nothing if it is not the command's
+// message.
+func fieldsOf(command pdu.CommandID, body []byte) string {
+	known, _ := pdu.CommandByID(command)
+	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
+	if err != nil {
+		return ""
+	}
+	m := message.New().Interface()
+	if (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(body, m) != nil {
+		return ""
+	}
+	// The spaces vary from one build to another, on purpose.
+	return strings.Join(strings.Fields(prototext.MarshalOptions{EmitUnknown: true}.Format(m)), " ")
+}
+
+// mostUsers is how many users of a verdict are shown.
+const mostUsers = 20
+
+// name finds out which users the verdict names in the body, and who holds them.
+func (x *explanation) name(v policy.Verdict, b []byte, peers []cases.Peer) {
+	var users []uint32
+	switch {
+	case v.Action() != policy.Unicast:
+	case v.Selector() == abi.ToUser:
+		users = []uint32{v.Argument()}
+	case v.Selector() == abi.ToFields:
+		named, err := body.ReadValues(b, v.Argument())
+		if err != nil {
+			x.Notes = append(x.Notes, "the users cannot be read from the body: "+err.Error())
+			return
+		}
+		users = slices.Collect(named.All())
+	}
+	if len(users) > mostUsers {
+		x.Notes = append(x.Notes, fmt.Sprintf("the body names %d users, of which %d are shown", len(users), mostUsers))
+		users = users[:mostUsers]
+	}
+	for _, user := range users {
+		u := explainedUser{User: user, Peers: []string{}}
+		for _, p := range peers {
+			if slices.Contains(p.Users, user) {
+				u.Peers = append(u.Peers, p.Name)
+			}
+		}
+		x.Users = append(x.Users, u)
+	}
+}
+
+// route takes in what became of the PDU in a hub.
+func (x *explanation) route(o cases.Outcome) {
+	x.Routed, x.Dropped = true, string(o.Dropped)
+	for _, c := range o.Copies {
+		if x.Sends == nil {
+			x.Sends = make(map[string][]string)
+		}
+		x.To = append(x.To, c.Peer)
+		for _, p := range c.PDUs {
+			x.Sends[c.Peer] = append(x.Sends[c.Peer], pdu.ParseHeader(p).Command.String())
+		}
+	}
+}
+
+func (x *explanation) output(asJSON bool, w io.Writer) error {
+	if asJSON {
+		return printJSON(w, x)
+	}
+	return columns(w, x.lines())
+}
+
+// lines says it in the order in which it happens.
+func (x *explanation) lines() [][]string {
+	role := "no master"
+	if x.Sender.Attributes != 0 {
+		role = fmt.Sprintf("attributes %#x: master", x.Sender.Attributes)
+	}
+	lines := [][]string{
+		{"policy", fmt.Sprintf("%s, sha256 %s", x.Policy, x.SHA256)},
+		{"PDU", fmt.Sprintf("%s, %s, seq %d, %d bytes", x.PDU.Service, x.PDU.Command, x.PDU.Seq, x.PDU.Length)},
+		{"body", x.body()},
+		{"sender", strings.TrimLeft(fmt.Sprintf("%s, session %d, %s", x.Sender.Peer, x.Sender.Session, role), ", ")},
+		{"by ids", x.byIDs()},
+		{"inspected", x.inspected()},
+	}
+	if x.Fault != nil {
+		for i, line := range strings.Split(x.Fault.Error, "\n") {
+			label := ""
+			if i == 0 {
+				label, line = "fault", fmt.Sprintf("%s: %s", x.Fault.Kind, line)
+			}
+			lines = append(lines, []string{label, strings.ReplaceAll(line, "\t", "    ")})
+		}
+		lines = append(lines, []string{"instead", x.instead()})
+	} else {
+		lines = append(lines, []string{"verdict", x.Verdict})
+	}
+	for _, u := range x.Users {
+		lines = append(lines, []string{fmt.Sprintf("user %d", u.User), "held by " + cmp.Or(strings.Join(u.Peers, ", "), "nobody")})
+	}
+	if x.Routed {
+		lines = append(lines, []string{"sent to", x.sent()})
+	}
+	for _, note := range x.Notes {
+		lines = append(lines, []string{"note", strings.ReplaceAll(strings.ReplaceAll(note, "\n", " "), "\t", "")})
+	}
+	return lines
+}
+
+func (x *explanation) body() string {
+	switch {
+	case x.PDU.Body == "":
+		return "empty"
+	case x.PDU.Fields != "":
+		return x.PDU.Fields
+	default:
+		return fmt.Sprintf("%d bytes that are not the command's message: %.64s", len(x.PDU.Body)/2, x.PDU.Body)
+	}
+}
+
+func (x *explanation) byIDs() string {
+	how := "asked for each PDU, as the ids are not the protocol's"
+	if x.ByIDs.Remembered {
+		how = "remembered: asked once, not for each PDU"
+	}
+	verdict := x.ByIDs.Verdict
+	if verdict == "" {
+		verdict = "failed"
+	}
+	return fmt.Sprintf("%s (%s used %d of %d units of fuel; %s)", verdict, x.ByIDs.Export, x.ByIDs.Fuel, x.ByIDs.FuelLimit, how)
+}
+
+func (x *explanation) inspected() string {
+	i := x.Inspection
+	if i == nil {
+		return "no, the ids decide"
+	}
+	asked := fmt.Sprintf("%s(header %s, session %d, attributes %d)", i.Export, x.PDU.Header, x.Sender.Session, x.Sender.Attributes)
+	if i.Export == "inspect_body" {
+		asked = strings.Replace(asked, "(", fmt.Sprintf("(%d bytes of body, ", len(x.PDU.Body)/2), 1)
+	}
+	verdict := i.Verdict
+	if verdict == "" {
+		verdict = "failed"
+	}
+	return fmt.Sprintf("%s: %s, used %d of %d units of fuel", asked, verdict, i.Fuel, i.FuelLimit)
+}
+
+func (x *explanation) instead() string {
+	if x.Inspection == nil {
+		return x.Verdict + ", as classify failed"
+	}
+	return x.Verdict + ", the rest of the verdict by ids"
+}
+
+func (x *explanation) sent() string {
+	if len(x.To) == 0 {
+		if x.Dropped != "" {
+			return "nobody, dropped: " + x.Dropped
+		}
+		return "nobody"
+	}
+	var parts []string
+	for _, peer := range x.To {
+		if sends := strings.Join(x.Sends[peer], " and "); sends != x.PDU.Command {
+			peer += " (" + sends + ")"
+		}
+		parts = append(parts, peer)
+	}
+	return strings.Join(parts, ", ")
+}

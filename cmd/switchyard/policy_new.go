@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/plugins/scaffold"
+	"switchyard/plugins/toolchain"
+	"switchyard/policy/nearest"
+)
+
+// policyNew makes the folder of a new policy.
+func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
+	var lang string
+	c := &cobra.Command{
+		Use:   "new --lang LANGUAGE NAME",
+		Short: "Make the folder of a new policy, which builds and runs as it stands",
+		Long: "Make the folder NAME with a new policy: TeamTalk's routes with an example of a rule, its\n" +
+			"tests, a configuration to serve with it, and a copy of the SDK. It builds and runs as it\n" +
+			"stands. What is printed are the commands to do so.",
+		Args: exactly("NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			language, err := parseLanguage(lang)
+			if err != nil {
+				return err
+			}
+			if err := scaffold.New(".", args[0], language); errors.Is(err, scaffold.ErrName) {
+				return usageError{err}
+			} else if err != nil {
+				return fmt.Errorf("make a policy: %w", err)
+			}
+			fmt.Fprintf(stderr, "made the policy %s in %s/; go on with:\n", args[0], args[0])
+			for _, step := range scaffold.Steps(args[0], language) {
+				fmt.Fprintln(stdout, step)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&lang, "lang", "", "`language` to write it in: "+languageNames())
+	return c
+}
+
+func parseLanguage(lang string) (toolchain.Language, error) {
+	if lang == "" {
+		return "", usageError{errors.New("new needs a language: write --lang and one of " + languageNames())}
+	}
+	var known []string
+	for _, l := range toolchain.Languages {
+		if string(l) == lang {
+			return l, nil
+		}
+		known = append(known, string(l))
+	}
+	return "", usageError{fmt.Errorf("there is no language %q; %s", lang, nearest.Hint(lang, known, "it is one of "+languageNames()))}
+}
+
+func languageNames() string {
+	var names []string
+	for _, l := range toolchain.Languages {
+		names = append(names, string(l))
+	}
+	return strings.Join(names, ", ")
+}

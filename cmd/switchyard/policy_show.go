@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy/review"
+)
+
+// policyShow prints what a policy does by ids.
+func policyShow(_ *options, stdout, stderr io.Writer) *cobra.Command {
+	var config string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show POLICY",
+		Short: "Print the routing table that a policy amounts to",
+		Long: "Print the routing table that a policy amounts to, found out by asking it about\n" +
+			"every command of the protocol and every other id that the protocol has room for.",
+		Args: exactly("POLICY"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			g, err := loadGuest(args[0], config, stderr)
+			if err != nil {
+				return err
+			}
+			defer g.close()
+			s := shown(g)
+			if asJSON {
+				return printJSON(stdout, s)
+			}
+			return s.print(stdout)
+		},
+	}
+	configFlag(c, &config)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, with every command of the protocol")
+	return c
+}
+
+// A showing is what policy show prints as JSON. Its names stay as they are.
+//
+//	policy    the name it was asked for by
+//	sha256    of the module, for a table of what it compiles to
+//	engine    compiler or interpreter
+//	config    the configuration it was given, or null
+//	exports   the functions of the ABI that the module exports
+//	rows      every command of the protocol, and unknown ones with a rule: see review.Row
+//	else      what the commands get for which there is no rule: see review.Rest
+//	warnings  what is odd about the policy as a whole
+type showing struct {
+	Policy   string          `json:"policy"`
+	SHA256   string          `json:"sha256"`
+	Engine   string          `json:"engine"`
+	Config   json.RawMessage `json:"config"`
+	Exports  []string        `json:"exports"`
+	Rows     []review.Row    `json:"rows"`
+	Else     []review.Rest   `json:"else"`
+	Warnings []string        `json:"warnings,omitempty"`
+}
+
+func shown(g *guest) showing {
+	kind, _ := g.engine.Kind()
+	t := review.Extract(g)
+	return showing{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Config: g.config, Exports: g.Exports(),
+		Rows: t.Rows(), Else: t.Rest(), Warnings: t.Warnings()}
+}
+
+// print prints what differs from else, and how many commands do not.
+func (s showing) print(w io.Writer) error {
+	fmt.Fprintf(w, "policy   %s\nsha256   %s\nengine   %s\nconfig   %s\nexports  %s\n\n",
+		s.Policy, s.SHA256, s.Engine, orConfig(s.Config), strings.Join(s.Exports, ", "))
+	rows := [][]string{{"COMMAND", "ID", "SERVICE", "ACTION", "TARGETS", "FLAGS", "DECIDED BY"}}
+	alike := 0
+	for _, r := range s.Rows {
+		if r.Alike {
+			alike++
+			continue
+		}
+		id := fmt.Sprintf("%#04x", r.First)
+		if !r.Known {
+			id = ""
+		}
+		rows = append(rows, append([]string{r.Command, id, r.Scope.String()}, cells(r.Decision)...))
+	}
+	for _, r := range s.Else {
+		rows = append(rows, append([]string{review.Else, "", r.Scope.String()}, cells(r.Decision)...))
+	}
+	if err := columns(w, rows); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nelse is for %d commands of the protocol and all unknown ids that have no row\n", alike)
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
+	return nil
+}
+
+// cells spells a decision in columns.
+func cells(d review.Decision) []string {
+	action := d.Action
+	if d.Handler != "" {
+		action += " " + d.Handler
+	}
+	if d.Fault != "" {
+		action += " (" + d.Fault + ")"
+	}
+	targets := d.Targets
+	if len(d.Fields) > 0 {
+		targets = "fields " + strings.Join(d.Fields, " ")
+	}
+	return []string{action, targets, strings.Join(d.Flags, ", "), decidedBy[d.Decided]}
+}
+
+var decidedBy = map[string]string{review.Constant: "ids", review.ByHeader: "inspecting headers", review.ByBody: "inspecting bodies"}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy"
+	"switchyard/policy/replay"
+	"switchyard/proxy/capture"
+)
+
+// replayCommand runs policies over a capture.
+func replayCommand(_ *options, stdout, stderr io.Writer) *cobra.Command {
+	var tenant, config string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "replay CAPTURE POLICY...",
+		Short: "Run policies over a capture and print what they would change",
+		Long: "Run policies over a capture and print what they would change.\n\n" +
+			"Each policy gets a hub of its own, with the peers of the capture. Verdicts are compared with\n" +
+			"those recorded and with those of the first policy. CAPTURE is a file that 'switchyard capture'\n" +
+			"made, or - for standard input; one that is cut off is replayed up to there, with exit code 65.",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return usageError{fmt.Errorf("replay needs a CAPTURE and at least one POLICY; see '%s --help'", c.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			var guests []*guest
+			for _, arg := range args[1:] {
+				g, err := loadGuest(arg, config, stderr)
+				if err != nil {
+					return err
+				}
+				defer g.close()
+				guests = append(guests, g)
+			}
+			report, err := replayFile(args[0], tenant, guests...)
+			if report == nil {
+				return err
+			}
+			print := printReport
+			if asJSON {
+				print = func(w io.Writer, r *replay.Report) error { return printJSON(w, r) }
+			}
+			return errors.Join(print(stdout, report), err)
+		},
+	}
+	c.Flags().StringVar(&tenant, "tenant", "", "`name` of the tenant to replay, if there are several in the capture")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	configFlag(c, &config)
+	return c
+}
+
+// replayFile runs policies over a capture. With the error of a capture that is
+// cut off or damaged comes the report on what is before that.
+func replayFile(path, tenant string, guests ...*guest) (*replay.Report, error) {
+	in := os.Stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, dataError{fmt.Errorf("open the capture: %w; make one by 'switchyard capture'", err)}
+		}
+		defer f.Close()
+		in = f
+	}
+	var policies []replay.Policy
+	for _, g := range guests {
+		policies = append(policies, replay.Policy{Name: g.Name, SHA256: g.SHA256, Policy: g.Policy})
+	}
+	report, err := replay.Run(capture.NewReader(bufio.NewReaderSize(in, 1<<20)), tenant, policies...)
+	switch {
+	case errors.Is(err, replay.ErrTenant):
+		return nil, usageError{fmt.Errorf("%w; name it by --tenant", err)}
+	case err != nil:
+		return report, dataError{fmt.Errorf("%s: %w", path, err)}
+	}
+	return report, nil
+}
+
+// printReport prints a report for people.
+func printReport(w io.Writer, r *replay.Report) error {
+	what := "headers"
+	if r.Bodies {
+		what = "bodies"
+	}
+	if r.Filtered {
+		what += " of some commands"
+	}
+	fmt.Fprintf(w, "capture    tenant %s, %s in %v from %s, %s, %s; %d missed\n", r.Tenant, quantity(r.PDUs, "PDU"),
+		r.To.Sub(r.From).Round(time.Millisecond), quantity(uint64(r.Peers), "peer"), size(r.Bytes), what, r.Missed)
+	for i, p := range r.Policies {
+		if err := printResult(w, r, i, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printResult(w io.Writer, r *replay.Report, i int, p *replay.Result) error {
+	fmt.Fprintf(w, "\npolicy     %s  sha256 %s\n", p.Policy, p.SHA256)
+	fmt.Fprintf(w, "guest      %s in %v; faults: %s\n", quantity(p.Calls, "call"), p.Time.Round(time.Microsecond), faults(p))
+	rows := [][]string{{"COMMAND", "PDUS", "COPIES", "SENT", "VERDICT"}}
+	for _, c := range p.Commands {
+		rows = append(rows, commandRows(c)...)
+	}
+	fmt.Fprintln(w)
+	if err := columns(w, rows); err != nil {
+		return err
+	}
+	rows = [][]string{{"PEER", "SAID", "COPIES", "SENT"}}
+	for _, peer := range p.Peers {
+		rows = append(rows, []string{strconv.FormatUint(peer.Session, 10), number(peer.Said), number(peer.Copies), size(peer.Bytes)})
+	}
+	fmt.Fprintln(w)
+	if err := columns(w, rows); err != nil {
+		return err
+	}
+	fromRecorded := func(c *replay.Command) replay.Changes { return c.FromRecorded }
+	if err := printChanges(w, "RECORDED", "nothing since it was recorded", p, fromRecorded); err != nil || i == 0 {
+		return err
+	}
+	first := r.Policies[0].Policy
+	fromFirst := func(c *replay.Command) replay.Changes { return c.FromFirst }
+	return printChanges(w, "WITH "+first, "nothing against "+first, p, fromFirst)
+}
+
+// commandRows tells of one command, with a line below for each further thing.
+func commandRows(c *replay.Command) (rows [][]string) {
+	copies, sent := number(c.Copies), size(c.Sent)
+	if unknown := c.Undecided.Sum() + c.Unrouted.Sum(); unknown == c.PDUs {
+		copies, sent = "?", "?"
+	} else if unknown > 0 {
+		copies, sent = copies+"+?", sent+"+?"
+	}
+	below := func(n uint64, text string) {
+		if len(rows) == 0 {
+			rows = append(rows, []string{c.Name, number(c.PDUs), copies, sent, text})
+			return
+		}
+		rows = append(rows, []string{"", number(n), "", "", text})
+	}
+	if len(c.Verdicts) > 1 {
+		below(c.PDUs, "by verdict:")
+	}
+	for _, v := range c.Verdicts.Texts() {
+		below(c.Verdicts[v], v)
+	}
+	for _, why := range c.Undecided.Texts() {
+		below(c.Undecided[why], "verdict not known: "+why)
+	}
+	for _, why := range c.Unrouted.Texts() {
+		below(c.Unrouted[why], "copies not known: "+why)
+	}
+	for _, why := range c.Dropped.Texts() {
+		below(c.Dropped[why], "dropped: "+why)
+	}
+	if c.Redacted > 0 {
+		below(c.Redacted, "judged with redacted values in the body")
+	}
+	return rows
+}
+
+func printChanges(w io.Writer, before, nothing string, p *replay.Result, of func(*replay.Command) replay.Changes) error {
+	rows := [][]string{{"CHANGED", "PDUS", before, "NOW"}}
+	for _, c := range p.Commands {
+		for _, change := range of(c) {
+			rows = append(rows, []string{c.Name, number(change.PDUs), change.Before, change.After})
+		}
+	}
+	if len(rows) == 1 {
+		_, err := fmt.Fprintf(w, "\nCHANGED  %s\n", nothing)
+		return err
+	}
+	fmt.Fprintln(w)
+	return columns(w, rows)
+}
+
+func faults(p *replay.Result) string {
+	text := ""
+	kinds := make([]string, 0, len(p.Faults))
+	for kind := range p.Faults {
+		kinds = append(kinds, string(kind))
+	}
+	slices.Sort(kinds)
+	for _, kind := range kinds {
+		text += fmt.Sprintf(", %d %s", p.Faults[policy.FaultKind(kind)], kind)
+	}
+	if text == "" {
+		return "none"
+	}
+	return text[2:]
+}
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+func quantity(n uint64, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
+
+// size spells bytes with three digits.
+func size(bytes uint64) string {
+	if bytes < 1000 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	f := float64(bytes)
+	units := []string{"kB", "MB", "GB", "TB"}
+	for f /= 1000; f >= 999.5 && len(units) > 1; f /= 1000 {
+		units = units[1:]
+	}
+	return fmt.Sprintf("%.3g %s", f, units[0])
+}
