@@ -77,6 +77,13 @@ func (r *recording) check() error {
 	case r.time < 0:
 		return usageError{fmt.Errorf("--time %v is negative", r.time)}
 	}
+	if r.out != "-" {
+		out, err := replaceable(r.out)
+		if err != nil {
+			return usageError{fmt.Errorf("capture: %w", err)}
+		}
+		r.out = out
+	}
 	for _, text := range r.redact {
 		if _, err := capture.ParseField(text); err != nil {
 			return usageError{fmt.Errorf("--redact: %w", err)}

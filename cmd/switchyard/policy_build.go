@@ -106,11 +106,9 @@ func tryModule(name string, module, config []byte, stderr io.Writer) (string, er
 // writeWhole writes a file under another name and renames it, so that it is there
 // whole or as it was before. What is there and is no file, such as a device, stays.
 func writeWhole(name string, content []byte) error {
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		name = real
-	}
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is there already, and no file; name a file", name)
+	name, err := replaceable(name)
+	if err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".policy-*")
 	if err != nil {
@@ -122,4 +120,16 @@ func writeWhole(name string, content []byte) error {
 		return err
 	}
 	return os.Rename(f.Name(), name)
+}
+
+// replaceable returns the name of the file that one of that name may be renamed over:
+// what a symbolic link stands for, and nothing that is not a file.
+func replaceable(name string) (string, error) {
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is there already, and no file; name a file", name)
+	}
+	return name, nil
 }
