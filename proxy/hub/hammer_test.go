@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -187,7 +188,7 @@ func TestBehindMissesNothing(t *testing.T) {
 
 func BenchmarkHandle(b *testing.B) {
 	for _, peers := range []int{8, 64, 1000} {
-		b.Run("", func(b *testing.B) { benchmarkHandle(b, peers) })
+		b.Run(fmt.Sprint(peers, "peers"), func(b *testing.B) { benchmarkHandle(b, peers) })
 	}
 }
 
