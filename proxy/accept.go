@@ -54,7 +54,9 @@ func (a *Acceptor) loop() {
 		if err == nil {
 			pause = shortest
 			tune(conn)
-			a.tenant.Serve(conn)
+			if a.tenant.Serve(conn, func() {}) != nil {
+				conn.Close()
+			}
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {

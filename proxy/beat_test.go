@@ -32,7 +32,7 @@ type arrival struct {
 // listen connects a peer that notes what arrives until the connection ends.
 func listen(tenant *Tenant) (net.Conn, <-chan []arrival) {
 	conn, far := net.Pipe()
-	tenant.Serve(far)
+	join(tenant, far)
 	start := time.Now()
 	all := make(chan []arrival, 1)
 	go func() {
@@ -134,7 +134,7 @@ func TestSoftLag(t *testing.T) {
 		defer stop()
 		talker, talked := listen(tenant)
 		stalled, far := net.Pipe()
-		tenant.Serve(far)
+		join(tenant, far)
 		m := message(others, 1, string(make([]byte, 150_000)))
 
 		talker.Write(m)

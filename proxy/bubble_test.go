@@ -25,12 +25,12 @@ func TestNoWakeUpIsLost(t *testing.T) {
 			tenant, stop := pipeTenant(testLimits())
 			defer stop()
 			reader, far := net.Pipe()
-			tenant.Serve(far)
+			join(tenant, far)
 			start := time.Now()
 			var talking sync.WaitGroup
 			for i := range senders {
 				conn, far := net.Pipe()
-				tenant.Serve(far)
+				join(tenant, far)
 				talking.Go(func() { io.Copy(io.Discard, conn) })
 				talking.Go(func() {
 					for n := range each {
@@ -106,7 +106,7 @@ func TestTakingLittleIsTakingSomething(t *testing.T) {
 		defer stop()
 		talker, talked := listen(tenant)
 		slow, far := net.Pipe()
-		tenant.Serve(far)
+		join(tenant, far)
 		m := message(others, 1, string(make([]byte, 10_000)))
 		talker.Write(m)
 		for got := 0; got < len(m); {

@@ -90,6 +90,13 @@ func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
 	return tenant, acceptor.Addr().String(), lines
 }
 
+// join has the tenant serve conn.
+func join(tenant *Tenant, conn net.Conn) {
+	if err := tenant.Serve(conn, func() {}); err != nil {
+		panic(err)
+	}
+}
+
 // A client is a peer of the tests.
 type client struct {
 	t testing.TB

@@ -36,6 +36,7 @@ type session struct {
 	seat   *hub.Seat
 	opened time.Time
 	done   chan struct{} // closed when the session has ended
+	ended  func()        // called then
 
 	// Owned by the reader.
 	in      *pdu.Reader
@@ -62,8 +63,8 @@ var epoch = time.Now()
 // clock returns the monotonic time, in nanoseconds since the process began.
 func clock() int64 { return int64(time.Since(epoch)) }
 
-func newSession(t *Tenant, conn net.Conn) *session {
-	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), opened: time.Now(), done: make(chan struct{})}
+func newSession(t *Tenant, conn net.Conn, ended func()) *session {
+	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), opened: time.Now(), done: make(chan struct{}), ended: ended}
 	s.in = pdu.NewReader(s, t.limits.Load().MaxPDU)
 	s.lastRead.Store(clock())
 	s.lastWrite.Store(clock())
@@ -75,6 +76,7 @@ func (s *session) serve() {
 	s.end(s.readLoop())
 	s.tenant.remove(s)
 	close(s.done)
+	s.ended()
 }
 
 // readLoop hands over what arrives, and returns why it stopped.

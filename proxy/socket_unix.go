@@ -20,13 +20,14 @@ type rawConn struct {
 	writev func(fd uintptr) bool // made once, so that a write allocates nothing
 }
 
-// newRawConn returns nil if conn is not a TCP connection.
+// newRawConn returns nil if conn is not a socket, or says more than what is written
+// to it, as TLS does.
 func newRawConn(conn net.Conn) *rawConn {
-	tcp, ok := conn.(*net.TCPConn)
+	socket, ok := conn.(syscall.Conn)
 	if !ok {
 		return nil
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"slices"
@@ -27,6 +28,7 @@ type Limits struct {
 	Timeout      time.Duration // a peer that sent nothing for this long is closed
 	WriteTimeout time.Duration // a peer that took nothing for this long is closed
 	MaxPDU       int           // largest PDU accepted, in bytes, header included
+	Connections  int           // sessions at once; 0 is any number
 	LagHard      uint64        // bytes that a peer may be behind before it is closed at once
 	LagSoft      uint64        // bytes that it may be behind ...
 	LagSoftTime  time.Duration // ... for this long
@@ -84,23 +86,33 @@ func (t *Tenant) SetAudit(g *policy.Generation) { t.hub.SetAudit(g) }
 // it returns the file that reproduces the fault, or "". Call it before Serve.
 func (t *Tenant) KeepFaults(keep func(session uint64, n hub.Note) (file string)) { t.notes.keep = keep }
 
+// ErrStopping and ErrFull are why Serve does not serve a connection.
+var (
+	ErrStopping = errors.New("the tenant is stopping")
+	ErrFull     = errors.New("the tenant has as many connections as it may")
+)
+
 // Serve makes conn a peer of the tenant and serves it in goroutines of its own. It
-// owns conn from now on.
-func (t *Tenant) Serve(conn net.Conn) {
-	s := newSession(t, conn)
+// owns conn from now on, and calls ended once the session is over; unless it returns
+// an error: then conn is still the caller's, and ended is not called.
+func (t *Tenant) Serve(conn net.Conn, ended func()) error {
+	s := newSession(t, conn, ended)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
 	case <-t.stopping:
-		conn.Close()
-		return
+		return ErrStopping
 	default:
+	}
+	if most := t.limits.Load().Connections; most > 0 && len(*t.sessions.Load()) >= most {
+		return ErrFull
 	}
 	s.seat = t.hub.Join(s)
 	sessions := append(slices.Clone(*t.sessions.Load()), s)
 	t.sessions.Store(&sessions)
 	t.reading.Add(1)
 	t.serving.Go(s.serve)
+	return nil
 }
 
 // remove forgets a session that has ended.
