@@ -17,6 +17,7 @@ type Generation struct {
 	Config []byte // JSON that the policy was configured with, or nil; set before the generation is in force
 
 	policy Policy
+	limits *limits // nil if the policy may do everything
 	memo   memo
 
 	// uses counts who may still ask: one for being in force, one for each
@@ -36,7 +37,16 @@ const patience = 20
 // NewGeneration makes a generation of p, which it owns from now on. The verdicts
 // of all known commands are in its memo from the start.
 func NewGeneration(name, sha256 string, p Policy) *Generation {
+	return NewLimitedGeneration(name, sha256, p, nil)
+}
+
+// NewLimitedGeneration makes a generation whose policy is held to e: a verdict
+// outside of it does not happen, but is a fault of the kind FaultEffect.
+func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation {
 	g := &Generation{Name: name, SHA256: sha256, policy: p}
+	if e != nil {
+		g.limits = &limits{effects: e}
+	}
 	g.uses.Store(1)
 	for _, c := range pdu.Commands {
 		g.classify(c.Service, c.ID)
@@ -46,7 +56,8 @@ func NewGeneration(name, sha256 string, p Policy) *Generation {
 
 // Judge decides about the PDU, which is whole. A fault says that the policy
 // failed to; the verdict is then what its verdict by ids says for that case, or
-// Drop if there is none. The verdict carries no INSPECT flag.
+// Drop if there is none. If the fault is that the policy may not do what it said,
+// the verdict is what its Effects say instead. The verdict carries no INSPECT flag.
 func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {
 	h := pdu.ParseHeader(p)
 	v, fault := g.classify(h.Service, h.Command)
@@ -62,7 +73,7 @@ func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Faul
 	if err != nil {
 		return v &^ inspect, g.count(err)
 	}
-	return seen, nil
+	return g.within(h.Service, h.Command, seen)
 }
 
 var notAsked = &Fault{Kind: FaultBudget, Err: errors.New("the policy has failed too often lately to be asked")}
@@ -93,19 +104,28 @@ func (g *Generation) classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 // a verdict and remembered too, or a peer could have it repeated at will; only
 // what says nothing about the ids may be over next time.
 func (g *Generation) fill(place *atomic.Uint64, v Verdict, s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	if v != memoEmpty {
+	switch v {
+	case memoEmpty:
+	case memoExcess:
+		return g.limits.remembered(s, c)
+	default:
 		return 0, &rememberedFaults[v&abi.ActionMask]
 	}
 	v, fault := g.ask(s, c)
-	if fault == nil {
+	switch {
+	case fault == nil:
 		place.Store(^uint64(v))
-	} else if fault.Kind != FaultInstance && fault.Kind != FaultBudget {
+	case fault.Kind == FaultEffect && g.limits != nil:
+		g.limits.remember(s, c, fault) // before the memo says that it is there
+		place.Store(^uint64(memoExcess))
+	case fault.Kind != FaultInstance && fault.Kind != FaultBudget:
 		place.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
 	}
 	return v, fault
 }
 
-// ask asks the policy for the verdict by ids; a fault comes with Drop.
+// ask asks the policy for the verdict by ids. A fault comes with Drop, or with what
+// its Effects say if it may not do what it said.
 func (g *Generation) ask(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	if g.failing.Load() >= patience {
 		return 0, g.count(notAsked)
@@ -114,7 +134,7 @@ func (g *Generation) ask(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	if err != nil {
 		return 0, g.count(err)
 	}
-	return v, nil
+	return g.within(s, c, v)
 }
 
 var rememberedFaults = func() (faults [len(FaultKinds)]Fault) {
@@ -140,7 +160,9 @@ func (g *Generation) count(err error) *Fault {
 		fault = &Fault{Kind: FaultTrap, Err: err}
 	}
 	g.faults[fault.Kind.index()].Add(1)
-	if fault.Kind != FaultBody { // which costs nothing, and which a peer could bring about at will
+	switch fault.Kind {
+	case FaultBody, FaultEffect: // cost nothing, and a peer could bring them about at will
+	default:
 		g.failing.Add(1)
 	}
 	return fault

@@ -20,6 +20,9 @@ const (
 const (
 	memoEmpty Verdict = 1<<64 - 1
 	memoFault Verdict = 0xfff00000 // with the index of the fault's kind in the low bits
+
+	// memoExcess is a verdict outside of what the policy may do; limits has the rest.
+	memoExcess Verdict = 0xffe00000
 )
 
 // memo remembers verdicts by ids, each as its complement, so that fresh memory is
@@ -32,5 +35,8 @@ func (m *memo) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	if s >= memoServices || c >= memoCommands {
 		return nil
 	}
-	return &m[int(s)*memoCommands+int(c)]
+	return &m[memoIndex(s, c)]
 }
+
+// memoIndex returns the number of a pair's place in the memo, which has one.
+func memoIndex(s pdu.ServiceID, c pdu.CommandID) int { return int(s)*memoCommands + int(c) }

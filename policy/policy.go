@@ -43,10 +43,12 @@ const (
 	FaultBody     FaultKind = "body-size" // the body is larger than what may be inspected, or than the guest's buffer
 	FaultInstance FaultKind = "instance"  // a fresh instance could not be made
 	FaultBudget   FaultKind = "budget"    // it was not asked, as it has failed too often lately
+	FaultEffect   FaultKind = "effect"    // its verdict is more than it may do; found by Generation, never by a Policy
 )
 
-// FaultKinds lists every kind of fault.
-var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, FaultBody, FaultInstance, FaultBudget}
+// FaultKinds lists every kind of fault. Recordings know them by their place: new ones
+// come last.
+var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, FaultBody, FaultInstance, FaultBudget, FaultEffect}
 
 // A Fault is the error of a policy that failed to decide.
 type Fault struct {

@@ -231,6 +231,7 @@ local faults = {
   [5] = "body-size",
   [6] = "instance",
   [7] = "budget",
+  [8] = "effect",
 }
 local kinds = {
   [0] = "PDU",

@@ -190,8 +190,8 @@ x:3: unknown command "CID_MSG_DAT"; did you mean CID_MSG_DATA?
 x:3: unknown flag "lgo"; did you mean log?
 x:4: "0x10000" is no command id; ids go from 0x0000 to 0xffff
 x:4: the rule 0x10000 is not a string; write 0x10000 = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close
-x:5: not-sender does nothing with drop; it goes with unicast; remove it
 x:5: the range 0x0009-0x0001 runs backwards; write 0x0001-0x0009
+x:5: not-sender does nothing with drop; it goes with unicast; remove it
 x:6: unknown service "SID_FIEL"; did you mean SID_FILE?
 x:7: unknown command "CID_FILE_NOTIFI"; did you mean CID_FILE_NOTIFY?
 x:7: unknown flag "else"; did you mean else-broadcast?

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/BurntSushi/toml"
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/command"
 	"switchyard/policy/nearest"
 )
 
@@ -150,37 +150,32 @@ func (p *parser) rule(key toml.Key) {
 		}
 		return
 	}
-	if lo, hi, ok := strings.Cut(word, "-"); ok && namesCommand(lo) {
-		p.rangeRule(key, lo, hi)
+	if from, to, ok := command.Cut(word); ok {
+		p.rangeRule(key, from, to)
 		return
 	}
-	command, known := p.command(key, word)
+	id, known := p.command(key, word)
 	if !known {
 		p.verdict(key, anyMessage)
 		return
 	}
-	if v, ok := p.verdict(key, messageOf(command)); ok {
-		p.table.commands[command] = v
+	if v, ok := p.verdict(key, messageOf(id)); ok {
+		p.table.commands[id] = v
 	}
-	if first, ok := p.commandsAt[command]; ok {
+	if first, ok := p.commandsAt[id]; ok {
 		p.twice(key, first)
 		return
 	}
-	p.commandsAt[command] = key
+	p.commandsAt[id] = key
 }
 
 func (p *parser) rangeRule(key toml.Key, from, to string) {
-	lo, okLo := p.command(key, from)
-	hi, okHi := p.command(key, to)
-	v, okVerdict := p.verdict(key, "")
-	switch {
-	case !okLo || !okHi:
-	case lo == hi:
-		p.faultAt(key, fmt.Sprintf("the range %s is one command", key[1]), "write "+from)
-	case lo > hi:
-		p.faultAt(key, fmt.Sprintf("the range %s runs backwards", key[1]), fmt.Sprintf("write %s-%s", to, from))
-	case okVerdict:
-		p.rangesAt = append(p.rangesAt, placedSpan{span{lo, hi, v}, key})
+	r, problems := command.Between(from, to)
+	for _, problem := range problems {
+		p.problem(key, problem)
+	}
+	if v, ok := p.verdict(key, ""); ok && problems == nil {
+		p.rangesAt = append(p.rangesAt, placedSpan{span{r.Lo, r.Hi, v}, key})
 	}
 }
 
@@ -208,17 +203,17 @@ func (p *parser) ruleOfService(key toml.Key) {
 		}
 		return
 	}
-	if lo, _, ok := strings.Cut(word, "-"); ok && namesCommand(lo) {
+	if _, _, ok := command.Cut(word); ok {
 		p.faultAt(key, fmt.Sprintf("a range, %s, stands below a service", word), "write its commands one by one, or the range below [route]")
 		return
 	}
-	command, ok := p.command(key, word)
+	id, ok := p.command(key, word)
 	if !ok {
 		p.verdict(key, anyMessage)
 		return
 	}
-	v, ok := p.verdict(key, messageOf(command))
-	at := pair{service, command}
+	v, ok := p.verdict(key, messageOf(id))
+	at := pair{service, id}
 	if first, twice := p.pairsAt[at]; known && twice {
 		p.twice(key, first)
 	} else if ok && known {

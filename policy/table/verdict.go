@@ -9,6 +9,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/command"
 	"switchyard/policy/nearest"
 )
 
@@ -106,7 +107,7 @@ func parseTarget(selector string, rest []string) (n uint32, what, remedy string)
 	if len(rest) != 1 {
 		return 0, fmt.Sprintf("unicast %s takes one number, not %d", selector, len(rest)), fmt.Sprintf("write unicast %s 7", selector)
 	}
-	number, ok := parseNumber(rest[0])
+	number, ok := command.ParseNumber(rest[0])
 	if !ok || number > 1<<32-1 {
 		return 0, fmt.Sprintf("%q is no %s's number", rest[0], selector), "write a number from 0 to 4294967295"
 	}
@@ -119,7 +120,7 @@ func parseFields(words []string, message string) (bits uint32, what, remedy stri
 		return 0, "unicast fields names no field", "write the numbers of the fields that hold users, such as unicast fields 1 2"
 	}
 	for _, word := range words {
-		if message == anyMessage && !startsWithDigit(word) {
+		if message == anyMessage && !command.IsNumeric(word) {
 			continue
 		}
 		n, what, remedy := parseField(word, message)
@@ -135,8 +136,8 @@ func parseFields(words []string, message string) (bits uint32, what, remedy stri
 }
 
 func parseField(word, message string) (n int, what, remedy string) {
-	if startsWithDigit(word) {
-		number, ok := parseNumber(word)
+	if command.IsNumeric(word) {
+		number, ok := command.ParseNumber(word)
 		if !ok || number < 1 || number > 31 {
 			return 0, fmt.Sprintf("%q is no field that a verdict can name", word), "fields go from 1 to 31"
 		}

@@ -1,0 +1,85 @@
+// Package command reads commands as people write them in tables and in the
+// configuration: by name, by id, or two with a hyphen between them as a range. What
+// is to happen with a command is its callers' business.
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"switchyard/pdu"
+	"switchyard/policy/nearest"
+)
+
+// A Problem is what is wrong with a word, and what to write instead.
+type Problem struct{ What, Remedy string }
+
+// A Range is the commands from Lo to Hi, both included.
+type Range struct{ Lo, Hi pdu.CommandID }
+
+// Parse reads a command or a range. Problems are all that is wrong with it.
+func Parse(word string) (Range, []*Problem) {
+	if from, to, ok := Cut(word); ok {
+		return Between(from, to)
+	}
+	id, problem := ID(word)
+	if problem != nil {
+		return Range{}, []*Problem{problem}
+	}
+	return Range{id, id}, nil
+}
+
+// Cut parts a range at its hyphen. A hyphen behind what is not meant for a command
+// makes none: CID-MSG-DATA is a misspelt name.
+func Cut(word string) (from, to string, ok bool) {
+	from, to, ok = strings.Cut(word, "-")
+	if _, named := ids[from]; !ok || !named && !IsNumeric(from) {
+		return word, "", false
+	}
+	return from, to, true
+}
+
+// Between reads the two ends of a range.
+func Between(from, to string) (r Range, problems []*Problem) {
+	ends := [...]*pdu.CommandID{&r.Lo, &r.Hi}
+	for i, word := range [...]string{from, to} {
+		id, problem := ID(word)
+		if problem != nil {
+			problems = append(problems, problem)
+		}
+		*ends[i] = id
+	}
+	switch {
+	case problems != nil:
+	case r.Lo == r.Hi:
+		problems = append(problems, &Problem{fmt.Sprintf("the range %s-%s is one command", from, to), "write " + from})
+	case r.Lo > r.Hi:
+		problems = append(problems, &Problem{fmt.Sprintf("the range %s-%s runs backwards", from, to), fmt.Sprintf("write %s-%s", to, from)})
+	}
+	return r, problems
+}
+
+// ID reads one command.
+func ID(word string) (pdu.CommandID, *Problem) {
+	if id, ok := ids[word]; ok {
+		return id, nil
+	}
+	if !IsNumeric(word) {
+		return 0, &Problem{fmt.Sprintf("unknown command %q", word),
+			nearest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301")}
+	}
+	id, remedy := ParseID(word)
+	if remedy != "" {
+		return 0, &Problem{fmt.Sprintf("%q is no command id", word), remedy}
+	}
+	return pdu.CommandID(id), nil
+}
+
+var names, ids = func() (names []string, ids map[string]pdu.CommandID) {
+	ids = map[string]pdu.CommandID{}
+	for _, c := range pdu.Commands {
+		names = append(names, c.Name)
+		ids[c.Name] = c.ID
+	}
+	return names, ids
+}()

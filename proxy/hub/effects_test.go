@@ -1,0 +1,133 @@
+package hub
+
+import (
+	"errors"
+	"testing"
+
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// limitedHub is a hub whose policy says what r says and may do what the list names.
+func limitedHub(t *testing.T, r rules, may []string, otherwise string) *Hub {
+	t.Helper()
+	e, err := policy.ParseEffects(may, nil, otherwise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(policy.NewJudge(policy.NewLimitedGeneration("limited", "", r, e)), farBehind)
+}
+
+// A verdict that may not happen does not: what the limit says instead is done with
+// the PDU and counted, and the fault is noted.
+func TestEffectFault(t *testing.T) {
+	for name, says := range map[string]policy.Verdict{
+		"by ids":           abi.Unicast | abi.ToSender<<abi.SelectorShift,
+		"handled":          abi.Handle | abi.UserStatusUpdate<<abi.ArgumentShift,
+		"role-set":         abi.Handle | abi.RoleSet<<abi.ArgumentShift,
+		"by presence":      abi.Unicast | abi.ToUser<<abi.SelectorShift | 1<<abi.ArgumentShift,
+		"closed":           abi.Close,
+		"inspected":        abi.Drop | abi.InspectBodyOf, // rules say consume, which may not be either
+		"to be inspected":  abi.BroadcastAll | abi.InspectBodyOf,
+		"for what is sent": abi.BroadcastAll,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := commonRules()
+			r[others] = says
+			testEffectFault(t, r)
+		})
+	}
+}
+
+func testEffectFault(t *testing.T, r rules) {
+	for _, tt := range []struct {
+		otherwise    policy.Action
+		back, across bool // the PDU comes to its sender, and to another peer
+	}{
+		{otherwise: policy.Drop},
+		{otherwise: policy.Consume},
+		{otherwise: policy.BroadcastExceptSender, across: true},
+		{otherwise: policy.BroadcastAll, back: true, across: true},
+		{otherwise: policy.Close},
+	} {
+		h := limitedHub(t, r, []string{"drop"}, tt.otherwise.String())
+		a, b := join(h), join(h)
+		m := message(others, 2, "")
+		if err := h.Handle(a.Seat, m); errors.Is(err, ErrClose) != (tt.otherwise == policy.Close) {
+			t.Errorf("%v: Handle = %v", tt.otherwise, err)
+		}
+		expectIf(t, "the sender", a, tt.back, m)
+		expectIf(t, "another peer", b, tt.across, m)
+
+		wantDropped, wantDone := Reason(""), uint64(1)
+		if tt.otherwise == policy.Drop {
+			wantDropped, wantDone = PolicyFault, 0
+		}
+		if len(a.notes) != 1 {
+			t.Fatalf("%v: noted %+v, want one fault", tt.otherwise, a.notes)
+		}
+		if n := a.notes[0]; n.Fault == nil || n.Fault.Kind != policy.FaultEffect || n.Verdict.Action() != tt.otherwise || n.Dropped != wantDropped {
+			t.Errorf("%v: noted %+v, want a fault of kind effect", tt.otherwise, n)
+		}
+		c := h.Counts()
+		if c.Received != 1 || c.Actions[tt.otherwise] != wantDone || c.Dropped[PolicyFault] != 1-wantDone || len(c.Actions)+len(c.Dropped) != 1 {
+			t.Errorf("%v: counts %+v", tt.otherwise, c)
+		}
+	}
+}
+
+func expectIf(t *testing.T, who string, g *guest, comes bool, m []byte) {
+	t.Helper()
+	if comes {
+		expect(t, who, g, m)
+	} else {
+		expect(t, who, g)
+	}
+}
+
+// A handler that may not be used changes nothing.
+func TestEffectFaultOfAHandler(t *testing.T) {
+	r := with(everyone, abi.Unicast|abi.ToUser<<abi.SelectorShift|1<<abi.ArgumentShift)
+	for _, tt := range []struct {
+		may   string
+		comes bool
+	}{{"handle", true}, {"handle online-user-info", true}, {"handle role-set", false}} {
+		h := limitedHub(t, r, []string{tt.may, "unicast"}, "consume")
+		a, b := join(h), join(h)
+		b.say(t, online(1))
+		m := message(everyone, 1, "")
+		a.say(t, m)
+		expectIf(t, tt.may+": the user's holder", b, tt.comes, m)
+	}
+}
+
+// What is done instead keeps its place among what the sender says before and after.
+func TestEffectFaultKeepsTheOrder(t *testing.T) {
+	h := limitedHub(t, with(everyone, abi.Unicast), []string{"broadcast-except-sender"}, "broadcast-all")
+	a, b := join(h), join(h)
+	p := [][]byte{message(others, 1, "1"), message(everyone, 2, "2"), message(everyone, 3, "3"), message(others, 4, "4")}
+	a.say(t, p...)
+	expect(t, "the sender", a, p[1], p[2])
+	expect(t, "another peer", b, p...)
+	if c := h.Counts(); c.Received != 4 || c.Actions[policy.BroadcastAll] != 2 || c.Actions[policy.BroadcastExceptSender] != 2 {
+		t.Errorf("counts: %+v", c)
+	}
+}
+
+// An audited policy is held to its limits as well, and its excesses are counted.
+func TestEffectFaultOfTheAudited(t *testing.T) {
+	e, err := policy.ParseEffects([]string{"unicast"}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := New(judge(commonRules()), farBehind)
+	h.SetAudit(policy.NewLimitedGeneration("audited", "", commonRules(), e))
+	a, b := join(h), join(h)
+	m := message(others, 1, "")
+	a.say(t, m)
+	expect(t, "another peer", b, m)
+	rows := h.Audit()
+	if len(rows) != 1 || rows[0].Faults != 1 || rows[0].Sent.PDUs != 1 || rows[0].Audited.PDUs != 0 {
+		t.Errorf("the audit says %+v, want a fault and nothing sent", rows)
+	}
+}
