@@ -1,0 +1,260 @@
+// Package authority makes certificate authorities and their certificates for tests,
+// in memory and as PEM files. It knows nothing of who uses them, and nothing that it
+// makes is worth keeping.
+package authority
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// An Authority signs certificates. A root has signed its own.
+type Authority struct {
+	t           testing.TB
+	certificate *x509.Certificate
+	key         crypto.Signer
+	above       *Authority // nil for a root
+}
+
+// A Leaf is what is to be written into a certificate. Its zero is a certificate of
+// nobody, for clients, valid from an hour ago until in a day.
+type Leaf struct {
+	CommonName          string
+	DNS, URIs, Emails   []string
+	Addresses           []netip.Addr
+	Server              bool // it is for servers, and not for clients
+	NotBefore, NotAfter time.Time
+	Key                 crypto.Signer // or else a new one of ECDSA P-256
+}
+
+// A Certificate is one with its key, and with the authorities in between.
+type Certificate struct {
+	X509  *x509.Certificate
+	Key   crypto.Signer
+	t     testing.TB
+	chain []*x509.Certificate // X509 first, without the root
+}
+
+// New makes a root.
+func New(t testing.TB, name string) *Authority {
+	t.Helper()
+	return newRoot(t, ca(name))
+}
+
+// NewExpired makes a root whose time has been over for an hour. What it signs is
+// valid but for that.
+func NewExpired(t testing.TB, name string) *Authority {
+	t.Helper()
+	template := ca(name)
+	template.NotBefore, template.NotAfter = over()
+	return newRoot(t, template)
+}
+
+func newRoot(t testing.TB, template *x509.Certificate) *Authority {
+	t.Helper()
+	a := &Authority{t: t, key: newKey(t)}
+	a.certificate = a.sign(template, a.key.Public())
+	return a
+}
+
+// over is a time that is over.
+func over() (notBefore, notAfter time.Time) {
+	return time.Now().Add(-48 * time.Hour), time.Now().Add(-time.Hour)
+}
+
+// Renamed makes a root of another name with this one's key.
+func (a *Authority) Renamed(name string) *Authority {
+	a.t.Helper()
+	renamed := &Authority{t: a.t, key: a.key}
+	renamed.certificate = renamed.sign(ca(name), a.key.Public())
+	return renamed
+}
+
+// Intermediate makes an authority that this one has signed.
+func (a *Authority) Intermediate(name string) *Authority {
+	a.t.Helper()
+	key := newKey(a.t)
+	return &Authority{t: a.t, certificate: a.sign(ca(name), key.Public()), key: key, above: a}
+}
+
+// Server makes a certificate for a server of these names, and of 127.0.0.1.
+func (a *Authority) Server(names ...string) *Certificate {
+	a.t.Helper()
+	return a.Issue(Leaf{Server: true, DNS: names, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+}
+
+// Client makes a certificate for a client.
+func (a *Authority) Client(commonName string, uris ...string) *Certificate {
+	a.t.Helper()
+	return a.Issue(Leaf{CommonName: commonName, URIs: uris})
+}
+
+// Expired is a Leaf whose time has been over for an hour.
+func (l Leaf) Expired() Leaf {
+	l.NotBefore, l.NotAfter = over()
+	return l
+}
+
+// Issue makes any certificate.
+func (a *Authority) Issue(l Leaf) *Certificate {
+	a.t.Helper()
+	if l.Key == nil {
+		l.Key = newKey(a.t)
+	}
+	c := &Certificate{X509: a.sign(l.template(a.t), l.Key.Public()), Key: l.Key, t: a.t}
+	c.chain = []*x509.Certificate{c.X509}
+	for between := a; between.above != nil; between = between.above {
+		c.chain = append(c.chain, between.certificate)
+	}
+	return c
+}
+
+// template returns the certificate with all but what its authority adds.
+func (l Leaf) template(t testing.TB) *x509.Certificate {
+	c := &x509.Certificate{
+		Subject:        pkix.Name{CommonName: l.CommonName},
+		DNSNames:       l.DNS,
+		EmailAddresses: l.Emails,
+		NotBefore:      l.NotBefore,
+		NotAfter:       l.NotAfter,
+		KeyUsage:       x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:    []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if l.Server {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	for _, text := range l.URIs {
+		uri, err := url.Parse(text)
+		check(t, err)
+		c.URIs = append(c.URIs, uri)
+	}
+	for _, addr := range l.Addresses {
+		c.IPAddresses = append(c.IPAddresses, net.IP(addr.AsSlice()))
+	}
+	return c
+}
+
+func ca(name string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:               pkix.Name{CommonName: name},
+		KeyUsage:              x509.KeyUsageCertSign,
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
+}
+
+// sign signs by the authority, or by itself if that has no certificate yet.
+func (a *Authority) sign(template *x509.Certificate, key crypto.PublicKey) *x509.Certificate {
+	a.t.Helper()
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	check(a.t, err)
+	template.SerialNumber = serial
+	if template.NotBefore.IsZero() {
+		template.NotBefore = time.Now().Add(-time.Hour)
+	}
+	if template.NotAfter.IsZero() {
+		template.NotAfter = time.Now().Add(24 * time.Hour)
+	}
+	parent := a.certificate
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, a.key)
+	check(a.t, err)
+	certificate, err := x509.ParseCertificate(der)
+	check(a.t, err)
+	return certificate
+}
+
+// X509 returns the authority's own certificate.
+func (a *Authority) X509() *x509.Certificate { return a.certificate }
+
+// Pool returns the authority as what somebody trusts.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.certificate)
+	return pool
+}
+
+// PEM returns the authority's certificate.
+func (a *Authority) PEM() []byte { return encode(a.certificate) }
+
+// Write writes the authority's certificate to a file and returns its path.
+func (a *Authority) Write(dir, name string) string {
+	a.t.Helper()
+	return write(a.t, filepath.Join(dir, name), a.PEM())
+}
+
+// TLS returns the certificate as crypto/tls shows it to others.
+func (c *Certificate) TLS() tls.Certificate {
+	shown := tls.Certificate{PrivateKey: c.Key, Leaf: c.X509}
+	for _, one := range c.chain {
+		shown.Certificate = append(shown.Certificate, one.Raw)
+	}
+	return shown
+}
+
+// PEM returns the certificate, followed by the authorities in between.
+func (c *Certificate) PEM() []byte { return encode(c.chain...) }
+
+// LeafPEM returns the certificate alone.
+func (c *Certificate) LeafPEM() []byte { return encode(c.X509) }
+
+// KeyPEM returns the key.
+func (c *Certificate) KeyPEM() []byte {
+	c.t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(c.Key)
+	check(c.t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// Write writes NAME.pem and NAME.key and returns their paths. Each takes the place
+// of an older one in one step.
+func (c *Certificate) Write(dir, name string) (certificate, key string) {
+	c.t.Helper()
+	return write(c.t, filepath.Join(dir, name+".pem"), c.PEM()), write(c.t, filepath.Join(dir, name+".key"), c.KeyPEM())
+}
+
+func encode(certificates ...*x509.Certificate) []byte {
+	var text bytes.Buffer
+	for _, c := range certificates {
+		pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes anything
+	}
+	return text.Bytes()
+}
+
+func write(t testing.TB, path string, content []byte) string {
+	t.Helper()
+	check(t, os.WriteFile(path+".new", content, 0o600))
+	check(t, os.Rename(path+".new", path))
+	return path
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	return key
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,145 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"switchyard/proxy/config/watch"
+)
+
+// largest is the size in bytes of the largest file that is read. A bundle of all
+// public CAs has a quarter of that.
+const largest = 1 << 20
+
+// What the files are called, as in the configuration.
+const (
+	roleCertificate = "certificate"
+	roleKey         = "key"
+	roleClientCA    = "client_ca"
+)
+
+// contents are the files as they were read.
+type contents struct{ certificate, key, clientCA []byte }
+
+func read(files Files, stable time.Duration) (contents, error) {
+	var c contents
+	for _, f := range []struct {
+		role, path string
+		optional   bool
+		content    *[]byte
+	}{
+		{roleCertificate, files.Certificate, false, &c.certificate},
+		{roleKey, files.Key, false, &c.key},
+		{roleClientCA, files.ClientCA, true, &c.clientCA},
+	} {
+		if f.path == "" && f.optional {
+			continue
+		}
+		if f.path == "" {
+			return contents{}, fmt.Errorf("there is no %s; write the path of a PEM file", f.role)
+		}
+		content, err := watch.ReadStable(f.path, stable, largest)
+		if err != nil {
+			return contents{}, unreadable(f.role, f.path, err)
+		}
+		*f.content = content
+	}
+	return c, nil
+}
+
+// unreadable says what a file could not be read for, and names it once.
+func unreadable(role, path string, err error) error {
+	cause := err
+	for _, known := range []error{watch.ErrChanging, watch.ErrIrregular, watch.ErrTooLarge} {
+		if errors.Is(err, known) {
+			cause = known
+		}
+	}
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		cause = failed.Err
+	}
+	return fmt.Errorf("%s %s: %w; write the path of a PEM file of at most %d bytes that this process may read", role, path, cause, largest)
+}
+
+// wrong makes the error of a file. Nothing that the file contains may be in it, nor
+// an error of a parser, which may quote it.
+func wrong(role, path, what, remedy string) error {
+	return errors.New(warning(role, path, what, remedy))
+}
+
+// warning is wrong's text.
+func warning(role, path, what, remedy string) string {
+	return fmt.Sprintf("%s %s: %s; %s", role, path, what, remedy)
+}
+
+// certificateType is the type of the PEM blocks that are certificates.
+const certificateType = "CERTIFICATE"
+
+// parseCertificates returns the certificates of a PEM file in their order. Other
+// blocks may stand between them.
+func parseCertificates(role, path string, content []byte) ([]*x509.Certificate, error) {
+	begun := bytes.Count(content, []byte("-----BEGIN "+certificateType+"-----"))
+	var parsed []*x509.Certificate
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != certificateType {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, wrong(role, path, fmt.Sprintf("its certificate %d cannot be parsed", len(parsed)+1),
+				`see what "openssl x509 -text" says of it, and write a good one`)
+		}
+		parsed = append(parsed, c)
+	}
+	switch {
+	case begun == 0:
+		return nil, wrong(role, path, "it has no PEM block of a certificate",
+			`write the certificate there; "openssl x509 -inform der" makes PEM of the binary form`)
+	case len(parsed) != begun: // the decoder passes over what it does not understand
+		return nil, wrong(role, path, fmt.Sprintf("only %d of its %d certificates are whole", len(parsed), begun), "write it anew")
+	}
+	return parsed, nil
+}
+
+// parseKey returns the one private key of a PEM file.
+func parseKey(path string, content []byte) (crypto.Signer, error) {
+	var found crypto.Signer
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		parse, isKey := keyParsers[block.Type]
+		switch {
+		case block.Type == "ENCRYPTED PRIVATE KEY", isKey && block.Headers["DEK-Info"] != "":
+			return nil, wrong(roleKey, path, "it is encrypted, and nobody is asked for a passphrase",
+				`decrypt it with "openssl pkey", and let nobody but this process read it`)
+		case !isKey:
+			continue
+		case found != nil:
+			return nil, wrong(roleKey, path, "it has more than one private key", "leave the certificate's")
+		}
+		key, err := parse(block.Bytes)
+		if err != nil {
+			return nil, wrong(roleKey, path, "its private key cannot be parsed", `see what "openssl pkey -check -noout" says of it, and write a good one`)
+		}
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			return nil, wrong(roleKey, path, "its private key cannot sign", "make a certificate with a key of ECDSA, Ed25519 or RSA")
+		}
+		found = signer
+	}
+	if found == nil {
+		return nil, wrong(roleKey, path, "it has no PEM block of a private key that is whole", "write the certificate's key there")
+	}
+	return found, nil
+}
+
+// keyParsers are by the type of the PEM block.
+var keyParsers = map[string]func([]byte) (any, error){
+	"PRIVATE KEY":     x509.ParsePKCS8PrivateKey,
+	"RSA PRIVATE KEY": func(der []byte) (any, error) { return x509.ParsePKCS1PrivateKey(der) },
+	"EC PRIVATE KEY":  func(der []byte) (any, error) { return x509.ParseECPrivateKey(der) },
+}

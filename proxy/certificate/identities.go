@@ -1,0 +1,63 @@
+package certificate
+
+import (
+	"crypto/x509"
+	"iter"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	mostIdentities  = 64
+	longestIdentity = 256 // bytes, without the kind
+)
+
+// Identities returns the names in a verified certificate, each behind its kind:
+// "cn:NAME", "uri:URI", "dns:NAME", "email:ADDRESS". There are at most 64. A name
+// that is longer than 256 bytes or has a character that cannot be seen is left out,
+// as a part of it could be somebody else's.
+func Identities(c *x509.Certificate) []string {
+	if c == nil {
+		return nil
+	}
+	var identities []string
+	for kind, name := range names(c) {
+		if len(identities) == mostIdentities {
+			break
+		}
+		if isPlain(name) {
+			identities = append(identities, kind+":"+name)
+		}
+	}
+	return identities
+}
+
+// names goes through all names in a certificate with their kinds.
+func names(c *x509.Certificate) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		if !yield("cn", c.Subject.CommonName) {
+			return
+		}
+		for _, uri := range c.URIs {
+			if !yield("uri", uri.String()) {
+				return
+			}
+		}
+		for _, name := range c.DNSNames {
+			if !yield("dns", strings.TrimSuffix(name, ".")) {
+				return
+			}
+		}
+		for _, address := range c.EmailAddresses {
+			if !yield("email", address) {
+				return
+			}
+		}
+	}
+}
+
+func isPlain(name string) bool {
+	return name != "" && len(name) <= longestIdentity && utf8.ValidString(name) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+}

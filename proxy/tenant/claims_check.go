@@ -1,0 +1,173 @@
+package tenant
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// longestPattern is the length in bytes of the longest pattern. No name that is
+// given to match is longer.
+const longestPattern = 256
+
+// A remedy is why a pattern is refused, and what to write instead.
+type remedy string
+
+func (r remedy) Error() string { return string(r) }
+
+func compileClaim(raw Claim) (claim, error) {
+	c := claim{tenant: raw.Tenant}
+	var faults []error
+	if raw.Tenant == "" {
+		faults = append(faults, errors.New("a claim is nobody's; write the tenant's name"))
+	}
+	if len(raw.Networks)+len(raw.Certificates)+len(raw.ServerNames) == 0 {
+		faults = append(faults, fmt.Errorf("tenant %q claims nothing; name networks, certificates or server_names", raw.Tenant))
+	}
+	refuse := func(what, text string, err error) {
+		faults = append(faults, fmt.Errorf("tenant %q, %s %s: %w", raw.Tenant, what, quoted(text), err))
+	}
+	for _, network := range raw.Networks {
+		if err := checkNetwork(network); err != nil {
+			refuse("network", network.String(), err)
+		}
+		c.networks = append(c.networks, network)
+	}
+	for _, text := range raw.Certificates {
+		p, err := compileIdentity(text)
+		if err != nil {
+			refuse("certificate", text, err)
+		}
+		c.certificates = append(c.certificates, p)
+	}
+	for _, text := range raw.ServerNames {
+		p, err := compileServerName(text)
+		if err != nil {
+			refuse("server name", text, err)
+		}
+		c.serverNames = append(c.serverNames, p)
+	}
+	return c, errors.Join(faults...)
+}
+
+// quoted is a text for an error message.
+func quoted(text string) string {
+	if len(text) > 64 {
+		return fmt.Sprintf("%.64q...", text)
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+func checkNetwork(network netip.Prefix) error {
+	switch addr := network.Addr(); {
+	case !network.IsValid():
+		return remedy("it is no network; write one like 10.1.0.0/16")
+	case addr.Is4In6() && network.Bits() >= 96:
+		return remedy("sources are compared as IPv4; write " + netip.PrefixFrom(addr.Unmap(), network.Bits()-96).Masked().String())
+	case network != network.Masked():
+		return remedy("it has an address inside of the network; write " + network.Masked().String())
+	}
+	return nil
+}
+
+// compileIdentity reads a pattern of identities as Claim describes it.
+func compileIdentity(text string) (identityPattern, error) {
+	kind, name, _ := strings.Cut(text, ":")
+	separator, known := separators[kind]
+	if !known {
+		return identityPattern{}, remedy("it does not begin with its kind; write cn:, dns:, uri: or email: before the name")
+	}
+	name = fold(kind, name)
+	err := checkName(name)
+	if err == nil {
+		switch kind {
+		case kindDNS:
+			err = checkDNS(name)
+		case kindURI:
+			err = checkURI(name)
+		}
+	}
+	if err == nil {
+		err = checkStars(kind, name)
+	}
+	if err != nil {
+		return identityPattern{}, err
+	}
+	return identityPattern{kind, newPattern(name, separator)}, nil
+}
+
+func compileServerName(text string) (pattern, error) {
+	name := lower(text)
+	if err := checkName(name); err != nil {
+		return pattern{}, err
+	}
+	if err := checkDNS(name); err != nil {
+		return pattern{}, err
+	}
+	if strings.Contains(strings.TrimPrefix(name, "*."), "*") {
+		return pattern{}, remedy("a star stands for the whole first label only; write it like *.acme.example")
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return pattern{}, remedy("it is an address, and nobody asks for those by name; write it into networks if it is the source")
+	}
+	return newPattern(name, "."), nil
+}
+
+// checkName refuses what is no pattern of any kind.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return remedy("it is empty; write a name, or leave it out")
+	case len(name) > longestPattern:
+		return remedy(fmt.Sprintf("it has %d bytes, and no name with more than %d is compared; write a shorter one", len(name), longestPattern))
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return remedy("it has characters that cannot be seen, and no certificate with such is let in; write it without them")
+	case strings.TrimSpace(name) != name:
+		return remedy("it begins or ends with a space; write it without")
+	case !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
+		return remedy("it would claim everybody; write the part of the name that is the tenant's beside the star, like *.acme.example")
+	}
+	return nil
+}
+
+func checkDNS(name string) error {
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" {
+			return remedy("it has an empty label; write it without a dot at either end, and with single ones between")
+		}
+	}
+	if strings.ContainsFunc(name, func(r rune) bool {
+		return r != '*' && r != '.' && r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z')
+	}) {
+		return remedy("a DNS name has letters from a to z, digits, hyphens and dots; write other letters in their xn-- form")
+	}
+	return nil
+}
+
+func checkURI(name string) error {
+	scheme, _, ok := strings.Cut(name, ":")
+	n := authority(name)
+	switch {
+	case !ok || scheme == "" || strings.ContainsAny(scheme, "/?#"):
+		return remedy("it has no scheme; write it whole, like uri:spiffe://example.org/acme/*")
+	case strings.Contains(name[:n], "*"):
+		return remedy("it has a star in the scheme or the host, and would claim what others sign; write them out and the star behind, like uri:spiffe://example.org/acme/*")
+	case strings.HasSuffix(name[:n], "//"):
+		return remedy("it has no host; write it whole, like uri:spiffe://example.org/acme/*")
+	}
+	return nil
+}
+
+// checkStars refuses two stars in a row but for the end of a URI.
+func checkStars(kind, name string) error {
+	if kind == kindURI {
+		name = strings.TrimSuffix(name, "/**")
+	}
+	if strings.Contains(name, "**") {
+		return remedy("two stars stand for a path of any depth, at the end of a uri: and behind a slash; write one star")
+	}
+	return nil
+}

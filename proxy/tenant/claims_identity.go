@@ -1,0 +1,61 @@
+package tenant
+
+import "strings"
+
+// The kinds of identities. Each has its own text before which a star stops, and
+// its own part in which the case of letters means nothing.
+const (
+	kindCN    = "cn"
+	kindDNS   = "dns"
+	kindURI   = "uri"
+	kindEmail = "email"
+)
+
+var separators = map[string]string{kindCN: "/", kindDNS: ".", kindURI: "/", kindEmail: "@"}
+
+// An identity is a name in a certificate, in the form in which equal names are
+// equal.
+type identity struct{ kind, name string }
+
+func newIdentity(text string) identity {
+	kind, name, _ := strings.Cut(text, ":")
+	return identity{kind, fold(kind, name)}
+}
+
+func fold(kind, name string) string {
+	switch kind {
+	case kindDNS:
+		return lower(name)
+	case kindURI:
+		n := authority(name)
+		return lower(name[:n]) + name[n:]
+	case kindEmail:
+		n := strings.LastIndexByte(name, '@') + 1
+		return name[:n] + lower(name[n:])
+	}
+	return name
+}
+
+// authority returns where the scheme and the host of a URI end: nobody but the
+// host's owner may give out what follows.
+func authority(uri string) int {
+	scheme := strings.IndexByte(uri, ':') + 1
+	host, ok := strings.CutPrefix(uri[scheme:], "//")
+	if !ok {
+		return scheme
+	}
+	if end := strings.IndexAny(host, "/?#"); end >= 0 {
+		return len(uri) - len(host) + end
+	}
+	return len(uri)
+}
+
+// An identityPattern is a pattern of the identities of one kind.
+type identityPattern struct {
+	kind string
+	pattern
+}
+
+func (p identityPattern) matches(i identity) bool {
+	return p.kind == i.kind && p.pattern.matches(i.name)
+}
