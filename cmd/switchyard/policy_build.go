@@ -95,7 +95,7 @@ func tryModule(name string, module, config []byte, stderr io.Writer) (string, er
 		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
 	})
 	defer engine.Close()
-	g, err := loadPolicy(engine, candidate{source.Module{Name: name, Bytes: module}, config})
+	g, err := loadPolicy(engine, candidate{Module: source.Module{Name: name, Bytes: module}, config: config})
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,8 @@ package source
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -24,6 +26,23 @@ func TestFind(t *testing.T) {
 		if err != nil || !bytes.Equal(m.Bytes, teamtalk.Module) || m.Name != name || len(m.SHA256) != 64 {
 			t.Errorf("Find(%s) = %d bytes, %q, %v", name, len(m.Bytes), m.SHA256, err)
 		}
+	}
+}
+
+// The sum of a file is that of its bytes; that of a table's module is another.
+func TestSums(t *testing.T) {
+	dir := t.TempDir()
+	text := append([]byte("# a remark\n"), teamtalk.Table...)
+	if err := os.WriteFile(filepath.Join(dir, "a.toml"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := Find("teamtalk", dir, 1<<20)
+	if err != nil || shipped.FileSHA256 != shipped.SHA256 || shipped.Path != "" {
+		t.Errorf("shipped: file %q with %s, module %s, %v", shipped.Path, shipped.FileSHA256, shipped.SHA256, err)
+	}
+	m, err := Find("file:a.toml", dir, 1<<20)
+	if want := sha256.Sum256(text); err != nil || m.FileSHA256 != hex.EncodeToString(want[:]) || m.SHA256 != shipped.SHA256 || m.Path != filepath.Join(dir, "a.toml") {
+		t.Errorf("a table: file %q with %s, module %s, %v", m.Path, m.FileSHA256, m.SHA256, err)
 	}
 }
 

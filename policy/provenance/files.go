@@ -1,0 +1,124 @@
+package provenance
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"time"
+
+	"switchyard/proxy/config/watch"
+)
+
+// stable is how long a signature file must stay as it is to be read.
+const stable = 10 * time.Millisecond
+
+// SignatureFile returns the path of the signature file of a policy's file.
+func SignatureFile(policy string) string { return policy + ".sig" }
+
+// ReadSignature returns the content of a signature file, or nil if there is none. A
+// link that leads nowhere is not none.
+func ReadSignature(path string) ([]byte, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	text, err := watch.ReadStable(path, stable, MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte{}, text...), nil // also of an empty file, not nil
+}
+
+// ReadKeys reads files of public keys, as they are: half of one is an error, or keys
+// that do not count yet.
+func ReadKeys(paths ...string) ([]Key, error) {
+	var keys []Key
+	for _, path := range paths {
+		text, _, err := readRegular(path, maxKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("public keys: %w", err)
+		}
+		more, err := ParseKeys(text)
+		if err != nil {
+			return nil, fmt.Errorf("public keys: %s: %w", path, err)
+		}
+		keys = append(keys, more...)
+	}
+	return keys, nil
+}
+
+// ReadSigner reads the file of a private key, which nobody but its owner may be
+// allowed to read.
+func ReadSigner(path string) (*Signer, error) {
+	text, info, err := readRegular(path, maxKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("private key: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("private key: others than its owner may use %s, which has mode %04o; write chmod 600 %s, and make another key if they are not trusted",
+			path, mode, path)
+	}
+	s, err := ParseSigner(text)
+	if err != nil {
+		return nil, fmt.Errorf("private key: %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// readRegular reads a file as it is. It never waits, as opening a pipe would.
+func readRegular(path string, max int64) ([]byte, fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err == nil && int64(len(text)) > max {
+		err = fmt.Errorf("%s is larger than %d bytes", path, max)
+	}
+	return text, info, err
+}
+
+// WriteNewKey makes a key: the private one in a new file at path, readable by its
+// owner alone, and the public one in path.pub. It overwrites nothing and, if it
+// fails, leaves nothing.
+func WriteNewKey(path string) (id string, err error) {
+	private, public, id, err := Generate()
+	if err != nil {
+		return "", err
+	}
+	if err := writeNew(path, private, 0o600); err != nil {
+		return "", err
+	}
+	if err := writeNew(path+".pub", public, 0o644); err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return id, nil
+}
+
+func writeNew(path string, text []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already; name another file", path)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}

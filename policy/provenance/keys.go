@@ -1,0 +1,153 @@
+package provenance
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// The kinds of PEM blocks that OpenSSL writes keys in.
+const (
+	publicBlock  = "PUBLIC KEY"
+	privateBlock = "PRIVATE KEY"
+)
+
+// maxKeyFile is the size in bytes up to which a file of keys is read.
+const maxKeyFile = 64 << 10
+
+// A Key is a public key that may vouch for policies.
+type Key struct {
+	ID     string // see the package comment
+	public ed25519.PublicKey
+}
+
+func newKey(public ed25519.PublicKey) (Key, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return Key{}, err
+	}
+	sum := sha256.Sum256(der)
+	return Key{hex.EncodeToString(sum[:8]), public}, nil
+}
+
+// ParseKeys reads public keys of ed25519 in PEM, as OpenSSL writes them. Errors
+// never repeat what the text has.
+func ParseKeys(text []byte) ([]Key, error) {
+	var keys []Key
+	blocks, err := blocksOf(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range blocks {
+		if b.Type != publicBlock {
+			return nil, wrongBlock(b, publicBlock)
+		}
+		parsed, err := x509.ParsePKIXPublicKey(b.Bytes)
+		public, ok := parsed.(ed25519.PublicKey)
+		if err != nil || !ok {
+			return nil, errors.New("a key that is not one of ed25519; make keys by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
+		}
+		k, err := newKey(public)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(keys, func(other Key) bool { return other.public.Equal(public) }) {
+			keys = append(keys, k)
+		}
+	}
+	return keys, nil
+}
+
+// A Signer signs with a private key, which nobody gets to see: it is only inside of
+// the function, where no way to print the Signer finds it.
+type Signer struct {
+	ID   string // of the public key
+	sign func(message []byte) []byte
+}
+
+func newSigner(private ed25519.PrivateKey) (*Signer, error) {
+	k, err := newKey(private.Public().(ed25519.PublicKey))
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{k.ID, func(message []byte) []byte { return ed25519.Sign(private, message) }}, nil
+}
+
+// ParseSigner reads one private key of ed25519 in PEM, as OpenSSL writes it. Errors
+// never repeat what the text has.
+func ParseSigner(text []byte) (*Signer, error) {
+	blocks, err := blocksOf(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(blocks) != 1 {
+		return nil, fmt.Errorf("there are %d keys; sign with one at a time", len(blocks))
+	}
+	if blocks[0].Type != privateBlock {
+		return nil, wrongBlock(blocks[0], privateBlock)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(blocks[0].Bytes)
+	private, ok := parsed.(ed25519.PrivateKey)
+	if err != nil || !ok {
+		return nil, errors.New("the private key is not one of ed25519; make one by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
+	}
+	return newSigner(private)
+}
+
+// blocksOf returns the PEM blocks of a text, of which there must be one at least.
+// pem.Decode alone passes over damaged ones.
+func blocksOf(text []byte) ([]*pem.Block, error) {
+	if len(text) > maxKeyFile {
+		return nil, fmt.Errorf("it is larger than %d bytes", maxKeyFile)
+	}
+	begun := bytes.Count(text, []byte("-----BEGIN "))
+	var blocks []*pem.Block
+	for b, rest := pem.Decode(text); b != nil; b, rest = pem.Decode(rest) {
+		blocks = append(blocks, b)
+	}
+	switch {
+	case begun == 0:
+		return nil, errors.New("there is no key in PEM")
+	case len(blocks) != begun:
+		return nil, fmt.Errorf("of %d keys in PEM, %d can be read; the others are damaged", begun, len(blocks))
+	}
+	return blocks, nil
+}
+
+func wrongBlock(b *pem.Block, want string) error {
+	switch {
+	case b.Type == privateBlock && want == publicBlock:
+		return errors.New("a private key stands where public ones belong; name the public one, which 'openssl pkey -in FILE -pubout' prints, and keep the other secret")
+	case b.Type == publicBlock && want == privateBlock:
+		return errors.New("a public key cannot sign; name the private one")
+	case b.Type == "ENCRYPTED PRIVATE KEY":
+		return errors.New("the private key is encrypted; write it without a passphrase to a file of its own, by 'openssl pkey -in FILE'")
+	}
+	return fmt.Errorf("it has a block that is no %s; make keys by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'", want)
+}
+
+// Generate makes a key and returns both halves in PEM.
+func Generate() (private, public []byte, id string, err error) {
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	pkix, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	k, err := newKey(pub)
+	private = pem.EncodeToMemory(&pem.Block{Type: privateBlock, Bytes: pkcs8})
+	public = pem.EncodeToMemory(&pem.Block{Type: publicBlock, Bytes: pkix})
+	return private, public, k.ID, err
+}

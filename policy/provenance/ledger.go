@@ -1,0 +1,203 @@
+package provenance
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const (
+	// ledgerFile is the file in the folder of a Ledger.
+	ledgerFile = "versions.json"
+	// ledgerFormat is the version of its format.
+	ledgerFormat = 1
+	// maxLedger is the size in bytes up to which it is read: some ten thousand
+	// policies.
+	maxLedger = 1 << 20
+	// patience is how long a Ledger waits for another process that writes.
+	patience = 2 * time.Second
+)
+
+// A Ledger remembers the highest signed version of each tenant's policies that was
+// in force, in a file of a folder that several processes may share:
+//
+//	format   1
+//	tenants  by name, and by the policy's name: the version
+//
+// Whoever may write there may make it forget; that it was removed cannot be noticed.
+// Any number of goroutines may use a Ledger.
+type Ledger struct {
+	folder string // empty: nothing is kept beyond this process
+
+	mu      sync.Mutex // guards unsaved, and is held while the file is read or written
+	unsaved map[policyOf]unsaved
+}
+
+// policyOf is one policy of one tenant.
+type policyOf struct{ tenant, name string }
+
+// unsaved is what could not be written.
+type unsaved struct {
+	version uint64
+	lowered bool // by the operator: it holds before a higher one in the file
+}
+
+// over returns what the version in the file and this one come to.
+func (u unsaved) over(saved uint64) uint64 {
+	if u.lowered {
+		return u.version
+	}
+	return max(u.version, saved)
+}
+
+// versions holds the highest version by tenant and policy.
+type versions map[string]map[string]uint64
+
+func (v versions) set(tenant, name string, version uint64) {
+	if v[tenant] == nil {
+		v[tenant] = make(map[string]uint64)
+	}
+	v[tenant][name] = version
+}
+
+// ledger is the content of the file.
+type ledger struct {
+	Format  int      `json:"format"`
+	Tenants versions `json:"tenants"`
+}
+
+// NewLedger returns the ledger in a folder, which is made once there is something to
+// remember. Without a folder it forgets when the process ends.
+func NewLedger(folder string) *Ledger {
+	return &Ledger{folder: folder, unsaved: make(map[policyOf]unsaved)}
+}
+
+// Folder returns the folder, or empty.
+func (l *Ledger) Folder() string { return l.folder }
+
+// Floor returns the highest version of the policy that the tenant had in force, or 0.
+// A file that cannot be read or is damaged is an error: nobody knows what it said.
+func (l *Ledger) Floor(tenant, name string) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.unsaved[policyOf{tenant, name}]
+	saved, err := l.read()
+	if err != nil && !u.lowered {
+		return 0, err
+	}
+	return u.over(saved[tenant][name]), nil
+}
+
+// Record remembers that the version is in force. Below the floor it changes nothing,
+// unless it is the one that the operator let in by downgradeTo: then it is the floor.
+// With an error it is remembered until the process ends, and written the next time
+// that writing is possible.
+func (l *Ledger) Record(tenant, name string, version, downgradeTo uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.folder == "" {
+		l.keep(tenant, name, version, downgradeTo)
+		return nil
+	}
+	if err := l.write(tenant, name, version, downgradeTo); err != nil {
+		l.keep(tenant, name, version, downgradeTo)
+		return fmt.Errorf("remember version %d of %s of tenant %s: %w", version, name, tenant, err)
+	}
+	return nil
+}
+
+// keep remembers it in this process.
+func (l *Ledger) keep(tenant, name string, version, downgradeTo uint64) {
+	u := l.unsaved[policyOf{tenant, name}]
+	if version == downgradeTo {
+		u = unsaved{version, true}
+	}
+	u.version = max(u.version, version)
+	l.unsaved[policyOf{tenant, name}] = u
+}
+
+// write writes the version, and what could not be written before.
+func (l *Ledger) write(tenant, name string, version, downgradeTo uint64) error {
+	if err := os.MkdirAll(l.folder, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lock(l.folder, patience)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	saved, err := l.read()
+	if err != nil {
+		return err
+	}
+	changed := false
+	set := func(tenant, name string, version uint64) {
+		if saved[tenant][name] != version {
+			saved.set(tenant, name, version)
+			changed = true
+		}
+	}
+	for p, u := range l.unsaved {
+		set(p.tenant, p.name, u.over(saved[p.tenant][p.name]))
+	}
+	set(tenant, name, unsaved{version, version == downgradeTo}.over(saved[tenant][name]))
+	if changed {
+		err = l.replace(saved)
+	}
+	if err == nil {
+		clear(l.unsaved)
+	}
+	return err
+}
+
+// read reads the file; without one, nothing was ever in force.
+func (l *Ledger) read() (versions, error) {
+	if l.folder == "" {
+		return make(versions), nil
+	}
+	path := filepath.Join(l.folder, ledgerFile)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return make(versions), nil
+	}
+	text, _, err := readRegular(path, maxLedger) // at any time, as it is only ever replaced as a whole
+	if err != nil {
+		return nil, err
+	}
+	var in ledger
+	if err := decodeStrictly(text, &in); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	if in.Format != ledgerFormat || in.Tenants == nil {
+		return nil, fmt.Errorf("%s is damaged, or of another Switchyard: it has format %d and not %d, or no tenants", path, in.Format, ledgerFormat)
+	}
+	return in.Tenants, nil
+}
+
+// replace writes the file under another name and renames it, so that a crash leaves
+// the one or the other whole. The folder is locked.
+func (l *Ledger) replace(v versions) error {
+	text, err := json.MarshalIndent(ledger{ledgerFormat, v}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if len(text) >= maxLedger {
+		return fmt.Errorf("%s would have more than %d bytes; remove what is not used any more", ledgerFile, maxLedger)
+	}
+	path := filepath.Join(l.folder, ledgerFile)
+	next := path + ".next"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
+		return err
+	}
+	if err := writeNew(next, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	return syncFolder(l.folder)
+}

@@ -1,0 +1,173 @@
+// Package provenance says whether a policy's file is what an operator vouched for:
+// by the hash of it, or by signatures over a statement about it. It finds no
+// policies, loads none, and reads no configuration.
+//
+// A policy FILE is signed by FILE.sig beside it, a DSSE envelope in JSON:
+//
+//	payloadType  PayloadType
+//	payload      a Statement as JSON, in base64
+//	signatures   a list, so that keys can change: keyid, and sig in base64
+//
+// A signature is that of ed25519 over
+//
+//	"DSSEv1" SP length(payloadType) SP payloadType SP length(payload) SP payload
+//
+// with payload as the bytes of the statement's JSON and lengths in decimal. The
+// keyid only says which key to try: it is the first 16 hex digits of the SHA-256 of
+// the public key's PKIX DER. Unlike DSSE has it, fields that are not named here are
+// refused: nobody knows what they were meant to restrict.
+package provenance
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"switchyard/policy/wasm"
+)
+
+// The gates between finding a policy and loading it, in their order.
+const (
+	GatePin       wasm.Gate = "pin"
+	GateSignature wasm.Gate = "signature"
+	GateVersion   wasm.Gate = "version"
+)
+
+// Rules say what a policy must have to be used. The zero value asks for nothing, but
+// a signature that is there must be for this file.
+type Rules struct {
+	Pin         string    // SHA-256 that the file must have, in hex; empty for any
+	Required    bool      // a signature of one of the keys must be there
+	Keys        []Key     // whose signatures count
+	Tenant      string    // that the policy is for; empty for none in particular
+	Now         time.Time // against which the statement's times are held
+	Floor       uint64    // the highest version that is known to have been signed; 0 for none
+	DowngradeTo uint64    // a version below the floor that the operator lets in; 0 for none
+}
+
+// A Finding is what is known of a policy that was not refused.
+type Finding struct {
+	Statement *Statement // nil if there is no signature file
+	Signers   []string   // ids of the known keys whose signatures fit; none: nobody vouches for the statement
+	Warning   string     // what an operator should know all the same; or empty
+}
+
+// Verified reports whether one of the keys vouches for the policy.
+func (f Finding) Verified() bool { return len(f.Signers) > 0 }
+
+// Name returns what a statement calls the policy of that name: a file without its
+// folders.
+func Name(policy string) string {
+	return filepath.Base(strings.TrimPrefix(policy, "file:"))
+}
+
+// Check holds a policy's file against the rules: its SHA-256 in hex, its name, and
+// the content of its signature file, nil if there is none. The error is a
+// *wasm.GateError.
+func Check(fileHash, policy string, signature []byte, r Rules) (Finding, error) {
+	if r.Pin != "" && !strings.EqualFold(r.Pin, fileHash) {
+		return Finding{}, Refuse(GatePin, policy, "put the pinned file back, or pin the other one if that is meant",
+			"its file has the sha256 %s, and it is pinned to %s", fileHash, strings.ToLower(r.Pin))
+	}
+	switch {
+	case r.Required && len(r.Keys) == 0:
+		return Finding{}, Refuse(GateSignature, policy, "name the files of public keys in signatures.keys",
+			"it must be signed, and no keys are configured that could vouch for it")
+	case signature == nil:
+		return Finding{}, unsigned(policy, r)
+	}
+	e, err := ParseEnvelope(signature)
+	if err != nil {
+		return Finding{}, Refuse(GateSignature, policy, "sign the policy anew", "its signature file is damaged: %w", err)
+	}
+	if len(r.Keys) == 0 {
+		return unverified(fileHash, policy, e)
+	}
+	return verified(fileHash, policy, e, r)
+}
+
+// Refuse returns the error of a policy that does not pass a gate.
+func Refuse(gate wasm.Gate, policy, remedy, format string, args ...any) *wasm.GateError {
+	return &wasm.GateError{Gate: gate, Policy: policy, Err: fmt.Errorf(format, args...), Remedy: remedy}
+}
+
+// unsigned refuses a policy without a signature where there must be one, or was one:
+// else taking the signature away would get below every version.
+func unsigned(policy string, r Rules) error {
+	switch {
+	case r.Required:
+		return Refuse(GateSignature, policy, "sign it by 'switchyard policy sign', or put its signature file beside it",
+			"it must be signed, and there is no %s", SignatureFile(Name(policy)))
+	case r.Floor > 0 && len(r.Keys) > 0:
+		return Refuse(GateVersion, policy, "put its signature file beside it; if it is to be unsigned from now on, remove it from versions.json in the folder signatures.state",
+			"version %d of it was signed, and now there is no %s", r.Floor, SignatureFile(Name(policy)))
+	}
+	return nil
+}
+
+// unverified is for signatures that nobody can verify: they must be about the file
+// at least.
+func unverified(fileHash, policy string, e *Envelope) (Finding, error) {
+	s, err := ParseStatement(e.Payload)
+	if err == nil {
+		err = s.isOf(fileHash)
+	}
+	if err != nil {
+		return Finding{}, Refuse(GateSignature, policy, "sign the policy anew, or remove the signature file", "%w", err)
+	}
+	return Finding{Statement: s, Warning: "its signature is not verified: no keys are configured; name the files of public keys in signatures.keys"}, nil
+}
+
+// verified looks at what is signed only once it is known who signed it.
+func verified(fileHash, policy string, e *Envelope, r Rules) (Finding, error) {
+	signers, err := e.Verify(r.Keys)
+	if err != nil {
+		return Finding{}, Refuse(GateSignature, policy, "sign it with one of the keys in signatures.keys, or name the public key of the one that signed it there", "%w", err)
+	}
+	s, err := ParseStatement(e.Payload)
+	if err != nil {
+		return Finding{}, Refuse(GateSignature, policy, "sign the policy anew", "%w", err)
+	}
+	if err := s.allows(fileHash, policy, r); err != nil {
+		return Finding{}, err
+	}
+	f := Finding{Statement: s, Signers: signers}
+	if r.DowngradeTo > 0 && s.Version > r.DowngradeTo {
+		f.Warning = fmt.Sprintf("downgrade_to still lets version %d in, and version %d is here: remove downgrade_to", r.DowngradeTo, s.Version)
+	}
+	return f, nil
+}
+
+// allows refuses what the statement is not about.
+func (s *Statement) allows(fileHash, policy string, r Rules) error {
+	const format = "2006-01-02 15:04:05 MST"
+	now, name := r.Now.UTC().Format(format), Name(policy)
+	if err := s.isOf(fileHash); err != nil {
+		return Refuse(GateSignature, policy, "put the signed file back, or sign the new one", "%w", err)
+	}
+	switch {
+	case s.Name != name:
+		return Refuse(GateSignature, policy, fmt.Sprintf("sign it with --name %s, or give the file its signed name", name),
+			"its statement is about a policy named %q", s.Name)
+	case r.Now.Before(s.NotBefore):
+		return Refuse(GateSignature, policy, "wait until then, set the clock, or sign it anew",
+			"its statement is not valid before %s, and now is %s", s.NotBefore.UTC().Format(format), now)
+	case !r.Now.Before(s.Expires):
+		return Refuse(GateSignature, policy, "sign it anew", "its statement expired at %s, and now is %s", s.Expires.UTC().Format(format), now)
+	case r.Tenant != "" && !s.Covers(r.Tenant):
+		return Refuse(GateSignature, policy, "sign it with --tenant "+r.Tenant,
+			"its statement is for the tenants %s, and not for %s", strings.Join(s.Tenants, ", "), r.Tenant)
+	case s.Version < r.Floor && s.Version != r.DowngradeTo:
+		return Refuse(GateVersion, policy, fmt.Sprintf("use version %d or a later one; to go back all the same, set tenant.%s.downgrade_to = %d", r.Floor, orName(r.Tenant), s.Version),
+			"it is version %d, and version %d was in force already", s.Version, r.Floor)
+	}
+	return nil
+}
+
+func orName(tenant string) string {
+	if tenant == "" {
+		return "NAME"
+	}
+	return tenant
+}
