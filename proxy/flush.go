@@ -72,10 +72,15 @@ func (f *flusher) pass() {
 	head := f.tenant.hub.Head()
 	now := clock()
 	for _, s := range *f.tenant.sessions.Load() {
-		if s.seat.Behind(head) && s.writing.TryLock() {
+		switch {
+		case !s.seat.Behind(head):
+		case s.raw == nil:
+			s.wakeWriter()
+		case s.writing.TryLock():
 			f.write(s, head, now)
 		}
 	}
+	f.tenant.relieve()
 }
 
 // write sends the session what its socket takes at once. If that is not all, the
@@ -92,10 +97,7 @@ func (f *flusher) write(s *session, head hub.Head, now int64) {
 		s.writing.Unlock()
 		return
 	}
-	n, err := 0, error(nil)
-	if s.raw != nil {
-		n, err = s.raw.tryWrite(f.flatten(vec, total))
-	}
+	n, err := s.raw.tryWrite(f.flatten(vec, total))
 	clear(vec)
 	s.seat.Sent(n)
 	if n > 0 {

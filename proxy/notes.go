@@ -3,37 +3,26 @@ package proxy
 import (
 	"context"
 	"log/slog"
-	"sync"
 
 	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/sparse"
 )
 
-// noteBurst is how many lines of one kind are written between two beats; the rest
-// is counted.
-const noteBurst = 5
-
-// A noteLog writes what hubs note, so that a peer that makes nothing but notes
-// cannot fill the log.
+// A noteLog writes what hubs note, a few lines of a kind between two beats, so that a
+// peer that makes nothing but notes cannot fill the log.
 type noteLog struct {
 	log *slog.Logger
 	// keep keeps what a policy failed on, and returns the file that reproduces it or "".
 	// It may be nil.
-	keep func(session uint64, n hub.Note) (file string)
-
-	mu    sync.Mutex // guards kinds
-	kinds map[string]*noteKind
-}
-
-type noteKind struct {
-	lines      int // written since the last beat
-	suppressed int // PDUs noted since then and not written
+	keep  func(session uint64, n hub.Note) (file string)
+	lines sparse.Lines
 }
 
 // write logs a note, unless there were too many of its kind.
 func (l *noteLog) write(session uint64, n hub.Note) {
 	kind, level := describe(n)
-	if !l.log.Enabled(context.Background(), level) || !l.admit(kind, n.PDUs) {
+	if !l.log.Enabled(context.Background(), level) || !l.lines.Admit(kind, n.PDUs) {
 		return
 	}
 	attrs := []any{"session", session, "service", n.Header.Service.String(), "command", n.Header.Command.String(),
@@ -67,34 +56,9 @@ func describe(n hub.Note) (string, slog.Level) {
 	}
 }
 
-func (l *noteLog) admit(kind string, pdus int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := l.kinds[kind]
-	if k == nil {
-		if l.kinds == nil {
-			l.kinds = make(map[string]*noteKind)
-		}
-		k = new(noteKind)
-		l.kinds[kind] = k
-	}
-	if k.lines < noteBurst {
-		k.lines++
-		return true
-	}
-	k.suppressed += pdus
-	return false
-}
-
 // flush lets the next lines through, and says how many there were not.
 func (l *noteLog) flush() {
-	l.mu.Lock()
-	kinds := l.kinds
-	l.kinds = nil
-	l.mu.Unlock()
-	for kind, k := range kinds {
-		if k.suppressed > 0 {
-			l.log.Warn("more of the same", "message", kind, "pdus", k.suppressed)
-		}
-	}
+	l.lines.Flush(func(kind string, pdus int) {
+		l.log.Warn("more of the same", "message", kind, "pdus", pdus)
+	})
 }

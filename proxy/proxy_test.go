@@ -81,13 +81,28 @@ func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acceptor := tenant.Accept(listener)
+	var accepting sync.WaitGroup
+	accepting.Go(func() { acceptLoop(tenant, listener) })
 	t.Cleanup(func() {
-		acceptor.Close()
+		listener.Close()
+		accepting.Wait()
 		tenant.Close()
 		judge.Close()
 	})
-	return tenant, acceptor.Addr().String(), lines
+	return tenant, listener.Addr().String(), lines
+}
+
+// acceptLoop has the tenant serve whoever connects, until the listener is closed.
+func acceptLoop(tenant *Tenant, l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		if tenant.Serve(conn, func() {}) != nil {
+			conn.Close()
+		}
+	}
 }
 
 // join has the tenant serve conn.

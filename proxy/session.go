@@ -13,6 +13,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/tenant"
 )
 
 const (
@@ -34,28 +35,37 @@ type session struct {
 	conn   net.Conn
 	raw    *rawConn // writes without waiting; nil if conn cannot
 	seat   *hub.Seat
-	opened time.Time
+	opened int64         // see clock
 	done   chan struct{} // closed when the session has ended
 	ended  func()        // called then
 
 	// Owned by the reader.
 	in      *pdu.Reader
-	cause   error     // why reading ended
-	stopsAt time.Time // when reading ends at the latest, once the server stops
+	opening opening
+	cause   error             // why reading ended
+	stopsAt time.Time         // when reading ends at the latest, once the server stops
+	gate    *gate             // that meter is for
+	meter   *tenant.PeerMeter // nil until there is a quota
 
 	// writing is the right to write to conn and to move the seat's cursor: not a lock
 	// that anybody waits for but the reader, when it ends. It may be given away to
 	// another goroutine.
 	writing sync.Mutex
-	writers sync.WaitGroup // the goroutine that catches up, if there is one
+	writers sync.WaitGroup // writeLoop, or the goroutine that catches up, if there is one
 	broken  atomic.Bool    // writing has failed; what is due is passed over
+	wake    chan struct{}  // holds one; sent to by flushers, received by writeLoop; never closed
+	trims   atomic.Bool    // writeLoop is to trim the seat
+	leaving chan struct{}  // closed by the reader, once nobody but it is to write
 
 	// Owned by the tenant's beat.
 	lagsSince time.Time // when the soft limit of the lag was first seen exceeded, or zero
 
 	lastRead  atomic.Int64 // when something last arrived, see clock
 	lastWrite atomic.Int64 // when something was last written
+	spoke     atomic.Bool  // a PDU has arrived
+	paused    atomic.Bool  // the reader pauses, so nothing can arrive
 	reason    atomic.Pointer[hub.Reason]
+	closing   chan struct{} // closed by the Close that gave the reason
 }
 
 var epoch = time.Now()
@@ -64,10 +74,14 @@ var epoch = time.Now()
 func clock() int64 { return int64(time.Since(epoch)) }
 
 func newSession(t *Tenant, conn net.Conn, ended func()) *session {
-	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), opened: time.Now(), done: make(chan struct{}), ended: ended}
+	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), opened: clock(), ended: ended,
+		done: make(chan struct{}), leaving: make(chan struct{}), closing: make(chan struct{})}
+	if s.raw == nil {
+		s.wake = make(chan struct{}, 1)
+	}
 	s.in = pdu.NewReader(s, t.limits.Load().MaxPDU)
-	s.lastRead.Store(clock())
-	s.lastWrite.Store(clock())
+	s.lastRead.Store(s.opened)
+	s.lastWrite.Store(s.opened)
 	return s
 }
 
@@ -88,12 +102,25 @@ func (s *session) readLoop() hub.Reason {
 			s.cause = err
 			return reasonOf(err)
 		}
-		err = s.tenant.hub.Handle(s.seat, batch)
-		s.tenant.flush.request()
+		if !s.spoke.Load() {
+			s.spoke.Store(true)
+		}
+		if g := s.tenant.gate.Load(); g == nil {
+			err = s.handle(batch)
+		} else {
+			err = s.handleAt(g, batch)
+		}
 		if err != nil {
 			return hub.ClosedBy
 		}
 	}
+}
+
+// handle hands batch over, and has written what became due by it.
+func (s *session) handle(batch []byte) error {
+	err := s.tenant.hub.Handle(s.seat, batch)
+	s.tenant.flush.request()
+	return err
 }
 
 // Read reads from the connection, for s.in.
@@ -105,6 +132,11 @@ func (s *session) Read(p []byte) (int, error) {
 		n, err := s.conn.Read(p)
 		if n > 0 {
 			s.lastRead.Store(clock())
+			if !s.opening.over() {
+				if foreign := s.opening.pass(p[:n]); foreign != nil {
+					return 0, foreign
+				}
+			}
 			return n, nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -140,18 +172,17 @@ func (s *session) readOn() bool {
 	if !now.Before(s.stopsAt) {
 		return false
 	}
-	wait := quietTime
-	if s.in.Buffered() > 0 {
-		wait = s.stopsAt.Sub(now)
-	}
-	s.conn.SetReadDeadline(now.Add(wait))
+	s.conn.SetReadDeadline(now.Add(min(quietTime, s.stopsAt.Sub(now))))
 	return true
 }
 
 // reasonOf says why reading ended, unless somebody ended it.
 func reasonOf(err error) hub.Reason {
 	var length *pdu.LengthError
+	var foreign *foreignError
 	switch {
+	case errors.As(err, &foreign):
+		return foreign.reason
 	case errors.As(err, &length):
 		return hub.BadLength
 	case errors.Is(err, errStopped):
@@ -163,11 +194,30 @@ func reasonOf(err error) hub.Reason {
 	}
 }
 
-// Close ends the session at once, for that reason unless there is one already.
+// Close ends the session at once, for that reason unless there is one already. A
+// session that is ending goes on taking its time, unless the server cannot wait for it
+// or it holds too much of the log meanwhile.
 func (s *session) Close(why hub.Reason) {
-	if s.reason.CompareAndSwap(nil, &why) {
-		s.conn.Close()
+	first := s.reason.CompareAndSwap(nil, &why)
+	if first {
+		close(s.closing)
 	}
+	if why == hub.Forced {
+		s.reason.Store(&why)
+	}
+	if first || why == hub.Forced || why == hub.SlowConsumer {
+		s.hangUp()
+	}
+}
+
+// hangUp closes the connection without a word: what TLS says at the end would have to
+// wait for a peer that takes nothing.
+func (s *session) hangUp() {
+	if secured, ok := s.conn.(interface{ NetConn() net.Conn }); ok {
+		secured.NetConn().Close()
+		return
+	}
+	s.conn.Close()
 }
 
 // Noted logs what the hub found worth a line.
@@ -181,26 +231,37 @@ func (s *session) end(why hub.Reason) {
 		s.tenant.reading.Wait() // others may still say something that is due to this peer
 	}
 	s.tenant.hub.Leave(s.seat)
-	if polite && why != hub.PeerReset {
-		s.sayGoodbye(why)
+	close(s.leaving)
+	polite = polite && why != hub.PeerReset
+	if !polite {
+		s.hangUp() // and so end whoever is writing
+	} else if why != hub.Drained { // for a drain, whoever asked for it sets the time
+		timer := time.AfterFunc(flushTime, s.hangUp)
+		defer timer.Stop()
 	}
-	s.conn.Close()
+	if s.raw == nil {
+		s.writers.Wait() // for writeLoop, which does not give the right to write away
+	}
 	s.writing.Lock() // for good
+	if polite {
+		s.writeDue()
+	}
 	s.writers.Wait()
 	why = *s.reason.Load()
 	s.seat.Release(why)
+	s.tenant.relieve()
+	if s.broken.Load() {
+		s.hangUp()
+	} else if polite {
+		s.sayGoodbye(why)
+	}
+	s.conn.Close()
 	s.logEnd(why)
 }
 
-// sayGoodbye writes what is due and closes the connection's sending side.
+// sayGoodbye closes the connection's sending side, and reads until the peer has closed
+// its own, or for a while.
 func (s *session) sayGoodbye(why hub.Reason) {
-	if why != hub.Drained { // for a drain, whoever asked for it sets the time
-		timer := time.AfterFunc(flushTime, func() { s.conn.Close() })
-		defer timer.Stop()
-	}
-	s.writing.Lock()
-	s.writeDue()
-	s.writing.Unlock()
 	half, ok := s.conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || why == hub.PeerClosed {
 		return
@@ -212,13 +273,18 @@ func (s *session) sayGoodbye(why hub.Reason) {
 func (s *session) logEnd(why hub.Reason) {
 	level := slog.LevelInfo
 	switch why {
-	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData:
+	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData, hub.NoPDU,
+		hub.TLSOnPlainPort, hub.ProxyHeader, hub.HTTP:
 		level = slog.LevelWarn
 	}
 	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr().String(), "reason", why,
-		"open", time.Since(s.opened).Round(time.Millisecond).String()}
-	if why == hub.BadLength || why == hub.PeerReset {
+		"open", time.Duration(clock() - s.opened).Round(time.Millisecond).String()}
+	var foreign *foreignError
+	switch {
+	case why == hub.BadLength || why == hub.PeerReset:
 		attrs = append(attrs, "error", s.cause)
+	case errors.As(s.cause, &foreign) && why == foreign.reason:
+		attrs = append(attrs, "error", s.cause, "hint", foreign.hint)
 	}
 	s.tenant.log.Log(context.Background(), level, "session closed", attrs...)
 }

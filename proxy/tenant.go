@@ -1,10 +1,11 @@
 // Package proxy accepts peers and serves their connections: it moves bytes between
 // sockets and hubs, and decides nothing about them.
 //
-// Each connection has a reader goroutine (session.go). What it makes due is written
-// by whichever reader finds nobody at it (flush.go), or by a goroutine of the
-// connection's own once its socket is full (write.go). One goroutine for each tenant
-// looks at the clock (beat.go).
+// Each connection has a reader goroutine (session.go), which pauses, or drops what it
+// read, where the tenant's limits say so (gate.go). What it makes due is written by
+// whichever reader finds nobody at it (flush.go), or by a goroutine of the connection's
+// own once its socket is full, or always if it is no socket (write.go). One goroutine
+// for each tenant looks at the clock (beat.go).
 package proxy
 
 import (
@@ -19,6 +20,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/tenant"
 )
 
 // Limits bound what one peer may cost and how long it may be silent. A zero
@@ -32,6 +34,20 @@ type Limits struct {
 	LagHard      uint64        // bytes that a peer may be behind before it is closed at once
 	LagSoft      uint64        // bytes that it may be behind ...
 	LagSoftTime  time.Duration // ... for this long
+
+	// FirstPDU is how long a peer may take for its first PDU, from when it is served.
+	FirstPDU time.Duration
+	// LogBytes is how much memory the logs may take, and what all sessions keep to find
+	// their way through them; 0 is any amount, and less than 2 MiB counts as that. Who
+	// wants to add to more is treated as Quota.OnBreach says, so it becomes more only by
+	// what readers had in their hands at that moment. While the logs are full, a peer may
+	// lag for LagSoftTime by more than half of its share, all shares being equal, and then
+	// is closed.
+	LogBytes uint64
+	// Users is how many users the tenant's peers may have, and PeerUsers how many one of
+	// them; a user counts once for each peer that has it. 0 is any number.
+	Users, PeerUsers int
+	Quota            tenant.Quota // what the tenant's peers may say
 }
 
 // A Tenant is a hub with the connections of its peers.
@@ -43,9 +59,12 @@ type Tenant struct {
 	notes noteLog
 	flush flusher
 
-	limits atomic.Pointer[Limits]
+	limits  atomic.Pointer[Limits]
+	gate    atomic.Pointer[gate]        // nil if there is nothing to pass
+	waiting atomic.Pointer[waitingRoom] // nil if no reader waits for room in the log
+	wasFull atomic.Bool                 // the log was, since the last beat
 
-	mu       sync.Mutex                 // guards changes of sessions
+	mu       sync.Mutex                 // guards changes of sessions, limits and gate
 	sessions atomic.Pointer[[]*session] // replaced whole
 	stopping chan struct{}              // closed when readers are to stop
 	stopOnce sync.Once
@@ -58,7 +77,7 @@ type Tenant struct {
 // yet. Close ends what it starts.
 func NewTenant(name string, judge *policy.Judge, limits Limits, log *slog.Logger) *Tenant {
 	t := &Tenant{Name: name, hub: hub.New(judge, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
-	t.limits.Store(&limits)
+	t.SetLimits(limits)
 	t.sessions.Store(new([]*session))
 	t.notes = noteLog{log: t.log}
 	t.flush = flusher{tenant: t, relay: make(chan struct{}, 1)}
@@ -72,10 +91,20 @@ func NewTenant(name string, judge *policy.Judge, limits Limits, log *slog.Logger
 // Hub returns the tenant's hub.
 func (t *Tenant) Hub() *hub.Hub { return t.hub }
 
-// SetLimits changes the limits. MaxPDU is that of connections accepted from now on.
+// SetLimits changes the limits. MaxPDU is that of connections accepted from now on. A
+// reader that pauses for a limit that is not there any more goes on at once; where the
+// rates of a quota stay, so do the debts.
 func (t *Tenant) SetLimits(l Limits) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.limits.Store(&l)
 	t.hub.SetLagHard(l.LagHard)
+	t.hub.SetPresenceLimits(l.Users, l.PeerUsers)
+	before := t.gate.Load()
+	t.gate.Store(newGate(&l, before))
+	if before != nil {
+		close(before.replaced)
+	}
 }
 
 // SetAudit has a second policy, which the tenant owns from now on, asked about all
@@ -111,6 +140,10 @@ func (t *Tenant) Serve(conn net.Conn, ended func()) error {
 	sessions := append(slices.Clone(*t.sessions.Load()), s)
 	t.sessions.Store(&sessions)
 	t.reading.Add(1)
+	if s.raw == nil {
+		s.writers.Add(1)
+		t.serving.Go(s.writeLoop)
+	}
 	t.serving.Go(s.serve)
 	return nil
 }

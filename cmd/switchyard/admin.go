@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 
 	"switchyard/proxy/admin"
@@ -26,11 +28,17 @@ func (y *yard) openAdmin() error {
 	if err := printVersion(&version); err != nil {
 		return err
 	}
-	facts := admin.Facts{Version: version.String()}
-	for _, t := range y.config.Tenants {
-		facts.Tenants = append(facts.Tenants, admin.Tenant{Name: t.Name, Hub: y.tenants[t.Name].tenant.Hub()})
-	}
-	y.admin = admin.Serve(l, facts, y.log)
+	y.admin = admin.Serve(l, admin.Facts{Version: version.String(), Tenants: y.facts}, y.log)
 	y.log.Info("admin", "address", y.admin.Addr().String())
 	return nil
+}
+
+// facts returns the tenants for whoever asks, by name.
+func (y *yard) facts() []admin.Tenant {
+	serving := *y.serving.Load()
+	var all []admin.Tenant
+	for _, name := range slices.Sorted(maps.Keys(serving)) {
+		all = append(all, admin.Tenant{Name: name, Hub: serving[name].Hub()})
+	}
+	return all
 }

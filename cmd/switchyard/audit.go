@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/source"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 	"switchyard/proxy/hub"
@@ -18,16 +16,6 @@ type auditing struct {
 	policy candidate // without a name: none is audited
 	engine *wasm.Engine
 	beside candidate // the policy in force that it is compared with
-}
-
-// findAudit finds the policy that the configuration wants audited for a tenant; one
-// without a name means none. The error is a *wasm.GateError.
-func findAudit(c *config.Config, t config.Tenant) (candidate, error) {
-	if t.Audit == "" {
-		return candidate{}, nil
-	}
-	m, err := source.Find(t.Audit, filepath.Dir(c.Path), int64(c.WASM.ModuleSize))
-	return candidate{Module: m}, err
 }
 
 // reloadAudit audits what the configuration says, once the tenant's policy is in
@@ -43,7 +31,7 @@ func (y *yard) reloadAudit(t config.Tenant, s *served, asked bool) {
 // setAudit begins, ends or exchanges a tenant's audit, if it is to be another than it
 // is. The figures begin anew also with another policy in force.
 func (y *yard) setAudit(t config.Tenant, s *served) (changed bool, err error) {
-	found, err := findAudit(y.config, t)
+	found, err := findAudit(y.trust, t)
 	if err != nil {
 		return false, err
 	}

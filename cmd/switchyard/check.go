@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"switchyard/policy/wasm"
+	"switchyard/proxy/config"
 )
 
 // check reads the configuration and takes every policy through all gates, and
@@ -20,9 +22,22 @@ func check(o *options, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
 	})
 	defer engine.Close()
+	ledger, warning := openLedger(c)
+	if warning != nil {
+		fmt.Fprintf(stdout, "warning: %v\n", warning)
+	}
+	trust := newTrust(c, ledger)
 	var faults []error
+	if _, err := trust.keys(); err != nil {
+		faults = append(faults, invalidError{fmt.Errorf("signatures.keys: %w", err)})
+	}
+	for _, l := range c.Listeners {
+		if err := checkListener(c, l, stdout); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	for _, t := range c.Tenants {
-		p, err := findPolicy(c, t)
+		p, err := findPolicy(trust, t)
 		if err == nil {
 			err = dryRun(engine, p, "tenant "+t.Name, stdout)
 		}
@@ -32,7 +47,7 @@ func check(o *options, stdout, stderr io.Writer) error {
 		if t.Audit == "" {
 			continue
 		}
-		if p, err = findAudit(c, t); err == nil {
+		if p, err = findAudit(trust, t); err == nil {
 			err = dryRun(engine, p, "audit of tenant "+t.Name, stdout)
 		}
 		if err != nil {
@@ -42,6 +57,24 @@ func check(o *options, stdout, stderr io.Writer) error {
 	return errors.Join(faults...)
 }
 
+// checkListener tries what a listener needs, but for its address.
+func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error {
+	d := &door{config: l}
+	_, faults := d.optionsOf(c, l)
+	if l.TLS.Certificate == "" {
+		return faults
+	}
+	source, err := loadCertificate(c, l)
+	if err != nil {
+		return errors.Join(faults, err)
+	}
+	fmt.Fprintf(stdout, "listener %s: TLS, its certificate is good until %s\n", l.Address, source.NotAfter().Format(time.RFC3339))
+	for _, w := range source.Warnings() {
+		fmt.Fprintf(stdout, "listener %s: warning: %s\n", l.Address, w)
+	}
+	return faults
+}
+
 func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) error {
 	g, err := loadPolicy(engine, p)
 	if err != nil {
@@ -49,5 +82,11 @@ func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) er
 	}
 	defer g.Release()
 	fmt.Fprintf(stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, p.SHA256, summary(g))
+	for _, w := range p.proof.warnings(time.Now()) {
+		fmt.Fprintf(stdout, "%s: warning: %s\n", about, w)
+	}
+	if text := excess(g); text != "" {
+		fmt.Fprintf(stdout, "%s: warning: %s\n", about, text)
+	}
 	return nil
 }

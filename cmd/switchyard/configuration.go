@@ -9,6 +9,7 @@ import (
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
 	"switchyard/proxy/config"
+	"switchyard/proxy/tenant"
 )
 
 // load finds and reads the configuration, and says why it is that one.
@@ -30,7 +31,11 @@ func (o *options) load() (c *config.Config, why string, err error) {
 		if err != nil {
 			return nil, why, err
 		}
-		overrides["tenant."+c.Listeners[0].Tenant+".policy"] = fromHere(o.policy)
+		first := c.Listeners[0]
+		if first.Tenant == "" {
+			return nil, why, usageError{fmt.Errorf("--policy is for the tenant of the first listener, and that at %s has several; write --set tenant.%s.policy=%s, or another tenant's", first.Address, first.Tenants[0], o.policy)}
+		}
+		overrides["tenant."+first.Tenant+".policy"] = fromHere(o.policy)
 	}
 	c, err = config.Load(path, o.env, overrides)
 	return c, why, err
@@ -57,7 +62,25 @@ func limitsOf(c *config.Config, t config.Tenant) proxy.Limits {
 		LagHard:      uint64(t.Limits.LagHard),
 		LagSoft:      uint64(t.Limits.LagSoft),
 		LagSoftTime:  time.Duration(t.Limits.LagSoftTime),
+		FirstPDU:     time.Duration(c.Peer.FirstPDU),
+		Connections:  int(t.Limits.Connections),
+		LogBytes:     uint64(t.Limits.Log),
+		Users:        int(t.Limits.Users),
+		PeerUsers:    int(t.Limits.PeerUsers),
+		Quota:        quotaOf(t.Quota),
 	}
+}
+
+// quotaOf returns what the configuration says of how much a tenant's peers may say.
+func quotaOf(q config.Quota) tenant.Quota {
+	quota := tenant.Quota{
+		Tenant: tenant.Rates{PDUsIn: uint64(q.PDUsIn), BytesIn: uint64(q.BytesIn), BytesOut: uint64(q.BytesOut)},
+		Peer:   tenant.Rates{PDUsIn: uint64(q.PeerPDUsIn), BytesIn: uint64(q.PeerBytesIn), BytesOut: uint64(q.PeerBytesOut)},
+	}
+	if q.OnBreach == "drop" {
+		quota.OnBreach = tenant.Drop
+	}
+	return quota
 }
 
 // guestLimits returns what the configuration says of policies.

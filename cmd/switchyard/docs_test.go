@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"go/ast"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -203,6 +204,39 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 		}
 		if row := "| `" + f.dir + "` |"; !f.test && !strings.Contains(text, row) {
 			t.Errorf("docs/architecture.md lacks a row for the package of %s", f.path)
+		}
+	}
+}
+
+// A threat whose test is gone is one that nobody looks after.
+func TestThreatsHaveTests(t *testing.T) {
+	known := map[string]bool{}
+	for _, f := range goFiles(t) {
+		for _, d := range f.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok {
+				known[f.Name.Name] = true
+			}
+		}
+	}
+	_, table, ok := strings.Cut(string(read(t, "docs/security.md")), "| Threat | Control | Test |\n| --- | --- | --- |\n")
+	table, _, end := strings.Cut(table, "\n\n")
+	if !ok || !end {
+		t.Fatal("docs/security.md has no table of threats")
+	}
+	for row := range strings.Lines(table) {
+		cells := strings.Split(strings.TrimSpace(row), "|")
+		if len(cells) != 5 {
+			t.Errorf("not a threat, a control and tests: %s", row)
+			continue
+		}
+		tests := regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[3], -1)
+		if len(tests) == 0 {
+			t.Errorf("nothing shows the control of %q", strings.TrimSpace(cells[1]))
+		}
+		for _, name := range tests {
+			if !known[name[1]] {
+				t.Errorf("there is no %s, which is to show the control of %q", name[1], strings.TrimSpace(cells[1]))
+			}
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (y *yard) faultFolder() string {
 func (y *yard) faultKeeper(folder string) func(uint64, hub.Note) string {
 	return func(session uint64, n hub.Note) string {
 		switch n.Fault.Kind {
-		case policy.FaultBody, policy.FaultBudget, policy.FaultInstance:
+		case policy.FaultBody, policy.FaultBudget, policy.FaultInstance, policy.FaultEffect:
 			return "" // not the guest's doing
 		}
 		file, err := reproduce.Save(folder, reproduce.Failure{

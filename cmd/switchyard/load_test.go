@@ -92,7 +92,7 @@ func TestReloadUnderLoad(t *testing.T) {
 }
 
 // replace saves a file the safe way: under another name, renamed.
-func replace(t *testing.T, path, text string) {
+func replace(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"unicode"
 
 	"switchyard/proxy/config"
 )
@@ -12,11 +15,60 @@ import (
 // otherwise, unless the configuration says which.
 func newLogger(c config.Log, level *slog.LevelVar, w io.Writer) *slog.Logger {
 	level.Set(levelOf(c))
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: tame}
 	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// How many bytes of a field are logged. Errors are longer: one may be all faults of a
+// configuration.
+const (
+	maxField      = 1 << 10
+	maxErrorField = 16 << 10
+)
+
+// tame makes a field harmless, whoever its text is from: what does not print, the marks
+// that make a terminal write backwards among it, is spelled out, and what is endless is
+// cut. The handlers see to quotes and ends of lines.
+func tame(_ []string, a slog.Attr) slog.Attr {
+	var text string
+	switch v := a.Value.Any().(type) {
+	case string:
+		text = v
+	case error:
+		text = v.Error()
+	case fmt.Stringer:
+		return a // of our own making, and short
+	default:
+		return a
+	}
+	most := maxField
+	if a.Key == "error" {
+		most = maxErrorField
+	}
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + fmt.Sprintf("… and %d bytes more", len(text)-most)
+	}
+	return slog.String(a.Key, spelledOut(text))
+}
+
+// spelledOut replaces runes that neither print nor are left to the handlers.
+func spelledOut(text string) string {
+	harmless := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' || r == '\t' }
+	if strings.IndexFunc(text, func(r rune) bool { return !harmless(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if harmless(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 func levelOf(c config.Log) (level slog.Level) {

@@ -67,6 +67,7 @@ func exitCode(err error) int {
 		trouble     troubleError
 		data        dataError
 		unavailable unavailableError
+		invalid     invalidError
 		faults      config.Faults
 		gate        *wasm.GateError
 	)
@@ -81,7 +82,7 @@ func exitCode(err error) int {
 		return exitData
 	case errors.As(err, &unavailable):
 		return exitUnavailable
-	case errors.As(err, &faults), errors.As(err, &gate):
+	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid):
 		return exitConfig
 	default:
 		return exitForced

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,18 +18,50 @@ import (
 // yet.
 type candidate struct {
 	source.Module
-	config []byte // JSON, or nil
+	proof   proof
+	config  []byte          // JSON, or nil
+	effects *policy.Effects // what it may do
+	may     string          // how the configuration says that
 }
 
 // same reports whether loading both would make the same policy.
 func (c candidate) same(d candidate) bool {
-	return c.Name == d.Name && c.SHA256 == d.SHA256 && string(c.config) == string(d.config)
+	return c.Name == d.Name && c.SHA256 == d.SHA256 && string(c.config) == string(d.config) && c.may == d.may
 }
 
-// findPolicy finds the policy of a tenant. The error is a *wasm.GateError.
-func findPolicy(c *config.Config, t config.Tenant) (candidate, error) {
-	m, err := source.Find(t.Policy, filepath.Dir(c.Path), int64(c.WASM.ModuleSize))
-	return candidate{m, t.PolicyConfig}, err
+// findPolicy finds the policy of a tenant. The error is a *wasm.GateError or an
+// invalidError.
+func findPolicy(trust *trust, t config.Tenant) (candidate, error) {
+	c, err := limited(t)
+	if err != nil {
+		return candidate{}, err
+	}
+	c.config = t.PolicyConfig
+	c.Module, c.proof, err = trust.policy(t)
+	return c, err
+}
+
+// findAudit finds the policy that the configuration wants audited for a tenant, which
+// may do no more than the other; one without a name means none.
+func findAudit(trust *trust, t config.Tenant) (candidate, error) {
+	if t.Audit == "" {
+		return candidate{}, nil
+	}
+	c, err := limited(t)
+	if err != nil {
+		return candidate{}, err
+	}
+	c.Module, c.proof, err = trust.audit(t)
+	return c, err
+}
+
+// limited returns a candidate that knows nothing yet but what it may do.
+func limited(t config.Tenant) (candidate, error) {
+	effects, err := policy.ParseEffects(t.May, t.MayCommands, t.MayElse)
+	if err != nil {
+		return candidate{}, invalidError{err}
+	}
+	return candidate{effects: effects, may: fmt.Sprintf("%q %q %q", t.May, t.MayCommands, t.MayElse)}, nil
 }
 
 // loadPolicy takes the policy through all gates and makes it a generation.
@@ -39,9 +70,22 @@ func loadPolicy(e *wasm.Engine, c candidate) (*policy.Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := policy.NewGeneration(c.Name, c.SHA256, p)
+	g := policy.NewLimitedGeneration(c.Name, c.SHA256, p, c.effects)
 	g.Config = c.config
 	return g, nil
+}
+
+// excess says which commands a policy may not treat as it does, or nothing.
+func excess(g *policy.Generation) string {
+	outside := g.Outside()
+	if len(outside) == 0 {
+		return ""
+	}
+	text := outside[0].Error()
+	if more := len(outside) - 1; more > 0 {
+		text += fmt.Sprintf("; and so for %d commands more", more)
+	}
+	return text
 }
 
 // summary says in one line what a generation does with the known commands, and with

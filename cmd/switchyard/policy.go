@@ -22,8 +22,8 @@ import (
 func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Show, compare, try, measure and make policies",
-		Long: "Show, compare, try, measure and make policies.\n\n" +
+		Short: "Show, compare, try, measure, make and sign policies",
+		Long: "Show, compare, try, measure, make and sign policies.\n\n" +
 			"A POLICY is a shipped one by name, or a file: a routing table (.toml) or a module (.wasm).",
 		Args:                       knownCommand,
 		SuggestionsMinimumDistance: 2,
@@ -32,7 +32,7 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	for _, sub := range []func(*options, io.Writer, io.Writer) *cobra.Command{
-		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew,
+		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew, policyKeygen, policySign, policyVerify,
 	} {
 		c.AddCommand(sub(o, stdout, stderr))
 	}
@@ -71,13 +71,13 @@ type guest struct {
 }
 
 // loadGuest finds and loads the policy that an argument names.
-func loadGuest(arg, config string, stderr io.Writer) (*guest, error) {
+func loadGuest(o *options, arg, config string, stderr io.Writer) (*guest, error) {
 	g := &guest{limits: wasm.DefaultLimits()}
 	var err error
 	if g.config, err = readConfig(config); err != nil {
 		return nil, err
 	}
-	if g.Module, err = source.Find(source.Argument(arg), ".", g.limits.ModuleBytes); err != nil {
+	if g.Module, err = o.find(arg, stderr); err != nil {
 		return nil, err
 	}
 	g.engine = wasm.NewEngine(g.limits, func(policy string, _ int, text string) {

@@ -12,7 +12,7 @@ import (
 )
 
 // policyBench measures what a policy costs.
-func policyBench(_ *options, stdout, stderr io.Writer) *cobra.Command {
+func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
 	var asJSON bool
 	effort := measure.Effort{Rounds: 5, Time: 50 * time.Millisecond}
@@ -26,7 +26,7 @@ func policyBench(_ *options, stdout, stderr io.Writer) *cobra.Command {
 			if effort.Rounds < 1 || effort.Rounds > 1000 || effort.Time < 0 || effort.Time > time.Minute {
 				return usageError{fmt.Errorf("--rounds goes from 1 to 1000, --time from 0s to 1m; see '%s --help'", c.CommandPath())}
 			}
-			b, err := bench(args[0], config, effort, stderr)
+			b, err := bench(o, args[0], config, effort, stderr)
 			if err != nil {
 				return err
 			}
@@ -61,8 +61,8 @@ type benched struct {
 	Costs   []measure.Cost  `json:"costs"`
 }
 
-func bench(arg, config string, effort measure.Effort, stderr io.Writer) (benched, error) {
-	g, err := loadGuest(arg, config, stderr)
+func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writer) (benched, error) {
+	g, err := loadGuest(o, arg, config, stderr)
 	if err != nil {
 		return benched{}, err
 	}

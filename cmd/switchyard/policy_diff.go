@@ -25,7 +25,7 @@ type comparison struct {
 }
 
 // policyDiff prints what changes from one policy to another.
-func policyDiff(_ *options, stdout, stderr io.Writer) *cobra.Command {
+func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var c comparison
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -37,7 +37,7 @@ func policyDiff(_ *options, stdout, stderr io.Writer) *cobra.Command {
 		Args: exactly("POLICY before", "POLICY after"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c.before, c.after = args[0], args[1]
-			d, err := c.run(stderr)
+			d, err := c.run(o, stderr)
 			if err == nil && asJSON {
 				err = printJSON(stdout, d)
 			} else if err == nil {
@@ -91,13 +91,13 @@ type traffic struct {
 	Missed  uint64        `json:"missed"`
 }
 
-func (c comparison) run(stderr io.Writer) (d difference, err error) {
-	a, err := loadGuest(c.before, c.beforeConfig, stderr)
+func (c comparison) run(o *options, stderr io.Writer) (d difference, err error) {
+	a, err := loadGuest(o, c.before, c.beforeConfig, stderr)
 	if err != nil {
 		return d, err
 	}
 	defer a.close()
-	b, err := loadGuest(c.after, c.afterConfig, stderr)
+	b, err := loadGuest(o, c.after, c.afterConfig, stderr)
 	if err != nil {
 		return d, err
 	}

@@ -35,7 +35,7 @@ type evaluation struct {
 }
 
 // policyEval explains one decision of a policy.
-func policyEval(_ *options, stdout, stderr io.Writer) *cobra.Command {
+func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var e evaluation
 	c := &cobra.Command{
 		Use:   "eval POLICY --command COMMAND | eval [POLICY] --reproduce FILE",
@@ -48,12 +48,12 @@ func policyEval(_ *options, stdout, stderr io.Writer) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if e.reproduce != "" {
-				return e.again(c, args, stdout, stderr)
+				return e.again(o, c, args, stdout, stderr)
 			}
 			if err := exactly("POLICY")(c, args); err != nil {
 				return err
 			}
-			return e.evaluate(c, args[0], stdout, stderr)
+			return e.evaluate(o, c, args[0], stdout, stderr)
 		},
 	}
 	f := c.Flags()
@@ -73,7 +73,7 @@ func policyEval(_ *options, stdout, stderr io.Writer) *cobra.Command {
 }
 
 // evaluate explains what becomes of the PDU that the flags describe.
-func (e *evaluation) evaluate(c *cobra.Command, arg string, stdout, stderr io.Writer) error {
+func (e *evaluation) evaluate(o *options, c *cobra.Command, arg string, stdout, stderr io.Writer) error {
 	p, err := e.pdu(c)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (e *evaluation) evaluate(c *cobra.Command, arg string, stdout, stderr io.Wr
 	if err != nil {
 		return err
 	}
-	g, err := loadGuest(arg, e.config, stderr)
+	g, err := loadGuest(o, arg, e.config, stderr)
 	if err != nil {
 		return err
 	}
@@ -92,14 +92,14 @@ func (e *evaluation) evaluate(c *cobra.Command, arg string, stdout, stderr io.Wr
 	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: stage.Session(e.from), Attributes: stage.Facts(e.from)}
 	x := explained(g, q)
 	x.Sender.Peer = e.from
-	o := stage.Say(e.from, p)
-	x.name(o.Verdict, q.Body, peers)
-	x.route(o)
+	outcome := stage.Say(e.from, p)
+	x.name(outcome.Verdict, q.Body, peers)
+	x.route(outcome)
 	return x.output(e.asJSON, stdout)
 }
 
 // again asks what a policy failed on once more.
-func (e *evaluation) again(c *cobra.Command, args []string, stdout, stderr io.Writer) error {
+func (e *evaluation) again(o *options, c *cobra.Command, args []string, stdout, stderr io.Writer) error {
 	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "user", "peer", "master"} {
 		if c.Flags().Changed(other) {
 			return usageError{fmt.Errorf("--%s does not go with --reproduce, whose file says what was asked; see '%s --help'", other, c.CommandPath())}
@@ -120,7 +120,7 @@ func (e *evaluation) again(c *cobra.Command, args []string, stdout, stderr io.Wr
 	if len(args) == 1 {
 		name = args[0]
 	}
-	g, err := loadGuest(name, cmp.Or(e.config, string(failure.Config)), stderr)
+	g, err := loadGuest(o, name, cmp.Or(e.config, string(failure.Config)), stderr)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // policyShow prints what a policy does by ids.
-func policyShow(_ *options, stdout, stderr io.Writer) *cobra.Command {
+func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
 	var asJSON bool
 	c := &cobra.Command{
@@ -22,7 +22,7 @@ func policyShow(_ *options, stdout, stderr io.Writer) *cobra.Command {
 			"every command of the protocol and every other id that the protocol has room for.",
 		Args: exactly("POLICY"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			g, err := loadGuest(args[0], config, stderr)
+			g, err := loadGuest(o, args[0], config, stderr)
 			if err != nil {
 				return err
 			}

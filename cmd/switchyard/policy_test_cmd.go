@@ -13,7 +13,7 @@ import (
 )
 
 // policyTest runs a file of cases on a policy.
-func policyTest(_ *options, stdout, stderr io.Writer) *cobra.Command {
+func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
 	var asJSON bool
 	c := &cobra.Command{
@@ -28,7 +28,7 @@ func policyTest(_ *options, stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := loadGuest(args[0], config, stderr)
+			g, err := loadGuest(o, args[0], config, stderr)
 			if err != nil {
 				return err
 			}

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(asCommand)
 		main()
 	}
+	if what := os.Getenv(asAttacker); what != "" {
+		attack(what)
+		os.Exit(0)
+	}
 	testscript.Main(m, map[string]func(){"switchyard": main})
 }
 
@@ -209,7 +213,7 @@ func (p *process) exit() int {
 // A peer is a connection of the tests.
 type peer struct {
 	t testing.TB
-	*net.TCPConn
+	net.Conn
 }
 
 // dial connects and returns when the hub has given the connection its seat.
@@ -219,8 +223,14 @@ func (p *process) dial() peer {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return p.join(conn)
+}
+
+// join returns conn as a peer when the hub has given it its seat.
+func (p *process) join(conn net.Conn) peer {
+	p.t.Helper()
 	p.t.Cleanup(func() { conn.Close() })
-	c := peer{p.t, conn.(*net.TCPConn)}
+	c := peer{p.t, conn}
 	c.settle()
 	return c
 }

@@ -14,16 +14,17 @@ import (
 // answer in the log, be it the same as before.
 func (y *yard) reload(asked bool) {
 	c, _, err := y.options.load()
-	if err != nil {
-		c = y.config // a policy may have changed all the same
+	if err == nil {
+		err = y.apply(c)
 	}
+	// If that is refused, a policy or a certificate may have changed all the same.
 	y.complain("configuration refused; the one in force goes on", "configuration", err, asked)
-	y.apply(c)
-	for _, t := range c.Tenants {
-		if s := y.tenants[t.Name]; s != nil {
-			y.reloadPolicy(t, s, asked)
-			y.reloadAudit(t, s, asked)
-		}
+	for _, l := range y.config.Listeners {
+		y.reloadCertificate(l.Name, y.doors[l.Name], asked)
+	}
+	for _, t := range y.config.Tenants {
+		y.reloadPolicy(t, y.tenants[t.Name], asked)
+		y.reloadAudit(t, y.tenants[t.Name], asked)
 	}
 }
 
@@ -39,40 +40,63 @@ func (y *yard) complain(message, about string, err error, asked bool) {
 	y.complaints[about] = text
 }
 
-// apply puts the configuration in force, but for policies.
-func (y *yard) apply(c *config.Config) {
-	live, restart := config.Changes(y.config, c)
-	if len(restart) > 0 {
-		y.log.Warn("these changes take effect after a restart", "keys", restart)
-	}
-	y.config = c
-	if len(live) == 0 {
-		return
-	}
-	y.log.Info("configuration reloaded", "changed", live)
-	y.level.Set(levelOf(c.Log))
-	for _, t := range c.Tenants {
-		if s := y.tenants[t.Name]; s != nil {
-			s.tenant.SetLimits(limitsOf(c, t))
+// warn says, once each, what operators should know of policies in force.
+func (y *yard) warn() {
+	for name, s := range y.tenants {
+		about, text := "signature of tenant "+name, strings.Join(s.policy.proof.warnings(time.Now()), "; ")
+		if text != "" && y.complaints[about] != text {
+			y.log.Warn("about the policy in force", "tenant", name, "policy", s.policy.Name, "warning", text)
 		}
+		y.complaints[about] = text
 	}
+}
+
+// apply puts the configuration in force, but for the policies of tenants that are
+// there already. An error has changed nothing.
+func (y *yard) apply(c *config.Config) error {
+	live, restart := config.Changes(y.config, c)
 	changed := func(section string) bool {
 		return slices.ContainsFunc(live, func(key string) bool { return strings.HasPrefix(key, section+".") })
 	}
+	engine := y.engine()
 	if changed("wasm") {
-		y.engines = append(y.engines, y.newEngine())
+		engine = y.newEngine(c)
 	}
-	if changed("reload") || changed("tenant") {
-		y.watch(changed("reload"))
+	p, err := y.plan(c, engine)
+	if err != nil {
+		if engine != y.engine() {
+			engine.Close()
+		}
+		return err
 	}
+	if engine != y.engine() {
+		y.engines = append(y.engines, engine)
+	}
+	if len(restart) > 0 {
+		y.log.Warn("these changes take effect after a restart", "keys", restart)
+	}
+	if len(live) == 0 {
+		y.config, y.trust = c, p.trust
+		return nil
+	}
+	y.log.Info("configuration reloaded", "changed", live)
+	p.carryOut()
+	y.level.Set(levelOf(c.Log))
+	for _, t := range c.Tenants {
+		y.tenants[t.Name].tenant.SetLimits(limitsOf(c, t))
+	}
+	y.watch(changed("reload"))
+	return nil
 }
 
 // reloadPolicy loads the tenant's policy if it is another than the one in force, and
 // swaps it in.
 func (y *yard) reloadPolicy(t config.Tenant, s *served, asked bool) {
 	about := "tenant " + t.Name
-	found, err := findPolicy(y.config, t)
+	found, err := findPolicy(y.trust, t)
 	if err == nil && found.same(s.policy) && s.engine == y.engine() {
+		s.policy.proof = found.proof
+		y.recordVersion(t.Name, s)
 		y.complain("", about, nil, false)
 		if asked {
 			y.log.Info("policy unchanged", "tenant", t.Name, "policy", found.Name, "sha256", found.SHA256)
@@ -94,8 +118,8 @@ func (y *yard) swapPolicy(t config.Tenant, s *served, found candidate) error {
 	before := s.policy
 	s.policy, s.engine = found, y.engine()
 	s.judge.Install(g)
-	y.log.Info("policy reloaded", "tenant", t.Name, "policy", found.Name, "sha256", found.SHA256, "before", before.SHA256,
-		"routes", summary(g), "took", time.Since(start).Round(time.Microsecond).String())
+	took := time.Since(start).Round(time.Microsecond)
+	y.inForce(t.Name, s, "policy reloaded", "before", before.SHA256, "took", took.String())
 	return nil
 }
 
@@ -106,9 +130,16 @@ func (y *yard) watch(fresh bool) {
 		y.watcher.Close()
 		y.watcher = nil
 	}
-	var paths []string
+	paths := provenanceFiles(y.config)
 	if y.config.Path != "" {
 		paths = append(paths, y.config.Path)
+	}
+	for _, l := range y.config.Listeners {
+		for _, file := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA} {
+			if file != "" {
+				paths = append(paths, y.config.File(file))
+			}
+		}
 	}
 	for _, t := range y.config.Tenants {
 		for _, policy := range []string{t.Policy, t.Audit} {

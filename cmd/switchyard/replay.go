@@ -18,7 +18,7 @@ import (
 )
 
 // replayCommand runs policies over a capture.
-func replayCommand(_ *options, stdout, stderr io.Writer) *cobra.Command {
+func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var tenant, config string
 	var asJSON bool
 	c := &cobra.Command{
@@ -37,7 +37,7 @@ func replayCommand(_ *options, stdout, stderr io.Writer) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			var guests []*guest
 			for _, arg := range args[1:] {
-				g, err := loadGuest(arg, config, stderr)
+				g, err := loadGuest(o, arg, config, stderr)
 				if err != nil {
 					return err
 				}

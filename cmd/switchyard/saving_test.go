@@ -153,7 +153,7 @@ func savedTable(action string) string {
 	return fmt.Sprintf("[route]\nCID_MSG_DATA = %q\nCID_BUDDY_LIST_USERS_STATUS_REQUEST = \"handle users-status-request\"\n", action)
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

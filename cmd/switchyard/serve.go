@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -15,12 +13,16 @@ import (
 	"time"
 
 	"switchyard/policy"
+	"switchyard/policy/provenance"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
 	"switchyard/proxy/admin"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
 )
+
+// signatureTime is how often signatures in force are looked at for their expiry.
+const signatureTime = time.Hour
 
 // interruptTime is the longest that a stop by SIGINT takes: somebody is waiting.
 const interruptTime = 5 * time.Second
@@ -34,11 +36,19 @@ type yard struct {
 	level      *slog.LevelVar
 	engines    []*wasm.Engine // the last one runs what is loaded from now on
 	tenants    map[string]*served
-	acceptors  []*proxy.Acceptor
-	admin      *admin.Server     // nil if there is none
-	watcher    *watch.Watcher    // nil if changes are not watched for
-	changed    chan struct{}     // sent to by the watcher, holds one, never closed
-	complaints map[string]string // what was logged last of what is refused, by what it is about
+	doors      map[string]*door   // by the name of the listener
+	leaving    sync.WaitGroup     // tenants that were removed and drain
+	forced     context.Context    // done when nothing is waited for any more
+	force      context.CancelFunc // makes it so
+	admin      *admin.Server      // nil if there is none
+	watcher    *watch.Watcher     // nil if changes are not watched for
+	ledger     *provenance.Ledger // of signed versions that were in force
+	trust      *trust             // whose word counts by the configuration in force
+	changed    chan struct{}      // sent to by the watcher, holds one, never closed
+	complaints map[string]string  // what was logged last of what is refused, by what it is about
+
+	// serving is what tenants holds, for other goroutines; replaced whole.
+	serving atomic.Pointer[map[string]*proxy.Tenant]
 }
 
 // served is one tenant with the policy in force.
@@ -62,14 +72,22 @@ func serve(o *options, stderr io.Writer) error {
 	}
 	y := &yard{options: o, config: c, level: new(slog.LevelVar), tenants: make(map[string]*served),
 		changed: make(chan struct{}, 1), complaints: make(map[string]string)}
+	y.forced, y.force = context.WithCancel(context.Background())
+	y.publish()
 	y.log = newLogger(c.Log, y.level, stderr)
 	y.log.Info("configuration", "file", orNone(c.Path), "why", why)
+	if y.ledger, err = openLedger(c); err != nil {
+		y.log.Warn("signed versions are remembered by this process alone", "error", err)
+	}
 	defer y.close()
 	if err := y.open(); err != nil {
 		return err
 	}
 	y.log.Info("serving")
+	signatures := time.NewTicker(signatureTime)
+	defer signatures.Stop()
 	for {
+		y.warn()
 		select {
 		case s := <-signals:
 			if s == syscall.SIGHUP {
@@ -77,6 +95,8 @@ func serve(o *options, stderr io.Writer) error {
 				continue
 			}
 			return y.stop(s, signals)
+		case <-signatures.C:
+			y.reload(false) // what was not valid yet may be now
 		case <-y.changed:
 			y.reload(false)
 		}
@@ -90,35 +110,27 @@ func orNone(path string) string {
 	return path
 }
 
-// open builds everything from the leaves up. All policies and all addresses are
-// tried before the error, which is of all of them.
+// open builds everything from the leaves up.
 func (y *yard) open() error {
-	y.engines = append(y.engines, y.newEngine())
+	y.engines = append(y.engines, y.newEngine(y.config))
 	y.watch(false) // before the files are read, so that no change falls in between
-	var faults []error
+	p, err := y.plan(y.config, y.engine())
+	if err != nil {
+		return err
+	}
+	p.carryOut()
 	for _, t := range y.config.Tenants {
-		if err := y.openTenant(t); err != nil {
-			faults = append(faults, err)
+		if _, err := y.setAudit(t, y.tenants[t.Name]); err != nil {
+			return fmt.Errorf("audit of tenant %s: %w", t.Name, err)
 		}
 	}
-	if len(faults) > 0 {
-		return errors.Join(faults...)
-	}
-	for _, l := range y.config.Listeners {
-		if err := y.listen(l); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	if err := y.openAdmin(); err != nil {
-		faults = append(faults, err)
-	}
-	return errors.Join(faults...)
+	return y.openAdmin()
 }
 
 func (y *yard) engine() *wasm.Engine { return y.engines[len(y.engines)-1] }
 
-func (y *yard) newEngine() *wasm.Engine {
-	e := wasm.NewEngine(guestLimits(y.config), func(policy string, level int, text string) {
+func (y *yard) newEngine(c *config.Config) *wasm.Engine {
+	e := wasm.NewEngine(guestLimits(c), func(policy string, level int, text string) {
 		levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 		y.log.Log(context.Background(), levels[min(max(level, 0), len(levels)-1)], "policy says", "policy", policy, "text", text)
 	})
@@ -127,40 +139,31 @@ func (y *yard) newEngine() *wasm.Engine {
 	return e
 }
 
-func (y *yard) openTenant(t config.Tenant) error {
-	c, err := findPolicy(y.config, t)
-	if err != nil {
-		return err
+// inForce logs and remembers that a tenant's policy decides from now on.
+func (y *yard) inForce(tenant string, s *served, message string, more ...any) {
+	g := s.judge.Acquire()
+	defer g.Release()
+	y.log.Info(message, append([]any{"tenant", tenant, "policy", s.policy.Name, "sha256", s.policy.SHA256, "routes", summary(g)}, more...)...)
+	if text := excess(g); text != "" {
+		y.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)
 	}
-	g, err := loadPolicy(y.engine(), c)
-	if err != nil {
-		return err
-	}
-	judge := policy.NewJudge(g)
-	s := &served{
-		tenant: proxy.NewTenant(t.Name, judge, limitsOf(y.config, t), y.log),
-		judge:  judge, policy: c, engine: y.engine(),
-	}
-	if folder := y.faultFolder(); folder != "" {
-		s.tenant.KeepFaults(y.faultKeeper(folder))
-	}
-	y.tenants[t.Name] = s
-	y.log.Info("policy in force", "tenant", t.Name, "policy", c.Name, "sha256", c.SHA256, "routes", summary(g))
-	if _, err := y.setAudit(t, s); err != nil {
-		return fmt.Errorf("audit of tenant %s: %w", t.Name, err)
-	}
-	return nil
+	y.recordVersion(tenant, s)
 }
 
-func (y *yard) listen(l config.Listener) error {
-	listener, err := net.Listen("tcp", l.Address)
-	if err != nil {
-		return unavailableError{fmt.Errorf("listen on %s for tenant %s: %w; free the address, or name another by --listen or in the configuration", l.Address, l.Tenant, err)}
+// recordVersion remembers the signed version that is in force.
+func (y *yard) recordVersion(tenant string, s *served) {
+	if err := s.policy.proof.inForce(y.ledger); err != nil {
+		y.log.Warn("the signed version that is in force is remembered by this process alone", "tenant", tenant, "error", err)
 	}
-	a := y.tenants[l.Tenant].tenant.Accept(listener)
-	y.acceptors = append(y.acceptors, a)
-	y.log.Info("listening", "address", a.Addr().String(), "tenant", l.Tenant)
-	return nil
+}
+
+// publish lets other goroutines see the tenants as they are now.
+func (y *yard) publish() {
+	serving := make(map[string]*proxy.Tenant, len(y.tenants))
+	for name, s := range y.tenants {
+		serving[name] = s.tenant
+	}
+	y.serving.Store(&serving)
 }
 
 // stop drains: nobody is accepted any more, what has arrived is routed, what is due
@@ -172,18 +175,17 @@ func (y *yard) stop(s os.Signal, signals <-chan os.Signal) error {
 	}
 	y.log.Info("stopping", "signal", s.String(), "drain", limit.String())
 	y.stopAccepting()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	var listening sync.WaitGroup
 	defer listening.Wait()
-	defer cancel()
+	defer y.force()
 	listening.Go(func() {
 		for {
 			select {
 			case s := <-signals:
 				if s != syscall.SIGHUP {
-					cancel()
+					y.force()
 				}
-			case <-ctx.Done():
+			case <-y.forced.Done():
 				return
 			}
 		}
@@ -192,22 +194,31 @@ func (y *yard) stop(s os.Signal, signals <-chan os.Signal) error {
 	var forced atomic.Bool
 	for _, s := range y.tenants {
 		draining.Go(func() {
-			if s.tenant.Drain(ctx) != nil {
+			if drain(y.forced, limit, s.tenant) != nil {
 				forced.Store(true)
 			}
 		})
 	}
-	if draining.Wait(); forced.Load() {
+	draining.Wait()
+	y.leaving.Wait()
+	if forced.Load() {
 		return errForced
 	}
 	return nil
 }
 
+// drain drains a tenant until ctx is done, or for no longer than limit.
+func drain(ctx context.Context, limit time.Duration, t *proxy.Tenant) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return t.Drain(ctx)
+}
+
 func (y *yard) stopAccepting() {
-	for _, a := range y.acceptors {
-		a.Close()
+	for _, d := range y.doors {
+		d.close(y.log)
 	}
-	y.acceptors = nil
+	y.doors = nil
 }
 
 // close ends everything in reverse.
@@ -219,11 +230,10 @@ func (y *yard) close() {
 	if y.admin != nil {
 		y.admin.Close()
 	}
+	y.force()
+	y.leaving.Wait()
 	for name, s := range y.tenants {
-		s.tenant.Close()
-		s.judge.Close()
-		y.logCounts(name, s)
-		y.endAudit(name, s)
+		y.endTenant(name, s)
 	}
 	for _, e := range y.engines {
 		e.Close()

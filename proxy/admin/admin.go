@@ -31,7 +31,9 @@ import (
 // Facts are what is told.
 type Facts struct {
 	Version string
-	Tenants []Tenant // in the order in which they are told
+	// Tenants returns those that are served now, in the order in which they are told.
+	// It may be called by any goroutine.
+	Tenants func() []Tenant
 }
 
 // A Tenant is one that is served.
@@ -169,8 +171,9 @@ type counts struct {
 }
 
 func (s *Server) tenants(w http.ResponseWriter, _ *http.Request) {
-	all := make([]counts, len(s.facts.Tenants))
-	for i, t := range s.facts.Tenants {
+	tenants := s.facts.Tenants()
+	all := make([]counts, len(tenants))
+	for i, t := range tenants {
 		c := t.Hub.Counts()
 		all[i] = counts{Tenant: t.Name, Sessions: c.Sessions, Received: c.Received, Accepted: c.Actions, Dropped: c.Dropped,
 			Made: c.Made, Due: c.Due, Delivered: c.Delivered, Pending: c.Pending, Discarded: c.Discarded}

@@ -65,7 +65,7 @@ func start(t *testing.T, patience time.Duration) *fixture {
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	s := serve(l, Facts{Version: "switchyard v9\nmore\n", Tenants: []Tenant{{"default", h}}}, slog.New(slog.DiscardHandler), patience)
+	s := serve(l, Facts{Version: "switchyard v9\nmore\n", Tenants: func() []Tenant { return []Tenant{{"default", h}} }}, slog.New(slog.DiscardHandler), patience)
 	t.Cleanup(s.Close)
 	return &fixture{T: t, Server: s, peer: peer, client: &http.Client{Transport: transport}}
 }

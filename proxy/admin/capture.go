@@ -60,7 +60,7 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
 // sources returns the tenants of those names, or all.
 func (s *Server) sources(names []string) (sources []capture.Source, err error) {
 	var all []string
-	for _, t := range s.facts.Tenants {
+	for _, t := range s.facts.Tenants() {
 		all = append(all, t.Name)
 		if len(names) == 0 || slices.Contains(names, t.Name) {
 			sources = append(sources, capture.Source{Name: t.Name, Hub: t.Hub})

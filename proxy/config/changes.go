@@ -1,24 +1,24 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Changes returns the dotted keys whose values differ: those that take effect at
-// run time, and those that wait for a restart. A listener or a tenant that is new
-// or gone stands for its keys ("tenant.acme"), and waits. Both lists are sorted.
+// run time, and those that wait for a restart. Keys of listeners have the listener's
+// name in them ("listener.127.0.0.1:8200.allow"), not its place in the list, so that a
+// listener that goes does not make others look changed. A listener or a tenant that is
+// new or gone stands for its keys ("tenant.acme"); one with another address is one gone
+// and one new. Both lists are sorted.
 func Changes(old, new *Config) (live, restart []string) {
 	before := make(map[string]key)
-	for _, k := range old.keys() {
+	for _, k := range old.lastingKeys() {
 		before[k.name] = k
 	}
-	for _, k := range new.keys() {
+	for _, k := range new.lastingKeys() {
 		was, ok := before[k.name]
 		delete(before, k.name)
 		switch {
 		case !ok:
-			restart = append(restart, owner(k.name))
+			live = append(live, k.owner)
 		case was.text() == k.text():
 		case k.restart:
 			restart = append(restart, k.name)
@@ -26,16 +26,14 @@ func Changes(old, new *Config) (live, restart []string) {
 			live = append(live, k.name)
 		}
 	}
-	for name := range before {
-		restart = append(restart, owner(name))
+	for _, k := range before {
+		live = append(live, k.owner)
 	}
 	slices.Sort(live)
 	slices.Sort(restart)
-	return live, slices.Compact(restart)
+	return slices.Compact(live), restart
 }
 
-// owner returns the listener or tenant that a key belongs to.
-func owner(name string) string {
-	parts := strings.SplitN(name, ".", 3)
-	return strings.Join(parts[:2], ".")
+func (c *Config) lastingKeys() []key {
+	return c.keysWith(func(i int) string { return c.Listeners[i].Name })
 }

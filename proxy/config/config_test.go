@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,7 +52,7 @@ func TestEveryFieldHasAKey(t *testing.T) {
 	var visit func(v reflect.Value, name string)
 	visit = func(v reflect.Value, name string) {
 		switch {
-		case fields[v.Addr().Interface()] || name == ".Path" || name == ".Tenants.Name":
+		case fields[v.Addr().Interface()] || name == ".Path" || name == ".Tenants.Name" || name == ".Listeners.Name":
 		case v.Kind() == reflect.Struct:
 			for i := range v.NumField() {
 				visit(v.Field(i), name+"."+v.Type().Field(i).Name)
@@ -74,6 +76,10 @@ func TestDefaultsAreInRange(t *testing.T) {
 			err = k.set(*field)
 		case *Duration, *Size, *string:
 			err = k.set(k.text())
+		case *[]string:
+			err = k.setText(strings.Join(*field, ","))
+		case *[]netip.Prefix:
+			err = k.setText(strings.Trim(fmt.Sprint(*field), "[]"))
 		}
 		if err != nil {
 			t.Errorf("default of %s: %v", k.name, err)
@@ -96,6 +102,19 @@ func TestPolicyFile(t *testing.T) {
 		got, ok := (&Config{Path: c.path}).PolicyFile(c.policy)
 		if got != c.want || ok != c.ok {
 			t.Errorf("PolicyFile(%q) beside %q = %q, %t, want %q, %t", c.policy, c.path, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestFile(t *testing.T) {
+	for _, c := range []struct{ path, file, want string }{
+		{"/etc/switchyard/config.toml", "tls/cert.pem", "/etc/switchyard/tls/cert.pem"},
+		{"/etc/switchyard/config.toml", "/opt/key.pem", "/opt/key.pem"},
+		{"/etc/switchyard/config.toml", "", ""},
+		{"", "key.pem", "key.pem"},
+	} {
+		if got := (&Config{Path: c.path}).File(c.file); got != c.want {
+			t.Errorf("File(%q) beside %q = %q, want %q", c.file, c.path, got, c.want)
 		}
 	}
 }
@@ -148,10 +167,22 @@ policy_config = { x = 1, y = 2 }
 			[]string{"peer.timeout", "tenant.b.limits.lag_soft"}, nil},
 		{"policy's configuration", base, strings.Replace(base, "x = 1", "x = 3", 1), []string{"tenant.a.policy_config"}, nil},
 		{"audit", base, base + "audit = \"unicast\"", []string{"tenant.b.audit"}, nil},
-		{"address", base, strings.Replace(base, ":1", ":2", 1), nil, []string{"listener.0.address"}},
-		{"listener gone", base + "[[listener]]\naddress = \":3\"\ntenant = \"b\"", base, nil, []string{"listener.1"}},
-		{"tenants", base, strings.Replace(base, "[tenant.b]", "[tenant.c]", 1), nil, []string{"tenant.b", "tenant.c"}},
 		{"other switches", base, base + "[reload]\nwatch = false\n[wasm]\nfuel = 5000", []string{"reload.watch", "wasm.fuel"}, nil},
+		{"what waits", base, base + "[admin]\naddress = \"\"\n[log]\nformat = \"text\"\n[signatures]\nstate = \"\"\nkeys = [\"k\"]\n[wasm]\nfaults = \"\"",
+			[]string{"signatures.keys"}, []string{"admin.address", "log.format", "signatures.state", "wasm.faults"}},
+		{"tenants", base, strings.Replace(base, "[tenant.b]", "[tenant.c]", 1), []string{"tenant.b", "tenant.c"}, nil},
+		{"tenant of a listener", base, strings.Replace(base, `tenant = "a"`, `tenant = "b"`, 1), []string{"listener.127.0.0.1:1.tenant"}, nil},
+		{"listener's address", base, strings.Replace(base, ":1", ":2", 1), []string{"listener.127.0.0.1:1", "listener.127.0.0.1:2"}, nil},
+		{"spelling of an address", strings.Replace(base, "127.0.0.1", "localhost", 1), strings.Replace(base, "127.0.0.1", "LOCALHOST", 1),
+			[]string{"listener.localhost:1.address"}, nil},
+		{"listener gone from the middle", doors("1", "2", "3"), doors("1", "3"), []string{"listener.127.0.0.1:2"}, nil},
+		{"listener new in the middle", doors("1", "3"), doors("1", "2", "3"), []string{"listener.127.0.0.1:2"}, nil},
+		{"listeners in another order", doors("1", "2", "0", "0"), doors("0", "2", "1", "0"), nil, nil},
+		{"one of two on any port", doors("0", "0"), doors("0"), []string{"listener.127.0.0.1:0#2"}, nil},
+		{"lists", doors("1", "2"), strings.Replace(doors("1", "2"), ":2\"", ":2\"\nallow = [\"::1\"]", 1), []string{"listener.127.0.0.1:2.allow"}, nil},
+		{"members with commas", doors("1") + "[tenant.default]\nmay_commands = [\"x,y\"]", doors("1") + "[tenant.default]\nmay_commands = [\"x\", \"y\"]",
+			[]string{"tenant.default.may_commands"}, nil},
+		{"an empty list", doors("1"), strings.Replace(doors("1"), ":1\"", ":1\"\nallow = []", 1), nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -161,6 +192,15 @@ policy_config = { x = 1, y = 2 }
 			}
 		})
 	}
+}
+
+// doors returns a configuration with listeners at these ports, in this order.
+func doors(ports ...string) string {
+	var s strings.Builder
+	for _, port := range ports {
+		fmt.Fprintf(&s, "[[listener]]\naddress = \"127.0.0.1:%s\"\n", port)
+	}
+	return s.String()
 }
 
 func mustLoad(t *testing.T, source string) *Config {

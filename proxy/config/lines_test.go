@@ -73,6 +73,8 @@ func FuzzLineNumbers(f *testing.F) {
 		"a = 1", "[a.b]\nc.d = 2", "[[a]]\nb = 1\n[[a]]\n[a.c]", "a = [{b = 1}, {c = []}]", "a = { b = [\n1,\n], c.d = {} }",
 		"'' = 1", "\"\\u00e9\" = \"\"\"\n\\\"\"\"\"\"\"", "a = '''''''", "[ a . 'b' ]", "a = 1979-05-27 07:32:00 # x\nb = 1", "a", "[", "= ", "a = [", "a={", "\"", "'''",
 		"a = {\n b = 1, # c\n}\n",
+		"[[listener]]\naddress = ':1'\ntenants = ['a', 'a', 1]\nallow = ['0.0.0.0/0', '']\n[listener.tls]\nclient_ca = 'x'\n[tenant.a.claims]\nnetworks = ['::1']",
+		"[[listener]]\naddress = '[::1]:1'\ntenants = ['a', 'b']\n[tenant.a]\nclaims.server_names = ['*', 'b']\n[tenant.b]\nclaims.networks = []\n[tenant.default]",
 	} {
 		f.Add(seed)
 	}
@@ -84,7 +86,9 @@ func FuzzLineNumbers(f *testing.F) {
 		lines := lineNumbers(source)
 		r := &reader{config: Default(), places: make(map[string]Place), faulty: make(map[string]bool)}
 		r.index()
-		r.file(source)
+		if r.file(source) {
+			r.finish(nil, nil)
+		}
 		var doc map[string]any
 		if _, err := toml.Decode(source, &doc); err == nil {
 			wantLines(t, lines, nil, doc)

@@ -85,16 +85,22 @@ func readProblem(path string, err error) string {
 type reader struct {
 	config     *Config
 	keys       map[string]key
-	sections   map[string]bool  // every beginning of a key that is not a key
-	places     map[string]Place // where keys and sections were set
-	faulty     map[string]bool  // keys whose value is a fault
-	badTenants bool             // there is a tenant whose name is a fault
+	sections   map[string]bool     // every beginning of a key that is not a key
+	owned      map[string][]string // keys and sections by listener or tenant, and those of none by ""
+	places     map[string]Place    // where keys and sections were set
+	faulty     map[string]bool     // keys whose value is a fault
+	badTenants bool                // there is a tenant whose name is a fault
 	faults     Faults
 }
 
 func (r *reader) finish(env []string, overrides map[string]string) (*Config, error) {
 	r.environment(env)
 	r.flags(overrides)
+	r.config.nameListeners()
+	for i := range r.config.Tenants {
+		sum := &r.config.Tenants[i].PolicySHA256
+		*sum = strings.ToLower(*sum)
+	}
 	r.check()
 	if len(r.faults) > 0 {
 		r.faults.sort()
@@ -170,7 +176,7 @@ func (r *reader) listeners(value any) {
 		r.config.Listeners = nil
 	}
 	for range tables {
-		r.config.Listeners = append(r.config.Listeners, Listener{Tenant: "default"})
+		r.config.Listeners = append(r.config.Listeners, defaultListener(""))
 	}
 }
 
@@ -194,11 +200,20 @@ func tableList(value any) (tables []map[string]any, ok bool) {
 func (r *reader) index() {
 	r.keys = make(map[string]key)
 	r.sections = make(map[string]bool)
+	r.owned = make(map[string][]string)
 	for _, k := range r.config.keys() {
 		r.keys[k.name] = k
+		r.owned[k.owner] = append(r.owned[k.owner], k.name)
 		for i, c := range k.name {
-			if c == '.' {
-				r.sections[k.name[:i]] = true
+			section := k.name[:i]
+			if c != '.' || r.sections[section] {
+				continue
+			}
+			r.sections[section] = true
+			if owner := k.owner; i < len(owner) {
+				r.owned[""] = append(r.owned[""], section)
+			} else {
+				r.owned[owner] = append(r.owned[owner], section)
 			}
 		}
 	}
@@ -220,18 +235,31 @@ func (r *reader) walk(path toml.Key, table map[string]any) {
 		} else if r.sections[name] && isTable {
 			r.walk(path, inner)
 		} else if r.sections[name] && name != "tenant" {
-			r.fault(r.place(name), "%q is a table; write [%s] and its keys below", name, name)
+			r.fault(r.place(name), "%q is a table; write [%s] and its keys below", name, header(path))
 		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" { // whose faults are known
 			r.fault(r.place(name), "unknown key %q; %s", name, r.suggest(name))
 		}
 	}
 }
 
+// header returns what opens the table of that path: one of a listener belongs to the
+// last listener before it.
+func header(path toml.Key) string {
+	if path[0] == "listener" && len(path) > 2 {
+		path = append(toml.Key{"listener"}, path[2:]...)
+	}
+	return path.String()
+}
+
 // assign notes where a key was set, and the fault if that went wrong.
 func (r *reader) assign(k key, place Place, err error) {
 	r.places[k.name] = place
 	r.faulty[k.name] = err != nil
-	if err != nil {
+	if members, ok := errors.AsType[memberFaults](err); ok {
+		for _, m := range members {
+			r.fault(r.member(k.name, m.index), "%s: %v", k.name, m.error)
+		}
+	} else if err != nil {
 		r.fault(place, "%s: %v", k.name, err)
 	}
 }

@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,13 +22,24 @@ func TestLoadTakesEverything(t *testing.T) {
 	got := mustLoad(t, `
 admin.address = "localhost:7001"
 listener = [
-    { address = "[::1]:7000", tenant = "acme-1" },
+    { address = "[0::1]:7000", tenant = "", tenants = ["acme-1"], tls = { certificate = "c", key = "k", client_ca = "ca", min_version = "1.3" } },
     { address = "localhost:0" },
+    { address = ":7001", allow = ["10.0.0.0/8", "::1"], proxy_from = ["192.0.2.7"], connections = 1, source_connections = 2, accept_rate = 0, handshake_timeout = "1s" },
+    { address = "localhost:0", insecure_open = true },
 ]
 tenant.default.policy = "file:a b/routes.toml"
+signatures = { keys = ["a.pem", "b.pem"], state = "seen" }
 [tenant.acme-1]
 policy = "file:/opt/policy.wasm"
+policy_sha256 = "00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF"
+require_signature = true
+downgrade_to = 7
 audit = "file:next.toml"
+may = ["unicast", "handle role-set"]
+may_commands = ["CID_MSG_DATA"]
+may_else = "consume"
+claims = { networks = ["10.1.0.0/16", "::ffff:10.2.0.1"], certificates = ["cn:*.acme"], server_names = ["*.acme.example"] }
+quota = { on_breach = "drop", pdus_in = 1, bytes_in = "2B", bytes_out = "3B", peer_pdus_in = 4, peer_bytes_in = "5B", peer_bytes_out = "6B" }
 [tenant.acme-1.policy_config]
 name = "ü"
 ids = [1, -2]
@@ -39,11 +52,16 @@ tables = [{ a = 1.5 }, { b = true }]
 lag_hard = "1GiB"
 lag_soft = "512MiB"
 lag_soft_time = "1m30s"
+connections = 8
+log = "2GiB"
+users = 9
+peer_users = 10
 [peer]
 heartbeat = "1s"
 timeout = "1m"
 write_timeout = "2s"
 max_pdu = "16B"
+first_pdu = "3s"
 [wasm]
 module_size = "1MiB"
 memory = "64KiB"
@@ -64,21 +82,34 @@ format = "json"
 `)
 	normal := defaultTenant("default")
 	normal.Policy = "file:a b/routes.toml"
+	network := netip.MustParsePrefix
+	first, next := defaultListener("[0::1]:7000"), defaultListener("localhost:0")
+	first.Name, first.Tenant, first.Tenants = "[::1]:7000", "", []string{"acme-1"}
+	first.TLS = TLS{"c", "k", "ca", "1.3"}
+	third, fourth := defaultListener(":7001"), next
+	third.Allow, third.ProxyFrom = []netip.Prefix{network("10.0.0.0/8"), network("::1/128")}, []netip.Prefix{network("192.0.2.7/32")}
+	third.Connections, third.SourceConnections, third.AcceptRate, third.HandshakeTimeout = 1, 2, 0, second
+	fourth.Name, fourth.InsecureOpen = "localhost:0#2", true
 	want := &Config{
 		Path:      got.Path,
-		Admin:     Admin{"localhost:7001"},
-		Listeners: []Listener{{"[::1]:7000", "acme-1"}, {"localhost:0", "default"}},
+		Admin:     Admin{Address: "localhost:7001"},
+		Listeners: []Listener{first, next, third, fourth},
 		Tenants: []Tenant{{
 			Name: "acme-1", Policy: "file:/opt/policy.wasm",
 			PolicyConfig: []byte(`{"deep":{"at":"1979-05-27T07:32:00Z","day":"1979-05-27","time":"07:32:00.5","when":"1979-05-27T07:32:00"},` +
 				`"ids":[1,-2],"name":"ü","tables":[{"a":1.5},{"b":true}]}`),
-			Audit:  "file:next.toml",
-			Limits: Limits{gibibyte, 512 * mebibyte, 90 * second},
+			PolicySHA256: strings.Repeat("00ff", 16), RequireSignature: true, DowngradeTo: 7,
+			Audit: "file:next.toml",
+			May:   []string{"unicast", "handle role-set"}, MayCommands: []string{"CID_MSG_DATA"}, MayElse: "consume",
+			Claims: Claims{[]netip.Prefix{network("10.1.0.0/16"), network("10.2.0.1/32")}, []string{"cn:*.acme"}, []string{"*.acme.example"}},
+			Limits: Limits{gibibyte, 512 * mebibyte, 90 * second, 8, 2 * gibibyte, 9, 10},
+			Quota:  Quota{"drop", 1, 2, 3, 4, 5, 6},
 		}, normal},
-		Peer:   Peer{second, minute, 2 * second, 16},
-		WASM:   WASM{mebibyte, 64 * kibibyte, 1000, 16, kibibyte, 100 * millisecond, "kept"},
-		Reload: Reload{false, 10 * millisecond, hour},
-		Log:    Log{"debug", "json"},
+		Peer:       Peer{second, minute, 2 * second, 16, 3 * second},
+		WASM:       WASM{mebibyte, 64 * kibibyte, 1000, 16, kibibyte, 100 * millisecond, "kept"},
+		Signatures: Signatures{[]string{"a.pem", "b.pem"}, "seen"},
+		Reload:     Reload{false, 10 * millisecond, hour},
+		Log:        Log{"debug", "json"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v, want\n%+v", got, want)
@@ -97,28 +128,34 @@ peer = { heartbeat = "1s", timeout = "11s", write_timeout = "21s" }
 		"PATH=/bin", "SWITCHYARD_CONFIG=elsewhere", "SWITCHYARD_PORT_8200_TCP=tcp://10.0.0.1:8200",
 		"SWITCHYARD_PEER__TIMEOUT=12s", "SWITCHYARD_PEER__WRITE_TIMEOUT=22s",
 		"SWITCHYARD_WASM__FUEL=5000", "SWITCHYARD_RELOAD__WATCH=false",
-		"SWITCHYARD_TENANT__MY_OWN__POLICY=file:x=y.wasm", "SWITCHYARD_LISTENER__0__ADDRESS=:1",
+		"SWITCHYARD_TENANT__MY_OWN__POLICY=file:x=y.wasm", "SWITCHYARD_LISTENER__0__ADDRESS=127.0.0.1:1",
+		"SWITCHYARD_LISTENER__0__ALLOW=10.0.0.0/8, ::1",
 	}
-	got, err := Load(path, env, map[string]string{"peer.write_timeout": "23s", "listener.0.tenant": "my-own"})
+	got, err := Load(path, env, map[string]string{"peer.write_timeout": "23s", "listener.0.tenant": "my-own", "tenant.default.may": "drop,handle role-set"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := Peer{Heartbeat: second, Timeout: 12 * second, WriteTimeout: 23 * second, MaxPDU: 16 * mebibyte}
+	peer := Peer{Heartbeat: second, Timeout: 12 * second, WriteTimeout: 23 * second, MaxPDU: 16 * mebibyte, FirstPDU: 30 * second}
 	if got.Peer != peer {
 		t.Errorf("peer: got %+v, want %+v", got.Peer, peer)
 	}
 	if own, _ := got.Tenant("my-own"); own.Policy != "file:x=y.wasm" || got.WASM.Fuel != 5000 || got.Reload.Watch {
 		t.Errorf("got policy %q, fuel %d, watch %t, want file:x=y.wasm, 5000, false", own.Policy, got.WASM.Fuel, got.Reload.Watch)
 	}
-	if want := (Listener{":1", "my-own"}); got.Listeners[0] != want {
+	want := defaultListener("127.0.0.1:1")
+	want.Tenant, want.Allow = "my-own", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	if !reflect.DeepEqual(got.Listeners[0], want) {
 		t.Errorf("got listener %+v, want %+v", got.Listeners[0], want)
+	}
+	if normal, _ := got.Tenant("default"); !slices.Equal(normal.May, []string{"drop", "handle role-set"}) {
+		t.Errorf("got may %q, want drop and handle role-set", normal.May)
 	}
 }
 
 // Each fault says where, what and what to do.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ source, want string }{
+	wantFaults(t, []faultCase{
 		// Keys and tables.
 		{"[peer]\ntimout = \"1s\"", `2: unknown key "peer.timout"; did you mean "peer.timeout"?`},
 		{"[peer]\n\n\"time out\" = \"1s\"", `3: unknown key "peer.\"time out\""; did you mean "peer.timeout"?`},
@@ -128,7 +165,7 @@ func TestFaults(t *testing.T) {
 		{"[tenant.default]\nlag_hard = \"1MiB\"", `2: unknown key "tenant.default.lag_hard"; did you mean "tenant.default.limits.lag_hard"?`},
 		{"[log]\nzzz = 1", `2: unknown key "log.zzz"; known here: format, level`},
 		{"[limits]\nusers = 1", `1: unknown key "limits"; did you mean "tenant.default.limits"?`},
-		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, drain, listener, log, peer, reload, tenant, wasm`},
+		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, drain, listener, log, peer, reload, signatures, tenant, wasm`},
 		{"[[listener]]\nadress = \":1\"", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"` + "\n" +
 			`2: unknown key "listener.0.adress"; did you mean "listener.0.address"?`},
 		{"\n\npeer = 3", `3: "peer" is a table; write [peer] and its keys below`},
@@ -170,8 +207,8 @@ func TestFaults(t *testing.T) {
 		{"[[listener]]\naddress = \"tcp://h:1\"", `2: listener.0.address: "tcp://h:1" is not an address; write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`},
 		{"[[listener]]\naddress = \"a b:1\"", `2: listener.0.address: "a b:1" has host "a b"; write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`},
 		{"[admin]\naddress = \"8280\"", `2: admin.address: "8280" is not an address; write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`},
-		{"[admin]\naddress = \":1\"", `2: admin.address: ":1" can be reached from other machines, and whoever reaches it is trusted; write a loopback address, such as "127.0.0.1:8280", or "" for none`},
-		{"[admin]\naddress = \"10.0.0.1:1\"", `2: admin.address: "10.0.0.1:1" can be reached from other machines, and whoever reaches it is trusted; write a loopback address, such as "127.0.0.1:8280", or "" for none`},
+		{"[admin]\naddress = \":1\"", `2: admin.address: ":1" can be reached from other machines, and what goes there is not encrypted; write a loopback address, such as "127.0.0.1:8280", or "" for none`},
+		{"[admin]\naddress = \"10.0.0.1:1\"", `2: admin.address: "10.0.0.1:1" can be reached from other machines, and what goes there is not encrypted; write a loopback address, such as "127.0.0.1:8280", or "" for none`},
 		{"[admin]\naddress = \"127.0.0.1:8200\"", `2: listener.0.address: admin.address has "127.0.0.1:8200" already; write another`},
 		{"[[listener]]", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"`},
 		{"[[listener]]\naddress = \"[::1]:01\"\n[[listener]]\naddress = \"[0::1]:1\"", `4: listener.1.address: listener.0 has "[0::1]:1" already; write another`},
@@ -179,8 +216,8 @@ func TestFaults(t *testing.T) {
 		{"[tenant.Big]", `1: tenant: "Big" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
 		{"[tenant.\"\"]", `1: tenant: "" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
 		{"[tenant." + strings.Repeat("x", 41) + "]", `1: tenant: "` + strings.Repeat("x", 41) + `" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
-		{"[[listener]]\naddress = \":1\"\ntenant = \"b\"\n[tenant.a]", `3: listener.0.tenant: there is no tenant "b"; add [tenant.b], or name one of: a`},
-		{"[[listener]]\naddress = \":1\"\n[tenant.a]", `1: listener.0.tenant: there is no tenant "default"; add [tenant.default], or name one of: a`},
+		{"[[listener]]\naddress = \"[::1]:1\"\ntenant = \"b\"\n[tenant.a]", `3: listener.0.tenant: there is no tenant "b"; add [tenant.b], or name one of: a`},
+		{"[[listener]]\naddress = \"[::1]:1\"\n[tenant.a]", `1: listener.0.tenant: there is no tenant "default"; add [tenant.default], or name one of: a`},
 		{"[tenant.a]\n[tenant.b]", ` listener.0.tenant: there is no tenant "default"; add a [[listener]], as the one that is the default is for that; there are the tenants a, b`},
 		// Between keys.
 		{"[tenant.default.limits]\nlag_soft = \"64MiB\"", `2: tenant.default.limits.lag_soft: 64MiB is not below lag_hard, 64MiB, so it would never matter; lower it or raise lag_hard`},
@@ -191,7 +228,15 @@ func TestFaults(t *testing.T) {
 		{"[peer]\ntimeout = \"1s\"\ntimeout = \"2s\"", `3: not TOML: Key 'peer.timeout' has already been defined.`},
 		{"\n[peer", `2: not TOML: `},
 		{"[peer]\ntimeout = 30s", `2: not TOML: `},
-	} {
+	})
+}
+
+// A faultCase is a configuration and what is said of it, without the file's name.
+type faultCase struct{ source, want string }
+
+func wantFaults(t *testing.T, cases []faultCase) {
+	t.Helper()
+	for _, c := range cases {
 		t.Run(strings.ReplaceAll(c.source, "\n", " "), func(t *testing.T) {
 			t.Parallel()
 			_, err := loadSource(t, c.source)
@@ -214,7 +259,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	_, err := Load(path, env, map[string]string{"wasm.fuel": "many", "listener.1.address": ":1"})
 	want := strings.Join([]string{
 		path + `:2: log.level: got 1; write a text in quotes`,
-		path + `:4: unknown key "peer.x"; known here: heartbeat, max_pdu, timeout, write_timeout`,
+		path + `:4: unknown key "peer.x"; known here: first_pdu, heartbeat, max_pdu, timeout, write_timeout`,
 		path + `:5: peer.heartbeat: 1h is out of range; write 10ms to 25s`,
 		`environment SWITCHYARD_PEER__TIMOUT: unknown key "peer.timout"; did you mean "peer.timeout"?`,
 		`environment SWITCHYARD_TENANT__DEFAULT__POLICY_CONFIG: tenant.default.policy_config: it is a table; set it in the configuration's file`,

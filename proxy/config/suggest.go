@@ -12,8 +12,7 @@ import (
 // suggest says which key or table may have been meant by one that is not known:
 // the nearest in spelling, else one of the same name elsewhere, else what there is.
 func (r *reader) suggest(name string) string {
-	known := slices.Sorted(maps.Keys(r.keys))
-	known = append(known, slices.Sorted(maps.Keys(r.sections))...)
+	known := r.candidates(name)
 	section, last := "", name
 	if dot := strings.LastIndex(name, "."); dot > 0 && r.sections[name[:dot]] {
 		section, last = name[:dot+1], name[dot+1:]
@@ -28,6 +27,34 @@ func (r *reader) suggest(name string) string {
 		return fmt.Sprintf("did you mean %q?", meant)
 	}
 	return "known here: " + strings.Join(children(known, section), ", ")
+}
+
+// candidates returns the keys and tables that a name may stand for, sorted. Of all
+// tenants and listeners only the one that is named, or one spelled like it, and the
+// first are looked at: there may be thousands, each with a key that is not known.
+func (r *reader) candidates(name string) []string {
+	known := slices.Clone(r.owned[""])
+	owners := make(map[string]bool)
+	if len(r.config.Tenants) > 0 {
+		owners["tenant."+r.config.Tenants[0].Name] = true
+	}
+	if len(r.config.Listeners) > 0 {
+		owners["listener.0"] = true
+	}
+	if parts := strings.SplitN(name, ".", 3); len(parts) > 1 && (parts[0] == "tenant" || parts[0] == "listener") {
+		owner := parts[0] + "." + parts[1]
+		if _, ok := r.owned[owner]; !ok {
+			owner = nearest.Word(owner, slices.Sorted(maps.Keys(r.owned)))
+		}
+		owners[owner] = owner != ""
+	}
+	for owner, is := range owners {
+		if is {
+			known = append(known, r.owned[owner]...)
+		}
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
 }
 
 func sameLastPart(known []string, name string) string {

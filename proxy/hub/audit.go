@@ -100,6 +100,7 @@ func (h *Hub) weigh(a *audit, s *Seat, runs []run) {
 	s.askAgain(a, runs)
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
+	defer h.forgetHolders()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := 0

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"maps"
+	"time"
 
 	"switchyard/policy"
 )
@@ -19,6 +20,15 @@ const (
 	NoHolder      Reason = "no-holder"      // a unicast that nobody is there for
 	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up
 	AnswerTooLong Reason = "answer-too-long"
+	PresenceFull  Reason = "presence-full" // more users than the tenant or the peer may have
+)
+
+// Why PDUs are dropped without having been judged, or their sender is slowed down.
+const (
+	OverQuotaPDUs     Reason = "over-quota-pdus"
+	OverQuotaBytesIn  Reason = "over-quota-bytes-in"
+	OverQuotaBytesOut Reason = "over-quota-bytes-out" // counted after fan-out
+	LogFull           Reason = "log-full"             // the logs and edits take all the memory that they may
 )
 
 // Why sessions are closed.
@@ -33,6 +43,14 @@ const (
 	UrgentData   Reason = "urgent-data"   // the peer sent TCP urgent data, on which the original closes
 	Drained      Reason = "drain"         // the server stops
 	Forced       Reason = "forced"        // the server stops at once
+	NoPDU        Reason = "no-pdu"        // the first PDU did not arrive whole in time
+)
+
+// Why sessions are closed whose first bytes are no PDU but another protocol's.
+const (
+	TLSOnPlainPort Reason = "tls-on-plain-port"
+	ProxyHeader    Reason = "proxy-header" // from somebody who is not to send one
+	HTTP           Reason = "http"
 )
 
 // Counts is what became of everything since the hub was made, so far:
@@ -51,6 +69,11 @@ type Counts struct {
 	Pending   uint64 // due to a session that is still there, and not known to be written
 	Discarded map[Reason]uint64
 	Sessions  int
+
+	// Slowed is how often a sender was not read from for a while, and SlowedTime how
+	// long all those pauses that are over were.
+	Slowed     map[Reason]uint64
+	SlowedTime map[Reason]time.Duration
 }
 
 // counts is guarded by hub.mu.
@@ -61,10 +84,14 @@ type counts struct {
 	made      uint64
 	delivered uint64 // to sessions that are gone
 	discarded map[Reason]uint64
+
+	slowed     map[Reason]uint64
+	slowedTime map[Reason]time.Duration
 }
 
 func newCounts() counts {
-	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64)}
+	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64),
+		slowed: make(map[Reason]uint64), slowedTime: make(map[Reason]time.Duration)}
 }
 
 // Counts adds up what became of everything.
@@ -79,6 +106,9 @@ func (h *Hub) Counts() Counts {
 		Delivered: h.counts.delivered,
 		Discarded: maps.Clone(h.counts.discarded),
 		Sessions:  len(h.seats),
+
+		Slowed:     maps.Clone(h.counts.slowed),
+		SlowedTime: maps.Clone(h.counts.slowedTime),
 	}
 	for action, n := range h.counts.actions {
 		if n > 0 {

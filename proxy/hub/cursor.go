@@ -62,8 +62,12 @@ func (s *Seat) Sent(n int) {
 // take nothing more. What it passes over is discarded. Only the writer may call it.
 func (s *Seat) PassOver(head Head) {
 	s.Due(nil, head, 0)
-	for piece, cur := s.step(s.cursor); piece != nil; piece, cur = s.step(cur) {
-		s.move(cur)
+	for {
+		piece, next := s.step(s.cursor) // which move may change more than it is told to
+		if piece == nil {
+			break
+		}
+		s.move(next)
 	}
 	s.move(s.over(s.cursor))
 }
@@ -80,7 +84,12 @@ func (s *Seat) takeEdits() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.fresh.Store(false)
+	had := cap(s.edits)
 	s.edits = append(s.edits, s.added...)
+	if cap(s.edits) != had {
+		s.grew(cap(s.edits) - had)
+	}
+	s.most = max(s.most, len(s.edits))
 	s.added = s.added[:0]
 	s.publish()
 }

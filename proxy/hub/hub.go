@@ -55,6 +55,10 @@ type Hub struct {
 	taps atomic.Pointer[[]Tap]
 	// audit is nil if no second policy is asked.
 	audit atomic.Pointer[audit]
+	// room is for how many edits all seats have memory.
+	room atomic.Int64
+	// users and peerUsers bound the table of users; 0 is no bound.
+	users, peerUsers atomic.Int64
 
 	presenceMu sync.Mutex // guards what follows
 	presence   *presence.Directory

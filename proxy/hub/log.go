@@ -85,11 +85,13 @@ func (l *log) grow() {
 // spares keeps a few chunks for reuse, the one used last on top, as it is still
 // in the cache.
 type spares struct {
-	mu     sync.Mutex // guards chunks; nothing else is locked while it is held
+	inUse  atomic.Int64 // chunks taken and not given back
+	mu     sync.Mutex   // guards chunks; nothing else is locked while it is held
 	chunks []*chunk
 }
 
 func (s *spares) take() *chunk {
+	s.inUse.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.chunks); n > 0 {
@@ -106,6 +108,7 @@ func (s *spares) drop(c *chunk) {
 	for c != nil && c.refs.Add(-1) == 0 {
 		next := c.next
 		c.n, c.next = 0, nil
+		s.inUse.Add(-1)
 		s.mu.Lock()
 		if len(s.chunks) < spareChunks {
 			s.chunks = append(s.chunks, c)

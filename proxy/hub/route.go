@@ -125,9 +125,9 @@ func (h *Hub) routeRun(s *Seat, r *run) {
 			r.dropped = PolicyFault
 		}
 	case policy.BroadcastExceptSender:
-		h.broadcast(r.bytes, r.pdus, s)
+		h.broadcast(s, r.bytes, r.pdus, s)
 	case policy.BroadcastAll:
-		h.broadcast(r.bytes, r.pdus, nil)
+		h.broadcast(s, r.bytes, r.pdus, nil)
 	case policy.Unicast:
 		r.dropped = h.unicast(s, r)
 	case policy.Handle: // role-set, the one handler that needs no presence
@@ -143,6 +143,7 @@ func (h *Hub) routeRun(s *Seat, r *run) {
 func (h *Hub) routeByPresence(s *Seat, r *run) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
+	defer h.forgetHolders()
 	if r.verdict.Action() == policy.Handle {
 		r.dropped = h.handle(s, r)
 	} else {
@@ -154,15 +155,17 @@ func (h *Hub) routeByPresence(s *Seat, r *run) {
 	h.scanLags()
 }
 
-// broadcast appends whole PDUs to what everybody gets but except, which may be nil.
-// Called under mu.
-func (h *Hub) broadcast(p []byte, pdus int, except *Seat) {
-	from := h.log.end
+// broadcast appends whole PDUs, which by said or which follow from what it said, to
+// what everybody gets but except, which may be nil. Called under mu.
+func (h *Hub) broadcast(by *Seat, p []byte, pdus int, except *Seat) {
+	from, to := h.log.end, len(h.seats)
 	h.log.append(p, pdus)
 	if except != nil {
+		to--
 		except.except += uint64(pdus)
 		except.add(edit{at: from, side: h.side.end, size: uint32(len(p)), pdus: uint32(pdus)})
 	}
+	by.out += uint64(to) * uint64(len(p))
 }
 
 // insert appends whole PDUs to what those seats alone get, after all that stands in

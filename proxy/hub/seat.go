@@ -20,6 +20,7 @@ type Seat struct {
 	// written under hub.mu as well, so that others may read it there.
 	runs    []run
 	seconds []second // of the PDUs being audited
+	out     uint64   // bytes made due by what its peer said
 	master  bool
 
 	// Guarded by hub.mu.
@@ -32,6 +33,7 @@ type Seat struct {
 	// rim sees to it that there is one at most.
 	cursor   cursor
 	edits    []edit   // taken over; those before cursor.edit are done with
+	most     int      // edits that there were at once since Trim
 	until    position // how far the log reaches in what Due returned last
 	due      int      // bytes that it returned
 	all      bool     // nothing else was due then
@@ -47,6 +49,7 @@ type Seat struct {
 	at     atomic.Uint64 // the cursor's position in the log
 	sideAt atomic.Uint64 // where the side log ended at the oldest edit taken over; noEdit if there is none
 	queued atomic.Int64  // edits taken over and not done with
+	room   atomic.Int64  // for how many edits edits and added have memory
 	sent   atomic.Uint64 // PDUs written whole
 
 	// fresh is set, under hub.mu, when added gets an edit, and cleared when the writer
@@ -74,10 +77,52 @@ const (
 // never 0.
 func (s *Seat) Session() uint64 { return s.session }
 
+// Out returns how many bytes became due to peers so far by what this seat's peer said:
+// what goes to k peers counts k times. It is for the goroutine that calls Handle.
+func (s *Seat) Out() uint64 { return s.out }
+
 // add queues an edit. Called under hub.mu.
 func (s *Seat) add(e edit) {
+	had := cap(s.added)
 	s.added = append(s.added, e)
+	if cap(s.added) != had {
+		s.grew(cap(s.added) - had)
+	}
 	s.fresh.Store(true)
+}
+
+// grew counts memory for n more edits.
+func (s *Seat) grew(n int) {
+	s.room.Add(int64(n))
+	s.hub.room.Add(int64(n))
+}
+
+// Trimmable reports whether the seat has memory for edits, of which Trim may give
+// some back.
+func (s *Seat) Trimmable() bool { return s.room.Load() > 0 }
+
+// Trim gives back the memory for edits that was not needed since it was called last.
+// Only the writer may call it, between Sent and Due.
+func (s *Seat) Trim() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	before := cap(s.edits) + cap(s.added)
+	s.most = max(s.most, len(s.added))
+	s.edits = trim(s.edits, s.most)
+	s.added = trim(s.added, s.most)
+	s.most = len(s.edits)
+	s.grew(cap(s.edits) + cap(s.added) - before)
+}
+
+// trim returns e with memory for not much more than most edits.
+func trim(e []edit, most int) []edit {
+	switch {
+	case most == 0:
+		return nil
+	case cap(e)/4 < most:
+		return e
+	}
+	return append(make([]edit, 0, most), e...)
 }
 
 // Behind reports whether there may be something due before head.
@@ -134,6 +179,8 @@ func (s *Seat) Release(why Reason) {
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	s.edits, s.added = nil, nil
+	s.grew(int(-s.room.Load()))
 	delete(h.leaving, s)
 	sent := s.sent.Load()
 	h.counts.delivered += sent

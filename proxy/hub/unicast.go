@@ -69,7 +69,7 @@ func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
 		h.seatHolders()
 		return h.send(s, r)
 	case r.verdict.Has(abi.ElseBroadcast):
-		h.broadcast(r.bytes, r.pdus, s)
+		h.broadcast(s, r.bytes, r.pdus, s)
 		return ""
 	default:
 		return unknown
@@ -90,7 +90,7 @@ func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
 	if err != nil {
 		return MalformedBody
 	}
-	named := 0
+	named, most := 0, keptHolders
 	for user := range users.All() {
 		if named++; named > maxNamed {
 			return TooManyUsers
@@ -98,16 +98,35 @@ func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
 		if !h.findHolders(user) && v.Has(abi.ElseBroadcast) {
 			return NoHolder
 		}
+		if len(h.holders) > most { // the same ones again and again
+			h.compactHolders()
+			most = 2*len(h.holders) + keptHolders
+		}
 	}
 	return ""
+}
+
+func (h *Hub) compactHolders() {
+	slices.Sort(h.holders)
+	h.holders = slices.Compact(h.holders)
+}
+
+// keptHolders is for how many holders memory is kept between PDUs.
+const keptHolders = 8 << 10
+
+// forgetHolders gives back the memory that many holders took. Called under presenceMu.
+func (h *Hub) forgetHolders() {
+	if cap(h.holders) > keptHolders {
+		h.holders = nil
+	}
 }
 
 // seatHolders puts the seats of h.holders into h.targets, each once. Called under
 // presenceMu and mu.
 func (h *Hub) seatHolders() {
-	slices.Sort(h.holders)
+	h.compactHolders()
 	h.targets = h.targets[:0]
-	for _, holder := range slices.Compact(h.holders) {
+	for _, holder := range h.holders {
 		if to := h.seats[uint64(holder)]; to != nil {
 			h.targets = append(h.targets, to)
 		}
@@ -130,6 +149,7 @@ func (h *Hub) send(s *Seat, r *run) Reason {
 		return NoHolder
 	}
 	h.insert(r.bytes, r.pdus, h.targets...)
+	s.out += uint64(len(h.targets)) * uint64(len(r.bytes))
 	return ""
 }
 

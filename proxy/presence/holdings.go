@@ -22,6 +22,8 @@ func (d *Directory) Leave(h Holder, max int) (more bool) {
 	if p := d.byHolder[h]; p != 0 {
 		delete(d.byHolder, h)
 		d.leaving = append(d.leaving, p)
+		d.peers[p].left = true
+		d.left += len(d.peers[p].held)
 	}
 	for len(d.leaving) > 0 {
 		last := len(d.leaving) - 1
@@ -63,6 +65,7 @@ func (d *Directory) hold(id uint32, u *user, p uint32) {
 	}
 	u.holding = added
 	d.peers[p].held = append(d.peers[p].held, id)
+	d.entries++
 }
 
 // release takes p out of u, if it holds it.
@@ -75,6 +78,10 @@ func (d *Directory) release(id uint32, u *user, p uint32) {
 	h.peer, h.at = u.peer, u.at // the first holding takes its place,
 	u.holding = d.take(u.next)  // and the second that of the first
 	d.strike(p, at)
+	d.entries--
+	if d.peers[p].left {
+		d.left--
+	}
 }
 
 // strike takes the user at the given place out of what p holds. The last one

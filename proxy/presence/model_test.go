@@ -238,8 +238,18 @@ func checkInvariants(t *testing.T, d *Directory) {
 	if len(used) != len(d.more) {
 		t.Errorf("%d of %d holdings are lost", len(d.more)-len(used), len(d.more))
 	}
-	for _, p := range d.peers {
+	entries, left := named, 0
+	for n, p := range d.peers {
 		named -= len(p.held)
+		if p.left != slices.Contains(d.leaving, uint32(n)) {
+			t.Errorf("peer %d says left = %v, leaving are %v", n, p.left, d.leaving)
+		}
+		if p.left {
+			left += len(p.held)
+		}
+	}
+	if d.entries != entries || d.left != left {
+		t.Errorf("%d entries are counted, %d of them of peers that left, want %d, %d", d.entries, d.left, entries, left)
 	}
 	if named != 0 {
 		t.Errorf("users name %d holdings more than peers hold users", named)

@@ -32,6 +32,9 @@ type Directory struct {
 	byHolder map[Holder]uint32
 	leaving  []uint32 // peers that left and may still be named by holdings
 	vacant   []uint32 // peers to be used again
+
+	entries int // holdings that there are
+	left    int // of them, those of peers in leaving
 }
 
 // A user is 28 bytes and free of pointers, so that the garbage collector has
@@ -53,6 +56,7 @@ type holding struct {
 type peer struct {
 	holder Holder
 	held   []uint32 // user ids
+	left   bool     // it is in leaving
 }
 
 // New returns an empty Directory.

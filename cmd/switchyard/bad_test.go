@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchyard/policy"
+	"switchyard/proxy/config"
+)
+
+// Each file of testdata/bad has one mistake, and is named for it. It begins with what
+// has to be said of it, in lines "# want: TEXT".
+func TestBadConfigurations(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.toml")
+	if err != nil || len(files) < 40 {
+		t.Fatalf("got %d files, %v, want at least 40", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".toml"), func(t *testing.T) {
+			t.Parallel()
+			wants := wantsOf(t, file)
+			if len(wants) == 0 {
+				t.Fatalf("%s does not begin with a line \"# want: TEXT\"", file)
+			}
+			var out bytes.Buffer
+			if code := run([]string{"check", "--config", file}, nil, &out, &out); code != exitConfig {
+				t.Errorf("exit code %d, want %d", code, exitConfig)
+			}
+			for _, want := range wants {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("%q is not in what is printed:\n%s", want, out.String())
+				}
+			}
+		})
+	}
+}
+
+func wantsOf(t *testing.T, file string) (wants []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if want, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "# want: "); ok && want != "" {
+			wants = append(wants, want)
+		}
+	}
+	return wants
+}
+
+// The configuration knows the same words for what a policy may do as policies use.
+// It may not ask them, as it is no part of what it configures.
+func TestMayKnowsWhatPoliciesDo(t *testing.T) {
+	t.Parallel()
+	words := slices.Clone(policy.Actions[:])
+	for _, handler := range policy.Handlers[1:] {
+		words = append(words, "handle "+handler)
+	}
+	_, err := config.Load("", nil, map[string]string{"tenant.default.may": "?"})
+	_, known, _ := strings.Cut(fmt.Sprint(err), "write one of ")
+	if got := strings.Split(known, ", "); !slices.Equal(got, words) {
+		t.Errorf("the configuration knows %q, want %q", got, words)
+	}
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy/provenance"
+	"switchyard/policy/source"
+	"switchyard/policy/wasm"
+)
+
+// policyKeygen makes a key to sign with.
+func policyKeygen(_ *options, stdout, _ io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "keygen FILE",
+		Short: "Make a key to sign policies with",
+		Long: "Make a key to sign policies with: the private one in FILE, to be kept secret, and the\n" +
+			"public one in FILE.pub, for signatures.keys. What is there already stays.\n" +
+			"Keys that 'openssl genpkey -algorithm ed25519' makes are as good.",
+		Args: exactly("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			id, err := provenance.WriteNewKey(args[0])
+			if err != nil {
+				return fmt.Errorf("make a key: %w", err)
+			}
+			_, err = fmt.Fprintf(stdout, "key %s: private %s, public %s.pub\n", id, args[0], args[0])
+			return err
+		},
+	}
+}
+
+// A signing is what policy sign is told.
+type signing struct {
+	key, name, output  string
+	notBefore, expires string
+	version            uint64
+	tenants            []string
+}
+
+// clockSkew is how long before now a statement is valid by itself, for servers whose
+// clocks are behind.
+const clockSkew = 5 * time.Minute
+
+// policySign signs a policy.
+func policySign(_ *options, stdout, stderr io.Writer) *cobra.Command {
+	var s signing
+	c := &cobra.Command{
+		Use:   "sign POLICY --key FILE --version N --tenant NAME... --expires TIME",
+		Short: "Sign a policy for tenants",
+		Long: "Sign a policy for tenants: write POLICY.sig beside it. A signature of the same statement\n" +
+			"by another key is kept, so that keys can be changed; any other statement is replaced.\n\n" +
+			"A TIME is a date (2030-12-31), a date and a time of day (2030-12-31T18:00:00Z), or for\n" +
+			"--expires how long from now (90d, 12h). Versions only go up: servers that had one in force\n" +
+			"refuse lower ones.",
+		Example: "  switchyard policy sign routes.toml --key release.key --version 7 --tenant acme --tenant 'east-*' --expires 90d",
+		Args:    exactly("POLICY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			for _, name := range []string{"key", "version", "tenant", "expires"} {
+				if !c.Flags().Changed(name) {
+					return usageError{fmt.Errorf("sign needs --%s; see '%s --help'", name, c.CommandPath())}
+				}
+			}
+			return s.run(args[0], time.Now(), stdout, stderr)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&s.key, "key", "", "`FILE` of the private key, in PEM")
+	f.Uint64Var(&s.version, "version", 0, "version of the policy, a `number` from 1")
+	f.StringArrayVar(&s.tenants, "tenant", nil, "`name` of a tenant that the policy is for, with * for any part; may be repeated")
+	f.StringVar(&s.expires, "expires", "", "`TIME` from which on it is not loaded any more")
+	f.StringVar(&s.notBefore, "not-before", "", "`TIME` before which it is not loaded (default 5 minutes ago)")
+	f.StringVar(&s.name, "name", "", "`name` of the policy's file where it is used (default as it is here)")
+	f.StringVarP(&s.output, "output", "o", "", "`FILE` to write, or - for standard output (default POLICY.sig)")
+	return c
+}
+
+func (s *signing) run(arg string, now time.Time, stdout, stderr io.Writer) error {
+	f, err := source.Read(source.Argument(arg), ".", wasm.DefaultLimits().ModuleBytes)
+	if err != nil {
+		return err
+	}
+	if f.Path == "" {
+		return usageError{fmt.Errorf("%s is shipped with Switchyard and needs no signature; name a file", arg)}
+	}
+	if _, err := f.Module(); err != nil {
+		return err
+	}
+	statement, err := s.statement(f, now)
+	if err != nil {
+		return usageError{err}
+	}
+	signer, err := provenance.ReadSigner(s.key)
+	if err != nil {
+		return dataError{err}
+	}
+	path := s.output
+	if path == "" {
+		path = provenance.SignatureFile(f.Path)
+	}
+	e, note, err := s.envelope(path, statement, now)
+	if err != nil {
+		return err
+	}
+	e.Sign(signer)
+	text, err := e.Encode()
+	if err != nil {
+		return dataError{fmt.Errorf("%s: %w", path, err)}
+	}
+	if path == "-" {
+		_, err := stdout.Write(text)
+		return err
+	}
+	if err := writeWhole(path, text); err != nil {
+		return fmt.Errorf("write the signature: %w", err)
+	}
+	if note != "" {
+		fmt.Fprintf(stderr, "%s: %s\n", path, note)
+	}
+	_, err = fmt.Fprintf(stdout, "%s: %s version %d for %s until %s, signed by %s\n", path, statement.Name, statement.Version,
+		strings.Join(statement.Tenants, ", "), statement.Expires.Format(time.RFC3339), strings.Join(keyIDs(e), ", "))
+	return err
+}
+
+// statement returns what is to be signed about the file.
+func (s *signing) statement(f source.File, now time.Time) (*provenance.Statement, error) {
+	statement := &provenance.Statement{SHA256: f.SHA256, Name: s.name, Version: s.version, Tenants: s.tenants}
+	if s.name == "" {
+		statement.Name = provenance.Name(f.Name)
+	}
+	var err error
+	if statement.Expires, err = moment(s.expires, now); err != nil {
+		return nil, fmt.Errorf("--expires %w", err)
+	}
+	if !now.Before(statement.Expires) {
+		return nil, fmt.Errorf("--expires %s is over; write a later time", s.expires)
+	}
+	statement.NotBefore = now.Add(-clockSkew).UTC().Truncate(time.Second)
+	if s.notBefore != "" {
+		if statement.NotBefore, err = moment(s.notBefore, now); err != nil {
+			return nil, fmt.Errorf("--not-before %w", err)
+		}
+	}
+	if err := statement.Check(); err != nil {
+		return nil, fmt.Errorf("nothing to sign: %w", err)
+	}
+	return statement, nil
+}
+
+// envelope returns what is to be signed: the envelope that is there already if it has
+// the same statement, else a new one, and then a note on what it replaces.
+func (s *signing) envelope(path string, statement *provenance.Statement, now time.Time) (e *provenance.Envelope, note string, err error) {
+	fresh, err := provenance.NewEnvelope(statement)
+	if err != nil || path == "-" {
+		return fresh, "", err
+	}
+	there, before, err := readEnvelope(path)
+	if err != nil {
+		return nil, "", dataError{fmt.Errorf("%s: what is there is damaged: %w; remove it, or name another file by --output", path, err)}
+	}
+	switch {
+	case there == nil:
+		return fresh, "", nil
+	case s.repeats(before, statement, now):
+		*statement = *before
+		return there, "", nil
+	case before.Name == statement.Name && before.SHA256 != statement.SHA256 && before.Version >= statement.Version:
+		return nil, "", usageError{fmt.Errorf("--version %d: %s signs version %d of another %s, and versions only go up; write --version %d",
+			statement.Version, path, before.Version, statement.Name, before.Version+1)}
+	}
+	return fresh, fmt.Sprintf("replaces the statement about %s version %d, signed by %s", before.Name, before.Version, strings.Join(keyIDs(there), ", ")), nil
+}
+
+// repeats reports whether the statement that is there already says what is to be said.
+// Since when it is valid may differ unless that was named.
+func (s *signing) repeats(before, statement *provenance.Statement, now time.Time) bool {
+	return before.SHA256 == statement.SHA256 && before.Name == statement.Name && before.Version == statement.Version &&
+		slices.Equal(before.Tenants, statement.Tenants) && before.Expires.Equal(statement.Expires) &&
+		(before.NotBefore.Equal(statement.NotBefore) || s.notBefore == "" && !now.Before(before.NotBefore))
+}
+
+// readEnvelope reads a signature file; nil if there is none.
+func readEnvelope(path string) (*provenance.Envelope, *provenance.Statement, error) {
+	text, err := provenance.ReadSignature(path)
+	if err != nil || text == nil {
+		return nil, nil, err
+	}
+	e, err := provenance.ParseEnvelope(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	statement, err := provenance.ParseStatement(e.Payload)
+	return e, statement, err
+}
+
+func keyIDs(e *provenance.Envelope) []string {
+	var ids []string
+	for _, s := range e.Signatures {
+		ids = append(ids, s.KeyID)
+	}
+	return ids
+}
+
+// errMoment is the error of a time that is none.
+var errMoment = errors.New("write a date (2030-12-31), a date and a time (2030-12-31T18:00:00Z), or a time from now (90d, 12h)")
+
+// moment reads a time, to the second.
+func moment(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC().Truncate(time.Second), nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n uint16
+		n, err = parseDays(days)
+		d = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q: %w", text, errMoment)
+	}
+	return now.Add(d).UTC().Truncate(time.Second), nil
+}
+
+// parseDays reads a number of days, up to 180 years of them.
+func parseDays(text string) (uint16, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return uint16(n), err
+}

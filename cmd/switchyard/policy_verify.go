@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy/provenance"
+	"switchyard/policy/source"
+	"switchyard/policy/wasm"
+	"switchyard/proxy/config"
+)
+
+// A verifying is what policy verify is told.
+type verifying struct {
+	keys   []string
+	tenant string
+	asJSON bool
+}
+
+// policyVerify verifies a policy's signature.
+func policyVerify(o *options, stdout, _ io.Writer) *cobra.Command {
+	var v verifying
+	c := &cobra.Command{
+		Use:   "verify POLICY",
+		Short: "Verify the signature of a policy",
+		Long: "Verify the signature of a policy, by the keys of the configuration or those named, and print\n" +
+			"what it states. For a tenant, the policy is held against all that the tenant asks for: pin,\n" +
+			"name, and no lower version than was in force. Exits with 0 if it may be used, else with 65.",
+		Args: exactly("POLICY"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			result, err := v.run(o, args[0])
+			if result == nil {
+				return err
+			}
+			print := result.print
+			if v.asJSON {
+				print = func(w io.Writer) error { return printJSON(w, result) }
+			}
+			return errors.Join(print(stdout), err)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&v.keys, "key", nil, "`FILE` of public keys, in PEM, instead of the configuration's; may be repeated")
+	f.StringVar(&v.tenant, "tenant", "", "`name` of the tenant that is to use it")
+	f.BoolVar(&v.asJSON, "json", false, "print JSON")
+	return c
+}
+
+// verified is what policy verify prints as JSON. Its names stay as they are.
+//
+//	policy      the name it was asked for by
+//	sha256      of its file
+//	verified    whether it may be used
+//	refusal     why not: gate and error; or null
+//	statement   what is stated about it, verified or not; or null
+//	signatures  each with the keyid it names, whether that key is known, and whether it fits
+//	warning     what to know all the same
+type verified struct {
+	Policy     string                `json:"policy"`
+	SHA256     string                `json:"sha256"`
+	Verified   bool                  `json:"verified"`
+	Refusal    *refusal              `json:"refusal"`
+	Statement  *provenance.Statement `json:"statement"`
+	Signatures []verifiedSignature   `json:"signatures"`
+	Warning    string                `json:"warning,omitempty"`
+	shipped    bool
+}
+
+type refusal struct {
+	Gate  wasm.Gate `json:"gate"`
+	Error string    `json:"error"`
+}
+
+type verifiedSignature struct {
+	KeyID string `json:"keyid"`
+	Known bool   `json:"known"`
+	Fits  bool   `json:"fits"`
+}
+
+func (v *verifying) run(o *options, arg string) (*verified, error) {
+	t, tenant, err := v.trust(o)
+	if err != nil {
+		return nil, err
+	}
+	f, err := source.Read(source.Argument(arg), ".", wasm.DefaultLimits().ModuleBytes)
+	if err != nil {
+		return nil, err
+	}
+	result := &verified{Policy: f.Name, SHA256: f.SHA256, Signatures: []verifiedSignature{}, shipped: f.Path == ""}
+	if !result.shipped {
+		keys, err := t.keys()
+		if err != nil {
+			return nil, dataError{err}
+		}
+		if len(keys) == 0 {
+			return nil, usageError{errors.New("there are no keys to verify it by; name their files by --key or in signatures.keys")}
+		}
+		result.tell(f, keys)
+	}
+	p, err := t.prove(f, tenant, provenance.Rules{Pin: tenant.PolicySHA256, Required: true, DowngradeTo: uint64(tenant.DowngradeTo)}, t.ledger)
+	result.Verified, result.Warning = err == nil, p.Warning
+	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
+		result.Refusal = &refusal{gate.Gate, fmt.Sprintf("%v; %s", gate.Err, gate.Remedy)}
+	}
+	if err != nil {
+		return result, dataError{err}
+	}
+	return result, nil
+}
+
+// trust returns whose word counts, and for which tenant: by the configuration, of
+// which less is needed where the flags say it.
+func (v *verifying) trust(o *options) (*trust, config.Tenant, error) {
+	c := config.Default()
+	if len(v.keys) == 0 || v.tenant != "" {
+		var err error
+		if c, _, err = o.load(); err != nil {
+			return nil, config.Tenant{}, err
+		}
+	}
+	tenant, ok := c.Tenant(v.tenant)
+	if !ok && v.tenant != "" && c.Path != "" {
+		return nil, config.Tenant{}, usageError{fmt.Errorf("--tenant %s: %s has no tenant of that name; add it there, or name another", v.tenant, c.Path)}
+	}
+	tenant.Name = v.tenant // also of one that this machine does not know
+	ledger, _ := openLedger(c)
+	t := newTrust(c, ledger)
+	if len(v.keys) > 0 {
+		t.keys = func() ([]provenance.Key, error) { return provenance.ReadKeys(v.keys...) }
+	}
+	return t, tenant, nil
+}
+
+// tell tells what the signature file says, as far as it can be read.
+func (r *verified) tell(f source.File, keys []provenance.Key) {
+	e, statement, err := readEnvelope(provenance.SignatureFile(f.Path))
+	if e == nil {
+		return // and the refusal says why
+	}
+	if err == nil {
+		r.Statement = statement
+	}
+	for _, x := range e.Examine(keys) {
+		r.Signatures = append(r.Signatures, verifiedSignature{x.KeyID, x.Key != nil, x.Fits})
+	}
+}
+
+func (r *verified) print(w io.Writer) error {
+	rows := [][]string{{"policy", r.Policy}, {"sha256", r.SHA256}}
+	if r.shipped {
+		rows = append(rows, []string{"signed", "with Switchyard, which it is shipped with"})
+	}
+	if s := r.Statement; s != nil {
+		rows = append(rows, []string{"name", s.Name}, []string{"version", fmt.Sprint(s.Version)}, []string{"tenants", strings.Join(s.Tenants, ", ")},
+			[]string{"valid", s.NotBefore.UTC().Format(time.RFC3339) + " to " + s.Expires.UTC().Format(time.RFC3339)})
+	}
+	for _, s := range r.Signatures {
+		says := "unknown key"
+		if s.Known {
+			says = "does not fit"
+		}
+		if s.Fits {
+			says = "fits"
+		}
+		rows = append(rows, []string{"key", fmt.Sprintf("%.40s  %s", printable(s.KeyID), says)})
+	}
+	if r.Warning != "" {
+		rows = append(rows, []string{"warning", r.Warning})
+	}
+	result := "verified"
+	if !r.Verified {
+		result = "refused at the " + string(r.Refusal.Gate) + " gate"
+	}
+	return columns(w, append(rows, []string{"result", result}))
+}
+
+// printable keeps what a stranger wrote from acting on a terminal.
+func printable(text string) string {
+	quoted := fmt.Sprintf("%q", text)
+	if quoted == `"`+text+`"` {
+		return text
+	}
+	return quoted
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+)
+
+// spoken is what the tests of tenants say.
+func spoken(text string) []byte { return pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte(text)) }
+
+// configured starts switchyard with that configuration in dir, whose first listener
+// has a free port.
+func configured(t testing.TB, dir, configuration string, args ...string) *process {
+	t.Helper()
+	write(t, filepath.Join(dir, "config.toml"), configuration)
+	return start(t, dir, append(args, "--set", "listener.0.address=127.0.0.1:0", "--set", "reload.debounce=20ms")...)
+}
+
+// at is p with the address of another listener, the one whose line has all the words.
+func (p *process) at(words ...string) *process {
+	p.t.Helper()
+	p.address = p.expect(append(words, `"msg":"listening"`)...)["address"].(string)
+	return p
+}
+
+// A listener's tenant has its own policy, and nothing crosses to another.
+func TestTenantsByListener(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "echo.toml"), savedTable("broadcast-all"))
+	p := configured(t, dir, `
+[[listener]]
+tenant = "one"
+[[listener]]
+address = "127.0.0.1:0"
+tenant = "two"
+[tenant.one]
+policy = "file:echo.toml"
+[tenant.two]
+`)
+	one := p.at(`"tenant":"one"`).dial()
+	p.at(`"tenant":"two"`)
+	two, other := p.dial(), p.dial()
+	one.say(spoken("hello"))
+	one.expect(spoken("hello")) // by its own rules
+	two.say(spoken("hello"))
+	other.expect(spoken("hello"))
+	two.settle() // nothing came back
+	one.settle() // nothing crossed
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d", code)
+	}
+	p.expect(`"msg":"PDUs"`, `"tenant":"one"`, `"received":3`)
+	p.expect(`"msg":"PDUs"`, `"tenant":"two"`, `"received":4`)
+	checkCounts(t, p)
+}
+
+// from returns a connection from that address of the loopback.
+func from(t testing.TB, source, to string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	conn, err := dialer.Dial("tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// Tenants claim connections by where they come from; with the policy, the presence and
+// the counts each of its own.
+func TestTenantsBySource(t *testing.T) {
+	t.Parallel()
+	p := configured(t, t.TempDir(), `
+[[listener]]
+tenant = ""
+tenants = ["acme", "globex"]
+[tenant.acme.claims]
+networks = ["127.0.1.0/24"]
+[tenant.globex.claims]
+networks = ["127.0.2.0/24", "127.0.3.1"]
+`)
+	a, b := p.join(from(t, "127.0.1.1", p.address)), p.join(from(t, "127.0.1.2", p.address))
+	c, d := p.join(from(t, "127.0.2.1", p.address)), p.join(from(t, "127.0.3.1", p.address))
+	stranger := from(t, "127.0.4.1", p.address)
+	a.say(spoken("for acme"))
+	b.expect(spoken("for acme"))
+	c.say(spoken("for globex"))
+	d.expect(spoken("for globex"))
+	for _, x := range []peer{a, b, c, d} {
+		x.settle()
+	}
+	expectEnd(t, stranger)
+	p.expect("connection refused", `"reason":"unclaimed"`, "127.0.4.1")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d", code)
+	}
+	p.expect(`"msg":"listening no more"`, `"accepted":5`, `"open":4`, `"refused":{"unclaimed":1}`)
+	checkCounts(t, p)
+}
+
+// expectEnd wants the connection closed without a byte.
+func expectEnd(t testing.TB, conn net.Conn) {
+	t.Helper()
+	var b [1]byte
+	conn.SetReadDeadline(time.Now().Add(patience))
+	if n, err := conn.Read(b[:]); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %d bytes, %x, %v; want the connection closed", n, b, err)
+	}
+}
+
+// Tenants, listeners and limits come, change and go by reload, and those that stay do
+// not notice: not one of their PDUs is lost.
+func TestTenantsComeAndGo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	const base = "[[listener]]\ntenant = \"default\"\n[tenant.default]\n"
+	p := configured(t, dir, base)
+	a, b := p.dial(), p.dial()
+	end := converse(a, b)
+	for round := range 3 {
+		name := fmt.Sprintf("acme-%d", round)
+		seen := p.logged()
+		replace(t, path, base+fmt.Sprintf("[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%s.limits]\nconnections = 2\n", name, name))
+		p.expectFrom(seen, "configuration reloaded", "tenant."+name)
+		p.address = p.expectFrom(seen, `"msg":"listening"`, name)["address"].(string)
+		c, d := p.dial(), p.dial()
+		expectEnd(t, from(t, "127.0.0.1", p.address))
+		p.expectFrom(seen, "connection refused", `"reason":"tenant-full"`)
+
+		replace(t, path, base+fmt.Sprintf("[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%s.limits]\nconnections = 3\n", name, name))
+		p.expectFrom(seen, "configuration reloaded", "tenant."+name+".limits.connections")
+		e := p.dial()
+
+		last := bytes.Repeat(spoken("what was said is still delivered"), 1000)
+		c.say(last)
+		c.settle()
+		seen = p.logged()
+		replace(t, path, base)
+		p.expectFrom(seen, "listening no more", p.address)
+		p.expectFrom(seen, "tenant removed; it drains", name)
+		d.expect(last)
+		e.expect(last)
+		expectEnd(t, c)
+		expectEnd(t, d)
+		p.expectFrom(seen, `"msg":"copies"`, name, `"discarded":{}`)
+		if conn, err := net.Dial("tcp", p.address); err == nil {
+			conn.Close()
+			t.Errorf("%s is still listened on", p.address)
+		}
+	}
+
+	if n, err := end(); err != nil {
+		t.Errorf("after %d PDUs between peers that nothing of this was about: %v", n, err)
+	}
+}
+
+// converse has b told one thing after the other by a until it is ended; then it says
+// how many those were, and what went wrong.
+func converse(a, b net.Conn) (end func() (int, error)) {
+	stop, done := make(chan struct{}), make(chan error)
+	n := 0
+	go func() {
+		done <- func() error {
+			for ; ; n++ {
+				select {
+				case <-stop:
+					return nil
+				default:
+				}
+				said := spoken(fmt.Sprint("number ", n))
+				if _, err := a.Write(said); err != nil {
+					return err
+				}
+				heard := make([]byte, len(said))
+				b.SetReadDeadline(time.Now().Add(patience))
+				if _, err := io.ReadFull(b, heard); err != nil {
+					return err
+				}
+				if !bytes.Equal(heard, said) {
+					return fmt.Errorf("got %s, want %s", pdutest.Dump(heard), pdutest.Dump(said))
+				}
+			}
+		}()
+	}()
+	return func() (int, error) {
+		close(stop)
+		err := <-done
+		return n, err
+	}
+}

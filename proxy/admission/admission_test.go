@@ -1,0 +1,199 @@
+package admission
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A peer that connects and says nothing takes part at once.
+func TestPlain(t *testing.T) {
+	h := open(t, Options{HandshakeTimeout: time.Millisecond})
+	client := h.dial()
+	s := h.serves("main")
+	if got, want := s.RemoteAddr().String(), client.LocalAddr().String(); got != want {
+		t.Errorf("the peer is %s, want %s", got, want)
+	}
+	if _, ok := s.Conn.(*net.TCPConn); !ok {
+		t.Errorf("the tenant has a %T", s.Conn)
+	}
+	if c := h.conserved(); c.Accepted != 1 || c.Open != 1 || c.Sources != 1 {
+		t.Errorf("served: %+v", c)
+	}
+	io.WriteString(client, "hello")
+	hears(t, s, "hello")
+	s.end()
+	if c := h.conserved(); c.Open != 0 || c.Ended != 1 || c.Sources != 0 {
+		t.Errorf("ended: %+v", c)
+	}
+}
+
+// Connections that are served outlive the listener, however they came, and are
+// counted when they end.
+func TestClose(t *testing.T) {
+	h := open(t, Options{ProxyFrom: networks("127.0.0.1/32"), HandshakeTimeout: patience})
+	var clients []*net.TCPConn
+	var all []served
+	for _, client := range []*net.TCPConn{h.dial("127.0.0.2"), h.say("PROXY UNKNOWN\r\n")} {
+		clients = append(clients, client)
+		all = append(all, h.serves("main"))
+	}
+	h.Close()
+	h.Close()
+	if conn, err := net.Dial("tcp", h.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("somebody is still listening")
+	}
+	for i, s := range all {
+		io.WriteString(s, "still there")
+		hears(t, clients[i], "still there")
+		s.end()
+	}
+	if c := h.conserved(); c.Ended != 2 {
+		t.Errorf("ended: %+v", c)
+	}
+}
+
+// Close waits for no peer: handshakes that hang are given up.
+func TestCloseGivesHandshakesUp(t *testing.T) {
+	h := open(t, Options{ProxyFrom: networks("127.0.0.1/32"), TLS: serverTLS(t), HandshakeTimeout: time.Hour})
+	const n = 20
+	for i := range n {
+		if i%2 == 0 {
+			h.dial() // says nothing to TLS
+			h.dial("127.0.0.2")
+		} else {
+			h.say("PROXY TCP4 ")
+			h.say("PROXY UNKNOWN\r\n\x16\x03\x01")
+		}
+	}
+	eventually(t, func() bool { return h.conserved().Handshaking == 2*n }, func() string { return "all are there" })
+	start := time.Now()
+	h.Close()
+	if took := time.Since(start); took > patience {
+		t.Errorf("took %v", took)
+	}
+	h.refuses(map[Reason]uint64{Closing: 2 * n})
+}
+
+func TestSet(t *testing.T) {
+	h := open(t, Options{})
+	h.dial()
+	before := h.serves("main")
+	o := Options{Claims: claims(t, "other"), Allow: networks("127.0.0.1/32"), SourceConnections: 2}
+	h.Set(o)
+	h.dial()
+	h.serves("other")
+	gone(t, h.dial())
+	gone(t, h.dial("127.0.0.2"))
+	h.refuses(map[Reason]uint64{SourceFull: 1, NotAllowed: 1})
+	o.TLS = serverTLS(t)
+	h.Set(o)
+	before.end()
+	client := tls.Client(h.dial(), &tls.Config{InsecureSkipVerify: true})
+	if err := client.Handshake(); err != nil {
+		t.Error(err)
+	}
+	h.serves("other")
+}
+
+// What the tenants say of it has a reason of its own.
+func TestTenantRefuses(t *testing.T) {
+	for name, want := range map[string]Reason{
+		"full": TenantFull, "stopping": TenantStopping, "strange": TenantRefused, "nobody": NoTenant, "": Unclaimed,
+	} {
+		t.Run(string(want), func(t *testing.T) {
+			h := open(t, Options{Claims: claims(t, name), SourceConnections: 1})
+			gone(t, h.dial())
+			h.refuses(map[Reason]uint64{want: 1})
+			if c := h.Counts(); c.Sources != 0 {
+				t.Errorf("it keeps its place: %+v", c)
+			}
+			h.logs("connection refused", "reason="+string(want), "peer=127.0.0.1")
+		})
+	}
+}
+
+// 2,000 peers that come and go leave nothing behind.
+func TestComingAndGoing(t *testing.T) {
+	h := open(t, Options{AcceptRate: 200, SourceConnections: 1000, ProxyFrom: networks("127.0.1.0/28"), HandshakeTimeout: patience})
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for range 2000 {
+			h.serves("main").end()
+		}
+	})
+	for i := range 2000 {
+		conn := h.dial(fmt.Sprintf("127.0.1.%d", i%200))
+		io.WriteString(conn, "PROXY TCP4 127.0.2.1 127.0.0.1 1 2\r\n") // for those that are proxies
+		conn.CloseWrite()
+	}
+	serving.Wait()
+	h.mu.Lock()
+	if n := len(h.handshakes); n > 0 {
+		t.Errorf("%d handshakes under way", n)
+	}
+	h.mu.Unlock()
+	if c := h.conserved(); c.Ended != 2000 || c.Open != 0 {
+		t.Errorf("%+v", c)
+	}
+	eventually(t, func() bool { return h.Counts().Sources == 0 }, func() string { return fmt.Sprintf("%+v", h.Counts()) })
+}
+
+// At any moment all connections are counted once.
+func TestCountsAlwaysAddUp(t *testing.T) {
+	h := open(t, Options{ProxyFrom: networks("127.0.0.2/32"), Connections: 20, HandshakeTimeout: 5 * time.Millisecond,
+		AcceptRate: 500, SourceConnections: 5, Allow: networks("127.0.0.0/30")})
+	stop := make(chan struct{})
+	var busy sync.WaitGroup
+	busy.Go(func() {
+		for {
+			select {
+			case s := <-h.tenants["main"].served:
+				s.end()
+			case <-stop:
+				return
+			}
+		}
+	})
+	busy.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				h.conserved()
+			}
+		}
+	})
+	var dialing sync.WaitGroup
+	for i := range 4 {
+		dialing.Go(func() {
+			for n := range 150 {
+				conn := h.dial(fmt.Sprintf("127.0.0.%d", 1+i))
+				if n%2 == 0 {
+					io.WriteString(conn, "PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n")
+				}
+				if n%7 != 0 {
+					conn.Close()
+				}
+			}
+		})
+	}
+	dialing.Wait()
+	eventually(t, func() bool { c := h.conserved(); return c.Accepted == 600 && c.Handshaking == 0 },
+		func() string { return fmt.Sprintf("%+v", h.Counts()) })
+	close(stop)
+	busy.Wait()
+	if c := h.Counts(); len(c.Refused) < 2 || c.Ended == 0 {
+		t.Errorf("%+v", c)
+	}
+}

@@ -1,0 +1,274 @@
+package admission
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// timeout is the write timeout of these tests. Their time is a bubble's, and moves
+// only when nobody has anything to do.
+const timeout = 20 * time.Second
+
+// inBubble runs a test of a patient connection and its other end. peer runs beside
+// it; both ends are closed when both have returned.
+func inBubble(t *testing.T, peer func(far net.Conn), test func(t *testing.T, p *patient)) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			peer(far)
+		}()
+		test(t, &patient{Conn: near})
+		near.Close()
+		<-done
+		far.Close()
+	})
+}
+
+// takes reads some bytes again and again, with a pause before each time.
+func takes(some int, pause time.Duration, times int) func(net.Conn) {
+	return func(far net.Conn) {
+		for range times {
+			time.Sleep(pause)
+			if _, err := io.ReadFull(far, make([]byte, some)); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// outcome is what came of a Write.
+type outcome struct {
+	n    int
+	err  error
+	took time.Duration
+}
+
+func write(p *patient, n int) outcome {
+	start := time.Now()
+	n, err := p.Write(make([]byte, n))
+	return outcome{n, err, time.Since(start)}
+}
+
+func (o outcome) expect(t *testing.T, n int, err error, took time.Duration) {
+	t.Helper()
+	if o.n != n || !errors.Is(o.err, err) || o.took != took {
+		t.Errorf("wrote %d in %v (%v), want %d in %v (%v)", o.n, o.took, o.err, n, took, err)
+	}
+}
+
+// A peer that takes something is waited for as long as it does.
+func TestPatient(t *testing.T) {
+	inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *patient) {
+		p.SetWriteTimeout(timeout)
+		write(p, 100).expect(t, 100, nil, 10*timeout*3/4)
+	})
+}
+
+// One that takes nothing is given up, as usual; so is one that took something before.
+func TestPatienceEnds(t *testing.T) {
+	inBubble(t, func(net.Conn) {}, func(t *testing.T, p *patient) {
+		p.SetWriteTimeout(timeout)
+		write(p, 100).expect(t, 0, os.ErrDeadlineExceeded, timeout)
+	})
+	inBubble(t, takes(10, timeout/2, 1), func(t *testing.T, p *patient) {
+		p.SetWriteTimeout(timeout)
+		write(p, 100).expect(t, 10, os.ErrDeadlineExceeded, 2*timeout)
+	})
+}
+
+// TLS makes many writes of one, so that each has the time for itself.
+func TestEachWriteHasTheTime(t *testing.T) {
+	inBubble(t, takes(10, timeout*3/4, 4), func(t *testing.T, p *patient) {
+		p.SetWriteTimeout(timeout)
+		for range 4 {
+			write(p, 10).expect(t, 10, nil, timeout*3/4)
+		}
+	})
+}
+
+// Without a timeout there is none, also if there was one before.
+func TestNoTimeout(t *testing.T) {
+	inBubble(t, takes(10, 100*timeout, 2), func(t *testing.T, p *patient) {
+		write(p, 10).expect(t, 10, nil, 100*timeout)
+		p.SetWriteTimeout(timeout)
+		write(p, 10).expect(t, 0, os.ErrDeadlineExceeded, timeout)
+		p.SetWriteTimeout(0)
+		write(p, 10).expect(t, 10, nil, 99*timeout)
+	})
+}
+
+// A deadline is no timeout: nothing moves it. Of both, what ends first holds.
+func TestDeadline(t *testing.T) {
+	for _, set := range []func(*patient){
+		func(p *patient) { p.Conn.SetDeadline(time.Now().Add(2 * timeout)) }, // as during the handshake
+		func(p *patient) { p.SetWriteDeadline(time.Now().Add(2 * timeout)) },
+		func(p *patient) { p.SetDeadline(time.Now().Add(2 * timeout)); p.SetWriteTimeout(timeout) },
+		func(p *patient) { p.SetWriteTimeout(timeout); p.SetDeadline(time.Now().Add(2 * timeout)) },
+	} {
+		inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *patient) {
+			set(p)
+			write(p, 100).expect(t, 20, os.ErrDeadlineExceeded, 2*timeout)
+			p.SetWriteDeadline(time.Time{})
+			write(p, 10).expect(t, 10, nil, timeout/4)
+		})
+	}
+	inBubble(t, func(net.Conn) {}, func(t *testing.T, p *patient) {
+		p.SetWriteDeadline(time.Now().Add(10 * timeout))
+		p.SetWriteTimeout(timeout)
+		write(p, 10).expect(t, 0, os.ErrDeadlineExceeded, timeout)
+	})
+}
+
+// A deadline that is past already stops writes, before and while they wait, however
+// patient they are. Close does, too.
+func TestWriteIsStopped(t *testing.T) {
+	past := func(p *patient) { p.SetWriteDeadline(time.Now().Add(-time.Second)) }
+	inBubble(t, takes(10, timeout, 10), func(t *testing.T, p *patient) {
+		past(p)
+		write(p, 100).expect(t, 0, os.ErrDeadlineExceeded, 0)
+	})
+	for want, stop := range map[error]func(*patient){
+		os.ErrDeadlineExceeded: past,
+		io.ErrClosedPipe:       func(p *patient) { p.Close() },
+	} {
+		inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *patient) {
+			p.SetWriteTimeout(timeout)
+			time.AfterFunc(timeout*2, func() { stop(p) })
+			write(p, 100).expect(t, 20, want, timeout*2)
+		})
+	}
+}
+
+// dribble is a connection of which a client reads a little now and then.
+type dribble struct {
+	net.Conn
+	pause time.Duration
+}
+
+func (d *dribble) Read(p []byte) (int, error) {
+	time.Sleep(d.pause)
+	return d.Conn.Read(p[:min(len(p), 1000)])
+}
+
+// A session over TLS whose peer is slow writes on where a bare tls.Conn would have
+// given up in the middle of a record, and sees what a peer that takes nothing is.
+func TestSlowPeerOfTLS(t *testing.T) {
+	config := serverTLS(t)
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer near.Close()
+		below := &patient{Conn: near}
+		server := tls.Server(below, config)
+		slow := &dribble{Conn: far}
+		client := tls.Client(slow, &tls.Config{InsecureSkipVerify: true})
+		heard := make(chan []byte)
+		text := bytes.Repeat([]byte("0123456789"), 10_000)
+		go func() {
+			client.Handshake()
+			slow.pause = timeout * 3 / 4
+			got := make([]byte, len(text))
+			n, _ := io.ReadFull(client, got)
+			heard <- got[:n]
+		}()
+		if err := server.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		below.SetWriteTimeout(timeout)
+		start := time.Now()
+		if n, err := server.Write(text); n < len(text) || err != nil {
+			t.Fatalf("wrote %d of %d bytes in %v: %v", n, len(text), time.Since(start), err)
+		}
+		if got := <-heard; !bytes.Equal(got, text) {
+			t.Errorf("the client has %d bytes, want %d", len(got), len(text))
+		}
+		if took := time.Since(start); took < 10*timeout {
+			t.Fatalf("took %v, which was not slow", took)
+		}
+		start = time.Now()
+		if n, err := server.Write(text); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != timeout {
+			t.Errorf("nobody reads: wrote %d bytes in %v (%v)", n, time.Since(start), err)
+		}
+	})
+}
+
+// counting counts the bytes that are read.
+type counting struct {
+	net.Conn
+	read int
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read += n
+	return n, err
+}
+
+// secure returns both ends of a connection of TLS that a tenant was handed, and what
+// is below the client's.
+func secure(t *testing.T) (client *tls.Conn, below *counting, s served) {
+	t.Helper()
+	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: patience})
+	below = &counting{Conn: h.dial()}
+	client, err := greet(t, below, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, below, h.serves("main")
+}
+
+// Both layers say that nothing more comes, and the other direction stays open.
+func TestCloseWriteOfTLS(t *testing.T) {
+	client, below, s := secure(t)
+	io.WriteString(s, "last words")
+	hears(t, client, "last words")
+	heard := below.read
+	if err := s.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(client); err != nil || len(got) > 0 {
+		t.Errorf("read %q (%v)", got, err)
+	}
+	if below.read == heard {
+		t.Error("TLS says no goodbye, so that the end could be anybody's")
+	}
+	gone(t, below)
+	io.WriteString(client, "answer")
+	hears(t, s, "answer")
+}
+
+// Close waits for nobody, even if the socket has no room for a goodbye, and stops who
+// waits for room.
+func TestCloseOfTLS(t *testing.T) {
+	_, _, s := secure(t)
+	socket := s.Conn.(*secured).socket.TCPConn
+	for taken := 1; taken > 0; { // until neither end has room for a byte
+		socket.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		var err error
+		if taken, err = socket.Write(make([]byte, 1<<20)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("filling the socket: %v", err)
+		}
+	}
+	socket.SetWriteDeadline(time.Time{})
+	wrote := make(chan error)
+	go func() {
+		_, err := socket.Write([]byte("x"))
+		wrote <- err
+	}()
+	start := time.Now()
+	s.Conn.Close()
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if err := <-wrote; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the write: %v", err)
+	}
+}

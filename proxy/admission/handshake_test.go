@@ -1,0 +1,251 @@
+package admission
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/proxy/certificate"
+	"switchyard/proxy/certificate/authority"
+	"switchyard/proxy/tenant"
+)
+
+// serverTLS shows a certificate that nobody knows and asks for none.
+func serverTLS(t testing.TB) *tls.Config {
+	t.Helper()
+	return &tls.Config{Certificates: []tls.Certificate{authority.New(t, "servers").Server().TLS()}}
+}
+
+// mutual returns options that ask clients for certificates of the authority.
+func mutual(t testing.TB, clients *authority.Authority) Options {
+	t.Helper()
+	o := Options{TLS: serverTLS(t), Identities: certificate.Identities, Describe: certificate.Describe, HandshakeTimeout: patience}
+	o.TLS.ClientAuth = tls.RequireAndVerifyClientCert
+	o.TLS.ClientCAs = clients.Pool()
+	return o
+}
+
+// greet makes a TLS handshake, as whoever shows the certificates.
+func greet(t testing.TB, conn net.Conn, serverName string, shown ...tls.Certificate) (*tls.Conn, error) {
+	t.Helper()
+	client := tls.Client(conn, &tls.Config{ServerName: serverName, InsecureSkipVerify: true, Certificates: shown})
+	return client, client.Handshake()
+}
+
+func TestTLS(t *testing.T) {
+	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: patience})
+	conn := h.dial()
+	client, err := greet(t, conn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := h.serves("main")
+	if _, ok := s.Conn.(syscall.Conn); ok {
+		t.Error("somebody could write to the socket past TLS")
+	}
+	if got, want := s.RemoteAddr().String(), conn.LocalAddr().String(); got != want {
+		t.Errorf("the peer is %s, want %s", got, want)
+	}
+	io.WriteString(client, "hello")
+	hears(t, s, "hello")
+	io.WriteString(s, "answer")
+	hears(t, client, "answer")
+}
+
+// Who a connection belongs to is decided by what its certificate and its server name
+// say.
+func TestClaimsByTLS(t *testing.T) {
+	clients := authority.New(t, "clients")
+	o := mutual(t, clients)
+	o.Claims = claims(t, "",
+		tenant.Claim{Tenant: "main", Certificates: []string{"uri:spiffe://example.org/main/*"}},
+		tenant.Claim{Tenant: "other", ServerNames: []string{"*.other.example"}})
+	h := open(t, o)
+	of := func(uri string) tls.Certificate { return clients.Client("somebody", uri).TLS() }
+	greet(t, h.dial(), "", of("spiffe://example.org/main/a"))
+	h.serves("main")
+	greet(t, h.dial(), "x.other.example", of("spiffe://example.org/elsewhere"))
+	h.serves("other")
+	client, _ := greet(t, h.dial(), "x.third.example", of("spiffe://example.org/elsewhere"))
+	gone(t, client.NetConn())
+	h.refuses(map[Reason]uint64{Unclaimed: 1})
+	h.logs("reason=unclaimed", "server_name=x.third.example", `identities="cn:somebody uri:spiffe://example.org/elsewhere"`)
+	client, _ = greet(t, h.dial(), "x.other.example", of("spiffe://example.org/main/a"))
+	gone(t, client.NetConn())
+	h.refuses(map[Reason]uint64{Unclaimed: 1, Ambiguous: 1})
+}
+
+// A certificate that nobody verified says nothing.
+func TestUnverifiedCertificate(t *testing.T) {
+	o := mutual(t, authority.New(t, "clients"))
+	o.TLS.ClientAuth, o.TLS.ClientCAs = tls.RequestClientCert, nil
+	o.Claims = claims(t, "other", tenant.Claim{Tenant: "main", Certificates: []string{"cn:me"}})
+	h := open(t, o)
+	greet(t, h.dial(), "", authority.New(t, "impostor").Client("me").TLS())
+	s := h.serves("other")
+	if n := len(s.Conn.(*secured).ConnectionState().PeerCertificates); n != 1 {
+		t.Errorf("it showed %d certificates", n)
+	}
+}
+
+// Each way in which a handshake fails has its word.
+func TestBadHandshakes(t *testing.T) {
+	clients := authority.New(t, "clients")
+	h := open(t, mutual(t, clients))
+	good := clients.Client("somebody").TLS()
+	want := map[Reason]uint64{}
+	for _, test := range []struct {
+		reason Reason
+		try    func(conn *net.TCPConn)
+	}{
+		{"tls-no-certificate", func(conn *net.TCPConn) { greet(t, conn, "") }},
+		{"tls-unknown-ca", func(conn *net.TCPConn) { greet(t, conn, "", authority.New(t, "clients").Client("somebody").TLS()) }},
+		{"tls-expired", func(conn *net.TCPConn) {
+			greet(t, conn, "", clients.Issue(authority.Leaf{CommonName: "somebody"}.Expired()).TLS())
+		}},
+		{"tls-bad-certificate", func(conn *net.TCPConn) { greet(t, conn, "", clients.Server("server.example").TLS()) }},
+		{"tls-not-tls", func(conn *net.TCPConn) {
+			io.WriteString(conn, "\x00\x00\x00\x10\x00\x01\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00")
+		}},
+		{"tls-not-tls", func(conn *net.TCPConn) { io.WriteString(conn, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n") }},
+		{"tls-not-tls", func(conn *net.TCPConn) { io.WriteString(conn, v2(proxied, tcp4, addresses4)) }},
+		{"tls-not-tls", func(conn *net.TCPConn) { io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n") }},
+		{"tls-protocol-version", func(conn *net.TCPConn) {
+			tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}).Handshake()
+		}},
+		{"tls-closed", func(conn *net.TCPConn) { // it does not like our certificate
+			tls.Client(conn, &tls.Config{ServerName: "elsewhere.example"}).Handshake()
+		}},
+		{"tls-closed", func(conn *net.TCPConn) {
+			io.WriteString(conn, "\x16\x03\x01\x02\x00\x01")
+			conn.CloseWrite()
+		}},
+		{"tls-closed", func(conn *net.TCPConn) {
+			greet(t, &deaf{conn}, "")
+			conn.CloseWrite()
+		}},
+		{Abandoned, func(conn *net.TCPConn) { conn.CloseWrite() }},
+	} {
+		conn := h.dial()
+		test.try(conn)
+		want[test.reason]++
+		h.refuses(want)
+		conn.SetReadDeadline(time.Now().Add(patience))
+		io.Copy(io.Discard, conn) // an alert, maybe
+	}
+	h.logs("reason=tls-unknown-ca", "error=")
+	greet(t, h.dial(), "", good)
+	h.serves("main")
+	h.Close()
+	if h.lines.has("reason=abandoned") {
+		t.Error("a peer that only looked whether somebody is there is in the log")
+	}
+}
+
+// deaf hears nothing, not even at first.
+type deaf struct{ net.Conn }
+
+func (*deaf) Read([]byte) (int, error) { return 0, io.EOF }
+
+// Without anybody to describe it, a failed handshake still has a reason.
+func TestFailedHandshake(t *testing.T) {
+	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: patience})
+	h.say("what?")
+	h.refuses(map[Reason]uint64{"tls-failed": 1})
+}
+
+// The header comes first, then TLS, and what is glued to the header is TLS's.
+func TestProxiedTLS(t *testing.T) {
+	o := Options{TLS: serverTLS(t), ProxyFrom: networks("127.0.0.1/32"), Allow: networks("192.0.2.0/24"), HandshakeTimeout: patience}
+	h := open(t, o)
+	client, err := greet(t, &prefixed{Conn: h.dial(), prefix: "PROXY TCP4 192.0.2.1 192.0.2.2 4660 80\r\n"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := h.serves("main")
+	if got := s.RemoteAddr().String(); got != "192.0.2.1:4660" {
+		t.Errorf("the peer is %s", got)
+	}
+	io.WriteString(client, "hello")
+	hears(t, s, "hello")
+	greet(t, &prefixed{Conn: h.dial(), prefix: "PROXY TCP4 192.0.3.1 192.0.2.2 4660 80\r\n"}, "")
+	h.refuses(map[Reason]uint64{NotAllowed: 1})
+	greet(t, h.dial(), "") // TLS without a header
+	h.refuses(map[Reason]uint64{NotAllowed: 1, ProxyHeader: 1})
+}
+
+// prefixed writes something before and together with what is first written.
+type prefixed struct {
+	net.Conn
+	prefix string
+}
+
+func (p *prefixed) Write(b []byte) (int, error) {
+	n := len(p.prefix)
+	all := append([]byte(p.prefix), b...)
+	p.prefix = ""
+	written, err := p.Conn.Write(all)
+	return max(written-n, 0), err
+}
+
+// A peer that says nothing, or a byte now and then, is not waited for.
+func TestSlowHandshake(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: timeout})
+	start := time.Now()
+	silent, loris := h.dial(), h.dial()
+	for b := range strings.SplitSeq("\x16\x03\x01\x02\x00"+strings.Repeat("\x01", 50), "") {
+		time.Sleep(timeout / 10) // this is what it does
+		if _, err := io.WriteString(loris, b); err != nil {
+			break
+		}
+	}
+	gone(t, silent)
+	gone(t, loris)
+	if took := time.Since(start); took < timeout || took > patience/2 {
+		t.Errorf("took %v", took)
+	}
+	h.refuses(map[Reason]uint64{HandshakeTimeout: 2})
+	// Once it is over, time does not matter.
+	client, err := greet(t, h.dial(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := h.serves("main")
+	time.Sleep(timeout * 3 / 2)
+	io.WriteString(client, "late")
+	hears(t, s, "late")
+	io.WriteString(s, "later")
+	hears(t, client, "later")
+}
+
+// One deadline is for header and handshake together.
+func TestOneDeadline(t *testing.T) {
+	const timeout = time.Second
+	h := open(t, Options{TLS: serverTLS(t), ProxyFrom: networks("127.0.0.1/32"), HandshakeTimeout: timeout})
+	start := time.Now()
+	conn := h.dial()
+	time.Sleep(timeout * 6 / 10) // this is what it does
+	io.WriteString(conn, "PROXY UNKNOWN\r\n\x16")
+	gone(t, conn)
+	if took := time.Since(start); took < timeout || took > timeout*15/10 {
+		t.Errorf("took %v", took)
+	}
+	h.refuses(map[Reason]uint64{HandshakeTimeout: 1})
+}
+
+// Many handshakes that hang keep nobody else out.
+func TestHangingHandshakesHoldUpNobody(t *testing.T) {
+	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: time.Hour})
+	for range 200 {
+		h.dial()
+	}
+	if _, err := greet(t, h.dial(), ""); err != nil {
+		t.Fatal(err)
+	}
+	h.serves("main")
+}

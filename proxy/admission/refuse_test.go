@@ -1,0 +1,80 @@
+package admission
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"switchyard/proxy/sparse"
+)
+
+// A flood of refusals is a few lines, and then a line with how many more, without
+// anybody having to come for it.
+func TestFewLines(t *testing.T) {
+	h := open(t, Options{Allow: networks("127.0.0.2/32")})
+	const n = 200
+	for range n {
+		h.dial().Close()
+	}
+	h.refuses(map[Reason]uint64{NotAllowed: n})
+	eventually(t, func() bool { return h.logged() == n }, func() string { return h.lines.String() })
+	if lines := strings.Count(h.lines.String(), "\n"); lines > n/4 {
+		t.Errorf("%d lines", lines)
+	}
+	h.dial("127.0.0.2")
+	h.serves("main")
+}
+
+// What was left out when the listener is closed is said then.
+func TestCloseSaysWhatWasLeftOut(t *testing.T) {
+	h := open(t, Options{Allow: networks("127.0.0.2/32")})
+	for range sparse.Burst * 3 {
+		h.dial().Close()
+	}
+	h.refuses(map[Reason]uint64{NotAllowed: sparse.Burst * 3})
+	h.Close()
+	if got := h.logged(); got != sparse.Burst*3 {
+		t.Errorf("%d in the log, want %d:\n%s", got, sparse.Burst*3, h.lines)
+	}
+}
+
+// logged returns how many refused connections the log speaks of.
+func (h *house) logged() (n int) {
+	for line := range strings.Lines(h.lines.String()) {
+		if _, more, found := strings.Cut(line, " connections="); found {
+			left, _ := strconv.Atoi(strings.TrimSpace(more))
+			n += left
+		} else if strings.Contains(line, `msg="connection refused"`) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestCut(t *testing.T) {
+	for name, text := range map[string]string{
+		"ascii": strings.Repeat("x", 1000), "wide": strings.Repeat("日", 1000), "shifted": "x" + strings.Repeat("日", 1000),
+		"broken": strings.Repeat("\xff", 1000), "as long as may be": strings.Repeat("x", longestField), "short": "日",
+	} {
+		got := cut(text)
+		if len(got) > longestField || len(text) > longestField && !strings.HasSuffix(got, "...") || len(text) <= longestField && got != text {
+			t.Errorf("%s: %d bytes, %q", name, len(got), got)
+		}
+		if !utf8.ValidString(got) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// What a peer says is a field, however long and whatever is in it.
+func TestPeersTextIsCut(t *testing.T) {
+	h := open(t, Options{TLS: serverTLS(t), Claims: claims(t, ""), HandshakeTimeout: patience})
+	greet(t, h.dial(), strings.Repeat("abcdefghi.", 24)+"example")
+	h.logs("reason=unclaimed", "server_name=abcdefghi.")
+	for line := range strings.Lines(h.lines.String()) {
+		if !strings.Contains(line, `msg="connection refused"`) || len(line) > 1000 {
+			t.Error(line)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package admission
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/proxy"
+)
+
+// toOthers is a policy that sends everything to everybody else.
+type toOthers struct{}
+
+func (toOthers) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
+	return abi.BroadcastExceptSender, nil
+}
+func (toOthers) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) { return v, nil }
+func (toOthers) Close() error                                                        { return nil }
+
+// realTenant returns a tenant as it is in service, what ends it, and what it logs.
+func realTenant(l proxy.Limits) (*proxy.Tenant, func(), *logLines) {
+	lines := new(logLines)
+	judge := policy.NewJudge(policy.NewGeneration("test", "", toOthers{}))
+	l.MaxPDU, l.LagHard = 1<<20, 64<<20
+	real := proxy.NewTenant("real", judge, l, slog.New(slog.NewTextHandler(lines, nil)))
+	return real, func() {
+		real.Close()
+		judge.Close()
+	}, lines
+}
+
+func message(text string) string {
+	return string(pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 1, []byte(text)))
+}
+
+// Peers meet in one tenant, however they came. One that has said nothing hears the
+// others, and who ends is counted.
+func TestPeersMeet(t *testing.T) {
+	real, stop, _ := realTenant(proxy.Limits{})
+	defer stop()
+	find := func(string) Server { return real }
+	plain := openFor(t, Options{ProxyFrom: networks("127.0.0.2/32"), HandshakeTimeout: patience}, find)
+	secure := openFor(t, Options{TLS: serverTLS(t), HandshakeTimeout: patience}, find)
+	direct, behind := plain.dial(), plain.dial("127.0.0.2")
+	over, err := greet(t, secure.dial(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions := func(n int) {
+		t.Helper()
+		eventually(t, func() bool { return real.Hub().Counts().Sessions == n }, func() string { return "not all take part" })
+	}
+	sessions(2)
+	io.WriteString(behind, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"+message("glued"))
+	hears(t, direct, message("glued"))
+	hears(t, over, message("glued"))
+	io.WriteString(over, message("by TLS"))
+	hears(t, direct, message("by TLS"))
+	hears(t, behind, message("by TLS"))
+	io.WriteString(direct, message("plainly"))
+	hears(t, behind, message("plainly"))
+	hears(t, over, message("plainly"))
+
+	// A session of TLS ends as politely as one of TCP.
+	io.WriteString(over, message("last words")+"\x00\x00\x00\x01 is no length")
+	hears(t, direct, message("last words"))
+	if rest, err := io.ReadAll(over); err != nil || len(rest) > 0 {
+		t.Errorf("read %q (%v), want the end", rest, err)
+	}
+	over.Close()
+	sessions(2)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := real.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	if c := plain.conserved(); c.Ended != 2 {
+		t.Errorf("%+v", c)
+	}
+	if c := secure.conserved(); c.Ended != 1 {
+		t.Errorf("%+v", c)
+	}
+	gone(t, plain.dial())
+	plain.refuses(map[Reason]uint64{TenantStopping: 1})
+}
+
+// pipeTLS has the tenant serve a connection of TLS over a pipe, which a bubble's time
+// needs, and returns its other end, and that of the pipe.
+func pipeTLS(t *testing.T, real *proxy.Tenant, config *tls.Config) (*tls.Conn, *dribble) {
+	t.Helper()
+	near, far := net.Pipe()
+	slow := &dribble{Conn: far}
+	client := tls.Client(slow, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error)
+	go func() { shaken <- client.Handshake() }()
+	below := &patient{Conn: near}
+	server := tls.Server(below, config)
+	if err := errors.Join(server.Handshake(), <-shaken); err != nil {
+		t.Fatal(err)
+	}
+	if err := real.Serve(&pipeSecured{server, below}, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	return client, slow
+}
+
+// pipeSecured is secured without a socket.
+type pipeSecured struct {
+	*tls.Conn
+	below *patient
+}
+
+func (p *pipeSecured) SetWriteTimeout(d time.Duration) { p.below.SetWriteTimeout(d) }
+func (p *pipeSecured) Close() error                    { return p.below.Close() }
+
+// A tenant's peer over TLS that takes a little now and then is slow and not gone; one
+// that takes nothing is closed, for that reason.
+func TestSlowPeerOfATenant(t *testing.T) {
+	config := serverTLS(t)
+	config.SessionTicketsDisabled = true // nobody reads them from the pipe
+	synctest.Test(t, func(t *testing.T) {
+		real, stop, lines := realTenant(proxy.Limits{WriteTimeout: timeout})
+		defer stop()
+		client, slow := pipeTLS(t, real, config)
+		talker, far := net.Pipe()
+		if err := real.Serve(far, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		slow.pause = timeout * 3 / 4
+		m := message(strings.Repeat("x", 100_000))
+		start := time.Now()
+		io.WriteString(talker, m)
+		got := make([]byte, len(m))
+		if n, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, []byte(m)) {
+			t.Fatalf("read %d bytes of %d in %v: %v", n, len(m), time.Since(start), err)
+		}
+		if took := time.Since(start); took < 10*timeout {
+			t.Fatalf("took %v, which was not slow", took)
+		}
+		start = time.Now()
+		io.WriteString(talker, m)
+		for real.Hub().Counts().Sessions == 2 && time.Since(start) < 10*timeout {
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if took := time.Since(start); took < timeout || took > 2*timeout || !lines.has("session closed", "reason=write-timeout") {
+			t.Errorf("after %v:\n%s", took, lines)
+		}
+		talker.Close()
+		client.NetConn().Close()
+	})
+}

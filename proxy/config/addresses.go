@@ -1,0 +1,90 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
+
+func checkAddress(address string) error {
+	const remedy = `write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address; %s", address, remedy)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q has port %q; write a number from 0 (any free one) to 65535", address, port)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !hostName.MatchString(host) {
+		return fmt.Errorf("%q has host %q; %s", address, host, remedy)
+	}
+	return nil
+}
+
+// checkAdminAddress takes loopback addresses alone: whoever reaches the address can
+// see what peers say.
+func checkAdminAddress(address string) error {
+	if address == "" {
+		return nil
+	}
+	if err := checkAddress(address); err != nil {
+		return err
+	}
+	if isLoopback(address) {
+		return nil
+	}
+	return fmt.Errorf("%q can be reached from other machines, and what goes there is not encrypted; write a loopback address, such as \"127.0.0.1:8280\", or \"\" for none", address)
+}
+
+// maxSocket is how long the path of a Unix socket may be on the system that allows
+// least.
+const maxSocket = 103
+
+// checkSocket takes the path of a Unix socket, or nothing.
+func checkSocket(path string) error {
+	if len(path) > maxSocket {
+		return fmt.Errorf("%q has %d bytes, and the path of a socket has %d at most; write a shorter one", path, len(path), maxSocket)
+	}
+	return checkPath(path)
+}
+
+// isLoopback reports whether only this machine reaches the address, which is a valid
+// one. Of names, only localhost is known to lead there.
+func isLoopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// normalAddress spells equal addresses alike. The address is a valid one.
+func normalAddress(address string) string {
+	host, port, _ := net.SplitHostPort(address)
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.String()
+	}
+	n, _ := strconv.Atoi(port)
+	return net.JoinHostPort(strings.ToLower(host), strconv.Itoa(n))
+}
+
+// nameListeners gives each listener the name that it keeps through reloads: its
+// address in one spelling. Several may have port 0; the second is called
+// "127.0.0.1:0#2", and so on.
+func (c *Config) nameListeners() {
+	seen := make(map[string]int)
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		if checkAddress(l.Address) != nil {
+			continue // which is a fault
+		}
+		l.Name = normalAddress(l.Address)
+		seen[l.Name]++
+		if n := seen[l.Name]; n > 1 {
+			l.Name += "#" + strconv.Itoa(n)
+		}
+	}
+}

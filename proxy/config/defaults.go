@@ -1,0 +1,61 @@
+package config
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Admin:     Admin{Address: "127.0.0.1:8280"},
+		Listeners: []Listener{defaultListener("127.0.0.1:8200")},
+		Tenants:   []Tenant{defaultTenant("default")},
+		Peer: Peer{
+			Heartbeat:    5 * second,
+			Timeout:      30 * second,
+			WriteTimeout: 20 * second,
+			MaxPDU:       16 * mebibyte,
+			FirstPDU:     30 * second,
+		},
+		WASM: WASM{
+			ModuleSize: 8 * mebibyte,
+			Memory:     16 * mebibyte,
+			Fuel:       200_000,
+			Depth:      1000,
+			Body:       64 * kibibyte,
+			LoadTime:   30 * second,
+			Faults:     "auto",
+		},
+		Signatures: Signatures{State: "auto"},
+		Reload:     Reload{Watch: true, Debounce: 150 * millisecond, Poll: 10 * second},
+		Drain:      Drain{Timeout: 60 * second},
+		Log:        Log{Level: "info", Format: "auto"},
+	}
+}
+
+func defaultListener(address string) Listener {
+	return Listener{
+		Name:              address,
+		Address:           address,
+		Tenant:            "default",
+		Connections:       16384,
+		SourceConnections: 8192,
+		AcceptRate:        1000,
+		HandshakeTimeout:  5 * second,
+		TLS:               TLS{MinVersion: "1.2"},
+	}
+}
+
+func defaultTenant(name string) Tenant {
+	return Tenant{
+		Name:    name,
+		Policy:  "teamtalk",
+		MayElse: "drop",
+		Limits: Limits{
+			LagHard:     64 * mebibyte,
+			LagSoft:     8 * mebibyte,
+			LagSoftTime: 10 * second,
+			Connections: 16384,
+			Log:         256 * mebibyte,
+			Users:       10_000_000,
+			PeerUsers:   10_000_000,
+		},
+		Quota: Quota{OnBreach: "slow"},
+	}
+}

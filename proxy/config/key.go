@@ -1,0 +1,186 @@
+package config
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A key is one value of the configuration: its dotted name, where it is kept and
+// what it may be.
+type key struct {
+	name    string
+	owner   string             // the beginning of the name, if that is a listener or a tenant
+	field   any                // *Duration, *Size, *int64, *bool, *string, *[]string, *[]netip.Prefix or *json.RawMessage
+	min     int64              // of a number, in what its field counts
+	max     int64              // of a number, likewise
+	check   func(string) error // of a string, or of each in a list
+	choices []string           // of a string that is one of these
+	restart bool               // a change waits for the next start
+}
+
+// set takes a value as TOML has it.
+func (k key) set(value any) error {
+	switch field := k.field.(type) {
+	case *Duration:
+		return setQuoted(k, field, value, `a duration in quotes, such as "30s"`)
+	case *Size:
+		return setQuoted(k, field, value, `a size in quotes, such as "16MiB"`)
+	case *int64:
+		n, ok := value.(int64)
+		if !ok {
+			return wrongType("a whole number without quotes", value)
+		}
+		if err := k.inRange(n, strconv.FormatInt(n, 10)); err != nil {
+			return err
+		}
+		*field = n
+	case *bool:
+		b, ok := value.(bool)
+		if !ok {
+			return wrongType("true or false without quotes", value)
+		}
+		*field = b
+	case *string:
+		text, ok := value.(string)
+		if !ok {
+			return wrongType("a text in quotes", value)
+		}
+		if err := k.checkText(text); err != nil {
+			return err
+		}
+		*field = text
+	case *[]string:
+		return setList(field, value, func(text string) (string, error) { return text, k.checkText(text) })
+	case *[]netip.Prefix:
+		return setList(field, value, parseNetwork)
+	case *json.RawMessage:
+		table, ok := value.(map[string]any)
+		if !ok {
+			return wrongType("a table", value)
+		}
+		message, err := encodeJSON(table)
+		if err != nil {
+			return err
+		}
+		*field = message
+	}
+	return nil
+}
+
+// setQuoted takes a number with a unit.
+func setQuoted[N Duration | Size](k key, field *N, value any, want string) error {
+	text, ok := value.(string)
+	if !ok {
+		return wrongType(want, value)
+	}
+	var n N
+	if err := any(&n).(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+		return err
+	}
+	if err := k.inRange(int64(n), text); err != nil {
+		return err
+	}
+	*field = n
+	return nil
+}
+
+// setText takes a value as environment and flags have it: without quotes, and a list
+// with commas between its members.
+func (k key) setText(text string) error {
+	switch k.field.(type) {
+	case *json.RawMessage:
+		return errors.New("it is a table; set it in the configuration's file")
+	case *int64:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return k.set(n)
+		}
+	case *bool:
+		if text == "true" || text == "false" {
+			return k.set(text == "true")
+		}
+	case *[]string, *[]netip.Prefix:
+		return k.set(splitList(text))
+	}
+	return k.set(text)
+}
+
+func (k key) inRange(n int64, text string) error {
+	if n < k.min || n > k.max {
+		return fmt.Errorf("%s is out of range; write %s", text, k.allowed())
+	}
+	return nil
+}
+
+func (k key) checkText(text string) error {
+	if k.check != nil {
+		return k.check(text)
+	}
+	for _, choice := range k.choices {
+		if text == choice {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not known; write %s", text, k.allowed())
+}
+
+// allowed says what a number or a choice may be: "10ms to 25s"; empty for the
+// other types.
+func (k key) allowed() string {
+	switch k.field.(type) {
+	case *Duration:
+		return fmt.Sprintf("%s to %s", Duration(k.min), Duration(k.max))
+	case *Size:
+		return fmt.Sprintf("%s to %s", Size(k.min), Size(k.max))
+	case *int64:
+		return fmt.Sprintf("%d to %d", k.min, k.max)
+	case *bool:
+		return "true or false"
+	}
+	if len(k.choices) == 0 {
+		return ""
+	}
+	last := len(k.choices) - 1
+	return strings.Join(k.choices[:last], ", ") + " or " + k.choices[last]
+}
+
+// text returns the value in a form that is equal for equal values.
+func (k key) text() string {
+	switch field := k.field.(type) {
+	case *Duration:
+		return field.String()
+	case *Size:
+		return field.String()
+	case *int64:
+		return strconv.FormatInt(*field, 10)
+	case *bool:
+		return strconv.FormatBool(*field)
+	case *[]string:
+		return fmt.Sprintf("%q", *field)
+	case *[]netip.Prefix:
+		return fmt.Sprint(*field)
+	case *json.RawMessage:
+		return string(*field)
+	default:
+		return *k.field.(*string)
+	}
+}
+
+func wrongType(want string, value any) error {
+	got := "something else"
+	switch v := value.(type) {
+	case string:
+		got = strconv.Quote(v)
+	case int64, float64, bool:
+		got = fmt.Sprint(v)
+	case map[string]any:
+		got = "a table"
+	case []any, []map[string]any:
+		got = "a list"
+	}
+	return fmt.Errorf("got %s; write %s", got, want)
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+func (r *reader) checkListeners() {
+	for i := range r.config.Listeners {
+		l, name := &r.config.Listeners[i], fmt.Sprintf("listener.%d", i)
+		r.checkTenantsOf(l, name)
+		r.checkTLS(l.TLS, name+".tls")
+		r.checkOpen(l, name)
+		r.checkProxies(l, name)
+		r.checkClaims(l, name)
+	}
+	r.checkAddresses()
+}
+
+// checkTenantsOf is about the names in tenant and tenants.
+func (r *reader) checkTenantsOf(l *Listener, name string) {
+	one, several := name+".tenant", name+".tenants"
+	if !r.sound(one, several) {
+		return
+	}
+	if l.Tenant == "" && len(l.Tenants) == 0 {
+		r.fault(r.place(one, name), "%s: \"\" refuses what no tenant claims, and none is named that may, so nobody would be served; name one here, or some in tenants", one)
+	}
+	if r.badTenants {
+		return
+	}
+	if _, known := r.config.Tenant(l.Tenant); !known && l.Tenant != "" {
+		r.fault(r.place(one, name), "%s: there is no tenant %q; %s", one, l.Tenant, r.tenantRemedy(name, l.Tenant))
+	}
+	for i, t := range l.Tenants {
+		if _, known := r.config.Tenant(t); !known {
+			r.fault(r.member(several, i), "%s: there is no tenant %q; %s", several, t, r.tenantRemedy(name, t))
+		}
+	}
+}
+
+func (r *reader) tenantRemedy(listener, tenant string) string {
+	var names []string
+	for _, t := range r.config.Tenants {
+		names = append(names, t.Name)
+	}
+	remedy := fmt.Sprintf("add [tenant.%s], or name one of: %s", tenant, strings.Join(names, ", "))
+	if _, written := r.places[listener]; !written {
+		remedy = "add a [[listener]], as the one that is the default is for that; there are the tenants " + strings.Join(names, ", ")
+	}
+	return remedy
+}
+
+func (r *reader) checkTLS(t TLS, name string) {
+	certificate, key, ca := name+".certificate", name+".key", name+".client_ca"
+	if !r.sound(certificate, key, ca) {
+		return
+	}
+	switch {
+	case t.Certificate != "" && t.Key == "":
+		r.fault(r.place(certificate), "%s: %q has no key to it; name its file in tls.key, which may be the same one", certificate, t.Certificate)
+	case t.Certificate == "" && t.Key != "":
+		r.fault(r.place(key), "%s: %q is the key to no certificate; name the file of one in tls.certificate", key, t.Key)
+	}
+	if t.ClientCA != "" && t.Certificate == "" {
+		r.fault(r.place(ca), "%s: clients show certificates by TLS alone, and there is none here without tls.certificate; name the file of one", ca)
+	}
+}
+
+// checkOpen wants it said if everybody may connect from other machines.
+func (r *reader) checkOpen(l *Listener, name string) {
+	if l.InsecureOpen || l.TLS.ClientCA != "" || !r.sound(name+".address", name+".allow", name+".insecure_open", name+".tls.client_ca") {
+		return
+	}
+	if checkAddress(l.Address) != nil || isLoopback(l.Address) {
+		return
+	}
+	everybody := slices.IndexFunc(l.Allow, everything)
+	if len(l.Allow) > 0 && everybody < 0 {
+		return
+	}
+	why := "and everybody may connect and say anything"
+	if everybody >= 0 {
+		why = fmt.Sprintf("and %q in %s.allow is everybody", l.Allow[everybody], name)
+	}
+	r.fault(r.place(name+".address", name), "%s.address: %q can be reached from other machines, %s; name who may connect in %s.allow, or ask for certificates by %s.tls.client_ca, or write %s.insecure_open = true if that is meant",
+		name, l.Address, why, name, name, name)
+}
+
+func everything(network netip.Prefix) bool { return network.Bits() == 0 }
+
+// checkProxies wants it known who may say who others are.
+func (r *reader) checkProxies(l *Listener, name string) {
+	for i, network := range l.ProxyFrom {
+		if everything(network) {
+			r.fault(r.member(name+".proxy_from", i), "%s.proxy_from: %q is everybody, and who is named here is believed to be whoever they say; write the addresses of your proxies", name, network)
+		}
+	}
+}
+
+// checkAddresses wants each address to be there, and once.
+func (r *reader) checkAddresses() {
+	seen := make(map[string]string) // address: what has it
+	if admin := r.config.Admin.Address; admin != "" && r.sound("admin.address") {
+		if address := normalAddress(admin); !strings.HasSuffix(address, ":0") {
+			seen[address] = "admin.address"
+		}
+	}
+	for i, l := range r.config.Listeners {
+		name := fmt.Sprintf("listener.%d", i)
+		if !r.sound(name + ".address") {
+			continue
+		}
+		if l.Address == "" {
+			r.fault(r.place(name), "%s has no address; write one, such as address = \"127.0.0.1:8200\"", name)
+			continue
+		}
+		address := normalAddress(l.Address)
+		if other, ok := seen[address]; ok {
+			r.fault(r.place(name+".address", "admin.address"), "%s.address: %s has %q already; write another", name, other, l.Address)
+		} else if !strings.HasSuffix(address, ":0") {
+			seen[address] = name
+		}
+	}
+}

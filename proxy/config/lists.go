@@ -1,0 +1,114 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// memberFaults are what is wrong with members of a list.
+type memberFaults []memberFault
+
+type memberFault struct {
+	index int
+	error
+}
+
+func (f memberFaults) Error() string {
+	errs := make([]error, len(f))
+	for i, fault := range f {
+		errs[i] = fault.error
+	}
+	return errors.Join(errs...).Error()
+}
+
+// setList takes a list of texts, each as what parse makes of it. An empty list is
+// nil. The error may be memberFaults.
+func setList[T comparable](field *[]T, value any, parse func(string) (T, error)) error {
+	var members []any
+	switch v := value.(type) {
+	case []any:
+		members = v
+	case string:
+		return wrongType(fmt.Sprintf("a list, [%q]", v), value)
+	default:
+		return wrongType("a list of texts in brackets", value)
+	}
+	var list []T
+	var faults memberFaults
+	seen := make(map[T]bool)
+	for i, member := range members {
+		text, ok := member.(string)
+		if !ok {
+			faults = append(faults, memberFault{i, wrongType("a text in quotes", member)})
+			continue
+		}
+		v, err := parse(text)
+		switch {
+		case err != nil:
+			faults = append(faults, memberFault{i, err})
+		case seen[v]:
+			faults = append(faults, memberFault{i, fmt.Errorf("%q stands here twice; remove one", text)})
+		}
+		seen[v] = err == nil
+		list = append(list, v)
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	*field = list
+	return nil
+}
+
+// splitList makes a list of a text with commas, as TOML would have it.
+func splitList(text string) []any {
+	var members []any
+	if strings.TrimSpace(text) == "" {
+		return []any{}
+	}
+	for member := range strings.SplitSeq(text, ",") {
+		members = append(members, strings.TrimSpace(member))
+	}
+	return members
+}
+
+// member returns where a member of a list was set.
+func (r *reader) member(list string, index int) Place {
+	place := r.place(list)
+	if inFile, ok := r.places[list+"."+strconv.Itoa(index)]; ok && inFile.Source == place.Source {
+		return inFile
+	}
+	return place
+}
+
+// memberOf returns where that member of a list was set.
+func memberOf[T comparable](r *reader, list string, members []T, member T) Place {
+	return r.member(list, slices.Index(members, member))
+}
+
+// parseNetwork reads a network or a single address. One network has one spelling, so
+// that what is compared as text is compared rightly.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil && address.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("%q has a zone, which no source is known by; write %q", text, address.WithZone(""))
+	} else if err == nil {
+		address = address.Unmap()
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is not a network; write an address, with the length of a prefix unless it is only one, such as \"10.1.0.0/16\" or \"10.1.2.3\"", text)
+	}
+	if a := network.Addr(); a.Is4In6() && network.Bits() >= 96 {
+		network = netip.PrefixFrom(a.Unmap(), network.Bits()-96)
+		return netip.Prefix{}, fmt.Errorf("%q is a network of IPv4; write %q", text, network.Masked())
+	}
+	if network != network.Masked() {
+		return netip.Prefix{}, fmt.Errorf("%q has bits set behind the prefix; write %q for the network, or %q for the one address",
+			text, network.Masked(), network.Addr())
+	}
+	return network, nil
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"switchyard/policy/nearest"
+)
+
+var (
+	tenantName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+	policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	sha256Sum  = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
+	serverName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+)
+
+// mayWords are what a policy may be allowed, as policies' verdicts spell it. That they
+// are the same words is held by a test of the command.
+var mayWords = []string{
+	"drop", "consume", "handle", "unicast", "broadcast-except-sender", "broadcast-all", "close",
+	"handle online-user-info", "handle user-status-update", "handle role-set", "handle users-status-request",
+}
+
+func checkTenantName(name string) error {
+	if !tenantName.MatchString(name) {
+		return fmt.Errorf("%q is not a tenant's name; write 1 to 40 of a-z, 0-9 and -", name)
+	}
+	return nil
+}
+
+// checkTenantOrNone takes a tenant's name, or nothing.
+func checkTenantOrNone(name string) error {
+	if name == "" {
+		return nil
+	}
+	return checkTenantName(name)
+}
+
+func checkPolicy(policy string) error {
+	path, isFile := strings.CutPrefix(policy, filePolicy)
+	switch {
+	case isFile && path == "":
+		return fmt.Errorf("%q names no file; write a path after it, such as %q", policy, filePolicy+"routes.toml")
+	case isFile:
+		return checkPath(path)
+	case policyName.MatchString(policy):
+		return nil
+	case strings.ContainsAny(policy, `./\`):
+		return fmt.Errorf("%q is not a shipped policy's name; for a file write %q", policy, filePolicy+policy)
+	}
+	return fmt.Errorf("%q is not a policy; write a shipped policy's name, such as \"teamtalk\", or a file, such as %q", policy, filePolicy+"routes.toml")
+}
+
+// checkAudit takes a policy, or nothing.
+func checkAudit(policy string) error {
+	if policy == "" {
+		return nil
+	}
+	return checkPolicy(policy)
+}
+
+// checkPath takes any path, or nothing.
+func checkPath(path string) error {
+	if strings.ContainsRune(path, 0) {
+		return fmt.Errorf("%q is not a path; write one without a zero byte", path)
+	}
+	return nil
+}
+
+func checkFile(path string) error {
+	if path == "" {
+		return fmt.Errorf("%q names no file; write a path, or leave it out", path)
+	}
+	return checkPath(path)
+}
+
+// checkSHA256 takes a hash, or nothing.
+func checkSHA256(sum string) error {
+	if sum == "" || sha256Sum.MatchString(sum) {
+		return nil
+	}
+	return fmt.Errorf("%q is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file", sum)
+}
+
+func checkMay(word string) error {
+	if slices.Contains(mayWords, word) {
+		return nil
+	}
+	if handler, ok := strings.CutPrefix(word, "handle "); ok {
+		return fmt.Errorf("there is no handler %q; write one of %q", handler, mayWords[7:])
+	}
+	return fmt.Errorf("%q is not an action; %s", word, nearest.Hint(word, mayWords, "write one of "+strings.Join(mayWords, ", ")))
+}
+
+// checkCommand leaves it to those who know the protocol which commands there are.
+func checkCommand(name string) error {
+	if strings.TrimSpace(name) == "" {
+		return fmt.Errorf("%q is not a command; write its name, such as \"CID_MSG_DATA\"", name)
+	}
+	return nil
+}
+
+// checkCertificate takes a pattern for certificates. What stars mean in one is said
+// by those who match it.
+func checkCertificate(pattern string) error {
+	kind, rest, ok := strings.Cut(pattern, ":")
+	switch {
+	case !ok || !slices.Contains([]string{"cn", "dns", "uri", "email"}, kind):
+		return fmt.Errorf("%q does not say which name of a certificate it is about; write \"cn:\", \"dns:\", \"uri:\" or \"email:\" before the name", pattern)
+	case strings.TrimSpace(rest) == "":
+		return fmt.Errorf("%q has no name behind the colon; write one, such as \"%s:*.example.org\"", pattern, kind)
+	}
+	return nil
+}
+
+func checkServerName(name string) error {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return fmt.Errorf("%q is an address, and TLS clients never ask for one; write a host's name, or claim networks", name)
+	}
+	if !serverName.MatchString(name) {
+		return fmt.Errorf("%q is not a server's name; write one such as \"acme.example\", or \"*.acme.example\" for all that end so", name)
+	}
+	return nil
+}

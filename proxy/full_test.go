@@ -1,0 +1,293 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/proxy/hub"
+	"switchyard/proxy/tenant"
+)
+
+const full = 2 << 20 // what the logs of these tests may take
+
+func fullLimits(breach tenant.Breach) Limits {
+	l := testLimits()
+	l.LogBytes, l.LagSoft, l.Quota.OnBreach = full, 0, breach
+	return l
+}
+
+// tooFull is what the logs may take at most: those who speak at the very moment at
+// which they become full add what they had read.
+const tooFull = full + full/2
+
+var large = message(others, 1, string(make([]byte, 60_000)))
+
+// say has the peer say that many times, or until its connection ends, and counts.
+func say(conn net.Conn, p []byte, times int) *atomic.Int64 {
+	n := new(atomic.Int64)
+	go func() {
+		for range times {
+			if _, err := conn.Write(p); err != nil {
+				return
+			}
+			n.Add(1)
+		}
+	}()
+	return n
+}
+
+func (y yard) expectMemory(what string, least, most uint64) {
+	y.Helper()
+	synctest.Wait()
+	if got := y.Hub().Memory(); got < least || got > most {
+		y.Errorf("%s: the logs take %d bytes, want %d to %d", what, got, least, most)
+	}
+}
+
+// Senders wait while a peer that takes nothing keeps all of the log, until that one is
+// closed for holding more than its share; then they go on at once.
+func TestLogFull(t *testing.T) {
+	inYard(t, fullLimits(tenant.Slow), func(y yard) {
+		a := y.enter()
+		y.enter()
+		y.idle()
+		said := say(a, large, 1000)
+		y.expectMemory("stalled", full, tooFull)
+		before := said.Load()
+		y.expectCounts("slowed", func(c hub.Counts) bool { return c.Slowed[hub.LogFull] == 1 && c.SlowedTime[hub.LogFull] == 0 })
+		time.Sleep(10 * time.Second)
+		y.expectMemory("stalled for 10 s", full, tooFull)
+		if got := said.Load(); got > before+2 { // edits that are trimmed are a little room
+			y.Errorf("%d PDUs were read though there was no room", got-before)
+		}
+		time.Sleep(1999 * time.Millisecond)
+		if got := said.Load(); got < before+900 {
+			y.Errorf("%d PDUs were read when there was room again", got-before)
+		}
+		a.Close()
+		expectReason(y, "slow-consumer")
+		y.expectCounts("what was pending for it", func(c hub.Counts) bool {
+			waited := c.SlowedTime[hub.LogFull]
+			return c.Discarded[hub.SlowConsumer] > 0 && len(c.Dropped) == 0 && waited >= 10*time.Second && waited <= 12*time.Second
+		})
+		y.expectMemory("when all is read", 0, full/2)
+	})
+}
+
+// Senders go on as soon as those that were behind have caught up, without anybody
+// looking at the clock.
+func TestRoomIsNoticed(t *testing.T) {
+	inYard(t, fullLimits(tenant.Slow), func(y yard) {
+		a, b, stalled := y.enter(), y.enter(), y.idle()
+		ours, theirs := say(a, large, 1000), say(b, large, 1000)
+		y.expectMemory("stalled", full, tooFull)
+		before := ours.Load() + theirs.Load()
+		if waited := took(func() {
+			go io.CopyN(io.Discard, stalled, full)
+			synctest.Wait()
+		}); waited > 0 || ours.Load()+theirs.Load() < before+10 {
+			y.Errorf("%d PDUs were read %v after there was room", ours.Load()+theirs.Load()-before, waited)
+		}
+	})
+}
+
+// A little room is noticed as well, a second later.
+func TestALittleRoomIsNoticed(t *testing.T) {
+	l := fullLimits(tenant.Slow)
+	l.LogBytes = 4 * full
+	inYard(t, l, func(y yard) {
+		a, stalled := y.enter(), y.idle()
+		said := say(a, large, 1000)
+		y.expectMemory("stalled", 4*full, 4*full+full/2)
+		before := said.Load()
+		go io.CopyN(io.Discard, stalled, full/4)
+		y.expectMemory("a little room", 4*full-full/2+1, 4*full)
+		if got := said.Load(); got != before {
+			y.Errorf("%d PDUs more were read: the test shows nothing", got-before)
+		}
+		time.Sleep(1001 * time.Millisecond)
+		if got := said.Load(); got == before {
+			y.Error("no PDU more was read though there was room")
+		}
+	})
+}
+
+// What a burst took to keep track of it is given back when it is over, by connections
+// of both kinds.
+func TestBurstsAreGivenBack(t *testing.T) {
+	asked := pdu.Append(nil, pdu.SID_BUDDY_LIST, request, 1, []byte("\x08\x01"))
+	const times, none = 20_000, 2 * (256 << 10)
+	answers := int64(times * (len(asked) + 3))
+	play := func(t testing.TB, y *Tenant, conn net.Conn) {
+		say(conn, bytes.Repeat(asked, 100), times/100)
+		if _, err := io.CopyN(io.Discard, conn, answers); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inYard(t, testLimits(), func(y yard) {
+		a := y.idle()
+		play(y.T, y.Tenant, a)
+		y.expectMemory("all is read", none+1, 1<<30)
+		time.Sleep(3 * time.Second)
+		y.expectMemory("3 s later", none, none)
+	})
+	tenant, addr, _ := serve(t, testLimits())
+	play(t, tenant, dial(t, addr))
+	eventually(t, "the memory is given back", func() bool { return tenant.Hub().Memory() == none })
+}
+
+// A peer that does not read before it has said what it wants to say, and is not read
+// from as it is itself what fills the log, is closed; so are all of them, if all do.
+func TestNobodyWaitsForEver(t *testing.T) {
+	for name, limits := range map[string]func(l *Limits){
+		"share":                func(l *Limits) { l.WriteTimeout = 0 },
+		"write timeout":        func(l *Limits) { l.LagSoftTime = time.Hour },
+		"soft limit":           func(l *Limits) { l.LagSoft, l.WriteTimeout = 1<<20, 0 },
+		"soft limit too large": func(l *Limits) { l.LagSoft, l.WriteTimeout = 8<<20, 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := fullLimits(tenant.Slow)
+			limits(&l)
+			inYard(t, l, func(y yard) {
+				for range 10 {
+					say(y.idle(), large, 1000)
+				}
+				y.expectMemory("all stalled", full, tooFull)
+				time.Sleep(time.Minute)
+				y.expectCounts("all are closed", func(c hub.Counts) bool { return c.Sessions == 0 })
+				y.expectMemory("when all have gone", 0, full/2)
+				a, heard := y.enter(), y.idle()
+				a.Write(large)
+				if _, err := io.ReadFull(heard, make([]byte, len(large))); err != nil {
+					y.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Many who each are a little behind fill the memory by the edits that lead them through
+// the log. Somebody has to go, if none of them reads.
+func TestManyWhoAreALittleBehind(t *testing.T) {
+	l := fullLimits(tenant.Slow)
+	l.LagSoft, l.WriteTimeout = 8<<20, 0
+	inYard(t, l, func(y yard) {
+		asked := pdu.Append(nil, pdu.SID_BUDDY_LIST, request, 1, []byte("\x08\x01"))
+		const peers = 40
+		for range peers {
+			say(y.idle(), bytes.Repeat(asked, 100), 1000)
+		}
+		y.expectMemory("all stalled", full, 2*full) // all were at it when it became full
+		edits := y.Hub().Memory() - 2*(256<<10)
+		for _, s := range *y.sessions.Load() {
+			if lag := s.seat.Lag(); lag > l.LagSoft {
+				y.Errorf("a peer is %d bytes behind, and %d are all edits: the soft limit would do", lag, edits)
+			}
+		}
+		time.Sleep(time.Minute)
+		y.expectCounts("some are closed", func(c hub.Counts) bool { return c.Sessions < peers && c.Discarded[hub.SlowConsumer] > 0 })
+	})
+}
+
+// As configured, what there is no room for is dropped, and nobody waits.
+func TestLogFullDrops(t *testing.T) {
+	inYard(t, fullLimits(tenant.Drop), func(y yard) {
+		a, stalled := y.enter(), y.idle()
+		if waited := took(func() {
+			for range 100 {
+				a.Write(large)
+			}
+			synctest.Wait()
+		}); waited > 0 {
+			y.Errorf("waited %v", waited)
+		}
+		y.expectMemory("stalled", full, tooFull)
+		c := y.Hub().Counts()
+		kept := 100 - c.Dropped[hub.LogFull]
+		if kept < full/60_000-5 || kept > tooFull/60_000 || c.Received != 100 {
+			y.Errorf("%d of 100 were kept, there is room for %d: %+v", kept, full/60_000, c)
+		}
+		go io.Copy(io.Discard, stalled)
+		synctest.Wait()
+		a.Write(large)
+		synctest.Wait()
+		y.expectCounts("room again", func(c hub.Counts) bool {
+			return c.Received == 101 && c.Dropped[hub.LogFull] == 100-kept && c.Delivered == kept+1 && len(c.Slowed) == 0
+		})
+		expectReason(y, "log-full")
+	})
+}
+
+// Whoever holds too much while PDUs are dropped is closed as well.
+func TestLogFullDropsAndCloses(t *testing.T) {
+	l := fullLimits(tenant.Drop)
+	l.WriteTimeout = 0
+	inYard(t, l, func(y yard) {
+		a := y.enter()
+		y.idle()
+		for range 150 {
+			a.Write(large)
+			time.Sleep(100 * time.Millisecond)
+		}
+		y.expectCounts("closed", func(c hub.Counts) bool { return c.Sessions == 1 && c.Discarded[hub.SlowConsumer] > 0 })
+	})
+}
+
+// Who waits for room stops waiting when there is no limit any more, or no time.
+func TestWaitingForRoomEndsEarly(t *testing.T) {
+	for name, end := range map[string]func(y yard){
+		"limit lifted": func(y yard) { y.SetLimits(testLimits()) },
+		"limit raised": func(y yard) {
+			l := fullLimits(tenant.Slow)
+			l.LogBytes = 2 * full
+			y.SetLimits(l)
+		},
+		"dropped from now on": func(y yard) { y.SetLimits(fullLimits(tenant.Drop)) },
+		"close":               func(y yard) { y.Close() },
+		"drain": func(y yard) {
+			ctx, cancel := context.WithTimeout(context.Background(), quietTime)
+			defer cancel()
+			y.Drain(ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inYard(t, fullLimits(tenant.Slow), func(y yard) {
+				a := y.enter()
+				y.idle()
+				said := say(a, large, 50)
+				y.expectMemory("stalled", full, tooFull)
+				before, received := said.Load(), y.Hub().Counts().Received
+				waited := took(func() {
+					end(y)
+					synctest.Wait()
+				})
+				// What had been read is handed over in any case.
+				if got := y.Hub().Counts().Received; waited > 2*quietTime || got == received {
+					y.Errorf("after %v %d PDUs more were received, %d more read", waited, got-received, said.Load()-before)
+				}
+				a.Close()
+			})
+		})
+	}
+}
+
+// What is never behind is never slowed, however long it goes on.
+func TestLogIsNotFullOfWhatIsRead(t *testing.T) {
+	inYard(t, fullLimits(tenant.Slow), func(y yard) {
+		a := y.enter()
+		y.enter()
+		for range 200 {
+			a.Write(large)
+			synctest.Wait()
+		}
+		y.expectMemory("all read", 0, full)
+		y.expectCounts("never slowed", func(c hub.Counts) bool { return c.Received == 200 && c.Slowed[hub.LogFull] == 0 })
+	})
+}

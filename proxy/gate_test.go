@@ -1,0 +1,340 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/proxy/hub"
+	"switchyard/proxy/tenant"
+)
+
+// A yard is a tenant in a bubble, with what it logs.
+type yard struct {
+	*testing.T
+	*Tenant
+	lines *logLines
+}
+
+// inYard plays with a tenant in a bubble, and checks afterwards that everything is
+// accounted for.
+func inYard(t *testing.T, l Limits, play func(yard)) {
+	synctest.Test(t, func(t *testing.T) {
+		judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+		y := yard{T: t, lines: new(logLines)}
+		y.Tenant = NewTenant("default", judge, l, slog.New(slog.NewTextHandler(y.lines, nil)))
+		defer judge.Close()
+		defer sums(t, y.Tenant)
+		defer y.Close()
+		play(y)
+	})
+}
+
+// sums checks that all that was received was accepted or dropped, and that all that
+// was due was delivered, is pending or was discarded.
+func sums(t testing.TB, tenant *Tenant) {
+	t.Helper()
+	c := tenant.Hub().Counts()
+	var fates, discarded uint64
+	for _, n := range c.Actions {
+		fates += n
+	}
+	for _, n := range c.Dropped {
+		fates += n
+	}
+	for _, n := range c.Discarded {
+		discarded += n
+	}
+	if c.Received != fates || c.Due != c.Delivered+c.Pending+discarded {
+		t.Errorf("counts do not add up: %+v", c)
+	}
+}
+
+// enter connects a peer that reads whatever comes.
+func (y yard) enter() net.Conn {
+	conn, far := net.Pipe()
+	join(y.Tenant, far)
+	go io.Copy(io.Discard, conn)
+	return conn
+}
+
+// idle connects a peer that reads nothing.
+func (y yard) idle() net.Conn {
+	conn, far := net.Pipe()
+	join(y.Tenant, far)
+	return conn
+}
+
+func (y yard) expectCounts(what string, ok func(c hub.Counts) bool) {
+	y.Helper()
+	if c := y.Hub().Counts(); !ok(c) {
+		y.Errorf("%s: %+v", what, c)
+	}
+}
+
+// took returns how long f takes.
+func took(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+// quota is testLimits with a quota, where only it closes anybody.
+func quota(q tenant.Quota) Limits {
+	l := testLimits()
+	l.Quota, l.LagSoft = q, 0
+	return l
+}
+
+// A peer at its quota is read from at its rate, after a second's worth at once. Others
+// are not delayed.
+func TestSlowedToTheRate(t *testing.T) {
+	const length = pdu.HeaderLen + 84
+	for name, c := range map[string]struct {
+		peer tenant.Rates
+		why  hub.Reason
+	}{
+		"pdus":      {tenant.Rates{PDUsIn: 10}, hub.OverQuotaPDUs},
+		"bytes in":  {tenant.Rates{BytesIn: 10 * length}, hub.OverQuotaBytesIn},
+		"bytes out": {tenant.Rates{BytesOut: 3 * 10 * length}, hub.OverQuotaBytesOut}, // to three others
+	} {
+		t.Run(name, func(t *testing.T) {
+			inYard(t, quota(tenant.Quota{Peer: c.peer}), func(y yard) {
+				fast, other := y.enter(), y.enter()
+				y.enter()
+				y.enter()
+				m := message(others, 1, string(make([]byte, 84)))
+				got := took(func() {
+					for range 30 { // the 12th waits for the debt of the 11th, and so on
+						fast.Write(m)
+					}
+				})
+				if want := 1900 * time.Millisecond; got != want {
+					y.Errorf("30 PDUs took %v, want %v", got, want)
+				}
+				if got := took(func() { other.Write(m) }); got != 0 {
+					y.Errorf("another peer waited %v", got)
+				}
+				time.Sleep(time.Second)
+				y.expectCounts("slowed", func(c2 hub.Counts) bool {
+					return c2.Received == 31 && len(c2.Dropped) == 0 && c2.Slowed[c.why] == 20 && c2.SlowedTime[c.why] == 2*time.Second && len(c2.Slowed) == 1
+				})
+			})
+		})
+	}
+}
+
+// What all peers together may say, they share.
+func TestTenantQuotaIsShared(t *testing.T) {
+	inYard(t, quota(tenant.Quota{Tenant: tenant.Rates{PDUsIn: 10}}), func(y yard) {
+		a, b := y.enter(), y.enter()
+		m := message(others, 1, "")
+		got := took(func() {
+			for range 15 {
+				a.Write(m)
+				b.Write(m)
+			}
+		})
+		// Of each two, the second waits for the debt of both.
+		if got < 1800*time.Millisecond || got > 2*time.Second {
+			y.Errorf("30 PDUs took %v, want 2s for the 20 that are too many, but for the last", got)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
+// A read batch is handed over whole before its debt is waited for.
+func TestABatchIsNotHeldBack(t *testing.T) {
+	inYard(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y yard) {
+		a := y.enter()
+		y.enter()
+		a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 21)))
+		synctest.Wait()
+		y.expectCounts("all at once", func(c hub.Counts) bool { return c.Received == 21 && c.Delivered == 21 })
+		if got, want := took(func() { a.Write(message(others, 1, "")) }), 20*time.Second; got != want {
+			y.Errorf("the next was read after %v, want %v", got, want)
+		}
+	})
+}
+
+// In a pause nothing can arrive, which is not the peer's silence; silence begins anew
+// afterwards. Heartbeats go on.
+func TestAPauseIsNotIdle(t *testing.T) {
+	inYard(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y yard) {
+		a, all := listen(y.Tenant)
+		start := time.Now()
+		a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 101)))
+		got := <-all
+		beats := 0
+		for _, arrival := range got {
+			if arrival.what == "heartbeat" {
+				beats++
+			}
+		}
+		if end := time.Since(start); end != 131*time.Second || beats != 21 {
+			y.Errorf("%d heartbeats, closed after %v; want one every 6s, and the end 31s after a pause of 100s", beats, end)
+		}
+		expectReason(y, "idle-timeout")
+	})
+}
+
+func expectReason(y yard, reason string) {
+	y.Helper()
+	synctest.Wait()
+	if !strings.Contains(y.lines.String(), "reason="+reason) {
+		y.Errorf("the log does not say reason=%s:\n%s", reason, y.lines)
+	}
+}
+
+// indebted connects a peer with a debt of 200 PDUs, which is not read from. They fit
+// into its first read.
+func (y yard) indebted() net.Conn {
+	conn := y.enter()
+	conn.Write([]byte(strings.Repeat(string(message(others, 1, "")), 201)))
+	synctest.Wait()
+	return conn
+}
+
+// A pause ends at once for what is more important.
+func TestPausesEndEarly(t *testing.T) {
+	rates := tenant.Rates{PDUsIn: 1}
+	lifted := func(l Limits) func(y yard) { return func(y yard) { y.SetLimits(l) } }
+	for name, end := range map[string]func(y yard){
+		"quota lifted":        lifted(quota(tenant.Quota{})),
+		"another rate":        lifted(quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 2}})),
+		"only of all":         lifted(quota(tenant.Quota{Tenant: rates})),
+		"dropped from now on": lifted(quota(tenant.Quota{Peer: rates, OnBreach: tenant.Drop})),
+		"another measure":     lifted(quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1000}})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+				a := y.indebted()
+				if got := took(func() {
+					end(y)
+					a.Write(message(others, 1, "")[:1]) // is read
+				}); got != 0 {
+					y.Errorf("read after %v, want at once", got)
+				}
+			})
+		})
+	}
+	t.Run("close", func(t *testing.T) {
+		inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+			y.indebted()
+			if got := took(y.Close); got != 0 {
+				y.Errorf("closed after %v, want at once", got)
+			}
+		})
+	})
+	t.Run("closed for another reason", func(t *testing.T) {
+		inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+			y.indebted()
+			s := (*y.sessions.Load())[0]
+			if got := took(func() { s.Close(hub.SlowConsumer); <-s.done }); got != 0 {
+				y.Errorf("ended after %v, want at once", got)
+			}
+		})
+	})
+	t.Run("drain", func(t *testing.T) {
+		inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+			a := y.indebted()
+			got := took(func() {
+				go a.Write(message(others, 2, "said before the stop"))
+				if err := y.Drain(context.Background()); err != nil {
+					y.Errorf("Drain: %v", err)
+				}
+			})
+			if got > 2*quietTime {
+				y.Errorf("drained in %v, want about %v", got, quietTime)
+			}
+			y.expectCounts("what was said before the stop", func(c hub.Counts) bool { return c.Received == 202 })
+		})
+	})
+}
+
+// Limits that are set again, or changed elsewhere, leave a debt as it is.
+func TestDebtStays(t *testing.T) {
+	one, many := tenant.Rates{PDUsIn: 1}, tenant.Rates{PDUsIn: 1 << 40}
+	for name, q := range map[string][2]tenant.Quota{
+		"of the peer":   {{Peer: one}, {Peer: one, Tenant: many}},
+		"of the tenant": {{Tenant: one}, {Tenant: one, Peer: many}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inYard(t, quota(q[0]), func(y yard) {
+				a := y.indebted()
+				got := took(func() {
+					for range 10 {
+						time.Sleep(10 * time.Second)
+						l := quota(q[1])
+						l.Heartbeat = time.Minute
+						y.SetLimits(l)
+					}
+					a.Write(message(others, 1, "")[:1])
+				})
+				if want := 200 * time.Second; got != want {
+					y.Errorf("read after %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// A peer that goes while it is not read from is noticed afterwards.
+func TestGoneInAPause(t *testing.T) {
+	inYard(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 10}}), func(y yard) {
+		a := y.indebted()
+		a.Close()
+		time.Sleep(19 * time.Second)
+		y.expectCounts("in the pause", func(c hub.Counts) bool { return c.Sessions == 1 })
+		time.Sleep(time.Second)
+		y.expectCounts("afterwards", func(c hub.Counts) bool { return c.Sessions == 0 })
+	})
+}
+
+// Without limits there is nothing to pass.
+func TestNoGateWithoutLimits(t *testing.T) {
+	l := testLimits()
+	if g := newGate(&l, nil); g != nil {
+		t.Errorf("got %+v", g)
+	}
+	l.LogBytes = 1
+	if g := newGate(&l, nil); g == nil || g.logBytes != hub.MinMemory {
+		t.Errorf("got %+v, want the least memory that logs can have", g)
+	}
+}
+
+// A pause reaches the peer: TCP takes nothing more from it than buffers hold. Whoever
+// else is there notices nothing, and nothing is lost.
+func TestAPausePushesBack(t *testing.T) {
+	l := quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1 << 20}})
+	y, addr, _ := serve(t, l)
+	fast, other := dial(t, addr), dial(t, addr)
+	const times = 64 << 20 / 60_016
+	all := bytes.Repeat(large, times)
+	fast.SetWriteDeadline(time.Now().Add(time.Second / 2))
+	said, err := fast.Write(all)
+	if err == nil {
+		t.Error("the peer could send 64 MiB in half a second")
+	}
+	eventually(t, "the pause is counted", func() bool { return y.Hub().Counts().Slowed[hub.OverQuotaBytesIn] > 0 })
+	own := message(everyone, 1, "another peer is read from")
+	other.say(own)
+	fast.expect(own)
+	go io.Copy(io.Discard, other)
+	l.Quota = tenant.Quota{}
+	y.SetLimits(l)
+	fast.say(all[said:])
+	eventually(t, "all has arrived", func() bool {
+		c := y.Hub().Counts()
+		return c.Actions[policy.BroadcastExceptSender] == times && c.Delivered == c.Due
+	})
+	sums(t, y)
+}

@@ -1,0 +1,299 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/proxy/hub"
+)
+
+// Connections that are written to by a goroutine of their own, as TLS ones are.
+
+// secure returns the configuration of a server with a certificate of its own, and of
+// clients that believe it anything.
+func secure(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{InsecureSkipVerify: true}
+}
+
+// dialTLS has the tenant serve a TLS connection, and returns the peer's end.
+func dialTLS(t *testing.T, tenant *Tenant) *tls.Conn {
+	t.Helper()
+	server, peer := secure(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	join(tenant, tls.Server(far, server))
+	c := tls.Client(conn, peer)
+	t.Cleanup(func() { c.NetConn().Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Everything arrives by TLS as it does without, in order, and so does the end.
+func TestTLS(t *testing.T) {
+	tenant, addr, _ := serve(t, testLimits())
+	a, b, secret := dial(t, addr), dial(t, addr), dialTLS(t, tenant)
+	var said []byte
+	for i := range 300 {
+		said = append(said, message(others, uint16(i), strings.Repeat("z", i*37))...)
+	}
+	a.say(said)
+	b.expect(said)
+	got := make([]byte, len(said))
+	if _, err := io.ReadFull(secret, got); err != nil || !bytes.Equal(got, said) {
+		t.Fatalf("by TLS arrived %d bytes that are not the %d said (%v)", len(got), len(said), err)
+	}
+	if _, err := secret.Write(said); err != nil {
+		t.Fatal(err)
+	}
+	a.expect(said)
+	b.expect(said)
+	last := message(everyone, 1, "last words")
+	secret.Write(slices.Concat(last, message(goAway, 0, "")))
+	if got, err := io.ReadAll(secret); err != nil || !bytes.Equal(got, last) {
+		t.Errorf("got %q (%v), want the last words and an orderly end", got, err)
+	}
+	secret.NetConn().Close()
+	eventually(t, "the session ends", func() bool { return tenant.Hub().Counts().Sessions == 2 })
+	sums(t, tenant)
+}
+
+// A peer by TLS that never reads delays nobody, and is closed at once when it is too
+// far behind: nothing waits to tell it so.
+func TestTLSSlowConsumer(t *testing.T) {
+	l := testLimits()
+	l.LagHard = 8 << 20
+	tenant, addr, lines := serve(t, l)
+	a, b := dial(t, addr), dial(t, addr)
+	dialTLS(t, tenant)
+	for n := 0; tenant.Hub().Counts().Sessions == 3; n++ {
+		if n > 2000 {
+			t.Fatal("120 MB sent and the peer that does not read is still there")
+		}
+		a.say(large)
+		b.expect(large)
+	}
+	expectLine(t, lines, "reason=slow-consumer")
+	eventually(t, "it is counted", func() bool { return tenant.Hub().Counts().Discarded[hub.SlowConsumer] > 0 })
+	a.settle()
+	sums(t, tenant)
+}
+
+// A scripted connection notes how it is written to. It is read from as the other end
+// of a pipe.
+type scripted struct {
+	net.Conn
+	write func(p []byte) (int, error)
+
+	mu        sync.Mutex // guards what follows
+	deadlines int
+	timeouts  []time.Duration
+}
+
+func (s *scripted) Write(p []byte) (int, error) { return s.write(p) }
+
+func (s *scripted) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadlines++
+	return s.Conn.SetWriteDeadline(t)
+}
+
+// A bounded connection gives up by itself.
+type bounded struct{ scripted }
+
+func (b *bounded) SetWriteTimeout(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timeouts = append(b.timeouts, d)
+}
+
+// Many small PDUs are one write, and a large one few, however they became due.
+func TestWritesAreFlat(t *testing.T) {
+	inYard(t, testLimits(), func(y yard) {
+		_, far := net.Pipe()
+		block, got, sizes := make(chan struct{}), []byte(nil), []int(nil)
+		join(y.Tenant, &scripted{Conn: far, write: func(p []byte) (int, error) {
+			<-block
+			got, sizes = append(got, p...), append(sizes, len(p))
+			return len(p), nil
+		}})
+		a := y.enter()
+		var said []byte
+		tell := func(p []byte) {
+			a.Write(p)
+			said = append(said, p...)
+			synctest.Wait()
+		}
+		tell(message(others, 0, "is being written")) // while all others become due
+		for i := range 100 {
+			tell(message(others, uint16(i), "small"))
+			y.Hub().Tell((*y.sessions.Load())[0].seat, heartbeat) // an edit, so a piece of its own
+			said = append(said, heartbeat...)
+		}
+		tell(message(others, 0, string(make([]byte, 300_000))))
+		close(block)
+		synctest.Wait()
+		if !bytes.Equal(got, said) {
+			y.Errorf("%d bytes were written that are not the %d said", len(got), len(said))
+		}
+		if len(sizes) > 1+1+6 || slices.Max(sizes) > flatBytes {
+			y.Errorf("writes of %v bytes, want few, of %d at most", sizes, flatBytes)
+		}
+	})
+}
+
+// A connection that bounds its own writes is told for how long, is given no deadline,
+// and is not written to after it gave up, whatever it had taken.
+func TestBoundedWriter(t *testing.T) {
+	l := testLimits()
+	inYard(t, l, func(y yard) {
+		_, far := net.Pipe()
+		writes := 0
+		conn := &bounded{scripted{Conn: far, write: func(p []byte) (int, error) {
+			if writes++; writes < 3 {
+				return len(p), nil
+			}
+			return 5, os.ErrDeadlineExceeded
+		}}}
+		join(y.Tenant, conn)
+		a := y.enter()
+		m := message(others, 1, "0123456789")
+		for i := range 5 {
+			a.Write(m)
+			synctest.Wait()
+			if i == 0 {
+				l.WriteTimeout = time.Minute
+				y.SetLimits(l)
+			}
+		}
+		expectReason(y, "write-timeout")
+		if want := []time.Duration{20 * time.Second, time.Minute, time.Minute}; writes != 3 || conn.deadlines != 0 || !slices.Equal(conn.timeouts, want) {
+			y.Errorf("%d writes, %d deadlines, timeouts %v; want 3, 0, %v", writes, conn.deadlines, conn.timeouts, want)
+		}
+		y.expectCounts("two were delivered", func(c hub.Counts) bool { return c.Delivered == 2 && c.Discarded[hub.WriteTimeout] > 0 })
+	})
+}
+
+// A connection whose writes fail is not written to again, and what is said to it
+// passes over it; what its peer says is still read.
+func TestBrokenWriter(t *testing.T) {
+	inYard(t, testLimits(), func(y yard) {
+		peer, far := net.Pipe()
+		writes := 0
+		join(y.Tenant, &scripted{Conn: far, write: func(p []byte) (int, error) {
+			writes++
+			return 0, errors.New("broken")
+		}})
+		a, heard := listen(y.Tenant)
+		for range 100 {
+			a.Write(large)
+		}
+		synctest.Wait()
+		if got := y.Hub().Memory(); writes != 1 || got > 1<<20 {
+			y.Errorf("%d writes, and the logs take %d bytes for a connection that is broken", writes, got)
+		}
+		peer.Write(message(others, 1, "still read"))
+		peer.Close()
+		synctest.Wait()
+		a.Close()
+		if got := <-heard; len(got) < 2 || got[0].what != "other" {
+			y.Errorf("heard %v", got)
+		}
+	})
+}
+
+// A connection in another, as TLS is, is hung up without a word: its Close may wait.
+type wrapped struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (w wrapped) NetConn() net.Conn { return w.Conn }
+
+func (w wrapped) Close() error {
+	<-w.closed
+	return w.Conn.Close()
+}
+
+// A polite connection notes that its sending side was closed, as for TLS there is
+// something to be said at the end.
+type polite struct {
+	net.Conn
+	goodbye chan struct{}
+}
+
+func (p polite) CloseWrite() error {
+	close(p.goodbye)
+	return nil
+}
+
+// The end is said to a peer that was first to say it, too.
+func TestGoodbyeIsAnswered(t *testing.T) {
+	inYard(t, testLimits(), func(y yard) {
+		peer, far := net.Pipe()
+		conn := polite{far, make(chan struct{})}
+		join(y.Tenant, conn)
+		peer.Close()
+		synctest.Wait()
+		select {
+		case <-conn.goodbye:
+		default:
+			y.Error("the peer closed and was not told goodbye")
+		}
+		expectReason(y, "peer-closed")
+	})
+}
+
+func TestHangUpDoesNotWait(t *testing.T) {
+	inYard(t, testLimits(), func(y yard) {
+		peer, far := net.Pipe()
+		conn := wrapped{far, make(chan struct{})}
+		join(y.Tenant, conn)
+		s := (*y.sessions.Load())[0]
+		s.Close(hub.SlowConsumer)
+		if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
+			y.Errorf("got %v, want the end", err)
+		}
+		close(conn.closed)
+		<-s.done
+	})
+}
