@@ -1,0 +1,211 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/yardbench/load"
+	"switchyard/cmd/yardbench/process"
+)
+
+// A comparison is what compare does: each scenario with each contender in turn, as often
+// as there are rounds. A contender is started anew for each run.
+type comparison struct {
+	rounds    int
+	duration  time.Duration
+	quick     bool
+	workloads string
+	only      string
+	nats      bool
+	servers   []string
+	out       string
+	raw       string
+
+	contenders []contender
+	scenarios  []scenario
+	runs       []outcome
+	progress   io.Writer
+}
+
+// An outcome is one run.
+type outcome struct {
+	Scenario string      `json:"scenario"`
+	Server   string      `json:"server"`
+	Round    int         `json:"round"`
+	Result   load.Result `json:"result"`
+}
+
+func compareCommand(stdout, stderr io.Writer) *cobra.Command {
+	c := comparison{progress: stderr}
+	cmd := &cobra.Command{
+		Use:   "compare",
+		Short: "Measure Switchyard beside other servers, and write a table",
+		Long: "Build Switchyard and nats-server, run the workloads against each of them in turn, and\n" +
+			"write the medians of several rounds to a document, between the lines\n" + beginMarker + " and " + endMarker + ".",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.run(cmd.Context(), cmd.Flags().Changed("out"), stdout)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&c.rounds, "rounds", 5, "`number` of rounds, of which the medians count")
+	f.DurationVar(&c.duration, "duration", 2*time.Second, "`time` of measuring in each run")
+	f.BoolVar(&c.quick, "quick", false, "one round of short runs, to see that everything works; prints the table unless --out is given")
+	f.StringVar(&c.workloads, "workloads", "W1,W2,W3,W4,W5,W6", "`workloads` to run")
+	f.StringVar(&c.only, "only", "", "kind of `scenario` to run: saturated, moderate, stall or churn; all if empty")
+	f.BoolVar(&c.nats, "nats", true, "run nats-server too")
+	f.StringArrayVar(&c.servers, "server", nil, "run a further server that speaks PDUs: `NAME=COMMAND`, with {address} where it takes its address; may be repeated")
+	f.StringVar(&c.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` to write the table to; - prints it")
+	f.StringVar(&c.raw, "json", "", "`file` to write the results of all runs to")
+	return cmd
+}
+
+func (c *comparison) run(ctx context.Context, chosen bool, stdout io.Writer) error {
+	if c.rounds < 1 || c.rounds > 1000 || c.duration < 10*time.Millisecond || c.duration > time.Hour {
+		return usageError{errors.New("--rounds goes from 1 to 1000, --duration from 10ms to 1h")}
+	}
+	found, err := findWorkloads(c.workloads)
+	if err != nil {
+		return err
+	}
+	if c.quick {
+		c.rounds, c.duration = 1, 200*time.Millisecond
+		if !chosen {
+			c.out = "-"
+		}
+	}
+	if c.scenarios, err = chooseScenarios(found, c.only); err != nil {
+		return err
+	}
+	root, err := repository(ctx)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "yardbench")
+	if err != nil {
+		return fmt.Errorf("make a folder for the servers: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := c.build(ctx, root, dir); err != nil {
+		return err
+	}
+	if err := c.measure(ctx, dir); err != nil {
+		return err
+	}
+	return c.write(ctx, root, stdout)
+}
+
+// build makes the contenders. Switchyard is the first.
+func (c *comparison) build(ctx context.Context, root, dir string) error {
+	fmt.Fprintln(c.progress, "building the servers")
+	s, err := buildSwitchyard(ctx, root, dir)
+	if err != nil {
+		return err
+	}
+	c.contenders = append(c.contenders, s)
+	if c.nats {
+		n, err := buildNATS(ctx, root, dir)
+		if err != nil {
+			return err
+		}
+		c.contenders = append(c.contenders, n)
+	}
+	for _, text := range c.servers {
+		o, err := otherContender(text)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(c.contenders, func(other contender) bool { return other.name == o.name }) {
+			return usageError{fmt.Errorf("there are two servers %q; give --server another name", o.name)}
+		}
+		c.contenders = append(c.contenders, o)
+	}
+	return nil
+}
+
+// measure does all runs. What else the machine does changes from minute to minute, so
+// contenders take turns within each scenario, and another one begins each round.
+func (c *comparison) measure(ctx context.Context, dir string) error {
+	for round := range c.rounds {
+		for _, s := range c.scenarios {
+			for i := range c.contenders {
+				server := c.contenders[(i+round)%len(c.contenders)]
+				res, err := c.one(ctx, dir, server, s)
+				if err != nil {
+					return fmt.Errorf("%s, %s, round %d: %w", s.name, server.name, round+1, err)
+				}
+				c.runs = append(c.runs, outcome{s.name, server.name, round + 1, res})
+				fmt.Fprintf(c.progress, "%d/%d %-24s %-12s %s\n", round+1, c.rounds, s.name, server.name, inShort(&res))
+			}
+		}
+	}
+	return nil
+}
+
+func inShort(r *load.Result) string {
+	text := fmt.Sprintf("%9.0f/s %8.3f s/M  p99 %.0f µs", r.Delivered, r.Server.PerMillion, r.Latency.P99)
+	if !r.Sound() {
+		text += fmt.Sprintf("  FAULTS: %v %v", r.Faults, r.Ended)
+	}
+	return text
+}
+
+// one does one run.
+func (c *comparison) one(ctx context.Context, dir string, server contender, s scenario) (load.Result, error) {
+	running, err := process.Start(ctx, dir, server.command)
+	if err != nil {
+		return load.Result{}, err
+	}
+	plan := s.plan(c.duration)
+	plan.Address, plan.PID, plan.Protocol = running.Address, running.PID(), server.protocol
+	res, err := load.Run(ctx, plan)
+	if gone := running.Stop(); gone != nil {
+		err = errors.Join(gone, err)
+	}
+	return res, err
+}
+
+// write puts the table where it belongs.
+func (c *comparison) write(ctx context.Context, root string, stdout io.Writer) error {
+	if c.raw != "" {
+		text, err := json.MarshalIndent(c.runs, "", "  ")
+		if err != nil {
+			return fmt.Errorf("write results: %w", err)
+		}
+		if err := os.WriteFile(c.raw, append(text, '\n'), 0o644); err != nil {
+			return fmt.Errorf("write results: %w", err)
+		}
+	}
+	table := c.tables(describe(ctx, root))
+	if c.out == "-" {
+		if _, err := io.WriteString(stdout, table); err != nil {
+			return err
+		}
+	} else if err := insert(absolute(root, c.out), table); err != nil {
+		return err
+	}
+	for _, o := range c.runs {
+		if !o.Result.Sound() {
+			return errFaults
+		}
+	}
+	return nil
+}
+
+func absolute(root, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(root, name)
+}

@@ -1,0 +1,107 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"switchyard/cmd/yardbench/message"
+	"switchyard/cmd/yardbench/process"
+)
+
+// A contender is a server that takes part in a comparison.
+type contender struct {
+	name     string
+	version  string
+	protocol message.Protocol
+	command  []string
+}
+
+// buildSwitchyard builds this repository's server, whose root is given, into dir.
+func buildSwitchyard(ctx context.Context, root, dir string) (contender, error) {
+	exe := filepath.Join(dir, "switchyard")
+	if _, err := tool(ctx, root, "go", "build", "-o", exe, "./cmd/switchyard"); err != nil {
+		return contender{}, err
+	}
+	return contender{name: "switchyard", version: revision(ctx, root), command: []string{exe,
+		"--listen", process.Address, "--set", "admin.address=", "--set", "log.level=warn"}}, nil
+}
+
+// buildNATS builds nats-server into dir. Its version stands in a module file of its own,
+// so that this module does not need it.
+func buildNATS(ctx context.Context, root, dir string) (contender, error) {
+	exe := filepath.Join(dir, "nats-server")
+	if _, err := tool(ctx, root, "go", "build", "-modfile=.ci/bench.mod", "-o", exe, "github.com/nats-io/nats-server/v2"); err != nil {
+		return contender{}, err
+	}
+	version, err := tool(ctx, root, exe, "--version")
+	if err != nil {
+		return contender{}, err
+	}
+	return contender{name: "nats", version: version, protocol: message.NATS, command: []string{exe, "--addr", process.Host, "--port", process.Port}}, nil
+}
+
+// otherContender reads NAME=COMMAND.
+func otherContender(text string) (contender, error) {
+	name, command, found := strings.Cut(text, "=")
+	c := contender{name: name, command: strings.Fields(command)}
+	if !found || name == "" || len(c.command) == 0 || !strings.Contains(command, process.Address) && !strings.Contains(command, process.Port) {
+		return c, usageError{fmt.Errorf("--server %q is no server; write NAME=COMMAND, with %s where it takes the address to listen on", text, process.Address)}
+	}
+	// It runs in a folder of its own.
+	if strings.Contains(c.command[0], "/") {
+		exe, err := filepath.Abs(c.command[0])
+		if err != nil {
+			return c, usageError{err}
+		}
+		c.command[0] = exe
+	}
+	c.version = strings.Join(c.command, " ")
+	return c, nil
+}
+
+// tool runs a tool in a folder and returns what it prints.
+func tool(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return "", fmt.Errorf("%s: %w\n%s", cmd, err, exit.Stderr)
+		}
+		return "", fmt.Errorf("%s: %w", cmd, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// repository returns the root of this repository, in which the command has to run.
+func repository(ctx context.Context) (string, error) {
+	gomod, err := tool(ctx, "", "go", "env", "GOMOD")
+	if err != nil {
+		return "", err
+	}
+	root := filepath.Dir(gomod)
+	if _, err := os.Stat(filepath.Join(root, ".ci", "bench.mod")); err != nil {
+		return "", usageError{fmt.Errorf("find Switchyard's source: %w; run this in its repository", err)}
+	}
+	return root, nil
+}
+
+// revision names the source that is built.
+func revision(ctx context.Context, root string) string {
+	commit, err := tool(ctx, root, "git", "rev-parse", "--short", "HEAD")
+	if err != nil {
+		return "of an unknown revision"
+	}
+	if changes, err := tool(ctx, root, "git", "status", "--porcelain"); err != nil || changes != "" {
+		return "commit " + commit + " with changes"
+	}
+	return "commit " + commit
+}

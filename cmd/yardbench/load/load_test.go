@@ -1,0 +1,327 @@
+//go:build linux
+
+package load
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"switchyard/cmd/yardbench/check"
+	"switchyard/cmd/yardbench/message"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// saturating and paced are small plans of both kinds.
+func saturating() Plan {
+	return Plan{Connections: 6, Senders: 3, Size: 200, Window: 64, Batch: 8, Warmup: 20 * time.Millisecond, Duration: 150 * time.Millisecond}
+}
+
+func paced() Plan {
+	return Plan{Connections: 6, Senders: 3, Size: 200, Rate: 2000, Warmup: 20 * time.Millisecond, Duration: 150 * time.Millisecond}
+}
+
+// play plays a plan against a hub.
+func play(t *testing.T, h *testHub, p Plan) Result {
+	t.Helper()
+	p.Address, p.Protocol = h.address(), h.protocol
+	res, err := Run(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// A hub that does everything right is found sound, however it is spoken to.
+func TestSound(t *testing.T) {
+	large := saturating()
+	large.Size, large.Window, large.Batch = 64<<10, 4, 1
+	threads := saturating()
+	threads.Threads = 3
+	pacedThreads := paced()
+	pacedThreads.Threads = 2
+	random := paced()
+	random.Random = true
+	allSend := saturating()
+	allSend.Senders = allSend.Connections
+	smallest := saturating()
+	smallest.Size = message.MinSize
+	for name, c := range map[string]struct {
+		plan     Plan
+		protocol message.Protocol
+	}{
+		"saturating":            {saturating(), message.PDU},
+		"saturating NATS":       {saturating(), message.NATS},
+		"paced":                 {paced(), message.PDU},
+		"paced NATS":            {paced(), message.NATS},
+		"random":                {random, message.PDU},
+		"large messages":        {large, message.PDU},
+		"large messages NATS":   {large, message.NATS},
+		"smallest messages":     {smallest, message.PDU},
+		"threads":               {threads, message.PDU},
+		"threads at a rate":     {pacedThreads, message.PDU},
+		"all connections send":  {allSend, message.PDU},
+		"two connections, one ": {Plan{Connections: 2, Senders: 1, Size: 100, Window: 1, Batch: 1, Duration: 50 * time.Millisecond}, message.PDU},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := startHub(t, &testHub{protocol: c.protocol}, nil)
+			res := play(t, h, c.plan)
+			requireSound(t, res)
+			if c.plan.Connections-c.plan.Senders >= 2 && res.Order != OneOrder {
+				t.Errorf("order is %s, want one", res.Order)
+			}
+			others := c.plan.Connections - 1
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			sent := 0
+			for _, n := range h.seen {
+				sent += n
+			}
+			if res.Checked != uint64(sent*others) {
+				t.Errorf("%d deliveries were checked, want %d messages at %d connections", res.Checked, sent, others)
+			}
+			if ratio := res.Delivered / res.Published / float64(others); c.plan.Rate > 0 && math.Abs(ratio-1) > 0.2 {
+				t.Errorf("%.0f published and %.0f delivered per second, want %d of each", res.Published, res.Delivered, others)
+			}
+		})
+	}
+}
+
+func requireSound(t *testing.T, res Result) {
+	t.Helper()
+	if !res.Sound() || res.Checked == 0 || res.Delivered == 0 || res.Latency.Count == 0 || res.Seconds <= 0 {
+		t.Errorf("not sound: %v, ended %v; %d checked, %.0f/s, %d latencies, %f s", res.Faults, res.Ended, res.Checked, res.Delivered, res.Latency.Count, res.Seconds)
+	}
+}
+
+// Each fault of a hub is noticed, and told from the others. Peer 5 only receives.
+func TestFaultsAreNoticed(t *testing.T) {
+	only := func(p *hubPeer, n int, at int) bool { return p.number == 5 && n == at }
+	var held []byte
+	for name, c := range map[string]struct {
+		deliver func(to *hubPeer, n int, p []byte) [][]byte
+		want    check.Faults
+	}{
+		"lost": {func(to *hubPeer, n int, p []byte) [][]byte {
+			if only(to, n, 40) {
+				return nil
+			}
+			return [][]byte{p}
+		}, check.Faults{Lost: 1}},
+		"repeated": {func(to *hubPeer, n int, p []byte) [][]byte {
+			if only(to, n, 40) {
+				return [][]byte{p, p}
+			}
+			return [][]byte{p}
+		}, check.Faults{Duplicated: 1}},
+		"swapped": {func(to *hubPeer, n int, p []byte) [][]byte {
+			sender, _ := senderOf(p)
+			switch {
+			case to.number == 5 && n >= 40 && held == nil && sender == 0:
+				held = p
+				return nil
+			case to.number == 5 && len(held) > 0 && sender == 0:
+				late := held
+				held = []byte{}
+				return [][]byte{p, late}
+			}
+			return [][]byte{p}
+		}, check.Faults{Reordered: 1}},
+		"damaged": {func(to *hubPeer, n int, p []byte) [][]byte {
+			if only(to, n, 40) {
+				p = append([]byte(nil), p...)
+				p[150]++
+			}
+			return [][]byte{p}
+		}, check.Faults{Damaged: 1}},
+		"damaged beyond recognition": {func(to *hubPeer, n int, p []byte) [][]byte {
+			if only(to, n, 40) {
+				p = append([]byte(nil), p...)
+				p[18]++
+			}
+			return [][]byte{p}
+		}, check.Faults{Foreign: 1, Lost: 1}},
+	} {
+		for _, protocol := range []message.Protocol{message.PDU, message.NATS} {
+			t.Run(name+" "+protocol.String(), func(t *testing.T) {
+				held = nil
+				h := testHub{protocol: protocol, deliver: c.deliver}
+				plan := paced()
+				plan.Drain = time.Second
+				if res := play(t, startHub(t, &h, nil), plan); res.Faults != c.want || res.Sound() || res.Order != NoOrder {
+					t.Errorf("found %v, order %s; want %v", res.Faults, res.Order, c.want)
+				}
+			})
+		}
+	}
+}
+
+// The end of what is sent may be missing too.
+func TestLostEndIsNoticed(t *testing.T) {
+	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
+		if to.number == 5 && n >= 100 {
+			return nil
+		}
+		return [][]byte{p}
+	}}, nil)
+	plan := paced()
+	plan.Drain = time.Second
+	res := play(t, h, plan)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if want := uint64(h.seen[0] + h.seen[1] + h.seen[2] - 100); res.Faults != (check.Faults{Lost: want}) {
+		t.Errorf("found %v, want %d lost", res.Faults, want)
+	}
+}
+
+func TestEchoesAreNoticed(t *testing.T) {
+	res := play(t, startHub(t, &testHub{echo: true}, nil), paced())
+	if f := res.Faults; f.Echoed == 0 || f != (check.Faults{Echoed: f.Echoed}) {
+		t.Errorf("found %v, want echoes", f)
+	}
+}
+
+// Neighbours of different senders may be delivered to somebody in another order without
+// breaking any sender's own.
+func TestManyOrdersAreNoticed(t *testing.T) {
+	for _, senders := range []int{3, 6} { // with receivers that send nothing, and without
+		var held []byte
+		h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
+			sender, _ := senderOf(p)
+			switch {
+			case to.number != 5:
+			case sender == 0 && held == nil:
+				held = p
+				return nil
+			case sender == 1 && len(held) > 0:
+				late := held
+				held = []byte{}
+				return [][]byte{p, late}
+			case sender == 0 && len(held) > 0: // there was nothing in between
+				late := held
+				held = nil
+				return [][]byte{late, p}
+			}
+			return [][]byte{p}
+		}}, nil)
+		plan := paced()
+		plan.Senders = senders
+		res := play(t, h, plan)
+		if !res.Sound() || res.Order != ManyOrders {
+			t.Errorf("%d senders: found %v, order %s; want no fault and many orders", senders, res.Faults, res.Order)
+		}
+	}
+}
+
+func TestClosedConnectionsAreNoticed(t *testing.T) {
+	for _, plan := range []Plan{paced(), saturating()} {
+		h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
+			if to.number == 5 && n == 50 {
+				to.close()
+			}
+			return [][]byte{p}
+		}}, nil)
+		plan.Drain = time.Second
+		if res := play(t, h, plan); len(res.Ended) != 1 || !strings.Contains(res.Ended[0], "connection 5") || res.Sound() {
+			t.Errorf("ended: %q", res.Ended)
+		}
+	}
+}
+
+// Nobody has more messages under way than its window: if one receiver gets nothing, each
+// sender sends as many and no more.
+func TestWindow(t *testing.T) {
+	for _, threads := range []int{1, 3} {
+		h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
+			if to.number == 5 {
+				return nil
+			}
+			return [][]byte{p}
+		}}, nil)
+		plan := saturating()
+		plan.Threads, plan.Window, plan.Batch, plan.Drain = threads, 60, 16, time.Second
+		res := play(t, h, plan)
+		if want := uint64(3 * 48); res.Faults != (check.Faults{Lost: want}) {
+			t.Errorf("%d threads: found %v, want %d lost: 3 senders of 3 batches of 16", threads, res.Faults, want)
+		}
+	}
+}
+
+// A hub that makes all wait for a while must not hide it: whoever was to be sent in that
+// time counts from when it was due.
+func TestLatencyCountsFromWhenDue(t *testing.T) {
+	const pause = 200 * time.Millisecond
+	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
+		if to.number == 5 && n == 300 {
+			time.Sleep(pause) // with the hub's lock
+		}
+		return [][]byte{p}
+	}}, nil)
+	plan := paced()
+	plan.Warmup, plan.Duration = 0, 600*time.Millisecond
+	res := play(t, h, plan)
+	requireSound(t, res)
+	// In that time a third of all was due, half of it to wait for half of it or more.
+	if p75 := time.Duration(res.Latency.P90 * 1e3); p75 < pause/2 {
+		t.Errorf("a tenth of all waited for %v or longer, want %v at least", p75, pause/2)
+	}
+	if want := 2000 * 0.6; math.Abs(res.Published*res.Seconds-want) > want/10 {
+		t.Errorf("%.0f messages were published, want %.0f: the rate does not depend on the hub", res.Published*res.Seconds, want)
+	}
+}
+
+func TestRefusedPlans(t *testing.T) {
+	good := saturating()
+	good.Address = "127.0.0.1:1"
+	for name, change := range map[string]func(*Plan){
+		"no address":          func(p *Plan) { p.Address = "" },
+		"one connection":      func(p *Plan) { p.Connections = 1 },
+		"no sender":           func(p *Plan) { p.Senders = 0 },
+		"too many senders":    func(p *Plan) { p.Senders = 7 },
+		"a negative rate":     func(p *Plan) { p.Rate = -1 },
+		"a rate of none":      func(p *Plan) { p.Rate = math.NaN() },
+		"no window":           func(p *Plan) { p.Window = 0 },
+		"a batch too large":   func(p *Plan) { p.Batch = 65 },
+		"no duration":         func(p *Plan) { p.Duration = 0 },
+		"too many stalled":    func(p *Plan) { p.Stall.Connections = 4 },
+		"short, no messages":  func(p *Plan) { p.Short.Rate = 1 },
+		"short, with threads": func(p *Plan) { p.Short = Short{Rate: 1, Messages: 1}; p.Threads = 2 },
+		"too small":           func(p *Plan) { p.Size = 39 },
+		"a wrong address":     func(p *Plan) { p.Address = "nowhere" },
+		"nobody there":        func(*Plan) {},
+	} {
+		plan := good
+		change(&plan)
+		if _, err := Run(t.Context(), plan); err == nil {
+			t.Errorf("%s: a run is possible", name)
+		}
+	}
+}
+
+func TestStoppedRun(t *testing.T) {
+	why := errors.New("enough")
+	h := startHub(t, &testHub{}, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer time.AfterFunc(100*time.Millisecond, func() { cancel(why) }).Stop()
+	plan := saturating()
+	plan.Address, plan.Duration, plan.Threads = h.address(), time.Hour, 2
+	if _, err := Run(ctx, plan); !errors.Is(err, why) {
+		t.Errorf("ended with %v, want %v", err, why)
+	}
+}
+
+// A hub of another protocol is not waited for.
+func TestWrongProtocol(t *testing.T) {
+	h := startHub(t, &testHub{protocol: message.NATS}, nil)
+	plan := paced()
+	plan.Address = h.address()
+	if _, err := Run(t.Context(), plan); err == nil || !strings.Contains(err.Error(), "cannot be read on") {
+		t.Errorf("ended with %v", err)
+	}
+}

@@ -1,0 +1,126 @@
+//go:build linux
+
+package load
+
+import (
+	"math"
+	"time"
+
+	"switchyard/cmd/yardbench/message"
+	"switchyard/cmd/yardbench/process"
+)
+
+// What a loop does at certain times, in the order of a run: join, begin, measure, cease.
+
+// Each connection says once in this time that it is alive; hubs wait for 30 seconds.
+const keepAliveTime = 10 * time.Second
+
+// plan enters what is known before the beginning.
+func (l *loop) plan() {
+	l.todo.at(l.now+int64(joinTime), l.joinLate)
+	l.todo.at(l.now, l.probe)
+	if l.run.wire.Protocol.KeepAlive() != nil {
+		l.keepAliveOf(0, l.now+int64(keepAliveTime))
+	}
+}
+
+// probe lets the others see that they receive. The first two connections of the run do
+// it, so that the first is shown it too.
+func (l *loop) probe(now int64) {
+	if !l.joining {
+		return
+	}
+	for _, c := range l.long {
+		if c.number < 2 && c.idle() {
+			l.say(c, l.run.wire.Append(nil, message.Message{Sender: message.Probe, Seq: uint32(c.number), Due: now}))
+		}
+	}
+	l.todo.at(now+int64(probeTime), l.probe)
+}
+
+func (l *loop) joinLate(int64) {
+	if n := int(l.run.joined.Load()); l.joining {
+		l.fail("%d of %d connections to %s receive nothing; is it a hub that relays to all?", l.run.plan.Connections-n, l.run.plan.Connections, l.run.plan.Address)
+	}
+}
+
+// keepAliveOf has connection i of the loop say that it is alive, and later the next one:
+// all at once would disturb what is measured.
+func (l *loop) keepAliveOf(i int, at int64) {
+	l.todo.at(at, func(int64) {
+		l.say(l.long[i], l.run.wire.Protocol.KeepAlive())
+		l.keepAliveOf((i+1)%len(l.long), at+int64(keepAliveTime)/int64(len(l.long)))
+	})
+}
+
+// schedule enters the rest, once the beginning is known.
+func (l *loop) schedule() {
+	p := &l.run.plan
+	begin, from, to := l.run.begin.Load(), l.run.measureFrom(), l.run.measureTo()
+	l.rec.From, l.rec.Span = from, to-from
+	l.todo.at(begin, l.activate)
+	l.todo.at(from, l.mark)
+	if p.Stall.Connections > 0 {
+		l.stall.schedule(l, from, to)
+	}
+	if p.Short.Rate > 0 {
+		l.short.schedule(l, begin, to)
+	}
+	l.todo.at(to, l.mark)
+	l.todo.at(to, l.cease)
+	l.todo.at(to+int64(longestDrain), func(int64) { l.finished = true })
+}
+
+// longestDrain is how long what is missing may go on arriving.
+const longestDrain = time.Minute
+
+func (l *loop) activate(now int64) {
+	l.active = true
+	for _, c := range l.sending {
+		c.sender.begin(now, l.run.measureFrom(), l.run.plan.Senders)
+	}
+}
+
+// cease ends the sending.
+func (l *loop) cease(now int64) {
+	for _, c := range l.sending {
+		l.run.sent[c.sender.number].Store(c.sender.next)
+	}
+	l.active, l.draining, l.nextDue, l.lastRead = false, true, math.MaxInt64, now
+	l.run.ceased.Add(1)
+}
+
+// A mark is how far everything was at one end of what is measured.
+type mark struct {
+	at                   int64
+	delivered, published uint64
+	server, own, machine time.Duration // CPU time so far
+	memory               process.Memory
+}
+
+func (l *loop) mark(int64) {
+	m := mark{at: l.run.now()}
+	for _, c := range l.long {
+		m.delivered += c.receiver.Delivered
+		if c.sender != nil {
+			m.published += uint64(c.sender.next)
+		}
+	}
+	if l.index == 0 {
+		if err := m.measure(l.run.plan.PID); err != nil {
+			l.fail("measure: %w", err)
+		}
+	}
+	l.marks = append(l.marks, m)
+}
+
+func (m *mark) measure(pid int) (err error) {
+	if m.own, m.machine, err = ownCPU(); err != nil || pid == 0 {
+		return err
+	}
+	if m.server, err = process.CPU(pid); err != nil {
+		return err
+	}
+	m.memory, err = process.MemoryOf(pid)
+	return err
+}

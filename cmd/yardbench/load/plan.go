@@ -1,0 +1,102 @@
+//go:build linux
+
+// Package load plays all connections of a hub at once, and measures how the hub serves
+// them. What it plays is a Plan; what comes out is a Result.
+//
+// A run on plain TCP is one event loop for each thread: loop.go has it, conn.go what it
+// does with one connection, sender.go when messages are due. The loops share only what
+// run.go says. TLS connections have goroutines instead, in streams.go.
+package load
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"switchyard/cmd/yardbench/message"
+)
+
+// A Plan is what a run does.
+type Plan struct {
+	Address  string // host and port of the hub
+	Protocol message.Protocol
+	TLS      *tls.Config // nil is plain TCP
+	PID      int         // of the hub's process, to measure it; 0 does not
+
+	Connections int
+	Senders     int // of the connections; the rest only receives
+	Size        int // bytes of a message, the PDU's header included
+
+	// With a Rate of 0 each sender sends Batch messages at once, as long as no more than
+	// Window of its messages have not been received by everybody. With another Rate, all
+	// senders together send so many messages per second: in equal steps, or Random, as
+	// independent events are.
+	Window, Batch int
+	Rate          float64
+	Random        bool
+
+	Warmup   time.Duration // not measured
+	Duration time.Duration // measured
+	Drain    time.Duration // how long without any delivery to wait for what is missing; 0 is five seconds
+	Threads  int           // event loops; 0 is one
+
+	Stall Stall
+	Short Short
+}
+
+// A Stall has some of the connections that only receive stop reading for a while.
+type Stall struct {
+	Connections int
+	After       time.Duration // from the beginning of the measuring
+	For         time.Duration // 0 is until the end
+}
+
+// Short connections come and go beside the others.
+type Short struct {
+	Rate     float64 // connections per second
+	Messages int     // that each sends before it ends
+	Reset    bool    // each ends with a reset, instead of the end of its input
+}
+
+// What a plan may ask for.
+const (
+	maxConnections = 1 << 16
+	maxThreads     = 64
+	maxWindow      = 1 << 20
+)
+
+// check returns every fault of a plan.
+func (p *Plan) check() error {
+	var faults []error
+	require := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	require(p.Address != "", "the plan has no address; write host:port")
+	require(p.Connections >= 2 && p.Connections <= maxConnections, "%d connections are no hub's; write 2 to %d", p.Connections, maxConnections)
+	require(p.Senders >= 1 && p.Senders <= p.Connections, "%d of %d connections cannot send; write 1 to %[2]d senders", p.Senders, p.Connections)
+	require(p.Rate >= 0 && p.Rate <= 1e7, "a rate of %g is none; write 0 to 1e7 messages per second", p.Rate)
+	require(p.Rate > 0 || p.Batch >= 1 && p.Batch <= p.Window && p.Window <= maxWindow,
+		"a window of %d and a batch of %d let nobody send; write 1 <= batch <= window <= %d", p.Window, p.Batch, maxWindow)
+	require(p.Warmup >= 0 && p.Duration > 0 && p.Drain >= 0, "warming up for %v, measuring for %v and draining for %v is no run; write a duration above 0s", p.Warmup, p.Duration, p.Drain)
+	require(p.Threads >= 0 && p.Threads <= maxThreads, "%d threads are none; write 1 to %d", p.Threads, maxThreads)
+	require(p.Stall.Connections >= 0 && p.Stall.Connections <= p.Connections-p.Senders,
+		"%d connections cannot stall: only those that do not send may; write 0 to %d", p.Stall.Connections, p.Connections-p.Senders)
+	require(p.Short.Rate >= 0 && p.Short.Rate <= 1e5, "%g short connections per second are none; write 0 to 1e5", p.Short.Rate)
+	require(p.Short.Rate == 0 || p.Short.Messages >= 1 && p.Short.Messages <= 1000, "%d messages of a short connection are none; write 1 to 1000", p.Short.Messages)
+	special := p.Stall.Connections > 0 || p.Short.Rate > 0
+	require(!special || p.Threads <= 1 && p.TLS == nil, "stalls and short connections need one thread and no TLS; leave out one or the other")
+	require(p.TLS == nil || p.Protocol == message.PDU, "only the protocol pdu goes over TLS; leave out one or the other")
+	return errors.Join(faults...)
+}
+
+// complete fills in what was left out.
+func (p Plan) complete() Plan {
+	if p.Drain == 0 {
+		p.Drain = 5 * time.Second
+	}
+	p.Threads = max(p.Threads, 1)
+	return p
+}

@@ -1,0 +1,159 @@
+//go:build linux
+
+package load
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"switchyard/cmd/yardbench/message"
+)
+
+// A run is what the loops of one Plan share.
+type run struct {
+	plan Plan
+	wire message.Wire
+	base time.Time // when the run's clock was 0
+
+	// How a run goes on. All connections join: probes are sent until each has received
+	// one. Whoever notices that all have joined sets the beginning, a moment ahead.
+	joined atomic.Int32
+	begin  atomic.Int64 // 0 until it is known
+
+	// What has arrived of each sender, for those who wait for it.
+	parties []*party
+	// How many messages each sender has sent in all: valid once all parties have ceased.
+	sent   []atomic.Uint32
+	ceased atomic.Int32
+
+	closing atomic.Bool     // streams are closed, because the run is at its end
+	over    context.Context // when it is done, everything stops at once
+}
+
+// A party is a group of connections that are played by one goroutine.
+type party struct {
+	// For each sender, below which number all of the party have got all its messages.
+	// Written by the party, read by all.
+	floors []atomic.Uint32
+	// Whether the party waits until others' floors rise. Whoever finds it true and sets
+	// it to false calls wake.
+	starved atomic.Bool
+	wake    func()
+}
+
+const (
+	joinTime  = 20 * time.Second       // how long connections may take to join
+	probeTime = 10 * time.Millisecond  // from one probe to the next
+	lead      = 100 * time.Millisecond // from when all have joined to the beginning, so that the last probes are over
+)
+
+func newRun(ctx context.Context, p Plan) (*run, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	p = p.complete()
+	w, err := message.NewWire(p.Protocol, p.Size)
+	if err != nil {
+		return nil, err
+	}
+	return &run{plan: p, wire: w, base: time.Now(), sent: make([]atomic.Uint32, p.Senders), over: ctx}, nil
+}
+
+// newParty adds a party. All are added before the first begins.
+func (r *run) newParty(wake func()) *party {
+	p := &party{floors: make([]atomic.Uint32, r.plan.Senders), wake: wake}
+	r.parties = append(r.parties, p)
+	return p
+}
+
+// now is the time on the run's clock.
+func (r *run) now() int64 { return int64(time.Since(r.base)) }
+
+// join counts a connection as joined.
+func (r *run) join() {
+	if int(r.joined.Add(1)) == r.plan.Connections {
+		r.begin.Store(r.now() + int64(lead))
+	}
+}
+
+// measureFrom and measureTo are the span that is measured, once the beginning is known.
+func (r *run) measureFrom() int64 { return r.begin.Load() + int64(r.plan.Warmup) }
+func (r *run) measureTo() int64   { return r.measureFrom() + int64(r.plan.Duration) }
+
+// progress is below which number all have got all of a sender's messages.
+func (r *run) progress(sender uint32) uint32 {
+	lowest := uint32(1<<32 - 1)
+	for _, p := range r.parties {
+		lowest = min(lowest, p.floors[sender].Load())
+	}
+	return lowest
+}
+
+// stalls says whether a connection is one of those that stall.
+func (r *run) stalls(number int) bool {
+	return number >= r.plan.Connections-r.plan.Stall.Connections
+}
+
+// allCeased says whether all that will be sent has been.
+func (r *run) allCeased() bool { return int(r.ceased.Load()) == len(r.parties) }
+
+// complete says whether a party has everything that was sent.
+func (r *run) complete(p *party) bool {
+	if !r.allCeased() {
+		return false
+	}
+	for i := range p.floors {
+		if p.floors[i].Load() < r.sent[i].Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// Run plays a plan. If the context ends before, so does the run, with an error. An error
+// is a run that was not possible; what the hub did wrong stands in the result.
+func Run(ctx context.Context, p Plan) (Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r, err := newRun(ctx, p)
+	if err != nil {
+		return Result{}, err
+	}
+	if p.TLS != nil {
+		return r.playStreams(cancel)
+	}
+	return r.playLoops(cancel)
+}
+
+// playLoops plays the plan by event loops.
+func (r *run) playLoops(cancel context.CancelCauseFunc) (Result, error) {
+	loops := make([]*loop, r.plan.Threads)
+	for i := range loops {
+		var err error
+		if loops[i], err = newLoop(r, i); err != nil {
+			return Result{}, err
+		}
+		defer loops[i].close()
+	}
+	for n := range r.plan.Connections {
+		if err := loops[n%len(loops)].connect(n); err != nil {
+			return Result{}, fmt.Errorf("connection %d of %d to %s: %w", n+1, r.plan.Connections, r.plan.Address, err)
+		}
+	}
+	var playing sync.WaitGroup
+	for _, l := range loops {
+		playing.Go(func() {
+			if err := l.play(); err != nil {
+				cancel(err) // the other loops wait for this one
+			}
+		})
+	}
+	playing.Wait()
+	if r.over.Err() != nil {
+		return Result{}, context.Cause(r.over)
+	}
+	return r.result(loops)
+}

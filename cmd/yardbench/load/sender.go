@@ -1,0 +1,89 @@
+//go:build linux
+
+package load
+
+import (
+	"math/rand/v2"
+
+	"switchyard/cmd/yardbench/histogram"
+	"switchyard/cmd/yardbench/message"
+)
+
+// A sender says when which messages of one connection are due. One goroutine at a time
+// may use it.
+type sender struct {
+	number uint32
+	next   uint32 // number of its next message
+	wire   *message.Wire
+
+	window, batch uint32
+
+	// Static with a rate.
+	every  float64    // nanoseconds from one message to the next, or their mean
+	random *rand.Rand // nil if they come in equal steps
+	// When the next message is due, in nanoseconds of the run's clock.
+	due float64
+
+	measured int64                // when the measuring begins
+	late     *histogram.Histogram // how much later than due messages were made, from then on
+}
+
+func newSender(p *Plan, w *message.Wire, number int, late *histogram.Histogram) *sender {
+	s := &sender{number: uint32(number), wire: w, late: late, window: uint32(p.Window), batch: uint32(p.Batch)}
+	if p.Rate > 0 {
+		s.every = 1e9 * float64(p.Senders) / p.Rate
+		if p.Random {
+			s.random = rand.New(rand.NewPCG(uint64(number), uint64(p.Senders)))
+		}
+	}
+	return s
+}
+
+// begin sets when a sender with a rate begins: those with equal steps one after the
+// other, so that the messages of all come in equal steps.
+func (s *sender) begin(at, measured int64, senders int) {
+	s.measured = measured
+	s.due = float64(at) + s.every*float64(s.number)/float64(senders)
+	if s.random != nil {
+		s.due = float64(at)
+		s.step()
+	}
+}
+
+// step sets when the message after the next is due.
+func (s *sender) step() {
+	if s.random == nil {
+		s.due += s.every
+		return
+	}
+	s.due += s.every * s.random.ExpFloat64()
+}
+
+// appendDue appends what is due now, but not more than limit bytes and one message. The
+// rest stays due since when it was.
+func (s *sender) appendDue(b []byte, now int64, limit int) []byte {
+	for int64(s.due) <= now && len(b) < limit {
+		if int64(s.due) >= s.measured {
+			s.late.Add(now - int64(s.due))
+		}
+		b = s.wire.Append(b, message.Message{Sender: s.number, Seq: s.next, Due: int64(s.due)})
+		s.next++
+		s.step()
+	}
+	return b
+}
+
+// mayBatch says whether the window lets a batch out, if all have received the messages
+// below progress.
+func (s *sender) mayBatch(progress uint32) bool {
+	return s.next+s.batch <= min(progress, s.next)+s.window
+}
+
+// appendBatch appends a batch that is due now.
+func (s *sender) appendBatch(b []byte, now int64) []byte {
+	for range s.batch {
+		b = s.wire.Append(b, message.Message{Sender: s.number, Seq: s.next, Due: now})
+		s.next++
+	}
+	return b
+}

@@ -1,0 +1,111 @@
+//go:build linux
+
+package load
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"switchyard/cmd/yardbench/message"
+)
+
+// shorts is a loop's connections that come and go.
+type shorts struct {
+	opened, refused, unanswered int
+	alive                       int
+}
+
+// A shortLife is what a connection has that comes to say something and goes.
+type shortLife struct{ said bool }
+
+const (
+	shortPatience = 5 * time.Second        // how long the hub may take to close what was ended
+	shortQuiet    = 500 * time.Millisecond // after which nothing more arrives of what was reset
+)
+
+// schedule opens connections from one time on until another.
+func (s *shorts) schedule(l *loop, from, to int64) {
+	every := int64(1e9 / l.run.plan.Short.Rate)
+	var next func(at int64)
+	next = func(at int64) {
+		l.todo.at(at, func(int64) {
+			s.open(l)
+			if at+every < to {
+				next(at + every)
+			}
+		})
+	}
+	next(from)
+}
+
+func (s *shorts) open(l *loop) {
+	c, err := l.open()
+	if err != nil {
+		l.fail("open a short connection: %w", err)
+		return
+	}
+	c.short = new(shortLife)
+	c.out = append(c.out, l.run.plan.Protocol.Greeting()...)
+	for i := range l.run.plan.Short.Messages {
+		c.out = l.run.wire.Append(c.out, message.Message{Sender: message.FirstShort + uint32(s.opened), Seq: uint32(i), Due: l.run.now()})
+	}
+	s.opened++
+	s.alive++
+	l.todo.at(l.now+int64(shortPatience), func(int64) {
+		if c.state != closed {
+			s.unanswered++
+			s.alive--
+			l.drop(c)
+		}
+	})
+}
+
+// said goes on when everything was written: the connection ends.
+func (s *shorts) said(l *loop, c *conn) {
+	if c.short.said {
+		return
+	}
+	c.short.said = true
+	if l.run.plan.Short.Reset {
+		endWithReset(c.fd)
+		s.alive--
+		l.drop(c)
+		return
+	}
+	// What the hub still sends is read, so that the end of this side is no reset.
+	unix.Shutdown(c.fd, unix.SHUT_WR)
+}
+
+// refuse takes note that a connection could not be opened.
+func (s *shorts) refuse(l *loop, c *conn) {
+	s.refused++
+	s.alive--
+	l.drop(c)
+}
+
+// over takes note that the hub has closed a connection.
+func (s *shorts) over() { s.alive-- }
+
+// complete says whether no more of their messages will arrive.
+func (s *shorts) complete(l *loop, quiet int64) bool {
+	if s.opened == 0 {
+		return true
+	}
+	return s.alive == 0 && (quiet > int64(shortQuiet) || s.delivered(l) == s.due(l))
+}
+
+// due is how many deliveries there are to be.
+func (s *shorts) due(l *loop) uint64 {
+	return uint64(s.opened-s.refused) * uint64(l.run.plan.Short.Messages) * uint64(len(l.long))
+}
+
+func (s *shorts) delivered(l *loop) uint64 {
+	n := uint64(0)
+	for _, c := range l.long {
+		for _, m := range c.receiver.Short {
+			n += uint64(m)
+		}
+	}
+	return n
+}

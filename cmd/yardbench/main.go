@@ -1,0 +1,79 @@
+//go:build linux
+
+// Command yardbench loads hubs and measures them: it plays all connections of a hub,
+// checks every byte that it relays, and tells what that takes. Its command compare runs
+// Switchyard beside others and writes docs/benchmarks.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitSound  = 0  // the hub did everything right
+	exitFaults = 1  // it did not
+	exitUsage  = 64 // the command line is wrong
+	exitFailed = 70 // it could not be measured
+)
+
+// A usageError is a wrong command line.
+type usageError struct{ error }
+
+// errFaults is the error of a run that found faults, which have been printed.
+var errFaults = errors.New("the hub did not deliver what it should")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run runs the command and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := command(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(stderr, "yardbench: %s\n", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitSound
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, errFaults):
+		return exitFaults
+	}
+	return exitFailed
+}
+
+func command(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "yardbench",
+		Short:         "Load hubs, check what they deliver, and measure what that takes",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
+	})
+	root.AddCommand(runCommand(stdout), slowCommand(stdout), churnCommand(stdout), compareCommand(stdout, stderr))
+	return root
+}

@@ -1,0 +1,136 @@
+// Package message makes the messages that a load consists of, and finds out whether
+// one arrived as it was made. It also puts them into the protocols of the hubs that
+// carry them, and takes them out again. It moves no bytes itself.
+package message
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"switchyard/pdu"
+)
+
+// The sizes that a message may have in bytes, the header of its PDU included.
+const (
+	MinSize = 40
+	MaxSize = 1 << 20
+)
+
+// Numbers of senders. Those of a run's connections begin at 0.
+const (
+	FirstShort uint32 = 1 << 24   // from here on, senders that come and go
+	Probe      uint32 = 1<<32 - 1 // asks whether a connection receives yet
+	Nobody     uint32 = 1<<32 - 2 // sends nothing
+)
+
+// A Message is what is told apart by its receivers.
+type Message struct {
+	Sender uint32
+	Seq    uint32 // counts a sender's messages, from 0
+	Due    int64  // when it was to be sent, in nanoseconds of the run's clock
+}
+
+// Key is what a message's place in an order is called: its sender, then its number.
+func (m Message) Key() uint64 { return uint64(m.Sender)<<32 | uint64(m.Seq) }
+
+// A Format is how all messages of a run look. Each is one PDU:
+//
+//	offset  size  field
+//	     0    16  header of a CID_MSG_DATA, its sequence number the low half of Seq
+//	    16     8  key: sender, then Seq, big-endian
+//	    24     8  due, big-endian
+//	    32     8  sum of key and due, by which damage to them is noticed
+//	    40     …  filler, which differs from one message to the next
+type Format struct {
+	size       int
+	head, kind uint64 // the header's halves, with sequence number 0
+}
+
+// NewFormat returns the format of messages of size bytes.
+func NewFormat(size int) (Format, error) {
+	if size < MinSize || size > MaxSize {
+		return Format{}, fmt.Errorf("messages of %d bytes cannot be made; write %d to %d", size, MinSize, MaxSize)
+	}
+	h := pdu.Header{Length: uint32(size), Version: 1, Service: pdu.SID_MSG, Command: pdu.CID_MSG_DATA}.Append(nil)
+	return Format{size: size, head: binary.BigEndian.Uint64(h), kind: binary.BigEndian.Uint64(h[8:])}, nil
+}
+
+// Size is the length of each message in bytes.
+func (f *Format) Size() int { return f.size }
+
+// Append appends m to b.
+func (f *Format) Append(b []byte, m Message) []byte {
+	b = binary.BigEndian.AppendUint64(b, f.head)
+	b = binary.BigEndian.AppendUint64(b, f.kind|uint64(uint16(m.Seq))<<16)
+	b = binary.BigEndian.AppendUint64(b, m.Key())
+	b = binary.BigEndian.AppendUint64(b, uint64(m.Due))
+	b = binary.BigEndian.AppendUint64(b, sum(m.Key(), uint64(m.Due)))
+	return append(b, filler(m.Key(), f.size-MinSize)...)
+}
+
+// A State is what became of a message on its way.
+type State uint8
+
+const (
+	Sound   State = iota // every byte is as it was sent
+	Damaged              // it is known which message it was, but not all of it is right
+	Foreign              // it is no message of this run, or cannot be recognised as one
+)
+
+// Read reads p, a whole PDU. The message is valid unless the state is Foreign.
+func (f *Format) Read(p []byte) (Message, State) {
+	if len(p) != f.size || len(p) < MinSize {
+		return Message{}, Foreign
+	}
+	key, due := binary.BigEndian.Uint64(p[16:]), binary.BigEndian.Uint64(p[24:])
+	if binary.BigEndian.Uint64(p[32:]) != sum(key, due) {
+		return Message{}, Foreign
+	}
+	m := Message{Sender: uint32(key >> 32), Seq: uint32(key), Due: int64(due)}
+	if binary.BigEndian.Uint64(p) != f.head ||
+		binary.BigEndian.Uint64(p[8:]) != f.kind|uint64(uint16(key))<<16 ||
+		!bytes.Equal(p[MinSize:], filler(key, len(p)-MinSize)) {
+		return m, Damaged
+	}
+	return m, Sound
+}
+
+// Heartbeat is the PDU by which a peer says that it is alive.
+var Heartbeat = pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil)
+
+// IsHeartbeat says whether p, a whole PDU, is one.
+func IsHeartbeat(p []byte) bool {
+	return pdu.ParseHeader(p).Command == pdu.CID_OTHER_HEARTBEAT
+}
+
+// sum changes if either of its parts does: a product with an odd number, cut to 64
+// bits, is different for each number.
+func sum(key, due uint64) uint64 {
+	return key*0xd6e8feb86659fd93 + due*0x9fb21c651e98df25
+}
+
+// variants is how many fillers there are, each beginning a cache line after the one
+// before. So few that they stay in the processor's nearest cache, where comparing
+// with them is cheap.
+const variants = 64
+
+// filler returns n bytes that depend on the message.
+func filler(key uint64, n int) []byte {
+	at := (key + key>>32*37) % variants * 64
+	return noise[at : at+uint64(n)]
+}
+
+var noise = makeNoise(variants*64 + MaxSize)
+
+// makeNoise returns bytes without a pattern, the same in every run.
+func makeNoise(n int) []byte {
+	b := make([]byte, 0, n+8)
+	for x := uint64(1); len(b) < n; x++ {
+		z := x * 0x9e3779b97f4a7c15
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		b = binary.LittleEndian.AppendUint64(b, z^z>>31)
+	}
+	return b
+}

@@ -1,0 +1,159 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/yardbench/load"
+	"switchyard/cmd/yardbench/message"
+)
+
+// traffic is what the flags of run, slow and churn ask for.
+type traffic struct {
+	plan     load.Plan
+	protocol string
+	workload string
+	moderate bool
+	ca       string
+	json     bool
+}
+
+// flags adds the flags that all of the commands have.
+func (t *traffic) flags(c *cobra.Command) {
+	p, f := &t.plan, c.Flags()
+	f.StringVar(&p.Address, "address", "127.0.0.1:8200", "`address` of the hub")
+	f.StringVar(&t.protocol, "protocol", "pdu", "`protocol` of the hub: pdu or nats")
+	f.StringVar(&t.ca, "tls", "", "speak TLS with a hub whose certificate is one of the authorities in the PEM `file`")
+	f.IntVar(&p.PID, "pid", 0, "`number` of the hub's process, to measure its CPU time and memory")
+	f.IntVar(&p.Connections, "connections", 32, "`number` of connections")
+	f.IntVar(&p.Senders, "senders", 4, "`number` of them that send")
+	f.IntVar(&p.Size, "size", 200, "`bytes` of a message, the header of its PDU included")
+	f.Float64Var(&p.Rate, "rate", p.Rate, "messages per `second` of all senders together; 0 is as many as the windows let out")
+	f.BoolVar(&p.Random, "random", p.Random, "with a rate, send at random instead of in equal steps")
+	f.DurationVar(&p.Warmup, "warmup", 500*time.Millisecond, "`time` before measuring")
+	f.DurationVar(&p.Duration, "duration", p.Duration, "`time` of measuring")
+	f.IntVar(&p.Threads, "threads", 1, "`number` of threads that play the connections")
+	f.BoolVar(&t.json, "json", false, "print the result as JSON")
+}
+
+// play plays the plan that the flags ask for, and prints the result.
+func (t *traffic) play(ctx context.Context, stdout io.Writer) error {
+	var err error
+	if t.plan.Protocol, err = message.ParseProtocol(t.protocol); err != nil {
+		return usageError{err}
+	}
+	if t.ca != "" {
+		if t.plan.TLS, err = authorities(t.ca); err != nil {
+			return err
+		}
+	}
+	res, err := load.Run(ctx, t.plan)
+	if err != nil {
+		return err
+	}
+	if t.json {
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		err = e.Encode(res)
+	} else {
+		err = print(stdout, &res)
+	}
+	if err == nil && !res.Sound() {
+		err = errFaults
+	}
+	return err
+}
+
+// authorities returns the TLS configuration that trusts those in a file.
+func authorities(name string) (*tls.Config, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read authorities: %w", err)}
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, usageError{fmt.Errorf("%s has no certificate; write a PEM file", name)}
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+func runCommand(stdout io.Writer) *cobra.Command {
+	t := traffic{plan: load.Plan{Duration: 2 * time.Second}}
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Load a hub steadily",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if t.workload != "" {
+				if err := t.fill(); err != nil {
+					return err
+				}
+			}
+			return t.play(c.Context(), stdout)
+		},
+	}
+	t.flags(c)
+	c.Flags().IntVar(&t.plan.Window, "window", 256, "without a rate, `number` of a sender's messages that not all have received yet")
+	c.Flags().IntVar(&t.plan.Batch, "batch", 16, "without a rate, `number` of messages that are sent at once")
+	c.Flags().StringVar(&t.workload, "workload", "", "one of the `workloads` W1 to W6, instead of the flags for traffic")
+	c.Flags().BoolVar(&t.moderate, "moderate", false, "with a workload, at its moderate rate")
+	return c
+}
+
+// fill fills in what a workload says of the traffic.
+func (t *traffic) fill() error {
+	found, err := findWorkloads(t.workload)
+	if err != nil {
+		return err
+	}
+	p, w := &t.plan, found[0].plan(!t.moderate)
+	p.Connections, p.Senders, p.Size, p.Window, p.Batch, p.Rate, p.Random = w.Connections, w.Senders, w.Size, w.Window, w.Batch, w.Rate, w.Random
+	return nil
+}
+
+func slowCommand(stdout io.Writer) *cobra.Command {
+	t := traffic{plan: load.Plan{Duration: 10 * time.Second, Rate: 4000, Random: true}}
+	c := &cobra.Command{
+		Use:   "slow",
+		Short: "Load a hub while some connections do not read",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return t.play(c.Context(), stdout) },
+	}
+	t.flags(c)
+	c.Flags().IntVar(&t.plan.Stall.Connections, "stalled", 2, "`number` of connections that stop reading")
+	c.Flags().DurationVar(&t.plan.Stall.After, "after", 2*time.Second, "`time` of measuring before they stop")
+	c.Flags().DurationVar(&t.plan.Stall.For, "for", 0, "`time` for which they do not read; 0 is to the end")
+	return c
+}
+
+func churnCommand(stdout io.Writer) *cobra.Command {
+	t := traffic{plan: load.Plan{Duration: 5 * time.Second, Rate: 2000, Random: true}}
+	c := &cobra.Command{
+		Use:   "churn",
+		Short: "Load a hub while short-lived connections come and go",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return t.play(c.Context(), stdout) },
+	}
+	t.flags(c)
+	c.Flags().Float64Var(&t.plan.Short.Rate, "short", 200, "short connections per `second`")
+	c.Flags().IntVar(&t.plan.Short.Messages, "messages", 5, "`number` of messages that each sends")
+	c.Flags().BoolVar(&t.plan.Short.Reset, "reset", false, "end them with a reset")
+	return c
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%q is not understood; see '%s --help'", args[0], c.CommandPath())}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"switchyard/cmd/yardbench/load"
+)
+
+// A scenario is what contenders are put through.
+type scenario struct {
+	kind  string
+	name  string
+	label string // in tables
+	// plan returns what is played if a usual run is to measure for so long.
+	plan func(duration time.Duration) load.Plan
+}
+
+// Kinds of scenarios. Each has a table of its own.
+const (
+	saturated = "saturated" // as much as possible
+	moderate  = "moderate"  // a fixed rate
+	stall     = "stall"     // some do not read
+	churn     = "churn"     // some come and go
+)
+
+func scenariosOf(w []workload) []scenario {
+	var all []scenario
+	for _, kind := range []string{saturated, moderate} {
+		for _, w := range w {
+			all = append(all, scenario{kind, w.name + " " + kind, w.label(), func(d time.Duration) load.Plan {
+				p := w.plan(kind == saturated)
+				p.Warmup, p.Duration = d/4, d
+				return p
+			}})
+		}
+	}
+	return append(all,
+		stallScenario("2 of 32 stop reading", 2, 0),
+		stallScenario("8 of 32 stop and resume", 8, 1),
+		churnScenario("none come and go", 0, false),
+		churnScenario("200/s end gracefully", 200, false),
+		churnScenario("200/s end by reset", 200, true))
+}
+
+// stallScenario has connections stop reading after the time of a usual run, for twice
+// that time, and then read again for resume times that.
+func stallScenario(name string, connections int, resume time.Duration) scenario {
+	return scenario{stall, name, name, func(d time.Duration) load.Plan {
+		p := load.Plan{Connections: 32, Senders: 4, Size: 1000, Rate: 4000, Random: true, Warmup: d / 4, Duration: d * (3 + resume)}
+		p.Stall = load.Stall{Connections: connections, After: d}
+		if resume > 0 {
+			p.Stall.For = 2 * d
+		}
+		return p
+	}}
+}
+
+func churnScenario(name string, rate float64, reset bool) scenario {
+	return scenario{churn, name, name, func(d time.Duration) load.Plan {
+		return load.Plan{Connections: 32, Senders: 4, Size: 200, Rate: 2000, Random: true, Warmup: d / 4, Duration: d,
+			Short: load.Short{Rate: rate, Messages: 5, Reset: reset}}
+	}}
+}
+
+// chooseScenarios returns the scenarios of a kind, or all if it is empty.
+func chooseScenarios(w []workload, kind string) ([]scenario, error) {
+	var chosen []scenario
+	for _, s := range scenariosOf(w) {
+		if kind == "" || s.kind == kind {
+			chosen = append(chosen, s)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, usageError{fmt.Errorf("there is no kind of scenario %q; write saturated, moderate, stall or churn", kind)}
+	}
+	return chosen, nil
+}

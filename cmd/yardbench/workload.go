@@ -1,0 +1,67 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"switchyard/cmd/yardbench/load"
+)
+
+// A workload is a shape of traffic that hubs are compared by.
+type workload struct {
+	name        string
+	connections int
+	senders     int
+	size        int // bytes of a message
+	window      int // of each sender, when as much as possible is sent
+	batch       int
+	moderate    float64 // messages per second, when latency is measured
+}
+
+// workloads are what few and many connections and senders, and small and large messages
+// make of the work.
+var workloads = []workload{
+	{"W1", 8, 1, 200, 256, 16, 5000},
+	{"W2", 32, 4, 200, 256, 16, 2000},
+	{"W3", 32, 32, 200, 256, 16, 2000},
+	{"W4", 128, 8, 512, 256, 16, 500},
+	{"W5", 8, 2, 64 << 10, 16, 1, 300},
+	{"W6", 500, 4, 200, 256, 16, 100},
+}
+
+// findWorkloads returns the workloads with the names, which commas separate.
+func findWorkloads(names string) ([]workload, error) {
+	var found []workload
+	for name := range strings.SplitSeq(names, ",") {
+		n := len(found)
+		for _, w := range workloads {
+			if strings.EqualFold(w.name, name) {
+				found = append(found, w)
+			}
+		}
+		if len(found) == n {
+			return nil, usageError{fmt.Errorf("there is no workload %q; write some of W1 to W6, with commas between", name)}
+		}
+	}
+	return found, nil
+}
+
+// label names the workload, its connections, how many of them send, and the size of its
+// messages.
+func (w workload) label() string {
+	if w.size%1024 == 0 {
+		return fmt.Sprintf("%s: %d/%d, %d KiB", w.name, w.connections, w.senders, w.size>>10)
+	}
+	return fmt.Sprintf("%s: %d/%d, %d B", w.name, w.connections, w.senders, w.size)
+}
+
+// plan returns the workload as a plan, at saturation or at its moderate rate.
+func (w workload) plan(saturated bool) load.Plan {
+	p := load.Plan{Connections: w.connections, Senders: w.senders, Size: w.size, Window: w.window, Batch: w.batch}
+	if !saturated {
+		p.Rate, p.Random = w.moderate, true
+	}
+	return p
+}
