@@ -23,6 +23,7 @@ type Reader struct {
 	start, end int  // of what is in buf and not handed out: the start of one PDU, or what is behind an illegal length
 	filled     bool // the last read left no room
 	quiet      int  // batches in a row that left buf mostly empty
+	idle       int  // calls of ReadOnce in a row that left nothing
 }
 
 // NewReader returns a Reader of the PDUs in src. max is the largest length
@@ -49,6 +50,55 @@ func (r *Reader) ReadBatch() ([]byte, error) {
 	}
 	return nil, r.err
 }
+
+// ReadOnce is ReadBatch for a source that does not wait, and many of which share the
+// memory to read into: it reads once, into shared if that is enough, and returns nothing
+// and no error if that completes no PDU. The source returns neither bytes nor an error
+// if it has none. The batch aliases either buffer. Between calls the reader has memory
+// only for the beginning of a PDU.
+func (r *Reader) ReadOnce(shared []byte) ([]byte, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	own := r.buf
+	rest := own[r.start:r.end]
+	if len(rest) > len(shared)/2 { // a PDU that shared may be too small for
+		r.makeRoom()
+	} else {
+		r.buf, r.start, r.end = shared, 0, copy(shared, rest)
+	}
+	n, err := r.src.Read(r.buf[r.end:])
+	r.end += n
+	r.err = err
+	batch := r.take()
+	if len(rest) <= len(shared)/2 {
+		r.keep(own)
+	}
+	if len(batch) > 0 {
+		return batch, nil
+	}
+	return nil, r.err
+}
+
+// keep moves what is not handed out into own, or into a larger buffer.
+func (r *Reader) keep(own []byte) {
+	rest := r.buf[r.start:r.end]
+	switch {
+	case len(rest) > len(own):
+		own = make([]byte, max(minBuffer, 2*len(rest)))
+	case len(rest) > 0:
+		r.idle = 0
+	case r.idle < quietBatches:
+		r.idle++
+	default:
+		own = nil
+	}
+	r.buf, r.start, r.end = own, 0, copy(own, rest)
+	r.filled, r.quiet = false, 0
+}
+
+// Err returns why there will be no batch any more, or nil.
+func (r *Reader) Err() error { return r.err }
 
 // Buffered returns how many bytes are held that were not handed out: those of a
 // PDU that is not complete yet, or what is behind an illegal length.

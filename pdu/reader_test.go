@@ -62,6 +62,45 @@ func TestReaderUnderEverySplit(t *testing.T) {
 	}
 }
 
+// Readers that share memory find the same PDUs, whatever they are cut into, and however
+// small that memory is beside them.
+func TestReadOnceUnderEverySplit(t *testing.T) {
+	stream := bytes.Join(capture(t), nil)
+	for _, memory := range []int{64, 1000, 64 << 10} {
+		shared := make([]byte, memory)
+		for size := 1; size <= 200; size++ {
+			var got [2][]byte
+			var readers [2]*pdu.Reader
+			for i := range readers {
+				readers[i] = pdu.NewReader(&pieces{stream: stream, sizes: []int{size, 0, 1}}, pdu.DefaultMaxLen)
+			}
+			for open := len(readers); open > 0; {
+				for i, r := range readers {
+					batch, err := r.ReadOnce(shared)
+					if got[i] = append(got[i], batch...); len(batch) > 0 && err != nil {
+						t.Fatalf("a batch and %v", err)
+					}
+					if n, err := pdu.Whole(batch, pdu.DefaultMaxLen); n != len(batch) || err != nil {
+						t.Fatalf("a batch of %d bytes, of which %d are whole PDUs (%v)", len(batch), n, err)
+					}
+					if err != nil {
+						if err != io.EOF || r.Err() != io.EOF {
+							t.Fatalf("%v, and then %v, want EOF", err, r.Err())
+						}
+						open--
+					}
+					clear(shared) // as others use it
+				}
+			}
+			for i := range got {
+				if !bytes.Equal(got[i], stream) {
+					t.Fatalf("%d at a time into %d bytes: reader %d got %d bytes, want %d", size, memory, i, len(got[i]), len(stream))
+				}
+			}
+		}
+	}
+}
+
 // One read, one batch: PDUs are not handed out one by one.
 func TestReaderBatchesWhatOneReadBrings(t *testing.T) {
 	pdus := capture(t)

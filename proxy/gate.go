@@ -36,6 +36,9 @@ func newGate(l *Limits, before *gate) *gate {
 	return g
 }
 
+// open reports whether whatever is read may be handed over at once. The gate may be nil.
+func (g *gate) open(h *hub.Hub) bool { return g == nil || g.meter == nil && !g.full(h) }
+
 // full reports whether the logs take more memory than they may.
 func (g *gate) full(h *hub.Hub) bool { return g.logBytes > 0 && h.Memory() > g.logBytes }
 

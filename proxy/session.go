@@ -32,8 +32,10 @@ const (
 type session struct {
 	// Static after Serve.
 	tenant *Tenant
+	loop   *loop // that may read from the connection; nil if there is none
 	conn   net.Conn
-	raw    *rawConn // writes without waiting; nil if conn cannot
+	raw    *rawConn   // writes without waiting; nil if conn cannot
+	socket *rawReader // reads without waiting; nil if conn cannot
 	seat   *hub.Seat
 	opened int64         // see clock
 	done   chan struct{} // closed when the session has ended
@@ -41,6 +43,8 @@ type session struct {
 
 	// Owned by the reader.
 	in      *pdu.Reader
+	looped  bool  // the tenant's loop reads, so Read must not wait
+	member  int32 // by which the loop knows the session; guarded by its lock
 	opening opening
 	cause   error             // why reading ended
 	stopsAt time.Time         // when reading ends at the latest, once the server stops
@@ -74,7 +78,7 @@ var epoch = time.Now()
 func clock() int64 { return int64(time.Since(epoch)) }
 
 func newSession(t *Tenant, conn net.Conn, ended func()) *session {
-	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), opened: clock(), ended: ended,
+	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), socket: newRawReader(conn), opened: clock(), ended: ended,
 		done: make(chan struct{}), leaving: make(chan struct{}), closing: make(chan struct{})}
 	if s.raw == nil {
 		s.wake = make(chan struct{}, 1)
@@ -85,34 +89,63 @@ func newSession(t *Tenant, conn net.Conn, ended func()) *session {
 	return s
 }
 
-// serve reads until the session ends, for whatever reason, and ends it.
-func (s *session) serve() {
-	s.end(s.readLoop())
+// serve hands over batch, which was read already, and reads on until the session ends,
+// for whatever reason, or goes to the tenant's loop.
+func (s *session) serve(batch []byte) {
+	for {
+		why, over := s.readLoop(batch)
+		if over {
+			s.finish(why)
+			return
+		}
+		if s.loop.add(s) {
+			return // and it is the loop's
+		}
+		batch = nil
+	}
+}
+
+// finish ends the session, which nobody reads from any more.
+func (s *session) finish(why hub.Reason) {
+	s.tenant.reading.Done()
+	s.end(why)
 	s.tenant.remove(s)
 	close(s.done)
 	s.ended()
 }
 
-// readLoop hands over what arrives, and returns why it stopped.
-func (s *session) readLoop() hub.Reason {
-	defer s.tenant.reading.Done()
+// readLoop hands over batch and what arrives, until it is over, for a reason, or the
+// loop could do it.
+func (s *session) readLoop(batch []byte) (why hub.Reason, over bool) {
 	for {
-		batch, err := s.in.ReadBatch()
-		if err != nil {
-			s.cause = err
-			return reasonOf(err)
+		if len(batch) == 0 {
+			var err error
+			if batch, err = s.in.ReadBatch(); err != nil {
+				s.cause = err
+				return reasonOf(err), true
+			}
 		}
-		if !s.spoke.Load() {
-			s.spoke.Store(true)
-		}
-		if g := s.tenant.gate.Load(); g == nil {
+		s.speaks()
+		var err error
+		g := s.tenant.gate.Load()
+		if g == nil {
 			err = s.handle(batch)
 		} else {
 			err = s.handleAt(g, batch)
 		}
 		if err != nil {
-			return hub.ClosedBy
+			return hub.ClosedBy, true
 		}
+		if batch = nil; s.loop != nil && s.socket != nil && g.open(s.tenant.hub) && s.in.Err() == nil && !s.stopping() {
+			return "", false
+		}
+	}
+}
+
+// speaks notes that a PDU has arrived.
+func (s *session) speaks() {
+	if !s.spoke.Load() {
+		s.spoke.Store(true)
 	}
 }
 
@@ -123,21 +156,25 @@ func (s *session) handle(batch []byte) error {
 	return err
 }
 
-// Read reads from the connection, for s.in.
+// Read reads from the connection, for s.in; in the loop without waiting.
 func (s *session) Read(p []byte) (int, error) {
+	if s.looped {
+		n, err := s.socket.tryRead(p)
+		if n > 0 {
+			return s.arrived(p[:n])
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil // the loop is about to end as well
+		}
+		return 0, err
+	}
 	for {
 		if s.stopping() && !s.readOn() {
 			return 0, errStopped
 		}
 		n, err := s.conn.Read(p)
 		if n > 0 {
-			s.lastRead.Store(clock())
-			if !s.opening.over() {
-				if foreign := s.opening.pass(p[:n]); foreign != nil {
-					return 0, foreign
-				}
-			}
-			return n, nil
+			return s.arrived(p[:n])
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
@@ -146,6 +183,17 @@ func (s *session) Read(p []byte) (int, error) {
 			return 0, errStopped
 		}
 	}
+}
+
+// arrived takes note of bytes that were read.
+func (s *session) arrived(p []byte) (int, error) {
+	s.lastRead.Store(clock())
+	if !s.opening.over() {
+		if foreign := s.opening.pass(p); foreign != nil {
+			return 0, foreign
+		}
+	}
+	return len(p), nil
 }
 
 var errStopped = errors.New("the server stops")
@@ -213,6 +261,9 @@ func (s *session) Close(why hub.Reason) {
 // hangUp closes the connection without a word: what TLS says at the end would have to
 // wait for a peer that takes nothing.
 func (s *session) hangUp() {
+	if s.loop.end(s) {
+		return
+	}
 	if secured, ok := s.conn.(interface{ NetConn() net.Conn }); ok {
 		secured.NetConn().Close()
 		return

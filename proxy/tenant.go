@@ -1,9 +1,10 @@
 // Package proxy accepts peers and serves their connections: it moves bytes between
 // sockets and hubs, and decides nothing about them.
 //
-// Each connection has a reader goroutine (session.go), which pauses, or drops what it
-// read, where the tenant's limits say so (gate.go). What it makes due is written by
-// whichever reader finds nobody at it (flush.go), or by a goroutine of the connection's
+// A connection's reader (session.go) is the goroutine that reads for many of the
+// tenant's (loop_linux.go), or one of its own, which pauses, or drops what it read, where
+// the tenant's limits say so (gate.go). What it makes due is written by whichever reader
+// finds nobody at it (flush.go), or by a goroutine of the connection's
 // own once its socket is full, or always if it is no socket (write.go). One goroutine
 // for each tenant looks at the clock (beat.go).
 package proxy
@@ -63,9 +64,11 @@ type Tenant struct {
 	gate    atomic.Pointer[gate]        // nil if there is nothing to pass
 	waiting atomic.Pointer[waitingRoom] // nil if no reader waits for room in the log
 	wasFull atomic.Bool                 // the log was, since the last beat
+	beaten  atomic.Int64                // when the last beat ended, see clock
 
-	mu       sync.Mutex                 // guards changes of sessions, limits and gate
+	mu       sync.Mutex                 // guards changes of sessions, limits and gate, and loop
 	sessions atomic.Pointer[[]*session] // replaced whole
+	loop     *loop                      // reads from sockets; nil before there is one, and where it cannot be had
 	stopping chan struct{}              // closed when readers are to stop
 	stopOnce sync.Once
 	reading  sync.WaitGroup // the sessions whose readers have not stopped; Add under mu
@@ -78,6 +81,7 @@ type Tenant struct {
 func NewTenant(name string, judge *policy.Judge, limits Limits, log *slog.Logger) *Tenant {
 	t := &Tenant{Name: name, hub: hub.New(judge, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
 	t.SetLimits(limits)
+	t.beaten.Store(clock())
 	t.sessions.Store(new([]*session))
 	t.notes = noteLog{log: t.log}
 	t.flush = flusher{tenant: t, relay: make(chan struct{}, 1)}
@@ -144,7 +148,12 @@ func (t *Tenant) Serve(conn net.Conn, ended func()) error {
 		s.writers.Add(1)
 		t.serving.Go(s.writeLoop)
 	}
-	t.serving.Go(s.serve)
+	if s.socket != nil && t.loop == nil {
+		t.loop = startLoop(t)
+	}
+	if s.loop = t.loop; !s.loop.add(s) {
+		t.serving.Go(func() { s.serve(nil) })
+	}
 	return nil
 }
 
@@ -165,6 +174,7 @@ func (t *Tenant) stop() {
 		for _, s := range *t.sessions.Load() {
 			s.stopReading()
 		}
+		t.loop.stop()
 	})
 }
 

@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/proxy/tenant"
+)
+
+// inLoop returns how many sessions the tenant's loop has.
+func inLoop(t *Tenant) int {
+	t.mu.Lock()
+	l := t.loop
+	t.mu.Unlock()
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.members)
+}
+
+// A session leaves the loop while there is something to wait for, comes back, and
+// nothing that its peer says meanwhile is lost or overtaken.
+func TestInAndOutOfTheLoop(t *testing.T) {
+	limits := testLimits()
+	tenantServed, addr, _ := serve(t, limits)
+	a, b := dial(t, addr), dial(t, addr)
+	eventually(t, "both in the loop", func() bool { return inLoop(tenantServed) == 2 })
+	n := 0
+	talk := func() {
+		for range 50 {
+			m := message(others, uint16(n), fmt.Sprint("number ", n))
+			a.say(m)
+			b.expect(m)
+			n++
+		}
+	}
+	for range 5 {
+		talk()
+		limited := limits
+		limited.Quota = tenant.Quota{Peer: tenant.Rates{PDUsIn: 100_000}}
+		tenantServed.SetLimits(limited)
+		talk()
+		eventually(t, "the one that talks out of the loop", func() bool { return inLoop(tenantServed) == 1 })
+		tenantServed.SetLimits(limits)
+		talk()
+		eventually(t, "both back in the loop", func() bool { return inLoop(tenantServed) == 2 })
+	}
+}
+
+// Whatever a peer's PDUs are cut into, and however large they are, the loop puts them
+// together, beside others.
+func TestLoopPutsTogether(t *testing.T) {
+	tenantServed, addr, _ := serve(t, testLimits())
+	a, b, c := dial(t, addr), dial(t, addr), dial(t, addr)
+	for _, size := range []int{0, 1, 1000, 64 << 10, 300 << 10, 900 << 10} {
+		m := message(others, uint16(size), string(bytes.Repeat([]byte{byte(size)}, size)))
+		for at, most := 0, len(m)-1; at < most; {
+			n := min(most-at, 1+at/2)
+			a.say(m[at : at+n])
+			at += n
+			c.say(message(others, 7, "in between"))
+			b.expect(message(others, 7, "in between"))
+		}
+		a.say(m[len(m)-1:])
+		b.expect(m)
+	}
+	if n := inLoop(tenantServed); n != 3 {
+		t.Errorf("%d sessions in the loop, want all 3", n)
+	}
+}
+
+// What stands before an illegal length is handled, and the length ends the session at
+// once, though nothing more arrives.
+func TestLoopEndsBehindABatch(t *testing.T) {
+	_, addr, lines := serve(t, testLimits())
+	a, b := dial(t, addr), dial(t, addr)
+	m := message(others, 1, "the last one")
+	a.say(m, make([]byte, pdu.HeaderLen))
+	b.expect(m)
+	a.expectEnd()
+	expectLine(t, lines, "bad-length")
+}
+
+// A session that somebody else closes is found by the loop, with or without input.
+func TestCloseInTheLoop(t *testing.T) {
+	served, addr, lines := serve(t, testLimits())
+	a, b := dial(t, addr), dial(t, addr)
+	for _, s := range *served.sessions.Load() {
+		s.Close("test")
+	}
+	a.expectEnd()
+	b.expectEnd()
+	eventually(t, "nobody left", func() bool { return len(*served.sessions.Load()) == 0 && inLoop(served) == 0 })
+	expectLine(t, lines, "reason=test")
+	c := dial(t, addr)
+	c.say(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil))
+	c.settle()
+}

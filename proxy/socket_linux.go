@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A rawReader reads from a TCP connection what its socket has. One goroutine at a time
+// may use it, another one than writes.
+type rawReader struct {
+	conn syscall.RawConn
+	p    []byte
+	n    int
+	err  error
+	read func(fd uintptr) bool // made once, so that a read allocates nothing
+}
+
+// newRawReader returns nil if conn is not a socket and nothing else: one that gives
+// back what was read too early has to be read by its own method.
+func newRawReader(conn net.Conn) *rawReader {
+	socket, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	r := &rawReader{conn: raw}
+	r.read = r.readOnce
+	return r
+}
+
+// tryRead is Read without waiting: it returns neither bytes nor an error if there is
+// nothing.
+func (r *rawReader) tryRead(p []byte) (int, error) {
+	r.p, r.n, r.err = p, 0, nil
+	err := r.conn.Read(r.read)
+	r.p = nil
+	if err == nil {
+		err = r.err
+	}
+	return r.n, err
+}
+
+func (r *rawReader) readOnce(fd uintptr) bool {
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(r.p))), uintptr(len(r.p)))
+		switch errno {
+		case 0:
+			if r.n = int(n); n == 0 {
+				r.err = io.EOF
+			}
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+		default:
+			r.err = errno
+		}
+		return true // done, whatever came of it
+	}
+}
+
+// watch has an epoll tell of what arrives, under the number that is given.
+func (r *rawReader) watch(epoll int, number int32) (err error) {
+	return r.control(func(fd int) error {
+		return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: number})
+	})
+}
+
+// unwatch ends that.
+func (r *rawReader) unwatch(epoll int) {
+	r.control(func(fd int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, fd, nil) })
+}
+
+func (r *rawReader) control(do func(fd int) error) (err error) {
+	if closed := r.conn.Control(func(fd uintptr) { err = do(int(fd)) }); closed != nil {
+		return closed
+	}
+	return err
+}
