@@ -2,13 +2,13 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"maps"
 	"net"
 	"os"
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -140,13 +140,18 @@ func (l *loop) run() {
 }
 
 // lookOnce looks for sockets that can be read from, and reports whether there are any;
-// if not, the runtime waits.
+// if not, the runtime waits. It does not wait itself, so the scheduler is not told, see
+// rawConn.writeOnce.
 func (l *loop) lookOnce(fd uintptr) bool {
 	for {
-		n, err := unix.EpollWait(int(fd), l.events, 0)
-		if l.ready = max(n, 0); !errors.Is(err, unix.EINTR) {
-			return l.ready > 0
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+		if errno == unix.EINTR {
+			continue
 		}
+		if l.ready = int(n); errno != 0 {
+			l.ready = 0
+		}
+		return l.ready > 0
 	}
 }
 

@@ -54,9 +54,12 @@ func (r *rawConn) tryWrite(pieces [][]byte) (int, error) {
 	return r.n, err
 }
 
+// writeOnce makes the system call without telling the scheduler, as it never waits:
+// telling it wakes the runtime's monitor whenever little is going on, which costs as much
+// as the call. Others can only be held up by it for as long as the kernel copies.
 func (r *rawConn) writeOnce(fd uintptr) bool {
 	for {
-		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(r.vec))), uintptr(len(r.vec)))
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(r.vec))), uintptr(len(r.vec)))
 		switch errno {
 		case 0:
 			r.n = int(n)
