@@ -92,12 +92,12 @@ func TestForeignProtocols(t *testing.T) {
 				inYard(t, l, func(y yard) {
 					before, all := listen(y.Tenant)
 					a := y.enter()
+					s := (*y.sessions.Load())[1] // before it is gone
 					go func() {
 						for rest := c.bytes; len(rest) > 0; rest = rest[min(step, len(rest)):] {
 							a.Write(rest[:min(step, len(rest))])
 						}
 					}()
-					s := (*y.sessions.Load())[1]
 					if got := took(func() { <-s.done }); got > lingerTime {
 						t.Errorf("%s, %d bytes at once: closed after %v, want at once", name, step, got)
 					}
