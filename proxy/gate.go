@@ -51,6 +51,10 @@ var overQuota = [...]hub.Reason{
 	tenant.PDUsIn: hub.OverQuotaPDUs, tenant.BytesIn: hub.OverQuotaBytesIn, tenant.BytesOut: hub.OverQuotaBytesOut,
 }
 
+// dropPause is how long a reader rests when all of a batch was dropped: reading, too,
+// takes time on the cores that others need, and a peer that floods would have all of it.
+const dropPause = time.Millisecond
+
 // A waitingRoom is for readers that wait for room in the log.
 type waitingRoom struct {
 	left chan struct{} // closed by whoever finds that there is room
@@ -60,6 +64,10 @@ type waitingRoom struct {
 // read from again.
 func (s *session) handleAt(g *gate, batch []byte) error {
 	batch = s.admit(g, batch)
+	if len(batch) == 0 {
+		time.Sleep(dropPause)
+		return nil
+	}
 	before := s.seat.Out()
 	err := s.handle(batch)
 	wait, why := s.charge(g, batch, s.seat.Out()-before)
