@@ -228,7 +228,7 @@ func walk(t *testing.T, visit func(name string)) {
 		}
 		name = filepath.ToSlash(name)
 		switch {
-		case name == ".git", path.Base(name) == "node_modules":
+		case name == ".git", name == "dist", path.Base(name) == "node_modules":
 			return fs.SkipDir
 		case !d.Type().IsRegular():
 			return nil
