@@ -33,6 +33,16 @@ type limits struct {
 // within returns the policy's verdict on a PDU of these ids, or what happens instead
 // and why.
 func (g *Generation) within(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdict, *Fault) {
+	v, fault := g.Hold(s, c, v)
+	if fault != nil {
+		g.count(fault)
+	}
+	return v, fault
+}
+
+// Hold holds a verdict on a PDU of these ids against what the policy may do, and
+// returns it, or what happens instead and why. It counts nothing.
+func (g *Generation) Hold(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdict, *Fault) {
 	if g.limits == nil {
 		return v, nil
 	}
@@ -41,7 +51,7 @@ func (g *Generation) within(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdic
 	if limit == "" {
 		return v, nil
 	}
-	return e.otherwise, g.count(&Fault{Kind: FaultEffect, Err: &Excess{s, c, v, limit}})
+	return e.otherwise, &Fault{Kind: FaultEffect, Err: &Excess{s, c, v, limit}}
 }
 
 // remember keeps the fault of an excess by ids, which have a place in the memo.

@@ -59,8 +59,9 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 // Drop if there is none. If the fault is that the policy may not do what it said,
 // the verdict is what its Effects say instead. The verdict carries no INSPECT flag.
 func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {
-	h := pdu.ParseHeader(p)
-	v, fault := g.classify(h.Service, h.Command)
+	// The header as a whole would be copied, which takes longer than the memo.
+	service, command := pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
+	v, fault := g.classify(service, command)
 	if !v.Inspected() || fault != nil {
 		return v, fault
 	}
@@ -73,7 +74,7 @@ func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Faul
 	if err != nil {
 		return v &^ inspect, g.count(err)
 	}
-	return g.within(h.Service, h.Command, seen)
+	return g.within(service, command, seen)
 }
 
 var notAsked = &Fault{Kind: FaultBudget, Err: errors.New("the policy has failed too often lately to be asked")}
@@ -171,6 +172,10 @@ func (g *Generation) count(err error) *Fault {
 // Faults returns how often the policy failed in that way, counting failures that
 // the memo remembers once.
 func (g *Generation) Faults(k FaultKind) uint64 { return g.faults[k.index()].Load() }
+
+// Policy returns the policy itself, for tools that explain it; what it says is not held
+// to what it may do. It may be asked until Release.
+func (g *Generation) Policy() Policy { return g.policy }
 
 // acquire takes one more use, unless the generation is retired already.
 func (g *Generation) acquire() bool {

@@ -25,6 +25,20 @@ func (j *Judge) Acquire() *Generation {
 	}
 }
 
+// Look is Acquire for those who may come after Close: then there is none, and they get
+// nil.
+func (j *Judge) Look() *Generation {
+	for {
+		g := j.current.Load()
+		if g.acquire() {
+			return g
+		}
+		if j.current.Load() == g { // its successor would be in place already
+			return nil
+		}
+	}
+}
+
 // Install puts g in force for all that is acquired from now on. The one before
 // it is closed when its last user has left.
 func (j *Judge) Install(g *Generation) {

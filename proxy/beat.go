@@ -40,6 +40,7 @@ func (t *Tenant) beatOnce(now time.Time) {
 	t.relieve()
 	t.hub.Forgive()
 	t.notes.flush()
+	t.beaten.Store(clock())
 }
 
 // shareLogs lets a peer be behind by its share of the logs at most, while they are

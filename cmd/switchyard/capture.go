@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +30,7 @@ type recording struct {
 	bytes                     string
 	time                      time.Duration
 	out                       string
+	token                     string
 }
 
 // captureCommand records what the peers of a running Switchyard say.
@@ -42,8 +40,8 @@ func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 		Use:   "capture -o FILE",
 		Short: "Record what peers of the running Switchyard say, for Wireshark and replay",
 		Long: "Record what peers of the running Switchyard say, for Wireshark and replay.\n\n" +
-			"It asks the one that serves with this configuration, at admin.address. Capture ends at\n" +
-			"the first limit, or when interrupted; what was recorded until then is kept.",
+			"It asks the one that serves with this configuration, at admin.socket or admin.address.\n" +
+			"Capture ends at the first limit, or when interrupted; what was recorded until then is kept.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := r.check(); err != nil {
@@ -62,6 +60,7 @@ func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&r.bytes, "bytes", captureBytes, "end before the file is larger; 0B is no limit")
 	f.DurationVar(&r.time, "time", time.Minute, "end after this time; 0 is no limit")
 	f.StringVarP(&r.out, "output", "o", "", "`FILE` to write, or - for standard output")
+	tokenFlag(c, &r.token)
 	return c
 }
 
@@ -117,15 +116,16 @@ func (r *recording) run(ctx context.Context, o *options, stdout, stderr io.Write
 	if err != nil {
 		return err
 	}
-	c, _, err := o.load()
+	client, err := o.connect(r.token)
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	body, err := ask(ctx, c.Admin.Address, "/api/v1/capture?"+query.Encode())
+	body, err := client.Open(ctx, "/api/v1/capture", query)
 	if err != nil {
-		return err
+		return asked(err)
 	}
 	defer body.Close()
 	fmt.Fprintln(stderr, "recording; interrupt to end it")
@@ -187,36 +187,3 @@ func (r *recording) copy(ctx context.Context, out, report io.Writer, body io.Rea
 }
 
 var errCutOff = errors.New("the capture was cut off, as the server ended or did not get rid of it in time; what came until then is kept")
-
-// ask asks the server that serves with this configuration.
-func ask(ctx context.Context, address, path string) (io.ReadCloser, error) {
-	if address == "" {
-		return nil, unavailableError{errors.New("admin.address is empty in this configuration, so nobody can be asked; set it, and restart the server")}
-	}
-	if strings.HasSuffix(address, ":0") {
-		return nil, unavailableError{fmt.Errorf("admin.address is %s, any free port; say which by --set admin.address=, as the server's log has it", address)}
-	}
-	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		ResponseHeaderTimeout: 10 * time.Second,
-		DisableCompression:    true,
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		return nil, unavailableError{fmt.Errorf("ask the server: %w", err)}
-	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
-		return nil, unavailableError{fmt.Errorf("ask the server: %w; does switchyard serve with this configuration?", err)}
-	}
-	if response.StatusCode == http.StatusOK {
-		return response.Body, nil
-	}
-	defer response.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-	err = fmt.Errorf("the server at %s answers %s: %s", address, response.Status, strings.TrimSpace(string(text)))
-	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 {
-		return nil, unavailableError{err}
-	}
-	return nil, usageError{err}
-}

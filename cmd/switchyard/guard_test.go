@@ -72,7 +72,7 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
-		not:      []string{module + "/proxy/dialogue", module + "/pdu/pdutest", module + "/proxy/certificate/authority"},
+		not:      []string{module + "/proxy/dialogue", module + "/pdu/pdutest", module + "/proxy/certificate/authority", module + "/proxy/operator/terminal/pty"},
 		because:  "these help tests, and nobody else",
 	},
 }

@@ -77,6 +77,9 @@ func levelOf(c config.Log) (level slog.Level) {
 }
 
 func isTerminal(w io.Writer) bool {
+	if s, ok := w.(*spool); ok {
+		w = s.out
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

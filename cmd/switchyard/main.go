@@ -138,6 +138,7 @@ func command(env []string, stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
 	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, or file:PATH")
 	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
+	root.AddCommand(topCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout), manualCommand())
 	return root
 }
 

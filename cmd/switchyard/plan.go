@@ -61,6 +61,7 @@ func (p *plan) makeTenant(t config.Tenant) (*served, error) {
 	if err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	g, err := loadPolicy(p.engine, c)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (p *plan) makeTenant(t config.Tenant) (*served, error) {
 	judge := policy.NewJudge(g)
 	s := &served{
 		tenant: proxy.NewTenant(t.Name, judge, limitsOf(p.config, t), y.log),
-		judge:  judge, policy: c, engine: p.engine,
+		judge:  judge, policy: c, engine: p.engine, loadTime: time.Since(start),
 	}
 	if folder := y.faultFolder(); folder != "" {
 		s.tenant.KeepFaults(y.faultKeeper(folder))
@@ -109,6 +110,7 @@ func (p *plan) carryOut() {
 	for name, s := range y.tenants {
 		if _, ok := p.config.Tenant(name); !ok {
 			delete(y.tenants, name)
+			y.desk.chronicle.Removed(name)
 			y.dismiss(name, s)
 		}
 	}

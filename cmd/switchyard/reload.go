@@ -17,6 +17,7 @@ func (y *yard) reload(asked bool) {
 	if err == nil {
 		err = y.apply(c)
 	}
+	y.desk.read(err)
 	// If that is refused, a policy or a certificate may have changed all the same.
 	y.complain("configuration refused; the one in force goes on", "configuration", err, asked)
 	for _, l := range y.config.Listeners {
@@ -106,6 +107,7 @@ func (y *yard) reloadPolicy(t config.Tenant, s *served, asked bool) {
 	if err == nil {
 		err = y.swapPolicy(t, s, found)
 	}
+	y.desk.refused(t, found, err)
 	y.complain("policy refused; the one in force goes on", about, err, asked)
 }
 
@@ -116,7 +118,7 @@ func (y *yard) swapPolicy(t config.Tenant, s *served, found candidate) error {
 		return err
 	}
 	before := s.policy
-	s.policy, s.engine = found, y.engine()
+	s.policy, s.engine, s.loadTime = found, y.engine(), time.Since(start)
 	s.judge.Install(g)
 	took := time.Since(start).Round(time.Microsecond)
 	y.inForce(t.Name, s, "policy reloaded", "before", before.SHA256, "took", took.String())

@@ -40,12 +40,14 @@ type yard struct {
 	leaving    sync.WaitGroup     // tenants that were removed and drain
 	forced     context.Context    // done when nothing is waited for any more
 	force      context.CancelFunc // makes it so
+	desk       *desk              // what operators see and ask
 	admin      *admin.Server      // nil if there is none
 	watcher    *watch.Watcher     // nil if changes are not watched for
 	ledger     *provenance.Ledger // of signed versions that were in force
 	trust      *trust             // whose word counts by the configuration in force
 	changed    chan struct{}      // sent to by the watcher, holds one, never closed
 	complaints map[string]string  // what was logged last of what is refused, by what it is about
+	supervisor *supervisor        // told how it goes
 
 	// serving is what tenants holds, for other goroutines; replaced whole.
 	serving atomic.Pointer[map[string]*proxy.Tenant]
@@ -58,6 +60,8 @@ type served struct {
 	policy candidate
 	engine *wasm.Engine // that runs it
 	audit  auditing
+
+	loadTime time.Duration // that the policy took to load
 }
 
 // serve serves until told to stop, and drains.
@@ -70,12 +74,17 @@ func serve(o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	y := &yard{options: o, config: c, level: new(slog.LevelVar), tenants: make(map[string]*served),
+	y := &yard{options: o, config: c, desk: newDesk(), level: new(slog.LevelVar), tenants: make(map[string]*served),
 		changed: make(chan struct{}, 1), complaints: make(map[string]string)}
 	y.forced, y.force = context.WithCancel(context.Background())
 	y.publish()
-	y.log = newLogger(c.Log, y.level, stderr)
+	lines := newSpool(stderr)
+	y.log = y.desk.remember(newLogger(c.Log, y.level, lines))
+	lines.start(func(lost int) { y.log.Warn("lines of the log were lost, as nobody took them in time", "lines", lost) })
+	defer lines.close()
 	y.log.Info("configuration", "file", orNone(c.Path), "why", why)
+	y.supervisor = newSupervisor(o.env, y.log)
+	defer y.supervisor.close()
 	if y.ledger, err = openLedger(c); err != nil {
 		y.log.Warn("signed versions are remembered by this process alone", "error", err)
 	}
@@ -84,13 +93,21 @@ func serve(o *options, stderr io.Writer) error {
 		return err
 	}
 	y.log.Info("serving")
+	guarded, unguard := context.WithCancel(context.Background())
+	var guarding sync.WaitGroup
+	guarding.Go(func() { y.supervisor.guard(guarded, y.alive) })
+	defer guarding.Wait()
+	defer unguard()
 	signatures := time.NewTicker(signatureTime)
 	defer signatures.Stop()
 	for {
 		y.warn()
+		y.desk.show(y)
+		y.supervisor.ready(statusOf(y.complaints))
 		select {
 		case s := <-signals:
 			if s == syscall.SIGHUP {
+				y.supervisor.reloading()
 				y.reload(true)
 				continue
 			}
@@ -99,9 +116,16 @@ func serve(o *options, stderr io.Writer) error {
 			y.reload(false) // what was not valid yet may be now
 		case <-y.changed:
 			y.reload(false)
+		case answer := <-y.desk.reloads:
+			answer <- y.reloadAndTell()
+		case <-y.desk.drain:
+			return y.stop(syscall.SIGTERM, signals)
 		}
 	}
 }
+
+// alive returns nil once a PDU has gone through the log of every tenant.
+func (y *yard) alive(context.Context) error { return y.desk.probes.Alive(y.desk.view.Load().tenants) }
 
 func orNone(path string) string {
 	if path == "" {
@@ -143,6 +167,7 @@ func (y *yard) newEngine(c *config.Config) *wasm.Engine {
 func (y *yard) inForce(tenant string, s *served, message string, more ...any) {
 	g := s.judge.Acquire()
 	defer g.Release()
+	y.desk.inForce(tenant, g, s)
 	y.log.Info(message, append([]any{"tenant", tenant, "policy", s.policy.Name, "sha256", s.policy.SHA256, "routes", summary(g)}, more...)...)
 	if text := excess(g); text != "" {
 		y.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)
@@ -173,6 +198,8 @@ func (y *yard) stop(s os.Signal, signals <-chan os.Signal) error {
 	if s == syscall.SIGINT {
 		limit = min(limit, interruptTime)
 	}
+	y.desk.stop()
+	y.supervisor.stopping(limit)
 	y.log.Info("stopping", "signal", s.String(), "drain", limit.String())
 	y.stopAccepting()
 	var listening sync.WaitGroup

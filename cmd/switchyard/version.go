@@ -11,7 +11,15 @@ import (
 
 // printVersion prints what was built, from what, and which policies it runs.
 func printVersion(w io.Writer) error {
-	version, revision, engine := "unknown", "unknown", "unknown"
+	version, revision, engine := built()
+	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s/%s\nwazero %s\npolicy ABI %s\n",
+		version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine, abi.Marker)
+	return err
+}
+
+// built returns the versions of what runs.
+func built() (version, revision, engine string) {
+	version, revision, engine = "unknown", "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 		for _, s := range info.Settings {
@@ -28,7 +36,5 @@ func printVersion(w io.Writer) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s/%s\nwazero %s\npolicy ABI %s\n",
-		version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine, abi.Marker)
-	return err
+	return version, revision, engine
 }

@@ -1,185 +1,203 @@
 // Package admin serves operators over HTTP; it reads what it is handed, and never
-// reaches into the data path.
+// reaches into the data path. What it answers is told by openapi.json, which it serves
+// as well.
 //
-//	GET /livez             ok, as long as the process answers
-//	GET /version           what this is
-//	GET /api/v1/tenants    the counts of every tenant, as JSON
-//	GET /api/v1/capture    a capture while it is made, as pcapng
-//
-// Whoever reaches it is trusted, so it answers on the loopback alone, and not to what
-// a browser was made to send.
+// A request goes through the files in this order: admin.go takes the connection,
+// rights.go says what its client may do, endpoints.go finds who answers, and answer.go
+// writes what that one says.
 package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"switchyard/policy"
+	"switchyard/proxy"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/sparse"
 )
 
-// Facts are what is told.
+// Facts are what is told, and what can be done. Their functions may be called by any
+// goroutine.
 type Facts struct {
 	Version string
+	Started time.Time
 	// Tenants returns those that are served now, in the order in which they are told.
-	// It may be called by any goroutine.
 	Tenants func() []Tenant
+	// Listeners returns those of the configuration, in its order.
+	Listeners func() []Listener
+	// Ready returns what has to be right for connections to come here.
+	Ready func() []Check
+	// Draining reports whether the server stops.
+	Draining  func() bool
+	Probes    *Probes
+	Chronicle *Chronicle // of policies
+	Lines     *Lines     // of the log
+	// Metrics answers Prometheus; nil for nobody.
+	Metrics http.Handler
+	// Page answers whoever asks for / and what is below /assets/; nil for nobody. It
+	// gives away nothing of what happens here, so no token is needed.
+	Page http.Handler
+	// Profiles has Go's profiles answered.
+	Profiles bool
+
+	// Candidate takes a policy's file through the gates, as if it were the tenant's. The
+	// generation is the caller's. An error may be a *wasm.GateError.
+	Candidate func(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
+	// Fuel is what one decision may use.
+	Fuel func() uint64
+	// CandidateBytes is the size of such a file at most.
+	CandidateBytes func() int64
+	// Reload reads everything again and returns what came of it, unless ctx is done
+	// before, or the server stops: ErrStopping.
+	Reload func(ctx context.Context) (Reload, error)
+	// Drain has the server stop, and returns within which time.
+	Drain func() time.Duration
+	// Level is what is logged now, and Configured what the configuration says of that.
+	Level      *slog.LevelVar
+	Configured func() slog.Level
 }
 
 // A Tenant is one that is served.
 type Tenant struct {
-	Name string
-	Hub  *hub.Hub
+	Name   string
+	Served *proxy.Tenant
+	Judge  *policy.Judge
+	Limits proxy.Limits
+	// Audited is the policy that is asked and not obeyed; without a name there is none.
+	Audited Policy
 }
 
+// Hub returns the tenant's hub.
+func (t Tenant) Hub() *hub.Hub { return t.Served.Hub() }
+
+// ErrStopping is why the server does not do what it is asked.
+var ErrStopping = errors.New("the server stops; ask the one that takes its place")
+
 const (
-	maxConnections = 64
+	maxConnections = 64 // by the address, and as many by the socket
 	maxCaptures    = 4
+	maxTaps        = 4
+	maxStreams     = 16
 	// patience is how long a client may take to send its request, and to take any
 	// part of the answer.
 	patience = 10 * time.Second
-	// closeTime is how long a capture may take to end when the server stops.
+	// closeTime is how long answers that go on may take to end when the server stops.
 	closeTime = time.Second
 )
 
 // A Server answers until it is closed.
 type Server struct {
 	// Static after Serve.
-	facts    Facts
-	log      *slog.Logger
-	http     *http.Server
-	addr     net.Addr
-	stop     context.CancelFunc // ends captures
-	patience time.Duration
+	facts     Facts
+	tokens    tokens
+	log       *slog.Logger
+	http      *http.Server
+	addresses []net.Addr
+	stop      context.CancelFunc // ends answers that go on
+	patience  time.Duration
+	endpoints map[string]endpoint
 
-	connections atomic.Int64
+	connections [2]atomic.Int64 // by TCP, and by the socket
 	captures    atomic.Int64
+	taps        atomic.Int64
+	streams     atomic.Int64
+	heavy       atomic.Int64 // evaluations and comparisons under way
+	reloads     atomic.Int64
+	sampler     sampler
+	news        news
+	refused     sparse.Lines
 	serving     sync.WaitGroup
+
+	// open is held for reading by each request that is answered, and by Close for good.
+	open   sync.RWMutex
+	closed sync.Once
 }
 
-// Serve starts answering. It owns l from now on.
-func Serve(l net.Listener, facts Facts, log *slog.Logger) *Server {
-	return serve(l, facts, log, patience)
+// Options say who may do what.
+type Options struct {
+	ReadToken    string // file with the token for reading by TCP; "": it needs none
+	OperateToken string // file with the token for operating by TCP; "": nobody may
 }
 
-func serve(l net.Listener, facts Facts, log *slog.Logger, patience time.Duration) *Server {
+// Serve starts answering at TCP and Unix listeners, which it owns from now on. The
+// error is about a token that cannot be read; the listeners are then still the
+// caller's.
+func Serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger) (*Server, error) {
+	return serve(listeners, facts, o, log, patience)
+}
+
+func serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger, patience time.Duration) (*Server, error) {
+	s := &Server{facts: facts, log: log, patience: patience}
+	s.tokens.read.path, s.tokens.operate.path = o.ReadToken, o.OperateToken
+	if err := s.tokens.check(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{facts: facts, log: log, addr: l.Addr(), stop: cancel, patience: patience}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", s.livez)
-	mux.HandleFunc("GET /version", s.version)
-	mux.HandleFunc("GET /api/v1/tenants", s.tenants)
-	mux.HandleFunc("GET /api/v1/capture", s.capture)
+	s.stop = cancel
+	s.endpoints = s.table()
+	s.sampler.init(facts)
 	s.http = &http.Server{
-		Handler:        local(mux),
+		Handler:        http.HandlerFunc(s.serveHTTP),
 		ReadTimeout:    patience,
-		WriteTimeout:   patience, // of a capture, again with each part
+		WriteTimeout:   patience, // of an answer that goes on, again with each part
 		IdleTimeout:    3 * patience,
 		MaxHeaderBytes: 16 << 10,
 		BaseContext:    func(net.Listener) context.Context { return ctx },
+		ConnContext:    withCaller,
 		ConnState:      s.admit,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	s.serving.Go(func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("admin has stopped answering", "error", err)
-		}
-	})
-	return s
-}
-
-// Addr returns the address that is listened on.
-func (s *Server) Addr() net.Addr { return s.addr }
-
-// Close ends captures, so that their files are whole, and then everything.
-func (s *Server) Close() {
-	s.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close()
+	for _, l := range listeners {
+		s.addresses = append(s.addresses, l.Addr())
+		s.serving.Go(func() {
+			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				log.Error("admin has stopped answering", "address", l.Addr().String(), "error", err)
+			}
+		})
 	}
-	s.serving.Wait()
+	s.serving.Go(func() { s.sampleLoop(ctx) })
+	return s, nil
 }
 
-// admit closes a connection when there are too many.
+// Addrs returns the addresses that are listened on, in the order of the listeners.
+func (s *Server) Addrs() []net.Addr { return s.addresses }
+
+// Close ends captures, so that their files are whole, and then everything. When it
+// returns, nobody asks for Facts any more.
+func (s *Server) Close() {
+	s.closed.Do(func() {
+		s.stop()
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		if s.http.Shutdown(ctx) != nil {
+			s.http.Close()
+		}
+		s.serving.Wait()
+		s.open.Lock()
+		s.facts.Probes.wait(closeTime)
+	})
+}
+
+// admit closes a connection when there are too many. Those by the socket have places of
+// their own, so that nobody who may only connect to the address can keep its owner out.
 func (s *Server) admit(conn net.Conn, state http.ConnState) {
+	way := 0
+	if conn.LocalAddr().Network() == "unix" {
+		way = 1
+	}
 	switch state {
 	case http.StateNew:
-		if s.connections.Add(1) > maxConnections {
+		if s.connections[way].Add(1) > maxConnections {
 			conn.Close()
 		}
 	case http.StateClosed, http.StateHijacked:
-		s.connections.Add(-1)
+		s.connections[way].Add(-1)
 	}
-}
-
-// local answers what was sent by a program on this machine. A page in a browser there
-// can send requests too: it says so, or came by a name of its own.
-func local(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		site := r.Header.Get("Sec-Fetch-Site")
-		switch {
-		case !isLoopback(r.Host):
-			http.Error(w, fmt.Sprintf("host %.80q is not this machine's loopback; ask for 127.0.0.1, [::1] or localhost", r.Host), http.StatusForbidden)
-		case r.Header.Values("Origin") != nil, site != "" && site != "none":
-			http.Error(w, "a page of another site asked; open the address itself", http.StatusForbidden)
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
-}
-
-// isLoopback reports whether a Host header, with a port or without, names the
-// loopback.
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
-}
-
-func (s *Server) livez(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
-
-func (s *Server) version(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.facts.Version) }
-
-// counts are hub.Counts as JSON has them. Names stay as they are.
-type counts struct {
-	Tenant    string                   `json:"tenant"`
-	Sessions  int                      `json:"sessions"`
-	Received  uint64                   `json:"received"`
-	Accepted  map[policy.Action]uint64 `json:"accepted"`
-	Dropped   map[hub.Reason]uint64    `json:"dropped"`
-	Made      uint64                   `json:"made"`
-	Due       uint64                   `json:"due"`
-	Delivered uint64                   `json:"delivered"`
-	Pending   uint64                   `json:"pending"`
-	Discarded map[hub.Reason]uint64    `json:"discarded"`
-}
-
-func (s *Server) tenants(w http.ResponseWriter, _ *http.Request) {
-	tenants := s.facts.Tenants()
-	all := make([]counts, len(tenants))
-	for i, t := range tenants {
-		c := t.Hub.Counts()
-		all[i] = counts{Tenant: t.Name, Sessions: c.Sessions, Received: c.Received, Accepted: c.Actions, Dropped: c.Dropped,
-			Made: c.Made, Due: c.Due, Delivered: c.Delivered, Pending: c.Pending, Discarded: c.Discarded}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.Encode(map[string]any{"tenants": all})
 }

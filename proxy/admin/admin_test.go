@@ -22,6 +22,7 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/proxy"
 	"switchyard/proxy/capture"
 	"switchyard/proxy/hub"
 )
@@ -50,30 +51,71 @@ func (guest) Close(hub.Reason) {}
 type fixture struct {
 	*testing.T
 	*Server
+	tenant Tenant
+	hub    *hub.Hub
 	peer   guest
 	client *http.Client
 }
 
 func start(t *testing.T, patience time.Duration) *fixture {
 	t.Helper()
-	h := hub.New(policy.NewJudge(policy.NewGeneration("test", "", consume{})), 1<<40)
-	peer := guest{hub: h}
-	peer.Seat = h.Join(peer)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return startAt(t, patience, Options{}, func(*Facts) {}, listen(t, "tcp", "127.0.0.1:0"))
+}
+
+func listen(t *testing.T, network, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// startAt starts a server with facts that change may change.
+func startAt(t *testing.T, patience time.Duration, o Options, change func(*Facts), listeners ...net.Listener) *fixture {
+	t.Helper()
+	f := &fixture{T: t, tenant: newTenant(t, "default", consume{})}
+	f.hub = f.tenant.Hub()
+	f.peer = guest{hub: f.hub}
+	f.peer.Seat = f.hub.Join(f.peer)
+	facts := Facts{
+		Version: "switchyard v9\nmore\n", Started: time.Now(),
+		Tenants:   func() []Tenant { return []Tenant{f.tenant} },
+		Listeners: func() []Listener { return nil },
+		Ready:     func() []Check { return nil },
+		Draining:  func() bool { return false },
+		Probes:    new(Probes), Chronicle: new(Chronicle), Lines: new(Lines),
+		Fuel: func() uint64 { return 1000 }, CandidateBytes: func() int64 { return 1 << 20 },
+		Level: new(slog.LevelVar), Configured: func() slog.Level { return slog.LevelInfo },
+	}
+	change(&facts)
+	log := slog.New(facts.Lines.Handler(slog.DiscardHandler, func(_ []string, a slog.Attr) slog.Attr { return a }))
+	s, err := serve(listeners, facts, o, log, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	f.Server = s
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	s := serve(l, Facts{Version: "switchyard v9\nmore\n", Tenants: func() []Tenant { return []Tenant{{"default", h}} }}, slog.New(slog.DiscardHandler), patience)
-	t.Cleanup(s.Close)
-	return &fixture{T: t, Server: s, peer: peer, client: &http.Client{Transport: transport}}
+	f.client = &http.Client{Transport: transport}
+	return f
+}
+
+// newTenant makes a tenant that p decides for.
+func newTenant(t *testing.T, name string, p policy.Policy) Tenant {
+	judge := policy.NewJudge(policy.NewGeneration("test", "", p))
+	limits := proxy.Limits{LagHard: 1 << 40, MaxPDU: 1 << 20, Users: 7}
+	served := proxy.NewTenant(name, judge, limits, slog.New(slog.DiscardHandler))
+	t.Cleanup(judge.Close)
+	t.Cleanup(served.Close)
+	return Tenant{Name: name, Served: served, Judge: judge, Limits: limits}
 }
 
 // ask sends a request with headers "Name: value".
 func (f *fixture) ask(method, path string, headers ...string) *http.Response {
 	f.Helper()
-	r, err := http.NewRequestWithContext(f.Context(), method, "http://"+f.Addr().String()+path, nil)
+	r, err := http.NewRequestWithContext(f.Context(), method, "http://"+f.Addrs()[0].String()+path, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -118,14 +160,15 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s answers %q, want %q", path, got, want)
 		}
 	}
-	f.peer.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
+	f.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
 	var got struct{ Tenants []map[string]any }
 	if err := json.Unmarshal([]byte(f.read(f.ask("GET", "/api/v1/tenants"))), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := `map[accepted:map[consume:1] delivered:0 discarded:map[] dropped:map[] due:0 made:0 pending:0 received:1 sessions:1 tenant:default]`
-	if len(got.Tenants) != 1 || fmt.Sprint(got.Tenants[0]) != want {
-		t.Errorf("got %v, want %v", got.Tenants, want)
+	for name, want := range map[string]string{"tenant": "default", "accepted": "map[consume:1]", "received": "1", "bytes_in": "16", "sessions": "1", "delivered": "0", "dropped": "map[]"} {
+		if len(got.Tenants) != 1 || fmt.Sprint(got.Tenants[0][name]) != want {
+			t.Errorf("%s is %v, want %s", name, got.Tenants[0][name], want)
+		}
 	}
 }
 
@@ -137,13 +180,32 @@ func TestRefusals(t *testing.T) {
 		status               int
 		want                 string
 	}{
-		{"POST", "/livez", "", 405, ""},
-		{"DELETE", "/api/v1/tenants", "", 405, ""},
-		{"GET", "/", "", 404, ""},
+		{"POST", "/livez", "", 405, "takes GET, HEAD"},
+		{"DELETE", "/api/v1/tenants", "", 405, "takes GET, HEAD"},
+		{"GET", "/api/v1/reload", "", 405, "takes POST"},
+		{"OPTIONS", "/api/v1/tenants", "", 405, "takes GET, HEAD"},
+		{"GET", "/", "", 404, "openapi.json"},
+		{"GET", "/debug/pprof/", "", 404, "openapi.json"},
+		{"GET", "/api/v1/tenants/", "", 404, "openapi.json"},
+		{"GET", "/api/v1/connections?limit=0", "", 400, "from 1 to 10000"},
+		{"GET", "/api/v1/connections?limit=-1", "", 400, "from 1 to 10000"},
+		{"GET", "/api/v1/connections?sort=name", "", 400, "rate, lag or id"},
+		{"GET", "/api/v1/connections?tenant=acme", "", 404, "there are default"},
+		{"GET", "/api/v1/connections?tenant=", "", 404, "there are default"},
+		{"GET", "/api/v1/presence?user=4294967296", "", 400, "from 0 to 4294967295"},
+		{"GET", "/api/v1/presence?name=x", "", 400, "known are tenant, user"},
+		{"GET", "/api/v1/routes?tenant=acme", "", 404, "there are default"},
+		{"GET", "/api/v1/events?Last-Event-ID=x", "", 400, "whole number"},
+		{"GET", "/api/v1/tap?user=x", "", 400, "number of a user"},
+		{"GET", "/api/v1/tap?command=CID_NO", "", 400, "unknown command"},
+		{"GET", "/api/v1/tap?time=-1s", "", 400, "such as 30s"},
 		{"GET", "/livez", "Host: evil.example:8280", 403, "not this machine's loopback"},
 		{"GET", "/livez", "Host: 10.0.0.1", 403, "not this machine's loopback"},
 		{"GET", "/livez", "Host: localhost.evil.example", 403, "not this machine's loopback"},
 		{"GET", "/livez", "Origin: http://127.0.0.1", 403, "another site"},
+		{"GET", "/livez", "Origin: null", 403, "another site"},
+		{"GET", "/livez", "Sec-Fetch-Site: same-site", 403, "another site"},
+		{"GET", "/livez", "Sec-Fetch-Site: same-origin", 200, "ok"},
 		{"GET", "/livez", "Sec-Fetch-Site: cross-site", 403, "another site"},
 		{"GET", "/livez", "Sec-Fetch-Site: none", 200, "ok"},
 		{"GET", "/livez", "Host: localhost:1234", 200, "ok"},
@@ -163,10 +225,24 @@ func TestRefusals(t *testing.T) {
 			headers = append(headers, c.header)
 		}
 		r := f.ask(c.method, c.path, headers...)
-		if got := f.read(r); r.StatusCode != c.status || !strings.Contains(got, c.want) {
+		got := f.read(r)
+		if r.StatusCode >= 400 {
+			got = errorOf(t, r, got)
+		}
+		if r.StatusCode != c.status || !strings.Contains(got, c.want) {
 			t.Errorf("%s %.60s %s: %d %q, want %d with %q", c.method, c.path, c.header, r.StatusCode, got, c.status, c.want)
 		}
 	}
+}
+
+// errorOf returns the error that an answer is, which says what it is.
+func errorOf(t *testing.T, r *http.Response, body string) string {
+	t.Helper()
+	var e failure
+	if err := json.Unmarshal([]byte(body), &e); err != nil || e.Error == "" || r.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s %s: %d %q is no error as JSON", r.Request.Method, r.Request.URL, r.StatusCode, body)
+	}
+	return e.Error
 }
 
 // begin begins a capture and returns when it has begun.
@@ -190,7 +266,7 @@ func TestCapture(t *testing.T) {
 	<-time.After(2 * patience) // longer than a request may take
 	for i := range 2 {
 		m := pdutest.Raw(pdu.CID_MSG_DATA, uint16(i), []byte("hello"))
-		f.peer.hub.Handle(f.peer.Seat, m)
+		f.hub.Handle(f.peer.Seat, m)
 		if rec, err := r.Next(); err != nil || !bytes.Equal(rec.PDU, m) || rec.Verdict != abi.Consume {
 			t.Fatalf("got %+v, %v", rec, err)
 		}
@@ -216,7 +292,7 @@ func TestCapturesAreFew(t *testing.T) {
 	}
 	ends[0]()
 	f.await("a capture that nobody takes ends", func() bool {
-		f.peer.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
+		f.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
 		return f.captures.Load() < maxCaptures
 	})
 	f.begin("")
@@ -242,7 +318,7 @@ func TestCloseEndsCaptures(t *testing.T) {
 // A client that takes nothing is cut off, and does not hold its place.
 func TestStalledCaptureIsCutOff(t *testing.T) {
 	f := start(t, 100*time.Millisecond)
-	conn, err := net.Dial("tcp", f.Addr().String())
+	conn, err := net.Dial("tcp", f.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +327,7 @@ func TestStalledCaptureIsCutOff(t *testing.T) {
 	f.await("the capture begins", func() bool { return f.captures.Load() > 0 })
 	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 60_000)), 4)
 	f.await("it is cut off", func() bool {
-		f.peer.hub.Handle(f.peer.Seat, m)
+		f.hub.Handle(f.peer.Seat, m)
 		return f.captures.Load() == 0
 	})
 	r := capture.NewReader(bufio.NewReader(&chunks{in: bufio.NewReader(conn)}))
@@ -286,15 +362,15 @@ func TestConnectionsAreFew(t *testing.T) {
 	f := start(t, patience)
 	var conns []net.Conn
 	for range maxConnections {
-		conn, err := net.Dial("tcp", f.Addr().String())
+		conn, err := net.Dial("tcp", f.Addrs()[0].String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		conns = append(conns, conn)
 	}
-	f.await("all are counted", func() bool { return f.connections.Load() == maxConnections })
-	one, err := net.Dial("tcp", f.Addr().String())
+	f.await("all are counted", func() bool { return f.connections[0].Load() == maxConnections })
+	one, err := net.Dial("tcp", f.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,6 +382,6 @@ func TestConnectionsAreFew(t *testing.T) {
 	for _, conn := range conns {
 		conn.Close()
 	}
-	f.await("those that have ended do not count", func() bool { return f.connections.Load() == 0 })
+	f.await("those that have ended do not count", func() bool { return f.connections[0].Load() == 0 })
 	f.read(f.ask("GET", "/livez"))
 }

@@ -25,26 +25,27 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
 		o, err = readOptions(query)
 	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		fail(w, err)
 		return
 	}
 	sources, err := s.sources(query["tenant"])
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
+		fail(w, err)
 		return
 	}
 	if s.captures.Add(1) > maxCaptures {
 		s.captures.Add(-1)
-		http.Error(w, fmt.Sprintf("%d captures are under way; end one of them", maxCaptures), http.StatusTooManyRequests)
+		fail(w, refuse(http.StatusTooManyRequests, "%d captures are under way; end one of them", maxCaptures))
 		return
 	}
 	defer s.captures.Add(-1)
-	out := &stream{w: w, control: http.NewResponseController(w), patience: s.patience}
-	s.log.Info("capture begins", "tenants", names(sources), "bodies", o.Bodies)
+	out := s.stream(w)
+	takesLong(w)
+	s.log.Info("capture begins", "client", callerOf(r).name, "tenants", sourceNames(sources), "bodies", o.Bodies)
 	w.Header().Set("Content-Type", "application/x-pcapng")
 	made, _, _ := strings.Cut(s.facts.Version, "\n")
 	err = capture.Run(r.Context(), out, made, sources, o)
-	attributes := []any{"tenants", names(sources), "bytes", out.bytes}
+	attributes := []any{"tenants", sourceNames(sources), "bytes", out.bytes}
 	switch {
 	case err == nil:
 		s.log.Info("capture ends", attributes...)
@@ -63,26 +64,23 @@ func (s *Server) sources(names []string) (sources []capture.Source, err error) {
 	for _, t := range s.facts.Tenants() {
 		all = append(all, t.Name)
 		if len(names) == 0 || slices.Contains(names, t.Name) {
-			sources = append(sources, capture.Source{Name: t.Name, Hub: t.Hub})
+			sources = append(sources, capture.Source{Name: t.Name, Hub: t.Hub()})
 		}
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, fmt.Errorf("there is no tenant %.40q; there are %s", name, strings.Join(all, ", "))
+			return nil, refuse(http.StatusNotFound, "there is no tenant %.40q; there are %s", name, strings.Join(all, ", "))
 		}
 	}
 	return sources, nil
 }
 
-func names(sources []capture.Source) (names []string) {
+func sourceNames(sources []capture.Source) (names []string) {
 	for _, s := range sources {
 		names = append(names, s.Name)
 	}
 	return names
 }
-
-// maxListed is how many commands or fields a query may name.
-const maxListed = 1000
 
 func readOptions(q url.Values) (o capture.Options, err error) {
 	for name, values := range q {
@@ -128,24 +126,4 @@ func readOption(o *capture.Options, name, value string) (err error) {
 		return fmt.Errorf("%s=%.40s: %w", name, value, err)
 	}
 	return nil
-}
-
-// A stream sends what is written at once. A client that does not take it in time has
-// its connection closed.
-type stream struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration
-	bytes    int64
-}
-
-func (s *stream) Write(p []byte) (int, error) {
-	if err := s.control.SetWriteDeadline(time.Now().Add(s.patience)); err != nil {
-		return 0, err
-	}
-	n, err := s.w.Write(p)
-	if s.bytes += int64(n); err == nil {
-		err = s.control.Flush()
-	}
-	return n, err
 }

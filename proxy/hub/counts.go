@@ -69,6 +69,12 @@ type Counts struct {
 	Pending   uint64 // due to a session that is still there, and not known to be written
 	Discarded map[Reason]uint64
 	Sessions  int
+	Joined    uint64            // sessions that there were or are
+	Closed    map[Reason]uint64 // of them, those that are gone
+	BytesIn   uint64            // of the PDUs received
+	BytesOut  uint64            // written to connections
+	Lag       uint64            // bytes that the seat furthest behind is behind
+	Lags      uint64            // bytes that all are behind together
 
 	// Slowed is how often a sender was not read from for a while, and SlowedTime how
 	// long all those pauses that are over were.
@@ -84,13 +90,18 @@ type counts struct {
 	made      uint64
 	delivered uint64 // to sessions that are gone
 	discarded map[Reason]uint64
+	joined    uint64
+	closed    map[Reason]uint64
+	bytesIn   uint64
+	bytesOut  uint64 // to sessions that are gone
+	said      []said // by the command's number
 
 	slowed     map[Reason]uint64
 	slowedTime map[Reason]time.Duration
 }
 
 func newCounts() counts {
-	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64),
+	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), said: make([]said, len(known)),
 		slowed: make(map[Reason]uint64), slowedTime: make(map[Reason]time.Duration)}
 }
 
@@ -106,6 +117,10 @@ func (h *Hub) Counts() Counts {
 		Delivered: h.counts.delivered,
 		Discarded: maps.Clone(h.counts.discarded),
 		Sessions:  len(h.seats),
+		Joined:    h.counts.joined,
+		Closed:    maps.Clone(h.counts.closed),
+		BytesIn:   h.counts.bytesIn,
+		BytesOut:  h.counts.bytesOut,
 
 		Slowed:     maps.Clone(h.counts.slowed),
 		SlowedTime: maps.Clone(h.counts.slowedTime),
@@ -133,6 +148,9 @@ func (s *Seat) countTo(c *Counts) {
 	sent := s.sent.Load()
 	c.Delivered += sent
 	c.Pending += s.dueSoFar() - sent
+	c.BytesOut += s.sentBytes.Load()
+	lag := s.lag()
+	c.Lag, c.Lags = max(c.Lag, lag), c.Lags+lag
 }
 
 // count counts the fate of a run. Called under mu.

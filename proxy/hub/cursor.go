@@ -40,6 +40,7 @@ func (s *Seat) Due(vec [][]byte, head Head, limit int) [][]byte {
 // Sent tells that the first n bytes of what Due returned were written.
 func (s *Seat) Sent(n int) {
 	caughtUp := s.all && n == s.due
+	s.sentBytes.Store(s.sentBytes.Load() + uint64(n))
 	for n > 0 {
 		piece, next := s.step(s.cursor)
 		if n < len(piece) {

@@ -105,6 +105,7 @@ func (h *Hub) Join(p Peer) *Seat {
 	s.at.Store(s.joined.at)
 	s.sideAt.Store(noEdit)
 	h.seats[s.session] = s
+	h.counts.joined++
 	for _, t := range h.tapped() {
 		t.Joined(s.session)
 	}

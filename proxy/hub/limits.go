@@ -55,6 +55,9 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) {
 		n++
 	}
 	h.mu.Lock()
+	s.pdusIn += uint64(n)
+	s.bytesIn += uint64(len(batch))
+	h.counts.bytesIn += uint64(len(batch))
 	h.counts.received += uint64(n)
 	h.counts.dropped[why] += uint64(n)
 	h.mu.Unlock()

@@ -54,21 +54,30 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 // one is judged.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
 	attributes := s.attributes()
-	s.runs = s.runs[:0]
-	for len(batch) > 0 {
-		n := int(pdu.ParseHeader(batch).Length)
+	s.runs, s.tallies = s.runs[:0], s.tallies[:0]
+	var same tally // as the PDU before
+	for len(batch) > 0 && len(s.tallies) < maxTallies {
+		// The header as a whole would be copied, at the cost of all that is counted here.
+		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
 		v, fault := g.Judge(batch[:n], s.session, attributes)
 		if !s.joinRun(n, v, fault) {
 			if len(s.runs) == maxRuns {
-				return batch
+				break
 			}
 			s.runs = append(s.runs, run{bytes: batch[:n], pdus: 1, verdict: v, fault: fault})
 		}
+		if same.command != command || same.action != v.Action() {
+			s.tally(same)
+			same = tally{command: command, action: v.Action()}
+		}
+		same.pdus++
+		same.bytes += uint64(n)
 		batch = batch[n:]
 		if v.Action() == policy.Close || v.Action() == policy.Handle && v.Argument() == abi.RoleSet {
 			break
 		}
 	}
+	s.tally(same)
 	return batch
 }
 
@@ -108,6 +117,7 @@ func (h *Hub) route(s *Seat) {
 			continue
 		}
 		h.mu.Lock()
+		h.countTallies(s)
 		for ; i < len(s.runs) && !asksPresence(s.runs[i].verdict); i++ {
 			h.routeRun(s, &s.runs[i])
 		}
@@ -151,6 +161,7 @@ func (h *Hub) routeByPresence(s *Seat, r *run) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.countTallies(s)
 	h.counts.count(r)
 	h.scanLags()
 }

@@ -20,14 +20,17 @@ type Seat struct {
 	// written under hub.mu as well, so that others may read it there.
 	runs    []run
 	seconds []second // of the PDUs being audited
+	tallies []tally  // of the PDUs being routed
 	out     uint64   // bytes made due by what its peer said
 	master  bool
 
 	// Guarded by hub.mu.
-	kicked bool   // its peer has been told to close
-	added  []edit // not yet taken over by the writer
-	except uint64 // PDUs of the log that it does not get
-	alone  uint64 // PDUs that it alone gets, beside the log
+	kicked  bool   // its peer has been told to close
+	added   []edit // not yet taken over by the writer
+	except  uint64 // PDUs of the log that it does not get
+	alone   uint64 // PDUs that it alone gets, beside the log
+	pdusIn  uint64 // PDUs that its peer said
+	bytesIn uint64 // of those
 
 	// Owned by the writer: whoever may write to the session's connection now. The
 	// rim sees to it that there is one at most.
@@ -46,11 +49,12 @@ type Seat struct {
 	final atomic.Pointer[position]
 
 	// Written by the writer, read by anybody.
-	at     atomic.Uint64 // the cursor's position in the log
-	sideAt atomic.Uint64 // where the side log ended at the oldest edit taken over; noEdit if there is none
-	queued atomic.Int64  // edits taken over and not done with
-	room   atomic.Int64  // for how many edits edits and added have memory
-	sent   atomic.Uint64 // PDUs written whole
+	at        atomic.Uint64 // the cursor's position in the log
+	sideAt    atomic.Uint64 // where the side log ended at the oldest edit taken over; noEdit if there is none
+	queued    atomic.Int64  // edits taken over and not done with
+	room      atomic.Int64  // for how many edits edits and added have memory
+	sent      atomic.Uint64 // PDUs written whole
+	sentBytes atomic.Uint64 // written
 
 	// fresh is set, under hub.mu, when added gets an edit, and cleared when the writer
 	// takes them over.
@@ -168,6 +172,22 @@ func (s *Seat) dueSoFar() uint64 {
 // sent as discarded for that reason. The session has left, and nobody writes any
 // more.
 func (s *Seat) Release(why Reason) {
+	s.giveUp()
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.leaving, s)
+	sent := s.sent.Load()
+	h.counts.delivered += sent
+	h.counts.bytesOut += s.sentBytes.Load()
+	h.counts.closed[why]++
+	if discarded := s.dueSoFar() - sent; discarded > 0 {
+		h.counts.discarded[why] += discarded
+	}
+}
+
+// giveUp gives back the memory that the seat holds.
+func (s *Seat) giveUp() {
 	s.takeEdits()
 	h := s.hub
 	for _, e := range s.edits[s.cursor.edit:] {
@@ -176,15 +196,8 @@ func (s *Seat) Release(why Reason) {
 		}
 	}
 	h.spares.drop(s.cursor.chunk)
-
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.edits, s.added = nil, nil
 	s.grew(int(-s.room.Load()))
-	delete(h.leaving, s)
-	sent := s.sent.Load()
-	h.counts.delivered += sent
-	if discarded := s.dueSoFar() - sent; discarded > 0 {
-		h.counts.discarded[why] += discarded
-	}
 }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// manualCommand writes the manual, for packages and 'make install'.
+func manualCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "manual FOLDER",
+		Short:  "Write the manual pages of all commands",
+		Long:   "Write the manual pages of all commands to FOLDER, which is made if it is missing.",
+		Hidden: true,
+		Args:   exactly("FOLDER"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return fmt.Errorf("make the manual's folder: %w", err)
+			}
+			return writeManual(args[0], c.Root())
+		},
+	}
+}
+
+// writeManual writes the page of a command, and then those of its subcommands.
+func writeManual(folder string, c *cobra.Command) error {
+	if err := os.WriteFile(filepath.Join(folder, pageName(c)+".1"), []byte(manualPage(c)), 0o644); err != nil {
+		return fmt.Errorf("write the manual: %w", err)
+	}
+	for _, sub := range pagesBelow(c) {
+		if err := writeManual(folder, sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
+
+func pagesBelow(c *cobra.Command) (subs []*cobra.Command) {
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() && sub.Name() != "help" {
+			subs = append(subs, sub)
+		}
+	}
+	return subs
+}
+
+// manualPage returns what --help says of a command as a page for man(1). It depends
+// on the command alone and not on the day, so that a build can be repeated.
+func manualPage(c *cobra.Command) string {
+	var p page
+	p.line(`.\" Written by 'switchyard manual'.`)
+	p.line(`.TH "%s" "1" "" "switchyard %s" "Switchyard"`, roff(strings.ToUpper(pageName(c))), roff(moduleVersion()))
+	p.section("NAME")
+	p.line(`%s \- %s`, roff(pageName(c)), roff(c.Short))
+	p.section("SYNOPSIS")
+	rest := strings.TrimPrefix(c.UseLine(), c.CommandPath())
+	p.line(`\fB%s\fR%s`, roff(c.CommandPath()), roff(rest))
+	if c.Long != "" {
+		p.section("DESCRIPTION")
+		p.text(c.Long)
+	}
+	if c.Example != "" {
+		p.section("EXAMPLES")
+		p.verbatim(strings.Split(c.Example, "\n"))
+	}
+	p.flags("OPTIONS", c.LocalFlags().FlagUsages())
+	p.flags("GLOBAL OPTIONS", c.InheritedFlags().FlagUsages())
+	if subs := pagesBelow(c); len(subs) > 0 {
+		p.section("COMMANDS")
+		for _, sub := range subs {
+			p.item(`\fB`+roff(pageName(sub))+`\fR(1)`, sub.Short)
+		}
+	}
+	if !c.HasParent() {
+		for _, s := range commandFacts {
+			p.section(s.title)
+			for _, fact := range s.facts {
+				p.item(`\fB`+roff(fact[0])+`\fR`, fact[1])
+			}
+		}
+		return p.String()
+	}
+	p.section("SEE ALSO")
+	p.line(`\fB%s\fR(1)`, roff(pageName(c.Parent())))
+	return p.String()
+}
+
+func moduleVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return info.Main.Version
+}
+
+// commandFacts are what holds for all commands, in the page of switchyard itself.
+var commandFacts = []struct {
+	title string
+	facts [][2]string
+}{
+	{"SIGNALS", [][2]string{
+		{"SIGHUP", "The configuration, policies, certificates and keys are read again. What is refused changes nothing, and the log says why."},
+		{"SIGTERM", "Nobody is accepted any more, what has arrived is routed, what is due is written, for drain.timeout at most. A second one ends it at once."},
+		{"SIGINT", "As SIGTERM, but for 5 seconds at most."},
+	}},
+	{"ENVIRONMENT", [][2]string{
+		{"SWITCHYARD_CONFIG", "The configuration file, unless --config names one."},
+		{"SWITCHYARD_...", "Any key of the configuration, with two underscores for a dot, as in SWITCHYARD_PEER__TIMEOUT=40s. It counts more than the file and less than --set."},
+		{"XDG_CACHE_HOME", `The folder in which folders are that the configuration calls "auto".`},
+		{"NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd, which is told of the start, of reloads and of stopping, and that the process is alive."},
+	}},
+	{"EXIT STATUS", [][2]string{
+		{fmt.Sprint(exitStopped), "Stopped with everything written, or done."},
+		{fmt.Sprint(exitForced), "Stopped before everything was written, or failed while running; of comparisons and tests: something differs."},
+		{fmt.Sprint(exitTrouble), "Policies cannot be compared."},
+		{fmt.Sprint(exitUsage), "The command line is wrong."},
+		{fmt.Sprint(exitData), "A file that the command line names is not what it should be."},
+		{fmt.Sprint(exitUnavailable), "An address cannot be listened on, or who is asked does not answer."},
+		{fmt.Sprint(exitInternal), "A fault of Switchyard's own."},
+		{fmt.Sprint(exitConfig), "The configuration or a policy is refused. As with 64, starting again does not help."},
+	}},
+}
+
+// A page is written in the language of man(7).
+type page struct{ strings.Builder }
+
+func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+func (p *page) section(title string) { p.line(".SH %s", title) }
+
+// item explains a term, which is roff already.
+func (p *page) item(term, text string) {
+	p.line(".TP\n%s\n%s", term, roff(text))
+}
+
+// text writes paragraphs, with empty lines in between; those that are indented stay
+// as they are.
+func (p *page) text(text string) {
+	for i, paragraph := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
+		lines := strings.Split(strings.Trim(paragraph, "\n"), "\n")
+		if strings.TrimLeft(lines[0], " \t") != lines[0] {
+			p.verbatim(lines)
+			continue
+		}
+		if i > 0 {
+			p.line(".PP")
+		}
+		for _, l := range lines {
+			p.line("%s", roff(l))
+		}
+	}
+}
+
+func (p *page) verbatim(lines []string) {
+	p.line(".PP\n.RS 2\n.nf")
+	for _, l := range lines {
+		p.line("%s", roff(strings.TrimPrefix(strings.TrimPrefix(l, "\t"), "  ")))
+	}
+	p.line(".fi\n.RE")
+}
+
+// flags writes what a usage has, which is a line for each: names and the kind of
+// value, then two blanks or more, then what it is for.
+func (p *page) flags(title, usages string) {
+	if usages == "" {
+		return
+	}
+	p.section(title)
+	for usage := range strings.Lines(usages) {
+		names, text, _ := strings.Cut(strings.TrimSpace(usage), "  ")
+		words := strings.Fields(names)
+		for i, w := range words {
+			font := `\fI`
+			if strings.HasPrefix(w, "-") {
+				font = `\fB`
+			}
+			words[i] = font + roff(w) + `\fR`
+		}
+		p.item(strings.Join(words, " "), strings.TrimSpace(text))
+	}
+}
+
+// special are the characters that roff reads as something else than what is meant.
+var special = strings.NewReplacer(`\`, `\e`, `-`, `\-`, `'`, `\(aq`, "`", `\(ga`, `^`, `\(ha`, `~`, `\(ti`, `"`, `\(dq`)
+
+// roff spells one line of text so that it is printed as it is.
+func roff(text string) string {
+	text = special.Replace(text)
+	if strings.HasPrefix(text, ".") {
+		text = `\&` + text
+	}
+	return text
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// writtenManual returns the folder with the manual, and the commands that are to
+// have a page.
+func writtenManual(t *testing.T) (folder string, commands []*cobra.Command) {
+	t.Helper()
+	folder = filepath.Join(t.TempDir(), "made", "man1")
+	if code := run([]string{"manual", folder}, nil, t.Output(), t.Output()); code != exitStopped {
+		t.Fatalf("exit code %d", code)
+	}
+	root := command(nil, io.Discard, io.Discard)
+	root.InitDefaultCompletionCmd()
+	var add func(*cobra.Command)
+	add = func(c *cobra.Command) {
+		if c.Name() == "help" || c.Hidden {
+			return
+		}
+		commands = append(commands, c)
+		for _, sub := range c.Commands() {
+			add(sub)
+		}
+	}
+	add(root)
+	return folder, commands
+}
+
+var flagName = regexp.MustCompile(`--[a-z][a-z-]*`)
+
+// Every page says what --help says: here as somebody reads it.
+func TestManualSaysWhatHelpSays(t *testing.T) {
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skip("groff is not installed; apt-get install groff-base")
+	}
+	folder, commands := writtenManual(t)
+	pages, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(pages) != len(commands) {
+		t.Errorf("%d pages for %d commands: %v, %v", len(pages), len(commands), pages, err)
+	}
+	for _, c := range commands {
+		name := strings.ReplaceAll(c.CommandPath(), " ", "-")
+		format := exec.Command(groff, "-man", "-ww", "-Kutf8", "-Tutf8", "-P-cbou", "-rLL=1000n", filepath.Join(folder, name+".1"))
+		var complaints strings.Builder
+		format.Stderr = &complaints
+		out, err := format.Output()
+		if err != nil || complaints.Len() > 0 {
+			t.Errorf("%s: groff: %v\n%s", name, err, &complaints)
+		}
+		text := strings.ReplaceAll(strings.Join(strings.Fields(string(out)), " "), "\u2019", "'")
+		wants := flagName.FindAllString(c.LocalFlags().FlagUsages()+c.InheritedFlags().FlagUsages(), -1)
+		wants = append(wants, name+" - "+c.Short, c.CommandPath())
+		wants = append(wants, strings.Split(c.Long, "\n")...)
+		wants = append(wants, strings.Split(c.Example, "\n")...)
+		for _, sub := range c.Commands() {
+			if slices.Contains(commands, sub) {
+				wants = append(wants, strings.ReplaceAll(sub.CommandPath(), " ", "-")+"(1)")
+			}
+		}
+		for _, want := range wants {
+			if !strings.Contains(text, strings.Join(strings.Fields(want), " ")) {
+				t.Errorf("%s lacks %q:\n%s", name, want, text)
+			}
+		}
+	}
+}
+
+func TestManualEscapes(t *testing.T) {
+	for text, want := range map[string]string{
+		".SH is no heading":       `\&.SH is no heading`,
+		"'quoted' at the start":   `\(aqquoted\(aq at the start`,
+		`a \n and "--x"`:          `a \en and \(dq\-\-x\(dq`,
+		"`name` ~ ^":              `\(ganame\(ga \(ti \(ha`,
+		"nothing special, 16 MiB": "nothing special, 16 MiB",
+	} {
+		if got := roff(text); got != want {
+			t.Errorf("%q is written %q, want %q", text, got, want)
+		}
+	}
+	var p page
+	p.text("One\nparagraph.\n\n  as it\n    stands\n\nAnother.")
+	if want := "One\nparagraph.\n.PP\n.RS 2\n.nf\nas it\n  stands\n.fi\n.RE\n.PP\nAnother.\n"; p.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", p.String(), want)
+	}
+}
+
+// The manual explains every exit code that there is in this package.
+func TestManualHasEveryExitCode(t *testing.T) {
+	folder, _ := writtenManual(t)
+	text, err := os.ReadFile(filepath.Join(folder, "switchyard.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "exit") {
+				return true
+			}
+			if code, ok := spec.Values[0].(*ast.BasicLit); ok && code.Kind == token.INT {
+				found++
+				if !strings.Contains(string(text), ".TP\n\\fB"+code.Value+"\\fR\n") {
+					t.Errorf("switchyard(1) lacks %s, which is %s", spec.Names[0].Name, code.Value)
+				}
+			}
+			return true
+		})
+	}
+	if found < 8 {
+		t.Errorf("found %d exit codes, want at least 8", found)
+	}
+}
+
+func TestManualThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if code := run([]string{"manual", file}, nil, &out, &out); code != exitForced || !strings.Contains(out.String(), "make the manual's folder") {
+		t.Errorf("exit code %d, %q", code, out.String())
+	}
+	if code := run([]string{"manual"}, nil, &out, &out); code != exitUsage {
+		t.Errorf("without a folder: exit code %d, want %d", code, exitUsage)
+	}
+}
+
+// Shells complete what there is: by cobra, if the command leaves it in peace.
+func TestCompletions(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		var out strings.Builder
+		if code := run([]string{"completion", shell}, nil, &out, t.Output()); code != exitStopped || !strings.Contains(out.String(), "switchyard") {
+			t.Errorf("%s: exit code %d, %d bytes", shell, code, out.Len())
+		}
+		if shell != "bash" {
+			continue
+		}
+		check := exec.Command("bash", "-n")
+		check.Stdin = strings.NewReader(out.String())
+		if text, err := check.CombinedOutput(); err != nil {
+			t.Errorf("bash: %v\n%s", err, text)
+		}
+	}
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{""}, "serve\t"}, // and no manual, which is for packages
+		{[]string{"se"}, "serve\t"},
+		{[]string{"policy", ""}, "eval\t"},
+		{[]string{"health", "--re"}, "--ready\t"},
+		{[]string{"--conf"}, "--config\t"},
+	} {
+		var out strings.Builder
+		code := run(append([]string{"__complete"}, c.words...), nil, &out, io.Discard)
+		if code != exitStopped || !strings.Contains("\n"+out.String(), "\n"+c.want) || strings.Contains(out.String(), "manual") {
+			t.Errorf("%q: exit code %d, %q, want %q", c.words, code, out.String(), c.want)
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pb"
+	"switchyard/pdu/pdutest"
+	"switchyard/proxy/dialogue"
+)
+
+// The steps of docs/migration.md, forth and back, with msg_servers that never stop
+// talking. The original's place is taken by a Switchyard, which is killed, as the
+// original does not drain either. Meanwhile the dialogues that were recorded with the
+// original go as ever on the new hub, each in a tenant of its own.
+func TestMigration(t *testing.T) {
+	t.Parallel()
+	dialogues, err := dialogue.Load("../../proxy/dialogue/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, new := &route{name: "old"}, &route{name: "new"}
+	old.serve(start(t, t.TempDir()))
+	servers := []*msgServer{startMsgServer(t, "A", old, new), startMsgServer(t, "B", old, new), startMsgServer(t, "C", old, new)}
+	await(t, "links to the old hub", servers, func(m *msgServer) bool { return m.sendsOver(old) })
+	settle(t, servers, old)
+	for _, m := range servers {
+		m.talk()
+	}
+
+	// The new one is there: presence goes to both, messages over the older link.
+	p := configured(t, t.TempDir(), withDialogues(len(dialogues)))
+	places := make([]string, len(dialogues))
+	for i := range places {
+		places[i] = p.at(`"tenant":"` + dialogueTenant(i) + `"`).address
+	}
+	new.serve(p.at(`"tenant":"default"`))
+	third := len(dialogues) / 3
+	together(t, dialogues[:third], places, func() {
+		await(t, "links to both hubs", servers, func(m *msgServer) bool { return m.links[old] != nil && m.links[new] != nil })
+		settle(t, servers, old, new)
+		checkPresence(t, servers, old, new)
+		checkAnnounced(t, servers, old, new)
+		for _, m := range servers {
+			if n := m.heardOver(new, pdu.CID_MSG_DATA); n > 0 || !m.sendsOver(old) {
+				t.Errorf("%s heard %d messages over the younger link", m.name, n)
+			}
+		}
+	})
+
+	// The old one ends: all go on by the new one.
+	together(t, dialogues[third:2*third], places[third:], func() {
+		late(servers, old)
+		settle(t, servers, old)
+		old.process.signal(syscall.SIGKILL)
+		old.gone()
+		await(t, "going over to the new hub", servers, func(m *msgServer) bool { return m.links[old] == nil && m.sendsOver(new) })
+	})
+	together(t, dialogues[2*third:], places[2*third:], func() {
+		settle(t, servers, new)
+		checkPresence(t, servers, new)
+		checkAnnounced(t, servers, new)
+	})
+
+	// And back, which loses nothing that was said before the signal.
+	old.serve(start(t, t.TempDir()))
+	await(t, "links to both hubs", servers, func(m *msgServer) bool { return m.links[old] != nil && m.sendsOver(new) })
+	settle(t, servers, old, new)
+	checkPresence(t, servers, old, new)
+	late(servers, new)
+	p.signal(syscall.SIGTERM)
+	new.gone()
+	await(t, "going back to the old hub", servers, func(m *msgServer) bool { return m.links[new] == nil && m.sendsOver(old) })
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("the new hub's exit code is %d", code)
+	}
+	checkCounts(t, p)
+	for _, m := range servers {
+		m.quiet()
+	}
+	settle(t, servers, old)
+	checkHeard(t, servers)
+}
+
+func dialogueTenant(i int) string { return fmt.Sprintf("recorded-%d", i) }
+
+// withDialogues is a configuration with a tenant for each dialogue beside the default
+// one.
+func withDialogues(n int) string {
+	var b strings.Builder
+	b.WriteString("[[listener]]\n[tenant.default]\n")
+	for i := range n {
+		fmt.Fprintf(&b, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%[1]s]\n", dialogueTenant(i))
+	}
+	return b.String()
+}
+
+// together plays dialogues at their places while step is done.
+func together(t *testing.T, dialogues []dialogue.Dialogue, places []string, step func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var playing sync.WaitGroup
+	defer playing.Wait()
+	for i, d := range dialogues {
+		playing.Go(func() {
+			got, err := d.Play(ctx, places[i])
+			if err := errors.Join(err, dialogue.Compare(d.Want, got)); err != nil {
+				t.Errorf("dialogue %s: %v", d.Name, err)
+			}
+		})
+	}
+	step()
+}
+
+// await waits until all msg_servers are so.
+func await(t *testing.T, what string, servers []*msgServer, so func(*msgServer) bool) {
+	t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for end := time.Now().Add(patience); ; <-poll.C {
+		if !slices.ContainsFunc(servers, func(m *msgServer) bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return !so(m)
+		}) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// settle waits until all have heard what was said over those links before.
+func settle(t *testing.T, servers []*msgServer, routes ...*route) {
+	t.Helper()
+	for _, r := range routes {
+		for range 2 { // until it was handled, and then until it was heard
+			answers := make(map[*msgServer][]byte)
+			for _, m := range servers {
+				answers[m] = m.ask(r)
+			}
+			await(t, "answer of the "+r.name+" hub", servers, func(m *msgServer) bool {
+				return slices.ContainsFunc(m.heard, func(h hearing) bool { return h.route == r && bytes.Equal(h.pdu, answers[m]) })
+			})
+		}
+	}
+}
+
+// late marks what is said over that link from now on: it may be lost.
+func late(servers []*msgServer, r *route) {
+	for _, m := range servers {
+		m.mu.Lock()
+		m.ending = r
+		m.mu.Unlock()
+	}
+}
+
+// checkPresence wants all users that are there all the time to be known to the hubs.
+func checkPresence(t *testing.T, servers []*msgServer, routes ...*route) {
+	t.Helper()
+	var ids []uint32
+	var online []*pb.UserStat
+	for _, m := range servers {
+		for i := range uint32(10) {
+			ids = append(ids, m.first+i)
+			online = append(online, pdutest.UserStat(m.first+i, pb.UserStatType_USER_STATUS_ONLINE))
+		}
+	}
+	for _, r := range routes {
+		m := servers[0]
+		m.mu.Lock()
+		m.seq++
+		m.links[r].Write(pdutest.StatusRequest(m.seq, 1, nil, ids...))
+		want, from := pdutest.StatusResponse(m.seq, 1, nil, online...), len(m.heard)
+		m.mu.Unlock()
+		var got []byte
+		await(t, "answer of the "+r.name+" hub", servers[:1], func(m *msgServer) bool {
+			for _, h := range m.heard[from:] {
+				if h.route == r && pdu.ParseHeader(h.pdu).Command == pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE {
+					got = h.pdu
+				}
+			}
+			return got != nil
+		})
+		if !bytes.Equal(got, want) {
+			t.Errorf("the %s hub says %s, want %s", r.name, pdutest.Dump(got), pdutest.Dump(want))
+		}
+	}
+}
+
+// checkAnnounced has a user come, and wants each hub to tell each msg_server once.
+func checkAnnounced(t *testing.T, servers []*msgServer, routes ...*route) {
+	t.Helper()
+	m := servers[0]
+	user := m.first + 60 + uint32(len(routes))
+	m.update(user, true)
+	settle(t, servers, routes...)
+	notice := pdutest.StatusNotify(user, pb.UserStatType_USER_STATUS_ONLINE)
+	for _, m := range servers {
+		for _, r := range routes {
+			if n := m.count(func(h hearing) bool { return h.route == r && bytes.Equal(h.pdu, notice) }); n != 1 {
+				t.Errorf("%s heard of user %d %d times from the %s hub, want once", m.name, user, n, r.name)
+			}
+		}
+		if n := m.count(func(h hearing) bool { return bytes.Equal(h.pdu, notice) }); n != len(routes) {
+			t.Errorf("%s heard of user %d %d times, want once from each of %d hubs", m.name, user, n, len(routes))
+		}
+	}
+}
+
+// checkHeard wants every message at every other msg_server: once, over the link that it
+// was said over, and over each link in order. What was said over a link that was about to
+// end may be missing.
+func checkHeard(t *testing.T, servers []*msgServer) {
+	t.Helper()
+	for _, from := range servers {
+		for _, to := range servers {
+			if to == from {
+				continue
+			}
+			times, last := make([]int, len(from.said)), make(map[*route]int)
+			for _, h := range to.heard {
+				n := from.number(h.pdu)
+				if n < 0 {
+					continue
+				}
+				if times[n]++; from.said[n].route != h.route || n < last[h.route] {
+					t.Errorf("%s heard %s's message %d over the %s link, after message %d; it was said over the %s link", to.name, from.name, n, h.route.name, last[h.route], from.said[n].route.name)
+				}
+				last[h.route] = n
+			}
+			over, lost := make(map[string]int), make(map[string]int)
+			for n, s := range from.said {
+				over[s.route.name]++
+				switch {
+				case times[n] == 0 && s.late:
+					lost[s.route.name]++
+				case times[n] != 1:
+					t.Errorf("%s heard %s's message %d %d times, want once", to.name, from.name, n, times[n])
+				}
+			}
+			t.Logf("%s heard what %s said over %v, but for what was on its way when the hub ended, %v", to.name, from.name, over, lost)
+		}
+	}
+}

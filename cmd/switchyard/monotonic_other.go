@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "time"
+
+// monotonic is asked for by systemd alone, which runs on Linux.
+func monotonic() time.Duration { return 0 }

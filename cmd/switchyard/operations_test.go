@@ -1,0 +1,154 @@
+package main
+
+import (
+	"go/ast"
+	"go/token"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const operations = "docs/operations.md"
+
+// Whoever is woken by an alert finds what to do under its name, and nothing stands
+// there about alerts that do not exist.
+func TestAlertsHaveRunbooks(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "deploy/prometheus/*.yml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no alerts: %v", err)
+	}
+	var alerts []string
+	for _, file := range files {
+		alerts = append(alerts, submatches(`(?m)^ *- alert: (\w+)$`, document(t, file))...)
+	}
+	sections := submatches(`(?m)^### (Switchyard\w+)$`, string(read(t, operations)))
+	if len(alerts) == 0 {
+		t.Fatalf("no alerts in %v", files)
+	}
+	for _, a := range alerts {
+		if !slices.Contains(sections, a) {
+			t.Errorf("%s has no section about the alert %s", operations, a)
+		}
+	}
+	for _, s := range sections {
+		if !slices.Contains(alerts, s) {
+			t.Errorf("%s has a section about %s, which is no alert", operations, s)
+		}
+	}
+}
+
+func submatches(pattern, text string) (all []string) {
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// Every line that warns is explained, and so is every reason and kind that a line can
+// have.
+func TestOperatorsFindEveryWord(t *testing.T) {
+	text := string(read(t, operations))
+	explained := func(what, word string) {
+		if !strings.Contains(text, "`"+word) {
+			t.Errorf("%s does not explain the %s %q", operations, what, word)
+		}
+	}
+	warnings, reasons := 0, 0
+	for _, f := range goFiles(t) {
+		if f.test || path.Dir(f.path) == "cmd/yardbench" || strings.HasPrefix(f.path, "cmd/yardbench/") {
+			continue
+		}
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if message, ok := warning(n); ok {
+					warnings++
+					explained("line", message)
+				}
+			case *ast.ValueSpec:
+				reason, ok := n.Type.(*ast.Ident)
+				if !ok || len(n.Values) == 0 || reason.Name != "Reason" && reason.Name != "FaultKind" {
+					break
+				}
+				if word := literal(n.Values[0]); word != "" {
+					reasons++
+					explained(reason.Name, word)
+				}
+			}
+			return true
+		})
+	}
+	if warnings < 20 || reasons < 40 {
+		t.Errorf("only %d warnings and %d reasons are in the source; has their way of being written changed?", warnings, reasons)
+	}
+}
+
+// warning returns the message of a call that logs a warning, an error or what was
+// refused.
+func warning(call *ast.CallExpr) (string, bool) {
+	f, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || len(call.Args) == 0 || !slices.Contains([]string{"Warn", "Error", "complain"}, f.Sel.Name) {
+		return "", false
+	}
+	first := call.Args[0]
+	for {
+		sum, ok := first.(*ast.BinaryExpr) // a message with a name in it: what stands before that
+		if !ok {
+			break
+		}
+		first = sum.X
+	}
+	message := literal(first)
+	return message, message != ""
+}
+
+func literal(e ast.Expr) string {
+	l, ok := e.(*ast.BasicLit)
+	if !ok || l.Kind != token.STRING {
+		return ""
+	}
+	text, err := strconv.Unquote(l.Value)
+	if err != nil {
+		panic(err) // the parser has taken it
+	}
+	return text
+}
+
+// What documents for operators link to is there, the section too.
+func TestSectionsThatAreLinked(t *testing.T) {
+	for _, name := range []string{operations, "docs/migration.md"} {
+		for _, link := range regexp.MustCompile(`\]\(([^)#\s:]*)#([^)\s]+)\)`).FindAllStringSubmatch(string(read(t, name)), -1) {
+			target := name
+			if link[1] != "" {
+				target = path.Join(path.Dir(name), link[1])
+			}
+			text, err := os.ReadFile(filepath.Join(root, target))
+			if err != nil {
+				t.Errorf("%s links to %s: %v", name, target, err)
+				continue
+			}
+			if !slices.ContainsFunc(submatches(`(?m)^#+ (.*)$`, string(text)), func(h string) bool { return anchor(h) == link[2] }) {
+				t.Errorf("%s links to a section %s of %s, which is not there", name, link[2], target)
+			}
+		}
+	}
+}
+
+// anchor is what a heading is linked by.
+func anchor(heading string) string {
+	keep := func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-', r == '_', 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return -1
+	}
+	return strings.Map(keep, strings.ToLower(heading))
+}

@@ -1,0 +1,21 @@
+//go:build !unix
+
+package main
+
+import (
+	"net"
+	"os"
+)
+
+// listenPrivately makes a socket, and makes it private.
+func listenPrivately(path string) (net.Listener, error) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+)
+
+// A gated writer writes when it is let.
+type gated struct {
+	bytes.Buffer
+	gate    chan struct{}
+	writing chan struct{}
+}
+
+func (g *gated) Write(p []byte) (int, error) {
+	g.writing <- struct{}{}
+	<-g.gate
+	return g.Buffer.Write(p)
+}
+
+func TestSpool(t *testing.T) {
+	t.Parallel()
+	out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 1000)}
+	s := newSpool(out)
+	var lost atomic.Int64
+	s.start(func(lines int) { lost.Add(int64(lines)) })
+	io.WriteString(s, "first\n")
+	<-out.writing
+	line := strings.Repeat("x", 1023) + "\n"
+	for range 3 * maxSpooled / len(line) {
+		if n, err := io.WriteString(s, line); n != len(line) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	close(out.gate)
+	io.WriteString(s, "last\n")
+	s.close()
+	text := out.String()
+	kept := int64(strings.Count(text, line))
+	if !strings.HasPrefix(text, "first\nx") || kept != maxSpooled/int64(len(line)) {
+		t.Errorf("%d lines were written of what there is room for", kept)
+	}
+	if all := kept + lost.Load(); all < 3*maxSpooled/int64(len(line)) {
+		t.Errorf("%d lines were written and %d lost", kept, lost.Load())
+	}
+	io.WriteString(s, "nobody")
+	if strings.Contains(out.String(), "nobody") {
+		t.Error("written after it was closed")
+	}
+}
+
+// A process that ends does not wait for ever for its log to be taken.
+func TestSpoolOfNobody(t *testing.T) {
+	t.Parallel()
+	out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 1)}
+	s := newSpool(out)
+	s.start(func(int) {})
+	io.WriteString(s, "line\n")
+	start := time.Now()
+	s.close()
+	if took := time.Since(start); took < spoolTime || took > spoolTime+20*time.Second {
+		t.Errorf("closing took %v", took)
+	}
+	close(out.gate)
+	<-s.done
+}
+
+// A log that nobody reads stops nobody: PDUs are routed, and the server stops as it
+// should. Once somebody reads, it is known how much is missing.
+func TestBlockedLog(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json")
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0", "SWITCHYARD_TENANT__DEFAULT__QUOTA__PDUS_IN=0")
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stderr = in
+	begin(t, cmd)
+	in.Close()
+	p := &process{t: t, cmd: cmd, address: addressIn(t, out)}
+	north, south := p.dial(), p.dial()
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, nil)
+	for range 3 * (maxSpooled + 64<<10) / 200 { // each makes a line, and the pipe holds 64 KiB
+		conn, err := net.Dial("tcp", p.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	for range 100 {
+		north.say(m)
+		south.expect(m)
+	}
+	lines := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(out)
+		lines <- string(text)
+	}()
+	north.settle()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	text := <-lines
+	if !strings.Contains(text, "lines of the log were lost") || !strings.Contains(text, `"msg":"stopped"`) {
+		t.Errorf("the log ends with %s", text[max(0, len(text)-1000):])
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitStopped {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// addressIn reads a log until it says where the server listens, and serves.
+func addressIn(t *testing.T, out io.Reader) (address string) {
+	t.Helper()
+	var text []byte
+	one := make([]byte, 1)
+	for !strings.Contains(string(text), `"msg":"serving"`) {
+		if _, err := out.Read(one); err != nil {
+			t.Fatalf("%v after %s", err, text)
+		}
+		text = append(text, one[0])
+	}
+	_, after, _ := strings.Cut(string(text), `"msg":"listening","address":"`)
+	address, _, _ = strings.Cut(after, `"`)
+	if address == "" {
+		t.Fatalf("no address in %s", text)
+	}
+	return address
+}

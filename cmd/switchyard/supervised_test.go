@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What systemd hears of a whole life: it starts, reloads what is sound and what is not,
+// is alive, and stops.
+func TestServeTellsItsSupervisor(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "notify")
+	m := listenForNotice(t, socket)
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "1000000")
+	fed := 0
+	next := func() string {
+		for {
+			if text := m.next(); text != "WATCHDOG=1" {
+				return text
+			}
+			fed++
+		}
+	}
+	expect := func(lines ...string) {
+		t.Helper()
+		text := next()
+		for _, want := range lines {
+			if !strings.Contains("\n"+text+"\n", "\n"+want) {
+				t.Fatalf("told %q, want %q", text, lines)
+			}
+		}
+	}
+
+	config := filepath.Join(dir, "config.toml")
+	save := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save("drain.timeout = \"7s\"\n")
+	p := start(t, dir, "--config", config, "--set", "reload.watch=false")
+	expect("READY=1\n", "STATUS=serving\n")
+
+	p.signal(syscall.SIGHUP)
+	expect("RELOADING=1\n", "MONOTONIC_USEC=")
+	expect("READY=1\n", "STATUS=serving\n")
+
+	save("nonsense = 1\n")
+	p.signal(syscall.SIGHUP)
+	expect("RELOADING=1\n")
+	expect("READY=1\n", "STATUS=serving; refused: configuration: "+config+":1: unknown key \"nonsense\"")
+
+	for fed < 2 {
+		if m.next() == "WATCHDOG=1" {
+			fed++
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	expect("STOPPING=1\n", "EXTEND_TIMEOUT_USEC=22000000\n") // 7s and 15s
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/proxy/operator/tap"
+)
+
+// A listener is a 'switchyard tap' that was started.
+type listener struct {
+	*testing.T
+	cmd   *exec.Cmd
+	lines *bufio.Reader
+	out   *os.File // what lines come from
+	said  *bufio.Reader
+}
+
+// listenTo starts a tap of the process, and waits until it has begun.
+func listenTo(t *testing.T, p *process, args ...string) *listener {
+	t.Helper()
+	l := &listener{T: t, cmd: asking(t, p, append([]string{"tap"}, args...)...)}
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	l.cmd.Stdout, l.out, l.lines = in, out, bufio.NewReader(out)
+	said, err := l.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, l.cmd)
+	in.Close()
+	l.said = bufio.NewReader(said)
+	if line, err := l.said.ReadString('\n'); line != tap.Begin {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	return l
+}
+
+// line returns the next line, with one blank where there are several, without the time.
+func (l *listener) line() string {
+	l.Helper()
+	l.out.SetReadDeadline(time.Now().Add(patience))
+	line, err := l.lines.ReadString('\n')
+	if err != nil {
+		l.Fatalf("%q, %v", line, err)
+	}
+	_, rest, _ := strings.Cut(line, " ")
+	return strings.Join(strings.Fields(rest), " ")
+}
+
+// end reads what it reports, and waits for its end with that exit code.
+func (l *listener) end(code int) string {
+	l.Helper()
+	report, _ := io.ReadAll(l.said)
+	ended(l.T, l.cmd, code)
+	return string(report)
+}
+
+// What peers say is printed as they say it, and until it is interrupted.
+func TestTap(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	a, b := p.dial(), p.dial()
+	l := listenTo(t, p, "--tenant", "default", "--command", "0x0300-0x03ff")
+	secret := chat(7, "secret\x1b[2J")
+	a.settle() // not asked for
+	a.say(secret)
+	b.expect(secret)
+	if got, want := l.line(), fmt.Sprintf("default session 1 CID_MSG_DATA %d bytes seq 7 broadcast-except-sender", len(secret)); got != want {
+		t.Errorf("it prints %q, want %q", got, want)
+	}
+	l.cmd.Process.Signal(syscall.SIGINT)
+	if got, want := l.end(exitStopped), "1 PDUs, 0 missed; ended: interrupted\n"; got != want {
+		t.Errorf("it reports %q, want %q", got, want)
+	}
+}
+
+// Bodies are decoded, if they are asked for, and no terminal obeys them.
+func TestTapBodies(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	a, b := p.dial(), p.dial()
+	text := listenTo(t, p, "--bodies", "--user", "5", "--count", "1")
+	lines := listenTo(t, p, "--bodies", "--json", "--session", "1", "--count", "1")
+	others := listenTo(t, p, "--user", "6,8", "--session", "1", "--session", "2", "--for", "1s")
+	b.settle() // another session, and nobody's user
+	secret := chat(7, "secret\x1b[2J")
+	a.say(secret)
+	b.expect(secret)
+	got := text.line()
+	if !strings.Contains(got, `broadcast-except-sender {"`) || !strings.Contains(got, `"from_user_id":5`) || strings.ContainsRune(got, '\x1b') {
+		t.Errorf("it prints %q", got)
+	}
+	line, err := lines.lines.ReadBytes('\n')
+	var l struct {
+		Kind    string
+		Session int
+		Seq     int
+		Body    map[string]any
+	}
+	if err != nil || json.Unmarshal(line, &l) != nil || l.Kind != "pdu" || l.Session != 1 || l.Seq != 7 || l.Body["from_user_id"] == nil || bytes.ContainsRune(line, '\x1b') {
+		t.Errorf("it prints %q, %v", line, err)
+	}
+	for _, each := range []*listener{text, lines} {
+		if got, want := each.end(exitStopped), "1 PDUs, 0 missed; ended: as many as asked for\n"; got != want {
+			t.Errorf("it reports %q, want %q", got, want)
+		}
+	}
+	if got, want := others.end(exitStopped), "0 PDUs, 0 missed; ended: the time asked for is over\n"; got != want {
+		t.Errorf("it reports %q, want %q", got, want)
+	}
+}
+
+// When nobody reads any more it ends without a word.
+func TestTapOfAClosedPipe(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	a := p.dial()
+	l := listenTo(t, p)
+	a.settle()
+	l.line()
+	l.out.Close()
+	over := make(chan string, 1)
+	go func() {
+		report, _ := io.ReadAll(l.said)
+		l.cmd.Wait()
+		over <- string(report)
+	}()
+	for deadline := time.Now().Add(patience); ; {
+		a.settle() // which it finds nobody to print for
+		select {
+		case report := <-over:
+			if code := l.cmd.ProcessState.ExitCode(); report != "" || code != exitStopped {
+				t.Errorf("exit code %d, it reports %q", code, report)
+			}
+			return
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it does not end")
+		}
+	}
+}
+
+// A tap whose reader does not read holds nobody up. What was printed and what was missed
+// is what was said.
+func TestTapHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	a, b := p.dial(), p.dial()
+	l := listenTo(t, p, "--bodies", "--command", "CID_MSG_DATA")
+	const pdus = 30_000
+	text := strings.Repeat("x", 1000)
+	for i := range pdus {
+		m := chat(uint16(i), text)
+		a.say(m)
+		b.expect(m) // though nobody has read a line
+	}
+	shown, missed := 0, 0
+	for shown+missed < pdus {
+		var n int
+		if line := l.line(); strings.Contains(line, " seq ") {
+			shown++
+		} else if _, err := fmt.Sscanf(line, "%d PDUs missed", &n); err == nil {
+			missed += n
+		} else {
+			t.Fatalf("it prints %q", line)
+		}
+	}
+	if shown+missed != pdus || missed == 0 || shown == 0 {
+		t.Errorf("%d shown and %d missed, want %d together, and some of both", shown, missed, pdus)
+	}
+	l.cmd.Process.Signal(syscall.SIGTERM)
+	if got, want := l.end(exitStopped), fmt.Sprintf("%d PDUs, %d missed; ended: interrupted\n", shown, missed); got != want {
+		t.Errorf("it reports %q, want %q", got, want)
+	}
+}
+
+// A server that stops says so; one that is killed does not.
+func TestTapOfAServerThatEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		signal syscall.Signal
+		code   int
+		says   string
+	}{
+		{syscall.SIGTERM, exitStopped, "0 PDUs, 0 missed; ended: the server stopped it\n"},
+		{syscall.SIGKILL, exitUnavailable, "begin another"},
+	} {
+		p := start(t, t.TempDir())
+		l := listenTo(t, p)
+		p.signal(c.signal)
+		if got := l.end(c.code); !strings.Contains(got, c.says) {
+			t.Errorf("after %v it reports %q, want %q", c.signal, got, c.says)
+		}
+	}
+}
+
+func TestTapRefused(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	address := "admin.address=" + p.expect(`"msg":"admin"`)["address"].(string)
+	_, stderr := runHere(t, exitUsage, "tap", "--tenant", "acme", "--set", address)
+	if want := `there is no tenant "acme"; there are default`; !strings.Contains(stderr, want) {
+		t.Errorf("it says %q, want %q", stderr, want)
+	}
+}
+
+// While what reads it stands still, it can be interrupted: by a second signal, as what
+// was taken in is still to be written after the first.
+func TestTapInterruptedTwice(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	a := p.dial()
+	l := listenTo(t, p)
+	for range 5000 { // more than a pipe holds
+		a.settle()
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		l.cmd.Wait()
+	}()
+	for deadline := time.Now().Add(patience); ; {
+		l.cmd.Process.Signal(syscall.SIGINT)
+		select {
+		case <-over:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it cannot be interrupted")
+		}
+	}
+}

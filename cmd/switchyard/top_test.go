@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"switchyard/proxy/operator/top"
+)
+
+// asCommandHere returns switchyard as a process of its own, not started yet.
+func asCommandHere(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), asCommand+"=1", "TERM=xterm")
+	return cmd
+}
+
+// asking returns a command that asks the process, not started yet.
+func asking(t *testing.T, p *process, args ...string) *exec.Cmd {
+	t.Helper()
+	address := p.expect(`"msg":"admin"`)["address"].(string)
+	return asCommandHere(t, append(args, "--set", "admin.address="+address)...)
+}
+
+// begin starts a command, and ends it with the test at the latest.
+func begin(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+}
+
+// ended waits for a command's end, with that exit code.
+func ended(t *testing.T, cmd *exec.Cmd, want int) {
+	t.Helper()
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		t.Fatalf("%v: exit code %d, want %d", cmd.Args, got, want)
+	}
+}
+
+// What is said while top looks on is in its rates.
+func TestTopOnce(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	a, b := p.dial(), p.dial()
+	var out bytes.Buffer
+	cmd := asking(t, p, "top", "--once", "--json", "--interval", "1s")
+	cmd.Stdout, cmd.Stderr = &out, t.Output()
+	begin(t, cmd)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cmd.Wait()
+	}()
+	said := 0
+	for looking := true; looking; said++ {
+		select {
+		case <-done:
+			looking = false
+		default:
+		}
+		m := chat(uint16(said), "hello")
+		a.say(m)
+		b.expect(m)
+	}
+	ended(t, cmd, exitStopped)
+	var s top.Standing
+	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if len(s.Tenants) != 1 || len(s.Commands) == 0 || len(s.Peers) != 2 || s.Sessions != 2 || s.Seconds < 0.5 {
+		t.Fatalf("%s", out.String())
+	}
+	tenant, command, first := s.Tenants[0], s.Commands[0], s.Peers[0]
+	if tenant.Tenant != "default" || tenant.Sessions != 2 || tenant.Policy.Name != "teamtalk" || tenant.Rates.PDUsIn <= 0 || tenant.Rates.PDUsOut <= 0 {
+		t.Errorf("%+v", tenant)
+	}
+	if command.Command != "CID_MSG_DATA" || command.Rate <= 0 || command.ByteRate <= command.Rate || command.PDUs > uint64(said) || command.Actions["broadcast-except-sender"] == 0 {
+		t.Errorf("%+v of %d", command, said)
+	}
+	if first.Peer != a.LocalAddr().String() || first.Rates.PDUsIn <= 0 || first.Rates.BytesIn <= s.Peers[1].Rates.BytesIn {
+		t.Errorf("%+v", first)
+	}
+}
+
+func TestTopOnceInterrupted(t *testing.T) {
+	t.Parallel()
+	looked := make(chan struct{}, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/events" {
+			fmt.Fprint(w, "event: snapshot\ndata: {}\n\n")
+			return
+		}
+		fmt.Fprint(w, "{}")
+		looked <- struct{}{}
+	}))
+	defer s.Close()
+	cmd := asCommandHere(t, "top", "--once", "--interval", "1h", "--set", "admin.address="+strings.TrimPrefix(s.URL, "http://"))
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	begin(t, cmd)
+	<-looked
+	cmd.Process.Signal(syscall.SIGTERM)
+	ended(t, cmd, exitForced)
+	if want := "switchyard: interrupted before the interval was over\n"; said.String() != want {
+		t.Errorf("it says %q, want %q", said.String(), want)
+	}
+}
+
+// By the token that a file has, or by the socket that is this user's, one may look.
+func TestTopShowsAToken(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files := map[string]string{
+		"right":       "sesame-sesame-sesame\n",
+		"empty.toml":  "",
+		"wrong":       "please-please-please\n",
+		"config.toml": "[admin]\nread_token_file = \"right\"\nsocket = \"s\"\n",
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := start(t, dir)
+	for _, c := range []struct {
+		name string
+		args []string
+		env  string
+		code int
+		says string
+	}{
+		{"no token", nil, "", exitUsage, "this needs a token"},
+		{"a wrong one", []string{"--token-file", "wrong"}, "", exitUsage, "the token is wrong"},
+		{"the right one", []string{"--token-file", "right"}, "", exitStopped, "teamtalk"},
+		{"by the environment", nil, "SWITCHYARD_ADMIN_TOKEN_FILE=right", exitStopped, "teamtalk"},
+		{"by the configuration", []string{"--set", "admin.read_token_file=right"}, "", exitStopped, "teamtalk"},
+		{"the flag before the environment", []string{"--token-file", "wrong"}, "SWITCHYARD_ADMIN_TOKEN_FILE=right", exitUsage, "the token is wrong"},
+		{"by the socket", []string{"--set", "admin.socket=s"}, "", exitStopped, "switchyard s "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := asking(t, p, append([]string{"top", "--once", "--interval", "1s", "--config", "empty.toml"}, c.args...)...)
+			cmd.Dir, cmd.Env = dir, append(cmd.Env, c.env)
+			out, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.says) {
+				t.Errorf("exit code %d, want %d; it prints %q, want %q", code, c.code, out, c.says)
+			}
+		})
+	}
+}
+
+// A server of before says nothing of this; one that refuses does.
+func TestTopOfAnOlderServer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		answer http.HandlerFunc
+		code   int
+		says   string
+	}{
+		{http.NotFound, exitUnavailable, "it is older than this command; upgrade the server"},
+		{func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "16 streams of events are open", http.StatusTooManyRequests)
+		}, exitUnavailable, "16 streams of events are open"},
+		{func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(401)
+			fmt.Fprint(w, `{"error":"this needs a token"}`)
+		}, exitUsage, "name the file with the token by --token-file"},
+		{func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "<html>") }, exitUnavailable, "is it the right address"},
+	} {
+		s := httptest.NewServer(c.answer)
+		address := "admin.address=" + strings.TrimPrefix(s.URL, "http://")
+		for _, command := range [][]string{{"top", "--once"}, {"tap"}} {
+			_, stderr := runHere(t, c.code, append(command, "--set", address)...)
+			if !strings.Contains(stderr, c.says) {
+				t.Errorf("%v: %q, want %q", command, stderr, c.says)
+			}
+		}
+		s.Close()
+	}
+}

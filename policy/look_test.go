@@ -1,0 +1,53 @@
+package policy
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/policy/abi"
+)
+
+// Who looks gets what is in force, for as long as anything is.
+func TestLook(t *testing.T) {
+	j := NewJudge(NewGeneration("first", "", always(abi.Drop)))
+	if g := j.Look(); g == nil || g.Name != "first" {
+		t.Fatalf("got %+v", g)
+	} else {
+		g.Release()
+	}
+	var looking sync.WaitGroup
+	for range 4 {
+		looking.Go(func() {
+			for g := j.Look(); g != nil; g = j.Look() {
+				g.Classify(pdu.SID_MSG, 0xffff)
+				g.Release()
+			}
+		})
+	}
+	for i := range 1000 {
+		j.Install(NewGeneration(fmt.Sprint(i), "", always(abi.Consume)))
+	}
+	j.Close()
+	looking.Wait() // and not for ever
+	if g := j.Look(); g != nil {
+		t.Errorf("of a closed judge: %+v", g)
+	}
+}
+
+// Holding a verdict says what Judge would do, and counts nothing.
+func TestHold(t *testing.T) {
+	g := NewLimitedGeneration("test", "", always(abi.Consume), effects(t, []string{"unicast"}, nil, "close"))
+	before := g.Faults(FaultEffect)
+	v, fault := g.Hold(pdu.SID_MSG, pdu.CID_MSG_DATA, abi.BroadcastAll)
+	if v != abi.Close || fault == nil || fault.Kind != FaultEffect || g.Faults(FaultEffect) != before {
+		t.Errorf("got %v, %v and %d faults more", v, fault, g.Faults(FaultEffect)-before)
+	}
+	if v, fault := g.Hold(pdu.SID_MSG, pdu.CID_MSG_DATA, abi.Unicast); v != abi.Unicast || fault != nil {
+		t.Errorf("got %v, %v", v, fault)
+	}
+	if g.Policy() == nil {
+		t.Error("there is no policy")
+	}
+}

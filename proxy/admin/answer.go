@@ -1,0 +1,182 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A failure is what a request gets that is not answered.
+type failure struct {
+	Error string `json:"error"`
+	Gate  string `json:"gate,omitempty"`
+}
+
+// fail answers with an error: one with a status of its own, or the client's mistake.
+func fail(w http.ResponseWriter, err error) {
+	status := http.StatusBadRequest
+	if r, ok := errors.AsType[*refusal](err); ok {
+		status = r.status
+	}
+	answer(w, status, failure{Error: err.Error()})
+}
+
+// answer answers with JSON.
+func answer(w http.ResponseWriter, status int, v any) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil { // nothing of ours cannot be encoded
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(b.Bytes())
+}
+
+// takesLong lets an answer take its time to begin.
+func takesLong(w http.ResponseWriter) {
+	c := http.NewResponseController(w)
+	c.SetReadDeadline(time.Time{})
+	c.SetWriteDeadline(time.Time{})
+}
+
+// inTime gives the client the usual time to take what is written next.
+func (s *Server) inTime(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.patience))
+}
+
+// goesOn is for answers whose client decides how long they take.
+func (s *Server) goesOn(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		takesLong(w)
+		// net/http/pprof refuses what takes longer than the server's usual time.
+		h(w, r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, &http.Server{})))
+	}
+}
+
+// readBody reads a request's body of a type and of max bytes at most.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, want string, max int64) ([]byte, error) {
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
+		return nil, refuse(http.StatusUnsupportedMediaType, "the body is of type %.80q; send %s, and say so by Content-Type", r.Header.Get("Content-Type"), want)
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send less", max)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the body: %w", err)
+	}
+	return b, nil
+}
+
+// readJSON reads a request's body into v, and refuses what v has no place for.
+func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, max int64) error {
+	b, err := s.readBody(w, r, "application/json", max)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("the body is not what it should be: %w; see /api/v1/openapi.json", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("behind the body's object there is more; send one object")
+	}
+	return nil
+}
+
+// maxListed is how often a query may have one part.
+const maxListed = 1000
+
+// query reads a request's query, in which only those parts may be.
+func query(r *http.Request, known ...string) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("the query is not one: %w", err)
+	}
+	for name, values := range q {
+		found := false
+		for _, k := range known {
+			found = found || k == name
+		}
+		if !found {
+			return nil, fmt.Errorf("unknown part %.40q of the query; known are %s", name, strings.Join(known, ", "))
+		}
+		if len(values) > maxListed {
+			return nil, fmt.Errorf("%s is there %d times; at most %d can be named", name, len(values), maxListed)
+		}
+	}
+	return q, nil
+}
+
+// number reads a part of a query that is a whole number, if it is there.
+func number(q url.Values, name string, otherwise, min, max uint64) (uint64, error) {
+	if !q.Has(name) {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseUint(q.Get(name), 10, 64)
+	if err != nil || n < min || n > max {
+		return 0, fmt.Errorf("%s=%.40s: write a whole number from %d to %d", name, q.Get(name), min, max)
+	}
+	return n, nil
+}
+
+// tenant finds the tenant of that name; without one, the only one.
+func (s *Server) tenant(name string) (Tenant, error) {
+	all := s.facts.Tenants()
+	if name == "" && len(all) == 1 {
+		return all[0], nil
+	}
+	for _, t := range all {
+		if t.Name == name && name != "" {
+			return t, nil
+		}
+	}
+	if name == "" {
+		return Tenant{}, fmt.Errorf("there are several tenants; name one of %s", namesOf(all))
+	}
+	return Tenant{}, refuse(http.StatusNotFound, "there is no tenant %.40q; there are %s", name, namesOf(all))
+}
+
+// chosen finds the tenants of those names; without any, all.
+func (s *Server) chosen(names []string) ([]Tenant, error) {
+	all := s.facts.Tenants()
+	if len(names) == 0 {
+		return all, nil
+	}
+	wanted := make(map[string]bool)
+	for _, name := range names {
+		if _, err := s.tenant(name); err != nil || name == "" {
+			return nil, refuse(http.StatusNotFound, "there is no tenant %.40q; there are %s", name, namesOf(all))
+		}
+		wanted[name] = true
+	}
+	var some []Tenant
+	for _, t := range all {
+		if wanted[t.Name] {
+			some = append(some, t)
+		}
+	}
+	return some, nil
+}
+
+func namesOf(tenants []Tenant) string {
+	var names []string
+	for _, t := range tenants {
+		names = append(names, t.Name)
+	}
+	return strings.Join(names, ", ")
+}

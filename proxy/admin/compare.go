@@ -1,0 +1,98 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/policy/review"
+	"switchyard/policy/wasm"
+)
+
+type comparison struct {
+	Tenant   string         `json:"tenant"`
+	Before   Policy         `json:"before"`
+	After    Policy         `json:"after"`
+	Same     bool           `json:"same"`
+	Changes  []changeAnswer `json:"changes"`
+	Warnings []string       `json:"warnings"`
+}
+
+// changeAnswer is a review.Change without what a capture would say of it.
+type changeAnswer struct {
+	Command  string `json:"command"`
+	First    uint16 `json:"first"`
+	Last     uint16 `json:"last"`
+	Known    bool   `json:"known"`
+	Alike    bool   `json:"alike"`
+	Unproven bool   `json:"unproven"`
+	review.Scope
+	Before review.Decision `json:"before"`
+	After  review.Decision `json:"after"`
+}
+
+// maxName is how long the name of a candidate's file may be.
+const maxName = 255
+
+// compare tells what a policy's file would change, and does not install it.
+func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "tenant", "name")
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	t, err := s.tenant(q.Get("tenant"))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	name := q.Get("name")
+	if len(name) > maxName {
+		fail(w, errors.New("name is longer than that of a file can be; leave out folders"))
+		return
+	}
+	if !s.begin(w) {
+		return
+	}
+	defer s.end()
+	file, err := s.readBody(w, r, "application/octet-stream", s.facts.CandidateBytes())
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	takesLong(w)
+	start := time.Now()
+	candidate, err := s.facts.Candidate(r.Context(), t.Name, name, file)
+	s.inTime(w)
+	s.did(r, "compare", "tenant", t.Name, "bytes", len(file), "took", time.Since(start).Round(time.Millisecond).String())
+	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
+		answer(w, http.StatusUnprocessableEntity, failure{err.Error(), string(gate.Gate)})
+		return
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	defer candidate.Release()
+	g, err := look(t)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	defer g.Release()
+	answer(w, http.StatusOK, compared(t.Name, g, candidate))
+}
+
+func compared(tenant string, before, after *policy.Generation) comparison {
+	same := before.SHA256 == after.SHA256 && string(before.Config) == string(after.Config)
+	c := comparison{Tenant: tenant, Before: Policy{before.Name, before.SHA256}, After: Policy{after.Name, after.SHA256},
+		Same: same, Changes: []changeAnswer{}, Warnings: []string{}}
+	table := review.Extract(held{after})
+	for _, change := range review.Compare(review.Extract(held{before}), table, same) {
+		c.Changes = append(c.Changes, changeAnswer{change.Command, change.First, change.Last, change.Known, change.Alike, change.Unproven,
+			change.Scope, change.Before, change.After})
+	}
+	c.Warnings = append(c.Warnings, table.Warnings()...)
+	return c
+}

@@ -1,0 +1,84 @@
+// The line that says how the page itself is connected, and the place for a token.
+import { hasToken, useToken } from './api.js';
+import { announce, state, update } from './state.js';
+import { hide, write } from './text.js';
+
+const byId = (id) => document.getElementById(id);
+
+// access shows what stream, which has now, tells of itself by the function that is
+// returned, and starts it again with each new token.
+export function access(stream) {
+  let now = { state: 'connecting' };
+  let before = '';
+  const say = () => {
+    const left = Math.max(0, Math.ceil(((now.until ?? 0) - Date.now()) / 1000));
+    const text = {
+      connecting: before === 'lost' ? 'Connecting again' : 'Connecting',
+      live: 'Live',
+      lost: `Stream lost: ${now.why}; trying again in ${left} s`,
+      refused: 'Not allowed: a token is needed',
+    }[now.state];
+    write(byId('stream-text'), text);
+    hide(byId('stream-now'), now.state !== 'lost');
+  };
+  setInterval(() => {
+    if (now.state === 'lost') say();
+  }, 1000);
+  byId('stream-now').addEventListener('click', () => stream.now());
+  const openForm = tokenForm(stream);
+  return (next) => {
+    if (next.state === now.state && next.state === 'live') return;
+    if (now.state !== 'connecting') before = now.state;
+    now = next;
+    byId('stream').dataset.state = now.state;
+    document.body.classList.toggle('stale', now.state !== 'live' && state.snapshot !== null);
+    say();
+    if (now.state === 'live' && before) announce('The stream is back.');
+    if (now.state === 'lost' && before !== 'lost') announce('The stream is lost. The figures are old.');
+    if (now.state === 'refused') openForm(hasToken() ? `The token was not taken: ${now.why}` : now.why);
+    update({ live: now.state === 'live' });
+  };
+}
+
+// tokenForm makes the form work and returns what opens it, with what is wrong.
+function tokenForm(stream) {
+  const form = byId('token-form');
+  const field = byId('token');
+  const toggle = (open) => {
+    hide(form, !open);
+    byId('token-open').setAttribute('aria-expanded', String(open));
+  };
+  const restart = () => {
+    field.value = '';
+    write(byId('token-wanted'), '');
+    write(byId('token-open'), hasToken() ? 'Token ✓' : 'Token', hasToken() ? 'A token is in use' : '');
+    toggle(false);
+    byId('token-open').focus();
+    stream.now();
+  };
+  byId('token-open').addEventListener('click', () => {
+    toggle(form.hidden);
+    if (!form.hidden) field.focus();
+  });
+  form.addEventListener('submit', (e) => {
+    e.preventDefault();
+    if (!field.value.trim()) write(byId('token-wanted'), 'Write the token first.');
+    else if (useToken(field.value)) restart();
+    else write(byId('token-wanted'), 'A token is of ASCII letters, digits and signs, without spaces.');
+  });
+  byId('token-forget').addEventListener('click', () => {
+    useToken('');
+    restart();
+  });
+  form.addEventListener('keydown', (e) => {
+    if (e.key !== 'Escape') return;
+    toggle(false);
+    byId('token-open').focus();
+  });
+  write(byId('token-open'), hasToken() ? 'Token ✓' : 'Token', hasToken() ? 'A token is in use' : '');
+  return (wrong) => {
+    toggle(true);
+    write(byId('token-wanted'), wrong);
+    if (document.activeElement === document.body) field.focus();
+  };
+}

@@ -1,0 +1,163 @@
+// Draws lines over the last five minutes as SVG. Pointer and arrow keys move a cursor
+// that reads one moment; without it, the legend has the latest figures.
+import { clock, make, write } from './text.js';
+import { span } from './history.js';
+
+const svg = 'http://www.w3.org/2000/svg';
+const height = 150;
+const top = 8;
+const bottom = 20; // for the words of the time axis
+const left = 64; // for the figures of the other
+const right = 6;
+const gap = 3500; // milliseconds without a sample: the line is interrupted
+
+function draw(parent, tag, attributes) {
+  const node = document.createElementNS(svg, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  parent.append(node);
+  return node;
+}
+
+// ceiling is the next number that makes a good top of an axis, in steps of 1, 2, 5 or
+// of powers of two for bytes.
+function ceiling(value, binary) {
+  if (!(value > 0)) return 1;
+  if (binary) return 2 ** Math.ceil(Math.log2(value));
+  const ten = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((step) => step * ten).find((step) => step >= value * 0.9999);
+}
+
+// A Chart draws into a figure. series are {key, name}; format makes words of a figure;
+// least is what the axis reaches up to at least.
+export class Chart {
+  #format;
+  #binary;
+  #least;
+  #series;
+  #picture;
+  #title;
+  #when;
+  #at = -1; // place of the cursor in samples, or none
+  #samples = [];
+  #now = 0;
+  #width = 0;
+
+  constructor(figure, { title, format, binary = false, least = 1, series }) {
+    this.#format = format;
+    this.#binary = binary;
+    this.#least = least;
+    this.#title = title;
+    this.#when = make('span', { class: 'when' });
+    this.#series = series.map((s, i) => ({ ...s, value: make('span', { class: 'value' }), label: make('span', { class: 'name' }), i }));
+    const legend = make('ul', { class: 'legend' }, ...this.#series.map((s) => make('li', { class: `series-${s.i}` }, make('span', { class: 'swatch', 'aria-hidden': 'true' }), s.label, s.value)));
+    this.#picture = document.createElementNS(svg, 'svg');
+    for (const [name, value] of Object.entries({ height, tabindex: 0, role: 'slider', 'aria-label': title, 'aria-valuemin': 0, 'aria-valuemax': 300 })) this.#picture.setAttribute(name, value);
+    figure.append(make('figcaption', {}, make('strong', {}, title), ' ', this.#when, legend), this.#picture);
+    this.#picture.addEventListener('pointermove', (e) => this.#point(e.offsetX));
+    this.#picture.addEventListener('pointerleave', () => this.#move(-1));
+    this.#picture.addEventListener('blur', () => this.#move(-1));
+    this.#picture.addEventListener('keydown', (e) => this.#key(e));
+    new ResizeObserver(() => this.#paint()).observe(figure);
+  }
+
+  // update draws samples, the newest of which is of about now. names rename series.
+  update(samples, now, series = this.#series) {
+    if (this.#at >= 0 && this.#samples[this.#at]) {
+      // The cursor stays at its moment, while the moment moves to the left.
+      const time = this.#samples[this.#at].time;
+      this.#at = samples.findIndex((s) => s.time === time);
+    }
+    this.#samples = samples;
+    this.#now = now;
+    this.#series.forEach((s, i) => {
+      s.key = series[i]?.key;
+      s.name = series[i]?.name ?? '';
+      s.label.parentNode.hidden = !s.key;
+    });
+    this.#paint();
+  }
+
+  #x = (time) => left + (1 - (this.#now - time) / span) * (this.#width - left - right);
+
+  #paint() {
+    const box = this.#picture.parentNode;
+    const width = Math.floor(box.clientWidth);
+    if (width < left + 40) return;
+    this.#width = width;
+    this.#picture.setAttribute('width', width);
+    this.#picture.setAttribute('viewBox', `0 0 ${width} ${height}`);
+    this.#picture.replaceChildren();
+    const shown = this.#series.filter((s) => s.key);
+    const most = Math.max(this.#least, ...this.#samples.flatMap((s) => shown.map(({ key }) => (Number.isFinite(s[key]) ? s[key] : 0))));
+    const ceil = ceiling(most, this.#binary);
+    this.#axes(ceil);
+    const y = (value) => height - bottom - (value / ceil) * (height - top - bottom);
+    for (const s of shown) draw(this.#picture, 'path', { class: `line series-${s.i}`, d: this.#path(s.key, y) });
+    const sample = this.#samples[this.#at];
+    if (sample) draw(this.#picture, 'line', { class: 'cursor', x1: this.#x(sample.time), x2: this.#x(sample.time), y1: top, y2: height - bottom });
+    this.#legend(shown);
+  }
+
+  #axes(ceil) {
+    for (const share of [0, 0.5, 1]) {
+      const y = height - bottom - share * (height - top - bottom);
+      draw(this.#picture, 'line', { class: 'grid', x1: left, x2: this.#width - right, y1: y, y2: y });
+      draw(this.#picture, 'text', { x: left - 6, y: y + 4, 'text-anchor': 'end' }).textContent = share ? this.#format(share * ceil).replace(/\.0+(?=[ /])/, '') : '0';
+    }
+    const words = this.#width < 420 ? [5, 0] : [5, 4, 3, 2, 1, 0];
+    for (const minutes of words) {
+      const anchor = minutes === 5 ? 'start' : minutes === 0 ? 'end' : 'middle';
+      const text = minutes ? `${minutes} min ago` : 'now';
+      draw(this.#picture, 'text', { x: this.#x(this.#now - minutes * 60000), y: height - 5, 'text-anchor': anchor }).textContent = this.#width < 620 && minutes % 5 ? `${minutes}` : text;
+    }
+  }
+
+  #path(key, y) {
+    let path = '';
+    let before = -Infinity;
+    for (const s of this.#samples) {
+      if (!Number.isFinite(s[key])) continue;
+      path += `${s.time - before > gap ? 'M' : 'L'}${this.#x(s.time).toFixed(1)} ${y(s[key]).toFixed(1)}`;
+      before = s.time;
+    }
+    return path;
+  }
+
+  #legend(shown) {
+    const sample = this.#samples[this.#at] ?? this.#samples.at(-1);
+    write(this.#when, this.#at >= 0 && sample ? `at ${clock(sample.time)}` : '');
+    const said = shown.map((s) => {
+      const text = sample && Number.isFinite(sample[s.key]) ? this.#format(sample[s.key]) : '–';
+      write(s.label, s.name);
+      write(s.value, text);
+      return `${s.name} ${text}`;
+    });
+    const ago = sample ? Math.round((this.#now - sample.time) / 1000) : 0;
+    this.#picture.setAttribute('aria-valuenow', 300 - ago);
+    this.#picture.setAttribute('aria-valuetext', `${this.#title}, ${ago ? `${ago} seconds ago` : 'now'}: ${said.join(', ')}`);
+  }
+
+  #point(x) {
+    const time = this.#now - (1 - (x - left) / (this.#width - left - right)) * span;
+    let best = -1;
+    this.#samples.forEach((s, i) => {
+      if (best < 0 || Math.abs(s.time - time) < Math.abs(this.#samples[best].time - time)) best = i;
+    });
+    this.#move(best);
+  }
+
+  #key(e) {
+    const last = this.#samples.length - 1;
+    const from = this.#at < 0 ? last : this.#at;
+    const to = { ArrowLeft: from - 1, ArrowDown: from - 1, ArrowRight: from + 1, ArrowUp: from + 1, PageDown: from - 30, PageUp: from + 30, Home: 0, End: last, Escape: -1 }[e.key];
+    if (to === undefined || last < 0) return;
+    e.preventDefault();
+    this.#move(e.key === 'Escape' ? -1 : Math.min(last, Math.max(0, to)));
+  }
+
+  #move(at) {
+    if (at === this.#at) return;
+    this.#at = at;
+    this.#paint();
+  }
+}

@@ -1,0 +1,86 @@
+// The box that takes a candidate policy and shows what it would change.
+import { ask } from './api.js';
+import { facts, form, heading, verdict } from './answer.js';
+import { follow } from './evaluate.js';
+import { Table } from './table.js';
+import { bytes, id, make, short, write } from './text.js';
+
+const byId = (id) => document.getElementById(`compare-${id}`);
+const largest = 64 << 20; // bytes; the server's own limit is lower
+const patience = 60000; // milliseconds: a large module is compiled
+
+const ids = (c) => (c.first === c.last ? id(c.first) : `${id(c.first)}–${id(c.last)}`);
+const services = (c) => (c.services ?? []).join(', ') + (c.except?.length ? ` except ${c.except.join(', ')}` : '');
+
+const columns = [
+  { title: 'Command', width: 'command', sort: (c) => c.command, cell: (td, c) => write(td, c.command, `${ids(c)}, ${services(c)}`) },
+  { title: 'Service', sort: services, cell: (td, c) => write(td, services(c)) },
+  { title: 'In force', width: 'verdict', sort: (c) => verdict(c.before), cell: (td, c) => write(td, verdict(c.before)) },
+  { title: 'Candidate', width: 'verdict', sort: (c) => verdict(c.after), cell: (td, c) => write(td, c.unproven ? `${verdict(c.after)} (by code of its own: only traffic can tell)` : verdict(c.after)) },
+];
+
+function answerOf(a) {
+  const changes = a.changes ?? [];
+  const certain = changes.filter((c) => !c.unproven).length;
+  const unproven = changes.length - certain;
+  const what = a.same ? 'It is the policy in force: nothing would change.' : changes.length === 0 ? 'No route would change.'
+    : `${certain} ${certain === 1 ? 'route' : 'routes'} would change${unproven ? `, ${unproven} more may` : ''}.`;
+  const policy = (p) => `${p.name} ${short(p.sha256)}`;
+  const pairs = [['In force', policy(a.before)], ['Candidate', policy(a.after)], ['Tenant', a.tenant]];
+  for (const warning of a.warnings ?? []) pairs.push(['Warning', warning, 'wrong']);
+  const parts = [heading(what, certain ? 'bad' : ''), facts(pairs)];
+  if (changes.length) {
+    const place = make('div');
+    const table = new Table(place, { label: 'What would change', columns, key: (c) => `${c.first} ${c.last} ${services(c)}`, empty: '', tall: true });
+    table.update(changes);
+    parts.push(place);
+  }
+  return parts;
+}
+
+// compare makes the box work.
+export function compare() {
+  let file = null;
+  const drop = byId('drop');
+  const input = byId('file');
+  const take = (taken) => {
+    file = taken ?? null;
+    write(byId('name'), file ? `${file.name}, ${bytes(file.size)}` : 'or drag it here');
+    byId('send').disabled = !file;
+    byId('answer').replaceChildren();
+  };
+  input.addEventListener('change', () => take(input.files[0]));
+  drop.addEventListener('dragover', (e) => {
+    e.preventDefault();
+    drop.classList.add('over');
+  });
+  drop.addEventListener('dragleave', () => drop.classList.remove('over'));
+  drop.addEventListener('drop', (e) => {
+    e.preventDefault();
+    drop.classList.remove('over');
+    input.value = ''; // one file is meant, and it is not that one
+    take(e.dataTransfer.files[0]);
+  });
+  // A file that is dropped beside it would replace the page.
+  for (const event of ['dragover', 'drop']) {
+    window.addEventListener(event, (e) => {
+      if (e.defaultPrevented) return;
+      e.preventDefault();
+      e.dataTransfer.dropEffect = 'none';
+    });
+  }
+  form(document.getElementById('compare'), byId('answer'), async () => {
+    if (file.size > largest) throw new Error(`${file.name}: ${bytes(file.size)} is more than any policy has`);
+    const query = { name: file.name };
+    if (byId('tenant').value) query.tenant = byId('tenant').value;
+    let body;
+    try {
+      // Read here: a file that changed since it was chosen says so.
+      body = await file.arrayBuffer();
+    } catch {
+      throw new Error(`${file.name} changed or is gone since it was chosen; choose it again`);
+    }
+    return answerOf(await ask('/api/v1/compare', { method: 'POST', query, headers: { 'Content-Type': 'application/octet-stream' }, body }, patience));
+  });
+  follow(byId('tenant'));
+}

@@ -1,0 +1,54 @@
+// The last lines of the server's log.
+import { onUpdate, state } from './state.js';
+import { Table } from './table.js';
+import { long, moment, number, write } from './text.js';
+
+const most = 200;
+const levels = ['DEBUG', 'INFO', 'WARN', 'ERROR'];
+const marks = new Map([['WARN', '△ WARN'], ['ERROR', '▲ ERROR']]);
+
+let lines = []; // newest first
+
+// key tells lines apart. A server that was started again counts ids from the beginning.
+const key = (l) => `${l.time} ${l.id}`;
+
+const attributes = (line) => Object.entries(line.attributes ?? {}).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`).join('  ');
+
+const columns = [
+  { title: 'When', width: 'when', cell: (td, l) => write(td, moment(l.time)) },
+  { title: 'Level', width: 'w8', cell: (td, l) => write(td, marks.get(l.level) ?? l.level) },
+  { title: 'Message', width: 'name', cell: (td, l) => write(td, l.message, '', long) },
+  { title: 'About', width: 'long', cell: (td, l) => write(td, attributes(l), '', long) },
+];
+
+// log shows them from now on. It returns what takes in a line of the stream.
+export function log() {
+  const least = document.getElementById('log-least');
+  const table = new Table(document.getElementById('log-table'), {
+    label: 'Log', columns, key, tall: true, empty: 'No such line yet.', classes: (l) => String(l.level).toLowerCase().replace(/[^a-z]/g, ''),
+  });
+  // A line that names no tenant is about all of them. An unknown level is important.
+  const wanted = (l) => {
+    const level = levels.indexOf(l.level);
+    const of = l.attributes?.tenant;
+    return (level < 0 || level >= levels.indexOf(least.value)) && (!state.tenant || of === undefined || of === state.tenant);
+  };
+  const show = () => {
+    if (!document.hidden) table.update(lines.filter(wanted));
+  };
+  least.addEventListener('change', show);
+  let waiting = false;
+  onUpdate((changed) => {
+    if (changed.includes('tenant') || changed.includes('snapshot')) show();
+  });
+  return (line) => {
+    if (lines.some((l) => key(l) === key(line))) return; // sent again to a stream that was lost
+    lines = [line, ...lines].sort((a, b) => new Date(b.time) - new Date(a.time) || number(b.id) - number(a.id)).slice(0, most);
+    if (waiting) return; // many come at once when the page is opened
+    waiting = true;
+    setTimeout(() => {
+      waiting = false;
+      show();
+    }, 50);
+  };
+}

@@ -1,0 +1,69 @@
+// Which policies were in force, came into force and were refused, newest first.
+import { ask } from './api.js';
+import { poll } from './poll.js';
+import { announce, onUpdate, several, state } from './state.js';
+import { Table } from './table.js';
+import { hide, long, moment, name, number, reasons, seconds, short, write } from './text.js';
+
+const every = 30000; // in case that an event was missed
+const words = new Map([['in-force', '● in force'], ['retired', '○ retired'], ['refused', '✕ refused']]);
+
+const events = new Map(); // PolicyEvent by id
+
+const signature = (e) => (e.signature ? `v${e.signature.version} by ${(e.signature.signers ?? []).join(', ')}` : '');
+const said = (e) => (e.state === 'refused' ? `${e.gate ? `${e.gate}: ` : ''}${e.error}` : e.routes);
+
+// faults are those of the snapshot, for what is in force.
+function faults(e) {
+  const tenant = e.state === 'in-force' && state.snapshot?.tenants?.find((t) => t.tenant === e.tenant && t.policy?.sha256 === e.sha256);
+  return reasons(tenant ? tenant.faults : e.faults) || '0';
+}
+
+const columns = [
+  { title: 'When', width: 'when', first: 'descending', sort: (e) => number(e.id), cell: (td, e) => write(td, moment(e.since), e.until ? `until ${moment(e.until)}` : '') },
+  { title: 'State', sort: (e) => e.state, cell: (td, e) => write(td, words.get(e.state) ?? e.state) },
+  { title: 'Tenant', sort: (e) => e.tenant, cell: (td, e) => write(td, e.tenant, '', name) },
+  { title: 'Policy', width: 'name', sort: (e) => e.name, cell: (td, e) => write(td, e.name, '', name) },
+  { title: 'SHA-256', width: 'hash', cell: (td, e) => write(td, short(e.sha256), e.sha256) },
+  { title: 'Signed', sort: signature, cell: (td, e) => write(td, signature(e), e.signature?.expires ? `expires ${moment(e.signature.expires)}` : '') },
+  { title: 'Loading', number: true, width: 'w8', first: 'descending', sort: (e) => number(e.load_seconds), cell: (td, e) => write(td, e.load_seconds === null ? '–' : seconds(e.load_seconds)) },
+  { title: 'Faults', cell: (td, e) => write(td, faults(e)) },
+  { title: 'What it does, or why not', width: 'long', cell: (td, e) => write(td, said(e), '', long) },
+];
+
+function tell(e) {
+  const what = e.state === 'refused' ? `was refused${e.gate ? ` by the gate ${e.gate}` : ''}` : 'is in force';
+  announce(`Tenant ${e.tenant}: policy ${e.name} ${what}.`);
+}
+
+// policies shows the table from now on. It returns what takes in an event of the stream.
+export function policies() {
+  const table = new Table(document.getElementById('policies-table'), {
+    label: 'Policies', columns, key: (e) => String(e.id), tall: true, empty: 'No policy is known yet.', sorted: { column: 'When', descending: true },
+    classes: (e) => (words.has(e.state) ? e.state : ''),
+  });
+  const show = () => {
+    if (document.hidden) return;
+    const rows = [...events.values()].filter((e) => !state.tenant || e.tenant === state.tenant);
+    const refused = rows.filter((e) => e.state === 'refused').length;
+    table.show('Tenant', several());
+    table.update(rows);
+    write(document.getElementById('policies-count'), rows.length ? `${rows.length - refused} loaded, ${refused} refused` : '');
+  };
+  const again = poll(every, async () => {
+    const answer = await ask('/api/v1/policies');
+    events.clear();
+    for (const tenant of answer.policies ?? []) for (const e of tenant.history ?? []) events.set(e.id, e);
+    show();
+  }, (why) => hide(write(document.getElementById('policies-wrong'), why), why === ''));
+  onUpdate((changed) => {
+    if (changed.includes('live')) again();
+    show();
+  });
+  return (event) => {
+    if (!events.has(event.id) && event.state !== 'retired') tell(event);
+    events.set(event.id, event);
+    show();
+    again(); // what it took over from has another state now
+  };
+}

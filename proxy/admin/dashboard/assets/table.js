@@ -1,0 +1,140 @@
+// Shows rows that change all the time: a row that stays keeps its place in the
+// document, so that nothing jumps and a selection survives.
+import { hide, make, write } from './text.js';
+
+// most is how many rows are shown. What is beyond is counted below.
+const most = 500;
+
+// byOrder compares what columns are sorted by: numbers or texts.
+const byOrder = (a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true }));
+
+// A Table is made of columns, the first of which names the row:
+//   title   what the header says
+//   cell    (td, row) writes one cell
+//   sort    row => what it is sorted by; without it the column cannot be sorted
+//   number  figures, set to the right
+//   width   a class of style.css that reserves room for the longest figure
+//   first   'descending' if that is wanted at the first press
+// key names a row over time; classes says which classes it has now; empty is shown
+// instead of no rows; sorted is {column, descending} at first; onSort is told of changes.
+export class Table {
+  #columns;
+  #key;
+  #classes;
+  #empty;
+  #sorted;
+  #onSort;
+  #rows = []; // what was shown last
+  #nodes = new Map(); // tr by key
+  #table;
+  #body;
+  #note;
+
+  constructor(place, { label, columns, key, classes = () => '', empty, sorted, onSort = () => {}, tall = false }) {
+    this.#columns = columns;
+    this.#key = key;
+    this.#classes = classes;
+    this.#empty = empty;
+    this.#sorted = sorted;
+    this.#onSort = onSort;
+    this.#body = make('tbody');
+    this.#note = make('p', { class: 'note' });
+    const head = make('tr', {}, ...columns.map((c) => this.#header(c)));
+    this.#table = make('table', {}, make('caption', { class: 'unseen' }, label), make('thead', {}, head), this.#body);
+    // It scrolls by itself where it is too wide, and by the keyboard too.
+    place.append(make('div', { class: tall ? 'scroll tall' : 'scroll', role: 'region', 'aria-label': label, tabindex: 0 }, this.#table), this.#note);
+    this.#inOrder([]);
+    write(this.#note, 'Not known yet.');
+  }
+
+  get sorted() {
+    return this.#sorted;
+  }
+
+  #header(column) {
+    const th = make('th', { scope: 'col', class: this.#class(column) });
+    column.header = th;
+    if (!column.sort) {
+      th.append(column.title);
+      return th;
+    }
+    const arrow = make('span', { class: 'arrow', 'aria-hidden': 'true' });
+    const button = make('button', { type: 'button' }, column.title, arrow);
+    button.addEventListener('click', () => this.#sort(column));
+    th.append(button);
+    return th;
+  }
+
+  #class = (column) => [column.number ? 'figure' : '', column.width ?? ''].filter(Boolean).join(' ') || undefined;
+
+  #sort(column) {
+    const again = this.#sorted?.column === column.title;
+    this.#sorted = { column: column.title, descending: again ? !this.#sorted.descending : column.first === 'descending' };
+    this.update(this.#rows);
+    this.#onSort(this.#sorted);
+  }
+
+  // show hides or shows a column.
+  show(title, shown) {
+    this.#table.classList.toggle(`without-${this.#columns.findIndex((c) => c.title === title) + 1}`, !shown);
+  }
+
+  // update shows rows in the order of the sorted column, or else in theirs.
+  update(rows) {
+    this.#rows = rows;
+    const ordered = this.#inOrder(rows).slice(0, most);
+    const keys = new Set();
+    let before = null;
+    for (const row of ordered) {
+      const key = this.#key(row);
+      if (keys.has(key)) continue;
+      keys.add(key);
+      const tr = this.#nodes.get(key) ?? this.#make(key);
+      const after = before ? before.nextSibling : this.#body.firstChild;
+      if (tr !== after) this.#body.insertBefore(tr, after);
+      before = tr;
+      this.#write(tr, row);
+    }
+    for (const [key, tr] of this.#nodes) {
+      if (keys.has(key)) continue;
+      tr.remove();
+      this.#nodes.delete(key);
+    }
+    const left = rows.length - ordered.length;
+    write(this.#note, rows.length === 0 ? this.#empty : left > 0 ? `and ${left} more` : '');
+    hide(this.#note, this.#note.textContent === '');
+  }
+
+  #inOrder(rows) {
+    for (const c of this.#columns) {
+      if (!c.sort) continue;
+      const here = c.title === this.#sorted?.column;
+      const how = here ? (this.#sorted.descending ? 'descending' : 'ascending') : 'none';
+      if (c.header.getAttribute('aria-sort') !== how) c.header.setAttribute('aria-sort', how);
+    }
+    const column = this.#columns.find((c) => c.title === this.#sorted?.column);
+    if (!column) return rows;
+    const sign = this.#sorted.descending ? -1 : 1;
+    return rows.map((row) => [column.sort(row), row]).sort((a, b) => sign * byOrder(a[0], b[0])).map(([, row]) => row);
+  }
+
+  #make(key) {
+    const cells = this.#columns.map((c, i) => make(i === 0 ? 'th' : 'td', { scope: i === 0 && 'row', class: this.#class(c) }));
+    const tr = make('tr', {}, ...cells);
+    this.#nodes.set(key, tr);
+    return tr;
+  }
+
+  #write(tr, row) {
+    const classes = this.#classes(row);
+    if (tr.className !== classes) tr.className = classes;
+    this.#columns.forEach((c, i) => c.cell(tr.cells[i], row));
+  }
+}
+
+// meter draws in a cell, under its text, how much of something a figure is: 0 to 1.
+export function meter(cell, share) {
+  cell.classList.add('meter');
+  const shown = share >= 0.05 ? Math.min(1, share) : 0; // less would be a speck
+  cell.style.setProperty('--share', shown.toFixed(3));
+}

@@ -1,0 +1,79 @@
+// Who is served, and within which limits. A tenant's name chooses it.
+import { bytes, count, make, name, number, rate, reasons, seconds, short, sum, write } from './text.js';
+import { meter, Table } from './table.js';
+import { chosen, onUpdate, state, update } from './state.js';
+
+// limitsOf are a tenant's, as far as they are known.
+export const limitsOf = (tenant) => state.known.get(tenant)?.limits ?? {};
+
+// choose looks at one tenant, or at all if the name is empty.
+export const choose = (tenant) => update({ tenant });
+
+// nameCell holds a button that chooses the tenant, or all if it is chosen already.
+function nameCell(cell, row) {
+  let button = cell.firstElementChild;
+  if (!button) {
+    button = make('button', { type: 'button', class: 'link' });
+    cell.append(button);
+    button.addEventListener('click', () => choose(state.tenant === button.dataset.tenant ? '' : button.dataset.tenant));
+  }
+  if (button.dataset.tenant !== row.tenant) button.dataset.tenant = row.tenant;
+  const pressed = String(state.tenant === row.tenant);
+  if (button.getAttribute('aria-pressed') !== pressed) button.setAttribute('aria-pressed', pressed);
+  write(button, row.tenant, '', name);
+}
+
+const policyText = (p) => (p ? `${p.name.length > 48 ? `${p.name.slice(0, 47)}…` : p.name} ${short(p.sha256)}` : '');
+const withReasons = (counts) => (sum(counts) ? `${count(sum(counts))} (${reasons(counts)})` : '0');
+
+// amount writes a figure, and how much of its limit it is.
+function amount(cell, value, limit, format) {
+  write(cell, format(value), limit ? `${format(value)} of ${format(limit)}` : '');
+  meter(cell, limit ? number(value) / limit : 0);
+}
+
+const columns = [
+  { title: 'Tenant', cell: nameCell, sort: (t) => t.tenant, width: 'name' },
+  { title: 'Peers', number: true, width: 'w6', first: 'descending', sort: (t) => number(t.sessions), cell: (td, t) => amount(td, t.sessions, limitsOf(t.tenant).connections, count) },
+  { title: 'Users', number: true, width: 'w6', first: 'descending', sort: (t) => number(t.users), cell: (td, t) => amount(td, t.users, limitsOf(t.tenant).users, count) },
+  { title: 'In', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.rates?.pdus_in), cell: (td, t) => write(td, `${rate(t.rates?.pdus_in)}/s`, `${bytes(t.rates?.bytes_in)}/s`) },
+  { title: 'Out', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.rates?.pdus_out), cell: (td, t) => write(td, `${rate(t.rates?.pdus_out)}/s`, `${bytes(t.rates?.bytes_out)}/s`) },
+  { title: 'Most lag', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.lag), cell: (td, t) => amount(td, t.lag, limitsOf(t.tenant).lag_hard, bytes) },
+  { title: 'Log memory', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.log), cell: (td, t) => amount(td, t.log, limitsOf(t.tenant).log, bytes) },
+  { title: 'Probe', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.probe_seconds), cell: (td, t) => write(td, t.probe_seconds === null ? '–' : seconds(t.probe_seconds)) },
+  { title: 'Policy', cell: (td, t) => write(td, policyText(t.policy), t.policy?.sha256, name), sort: (t) => policyText(t.policy), width: 'name' },
+  { title: 'Faults', cell: (td, t) => write(td, withReasons(t.faults)), sort: (t) => sum(t.faults), first: 'descending' },
+  { title: 'Dropped', cell: (td, t) => write(td, withReasons(t.dropped)), sort: (t) => sum(t.dropped), first: 'descending' },
+  { title: 'Discarded', cell: (td, t) => write(td, withReasons(t.discarded)), sort: (t) => sum(t.discarded), first: 'descending' },
+];
+
+// options keeps the entries of a select equal to names; all is the entry for all
+// tenants, if there is to be one. What is chosen stays, if it is still there.
+export function options(select, names, all) {
+  const wanted = all === undefined ? names : ['', ...names];
+  const same = select.options.length === wanted.length && wanted.every((value, i) => select.options[i].value === value);
+  if (same) return;
+  const before = select.value;
+  select.replaceChildren(...wanted.map((value) => write(make('option', { value }), value === '' ? all : value, '', name)));
+  if (wanted.includes(before)) select.value = before;
+}
+
+// tenants shows the table and keeps the choice at the top.
+export function tenants() {
+  const select = document.getElementById('tenant');
+  select.addEventListener('change', () => choose(select.value));
+  const table = new Table(document.getElementById('tenants-table'), {
+    label: 'Tenants', columns, key: (t) => t.tenant, empty: 'No tenant is known yet.', sorted: { column: 'Tenant', descending: false },
+    classes: (t) => (t.tenant === state.tenant ? 'chosen' : ''),
+  });
+  onUpdate(() => {
+    const all = state.snapshot?.tenants ?? [];
+    if (state.snapshot && state.tenant && chosen().length === 0) {
+      choose(''); // it is served no longer
+      return;
+    }
+    options(select, all.map((t) => t.tenant), 'All');
+    if (select.value !== state.tenant) select.value = state.tenant;
+    if (!document.hidden) table.update(all);
+  });
+}

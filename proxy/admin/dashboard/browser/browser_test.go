@@ -1,0 +1,256 @@
+package browser
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// The page in a real browser, Chromium without a window. These tests are a module of
+// their own, so that what drives the browser is not among the server's needs.
+
+var screenshots = flag.String("screenshots", "", "the folder that pictures of the page are written to; a temporary one if empty")
+
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
+// browser is a context of the one browser that all tests have tabs of.
+var browser context.Context
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	path, err := chromium()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// The tests trust what they open, and a container's root cannot make a sandbox.
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.ExecPath(path))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	defer stop()
+	ctx, cancel := chromedp.NewContext(allocator)
+	defer cancel()
+	if err := chromedp.Do(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "start the browser:", err)
+		return 1
+	}
+	browser = ctx
+	code := m.Run()
+	if err := chromedp.Cancel(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the browser:", err)
+	}
+	return code
+}
+
+func chromium() (string, error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no Chromium is installed; install it, as by apt-get install chromium")
+}
+
+// A look is how somebody looks at the page.
+type look struct {
+	width, height int64
+	dark          bool
+	still         bool // prefers reduced motion
+}
+
+var wide = look{width: 1360, height: 900}
+
+// A page is a tab that shows the dashboard. What it says on the console fails the test,
+// but for what is expected.
+type page struct {
+	t        *testing.T
+	ctx      context.Context
+	reading  sync.WaitGroup
+	mu       sync.Mutex // guards what follows
+	expected []string   // parts of messages of the console that may come
+	said     []string
+}
+
+func open(t *testing.T, url string, l look, expected ...string) *page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	p := &page{t: t, ctx: ctx, expected: expected}
+	messages := chromedp.Console(ctx)
+	p.reading.Go(func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			p.mu.Lock()
+			p.said = append(p.said, fmt.Sprintf("%s: %s (%s)", m.Type, m.Text, m.URL))
+			p.mu.Unlock()
+		}
+	})
+	t.Cleanup(func() {
+		p.quiet()
+		cancel()
+		p.reading.Wait()
+	})
+	p.look(l)
+	p.do(chromedp.Navigate(url))
+	return p
+}
+
+// look sets how the page is looked at.
+func (p *page) look(l look) {
+	p.t.Helper()
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}, {Name: "prefers-reduced-motion", Value: "no-preference"}}
+	if l.dark {
+		features[0].Value = "dark"
+	}
+	if l.still {
+		features[1].Value = "reduce"
+	}
+	p.do(chromedp.EmulateViewport(l.width, l.height))
+	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// quiet fails the test if the console has something that is not expected.
+func (p *page) quiet() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, said := range p.said {
+		expected := false
+		for _, e := range p.expected {
+			expected = expected || strings.Contains(said, e)
+		}
+		if !expected {
+			p.t.Errorf("on the console: %s", said)
+		}
+	}
+}
+
+func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// eval returns what an expression of JavaScript is in the page.
+func eval[T any](p *page, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+// until waits until an expression is true.
+func (p *page) until(expression string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience))); err != nil {
+		p.t.Fatalf("%s did not become true: %v\nthe page says: %.3000s", expression, err, eval[string](p, "document.body.innerText"))
+	}
+}
+
+// seen is an expression: what is to be read in an element, which is nothing of one that
+// is hidden.
+func seen(selector string) string {
+	return fmt.Sprintf("(e => e?.checkVisibility() ? e.innerText : '')(document.querySelector(%q))", selector)
+}
+
+// text returns what is to be read in the first element that a selector matches.
+func (p *page) text(selector string) string {
+	p.t.Helper()
+	return eval[string](p, seen(selector))
+}
+
+// shows waits until all the words are to be read in an element.
+func (p *page) shows(selector string, words ...string) {
+	p.t.Helper()
+	for _, w := range words {
+		p.until(fmt.Sprintf("%s.includes(%q)", seen(selector), w))
+	}
+}
+
+// live waits until figures come.
+func (p *page) live() {
+	p.t.Helper()
+	p.until("document.getElementById('stream').dataset.state === 'live'")
+}
+
+func (p *page) click(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+func (p *page) press(keys ...string) {
+	p.t.Helper()
+	for _, k := range keys {
+		p.do(chromedp.KeyEvent(k))
+	}
+}
+
+func (p *page) enter(selector, text string) {
+	p.t.Helper()
+	eval[bool](p, fmt.Sprintf("(e => { e.focus(); e.select(); return true; })(document.querySelector(%q))", selector))
+	p.do(chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// setFiles chooses a file, as the dialog of the browser does.
+func setFiles(selector, path string) chromedp.Action[chromedp.Void] {
+	return chromedp.SetUploadFiles(chromedp.CSS(selector), []string{path})
+}
+
+// choose chooses an option as a user does, with the event that this makes.
+func (p *page) choose(selector, value string) {
+	p.t.Helper()
+	eval[bool](p, fmt.Sprintf("(() => { const s = document.querySelector(%q); s.value = %q; return s.dispatchEvent(new Event('change')); })()", selector, value))
+}
+
+// picture writes what the whole page looks like.
+func (p *page) picture(name string) {
+	p.t.Helper()
+	p.snap(name, chromedp.FullScreenshot(100))
+}
+
+// view writes what is seen of it.
+func (p *page) view(name string) {
+	p.t.Helper()
+	p.snap(name, chromedp.CaptureScreenshot())
+}
+
+func (p *page) snap(name string, by chromedp.Action[[]byte]) {
+	p.t.Helper()
+	dir := *screenshots
+	if dir == "" {
+		dir = p.t.TempDir()
+	}
+	png, err := chromedp.Run(p.ctx, by)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}

@@ -1,0 +1,236 @@
+package browser
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"switchyard/proxy/admin/dashboard"
+)
+
+// A fake answers as the admin API does, about a world that the test makes up. What it
+// answers is held against the API's description. See world_test.go for what is in it.
+type fake struct {
+	*httptest.Server
+	t        *testing.T
+	contract *contract
+	stop     chan struct{} // closed at the end; ends streams
+	closing  sync.Once
+
+	mu      sync.Mutex // guards what follows
+	world   *world
+	token   string   // wanted by all but the page; none if empty
+	asked   []string // requests of the API, as METHOD path?query
+	lost    bool     // streams break off, and new ones are refused
+	silent  bool     // streams send nothing
+	backlog int      // snapshots that a stream begins with, all at once
+	streams map[chan event]struct{}
+	bodies  []string // of requests that had one
+}
+
+// An event is one of the stream.
+type event struct {
+	name string
+	data any
+}
+
+// beat is how often a snapshot is sent. Each tells of a second later than the last.
+const beat = 200 * time.Millisecond
+
+func newFake(t *testing.T, w *world) *fake {
+	f := &fake{t: t, contract: readContract(t), world: w, stop: make(chan struct{}), streams: map[chan event]struct{}{}}
+	page := dashboard.Handler()
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", page)
+	mux.Handle("GET /assets/", page)
+	api := func(pattern, schema string, answer func(*world, *http.Request) (any, error)) {
+		mux.HandleFunc(pattern, f.allowed(func(rw http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if len(body) > 0 {
+				f.bodies = append(f.bodies, string(body))
+			}
+			r.Body = io.NopCloser(strings.NewReader(string(body)))
+			value, err := answer(f.world, r)
+			if err != nil {
+				f.refuse(rw, err)
+				return
+			}
+			f.send(rw, schema, value)
+		}))
+	}
+	api("GET /api/v1/tenants", "Tenants", (*world).tenantsAnswer)
+	api("GET /api/v1/connections", "Connections", (*world).connectionsAnswer)
+	api("GET /api/v1/routes", "Routes", (*world).routesAnswer)
+	api("GET /api/v1/policies", "Policies", (*world).policiesAnswer)
+	api("POST /api/v1/evaluate", "Evaluation", (*world).evaluateAnswer)
+	api("POST /api/v1/compare", "Comparison", (*world).compareAnswer)
+	mux.HandleFunc("GET /api/v1/events", f.allowed(f.events))
+	f.Server = httptest.NewServer(mux)
+	t.Cleanup(f.end)
+	return f
+}
+
+// end ends the streams, and then the server.
+func (f *fake) end() {
+	f.closing.Do(func() { close(f.stop) })
+	f.Close()
+}
+
+// A refusal is an answer that is none.
+type refusal struct {
+	status int
+	object
+}
+
+func (refusal) Error() string { return "refused" }
+
+func (f *fake) refuse(rw http.ResponseWriter, err error) {
+	r := err.(refusal)
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(r.status)
+	f.send(rw, "Error", r.object)
+}
+
+func (f *fake) send(rw http.ResponseWriter, schema string, value any) {
+	rw.Header().Set("Content-Type", "application/json")
+	text, err := json.Marshal(value)
+	if err != nil {
+		f.t.Error(err)
+	}
+	f.contract.check(f.t, schema, text)
+	rw.Write(text)
+}
+
+// allowed notes the request and wants the token.
+func (f *fake) allowed(next http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		f.asked = append(f.asked, r.Method+" "+r.URL.String())
+		wanted := f.token
+		f.mu.Unlock()
+		given := r.Header.Get("Authorization")
+		if wanted != "" && given != "Bearer "+wanted {
+			why := "a token is missing; send that of admin.read_token_file"
+			if given != "" {
+				why = "this token is not known"
+			}
+			f.refuse(rw, refusal{http.StatusUnauthorized, object{"error": why}})
+			return
+		}
+		next(rw, r)
+	}
+}
+
+// events sends a snapshot at once and with each beat, and what is told between.
+func (f *fake) events(rw http.ResponseWriter, r *http.Request) {
+	own := make(chan event, 1000)
+	f.mu.Lock()
+	f.streams[own] = struct{}{}
+	lost, lines, backlog := f.lost, f.world.lines, f.backlog
+	f.backlog = 0
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		delete(f.streams, own)
+		f.mu.Unlock()
+	}()
+	if lost {
+		f.refuse(rw, refusal{http.StatusServiceUnavailable, object{"error": "the server stops"}})
+		return
+	}
+	rw.Header().Set("Content-Type", "text/event-stream")
+	for _, l := range lines {
+		f.write(rw, event{name: "log", data: l})
+	}
+	for range backlog {
+		f.mu.Lock()
+		next := event{name: "snapshot", data: f.world.snapshot()}
+		f.mu.Unlock()
+		f.write(rw, next)
+	}
+	timer := time.NewTicker(beat)
+	defer timer.Stop()
+	for {
+		f.mu.Lock()
+		lost, silent := f.lost, f.silent
+		next := event{name: "snapshot"}
+		if !silent {
+			next.data = f.world.snapshot()
+		}
+		f.mu.Unlock()
+		if lost {
+			panic(http.ErrAbortHandler) // as a server that is gone
+		}
+		if !silent {
+			f.write(rw, next)
+		}
+		for waiting := true; waiting; {
+			select {
+			case e := <-own:
+				f.write(rw, e)
+			case <-timer.C:
+				waiting = false
+			case <-r.Context().Done():
+				return
+			case <-f.stop:
+				return
+			}
+		}
+	}
+}
+
+var schemas = map[string]string{"snapshot": "Snapshot", "policy": "PolicyEvent", "log": "Line"}
+
+func (f *fake) write(rw http.ResponseWriter, e event) {
+	text, err := json.Marshal(e.data)
+	if err != nil {
+		f.t.Error(err)
+	}
+	f.contract.check(f.t, schemas[e.name], text)
+	fmt.Fprintf(rw, "event: %s\ndata: %s\n\n", e.name, text)
+	rw.(http.Flusher).Flush()
+}
+
+// tell sends an event to all streams.
+func (f *fake) tell(name string, data any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s := range f.streams {
+		s <- event{name: name, data: data}
+	}
+}
+
+// change changes the world.
+func (f *fake) change(by func(*world)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	by(f.world)
+}
+
+// requests returns what was asked so far.
+func (f *fake) requests() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.asked...)
+}
+
+// lastBody returns the body of the last request that had one.
+func (f *fake) lastBody() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.bodies) == 0 {
+		return ""
+	}
+	return f.bodies[len(f.bodies)-1]
+}

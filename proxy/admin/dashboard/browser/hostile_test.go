@@ -1,0 +1,82 @@
+package browser
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Names are chosen by peers' certificates, policies and whoever writes files.
+
+var hostile = []string{
+	`<img src=x onerror="window.pwned=1">`,
+	`"><script>window.pwned=2</script>`,
+	`javascript:window.pwned=3`,
+	`</title></select><svg onload=window.pwned=4>`,
+	`__proto__`,
+	`constructor`,
+	`{{constructor.constructor('window.pwned=5')()}}`,
+	"\u202egnp.exe\u2066 turned around",
+	"line\nbreak\ttab\x00\x1b[31m",
+	strings.Repeat("W", 3000),
+	strings.Repeat("ﷺ 🏴‍☠️ ", 200),
+	``,
+}
+
+func TestHostileNames(t *testing.T) {
+	w := newWorld()
+	w.tenants = nil
+	for i, name := range hostile[:len(hostile)-1] {
+		other := hostile[(i+1)%len(hostile)]
+		tn := newTenant(name, 2, other, i+3)
+		tn.faults, tn.dropped = object{name: 3, other: 4}, object{name: 5, "__proto__": 6}
+		tn.peers[0].identities, tn.peers[0].address, tn.peers[0].lag, tn.peers[0].tls = []string{name, other}, other, 30<<20, true
+		tn.commands = append(tn.commands, command{name, 0x300 + i, other, 12, 9})
+		tn.history[1] = tn.event(1000+i, "refused", name, other)
+		tn.history[1]["signature"] = object{"version": 1, "signers": []string{name}, "expires": nil}
+		w.tenants = append(w.tenants, tn)
+		w.lines = append(w.lines, line(20+i, "WARN", name, object{name: other, "tenant": name}))
+	}
+	t.Run("wide", func(t *testing.T) { testHostileNames(t, w, wide, "hostile") })
+	t.Run("small", func(t *testing.T) { testHostileNames(t, w, look{width: 360, height: 740}, "hostile-small") })
+}
+
+func testHostileNames(t *testing.T, w *world, l look, name string) {
+	f := newFake(t, w)
+	p := open(t, f.URL, l, "status of 400", "status of 404")
+	p.live()
+	p.shows("#tenants-table", hostile[0], hostile[1])
+	p.shows("#peers-table", hostile[0])
+	p.shows("#peers-slow", "11 slow")
+	p.shows("#policies-table", hostile[3], hostile[6])
+	p.shows("#log-table", hostile[0], hostile[4]+"="+hostile[5])
+	p.shows("#routes-table", "CID_MSG_DATA", hostile[0], hostile[1])
+	for _, tenant := range hostile[:8] {
+		p.choose("#tenant", tenant)
+		p.until(fmt.Sprintf("document.getElementById('tenant').value === %q && document.querySelectorAll('#tenants-table tr.chosen').length === 1", tenant))
+		p.shows("#routes-table", "CID_MSG_DATA")
+	}
+	p.choose("#tenant", "")
+	f.tell("policy", w.tenants[0].history[1])
+	fresh := w.tenants[0].event(5000, "in-force", "", "")
+	f.tell("policy", fresh)
+	p.shows("#said", "Tenant "+hostile[0])
+	p.evaluate(map[string]string{"command": "CID_NONE"})
+	p.shows("#evaluate-answer", "CID_NONE")
+	p.candidate("<b>&quot;.toml", "x")
+	p.click("#compare-send")
+	p.shows("#compare-answer", "<b>&quot;.toml")
+	p.picture(name)
+	if got := eval[bool](p, "window.pwned !== undefined || ({}).polluted !== undefined"); got {
+		t.Error("a name became code")
+	}
+	if got := eval[int](p, "document.querySelectorAll('img, script, iframe, object, embed, form, svg').length - document.querySelectorAll('h1 img, head script, #token-form, form.box, .chart svg').length"); got != 0 {
+		t.Errorf("names became %d elements", got)
+	}
+	if got := eval[string](p, "document.title"); got != "Switchyard" {
+		t.Errorf("the title is %q", got)
+	}
+	if got := eval[int64](p, "document.documentElement.scrollWidth"); got > l.width {
+		t.Errorf("names made the page %d pixels wide", got)
+	}
+}

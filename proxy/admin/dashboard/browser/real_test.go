@@ -1,0 +1,254 @@
+package browser
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The page with the server itself: what the fake says could be wrong in the same way
+// as what the page expects.
+
+const (
+	chat      = 0x0301 // CID_MSG_DATA
+	heartbeat = 0x0701 // CID_OTHER_HEARTBEAT
+)
+
+const (
+	configuration = `
+[admin]
+operate_token_file = "operate.token"
+[tenant.default]
+policy = "file:routes.toml"
+[tenant.default.limits]
+lag_soft = "64KiB"
+lag_soft_time = "10m"
+`
+	table = `[route]
+CID_OTHER_HEARTBEAT = "consume"
+CID_MSG_DATA = "broadcast-except-sender"
+else = "drop"
+`
+)
+
+// A yard is a switchyard that serves.
+type yard struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	peers string // where they connect
+	admin string // address of the page
+}
+
+func (y *yard) write(name, text string) {
+	y.t.Helper()
+	if err := os.WriteFile(filepath.Join(y.dir, name), []byte(text), 0o600); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "dashboard")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "switchyard")
+	cmd := exec.Command("go", "build", "-o", program, "switchyard/cmd/switchyard")
+	cmd.Dir = "../../../.." // the module that has it
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", &buildError{string(out), err}
+	}
+	return program, nil
+})
+
+type buildError struct {
+	output string
+	err    error
+}
+
+func (e *buildError) Error() string { return e.err.Error() + "\n" + e.output }
+
+func serve(t *testing.T) *yard {
+	t.Helper()
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(program)) })
+	y := &yard{t: t, dir: t.TempDir()}
+	y.write("config.toml", configuration)
+	y.write("routes.toml", table)
+	y.write("operate.token", "operator-of-this-test-0123456789\n")
+	y.cmd = exec.Command(program, "--set", "log.format=json", "--set", "admin.address=127.0.0.1:0", "--listen", "127.0.0.1:0")
+	y.cmd.Dir = y.dir
+	y.cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir())
+	stderr, err := y.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string, 10000)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(lines)
+		for s := bufio.NewScanner(stderr); s.Scan(); {
+			lines <- s.Text()
+		}
+	})
+	t.Cleanup(func() {
+		y.cmd.Process.Kill()
+		reading.Wait()
+		y.cmd.Wait()
+		if t.Failed() {
+			for l := range lines {
+				t.Log(l)
+			}
+		}
+	})
+	for y.peers == "" || y.admin == "" {
+		select {
+		case text, ok := <-lines:
+			if !ok {
+				t.Fatal("switchyard ended")
+			}
+			var l struct{ Msg, Address string }
+			json.Unmarshal([]byte(text), &l)
+			switch l.Msg {
+			case "listening":
+				y.peers = l.Address
+			case "admin":
+				y.admin = "http://" + l.Address + "/"
+			}
+		case <-time.After(patience):
+			t.Fatal("switchyard does not serve")
+		}
+	}
+	return y
+}
+
+// pdu is one of SID_MSG.
+func pdu(command uint16, body int) []byte {
+	b := make([]byte, 16+body)
+	binary.BigEndian.PutUint32(b, uint32(len(b)))
+	binary.BigEndian.PutUint16(b[4:], 1)
+	binary.BigEndian.PutUint16(b[8:], 3)
+	binary.BigEndian.PutUint16(b[10:], command)
+	return b
+}
+
+// connect returns a peer that has said something.
+func (y *yard) connect() net.Conn {
+	y.t.Helper()
+	conn, err := net.Dial("tcp", y.peers)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	y.t.Cleanup(func() { conn.Close() })
+	if _, err := conn.Write(pdu(heartbeat, 0)); err != nil {
+		y.t.Fatal(err)
+	}
+	return conn
+}
+
+func TestWithTheServer(t *testing.T) {
+	y := serve(t)
+	// The page's own requests without the right to operate are answered 401.
+	p := open(t, y.admin, wide, "status of 401", "status of 403")
+	p.live()
+	sender, reader, idle := y.connect(), y.connect(), y.connect()
+	if err := idle.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	var working sync.WaitGroup
+	working.Go(func() { io.Copy(io.Discard, reader) })
+	stop := make(chan struct{})
+	working.Go(func() {
+		// As fast as needed to be seen, and no more than the idle peer may be behind.
+		for sent := 0; ; sent += 64 << 10 {
+			size := 64 << 10
+			if sent > 40<<20 {
+				size = 100
+			}
+			if _, err := sender.Write(pdu(chat, size)); err != nil {
+				return
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(stop)
+		sender.Close()
+		reader.Close()
+		working.Wait()
+	})
+
+	// Values appear.
+	p.shows("#tenants-table", "default", "file:routes.toml")
+	p.shows("#peers-table", sender.LocalAddr().String(), reader.LocalAddr().String(), idle.LocalAddr().String())
+	p.shows("#routes-table", "CID_MSG_DATA", "broadcast-except-sender", "consume 3")
+	p.until(`[...document.querySelectorAll('#routes-table tbody tr')].some(r => r.cells[0].innerText === 'CID_MSG_DATA' && parseFloat(r.cells[3].innerText) > 1)`)
+	p.until(`/[1-9]/.test(document.querySelector('#tiles .value').innerText)`)
+	p.shows("#log-table", "serving")
+	p.until(`document.querySelector('#chart-pdus path.series-0').getAttribute('d').includes('L')`)
+	p.until(`/s$/.test(document.querySelector('#chart-latency .value').innerText)`)
+
+	// The one that does not read shows up.
+	p.shows("#peers-table tbody tr:nth-child(1)", idle.LocalAddr().String(), "▲ slow", "% of limit")
+	p.shows("#peers-slow", "▲ 1 slow: "+idle.LocalAddr().String())
+	p.picture("server")
+
+	// A reload shows up, and one that is refused.
+	y.write("routes.toml", strings.Replace(table, `CID_OTHER_HEARTBEAT = "consume"`, `CID_OTHER_HEARTBEAT = "drop, log"`, 1))
+	y.cmd.Process.Signal(syscall.SIGHUP)
+	p.shows("#policies-count", "2 loaded, 0 refused")
+	p.shows("#policies-table", "● in force", "○ retired")
+	p.shows("#said", "Tenant default: policy file:routes.toml is in force.")
+	p.until(`[...document.querySelectorAll('#routes-table tbody tr')].some(r => r.cells[0].innerText === 'CID_OTHER_HEARTBEAT' && r.cells[1].innerText.startsWith('drop'))`)
+	y.write("routes.toml", "[route]\nCID_MSG_DAT = \"drop\"\n")
+	y.cmd.Process.Signal(syscall.SIGHUP)
+	p.shows("#policies-count", "2 loaded, 1 refused")
+	p.shows("#policies-table", "✕ refused", "did you mean CID_MSG_DATA?")
+
+	// The boxes.
+	p.evaluate(map[string]string{"command": "CID_MSG_DATA", "session": "1"})
+	p.shows("#evaluate-answer", "broadcast-except-sender", "CID_MSG_DATA of SID_MSG", "file:routes.toml")
+	p.evaluate(map[string]string{"command": "CID_MSG_DAT"})
+	p.shows("#evaluate-answer", "did you mean CID_MSG_DATA?")
+	p.candidate("next.toml", "[route]\nCID_MSG_DATA = \"broadcast-all\"\nelse = \"drop\"\n")
+	p.click("#compare-send")
+	p.until(`document.querySelector('#compare-answer .wrong')?.innerText.includes('token')`)
+	p.click("#token-open")
+	p.enter("#token", "operator-of-this-test-0123456789")
+	p.press("\r")
+	p.live()
+	p.click("#compare-send")
+	p.shows("#compare-answer", "would change", "CID_MSG_DATA", "broadcast-all")
+	p.candidate("bad.toml", "nonsense")
+	p.click("#compare-send")
+	p.shows("#compare-answer", "Refused by the gate")
+
+	// The peer goes, and later the server.
+	idle.Close()
+	p.until("!document.getElementById('peers-slow').innerText.includes('slow')")
+	p.mu.Lock()
+	p.expected = append(p.expected, "net::ERR_", "status of 422", "status of 400")
+	p.mu.Unlock()
+	y.cmd.Process.Signal(syscall.SIGTERM)
+	p.shows("#stream", "Stream lost", "trying again in")
+}

@@ -1,0 +1,150 @@
+package browser
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// How the page is connected, and what it sends.
+
+// What the browser itself tells of a stream that breaks off or is refused.
+var failed = []string{"net::ERR_INCOMPLETE_CHUNKED_ENCODING", "status of 503"}
+
+func TestStreamLost(t *testing.T) {
+	f, p := opened(t, failed...)
+	f.mu.Lock()
+	f.lost = true
+	f.mu.Unlock()
+	p.shows("#stream", "Stream lost", "trying again in", "Try now")
+	p.shows("#said", "The stream is lost.")
+	p.shows("#as-of", "as of")
+	if old := eval[string](p, "getComputedStyle(document.getElementById('tiles')).opacity"); old == "1" {
+		t.Error("old figures look as new ones")
+	}
+	p.shows("#tiles", "PDUs in") // they are not taken away
+	p.view("lost")
+	f.mu.Lock()
+	f.lost = false
+	f.mu.Unlock()
+	p.live()
+	p.shows("#said", "The stream is back.")
+	p.until("document.getElementById('as-of').innerText === '' && getComputedStyle(document.getElementById('tiles')).opacity === '1'")
+}
+
+// Each attempt comes later than the one before, until somebody presses the button.
+func TestBackOff(t *testing.T) {
+	f, p := opened(t, failed...)
+	streams := func() (n int) {
+		for _, r := range f.requests() {
+			if strings.HasSuffix(r, "/api/v1/events") {
+				n++
+			}
+		}
+		return n
+	}
+	f.mu.Lock()
+	f.lost = true
+	f.mu.Unlock()
+	var at []time.Time
+	deadline := time.Now().Add(patience)
+	for seen := streams(); len(at) < 4; time.Sleep(5 * time.Millisecond) {
+		if n := streams(); n > seen {
+			seen, at = n, append(at, time.Now())
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d attempts, want 4", len(at))
+		}
+	}
+	// 1, 2 and 4 seconds, give or take a fifth.
+	for i, least := range []time.Duration{800 * time.Millisecond, 1600 * time.Millisecond, 3200 * time.Millisecond} {
+		if waited := at[i+1].Sub(at[i]); waited < least-100*time.Millisecond {
+			t.Errorf("attempt %d came after %v, want at least %v", i+2, waited, least)
+		}
+	}
+	f.mu.Lock()
+	f.lost = false
+	f.mu.Unlock()
+	pressed := time.Now()
+	p.click("#stream-now")
+	p.live()
+	if took := time.Since(pressed); took > 4*time.Second {
+		t.Errorf("it took %v after the button, want less than the 8 seconds that were left", took)
+	}
+}
+
+// A server that hangs keeps the connection open.
+func TestSilence(t *testing.T) {
+	f, p := opened(t)
+	f.mu.Lock()
+	f.silent = true
+	f.mu.Unlock()
+	p.shows("#stream", "Stream lost: nothing came for 10 seconds")
+	f.mu.Lock()
+	f.silent = false
+	f.mu.Unlock()
+	p.live()
+}
+
+func TestToken(t *testing.T) {
+	f := newFake(t, newWorld())
+	f.token = "let-me_in.42"
+	p := open(t, f.URL, wide, "status of 401")
+	p.shows("#stream", "Not allowed")
+	p.shows("#token-wanted", "a token is missing")
+	p.until("document.activeElement.id === 'token'")
+	p.view("token")
+	p.enter("#token", "two words")
+	p.press("\r")
+	p.shows("#token-wanted", "without spaces")
+	p.enter("#token", "wrong")
+	p.press("\r")
+	p.shows("#token-wanted", "The token was not taken: this token is not known")
+	p.enter("#token", f.token)
+	p.press("\r")
+	p.live()
+	p.shows("#peers-table", "10.1.0.11")
+	p.shows("#token-open", "Token ✓")
+	if !eval[bool](p, "document.getElementById('token-form').hidden && document.getElementById('token').value === ''") {
+		t.Error("the token is still in its field")
+	}
+	// It is in this tab alone, and in no address.
+	if kept := eval[string](p, "JSON.stringify(sessionStorage)"); !strings.Contains(kept, f.token) {
+		t.Errorf("the tab keeps %s", kept)
+	}
+	if kept := eval[string](p, "JSON.stringify(localStorage) + document.cookie + location.href + history.length"); strings.Contains(kept, f.token) {
+		t.Errorf("the token is in %s", kept)
+	}
+	for _, r := range f.requests() {
+		if strings.Contains(r, f.token) {
+			t.Errorf("the token is in the address of %s", r)
+		}
+	}
+	p.do(chromedp.Reload())
+	p.live()
+	p.click("#token-open")
+	p.click("#token-forget")
+	p.shows("#stream", "Not allowed")
+	if kept := eval[string](p, "JSON.stringify(sessionStorage)"); kept != "{}" {
+		t.Errorf("after forgetting, the tab keeps %s", kept)
+	}
+}
+
+// Nothing comes from elsewhere, and what is not the page's own cannot run in it.
+func TestConfined(t *testing.T) {
+	_, p := opened(t, "Content Security Policy", "TrustedHTML")
+	for _, name := range eval[[]string](p, "performance.getEntriesByType('resource').map(e => e.name)") {
+		if !strings.HasPrefix(name, eval[string](p, "location.origin")+"/") {
+			t.Errorf("the page asked for %s", name)
+		}
+	}
+	if eval[bool](p, `(() => { try { document.getElementById('said').innerHTML = '<b>x</b>'; return true; } catch { return false; } })()`) {
+		t.Error("text became markup")
+	}
+	eval[bool](p, `(() => { const s = document.createElement('style'); s.textContent = 'body { visibility: hidden }'; document.head.append(s); return true; })()`)
+	if got := eval[string](p, "getComputedStyle(document.body).visibility"); got != "visible" {
+		t.Error("a style within the page was taken")
+	}
+}

@@ -1,0 +1,246 @@
+package admin
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/cases"
+	"switchyard/policy/explain"
+	"switchyard/policy/review"
+	"switchyard/policy/wasm"
+)
+
+// question is one PDU to be decided about.
+type question struct {
+	Tenant  string  `json:"tenant"`
+	Hex     string  `json:"hex"`
+	Command string  `json:"command"`
+	Service string  `json:"service"`
+	Seq     uint16  `json:"seq"`
+	Body    string  `json:"body"`
+	Session *uint64 `json:"session"`
+	Master  bool    `json:"master"`
+}
+
+type evaluation struct {
+	Tenant     string          `json:"tenant"`
+	Policy     Policy          `json:"policy"`
+	PDU        pduAnswer       `json:"pdu"`
+	Sender     senderAnswer    `json:"sender"`
+	ByIDs      guestAnswer     `json:"by_ids"`
+	Inspection *guestAnswer    `json:"inspection"`
+	Decision   review.Decision `json:"decision"`
+	Fault      *faultAnswer    `json:"fault"`
+	Copies     *int            `json:"copies"`
+	Sessions   []uint64        `json:"sessions"`
+	Notes      []string        `json:"notes"`
+}
+
+type pduAnswer struct {
+	Service string          `json:"service"`
+	Command string          `json:"command"`
+	Seq     uint16          `json:"seq"`
+	Length  uint32          `json:"length"`
+	Header  string          `json:"header"`
+	Body    string          `json:"body"`
+	Fields  json.RawMessage `json:"fields"`
+}
+
+type senderAnswer struct {
+	Session    uint64 `json:"session"`
+	Attributes uint64 `json:"attributes"`
+}
+
+type guestAnswer struct {
+	Export     string           `json:"export"`
+	Decision   *review.Decision `json:"decision"`
+	Remembered bool             `json:"remembered"`
+	Fuel       uint64           `json:"fuel"`
+	FuelLimit  uint64           `json:"fuel_limit"`
+	Memory     uint64           `json:"memory"`
+}
+
+type faultAnswer struct {
+	Kind  policy.FaultKind `json:"kind"`
+	Error string           `json:"error"`
+}
+
+const (
+	// maxQuestion is how long a request for an evaluation may be, in bytes.
+	maxQuestion = 1 << 20
+	// mostSessions is how many sessions are told that a copy would go to.
+	mostSessions = 20
+)
+
+// evaluate tells how the policy in force decides about one PDU. It asks the guest beside
+// the traffic; nothing is routed or counted.
+func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) {
+	var q question
+	if err := s.readJSON(w, r, &q, maxQuestion); err != nil {
+		fail(w, err)
+		return
+	}
+	t, err := s.tenant(q.Tenant)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	p, err := q.pdu()
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if !s.begin(w) {
+		return
+	}
+	defer s.end()
+	g, err := look(t)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	defer g.Release()
+	guest, ok := g.Policy().(*wasm.Policy)
+	if !ok {
+		fail(w, refuse(http.StatusNotFound, "the policy of tenant %s cannot be explained", t.Name))
+		return
+	}
+	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes()}
+	a := s.explained(g, guest, asked)
+	a.Tenant = t.Name
+	a.foresee(t, asked.Session, p)
+	answer(w, http.StatusOK, a.evaluation)
+}
+
+// pdu makes the PDU that the question is about.
+func (q *question) pdu() ([]byte, error) {
+	if (q.Hex == "") == (q.Command == "") {
+		return nil, errors.New("write either hex, a whole PDU, or command with body")
+	}
+	if q.Hex != "" {
+		return wholePDU(q.Hex)
+	}
+	command, err := cases.Command(q.Command)
+	if err != nil {
+		return nil, fmt.Errorf("command: %w", err)
+	}
+	service := pdu.ServiceID(command >> 8)
+	if known, ok := pdu.CommandByID(command); ok {
+		service = known.Service
+	}
+	if q.Service != "" {
+		if service, err = cases.Service(q.Service); err != nil {
+			return nil, fmt.Errorf("service: %w", err)
+		}
+	}
+	body, err := unhex(q.Body)
+	if err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	return pdu.Append(nil, service, command, q.Seq, body), nil
+}
+
+func wholePDU(text string) ([]byte, error) {
+	p, err := unhex(text)
+	if err != nil {
+		return nil, fmt.Errorf("hex: %w", err)
+	}
+	if len(p) < pdu.HeaderLen {
+		return nil, fmt.Errorf("hex: %d bytes are no PDU; a header alone has %d", len(p), pdu.HeaderLen)
+	}
+	if h := pdu.ParseHeader(p); int(h.Length) != len(p) {
+		return nil, fmt.Errorf("hex: the header says %d bytes, and there are %d; write one whole PDU", h.Length, len(p))
+	}
+	return p, nil
+}
+
+func unhex(text string) ([]byte, error) {
+	digits := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, text)
+	b, err := hex.DecodeString(digits)
+	if err != nil {
+		return nil, fmt.Errorf("%w; write two hex digits for each byte", err)
+	}
+	return b, nil
+}
+
+func (q *question) session() uint64 {
+	if q.Session == nil {
+		return 1
+	}
+	return *q.Session
+}
+
+func (q *question) attributes() uint64 {
+	if q.Master {
+		return abi.AttributeMaster
+	}
+	return 0
+}
+
+// An explained is an evaluation with the verdict that it tells of.
+type explained struct {
+	evaluation
+	verdict policy.Verdict
+}
+
+// explained asks the guest, and holds what it says to what it may do, as the hub does.
+func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Question) *explained {
+	h := pdu.ParseHeader(q.Header)
+	e := explain.Explain(guest, q)
+	if v, excess := g.Hold(h.Service, h.Command, e.ByIDs.Verdict); e.ByIDs.Fault == nil && excess != nil {
+		e.Verdict, e.Fault, e.Inspection = v, excess, nil // it is not asked for more
+	} else if e.Fault == nil {
+		e.Verdict, e.Fault = g.Hold(h.Service, h.Command, e.Verdict)
+	}
+	fuel := s.facts.Fuel()
+	a := &explained{verdict: e.Verdict, evaluation: evaluation{
+		Policy: Policy{g.Name, g.SHA256},
+		PDU: pduAnswer{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
+			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: decoded(h.Command, q.Body)},
+		Sender:   senderAnswer{q.Session, q.Attributes},
+		ByIDs:    answerOf(e.ByIDs, h.Command, fuel),
+		Decision: review.Decide(e.Verdict, h.Command),
+		Sessions: []uint64{}, Notes: []string{},
+	}}
+	a.ByIDs.Remembered = e.Remembered
+	if e.Inspection != nil {
+		inspection := answerOf(*e.Inspection, h.Command, fuel)
+		a.Inspection = &inspection
+	}
+	if e.Fault != nil {
+		a.Fault = &faultAnswer{e.Fault.Kind, e.Fault.Err.Error()}
+	}
+	return a
+}
+
+func answerOf(a wasm.Answer, c pdu.CommandID, fuel uint64) guestAnswer {
+	told := guestAnswer{Export: a.Export, Fuel: a.Fuel, FuelLimit: fuel, Memory: a.Memory}
+	if a.Fault == nil {
+		d := review.Decide(a.Verdict, c)
+		told.Decision = &d
+	}
+	return told
+}
+
+// foresee tells who would be sent a copy.
+func (a *explained) foresee(t Tenant, session uint64, p []byte) {
+	if a.verdict.Action() == policy.Handle {
+		a.Notes = append(a.Notes, "what a handler sends depends on what it is told, and is not foreseen")
+		return
+	}
+	sessions, n := t.Hub().Foresee(session, a.verdict, p, mostSessions)
+	a.Copies, a.Sessions = &n, append(a.Sessions, sessions...)
+}

@@ -1,0 +1,213 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"switchyard/policy"
+)
+
+// post sends a body.
+func (f *fixture) post(path, kind string, body io.Reader) *http.Response {
+	f.Helper()
+	r, err := http.NewRequestWithContext(f.Context(), "POST", "http://"+f.Addrs()[0].String()+path, body)
+	if err != nil {
+		f.Fatal(err)
+	}
+	r.Header.Set("Content-Type", kind)
+	if f.tokens.operate.path != "" {
+		r.Header.Set("Authorization", "Bearer "+tokenOperate)
+	}
+	response, err := f.client.Do(r)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+// endless is a body without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func TestBadBodies(t *testing.T) {
+	f := startGuarded(t, false, true, func(f *Facts) {
+		f.Candidate = func(context.Context, string, string, []byte) (*policy.Generation, error) {
+			return nil, errors.New("a candidate came through")
+		}
+	})
+	const kind, file = "application/json", "application/octet-stream"
+	for _, c := range []struct {
+		path, kind string
+		body       io.Reader
+		status     int
+		want       string
+	}{
+		{"/api/v1/evaluate", kind, strings.NewReader(""), 400, "not what it should be"},
+		{"/api/v1/evaluate", kind, strings.NewReader("["), 400, "not what it should be"},
+		{"/api/v1/evaluate", kind, strings.NewReader("null"), 400, "either hex"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"pdu":"00"}`), 400, "unknown field"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"hex":"00"}{}`), 400, "there is more"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"hex":"0"}`), 400, "two hex digits"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"hex":"00","command":"CID_MSG_DATA"}`), 400, "either hex"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"hex":"00000011000100000003030100000000"}`), 400, "says 17 bytes, and there are 16"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"command":"CID_MSG_DAT"}`), 400, "CID_MSG_DATA"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"command":"CID_MSG_DATA","seq":65536}`), 400, "not what it should be"},
+		{"/api/v1/evaluate", kind, strings.NewReader(strings.Repeat("[", 100_000)), 400, "not what it should be"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"tenant":"acme","command":"CID_MSG_DATA"}`), 404, "there are default"},
+		{"/api/v1/evaluate", kind, endless{}, 413, "more than 1048576 bytes"},
+		{"/api/v1/evaluate", "text/plain", endless{}, 415, "send application/json"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"command":"CID_MSG_DATA"}`), 404, "cannot be explained"},
+		{"/api/v1/compare", file, endless{}, 413, "more than 1048576 bytes"},
+		{"/api/v1/compare", "application/x-www-form-urlencoded", strings.NewReader("x"), 415, "send application/octet-stream"},
+		{"/api/v1/compare?tenant=acme", file, strings.NewReader("x"), 404, "there are default"},
+		{"/api/v1/compare?name=" + strings.Repeat("x", 300), file, strings.NewReader("x"), 400, "leave out folders"},
+		{"/api/v1/compare", file, strings.NewReader("x"), 400, "a candidate came through"},
+	} {
+		r := f.post(c.path, c.kind, c.body)
+		if got := errorOf(t, r, f.read(r)); r.StatusCode != c.status || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %d %q, want %d with %q", c.path, r.StatusCode, got, c.status, c.want)
+		}
+	}
+}
+
+// What is no request, or one without end, is cut off without harm.
+func TestMalformedRequests(t *testing.T) {
+	f := start(t, 200*time.Millisecond)
+	for _, c := range []struct{ request, want string }{
+		{"nonsense\r\n\r\n", "HTTP/1.1 400"},
+		{"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "HTTP/1.1 431"},
+		{"GET /livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},
+		{"GET /livez HTTP/1.1\r\nHost: localhost\r\n", ""},                                                                        // and no end
+		{"POST /api/v1/evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{", ""}, // likewise
+		{"\x16\x03\x01\x02\x00", "HTTP/1.1 400"},                                                                                  // TLS
+	} {
+		conn, err := net.Dial("tcp", f.Addrs()[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		go io.WriteString(conn, c.request)
+		answer, _ := io.ReadAll(conn)
+		if line, _, _ := strings.Cut(string(answer), "\r\n"); !strings.HasPrefix(line, c.want) {
+			t.Errorf("%.40q: got %q, want %q", c.request, line, c.want)
+		}
+	}
+	if got := f.read(f.ask("GET", "/livez")); got != "ok\n" {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
+func TestHeavyRequestsAreFew(t *testing.T) {
+	f := startGuarded(t, false, true)
+	f.heavy.Store(mostHeavy)
+	r := f.ask("GET", "/api/v1/routes")
+	if got := errorOf(t, r, f.read(r)); r.StatusCode != 429 || !strings.Contains(got, "ask again") {
+		t.Errorf("%d %q, want 429", r.StatusCode, got)
+	}
+	f.heavy.Store(0)
+	r = f.ask("GET", "/api/v1/routes")
+	if f.read(r); r.StatusCode != 200 || f.heavy.Load() != 0 {
+		t.Errorf("%d, and %d are under way, want 200 and 0", r.StatusCode, f.heavy.Load())
+	}
+}
+
+// Reloads wait for their turn, and not without end.
+func TestReloadsAreFew(t *testing.T) {
+	release := make(chan struct{})
+	answers := make(chan func() (Reload, error), 1)
+	f := startGuarded(t, false, true, func(f *Facts) {
+		f.Reload = func(ctx context.Context) (Reload, error) {
+			select {
+			case <-release:
+			case <-ctx.Done():
+				return Reload{}, ctx.Err()
+			}
+			select {
+			case answer := <-answers:
+				return answer()
+			default:
+				return Reload{OK: true}, nil
+			}
+		}
+	})
+	statuses := make(chan int, mostReloads)
+	for range mostReloads {
+		go func() {
+			r := f.post("/api/v1/reload", "", nil)
+			statuses <- r.StatusCode
+		}()
+	}
+	f.await("all wait", func() bool { return f.reloads.Load() == mostReloads })
+	r := f.post("/api/v1/reload", "", nil)
+	if got := errorOf(t, r, f.read(r)); r.StatusCode != 429 {
+		t.Errorf("%d %q, want 429", r.StatusCode, got)
+	}
+	close(release)
+	for range mostReloads {
+		if status := <-statuses; status != 200 {
+			t.Errorf("got %d, want 200", status)
+		}
+	}
+	for _, c := range []struct {
+		reload Reload
+		err    error
+		status int
+		want   string
+	}{
+		{Reload{Tenants: []ReloadTenant{{Tenant: "acme", Result: Refused, Error: "no"}}}, nil, 422, "policy of tenant acme"},
+		{Reload{}, ErrStopping, 503, "stops"},
+		{Reload{}, errors.New("no time"), 503, "no time"},
+	} {
+		c.reload.Sum()
+		answers <- func() (Reload, error) { return c.reload, c.err }
+		r := f.post("/api/v1/reload", "", nil)
+		if got := f.read(r); r.StatusCode != c.status || !strings.Contains(got, c.want) {
+			t.Errorf("%d %q, want %d with %q", r.StatusCode, got, c.status, c.want)
+		}
+	}
+}
+
+// Profiles are there when asked for, for operators.
+func TestProfiles(t *testing.T) {
+	f := startAt(t, patience, Options{OperateToken: write(t, t.TempDir()+"/token", tokenOperate)}, func(f *Facts) { f.Profiles = true }, listen(t, "tcp", "127.0.0.1:0"))
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline", "/debug/pprof/trace?seconds=0.1"} {
+		if r := f.ask("GET", path); r.StatusCode != 401 {
+			t.Errorf("%s without a token: %d, want 401", path, r.StatusCode)
+		}
+		r := f.ask("GET", path, "Authorization: Bearer "+tokenOperate)
+		if text := f.read(r); r.StatusCode != 200 || text == "" {
+			t.Errorf("%s: %d %q", path, r.StatusCode, text)
+		}
+	}
+}
+
+// HEAD is GET without the body.
+func TestHead(t *testing.T) {
+	f := start(t, patience)
+	conn, err := net.Dial("tcp", f.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "HEAD /api/v1/tenants HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	r, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: "HEAD"})
+	if err != nil || r.StatusCode != 200 || r.ContentLength < 100 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}

@@ -1,0 +1,171 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// What is remembered of the log, in lines and in bytes of one text.
+const (
+	keptLines = 200
+	keptText  = 2 << 10
+)
+
+// A Line is one of the log.
+type Line struct {
+	ID         uint64          `json:"id"`
+	Time       time.Time       `json:"time"`
+	Level      string          `json:"level"`
+	Message    string          `json:"message"`
+	Attributes json.RawMessage `json:"attributes"`
+}
+
+// Lines remembers the last lines of the log, those of debugging not among them. The
+// zero Lines is ready, and may be used by several goroutines.
+type Lines struct {
+	bell bell
+
+	mu   sync.Mutex // guards the rest
+	last uint64     // id
+	ring [keptLines]Line
+}
+
+// Handler returns a handler that remembers lines as tame leaves them, and hands them to
+// next if that wants them.
+func (l *Lines) Handler(next slog.Handler, tame func(groups []string, a slog.Attr) slog.Attr) slog.Handler {
+	return &handler{lines: l, next: next, tame: tame}
+}
+
+// add remembers a line.
+func (l *Lines) add(line Line) {
+	l.mu.Lock()
+	l.last++
+	line.ID = l.last
+	l.ring[l.last%keptLines] = line
+	l.mu.Unlock()
+	l.bell.ring()
+}
+
+// after returns the lines with a higher id that are remembered, in their order, and the
+// highest id.
+func (l *Lines) after(id uint64) (lines []Line, last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id > l.last { // of another process
+		id = 0
+	}
+	if l.last > keptLines {
+		id = max(id, l.last-keptLines)
+	}
+	for id < l.last {
+		id++
+		lines = append(lines, l.ring[id%keptLines])
+	}
+	return lines, l.last
+}
+
+// A handler is slog's way to Lines.
+type handler struct {
+	lines  *Lines
+	next   slog.Handler
+	tame   func([]string, slog.Attr) slog.Attr
+	prefix string // of names, for groups
+	own    []slog.Attr
+}
+
+// Enabled wants lines that next does not, as they are remembered however much is
+// logged.
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo || h.next.Enabled(ctx, level)
+}
+
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelInfo {
+		h.lines.add(h.line(r))
+	}
+	if !h.next.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.next.Handle(ctx, r)
+}
+
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	other := *h
+	other.next = h.next.WithAttrs(attrs)
+	other.own = append([]slog.Attr{}, h.own...)
+	for _, a := range attrs {
+		a.Key = h.prefix + a.Key
+		other.own = append(other.own, a)
+	}
+	return &other
+}
+
+func (h *handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	other := *h
+	other.next, other.prefix = h.next.WithGroup(name), h.prefix+name+"."
+	return &other
+}
+
+// line returns what is remembered of a record.
+func (h *handler) line(r slog.Record) Line {
+	attributes := make(map[string]any)
+	for _, a := range h.own {
+		h.put(attributes, "", a)
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		h.put(attributes, h.prefix, a)
+		return true
+	})
+	text, err := json.Marshal(attributes)
+	if err != nil {
+		text = []byte("{}")
+	}
+	return Line{Time: r.Time.UTC(), Level: r.Level.String(), Message: r.Message, Attributes: text}
+}
+
+// put puts an attribute where JSON has it.
+func (h *handler) put(to map[string]any, prefix string, a slog.Attr) {
+	a = h.tame(nil, a)
+	v := a.Value.Resolve()
+	if v.Kind() == slog.KindGroup {
+		for _, member := range v.Group() {
+			h.put(to, prefix+a.Key+".", member)
+		}
+		return
+	}
+	to[prefix+a.Key] = jsonOf(v)
+}
+
+// jsonOf returns a value that can be encoded, and is not endless.
+func jsonOf(v slog.Value) any {
+	switch v.Kind() {
+	case slog.KindBool, slog.KindInt64, slog.KindUint64:
+		return v.Any()
+	case slog.KindDuration, slog.KindString, slog.KindTime, slog.KindFloat64:
+		return short(v.String())
+	}
+	if _, isText := v.Any().(fmt.Stringer); !isText {
+		if _, isError := v.Any().(error); !isError {
+			if text, err := json.Marshal(v.Any()); err == nil && len(text) <= keptText {
+				return json.RawMessage(text)
+			}
+		}
+	}
+	return short(v.String())
+}
+
+func short(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) > keptText {
+		return strings.ToValidUTF8(text[:keptText], "") + "…"
+	}
+	return text
+}

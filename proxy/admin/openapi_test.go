@@ -1,0 +1,340 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pb"
+	"switchyard/pdu/pdutest"
+	"switchyard/plugins/teamtalk"
+	"switchyard/policy"
+	"switchyard/policy/wasm"
+	"switchyard/proxy/admission"
+)
+
+// A full server has everything to tell of that there is.
+type full struct {
+	*fixture
+	token string
+}
+
+const fullToken = "operate-operate-operate"
+
+func startFull(t *testing.T) *full {
+	t.Helper()
+	engine := wasm.NewEngine(wasm.DefaultLimits(), nil)
+	t.Cleanup(func() { engine.Close() })
+	load := func(name string, module []byte) (*policy.Generation, error) {
+		p, err := engine.Load(t.Context(), name, module, nil)
+		if err != nil {
+			return nil, err
+		}
+		return policy.NewGeneration(name, strings.Repeat("1f", 32), p), nil
+	}
+	tenant := newTenant(t, "acme", consume{})
+	g, err := load("teamtalk", teamtalk.Module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant.Judge.Install(g)
+	audited, err := load("audited", teamtalk.Module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant.Served.SetAudit(audited)
+	t.Cleanup(func() { tenant.Served.SetAudit(nil) })
+	tenant.Audited = Policy{"audited", audited.SHA256}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(fullToken+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := startAt(t, patience, Options{OperateToken: file}, func(facts *Facts) {
+		until := time.Now()
+		facts.Tenants = func() []Tenant { return []Tenant{tenant} }
+		facts.Listeners = func() []Listener {
+			return []Listener{
+				{Listener: "127.0.0.1:0", Address: "127.0.0.1:1", Tenant: "acme"},
+				{Listener: "127.0.0.1:2", Address: "127.0.0.1:2", Tenants: []string{"acme"}, TLS: true, MutualTLS: true, CertificateUntil: &until,
+					Counts: admission.Counts{Accepted: 2, Refused: map[admission.Reason]uint64{admission.NotAllowed: 2}}},
+			}
+		}
+		facts.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+			io.WriteString(w, "switchyard_draining 0\n")
+		})
+		facts.Candidate = func(_ context.Context, _, name string, file []byte) (*policy.Generation, error) {
+			return load(name, file)
+		}
+		facts.Reload = func(context.Context) (Reload, error) {
+			r := Reload{Configuration: ReloadConfiguration{Result: Changed, Changed: []string{"peer.timeout"}},
+				Listeners: []ReloadListener{{"127.0.0.1:0", Plain, ""}}, Tenants: []ReloadTenant{{"acme", Unchanged, Policy{"teamtalk", "1f"}, "", ""}}}
+			r.Sum()
+			return r, nil
+		}
+		facts.Drain = func() time.Duration { return time.Minute }
+		soon := time.Now()
+		facts.Chronicle.Refused("acme", "file:no.wasm", "", &wasm.GateError{Gate: wasm.GateMagic, Policy: "file:no.wasm", Err: errors.New("no module"), Remedy: "build one"})
+		facts.Chronicle.InForce("acme", g, PolicyEvent{Signature: &Signature{3, []string{"ops"}, &soon}, LoadSeconds: new(float64), Routes: "all"})
+	}, listen(t, "tcp", "127.0.0.1:0"))
+	f.tenant, f.hub = tenant, tenant.Hub()
+	full := &full{f, fullToken}
+	full.populate()
+	return full
+}
+
+// populate has peers say this and that.
+func (f *full) populate() {
+	f.Helper()
+	l := listen(f.T, "tcp", "127.0.0.1:0")
+	f.Cleanup(func() { l.Close() })
+	for i := range 3 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Cleanup(func() { conn.Close() })
+		server, err := l.Accept()
+		if err != nil {
+			f.Fatal(err)
+		}
+		if err := f.tenant.Served.Serve(server, func() {}); err != nil {
+			f.Fatal(err)
+		}
+		conn.Write(pdutest.Online(stat(7), stat(uint32(100+i))))
+		conn.Write(pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
+		conn.Write(pdutest.Raw(0x0999, 2, nil))
+	}
+	f.await("everything is said", func() bool { return f.hub.Counts().Received == 9 })
+}
+
+func stat(user uint32) *pb.ServerUserStat {
+	return pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS)
+}
+
+// A visit is a request that is answered, for one operation of the document.
+type visit struct {
+	method, path string // as the document has it
+	query        string
+	body, kind   string
+	status       int
+}
+
+var visits = []visit{
+	{"GET", "/livez", "", "", "", 200},
+	{"GET", "/readyz", "verbose", "", "", 200},
+	{"GET", "/metrics", "", "", "", 200},
+	{"GET", "/version", "", "", "", 200},
+	{"GET", "/api/v1/openapi.json", "", "", "", 200},
+	{"GET", "/api/v1/tenants", "", "", "", 200},
+	{"GET", "/api/v1/connections", "tenant=acme&sort=lag&limit=2", "", "", 200},
+	{"GET", "/api/v1/connections", "sort=name", "", "", 400},
+	{"GET", "/api/v1/connections", "tenant=x", "", "", 404},
+	{"GET", "/api/v1/listeners", "", "", "", 200},
+	{"GET", "/api/v1/policies", "tenant=acme", "", "", 200},
+	{"GET", "/api/v1/routes", "tenant=acme", "", "", 200},
+	{"GET", "/api/v1/presence", "user=7", "", "", 200},
+	{"GET", "/api/v1/presence", "", "", "", 200},
+	{"POST", "/api/v1/evaluate", "", `{"command":"CID_MSG_DATA","body":"08 01","session":2,"master":true}`, "application/json", 200},
+	{"POST", "/api/v1/evaluate", "", `{"tenant":"acme","hex":"00000010000100000007070a00000000"}`, "application/json", 200},
+	{"POST", "/api/v1/evaluate", "", `{"tenant":"acme","hex":"00"}`, "application/json", 400},
+	{"POST", "/api/v1/evaluate", "", `x`, "text/plain", 415},
+	{"POST", "/api/v1/compare", "name=x.wasm", string(teamtalk.Module), "application/octet-stream", 200},
+	{"POST", "/api/v1/compare", "name=x.wasm", "nothing", "application/octet-stream", 422},
+	{"POST", "/api/v1/reload", "", "", "", 200},
+	{"POST", "/api/v1/drain", "", "", "", 202},
+	{"GET", "/api/v1/log-level", "", "", "", 200},
+	{"PUT", "/api/v1/log-level", "", `{"level":"warn"}`, "application/json", 200},
+	{"PUT", "/api/v1/log-level", "", `{"level":"loud"}`, "application/json", 400},
+	{"GET", "/api/v1/events", "", "", "", 200},
+	{"GET", "/api/v1/capture", "pdus=1", "", "", 200},
+	{"GET", "/api/v1/tap", "bodies=true&user=7", "", "", 200},
+}
+
+// Every operation of the document answers as it says, and every handler is in it.
+func TestDocument(t *testing.T) {
+	f, d := startFull(t), described(t)
+	seen := make(map[string]bool)
+	for _, v := range visits {
+		t.Run(strings.ToLower(v.method+" "+v.path+" "+fmt.Sprint(v.status)), func(t *testing.T) {
+			operation, ok := d.Paths[v.path][strings.ToLower(v.method)]
+			if !ok {
+				t.Fatal("the document does not have it")
+			}
+			seen[v.path+" "+v.method] = true
+			f.visit(t, d, operation, v)
+		})
+	}
+	for path, methods := range d.Paths {
+		for name, operation := range methods {
+			method := strings.ToUpper(name)
+			if !seen[path+" "+method] {
+				t.Errorf("nothing asks for %s %s", method, path)
+			}
+			handler, ok := f.endpoints[path][method]
+			if !ok {
+				t.Errorf("nobody answers %s %s", method, path)
+			} else if want := rightIn(t, operation); handler.needs != want {
+				t.Errorf("%s %s needs right %d, the document says %d", method, path, handler.needs, want)
+			}
+		}
+	}
+	for path, endpoint := range f.endpoints {
+		for method := range endpoint {
+			if _, ok := d.Paths[path][strings.ToLower(method)]; !ok {
+				t.Errorf("the document does not have %s %s", method, path)
+			}
+		}
+	}
+}
+
+// rightIn returns the right that an operation takes, as the document says it.
+func rightIn(t *testing.T, o operation) right {
+	t.Helper()
+	var names []string
+	for _, one := range o.Security {
+		name := "anonymous"
+		for scheme := range one {
+			name = scheme
+		}
+		names = append(names, name)
+	}
+	switch got := strings.Join(names, " "); got {
+	case "anonymous":
+		return nothing
+	case "read operate anonymous": // where no token for reading is configured
+		return read
+	case "operate":
+		return operate
+	default:
+		t.Fatalf("security is %q", got)
+		return nothing
+	}
+}
+
+// visit makes the request and holds the answer against the document.
+func (f *full) visit(t *testing.T, d *description, o operation, v visit) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, v.method, "http://"+f.Addrs()[0].String()+v.path+"?"+v.query, strings.NewReader(v.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+f.token)
+	if v.kind != "" {
+		r.Header.Set("Content-Type", v.kind)
+	}
+	response, err := f.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != v.status {
+		t.Fatalf("status %d, want %d", response.StatusCode, v.status)
+	}
+	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	content, ok := o.Responses[fmt.Sprint(v.status)].Content[kind]
+	if !ok {
+		t.Fatalf("the document does not know an answer of %d and type %s", v.status, kind)
+	}
+	switch kind {
+	case "application/json":
+		d.conforms(t, content.Schema, f.read(response), v.path)
+		if v.body != "" && v.status == 200 && v.kind == "application/json" {
+			d.conforms(t, o.RequestBody.Content[v.kind].Schema, v.body, "request of "+v.path)
+		}
+	case "text/event-stream":
+		f.checkEvents(t, d, response.Body)
+	case "application/x-ndjson":
+		f.checkTap(t, d, content.Schema, response.Body)
+	case "text/plain":
+		if f.read(response) == "" {
+			t.Error("the answer is empty")
+		}
+	}
+}
+
+// checkEvents reads events until there was one of each.
+func (f *full) checkEvents(t *testing.T, d *description, body io.Reader) {
+	t.Helper()
+	schemas := map[string]string{"snapshot": "Snapshot", "policy": "PolicyEvent", "log": "Line"}
+	counts := make(map[string]int)
+	for e := range eventsIn(t, body) {
+		d.conforms(t, ref(schemas[e.name]), e.data, e.name)
+		if counts[e.name]++; e.name == "snapshot" && counts[e.name] == 1 {
+			f.log.Info("something", "tenant", "acme", "at", time.Now(), "took", time.Second, "n", 3, "error", io.EOF, "counts", map[string]int{"a": 1})
+			f.facts.Chronicle.Refused("acme", "file:other", "", errors.New("again"))
+		}
+		if counts["snapshot"] > 1 && counts["policy"] > 0 && counts["log"] > 0 {
+			return
+		}
+	}
+	t.Errorf("the stream ended after %v", counts)
+}
+
+type event struct{ name, id, data string }
+
+// eventsIn reads server-sent events.
+func eventsIn(t *testing.T, body io.Reader) func(func(event) bool) {
+	return func(yield func(event) bool) {
+		lines := bufio.NewScanner(body)
+		lines.Buffer(nil, 4<<20)
+		var e event
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "event":
+				e.name = value
+			case "id":
+				e.id = value
+			case "data":
+				e.data = value
+			case "":
+				if !yield(e) {
+					return
+				}
+				e = event{}
+			default:
+				t.Errorf("unexpected line %q", lines.Text())
+			}
+		}
+	}
+}
+
+// checkTap reads lines of a tap until there was one of each kind that there is.
+func (f *full) checkTap(t *testing.T, d *description, schema any, body io.Reader) {
+	t.Helper()
+	seats := pdutest.Raw(pdu.CID_MSG_DATA, 5, []byte{8, 7, 16, 9})
+	lines := bufio.NewScanner(body)
+	var kinds []string
+	for lines.Scan() {
+		text := lines.Text()
+		d.conforms(t, schema, text, "line")
+		kind, _, _ := strings.Cut(strings.TrimPrefix(text, `{"kind":"`), `"`)
+		if kinds = append(kinds, kind); len(kinds) == 1 {
+			peer := guest{hub: f.hub}
+			peer.Seat = f.hub.Join(peer)
+			f.hub.Handle(peer.Seat, seats)
+			f.hub.Handle(peer.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 5, []byte{8, 8, 16, 9})) // names others
+		}
+		if kind == "pdu" && !strings.Contains(text, `"body":{"from_user_id":7,"to_session_id":9}`) {
+			t.Errorf("got %s", text)
+		}
+		if slices.Contains(kinds, "pdu") && kinds[len(kinds)-1] == "statistics" {
+			return
+		}
+	}
+	t.Errorf("the tap ended after %v", kinds)
+}

@@ -1,0 +1,23 @@
+package admin
+
+import (
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// owner says which user opened a connection to the socket.
+func owner(conn *net.UnixConn) string {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return "user unknown"
+	}
+	text := "user unknown"
+	raw.Control(func(fd uintptr) {
+		if who, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			text = fmt.Sprintf("user %d, process %d", who.Uid, who.Pid)
+		}
+	})
+	return text
+}

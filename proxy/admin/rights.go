@@ -1,0 +1,138 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// A right is what a client may do. Each includes those before it.
+type right int
+
+const (
+	nothing right = iota
+	read
+	operate
+)
+
+// A caller is who sends requests by a connection.
+type caller struct {
+	socket bool   // by the Unix socket, which only its owner can open
+	name   string // for the log
+}
+
+type callerKey struct{}
+
+// withCaller remembers who a connection is from.
+func withCaller(ctx context.Context, conn net.Conn) context.Context {
+	c := caller{name: conn.RemoteAddr().String()}
+	if u, ok := conn.(*net.UnixConn); ok {
+		c = caller{socket: true, name: "socket, " + owner(u)}
+	}
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+func callerOf(r *http.Request) caller {
+	c, _ := r.Context().Value(callerKey{}).(caller)
+	return c
+}
+
+// A refusal is an error with the status that says it.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func refuse(status int, format string, args ...any) *refusal {
+	return &refusal{status, fmt.Sprintf(format, args...)}
+}
+
+// foreign refuses what was sent by another machine's name or by a page of another
+// site: a browser here can be made to send requests, and says so, or came by a name of
+// its own.
+func foreign(r *http.Request) *refusal {
+	if !callerOf(r).socket && !isLoopback(r.Host) {
+		return refuse(http.StatusForbidden, "host %.80q is not this machine's loopback; ask for 127.0.0.1, [::1] or localhost", r.Host)
+	}
+	ours := true
+	for _, origin := range r.Header.Values("Origin") {
+		u, err := url.Parse(origin)
+		ours = ours && err == nil && u.Scheme == "http" && strings.EqualFold(u.Host, r.Host)
+	}
+	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+		ours = ours && (site == "none" || site == "same-origin")
+	}
+	if !ours {
+		return refuse(http.StatusForbidden, "a page of another site asked; open the address itself")
+	}
+	return nil
+}
+
+// isLoopback reports whether a Host header, with a port or without, names the
+// loopback.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// allow refuses what the client has not the right to.
+func (s *Server) allow(r *http.Request, needed right) *refusal {
+	if needed == nothing || callerOf(r).socket {
+		return nil
+	}
+	has, refused := s.rightOf(r)
+	switch {
+	case refused != nil:
+		return refused
+	case has >= needed:
+		return nil
+	case needed == operate && s.tokens.operate.path == "":
+		return refuse(http.StatusForbidden, "nobody may operate by this address; set admin.operate_token_file, or ask by admin.socket")
+	case has == nothing:
+		return refuse(http.StatusUnauthorized, "this needs a token; send the one in admin.%s_token_file, as Authorization: Bearer TOKEN", tokenFor(needed))
+	case r.Header.Get("Authorization") == "":
+		return refuse(http.StatusUnauthorized, "this needs a token; send the one in admin.operate_token_file, as Authorization: Bearer TOKEN")
+	default:
+		return refuse(http.StatusForbidden, "this token is for reading; send the one in admin.operate_token_file")
+	}
+}
+
+func tokenFor(r right) string {
+	if r == operate {
+		return "operate"
+	}
+	return "read"
+}
+
+// rightOf returns what a client by TCP may do.
+func (s *Server) rightOf(r *http.Request) (right, *refusal) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		if s.tokens.read.path == "" {
+			return read, nil
+		}
+		return nothing, nil
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return nothing, refuse(http.StatusUnauthorized, "write the token as Authorization: Bearer TOKEN, once")
+	}
+	has := s.tokens.rightOf(strings.TrimSpace(token))
+	if has == nothing {
+		if s.refused.Admit("token", 1) {
+			s.log.Warn("admin refused a token", "client", callerOf(r).name, "path", r.URL.Path)
+		}
+		return nothing, refuse(http.StatusUnauthorized, "the token is wrong; send what is in the file of admin.read_token_file or admin.operate_token_file")
+	}
+	return has, nil
+}

@@ -1,0 +1,241 @@
+package admin
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	tokenRead    = "read-read-read-read"
+	tokenOperate = "operate-operate-operate"
+)
+
+// A guarded server has one, the other or both tokens, and a socket.
+func startGuarded(t *testing.T, withRead, withOperate bool, change ...func(*Facts)) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	var o Options
+	if withRead {
+		o.ReadToken = write(t, filepath.Join(dir, "read"), tokenRead+"\n")
+	}
+	if withOperate {
+		o.OperateToken = write(t, filepath.Join(dir, "operate"), tokenOperate)
+	}
+	changed := func(f *Facts) {
+		f.Drain = func() time.Duration { return time.Second }
+		for _, c := range change {
+			c(f)
+		}
+	}
+	return startAt(t, patience, o, changed, listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", filepath.Join(dir, "s")))
+}
+
+func write(t *testing.T, file, text string) string {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// bySocket is a client that asks by the socket.
+func (f *fixture) bySocket() *http.Client {
+	path := f.Addrs()[1].String()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	f.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// What each token is good for, and what goes without one.
+func TestRights(t *testing.T) {
+	const bearer = "Authorization: Bearer "
+	requests := []string{"GET /livez", "GET /api/v1/tenants", "POST /api/v1/drain"}
+	for _, c := range []struct {
+		read, operate bool
+		socket        bool
+		token         string
+		want          [3]int
+	}{
+		{false, false, false, "", [3]int{200, 200, 403}},
+		{false, false, false, bearer + tokenRead, [3]int{200, 401, 401}},
+		{false, false, true, "", [3]int{200, 200, 202}},
+		{false, true, false, "", [3]int{200, 200, 401}},
+		{false, true, false, bearer + tokenOperate, [3]int{200, 200, 202}},
+		{false, true, false, bearer + tokenRead, [3]int{200, 401, 401}},
+		{true, false, false, "", [3]int{200, 401, 403}},
+		{true, false, false, bearer + tokenRead, [3]int{200, 200, 403}},
+		{true, false, true, "", [3]int{200, 200, 202}},
+		{true, true, false, "", [3]int{200, 401, 401}},
+		{true, true, false, bearer + tokenRead, [3]int{200, 200, 403}},
+		{true, true, false, "authorization: bearer " + tokenRead, [3]int{200, 200, 403}},
+		{true, true, false, bearer + tokenOperate, [3]int{200, 200, 202}},
+		{true, true, false, bearer + tokenOperate[1:], [3]int{200, 401, 401}},
+		{true, true, false, bearer + tokenOperate + "x", [3]int{200, 401, 401}},
+		{true, true, false, bearer, [3]int{200, 401, 401}},
+		{true, true, false, "Authorization: Basic " + tokenRead, [3]int{200, 401, 401}},
+		{true, true, false, "Authorization: " + tokenRead, [3]int{200, 401, 401}},
+		{true, true, true, "", [3]int{200, 200, 202}},
+		{true, true, true, bearer + "wrong", [3]int{200, 200, 202}},
+	} {
+		f := startGuarded(t, c.read, c.operate)
+		if c.socket {
+			f.client = f.bySocket()
+		}
+		var headers []string
+		if c.token != "" {
+			headers = append(headers, c.token)
+		}
+		for i, request := range requests {
+			method, path, _ := strings.Cut(request, " ")
+			r := f.ask(method, path, headers...)
+			text := f.read(r)
+			if r.StatusCode != c.want[i] {
+				t.Errorf("tokens %t %t, socket %t, %q: %s: %d %q, want %d", c.read, c.operate, c.socket, c.token, request, r.StatusCode, text, c.want[i])
+			}
+			if r.StatusCode >= 400 {
+				errorOf(t, r, text)
+			}
+			if got := r.Header.Get("WWW-Authenticate"); (got != "") != (r.StatusCode == 401) {
+				t.Errorf("%s: %d with WWW-Authenticate %q", request, r.StatusCode, got)
+			}
+		}
+		lines, _ := f.facts.Lines.after(0)
+		for _, l := range lines {
+			if text := l.Message + string(l.Attributes); strings.Contains(text, "read-read") || strings.Contains(text, "operate-operate") {
+				t.Errorf("the log has a token: %s", text)
+			}
+		}
+	}
+}
+
+// A token that was exchanged holds at once, and the one before does not.
+func TestTokenExchanged(t *testing.T) {
+	f := startGuarded(t, true, true)
+	file := f.tokens.read.path
+	status := func(token string) int {
+		r := f.ask("GET", "/api/v1/tenants", "Authorization: Bearer "+token)
+		f.read(r)
+		return r.StatusCode
+	}
+	const other = "another-another-another"
+	for _, step := range []struct {
+		change       func()
+		before, then int
+	}{
+		{func() {}, 200, 401},
+		{func() { write(t, file, other) }, 401, 200},
+		{func() { write(t, file, "short") }, 401, 401},
+		{func() { write(t, file+".new", other); os.Rename(file+".new", file) }, 401, 200},
+		{func() { os.Remove(file) }, 401, 401},
+		{func() { os.Mkdir(file, 0o700) }, 401, 401},
+		{func() { os.Remove(file); write(t, file, tokenRead) }, 200, 401},
+	} {
+		step.change()
+		if got, then := status(tokenRead), status(other); got != step.before || then != step.then {
+			t.Errorf("the first token gets %d, the other %d; want %d, %d", got, then, step.before, step.then)
+		}
+		if got := status(tokenOperate); got != 200 {
+			t.Errorf("the token for operating gets %d", got)
+		}
+	}
+	// Without the file nobody gets in, rather than everybody.
+	os.Remove(file)
+	if r := f.ask("GET", "/api/v1/tenants"); r.StatusCode != 401 {
+		t.Errorf("without a token: %d, want 401", r.StatusCode)
+	}
+}
+
+// A server whose tokens are not what they should be does not start.
+func TestBadTokens(t *testing.T) {
+	dir := t.TempDir()
+	good := write(t, filepath.Join(dir, "good"), tokenOperate)
+	for name, c := range map[string]struct {
+		text, want string
+	}{
+		"empty":    {"", "holds no token"},
+		"short":    {"0123456789abcde", "holds no token"},
+		"two":      {tokenRead + " " + tokenRead, "holds no token"},
+		"umlaut":   {"äöüäöüäöüäöüäöü", "holds no token"},
+		"huge":     {strings.Repeat("x", maxToken+1), "holds no token"},
+		"the same": {tokenOperate + "\n", "whoever may read may operate"},
+	} {
+		file := write(t, filepath.Join(dir, name), c.text)
+		_, err := serve(nil, Facts{}, Options{ReadToken: file, OperateToken: good}, nil, patience)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "token_file") {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		} else if c.text != "" && strings.Contains(err.Error(), strings.TrimSpace(c.text)) {
+			t.Errorf("%s: the error has the token: %v", name, err)
+		}
+	}
+	for _, missing := range []string{filepath.Join(dir, "none"), dir} {
+		if _, err := serve(nil, Facts{}, Options{OperateToken: missing}, nil, patience); err == nil {
+			t.Errorf("%s is taken for a token", missing)
+		}
+	}
+}
+
+// Pages of other sites, and of other ports of this machine, may not ask; the server's
+// own may.
+func TestCrossOrigin(t *testing.T) {
+	f := startGuarded(t, false, true)
+	own := f.Addrs()[0].String()
+	for _, c := range []struct {
+		origin, site, host string
+		want               int
+	}{
+		{"http://" + own, "same-origin", own, 202},
+		{"http://" + own, "", own, 202},
+		{"", "none", own, 202},
+		{"http://evil.example", "cross-site", own, 403},
+		{"http://evil.example", "", own, 403},
+		{"http://127.0.0.1:1", "same-site", own, 403},
+		{"http://127.0.0.1:1", "", own, 403},
+		{"https://" + own, "", own, 403},
+		{"null", "", own, 403},
+		{"", "cross-site", own, 403},
+		{"http://evil.example", "same-origin", "evil.example", 403}, // by a name that leads here
+	} {
+		headers := []string{"Authorization: Bearer " + tokenOperate, "Host: " + c.host}
+		if c.origin != "" {
+			headers = append(headers, "Origin: "+c.origin)
+		}
+		if c.site != "" {
+			headers = append(headers, "Sec-Fetch-Site: "+c.site)
+		}
+		r := f.ask("POST", "/api/v1/drain", headers...)
+		if f.read(r); r.StatusCode != c.want {
+			t.Errorf("%+v: %d, want %d", c, r.StatusCode, c.want)
+		}
+		for name := range r.Header {
+			if strings.HasPrefix(name, "Access-Control") {
+				t.Errorf("%+v: the answer has %s", c, name)
+			}
+		}
+	}
+}
+
+// What operators do is logged, with who did it; what they look at is not.
+func TestOperatingIsLogged(t *testing.T) {
+	f := startGuarded(t, false, true)
+	f.read(f.ask("GET", "/api/v1/tenants"))
+	f.read(f.ask("POST", "/api/v1/drain", "Authorization: Bearer "+tokenOperate))
+	f.client = f.bySocket()
+	f.read(f.ask("POST", "/api/v1/drain"))
+	lines, _ := f.facts.Lines.after(0)
+	if len(lines) != 2 || !strings.Contains(string(lines[0].Attributes), `"client":"127.0.0.1:`) || !strings.Contains(string(lines[1].Attributes), `"client":"socket, user `) {
+		t.Errorf("got %+v", lines)
+	}
+	for _, l := range lines {
+		if !strings.Contains(string(l.Attributes), `"request":"drain"`) {
+			t.Errorf("got %s", l.Attributes)
+		}
+	}
+}

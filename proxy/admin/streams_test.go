@@ -1,0 +1,249 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+	"switchyard/policy"
+)
+
+// stall opens a stream and takes nothing of it.
+func (f *fixture) stall(path string) net.Conn {
+	f.Helper()
+	conn, err := net.Dial("tcp", f.Addrs()[0].String())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { conn.Close() })
+	conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+	return conn
+}
+
+// A client that never reads its events is dropped, and costs nobody anything.
+func TestStalledEventsAreDropped(t *testing.T) {
+	f := start(t, 200*time.Millisecond)
+	f.stall("/api/v1/events")
+	f.await("the stream is open", func() bool { return f.streams.Load() == 1 })
+	long := strings.Repeat("x", keptText)
+	f.await("it is dropped", func() bool {
+		f.log.Info("long", "a", long, "b", long, "c", long, "d", long)
+		f.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
+		return f.streams.Load() == 0
+	})
+	if got := f.read(f.ask("GET", "/livez")); got != "ok\n" {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
+// A client that never reads its tap is dropped; until then what it does not take is
+// missed, and the hub goes on.
+func TestStalledTapIsDropped(t *testing.T) {
+	f := start(t, 200*time.Millisecond)
+	f.stall("/api/v1/tap?bodies=true")
+	f.await("the tap is open", func() bool { return f.taps.Load() == 1 })
+	before := memory()
+	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 8000)), 8)
+	said := uint64(0)
+	f.await("it is dropped", func() bool {
+		f.hub.Handle(f.peer.Seat, m)
+		said += 8
+		return f.taps.Load() == 0
+	})
+	if got := f.hub.Counts().Received; got != said {
+		t.Errorf("the hub received %d PDUs of %d", got, said)
+	}
+	if grown := memory() - before; grown > 64<<20 {
+		t.Errorf("%d bytes more are in use", grown)
+	}
+}
+
+func memory() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func TestStreamsAreFew(t *testing.T) {
+	f := start(t, patience)
+	for _, c := range []struct {
+		path  string
+		most  int
+		count func() int64
+	}{
+		{"/api/v1/events", maxStreams, f.streams.Load},
+		{"/api/v1/tap", maxTaps, f.taps.Load},
+	} {
+		var open []*http.Response
+		for range c.most {
+			r := f.ask("GET", c.path)
+			if r.StatusCode != 200 {
+				t.Fatalf("%s: %d", c.path, r.StatusCode)
+			}
+			open = append(open, r)
+		}
+		r := f.ask("GET", c.path)
+		if got := errorOf(t, r, f.read(r)); r.StatusCode != 429 || !strings.Contains(got, "close one of them") {
+			t.Errorf("%s: %d %q, want 429", c.path, r.StatusCode, got)
+		}
+		for _, r := range open {
+			r.Body.Close()
+		}
+		f.await("all are closed", func() bool { return c.count() == 0 })
+	}
+}
+
+// Who comes back is told what it has not been told, and of another process's lines all.
+func TestLastEventID(t *testing.T) {
+	f := start(t, patience)
+	for i := range 5 {
+		f.log.Info(fmt.Sprint("line ", i+1))
+	}
+	for id, want := range map[string]string{"": "line 1 line 2 line 3 line 4 line 5", "3": "line 4 line 5", "99": "line 1 line 2 line 3 line 4 line 5"} {
+		var headers []string
+		if id != "" {
+			headers = append(headers, "Last-Event-ID: "+id)
+		}
+		r := f.ask("GET", "/api/v1/events", headers...)
+		var got []string
+		for e := range eventsIn(t, r.Body) {
+			var l Line
+			if err := json.Unmarshal([]byte(e.data), &l); err != nil {
+				t.Fatal(err)
+			}
+			if e.name == "log" {
+				if e.id != fmt.Sprint(l.ID) {
+					t.Errorf("id %q of line %d", e.id, l.ID)
+				}
+				got = append(got, l.Message)
+			}
+			if l.ID == 5 {
+				break
+			}
+		}
+		r.Body.Close()
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("after %q: %q, want %q", id, text, want)
+		}
+	}
+}
+
+// The last lines are remembered, whatever is logged; those of debugging are not.
+func TestLines(t *testing.T) {
+	var out bytes.Buffer
+	lines := new(Lines)
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelError)
+	tame := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == "secret" {
+			a.Value = slog.StringValue("***")
+		}
+		return a
+	}
+	log := slog.New(lines.Handler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}), tame))
+	log.Debug("debugging")
+	log.With("tenant", "a").WithGroup("g").Warn("first", "n", 1, "secret", "s", "err", io.EOF, "took", time.Second, "long", strings.Repeat("x", 9999),
+		"bad", "\xff", "map", map[policy.Action]int{policy.Drop: 2}, slog.Group("h", "x", true), "none", nil)
+	if out.Len() > 0 {
+		t.Errorf("logged %q, though the level is error", out.String())
+	}
+	got, last := lines.after(0)
+	want := `{"g.bad":"` + "\uFFFD" + `","g.err":"EOF","g.h.x":true,"g.long":"` + strings.Repeat("x", keptText) + `…","g.map":{"drop":2},"g.n":1,"g.none":null,"g.secret":"***","g.took":"1s","tenant":"a"}`
+	if len(got) != 1 || last != 1 || got[0].Message != "first" || got[0].Level != "WARN" || string(got[0].Attributes) != want {
+		t.Errorf("got %+v\n%s, want\n%s", got, got[0].Attributes, want)
+	}
+	for i := range 3 * keptLines {
+		log.Error("more", "i", i)
+	}
+	got, last = lines.after(0)
+	if len(got) != keptLines || last != 3*keptLines+1 || got[0].ID != last-keptLines+1 || got[keptLines-1].ID != last {
+		t.Errorf("got %d lines, the last is %d", len(got), last)
+	}
+	if strings.Count(out.String(), "msg=more") != 3*keptLines {
+		t.Errorf("not every line was logged")
+	}
+}
+
+// Everything is asked at once, while peers speak and policies are exchanged.
+func TestTogether(t *testing.T) {
+	f := startFull(t)
+	var done sync.WaitGroup
+	until := time.Now().Add(time.Second)
+	loop := func(do func(i int)) {
+		done.Go(func() {
+			for i := 0; time.Now().Before(until); i++ {
+				do(i)
+			}
+		})
+	}
+	loop(func(int) {
+		peer := guest{hub: f.hub}
+		peer.Seat = f.hub.Join(peer)
+		f.hub.Handle(peer.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, nil))
+		f.hub.Handle(peer.Seat, pdutest.Online(stat(3)))
+		f.hub.Leave(peer.Seat)
+		peer.Release("test")
+	})
+	loop(func(i int) {
+		g := policy.NewGeneration(fmt.Sprint("policy ", i), "", consume{})
+		f.tenant.Judge.Install(g)
+		f.facts.Chronicle.InForce("acme", g, PolicyEvent{})
+		f.facts.Chronicle.Refused("acme", "file:x", "", errors.New(fmt.Sprint(i)))
+		time.Sleep(time.Millisecond)
+	})
+	for _, v := range visits {
+		if v.path == "/api/v1/capture" || v.path == "/api/v1/tap" || v.path == "/api/v1/events" || v.status != 200 {
+			continue
+		}
+		loop(func(int) {
+			r, err := http.NewRequestWithContext(t.Context(), v.method, "http://"+f.Addrs()[0].String()+v.path+"?"+v.query, strings.NewReader(v.body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Authorization", "Bearer "+f.token)
+			r.Header.Set("Content-Type", v.kind)
+			response, err := f.client.Do(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			// The exchanged policies are no guests, so they cannot be explained.
+			if response.StatusCode != 200 && response.StatusCode != 429 && response.StatusCode != 404 || err != nil {
+				t.Errorf("%s: %d %s, %v", v.path, response.StatusCode, text, err)
+			}
+		})
+	}
+	for range 3 {
+		done.Go(func() {
+			r := f.ask("GET", "/api/v1/events")
+			n := 0
+			for e := range eventsIn(t, r.Body) {
+				if e.name == "snapshot" {
+					n++
+				}
+				if n == 2 {
+					break
+				}
+			}
+			r.Body.Close()
+		})
+	}
+	done.Wait()
+}

@@ -1,0 +1,237 @@
+package admin
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/proxy/capture"
+)
+
+// tapLine is one line of a tap.
+type tapLine struct {
+	Kind    string           `json:"kind"`
+	Time    time.Time        `json:"time"`
+	Tenant  string           `json:"tenant"`
+	Session uint64           `json:"session"`
+	Service string           `json:"service,omitempty"`
+	Command string           `json:"command,omitempty"`
+	Seq     *uint16          `json:"seq,omitempty"`
+	Length  int              `json:"length,omitempty"`
+	Verdict string           `json:"verdict,omitempty"`
+	Action  string           `json:"action,omitempty"`
+	Fault   policy.FaultKind `json:"fault,omitempty"`
+	Body    json.RawMessage  `json:"body,omitempty"`
+	Hex     string           `json:"hex,omitempty"`
+	Cut     bool             `json:"cut,omitempty"`
+	Missed  *uint64          `json:"missed,omitempty"`
+	PDUs    *uint64          `json:"pdus,omitempty"`
+}
+
+// How many bytes of a body are told: as a message, and if it is none.
+const (
+	mostBody = 16 << 10
+	mostHex  = 1 << 10
+)
+
+// tapping is what a tap is asked for.
+type tapping struct {
+	tenants  []string
+	commands []pdu.CommandID
+	users    map[uint64]bool // nil: whoever
+	bodies   bool
+	pdus     uint64        // 0: any number
+	time     time.Duration // 0: any
+}
+
+func readTapping(q url.Values) (t tapping, err error) {
+	t.tenants = q["tenant"]
+	for _, text := range q["command"] {
+		id, err := capture.ParseCommand(text)
+		if err != nil {
+			return t, err
+		}
+		t.commands = append(t.commands, id)
+	}
+	for _, text := range q["user"] {
+		id, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return t, fmt.Errorf("user=%.40s: write the number of a user", text)
+		}
+		if t.users == nil {
+			t.users = make(map[uint64]bool)
+		}
+		t.users[id] = true
+	}
+	if q.Has("bodies") {
+		if t.bodies, err = strconv.ParseBool(q.Get("bodies")); err != nil {
+			return t, fmt.Errorf("bodies=%.40s: write true or false", q.Get("bodies"))
+		}
+	}
+	if t.pdus, err = number(q, "pdus", 0, 0, math.MaxUint64); err != nil {
+		return t, err
+	}
+	if q.Has("time") {
+		if t.time, err = time.ParseDuration(q.Get("time")); err != nil || t.time < 0 {
+			return t, fmt.Errorf("time=%.40s: write a time such as 30s", q.Get("time"))
+		}
+	}
+	return t, nil
+}
+
+// tap tells what peers say, a line for each PDU. It is shown PDUs as a capture is, so
+// the hub never waits for it.
+func (s *Server) tap(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "tenant", "command", "user", "bodies", "pdus", "time")
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	asked, err := readTapping(q)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	sources, err := s.sources(asked.tenants)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if s.taps.Add(1) > maxTaps {
+		s.taps.Add(-1)
+		fail(w, refuse(http.StatusTooManyRequests, "%d taps are open; close one of them", maxTaps))
+		return
+	}
+	defer s.taps.Add(-1)
+	s.did(r, "tap", "tenants", sourceNames(sources), "bodies", asked.bodies)
+	ctx := r.Context()
+	if asked.time > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, asked.time)
+		defer cancel()
+	}
+	takesLong(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	t := &tapped{tapping: asked, sources: sources, stream: s.stream(w)}
+	o := capture.Options{Bodies: asked.bodies || asked.users != nil, Commands: asked.commands}
+	err = capture.Watch(ctx, sources, o, t.take)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.log.Info("tap cut off: it was not taken in time", "client", callerOf(r).name)
+	}
+}
+
+// A tapped is a tap under way.
+type tapped struct {
+	tapping
+	sources []capture.Source
+	stream  *stream
+	told    uint64 // PDUs
+	buffer  []byte
+}
+
+// errEnough ends a tap that has told as many PDUs as it was asked for.
+var errEnough = errors.New("as many PDUs as asked for")
+
+// take tells some records, or how it stands if there are none.
+func (t *tapped) take(records []capture.Record, missed []uint64) error {
+	t.buffer = t.buffer[:0]
+	var end error
+	for i := range records {
+		line, wanted := t.line(&records[i])
+		if !wanted {
+			continue
+		}
+		t.put(line)
+		if line.Kind == "pdu" {
+			t.told++
+		}
+		if end = t.enough(); end != nil {
+			break
+		}
+		if len(t.buffer) > 64<<10 {
+			if err := t.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(records) == 0 || end != nil {
+		for i, s := range t.sources {
+			t.put(tapLine{Kind: "statistics", Time: time.Now().UTC(), Tenant: s.Name, Missed: &missed[i], PDUs: &t.told})
+		}
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	return end
+}
+
+func (t *tapped) enough() error {
+	if t.pdus > 0 && t.told >= t.pdus {
+		return errEnough
+	}
+	return nil
+}
+
+func (t *tapped) put(line tapLine) {
+	text, err := json.Marshal(line)
+	if err == nil {
+		t.buffer = append(append(t.buffer, text...), '\n')
+	}
+}
+
+func (t *tapped) flush() error {
+	if len(t.buffer) == 0 {
+		return nil
+	}
+	_, err := t.stream.Write(t.buffer)
+	t.buffer = t.buffer[:0]
+	return err
+}
+
+// line returns what is told of a record, unless it is not wanted.
+func (t *tapped) line(r *capture.Record) (tapLine, bool) {
+	line := tapLine{Time: r.Time.UTC(), Tenant: t.sources[r.Tenant].Name, Session: r.Session}
+	switch r.Kind {
+	case capture.Joined:
+		line.Kind = "joined"
+		return line, t.users == nil && !r.Known
+	case capture.Left:
+		line.Kind = "left"
+		return line, t.users == nil
+	}
+	h := pdu.ParseHeader(r.PDU)
+	body := r.PDU[pdu.HeaderLen:]
+	if t.users != nil {
+		m := messageOf(h.Command, body)
+		if m == nil || !names(m, t.users) {
+			return line, false
+		}
+	}
+	line.Kind, line.Service, line.Command, line.Seq, line.Length = "pdu", h.Service.String(), h.Command.String(), &h.Seq, r.Length
+	line.Verdict, line.Action, line.Fault = r.Verdict.String(), r.Verdict.Action().String(), r.Fault
+	if t.bodies {
+		line.body(h.Command, body, r.Whole())
+	}
+	return line, true
+}
+
+// body tells the body.
+func (l *tapLine) body(c pdu.CommandID, body []byte, whole bool) {
+	if whole && len(body) <= mostBody {
+		if l.Body = decoded(c, body); l.Body != nil {
+			return
+		}
+	}
+	l.Cut = !whole || len(body) > mostHex
+	l.Hex = hex.EncodeToString(body[:min(len(body), mostHex)])
+}

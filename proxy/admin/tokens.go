@@ -1,0 +1,121 @@
+package admin
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// How long tokens may be, in bytes.
+const (
+	minToken = 16
+	maxToken = 4 << 10
+)
+
+// tokens are those that clients by TCP may show.
+type tokens struct {
+	read, operate token
+}
+
+// check reads both, so that a mistake is known before it matters.
+func (t *tokens) check() error {
+	_, readKnown, err := t.read.sum()
+	if err != nil {
+		return fmt.Errorf("admin.read_token_file: %w", err)
+	}
+	_, operateKnown, err := t.operate.sum()
+	if err != nil {
+		return fmt.Errorf("admin.operate_token_file: %w", err)
+	}
+	if readKnown && operateKnown && t.rightOfSum(t.read.hash) == operate {
+		return errors.New("admin.operate_token_file holds the token of admin.read_token_file, so that whoever may read may operate; write another token")
+	}
+	return nil
+}
+
+// rightOf returns what a token is for. How long that takes tells nothing of how much of
+// it is right.
+func (t *tokens) rightOf(shown string) right { return t.rightOfSum(sha256.Sum256([]byte(shown))) }
+
+func (t *tokens) rightOfSum(shown [sha256.Size]byte) right {
+	mayRead, mayOperate := t.read.is(shown), t.operate.is(shown)
+	switch {
+	case mayOperate:
+		return operate
+	case mayRead:
+		return read
+	default:
+		return nothing
+	}
+}
+
+// A token is in a file, and read again when that changes. Only its hash is kept.
+type token struct {
+	path string // "": there is none; static
+
+	mu    sync.Mutex // guards the rest; held while the file is read
+	known bool
+	hash  [sha256.Size]byte
+	size  int64
+	time  time.Time
+	info  os.FileInfo
+}
+
+// is reports whether that is the hash of the token. Of one that cannot be read, nothing
+// is.
+func (t *token) is(shown [sha256.Size]byte) bool {
+	hash, known, err := t.sum()
+	return subtle.ConstantTimeCompare(hash[:], shown[:]) == 1 && known && err == nil
+}
+
+// sum returns the hash of the token in the file, if there is one.
+func (t *token) sum() (hash [sha256.Size]byte, known bool, err error) {
+	if t.path == "" {
+		return hash, false, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	info, err := os.Stat(t.path)
+	if err != nil {
+		t.known = false
+		return hash, false, err
+	}
+	if t.known && os.SameFile(info, t.info) && info.Size() == t.size && info.ModTime().Equal(t.time) {
+		return t.hash, true, nil
+	}
+	t.known = false
+	text, err := readToken(t.path, info)
+	if err != nil {
+		return hash, false, err
+	}
+	t.known, t.hash, t.info, t.size, t.time = true, sha256.Sum256(text), info, info.Size(), info.ModTime()
+	return t.hash, true, nil
+}
+
+// readToken returns a file's token. An error tells nothing of what is in it.
+func readToken(path string, info os.FileInfo) ([]byte, error) {
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no file; name one with a token", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	if err != nil {
+		return nil, err
+	}
+	text = bytes.TrimSpace(text)
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(text) < minToken || len(text) > maxToken || bytes.ContainsFunc(text, odd) {
+		return nil, fmt.Errorf("%s holds no token of %d to %d printable characters without blanks; write one, as by head -c 24 /dev/urandom | base64", path, minToken, maxToken)
+	}
+	return text, nil
+}

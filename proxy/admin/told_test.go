@@ -1,0 +1,348 @@
+package admin
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+	"switchyard/policy"
+	"switchyard/proxy/certificate/authority"
+	"switchyard/proxy/hub"
+)
+
+// tell reads an answer of JSON into v.
+func (f *fixture) tell(path string, v any) {
+	f.Helper()
+	r := f.ask("GET", path)
+	if text := f.read(r); r.StatusCode != 200 {
+		f.Fatalf("%s: %d %s", path, r.StatusCode, text)
+	} else if err := json.Unmarshal([]byte(text), v); err != nil {
+		f.Fatalf("%s: %v", path, err)
+	}
+}
+
+// Sessions are told the fastest, the slowest or the first first, with what they say.
+func TestConnections(t *testing.T) {
+	f := startFull(t)
+	type told struct {
+		Total       int
+		Connections []connectionAnswer
+	}
+	var all told
+	f.tell("/api/v1/connections", &all)
+	if all.Total != 3 || len(all.Connections) != 3 {
+		t.Fatalf("got %d of %d", len(all.Connections), all.Total)
+	}
+	for i, c := range all.Connections {
+		if c.Session != uint64(i+1) || c.PDUsIn != 3 || c.BytesIn == 0 || c.Users != 2 || time.Since(c.Since) > time.Minute || c.TLS != nil || len(c.Identities) > 0 {
+			t.Errorf("got %+v", c)
+		}
+	}
+	sessions := f.tenant.Served.Sessions()
+	if len(sessions) != 3 {
+		t.Fatalf("%d sessions", len(sessions))
+	}
+	// The second one speaks for a while.
+	var second guest
+	second.Seat = f.hub.Join(second)
+	var fastest told
+	f.await("rates are known", func() bool {
+		f.hub.Handle(second.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
+		fastest = told{}
+		f.tell("/api/v1/connections?sort=rate&limit=1", &fastest)
+		return fastest.Connections[0].Rates.PDUsOut > 0
+	})
+	if fastest.Total != 3 || len(fastest.Connections) != 1 {
+		t.Errorf("got %+v", fastest)
+	}
+	var tenants struct {
+		Tenants []struct {
+			Rates        Rates
+			ProbeSeconds *float64 `json:"probe_seconds"`
+		}
+	}
+	f.await("the tenant has rates", func() bool {
+		f.hub.Handle(second.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
+		f.tell("/api/v1/tenants", &tenants)
+		one := tenants.Tenants[0]
+		return one.Rates.PDUsIn > 0 && one.Rates.BytesIn > one.Rates.PDUsIn && one.ProbeSeconds != nil
+	})
+	var routes routesAnswer
+	f.tell("/api/v1/routes", &routes)
+	found := 0
+	for _, r := range routes.Routes {
+		switch {
+		case r.Command == "CID_MSG_DATA" && r.PDUs > 3 && r.Rate > 0 && r.Actions[policy.BroadcastExceptSender] == r.PDUs && r.Decision.Action == "broadcast-except-sender":
+			found++
+		case r.Command == "else" && r.PDUs == 3 && r.Bytes == 48 && r.Actions[policy.Drop] == 3:
+			found++
+		case r.Command != "CID_MSG_DATA" && r.Command != "else" && r.Command != "CID_OTHER_ONLINE_USER_INFO" && r.PDUs > 0:
+			t.Errorf("got %+v", r)
+		}
+	}
+	if found != 2 {
+		t.Errorf("got %+v", routes.Routes)
+	}
+	var presence presenceAnswer
+	f.tell("/api/v1/presence?user=7", &presence)
+	if presence.Users != 4 || presence.Entries != 6 || !presence.User.Present || len(presence.User.Holders) != 3 || presence.User.Holders[0].Peer != all.Connections[0].Peer {
+		t.Errorf("got %+v, %+v", presence, presence.User)
+	}
+}
+
+// UnmarshalJSON decodes actions, which are written by name.
+func (r *routeAnswer) UnmarshalJSON(text []byte) error {
+	type plain routeAnswer
+	var named struct{ Actions map[string]uint64 }
+	if err := json.Unmarshal(text, &named); err != nil {
+		return err
+	}
+	var other map[string]json.RawMessage
+	json.Unmarshal(text, &other)
+	delete(other, "actions")
+	rest, _ := json.Marshal(other)
+	if err := json.Unmarshal(rest, (*plain)(r)); err != nil {
+		return err
+	}
+	r.Actions = make(map[policy.Action]uint64)
+	for name, n := range named.Actions {
+		for action, known := range policy.Actions {
+			if name == known {
+				r.Actions[policy.Action(action)] = n
+			}
+		}
+	}
+	return nil
+}
+
+// An evaluation says who would be sent a copy, and what the policy may do.
+func TestEvaluate(t *testing.T) {
+	f := startFull(t)
+	ask := func(body string) (e evaluation) {
+		t.Helper()
+		r := f.post("/api/v1/evaluate", "application/json", strings.NewReader(body))
+		if text := f.read(r); r.StatusCode != 200 {
+			t.Fatalf("%d %s", r.StatusCode, text)
+		} else if err := json.Unmarshal([]byte(text), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	before := f.hub.Counts()
+	e := ask(`{"command":"CID_MSG_DATA","body":"0801"}`)
+	if e.Decision.Action != "broadcast-except-sender" || e.Copies == nil || *e.Copies != 2 || len(e.Sessions) != 2 || string(compact(e.PDU.Fields)) != `{"from_user_id":1}` || !e.ByIDs.Remembered {
+		t.Errorf("got %+v", e)
+	}
+	if e = ask(`{"command":"0x0999","session":99}`); e.Decision.Action != "drop" || *e.Copies != 0 || e.PDU.Service != "0x0009" {
+		t.Errorf("got %+v", e)
+	}
+	if e = ask(`{"command":"CID_OTHER_USER_STATUS_UPDATE"}`); e.Decision.Handler != "user-status-update" || e.Copies != nil || len(e.Notes) != 1 {
+		t.Errorf("got %+v", e)
+	}
+	effects, err := policy.ParseEffects([]string{"unicast"}, nil, "consume")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := f.tenant.Judge.Acquire()
+	guest := g.Policy()
+	f.tenant.Judge.Install(policy.NewLimitedGeneration("limited", "", guest, effects))
+	e = ask(`{"command":"CID_MSG_DATA"}`)
+	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != policy.FaultEffect || e.ByIDs.Decision.Action != "broadcast-except-sender" {
+		t.Errorf("of a limited policy: %+v", e)
+	}
+	limited := f.tenant.Judge.Acquire()
+	if n := limited.Faults(policy.FaultEffect); n != uint64(len(limited.Outside())) { // those of the memo alone
+		t.Errorf("%d faults are counted, want those from before", n)
+	}
+	limited.Release()
+	if after := f.hub.Counts(); after.Received != before.Received || after.Due != before.Due {
+		t.Errorf("an evaluation was routed: %+v, before %+v", after, before)
+	}
+}
+
+func compact(text json.RawMessage) []byte {
+	var b bytes.Buffer
+	json.Compact(&b, text)
+	return b.Bytes()
+}
+
+// Of a tenant that ends while it is asked about, nobody waits for an answer.
+func TestTenantEnds(t *testing.T) {
+	ended := newTenant(t, "ended", consume{})
+	ended.Served.Close()
+	ended.Judge = policy.NewJudge(policy.NewGeneration("gone", "", consume{}))
+	ended.Judge.Close()
+	g := startAt(t, patience, Options{}, func(facts *Facts) {
+		facts.Tenants = func() []Tenant { return []Tenant{ended} }
+	}, listen(t, "tcp", "127.0.0.1:0"))
+	for path, want := range map[string]int{"/api/v1/tenants": 200, "/api/v1/routes": 404, "/api/v1/connections": 200} {
+		if r := g.ask("GET", path); r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
+		}
+	}
+	r := g.post("/api/v1/evaluate", "application/json", strings.NewReader(`{"command":"CID_MSG_DATA"}`))
+	if g.read(r); r.StatusCode != 404 {
+		t.Errorf("evaluate: %d, want 404", r.StatusCode)
+	}
+	if r := g.ask("GET", "/api/v1/events"); r.StatusCode != 200 {
+		t.Errorf("events: %d", r.StatusCode)
+	}
+}
+
+// A server whose log stands still says so, however often it is asked.
+func TestNotLive(t *testing.T) {
+	var p Probes
+	f := start(t, patience)
+	held := hold(t, f)
+	f.await("it is noticed", func() bool { return p.Alive([]Tenant{f.tenant}) != nil })
+	r := f.ask("GET", "/livez")
+	if got := f.read(r); r.StatusCode != 503 || !strings.Contains(got, "tenant default: a PDU has not come through") {
+		t.Errorf("%d %q, want 503", r.StatusCode, got)
+	}
+	if r := f.ask("GET", "/readyz"); r.StatusCode != 503 {
+		t.Errorf("readyz: %d", r.StatusCode)
+	}
+	held()
+	f.await("it lives again", func() bool {
+		r := f.ask("GET", "/livez")
+		return f.read(r) == "ok\n"
+	})
+}
+
+// hold has the hub's lock held until what it returns is called.
+func hold(t *testing.T, f *fixture) (release func()) {
+	t.Helper()
+	blocker := &blocker{hold: make(chan struct{}), held: make(chan struct{})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.hub.Attach(blocker)()
+	}()
+	<-blocker.held
+	return func() {
+		close(blocker.hold)
+		<-done
+	}
+}
+
+// A blocker is a tap that does what no tap may.
+type blocker struct {
+	hold, held chan struct{}
+}
+
+func (b *blocker) Joined(uint64)     {}
+func (b *blocker) Left(uint64)       {}
+func (b *blocker) Judged(hub.Judged) {}
+
+func (b *blocker) Present(uint64, bool) {
+	close(b.held)
+	<-b.hold
+}
+
+func TestReady(t *testing.T) {
+	ready := []Check{{"listener 127.0.0.1:1", nil}, {"not draining", errors.New("the server stops")}}
+	f := startAt(t, patience, Options{}, func(facts *Facts) { facts.Ready = func() []Check { return ready } }, listen(t, "tcp", "127.0.0.1:0"))
+	r := f.ask("GET", "/readyz")
+	if got := f.read(r); r.StatusCode != http.StatusServiceUnavailable || got != "[+]listener 127.0.0.1:1 ok\n[-]not draining the server stops\n[+]tenant default ok\n" {
+		t.Errorf("%d %q", r.StatusCode, got)
+	}
+}
+
+// Snapshots have the first of many.
+func TestMost(t *testing.T) {
+	var lines []line
+	for i := range 1000 {
+		l := line{tenant: Tenant{Name: "a"}}
+		l.Number, l.Lag = uint64(i), uint64(i*7919%1000)
+		lines = append(lines, l)
+	}
+	got := most(lines, byLag, func(l line) bool { return l.Lag > 0 })
+	for i, l := range got {
+		if l.Lag != uint64(999-i) {
+			t.Errorf("at place %d: %d", i, l.Lag)
+		}
+	}
+	if len(got) != mostShown {
+		t.Errorf("got %d", len(got))
+	}
+	if got := most(lines[:1], byLag, func(l line) bool { return l.Lag > 0 }); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// Fields are users by their names, however deep.
+func TestNames(t *testing.T) {
+	online := pdutest.Online(stat(5), stat(6))
+	for user, want := range map[uint64]bool{5: true, 6: true, 7: false} {
+		m := messageOf(pdu.CID_OTHER_ONLINE_USER_INFO, online[pdu.HeaderLen:])
+		if got := names(m, map[uint64]bool{user: true}); got != want {
+			t.Errorf("user %d: %t, want %t", user, got, want)
+		}
+	}
+	for _, c := range []struct {
+		body string
+		want string
+	}{
+		{"\x08\x01", `{"from_user_id":1}`},
+		{"\x08", ""},
+		{"\xff", ""},
+		{"", "{}"},
+	} {
+		if got := compact(decoded(pdu.CID_MSG_DATA, []byte(c.body))); string(got) != c.want {
+			t.Errorf("%q: %s, want %s", c.body, got, c.want)
+		}
+	}
+	if got := decoded(0x0999, nil); got != nil {
+		t.Errorf("of no command: %s", got)
+	}
+}
+
+// A session by TLS is told with who its client is.
+func TestSecuredConnection(t *testing.T) {
+	f := start(t, patience)
+	ca := authority.New(t, "clients")
+	l := listen(t, "tcp", "127.0.0.1:0")
+	defer l.Close()
+	done := make(chan error, 1)
+	go func() {
+		conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: ca.Pool(), ServerName: "hub.example",
+			Certificates: []tls.Certificate{ca.Client("north.acme", "spiffe://example.org/acme/north").TLS()}})
+		if err == nil {
+			defer conn.Close()
+			conn.Read(make([]byte, 1)) // until the server closes
+		}
+		done <- err
+	}()
+	raw, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{ca.Server("hub.example").TLS()}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert})
+	if err := conn.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.tenant.Served.Serve(conn, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	var told struct{ Connections []connectionAnswer }
+	f.tell("/api/v1/connections", &told)
+	if len(told.Connections) != 1 {
+		t.Fatalf("got %+v", told)
+	}
+	c := told.Connections[0]
+	if c.TLS == nil || c.TLS.Version != "TLS 1.3" || c.TLS.ServerName != "hub.example" || !slices.Contains(c.Identities, "uri:spiffe://example.org/acme/north") {
+		t.Errorf("got %+v, %+v", c, c.TLS)
+	}
+	f.tenant.Served.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

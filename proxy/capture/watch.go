@@ -1,0 +1,48 @@
+package capture
+
+import (
+	"context"
+	"time"
+)
+
+// Watch shows take what peers of the tenants say from now on, and how many records of
+// each tenant found no room so far; once a second there are none. It ends when ctx is
+// done, or with the error of take. The hubs never wait for take; what it is shown is
+// valid during the call. Of o, Bodies and Commands count.
+func Watch(ctx context.Context, sources []Source, o Options, take func(records []Record, missed []uint64) error) error {
+	b := newBuffer(len(sources))
+	for i, s := range sources {
+		defer s.Hub.Attach(newTap(b, i, Tenant{Name: s.Name, Bodies: o.Bodies, Commands: o.Commands}))()
+	}
+	tick := time.NewTicker(statisticsTime)
+	defer tick.Stop()
+	show := func(records []Record) error {
+		missed := make([]uint64, len(sources))
+		for i := range missed {
+			missed[i] = b.missedOf(i)
+		}
+		return take(records, missed)
+	}
+	if err := show(nil); err != nil { // who reads it knows that it has begun
+		return err
+	}
+	for {
+		select {
+		case <-b.ready:
+			if err := show(b.take()); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if err := show(nil); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if records := b.take(); len(records) > 0 {
+				if err := show(records); err != nil {
+					return err
+				}
+			}
+			return show(nil)
+		}
+	}
+}

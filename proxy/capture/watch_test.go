@@ -1,0 +1,76 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+)
+
+// Who watches is shown what is said, and how it stands once in a while.
+func TestWatch(t *testing.T) {
+	one, two := newHub(), newHub()
+	a, b := join(one), join(two)
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))
+	enough := errors.New("enough")
+	var said []Record
+	begun := false
+	err := Watch(t.Context(), []Source{{"one", one}, {"two", two}}, Options{Bodies: true, Commands: []pdu.CommandID{pdu.CID_MSG_DATA}},
+		func(records []Record, missed []uint64) error {
+			if len(missed) != 2 {
+				t.Errorf("missed %v, want two numbers", missed)
+			}
+			if !begun {
+				begun = true
+				a.say(t, m, pdutest.Heartbeat())
+				b.say(t, m)
+			}
+			for _, r := range records {
+				if r.Kind == PDU {
+					r.PDU = bytes.Clone(r.PDU)
+					said = append(said, r)
+				}
+			}
+			if len(records) == 0 && len(said) == 2 {
+				return enough
+			}
+			return nil
+		})
+	if err != enough || len(said) != 2 {
+		t.Fatalf("%v, %+v", err, said)
+	}
+	for i, r := range said {
+		if r.Tenant != i || !bytes.Equal(r.PDU, m) || !r.Whole() {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+// A watcher that takes its time misses what there is no room for, and is told.
+func TestWatchMisses(t *testing.T) {
+	h := newHub()
+	a := join(h)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	m := bytes.Repeat(pdutest.Heartbeat(), 1000)
+	shown, calls := 0, 0
+	var last []uint64
+	err := Watch(ctx, []Source{{"one", h}}, Options{}, func(records []Record, missed []uint64) error {
+		if calls++; calls == 1 {
+			for range 2 * maxRecords / 1000 {
+				a.say(t, m)
+			}
+			cancel()
+		}
+		shown += len(records)
+		last = missed
+		return nil
+	})
+	said := 2*maxRecords/1000*1000 + 1 // who was there as well
+	if err != nil || uint64(shown)+last[0] != uint64(said) || last[0] == 0 {
+		t.Errorf("%v: shown %d, missed %d of %d", err, shown, last[0], said)
+	}
+}

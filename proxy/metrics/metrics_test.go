@@ -1,0 +1,132 @@
+package metrics
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/proxy/admission"
+	"switchyard/proxy/hub"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// everything has something of all that there is to tell.
+func everything() State {
+	at := time.Unix(1_700_000_000, 5e8)
+	counts := hub.Counts{
+		Received: 10, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}, Dropped: map[hub.Reason]uint64{hub.ByPolicy: 5},
+		Made: 1, Due: 9, Delivered: 4, Pending: 2, Discarded: map[hub.Reason]uint64{hub.SlowConsumer: 3}, Sessions: 2, Joined: 7,
+		Closed: map[hub.Reason]uint64{hub.SlowConsumer: 4, hub.PeerClosed: 1}, BytesIn: 1000, BytesOut: 2000, Lag: 30, Lags: 40,
+		Slowed: map[hub.Reason]uint64{hub.LogFull: 2}, SlowedTime: map[hub.Reason]time.Duration{hub.LogFull: 1500 * time.Millisecond},
+	}
+	return State{
+		Build:   Build{"v1", "abc", "go1", "v2"},
+		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true,
+		Tenants: []Tenant{{
+			Name: "acme", Counts: counts, Said: []hub.Said{
+				{Command: 0, PDUs: 5, Bytes: 80, Actions: map[policy.Action]uint64{policy.Drop: 5}},
+				{Command: pdu.CID_MSG_DATA, PDUs: 5, Bytes: 920, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}},
+			},
+			Paused: 1, Users: 11, Entries: 12, Log: 13, LogLimit: 14, Connections: 15, ProbeSeconds: 0.25, Policy: "file:\xff.toml", SHA256: "1f",
+			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, SignatureUntil: at,
+		}},
+		Listeners: []Listener{{Address: "127.0.0.1:8200", CertificateUntil: at, Counts: admission.Counts{
+			Accepted: 9, Handshaking: 1, Open: 2, Ended: 3, Refused: map[admission.Reason]uint64{admission.NotAllowed: 3}, Sources: 4}}},
+	}
+}
+
+func scrape(t *testing.T, read func() State) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler(read).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	text, err := io.ReadAll(w.Body)
+	if err != nil || w.Code != 200 {
+		t.Fatalf("%d %s, %v", w.Code, text, err)
+	}
+	return string(text)
+}
+
+// The lines are those of a file, so that a change of one is seen.
+func TestMetrics(t *testing.T) {
+	var own []string
+	for line := range strings.Lines(scrape(t, everything)) {
+		if strings.HasPrefix(line, "switchyard_") || strings.Contains(line, " switchyard_") {
+			own = append(own, line)
+		}
+	}
+	got := strings.Join(own, "")
+	const file = "testdata/everything.txt"
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Error(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwhich is not %s", got, file)
+	}
+}
+
+// What Go and the system say of the process is there as well.
+func TestProcess(t *testing.T) {
+	text := scrape(t, everything)
+	for _, name := range []string{"go_goroutines ", "go_memstats_heap_alloc_bytes ", "process_open_fds ", "process_max_fds ", "process_cpu_seconds_total "} {
+		if !strings.Contains(text, "\n"+name) {
+			t.Errorf("no %s", name)
+		}
+	}
+}
+
+// Names are as Prometheus wants them, every one is told, and labels are few.
+func TestNames(t *testing.T) {
+	text := scrape(t, everything)
+	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "name", "sha256", "version", "revision", "goversion", "wazero"}
+	for _, f := range families {
+		if strings.Count(text, "# TYPE "+f.name+" ") != 1 {
+			t.Errorf("%s is not told", f.name)
+		}
+		if isTotal := strings.HasSuffix(f.name, "_total"); isTotal != (f.kind == prometheus.CounterValue) {
+			t.Errorf("%s: counters end in _total, and nothing else does", f.name)
+		}
+		if regexp.MustCompile(`_(ms|milliseconds|kb|mb|percent|count)(_|$)`).MatchString(f.name) {
+			t.Errorf("%s: units are seconds and bytes", f.name)
+		}
+	}
+	if names := Names(); len(slices.Compact(slices.Sorted(slices.Values(names)))) != len(families) {
+		t.Errorf("names are there twice: %v", names)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^switchyard_\w+{([^}]*)}`).FindAllStringSubmatch(text, -1) {
+		for _, label := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(m[1], -1) {
+			if !slices.Contains(labels, label[1]) {
+				t.Errorf("label %s of %s", label[1], m[0])
+			}
+		}
+	}
+}
+
+// The registry's own check finds nothing: no metric twice, none that was not described.
+func TestPedantic(t *testing.T) {
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(collector{everything})
+	if _, err := r.Gather(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Of nothing, there is nothing wrong to tell.
+func TestNothing(t *testing.T) {
+	text := scrape(t, func() State { return State{} })
+	if !strings.Contains(text, "switchyard_draining 0\n") || strings.Contains(text, "tenant=") {
+		t.Errorf("got %s", text)
+	}
+}

@@ -1,0 +1,105 @@
+package top
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A section is one of the tables of a standing, with how many rows there are of which
+// it has the first.
+type section struct {
+	name    string // of one of its rows, the title of the first column
+	columns []column
+	rows    []row
+	all     int
+}
+
+// first returns the lines of the section with at most so many rows.
+func (s section) first(rows int) []string {
+	shown := s.rows[:max(0, min(rows, len(s.rows)))]
+	columns := slices.Clone(s.columns)
+	columns[0].title = s.name
+	if len(shown) < s.all {
+		columns[0].title = fmt.Sprintf("%s (%d of %d)", s.name, len(shown), s.all)
+	}
+	return table(columns, shown)
+}
+
+func numbers(titles ...string) (columns []column) {
+	for _, t := range titles {
+		columns = append(columns, column{title: t, number: true, least: 7})
+	}
+	return columns
+}
+
+func words(titles ...string) (columns []column) {
+	for _, t := range titles {
+		columns = append(columns, column{title: t})
+	}
+	return columns
+}
+
+// sections makes the tables. What matters most stands to the left, as a window may cut
+// the rest off.
+func (s *Standing) sections() []section {
+	tenants := section{name: "TENANT", all: len(s.Tenants), columns: slices.Concat(words(""),
+		numbers("PEERS", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "DROPS/S", "PAUSED", "USERS", "LOG"), words("POLICY", "SHA256"))}
+	for _, t := range s.Tenants {
+		r := t.Rates
+		tenants.rows = append(tenants.rows, row{alarm: t.Paused > 0, cells: []string{t.Tenant, fmt.Sprint(t.Sessions), bytes(float64(t.Lag)),
+			count(r.PDUsIn), bytes(r.BytesIn), count(r.PDUsOut), bytes(r.BytesOut), count(t.DropRate), fmt.Sprint(t.Paused),
+			fmt.Sprint(t.Users), bytes(float64(t.Log)), t.Policy.Name, beginning(t.Policy.SHA256)}})
+	}
+	commands := section{name: "COMMAND", all: len(s.Commands), columns: slices.Concat(words("", "TENANT"),
+		numbers("IN/S", "BYTES/S", "PDUS"), words("ACTIONS"))}
+	for _, c := range s.Commands {
+		commands.rows = append(commands.rows, row{cells: []string{c.Command, c.Tenant, count(c.Rate), bytes(c.ByteRate), whole(c.PDUs), actions(c.Actions)}})
+	}
+	peers := section{name: "PEER", all: s.Sessions, columns: slices.Concat(words("", "TENANT"),
+		numbers("SESSION", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "USERS"), words("STATE", "IDENTITY"))}
+	for _, p := range s.Peers {
+		r := p.Rates
+		var state []string
+		if p.Master {
+			state = append(state, "master")
+		}
+		if p.Paused {
+			state = append(state, "paused")
+		}
+		peers.rows = append(peers.rows, row{alarm: p.Paused, cells: []string{p.Peer, p.Tenant, fmt.Sprint(p.Session), bytes(float64(p.Lag)),
+			count(r.PDUsIn), bytes(r.BytesIn), count(r.PDUsOut), bytes(r.BytesOut), fmt.Sprint(p.Users), strings.Join(state, " "), strings.Join(p.Identities, " ")}})
+	}
+	return []section{tenants, commands, peers}
+}
+
+// beginning is enough of a hash to tell two policies apart.
+func beginning(sha256 string) string { return sha256[:min(8, len(sha256))] }
+
+// actions spells what was done with PDUs, the most frequent first.
+func actions(counts map[string]uint64) string {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, name := range names {
+		if counts[name] > 0 {
+			parts = append(parts, name+" "+whole(counts[name]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// summary is everything in one line.
+func (s *Standing) summary() string {
+	parts := []string{"switchyard " + s.Server, "up " + since(s.Uptime), fmt.Sprintf("%d peers", s.Sessions),
+		fmt.Sprintf("in %s/s %s/s", count(s.Rates.PDUsIn), bytes(s.Rates.BytesIn)),
+		fmt.Sprintf("out %s/s %s/s", count(s.Rates.PDUsOut), bytes(s.Rates.BytesOut))}
+	if s.Latency != nil {
+		parts = append(parts, "p99 "+time.Duration(s.Latency.P99*float64(time.Second)).Round(10*time.Microsecond).String())
+	}
+	return strings.Join(parts, "   ")
+}

@@ -1,0 +1,90 @@
+package proxy
+
+import (
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+)
+
+// Who looks on sees each session with its connection.
+func TestSessionsSeen(t *testing.T) {
+	begun := time.Now()
+	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	defer judge.Close()
+	tenant := NewTenant("acme", judge, testLimits(), slog.New(slog.DiscardHandler))
+	defer tenant.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var peers []net.Conn
+	for range 3 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		peers = append(peers, conn)
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tenant.Serve(server, func() {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := pdu.Append(nil, pdu.SID_MSG, others, 1, []byte("hello"))
+	peers[0].Write(m)
+	got := make([]byte, len(m))
+	for _, peer := range peers[1:] {
+		peer.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := peer.Read(got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	byPeer := make(map[string]Session)
+	for _, s := range tenant.Sessions() {
+		byPeer[s.Peer().String()] = s
+		if s.Local().String() != l.Addr().String() || s.Since().Before(begun.Add(-time.Second)) || s.Since().After(time.Now().Add(time.Second)) || s.Paused() {
+			t.Errorf("got %v, %v, %v", s.Local(), s.Since(), s.Paused())
+		}
+		if _, ok := s.TLS(); ok {
+			t.Error("plain TCP is taken for TLS")
+		}
+	}
+	if len(byPeer) != 3 {
+		t.Fatalf("got %d sessions", len(byPeer))
+	}
+	first := byPeer[peers[0].LocalAddr().String()]
+	if first.PDUsIn != 1 || first.BytesIn != uint64(len(m)) {
+		t.Errorf("the first is %+v", first.Session)
+	}
+	if other := byPeer[peers[1].LocalAddr().String()]; other.BytesOut != uint64(len(m)) || other.PDUsOut != 1 {
+		t.Errorf("another is %+v", other.Session)
+	}
+}
+
+// A probe comes through, unless the tenant's beat has stopped.
+func TestProbe(t *testing.T) {
+	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	defer judge.Close()
+	tenant := NewTenant("acme", judge, testLimits(), slog.New(slog.DiscardHandler))
+	defer tenant.Close()
+	if err := tenant.Probe(); err != nil {
+		t.Error(err)
+	}
+	tenant.beaten.Store(clock() - int64(time.Minute))
+	if err := tenant.Probe(); err == nil || !strings.Contains(err.Error(), "ago") {
+		t.Errorf("after a minute without a beat: %v", err)
+	}
+	tenant.beatOnce(time.Now())
+	if err := tenant.Probe(); err != nil {
+		t.Error(err)
+	}
+}
