@@ -82,6 +82,7 @@ func TestStreamsWindow(t *testing.T) {
 	}}, server)
 	plan := saturating()
 	plan.TLS, plan.Window, plan.Batch, plan.Drain = client, 60, 16, time.Second
+	plan.Duration = 3 * time.Second // for every sender to fill its window, whatever else the machine does
 	if res := play(t, h, plan); res.Faults != (check.Faults{Lost: 3 * 48}) {
 		t.Errorf("found %v, want %d lost", res.Faults, 3*48)
 	}
