@@ -12,15 +12,16 @@ func (d *Directory) Held(h Holder, at, max int, dst []body.ServerUserStat) (entr
 	if p == 0 {
 		return dst, 0
 	}
-	held := d.peers[p].held
-	if at < 0 || at > len(held) {
-		at = len(held)
+	held := &d.peers[p].held
+	if at < 0 || at > held.n {
+		at = held.n
 	}
 	next = at
 	for ; next > 0 && max > 0; max-- {
 		next--
-		if u, known := d.find(held[next]); known {
-			dst = d.appendEntries(dst, held[next], &u, p)
+		id := *held.at(uint32(next))
+		if u, known := d.find(id); known {
+			dst = d.appendEntries(dst, id, &u, p)
 		}
 	}
 	return dst, next
@@ -58,7 +59,7 @@ func (d *Directory) appendEntries(dst []body.ServerUserStat, id uint32, u *user,
 
 // others returns how many holders the user has beside the first.
 func (d *Directory) others(u *user) (n uint32) {
-	for h := u.holding; h.next != 0; h = d.more[h.next] {
+	for h := u.holding; h.next != 0; h = *d.more.at(h.next) {
 		n++
 	}
 	return n

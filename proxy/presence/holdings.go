@@ -23,17 +23,18 @@ func (d *Directory) Leave(h Holder, max int) (more bool) {
 		delete(d.byHolder, h)
 		d.leaving = append(d.leaving, p)
 		d.peers[p].left = true
-		d.left += len(d.peers[p].held)
+		d.left += d.peers[p].held.n
 	}
 	for len(d.leaving) > 0 {
 		last := len(d.leaving) - 1
 		p := d.leaving[last]
-		for n := len(d.peers[p].held); n > 0; n-- {
+		held := &d.peers[p].held
+		for n := held.n; n > 0; n-- {
 			if max <= 0 {
 				return true
 			}
 			max--
-			id := d.peers[p].held[n-1]
+			id := *held.at(uint32(n - 1))
 			u := d.users[id]
 			d.release(id, &u, p)
 			d.store(id, u)
@@ -47,7 +48,7 @@ func (d *Directory) Leave(h Holder, max int) (more bool) {
 
 // holdingOf returns where u says that p holds it, or nil.
 func (d *Directory) holdingOf(u *user, p uint32) *holding {
-	for h := &u.holding; ; h = &d.more[h.next] {
+	for h := &u.holding; ; h = d.more.at(h.next) {
 		if h.peer == p {
 			return h
 		}
@@ -59,12 +60,12 @@ func (d *Directory) holdingOf(u *user, p uint32) *holding {
 
 // hold adds p, which does not hold it yet, to u.
 func (d *Directory) hold(id uint32, u *user, p uint32) {
-	added := holding{peer: p, at: uint32(len(d.peers[p].held))}
+	added := holding{peer: p, at: uint32(d.peers[p].held.n)}
 	if u.peer != 0 {
 		added.next = d.keep(u.holding)
 	}
 	u.holding = added
-	d.peers[p].held = append(d.peers[p].held, id)
+	d.peers[p].held.push(id)
 	d.entries++
 }
 
@@ -87,14 +88,12 @@ func (d *Directory) release(id uint32, u *user, p uint32) {
 // strike takes the user at the given place out of what p holds. The last one
 // takes its place.
 func (d *Directory) strike(p, at uint32) {
-	held := d.peers[p].held
-	last := uint32(len(held) - 1)
-	d.peers[p].held = held[:last]
-	if at == last {
+	held := &d.peers[p].held
+	id := held.pop()
+	if at == uint32(held.n) {
 		return
 	}
-	id := held[last]
-	held[at] = id
+	*held.at(at) = id
 	u := d.users[id]
 	d.holdingOf(&u, p).at = at
 	d.users[id] = u
@@ -103,12 +102,12 @@ func (d *Directory) strike(p, at uint32) {
 // keep puts h into more and returns where.
 func (d *Directory) keep(h holding) (n uint32) {
 	if n = d.spare; n != 0 {
-		d.spare = d.more[n].next
-		d.more[n] = h
+		d.spare = d.more.at(n).next
+		*d.more.at(n) = h
 		return n
 	}
-	d.more = append(d.more, h)
-	return uint32(len(d.more) - 1)
+	d.more.push(h)
+	return uint32(d.more.n - 1)
 }
 
 // take takes the holding at n out of more; at 0 there is none.
@@ -116,8 +115,8 @@ func (d *Directory) take(n uint32) holding {
 	if n == 0 {
 		return holding{}
 	}
-	h := d.more[n]
-	d.more[n] = holding{next: d.spare}
+	h := *d.more.at(n)
+	*d.more.at(n) = holding{next: d.spare}
 	d.spare = n
 	return h
 }

@@ -1,4 +1,4 @@
 package presence
 
 // Holds returns how many users h holds.
-func (d *Directory) Holds(h Holder) int { return len(d.peers[d.byHolder[h]].held) }
+func (d *Directory) Holds(h Holder) int { return d.peers[d.byHolder[h]].held.n }

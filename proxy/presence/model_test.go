@@ -211,9 +211,9 @@ func checkInvariants(t *testing.T, d *Directory) {
 			t.Errorf("user %d has no holder", id)
 		}
 		peers := map[uint32]bool{}
-		for h := u.holding; ; h = d.more[h.next] {
+		for h := u.holding; ; h = *d.more.at(h.next) {
 			named++
-			if held := d.peers[h.peer].held; int(h.at) >= len(held) || held[h.at] != id {
+			if held := &d.peers[h.peer].held; int(h.at) >= held.n || *held.at(h.at) != id {
 				t.Errorf("user %d: peer %d does not hold it at %d: %v", id, h.peer, h.at, held)
 			}
 			if peers[h.peer] {
@@ -229,23 +229,23 @@ func checkInvariants(t *testing.T, d *Directory) {
 			used[h.next] = true
 		}
 	}
-	for n := d.spare; n != 0; n = d.more[n].next {
+	for n := d.spare; n != 0; n = d.more.at(n).next {
 		if used[n] {
 			t.Fatalf("holding %d is spare and used", n)
 		}
 		used[n] = true
 	}
-	if len(used) != len(d.more) {
-		t.Errorf("%d of %d holdings are lost", len(d.more)-len(used), len(d.more))
+	if len(used) != d.more.n {
+		t.Errorf("%d of %d holdings are lost", d.more.n-len(used), d.more.n)
 	}
 	entries, left := named, 0
 	for n, p := range d.peers {
-		named -= len(p.held)
+		named -= p.held.n
 		if p.left != slices.Contains(d.leaving, uint32(n)) {
 			t.Errorf("peer %d says left = %v, leaving are %v", n, p.left, d.leaving)
 		}
 		if p.left {
-			left += len(p.held)
+			left += p.held.n
 		}
 	}
 	if d.entries != entries || d.left != left {

@@ -25,8 +25,8 @@ type Holder uint64
 // the list. A peer is in byHolder, or left and in leaving, or vacant.
 type Directory struct {
 	users map[uint32]user
-	more  []holding // of users with several holders; [0] is unused
-	spare uint32    // first unused element of more, which are linked by next; or 0
+	more  list[holding] // of users with several holders; the first is unused
+	spare uint32        // first unused element of more, which are linked by next; or 0
 
 	peers    []peer // by holding.peer; [0] is unused
 	byHolder map[Holder]uint32
@@ -55,18 +55,19 @@ type holding struct {
 
 type peer struct {
 	holder Holder
-	held   []uint32 // user ids
-	left   bool     // it is in leaving
+	held   list[uint32] // user ids
+	left   bool         // it is in leaving
 }
 
 // New returns an empty Directory.
 func New() *Directory {
-	return &Directory{
+	d := &Directory{
 		users:    make(map[uint32]user),
-		more:     make([]holding, 1),
 		peers:    make([]peer, 1),
 		byHolder: make(map[Holder]uint32),
 	}
+	d.more.push(holding{})
+	return d
 }
 
 // Apply takes in what h says about one of its users: an entry of 0x0708.
@@ -120,7 +121,7 @@ func (d *Directory) Holders(id uint32, dst []Holder) []Holder {
 	if !known {
 		return dst
 	}
-	for h := u.holding; ; h = d.more[h.next] {
+	for h := u.holding; ; h = *d.more.at(h.next) {
 		dst = append(dst, d.peers[h.peer].holder)
 		if h.next == 0 {
 			return dst

@@ -281,7 +281,7 @@ func TestRoomIsUsedAgain(t *testing.T) {
 	if got, want := len(d.peers), 1+3; got != want {
 		t.Errorf("got room for %d peers, want %d", got, want)
 	}
-	if got, want := len(d.more), 1+2*50; got != want {
+	if got, want := d.more.n, 1+2*50; got != want {
 		t.Errorf("got room for %d holdings, want %d", got, want)
 	}
 }

@@ -22,7 +22,7 @@ func (d *Directory) Room(h Holder, users, peerUsers int) int {
 		room = users - d.Entries() - max(0, d.left-users)
 	}
 	if peerUsers > 0 {
-		room = min(room, peerUsers-len(d.peers[d.byHolder[h]].held))
+		room = min(room, peerUsers-d.peers[d.byHolder[h]].held.n)
 	}
 	return room
 }
