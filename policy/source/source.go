@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"switchyard/plugins/teamtalk"
+	"switchyard/plugins/teamtalk/native"
 	"switchyard/plugins/unicast"
 	"switchyard/policy/table"
 	"switchyard/policy/wasm"
@@ -67,7 +68,11 @@ func Find(name, dir string, max int64) (Module, error) {
 func Read(name, dir string, max int64) (File, error) {
 	path, isFile := strings.CutPrefix(name, filePrefix)
 	if !isFile {
-		if module, ok := shipped[name]; ok {
+		module, ok := shipped[name]
+		if native.Built && name == native.Name {
+			module, ok = teamtalk.Module, true // which is not what will decide
+		}
+		if ok {
 			return File{name, "", module, sum(module)}, nil
 		}
 		names := strings.Join(slices.Sorted(maps.Keys(shipped)), ", ")

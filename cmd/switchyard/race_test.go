@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// raced: under the race detector everything takes several times the memory and the time.
+const raced = true

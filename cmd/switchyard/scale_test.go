@@ -1,0 +1,195 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/cmd/yardbench/load"
+	measured "switchyard/cmd/yardbench/process"
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+)
+
+// What a process takes of memory for many peers, for ones that do not read, and for large
+// PDUs; and what a delivery costs, to few and to many.
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
+
+// peak returns how many bytes of memory the process has had at most.
+func (p *process) peak() int64 {
+	p.t.Helper()
+	m, err := measured.MemoryOf(p.cmd.Process.Pid)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return m.Peak
+}
+
+// checkPeak wants no more bytes than that, or several times as many under the race
+// detector.
+func (p *process) checkPeak(most int64) {
+	p.t.Helper()
+	if raced {
+		most *= 4
+	}
+	peak := p.peak()
+	p.t.Logf("the process took %.1f MiB of memory; %.1f are allowed", float64(peak)/mib, float64(most)/mib)
+	if peak > most {
+		p.t.Error("which is too much")
+	}
+}
+
+// crowd is a number of peers, fewer under the race detector.
+func crowd(n int) int {
+	if raced {
+		return n / 8
+	}
+	return n
+}
+
+// receive reads the PDU that many times.
+func (c peer) receive(m []byte, count int) {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	buf := make([]byte, 64*kib)
+	for range count {
+		for rest := m; len(rest) > 0; {
+			n, err := c.Read(buf[:min(len(buf), len(rest))])
+			if err != nil || !bytes.Equal(buf[:n], rest[:n]) {
+				c.t.Errorf("%d bytes before the end of a PDU something else arrives: %v", len(rest), err)
+				return
+			}
+			rest = rest[n:]
+		}
+	}
+}
+
+// Peers that do not read cost the log, which is kept once however many they are.
+func TestMemoryForPeersThatDoNotRead(t *testing.T) {
+	const lagHard, size = 16 * mib, 64 * kib
+	const count = 2 * lagHard / size
+	peers, mute := crowd(256), crowd(200)
+	p := start(t, t.TempDir(), "--set", fmt.Sprintf("tenant.default.limits.lag_hard=%dMiB", lagHard/mib), "--set", "peer.max_pdu=1MiB")
+	idle := p.peak()
+	for range mute {
+		p.dial().Conn.(*net.TCPConn).SetReadBuffer(4 * kib) // so that the kernel keeps little of what is not read
+	}
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, size-pdu.HeaderLen))
+	var reading sync.WaitGroup
+	for range peers - mute - 1 {
+		c := p.dial()
+		reading.Go(func() { c.receive(m, count) })
+	}
+	sender := p.dial()
+	for range count {
+		sender.say(m)
+	}
+	reading.Wait()
+	for deadline := time.Now().Add(patience); p.count("session closed", "slow-consumer") < mute; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d peers were closed as slow consumers", p.count("session closed", "slow-consumer"), mute)
+		}
+	}
+	p.checkPeak(idle + lagHard + int64(peers)*64*kib)
+}
+
+// What one of thousands says reaches them all.
+func TestMemoryForIdlePeers(t *testing.T) {
+	peers := crowd(5000)
+	needDescriptors(t, peers)
+	p := start(t, t.TempDir())
+	var all []peer
+	for range peers {
+		all = append(all, p.dial())
+	}
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("anybody there?"))
+	all[0].say(m)
+	for _, c := range all[1:] {
+		c.expect(m)
+	}
+	p.checkPeak(150 * mib)
+}
+
+// needDescriptors wants room for that many connections here, and as many in the process
+// that is tested. The runtime has raised the soft limit to the hard one.
+func needDescriptors(t *testing.T, connections int) {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if want := uint64(connections + 100); limit.Max < want {
+		t.Fatalf("a process may open %d files here; raise the hard limit to %d: ulimit -Hn %[2]d", limit.Max, want)
+	}
+}
+
+// A PDU as large as they may be is kept once, and not for each of those it is for.
+func TestMemoryForLargePDUs(t *testing.T) {
+	const size, count = 16 * mib, 2
+	peers := crowd(100)
+	p := start(t, t.TempDir())
+	idle := p.peak()
+	var receivers []peer
+	for range peers {
+		c := p.dial()
+		c.Conn.(*net.TCPConn).SetReadBuffer(64 * kib)
+		receivers = append(receivers, c)
+	}
+	sender := p.dial()
+	body := make([]byte, size-pdu.HeaderLen)
+	for i := range body {
+		body[i] = byte(i * i >> 8)
+	}
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, body)
+	var reading sync.WaitGroup
+	for range count {
+		sender.say(m)
+	}
+	sender.settle() // all of it is in the log, and nobody has read
+	for _, c := range receivers {
+		reading.Go(func() { c.receive(m, count) })
+	}
+	reading.Wait()
+	p.checkPeak(idle + 2*count*size + 32*mib)
+}
+
+// BenchmarkDelivery is what the process takes of CPU time for one delivery of 200 bytes
+// to few and to many peers: with messages that come singly, so that each delivery is a
+// write, and as many as it takes.
+func BenchmarkDelivery(b *testing.B) {
+	for _, c := range []struct {
+		name       string
+		deliveries float64 // per second; 0 is as many as it takes
+	}{{"singly", 40_000}, {"saturated", 0}} {
+		for _, peers := range []int{8, 32, 128, 500, 1000} {
+			b.Run(fmt.Sprintf("%s/%dpeers", c.name, peers), func(b *testing.B) {
+				p := start(b, b.TempDir())
+				var seconds, deliveries float64
+				for b.Loop() {
+					res, err := load.Run(b.Context(), load.Plan{Address: p.address, PID: p.cmd.Process.Pid, Connections: peers, Senders: 4,
+						Size: 200, Window: 256, Batch: 16, Rate: c.deliveries / float64(peers-1), Random: true, Warmup: time.Second / 2, Duration: time.Second})
+					if err != nil {
+						b.Fatal(err)
+					}
+					if !res.Sound() {
+						b.Fatalf("faults: %+v, ended: %v", res.Faults, res.Ended)
+					}
+					seconds += res.Server.CPU
+					deliveries += res.Delivered * res.Seconds
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(seconds/deliveries*1e9, "cpu-ns/delivery")
+			})
+		}
+	}
+}

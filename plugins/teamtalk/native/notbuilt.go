@@ -1,0 +1,6 @@
+//go:build !native
+
+package native
+
+// Built says whether this build can load the policy.
+const Built = false
