@@ -115,6 +115,7 @@ func (p *plan) carryOut() {
 		}
 	}
 	y.publish()
+	y.desk.show(y) // before a policy that takes long to load: who is gone is not asked whether it lives
 }
 
 // dismiss drains a tenant that is served no more, while the others go on.

@@ -43,6 +43,20 @@ func TestChronicle(t *testing.T) {
 	fail(first, 1) // with what it had begun
 	fail(second, 4)
 
+	third := policy.NewGeneration("second", "5", consume{})
+	c.InForce("other", third, PolicyEvent{})
+	c.InForce("other", third, PolicyEvent{})
+	c.InForce("other", third, PolicyEvent{})
+	kept := 0
+	for _, e := range c.tenants["other"].events {
+		if e.generation != nil {
+			kept++
+		}
+	}
+	if kept != 2 {
+		t.Errorf("%d generations are kept in memory, want the one in force and the one before", kept)
+	}
+
 	h := c.History("acme")
 	var got []string
 	for _, e := range h {

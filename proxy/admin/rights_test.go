@@ -132,6 +132,7 @@ func TestTokenExchanged(t *testing.T) {
 	}{
 		{func() {}, 200, 401},
 		{func() { write(t, file, other) }, 401, 200},
+		{func() { write(t, file, strings.ToUpper(other)) }, 401, 401}, // as long
 		{func() { write(t, file, "short") }, 401, 401},
 		{func() { write(t, file+".new", other); os.Rename(file+".new", file) }, 401, 200},
 		{func() { os.Remove(file) }, 401, 401},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/wasm"
 	"switchyard/proxy/certificate/authority"
 	"switchyard/proxy/hub"
 )
@@ -163,9 +166,40 @@ func TestEvaluate(t *testing.T) {
 		t.Errorf("%d faults are counted, want those from before", n)
 	}
 	limited.Release()
+	f.tenant.Judge.Install(inspecting(t, "broadcast-except-sender"))
+	e = ask(`{"command":"CID_SWITCH_P2P_CMD","body":"0102"}`)
+	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != policy.FaultEffect || e.Inspection == nil || e.Inspection.Decision.Action != "unicast" || e.Inspection.Export != abi.InspectBody {
+		t.Errorf("of a limited inspection: %+v, %+v", e, e.Inspection)
+	}
+	f.tenant.Judge.Install(inspecting(t, "unicast")) // so that it is not even asked for more
+	e = ask(`{"command":"CID_SWITCH_P2P_CMD","body":"0102"}`)
+	if e.Decision.Action != "consume" || e.Fault == nil || e.Inspection != nil {
+		t.Errorf("of a limited answer by ids: %+v", e)
+	}
 	if after := f.hub.Counts(); after.Received != before.Received || after.Due != before.Due {
 		t.Errorf("an evaluation was routed: %+v, before %+v", after, before)
 	}
+}
+
+// inspecting returns a policy that inspects, says broadcast-except-sender by ids and
+// unicast then, and may do one action.
+func inspecting(t *testing.T, may string) *policy.Generation {
+	t.Helper()
+	module, err := os.ReadFile("../../policy/wasm/testdata/sound.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := wasm.NewEngine(wasm.DefaultLimits(), nil)
+	t.Cleanup(func() { engine.Close() })
+	p, err := engine.Load(t.Context(), "sound", module, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	effects, err := policy.ParseEffects([]string{may}, nil, "consume")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy.NewLimitedGeneration("sound", "", p, effects)
 }
 
 func compact(text json.RawMessage) []byte {

@@ -36,10 +36,19 @@ taken.set('policy', policies());
 taken.set('log', log());
 evaluate();
 compare();
+// All snapshots are charted. Of those that come in one go, as to a page that was asleep,
+// the last is shown.
+let last = null;
 taken.set('snapshot', (snapshot) => {
   history.add(snapshot);
-  update({ snapshot });
+  if (last === null) setTimeout(show);
+  last = snapshot;
 });
+function show() {
+  const snapshot = last;
+  last = null;
+  update({ snapshot });
+}
 onState = access(stream);
 
 // The limits of tenants change with the configuration only.

@@ -63,9 +63,10 @@ export class Chart {
   // update draws samples, the newest of which is of about now. names rename series.
   update(samples, now, series = this.#series) {
     if (this.#at >= 0 && this.#samples[this.#at]) {
-      // The cursor stays at its moment, while the moment moves to the left.
+      // The cursor stays at its moment, while the moment moves to the left, and then at
+      // the edge.
       const time = this.#samples[this.#at].time;
-      this.#at = samples.findIndex((s) => s.time === time);
+      this.#at = samples.findIndex((s) => s.time >= time);
     }
     this.#samples = samples;
     this.#now = now;

@@ -20,20 +20,25 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+// plain makes seen what would otherwise change what is seen: control characters, and
+// those that turn the direction of text, as to make exe.png of gnp.exe.
+const plain = (text) => String(text ?? '').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+
 // write sets the text of a node, up to room characters of it, and its title if that says
 // more. A node that has it already is left alone, so that selections and layout stay.
 export function write(node, text, title = '', room = longest) {
-  const whole = String(text ?? '');
+  const whole = plain(text);
   const shown = whole.length > room ? `${whole.slice(0, room - 1)}…` : whole;
   if (node.textContent !== shown) node.textContent = shown;
-  const more = (title || (shown === whole ? '' : whole)).slice(0, longestTitle);
+  const more = (plain(title) || (shown === whole ? '' : whole)).slice(0, longestTitle);
   if (node.title !== more) node.title = more;
   return node;
 }
 
 // show writes a text of any length, as answers to what somebody asked for.
 export function show(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const shown = plain(text);
+  if (node.textContent !== shown) node.textContent = shown;
   return node;
 }
 

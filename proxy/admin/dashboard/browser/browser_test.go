@@ -38,6 +38,11 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if built, err = os.MkdirTemp("", "dashboard"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(built)
 	// The tests trust what they open, and a container's root cannot make a sandbox.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.ExecPath(path))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)

@@ -45,7 +45,7 @@ func testHostileNames(t *testing.T, w *world, l look, name string) {
 	f := newFake(t, w)
 	p := open(t, f.URL, l, "status of 400", "status of 404")
 	p.live()
-	p.shows("#tenants-table", hostile[0], hostile[1])
+	p.shows("#tenants-table", hostile[0], hostile[1], "\ufffdgnp.exe\ufffd turned around")
 	p.shows("#peers-table", hostile[0])
 	p.shows("#peers-slow", "11 slow")
 	p.shows("#policies-table", hostile[3], hostile[6])

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -57,26 +58,18 @@ func (y *yard) write(name, text string) {
 	}
 }
 
+// built is a folder that TestMain makes and removes.
+var built string
+
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "dashboard")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "switchyard")
+	program := filepath.Join(built, "switchyard")
 	cmd := exec.Command("go", "build", "-o", program, "switchyard/cmd/switchyard")
 	cmd.Dir = "../../../.." // the module that has it
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", &buildError{string(out), err}
+		return "", fmt.Errorf("build switchyard: %w\n%s", err, out)
 	}
 	return program, nil
 })
-
-type buildError struct {
-	output string
-	err    error
-}
-
-func (e *buildError) Error() string { return e.err.Error() + "\n" + e.output }
 
 func serve(t *testing.T) *yard {
 	t.Helper()
@@ -84,7 +77,6 @@ func serve(t *testing.T) *yard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(filepath.Dir(program)) })
 	y := &yard{t: t, dir: t.TempDir()}
 	y.write("config.toml", configuration)
 	y.write("routes.toml", table)

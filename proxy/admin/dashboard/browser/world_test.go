@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -209,8 +210,16 @@ func (w *world) tenantsAnswer(*http.Request) (any, error) {
 }
 
 func (w *world) connectionsAnswer(r *http.Request) (any, error) {
-	all := w.peers(r.URL.Query().Get("tenant"))
-	return object{"total": len(all), "connections": all}, nil
+	q := r.URL.Query()
+	all := w.peers(q.Get("tenant"))
+	if q.Get("sort") == "lag" {
+		slices.SortStableFunc(all, func(a, b object) int { return b["lag"].(int) - a["lag"].(int) })
+	}
+	limit, err := strconv.Atoi(q.Get("limit"))
+	if err != nil {
+		return nil, refusal{http.StatusBadRequest, object{"error": err.Error()}}
+	}
+	return object{"total": len(all), "connections": all[:min(limit, len(all))]}, nil
 }
 
 func decision(verdict string) object {
