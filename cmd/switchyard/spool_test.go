@@ -83,9 +83,9 @@ func TestBlockedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json")
+	cmd := exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "listener.0.accept_rate=0")
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0", "SWITCHYARD_TENANT__DEFAULT__QUOTA__PDUS_IN=0")
+	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
 	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +95,6 @@ func TestBlockedLog(t *testing.T) {
 	begin(t, cmd)
 	in.Close()
 	p := &process{t: t, cmd: cmd, address: addressIn(t, out)}
-	north, south := p.dial(), p.dial()
-	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, nil)
 	for range 3 * (maxSpooled + 64<<10) / 200 { // each makes a line, and the pipe holds 64 KiB
 		conn, err := net.Dial("tcp", p.address)
 		if err != nil {
@@ -104,6 +102,8 @@ func TestBlockedLog(t *testing.T) {
 		}
 		conn.Close()
 	}
+	north, south := p.dial(), p.dial() // after that, or there would be heartbeats
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, nil)
 	for range 100 {
 		north.say(m)
 		south.expect(m)
