@@ -95,11 +95,13 @@ func TestBlockedLog(t *testing.T) {
 	begin(t, cmd)
 	in.Close()
 	p := &process{t: t, cmd: cmd, address: addressIn(t, out)}
-	for range 3 * (maxSpooled + 64<<10) / 200 { // each makes a line, and the pipe holds 64 KiB
+	for range 3 * (maxSpooled + 64<<10) / 2 / 200 { // each makes a line, and the pipe holds 64 KiB
 		conn, err := net.Dial("tcp", p.address)
 		if err != nil {
 			t.Fatal(err)
 		}
+		conn.(*net.TCPConn).CloseWrite()
+		conn.Read(make([]byte, 1)) // until it has ended
 		conn.Close()
 	}
 	north, south := p.dial(), p.dial() // after that, or there would be heartbeats

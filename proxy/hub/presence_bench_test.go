@@ -111,21 +111,31 @@ func BenchmarkPresence(b *testing.B) {
 			t.say(t.peers[0], all)
 		}
 	})
-	b.Run("Leave50000", func(b *testing.B) { t.benchmarkLeave(b, true) })
-	b.Run("NobodyLeaves", func(b *testing.B) { t.benchmarkLeave(b, false) }) // for how much of it is the machine's
+	all := announce(benchUsers, benchHeld)
+	b.Run("Beside/Announce50000", func(b *testing.B) {
+		t.benchmarkBeside(b, false, func(g *guest) { t.hub.Handle(g.Seat, all) })
+	})
+	b.Run("Beside/Leave50000", func(b *testing.B) {
+		t.benchmarkBeside(b, true, func(g *guest) { t.hub.Leave(g.Seat) })
+	})
+	b.Run("Beside/Nothing", func(b *testing.B) { // which is the machine's part
+		t.benchmarkBeside(b, false, func(*guest) { time.Sleep(10 * time.Millisecond) })
+	})
 }
 
-// benchmarkLeave has a peer leave that alone holds its users, while another goroutine
-// routes, and reports how long that was held up at most: for a broadcast, and for one that
-// asks for ten users.
-func (t *town) benchmarkLeave(b *testing.B, leaves bool) {
+// benchmarkBeside has a peer do something, with or without 50,000 users that it alone
+// holds, while another goroutine routes, and reports how long that was held up at most: for
+// a broadcast, and for the answer to one who asks for ten users.
+func (t *town) benchmarkBeside(b *testing.B, holds bool, do func(*guest)) {
 	router := join(t.hub)
 	message, query := message(others, 1, string(make([]byte, 184))), ask(0, 10)
 	var broadcast, asked time.Duration
 	b.StopTimer()
 	for range b.N {
-		leaving := join(t.hub)
-		leaving.say(b, announce(benchUsers, benchHeld))
+		g := join(t.hub)
+		if holds {
+			g.say(b, announce(benchUsers, benchHeld))
+		}
 		t.passOver()
 		router.PassOver(t.hub.Head())
 		stop := make(chan struct{})
@@ -145,19 +155,15 @@ func (t *town) benchmarkLeave(b *testing.B, leaves bool) {
 			}
 		})
 		b.StartTimer()
-		if leaves {
-			t.hub.Leave(leaving.Seat)
-		} else {
-			time.Sleep(10 * time.Millisecond)
-		}
+		do(g)
 		b.StopTimer()
 		close(stop)
 		routing.Wait()
-		t.hub.Leave(leaving.Seat)
-		leaving.Release(PeerClosed)
+		t.hub.Leave(g.Seat)
+		g.Release(PeerClosed)
 	}
 	t.hub.Leave(router.Seat)
 	router.Release(PeerClosed)
 	b.ReportMetric(float64(broadcast.Microseconds()), "µs-longest-broadcast")
-	b.ReportMetric(float64(asked.Microseconds()), "µs-longest-query")
+	b.ReportMetric(float64(asked.Microseconds()), "µs-longest-answer")
 }
