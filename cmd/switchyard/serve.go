@@ -95,7 +95,7 @@ func serve(o *options, stderr io.Writer) error {
 	y.log.Info("serving")
 	guarded, unguard := context.WithCancel(context.Background())
 	var guarding sync.WaitGroup
-	guarding.Go(func() { y.supervisor.guard(guarded, y.alive) })
+	guarding.Go(func() { y.supervisor.guard(guarded, y.desk.alive) })
 	defer guarding.Wait()
 	defer unguard()
 	signatures := time.NewTicker(signatureTime)
@@ -123,9 +123,6 @@ func serve(o *options, stderr io.Writer) error {
 		}
 	}
 }
-
-// alive returns nil once a PDU has gone through the log of every tenant.
-func (y *yard) alive(context.Context) error { return y.desk.probes.Alive(y.desk.view.Load().tenants) }
 
 func orNone(path string) string {
 	if path == "" {

@@ -106,6 +106,7 @@ func TestBlockedLog(t *testing.T) {
 	}
 	north, south := p.dial(), p.dial() // after that, or there would be heartbeats
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, nil)
+	north.say(pdutest.Raw(0x0999, 1, nil)) // whose drop is worth a line
 	for range 100 {
 		north.say(m)
 		south.expect(m)
