@@ -80,13 +80,13 @@ func (y *yard) apply(c *config.Config) error {
 		y.config, y.trust = c, p.trust
 		return nil
 	}
-	y.log.Info("configuration reloaded", "changed", live)
 	p.carryOut()
-	y.level.Set(levelOf(c.Log))
 	for _, t := range c.Tenants {
 		y.tenants[t.Name].tenant.SetLimits(limitsOf(c, t))
 	}
 	y.watch(changed("reload"))
+	y.log.Info("configuration reloaded", "changed", live) // and all of it is in force
+	y.level.Set(levelOf(c.Log))
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"switchyard/pdu"
 	"switchyard/policy"
@@ -58,7 +59,9 @@ func built(t testing.TB, build *exec.Cmd, out string) []byte {
 func TestGuestInStockGo(t *testing.T) {
 	module := goGuest(t)
 	var heard ledger
-	e := newEngine(t, DefaultLimits(), heard.log)
+	limits := DefaultLimits()
+	limits.LoadTime = 5 * time.Minute // with -race, on a busy machine
+	e := newEngine(t, limits, heard.log)
 	p := loadModule(t, e, "go", module, []byte(`{"session": 42, "prefix": "hi "}`))
 
 	byIDs, err := p.Classify(pdu.SID_MSG, pdu.CID_MSG_DATA)
