@@ -273,6 +273,7 @@ func TestOperate(t *testing.T) {
 		if got.Level != "error" || got.Configured != "info" {
 			t.Errorf("got %+v", got)
 		}
+		p.expect("admin request", "log level") // the last line; lines are written by and by
 		from := p.logged()
 		o.ask(200, "POST", "/api/v1/reload", "", "", nil)
 		if n := p.logged(); n != from {
