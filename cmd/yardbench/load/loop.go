@@ -150,9 +150,12 @@ func (l *loop) round() {
 		if c := l.slots[e.Fd]; c != nil {
 			l.serve(c, e.Events)
 		}
-		// A round over many connections can last longer than senders may wait.
+		// A round over many connections can last longer than senders or marks may wait.
 		if l.now >= l.nextDue {
 			l.publish()
+		}
+		if l.now >= l.todo.next() {
+			break // whoever is not served yet is told of again
 		}
 	}
 	switch {
