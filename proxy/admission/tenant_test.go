@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -85,11 +86,8 @@ func TestPeersMeet(t *testing.T) {
 	if err := real.Drain(ctx); err != nil {
 		t.Error(err)
 	}
-	if c := plain.conserved(); c.Ended != 2 {
-		t.Errorf("%+v", c)
-	}
-	if c := secure.conserved(); c.Ended != 1 {
-		t.Errorf("%+v", c)
+	for h, want := range map[*house]uint64{plain: 2, secure: 1} {
+		eventually(t, func() bool { return h.conserved().Ended == want }, func() string { return fmt.Sprintf("%+v, want %d ended", h.Counts(), want) })
 	}
 	gone(t, plain.dial())
 	plain.refuses(map[Reason]uint64{TenantStopping: 1})
