@@ -28,7 +28,7 @@ const (
 // at many of them is handed over, and written to all, in one go, and no reader has to be
 // woken for it. It has sessions that never wait; one that has to, for a quota, for room
 // in the log or since the tenant stops, goes on in a goroutine of its own, and comes back
-// when it can. TLS never comes.
+// when it can. So does one that says what takes long to handle. TLS never comes.
 //
 // The goroutine sleeps in the runtime's own poller, which polls the epoll like a socket,
 // so that it costs no more to wake than any other.
@@ -181,7 +181,7 @@ func (l *loop) serve(s *session) int {
 		s.cause = err
 		l.finish(s, reasonOf(err))
 	case len(batch) == 0:
-	case !s.tenant.gate.Load().open(s.tenant.hub):
+	case !s.tenant.gate.Load().open(s.tenant.hub), s.tenant.hub.Lengthy(batch):
 		l.release(s, bytes.Clone(batch))
 	default:
 		s.speaks()

@@ -100,3 +100,27 @@ func TestCloseInTheLoop(t *testing.T) {
 	c.say(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil))
 	c.settle()
 }
+
+// What takes long is handled outside of the loop, in its place among what the peer says.
+func TestLengthyOutsideOfTheLoop(t *testing.T) {
+	served, addr, _ := serve(t, testLimits())
+	a, b := dial(t, addr), dial(t, addr)
+	eventually(t, "both in the loop", func() bool { return inLoop(served) == 2 })
+	entered := func() int32 {
+		served.loop.mu.Lock()
+		defer served.loop.mu.Unlock()
+		return served.loop.last
+	}
+	before := entered()
+	users := bytes.Repeat([]byte("\x0a\x06\x08\x07\x10\x01\x18\x01"), 10_000)
+	first, second := message(others, 1, "before"), message(others, 2, "behind")
+	a.say(first, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, users), second)
+	b.expect(first, second)
+	eventually(t, "both in the loop again", func() bool { return inLoop(served) == 2 })
+	if got := entered() - before; got != 1 {
+		t.Errorf("sessions came to the loop %d times, want once", got)
+	}
+	if n := served.hub.Users(); n != 1 {
+		t.Errorf("%d users, want 1", n)
+	}
+}

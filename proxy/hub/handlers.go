@@ -29,7 +29,12 @@ func (h *Hub) handle(s *Seat, r *run) Reason {
 	}
 }
 
-// onlineUserInfo takes over the users that a msg_server announces. It sends nothing.
+// announceStep is how many users at most one peer announces before others have their
+// turn at the presence directory.
+const announceStep = 250
+
+// onlineUserInfo takes over the users that a msg_server announces. It sends nothing, so
+// in between others may find some of them there and some not yet.
 func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
 	info, err := body.ReadOnlineUserInfo(b)
 	if err != nil {
@@ -38,8 +43,15 @@ func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
 	if !h.fits(s, info) {
 		return PresenceFull
 	}
+	h.announced += info.Len
+	n := 0
 	for stat := range info.All() {
+		if n++; n%announceStep == 0 {
+			h.presenceMu.Unlock()
+			h.presenceMu.Lock()
+		}
 		h.presence.Apply(presence.Holder(s.session), stat)
+		h.announced--
 	}
 	return ""
 }
@@ -87,9 +99,9 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 // All is looked up without letting anybody else at the table: the answer stands behind
 // all notices of what it already knows and before all others, so that who believes the
 // last word about a user is right. Looked up in portions, it would stand behind
-// notices of changes that it missed. A million ids take some 0.4 s, in which the
-// tenant's status reports and unicasts to users wait, and no other tenant's; what that
-// costs is limited by the quota on what goes out.
+// notices of changes that it missed. A million ids take some 0.4 s, in which what else
+// the tenant's peers say about users waits, and no other tenant's; what that costs is
+// limited by the quota on what goes out.
 func (h *Hub) usersStatusRequest(s *Seat, seq uint16, b []byte) Reason {
 	request, err := body.ReadUsersStatusRequest(b)
 	if err != nil {

@@ -62,6 +62,7 @@ type Hub struct {
 
 	presenceMu sync.Mutex // guards what follows
 	presence   *presence.Directory
+	announced  int               // entries that there is room for and that are still being added
 	scratch    []byte            // where PDUs of the hub's own are made
 	holders    []presence.Holder // of the users a verdict names
 	reached    []*Seat           // by the PDU being audited

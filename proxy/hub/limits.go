@@ -36,7 +36,9 @@ func (h *Hub) SetPresenceLimits(users, peerUsers int) {
 
 // presenceRoom returns how many entries the peer may add. Called under presenceMu.
 func (h *Hub) presenceRoom(s *Seat) int {
-	return h.presence.Room(presence.Holder(s.session), int(h.users.Load()), int(h.peerUsers.Load()))
+	holder := presence.Holder(s.session)
+	ofAll := h.presence.Room(holder, int(h.users.Load()), 0) - h.announced
+	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
 }
 
 // fits reports whether there is room for all that info adds. Who is known and who is

@@ -25,6 +25,31 @@ func asksPresence(v policy.Verdict) bool {
 	}
 }
 
+// lengthy is how many bytes of users one PDU may have without being Lengthy: some
+// thousand of them, which take less than a millisecond.
+const lengthy = 16 << 10
+
+// Lengthy reports whether handling what is in the batch, whole PDUs, takes so long that
+// others should not have to wait for it: who reads for many sessions has it handled
+// elsewhere.
+func (h *Hub) Lengthy(batch []byte) bool {
+	if len(batch) <= lengthy {
+		return false
+	}
+	g := h.judge.Acquire()
+	defer g.Release()
+	for len(batch) > 0 {
+		header := pdu.ParseHeader(batch)
+		if header.Length > lengthy {
+			if v, _ := g.Classify(header.Service, header.Command); asksPresence(v) {
+				return true
+			}
+		}
+		batch = batch[header.Length:]
+	}
+	return false
+}
+
 // readsBody reports whether v depends on each PDU's body.
 func readsBody(v policy.Verdict) bool {
 	return v.Action() == policy.Unicast && v.Selector() == abi.ToFields
