@@ -80,13 +80,16 @@ func (d *door) optionsOf(c *config.Config, l config.Listener) (admission.Options
 	if err != nil {
 		return admission.Options{}, invalidError{fmt.Errorf("listener %s: %w", l.Address, err)}
 	}
+	if err := admission.CheckCongestionControl(l.CongestionControl); err != nil {
+		return admission.Options{}, invalidError{fmt.Errorf("listener %s: congestion_control: %w", l.Address, err)}
+	}
 	o := admission.Options{
 		Allow: l.Allow, ProxyFrom: l.ProxyFrom,
 		Claims:      claims,
 		Identities:  certificate.Identities,
 		Describe:    certificate.Describe,
 		Connections: int(l.Connections), SourceConnections: int(l.SourceConnections), AcceptRate: int(l.AcceptRate),
-		HandshakeTimeout: time.Duration(l.HandshakeTimeout),
+		HandshakeTimeout: time.Duration(l.HandshakeTimeout), CongestionControl: l.CongestionControl,
 	}
 	if d.source != nil {
 		o.TLS = d.source.Config()

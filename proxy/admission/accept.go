@@ -70,7 +70,10 @@ func (l *Listener) turnAway() {
 }
 
 // tune sets what a connection to a msg_server needs; TCP_NODELAY is on already.
-func tune(conn *net.TCPConn) {
+func tune(conn *net.TCPConn, congestionControl string) {
 	conn.SetKeepAliveConfig(keepAlive)
 	setUserTimeout(conn, userTimeout)
+	if congestionControl != "" {
+		setCongestionControl(conn, congestionControl)
+	}
 }

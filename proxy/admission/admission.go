@@ -42,6 +42,8 @@ type Options struct {
 	SourceConnections int           // of one source at once
 	AcceptRate        int           // connections per second of one source, with SourceConnections at a stroke
 	HandshakeTimeout  time.Duration // for the PROXY header and the TLS handshake together
+
+	CongestionControl string // of TCP, by the kernel's name; empty: the system's. See CheckCongestionControl
 }
 
 // A Server serves connections; *proxy.Tenant is one. Serve either owns conn, and

@@ -29,7 +29,7 @@ func (l *Listener) arrive(conn *net.TCPConn) {
 		c.refuse(why, nil)
 		return
 	}
-	tune(conn)
+	tune(conn, c.options.CongestionControl)
 	if c.proxied || c.options.TLS != nil {
 		l.done.Go(c.handshake)
 		return

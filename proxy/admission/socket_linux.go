@@ -1,7 +1,10 @@
 package admission
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,4 +18,34 @@ func setUserTimeout(conn *net.TCPConn, d time.Duration) {
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 		})
 	}
+}
+
+// setCongestionControl leaves the system's where it fails, which CheckCongestionControl
+// has tried before.
+func setCongestionControl(conn *net.TCPConn, name string) {
+	if raw, err := conn.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
+		})
+	}
+}
+
+// CheckCongestionControl tries whether the kernel lets this process have TCP
+// controlled like that.
+func CheckCongestionControl(name string) error {
+	if name == "" {
+		return nil
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("try the congestion control %q: %w", name, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name); err != nil {
+		const list = "/proc/sys/net/ipv4/tcp_allowed_congestion_control"
+		there, _ := os.ReadFile(list)
+		return fmt.Errorf("the kernel gives no congestion control %q: %w; write one that %s names (%s), or \"\" for the system's",
+			name, err, list, strings.Join(strings.Fields(string(there)), ", "))
+	}
+	return nil
 }

@@ -47,6 +47,7 @@ type Listener struct {
 	SourceConnections int64          // at once from one source address
 	AcceptRate        int64          // per second from one source address; 0 is any
 	HandshakeTimeout  Duration       // for PROXY header and TLS handshake together
+	CongestionControl string         // of TCP, by the kernel's name; empty for the system's
 	TLS               TLS
 }
 

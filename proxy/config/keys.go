@@ -79,6 +79,7 @@ func (l *Listener) keys() []key {
 		{name: "source_connections", field: &l.SourceConnections, min: 1, max: mostConnections},
 		{name: "accept_rate", field: &l.AcceptRate, min: 0, max: mostConnections},
 		{name: "handshake_timeout", field: &l.HandshakeTimeout, min: int64(10 * millisecond), max: int64(minute)},
+		{name: "congestion_control", field: &l.CongestionControl, check: checkCongestionControl},
 		{name: "tls.certificate", field: &l.TLS.Certificate, check: checkPath},
 		{name: "tls.key", field: &l.TLS.Key, check: checkPath},
 		{name: "tls.client_ca", field: &l.TLS.ClientCA, check: checkPath},

@@ -14,6 +14,7 @@ var (
 	tenantName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 	policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 	sha256Sum  = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
+	congestion = regexp.MustCompile(`^[a-z0-9_-]{0,15}$`)
 	serverName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
 
@@ -37,6 +38,15 @@ func checkTenantOrNone(name string) error {
 		return nil
 	}
 	return checkTenantName(name)
+}
+
+// checkCongestionControl takes what can be a name of one in Linux, or nothing. Which
+// there are only the kernel knows.
+func checkCongestionControl(name string) error {
+	if !congestion.MatchString(name) {
+		return fmt.Errorf("%q is no congestion control; write a name such as \"cubic\", or \"\" for the system's", name)
+	}
+	return nil
 }
 
 func checkPolicy(policy string) error {
