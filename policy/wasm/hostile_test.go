@@ -14,7 +14,33 @@ import (
 // interpreter, slow machine and all. It usually takes less than a millisecond.
 const bound = 10 * time.Second
 
-// TestHostileInspect asks guests that pass all gates and sin when they inspect.
+// hostile are guests that pass all gates, and how they sin when they inspect.
+var hostile = []struct {
+	name  string
+	byIDs policy.Verdict
+	kind  policy.FaultKind
+	say   string
+}{
+	{"endless_loop", header, policy.FaultFuel, "ran longer than its fuel"},
+	{"exponential", header, policy.FaultFuel, ".fib(i64)"},
+	{"fill_loop", header, policy.FaultFuel, "ran longer than its fuel"},
+	{"log_flood", header, policy.FaultFuel, "out of fuel"},
+	{"write_bomb", header, policy.FaultFuel, "fuel"},
+	{"random_bomb", header, policy.FaultFuel, "fuel"},
+	{"endless_recursion", header, policy.FaultDepth, "deeper than 1000"},
+	{"many_locals", header, policy.FaultDepth, ".hog()"},
+	{"trap", header, policy.FaultTrap, ".the_guilty_one()"},
+	{"out_of_bounds", header, policy.FaultTrap, "out of bounds memory access"},
+	{"exit", header, policy.FaultTrap, "proc_exit(3)"},
+	{"log_pointer", header, policy.FaultTrap, "outside its memory"},
+	{"reserved_bits_late", header, policy.FaultABI, "reserved bits"},
+	{"asks_again", header, policy.FaultABI, "asks for an inspection"},
+	{"bad_pointer_late", body, policy.FaultABI, "buffer(20) returned 0xfffffff0"},
+	{"no_room", body, policy.FaultBody, "no room for a body of 20 bytes"},
+	{"trap", body, policy.FaultABI, "asks for inspect_body, which the guest does not export"},
+}
+
+// TestHostileInspect asks them, compiled and interpreted.
 func TestHostileInspect(t *testing.T) {
 	for _, kind := range []string{Compiler, Interpreter} {
 		t.Run(kind, func(t *testing.T) {
@@ -29,30 +55,7 @@ func TestHostileInspect(t *testing.T) {
 }
 
 func hostileInspect(t *testing.T, e *Engine) {
-	for _, c := range []struct {
-		name  string
-		byIDs policy.Verdict
-		kind  policy.FaultKind
-		say   string
-	}{
-		{"endless_loop", header, policy.FaultFuel, "ran longer than its fuel"},
-		{"exponential", header, policy.FaultFuel, ".fib(i64)"},
-		{"fill_loop", header, policy.FaultFuel, "ran longer than its fuel"},
-		{"log_flood", header, policy.FaultFuel, "out of fuel"},
-		{"write_bomb", header, policy.FaultFuel, "fuel"},
-		{"random_bomb", header, policy.FaultFuel, "fuel"},
-		{"endless_recursion", header, policy.FaultDepth, "deeper than 1000"},
-		{"many_locals", header, policy.FaultDepth, ".hog()"},
-		{"trap", header, policy.FaultTrap, ".the_guilty_one()"},
-		{"out_of_bounds", header, policy.FaultTrap, "out of bounds memory access"},
-		{"exit", header, policy.FaultTrap, "proc_exit(3)"},
-		{"log_pointer", header, policy.FaultTrap, "outside its memory"},
-		{"reserved_bits_late", header, policy.FaultABI, "reserved bits"},
-		{"asks_again", header, policy.FaultABI, "asks for an inspection"},
-		{"bad_pointer_late", body, policy.FaultABI, "buffer(20) returned 0xfffffff0"},
-		{"no_room", body, policy.FaultBody, "no room for a body of 20 bytes"},
-		{"trap", body, policy.FaultABI, "asks for inspect_body, which the guest does not export"},
-	} {
+	for _, c := range hostile {
 		t.Run(c.name, func(t *testing.T) {
 			p := load(t, e, c.name)
 			for range 3 { // each time in a fresh instance
