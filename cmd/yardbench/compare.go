@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type comparison struct {
 	raw       string
 
 	contenders []contender
+	trusted    *tls.Config // for clients of contenders that speak TLS
 	scenarios  []scenario
 	runs       []outcome
 	progress   io.Writer
@@ -63,7 +65,7 @@ func compareCommand(stdout, stderr io.Writer) *cobra.Command {
 	f.DurationVar(&c.duration, "duration", 2*time.Second, "`time` of measuring in each run")
 	f.BoolVar(&c.quick, "quick", false, "one round of short runs, to see that everything works; prints the table unless --out is given")
 	f.StringVar(&c.workloads, "workloads", "W1,W2,W3,W4,W5,W6", "`workloads` to run")
-	f.StringVar(&c.only, "only", "", "kind of `scenario` to run: saturated, moderate, stall or churn; all if empty")
+	f.StringVar(&c.only, "only", "", "kind of `scenario` to run: saturated, moderate, stall, churn or tls; all if empty")
 	f.BoolVar(&c.nats, "nats", true, "run nats-server too")
 	f.StringArrayVar(&c.servers, "server", nil, "run a further server that speaks PDUs: `NAME=COMMAND`, with {address} where it takes its address; may be repeated")
 	f.StringVar(&c.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` to write the table to; - prints it")
@@ -109,13 +111,18 @@ func (c *comparison) run(ctx context.Context, chosen bool, stdout io.Writer) err
 // build makes the contenders. Switchyard is the first.
 func (c *comparison) build(ctx context.Context, root, dir string) error {
 	fmt.Fprintln(c.progress, "building the servers")
-	s, err := buildSwitchyard(ctx, root, dir)
+	id, err := newIdentity(dir)
+	if err != nil {
+		return err
+	}
+	c.trusted = id.trusted()
+	s, err := buildSwitchyard(ctx, root, dir, id)
 	if err != nil {
 		return err
 	}
 	c.contenders = append(c.contenders, s)
 	if c.nats {
-		n, err := buildNATS(ctx, root, dir)
+		n, err := buildNATS(ctx, root, dir, id)
 		if err != nil {
 			return err
 		}
@@ -141,6 +148,9 @@ func (c *comparison) measure(ctx context.Context, dir string) error {
 		for _, s := range c.scenarios {
 			for i := range c.contenders {
 				server := c.contenders[(i+round)%len(c.contenders)]
+				if s.tls && server.tls == nil {
+					continue
+				}
 				res, err := c.one(ctx, dir, server, s)
 				if err != nil {
 					return fmt.Errorf("%s, %s, round %d: %w", s.name, server.name, round+1, err)
@@ -163,11 +173,14 @@ func inShort(r *load.Result) string {
 
 // one does one run.
 func (c *comparison) one(ctx context.Context, dir string, server contender, s scenario) (load.Result, error) {
-	running, err := process.Start(ctx, dir, server.command)
+	plan, command := s.plan(c.duration), server.command
+	if s.tls {
+		plan.TLS, command = c.trusted, slices.Concat(command, server.tls)
+	}
+	running, err := process.Start(ctx, dir, command)
 	if err != nil {
 		return load.Result{}, err
 	}
-	plan := s.plan(c.duration)
 	plan.Address, plan.PID, plan.Protocol = running.Address, running.PID(), server.protocol
 	res, err := load.Run(ctx, plan)
 	if gone := running.Stop(); gone != nil {

@@ -21,21 +21,23 @@ type contender struct {
 	version  string
 	protocol message.Protocol
 	command  []string
+	tls      []string // further words of the command, by which it speaks TLS from the first byte; nil if it is not known how
 }
 
 // buildSwitchyard builds this repository's server, whose root is given, into dir.
-func buildSwitchyard(ctx context.Context, root, dir string) (contender, error) {
+func buildSwitchyard(ctx context.Context, root, dir string, id identity) (contender, error) {
 	exe := filepath.Join(dir, "switchyard")
 	if _, err := tool(ctx, root, "go", "build", "-o", exe, "./cmd/switchyard"); err != nil {
 		return contender{}, err
 	}
 	return contender{name: "switchyard", version: revision(ctx, root), command: []string{exe,
-		"--listen", process.Address, "--set", "admin.address=", "--set", "log.level=warn"}}, nil
+		"--listen", process.Address, "--set", "admin.address=", "--set", "log.level=warn"},
+		tls: []string{"--set", "listener.0.tls.certificate=" + id.certificate, "--set", "listener.0.tls.key=" + id.key}}, nil
 }
 
 // buildNATS builds nats-server into dir. Its version stands in a module file of its own,
 // so that this module does not need it.
-func buildNATS(ctx context.Context, root, dir string) (contender, error) {
+func buildNATS(ctx context.Context, root, dir string, id identity) (contender, error) {
 	exe := filepath.Join(dir, "nats-server")
 	if _, err := tool(ctx, root, "go", "build", "-modfile=.ci/bench.mod", "-o", exe, "github.com/nats-io/nats-server/v2"); err != nil {
 		return contender{}, err
@@ -44,7 +46,14 @@ func buildNATS(ctx context.Context, root, dir string) (contender, error) {
 	if err != nil {
 		return contender{}, err
 	}
-	return contender{name: "nats", version: version, protocol: message.NATS, command: []string{exe, "--addr", process.Host, "--port", process.Port}}, nil
+	// Clients usually get a line in the clear first, and that it can leave out only a file says.
+	config := filepath.Join(dir, "nats-server.conf")
+	text := fmt.Sprintf("tls { cert_file: %q, key_file: %q, handshake_first: true }\n", id.certificate, id.key)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return contender{}, err
+	}
+	return contender{name: "nats", version: version, protocol: message.NATS, command: []string{exe, "--addr", process.Host, "--port", process.Port},
+		tls: []string{"--config", config}}, nil
 }
 
 // otherContender reads NAME=COMMAND.

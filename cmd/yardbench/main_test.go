@@ -56,7 +56,12 @@ func TestCompareQuickly(t *testing.T) {
 			}
 		}
 	}
-	if want := "All 34 runs were checked"; !strings.Contains(table, want) {
+	for _, server := range []string{"switchyard", "nats"} {
+		if n := strings.Count(table[strings.Index(table, "TLS"):], "| "+server+" |"); n != 2 {
+			t.Errorf("%s has %d rows about TLS, want 2", server, n)
+		}
+	}
+	if want := "All 38 runs were checked"; !strings.Contains(table, want) {
 		t.Errorf("the table lacks %q:\n%s", want, table)
 	}
 	requireRuns(t, raw)

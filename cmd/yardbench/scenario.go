@@ -14,6 +14,7 @@ type scenario struct {
 	kind  string
 	name  string
 	label string // in tables
+	tls   bool   // all connections are TLS; only contenders that know how take part
 	// plan returns what is played if a usual run is to measure for so long.
 	plan func(duration time.Duration) load.Plan
 }
@@ -24,31 +25,48 @@ const (
 	moderate  = "moderate"  // a fixed rate
 	stall     = "stall"     // some do not read
 	churn     = "churn"     // some come and go
+	encrypted = "tls"       // all connections are TLS
 )
 
 func scenariosOf(w []workload) []scenario {
 	var all []scenario
 	for _, kind := range []string{saturated, moderate} {
 		for _, w := range w {
-			all = append(all, scenario{kind, w.name + " " + kind, w.label(), func(d time.Duration) load.Plan {
-				p := w.plan(kind == saturated)
-				p.Warmup, p.Duration = d/4, d
-				return p
-			}})
+			all = append(all, workloadScenario(kind, w, kind))
 		}
 	}
+	overTLS, _ := findWorkloads("W2")
 	return append(all,
 		stallScenario("2 of 32 stop reading", 2, 0),
 		stallScenario("8 of 32 stop and resume", 8, 1),
 		churnScenario("none come and go", 0, false),
 		churnScenario("200/s end gracefully", 200, false),
-		churnScenario("200/s end by reset", 200, true))
+		churnScenario("200/s end by reset", 200, true),
+		workloadScenario(encrypted, overTLS[0], saturated),
+		workloadScenario(encrypted, overTLS[0], moderate))
+}
+
+// workloadScenario is a workload as much as possible, or at its moderate rate.
+func workloadScenario(kind string, w workload, pace string) scenario {
+	s := scenario{kind: kind, name: w.name + " " + pace, label: w.label(), tls: kind == encrypted}
+	if pace == moderate {
+		s.label += fmt.Sprintf(", %.0f/s", w.moderate)
+	}
+	if s.tls {
+		s.name += " " + kind
+	}
+	s.plan = func(d time.Duration) load.Plan {
+		p := w.plan(pace == saturated)
+		p.Warmup, p.Duration = d/4, d
+		return p
+	}
+	return s
 }
 
 // stallScenario has connections stop reading after the time of a usual run, for twice
 // that time, and then read again for resume times that.
 func stallScenario(name string, connections int, resume time.Duration) scenario {
-	return scenario{stall, name, name, func(d time.Duration) load.Plan {
+	return scenario{kind: stall, name: name, label: name, plan: func(d time.Duration) load.Plan {
 		p := load.Plan{Connections: 32, Senders: 4, Size: 1000, Rate: 4000, Random: true, Warmup: d / 4, Duration: d * (3 + resume)}
 		p.Stall = load.Stall{Connections: connections, After: d}
 		if resume > 0 {
@@ -59,7 +77,7 @@ func stallScenario(name string, connections int, resume time.Duration) scenario 
 }
 
 func churnScenario(name string, rate float64, reset bool) scenario {
-	return scenario{churn, name, name, func(d time.Duration) load.Plan {
+	return scenario{kind: churn, name: name, label: name, plan: func(d time.Duration) load.Plan {
 		return load.Plan{Connections: 32, Senders: 4, Size: 200, Rate: 2000, Random: true, Warmup: d / 4, Duration: d,
 			Short: load.Short{Rate: rate, Messages: 5, Reset: reset}}
 	}}
@@ -74,7 +92,7 @@ func chooseScenarios(w []workload, kind string) ([]scenario, error) {
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, usageError{fmt.Errorf("there is no kind of scenario %q; write saturated, moderate, stall or churn", kind)}
+		return nil, usageError{fmt.Errorf("there is no kind of scenario %q; write saturated, moderate, stall, churn or tls", kind)}
 	}
 	return chosen, nil
 }

@@ -40,6 +40,7 @@ func (c *comparison) tables(where surroundings) string {
 		{moderate, "At a moderate rate", c.moderateTable},
 		{stall, "While some do not read", c.stallTable},
 		{churn, "While some come and go", c.churnTable},
+		{encrypted, "When all connections are TLS", c.tlsTable},
 	} {
 		var of []scenario
 		for _, sc := range c.scenarios {

@@ -28,7 +28,7 @@ func (c *comparison) moderateTable(s *sheet, of []scenario) {
 	for _, sc := range of {
 		for i, server := range c.contenders {
 			r := c.of(sc, server)
-			s.row(once(i, fmt.Sprintf("%s, %.0f/s", sc.label, sc.plan(c.duration).Rate)), server.name, number(median(r, perMillion)), number(median(r, cores)),
+			s.row(once(i, sc.label), server.name, number(median(r, perMillion)), number(median(r, cores)),
 				number(median(r, p50)), number(median(r, p90)), number(median(r, p99)), number(median(r, p999)), number(median(r, longest)),
 				order(r), c.against(sc, server, perMillion, p50, p99))
 		}
@@ -93,6 +93,19 @@ func (c *comparison) churnTable(s *sheet, of []scenario) {
 				open = fmt.Sprintf("%.0f", median(r, unanswered))
 			}
 			s.row(once(i, sc.label), server.name, number(median(r, p50)), number(median(r, p99)), number(median(r, p999)), number(median(r, cores)), short, open)
+		}
+	}
+}
+
+// tlsTable has both paces in one, as there are few.
+func (c *comparison) tlsTable(s *sheet, of []scenario) {
+	s.head("", "server", "million deliveries/s", "CPU s per million", "cores", "generator's cores", "p50 µs", "p99", "order", c.contenders[0].name+" against it: deliveries · CPU · p50 · p99")
+	for _, sc := range of {
+		for i, server := range c.contenders {
+			if r := c.of(sc, server); len(r) > 0 {
+				s.row(once(i, sc.label), server.name, number(median(r, delivered)/1e6), number(median(r, perMillion)), number(median(r, cores)),
+					number(median(r, ownCores)), number(median(r, p50)), number(median(r, p99)), order(r), c.against(sc, server, delivered, perMillion, p50, p99))
+			}
 		}
 	}
 }

@@ -88,7 +88,6 @@ func (p *Plan) check() error {
 	require(p.Short.Rate == 0 || p.Short.Messages >= 1 && p.Short.Messages <= 1000, "%d messages of a short connection are none; write 1 to 1000", p.Short.Messages)
 	special := p.Stall.Connections > 0 || p.Short.Rate > 0
 	require(!special || p.Threads <= 1 && p.TLS == nil, "stalls and short connections need one thread and no TLS; leave out one or the other")
-	require(p.TLS == nil || p.Protocol == message.PDU, "only the protocol pdu goes over TLS; leave out one or the other")
 	return errors.Join(faults...)
 }
 

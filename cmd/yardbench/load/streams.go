@@ -81,7 +81,7 @@ func (r *run) playStreams(cancel context.CancelCauseFunc) (Result, error) {
 	return r.streamResult(streams, marks)
 }
 
-// openStream connects and shakes hands.
+// openStream connects, shakes hands and greets.
 func (r *run) openStream(n int) (*stream, error) {
 	d := tls.Dialer{Config: r.plan.TLS}
 	conn, err := d.DialContext(r.over, "tcp", r.plan.Address)
@@ -89,6 +89,10 @@ func (r *run) openStream(n int) (*stream, error) {
 		return nil, err
 	}
 	s := &stream{run: r, number: n, conn: conn.(*tls.Conn), woken: make(chan struct{}, 1)}
+	if _, err := s.conn.Write(r.plan.Protocol.Greeting()); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	s.party = r.newParty(s.wake)
 	self := message.Nobody
 	if n < r.plan.Senders {
@@ -133,6 +137,9 @@ func (s *stream) read() error {
 			return fmt.Errorf("connection %d cannot be read on: %w", s.number, err)
 		}
 		kept = copy(buf, buf[used:kept+n])
+		for ; s.receiver.Pings > 0; s.receiver.Pings-- {
+			s.conn.Write([]byte(message.NATSPong)) // a TLS connection may be written to by several
+		}
 		s.tell(now)
 	}
 }
