@@ -39,12 +39,18 @@ func Next(b []byte, max int) (int, error) {
 // Whole returns how many bytes at the start of b are complete PDUs. The error is
 // a *LengthError: the one behind them can be none.
 func Whole(b []byte, max int) (int, error) {
-	end := 0
+	end, _, err := whole(b, max)
+	return end, err
+}
+
+// whole is Whole, and says how long the longest of the PDUs is.
+func whole(b []byte, limit int) (end, longest int, err error) {
 	for {
-		n, err := Next(b[end:], max)
+		n, err := Next(b[end:], limit)
 		if n == 0 {
-			return end, err
+			return end, longest, err
 		}
 		end += n
+		longest = max(longest, n)
 	}
 }

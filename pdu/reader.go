@@ -21,6 +21,7 @@ type Reader struct {
 
 	buf        []byte
 	start, end int  // of what is in buf and not handed out: the start of one PDU, or what is behind an illegal length
+	longest    int  // PDU of the last batch
 	filled     bool // the last read left no room
 	quiet      int  // batches in a row that left buf mostly empty
 	idle       int  // calls of ReadOnce in a row that left nothing
@@ -100,6 +101,9 @@ func (r *Reader) keep(own []byte) {
 // Err returns why there will be no batch any more, or nil.
 func (r *Reader) Err() error { return r.err }
 
+// Longest returns how many bytes the longest PDU of the last batch has.
+func (r *Reader) Longest() int { return r.longest }
+
 // Buffered returns how many bytes are held that were not handed out: those of a
 // PDU that is not complete yet, or what is behind an illegal length.
 func (r *Reader) Buffered() int { return r.end - r.start }
@@ -153,7 +157,8 @@ func (r *Reader) read() {
 // take hands out the complete PDUs. Bytes behind an illegal length are never
 // looked at, so its error takes the place of one that the source returned later.
 func (r *Reader) take() []byte {
-	n, err := Whole(r.buf[r.start:r.end], r.max)
+	n, longest, err := whole(r.buf[r.start:r.end], r.max)
+	r.longest = longest
 	batch := r.buf[r.start : r.start+n : r.start+n]
 	r.observe(n)
 	r.start += n

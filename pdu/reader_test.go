@@ -34,6 +34,14 @@ func readAll(t *testing.T, r *pdu.Reader, maxLen int) ([]byte, error) {
 		if n, err := pdu.Whole(batch, maxLen); n == 0 || n != len(batch) || err != nil {
 			t.Errorf("a batch of %d bytes: %d are whole, error %v", len(batch), n, err)
 		}
+		longest := 0
+		for rest := batch; len(rest) > 0; {
+			n := int(pdu.ParseHeader(rest).Length)
+			longest, rest = max(longest, n), rest[n:]
+		}
+		if r.Longest() != longest {
+			t.Errorf("the longest PDU of a batch has %d bytes, want %d", r.Longest(), longest)
+		}
 		if len(batch) != cap(batch) {
 			t.Errorf("a batch of %d bytes has room for %d, in what is not handed out", len(batch), cap(batch))
 		}

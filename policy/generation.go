@@ -17,7 +17,8 @@ type Generation struct {
 	Config []byte // JSON that the policy was configured with, or nil; set before the generation is in force
 
 	policy Policy
-	limits *limits // nil if the policy may do everything
+	keeps  Reserver // the policy, if it is one
+	limits *limits  // nil if the policy may do everything
 	memo   memo
 
 	// uses counts who may still ask: one for being in force, one for each
@@ -44,6 +45,7 @@ func NewGeneration(name, sha256 string, p Policy) *Generation {
 // outside of it does not happen, but is a fault of the kind FaultEffect.
 func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation {
 	g := &Generation{Name: name, SHA256: sha256, policy: p}
+	g.keeps, _ = p.(Reserver)
 	if e != nil {
 		g.limits = &limits{effects: e}
 	}
@@ -53,31 +55,6 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 	}
 	return g
 }
-
-// Judge decides about the PDU, which is whole. A fault says that the policy
-// failed to; the verdict is then what its verdict by ids says for that case, or
-// Drop if there is none. If the fault is that the policy may not do what it said,
-// the verdict is what its Effects say instead. The verdict carries no INSPECT flag.
-func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {
-	// The header as a whole would be copied, which takes longer than the memo.
-	service, command := pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
-	v, fault := g.classify(service, command)
-	if !v.Inspected() || fault != nil {
-		return v, fault
-	}
-	const inspect = abi.InspectHeader | abi.InspectBodyOf
-	q := Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: session, Attributes: attributes}
-	if g.failing.Load() >= patience {
-		return v &^ inspect, g.count(notAsked)
-	}
-	seen, err := g.policy.Inspect(v, q)
-	if err != nil {
-		return v &^ inspect, g.count(err)
-	}
-	return g.within(service, command, seen)
-}
-
-var notAsked = &Fault{Kind: FaultBudget, Err: errors.New("the policy has failed too often lately to be asked")}
 
 // Forgive has the policy asked again, however often it failed. Called once a second,
 // it bounds what a policy that always fails costs.
@@ -90,24 +67,35 @@ func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 }
 
 func (g *Generation) classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
+	if v, found := g.recall(s, c); found {
+		return v, nil
+	}
+	return g.fill(s, c)
+}
+
+// recall returns the verdict by ids that the memo holds, if it holds one.
+func (g *Generation) recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
+	place := g.memo.place(s, c)
+	if place == nil {
+		return 0, false
+	}
+	v = ^Verdict(place.Load())
+	return v, v&abi.ReservedMask == 0
+}
+
+// fill asks the policy for what the memo does not hold yet, if it can. A fault is pure
+// like a verdict and remembered too, or a peer could have it repeated at will; only
+// what says nothing about the ids may be over next time.
+func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	place := g.memo.place(s, c)
 	if place == nil {
 		return g.ask(s, c)
 	}
-	v := ^Verdict(place.Load())
-	if v&abi.ReservedMask == 0 {
-		return v, nil
-	}
-	return g.fill(place, v, s, c)
-}
-
-// fill asks the policy for what the memo does not hold yet. A fault is pure like
-// a verdict and remembered too, or a peer could have it repeated at will; only
-// what says nothing about the ids may be over next time.
-func (g *Generation) fill(place *atomic.Uint64, v Verdict, s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	switch v {
-	case memoEmpty:
-	case memoExcess:
+	switch v := ^Verdict(place.Load()); {
+	case v&abi.ReservedMask == 0:
+		return v, nil // by now
+	case v == memoEmpty:
+	case v == memoExcess:
 		return g.limits.remembered(s, c)
 	default:
 		return 0, &rememberedFaults[v&abi.ActionMask]

@@ -23,6 +23,23 @@ type Policy interface {
 	Close() error
 }
 
+// A Reserver is a Policy that answers many questions in a row faster than one by one.
+type Reserver interface {
+	Policy
+	// Reserve keeps what answers questions of the session for the caller alone. An error
+	// is a *Fault.
+	Reserve(session uint64) (Reserved, error)
+}
+
+// Reserved is what a Reserver keeps for one goroutine. There are few: who has one does
+// not wait for anything, not for the same policy either, until its Release.
+type Reserved interface {
+	// Inspect is that of Policy.
+	Inspect(byIDs Verdict, q Question) (Verdict, error)
+	// Release gives it back.
+	Release()
+}
+
 // A Question is what a policy that inspects may know about one PDU.
 type Question struct {
 	Header     []byte // the 16 bytes on the wire

@@ -181,7 +181,7 @@ func (l *loop) serve(s *session) int {
 		s.cause = err
 		l.finish(s, reasonOf(err))
 	case len(batch) == 0:
-	case !s.tenant.gate.Load().open(s.tenant.hub), s.tenant.hub.Lengthy(batch):
+	case !s.tenant.gate.Load().open(s.tenant.hub), s.tenant.hub.Lengthy(batch, s.in.Longest()):
 		l.release(s, bytes.Clone(batch))
 	default:
 		s.speaks()

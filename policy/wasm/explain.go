@@ -2,7 +2,6 @@ package wasm
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -34,20 +33,11 @@ func (p *Policy) ExplainClassify(service pdu.ServiceID, command pdu.CommandID) A
 
 // ExplainInspect is Inspect of a verdict by ids that asks for an inspection.
 func (p *Policy) ExplainInspect(byIDs policy.Verdict, q policy.Question) Answer {
-	export, ask := abi.Inspect, (*instance).askInspect
+	export := abi.Inspect
 	if byIDs.Has(abi.InspectBodyOf) {
-		export, ask = abi.InspectBody, (*instance).askInspectBody
+		export = abi.InspectBody
 	}
-	return p.explain(export, q.Session, func(in *instance) (policy.Verdict, error) {
-		if err := in.canInspect(byIDs); err != nil {
-			return 0, err
-		}
-		v, err := ask(in, &q)
-		if err == nil && v.Inspected() {
-			err = &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict of an inspection asks for an inspection: %v", v)}
-		}
-		return v, err
-	})
+	return p.explain(export, q.Session, func(in *instance) (policy.Verdict, error) { return in.askAbout(byIDs, &q) })
 }
 
 // explain asks one instance and reads its gauges before it is given back.

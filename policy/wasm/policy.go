@@ -28,13 +28,14 @@ type Policy struct {
 	slots []slot
 }
 
-var _ policy.Policy = (*Policy)(nil)
+var _ policy.Reserver = (*Policy)(nil)
 
 // A slot holds an instance or room for one. Whoever set state to busy owns in.
 type slot struct {
-	state atomic.Uint32
-	in    *instance
-	_     [112]byte // keeps neighbours' states out of each other's cache lines
+	policy *Policy // static
+	state  atomic.Uint32
+	in     *instance
+	_      [104]byte // keeps neighbours' states out of each other's cache lines
 }
 
 // The states of a slot.
@@ -75,29 +76,65 @@ func (p *Policy) Classify(service pdu.ServiceID, command pdu.CommandID) (policy.
 // Inspect implements policy.Policy. A verdict by ids that asks for both
 // inspections gets the one of the body, which is told the header as well.
 func (p *Policy) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
-	if !byIDs.Inspected() {
-		return byIDs, nil
-	}
-	s, err := p.claim(q.Session)
+	s, err := p.Reserve(q.Session)
 	if err != nil {
 		return 0, err
 	}
-	var v policy.Verdict
-	if err = s.in.canInspect(byIDs); err == nil {
-		if byIDs.Has(abi.InspectBodyOf) {
-			v, err = s.in.askInspectBody(&q)
-		} else {
-			v, err = s.in.askInspect(&q)
+	defer s.Release()
+	return s.Inspect(byIDs, q)
+}
+
+// Reserve implements policy.Reserver. What it keeps is a slot.
+func (p *Policy) Reserve(session uint64) (policy.Reserved, error) {
+	s, err := p.claim(session)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Inspect implements policy.Reserved. After a fault the next question meets a fresh
+// instance.
+func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
+	if !byIDs.Inspected() {
+		return byIDs, nil
+	}
+	if s.in == nil {
+		if err := s.policy.fill(s); err != nil {
+			return 0, err
 		}
+	}
+	v, err := s.in.askAbout(byIDs, &q)
+	if err != nil {
+		s.doubt(err)
+		return 0, err
+	}
+	return v, nil
+}
+
+// Release implements policy.Reserved.
+func (s *slot) Release() {
+	if s.in == nil {
+		s.state.Store(empty)
+		return
+	}
+	s.state.Store(idle)
+}
+
+// askAbout asks for the inspection that a verdict by ids wants.
+func (in *instance) askAbout(byIDs policy.Verdict, q *policy.Question) (v policy.Verdict, err error) {
+	if err = in.canInspect(byIDs); err != nil {
+		return 0, err
+	}
+	if byIDs.Has(abi.InspectBodyOf) {
+		v, err = in.askInspectBody(q)
+	} else {
+		v, err = in.askInspect(q)
 	}
 	if err == nil && v.Inspected() {
 		err = &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict of an inspection asks for an inspection: %v", v)}
 	}
-	s.release(err)
-	if err != nil {
-		return 0, err
-	}
-	return v, nil
+	return v, err
 }
 
 // canInspect returns a fault if v asks for an inspection that the guest lacks.
@@ -127,7 +164,11 @@ func (p *Policy) claim(hint uint64) (*slot, error) {
 			return s, nil
 		}
 		if s := p.take(hint, empty); s != nil {
-			return s, p.fill(s)
+			if err := p.fill(s); err != nil {
+				s.Release()
+				return nil, err
+			}
+			return s, nil
 		}
 		runtime.Gosched()
 	}
@@ -149,7 +190,7 @@ func (p *Policy) take(hint uint64, state uint32) *slot {
 	return nil
 }
 
-// fill makes an instance for a slot that is the caller's, or empties the slot.
+// fill makes an instance for a slot that is the caller's and has none.
 func (p *Policy) fill(s *slot) error {
 	in, err := p.instantiate()
 	if err == nil {
@@ -158,7 +199,6 @@ func (p *Policy) fill(s *slot) error {
 		}
 	}
 	if err != nil {
-		s.state.Store(empty)
 		var refused *GateError // the policy is in force, and at no gate
 		if errors.As(err, &refused) {
 			err = refused.Err
@@ -169,16 +209,21 @@ func (p *Policy) fill(s *slot) error {
 	return nil
 }
 
-// release gives a slot back. After an error the instance is not trusted any more,
-// unless it was never asked.
+// release gives a slot back after one question.
 func (s *slot) release(err error) {
+	if err != nil {
+		s.doubt(err)
+	}
+	s.Release()
+}
+
+// doubt gives up an instance that failed, unless it was never asked: it is not trusted
+// any more.
+func (s *slot) doubt(err error) {
 	if fault, ok := err.(*policy.Fault); ok && fault.Kind != policy.FaultBody {
 		s.in.close()
 		s.in = nil
-		s.state.Store(empty)
-		return
 	}
-	s.state.Store(idle)
 }
 
 // Close ends all instances and frees what the module was compiled to. It

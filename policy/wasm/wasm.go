@@ -101,6 +101,9 @@ func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (
 		config: config,
 		policy: &Policy{name: name, limits: e.limits, slots: make([]slot, 2*runtime.GOMAXPROCS(0))},
 	}
+	for i := range l.policy.slots {
+		l.policy.slots[i].policy = l.policy
+	}
 	l.policy.lines.init(name, e.log)
 	if err := l.run(ctx); err != nil {
 		_ = l.policy.Close()

@@ -271,3 +271,48 @@ func TestKind(t *testing.T) {
 		t.Errorf("%s/%s has a compiler, but got %q because %q", runtime.GOOS, runtime.GOARCH, kind, why)
 	}
 }
+
+// Who has reserved an instance gets a fresh one after a fault, and gives back what there
+// is in the end.
+func TestReserve(t *testing.T) {
+	p := load(t, newEngine(t, DefaultLimits(), nil), "trap")
+	r, err := p.Reserve(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		_, err := r.Inspect(header, question(nil))
+		wantFault(t, err, policy.FaultTrap, "the_guilty_one")
+	}
+	if v, err := r.Inspect(abi.Consume, question(nil)); v != abi.Consume || err != nil {
+		t.Errorf("what needs no inspection: %v, %v", v, err)
+	}
+	r.Release()
+	if got := instances(p); got != 0 {
+		t.Errorf("%d instances, want none, as the last one trapped", got)
+	}
+	sound := load(t, newEngine(t, DefaultLimits(), nil), "sound")
+	r, err = sound.Reserve(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := instances(sound)
+	for range 100 {
+		if v, err := r.Inspect(header, question(nil)); v != toSession(77) || err != nil {
+			t.Errorf("%v, %v", v, err)
+		}
+	}
+	if got := instances(sound); got != kept {
+		t.Errorf("%d instances for one who reserved, want %d", got, kept)
+	}
+	q := question(nil)
+	if n := testing.AllocsPerRun(100, func() { r.Inspect(header, q) }); n != 0 {
+		t.Errorf("%v allocations for each, want 0", n)
+	}
+	r.Release()
+	for i := range sound.slots {
+		if sound.slots[i].state.Load() == busy {
+			t.Errorf("slot %d was never given back", i)
+		}
+	}
+}

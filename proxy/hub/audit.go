@@ -116,10 +116,12 @@ func (h *Hub) weigh(a *audit, s *Seat, runs []run) {
 func (s *Seat) askAgain(a *audit, runs []run) {
 	g := a.judge.Acquire()
 	defer g.Release()
+	hearing := g.Hear(s.session, s.attributes())
+	defer hearing.End()
 	s.seconds = s.seconds[:0]
 	for _, r := range runs {
 		for p, rest := cutPDU(r.bytes); p != nil; p, rest = cutPDU(rest) {
-			v, fault := g.Judge(p, s.session, s.attributes())
+			v, fault := hearing.Judge(p)
 			s.seconds = append(s.seconds, second{v, fault != nil})
 		}
 	}

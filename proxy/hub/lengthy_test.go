@@ -24,7 +24,11 @@ func TestLengthy(t *testing.T) {
 		"many bytes for everybody":  {large, false},
 		"unknown, and long":         {pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, 2*lengthy)), false},
 	} {
-		if got := h.Lengthy(tt.batch); got != tt.want {
+		longest := 0
+		for p, rest := cutPDU(tt.batch); p != nil; p, rest = cutPDU(rest) {
+			longest = max(longest, len(p))
+		}
+		if got := h.Lengthy(tt.batch, longest); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -53,13 +53,14 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 // returns the rest. It stops behind a PDU whose handling can change how the next
 // one is judged.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
-	attributes := s.attributes()
+	hearing := g.Hear(s.session, s.attributes())
+	defer hearing.End()
 	s.runs, s.tallies = s.runs[:0], s.tallies[:0]
 	var same tally // as the PDU before
 	for len(batch) > 0 && len(s.tallies) < maxTallies {
 		// The header as a whole would be copied, at the cost of all that is counted here.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
-		v, fault := g.Judge(batch[:n], s.session, attributes)
+		v, fault := hearing.Judge(batch[:n])
 		if !s.joinRun(n, v, fault) {
 			if len(s.runs) == maxRuns {
 				break

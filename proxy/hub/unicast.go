@@ -29,11 +29,11 @@ func asksPresence(v policy.Verdict) bool {
 // thousand of them, which take less than a millisecond.
 const lengthy = 16 << 10
 
-// Lengthy reports whether handling what is in the batch, whole PDUs, takes so long that
-// others should not have to wait for it: who reads for many sessions has it handled
-// elsewhere.
-func (h *Hub) Lengthy(batch []byte) bool {
-	if len(batch) <= lengthy {
+// Lengthy reports whether handling what is in the batch, whole PDUs of which the longest
+// has that many bytes, takes so long that others should not have to wait for it: who
+// reads for many sessions has it handled elsewhere.
+func (h *Hub) Lengthy(batch []byte, longest int) bool {
+	if longest <= lengthy {
 		return false
 	}
 	g := h.judge.Acquire()
