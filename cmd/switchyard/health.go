@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"net"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"switchyard/proxy/operator"
 )
 
 // healthTime is how long a healthy server may take to answer.
@@ -24,60 +25,58 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 		Use:   "health",
 		Short: "Ask the running Switchyard whether it is alive, and exit 0 or 69",
 		Long: "Ask the running Switchyard whether it is alive, and exit 0 or 69.\n\n" +
-			"It asks the one that serves with this configuration, at admin.address. With --address no\n" +
-			"configuration is read, so that a fault in it does not pass for one of the server.",
+			"It asks the one that serves with this configuration: by admin.socket if somebody answers there,\n" +
+			"else at admin.address. With --address no configuration is read, so that a fault in it does not\n" +
+			"pass for one of the server.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			at := address
-			if at == "" {
+			at := operator.Where{Address: address}
+			if _, _, err := net.SplitHostPort(address); err != nil && address != "" {
+				return usageError{fmt.Errorf("--address: %w; write host:port, such as 127.0.0.1:8280", err)}
+			}
+			if address == "" {
 				configuration, _, err := o.load()
 				if err != nil {
 					return err
 				}
-				at = configuration.Admin.Address
+				admin := configuration.Admin
+				at = operator.Where{Socket: configuration.File(admin.Socket), Address: admin.Address}
 			}
 			path := "/livez"
 			if ready {
 				path = "/readyz"
 			}
-			return askHealth(c.Context(), at, path, stdout)
+			answer, err := askHealth(c.Context(), at, path)
+			if err != nil {
+				return unavailableError{fmt.Errorf("health: %w", err)}
+			}
+			_, err = fmt.Fprintln(stdout, answer)
+			return err
 		},
 	}
-	c.Flags().StringVar(&address, "address", "", "`address` to ask, instead of the configuration's admin.address")
+	c.Flags().StringVar(&address, "address", "", "`address` to ask, instead of the configuration's admin.socket and admin.address")
 	c.Flags().BoolVar(&ready, "ready", false, "ask whether peers are to be sent to it: not when it drains")
 	return c
 }
 
-// askHealth prints the answer. Whatever is not a plain yes within healthTime is an
-// unavailableError.
-func askHealth(ctx context.Context, address, path string, stdout io.Writer) error {
-	if address == "" {
-		return unavailableError{errors.New("health: admin.address is empty in this configuration, so nobody can be asked; set it, and restart the server")}
-	}
+// askHealth returns the answer. Whatever is not a plain yes within healthTime is an error.
+// No token is wanted for the question.
+func askHealth(ctx context.Context, at operator.Where, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	client, err := operator.Connect(at)
 	if err != nil {
-		return unavailableError{fmt.Errorf("health: %w; write --address 127.0.0.1:8280", err)}
+		return "", err
 	}
-	// No proxy and no other place: the answer is to be this server's.
-	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err := client.Do(request)
+	defer client.Close()
+	body, err := client.Open(ctx, path, nil)
 	if err != nil {
-		return unavailableError{fmt.Errorf("health: %w; does switchyard serve there?", err)}
+		return "", err
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, 4<<10))
 	if err != nil {
-		return unavailableError{fmt.Errorf("health: read the answer of %s: %w", address, err)}
+		return "", fmt.Errorf("read the answer of %s: %w", client.Server(), err)
 	}
-	answer := strings.TrimSpace(string(text))
-	if response.StatusCode != http.StatusOK {
-		return unavailableError{fmt.Errorf("health: %s%s answers %s: %s", address, path, response.Status, answer)}
-	}
-	_, err = fmt.Fprintln(stdout, answer)
-	return err
+	return strings.TrimSpace(string(text)), nil
 }

@@ -20,7 +20,7 @@ func askedForHealth(t *testing.T, args ...string) (code int, stdout, stderr stri
 
 func TestHealthOfTheServer(t *testing.T) {
 	dir := t.TempDir()
-	p := start(t, dir)
+	p := start(t, dir, "--set", "admin.socket="+filepath.Join(dir, "admin.sock"))
 	address := p.expect(`"msg":"admin"`)["address"].(string)
 
 	if code, out, err := askedForHealth(t, "--address", address); code != exitStopped || !strings.HasPrefix(out, "ok") {
@@ -28,6 +28,10 @@ func TestHealthOfTheServer(t *testing.T) {
 	}
 	if code, out, err := askedForHealth(t, "--set", "admin.address="+address); code != exitStopped || !strings.HasPrefix(out, "ok") {
 		t.Errorf("by the configuration: exit code %d, %q, %q, want 0 and ok", code, out, err)
+	}
+	socket := filepath.Join(dir, "admin.sock")
+	if code, out, err := askedForHealth(t, "--set", "admin.address=", "--set", "admin.socket="+socket); code != exitStopped || !strings.HasPrefix(out, "ok") {
+		t.Errorf("by the socket: exit code %d, %q, %q, want 0 and ok", code, out, err)
 	}
 
 	// A file with a fault says nothing of the server, unless it must be read.
@@ -44,7 +48,7 @@ func TestHealthOfTheServer(t *testing.T) {
 
 	p.cmd.Process.Kill()
 	p.exit()
-	if code, _, err := askedForHealth(t, "--address", address); code != exitUnavailable || !strings.Contains(err, "does switchyard serve there?") {
+	if code, _, err := askedForHealth(t, "--address", address); code != exitUnavailable || !strings.Contains(err, "does switchyard serve") {
 		t.Errorf("after its end: exit code %d, %q, want %d", code, err, exitUnavailable)
 	}
 }
@@ -88,8 +92,8 @@ func TestHealthIsAPlainYes(t *testing.T) {
 	if code, _, err := askedForHealth(t, "--address", l.Addr().String()); code != exitUnavailable || !strings.Contains(err, "deadline exceeded") {
 		t.Errorf("no answer: exit code %d, %q, want %d", code, err, exitUnavailable)
 	}
-	if code, _, err := askedForHealth(t, "--address", "no such place"); code != exitUnavailable || !strings.Contains(err, "write --address") {
-		t.Errorf("no address: exit code %d, %q, want %d", code, err, exitUnavailable)
+	if code, _, err := askedForHealth(t, "--address", "no such place"); code != exitUsage || !strings.Contains(err, "write host:port") {
+		t.Errorf("no address: exit code %d, %q, want %d", code, err, exitUsage)
 	}
 	if code, _, err := askedForHealth(t, "--set", "admin.address="); code != exitUnavailable || !strings.Contains(err, "admin.address is empty") {
 		t.Errorf("nobody to ask: exit code %d, %q, want %d", code, err, exitUnavailable)
