@@ -41,7 +41,7 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 			code = exitInternal
 		}
 	}()
-	root := command(env, stdout, stderr)
+	root := rootCommand(env, stdout, stderr)
 	root.SetArgs(args)
 	err := root.Execute()
 	if err != nil {
@@ -98,8 +98,8 @@ type options struct {
 	policy string
 }
 
-// command returns the command line: serve is what is done if nothing is named.
-func command(env []string, stdout, stderr io.Writer) *cobra.Command {
+// rootCommand returns the command line: serve is what is done if nothing is named.
+func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	o := &options{env: env}
 	serve := &cobra.Command{
 		Use:   "serve",

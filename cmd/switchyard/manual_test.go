@@ -24,7 +24,7 @@ func writtenManual(t *testing.T) (folder string, commands []*cobra.Command) {
 	if code := run([]string{"manual", folder}, nil, t.Output(), t.Output()); code != exitStopped {
 		t.Fatalf("exit code %d", code)
 	}
-	root := command(nil, io.Discard, io.Discard)
+	root := rootCommand(nil, io.Discard, io.Discard)
 	root.InitDefaultCompletionCmd()
 	var add func(*cobra.Command)
 	add = func(c *cobra.Command) {

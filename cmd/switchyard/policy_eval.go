@@ -14,6 +14,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/cases"
+	"switchyard/policy/command"
 	"switchyard/policy/explain"
 	"switchyard/policy/reproduce"
 	"switchyard/proxy/config/watch"
@@ -143,18 +144,18 @@ func (e *evaluation) pdu(c *cobra.Command) ([]byte, error) {
 	if e.hex != "" && len(e.fields) > 0 {
 		return nil, usageError{fmt.Errorf("--body and --hex are two ways to write the body; keep one")}
 	}
-	command, err := cases.Command(e.command)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--command: %w", err)}
+	id, problem := command.ID(e.command)
+	if problem != nil {
+		return nil, usageError{fmt.Errorf("--command: %w", problem)}
 	}
-	known, ok := pdu.CommandByID(command)
+	known, ok := pdu.CommandByID(id)
 	service := known.Service
 	if !ok {
-		service = pdu.ServiceID(command >> 8)
+		service = pdu.ServiceID(id >> 8)
 	}
 	if e.service != "" {
-		if service, err = cases.Service(e.service); err != nil {
-			return nil, usageError{fmt.Errorf("--service: %w", err)}
+		if service, problem = command.Service(e.service); problem != nil {
+			return nil, usageError{fmt.Errorf("--service: %w", problem)}
 		}
 	}
 	body, err := cases.Hex(e.hex)
@@ -162,15 +163,15 @@ func (e *evaluation) pdu(c *cobra.Command) ([]byte, error) {
 		return nil, usageError{fmt.Errorf("--hex: %w; write two hex digits for each byte", err)}
 	}
 	if len(e.fields) > 0 {
-		fields, err := cases.Assign(command, e.fields)
+		fields, err := cases.Assign(id, e.fields)
 		if err == nil {
-			body, _, err = cases.Body(command, fields)
+			body, _, err = cases.Body(id, fields)
 		}
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--body: %w", err)}
 		}
 	}
-	return pdu.Append(nil, service, command, e.seq, body), nil
+	return pdu.Append(nil, service, id, e.seq, body), nil
 }
 
 // cast returns the peers that the flags name, the sender first.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/BurntSushi/toml"
+
+	"switchyard/policy/lines"
 )
 
 // A block is one part of a file, decoded by itself: what stands above the first
@@ -52,37 +52,19 @@ func (b *block) decode() *place {
 	if p := b.bounded(); p != nil {
 		return p
 	}
-	err := b.decodeText()
+	var err error
+	if b.meta, err = lines.Decode(b.text, &b.root); err == nil {
+		b.values, err = lines.Values(&b.meta, b.root)
+	}
 	var syntax toml.ParseError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &syntax):
-		return &place{b.lineAt(syntax.Position), printable(syntax.Message), "correct the TOML; strings stand in quotes, and a table in braces on one line"}
+		return &place{b.first - 1 + lines.At(b.text, syntax.Position), lines.Printable(syntax.Message), "correct the TOML; strings stand in quotes, and a table in braces on one line"}
 	default:
-		return &place{b.first, printable(err.Error()), "correct the TOML"}
+		return &place{b.first, lines.Printable(err.Error()), "correct the TOML"}
 	}
-}
-
-// decodeText turns panics of the decoder into errors.
-func (b *block) decodeText() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("not understood as TOML: %v", p)
-		}
-	}()
-	if b.meta, err = toml.Decode(string(b.text), &b.root); err != nil {
-		return err
-	}
-	b.values = make(map[string]any)
-	for name, p := range b.root {
-		var v any
-		if err := b.meta.PrimitiveDecode(p, &v); err != nil {
-			return err
-		}
-		b.values[name] = v
-	}
-	return nil
 }
 
 // What a block may have at most, so that the decoder takes no time or memory out of
@@ -100,7 +82,7 @@ func (b *block) bounded() *place {
 	number, depth, keys := b.first-1, 0, 0
 	for line := range bytes.Lines(b.text) {
 		number++
-		marks := marksOf(line)
+		marks := lines.Marks(line)
 		keys += bytes.Count(marks, []byte("="))
 		depth += bytes.Count(marks, []byte("[")) + bytes.Count(marks, []byte("{"))
 		switch {
@@ -116,45 +98,6 @@ func (b *block) bounded() *place {
 	return nil
 }
 
-// marksOf returns the line without strings and comment, and with a quote where a
-// string of several lines begins.
-func marksOf(line []byte) []byte {
-	var marks []byte
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		switch {
-		case c == '#':
-			return marks
-		case c != '"' && c != '\'':
-			marks = append(marks, c)
-			continue
-		case bytes.HasPrefix(line[i:], []byte{c, c, c}):
-			return append(marks, c)
-		}
-		for i++; i < len(line) && line[i] != c; i++ {
-			if c == '"' && line[i] == '\\' {
-				i++
-			}
-		}
-	}
-	return marks
-}
-
-func printable(message string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, message)
-}
-
-// lineAt counts for itself: the decoder's own count is one too high at the end of a
-// line.
-func (b *block) lineAt(p toml.Position) int {
-	return b.first + bytes.Count(b.text[:max(0, min(p.Start, len(b.text)))], []byte("\n"))
-}
-
 // line returns the line of what stands at the path, or of what is nearest above it.
 func (b *block) line(path ...string) int {
 	line, level := b.first, b.root
@@ -163,10 +106,8 @@ func (b *block) line(path ...string) int {
 		if !ok {
 			return line
 		}
-		// The decoder keeps positions for its own errors only, so it is asked for one.
-		var refused toml.ParseError
-		if errors.As(b.meta.PrimitiveDecode(p, refuser{}), &refused) && refused.Position.Line > 0 {
-			line = b.lineAt(refused.Position)
+		if n := lines.Of(b.text, &b.meta, p); n > 0 {
+			line = b.first - 1 + n
 		}
 		below := make(map[string]toml.Primitive)
 		if b.meta.PrimitiveDecode(p, &below) != nil {
@@ -176,11 +117,6 @@ func (b *block) line(path ...string) int {
 	}
 	return line
 }
-
-// A refuser is a target that no value can be decoded to.
-type refuser struct{}
-
-func (refuser) UnmarshalTOML(any) error { return errors.New("refused") }
 
 // order returns the names below the path in the order in which they are written.
 func (b *block) order(path ...string) []string {

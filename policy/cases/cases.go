@@ -60,9 +60,6 @@
 package cases
 
 import (
-	"fmt"
-	"strings"
-
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/proxy/hub"
@@ -94,26 +91,4 @@ type Expectation struct {
 	Sends   []pdu.CommandID
 	Dropped hub.Reason
 	Fault   policy.FaultKind
-}
-
-// An Error is one fault of a file of cases, and what to do about it.
-type Error struct {
-	Name   string // of the file
-	Line   int    // from 1
-	What   string
-	Remedy string
-}
-
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s; %s", e.Name, e.Line, e.What, e.Remedy) }
-
-// Errors is every fault of a file of cases, in the order of lines.
-type Errors []*Error
-
-// Error returns one line for each fault.
-func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i, fault := range e {
-		lines[i] = fault.Error()
-	}
-	return strings.Join(lines, "\n")
 }

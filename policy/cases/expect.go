@@ -8,6 +8,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/lines"
 	"switchyard/policy/nearest"
 	"switchyard/policy/table"
 	"switchyard/proxy/hub"
@@ -100,7 +101,7 @@ func (p *parser) verdict(text string, command pdu.CommandID) *policy.Verdict {
 		return nil
 	}
 	routes, err := table.Parse("", fmt.Appendf(nil, "[route]\n%v = \"%s\"\n", command, text))
-	var wrong table.Errors
+	var wrong lines.Errors
 	if errors.As(err, &wrong) {
 		p.faultAt(wrong[0].What, wrong[0].Remedy, "case", "expect", "verdict")
 		return nil

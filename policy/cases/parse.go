@@ -7,10 +7,10 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 
 	"switchyard/pdu"
+	"switchyard/policy/lines"
 	"switchyard/policy/nearest"
 )
 
@@ -28,19 +28,19 @@ const maxFaults = 100
 // A parser turns blocks into cases.
 type parser struct {
 	name   string
-	faults Errors
+	faults lines.Errors
 	peers  []Peer         // of the whole file
 	names  map[string]int // of cases, and their lines
 	*block                // the one being read
 }
 
 // Parse reads a file of cases. name is what errors call it; an error is of type
-// Errors and holds every fault found.
+// lines.Errors and holds every fault found.
 func Parse(name string, src []byte) ([]Case, error) {
 	p := &parser{name: name, names: make(map[string]int)}
 	cases := p.file(bytes.TrimPrefix(src, []byte("\ufeff")))
 	if len(p.faults) > 0 {
-		sort.SliceStable(p.faults, func(i, j int) bool { return p.faults[i].Line < p.faults[j].Line })
+		p.faults.Sort()
 		return nil, p.faults
 	}
 	return cases, nil
@@ -337,7 +337,7 @@ func (p *parser) faultAt(what, remedy string, path ...string) {
 
 func (p *parser) fault(line int, what, remedy string) {
 	if len(p.faults) < maxFaults {
-		p.faults = append(p.faults, &Error{Name: p.name, Line: line, What: what, Remedy: remedy})
+		p.faults = append(p.faults, &lines.Error{Name: p.name, Line: line, What: what, Remedy: remedy})
 	}
 }
 

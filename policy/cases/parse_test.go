@@ -12,6 +12,7 @@ import (
 	"switchyard/pdu/pb"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/lines"
 )
 
 func parse(t *testing.T, src string) []Case {
@@ -74,8 +75,8 @@ verdict = "unicast user 5, not-sender"
 // Every fault has its line and what to do, and none hides another.
 func TestFaults(t *testing.T) {
 	const head = "[peers]\nA = {}\nB = {}\n"
-	sound := func(lines string) string {
-		return head + "[[case]]\nfrom = \"A\"\ncommand = \"CID_MSG_DATA\"\nexpect.action = \"drop\"\n" + lines
+	sound := func(more string) string {
+		return head + "[[case]]\nfrom = \"A\"\ncommand = \"CID_MSG_DATA\"\nexpect.action = \"drop\"\n" + more
 	}
 	for name, c := range map[string]struct {
 		src  string
@@ -93,7 +94,7 @@ func TestFaults(t *testing.T) {
 		"unknown sender":  {strings.Replace(sound(""), `"A"`, `"C"`, 1), []string{`:5: unknown peer "C"; did you mean`}},
 		"no command":      {strings.Replace(sound(""), "command", "#", 1), []string{":4: the case has no command"}},
 		"unknown command": {strings.Replace(sound(""), "DATA", "DAT", 1), []string{`:6: unknown command "CID_MSG_DAT"; did you mean CID_MSG_DATA?`}},
-		"command id":      {strings.Replace(sound(""), `"CID_MSG_DATA"`, "65536", 1), []string{":6: 65536 is no command's id; ids go from"}},
+		"command id":      {strings.Replace(sound(""), `"CID_MSG_DATA"`, "65536", 1), []string{":6: 65536 is no command id; ids go from"}},
 		"service":         {sound(`service = "SID_MGS"`), []string{`:8: unknown service "SID_MGS"; did you mean SID_MSG?`}},
 		"seq":             {sound("seq = 1.5"), []string{":8: seq is no number from 0 to 65535"}},
 		"unknown key":     {sound("form = 1"), []string{`:8: unknown key "form"; did you mean from?`}},
@@ -159,8 +160,8 @@ func TestBounds(t *testing.T) {
 		}
 	}
 	wrong := strings.Repeat("[[case]]\nname = 1\n", 1000)
-	if _, err := Parse("x", []byte(wrong)); len(err.(Errors)) != maxFaults {
-		t.Errorf("%d faults are told, want %d", len(err.(Errors)), maxFaults)
+	if _, err := Parse("x", []byte(wrong)); len(err.(lines.Errors)) != maxFaults {
+		t.Errorf("%d faults are told, want %d", len(err.(lines.Errors)), maxFaults)
 	}
 }
 
@@ -205,11 +206,11 @@ func FuzzParse(f *testing.F) {
 	f.Add("[peers]\nA.users = [\n1,\n]\n[[case]]\nbody.user_stat_list = [{user_id = 1}]\ncommand = \"CID_OTHER_ONLINE_USER_INFO\"")
 	f.Fuzz(func(t *testing.T, src string) {
 		cases, err := Parse("fuzz", []byte(src))
-		lines := strings.Count(src, "\n") + 1
+		end := strings.Count(src, "\n") + 1
 		if err != nil {
-			for _, fault := range err.(Errors) {
-				if fault.Line < 1 || fault.Line > lines || fault.What == "" || fault.Remedy == "" {
-					t.Errorf("fault %+v of %d lines", fault, lines)
+			for _, fault := range err.(lines.Errors) {
+				if fault.Line < 1 || fault.Line > end || fault.What == "" || fault.Remedy == "" {
+					t.Errorf("fault %+v of %d lines", fault, end)
 				}
 			}
 			return

@@ -1,6 +1,7 @@
 // Package command reads commands as people write them in tables and in the
-// configuration: by name, by id, or two with a hyphen between them as a range. What
-// is to happen with a command is its callers' business.
+// configuration: by name, by id, or two with a hyphen between them as a range; and the
+// services that they belong to. What is to happen with a command is its callers'
+// business.
 package command
 
 import (
@@ -13,6 +14,8 @@ import (
 
 // A Problem is what is wrong with a word, and what to write instead.
 type Problem struct{ What, Remedy string }
+
+func (p *Problem) Error() string { return p.What + "; " + p.Remedy }
 
 // A Range is the commands from Lo to Hi, both included.
 type Range struct{ Lo, Hi pdu.CommandID }

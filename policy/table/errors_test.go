@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"switchyard/policy/lines"
 )
 
 // Each table is refused with exactly these lines.
@@ -317,15 +319,15 @@ x:1: nests deeper than any table; write sections as [route] and rules as COMMAND
 x:1: the table has 1048577 bytes, the maximum is 1048576; a table is a page or two; is this the right file?`},
 	{"nesting behind what looks like a comment", "[route]\n1 = ['\"#', \"\\\"'#\", '#\\', " + strings.Repeat("[", 1000) + "\n", `
 x:2: nests deeper than any table; write sections as [route] and rules as COMMAND = "action"`},
-	{"too many keys", lines(1<<16, "%d = 1\n"), `
+	{"too many keys", repeated(1<<16, "%d = 1\n"), `
 x:8193: the table goes on, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
-	{"too many sections", lines(1<<14, "[service.%d]\n"), `
+	{"too many sections", repeated(1<<14, "[service.%d]\n"), `
 x:8193: the table goes on, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
-	{"too many rules", "[route]\n" + lines(MaxRules+1, "%d = 'drop'\n"), `
+	{"too many rules", "[route]\n" + repeated(MaxRules+1, "%d = 'drop'\n"), `
 x:1: the table has 4097 rules, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
 }
 
-func lines(n int, format string) string {
+func repeated(n int, format string) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, format, i)
@@ -356,11 +358,11 @@ func TestFaults(t *testing.T) {
 
 func TestFaultsAreErrorsOfTheirOwn(t *testing.T) {
 	_, err := Parse("dir/routes.toml", []byte("[route]\n1 = 'drp'\n2 = 'clse'\n"))
-	var fault *Error
+	var fault *lines.Error
 	if !errors.As(err, &fault) {
-		t.Fatalf("no *Error in %v", err)
+		t.Fatalf("no *lines.Error in %v", err)
 	}
-	want := Error{Name: "dir/routes.toml", Line: 2, What: `unknown action "drp"`, Remedy: "did you mean drop?"}
+	want := lines.Error{Name: "dir/routes.toml", Line: 2, What: `unknown action "drp"`, Remedy: "did you mean drop?"}
 	if *fault != want {
 		t.Errorf("got %+v, want %+v", *fault, want)
 	}
@@ -370,21 +372,21 @@ func TestFaultsAreErrorsOfTheirOwn(t *testing.T) {
 func TestFaultsAreBounded(t *testing.T) {
 	comments := strings.Repeat("#"+strings.Repeat("-", 126)+"\n", 1000)
 	for _, src := range []string{
-		"[route]\n" + lines(4000, "%d = 'no'\n"),
-		"[route]\n" + lines(4000, "CID_MSG_DATA_DATA_DATA_%d='drop'\n"),
-		"[route]\n" + lines(2000, "0-%d = 'drop'\n1-0x%[1]x = 'drop'\n"),
-		lines(4000, "line %d\n"),
-		lines(1000, "route.%d.c.d.e.f.g.h.i.j.k.l.m.n.o = 1\n"),
-		lines(1000, "service.a%d.else = 'no'\n"),
-		comments + "[route]\n" + lines(500, "%d = 'no'\n") + lines(500, "%d = 'no'\n"),
+		"[route]\n" + repeated(4000, "%d = 'no'\n"),
+		"[route]\n" + repeated(4000, "CID_MSG_DATA_DATA_DATA_%d='drop'\n"),
+		"[route]\n" + repeated(2000, "0-%d = 'drop'\n1-0x%[1]x = 'drop'\n"),
+		repeated(4000, "line %d\n"),
+		repeated(1000, "route.%d.c.d.e.f.g.h.i.j.k.l.m.n.o = 1\n"),
+		repeated(1000, "service.a%d.else = 'no'\n"),
+		comments + "[route]\n" + repeated(500, "%d = 'no'\n") + repeated(500, "%d = 'no'\n"),
 	} {
 		_, err := Parse("x", []byte(src))
-		var faults Errors
+		var faults lines.Errors
 		if !errors.As(err, &faults) || len(faults) > maxFaults+1 {
 			t.Errorf("%d faults, want at most %d", len(faults), maxFaults+1)
 		}
 	}
-	_, err := Parse("x", []byte("[route]\n"+lines(4000, "%d = 'no'\n")))
+	_, err := Parse("x", []byte("[route]\n"+repeated(4000, "%d = 'no'\n")))
 	if got, want := err.Error(), "\nx:102: more than 100 faults; correct these first"; !strings.HasSuffix(got, want) {
 		t.Errorf("the last fault is not %q", want)
 	}

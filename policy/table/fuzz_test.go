@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"switchyard/pdu"
+	"switchyard/policy/lines"
 )
 
 // Arbitrary text either is a table, whose module loads and agrees with it, or is
@@ -51,19 +52,19 @@ func FuzzCompile(f *testing.F) {
 }
 
 func checkFaults(t *testing.T, err error, src string) {
-	var faults Errors
+	var faults lines.Errors
 	if !errors.As(err, &faults) || len(faults) == 0 {
-		t.Fatalf("got %T, want Errors", err)
+		t.Fatalf("got %T, want lines.Errors", err)
 	}
-	lines := 1
+	end := 1
 	for _, c := range src {
 		if c == '\n' {
-			lines++
+			end++
 		}
 	}
 	last := 0
 	for _, fault := range faults {
-		if fault.Line < max(1, last) || fault.Line > lines || fault.What == "" || fault.Remedy == "" || strings.ContainsAny(fault.Error(), "\n\r\x1b") {
+		if fault.Line < max(1, last) || fault.Line > end || fault.What == "" || fault.Remedy == "" || strings.ContainsAny(fault.Error(), "\n\r\x1b") {
 			t.Fatalf("fault without place or remedy, or out of order: %+v", fault)
 		}
 		last = fault.Line

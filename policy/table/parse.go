@@ -38,8 +38,8 @@ type placedSpan struct {
 	at toml.Key
 }
 
-// Parse reads a table. name is what errors call it; an error is of type Errors
-// and holds every fault found.
+// Parse reads a table. name is what errors call it; an error is of type
+// lines.Errors and holds every fault found.
 func Parse(name string, src []byte) (*Table, error) {
 	p := &parser{
 		source: source{name: name},
@@ -58,7 +58,7 @@ func Parse(name string, src []byte) (*Table, error) {
 		p.nest()
 	}
 	if len(p.faults) > 0 {
-		p.faults.sort()
+		p.faults.Sort()
 		return nil, p.faults
 	}
 	return &p.table, nil
@@ -181,8 +181,9 @@ func (p *parser) rangeRule(key toml.Key, from, to string) {
 
 // service takes in the header of one service.
 func (p *parser) service(key toml.Key) {
-	id, ok := p.serviceID(key)
-	if !ok {
+	id, problem := command.Service(key[1])
+	if problem != nil {
+		p.faultAt(key, problem.What, problem.Remedy)
 		return
 	}
 	if first, ok := p.servicesAt[id]; ok {
@@ -195,7 +196,8 @@ func (p *parser) service(key toml.Key) {
 // ruleOfService takes in one line below the header of a service.
 func (p *parser) ruleOfService(key toml.Key) {
 	p.rules++
-	service, known := parseService(key[1])
+	service, problem := command.Service(key[1])
+	known := problem == nil
 	word := key[2]
 	if word == keyElse {
 		if v, ok := p.verdict(key, ""); ok && known {

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/BurntSushi/toml"
+
+	"switchyard/policy/lines"
 )
 
 // A source is the text of a table as TOML sees it, with the faults found so far.
@@ -19,7 +20,7 @@ type source struct {
 	root   map[string]toml.Primitive            // the same again, for positions
 	levels map[string]map[string]toml.Primitive // sections below root, once asked for
 	text   []byte                               // what was decoded: lines with faulty syntax are blank
-	faults Errors
+	faults lines.Errors
 }
 
 // maxFaults is how many faults are told at once; behind that many there is
@@ -42,10 +43,10 @@ func (s *source) decode(src []byte) bool {
 		case err == nil:
 			return true
 		case !errors.As(err, &syntax):
-			s.fault(1, printable(err.Error()), "write sections as [route] and rules as COMMAND = \"action\"")
+			s.fault(1, lines.Printable(err.Error()), "write sections as [route] and rules as COMMAND = \"action\"")
 			return false
 		}
-		line := s.lineOf(syntax.Position)
+		line := lines.At(s.text, syntax.Position)
 		s.syntaxFault(line, syntax)
 		if !s.blank(line) {
 			return false
@@ -54,21 +55,11 @@ func (s *source) decode(src []byte) bool {
 	return false
 }
 
-// decodeOnce turns the decoder's own panics, which it has for states that it
-// takes for impossible, into errors: a table must not bring the host down.
+// decodeOnce decodes the text as it is now.
 func (s *source) decodeOnce() (meta toml.MetaData, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("not understood as TOML: %v", p)
-		}
-	}()
-	s.root, s.values = nil, map[string]any{}
-	s.levels = map[string]map[string]toml.Primitive{}
-	meta, err = toml.Decode(string(s.text), &s.root)
-	for k, p := range s.root {
-		var v any
-		err = errors.Join(err, meta.PrimitiveDecode(p, &v))
-		s.values[k] = v
+	s.root, s.levels = nil, map[string]map[string]toml.Primitive{}
+	if meta, err = lines.Decode(s.text, &s.root); err == nil {
+		s.values, err = lines.Values(&meta, s.root)
 	}
 	return meta, err
 }
@@ -85,7 +76,7 @@ func (s *source) bounded() bool {
 	number, depth, keys := 0, 0, 0
 	for line := range bytes.Lines(s.text) {
 		number++
-		marks := marksOf(line)
+		marks := lines.Marks(line)
 		keys += bytes.Count(marks, []byte("=")) + bytes.Count(marks, []byte("["))
 		depth += bytes.Count(marks, []byte("[")) + bytes.Count(marks, []byte("{"))
 		switch {
@@ -108,32 +99,8 @@ func (s *source) tooLarge(line int, what string) {
 	s.fault(line, fmt.Sprintf("%s, the maximum is %d rules", what, MaxRules), "write ranges, such as 0x0720-0x072f")
 }
 
-// marksOf returns what structures the line: the text without strings and comment,
-// and a quote where a string of several lines begins.
-func marksOf(line []byte) []byte {
-	var marks []byte
-	for i := 0; i < len(line); i++ {
-		quote := line[i]
-		switch {
-		case quote == '#':
-			return marks
-		case quote != '"' && quote != '\'':
-			marks = append(marks, quote)
-			continue
-		case bytes.HasPrefix(line[i:], bytes.Repeat([]byte{quote}, 3)):
-			return append(marks, quote)
-		}
-		for i++; i < len(line) && line[i] != quote; i++ {
-			if quote == '"' && line[i] == '\\' {
-				i++
-			}
-		}
-	}
-	return marks
-}
-
 func (s *source) syntaxFault(line int, e toml.ParseError) {
-	what, remedy := printable(e.Message), `a rule is COMMAND = "action", a section [route] or [service.SERVICE]`
+	what, remedy := lines.Printable(e.Message), `a rule is COMMAND = "action", a section [route] or [service.SERVICE]`
 	switch {
 	case strings.HasPrefix(what, "expected value"):
 		remedy = `write the action in quotes, as in COMMAND = "drop"`
@@ -146,16 +113,6 @@ func (s *source) syntaxFault(line int, e toml.ParseError) {
 		remedy = "keep one"
 	}
 	s.fault(line, what, remedy)
-}
-
-// printable keeps the decoder's message, which may quote the text, on one line.
-func printable(message string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, message)
 }
 
 // firstLine returns where the key stands in the text above line, which is known
@@ -245,27 +202,14 @@ func (s *source) line(key toml.Key) int {
 	return 1
 }
 
-// position returns the key's line, or 0. The decoder keeps positions for its own
-// errors only, so it is asked for one.
+// position returns the key's line, or 0.
 func (s *source) position(key toml.Key) int {
 	p, ok := s.primitive(key)
-	var refused toml.ParseError
-	if !ok || !errors.As(s.meta.PrimitiveDecode(p, refuser{}), &refused) || refused.Position.Line == 0 {
+	if !ok {
 		return 0
 	}
-	return s.lineOf(refused.Position)
+	return lines.Of(s.text, &s.meta, p)
 }
-
-// lineOf counts for itself: the decoder's own count is one too high for an error
-// at the end of a line.
-func (s *source) lineOf(p toml.Position) int {
-	return 1 + bytes.Count(s.text[:max(0, min(p.Start, len(s.text)))], []byte("\n"))
-}
-
-// A refuser is a target that no value can be decoded to.
-type refuser struct{}
-
-func (refuser) UnmarshalTOML(any) error { return errors.New("refused") }
 
 // faultAt notes a fault of what the key holds.
 func (s *source) faultAt(key toml.Key, what, remedy string) {
@@ -275,5 +219,5 @@ func (s *source) faultAt(key toml.Key, what, remedy string) {
 }
 
 func (s *source) fault(line int, what, remedy string) {
-	s.faults = append(s.faults, &Error{Name: s.name, Line: line, What: what, Remedy: remedy})
+	s.faults = append(s.faults, &lines.Error{Name: s.name, Line: line, What: what, Remedy: remedy})
 }

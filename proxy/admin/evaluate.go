@@ -12,7 +12,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
-	"switchyard/policy/cases"
+	"switchyard/policy/command"
 	"switchyard/policy/explain"
 	"switchyard/policy/review"
 	"switchyard/policy/wasm"
@@ -128,24 +128,24 @@ func (q *question) pdu() ([]byte, error) {
 	if q.Hex != "" {
 		return wholePDU(q.Hex)
 	}
-	command, err := cases.Command(q.Command)
-	if err != nil {
-		return nil, fmt.Errorf("command: %w", err)
+	id, problem := command.ID(q.Command)
+	if problem != nil {
+		return nil, fmt.Errorf("command: %w", problem)
 	}
-	service := pdu.ServiceID(command >> 8)
-	if known, ok := pdu.CommandByID(command); ok {
+	service := pdu.ServiceID(id >> 8)
+	if known, ok := pdu.CommandByID(id); ok {
 		service = known.Service
 	}
 	if q.Service != "" {
-		if service, err = cases.Service(q.Service); err != nil {
-			return nil, fmt.Errorf("service: %w", err)
+		if service, problem = command.Service(q.Service); problem != nil {
+			return nil, fmt.Errorf("service: %w", problem)
 		}
 	}
 	body, err := unhex(q.Body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
-	return pdu.Append(nil, service, command, q.Seq, body), nil
+	return pdu.Append(nil, service, id, q.Seq, body), nil
 }
 
 func wholePDU(text string) ([]byte, error) {
