@@ -1,0 +1,120 @@
+// Package sdktest is for the tests of the SDKs: what a README shows is written out, built
+// by the README's own commands, and asked what the README says of it. All of them show
+// the same policy.
+package sdktest
+
+import (
+	"context"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/wasm"
+)
+
+// WriteREADME writes the files that the README.md in the working directory shows to dir,
+// and returns the commands that it gives. A file is a fenced block whose language is
+// followed by a name; commands are those in the language sh.
+func WriteREADME(t *testing.T, dir string) (commands []string) {
+	t.Helper()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split("\n"+string(readme), "\n```")
+	for i := 1; i < len(parts); i += 2 {
+		info, text, _ := strings.Cut(parts[i], "\n")
+		switch language, name, _ := strings.Cut(info, " "); {
+		case language == "sh":
+			commands = append(commands, strings.Split(strings.TrimSpace(text), "\n")...)
+		case name != "":
+			path := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return commands
+}
+
+// Run runs a command in dir, which must succeed.
+func Run(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	c := exec.Command(name, args...)
+	c.Dir = dir
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", c, err, out)
+	}
+}
+
+// Load loads the module in a file for as long as the test runs.
+func Load(t *testing.T, path string, log wasm.Logger) *wasm.Policy {
+	t.Helper()
+	module, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := wasm.NewEngine(wasm.DefaultLimits(), log)
+	t.Cleanup(func() { _ = engine.Close() })
+	p, err := engine.Load(context.Background(), filepath.Base(path), module, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// Question returns what a policy is asked about a PDU.
+func Question(command pdu.CommandID, attributes uint64, body string) policy.Question {
+	header := make([]byte, pdu.HeaderLen)
+	binary.BigEndian.PutUint32(header, uint32(pdu.HeaderLen+len(body)))
+	binary.BigEndian.PutUint16(header[10:], uint16(command))
+	return policy.Question{Header: header, Body: []byte(body), Session: 1, Attributes: attributes}
+}
+
+// AskREADME asks the module in a file what the README says of it.
+func AskREADME(t *testing.T, path string) {
+	t.Helper()
+	var heard []string
+	p := Load(t, path, func(_ string, level int, text string) {
+		if level != abi.LogWarn {
+			t.Errorf("%q logged at level %d", text, level)
+		}
+		heard = append(heard, text)
+	})
+	for _, c := range []struct {
+		command    pdu.CommandID
+		attributes uint64
+		body       string
+		want       string
+	}{
+		{command: pdu.CID_MSG_READ_NOTIFY, want: "unicast fields 1, not-sender, else-broadcast"},
+		{command: pdu.CID_OTHER_SERVER_KICK_USER, want: "drop, log"},
+		{command: pdu.CID_OTHER_SERVER_KICK_USER, attributes: abi.AttributeMaster, want: "broadcast-except-sender"},
+		{command: pdu.CID_MSG_DATA, body: "\x08\x07", want: "broadcast-except-sender"},
+		{command: pdu.CID_MSG_DATA, body: "\x08\x00", want: "drop"},
+		{command: pdu.CID_MSG_DATA, body: "\x08\x07\x10", want: "drop"},
+		{command: pdu.CID_OTHER_HEARTBEAT, want: "drop, log"},
+	} {
+		got, err := p.Classify(pdu.SID_OTHER, c.command)
+		if err == nil && got.Inspected() {
+			got, err = p.Inspect(got, Question(c.command, c.attributes, c.body))
+		}
+		if err != nil || got.String() != c.want {
+			t.Errorf("%v, attributes %d, body %q: got %v, %v, want %s", c.command, c.attributes, c.body, got, err, c.want)
+		}
+	}
+	if want := []string{"a chat without a sender", "a chat without a sender"}; !slices.Equal(heard, want) {
+		t.Errorf("logged %q, want %q", heard, want)
+	}
+}
