@@ -16,13 +16,12 @@ const userTimeout = 30 * time.Second // TCP_USER_TIMEOUT
 
 // acceptLoop accepts until the listener is closed, and backs off when that fails.
 func (l *Listener) acceptLoop() {
-	const shortest, longest = 5 * time.Millisecond, time.Second
-	pause := shortest
+	var failures backoff
 	for {
 		conn, err := l.listener.AcceptTCP()
 		switch {
 		case err == nil:
-			pause = shortest
+			l.keepSpare()
 			l.arrive(conn)
 			continue
 		case errors.Is(err, net.ErrClosed):
@@ -33,6 +32,7 @@ func (l *Listener) acceptLoop() {
 			l.flushLines(time.Now())
 			continue
 		}
+		pause := failures.after(time.Now())
 		l.log.Error("accepting a connection failed; trying again", "pause", pause.String(), "error", err)
 		if isExhausted(err) {
 			l.turnAway()
@@ -42,8 +42,27 @@ func (l *Listener) acceptLoop() {
 		case <-l.closing:
 			return
 		}
-		pause = min(2*pause, longest)
 	}
+}
+
+const shortestPause, longestPause = 5 * time.Millisecond, time.Second
+
+// A backoff doubles the pause after each failure that follows the one before too soon,
+// whatever succeeded in between: peers that come and go while descriptors are used up
+// must not have a line in the log each time.
+type backoff struct {
+	pause time.Duration
+	until time.Time // the end of the last pause
+}
+
+// after returns how long to pause after a failure.
+func (b *backoff) after(now time.Time) time.Duration {
+	b.pause = min(2*b.pause, longestPause)
+	if now.Sub(b.until) > longestPause {
+		b.pause = shortestPause
+	}
+	b.until = now.Add(b.pause)
+	return b.pause
 }
 
 func isExhausted(err error) bool {
@@ -57,6 +76,7 @@ func (l *Listener) turnAway() {
 		return
 	}
 	l.spare.Close()
+	l.spare = nil
 	l.listener.SetDeadline(time.Now().Add(time.Millisecond))
 	if conn, err := l.listener.AcceptTCP(); err == nil {
 		conn.Close()
@@ -65,8 +85,16 @@ func (l *Listener) turnAway() {
 		l.counts.Refused[NoDescriptors]++
 		l.mu.Unlock()
 	}
-	l.listener.SetDeadline(time.Time{})
-	l.spare, _ = os.Open(os.DevNull)
+	l.listener.SetDeadline(time.Now().Add(linesEvery)) // the one before may have been for lines that were left out
+	l.keepSpare()
+}
+
+// keepSpare takes a descriptor to give away, unless there is one. It fails where
+// somebody else was faster, and is tried again when the next connection is accepted.
+func (l *Listener) keepSpare() {
+	if l.spare == nil {
+		l.spare, _ = os.Open(os.DevNull)
+	}
 }
 
 // tune sets what a connection to a msg_server needs; TCP_NODELAY is on already.

@@ -64,7 +64,7 @@ type Listener struct {
 	options atomic.Pointer[Options] // replaced whole
 
 	// Owned by acceptLoop.
-	spare *os.File // a descriptor to give away when there are no more
+	spare *os.File // a descriptor to give away when there are no more; nil if there was none to be had
 
 	// mu is held for a moment, with nothing else locked.
 	mu         sync.Mutex
@@ -95,7 +95,7 @@ func Open(l net.Listener, o Options, find func(tenant string) Server, log *slog.
 	a.counts.Refused = make(map[Reason]uint64)
 	a.handshakes = make(map[*net.TCPConn]struct{})
 	a.Set(o)
-	a.spare, _ = os.Open(os.DevNull)
+	a.keepSpare()
 	a.done.Go(a.acceptLoop)
 	return a
 }

@@ -105,6 +105,23 @@ func TestSet(t *testing.T) {
 	h.serves("other")
 }
 
+// Whoever has the last descriptors come and go does not fill the log.
+func TestBackoff(t *testing.T) {
+	var b backoff
+	now := time.Unix(1000, 0)
+	failures := 0
+	for end := now.Add(time.Minute); now.Before(end); failures++ {
+		now = now.Add(b.after(now) + time.Millisecond) // somebody is served, and then nobody can be
+	}
+	if failures < 60 || failures > 70 {
+		t.Errorf("%d failures in a minute, want about one a second", failures)
+	}
+	now = now.Add(2 * longestPause)
+	if got := b.after(now); got != shortestPause {
+		t.Errorf("after a while without failures: %v", got)
+	}
+}
+
 // What the tenants say of it has a reason of its own.
 func TestTenantRefuses(t *testing.T) {
 	for name, want := range map[string]Reason{

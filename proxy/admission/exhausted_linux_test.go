@@ -1,0 +1,121 @@
+package admission
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"switchyard/proxy/sparse"
+)
+
+// A spare descriptor that was lost, as somebody else took it in the moment in which
+// it was given away, is replaced as soon as there is another.
+func TestSpareIsReplaced(t *testing.T) {
+	h := open(t, Options{})
+	a, b := newClient(t), newClient(t)
+	before := mayOpen(t, 3) // nothing, not even what the spare one was
+	a.connect(h, "127.0.0.1")
+	h.logs("accepting a connection failed")
+	mayOpen(t, before)
+	h.serves("main")
+	openAll(t)
+	b.connect(h, "127.0.0.1")
+	b.gone()
+	h.refuses(map[Reason]uint64{NoDescriptors: 1})
+}
+
+// What was left out of the log is told all the same.
+func TestFewLinesWhenExhausted(t *testing.T) {
+	h := open(t, Options{Allow: networks("127.0.0.2/32")})
+	client := newClient(t)
+	const n = 3 * sparse.Burst
+	for range n {
+		h.dial().Close()
+	}
+	h.refuses(map[Reason]uint64{NotAllowed: n})
+	before := mayOpen(t, 3)
+	client.connect(h, "127.0.0.2")
+	h.logs("accepting a connection failed")
+	mayOpen(t, before)
+	h.serves("main")
+	eventually(t, func() bool { return h.logged() == n }, func() string { return h.lines.String() })
+}
+
+// mayOpen has the process open only descriptors below most until the test ends, and
+// returns what that was before.
+func mayOpen(t *testing.T, most uint64) (before uint64) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	before = limit.Cur
+	limit.Cur = most
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		limit.Cur = before
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	})
+	return before
+}
+
+// openAll takes all descriptors that there are, until the test ends.
+func openAll(t *testing.T) {
+	t.Helper()
+	mayOpen(t, 100)
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			if !isExhausted(err) {
+				t.Fatal(err)
+			}
+			return
+		}
+		t.Cleanup(func() { f.Close() })
+	}
+}
+
+// A client has its descriptor before it connects.
+type client struct {
+	t  *testing.T
+	fd int
+}
+
+func newClient(t *testing.T) client {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return client{t, fd}
+}
+
+// connect waits for the kernel, and for nobody else.
+func (c client) connect(h *house, from string) {
+	c.t.Helper()
+	if err := unix.Bind(c.fd, &unix.SockaddrInet4{Addr: [4]byte(net.ParseIP(from).To4())}); err != nil {
+		c.t.Fatal(err)
+	}
+	to := &unix.SockaddrInet4{Port: h.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	if err := unix.Connect(c.fd, to); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// gone waits for the end of the connection, in whatever way.
+func (c client) gone() {
+	c.t.Helper()
+	patience := unix.NsecToTimeval(int64(patience))
+	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+		c.t.Fatal(err)
+	}
+	if n, err := unix.Read(c.fd, make([]byte, 1)); n > 0 || err == syscall.EAGAIN {
+		c.t.Fatalf("read %d bytes (%v), want the end of the connection", n, err)
+	}
+}
