@@ -19,6 +19,10 @@ import (
 // leastRSA is the size in bits of the smallest RSA key that is still safe.
 const leastRSA = 2048
 
+// mostNamed is the size in bytes of the names of all client CAs, which TLS has to tell
+// clients in one message of 64 KiB. The rest of it is for what else is there.
+const mostNamed = 64<<10 - 1<<10
+
 // pair returns what the server shows, if clients can accept it.
 func pair(files Files, contents contents, now time.Time) (shown tls.Certificate, warnings []string, err error) {
 	chain, err := parseCertificates(roleCertificate, files.Certificate, contents.certificate)
@@ -106,7 +110,7 @@ func untimely(c *x509.Certificate, now time.Time) (what, remedy string) {
 	case now.After(c.NotAfter):
 		return fmt.Sprintf("it expired at %s, and now it is %s", date(c.NotAfter), date(now)), "write a new one there"
 	case now.Before(c.NotBefore):
-		return fmt.Sprintf("it is not valid until %s, and now it is %s", date(c.NotBefore), date(now)), "set this machine's clock, or wait"
+		return fmt.Sprintf("it is not valid until %s, and now it is %s", date(c.NotBefore), date(now)), "set this machine's clock, or reload when it is time"
 	}
 	return "", ""
 }
@@ -153,18 +157,24 @@ func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool,
 		return nil, nil, err
 	}
 	pool = x509.NewCertPool()
-	usable := 0
+	usable, named := 0, 0
 	what, remedy := "", ""
 	for i, c := range certificates {
-		switch what, remedy = unfit(c, now); what {
-		case "":
-			pool.AddCert(c)
-			usable++
-		default:
-			warnings = append(warnings, warning(roleClientCA, path, fmt.Sprintf("certificate %d is left out: %s", i+1, what), remedy))
+		if what, remedy = unfit(c); what == "" {
+			pool.AddCert(c) // each handshake asks anew whether it is its time
+			named += len(c.RawSubject) + 2
+			what, remedy = untimely(c, now)
 		}
+		if what == "" {
+			usable++
+			continue
+		}
+		warnings = append(warnings, warning(roleClientCA, path, fmt.Sprintf("certificate %d lets nobody in: %s", i+1, what), remedy))
 	}
 	switch {
+	case named > mostNamed:
+		return nil, nil, wrong(roleClientCA, path, fmt.Sprintf("the names of its CAs have %d bytes, and each client is told all of them, in at most %d", named, mostNamed),
+			"write fewer, or one that signs them all")
 	case usable > 0:
 		return pool, warnings, nil
 	case len(certificates) == 1:
@@ -176,12 +186,9 @@ func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool,
 
 // unfit says why a certificate may not say who clients are. One that is no CA's
 // would let in its own holder.
-func unfit(c *x509.Certificate, now time.Time) (what, remedy string) {
+func unfit(c *x509.Certificate) (what, remedy string) {
 	if !c.IsCA || !c.BasicConstraintsValid {
 		return "it is not a CA's", "write the certificate of the CA that signs those of clients"
 	}
-	if what, remedy := weak(c.PublicKey); what != "" {
-		return what, remedy
-	}
-	return untimely(c, now)
+	return weak(c.PublicKey)
 }

@@ -201,6 +201,28 @@ func tellsNothing(t *testing.T, err error, path string) {
 	}
 }
 
+// As many CAs are taken as clients can be told of; with one more, nobody could be let in.
+func TestManyClientCAs(t *testing.T) {
+	b := bench{newYard(t), t}
+	files := func(n int) Files {
+		content := [][]byte{b.clients.PEM()}
+		for range n {
+			content = append(content, authority.New(t, strings.Repeat("x", 4100)).PEM())
+		}
+		return b.clientCA(content...)
+	}
+	s := start(t, files(15))
+	for _, version := range versions {
+		client := b.client(b.clients.Client("acme"))
+		client.MinVersion, client.MaxVersion = version, version
+		meetWell(t, s, client)
+	}
+	want := "client_ca " + b.dir + "/ca.pem: the names of its CAs have 65"
+	if _, err := load(files(16), 0); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("with one more: %v, want %q", err, want)
+	}
+}
+
 func marshal(t *testing.T, key crypto.Signer) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)

@@ -279,10 +279,10 @@ func TestWarnings(t *testing.T) {
 			f.Certificate = b.file("over-chain.pem", mustRead(t, f.Certificate), over.PEM())
 		}, "certificate DIR/over-chain.pem: certificate 2, which signed the one before: it expired at "},
 		{"a leaf beside a CA", func(f *Files) { f.ClientCA = b.file("two.pem", b.clients.PEM(), old.PEM()) },
-			"client_ca DIR/two.pem: certificate 2 is left out: it is not a CA's; write"},
+			"client_ca DIR/two.pem: certificate 2 lets nobody in: it is not a CA's; write"},
 		{"an old CA beside a CA", func(f *Files) {
 			f.ClientCA = b.file("three.pem", authority.NewExpired(t, "over").PEM(), b.clients.PEM())
-		}, "client_ca DIR/three.pem: certificate 1 is left out: it expired at "},
+		}, "client_ca DIR/three.pem: certificate 1 lets nobody in: it expired at "},
 	} {
 		b.rotate(t)
 		files := b.files
@@ -302,6 +302,20 @@ func TestLeftOutIsNotTrusted(t *testing.T) {
 	if m := meet(t, start(t, files), b.client(alone)); Describe(m.serverErr) != ReasonUnknownCA {
 		t.Errorf("got %v", m.serverErr)
 	}
+}
+
+// Whether it is the time of a CA is asked in each handshake, and not when its file is
+// read: it may be written there before its time, or while the clock is wrong.
+func TestTimeOfClientCA(t *testing.T) {
+	b := bench{newYard(t), t}
+	over := authority.NewExpired(t, "over")
+	client := b.client(over.Issue(authority.Leaf{CommonName: "acme"}.Expired()))
+	s := start(t, b.clientCA(b.clients.PEM(), over.PEM()))
+	if m := meet(t, s, client); Describe(m.serverErr) != ReasonExpired {
+		t.Errorf("out of its time: %v", m.serverErr)
+	}
+	s.inForce.Load().config.Time = func() time.Time { return time.Now().Add(-2 * time.Hour) }
+	meetWell(t, s, client)
 }
 
 func mustRead(t *testing.T, path string) []byte {
