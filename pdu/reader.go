@@ -56,23 +56,28 @@ func (r *Reader) ReadBatch() ([]byte, error) {
 // memory to read into: it reads once, into shared if that is enough, and returns nothing
 // and no error if that completes no PDU. The source returns neither bytes nor an error
 // if it has none. The batch aliases either buffer. Between calls the reader has memory
-// only for the beginning of a PDU.
+// only for the beginning of a PDU, or lately had one.
 func (r *Reader) ReadOnce(shared []byte) ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
 	own := r.buf
 	rest := own[r.start:r.end]
-	if len(rest) > len(shared)/2 { // a PDU that shared may be too small for
-		r.makeRoom()
-	} else {
+	lent := len(rest) <= len(shared)/2 // else a PDU that shared may be too small for
+	if lent {
 		r.buf, r.start, r.end = shared, 0, copy(shared, rest)
+	} else {
+		r.makeRoom()
+		own = r.buf
 	}
 	n, err := r.src.Read(r.buf[r.end:])
 	r.end += n
 	r.err = err
 	batch := r.take()
-	if len(rest) <= len(shared)/2 {
+	switch {
+	case len(batch) > 0 && outgrown(len(own), r.Buffered()):
+		r.Compact() // at once: nobody knows when there will be a next call
+	case lent:
 		r.keep(own)
 	}
 	if len(batch) > 0 {
@@ -80,6 +85,10 @@ func (r *Reader) ReadOnce(shared []byte) ([]byte, error) {
 	}
 	return nil, r.err
 }
+
+// Compact gives back all memory but what is needed for what was not handed out. The last
+// batch stays valid.
+func (r *Reader) Compact() { r.keep(nil) }
 
 // keep moves what is not handed out into own, or into a larger buffer.
 func (r *Reader) keep(own []byte) {
@@ -131,7 +140,7 @@ func (r *Reader) nextSize(rest int) int {
 		return minBuffer
 	case rest == size: // one PDU that is larger than the buffer, so max is too
 		return min(2*size, r.max)
-	case size > keptBuffer && rest <= fullBuffer/2:
+	case outgrown(size, rest):
 		return fullBuffer
 	case r.filled && size < fullBuffer:
 		return 2 * size
@@ -140,6 +149,10 @@ func (r *Reader) nextSize(rest int) int {
 	}
 	return size
 }
+
+// outgrown reports whether a buffer is as large as it is for a PDU that was handed out,
+// and what is behind that does not need it.
+func outgrown(size, rest int) bool { return size > keptBuffer && rest <= fullBuffer/2 }
 
 // read appends what one read brings.
 func (r *Reader) read() {

@@ -199,3 +199,39 @@ func (e *endless) Read(b []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// What a large PDU took is given back as soon as it is handed out, or when the reader is
+// told to: nothing more may arrive for long, at which it could be.
+func TestReaderKeepsNothingOfALargePDU(t *testing.T) {
+	const length = 3 << 20
+	large := append(header(length), make([]byte, length-pdu.HeaderLen)...)
+	shared := make([]byte, 256<<10)
+	for name, read := range map[string]func(r *pdu.Reader) ([]byte, error){
+		"ReadOnce": func(r *pdu.Reader) ([]byte, error) { return r.ReadOnce(shared) },
+		"Compact": func(r *pdu.Reader) ([]byte, error) {
+			batch, err := r.ReadBatch()
+			r.Compact()
+			return batch, err
+		},
+	} {
+		for _, behind := range []int{0, 15, 20, 30_000} {
+			r := pdu.NewReader(&pieces{stream: append(large, large[:behind]...), sizes: []int{100_000}}, length)
+			for {
+				batch, err := read(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(batch) == 0 {
+					continue
+				}
+				if !bytes.Equal(batch, large) {
+					t.Fatalf("%s: a batch of %d bytes that is not the PDU", name, len(batch))
+				}
+				break
+			}
+			if got, most := r.Size(), max(pdu.MinBuffer, 2*behind); r.Buffered() == 0 && got > 0 || got > most {
+				t.Errorf("%s: %d bytes of memory for %d", name, got, r.Buffered())
+			}
+		}
+	}
+}
