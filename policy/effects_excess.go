@@ -69,7 +69,7 @@ func (l *limits) remembered(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) 
 // nobody knows beforehand.
 func (g *Generation) Outside() (excesses []*Excess) {
 	for _, c := range pdu.Commands {
-		if _, fault := g.classify(c.Service, c.ID); fault != nil {
+		if _, fault := g.Classify(c.Service, c.ID); fault != nil {
 			if x, ok := errors.AsType[*Excess](fault); ok {
 				excesses = append(excesses, x)
 			}

@@ -51,7 +51,7 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 	}
 	g.uses.Store(1)
 	for _, c := range pdu.Commands {
-		g.classify(c.Service, c.ID)
+		g.Classify(c.Service, c.ID)
 	}
 	return g
 }
@@ -63,18 +63,15 @@ func (g *Generation) Forgive() { g.failing.Store(0) }
 // Classify returns the verdict by ids alone, INSPECT flags included, as the
 // routing table shows it.
 func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	return g.classify(s, c)
-}
-
-func (g *Generation) classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	if v, found := g.recall(s, c); found {
+	if v, found := g.Recall(s, c); found {
 		return v, nil
 	}
 	return g.fill(s, c)
 }
 
-// recall returns the verdict by ids that the memo holds, if it holds one.
-func (g *Generation) recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
+// Recall returns the verdict by ids that the memo holds, INSPECT flags included, if it
+// holds one. The policy is not asked.
+func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
 	place := g.memo.place(s, c)
 	if place == nil {
 		return 0, false

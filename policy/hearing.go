@@ -34,7 +34,7 @@ func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Faul
 func (h *Hearing) Judge(p []byte) (Verdict, *Fault) {
 	// The header as a whole would be copied, which takes longer than the memo.
 	g, service, command := h.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
-	v, found := g.recall(service, command)
+	v, found := g.Recall(service, command)
 	if !found {
 		h.End() // the policy is asked by its ids, and others may have all that is left to answer that
 		var fault *Fault

@@ -29,29 +29,38 @@ func (h *Hub) handle(s *Seat, r *run) Reason {
 	}
 }
 
-// announceStep is how many users at most one peer announces before others have their
-// turn at the presence directory.
+// announceStep is how many users one peer announces, if it announces many, before others
+// have their turn at the presence directory.
 const announceStep = 250
 
 // onlineUserInfo takes over the users that a msg_server announces. It sends nothing, so
-// in between others may find some of them there and some not yet.
+// while it does that for many, others may find some of them there and some not yet. Only
+// one peer announces many at a time.
 func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
+	many := len(b) > lengthy
+	if many {
+		h.presenceMu.Unlock()
+		h.announcing.Lock()
+		defer h.announcing.Unlock()
+	}
 	info, err := body.ReadOnlineUserInfo(b)
+	if many {
+		h.presenceMu.Lock()
+	}
 	if err != nil {
 		return MalformedBody
 	}
-	if !h.fits(s, info) {
+	if !h.hasRoom(func() bool { return h.fits(s, info) }) {
 		return PresenceFull
 	}
-	h.announced += info.Len
-	n := 0
+	left := info.Len
 	for stat := range info.All() {
-		if n++; n%announceStep == 0 {
+		h.presence.Apply(presence.Holder(s.session), stat)
+		if left--; many && left%announceStep == 0 {
+			h.announced = left
 			h.presenceMu.Unlock()
 			h.presenceMu.Lock()
 		}
-		h.presence.Apply(presence.Holder(s.session), stat)
-		h.announced--
 	}
 	return ""
 }
@@ -66,7 +75,7 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	if !stat.Announceable() {
 		return BadStatus
 	}
-	if h.presenceRoom(s) < 1 && h.presence.Adds(presence.Holder(s.session), stat) {
+	if !h.hasRoom(func() bool { return h.presenceRoom(s) > 0 || !h.presence.Adds(presence.Holder(s.session), stat) }) {
 		return PresenceFull
 	}
 	notices := h.presence.Update(presence.Holder(s.session), stat)

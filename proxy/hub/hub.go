@@ -40,8 +40,8 @@ type Note struct {
 // A Hub is one tenant's. It is safe for concurrent use; for each seat, Handle and
 // Leave are called by one goroutine.
 //
-// Locks are taken in this order: presenceMu, mu, spares.mu. None is held while a
-// policy is asked or a Peer is called.
+// Locks are taken in this order: announcing, presenceMu, mu, spares.mu. None is held
+// while a policy is asked or a Peer is called.
 type Hub struct {
 	// Static after New.
 	judge  *policy.Judge
@@ -60,9 +60,11 @@ type Hub struct {
 	// users and peerUsers bound the table of users; 0 is no bound.
 	users, peerUsers atomic.Int64
 
+	announcing sync.Mutex // held by who announces many users, giving up presenceMu in between
+
 	presenceMu sync.Mutex // guards what follows
 	presence   *presence.Directory
-	announced  int               // entries that there is room for and that are still being added
+	announced  int               // entries that there is room for and that are still to be added
 	scratch    []byte            // where PDUs of the hub's own are made
 	holders    []presence.Holder // of the users a verdict names
 	reached    []*Seat           // by the PDU being audited

@@ -22,7 +22,7 @@ func TestLengthy(t *testing.T) {
 		"few users":                 {short, false},
 		"few users, many times":     {slices.Repeat(short, lengthy), false}, // between which others have their turn
 		"many bytes for everybody":  {large, false},
-		"unknown, and long":         {pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, 2*lengthy)), false},
+		"unknown, and long":         {pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, 2*lengthy)), true},
 	} {
 		longest := 0
 		for p, rest := cutPDU(tt.batch); p != nil; p, rest = cutPDU(rest) {
@@ -67,5 +67,36 @@ func TestAnnouncingLetsOthersIn(t *testing.T) {
 	}
 	if n, c := h.Users(), h.Counts(); n != 2*users || c.Dropped[PresenceFull] != 1 || h.announced != 0 {
 		t.Errorf("%d users, %d announcements dropped, room kept for %d; want %d, 1, 0", n, c.Dropped[PresenceFull], h.announced, 2*users)
+	}
+}
+
+// What one peer announces anew, and is there already, takes no room from others.
+func TestAnnouncingAgainTakesNoRoom(t *testing.T) {
+	const users = 50_000
+	h := New(judge(commonRules()), farBehind)
+	a, b, c := join(h), join(h), join(h)
+	all := announce(0, users)
+	a.say(t, all)
+	h.SetPresenceLimits(users+1000, 0)
+	var announcing sync.WaitGroup
+	defer announcing.Wait()
+	announcing.Go(func() {
+		for range 10 {
+			a.say(t, all)
+		}
+	})
+	stop := make(chan struct{})
+	go func() { announcing.Wait(); close(stop) }()
+	for over := false; !over; {
+		b.say(t, status(3, 1), status(3, 2)) // comes and goes
+		c.say(t, announce(users, 500))
+		select {
+		case <-stop:
+			over = true
+		default:
+		}
+	}
+	if n := h.Counts().Dropped[PresenceFull]; n > 0 {
+		t.Errorf("%d PDUs were dropped though there was room", n)
 	}
 }

@@ -41,6 +41,23 @@ func (h *Hub) presenceRoom(s *Seat) int {
 	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
 }
 
+// hasRoom reports what fits does, which looks whether there is room. If there is not, but
+// only since some is kept for all that a peer is announcing, it waits until that is over:
+// much of it may be there already. Called under presenceMu, which it gives up meanwhile.
+func (h *Hub) hasRoom(fits func() bool) bool {
+	if fits() {
+		return true
+	}
+	if h.announced == 0 {
+		return false
+	}
+	h.presenceMu.Unlock()
+	h.announcing.Lock()
+	defer h.announcing.Unlock()
+	h.presenceMu.Lock()
+	return fits()
+}
+
 // fits reports whether there is room for all that info adds. Who is known and who is
 // not is looked up only if there might not be. Called under presenceMu.
 func (h *Hub) fits(s *Seat, info body.OnlineUserInfo) bool {

@@ -40,7 +40,9 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 		}
 		h.route(s)
 		s.note(g)
-		if last := s.runs[len(s.runs)-1]; last.verdict.Action() == policy.Close {
+		last := s.runs[len(s.runs)-1].verdict
+		clear(s.runs) // the batch is not kept by them
+		if last.Action() == policy.Close {
 			h.closeLagging()
 			return ErrClose
 		}
@@ -57,14 +59,11 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
 	defer hearing.End()
 	s.runs, s.tallies = s.runs[:0], s.tallies[:0]
 	var same tally // as the PDU before
-	for len(batch) > 0 && len(s.tallies) < maxTallies {
+	for len(batch) > 0 && len(s.runs) < maxRuns && len(s.tallies) < maxTallies {
 		// The header as a whole would be copied, at the cost of all that is counted here.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
 		v, fault := hearing.Judge(batch[:n])
 		if !s.joinRun(n, v, fault) {
-			if len(s.runs) == maxRuns {
-				break
-			}
 			s.runs = append(s.runs, run{bytes: batch[:n], pdus: 1, verdict: v, fault: fault})
 		}
 		if same.command != command || same.action != v.Action() {

@@ -29,9 +29,13 @@ func asksPresence(v policy.Verdict) bool {
 // thousand of them, which take less than a millisecond.
 const lengthy = 16 << 10
 
+// veryLengthy is that for a PDU that is to be inspected, which most probably is no list of
+// users: to have it handled elsewhere costs a copy, which nobody notices beside so many bytes.
+const veryLengthy = 256 << 10
+
 // Lengthy reports whether handling what is in the batch, whole PDUs of which the longest
-// has that many bytes, takes so long that others should not have to wait for it: who
-// reads for many sessions has it handled elsewhere.
+// has that many bytes, may take so long that others should not have to wait for it: who
+// reads for many sessions has it handled elsewhere. The policy is not asked.
 func (h *Hub) Lengthy(batch []byte, longest int) bool {
 	if longest <= lengthy {
 		return false
@@ -41,7 +45,8 @@ func (h *Hub) Lengthy(batch []byte, longest int) bool {
 	for len(batch) > 0 {
 		header := pdu.ParseHeader(batch)
 		if header.Length > lengthy {
-			if v, _ := g.Classify(header.Service, header.Command); asksPresence(v) {
+			v, known := g.Recall(header.Service, header.Command)
+			if !known || asksPresence(v) || v.Inspected() && header.Length > veryLengthy {
 				return true
 			}
 		}
