@@ -71,7 +71,7 @@ func startLoop(t *Tenant) *loop {
 
 // add has the loop read from the session from now on, and reports whether it does.
 func (l *loop) add(s *session) bool {
-	if l == nil || s.socket == nil {
+	if l == nil {
 		return false
 	}
 	l.mu.Lock()
@@ -85,6 +85,7 @@ func (l *loop) add(s *session) bool {
 	if s.socket.watch(l.fd, l.last) != nil {
 		return false
 	}
+	s.in.Compact() // there is l.buf to read into
 	s.member, s.looped = l.last, true
 	l.members[s.member] = s
 	return true
@@ -106,7 +107,11 @@ func (l *loop) end(s *session) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.members[s.member] == s && s.conn.(*net.TCPConn).CloseRead() == nil
+	if l.members[s.member] != s {
+		return false
+	}
+	s.conn.(*net.TCPConn).CloseRead() // fails if the connection is broken, which the loop sees as well
+	return true
 }
 
 // stop ends the loop. Its sessions go on in goroutines of their own.
@@ -200,6 +205,9 @@ func (l *loop) serve(s *session) int {
 // and not handed over.
 func (l *loop) release(s *session, batch []byte) {
 	l.remove(s)
+	if s.reason.Load() != nil {
+		s.hangUp() // who gave it may have left that to the loop, see end
+	}
 	l.tenant.serving.Go(func() { s.serve(batch) })
 }
 

@@ -32,7 +32,7 @@ const (
 type session struct {
 	// Static after Serve.
 	tenant *Tenant
-	loop   *loop // that may read from the connection; nil if there is none
+	loop   *loop // that may read from the connection; nil if none can
 	conn   net.Conn
 	raw    *rawConn   // writes without waiting; nil if conn cannot
 	socket *rawReader // reads without waiting; nil if conn cannot
@@ -136,7 +136,7 @@ func (s *session) readLoop(batch []byte) (why hub.Reason, over bool) {
 		if err != nil {
 			return hub.ClosedBy, true
 		}
-		if batch = nil; s.loop != nil && s.socket != nil && g.open(s.tenant.hub) && s.in.Err() == nil && !s.stopping() {
+		if batch = nil; s.loop != nil && g.open(s.tenant.hub) && s.in.Err() == nil && !s.stopping() {
 			return "", false
 		}
 	}

@@ -130,6 +130,17 @@ var (
 // an error: then conn is still the caller's, and ended is not called.
 func (t *Tenant) Serve(conn net.Conn, ended func()) error {
 	s := newSession(t, conn, ended)
+	if err := t.enter(s); err != nil {
+		return err
+	}
+	if s.seat.Behind(t.hub.Head()) { // since it had a seat, and flushers did not know it yet
+		t.flush.request()
+	}
+	return nil
+}
+
+// enter gives the session its seat and its reader.
+func (t *Tenant) enter(s *session) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
@@ -140,7 +151,13 @@ func (t *Tenant) Serve(conn net.Conn, ended func()) error {
 	if most := t.limits.Load().Connections; most > 0 && len(*t.sessions.Load()) >= most {
 		return ErrFull
 	}
-	s.seat = t.hub.Join(s)
+	if s.socket != nil {
+		if t.loop == nil {
+			t.loop = startLoop(t)
+		}
+		s.loop = t.loop
+	}
+	s.seat = t.hub.Join(s) // from now on somebody may close it
 	sessions := append(slices.Clone(*t.sessions.Load()), s)
 	t.sessions.Store(&sessions)
 	t.reading.Add(1)
@@ -148,10 +165,7 @@ func (t *Tenant) Serve(conn net.Conn, ended func()) error {
 		s.writers.Add(1)
 		t.serving.Go(s.writeLoop)
 	}
-	if s.socket != nil && t.loop == nil {
-		t.loop = startLoop(t)
-	}
-	if s.loop = t.loop; !s.loop.add(s) {
+	if !s.loop.add(s) {
 		t.serving.Go(func() { s.serve(nil) })
 	}
 	return nil

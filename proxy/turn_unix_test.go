@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"switchyard/proxy/hub"
 )
 
 // Who writes to a socket, and who takes over: windows so short that only a hook in the
@@ -46,12 +44,6 @@ func (r hookedRaw) Write(f func(fd uintptr) bool) error {
 	r.conn.whenWritten()
 	return r.RawConn.Write(f)
 }
-
-// A voice is a peer without a connection.
-type voice struct{}
-
-func (voice) Noted(hub.Note)   {}
-func (voice) Close(hub.Reason) {}
 
 // hook has the tenant serve a hooked connection, and returns what its peer has of it.
 func hook(t *testing.T, tenant *Tenant, h *hooked) client {
