@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The kinds of PEM blocks that OpenSSL writes keys in.
@@ -122,7 +123,7 @@ func blocksOf(text []byte) ([]*pem.Block, error) {
 
 func wrongBlock(b *pem.Block, want string) error {
 	switch {
-	case b.Type == privateBlock && want == publicBlock:
+	case strings.HasSuffix(b.Type, privateBlock) && want == publicBlock: // of whatever kind, it is secret
 		return errors.New("a private key stands where public ones belong; name the public one, which 'openssl pkey -in FILE -pubout' prints, and keep the other secret")
 	case b.Type == publicBlock && want == privateBlock:
 		return errors.New("a public key cannot sign; name the private one")

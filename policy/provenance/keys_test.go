@@ -87,6 +87,8 @@ func TestKeysThatAreRefused(t *testing.T) {
 	block, _ := pem.Decode(private)
 	block.Type = "ENCRYPTED PRIVATE KEY"
 	encrypted := pem.EncodeToMemory(block)
+	block.Type = "OPENSSH PRIVATE KEY"
+	openSSH := pem.EncodeToMemory(block)
 	block.Type, block.Bytes = privateBlock, append(block.Bytes[:20], 0xff)
 	short := pem.EncodeToMemory(block)
 	other := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("whatever")})
@@ -108,7 +110,8 @@ func TestKeysThatAreRefused(t *testing.T) {
 		{string(private), "a private key stands where public ones belong", ""},
 		{string(public), "", "a public key cannot sign"},
 		{string(public) + string(private), "a private key stands where", "there are 2 keys; sign with one at a time"},
-		{string(encrypted), "the private key is encrypted", "the private key is encrypted; write it without a passphrase"},
+		{string(encrypted), "a private key stands where public ones belong", "the private key is encrypted; write it without a passphrase"},
+		{string(openSSH), "a private key stands where public ones belong", "no PRIVATE KEY; make keys by"},
 		{string(short), "a private key stands where", "not one of ed25519"},
 		{string(other), "no PUBLIC KEY", "no PRIVATE KEY"},
 		{string(noKey), "not one of ed25519", "a public key cannot sign"},
