@@ -37,6 +37,11 @@ func tapCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			"how many that were. To keep PDUs whole, see 'switchyard capture'.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			for name, words := range map[string][]string{"command": l.commands, "user": l.users, "session": l.sessions} {
+				if c.Flags().Changed(name) && len(words) == 0 { // such as a variable that is not set
+					return usageError{fmt.Errorf("--%s names none, and would leave none out; name one, or do without it", name)}
+				}
+			}
 			if err := l.check(); err != nil {
 				return err
 			}

@@ -212,9 +212,16 @@ func TestTapRefused(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	address := "admin.address=" + p.expect(`"msg":"admin"`)["address"].(string)
-	_, stderr := runHere(t, exitUsage, "tap", "--tenant", "acme", "--set", address)
-	if want := `there is no tenant "acme"; there are default`; !strings.Contains(stderr, want) {
-		t.Errorf("it says %q, want %q", stderr, want)
+	for want, args := range map[string][]string{
+		`there is no tenant "acme"; there are default`: {"--tenant", "acme"},
+		"--user names none":                            {"--user", "", "--bodies"},
+		"--command names none":                         {"--command", ""},
+		"--session names none":                         {"--session="},
+	} {
+		_, stderr := runHere(t, exitUsage, append([]string{"tap", "--for", "10ms", "--set", address}, args...)...)
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%v: it says %q, want %q", args, stderr, want)
+		}
 	}
 }
 
