@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/proxy/operator"
+	"switchyard/proxy/operator/terminal"
 )
 
 // healthTime is how long a healthy server may take to answer.
@@ -50,7 +51,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return unavailableError{fmt.Errorf("health: %w", err)}
 			}
-			_, err = fmt.Fprintln(stdout, answer)
+			_, err = fmt.Fprintln(stdout, terminal.HarmlessLines(answer))
 			return err
 		},
 	}

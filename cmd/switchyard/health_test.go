@@ -84,6 +84,12 @@ func TestHealthIsAPlainYes(t *testing.T) {
 		s.Close()
 	}
 
+	hostile := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\x1b[2J\nok\n")) }))
+	defer hostile.Close()
+	if _, out, _ := askedForHealth(t, "--address", strings.TrimPrefix(hostile.URL, "http://")); out != `ok\u001b[2J`+"\nok\n" {
+		t.Errorf("of an answer that a terminal would obey it prints %q", out)
+	}
+
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

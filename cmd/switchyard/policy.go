@@ -16,6 +16,7 @@ import (
 	"switchyard/policy/source"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config/watch"
+	"switchyard/proxy/operator/terminal"
 )
 
 // policyCommand is what policies are looked at, tried and made with.
@@ -131,22 +132,35 @@ func orConfig(config []byte) string {
 	return string(config)
 }
 
-// printJSON prints v for machines.
+// printJSON prints v for machines. People look at it on terminals, too, which obey
+// more than what JSON has to escape.
 func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, terminal.HarmlessLines(b.String()))
+	return err
 }
 
-// columns prints rows of cells that stand below each other.
+// columns prints rows of cells that stand below each other. What of them a terminal
+// would obey is spelled out: they may be from peers and strangers.
 func columns(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, cells := range rows {
 		for len(cells) > 1 && cells[len(cells)-1] == "" {
 			cells = cells[:len(cells)-1]
 		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
+		for i, cell := range cells {
+			if i > 0 {
+				io.WriteString(t, "\t")
+			}
+			io.WriteString(t, terminal.Harmless(cell))
+		}
+		io.WriteString(t, "\n")
 	}
 	return t.Flush()
 }

@@ -14,6 +14,7 @@ import (
 	"switchyard/policy/provenance"
 	"switchyard/policy/source"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/operator/terminal"
 )
 
 // policyKeygen makes a key to sign with.
@@ -124,7 +125,7 @@ func (s *signing) run(arg string, now time.Time, stdout, stderr io.Writer) error
 		fmt.Fprintf(stderr, "%s: %s\n", path, note)
 	}
 	_, err = fmt.Fprintf(stdout, "%s: %s version %d for %s until %s, signed by %s\n", path, statement.Name, statement.Version,
-		strings.Join(statement.Tenants, ", "), statement.Expires.Format(time.RFC3339), strings.Join(keyIDs(e), ", "))
+		strings.Join(statement.Tenants, ", "), statement.Expires.Format(time.RFC3339), signersOf(e))
 	return err
 }
 
@@ -174,7 +175,7 @@ func (s *signing) envelope(path string, statement *provenance.Statement, now tim
 		return nil, "", usageError{fmt.Errorf("--version %d: %s signs version %d of another %s, and versions only go up; write --version %d",
 			statement.Version, path, before.Version, statement.Name, before.Version+1)}
 	}
-	return fresh, fmt.Sprintf("replaces the statement about %s version %d, signed by %s", before.Name, before.Version, strings.Join(keyIDs(there), ", ")), nil
+	return fresh, fmt.Sprintf("replaces the statement about %s version %d, signed by %s", before.Name, before.Version, signersOf(there)), nil
 }
 
 // repeats reports whether the statement that is there already says what is to be said.
@@ -199,12 +200,13 @@ func readEnvelope(path string) (*provenance.Envelope, *provenance.Statement, err
 	return e, statement, err
 }
 
-func keyIDs(e *provenance.Envelope) []string {
+// signersOf spells the ids of keys in an envelope, which anybody may have written.
+func signersOf(e *provenance.Envelope) string {
 	var ids []string
 	for _, s := range e.Signatures {
-		ids = append(ids, s.KeyID)
+		ids = append(ids, terminal.Harmless(fmt.Sprintf("%.40s", s.KeyID)))
 	}
-	return ids
+	return strings.Join(ids, ", ")
 }
 
 // errMoment is the error of a time that is none.

@@ -167,7 +167,7 @@ func (r *verified) print(w io.Writer) error {
 		if s.Fits {
 			says = "fits"
 		}
-		rows = append(rows, []string{"key", fmt.Sprintf("%.40s  %s", printable(s.KeyID), says)})
+		rows = append(rows, []string{"key", fmt.Sprintf("%.40s  %s", s.KeyID, says)})
 	}
 	if r.Warning != "" {
 		rows = append(rows, []string{"warning", r.Warning})
@@ -177,13 +177,4 @@ func (r *verified) print(w io.Writer) error {
 		result = "refused at the " + string(r.Refusal.Gate) + " gate"
 	}
 	return columns(w, append(rows, []string{"result", result}))
-}
-
-// printable keeps what a stranger wrote from acting on a terminal.
-func printable(text string) string {
-	quoted := fmt.Sprintf("%q", text)
-	if quoted == `"`+text+`"` {
-		return text
-	}
-	return quoted
 }

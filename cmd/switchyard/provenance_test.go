@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"switchyard/plugins/teamtalk"
 	"switchyard/policy/provenance"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
+	"switchyard/proxy/operator/terminal"
 )
 
 // A signedPlace is a folder with a key, a policy, and a tenant that uses it.
@@ -273,10 +275,42 @@ func TestMoments(t *testing.T) {
 }
 
 // What strangers write into a signature file does not act on a terminal.
-func TestPrintable(t *testing.T) {
-	for text, want := range map[string]string{"0123456789abcdef": "0123456789abcdef", "": "", "a\x1b[2J": `"a\x1b[2J"`, "a\nb": `"a\nb"`} {
-		if got := printable(text); got != want {
-			t.Errorf("%q is printed as %q, want %q", text, got, want)
+func TestHostileKeyIDs(t *testing.T) {
+	dir := t.TempDir()
+	key, routes := filepath.Join(dir, "k"), filepath.Join(dir, "routes.toml")
+	write := func(path string, content []byte) {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
 		}
+	}
+	write(routes, teamtalk.Table)
+	runHere(t, exitStopped, "policy", "keygen", key)
+	sign := func(version string) (stdout, stderr string) {
+		return runHere(t, exitStopped, "policy", "sign", routes, "--key", key, "--version", version, "--tenant", "*", "--expires", "1d")
+	}
+	sign("1")
+	text, err := os.ReadFile(routes + ".sig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := provenance.ParseEnvelope(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Signatures[0].KeyID = "\x1b]0;title\x07\u009b2J\u202e\t\n" + strings.Repeat("x", 1000)
+	if text, err = e.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	write(routes+".sig", text)
+	table, _ := runHere(t, exitStopped, "policy", "verify", routes, "--key", key+".pub")
+	object, _ := runHere(t, exitStopped, "policy", "verify", routes, "--key", key+".pub", "--json")
+	_, note := sign("2")
+	for _, said := range []string{table, object, note} {
+		if !strings.Contains(said, `]0;title\u0007\u009b2J\u202e`) || terminal.HarmlessLines(said) != said {
+			t.Errorf("it prints %q", said)
+		}
+	}
+	if strings.Contains(table+note, strings.Repeat("x", 41)) {
+		t.Errorf("it prints all of it: %s%s", table, note)
 	}
 }

@@ -3,8 +3,9 @@
 // callers' business.
 //
 // The server is not trusted to be one: whatever listens at its address, an answer
-// takes bounded time and bounded memory, and an error says what to do. Texts in
-// answers are as they came, and have to be made harmless before a terminal sees them.
+// takes bounded time and bounded memory, and an error says what to do, and nothing that
+// a terminal would obey. Texts in answers are as they came, and have to be made harmless
+// before a terminal sees them.
 package operator
 
 import (

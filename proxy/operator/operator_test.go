@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"switchyard/proxy/operator/terminal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -108,6 +110,10 @@ func TestAnswersThatAreNone(t *testing.T) {
 			w.WriteHeader(401)
 			fmt.Fprint(w, `{"error":"this needs a token"}`)
 		}, []string{"this needs a token", "--token-file", TokenVariable}, true},
+		"hostile": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(404)
+			fmt.Fprint(w, "{\"error\":\"\\u001b]0;title\\u0007 \u009b2J \u202eevil\"}")
+		}, []string{`\u001b]0;title\u0007 \u009b2J \u202eevil`}, true},
 		"too many":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "16 streams", http.StatusTooManyRequests) }, []string{"16 streams"}, false},
 		"broken":    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oh", http.StatusInternalServerError) }, []string{"500", "oh"}, false},
 		"elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, []string{"302"}, false},
@@ -145,6 +151,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 				}
 				if _, is := errors.AsType[*Refusal](err); is != c.refusal {
 					t.Errorf("that %q is a refusal is %t, want %t", err, is, c.refusal)
+				}
+				if text := err.Error(); terminal.HarmlessLines(text) != text {
+					t.Errorf("a terminal would obey %q", text)
 				}
 				if len(err.Error()) > 2*maxRefusal {
 					t.Errorf("it says %d bytes", len(err.Error()))

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"switchyard/proxy/operator/terminal"
 )
 
 // A Refusal is the server's answer to a request that is wrong: another one may be
@@ -30,7 +32,8 @@ func (r *Refusal) Error() string { return r.text }
 // maxRefusal is how much of a refusal is read, in bytes.
 const maxRefusal = 4 << 10
 
-// refused makes an error of an answer that is none.
+// refused makes an error of an answer that is none. It repeats what the answer says, so
+// that is made harmless.
 func (c *Client) refused(response *http.Response) error {
 	// However long the rest takes, what was said until then is told.
 	timer := time.AfterFunc(c.times.answer, func() { response.Body.Close() })
@@ -43,7 +46,7 @@ func (c *Client) refused(response *http.Response) error {
 		said = spoken.Error
 	}
 	status := response.StatusCode
-	err := fmt.Errorf("the server at %s answers %s: %s", c.at, response.Status, said)
+	err := errors.New(terminal.HarmlessLines(fmt.Sprintf("the server at %s answers %s: %s", c.at, response.Status, said)))
 	switch {
 	case status == http.StatusNotFound && !known && bytes.HasPrefix(text, []byte("404 page not found")):
 		return fmt.Errorf("the server at %s has no %s: it is older than this command; upgrade the server, or use the switchyard that it was started from", c.at, response.Request.URL.Path)

@@ -93,7 +93,9 @@ func (s *Screen) readKeys() {
 	ready := []unix.PollFd{{Fd: int32(s.in.Fd()), Events: unix.POLLIN}, {Fd: int32(s.wake[0]), Events: unix.POLLIN}}
 	var b [256]byte
 	for {
-		if _, err := unix.Poll(ready, -1); err != nil && !errors.Is(err, syscall.EINTR) {
+		if _, err := unix.Poll(ready, -1); errors.Is(err, syscall.EINTR) {
+			continue // and ready may say what was so before
+		} else if err != nil {
 			return
 		}
 		if ready[1].Revents != 0 {

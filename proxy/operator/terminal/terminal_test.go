@@ -23,6 +23,7 @@ func TestHarmless(t *testing.T) {
 		{"\u2028\u2029", `\u2028\u2029`},
 		{"\xff\x9b\xc3", `\ufffd\ufffd\ufffd`},
 		{"\U000e0041", `\udb40\udc41`},
+		{"a\u3164\u034f\ufe0f\U000e0100b", `a\u3164\u034f\ufe0f\udb40\udd00b`}, // nothing of it would be seen
 	} {
 		got := Harmless(c.text)
 		if got != c.want {
@@ -31,6 +32,12 @@ func TestHarmless(t *testing.T) {
 		if again := Harmless(got); again != got {
 			t.Errorf("Harmless(%s) is %s", got, again)
 		}
+	}
+}
+
+func TestHarmlessLines(t *testing.T) {
+	if got, want := HarmlessLines("a\x1b[2J\n\nb\r\n"), "a\\u001b[2J\n\nb\\u000d\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -64,7 +71,7 @@ func TestWidths(t *testing.T) {
 		columns int
 		short   string // of 6 columns
 	}{
-		{"", 0, ""}, {"abcdef", 6, "abcdef"}, {"abcdefg", 7, "abc..."}, {"路由路由", 8, "路..."}, {"e\u0301tude", 5, "e\u0301tude"}, {"🙂🙂🙂", 6, "🙂🙂🙂"},
+		{"", 0, ""}, {"abcdef", 6, "abcdef"}, {"abcdefg", 7, "abc..."}, {"路由路由", 8, "路..."}, {"e\u0301tude", 5, "e\u0301tude"}, {"🙂🙂🙂", 6, "🙂🙂🙂"}, {"🚀🪐🚀🪐", 8, "🚀..."},
 	} {
 		if got := Width(c.text); got != c.columns {
 			t.Errorf("%s takes %d columns, want %d", c.text, got, c.columns)

@@ -9,7 +9,8 @@ import (
 
 // Harmless spells what a terminal would obey or hide, rather than show, as JSON does:
 // an escape is \u001b, and what turns the direction of writing is \u202e. What is no
-// UTF-8 becomes \ufffd. In a string of JSON, the outcome means the same.
+// UTF-8 becomes \ufffd. In a string of JSON, the outcome means the same. For a text of
+// several lines, see HarmlessLines.
 func Harmless(s string) string {
 	if strings.IndexFunc(s, harmful) < 0 {
 		return s
@@ -30,10 +31,20 @@ func Harmless(s string) string {
 	return b.String()
 }
 
+// HarmlessLines is Harmless for each line, and leaves lines lines.
+func HarmlessLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = Harmless(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // harmful reports whether a rune does something else than be seen. Those that may come
 // from what is no UTF-8 are among them.
 func harmful(r rune) bool {
-	return r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+	return r == utf8.RuneError || unicode.IsControl(r) ||
+		unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // unit spells a unit of UTF-16.
@@ -47,7 +58,8 @@ func unit(b *strings.Builder, r rune) {
 
 // wide are those that take two columns, as most terminals have it.
 var wide = [][2]rune{{0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0xa4cf}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
-	{0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}}
+	{0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff},
+	{0x1f900, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd}}
 
 func columnsOf(r rune) int {
 	switch {
