@@ -9,6 +9,7 @@
 package metrics
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -85,7 +86,12 @@ func Handler(read func() State) http.Handler {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collector{read},
 	)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: maxScrapes,
+		// What cannot be told does not keep the rest from being told, and is counted.
+		ErrorHandling: promhttp.ContinueOnError,
+		Registry:      registry,
+	})
 }
 
 // maxScrapes is how many scrapes are answered at a time.
@@ -112,7 +118,21 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for i := range s.Tenants {
 		s.Tenants[i].tell(tell)
 	}
+	told := make(map[string]bool)
 	for i := range s.Listeners {
-		s.Listeners[i].tell(tell)
+		l := &s.Listeners[i]
+		l.Address = unlike(l.Address, told)
+		told[l.Address] = true
+		l.tell(tell)
 	}
+}
+
+// unlike returns an address that is none of those told, as several listeners may be
+// configured with port 0: the address, or the address with a number behind.
+func unlike(address string, told map[string]bool) string {
+	name := address
+	for n := 2; told[name]; n++ {
+		name = fmt.Sprintf("%s#%d", address, n)
+	}
+	return name
 }

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -128,5 +129,28 @@ func TestNothing(t *testing.T) {
 	text := scrape(t, func() State { return State{} })
 	if !strings.Contains(text, "switchyard_draining 0\n") || strings.Contains(text, "tenant=") {
 		t.Errorf("got %s", text)
+	}
+}
+
+// Listeners with port 0 have the same address in the configuration, and are all told.
+func TestListenersAlike(t *testing.T) {
+	listener := func(n uint64) Listener {
+		return Listener{Address: "127.0.0.1:0", Counts: admission.Counts{Accepted: n}}
+	}
+	text := scrape(t, func() State { return State{Listeners: []Listener{listener(1), listener(2), listener(3)}} })
+	for i, name := range []string{"127.0.0.1:0", "127.0.0.1:0#2", "127.0.0.1:0#3"} {
+		if want := fmt.Sprintf("switchyard_listener_accepted_total{listener=%q} %d\n", name, i+1); !strings.Contains(text, want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+}
+
+// What cannot be told does not keep the rest from being told.
+func TestOneTwice(t *testing.T) {
+	text := scrape(t, func() State { return State{Tenants: []Tenant{{Name: "acme"}, {Name: "acme"}}} })
+	for _, want := range []string{"switchyard_draining 0\n", `switchyard_connections{tenant="acme"} 0` + "\n", "promhttp_metric_handler_errors_total"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s", want)
+		}
 	}
 }

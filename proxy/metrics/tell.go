@@ -60,7 +60,7 @@ func (t *Tenant) tellReceived(tell teller) {
 		}
 	}
 	tell(pdusMade, float64(t.Counts.Made), t.Name)
-	for why, n := range t.Counts.Slowed {
+	for why, n := range withZeros(t.Counts.Slowed, slowings) {
 		tell(slowed, float64(n), t.Name, string(why))
 		tell(slowedSeconds, t.Counts.SlowedTime[why].Seconds(), t.Name, string(why))
 	}
@@ -112,6 +112,7 @@ var (
 	closings = []hub.Reason{hub.SlowConsumer, hub.WriteTimeout, hub.IdleTimeout}
 	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull,
 		hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
+	slowings = []hub.Reason{hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
 	refusals = []admission.Reason{admission.NoDescriptors, admission.ListenerFull, admission.NotAllowed, admission.SourceFull, admission.SourceRate, admission.TenantFull}
 )
 
