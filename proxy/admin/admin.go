@@ -3,8 +3,8 @@
 // as well.
 //
 // A request goes through the files in this order: admin.go takes the connection,
-// rights.go says what its client may do, endpoints.go finds who answers, and answer.go
-// writes what that one says.
+// endpoints.go finds who answers, rights.go says whether its client may ask, places.go
+// keeps those few that cost much, and answer.go writes what came of it.
 package admin
 
 import (
@@ -85,6 +85,8 @@ const (
 	maxCaptures    = 4
 	maxTaps        = 4
 	maxStreams     = 16
+	maxHeavy       = 2 // that ask policies
+	maxReloads     = 4 // that wait for their turn
 	// patience is how long a client may take to send its request, and to take any
 	// part of the answer.
 	patience = 10 * time.Second
@@ -104,12 +106,13 @@ type Server struct {
 	patience  time.Duration
 	endpoints map[string]endpoint
 
+	captures places
+	taps     places
+	streams  places
+	heavy    places // of those who ask policies
+	reloads  places
+
 	connections [2]atomic.Int64 // by TCP, and by the socket
-	captures    atomic.Int64
-	taps        atomic.Int64
-	streams     atomic.Int64
-	heavy       atomic.Int64 // evaluations and comparisons under way
-	reloads     atomic.Int64
 	sampler     sampler
 	news        news
 	refused     sparse.Lines
@@ -134,7 +137,9 @@ func Serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger) (
 }
 
 func serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger, patience time.Duration) (*Server, error) {
-	s := &Server{facts: facts, log: log, patience: patience}
+	s := &Server{facts: facts, log: log, patience: patience,
+		captures: make(places, maxCaptures), taps: make(places, maxTaps), streams: make(places, maxStreams),
+		heavy: make(places, maxHeavy), reloads: make(places, maxReloads)}
 	s.tokens.read.path, s.tokens.operate.path = o.ReadToken, o.OperateToken
 	if err := s.tokens.check(); err != nil {
 		return nil, err

@@ -293,7 +293,7 @@ func TestCapturesAreFew(t *testing.T) {
 	ends[0]()
 	f.await("a capture that nobody takes ends", func() bool {
 		f.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
-		return f.captures.Load() < maxCaptures
+		return len(f.captures) < maxCaptures
 	})
 	f.begin("")
 }
@@ -324,11 +324,11 @@ func TestStalledCaptureIsCutOff(t *testing.T) {
 	}
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET /api/v1/capture?bodies=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	f.await("the capture begins", func() bool { return f.captures.Load() > 0 })
+	f.await("the capture begins", func() bool { return len(f.captures) > 0 })
 	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 60_000)), 4)
 	f.await("it is cut off", func() bool {
 		f.hub.Handle(f.peer.Seat, m)
-		return f.captures.Load() == 0
+		return len(f.captures) == 0
 	})
 	r := capture.NewReader(bufio.NewReader(&chunks{in: bufio.NewReader(conn)}))
 	for {

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,22 +26,25 @@ func fail(w http.ResponseWriter, err error) {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		status = r.status
 	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="switchyard"`)
+	}
 	answer(w, status, failure{Error: err.Error()})
 }
 
 // answer answers with JSON.
-func answer(w http.ResponseWriter, status int, v any) {
+func answer(w http.ResponseWriter, status int, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil { // nothing of ours cannot be encoded
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return refuse(http.StatusInternalServerError, "write the answer: %v", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	w.Write(b.Bytes())
+	return nil
 }
 
 // takesLong lets an answer take its time to begin.
@@ -57,20 +59,13 @@ func (s *Server) inTime(w http.ResponseWriter) {
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.patience))
 }
 
-// goesOn is for answers whose client decides how long they take.
-func (s *Server) goesOn(h http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		takesLong(w)
-		// net/http/pprof refuses what takes longer than the server's usual time.
-		h(w, r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, &http.Server{})))
-	}
-}
-
-// readBody reads a request's body of a type and of max bytes at most.
+// readBody reads a request's body of a type and of max bytes at most, for which the
+// client has the usual time from now on.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, want string, max int64) ([]byte, error) {
 	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
 		return nil, refuse(http.StatusUnsupportedMediaType, "the body is of type %.80q; send %s, and say so by Content-Type", r.Header.Get("Content-Type"), want)
 	}
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.patience))
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send less", max)

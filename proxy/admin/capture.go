@@ -18,27 +18,23 @@ import (
 // capture records what peers say for as long as the client takes it in. The query
 // says what: tenant, commands and redact, any number of times; bodies; and the limits
 // pdus, bytes and time.
-func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
+func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	var o capture.Options
 	if err == nil {
 		o, err = readOptions(query)
 	}
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	sources, err := s.sources(query["tenant"])
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
-	if s.captures.Add(1) > maxCaptures {
-		s.captures.Add(-1)
-		fail(w, refuse(http.StatusTooManyRequests, "%d captures are under way; end one of them", maxCaptures))
-		return
+	if err := s.captures.take("captures are under way; end one of them"); err != nil {
+		return err
 	}
-	defer s.captures.Add(-1)
+	defer s.captures.leave()
 	out := s.stream(w)
 	takesLong(w)
 	s.log.Info("capture begins", "client", callerOf(r).name, "tenants", sourceNames(sources), "bodies", o.Bodies)
@@ -49,7 +45,7 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		s.log.Info("capture ends", attributes...)
-		return
+		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.log.Warn("capture cut off: it was not taken in time", attributes...)
 	default:

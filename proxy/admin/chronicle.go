@@ -219,7 +219,10 @@ func (c *Chronicle) History(tenant string) []PolicyEvent {
 func (c *Chronicle) Counts(tenant string) (Reloads, map[policy.FaultKind]uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.of(tenant)
+	a := c.tenants[tenant]
+	if a == nil {
+		return Reloads{}, nil
+	}
 	faults := maps.Clone(a.faults)
 	for _, e := range a.events {
 		if e.generation == nil {
@@ -251,16 +254,14 @@ func (c *Chronicle) after(id uint64) (events []PolicyEvent, last uint64) {
 }
 
 // policies tells what is remembered of tenants.
-func (s *Server) policies(w http.ResponseWriter, r *http.Request) {
+func (s *Server) policies(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant")
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	tenants, err := s.chosen(q["tenant"])
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	type history struct {
 		Tenant  string        `json:"tenant"`
@@ -270,5 +271,5 @@ func (s *Server) policies(w http.ResponseWriter, r *http.Request) {
 	for _, t := range tenants {
 		all = append(all, history{t.Name, s.facts.Chronicle.History(t.Name)})
 	}
-	answer(w, http.StatusOK, map[string]any{"policies": all})
+	return answer(w, http.StatusOK, map[string]any{"policies": all})
 }

@@ -89,3 +89,14 @@ func TestChronicle(t *testing.T) {
 		t.Errorf("remembered of a tenant that is gone: %+v", h)
 	}
 }
+
+// Who asks about a tenant that is gone does not make it remembered again.
+func TestCountsOfNobody(t *testing.T) {
+	var c Chronicle
+	c.Refused("acme", "no", "", errors.New("no"))
+	c.Removed("acme")
+	reloads, faults := c.Counts("acme")
+	if reloads != (Reloads{}) || len(faults) != 0 || len(c.tenants) != 0 {
+		t.Errorf("%+v, %v, and %d are remembered", reloads, faults, len(c.tenants))
+	}
+}

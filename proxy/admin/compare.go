@@ -36,30 +36,26 @@ type changeAnswer struct {
 const maxName = 255
 
 // compare tells what a policy's file would change, and does not install it.
-func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
+func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "name")
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	t, err := s.tenant(q.Get("tenant"))
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	name := q.Get("name")
 	if len(name) > maxName {
-		fail(w, errors.New("name is longer than that of a file can be; leave out folders"))
-		return
+		return errors.New("name is longer than that of a file can be; leave out folders")
 	}
-	if !s.begin(w) {
-		return
+	if err := s.begin(r); err != nil {
+		return err
 	}
-	defer s.end()
+	defer s.heavy.leave()
 	file, err := s.readBody(w, r, "application/octet-stream", s.facts.CandidateBytes())
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	takesLong(w)
 	start := time.Now()
@@ -67,21 +63,20 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 	s.inTime(w)
 	s.did(r, "compare", "tenant", t.Name, "bytes", len(file), "took", time.Since(start).Round(time.Millisecond).String())
 	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
-		answer(w, http.StatusUnprocessableEntity, failure{err.Error(), string(gate.Gate)})
-		return
+		return answer(w, http.StatusUnprocessableEntity, failure{err.Error(), string(gate.Gate)})
 	}
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	defer candidate.Release()
 	g, err := look(t)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	defer g.Release()
-	answer(w, http.StatusOK, compared(t.Name, g, candidate))
+	c := compared(t.Name, g, candidate)
+	s.inTime(w)
+	return answer(w, http.StatusOK, c)
 }
 
 func compared(tenant string, before, after *policy.Generation) comparison {

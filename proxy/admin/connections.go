@@ -45,31 +45,27 @@ const (
 )
 
 // connectionsOf tells of sessions.
-func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) {
+func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "sort", "limit")
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	limit, err := number(q, "limit", someConnections, 1, mostConnections)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	order, ok := orders[cmp.Or(q.Get("sort"), "id")]
 	if !ok {
-		fail(w, fmt.Errorf("sort=%.40s: write rate, lag or id", q.Get("sort")))
-		return
+		return fmt.Errorf("sort=%.40s: write rate, lag or id", q.Get("sort"))
 	}
 	tenants, err := s.chosen(q["tenant"])
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	s.sampler.want()
 	lines := s.lines(tenants)
 	slices.SortFunc(lines, order)
-	answer(w, http.StatusOK, map[string]any{"total": len(lines), "connections": tell(lines[:min(len(lines), int(limit))])})
+	return answer(w, http.StatusOK, map[string]any{"total": len(lines), "connections": tell(lines[:min(len(lines), int(limit))])})
 }
 
 // A line is a session with how fast it is.

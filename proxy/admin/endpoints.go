@@ -1,31 +1,44 @@
 package admin
 
 import (
+	"context"
 	_ "embed"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"slices"
 	"strings"
 )
 
-// An endpoint is what is at one path, by method. GET answers HEAD as well.
+// An endpoint is what is at one path, by method.
 type endpoint map[string]method
 
-// A method is who answers, and the right that it takes to ask.
+// A method is who answers, and what it takes to ask.
 type method struct {
 	needs  right
-	answer http.HandlerFunc
+	answer responder
+	body   bool // the request has one; others must not, as nobody would read it
+	lasts  bool // HEAD is not answered, as nobody could tell that its client is gone
 }
+
+// A responder answers, or returns why not and has written nothing.
+type responder func(http.ResponseWriter, *http.Request) error
 
 //go:embed openapi.json
 var document []byte
 
 // table is all that is answered. It is what openapi.json describes.
 func (s *Server) table() map[string]endpoint {
-	get := func(needs right, answer http.HandlerFunc) endpoint { return endpoint{http.MethodGet: {needs, answer}} }
-	post := func(needs right, answer http.HandlerFunc) endpoint {
-		return endpoint{http.MethodPost: {needs, answer}}
+	get := func(needs right, answer responder) endpoint {
+		return endpoint{http.MethodGet: {needs: needs, answer: answer}}
 	}
+	last := func(needs right, answer responder) endpoint {
+		return endpoint{http.MethodGet: {needs: needs, answer: answer, lasts: true}}
+	}
+	post := func(needs right, answer responder) endpoint {
+		return endpoint{http.MethodPost: {needs: needs, answer: answer}}
+	}
+	take := func(needs right, answer responder) method { return method{needs: needs, answer: answer, body: true} }
 	all := map[string]endpoint{
 		"/livez":               get(nothing, s.livez),
 		"/readyz":              get(nothing, s.readyz),
@@ -37,28 +50,45 @@ func (s *Server) table() map[string]endpoint {
 		"/api/v1/policies":     get(read, s.policies),
 		"/api/v1/routes":       get(read, s.routes),
 		"/api/v1/presence":     get(read, s.presence),
-		"/api/v1/evaluate":     post(read, s.evaluate),
-		"/api/v1/compare":      post(operate, s.compare),
+		"/api/v1/evaluate":     {http.MethodPost: take(read, s.evaluate)},
+		"/api/v1/compare":      {http.MethodPost: take(operate, s.compare)},
 		"/api/v1/reload":       post(operate, s.reload),
 		"/api/v1/drain":        post(operate, s.drain),
-		"/api/v1/log-level":    {http.MethodGet: {read, s.logLevel}, http.MethodPut: {operate, s.setLogLevel}},
-		"/api/v1/events":       get(read, s.events),
-		"/api/v1/capture":      get(read, s.capture),
-		"/api/v1/tap":          get(read, s.tap),
+		"/api/v1/log-level":    {http.MethodGet: {needs: read, answer: s.logLevel}, http.MethodPut: take(operate, s.setLogLevel)},
+		"/api/v1/events":       last(read, s.events),
+		"/api/v1/capture":      last(read, s.capture),
+		"/api/v1/tap":          last(read, s.tap),
 	}
 	if s.facts.Metrics != nil {
-		all["/metrics"] = get(read, s.facts.Metrics.ServeHTTP)
+		all["/metrics"] = get(read, plain(s.facts.Metrics.ServeHTTP))
 	}
 	if s.facts.Profiles {
-		all["/debug/pprof/"] = get(operate, s.goesOn(pprof.Index))
+		all["/debug/pprof/"] = last(operate, profile(pprof.Index))
 		for name, answer := range map[string]http.HandlerFunc{"cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace} {
-			all["/debug/pprof/"+name] = get(operate, s.goesOn(answer))
+			all["/debug/pprof/"+name] = last(operate, profile(answer))
 		}
 		for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
-			all["/debug/pprof/"+name] = get(operate, s.goesOn(pprof.Handler(name).ServeHTTP))
+			all["/debug/pprof/"+name] = last(operate, profile(pprof.Handler(name).ServeHTTP))
 		}
 	}
 	return all
+}
+
+// plain has a handler of somebody else's answer.
+func plain(h http.HandlerFunc) responder {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h(w, r)
+		return nil
+	}
+}
+
+// profile has a profile answered, whose client decides how long that takes.
+func profile(h http.HandlerFunc) responder {
+	return plain(func(w http.ResponseWriter, r *http.Request) {
+		takesLong(w)
+		// net/http/pprof refuses what takes longer than the server's usual time.
+		h(w, r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, &http.Server{})))
+	})
 }
 
 // serveHTTP answers a request that may be answered.
@@ -70,55 +100,67 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.open.RUnlock()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	if refused := foreign(r); refused != nil {
-		fail(w, refused)
-		return
+	if err := s.respond(w, r); err != nil {
+		s.inTime(w)
+		fail(w, err)
+	}
+}
+
+// respond answers, or returns why not.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
+	if err := foreign(r); err != nil {
+		return err
 	}
 	found, ok := s.endpoints[r.URL.Path]
 	if !ok {
-		s.elsewhere(w, r)
-		return
+		return s.elsewhere(w, r)
 	}
-	name := r.Method
-	if name == http.MethodHead {
-		name = http.MethodGet
-	}
-	m, ok := found[name]
+	m, ok := found.method(r.Method)
 	if !ok {
 		w.Header().Set("Allow", found.methods())
-		fail(w, refuse(http.StatusMethodNotAllowed, "%s takes %s, not %.20s", r.URL.Path, found.methods(), r.Method))
-		return
+		return refuse(http.StatusMethodNotAllowed, "%s takes %s, not %.20s", r.URL.Path, found.methods(), r.Method)
 	}
-	if refused := s.allow(r, m.needs); refused != nil {
-		if refused.status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="switchyard"`)
-		}
-		fail(w, refused)
-		return
+	if err := s.allow(r, m.needs); err != nil {
+		return err
 	}
-	m.answer(w, r)
+	if r.ContentLength != 0 && !m.body {
+		w.Header().Set("Connection", "close") // else the answer would wait for the body
+		return fmt.Errorf("%s %s takes no body; send none", r.Method, r.URL.Path)
+	}
+	return m.answer(w, r)
 }
 
 // elsewhere answers what is not in the table.
-func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) {
+func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) error {
 	ofPage := r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/assets/")
 	switch {
 	case s.facts.Page == nil || !ofPage:
-		fail(w, refuse(http.StatusNotFound, "there is no %.80q; what there is stands in /api/v1/openapi.json", r.URL.Path))
+		return refuse(http.StatusNotFound, "there is no %.80q; what there is stands in /api/v1/openapi.json", r.URL.Path)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		fail(w, refuse(http.StatusMethodNotAllowed, "%.80s takes GET, HEAD, not %.20s", r.URL.Path, r.Method))
+		return refuse(http.StatusMethodNotAllowed, "%.80s takes GET, HEAD, not %.20s", r.URL.Path, r.Method)
 	default:
 		w.Header().Del("Cache-Control")
 		s.facts.Page.ServeHTTP(w, r)
+		return nil
 	}
+}
+
+// method finds who answers that method. HEAD is GET without the body, unless that goes on.
+func (e endpoint) method(name string) (m method, ok bool) {
+	if name == http.MethodHead {
+		m, ok = e[http.MethodGet]
+		return m, ok && !m.lasts
+	}
+	m, ok = e[name]
+	return m, ok
 }
 
 // methods lists what the endpoint takes.
 func (e endpoint) methods() string {
 	var names []string
-	for name := range e {
-		if names = append(names, name); name == http.MethodGet {
+	for name, m := range e {
+		if names = append(names, name); name == http.MethodGet && !m.lasts {
 			names = append(names, http.MethodHead)
 		}
 	}
@@ -126,12 +168,14 @@ func (e endpoint) methods() string {
 	return strings.Join(names, ", ")
 }
 
-func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(document)
+	return nil
 }
 
-func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte(s.facts.Version))
+	return nil
 }

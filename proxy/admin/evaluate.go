@@ -82,42 +82,39 @@ const (
 
 // evaluate tells how the policy in force decides about one PDU. It asks the guest beside
 // the traffic; nothing is routed or counted.
-func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) {
+func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	var q question
 	if err := s.readJSON(w, r, &q, maxQuestion); err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	t, err := s.tenant(q.Tenant)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	p, err := q.pdu()
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
-	if !s.begin(w) {
-		return
+	takesLong(w)
+	if err := s.begin(r); err != nil {
+		return err
 	}
-	defer s.end()
+	defer s.heavy.leave()
 	g, err := look(t)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	defer g.Release()
 	guest, ok := g.Policy().(*wasm.Policy)
 	if !ok {
-		fail(w, refuse(http.StatusNotFound, "the policy of tenant %s cannot be explained", t.Name))
-		return
+		return refuse(http.StatusNotFound, "the policy of tenant %s cannot be explained", t.Name)
 	}
 	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes()}
 	a := s.explained(g, guest, asked)
 	a.Tenant = t.Name
 	a.foresee(t, asked.Session, p)
-	answer(w, http.StatusOK, a.evaluation)
+	s.inTime(w)
+	return answer(w, http.StatusOK, a.evaluation)
 }
 
 // pdu makes the PDU that the question is about.

@@ -23,7 +23,7 @@ type news struct {
 
 // tell makes a snapshot for those who look on, if there are any: once for all of them.
 func (s *Server) tell() {
-	if s.streams.Load() == 0 {
+	if len(s.streams) == 0 {
 		return
 	}
 	text, err := json.Marshal(s.snapshot())
@@ -51,26 +51,22 @@ func (n *news) after(seq uint64) ([]byte, uint64) {
 // events tells what happens, for as long as the client takes it in. Nothing is kept for
 // a client: one that takes its time is told the snapshot of its time, and misses lines
 // that are not remembered any more.
-func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "Last-Event-ID")
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	if id := r.Header.Get("Last-Event-ID"); id != "" && !q.Has("Last-Event-ID") {
 		q.Set("Last-Event-ID", id)
 	}
 	line, err := number(q, "Last-Event-ID", 0, 0, math.MaxUint64)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
-	if s.streams.Add(1) > maxStreams {
-		s.streams.Add(-1)
-		fail(w, refuse(http.StatusTooManyRequests, "%d streams of events are open; close one of them", maxStreams))
-		return
+	if err := s.streams.take("streams of events are open; close one of them"); err != nil {
+		return err
 	}
-	defer s.streams.Add(-1)
+	defer s.streams.leave()
 	wake := make(chan struct{}, 1)
 	for _, b := range []*bell{&s.news.bell, &s.facts.Chronicle.bell, &s.facts.Lines.bell} {
 		defer b.hear(wake)()
@@ -80,6 +76,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	feed := &feed{server: s, stream: s.stream(w), line: line}
 	feed.run(r, wake)
+	return nil
 }
 
 // A feed is one client's stream of events.

@@ -13,16 +13,15 @@ type Check struct {
 }
 
 // livez tells whether PDUs get through.
-func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
 	if err := s.facts.Probes.Alive(s.facts.Tenants()); err != nil {
-		say(w, false, err.Error()+"\n")
-		return
+		return say(w, false, err.Error()+"\n")
 	}
-	say(w, true, "")
+	return say(w, true, "")
 }
 
 // readyz tells whether connections should come here.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	checks := s.facts.Ready()
 	tenants := s.facts.Tenants()
 	_, errs := s.facts.Probes.probe(tenants)
@@ -42,11 +41,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if ready && !r.URL.Query().Has("verbose") {
 		text.Reset()
 	}
-	say(w, ready, text.String())
+	return say(w, ready, text.String())
 }
 
 // say answers a program that looks at the status, and a person who looks at the text.
-func say(w http.ResponseWriter, good bool, text string) {
+func say(w http.ResponseWriter, good bool, text string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if !good {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -54,4 +53,5 @@ func say(w http.ResponseWriter, good bool, text string) {
 		text = "ok\n"
 	}
 	fmt.Fprint(w, text)
+	return nil
 }

@@ -9,9 +9,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"switchyard/pdu"
 	"switchyard/policy"
 )
 
@@ -113,17 +116,110 @@ func TestMalformedRequests(t *testing.T) {
 	}
 }
 
+// A slow policy takes its time over the first question after it was installed.
+type slow struct {
+	consume
+	begun, end chan struct{}
+	installed  atomic.Bool
+	once       sync.Once
+}
+
+func (s *slow) Classify(id pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
+	if s.installed.Load() {
+		s.once.Do(func() {
+			close(s.begun)
+			<-s.end
+		})
+	}
+	return s.consume.Classify(id, c)
+}
+
+// installSlow has a slow policy decide for the tenant of the fixture.
+func (f *fixture) installSlow() *slow {
+	p := &slow{begun: make(chan struct{}), end: make(chan struct{})}
+	f.tenant.Judge.Install(policy.NewGeneration("slow", "", p))
+	p.installed.Store(true)
+	return p
+}
+
+// Those who ask policies are few. Others wait for their turn, and not without end.
 func TestHeavyRequestsAreFew(t *testing.T) {
-	f := startGuarded(t, false, true)
-	f.heavy.Store(mostHeavy)
+	f := start(t, 100*time.Millisecond)
+	for range maxHeavy {
+		f.heavy <- struct{}{}
+	}
 	r := f.ask("GET", "/api/v1/routes")
-	if got := errorOf(t, r, f.read(r)); r.StatusCode != 429 || !strings.Contains(got, "ask again") {
+	if got := errorOf(t, r, f.read(r)); r.StatusCode != 429 || !strings.Contains(got, "2 requests ask policies already; ask again") {
 		t.Errorf("%d %q, want 429", r.StatusCode, got)
 	}
-	f.heavy.Store(0)
+	for range maxHeavy {
+		f.heavy.leave()
+	}
 	r = f.ask("GET", "/api/v1/routes")
-	if f.read(r); r.StatusCode != 200 || f.heavy.Load() != 0 {
-		t.Errorf("%d, and %d are under way, want 200 and 0", r.StatusCode, f.heavy.Load())
+	if f.read(r); r.StatusCode != 200 || len(f.heavy) != 0 {
+		t.Errorf("%d, and %d are under way, want 200 and 0", r.StatusCode, len(f.heavy))
+	}
+}
+
+// The page asks about several tenants in one go, and is answered about each.
+func TestHeavyRequestsWait(t *testing.T) {
+	f := start(t, patience)
+	p := f.installSlow()
+	const asked = 3 * maxHeavy
+	statuses := make(chan int, asked)
+	for range asked {
+		go func() {
+			r := f.ask("GET", "/api/v1/routes")
+			statuses <- r.StatusCode
+		}()
+	}
+	<-p.begun
+	f.await("all ask", func() bool { return f.connections[0].Load() == asked })
+	close(p.end)
+	for range asked {
+		if status := <-statuses; status != 200 {
+			t.Errorf("got %d, want 200", status)
+		}
+	}
+}
+
+// A policy that takes longer than a request may is waited for.
+func TestSlowPolicyIsAnswered(t *testing.T) {
+	const patience = 100 * time.Millisecond
+	f := start(t, patience)
+	p := f.installSlow()
+	go func() {
+		<-p.begun
+		<-time.After(2 * patience) // longer than an answer may take
+		close(p.end)
+	}()
+	r := f.ask("GET", "/api/v1/routes")
+	if f.read(r); r.StatusCode != 200 {
+		t.Errorf("got %d, want 200", r.StatusCode)
+	}
+}
+
+// A body that nobody reads is refused at once: whoever announced one and did not send
+// it would be waited for where nothing limits how long that takes.
+func TestUnwantedBodies(t *testing.T) {
+	f := startGuarded(t, false, true)
+	for _, head := range []string{"GET /api/v1/events", "GET /api/v1/tap", "GET /api/v1/capture", "GET /livez", "POST /api/v1/reload", "POST /api/v1/drain"} {
+		for _, length := range []string{"Content-Length: 5", "Transfer-Encoding: chunked"} {
+			conn, err := net.Dial("tcp", f.Addrs()[0].String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", head, tokenOperate, length)
+			r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", head, length, err)
+			}
+			if got := errorOf(t, r, f.read(r)); r.StatusCode != 400 || !strings.Contains(got, head+" takes no body") {
+				t.Errorf("%s, %s: %d %q, want 400", head, length, r.StatusCode, got)
+			}
+			conn.Close()
+		}
 	}
 }
 
@@ -146,20 +242,20 @@ func TestReloadsAreFew(t *testing.T) {
 			}
 		}
 	})
-	statuses := make(chan int, mostReloads)
-	for range mostReloads {
+	statuses := make(chan int, maxReloads)
+	for range maxReloads {
 		go func() {
 			r := f.post("/api/v1/reload", "", nil)
 			statuses <- r.StatusCode
 		}()
 	}
-	f.await("all wait", func() bool { return f.reloads.Load() == mostReloads })
+	f.await("all wait", func() bool { return len(f.reloads) == maxReloads })
 	r := f.post("/api/v1/reload", "", nil)
 	if got := errorOf(t, r, f.read(r)); r.StatusCode != 429 {
 		t.Errorf("%d %q, want 429", r.StatusCode, got)
 	}
 	close(release)
-	for range mostReloads {
+	for range maxReloads {
 		if status := <-statuses; status != 200 {
 			t.Errorf("got %d, want 200", status)
 		}
@@ -209,5 +305,17 @@ func TestHead(t *testing.T) {
 	r, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: "HEAD"})
 	if err != nil || r.StatusCode != 200 || r.ContentLength < 100 {
 		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// An answer that goes on has no HEAD: nothing is written that would tell whether its
+// client is still there.
+func TestNoHead(t *testing.T) {
+	f := start(t, patience)
+	for _, path := range []string{"/api/v1/events", "/api/v1/tap", "/api/v1/capture"} {
+		r := f.ask("HEAD", path)
+		if r.Body.Close(); r.StatusCode != 405 || r.Header.Get("Allow") != "GET" {
+			t.Errorf("%s: %d, allowed are %s; want 405 and GET", path, r.StatusCode, r.Header.Get("Allow"))
+		}
 	}
 }

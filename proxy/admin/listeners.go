@@ -30,7 +30,7 @@ type listenerAnswer struct {
 	Sources     int                         `json:"sources"`
 }
 
-func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) error {
 	all := []listenerAnswer{}
 	for _, l := range s.facts.Listeners() {
 		if l.Tenants == nil {
@@ -42,5 +42,5 @@ func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) {
 		}
 		all = append(all, listenerAnswer{l, c.Accepted, c.Handshaking, c.Open, c.Ended, c.Refused, c.Sources})
 	}
-	answer(w, http.StatusOK, map[string]any{"listeners": all})
+	return answer(w, http.StatusOK, map[string]any{"listeners": all})
 }

@@ -143,6 +143,7 @@ var visits = []visit{
 	{"GET", "/api/v1/connections", "tenant=x", "", "", 404},
 	{"GET", "/api/v1/listeners", "", "", "", 200},
 	{"GET", "/api/v1/policies", "tenant=acme", "", "", 200},
+	{"GET", "/api/v1/policies", "name=x", "", "", 400},
 	{"GET", "/api/v1/routes", "tenant=acme", "", "", 200},
 	{"GET", "/api/v1/presence", "user=7", "", "", 200},
 	{"GET", "/api/v1/presence", "", "", "", 200},
@@ -196,6 +197,28 @@ func TestDocument(t *testing.T) {
 				t.Errorf("the document does not have %s %s", method, path)
 			}
 		}
+	}
+}
+
+// Whoever finds no place is answered as the document says.
+func TestDocumentBusy(t *testing.T) {
+	f, d := startFull(t), described(t)
+	f.patience = 10 * time.Millisecond // those who ask policies wait for half of it
+	for _, all := range []places{f.captures, f.taps, f.streams, f.heavy, f.reloads} {
+		for range cap(all) {
+			all <- struct{}{}
+		}
+	}
+	for _, v := range []visit{
+		{"GET", "/api/v1/routes", "", "", "", 429},
+		{"POST", "/api/v1/evaluate", "", `{"command":"CID_MSG_DATA"}`, "application/json", 429},
+		{"POST", "/api/v1/compare", "", "x", "application/octet-stream", 429},
+		{"POST", "/api/v1/reload", "", "", "", 429},
+		{"GET", "/api/v1/events", "", "", "", 429},
+		{"GET", "/api/v1/capture", "", "", "", 429},
+		{"GET", "/api/v1/tap", "", "", "", 429},
+	} {
+		f.visit(t, d, d.Paths[v.path][strings.ToLower(v.method)], v)
 	}
 }
 

@@ -82,38 +82,33 @@ func (s *Server) did(r *http.Request, what string, attributes ...any) {
 	s.log.Info("admin request", append([]any{"request", what, "client", callerOf(r).name}, attributes...)...)
 }
 
-// mostReloads is how many may wait for their turn.
-const mostReloads = 4
-
 // reload reads everything again, and waits for it.
-func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	if s.reloads.Add(1) > mostReloads {
-		s.reloads.Add(-1)
-		fail(w, refuse(http.StatusTooManyRequests, "%d reloads wait already; ask again when they are done", mostReloads))
-		return
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
+	if err := s.reloads.take("reloads wait already; ask again when they are done"); err != nil {
+		return err
 	}
-	defer s.reloads.Add(-1)
+	defer s.reloads.leave()
 	s.did(r, "reload")
 	takesLong(w)
 	result, err := s.facts.Reload(r.Context())
 	s.inTime(w)
 	switch {
 	case errors.Is(err, ErrStopping):
-		fail(w, refuse(http.StatusServiceUnavailable, "%v", err))
+		return refuse(http.StatusServiceUnavailable, "%v", err)
 	case err != nil:
-		fail(w, refuse(http.StatusServiceUnavailable, "reload: %v; ask again", err))
+		return refuse(http.StatusServiceUnavailable, "reload: %v; ask again", err)
 	case result.OK:
-		answer(w, http.StatusOK, result)
+		return answer(w, http.StatusOK, result)
 	default:
-		answer(w, http.StatusUnprocessableEntity, result)
+		return answer(w, http.StatusUnprocessableEntity, result)
 	}
 }
 
 // drain has the server stop.
-func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
+func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	s.did(r, "drain")
 	limit := s.facts.Drain()
-	answer(w, http.StatusAccepted, map[string]any{"draining": true, "timeout_seconds": limit.Seconds()})
+	return answer(w, http.StatusAccepted, map[string]any{"draining": true, "timeout_seconds": limit.Seconds()})
 }
 
 type levelAnswer struct {
@@ -121,8 +116,8 @@ type levelAnswer struct {
 	Configured string `json:"configured"`
 }
 
-func (s *Server) logLevel(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, levelAnswer{nameOf(s.facts.Level.Level()), nameOf(s.facts.Configured())})
+func (s *Server) logLevel(w http.ResponseWriter, _ *http.Request) error {
+	return answer(w, http.StatusOK, levelAnswer{nameOf(s.facts.Level.Level()), nameOf(s.facts.Configured())})
 }
 
 // levels are those that there are.
@@ -131,19 +126,17 @@ var levels = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.
 func nameOf(l slog.Level) string { return strings.ToLower(l.String()) }
 
 // setLogLevel has more or less logged from now on.
-func (s *Server) setLogLevel(w http.ResponseWriter, r *http.Request) {
+func (s *Server) setLogLevel(w http.ResponseWriter, r *http.Request) error {
 	var wanted levelAnswer
 	if err := s.readJSON(w, r, &wanted, 1<<10); err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	for _, l := range levels {
 		if nameOf(l) == wanted.Level {
 			s.did(r, "log level", "level", wanted.Level)
 			s.facts.Level.Set(l)
-			s.logLevel(w, r)
-			return
+			return s.logLevel(w, r)
 		}
 	}
-	fail(w, errors.New("level is none of debug, info, warn and error; write one of them"))
+	return errors.New("level is none of debug, info, warn and error; write one of them")
 }

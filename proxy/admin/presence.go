@@ -28,28 +28,25 @@ type holderAnswer struct {
 }
 
 // presence tells how many users there are, and who holds one.
-func (s *Server) presence(w http.ResponseWriter, r *http.Request) {
+func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "user")
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	t, err := s.tenant(q.Get("tenant"))
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	user, err := number(q, "user", 0, 0, math.MaxUint32)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	a := presenceAnswer{Tenant: t.Name, Limit: t.Limits.Users}
 	a.Users, a.Entries = t.Hub().Presence()
 	if q.Has("user") {
 		a.User = holdersOf(t, uint32(user))
 	}
-	answer(w, http.StatusOK, a)
+	return answer(w, http.StatusOK, a)
 }
 
 func holdersOf(t Tenant, user uint32) *userAnswer {

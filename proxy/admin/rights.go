@@ -56,7 +56,7 @@ func refuse(status int, format string, args ...any) *refusal {
 // foreign refuses what was sent by another machine's name or by a page of another
 // site: a browser here can be made to send requests, and says so, or came by a name of
 // its own.
-func foreign(r *http.Request) *refusal {
+func foreign(r *http.Request) error {
 	if !callerOf(r).socket && !isLoopback(r.Host) {
 		return refuse(http.StatusForbidden, "host %.80q is not this machine's loopback; ask for 127.0.0.1, [::1] or localhost", r.Host)
 	}
@@ -86,14 +86,14 @@ func isLoopback(host string) bool {
 }
 
 // allow refuses what the client has not the right to.
-func (s *Server) allow(r *http.Request, needed right) *refusal {
+func (s *Server) allow(r *http.Request, needed right) error {
 	if needed == nothing || callerOf(r).socket {
 		return nil
 	}
-	has, refused := s.rightOf(r)
+	has, err := s.rightOf(r)
 	switch {
-	case refused != nil:
-		return refused
+	case err != nil:
+		return err
 	case has >= needed:
 		return nil
 	case needed == operate && s.tokens.operate.path == "":
@@ -115,7 +115,7 @@ func tokenFor(r right) string {
 }
 
 // rightOf returns what a client by TCP may do.
-func (s *Server) rightOf(r *http.Request) (right, *refusal) {
+func (s *Server) rightOf(r *http.Request) (right, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
 		if s.tokens.read.path == "" {

@@ -33,26 +33,24 @@ type routeAnswer struct {
 
 // routes tells the routing table of a tenant, which is found out by asking its policy,
 // and what peers have said of each command.
-func (s *Server) routes(w http.ResponseWriter, r *http.Request) {
+func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant")
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	t, err := s.tenant(q.Get("tenant"))
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
-	if !s.begin(w) {
-		return
+	takesLong(w)
+	if err := s.begin(r); err != nil {
+		return err
 	}
-	defer s.end()
+	defer s.heavy.leave()
 	s.sampler.want()
 	g, err := look(t)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	defer g.Release()
 	table := review.Extract(held{g})
@@ -71,7 +69,8 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) {
 		}
 		a.Routes = append(a.Routes, row)
 	}
-	answer(w, http.StatusOK, a)
+	s.inTime(w)
+	return answer(w, http.StatusOK, a)
 }
 
 // held asks a generation's policy what it says by ids, and holds it to what it may do,
@@ -110,19 +109,3 @@ func (t traffic) put(r routeAnswer, c pdu.CommandID) routeAnswer {
 	}
 	return r
 }
-
-// mostHeavy is how many requests may ask policies at once.
-const mostHeavy = 2
-
-// begin takes a place among those who ask policies, or answers that there is none.
-func (s *Server) begin(w http.ResponseWriter) bool {
-	if s.heavy.Add(1) <= mostHeavy {
-		return true
-	}
-	s.heavy.Add(-1)
-	fail(w, refuse(http.StatusTooManyRequests, "%d requests ask policies already; ask again when one of them is answered", mostHeavy))
-	return false
-}
-
-// end gives the place back.
-func (s *Server) end() { s.heavy.Add(-1) }

@@ -82,7 +82,7 @@ func (s *Server) sampleLoop(ctx context.Context) {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
-		if s.streams.Load() > 0 {
+		if len(s.streams) > 0 {
 			s.sampler.want()
 		}
 		if n%seldom == 0 || time.Now().UnixNano() < s.sampler.wanted.Load() {

@@ -37,12 +37,12 @@ func (f *fixture) stall(path string) net.Conn {
 func TestStalledEventsAreDropped(t *testing.T) {
 	f := start(t, 200*time.Millisecond)
 	f.stall("/api/v1/events")
-	f.await("the stream is open", func() bool { return f.streams.Load() == 1 })
+	f.await("the stream is open", func() bool { return len(f.streams) == 1 })
 	long := strings.Repeat("x", keptText)
 	f.await("it is dropped", func() bool {
 		f.log.Info("long", "a", long, "b", long, "c", long, "d", long)
 		f.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
-		return f.streams.Load() == 0
+		return len(f.streams) == 0
 	})
 	if got := f.read(f.ask("GET", "/livez")); got != "ok\n" {
 		t.Errorf("afterwards: %q", got)
@@ -54,14 +54,14 @@ func TestStalledEventsAreDropped(t *testing.T) {
 func TestStalledTapIsDropped(t *testing.T) {
 	f := start(t, 200*time.Millisecond)
 	f.stall("/api/v1/tap?bodies=true")
-	f.await("the tap is open", func() bool { return f.taps.Load() == 1 })
+	f.await("the tap is open", func() bool { return len(f.taps) == 1 })
 	before := memory()
 	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 8000)), 8)
 	said := uint64(0)
 	f.await("it is dropped", func() bool {
 		f.hub.Handle(f.peer.Seat, m)
 		said += 8
-		return f.taps.Load() == 0
+		return len(f.taps) == 0
 	})
 	if got := f.hub.Counts().Received; got != said {
 		t.Errorf("the hub received %d PDUs of %d", got, said)
@@ -81,15 +81,14 @@ func memory() int64 {
 func TestStreamsAreFew(t *testing.T) {
 	f := start(t, patience)
 	for _, c := range []struct {
-		path  string
-		most  int
-		count func() int64
+		path string
+		all  places
 	}{
-		{"/api/v1/events", maxStreams, f.streams.Load},
-		{"/api/v1/tap", maxTaps, f.taps.Load},
+		{"/api/v1/events", f.streams},
+		{"/api/v1/tap", f.taps},
 	} {
 		var open []*http.Response
-		for range c.most {
+		for range cap(c.all) {
 			r := f.ask("GET", c.path)
 			if r.StatusCode != 200 {
 				t.Fatalf("%s: %d", c.path, r.StatusCode)
@@ -103,7 +102,7 @@ func TestStreamsAreFew(t *testing.T) {
 		for _, r := range open {
 			r.Body.Close()
 		}
-		f.await("all are closed", func() bool { return c.count() == 0 })
+		f.await("all are closed", func() bool { return len(c.all) == 0 })
 	}
 }
 

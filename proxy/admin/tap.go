@@ -91,28 +91,23 @@ func readTapping(q url.Values) (t tapping, err error) {
 
 // tap tells what peers say, a line for each PDU. It is shown PDUs as a capture is, so
 // the hub never waits for it.
-func (s *Server) tap(w http.ResponseWriter, r *http.Request) {
+func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "command", "user", "bodies", "pdus", "time")
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	asked, err := readTapping(q)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	sources, err := s.sources(asked.tenants)
 	if err != nil {
-		fail(w, err)
-		return
+		return err
 	}
-	if s.taps.Add(1) > maxTaps {
-		s.taps.Add(-1)
-		fail(w, refuse(http.StatusTooManyRequests, "%d taps are open; close one of them", maxTaps))
-		return
+	if err := s.taps.take("taps are open; close one of them"); err != nil {
+		return err
 	}
-	defer s.taps.Add(-1)
+	defer s.taps.leave()
 	s.did(r, "tap", "tenants", sourceNames(sources), "bodies", asked.bodies)
 	ctx := r.Context()
 	if asked.time > 0 {
@@ -128,6 +123,7 @@ func (s *Server) tap(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.log.Info("tap cut off: it was not taken in time", "client", callerOf(r).name)
 	}
+	return nil
 }
 
 // A tapped is a tap under way.

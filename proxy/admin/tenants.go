@@ -85,13 +85,13 @@ type copies struct {
 	Bytes uint64 `json:"bytes"`
 }
 
-func (s *Server) tenants(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) tenants(w http.ResponseWriter, _ *http.Request) error {
 	s.sampler.want()
 	all := []tenantAnswer{}
 	for _, t := range s.facts.Tenants() {
 		all = append(all, s.describe(t))
 	}
-	answer(w, http.StatusOK, map[string]any{"tenants": all})
+	return answer(w, http.StatusOK, map[string]any{"tenants": all})
 }
 
 // describe tells everything of a tenant.
