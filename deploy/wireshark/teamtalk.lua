@@ -267,11 +267,36 @@ local function name_of(names, id)
   return names[id] or string.format("0x%04x", id)
 end
 
+-- varint returns the number at an offset, and the offset behind it; nil if it is cut off.
+local function varint(tvb, at)
+  local n, unit = 0.0, 1.0 -- no integers, which overflow
+  for i = at, math.min(at + 10, tvb:len()) - 1 do
+    local byte = tvb(i, 1):uint()
+    n, unit = n + byte % 128 * unit, unit * 128
+    if byte < 128 then return n, i + 1 end
+  end
+end
+
+-- is_protobuf reports whether a body is a row of whole fields. At some others the
+-- dissector of Protobuf fails in a way that Lua does not survive: tshark 4.0 crashes.
+local function is_protobuf(tvb)
+  local fixed = { [1] = 8, [5] = 4 } -- lengths by wire type
+  local at, n = 0, nil
+  while at < tvb:len() do
+    n, at = varint(tvb, at)
+    local wire = n and n % 8
+    if wire == 0 or wire == 2 then n, at = varint(tvb, at) end
+    if not n or wire > 5 then return false end
+    at = at + (wire == 2 and n or fixed[wire] or 0)
+  end
+  return at == tvb:len()
+end
+
 -- show_body hands the body to the dissector of Protobuf, with the message's name.
 local function show_body(tvb, pinfo, tree, command)
   tree:add(f.body, tvb)
   local ok, protobuf = pcall(Dissector.get, "protobuf")
-  if not teamtalk.prefs.protobuf or not messages[command] or not ok or protobuf == nil then return end
+  if not teamtalk.prefs.protobuf or not messages[command] or not ok or protobuf == nil or not is_protobuf(tvb:tvb()) then return end
   local info, protocol = tostring(pinfo.cols.info), tostring(pinfo.cols.protocol)
   pinfo.private["pb_msg_type"] = "message," .. messages[command]
   pcall(Dissector.call, protobuf, tvb:tvb(), pinfo, tree)

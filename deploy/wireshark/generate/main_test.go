@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -227,6 +228,23 @@ func TestTCP(t *testing.T) {
 		got := tshark(t, onWire(t, 8200, runt), append([]string{"-Y", "teamtalk.bad_length"}, columns("frame.number")...)...)
 		wantRows(t, got, "1")
 	}
+}
+
+// Bodies that are no Protobuf, of which some lengths end Wireshark's own dissector by a
+// fault, are shown as bytes, however many there are.
+func TestDamagedBodies(t *testing.T) {
+	var segments [][]byte
+	var want []string
+	for range 100 {
+		for _, body := range []string{"\x12\x86\xb4\xd0\xaf\xeb\x01\x78", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x", "\x0a\x05x", "\x08\xff", "\x0f", "\x0dx"} {
+			segments = append(segments, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte(body)))
+			want = append(want, fmt.Sprintf("0x0301\t%x", body))
+		}
+	}
+	segments, want = append(segments, chat()), append(want, fmt.Sprintf("0x0301\t%x", chat()[pdu.HeaderLen:]))
+	file := onWire(t, 8200, segments...)
+	wantRows(t, tshark(t, file, columns("teamtalk.command", "teamtalk.body")...), want...)
+	wantRows(t, tshark(t, file, append([]string{"-Y", "protobuf"}, columns("frame.number")...)...), fmt.Sprint(len(segments)))
 }
 
 // Without the dissector Wireshark opens a capture, too.
