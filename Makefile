@@ -36,15 +36,20 @@ $(DIST)/.gitignore:
 	mkdir -p $(DIST)
 	echo '*' > $@
 
-completions: $(DIST)/switchyard
-	mkdir -p $(DIST)/completions
-	$(DIST)/switchyard completion bash > $(DIST)/completions/switchyard
-	$(DIST)/switchyard completion zsh > $(DIST)/completions/_switchyard
-	$(DIST)/switchyard completion fish > $(DIST)/completions/switchyard.fish
+# Made once for each program, so that 'sudo make install' after them makes nothing here
+# that only root could make again.
+completions: $(DIST)/completions/switchyard.fish
+man: $(DIST)/man/switchyard.1
 
-man: $(DIST)/switchyard
-	rm -rf $(DIST)/man
-	$(DIST)/switchyard manual $(DIST)/man
+$(DIST)/completions/switchyard.fish: $(DIST)/switchyard
+	mkdir -p $(@D)
+	$(DIST)/switchyard completion bash > $(@D)/switchyard
+	$(DIST)/switchyard completion zsh > $(@D)/_switchyard
+	$(DIST)/switchyard completion fish > $@
+
+$(DIST)/man/switchyard.1: $(DIST)/switchyard
+	rm -rf $(@D)
+	$(DIST)/switchyard manual $(@D)
 
 # install keeps a configuration that is there. DESTDIR is for packages: it is put before
 # every path, and is in none of the files.

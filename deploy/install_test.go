@@ -73,6 +73,11 @@ func TestInstall(t *testing.T) {
 		t.Errorf("what is installed is checked as %q", out)
 	}
 
+	// What is made for a program is not made again for it, so that nothing of root's is left
+	// where somebody else builds.
+	dist := filepath.Join(scratch, "dist")
+	execute(t, makeIn(t, root, "--question", "--old-file="+filepath.Join(dist, "switchyard"), "man", "completions", "DIST="+dist))
+
 	// A configuration of the operator's survives a newer version, and the end.
 	config := filepath.Join(at, "etc/switchyard/config.toml")
 	if err := os.WriteFile(config, []byte("# mine\n"), 0o600); err != nil {

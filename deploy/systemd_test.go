@@ -143,10 +143,11 @@ func TestUnitTimes(t *testing.T) {
 func TestUnitSettings(t *testing.T) {
 	get := service(t)
 	for key, want := range map[string]string{
-		"Type":           "notify-reload",
-		"User":           "switchyard",
-		"StateDirectory": "switchyard",
-		"Environment":    "XDG_CACHE_HOME=%S", // so that "auto" is in the state's folder
+		"Type":             "notify-reload",
+		"User":             "switchyard",
+		"StateDirectory":   "switchyard",
+		"Environment":      "XDG_CACHE_HOME=%S", // so that "auto" is in the state's folder
+		"RuntimeDirectory": "switchyard",        // where docs/operations.md has the admin socket
 	} {
 		if got := get(key); got != want {
 			t.Errorf("%s=%s, want %s", key, got, want)
