@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"switchyard/policy/command"
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // The keys of a tenant's configuration that limit its policy, as errors and faults
@@ -69,7 +69,7 @@ func (p *effectsParser) parseMay(entries []string) {
 		switch {
 		case action < 0:
 			p.refuse(KeyMay, fmt.Sprintf("unknown action %q", entry),
-				nearest.Hint(entry, effectNames, "there are "+strings.Join(effectNames, ", ")))
+				suggest.Hint(entry, effectNames, "there are "+strings.Join(effectNames, ", ")))
 		case Action(action) == Handle:
 			p.parseHandler(words[1:])
 		case len(words) > 1:
@@ -100,7 +100,7 @@ func (p *effectsParser) parseHandler(words []string) {
 		p.handlers |= allHandlers
 	case handler < 0:
 		p.refuse(KeyMay, fmt.Sprintf("unknown handler %q", name),
-			nearest.Hint(name, Handlers[1:], "handlers are "+strings.Join(Handlers[1:], ", ")))
+			suggest.Hint(name, Handlers[1:], "handlers are "+strings.Join(Handlers[1:], ", ")))
 	default:
 		p.handlers |= 1 << handler
 	}
@@ -139,6 +139,6 @@ func (p *effectsParser) parseOtherwise(word string) {
 	case action >= 0:
 		p.refuse(KeyOtherwise, word+" cannot be done with just any PDU", all)
 	default:
-		p.refuse(KeyOtherwise, fmt.Sprintf("unknown action %q", word), nearest.Hint(word, fitForAll, all))
+		p.refuse(KeyOtherwise, fmt.Sprintf("unknown action %q", word), suggest.Hint(word, fitForAll, all))
 	}
 }

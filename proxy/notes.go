@@ -6,7 +6,7 @@ import (
 
 	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
-	"switchyard/proxy/sparse"
+	"switchyard/proxy/logsample"
 )
 
 // A noteLog writes what hubs note, a few lines of a kind between two beats, so that a
@@ -16,7 +16,7 @@ type noteLog struct {
 	// keep keeps what a policy failed on, and returns the file that reproduces it or "".
 	// It may be nil.
 	keep  func(session uint64, n hub.Note) (file string)
-	lines sparse.Lines
+	lines logsample.Lines
 }
 
 // write logs a note, unless there were too many of its kind.

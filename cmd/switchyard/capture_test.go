@@ -18,8 +18,8 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
-	"switchyard/policy/replay"
 	"switchyard/proxy/capture"
+	"switchyard/proxy/replay"
 )
 
 // A taker is a 'switchyard capture' that was started.

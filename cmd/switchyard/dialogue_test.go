@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"switchyard/proxy/dialogue"
+	"switchyard/cmd/switchyard/dialogue"
 )
 
 // moreDialogues names a directory of further recorded dialogues to be replayed.
@@ -16,7 +16,7 @@ const moreDialogues = "SWITCHYARD_DIALOGUES"
 // Every dialogue recorded from the original goes the same with Switchyard, byte for
 // byte and connection by connection.
 func TestDialogues(t *testing.T) {
-	dirs := []string{"../../proxy/dialogue/testdata"}
+	dirs := []string{"dialogue/testdata"}
 	if dir := os.Getenv(moreDialogues); dir != "" {
 		dirs = append(dirs, dir)
 	}

@@ -43,6 +43,27 @@ var imports = []struct {
 		because:  "the core is quiet: sockets, files and logs belong to the rim, so that the core can be tested without them",
 	},
 	{
+		packages: []string{"pdu/..."},
+		except:   []string{"pdu/pb/gen"},
+		not:      []string{module + "/policy/...", module + "/plugins/...", module + "/proxy/...", module + "/cmd/..."},
+		because:  "imports point one way: cmd, then proxy and plugins, then policy, then pdu",
+	},
+	{
+		packages: []string{"policy/..."},
+		not:      []string{module + "/plugins/...", module + "/proxy/...", module + "/cmd/..."},
+		because:  "imports point one way: cmd, then proxy and plugins, then policy, then pdu",
+	},
+	{
+		packages: []string{"plugins/..."},
+		not:      []string{module + "/proxy/...", module + "/cmd/..."},
+		because:  "plugins are policies and the tools to make them; none of them needs a connection",
+	},
+	{
+		packages: []string{"proxy/..."},
+		not:      []string{module + "/plugins/...", module + "/cmd/..."},
+		because:  "the hub runs any policy and knows none",
+	},
+	{
 		packages: []string{"policy/abi"},
 		not:      []string{"..."},
 		because:  "it is names and numbers that a guest in any language has to agree on",
@@ -66,13 +87,13 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
-		except:   []string{"cmd/yardbench/..."},
+		except:   []string{"cmd/..."},
 		not:      []string{module + "/cmd/..."},
 		because:  "the command is the only place where the parts meet, so no part can know it",
 	},
 	{
 		packages: []string{"..."},
-		not:      []string{module + "/proxy/dialogue", module + "/pdu/pdutest", module + "/proxy/certificate/authority", module + "/proxy/operator/terminal/pty"},
+		not:      []string{module + "/cmd/switchyard/dialogue", module + "/pdu/pdutest", module + "/proxy/certificate/authority", module + "/cmd/switchyard/client/terminal/pty"},
 		because:  "these help tests, and nobody else",
 	},
 }

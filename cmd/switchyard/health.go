@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/proxy/operator"
-	"switchyard/proxy/operator/terminal"
+	"switchyard/cmd/switchyard/client"
+	"switchyard/cmd/switchyard/client/terminal"
 )
 
 // healthTime is how long a healthy server may take to answer.
@@ -31,7 +31,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 			"pass for one of the server.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			at := operator.Where{Address: address}
+			at := client.Where{Address: address}
 			if _, _, err := net.SplitHostPort(address); err != nil && address != "" {
 				return usageError{fmt.Errorf("--address: %w; write host:port, such as 127.0.0.1:8280", err)}
 			}
@@ -41,7 +41,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 					return err
 				}
 				admin := configuration.Admin
-				at = operator.Where{Socket: configuration.File(admin.Socket), Address: admin.Address}
+				at = client.Where{Socket: configuration.File(admin.Socket), Address: admin.Address}
 			}
 			path := "/livez"
 			if ready {
@@ -62,10 +62,10 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 
 // askHealth returns the answer. Whatever is not a plain yes within healthTime is an error.
 // No token is wanted for the question.
-func askHealth(ctx context.Context, at operator.Where, path string) (string, error) {
+func askHealth(ctx context.Context, at client.Where, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	client, err := operator.Connect(at)
+	client, err := client.Connect(at)
 	if err != nil {
 		return "", err
 	}

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"switchyard/cmd/switchyard/dialogue"
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
-	"switchyard/proxy/dialogue"
 )
 
 // The steps of docs/migration.md, forth and back, with msg_servers that never stop
@@ -24,7 +24,7 @@ import (
 // original go as ever on the new hub, each in a tenant of its own.
 func TestMigration(t *testing.T) {
 	t.Parallel()
-	dialogues, err := dialogue.Load("../../proxy/dialogue/testdata")
+	dialogues, err := dialogue.Load("dialogue/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}

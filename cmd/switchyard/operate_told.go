@@ -13,8 +13,8 @@ import (
 	"runtime"
 	"strings"
 
+	"switchyard/plugins/source"
 	"switchyard/policy"
-	"switchyard/policy/source"
 	"switchyard/proxy/admin"
 	"switchyard/proxy/metrics"
 )

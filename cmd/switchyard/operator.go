@@ -6,27 +6,27 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/proxy/operator"
+	"switchyard/cmd/switchyard/client"
 )
 
 // tokenFlag is for commands that ask the running server.
 func tokenFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if the server wants one (default $"+operator.TokenVariable+", else admin.read_token_file)")
+	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if the server wants one (default $"+client.TokenVariable+", else admin.read_token_file)")
 }
 
 // connect finds the server that serves with this configuration.
-func (o *options) connect(tokenFile string) (*operator.Client, error) {
+func (o *options) connect(tokenFile string) (*client.Client, error) {
 	c, _, err := o.load()
 	if err != nil {
 		return nil, err
 	}
 	if tokenFile == "" {
-		tokenFile = o.variable(operator.TokenVariable)
+		tokenFile = o.variable(client.TokenVariable)
 	}
 	if tokenFile == "" {
 		tokenFile = c.File(c.Admin.ReadTokenFile)
 	}
-	client, err := operator.Connect(operator.Where{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: tokenFile})
+	client, err := client.Connect(client.Where{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: tokenFile})
 	return client, asked(err)
 }
 
@@ -44,7 +44,7 @@ func (o *options) variable(name string) (value string) {
 // asked gives what asking the server came to its exit code: another command line may be
 // answered, or nobody is there who could.
 func asked(err error) error {
-	_, refused := errors.AsType[*operator.Refusal](err)
+	_, refused := errors.AsType[*client.Refusal](err)
 	switch {
 	case err == nil:
 		return nil

@@ -8,9 +8,8 @@ import (
 	"strings"
 
 	"switchyard/pdu"
-	"switchyard/plugins/teamtalk/native"
+	"switchyard/plugins/source"
 	"switchyard/policy"
-	"switchyard/policy/source"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )
@@ -67,20 +66,13 @@ func limited(t config.Tenant) (candidate, error) {
 
 // loadPolicy takes the policy through all gates and makes it a generation.
 func loadPolicy(e *wasm.Engine, c candidate) (*policy.Generation, error) {
-	p, err := c.load(e)
+	p, err := e.Load(context.Background(), c.Name, c.Bytes, c.config)
 	if err != nil {
 		return nil, err
 	}
 	g := policy.NewLimitedGeneration(c.Name, c.SHA256, p, c.effects)
 	g.Config = c.config
 	return g, nil
-}
-
-func (c candidate) load(e *wasm.Engine) (policy.Policy, error) {
-	if native.Built && c.Name == native.Name {
-		return native.Table{}, nil
-	}
-	return e.Load(context.Background(), c.Name, c.Bytes, c.config)
 }
 
 // excess says which commands a policy may not treat as it does, or nothing.

@@ -13,10 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/policy/source"
+	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/plugins/source"
+	"switchyard/policy/stablefile"
 	"switchyard/policy/wasm"
-	"switchyard/proxy/config/watch"
-	"switchyard/proxy/operator/terminal"
 )
 
 // policyCommand is what policies are looked at, tried and made with.
@@ -113,7 +113,7 @@ func readConfig(arg string) ([]byte, error) {
 	text := []byte(arg)
 	if !strings.HasPrefix(strings.TrimSpace(arg), "{") {
 		var err error
-		if text, err = watch.ReadStable(arg, 10*time.Millisecond, maxConfig); err != nil {
+		if text, err = stablefile.Read(arg, 10*time.Millisecond, maxConfig); err != nil {
 			return nil, dataError{fmt.Errorf("configuration of the policy: %w; name a file, or write the object itself, as in '{\"word\": \"secret\"}'", err)}
 		}
 	}

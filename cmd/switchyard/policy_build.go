@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/plugins/source"
 	"switchyard/plugins/toolchain"
-	"switchyard/policy/source"
 	"switchyard/policy/wasm"
 )
 

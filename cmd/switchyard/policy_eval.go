@@ -13,11 +13,10 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/cases"
 	"switchyard/policy/command"
-	"switchyard/policy/explain"
 	"switchyard/policy/reproduce"
-	"switchyard/proxy/config/watch"
+	"switchyard/policy/stablefile"
+	"switchyard/proxy/cases"
 )
 
 // An evaluation is what policy eval is told.
@@ -109,7 +108,7 @@ func (e *evaluation) again(o *options, c *cobra.Command, args []string, stdout, 
 	if len(args) > 1 {
 		return exactly("POLICY")(c, args)
 	}
-	text, err := watch.ReadStable(e.reproduce, 10*time.Millisecond, reproduce.MaxSize)
+	text, err := stablefile.Read(e.reproduce, 10*time.Millisecond, reproduce.MaxSize)
 	if err != nil {
 		return dataError{err}
 	}
@@ -207,5 +206,5 @@ func (e *evaluation) cast() ([]cases.Peer, error) {
 }
 
 func explained(g *guest, q policy.Question) *explanation {
-	return newExplanation(g, q, explain.Explain(g.Policy, q))
+	return newExplanation(g, q, g.Policy.Explain(q))
 }

@@ -17,9 +17,8 @@ import (
 	"switchyard/pdu/body"
 	"switchyard/policy"
 	"switchyard/policy/abi"
-	"switchyard/policy/cases"
-	"switchyard/policy/explain"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/cases"
 )
 
 // An explanation is what policy eval prints as JSON. Its names stay as they are.
@@ -88,7 +87,7 @@ type explainedUser struct {
 	Peers []string `json:"peers"`
 }
 
-func newExplanation(g *guest, q policy.Question, e explain.Explanation) *explanation {
+func newExplanation(g *guest, q policy.Question, e wasm.Explanation) *explanation {
 	h := pdu.ParseHeader(q.Header)
 	x := &explanation{
 		Policy: g.Name, SHA256: g.SHA256,

@@ -10,7 +10,7 @@ import (
 
 	"switchyard/plugins/scaffold"
 	"switchyard/plugins/toolchain"
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // policyNew makes the folder of a new policy.
@@ -55,7 +55,7 @@ func parseLanguage(lang string) (toolchain.Language, error) {
 		}
 		known = append(known, string(l))
 	}
-	return "", usageError{fmt.Errorf("there is no language %q; %s", lang, nearest.Hint(lang, known, "it is one of "+languageNames()))}
+	return "", usageError{fmt.Errorf("there is no language %q; %s", lang, suggest.Hint(lang, known, "it is one of "+languageNames()))}
 }
 
 func languageNames() string {

@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/plugins/source"
 	"switchyard/policy/provenance"
-	"switchyard/policy/source"
 	"switchyard/policy/wasm"
-	"switchyard/proxy/operator/terminal"
 )
 
 // policyKeygen makes a key to sign with.

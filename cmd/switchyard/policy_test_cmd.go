@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/policy/cases"
-	"switchyard/proxy/config/watch"
+	"switchyard/policy/stablefile"
+	"switchyard/proxy/cases"
 )
 
 // policyTest runs a file of cases on a policy.
@@ -52,7 +52,7 @@ func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 
 // readCases reads a file of cases; the error is a dataError.
 func readCases(name string) ([]cases.Case, error) {
-	text, err := watch.ReadStable(name, 10*time.Millisecond, cases.MaxSize)
+	text, err := stablefile.Read(name, 10*time.Millisecond, cases.MaxSize)
 	if err != nil {
 		return nil, dataError{err}
 	}

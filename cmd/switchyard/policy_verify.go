@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/plugins/source"
 	"switchyard/policy/provenance"
-	"switchyard/policy/source"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"switchyard/plugins/source"
 	"switchyard/policy/provenance"
-	"switchyard/policy/source"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )

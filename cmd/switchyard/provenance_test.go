@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"switchyard/cmd/switchyard/client/terminal"
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy/provenance"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
-	"switchyard/proxy/operator/terminal"
 )
 
 // A signedPlace is a folder with a key, a policy, and a tenant that uses it.

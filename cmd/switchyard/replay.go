@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/policy"
-	"switchyard/policy/replay"
 	"switchyard/proxy/capture"
+	"switchyard/proxy/replay"
 )
 
 // replayCommand runs policies over a capture.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/client/tap"
 	commands "switchyard/policy/command"
-	"switchyard/proxy/operator/tap"
 )
 
 // A listening is what tap is asked for.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"switchyard/proxy/operator/tap"
+	"switchyard/cmd/switchyard/client/tap"
 )
 
 // A listener is a 'switchyard tap' that was started.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/proxy/operator"
-	"switchyard/proxy/operator/terminal"
-	"switchyard/proxy/operator/top"
+	"switchyard/cmd/switchyard/client"
+	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/cmd/switchyard/client/top"
 )
 
 // A look is what top is asked for.
@@ -97,7 +97,7 @@ func (l *look) run(ctx context.Context, o *options, stdout io.Writer) error {
 	return lookEnds(err)
 }
 
-func (l *look) print(ctx context.Context, client *operator.Client, stdout io.Writer) error {
+func (l *look) print(ctx context.Context, client *client.Client, stdout io.Writer) error {
 	s, err := top.Once(ctx, client, l.Options)
 	if err != nil {
 		return lookEnds(err)

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"switchyard/proxy/operator/terminal/pty"
+	"switchyard/cmd/switchyard/client/terminal/pty"
 )
 
 // seated returns what a window is when a command is in front of it.

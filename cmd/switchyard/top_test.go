@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"switchyard/proxy/operator/top"
+	"switchyard/cmd/switchyard/client/top"
 )
 
 // asCommandHere returns switchyard as a process of its own, not started yet.

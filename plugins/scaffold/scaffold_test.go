@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"switchyard/plugins/toolchain"
-	"switchyard/policy/cases"
+	"switchyard/proxy/cases"
 )
 
 func TestNew(t *testing.T) {

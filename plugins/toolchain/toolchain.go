@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"switchyard/policy/stablefile"
 	"switchyard/policy/table"
-	"switchyard/proxy/config/watch"
 )
 
 // A Language is one that policies are written in.
@@ -67,7 +67,7 @@ func Build(ctx context.Context, path string, said io.Writer) ([]byte, error) {
 }
 
 func buildTable(path string) ([]byte, error) {
-	src, err := watch.ReadStable(path, 10*time.Millisecond, maxTable)
+	src, err := stablefile.Read(path, 10*time.Millisecond, maxTable)
 	if err != nil {
 		return nil, err
 	}

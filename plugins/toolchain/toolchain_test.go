@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"switchyard/plugins/teamtalk"
-	"switchyard/policy/lines"
+	"switchyard/policy/tomlpos"
 )
 
 // folder makes a folder with files of no content, but for those given by name.
@@ -84,7 +84,7 @@ func TestBuildTable(t *testing.T) {
 	}
 	save(t, routes, "[route]\nCID_MSG_DAT = \"drop\"\n", 0o644)
 	_, err := Build(context.Background(), dir, io.Discard)
-	if _, ok := errors.AsType[lines.Errors](err); !ok || !strings.Contains(err.Error(), "routes.toml:2: ") {
+	if _, ok := errors.AsType[tomlpos.Errors](err); !ok || !strings.Contains(err.Error(), "routes.toml:2: ") {
 		t.Errorf("a faulty table: %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"switchyard/pdu"
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // A Problem is what is wrong with a word, and what to write instead.
@@ -69,7 +69,7 @@ func ID(word string) (pdu.CommandID, *Problem) {
 	}
 	if !IsNumeric(word) {
 		return 0, &Problem{fmt.Sprintf("unknown command %q", word),
-			nearest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301")}
+			suggest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301")}
 	}
 	id, remedy := ParseID(word)
 	if remedy != "" {

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"switchyard/pdu"
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // Service reads a service, by name or by id.
@@ -15,7 +15,7 @@ func Service(word string) (pdu.ServiceID, *Problem) {
 	}
 	if !IsNumeric(word) {
 		return 0, &Problem{fmt.Sprintf("unknown service %q", word),
-			nearest.Hint(word, serviceNames, "services are "+strings.Join(serviceNames, ", "))}
+			suggest.Hint(word, serviceNames, "services are "+strings.Join(serviceNames, ", "))}
 	}
 	id, remedy := ParseID(word)
 	if remedy != "" {

@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"time"
 
-	"switchyard/proxy/config/watch"
+	"switchyard/policy/stablefile"
 )
 
 // stable is how long a signature file must stay as it is to be read.
@@ -24,7 +24,7 @@ func ReadSignature(path string) ([]byte, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	text, err := watch.ReadStable(path, stable, MaxSize)
+	text, err := stablefile.Read(path, stable, MaxSize)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"switchyard/policy/lines"
+	"switchyard/policy/tomlpos"
 )
 
 // Each table is refused with exactly these lines.
@@ -358,11 +358,11 @@ func TestFaults(t *testing.T) {
 
 func TestFaultsAreErrorsOfTheirOwn(t *testing.T) {
 	_, err := Parse("dir/routes.toml", []byte("[route]\n1 = 'drp'\n2 = 'clse'\n"))
-	var fault *lines.Error
+	var fault *tomlpos.Error
 	if !errors.As(err, &fault) {
-		t.Fatalf("no *lines.Error in %v", err)
+		t.Fatalf("no *tomlpos.Error in %v", err)
 	}
-	want := lines.Error{Name: "dir/routes.toml", Line: 2, What: `unknown action "drp"`, Remedy: "did you mean drop?"}
+	want := tomlpos.Error{Name: "dir/routes.toml", Line: 2, What: `unknown action "drp"`, Remedy: "did you mean drop?"}
 	if *fault != want {
 		t.Errorf("got %+v, want %+v", *fault, want)
 	}
@@ -381,7 +381,7 @@ func TestFaultsAreBounded(t *testing.T) {
 		comments + "[route]\n" + repeated(500, "%d = 'no'\n") + repeated(500, "%d = 'no'\n"),
 	} {
 		_, err := Parse("x", []byte(src))
-		var faults lines.Errors
+		var faults tomlpos.Errors
 		if !errors.As(err, &faults) || len(faults) > maxFaults+1 {
 			t.Errorf("%d faults, want at most %d", len(faults), maxFaults+1)
 		}

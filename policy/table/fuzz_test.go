@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"switchyard/pdu"
-	"switchyard/policy/lines"
+	"switchyard/policy/tomlpos"
 )
 
 // Arbitrary text either is a table, whose module loads and agrees with it, or is
@@ -52,9 +52,9 @@ func FuzzCompile(f *testing.F) {
 }
 
 func checkFaults(t *testing.T, err error, src string) {
-	var faults lines.Errors
+	var faults tomlpos.Errors
 	if !errors.As(err, &faults) || len(faults) == 0 {
-		t.Fatalf("got %T, want lines.Errors", err)
+		t.Fatalf("got %T, want tomlpos.Errors", err)
 	}
 	end := 1
 	for _, c := range src {

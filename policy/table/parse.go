@@ -10,7 +10,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/command"
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // The names of the two sections and of the rule that is no command.
@@ -137,7 +137,7 @@ func (p *parser) unknownSection(key toml.Key) {
 		return
 	}
 	p.faultAt(key, fmt.Sprintf("unknown section %q", key[0]),
-		nearest.Hint(key[0], []string{sectionRoute, sectionService}, "the sections are [route] and [service.SERVICE]"))
+		suggest.Hint(key[0], []string{sectionRoute, sectionService}, "the sections are [route] and [service.SERVICE]"))
 }
 
 // rule takes in one line of [route].

@@ -9,7 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"switchyard/policy/lines"
+	"switchyard/policy/tomlpos"
 )
 
 // A source is the text of a table as TOML sees it, with the faults found so far.
@@ -20,7 +20,7 @@ type source struct {
 	root   map[string]toml.Primitive            // the same again, for positions
 	levels map[string]map[string]toml.Primitive // sections below root, once asked for
 	text   []byte                               // what was decoded: lines with faulty syntax are blank
-	faults lines.Errors
+	faults tomlpos.Errors
 }
 
 // maxFaults is how many faults are told at once; behind that many there is
@@ -43,10 +43,10 @@ func (s *source) decode(src []byte) bool {
 		case err == nil:
 			return true
 		case !errors.As(err, &syntax):
-			s.fault(1, lines.Printable(err.Error()), "write sections as [route] and rules as COMMAND = \"action\"")
+			s.fault(1, tomlpos.Printable(err.Error()), "write sections as [route] and rules as COMMAND = \"action\"")
 			return false
 		}
-		line := lines.At(s.text, syntax.Position)
+		line := tomlpos.At(s.text, syntax.Position)
 		s.syntaxFault(line, syntax)
 		if !s.blank(line) {
 			return false
@@ -58,8 +58,8 @@ func (s *source) decode(src []byte) bool {
 // decodeOnce decodes the text as it is now.
 func (s *source) decodeOnce() (meta toml.MetaData, err error) {
 	s.root, s.levels = nil, map[string]map[string]toml.Primitive{}
-	if meta, err = lines.Decode(s.text, &s.root); err == nil {
-		s.values, err = lines.Values(&meta, s.root)
+	if meta, err = tomlpos.Decode(s.text, &s.root); err == nil {
+		s.values, err = tomlpos.Values(&meta, s.root)
 	}
 	return meta, err
 }
@@ -76,7 +76,7 @@ func (s *source) bounded() bool {
 	number, depth, keys := 0, 0, 0
 	for line := range bytes.Lines(s.text) {
 		number++
-		marks := lines.Marks(line)
+		marks := tomlpos.Marks(line)
 		keys += bytes.Count(marks, []byte("=")) + bytes.Count(marks, []byte("["))
 		depth += bytes.Count(marks, []byte("[")) + bytes.Count(marks, []byte("{"))
 		switch {
@@ -100,7 +100,7 @@ func (s *source) tooLarge(line int, what string) {
 }
 
 func (s *source) syntaxFault(line int, e toml.ParseError) {
-	what, remedy := lines.Printable(e.Message), `a rule is COMMAND = "action", a section [route] or [service.SERVICE]`
+	what, remedy := tomlpos.Printable(e.Message), `a rule is COMMAND = "action", a section [route] or [service.SERVICE]`
 	switch {
 	case strings.HasPrefix(what, "expected value"):
 		remedy = `write the action in quotes, as in COMMAND = "drop"`
@@ -208,7 +208,7 @@ func (s *source) position(key toml.Key) int {
 	if !ok {
 		return 0
 	}
-	return lines.Of(s.text, &s.meta, p)
+	return tomlpos.Of(s.text, &s.meta, p)
 }
 
 // faultAt notes a fault of what the key holds.
@@ -219,5 +219,5 @@ func (s *source) faultAt(key toml.Key, what, remedy string) {
 }
 
 func (s *source) fault(line int, what, remedy string) {
-	s.faults = append(s.faults, &lines.Error{Name: s.name, Line: line, What: what, Remedy: remedy})
+	s.faults = append(s.faults, &tomlpos.Error{Name: s.name, Line: line, What: what, Remedy: remedy})
 }

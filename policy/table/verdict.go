@@ -10,7 +10,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/command"
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // anyMessage stands for the message of a command that is a fault by itself: any
@@ -52,7 +52,7 @@ func parseVerdict(text, message string) (v policy.Verdict, what, remedy string) 
 	default:
 		switch {
 		case action < 0:
-			return 0, fmt.Sprintf("unknown action %q", words[0]), nearest.Hint(words[0], policy.Actions[:], "actions are "+actionNames)
+			return 0, fmt.Sprintf("unknown action %q", words[0]), suggest.Hint(words[0], policy.Actions[:], "actions are "+actionNames)
 		case len(arguments) > 0:
 			return 0, fmt.Sprintf("%s takes nothing behind it, not %q", words[0], strings.Join(arguments, " ")), "flags come after a comma"
 		}
@@ -74,7 +74,7 @@ func parseHandler(arguments []string) (v policy.Verdict, what, remedy string) {
 	}
 	h := slices.Index(handlers, arguments[0])
 	if h < 0 {
-		return 0, fmt.Sprintf("unknown handler %q", arguments[0]), nearest.Hint(arguments[0], handlers, all)
+		return 0, fmt.Sprintf("unknown handler %q", arguments[0]), suggest.Hint(arguments[0], handlers, all)
 	}
 	return abi.Handle | policy.Verdict(h+1)<<abi.ArgumentShift, "", ""
 }
@@ -98,7 +98,7 @@ func parseTargets(arguments []string, message string) (v policy.Verdict, what, r
 	case abi.ToFields:
 		argument, what, remedy = parseFields(rest, message)
 	default:
-		return 0, fmt.Sprintf("unknown target %q", arguments[0]), nearest.Hint(arguments[0], policy.Selectors[:], forms)
+		return 0, fmt.Sprintf("unknown target %q", arguments[0]), suggest.Hint(arguments[0], policy.Selectors[:], forms)
 	}
 	return v | policy.Verdict(argument)<<abi.ArgumentShift, what, remedy
 }
@@ -160,7 +160,7 @@ func parseField(word, message string) (n int, what, remedy string) {
 		names[i] = f.name
 	}
 	return 0, fmt.Sprintf("%s has no field %q that holds users", message, word),
-		nearest.Hint(word, names, "those that do are "+strings.Join(names, ", "))
+		suggest.Hint(word, names, "those that do are "+strings.Join(names, ", "))
 }
 
 // flagBits are the flags of the language in the order of their names here.
@@ -179,9 +179,9 @@ func addFlag(v policy.Verdict, flag string) (_ policy.Verdict, what, remedy stri
 	case strings.HasPrefix(flag, "inspect-"):
 		return v, fmt.Sprintf("a table cannot %s: it holds no code to look with", flag), "write a policy in a language, see docs/policies.md"
 	case i < 0 && v.Action() == policy.Unicast && v.Selector() == abi.ToFields:
-		return v, fmt.Sprintf("unknown flag %q", flag), nearest.Hint(flag, flagNames, all+"; fields are parted by blanks")
+		return v, fmt.Sprintf("unknown flag %q", flag), suggest.Hint(flag, flagNames, all+"; fields are parted by blanks")
 	case i < 0:
-		return v, fmt.Sprintf("unknown flag %q", flag), nearest.Hint(flag, flagNames, all)
+		return v, fmt.Sprintf("unknown flag %q", flag), suggest.Hint(flag, flagNames, all)
 	case v.Has(flagBits[i]):
 		return v, fmt.Sprintf("the flag %s is written twice", flag), "keep one"
 	}

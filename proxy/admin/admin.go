@@ -20,7 +20,7 @@ import (
 	"switchyard/policy"
 	"switchyard/proxy"
 	"switchyard/proxy/hub"
-	"switchyard/proxy/sparse"
+	"switchyard/proxy/logsample"
 )
 
 // Facts are what is told, and what can be done. Their functions may be called by any
@@ -115,7 +115,7 @@ type Server struct {
 	connections [2]atomic.Int64 // by TCP, and by the socket
 	sampler     sampler
 	news        news
-	refused     sparse.Lines
+	refused     logsample.Lines
 	serving     sync.WaitGroup
 
 	// open is held for reading by each request that is answered, and by Close for good.

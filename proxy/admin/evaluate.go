@@ -13,7 +13,6 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/command"
-	"switchyard/policy/explain"
 	"switchyard/policy/review"
 	"switchyard/policy/wasm"
 )
@@ -196,7 +195,7 @@ type explained struct {
 // explained asks the guest, and holds what it says to what it may do, as the hub does.
 func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Question) *explained {
 	h := pdu.ParseHeader(q.Header)
-	e := explain.Explain(guest, q)
+	e := guest.Explain(q)
 	if v, excess := g.Hold(h.Service, h.Command, e.ByIDs.Verdict); e.ByIDs.Fault == nil && excess != nil {
 		e.Verdict, e.Fault, e.Inspection = v, excess, nil // it is not asked for more
 	} else if e.Fault == nil {

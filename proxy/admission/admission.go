@@ -19,7 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"switchyard/proxy/sparse"
+	"switchyard/proxy/logsample"
 	"switchyard/proxy/tenant"
 )
 
@@ -71,7 +71,7 @@ type Listener struct {
 	counts     Counts // guarded by mu, and the rest as well
 	sources    sources
 	handshakes map[*net.TCPConn]struct{} // under way; nil once Close gives them up
-	lines      sparse.Lines              // has a lock of its own
+	lines      logsample.Lines           // has a lock of its own
 	flushed    time.Time                 // when lines were last flushed
 }
 

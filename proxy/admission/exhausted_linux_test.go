@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"switchyard/proxy/sparse"
+	"switchyard/proxy/logsample"
 )
 
 // A spare descriptor that was lost, as somebody else took it in the moment in which
@@ -31,7 +31,7 @@ func TestSpareIsReplaced(t *testing.T) {
 func TestFewLinesWhenExhausted(t *testing.T) {
 	h := open(t, Options{Allow: networks("127.0.0.2/32")})
 	client := newClient(t)
-	const n = 3 * sparse.Burst
+	const n = 3 * logsample.Burst
 	for range n {
 		h.dial().Close()
 	}

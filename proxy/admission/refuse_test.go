@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"switchyard/proxy/sparse"
+	"switchyard/proxy/logsample"
 )
 
 // A flood of refusals is a few lines, and then a line with how many more, without
@@ -29,13 +29,13 @@ func TestFewLines(t *testing.T) {
 // What was left out when the listener is closed is said then.
 func TestCloseSaysWhatWasLeftOut(t *testing.T) {
 	h := open(t, Options{Allow: networks("127.0.0.2/32")})
-	for range sparse.Burst * 3 {
+	for range logsample.Burst * 3 {
 		h.dial().Close()
 	}
-	h.refuses(map[Reason]uint64{NotAllowed: sparse.Burst * 3})
+	h.refuses(map[Reason]uint64{NotAllowed: logsample.Burst * 3})
 	h.Close()
-	if got := h.logged(); got != sparse.Burst*3 {
-		t.Errorf("%d in the log, want %d:\n%s", got, sparse.Burst*3, h.lines)
+	if got := h.logged(); got != logsample.Burst*3 {
+		t.Errorf("%d in the log, want %d:\n%s", got, logsample.Burst*3, h.lines)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"switchyard/pdu"
 	_ "switchyard/pdu/pb" // the messages that fields are named in
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // A Field names values in the bodies of one command: CID_MSG_DATA.msg_data, or
@@ -58,7 +58,7 @@ func ParseField(text string) (Field, error) {
 		}
 		field := message.Fields().ByName(protoreflect.Name(name))
 		if field == nil {
-			return Field{}, fmt.Errorf("%s has no field %q; %s", message.Name(), name, nearest.Hint(name, fieldNames(message), "there are "+strings.Join(fieldNames(message), ", ")))
+			return Field{}, fmt.Errorf("%s has no field %q; %s", message.Name(), name, suggest.Hint(name, fieldNames(message), "there are "+strings.Join(fieldNames(message), ", ")))
 		}
 		f.path = append(f.path, field.Number())
 		message = field.Message()

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"switchyard/pdu"
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // A Tenant is an interface of a capture: whose PDUs it holds, and what was asked
@@ -98,5 +98,5 @@ func ParseCommand(word string) (pdu.CommandID, error) {
 	if n, err := fmt.Sscanf(word, "0x%x", &id); n == 1 && err == nil && fmt.Sprintf("0x%04x", id) == strings.ToLower(word) {
 		return pdu.CommandID(id), nil
 	}
-	return 0, fmt.Errorf("unknown command %q; %s", word, nearest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301"))
+	return 0, fmt.Errorf("unknown command %q; %s", word, suggest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301"))
 }

@@ -10,7 +10,7 @@ import (
 	"io/fs"
 	"time"
 
-	"switchyard/proxy/config/watch"
+	"switchyard/policy/stablefile"
 )
 
 // largest is the size in bytes of the largest file that is read. A bundle of all
@@ -44,7 +44,7 @@ func read(files Files, stable time.Duration) (contents, error) {
 		if f.path == "" {
 			return contents{}, fmt.Errorf("there is no %s; write the path of a PEM file", f.role)
 		}
-		content, err := watch.ReadStable(f.path, stable, largest)
+		content, err := stablefile.Read(f.path, stable, largest)
 		if err != nil {
 			return contents{}, unreadable(f.role, f.path, err)
 		}
@@ -56,7 +56,7 @@ func read(files Files, stable time.Duration) (contents, error) {
 // unreadable says what a file could not be read for, and names it once.
 func unreadable(role, path string, err error) error {
 	cause := err
-	for _, known := range []error{watch.ErrChanging, watch.ErrIrregular, watch.ErrTooLarge} {
+	for _, known := range []error{stablefile.ErrChanging, stablefile.ErrIrregular, stablefile.ErrTooLarge} {
 		if errors.Is(err, known) {
 			cause = known
 		}

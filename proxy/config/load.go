@@ -13,7 +13,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"switchyard/proxy/config/watch"
+	"switchyard/policy/stablefile"
 )
 
 const (
@@ -51,7 +51,7 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 	r.config.Path = path
 	r.index()
 	if path != "" {
-		source, err := watch.ReadStable(path, stable, maxSource)
+		source, err := stablefile.Read(path, stable, maxSource)
 		if err != nil {
 			return nil, Faults{{Place{Source: path}, readProblem(path, err)}}
 		}
@@ -68,14 +68,14 @@ func readProblem(path string, err error) string {
 		return "no such file; create it, or name another by --config"
 	case errors.Is(err, fs.ErrPermission):
 		return "no permission to read it; grant it to the user that Switchyard runs as"
-	case errors.Is(err, watch.ErrTooLarge):
+	case errors.Is(err, stablefile.ErrTooLarge):
 		return fmt.Sprintf("larger than %s; is it the right file?", Size(maxSource))
 	}
 	problem := strings.TrimPrefix(err.Error(), "read "+path+": ")
 	switch {
-	case errors.Is(err, watch.ErrIrregular):
+	case errors.Is(err, stablefile.ErrIrregular):
 		problem += "; name a file"
-	case errors.Is(err, watch.ErrChanging):
+	case errors.Is(err, stablefile.ErrChanging):
 		problem += "; try again when it is saved"
 	}
 	return problem

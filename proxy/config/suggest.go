@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 // suggest says which key or table may have been meant by one that is not known:
@@ -18,9 +18,9 @@ func (r *reader) suggest(name string) string {
 		section, last = name[:dot+1], name[dot+1:]
 	}
 	meant := ""
-	if near := nearest.Word(last, children(known, section)); near != "" {
+	if near := suggest.Word(last, children(known, section)); near != "" {
 		meant = section + near
-	} else if meant = nearest.Word(name, known); section != "" || meant == "" {
+	} else if meant = suggest.Word(name, known); section != "" || meant == "" {
 		meant = sameLastPart(known, name)
 	}
 	if meant != "" {
@@ -44,7 +44,7 @@ func (r *reader) candidates(name string) []string {
 	if parts := strings.SplitN(name, ".", 3); len(parts) > 1 && (parts[0] == "tenant" || parts[0] == "listener") {
 		owner := parts[0] + "." + parts[1]
 		if _, ok := r.owned[owner]; !ok {
-			owner = nearest.Word(owner, slices.Sorted(maps.Keys(r.owned)))
+			owner = suggest.Word(owner, slices.Sorted(maps.Keys(r.owned)))
 		}
 		owners[owner] = owner != ""
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"switchyard/policy/nearest"
+	"switchyard/policy/suggest"
 )
 
 var (
@@ -102,7 +102,7 @@ func checkMay(word string) error {
 	if handler, ok := strings.CutPrefix(word, "handle "); ok {
 		return fmt.Errorf("there is no handler %q; write one of %q", handler, mayWords[7:])
 	}
-	return fmt.Errorf("%q is not an action; %s", word, nearest.Hint(word, mayWords, "write one of "+strings.Join(mayWords, ", ")))
+	return fmt.Errorf("%q is not an action; %s", word, suggest.Hint(word, mayWords, "write one of "+strings.Join(mayWords, ", ")))
 }
 
 // checkCommand leaves it to those who know the protocol which commands there are.

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
+
+	"switchyard/policy/stablefile"
 )
 
 // maxHashed is the size in bytes up to which a file is compared by its content.
@@ -31,7 +32,7 @@ type sight struct {
 
 // see looks at a file once. It may see a write half done.
 func see(path string) sight {
-	f, info, err := open(path)
+	f, info, err := stablefile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return sight{content: content{fault: "missing"}}
 	}
@@ -51,15 +52,7 @@ func see(path string) sight {
 }
 
 func (s sight) equal(t sight) bool {
-	return s.content == t.content && sameFile(s.info, t.info)
-}
-
-// sameFile reports whether two looks saw one file that nobody wrote to in between.
-func sameFile(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	return s.content == t.content && stablefile.Same(s.info, t.info)
 }
 
 // differing returns the files that are not what they were known to be.

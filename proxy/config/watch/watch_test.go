@@ -14,6 +14,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"go.uber.org/goleak"
+
+	"switchyard/policy/stablefile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,7 +53,7 @@ func watchFile(t *testing.T, path string, o Options, open func() (*fsnotify.Watc
 func (s *scene) record(paths []string) {
 	c := call{paths: paths}
 	for _, path := range paths {
-		content, err := ReadStable(path, byEvents.Stable, 1<<20)
+		content, err := stablefile.Read(path, byEvents.Stable, 1<<20)
 		if err != nil {
 			content = []byte("error: " + err.Error())
 		}

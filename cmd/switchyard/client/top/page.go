@@ -1,0 +1,103 @@
+package top
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"switchyard/cmd/switchyard/client/terminal"
+)
+
+// Print prints the standing as tables of at most limit rows each. What of the server's
+// texts a terminal would obey is spelled out.
+func (s *Standing) Print(w io.Writer, limit int) error {
+	lines := []string{terminal.Harmless(s.summary())}
+	if s.Draining {
+		lines = append(lines, "draining: the server stops")
+	}
+	for _, section := range s.sections() {
+		lines = append(append(lines, ""), section.first(limit)...)
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
+	return err
+}
+
+// A view is what a page shows beside the standing.
+type view struct {
+	sort     Sort
+	interval time.Duration
+	trouble  error // why there is no newer standing
+}
+
+// page lays a standing out for a window of so many rows.
+func page(s *Standing, v view, rows int) []terminal.Line {
+	head := terminal.Line{{Text: s.Time.Local().Format(time.TimeOnly) + "   "}, {Text: s.summary(), Style: terminal.Strong}}
+	if s.Draining {
+		head = append(terminal.Line{{Text: "DRAINING   ", Style: terminal.Alarm}}, head...)
+	}
+	lines := []terminal.Line{head}
+	sections := s.sections()
+	wants := make([]int, len(sections))
+	for i, section := range sections {
+		wants[i] = len(section.rows)
+	}
+	const around = 2                                  // the head and the foot
+	room := share(rows-around-2*len(sections), wants) // each section has an empty line and its titles
+	for i, section := range sections {
+		lines = append(lines, nil)
+		for n, text := range section.first(room[i]) {
+			style := terminal.Plain
+			switch {
+			case n == 0:
+				style = terminal.Strong
+			case section.rows[n-1].alarm:
+				style = terminal.Alarm
+			}
+			lines = append(lines, terminal.Line{{Text: text, Style: style}})
+		}
+	}
+	for len(lines) < rows-1 {
+		lines = append(lines, nil)
+	}
+	lines = lines[:max(0, min(len(lines), rows-1))]
+	return append(lines, v.foot())
+}
+
+// foot says what keys there are, or what is wrong.
+func (v view) foot() terminal.Line {
+	if v.trouble != nil {
+		return terminal.Line{{Text: v.trouble.Error(), Style: terminal.Alarm}}
+	}
+	line := terminal.Line{{Text: fmt.Sprintf("q quit   every %v   sorted by ", v.interval), Style: terminal.Faint}}
+	for i, by := range Sorts {
+		text := string(by[:1]) + ": " + string(by)
+		style := terminal.Faint
+		if by == v.sort {
+			text, style = "["+text+"]", terminal.Strong
+		}
+		if i > 0 {
+			text = "  " + text
+		}
+		line = append(line, terminal.Span{Text: text, Style: style})
+	}
+	return line
+}
+
+// share divides rows among those who want some: each gets what it wants up to an equal
+// part, and what is left over goes to the last first.
+func share(rows int, wants []int) []int {
+	rows = max(rows, 0)
+	got := make([]int, len(wants))
+	left := rows
+	for i, want := range wants {
+		got[i] = min(want, rows/len(wants))
+		left -= got[i]
+	}
+	for i := len(wants) - 1; i >= 0; i-- {
+		more := min(left, wants[i]-got[i])
+		got[i] += more
+		left -= more
+	}
+	return got
+}

@@ -1,0 +1,117 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"switchyard/cmd/switchyard/client/terminal"
+)
+
+// widest is how many columns a cell takes at most.
+const widest = 40
+
+// A column of a table has numbers, which stand to the right, or words.
+type column struct {
+	title  string
+	number bool
+	least  int // columns, so that what stands beside does not move with each digit
+}
+
+// A row is the cells of one line.
+type row struct {
+	cells []string
+	alarm bool
+}
+
+// table spells rows below the titles of their columns. The first line is the titles.
+func table(columns []column, rows []row) []string {
+	widths := make([]int, len(columns))
+	cells := [][]string{make([]string, len(columns))}
+	for i, c := range columns {
+		cells[0][i] = c.title
+		widths[i] = c.least
+	}
+	for _, r := range rows {
+		line := make([]string, len(columns))
+		for i, cell := range r.cells {
+			line[i] = terminal.Shorten(terminal.Harmless(cell), widest)
+		}
+		cells = append(cells, line)
+	}
+	for _, line := range cells {
+		for i, cell := range line {
+			widths[i] = max(widths[i], terminal.Width(cell))
+		}
+	}
+	lines := make([]string, len(cells))
+	for n, line := range cells {
+		var b strings.Builder
+		for i, cell := range line {
+			room := strings.Repeat(" ", widths[i]-terminal.Width(cell))
+			if columns[i].number {
+				b.WriteString(room + cell + "  ")
+			} else {
+				b.WriteString(cell + room + "  ")
+			}
+		}
+		lines[n] = strings.TrimRight(b.String(), " ")
+	}
+	return lines
+}
+
+// whole spells a whole number in at most six columns.
+func whole(n uint64) string {
+	if n < 10 {
+		return fmt.Sprint(n)
+	}
+	return count(float64(n))
+}
+
+// count spells a number, such as a rate, in at most six columns.
+func count(n float64) string {
+	switch {
+	case n == 0:
+		return "0"
+	case n < 9.95:
+		return fmt.Sprintf("%.1f", n)
+	case n < 9999.5:
+		return fmt.Sprintf("%.0f", n)
+	}
+	return scaled(n, 1000, "k", "M", "G", "T", "P", "E")
+}
+
+// bytes spells a size in at most eight columns.
+func bytes(n float64) string {
+	if n < 1023.5 {
+		return fmt.Sprintf("%.0fB", n)
+	}
+	return scaled(n, 1024, "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+}
+
+func scaled(n, step float64, units ...string) string {
+	i := 0
+	for n /= step; n >= step-0.5 && i < len(units)-1; i++ {
+		n /= step
+	}
+	if n < 99.95 {
+		return fmt.Sprintf("%.1f%s", n, units[i])
+	}
+	return fmt.Sprintf("%.0f%s", n, units[i])
+}
+
+// since spells seconds for people: 3d4h, 4h5m, 5m6s, 6s.
+func since(seconds float64) string {
+	d := time.Duration(max(0, min(seconds, 1e9))) * time.Second
+	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%dd%dh", days, hours)
+	case hours > 0:
+		return fmt.Sprintf("%dh%dm", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%dm%ds", minutes, int(d.Seconds())%60)
+	default:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	}
+}

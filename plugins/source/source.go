@@ -1,0 +1,117 @@
+// Package source finds the module of a policy that somebody named: shipped with
+// Switchyard, compiled from a routing table, or read from a file. It runs none.
+package source
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"switchyard/plugins/teamtalk"
+	"switchyard/plugins/unicast"
+	"switchyard/policy/stablefile"
+	"switchyard/policy/table"
+	"switchyard/policy/wasm"
+)
+
+// The gates before those of package wasm.
+const (
+	GateFile  wasm.Gate = "file"
+	GateTable wasm.Gate = "table"
+)
+
+// filePrefix begins the name of a policy that is a file.
+const filePrefix = "file:"
+
+// stable is how long a file must stay as it is to be read.
+const stable = 50 * time.Millisecond
+
+// shipped holds the modules of the policies that need no file.
+var shipped = map[string][]byte{teamtalk.Name: teamtalk.Module, unicast.Name: unicast.Module}
+
+// A File is what a policy is made from, read and not looked at yet.
+type File struct {
+	Name   string // as it was asked for
+	Path   string // empty for a shipped policy
+	Bytes  []byte // a table's text, or a module
+	SHA256 string // of Bytes, in hex: what sha256sum says
+}
+
+// A Module is a policy's module, found but not loaded.
+type Module struct {
+	Name       string // as it was asked for
+	Path       string // of its file; empty for a shipped policy
+	Bytes      []byte
+	SHA256     string // of Bytes, in hex
+	FileSHA256 string // of its file: for a table, of the text
+}
+
+// Find finds the policy of that name: a shipped one, or "file:" and the path of a
+// table (.toml) or a module, which starts at dir unless it is absolute. A file of
+// more than max bytes is refused. The error is a *wasm.GateError.
+func Find(name, dir string, max int64) (Module, error) {
+	f, err := Read(name, dir, max)
+	if err != nil {
+		return Module{}, err
+	}
+	return f.Module()
+}
+
+// Read finds the policy as Find does, and makes no module of it yet.
+func Read(name, dir string, max int64) (File, error) {
+	path, isFile := strings.CutPrefix(name, filePrefix)
+	if !isFile {
+		if module, ok := shipped[name]; ok {
+			return File{name, "", module, sum(module)}, nil
+		}
+		names := strings.Join(slices.Sorted(maps.Keys(shipped)), ", ")
+		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: errors.New("no policy of that name is shipped"),
+			Remedy: fmt.Sprintf("name one of %s, or a file as %q", names, filePrefix+name+".toml")}
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	content, err := stablefile.Read(path, stable, max)
+	if err != nil {
+		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: err, Remedy: "save the policy there, or name another"}
+	}
+	return File{name, path, content, sum(content)}, nil
+}
+
+// Module returns the module that the file is, or compiles to. The error is a
+// *wasm.GateError.
+func (f File) Module() (Module, error) {
+	m := Module{f.Name, f.Path, f.Bytes, f.SHA256, f.SHA256}
+	if filepath.Ext(f.Path) != ".toml" {
+		return m, nil
+	}
+	var err error
+	if m.Bytes, err = table.Compile(f.Path, f.Bytes); err != nil {
+		return Module{}, &wasm.GateError{Gate: GateTable, Policy: f.Name, Err: err, Remedy: "correct the table"}
+	}
+	m.SHA256 = sum(m.Bytes)
+	return m, nil
+}
+
+func sum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Argument returns the name of the policy that an argument on the command line
+// means: one that looks like a path to a file is one, beside the names that a
+// configuration may have.
+func Argument(arg string) string {
+	ext := filepath.Ext(arg)
+	isPath := ext == ".toml" || ext == ".wasm" || strings.ContainsRune(arg, filepath.Separator)
+	if isPath && !strings.HasPrefix(arg, filePrefix) {
+		return filePrefix + arg
+	}
+	return arg
+}

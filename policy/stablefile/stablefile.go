@@ -1,0 +1,121 @@
+// Package stablefile reads a file only while no one writes to it. It does not watch: package
+// proxy/config/watch notices changes, this package reads the result.
+package stablefile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// attempts is how often Read tries to find a file at rest.
+const attempts = 10
+
+var (
+	// ErrChanging is the error of a file that was written to all the time.
+	ErrChanging = errors.New("it is still being written")
+	// ErrIrregular is the error of a path that leads to a directory, a pipe, a
+	// device or a socket.
+	ErrIrregular = errors.New("not a regular file")
+	// ErrTooLarge is the error of a file that is larger than its reader allows.
+	ErrTooLarge = errors.New("too large")
+)
+
+// Read returns the whole content of a file. The file's size, time and inode must stay
+// unchanged from stable before the read until after it, so that a half-done write is never
+// returned. Read retries while the file changes, for about ten times stable, and then
+// returns ErrChanging. A file of more than max bytes is not read: the error is ErrTooLarge.
+func Read(path string, stable time.Duration, max int64) ([]byte, error) {
+	for range attempts {
+		before, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		// Waiting comes before reading: file times are coarse, and a write in the
+		// same tick as the first look would not show in the last.
+		time.Sleep(stable)
+		content, err := readLimited(path, max)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // on its way to being replaced
+		}
+		if err != nil {
+			return nil, err
+		}
+		after, err := os.Stat(path)
+		if err == nil && Same(before, after) && int64(len(content)) == after.Size() {
+			return content, nil
+		}
+	}
+	return nil, fmt.Errorf("read %s: %w", path, ErrChanging)
+}
+
+func readLimited(path string, max int64) ([]byte, error) {
+	f, info, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info.Size() > max {
+		return nil, fmt.Errorf("read %s: %w: %d bytes, at most %d are allowed", path, ErrTooLarge, info.Size(), max)
+	}
+	// One byte more than allowed shows that it has grown since.
+	content, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err == nil && int64(len(content)) > max {
+		err = fmt.Errorf("read %s: %w: more than %d bytes", path, ErrTooLarge, max)
+	}
+	return content, err
+}
+
+// Open opens a regular file for reading and returns what it was at that moment. It never
+// blocks, as opening a pipe can, and never opens a device, where opening can have effects.
+// For everything but a regular file the error is ErrIrregular.
+func Open(path string) (*os.File, fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := regular(path, info); err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err = f.Stat()
+	if err == nil {
+		err = regular(path, info) // another may have taken its place
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+func regular(path string, info fs.FileInfo) error {
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		return nil
+	case mode.IsDir():
+		return fmt.Errorf("read %s: %w but a directory", path, ErrIrregular)
+	case mode&fs.ModeNamedPipe != 0:
+		return fmt.Errorf("read %s: %w but a pipe", path, ErrIrregular)
+	case mode&fs.ModeSocket != 0:
+		return fmt.Errorf("read %s: %w but a socket", path, ErrIrregular)
+	default:
+		return fmt.Errorf("read %s: %w but a device", path, ErrIrregular)
+	}
+}
+
+// Same reports whether a and b describe one file that was not written to in between.
+// nil stands for a file that could not be opened.
+func Same(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}

@@ -1,0 +1,100 @@
+package stablefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/f", "content")
+	write(t, dir+"/empty", "")
+	check(t, os.Symlink("f", dir+"/link"))
+	check(t, os.Symlink("loop", dir+"/loop"))
+	check(t, syscall.Mkfifo(dir+"/pipe", 0o600))
+	write(t, dir+"/huge", "")
+	check(t, os.Truncate(dir+"/huge", 1<<40)) // all hole: reading it would take minutes
+	for _, c := range []struct {
+		path, want string
+		err        error
+	}{
+		{path: dir + "/f", want: "content"},
+		{path: dir + "/link", want: "content"},
+		{path: dir + "/empty", want: ""},
+		{path: dir + "/none", err: fs.ErrNotExist},
+		{path: dir + "/f/under", err: syscall.ENOTDIR},
+		{path: dir + "/loop", err: syscall.ELOOP},
+		{path: dir, err: ErrIrregular},
+		{path: dir + "/pipe", err: ErrIrregular},
+		{path: "/dev/zero", err: ErrIrregular},
+		{path: dir + "/huge", err: ErrTooLarge},
+	} {
+		got, err := Read(c.path, time.Millisecond, int64(len("content")))
+		if string(got) != c.want || !errors.Is(err, c.err) {
+			t.Errorf("Read(%s) = %q, %v, want %q, %v", c.path, got, err, c.want, c.err)
+		}
+		if err != nil && !strings.Contains(err.Error(), c.path) {
+			t.Errorf("Read(%s): error %q does not name the file", c.path, err)
+		}
+	}
+}
+
+func TestReadOneByteTooLarge(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/f"
+	write(t, path, "1234")
+	if _, err := Read(path, 0, 3); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v, want %v", err, ErrTooLarge)
+	}
+	if got, err := Read(path, 0, 4); string(got) != "1234" || err != nil {
+		t.Errorf("got %q, %v, want all four bytes", got, err)
+	}
+}
+
+// The files of /proc never are what their size says, as if they grew all the time.
+func TestReadOfFileInMotion(t *testing.T) {
+	t.Parallel()
+	if _, err := Read("/proc/version", time.Millisecond, 1<<20); !errors.Is(err, ErrChanging) {
+		t.Errorf("got %v, want %v", err, ErrChanging)
+	}
+}
+
+// A read that begins while a writer has written half waits for the other half.
+func TestReadIsNotTorn(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/f"
+	write(t, path, "half, ")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		timer := time.NewTimer(30 * time.Millisecond)
+		defer timer.Stop()
+		<-timer.C
+		if err := os.WriteFile(path, []byte("half, other half"), 0o644); err != nil {
+			t.Error(err)
+		}
+	}()
+	got, err := Read(path, 300*time.Millisecond, 100)
+	<-done
+	if want := "half, other half"; string(got) != want || err != nil {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	check(t, os.WriteFile(path, []byte(content), 0o644))
+}

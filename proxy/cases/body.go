@@ -1,0 +1,219 @@
+package cases
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"switchyard/pdu"
+	_ "switchyard/pdu/pb" // the messages
+	"switchyard/policy/suggest"
+)
+
+// A FieldError says what is wrong with a field of a body.
+type FieldError struct {
+	Path         []string // the names of the fields that lead to it
+	What, Remedy string
+}
+
+func (e *FieldError) Error() string { return e.What + "; " + e.Remedy }
+
+// Body returns the body of a command with these fields by name, each of the types
+// that TOML has, and the names of the required fields that are not among them. The
+// error is a *FieldError.
+func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []string, err error) {
+	message, err := messageOf(command)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := message.New()
+	if err := setFields(m, fields, nil); err != nil {
+		return nil, nil, err
+	}
+	all := m.Descriptor().Fields()
+	for i := range all.Len() {
+		if f := all.Get(i); f.Cardinality() == protoreflect.Required && !m.Has(f) {
+			lacks = append(lacks, string(f.Name()))
+		}
+	}
+	body, err = proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(m.Interface())
+	if err != nil {
+		return nil, nil, &FieldError{What: err.Error(), Remedy: "correct the body"}
+	}
+	return body, lacks, nil
+}
+
+func messageOf(command pdu.CommandID) (protoreflect.MessageType, error) {
+	known, ok := pdu.CommandByID(command)
+	if !ok {
+		return nil, &FieldError{What: fmt.Sprintf("%v is no command of the protocol, so its body has no fields", command), Remedy: "write the body as hex"}
+	}
+	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
+	if err != nil {
+		return nil, &FieldError{What: fmt.Sprintf("%v has no known message", command), Remedy: "write the body as hex"}
+	}
+	return message, nil
+}
+
+func setFields(m protoreflect.Message, fields map[string]any, path []string) error {
+	for name, value := range fields {
+		at := append(path[:len(path):len(path)], name)
+		f, err := fieldOf(m.Descriptor(), name, at)
+		if err != nil {
+			return err
+		}
+		if err := setField(m, f, value, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fieldOf(d protoreflect.MessageDescriptor, name string, path []string) (protoreflect.FieldDescriptor, error) {
+	if f := d.Fields().ByName(protoreflect.Name(name)); f != nil {
+		return f, nil
+	}
+	var names []string
+	for i := range d.Fields().Len() {
+		names = append(names, string(d.Fields().Get(i).Name()))
+	}
+	all := "it has none"
+	if len(names) > 0 {
+		all = "its fields are " + strings.Join(names, ", ")
+	}
+	return nil, &FieldError{path, fmt.Sprintf("%s has no field %q", d.FullName(), name), suggest.Hint(name, names, all)}
+}
+
+func setField(m protoreflect.Message, f protoreflect.FieldDescriptor, value any, path []string) error {
+	if !f.IsList() {
+		v, err := valueOf(f, m.NewField, value, path)
+		if err == nil {
+			m.Set(f, v)
+		}
+		return err
+	}
+	values, ok := listOf(value)
+	if !ok {
+		return &FieldError{path, fmt.Sprintf("%s is repeated, and no list", f.Name()), fmt.Sprintf("write %s = [ … ]", f.Name())}
+	}
+	list := m.Mutable(f).List()
+	for _, value := range values {
+		v, err := valueOf(f, func(protoreflect.FieldDescriptor) protoreflect.Value { return list.NewElement() }, value, path)
+		if err != nil {
+			return err
+		}
+		list.Append(v)
+	}
+	return nil
+}
+
+func listOf(value any) ([]any, bool) {
+	switch value := value.(type) {
+	case []any:
+		return value, true
+	case []map[string]any:
+		list := make([]any, len(value))
+		for i, v := range value {
+			list[i] = v
+		}
+		return list, true
+	}
+	return nil, false
+}
+
+// valueOf converts one value to what the field holds. fresh makes an empty message
+// for it.
+func valueOf(f protoreflect.FieldDescriptor, fresh func(protoreflect.FieldDescriptor) protoreflect.Value, value any, path []string) (protoreflect.Value, error) {
+	text, isText := value.(string)
+	number, isNumber := value.(int64)
+	truth, isTruth := value.(bool)
+	table, isTable := value.(map[string]any)
+	refuse := func(remedy string) (protoreflect.Value, error) {
+		return protoreflect.Value{}, &FieldError{path, fmt.Sprintf("%s is of type %s", f.Name(), typeOf(f)), remedy}
+	}
+	switch kind := f.Kind(); {
+	case kind == protoreflect.MessageKind && isTable:
+		v := fresh(f)
+		return v, setFields(v.Message(), table, path)
+	case kind == protoreflect.MessageKind:
+		return refuse("write a table in braces: { FIELD = VALUE, … }")
+	case kind == protoreflect.StringKind && isText:
+		return protoreflect.ValueOfString(text), nil
+	case kind == protoreflect.BytesKind && isText:
+		b, err := bytesOf(text)
+		if err != nil {
+			return refuse(`behind "hex:" write two hex digits for each byte`)
+		}
+		return protoreflect.ValueOfBytes(b), nil
+	case kind == protoreflect.StringKind || kind == protoreflect.BytesKind:
+		return refuse("write it in quotes")
+	case kind == protoreflect.BoolKind && isTruth:
+		return protoreflect.ValueOfBool(truth), nil
+	case kind == protoreflect.EnumKind && isText:
+		e := f.Enum().Values().ByName(protoreflect.Name(text))
+		if e == nil {
+			return protoreflect.Value{}, noSuchEnum(f, text, path)
+		}
+		return protoreflect.ValueOfEnum(e.Number()), nil
+	case kind == protoreflect.EnumKind && isNumber && number == int64(int32(number)):
+		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(number)), nil
+	case isNumber:
+		if v, ok := integerOf(kind, number); ok {
+			return v, nil
+		}
+		return refuse(fmt.Sprintf("%d does not fit", number))
+	}
+	return refuse("write a value of that type")
+}
+
+func typeOf(f protoreflect.FieldDescriptor) string {
+	switch f.Kind() {
+	case protoreflect.MessageKind:
+		return string(f.Message().FullName())
+	case protoreflect.EnumKind:
+		return string(f.Enum().FullName())
+	default:
+		return f.Kind().String()
+	}
+}
+
+func integerOf(kind protoreflect.Kind, n int64) (protoreflect.Value, bool) {
+	switch kind {
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return protoreflect.ValueOfUint32(uint32(n)), 0 <= n && n <= math.MaxUint32
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return protoreflect.ValueOfInt32(int32(n)), n == int64(int32(n))
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return protoreflect.ValueOfUint64(uint64(n)), n >= 0
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		return protoreflect.ValueOfInt64(n), true
+	}
+	return protoreflect.Value{}, false
+}
+
+func noSuchEnum(f protoreflect.FieldDescriptor, text string, path []string) error {
+	var names []string
+	for i := range f.Enum().Values().Len() {
+		names = append(names, string(f.Enum().Values().Get(i).Name()))
+	}
+	return &FieldError{path, fmt.Sprintf("%s has no value %q", f.Enum().FullName(), text),
+		suggest.Hint(text, names, "its values are "+strings.Join(names, ", "))}
+}
+
+// bytesOf reads text, or hex digits behind "hex:".
+func bytesOf(text string) ([]byte, error) {
+	if digits, ok := strings.CutPrefix(text, "hex:"); ok {
+		return Hex(digits)
+	}
+	return []byte(text), nil
+}
+
+// Hex reads hex digits with or without blanks between.
+func Hex(digits string) ([]byte, error) {
+	return hex.DecodeString(strings.Join(strings.Fields(digits), ""))
+}

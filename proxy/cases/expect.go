@@ -1,0 +1,111 @@
+package cases
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/suggest"
+	"switchyard/policy/table"
+	"switchyard/policy/tomlpos"
+	"switchyard/proxy/hub"
+)
+
+var (
+	expectKeys = []string{"action", "verdict", "to", "sends", "dropped", "fault"}
+
+	reasons = []string{string(hub.ByPolicy), string(hub.PolicyFault), string(hub.MalformedBody), string(hub.BadStatus),
+		string(hub.NoHolder), string(hub.TooManyUsers), string(hub.AnswerTooLong)}
+
+	faultKinds = func() (kinds []string) {
+		for _, k := range policy.FaultKinds {
+			kinds = append(kinds, string(k))
+		}
+		return kinds
+	}()
+)
+
+// expectation reads what a case expects.
+func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []Peer) (e Expectation) {
+	if _, ok := all["expect"]; !ok {
+		p.faultAt("the case expects nothing", `write expect = { action = "drop" }, or others of `+strings.Join(expectKeys, ", "), "case")
+		return e
+	}
+	t, ok := p.table("case", "expect")
+	if !ok {
+		return e
+	}
+	p.unknown(t, expectKeys, "case", "expect")
+	if len(t) == 0 {
+		p.faultAt("the case expects nothing", "write one of "+strings.Join(expectKeys, ", "), "case", "expect")
+	}
+	if word, ok := p.word(t, "action", policy.Actions[:]); ok {
+		action := policy.Action(slices.Index(policy.Actions[:], word))
+		e.Action = &action
+	}
+	if text, ok := p.text(t, "case", "expect", "verdict"); ok {
+		e.Verdict = p.verdict(text, command)
+	}
+	for _, name := range p.list(t, "to", &e.To) {
+		p.peer(name, peers, "case", "expect", "to")
+	}
+	var sends []string
+	for _, word := range p.list(t, "sends", &sends) {
+		id, wrong := commandID(word)
+		p.wrong(wrong, "case", "expect", "sends")
+		e.Sends = append(e.Sends, id)
+	}
+	dropped, _ := p.word(t, "dropped", reasons)
+	fault, _ := p.word(t, "fault", faultKinds)
+	e.Dropped, e.Fault = hub.Reason(dropped), policy.FaultKind(fault)
+	return e
+}
+
+// word reads one of some words.
+func (p *parser) word(t map[string]any, key string, known []string) (string, bool) {
+	word, ok := p.text(t, "case", "expect", key)
+	if ok && !slices.Contains(known, word) {
+		p.faultAt(fmt.Sprintf("%s cannot be %q", key, word), suggest.Hint(word, known, "it is one of "+strings.Join(known, ", ")), "case", "expect", key)
+		return "", false
+	}
+	return word, ok
+}
+
+// list reads strings into list, which is not nil if they are written.
+func (p *parser) list(t map[string]any, key string, list *[]string) []string {
+	value, ok := t[key]
+	if !ok {
+		return nil
+	}
+	*list = []string{}
+	values, ok := value.([]any)
+	for _, v := range values {
+		text, isText := v.(string)
+		ok = ok && isText
+		*list = append(*list, text)
+	}
+	if !ok {
+		p.faultAt(key+" is no list of strings", fmt.Sprintf(`write %s = ["…", "…"]`, key), "case", "expect", key)
+		return nil
+	}
+	return *list
+}
+
+// verdict reads a verdict as a routing table spells it, by making one.
+func (p *parser) verdict(text string, command pdu.CommandID) *policy.Verdict {
+	if strings.ContainsAny(text, "\"\\\r\n") {
+		p.faultAt(fmt.Sprintf("%q is no verdict", text), "write it as in a routing table", "case", "expect", "verdict")
+		return nil
+	}
+	routes, err := table.Parse("", fmt.Appendf(nil, "[route]\n%v = \"%s\"\n", command, text))
+	var wrong tomlpos.Errors
+	if errors.As(err, &wrong) {
+		p.faultAt(wrong[0].What, wrong[0].Remedy, "case", "expect", "verdict")
+		return nil
+	}
+	v := routes.Verdict(0, command)
+	return &v
+}
