@@ -87,11 +87,11 @@ func TestLimitOutsideTheMemo(t *testing.T) {
 	r := always(abi.BroadcastAll)
 	g := NewLimitedGeneration("test", "", r, effects(t, []string{"unicast"}, nil, "consume"))
 	before, asked := g.Faults(FaultEffect), r.calls.Load()
-	for range 10 * patience {
+	for range 10 * breakerLimit {
 		wantJudged(t, g, pdu.Append(nil, 0xffff, 0xffff, 0, nil), abi.Consume, "the action is not in may")
 	}
-	if n, m := g.Faults(FaultEffect)-before, r.calls.Load()-asked; n != 10*patience || m != 10*patience {
-		t.Errorf("counted %d faults of %d calls, want %d of each", n, m, 10*patience)
+	if n, m := g.Faults(FaultEffect)-before, r.calls.Load()-asked; n != 10*breakerLimit || m != 10*breakerLimit {
+		t.Errorf("counted %d faults of %d calls, want %d of each", n, m, 10*breakerLimit)
 	}
 }
 
@@ -101,11 +101,11 @@ func TestLimitOfInspections(t *testing.T) {
 	r := always(abi.Consume | abi.InspectBodyOf)
 	r.inspect = func(Verdict, Question) (Verdict, error) { return says, nil }
 	g := NewLimitedGeneration("test", "", r, effects(t, []string{"consume", "unicast"}, nil, "broadcast-all"))
-	for range 10 * patience {
+	for range 10 * breakerLimit {
 		wantJudged(t, g, ask(pdu.CID_MSG_DATA), abi.BroadcastAll, "the action is not in may")
 	}
-	if got := g.Faults(FaultEffect); got != 10*patience {
-		t.Errorf("counted %d faults, want %d", got, 10*patience)
+	if got := g.Faults(FaultEffect); got != 10*breakerLimit {
+		t.Errorf("counted %d faults, want %d", got, 10*breakerLimit)
 	}
 	says = abi.Unicast
 	wantJudged(t, g, ask(pdu.CID_MSG_DATA), abi.Unicast, "")
@@ -129,7 +129,7 @@ func TestLimitOfWhatHappensIfInspectionFails(t *testing.T) {
 		return abi.BroadcastAll, &Fault{Kind: FaultTrap, Err: errors.New("!")}
 	}
 	g = NewLimitedGeneration("test", "", r, effects(t, []string{"consume"}, nil, "close"))
-	for range 2 * patience {
+	for range 2 * breakerLimit {
 		if v, fault := g.Judge(ask(pdu.CID_MSG_DATA), 1, 0); v != abi.Consume || fault == nil || fault.Kind == FaultEffect {
 			t.Fatalf("Judge = %v, %v; want consume and the guest's own fault", v, fault)
 		}

@@ -26,14 +26,14 @@ type Generation struct {
 	uses   atomic.Int64
 	faults [len(FaultKinds)]atomic.Uint64
 
-	// failing counts the faults since the last Forgive.
-	failing atomic.Int64
+	// consecutiveFaults counts the faults since the last Forgive.
+	consecutiveFaults atomic.Int64
 }
 
-// patience is how many faults a policy may have before it is not asked any more
+// breakerLimit is how many faults a policy may have before it is not asked any more
 // until it is forgiven. A fault costs many times what a decision does: the fuel, and
 // a fresh instance.
-const patience = 20
+const breakerLimit = 20
 
 // NewGeneration makes a generation of p, which it owns from now on. The verdicts
 // of all known commands are in its memo from the start.
@@ -56,9 +56,9 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 	return g
 }
 
-// Forgive has the policy asked again, however often it failed. Called once a second,
+// ResetBreaker has the policy asked again, however often it failed. Called once a second,
 // it bounds what a policy that always fails costs.
-func (g *Generation) Forgive() { g.failing.Store(0) }
+func (g *Generation) ResetBreaker() { g.consecutiveFaults.Store(0) }
 
 // Classify returns the verdict by ids alone, INSPECT flags included, as the
 // routing table shows it.
@@ -113,7 +113,7 @@ func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 // ask asks the policy for the verdict by ids. A fault comes with Drop, or with what
 // its Effects say if it may not do what it said.
 func (g *Generation) ask(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	if g.failing.Load() >= patience {
+	if g.consecutiveFaults.Load() >= breakerLimit {
 		return 0, g.count(notAsked)
 	}
 	v, err := g.policy.Classify(s, c)
@@ -149,7 +149,7 @@ func (g *Generation) count(err error) *Fault {
 	switch fault.Kind {
 	case FaultBody, FaultEffect: // cost nothing, and a peer could bring them about at will
 	default:
-		g.failing.Add(1)
+		g.consecutiveFaults.Add(1)
 	}
 	return fault
 }

@@ -137,18 +137,18 @@ func TestJudgeLosesPatience(t *testing.T) {
 	p := pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil)
 	for range 3 {
 		asked = 0
-		for range 10 * patience {
+		for range 10 * breakerLimit {
 			if v, fault := g.Judge(p, 1, 0); v != abi.BroadcastAll || fault == nil {
 				t.Fatalf("Judge = %v, %v; want the verdict by ids and a fault", v, fault)
 			}
 		}
-		if asked != patience {
-			t.Errorf("asked %d times, want %d", asked, patience)
+		if asked != breakerLimit {
+			t.Errorf("asked %d times, want %d", asked, breakerLimit)
 		}
-		g.Forgive()
+		g.ResetBreaker()
 	}
-	if got := g.Faults(FaultTrap) + g.Faults(FaultBudget); got != 30*patience {
-		t.Errorf("counted %d faults, want %d", got, 30*patience)
+	if got := g.Faults(FaultTrap) + g.Faults(FaultBudget); got != 30*breakerLimit {
+		t.Errorf("counted %d faults, want %d", got, 30*breakerLimit)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestBodySizeNeverCostsPatience(t *testing.T) {
 	}
 	g := NewGeneration("test", "", r)
 	p := pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil)
-	for range 10 * patience {
+	for range 10 * breakerLimit {
 		g.Judge(p, 1, 0)
 	}
 	large = false
@@ -184,7 +184,7 @@ func TestJudgeAsksAgainAfterInstanceFault(t *testing.T) {
 	}}
 	g := NewGeneration("test", "", r)
 	fail = false
-	g.Forgive()
+	g.ResetBreaker()
 	if v, fault := g.Judge(pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil), 1, 0); v != abi.Consume || fault != nil {
 		t.Errorf("Judge = %v, %v; want consume", v, fault)
 	}
@@ -192,7 +192,7 @@ func TestJudgeAsksAgainAfterInstanceFault(t *testing.T) {
 
 func TestInstallClosesTheOldWhenItsLastUserLeft(t *testing.T) {
 	a, b := always(abi.Consume), always(abi.Drop)
-	j := NewJudge(NewGeneration("a", "", a))
+	j := NewActive(NewGeneration("a", "", a))
 	g := j.Acquire()
 	j.Install(NewGeneration("b", "", b))
 	if a.closed.Load() != 0 {
@@ -227,7 +227,7 @@ func TestInstallUnderLoad(t *testing.T) {
 		policies = append(policies, r)
 		return NewGeneration("", "", r)
 	}
-	j := NewJudge(next())
+	j := NewActive(next())
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 4 {

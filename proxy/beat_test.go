@@ -15,7 +15,7 @@ import (
 
 // pipeTenant serves in-memory connections, whose time is that of the test's bubble.
 func pipeTenant(l Limits) (*Tenant, func()) {
-	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	tenant := NewTenant("default", judge, l, slog.New(slog.DiscardHandler))
 	return tenant, func() {
 		tenant.Close()

@@ -69,7 +69,7 @@ func TestHeardWhileComingIn(t *testing.T) {
 
 // A session can be closed as soon as it has its seat.
 func TestClosedWhileComingIn(t *testing.T) {
-	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	defer judge.Close()
 	limits := testLimits()
 	limits.LagHard = 0 // whoever is behind at all is closed

@@ -182,10 +182,10 @@ func (s *session) awaitRoom(g *gate) {
 func (s *session) pause(why hub.Reason) (end func()) {
 	began := clock()
 	s.paused.Store(true)
-	s.tenant.hub.Slows(why)
+	s.tenant.hub.PauseBegins(why)
 	return func() {
 		now := clock()
-		s.tenant.hub.Slowed(why, time.Duration(now-began))
+		s.tenant.hub.PauseEnded(why, time.Duration(now-began))
 		s.lastRead.Store(now)
 		s.paused.Store(false)
 	}

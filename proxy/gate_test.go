@@ -28,7 +28,7 @@ type yard struct {
 // accounted for.
 func inYard(t *testing.T, l Limits, play func(yard)) {
 	synctest.Test(t, func(t *testing.T) {
-		judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+		judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 		y := yard{T: t, lines: new(logLines)}
 		y.Tenant = NewTenant("default", judge, l, slog.New(slog.NewTextHandler(y.lines, nil)))
 		defer judge.Close()

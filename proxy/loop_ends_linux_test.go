@@ -32,7 +32,7 @@ func (r heldRules) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, e
 func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), release func()) {
 	t.Helper()
 	held := heldRules{testRules(), make(chan struct{}), make(chan struct{})}
-	judge := policy.NewJudge(policy.NewGeneration("test", "", held))
+	judge := policy.NewActive(policy.NewGeneration("test", "", held))
 	served = NewTenant("default", judge, testLimits(), slog.New(slog.DiscardHandler))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -75,7 +75,7 @@ func (l *logLines) String() string {
 func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
 	t.Helper()
 	lines := new(logLines)
-	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	tenant := NewTenant("default", judge, l, slog.New(slog.NewTextHandler(lines, nil)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

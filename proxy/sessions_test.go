@@ -14,7 +14,7 @@ import (
 // Who looks on sees each session with its connection.
 func TestSessionsSeen(t *testing.T) {
 	begun := time.Now()
-	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	defer judge.Close()
 	tenant := NewTenant("acme", judge, testLimits(), slog.New(slog.DiscardHandler))
 	defer tenant.Close()
@@ -72,7 +72,7 @@ func TestSessionsSeen(t *testing.T) {
 
 // A probe comes through, unless the tenant's beat has stopped.
 func TestProbe(t *testing.T) {
-	judge := policy.NewJudge(policy.NewGeneration("test", "", testRules()))
+	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	defer judge.Close()
 	tenant := NewTenant("acme", judge, testLimits(), slog.New(slog.DiscardHandler))
 	defer tenant.Close()

@@ -78,7 +78,7 @@ type Tenant struct {
 
 // NewTenant starts serving a tenant whose PDUs judge judges. It has no listener
 // yet. Close ends what it starts.
-func NewTenant(name string, judge *policy.Judge, limits Limits, log *slog.Logger) *Tenant {
+func NewTenant(name string, judge *policy.Active, limits Limits, log *slog.Logger) *Tenant {
 	t := &Tenant{Name: name, hub: hub.New(judge, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
 	t.SetLimits(limits)
 	t.beaten.Store(clock())

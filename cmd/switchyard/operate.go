@@ -24,7 +24,7 @@ import (
 type desk struct {
 	started   time.Time
 	lines     admin.Lines
-	chronicle admin.Chronicle
+	chronicle admin.PolicyHistory
 	probes    admin.Probes
 
 	view     atomic.Pointer[view] // replaced whole

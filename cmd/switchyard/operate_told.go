@@ -129,7 +129,7 @@ func (d *desk) counted() metrics.State {
 
 func (d *desk) countedOf(v *view, t admin.Tenant) metrics.Tenant {
 	h := t.Hub()
-	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Said: h.Said(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
+	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Said: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
 		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], ProbeSeconds: d.probes.Last(t.Name).Seconds()}
 	m.Users, m.Entries = h.Presence()
 	for _, s := range t.Served.Sessions() {
@@ -139,7 +139,7 @@ func (d *desk) countedOf(v *view, t admin.Tenant) metrics.Tenant {
 	}
 	reloads, faults := d.chronicle.Counts(t.Name)
 	m.Faults, m.Swapped, m.Refused, m.LoadSeconds = faults, reloads.Swapped, reloads.Refused, reloads.LoadSeconds
-	if g := t.Judge.Look(); g != nil {
+	if g := t.Judge.TryAcquire(); g != nil {
 		m.Policy, m.SHA256 = g.Name, g.SHA256
 		g.Release()
 	}

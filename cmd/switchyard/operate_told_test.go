@@ -29,7 +29,7 @@ func TestAlive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge := policy.NewJudge(g)
+	judge := policy.NewActive(g)
 	defer judge.Close()
 	served := proxy.NewTenant("default", judge, limitsOf(config.Default(), tenant), slog.New(slog.DiscardHandler))
 	defer served.Close()

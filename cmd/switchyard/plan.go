@@ -66,7 +66,7 @@ func (p *plan) makeTenant(t config.Tenant) (*served, error) {
 	if err != nil {
 		return nil, err
 	}
-	judge := policy.NewJudge(g)
+	judge := policy.NewActive(g)
 	s := &served{
 		tenant: proxy.NewTenant(t.Name, judge, limitsOf(p.config, t), y.log),
 		judge:  judge, policy: c, engine: p.engine, loadTime: time.Since(start),

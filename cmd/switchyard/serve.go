@@ -56,7 +56,7 @@ type yard struct {
 // served is one tenant with the policy in force.
 type served struct {
 	tenant *proxy.Tenant
-	judge  *policy.Judge
+	judge  *policy.Active
 	policy candidate
 	engine *wasm.Engine // that runs it
 	audit  auditing

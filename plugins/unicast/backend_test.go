@@ -76,7 +76,7 @@ func (*link) Close(hub.Reason) {}
 func newBackend(t testing.TB, seed uint64, servers int, under *policy.Generation) *backend {
 	b := &backend{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), users: uint32(25 * servers), told: make(map[uint32]map[*server]uint32)}
 	for i, g := range []*policy.Generation{generation(t, teamtalkModule), under} {
-		j := policy.NewJudge(g)
+		j := policy.NewActive(g)
 		t.Cleanup(j.Close)
 		b.hubs[i] = hub.New(j, 1<<40)
 		b.sent[i] = make(map[pdu.CommandID]hub.Copies)

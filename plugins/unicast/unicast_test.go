@@ -136,7 +136,7 @@ func FuzzChats(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		v, fault := g.Judge(pdutest.Raw(pdu.CID_MSG_DATA, 1, body), 1, 0)
 		if fault != nil {
-			g.Forgive()
+			g.ResetBreaker()
 		}
 		var m pb.IMMsgData
 		err := proto.Unmarshal(body, &m)

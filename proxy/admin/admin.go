@@ -37,7 +37,7 @@ type Facts struct {
 	// Draining reports whether the server stops.
 	Draining  func() bool
 	Probes    *Probes
-	Chronicle *Chronicle // of policies
+	Chronicle *PolicyHistory // of policies
 	Lines     *Lines     // of the log
 	// Metrics answers Prometheus; nil for nobody.
 	Metrics http.Handler
@@ -68,7 +68,7 @@ type Facts struct {
 type Tenant struct {
 	Name   string
 	Served *proxy.Tenant
-	Judge  *policy.Judge
+	Judge  *policy.Active
 	Limits proxy.Limits
 	// Audited is the policy that is asked and not obeyed; without a name there is none.
 	Audited Policy

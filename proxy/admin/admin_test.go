@@ -84,7 +84,7 @@ func startAt(t *testing.T, patience time.Duration, o Options, change func(*Facts
 		Listeners: func() []Listener { return nil },
 		Ready:     func() []Check { return nil },
 		Draining:  func() bool { return false },
-		Probes:    new(Probes), Chronicle: new(Chronicle), Lines: new(Lines),
+		Probes:    new(Probes), Chronicle: new(PolicyHistory), Lines: new(Lines),
 		Fuel: func() uint64 { return 1000 }, CandidateBytes: func() int64 { return 1 << 20 },
 		Level: new(slog.LevelVar), Configured: func() slog.Level { return slog.LevelInfo },
 	}
@@ -104,7 +104,7 @@ func startAt(t *testing.T, patience time.Duration, o Options, change func(*Facts
 
 // newTenant makes a tenant that p decides for.
 func newTenant(t *testing.T, name string, p policy.Policy) Tenant {
-	judge := policy.NewJudge(policy.NewGeneration("test", "", p))
+	judge := policy.NewActive(policy.NewGeneration("test", "", p))
 	limits := proxy.Limits{LagHard: 1 << 40, MaxPDU: 1 << 20, Users: 7}
 	served := proxy.NewTenant(name, judge, limits, slog.New(slog.DiscardHandler))
 	t.Cleanup(judge.Close)

@@ -55,8 +55,8 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	defer g.Release()
 	table := review.Extract(held{g})
 	a := routesAnswer{Tenant: t.Name, Policy: Policy{g.Name, g.SHA256}, Routes: []routeAnswer{}, Warnings: append([]string{}, table.Warnings()...)}
-	traffic := traffic{said: make(map[pdu.CommandID]hub.Said), rates: s.sampler.of(t).commandRates}
-	for _, said := range t.Hub().Said() {
+	traffic := traffic{said: make(map[pdu.CommandID]hub.CommandStats), rates: s.sampler.of(t).commandRates}
+	for _, said := range t.Hub().CommandStats() {
 		traffic.said[said.Command] = said
 	}
 	for _, row := range table.Rows() {
@@ -88,7 +88,7 @@ func (h held) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error)
 
 // traffic is what peers have said, by command.
 type traffic struct {
-	said  map[pdu.CommandID]hub.Said
+	said  map[pdu.CommandID]hub.CommandStats
 	rates map[pdu.CommandID]float64
 }
 

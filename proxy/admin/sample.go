@@ -134,7 +134,7 @@ func newSample(h *hub.Hub) *sample {
 	for _, session := range h.Sessions(nil) {
 		s.sessions[session.Number] = amounts{session.PDUsIn, session.BytesIn, session.PDUsOut, session.BytesOut}
 	}
-	for _, said := range h.Said() {
+	for _, said := range h.CommandStats() {
 		s.commands[said.Command] = said.PDUs
 	}
 	return s

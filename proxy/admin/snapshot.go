@@ -113,7 +113,7 @@ func (s *Server) tenantSnapshot(t Tenant) tenantSnapshot {
 		Dropped: c.Dropped, Discarded: c.Discarded, BytesIn: c.BytesIn, BytesOut: c.BytesOut, Rates: sample.rates,
 		Users: h.Users(), Lag: c.Lag, Lags: c.Lags, Log: h.Memory(), ProbeSeconds: sample.probe,
 		Faults: map[policy.FaultKind]uint64{}, Commands: trafficOf(h, sample)}
-	if g := t.Judge.Look(); g != nil {
+	if g := t.Judge.TryAcquire(); g != nil {
 		defer g.Release()
 		one.Policy, one.Faults = Policy{g.Name, g.SHA256}, faultsOf(g)
 	}
@@ -123,7 +123,7 @@ func (s *Server) tenantSnapshot(t Tenant) tenantSnapshot {
 // trafficOf tells of the commands that peers have said.
 func trafficOf(h *hub.Hub, s *sample) []commandTraffic {
 	all := []commandTraffic{}
-	for _, said := range h.Said() {
+	for _, said := range h.CommandStats() {
 		t := commandTraffic{Command: said.Command.String(), ID: uint16(said.Command), PDUs: said.PDUs, Bytes: said.Bytes,
 			Rate: s.commandRates[said.Command], Actions: said.Actions}
 		if said.Command == 0 {

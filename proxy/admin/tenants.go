@@ -128,7 +128,7 @@ func limitsOf(l proxy.Limits) limitsAnswer {
 
 // policyOf returns the policy in force; nothing of a tenant that has just ended.
 func policyOf(t Tenant) Policy {
-	g := t.Judge.Look()
+	g := t.Judge.TryAcquire()
 	if g == nil {
 		return Policy{}
 	}
@@ -138,7 +138,7 @@ func policyOf(t Tenant) Policy {
 
 // look returns the generation in force, which is the caller's to release.
 func look(t Tenant) (*policy.Generation, error) {
-	g := t.Judge.Look()
+	g := t.Judge.TryAcquire()
 	if g == nil {
 		return nil, refuse(http.StatusNotFound, "tenant %s has just ended", t.Name)
 	}

@@ -212,7 +212,7 @@ func compact(text json.RawMessage) []byte {
 func TestTenantEnds(t *testing.T) {
 	ended := newTenant(t, "ended", consume{})
 	ended.Served.Close()
-	ended.Judge = policy.NewJudge(policy.NewGeneration("gone", "", consume{}))
+	ended.Judge = policy.NewActive(policy.NewGeneration("gone", "", consume{}))
 	ended.Judge.Close()
 	g := startAt(t, patience, Options{}, func(facts *Facts) {
 		facts.Tenants = func() []Tenant { return []Tenant{ended} }

@@ -32,7 +32,7 @@ func (toOthers) Close() error                                                   
 // realTenant returns a tenant as it is in service, what ends it, and what it logs.
 func realTenant(l proxy.Limits) (*proxy.Tenant, func(), *logLines) {
 	lines := new(logLines)
-	judge := policy.NewJudge(policy.NewGeneration("test", "", toOthers{}))
+	judge := policy.NewActive(policy.NewGeneration("test", "", toOthers{}))
 	l.MaxPDU, l.LagHard = 1<<20, 64<<20
 	real := proxy.NewTenant("real", judge, l, slog.New(slog.NewTextHandler(lines, nil)))
 	return real, func() {

@@ -51,7 +51,7 @@ func newHub() *hub.Hub {
 		pdu.CID_OTHER_USER_STATUS_UPDATE: abi.Handle | abi.UserStatusUpdate<<32,
 		pdu.CID_OTHER_ROLE_SET:           abi.Handle | abi.RoleSet<<32,
 	}
-	return hub.New(policy.NewJudge(policy.NewGeneration("test", "00112233445566778899aabbccddeeff", r)), 1<<40)
+	return hub.New(policy.NewActive(policy.NewGeneration("test", "00112233445566778899aabbccddeeff", r)), 1<<40)
 }
 
 func join(h *hub.Hub) guest {

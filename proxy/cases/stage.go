@@ -18,7 +18,7 @@ import (
 // one goroutine.
 type Stage struct {
 	hub   *hub.Hub
-	judge *policy.Judge
+	judge *policy.Active
 	peers []*player
 }
 
@@ -49,7 +49,7 @@ type Copy struct {
 // NewStage puts p in force among these peers. It stays the caller's to close, when
 // the stage is closed.
 func NewStage(name, sha256 string, p policy.Policy, peers []Peer) *Stage {
-	s := &Stage{judge: policy.NewJudge(policy.NewGeneration("stage", "", stagehand{}))}
+	s := &Stage{judge: policy.NewActive(policy.NewGeneration("stage", "", stagehand{}))}
 	s.hub = hub.New(s.judge, math.MaxInt64)
 	for _, peer := range peers {
 		actor := &player{name: peer.Name}

@@ -13,7 +13,7 @@ import (
 // beside what is sent. It changes nothing of what happens to a PDU, whatever that
 // policy says or however it fails.
 type audit struct {
-	judge *policy.Judge
+	judge *policy.Active
 	rows  map[pdu.CommandID]*AuditRow // guarded by hub.mu
 }
 
@@ -57,7 +57,7 @@ func copies(n int, p []byte) Copies {
 func (h *Hub) SetAudit(g *policy.Generation) {
 	var a *audit
 	if g != nil {
-		a = &audit{judge: policy.NewJudge(g), rows: make(map[pdu.CommandID]*AuditRow)}
+		a = &audit{judge: policy.NewActive(g), rows: make(map[pdu.CommandID]*AuditRow)}
 	}
 	if before := h.audit.Swap(a); before != nil {
 		// Who found it before the swap may still acquire: one that needs no closing.
@@ -82,7 +82,7 @@ func (h *Hub) Audit() (rows []AuditRow) {
 func (a *audit) forgive() {
 	g := a.judge.Acquire()
 	defer g.Release()
-	g.Forgive()
+	g.ResetBreaker()
 }
 
 // A second is what the audited policy says of one PDU.
@@ -116,8 +116,8 @@ func (h *Hub) weigh(a *audit, s *Seat, runs []run) {
 func (s *Seat) askAgain(a *audit, runs []run) {
 	g := a.judge.Acquire()
 	defer g.Release()
-	hearing := g.Hear(s.session, s.attributes())
-	defer hearing.End()
+	hearing := g.Begin(s.session, s.attributes())
+	defer hearing.Release()
 	s.seconds = s.seconds[:0]
 	for _, r := range runs {
 		for p, rest := cutPDU(r.bytes); p != nil; p, rest = cutPDU(rest) {

@@ -15,7 +15,7 @@ func limitedHub(t *testing.T, r rules, may []string, otherwise string) *Hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(policy.NewJudge(policy.NewLimitedGeneration("limited", "", r, e)), farBehind)
+	return New(policy.NewActive(policy.NewLimitedGeneration("limited", "", r, e)), farBehind)
 }
 
 // A verdict that may not happen does not: what the limit says instead is done with

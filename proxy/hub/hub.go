@@ -44,7 +44,7 @@ type Note struct {
 // while a policy is asked or a Peer is called.
 type Hub struct {
 	// Static after New.
-	judge  *policy.Judge
+	judge  *policy.Active
 	spares spares
 
 	// lags is set, under mu, when lagging gets a seat.
@@ -83,7 +83,7 @@ type Hub struct {
 
 // New makes a hub whose PDUs are judged by judge. A seat that is more than
 // lagHard bytes behind is closed as a slow consumer.
-func New(judge *policy.Judge, lagHard uint64) *Hub {
+func New(judge *policy.Active, lagHard uint64) *Hub {
 	h := &Hub{judge: judge, presence: presence.New(), seats: make(map[uint64]*Seat), leaving: make(map[*Seat]struct{}), counts: newCounts()}
 	h.log = log{linked: true, spare: &h.spares}
 	h.side = log{spare: &h.spares}
@@ -168,7 +168,7 @@ func (h *Hub) Tell(s *Seat, p []byte) {
 func (h *Hub) Forgive() {
 	g := h.judge.Acquire()
 	defer g.Release()
-	g.Forgive()
+	g.ResetBreaker()
 	if a := h.audit.Load(); a != nil {
 		a.forgive()
 	}

@@ -26,7 +26,7 @@ func (r rules) Inspect(v policy.Verdict, q policy.Question) (policy.Verdict, err
 }
 func (rules) Close() error { return nil }
 
-func judge(r rules) *policy.Judge { return policy.NewJudge(policy.NewGeneration("test", "", r)) }
+func judge(r rules) *policy.Active { return policy.NewActive(policy.NewGeneration("test", "", r)) }
 
 // Commands of the tests' own, with the verdict that each is for.
 const (

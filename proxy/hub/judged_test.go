@@ -24,7 +24,7 @@ func (p speechless) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, 
 // have.
 func TestJudgedOnce(t *testing.T) {
 	g := policy.NewGeneration("test", "", speechless{commonRules()})
-	h := New(policy.NewJudge(g), farBehind)
+	h := New(policy.NewActive(g), farBehind)
 	a := join(h)
 	const n = 3 * maxRuns
 	a.say(t, bytes.Repeat(pdu.Append(nil, 0x7777, 0x7777, 0, nil), n)) // each is a run of its own
@@ -40,7 +40,7 @@ func TestLengthyDoesNotAsk(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Consume | abi.InspectHeader
 	g := policy.NewGeneration("test", "", speechless{r})
-	h := New(policy.NewJudge(g), farBehind)
+	h := New(policy.NewActive(g), farBehind)
 	for name, p := range map[string][]byte{
 		"inspected":       pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_READ_ACK, 0, make([]byte, veryLengthy)),
 		"known by nobody": pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, lengthy)),

@@ -87,16 +87,16 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) {
 	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: s.attributes()})
 }
 
-// Slows counts that a sender is not read from for now, for that reason. Slowed counts
+// PauseBegins counts that a sender is not read from for now, for that reason. Slowed counts
 // how long that was.
-func (h *Hub) Slows(why Reason) {
+func (h *Hub) PauseBegins(why Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.slowed[why]++
 }
 
-// Slowed counts the time of a pause that is over.
-func (h *Hub) Slowed(why Reason, d time.Duration) {
+// PauseEnded counts the time of a pause that is over.
+func (h *Hub) PauseEnded(why Reason, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.slowedTime[why] += d

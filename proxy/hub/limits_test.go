@@ -103,11 +103,11 @@ func TestRefuse(t *testing.T) {
 
 func TestPausesAreCounted(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	h.Slows(LogFull)
-	h.Slows(LogFull)
-	h.Slows(OverQuotaPDUs)
-	h.Slowed(LogFull, time.Second)
-	h.Slowed(LogFull, time.Minute)
+	h.PauseBegins(LogFull)
+	h.PauseBegins(LogFull)
+	h.PauseBegins(OverQuotaPDUs)
+	h.PauseEnded(LogFull, time.Second)
+	h.PauseEnded(LogFull, time.Minute)
 	c := h.Counts()
 	if c.Slowed[LogFull] != 2 || c.Slowed[OverQuotaPDUs] != 1 || c.SlowedTime[LogFull] != time.Minute+time.Second || len(c.SlowedTime) != 1 {
 		t.Errorf("counts: %+v", c)

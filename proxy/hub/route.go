@@ -55,8 +55,8 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 // returns the rest. It stops behind a PDU whose handling can change how the next
 // one is judged.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
-	hearing := g.Hear(s.session, s.attributes())
-	defer hearing.End()
+	hearing := g.Begin(s.session, s.attributes())
+	defer hearing.Release()
 	s.runs, s.tallies = s.runs[:0], s.tallies[:0]
 	var same tally // as the PDU before
 	for len(batch) > 0 && len(s.runs) < maxRuns && len(s.tallies) < maxTallies {

@@ -45,7 +45,7 @@ type Reloads struct {
 type Tenant struct {
 	Name   string
 	Counts hub.Counts
-	Said   []hub.Said
+	Said   []hub.CommandStats
 	Paused int // sessions that are not read from now
 
 	Users, Entries int    // of presence

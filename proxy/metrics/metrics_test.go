@@ -36,7 +36,7 @@ func everything() State {
 		Build:   Build{"v1", "abc", "go1", "v2"},
 		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true,
 		Tenants: []Tenant{{
-			Name: "acme", Counts: counts, Said: []hub.Said{
+			Name: "acme", Counts: counts, Said: []hub.CommandStats{
 				{Command: 0, PDUs: 5, Bytes: 80, Actions: map[policy.Action]uint64{policy.Drop: 5}},
 				{Command: pdu.CID_MSG_DATA, PDUs: 5, Bytes: 920, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}},
 			},

@@ -102,7 +102,7 @@ func (g *guest) read() {
 func served(t *testing.T, r rules, o capture.Options) (recording []byte, want map[uint64]Peer) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
-	h := hub.New(policy.NewJudge(policy.NewGeneration("served", "", r)), 1<<40)
+	h := hub.New(policy.NewActive(policy.NewGeneration("served", "", r)), 1<<40)
 	peers := make([]*guest, 0, 8)
 	for range 4 {
 		peers = append(peers, join(h))

@@ -26,7 +26,7 @@ const (
 // A simulation is a hub with the policy and with peers that only count.
 type simulation struct {
 	policy *watched
-	judge  *policy.Judge
+	judge  *policy.Active
 	hub    *hub.Hub
 	result *Result
 	peers  map[uint64]*peer // by the session's number in the capture
@@ -56,7 +56,7 @@ type fate struct {
 func newSimulation(p Policy) *simulation {
 	s := &simulation{policy: &watched{Policy: p.Policy}, peers: make(map[uint64]*peer), vec: make([][]byte, 0, 64)}
 	s.result = &Result{Policy: p.Name, SHA256: p.SHA256, Faults: make(map[policy.FaultKind]uint64), commands: make(map[ids]*Command), peers: make(map[uint64]*Peer)}
-	s.judge = policy.NewJudge(policy.NewGeneration(p.Name, p.SHA256, s.policy))
+	s.judge = policy.NewActive(policy.NewGeneration(p.Name, p.SHA256, s.policy))
 	s.policy.reset()
 	s.hub = hub.New(s.judge, farBehind)
 	s.hub.Attach(s)

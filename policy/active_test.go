@@ -11,8 +11,8 @@ import (
 
 // Who looks gets what is in force, for as long as anything is.
 func TestLook(t *testing.T) {
-	j := NewJudge(NewGeneration("first", "", always(abi.Drop)))
-	if g := j.Look(); g == nil || g.Name != "first" {
+	j := NewActive(NewGeneration("first", "", always(abi.Drop)))
+	if g := j.TryAcquire(); g == nil || g.Name != "first" {
 		t.Fatalf("got %+v", g)
 	} else {
 		g.Release()
@@ -20,7 +20,7 @@ func TestLook(t *testing.T) {
 	var looking sync.WaitGroup
 	for range 4 {
 		looking.Go(func() {
-			for g := j.Look(); g != nil; g = j.Look() {
+			for g := j.TryAcquire(); g != nil; g = j.TryAcquire() {
 				g.Classify(pdu.SID_MSG, 0xffff)
 				g.Release()
 			}
@@ -31,7 +31,7 @@ func TestLook(t *testing.T) {
 	}
 	j.Close()
 	looking.Wait() // and not for ever
-	if g := j.Look(); g != nil {
+	if g := j.TryAcquire(); g != nil {
 		t.Errorf("of a closed judge: %+v", g)
 	}
 }

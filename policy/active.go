@@ -2,21 +2,21 @@ package policy
 
 import "sync/atomic"
 
-// A Judge holds the generation that is in force for one tenant and swaps it
+// A Active holds the generation that is in force for one tenant and swaps it
 // whole: what is being judged ends with the generation it began with.
-type Judge struct {
+type Active struct {
 	current atomic.Pointer[Generation]
 }
 
-// NewJudge puts g in force.
-func NewJudge(g *Generation) *Judge {
-	j := new(Judge)
+// NewActive puts g in force.
+func NewActive(g *Generation) *Active {
+	j := new(Active)
 	j.current.Store(g)
 	return j
 }
 
 // Acquire returns the generation in force. It stays usable until Release.
-func (j *Judge) Acquire() *Generation {
+func (j *Active) Acquire() *Generation {
 	for {
 		if g := j.current.Load(); g.acquire() {
 			return g
@@ -25,9 +25,9 @@ func (j *Judge) Acquire() *Generation {
 	}
 }
 
-// Look is Acquire for those who may come after Close: then there is none, and they get
+// TryAcquire is Acquire for those who may come after Close: then there is none, and they get
 // nil.
-func (j *Judge) Look() *Generation {
+func (j *Active) TryAcquire() *Generation {
 	for {
 		g := j.current.Load()
 		if g.acquire() {
@@ -41,9 +41,9 @@ func (j *Judge) Look() *Generation {
 
 // Install puts g in force for all that is acquired from now on. The one before
 // it is closed when its last user has left.
-func (j *Judge) Install(g *Generation) {
+func (j *Active) Install(g *Generation) {
 	j.current.Swap(g).Release()
 }
 
 // Close retires the generation in force. Nobody may acquire any more.
-func (j *Judge) Close() { j.current.Load().Release() }
+func (j *Active) Close() { j.current.Load().Release() }

@@ -24,10 +24,10 @@ func (failing) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error
 }
 
 func TestChronicle(t *testing.T) {
-	var c Chronicle
+	var c PolicyHistory
 	fail := func(g *policy.Generation, times int) {
 		for range times {
-			g.Forgive()
+			g.ResetBreaker()
 			g.Judge(pdutest.Raw(0xffff, 0, nil), 1, 0)
 		}
 	}
@@ -92,7 +92,7 @@ func TestChronicle(t *testing.T) {
 
 // Who asks about a tenant that is gone does not make it remembered again.
 func TestCountsOfNobody(t *testing.T) {
-	var c Chronicle
+	var c PolicyHistory
 	c.Refused("acme", "no", "", errors.New("no"))
 	c.Removed("acme")
 	reloads, faults := c.Counts("acme")

@@ -64,7 +64,7 @@ func (k *keptInstance) Release() {
 func TestHearing(t *testing.T) {
 	k := &keeper{t: t}
 	g := NewGeneration("kept", "", k)
-	h := g.Hear(7, 1)
+	h := g.Begin(7, 1)
 	inspected := pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 0, nil)
 	judge := func(p []byte, want Verdict) {
 		t.Helper()
@@ -91,13 +91,13 @@ func TestHearing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { judge(inspected, abi.BroadcastExceptSender) }); n != 0 {
 		t.Errorf("%v allocations for each, want 0", n)
 	}
-	h.End()
-	h.End()
+	h.Release()
+	h.Release()
 	if k.reserved {
 		t.Error("reserved behind the end")
 	}
 	judge(inspected, abi.BroadcastExceptSender)
-	h.End()
+	h.Release()
 
 	k.err = &Fault{Kind: FaultTrap}
 	if v, fault := g.Judge(inspected, 7, 1); v != abi.Consume || fault == nil || fault.Kind != FaultTrap {

@@ -48,7 +48,7 @@ func TestSaid(t *testing.T) {
 	}
 	got := make(map[string]uint64)
 	var sum uint64
-	for _, said := range h.Said() {
+	for _, said := range h.CommandStats() {
 		name, all := said.Command.String(), uint64(0)
 		if said.Command == 0 {
 			name = "unknown"

@@ -52,9 +52,9 @@ const (
 	refused = "refused"
 )
 
-// A Chronicle remembers the policies of tenants: those in force, before, and refused.
-// The zero Chronicle is ready, and may be used by several goroutines.
-type Chronicle struct {
+// A PolicyHistory remembers the policies of tenants: those in force, before, and refused.
+// The zero PolicyHistory is ready, and may be used by several goroutines.
+type PolicyHistory struct {
 	bell bell
 
 	mu      sync.Mutex // guards the rest
@@ -77,7 +77,7 @@ type Reloads struct {
 
 // InForce tells that g decides for the tenant from now on. Of e, Signature, LoadSeconds
 // and Routes are looked at.
-func (c *Chronicle) InForce(tenant string, g *policy.Generation, e PolicyEvent) {
+func (c *PolicyHistory) InForce(tenant string, g *policy.Generation, e PolicyEvent) {
 	now := time.Now().UTC()
 	e.Tenant, e.State, e.Name, e.SHA256, e.Since, e.generation = tenant, inForce, g.Name, g.SHA256, now, g
 	c.mu.Lock()
@@ -103,7 +103,7 @@ func (c *Chronicle) InForce(tenant string, g *policy.Generation, e PolicyEvent) 
 
 // Refused tells that a policy was refused for the tenant. The same one again for the
 // same reason is counted, and is no new event.
-func (c *Chronicle) Refused(tenant, name, sha256 string, err error) {
+func (c *PolicyHistory) Refused(tenant, name, sha256 string, err error) {
 	e := &PolicyEvent{Tenant: tenant, State: refused, Name: name, SHA256: sha256, Since: time.Now().UTC(), Error: err.Error()}
 	if g, ok := errors.AsType[*wasm.GateError](err); ok {
 		e.Gate = string(g.Gate)
@@ -126,14 +126,14 @@ func (c *Chronicle) Refused(tenant, name, sha256 string, err error) {
 }
 
 // Removed tells that the tenant is served no more. What is remembered of it goes.
-func (c *Chronicle) Removed(tenant string) {
+func (c *PolicyHistory) Removed(tenant string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.tenants, tenant)
 }
 
 // of returns the annals of a tenant. Called under mu.
-func (c *Chronicle) of(tenant string) *annals {
+func (c *PolicyHistory) of(tenant string) *annals {
 	a := c.tenants[tenant]
 	if a == nil {
 		if c.tenants == nil {
@@ -153,7 +153,7 @@ func (a *annals) latest() *PolicyEvent {
 }
 
 // add adds an event. The oldest goes, if it is not what is in force. Called under mu.
-func (c *Chronicle) add(a *annals, e *PolicyEvent) {
+func (c *PolicyHistory) add(a *annals, e *PolicyEvent) {
 	c.last++
 	e.ID = c.last
 	a.events = append(a.events, e)
@@ -202,7 +202,7 @@ func (e *PolicyEvent) told() PolicyEvent {
 }
 
 // History returns what is remembered of a tenant, the latest first.
-func (c *Chronicle) History(tenant string) []PolicyEvent {
+func (c *PolicyHistory) History(tenant string) []PolicyEvent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	history := []PolicyEvent{}
@@ -216,7 +216,7 @@ func (c *Chronicle) History(tenant string) []PolicyEvent {
 
 // Counts returns how often the tenant's policy was exchanged or refused, and how often
 // all its generations failed.
-func (c *Chronicle) Counts(tenant string) (Reloads, map[policy.FaultKind]uint64) {
+func (c *PolicyHistory) Counts(tenant string) (Reloads, map[policy.FaultKind]uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := c.tenants[tenant]
@@ -236,7 +236,7 @@ func (c *Chronicle) Counts(tenant string) (Reloads, map[policy.FaultKind]uint64)
 }
 
 // after returns the events with a higher id, in their order, and the highest id.
-func (c *Chronicle) after(id uint64) (events []PolicyEvent, last uint64) {
+func (c *PolicyHistory) after(id uint64) (events []PolicyEvent, last uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if id == c.last {

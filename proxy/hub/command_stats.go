@@ -42,8 +42,8 @@ type said struct {
 	bytes   uint64
 }
 
-// A Said is what peers said of one command, judged or not, since the hub was made.
-type Said struct {
+// A CommandStats is what peers said of one command, judged or not, since the hub was made.
+type CommandStats struct {
 	Command pdu.CommandID // 0 stands for all that the protocol does not have
 	PDUs    uint64
 	Bytes   uint64
@@ -74,14 +74,14 @@ func (h *Hub) countTallies(s *Seat) {
 	s.tallies = s.tallies[:0]
 }
 
-// Said returns what peers said, of those commands that they said, in the order of
+// CommandStats returns what peers said, of those commands that they said, in the order of
 // pdu.Commands. What was refused by Refuse is not among it, as nobody judged it.
-func (h *Hub) Said() (all []Said) {
+func (h *Hub) CommandStats() (all []CommandStats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for number := range h.counts.said {
 		c := &h.counts.said[number]
-		one := Said{Command: known[number], Bytes: c.bytes, Actions: make(map[policy.Action]uint64)}
+		one := CommandStats{Command: known[number], Bytes: c.bytes, Actions: make(map[policy.Action]uint64)}
 		for action, n := range c.actions {
 			if one.PDUs += n; n > 0 {
 				one.Actions[policy.Action(action)] = n
