@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
@@ -18,8 +19,24 @@ import (
 	"switchyard/policy"
 )
 
-// documents returns the names of all documents, from the module's root.
+// documents returns the paths of all documents.
 func documents(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	walk(t, func(name string) {
+		if path.Ext(name) == ".md" {
+			names = append(names, filepath.Join(root, filepath.FromSlash(name)))
+		}
+	})
+	if len(names) == 0 {
+		t.Fatal("there are no documents")
+	}
+	return names
+}
+
+// documentsWithExamples returns the paths of the documents whose examples run here.
+// Those of the SDKs run in tests of their packages.
+func documentsWithExamples(t *testing.T) []string {
 	t.Helper()
 	var names []string
 	for _, pattern := range []string{"README.md", "docs/*.md", "plugins/*/README.md"} {
@@ -61,7 +78,7 @@ func TestLinksOfDocuments(t *testing.T) {
 // commands of a console block are run and must print what the block says, where …
 // stands for anything on a line.
 func TestExamplesOfDocuments(t *testing.T) {
-	for _, name := range documents(t) {
+	for _, name := range documentsWithExamples(t) {
 		blocks := examplesOf(document(t, name))
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Chdir(t.TempDir())

@@ -249,9 +249,9 @@ func walk(t *testing.T, visit func(name string)) {
 		}
 		name = filepath.ToSlash(name)
 		switch {
-		case name == ".git", name == "dist", path.Base(name) == "node_modules":
+		case d.IsDir() && (name == ".git" || name == "dist" || path.Base(name) == "node_modules"):
 			return fs.SkipDir
-		case !d.Type().IsRegular():
+		case !d.Type().IsRegular() || name == ".git": // a file in a worktree
 			return nil
 		}
 		for _, pattern := range built {
