@@ -9,7 +9,7 @@ import (
 // An Explanation is one decision, step by step.
 type Explanation struct {
 	ByIDs      Answer  // what classify says
-	Remembered bool         // it is asked once for these ids, and not about each PDU
+	Remembered bool    // it is asked once for these ids, and not about each PDU
 	Inspection *Answer // what inspect or inspect_body says, if one is asked
 	Verdict    policy.Verdict
 	Fault      *policy.Fault // that kept the policy from deciding; Verdict is what happens instead

@@ -38,7 +38,7 @@ type Facts struct {
 	Draining  func() bool
 	Probes    *Probes
 	Chronicle *PolicyHistory // of policies
-	Lines     *Lines     // of the log
+	Lines     *Lines         // of the log
 	// Metrics answers Prometheus; nil for nobody.
 	Metrics http.Handler
 	// Page answers whoever asks for / and what is below /assets/; nil for nobody. It
