@@ -20,7 +20,7 @@ test:
 # Runs Switchyard beside nats-server and writes the tables of docs/benchmarks.md. It wants
 # the machine for itself for about a quarter of an hour.
 bench:
-	go run ./cmd/yardbench compare
+	go -C cmd/yardbench run . compare
 
 # Static, so that it runs anywhere, and without the paths of this machine.
 GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'

@@ -6,19 +6,19 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"switchyard/cmd/yardbench/load"
-	measured "switchyard/cmd/yardbench/process"
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
 )
 
 // What a process takes of memory for many peers, for ones that do not read, and for large
-// PDUs; and what a delivery costs, to few and to many.
+// PDUs.
 
 const (
 	kib = 1 << 10
@@ -28,11 +28,17 @@ const (
 // peak returns how many bytes of memory the process has had at most.
 func (p *process) peak() int64 {
 	p.t.Helper()
-	m, err := measured.MemoryOf(p.cmd.Process.Pid)
+	name := fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)
+	text, err := os.ReadFile(name)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return m.Peak
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	var kibibytes int64
+	if _, err := fmt.Sscan(rest, &kibibytes); err != nil {
+		p.t.Fatalf("%s: no peak of memory: %v", name, err)
+	}
+	return kibibytes * kib
 }
 
 // checkPeak wants no more bytes than that, or several times as many under the race
@@ -161,35 +167,4 @@ func TestMemoryForLargePDUs(t *testing.T) {
 	}
 	reading.Wait()
 	p.checkPeak(idle + 2*count*size + 32*mib)
-}
-
-// BenchmarkDelivery is what the process takes of CPU time for one delivery of 200 bytes
-// to few and to many peers: with messages that come singly, so that each delivery is a
-// write, and as many as it takes.
-func BenchmarkDelivery(b *testing.B) {
-	for _, c := range []struct {
-		name       string
-		deliveries float64 // per second; 0 is as many as it takes
-	}{{"singly", 40_000}, {"saturated", 0}} {
-		for _, peers := range []int{8, 32, 128, 500, 1000} {
-			b.Run(fmt.Sprintf("%s/%dpeers", c.name, peers), func(b *testing.B) {
-				p := start(b, b.TempDir())
-				var seconds, deliveries float64
-				for b.Loop() {
-					res, err := load.Run(b.Context(), load.Plan{Address: p.address, PID: p.cmd.Process.Pid, Connections: peers, Senders: 4,
-						Size: 200, Window: 256, Batch: 16, Rate: c.deliveries / float64(peers-1), Random: true, Warmup: time.Second / 2, Duration: time.Second})
-					if err != nil {
-						b.Fatal(err)
-					}
-					if !res.Sound() {
-						b.Fatalf("faults: %+v, ended: %v", res.Faults, res.Ended)
-					}
-					seconds += res.Server.CPU
-					deliveries += res.Delivered * res.Seconds
-				}
-				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(seconds/deliveries*1e9, "cpu-ns/delivery")
-			})
-		}
-	}
 }

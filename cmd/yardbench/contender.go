@@ -35,11 +35,10 @@ func buildSwitchyard(ctx context.Context, root, dir string, id identity) (conten
 		tls: []string{"--set", "listener.0.tls.certificate=" + id.certificate, "--set", "listener.0.tls.key=" + id.key}}, nil
 }
 
-// buildNATS builds nats-server into dir. Its version stands in a module file of its own,
-// so that this module does not need it.
+// buildNATS builds nats-server into dir, in the version that this command's go.mod names.
 func buildNATS(ctx context.Context, root, dir string, id identity) (contender, error) {
 	exe := filepath.Join(dir, "nats-server")
-	if _, err := tool(ctx, root, "go", "build", "-modfile=.ci/bench.mod", "-o", exe, "github.com/nats-io/nats-server/v2"); err != nil {
+	if _, err := tool(ctx, filepath.Join(root, "cmd", "yardbench"), "go", "build", "-o", exe, "github.com/nats-io/nats-server/v2"); err != nil {
 		return contender{}, err
 	}
 	version, err := tool(ctx, root, exe, "--version")
@@ -90,14 +89,12 @@ func tool(ctx context.Context, dir, name string, args ...string) (string, error)
 	return strings.TrimSpace(string(out)), nil
 }
 
-// repository returns the root of this repository, in which the command has to run.
+// repository returns the root of the repository, in which the command has to run: the
+// folder of the module switchyard, which is either the current one or the one that
+// replaces it here.
 func repository(ctx context.Context) (string, error) {
-	gomod, err := tool(ctx, "", "go", "env", "GOMOD")
+	root, err := tool(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", "switchyard")
 	if err != nil {
-		return "", err
-	}
-	root := filepath.Dir(gomod)
-	if _, err := os.Stat(filepath.Join(root, ".ci", "bench.mod")); err != nil {
 		return "", usageError{fmt.Errorf("find Switchyard's source: %w; run this in its repository", err)}
 	}
 	return root, nil

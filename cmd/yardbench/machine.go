@@ -29,7 +29,7 @@ func describe(ctx context.Context, root string) surroundings {
 	return surroundings{
 		date:    time.Now().UTC().Format(time.DateOnly),
 		machine: fmt.Sprintf("%d × %s, Linux %s, %s, loopback TCP, the load generator on the same machine", runtime.NumCPU(), processor(), kernel(), compiler),
-		command: strings.Join(append([]string{"go run ./cmd/yardbench"}, os.Args[1:]...), " "),
+		command: strings.Join(append([]string{"go -C cmd/yardbench run ."}, os.Args[1:]...), " "),
 	}
 }
 

@@ -4,16 +4,11 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -28,77 +23,6 @@ func yardbench(t *testing.T, args ...string) (code int, out, errors string) {
 	var stdout, stderr bytes.Buffer
 	code = run(t.Context(), args, &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
-}
-
-// Everything is built, run and written, if only for a moment.
-func TestCompareQuickly(t *testing.T) {
-	dir := t.TempDir()
-	document, raw := filepath.Join(dir, "benchmarks.md"), filepath.Join(dir, "runs.json")
-	if err := os.WriteFile(document, []byte("before\n"+beginMarker+"\nold\n"+endMarker+"\nafter\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	code, out, stderr := yardbench(t, "compare", "--quick", "--out", document, "--json", raw)
-	if code != exitSound {
-		t.Fatalf("exit code %d\n%s\n%s", code, out, stderr)
-	}
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := string(text)
-	if !strings.HasPrefix(table, "before\n"+beginMarker+"\n") || !strings.HasSuffix(table, endMarker+"\nafter\n") || strings.Contains(table, "old") {
-		t.Errorf("what is around the table changed, or the old one is still there:\n%s", table)
-	}
-	for _, w := range workloads {
-		for _, row := range []string{fmt.Sprintf("| %s | switchyard |", w.label()), fmt.Sprintf("| %s, %.0f/s | switchyard |", w.label(), w.moderate)} {
-			if !strings.Contains(table, row) {
-				t.Errorf("the table lacks the row %s", row)
-			}
-		}
-	}
-	for _, server := range []string{"switchyard", "nats"} {
-		if n := strings.Count(table[strings.Index(table, "TLS"):], "| "+server+" |"); n != 2 {
-			t.Errorf("%s has %d rows about TLS, want 2", server, n)
-		}
-	}
-	if want := "All 38 runs were checked"; !strings.Contains(table, want) {
-		t.Errorf("the table lacks %q:\n%s", want, table)
-	}
-	requireRuns(t, raw)
-}
-
-// requireRuns checks what may be known of figures taken in a moment.
-func requireRuns(t *testing.T, raw string) {
-	t.Helper()
-	text, err := os.ReadFile(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var runs []outcome
-	if err := json.Unmarshal(text, &runs); err != nil {
-		t.Fatal(err)
-	}
-	// A run this short may measure nothing but how one window of messages arrives, which were all sent before.
-	type sum struct {
-		seconds   float64
-		latencies uint64
-	}
-	sums := map[string]sum{}
-	for _, o := range runs {
-		r := o.Result
-		if r.Delivered <= 0 || r.Server.Resident < 1<<20 || r.OwnCPU <= 0 {
-			t.Errorf("%s, %s: %+v, server %+v", o.Scenario, o.Server, r, r.Server)
-		}
-		sums[o.Server] = sum{sums[o.Server].seconds + r.Server.CPU, sums[o.Server].latencies + r.Latency.Count}
-		if o.Server == "switchyard" && r.Order != load.OneOrder {
-			t.Errorf("%s: Switchyard's order is %s, want one", o.Scenario, r.Order)
-		}
-	}
-	for server, s := range sums {
-		if s.seconds <= 0 || s.latencies == 0 {
-			t.Errorf("%s: all runs together took %g s of CPU time and have %d latencies, want some", server, s.seconds, s.latencies)
-		}
-	}
 }
 
 func TestUsage(t *testing.T) {
@@ -224,29 +148,4 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("%v is written %s, want %s", x, got, want)
 		}
 	}
-}
-
-// A comparison that is told to end, here while its second server runs, ends it.
-func TestStoppedComparison(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	stderr := &cancelling{cancel: cancel}
-	args := []string{"compare", "--nats=false", "--only", saturated, "--workloads", "W1,W2", "--duration", "100ms"}
-	if code := run(ctx, args, io.Discard, stderr); code != exitFailed || !strings.Contains(stderr.String(), "canceled") {
-		t.Errorf("exit code %d, printed\n%s", code, stderr)
-	}
-	// The goroutine that waits for a server would be found by goleak.
-}
-
-// A cancelling buffer cancels when the first run is over.
-type cancelling struct {
-	bytes.Buffer
-	cancel context.CancelFunc
-}
-
-func (c *cancelling) Write(p []byte) (int, error) {
-	if bytes.HasPrefix(p, []byte("1/5 W1")) {
-		time.AfterFunc(50*time.Millisecond, c.cancel)
-	}
-	return c.Buffer.Write(p)
 }

@@ -86,9 +86,6 @@ func TestSound(t *testing.T) {
 			if res.Checked != uint64(sent*others) {
 				t.Errorf("%d deliveries were checked, want %d messages at %d connections", res.Checked, sent, others)
 			}
-			if ratio := res.Delivered / res.Published / float64(others); c.plan.Rate > 0 && math.Abs(ratio-1) > 0.2 {
-				t.Errorf("%.0f published and %.0f delivered per second, want %d of each", res.Published, res.Delivered, others)
-			}
 		})
 	}
 }
@@ -162,24 +159,6 @@ func TestFaultsAreNoticed(t *testing.T) {
 	}
 }
 
-// The end of what is sent may be missing too.
-func TestLostEndIsNoticed(t *testing.T) {
-	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
-		if to.number == 5 && n >= 100 {
-			return nil
-		}
-		return [][]byte{p}
-	}}, nil)
-	plan := paced()
-	plan.Drain = time.Second
-	res := play(t, h, plan)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if want := uint64(h.seen[0] + h.seen[1] + h.seen[2] - 100); res.Faults != (check.Faults{Lost: want}) {
-		t.Errorf("found %v, want %d lost", res.Faults, want)
-	}
-}
-
 func TestEchoesAreNoticed(t *testing.T) {
 	res := play(t, startHub(t, &testHub{echo: true}, nil), paced())
 	if f := res.Faults; f.Echoed == 0 || f != (check.Faults{Echoed: f.Echoed}) {
@@ -231,48 +210,6 @@ func TestClosedConnectionsAreNoticed(t *testing.T) {
 		if res := play(t, h, plan); len(res.Ended) != 1 || !strings.Contains(res.Ended[0], "connection 5") || res.Sound() {
 			t.Errorf("ended: %q", res.Ended)
 		}
-	}
-}
-
-// Nobody has more messages under way than its window: if one receiver gets nothing, each
-// sender sends as many and no more.
-func TestWindow(t *testing.T) {
-	for _, threads := range []int{1, 3} {
-		h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
-			if to.number == 5 {
-				return nil
-			}
-			return [][]byte{p}
-		}}, nil)
-		plan := saturating()
-		plan.Threads, plan.Window, plan.Batch, plan.Drain = threads, 60, 16, time.Second
-		res := play(t, h, plan)
-		if want := uint64(3 * 48); res.Faults != (check.Faults{Lost: want}) {
-			t.Errorf("%d threads: found %v, want %d lost: 3 senders of 3 batches of 16", threads, res.Faults, want)
-		}
-	}
-}
-
-// A hub that makes all wait for a while must not hide it: whoever was to be sent in that
-// time counts from when it was due.
-func TestLatencyCountsFromWhenDue(t *testing.T) {
-	const pause = 200 * time.Millisecond
-	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
-		if to.number == 5 && n == 300 {
-			time.Sleep(pause) // with the hub's lock
-		}
-		return [][]byte{p}
-	}}, nil)
-	plan := paced()
-	plan.Warmup, plan.Duration = 0, 600*time.Millisecond
-	res := play(t, h, plan)
-	requireSound(t, res)
-	// In that time a third of all was due, half of it to wait for half of it or more.
-	if p75 := time.Duration(res.Latency.P90 * 1e3); p75 < pause/2 {
-		t.Errorf("a tenth of all waited for %v or longer, want %v at least", p75, pause/2)
-	}
-	if want := 2000 * 0.6; math.Abs(res.Published*res.Seconds-want) > want/10 {
-		t.Errorf("%.0f messages were published, want %.0f: the rate does not depend on the hub", res.Published*res.Seconds, want)
 	}
 }
 

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"switchyard/cmd/yardbench/check"
 )
 
 // certificate returns a server's configuration and one of clients that trust it.
@@ -47,44 +45,6 @@ func TestStreams(t *testing.T) {
 		if res.Order != OneOrder {
 			t.Errorf("%s: order is %s, want one", name, res.Order)
 		}
-	}
-}
-
-func TestStreamsNoticeFaults(t *testing.T) {
-	server, client := certificate(t)
-	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
-		switch {
-		case to.number == 5 && n == 40:
-			return nil
-		case to.number == 4 && n == 60:
-			to.close()
-		}
-		return [][]byte{p}
-	}}, server)
-	plan := paced()
-	plan.TLS, plan.Drain = client, time.Second
-	res := play(t, h, plan)
-	if res.Sound() || len(res.Ended) != 1 || !strings.Contains(res.Ended[0], "connection 4") {
-		t.Errorf("ended: %q", res.Ended)
-	}
-	if f := res.Faults; f.Lost < 2 || f != (check.Faults{Lost: f.Lost}) {
-		t.Errorf("found %v, want one lost, and what the closed connection missed", f)
-	}
-}
-
-func TestStreamsWindow(t *testing.T) {
-	server, client := certificate(t)
-	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
-		if to.number == 5 {
-			return nil
-		}
-		return [][]byte{p}
-	}}, server)
-	plan := saturating()
-	plan.TLS, plan.Window, plan.Batch, plan.Drain = client, 60, 16, time.Second
-	plan.Duration = 3 * time.Second // for every sender to fill its window, whatever else the machine does
-	if res := play(t, h, plan); res.Faults != (check.Faults{Lost: 3 * 48}) {
-		t.Errorf("found %v, want %d lost", res.Faults, 3*48)
 	}
 }
 
