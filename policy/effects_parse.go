@@ -57,7 +57,7 @@ func (p *effectsParser) refuse(key, what, remedy string) {
 
 func (p *effectsParser) parseMay(entries []string) {
 	if len(entries) == 0 {
-		p.actions, p.handlers = 1<<len(Actions)-1, allHandlers
+		p.actions, p.handlers = 1<<len(Actions)-1, everyHandler
 	}
 	for _, entry := range entries {
 		words := strings.Fields(entry)
@@ -81,7 +81,7 @@ func (p *effectsParser) parseMay(entries []string) {
 	}
 }
 
-const allHandlers = 1<<len(Handlers) - 2
+const everyHandler = 1<<len(Handlers) - 2
 
 // effectNames is all that may be an entry of may.
 var effectNames = func() []string {
@@ -92,18 +92,18 @@ var effectNames = func() []string {
 	return names
 }()
 
-// parseHandler reads what stands behind handle.
+// parseHandler reads the words behind handle; without any, every handler is meant.
 func (p *effectsParser) parseHandler(words []string) {
-	name := strings.Join(words, " ")
-	switch handler := slices.Index(Handlers[:], name); {
-	case name == "":
-		p.handlers |= allHandlers
-	case handler < 0:
-		p.refuse(KeyMay, fmt.Sprintf("unknown handler %q", name),
-			suggest.Hint(name, Handlers[1:], "handlers are "+strings.Join(Handlers[1:], ", ")))
-	default:
-		p.handlers |= 1 << handler
+	if len(words) == 0 {
+		p.handlers |= everyHandler
+		return
 	}
+	handler, wrong := handlerNumber(strings.Join(words, " "))
+	if wrong != nil {
+		p.refuse(KeyMay, wrong.What, wrong.Remedy)
+		return
+	}
+	p.handlers |= 1 << handler
 }
 
 func (p *effectsParser) parseCommands(entries []string) {

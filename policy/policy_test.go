@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -254,50 +253,6 @@ func TestInstallUnderLoad(t *testing.T) {
 	for i, r := range policies {
 		if n := r.closed.Load(); n != 1 {
 			t.Fatalf("policy %d was closed %d times", i, n)
-		}
-	}
-}
-
-func TestVerdictCheck(t *testing.T) {
-	for _, tt := range []struct {
-		v    Verdict
-		want string // part of the error, "" for none
-	}{
-		{0, ""},
-		{abi.BroadcastAll | abi.Log, ""},
-		{abi.Handle | abi.UsersStatusRequest<<abi.ArgumentShift, ""},
-		{abi.Unicast | abi.ToFields<<abi.SelectorShift | 1<<(32+31), ""},
-		{abi.Unicast | abi.ToMaster<<abi.SelectorShift, ""},
-		{1 << 20, "reserved bits"},
-		{1 << 31, "reserved bits"},
-		{1 << 13, "reserved flags"},
-		{1 << 15, "reserved flags"},
-		{7, "action 7"},
-		{255, "action 255"},
-		{abi.Handle, "handler 0"},
-		{abi.Handle | 5<<abi.ArgumentShift, "handler 5"},
-		{abi.Unicast | 5<<abi.SelectorShift, "selector 5"},
-		{abi.Unicast | abi.ToFields<<abi.SelectorShift, "body fields"},
-		{abi.Unicast | abi.ToFields<<abi.SelectorShift | 1<<32, "body fields"},
-	} {
-		err := tt.v.Check()
-		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("Check(%#x) = %v, want %q", uint64(tt.v), err, tt.want)
-		}
-	}
-}
-
-func TestVerdictString(t *testing.T) {
-	for want, v := range map[string]Verdict{
-		"drop":                         0,
-		"broadcast-except-sender, log": abi.BroadcastExceptSender | abi.Log,
-		"handle role-set":              abi.Handle | abi.RoleSet<<abi.ArgumentShift,
-		"unicast user 7, not-sender":   abi.Unicast | abi.ToUser<<abi.SelectorShift | 7<<abi.ArgumentShift | abi.NotSender,
-		"unicast fields 1 2, else-broadcast": abi.Unicast | abi.ToFields<<abi.SelectorShift |
-			6<<abi.ArgumentShift | abi.ElseBroadcast,
-	} {
-		if got := v.String(); got != want {
-			t.Errorf("String = %q, want %q", got, want)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/policy/command"
 	"switchyard/proxy/capture"
 	"switchyard/proxy/config"
 )
@@ -89,7 +90,7 @@ func (r *recording) check() error {
 		}
 	}
 	for _, text := range r.commands {
-		if _, err := capture.ParseCommand(text); err != nil {
+		if _, err := command.ID(text); err != nil {
 			return usageError{fmt.Errorf("--commands: %w", err)}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"switchyard/policy/command"
 	"switchyard/proxy/capture"
 )
 
@@ -98,9 +99,11 @@ func readOption(o *capture.Options, name, value string) (err error) {
 	case "bodies":
 		o.Bodies, err = strconv.ParseBool(value)
 	case "commands":
-		id, err := capture.ParseCommand(value)
+		id, wrong := command.ID(value)
+		if wrong != nil {
+			return wrong
+		}
 		o.Commands = append(o.Commands, id)
-		return err
 	case "redact":
 		f, err := capture.ParseField(value)
 		o.Redact = append(o.Redact, f)

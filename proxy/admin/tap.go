@@ -15,6 +15,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/command"
 	"switchyard/proxy/capture"
 )
 
@@ -57,9 +58,9 @@ type tapping struct {
 func readTapping(q url.Values) (t tapping, err error) {
 	t.tenants = q["tenant"]
 	for _, text := range q["command"] {
-		id, err := capture.ParseCommand(text)
-		if err != nil {
-			return t, err
+		id, wrong := command.ID(text)
+		if wrong != nil {
+			return t, wrong
 		}
 		t.commands = append(t.commands, id)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"switchyard/pdu"
 	_ "switchyard/pdu/pb" // the messages that fields are named in
+	"switchyard/policy/command"
 	"switchyard/policy/suggest"
 )
 
@@ -38,16 +39,16 @@ func ParseField(text string) (Field, error) {
 	if !ok {
 		return Field{}, fmt.Errorf("%q names no field; write COMMAND.field, or COMMAND.* for the whole body", text)
 	}
-	id, err := ParseCommand(word)
-	if err != nil {
-		return Field{}, err
+	id, wrong := command.ID(word)
+	if wrong != nil {
+		return Field{}, wrong
 	}
 	f := Field{Command: id, names: names}
 	if names == "*" {
 		return f, nil
 	}
-	command, _ := pdu.CommandByID(id)
-	descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(command.Message))
+	known, _ := pdu.CommandByID(id)
+	descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(known.Message))
 	message, isMessage := descriptor.(protoreflect.MessageDescriptor)
 	if err != nil || !isMessage {
 		return Field{}, fmt.Errorf("the protocol does not say what a body of %v is; write %v.* for all of it", id, id)

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"switchyard/pdu"
-	"switchyard/policy/suggest"
+	"switchyard/policy/command"
 )
 
 // A Tenant is an interface of a capture: whose PDUs it holds, and what was asked
@@ -64,7 +64,7 @@ func (t *Tenant) parseFilter(text string) error {
 		case "commands":
 			t.Commands = []pdu.CommandID{}
 			for _, word := range words[1:] {
-				c, err := ParseCommand(word)
+				c, err := command.ID(word)
 				if err != nil {
 					return fmt.Errorf("the filter of an interface: %w", err)
 				}
@@ -83,20 +83,4 @@ func (t *Tenant) parseFilter(text string) error {
 		}
 	}
 	return nil
-}
-
-// ParseCommand returns the command of that name, or of that number written as 0x0301.
-func ParseCommand(word string) (pdu.CommandID, error) {
-	names := make([]string, len(pdu.Commands))
-	for i, c := range pdu.Commands {
-		if c.Name == word {
-			return c.ID, nil
-		}
-		names[i] = c.Name
-	}
-	var id uint16
-	if n, err := fmt.Sscanf(word, "0x%x", &id); n == 1 && err == nil && fmt.Sprintf("0x%04x", id) == strings.ToLower(word) {
-		return pdu.CommandID(id), nil
-	}
-	return 0, fmt.Errorf("unknown command %q; %s", word, suggest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301"))
 }
