@@ -1,8 +1,9 @@
+//go:build full
+
 package assemblyscript_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"switchyard/policy/abi"
 )
 
-// compiler returns the folder that npm ci makes here.
+// compiler returns the folder node_modules, which npm ci makes here.
 func compiler(t *testing.T) string {
 	t.Helper()
 	modules, err := filepath.Abs("node_modules")
@@ -20,20 +21,18 @@ func compiler(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(modules, ".bin", "asc")); err != nil {
-		t.Skip("no AssemblyScript compiler; run npm ci in plugins/sdk/assemblyscript")
+		t.Fatal("there is no AssemblyScript compiler: run npm ci in plugins/sdk/assemblyscript")
 	}
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Skip("npm is not installed")
-	}
+	sdktest.Tool(t, "npm", "apt-get install nodejs npm")
 	return modules
 }
 
-// The README's policy builds by its commands, and does what it says.
+// The README's policy builds with its commands and decides as the README says.
 func TestREADME(t *testing.T) {
 	modules := compiler(t)
 	dir := t.TempDir()
 	sdktest.Run(t, ".", "cp", "-R", "assembly", filepath.Join(dir, "sdk"))
-	commands := sdktest.WriteREADME(t, dir)
+	commands := sdktest.WriteREADME(t, "README.md", dir)
 	if want := []string{"npm install", "npm run build"}; !slices.Equal(commands, want) {
 		t.Fatalf("the README's commands are %q, want %q", commands, want)
 	}
@@ -44,7 +43,7 @@ func TestREADME(t *testing.T) {
 	sdktest.AskREADME(t, filepath.Join(dir, "policy.wasm"))
 }
 
-// A second scanner goes through a message while the first stands on its field.
+// A second scanner reads a nested message while the first stays at the field that holds it.
 func TestNestedMessages(t *testing.T) {
 	modules, out := compiler(t), filepath.Join(t.TempDir(), "nested.wasm")
 	sdktest.Run(t, ".", filepath.Join(modules, ".bin", "asc"), "testdata/nested.ts", "-O3", "--runtime", "stub", "--use", "abort=", "-o", out)

@@ -1,21 +1,22 @@
+//go:build full
+
 package conformance
 
 import (
 	"bytes"
-	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"switchyard/plugins/sdk/sdktest"
 	"switchyard/plugins/toolchain"
 )
 
-// A language is one that has an SDK in a folder beside this one.
+// A language has an SDK in a folder beside this one.
 type language struct {
 	name string
-	// copy copies an example and the SDK into an empty folder, as its author would
-	// have them there, and returns where the policy is.
+	// copy copies an example and the SDK into an empty folder, arranged as an author would
+	// arrange them, and returns the folder of the policy.
 	copy func(t *testing.T, example, dir string) string
 }
 
@@ -27,26 +28,19 @@ var languages = []language{
 }
 
 // example returns the module of an example, built outside of the repository and
-// without a network, or skips the test.
+// without a network.
 func (l language) example(t *testing.T, example string) []byte {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join("..", l.name, "examples", example)); err != nil {
-		t.Skipf("there is no plugins/sdk/%s/examples/%s", l.name, example)
-	}
 	setOffline(t)
-	var said bytes.Buffer
-	module, err := toolchain.Build(t.Context(), l.copy(t, example, t.TempDir()), &said)
-	var missing *toolchain.MissingError
-	switch {
-	case errors.As(err, &missing):
-		t.Skip(missing)
-	case err != nil:
-		t.Fatalf("%v\n%s", err, &said)
+	var output bytes.Buffer
+	module, err := toolchain.Build(t.Context(), l.copy(t, example, t.TempDir()), &output)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &output)
 	}
 	return module
 }
 
-// setOffline keeps the network and what this machine has set from helping.
+// setOffline keeps builds from using the network and settings of this machine.
 func setOffline(t *testing.T) {
 	t.Setenv("GOWORK", "off")
 	t.Setenv("GOFLAGS", "")
@@ -73,7 +67,7 @@ func copyRust(t *testing.T, example, dir string) string {
 	return dir
 }
 
-// copyAssemblyScript lends the policy the compiler that npm has put beside the SDK.
+// copyAssemblyScript links the compiler that npm has put beside the SDK.
 func copyAssemblyScript(t *testing.T, example, dir string) string {
 	copyFiles(t, "../assemblyscript/assembly/*.ts", filepath.Join(dir, "assembly"))
 	copyFiles(t, "../assemblyscript/package.json", filepath.Join(dir, "examples", example))
@@ -82,33 +76,22 @@ func copyAssemblyScript(t *testing.T, example, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(modules); err == nil {
-		if err := os.Symlink(modules, filepath.Join(dir, "examples", example, "node_modules")); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Symlink(modules, filepath.Join(dir, "examples", example, "node_modules")); err != nil {
+		t.Fatal(err)
 	}
 	return filepath.Join(dir, "examples", example)
 }
 
-// goTool returns the go command, or skips the test.
-func goTool(t *testing.T) string { return installed(t, "go", "https://go.dev/dl/") }
+// goTool returns the go command.
+func goTool(t *testing.T) string { return sdktest.Tool(t, "go", "https://go.dev/dl/") }
 
-// clang returns it, or skips the test.
+// clang returns the C compiler, which calls wasm-ld.
 func clang(t *testing.T) string {
-	installed(t, "wasm-ld", "apt-get install lld")
-	return installed(t, "clang", "apt-get install clang lld")
+	sdktest.Tool(t, "wasm-ld", "apt-get install lld")
+	return sdktest.Tool(t, "clang", "apt-get install clang lld")
 }
 
-func installed(t *testing.T, tool, install string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	if err != nil {
-		t.Skipf("%s is not installed: %s", tool, install)
-	}
-	return path
-}
-
-// copyFiles copies what the pattern names into dir.
+// copyFiles copies the files that match the pattern into dir.
 func copyFiles(t *testing.T, pattern, dir string) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.FromSlash(pattern))
@@ -127,16 +110,4 @@ func copyFiles(t *testing.T, pattern, dir string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// runIn runs a command and returns what it printed.
-func runIn(t *testing.T, dir, tool string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(tool, args...)
-	cmd.Dir = dir
-	said, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, said)
-	}
-	return string(said)
 }

@@ -1,6 +1,5 @@
-// Package sdktest is for the tests of the SDKs: what a README shows is written out, built
-// by the README's own commands, and asked what the README says of it. All of them show
-// the same policy.
+// Package sdktest helps to test the SDKs: it writes the files that a README shows, runs
+// commands, and loads and questions the modules that come of them.
 package sdktest
 
 import (
@@ -19,16 +18,26 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// WriteREADME writes the files that the README.md in the working directory shows to dir,
-// and returns the commands that it gives. A file is a fenced block whose language is
-// followed by a name; commands are those in the language sh.
-func WriteREADME(t *testing.T, dir string) (commands []string) {
+// Tool returns the path of a program. Without it the test fails and says how to install it.
+func Tool(t *testing.T, name, install string) string {
 	t.Helper()
-	readme, err := os.ReadFile("README.md")
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is not installed: %s", name, install)
+	}
+	return path
+}
+
+// WriteREADME writes the files that a README shows to dir, and returns the commands that
+// it gives. A file is a fenced block whose language is followed by a name; commands are
+// the lines of blocks in the language sh.
+func WriteREADME(t *testing.T, readme, dir string) (commands []string) {
+	t.Helper()
+	page, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := strings.Split("\n"+string(readme), "\n```")
+	parts := strings.Split("\n"+string(page), "\n```")
 	for i := 1; i < len(parts); i += 2 {
 		info, text, _ := strings.Cut(parts[i], "\n")
 		switch language, name, _ := strings.Cut(info, " "); {
@@ -47,17 +56,19 @@ func WriteREADME(t *testing.T, dir string) (commands []string) {
 	return commands
 }
 
-// Run runs a command in dir, which must succeed.
-func Run(t *testing.T, dir, name string, args ...string) {
+// Run runs a command in dir and returns what it prints. The test fails if the command does.
+func Run(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	c := exec.Command(name, args...)
 	c.Dir = dir
-	if out, err := c.CombinedOutput(); err != nil {
+	out, err := c.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v: %v\n%s", c, err, out)
 	}
+	return string(out)
 }
 
-// Load loads the module in a file for as long as the test runs.
+// Load loads the module in a file and closes it when the test ends.
 func Load(t *testing.T, path string, log wasm.Logger) *wasm.Policy {
 	t.Helper()
 	module, err := os.ReadFile(path)
@@ -74,7 +85,7 @@ func Load(t *testing.T, path string, log wasm.Logger) *wasm.Policy {
 	return p
 }
 
-// Question returns what a policy is asked about a PDU.
+// Question returns the question that the server asks about a PDU.
 func Question(command pdu.CommandID, attributes uint64, body string) policy.Question {
 	header := make([]byte, pdu.HeaderLen)
 	binary.BigEndian.PutUint32(header, uint32(pdu.HeaderLen+len(body)))
@@ -82,15 +93,16 @@ func Question(command pdu.CommandID, attributes uint64, body string) policy.Ques
 	return policy.Question{Header: header, Body: []byte(body), Session: 1, Attributes: attributes}
 }
 
-// AskREADME asks the module in a file what the README says of it.
+// AskREADME checks that the module in a file decides as the READMEs of the SDKs for Rust
+// and AssemblyScript say. Both show the same policy.
 func AskREADME(t *testing.T, path string) {
 	t.Helper()
-	var heard []string
+	var logged []string
 	p := Load(t, path, func(_ string, level int, text string) {
 		if level != abi.LogWarn {
 			t.Errorf("%q logged at level %d", text, level)
 		}
-		heard = append(heard, text)
+		logged = append(logged, text)
 	})
 	for _, c := range []struct {
 		command    pdu.CommandID
@@ -114,7 +126,7 @@ func AskREADME(t *testing.T, path string) {
 			t.Errorf("%v, attributes %d, body %q: got %v, %v, want %s", c.command, c.attributes, c.body, got, err, c.want)
 		}
 	}
-	if want := []string{"a chat without a sender", "a chat without a sender"}; !slices.Equal(heard, want) {
-		t.Errorf("logged %q, want %q", heard, want)
+	if want := []string{"a chat without a sender", "a chat without a sender"}; !slices.Equal(logged, want) {
+		t.Errorf("logged %q, want %q", logged, want)
 	}
 }
