@@ -1,3 +1,5 @@
+//go:build full
+
 package deploy
 
 import (
@@ -10,7 +12,8 @@ import (
 	"testing"
 )
 
-// makeIn runs make in a folder, as somebody would who has no variables of Go's set.
+// makeIn returns a command that runs make in a folder, without the variables of a make
+// that runs these tests.
 func makeIn(t *testing.T, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), tool(t, "make", "make"), append([]string{"--no-print-directory"}, args...)...)
@@ -21,7 +24,7 @@ func makeIn(t *testing.T, folder string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// install runs 'make install' from this checkout, and leaves nothing in it.
+// install runs 'make install' in this checkout without writing to it.
 func install(t *testing.T, at string, args ...string) {
 	t.Helper()
 	execute(t, makeIn(t, root, append(args, "install", "DIST="+filepath.Join(scratch, "dist"))...))
@@ -70,15 +73,15 @@ func TestInstall(t *testing.T) {
 	}
 	out := execute(t, exec.Command(filepath.Join(at, "usr/bin/switchyard"), "check", "--config", filepath.Join(at, "etc/switchyard/config.toml")))
 	if !strings.Contains(out, "sound") {
-		t.Errorf("what is installed is checked as %q", out)
+		t.Errorf("check of the installed configuration prints %q", out)
 	}
 
-	// What is made for a program is not made again for it, so that nothing of root's is left
-	// where somebody else builds.
+	// A second 'make install' builds nothing, so 'sudo make install' leaves no files of root's
+	// in the checkout.
 	dist := filepath.Join(scratch, "dist")
 	execute(t, makeIn(t, root, "--question", "--old-file="+filepath.Join(dist, "switchyard"), "man", "completions", "DIST="+dist))
 
-	// A configuration of the operator's survives a newer version, and the end.
+	// The operator's configuration survives an upgrade and uninstalling.
 	config := filepath.Join(at, "etc/switchyard/config.toml")
 	if err := os.WriteFile(config, []byte("# mine\n"), 0o600); err != nil {
 		t.Fatal(err)

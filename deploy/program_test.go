@@ -1,23 +1,18 @@
-package deploy
+//go:build full
 
-// What operators install, checked against the program and by the tools that they would
-// use.
+package deploy
 
 import (
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-const root = ".."
-
-// scratch is removed at the end.
+// scratch is a folder for what several tests use, removed at the end.
 var scratch string
 
 func TestMain(m *testing.M) {
@@ -30,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is switchyard as it is installed, built once.
+// built returns the path of switchyard, which it builds once, as it is installed.
 var built = sync.OnceValues(func() (string, error) {
 	out := filepath.Join(scratch, "switchyard")
 	build := exec.Command("go", "build", "-trimpath", "-o", out, "./cmd/switchyard")
@@ -42,7 +37,7 @@ var built = sync.OnceValues(func() (string, error) {
 	return out, nil
 })
 
-// switchyard runs it to its end and returns its exit code and all that it printed.
+// switchyard runs the program and returns its exit code and its output.
 func switchyard(t *testing.T, args ...string) (code int, out string) {
 	t.Helper()
 	exe, err := built()
@@ -60,7 +55,7 @@ func switchyard(t *testing.T, args ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), string(text)
 }
 
-// execute runs a tool, which has to succeed, and returns what it printed.
+// execute runs a command and returns its output. The test fails if the command does.
 func execute(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	text, err := cmd.CombinedOutput()
@@ -70,46 +65,12 @@ func execute(t *testing.T, cmd *exec.Cmd) string {
 	return string(text)
 }
 
-// tool finds a tool, or skips the test: it says how to get it.
+// tool returns the path of a program. Without it the test fails and says how to install it.
 func tool(t *testing.T, name, from string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("%s is not installed; apt-get install %s", name, from)
+		t.Fatalf("%s is not installed: apt-get install %s", name, from)
 	}
 	return path
-}
-
-func read(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// shipped returns the value that config.toml has of a key in a section; the program's
-// own tests hold it equal to the default.
-func shipped(t *testing.T, section, key string) string {
-	t.Helper()
-	_, text, ok := strings.Cut(read(t, filepath.Join(root, "config.toml")), "\n["+section+"]\n")
-	if !ok {
-		t.Fatalf("config.toml has no [%s]", section)
-	}
-	text, _, _ = strings.Cut(text, "\n[")
-	value := regexp.MustCompile(`(?m)^` + key + ` = "?([^"\n]*)"?$`).FindStringSubmatch(text)
-	if value == nil {
-		t.Fatalf("config.toml has no %s.%s", section, key)
-	}
-	return value[1]
-}
-
-func shippedTime(t *testing.T, section, key string) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(shipped(t, section, key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }

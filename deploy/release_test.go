@@ -1,3 +1,5 @@
+//go:build full
+
 package deploy
 
 import (
@@ -12,11 +14,11 @@ import (
 	"testing"
 )
 
-// tag is the version of the commits that the tests release.
+// tag is the version of the test releases.
 const tag = "v1.98.7"
 
-// commit puts a copy of this checkout, as it is, into a repository of its own with one
-// commit, which is the same wherever it is made.
+// commit copies this checkout as it is into a new repository with one tagged commit, whose
+// hash depends on the content alone.
 func commit(t *testing.T, folder string) {
 	t.Helper()
 	tool(t, "git", "git")
@@ -25,7 +27,7 @@ func commit(t *testing.T, folder string) {
 	for name := range strings.SplitSeq(strings.TrimSuffix(execute(t, list), "\x00"), "\x00") {
 		info, err := os.Lstat(filepath.Join(root, name))
 		if err != nil || !info.Mode().IsRegular() {
-			continue // removed, and not yet committed
+			continue // deleted, but the deletion is not committed
 		}
 		to := filepath.Join(folder, name)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
@@ -45,7 +47,7 @@ func commit(t *testing.T, folder string) {
 	}
 }
 
-// checkout is a commit in scratch from which a release has been made, once for all tests.
+// checkout is a commit in scratch from which all tests share one release.
 var checkout = struct {
 	sync.Once
 	folder string
@@ -60,12 +62,12 @@ func released(t *testing.T) string {
 		checkout.folder = folder
 	})
 	if checkout.folder == "" {
-		t.Skip("another test was to make the release, and said what it lacks")
+		t.Fatal("there is no release: another test failed to make it")
 	}
 	return checkout.folder
 }
 
-// Whoever builds the commit somewhere else, with other settings, gets the same bytes.
+// Building the commit in another folder and with other settings gives the same bytes.
 func TestReleaseIsReproducible(t *testing.T) {
 	first := filepath.Join(released(t), "dist", "release")
 	elsewhere := filepath.Join(t.TempDir(), "another", "place")
