@@ -2,7 +2,6 @@ package review
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,13 +11,9 @@ import (
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	"switchyard/policy/table"
 )
-
-// rules is a policy for tests.
-type rules func(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error)
-
-func (r rules) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return r(s, c) }
 
 // routes extracts a routing table as it is written.
 func routes(t *testing.T, text string) *Table {
@@ -27,7 +22,12 @@ func routes(t *testing.T, text string) *Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Extract(rules(func(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return parsed.Verdict(s, c), nil }))
+	return extract(func(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return parsed.Verdict(s, c), nil })
+}
+
+// extract extracts the routing table of a policy that is a function.
+func extract(classify func(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error)) *Table {
+	return Extract(&policytest.Policy{OnClassify: classify})
 }
 
 // lines spells the rows for which there is a rule.
@@ -147,13 +147,13 @@ func TestDecisionTakenApart(t *testing.T) {
 func TestFaultsAreRows(t *testing.T) {
 	asked := 0
 	fails := func(from, to pdu.CommandID) *Table {
-		return Extract(rules(func(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
+		return extract(func(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
 			asked++
 			if _, known := pdu.CommandByID(c); known || c < from || c > to {
 				return abi.Drop, nil
 			}
-			return 0, &policy.Fault{Kind: policy.FaultTrap, Err: errors.New("unreachable")}
-		}))
+			return 0, policytest.Trap("unreachable")
+		})
 	}
 	wantLines(t, lines(fails(0x720, 0x722)), "any 0x0720-0x0722: drop (trap)", "any else: drop")
 	asked = 0
@@ -204,12 +204,12 @@ CID_FILE_NOTIFY = "close"`)
 
 // What two guests make of a PDU that both inspect shows in traffic only.
 func TestInspectionsAreUnproven(t *testing.T) {
-	inspects := Extract(rules(func(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
+	inspects := extract(func(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
 		if c == pdu.CID_MSG_DATA {
 			return abi.InspectBodyOf | abi.BroadcastAll, nil
 		}
 		return abi.Drop, nil
-	}))
+	})
 	wantLines(t, spell(Compare(inspects, inspects, false)), "any CID_MSG_DATA: broadcast-all, inspect-body -> broadcast-all, inspect-body unproven")
 	if got := Compare(inspects, inspects, true); len(got) != 0 {
 		t.Errorf("the same module differs from itself: %q", spell(got))
