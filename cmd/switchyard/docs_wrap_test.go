@@ -23,11 +23,14 @@ func TestDocumentsAreWrapped(t *testing.T) {
 // A line that is nothing but a link cannot be broken.
 var onlyLink = regexp.MustCompile(`^\s*([-*] )?\[[^\]]*\]\(\S+\)[.,:;]?$`)
 
-// unwrapped returns the lines of prose that are too long. Fenced blocks and rows of
-// tables may have any length.
+// generatedText is what a program writes into a document, between two comments.
+var generatedText = regexp.MustCompile(`(?s)<!-- \w+ begins -->.*?<!-- \w+ ends -->`)
+
+// unwrapped returns the lines of prose that are too long. Fenced blocks, rows of tables
+// and generated text may have any length.
 func unwrapped(text string) (long []string) {
 	fenced := false
-	for line := range strings.SplitSeq(text, "\n") {
+	for line := range strings.SplitSeq(generatedText.ReplaceAllString(text, ""), "\n") {
 		fence := strings.HasPrefix(strings.TrimLeft(line, " "), "```")
 		if fence {
 			fenced = !fenced
@@ -45,7 +48,7 @@ func TestUnwrapped(t *testing.T) {
 	link := "- [" + long + "](docs/abi.md)"
 	text := strings.Join([]string{
 		"# heading", long, "  " + long, "```text", long, "```", "- item", "  ```sh", long, "  ```",
-		"| " + long, link, link + " and more", long[:99],
+		"| " + long, "<!-- tool begins -->", long, "<!-- tool ends -->", link, link + " and more", long[:99],
 	}, "\n")
 	if got, want := unwrapped(text), []string{long, "  " + long, link + " and more"}; !slices.Equal(got, want) {
 		t.Errorf("unwrapped lines %q, want %q", got, want)
