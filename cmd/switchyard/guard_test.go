@@ -81,7 +81,7 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
-		except:   []string{"cmd/switchyard", "proxy/config/..."},
+		except:   []string{"cmd/switchyard", "cmd/switchyard/server", "cmd/switchyard/trust", "proxy/config/..."},
 		not:      []string{module + "/proxy/config"},
 		because:  "parts are handed what they need; a part that reads the configuration itself cannot be built without a file",
 	},
@@ -90,6 +90,16 @@ var imports = []struct {
 		except:   []string{"cmd/..."},
 		not:      []string{module + "/cmd/..."},
 		because:  "the command is the only place where the parts meet, so no part can know it",
+	},
+	{
+		packages: []string{"cmd/switchyard/server", "cmd/switchyard/trust"},
+		not:      []string{module + "/cmd/switchyard/client/...", "github.com/spf13/cobra"},
+		because:  "the server is no client of itself, and knows no command line",
+	},
+	{
+		packages: []string{"cmd/switchyard/client/..."},
+		not:      []string{module + "/cmd/switchyard/server", module + "/cmd/switchyard/trust"},
+		because:  "a client knows the server by its admin interface alone",
 	},
 	{
 		packages: []string{"..."},

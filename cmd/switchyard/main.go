@@ -2,8 +2,8 @@
 // place of the route_server, and its routing table is a WebAssembly policy that can
 // be exchanged while traffic flows.
 //
-// This package builds everything from the leaves up and stops it in reverse; it is
-// the only place where the parts meet.
+// This package is the command line: flags, output and exit codes. The server is in package
+// cmd/switchyard/server.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/server"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )
@@ -52,13 +53,11 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 	return exitCode(err)
 }
 
-// errForced is the error of a stop that did not wait for everything.
-var errForced = errors.New("stopped before everything was written")
-
 // A usageError is a wrong command line.
 type usageError struct{ error }
 
-// An unavailableError is a listener that cannot be opened.
+// An unavailableError is something that a command needs and cannot reach: a server that
+// does not answer, or a toolchain that is not installed.
 type unavailableError struct{ error }
 
 func exitCode(err error) int {
@@ -67,7 +66,8 @@ func exitCode(err error) int {
 		trouble     troubleError
 		data        dataError
 		unavailable unavailableError
-		invalid     invalidError
+		listen      server.UnavailableError
+		invalid     server.InvalidError
 		faults      config.Faults
 		gate        *wasm.GateError
 	)
@@ -80,22 +80,13 @@ func exitCode(err error) int {
 		return exitTrouble
 	case errors.As(err, &data):
 		return exitData
-	case errors.As(err, &unavailable):
+	case errors.As(err, &unavailable), errors.As(err, &listen):
 		return exitUnavailable
 	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid):
 		return exitConfig
 	default:
 		return exitForced
 	}
-}
-
-// options are what flags and environment say about the configuration.
-type options struct {
-	env    []string
-	config string
-	set    []string
-	listen string
-	policy string
 }
 
 // rootCommand returns the command line: serve is what is done if nothing is named.
@@ -105,19 +96,19 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the peers until told to stop (the default)",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return serve(o, stderr) },
+		RunE:  func(*cobra.Command, []string) error { return server.Serve(o.load, env, stderr) },
 	}
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Report every fault of the configuration and its policies, and exit 0 or 78",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return check(o, stdout, stderr) },
+		RunE:  func(*cobra.Command, []string) error { return server.Check(o.load, stdout, stderr) },
 	}
 	version := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return printVersion(stdout) },
+		RunE:  func(*cobra.Command, []string) error { return server.PrintVersion(stdout) },
 	}
 	root := &cobra.Command{
 		Use:           "switchyard",

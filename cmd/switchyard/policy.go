@@ -78,7 +78,7 @@ func loadGuest(o *options, arg, config string, stderr io.Writer) (*guest, error)
 	if g.config, err = readConfig(config); err != nil {
 		return nil, err
 	}
-	if g.Module, err = o.find(arg, stderr); err != nil {
+	if g.Module, err = o.findPolicy(arg, stderr); err != nil {
 		return nil, err
 	}
 	g.engine = wasm.NewEngine(g.limits, func(policy string, _ int, text string) {

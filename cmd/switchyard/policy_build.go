@@ -12,8 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/plugins/source"
+	"switchyard/cmd/switchyard/server"
 	"switchyard/plugins/toolchain"
+	"switchyard/policy"
 	"switchyard/policy/wasm"
 )
 
@@ -95,12 +96,13 @@ func tryModule(name string, module, config []byte, stderr io.Writer) (string, er
 		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
 	})
 	defer engine.Close()
-	g, err := loadPolicy(engine, candidate{Module: source.Module{Name: name, Bytes: module}, config: config})
+	p, err := engine.Load(context.Background(), name, module, config)
 	if err != nil {
 		return "", err
 	}
+	g := policy.NewGeneration(name, "", p)
 	defer g.Release()
-	return summary(g), nil
+	return server.Summary(g), nil
 }
 
 // writeWhole writes a file under another name and renames it, so that it is there

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/trust"
 	"switchyard/plugins/source"
 	"switchyard/policy/provenance"
 	"switchyard/policy/wasm"
@@ -83,7 +84,7 @@ type verifiedSignature struct {
 }
 
 func (v *verifying) run(o *options, arg string) (*verified, error) {
-	t, tenant, err := v.trust(o)
+	t, tenant, err := v.checker(o)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (v *verifying) run(o *options, arg string) (*verified, error) {
 	}
 	result := &verified{Policy: f.Name, SHA256: f.SHA256, Signatures: []verifiedSignature{}, shipped: f.Path == ""}
 	if !result.shipped {
-		keys, err := t.keys()
+		keys, err := t.Keys()
 		if err != nil {
 			return nil, dataError{err}
 		}
@@ -102,7 +103,7 @@ func (v *verifying) run(o *options, arg string) (*verified, error) {
 		}
 		result.tell(f, keys)
 	}
-	p, err := t.prove(f, tenant, provenance.Rules{Pin: tenant.PolicySHA256, Required: true, DowngradeTo: uint64(tenant.DowngradeTo)}, t.ledger)
+	p, err := t.Prove(f, tenant, provenance.Rules{Pin: tenant.PolicySHA256, Required: true, DowngradeTo: uint64(tenant.DowngradeTo)})
 	result.Verified, result.Warning = err == nil, p.Warning
 	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
 		result.Refusal = &refusal{gate.Gate, fmt.Sprintf("%v; %s", gate.Err, gate.Remedy)}
@@ -113,9 +114,9 @@ func (v *verifying) run(o *options, arg string) (*verified, error) {
 	return result, nil
 }
 
-// trust returns whose word counts, and for which tenant: by the configuration, of
-// which less is needed where the flags say it.
-func (v *verifying) trust(o *options) (*trust, config.Tenant, error) {
+// checker returns the checker by the configuration and the tenant to check for. What the flags
+// say is not read from the configuration.
+func (v *verifying) checker(o *options) (*trust.Checker, config.Tenant, error) {
 	c := config.Default()
 	if len(v.keys) == 0 || v.tenant != "" {
 		var err error
@@ -128,10 +129,10 @@ func (v *verifying) trust(o *options) (*trust, config.Tenant, error) {
 		return nil, config.Tenant{}, usageError{fmt.Errorf("--tenant %s: %s has no tenant of that name; add it there, or name another", v.tenant, c.Path)}
 	}
 	tenant.Name = v.tenant // also of one that this machine does not know
-	ledger, _ := openLedger(c)
-	t := newTrust(c, ledger)
+	ledger, _ := trust.OpenLedger(c)
+	t := trust.New(c, ledger)
 	if len(v.keys) > 0 {
-		t.keys = func() ([]provenance.Key, error) { return provenance.ReadKeys(v.keys...) }
+		t.Keys = func() ([]provenance.Key, error) { return provenance.ReadKeys(v.keys...) }
 	}
 	return t, tenant, nil
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // What systemd hears of a whole life: it starts, reloads what is sound and what is not,
@@ -65,4 +67,31 @@ func TestServeTellsItsSupervisor(t *testing.T) {
 	if code := p.exit(); code != exitStopped {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// A service manager is a socket that takes messages, one after the other.
+type serviceManager struct {
+	t *testing.T
+	*net.UnixConn
+}
+
+func listenForNotice(t *testing.T, name string) serviceManager {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return serviceManager{t, conn}
+}
+
+func (m serviceManager) next() string {
+	m.t.Helper()
+	m.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, 4<<10)
+	n, err := m.Read(b)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(b[:n])
 }

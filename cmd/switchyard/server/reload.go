@@ -1,10 +1,11 @@
-package main
+package server
 
 import (
 	"slices"
 	"strings"
 	"time"
 
+	"switchyard/cmd/switchyard/trust"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
 )
@@ -13,7 +14,7 @@ import (
 // is sound; what is not changes nothing. asked says that somebody waits for an
 // answer in the log, be it the same as before.
 func (y *yard) reload(asked bool) {
-	c, _, err := y.options.load()
+	c, _, err := y.load()
 	if err == nil {
 		err = y.apply(c)
 	}
@@ -44,7 +45,7 @@ func (y *yard) complain(message, about string, err error, asked bool) {
 // warn says, once each, what operators should know of policies in force.
 func (y *yard) warn() {
 	for name, s := range y.tenants {
-		about, text := "signature of tenant "+name, strings.Join(s.policy.proof.warnings(time.Now()), "; ")
+		about, text := "signature of tenant "+name, strings.Join(s.policy.proof.Warnings(time.Now()), "; ")
 		if text != "" && y.complaints[about] != text {
 			y.log.Warn("about the policy in force", "tenant", name, "policy", s.policy.Name, "warning", text)
 		}
@@ -77,7 +78,7 @@ func (y *yard) apply(c *config.Config) error {
 		y.log.Warn("these changes take effect after a restart", "keys", restart)
 	}
 	if len(live) == 0 {
-		y.config, y.trust = c, p.trust
+		y.config, y.checker = c, p.checker
 		return nil
 	}
 	p.carryOut()
@@ -94,7 +95,7 @@ func (y *yard) apply(c *config.Config) error {
 // swaps it in.
 func (y *yard) reloadPolicy(t config.Tenant, s *served, asked bool) {
 	about := "tenant " + t.Name
-	found, err := findPolicy(y.trust, t)
+	found, err := findPolicy(y.checker, t)
 	if err == nil && found.same(s.policy) && s.engine == y.engine() {
 		s.policy.proof = found.proof
 		y.recordVersion(t.Name, s)
@@ -132,7 +133,7 @@ func (y *yard) watch(fresh bool) {
 		y.watcher.Close()
 		y.watcher = nil
 	}
-	paths := provenanceFiles(y.config)
+	paths := trust.Files(y.config)
 	if y.config.Path != "" {
 		paths = append(paths, y.config.Path)
 	}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -9,8 +9,9 @@ import (
 	"switchyard/policy/abi"
 )
 
-// printVersion prints what was built, from what, and which policies it runs.
-func printVersion(w io.Writer) error {
+// PrintVersion prints the program's version and revision, its Go and wazero versions, and the
+// policy ABI that it runs.
+func PrintVersion(w io.Writer) error {
 	version, revision, engine := built()
 	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s/%s\nwazero %s\npolicy ABI %s\n",
 		version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine, abi.Marker)

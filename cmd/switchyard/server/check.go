@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"errors"
@@ -6,14 +6,15 @@ import (
 	"io"
 	"time"
 
+	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )
 
-// check reads the configuration and takes every policy through all gates, and
-// reports all faults.
-func check(o *options, stdout, stderr io.Writer) error {
-	c, why, err := o.load()
+// Check reads the configuration, takes every policy through all gates, and returns all
+// faults. It opens no listener.
+func Check(load Loader, stdout, stderr io.Writer) error {
+	c, why, err := load()
 	if err != nil {
 		return err
 	}
@@ -22,14 +23,14 @@ func check(o *options, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
 	})
 	defer engine.Close()
-	ledger, warning := openLedger(c)
+	ledger, warning := trust.OpenLedger(c)
 	if warning != nil {
 		fmt.Fprintf(stdout, "warning: %v\n", warning)
 	}
-	trust := newTrust(c, ledger)
+	checker := trust.New(c, ledger)
 	var faults []error
-	if _, err := trust.keys(); err != nil {
-		faults = append(faults, invalidError{fmt.Errorf("signatures.keys: %w", err)})
+	if _, err := checker.Keys(); err != nil {
+		faults = append(faults, InvalidError{fmt.Errorf("signatures.keys: %w", err)})
 	}
 	for _, l := range c.Listeners {
 		if err := checkListener(c, l, stdout); err != nil {
@@ -37,7 +38,7 @@ func check(o *options, stdout, stderr io.Writer) error {
 		}
 	}
 	for _, t := range c.Tenants {
-		p, err := findPolicy(trust, t)
+		p, err := findPolicy(checker, t)
 		if err == nil {
 			err = dryRun(engine, p, "tenant "+t.Name, stdout)
 		}
@@ -47,7 +48,7 @@ func check(o *options, stdout, stderr io.Writer) error {
 		if t.Audit == "" {
 			continue
 		}
-		if p, err = findAudit(trust, t); err == nil {
+		if p, err = findAudit(checker, t); err == nil {
 			err = dryRun(engine, p, "audit of tenant "+t.Name, stdout)
 		}
 		if err != nil {
@@ -81,8 +82,8 @@ func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) er
 		return err
 	}
 	defer g.Release()
-	fmt.Fprintf(stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, p.SHA256, summary(g))
-	for _, w := range p.proof.warnings(time.Now()) {
+	fmt.Fprintf(stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, p.SHA256, Summary(g))
+	for _, w := range p.proof.Warnings(time.Now()) {
 		fmt.Fprintf(stdout, "%s: warning: %s\n", about, w)
 	}
 	if text := excess(g); text != "" {

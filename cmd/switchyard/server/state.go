@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -75,7 +75,7 @@ func (d *desk) show(y *yard) {
 			one.Audited = admin.Policy{Name: audited.Name, SHA256: audited.SHA256}
 		}
 		v.tenants = append(v.tenants, one)
-		if _, at, ok := s.policy.proof.expires(); ok {
+		if _, at, ok := s.policy.proof.Expires(); ok {
 			v.signatures[name] = at
 		}
 	}
@@ -103,7 +103,7 @@ func (d *desk) isStopping() bool {
 
 // inForce notes that a tenant's policy decides from now on.
 func (d *desk) inForce(tenant string, g *policy.Generation, s *served) {
-	e := admin.PolicyEvent{Routes: summary(g)}
+	e := admin.PolicyEvent{Routes: Summary(g)}
 	if s.loadTime > 0 {
 		seconds := s.loadTime.Seconds()
 		e.LoadSeconds = &seconds

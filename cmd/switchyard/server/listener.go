@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/tls"
@@ -22,9 +22,8 @@ type door struct {
 	opened  *admission.Listener // nil before
 }
 
-// An invalidError is a file that the configuration names and that is not what it
-// should be.
-type invalidError struct{ error }
+// An InvalidError is a fault of a file that the configuration names.
+type InvalidError struct{ error }
 
 // makeDoor makes the door for a listener, with the socket of the one of that name that
 // is there already.
@@ -49,7 +48,7 @@ func (p *plan) makeDoor(l config.Listener) (*door, error) {
 	}
 	if d.socket == nil {
 		if d.socket, err = net.Listen("tcp", l.Address); err != nil {
-			return nil, unavailableError{fmt.Errorf("listen on %s: %w; free the address, or name another by --listen or in the configuration", l.Address, err)}
+			return nil, UnavailableError{fmt.Errorf("listen on %s: %w; free the address, or name another by --listen or in the configuration", l.Address, err)}
 		}
 	}
 	return d, nil
@@ -62,7 +61,7 @@ func loadCertificate(c *config.Config, l config.Listener) (*certificate.Source, 
 		MinVersion: tlsVersion(l.TLS.MinVersion),
 	})
 	if err != nil {
-		return nil, invalidError{fmt.Errorf("listener %s: %w", l.Address, err)}
+		return nil, InvalidError{fmt.Errorf("listener %s: %w", l.Address, err)}
 	}
 	return s, nil
 }
@@ -78,10 +77,10 @@ func tlsVersion(name string) uint16 {
 func (d *door) optionsOf(c *config.Config, l config.Listener) (admission.Options, error) {
 	claims, err := claimsOf(c, l)
 	if err != nil {
-		return admission.Options{}, invalidError{fmt.Errorf("listener %s: %w", l.Address, err)}
+		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: %w", l.Address, err)}
 	}
 	if err := admission.CheckCongestionControl(l.CongestionControl); err != nil {
-		return admission.Options{}, invalidError{fmt.Errorf("listener %s: congestion_control: %w", l.Address, err)}
+		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: congestion_control: %w", l.Address, err)}
 	}
 	o := admission.Options{
 		Allow: l.Allow, ProxyFrom: l.ProxyFrom,

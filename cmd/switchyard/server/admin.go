@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ func (y *yard) openAdmin() error {
 		return err
 	}
 	var version strings.Builder
-	if err := printVersion(&version); err != nil {
+	if err := PrintVersion(&version); err != nil {
 		return err
 	}
 	a, d := y.config.Admin, y.desk
@@ -37,7 +37,7 @@ func (y *yard) openAdmin() error {
 		for _, l := range listeners {
 			l.Close()
 		}
-		return invalidError{err}
+		return InvalidError{err}
 	}
 	y.admin = server
 	for _, address := range server.Addrs() {
@@ -66,7 +66,7 @@ func (y *yard) listenAdmin() (listeners []net.Listener, err error) {
 	if path := y.config.File(y.config.Admin.Socket); path != "" {
 		l, err := listenSocket(path)
 		if err != nil {
-			return listeners, unavailableError{fmt.Errorf("listen on %s for admin: %w", path, err)}
+			return listeners, UnavailableError{fmt.Errorf("listen on %s for admin: %w", path, err)}
 		}
 		listeners = append(listeners, l)
 	}
@@ -76,11 +76,11 @@ func (y *yard) listenAdmin() (listeners []net.Listener, err error) {
 func listenLoopback(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, unavailableError{fmt.Errorf("listen on %s for admin: %w; free the address, or set another by --set admin.address=127.0.0.1:0, or none by --set admin.address=", address, err)}
+		return nil, UnavailableError{fmt.Errorf("listen on %s for admin: %w; free the address, or set another by --set admin.address=127.0.0.1:0, or none by --set admin.address=", address, err)}
 	}
 	if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
 		l.Close()
-		return nil, unavailableError{fmt.Errorf("listen on %s for admin: %s is not the loopback; write 127.0.0.1", address, ip)}
+		return nil, UnavailableError{fmt.Errorf("listen on %s for admin: %s is not the loopback; write 127.0.0.1", address, ip)}
 	}
 	return l, nil
 }

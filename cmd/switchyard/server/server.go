@@ -1,7 +1,10 @@
-package main
+// Package server is the server: it builds everything from the leaves up, reloads it, and stops
+// it in reverse. It is the only place where the parts meet.
+package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy"
 	"switchyard/policy/provenance"
 	"switchyard/policy/wasm"
@@ -30,7 +34,7 @@ const interruptTime = 5 * time.Second
 // A yard is everything that serve builds. One goroutine owns it, the one of serve;
 // others only send it signals and names of changed files.
 type yard struct {
-	options    *options
+	load       Loader
 	config     *config.Config
 	log        *slog.Logger
 	level      *slog.LevelVar
@@ -44,7 +48,7 @@ type yard struct {
 	admin      *admin.Server      // nil if there is none
 	watcher    *watch.Watcher     // nil if changes are not watched for
 	ledger     *provenance.Ledger // of signed versions that were in force
-	trust      *trust             // whose word counts by the configuration in force
+	checker    *trust.Checker     // of policy files, by the configuration in force
 	changed    chan struct{}      // sent to by the watcher, holds one, never closed
 	complaints map[string]string  // what was logged last of what is refused, by what it is about
 	supervisor *supervisor        // told how it goes
@@ -64,17 +68,28 @@ type served struct {
 	loadTime time.Duration // that the policy took to load
 }
 
-// serve serves until told to stop, and drains.
-func serve(o *options, stderr io.Writer) error {
+// ErrForced is the error of a stop that did not wait until everything was written.
+var ErrForced = errors.New("stopped before everything was written")
+
+// An UnavailableError is an address that cannot be listened on.
+type UnavailableError struct{ error }
+
+// A Loader finds, reads and checks the configuration, and says why it is that file. It is
+// called at the start and for each reload.
+type Loader func() (c *config.Config, why string, err error)
+
+// Serve serves until it is told to stop, by a signal or by an operator, and drains. env is
+// the environment, in which a supervisor announces itself. The log is written to stderr.
+func Serve(load Loader, env []string, stderr io.Writer) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	c, why, err := o.load()
+	c, why, err := load()
 	if err != nil {
 		return err
 	}
-	y := &yard{options: o, config: c, desk: newDesk(), level: new(slog.LevelVar), tenants: make(map[string]*served),
+	y := &yard{load: load, config: c, desk: newDesk(), level: new(slog.LevelVar), tenants: make(map[string]*served),
 		changed: make(chan struct{}, 1), complaints: make(map[string]string)}
 	y.forced, y.force = context.WithCancel(context.Background())
 	y.publish()
@@ -83,9 +98,9 @@ func serve(o *options, stderr io.Writer) error {
 	lines.start(func(lost int) { y.log.Warn("lines of the log were lost, as nobody took them in time", "lines", lost) })
 	defer lines.close()
 	y.log.Info("configuration", "file", orNone(c.Path), "why", why)
-	y.supervisor = newSupervisor(o.env, y.log)
+	y.supervisor = newSupervisor(env, y.log)
 	defer y.supervisor.close()
-	if y.ledger, err = openLedger(c); err != nil {
+	if y.ledger, err = trust.OpenLedger(c); err != nil {
 		y.log.Warn("signed versions are remembered by this process alone", "error", err)
 	}
 	defer y.close()
@@ -165,7 +180,7 @@ func (y *yard) inForce(tenant string, s *served, message string, more ...any) {
 	g := s.judge.Acquire()
 	defer g.Release()
 	y.desk.inForce(tenant, g, s)
-	y.log.Info(message, append([]any{"tenant", tenant, "policy", s.policy.Name, "sha256", s.policy.SHA256, "routes", summary(g)}, more...)...)
+	y.log.Info(message, append([]any{"tenant", tenant, "policy", s.policy.Name, "sha256", s.policy.SHA256, "routes", Summary(g)}, more...)...)
 	if text := excess(g); text != "" {
 		y.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)
 	}
@@ -174,7 +189,7 @@ func (y *yard) inForce(tenant string, s *served, message string, more ...any) {
 
 // recordVersion remembers the signed version that is in force.
 func (y *yard) recordVersion(tenant string, s *served) {
-	if err := s.policy.proof.inForce(y.ledger); err != nil {
+	if err := s.policy.proof.Record(y.ledger); err != nil {
 		y.log.Warn("the signed version that is in force is remembered by this process alone", "tenant", tenant, "error", err)
 	}
 }
@@ -226,7 +241,7 @@ func (y *yard) stop(s os.Signal, signals <-chan os.Signal) error {
 	draining.Wait()
 	y.leaving.Wait()
 	if forced.Load() {
-		return errForced
+		return ErrForced
 	}
 	return nil
 }

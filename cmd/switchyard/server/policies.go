@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"switchyard/cmd/switchyard/trust"
 	"switchyard/pdu"
 	"switchyard/plugins/source"
 	"switchyard/policy"
@@ -18,7 +19,7 @@ import (
 // yet.
 type candidate struct {
 	source.Module
-	proof   proof
+	proof   trust.Proof
 	config  []byte          // JSON, or nil
 	effects *policy.Effects // what it may do
 	may     string          // how the configuration says that
@@ -30,20 +31,20 @@ func (c candidate) same(d candidate) bool {
 }
 
 // findPolicy finds the policy of a tenant. The error is a *wasm.GateError or an
-// invalidError.
-func findPolicy(trust *trust, t config.Tenant) (candidate, error) {
+// InvalidError.
+func findPolicy(checker *trust.Checker, t config.Tenant) (candidate, error) {
 	c, err := limited(t)
 	if err != nil {
 		return candidate{}, err
 	}
 	c.config = t.PolicyConfig
-	c.Module, c.proof, err = trust.policy(t)
+	c.Module, c.proof, err = checker.Policy(t)
 	return c, err
 }
 
 // findAudit finds the policy that the configuration wants audited for a tenant, which
 // may do no more than the other; one without a name means none.
-func findAudit(trust *trust, t config.Tenant) (candidate, error) {
+func findAudit(checker *trust.Checker, t config.Tenant) (candidate, error) {
 	if t.Audit == "" {
 		return candidate{}, nil
 	}
@@ -51,7 +52,7 @@ func findAudit(trust *trust, t config.Tenant) (candidate, error) {
 	if err != nil {
 		return candidate{}, err
 	}
-	c.Module, c.proof, err = trust.audit(t)
+	c.Module, c.proof, err = checker.Audit(t)
 	return c, err
 }
 
@@ -59,7 +60,7 @@ func findAudit(trust *trust, t config.Tenant) (candidate, error) {
 func limited(t config.Tenant) (candidate, error) {
 	effects, err := policy.ParseEffects(t.May, t.MayCommands, t.MayElse)
 	if err != nil {
-		return candidate{}, invalidError{err}
+		return candidate{}, InvalidError{err}
 	}
 	return candidate{effects: effects, may: fmt.Sprintf("%q %q %q", t.May, t.MayCommands, t.MayElse)}, nil
 }
@@ -88,9 +89,9 @@ func excess(g *policy.Generation) string {
 	return text
 }
 
-// summary says in one line what a generation does with the known commands, and with
-// an unknown one.
-func summary(g *policy.Generation) string {
+// Summary says in one line what a generation does with the known commands, and with an
+// unknown one.
+func Summary(g *policy.Generation) string {
 	counts := make(map[policy.Action]int)
 	inspected := 0
 	for _, c := range pdu.Commands {

@@ -1,9 +1,10 @@
-package main
+package server
 
 import (
 	"log/slog"
 	"testing"
 
+	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
@@ -21,7 +22,7 @@ func TestAlive(t *testing.T) {
 	engine := wasm.NewEngine(wasm.DefaultLimits(), nil)
 	defer engine.Close()
 	tenant := config.Default().Tenants[0]
-	c, err := findPolicy(newTrust(config.Default(), nil), tenant)
+	c, err := findPolicy(trust.New(config.Default(), nil), tenant)
 	if err != nil {
 		t.Fatal(err)
 	}

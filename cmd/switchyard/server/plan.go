@@ -1,10 +1,11 @@
-package main
+package server
 
 import (
 	"errors"
 	"fmt"
 	"time"
 
+	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
@@ -17,7 +18,7 @@ import (
 type plan struct {
 	yard    *yard
 	config  *config.Config
-	trust   *trust
+	checker *trust.Checker
 	engine  *wasm.Engine       // that runs what is loaded for it
 	tenants map[string]*served // the new ones
 	doors   map[string]*door   // all of them, by the name of the listener; the new ones listen and accept nobody yet
@@ -26,7 +27,7 @@ type plan struct {
 // plan makes what c asks for, with every policy, certificate and address that is new.
 // All are tried before the error, which is of all of them.
 func (y *yard) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
-	p := &plan{yard: y, config: c, trust: newTrust(c, y.ledger), engine: engine, tenants: make(map[string]*served), doors: make(map[string]*door)}
+	p := &plan{yard: y, config: c, checker: trust.New(c, y.ledger), engine: engine, tenants: make(map[string]*served), doors: make(map[string]*door)}
 	var faults []error
 	for _, t := range c.Tenants {
 		if y.tenants[t.Name] != nil {
@@ -57,7 +58,7 @@ func (y *yard) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
 // makeTenant makes a tenant that nobody has a way to yet.
 func (p *plan) makeTenant(t config.Tenant) (*served, error) {
 	y := p.yard
-	c, err := findPolicy(p.trust, t)
+	c, err := findPolicy(p.checker, t)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (p *plan) abandon() {
 // carryOut puts the plan in force. Nothing of it can fail.
 func (p *plan) carryOut() {
 	y := p.yard
-	y.config, y.trust = p.config, p.trust
+	y.config, y.checker = p.config, p.checker
 	for _, t := range p.config.Tenants {
 		if s := p.tenants[t.Name]; s != nil {
 			y.tenants[t.Name] = s

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -31,7 +31,7 @@ func (y *yard) reloadAudit(t config.Tenant, s *served, asked bool) {
 // setAudit begins, ends or exchanges a tenant's audit, if it is to be another than it
 // is. The figures begin anew also with another policy in force.
 func (y *yard) setAudit(t config.Tenant, s *served) (changed bool, err error) {
-	found, err := findAudit(y.trust, t)
+	found, err := findAudit(y.checker, t)
 	if err != nil {
 		return false, err
 	}
@@ -52,7 +52,7 @@ func (y *yard) setAudit(t config.Tenant, s *served) (changed bool, err error) {
 	s.audit = next
 	if g != nil {
 		s.tenant.SetAudit(g)
-		y.log.Info("audit begins", "tenant", t.Name, "audited", found.Name, "sha256", found.SHA256, "policy", s.policy.Name, "routes", summary(g))
+		y.log.Info("audit begins", "tenant", t.Name, "audited", found.Name, "sha256", found.SHA256, "policy", s.policy.Name, "routes", Summary(g))
 	}
 	return true, nil
 }

@@ -1,6 +1,7 @@
-package main
+package trust
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"switchyard/cmd/switchyard/client/terminal"
-	"switchyard/plugins/teamtalk"
 	"switchyard/policy/provenance"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
@@ -33,9 +32,9 @@ func newSignedPlace(t *testing.T) *signedPlace {
 	p.config.Signatures = config.Signatures{Keys: []string{"key.pub"}, State: "state"}
 	p.tenant = p.config.Tenants[0]
 	p.tenant.Policy, p.tenant.RequireSignature = "file:routes.toml", true
-	runHere(t, 0, "policy", "keygen", filepath.Join(p.dir, "key"))
+	p.newKey("key")
 	var warning error
-	if p.ledger, warning = openLedger(p.config); warning != nil {
+	if p.ledger, warning = OpenLedger(p.config); warning != nil {
 		t.Fatal(warning)
 	}
 	return p
@@ -50,21 +49,44 @@ func (p *signedPlace) write(name, text string) string {
 	return path
 }
 
-// save saves a version of the policy, which says something else than the others, and
-// its signature.
-func (p *signedPlace) save(version int, expires string) {
+func (p *signedPlace) newKey(name string) {
 	p.Helper()
-	path := p.write("routes.toml", fmt.Sprintf("# version %d\n[route]\nelse = \"drop\"\n", version))
-	_ = os.Remove(path + ".sig")
-	runHere(p.T, 0, "policy", "sign", path, "--key", filepath.Join(p.dir, "key"), "--version", fmt.Sprint(version),
-		"--tenant", p.tenant.Name, "--expires", expires)
+	if _, err := provenance.WriteNewKey(filepath.Join(p.dir, name)); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// save saves a version of the policy, whose content differs from that of the others, and
+// signs it for 90 days.
+func (p *signedPlace) save(version uint64) {
+	p.Helper()
+	text := fmt.Sprintf("# version %d\n[route]\nelse = \"drop\"\n", version)
+	p.write("routes.toml", text)
+	now := time.Now().UTC().Truncate(time.Second)
+	e, err := provenance.NewEnvelope(&provenance.Statement{
+		SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(text))), Name: "routes.toml", Version: version,
+		Tenants: []string{p.tenant.Name}, NotBefore: now.Add(-time.Minute), Expires: now.Add(90 * 24 * time.Hour),
+	})
+	if err != nil {
+		p.Fatal(err)
+	}
+	signer, err := provenance.ReadSigner(filepath.Join(p.dir, "key"))
+	if err != nil {
+		p.Fatal(err)
+	}
+	e.Sign(signer)
+	signature, err := e.Encode()
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.write("routes.toml.sig", string(signature))
 }
 
 // reload puts the policy in force as the server does, if it is let in.
-func (p *signedPlace) reload() (proof, error) {
-	_, found, err := newTrust(p.config, p.ledger).policy(p.tenant)
+func (p *signedPlace) reload() (Proof, error) {
+	_, found, err := New(p.config, p.ledger).Policy(p.tenant)
 	if err == nil {
-		err = found.inForce(p.ledger)
+		err = found.Record(p.ledger)
 	}
 	return found, err
 }
@@ -89,14 +111,14 @@ func (p *signedPlace) wantRefusal(gate wasm.Gate, text string) {
 // restart does not change that.
 func TestNoDowngradeWithoutAWord(t *testing.T) {
 	p := newSignedPlace(t)
-	p.save(3, "90d")
+	p.save(3)
 	p.wantVersion(3)
-	p.save(5, "90d")
+	p.save(5)
 	p.wantVersion(5)
 	p.wantVersion(5)
-	p.save(3, "90d")
+	p.save(3)
 	p.wantRefusal(provenance.GateVersion, "it is version 3, and version 5 was in force already")
-	p.ledger, _ = openLedger(p.config)
+	p.ledger, _ = OpenLedger(p.config)
 	p.wantRefusal(provenance.GateVersion, "it is version 3, and version 5 was in force already")
 
 	// Taking the signature away, or asking for none, does not get around that.
@@ -111,25 +133,25 @@ func TestNoDowngradeWithoutAWord(t *testing.T) {
 	// Another tenant never had it.
 	other := p.tenant
 	other.Name = "other"
-	if _, found, err := newTrust(p.config, p.ledger).policy(other); err != nil || found.Statement != nil {
+	if _, found, err := New(p.config, p.ledger).Policy(other); err != nil || found.Statement != nil {
 		t.Errorf("another tenant: %+v, %v", found, err)
 	}
 
 	// The operator's word is for one version, which is then the least.
-	p.save(3, "90d")
+	p.save(3)
 	p.tenant.DowngradeTo = 2
 	p.wantRefusal(provenance.GateVersion, "set tenant.default.downgrade_to = 3")
 	p.tenant.DowngradeTo = 3
 	p.wantVersion(3)
 	p.tenant.DowngradeTo = 0
 	p.wantVersion(3)
-	p.save(2, "90d")
+	p.save(2)
 	p.wantRefusal(provenance.GateVersion, "version 3 was in force already")
-	p.save(4, "90d")
+	p.save(4)
 	p.tenant.DowngradeTo = 3
 	p.wantVersion(4)
 	found, err := p.reload()
-	if list := found.warnings(time.Now()); err != nil || len(list) != 1 || !strings.Contains(list[0], "remove downgrade_to") {
+	if list := found.Warnings(time.Now()); err != nil || len(list) != 1 || !strings.Contains(list[0], "remove downgrade_to") {
 		t.Errorf("with a word that is over: %q, %v", list, err)
 	}
 }
@@ -138,24 +160,24 @@ func TestNoDowngradeWithoutAWord(t *testing.T) {
 // and a file of keys that cannot be read lets nobody in.
 func TestKeysAreReadEachTime(t *testing.T) {
 	p := newSignedPlace(t)
-	p.save(1, "90d")
-	trust := newTrust(p.config, p.ledger)
-	if _, _, err := trust.policy(p.tenant); err != nil {
+	p.save(1)
+	checker := New(p.config, p.ledger)
+	if _, _, err := checker.Policy(p.tenant); err != nil {
 		t.Fatal(err)
 	}
-	runHere(t, 0, "policy", "keygen", filepath.Join(p.dir, "other"))
+	p.newKey("other")
 	if err := os.Rename(filepath.Join(p.dir, "other.pub"), filepath.Join(p.dir, "key.pub")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := trust.policy(p.tenant); err == nil || !strings.Contains(err.Error(), "signed by unknown keys") {
+	if _, _, err := checker.Policy(p.tenant); err == nil || !strings.Contains(err.Error(), "signed by unknown keys") {
 		t.Errorf("with another key: %v", err)
 	}
 	p.write("key.pub", "")
-	if _, _, err := trust.policy(p.tenant); err == nil || !strings.Contains(err.Error(), "key.pub: there is no key in PEM; correct signatures.keys") {
+	if _, _, err := checker.Policy(p.tenant); err == nil || !strings.Contains(err.Error(), "key.pub: there is no key in PEM; correct signatures.keys") {
 		t.Errorf("without a key: %v", err)
 	}
 	p.tenant.Policy = "teamtalk"
-	if _, found, err := trust.policy(p.tenant); err != nil || found.Verified() {
+	if _, found, err := checker.Policy(p.tenant); err != nil || found.Verified() {
 		t.Errorf("a shipped policy: %+v, %v", found.Finding, err)
 	}
 }
@@ -163,18 +185,18 @@ func TestKeysAreReadEachTime(t *testing.T) {
 // A policy that is only audited is held against the same keys, and is of any version.
 func TestAuditedVersions(t *testing.T) {
 	p := newSignedPlace(t)
-	p.save(5, "90d")
+	p.save(5)
 	p.wantVersion(5)
-	p.save(2, "90d")
+	p.save(2)
 	p.tenant.Audit, p.tenant.PolicySHA256 = p.tenant.Policy, strings.Repeat("0", 64)
-	trust := newTrust(p.config, p.ledger)
-	if _, found, err := trust.audit(p.tenant); err != nil || !found.Verified() {
+	checker := New(p.config, p.ledger)
+	if _, found, err := checker.Audit(p.tenant); err != nil || !found.Verified() {
 		t.Errorf("an older version: %+v, %v", found, err)
 	}
 	if err := os.Remove(filepath.Join(p.dir, "routes.toml.sig")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := trust.audit(p.tenant); err == nil || !strings.Contains(err.Error(), "it must be signed") {
+	if _, _, err := checker.Audit(p.tenant); err == nil || !strings.Contains(err.Error(), "it must be signed") {
 		t.Errorf("without a signature: %v", err)
 	}
 }
@@ -185,23 +207,23 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(p.dir, "state", "versions.json.next", "in the way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p.save(5, "90d")
+	p.save(5)
 	found, err := p.reload()
 	if err == nil || errors.As(err, new(*wasm.GateError)) || !found.Verified() {
 		t.Fatalf("found %+v, %v; want that it is in force, and not remembered", found.Finding, err)
 	}
-	p.save(3, "90d")
+	p.save(3)
 	p.wantRefusal(provenance.GateVersion, "version 5 was in force already")
 }
 
 func TestExpiryIsForetold(t *testing.T) {
 	p := newSignedPlace(t)
-	p.save(1, "90d")
+	p.save(1)
 	found, err := p.reload()
 	if err != nil {
 		t.Fatal(err)
 	}
-	soon, at, ok := found.expires()
+	soon, at, ok := found.Expires()
 	if !ok || at.Sub(soon) < 8*24*time.Hour || at.Sub(soon) > 14*24*time.Hour {
 		t.Errorf("to be told %v before %v, %v", at.Sub(soon), at, ok)
 	}
@@ -211,16 +233,16 @@ func TestExpiryIsForetold(t *testing.T) {
 		at.Add(-1):   "its signature expires at",
 		at:           "its signature expired at " + at.Format(time.RFC3339) + ": it stays in force, but is not loaded again",
 	} {
-		if got := strings.Join(found.warnings(when), "\n"); !strings.HasPrefix(got, want) || want == "" && got != "" {
+		if got := strings.Join(found.Warnings(when), "\n"); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("at %v: %q, want %q", when, got, want)
 		}
 	}
-	trust := newTrust(p.config, p.ledger)
-	trust.now = func() time.Time { return at }
-	if _, _, err := trust.policy(p.tenant); err == nil || !strings.Contains(err.Error(), "its statement expired at") {
+	checker := New(p.config, p.ledger)
+	checker.now = func() time.Time { return at }
+	if _, _, err := checker.Policy(p.tenant); err == nil || !strings.Contains(err.Error(), "its statement expired at") {
 		t.Errorf("at its end: %v", err)
 	}
-	if _, _, ok := (proof{}).expires(); ok {
+	if _, _, ok := (Proof{}).Expires(); ok {
 		t.Error("what is not signed expires")
 	}
 }
@@ -230,7 +252,7 @@ func TestProvenanceFiles(t *testing.T) {
 	p.config.Tenants[0].Policy, p.config.Tenants[0].Audit = "file:a.toml", "file:/b/b.wasm"
 	p.config.Tenants = append(p.config.Tenants, config.Tenant{Policy: "teamtalk"})
 	want := []string{filepath.Join(p.dir, "key.pub"), filepath.Join(p.dir, "a.toml.sig"), "/b/b.wasm.sig"}
-	if got := provenanceFiles(p.config); !slices.Equal(got, want) {
+	if got := Files(p.config); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -248,69 +270,14 @@ func TestLedgerFolders(t *testing.T) {
 		"auto": filepath.Join(cache, "switchyard", "signatures"), "": "", "seen": "/etc/yard/seen", "/var/lib/seen": "/var/lib/seen",
 	} {
 		c.Signatures.State = state
-		if l, err := openLedger(c); err != nil || l.Folder() != want {
+		if l, err := OpenLedger(c); err != nil || l.Folder() != want {
 			t.Errorf("%q: %q, %v; want %q", state, l.Folder(), err, want)
 		}
 	}
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("HOME", "")
 	c.Signatures.State = "auto"
-	if l, err := openLedger(c); err == nil || l.Folder() != "" || !strings.Contains(err.Error(), "set signatures.state to a folder") {
+	if l, err := OpenLedger(c); err == nil || l.Folder() != "" || !strings.Contains(err.Error(), "set signatures.state to a folder") {
 		t.Errorf("without a home: %q, %v", l.Folder(), err)
-	}
-}
-
-func TestMoments(t *testing.T) {
-	now := time.Date(2031, 5, 1, 12, 0, 0, 7, time.FixedZone("", 3600))
-	for text, want := range map[string]string{
-		"2031-12-31": "2031-12-31T00:00:00Z", "2031-12-31T10:00:00+02:00": "2031-12-31T08:00:00Z", "2031-12-31T10:00:00.5Z": "2031-12-31T10:00:00Z",
-		"90d": "2031-07-30T11:00:00Z", "1h30m": "2031-05-01T12:30:00Z", "0d": "2031-05-01T11:00:00Z",
-		"": "", "d": "", "-1d": "", "99999d": "", "1.5d": "", "2031-13-01": "", "2031-12-31 10:00": "", "tomorrow": "", "9999999h": "",
-	} {
-		got, err := moment(text, now)
-		if want == "" && err == nil || want != "" && (err != nil || got.Format(time.RFC3339Nano) != want) {
-			t.Errorf("%q: %v, %v; want %q", text, got, err, want)
-		}
-	}
-}
-
-// What strangers write into a signature file does not act on a terminal.
-func TestHostileKeyIDs(t *testing.T) {
-	dir := t.TempDir()
-	key, routes := filepath.Join(dir, "k"), filepath.Join(dir, "routes.toml")
-	write := func(path string, content []byte) {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(routes, teamtalk.Table)
-	runHere(t, exitStopped, "policy", "keygen", key)
-	sign := func(version string) (stdout, stderr string) {
-		return runHere(t, exitStopped, "policy", "sign", routes, "--key", key, "--version", version, "--tenant", "*", "--expires", "1d")
-	}
-	sign("1")
-	text, err := os.ReadFile(routes + ".sig")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := provenance.ParseEnvelope(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.Signatures[0].KeyID = "\x1b]0;title\x07\u009b2J\u202e\t\n" + strings.Repeat("x", 1000)
-	if text, err = e.Encode(); err != nil {
-		t.Fatal(err)
-	}
-	write(routes+".sig", text)
-	table, _ := runHere(t, exitStopped, "policy", "verify", routes, "--key", key+".pub")
-	object, _ := runHere(t, exitStopped, "policy", "verify", routes, "--key", key+".pub", "--json")
-	_, note := sign("2")
-	for _, said := range []string{table, object, note} {
-		if !strings.Contains(said, `]0;title\u0007\u009b2J\u202e`) || terminal.HarmlessLines(said) != said {
-			t.Errorf("it prints %q", said)
-		}
-	}
-	if strings.Contains(table+note, strings.Repeat("x", 41)) {
-		t.Errorf("it prints all of it: %s%s", table, note)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -37,7 +37,7 @@ func listenForNotice(t *testing.T, name string) serviceManager {
 
 func (m serviceManager) next() string {
 	m.t.Helper()
-	m.SetReadDeadline(time.Now().Add(patience))
+	m.SetReadDeadline(time.Now().Add(time.Minute))
 	b := make([]byte, 4<<10)
 	n, err := m.Read(b)
 	if err != nil {

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"switchyard/proxy/config"
+)
+
+// options are what flags and environment say about the configuration.
+type options struct {
+	env    []string
+	config string
+	set    []string
+	listen string
+	policy string
+}
+
+// load finds and reads the configuration, and says why it is that one.
+func (o *options) load() (c *config.Config, why string, err error) {
+	path, why := config.Find(o.config, o.env)
+	overrides := make(map[string]string)
+	for _, entry := range o.set {
+		key, value, ok := strings.Cut(entry, "=")
+		if !ok {
+			return nil, why, usageError{fmt.Errorf("--set %s has no value; write KEY=VALUE, as in --set peer.timeout=40s", entry)}
+		}
+		overrides[key] = value
+	}
+	if o.listen != "" {
+		overrides["listener.0.address"] = o.listen
+	}
+	if o.policy != "" {
+		c, err := config.Load(path, o.env, overrides)
+		if err != nil {
+			return nil, why, err
+		}
+		first := c.Listeners[0]
+		if first.Tenant == "" {
+			return nil, why, usageError{fmt.Errorf("--policy is for the tenant of the first listener, and that at %s has several; write --set tenant.%s.policy=%s, or another tenant's", first.Address, first.Tenants[0], o.policy)}
+		}
+		overrides["tenant."+first.Tenant+".policy"] = fromHere(o.policy)
+	}
+	c, err = config.Load(path, o.env, overrides)
+	return c, why, err
+}
+
+// fromHere makes the path of a policy named on the command line start at the working
+// directory; in the configuration it would start at that file's.
+func fromHere(policy string) string {
+	if path, ok := strings.CutPrefix(policy, "file:"); ok && path != "" {
+		if abs, err := filepath.Abs(path); err == nil {
+			return "file:" + abs
+		}
+	}
+	return policy
+}
