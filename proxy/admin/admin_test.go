@@ -23,6 +23,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/capture"
 	"switchyard/proxy/hub"
 )
@@ -238,7 +239,7 @@ func TestRefusals(t *testing.T) {
 // errorOf returns the error that an answer is, which says what it is.
 func errorOf(t *testing.T, r *http.Response, body string) string {
 	t.Helper()
-	var e failure
+	var e api.Error
 	if err := json.Unmarshal([]byte(body), &e); err != nil || e.Error == "" || r.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s %s: %d %q is no error as JSON", r.Request.Method, r.Request.URL, r.StatusCode, body)
 	}

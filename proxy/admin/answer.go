@@ -12,13 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// A failure is what a request gets that is not answered.
-type failure struct {
-	Error string `json:"error"`
-	Gate  string `json:"gate,omitempty"`
-}
+	"switchyard/proxy/admin/api"
+)
 
 // fail answers with an error: one with a status of its own, or the client's mistake.
 func fail(w http.ResponseWriter, err error) {
@@ -29,7 +25,7 @@ func fail(w http.ResponseWriter, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="switchyard"`)
 	}
-	answer(w, status, failure{Error: err.Error()})
+	answer(w, status, api.Error{Error: err.Error()})
 }
 
 // answer answers with JSON.
@@ -45,6 +41,15 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	w.Write(b.Bytes())
 	return nil
+}
+
+// byName returns counts by the names of what they count, as JSON has them.
+func byName[K comparable, N any](counts map[K]N) map[string]N {
+	named := make(map[string]N, len(counts))
+	for of, n := range counts {
+		named[fmt.Sprint(of)] = n
+	}
+	return named
 }
 
 // takesLong lets an answer take its time to begin.

@@ -8,29 +8,8 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/review"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/admin/api"
 )
-
-type comparison struct {
-	Tenant   string         `json:"tenant"`
-	Before   Policy         `json:"before"`
-	After    Policy         `json:"after"`
-	Same     bool           `json:"same"`
-	Changes  []changeAnswer `json:"changes"`
-	Warnings []string       `json:"warnings"`
-}
-
-// changeAnswer is a review.Change without what a capture would say of it.
-type changeAnswer struct {
-	Command  string `json:"command"`
-	First    uint16 `json:"first"`
-	Last     uint16 `json:"last"`
-	Known    bool   `json:"known"`
-	Alike    bool   `json:"alike"`
-	Unproven bool   `json:"unproven"`
-	review.Scope
-	Before review.Decision `json:"before"`
-	After  review.Decision `json:"after"`
-}
 
 // maxName is how long the name of a candidate's file may be.
 const maxName = 255
@@ -63,7 +42,7 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	s.inTime(w)
 	s.did(r, "compare", "tenant", t.Name, "bytes", len(file), "took", time.Since(start).Round(time.Millisecond).String())
 	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
-		return answer(w, http.StatusUnprocessableEntity, failure{err.Error(), string(gate.Gate)})
+		return answer(w, http.StatusUnprocessableEntity, api.Error{Error: err.Error(), Gate: string(gate.Gate)})
 	}
 	if err != nil {
 		return err
@@ -79,14 +58,14 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, c)
 }
 
-func compared(tenant string, before, after *policy.Generation) comparison {
+func compared(tenant string, before, after *policy.Generation) api.Comparison {
 	same := before.SHA256 == after.SHA256 && string(before.Config) == string(after.Config)
-	c := comparison{Tenant: tenant, Before: Policy{before.Name, before.SHA256}, After: Policy{after.Name, after.SHA256},
-		Same: same, Changes: []changeAnswer{}, Warnings: []string{}}
+	c := api.Comparison{Tenant: tenant, Before: identify(before), After: identify(after),
+		Same: same, Changes: []api.Change{}, Warnings: []string{}}
 	table := review.Extract(held{after})
 	for _, change := range review.Compare(review.Extract(held{before}), table, same) {
-		c.Changes = append(c.Changes, changeAnswer{change.Command, change.First, change.Last, change.Known, change.Alike, change.Unproven,
-			change.Scope, change.Before, change.After})
+		c.Changes = append(c.Changes, api.Change{Command: change.Command, First: change.First, Last: change.Last, Known: change.Known,
+			Alike: change.Alike, Unproven: change.Unproven, Scope: change.Scope, Before: change.Before, After: change.After})
 	}
 	c.Warnings = append(c.Warnings, table.Warnings()...)
 	return c

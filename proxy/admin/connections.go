@@ -6,37 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/certificate"
 )
-
-// connectionAnswer is one session as JSON has it.
-type connectionAnswer struct {
-	Tenant     string     `json:"tenant"`
-	Session    uint64     `json:"session"`
-	Peer       string     `json:"peer"`
-	Listener   string     `json:"listener"`
-	Identities []string   `json:"identities"`
-	TLS        *tlsAnswer `json:"tls"`
-	Since      time.Time  `json:"since"`
-	Master     bool       `json:"master"`
-	Users      int        `json:"users"`
-	PDUsIn     uint64     `json:"pdus_in"`
-	BytesIn    uint64     `json:"bytes_in"`
-	PDUsOut    uint64     `json:"pdus_out"`
-	BytesOut   uint64     `json:"bytes_out"`
-	Rates      Rates      `json:"rates"`
-	Lag        uint64     `json:"lag"`
-	Paused     bool       `json:"paused"`
-}
-
-type tlsAnswer struct {
-	Version    string `json:"version"`
-	Cipher     string `json:"cipher"`
-	ServerName string `json:"server_name"`
-}
 
 // How many sessions are told of.
 const (
@@ -65,14 +39,14 @@ func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
 	s.sampler.want()
 	lines := s.lines(tenants)
 	slices.SortFunc(lines, order)
-	return answer(w, http.StatusOK, map[string]any{"total": len(lines), "connections": tell(lines[:min(len(lines), int(limit))])})
+	return answer(w, http.StatusOK, api.Connections{Total: len(lines), Connections: tell(lines[:min(len(lines), int(limit))])})
 }
 
 // A line is a session with how fast it is.
 type line struct {
 	tenant Tenant
 	proxy.Session
-	rates Rates
+	rates api.Rates
 }
 
 // lines returns the sessions of tenants.
@@ -99,14 +73,14 @@ func byLag(a, b line) int { return cmp.Or(cmp.Compare(b.Lag, a.Lag), byID(a, b))
 var orders = map[string]func(a, b line) int{"id": byID, "rate": byRate, "lag": byLag}
 
 // tell finds out about sessions what is not known of all.
-func tell(lines []line) []connectionAnswer {
-	told := make([]connectionAnswer, 0, len(lines))
+func tell(lines []line) []api.Connection {
+	told := make([]api.Connection, 0, len(lines))
 	for _, l := range lines {
-		c := connectionAnswer{Tenant: l.tenant.Name, Session: l.Number, Peer: l.Peer().String(), Listener: l.Local().String(),
+		c := api.Connection{Tenant: l.tenant.Name, Session: l.Number, Peer: l.Peer().String(), Listener: l.Local().String(),
 			Identities: []string{}, Since: l.Since().UTC(), Master: l.Master, Users: l.tenant.Hub().Holds(l.Number),
 			PDUsIn: l.PDUsIn, BytesIn: l.BytesIn, PDUsOut: l.PDUsOut, BytesOut: l.BytesOut, Rates: l.rates, Lag: l.Lag, Paused: l.Paused()}
 		if state, ok := l.TLS(); ok {
-			c.TLS = &tlsAnswer{tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), state.ServerName}
+			c.TLS = &api.TLS{Version: tls.VersionName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite), ServerName: state.ServerName}
 			if len(state.VerifiedChains) > 0 {
 				c.Identities = append(c.Identities, certificate.Identities(state.PeerCertificates[0])...)
 			}

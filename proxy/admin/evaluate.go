@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,62 +14,8 @@ import (
 	"switchyard/policy/command"
 	"switchyard/policy/review"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/admin/api"
 )
-
-// question is one PDU to be decided about.
-type question struct {
-	Tenant  string  `json:"tenant"`
-	Hex     string  `json:"hex"`
-	Command string  `json:"command"`
-	Service string  `json:"service"`
-	Seq     uint16  `json:"seq"`
-	Body    string  `json:"body"`
-	Session *uint64 `json:"session"`
-	Master  bool    `json:"master"`
-}
-
-type evaluation struct {
-	Tenant     string          `json:"tenant"`
-	Policy     Policy          `json:"policy"`
-	PDU        pduAnswer       `json:"pdu"`
-	Sender     senderAnswer    `json:"sender"`
-	ByIDs      guestAnswer     `json:"by_ids"`
-	Inspection *guestAnswer    `json:"inspection"`
-	Decision   review.Decision `json:"decision"`
-	Fault      *faultAnswer    `json:"fault"`
-	Copies     *int            `json:"copies"`
-	Sessions   []uint64        `json:"sessions"`
-	Notes      []string        `json:"notes"`
-}
-
-type pduAnswer struct {
-	Service string          `json:"service"`
-	Command string          `json:"command"`
-	Seq     uint16          `json:"seq"`
-	Length  uint32          `json:"length"`
-	Header  string          `json:"header"`
-	Body    string          `json:"body"`
-	Fields  json.RawMessage `json:"fields"`
-}
-
-type senderAnswer struct {
-	Session    uint64 `json:"session"`
-	Attributes uint64 `json:"attributes"`
-}
-
-type guestAnswer struct {
-	Export     string           `json:"export"`
-	Decision   *review.Decision `json:"decision"`
-	Remembered bool             `json:"remembered"`
-	Fuel       uint64           `json:"fuel"`
-	FuelLimit  uint64           `json:"fuel_limit"`
-	Memory     uint64           `json:"memory"`
-}
-
-type faultAnswer struct {
-	Kind  policy.FaultKind `json:"kind"`
-	Error string           `json:"error"`
-}
 
 const (
 	// maxQuestion is how long a request for an evaluation may be, in bytes.
@@ -78,6 +23,9 @@ const (
 	// mostSessions is how many sessions are told that a copy would go to.
 	mostSessions = 20
 )
+
+// A question is one PDU to be decided about.
+type question struct{ api.EvaluateRequest }
 
 // evaluate tells how the policy in force decides about one PDU. It asks the guest beside
 // the traffic; nothing is routed or counted.
@@ -113,7 +61,7 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	a.Tenant = t.Name
 	a.foresee(t, asked.Session, p)
 	s.inTime(w)
-	return answer(w, http.StatusOK, a.evaluation)
+	return answer(w, http.StatusOK, a.Evaluation)
 }
 
 // pdu makes the PDU that the question is about.
@@ -188,7 +136,7 @@ func (q *question) attributes() uint64 {
 
 // An explained is an evaluation with the verdict that it tells of.
 type explained struct {
-	evaluation
+	api.Evaluation
 	verdict policy.Verdict
 }
 
@@ -202,11 +150,11 @@ func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Qu
 		e.Verdict, e.Fault = g.Hold(h.Service, h.Command, e.Verdict)
 	}
 	fuel := s.facts.Fuel()
-	a := &explained{verdict: e.Verdict, evaluation: evaluation{
-		Policy: Policy{g.Name, g.SHA256},
-		PDU: pduAnswer{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
+	a := &explained{verdict: e.Verdict, Evaluation: api.Evaluation{
+		Policy: identify(g),
+		PDU: api.EvaluatedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
 			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: decoded(h.Command, q.Body)},
-		Sender:   senderAnswer{q.Session, q.Attributes},
+		Sender:   api.Sender{Session: q.Session, Attributes: q.Attributes},
 		ByIDs:    answerOf(e.ByIDs, h.Command, fuel),
 		Decision: review.Decide(e.Verdict, h.Command),
 		Sessions: []uint64{}, Notes: []string{},
@@ -217,13 +165,13 @@ func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Qu
 		a.Inspection = &inspection
 	}
 	if e.Fault != nil {
-		a.Fault = &faultAnswer{e.Fault.Kind, e.Fault.Err.Error()}
+		a.Fault = &api.Fault{Kind: string(e.Fault.Kind), Error: e.Fault.Err.Error()}
 	}
 	return a
 }
 
-func answerOf(a wasm.Answer, c pdu.CommandID, fuel uint64) guestAnswer {
-	told := guestAnswer{Export: a.Export, Fuel: a.Fuel, FuelLimit: fuel, Memory: a.Memory}
+func answerOf(a wasm.Answer, c pdu.CommandID, fuel uint64) api.Answer {
+	told := api.Answer{Export: a.Export, Fuel: a.Fuel, FuelLimit: fuel, Memory: a.Memory}
 	if a.Fault == nil {
 		d := review.Decide(a.Verdict, c)
 		told.Decision = &d

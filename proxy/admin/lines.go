@@ -7,7 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"time"
+
+	"switchyard/proxy/admin/api"
 )
 
 // What is remembered of the log, in lines and in bytes of one text.
@@ -16,15 +17,6 @@ const (
 	keptText  = 2 << 10
 )
 
-// A Line is one of the log.
-type Line struct {
-	ID         uint64          `json:"id"`
-	Time       time.Time       `json:"time"`
-	Level      string          `json:"level"`
-	Message    string          `json:"message"`
-	Attributes json.RawMessage `json:"attributes"`
-}
-
 // Lines remembers the last lines of the log, those of debugging not among them. The
 // zero Lines is ready, and may be used by several goroutines.
 type Lines struct {
@@ -32,7 +24,7 @@ type Lines struct {
 
 	mu   sync.Mutex // guards the rest
 	last uint64     // id
-	ring [keptLines]Line
+	ring [keptLines]api.Line
 }
 
 // Handler returns a handler that remembers lines as tame leaves them, and hands them to
@@ -42,7 +34,7 @@ func (l *Lines) Handler(next slog.Handler, tame func(groups []string, a slog.Att
 }
 
 // add remembers a line.
-func (l *Lines) add(line Line) {
+func (l *Lines) add(line api.Line) {
 	l.mu.Lock()
 	l.last++
 	line.ID = l.last
@@ -53,7 +45,7 @@ func (l *Lines) add(line Line) {
 
 // after returns the lines with a higher id that are remembered, in their order, and the
 // highest id.
-func (l *Lines) after(id uint64) (lines []Line, last uint64) {
+func (l *Lines) after(id uint64) (lines []api.Line, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if id > l.last { // of another process
@@ -115,7 +107,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 }
 
 // line returns what is remembered of a record.
-func (h *handler) line(r slog.Record) Line {
+func (h *handler) line(r slog.Record) api.Line {
 	attributes := make(map[string]any)
 	for _, a := range h.own {
 		h.put(attributes, "", a)
@@ -128,7 +120,7 @@ func (h *handler) line(r slog.Record) Line {
 	if err != nil {
 		text = []byte("{}")
 	}
-	return Line{Time: r.Time.UTC(), Level: r.Level.String(), Message: r.Message, Attributes: text}
+	return api.Line{Time: r.Time.UTC(), Level: r.Level.String(), Message: r.Message, Attributes: text}
 }
 
 // put puts an attribute where JSON has it.

@@ -55,7 +55,7 @@ func startFull(t *testing.T) *full {
 	}
 	tenant.Served.SetAudit(audited)
 	t.Cleanup(func() { tenant.Served.SetAudit(nil) })
-	tenant.Audited = Policy{"audited", audited.SHA256}
+	tenant.Audited = Policy{Name: "audited", SHA256: audited.SHA256}
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(fullToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,14 +79,14 @@ func startFull(t *testing.T) *full {
 		}
 		facts.Reload = func(context.Context) (Reload, error) {
 			r := Reload{Configuration: ReloadConfiguration{Result: Changed, Changed: []string{"peer.timeout"}},
-				Listeners: []ReloadListener{{"127.0.0.1:0", Plain, ""}}, Tenants: []ReloadTenant{{"acme", Unchanged, Policy{"teamtalk", "1f"}, "", ""}}}
+				Listeners: []ReloadListener{{Listener: "127.0.0.1:0", Result: Plain}}, Tenants: []ReloadTenant{{Tenant: "acme", Result: Unchanged, Policy: Policy{Name: "teamtalk", SHA256: "1f"}}}}
 			r.Sum()
 			return r, nil
 		}
 		facts.Drain = func() time.Duration { return time.Minute }
 		soon := time.Now()
 		facts.Chronicle.Refused("acme", "file:no.wasm", "", &wasm.GateError{Gate: wasm.GateMagic, Policy: "file:no.wasm", Err: errors.New("no module"), Remedy: "build one"})
-		facts.Chronicle.InForce("acme", g, PolicyEvent{Signature: &Signature{3, []string{"ops"}, &soon}, LoadSeconds: new(float64), Routes: "all"})
+		facts.Chronicle.InForce("acme", g, PolicyEvent{Signature: &Signature{Version: 3, Signers: []string{"ops"}, Expires: &soon}, LoadSeconds: new(float64), Routes: "all"})
 	}, listen(t, "tcp", "127.0.0.1:0"))
 	f.tenant, f.hub = tenant, tenant.Hub()
 	full := &full{f, fullToken}

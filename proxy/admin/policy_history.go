@@ -11,6 +11,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/admin/api"
 )
 
 // What is remembered of each tenant, in policies and in bytes of an error.
@@ -19,38 +20,11 @@ const (
 	keptError    = 8 << 10
 )
 
-// A PolicyEvent is one policy that was in force, or that was refused.
-type PolicyEvent struct {
-	ID          uint64                      `json:"id"`
-	Tenant      string                      `json:"tenant"`
-	State       string                      `json:"state"`
-	Name        string                      `json:"name"`
-	SHA256      string                      `json:"sha256"`
-	Signature   *Signature                  `json:"signature"`
-	Since       time.Time                   `json:"since"`
-	Until       *time.Time                  `json:"until"`
-	Gate        string                      `json:"gate"`
-	Error       string                      `json:"error"`
-	Faults      map[policy.FaultKind]uint64 `json:"faults"`
-	LoadSeconds *float64                    `json:"load_seconds"`
-	Routes      string                      `json:"routes"`
-
+// A remembered is a policy of the past, or the one in force.
+type remembered struct {
+	api.PolicyEvent
 	generation *policy.Generation // that may still fail; nil if Faults has all
 }
-
-// A Signature is who vouched for a policy.
-type Signature struct {
-	Version uint64     `json:"version"`
-	Signers []string   `json:"signers"`
-	Expires *time.Time `json:"expires"`
-}
-
-// What became of a policy.
-const (
-	inForce = "in-force"
-	retired = "retired"
-	refused = "refused"
-)
 
 // A PolicyHistory remembers the policies of tenants: those in force, before, and refused.
 // The zero PolicyHistory is ready, and may be used by several goroutines.
@@ -64,7 +38,7 @@ type PolicyHistory struct {
 
 // annals are one tenant's part of a Chronicle.
 type annals struct {
-	events  []*PolicyEvent // the latest last
+	events  []*remembered // the latest last
 	reloads Reloads
 	faults  map[policy.FaultKind]uint64 // of generations that are forgotten
 }
@@ -75,19 +49,20 @@ type Reloads struct {
 	LoadSeconds      float64 // that the last took; 0 if that is not known
 }
 
-// InForce tells that g decides for the tenant from now on. Of e, Signature, LoadSeconds
-// and Routes are looked at.
-func (c *PolicyHistory) InForce(tenant string, g *policy.Generation, e PolicyEvent) {
+// InForce records that g decides for the tenant from now on. Of event, Signature, LoadSeconds
+// and Routes are used.
+func (c *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.PolicyEvent) {
 	now := time.Now().UTC()
-	e.Tenant, e.State, e.Name, e.SHA256, e.Since, e.generation = tenant, inForce, g.Name, g.SHA256, now, g
+	e := &remembered{PolicyEvent: event, generation: g}
+	e.Tenant, e.State, e.Name, e.SHA256, e.Since = tenant, api.InForce, g.Name, g.SHA256, now
 	c.mu.Lock()
 	a := c.of(tenant)
 	// The one before may still be asked about what it has begun with, the one before
 	// that no more.
 	for _, before := range a.events {
 		switch {
-		case before.State == inForce:
-			before.State, before.Until = retired, &now
+		case before.State == api.InForce:
+			before.State, before.Until = api.Retired, &now
 		case before.generation != nil:
 			a.settle(before)
 		}
@@ -96,7 +71,7 @@ func (c *PolicyHistory) InForce(tenant string, g *policy.Generation, e PolicyEve
 		a.reloads.LoadSeconds = *e.LoadSeconds
 	}
 	a.reloads.Swapped++
-	c.add(a, &e)
+	c.add(a, e)
 	c.mu.Unlock()
 	c.bell.ring()
 }
@@ -104,7 +79,7 @@ func (c *PolicyHistory) InForce(tenant string, g *policy.Generation, e PolicyEve
 // Refused tells that a policy was refused for the tenant. The same one again for the
 // same reason is counted, and is no new event.
 func (c *PolicyHistory) Refused(tenant, name, sha256 string, err error) {
-	e := &PolicyEvent{Tenant: tenant, State: refused, Name: name, SHA256: sha256, Since: time.Now().UTC(), Error: err.Error()}
+	e := &remembered{PolicyEvent: api.PolicyEvent{Tenant: tenant, State: api.Refused, Name: name, SHA256: sha256, Since: time.Now().UTC(), Error: err.Error()}}
 	if g, ok := errors.AsType[*wasm.GateError](err); ok {
 		e.Gate = string(g.Gate)
 	}
@@ -115,7 +90,7 @@ func (c *PolicyHistory) Refused(tenant, name, sha256 string, err error) {
 	a := c.of(tenant)
 	a.reloads.Refused++
 	before := a.latest()
-	known := before != nil && before.State == refused && before.SHA256 == sha256 && before.Error == e.Error
+	known := before != nil && before.State == api.Refused && before.SHA256 == sha256 && before.Error == e.Error
 	if !known {
 		c.add(a, e)
 	}
@@ -145,7 +120,7 @@ func (c *PolicyHistory) of(tenant string) *annals {
 	return a
 }
 
-func (a *annals) latest() *PolicyEvent {
+func (a *annals) latest() *remembered {
 	if len(a.events) == 0 {
 		return nil
 	}
@@ -153,14 +128,14 @@ func (a *annals) latest() *PolicyEvent {
 }
 
 // add adds an event. The oldest goes, if it is not what is in force. Called under mu.
-func (c *PolicyHistory) add(a *annals, e *PolicyEvent) {
+func (c *PolicyHistory) add(a *annals, e *remembered) {
 	c.last++
 	e.ID = c.last
 	a.events = append(a.events, e)
 	if len(a.events) <= keptPolicies {
 		return
 	}
-	i := slices.IndexFunc(a.events, func(e *PolicyEvent) bool { return e.State != inForce })
+	i := slices.IndexFunc(a.events, func(e *remembered) bool { return e.State != api.InForce })
 	if a.events[i].generation != nil {
 		a.settle(a.events[i])
 	}
@@ -168,10 +143,10 @@ func (c *PolicyHistory) add(a *annals, e *PolicyEvent) {
 }
 
 // settle takes down how often a generation failed that nobody asks any more.
-func (a *annals) settle(e *PolicyEvent) {
-	e.Faults = faultsOf(e.generation)
-	e.generation = nil
-	for kind, n := range e.Faults {
+func (a *annals) settle(e *remembered) {
+	faults := faultsOf(e.generation)
+	e.Faults, e.generation = byName(faults), nil
+	for kind, n := range faults {
 		a.faults[kind] += n
 	}
 }
@@ -188,24 +163,21 @@ func faultsOf(g *policy.Generation) map[policy.FaultKind]uint64 {
 }
 
 // told returns the event as it is told now. Called under mu.
-func (e *PolicyEvent) told() PolicyEvent {
-	t := *e
-	if t.generation != nil {
-		t.Faults = faultsOf(t.generation)
+func (e *remembered) told() api.PolicyEvent {
+	t := e.PolicyEvent
+	if e.generation != nil {
+		t.Faults = byName(faultsOf(e.generation))
 	} else {
-		t.Faults = maps.Clone(t.Faults)
-	}
-	if t.Faults == nil {
-		t.Faults = map[policy.FaultKind]uint64{}
+		t.Faults = byName(t.Faults) // a copy, and never nil
 	}
 	return t
 }
 
 // History returns what is remembered of a tenant, the latest first.
-func (c *PolicyHistory) History(tenant string) []PolicyEvent {
+func (c *PolicyHistory) History(tenant string) []api.PolicyEvent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	history := []PolicyEvent{}
+	history := []api.PolicyEvent{}
 	if a := c.tenants[tenant]; a != nil {
 		for _, e := range slices.Backward(a.events) {
 			history = append(history, e.told())
@@ -236,7 +208,7 @@ func (c *PolicyHistory) Counts(tenant string) (Reloads, map[policy.FaultKind]uin
 }
 
 // after returns the events with a higher id, in their order, and the highest id.
-func (c *PolicyHistory) after(id uint64) (events []PolicyEvent, last uint64) {
+func (c *PolicyHistory) after(id uint64) (events []api.PolicyEvent, last uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if id == c.last {
@@ -249,7 +221,7 @@ func (c *PolicyHistory) after(id uint64) (events []PolicyEvent, last uint64) {
 			}
 		}
 	}
-	slices.SortFunc(events, func(x, y PolicyEvent) int { return int(int64(x.ID - y.ID)) })
+	slices.SortFunc(events, func(x, y api.PolicyEvent) int { return int(int64(x.ID - y.ID)) })
 	return events, c.last
 }
 
@@ -263,13 +235,9 @@ func (s *Server) policies(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	type history struct {
-		Tenant  string        `json:"tenant"`
-		History []PolicyEvent `json:"history"`
-	}
-	all := []history{}
+	all := []api.History{}
 	for _, t := range tenants {
-		all = append(all, history{t.Name, s.facts.Chronicle.History(t.Name)})
+		all = append(all, api.History{Tenant: t.Name, History: s.facts.Chronicle.History(t.Name)})
 	}
-	return answer(w, http.StatusOK, map[string]any{"policies": all})
+	return answer(w, http.StatusOK, api.Policies{Policies: all})
 }

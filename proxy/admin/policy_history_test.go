@@ -11,6 +11,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/admin/api"
 )
 
 // failing is a policy that fails whenever it is asked about ids outside of its memo.
@@ -73,7 +74,7 @@ func TestChronicle(t *testing.T) {
 		c.Refused("acme", "file:x", "", errors.New(fmt.Sprint(i)))
 	}
 	h = c.History("acme")
-	if len(h) != keptPolicies || h[keptPolicies-1].Name != "second" || h[keptPolicies-1].State != inForce {
+	if len(h) != keptPolicies || h[keptPolicies-1].Name != "second" || h[keptPolicies-1].State != api.InForce {
 		t.Errorf("%d are remembered, the oldest is %+v; want that what is in force stays", len(h), h[len(h)-1])
 	}
 	reloads, faults := c.Counts("acme")

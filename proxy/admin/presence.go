@@ -6,26 +6,8 @@ import (
 	"slices"
 
 	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
 )
-
-type presenceAnswer struct {
-	Tenant  string      `json:"tenant"`
-	Users   int         `json:"users"`
-	Entries int         `json:"entries"`
-	Limit   int         `json:"limit"`
-	User    *userAnswer `json:"user"`
-}
-
-type userAnswer struct {
-	User    uint64         `json:"user"`
-	Present bool           `json:"present"`
-	Holders []holderAnswer `json:"holders"`
-}
-
-type holderAnswer struct {
-	Session uint64 `json:"session"`
-	Peer    string `json:"peer"`
-}
 
 // presence tells how many users there are, and who holds one.
 func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
@@ -41,7 +23,7 @@ func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a := presenceAnswer{Tenant: t.Name, Limit: t.Limits.Users}
+	a := api.Presence{Tenant: t.Name, Limit: t.Limits.Users}
 	a.Users, a.Entries = t.Hub().Presence()
 	if q.Has("user") {
 		a.User = holdersOf(t, uint32(user))
@@ -49,13 +31,13 @@ func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, a)
 }
 
-func holdersOf(t Tenant, user uint32) *userAnswer {
-	a := &userAnswer{User: uint64(user), Holders: []holderAnswer{}}
+func holdersOf(t Tenant, user uint32) *api.User {
+	a := &api.User{User: uint64(user), Holders: []api.Holder{}}
 	sessions := t.Served.Sessions()
 	holders := t.Hub().Holders(user)
 	slices.Sort(holders)
 	for _, holder := range holders {
-		h := holderAnswer{Session: holder}
+		h := api.Holder{Session: holder}
 		if i := slices.IndexFunc(sessions, func(s proxy.Session) bool { return s.Number == holder }); i >= 0 {
 			h.Peer = sessions[i].Peer().String()
 		}

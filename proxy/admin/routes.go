@@ -6,30 +6,9 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/review"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/hub"
 )
-
-type routesAnswer struct {
-	Tenant   string        `json:"tenant"`
-	Policy   Policy        `json:"policy"`
-	Routes   []routeAnswer `json:"routes"`
-	Warnings []string      `json:"warnings"`
-}
-
-// routeAnswer is a row of the routing table with what came of it.
-type routeAnswer struct {
-	Command string `json:"command"`
-	First   uint16 `json:"first"`
-	Last    uint16 `json:"last"`
-	Known   bool   `json:"known"`
-	Alike   bool   `json:"alike"`
-	review.Scope
-	Decision review.Decision          `json:"decision"`
-	PDUs     uint64                   `json:"pdus"`
-	Bytes    uint64                   `json:"bytes"`
-	Rate     float64                  `json:"rate"`
-	Actions  map[policy.Action]uint64 `json:"actions"`
-}
 
 // routes tells the routing table of a tenant, which is found out by asking its policy,
 // and what peers have said of each command.
@@ -54,7 +33,7 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer g.Release()
 	table := review.Extract(held{g})
-	a := routesAnswer{Tenant: t.Name, Policy: Policy{g.Name, g.SHA256}, Routes: []routeAnswer{}, Warnings: append([]string{}, table.Warnings()...)}
+	a := api.Routes{Tenant: t.Name, Policy: identify(g), Routes: []api.Route{}, Warnings: append([]string{}, table.Warnings()...)}
 	traffic := traffic{said: make(map[pdu.CommandID]hub.CommandStats), rates: s.sampler.of(t).commandRates}
 	for _, said := range t.Hub().CommandStats() {
 		traffic.said[said.Command] = said
@@ -63,7 +42,7 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 		a.Routes = append(a.Routes, traffic.route(row))
 	}
 	for i, rest := range table.Rest() {
-		row := routeAnswer{Command: review.Else, Last: 0xffff, Scope: rest.Scope, Decision: rest.Decision, Actions: map[policy.Action]uint64{}}
+		row := api.Route{Command: review.Else, Last: 0xffff, Scope: rest.Scope, Decision: rest.Decision, Actions: map[string]uint64{}}
 		if i == 0 { // what is counted is not told apart by services
 			row = traffic.put(row, 0)
 		}
@@ -92,20 +71,18 @@ type traffic struct {
 	rates map[pdu.CommandID]float64
 }
 
-func (t traffic) route(row review.Row) routeAnswer {
-	r := routeAnswer{Command: row.Command, First: row.First, Last: row.Last, Known: row.Known, Alike: row.Alike,
-		Scope: row.Scope, Decision: row.Decision, Actions: map[policy.Action]uint64{}}
+func (t traffic) route(row review.Row) api.Route {
+	r := api.Route{Command: row.Command, First: row.First, Last: row.Last, Known: row.Known, Alike: row.Alike,
+		Scope: row.Scope, Decision: row.Decision, Actions: map[string]uint64{}}
 	if !row.Known {
 		return r
 	}
 	return t.put(r, pdu.CommandID(row.First))
 }
 
-func (t traffic) put(r routeAnswer, c pdu.CommandID) routeAnswer {
+func (t traffic) put(r api.Route, c pdu.CommandID) api.Route {
 	said := t.said[c]
 	r.PDUs, r.Bytes, r.Rate = said.PDUs, said.Bytes, t.rates[c]
-	if said.Actions != nil {
-		r.Actions = said.Actions
-	}
+	r.Actions = byName(said.Actions)
 	return r
 }

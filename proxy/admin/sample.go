@@ -8,23 +8,9 @@ import (
 	"time"
 
 	"switchyard/pdu"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/hub"
 )
-
-// Rates are how much passed in a second, over the last while.
-type Rates struct {
-	PDUsIn   float64 `json:"pdus_in"`
-	BytesIn  float64 `json:"bytes_in"`
-	PDUsOut  float64 `json:"pdus_out"`
-	BytesOut float64 `json:"bytes_out"`
-}
-
-func (r *Rates) add(o Rates) {
-	r.PDUsIn += o.PDUsIn
-	r.BytesIn += o.BytesIn
-	r.PDUsOut += o.PDUsOut
-	r.BytesOut += o.BytesOut
-}
 
 const (
 	// sampleEvery is how often counts are compared while somebody looks on, and
@@ -55,8 +41,8 @@ type sample struct {
 	sessions map[uint64]amounts
 	commands map[pdu.CommandID]uint64
 
-	rates        Rates
-	sessionRates map[uint64]Rates
+	rates        api.Rates
+	sessionRates map[uint64]api.Rates
 	commandRates map[pdu.CommandID]float64
 	probe        *float64 // seconds
 }
@@ -64,9 +50,10 @@ type sample struct {
 // amounts are PDUs and bytes so far.
 type amounts struct{ pdusIn, bytesIn, pdusOut, bytesOut uint64 }
 
-func (a amounts) since(before amounts, seconds float64) Rates {
+func (a amounts) since(before amounts, seconds float64) api.Rates {
 	per := func(now, before uint64) float64 { return float64(now-before) / seconds }
-	return Rates{per(a.pdusIn, before.pdusIn), per(a.bytesIn, before.bytesIn), per(a.pdusOut, before.pdusOut), per(a.bytesOut, before.bytesOut)}
+	return api.Rates{PDUsIn: per(a.pdusIn, before.pdusIn), BytesIn: per(a.bytesIn, before.bytesIn),
+		PDUsOut: per(a.pdusOut, before.pdusOut), BytesOut: per(a.bytesOut, before.bytesOut)}
 }
 
 func (s *sampler) init(facts Facts) {
@@ -142,7 +129,7 @@ func newSample(h *hub.Hub) *sample {
 
 // compare works out the rates since the sample before, which may be nil.
 func (s *sample) compare(before *sample) {
-	s.sessionRates, s.commandRates = make(map[uint64]Rates), make(map[pdu.CommandID]float64)
+	s.sessionRates, s.commandRates = make(map[uint64]api.Rates), make(map[pdu.CommandID]float64)
 	if before == nil || before.hub != s.hub {
 		return
 	}
@@ -152,7 +139,7 @@ func (s *sample) compare(before *sample) {
 	}
 	s.rates = s.counts.since(before.counts, seconds)
 	for session, now := range s.sessions {
-		if r := now.since(before.sessions[session], seconds); r != (Rates{}) {
+		if r := now.since(before.sessions[session], seconds); r != (api.Rates{}) {
 			s.sessionRates[session] = r
 		}
 	}
@@ -174,15 +161,8 @@ func (s *sampler) of(t Tenant) *sample {
 	return &sample{}
 }
 
-// A Latency is how long PDUs took, in seconds.
-type Latency struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
-}
-
 // latency returns how long the last probes took, or nil if there were none.
-func (s *sampler) latency() *Latency {
+func (s *sampler) latency() *api.Latency {
 	s.mu.Lock()
 	took := slices.Clone(s.took)
 	s.mu.Unlock()
@@ -191,5 +171,5 @@ func (s *sampler) latency() *Latency {
 	}
 	slices.Sort(took)
 	at := func(part float64) float64 { return took[min(len(took)-1, int(part*float64(len(took))))].Seconds() }
-	return &Latency{at(0.5), at(0.99), at(1)}
+	return &api.Latency{P50: at(0.5), P99: at(0.99), Max: at(1)}
 }

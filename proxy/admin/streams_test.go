@@ -18,6 +18,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
+	"switchyard/proxy/admin/api"
 )
 
 // stall opens a stream and takes nothing of it.
@@ -120,7 +121,7 @@ func TestLastEventID(t *testing.T) {
 		r := f.ask("GET", "/api/v1/events", headers...)
 		var got []string
 		for e := range eventsIn(t, r.Body) {
-			var l Line
+			var l api.Line
 			if err := json.Unmarshal([]byte(e.data), &l); err != nil {
 				t.Fatal(err)
 			}

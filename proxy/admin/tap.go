@@ -14,30 +14,10 @@ import (
 	"time"
 
 	"switchyard/pdu"
-	"switchyard/policy"
 	"switchyard/policy/command"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/capture"
 )
-
-// tapLine is one line of a tap.
-type tapLine struct {
-	Kind    string           `json:"kind"`
-	Time    time.Time        `json:"time"`
-	Tenant  string           `json:"tenant"`
-	Session uint64           `json:"session"`
-	Service string           `json:"service,omitempty"`
-	Command string           `json:"command,omitempty"`
-	Seq     *uint16          `json:"seq,omitempty"`
-	Length  int              `json:"length,omitempty"`
-	Verdict string           `json:"verdict,omitempty"`
-	Action  string           `json:"action,omitempty"`
-	Fault   policy.FaultKind `json:"fault,omitempty"`
-	Body    json.RawMessage  `json:"body,omitempty"`
-	Hex     string           `json:"hex,omitempty"`
-	Cut     bool             `json:"cut,omitempty"`
-	Missed  *uint64          `json:"missed,omitempty"`
-	PDUs    *uint64          `json:"pdus,omitempty"`
-}
 
 // How many bytes of a body are told: as a message, and if it is none.
 const (
@@ -149,7 +129,7 @@ func (t *tapped) take(records []capture.Record, missed []uint64) error {
 			continue
 		}
 		t.put(line)
-		if line.Kind == "pdu" {
+		if line.Kind == api.TapPDU {
 			t.told++
 		}
 		if end = t.enough(); end != nil {
@@ -163,7 +143,7 @@ func (t *tapped) take(records []capture.Record, missed []uint64) error {
 	}
 	if len(records) == 0 || end != nil {
 		for i, s := range t.sources {
-			t.put(tapLine{Kind: "statistics", Time: time.Now().UTC(), Tenant: s.Name, Missed: &missed[i], PDUs: &t.told})
+			t.put(api.TapLine{Kind: api.TapStatistics, Time: time.Now().UTC(), Tenant: s.Name, Missed: &missed[i], PDUs: &t.told})
 		}
 	}
 	if err := t.flush(); err != nil {
@@ -179,7 +159,7 @@ func (t *tapped) enough() error {
 	return nil
 }
 
-func (t *tapped) put(line tapLine) {
+func (t *tapped) put(line api.TapLine) {
 	text, err := json.Marshal(line)
 	if err == nil {
 		t.buffer = append(append(t.buffer, text...), '\n')
@@ -196,14 +176,14 @@ func (t *tapped) flush() error {
 }
 
 // line returns what is told of a record, unless it is not wanted.
-func (t *tapped) line(r *capture.Record) (tapLine, bool) {
-	line := tapLine{Time: r.Time.UTC(), Tenant: t.sources[r.Tenant].Name, Session: r.Session}
+func (t *tapped) line(r *capture.Record) (api.TapLine, bool) {
+	line := api.TapLine{Time: r.Time.UTC(), Tenant: t.sources[r.Tenant].Name, Session: r.Session}
 	switch r.Kind {
 	case capture.Joined:
-		line.Kind = "joined"
+		line.Kind = api.TapJoined
 		return line, t.users == nil && !r.Known
 	case capture.Left:
-		line.Kind = "left"
+		line.Kind = api.TapLeft
 		return line, t.users == nil
 	}
 	h := pdu.ParseHeader(r.PDU)
@@ -214,16 +194,16 @@ func (t *tapped) line(r *capture.Record) (tapLine, bool) {
 			return line, false
 		}
 	}
-	line.Kind, line.Service, line.Command, line.Seq, line.Length = "pdu", h.Service.String(), h.Command.String(), &h.Seq, r.Length
-	line.Verdict, line.Action, line.Fault = r.Verdict.String(), r.Verdict.Action().String(), r.Fault
+	line.Kind, line.Service, line.Command, line.Seq, line.Length = api.TapPDU, h.Service.String(), h.Command.String(), &h.Seq, r.Length
+	line.Verdict, line.Action, line.Fault = r.Verdict.String(), r.Verdict.Action().String(), string(r.Fault)
 	if t.bodies {
-		line.body(h.Command, body, r.Whole())
+		putBody(&line, h.Command, body, r.Whole())
 	}
 	return line, true
 }
 
-// body tells the body.
-func (l *tapLine) body(c pdu.CommandID, body []byte, whole bool) {
+// putBody puts the body into the line, as a message if it is one.
+func putBody(l *api.TapLine, c pdu.CommandID, body []byte, whole bool) {
 	if whole && len(body) <= mostBody {
 		if l.Body = decoded(c, body); l.Body != nil {
 			return

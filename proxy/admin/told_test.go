@@ -17,6 +17,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/certificate/authority"
 	"switchyard/proxy/hub"
 )
@@ -37,7 +38,7 @@ func TestConnections(t *testing.T) {
 	f := startFull(t)
 	type told struct {
 		Total       int
-		Connections []connectionAnswer
+		Connections []api.Connection
 	}
 	var all told
 	f.tell("/api/v1/connections", &all)
@@ -68,7 +69,7 @@ func TestConnections(t *testing.T) {
 	}
 	var tenants struct {
 		Tenants []struct {
-			Rates        Rates
+			Rates        api.Rates
 			ProbeSeconds *float64 `json:"probe_seconds"`
 		}
 	}
@@ -78,14 +79,14 @@ func TestConnections(t *testing.T) {
 		one := tenants.Tenants[0]
 		return one.Rates.PDUsIn > 0 && one.Rates.BytesIn > one.Rates.PDUsIn && one.ProbeSeconds != nil
 	})
-	var routes routesAnswer
+	var routes api.Routes
 	f.tell("/api/v1/routes", &routes)
 	found := 0
 	for _, r := range routes.Routes {
 		switch {
-		case r.Command == "CID_MSG_DATA" && r.PDUs > 3 && r.Rate > 0 && r.Actions[policy.BroadcastExceptSender] == r.PDUs && r.Decision.Action == "broadcast-except-sender":
+		case r.Command == "CID_MSG_DATA" && r.PDUs > 3 && r.Rate > 0 && r.Actions["broadcast-except-sender"] == r.PDUs && r.Decision.Action == "broadcast-except-sender":
 			found++
-		case r.Command == "else" && r.PDUs == 3 && r.Bytes == 48 && r.Actions[policy.Drop] == 3:
+		case r.Command == "else" && r.PDUs == 3 && r.Bytes == 48 && r.Actions["drop"] == 3:
 			found++
 		case r.Command != "CID_MSG_DATA" && r.Command != "else" && r.Command != "CID_OTHER_ONLINE_USER_INFO" && r.PDUs > 0:
 			t.Errorf("got %+v", r)
@@ -94,42 +95,17 @@ func TestConnections(t *testing.T) {
 	if found != 2 {
 		t.Errorf("got %+v", routes.Routes)
 	}
-	var presence presenceAnswer
+	var presence api.Presence
 	f.tell("/api/v1/presence?user=7", &presence)
 	if presence.Users != 4 || presence.Entries != 6 || !presence.User.Present || len(presence.User.Holders) != 3 || presence.User.Holders[0].Peer != all.Connections[0].Peer {
 		t.Errorf("got %+v, %+v", presence, presence.User)
 	}
 }
 
-// UnmarshalJSON decodes actions, which are written by name.
-func (r *routeAnswer) UnmarshalJSON(text []byte) error {
-	type plain routeAnswer
-	var named struct{ Actions map[string]uint64 }
-	if err := json.Unmarshal(text, &named); err != nil {
-		return err
-	}
-	var other map[string]json.RawMessage
-	json.Unmarshal(text, &other)
-	delete(other, "actions")
-	rest, _ := json.Marshal(other)
-	if err := json.Unmarshal(rest, (*plain)(r)); err != nil {
-		return err
-	}
-	r.Actions = make(map[policy.Action]uint64)
-	for name, n := range named.Actions {
-		for action, known := range policy.Actions {
-			if name == known {
-				r.Actions[policy.Action(action)] = n
-			}
-		}
-	}
-	return nil
-}
-
 // An evaluation says who would be sent a copy, and what the policy may do.
 func TestEvaluate(t *testing.T) {
 	f := startFull(t)
-	ask := func(body string) (e evaluation) {
+	ask := func(body string) (e api.Evaluation) {
 		t.Helper()
 		r := f.post("/api/v1/evaluate", "application/json", strings.NewReader(body))
 		if text := f.read(r); r.StatusCode != 200 {
@@ -158,7 +134,7 @@ func TestEvaluate(t *testing.T) {
 	guest := g.Policy()
 	f.tenant.Judge.Install(policy.NewLimitedGeneration("limited", "", guest, effects))
 	e = ask(`{"command":"CID_MSG_DATA"}`)
-	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != policy.FaultEffect || e.ByIDs.Decision.Action != "broadcast-except-sender" {
+	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != string(policy.FaultEffect) || e.ByIDs.Decision.Action != "broadcast-except-sender" {
 		t.Errorf("of a limited policy: %+v", e)
 	}
 	limited := f.tenant.Judge.Acquire()
@@ -168,7 +144,7 @@ func TestEvaluate(t *testing.T) {
 	limited.Release()
 	f.tenant.Judge.Install(inspecting(t, "broadcast-except-sender"))
 	e = ask(`{"command":"CID_SWITCH_P2P_CMD","body":"0102"}`)
-	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != policy.FaultEffect || e.Inspection == nil || e.Inspection.Decision.Action != "unicast" || e.Inspection.Export != abi.InspectBody {
+	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != string(policy.FaultEffect) || e.Inspection == nil || e.Inspection.Decision.Action != "unicast" || e.Inspection.Export != abi.InspectBody {
 		t.Errorf("of a limited inspection: %+v, %+v", e, e.Inspection)
 	}
 	f.tenant.Judge.Install(inspecting(t, "unicast")) // so that it is not even asked for more
@@ -366,7 +342,7 @@ func TestSecuredConnection(t *testing.T) {
 	if err := f.tenant.Served.Serve(conn, func() {}); err != nil {
 		t.Fatal(err)
 	}
-	var told struct{ Connections []connectionAnswer }
+	var told struct{ Connections []api.Connection }
 	f.tell("/api/v1/connections", &told)
 	if len(told.Connections) != 1 {
 		t.Fatalf("got %+v", told)
