@@ -305,6 +305,11 @@ x:7: expected a top-level item to end with a newline, comment, or EOF, but got '
 x:8: expected '.' or '=', but got 'M' instead; a rule is COMMAND = "action", a section [route] or [service.SERVICE]
 x:9: expected '.' or ']' to end table name, but got 'S' instead; a rule is COMMAND = "action", a section [route] or [service.SERVICE]
 x:13: unknown action "drp"; did you mean drop?`},
+	{"a file of Windows", "\ufeff[route]\r\nCID_MSG_DTA = \"drop\"\r\n\r\n1 =\r\n2 = \"drp\"\r\n2 = \"drop\"\r\n", `
+x:2: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?
+x:4: expected value but found '\r' instead; write the action in quotes, as in COMMAND = "drop"
+x:5: unknown action "drp"; did you mean drop?
+x:6: route.2 stands on line 5 already; keep one`},
 	{"a header that does not end", "[route\n1 = 'drop'\n", `
 x:1: expected '.' or ']' to end table name, but got '\n' instead; a rule is COMMAND = "action", a section [route] or [service.SERVICE]`},
 	{"strings of several lines", "[route]\n1 = \"drp\" # not \"\"\" here\n2 = '''drop\n'''\n", `

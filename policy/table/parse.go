@@ -67,12 +67,12 @@ func Parse(name string, src []byte) (*Table, error) {
 // keys looks at every section and rule in the order of the text.
 func (p *parser) keys() {
 	seen := map[string]bool{}
-	for _, key := range p.meta.Keys() {
+	for _, k := range p.doc.Keys {
 		if len(p.faults) >= maxFaults {
-			p.fault(p.line(key), fmt.Sprintf("more than %d faults", maxFaults), "correct these first")
+			p.fault(k.Line, fmt.Sprintf("more than %d faults", maxFaults), "correct these first")
 			return
 		}
-		key = p.significant(key)
+		key := p.significant(k.Name)
 		for n := 1; n <= len(key); n++ { // a dotted key names sections that have no header
 			above := key[:n]
 			if text := above.String(); !seen[text] {

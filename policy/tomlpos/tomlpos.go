@@ -1,109 +1,124 @@
-// Package tomlpos is what readers of TOML files that people write have in common: faults
-// that name a line, and where in the text something stands. What a file may hold is its
-// reader's business.
+// Package tomlpos reads TOML files that people write: it returns their values together
+// with the line on which each key stands, which the decoder does not give away. What a
+// file may contain is its reader's business.
 package tomlpos
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
 
-// An Error is one fault of a file, and what to do about it.
-type Error struct {
-	Name   string // of the file
-	Line   int    // from 1
-	What   string
-	Remedy string
+// MaxDepth is how deep a file may nest: how many brackets may be open around a value, a
+// dot in a key counting as one bracket. The decoder takes time and memory by the square
+// of the depth, so that a few kilobytes of brackets would cost hundreds of megabytes.
+const MaxDepth = 16
+
+// A Document is a TOML file and the lines of its keys. Lines count from 1.
+type Document struct {
+	// Keys has every header and every "key =", in the order of the text and named as
+	// toml.MetaData.Keys names them.
+	Keys []Key
+	// Lines has the line on which each key, table and list element first appears. Names
+	// are as toml.Key spells them, and an element has its index for a name:
+	// listener.0.address.
+	Lines map[string]int
+	// TooDeep is the line on which the text exceeds MaxDepth, or 0. Nothing behind it is
+	// in Keys and Lines, and Decode refuses the document.
+	TooDeep int
+	// LongString is the line of the first string in three quotes, or 0.
+	LongString int
+
+	text    string
+	repeats map[int]Repeat // by line
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s; %s", e.Name, e.Line, e.What, e.Remedy) }
-
-// Errors is every fault of a file.
-type Errors []*Error
-
-// Error returns one line for each fault.
-func (e Errors) Error() string {
-	texts := make([]string, len(e))
-	for i, fault := range e {
-		texts[i] = fault.Error()
-	}
-	return strings.Join(texts, "\n")
+// A Key is a key or header as the text has it.
+type Key struct {
+	Name toml.Key
+	Line int
 }
 
-// Unwrap returns the faults, each an *Error.
-func (e Errors) Unwrap() []error {
-	errs := make([]error, len(e))
-	for i, fault := range e {
-		errs[i] = fault
-	}
-	return errs
+// A Repeat is a key that was defined before.
+type Repeat struct {
+	Name  string
+	First int // the line of the first definition
 }
 
-// Sort puts them in the order of lines.
-func (e Errors) Sort() {
-	slices.SortStableFunc(e, func(a, b *Error) int { return a.Line - b.Line })
-}
-
-// Marks returns what structures a line: its text without strings and comment, and with
-// a quote where a string of several lines begins.
-func Marks(line []byte) []byte {
-	var marks []byte
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		switch {
-		case c == '#':
-			return marks
-		case c != '"' && c != '\'':
-			marks = append(marks, c)
-			continue
-		case bytes.HasPrefix(line[i:], []byte{c, c, c}):
-			return append(marks, c)
+// Line returns the line of what stands at the path, or of the nearest that there is
+// above it, or 0. A path by names alone ends at a list.
+func (d *Document) Line(path ...string) (line int) {
+	at := place{}
+	for _, name := range path {
+		at = at.below(name)
+		n, ok := d.Lines[at.path]
+		if !ok {
+			break
 		}
-		for i++; i < len(line) && line[i] != c; i++ {
-			if c == '"' && line[i] == '\\' {
-				i++
-			}
-		}
+		line = n
 	}
-	return marks
+	return line
 }
 
-// Decode is toml.Decode. It turns the decoder's panics, which it has for states that it
-// takes for impossible, into errors: a file must not bring the program down.
-func Decode(text []byte, into any) (meta toml.MetaData, err error) {
+// Repeat returns the key on that line which the decoder refuses because it was defined
+// before, if there is one.
+func (d *Document) Repeat(line int) (Repeat, bool) {
+	r, ok := d.repeats[line]
+	return r, ok
+}
+
+// A SyntaxError is why a document cannot be decoded. What fits on one line.
+type SyntaxError struct {
+	Line int // 0 if it is not known
+	What string
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.What) }
+
+// Decode returns the values of the document. The error is a *SyntaxError.
+func (d *Document) Decode() (values map[string]any, err error) {
+	if d.TooDeep > 0 {
+		return nil, &SyntaxError{d.TooDeep, fmt.Sprintf("nests deeper than %d levels", MaxDepth)}
+	}
+	// The decoder panics in states that it considers impossible. A file must not bring
+	// the program down.
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("not understood as TOML: %v", p)
+			values, err = nil, &SyntaxError{What: printable(fmt.Sprintf("not understood as TOML: %v", p))}
 		}
 	}()
-	return toml.Decode(string(text), into)
-}
-
-// Values returns what the decoder found at the root of a file, as any. Its errors and
-// panics are those of Decode.
-func Values(meta *toml.MetaData, root map[string]toml.Primitive) (values map[string]any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("not understood as TOML: %v", p)
-		}
-	}()
-	values = make(map[string]any)
-	for name, p := range root {
-		var v any
-		err = errors.Join(err, meta.PrimitiveDecode(p, &v))
-		values[name] = v
+	_, err = toml.Decode(d.text, &values)
+	if err == nil {
+		return values, nil
 	}
-	return values, err
+	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
+		return nil, &SyntaxError{d.lineAt(syntax.Position.Start), printable(syntax.Message)}
+	}
+	return nil, &SyntaxError{What: printable(err.Error())}
 }
 
-// Printable keeps a message of the decoder, which may quote the file, on one line.
-func Printable(message string) string {
+// lineAt returns the line of an offset that the decoder names, which counts behind the
+// mark. Its own line is one too high for an error at the end of a line.
+func (d *Document) lineAt(offset int) int {
+	end := min(max(0, offset)+markLength(d.text), len(d.text))
+	return 1 + strings.Count(d.text[:end], "\n")
+}
+
+// markLength returns the length of the byte order mark that the decoder skips.
+func markLength(text string) int {
+	for _, mark := range []string{"\ufeff", "\xff\xfe", "\xfe\xff"} {
+		if strings.HasPrefix(text, mark) {
+			return len(mark)
+		}
+	}
+	return 0
+}
+
+// printable keeps a message of the decoder, which may quote the file, on one line.
+func printable(message string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
@@ -111,24 +126,3 @@ func Printable(message string) string {
 		return ' '
 	}, message)
 }
-
-// At returns the line, from 1, of a position in the text. It counts for itself: the
-// decoder's own count is one too high for an error at the end of a line.
-func At(text []byte, p toml.Position) int {
-	return 1 + bytes.Count(text[:max(0, min(p.Start, len(text)))], []byte("\n"))
-}
-
-// Of returns the line of what was decoded to p, or 0 if that is not known. The decoder
-// keeps positions for its own errors only, so it is asked for one.
-func Of(text []byte, meta *toml.MetaData, p toml.Primitive) int {
-	var refused toml.ParseError
-	if !errors.As(meta.PrimitiveDecode(p, refuser{}), &refused) || refused.Position.Line == 0 {
-		return 0
-	}
-	return At(text, refused.Position)
-}
-
-// A refuser is a target that no value can be decoded to.
-type refuser struct{}
-
-func (refuser) UnmarshalTOML(any) error { return errors.New("refused") }

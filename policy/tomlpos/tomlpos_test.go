@@ -2,49 +2,185 @@ package tomlpos
 
 import (
 	"errors"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/BurntSushi/toml"
 )
 
-func TestMarks(t *testing.T) {
-	for line, want := range map[string]string{
-		`a.b = [1, {c = 2}] # [[[`: `a.b = [1, {c = 2}] `,
-		`a = "[#]" # "`:            `a =  `,
-		`a = '[\' = "\"]"`:         `a =  = `,
-		`a = "unended [`:           `a = `,
-		`a = """[`:                 `a = "`,
-		`"k" = '''`:                ` = '`,
-		"":                         "",
+// everything has each form in which TOML writes keys.
+const everything = "\ufeff# [no]\r\n" + `top = 1 # x = 1
+[a] # [b]
+plain = "[no] # \" \\"
+'quoted key' = 'C:\'
+"es\u0063aped" = """
+no = 1
+""""
+d . o."t" = '''
+[no]'''
+list = [ # ]
+  "]", [1,
+  2], { in = 1 }, # }
+]
+inline = { x = { y = 1 }, z = "}" }
+when = 1979-05-27 07:32:00
+[ b . "c d" ]
+k = 1
+[[t]]
+x = 1
+[[t]]
+x = 2
+[t.sub]
+x = 3
+[[t.more]]
+y = 1
+[[t.more]]
+y = 2
+[a.late]
+"" = 1
+`
+
+func TestLines(t *testing.T) {
+	want := map[string]int{
+		"top": 2, "a": 3, "a.plain": 4, `a."quoted key"`: 5, "a.escaped": 6,
+		"a.d": 9, "a.d.o": 9, "a.d.o.t": 9,
+		"a.list": 11, "a.list.0": 12, "a.list.1": 12, "a.list.1.0": 12, "a.list.1.1": 13, "a.list.2": 13, "a.list.2.in": 13,
+		"a.inline": 15, "a.inline.x": 15, "a.inline.x.y": 15, "a.inline.z": 15, "a.when": 16,
+		"b": 17, `b."c d"`: 17, `b."c d".k`: 18,
+		"t": 19, "t.0": 19, "t.0.x": 20, "t.1": 21, "t.1.x": 22, "t.1.sub": 23, "t.1.sub.x": 24,
+		"t.1.more": 25, "t.1.more.0": 25, "t.1.more.0.y": 26, "t.1.more.1": 27, "t.1.more.1.y": 28,
+		"a.late": 29, `a.late.""`: 30,
+	}
+	for ends, text := range map[string]string{"LF": everything, "CRLF": strings.ReplaceAll(strings.ReplaceAll(everything, "\r", ""), "\n", "\r\n")} {
+		d := Scan([]byte(text))
+		for _, name := range slices.Sorted(maps.Keys(want)) {
+			if d.Lines[name] != want[name] {
+				t.Errorf("%s, %s: got line %d, want %d", ends, name, d.Lines[name], want[name])
+			}
+		}
+		for name, line := range d.Lines {
+			if _, ok := want[name]; !ok {
+				t.Errorf("%s, %s: got line %d, want none", ends, name, line)
+			}
+		}
+		if d.LongString != 6 {
+			t.Errorf("%s: the first long string is on line %d, want 6", ends, d.LongString)
+		}
+		sameAsDecoder(t, text)
+	}
+}
+
+func TestLineOfNearest(t *testing.T) {
+	d := Scan([]byte("a = 1\n\n[b]\nlist = [\n{ x = 1 } ]\n"))
+	for _, c := range []struct {
+		path []string
+		want int
+	}{
+		{[]string{"a"}, 1}, {[]string{"b"}, 3}, {[]string{"b", "list"}, 4}, {[]string{"b", "list", "0", "x"}, 5},
+		{[]string{"b", "list", "x"}, 4}, {[]string{"b", "c", "d"}, 3}, {[]string{"c"}, 0}, {nil, 0},
 	} {
-		if got := string(Marks([]byte(line))); got != want {
-			t.Errorf("%q: %q, want %q", line, got, want)
+		if got := d.Line(c.path...); got != c.want {
+			t.Errorf("Line(%q) = %d, want %d", c.path, got, c.want)
 		}
 	}
 }
 
-func TestWhereThingsStand(t *testing.T) {
-	text := []byte("a = 1\n\n[b]\nc = '''\nx'''\nd = 2\n")
-	var root map[string]toml.Primitive
-	meta, err := Decode(text, &root)
-	if err != nil {
-		t.Fatal(err)
+func TestRepeats(t *testing.T) {
+	for text, want := range map[string]Repeat{
+		"a = 1\na = 2":               {"a", 1},
+		"[a]\n\n[a]":                 {"a", 1},
+		"[a.b]\nc = 1\n[a]\nb = 1":   {"a.b", 1},
+		"a = 1\n[a]":                 {"a", 1},
+		"a = 1\n[a.b]":               {"a", 1},
+		"a.b = 1\na.b.c = 2":         {"a.b", 1},
+		"[a]\nx = 1\n\"x\" = 2":      {"a.x", 2},
+		"[[a]]\n[a]":                 {"a", 1},
+		"[a]\n[[a]]":                 {"a", 1},
+		"[[a]]\n[[a]]\nx=1\nx=2":     {"a.1.x", 3},
+		"a = {\nb = 1, c = 2,\nb=3}": {"a.b", 2},
+	} {
+		d := Scan([]byte(text))
+		_, err := d.Decode()
+		syntax, ok := errors.AsType[*SyntaxError](err)
+		if !ok {
+			t.Errorf("%q: got %v, want a syntax error", text, err)
+			continue
+		}
+		if got, _ := d.Repeat(syntax.Line); got != want {
+			t.Errorf("%q: %v: got %+v, want %+v", text, err, got, want)
+		}
 	}
-	var b map[string]toml.Primitive
-	if err := meta.PrimitiveDecode(root["b"], &b); err != nil {
-		t.Fatal(err)
+	for _, text := range []string{"[a.b]\n[a]", "[[a]]\n[[a]]\n[a.b]", "[a.b]\n[a.c]", "a.b = 1\na.c = 1", "[[a]]\nx=1\n[[a]]\nx=1"} {
+		d := Scan([]byte(text))
+		if _, err := d.Decode(); err != nil || len(d.repeats) > 0 {
+			t.Errorf("%q: %v, %v, want no repeat", text, err, d.repeats)
+		}
 	}
-	if a, d := Of(text, &meta, root["a"]), Of(text, &meta, b["d"]); a != 1 || d != 6 {
-		t.Errorf("a on line %d, d on line %d; want 1 and 6", a, d)
+}
+
+func TestSyntaxErrors(t *testing.T) {
+	for text, want := range map[string]SyntaxError{
+		"a = 1\nb = \n":               {2, "expected value but found '\\n' instead"},
+		"a = 1\r\nb = ?\r\n":          {2, "expected value but found '?' instead"},
+		"\ufeff\na b = 1\n":           {2, "expected '.' or '=', but got 'b' instead"},
+		"\ufeffa = 1\n\n\n= 1":        {4, "unexpected '=': key name appears blank"},
+		"a = 1\n1 = [0b\n1]\n":        {2, "not a binary number: '0b '"},
+		"\xff\xfea\x00":               {1, "files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8"},
+		strings.Repeat("[", 9) + "\n": {1, "expected '.' or ']' to end table name, but got '[' instead"},
+	} {
+		values, err := Scan([]byte(text)).Decode()
+		if got, ok := errors.AsType[*SyntaxError](err); !ok || *got != want || values != nil {
+			t.Errorf("%q: got %+v, %v, want %+v", text, values, err, want)
+		}
 	}
-	values, err := Values(&meta, root)
-	if err != nil || values["a"] != int64(1) || len(values) != 2 {
-		t.Errorf("%v, %v", values, err)
+}
+
+// What nests deep is refused before the decoder takes memory for it.
+func TestDepth(t *testing.T) {
+	const size = 16 << 10
+	for name, c := range map[string]struct {
+		text string
+		line int
+	}{
+		"brackets":               {"\na = " + strings.Repeat("[", size), 2},
+		"braces":                 {"a = " + strings.Repeat("{a=", size/3), 1},
+		"dots":                   {"a = [\n{" + strings.Repeat("a.", size/2) + "a = 1}]", 2},
+		"a header":               {"[" + strings.Repeat("a.", size/2) + "a]", 1},
+		"a list's header":        {"[[" + strings.Repeat("a . ", size/4) + "a]]", 1},
+		"dots within braces":     {"a = " + strings.Repeat("{a.a.a.a=", size/9), 1},
+		"brackets within braces": {"a = [" + strings.Repeat("[{'a'=", size/6), 1},
+		"behind a string":        {"a = ['\"#', \"\\\"'#\", '#\\', " + strings.Repeat("[", size), 1},
+		"behind lines that fail": {"a = ]\n'\n\"\\\n[a\n= [[\n" + strings.Repeat("a.", size/2) + "a = 1", 6},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		d := Scan([]byte(c.text))
+		_, err := d.Decode()
+		runtime.ReadMemStats(&after)
+		syntax, ok := errors.AsType[*SyntaxError](err)
+		if !ok || d.TooDeep != c.line || syntax.Line != c.line || syntax.What != "nests deeper than 16 levels" {
+			t.Errorf("%s: got %v, too deep on line %d, want line %d", name, err, d.TooDeep, c.line)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 1<<20 {
+			t.Errorf("%s: took %d bytes", name, took)
+		}
 	}
-	_, err = Decode([]byte("a = 1\nb = \n"), &root)
-	syntax, ok := errors.AsType[toml.ParseError](err)
-	if !ok || At([]byte("a = 1\nb = \n"), syntax.Position) != 2 {
-		t.Errorf("%v, want an error on line 2", err)
+	for _, text := range []string{
+		"a = " + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth),
+		"a = " + strings.Repeat("{a=", MaxDepth) + "1" + strings.Repeat("}", MaxDepth),
+		strings.Repeat("a.", MaxDepth) + "a = 1",
+		"[" + strings.Repeat("a.", MaxDepth) + "a]\n" + strings.Repeat("a.", MaxDepth) + "a = 1",
+		"a = [\"" + strings.Repeat("[", 100) + "\"] # " + strings.Repeat("[", 100),
+		strings.Repeat("a = [[[[]]]]\n[[b]]\n", 100),
+	} {
+		if d := Scan([]byte(text)); d.TooDeep != 0 {
+			t.Errorf("%q is too deep", text)
+		}
+		sameAsDecoder(t, text)
 	}
 }
 
@@ -56,5 +192,77 @@ func TestErrors(t *testing.T) {
 	}
 	if one, ok := errors.AsType[*Error](e); !ok || one.Line != 2 {
 		t.Errorf("%v, want the first", one)
+	}
+}
+
+// FuzzScan: whatever the decoder takes has the same keys in Scan, each with a line, and no
+// text makes either fail to end.
+func FuzzScan(f *testing.F) {
+	for _, seed := range []string{
+		everything, "a = 1", "[a.b]\nc.d = 2", "[[a]]\nb = 1\n[[a]]\n[a.c]", "a = [{b = 1}, {c = []}]", "a = { b = [\n1,\n], c.d = {} }",
+		"'' = 1", "\"\\u00e9\" = \"\"\"\n\\\"\"\"\"\"\"", "a = '''''''", "[ a . 'b' ]", "a = 1979-05-27 07:32:00 # x\nb = 1", "a", "[", "= ", "a = [", "a={", "\"", "'''",
+		"a = {\n b = 1, # c\n}\n", "\xff\xfea = 1", "\ufeff\ufeffa = 1", "a = [[{b = [{c = 1}]}]]\r\n[x]\r\n",
+		"[a]\n[a]", "a = 1\na.b = 2", "\"a\n\" = 1\nb = 2", "'''a''' = 1",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) <= 4<<10 {
+			sameAsDecoder(t, text)
+		}
+	})
+}
+
+// sameAsDecoder compares a document with what the decoder says of it, if it takes it.
+func sameAsDecoder(t *testing.T, text string) {
+	t.Helper()
+	d := Scan([]byte(text))
+	values, err := d.Decode()
+	lines := strings.Count(text, "\n") + 1
+	if err != nil {
+		syntax, ok := errors.AsType[*SyntaxError](err)
+		if !ok || syntax.Line < 0 || syntax.Line > lines || syntax.What == "" || strings.ContainsAny(syntax.What, "\r\n\x1b") {
+			t.Errorf("got %v of %d lines", err, lines)
+		}
+		return
+	}
+	meta, err := toml.Decode(text, new(map[string]any))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(d.Keys), len(meta.Keys()); got != want {
+		t.Fatalf("%q: %d keys, want %d: %v, want %v", text, got, want, d.Keys, meta.Keys())
+	}
+	last := 1
+	for i, want := range meta.Keys() {
+		got := d.Keys[i]
+		if !slices.Equal(got.Name, want) || got.Line < last || got.Line > lines {
+			t.Errorf("%q: key %d is %q on line %d, want %q behind line %d", text, i, got.Name, got.Line, want, last)
+		}
+		last = got.Line
+	}
+	wantLines(t, d, nil, values)
+}
+
+// wantLines fails unless everything in a value has a line that is not above that of
+// what it is in.
+func wantLines(t *testing.T, d *Document, path toml.Key, v any) {
+	if line := d.Lines[path.String()]; len(path) > 0 && line < max(1, d.Lines[path[:len(path)-1].String()]) {
+		t.Errorf("%q: %s is on line %d", d.text, path, line)
+	}
+	below := func(name string) toml.Key { return append(slices.Clip(path), name) }
+	switch v := v.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			wantLines(t, d, below(name), inner)
+		}
+	case []map[string]any:
+		for i, inner := range v {
+			wantLines(t, d, below(strconv.Itoa(i)), inner)
+		}
+	case []any:
+		for i, inner := range v {
+			wantLines(t, d, below(strconv.Itoa(i)), inner)
+		}
 	}
 }

@@ -2,30 +2,27 @@ package cases
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 
-	"github.com/BurntSushi/toml"
-
 	"switchyard/policy/tomlpos"
 )
 
-// A block is one part of a file, decoded by itself: what stands above the first
-// case, or one case. So each fault has its line, and a case whose syntax is faulty
-// hides no other.
+// A block is one part of a file, decoded by itself: what stands above the first case, or
+// one case. So a case whose syntax is faulty hides no fault of another.
 type block struct {
 	text   []byte
-	first  int // the line of the file that its first one is
-	meta   toml.MetaData
-	root   map[string]toml.Primitive // for positions
+	first  int // the line of the file on which the block begins
+	doc    *tomlpos.Document
 	values map[string]any
 }
 
 var caseHeader = regexp.MustCompile(`^[ \t]*\[\[[ \t]*case[ \t]*\]\]`)
 
-// split cuts a file before each [[case]].
+// split cuts a file before each [[case]], which becomes a [case] of its block.
 func split(src []byte) []*block {
 	blocks := []*block{{first: 1}}
 	number := 0
@@ -41,89 +38,61 @@ func split(src []byte) []*block {
 	return blocks
 }
 
-// A place is where something is wrong, and what.
-type place struct {
+// A fault is what is wrong on a line of the file.
+type fault struct {
 	line         int
 	what, remedy string
 }
 
 // decode reads the block as TOML. It returns what is wrong with its syntax, or nil.
-func (b *block) decode() *place {
-	if p := b.bounded(); p != nil {
-		return p
+func (b *block) decode() *fault {
+	if len(b.text) > maxBlock {
+		return &fault{b.first, fmt.Sprintf("%d bytes without a new case, at most %d are read", len(b.text), maxBlock), "write less into one case"}
+	}
+	b.doc = tomlpos.Scan(b.text)
+	if f := b.bounded(); f != nil {
+		return f
 	}
 	var err error
-	if b.meta, err = tomlpos.Decode(b.text, &b.root); err == nil {
-		b.values, err = tomlpos.Values(&b.meta, b.root)
-	}
-	var syntax toml.ParseError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &syntax):
-		return &place{b.first - 1 + tomlpos.At(b.text, syntax.Position), tomlpos.Printable(syntax.Message), "correct the TOML; strings stand in quotes, and a table in braces on one line"}
-	default:
-		return &place{b.first, tomlpos.Printable(err.Error()), "correct the TOML"}
-	}
-}
-
-// What a block may have at most, so that the decoder takes no time or memory out of
-// proportion.
-const (
-	maxBlock = 256 << 10
-	maxKeys  = 2000
-	deepest  = 16
-)
-
-func (b *block) bounded() *place {
-	if len(b.text) > maxBlock {
-		return &place{b.first, fmt.Sprintf("%d bytes without a new case, at most %d are read", len(b.text), maxBlock), "write less into one case"}
-	}
-	number, depth, keys := b.first-1, 0, 0
-	for line := range bytes.Lines(b.text) {
-		number++
-		marks := tomlpos.Marks(line)
-		keys += bytes.Count(marks, []byte("="))
-		depth += bytes.Count(marks, []byte("[")) + bytes.Count(marks, []byte("{"))
-		switch {
-		case bytes.ContainsAny(marks, `"'`):
-			return &place{number, "a string of several lines", `write it on one line, \n for a new one`}
-		case depth > deepest || bytes.Count(marks, []byte(".")) > maxKeys:
-			return &place{number, "nests deeper than any message", "close what was opened"}
-		case keys > maxKeys:
-			return &place{number, fmt.Sprintf("more than %d keys without a new case", maxKeys), "write less into one case"}
-		}
-		depth = max(0, depth-bytes.Count(marks, []byte("]"))-bytes.Count(marks, []byte("}")))
+	b.values, err = b.doc.Decode()
+	if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
+		return &fault{b.inFile(syntax.Line), syntax.What, "correct the TOML; strings stand in quotes, and a table in braces on one line"}
 	}
 	return nil
 }
 
-// line returns the line of what stands at the path, or of what is nearest above it.
-func (b *block) line(path ...string) int {
-	line, level := b.first, b.root
-	for _, name := range path {
-		p, ok := level[name]
-		if !ok {
-			return line
-		}
-		if n := tomlpos.Of(b.text, &b.meta, p); n > 0 {
-			line = b.first - 1 + n
-		}
-		below := make(map[string]toml.Primitive)
-		if b.meta.PrimitiveDecode(p, &below) != nil {
-			return line
-		}
-		level = below
+// What a block may have at most.
+const (
+	maxBlock = 256 << 10 // bytes
+	maxKeys  = 2000
+)
+
+// bounded returns what no case has, before the decoder takes time and memory for it.
+func (b *block) bounded() *fault {
+	switch doc := b.doc; {
+	case doc.LongString > 0:
+		return &fault{b.inFile(doc.LongString), "a string of several lines", `write it on one line, \n for a new one`}
+	case doc.TooDeep > 0:
+		return &fault{b.inFile(doc.TooDeep), "nests deeper than any message", "close what was opened"}
+	case len(doc.Keys) > maxKeys:
+		return &fault{b.inFile(doc.Keys[maxKeys].Line), fmt.Sprintf("more than %d keys without a new case", maxKeys), "write less into one case"}
 	}
-	return line
+	return nil
 }
+
+// inFile returns the line of the file for a line of the block, where 0 is not known.
+func (b *block) inFile(line int) int { return b.first - 1 + cmp.Or(line, 1) }
+
+// line returns the line of what stands at the path, or of the nearest above it.
+func (b *block) line(path ...string) int { return b.inFile(b.doc.Line(path...)) }
 
 // order returns the names below the path in the order in which they are written.
 func (b *block) order(path ...string) []string {
 	var names []string
-	for _, key := range b.meta.Keys() {
-		if len(key) > len(path) && slices.Equal(key[:len(path)], path) && !slices.Contains(names, key[len(path)]) {
-			names = append(names, key[len(path)])
+	for _, key := range b.doc.Keys {
+		name := key.Name
+		if len(name) > len(path) && slices.Equal(name[:len(path)], path) && !slices.Contains(names, name[len(path)]) {
+			names = append(names, name[len(path)])
 		}
 	}
 	return names

@@ -141,6 +141,21 @@ expect.fault = "overflow"`), []string{`:8: unknown key "actoin"; did you mean ac
 	}
 }
 
+// Windows' editors begin a file with a mark and end its lines with CR and LF.
+func TestFileOfWindows(t *testing.T) {
+	src := "[peers]\nA = {}\n\n[[case]] # one\nfrom = \"A\"\ncommand = 0x999\nexpect.to = [\n]\n[[case]]\nfrom = \"A\"\ncommand = 1\nexpect.action = \"drop\"\n"
+	windows := "\ufeff" + strings.ReplaceAll(src, "\n", "\r\n")
+	if got, want := parse(t, windows), parse(t, src); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	_, err := Parse("x", []byte(strings.ReplaceAll(strings.Replace(windows, "0x999", "=", 1), "drop", "drp")))
+	want := "x:6: expected value but found '=' instead; correct the TOML; strings stand in quotes, and a table in braces on one line\n" +
+		"x:12: action cannot be \"drp\"; did you mean drop?"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	many := strings.Repeat("[[case]]\n", MaxCases+1)
 	large := "[[case]]\nhex = \"" + strings.Repeat("0", maxBlock) + "\""

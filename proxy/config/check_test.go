@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestFaultsOfListeners(t *testing.T) {
@@ -152,10 +151,10 @@ func TestFaultsOfTenants(t *testing.T) {
 // file has a list with lines of its own.
 func TestFaultsOfOverriddenLists(t *testing.T) {
 	t.Parallel()
-	path := t.TempDir() + "/c.toml"
-	writeFile(t, path, door(`address = "[::1]:1"`, `allow = [`, `"10.0.0.0/8",`, `"10.0.0.0/33"]`, `tenants = [`, `"x"]`)+"[tenant.default]")
+	const path = "c.toml"
+	source := door(`address = "[::1]:1"`, `allow = [`, `"10.0.0.0/8",`, `"10.0.0.0/33"]`, `tenants = [`, `"x"]`) + "[tenant.default]"
 	env := []string{"SWITCHYARD_LISTENER__0__ALLOW=10.0.0.1,,10.0.0.1"}
-	_, err := Load(path, env, map[string]string{"listener.0.tenants": "y"})
+	_, err := load(path, []byte(source), env, map[string]string{"listener.0.tenants": "y"})
 	const network = ` is not a network; write an address, with the length of a prefix unless it is only one, such as "10.1.0.0/16" or "10.1.2.3"`
 	want := strings.Join([]string{
 		path + `:5: listener.0.allow: "10.0.0.0/33"` + network,
@@ -184,13 +183,9 @@ func TestManyFaults(t *testing.T) {
 		unknown.String():        tenants + 1, // there is no tenant default
 		door + unknown.String(): 2*tenants + 1,
 	} {
-		begun := time.Now()
-		_, err := loadSource(t, source)
+		_, err := loadSource(source)
 		if got, _ := err.(Faults); len(got) != faults {
 			t.Errorf("got %d faults, want %d", len(got), faults)
-		}
-		if took := time.Since(begun); took > 20*time.Second { // of a second at most
-			t.Errorf("it took %v", took)
 		}
 	}
 }

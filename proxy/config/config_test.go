@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"switchyard/policy/tomlpos"
 )
 
 const shipped = "../../config.toml"
@@ -28,7 +29,7 @@ func TestShippedFileIsTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Split(string(source), "\n")
-	lines := lineNumbers(string(source))
+	lines := tomlpos.Scan(source).Lines
 	for _, k := range Default().keys() {
 		line := lines[k.name]
 		if line < 2 {
@@ -205,7 +206,7 @@ func doors(ports ...string) string {
 
 func mustLoad(t *testing.T, source string) *Config {
 	t.Helper()
-	c, err := loadSource(t, source)
+	c, err := loadSource(source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,11 +214,8 @@ func mustLoad(t *testing.T, source string) *Config {
 }
 
 // loadSource loads a file of that source, called config.toml.
-func loadSource(t *testing.T, source string) (*Config, error) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "config.toml")
-	writeFile(t, path, source)
-	return Load(path, nil, nil)
+func loadSource(source string) (*Config, error) {
+	return load("config.toml", []byte(source), nil, nil)
 }
 
 func writeFile(t *testing.T, path, content string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"switchyard/policy/stablefile"
+	"switchyard/policy/tomlpos"
 )
 
 const (
@@ -44,20 +45,26 @@ func Find(flag string, env []string) (path, why string) {
 
 // Load reads the file at path, or none if path is empty, and then replaces single
 // values by those of the environment, and those by overrides, which has values by
-// dotted key ("peer.timeout"). An error is all Faults there are, except that nothing
-// is said about a file's values if its syntax is wrong.
+// dotted key ("peer.timeout"). An error is all Faults there are, except that a file whose
+// syntax is wrong has that fault alone.
 func Load(path string, env []string, overrides map[string]string) (*Config, error) {
+	if path == "" {
+		return load("", nil, env, overrides)
+	}
+	source, err := stablefile.Read(path, stable, maxSource)
+	if err != nil {
+		return nil, Faults{{Place{Source: path}, readProblem(path, err)}}
+	}
+	return load(path, source, env, overrides)
+}
+
+// load is Load with the content of the file.
+func load(path string, source []byte, env []string, overrides map[string]string) (*Config, error) {
 	r := &reader{config: Default(), places: make(map[string]Place), faulty: make(map[string]bool)}
 	r.config.Path = path
 	r.index()
-	if path != "" {
-		source, err := stablefile.Read(path, stable, maxSource)
-		if err != nil {
-			return nil, Faults{{Place{Source: path}, readProblem(path, err)}}
-		}
-		if !r.file(string(source)) {
-			return nil, r.faults
-		}
+	if !r.file(source) {
+		return nil, r.faults
 	}
 	return r.finish(env, overrides)
 }
@@ -109,35 +116,31 @@ func (r *reader) finish(env []string, overrides map[string]string) (*Config, err
 	return r.config, nil
 }
 
-// file takes the values of the file's source. It returns false, with a fault, if
-// that is not TOML.
-func (r *reader) file(source string) bool {
-	var doc map[string]any
-	if _, err := toml.Decode(source, &doc); err != nil {
-		r.syntax(err)
+// file takes the values of the file's source. It returns false, with a fault, if that is
+// not TOML.
+func (r *reader) file(source []byte) bool {
+	doc := tomlpos.Scan(source)
+	values, err := doc.Decode()
+	if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
+		problem := "not TOML: " + syntax.What
+		if doc.TooDeep > 0 {
+			problem = syntax.What + "; close what was opened, or nest less"
+		}
+		r.fault(Place{r.config.Path, syntax.Line}, "%s", problem)
 		return false
 	}
-	for name, line := range lineNumbers(source) {
+	for name, line := range doc.Lines {
 		r.places[name] = Place{r.config.Path, line}
 	}
-	if v, ok := doc["tenant"]; ok {
+	if v, ok := values["tenant"]; ok {
 		r.tenants(v)
 	}
-	if v, ok := doc["listener"]; ok {
+	if v, ok := values["listener"]; ok {
 		r.listeners(v)
 	}
 	r.index()
-	r.walk(nil, doc)
+	r.walk(nil, values)
 	return true
-}
-
-func (r *reader) syntax(err error) {
-	place, problem := Place{Source: r.config.Path}, err.Error()
-	if parse, ok := errors.AsType[toml.ParseError](err); ok {
-		place.Line = parse.Position.Line
-		problem = "not TOML: " + parse.Message
-	}
-	r.fault(place, "%s", problem)
 }
 
 // tenants makes the tenants that the file names, with default values.

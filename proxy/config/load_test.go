@@ -227,6 +227,10 @@ func TestFaults(t *testing.T) {
 		// Syntax.
 		{"[peer]\ntimeout = \"1s\"\ntimeout = \"2s\"", `3: not TOML: Key 'peer.timeout' has already been defined.`},
 		{"\n[peer", `2: not TOML: `},
+		{"\r\n[peer\r\n", `2: not TOML: `},
+		{"\ufeff\n[peer]\n= 1", `3: not TOML: unexpected '=': key name appears blank`},
+		{"[tenant.default.policy_config]\na = " + strings.Repeat("[", 17), `2: nests deeper than 16 levels; close what was opened, or nest less`},
+		{"[peer]\n" + strings.Repeat("a.", 17) + "a = 1", `2: nests deeper than 16 levels; close what was opened, or nest less`},
 		{"[peer]\ntimeout = 30s", `2: not TOML: `},
 	})
 }
@@ -239,7 +243,7 @@ func wantFaults(t *testing.T, cases []faultCase) {
 	for _, c := range cases {
 		t.Run(strings.ReplaceAll(c.source, "\n", " "), func(t *testing.T) {
 			t.Parallel()
-			_, err := loadSource(t, c.source)
+			_, err := loadSource(c.source)
 			got := fmt.Sprint(err)
 			if faults, ok := err.(Faults); ok && len(faults) > 0 {
 				got = strings.ReplaceAll(got, faults[0].Place.Source+":", "")
@@ -253,10 +257,9 @@ func wantFaults(t *testing.T, cases []faultCase) {
 
 func TestAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "c.toml")
-	writeFile(t, path, "[log]\nlevel = 1\n[peer]\nx = 1\nheartbeat = \"1h\"")
+	const path, source = "c.toml", "[log]\nlevel = 1\n[peer]\nx = 1\nheartbeat = \"1h\""
 	env := []string{"SWITCHYARD_PEER__TIMOUT=1s", "SWITCHYARD_TENANT__DEFAULT__POLICY_CONFIG={}"}
-	_, err := Load(path, env, map[string]string{"wasm.fuel": "many", "listener.1.address": ":1"})
+	_, err := load(path, []byte(source), env, map[string]string{"wasm.fuel": "many", "listener.1.address": ":1"})
 	want := strings.Join([]string{
 		path + `:2: log.level: got 1; write a text in quotes`,
 		path + `:4: unknown key "peer.x"; known here: first_pdu, heartbeat, max_pdu, timeout, write_timeout`,
@@ -288,4 +291,47 @@ func TestUnreadableFile(t *testing.T) {
 			t.Errorf("got %q, want %q of %s", got, want, path)
 		}
 	}
+}
+
+// Windows' editors begin a file with a mark and end its lines with CR and LF.
+func TestFileOfWindows(t *testing.T) {
+	t.Parallel()
+	source := "[[listener]]\naddress = \"127.0.0.1:1\"\nallow = [\n  \"::1\",\n]\n[tenant.default]\nlimits.users = 7\n"
+	windows := "\ufeff" + strings.ReplaceAll(source, "\n", "\r\n")
+	if got, want := mustLoad(t, windows), mustLoad(t, source); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for word, line := range map[string]int{"[[listener]]": 1, "address": 2, "\"::1\"": 4, "limits.users": 7} {
+		_, err := loadSource(strings.Replace(windows, word, "x", 1) + "\r\n")
+		faults, _ := err.(Faults)
+		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Place.Line == line }) {
+			t.Errorf("without %s: got %v, want a fault on line %d", word, err, line)
+		}
+	}
+}
+
+// FuzzLoad: no file makes the reading fail to end, and every fault has a line of the file.
+func FuzzLoad(f *testing.F) {
+	for _, seed := range []string{
+		"[[listener]]\naddress = ':1'\ntenants = ['a', 'a', 1]\nallow = ['0.0.0.0/0', '']\n[listener.tls]\nclient_ca = 'x'\n[tenant.a.claims]\nnetworks = ['::1']",
+		"[[listener]]\naddress = '[::1]:1'\ntenants = ['a', 'b']\n[tenant.a]\nclaims.server_names = ['*', 'b']\n[tenant.b]\nclaims.networks = []\n[tenant.default]",
+		"listener = [{ address = '' }, 1]", "tenant.a = 1", "[peer]\ntimeout = \"1s", "\ufeff[log]\r\nlevel = ''\r\n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		if len(source) > 4<<10 {
+			return
+		}
+		_, err := loadSource(source)
+		if err == nil {
+			return
+		}
+		faults, lines := err.(Faults), strings.Count(source, "\n")+1
+		for _, fault := range faults {
+			if line := fault.Place.Line; line < 0 || line > lines || fault.Problem == "" {
+				t.Errorf("fault %+v of %d lines", fault, lines)
+			}
+		}
+	})
 }

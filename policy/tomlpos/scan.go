@@ -1,0 +1,316 @@
+package tomlpos
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Scan finds the keys of a text, in time and memory that are linear in its size. It
+// leaves to Decode whether the text is TOML, and so looks only at what separates keys,
+// strings and brackets:
+//
+//	[listener.tls]     header: names, closing bracket
+//	a.b = [ "x", {     pair: names, "=", value; values nest by brackets
+//	  c = 1 } ]
+//
+// Up to the first fault that the decoder finds, Scan and the decoder see the same keys.
+// After a statement that it cannot follow, Scan continues on the next line.
+func Scan(text []byte) *Document {
+	d := &Document{text: string(text), Lines: make(map[string]int), repeats: make(map[int]Repeat)}
+	s := &scanner{
+		Document: d,
+		at:       markLength(d.text),
+		line:     1,
+		roles:    make(map[string]role),
+		counts:   make(map[string]int),
+	}
+	var table place
+	for s.skip(); s.at < len(s.text) && s.TooDeep == 0; s.skip() {
+		if s.peek() == '[' {
+			table = s.header(table)
+		} else {
+			s.pair(table, 0)
+		}
+		s.advanceTo("\n") // of a valid text, a comment at most
+	}
+	return d
+}
+
+// A scanner reads a text once, from its beginning to its end.
+type scanner struct {
+	*Document
+	at     int             // the offset of the next byte
+	line   int             // the line of the next byte
+	roles  map[string]role // by path
+	counts map[string]int  // of the elements of [[lists]], by path
+}
+
+// A place is where a key stands: below other keys and, in path, below elements of lists.
+type place struct {
+	names toml.Key
+	path  string
+}
+
+func (p place) below(name string) place {
+	path := toml.Key{name}.String()
+	if p.path != "" {
+		path = p.path + "." + path
+	}
+	return place{append(slices.Clip(p.names), name), path}
+}
+
+func (p place) element(i int) place { return place{p.names, p.path + "." + strconv.Itoa(i)} }
+
+// A role is how a path was defined last. Which roles may follow which is in note.
+type role int
+
+const (
+	outer  role = iota // by a longer header or dotted key
+	header             // by [header]
+	list               // by [[header]]
+	value              // by key = value
+)
+
+// note records a path in this role: its line if it is new, and whether it repeats a
+// definition.
+func (s *scanner) note(p place, as role) {
+	first, seen := s.Lines[p.path]
+	if !seen {
+		s.Lines[p.path], s.roles[p.path] = s.line, as
+		return
+	}
+	was := s.roles[p.path]
+	if as == value || was == value || as == header && was != outer || as == list && was == header {
+		if _, ok := s.repeats[s.line]; !ok {
+			s.repeats[s.line] = Repeat{p.path, first}
+		}
+	}
+	s.roles[p.path] = max(was, as)
+}
+
+// header reads [name] or [[name]] and returns the table that it opens, or the one that
+// was open if it is no header.
+func (s *scanner) header(open place) place {
+	s.accept('[')
+	isList := s.peek() == '[' && s.accept('[')
+	line := s.line
+	names := s.key(0)
+	if names == nil || !s.accept(']') || isList && !s.accept(']') {
+		return open
+	}
+	var p place
+	for i, name := range names {
+		p = p.below(name)
+		switch last := i == len(names)-1; {
+		case last && isList:
+			s.note(p, list)
+			s.counts[p.path]++
+		case last:
+			s.note(p, header)
+		default:
+			s.note(p, outer)
+		}
+		if n := s.counts[p.path]; n > 0 { // of a list, the latest element
+			p = p.element(n - 1)
+			s.note(p, outer)
+		}
+	}
+	s.Keys = append(s.Keys, Key{p.names, line})
+	return p
+}
+
+// pair reads name = value in a table, depth levels deep, and reports whether it is one.
+func (s *scanner) pair(p place, depth int) bool {
+	line := s.line
+	names := s.key(depth)
+	if names == nil || !s.accept('=') {
+		return false
+	}
+	for i, name := range names {
+		p = p.below(name)
+		if i < len(names)-1 {
+			s.note(p, outer)
+		}
+	}
+	s.note(p, value)
+	s.Keys = append(s.Keys, Key{p.names, line})
+	return s.value(p, depth+len(names)-1)
+}
+
+// key reads a name, or several with dots between. It returns nil if there is none.
+func (s *scanner) key(depth int) (names toml.Key) {
+	for {
+		s.skipBlanks()
+		name, ok := s.name()
+		if !ok {
+			return nil
+		}
+		if names = append(names, name); !s.within(depth + len(names) - 1) {
+			return nil
+		}
+		if !s.accept('.') {
+			return names
+		}
+	}
+}
+
+func (s *scanner) name() (string, bool) {
+	if c := s.peek(); c == '"' || c == '\'' {
+		return unquote(s.quoted()), true
+	}
+	rest := s.text[s.at:]
+	n := strings.IndexFunc(rest, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+	})
+	if n < 0 {
+		n = len(rest)
+	}
+	s.at += n
+	return rest[:n], n > 0
+}
+
+// unquote returns what a quoted name means.
+func unquote(text string) string {
+	if len(text) >= 2 && !strings.Contains(text, `\`) {
+		return text[1 : len(text)-1]
+	}
+	var v struct{ Text string }
+	if _, err := toml.Decode("Text = "+text, &v); err != nil {
+		return text
+	}
+	return v.Text
+}
+
+// value reads any value, depth levels deep, and the keys in it. It reports whether it
+// could follow.
+func (s *scanner) value(p place, depth int) bool {
+	s.skipBlanks()
+	switch s.peek() {
+	case '"', '\'':
+		s.quoted()
+	case '[':
+		return s.members(']', depth+1, func(i int) bool {
+			element := p.element(i)
+			s.note(element, outer)
+			return s.value(element, depth+1)
+		})
+	case '{':
+		return s.members('}', depth+1, func(int) bool { return s.pair(p, depth+1) })
+	default: // a number, a boolean, or a time, which may contain a blank
+		s.advanceTo(",]}#\r\n")
+	}
+	return true
+}
+
+// members reads a bracket, its members with commas between, and the closing bracket.
+func (s *scanner) members(closing byte, depth int, member func(i int) bool) bool {
+	if !s.within(depth) {
+		return false
+	}
+	s.advance(1)
+	s.skip()
+	for i := 0; !s.accept(closing); i++ {
+		if s.at == len(s.text) || !member(i) {
+			return false
+		}
+		s.skip()
+		if !s.accept(',') && s.peek() != closing {
+			return false
+		}
+		s.skip()
+	}
+	return true
+}
+
+// within reports whether the depth is allowed, and notes the line if it is not.
+func (s *scanner) within(depth int) bool {
+	if depth > MaxDepth && s.TooDeep == 0 {
+		s.TooDeep = s.line
+	}
+	return s.TooDeep == 0
+}
+
+// quoted reads a string of any of the four kinds and returns it with its quotes. One in
+// single quotes ends with its line if nothing else ends it.
+func (s *scanner) quoted() string {
+	begun, quote := s.at, s.text[s.at:s.at+1]
+	end := quote
+	if long := strings.Repeat(quote, 3); strings.HasPrefix(s.text[s.at:], long) {
+		end = long
+		if s.LongString == 0 {
+			s.LongString = s.line
+		}
+	}
+	s.advance(len(end))
+	for s.at < len(s.text) && !strings.HasPrefix(s.text[s.at:], end) {
+		if len(end) == 1 && s.peek() == '\n' {
+			return s.text[begun:s.at]
+		}
+		if quote == `"` && s.peek() == '\\' {
+			s.advance(1)
+		}
+		s.advance(1)
+	}
+	s.advance(len(end))
+	for i := 0; i < 2 && len(end) == 3 && s.peek() == quote[0]; i++ {
+		s.advance(1) // up to two quotes may end what the three enclose
+	}
+	return s.text[begun:s.at]
+}
+
+// skip passes blanks, line ends and comments.
+func (s *scanner) skip() {
+	for {
+		switch s.skipBlanks(); s.peek() {
+		case '\r', '\n':
+			s.advance(1)
+		case '#':
+			s.advanceTo("\n")
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) skipBlanks() {
+	for s.peek() == ' ' || s.peek() == '\t' {
+		s.at++
+	}
+}
+
+// accept passes blanks and b, and reports whether b was there.
+func (s *scanner) accept(b byte) bool {
+	s.skipBlanks()
+	ok := s.peek() == b
+	if ok {
+		s.advance(1)
+	}
+	return ok
+}
+
+// peek returns the next byte, 0 at the end.
+func (s *scanner) peek() byte {
+	if s.at < len(s.text) {
+		return s.text[s.at]
+	}
+	return 0
+}
+
+func (s *scanner) advance(n int) {
+	for ; n > 0 && s.at < len(s.text); n-- {
+		if s.text[s.at] == '\n' {
+			s.line++
+		}
+		s.at++
+	}
+}
+
+// advanceTo passes everything before the next of these bytes.
+func (s *scanner) advanceTo(any string) {
+	for s.at < len(s.text) && strings.IndexByte(any, s.text[s.at]) < 0 {
+		s.advance(1)
+	}
+}
