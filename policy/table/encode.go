@@ -1,19 +1,21 @@
 package table
 
+import "switchyard/policy/wasm/binary"
+
 // The part of WebAssembly's binary format that a module of a table consists of.
 
 const (
-	sectionCustom   = 0
-	sectionType     = 1
-	sectionFunction = 3
-	sectionExport   = 7
-	sectionCode     = 10
+	sectionCustom   = binary.SectionCustom
+	sectionType     = binary.SectionType
+	sectionFunction = binary.SectionFunction
+	sectionExport   = binary.SectionExport
+	sectionCode     = binary.SectionCode
 
-	funcType   = 0x60
-	exportFunc = 0x00
-	typeI32    = 0x7f
-	typeI64    = 0x7e
-	typeVoid   = 0x40
+	funcType   = binary.Func
+	exportFunc = binary.KindFunction
+	typeI32    = binary.I32
+	typeI64    = binary.I64
+	typeVoid   = binary.Block
 
 	opIf       = 0x04
 	opElse     = 0x05
@@ -30,41 +32,16 @@ const (
 )
 
 // section appends a section: its id, its length in bytes, its content.
-func section(m []byte, id byte, content []byte) []byte {
-	return append(append(m, id), sized(content)...)
-}
+func section(m []byte, id byte, content []byte) []byte { return binary.AppendSection(m, id, content) }
 
 // vector returns the number of elements and the elements.
-func vector(elements ...[]byte) []byte {
-	b := appendUnsigned(nil, uint64(len(elements)))
-	for _, e := range elements {
-		b = append(b, e...)
-	}
-	return b
-}
+func vector(elements ...[]byte) []byte { return binary.AppendVector(nil, elements...) }
 
 // name returns the length of the name in bytes and the name.
 func name(s string) []byte { return sized([]byte(s)) }
 
 // sized returns the length of b and b.
-func sized(b []byte) []byte {
-	return append(appendUnsigned(nil, uint64(len(b))), b...)
-}
+func sized(b []byte) []byte { return binary.AppendSized(nil, b) }
 
-// appendUnsigned appends n as unsigned LEB128: seven bits a byte, low ones first.
-func appendUnsigned(b []byte, n uint64) []byte {
-	for n >= 0x80 {
-		b = append(b, byte(n)|0x80)
-		n >>= 7
-	}
-	return append(b, byte(n))
-}
-
-// appendSigned appends n as signed LEB128: bit 6 of the last byte is the sign.
-func appendSigned(b []byte, n int64) []byte {
-	for n < -0x40 || n >= 0x40 {
-		b = append(b, byte(n)|0x80)
-		n >>= 7
-	}
-	return append(b, byte(n)&0x7f)
-}
+// appendSigned appends n as signed LEB128.
+func appendSigned(b []byte, n int64) []byte { return binary.AppendS(b, n) }

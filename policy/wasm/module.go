@@ -2,18 +2,18 @@ package wasm
 
 import (
 	"bytes"
-	"encoding/binary"
+	encoding "encoding/binary"
 	"fmt"
+	"strings"
+
+	"switchyard/policy/wasm/binary"
 )
 
-// The eight bytes that begin a core module and a component.
-var (
-	magic     = []byte("\x00asm")
-	coreV1    = []byte("\x01\x00\x00\x00")
-	component = []byte("\x0d\x00\x01\x00")
+// A preamble is four bytes that all WebAssembly begins with and four of a version.
+const (
+	magic     = "\x00asm"
+	component = "\x0d\x00\x01\x00"
 )
-
-const sectionImport = 2
 
 // checkMagic refuses what is not a core module of version 1, or not the whole
 // of one.
@@ -24,30 +24,31 @@ func checkMagic(module []byte) error {
 	case bytes.HasPrefix(bytes.TrimLeft(module, " \t\r\n"), []byte("(module")),
 		bytes.HasPrefix(module, []byte(";;")):
 		return refuse("translate it with wat2wasm", "this is WebAssembly's text format")
-	case !bytes.HasPrefix(module, magic[:min(len(magic), len(module))]):
+	case !strings.HasPrefix(magic, string(module[:min(len(magic), len(module))])):
 		return refuse("give the .wasm file that the toolchain wrote", "not WebAssembly: it begins with %q", module[:min(8, len(module))])
 	case len(module) < 8:
 		return refuse("write the file anew; was it still being written?", "truncated: %d bytes do not hold the 8 of the preamble", len(module))
-	case bytes.Equal(module[4:8], component):
+	case string(module[4:8]) == component:
 		return refuse("build a core module: target wasip1 or wasm32-unknown-unknown, not wasip2", "this is a component, not a core module")
-	case !bytes.Equal(module[4:8], coreV1):
-		return refuse("build it for WebAssembly core version 1", "WebAssembly version %d is not known",
-			binary.LittleEndian.Uint32(module[4:]))
+	case string(module[:8]) != binary.Preamble:
+		return refuse("build it for WebAssembly core version 1", "WebAssembly version %d is not known", encoding.LittleEndian.Uint32(module[4:]))
 	}
-	return eachSection(module, func(byte, *reader) error { return nil })
+	return eachSection(module, func(byte, *binary.Reader) error { return nil })
 }
 
 // eachSection calls see with the id and the content of each section.
-func eachSection(module []byte, see func(id byte, content *reader) error) error {
-	r := &reader{rest: module[8:]}
-	for len(r.rest) > 0 {
-		at := len(module) - len(r.rest)
-		id, size := r.byte(), r.uint32()
-		if r.short || uint64(size) > uint64(len(r.rest)) {
+func eachSection(module []byte, see func(id byte, content *binary.Reader) error) error {
+	r := binary.NewReader(module)
+	r.Bytes(len(binary.Preamble))
+	for r.Left() > 0 {
+		at := r.Pos
+		id, size := r.Byte(), r.U32()
+		if r.Err != nil || int64(size) > int64(r.Left()) {
 			return refuse("write the file anew; was it still being written?",
-				"truncated: section %d at byte %d should have %d bytes, %d are there", id, at, size, len(r.rest))
+				"truncated: section %d at byte %d should have %d bytes, %d are there", id, at, size, r.Left())
 		}
-		if err := see(id, &reader{rest: r.bytes(size)}); err != nil {
+		content := r.Sub(int(size))
+		if err := see(id, &content); err != nil {
 			return err
 		}
 	}
@@ -68,79 +69,30 @@ func (i imported) String() string {
 	return fmt.Sprintf("%q.%q of kind %d", i.module, i.name, i.kind)
 }
 
-// importsOf lists what a valid module imports; wazero tells the functions only.
+// importsOf lists what a module that metering has passed imports; wazero only lists the
+// functions.
 func importsOf(module []byte) (list []imported, err error) {
-	err = eachSection(module, func(id byte, r *reader) error {
-		if id != sectionImport {
+	err = eachSection(module, func(id byte, r *binary.Reader) error {
+		if id != binary.SectionImport {
 			return nil
 		}
-		for n := r.uint32(); n > 0 && !r.short; n-- {
-			i := imported{module: string(r.bytes(r.uint32())), name: string(r.bytes(r.uint32())), kind: r.byte()}
+		for n := r.Count(4, "imports"); n > 0 && r.Err == nil; n-- {
+			i := imported{module: r.Name(), name: r.Name(), kind: r.Byte()}
 			switch i.kind {
-			case 0: // a type index
-				r.uint32()
-			case 1: // an element type and limits
-				r.byte()
-				r.limits()
-			case 2:
-				r.limits()
-			default: // a value type and mutability
-				r.bytes(2)
+			case binary.KindFunction:
+				r.U32() // its type
+			case binary.KindTable:
+				r.RefType()
+				r.Limits()
+			case binary.KindMemory:
+				r.Limits()
+			default:
+				r.ValueType()
+				r.Byte() // mutable or not
 			}
 			list = append(list, i)
 		}
-		return r.err()
+		return r.Err
 	})
 	return list, err
-}
-
-// A reader takes the numbers of WebAssembly's binary format off a slice. Once
-// the slice was too short, short is set and all that follows is zero.
-type reader struct {
-	rest  []byte
-	short bool
-}
-
-func (r *reader) byte() byte {
-	if b := r.bytes(1); len(b) == 1 {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) bytes(n uint32) []byte {
-	if uint64(n) > uint64(len(r.rest)) {
-		r.short, r.rest = true, nil
-		return nil
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *reader) uint32() uint32 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 || n > 5 || v > 1<<32-1 {
-		r.short, r.rest = true, nil
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return uint32(v)
-}
-
-// limits skips the least size of a table or memory, and the largest if there is
-// one.
-func (r *reader) limits() {
-	bounded := r.byte()&1 != 0
-	r.uint32()
-	if bounded {
-		r.uint32()
-	}
-}
-
-func (r *reader) err() error {
-	if r.short {
-		return fmt.Errorf("a section ends in the middle of an entry")
-	}
-	return nil
 }

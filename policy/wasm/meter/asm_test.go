@@ -1,6 +1,10 @@
 package meter
 
-import "slices"
+import (
+	"slices"
+
+	"switchyard/policy/wasm/binary"
+)
 
 // A small assembler for guests, so that tests need no toolchain. Code is bytes;
 // the functions below write the instructions that tests need.
@@ -47,23 +51,20 @@ func (g *guest) typeOf(s sig) uint64 {
 	return uint64(i)
 }
 
-func vectorOf(items ...[]byte) []byte {
-	out := appendU(nil, uint64(len(items)))
-	return append(out, slices.Concat(items...)...)
-}
+func vectorOf(items ...[]byte) []byte { return binary.AppendVector(nil, items...) }
 
-func sized(b []byte) []byte { return append(appendU(nil, uint64(len(b))), b...) }
+func sized(b []byte) []byte { return binary.AppendSized(nil, b) }
 
 func (g *guest) assemble() []byte {
 	var types, imports, funcs, tables, globals, exports, code [][]byte
 	for i, s := range g.imports {
-		name := append([]byte("\x04host\x02f"), '0'+byte(i), kindFunc)
-		imports = append(imports, appendU(name, g.typeOf(s)))
+		name := append([]byte("\x04host\x02f"), '0'+byte(i), binary.KindFunction)
+		imports = append(imports, binary.AppendU(name, g.typeOf(s)))
 	}
 	for i, f := range g.funcs {
-		funcs = append(funcs, appendU(nil, g.typeOf(f.sig)))
+		funcs = append(funcs, binary.AppendU(nil, g.typeOf(f.sig)))
 		if f.export != "" {
-			exports = append(exports, appendExport(nil, []byte(f.export), kindFunc, uint64(len(g.imports)+i)))
+			exports = append(exports, appendExport(nil, []byte(f.export), binary.KindFunction, uint64(len(g.imports)+i)))
 		}
 		code = append(code, sized(slices.Concat(encodeLocals(f.locals), f.code, []byte{opEnd})))
 	}
@@ -71,44 +72,44 @@ func (g *guest) assemble() []byte {
 		types = append(types, slices.Concat([]byte{0x60}, sized(s.params), sized(s.results)))
 	}
 	if len(g.table) > 0 {
-		tables = append(tables, appendU([]byte{tFunc, 0}, uint64(len(g.table))))
+		tables = append(tables, binary.AppendU([]byte{tFunc, 0}, uint64(len(g.table))))
 	}
 	for _, t := range g.tables {
-		tables = append(tables, appendU(appendU([]byte{tFunc, 1}, uint64(t[0])), uint64(t[1])))
+		tables = append(tables, binary.AppendU(binary.AppendU([]byte{tFunc, 1}, uint64(t[0])), uint64(t[1])))
 	}
 	for i, t := range g.globals {
 		globals = append(globals, slices.Concat([]byte{t, 1}, zeroOf(t), []byte{opEnd}))
-		exports = append(exports, appendExport(nil, []byte{'g', '0' + byte(i)}, kindGlobal, uint64(i)))
+		exports = append(exports, appendExport(nil, []byte{'g', '0' + byte(i)}, binary.KindGlobal, uint64(i)))
 	}
 	out := []byte("\x00asm\x01\x00\x00\x00")
 	add := func(id byte, items [][]byte) {
 		if len(items) > 0 {
-			out = appendSection(out, id, nil, vectorOf(items...))
+			out = binary.AppendSection(out, id, vectorOf(items...))
 		}
 	}
-	add(secType, types)
-	add(secImport, imports)
-	add(secFunction, funcs)
-	add(secTable, tables)
+	add(binary.SectionType, types)
+	add(binary.SectionImport, imports)
+	add(binary.SectionFunction, funcs)
+	add(binary.SectionTable, tables)
 	if g.pages > 0 {
-		add(secMemory, [][]byte{appendU([]byte{0}, uint64(g.pages))})
-		exports = append(exports, appendExport(nil, []byte("memory"), kindMemory, 0))
+		add(binary.SectionMemory, [][]byte{binary.AppendU([]byte{0}, uint64(g.pages))})
+		exports = append(exports, appendExport(nil, []byte("memory"), binary.KindMemory, 0))
 	}
-	add(secGlobal, globals)
-	add(secExport, exports)
+	add(binary.SectionGlobal, globals)
+	add(binary.SectionExport, exports)
 	if g.start > 0 {
-		out = appendSection(out, secStart, nil, appendU(nil, uint64(g.start)))
+		out = binary.AppendSection(out, binary.SectionStart, binary.AppendU(nil, uint64(g.start)))
 	}
 	if len(g.table) > 0 {
-		elems := appendU([]byte{0, opI32Const, 0, opEnd}, uint64(len(g.table)))
+		elems := binary.AppendU([]byte{0, opI32Const, 0, opEnd}, uint64(len(g.table)))
 		for _, f := range g.table {
-			elems = appendU(elems, uint64(f))
+			elems = binary.AppendU(elems, uint64(f))
 		}
-		add(secElement, [][]byte{elems})
+		add(binary.SectionElement, [][]byte{elems})
 	}
-	add(secCode, code)
+	add(binary.SectionCode, code)
 	if g.custom != nil {
-		out = appendSection(out, secCustom, nil, g.custom)
+		out = binary.AppendSection(out, binary.SectionCustom, g.custom)
 	}
 	return out
 }
@@ -120,7 +121,7 @@ func encodeLocals(types []byte) []byte {
 		for i+n < len(types) && types[i+n] == types[i] {
 			n++
 		}
-		groups = append(groups, append(appendU(nil, uint64(n)), types[i]))
+		groups = append(groups, append(binary.AppendU(nil, uint64(n)), types[i]))
 		i += n
 	}
 	return vectorOf(groups...)
@@ -140,9 +141,9 @@ func zeroOf(t byte) []byte {
 
 func code(parts ...[]byte) []byte        { return slices.Concat(parts...) }
 func op(b ...byte) []byte                { return b }
-func with(op byte, n uint64) []byte      { return appendU([]byte{op}, n) }
-func i32(v int32) []byte                 { return appendS([]byte{opI32Const}, int64(v)) }
-func i64(v int64) []byte                 { return appendS([]byte{opI64Const}, v) }
+func with(op byte, n uint64) []byte      { return binary.AppendU([]byte{op}, n) }
+func i32(v int32) []byte                 { return binary.AppendS([]byte{opI32Const}, int64(v)) }
+func i64(v int64) []byte                 { return binary.AppendS([]byte{opI64Const}, v) }
 func get(local int) []byte               { return with(opLocalGet, uint64(local)) }
 func set(local int) []byte               { return with(opLocalSet, uint64(local)) }
 func call(f int) []byte                  { return with(opCall, uint64(f)) }

@@ -1,6 +1,10 @@
 package meter
 
-import "testing"
+import (
+	"testing"
+
+	"switchyard/policy/wasm/binary"
+)
 
 // What metering costs: each guest as it is, and rewritten.
 //
@@ -36,9 +40,9 @@ func benchmarkCall(b *testing.B, module []byte) {
 
 // switchOf branches by the parameter to n ways of returning a number.
 func switchOf(n int) []byte {
-	labels := appendU([]byte{0x0e}, uint64(n))
+	labels := binary.AppendU([]byte{0x0e}, uint64(n))
 	for i := range n + 1 {
-		labels = appendU(labels, uint64(i))
+		labels = binary.AppendU(labels, uint64(i))
 	}
 	out := code(repeat(n+1, op(opBlock, blockEmpty)), get(0), labels)
 	for i := range n {

@@ -3,6 +3,8 @@ package meter
 import (
 	"fmt"
 	"sort"
+
+	"switchyard/policy/wasm/binary"
 )
 
 // meter rewrites the code of every function, in order.
@@ -12,8 +14,8 @@ func (m *module) meter() error {
 		b := body{m: m, r: m.bodies[i], sig: m.types[m.funcs[index]]}
 		b.readLocals()
 		b.readCode()
-		if b.r.err != nil {
-			return fmt.Errorf("function %d: %w", index, b.r.err)
+		if b.r.Err != nil {
+			return fmt.Errorf("function %d: %w", index, b.r.Err)
 		}
 		m.appendBody(&b)
 	}
@@ -23,7 +25,7 @@ func (m *module) meter() error {
 // A body is the code of one function on its way through.
 type body struct {
 	m   *module
-	r   reader
+	r   binary.Reader
 	sig funcType
 
 	locals    int    // parameters included
@@ -64,22 +66,22 @@ type frame struct {
 
 func (b *body) readLocals() {
 	b.locals = b.sig.params
-	b.groups = b.r.count(2, "groups of locals")
-	start := b.r.pos
-	for i := 0; i < b.groups && b.r.err == nil; i++ {
-		n := b.r.u32()
-		b.r.valueType()
+	b.groups = b.r.Count(2, "groups of locals")
+	start := b.r.Pos
+	for i := 0; i < b.groups && b.r.Err == nil; i++ {
+		n := b.r.U32()
+		b.r.ValueType()
 		if int64(b.locals)+int64(n) > MaxFunctionLocals {
-			b.r.fail("more than %d locals are not supported", MaxFunctionLocals)
+			b.r.Fail("more than %d locals are not supported", MaxFunctionLocals)
 			return
 		}
 		b.locals += int(n)
 	}
 	if b.m.locals += b.locals; b.m.locals > MaxLocals {
-		b.r.fail("more than %d locals in all functions are not supported", MaxLocals)
+		b.r.Fail("more than %d locals in all functions are not supported", MaxLocals)
 	}
-	if b.r.err == nil {
-		b.localDecl = b.r.buf[start:b.r.pos]
+	if b.r.Err == nil {
+		b.localDecl = b.r.Buf[start:b.r.Pos]
 	}
 	if missing := b.locals - len(b.m.lastSet); missing > 0 {
 		b.m.lastSet = append(b.m.lastSet, make([]int, missing)...)
@@ -87,17 +89,17 @@ func (b *body) readLocals() {
 }
 
 func (b *body) readCode() {
-	b.out = make([]byte, 0, b.r.left()+16)
+	b.out = make([]byte, 0, b.r.Left()+16)
 	b.mark(noParent)
 	b.open(opBlock, b.sig.results)
 	b.count(plain[opBlock], b.locals+b.sig.results)
-	for len(b.frames) > 0 && b.r.err == nil {
+	for len(b.frames) > 0 && b.r.Err == nil {
 		b.instruction()
 	}
 	if b.m.branching += int64(len(b.marks)) * int64(len(b.marks)); b.m.branching > MaxBranching {
-		b.r.fail("too many blocks and branches in too few functions")
+		b.r.Fail("too many blocks and branches in too few functions")
 	}
-	b.r.done("the end of the function")
+	b.r.Done("the end of the function")
 }
 
 func (b *body) mark(parent int32) {
@@ -114,13 +116,13 @@ func (b *body) count(op opcode, values int) {
 		b.values++
 	}
 	if b.values > MaxValues {
-		b.r.fail("the code of one function can make more than %d values, which is not supported", MaxValues)
+		b.r.Fail("the code of one function can make more than %d values, which is not supported", MaxValues)
 	}
 }
 
 func (b *body) instruction() {
-	start := b.r.pos
-	first := b.r.byte()
+	start := b.r.Pos
+	first := b.r.Byte()
 	op := plain[first]
 	var second uint32
 	switch first {
@@ -133,11 +135,11 @@ func (b *body) instruction() {
 			op = misc[second]
 		}
 	}
-	if b.r.err != nil {
+	if b.r.Err != nil {
 		return
 	}
 	if op.imm == immUnknown {
-		b.r.failAt(start, "%s", unknown(first, second))
+		b.r.FailAt(start, "%s", unknown(first, second))
 		return
 	}
 	if op.bulk != 0 {
@@ -148,11 +150,11 @@ func (b *body) instruction() {
 		b.control(start, first)
 	case immReturn:
 		b.count(op, b.sig.results)
-		b.out = appendU(append(b.out, opBr), uint64(len(b.frames)-1))
+		b.out = binary.AppendU(append(b.out, opBr), uint64(len(b.frames)-1))
 	default:
 		b.out = append(b.out, first)
 		if first == opMisc || first == opVector {
-			b.out = appendU(b.out, uint64(second))
+			b.out = binary.AppendU(b.out, uint64(second))
 		}
 		b.count(op, b.operands(op.imm))
 		if first == opBrIf {
@@ -165,10 +167,10 @@ func (b *body) instruction() {
 // vector instruction in more bytes than it needs (wazero takes the first byte),
 // so that is refused.
 func (b *body) second(first byte) uint32 {
-	start := b.r.pos
-	v := b.r.u32()
-	if first == opVector && b.r.err == nil && b.r.pos-start > 1 && v < 0x80 {
-		b.r.failAt(start, "the number of a vector instruction takes more bytes than it needs")
+	start := b.r.Pos
+	v := b.r.U32()
+	if first == opVector && b.r.Err == nil && b.r.Pos-start > 1 && v < 0x80 {
+		b.r.FailAt(start, "the number of a vector instruction takes more bytes than it needs")
 	}
 	return v
 }
@@ -180,7 +182,7 @@ func (b *body) control(start int, op byte) {
 	switch op {
 	case opElse:
 		if b.frames[top].op != opIf {
-			b.r.failAt(start, "an else without an if")
+			b.r.FailAt(start, "an else without an if")
 			return
 		}
 		b.frames[top].op = opElse
@@ -205,29 +207,29 @@ func (b *body) control(start int, op byte) {
 
 // blockType copies the type of a block.
 func (b *body) blockType() funcType {
-	start := b.r.pos
-	v := b.r.s33()
+	start := b.r.Pos
+	v := b.r.S33()
 	if v >= 0 {
 		if v >= int64(len(b.m.types)) {
-			b.r.failAt(start, "type %d does not exist, there are %d", v, len(b.m.types))
+			b.r.FailAt(start, "type %d does not exist, there are %d", v, len(b.m.types))
 			return funcType{}
 		}
-		b.out = appendS(b.out, v)
+		b.out = binary.AppendS(b.out, v)
 		return b.m.types[v]
 	}
-	b.r.pos = start
-	if one := b.r.byte(); one == blockEmpty {
+	b.r.Pos = start
+	if one := b.r.Byte(); one == blockEmpty {
 		b.out = append(b.out, one)
 		return funcType{}
 	}
-	b.r.pos = start
-	b.out = append(b.out, b.r.valueType())
+	b.r.Pos = start
+	b.out = append(b.out, b.r.ValueType())
 	return funcType{results: 1}
 }
 
 func (b *body) open(op byte, arity int) {
 	if len(b.frames) > MaxNesting {
-		b.r.fail("more than %d nested blocks are not supported", MaxNesting)
+		b.r.Fail("more than %d nested blocks are not supported", MaxNesting)
 		return
 	}
 	b.m.events++

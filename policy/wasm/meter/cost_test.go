@@ -92,8 +92,8 @@ func count(t *testing.T, instructions []byte) (values, weight int) {
 	}
 	b := body{m: m, r: m.bodies[0], sig: m.types[0]}
 	b.readLocals()
-	if b.readCode(); b.r.err != nil {
-		t.Fatal(b.r.err)
+	if b.readCode(); b.r.Err != nil {
+		t.Fatal(b.r.Err)
 	}
 	for _, k := range b.marks {
 		weight += int(k.weight)

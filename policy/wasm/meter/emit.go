@@ -1,30 +1,18 @@
 package meter
 
-import "encoding/binary"
-
-// appendU appends an unsigned LEB128 number.
-func appendU(out []byte, v uint64) []byte { return binary.AppendUvarint(out, v) }
-
-// appendS appends a signed LEB128 number.
-func appendS(out []byte, v int64) []byte {
-	for v < -64 || v > 63 {
-		out = append(out, byte(v)|0x80)
-		v >>= 7
-	}
-	return append(out, byte(v)&0x7f)
-}
+import "switchyard/policy/wasm/binary"
 
 // The added globals follow those of the module.
 func (m *module) fuel() uint64   { return uint64(m.globals) }
 func (m *module) budget() uint64 { return uint64(m.globals) + 1 }
 func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 
-func global(out []byte, op byte, index uint64) []byte { return appendU(append(out, op), index) }
+func global(out []byte, op byte, index uint64) []byte { return binary.AppendU(append(out, op), index) }
 
 // pay takes units from the fuel.
 func (m *module) pay(out []byte, units uint64) []byte {
 	out = global(out, opGlobalGet, m.fuel())
-	out = appendS(append(out, opI64Const), int64(units))
+	out = binary.AppendS(append(out, opI64Const), int64(units))
 	out = append(out, opI64Sub)
 	return global(out, opGlobalSet, m.fuel())
 }
@@ -51,7 +39,7 @@ func (m *module) chargeFrame(out []byte, units, depth uint64) []byte {
 
 func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
 	out = global(out, opGlobalGet, m.depth())
-	out = appendS(append(out, opI32Const), int64(depth))
+	out = binary.AppendS(append(out, opI32Const), int64(depth))
 	return global(append(out, op), opGlobalSet, m.depth())
 }
 
@@ -64,9 +52,9 @@ func (b *body) chargeLength(shift bulk) {
 		op, by = opI64ShrU, -shift
 	}
 	out, m := b.out, b.m
-	out = appendU(append(out, opLocalTee), uint64(b.locals)) // the added local
+	out = binary.AppendU(append(out, opLocalTee), uint64(b.locals)) // the added local
 	out = global(out, opGlobalGet, m.fuel())
-	out = appendU(append(out, opLocalGet), uint64(b.locals))
+	out = binary.AppendU(append(out, opLocalGet), uint64(b.locals))
 	out = append(out, opI64ExtendU, opI64Const, byte(by), op, opI64Sub)
 	out = global(out, opGlobalSet, m.fuel())
 	b.out = trapBelowZero(global(out, opGlobalGet, m.fuel()))
@@ -79,10 +67,10 @@ func (m *module) appendBody(b *body) {
 	b.merge()
 	out := make([]byte, 0, len(b.localDecl)+len(b.out)+len(b.out)/8+64)
 	if b.bulks {
-		out = appendU(out, uint64(b.groups)+1)
-		out = append(append(out, b.localDecl...), 1, 0x7f)
+		out = binary.AppendU(out, uint64(b.groups)+1)
+		out = append(append(out, b.localDecl...), 1, binary.I32)
 	} else {
-		out = append(appendU(out, uint64(b.groups)), b.localDecl...)
+		out = append(binary.AppendU(out, uint64(b.groups)), b.localDecl...)
 	}
 	depth := depthFor(b.values)
 	holds := b.calls || depth > smallFrame
@@ -106,7 +94,7 @@ func (m *module) appendBody(b *body) {
 	if holds {
 		out = append(m.moveDepth(out, opI32Add, depth), opEnd)
 	}
-	m.code = append(appendU(m.code, uint64(len(out))), out...)
+	m.code = binary.AppendSized(m.code, out)
 }
 
 // merge leaves a weight only at the marks that charge: a parent charges for what
@@ -134,8 +122,8 @@ func (m *module) appendBlockType(out []byte, sig funcType) []byte {
 	if !ok {
 		index = len(m.types) + len(m.blockTypes)
 		m.blockTypes[key] = index
-		m.addedTypes = appendU(append(m.addedTypes, 0x60, 0), uint64(sig.results))
+		m.addedTypes = binary.AppendU(append(m.addedTypes, binary.Func, 0), uint64(sig.results))
 		m.addedTypes = append(m.addedTypes, sig.resultTypes...)
 	}
-	return appendS(out, int64(index))
+	return binary.AppendS(out, int64(index))
 }

@@ -1,28 +1,30 @@
 package meter
 
+import "switchyard/policy/wasm/binary"
+
 // encode writes the module with everything that was added, which always follows
 // what the module has of the same kind, so that no index changes.
 func (m *module) encode(l Limits) []byte {
 	wrapped, wrappers := m.wrap(l)
 	sec := &m.sections
-	sec[secType].extend(len(m.blockTypes), m.addedTypes)
-	sec[secFunction].extend(len(wrapped), m.wrapperTypes(wrapped))
-	sec[secTable].replace(m.encodeTables())
-	sec[secGlobal].extend(3, encodeGlobals(l))
-	sec[secExport].count = 0
-	sec[secExport].replace(nil)
-	sec[secExport].extend(len(m.exports)+3, m.encodeExports(wrapped))
+	sec[binary.SectionType].extend(len(m.blockTypes), m.addedTypes)
+	sec[binary.SectionFunction].extend(len(wrapped), m.wrapperTypes(wrapped))
+	sec[binary.SectionTable].replace(m.encodeTables())
+	sec[binary.SectionGlobal].extend(3, encodeGlobals(l))
+	sec[binary.SectionExport].count = 0
+	sec[binary.SectionExport].replace(nil)
+	sec[binary.SectionExport].extend(len(m.exports)+3, m.encodeExports(wrapped))
 	if m.refFuncs && len(wrapped) > 0 {
-		sec[secElement].extend(1, declare(wrapped))
+		sec[binary.SectionElement].extend(1, declare(wrapped))
 	}
-	sec[secCode].replace(m.code)
-	sec[secCode].extend(len(wrapped), wrappers)
+	sec[binary.SectionCode].replace(m.code)
+	sec[binary.SectionCode].extend(len(wrapped), wrappers)
 
-	out := []byte("\x00asm\x01\x00\x00\x00")
+	out := []byte(binary.Preamble)
 	customs := m.customs
 	for rank := 0; rank <= len(sectionOrder); rank++ {
 		for len(customs) > 0 && customs[0].after == rank {
-			out = appendSection(out, secCustom, nil, customs[0].all)
+			out = binary.AppendSection(out, binary.SectionCustom, customs[0].all)
 			customs = customs[1:]
 		}
 		if rank < len(sectionOrder) {
@@ -52,14 +54,9 @@ func (s *section) append(out []byte, id byte) []byte {
 	case !s.present:
 		return out
 	case s.all != nil:
-		return appendSection(out, id, nil, s.all)
+		return binary.AppendSection(out, id, s.all)
 	}
-	return appendSection(out, id, appendU(nil, uint64(s.count)), s.items)
-}
-
-func appendSection(out []byte, id byte, head, body []byte) []byte {
-	out = appendU(append(out, id), uint64(len(head)+len(body)))
-	return append(append(out, head...), body...)
+	return binary.AppendSection(out, id, binary.AppendU(nil, uint64(s.count)), s.items)
 }
 
 // wrap writes a function for each function that is exported: it sets the
@@ -68,7 +65,7 @@ func appendSection(out []byte, id byte, head, body []byte) []byte {
 func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 	seen := map[uint32]bool{}
 	for _, e := range m.exports {
-		if e.kind != kindFunc || seen[e.index] {
+		if e.kind != binary.KindFunction || seen[e.index] {
 			continue
 		}
 		seen[e.index] = true
@@ -76,20 +73,20 @@ func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 		out := []byte{0} // no locals
 		out = global(out, opGlobalGet, m.budget())
 		out = global(out, opGlobalSet, m.fuel())
-		out = appendS(append(out, opI32Const), int64(l.Depth))
+		out = binary.AppendS(append(out, opI32Const), int64(l.Depth))
 		out = global(out, opGlobalSet, m.depth())
 		for i := range m.types[m.funcs[e.index]].params {
-			out = appendU(append(out, opLocalGet), uint64(i))
+			out = binary.AppendU(append(out, opLocalGet), uint64(i))
 		}
-		out = append(appendU(append(out, opCall), uint64(e.index)), opEnd)
-		code = append(appendU(code, uint64(len(out))), out...)
+		out = append(binary.AppendU(append(out, opCall), uint64(e.index)), opEnd)
+		code = binary.AppendSized(code, out)
 	}
 	return wrapped, code
 }
 
 func (m *module) wrapperTypes(wrapped []uint32) (out []byte) {
 	for _, f := range wrapped {
-		out = appendU(out, uint64(m.funcs[f]))
+		out = binary.AppendU(out, uint64(m.funcs[f]))
 	}
 	return out
 }
@@ -97,18 +94,18 @@ func (m *module) wrapperTypes(wrapped []uint32) (out []byte) {
 // encodeTables writes the tables with the sizes that they may grow to.
 func (m *module) encodeTables() (out []byte) {
 	for _, t := range m.tables {
-		out = appendU(append(out, t.refType, 1), uint64(t.min))
-		out = appendU(out, uint64(t.max))
+		out = binary.AppendU(append(out, t.refType, 1), uint64(t.min))
+		out = binary.AppendU(out, uint64(t.max))
 	}
 	return out
 }
 
 // encodeGlobals writes the fuel, the budget and the depth.
 func encodeGlobals(l Limits) []byte {
-	const i64, i32, mutable = 0x7e, 0x7f, 1
-	out := appendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel))
-	out = appendS(append(out, opEnd, i64, mutable, opI64Const), int64(l.Fuel))
-	out = appendS(append(out, opEnd, i32, mutable, opI32Const), int64(l.Depth))
+	const i64, i32, mutable = binary.I64, binary.I32, 1
+	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel))
+	out = binary.AppendS(append(out, opEnd, i64, mutable, opI64Const), int64(l.Fuel))
+	out = binary.AppendS(append(out, opEnd, i32, mutable, opI32Const), int64(l.Depth))
 	return append(out, opEnd)
 }
 
@@ -120,28 +117,28 @@ func (m *module) encodeExports(wrapped []uint32) (out []byte) {
 	}
 	for _, e := range m.exports {
 		index := uint64(e.index)
-		if e.kind == kindFunc {
+		if e.kind == binary.KindFunction {
 			index = uint64(wrapper[e.index])
 		}
 		out = appendExport(out, e.name, e.kind, index)
 	}
-	out = appendExport(out, []byte(FuelExport), kindGlobal, m.fuel())
-	out = appendExport(out, []byte(BudgetExport), kindGlobal, m.budget())
-	return appendExport(out, []byte(DepthExport), kindGlobal, m.depth())
+	out = appendExport(out, []byte(FuelExport), binary.KindGlobal, m.fuel())
+	out = appendExport(out, []byte(BudgetExport), binary.KindGlobal, m.budget())
+	return appendExport(out, []byte(DepthExport), binary.KindGlobal, m.depth())
 }
 
 func appendExport(out, name []byte, kind byte, index uint64) []byte {
-	out = append(appendU(out, uint64(len(name))), name...)
-	return appendU(append(out, kind), index)
+	out = binary.AppendSized(out, name)
+	return binary.AppendU(append(out, kind), index)
 }
 
 // declare writes an element segment that only names functions: code may take a
 // reference to a function that is named outside of code, and the exports name
 // the wrappers now.
 func declare(funcs []uint32) []byte {
-	out := appendU([]byte{3, 0}, uint64(len(funcs)))
+	out := binary.AppendU([]byte{3, 0}, uint64(len(funcs)))
 	for _, f := range funcs {
-		out = appendU(out, uint64(f))
+		out = binary.AppendU(out, uint64(f))
 	}
 	return out
 }

@@ -3,6 +3,8 @@ package meter
 import (
 	"math/rand/v2"
 	"slices"
+
+	"switchyard/policy/wasm/binary"
 )
 
 // A generator makes valid modules at random: expressions and statements of
@@ -181,7 +183,7 @@ func (r *generator) value(t byte) []byte {
 func (r *generator) several(t byte) []byte {
 	types := append([]byte{t}, r.numbers(3)...)
 	blockType := r.g.typeOf(sig{results: types})
-	return slices.Concat([]byte{opBlock}, appendS(nil, int64(blockType)), r.inside(types, types), []byte{opEnd},
+	return slices.Concat([]byte{opBlock}, binary.AppendS(nil, int64(blockType)), r.inside(types, types), []byte{opEnd},
 		repeat(len(types)-1, op(0x1a)))
 }
 

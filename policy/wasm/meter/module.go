@@ -1,43 +1,20 @@
 package meter
 
-import "fmt"
+import (
+	"fmt"
 
-// Section ids, and the order in which sections stand.
-const (
-	secCustom    = 0
-	secType      = 1
-	secImport    = 2
-	secFunction  = 3
-	secTable     = 4
-	secMemory    = 5
-	secGlobal    = 6
-	secExport    = 7
-	secStart     = 8
-	secElement   = 9
-	secCode      = 10
-	secData      = 11
-	secDataCount = 12
-	secCount     = 13
+	"switchyard/policy/wasm/binary"
 )
 
-var (
-	sectionOrder = [...]byte{secType, secImport, secFunction, secTable, secMemory, secGlobal,
-		secExport, secStart, secElement, secDataCount, secCode, secData}
-	sectionNames = [secCount]string{"custom", "type", "import", "function", "table", "memory", "global",
-		"export", "start", "element", "code", "data", "data count"}
-)
-
-const (
-	kindFunc   = 0
-	kindTable  = 1
-	kindMemory = 2
-	kindGlobal = 3
-)
+// sectionOrder is the order in which sections stand. Custom ones stand anywhere.
+var sectionOrder = [...]byte{binary.SectionType, binary.SectionImport, binary.SectionFunction, binary.SectionTable,
+	binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionStart, binary.SectionElement,
+	binary.SectionDataCount, binary.SectionCode, binary.SectionData}
 
 // A module is what rewriting has to know of one. Sections that do not change are
 // kept as their bytes.
 type module struct {
-	sections [secCount]section
+	sections [binary.Sections]section
 	customs  []custom
 
 	types    []funcType
@@ -50,8 +27,8 @@ type module struct {
 	datas    int
 	exports  []export
 
-	exportedFuncs int      // of exports
-	bodies        []reader // of the functions that are not imported
+	exportedFuncs int             // of exports
+	bodies        []binary.Reader // of the functions that are not imported
 
 	// Made by metering.
 	code       []byte         // the rewritten bodies, each with its size
@@ -96,101 +73,97 @@ type export struct {
 
 // parse reads a module section by section. The code stays as it is.
 func parse(buf []byte) (*module, error) {
-	r := &reader{buf: buf, end: len(buf)}
+	r := binary.NewReader(buf)
 	readHeader(r)
 	m := &module{blockTypes: map[string]int{}}
 	rank := 0
-	for r.err == nil && r.left() > 0 {
-		start := r.pos
-		id := r.byte()
-		size := r.u32()
-		if r.err == nil && int64(size) > int64(r.left()) {
-			r.failAt(start, "section %d has %d bytes, %d are left", id, size, r.left())
-		}
-		s := r.sub(int(size))
-		if id == secCustom {
+	for r.Err == nil && r.Left() > 0 {
+		start := r.Pos
+		id := r.Byte()
+		s := r.Part(fmt.Sprintf("section %d", id))
+		if id == binary.SectionCustom {
 			m.readCustom(&s, rank)
 		} else {
 			rank = m.readSection(&s, id, start, rank)
 		}
-		r.err = s.err
+		r.Err = s.Err
 	}
-	if r.err == nil && len(m.bodies) != len(m.funcs)-m.imported {
-		r.fail("%d functions are declared, %d have code", len(m.funcs)-m.imported, len(m.bodies))
+	if r.Err == nil && len(m.bodies) != len(m.funcs)-m.imported {
+		r.Fail("%d functions are declared, %d have code", len(m.funcs)-m.imported, len(m.bodies))
 	}
-	return m, r.err
+	return m, r.Err
 }
 
-func readHeader(r *reader) {
-	if head := r.bytes(min(8, r.left())); string(head) != "\x00asm\x01\x00\x00\x00" {
+func readHeader(r *binary.Reader) {
+	if head := r.Bytes(min(8, r.Left())); string(head) != binary.Preamble {
 		switch {
 		case len(head) < 8 || string(head[:4]) != "\x00asm":
-			r.failAt(0, "not a WebAssembly module")
+			r.FailAt(0, "not a WebAssembly module")
 		case head[6] == 1:
-			r.failAt(4, "a component, where a core module is needed")
+			r.FailAt(4, "a component, where a core module is needed")
 		default:
-			r.failAt(4, "version % x of WebAssembly, where version 1 is needed", head[4:])
+			r.FailAt(4, "version % x of WebAssembly, where version 1 is needed", head[4:])
 		}
 	}
 }
 
 // readSection reads a section that is not custom, and returns how many entries
 // of sectionOrder it leaves behind.
-func (m *module) readSection(s *reader, id byte, start, rank int) int {
+func (m *module) readSection(s *binary.Reader, id byte, start, rank int) int {
 	at := rank
 	for at < len(sectionOrder) && sectionOrder[at] != id {
 		at++
 	}
 	switch {
 	case id == 13:
-		s.failAt(start, "a tag section is of exceptions, which are not supported")
-	case id >= secCount:
-		s.failAt(start, "section %d is not known", id)
+		s.FailAt(start, "a tag section is of exceptions, which are not supported")
+	case id >= binary.Sections:
+		s.FailAt(start, "section %d is not known", id)
 	case at == len(sectionOrder):
-		s.failAt(start, "the %s section stands twice or out of order", sectionNames[id])
+		s.FailAt(start, "the %s section stands twice or out of order", binary.SectionNames[id])
 	}
-	if s.err != nil {
+	if s.Err != nil {
 		return rank
 	}
 	sec := &m.sections[id]
-	sec.present, sec.all = true, s.buf[s.pos:s.end]
+	sec.present, sec.all = true, s.Buf[s.Pos:s.End]
 	m.readItems(s, id, sec)
-	if s.done("the section"); s.err != nil {
-		s.err = fmt.Errorf("%s section: %w", sectionNames[id], s.err)
+	if s.Done("the section"); s.Err != nil {
+		s.Err = fmt.Errorf("%s section: %w", binary.SectionNames[id], s.Err)
 	}
 	return at + 1
 }
 
-func (m *module) readItems(s *reader, id byte, sec *section) {
-	if id == secStart {
-		s.index(len(m.funcs), "function")
+func (m *module) readItems(s *binary.Reader, id byte, sec *section) {
+	if id == binary.SectionStart {
+		s.Index(len(m.funcs), "function")
 		return
 	}
-	if id == secDataCount {
-		s.u32()
+	if id == binary.SectionDataCount {
+		s.U32()
 		return
 	}
-	item := [secCount]struct {
+	item := [binary.Sections]struct {
 		size int // bytes that an item takes at least
-		read func(*reader)
+		read func(*binary.Reader)
 	}{
-		secType:     {3, m.readType},
-		secImport:   {4, m.readImport},
-		secFunction: {1, m.readFunction},
-		secTable:    {3, m.readTable},
-		secMemory:   {2, m.readMemory},
-		secGlobal:   {4, m.readGlobal},
-		secExport:   {3, m.readExport},
-		secElement:  {3, m.readElement},
-		secCode:     {3, m.readCode},
-		secData:     {2, m.readData},
+		binary.SectionType:     {3, m.readType},
+		binary.SectionImport:   {4, m.readImport},
+		binary.SectionFunction: {1, m.readFunction},
+		binary.SectionTable:    {3, m.readTable},
+		binary.SectionMemory:   {2, m.readMemory},
+		binary.SectionGlobal:   {4, m.readGlobal},
+		binary.SectionExport:   {3, m.readExport},
+		binary.SectionElement:  {3, m.readElement},
+		binary.SectionCode:     {3, m.readCode},
+		binary.SectionData:     {2, m.readData},
 	}[id]
-	sec.count = s.count(item.size, "items")
-	if s.err != nil {
+	sec.count = s.Count(item.size, "items")
+	if s.Err != nil {
 		return
 	}
-	sec.items = s.buf[s.pos:s.end]
-	for i := 0; i < sec.count && s.err == nil; i++ {
+	sec.items = s.Buf[s.Pos:s.End]
+	for i := 0; i < sec.count && s.Err == nil; i++ {
 		item.read(s)
 	}
 	m.checkTables(s)
@@ -198,13 +171,13 @@ func (m *module) readItems(s *reader, id byte, sec *section) {
 
 // readCustom keeps a custom section, and looks into that with the names: who
 // compiles the module trusts its counts.
-func (m *module) readCustom(s *reader, rank int) {
-	c := custom{after: rank, all: s.buf[s.pos:s.end]}
-	if s.name() == "name" {
+func (m *module) readCustom(s *binary.Reader, rank int) {
+	c := custom{after: rank, all: s.Buf[s.Pos:s.End]}
+	if s.Name() == "name" {
 		readNames(s)
 	}
-	if s.err != nil {
-		s.err = fmt.Errorf("custom section: %w", s.err)
+	if s.Err != nil {
+		s.Err = fmt.Errorf("custom section: %w", s.Err)
 		return
 	}
 	m.customs = append(m.customs, c)

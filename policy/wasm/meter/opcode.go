@@ -1,6 +1,10 @@
 package meter
 
-import "fmt"
+import (
+	"fmt"
+
+	"switchyard/policy/wasm/binary"
+)
 
 // The opcodes that rewriting looks at or writes.
 const (
@@ -39,7 +43,7 @@ const (
 	opMisc         = 0xfc // a second number follows
 	opVector       = 0xfd // a second number follows
 	opV128Const    = 0x0c // after opVector
-	blockEmpty     = 0x40 // the block type without parameters and results
+	blockEmpty     = binary.Block
 )
 
 // An immediate is what follows an opcode in the code. The zero value stands for

@@ -1,5 +1,7 @@
 package meter
 
+import "switchyard/policy/wasm/binary"
+
 // operands copies what follows an opcode, every number in its shortest form, so
 // that nobody can read it in another way. It returns how many values the
 // instruction passes on.
@@ -20,28 +22,28 @@ func (b *body) operands(imm immediate) (values int) {
 	case immLocalGet:
 		b.index(b.locals, "local")
 	case immLocalSet:
-		if local := b.index(b.locals, "local"); r.err == nil {
+		if local := b.index(b.locals, "local"); r.Err == nil {
 			b.set(local)
 		}
 	case immGlobal:
 		b.index(b.m.globals, "global")
 	case immSelect:
 		b.zeroOr(1)
-		b.out = append(b.out, r.valueType())
+		b.out = append(b.out, r.ValueType())
 	case immRefNull:
-		b.out = append(b.out, r.refType())
+		b.out = append(b.out, r.RefType())
 	case immI32:
-		b.out = appendS(b.out, int64(r.s32()))
+		b.out = binary.AppendS(b.out, int64(r.S32()))
 	case immI64:
-		b.out = appendS(b.out, r.s64())
+		b.out = binary.AppendS(b.out, r.S64())
 	case immBytes4:
-		b.out = append(b.out, r.bytes(4)...)
+		b.out = append(b.out, r.Bytes(4)...)
 	case immBytes8:
-		b.out = append(b.out, r.bytes(8)...)
+		b.out = append(b.out, r.Bytes(8)...)
 	case immBytes16:
-		b.out = append(b.out, r.bytes(16)...)
+		b.out = append(b.out, r.Bytes(16)...)
 	case immLane:
-		b.out = append(b.out, r.byte())
+		b.out = append(b.out, r.Byte())
 	default:
 		b.memoryOperands(imm)
 	}
@@ -56,7 +58,7 @@ func (b *body) memoryOperands(imm immediate) {
 		b.memarg()
 	case immMemargLane:
 		b.memarg()
-		b.out = append(b.out, b.r.byte())
+		b.out = append(b.out, b.r.Byte())
 	case immMemory:
 		b.zeroOr(0)
 	case immMemories:
@@ -82,28 +84,28 @@ func (b *body) memoryOperands(imm immediate) {
 
 // zeroOr copies a byte that has to be want.
 func (b *body) zeroOr(want byte) {
-	if got := b.r.byte(); got != want && b.r.err == nil {
-		b.r.failAt(b.r.pos-1, "byte %#x where %#x is needed", got, want)
+	if got := b.r.Byte(); got != want && b.r.Err == nil {
+		b.r.FailAt(b.r.Pos-1, "byte %#x where %#x is needed", got, want)
 	}
 	b.out = append(b.out, want)
 }
 
 func (b *body) u32() uint32 {
-	v := b.r.u32()
-	b.out = appendU(b.out, uint64(v))
+	v := b.r.U32()
+	b.out = binary.AppendU(b.out, uint64(v))
 	return v
 }
 
 func (b *body) index(n int, what string) uint32 {
-	v := b.r.index(n, what)
-	b.out = appendU(b.out, uint64(v))
+	v := b.r.Index(n, what)
+	b.out = binary.AppendU(b.out, uint64(v))
 	return v
 }
 
 func (b *body) memarg() {
-	start := b.r.pos
+	start := b.r.Pos
 	if align := b.u32(); align > 4 {
-		b.r.failAt(start, "alignment %#x is invalid or of several memories, which are not supported", align)
+		b.r.FailAt(start, "alignment %#x is invalid or of several memories, which are not supported", align)
 	}
 	b.u32()
 }
@@ -114,9 +116,9 @@ func (b *body) label() int {
 }
 
 func (b *body) labels() (values int) {
-	n := b.r.count(1, "labels")
-	b.out = appendU(b.out, uint64(n))
-	for i := 0; i <= n && b.r.err == nil; i++ {
+	n := b.r.Count(1, "labels")
+	b.out = binary.AppendU(b.out, uint64(n))
+	for i := 0; i <= n && b.r.Err == nil; i++ {
 		values = max(values, b.label())
 	}
 	// Each label that passes values gets code of its own in a compiler.
@@ -125,7 +127,7 @@ func (b *body) labels() (values int) {
 }
 
 func (b *body) call(f uint32) int {
-	if b.r.err != nil {
+	if b.r.Err != nil {
 		return 0
 	}
 	if int(f) < b.m.imported {
@@ -137,7 +139,7 @@ func (b *body) call(f uint32) int {
 func (b *body) callIndirect() int {
 	t := b.index(len(b.m.types), "type")
 	b.u32()
-	if b.r.err != nil {
+	if b.r.Err != nil {
 		return 0
 	}
 	return b.called(t)
@@ -146,7 +148,7 @@ func (b *body) callIndirect() int {
 func (b *body) called(t uint32) int {
 	b.calls = true
 	if b.m.reloads += b.m.mutable; b.m.reloads > MaxReloads {
-		b.r.fail("calls times mutable globals are more than %d, which is not supported", MaxReloads)
+		b.r.Fail("calls times mutable globals are more than %d, which is not supported", MaxReloads)
 	}
 	return b.m.types[t].params + b.m.types[t].results
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"switchyard/policy/wasm/binary"
 )
 
 // raw is the code of a function that is the only one, exported as "run".
@@ -13,7 +15,7 @@ func raw(parts ...[]byte) []byte { return one(parts...).assemble() }
 func sections(parts ...[]byte) []byte {
 	out := []byte("\x00asm\x01\x00\x00\x00")
 	for _, p := range parts {
-		out = appendSection(out, p[0], nil, p[1:])
+		out = binary.AppendSection(out, p[0], p[1:])
 	}
 	return out
 }
@@ -25,9 +27,9 @@ func wide(n byte, size int) []byte {
 }
 
 func TestRefused(t *testing.T) {
-	typeSec := op(secType, 1, 0x60, 0, 0)
-	funcSec := op(secFunction, 1, 0)
-	codeSec := op(secCode, 1, 2, 0, opEnd)
+	typeSec := op(binary.SectionType, 1, 0x60, 0, 0)
+	funcSec := op(binary.SectionFunction, 1, 0)
+	codeSec := op(binary.SectionCode, 1, 2, 0, opEnd)
 	for name, tc := range map[string]struct {
 		module []byte
 		want   string
@@ -42,40 +44,40 @@ func TestRefused(t *testing.T) {
 		"unknown section":    {sections(op(14)), "section 14 is not known"},
 		"tags":               {sections(op(13)), "exceptions"},
 		"twice":              {sections(typeSec, typeSec), "the type section stands twice or out of order"},
-		"out of order":       {sections(op(secData, 0), op(secCode, 0)), "the code section stands twice or out of order"},
-		"left over":          {sections(op(secType, 1, 0x60, 0, 0, 9)), "type section: byte 14: 1 bytes are left over"},
-		"huge count":         {sections(append(op(secType), 0xff, 0xff, 0xff, 0xff, 0x0f)), "4294967295 items do not fit into the 0 bytes left"},
-		"rec group":          {sections(op(secType, 1, 0x4e, 0, 0)), "0x4e does not begin the type of a function"},
-		"typed reference":    {sections(op(secType, 1, 0x60, 1, 0x64, 0, 0)), "value type 0x64 is not known"},
-		"many params":        {sections(append(append(op(secType, 1, 0x60), appendU(nil, 1001)...), append(bytes.Repeat([]byte{tI32}, 1001), 0)...)), "1001 parameters or results"},
-		"import of a tag":    {sections(op(secImport, 1, 0, 0, 4, 0)), "import of kind 4"},
-		"import type":        {sections(op(secImport, 1, 0, 0, kindFunc, 3)), "type 3 does not exist"},
-		"function type":      {sections(typeSec, op(secFunction, 1, 1)), "type 1 does not exist, there are 1"},
+		"out of order":       {sections(op(binary.SectionData, 0), op(binary.SectionCode, 0)), "the code section stands twice or out of order"},
+		"left over":          {sections(op(binary.SectionType, 1, 0x60, 0, 0, 9)), "type section: byte 14: 1 bytes are left over"},
+		"huge count":         {sections(append(op(binary.SectionType), 0xff, 0xff, 0xff, 0xff, 0x0f)), "4294967295 items do not fit into the 0 bytes left"},
+		"rec group":          {sections(op(binary.SectionType, 1, 0x4e, 0, 0)), "0x4e does not begin the type of a function"},
+		"typed reference":    {sections(op(binary.SectionType, 1, 0x60, 1, 0x64, 0, 0)), "value type 0x64 is not known"},
+		"many params":        {sections(append(append(op(binary.SectionType, 1, 0x60), binary.AppendU(nil, 1001)...), append(bytes.Repeat([]byte{tI32}, 1001), 0)...)), "1001 parameters or results"},
+		"import of a tag":    {sections(op(binary.SectionImport, 1, 0, 0, 4, 0)), "import of kind 4"},
+		"import type":        {sections(op(binary.SectionImport, 1, 0, 0, binary.KindFunction, 3)), "type 3 does not exist"},
+		"function type":      {sections(typeSec, op(binary.SectionFunction, 1, 1)), "type 1 does not exist, there are 1"},
 		"no code":            {sections(typeSec, funcSec), "1 functions are declared, 0 have code"},
 		"no function":        {sections(codeSec), "0 functions are declared, 1 have code"},
-		"shared memory":      {sections(op(secMemory, 1, 3, 1, 1)), "shared or 64-bit memory"},
-		"64-bit memory":      {sections(op(secMemory, 1, 4, 1)), "shared or 64-bit memory"},
-		"two memories":       {sections(op(secMemory, 2, 0, 1, 0, 1)), "2 memories"},
-		"huge table":         {sections(append(op(secTable, 1, tFunc, 0), appendU(nil, 1<<20+1)...)), "1048577 elements of tables"},
-		"table max":          {sections(op(secTable, 1, tFunc, 1, 2, 1)), "largest size of a table is below the smallest"},
-		"table with value":   {sections(op(secTable, 1, 0x40, 0, tFunc, 0, 1)), "reference type 0x40 is not known"},
-		"many tables":        {sections(append(appendU(op(secTable), 101), bytes.Repeat([]byte{tFunc, 0, 0}, 101)...)), "101 tables"},
-		"global of itself":   {sections(op(secGlobal, 1, tI32, 0, opGlobalGet, 1, opEnd)), "global 1 does not exist, there are 1"},
-		"extended constant":  {sections(op(secGlobal, 1, tI32, 0, opI32Const, 1, opI32Const, 1, opI32Add, opEnd)), "opcode 0x6a in a constant expression"},
-		"export of added":    {sections(op(secExport, 1, 1, 'f', kindGlobal, 0)), "global 0 does not exist, there are 0"},
-		"export of function": {sections(typeSec, funcSec, op(secExport, 1, 1, 'f', kindFunc, 1), codeSec), "function 1 does not exist, there are 1"},
-		"export of tag":      {sections(op(secExport, 1, 1, 'f', 4, 0)), `export "f" of kind 4`},
-		"reserved name":      {sections(op(secMemory, 1, 0, 1), append(append(op(secExport, 1, byte(len(FuelExport))), FuelExport...), kindMemory, 0)), "reserved for metering"},
-		"start":              {sections(typeSec, funcSec, op(secStart, 1), codeSec), "start section: byte 20: function 1 does not exist"},
-		"element":            {sections(typeSec, funcSec, op(secElement, 1, 1, 0, 1, 1), codeSec), "function 1 does not exist"},
-		"element expression": {sections(typeSec, funcSec, op(secElement, 1, 5, tFunc, 1, opRefFunc, 1, opEnd), codeSec), "function 1 does not exist"},
-		"element offset":     {sections(typeSec, funcSec, op(secElement, 1, 0, opGlobalGet, 0, opEnd, 1, 0), codeSec), "global 0 does not exist"},
-		"element kind":       {sections(op(secElement, 1, 8, 0, 0)), "element segment of kind 8"},
-		"data kind":          {sections(op(secData, 1, 3, 0)), "data segment of kind 3"},
-		"data too long":      {sections(op(secData, 1, 1, 9, 0)), "9 bytes are announced, 1 are left"},
-		"names":              {sections(append(append(op(secCustom, 4), "name"...), 1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f)), "4294967295 names do not fit"},
+		"shared memory":      {sections(op(binary.SectionMemory, 1, 3, 1, 1)), "shared or 64-bit memory"},
+		"64-bit memory":      {sections(op(binary.SectionMemory, 1, 4, 1)), "shared or 64-bit memory"},
+		"two memories":       {sections(op(binary.SectionMemory, 2, 0, 1, 0, 1)), "2 memories"},
+		"huge table":         {sections(append(op(binary.SectionTable, 1, tFunc, 0), binary.AppendU(nil, 1<<20+1)...)), "1048577 elements of tables"},
+		"table max":          {sections(op(binary.SectionTable, 1, tFunc, 1, 2, 1)), "largest size of a table is below the smallest"},
+		"table with value":   {sections(op(binary.SectionTable, 1, 0x40, 0, tFunc, 0, 1)), "reference type 0x40 is not known"},
+		"many tables":        {sections(append(binary.AppendU(op(binary.SectionTable), 101), bytes.Repeat([]byte{tFunc, 0, 0}, 101)...)), "101 tables"},
+		"global of itself":   {sections(op(binary.SectionGlobal, 1, tI32, 0, opGlobalGet, 1, opEnd)), "global 1 does not exist, there are 1"},
+		"extended constant":  {sections(op(binary.SectionGlobal, 1, tI32, 0, opI32Const, 1, opI32Const, 1, opI32Add, opEnd)), "opcode 0x6a in a constant expression"},
+		"export of added":    {sections(op(binary.SectionExport, 1, 1, 'f', binary.KindGlobal, 0)), "global 0 does not exist, there are 0"},
+		"export of function": {sections(typeSec, funcSec, op(binary.SectionExport, 1, 1, 'f', binary.KindFunction, 1), codeSec), "function 1 does not exist, there are 1"},
+		"export of tag":      {sections(op(binary.SectionExport, 1, 1, 'f', 4, 0)), `export "f" of kind 4`},
+		"reserved name":      {sections(op(binary.SectionMemory, 1, 0, 1), append(append(op(binary.SectionExport, 1, byte(len(FuelExport))), FuelExport...), binary.KindMemory, 0)), "reserved for metering"},
+		"start":              {sections(typeSec, funcSec, op(binary.SectionStart, 1), codeSec), "start section: byte 20: function 1 does not exist"},
+		"element":            {sections(typeSec, funcSec, op(binary.SectionElement, 1, 1, 0, 1, 1), codeSec), "function 1 does not exist"},
+		"element expression": {sections(typeSec, funcSec, op(binary.SectionElement, 1, 5, tFunc, 1, opRefFunc, 1, opEnd), codeSec), "function 1 does not exist"},
+		"element offset":     {sections(typeSec, funcSec, op(binary.SectionElement, 1, 0, opGlobalGet, 0, opEnd, 1, 0), codeSec), "global 0 does not exist"},
+		"element kind":       {sections(op(binary.SectionElement, 1, 8, 0, 0)), "element segment of kind 8"},
+		"data kind":          {sections(op(binary.SectionData, 1, 3, 0)), "data segment of kind 3"},
+		"data too long":      {sections(op(binary.SectionData, 1, 1, 9, 0)), "9 bytes are announced, 1 are left"},
+		"names":              {sections(append(append(op(binary.SectionCustom, 4), "name"...), 1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f)), "4294967295 names do not fit"},
 
-		"code too long":      {sections(typeSec, funcSec, op(secCode, 1, 3, 0, opEnd)), "a function has 3 bytes, 2 are left"},
+		"code too long":      {sections(typeSec, funcSec, op(binary.SectionCode, 1, 3, 0, opEnd)), "a function has 3 bytes, 2 are left"},
 		"no end":             {raw(op(opBlock, blockEmpty)), "meter the module: function 0: byte 51: the bytes end too early"},
 		"after the end":      {raw(op(opEnd, 1)), "left over after the end of the function"},
 		"else without if":    {raw(block(op(opElse))), "an else without an if"},
