@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/cmd/switchyard/client"
-	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/policy/sanitize"
 )
 
 // healthTime is how long a healthy server may take to answer.
@@ -51,7 +51,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return unavailableError{fmt.Errorf("health: %w", err)}
 			}
-			_, err = fmt.Fprintln(stdout, terminal.HarmlessLines(answer))
+			_, err = fmt.Fprintln(stdout, sanitize.Lines(answer))
 			return err
 		},
 	}

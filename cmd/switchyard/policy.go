@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/cmd/switchyard/client/terminal"
 	"switchyard/plugins/source"
+	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
 	"switchyard/policy/wasm"
 )
@@ -142,7 +142,7 @@ func printJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, terminal.HarmlessLines(b.String()))
+	_, err := io.WriteString(w, sanitize.Lines(b.String()))
 	return err
 }
 
@@ -158,7 +158,7 @@ func columns(w io.Writer, rows [][]string) error {
 			if i > 0 {
 				io.WriteString(t, "\t")
 			}
-			io.WriteString(t, terminal.Harmless(cell))
+			io.WriteString(t, sanitize.Text(cell))
 		}
 		io.WriteString(t, "\n")
 	}

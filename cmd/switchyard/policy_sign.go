@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"switchyard/cmd/switchyard/client/terminal"
 	"switchyard/plugins/source"
 	"switchyard/policy/provenance"
+	"switchyard/policy/sanitize"
 	"switchyard/policy/wasm"
 )
 
@@ -204,7 +204,7 @@ func readEnvelope(path string) (*provenance.Envelope, *provenance.Statement, err
 func signersOf(e *provenance.Envelope) string {
 	var ids []string
 	for _, s := range e.Signatures {
-		ids = append(ids, terminal.Harmless(fmt.Sprintf("%.40s", s.KeyID)))
+		ids = append(ids, sanitize.Text(fmt.Sprintf("%.40s", s.KeyID)))
 	}
 	return strings.Join(ids, ", ")
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"switchyard/cmd/switchyard/client/terminal"
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy/provenance"
+	"switchyard/policy/sanitize"
 )
 
 func TestMoments(t *testing.T) {
@@ -58,7 +58,7 @@ func TestHostileKeyIDs(t *testing.T) {
 	object, _ := runHere(t, exitStopped, "policy", "verify", routes, "--key", key+".pub", "--json")
 	_, note := sign("2")
 	for _, said := range []string{table, object, note} {
-		if !strings.Contains(said, `]0;title\u0007\u009b2J\u202e`) || terminal.HarmlessLines(said) != said {
+		if !strings.Contains(said, `]0;title\u0007\u009b2J\u202e`) || sanitize.Lines(said) != said {
 			t.Errorf("it prints %q", said)
 		}
 	}

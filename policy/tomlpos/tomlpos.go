@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/BurntSushi/toml"
+
+	"switchyard/policy/sanitize"
 )
 
 // MaxDepth is how deep a file may nest: how many brackets may be open around a value, a
@@ -87,7 +88,7 @@ func (d *Document) Decode() (values map[string]any, err error) {
 	// the program down.
 	defer func() {
 		if p := recover(); p != nil {
-			values, err = nil, &SyntaxError{What: printable(fmt.Sprintf("not understood as TOML: %v", p))}
+			values, err = nil, &SyntaxError{What: sanitize.Text(fmt.Sprintf("not understood as TOML: %v", p))}
 		}
 	}()
 	_, err = toml.Decode(d.text, &values)
@@ -95,9 +96,9 @@ func (d *Document) Decode() (values map[string]any, err error) {
 		return values, nil
 	}
 	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
-		return nil, &SyntaxError{d.lineAt(syntax.Position.Start), printable(syntax.Message)}
+		return nil, &SyntaxError{d.lineAt(syntax.Position.Start), sanitize.Text(syntax.Message)}
 	}
-	return nil, &SyntaxError{What: printable(err.Error())}
+	return nil, &SyntaxError{What: sanitize.Text(err.Error())}
 }
 
 // lineAt returns the line of an offset that the decoder names, which counts behind the
@@ -115,14 +116,4 @@ func markLength(text string) int {
 		}
 	}
 	return 0
-}
-
-// printable keeps a message of the decoder, which may quote the file, on one line.
-func printable(message string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, message)
 }

@@ -128,7 +128,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"a = 1\r\nb = ?\r\n":          {2, "expected value but found '?' instead"},
 		"\ufeff\na b = 1\n":           {2, "expected '.' or '=', but got 'b' instead"},
 		"\ufeffa = 1\n\n\n= 1":        {4, "unexpected '=': key name appears blank"},
-		"a = 1\n1 = [0b\n1]\n":        {2, "not a binary number: '0b '"},
+		"a = 1\n1 = [0b\n1]\n":        {2, "not a binary number: '0b\\n'"},
 		"\xff\xfea\x00":               {1, "files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8"},
 		strings.Repeat("[", 9) + "\n": {1, "expected '.' or ']' to end table name, but got '[' instead"},
 	} {

@@ -5,14 +5,13 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
 	"switchyard/policy/abi"
+	"switchyard/policy/sanitize"
 )
 
 const (
@@ -110,7 +109,8 @@ func (g *guestLog) line(level int, text []byte) {
 	if dropped > 0 {
 		g.log(g.policy, abi.LogWarn, fmt.Sprintf("%d lines of this policy were dropped", dropped))
 	}
-	g.log(g.policy, level, printable(string(text[:min(len(text), lineBytes)]), len(text) > lineBytes))
+	begin := string(text[:min(len(text), lineBytes+1)]) // text may be as long as the guest's memory
+	g.log(g.policy, level, sanitize.Text(shorten(begin, lineBytes)))
 }
 
 // take reports whether a line may be said, and how many were dropped before it.
@@ -129,12 +129,10 @@ func (g *guestLog) take() (dropped int, ok bool) {
 	return dropped, true
 }
 
-// printable escapes what could disturb a log or a terminal.
-func printable(s string, cut bool) string {
-	quoted := strconv.Quote(s)
-	s = strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
-	if cut {
-		s += "…"
+// shorten cuts a text to so many bytes, and says so by an ellipsis.
+func shorten(s string, most int) string {
+	if cut := sanitize.Cut(s, most); len(cut) < len(s) {
+		return cut + "…"
 	}
 	return s
 }

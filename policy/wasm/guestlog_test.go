@@ -50,10 +50,11 @@ func TestReadable(t *testing.T) {
 	long := "\t" + strings.Repeat("f", 2*errorBytes)
 	for in, want := range map[string]string{
 		"trap\n\t$f()":     "trap\n\t$f()",
-		"a\x1b[2J\r\n\tb":  `a\x1b[2J\r` + "\n\tb",
+		"a\x1b[2J\r\n\tb":  `a\u001b[2J\r` + "\n\tb",
 		`say "it"`:         `say "it"`,
 		long:               long[:errorBytes] + "…",
-		"tab\tin the line": `tab\tin the line`,
+		"tab\tin the line": "tab\tin the line",
+		"路\x00\xff":        `路\u0000\ufffd`,
 	} {
 		if got := readable(in); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -194,7 +194,7 @@ func TestLogOfAFloodIsCutAndLimited(t *testing.T) {
 	if len(lines) < linesAtOnce || len(lines) > 2*linesAtOnce { // some more if it took long
 		t.Errorf("got %d lines, want about %d", len(lines), linesAtOnce)
 	}
-	if want := `log_flood 2 to be or not to be\x1b[31m\n`; !strings.HasPrefix(lines[0], want) {
+	if want := `log_flood 2 to be or not to be\u001b[31m\n`; !strings.HasPrefix(lines[0], want) {
 		t.Errorf("got %q, want it to begin with %q", lines[0], want)
 	}
 }

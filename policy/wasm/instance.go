@@ -16,6 +16,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/sanitize"
 	"switchyard/policy/wasm/meter"
 )
 
@@ -254,14 +255,5 @@ func (in *instance) close() {
 	_ = in.module.Close(context.Background())
 }
 
-// readable cuts a text that the guest had a part in, and escapes what is not
-// plain in each of its lines.
-func readable(text string) string {
-	cut := len(text) > errorBytes
-	lines := strings.Split(text[:min(len(text), errorBytes)], "\n")
-	for i, l := range lines {
-		indent := len(l) - len(strings.TrimLeft(l, "\t"))
-		lines[i] = l[:indent] + printable(l[indent:], cut && i == len(lines)-1)
-	}
-	return strings.Join(lines, "\n")
-}
+// readable cuts a text that the guest had a part in, and makes its lines harmless.
+func readable(text string) string { return sanitize.Lines(shorten(text, errorBytes)) }

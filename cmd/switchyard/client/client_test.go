@@ -17,7 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/policy/sanitize"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -152,7 +152,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 				if _, is := errors.AsType[*Refusal](err); is != c.refusal {
 					t.Errorf("that %q is a refusal is %t, want %t", err, is, c.refusal)
 				}
-				if text := err.Error(); terminal.HarmlessLines(text) != text {
+				if text := err.Error(); sanitize.Lines(text) != text {
 					t.Errorf("a terminal would obey %q", text)
 				}
 				if len(err.Error()) > 2*maxRefusal {

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/policy/sanitize"
 )
 
 // A Refusal is the server's answer to a request that is wrong: another one may be
@@ -46,7 +46,7 @@ func (c *Client) refused(response *http.Response) error {
 		said = spoken.Error
 	}
 	status := response.StatusCode
-	err := errors.New(terminal.HarmlessLines(fmt.Sprintf("the server at %s answers %s: %s", c.at, response.Status, said)))
+	err := errors.New(sanitize.Lines(fmt.Sprintf("the server at %s answers %s: %s", c.at, response.Status, said)))
 	switch {
 	case status == http.StatusNotFound && !known && bytes.HasPrefix(text, []byte("404 page not found")):
 		return fmt.Errorf("the server at %s has no %s: it is older than this command; upgrade the server, or use the switchyard that it was started from", c.at, response.Request.URL.Path)

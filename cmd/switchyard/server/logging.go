@@ -5,9 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
-	"unicode"
 
+	"switchyard/policy/sanitize"
 	"switchyard/proxy/config"
 )
 
@@ -49,26 +48,9 @@ func tame(_ []string, a slog.Attr) slog.Attr {
 		most = maxErrorField
 	}
 	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + fmt.Sprintf("… and %d bytes more", len(text)-most)
+		text = sanitize.Cut(text, most) + fmt.Sprintf("… and %d bytes more", len(text)-most)
 	}
-	return slog.String(a.Key, spelledOut(text))
-}
-
-// spelledOut replaces runes that neither print nor are left to the handlers.
-func spelledOut(text string) string {
-	harmless := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' || r == '\t' }
-	if strings.IndexFunc(text, func(r rune) bool { return !harmless(r) }) < 0 {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if harmless(r) {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
+	return slog.String(a.Key, sanitize.Lines(text))
 }
 
 func levelOf(c config.Log) (level slog.Level) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/client"
-	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/policy/sanitize"
 )
 
 // A printer prints what is in a queue. It is one goroutine's.
@@ -64,7 +64,7 @@ func (p *printer) entry(e *entry) (err error) {
 		return err
 	}
 	// Whatever it is, the terminal shows it and does not obey it.
-	if _, err := p.out.WriteString(terminal.Harmless(text) + "\n"); err != nil {
+	if _, err := p.out.WriteString(sanitize.Text(text) + "\n"); err != nil {
 		return &WriteError{err}
 	}
 	return nil

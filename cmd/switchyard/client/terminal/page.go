@@ -2,7 +2,11 @@
 // keys. What stands on a page, and what a key is for, is its callers' business.
 package terminal
 
-import "strings"
+import (
+	"strings"
+
+	"switchyard/policy/sanitize"
+)
 
 // A Style is how text looks where there are colours.
 type Style int
@@ -48,7 +52,7 @@ func render(page []Line, columns, rows int, colour bool) string {
 		}
 		left := columns
 		for _, span := range line {
-			text, taken := cut(Harmless(span.Text), left)
+			text, taken := cut(sanitize.Text(span.Text), left)
 			left -= taken
 			if colour && span.Style != Plain {
 				text = codes[span.Style] + text + upright

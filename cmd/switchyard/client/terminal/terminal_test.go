@@ -1,66 +1,23 @@
 package terminal
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestHarmless(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"default", "default"},
-		{"grün 路由 🙂 é", "grün 路由 🙂 é"},
-		{"\x1b[2J\x1b]0;title\x07", `\u001b[2J\u001b]0;title\u0007`},
-		{"a\r\nb\tc\x7f\x00", `a\u000d\u000ab\u0009c\u007f\u0000`},
-		{"\u009b31m", `\u009b31m`},
-		{"\u202eevil\u2066\ufeff", `\u202eevil\u2066\ufeff`},
-		{"\u2028\u2029", `\u2028\u2029`},
-		{"\xff\x9b\xc3", `\ufffd\ufffd\ufffd`},
-		{"\U000e0041", `\udb40\udc41`},
-		{"a\u3164\u034f\ufe0f\U000e0100b", `a\u3164\u034f\ufe0f\udb40\udd00b`}, // nothing of it would be seen
-	} {
-		got := Harmless(c.text)
-		if got != c.want {
-			t.Errorf("Harmless(%q) is %s, want %s", c.text, got, c.want)
-		}
-		if again := Harmless(got); again != got {
-			t.Errorf("Harmless(%s) is %s", got, again)
-		}
-	}
-}
-
-func TestHarmlessLines(t *testing.T) {
-	if got, want := HarmlessLines("a\x1b[2J\n\nb\r\n"), "a\\u001b[2J\n\nb\\u000d\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-// What is harmless is seen as it is, and means the same within JSON.
-func FuzzHarmless(f *testing.F) {
-	f.Add("\x1b[2J\u009b\xff\u202e\"\\")
-	f.Fuzz(func(t *testing.T, s string) {
-		got := Harmless(s)
-		for _, r := range got {
-			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {
-				t.Fatalf("Harmless(%q) has %U", s, r)
-			}
-		}
-		text, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var before, after string
-		if json.Unmarshal(text, &before) != nil || json.Unmarshal([]byte(Harmless(string(text))), &after) != nil || before != after {
-			t.Fatalf("of %q became %q", before, after)
-		}
-		if columns, _ := cut(got, 10); Width(columns) > 10 {
-			t.Fatalf("%q takes %d columns", columns, Width(columns))
+// A cut text takes no more columns than it may.
+func FuzzCut(f *testing.F) {
+	f.Add("路由 e\u0301tude 🙂", 3)
+	f.Fuzz(func(t *testing.T, s string, most int) {
+		most = max(most, 0)
+		begin, taken := cut(s, most)
+		if !strings.HasPrefix(s, begin) || taken != Width(begin) || taken > most {
+			t.Fatalf("of %q, %q takes %d columns, counted as %d; want at most %d", s, begin, Width(begin), taken, most)
 		}
 	})
 }

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/policy/sanitize"
 )
 
 // Print prints the standing as tables of at most limit rows each. What of the server's
 // texts a terminal would obey is spelled out.
 func (s *Standing) Print(w io.Writer, limit int) error {
-	lines := []string{terminal.Harmless(s.summary())}
+	lines := []string{sanitize.Text(s.summary())}
 	if s.Draining {
 		lines = append(lines, "draining: the server stops")
 	}

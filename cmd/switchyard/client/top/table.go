@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/client/terminal"
+	"switchyard/policy/sanitize"
 )
 
 // widest is how many columns a cell takes at most.
@@ -35,7 +36,7 @@ func table(columns []column, rows []row) []string {
 	for _, r := range rows {
 		line := make([]string, len(columns))
 		for i, cell := range r.cells {
-			line[i] = terminal.Shorten(terminal.Harmless(cell), widest)
+			line[i] = terminal.Shorten(sanitize.Text(cell), widest)
 		}
 		cells = append(cells, line)
 	}
