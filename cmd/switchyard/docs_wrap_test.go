@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 const documentWidth = 100
 
 func TestDocumentsAreWrapped(t *testing.T) {
-	for _, name := range documents(t) {
+	for _, name := range append(documents(t), filepath.Join(root, "config.toml")) {
 		for _, line := range unwrapped(document(t, name)) {
 			t.Errorf("%s has a line of more than %d characters: %.40s…", name, documentWidth, line)
 		}
