@@ -1,7 +1,6 @@
 package cases
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/suggest"
 	"switchyard/policy/table"
-	"switchyard/policy/tomlpos"
 	"switchyard/proxy/hub"
 )
 
@@ -47,7 +45,9 @@ func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []
 		e.Action = &action
 	}
 	if text, ok := p.text(t, "case", "expect", "verdict"); ok {
-		e.Verdict = p.verdict(text, command)
+		v, problem := table.ParseVerdict(text, command)
+		p.wrong(fieldError(problem), "case", "expect", "verdict")
+		e.Verdict = &v
 	}
 	for _, name := range p.list(t, "to", &e.To) {
 		p.peer(name, peers, "case", "expect", "to")
@@ -92,20 +92,4 @@ func (p *parser) list(t map[string]any, key string, list *[]string) []string {
 		return nil
 	}
 	return *list
-}
-
-// verdict reads a verdict as a routing table spells it, by making one.
-func (p *parser) verdict(text string, command pdu.CommandID) *policy.Verdict {
-	if strings.ContainsAny(text, "\"\\\r\n") {
-		p.faultAt(fmt.Sprintf("%q is no verdict", text), "write it as in a routing table", "case", "expect", "verdict")
-		return nil
-	}
-	routes, err := table.Parse("", fmt.Appendf(nil, "[route]\n%v = \"%s\"\n", command, text))
-	var wrong tomlpos.Errors
-	if errors.As(err, &wrong) {
-		p.faultAt(wrong[0].What, wrong[0].Remedy, "case", "expect", "verdict")
-		return nil
-	}
-	v := routes.Verdict(0, command)
-	return &v
 }

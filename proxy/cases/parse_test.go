@@ -126,7 +126,7 @@ expect.fault = "overflow"`), []string{`:8: unknown key "actoin"; did you mean ac
 		"twice":            {sound("seq = 1\nseq = 2"), []string{":9: "}},
 		"multiline":        {sound("name = \"\"\"\n[[case]]\n\"\"\""), []string{":8: a string of several lines", ":10: a string of several lines"}},
 		"deep":             {sound("body.user_id = " + strings.Repeat("[", 40)), []string{":8: nests deeper"}},
-		"verdict injected": {sound(`expect.verdict = "drop\"\nelse = \"close"`), []string{":8: ", "is no verdict"}},
+		"verdict injected": {sound(`expect.verdict = "drop\"\nelse = \"close"`), []string{`:8: unknown action "drop\""`}},
 	} {
 		_, err := Parse("cases.toml", []byte(c.src))
 		if err == nil {
