@@ -69,7 +69,7 @@ func (p *effectsParser) parseMay(entries []string) {
 		switch {
 		case action < 0:
 			p.refuse(KeyMay, fmt.Sprintf("unknown action %q", entry),
-				suggest.Hint(entry, effectNames, "there are "+strings.Join(effectNames, ", ")))
+				suggest.Hint(entry, EffectNames, "there are "+strings.Join(EffectNames, ", ")))
 		case Action(action) == Handle:
 			p.parseHandler(words[1:])
 		case len(words) > 1:
@@ -83,8 +83,9 @@ func (p *effectsParser) parseMay(entries []string) {
 
 const everyHandler = 1<<len(Handlers) - 2
 
-// effectNames is all that may be an entry of may.
-var effectNames = func() []string {
+// EffectNames is every entry that may can have: the actions, then "handle" with each
+// handler.
+var EffectNames = func() []string {
 	names := slices.Clone(Actions[:])
 	for _, h := range Handlers[1:] {
 		names = append(names, "handle "+h)
@@ -125,20 +126,20 @@ func (p *effectsParser) parseCommands(entries []string) {
 	}
 }
 
-// fitForAll are the actions that can be done with any PDU, so that one can stand for
-// a verdict that must not happen.
-var fitForAll = []string{Drop.String(), Consume.String(), Close.String(), BroadcastExceptSender.String(), BroadcastAll.String()}
+// Fallbacks are the actions that can be done with any PDU, so that one of them can
+// replace a verdict that must not take effect.
+var Fallbacks = []string{Drop.String(), Consume.String(), Close.String(), BroadcastExceptSender.String(), BroadcastAll.String()}
 
 func (p *effectsParser) parseOtherwise(word string) {
-	all := "write " + strings.Join(fitForAll[:4], ", ") + " or " + fitForAll[4]
+	all := "write " + strings.Join(Fallbacks[:4], ", ") + " or " + Fallbacks[4]
 	action := slices.Index(Actions[:], word)
 	switch {
 	case word == "":
-	case slices.Contains(fitForAll, word):
+	case slices.Contains(Fallbacks, word):
 		p.otherwise = Verdict(action)
 	case action >= 0:
 		p.refuse(KeyOtherwise, word+" cannot be done with just any PDU", all)
 	default:
-		p.refuse(KeyOtherwise, fmt.Sprintf("unknown action %q", word), suggest.Hint(word, fitForAll, all))
+		p.refuse(KeyOtherwise, fmt.Sprintf("unknown action %q", word), suggest.Hint(word, Fallbacks, all))
 	}
 }

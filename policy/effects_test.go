@@ -166,7 +166,7 @@ func FuzzAllows(f *testing.F) {
 	f.Add(uint16(1<<9), uint16(9), uint16(9), false, uint64(handler(3)), uint16(9))
 	f.Fuzz(func(t *testing.T, set, lo, hi uint16, limited bool, verdict uint64, command uint16) {
 		var may, commands []string
-		for i, name := range effectNames {
+		for i, name := range EffectNames {
 			if set>>i&1 != 0 {
 				may = append(may, name)
 			}

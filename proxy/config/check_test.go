@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"switchyard/policy"
 )
 
 func TestFaultsOfListeners(t *testing.T) {
@@ -116,11 +118,13 @@ func TestFaultsOfTenants(t *testing.T) {
 	wantFaults(t, []faultCase{
 		{tenant(`may = ["unicats"]`), `2: tenant.default.may: "unicats" is not an action; did you mean unicast?`},
 		{tenant(`may = ["role-set"]`), `2: tenant.default.may: "role-set" is not an action; did you mean handle role-set?`},
-		{tenant(`may = [""]`), `2: tenant.default.may: "" is not an action; write one of ` + strings.Join(mayWords, ", ")},
+		{tenant(`may = [""]`), `2: tenant.default.may: "" is not an action; write one of ` + strings.Join(policy.EffectNames, ", ")},
 		{tenant(`may = ["drop",`, `"handle rolle"]`), `3: tenant.default.may: there is no handler "rolle"; write one of ["handle online-user-info" "handle user-status-update" "handle role-set" "handle users-status-request"]`},
 		{tenant(`may = "drop"`), `2: tenant.default.may: got "drop"; write a list, ["drop"]`},
 		{tenant(`may = ["drop", "drop"]`), `2: tenant.default.may: "drop" stands here twice; remove one`},
 		{tenant(`may_commands = [" "]`), `2: tenant.default.may_commands: " " is not a command; write its name, such as "CID_MSG_DATA"`},
+		{tenant(`may_commands = ["0x0700-0x07ff",`, `"CID_MSG_DTA", "9-8"]`), `3: tenant.default.may_commands: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?` + "\n" +
+			`3: tenant.default.may_commands: the range 9-8 runs backwards; write 8-9`},
 		{tenant(`may = ["drop"]`, `may_else = "unicast"`), `3: tenant.default.may_else: "unicast" is not known; write drop, consume, close, broadcast-except-sender or broadcast-all`},
 		{tenant(`may_else = "close"`), `2: tenant.default.may_else: the policy may do everything, so this would never matter; say what it may in may or may_commands, or leave it out`},
 		{tenant(`may_else = "close"`, `may_commands = ["CID_MSG_DATA"]`), `<nil>`},

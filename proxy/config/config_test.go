@@ -181,8 +181,8 @@ policy_config = { x = 1, y = 2 }
 		{"listeners in another order", doors("1", "2", "0", "0"), doors("0", "2", "1", "0"), nil, nil},
 		{"one of two on any port", doors("0", "0"), doors("0"), []string{"listener.127.0.0.1:0#2"}, nil},
 		{"lists", doors("1", "2"), strings.Replace(doors("1", "2"), ":2\"", ":2\"\nallow = [\"::1\"]", 1), []string{"listener.127.0.0.1:2.allow"}, nil},
-		{"members with commas", doors("1") + "[tenant.default]\nmay_commands = [\"x,y\"]", doors("1") + "[tenant.default]\nmay_commands = [\"x\", \"y\"]",
-			[]string{"tenant.default.may_commands"}, nil},
+		{"members with commas", doors("1") + "[signatures]\nkeys = [\"x,y\"]", doors("1") + "[signatures]\nkeys = [\"x\", \"y\"]",
+			[]string{"signatures.keys"}, nil},
 		{"an empty list", doors("1"), strings.Replace(doors("1"), ":1\"", ":1\"\nallow = []", 1), nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,8 @@ package config
 import (
 	"math"
 	"strconv"
+
+	"switchyard/policy"
 )
 
 // keys returns every key of c, with a listener named by its place in the list. They
@@ -98,7 +100,7 @@ func (t *Tenant) keys() []key {
 		{name: "audit", field: &t.Audit, check: checkAudit},
 		{name: "may", field: &t.May, check: checkMay},
 		{name: "may_commands", field: &t.MayCommands, check: checkCommand},
-		{name: "may_else", field: &t.MayElse, choices: []string{"drop", "consume", "close", "broadcast-except-sender", "broadcast-all"}},
+		{name: "may_else", field: &t.MayElse, choices: policy.Fallbacks},
 		{name: "claims.networks", field: &claims.Networks},
 		{name: "claims.certificates", field: &claims.Certificates, check: checkCertificate},
 		{name: "claims.server_names", field: &claims.ServerNames, check: checkServerName},

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"switchyard/policy"
+	"switchyard/policy/command"
 	"switchyard/policy/suggest"
 )
 
@@ -17,13 +19,6 @@ var (
 	congestion = regexp.MustCompile(`^[a-z0-9_-]{0,15}$`)
 	serverName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
-
-// mayWords are what a policy may be allowed, as policies' verdicts spell it. That they
-// are the same words is held by a test of the command.
-var mayWords = []string{
-	"drop", "consume", "handle", "unicast", "broadcast-except-sender", "broadcast-all", "close",
-	"handle online-user-info", "handle user-status-update", "handle role-set", "handle users-status-request",
-}
 
 func checkTenantName(name string) error {
 	if !tenantName.MatchString(name) {
@@ -96,19 +91,23 @@ func checkSHA256(sum string) error {
 }
 
 func checkMay(word string) error {
-	if slices.Contains(mayWords, word) {
+	known := policy.EffectNames
+	if slices.Contains(known, word) {
 		return nil
 	}
 	if handler, ok := strings.CutPrefix(word, "handle "); ok {
-		return fmt.Errorf("there is no handler %q; write one of %q", handler, mayWords[7:])
+		return fmt.Errorf("there is no handler %q; write one of %q", handler, known[len(policy.Actions):])
 	}
-	return fmt.Errorf("%q is not an action; %s", word, suggest.Hint(word, mayWords, "write one of "+strings.Join(mayWords, ", ")))
+	return fmt.Errorf("%q is not an action; %s", word, suggest.Hint(word, known, "write one of "+strings.Join(known, ", ")))
 }
 
-// checkCommand leaves it to those who know the protocol which commands there are.
+// checkCommand takes a command or a range of commands.
 func checkCommand(name string) error {
 	if strings.TrimSpace(name) == "" {
 		return fmt.Errorf("%q is not a command; write its name, such as \"CID_MSG_DATA\"", name)
+	}
+	if _, problems := command.Parse(name); problems != nil {
+		return problems[0]
 	}
 	return nil
 }
