@@ -17,21 +17,21 @@ import (
 type Subject struct {
 	Module []byte
 	Config []byte      // JSON for its configure; nil if there is none
-	Log    wasm.Logger // takes what the guest says; nil discards it
+	Log    wasm.Logger // receives the guest's log lines; nil discards them
 }
 
 // A Result is what one check found.
 type Result struct {
 	Check string
-	Err   error  // nil if the policy passed; of several lines if there is more to say
-	Note  string // what is good to know, be it an error or not
+	Err   error  // nil if the policy passed; one line for each of the first problems
+	Note  string // figures, whether the policy passed or not
 }
 
-// Check asks what holds for any policy. If it does not load, that is the only
-// result.
+// Check runs the checks that any policy must pass. If the policy does not load, that is
+// the only result.
 func Check(s Subject) []Result {
 	c := &checker{subject: s}
-	c.engine = wasm.NewEngine(wasm.DefaultLimits(), c.say)
+	c.engine = wasm.NewEngine(wasm.DefaultLimits(), c.log)
 	defer c.close()
 	loaded := c.load()
 	if loaded.Err != nil {
@@ -57,12 +57,12 @@ func Check(s Subject) []Result {
 	return results
 }
 
-// A checker holds a policy that is loaded, and what it was asked.
+// A checker holds a loaded policy, the questions it was asked and its answers.
 type checker struct {
 	subject Subject
 	engine  *wasm.Engine
 	policy  *wasm.Policy
-	deaf    bool // to what the guest says
+	muted   bool // drops the guest's log lines
 
 	asked   []ask // by classify, inspect and inspectBody
 	answers []wasm.Answer
@@ -75,14 +75,14 @@ func (c *checker) close() {
 	_ = c.engine.Close()
 }
 
-// say passes on what the guest says.
-func (c *checker) say(policy string, level int, text string) {
-	if c.subject.Log != nil && !c.deaf {
+// log passes on the guest's log lines.
+func (c *checker) log(policy string, level int, text string) {
+	if c.subject.Log != nil && !c.muted {
 		c.subject.Log(policy, level, text)
 	}
 }
 
-// load takes the module through the server's gates.
+// load loads the module through the server's gates.
 func (c *checker) load() Result {
 	start := time.Now()
 	p, err := c.loadWith(c.engine, c.subject.Config)
@@ -102,7 +102,7 @@ func (c *checker) loadWith(e *wasm.Engine, config []byte) (*wasm.Policy, error) 
 
 func (c *checker) exports(name string) bool { return slices.Contains(c.policy.Exports(), name) }
 
-// An ask is a question as the server asks it: classify if there is no header.
+// An ask is a question as the server asks it. Without a header it calls classify.
 type ask struct {
 	policy.Question
 	byIDs policy.Verdict
@@ -116,20 +116,20 @@ func (a ask) of(p *wasm.Policy) wasm.Answer {
 	return p.ExplainInspect(a.byIDs, a.Question)
 }
 
-// said spells an answer.
-func said(a wasm.Answer) string {
+// describe returns a verdict or a fault as text.
+func describe(a wasm.Answer) string {
 	if a.Fault != nil {
 		return a.Fault.Error()
 	}
 	return a.Verdict.String()
 }
 
-// alike reports whether two answers come to the same.
-func alike(a, b wasm.Answer) bool {
+// sameAnswer reports whether two answers have the same verdict, or both a fault.
+func sameAnswer(a, b wasm.Answer) bool {
 	return a.Verdict == b.Verdict && (a.Fault == nil) == (b.Fault == nil)
 }
 
-// String says how to ask it again. Of a long body it shows the beginning.
+// String shows the question so that it can be repeated, with the start of a long body.
 func (a ask) String() string {
 	const shown = 40
 	switch text := fmt.Sprintf("header %x, session %d, attributes %#x", a.Header, a.Session, a.Attributes); {
@@ -144,8 +144,8 @@ func (a ask) String() string {
 	}
 }
 
-// ask asks and remembers question and answer. It returns the fault, but for a
-// body that is too large: that is for the guest to say.
+// ask asks a question and remembers it and its answer. It returns the fault, except for a
+// body that the guest refuses as too large, which it may do.
 func (c *checker) ask(a ask) error {
 	got := a.of(c.policy)
 	c.asked = append(c.asked, a)
@@ -156,31 +156,31 @@ func (c *checker) ask(a ask) error {
 	return fmt.Errorf("%v: %w", a, got.Fault)
 }
 
-// compare asks p everything that was asked, and returns where the answers differ.
+// compare asks p all questions again and returns the differences.
 func (c *checker) compare(p *wasm.Policy) error {
-	var all complaints
+	var all problems
 	for i, a := range c.asked {
-		if got := a.of(p); !alike(got, c.answers[i]) {
-			all.add("%v: %s, but before %s", a, said(got), said(c.answers[i]))
+		if got := a.of(p); !sameAnswer(got, c.answers[i]) {
+			all.add("%v: %s, but before %s", a, describe(got), describe(c.answers[i]))
 		}
 	}
 	return all.err()
 }
 
-// complaints are the lines of an error.
-type complaints []string
+// problems are collected and returned as one error.
+type problems []string
 
-func (c *complaints) add(format string, args ...any) { *c = append(*c, fmt.Sprintf(format, args...)) }
+func (c *problems) add(format string, args ...any) { *c = append(*c, fmt.Sprintf(format, args...)) }
 
-func (c *complaints) addErr(err error) {
+func (c *problems) addErr(err error) {
 	if err != nil {
 		*c = append(*c, err.Error())
 	}
 }
 
-// err returns the first few lines and how many there are more, or nil. The trace of
-// a trap stands below the first only.
-func (c complaints) err() error {
+// err returns the first few problems and the number of the others, or nil. Only the first
+// keeps the trace of a trap.
+func (c problems) err() error {
 	const shown = 5
 	if len(c) == 0 {
 		return nil

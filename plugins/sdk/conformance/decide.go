@@ -11,18 +11,18 @@ import (
 	"switchyard/policy/abi"
 )
 
-// ids are what classify is asked about.
+// ids are the arguments of classify.
 type ids struct {
 	service pdu.ServiceID
 	command pdu.CommandID
 }
 
-// services are all that the protocol has, and some that a peer may make up.
+// services are those of the protocol, and some that a peer may make up.
 var services = []pdu.ServiceID{0, 1, 2, 3, 4, 5, 6, 7, 8, 0xffff}
 
-// classify asks about every id under every service.
+// classify asks about every command id under each of services.
 func (c *checker) classify() (string, error) {
-	var all complaints
+	var all problems
 	verdicts := map[policy.Verdict]bool{}
 	for _, s := range services {
 		for id := range 1 << 16 {
@@ -39,14 +39,14 @@ func (c *checker) classify() (string, error) {
 	return fmt.Sprintf("%d pairs of ids, %d different verdicts", len(services)<<16, len(verdicts)), all.err()
 }
 
-// headersEach is how many headers inspect is asked about for each command.
+// headersEach is the number of headers that inspect is asked about for each command.
 const headersEach = 200
 
-// inspect asks about PDUs of the commands that are to be inspected by header.
+// inspect asks about random PDUs of the commands that classify leaves to inspect.
 func (c *checker) inspect() (string, error) {
 	commands, note := c.inspected(abi.Inspect, abi.InspectHeader)
 	r := rand.New(rand.NewPCG(1, 1))
-	var all complaints
+	var all problems
 	for _, command := range commands {
 		for range headersEach {
 			all.addErr(c.ask(ask{byIDs: abi.InspectHeader, Question: someQuestion(r, command, nil)}))
@@ -55,12 +55,12 @@ func (c *checker) inspect() (string, error) {
 	return note, all.err()
 }
 
-// inspectBody asks about PDUs with all kinds of bodies.
+// inspectBody asks about PDUs with random, damaged and expensive bodies.
 func (c *checker) inspectBody() (string, error) {
 	commands, note := c.inspected(abi.InspectBody, abi.InspectBodyOf)
 	r := rand.New(rand.NewPCG(2, 2))
 	bodies := someBodies(r)
-	var all complaints
+	var all problems
 	for _, command := range commands {
 		for _, body := range bodies {
 			all.addErr(c.ask(ask{byIDs: abi.InspectBodyOf, Question: someQuestion(r, command, body)}))
@@ -69,14 +69,14 @@ func (c *checker) inspectBody() (string, error) {
 	return note, all.err()
 }
 
-// inspected returns the commands for which classify asks for that export, or all if
-// there is the export and no such command.
+// inspected returns the commands that classify leaves to this export. If there is none
+// although the guest has the export, it returns all commands.
 func (c *checker) inspected(export string, flag policy.Verdict) (commands []pdu.Command, note string) {
 	for _, command := range pdu.Commands {
 		v, err := c.policy.Classify(command.Service, command.ID)
 		asksFor := v & (abi.InspectHeader | abi.InspectBodyOf)
 		if asksFor&abi.InspectBodyOf != 0 {
-			asksFor = abi.InspectBodyOf // which is told the header as well
+			asksFor = abi.InspectBodyOf // which receives the header too
 		}
 		if err == nil && asksFor == flag {
 			commands = append(commands, command)
@@ -108,18 +108,17 @@ func someQuestion(r *rand.Rand, command pdu.Command, body []byte) policy.Questio
 	return q
 }
 
-// most is the size of the largest body that is inspected unless it is configured
-// otherwise.
+// most is the size of the largest body that the server inspects by default.
 const most = 64 << 10
 
-// someBodies returns bodies of all sizes that a peer could send: empty, random,
-// well formed and cut off, and such that are made to keep a reader busy.
+// someBodies returns bodies such as a peer could send: empty, random, well formed, cut
+// off, and long ones that cost a reader as much as possible.
 func someBodies(r *rand.Rand) [][]byte {
 	bodies := [][]byte{{}, {0}, {8}, {0x80}, {0xff}}
 	for _, piece := range []string{"00", "01", "ff", "2801", "1001", "0a00", "2a0101", "a880808080808080800081808080808080808000", "0b", "0b0c", "32ffffffff07"} {
 		b, err := readBody(piece)
 		if err != nil {
-			panic(err) // they stand above
+			panic(err) // the pieces are constants
 		}
 		bodies = append(bodies, slices.Repeat(b, most/len(b)), slices.Repeat(b, 10))
 	}
@@ -134,8 +133,7 @@ func someBodies(r *rand.Rand) [][]byte {
 	return bodies
 }
 
-// someMessage returns a well-formed protobuf message of few fields, which nest up
-// to depth.
+// someMessage returns a well-formed protobuf message of few fields, nested up to depth.
 func someMessage(r *rand.Rand, depth int) []byte {
 	var b []byte
 	for range r.IntN(8) {

@@ -12,14 +12,13 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// buffer looks at what the guest does about bodies of all sizes: it has room for
-// them, or refuses them with 0.
+// buffer checks that the guest has room for bodies of all sizes or refuses them with 0.
 func (c *checker) buffer() (string, error) {
 	if !c.exports(abi.InspectBody) {
 		return "no bodies are inspected", nil
 	}
-	var all complaints
-	// The server asks for room for the largest body when it makes an instance.
+	var all problems
+	// The server asks for the buffer of the largest body when it makes an instance.
 	limits := wasm.DefaultLimits()
 	limits.BodyBytes = 1<<32 - 1
 	var gate *wasm.GateError
@@ -47,7 +46,7 @@ func (c *checker) buffer() (string, error) {
 	return note, all.err()
 }
 
-// with loads the policy into an engine with other limits and hands it to use.
+// with loads the policy into an engine with these limits and calls use.
 func (c *checker) with(limits wasm.Limits, use func(*wasm.Policy)) error {
 	e := wasm.NewEngine(limits, nil)
 	defer func() { _ = e.Close() }()
@@ -60,7 +59,7 @@ func (c *checker) with(limits wasm.Limits, use func(*wasm.Policy)) error {
 	return nil
 }
 
-// takes reports whether the guest takes a body of that size.
+// takes reports whether the guest accepts a body of that size.
 func takes(p *wasm.Policy, size int) (bool, error) {
 	_, err := p.Inspect(abi.InspectBodyOf, policy.Question{Header: header(uint32(pdu.HeaderLen+size), pdu.CID_MSG_DATA, 0), Body: make([]byte, size), Session: 1})
 	var fault *policy.Fault
@@ -69,21 +68,21 @@ func takes(p *wasm.Policy, size int) (bool, error) {
 		case fault.Kind == policy.FaultBody:
 			return false, nil
 		case fault.Kind == policy.FaultFuel && size > most:
-			return true, nil // it may be asked about so much only if it is given more fuel
+			return true, nil // the server gives more fuel for bodies above the default size
 		}
 	}
 	return true, err
 }
 
-// configure hands in configurations that nobody should write. Each may be accepted
-// or refused.
+// configure loads the guest with malformed and extreme configurations. The guest may
+// accept or refuse each.
 func (c *checker) configure() (string, error) {
 	if !c.exports(abi.Configure) {
 		return "takes no configuration", nil
 	}
-	c.deaf = true // a guest may say much about them
-	defer func() { c.deaf = false }()
-	var all complaints
+	c.muted = true // a guest may log much about them
+	defer func() { c.muted = false }()
+	var all problems
 	accepted := 0
 	configs := []string{
 		"{}", "[]", "null", "0", `""`, "{", `{"`, `{"a`, `{"a\`, `{"a":`, `{"a":"\`, `{"a":1`, `{"a":{"b":[1,2,{}]}}`, "\xff\xfe", "\x00",
@@ -103,12 +102,12 @@ func (c *checker) configure() (string, error) {
 	return fmt.Sprintf("accepts %d of %d odd configurations, refuses the others", accepted, len(configs)), all.err()
 }
 
-// pure asks everything again: of the same instance, backwards, and of a fresh one.
+// pure repeats all questions: to the same instance, backwards, and to a fresh instance.
 func (c *checker) pure() (string, error) {
-	var all complaints
+	var all problems
 	for i, a := range slices.Backward(c.asked) {
-		if got := a.of(c.policy); !alike(got, c.answers[i]) {
-			all.add("%v: %s, but before %s", a, said(got), said(c.answers[i]))
+		if got := a.of(c.policy); !sameAnswer(got, c.answers[i]) {
+			all.add("%v: %s, but before %s", a, describe(got), describe(c.answers[i]))
 		}
 	}
 	fresh, err := c.loadWith(c.engine, c.subject.Config)
@@ -125,8 +124,8 @@ func (c *checker) pure() (string, error) {
 	return fmt.Sprintf("%d questions got equal verdicts, forwards, backwards, and from a fresh instance", len(c.asked)), nil
 }
 
-// fuel names the decision that took most. One for which it was not enough has been
-// complained about.
+// fuel returns the decision that took the most fuel. Decisions that ran out of it are
+// problems of inspect and inspect_body.
 func (c *checker) fuel() (string, error) {
 	var most uint64
 	var by ask
@@ -138,11 +137,11 @@ func (c *checker) fuel() (string, error) {
 	return fmt.Sprintf("%d of %d units at most: %v", most, wasm.DefaultLimits().Fuel, by), nil
 }
 
-// decisions is how many the memory must bear.
+// decisions is the number after which the memory must have stopped growing.
 const decisions = 100_000
 
-// memory goes on asking. A collector of garbage may take some memory, but once half
-// of the decisions are made, it has it.
+// memory repeats the questions. A garbage collector may need some memory, so the memory
+// may grow during the first half of the decisions, but not during the second.
 func (c *checker) memory() (string, error) {
 	if len(c.asked) == 0 {
 		return "", errors.New("nothing could be asked")

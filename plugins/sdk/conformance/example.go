@@ -12,15 +12,15 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// CheckExample asks a module what the example must answer. The engine has the
-// default limits.
+// CheckExample checks that a module decides as the example lists. The engine must have
+// the default limits.
 func CheckExample(engine *wasm.Engine, e *Example, module []byte) []Result {
 	a := &asker{engine: engine, module: module, name: e.Name}
 	first, err := a.load(e.Loads[0].Configs[0])
 	if err != nil {
 		return []Result{{Check: e.Name, Err: err}}
 	}
-	// While one is open, the engine compiles the module no second time.
+	// While this policy is open, the engine does not compile the module again.
 	defer func() { _ = first.Close() }()
 
 	results := []Result{{Check: e.Name, Err: e.Loads[0].classify(first), Note: fmt.Sprintf("%d pairs of ids", len(services)<<16)}}
@@ -35,7 +35,7 @@ func CheckExample(engine *wasm.Engine, e *Example, module []byte) []Result {
 	return results
 }
 
-// An asker asks one module.
+// An asker loads one module under several configurations.
 type asker struct {
 	engine *wasm.Engine
 	module []byte
@@ -46,9 +46,9 @@ func (a *asker) load(config string) (*wasm.Policy, error) {
 	return a.engine.Load(context.Background(), a.name, a.module, []byte(config))
 }
 
-// classify asks about every id under every service.
+// classify asks about every command id under each of services.
 func (l *Load) classify(p *wasm.Policy) error {
-	var all complaints
+	var all problems
 	for _, s := range services {
 		for id := range 1 << 16 {
 			all.addErr(l.classifyOne(p, ids{s, pdu.CommandID(id)}))
@@ -64,12 +64,12 @@ func (l *Load) classifyOne(p *wasm.Policy, i ids) error {
 	}
 	if got, err := p.Classify(i.service, i.command); err != nil || got != want {
 		a := ask{ids: i}
-		return fmt.Errorf("%v: got %s, want %v", a, said(a.of(p)), want)
+		return fmt.Errorf("%v: got %s, want %v", a, describe(a.of(p)), want)
 	}
 	return nil
 }
 
-// check asks the questions of one load of two instances.
+// check loads the module twice and asks both policies the questions of l.
 func (a *asker) check(l *Load, config string) Result {
 	r := Result{Check: a.name, Note: fmt.Sprintf("%d headers and %d bodies", len(l.Inspect), len(l.InspectBody))}
 	if config != "" {
@@ -90,9 +90,9 @@ func (a *asker) check(l *Load, config string) Result {
 	return r
 }
 
-// ask asks about all commands of the protocol and the questions.
+// ask asks about all commands of the protocol, then the questions.
 func (l *Load) ask(p *wasm.Policy) error {
-	var all complaints
+	var all problems
 	for _, c := range pdu.Commands {
 		all.addErr(l.classifyOne(p, ids{c.Service, c.ID}))
 	}
@@ -105,9 +105,9 @@ func (l *Load) ask(p *wasm.Policy) error {
 	return all.err()
 }
 
-// refuses hands in configurations that configure must refuse with 1.
+// refuses checks that configure refuses each configuration with 1.
 func (a *asker) refuses(configs []string) error {
-	var all complaints
+	var all problems
 	for _, config := range configs {
 		p, err := a.load(config)
 		if err == nil {
@@ -123,12 +123,12 @@ func (a *asker) refuses(configs []string) error {
 	return all.err()
 }
 
-// ask asks with the rest of the header zero and all ones.
+// ask asks twice: with the rest of the header zero, then with all its bits set.
 func (q Question) ask(p *wasm.Policy, byIDs policy.Verdict) error {
 	for _, rest := range []byte{0, 0xff} {
 		a := ask{byIDs: byIDs, Question: q.filled(rest)}
 		if got := a.of(p); got.Fault != nil || got.Verdict != q.Want {
-			return fmt.Errorf("%s: got %s, want %v; asked with %v", q.Name, said(got), q.Want, a)
+			return fmt.Errorf("%s: got %s, want %v; asked with %v", q.Name, describe(got), q.Want, a)
 		}
 	}
 	return nil

@@ -85,8 +85,8 @@ func agree(t *testing.T, e *Example, policies map[string]*wasm.Policy) {
 		}
 		for language, got := range answers {
 			for other, want := range answers {
-				if !alike(got, want) {
-					t.Fatalf("%v: %s says %v, %s says %v", a, language, said(got), other, said(want))
+				if !sameAnswer(got, want) {
+					t.Fatalf("%v: %s says %v, %s says %v", a, language, describe(got), other, describe(want))
 				}
 			}
 		}

@@ -1,7 +1,7 @@
-// Package conformance asks a compiled policy what its author cannot see from
-// inside: whether it keeps to version 1 of the policy ABI, and, for the examples
-// that every SDK brings, whether it answers as the others do. It runs policies on
-// the server's own engine; it builds none and opens no files.
+// Package conformance checks a compiled policy from outside: whether it keeps to
+// version 1 of the policy ABI, and whether a module built from one of the examples
+// decides as those of the other languages do. It runs policies on the server's own
+// engine; it builds none and opens no files.
 package conformance
 
 import (
@@ -18,6 +18,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/command"
 )
 
 //go:embed examples/*.toml
@@ -36,14 +37,14 @@ func Names() []string {
 	return names
 }
 
-// An Example is what a policy of that name has to answer.
+// An Example lists how a policy of that name must decide.
 type Example struct {
 	Name    string
 	Refuses []string // configurations
 	Loads   []Load
 }
 
-// A Load is a policy with any of some configurations, and what it then answers.
+// A Load lists how the policy must decide under each of some configurations.
 type Load struct {
 	Configs     []string // "" stands for none
 	Classify    map[pdu.CommandID]policy.Verdict
@@ -52,14 +53,14 @@ type Load struct {
 	InspectBody []Question
 }
 
-// A Question is one about a PDU, with the verdict that it must get.
+// A Question is about one PDU; Want is the verdict that the policy must return.
 type Question struct {
 	Name string
 	policy.Question
 	Want policy.Verdict
 }
 
-// written is an example's file.
+// written is an example's file as it is decoded.
 type written struct {
 	Refuses []string
 	Load    []struct {
@@ -125,17 +126,17 @@ func parse(name, text string) (*Example, error) {
 
 func (l *Load) readClassify(rules map[string]string) error {
 	for key, text := range rules {
-		v, err := readVerdict(text)
-		if err != nil {
-			return err
+		v, problem := policy.ParseVerdict(text)
+		if problem != nil {
+			return problem
 		}
 		if key == "else" {
 			l.Else = v
 			continue
 		}
-		id, err := readCommand(key)
-		if err != nil {
-			return err
+		id, problem := command.ID(key)
+		if problem != nil {
+			return problem
 		}
 		l.Classify[id] = v
 	}
@@ -154,15 +155,17 @@ func readQuestions(from []writtenQuestion) ([]Question, error) {
 	return questions, nil
 }
 
-func (w *writtenQuestion) read() (q Question, err error) {
-	q.Name = w.Name
-	if q.Want, err = readVerdict(w.Verdict); err != nil {
-		return q, err
+func (w *writtenQuestion) read() (Question, error) {
+	q := Question{Name: w.Name}
+	var problem *command.Problem
+	if q.Want, problem = policy.ParseVerdict(w.Verdict); problem != nil {
+		return q, problem
 	}
-	command, err := readCommand(w.Command)
-	if err != nil {
-		return q, err
+	id, problem := command.ID(w.Command)
+	if problem != nil {
+		return q, problem
 	}
+	var err error
 	if q.Body, err = readBody(w.Body); err != nil {
 		return q, err
 	}
@@ -170,14 +173,14 @@ func (w *writtenQuestion) read() (q Question, err error) {
 	if w.Length != nil {
 		length = *w.Length
 	}
-	q.Header, q.Attributes, q.Session = header(length, command, 0), w.Attributes, 1
+	q.Header, q.Attributes, q.Session = header(length, id, 0), w.Attributes, 1
 	if w.Session != nil {
 		q.Session = *w.Session
 	}
 	return q, nil
 }
 
-// header returns a header of which all that is not given is filled with rest.
+// header returns a header with this length and command. Each other byte is rest.
 func header(length uint32, command pdu.CommandID, rest byte) []byte {
 	h := slices.Repeat([]byte{rest}, pdu.HeaderLen)
 	binary.BigEndian.PutUint32(h, length)
@@ -185,7 +188,7 @@ func header(length uint32, command pdu.CommandID, rest byte) []byte {
 	return h
 }
 
-// filled returns q with all but the length and the command of its header set to
+// filled returns q with each byte of its header but the length and the command set to
 // rest.
 func (q Question) filled(rest byte) policy.Question {
 	was := pdu.ParseHeader(q.Header)
@@ -193,21 +196,8 @@ func (q Question) filled(rest byte) policy.Question {
 	return q.Question
 }
 
-func readCommand(text string) (pdu.CommandID, error) {
-	for _, c := range pdu.Commands {
-		if c.Name == text {
-			return c.ID, nil
-		}
-	}
-	id, err := strconv.ParseUint(text, 0, 16)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no command", text)
-	}
-	return pdu.CommandID(id), nil
-}
-
-// readBody reads pieces of hex digits parted by blanks; behind *, how often a piece
-// stands there.
+// readBody reads pieces of hex digits that are separated by blanks. "0102*3" repeats a
+// piece three times.
 func readBody(text string) ([]byte, error) {
 	body := []byte{}
 	for _, piece := range strings.Fields(text) {

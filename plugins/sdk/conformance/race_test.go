@@ -2,5 +2,5 @@
 
 package conformance
 
-// raced: the engine's own compiler takes ten times as long under the race detector.
+// raced tells that the engine compiles guests ten times as slowly, under the race detector.
 const raced = true

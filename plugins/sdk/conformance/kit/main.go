@@ -1,6 +1,6 @@
 // Command kit checks a policy in WebAssembly: whether it keeps to the policy ABI
-// and, if it is one of the examples, whether it answers as the others do. It is for
-// those who write policies, or an SDK, in a language that has none here.
+// and, if it is built from one of the examples, whether it decides as the others do. It
+// is for authors of policies, or of an SDK, in a language that has no SDK here.
 package main
 
 import (
@@ -66,7 +66,7 @@ func check(path, example, config string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errData, err)
 	}
-	subject := conformance.Subject{Module: module, Log: func(_ string, _ int, text string) { fmt.Fprintln(stderr, "the guest says:", text) }}
+	subject := conformance.Subject{Module: module, Log: func(_ string, _ int, text string) { fmt.Fprintln(stderr, "the guest logs:", text) }}
 	var e *conformance.Example
 	if example != "" {
 		if e, err = conformance.Read(example); err != nil {
@@ -95,7 +95,7 @@ func readConfig(config string) ([]byte, error) {
 	return os.ReadFile(config)
 }
 
-// report prints a line per check, and what failed below it.
+// report prints a line per check, with the problems of a failed check below it.
 func report(results []conformance.Result, stdout io.Writer) error {
 	failed := 0
 	for _, r := range results {
@@ -118,12 +118,11 @@ func report(results []conformance.Result, stdout io.Writer) error {
 	return nil
 }
 
-// remedy points a policy that was not loaded to the page that says what a gate
-// asks.
+// remedy names the document that describes the gate that refused a policy.
 func remedy(err error) string {
 	var gate *wasm.GateError
 	if !errors.As(err, &gate) {
 		return ""
 	}
-	return fmt.Sprintf("what the %s gate asks stands in docs/abi.md", gate.Gate)
+	return fmt.Sprintf("docs/abi.md describes the %s gate", gate.Gate)
 }

@@ -26,9 +26,9 @@ func TestRun(t *testing.T) {
 		{"not the example", []string{"../testdata/sound.wasm", "--example", "table"}, 1, "FAIL  table\n      classify(0x0000, CID_"},
 		{"no marker", []string{"../testdata/no_marker.wasm"}, 1, "refused at the exports gate"},
 		{"no module", []string{text}, 1, "refused at the magic gate"},
-		{"no file", []string{"../testdata/nobody.wasm"}, 65, "kit: bad input: open ../testdata/nobody.wasm"},
+		{"no file", []string{"../testdata/missing.wasm"}, 65, "kit: bad input: open ../testdata/missing.wasm"},
 		{"no example", []string{"../testdata/sound.wasm", "--example", "tabel"}, 65, "there are configured, limit, single, table"},
-		{"no configuration", []string{"../testdata/sound.wasm", "--config-json", "nobody.json"}, 65, "nobody.json"},
+		{"no configuration", []string{"../testdata/sound.wasm", "--config-json", "missing.json"}, 65, "missing.json"},
 		{"nothing", nil, 64, "kit: accepts 1 arg(s)"},
 		{"flag", []string{"--exampel", "table", "../testdata/sound.wasm"}, 64, "unknown flag"},
 	} {
