@@ -2,15 +2,10 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-
-	"switchyard/policy"
-	"switchyard/proxy/config"
 )
 
 // Each file of testdata/bad has one mistake, and is named for it. It begins with what
@@ -52,19 +47,4 @@ func wantsOf(t *testing.T, file string) (wants []string) {
 		}
 	}
 	return wants
-}
-
-// The configuration knows the same words for what a policy may do as policies use.
-// It may not ask them, as it is no part of what it configures.
-func TestMayKnowsWhatPoliciesDo(t *testing.T) {
-	t.Parallel()
-	words := slices.Clone(policy.Actions[:])
-	for _, handler := range policy.Handlers[1:] {
-		words = append(words, "handle "+handler)
-	}
-	_, err := config.Load("", nil, map[string]string{"tenant.default.may": "?"})
-	_, known, _ := strings.Cut(fmt.Sprint(err), "write one of ")
-	if got := strings.Split(known, ", "); !slices.Equal(got, words) {
-		t.Errorf("the configuration knows %q, want %q", got, words)
-	}
 }

@@ -78,7 +78,7 @@ func (e *evaluation) evaluate(o *options, c *cobra.Command, arg string, stdout, 
 	if err != nil {
 		return err
 	}
-	peers, err := e.cast()
+	peers, err := e.casePeers()
 	if err != nil {
 		return err
 	}
@@ -87,12 +87,12 @@ func (e *evaluation) evaluate(o *options, c *cobra.Command, arg string, stdout, 
 		return err
 	}
 	defer g.close()
-	stage := cases.NewStage(g.Name, g.SHA256, g, peers)
-	defer stage.Close()
-	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: stage.Session(e.from), Attributes: stage.Facts(e.from)}
+	harness := cases.NewHarness(g.Name, g.SHA256, g, peers)
+	defer harness.Close()
+	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: harness.Session(e.from), Attributes: harness.Attributes(e.from)}
 	x := explained(g, q)
 	x.Sender.Peer = e.from
-	outcome := stage.Say(e.from, p)
+	outcome := harness.Send(e.from, p)
 	x.name(outcome.Verdict, q.Body, peers)
 	x.route(outcome)
 	return x.output(e.asJSON, stdout)
@@ -173,8 +173,8 @@ func (e *evaluation) pdu(c *cobra.Command) ([]byte, error) {
 	return pdu.Append(nil, service, id, e.seq, body), nil
 }
 
-// cast returns the peers that the flags name, the sender first.
-func (e *evaluation) cast() ([]cases.Peer, error) {
+// casePeers returns the peers that the flags name, the sender first.
+func (e *evaluation) casePeers() ([]cases.Peer, error) {
 	peers := []cases.Peer{{Name: e.from}}
 	find := func(name string) *cases.Peer {
 		i := slices.IndexFunc(peers, func(p cases.Peer) bool { return p.Name == name })

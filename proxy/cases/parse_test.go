@@ -235,8 +235,8 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%s sends %x", c.Name, c.PDU)
 			}
 			if len(c.Peers) > 0 && len(c.Peers) < 10 {
-				s := NewStage("", "", stagehand{}, c.Peers)
-				s.Say(c.From, c.PDU)
+				s := NewHarness("", "", setupPolicy{}, c.Peers)
+				s.Send(c.From, c.PDU)
 				s.Close()
 			}
 		}

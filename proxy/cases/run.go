@@ -90,9 +90,9 @@ func (v *Coverage) count(rows []review.Row, cases []Case) {
 }
 
 func (c Case) run(name, sha256 string, p policy.Policy) Result {
-	stage := NewStage(name, sha256, p, c.Peers)
-	defer stage.Close()
-	o := stage.Say(c.From, c.PDU)
+	harness := NewHarness(name, sha256, p, c.Peers)
+	defer harness.Close()
+	o := harness.Send(c.From, c.PDU)
 	r := Result{Name: c.Name, Line: c.Line, Got: o.got()}
 	c.compare(o, &r)
 	if r.Passed = len(r.Mismatches) == 0; r.Passed {

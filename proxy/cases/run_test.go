@@ -112,13 +112,13 @@ func TestHandlers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stage := NewStage("x", "", load(t, module), []Peer{{Name: "A"}, {Name: "B", Users: []uint32{7}}})
-	defer stage.Close()
+	harness := NewHarness("x", "", load(t, module), []Peer{{Name: "A"}, {Name: "B", Users: []uint32{7}}})
+	defer harness.Close()
 	body, _, err := Body(pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, map[string]any{"user_id": int64(1), "user_id_list": []any{int64(7), int64(8)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := stage.Say("A", pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 3, body))
+	o := harness.Send("A", pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 3, body))
 	if len(o.Copies) != 1 || o.Copies[0].Peer != "A" || len(o.Copies[0].PDUs) != 1 {
 		t.Fatalf("got %+v", o)
 	}
@@ -129,7 +129,7 @@ func TestHandlers(t *testing.T) {
 }
 
 // masters is a policy for which it matters who is master.
-type masters struct{ stagehand }
+type masters struct{ setupPolicy }
 
 func (masters) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
 	return abi.InspectHeader | abi.Drop, nil
