@@ -31,7 +31,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 			"pass for one of the server.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			at := client.Where{Address: address}
+			at := client.Target{Address: address}
 			if _, _, err := net.SplitHostPort(address); err != nil && address != "" {
 				return usageError{fmt.Errorf("--address: %w; write host:port, such as 127.0.0.1:8280", err)}
 			}
@@ -41,7 +41,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 					return err
 				}
 				admin := configuration.Admin
-				at = client.Where{Socket: configuration.File(admin.Socket), Address: admin.Address}
+				at = client.Target{Socket: configuration.File(admin.Socket), Address: admin.Address}
 			}
 			path := "/livez"
 			if ready {
@@ -62,7 +62,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 
 // askHealth returns the answer. Whatever is not a plain yes within healthTime is an error.
 // No token is wanted for the question.
-func askHealth(ctx context.Context, at client.Where, path string) (string, error) {
+func askHealth(ctx context.Context, at client.Target, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
 	client, err := client.Connect(at)

@@ -26,7 +26,7 @@ func (o *options) connect(tokenFile string) (*client.Client, error) {
 	if tokenFile == "" {
 		tokenFile = c.File(c.Admin.ReadTokenFile)
 	}
-	client, err := client.Connect(client.Where{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: tokenFile})
+	client, err := client.Connect(client.Target{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: tokenFile})
 	return client, asked(err)
 }
 

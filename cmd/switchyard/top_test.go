@@ -79,7 +79,7 @@ func TestTopOnce(t *testing.T) {
 		b.expect(m)
 	}
 	ended(t, cmd, exitStopped)
-	var s top.Standing
+	var s top.Report
 	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -102,8 +102,8 @@ func TestTopOnceInterrupted(t *testing.T) {
 	t.Parallel()
 	looked := make(chan struct{}, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/v1/events" {
-			fmt.Fprint(w, "event: snapshot\ndata: {}\n\n")
+		if r.URL.Path == "/api/v1/snapshot" {
+			fmt.Fprint(w, "{}")
 			return
 		}
 		fmt.Fprint(w, "{}")

@@ -44,6 +44,7 @@ func (s *Server) table() map[string]endpoint {
 		"/readyz":              get(nothing, s.readyz),
 		"/version":             get(read, s.version),
 		"/api/v1/openapi.json": get(nothing, s.openapi),
+		"/api/v1/snapshot":     get(read, s.snapshotNow),
 		"/api/v1/tenants":      get(read, s.tenants),
 		"/api/v1/connections":  get(read, s.connectionsOf),
 		"/api/v1/listeners":    get(read, s.listeners),

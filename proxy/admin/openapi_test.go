@@ -137,6 +137,7 @@ var visits = []visit{
 	{"GET", "/metrics", "", "", "", 200},
 	{"GET", "/version", "", "", "", 200},
 	{"GET", "/api/v1/openapi.json", "", "", "", 200},
+	{"GET", "/api/v1/snapshot", "", "", "", 200},
 	{"GET", "/api/v1/tenants", "", "", "", 200},
 	{"GET", "/api/v1/connections", "tenant=acme&sort=lag&limit=2", "", "", 200},
 	{"GET", "/api/v1/connections", "sort=name", "", "", 400},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -10,6 +11,12 @@ import (
 
 // mostShown is how many sessions a snapshot has of the fastest and of the slowest.
 const mostShown = 10
+
+// snapshotNow answers with what the stream of events sends once a second.
+func (s *Server) snapshotNow(w http.ResponseWriter, _ *http.Request) error {
+	s.sampler.want()
+	return answer(w, http.StatusOK, s.snapshot())
+}
 
 // snapshot returns the state of everything at this moment.
 func (s *Server) snapshot() api.Snapshot {

@@ -33,6 +33,27 @@ func (f *fixture) tell(path string, v any) {
 	}
 }
 
+// A snapshot is there at once, without a stream of events, and its rates are soon fresh.
+func TestSnapshot(t *testing.T) {
+	f := startFull(t)
+	var s api.Snapshot
+	f.tell("/api/v1/snapshot", &s)
+	if len(s.Tenants) != 1 || s.Totals.Tenants != 1 || s.Totals.Received != 9 || s.Totals.Users != 4 || s.Draining {
+		t.Fatalf("got %+v", s)
+	}
+	one := s.Tenants[0]
+	if one.Tenant != "acme" || one.Sessions != 3 || one.Received != 9 || one.Policy.Name != "teamtalk" || len(one.Commands) != 3 {
+		t.Errorf("got %+v", one)
+	}
+	var peer guest
+	peer.Seat = f.hub.Join(peer)
+	f.await("rates are known", func() bool {
+		f.hub.Handle(peer.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
+		f.tell("/api/v1/snapshot", &s)
+		return s.Totals.Rates.PDUsIn > 0 && s.Latency != nil
+	})
+}
+
 // Sessions are told the fastest, the slowest or the first first, with what they say.
 func TestConnections(t *testing.T) {
 	f := startFull(t)

@@ -1,11 +1,11 @@
-// Package client asks the running server what proxy/admin answers, as described by
-// the openapi.json there. What is done with the answers, and how they look, is its
-// callers' business.
+// Package client makes requests to the admin interface of a running server, which
+// proxy/admin serves and its openapi.json describes. What callers do with the answers, and
+// how they display them, is their business.
 //
-// The server is not trusted to be one: whatever listens at its address, an answer
-// takes bounded time and bounded memory, and an error says what to do, and nothing that
-// a terminal would obey. Texts in answers are as they came, and have to be made harmless
-// before a terminal sees them.
+// The client does not trust what listens at the server's address: an answer takes bounded
+// time and bounded memory, and an error says what to do and holds no control characters.
+// Text in answers is passed on unchanged; callers make it harmless before they write it to
+// a terminal.
 package client
 
 import (
@@ -23,61 +23,61 @@ import (
 // TokenVariable is the environment variable that names the file with the token.
 const TokenVariable = "SWITCHYARD_ADMIN_TOKEN_FILE"
 
-// Where says how to reach the server.
-type Where struct {
+// A Target says how to reach the server.
+type Target struct {
 	Socket    string // path of its Unix socket; empty for none
 	Address   string // host:port on the loopback; empty for none
 	TokenFile string // file with the token for Address; empty for none
 }
 
-// times are how long the server is waited for.
-type times struct {
-	dial   time.Duration // until it accepts
-	answer time.Duration // until its answer begins, and until one that does not go on is whole
-	line   time.Duration // between two lines of an answer that goes on
+// timeouts are how long the client waits for the server.
+type timeouts struct {
+	dial   time.Duration // until the connection is accepted
+	answer time.Duration // until a stream begins, and until any other answer is complete
+	line   time.Duration // between two lines of a stream
 }
 
-var patience = times{dial: 5 * time.Second, answer: 10 * time.Second, line: 15 * time.Second}
+var defaultTimeouts = timeouts{dial: 5 * time.Second, answer: 10 * time.Second, line: 15 * time.Second}
 
-// A Client asks one server. It may be used by several goroutines.
+// A Client makes requests to one server. It may be used by several goroutines.
 type Client struct {
-	at     string // who is asked, for people
-	host   string
-	token  string
-	http   http.Client
-	times  times
-	direct *http.Transport
+	server    string // address or path of the server, for people
+	host      string
+	token     string
+	http      http.Client
+	timeouts  timeouts
+	transport *http.Transport
 }
 
-// Connect chooses how to reach the server. The socket, of which no token is wanted, is
-// taken if somebody answers there; else the address. Nothing is asked yet.
-func Connect(w Where) (*Client, error) { return connect(w, patience) }
+// Connect chooses how to reach the server: by the socket, which needs no token, if
+// something accepts connections there, and else by the address. It makes no request.
+func Connect(t Target) (*Client, error) { return connect(t, defaultTimeouts) }
 
-func connect(w Where, t times) (*Client, error) {
-	network, address := "tcp", w.Address
-	var unreached error
-	if w.Socket != "" {
-		if unreached = answers(w.Socket, t.dial); unreached == nil {
-			network, address = "unix", w.Socket
+func connect(target Target, t timeouts) (*Client, error) {
+	network, address := "tcp", target.Address
+	var socketErr error
+	if target.Socket != "" {
+		if socketErr = tryDial(target.Socket, t.dial); socketErr == nil {
+			network, address = "unix", target.Socket
 		}
 	}
-	c := &Client{at: address, host: address, times: t}
+	c := &Client{server: address, host: address, timeouts: t}
 	switch {
 	case network == "unix":
 		c.host = "localhost"
-	case unreached != nil && address == "":
-		return nil, fmt.Errorf("ask the server by its socket: %w; %s", unreached, dialRemedy(unreached))
+	case socketErr != nil && address == "":
+		return nil, fmt.Errorf("ask the server by its socket: %w; %s", socketErr, dialRemedy(socketErr))
 	case address == "":
-		return nil, errors.New("admin.address is empty in this configuration, so nobody can be asked; set it, and restart the server")
+		return nil, errors.New("admin.address is empty in this configuration, so there is no server to ask; set it, and restart the server")
 	case strings.HasSuffix(address, ":0"):
 		return nil, fmt.Errorf("admin.address is %s, any free port; say which by --set admin.address=, as the server's log has it", address)
-	case w.TokenFile != "":
+	case target.TokenFile != "":
 		var err error
-		if c.token, err = readToken(w.TokenFile); err != nil {
+		if c.token, err = readToken(target.TokenFile); err != nil {
 			return nil, err
 		}
 	}
-	c.direct = &http.Transport{ // and no proxy: it is this machine that is asked
+	c.transport = &http.Transport{ // without Proxy: the server runs on this machine
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: t.dial}).DialContext(ctx, network, address)
 		},
@@ -88,15 +88,15 @@ func connect(w Where, t times) (*Client, error) {
 		DisableCompression:     true,
 	}
 	c.http = http.Client{
-		Transport: c.direct,
-		// A token is not for whoever the answer names.
+		Transport: c.transport,
+		// Following a redirect would send the token to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
 }
 
-// answers reports why nobody answers at a Unix socket.
-func answers(path string, within time.Duration) error {
+// tryDial returns why no connection to a Unix socket is accepted.
+func tryDial(path string, within time.Duration) error {
 	conn, err := net.DialTimeout("unix", path, within)
 	if err != nil {
 		return err
@@ -104,14 +104,14 @@ func answers(path string, within time.Duration) error {
 	return conn.Close()
 }
 
-// Server returns the address or path that is asked.
-func (c *Client) Server() string { return c.at }
+// Server returns the address or path of the server.
+func (c *Client) Server() string { return c.server }
 
-// Close gives back connections that are not in use. An open stream has its own Close.
-func (c *Client) Close() { c.direct.CloseIdleConnections() }
+// Close closes idle connections. A stream stays open until its own Close.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Open asks for an answer that goes on, until the caller has closed it or ctx ends. How
-// long the server may be silent in it, and how much it may say, is the caller's.
+// Open requests a stream, which lasts until the caller closes it or ctx ends. The caller
+// bounds how long the server may be silent in it, and how much it may send.
 func (c *Client) Open(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	u := url.URL{Scheme: "http", Host: c.host, Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -123,11 +123,11 @@ func (c *Client) Open(ctx context.Context, path string, query url.Values) (io.Re
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, c.unanswered(ctx, err)
+		return nil, c.noAnswer(ctx, err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return response.Body, nil
 	}
 	defer response.Body.Close()
-	return nil, c.refused(response)
+	return nil, c.errorOf(response)
 }

@@ -1,21 +1,24 @@
 package client
 
 import (
+	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"strconv"
 	"time"
+
+	"switchyard/proxy/admin/api"
 )
 
 // A TapQuery says what a tap shows.
 type TapQuery struct {
-	Tenants  []string // these alone, if there are any
-	Commands []string // likewise, by name or id
-	Users    []uint32 // PDUs whose bodies name one of these, if there are any
+	Tenants  []string // only these, if there are any
+	Commands []string // only these, by name or id, if there are any
+	Users    []uint32 // only PDUs whose bodies name one of these, if there are any
 	Bodies   bool
 	PDUs     uint64        // end after so many; 0 is no limit
 	Time     time.Duration // end after that; 0 is no limit
@@ -35,48 +38,27 @@ func (q TapQuery) values() url.Values {
 	return v
 }
 
-// Kinds of lines.
-const (
-	KindPDU        = "pdu"
-	KindStatistics = "statistics"
-)
-
 // A TapLine is one line of a tap.
 type TapLine struct {
-	Kind    string          `json:"kind"`
-	Time    time.Time       `json:"time"`
-	Tenant  string          `json:"tenant"`
-	Session uint64          `json:"session"`
-	Service string          `json:"service"`
-	Command string          `json:"command"`
-	Seq     uint16          `json:"seq"`
-	Length  int             `json:"length"` // header included
-	Verdict string          `json:"verdict"`
-	Action  string          `json:"action"`
-	Fault   string          `json:"fault"`  // how the policy failed to decide
-	Body    json.RawMessage `json:"body"`   // if bodies were asked for and it is a message
-	Hex     string          `json:"hex"`    // the body, if it is none or too long
-	Cut     bool            `json:"cut"`    // Hex is only the beginning
-	Missed  uint64          `json:"missed"` // of statistics: PDUs not taken in time so far
-	PDUs    uint64          `json:"pdus"`   // of statistics: lines of kind pdu so far
-	Text    []byte          `json:"-"`      // the line as it came, valid until the next
+	api.TapLine
+	Text []byte `json:"-"` // the line as the server sent it, valid until the next call of Next
 }
 
 // maxLine is how long a line of a tap may be, in bytes.
 const maxLine = 4 << 20
 
-// A Tap is what peers say, as it comes. Its lines are for one goroutine.
+// A Tap is a stream of the PDUs that peers send. It is for one goroutine.
 type Tap struct {
 	client *Client
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	body   io.ReadCloser
-	lines  *lines
-	silent *time.Timer // ends the tap of a server that says nothing any more
+	lines  *bufio.Scanner
+	silent *time.Timer // cancels ctx while Next waits; see Tap
 }
 
-// Tap begins a tap. The server says something at least once a second; of one that has
-// said nothing for a while, nothing more is expected.
+// Tap opens a tap. The server sends a line at least once a second; Next fails if none has
+// arrived for timeouts.line.
 func (c *Client) Tap(ctx context.Context, q TapQuery) (*Tap, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	body, err := c.Open(ctx, "/api/v1/tap", q.values())
@@ -84,32 +66,43 @@ func (c *Client) Tap(ctx context.Context, q TapQuery) (*Tap, error) {
 		cancel(nil)
 		return nil, err
 	}
-	t := &Tap{client: c, ctx: ctx, cancel: cancel, body: body, lines: newLines(body, maxLine)}
-	t.silent = time.AfterFunc(c.times.line, func() {
-		cancel(fmt.Errorf("the server at %s has said nothing for %v; it hangs, or the machine is overloaded: see its log", c.at, c.times.line))
+	t := &Tap{client: c, ctx: ctx, cancel: cancel, body: body, lines: bufio.NewScanner(body)}
+	t.lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	t.lines.Split(completeLines)
+	t.silent = time.AfterFunc(c.timeouts.line, func() {
+		cancel(fmt.Errorf("the server at %s has said nothing for %v; it hangs, or the machine is overloaded: see its log", c.server, c.timeouts.line))
 	})
-	t.silent.Stop() // until somebody waits
+	t.silent.Stop() // Next starts it
 	return t, nil
+}
+
+// completeLines is bufio.ScanLines, except that a last line without its end is an error.
+func completeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	if atEOF && len(data) > 0 && bytes.IndexByte(data, '\n') < 0 {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	return bufio.ScanLines(data, atEOF)
 }
 
 // Next waits for the next line. The error is io.EOF when the server has ended the tap,
 // and the cause of ctx's end if that came first.
 func (t *Tap) Next() (*TapLine, error) {
-	t.silent.Reset(t.client.times.line)
-	text, err := t.lines.next()
+	t.silent.Reset(t.client.timeouts.line)
+	ok := t.lines.Scan()
 	t.silent.Stop()
-	switch {
-	case errors.Is(err, errLong):
-		return nil, t.client.odd(err)
+	switch err := t.lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, t.client.unexpected(err)
 	case t.ctx.Err() != nil:
 		return nil, context.Cause(t.ctx)
-	case err == io.EOF:
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("the server at %s has cut the tap off: %w; it has stopped, or this was too slow for it: begin another", t.client.at, err)
+	case ok:
+	case err == nil:
+		return nil, io.EOF
+	default:
+		return nil, fmt.Errorf("the server at %s has cut the tap off: %w; it has stopped, or this was too slow for it: begin another", t.client.server, err)
 	}
-	l := &TapLine{Text: text}
-	if err := t.client.decode(text, l); err != nil {
+	l := &TapLine{Text: t.lines.Bytes()}
+	if err := t.client.decode(l.Text, l); err != nil {
 		return nil, err
 	}
 	return l, nil

@@ -13,7 +13,7 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// A printer prints what is in a queue. It is one goroutine's.
+// A printer prints the entries of a queue. It is for one goroutine.
 type printer struct {
 	options Options
 	out     *bufio.Writer
@@ -21,8 +21,8 @@ type printer struct {
 	missed  uint64
 }
 
-// print prints until the queue ends, as many are printed as were asked for, or out takes
-// no more. What there is is written before it waits for more.
+// print prints until the queue ends, Options.Count PDUs are printed, or writing fails. It
+// flushes whenever the queue is empty.
 func (p *printer) print(q *queue) error {
 	for {
 		entries, err := q.take()
@@ -36,7 +36,7 @@ func (p *printer) print(q *queue) error {
 			if p.options.Count > 0 && p.pdus >= p.options.Count {
 				return cmp.Or(p.flush(), errCount)
 			}
-			entries[i] = entry{} // its memory is free, whatever the others take to be written
+			entries[i] = entry{} // frees its memory while the others are written
 		}
 		if err := p.flush(); err != nil {
 			return err
@@ -55,38 +55,38 @@ func (p *printer) entry(e *entry) (err error) {
 	var text string
 	if e.line == nil {
 		p.missed += e.missed
-		text, err = p.missing(e)
+		text, err = p.missedLine(e)
 	} else {
 		p.pdus++
-		text, err = p.line(e.line)
+		text, err = p.pduLine(e.line)
 	}
 	if err != nil {
 		return err
 	}
-	// Whatever it is, the terminal shows it and does not obey it.
+	// A peer controls parts of the text, and the terminal must not obey it.
 	if _, err := p.out.WriteString(sanitize.Text(text) + "\n"); err != nil {
 		return &WriteError{err}
 	}
 	return nil
 }
 
-// A missing is the line of JSON in the place of PDUs that were missed.
-type missing struct {
+// A missed is the line of JSON in place of the PDUs that were missed.
+type missed struct {
 	Kind   string    `json:"kind"`
 	Time   time.Time `json:"time"`
 	Missed uint64    `json:"missed"` // since the last such line
 }
 
-func (p *printer) missing(e *entry) (string, error) {
+func (p *printer) missedLine(e *entry) (string, error) {
 	if p.options.JSON {
-		text, err := json.Marshal(missing{"missed", e.time, e.missed})
+		text, err := json.Marshal(missed{"missed", e.time, e.missed})
 		return string(text), err
 	}
 	return fmt.Sprintf("%s  %d PDUs missed: what reads this, or the way here, is too slow; ask for fewer by --command or --tenant", clock(e.time), e.missed), nil
 }
 
-// line spells a PDU.
-func (p *printer) line(l *client.TapLine) (string, error) {
+// pduLine formats a PDU.
+func (p *printer) pduLine(l *client.TapLine) (string, error) {
 	if p.options.JSON {
 		return compact(l.Text)
 	}
@@ -94,7 +94,7 @@ func (p *printer) line(l *client.TapLine) (string, error) {
 	if l.Fault != "" {
 		verdict += " (fault: " + l.Fault + ")"
 	}
-	text := fmt.Sprintf("%s  %-8s  session %-5d  %-30s  %6d bytes  seq %-5d  %s", clock(l.Time), l.Tenant, l.Session, l.Command, l.Length, l.Seq, verdict)
+	text := fmt.Sprintf("%s  %-8s  session %-5d  %-30s  %6d bytes  seq %-5d  %s", clock(l.Time), l.Tenant, l.Session, l.Command, l.Length, valueOf(l.Seq), verdict)
 	body := ""
 	switch {
 	case len(l.Body) > 0:
@@ -113,8 +113,15 @@ func (p *printer) line(l *client.TapLine) (string, error) {
 
 func clock(t time.Time) string { return t.Local().Format("15:04:05.000") }
 
-// compact spells JSON without blanks between its parts, so that what is left of such are
-// in strings.
+// valueOf returns what p points to, or the zero value.
+func valueOf[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// compact removes the white space outside of strings.
 func compact(text []byte) (string, error) {
 	var b bytes.Buffer
 	if err := json.Compact(&b, text); err != nil {

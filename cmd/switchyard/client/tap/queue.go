@@ -8,28 +8,28 @@ import (
 	"switchyard/cmd/switchyard/client"
 )
 
-// room is how many bytes of lines wait for being printed at most.
-const room = 8 << 20
+// maxQueued is the size of the lines that may wait to be printed, in bytes.
+const maxQueued = 8 << 20
 
-// lineCost is what a line takes beside its texts, about, in bytes.
+// lineCost is roughly what a line takes beside its text, in bytes.
 const lineCost = 512
 
-// An entry is a line, or PDUs of which there is none.
+// An entry is a line, or the number of PDUs whose lines were missed.
 type entry struct {
-	line   *client.TapLine // nil: missed
+	line   *client.TapLine // nil if PDUs were missed
 	missed uint64
 	time   time.Time
 	cost   int
 }
 
-// A queue holds what is to be printed. One goroutine puts, which never waits; another
-// takes.
+// A queue holds what is to be printed. One goroutine calls put, miss and end, which never
+// block; another calls take.
 type queue struct {
 	mu      sync.Mutex // guards what follows
-	more    *sync.Cond // there is a further entry, or the end
+	more    *sync.Cond // signals a new entry, or the end
 	entries []entry
 	cost    int
-	ended   error
+	ended   error // why there will be no further entry; nil before
 }
 
 func newQueue() *queue {
@@ -38,13 +38,12 @@ func newQueue() *queue {
 	return q
 }
 
-// put adds a line, of which it keeps a copy of the text. If there is no room, the PDU is
-// missed.
+// put adds a line, with a copy of its text. If the queue is full, the PDU is missed.
 func (q *queue) put(l *client.TapLine) {
-	cost := lineCost + 4*len(l.Text) // the text, and what was made of it
+	cost := lineCost + 4*len(l.Text) // Text, and the fields decoded from it
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.cost+cost > room && len(q.entries) > 0 {
+	if q.cost+cost > maxQueued && len(q.entries) > 0 {
 		q.missLocked(l.Time, 1)
 		return
 	}
@@ -54,7 +53,7 @@ func (q *queue) put(l *client.TapLine) {
 	q.more.Signal()
 }
 
-// miss adds that n PDUs were missed.
+// miss records that n PDUs were missed.
 func (q *queue) miss(at time.Time, n uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,7 +69,7 @@ func (q *queue) missLocked(at time.Time, n uint64) {
 	q.more.Signal()
 }
 
-// end says that nothing follows, and why.
+// end makes take return err once the queue is empty.
 func (q *queue) end(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -78,7 +77,7 @@ func (q *queue) end(err error) {
 	q.more.Signal()
 }
 
-// take waits for entries and returns all there are, or how it has ended.
+// take waits for entries and returns all of them, or the error of end.
 func (q *queue) take() ([]entry, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

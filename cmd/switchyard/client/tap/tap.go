@@ -1,6 +1,6 @@
-// Package tap prints what peers say while they say it. It takes in what the server
-// sends as fast as it comes, so that the server needs not wait; what its reader does not
-// take in time is left out, and counted.
+// Package tap prints the PDUs that peers send, live. It reads as fast as the server
+// writes, so that the server never waits. If its own output is slower, PDUs are left out
+// and counted.
 package tap
 
 import (
@@ -16,37 +16,38 @@ import (
 
 	"switchyard/cmd/switchyard/client"
 	"switchyard/policy/command"
+	"switchyard/proxy/admin/api"
 )
 
 // Options say what is printed.
 type Options struct {
-	Tenants  []string        // these alone, if there are any
-	Commands []command.Range // likewise
-	Users    []uint32        // PDUs whose bodies name one of these, if there are any
-	Sessions []uint64        // what these say, if there are any
+	Tenants  []string        // only these, if there are any
+	Commands []command.Range // only these, if there are any
+	Users    []uint32        // only PDUs whose bodies name one of these, if there are any
+	Sessions []uint64        // only PDUs of these senders, if there are any
 	Bodies   bool
-	JSON     bool          // lines of JSON, as the server has them
+	JSON     bool          // lines of JSON, as the server sends them
 	Count    uint64        // end after so many PDUs; 0 is no limit
 	Time     time.Duration // end after that; 0 is no limit
 }
 
 const (
-	// mostCommands is how many commands are asked for by id. Of more, all are asked for,
-	// and those that are not wanted are left out here.
-	mostCommands = 256
-	// grace is how much longer than Time is waited for the server to end.
+	// maxCommands is how many commands a request names. With more, the request is for all,
+	// and wants leaves out the others.
+	maxCommands = 256
+	// grace is how much longer than Time the server may take to end.
 	grace = 2 * time.Second
 )
 
-// query returns what the server is asked for. What of its answer is not wanted is left
-// out here.
+// query returns the request to the server. Its answer may have more than the options ask
+// for; wants leaves that out.
 func (o Options) query() client.TapQuery {
 	q := client.TapQuery{Tenants: o.Tenants, Users: o.Users, Bodies: o.Bodies, Time: o.Time}
-	all := 0
+	ids := 0
 	for _, r := range o.Commands {
-		all += 1 + int(r.Hi) - int(r.Lo)
+		ids += 1 + int(r.Hi) - int(r.Lo)
 	}
-	if all <= mostCommands {
+	if ids <= maxCommands {
 		for _, r := range o.Commands {
 			for id := int(r.Lo); id <= int(r.Hi); id++ {
 				q.Commands = append(q.Commands, fmt.Sprintf("%#04x", id))
@@ -71,41 +72,41 @@ func (o Options) wants(l *client.TapLine) bool {
 	return problem == nil && slices.ContainsFunc(o.Commands, func(r command.Range) bool { return r.Lo <= id && id <= r.Hi })
 }
 
-// ErrInterrupted is the error of Run when it was ended before the server had begun.
+// ErrInterrupted is the error of Run if ctx ended before the server answered.
 var ErrInterrupted = errors.New("interrupted before the server had answered")
 
-// A WriteError is that what there was could not be written.
+// A WriteError is a failure to write the output.
 type WriteError struct{ err error }
 
 func (e *WriteError) Error() string { return "write what peers say: " + e.err.Error() }
 func (e *WriteError) Unwrap() error { return e.err }
 
-// Why a tap ends.
+// Why a tap ends, when that is not an error.
 var (
 	errInterrupted = errors.New("interrupted")
 	errTime        = errors.New("the time asked for is over")
 	errCount       = errors.New("as many as asked for")
 )
 
-// Begin is what Run says when the server has begun.
+// Begin is what Run reports when the tap has begun.
 const Begin = "tapping; interrupt to end it\n"
 
-// Run prints to out until the server ends, ctx does, or as much was printed as was asked
-// for, and then a summary to report. When nobody reads out any more, it ends without a
-// word.
-func Run(ctx context.Context, client *client.Client, o Options, out, report io.Writer) error {
-	begun := time.Now()
+// Run prints to out until the server ends the tap, ctx ends, or a limit of the options is
+// reached, and then a summary to report. If out is a pipe without a reader, Run ends
+// silently.
+func Run(ctx context.Context, c *client.Client, o Options, out, report io.Writer) error {
+	start := time.Now()
 	query := o.query()
-	interrupted := ctx
+	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if o.Time > 0 {
 		timer := time.AfterFunc(o.Time+grace, func() { cancel(errTime) })
 		defer timer.Stop()
 	}
-	t, err := client.Tap(ctx, query)
+	t, err := c.Tap(ctx, query)
 	switch {
-	case err != nil && interrupted.Err() != nil:
+	case err != nil && caller.Err() != nil:
 		return ErrInterrupted
 	case err != nil:
 		return err
@@ -115,7 +116,7 @@ func Run(ctx context.Context, client *client.Client, o Options, out, report io.W
 
 	q := newQueue()
 	var reading sync.WaitGroup
-	defer reading.Wait() // after cancel, which ends it
+	defer reading.Wait() // after cancel, which ends the read
 	defer cancel(nil)
 	reading.Go(func() { q.end(o.read(t, q)) })
 
@@ -124,18 +125,18 @@ func Run(ctx context.Context, client *client.Client, o Options, out, report io.W
 	switch {
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
 		return nil
-	case interrupted.Err() != nil:
+	case caller.Err() != nil:
 		err = errInterrupted
-	case errors.Is(err, io.EOF) && o.Time > 0 && time.Since(begun) >= o.Time:
+	case errors.Is(err, io.EOF) && o.Time > 0 && time.Since(start) >= o.Time:
 		err = errTime
 	}
-	ended, why := end(err)
-	fmt.Fprintf(report, "%d PDUs, %d missed; ended: %s\n", p.pdus, p.missed, ended)
-	return why
+	cause, err := end(err)
+	fmt.Fprintf(report, "%d PDUs, %d missed; ended: %s\n", p.pdus, p.missed, cause)
+	return err
 }
 
-// end says why a tap has ended, and returns the error if that is one.
-func end(err error) (string, error) {
+// end returns why a tap has ended, in words, and the error if it failed.
+func end(err error) (cause string, _ error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		return "the server stopped it", nil
@@ -146,23 +147,23 @@ func end(err error) (string, error) {
 	}
 }
 
-// read takes in what the server sends, until it ends.
+// read puts the lines of a tap into the queue until the tap ends.
 func (o Options) read(t *client.Tap, q *queue) error {
-	missed := map[string]uint64{} // by tenant, so far
+	missed := make(map[string]uint64) // by tenant, so far
 	for {
 		l, err := t.Next()
 		if err != nil {
 			return err
 		}
 		switch l.Kind {
-		case client.KindPDU:
+		case api.TapPDU:
 			if o.wants(l) {
 				q.put(l)
 			}
-		case client.KindStatistics:
-			if more := l.Missed - missed[l.Tenant]; l.Missed > missed[l.Tenant] {
-				q.miss(l.Time, more)
-				missed[l.Tenant] = l.Missed
+		case api.TapStatistics:
+			if now, before := valueOf(l.Missed), missed[l.Tenant]; now > before {
+				q.miss(l.Time, now-before)
+				missed[l.Tenant] = now
 			}
 		}
 	}

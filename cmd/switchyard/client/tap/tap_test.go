@@ -20,6 +20,7 @@ import (
 	"switchyard/cmd/switchyard/client"
 	"switchyard/pdu"
 	"switchyard/policy/command"
+	"switchyard/proxy/admin/api"
 )
 
 func TestMain(m *testing.M) {
@@ -54,7 +55,7 @@ func serve(t *testing.T, answer func(http.ResponseWriter, *http.Request)) *serve
 	}))
 	t.Cleanup(h.Close)
 	var err error
-	if s.client, err = client.Connect(client.Where{Address: strings.TrimPrefix(h.URL, "http://")}); err != nil {
+	if s.client, err = client.Connect(client.Target{Address: strings.TrimPrefix(h.URL, "http://")}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.client.Close)
@@ -270,22 +271,26 @@ func TestSlowReader(t *testing.T) {
 			told += n
 		}
 	}
-	if shown+missed != pdus || told != missed || missed == 0 || text.Len() > 2*room {
+	if shown+missed != pdus || told != missed || missed == 0 || text.Len() > 2*maxQueued {
 		t.Errorf("%d shown and %d missed of %d, told of %d; %d bytes", shown, missed, pdus, told, text.Len())
 	}
+}
+
+func line(session uint64, text []byte) *client.TapLine {
+	return &client.TapLine{TapLine: api.TapLine{Session: session}, Text: text}
 }
 
 // Entries come out as they were put in, with what was missed in its place.
 func TestQueue(t *testing.T) {
 	q := newQueue()
 	text := []byte("first")
-	q.put(&client.TapLine{Session: 1, Text: text})
+	q.put(line(1, text))
 	copy(text, "XXXXX")
 	q.miss(time.Time{}, 2)
 	q.miss(time.Time{}, 3)
-	q.put(&client.TapLine{Session: 2})
-	q.put(&client.TapLine{Session: 3, Text: make([]byte, room)}) // too large beside others
-	q.put(&client.TapLine{Session: 4})
+	q.put(line(2, nil))
+	q.put(line(3, make([]byte, maxQueued))) // too large beside others
+	q.put(line(4, nil))
 	q.end(io.EOF)
 	entries, err := q.take()
 	var got []string
@@ -303,7 +308,7 @@ func TestQueue(t *testing.T) {
 		t.Errorf("took %v, %v, want the end", entries, err)
 	}
 	q = newQueue()
-	q.put(&client.TapLine{Session: 3, Text: make([]byte, room)})
+	q.put(line(3, make([]byte, maxQueued)))
 	if entries, err := q.take(); len(entries) != 1 || err != nil || entries[0].line == nil {
 		t.Errorf("a line that is alone is not taken, whatever its size: %v", err)
 	}
@@ -312,7 +317,7 @@ func TestQueue(t *testing.T) {
 func TestQueueWakes(t *testing.T) {
 	q := newQueue()
 	var putting sync.WaitGroup
-	putting.Go(func() { q.put(&client.TapLine{Session: 1}) })
+	putting.Go(func() { q.put(line(1, nil)) })
 	if entries, err := q.take(); len(entries) != 1 || err != nil {
 		t.Errorf("took %v, %v", entries, err)
 	}

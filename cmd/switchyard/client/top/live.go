@@ -11,55 +11,55 @@ import (
 	"switchyard/cmd/switchyard/client/terminal"
 )
 
-// A Screen is where pages are drawn, as terminal.Screen is.
+// A Screen displays pages; terminal.Screen is one.
 type Screen interface {
 	Size() (columns, rows int)
 	Draw([]terminal.Line) error
-	Keys() <-chan rune // closed when there can be no more
+	Keys() <-chan rune // closed when the terminal is gone
 	Resized() <-chan os.Signal
 	Close()
 }
 
-// An answer is what asking came to.
-type answer struct {
+// A result is the outcome of a request for a sample.
+type result struct {
 	sample   *sample
 	err      error
 	panicked any
 }
 
-// A live is a top that refreshes. It is one goroutine's, but for ask, which sends to
-// answers; there is at most one at a time.
+// A live is a top that refreshes. It belongs to the goroutine of run. Each sample is taken
+// by a goroutine of its own, at most one at a time, which sends to results.
 type live struct {
 	server  Server
 	options Options
 	screen  Screen
 
 	before, now *sample
-	standing    *Standing
-	trouble     error
+	report      *Report
+	err         error // of the last sample
 
-	asking  bool
-	answers chan answer // ask sends; never closed
-	asked   sync.WaitGroup
+	sampling bool
+	results  chan result // never closed
+	samplers sync.WaitGroup
 }
 
-// Live shows how the server stands until ctx ends or somebody quits. The screen is
-// opened when the server has answered once, and closed however this ends. A server that
-// has no answer later is asked again and again.
+// Live displays reports until ctx ends or the user quits. It opens the screen after the first
+// sample, and closes it in any case. If a later sample fails, it shows the error and tries
+// again.
 func Live(ctx context.Context, server Server, o Options, open func() (Screen, error)) error {
 	first, err := o.take(ctx, server)
 	if err != nil {
 		return orInterrupted(ctx, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	l := &live{server: server, options: o, answers: make(chan answer, 1)}
-	defer l.asked.Wait()
+	l := &live{server: server, options: o, results: make(chan result, 1)}
+	defer l.samplers.Wait()
 	defer cancel()
-	l.took(first)
+	l.update(first)
 	if l.screen, err = open(); err != nil {
 		return err
 	}
-	defer l.screen.Close() // before whatever has panicked is told
+	defer l.screen.Close() // also before a panic is printed
 	return l.run(ctx)
 }
 
@@ -75,9 +75,9 @@ func (l *live) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			l.ask(ctx)
-		case a := <-l.answers:
-			l.answered(a)
+			l.sample(ctx)
+		case r := <-l.results:
+			l.finish(r)
 		case key, ok := <-keys:
 			if !ok || l.pressed(key) {
 				return nil
@@ -87,45 +87,47 @@ func (l *live) run(ctx context.Context) error {
 	}
 }
 
-// ask asks the server, unless it has not answered yet. It does not take the goroutine
-// that hears keys, so that one can quit while the server hangs.
-func (l *live) ask(ctx context.Context) {
-	if l.asking {
+// sample requests a sample, unless a request is under way. It does so in another goroutine,
+// so that the user can quit while the server hangs.
+func (l *live) sample(ctx context.Context) {
+	if l.sampling {
 		return
 	}
-	l.asking = true
+	l.sampling = true
 	o := l.options
-	l.asked.Go(func() {
-		var a answer
+	l.samplers.Go(func() {
+		var r result
 		defer func() {
 			if p := recover(); p != nil {
-				a.panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
+				r.panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
 			}
-			l.answers <- a
+			l.results <- r
 		}()
-		a.sample, a.err = o.take(ctx, l.server)
+		r.sample, r.err = o.take(ctx, l.server)
 	})
 }
 
-func (l *live) answered(a answer) {
-	l.asking = false
+// finish shows the outcome of a request.
+func (l *live) finish(r result) {
+	l.sampling = false
 	switch {
-	case a.panicked != nil:
-		panic(a.panicked) // here, where the screen is closed
-	case a.err != nil:
-		l.trouble = a.err // it is asked again
+	case r.panicked != nil:
+		panic(r.panicked) // in this goroutine, whose defer closes the screen
+	case r.err != nil:
+		l.err = r.err
 	default:
-		l.took(a.sample)
+		l.update(r.sample)
 	}
 }
 
-func (l *live) took(s *sample) {
-	l.before, l.now, l.trouble = l.now, s, nil
-	l.standing = compare(l.server.Server(), l.before, l.now)
-	l.standing.sort(l.options.Sort)
+// update makes s the current sample.
+func (l *live) update(s *sample) {
+	l.before, l.now, l.err = l.now, s, nil
+	l.report = compare(l.server.Server(), l.before, l.now)
+	l.report.sort(l.options.Sort)
 }
 
-// pressed does what a key is for, and reports whether that is to quit.
+// pressed handles a key, and reports whether it quits.
 func (l *live) pressed(key rune) bool {
 	switch key {
 	case 'q', 'Q', terminal.Interrupt:
@@ -134,7 +136,7 @@ func (l *live) pressed(key rune) bool {
 	for _, by := range Sorts {
 		if key == rune(by[0]) {
 			l.options.Sort = by
-			l.standing.sort(by)
+			l.report.sort(by)
 		}
 	}
 	return false
@@ -142,5 +144,5 @@ func (l *live) pressed(key rune) bool {
 
 func (l *live) draw() error {
 	_, rows := l.screen.Size()
-	return l.screen.Draw(page(l.standing, view{l.options.Sort, l.options.Interval, l.trouble}, rows))
+	return l.screen.Draw(page(l.report, view{l.options.Sort, l.options.Interval, l.err}, rows))
 }

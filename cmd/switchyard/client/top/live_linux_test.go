@@ -24,7 +24,7 @@ func TestPanicGivesTheTerminalBack(t *testing.T) {
 			t.Errorf("its modes are %+v, were %+v", after, before)
 		}
 	}()
-	Live(t.Context(), &fake{begun: time.Now(), panics: 3}, o, func() (Screen, error) {
+	Live(t.Context(), &fake{start: time.Now(), panics: 3}, o, func() (Screen, error) {
 		return terminal.Open(window.TTY, window.TTY, true)
 	})
 	t.Error("it does not panic")

@@ -62,7 +62,7 @@ func (p *paper) last() (page string, drawn int) {
 // run runs a live top in a bubble, does something to it, and returns how it ended.
 func run(t *testing.T, f *fake, act func(*paper, context.CancelFunc)) (p *paper, err error) {
 	t.Helper()
-	f.begun = time.Now()
+	f.start = time.Now()
 	p = &paper{keys: make(chan rune), resized: make(chan os.Signal, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -172,7 +172,7 @@ func TestLiveEnds(t *testing.T) {
 // A panic of whoever asks is the caller's, when the screen is closed.
 func TestLivePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fake{begun: time.Now(), panics: 2}
+		f := &fake{start: time.Now(), panics: 2}
 		p := &paper{}
 		defer func() {
 			if said, _ := recover().(string); !strings.HasPrefix(said, "on purpose\n") || !p.closed {

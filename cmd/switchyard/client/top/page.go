@@ -10,9 +10,9 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// Print prints the standing as tables of at most limit rows each. What of the server's
-// texts a terminal would obey is spelled out.
-func (s *Standing) Print(w io.Writer, limit int) error {
+// Print prints the report as tables of at most limit rows each. Control characters in the
+// server's texts are escaped.
+func (s *Report) Print(w io.Writer, limit int) error {
 	lines := []string{sanitize.Text(s.summary())}
 	if s.Draining {
 		lines = append(lines, "draining: the server stops")
@@ -24,15 +24,15 @@ func (s *Standing) Print(w io.Writer, limit int) error {
 	return err
 }
 
-// A view is what a page shows beside the standing.
+// A view is what a page shows beside the report.
 type view struct {
 	sort     Sort
 	interval time.Duration
-	trouble  error // why there is no newer standing
+	err      error // why there is no newer report
 }
 
-// page lays a standing out for a window of so many rows.
-func page(s *Standing, v view, rows int) []terminal.Line {
+// page lays a report out for a window of that many rows.
+func page(s *Report, v view, rows int) []terminal.Line {
 	head := terminal.Line{{Text: s.Time.Local().Format(time.TimeOnly) + "   "}, {Text: s.summary(), Style: terminal.Strong}}
 	if s.Draining {
 		head = append(terminal.Line{{Text: "DRAINING   ", Style: terminal.Alarm}}, head...)
@@ -65,10 +65,10 @@ func page(s *Standing, v view, rows int) []terminal.Line {
 	return append(lines, v.foot())
 }
 
-// foot says what keys there are, or what is wrong.
+// foot returns the last line: the keys, or what is wrong.
 func (v view) foot() terminal.Line {
-	if v.trouble != nil {
-		return terminal.Line{{Text: v.trouble.Error(), Style: terminal.Alarm}}
+	if v.err != nil {
+		return terminal.Line{{Text: v.err.Error(), Style: terminal.Alarm}}
 	}
 	line := terminal.Line{{Text: fmt.Sprintf("q quit   every %v   sorted by ", v.interval), Style: terminal.Faint}}
 	for i, by := range Sorts {
@@ -85,8 +85,8 @@ func (v view) foot() terminal.Line {
 	return line
 }
 
-// share divides rows among those who want some: each gets what it wants up to an equal
-// part, and what is left over goes to the last first.
+// share divides rows among sections that want some: each gets what it wants up to an equal
+// part. The last sections get what the others leave.
 func share(rows int, wants []int) []int {
 	rows = max(rows, 0)
 	got := make([]int, len(wants))

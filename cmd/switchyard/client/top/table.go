@@ -9,14 +9,14 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// widest is how many columns a cell takes at most.
-const widest = 40
+// maxCell is the largest width of a cell, in columns of the terminal.
+const maxCell = 40
 
-// A column of a table has numbers, which stand to the right, or words.
+// A column of a table holds numbers, which are aligned right, or words.
 type column struct {
 	title  string
 	number bool
-	least  int // columns, so that what stands beside does not move with each digit
+	least  int // width, so that the columns beside it do not move with each digit
 }
 
 // A row is the cells of one line.
@@ -25,7 +25,7 @@ type row struct {
 	alarm bool
 }
 
-// table spells rows below the titles of their columns. The first line is the titles.
+// table formats rows below the titles of their columns. The first line is the titles.
 func table(columns []column, rows []row) []string {
 	widths := make([]int, len(columns))
 	cells := [][]string{make([]string, len(columns))}
@@ -36,7 +36,7 @@ func table(columns []column, rows []row) []string {
 	for _, r := range rows {
 		line := make([]string, len(columns))
 		for i, cell := range r.cells {
-			line[i] = terminal.Shorten(sanitize.Text(cell), widest)
+			line[i] = terminal.Shorten(sanitize.Text(cell), maxCell)
 		}
 		cells = append(cells, line)
 	}
@@ -61,7 +61,7 @@ func table(columns []column, rows []row) []string {
 	return lines
 }
 
-// whole spells a whole number in at most six columns.
+// whole formats a whole number in at most six columns.
 func whole(n uint64) string {
 	if n < 10 {
 		return fmt.Sprint(n)
@@ -69,7 +69,7 @@ func whole(n uint64) string {
 	return count(float64(n))
 }
 
-// count spells a number, such as a rate, in at most six columns.
+// count formats a number, such as a rate, in at most six columns.
 func count(n float64) string {
 	switch {
 	case n == 0:
@@ -82,7 +82,7 @@ func count(n float64) string {
 	return scaled(n, 1000, "k", "M", "G", "T", "P", "E")
 }
 
-// bytes spells a size in at most eight columns.
+// bytes formats a size in at most eight columns.
 func bytes(n float64) string {
 	if n < 1023.5 {
 		return fmt.Sprintf("%.0fB", n)
@@ -101,7 +101,7 @@ func scaled(n, step float64, units ...string) string {
 	return fmt.Sprintf("%.0f%s", n, units[i])
 }
 
-// since spells seconds for people: 3d4h, 4h5m, 5m6s, 6s.
+// since formats a time in seconds: 3d4h, 4h5m, 5m6s, 6s.
 func since(seconds float64) string {
 	d := time.Duration(max(0, min(seconds, 1e9))) * time.Second
 	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60

@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// A section is one of the tables of a standing, with how many rows there are of which
-// it has the first.
+// A section is one of the tables of a report. It may have only the first of its rows.
 type section struct {
-	name    string // of one of its rows, the title of the first column
+	name    string // the title of the first column
 	columns []column
 	rows    []row
-	all     int
+	all     int // how many rows there are on the server
 }
 
-// first returns the lines of the section with at most so many rows.
+// first returns the lines of the section with at most that many rows.
 func (s section) first(rows int) []string {
 	shown := s.rows[:max(0, min(rows, len(s.rows)))]
 	columns := slices.Clone(s.columns)
@@ -43,9 +42,9 @@ func words(titles ...string) (columns []column) {
 	return columns
 }
 
-// sections makes the tables. What matters most stands to the left, as a window may cut
-// the rest off.
-func (s *Standing) sections() []section {
+// sections makes the tables. The most important columns are on the left, as a narrow
+// window cuts off the others.
+func (s *Report) sections() []section {
 	tenants := section{name: "TENANT", all: len(s.Tenants), columns: slices.Concat(words(""),
 		numbers("PEERS", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "DROPS/S", "PAUSED", "USERS", "LOG"), words("POLICY", "SHA256"))}
 	for _, t := range s.Tenants {
@@ -76,10 +75,10 @@ func (s *Standing) sections() []section {
 	return []section{tenants, commands, peers}
 }
 
-// beginning is enough of a hash to tell two policies apart.
+// beginning returns enough of a hash to distinguish policies.
 func beginning(sha256 string) string { return sha256[:min(8, len(sha256))] }
 
-// actions spells what was done with PDUs, the most frequent first.
+// actions formats the counts of actions, the most frequent first.
 func actions(counts map[string]uint64) string {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
@@ -93,8 +92,8 @@ func actions(counts map[string]uint64) string {
 	return strings.Join(parts, ", ")
 }
 
-// summary is everything in one line.
-func (s *Standing) summary() string {
+// summary is the whole server in one line.
+func (s *Report) summary() string {
 	parts := []string{"switchyard " + s.Server, "up " + since(s.Uptime), fmt.Sprintf("%d peers", s.Sessions),
 		fmt.Sprintf("in %s/s %s/s", count(s.Rates.PDUsIn), bytes(s.Rates.BytesIn)),
 		fmt.Sprintf("out %s/s %s/s", count(s.Rates.PDUsOut), bytes(s.Rates.BytesOut))}

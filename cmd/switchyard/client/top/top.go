@@ -1,10 +1,10 @@
-// Package top shows how the running server stands: its tenants, what commands are said
-// in them, and who says it, by rate and by lag. It asks, compares and lays out; the
-// terminal and the network are others' business.
+// Package top displays the state of the running server: its tenants, the commands that
+// peers send and the peers, by rate and by lag. It does not draw on the terminal itself, and
+// opens no connections.
 //
-//	take     one sample: a snapshot, and the sessions that come first
-//	compare  two samples, which makes rates
-//	page     a standing, for a window
+//	Server -> take -> sample \
+//	                          compare -> Report -> page -> Screen
+//	Server -> take -> sample /
 package top
 
 import (
@@ -14,15 +14,15 @@ import (
 	"slices"
 	"time"
 
-	"switchyard/cmd/switchyard/client"
+	"switchyard/proxy/admin/api"
 )
 
-// A Sort is what comes first.
+// A Sort is the order of the rows.
 type Sort string
 
-// Sorts. Commands have no lag, and go by rate instead.
+// Sorts. Commands have no lag; they are sorted by rate instead.
 const (
-	ByRate Sort = "rate" // bytes a second from peers, and PDUs a second of commands
+	ByRate Sort = "rate" // bytes per second from peers; for commands, PDUs per second
 	ByLag  Sort = "lag"
 	ByName Sort = "name" // peers by tenant and session
 )
@@ -30,28 +30,29 @@ const (
 // Sorts are all of them.
 var Sorts = []Sort{ByRate, ByLag, ByName}
 
-// Options say what is shown.
+// Options say what is displayed.
 type Options struct {
-	Tenants  []string // these alone, if there are any
+	Tenants  []string // only these, if there are any
 	Sort     Sort
 	Interval time.Duration // between two samples; above 0
-	Limit    int           // how many peers are asked for at most
+	Limit    int           // of peers
 }
 
-// A Server is asked. Its methods may be called from one goroutine at a time.
+// A Server returns samples; client.Client is one. Only one goroutine at a time calls it.
 type Server interface {
 	Server() string
-	Snapshot(context.Context) (*client.Snapshot, error)
-	Connections(ctx context.Context, tenants []string, sort string, limit int) (*client.Connections, error)
+	Snapshot(context.Context) (*api.Snapshot, error)
+	Connections(ctx context.Context, tenants []string, sort string, limit int) (*api.Connections, error)
 }
 
-// A sample is how everything stood at one moment.
+// A sample is the state of the server at one moment.
 type sample struct {
-	at       time.Time // when the connections were told, by the clock here
-	snapshot *client.Snapshot
-	sessions *client.Connections
+	at       time.Time // when the sessions arrived, by the local clock
+	snapshot *api.Snapshot
+	sessions *api.Connections
 }
 
+// take takes a sample: a snapshot, and the first sessions.
 func (o Options) take(ctx context.Context, server Server) (*sample, error) {
 	snapshot, err := server.Snapshot(ctx)
 	if err != nil {
@@ -66,16 +67,16 @@ func (o Options) take(ctx context.Context, server Server) (*sample, error) {
 		return nil, err
 	}
 	if len(o.Tenants) > 0 {
-		snapshot.Tenants = slices.DeleteFunc(snapshot.Tenants, func(t client.Tenant) bool { return !slices.Contains(o.Tenants, t.Tenant) })
+		snapshot.Tenants = slices.DeleteFunc(snapshot.Tenants, func(t api.TenantSnapshot) bool { return !slices.Contains(o.Tenants, t.Tenant) })
 	}
 	return &sample{time.Now(), snapshot, sessions}, nil
 }
 
-// ErrInterrupted is the error of Once when it was ended before it had anything to tell.
+// ErrInterrupted is the error of Once and Live if ctx ended before the first report.
 var ErrInterrupted = errors.New("interrupted before the interval was over")
 
-// Once takes two samples, an interval apart, and compares them.
-func Once(ctx context.Context, server Server, o Options) (*Standing, error) {
+// Once takes two samples, one interval apart, and compares them.
+func Once(ctx context.Context, server Server, o Options) (*Report, error) {
 	before, err := o.take(ctx, server)
 	if err != nil {
 		return nil, orInterrupted(ctx, err)
@@ -103,9 +104,8 @@ func orInterrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// sort puts first what is to come first. What is equal stands by name, so that it stays
-// where it is.
-func (s *Standing) sort(by Sort) {
+// sort sorts the rows. Equal rows are sorted by name, so that they do not change places.
+func (s *Report) sort(by Sort) {
 	slices.SortFunc(s.Tenants, func(a, b Tenant) int {
 		first := 0
 		switch by {

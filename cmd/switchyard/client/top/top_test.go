@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"switchyard/cmd/switchyard/client"
+	"switchyard/proxy/admin/api"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A fake is a server whose counts grow with time: acme's by 100 PDUs of 50 bytes a
 // second, beta's not at all.
 type fake struct {
-	begun  time.Time
+	start  time.Time
 	panics int // the question that makes it panic; 0 is none
 
 	mu    sync.Mutex // guards what follows
@@ -39,7 +39,7 @@ func (f *fake) becomes(fail error, hang bool) {
 
 func (f *fake) Server() string { return "127.0.0.1:8280" }
 
-func (f *fake) Snapshot(ctx context.Context) (*client.Snapshot, error) {
+func (f *fake) Snapshot(ctx context.Context) (*api.Snapshot, error) {
 	f.mu.Lock()
 	fail, hang, asked := f.fail, f.hang, len(f.asked)
 	f.mu.Unlock()
@@ -50,29 +50,29 @@ func (f *fake) Snapshot(ctx context.Context) (*client.Snapshot, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	n := uint64(time.Since(f.begun) / (10 * time.Millisecond))
-	return &client.Snapshot{Time: time.Now(), Uptime: 90061, Tenants: []client.Tenant{
+	n := uint64(time.Since(f.start) / (10 * time.Millisecond))
+	return &api.Snapshot{Time: time.Now(), UptimeSeconds: 90061, Tenants: []api.TenantSnapshot{
 		{Tenant: "acme", Sessions: 2, Users: 12, Received: 1000 + n, Delivered: 3 * n, Dropped: map[string]uint64{"policy": n / 2}, BytesIn: 50 * n, BytesOut: 150 * n,
-			Lag: 2048, Rates: client.Rates{PDUsIn: 1}, Policy: client.Policy{Name: "teamtalk", SHA256: "0123456789abcdef"},
-			Commands: []client.Command{
+			Lag: 2048, Rates: api.Rates{PDUsIn: 1}, Policy: api.Policy{Name: "teamtalk", SHA256: "0123456789abcdef"},
+			Commands: []api.CommandTraffic{
 				{Command: "CID_MSG_DATA", ID: 0x301, PDUs: 1000 + n, Bytes: 50 * n, Rate: 2, Actions: map[string]uint64{"drop": n / 2, "broadcast-all": 1000 + n}},
 				{Command: "CID_OTHER_HEARTBEAT", ID: 0x701, PDUs: 7, Bytes: 112},
 			}},
-		{Tenant: "beta", Lag: 1 << 20, Paused: 1, Policy: client.Policy{Name: "file:\x1b[2J.toml"}},
+		{Tenant: "beta", Lag: 1 << 20, Paused: 1, Policy: api.Policy{Name: "file:\x1b[2J.toml"}},
 	}}, fail
 }
 
-func (f *fake) Connections(_ context.Context, tenants []string, sort string, limit int) (*client.Connections, error) {
+func (f *fake) Connections(_ context.Context, tenants []string, sort string, limit int) (*api.Connections, error) {
 	f.mu.Lock()
 	f.asked = append(f.asked, sort)
 	f.mu.Unlock()
-	n := uint64(time.Since(f.begun) / (10 * time.Millisecond))
-	all := &client.Connections{Total: 31, Connections: []client.Connection{
-		{Tenant: "acme", Session: 1, Peer: "10.0.0.1:1", Since: f.begun, Master: true, PDUsIn: n, BytesIn: 50 * n, Rates: client.Rates{PDUsIn: 4}},
-		{Tenant: "beta", Session: 9, Peer: "10.0.0.2:1", Since: f.begun, Lag: 1 << 20, Paused: true, Identities: []string{"cn:x\u009b"}},
+	n := uint64(time.Since(f.start) / (10 * time.Millisecond))
+	all := &api.Connections{Total: 31, Connections: []api.Connection{
+		{Tenant: "acme", Session: 1, Peer: "10.0.0.1:1", Since: f.start, Master: true, PDUsIn: n, BytesIn: 50 * n, Rates: api.Rates{PDUsIn: 4}},
+		{Tenant: "beta", Session: 9, Peer: "10.0.0.2:1", Since: f.start, Lag: 1 << 20, Paused: true, Identities: []string{"cn:x\u009b"}},
 	}}
 	if len(tenants) > 0 {
-		all.Connections = slices.DeleteFunc(all.Connections, func(c client.Connection) bool { return !slices.Contains(tenants, c.Tenant) })
+		all.Connections = slices.DeleteFunc(all.Connections, func(c api.Connection) bool { return !slices.Contains(tenants, c.Tenant) })
 	}
 	return all, nil
 }
@@ -82,11 +82,11 @@ var options = Options{Sort: ByRate, Interval: 2 * time.Second, Limit: 20}
 // Rates are of the time between the samples.
 func TestOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Once(t.Context(), &fake{begun: time.Now()}, options)
+		s, err := Once(t.Context(), &fake{start: time.Now()}, options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := client.Rates{PDUsIn: 100, BytesIn: 5000, PDUsOut: 300, BytesOut: 15000}
+		want := api.Rates{PDUsIn: 100, BytesIn: 5000, PDUsOut: 300, BytesOut: 15000}
 		if a := s.Tenants[0]; s.Seconds != 2 || a.Tenant != "acme" || a.Rates != want || a.DropRate != 50 || a.Dropped != 100 || s.Rates != want {
 			t.Errorf("over %v s: %+v, all %+v, want %+v", s.Seconds, a, s.Rates, want)
 		}
@@ -96,7 +96,7 @@ func TestOnce(t *testing.T) {
 		if c := s.Commands[1]; c.Rate != 0 || c.PDUs != 7 {
 			t.Errorf("%+v", c)
 		}
-		if p := s.Peers[0]; p.Session != 1 || p.Rates != (client.Rates{PDUsIn: 100, BytesIn: 5000}) || s.Sessions != 31 {
+		if p := s.Peers[0]; p.Session != 1 || p.Rates != (api.Rates{PDUsIn: 100, BytesIn: 5000}) || s.Sessions != 31 {
 			t.Errorf("%+v", p)
 		}
 	})
@@ -107,9 +107,9 @@ func TestRatesOfWhatIsNew(t *testing.T) {
 	now := time.Now()
 	at := func(second int, received, said uint64, since time.Time) *sample {
 		return &sample{now.Add(time.Duration(second) * time.Second),
-			&client.Snapshot{Time: now.Add(time.Duration(second) * time.Second), Tenants: []client.Tenant{{Tenant: "a", Received: received, Rates: client.Rates{PDUsIn: 7},
-				Commands: []client.Command{{Command: "X", PDUs: received, Rate: 8}}}}},
-			&client.Connections{Connections: []client.Connection{{Tenant: "a", Session: 1, PDUsIn: said, Since: since, Rates: client.Rates{PDUsIn: 9}}}}}
+			&api.Snapshot{Time: now.Add(time.Duration(second) * time.Second), Tenants: []api.TenantSnapshot{{Tenant: "a", Received: received, Rates: api.Rates{PDUsIn: 7},
+				Commands: []api.CommandTraffic{{Command: "X", PDUs: received, Rate: 8}}}}},
+			&api.Connections{Connections: []api.Connection{{Tenant: "a", Session: 1, PDUsIn: said, Since: since, Rates: api.Rates{PDUsIn: 9}}}}}
 	}
 	for _, c := range []struct {
 		name         string
@@ -134,8 +134,8 @@ func TestOnceOfOneTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options
 		o.Tenants = []string{"beta"}
-		s, err := Once(t.Context(), &fake{begun: time.Now()}, o)
-		if err != nil || len(s.Tenants) != 1 || s.Tenants[0].Tenant != "beta" || len(s.Peers) != 1 || s.Rates != (client.Rates{}) {
+		s, err := Once(t.Context(), &fake{start: time.Now()}, o)
+		if err != nil || len(s.Tenants) != 1 || s.Tenants[0].Tenant != "beta" || len(s.Peers) != 1 || s.Rates != (api.Rates{}) {
 			t.Fatalf("%+v, %v", s, err)
 		}
 		text, err := json.Marshal(s)
@@ -147,7 +147,7 @@ func TestOnceOfOneTenant(t *testing.T) {
 
 func TestOnceFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fake{begun: time.Now(), fail: errors.New("nobody there")}
+		f := &fake{start: time.Now(), fail: errors.New("nobody there")}
 		if _, err := Once(t.Context(), f, options); err != f.fail {
 			t.Errorf("it says %v", err)
 		}
@@ -164,7 +164,7 @@ func TestOnceFails(t *testing.T) {
 // The names in JSON are what scripts go by.
 func TestNamesInJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Once(t.Context(), &fake{begun: time.Now()}, options)
+		s, err := Once(t.Context(), &fake{start: time.Now()}, options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,12 +216,12 @@ PEER (2 of 31)  TENANT  SESSION      LAG     IN/S  BYTES/S    OUT/S  BYTES/S    
 
 func TestPrint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Once(t.Context(), &fake{begun: time.Now()}, options)
+		s, err := Once(t.Context(), &fake{start: time.Now()}, options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Draining = true
-		s.Latency = &client.Latency{P99: 0.001234}
+		s.Latency = &api.Latency{P99: 0.001234}
 		var b strings.Builder
 		if err := s.Print(&b, 2); err != nil || b.String() != printed {
 			t.Errorf("it prints, with %v,\n%s\nwant\n%s", err, b.String(), printed)
@@ -277,7 +277,7 @@ func TestShare(t *testing.T) {
 // A page fits its window, whatever that is, and its last line says what to do.
 func TestPageFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Once(t.Context(), &fake{begun: time.Now()}, options)
+		s, err := Once(t.Context(), &fake{start: time.Now()}, options)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,115 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"switchyard/policy/sanitize"
+	"switchyard/proxy/admin/api"
+)
+
+// A Refusal is the server's answer to a wrong request, which will never succeed. All other
+// errors mean that the server cannot be reached, or cannot answer now.
+type Refusal struct {
+	Status int
+	text   string
+}
+
+func (r *Refusal) Error() string { return r.text }
+
+// maxRefusal is how much of a refusal is read, in bytes.
+const maxRefusal = 4 << 10
+
+// errorOf returns the error of a response with another status than 200. The error quotes
+// the response, with control characters escaped.
+func (c *Client) errorOf(response *http.Response) error {
+	// If the rest takes too long, the error quotes what has arrived until then.
+	timer := time.AfterFunc(c.timeouts.answer, func() { response.Body.Close() })
+	defer timer.Stop()
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
+	var answer api.Error
+	message := strings.TrimSpace(string(text))
+	isJSON := json.Unmarshal(text, &answer) == nil && answer.Error != ""
+	if isJSON {
+		message = answer.Error
+	}
+	status := response.StatusCode
+	err := errors.New(sanitize.Lines(fmt.Sprintf("the server at %s answers %s: %s", c.server, response.Status, message)))
+	switch {
+	case status == http.StatusNotFound && !isJSON && bytes.HasPrefix(text, []byte("404 page not found")):
+		return fmt.Errorf("the server at %s has no %s: it is older than this command; upgrade the server, or use the switchyard that it was started from", c.server, response.Request.URL.Path)
+	case status == http.StatusUnauthorized:
+		return &Refusal{status, fmt.Sprintf("%v; name the file with the token by --token-file, or by %s", err, TokenVariable)}
+	case status == http.StatusTooManyRequests, status >= 500, status < 400:
+		return err
+	}
+	return &Refusal{status, err.Error()}
+}
+
+// noAnswer returns the error of a request without a complete answer.
+func (c *Client) noAnswer(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("ask the server at %s: %w", c.server, context.Cause(ctx))
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the whole query
+	}
+	return fmt.Errorf("ask the server at %s: %w; %s", c.server, err, dialRemedy(err))
+}
+
+// errNotSwitchyard is the cause of an answer that no switchyard gives.
+var errNotSwitchyard = errors.New("what answers there does not speak as switchyard does; is it the right address, and of the same version?")
+
+// unexpected returns the error of an answer that cannot be decoded.
+func (c *Client) unexpected(err error) error {
+	return fmt.Errorf("the answer of %s: %w: %w", c.server, err, errNotSwitchyard)
+}
+
+// dialRemedy says what to do when no server answers.
+func dialRemedy(err error) string {
+	timeout, isNet := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "become the user that it runs as"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return "does switchyard serve with this configuration?"
+	case isNet && timeout.Timeout():
+		return "it hangs, or the machine is overloaded; see its log"
+	default:
+		return "does switchyard serve with this configuration, and nothing else there?"
+	}
+}
+
+// maxToken is how long a token may be, in bytes.
+const maxToken = 4 << 10
+
+// readToken reads the token in a file. Its content appears in no error.
+func readToken(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", &Refusal{0, fmt.Sprintf("read the token: %v; name a file that you may read by --token-file, or by %s", err, TokenVariable)}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	token := string(bytes.TrimSpace(text))
+	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
+	switch {
+	case err != nil:
+		return "", &Refusal{0, fmt.Sprintf("read the token: %v; name a file with a token", err)}
+	case token == "", len(text) > maxToken, strings.ContainsFunc(token, unprintable):
+		return "", &Refusal{0, fmt.Sprintf("%s holds no token; name the file with the server's, of up to %d printable characters without blanks", path, maxToken)}
+	}
+	return token, nil
+}
