@@ -10,9 +10,9 @@ import (
 	"switchyard/plugins/toolchain"
 )
 
-// The SDK for Go is a module of its own and cannot be embedded from there; what is
-// embedded is a copy, which this makes.
-var update = flag.Bool("update", false, "copy the SDK for Go anew")
+// The SDK for Go is a module of its own, so this module cannot embed its files. It embeds
+// a copy, which this flag renews.
+var update = flag.Bool("update", false, "copy the Go SDK again")
 
 func TestMain(m *testing.M) {
 	if flag.Parse(); *update {
@@ -58,7 +58,7 @@ func copyGoSDK() error {
 	return nil
 }
 
-// What is copied and no longer part of the SDK.
+// No file of the copy has been removed from the SDK.
 func TestNothingElseInTheGoSDK(t *testing.T) {
 	for name := range contents("demo", toolchain.Go) {
 		if !strings.HasPrefix(name, "switchyard/") {

@@ -1,5 +1,5 @@
-// Package scaffold makes the folder of a new policy: one that builds, passes its
-// tests and loads as it stands, wherever it is. It runs no tool.
+// Package scaffold creates the folder of a new policy, which builds, passes its tests and
+// loads without a change, wherever it is. It runs no tool.
 package scaffold
 
 import (
@@ -18,21 +18,20 @@ import (
 	"switchyard/plugins/toolchain"
 )
 
-// files are what is written: those in the folder of a language, and below them those
-// that all have. A name that ends with .txt loses that; here, Go would take it for
-// its own.
+// files are the templates: common ones, and a folder of more for each language. New drops
+// the suffix .txt, which keeps this module's build from seeing Go files.
 //
 //go:embed files
 var files embed.FS
 
-// A kit is what the folders of a language differ in.
+// A kit is what differs between the languages.
 type kit struct {
-	how    string            // the policy is written, in prose
-	rule   string            // the example, in prose
-	source string            // its file
-	policy string            // the file that is served, or "" for the module
-	copies map[string]string // folders in sdk.Files, and below the policy's
-	sdk    string            // where it and the tests are, in prose
+	how    string            // how the policy is written, in prose
+	rule   string            // the example's rule, in prose
+	source string            // the file with the rule
+	policy string            // the file to serve; "" stands for the built module
+	copies map[string]string // from folders in sdk.Files to folders of the policy
+	sdk    string            // where the SDK and the tests are, in prose
 	tests  func() []string   // the commands that run the language's own tests
 }
 
@@ -71,8 +70,8 @@ var kits = map[toolchain.Language]kit{
 
 func commands(lines ...string) func() []string { return func() []string { return lines } }
 
-// rustTests is what runs the tests of a crate: cargo, or where there is none, as with
-// Debian's rustc, the compiler.
+// rustTests runs the tests of a crate by cargo, or by the compiler if there is no cargo,
+// as with Debian's rustc.
 func rustTests() []string {
 	if _, err := exec.LookPath("cargo"); err == nil {
 		return []string{"cargo test"}
@@ -85,14 +84,14 @@ func rustTests() []string {
 	}
 }
 
-// names are what policies may be called.
+// names are the allowed names of policies.
 var names = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
-// ErrName is the error about a name that is not taken.
+// ErrName is the error of New for a name that is not allowed.
 var ErrName = errors.New("a policy's name is a small letter and up to 39 small letters, digits and hyphens")
 
-// New makes the folder name in dir. It is there whole or not at all; one that is
-// there already has to be empty.
+// New creates the folder name in dir, whole or not at all. An existing folder must be
+// empty.
 func New(dir, name string, language toolchain.Language) error {
 	if !names.MatchString(name) {
 		return fmt.Errorf("%q: %w", name, ErrName)
@@ -112,13 +111,13 @@ func New(dir, name string, language toolchain.Language) error {
 			return err
 		}
 	}
-	if err := os.Remove(final); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty
+	if err := os.Remove(final); err != nil && !errors.Is(err, fs.ErrNotExist) { // free has seen that it is empty
 		return err
 	}
 	return os.Rename(fresh, final)
 }
 
-// free returns an error unless the folder can be made.
+// free returns an error if something is in the way of the folder.
 func free(folder string) error {
 	info, err := os.Lstat(folder)
 	switch {
@@ -143,7 +142,7 @@ func write(file string, text []byte) error {
 	return os.WriteFile(file, text, 0o666)
 }
 
-// contents returns the files of a folder, by their paths in it.
+// contents returns the files of a new folder by their paths.
 func contents(name string, language toolchain.Language) map[string][]byte {
 	all := make(map[string][]byte)
 	add(all, files, "files", ".", false)
@@ -157,7 +156,7 @@ func contents(name string, language toolchain.Language) map[string][]byte {
 	return all
 }
 
-// add adds the files of a folder, and if deep those of the folders in it.
+// add adds the files of a folder, with its subfolders if deep is true.
 func add(all map[string][]byte, from fs.FS, folder, to string, deep bool) {
 	err := fs.WalkDir(from, folder, func(file string, d fs.DirEntry, err error) error {
 		switch {
@@ -175,11 +174,11 @@ func add(all map[string][]byte, from fs.FS, folder, to string, deep bool) {
 		return err
 	})
 	if err != nil {
-		panic(err) // what is embedded can be read
+		panic(err) // reading embedded files cannot fail
 	}
 }
 
-// fill puts words in place of the {{placeholders}} of a text.
+// fill replaces the {{placeholders}} of a text.
 func fill(text, name string, language toolchain.Language) string {
 	k := kits[language]
 	return strings.NewReplacer("{{name}}", name, "{{how}}", k.how, "{{rule}}", k.rule, "{{source}}", k.source, "{{sdk}}", k.sdk,
@@ -193,9 +192,8 @@ func (k kit) served(name string) string {
 	return name + ".wasm"
 }
 
-// Steps returns what to do next, as lines for a shell: to enter the folder, to run
-// the tests in the policy's language, to build it, to try it and to check what
-// serves with it.
+// Steps returns the next steps as shell commands: enter the folder, run the tests in the
+// policy's language, build it, run its cases, and check the configuration that serves it.
 func Steps(name string, language toolchain.Language) []string {
 	k := kits[language]
 	steps := append([]string{"cd " + name}, k.tests()...)

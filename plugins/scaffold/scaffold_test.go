@@ -46,7 +46,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// wantAlone wants that there is nothing else in a folder.
+// wantAlone checks that a folder contains these names and nothing else.
 func wantAlone(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	var got []string
@@ -99,7 +99,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// What is there already stays as it is.
+// New leaves existing files unchanged.
 func TestNewRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(name string) error
@@ -134,7 +134,7 @@ func TestNewFillsEmptyFolder(t *testing.T) {
 	wantAlone(t, dir, "demo")
 }
 
-// The copy in a folder is the SDK, file by file.
+// The copy in a new folder is the SDK, file by file.
 func TestCopyOfTheSDK(t *testing.T) {
 	for language, copied := range map[toolchain.Language]map[string]string{
 		toolchain.Go:             {"go/switchyard/*.go": "switchyard", "go/go.mod": "."},
@@ -163,7 +163,7 @@ func TestCopyOfTheSDK(t *testing.T) {
 	}
 }
 
-// The compiler's version is the one that the SDK is tested with.
+// A new policy uses the version of the compiler that the SDK is tested with.
 func TestVersionOfAssemblyScript(t *testing.T) {
 	version := func(text []byte) string {
 		var p struct{ DevDependencies map[string]string }
@@ -178,7 +178,7 @@ func TestVersionOfAssemblyScript(t *testing.T) {
 	}
 }
 
-// Where there is no cargo, the compiler runs the tests.
+// Without cargo, the steps run the tests by the compiler.
 func TestStepsWithoutCargo(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if got := strings.Join(Steps("demo", toolchain.Rust), "\n"); strings.Contains(got, "cargo") || !strings.Contains(got, "rustc --edition 2021 --test ") {

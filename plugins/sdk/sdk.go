@@ -1,13 +1,12 @@
-// Package sdk holds the files that a policy's folder needs a copy of, for those who
-// make such folders. It has no code.
+// Package sdk embeds the files of the SDKs that package scaffold copies into the folder
+// of a new policy. It has no code.
 //
-// The SDK for Go is a module of its own, which nothing outside of it can embed.
+// The SDK for Go is a module of its own, which no other module can embed.
 package sdk
 
 import "embed"
 
-// Files is the SDKs by the folder that each has here, without examples and tests of
-// their own folders.
+// Files are the SDKs in their folders, without examples and tests.
 //
 //go:embed c/*.h rust/Cargo.toml rust/src/*.rs assemblyscript/assembly/*.ts
 var Files embed.FS

@@ -1,5 +1,5 @@
-// Package source finds the module of a policy that somebody named: shipped with
-// Switchyard, compiled from a routing table, or read from a file. It runs none.
+// Package source finds the module of a policy by its name: shipped with Switchyard,
+// compiled from a routing table, or read from a file. It runs no module.
 package source
 
 import (
@@ -20,7 +20,7 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// The gates before those of package wasm.
+// The gates that a policy passes before those of package wasm.
 const (
 	GateFile  wasm.Gate = "file"
 	GateTable wasm.Gate = "table"
@@ -29,32 +29,32 @@ const (
 // filePrefix begins the name of a policy that is a file.
 const filePrefix = "file:"
 
-// stable is how long a file must stay as it is to be read.
+// stable is how long a file must stay unchanged to be read.
 const stable = 50 * time.Millisecond
 
 // shipped holds the modules of the policies that need no file.
 var shipped = map[string][]byte{teamtalk.Name: teamtalk.Module, unicast.Name: unicast.Module}
 
-// A File is what a policy is made from, read and not looked at yet.
+// A File is the content of a policy, read but not yet compiled or checked.
 type File struct {
-	Name   string // as it was asked for
+	Name   string // as the caller gave it
 	Path   string // empty for a shipped policy
 	Bytes  []byte // a table's text, or a module
-	SHA256 string // of Bytes, in hex: what sha256sum says
+	SHA256 string // of Bytes, in hex, as sha256sum prints it
 }
 
 // A Module is a policy's module, found but not loaded.
 type Module struct {
-	Name       string // as it was asked for
+	Name       string // as the caller gave it
 	Path       string // of its file; empty for a shipped policy
 	Bytes      []byte
 	SHA256     string // of Bytes, in hex
 	FileSHA256 string // of its file: for a table, of the text
 }
 
-// Find finds the policy of that name: a shipped one, or "file:" and the path of a
-// table (.toml) or a module, which starts at dir unless it is absolute. A file of
-// more than max bytes is refused. The error is a *wasm.GateError.
+// Find finds the policy of that name: a shipped one, or "file:" followed by the path of a
+// table (.toml) or a module, relative to dir unless it is absolute. It refuses files of
+// more than max bytes. The error is a *wasm.GateError.
 func Find(name, dir string, max int64) (Module, error) {
 	f, err := Read(name, dir, max)
 	if err != nil {
@@ -63,7 +63,7 @@ func Find(name, dir string, max int64) (Module, error) {
 	return f.Module()
 }
 
-// Read finds the policy as Find does, and makes no module of it yet.
+// Read finds the policy as Find does, but does not compile a table.
 func Read(name, dir string, max int64) (File, error) {
 	path, isFile := strings.CutPrefix(name, filePrefix)
 	if !isFile {
@@ -84,7 +84,7 @@ func Read(name, dir string, max int64) (File, error) {
 	return File{name, path, content, sum(content)}, nil
 }
 
-// Module returns the module that the file is, or compiles to. The error is a
+// Module compiles a table; any other file is the module itself. The error is a
 // *wasm.GateError.
 func (f File) Module() (Module, error) {
 	m := Module{f.Name, f.Path, f.Bytes, f.SHA256, f.SHA256}
@@ -104,9 +104,8 @@ func sum(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Argument returns the name of the policy that an argument on the command line
-// means: one that looks like a path to a file is one, beside the names that a
-// configuration may have.
+// Argument returns the policy name for a command line argument, which may leave out
+// "file:" before what looks like a path.
 func Argument(arg string) string {
 	ext := filepath.Ext(arg)
 	isPath := ext == ".toml" || ext == ".wasm" || strings.ContainsRune(arg, filepath.Separator)

@@ -29,7 +29,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// The sum of a file is that of its bytes; that of a table's module is another.
+// FileSHA256 is of the file's bytes, SHA256 of the module, which differ for a table.
 func TestSums(t *testing.T) {
 	dir := t.TempDir()
 	text := append([]byte("# a remark\n"), teamtalk.Table...)

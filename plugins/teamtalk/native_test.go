@@ -49,8 +49,8 @@ func (native) Inspect(byIDs policy.Verdict, _ policy.Question) (policy.Verdict, 
 
 func (native) Close() error { return nil }
 
-// Two policies whose costs are compared must decide the same: for every command id, under
-// known services and an unknown one.
+// native must decide as the module does, for every command id under several services, so
+// that BenchmarkJudge compares the same work.
 func TestNativeDecidesAsTheModule(t *testing.T) {
 	e := wasm.NewEngine(wasm.DefaultLimits(), nil)
 	defer e.Close()
@@ -73,8 +73,8 @@ func TestNativeDecidesAsTheModule(t *testing.T) {
 	}
 }
 
-// Both go through the memo, so both cost the same. The benchmark of the same name in
-// policy/wasm measures a call into a guest.
+// BenchmarkJudge judges a PDU by the module and by native. Both go through the memo, so
+// both cost the same; BenchmarkJudge in policy/wasm measures a call into a guest.
 func BenchmarkJudge(b *testing.B) {
 	e := wasm.NewEngine(wasm.DefaultLimits(), nil)
 	defer e.Close()

@@ -1,5 +1,5 @@
-// Package teamtalk is the default policy: TeamTalk's routing table, and the
-// module built from it. It decides nothing by itself.
+// Package teamtalk holds the default policy: TeamTalk's routing table, and the
+// module built from it. It has no other code.
 package teamtalk
 
 import _ "embed"

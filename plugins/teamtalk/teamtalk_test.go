@@ -29,7 +29,7 @@ func TestModuleIsBuiltFromTable(t *testing.T) {
 	}
 }
 
-// What the original does, by number, so that a slip in a name is found too.
+// original is what the route_server does, by number, so that a wrong name is found too.
 var original = map[uint32]policy.Verdict{
 	0x0701: abi.Consume,
 	0x0708: abi.Handle | abi.OnlineUserInfo<<abi.ArgumentShift,
@@ -61,7 +61,7 @@ func TestEveryCommandAsInTheOriginal(t *testing.T) {
 	}
 }
 
-// The rows of the README's table are what the policy does, in full.
+// The README's table lists exactly what the policy does.
 func TestREADME(t *testing.T) {
 	classify := load(t)
 	rows := rowsOfREADME(t)
@@ -71,10 +71,10 @@ func TestREADME(t *testing.T) {
 	delete(rows, "everything else")
 	for _, c := range pdu.Commands {
 		row := fmt.Sprintf("%#04x %v", uint16(c.ID), c.ID)
-		got, told := rows[row]
+		got, listed := rows[row]
 		delete(rows, row)
 		v := classify(uint32(c.Service), uint32(c.ID))
-		if listed := v != abi.Drop|abi.Log; listed != told || told && got != v.String() {
+		if wanted := v != abi.Drop|abi.Log; wanted != listed || listed && got != v.String() {
 			t.Errorf("%s: README.md says %q, the policy %q", row, got, v)
 		}
 	}
@@ -100,7 +100,7 @@ func rowsOfREADME(t *testing.T) map[string]string {
 	return rows
 }
 
-// The example of a table of one's own compiles and does what the README says.
+// The README's example of a changed table compiles and does what the README says.
 func TestExampleOfREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -139,7 +139,7 @@ func BenchmarkClassify(b *testing.B) {
 	}
 }
 
-// load runs the module on wazero, without any other part of Switchyard.
+// load runs the module on wazero alone, without Switchyard's engine.
 func load(t testing.TB) func(service, command uint32) policy.Verdict {
 	t.Helper()
 	ctx := context.Background()

@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// A build is one folder's way to a module.
+// A build compiles the policy of one folder.
 type build struct {
 	ctx     context.Context
-	dir     string // the policy's
-	scratch string // for all that is written
-	said    io.Writer
+	dir     string // the folder of the policy
+	scratch string // for all files that the build writes
+	output  io.Writer
 }
 
 // module is the file that the compiler writes.
 func (b *build) module() string { return filepath.Join(b.scratch, "policy.wasm") }
 
-// compilers make the module, with the flags that each SDK's README has.
+// compilers build the module with the flags that the README of the SDK shows.
 var compilers = map[Language]func(*build) error{
 	Go:             (*build).compileGo,
 	C:              (*build).compileC,
@@ -31,8 +31,8 @@ var compilers = map[Language]func(*build) error{
 	AssemblyScript: (*build).compileAssemblyScript,
 }
 
-// compileGo keeps out of the module where its source is and what the repository that
-// has it says, so that its sum changes with the source alone.
+// compileGo keeps paths and the state of the repository out of the module, so that its
+// SHA-256 depends on the source alone.
 func (b *build) compileGo() error {
 	tool, err := find("go", "install Go 1.24 or later: https://go.dev/dl/")
 	if err != nil {
@@ -61,11 +61,11 @@ func (b *build) compileC() error {
 
 const wasmTarget = "wasm32-unknown-unknown"
 
-// debianRust is where Debian's compiler is.
+// debianRust is the path of Debian's compiler.
 var debianRust = "/usr/bin/rustc"
 
-// compileRust has cargo do it if the compiler that cargo calls knows the target.
-// Otherwise it calls one that does: Debian's, which rustup's may hide.
+// compileRust uses cargo if the rustc that cargo calls has the library of the target.
+// Otherwise it calls a rustc that has it: Debian's may stand behind rustup's in PATH.
 func (b *build) compileRust() error {
 	manifest := exists(filepath.Join(b.dir, "Cargo.toml"))
 	if cargo, err := exec.LookPath("cargo"); err == nil && manifest && b.knowsTarget("rustc") {
@@ -75,7 +75,7 @@ func (b *build) compileRust() error {
 		if !b.knowsTarget(tool) {
 			continue
 		}
-		if path, err := exec.LookPath(tool); err == nil && path == debianRust { // which brings no linker
+		if path, err := exec.LookPath(tool); err == nil && path == debianRust { // its package has no linker
 			if _, err := find("rust-lld", "install the linker: apt-get install lld"); err != nil {
 				return err
 			}
@@ -89,7 +89,7 @@ func (b *build) compileRust() error {
 // knowsTarget reports whether a compiler has the library of the target.
 func (b *build) knowsTarget(rustc string) bool {
 	c := exec.CommandContext(b.ctx, rustc, "--print", "target-libdir", "--target", wasmTarget)
-	c.Dir = b.dir // where rustup looks which compiler it is
+	c.Dir = b.dir // rustup chooses the compiler by this folder
 	lib, err := c.Output()
 	return err == nil && exists(strings.TrimSpace(string(lib)))
 }
@@ -107,7 +107,7 @@ func (b *build) cargo(tool string) error {
 	return os.Rename(filepath.Join(release, made[0]), b.module())
 }
 
-// rustc builds the copy of the SDK, if there is one, and the policy.
+// rustc compiles the copy of the SDK, if there is one, and then the policy.
 func (b *build) rustc(tool string) error {
 	source := filepath.Join("src", "lib.rs")
 	if !exists(filepath.Join(b.dir, source)) {
@@ -134,7 +134,7 @@ func (b *build) rustc(tool string) error {
 
 func (b *build) compileAssemblyScript() error {
 	if !exists(filepath.Join(b.dir, "policy.ts")) {
-		return fmt.Errorf("%s has no policy.ts, which is what is compiled", b.dir)
+		return fmt.Errorf("%s has no policy.ts, the file to compile", b.dir)
 	}
 	if _, err := find("node", "install Node 20 or later: apt-get install nodejs npm, or https://nodejs.org"); err != nil {
 		return err
@@ -152,8 +152,7 @@ func (b *build) compileAssemblyScript() error {
 	return b.run(nil, tool, "policy.ts", "-O3", "--runtime", "stub", "--use", "abort=", "-o", b.module())
 }
 
-// files returns the files of the folder that match a pattern, but for those that
-// end like except.
+// files returns the files of the folder that match a pattern and do not end with except.
 func (b *build) files(pattern, except string) ([]string, error) {
 	names, err := matching(b.dir, pattern)
 	if err != nil {
@@ -164,12 +163,12 @@ func (b *build) files(pattern, except string) ([]string, error) {
 		return nil, fmt.Errorf("%s has no %s to compile but tests", b.dir, pattern)
 	}
 	for i := range names {
-		names[i] = "./" + names[i] // one may begin like an option
+		names[i] = "./" + names[i] // a name may begin with a hyphen
 	}
 	return names, nil
 }
 
-// find returns where a tool is.
+// find returns the absolute path of a tool.
 func find(tool, install string) (string, error) {
 	path, err := exec.LookPath(tool)
 	if err != nil {
@@ -183,7 +182,7 @@ func (b *build) run(env []string, command ...string) error {
 	c := exec.CommandContext(b.ctx, command[0], command[1:]...)
 	c.Dir = b.dir
 	c.Env = append(os.Environ(), env...)
-	c.Stdout, c.Stderr = b.said, b.said
+	c.Stdout, c.Stderr = b.output, b.output
 	err := c.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
 		return errNotBuilt

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// tools makes a PATH of programs that stand for compilers: each writes down how it
-// is called, and what the compiler would make.
+// tools sets PATH to a folder of fake compilers. Each logs its arguments and writes a
+// module where the compiler would.
 func tools(t *testing.T, names ...string) (log string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,7 +39,7 @@ done
 	return log
 }
 
-// What is run is what each SDK's README says.
+// Build runs the commands that the README of each SDK shows.
 func TestCommands(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -56,10 +56,10 @@ func TestCommands(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := tools(t, c.tools...)
-			var said bytes.Buffer
-			module, err := Build(context.Background(), folder(t, c.files...), &said)
+			var output bytes.Buffer
+			module, err := Build(context.Background(), folder(t, c.files...), &output)
 			if err != nil || string(module) != "module" {
-				t.Fatalf("got %q, %v; %s", module, err, said.String())
+				t.Fatalf("got %q, %v; %s", module, err, output.String())
 			}
 			ran, err := os.ReadFile(log)
 			if err != nil {
@@ -81,14 +81,14 @@ func TestCommands(t *testing.T) {
 
 var scratch = regexp.MustCompile(`[^ =]*/switchyard-build-[0-9]+`)
 
-// plain spells a command as a README does.
+// plain returns a command as a README shows it.
 func plain(line, more string) string {
 	line = scratch.ReplaceAllString(strings.TrimSpace(line), "SCRATCH")
 	line = strings.NewReplacer("SCRATCH/", "", " ./", " ").Replace(line)
 	return strings.TrimSpace(strings.Replace(line+" ", more, "", 1))
 }
 
-// The compiler that npm put into the folder goes before one in PATH.
+// The compiler that npm put into the folder takes precedence over one in PATH.
 func TestLocalCompiler(t *testing.T) {
 	log := tools(t, "node")
 	dir := folder(t, "package.json", "policy.ts")
@@ -99,7 +99,7 @@ func TestLocalCompiler(t *testing.T) {
 	}
 }
 
-// Debian's compiler is asked if the one in PATH has no library for the target.
+// Build uses Debian's compiler if the one in PATH lacks the library for the target.
 func TestDebianRust(t *testing.T) {
 	log := tools(t, "rustc", "rust-lld")
 	t.Setenv("TARGET_LIBRARY", "/nowhere")
@@ -138,22 +138,22 @@ func TestMissingTools(t *testing.T) {
 	}
 }
 
-// What the compiler says is passed on, and nothing stays of what it made.
+// Build passes on the output of the compiler and removes its files.
 func TestDoesNotCompile(t *testing.T) {
 	tools(t)
 	t.Setenv("TMPDIR", t.TempDir())
 	save(t, filepath.Join(os.Getenv("PATH"), "go"), "#!/bin/sh\necho main.go:3: syntax error >&2\nexit 1\n", 0o755)
-	var said bytes.Buffer
-	_, err := Build(context.Background(), folder(t, "go.mod"), &said)
-	if !errors.Is(err, errNotBuilt) || said.String() != "main.go:3: syntax error\n" {
-		t.Errorf("got %v, said %q", err, said.String())
+	var output bytes.Buffer
+	_, err := Build(context.Background(), folder(t, "go.mod"), &output)
+	if !errors.Is(err, errNotBuilt) || output.String() != "main.go:3: syntax error\n" {
+		t.Errorf("got %v, printed %q", err, output.String())
 	}
 	if left, _ := os.ReadDir(os.TempDir()); len(left) != 0 {
 		t.Errorf("left in the temporary folder: %v", left)
 	}
 }
 
-// A source that is not where it is looked for.
+// The source is missing, or there are several.
 func TestNoSource(t *testing.T) {
 	tools(t, "clang", "wasm-ld", "rustc", "node", "asc")
 	for _, c := range []struct {

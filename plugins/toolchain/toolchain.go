@@ -1,6 +1,6 @@
 // Package toolchain builds the module of a policy from its source, with the
-// compiler of its language. It installs no compiler, and judges no module: a
-// module that was built has passed no gate yet.
+// compiler of its language. It installs no compiler and checks no module: the gates of
+// package wasm come later.
 package toolchain
 
 import (
@@ -17,7 +17,7 @@ import (
 	"switchyard/policy/table"
 )
 
-// A Language is one that policies are written in.
+// A Language is a language of policies.
 type Language string
 
 // The languages. A table is compiled without any tool.
@@ -29,35 +29,35 @@ const (
 	AssemblyScript Language = "assemblyscript"
 )
 
-// Languages is all of them, as they are offered.
+// Languages lists all languages in the order in which help texts name them.
 var Languages = []Language{Table, Go, C, Rust, AssemblyScript}
 
-// RoutesFile is what the table is called in the folder of a policy that is one.
+// RoutesFile is the name of the table in the folder of a policy.
 const RoutesFile = "routes.toml"
 
-// maxTable is the largest table that is read, in bytes.
+// maxTable is the size of the largest table, in bytes.
 const maxTable = 4 << 20
 
-// A MissingError is a tool that is not installed.
+// A MissingError means that a tool is not installed.
 type MissingError struct {
 	Tool    string // what was looked for
-	Install string // how it comes here
+	Install string // how to install it
 }
 
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("looked for %s and did not find it; %s", e.Tool, e.Install)
 }
 
-// Build returns the module of the table, or of the policy in the folder, at path.
-// What compilers say goes to said. A *MissingError says what is not installed;
-// other errors are faults of what is built.
-func Build(ctx context.Context, path string, said io.Writer) ([]byte, error) {
+// Build returns the module of the table or of the policy's folder at path. Compilers
+// write to output. The error is a *MissingError if a tool is not installed; other errors
+// are faults of the source.
+func Build(ctx context.Context, path string, output io.Writer) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		return buildFolder(ctx, path, said)
+		return buildFolder(ctx, path, output)
 	case filepath.Ext(path) == ".toml":
 		return buildTable(path)
 	case filepath.Ext(path) == ".wasm":
@@ -74,7 +74,7 @@ func buildTable(path string) ([]byte, error) {
 	return table.Compile(path, src)
 }
 
-func buildFolder(ctx context.Context, dir string, said io.Writer) ([]byte, error) {
+func buildFolder(ctx context.Context, dir string, output io.Writer) ([]byte, error) {
 	language, err := Detect(dir)
 	if err != nil {
 		return nil, err
@@ -90,14 +90,14 @@ func buildFolder(ctx context.Context, dir string, said io.Writer) ([]byte, error
 	if scratch, err = filepath.Abs(scratch); err != nil { // compilers run in dir
 		return nil, err
 	}
-	b := &build{ctx: ctx, dir: dir, scratch: scratch, said: said}
+	b := &build{ctx: ctx, dir: dir, scratch: scratch, output: output}
 	if err := compilers[language](b); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(b.module())
 }
 
-// Detect returns the language of the policy in a folder, told by its files.
+// Detect returns the language of the policy in a folder, by the files in it.
 func Detect(dir string) (Language, error) {
 	var found []Language
 	var by []string
@@ -122,7 +122,7 @@ func Detect(dir string) (Language, error) {
 	return "", fmt.Errorf("%s holds policies in more than one language: %s; give each a folder of its own, or name the table itself", dir, strings.Join(by, ", "))
 }
 
-// signs are the files, as patterns, by which a language is told.
+// signs are the patterns of the files by which Detect recognizes a language.
 var signs = map[Language][]string{
 	Table:          {RoutesFile},
 	Go:             {"go.mod"},
@@ -131,7 +131,7 @@ var signs = map[Language][]string{
 	AssemblyScript: {"asconfig.json", "package.json"},
 }
 
-// matching returns the names of a folder's files that match a pattern.
+// matching returns the names of the files in a folder that match a pattern.
 func matching(dir, pattern string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {

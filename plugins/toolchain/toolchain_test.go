@@ -15,7 +15,7 @@ import (
 	"switchyard/policy/tomlpos"
 )
 
-// folder makes a folder with files of no content, but for those given by name.
+// folder returns a new folder with empty files of these names.
 func folder(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()

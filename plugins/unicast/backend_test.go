@@ -16,9 +16,9 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// A backend is msg_servers with users, connected to two hubs that are told the same
-// at the same time: by the first everything is routed as the route_server does, by
-// the second as the policy under test says.
+// A backend is a set of msg_servers with users. Each is connected to two hubs, which
+// receive the same PDUs at the same time. The first hub routes as the route_server does,
+// the second by the policy under test.
 type backend struct {
 	t       testing.TB
 	rnd     *rand.Rand
@@ -26,11 +26,11 @@ type backend struct {
 	servers []*server
 	users   uint32 // ids from 1 on
 	groups  [][]uint32
-	prompt  bool // what is said arrives before anything else happens
-	breaks  bool // connections to the hubs break at times
-	calm    bool // few log in and out, as during the day
-	said    uint32
-	told    map[uint32]map[*server]uint32 // by the number of a PDU: which of its users the hubs knew to be where, as bits
+	prompt  bool                          // a PDU arrives before anything else happens
+	breaks  bool                          // connections to the hubs break now and then
+	calm    bool                          // few users log in and out, as during the day
+	sent    uint32                        // the number of the last PDU
+	known   map[uint32]map[*server]uint32 // by PDU number: the users of the PDU that the hubs knew to be at each server, as bits
 	result
 }
 
@@ -39,11 +39,11 @@ const (
 	byPolicy    = 1
 )
 
-// A result is what came of it.
+// A result counts what the servers received and missed.
 type result struct {
-	wrong  []string // copies that a server needed and did not get, and the like
-	racing int      // copies needed and not got, of users whose arrival there the hub had not heard of
-	sent   [2]map[pdu.CommandID]hub.Copies
+	wrong  []string // copies that a server needed and missed, and other faults
+	racing int      // copies missed because the hub did not know yet that the user was there
+	copies [2]map[pdu.CommandID]hub.Copies
 }
 
 // A server is a msg_server.
@@ -51,11 +51,11 @@ type server struct {
 	name    int
 	links   [2]*link       // nil while it is not connected
 	clients []*client      // in the order of their logins
-	out     [][]byte       // said, and not arrived at the hubs
-	told    map[uint32]int // clients by user that the hubs have been told of
+	out     [][]byte       // on the way to the hubs
+	known   map[uint32]int // the number of clients by user that the hubs know
 }
 
-// A client is a connection of a user's.
+// A client is a user's connection to a msg_server.
 type client struct {
 	at     *server
 	user   uint32
@@ -64,7 +64,7 @@ type client struct {
 	kicked bool
 }
 
-// A link is a server's connection to one hub.
+// A link is a server's connection to one of the hubs.
 type link struct {
 	hub  *hub.Hub
 	seat *hub.Seat
@@ -74,15 +74,15 @@ func (*link) Noted(hub.Note)   {}
 func (*link) Close(hub.Reason) {}
 
 func newBackend(t testing.TB, seed uint64, servers int, under *policy.Generation) *backend {
-	b := &backend{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), users: uint32(25 * servers), told: make(map[uint32]map[*server]uint32)}
+	b := &backend{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), users: uint32(25 * servers), known: make(map[uint32]map[*server]uint32)}
 	for i, g := range []*policy.Generation{generation(t, teamtalkModule), under} {
 		j := policy.NewActive(g)
 		t.Cleanup(j.Close)
 		b.hubs[i] = hub.New(j, 1<<40)
-		b.sent[i] = make(map[pdu.CommandID]hub.Copies)
+		b.copies[i] = make(map[pdu.CommandID]hub.Copies)
 	}
 	for i := range servers {
-		s := &server{name: i, told: make(map[uint32]int)}
+		s := &server{name: i, known: make(map[uint32]int)}
 		b.servers = append(b.servers, s)
 		b.connect(s)
 	}
@@ -96,7 +96,7 @@ func newBackend(t testing.TB, seed uint64, servers int, under *policy.Generation
 	return b
 }
 
-// run has n things happen, and then quiet.
+// run lets n events happen, then settles.
 func (b *backend) run(n int) result {
 	for range n {
 		b.happen()
@@ -108,7 +108,7 @@ func (b *backend) run(n int) result {
 	return b.result
 }
 
-// settle lets everything arrive, and what follows from it.
+// settle delivers everything that is on its way, until nothing more follows from it.
 func (b *backend) settle() {
 	for busy := true; busy; {
 		busy = false
@@ -124,7 +124,7 @@ func (b *backend) settle() {
 	}
 }
 
-// happen is one thing that happens: to a connection, a client, or on the wire.
+// happen is one random event of a connection, a client or the network.
 func (b *backend) happen() {
 	s := b.servers[b.rnd.IntN(len(b.servers))]
 	switch n := b.rnd.IntN(1000); {
@@ -155,8 +155,8 @@ func (b *backend) happen() {
 	}
 }
 
-// morning has most users log in, many of them with two devices, each at any server;
-// nothing is counted of it.
+// morning logs in most users, many with two devices, each at a random server. It does not
+// count the copies.
 func (b *backend) morning() {
 	for u := range b.users {
 		for range []int{0, 1, 1, 1, 2, 2}[b.rnd.IntN(6)] {
@@ -164,12 +164,12 @@ func (b *backend) morning() {
 		}
 	}
 	b.settle()
-	b.sent = [2]map[pdu.CommandID]hub.Copies{{}, {}}
+	b.copies = [2]map[pdu.CommandID]hub.Copies{{}, {}}
 }
 
 func (b *backend) device() pb.ClientType { return []pb.ClientType{1, 2, 0x11, 0x12}[b.rnd.IntN(4)] }
 
-// act has a client do something, in about the proportions of an office.
+// act lets a client do something, in about the proportions of an office.
 func (b *backend) act(c *client) {
 	switch n := b.rnd.IntN(100); {
 	case n < 9 && b.calm && b.rnd.IntN(10) > 0:
@@ -181,7 +181,7 @@ func (b *backend) act(c *client) {
 		b.chat(c, uint32(b.rnd.IntN(len(b.groups))), pb.MsgType_MSG_TYPE_GROUP_TEXT)
 	case n < 75:
 		b.say(c.at, pdu.CID_MSG_READ_NOTIFY, &pb.IMMsgDataReadNotify{UserId: &c.user, SessionId: proto.Uint32(b.other(c)),
-			MsgId: &b.said, SessionType: pb.SessionType_SESSION_TYPE_SINGLE.Enum()})
+			MsgId: &b.sent, SessionType: pb.SessionType_SESSION_TYPE_SINGLE.Enum()})
 	case n < 95:
 		b.say(c.at, pdu.CID_SWITCH_P2P_CMD, &pb.IMP2PCmdMsg{FromUserId: &c.user, ToUserId: proto.Uint32(b.other(c)), CmdMsgData: proto.String("typing")})
 	case n < 97:
@@ -194,19 +194,19 @@ func (b *backend) act(c *client) {
 		group := b.rnd.IntN(len(b.groups))
 		b.say(c.at, pdu.CID_GROUP_CHANGE_MEMBER_NOTIFY, &pb.IMGroupChangeMemberNotify{UserId: &c.user, GroupId: proto.Uint32(uint32(group)),
 			ChangeType: pb.GroupModifyType_GROUP_MODIFY_TYPE_ADD.Enum(), CurUserIdList: b.groups[group], ChgUserIdList: []uint32{b.user()}})
-	case c.kind >= 0x10: // from the phone, have the PC logged out
+	case c.kind >= 0x10: // from the phone, log out the PC
 		b.kick(c.at, c.user, pb.ClientType_CLIENT_TYPE_MAC, 2)
 	}
 }
 
 func (b *backend) chat(from *client, to uint32, kind pb.MsgType) {
-	b.say(from.at, pdu.CID_MSG_DATA, &pb.IMMsgData{FromUserId: &from.user, ToSessionId: &to, MsgId: proto.Uint32(b.said + 1), CreateTime: proto.Uint32(1),
+	b.say(from.at, pdu.CID_MSG_DATA, &pb.IMMsgData{FromUserId: &from.user, ToSessionId: &to, MsgId: proto.Uint32(b.sent + 1), CreateTime: proto.Uint32(1),
 		MsgType: &kind, MsgData: bytes.Repeat([]byte("a"), 20+b.rnd.IntN(200)), AttachData: []byte("the connection it came by")})
 }
 
 func (b *backend) user() uint32 { return 1 + b.rnd.Uint32N(b.users) }
 
-// other returns whom a client has to do with: mostly somebody who is online.
+// other returns a user to talk to, mostly one who is online.
 func (b *backend) other(c *client) uint32 {
 	if b.rnd.IntN(10) < 8 {
 		if o := b.anyClient(b.servers[b.rnd.IntN(len(b.servers))]); o != nil {
@@ -227,12 +227,12 @@ func (s *server) has(user uint32) bool {
 	return slices.ContainsFunc(s.clients, func(c *client) bool { return c.user == user })
 }
 
-// login is what a msg_server does when the database has confirmed the password: it
-// kicks the user's client of the same kind at its own, tells the other servers to,
-// and reports the user, all before it goes on to anything else.
+// login is what a msg_server does once the database has confirmed a password: it kicks
+// the user's client of the same kind, asks the other servers to do so too, and reports the
+// user, all before it does anything else.
 func (b *backend) login(s *server, user uint32, kind pb.ClientType) {
 	if s.links[0] == nil {
-		return // it refuses logins then
+		return // without a hub it refuses logins
 	}
 	s.kick(user, kind)
 	b.kick(s, user, kind, 1)
@@ -254,7 +254,7 @@ func (b *backend) report(s *server, user uint32, status pb.UserStatType, kind pb
 	b.say(s, pdu.CID_OTHER_USER_STATUS_UPDATE, &pb.IMUserStatusUpdate{UserId: &user, UserStatus: proto.Uint32(uint32(status)), ClientType: &kind})
 }
 
-// kick tells a client of the user's to go: there is one PC and one phone at most.
+// kick marks the user's client of the same kind: a user has at most one PC and one phone.
 func (s *server) kick(user uint32, kind pb.ClientType) {
 	for _, c := range s.clients {
 		if c.user == user && (c.kind^kind)>>4 == 0 {
@@ -264,7 +264,7 @@ func (s *server) kick(user uint32, kind pb.ClientType) {
 	}
 }
 
-// kickedLeave has the clients go that were told to, and reports whether there were any.
+// kickedLeave logs out the clients that were kicked, and reports whether there were any.
 func (b *backend) kickedLeave(s *server) (any bool) {
 	for _, c := range slices.Clone(s.clients) {
 		if c.kicked {
@@ -275,8 +275,8 @@ func (b *backend) kickedLeave(s *server) (any bool) {
 	return any
 }
 
-// connect does what a msg_server does first: it says that the hub is its master, and
-// announces its users.
+// connect does what a msg_server does first: it declares itself a master and announces its
+// users.
 func (b *backend) connect(s *server) {
 	for i, h := range b.hubs {
 		l := &link{hub: h}
@@ -290,7 +290,7 @@ func (b *backend) connect(s *server) {
 	s.out = append(s.out, pdutest.RoleSet(true), pdutest.Online(users...))
 }
 
-// disconnect loses what is under way.
+// disconnect loses what is on its way.
 func (b *backend) disconnect(s *server) {
 	for i, l := range s.links {
 		l.hub.Leave(l.seat)
@@ -298,18 +298,18 @@ func (b *backend) disconnect(s *server) {
 		s.links[i] = nil
 	}
 	s.out = nil
-	clear(s.told)
+	clear(s.known)
 }
 
-// say sends a PDU to the hubs, with a number of its own in the header.
+// say sends a PDU to the hubs, with a unique number in its header.
 func (b *backend) say(s *server, c pdu.CommandID, m proto.Message) {
 	if s.links[0] == nil {
 		return
 	}
-	b.said++
-	p := pdutest.PDU(c, uint16(b.said), m)
+	b.sent++
+	p := pdutest.PDU(c, uint16(b.sent), m)
 	h := pdu.ParseHeader(p)
-	h.Reserved = uint16(b.said >> 16)
+	h.Reserved = uint16(b.sent >> 16)
 	s.out = append(s.out, h.Append(nil))
 	last := len(s.out) - 1
 	s.out[last] = append(s.out[last], p[pdu.HeaderLen:]...)
@@ -320,7 +320,7 @@ func number(p []byte) uint32 {
 	return uint32(h.Seq) | uint32(h.Reserved)<<16
 }
 
-// arrive has the hubs handle the first n PDUs that the server said.
+// arrive lets the hubs handle the first n PDUs that are on their way from the server.
 func (b *backend) arrive(s *server, n int) {
 	if n == 0 || s.links[0] == nil {
 		return
@@ -337,39 +337,40 @@ func (b *backend) arrive(s *server, n int) {
 	}
 }
 
-// note remembers what the hubs know when they route a PDU.
+// note remembers what the hubs know at the moment they route a PDU.
 func (b *backend) note(s *server, p []byte) {
 	switch pdu.ParseHeader(p).Command {
 	case pdu.CID_OTHER_USER_STATUS_UPDATE:
 		var m pb.IMUserStatusUpdate
 		unmarshal(b.t, p, &m)
-		s.hear(m.GetUserId(), pb.UserStatType(m.GetUserStatus()))
+		s.reported(m.GetUserId(), pb.UserStatType(m.GetUserStatus()))
 		return
 	case pdu.CID_OTHER_ONLINE_USER_INFO:
 		var m pb.IMOnlineUserInfo
 		unmarshal(b.t, p, &m)
 		for _, u := range m.GetUserStatList() {
-			s.hear(u.GetUserId(), u.GetStatus())
+			s.reported(u.GetUserId(), u.GetStatus())
 		}
 		return
 	}
 	users, _ := concerned(b.t, p)
-	told := make(map[*server]uint32)
+	known := make(map[*server]uint32)
 	for _, s := range b.servers {
 		for i, u := range users {
-			if s.told[u] > 0 {
-				told[s] |= 1 << i
+			if s.known[u] > 0 {
+				known[s] |= 1 << i
 			}
 		}
 	}
-	b.told[number(p)] = told
+	b.known[number(p)] = known
 }
 
-func (s *server) hear(user uint32, status pb.UserStatType) {
+// reported counts a change of status that the hubs have received.
+func (s *server) reported(user uint32, status pb.UserStatType) {
 	if status != pb.UserStatType_USER_STATUS_OFFLINE {
-		s.told[user]++
-	} else if s.told[user]--; s.told[user] <= 0 {
-		delete(s.told, user)
+		s.known[user]++
+	} else if s.known[user]--; s.known[user] <= 0 {
+		delete(s.known, user)
 	}
 }
 
@@ -380,8 +381,8 @@ func unmarshal(t testing.TB, p []byte, m proto.Message) {
 	}
 }
 
-// read has the server take what both hubs have for it, compares, and does what
-// follows from what it would have got from the route_server.
+// read takes what both hubs have for the server, compares it, and acts on what the server
+// would have received from the route_server.
 func (b *backend) read(s *server) {
 	if s.links[0] == nil {
 		return
@@ -400,11 +401,11 @@ func (b *backend) read(s *server) {
 		}
 	}
 	for _, p := range got {
-		b.fail("server %d got %s, at all or in another order", s.name, pdutest.Dump(p))
+		b.fail("server %d got %s, which it should not get, or not now", s.name, pdutest.Dump(p))
 	}
 }
 
-// take reads what one hub has for the server, and counts it.
+// take reads and counts what one hub has for the server.
 func (b *backend) take(s *server, which int) [][]byte {
 	l := s.links[which]
 	var got []byte
@@ -419,8 +420,8 @@ func (b *backend) take(s *server, which int) [][]byte {
 	pdus := pdutest.Split(got)
 	for _, p := range pdus {
 		c := pdu.ParseHeader(p).Command
-		copies := b.sent[which][c]
-		b.sent[which][c] = hub.Copies{PDUs: copies.PDUs + 1, Bytes: copies.Bytes + uint64(len(p))}
+		before := b.copies[which][c]
+		b.copies[which][c] = hub.Copies{PDUs: before.PDUs + 1, Bytes: before.Bytes + uint64(len(p))}
 	}
 	return pdus
 }

@@ -32,9 +32,8 @@ func generation(t testing.TB, module []byte) *policy.Generation {
 	return policy.NewGeneration("under test", "", p)
 }
 
-// concerned says, from the receiving side, whom a PDU is about: a msg_server that has
-// none of these users throws it away. It is written from what msg_servers do, and
-// knows nothing of the policy.
+// concerned returns the users that a PDU is about: a msg_server that has none of them
+// ignores it. It follows what msg_servers do, independently of the policy.
 func concerned(t testing.TB, p []byte) (users []uint32, everybody bool) {
 	switch c := pdu.ParseHeader(p).Command; c {
 	case pdu.CID_MSG_DATA:
@@ -73,17 +72,19 @@ func concerned(t testing.TB, p []byte) (users []uint32, everybody bool) {
 	}
 }
 
-// missed judges that the server did not get a PDU that a broadcast would have brought
-// it now. It is right if the server has none of the users. It is a race, which cannot
-// be won, if the hub had not heard from this server of any of those that it has. But
-// nothing else makes up for a kick.
+// missed records that the server did not get a PDU that a broadcast would have brought it.
+//
+//	the server has none of the users         right
+//	the hub did not know any of them there   a race, which no policy can win
+//	the hub knew one of them there           wrong
+//	the PDU is a kick of one of them         wrong, because nothing makes up for it
 func (b *backend) missed(s *server, p []byte) {
 	users, everybody := concerned(b.t, p)
-	told, needed, known := b.told[number(p)][s], everybody, everybody
+	at, needed, known := b.known[number(p)][s], everybody, everybody
 	for i, u := range users {
 		if s.has(u) {
 			needed = true
-			known = known || told>>i&1 != 0
+			known = known || at>>i&1 != 0
 		}
 	}
 	switch {
@@ -95,7 +96,7 @@ func (b *backend) missed(s *server, p []byte) {
 	}
 }
 
-// Whatever happens, every server gets what it needed, in the order of a broadcast.
+// Whatever happens, every server gets what it needs, in the order of a broadcast.
 func TestNothingNeededIsMissed(t *testing.T) {
 	for seed := range uint64(5) {
 		b := newBackend(t, seed, 6, generation(t, Module))
@@ -108,8 +109,8 @@ func TestNothingNeededIsMissed(t *testing.T) {
 	}
 }
 
-// The same with connections on which things take their time: what is missed is only
-// what was routed while a server's word of the user was under way, and never a kick.
+// With delays on the connections, a server misses only what was routed while its report of
+// the user was on its way, and never a kick.
 func TestNothingKnownIsMissed(t *testing.T) {
 	racing, copies := 0, uint64(0)
 	for seed := range uint64(8) {
@@ -118,13 +119,13 @@ func TestNothingKnownIsMissed(t *testing.T) {
 		r := b.run(6000)
 		report(t, r)
 		racing += r.racing
-		for _, c := range r.sent[byBroadcast] {
+		for _, c := range r.copies[byBroadcast] {
 			copies += c.PDUs
 		}
 	}
-	t.Logf("%d copies of %d raced with the word of a user's arrival", racing, copies)
+	t.Logf("%d copies of %d raced with the report of a user's arrival", racing, copies)
 	if racing == 0 {
-		t.Error("nothing raced; this does not test what it says")
+		t.Error("nothing raced, so this tests nothing")
 	}
 }
 
@@ -138,8 +139,8 @@ func report(t *testing.T, r result) {
 	}
 }
 
-// The tests above notice a wrong policy. The last row is why kicks are broadcast.
-func TestWrongPoliciesAreNoticed(t *testing.T) {
+// The tests above find a wrong policy. The last row shows why kicks are broadcast.
+func TestWrongPoliciesAreFound(t *testing.T) {
 	for _, c := range []struct {
 		name, command, verdict string
 		prompt                 bool
@@ -171,14 +172,14 @@ func TestWrongPoliciesAreNoticed(t *testing.T) {
 				wrong = append(wrong, b.run(6000).wrong...)
 			}
 			if len(wrong) == 0 {
-				t.Fatal("nobody noticed")
+				t.Fatal("no fault was found")
 			}
 			t.Logf("%d faults, such as: %s", len(wrong), wrong[0])
 		})
 	}
 }
 
-// What is saved, and that the audit says so beforehand.
+// The policy saves at least 40 % of the copies, and an audit predicts exactly how many.
 func TestSaving(t *testing.T) {
 	for _, servers := range []int{8, 32} {
 		b := newBackend(t, 1, servers, generation(t, Module))
@@ -192,10 +193,10 @@ func TestSaving(t *testing.T) {
 		var before, after, allBefore, allAfter hub.Copies
 		rows := b.hubs[byBroadcast].Audit()
 		for _, row := range rows {
-			if sent := r.sent[byBroadcast][row.Command]; row.Sent != sent {
+			if sent := r.copies[byBroadcast][row.Command]; row.Sent != sent {
 				t.Errorf("%v: the audit says that %+v were sent, and there were %+v", row.Command, row.Sent, sent)
 			}
-			if sent := r.sent[byPolicy][row.Command]; row.Audited != sent || row.Missed.PDUs != 0 || row.Faults != 0 {
+			if sent := r.copies[byPolicy][row.Command]; row.Audited != sent || row.Missed.PDUs != 0 || row.Faults != 0 {
 				t.Errorf("%v: the audit says %+v, the policy sent %+v", row.Command, row, sent)
 			}
 			before, after = plus(before, row.Sent), plus(after, row.Audited)
@@ -203,8 +204,8 @@ func TestSaving(t *testing.T) {
 				t.Logf("%2d servers: %-36v %6d copies, %6d by this policy", servers, row.Command, row.Sent.PDUs, row.Audited.PDUs)
 			}
 		}
-		for _, c := range slices.Sorted(maps.Keys(r.sent[byBroadcast])) {
-			allBefore, allAfter = plus(allBefore, r.sent[byBroadcast][c]), plus(allAfter, r.sent[byPolicy][c])
+		for _, c := range slices.Sorted(maps.Keys(r.copies[byBroadcast])) {
+			allBefore, allAfter = plus(allBefore, r.copies[byBroadcast][c]), plus(allAfter, r.copies[byPolicy][c])
 		}
 		t.Logf("%2d servers: forwarded %d copies of %d bytes, by this policy %d of %d: %.0f %% and %.0f %% less", servers,
 			before.PDUs, before.Bytes, after.PDUs, after.Bytes, less(before.PDUs, after.PDUs), less(before.Bytes, after.Bytes))

@@ -1,6 +1,6 @@
-// Package unicast is a policy that sends what concerns single users only to the
-// peers that hold them: its source, unicast.wat, and the module built from it. It
-// decides nothing by itself.
+// Package unicast holds a policy that sends what concerns single users only to the
+// peers that hold them: its source, unicast.wat, and the module built from it. It has no
+// other code.
 package unicast
 
 import _ "embed"

@@ -23,8 +23,7 @@ const (
 	toBoth      = toUser | toRecipient
 )
 
-// It differs from TeamTalk's table in five commands, and in no other of all that
-// there could be.
+// It differs from TeamTalk's table in five of all 65,536 command ids.
 func TestEveryCommand(t *testing.T) {
 	differs := map[pdu.CommandID]policy.Verdict{
 		pdu.CID_MSG_DATA:                         abi.BroadcastExceptSender | abi.InspectBodyOf,
@@ -48,7 +47,7 @@ func TestEveryCommand(t *testing.T) {
 	}
 }
 
-// chat returns the body of a chat with that type, and fields before and behind.
+// chat returns the body of a chat of this type, followed by more.
 func chat(kind uint64, more ...byte) []byte {
 	b := []byte{0x08, 7, 0x10, 0x88, 0x27, 0x18, 1, 0x20, 1, 0x28}
 	b = protowire.AppendVarint(b, kind)
@@ -109,7 +108,7 @@ func TestChats(t *testing.T) {
 	}
 }
 
-// Only what every reader takes for a single chat, or for no chat at all, is sent as one.
+// The policy unicasts a body only if every reader takes it for a single chat or for none.
 func FuzzChats(f *testing.F) {
 	g := generation(f, Module)
 	for _, kind := range []uint64{0, 1, 2, 17, 1<<32 + 1} {
@@ -137,7 +136,7 @@ func FuzzChats(f *testing.F) {
 	})
 }
 
-// The rows of the README's table are what the policy does, in full.
+// The README's table lists exactly what the policy changes.
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -155,9 +154,9 @@ func TestREADME(t *testing.T) {
 		name := fmt.Sprintf("%#04x %v", uint16(c.ID), c.ID)
 		v, _ := ours.Classify(c.Service, c.ID)
 		before, _ := original.Classify(c.Service, c.ID)
-		row, told := rows[name]
+		row, listed := rows[name]
 		delete(rows, name)
-		if v != before && !told || told && row != v.String() {
+		if v != before && !listed || listed && row != v.String() {
 			t.Errorf("%s: README.md says %q, the policy %q", name, row, v)
 		}
 	}

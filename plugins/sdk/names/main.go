@@ -1,6 +1,5 @@
-// Command names writes the names of the protocol's services and commands into the
-// SDK of every language, so that they are those of package pdu. It writes nothing
-// else. Run it as
+// Command names writes the names of the services and commands in package pdu into the
+// SDK of every language. It writes nothing else. Run it with
 //
 //	go generate ./plugins/sdk/names
 package main

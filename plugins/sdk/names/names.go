@@ -10,7 +10,7 @@ import (
 	"switchyard/pdu"
 )
 
-// A file is a list of names in one language.
+// A file lists the names in one language.
 type file struct {
 	path    string // from plugins/sdk
 	before  string
@@ -55,7 +55,7 @@ var files = []file{
 	},
 }
 
-// text returns the content of f. Commands stand in groups by service.
+// text returns the content of f, with the commands grouped by service.
 func (f file) text() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(f.before)
@@ -80,9 +80,9 @@ func (f file) text() ([]byte, error) {
 	return text, nil
 }
 
-// services returns all that have a name, in the order of their ids.
+// services returns the named services in the order of their ids.
 func services() []pdu.ServiceID {
-	all := []pdu.ServiceID{pdu.SID_INTERNAL} // which has no command of its own here
+	all := []pdu.ServiceID{pdu.SID_INTERNAL} // no command in pdu.Commands belongs to it
 	for _, c := range pdu.Commands {
 		all = append(all, c.Service)
 	}

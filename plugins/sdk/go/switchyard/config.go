@@ -2,10 +2,10 @@ package switchyard
 
 import "strings"
 
-// Integer returns the integer of up to 18 digits that a flat JSON object has under
-// a key, and whether it has one. An object with objects or lists in it, and a text
-// that is none, has none; of a key that occurs more than once the last decides. A
-// key with escapes is compared as it is written.
+// Integer returns the value of a key in a flat JSON object, if it is an integer of up to
+// 18 digits. It reports false for any other value, for a nested object or list, and for a
+// text that is no JSON object. If the key occurs more than once, the last value counts.
+// It compares keys as they are written, without resolving escapes.
 func Integer(config []byte, key string) (value int64, ok bool) {
 	r := reader{rest: config}
 	if !r.after('{') {
@@ -34,7 +34,7 @@ func Integer(config []byte, key string) (value int64, ok bool) {
 	return value, true
 }
 
-// A reader takes JSON apart from the front.
+// A reader consumes JSON from the front.
 type reader struct{ rest []byte }
 
 func (r *reader) blanks() {
@@ -43,7 +43,7 @@ func (r *reader) blanks() {
 	}
 }
 
-// after takes c and the blanks around it, and reports whether it was there.
+// after consumes c and the blanks around it, and reports whether c was there.
 func (r *reader) after(c byte) bool {
 	r.blanks()
 	if len(r.rest) == 0 || r.rest[0] != c {
@@ -54,14 +54,14 @@ func (r *reader) after(c byte) bool {
 	return true
 }
 
-// take takes n bytes.
+// take consumes n bytes.
 func (r *reader) take(n int) []byte {
 	taken := r.rest[:n]
 	r.rest = r.rest[n:]
 	return taken
 }
 
-// text takes a string with its quotes, or returns nil.
+// text consumes a string with its quotes, or returns nil.
 func (r *reader) text() []byte {
 	if len(r.rest) == 0 || r.rest[0] != '"' {
 		return nil
@@ -77,7 +77,7 @@ func (r *reader) text() []byte {
 	return nil
 }
 
-// value takes a string, a number or a literal, or returns nil.
+// value consumes a string, a number or a literal, or returns nil.
 func (r *reader) value() []byte {
 	for _, literal := range [...]string{"true", "false", "null"} {
 		if n := len(literal); len(r.rest) >= n && string(r.rest[:n]) == literal {
@@ -94,7 +94,7 @@ func (r *reader) value() []byte {
 	return r.text()
 }
 
-// integer reads a minus, if there is one, and 1 to 18 digits.
+// integer reads an optional minus and 1 to 18 digits.
 func integer(written []byte) (value int64, ok bool) {
 	digits, sign := written, int64(1)
 	if digits[0] == '-' {

@@ -1,6 +1,6 @@
 package switchyard
 
-// MaxFields is how many fields of one body a Scanner reads, so that it ends within
+// MaxFields is the number of fields that a Scanner reads at most, so that it ends within
 // the fuel of a decision.
 const MaxFields = 256
 
@@ -34,7 +34,7 @@ const maxLength = 1<<31 - 1
 //		return fallback
 //	}
 //
-// It does not read outside of the body, whatever is in it.
+// It never reads outside the body, whatever the body contains.
 type Scanner struct {
 	Number uint32 // of the field
 	Type   uint32 // its wire type
@@ -43,7 +43,7 @@ type Scanner struct {
 	body       []byte
 	at         int // where the next field begins
 	start, end int // of a Bytes field
-	list       int // where NextValue goes on, up to end
+	list       int // where NextValue continues, up to end
 	single     bool
 	fields     int
 	bad        bool
@@ -52,8 +52,8 @@ type Scanner struct {
 // Scan returns a Scanner before the first field of body.
 func Scan(body []byte) Scanner { return Scanner{body: body} }
 
-// Next reads a field and reports whether there was one. After the last there is
-// none, nor after the first that is not readable.
+// Next reads the next field. It returns false after the last field, and from the first
+// unreadable field on.
 func (s *Scanner) Next() bool {
 	if s.bad || s.at == len(s.body) {
 		return false
@@ -111,11 +111,11 @@ func (s *Scanner) skip(n int) bool {
 	return true
 }
 
-// Is reports whether the field has that number and wire type.
+// Is reports whether the field has this number and wire type.
 func (s *Scanner) Is(number, wireType uint32) bool { return s.Number == number && s.Type == wireType }
 
-// Bytes returns what is in a Bytes field, and nothing for others. It is a part of
-// the body, and can be scanned itself if it is a message.
+// Bytes returns the content of a Bytes field, and nil for other types. It is a part of
+// the body; if it is a message, Scan reads it.
 func (s *Scanner) Bytes() []byte {
 	if s.Type != Bytes || s.bad {
 		return nil
@@ -123,9 +123,9 @@ func (s *Scanner) Bytes() []byte {
 	return s.body[s.start:s.end:s.end]
 }
 
-// NextValue reads the next value of a repeated field into Value and reports whether
-// there was one: one of a Varint field, each one of a Bytes field as a packed list
-// of varints, none of others. A list that is not one makes the body unreadable.
+// NextValue reads the next value of a repeated field into Value and reports whether there
+// was one. A Varint field has one value, a Bytes field those of a packed list of varints,
+// another field none. A damaged list makes the body unreadable.
 func (s *Scanner) NextValue() bool {
 	if s.single {
 		s.single = false
@@ -142,8 +142,8 @@ func (s *Scanner) NextValue() bool {
 	return true
 }
 
-// Readable reports whether all that was read so far is a protobuf message. After
-// Next has returned false that is the whole body.
+// Readable reports whether everything read so far is well formed. Once Next has returned
+// false, that is the whole body.
 func (s *Scanner) Readable() bool { return !s.bad }
 
 func (s *Scanner) fail() bool {
@@ -152,8 +152,8 @@ func (s *Scanner) fail() bool {
 	return false
 }
 
-// varint reads the varint at b[at] and returns where it ends, or 0 if there is
-// none. Bits above the 64th are lost.
+// varint reads the varint at b[at] and returns where it ends, or 0 if it is damaged. It
+// drops bits above the 64th.
 func varint(b []byte, at int) (v uint64, end int) {
 	for shift := 0; shift < 70 && at < len(b); shift += 7 {
 		c := b[at]

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// fields returns what a Scanner says of body, field by field.
+// fields returns the Scanner at each field of body.
 func fields(body []byte) (all []Scanner, readable bool) {
 	s := Scan(body)
 	for s.Next() {
@@ -44,7 +44,7 @@ func TestNextValue(t *testing.T) {
 		t.Errorf("got %v, readable %t, want %v", got, s.Readable(), want)
 	}
 
-	s = Scan([]byte("\x2a\x01\x80\x01")) // what follows the list is not its
+	s = Scan([]byte("\x2a\x01\x80\x01")) // the bytes behind the list do not belong to it
 	if !s.Next() || s.NextValue() || s.Readable() || s.Next() || s.Bytes() != nil {
 		t.Errorf("a list that is cut off: got %+v", s)
 	}
@@ -58,8 +58,8 @@ func TestMaxFields(t *testing.T) {
 	}
 }
 
-// Whatever is in a body, what comes out is a part of it, in its order, and it is
-// readable only if all of it was read.
+// Fields and their bytes are parts of the body, in its order. A body is readable only if
+// the Scanner has read all of it.
 func FuzzScan(f *testing.F) {
 	for _, body := range []string{"", "\x08\x01", "\x2a\x02\x01\x02", "\x32\xff\xff\xff\xff\x07", "\x80", "\x00", "\x0b\x0c", "\x28\x81\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"} {
 		f.Add([]byte(body))

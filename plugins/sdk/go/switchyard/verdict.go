@@ -1,11 +1,11 @@
-// Package switchyard is what a policy in Go imports: the guest's side of version 1
-// of Switchyard's policy ABI. It builds verdicts, reads headers, bodies and
-// configurations, and exports the marker and the buffer; the policy exports what
-// decides. Nothing in it allocates, and all of it runs in a native test, too.
+// Package switchyard is the SDK for policies in Go: the guest's side of version 1 of
+// Switchyard's policy ABI. It builds verdicts, reads headers, bodies and configurations,
+// and exports the marker and the buffer; the policy exports the functions that decide.
+// Nothing in it allocates. All of it also runs in native tests.
 package switchyard
 
-// A Verdict says what happens to one PDU. Begin with one of the constants or one
-// of the functions below, and add flags: UnicastUser(7).NotSender().
+// A Verdict decides what happens to one PDU. Start with a constant or a function below,
+// and add flags: UnicastUser(7).NotSender().
 type Verdict uint64
 
 // The verdicts that need no argument.
@@ -27,10 +27,10 @@ const (
 	argumentShift = 32
 )
 
-// A Handler is one of the handlers that are built into the server.
+// A Handler is a handler that is built into the server.
 type Handler uint32
 
-// The handlers, each for the command of that kind.
+// The handlers, each for the command of the same name.
 const (
 	OnlineUserInfo     Handler = 1
 	UserStatusUpdate   Handler = 2
