@@ -264,11 +264,11 @@ var elsewhere = regexp.MustCompile(`^(` + strings.Join([]string{
 	`NAME|LANGUAGE|HANDLER|FILE|HOST|POLICY|field|service\.X`, `.*/(NAME|LANGUAGE)\b.*`,
 	`bbr|io_uring|MSG_ZEROCOPY|fs\.inotify\.\w+|max_user_watches|go_memstats_\w+|__builtin_trap|memset|Killed`,
 	`tls-[a-z-]+`, // made of two parts
-	`COMMAND\.field.*|before\.pcap|denied|SWITCHYARD_DIALOGUES`,
+	`COMMAND\.field.*|before\.pcap|denied|reject|SWITCHYARD_DIALOGUES`,
 }, "|") + `)$`)
 
 // otherPrograms begin commands that are not looked at.
-var otherPrograms = regexp.MustCompile(`^(sudo|man|curl|ss|ssh|ls|sysctl|systemctl|journalctl|kubectl|perf|npx|chgrp|editcap|mergecap|switchyard-new|\(umask)\b`)
+var otherPrograms = regexp.MustCompile(`^(sudo|man|wat2wasm|curl|ss|ssh|ls|sysctl|systemctl|journalctl|kubectl|perf|npx|chgrp|editcap|mergecap|switchyard-new|\(umask)\b`)
 
 // quoted are examples within a message.
 var quoted = regexp.MustCompile(`"[^"]*"`)
