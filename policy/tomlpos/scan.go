@@ -1,6 +1,7 @@
 package tomlpos
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func Scan(text []byte) *Document {
 		counts:   make(map[string]int),
 	}
 	var table place
-	for s.skip(); s.at < len(s.text) && s.TooDeep == 0; s.skip() {
+	for s.skip(); s.at < len(s.text) && s.refused == nil; s.skip() {
 		if s.peek() == '[' {
 			table = s.header(table)
 		} else {
@@ -77,6 +78,10 @@ const (
 // note records a path in this role: its line if it is new, and whether it repeats a
 // definition.
 func (s *scanner) note(p place, as role) {
+	if len(p.path) > MaxPath {
+		s.refuse("the path to a key is longer than %d bytes", MaxPath)
+		return
+	}
 	first, seen := s.Lines[p.path]
 	if !seen {
 		s.Lines[p.path], s.roles[p.path] = s.line, as
@@ -213,7 +218,7 @@ func (s *scanner) members(closing byte, depth int, member func(i int) bool) bool
 	s.advance(1)
 	s.skip()
 	for i := 0; !s.accept(closing); i++ {
-		if s.at == len(s.text) || !member(i) {
+		if s.at == len(s.text) || !member(i) || s.refused != nil {
 			return false
 		}
 		s.skip()
@@ -225,12 +230,20 @@ func (s *scanner) members(closing byte, depth int, member func(i int) bool) bool
 	return true
 }
 
-// within reports whether the depth is allowed, and notes the line if it is not.
+// within reports whether the depth is allowed, and refuses the text if it is not.
 func (s *scanner) within(depth int) bool {
-	if depth > MaxDepth && s.TooDeep == 0 {
+	if depth > MaxDepth && s.refused == nil {
 		s.TooDeep = s.line
+		s.refuse("nests deeper than %d levels", MaxDepth)
 	}
-	return s.TooDeep == 0
+	return s.refused == nil
+}
+
+// refuse notes why the rest of the text is not looked at.
+func (s *scanner) refuse(format string, limit int) {
+	if s.refused == nil {
+		s.refused = &SyntaxError{s.line, fmt.Sprintf(format, limit)}
+	}
 }
 
 // quoted reads a string of any of the four kinds and returns it with its quotes. One in

@@ -13,10 +13,16 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// MaxDepth is how deep a file may nest: how many brackets may be open around a value, a
-// dot in a key counting as one bracket. The decoder takes time and memory by the square
-// of the depth, so that a few kilobytes of brackets would cost hundreds of megabytes.
-const MaxDepth = 16
+// What a file may have at most. The decoder spells out the path to every key, so its time
+// and memory grow with the square of the depth, and with the number of keys times the
+// length of a path: a few kilobytes of brackets would cost hundreds of megabytes.
+const (
+	// MaxDepth is how many brackets may be open around a value. A dot in a key counts as
+	// one bracket.
+	MaxDepth = 16
+	// MaxPath is the length in bytes of the path to a key, with dots between the names.
+	MaxPath = 512
+)
 
 // A Document is a TOML file and the lines of its keys. Lines count from 1.
 type Document struct {
@@ -27,13 +33,13 @@ type Document struct {
 	// are as toml.Key spells them, and an element has its index for a name:
 	// listener.0.address.
 	Lines map[string]int
-	// TooDeep is the line on which the text exceeds MaxDepth, or 0. Nothing behind it is
-	// in Keys and Lines, and Decode refuses the document.
+	// TooDeep is the line on which the text exceeds MaxDepth, or 0.
 	TooDeep int
 	// LongString is the line of the first string in three quotes, or 0.
 	LongString int
 
 	text    string
+	refused *SyntaxError   // what exceeds MaxDepth or MaxPath. Nothing behind it is in Keys and Lines
 	repeats map[int]Repeat // by line
 }
 
@@ -81,8 +87,8 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 
 // Decode returns the values of the document. The error is a *SyntaxError.
 func (d *Document) Decode() (values map[string]any, err error) {
-	if d.TooDeep > 0 {
-		return nil, &SyntaxError{d.TooDeep, fmt.Sprintf("nests deeper than %d levels", MaxDepth)}
+	if d.refused != nil {
+		return nil, d.refused
 	}
 	// The decoder panics in states that it considers impossible. A file must not bring
 	// the program down.

@@ -139,13 +139,17 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
-// What nests deep is refused before the decoder takes memory for it.
-func TestDepth(t *testing.T) {
+// What nests deep, or has long paths, is refused before the decoder takes memory for it.
+func TestBounds(t *testing.T) {
 	const size = 16 << 10
+	const deep, long = "nests deeper than 16 levels", "the path to a key is longer than 512 bytes"
 	for name, c := range map[string]struct {
 		text string
 		line int
 	}{
+		"a long name":            {"[a]\n" + strings.Repeat("a", size) + " = 1", 2},
+		"keys below a long name": {"a = 1\n[" + strings.Repeat("a", size/2) + "]\n" + strings.Repeat("a=1\n", size/8), 2},
+		"in a long name":         {"a = [\n{" + strings.Repeat("a", size/2) + " = [" + strings.Repeat("{a=1},", size/12) + "]}]", 2},
 		"brackets":               {"\na = " + strings.Repeat("[", size), 2},
 		"braces":                 {"a = " + strings.Repeat("{a=", size/3), 1},
 		"dots":                   {"a = [\n{" + strings.Repeat("a.", size/2) + "a = 1}]", 2},
@@ -162,8 +166,12 @@ func TestDepth(t *testing.T) {
 		_, err := d.Decode()
 		runtime.ReadMemStats(&after)
 		syntax, ok := errors.AsType[*SyntaxError](err)
-		if !ok || d.TooDeep != c.line || syntax.Line != c.line || syntax.What != "nests deeper than 16 levels" {
-			t.Errorf("%s: got %v, too deep on line %d, want line %d", name, err, d.TooDeep, c.line)
+		want := long
+		if d.TooDeep == c.line {
+			want = deep
+		}
+		if !ok || *syntax != (SyntaxError{c.line, want}) || (want == long) != strings.Contains(name, "long") {
+			t.Errorf("%s: got %v, too deep on line %d, want it refused on line %d", name, err, d.TooDeep, c.line)
 		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > 1<<20 {
 			t.Errorf("%s: took %d bytes", name, took)
@@ -175,10 +183,11 @@ func TestDepth(t *testing.T) {
 		strings.Repeat("a.", MaxDepth) + "a = 1",
 		"[" + strings.Repeat("a.", MaxDepth) + "a]\n" + strings.Repeat("a.", MaxDepth) + "a = 1",
 		"a = [\"" + strings.Repeat("[", 100) + "\"] # " + strings.Repeat("[", 100),
+		"[" + strings.Repeat("a", MaxPath-2) + "]\nb = 1",
 		strings.Repeat("a = [[[[]]]]\n[[b]]\n", 100),
 	} {
 		if d := Scan([]byte(text)); d.TooDeep != 0 {
-			t.Errorf("%q is too deep", text)
+			t.Errorf("%.100q is too deep", text)
 		}
 		sameAsDecoder(t, text)
 	}
