@@ -116,36 +116,36 @@ func TestFaultsOfTenants(t *testing.T) {
 	t.Parallel()
 	digits := strings.Repeat("0123456789abcdef", 4)
 	wantFaults(t, []faultCase{
-		{tenant(`may = ["unicats"]`), `2: tenant.default.may: "unicats" is not an action; did you mean unicast?`},
-		{tenant(`may = ["role-set"]`), `2: tenant.default.may: "role-set" is not an action; did you mean handle role-set?`},
-		{tenant(`may = [""]`), `2: tenant.default.may: "" is not an action; write one of ` + strings.Join(policy.EffectNames, ", ")},
-		{tenant(`may = ["drop",`, `"handle rolle"]`), `3: tenant.default.may: there is no handler "rolle"; write one of ["handle online-user-info" "handle user-status-update" "handle role-set" "handle users-status-request"]`},
-		{tenant(`may = "drop"`), `2: tenant.default.may: got "drop"; write a list, ["drop"]`},
-		{tenant(`may = ["drop", "drop"]`), `2: tenant.default.may: "drop" stands here twice; remove one`},
-		{tenant(`may_commands = [" "]`), `2: tenant.default.may_commands: " " is not a command; write its name, such as "CID_MSG_DATA"`},
-		{tenant(`may_commands = ["0x0700-0x07ff",`, `"CID_MSG_DTA", "9-8"]`), `3: tenant.default.may_commands: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?` + "\n" +
+		{tenantWith(`may = ["unicats"]`), `2: tenant.default.may: "unicats" is not an action; did you mean unicast?`},
+		{tenantWith(`may = ["role-set"]`), `2: tenant.default.may: "role-set" is not an action; did you mean handle role-set?`},
+		{tenantWith(`may = [""]`), `2: tenant.default.may: "" is not an action; write one of ` + strings.Join(policy.EffectNames, ", ")},
+		{tenantWith(`may = ["drop",`, `"handle rolle"]`), `3: tenant.default.may: there is no handler "rolle"; write one of ["handle online-user-info" "handle user-status-update" "handle role-set" "handle users-status-request"]`},
+		{tenantWith(`may = "drop"`), `2: tenant.default.may: got "drop"; write a list, ["drop"]`},
+		{tenantWith(`may = ["drop", "drop"]`), `2: tenant.default.may: "drop" stands here twice; remove one`},
+		{tenantWith(`may_commands = [" "]`), `2: tenant.default.may_commands: " " is not a command; write its name, such as "CID_MSG_DATA"`},
+		{tenantWith(`may_commands = ["0x0700-0x07ff",`, `"CID_MSG_DTA", "9-8"]`), `3: tenant.default.may_commands: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?` + "\n" +
 			`3: tenant.default.may_commands: the range 9-8 runs backwards; write 8-9`},
-		{tenant(`may = ["drop"]`, `may_else = "unicast"`), `3: tenant.default.may_else: "unicast" is not known; write drop, consume, close, broadcast-except-sender or broadcast-all`},
-		{tenant(`may_else = "close"`), `2: tenant.default.may_else: the policy may do everything, so this would never matter; say what it may in may or may_commands, or leave it out`},
-		{tenant(`may_else = "close"`, `may_commands = ["CID_MSG_DATA"]`), `<nil>`},
-		{tenant(`policy_sha256 = "` + digits[1:] + `"`), `2: tenant.default.policy_sha256: "` + digits[1:] + `" is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file`},
-		{tenant(`policy_sha256 = "sha256:` + digits + `"`), `2: tenant.default.policy_sha256: "sha256:` + digits + `" is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file`},
-		{tenant(`require_signature = true`), `2: tenant.default.require_signature: there is no key to check a signature with, so no policy could be loaded; name files with public keys in signatures.keys, or leave it out`},
-		{tenant(`require_signature = 1`), `2: tenant.default.require_signature: got 1; write true or false without quotes`},
-		{tenant(`downgrade_to = -1`), `2: tenant.default.downgrade_to: -1 is out of range; write 0 to 9223372036854775807`},
+		{tenantWith(`may = ["drop"]`, `may_else = "unicast"`), `3: tenant.default.may_else: "unicast" is not known; write drop, consume, close, broadcast-except-sender or broadcast-all`},
+		{tenantWith(`may_else = "close"`), `2: tenant.default.may_else: the policy may do everything, so this would never matter; say what it may in may or may_commands, or leave it out`},
+		{tenantWith(`may_else = "close"`, `may_commands = ["CID_MSG_DATA"]`), `<nil>`},
+		{tenantWith(`policy_sha256 = "` + digits[1:] + `"`), `2: tenant.default.policy_sha256: "` + digits[1:] + `" is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file`},
+		{tenantWith(`policy_sha256 = "sha256:` + digits + `"`), `2: tenant.default.policy_sha256: "sha256:` + digits + `" is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file`},
+		{tenantWith(`require_signature = true`), `2: tenant.default.require_signature: there is no key to check a signature with, so no policy could be loaded; name files with public keys in signatures.keys, or leave it out`},
+		{tenantWith(`require_signature = 1`), `2: tenant.default.require_signature: got 1; write true or false without quotes`},
+		{tenantWith(`downgrade_to = -1`), `2: tenant.default.downgrade_to: -1 is out of range; write 0 to 9223372036854775807`},
 		{"[signatures]\nkeys = [\"\"]", `2: signatures.keys: "" names no file; write a path, or leave it out`},
 		{"[signatures]\nstate = \"a\\u0000\"", `2: signatures.state: "a\x00" is not a path; write one without a zero byte`},
-		{tenant(`limits.log = "80MiB"`), `2: tenant.default.limits.log: 80MiB is not above lag_hard and peer.max_pdu together, 80MiB, so a peer that lags as far as it may would stop the tenant; raise it or lower those`},
-		{tenant(`limits.log = "81MiB"`), `<nil>`},
-		{tenant(`limits.lag_hard = "1GiB"`), `2: tenant.default.limits.log: 256MiB is not above lag_hard and peer.max_pdu together, 1040MiB, so a peer that lags as far as it may would stop the tenant; raise it or lower those`},
-		{tenant(`limits.users = 0`), `2: tenant.default.limits.users: 0 is out of range; write 1 to 4294967295`},
-		{tenant(`limits.connections = 1_000_001`), `2: tenant.default.limits.connections: 1000001 is out of range; write 1 to 1000000`},
-		{tenant(`quota.on_breach = "close"`), `2: tenant.default.quota.on_breach: "close" is not known; write slow or drop`},
-		{tenant(`quota.pdus_in = "10"`), `2: tenant.default.quota.pdus_in: got "10"; write a whole number without quotes`},
-		{tenant(`quota.bytes_in = 10`), `2: tenant.default.quota.bytes_in: got 10; write a size in quotes, such as "16MiB"`},
-		{tenant(`quota.bytes_out = "-1B"`), `2: tenant.default.quota.bytes_out: -1B is out of range; write 0B to 1024GiB`},
-		{tenant(`quota.peer_bytes_in = "1B"`), `<nil>`}, // less than a PDU: it is paid for later
-		{tenant(`quota.bytes = "1B"`), `2: unknown key "tenant.default.quota.bytes"; did you mean "tenant.default.quota.bytes_in"?`},
+		{tenantWith(`limits.log = "80MiB"`), `2: tenant.default.limits.log: 80MiB is not above lag_hard and peer.max_pdu together, 80MiB, so a peer that lags as far as it may would stop the tenant; raise it or lower those`},
+		{tenantWith(`limits.log = "81MiB"`), `<nil>`},
+		{tenantWith(`limits.lag_hard = "1GiB"`), `2: tenant.default.limits.log: 256MiB is not above lag_hard and peer.max_pdu together, 1040MiB, so a peer that lags as far as it may would stop the tenant; raise it or lower those`},
+		{tenantWith(`limits.users = 0`), `2: tenant.default.limits.users: 0 is out of range; write 1 to 4294967295`},
+		{tenantWith(`limits.connections = 1_000_001`), `2: tenant.default.limits.connections: 1000001 is out of range; write 1 to 1000000`},
+		{tenantWith(`quota.on_breach = "close"`), `2: tenant.default.quota.on_breach: "close" is not known; write slow or drop`},
+		{tenantWith(`quota.pdus_in = "10"`), `2: tenant.default.quota.pdus_in: got "10"; write a whole number without quotes`},
+		{tenantWith(`quota.bytes_in = 10`), `2: tenant.default.quota.bytes_in: got 10; write a size in quotes, such as "16MiB"`},
+		{tenantWith(`quota.bytes_out = "-1B"`), `2: tenant.default.quota.bytes_out: -1B is out of range; write 0B to 1024GiB`},
+		{tenantWith(`quota.peer_bytes_in = "1B"`), `<nil>`}, // less than a PDU: it is paid for later
+		{tenantWith(`quota.bytes = "1B"`), `2: unknown key "tenant.default.quota.bytes"; did you mean "tenant.default.quota.bytes_in"?`},
 		{"[quota]\npdus_in = 1", `1: unknown key "quota"; did you mean "tenant.default.quota"?`},
 		{"[peer]\nfirst_pdu = \"0s\"", `2: peer.first_pdu: 0s is out of range; write 50ms to 1h`},
 	})
@@ -197,7 +197,7 @@ func TestManyFaults(t *testing.T) {
 // door returns a [[listener]] with these lines.
 func door(lines ...string) string { return "[[listener]]\n" + strings.Join(lines, "\n") + "\n" }
 
-func tenant(lines ...string) string { return "[tenant.default]\n" + strings.Join(lines, "\n") + "\n" }
+func tenantWith(lines ...string) string { return "[tenant.default]\n" + strings.Join(lines, "\n") + "\n" }
 
 // claimed returns a listener that tenants a and b may claim connections at, by what
 // they say.

@@ -2,40 +2,47 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
+
+	"switchyard/proxy/tenant"
 )
 
-// checkClaims is about the tenants that may claim connections at a listener. Whether
-// their patterns are any, and which of them overlap, is found by those who match them;
-// here is what takes more than one tenant's claims to see, and the lines are known.
+// checkClaims checks the claims of the tenants that may claim connections at a listener,
+// as far as that takes more than one pattern. Whether each is a pattern is checked by
+// package tenant when the listener is prepared.
 func (r *reader) checkClaims(l *Listener, name string) {
 	several := name + ".tenants"
 	if !r.sound(several) {
 		return
 	}
-	var claimants []Tenant
-	for i, tenant := range l.Tenants {
-		t, known := r.config.Tenant(tenant)
+	var claims []tenant.Claim
+	for i, claimant := range l.Tenants {
+		t, known := r.config.Tenant(claimant)
 		if !known {
-			continue // which is a fault already
+			continue // reported by checkTenantsOf
 		}
 		place := r.member(several, i)
-		if tenant == l.Tenant && r.sound(name+".tenant") {
+		if claimant == l.Tenant && r.sound(name+".tenant") {
 			r.fault(place, "%s: %q has what nobody claims, too, as %s.tenant names it, so its claims would keep nobody out; take it out here, or name another there, or \"\" to refuse the others",
-				several, tenant, name)
+				several, claimant, name)
 		}
-		if r.soundClaims(tenant) {
+		if r.soundClaims(claimant) {
 			r.checkClaimant(l, name, t, place)
-			claimants = append(claimants, t)
+			claims = append(claims, t.Claim())
 		}
 	}
-	r.checkSameNetworks(claimants, several, l.Tenants)
+	for _, o := range tenant.Overlaps(claims...) {
+		problem := o.Error()
+		if o.Kind == "network" {
+			problem = fmt.Sprintf("tenants %q and %q both claim the network %s; give each one of its own, or tell them apart by certificates or by server_names that differ",
+				o.First, o.Second, o.What)
+		}
+		r.fault(memberOf(r, several, l.Tenants, o.Second), "%s: %s", several, problem)
+	}
 }
 
-func (r *reader) soundClaims(tenant string) bool {
-	claims := "tenant." + tenant + ".claims"
+func (r *reader) soundClaims(name string) bool {
+	claims := "tenant." + name + ".claims"
 	return r.sound(claims+".networks", claims+".certificates", claims+".server_names")
 }
 
@@ -55,59 +62,13 @@ func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) 
 	}
 }
 
+// Claim returns which connections are the tenant's.
+func (t Tenant) Claim() tenant.Claim {
+	return tenant.Claim{Tenant: t.Name, Networks: t.Claims.Networks, Certificates: t.Claims.Certificates, ServerNames: t.Claims.ServerNames}
+}
+
 func (c Claims) none() bool {
 	return len(c.Networks)+len(c.Certificates)+len(c.ServerNames) == 0
-}
-
-// checkSameNetworks finds tenants that claim one network and that nothing tells apart.
-// A network within another is no fault: the narrower one counts. Each tenant has one
-// fault at most, with the first of the tenants before it.
-func (r *reader) checkSameNetworks(claimants []Tenant, several string, listed []string) {
-	holders := make(map[netip.Prefix][]Tenant)
-	for _, t := range claimants {
-		other, network, found := conflict(holders, t)
-		if found {
-			r.fault(memberOf(r, several, listed, t.Name), "%s: tenants %q and %q both claim the network %s; give each one of its own, or tell them apart by certificates or by server_names that differ",
-				several, other, t.Name, network)
-		}
-		for _, network := range t.Claims.Networks {
-			holders[network] = append(holders[network], t)
-		}
-	}
-}
-
-func conflict(holders map[netip.Prefix][]Tenant, t Tenant) (other string, network netip.Prefix, found bool) {
-	for _, network := range t.Claims.Networks {
-		for _, holder := range holders[network] {
-			if !toldApart(holder.Claims, t.Claims) {
-				return holder.Name, network, true
-			}
-		}
-	}
-	return "", netip.Prefix{}, false
-}
-
-// toldApart reports whether there is a kind that both name and have nothing in common
-// in.
-func toldApart(a, b Claims) bool {
-	return disjoint(a.Certificates, b.Certificates, func(a, b string) bool { return a == b }) ||
-		disjoint(a.ServerNames, b.ServerNames, sameServer)
-}
-
-func disjoint(a, b []string, same func(a, b string) bool) bool {
-	return len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(a string) bool {
-		return slices.ContainsFunc(b, func(b string) bool { return same(a, b) })
-	})
-}
-
-// sameServer reports whether there is a name that both stand for. A star stands for
-// the first label of a name.
-func sameServer(a, b string) bool {
-	if len(a) > 0 && len(b) > 0 && (a[0] == '*') != (b[0] == '*') {
-		_, a, _ = strings.Cut(a, ".")
-		_, b, _ = strings.Cut(b, ".")
-	}
-	return strings.EqualFold(a, b)
 }
 
 // checkClaimsMatter finds claims that look as if they kept somebody out, and do not.

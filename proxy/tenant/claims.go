@@ -61,8 +61,7 @@ type claim struct {
 
 // NewClaims checks claims and returns who serves what. What nobody claims is the
 // tenant otherwise's, and refused if that is "". The error has every claim that is
-// wrong, or else every two that cannot stand side by side, each with what to do
-// about it.
+// wrong, or else every Overlap, each with what to do about it.
 func NewClaims(otherwise string, claims ...Claim) (*Claims, error) {
 	var faults []error
 	c := &Claims{otherwise: otherwise}
@@ -79,7 +78,10 @@ func NewClaims(otherwise string, claims ...Claim) (*Claims, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(overlaps(c.claims)...); err != nil {
+	for _, o := range overlaps(c.claims) {
+		faults = append(faults, o)
+	}
+	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
 	return c, nil

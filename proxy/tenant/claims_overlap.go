@@ -2,73 +2,123 @@ package tenant
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
+	"strings"
 )
 
-// overlaps returns an error for each two tenants one of which could never be
-// served on a network, or at all, as whatever it claims there the other claims with
-// equal right. Other overlaps are found when somebody arrives there.
-func overlaps(claims []claim) []error {
-	var faults []error
-	reported := make(map[[2]int]bool)
-	holders := make(map[string][]int) // by what they claim
-	for i := range claims {
-		for _, what := range claims[i].anchors() {
-			for _, k := range holders[what] {
-				if pair := [2]int{k, i}; k != i && !reported[pair] && claims[k].collides(&claims[i]) {
-					reported[pair] = true
-					faults = append(faults, fmt.Errorf(
-						"tenants %q and %q both claim %s, and nothing else tells their connections apart; "+
-							"give one of them a longer network, or both other certificates or server_names",
-						claims[k].tenant, claims[i].tenant, what))
-				}
-			}
-			holders[what] = append(holders[what], i)
+// An Overlap is two tenants that cannot both have their claims: on a network, or
+// everywhere, connections would belong to both with equal right.
+type Overlap struct {
+	First, Second string // tenants, in the order of their claims
+	Kind          string // of what both claim: "network", "certificate" or "server name"
+	What          string
+}
+
+func (o Overlap) Error() string {
+	what := o.What
+	if o.Kind != kindNetwork {
+		what = fmt.Sprintf("%q", what)
+	}
+	return fmt.Sprintf("tenants %q and %q both claim %s %s, and nothing else tells their connections apart; "+
+		"give one of them a longer network, or both other certificates or server_names", o.First, o.Second, o.Kind, what)
+}
+
+const kindNetwork = "network"
+
+// Overlaps returns what overlaps among the claims. No tenant is the Second of two.
+// Claims that NewClaims refuses by themselves are left out.
+func Overlaps(claims ...Claim) []Overlap {
+	var sound []claim
+	for _, raw := range claims {
+		if c, err := compileClaim(raw); err == nil {
+			sound = append(sound, c)
 		}
 	}
-	return faults
+	return overlaps(sound)
 }
 
-// anchors returns texts of which two claims that collide have one in common, so
-// that not every two have to be compared. A claim with networks never collides with
-// one without, as any network is longer than none.
-func (c *claim) anchors() []string {
-	var texts []string
-	for _, network := range c.networks {
-		texts = append(texts, "network "+network.String())
+func overlaps(claims []claim) (found []Overlap) {
+	holders := make(map[anchor][]*claim)
+	for i := range claims {
+		c := &claims[i]
+		if o, ok := c.overlap(holders); ok {
+			found = append(found, o)
+		}
+		for _, a := range c.anchors() {
+			holders[a] = append(holders[a], c)
+		}
 	}
-	if len(texts) > 0 {
-		return texts
+	return found
+}
+
+// overlap returns the first overlap of c with a claim before it.
+func (c *claim) overlap(holders map[anchor][]*claim) (Overlap, bool) {
+	for _, a := range c.anchors() {
+		for _, before := range holders[a] {
+			if before.collides(c) {
+				return Overlap{before.tenant, c.tenant, a.kind, a.what}, true
+			}
+		}
+	}
+	return Overlap{}, false
+}
+
+// An anchor is what two claims that collide have in common, so that not every two claims
+// have to be compared.
+type anchor struct{ kind, what string }
+
+// anchors returns the claim's networks, or else its certificates and server names. A claim
+// with networks never collides with one without, as any network is longer than none.
+func (c *claim) anchors() (all []anchor) {
+	for _, network := range c.networks {
+		all = append(all, anchor{kindNetwork, network.String()})
+	}
+	if len(all) > 0 {
+		return all
 	}
 	for _, p := range c.certificates {
-		texts = append(texts, fmt.Sprintf("certificate %q", p.kind+":"+p.text))
+		all = append(all, anchor{"certificate", p.kind + ":" + p.text})
 	}
 	for _, p := range c.serverNames {
-		texts = append(texts, fmt.Sprintf("server name %q", p.text))
+		all = append(all, anchor{"server name", p.text})
 	}
-	return texts
+	return all
 }
 
-// collides reports whether of two claims with a common anchor one names no kind
-// that the other does not, and both have the same in one of each kind that both
-// name.
+// collides reports whether two claims with a common anchor overlap: no kind that both name
+// tells their connections apart. Claims without a network do not overlap if each names a
+// kind that the other does not, as few connections match both:
+//
+//	networks 10.0.0.0/8, certificates cn:a     networks 10.0.0.0/8                      overlap
+//	networks 10.0.0.0/8, certificates cn:a     networks 10.0.0.0/8, certificates cn:b   apart
+//	networks 10.0.0.0/8, certificates cn:a     networks 10.0.0.0/8, server_names b      overlap
+//	certificates cn:a                          certificates cn:a, server_names b        overlap
 func (c *claim) collides(d *claim) bool {
-	var more, less bool
-	meet := func(inC, inD int, same bool) bool {
-		more = more || inC > 0 && inD == 0
-		less = less || inC == 0 && inD > 0
-		return inC == 0 || inD == 0 || same
+	sameCertificate := func(p, q identityPattern) bool { return p.kind == q.kind && p.text == q.text }
+	if disjoint(c.certificates, d.certificates, sameCertificate) || disjoint(c.serverNames, d.serverNames, sameServer) {
+		return false
 	}
-	network := func(p netip.Prefix) bool { return slices.Contains(d.networks, p) }
-	certificate := func(p identityPattern) bool {
-		return slices.ContainsFunc(d.certificates, func(q identityPattern) bool { return p.kind == q.kind && p.text == q.text })
+	return len(c.networks) > 0 || c.within(d) || d.within(c)
+}
+
+// disjoint reports whether both name something, and nothing that is the same.
+func disjoint[T any](a, b []T, same func(a, b T) bool) bool {
+	return len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(a T) bool {
+		return slices.ContainsFunc(b, func(b T) bool { return same(a, b) })
+	})
+}
+
+// sameServer reports whether some name matches both. A star matches the first label.
+func sameServer(p, q pattern) bool {
+	a, b := p.text, q.text
+	if strings.HasPrefix(a, "*") != strings.HasPrefix(b, "*") {
+		_, a, _ = strings.Cut(a, ".")
+		_, b, _ = strings.Cut(b, ".")
 	}
-	serverName := func(p pattern) bool {
-		return slices.ContainsFunc(d.serverNames, func(q pattern) bool { return p.text == q.text })
-	}
-	return meet(len(c.networks), len(d.networks), slices.ContainsFunc(c.networks, network)) &&
-		meet(len(c.certificates), len(d.certificates), slices.ContainsFunc(c.certificates, certificate)) &&
-		meet(len(c.serverNames), len(d.serverNames), slices.ContainsFunc(c.serverNames, serverName)) &&
-		!(more && less)
+	return a == b
+}
+
+// within reports whether d names every kind that c names.
+func (c *claim) within(d *claim) bool {
+	return (len(c.certificates) == 0 || len(d.certificates) > 0) && (len(c.serverNames) == 0 || len(d.serverNames) > 0)
 }

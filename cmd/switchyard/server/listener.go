@@ -101,9 +101,7 @@ func claimsOf(c *config.Config, l config.Listener) (*tenant.Claims, error) {
 	var claims []tenant.Claim
 	for _, name := range l.Tenants {
 		t, _ := c.Tenant(name)
-		claims = append(claims, tenant.Claim{
-			Tenant: name, Networks: t.Claims.Networks, Certificates: t.Claims.Certificates, ServerNames: t.Claims.ServerNames,
-		})
+		claims = append(claims, t.Claim())
 	}
 	return tenant.NewClaims(l.Tenant, claims...)
 }
