@@ -64,6 +64,12 @@ var imports = []struct {
 		because:  "the hub runs any policy and knows none",
 	},
 	{
+		packages: []string{"proxy/config"},
+		not:      []string{module + "/proxy/...", module + "/policy/wasm/..."},
+		but:      []string{module + "/proxy/tenant"},
+		because:  "the configuration uses the words and rules of the core, and nothing that acts on them",
+	},
+	{
 		packages: []string{"policy/abi"},
 		not:      []string{"..."},
 		because:  "it is names and numbers that a guest in any language has to agree on",
