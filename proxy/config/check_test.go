@@ -197,7 +197,9 @@ func TestManyFaults(t *testing.T) {
 // door returns a [[listener]] with these lines.
 func door(lines ...string) string { return "[[listener]]\n" + strings.Join(lines, "\n") + "\n" }
 
-func tenantWith(lines ...string) string { return "[tenant.default]\n" + strings.Join(lines, "\n") + "\n" }
+func tenantWith(lines ...string) string {
+	return "[tenant.default]\n" + strings.Join(lines, "\n") + "\n"
+}
 
 // claimed returns a listener that tenants a and b may claim connections at, by what
 // they say.
