@@ -8,28 +8,28 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// A peer takes all that is due to it, at once, and counts it.
+// A peer takes all that is due to it at once, and counts it.
 type peer struct {
-	simulation *simulation
-	session    uint64 // in the capture
-	seat       *hub.Seat
-	master     bool
-	roleUnsure bool // whether it is master cannot be known
-	closed     bool // the policy closed it
+	simulation  *simulation
+	session     uint64 // in the capture
+	seat        *hub.Seat
+	master      bool
+	roleUnknown bool // master may be wrong
+	closed      bool // by the policy
 
-	// Of the PDU that was taken last.
+	// What the PDU that was handled last brought to this peer.
 	copies uint64
 	bytes  uint64
 }
 
-// Noted takes in why a PDU was dropped, if its verdict does not say it.
+// Noted records why a PDU was dropped, unless its verdict says so already.
 func (p *peer) Noted(n hub.Note) {
 	if n.Dropped != "" && n.Dropped != hub.ByPolicy {
 		p.simulation.last.dropped = n.Dropped
 	}
 }
 
-// Close has nobody to close: nothing is behind.
+// Close is a no-op: the hub closes only peers that lag, and no peer lags.
 func (p *peer) Close(hub.Reason) {}
 
 func (p *peer) attributes() (a uint64) {
@@ -41,7 +41,7 @@ func (p *peer) attributes() (a uint64) {
 
 // read takes all that is due until head.
 func (p *peer) read(head hub.Head) {
-	var split []byte // a PDU that lies in several pieces
+	var split []byte // the beginning of a PDU that lies in several pieces
 	for {
 		pieces := p.seat.Due(p.simulation.vec[:0], head, pdu.DefaultMaxLen)
 		n := 0
@@ -64,7 +64,7 @@ func (p *peer) read(head hub.Head) {
 	}
 }
 
-// countPDUs counts the PDUs that b is made of.
+// countPDUs counts the PDUs in b, which holds whole ones only.
 func countPDUs(b []byte) (n uint64) {
 	for ; len(b) > 0; n++ {
 		b = b[pdu.ParseHeader(b).Length:]

@@ -1,6 +1,13 @@
-// Package replay runs policies over a capture and says what would change. Every
-// policy gets a hub of its own, the real one, with peers that only count; nothing is
-// sent, and no clock is read but to measure: the same capture gives the same report.
+// Package replay runs policies over a capture and reports what they would change. Each
+// policy has a production hub of its own, with peers that only count:
+//
+//	capture ──record──┬──▶ simulation of the first policy ──▶ outcome ─┐
+//	                  └──▶ simulation of another policy   ──▶ outcome ─┴─▶ Report
+//
+// Each outcome is compared with the verdict in the capture and with the outcome of the
+// first policy. Nothing is sent, and the clock only times the policies: the same capture
+// gives the same report. What a capture does not determine is reported as unknown, and
+// never guessed: see unknown.go.
 package replay
 
 import (
@@ -22,13 +29,13 @@ type Policy struct {
 	policy.Policy
 }
 
-// ErrTenant is the error for a capture of several tenants if none is named, and for
-// one without the tenant that is.
+// ErrTenant is the error if no tenant is named and the capture has several, or if the
+// named one is not in the capture.
 var ErrTenant = errors.New("which tenant is to be replayed")
 
-// Run replays what the capture has of one tenant, which may be left empty if there
-// is only one. With an error of the capture comes the report on what is before it,
-// if there is anything.
+// Run replays the records of one tenant. The name may be empty if the capture has only
+// one. If the capture is damaged, Run returns an error together with the report on what
+// stands before the damage, which is nil if there is nothing.
 func Run(in *capture.Reader, tenant string, policies ...Policy) (*Report, error) {
 	r := &run{in: in, tenant: tenant, report: newReport(), number: -1}
 	for _, p := range policies {
@@ -44,15 +51,15 @@ func Run(in *capture.Reader, tenant string, policies ...Policy) (*Report, error)
 	return r.report, err
 }
 
-// A run is a replay under way.
+// A run is a replay in progress.
 type run struct {
 	in          *capture.Reader
 	tenant      string
 	report      *Report
 	simulations []*simulation
-	interfaces  int // how many there were when the tenant was looked for
-	number      int // of the interface of the record before, or -1
-	padded      []byte
+	interfaces  int    // how many the capture had when checkTenant looked for the tenant
+	number      int    // the interface of the record before, or -1
+	padded      []byte // scratch of apply
 }
 
 func (r *run) read() error {
@@ -74,14 +81,14 @@ func (r *run) read() error {
 		if rec.Tenant != r.number {
 			r.begin(rec.Tenant, t)
 		}
-		if err := r.take(rec, t); err != nil {
+		if err := r.apply(rec, t); err != nil {
 			return &capture.FormatError{Offset: r.in.Offset(), Err: err}
 		}
 	}
 }
 
-// checkTenant wants the tenant to be in the capture, and to be named if there are
-// others.
+// checkTenant checks that the tenant is in the capture, and is named if there are others.
+// It does so again for every interface that is added to the capture.
 func (r *run) checkTenant() error {
 	if r.interfaces == len(r.in.Tenants()) && r.interfaces > 0 {
 		return nil
@@ -104,18 +111,18 @@ func (r *run) checkTenant() error {
 	return nil
 }
 
-// begin begins a capture: the first, or one that was joined to it and whose
-// sessions are others.
+// begin starts a capture: the first one, or one that was appended to the file and whose
+// session numbers mean other sessions.
 func (r *run) begin(number int, t *capture.Tenant) {
 	r.number = number
-	r.report.about(t)
+	r.report.begin(t)
 	for _, s := range r.simulations {
 		s.begin(t)
 	}
 }
 
-// take takes a record to every policy.
-func (r *run) take(rec *capture.Record, t *capture.Tenant) error {
+// apply applies a record to the simulation of every policy.
+func (r *run) apply(rec *capture.Record, t *capture.Tenant) error {
 	r.report.count(rec)
 	p := rec.PDU
 	if rec.Kind == capture.PDU && !rec.Whole() {
@@ -126,7 +133,7 @@ func (r *run) take(rec *capture.Record, t *capture.Tenant) error {
 		p = r.padded
 	}
 	for _, s := range r.simulations {
-		if err := s.take(rec, t, p); err != nil {
+		if err := s.apply(rec, t, p); err != nil {
 			return err
 		}
 	}
@@ -136,34 +143,34 @@ func (r *run) take(rec *capture.Record, t *capture.Tenant) error {
 	return nil
 }
 
-// compare notes whose verdict differs from the capture's, and from that of the
-// first policy.
+// compare counts the policies whose outcome differs from the capture's, and from that of
+// the first policy.
 func (r *run) compare(rec *capture.Record) {
 	h := pdu.ParseHeader(rec.PDU)
 	first := &r.simulations[0].last
 	for _, s := range r.simulations {
 		c, last := s.result.command(ids{h.Service, h.Command}), &s.last
-		if last.routed && first.routed {
+		if last.certainty == routed && first.certainty == routed {
 			c.common.pdus++
 			c.common.copiesFirst += first.copies
 			c.common.copies += last.copies
 			c.common.sentFirst += first.bytes
 			c.common.sent += last.bytes
 		}
-		if !last.decided {
+		if last.certainty == undecided {
 			continue
 		}
 		if last.verdict != rec.Verdict || last.fault != rec.Fault {
-			c.FromRecorded.add(told(rec.Verdict, rec.Fault), told(last.verdict, last.fault))
+			c.FromRecorded.add(verdictText(rec.Verdict, rec.Fault), verdictText(last.verdict, last.fault))
 		}
-		if first.decided && (last.verdict != first.verdict || last.fault != first.fault) {
-			c.FromFirst.add(told(first.verdict, first.fault), told(last.verdict, last.fault))
+		if first.certainty >= decided && (last.verdict != first.verdict || last.fault != first.fault) {
+			c.FromFirst.add(verdictText(first.verdict, first.fault), verdictText(last.verdict, last.fault))
 		}
 	}
 }
 
-// told spells a verdict with the fault that it comes with.
-func told(v policy.Verdict, fault policy.FaultKind) string {
+// verdictText spells a verdict, and the fault because of which it applies.
+func verdictText(v policy.Verdict, fault policy.FaultKind) string {
 	if fault == "" {
 		return v.String()
 	}

@@ -17,8 +17,8 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// rules is a policy with a verdict for each command. Inspecting, it lets masters
-// speak to everybody, and bodies that begin with "!" trap.
+// rules is a policy with a verdict for each command. Its Inspect broadcasts to all what a
+// master sends, and traps on bodies that begin with "!".
 type rules map[pdu.CommandID]policy.Verdict
 
 func (r rules) Classify(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
@@ -47,7 +47,7 @@ const (
 	toUsers  = toFields | abi.NotSender | abi.ElseBroadcast | (1<<1|1<<2)<<abi.ArgumentShift
 )
 
-// usual is what the tests' policies do unless they say otherwise.
+// usual holds the verdicts for commands that rules does not name.
 var usual = rules{
 	pdu.CID_MSG_DATA:                        abi.BroadcastExceptSender,
 	pdu.CID_MSG_READ_ACK:                    abi.BroadcastExceptSender | abi.InspectHeader,
@@ -64,24 +64,24 @@ var usual = rules{
 	pdu.CID_OTHER_STOP_RECV_PACKET:          abi.Close,
 }
 
-// A guest is a peer of a hub that serves: it counts what it gets.
-type guest struct {
+// A testPeer is a peer of the hub that is recorded. It counts what it gets.
+type testPeer struct {
 	*hub.Seat
 	hub    *hub.Hub
 	copies uint64
 	bytes  uint64
 }
 
-func (*guest) Noted(hub.Note)   {}
-func (*guest) Close(hub.Reason) {}
+func (*testPeer) Noted(hub.Note)   {}
+func (*testPeer) Close(hub.Reason) {}
 
-func join(h *hub.Hub) *guest {
-	g := &guest{hub: h}
+func join(h *hub.Hub) *testPeer {
+	g := &testPeer{hub: h}
 	g.Seat = h.Join(g)
 	return g
 }
 
-func (g *guest) read() {
+func (g *testPeer) read() {
 	var got []byte
 	for {
 		n := 0
@@ -97,13 +97,13 @@ func (g *guest) read() {
 	g.copies += uint64(len(pdutest.Split(got)))
 }
 
-// served has peers talk at random over a hub that is recorded from the middle on, and
-// returns the capture and what each session got since then.
-func served(t *testing.T, r rules, o capture.Options) (recording []byte, want map[uint64]Peer) {
+// recordRandom lets peers send at random over a hub and starts recording in the middle. It
+// returns the capture and what each session got from then on.
+func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, want map[uint64]Peer) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	h := hub.New(policy.NewActive(policy.NewGeneration("served", "", r)), 1<<40)
-	peers := make([]*guest, 0, 8)
+	peers := make([]*testPeer, 0, 8)
 	for range 4 {
 		peers = append(peers, join(h))
 	}
@@ -151,7 +151,8 @@ func served(t *testing.T, r rules, o capture.Options) (recording []byte, want ma
 	return file.Bytes(), want
 }
 
-// begins tells when the last of those who were there has been written.
+// begins closes a channel when the recorder has written all peers that were connected
+// before it.
 type begins struct {
 	file  *bytes.Buffer
 	begun chan struct{}
@@ -166,12 +167,12 @@ func (b *begins) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// settled reports whether there are statistics: they come behind what is known.
+// settled reports whether the file has statistics, which follow the known state.
 func (b *begins) settled() bool {
 	return bytes.Contains(b.file.Bytes(), []byte{0, 0, 0, 5, 0, 0, 0, 52})
 }
 
-// somePDU makes a PDU of any kind, of which some change who holds whom.
+// somePDU returns a random PDU. Some of them change which peer holds which users.
 func somePDU(r *rand.Rand) []byte {
 	user := func() uint32 { return uint32(1 + r.IntN(12)) }
 	pair := func(c pdu.CommandID) []byte {
@@ -227,10 +228,10 @@ func replayed(recording []byte, tenant string, policies ...rules) (*Report, erro
 	return Run(capture.NewReader(bytes.NewReader(recording)), tenant, all...)
 }
 
-// The policy that served gives the same verdicts in a replay, and every peer gets
-// what it got, though the capture began when others had already come and gone.
+// In a replay, the recorded policy gives the same verdicts and every peer gets the same
+// bytes, although peers had come and gone before the recording began.
 func TestReplayOfWhatServed(t *testing.T) {
-	recording, want := served(t, rules{}, capture.Options{Bodies: true})
+	recording, want := recordRandom(t, rules{}, capture.Options{Bodies: true})
 	r := play(t, recording, rules{})
 	p := r.Policies[0]
 	var pdus uint64

@@ -12,8 +12,8 @@ import (
 	"switchyard/proxy/capture"
 )
 
-// A Report is what a replay found. As JSON it is the same each time, but for the
-// policies' times.
+// A Report is the result of a replay. Its JSON is the same for the same capture, except
+// for the policies' times.
 type Report struct {
 	Tenant   string    `json:"tenant"`
 	Bodies   bool      `json:"bodies"` // were recorded
@@ -21,30 +21,30 @@ type Report struct {
 	To       time.Time `json:"to"`
 	PDUs     uint64    `json:"pdus"`
 	Bytes    uint64    `json:"bytes"`  // of those PDUs, whole
-	Peers    int       `json:"peers"`  // sessions that were there at any time
-	Missed   uint64    `json:"missed"` // records that the capture has not, though they were asked for
+	Peers    int       `json:"peers"`  // all sessions of the capture
+	Missed   uint64    `json:"missed"` // records that are not in the capture because the recorder was behind
 	Filtered bool      `json:"filtered"`
 	Policies []*Result `json:"policies"`
 
-	told     uint64 // missed, as its statistics say
+	reported uint64 // missed, by the statistics of the capture
 	sessions map[uint64]struct{}
 }
 
-// A Result is what one policy makes of the capture.
+// A Result is what one policy did with the capture.
 type Result struct {
 	Policy   string                      `json:"policy"`
 	SHA256   string                      `json:"sha256"`
 	Commands []*Command                  `json:"commands"` // by service and command
 	Peers    []*Peer                     `json:"peers"`    // by session
 	Faults   map[policy.FaultKind]uint64 `json:"faults"`
-	Calls    uint64                      `json:"calls"` // of the guest, when the memo did not answer
+	Calls    uint64                      `json:"calls"` // of the policy, where the memo had no answer
 	Time     time.Duration               `json:"time_ns"`
 
 	commands map[ids]*Command
 	peers    map[uint64]*Peer
 }
 
-// A Command is what a policy makes of the PDUs of one command.
+// A Command is what one policy did with the PDUs of one command.
 type Command struct {
 	Name     string        `json:"command"`
 	Service  pdu.ServiceID `json:"service"`
@@ -52,32 +52,32 @@ type Command struct {
 	PDUs     uint64        `json:"pdus"`
 	Received uint64        `json:"received_bytes"`
 	Verdicts Tally         `json:"verdicts"`
-	Dropped  Tally         `json:"dropped,omitempty"` // though the verdict is another, by reason
-	Copies   uint64        `json:"copies"`            // sent to peers, what the hub says itself because of it included
+	Dropped  Tally         `json:"dropped,omitempty"` // by a reason other than the verdict
+	Copies   uint64        `json:"copies"`            // sent to peers, including what the hub itself sends because of them
 	Sent     uint64        `json:"sent_bytes"`
 	Faults   uint64        `json:"faults"`
-	Redacted uint64        `json:"judged_redacted"` // the policy saw a body with values zeroed
+	Redacted uint64        `json:"judged_redacted"` // PDUs that the policy judged by a body with zeroed values
 
-	// What cannot be known: by why, PDUs whose verdict is not known, and PDUs whose
-	// copies are not.
+	// By the reason why: PDUs whose verdict is unknown, and PDUs whose verdict is known
+	// and whose copies are not.
 	Undecided Tally `json:"undecided,omitempty"`
 	Unrouted  Tally `json:"unrouted,omitempty"`
 
-	FromRecorded Changes `json:"from_recorded,omitempty"` // against the verdicts of the capture
-	FromFirst    Changes `json:"from_first,omitempty"`    // against those of the first policy
+	FromRecorded Changes `json:"from_recorded,omitempty"` // compared with the verdicts in the capture
+	FromFirst    Changes `json:"from_first,omitempty"`    // compared with the verdicts of the first policy
 
 	common common
 }
 
-// common is about the PDUs of which it is known what this policy sends, and what the
-// first one does.
+// common is about the PDUs of which it is known what both this policy and the first one
+// send.
 type common struct {
 	pdus                uint64
 	copiesFirst, copies uint64
 	sentFirst, sent     uint64
 }
 
-// A Peer is what one session says and gets.
+// A Peer is what one session sent, and what one policy delivered to it.
 type Peer struct {
 	Session uint64 `json:"session"`
 	Said    uint64 `json:"said"`
@@ -85,11 +85,11 @@ type Peer struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// A Tally counts by a text.
+// A Tally counts PDUs by a text, such as a verdict or a reason.
 type Tally map[string]uint64
 
-// mostKinds bounds how many texts a Tally or Changes tells apart, and mostIDs how
-// many commands: a capture may have made up any number.
+// mostKinds bounds how many texts a Tally or Changes distinguishes, and mostIDs how many
+// commands. A forged capture may hold any number.
 const (
 	mostKinds = 64
 	mostIDs   = 4096
@@ -126,7 +126,7 @@ type Change struct {
 	PDUs   uint64 `json:"pdus"`
 }
 
-// Changes are in the order in which they were first seen.
+// Changes are sorted by when each was first seen.
 type Changes []Change
 
 func (c *Changes) add(before, after string) {
@@ -149,7 +149,7 @@ func (c Changes) PDUs() (n uint64) {
 	return n
 }
 
-// ids are what a policy's classify is asked about.
+// ids are the arguments of Policy.Classify.
 type ids struct {
 	service pdu.ServiceID
 	command pdu.CommandID
@@ -159,13 +159,13 @@ func newReport() *Report {
 	return &Report{sessions: make(map[uint64]struct{}), Policies: []*Result{}}
 }
 
-// about takes in what was asked to be recorded.
-func (r *Report) about(t *capture.Tenant) {
+// begin takes over what a capture was asked to record.
+func (r *Report) begin(t *capture.Tenant) {
 	r.Tenant, r.Bodies = t.Name, t.Bodies
 	r.Filtered = r.Filtered || t.Commands != nil
 }
 
-// count takes in a record.
+// count counts a record.
 func (r *Report) count(rec *capture.Record) {
 	r.Missed += rec.Missed
 	if len(r.sessions) < maxPeers {
@@ -183,15 +183,14 @@ func (r *Report) count(rec *capture.Record) {
 	r.Bytes += uint64(rec.Length)
 }
 
-// statistics takes in what an interface says of itself: what was missed behind the
-// last record, too.
+// statistics takes over the counts that the capture has of an interface. They include
+// what was missed after its last record.
 func (r *Report) statistics(s capture.Statistics) {
-	r.told += s.Missed
-	r.Missed = max(r.Missed, r.told)
+	r.reported += s.Missed
+	r.Missed = max(r.Missed, r.reported)
 }
 
-// command returns what there is on a command. When there are too many, the rest is
-// one.
+// command returns the entry of a command. Beyond mostIDs, all commands share one.
 func (r *Result) command(i ids) *Command {
 	if c := r.commands[i]; c != nil {
 		return c
@@ -211,7 +210,7 @@ func (r *Result) command(i ids) *Command {
 func (r *Result) peer(session uint64) *Peer {
 	p := r.peers[session]
 	if p == nil && len(r.peers) >= maxPeers {
-		session = 0 // no session's number: the rest of them
+		session = 0 // not a session: the entry that the rest shares
 		p = r.peers[0]
 	}
 	if p == nil {
@@ -228,9 +227,9 @@ func (r *Result) sort() {
 	r.Peers = slices.SortedFunc(maps.Values(r.peers), func(a, b *Peer) int { return cmp.Compare(a.Session, b.Session) })
 }
 
-// Weights returns what the first policy and another make of the capture, for a
-// review of their differences, and of how many PDUs it is not known what both send:
-// the weights have no copies of those.
+// Weights returns what the first policy and another one did with the capture, for a
+// review of their differences. unknown is the number of PDUs for which it is not known
+// what both send; the weights count no copies of those.
 func (r *Report) Weights(after int) (w review.Weights, unknown uint64) {
 	w = make(review.Weights)
 	for i, c := range r.Policies[after].commands {

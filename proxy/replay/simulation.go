@@ -14,68 +14,68 @@ import (
 )
 
 const (
-	// farBehind is how far a peer may be behind; they are never behind for long.
+	// farBehind is the lag that the hub allows. A peer catches up after every PDU.
 	farBehind = 1 << 40
-	// highestSession is the largest number that a session gets as recorded; a hub
-	// counts on from there.
+	// highestSession is the largest session number that is taken over from a capture.
+	// The hub gives out larger ones itself.
 	highestSession = 1 << 62
-	// maxPeers bounds the memory for a capture in which many join.
+	// maxPeers bounds the memory that a capture with many peers takes.
 	maxPeers = 1 << 16
 )
 
-// A simulation is a hub with the policy and with peers that only count.
+// A simulation is a hub with one policy and with peers that only count. It belongs to
+// one goroutine.
 type simulation struct {
-	policy *watched
-	judge  *policy.Active
+	policy *countingPolicy
+	active *policy.Active
 	hub    *hub.Hub
 	result *Result
 	peers  map[uint64]*peer // by the session's number in the capture
-	there  []*peer          // those that take part, in the order in which they joined
-	vec    [][]byte
+	joined []*peer          // those that the hub has, in the order in which they joined
+	vec    [][]byte         // scratch of peer.read
 
-	// What the capture leaves open.
-	presenceUnsure bool
-	rolesUnsure    bool // of every peer
-	someRoleUnsure bool
+	unknown unknown
 
-	from *peer // that said the PDU which was taken last
-	last fate  // of that PDU
+	from *peer   // the sender of the PDU that was applied last
+	last outcome // of that PDU
 }
 
-// A fate is what became of a PDU.
-type fate struct {
-	decided bool // the verdict is known
-	routed  bool // what was sent is known, too
-	verdict policy.Verdict
-	fault   policy.FaultKind
-	dropped hub.Reason
-	copies  uint64
-	bytes   uint64
+// An outcome is what a policy and its hub did with a PDU.
+type outcome struct {
+	certainty certainty // of what follows
+	verdict   policy.Verdict
+	fault     policy.FaultKind
+	dropped   hub.Reason
+	copies    uint64
+	bytes     uint64
 }
 
 func newSimulation(p Policy) *simulation {
-	s := &simulation{policy: &watched{Policy: p.Policy}, peers: make(map[uint64]*peer), vec: make([][]byte, 0, 64)}
+	s := &simulation{policy: &countingPolicy{Policy: p.Policy}, peers: make(map[uint64]*peer), vec: make([][]byte, 0, 64)}
 	s.result = &Result{Policy: p.Name, SHA256: p.SHA256, Faults: make(map[policy.FaultKind]uint64), commands: make(map[ids]*Command), peers: make(map[uint64]*Peer)}
-	s.judge = policy.NewActive(policy.NewGeneration(p.Name, p.SHA256, s.policy))
-	s.policy.reset()
-	s.hub = hub.New(s.judge, farBehind)
+	s.active = policy.NewActive(policy.NewGeneration(p.Name, p.SHA256, s.policy))
+	s.policy.resetCounts()
+	s.hub = hub.New(s.active, farBehind)
 	s.hub.Attach(s)
 	return s
 }
 
-func (s *simulation) close() { s.judge.Close() }
+func (s *simulation) close() { s.active.Close() }
 
-// begin forgets the peers of the capture before, if there was one.
+// begin starts a capture: peers of one before it leave.
 func (s *simulation) begin(t *capture.Tenant) {
 	for session := range s.peers {
 		s.leave(session)
 	}
-	s.presenceUnsure = !t.Bodies || !t.Keeps(pdu.CID_OTHER_ONLINE_USER_INFO) || !t.Keeps(pdu.CID_OTHER_USER_STATUS_UPDATE)
-	s.rolesUnsure, s.someRoleUnsure = !t.Keeps(pdu.CID_OTHER_ROLE_SET), false
+	s.unknown = unknown{presence: !t.Bodies || !t.Keeps(pdu.CID_OTHER_ONLINE_USER_INFO) || !t.Keeps(pdu.CID_OTHER_USER_STATUS_UPDATE)}
+	if !t.Keeps(pdu.CID_OTHER_ROLE_SET) {
+		s.unknown.roles = allRoles
+	}
 }
 
-// take takes one record. p is the PDU, in its whole length.
-func (s *simulation) take(rec *capture.Record, t *capture.Tenant, p []byte) error {
+// apply applies one record. p is its PDU at full length, with zeros for what was not
+// recorded.
+func (s *simulation) apply(rec *capture.Record, t *capture.Tenant, p []byte) error {
 	switch {
 	case rec.Kind == capture.Left:
 		s.leave(rec.Session)
@@ -89,14 +89,14 @@ func (s *simulation) take(rec *capture.Record, t *capture.Tenant, p []byte) erro
 	}
 	switch {
 	case rec.Kind == capture.Joined && rec.Master:
-		s.known(from, roleSet)
+		s.restore(from, roleSet)
 	case rec.Kind == capture.Joined:
 	case rec.Known && (rec.Redacted || !rec.Whole()):
-		s.presenceUnsure = true
+		s.unknown.presence = true
 	case rec.Known:
-		s.known(from, p)
+		s.restore(from, p)
 	default:
-		s.say(from, rec, t, p)
+		s.receive(from, rec, t, p)
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (s *simulation) take(rec *capture.Record, t *capture.Tenant, p []byte) erro
 // roleSet is the PDU by which a peer declares itself master.
 var roleSet = pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ROLE_SET, 0, []byte{1 << 3, 1})
 
-// peer returns the peer of a session, which joins if it was not seen before.
+// peer returns the peer of a session. A session that is new joins the hub.
 func (s *simulation) peer(session uint64) (*peer, error) {
 	if p := s.peers[session]; p != nil {
 		return p, nil
@@ -117,11 +117,11 @@ func (s *simulation) peer(session uint64) (*peer, error) {
 	if session <= highestSession {
 		p.seat, err = s.hub.JoinAs(p, session)
 	}
-	if p.seat == nil || err != nil { // it was seen in the wrong order
+	if p.seat == nil || err != nil { // not above the sessions before it: it keeps no number
 		p.seat = s.hub.Join(p)
 	}
 	s.peers[session] = p
-	s.there = append(s.there, p)
+	s.joined = append(s.joined, p)
 	return p, nil
 }
 
@@ -129,66 +129,67 @@ func (s *simulation) peer(session uint64) (*peer, error) {
 func (s *simulation) leave(session uint64) {
 	if p := s.peers[session]; p != nil {
 		delete(s.peers, session)
-		s.part(p)
+		s.disconnect(p)
 	}
 }
 
-// part takes a peer out of the hub, if it is there.
-func (s *simulation) part(p *peer) {
+// disconnect removes a peer from the hub, unless the policy closed it before.
+func (s *simulation) disconnect(p *peer) {
 	if !p.closed {
 		p.closed = true
-		s.there = slices.DeleteFunc(s.there, func(other *peer) bool { return other == p })
+		s.joined = slices.DeleteFunc(s.joined, func(other *peer) bool { return other == p })
 		s.hub.Leave(p.seat)
 		p.seat.Release(hub.PeerClosed)
 	}
 }
 
-// known has the hub know what it knew when the capture began. Nothing of it counts.
-func (s *simulation) known(from *peer, p []byte) {
+// restore gives the hub a PDU by which it knows again what it knew when the capture
+// began. The PDU does not count.
+func (s *simulation) restore(from *peer, p []byte) {
 	if !from.closed {
-		s.policy.clear()
+		s.policy.next()
 		s.handle(from, p)
 	}
 }
 
-// say has a peer say a PDU, and counts what becomes of it.
-func (s *simulation) say(from *peer, rec *capture.Record, t *capture.Tenant, p []byte) {
+// receive lets the hub receive a PDU from a peer, and counts the outcome.
+func (s *simulation) receive(from *peer, rec *capture.Record, t *capture.Tenant, p []byte) {
 	h := pdu.ParseHeader(p)
 	c := s.result.command(ids{h.Service, h.Command})
 	c.PDUs++
 	c.Received += uint64(len(p))
 	s.result.peer(rec.Session).Said++
-	s.last = fate{}
+	s.last = outcome{}
 	if from.closed {
 		c.Undecided.add(senderClosed)
 		return
 	}
-	s.policy.clear()
-	why := s.foresee(from, rec, t, p)
+	s.policy.next()
+	why := s.decideFromRecord(from, rec, t, p)
 	if why == "" {
 		s.handle(from, p)
-		s.last.decided, s.last.routed = true, true
+		s.last.certainty = routed
 	}
 	switch {
-	case why != "" && !s.last.decided:
+	case s.last.certainty == undecided:
 		c.Undecided.add(why)
-	case why != "":
+	case s.last.certainty == decided:
 		c.Unrouted.add(why)
 	}
 	s.count(c)
-	if s.last.routed {
+	if s.last.certainty == routed {
 		s.countPeers()
 	}
 	if rec.Redacted && s.policy.sawBody {
 		c.Redacted++
 	}
-	if s.last.decided && s.last.verdict.Action() == policy.Close {
-		s.part(from)
+	if s.last.certainty >= decided && s.last.verdict.Action() == policy.Close {
+		s.disconnect(from)
 	}
 }
 
 func (s *simulation) countPeers() {
-	for _, p := range s.there {
+	for _, p := range s.joined {
 		if p.copies > 0 {
 			to := s.result.peer(p.session)
 			to.Copies += p.copies
@@ -197,12 +198,12 @@ func (s *simulation) countPeers() {
 	}
 }
 
-// count counts the fate of the PDU that was taken last.
+// count adds the last outcome to a command, if its verdict is known.
 func (s *simulation) count(c *Command) {
-	if !s.last.decided {
+	if s.last.certainty == undecided {
 		return
 	}
-	c.Verdicts.add(told(s.last.verdict, s.last.fault))
+	c.Verdicts.add(verdictText(s.last.verdict, s.last.fault))
 	c.Copies += s.last.copies
 	c.Sent += s.last.bytes
 	if s.last.dropped != "" {
@@ -214,14 +215,14 @@ func (s *simulation) count(c *Command) {
 	}
 }
 
-// handle hands the hub a PDU, and takes in what is due from it. However often the
-// policy failed, it is asked: what it says is wanted, and there is time.
+// handle gives the hub a PDU and counts what is due because of it. The circuit breaker
+// is reset first: a replay wants every verdict, however often the policy failed before.
 func (s *simulation) handle(from *peer, p []byte) {
 	s.hub.Forgive()
-	s.from, s.last = from, fate{}
+	s.from, s.last = from, outcome{}
 	err := s.hub.Handle(from.seat, p)
 	head := s.hub.Head()
-	for _, to := range s.there {
+	for _, to := range s.joined {
 		to.copies, to.bytes = 0, 0
 		if to.seat.Behind(head) {
 			to.read(head)
@@ -234,12 +235,12 @@ func (s *simulation) handle(from *peer, p []byte) {
 	}
 }
 
-// Present, Joined and Left are for other taps than this one.
+// Present, Joined and Left do nothing: the simulation itself adds and removes peers.
 func (s *simulation) Present(uint64, bool) {}
 func (s *simulation) Joined(uint64)        {}
 func (s *simulation) Left(uint64)          {}
 
-// Judged takes in the verdict of the hub's policy.
+// Judged records the verdict of the policy, and which peer became master.
 func (s *simulation) Judged(j hub.Judged) {
 	s.last.verdict = j.Verdict
 	if j.Fault != nil {
@@ -252,7 +253,7 @@ func (s *simulation) Judged(j hub.Judged) {
 	}
 }
 
-// finish completes the result.
+// finish completes the result, after the last record.
 func (s *simulation) finish() {
 	s.result.Calls, s.result.Time = s.policy.calls, s.policy.time
 	s.result.sort()

@@ -20,7 +20,7 @@ import (
 	"switchyard/proxy/capture"
 )
 
-// A tape is a capture that a test makes by hand.
+// A tape writes a capture record by record.
 type tape struct {
 	*testing.T
 	*capture.Writer
@@ -59,7 +59,7 @@ func (p *tape) joined(sessions ...uint64) {
 	}
 }
 
-// says has a session say PDUs, with the verdict of the tests' usual policy by ids.
+// says records PDUs of a session, with the verdicts of the usual policy by their ids.
 func (p *tape) says(session uint64, pdus ...[]byte) {
 	p.Helper()
 	for _, b := range pdus {
@@ -148,7 +148,7 @@ func TestComparison(t *testing.T) {
 	}
 }
 
-// Sessions have the numbers that they had, for policies that look at them.
+// Sessions keep their numbers, for policies that decide by them.
 func TestSessionNumbers(t *testing.T) {
 	p := newTape(t, bodies)
 	p.joined(50, 60)
@@ -161,7 +161,7 @@ func TestSessionNumbers(t *testing.T) {
 
 // The same capture gives the same report, byte for byte.
 func TestRepeatable(t *testing.T) {
-	recording, _ := served(t, rules{}, capture.Options{Bodies: true})
+	recording, _ := recordRandom(t, rules{}, capture.Options{Bodies: true})
 	var reports []string
 	for range 3 {
 		r := play(t, recording, rules{}, rules{pdu.CID_MSG_DATA: abi.BroadcastAll})
@@ -179,7 +179,8 @@ func TestRepeatable(t *testing.T) {
 	}
 }
 
-// What a capture of headers cannot tell is not guessed; what it can tell is told.
+// From a capture of headers alone, the report has what the headers determine, and nothing
+// is guessed.
 func TestHeadersAlone(t *testing.T) {
 	p := newTape(t, capture.Tenant{Name: "default"})
 	p.joined(1, 2, 3)
@@ -190,10 +191,10 @@ func TestHeadersAlone(t *testing.T) {
 	for c, want := range map[pdu.CommandID]Command{
 		pdu.CID_MSG_DATA:                   {Copies: 2, Sent: 200},
 		pdu.CID_MSG_READ_NOTIFY:            {Undecided: Tally{noBody: 1}},
-		pdu.CID_MSG_READ_ACK:               {Copies: 2, Sent: 38, Undecided: Tally{rolesUnsure: 1}},
+		pdu.CID_MSG_READ_ACK:               {Copies: 2, Sent: 38, Undecided: Tally{rolesUnknown: 1}},
 		pdu.CID_SWITCH_P2P_CMD:             {Unrouted: Tally{noBody: 1}},
-		pdu.CID_FILE_NOTIFY:                {Unrouted: Tally{presenceUnsure: 1}},
-		pdu.CID_GROUP_CHANGE_MEMBER_NOTIFY: {Unrouted: Tally{rolesUnsure: 1}},
+		pdu.CID_FILE_NOTIFY:                {Unrouted: Tally{presenceUnknown: 1}},
+		pdu.CID_GROUP_CHANGE_MEMBER_NOTIFY: {Unrouted: Tally{rolesUnknown: 1}},
 		pdu.CID_OTHER_ROLE_SET:             {Unrouted: Tally{noBody: 1}},
 		pdu.CID_OTHER_ONLINE_USER_INFO:     {Unrouted: Tally{noBody: 1}},
 	} {
@@ -204,7 +205,7 @@ func TestHeadersAlone(t *testing.T) {
 	}
 }
 
-// Redacted values matter only where they decide.
+// A redacted field makes an outcome unknown only if the outcome depends on it.
 func TestRedacted(t *testing.T) {
 	tenant := bodies
 	tenant.Redacted = fields(t, "CID_SWITCH_P2P_CMD.cmd_msg_data", "CID_MSG_READ_NOTIFY.session_id", "CID_FILE_NOTIFY.to_user_id")
@@ -225,7 +226,7 @@ func TestRedacted(t *testing.T) {
 	}
 }
 
-// A capture without the PDUs that tell of users does not say where unicasts go.
+// Without the PDUs that announce users, the receivers of unicasts are unknown.
 func TestPresenceNotRecorded(t *testing.T) {
 	tenant := bodies
 	tenant.Commands = []pdu.CommandID{pdu.CID_SWITCH_P2P_CMD, pdu.CID_MSG_DATA}
@@ -233,7 +234,7 @@ func TestPresenceNotRecorded(t *testing.T) {
 	p.joined(1, 2)
 	p.says(1, p2p(5, 7), message)
 	r := play(t, p.file.Bytes(), rules{})
-	if c := command(t, r.Policies[0], pdu.CID_SWITCH_P2P_CMD); !r.Filtered || !maps.Equal(c.Unrouted, Tally{presenceUnsure: 1}) || len(c.Verdicts) != 1 {
+	if c := command(t, r.Policies[0], pdu.CID_SWITCH_P2P_CMD); !r.Filtered || !maps.Equal(c.Unrouted, Tally{presenceUnknown: 1}) || len(c.Verdicts) != 1 {
 		t.Errorf("%+v", c)
 	}
 	if c := command(t, r.Policies[0], pdu.CID_MSG_DATA); c.Copies != 1 {
@@ -244,7 +245,7 @@ func TestPresenceNotRecorded(t *testing.T) {
 	}
 }
 
-// A policy that closes a sender gets nothing more of it.
+// After a policy has closed a sender, it judges nothing more of that sender.
 func TestClosedSender(t *testing.T) {
 	p := newTape(t, bodies)
 	p.joined(1, 2)
@@ -276,7 +277,7 @@ func TestTenants(t *testing.T) {
 	}
 }
 
-// Captures that were joined do not mix their sessions.
+// In a file of several captures, equal session numbers mean different sessions.
 func TestJoinedRecordings(t *testing.T) {
 	p := newTape(t, bodies)
 	p.joined(1, 2)
@@ -288,7 +289,7 @@ func TestJoinedRecordings(t *testing.T) {
 	}
 }
 
-// A capture that was cut is replayed up to there.
+// A truncated capture is replayed up to its end.
 func TestCutRecording(t *testing.T) {
 	p := newTape(t, bodies)
 	p.joined(1, 2)
@@ -305,7 +306,7 @@ func TestCutRecording(t *testing.T) {
 	}
 }
 
-// Whatever a capture says happened, a replay ends, in bounded memory.
+// A forged capture cannot make a replay run forever or take unbounded memory.
 func TestNonsense(t *testing.T) {
 	p := newTape(t, bodies)
 	left := func(s uint64) { p.add(capture.Record{Kind: capture.Left, Session: s}) }
@@ -339,7 +340,7 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
-// Verdicts without end do not grow the report.
+// The number of different verdicts in a report is bounded.
 func TestManyVerdicts(t *testing.T) {
 	p := newTape(t, bodies)
 	p.joined(1)
@@ -367,7 +368,7 @@ func TestManyVerdicts(t *testing.T) {
 	}
 }
 
-// sequence is a policy with another verdict each time.
+// sequence is a policy that returns another verdict each time.
 type sequence struct{ n *uint32 }
 
 func (s sequence) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
