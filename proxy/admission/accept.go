@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// TCP parameters of accepted connections. A dead peer is noticed within 30 s whether
-// or not something is on the way to it.
+// TCP parameters of accepted connections. A dead peer is noticed within 30 s, whether
+// sent data is unacknowledged or not.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 const userTimeout = 30 * time.Second // TCP_USER_TIMEOUT
 
-// acceptLoop accepts until the listener is closed, and backs off when that fails.
+// acceptLoop accepts until the listener is closed, and pauses when accepting fails.
 func (l *Listener) acceptLoop() {
 	var failures backoff
 	for {
@@ -27,7 +27,7 @@ func (l *Listener) acceptLoop() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			// Somebody has to say how many lines were left out; see admitLine.
+			// admitLine set the deadline: it is time to log how many lines were left out.
 			l.listener.SetDeadline(time.Time{})
 			l.flushLines(time.Now())
 			continue
@@ -47,9 +47,9 @@ func (l *Listener) acceptLoop() {
 
 const shortestPause, longestPause = 5 * time.Millisecond, time.Second
 
-// A backoff doubles the pause after each failure that follows the one before too soon,
-// whatever succeeded in between: peers that come and go while descriptors are used up
-// must not have a line in the log each time.
+// A backoff doubles the pause after each failure that follows the previous one within
+// longestPause, even if accepting succeeded in between: while descriptors run out, peers
+// that come and go must not cause a log line each.
 type backoff struct {
 	pause time.Duration
 	until time.Time // the end of the last pause
@@ -69,8 +69,8 @@ func isExhausted(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// turnAway accepts one connection with the spare descriptor and closes it, so that a
-// peer that cannot be served sees that instead of waiting.
+// turnAway accepts one connection with the spare descriptor and closes it: a peer that
+// cannot be served learns so at once and need not time out.
 func (l *Listener) turnAway() {
 	if l.spare == nil {
 		return
@@ -85,19 +85,19 @@ func (l *Listener) turnAway() {
 		l.counts.Refused[NoDescriptors]++
 		l.mu.Unlock()
 	}
-	l.listener.SetDeadline(time.Now().Add(linesEvery)) // the one before may have been for lines that were left out
+	l.listener.SetDeadline(time.Now().Add(linesEvery)) // this replaced a deadline of admitLine, if there was one
 	l.keepSpare()
 }
 
-// keepSpare takes a descriptor to give away, unless there is one. It fails where
-// somebody else was faster, and is tried again when the next connection is accepted.
+// keepSpare opens the spare descriptor, unless it is open. If none is available, the next
+// accepted connection tries again.
 func (l *Listener) keepSpare() {
 	if l.spare == nil {
 		l.spare, _ = os.Open(os.DevNull)
 	}
 }
 
-// tune sets what a connection to a msg_server needs; TCP_NODELAY is on already.
+// tune sets the options of an accepted connection. Go has set TCP_NODELAY already.
 func tune(conn *net.TCPConn, congestionControl string) {
 	conn.SetKeepAliveConfig(keepAlive)
 	setUserTimeout(conn, userTimeout)

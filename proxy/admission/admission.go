@@ -1,10 +1,14 @@
-// Package admission lets connections in: who may connect, how many, how they say who
-// they are. It hands each to the tenant that serves it, and has nothing to do with
-// what is said from then on.
+// Package admission accepts connections: it checks who may connect and how many may,
+// reads PROXY headers, does TLS handshakes, and hands each connection to the tenant that
+// claims it. It takes no part in what the connection then carries.
 //
-// The files in the order in which a connection meets them: accept.go, limits.go with
-// sources.go, handshake.go with header.go, conn.go, and claim.go; refuse.go is where
-// the others end.
+// The files in the order in which a connection meets them:
+//
+//	accept.go ──▶ limits.go ──▶ handshake.go ──▶ claim.go ──▶ the tenant
+//	              sources.go    header.go          │
+//	                  │         conn.go            │
+//	                  │             │              │
+//	                  └─────────────┴──────────────┴──▶ refuse.go
 package admission
 
 import (
@@ -23,31 +27,31 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// Options say who may connect, and how. A limit of zero is none.
+// Options say who may connect, and how. A limit of zero means no limit.
 type Options struct {
-	Allow     []netip.Prefix // networks that may connect; none: everybody
+	Allow     []netip.Prefix // networks that may connect; empty: all
 	ProxyFrom []netip.Prefix // networks of proxies, whose connections begin with a PROXY header
 	TLS       *tls.Config    // nil: plain TCP
 
-	// Claims says which tenant serves whom.
+	// Claims maps connections to tenants.
 	Claims *tenant.Claims
-	// Identities are the names in a client's certificate that Claims knows. It is asked
-	// about certificates that were verified; nil knows none.
+	// Identities returns the names in a client's certificate by which a tenant can claim
+	// it. It is called for verified certificates only. nil: no names.
 	Identities func(*x509.Certificate) []string
-	// Describe says in a word why a TLS handshake failed: one of few, as each is counted.
-	// It may be nil.
+	// Describe returns one word for why a TLS handshake failed. It has to use few words,
+	// since each is counted. It may be nil.
 	Describe func(error) string
 
 	Connections       int           // of the listener at once, handshakes included
 	SourceConnections int           // of one source at once
-	AcceptRate        int           // connections per second of one source, with SourceConnections at a stroke
+	AcceptRate        int           // connections per second of one source, in bursts of up to SourceConnections
 	HandshakeTimeout  time.Duration // for the PROXY header and the TLS handshake together
 
-	CongestionControl string // of TCP, by the kernel's name; empty: the system's. See CheckCongestionControl
+	CongestionControl string // the kernel's name for it; empty: the system's. See CheckCongestionControl
 }
 
-// A Server serves connections; *proxy.Tenant is one. Serve either owns conn, and
-// calls ended once when the connection is over, or returns an error.
+// A Server serves connections, as *proxy.Tenant does. Serve either takes ownership of
+// conn and calls ended once when the connection is over, or returns an error.
 type Server interface {
 	Serve(conn net.Conn, ended func()) error
 }
@@ -61,35 +65,35 @@ type Listener struct {
 	closing  chan struct{} // closed by Close
 	done     sync.WaitGroup
 
-	options atomic.Pointer[Options] // replaced whole
+	options atomic.Pointer[Options] // replaced as a whole
 
 	// Owned by acceptLoop.
-	spare *os.File // a descriptor to give away when there are no more; nil if there was none to be had
+	spare *os.File // closed when descriptors run out, so that accept works once more; may be nil
 
-	// mu is held for a moment, with nothing else locked.
+	// mu guards the rest. No other lock is taken while it is held.
 	mu         sync.Mutex
-	counts     Counts // guarded by mu, and the rest as well
+	counts     Counts
 	sources    sources
-	handshakes map[*net.TCPConn]struct{} // under way; nil once Close gives them up
+	handshakes map[*net.TCPConn]struct{} // in progress; nil after Close
 	lines      logsample.Lines           // has a lock of its own
 	flushed    time.Time                 // when lines were last flushed
 }
 
-// Counts is what became of the connections of a listener, at one moment:
+// Counts says what became of the connections of a listener, at one moment:
 //
 //	Accepted = Handshaking + Open + Ended + sum of Refused
 type Counts struct {
 	Accepted    uint64
-	Handshaking int // on the way to a tenant
+	Handshaking int // on their way to a tenant
 	Open        int // served
 	Ended       uint64
 	Refused     map[Reason]uint64
-	Sources     int // addresses that are remembered, for their limits
+	Sources     int // source addresses that are remembered for their limits
 }
 
-// Open starts accepting from l, which is of TCP and which it owns from now on. find
-// returns who serves the connections of a tenant, or nil if nobody does; it is called
-// by several goroutines.
+// Open starts accepting from l, a TCP listener that it takes ownership of. find returns
+// the server of a tenant, or nil if there is no such tenant. It is called by several
+// goroutines.
 func Open(l net.Listener, o Options, find func(tenant string) Server, log *slog.Logger) *Listener {
 	a := &Listener{listener: l.(*net.TCPListener), find: find, log: log.With("address", l.Addr().String()), closing: make(chan struct{})}
 	a.counts.Refused = make(map[Reason]uint64)
@@ -100,28 +104,28 @@ func Open(l net.Listener, o Options, find func(tenant string) Server, log *slog.
 	return a
 }
 
-// Set changes the options for the connections that are accepted from now on.
+// Set replaces the options for connections that are accepted from now on.
 func (l *Listener) Set(o Options) {
 	o.Allow, o.ProxyFrom = unmappedNetworks(o.Allow), unmappedNetworks(o.ProxyFrom)
 	l.options.Store(&o)
 }
 
-// Addr returns the address that is listened on.
+// Addr returns the listening address.
 func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 
-// Close stops accepting and gives up the handshakes that are under way. Connections
-// that are served go on. Nothing of the listener's runs any more when it returns.
+// Close stops accepting and ends handshakes in progress. Connections that are served stay
+// open. When Close returns, all goroutines of the listener have ended.
 func (l *Listener) Close() {
 	l.mu.Lock()
-	underWay := l.handshakes
+	inProgress := l.handshakes
 	l.handshakes = nil
 	l.mu.Unlock()
-	if underWay == nil {
+	if inProgress == nil {
 		return // closed already
 	}
 	close(l.closing)
 	l.listener.Close()
-	for conn := range underWay {
+	for conn := range inProgress {
 		conn.Close()
 	}
 	l.done.Wait()
@@ -131,7 +135,7 @@ func (l *Listener) Close() {
 	l.flushLines(time.Now())
 }
 
-// Counts returns what became of all connections up to now.
+// Counts returns the counts of all connections so far.
 func (l *Listener) Counts() Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// hand gives a connection whose peer has said who it is to the tenant that claims it.
-// conn is what the tenant reads and writes.
+// hand hands the connection to the tenant that claims it. The tenant reads and writes
+// conn.
 func (c *connection) hand(conn net.Conn) {
 	claimed, err := c.options.Claims.Tenant(tenant.Arrival{Source: c.source(), ServerName: c.serverName, Identities: c.identities})
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *connection) hand(conn net.Conn) {
 		c.refuse(NoTenant, nil)
 		return
 	}
-	// It counts as served before it is: it may have ended when Serve returns.
+	// Counted before Serve, since the connection may have ended when Serve returns.
 	c.listener.countOpen(+1)
 	if err := server.Serve(conn, c.ended); err != nil {
 		c.listener.countOpen(-1)
@@ -30,7 +30,7 @@ func (c *connection) hand(conn net.Conn) {
 	}
 }
 
-// countOpen moves connections from those on the way to those that are served.
+// countOpen counts n connections as served instead of on their way.
 func (l *Listener) countOpen(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,12 +53,12 @@ func reasonOf(err error) Reason {
 	}
 }
 
-// ended is called by the tenant when it no longer serves the connection.
+// ended is called by the tenant when the connection is over.
 func (c *connection) ended() {
 	l := c.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Open--
 	l.counts.Ended++
-	c.leavePlace()
+	c.uncountSource()
 }

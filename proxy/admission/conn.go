@@ -11,25 +11,30 @@ import (
 	"time"
 )
 
-// An announced connection is TCP's with what a proxy said about it. It still is a
-// socket, which can be written to without waiting.
-type announced struct {
+// What a tenant is handed, by the listener's options:
+//
+//	plain TCP    proxiedConn ── *net.TCPConn
+//	TLS          tlsConn ── tls.Conn ── progressConn ── proxiedConn ── *net.TCPConn
+
+// A proxiedConn is a TCP connection with the address that a proxy announced for it. It
+// is still a syscall.Conn, so its tenant can write to the socket without blocking.
+type proxiedConn struct {
 	*net.TCPConn
-	peer netip.AddrPort // valid if it is not the socket's
+	peer netip.AddrPort // invalid if it is the socket's
 
 	// Owned by the reader.
-	early []byte // what was read behind the header
-	heard bool   // something was read
+	early   []byte // what was read together with the header and belongs to the tenant
+	hasRead bool   // Read has returned bytes
 }
 
-func (a *announced) RemoteAddr() net.Addr {
+func (a *proxiedConn) RemoteAddr() net.Addr {
 	if a.peer.IsValid() {
 		return net.TCPAddrFromAddrPort(a.peer)
 	}
 	return a.TCPConn.RemoteAddr()
 }
 
-func (a *announced) Read(p []byte) (n int, err error) {
+func (a *proxiedConn) Read(p []byte) (n int, err error) {
 	if len(a.early) > 0 {
 		n = copy(p, a.early)
 		if a.early = a.early[n:]; len(a.early) == 0 {
@@ -38,31 +43,32 @@ func (a *announced) Read(p []byte) (n int, err error) {
 	} else {
 		n, err = a.TCPConn.Read(p)
 	}
-	a.heard = a.heard || n > 0
+	a.hasRead = a.hasRead || n > 0
 	return n, err
 }
 
-// WriteTo is there since the socket's own would not write what is early.
-func (a *announced) WriteTo(w io.Writer) (int64, error) {
+// WriteTo hides that of TCPConn, which would skip early.
+func (a *proxiedConn) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{a})
 }
 
-// A patient connection is what TLS writes to. crypto/tls gives a connection up for
-// good if a write deadline expires in the middle of a record, even if the peer takes
-// bytes all the time. So what is bounded here is the time without progress: each Write
-// has the whole timeout, and has it again whenever the peer took something. A deadline
-// is one, as ever, and stops a Write under way; so does Close.
-type patient struct {
+// A progressConn fails a Write when the peer has taken no byte for a while. TLS writes to
+// it: crypto/tls makes a connection unusable if a write deadline expires within a record,
+// even if the peer takes bytes slowly. So the deadline of the socket moves: each Write
+// begins with the whole timeout, and gets it again after each partial write. A deadline
+// that is set by SetWriteDeadline does not move. It ends a Write in progress, as does
+// Close.
+type progressConn struct {
 	net.Conn
 
 	mu       sync.Mutex    // guards the rest, and the write deadline of Conn
-	timeout  time.Duration // 0: any time, and Conn has the deadline that was set last
-	deadline time.Time     // or zero
+	timeout  time.Duration // 0: no limit, and Conn has the deadline that was set last
+	deadline time.Time     // zero: none
 }
 
-// SetWriteTimeout has each Write fail with os.ErrDeadlineExceeded once the peer has
-// taken nothing for d; 0 is any time.
-func (p *patient) SetWriteTimeout(d time.Duration) {
+// SetWriteTimeout makes each Write fail with os.ErrDeadlineExceeded once the peer has
+// taken nothing for d. With 0, a Write may wait forever.
+func (p *progressConn) SetWriteTimeout(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timeout != d {
@@ -71,9 +77,9 @@ func (p *patient) SetWriteTimeout(d time.Duration) {
 	}
 }
 
-// SetWriteDeadline has Write fail at t, whatever the peer takes until then. crypto/tls
-// sets deadlines for its own goodbye.
-func (p *patient) SetWriteDeadline(t time.Time) error {
+// SetWriteDeadline makes Write fail at t, even if the peer takes bytes until then.
+// crypto/tls sets such a deadline for its close_notify alert.
+func (p *progressConn) SetWriteDeadline(t time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.deadline = t
@@ -81,25 +87,25 @@ func (p *patient) SetWriteDeadline(t time.Time) error {
 }
 
 // SetDeadline sets both deadlines.
-func (p *patient) SetDeadline(t time.Time) error {
+func (p *progressConn) SetDeadline(t time.Time) error {
 	return errors.Join(p.SetReadDeadline(t), p.SetWriteDeadline(t))
 }
 
-func (p *patient) Write(b []byte) (n int, err error) {
+func (p *progressConn) Write(b []byte) (n int, err error) {
 	for {
 		p.begin()
 		var taken int
 		taken, err = p.Conn.Write(b[n:])
 		n += taken
-		// A deadline that is over makes the next turn take nothing.
+		// If deadline has passed, the next turn takes nothing and returns.
 		if n == len(b) || taken == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
 	}
 }
 
-// begin gives the next write the whole timeout.
-func (p *patient) begin() {
+// begin starts the timeout anew.
+func (p *progressConn) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timeout > 0 {
@@ -107,8 +113,8 @@ func (p *patient) begin() {
 	}
 }
 
-// bound sets the deadline that is nearest. The caller holds mu.
-func (p *patient) bound() error {
+// bound sets the earlier of the deadline and the end of the timeout. The caller holds mu.
+func (p *progressConn) bound() error {
 	t := p.deadline
 	if end := time.Now().Add(p.timeout); p.timeout > 0 && (t.IsZero() || end.Before(t)) {
 		t = end
@@ -116,21 +122,20 @@ func (p *patient) bound() error {
 	return p.Conn.SetWriteDeadline(t)
 }
 
-// A secured connection is TLS over TCP. It is no syscall.Conn: nobody but TLS writes to
-// that socket.
-type secured struct {
+// A tlsConn is TLS over TCP. It is not a syscall.Conn: only TLS may write to the socket.
+type tlsConn struct {
 	*tls.Conn
-	below  *patient
-	socket *announced
+	below  *progressConn
+	socket *proxiedConn
 }
 
-// SetWriteTimeout bounds how long the peer may take nothing; see patient.
-func (s *secured) SetWriteTimeout(d time.Duration) { s.below.SetWriteTimeout(d) }
+// SetWriteTimeout is that of progressConn.
+func (c *tlsConn) SetWriteTimeout(d time.Duration) { c.below.SetWriteTimeout(d) }
 
-// CloseWrite says goodbye, in TLS and in TCP.
-func (s *secured) CloseWrite() error {
-	return errors.Join(s.Conn.CloseWrite(), s.socket.CloseWrite())
+// CloseWrite ends the sending direction: TLS sends close_notify, then TCP sends FIN.
+func (c *tlsConn) CloseWrite() error {
+	return errors.Join(c.Conn.CloseWrite(), c.socket.CloseWrite())
 }
 
-// Close closes at once and says no goodbye, which might have to wait for the peer.
-func (s *secured) Close() error { return s.socket.Close() }
+// Close closes the socket at once. It sends no close_notify, which could block.
+func (c *tlsConn) Close() error { return c.socket.Close() }

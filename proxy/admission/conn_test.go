@@ -12,13 +12,12 @@ import (
 	"time"
 )
 
-// timeout is the write timeout of these tests. Their time is a bubble's, and moves
-// only when nobody has anything to do.
+// timeout is the write timeout of these tests, which run in synctest bubbles.
 const timeout = 20 * time.Second
 
-// inBubble runs a test of a patient connection and its other end. peer runs beside
-// it; both ends are closed when both have returned.
-func inBubble(t *testing.T, peer func(far net.Conn), test func(t *testing.T, p *patient)) {
+// inBubble runs a test of a progressConn, with peer at its other end. Both ends are
+// closed when both functions have returned.
+func inBubble(t *testing.T, peer func(far net.Conn), test func(t *testing.T, p *progressConn)) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		done := make(chan struct{})
@@ -26,14 +25,14 @@ func inBubble(t *testing.T, peer func(far net.Conn), test func(t *testing.T, p *
 			defer close(done)
 			peer(far)
 		}()
-		test(t, &patient{Conn: near})
+		test(t, &progressConn{Conn: near})
 		near.Close()
 		<-done
 		far.Close()
 	})
 }
 
-// takes reads some bytes again and again, with a pause before each time.
+// takes reads some bytes several times, with a pause before each.
 func takes(some int, pause time.Duration, times int) func(net.Conn) {
 	return func(far net.Conn) {
 		for range times {
@@ -45,14 +44,14 @@ func takes(some int, pause time.Duration, times int) func(net.Conn) {
 	}
 }
 
-// outcome is what came of a Write.
+// outcome is the result of a Write.
 type outcome struct {
 	n    int
 	err  error
 	took time.Duration
 }
 
-func write(p *patient, n int) outcome {
+func write(p *progressConn, n int) outcome {
 	start := time.Now()
 	n, err := p.Write(make([]byte, n))
 	return outcome{n, err, time.Since(start)}
@@ -65,29 +64,29 @@ func (o outcome) expect(t *testing.T, n int, err error, took time.Duration) {
 	}
 }
 
-// A peer that takes something is waited for as long as it does.
-func TestPatient(t *testing.T) {
-	inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *patient) {
+// A Write goes on as long as the peer takes bytes.
+func TestProgress(t *testing.T) {
+	inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *progressConn) {
 		p.SetWriteTimeout(timeout)
 		write(p, 100).expect(t, 100, nil, 10*timeout*3/4)
 	})
 }
 
-// One that takes nothing is given up, as usual; so is one that took something before.
-func TestPatienceEnds(t *testing.T) {
-	inBubble(t, func(net.Conn) {}, func(t *testing.T, p *patient) {
+// A Write fails when the peer takes nothing, or nothing more.
+func TestNoProgress(t *testing.T) {
+	inBubble(t, func(net.Conn) {}, func(t *testing.T, p *progressConn) {
 		p.SetWriteTimeout(timeout)
 		write(p, 100).expect(t, 0, os.ErrDeadlineExceeded, timeout)
 	})
-	inBubble(t, takes(10, timeout/2, 1), func(t *testing.T, p *patient) {
+	inBubble(t, takes(10, timeout/2, 1), func(t *testing.T, p *progressConn) {
 		p.SetWriteTimeout(timeout)
 		write(p, 100).expect(t, 10, os.ErrDeadlineExceeded, 2*timeout)
 	})
 }
 
-// TLS makes many writes of one, so that each has the time for itself.
+// Each Write has the whole timeout, since TLS splits one write into several.
 func TestEachWriteHasTheTime(t *testing.T) {
-	inBubble(t, takes(10, timeout*3/4, 4), func(t *testing.T, p *patient) {
+	inBubble(t, takes(10, timeout*3/4, 4), func(t *testing.T, p *progressConn) {
 		p.SetWriteTimeout(timeout)
 		for range 4 {
 			write(p, 10).expect(t, 10, nil, timeout*3/4)
@@ -95,9 +94,9 @@ func TestEachWriteHasTheTime(t *testing.T) {
 	})
 }
 
-// Without a timeout there is none, also if there was one before.
+// A timeout of 0 is no timeout, even after another one.
 func TestNoTimeout(t *testing.T) {
-	inBubble(t, takes(10, 100*timeout, 2), func(t *testing.T, p *patient) {
+	inBubble(t, takes(10, 100*timeout, 2), func(t *testing.T, p *progressConn) {
 		write(p, 10).expect(t, 10, nil, 100*timeout)
 		p.SetWriteTimeout(timeout)
 		write(p, 10).expect(t, 0, os.ErrDeadlineExceeded, timeout)
@@ -106,41 +105,40 @@ func TestNoTimeout(t *testing.T) {
 	})
 }
 
-// A deadline is no timeout: nothing moves it. Of both, what ends first holds.
+// Progress does not move a deadline. Of deadline and timeout, the earlier one applies.
 func TestDeadline(t *testing.T) {
-	for _, set := range []func(*patient){
-		func(p *patient) { p.Conn.SetDeadline(time.Now().Add(2 * timeout)) }, // as during the handshake
-		func(p *patient) { p.SetWriteDeadline(time.Now().Add(2 * timeout)) },
-		func(p *patient) { p.SetDeadline(time.Now().Add(2 * timeout)); p.SetWriteTimeout(timeout) },
-		func(p *patient) { p.SetWriteTimeout(timeout); p.SetDeadline(time.Now().Add(2 * timeout)) },
+	for _, set := range []func(*progressConn){
+		func(p *progressConn) { p.Conn.SetDeadline(time.Now().Add(2 * timeout)) }, // as during the handshake
+		func(p *progressConn) { p.SetWriteDeadline(time.Now().Add(2 * timeout)) },
+		func(p *progressConn) { p.SetDeadline(time.Now().Add(2 * timeout)); p.SetWriteTimeout(timeout) },
+		func(p *progressConn) { p.SetWriteTimeout(timeout); p.SetDeadline(time.Now().Add(2 * timeout)) },
 	} {
-		inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *patient) {
+		inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *progressConn) {
 			set(p)
 			write(p, 100).expect(t, 20, os.ErrDeadlineExceeded, 2*timeout)
 			p.SetWriteDeadline(time.Time{})
 			write(p, 10).expect(t, 10, nil, timeout/4)
 		})
 	}
-	inBubble(t, func(net.Conn) {}, func(t *testing.T, p *patient) {
+	inBubble(t, func(net.Conn) {}, func(t *testing.T, p *progressConn) {
 		p.SetWriteDeadline(time.Now().Add(10 * timeout))
 		p.SetWriteTimeout(timeout)
 		write(p, 10).expect(t, 0, os.ErrDeadlineExceeded, timeout)
 	})
 }
 
-// A deadline that is past already stops writes, before and while they wait, however
-// patient they are. Close does, too.
+// A deadline in the past ends writes, both new ones and one in progress. So does Close.
 func TestWriteIsStopped(t *testing.T) {
-	past := func(p *patient) { p.SetWriteDeadline(time.Now().Add(-time.Second)) }
-	inBubble(t, takes(10, timeout, 10), func(t *testing.T, p *patient) {
+	past := func(p *progressConn) { p.SetWriteDeadline(time.Now().Add(-time.Second)) }
+	inBubble(t, takes(10, timeout, 10), func(t *testing.T, p *progressConn) {
 		past(p)
 		write(p, 100).expect(t, 0, os.ErrDeadlineExceeded, 0)
 	})
-	for want, stop := range map[error]func(*patient){
+	for want, stop := range map[error]func(*progressConn){
 		os.ErrDeadlineExceeded: past,
-		io.ErrClosedPipe:       func(p *patient) { p.Close() },
+		io.ErrClosedPipe:       func(p *progressConn) { p.Close() },
 	} {
-		inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *patient) {
+		inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *progressConn) {
 			p.SetWriteTimeout(timeout)
 			time.AfterFunc(timeout*2, func() { stop(p) })
 			write(p, 100).expect(t, 20, want, timeout*2)
@@ -148,7 +146,7 @@ func TestWriteIsStopped(t *testing.T) {
 	}
 }
 
-// dribble is a connection of which a client reads a little now and then.
+// dribble is a connection from which a client reads slowly.
 type dribble struct {
 	net.Conn
 	pause time.Duration
@@ -159,14 +157,14 @@ func (d *dribble) Read(p []byte) (int, error) {
 	return d.Conn.Read(p[:min(len(p), 1000)])
 }
 
-// A session over TLS whose peer is slow writes on where a bare tls.Conn would have
-// given up in the middle of a record, and sees what a peer that takes nothing is.
+// A Write over TLS to a slow peer goes on, where a bare tls.Conn would fail within a
+// record. A Write to a peer that takes nothing fails.
 func TestSlowPeerOfTLS(t *testing.T) {
 	config := serverTLS(t)
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer near.Close()
-		below := &patient{Conn: near}
+		below := &progressConn{Conn: near}
 		server := tls.Server(below, config)
 		slow := &dribble{Conn: far}
 		client := tls.Client(slow, &tls.Config{InsecureSkipVerify: true})
@@ -195,7 +193,7 @@ func TestSlowPeerOfTLS(t *testing.T) {
 		}
 		start = time.Now()
 		if n, err := server.Write(text); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != timeout {
-			t.Errorf("nobody reads: wrote %d bytes in %v (%v)", n, time.Since(start), err)
+			t.Errorf("the peer reads nothing: wrote %d bytes in %v (%v)", n, time.Since(start), err)
 		}
 	})
 }
@@ -212,20 +210,20 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// secure returns both ends of a connection of TLS that a tenant was handed, and what
-// is below the client's.
+// secure returns both ends of a TLS connection that was handed to a tenant, and the
+// connection below the client's.
 func secure(t *testing.T) (client *tls.Conn, below *counting, s served) {
 	t.Helper()
-	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: patience})
+	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: testTimeout})
 	below = &counting{Conn: h.dial()}
-	client, err := greet(t, below, "")
+	client, err := handshake(t, below, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client, below, h.serves("main")
 }
 
-// Both layers say that nothing more comes, and the other direction stays open.
+// CloseWrite sends close_notify and FIN. The other direction stays open.
 func TestCloseWriteOfTLS(t *testing.T) {
 	client, below, s := secure(t)
 	io.WriteString(s, "last words")
@@ -238,18 +236,18 @@ func TestCloseWriteOfTLS(t *testing.T) {
 		t.Errorf("read %q (%v)", got, err)
 	}
 	if below.read == heard {
-		t.Error("TLS says no goodbye, so that the end could be anybody's")
+		t.Error("there is no close_notify: a FIN alone may be forged")
 	}
 	gone(t, below)
 	io.WriteString(client, "answer")
 	hears(t, s, "answer")
 }
 
-// Close waits for nobody, even if the socket has no room for a goodbye, and stops who
-// waits for room.
+// Close does not block, even if the socket has no room for a close_notify, and ends a
+// write that waits for room.
 func TestCloseOfTLS(t *testing.T) {
 	_, _, s := secure(t)
-	socket := s.Conn.(*secured).socket.TCPConn
+	socket := s.Conn.(*tlsConn).socket.TCPConn
 	for taken := 1; taken > 0; { // until neither end has room for a byte
 		socket.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		var err error
@@ -265,7 +263,7 @@ func TestCloseOfTLS(t *testing.T) {
 	}()
 	start := time.Now()
 	s.Conn.Close()
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 4*time.Second { // crypto/tls would wait for 5 s
 		t.Errorf("took %v", took)
 	}
 	if err := <-wrote; !errors.Is(err, net.ErrClosed) {

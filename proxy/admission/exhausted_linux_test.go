@@ -11,8 +11,8 @@ import (
 	"switchyard/proxy/logsample"
 )
 
-// A spare descriptor that was lost, as somebody else took it in the moment in which
-// it was given away, is replaced as soon as there is another.
+// A spare descriptor that was lost, because another part of the process took it, is
+// replaced as soon as one is free.
 func TestSpareIsReplaced(t *testing.T) {
 	h := open(t, Options{})
 	a, b := newClient(t), newClient(t)
@@ -27,7 +27,7 @@ func TestSpareIsReplaced(t *testing.T) {
 	h.refuses(map[Reason]uint64{NoDescriptors: 1})
 }
 
-// What was left out of the log is told all the same.
+// The number of lines left out is logged, even while descriptors run out.
 func TestFewLinesWhenExhausted(t *testing.T) {
 	h := open(t, Options{Allow: networks("127.0.0.2/32")})
 	client := newClient(t)
@@ -44,8 +44,8 @@ func TestFewLinesWhenExhausted(t *testing.T) {
 	eventually(t, func() bool { return h.logged() == n }, func() string { return h.lines.String() })
 }
 
-// mayOpen has the process open only descriptors below most until the test ends, and
-// returns what that was before.
+// mayOpen limits the process to descriptors below most until the test ends, and returns
+// the limit before.
 func mayOpen(t *testing.T, most uint64) (before uint64) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -64,7 +64,7 @@ func mayOpen(t *testing.T, most uint64) (before uint64) {
 	return before
 }
 
-// openAll takes all descriptors that there are, until the test ends.
+// openAll opens all free descriptors until the test ends.
 func openAll(t *testing.T) {
 	t.Helper()
 	mayOpen(t, 100)
@@ -80,7 +80,7 @@ func openAll(t *testing.T) {
 	}
 }
 
-// A client has its descriptor before it connects.
+// A client owns a descriptor before it connects, so it can connect when none is left.
 type client struct {
 	t  *testing.T
 	fd int
@@ -96,8 +96,8 @@ func newClient(t *testing.T) client {
 	return client{t, fd}
 }
 
-// connect waits for the kernel, and for nobody else.
-func (c client) connect(h *house, from string) {
+// connect connects in the kernel; the listener need not accept.
+func (c client) connect(h *harness, from string) {
 	c.t.Helper()
 	if err := unix.Bind(c.fd, &unix.SockaddrInet4{Addr: [4]byte(net.ParseIP(from).To4())}); err != nil {
 		c.t.Fatal(err)
@@ -108,11 +108,11 @@ func (c client) connect(h *house, from string) {
 	}
 }
 
-// gone waits for the end of the connection, in whatever way.
+// gone waits for the end of the connection, by FIN or RST.
 func (c client) gone() {
 	c.t.Helper()
-	patience := unix.NsecToTimeval(int64(patience))
-	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+	testTimeout := unix.NsecToTimeval(int64(testTimeout))
+	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &testTimeout); err != nil {
 		c.t.Fatal(err)
 	}
 	if n, err := unix.Read(c.fd, make([]byte, 1)); n > 0 || err == syscall.EAGAIN {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// handshake lets the peer say who it is, a proxy by a header and a client of TLS by
-// what it shows, and hands it on. All of it has one deadline, which nothing moves.
+// handshake reads the PROXY header and does the TLS handshake, as far as the options ask
+// for them, and hands the connection to its tenant. One fixed deadline covers both.
 func (c *connection) handshake() {
 	if timeout := c.options.HandshakeTimeout; timeout > 0 {
 		c.conn.SetDeadline(time.Now().Add(timeout))
@@ -20,7 +20,7 @@ func (c *connection) handshake() {
 		c.refuse(Closing, nil)
 		return
 	}
-	conn, why, err := c.introduce()
+	conn, why, err := c.identify()
 	switch going := c.end(); {
 	case !going:
 		c.refuse(Closing, err)
@@ -32,7 +32,8 @@ func (c *connection) handshake() {
 	}
 }
 
-// begin has Close give the handshake up, and reports whether there was none yet.
+// begin registers the handshake, so that Close ends it. It returns false if Close was
+// called before.
 func (c *connection) begin() bool {
 	l := c.listener
 	l.mu.Lock()
@@ -44,7 +45,7 @@ func (c *connection) begin() bool {
 	return true
 }
 
-// end has Close leave the connection alone, and reports whether it still has.
+// end unregisters the handshake. It returns false if Close has ended it.
 func (c *connection) end() bool {
 	l := c.listener
 	l.mu.Lock()
@@ -53,10 +54,10 @@ func (c *connection) end() bool {
 	return l.handshakes != nil
 }
 
-// introduce reads the PROXY header and makes the TLS handshake, whichever there is to
-// be, and returns what the tenant reads and writes, or why it is to have nothing of it.
-func (c *connection) introduce() (net.Conn, Reason, error) {
-	socket := &announced{TCPConn: c.conn}
+// identify reads the PROXY header and does the TLS handshake. It returns the connection
+// for the tenant, or why there is none.
+func (c *connection) identify() (net.Conn, Reason, error) {
+	socket := &proxiedConn{TCPConn: c.conn}
 	if c.proxied {
 		header, err := readHeader(c.conn)
 		if err != nil {
@@ -70,18 +71,18 @@ func (c *connection) introduce() (net.Conn, Reason, error) {
 	if c.options.TLS == nil {
 		return socket, "", nil
 	}
-	below := &patient{Conn: socket}
+	below := &progressConn{Conn: socket}
 	over := tls.Server(below, c.options.TLS)
 	if err := over.Handshake(); err != nil {
-		return nil, c.reasonOfTLS(err, socket.heard), err
+		return nil, c.reasonOfTLS(err, socket.hasRead), err
 	}
 	c.remember(over.ConnectionState())
-	return &secured{over, below, socket}, "", nil
+	return &tlsConn{over, below, socket}, "", nil
 }
 
-// announce makes the announced source that of the connection, and applies its limits.
-// A proxy that speaks for itself, as to see whether somebody is there, or that does
-// not know for whom, must be allowed itself; limits of a source are not for proxies.
+// announce makes the source in the header that of the connection, and applies the limits
+// of that source. A header without a source, as of a health check, leaves the connection
+// to the proxy itself: the proxy has to be allowed, and has no limits.
 func (c *connection) announce(h header) Reason {
 	if h.source.IsValid() {
 		c.peer = h.source
@@ -93,8 +94,8 @@ func (c *connection) announce(h header) Reason {
 	return ""
 }
 
-// remember keeps what the client showed. A certificate that was not verified says
-// nothing.
+// remember keeps the server name that the client asked for, and the names in its
+// certificate. Names in a certificate that was not verified are ignored.
 func (c *connection) remember(s tls.ConnectionState) {
 	c.serverName = s.ServerName
 	if c.options.Identities != nil && len(s.VerifiedChains) > 0 {
@@ -113,12 +114,12 @@ func reasonOfHeader(err error) Reason {
 	}
 }
 
-// reasonOfTLS says why a handshake failed; heard is whether the client said anything.
-func (c *connection) reasonOfTLS(err error, heard bool) Reason {
+// reasonOfTLS returns why a handshake failed. hasRead is whether the client sent anything.
+func (c *connection) reasonOfTLS(err error, hasRead bool) Reason {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return HandshakeTimeout
-	case !heard && wentAway(err):
+	case !hasRead && wentAway(err):
 		return Abandoned
 	case c.options.Describe == nil:
 		return tlsFailed + "failed"

@@ -14,15 +14,15 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// A PROXY header is one line of text, or this:
+// A PROXY header of version 1 is one line of text. One of version 2 is
 //
 //	signature  12 bytes
 //	command     1
 //	family      1
-//	length      2   big endian, of what follows
+//	length      2   of what follows, big endian
 //	addresses and further fields
 const (
-	longestV1 = 107 // bytes, with the end of the line
+	longestV1 = 107 // bytes, including the line end
 	prefixV2  = 16  // up to the length
 	longestV2 = prefixV2 + 4096
 )
@@ -33,16 +33,16 @@ var (
 	errNotTCP     = errors.New("the PROXY header announces a source that is not of TCP")
 )
 
-// A header is what a proxy says in front of what its client says.
+// A header is what a proxy sends ahead of its client's bytes.
 type header struct {
-	source netip.AddrPort // of the client; not valid if the proxy knows none, or speaks for itself
-	early  []byte         // what came right behind the header
+	source netip.AddrPort // of the client; invalid if the proxy names none
+	early  []byte         // what was read after the header
 }
 
-// readHeader reads a header, in however many pieces it arrives. The error is io.EOF if
-// there was nothing to read.
+// readHeader reads a header, which may arrive in any number of pieces. The error is io.EOF
+// if the peer sent nothing.
 func readHeader(r io.Reader) (header, error) {
-	buf := make([]byte, 0, 512) // more than most are long, with some data
+	buf := make([]byte, 0, 512) // most headers fit, together with some data
 	for {
 		whole, err := lengthOfHeader(buf)
 		if err != nil {
@@ -56,7 +56,7 @@ func readHeader(r io.Reader) (header, error) {
 		if buf = buf[:len(buf)+n]; n > 0 {
 			continue
 		}
-		if wentAway(err) && len(buf) > 0 { // not wrapped, as it has said something
+		if wentAway(err) && len(buf) > 0 { // err is not wrapped, so that the peer does not count as gone
 			return header{}, fmt.Errorf("the PROXY header was cut short after %d bytes", len(buf))
 		}
 		if err != nil {
@@ -65,8 +65,8 @@ func readHeader(r io.Reader) (header, error) {
 	}
 }
 
-// lengthOfHeader returns how long the header is that b begins with, or 0 if that is
-// not yet to be seen.
+// lengthOfHeader returns the length of the header at the beginning of b, or 0 if b is too
+// short to tell.
 func lengthOfHeader(b []byte) (int, error) {
 	switch v1, v2 := proxyproto.SIGV1, proxyproto.SIGV2; {
 	case bytes.HasPrefix(b, v1):
@@ -91,10 +91,10 @@ func lengthOfHeader(b []byte) (int, error) {
 	}
 }
 
-// parseHeader reads a whole header.
+// parseHeader parses a complete header.
 func parseHeader(b, early []byte) (header, error) {
-	// With all of it in the buffer at once, as the library takes a line that arrives in
-	// pieces for an attack; here it has a deadline.
+	// The library refuses a line that arrives in pieces, as an attack. Here the deadline of
+	// the handshake bounds that, so the library gets the complete header at once.
 	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(b), len(b)))
 	if err != nil {
 		return header{}, fmt.Errorf("parse the PROXY header: %w", err)

@@ -7,21 +7,22 @@ import (
 	"time"
 )
 
-// A connection is one on its way to a tenant, and what is known about it so far.
+// A connection is on its way to a tenant. The struct holds what is known of it so far.
+// It belongs to one goroutine: that of acceptLoop, then that of handshake.
 type connection struct {
 	listener *Listener
 	options  *Options // those in force when it was accepted
 	conn     *net.TCPConn
-	peer     netip.AddrPort // the socket's, until a proxy announces another
+	peer     netip.AddrPort // of the socket, until a proxy announces another
 	proxied  bool           // the socket's peer is a proxy
-	counted  bool           // peer has a place among the sources; guarded by Listener.mu
+	counted  bool           // peer is counted in sources; guarded by Listener.mu
 
-	serverName string   // that a client of TLS asked for
-	identities []string // in the certificate that it showed
+	serverName string   // that the TLS client asked for
+	identities []string // in its certificate
 	claimed    string   // the tenant that claims it
 }
 
-// arrive takes a connection as far as it gets without waiting.
+// arrive takes a connection as far as possible without waiting for the peer.
 func (l *Listener) arrive(conn *net.TCPConn) {
 	c := &connection{listener: l, options: l.options.Load(), conn: conn, peer: unmapped(conn.RemoteAddr().(*net.TCPAddr))}
 	c.proxied = within(c.options.ProxyFrom, c.source())
@@ -34,15 +35,15 @@ func (l *Listener) arrive(conn *net.TCPConn) {
 		l.done.Go(c.handshake)
 		return
 	}
-	// Not a goroutine of its own: who connects and says nothing takes part at once.
+	// Without a handshake, the peer takes part before it has sent anything.
 	c.hand(conn)
 }
 
-// source is the address that allow-lists, limits and claims are about.
+// source is the address to which allow-lists, limits and claims apply.
 func (c *connection) source() netip.Addr { return c.peer.Addr().WithZone("") }
 
-// enter counts the connection, and says why it may not go on, or nothing. A proxy's is
-// judged by who it announces: see enterAnnounced.
+// enter counts the connection. It returns why the connection is refused, or "". One from
+// a proxy is checked by the source that the proxy announces: see enterAnnounced.
 func (c *connection) enter() Reason {
 	allowed := c.proxied || c.allowed()
 	l := c.listener
@@ -58,30 +59,30 @@ func (c *connection) enter() Reason {
 	case c.proxied:
 		return ""
 	}
-	return c.takePlace()
+	return c.countSource()
 }
 
 // enterAnnounced applies the limits of a source to the one that a proxy announced, so
-// that nobody gets around them through a proxy.
+// that a client cannot evade them by connecting through a proxy.
 func (c *connection) enterAnnounced() Reason {
 	if !c.allowed() {
 		return NotAllowed
 	}
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
-	return c.takePlace()
+	return c.countSource()
 }
 
-// takePlace gives the connection a place among those of its source. The caller holds
-// Listener.mu.
-func (c *connection) takePlace() Reason {
+// countSource counts the connection for its source, or returns why there is no room. The
+// caller holds Listener.mu.
+func (c *connection) countSource() Reason {
 	why := c.listener.sources.enter(c.source(), time.Now(), c.options)
 	c.counted = why == ""
 	return why
 }
 
-// leavePlace gives it back. The caller holds Listener.mu.
-func (c *connection) leavePlace() {
+// uncountSource undoes countSource. The caller holds Listener.mu.
+func (c *connection) uncountSource() {
 	if c.counted {
 		c.listener.sources.leave(c.source(), time.Now())
 		c.counted = false
@@ -96,13 +97,13 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// unmapped returns the address with IPv4 as IPv4, however the socket shows it.
+// unmapped returns the address, with an IPv4-mapped IPv6 address as IPv4.
 func unmapped(a *net.TCPAddr) netip.AddrPort {
 	mapped := a.AddrPort()
 	return netip.AddrPortFrom(mapped.Addr().Unmap(), mapped.Port())
 }
 
-// unmappedNetworks returns the networks as those of such addresses.
+// unmappedNetworks does the same for networks.
 func unmappedNetworks(networks []netip.Prefix) []netip.Prefix {
 	networks = slices.Clone(networks)
 	for i, p := range networks {

@@ -22,7 +22,7 @@ func TestAllow(t *testing.T) {
 	h.logs("connection refused", "reason=not-allowed", "peer=127.0.0.4:")
 }
 
-// An address is the same one however the socket or the configuration shows it.
+// IPv4-mapped addresses of sockets and of the configuration match IPv4 ones.
 func TestAllowed(t *testing.T) {
 	for _, test := range []struct {
 		allow, source string
@@ -54,7 +54,7 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// Handshakes count as well; who leaves makes room.
+// Handshakes count as connections. One that ends makes room.
 func TestListenerFull(t *testing.T) {
 	h := open(t, Options{Connections: 3, ProxyFrom: networks("127.0.0.2/32"), HandshakeTimeout: time.Hour})
 	hanging := h.dial("127.0.0.2")
@@ -105,7 +105,7 @@ func TestSourceRate(t *testing.T) {
 
 var addrA, addrB = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 
-// In any time, a source connects as often as its rate lets it, and a burst more.
+// In any period, a source may connect rate × period times, and a burst more.
 func TestRate(t *testing.T) {
 	var s sources
 	o := &Options{SourceConnections: 10, AcceptRate: 100}
@@ -122,12 +122,12 @@ func TestRate(t *testing.T) {
 		t.Errorf("%d in 10 s, want about %d", admitted, want)
 	}
 	if why := s.enter(addrB, now, o); why != "" {
-		t.Errorf("somebody else: %s", why)
+		t.Errorf("another source: %s", why)
 	}
 }
 
-// A rate that was lower before is not held against anybody for longer than the burst
-// of the present one takes.
+// After a change of the rate, what a source owes under the old rate is forgiven within
+// the time of a burst under the new one.
 func TestRateChanges(t *testing.T) {
 	var s sources
 	now := time.Unix(1000, 0)
@@ -147,14 +147,14 @@ func TestRateChanges(t *testing.T) {
 		}
 	}
 	if why := s.enter(addrA, now, &Options{AcceptRate: 1 << 40, SourceConnections: 1 << 60}); why != "" {
-		t.Errorf("with limits out of all proportion: %q", why)
+		t.Errorf("with huge limits: %q", why)
 	}
 	if why := s.enter(addrB, now, &Options{AcceptRate: 1, SourceConnections: 1 << 60}); why != "" {
-		t.Errorf("with a burst out of all proportion: %q", why)
+		t.Errorf("with a huge burst: %q", why)
 	}
 }
 
-// Nobody is remembered for longer than it makes a difference.
+// A source is forgotten as soon as it makes no difference.
 func TestSourcesAreForgotten(t *testing.T) {
 	var s sources
 	o := &Options{SourceConnections: 10, AcceptRate: 10}
@@ -177,8 +177,8 @@ func TestSourcesAreForgotten(t *testing.T) {
 	}
 }
 
-// However many sources there are, those that are remembered are bounded; those that
-// are connected are not forgotten.
+// The number of idle sources that are remembered is bounded. Connected ones are never
+// forgotten.
 func TestSourcesAreBounded(t *testing.T) {
 	var s sources
 	o := &Options{SourceConnections: 1, AcceptRate: 1}
@@ -210,7 +210,7 @@ func TestSourcesAreBounded(t *testing.T) {
 	}
 }
 
-// One customer has many IPv6 addresses, and may use them all.
+// All addresses of an IPv6 /64 are one source.
 func TestIPv6SourcesAreNetworks(t *testing.T) {
 	var s sources
 	o := &Options{SourceConnections: 2}

@@ -7,55 +7,54 @@ import (
 	"time"
 )
 
-// A Reason is why a connection is refused, the same word in logs, counts and tests.
+// A Reason is why a connection is refused. Logs, counts and tests use the same word.
 type Reason string
 
-// Before the peer has said anything:
+// Before the peer has sent anything:
 const (
-	NoDescriptors Reason = "no-descriptors"   // the process has no more of them
-	ListenerFull  Reason = "listener-full"    // as many connections as the listener may have
+	NoDescriptors Reason = "no-descriptors"   // the process has none left
+	ListenerFull  Reason = "listener-full"    // the listener has as many connections as it may
 	NotAllowed    Reason = "not-allowed"      // the source is in none of the networks that may connect
-	SourceFull    Reason = "source-full"      // as many connections as the source may have
+	SourceFull    Reason = "source-full"      // the source has as many connections as it may
 	SourceRate    Reason = "source-rate"      // the source connects too often
 	Closing       Reason = "listener-closing" // the listener was closed during the handshake
 )
 
-// While it says who it is. A failed TLS handshake is "tls-" and what Options.Describe
-// calls it.
+// During the PROXY header and the TLS handshake. A failed handshake is "tls-" and the
+// word of Options.Describe.
 const (
-	Abandoned        Reason = "abandoned"         // it went away without having said anything
-	ProxyHeader      Reason = "proxy-header"      // no PROXY header, or one that is wrong
-	ProxyTimeout     Reason = "proxy-timeout"     // the PROXY header was not whole in time
-	HandshakeTimeout Reason = "handshake-timeout" // the TLS handshake was not over in time
+	Abandoned        Reason = "abandoned"         // the peer left without having sent anything
+	ProxyHeader      Reason = "proxy-header"      // the PROXY header is missing or wrong
+	ProxyTimeout     Reason = "proxy-timeout"     // the PROXY header was not complete in time
+	HandshakeTimeout Reason = "handshake-timeout" // the TLS handshake was not complete in time
 	tlsFailed        Reason = "tls-"
 )
 
-// By who it is:
+// By the tenant that claims the connection:
 const (
-	Unclaimed      Reason = "unclaimed"       // no tenant serves it
+	Unclaimed      Reason = "unclaimed"       // no tenant claims it
 	Ambiguous      Reason = "ambiguous"       // more than one tenant claims it
-	NoTenant       Reason = "no-tenant"       // the tenant that claims it is not there
-	TenantFull     Reason = "tenant-full"     // as many connections as the tenant may have
-	TenantStopping Reason = "tenant-stopping" // the tenant takes no more
-	TenantRefused  Reason = "tenant-refused"  // it says something else
+	NoTenant       Reason = "no-tenant"       // the tenant that claims it does not exist
+	TenantFull     Reason = "tenant-full"     // the tenant has as many connections as it may
+	TenantStopping Reason = "tenant-stopping" // the tenant is stopping
+	TenantRefused  Reason = "tenant-refused"  // the tenant refused it for another reason
 )
 
-// linesEvery is the period in which a few lines of a reason are written.
+// linesEvery is the period in which logsample.Burst lines of each reason are written.
 const linesEvery = time.Second
 
-// refuse closes a connection that no tenant serves, counts it and logs it. cause may
-// be nil.
+// refuse closes, counts and logs a connection that no tenant serves. cause may be nil.
 func (c *connection) refuse(why Reason, cause error) {
 	c.conn.Close()
 	l := c.listener
 	l.mu.Lock()
 	l.counts.Handshaking--
 	l.counts.Refused[why]++
-	c.leavePlace()
+	c.uncountSource()
 	l.mu.Unlock()
 	level := slog.LevelWarn
 	if why == Abandoned {
-		level = slog.LevelDebug // a load balancer that looks whether somebody is there does it all the time
+		level = slog.LevelDebug // health checks of load balancers do this all the time
 	}
 	if !l.log.Enabled(context.Background(), level) || !l.admitLine(why) {
 		return
@@ -78,8 +77,8 @@ func (c *connection) refuse(why Reason, cause error) {
 	l.log.Log(context.Background(), level, "connection refused", fields...)
 }
 
-// admitLine reports whether a line may be written now. If not, the accept loop wakes
-// up to say how many were left out, unless the next refusal does.
+// admitLine reports whether a line may be written now. If not, either the next refusal or
+// the accept loop, woken by a deadline, logs how many were left out.
 func (l *Listener) admitLine(why Reason) bool {
 	now := time.Now()
 	l.mu.Lock()
@@ -95,7 +94,7 @@ func (l *Listener) admitLine(why Reason) bool {
 	return false
 }
 
-// flushLines says what was left out since it was last called.
+// flushLines logs how many lines were left out since the last call.
 func (l *Listener) flushLines(now time.Time) {
 	l.mu.Lock()
 	l.flushed = now
@@ -105,10 +104,10 @@ func (l *Listener) flushLines(now time.Time) {
 	})
 }
 
-// longestField is how many bytes of what a peer says are logged.
+// longestField is how many bytes of a text from a peer are logged.
 const longestField = 256
 
-// cut shortens what a peer may have made long.
+// cut shortens a text that a peer may have made long.
 func cut(s string) string {
 	if len(s) <= longestField {
 		return s

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUserTimeout bounds how long sent data may stay unacknowledged: keepalive does
-// not notice a peer that vanished while something was on the way to it.
+// setUserTimeout bounds how long sent data may stay unacknowledged. Keepalive probes are
+// not sent while data is unacknowledged, so they do not notice a peer that vanished then.
 func setUserTimeout(conn *net.TCPConn, d time.Duration) {
 	if raw, err := conn.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) {
@@ -20,8 +20,8 @@ func setUserTimeout(conn *net.TCPConn, d time.Duration) {
 	}
 }
 
-// setCongestionControl leaves the system's where it fails, which CheckCongestionControl
-// has tried before.
+// setCongestionControl ignores errors, since CheckCongestionControl has tried the name
+// before. The system's congestion control stays then.
 func setCongestionControl(conn *net.TCPConn, name string) {
 	if raw, err := conn.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) {
@@ -30,8 +30,8 @@ func setCongestionControl(conn *net.TCPConn, name string) {
 	}
 }
 
-// CheckCongestionControl tries whether the kernel lets this process have TCP
-// controlled like that.
+// CheckCongestionControl checks that the kernel lets this process use the congestion
+// control of that name.
 func CheckCongestionControl(name string) error {
 	if name == "" {
 		return nil

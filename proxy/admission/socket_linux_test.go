@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reno is what every kernel has, and lets everybody have.
+// Every kernel has reno and lets every process use it.
 func TestCongestionControl(t *testing.T) {
 	system, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	if err != nil {
@@ -31,7 +31,7 @@ func TestCongestionControl(t *testing.T) {
 		case want == "" && err != nil:
 			t.Errorf("%q: %v", name, err)
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "reno")):
-			t.Errorf("%q: %v, want that there is none of it, and which there are", name, err)
+			t.Errorf("%q: %v, want an error that lists the available ones", name, err)
 		}
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// setUserTimeout does nothing where there is no such option; the write timeout of
-// the tenant's limits bounds the same.
+// setUserTimeout does nothing, as the option is Linux's. The write timeout of the tenant
+// bounds the same.
 func setUserTimeout(*net.TCPConn, time.Duration) {}
 
 func setCongestionControl(*net.TCPConn, string) {}
 
-// CheckCongestionControl knows none but the system's here.
+// CheckCongestionControl accepts only the system's congestion control.
 func CheckCongestionControl(name string) error {
 	if name == "" {
 		return nil

@@ -6,28 +6,30 @@ import (
 	"time"
 )
 
-// mostIdle is how many sources are remembered that have no connection and whose rate
-// is not yet forgiven.
+// mostIdle is how many sources are remembered that have no connection, but have connected
+// so recently that their rate still counts.
 const mostIdle = 1 << 16
 
-// sources remembers the addresses that connect, for the limits of each, and forgets
-// them as soon as it makes no difference. All it does takes constant time, amortized.
-// It is told the time, and called with Listener.mu held.
+// sources remembers the addresses that connect, for the limits of each source, and forgets
+// an address when that makes no difference. Every method takes constant time, amortized.
+// It reads no clock, and is called with Listener.mu held.
 type sources struct {
 	known map[netip.Addr]*source
-	idle  list.List // of *source without connections, the one that has been so for longest in front
+	idle  list.List // of *source without connections, the longest idle first
 }
 
 type source struct {
 	key  netip.Addr
 	open int
-	// forgiven is when the rate is as if there had been no connection. Each moves it by
-	// the time that one has to itself; how far ahead it may be is the burst.
+	// forgiven is when earlier connections stop counting for the rate. Each connection
+	// moves it on by 1/rate, and it may be ahead of now by burst/rate:
+	//
+	//	rate 2/s, burst 3:  now ├──0.5 s──┼──0.5 s──┼──0.5 s──┤ the latest forgiven
 	forgiven time.Time
-	idle     *list.Element // its place among the idle, or nil
+	idle     *list.Element // its element of sources.idle, or nil
 }
 
-// enter takes a place for a connection of a, or says why there is none.
+// enter counts a connection of a, or returns why a may not have one more.
 func (s *sources) enter(a netip.Addr, now time.Time, o *Options) Reason {
 	s.forget(now)
 	if s.known == nil {
@@ -53,8 +55,8 @@ func (s *sources) enter(a netip.Addr, now time.Time, o *Options) Reason {
 	return ""
 }
 
-// take reports whether the source's rate has room for one more connection, and counts
-// it if so.
+// take counts a connection for the rate of the source. It returns false if the rate is
+// used up.
 func (x *source) take(now time.Time, o *Options) bool {
 	if o.AcceptRate <= 0 {
 		return true
@@ -63,12 +65,12 @@ func (x *source) take(now time.Time, o *Options) bool {
 	if burst <= 0 {
 		burst = o.AcceptRate
 	}
-	burst = min(burst, 1<<30) // seconds of it are still a time.Duration
+	burst = min(burst, 1<<30) // so that burst times one second fits a time.Duration
 	each := time.Second / time.Duration(o.AcceptRate)
 	if x.forgiven.Before(now) {
 		x.forgiven = now
 	}
-	// With another rate before, more may be owed than that rate ever lets anybody owe.
+	// Under an earlier, lower rate, forgiven may have moved further than this one allows.
 	if most := now.Add(each * time.Duration(burst)); x.forgiven.After(most) {
 		x.forgiven = most
 	}
@@ -79,7 +81,7 @@ func (x *source) take(now time.Time, o *Options) bool {
 	return true
 }
 
-// leave gives back the place of a connection of a.
+// leave uncounts a connection of a.
 func (s *sources) leave(a netip.Addr, now time.Time) {
 	x := s.known[keyOf(a)]
 	if x.open--; x.open > 0 {
@@ -95,8 +97,8 @@ func (s *sources) leave(a netip.Addr, now time.Time) {
 	}
 }
 
-// forget drops the idle sources whose rate is forgiven, from the front. One that is
-// not yet holds up those behind it, for no longer than a burst takes.
+// forget drops idle sources whose rate is forgiven, from the front. One that is not
+// forgiven yet delays those behind it, by a burst at most.
 func (s *sources) forget(now time.Time) {
 	for e := s.idle.Front(); e != nil && !e.Value.(*source).forgiven.After(now); e = s.idle.Front() {
 		s.drop(e)
@@ -107,8 +109,8 @@ func (s *sources) drop(e *list.Element) {
 	delete(s.known, s.idle.Remove(e).(*source).key)
 }
 
-// keyOf is what counts as one source: an IPv4 address, or an IPv6 network of the size
-// that one customer is given, who can use any address in it.
+// keyOf returns what counts as one source: an IPv4 address, or an IPv6 /64, which is what
+// one customer is given and can use any address of.
 func keyOf(a netip.Addr) netip.Addr {
 	if a.Is4() {
 		return a

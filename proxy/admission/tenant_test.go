@@ -20,7 +20,7 @@ import (
 	"switchyard/proxy"
 )
 
-// toOthers is a policy that sends everything to everybody else.
+// toOthers is a policy that broadcasts everything, except to the sender.
 type toOthers struct{}
 
 func (toOthers) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
@@ -29,15 +29,15 @@ func (toOthers) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
 func (toOthers) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) { return v, nil }
 func (toOthers) Close() error                                                        { return nil }
 
-// realTenant returns a tenant as it is in service, what ends it, and what it logs.
+// realTenant returns a production tenant, a function that closes it, and its log.
 func realTenant(l proxy.Limits) (*proxy.Tenant, func(), *logLines) {
 	lines := new(logLines)
-	judge := policy.NewActive(policy.NewGeneration("test", "", toOthers{}))
+	active := policy.NewActive(policy.NewGeneration("test", "", toOthers{}))
 	l.MaxPDU, l.LagHard = 1<<20, 64<<20
-	real := proxy.NewTenant("real", judge, l, slog.New(slog.NewTextHandler(lines, nil)))
+	real := proxy.NewTenant("real", active, l, slog.New(slog.NewTextHandler(lines, nil)))
 	return real, func() {
 		real.Close()
-		judge.Close()
+		active.Close()
 	}, lines
 }
 
@@ -45,22 +45,22 @@ func message(text string) string {
 	return string(pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 1, []byte(text)))
 }
 
-// Peers meet in one tenant, however they came. One that has said nothing hears the
-// others, and who ends is counted.
+// Peers of one tenant reach each other over plain TCP, a proxy and TLS. A peer that has
+// sent nothing receives too. Ended connections are counted.
 func TestPeersMeet(t *testing.T) {
 	real, stop, _ := realTenant(proxy.Limits{})
 	defer stop()
 	find := func(string) Server { return real }
-	plain := openFor(t, Options{ProxyFrom: networks("127.0.0.2/32"), HandshakeTimeout: patience}, find)
-	secure := openFor(t, Options{TLS: serverTLS(t), HandshakeTimeout: patience}, find)
+	plain := openFor(t, Options{ProxyFrom: networks("127.0.0.2/32"), HandshakeTimeout: testTimeout}, find)
+	secure := openFor(t, Options{TLS: serverTLS(t), HandshakeTimeout: testTimeout}, find)
 	direct, behind := plain.dial(), plain.dial("127.0.0.2")
-	over, err := greet(t, secure.dial(), "")
+	over, err := handshake(t, secure.dial(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	sessions := func(n int) {
 		t.Helper()
-		eventually(t, func() bool { return real.Hub().Counts().Sessions == n }, func() string { return "not all take part" })
+		eventually(t, func() bool { return real.Hub().Counts().Sessions == n }, func() string { return "not all have joined" })
 	}
 	sessions(2)
 	io.WriteString(behind, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"+message("glued"))
@@ -73,7 +73,7 @@ func TestPeersMeet(t *testing.T) {
 	hears(t, behind, message("plainly"))
 	hears(t, over, message("plainly"))
 
-	// A session of TLS ends as politely as one of TCP.
+	// A session over TLS ends gracefully, too: the last bytes arrive.
 	io.WriteString(over, message("last words")+"\x00\x00\x00\x01 is no length")
 	hears(t, direct, message("last words"))
 	if rest, err := io.ReadAll(over); err != nil || len(rest) > 0 {
@@ -81,20 +81,20 @@ func TestPeersMeet(t *testing.T) {
 	}
 	over.Close()
 	sessions(2)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	if err := real.Drain(ctx); err != nil {
 		t.Error(err)
 	}
-	for h, want := range map[*house]uint64{plain: 2, secure: 1} {
+	for h, want := range map[*harness]uint64{plain: 2, secure: 1} {
 		eventually(t, func() bool { return h.conserved().Ended == want }, func() string { return fmt.Sprintf("%+v, want %d ended", h.Counts(), want) })
 	}
 	gone(t, plain.dial())
 	plain.refuses(map[Reason]uint64{TenantStopping: 1})
 }
 
-// pipeTLS has the tenant serve a connection of TLS over a pipe, which a bubble's time
-// needs, and returns its other end, and that of the pipe.
+// pipeTLS lets the tenant serve TLS over a pipe, which works in a synctest bubble. It
+// returns the client's end, and that of the pipe.
 func pipeTLS(t *testing.T, real *proxy.Tenant, config *tls.Config) (*tls.Conn, *dribble) {
 	t.Helper()
 	near, far := net.Pipe()
@@ -102,31 +102,31 @@ func pipeTLS(t *testing.T, real *proxy.Tenant, config *tls.Config) (*tls.Conn, *
 	client := tls.Client(slow, &tls.Config{InsecureSkipVerify: true})
 	shaken := make(chan error)
 	go func() { shaken <- client.Handshake() }()
-	below := &patient{Conn: near}
+	below := &progressConn{Conn: near}
 	server := tls.Server(below, config)
 	if err := errors.Join(server.Handshake(), <-shaken); err != nil {
 		t.Fatal(err)
 	}
-	if err := real.Serve(&pipeSecured{server, below}, func() {}); err != nil {
+	if err := real.Serve(&pipeTLSConn{server, below}, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	return client, slow
 }
 
-// pipeSecured is secured without a socket.
-type pipeSecured struct {
+// A pipeTLSConn is a tlsConn over a pipe.
+type pipeTLSConn struct {
 	*tls.Conn
-	below *patient
+	below *progressConn
 }
 
-func (p *pipeSecured) SetWriteTimeout(d time.Duration) { p.below.SetWriteTimeout(d) }
-func (p *pipeSecured) Close() error                    { return p.below.Close() }
+func (p *pipeTLSConn) SetWriteTimeout(d time.Duration) { p.below.SetWriteTimeout(d) }
+func (p *pipeTLSConn) Close() error                    { return p.below.Close() }
 
-// A tenant's peer over TLS that takes a little now and then is slow and not gone; one
-// that takes nothing is closed, for that reason.
+// A peer over TLS that takes bytes slowly stays connected. One that takes nothing is
+// closed for that reason.
 func TestSlowPeerOfATenant(t *testing.T) {
 	config := serverTLS(t)
-	config.SessionTicketsDisabled = true // nobody reads them from the pipe
+	config.SessionTicketsDisabled = true // the pipe would block: the client does not read them
 	synctest.Test(t, func(t *testing.T) {
 		real, stop, lines := realTenant(proxy.Limits{WriteTimeout: timeout})
 		defer stop()

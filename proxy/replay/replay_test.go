@@ -136,7 +136,7 @@ func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, w
 	}()
 	var file bytes.Buffer
 	copied := make(chan error, 1)
-	go func() { copied <- capture.NewReader(io.TeeReader(in, &begins{&file, begun})).Copy(io.Discard) }()
+	go func() { copied <- capture.NewReader(io.TeeReader(in, &startDetector{&file, begun})).Copy(io.Discard) }()
 	<-begun
 	talk(2000)
 	cancel()
@@ -151,14 +151,14 @@ func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, w
 	return file.Bytes(), want
 }
 
-// begins closes a channel when the recorder has written all peers that were connected
+// A startDetector closes a channel when the recorder has written all peers that were connected
 // before it.
-type begins struct {
+type startDetector struct {
 	file  *bytes.Buffer
 	begun chan struct{}
 }
 
-func (b *begins) Write(p []byte) (int, error) {
+func (b *startDetector) Write(p []byte) (int, error) {
 	b.file.Write(p)
 	if b.begun != nil && bytes.Contains(b.file.Bytes(), []byte("known before")) && b.settled() {
 		close(b.begun)
@@ -168,7 +168,7 @@ func (b *begins) Write(p []byte) (int, error) {
 }
 
 // settled reports whether the file has statistics, which follow the known state.
-func (b *begins) settled() bool {
+func (b *startDetector) settled() bool {
 	return bytes.Contains(b.file.Bytes(), []byte{0, 0, 0, 5, 0, 0, 0, 52})
 }
 

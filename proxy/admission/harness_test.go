@@ -16,18 +16,18 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+// testTimeout is how long a test waits for an event. It only costs time when it fails.
+const testTimeout = time.Minute
 
-// A house is a listener with the tenants behind it, who do what the test says.
-type house struct {
+// A harness is a listener with fake tenants.
+type harness struct {
 	*Listener
 	t       testing.TB
 	lines   *logLines
 	tenants map[string]*fakeTenant
 }
 
-// A fakeTenant serves connections by showing them to the test.
+// A fakeTenant passes the connections that it serves to the test.
 type fakeTenant struct {
 	refuses error
 	served  chan served
@@ -36,13 +36,13 @@ type fakeTenant struct {
 	all []served
 }
 
-// served is a connection that a tenant was handed.
+// served is a connection that was handed to a tenant.
 type served struct {
 	net.Conn
 	ended func()
 }
 
-// end ends it, once, as a tenant does.
+// end closes the connection and reports its end, as a tenant does.
 func (s served) end() {
 	s.Close()
 	s.ended()
@@ -60,9 +60,9 @@ func (f *fakeTenant) Serve(conn net.Conn, ended func()) error {
 	return nil
 }
 
-// open opens a listener on loopback, whose connections are those of tenant "main"
-// unless o says otherwise. When the test ends it must have counted everything.
-func open(t testing.TB, o Options) *house {
+// open opens a listener on loopback. Tenant "main" claims all connections unless o has
+// Claims. When the test ends, the counts have to add up.
+func open(t testing.TB, o Options) *harness {
 	t.Helper()
 	tenants := map[string]*fakeTenant{}
 	for _, name := range []string{"main", "other"} {
@@ -81,8 +81,8 @@ func open(t testing.TB, o Options) *house {
 	return h
 }
 
-// openFor opens a listener for tenants of the test's own.
-func openFor(t testing.TB, o Options, find func(tenant string) Server) *house {
+// openFor opens a listener for other tenants than the fake ones.
+func openFor(t testing.TB, o Options, find func(tenant string) Server) *harness {
 	t.Helper()
 	if o.Claims == nil {
 		o.Claims = claims(t, "main")
@@ -91,13 +91,13 @@ func openFor(t testing.TB, o Options, find func(tenant string) Server) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, lines: new(logLines)}
+	h := &harness{t: t, lines: new(logLines)}
 	h.Listener = Open(socket, o, find, slog.New(slog.NewTextHandler(h.lines, nil)))
 	t.Cleanup(h.end)
 	return h
 }
 
-func (h *house) end() {
+func (h *harness) end() {
 	h.Close()
 	for _, f := range h.tenants {
 		for _, s := range f.all {
@@ -110,8 +110,8 @@ func (h *house) end() {
 	}
 }
 
-// conserved returns the counts, which must add up.
-func (h *house) conserved() Counts {
+// conserved returns the counts, and fails if they do not add up.
+func (h *harness) conserved() Counts {
 	h.t.Helper()
 	c := h.Counts()
 	sum := uint64(c.Handshaking) + uint64(c.Open) + c.Ended
@@ -124,21 +124,20 @@ func (h *house) conserved() Counts {
 	return c
 }
 
-// serves returns the next connection that a tenant was handed.
-func (h *house) serves(name string) served {
+// serves waits for the next connection that is handed to the tenant.
+func (h *harness) serves(name string) served {
 	h.t.Helper()
 	select {
 	case s := <-h.tenants[name].served:
 		return s
-	case <-time.After(patience):
-		h.t.Fatalf("tenant %s serves nobody: %+v\n%s", name, h.Counts(), h.lines)
+	case <-time.After(testTimeout):
+		h.t.Fatalf("tenant %s serves no connection: %+v\n%s", name, h.Counts(), h.lines)
 		panic("not reached")
 	}
 }
 
-// refuses waits until that many connections were refused for the reason, and none for
-// another.
-func (h *house) refuses(want map[Reason]uint64) {
+// refuses waits until exactly these connections have been refused.
+func (h *harness) refuses(want map[Reason]uint64) {
 	h.t.Helper()
 	var c Counts
 	eventually(h.t, func() bool {
@@ -147,15 +146,15 @@ func (h *house) refuses(want map[Reason]uint64) {
 	}, func() string { return fmt.Sprintf("refused %v, want %v\n%s", c.Refused, want, h.lines) })
 }
 
-// logs waits for a line that has all of the words.
-func (h *house) logs(words ...string) {
+// logs waits for a line with all of the words.
+func (h *harness) logs(words ...string) {
 	h.t.Helper()
 	eventually(h.t, func() bool { return h.lines.has(words...) }, func() string { return fmt.Sprintf("%q\n%s", words, h.lines) })
 }
 
-// servesUntil has somebody connect again and again, ends what "main" then serves, and
-// returns how many that were before one was refused for the reason.
-func (h *house) servesUntil(why Reason, connect func()) (n int) {
+// servesUntil calls connect until a connection is refused for the reason, and returns how
+// many "main" served before. It ends each of them.
+func (h *harness) servesUntil(why Reason, connect func()) (n int) {
 	h.t.Helper()
 	for ; n < 1000; n++ {
 		before := h.conserved()
@@ -169,14 +168,34 @@ func (h *house) servesUntil(why Reason, connect func()) (n int) {
 		}
 		h.serves("main").end()
 	}
-	h.t.Fatalf("nobody is refused for %s", why)
+	h.t.Fatalf("no connection is refused for %s", why)
 	return n
 }
 
-// dial connects from loopback, by the address that is given, or any.
-func (h *house) dial(from ...string) *net.TCPConn {
+// servesRetrying calls connect until "main" serves the connection: on a busy machine, the
+// handshake may exceed a short timeout.
+func (h *harness) servesRetrying(connect func()) served {
 	h.t.Helper()
-	d := net.Dialer{Timeout: patience}
+	for range 1000 {
+		before := h.conserved()
+		connect()
+		var after Counts
+		eventually(h.t, func() bool {
+			after = h.conserved()
+			return after.Accepted > before.Accepted && after.Handshaking == 0
+		}, func() string { return fmt.Sprintf("%+v", after) })
+		if after.Open > before.Open {
+			return h.serves("main")
+		}
+	}
+	h.t.Fatalf("no connection is served: %+v", h.Counts())
+	panic("not reached")
+}
+
+// dial connects from the loopback address that is given, or from any.
+func (h *harness) dial(from ...string) *net.TCPConn {
+	h.t.Helper()
+	d := net.Dialer{Timeout: testTimeout}
 	if len(from) > 0 {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from[0])}
 	}
@@ -185,12 +204,12 @@ func (h *house) dial(from ...string) *net.TCPConn {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(testTimeout))
 	return conn.(*net.TCPConn)
 }
 
-// say connects and says something.
-func (h *house) say(text string) *net.TCPConn {
+// say connects and sends a text.
+func (h *harness) say(text string) *net.TCPConn {
 	h.t.Helper()
 	conn := h.dial()
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -199,29 +218,29 @@ func (h *house) say(text string) *net.TCPConn {
 	return conn
 }
 
-func eventually(t testing.TB, ok func() bool, complaint func() string) {
+func eventually(t testing.TB, ok func() bool, state func() string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not in time: ", complaint())
+			t.Fatal("not in time: ", state())
 		}
 	}
 }
 
-// hears reads exactly what is wanted.
+// hears reads exactly the wanted text.
 func hears(t testing.TB, conn net.Conn, want string) {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(patience))
+	conn.SetReadDeadline(time.Now().Add(testTimeout))
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(conn, got); err != nil || string(got) != want {
 		t.Fatalf("heard %q (%v), want %q", got[:n], err, want)
 	}
 }
 
-// gone waits for the end of the connection, in whatever way.
+// gone waits for the end of the connection, by FIN or RST.
 func gone(t testing.TB, conn net.Conn) {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(patience))
+	conn.SetReadDeadline(time.Now().Add(testTimeout))
 	n, err := io.Copy(io.Discard, conn)
 	if e, ok := err.(net.Error); n > 0 || ok && e.Timeout() {
 		t.Fatalf("read %d bytes (%v), want the end of the connection", n, err)
@@ -262,7 +281,7 @@ func (l *logLines) String() string {
 	return l.buf.String()
 }
 
-// has reports whether a line has all of the words.
+// has reports whether one line has all of the words.
 func (l *logLines) has(words ...string) bool {
 	for line := range strings.Lines(l.String()) {
 		found := true
