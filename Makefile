@@ -1,5 +1,5 @@
-# What there is to do here. build, test and bench are commands that work as well without
-# make; the rest is for who installs and releases.
+# build, test, test-full and bench are short commands that work without make too. The other
+# targets install and release.
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -9,7 +9,7 @@ GO         ?= go
 ENGINE     ?= docker
 
 .DELETE_ON_ERROR:
-.PHONY: build test bench completions man install uninstall release image
+.PHONY: build test test-full bench completions man install uninstall release image
 
 build:
 	go build -o switchyard ./cmd/switchyard
@@ -17,12 +17,16 @@ build:
 test:
 	go test ./...
 
-# Runs Switchyard beside nats-server and writes the tables of docs/benchmarks.md. It wants
-# the machine for itself for about a quarter of an hour.
+# Needs the tools that CONTRIBUTING.md lists.
+test-full:
+	go test -tags full ./...
+
+# Runs Switchyard beside nats-server and writes the tables of docs/benchmarks.md. It takes
+# about a quarter of an hour on an otherwise idle machine.
 bench:
 	go -C cmd/yardbench run . compare
 
-# Static, so that it runs anywhere, and without the paths of this machine.
+# A static program that runs anywhere and contains no paths of this machine.
 GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 
 SOURCES := $(shell find cmd pdu plugins policy proxy go.mod go.sum -type f -not -path '*/node_modules/*')
@@ -30,14 +34,14 @@ SOURCES := $(shell find cmd pdu plugins policy proxy go.mod go.sum -type f -not 
 $(DIST)/switchyard: $(SOURCES) | $(DIST)/.gitignore
 	$(GOBUILD) -o $@ ./cmd/switchyard
 
-# What is made leaves the checkout as clean as it was: the program's version says
-# whether it was.
+# Git ignores the built files, so that the program's version does not call the checkout
+# modified.
 $(DIST)/.gitignore:
 	mkdir -p $(DIST)
 	echo '*' > $@
 
-# Made once for each program, so that 'sudo make install' after them makes nothing here
-# that only root could make again.
+# Built once for each program, so that a later 'sudo make install' builds nothing and leaves
+# no files of root's here.
 completions: $(DIST)/completions/switchyard.fish
 man: $(DIST)/man/switchyard.1
 
@@ -51,8 +55,8 @@ $(DIST)/man/switchyard.1: $(DIST)/switchyard
 	rm -rf $(@D)
 	$(DIST)/switchyard manual $(@D)
 
-# install keeps a configuration that is there. DESTDIR is for packages: it is put before
-# every path, and is in none of the files.
+# install keeps an existing configuration. DESTDIR is for packages: it precedes every path
+# and does not appear in the files.
 BIN        = $(DESTDIR)$(PREFIX)/bin
 MAN        = $(DESTDIR)$(PREFIX)/share/man/man1
 BASH       = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
@@ -80,9 +84,9 @@ uninstall:
 		$(BASH)/switchyard $(ZSH)/_switchyard $(FISH)/switchyard.fish \
 		$(UNITS)/switchyard.service $(SYSUSERS)/switchyard.conf
 
-# release builds the same bytes wherever the same commit is built with the same version
-# of Go; the commit and its tag are what 'switchyard version' prints. Not from a checkout
-# with changes: nobody could build it again.
+# release builds the same bytes from the same commit with the same version of Go, on any
+# machine. 'switchyard version' prints the commit and its tag. It refuses a checkout with
+# changes, because such a release could not be reproduced.
 RELEASE = $(DIST)/release
 
 release: | $(DIST)/.gitignore
@@ -94,7 +98,7 @@ release: | $(DIST)/.gitignore
 	done
 	cd $(RELEASE) && sha256sum switchyard-linux-* > SHA256SUMS
 
-# image puts the release's program into an image of its own; ENGINE is docker,
+# image builds an image that contains the release's program alone. ENGINE is docker,
 # podman or buildah.
 image: release
 	rm -rf $(DIST)/image

@@ -66,7 +66,7 @@ func TestUnitTimes(t *testing.T) {
 	if got, want := seconds(t, get("TimeoutStopSec")), drain+15*time.Second; got != want {
 		t.Errorf("TimeoutStopSec is %v, want %v for a drain of %v", got, want, drain)
 	}
-	if source := read(t, filepath.Join(root, "cmd", "switchyard", "notify.go")); !strings.Contains(source, "stopMargin = 15 * time.Second") {
+	if source := read(t, filepath.Join(root, "cmd", "switchyard", "server", "notify.go")); !strings.Contains(source, "stopMargin = 15 * time.Second") {
 		t.Error("the program and the unit add different margins to the drain")
 	}
 	if got, load := seconds(t, get("TimeoutStartSec")), shippedTime(t, "wasm", "load_time"); got < 2*load {

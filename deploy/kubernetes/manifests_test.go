@@ -29,7 +29,7 @@ type manifests struct {
 	networkPolicy    networkPolicy
 }
 
-// readManifests reads them strictly: each kind once, and no field that is not known.
+// readManifests reads them strictly: each kind once, without unknown fields.
 func readManifests(t *testing.T) (m manifests) {
 	t.Helper()
 	kinds := map[string]any{
@@ -63,7 +63,7 @@ func readManifests(t *testing.T) (m manifests) {
 			kind := h.APIVersion + " " + h.Kind
 			into, ok := kinds[kind]
 			if !ok {
-				t.Fatalf("%s: a %q, which is not known or there twice", name, kind)
+				t.Fatalf("%s: a %q, which is unknown or occurs twice", name, kind)
 			}
 			delete(kinds, kind)
 			again, err := yaml.Marshal(&node)
@@ -95,7 +95,7 @@ func (m manifests) container(t *testing.T) container {
 	return all[0]
 }
 
-// Objects find each other by names and labels.
+// Objects refer to each other by existing names and labels.
 func TestManifestsBelongTogether(t *testing.T) {
 	m := readManifests(t)
 	labels := m.deployment.Spec.Template.Metadata.Labels
@@ -126,11 +126,11 @@ func TestManifestsBelongTogether(t *testing.T) {
 	}
 }
 
-// One hub for all peers, at any moment, that is moved when an operator says so.
+// There is at most one hub at any moment, and only an operator moves it.
 func TestThereIsOneHub(t *testing.T) {
 	m := readManifests(t)
 	if s := m.deployment.Spec; s.Replicas != 1 || s.Strategy.Type != "Recreate" {
-		t.Errorf("%d replicas by %s, want one that ends before the next begins", s.Replicas, s.Strategy.Type)
+		t.Errorf("%d replicas by %s, want one that stops before the next starts", s.Replicas, s.Strategy.Type)
 	}
 	if b := m.disruptionBudget.Spec; b.MinAvailable != 1 || b.UnhealthyPodEvictionPolicy != "AlwaysAllow" {
 		t.Errorf("got %+v", b)
@@ -140,7 +140,7 @@ func TestThereIsOneHub(t *testing.T) {
 	}
 }
 
-// Nothing is allowed that it does not need.
+// The pod has no rights that it does not need.
 func TestPodIsConfined(t *testing.T) {
 	m := readManifests(t)
 	p, c := m.deployment.Spec.Template.Spec, m.container(t)
@@ -151,21 +151,21 @@ func TestPodIsConfined(t *testing.T) {
 		t.Errorf("the container's context is %+v", s)
 	}
 	if a := p.AutomountServiceAccountToken; a == nil || *a {
-		t.Error("it has a token of the cluster, which it does not need")
+		t.Error("it has a service account token, which it does not need")
 	}
 	if e := p.EnableServiceLinks; e == nil || *e {
 		t.Error("variables of other services are in its environment, and those of a service \"switchyard\" look like keys of the configuration")
 	}
 }
 
-// Mounted folders change when the ConfigMap does, and state can be written.
+// The mounted folder follows the ConfigMap, and the program can write its state.
 func TestVolumes(t *testing.T) {
 	m := readManifests(t)
 	mounts := map[string]string{}
 	for _, v := range m.container(t).VolumeMounts {
 		mounts[v.Name] = v.MountPath
 		if v.SubPath != "" {
-			t.Errorf("%s is mounted by subPath, and so never changes", v.Name)
+			t.Errorf("%s is mounted by subPath, so it never changes", v.Name)
 		}
 		if v.ReadOnly != (v.Name == "configuration") {
 			t.Errorf("%s: read-only is %v", v.Name, v.ReadOnly)
@@ -187,7 +187,7 @@ func bytesOf(t *testing.T, q string) float64 {
 	t.Helper()
 	found := quantity.FindStringSubmatch(q)
 	if found == nil {
-		t.Fatalf("%q is no size", q)
+		t.Fatalf("%q is not a size", q)
 	}
 	n, err := strconv.ParseFloat(found[1], 64)
 	if err != nil {
@@ -233,8 +233,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// run runs switchyard as the image does, in a folder with the ConfigMap's files, and
-// wants the exit code.
+// run runs switchyard as the image does, in a folder with the ConfigMap's files, and checks
+// the exit code.
 func run(t *testing.T, folder string, want int, args ...string) string {
 	t.Helper()
 	exe, err := program()
@@ -267,11 +267,11 @@ func TestConfigurationIsSound(t *testing.T) {
 	m := readManifests(t)
 	folder := mounted(t, m)
 	if args := m.container(t).Args; !slices.Equal(args, []string{"serve", "--config", "/etc/switchyard/config.toml"}) {
-		t.Errorf("it is started with %q", args)
+		t.Errorf("the container starts it with %q", args)
 	}
 	out := run(t, folder, 0, "check", "--config", filepath.Join(folder, "config.toml"))
 	if !strings.Contains(out, "policy file:routes.toml") {
-		t.Errorf("the table of the ConfigMap is not what is served with:\n%s", out)
+		t.Errorf("the ConfigMap's table is not in force:\n%s", out)
 	}
 	if want := `address = ":` + strconv.Itoa(m.container(t).Ports[0].ContainerPort) + `"`; !strings.Contains(m.configMap.Data["config.toml"], want) {
 		t.Errorf("the listener has another port than the container: want %s", want)
@@ -284,8 +284,7 @@ func TestConfigurationIsSound(t *testing.T) {
 	run(t, folder, 0, "policy", "diff", "teamtalk", "routes.toml") // alike
 }
 
-// The probes ask where admin listens unless it is told otherwise, and wait for longer
-// than the command does.
+// The probes use admin's default address, and their timeout is longer than the command's.
 func TestProbes(t *testing.T) {
 	m := readManifests(t)
 	c := m.container(t)
@@ -310,17 +309,17 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%s asks by %q, want %q", what, p.Exec.Command, p.command)
 		}
 		if p.TimeoutSeconds != 6 || p.PeriodSeconds < 1 || p.FailureThreshold < 2 {
-			t.Errorf("%s: %+v; the command gives up after 5s, and one failure is no illness", what, p.probe)
+			t.Errorf("%s: %+v; want a timeout above the command's 5s and more than one failure", what, p.probe)
 		}
 	}
-	// 69 and not 64: the command and its flags are there, and nobody listens on port 1.
+	// 69 and not 64: the command and its flags exist, and nothing listens on port 1.
 	run(t, t.TempDir(), 69, "health", "--ready", "--address", "127.0.0.1:1")
 	if s := c.StartupProbe; s.PeriodSeconds*s.FailureThreshold < 180 {
 		t.Errorf("starting may take %ds, as under systemd it is 180s", s.PeriodSeconds*s.FailureThreshold)
 	}
 }
 
-// The grace is for the drain and 15s for the rest.
+// The grace period covers the drain and 15s for the rest.
 func TestGrace(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "config.toml"))
 	if err != nil {

@@ -1,7 +1,7 @@
 package kubernetes
 
-// What these manifests use of Kubernetes' objects, by the names and kinds of values that
-// its API has. A field that is not here is a fault, or is to be added here.
+// The parts of Kubernetes' objects that the manifests use, with the names and types of its
+// API. A manifest with another field fails the tests: add the field here.
 
 type meta struct {
 	Name   string

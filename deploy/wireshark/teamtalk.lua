@@ -1,11 +1,11 @@
--- Dissects TeamTalk's PDUs in Wireshark and tshark: those of captures that
--- "switchyard capture" makes, and those on TCP connections to a route server.
+-- Dissects TeamTalk's PDUs in Wireshark and tshark: in captures made by
+-- "switchyard capture", and on TCP connections to a route server.
 --
 -- Put it into Wireshark's folder of personal Lua plugins (Help, About, Folders), or
 -- name it: wireshark -X lua_script:teamtalk.lua
 --
--- With the .proto files of the messages named in the preferences of ProtoBuf, bodies
--- are shown by field name, and without by field number.
+-- Bodies are shown by field number, or by field name if the preferences of ProtoBuf name
+-- the folder of the messages' .proto files.
 
 -- What follows up to the end mark is generated from the Go packages pdu and policy.
 -- generated: begin
@@ -277,8 +277,8 @@ local function varint(tvb, at)
   end
 end
 
--- is_protobuf reports whether a body is a row of whole fields. At some others the
--- dissector of Protobuf fails in a way that Lua does not survive: tshark 4.0 crashes.
+-- is_protobuf reports whether a body is a sequence of whole fields. Some other bodies make
+-- the dissector of Protobuf fail in a way that Lua cannot catch: tshark 4.0 crashes.
 local function is_protobuf(tvb)
   local fixed = { [1] = 8, [5] = 4 } -- lengths by wire type
   local at, n = 0, nil
@@ -292,7 +292,7 @@ local function is_protobuf(tvb)
   return at == tvb:len()
 end
 
--- show_body hands the body to the dissector of Protobuf, with the message's name.
+-- show_body calls the dissector of Protobuf for the body, with the message's name.
 local function show_body(tvb, pinfo, tree, command)
   tree:add(f.body, tvb)
   local ok, protobuf = pcall(Dissector.get, "protobuf")
@@ -303,7 +303,7 @@ local function show_body(tvb, pinfo, tree, command)
   pinfo.cols.info, pinfo.cols.protocol = info, protocol
 end
 
--- show shows one PDU, of which tvb has what was captured, and returns its summary.
+-- show adds one PDU to the tree and returns its summary. tvb holds its captured bytes.
 local function show(tvb, pinfo, tree)
   local length, command = tvb(0, 4):uint(), tvb(10, 2):uint()
   local name = name_of(commands, command)
@@ -340,7 +340,7 @@ local function dissect_one(tvb, pinfo, tree)
   return tvb:captured_len()
 end
 
--- TCP: PDUs follow each other without anything in between.
+-- TCP: PDUs follow each other without separators.
 function teamtalk.dissector(tvb, pinfo, tree)
   pinfo.cols.protocol = "TeamTalk"
   summaries = {}
@@ -362,7 +362,7 @@ function teamtalk.prefs_changed()
   tcp_ports:add(registered, teamtalk)
 end
 
--- The record of a capture: what Switchyard says of the PDU behind it.
+-- The record of a capture: what Switchyard did with the PDU that follows it.
 
 local switchyard = Proto("switchyard", "Switchyard record")
 local r = {

@@ -1,5 +1,5 @@
-// Command generate writes the tables of names in the dissector for Wireshark, from
-// the packages that the server has them from.
+// Command generate writes the tables of names into the Wireshark dissector, from the
+// packages that the server uses.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// The lines between which everything is generated.
+// The lines around the generated part of the dissector.
 const (
 	begin = "-- generated: begin\n"
 	end   = "-- generated: end\n"
