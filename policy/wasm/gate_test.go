@@ -1,14 +1,10 @@
 package wasm
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestGates(t *testing.T) {
@@ -96,49 +92,6 @@ func wantGate(t *testing.T, err error, gate Gate, say ...string) {
 			t.Errorf("got %q, want it to say %q", err, s)
 		}
 	}
-}
-
-func TestLoadUnderADeadline(t *testing.T) {
-	limits := DefaultLimits()
-	limits.LoadTime = time.Nanosecond
-	_, err := newEngine(t, limits, nil).Load(context.Background(), "tenant-a", guest(t, "sound"), nil)
-	wantGate(t, err, GateSize, "longer than 1ns")
-
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, err = newEngine(t, DefaultLimits(), nil).Load(ctx, "tenant-a", guest(t, "sound"), nil)
-	wantGate(t, err, GateSize, "given up")
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it to wrap context.Canceled", err)
-	}
-}
-
-// TestCompilerIsNotWaitedForLonger gives wazero's compiler a function of
-// thousands of blocks, for which it takes time that grows with their square.
-func TestCompilerIsNotWaitedForLonger(t *testing.T) {
-	limits := DefaultLimits()
-	limits.LoadTime = 20 * time.Millisecond
-	e := newEngine(t, limits, nil)
-	if e.kind != Compiler {
-		t.Skip("no compiler here: " + e.why)
-	}
-	goroutines := runtime.NumGoroutine()
-	_, err := e.Load(context.Background(), "tenant-a", manyBlocks(4000), nil)
-	wantGate(t, err, GateCompile, "longer than 20ms", "largest function smaller")
-	for give := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
-		if time.Now().After(give) {
-			t.Fatal("the compiler that was given up never ended")
-		}
-	}
-}
-
-// manyBlocks returns a module with one function that is n blocks.
-func manyBlocks(n int) []byte {
-	block := []byte("\x02\x40\x41\x00\x0d\x00\x0b") // block (br_if 0 (i32.const 0)) end
-	code := append(append([]byte{0}, bytes.Repeat(block, n)...), 0x0b)
-	code = append(binary.AppendUvarint([]byte{1}, uint64(len(code))), code...)
-	module := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a")
-	return append(binary.AppendUvarint(module, uint64(len(code))), code...)
 }
 
 func TestPanicOfWazeroIsAnError(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -24,6 +25,9 @@ type loader struct {
 	imports []imported
 	policy  *Policy
 	first   *instance // between instantiate and configure
+
+	computed func() time.Duration // by the loading goroutine
+	compiled time.Duration        // by the compiling goroutine, less the wait for it
 }
 
 // gates are the checks in the order in which a module meets them.
@@ -43,6 +47,9 @@ var gates = []struct {
 }
 
 func (l *loader) run(ctx context.Context) error {
+	computed, stop := l.engine.clock()
+	defer stop()
+	l.computed = computed
 	for _, g := range gates {
 		err := l.through(ctx, g.pass)
 		if err == nil {
@@ -60,12 +67,21 @@ func (l *loader) through(ctx context.Context, pass func(*loader, context.Context
 	return pass(l, ctx)
 }
 
-// late refuses a policy whose loading ran out of time. No gate but compile is
-// interrupted: the fuel bounds what the guest does.
-func (l *loader) late(ctx context.Context) error {
+// used returns how long loading has computed so far.
+func (l *loader) used() time.Duration { return l.computed() + l.compiled }
+
+// late refuses a policy whose loading ran out of time. Only compile is interrupted: fuel
+// bounds what the guest does at the other gates.
+func (l *loader) late(ctx context.Context) error { return l.lateAfter(ctx, l.used()) }
+
+func (l *loader) lateAfter(ctx context.Context, used time.Duration) error {
+	limit := l.engine.limits.LoadTime
 	switch err := ctx.Err(); {
+	case used >= limit:
+		return refuse("make the module or its largest function smaller, or raise wasm.load_time", "loading took more than %v of "+loadTimeOf, limit)
 	case errors.Is(err, context.DeadlineExceeded):
-		return refuse("make the module or its largest function smaller, or raise wasm.load_time", "loading took longer than %v", l.engine.limits.LoadTime)
+		return refuse("load it again when the machine is less busy, or raise wasm.load_time",
+			"loading did not end within %v, in which it got %v of "+loadTimeOf, ceiling*limit, used.Round(time.Millisecond))
 	case err != nil:
 		return refuse("load it again", "loading was given up: %w", err)
 	}
@@ -92,20 +108,56 @@ type compilation struct {
 	runtime wazero.Runtime
 	module  wazero.CompiledModule
 	err     error
+	took    time.Duration // that it computed
 }
 
-// compile waits for the compiler no longer than it may: nothing interrupts
-// wazero's, and a module made for it keeps it busy for minutes. Given up, it ends
-// by itself some time, and what it made is thrown away.
+// compile has a goroutine of its own compile the module, and waits for it no longer than
+// the limits allow: nothing interrupts wazero's compiler, and a module made for that keeps
+// it busy for minutes. A compilation that was given up ends by itself at some time, and
+// its result is thrown away.
 func (l *loader) compile(ctx context.Context) error {
-	made := make(chan compilation) // sent once, by compileFor, unless ctx ends
-	go l.compileFor(ctx, made)
-	select {
-	case <-ctx.Done():
-		return l.late(ctx)
-	case c := <-made:
-		l.policy.runtime, l.policy.compiled = c.runtime, c.module
-		return c.refusal()
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	clocks, made := make(chan func() time.Duration, 1), make(chan compilation)
+	l.engine.compiling.Go(func() { l.compileFor(ctx, clocks, made) })
+	before := l.computed()
+	c, err := l.await(ctx, clocks, made)
+	l.compiled = c.took - (l.computed() - before)
+	if err != nil {
+		return err
+	}
+	l.policy.runtime, l.policy.compiled = c.runtime, c.module
+	return c.refusal()
+}
+
+// await returns the compilation, or the error if it takes too long or ctx ends. clocks
+// delivers what reads how long the compiler has computed.
+//
+// A compiler that has left of its time needs at least that long, whatever else the machine
+// does. So await looks again after that long:
+//
+//	limit 30 s, the machine gives the compiler half of a core
+//	elapsed   0 s ───────────── 30 s ────── 45 s ── 52 s ─ …  60 s
+//	computed  0 s               15 s        22 s    26 s      30 s, given up
+func (l *loader) await(ctx context.Context, clocks <-chan func() time.Duration, made <-chan compilation) (compilation, error) {
+	const soonest = 5 * time.Millisecond // between two looks
+	used := l.used()
+	computed := func() time.Duration { return 0 }
+	look := time.NewTimer(l.engine.limits.LoadTime - used)
+	defer look.Stop()
+	for {
+		select {
+		case c := <-made:
+			return c, nil
+		case computed = <-clocks:
+		case <-look.C:
+		case <-ctx.Done():
+		}
+		total := used + computed()
+		if err := l.lateAfter(ctx, total); err != nil {
+			return compilation{}, err
+		}
+		look.Reset(max(soonest, l.engine.limits.LoadTime-total))
 	}
 }
 
@@ -121,8 +173,13 @@ func (c compilation) refusal() error {
 	return errors.New(text)
 }
 
-func (l *loader) compileFor(ctx context.Context, made chan<- compilation) {
+// compileFor compiles the module and hands it over, unless ctx ends before.
+func (l *loader) compileFor(ctx context.Context, clocks chan<- func() time.Duration, made chan<- compilation) {
+	computed, stop := l.engine.clock()
+	defer stop()
+	clocks <- computed
 	c := compileModule(l.engine.config, l.metered)
+	c.took = computed()
 	select {
 	case made <- c:
 	case <-ctx.Done():

@@ -123,7 +123,7 @@ type WASM struct {
 	Fuel       int64    // of one decision; about one unit per function entry and loop turn
 	Depth      int64    // nesting of its calls
 	Body       Size     // largest body in bytes that it may inspect
-	LoadTime   Duration // from compiling to the end of the dry run
+	LoadTime   Duration // CPU time, of all gates
 	Faults     string   // the folder that keeps what policies failed on; "auto" is one in the user's cache, empty keeps nothing
 }
 
