@@ -13,11 +13,11 @@ import (
 	"switchyard/pdu"
 )
 
-// Tests whose time is a bubble's: it moves only when nobody has anything to do. That
-// shows what is waited for, be it meant or because a wake-up was lost.
+// Tests in a synctest bubble, whose time moves only when all goroutines are blocked. So
+// they see every wait, also one because of a lost wake-up.
 
-// However writers, flushers and appenders meet, what is said arrives without anybody
-// having to wait for the next beat.
+// However writers, flushers and appenders meet, everything arrives without waiting for
+// the next tick.
 func TestNoWakeUpIsLost(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
@@ -52,8 +52,8 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	}
 }
 
-// Who has stopped reading at the drain still gets what others say in its course: here
-// the rest of a PDU that had begun to arrive.
+// A session whose reader has stopped for a drain still gets what others send until their
+// readers stop: here a PDU of which half had arrived.
 func TestDrainWaitsForTheRestOfAPDU(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tenant, stop := pipeTenant(testLimits())
@@ -77,7 +77,7 @@ func TestDrainWaitsForTheRestOfAPDU(t *testing.T) {
 	})
 }
 
-// A PDU whose rest does not come holds the drain up for its time and no longer.
+// A PDU whose rest does not arrive delays the drain for stopTime and no longer.
 func TestDrainDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tenant, stop := pipeTenant(testLimits())
@@ -100,8 +100,8 @@ func TestDrainDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// A peer that takes a little now and then is slow and not gone: the write timeout is
-// about taking nothing.
+// The write timeout is for peers that take nothing. A peer that takes a little now and
+// then stays connected.
 func TestTakingLittleIsTakingSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := testLimits()

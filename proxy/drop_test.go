@@ -12,7 +12,7 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// PDUs beyond the quota are dropped, counted and noted, and nobody waits.
+// PDUs beyond the quota are dropped, counted and noted, and no peer waits.
 func TestDropped(t *testing.T) {
 	const length = pdu.HeaderLen + 4
 	for name, c := range map[string]struct {
@@ -29,7 +29,7 @@ func TestDropped(t *testing.T) {
 	} {
 		c.q.OnBreach = tenant.Drop
 		t.Run(name, func(t *testing.T) {
-			inYard(t, quota(c.q), func(y yard) {
+			inBubble(t, quota(c.q), func(y bubble) {
 				a := y.enter()
 				y.enter()
 				y.enter()
@@ -69,7 +69,7 @@ func TestDropped(t *testing.T) {
 // A PDU that is larger than a second's worth passes when nothing is owed.
 func TestLargePDUPasses(t *testing.T) {
 	for _, breach := range []tenant.Breach{tenant.Slow, tenant.Drop} {
-		inYard(t, quota(tenant.Quota{OnBreach: breach, Peer: tenant.Rates{BytesIn: 1000}}), func(y yard) {
+		inBubble(t, quota(tenant.Quota{OnBreach: breach, Peer: tenant.Rates{BytesIn: 1000}}), func(y bubble) {
 			a, heard := y.enter(), y.idle()
 			large := message(others, 1, string(make([]byte, 50_000)))
 			a.Write(large)

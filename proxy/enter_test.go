@@ -11,45 +11,40 @@ import (
 
 	"switchyard/policy"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// A voice is a peer without a connection.
-type voice struct{}
+// A joinTap is a tap that sends for each session that joins.
+type joinTap chan struct{}
 
-func (voice) Noted(hub.Note)   {}
-func (voice) Close(hub.Reason) {}
+func (joinTap) Present(uint64, bool) {}
+func (d joinTap) Joined(uint64)      { d <- struct{}{} }
+func (joinTap) Left(uint64)          {}
+func (joinTap) Judged(hub.Judged)    {}
 
-// A doorbell is a tap that rings when somebody comes in.
-type doorbell chan struct{}
-
-func (doorbell) Present(uint64, bool) {}
-func (d doorbell) Joined(uint64)      { d <- struct{}{} }
-func (doorbell) Left(uint64)          {}
-func (doorbell) Judged(hub.Judged)    {}
-
-// What is said at the very moment at which a peer comes in reaches it at once, and not
-// with the next beat.
-func TestHeardWhileComingIn(t *testing.T) {
+// What is sent at the moment at which a peer joins reaches it at once, not with the next
+// tick.
+func TestSentWhileJoining(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
 			tenant, stop := pipeTenant(testLimits())
 			defer stop()
 			conn, far := net.Pipe()
 			defer conn.Close()
-			speaker := tenant.hub.Join(voice{})
-			many := make([]*session, 0, 1<<16) // so that to add one takes a while
+			speaker := hubtest.Join(tenant.hub)
+			many := make([]*session, 0, 1<<16) // so that adding one takes a while
 			for first := newSession(tenant, nil, nil); len(many) < cap(many); {
-				first.seat = speaker
+				first.seat = speaker.Seat
 				many = append(many, first)
 			}
 			tenant.sessions.Store(&many)
-			ring := make(doorbell, 1)
-			tenant.hub.Attach(ring)
-			m := message(others, 1, "welcome")
+			joined := make(joinTap, 1)
+			tenant.hub.Attach(joined)
+			m := message(others, 1, "sent while joining")
 			var talking sync.WaitGroup
 			talking.Go(func() {
-				<-ring
-				tenant.hub.Handle(speaker, m)
+				<-joined
+				tenant.hub.Handle(speaker.Seat, m)
 				tenant.flush.request()
 			})
 			join(tenant, far)
@@ -68,25 +63,25 @@ func TestHeardWhileComingIn(t *testing.T) {
 }
 
 // A session can be closed as soon as it has its seat.
-func TestClosedWhileComingIn(t *testing.T) {
+func TestClosedWhileJoining(t *testing.T) {
 	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	defer judge.Close()
 	limits := testLimits()
-	limits.LagHard = 0 // whoever is behind at all is closed
+	limits.LagHard = 0 // a peer that lags at all is closed
 	tenant := NewTenant("default", judge, limits, slog.New(slog.DiscardHandler))
 	defer tenant.Close()
 	var talking sync.WaitGroup
 	defer talking.Wait()
 	stop := make(chan struct{})
 	defer close(stop)
-	speaker := tenant.hub.Join(voice{})
+	speaker := hubtest.Join(tenant.hub)
 	talking.Go(func() {
 		for {
 			select {
 			case <-stop:
 				return
 			default:
-				tenant.hub.Handle(speaker, message(others, 1, "hello"))
+				tenant.hub.Handle(speaker.Seat, message(others, 1, "hello"))
 			}
 		}
 	})

@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// A peer has as long as configured for its first PDU, and as long as it likes for
-// those after it; one that says nothing at all is silent, as it always was.
+// FirstPDU limits the time to the first PDU, and not to later ones. A peer that sends
+// nothing at all is closed for the shorter of that and the idle timeout.
 func TestFirstPDU(t *testing.T) {
 	m := message(others, 1, "0123456789")
 	for name, c := range map[string]struct {
@@ -36,7 +37,7 @@ func TestFirstPDU(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := testLimits()
 			l.FirstPDU, l.Timeout = c.first, c.timeout
-			inYard(t, l, func(y yard) {
+			inBubble(t, l, func(y bubble) {
 				a := y.enter()
 				s := (*y.sessions.Load())[0]
 				stream := slices.Concat(m, m)
@@ -59,8 +60,8 @@ func TestFirstPDU(t *testing.T) {
 	}
 }
 
-// A connection whose first bytes are another protocol's is closed with a name for
-// that, however large a PDU may be and however its bytes arrive.
+// A connection that speaks another protocol is closed with that protocol's name,
+// whatever the largest PDU is and however the bytes are split.
 func TestForeignProtocols(t *testing.T) {
 	hello := append([]byte{22, 3, 1, 0, 0xf4, 1}, make([]byte, 240)...)
 	for name, c := range map[string]struct {
@@ -89,7 +90,7 @@ func TestForeignProtocols(t *testing.T) {
 			for _, step := range []int{1, 5, 1000} {
 				l := testLimits()
 				l.MaxPDU = maxPDU
-				inYard(t, l, func(y yard) {
+				inBubble(t, l, func(y bubble) {
 					before, all := listen(y.Tenant)
 					a := y.enter()
 					s := (*y.sessions.Load())[1] // before it is gone
@@ -120,12 +121,12 @@ func TestForeignProtocols(t *testing.T) {
 	}
 }
 
-// Later PDUs, and bodies, may begin with whatever they like; so may a first PDU that
-// only resembles one of those.
+// Only the first bytes of a connection are sniffed: bodies and later PDUs may contain
+// the same bytes. A first PDU that only resembles another protocol is accepted.
 func TestForeignWordsInPDUs(t *testing.T) {
 	l := testLimits()
 	l.MaxPDU = 1 << 30
-	inYard(t, l, func(y yard) {
+	inBubble(t, l, func(y bubble) {
 		a, b := y.enter(), y.idle()
 		first := message(others, 1, "GET / HTTP/1.1\r\n")
 		a.Write(first)
@@ -146,9 +147,10 @@ func TestForeignWordsInPDUs(t *testing.T) {
 	})
 }
 
-// A session that is ending politely is still closed at once when the server is.
+// A session that is ending gracefully is closed at once when the server is forced to
+// stop.
 func TestForcedWhileEnding(t *testing.T) {
-	inYard(t, testLimits(), func(y yard) {
+	inBubble(t, testLimits(), func(y bubble) {
 		a, stalled := y.enter(), y.idle()
 		a.Write(message(others, 1, "never read"))
 		synctest.Wait()
@@ -165,11 +167,12 @@ func TestForcedWhileEnding(t *testing.T) {
 	})
 }
 
-// So is one that keeps more of the log than it may, while it ends.
+// A session that is ending gracefully is closed at once when it holds too much of the
+// log.
 func TestLaggingWhileEnding(t *testing.T) {
 	l := testLimits()
 	l.LagHard = 1 << 20
-	inYard(t, l, func(y yard) {
+	inBubble(t, l, func(y bubble) {
 		a, stalled := y.enter(), y.idle()
 		a.Write(message(others, 1, "never read"))
 		synctest.Wait()
@@ -189,7 +192,7 @@ func TestLaggingWhileEnding(t *testing.T) {
 	})
 }
 
-// What a connection that lingers has been sent is not kept for it.
+// A connection that lingers holds no part of the log.
 func TestLingeringKeepsNothing(t *testing.T) {
 	tenant, addr, _ := serve(t, testLimits())
 	a, ending := dial(t, addr), dial(t, addr)
@@ -202,5 +205,5 @@ func TestLingeringKeepsNothing(t *testing.T) {
 	if got := tenant.Hub().Memory(); got > 1<<20 {
 		t.Errorf("the logs take %d bytes, though all is read", got)
 	}
-	sums(t, tenant)
+	hubtest.Conserved(t, tenant.Hub())
 }

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkFloor is what the system calls alone take of CPU time that deliveries consist
-// of: to send to 31 connections, and to receive what was sent; by one thread in turn, as
-// when there is so much to do that nobody ever waits, and to connections for which another
-// thread sleeps in epoll, which is to be woken.
+// BenchmarkFloor measures the CPU time of the system calls that deliveries consist of:
+// sending to 31 connections, and receiving what was sent. In one case a single thread
+// does both in turn, as under a load that never lets it wait. In the other case another
+// thread sleeps in epoll and has to be woken.
 func BenchmarkFloor(b *testing.B) {
 	for _, size := range []int{200, 16 << 10, 64 << 10, 256 << 10} {
 		b.Run(fmt.Sprintf("NobodyWaits/%dB", size), func(b *testing.B) {
@@ -91,7 +91,7 @@ func descriptor(b *testing.B, conn net.Conn) int {
 	return fd
 }
 
-// begin has something to be sent on every connection, and returns how many bytes that are.
+// begin gives every connection something to send, and returns how many bytes that are.
 func (f *floor) begin() int {
 	for i := range f.left {
 		f.left[i] = f.size

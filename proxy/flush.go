@@ -8,43 +8,54 @@ import (
 )
 
 const (
-	// turn is how many passes a reader makes for others before it goes back to reading.
-	turn = 4
-	// flushBytes is how much one connection is sent in one pass.
+	// passesPerTurn is how many passes a reader makes for others before it goes back to
+	// reading.
+	passesPerTurn = 4
+	// flushBytes is how much is written to one connection in one pass.
 	flushBytes = 1 << 20
 	// flushPieces is how many pieces that may be.
 	flushPieces = 256
 )
 
-// A flusher writes what is due to the tenant's sessions. Whoever has made something
-// due requests a flush; the first does it, for everybody, and goes on as long as
-// others add to it. A turn that takes too long is relayed to a goroutine of its own.
+// A flusher writes what is due to the tenant's sessions. Every goroutine that has made
+// something due requests a flush. The first one gets the turn: it makes passes over all
+// sessions until no further request has come meanwhile. A turn of more than
+// passesPerTurn passes is relayed to a goroutine of its own:
+//
+//	reader A   request ─ pass ─ pass ─ (no request since: done)
+//	reader B        request (A has the turn, so B returns at once)
+//
+//	reader C   request ─ pass ×4 ─ relay ▶ run ─ pass ─ ... ─ done
+//
+// The flusher never waits for a socket. If a socket takes only a part, the right to
+// write to it goes to session.catchUp, and passes leave that session out meanwhile.
 type flusher struct {
 	tenant *Tenant
-	relay  chan struct{} // sent to by the one whose turn ends; received by run; never closed
+	relay  chan struct{} // sent to by the goroutine that gives up its turn; received by run; never closed
 
-	// requests counts the requests since the flusher was last idle. Who makes it 1 has
-	// the turn, until it is 0 again.
+	// requests counts the requests since the flusher was last idle. The goroutine that
+	// makes it 1 has the turn, until it is 0 again.
 	requests atomic.Int64
 
-	// Owned by whoever has the turn.
+	// Owned by the goroutine that has the turn.
 	vec  [][]byte
 	flat []byte
 }
 
-// request has everything written that is due by now, as far as sockets take it.
+// request ensures that everything is written that is due by now, as far as the sockets
+// take it at once. It may return before that is done.
 func (f *flusher) request() {
-	if f.requests.Add(1) == 1 && !f.passes(turn) {
+	if f.requests.Add(1) == 1 && !f.takeTurn() {
 		f.relay <- struct{}{}
 	}
 }
 
-// run takes over turns that last.
+// run takes over the turns that are relayed, until ctx is done.
 func (f *flusher) run(ctx context.Context) {
 	for {
 		select {
 		case <-f.relay:
-			for !f.passes(turn) {
+			for !f.takeTurn() {
 			}
 		case <-ctx.Done():
 			return
@@ -52,9 +63,11 @@ func (f *flusher) run(ctx context.Context) {
 	}
 }
 
-// passes makes up to n passes, and reports whether all requests are done.
-func (f *flusher) passes(n int) bool {
-	for range n {
+// takeTurn makes up to passesPerTurn passes, and reports whether all requests are done.
+// They are if no request has come since before the last pass began: that pass has seen
+// all that was due.
+func (f *flusher) takeTurn() (done bool) {
+	for range passesPerTurn {
 		seen := f.requests.Load()
 		f.pass()
 		if f.requests.CompareAndSwap(seen, 0) {
@@ -76,47 +89,49 @@ func (f *flusher) pass() {
 		case !s.seat.Behind(head):
 		case s.raw == nil:
 			s.wakeWriter()
-		case s.writing.TryLock():
+		case s.output.right.TryLock():
 			f.write(s, head, now)
 		}
 	}
-	f.tenant.relieve()
+	f.tenant.wakeWaiters()
 }
 
-// write sends the session what its socket takes at once. If that is not all, the
-// right to write goes to a goroutine that waits for the socket.
+// write writes to the session what its socket takes at once. The caller has the right
+// to write. If there may be more, the right passes to a goroutine that waits for the
+// socket; otherwise write gives it back.
 func (f *flusher) write(s *session, head hub.Head, now int64) {
-	if s.broken.Load() {
+	if s.output.broken.Load() {
 		s.seat.PassOver(head)
-		s.writing.Unlock()
+		s.output.right.Unlock()
 		return
 	}
 	vec := s.seat.Due(f.vec, head, flushBytes)
 	total := size(vec)
 	if total == 0 {
-		s.writing.Unlock()
+		s.output.right.Unlock()
 		return
 	}
 	n, err := s.raw.tryWrite(f.flatten(vec, total))
 	clear(vec)
 	s.seat.Sent(n)
 	if n > 0 {
-		s.lastWrite.Store(now)
+		s.output.lastWrite.Store(now)
 	}
 	if err != nil {
-		s.broken.Store(true)
+		s.output.broken.Store(true)
 	}
 	if err == nil && (n < total || total >= flushBytes || len(vec) == flushPieces) {
-		s.writers.Add(1)
+		s.output.writers.Add(1)
 		go s.catchUp()
 		return
 	}
-	s.writing.Unlock()
+	s.output.right.Unlock()
 }
 
-// flatten joins small pieces, as one write of a copy costs less than a vector.
+// flatten joins small pieces into one, because copying them costs less than a longer
+// vector.
 func (f *flusher) flatten(vec [][]byte, total int) [][]byte {
-	const small = 16 << 10 // bytes in a piece, on average, that make the vector worth it
+	const small = 16 << 10 // bytes in a piece, on average, from which on the vector costs less
 	if len(vec) < 3 || total/len(vec) >= small {
 		return vec
 	}

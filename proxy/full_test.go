@@ -23,13 +23,13 @@ func fullLimits(breach tenant.Breach) Limits {
 	return l
 }
 
-// tooFull is what the logs may take at most: those who speak at the very moment at
-// which they become full add what they had read.
+// tooFull is the most that the logs may take: readers that hold a batch at the moment at
+// which the logs become full still add it.
 const tooFull = full + full/2
 
 var large = message(others, 1, string(make([]byte, 60_000)))
 
-// say has the peer say that many times, or until its connection ends, and counts.
+// say sends p that many times, or until the connection ends, and counts.
 func say(conn net.Conn, p []byte, times int) *atomic.Int64 {
 	n := new(atomic.Int64)
 	go func() {
@@ -43,7 +43,7 @@ func say(conn net.Conn, p []byte, times int) *atomic.Int64 {
 	return n
 }
 
-func (y yard) expectMemory(what string, least, most uint64) {
+func (y bubble) expectMemory(what string, least, most uint64) {
 	y.Helper()
 	synctest.Wait()
 	if got := y.Hub().Memory(); got < least || got > most {
@@ -51,10 +51,10 @@ func (y yard) expectMemory(what string, least, most uint64) {
 	}
 }
 
-// Senders wait while a peer that takes nothing keeps all of the log, until that one is
-// closed for holding more than its share; then they go on at once.
+// Senders wait while a peer that takes nothing holds all of the log. When it is closed
+// for holding more than its share, they go on at once.
 func TestLogFull(t *testing.T) {
-	inYard(t, fullLimits(tenant.Slow), func(y yard) {
+	inBubble(t, fullLimits(tenant.Slow), func(y bubble) {
 		a := y.enter()
 		y.enter()
 		y.idle()
@@ -81,10 +81,9 @@ func TestLogFull(t *testing.T) {
 	})
 }
 
-// Senders go on as soon as those that were behind have caught up, without anybody
-// looking at the clock.
+// Senders go on as soon as the peers that lagged have caught up, before the next tick.
 func TestRoomIsNoticed(t *testing.T) {
-	inYard(t, fullLimits(tenant.Slow), func(y yard) {
+	inBubble(t, fullLimits(tenant.Slow), func(y bubble) {
 		a, b, stalled := y.enter(), y.enter(), y.idle()
 		ours, theirs := say(a, large, 1000), say(b, large, 1000)
 		y.expectMemory("stalled", full, tooFull)
@@ -98,11 +97,11 @@ func TestRoomIsNoticed(t *testing.T) {
 	})
 }
 
-// A little room is noticed as well, a second later.
+// A little room is noticed as well, at the next tick.
 func TestALittleRoomIsNoticed(t *testing.T) {
 	l := fullLimits(tenant.Slow)
 	l.LogBytes = 4 * full
-	inYard(t, l, func(y yard) {
+	inBubble(t, l, func(y bubble) {
 		a, stalled := y.enter(), y.idle()
 		said := say(a, large, 1000)
 		y.expectMemory("stalled", 4*full, 4*full+full/2)
@@ -119,7 +118,7 @@ func TestALittleRoomIsNoticed(t *testing.T) {
 	})
 }
 
-// What a burst took to keep track of it is given back when it is over, by connections
+// The memory for the edits of a burst is freed when the burst is over, for connections
 // of both kinds.
 func TestBurstsAreGivenBack(t *testing.T) {
 	asked := pdu.Append(nil, pdu.SID_BUDDY_LIST, request, 1, []byte("\x08\x01"))
@@ -131,7 +130,7 @@ func TestBurstsAreGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	inYard(t, testLimits(), func(y yard) {
+	inBubble(t, testLimits(), func(y bubble) {
 		a := y.idle()
 		play(y.T, y.Tenant, a)
 		y.expectMemory("all is read", none+1, 1<<30)
@@ -143,8 +142,8 @@ func TestBurstsAreGivenBack(t *testing.T) {
 	eventually(t, "the memory is given back", func() bool { return tenant.Hub().Memory() == none })
 }
 
-// A peer that does not read before it has said what it wants to say, and is not read
-// from as it is itself what fills the log, is closed; so are all of them, if all do.
+// A peer that reads only after it has sent everything may fill the log itself, so that
+// it is not read from and waits for ever. It is closed; if all peers do that, all are.
 func TestNobodyWaitsForEver(t *testing.T) {
 	for name, limits := range map[string]func(l *Limits){
 		"share":                func(l *Limits) { l.WriteTimeout = 0 },
@@ -155,7 +154,7 @@ func TestNobodyWaitsForEver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := fullLimits(tenant.Slow)
 			limits(&l)
-			inYard(t, l, func(y yard) {
+			inBubble(t, l, func(y bubble) {
 				for range 10 {
 					say(y.idle(), large, 1000)
 				}
@@ -173,12 +172,12 @@ func TestNobodyWaitsForEver(t *testing.T) {
 	}
 }
 
-// Many who each are a little behind fill the memory by the edits that lead them through
-// the log. Somebody has to go, if none of them reads.
-func TestManyWhoAreALittleBehind(t *testing.T) {
+// Many peers that each lag a little fill the memory with their edits. If none of them
+// reads, some are closed.
+func TestManyThatLagALittle(t *testing.T) {
 	l := fullLimits(tenant.Slow)
 	l.LagSoft, l.WriteTimeout = 8<<20, 0
-	inYard(t, l, func(y yard) {
+	inBubble(t, l, func(y bubble) {
 		asked := pdu.Append(nil, pdu.SID_BUDDY_LIST, request, 1, []byte("\x08\x01"))
 		const peers = 40
 		for range peers {
@@ -196,10 +195,10 @@ func TestManyWhoAreALittleBehind(t *testing.T) {
 	})
 }
 
-// As configured, what there is no room for is dropped, and nobody waits but for the
-// moment after each read that was in vain.
+// With on_breach drop, PDUs for which there is no room are dropped, and their sender
+// waits only dropPause after each batch that was dropped whole.
 func TestLogFullDrops(t *testing.T) {
-	inYard(t, fullLimits(tenant.Drop), func(y yard) {
+	inBubble(t, fullLimits(tenant.Drop), func(y bubble) {
 		a, stalled := y.enter(), y.idle()
 		if waited := took(func() {
 			for range 100 {
@@ -226,11 +225,11 @@ func TestLogFullDrops(t *testing.T) {
 	})
 }
 
-// Whoever holds too much while PDUs are dropped is closed as well.
+// While PDUs are dropped, a peer that holds too much of the log is closed as well.
 func TestLogFullDropsAndCloses(t *testing.T) {
 	l := fullLimits(tenant.Drop)
 	l.WriteTimeout = 0
-	inYard(t, l, func(y yard) {
+	inBubble(t, l, func(y bubble) {
 		a := y.enter()
 		y.idle()
 		for range 150 {
@@ -241,25 +240,26 @@ func TestLogFullDropsAndCloses(t *testing.T) {
 	})
 }
 
-// Who waits for room stops waiting when there is no limit any more, or no time.
+// A reader that waits for room stops waiting when the limit is removed, or the session
+// or the tenant stops.
 func TestWaitingForRoomEndsEarly(t *testing.T) {
-	for name, end := range map[string]func(y yard){
-		"limit lifted": func(y yard) { y.SetLimits(testLimits()) },
-		"limit raised": func(y yard) {
+	for name, end := range map[string]func(y bubble){
+		"limit lifted": func(y bubble) { y.SetLimits(testLimits()) },
+		"limit raised": func(y bubble) {
 			l := fullLimits(tenant.Slow)
 			l.LogBytes = 2 * full
 			y.SetLimits(l)
 		},
-		"dropped from now on": func(y yard) { y.SetLimits(fullLimits(tenant.Drop)) },
-		"close":               func(y yard) { y.Close() },
-		"drain": func(y yard) {
+		"dropped from now on": func(y bubble) { y.SetLimits(fullLimits(tenant.Drop)) },
+		"close":               func(y bubble) { y.Close() },
+		"drain": func(y bubble) {
 			ctx, cancel := context.WithTimeout(context.Background(), quietTime)
 			defer cancel()
 			y.Drain(ctx)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inYard(t, fullLimits(tenant.Slow), func(y yard) {
+			inBubble(t, fullLimits(tenant.Slow), func(y bubble) {
 				a := y.enter()
 				y.idle()
 				said := say(a, large, 50)
@@ -279,9 +279,9 @@ func TestWaitingForRoomEndsEarly(t *testing.T) {
 	}
 }
 
-// What is never behind is never slowed, however long it goes on.
+// If no peer lags, no sender is paused, however much is sent.
 func TestLogIsNotFullOfWhatIsRead(t *testing.T) {
-	inYard(t, fullLimits(tenant.Slow), func(y yard) {
+	inBubble(t, fullLimits(tenant.Slow), func(y bubble) {
 		a := y.enter()
 		y.enter()
 		for range 200 {

@@ -12,8 +12,8 @@ import (
 	"switchyard/policy"
 )
 
-// A heldRules is a policy that answers about commands that nobody knows only once it is
-// released: until then, whoever said one is held where it hands over.
+// A heldRules is a policy that answers about unknown commands only once it is released.
+// Until then the reader of a peer that sent one is blocked in Handle.
 type heldRules struct {
 	rules
 	asked, answer chan struct{}
@@ -27,8 +27,7 @@ func (r heldRules) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, e
 	return r.rules.Classify(s, c)
 }
 
-// holdLoop returns a tenant whose loop hands something over and does not come back before
-// release is called.
+// holdLoop returns a tenant whose loop is blocked in Handle until release is called.
 func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), release func()) {
 	t.Helper()
 	held := heldRules{testRules(), make(chan struct{}), make(chan struct{})}
@@ -66,7 +65,7 @@ func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), rel
 	return served, join, func() { close(held.answer) }
 }
 
-// A session that somebody closes whose connection is broken already ends like any other.
+// Close ends a session whose connection is broken already like any other.
 func TestCloseOfABrokenConnectionInTheLoop(t *testing.T) {
 	served, join, release := holdLoop(t)
 	s, peer := join()
@@ -85,9 +84,9 @@ func TestCloseOfABrokenConnectionInTheLoop(t *testing.T) {
 	eventually(t, "the session ends", func() bool { return inLoop(served) == 1 && len(*served.sessions.Load()) == 1 })
 }
 
-// A session that is closed while it leaves the loop ends at once: what its peer said and
-// goes on saying is not read, or one that says more and more would never end.
-func TestCloseOnTheWayOutOfTheLoop(t *testing.T) {
+// A session that is closed while it leaves the loop ends at once, without reading on:
+// otherwise a peer that keeps sending would keep it open.
+func TestCloseWhileLeavingTheLoop(t *testing.T) {
 	served, join, release := holdLoop(t)
 	s, peer := join()
 	said := bytes.Repeat(message(others, 1, ""), 1000)
@@ -101,7 +100,7 @@ func TestCloseOnTheWayOutOfTheLoop(t *testing.T) {
 		return arrived
 	})
 	s.Close("test")
-	served.loop.release(s, nil) // as the loop does, if it had looked for a reason just before
+	served.loop.detach(s, nil) // as the loop does, if it had looked for a reason just before
 	eventually(t, "the session ends", func() bool { return len(*served.sessions.Load()) == 1 })
 	if n := served.hub.Counts().Received; n > 0 {
 		t.Errorf("%d PDUs were handled of a session that is closed", n)

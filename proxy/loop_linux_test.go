@@ -24,8 +24,8 @@ func inLoop(t *Tenant) int {
 	return len(l.members)
 }
 
-// A session leaves the loop while there is something to wait for, comes back, and
-// nothing that its peer says meanwhile is lost or overtaken.
+// A session leaves the loop while it has to wait, and comes back. Nothing that its peer
+// sends meanwhile is lost or reordered.
 func TestInAndOutOfTheLoop(t *testing.T) {
 	limits := testLimits()
 	tenantServed, addr, _ := serve(t, limits)
@@ -53,8 +53,8 @@ func TestInAndOutOfTheLoop(t *testing.T) {
 	}
 }
 
-// Whatever a peer's PDUs are cut into, and however large they are, the loop puts them
-// together, beside others.
+// The loop assembles PDUs of several peers, however large they are and however they are
+// split.
 func TestLoopPutsTogether(t *testing.T) {
 	tenantServed, addr, _ := serve(t, testLimits())
 	a, b, c := dial(t, addr), dial(t, addr), dial(t, addr)
@@ -75,8 +75,8 @@ func TestLoopPutsTogether(t *testing.T) {
 	}
 }
 
-// What stands before an illegal length is handled, and the length ends the session at
-// once, though nothing more arrives.
+// PDUs before an illegal length are handled, and the length ends the session at once,
+// even if nothing more arrives.
 func TestLoopEndsBehindABatch(t *testing.T) {
 	_, addr, lines := serve(t, testLimits())
 	a, b := dial(t, addr), dial(t, addr)
@@ -87,7 +87,7 @@ func TestLoopEndsBehindABatch(t *testing.T) {
 	expectLine(t, lines, "bad-length")
 }
 
-// A session that somebody else closes is found by the loop, with or without input.
+// The loop notices that a session was closed, with or without input.
 func TestCloseInTheLoop(t *testing.T) {
 	served, addr, lines := serve(t, testLimits())
 	a, b := dial(t, addr), dial(t, addr)
@@ -103,7 +103,7 @@ func TestCloseInTheLoop(t *testing.T) {
 	c.settle()
 }
 
-// What takes long is handled outside of the loop, in its place among what the peer says.
+// A batch that takes long is handled outside of the loop, in the peer's order.
 func TestLengthyOutsideOfTheLoop(t *testing.T) {
 	served, addr, _ := serve(t, testLimits())
 	a, b := dial(t, addr), dial(t, addr)
@@ -127,8 +127,8 @@ func TestLengthyOutsideOfTheLoop(t *testing.T) {
 	}
 }
 
-// A session that is in the loop, and silent, has nothing of the memory that its large PDUs
-// took, whoever read them.
+// An idle session in the loop holds no memory of its earlier large PDUs, whichever
+// goroutine read them.
 func TestNothingIsKeptInTheLoop(t *testing.T) {
 	const peers, size = 8, 8 << 20
 	limits := testLimits()

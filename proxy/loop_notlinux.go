@@ -4,7 +4,8 @@ package proxy
 
 import "net"
 
-// A loop would read from many sessions in one goroutine; here each has its own.
+// On Linux a loop reads for many sessions in one goroutine. Here each session has a
+// goroutine of its own, and there is no loop.
 type loop struct{}
 
 func startLoop(*Tenant) *loop { return nil }

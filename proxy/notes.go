@@ -9,12 +9,12 @@ import (
 	"switchyard/proxy/logsample"
 )
 
-// A noteLog writes what hubs note, a few lines of a kind between two beats, so that a
-// peer that makes nothing but notes cannot fill the log.
+// A noteLog writes the hub's notes, a few lines of each kind between two ticks, so that
+// a peer that causes many notes cannot fill the log.
 type noteLog struct {
 	log *slog.Logger
-	// keep keeps what a policy failed on, and returns the file that reproduces it or "".
-	// It may be nil.
+	// keep writes the question on which a policy failed to a file that reproduces the
+	// fault, and returns the file's name or "". It may be nil.
 	keep  func(session uint64, n hub.Note) (file string)
 	lines logsample.Lines
 }
@@ -40,7 +40,8 @@ func (l *noteLog) write(session uint64, n hub.Note) {
 	l.log.Log(context.Background(), level, kind, attrs...)
 }
 
-// describe returns the line's message, which is the kind that is limited.
+// describe returns the line's message and level. The message is the kind by which lines
+// are limited.
 func describe(n hub.Note) (string, slog.Level) {
 	switch {
 	case n.Fault != nil:
@@ -48,7 +49,7 @@ func describe(n hub.Note) (string, slog.Level) {
 	case n.Dropped == hub.ByPolicy:
 		return "PDU dropped: wrong command id", slog.LevelWarn
 	case n.Dropped == hub.NoHolder && n.Verdict.Has(abi.NotSender) && n.Verdict.Has(abi.ElseBroadcast):
-		return "PDU for nobody but its sender", slog.LevelDebug // as the verdict means it
+		return "PDU for nobody but its sender", slog.LevelDebug // what the verdict asks for
 	case n.Dropped != "":
 		return "PDU dropped: " + string(n.Dropped), slog.LevelWarn
 	default:
@@ -56,7 +57,7 @@ func describe(n hub.Note) (string, slog.Level) {
 	}
 }
 
-// flush lets the next lines through, and says how many there were not.
+// flush lets the next lines of each kind through, and logs how many were suppressed.
 func (l *noteLog) flush() {
 	l.lines.Flush(func(kind string, pdus int) {
 		l.log.Warn("more of the same", "message", kind, "pdus", pdus)

@@ -92,7 +92,7 @@ func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
 	return tenant, listener.Addr().String(), lines
 }
 
-// acceptLoop has the tenant serve whoever connects, until the listener is closed.
+// acceptLoop hands every connection to the tenant, until the listener is closed.
 func acceptLoop(tenant *Tenant, l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -105,14 +105,14 @@ func acceptLoop(tenant *Tenant, l net.Listener) {
 	}
 }
 
-// join has the tenant serve conn.
+// join makes conn a peer of the tenant.
 func join(tenant *Tenant, conn net.Conn) {
 	if err := tenant.Serve(conn, func() {}); err != nil {
 		panic(err)
 	}
 }
 
-// A client is a peer of the tests.
+// A client is the remote end of a peer's connection.
 type client struct {
 	t testing.TB
 	*net.TCPConn
@@ -131,8 +131,8 @@ func dial(t testing.TB, addr string) client {
 	return c
 }
 
-// settle returns when all that the client said before has been handled: the answer
-// to a request is there. It must be the next thing due.
+// settle returns when all that the client sent before has been handled: it asks a
+// question and waits for the answer, which must be the next thing due.
 func (c client) settle() {
 	c.t.Helper()
 	c.say(pdu.Append(nil, pdu.SID_BUDDY_LIST, request, 1, []byte("\x08\x01")))
@@ -147,7 +147,7 @@ func (c client) say(pdus ...[]byte) {
 	}
 }
 
-// expect reads exactly what is wanted.
+// expect reads as many bytes as want has, and compares them.
 func (c client) expect(want ...[]byte) {
 	c.t.Helper()
 	all := bytes.Join(want, nil)
@@ -162,7 +162,7 @@ func (c client) expect(want ...[]byte) {
 	}
 }
 
-// expectEnd reads to the end of the stream and wants nothing before it.
+// expectEnd expects the end of the stream, and nothing before it.
 func (c client) expectEnd() {
 	c.t.Helper()
 	c.SetReadDeadline(time.Now().Add(20 * time.Second))
@@ -182,7 +182,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// expectLine waits until the log has a line that contains what is wanted.
+// expectLine waits until the log contains want.
 func expectLine(t testing.TB, lines *logLines, want string) {
 	t.Helper()
 	eventually(t, "a line in the log with "+want, func() bool { return strings.Contains(lines.String(), want) })
@@ -202,8 +202,8 @@ func TestRoute(t *testing.T) {
 	c.expect(m, all)
 }
 
-// An illegal length closes that connection and no other. What came before it is
-// handled, and what that made due to the connection itself arrives.
+// An illegal length closes that connection and no other. PDUs before it are handled, and
+// their answers still arrive.
 func TestBadLength(t *testing.T) {
 	for name, length := range map[string]uint32{
 		"0": 0, "1": 1, "15": 15, "above the maximum": 1<<20 + 1, "2^31-1": 1<<31 - 1, "2^31": 1 << 31, "2^32-1": 1<<32 - 1,
@@ -224,8 +224,8 @@ func TestBadLength(t *testing.T) {
 	}
 }
 
-// A peer that is closed with much of what it sent unread still gets what was due to
-// it, and the end of the stream instead of a reset.
+// A peer that is closed while much of its input is unread still gets what is due to it,
+// and the end of the stream instead of a reset.
 func TestBadLengthInFrontOfMuch(t *testing.T) {
 	tenant, addr, _ := serve(t, testLimits())
 	a := dial(t, addr)
@@ -236,8 +236,8 @@ func TestBadLengthInFrontOfMuch(t *testing.T) {
 	a.expectEnd()
 }
 
-// Data that is followed at once by the end of the stream is handled, and the
-// connection then closed, its output first.
+// Data that is followed at once by the end of the stream is handled. The connection is
+// closed after its output is written.
 func TestEndBehindData(t *testing.T) {
 	for name, end := range map[string]func(client){
 		"close":      func(c client) { c.Close() },
@@ -288,7 +288,7 @@ func TestPolicyCloses(t *testing.T) {
 	expectLine(t, lines, "reason=policy-close")
 }
 
-// A peer that never reads is closed as a slow consumer; nobody waits for it.
+// A peer that never reads is closed as a slow consumer, and delays no other peer.
 func TestSlowConsumer(t *testing.T) {
 	l := testLimits()
 	l.LagHard = 2 << 20
@@ -325,8 +325,7 @@ func TestStalledPeerCatchesUp(t *testing.T) {
 	stalled.settle()
 }
 
-// Having been slow once costs a peer nothing later: what was waited for at most then
-// does not bound what is written when its socket has room again.
+// A write deadline from a time when the peer was slow does not limit later writes.
 func TestCaughtUpIsForgotten(t *testing.T) {
 	l := testLimits()
 	l.WriteTimeout = time.Second
@@ -391,7 +390,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A drain that a peer holds up ends when its time is over.
+// A drain that a peer holds up ends when its context does.
 func TestDrainGivesUp(t *testing.T) {
 	tenant, addr, _ := serve(t, testLimits())
 	a, stalled := dial(t, addr), dial(t, addr)
@@ -412,8 +411,8 @@ func TestDrainGivesUp(t *testing.T) {
 	}
 }
 
-// TCP urgent data closes the connection, as with the original. A read that is under
-// way just then makes the system forget it, so the peer does not send it only once.
+// TCP urgent data closes the connection, as with the original. The kernel drops urgent
+// data when a read is in progress at that moment, so the peer sends it several times.
 func TestUrgentData(t *testing.T) {
 	tenant, addr, lines := serve(t, testLimits())
 	a := dial(t, addr)

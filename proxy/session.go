@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	// When the server stops, a reader goes on until nothing arrived for quietTime, so
-	// that what was sent before the stop is not lost, but no longer than stopTime.
+	// When the server stops, a reader goes on until nothing has arrived for quietTime,
+	// so that PDUs sent before the stop are not lost, but no longer than stopTime.
 	quietTime = 50 * time.Millisecond
 	stopTime  = time.Second
-	// lingerTime is how long a connection is read from after its last byte was
-	// written: closing it with input unread would reset it and could destroy that byte.
+	// lingerTime is how long a connection is read from after its last byte was written.
+	// Closing a connection with unread input resets it, which could destroy that byte.
 	lingerTime = time.Second
 	// flushTime bounds how long a session that ends goes on writing what is due.
 	flushTime = 5 * time.Second
 )
 
-// A session serves one connection. Functions stand in the order of its life.
+// A session serves one connection. Functions are in the order of its life.
 type session struct {
 	// Static after Serve.
 	tenant *Tenant
@@ -41,35 +41,48 @@ type session struct {
 	done   chan struct{} // closed when the session has ended
 	ended  func()        // called then
 
-	// Owned by the reader.
-	in      *pdu.Reader
-	looped  bool  // the tenant's loop reads, so Read must not wait
-	member  int32 // by which the loop knows the session; guarded by its lock
-	opening opening
-	cause   error             // why reading ended
-	stopsAt time.Time         // when reading ends at the latest, once the server stops
-	gate    *gate             // that meter is for
-	meter   *tenant.PeerMeter // nil until there is a quota
+	input  input
+	output output
 
-	// writing is the right to write to conn and to move the seat's cursor: not a lock
-	// that anybody waits for but the reader, when it ends. It may be given away to
-	// another goroutine.
-	writing sync.Mutex
+	lagsSince time.Time                  // since when the lag exceeds the soft limit, or zero; owned by the tick
+	reason    atomic.Pointer[hub.Reason] // why the session ends; nil until then
+	closing   chan struct{}              // closed by the Close that gave the reason
+}
+
+// An input is the part of a session that its reader owns: the tenant's loop, or a
+// goroutine of the session's own.
+type input struct {
+	pdus    *pdu.Reader
+	looped  bool  // the loop reads, so Read must not wait
+	member  int32 // the session's number in the loop; guarded by the loop's lock
+	sniffer sniffer
+	stopsAt time.Time // when reading ends at the latest, once the server stops
+
+	throttle *throttle         // that meter is for
+	meter    *tenant.PeerMeter // nil until there is a quota
+
+	ending hub.Reason // why reading ended; "" if it ended because the loop found that Close was called
+	cause  error      // of ending
+
+	// Written by the reader, read by any goroutine.
+	lastRead atomic.Int64 // when something last arrived, see clock
+	gotPDU   atomic.Bool  // a PDU has arrived
+	paused   atomic.Bool  // the reader pauses, so nothing can arrive
+}
+
+// An output is what the goroutines share that write to a session's connection.
+type output struct {
+	// right is the right to write to conn and to move the seat's cursor. Only the reader
+	// waits for it, when it ends the session; all others try. The goroutine that has it
+	// may pass it on to another one.
+	right   sync.Mutex
 	writers sync.WaitGroup // writeLoop, or the goroutine that catches up, if there is one
-	broken  atomic.Bool    // writing has failed; what is due is passed over
-	wake    chan struct{}  // holds one; sent to by flushers, received by writeLoop; never closed
+	wake    chan struct{}  // has room for one; sent to by flushers, received by writeLoop; never closed
 	trims   atomic.Bool    // writeLoop is to trim the seat
-	leaving chan struct{}  // closed by the reader, once nobody but it is to write
+	leaving chan struct{}  // closed by the reader; from then on only the reader begins to write
 
-	// Owned by the tenant's beat.
-	lagsSince time.Time // when the soft limit of the lag was first seen exceeded, or zero
-
-	lastRead  atomic.Int64 // when something last arrived, see clock
-	lastWrite atomic.Int64 // when something was last written
-	spoke     atomic.Bool  // a PDU has arrived
-	paused    atomic.Bool  // the reader pauses, so nothing can arrive
-	reason    atomic.Pointer[hub.Reason]
-	closing   chan struct{} // closed by the Close that gave the reason
+	broken    atomic.Bool  // writing has failed; what is due is passed over
+	lastWrite atomic.Int64 // when something was last written, see clock
 }
 
 var epoch = time.Now()
@@ -79,97 +92,91 @@ func clock() int64 { return int64(time.Since(epoch)) }
 
 func newSession(t *Tenant, conn net.Conn, ended func()) *session {
 	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), socket: newRawReader(conn), opened: clock(), ended: ended,
-		done: make(chan struct{}), leaving: make(chan struct{}), closing: make(chan struct{})}
+		done: make(chan struct{}), closing: make(chan struct{})}
+	s.output.leaving = make(chan struct{})
 	if s.raw == nil {
-		s.wake = make(chan struct{}, 1)
+		s.output.wake = make(chan struct{}, 1)
 	}
-	s.in = pdu.NewReader(s, t.limits.Load().MaxPDU)
-	s.lastRead.Store(s.opened)
-	s.lastWrite.Store(s.opened)
+	s.input.pdus = pdu.NewReader(s, t.limits.Load().MaxPDU)
+	s.input.lastRead.Store(s.opened)
+	s.output.lastWrite.Store(s.opened)
 	return s
 }
 
-// serve hands over batch, which was read already, and reads on until the session ends,
-// for whatever reason, or goes to the tenant's loop.
+// serve hands over batch, which was read already, and reads on until the session ends
+// or moves to the tenant's loop.
 func (s *session) serve(batch []byte) {
-	for {
-		why, over := s.readLoop(batch)
-		if over {
-			s.finish(why)
-			return
-		}
+	for s.readLoop(batch) {
 		if s.loop.add(s) {
-			return // and it is the loop's
+			return // the loop owns the reader's part now
 		}
 		batch = nil
 	}
+	s.finish()
 }
 
-// finish ends the session, which nobody reads from any more.
-func (s *session) finish(why hub.Reason) {
-	s.tenant.reading.Done()
-	s.end(why)
-	s.tenant.remove(s)
-	close(s.done)
-	s.ended()
-}
-
-// readLoop hands over batch and what arrives, until it is over, for a reason, or the
-// loop could do it.
-func (s *session) readLoop(batch []byte) (why hub.Reason, over bool) {
+// readLoop hands over batch and what arrives. It returns true when the loop could read
+// on, and false when reading has ended.
+func (s *session) readLoop(batch []byte) (goesOn bool) {
 	for {
 		if len(batch) == 0 {
 			var err error
-			if batch, err = s.in.ReadBatch(); err != nil {
-				s.cause = err
-				return reasonOf(err), true
+			if batch, err = s.input.pdus.ReadBatch(); err != nil {
+				s.readFailed(err)
+				return false
 			}
 		}
-		s.speaks()
+		s.noteFirstPDU()
 		var err error
-		g := s.tenant.gate.Load()
-		if g == nil {
+		t := s.tenant.throttle.Load()
+		if t == nil {
 			err = s.handle(batch)
 		} else {
-			err = s.handleAt(g, batch)
+			err = s.handleThrottled(t, batch)
 		}
 		if err != nil {
-			return hub.ClosedBy, true
+			s.input.ending = hub.ClosedBy
+			return false
 		}
-		if batch = nil; s.loop != nil && g.open(s.tenant.hub) && s.in.Err() == nil && !s.stopping() {
-			return "", false
+		if batch = nil; s.loop != nil && t.passes(s.tenant.hub) && s.input.pdus.Err() == nil && !s.stopping() {
+			return true
 		}
 	}
 }
 
-// speaks notes that a PDU has arrived.
-func (s *session) speaks() {
-	if !s.spoke.Load() {
-		s.spoke.Store(true)
+// noteFirstPDU records that a PDU has arrived. It writes only once, so that the cache
+// line stays shared.
+func (s *session) noteFirstPDU() {
+	if !s.input.gotPDU.Load() {
+		s.input.gotPDU.Store(true)
 	}
 }
 
-// handle hands batch over, and has written what became due by it.
+// readFailed records why reading ended.
+func (s *session) readFailed(err error) { s.input.ending, s.input.cause = reasonOf(err), err }
+
+// handle hands batch to the hub, and has written what became due by it.
 func (s *session) handle(batch []byte) error {
 	err := s.tenant.hub.Handle(s.seat, batch)
 	s.tenant.flush.request()
 	return err
 }
 
-// Read reads from the connection, for s.in; in the loop without waiting.
+// Read reads from the connection, for the input's pdu.Reader. In the loop it does not
+// wait.
 func (s *session) Read(p []byte) (int, error) {
-	if s.looped {
+	if s.input.looped {
 		n, err := s.socket.tryRead(p)
 		if n > 0 {
 			return s.arrived(p[:n])
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil // the loop is about to end as well
+			err = nil // the tenant stops, so the loop is about to end as well
 		}
 		return 0, err
 	}
 	for {
-		if s.stopping() && !s.readOn() {
+		if s.stopping() && !s.mayReadOn() {
 			return 0, errStopped
 		}
 		n, err := s.conn.Read(p)
@@ -179,17 +186,17 @@ func (s *session) Read(p []byte) (int, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
-		if s.stopping() && s.in.Buffered() == 0 && !s.stopsAt.IsZero() {
+		if s.stopping() && s.input.pdus.Buffered() == 0 && !s.input.stopsAt.IsZero() {
 			return 0, errStopped
 		}
 	}
 }
 
-// arrived takes note of bytes that were read.
+// arrived records that bytes were read, and sniffs the first ones.
 func (s *session) arrived(p []byte) (int, error) {
-	s.lastRead.Store(clock())
-	if !s.opening.over() {
-		if foreign := s.opening.pass(p); foreign != nil {
+	s.input.lastRead.Store(clock())
+	if !s.input.sniffer.done() {
+		if foreign := s.input.sniffer.add(p); foreign != nil {
 			return 0, foreign
 		}
 	}
@@ -207,24 +214,25 @@ func (s *session) stopping() bool {
 	}
 }
 
-// stopReading wakes the reader up, to see that the server stops.
+// stopReading wakes the reader, which then notices that the tenant stops.
 func (s *session) stopReading() { s.conn.SetReadDeadline(time.Now()) }
 
-// readOn reports whether a reader that is to stop may read once more, and for how
-// long: until it is quiet, or for the rest of a PDU that has begun to arrive.
-func (s *session) readOn() bool {
-	now := time.Now()
-	if s.stopsAt.IsZero() {
-		s.stopsAt = now.Add(stopTime)
+// mayReadOn reports whether a reader that is to stop may read once more, and sets the
+// deadline for it: until the connection is quiet, or for the rest of a PDU that has
+// begun to arrive.
+func (s *session) mayReadOn() bool {
+	in, now := &s.input, time.Now()
+	if in.stopsAt.IsZero() {
+		in.stopsAt = now.Add(stopTime)
 	}
-	if !now.Before(s.stopsAt) {
+	if !now.Before(in.stopsAt) {
 		return false
 	}
-	s.conn.SetReadDeadline(now.Add(min(quietTime, s.stopsAt.Sub(now))))
+	s.conn.SetReadDeadline(now.Add(min(quietTime, in.stopsAt.Sub(now))))
 	return true
 }
 
-// reasonOf says why reading ended, unless somebody ended it.
+// reasonOf returns the reason for a session whose reading failed.
 func reasonOf(err error) hub.Reason {
 	var length *pdu.LengthError
 	var foreign *foreignError
@@ -242,9 +250,9 @@ func reasonOf(err error) hub.Reason {
 	}
 }
 
-// Close ends the session at once, for that reason unless there is one already. A
-// session that is ending goes on taking its time, unless the server cannot wait for it
-// or it holds too much of the log meanwhile.
+// Close ends the session at once, for that reason unless it has one already. If the
+// session is ending gracefully, only Forced and SlowConsumer cut that short: the server
+// cannot wait, or the session holds too much of the log.
 func (s *session) Close(why hub.Reason) {
 	first := s.reason.CompareAndSwap(nil, &why)
 	if first {
@@ -254,13 +262,14 @@ func (s *session) Close(why hub.Reason) {
 		s.reason.Store(&why)
 	}
 	if first || why == hub.Forced || why == hub.SlowConsumer {
-		s.hangUp()
+		s.abort()
 	}
 }
 
-// hangUp closes the connection without a word: what TLS says at the end would have to
-// wait for a peer that takes nothing.
-func (s *session) hangUp() {
+// abort closes the connection without TLS's closing message, which would have to wait
+// for a peer that takes nothing. If the loop reads from the connection, abort lets the
+// loop do it.
+func (s *session) abort() {
 	if s.loop.end(s) {
 		return
 	}
@@ -271,48 +280,58 @@ func (s *session) hangUp() {
 	s.conn.Close()
 }
 
-// Noted logs what the hub found worth a line.
+// Noted logs PDUs that the hub found worth a line.
 func (s *session) Noted(n hub.Note) { s.tenant.notes.write(s.seat.Session(), n) }
 
-// end leaves the hub, writes what is due if the peer is still there to take it, and
-// closes the connection.
-func (s *session) end(why hub.Reason) {
-	polite := s.reason.CompareAndSwap(nil, &why)
-	if why == hub.Drained {
-		s.tenant.reading.Wait() // others may still say something that is due to this peer
+// finish ends the session, whose reading has ended.
+func (s *session) finish() {
+	s.tenant.reading.Done()
+	s.end()
+	s.tenant.remove(s)
+	close(s.done)
+	s.ended()
+}
+
+// end leaves the hub, writes what is due if the peer may still take it, and closes the
+// connection.
+func (s *session) end() {
+	ending, out := s.input.ending, &s.output
+	first := ending != "" && s.reason.CompareAndSwap(nil, &ending)
+	if ending == hub.Drained {
+		s.tenant.reading.Wait() // other readers may still send to this peer
 	}
 	s.tenant.hub.Leave(s.seat)
-	close(s.leaving)
-	polite = polite && why != hub.PeerReset
-	if !polite {
-		s.hangUp() // and so end whoever is writing
-	} else if why != hub.Drained { // for a drain, whoever asked for it sets the time
-		timer := time.AfterFunc(flushTime, s.hangUp)
+	close(out.leaving)
+	graceful := first && ending != hub.PeerReset
+	if !graceful {
+		s.abort() // which ends a write that is under way
+	} else if ending != hub.Drained { // the time of a drain is limited by its caller
+		timer := time.AfterFunc(flushTime, s.abort)
 		defer timer.Stop()
 	}
 	if s.raw == nil {
-		s.writers.Wait() // for writeLoop, which does not give the right to write away
+		out.writers.Wait() // writeLoop does not pass the right to write on
 	}
-	s.writing.Lock() // for good
-	if polite {
+	out.right.Lock() // for good
+	if graceful {
 		s.writeDue()
 	}
-	s.writers.Wait()
-	why = *s.reason.Load()
+	out.writers.Wait()
+	why := *s.reason.Load()
 	s.seat.Release(why)
-	s.tenant.relieve()
-	if s.broken.Load() {
-		s.hangUp()
-	} else if polite {
-		s.sayGoodbye(why)
+	s.tenant.wakeWaiters()
+	if out.broken.Load() {
+		s.abort()
+	} else if graceful {
+		s.closeWriteAndLinger(why)
 	}
 	s.conn.Close()
 	s.logEnd(why)
 }
 
-// sayGoodbye closes the connection's sending side, and reads until the peer has closed
-// its own, or for a while.
-func (s *session) sayGoodbye(why hub.Reason) {
+// closeWriteAndLinger closes the connection's sending side, and reads until the peer
+// has closed its own, for lingerTime at most.
+func (s *session) closeWriteAndLinger(why hub.Reason) {
 	half, ok := s.conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || why == hub.PeerClosed {
 		return
@@ -321,6 +340,7 @@ func (s *session) sayGoodbye(why hub.Reason) {
 	io.Copy(io.Discard, s.conn)
 }
 
+// logEnd writes the one line about the end of a session.
 func (s *session) logEnd(why hub.Reason) {
 	level := slog.LevelInfo
 	switch why {
@@ -330,12 +350,13 @@ func (s *session) logEnd(why hub.Reason) {
 	}
 	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr().String(), "reason", why,
 		"open", time.Duration(clock() - s.opened).Round(time.Millisecond).String()}
+	cause := s.input.cause
 	var foreign *foreignError
 	switch {
 	case why == hub.BadLength || why == hub.PeerReset:
-		attrs = append(attrs, "error", s.cause)
-	case errors.As(s.cause, &foreign) && why == foreign.reason:
-		attrs = append(attrs, "error", s.cause, "hint", foreign.hint)
+		attrs = append(attrs, "error", cause)
+	case errors.As(cause, &foreign) && why == foreign.reason:
+		attrs = append(attrs, "error", cause, "hint", foreign.hint)
 	}
 	s.tenant.log.Log(context.Background(), level, "session closed", attrs...)
 }

@@ -9,14 +9,13 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// A Session is one connection of a tenant, as those who look on see it. It may have
-// ended meanwhile.
+// A Session is one connection of a tenant, for observers. It may have ended meanwhile.
 type Session struct {
 	hub.Session
 	session *session
 }
 
-// Sessions returns the sessions that there are, in no order.
+// Sessions returns the present sessions, in no particular order.
 func (t *Tenant) Sessions() []Session {
 	counts := t.hub.Sessions(nil)
 	byNumber := make(map[uint64]*session, len(counts))
@@ -32,7 +31,7 @@ func (t *Tenant) Sessions() []Session {
 	return sessions
 }
 
-// Peer returns the address of the peer, which may be what a proxy announced.
+// Peer returns the address of the peer, which may come from a PROXY header.
 func (s Session) Peer() net.Addr { return s.session.conn.RemoteAddr() }
 
 // Local returns the address that the peer connected to.
@@ -41,10 +40,10 @@ func (s Session) Local() net.Addr { return s.session.conn.LocalAddr() }
 // Since returns when the tenant began to serve the connection.
 func (s Session) Since() time.Time { return epoch.Add(time.Duration(s.session.opened)) }
 
-// Paused reports whether the peer is not read from now, for a quota or a full log.
-func (s Session) Paused() bool { return s.session.paused.Load() }
+// Paused reports whether the reader pauses now, for a quota or a full log.
+func (s Session) Paused() bool { return s.session.input.paused.Load() }
 
-// TLS returns what the connection's TLS agreed on; ok is false for plain TCP.
+// TLS returns the state of the connection's TLS; ok is false for plain TCP.
 func (s Session) TLS() (state tls.ConnectionState, ok bool) {
 	secured, ok := s.session.conn.(interface{ ConnectionState() tls.ConnectionState })
 	if !ok {
@@ -53,16 +52,16 @@ func (s Session) TLS() (state tls.ConnectionState, ok bool) {
 	return secured.ConnectionState(), true
 }
 
-// beatTime is how long a beat may be late before it is taken for stuck.
-const beatTime = 5 * time.Second
+// tickGrace is how late a tick may be before it counts as stuck.
+const tickGrace = 5 * time.Second
 
-// Probe sends a PDU through the tenant's log and back, and looks whether the tenant's
-// beat goes on. It waits for locks for as long as others would.
+// Probe checks that the tenant works: that a PDU passes through its hub, and that its
+// tick goes on. It blocks for as long as a routed PDU would.
 func (t *Tenant) Probe() error {
 	if err := t.hub.Probe(heartbeat); err != nil {
 		return err
 	}
-	if late := time.Duration(clock() - t.beaten.Load()); late > beatEvery+beatTime {
+	if late := time.Duration(clock() - t.lastTick.Load()); late > tickInterval+tickGrace {
 		return fmt.Errorf("what it does every second was last done %v ago", late.Round(time.Second))
 	}
 	return nil

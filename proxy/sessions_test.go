@@ -11,8 +11,8 @@ import (
 	"switchyard/policy"
 )
 
-// Who looks on sees each session with its connection.
-func TestSessionsSeen(t *testing.T) {
+// Sessions returns each session with its connection.
+func TestSessions(t *testing.T) {
 	begun := time.Now()
 	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	defer judge.Close()
@@ -70,7 +70,7 @@ func TestSessionsSeen(t *testing.T) {
 	}
 }
 
-// A probe comes through, unless the tenant's beat has stopped.
+// Probe succeeds unless the tenant's tick has stopped.
 func TestProbe(t *testing.T) {
 	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	defer judge.Close()
@@ -79,11 +79,11 @@ func TestProbe(t *testing.T) {
 	if err := tenant.Probe(); err != nil {
 		t.Error(err)
 	}
-	tenant.beaten.Store(clock() - int64(time.Minute))
+	tenant.lastTick.Store(clock() - int64(time.Minute))
 	if err := tenant.Probe(); err == nil || !strings.Contains(err.Error(), "ago") {
-		t.Errorf("after a minute without a beat: %v", err)
+		t.Errorf("after a minute without a tick: %v", err)
 	}
-	tenant.beatOnce(time.Now())
+	tenant.tickOnce(time.Now())
 	if err := tenant.Probe(); err != nil {
 		t.Error(err)
 	}

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A rawReader reads from a TCP connection what its socket has. One goroutine at a time
-// may use it, another one than writes.
+// A rawReader reads from a TCP connection what its socket has, without waiting. One
+// goroutine at a time may use it; another one may write meanwhile.
 type rawReader struct {
 	conn syscall.RawConn
 	p    []byte
@@ -19,8 +19,9 @@ type rawReader struct {
 	read func(fd uintptr) bool // made once, so that a read allocates nothing
 }
 
-// newRawReader returns nil if conn is not a socket and nothing else: one that gives
-// back what was read too early has to be read by its own method.
+// newRawReader returns nil if conn is not a *net.TCPConn. A connection that was wrapped,
+// for a PROXY header or TLS, may hold bytes that were read already, so it has to be read
+// by its own Read.
 func newRawReader(conn net.Conn) *rawReader {
 	socket, ok := conn.(*net.TCPConn)
 	if !ok {
@@ -35,8 +36,8 @@ func newRawReader(conn net.Conn) *rawReader {
 	return r
 }
 
-// tryRead is Read without waiting: it returns neither bytes nor an error if there is
-// nothing.
+// tryRead is Read without waiting: it returns 0 bytes and no error if nothing has
+// arrived.
 func (r *rawReader) tryRead(p []byte) (int, error) {
 	r.p, r.n, r.err = p, 0, nil
 	err := r.conn.Read(r.read)
@@ -61,18 +62,18 @@ func (r *rawReader) readOnce(fd uintptr) bool {
 		default:
 			r.err = errno
 		}
-		return true // done, whatever came of it
+		return true // do not wait for the socket
 	}
 }
 
-// watch has an epoll tell of what arrives, under the number that is given.
+// watch adds the socket to the epoll set, under that number.
 func (r *rawReader) watch(epoll int, number int32) (err error) {
 	return r.control(func(fd int) error {
 		return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: number})
 	})
 }
 
-// unwatch ends that.
+// unwatch removes the socket from the epoll set.
 func (r *rawReader) unwatch(epoll int) {
 	r.control(func(fd int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, fd, nil) })
 }

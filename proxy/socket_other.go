@@ -4,7 +4,7 @@ package proxy
 
 import "net"
 
-// A rawConn would write without waiting; here no connection can.
+// On Unix a rawConn writes without waiting. Here no connection can, so there is none.
 type rawConn struct{}
 
 func newRawConn(net.Conn) *rawConn { return nil }

@@ -20,8 +20,8 @@ type rawConn struct {
 	writev func(fd uintptr) bool // made once, so that a write allocates nothing
 }
 
-// newRawConn returns nil if conn is not a socket, or says more than what is written
-// to it, as TLS does.
+// newRawConn returns nil if conn is not a plain socket: if it is a TLS connection, for
+// example, which sends other bytes than are written to it.
 func newRawConn(conn net.Conn) *rawConn {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
@@ -54,9 +54,10 @@ func (r *rawConn) tryWrite(pieces [][]byte) (int, error) {
 	return r.n, err
 }
 
-// writeOnce makes the system call without telling the scheduler, as it never waits:
-// telling it wakes the runtime's monitor whenever little is going on, which costs as much
-// as the call. Others can only be held up by it for as long as the kernel copies.
+// writeOnce makes the system call without informing the scheduler, because the call
+// never waits. Informing it wakes the runtime's monitor when the process is nearly idle,
+// which costs as much as the call. The call holds up other goroutines only for as long
+// as the kernel copies.
 func (r *rawConn) writeOnce(fd uintptr) bool {
 	for {
 		n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(r.vec))), uintptr(len(r.vec)))
@@ -69,7 +70,7 @@ func (r *rawConn) writeOnce(fd uintptr) bool {
 		default:
 			r.err = errno
 		}
-		return true // done, whatever came of it
+		return true // do not wait for the socket
 	}
 }
 

@@ -1,12 +1,13 @@
-// Package proxy accepts peers and serves their connections: it moves bytes between
-// sockets and hubs, and decides nothing about them.
+// Package proxy serves the connections of peers: it moves bytes between sockets and
+// hubs, and decides nothing about them.
 //
-// A connection's reader (session.go) is the goroutine that reads for many of the
-// tenant's (loop_linux.go), or one of its own, which pauses, or drops what it read, where
-// the tenant's limits say so (gate.go). What it makes due is written by whichever reader
-// finds nobody at it (flush.go), or by a goroutine of the connection's
-// own once its socket is full, or always if it is no socket (write.go). One goroutine
-// for each tenant looks at the clock (beat.go).
+// A connection's reader (session.go) is either the tenant's loop, one goroutine that
+// reads for many connections (loop_linux.go), or a goroutine of its own. The reader
+// pauses, or drops what it read, when the tenant's limits require it (throttle.go). What
+// has become due is written by the first reader that requests a flush (flush.go). A
+// goroutine of the connection's own writes if the socket was full, or if the connection
+// is not a plain socket (write.go). One goroutine for each tenant does what depends on
+// time (tick.go).
 package proxy
 
 import (
@@ -24,31 +25,30 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// Limits bound what one peer may cost and how long it may be silent. A zero
-// duration switches that limit off.
+// Limits bound what one peer may cost and how long it may be silent. A zero duration
+// switches that limit off.
 type Limits struct {
 	Heartbeat    time.Duration // a heartbeat goes to a peer that was sent nothing for this long
 	Timeout      time.Duration // a peer that sent nothing for this long is closed
 	WriteTimeout time.Duration // a peer that took nothing for this long is closed
 	MaxPDU       int           // largest PDU accepted, in bytes, header included
-	Connections  int           // sessions at once; 0 is any number
+	Connections  int           // sessions at once; 0 is unlimited
 	LagHard      uint64        // bytes that a peer may be behind before it is closed at once
 	LagSoft      uint64        // bytes that it may be behind ...
 	LagSoftTime  time.Duration // ... for this long
 
 	// FirstPDU is how long a peer may take for its first PDU, from when it is served.
 	FirstPDU time.Duration
-	// LogBytes is how much memory the logs may take, and what all sessions keep to find
-	// their way through them; 0 is any amount, and less than 2 MiB counts as that. Who
-	// wants to add to more is treated as Quota.OnBreach says, so it becomes more only by
-	// what readers had in their hands at that moment. While the logs are full, a peer may
-	// lag for LagSoftTime by more than half of its share, all shares being equal, and then
-	// is closed.
+	// LogBytes is how much memory the logs and the edits of all sessions may take; 0 is
+	// unlimited, and less than 2 MiB counts as 2 MiB. When they are full, Quota.OnBreach
+	// says what happens to senders. Batches that were read before that are still added,
+	// so the limit is exceeded by those at most. While the logs are full, a peer that
+	// lags more than half of an equal share for LagSoftTime is closed.
 	LogBytes uint64
-	// Users is how many users the tenant's peers may have, and PeerUsers how many one of
-	// them; a user counts once for each peer that has it. 0 is any number.
+	// Users is how many users the tenant's peers may hold together, and PeerUsers how many
+	// each of them; a user counts once for each peer that holds it. 0 is unlimited.
 	Users, PeerUsers int
-	Quota            tenant.Quota // what the tenant's peers may say
+	Quota            tenant.Quota // of what the tenant's peers send
 }
 
 // A Tenant is a hub with the connections of its peers.
@@ -60,86 +60,88 @@ type Tenant struct {
 	notes noteLog
 	flush flusher
 
-	limits  atomic.Pointer[Limits]
-	gate    atomic.Pointer[gate]        // nil if there is nothing to pass
-	waiting atomic.Pointer[waitingRoom] // nil if no reader waits for room in the log
-	wasFull atomic.Bool                 // the log was, since the last beat
-	beaten  atomic.Int64                // when the last beat ended, see clock
+	limits      atomic.Pointer[Limits]
+	throttle    atomic.Pointer[throttle]    // nil if there is no limit to apply
+	roomWaiters atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
+	logWasFull  atomic.Bool                 // since the last tick
+	lastTick    atomic.Int64                // when the last tick ended, see clock
 
-	mu       sync.Mutex                 // guards changes of sessions, limits and gate, and loop
+	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
 	sessions atomic.Pointer[[]*session] // replaced whole
-	loop     *loop                      // reads from sockets; nil before there is one, and where it cannot be had
+	loop     *loop                      // reads from sockets; nil before the first one, and where there is no epoll
 	stopping chan struct{}              // closed when readers are to stop
 	stopOnce sync.Once
-	reading  sync.WaitGroup // the sessions whose readers have not stopped; Add under mu
-	serving  sync.WaitGroup // all goroutines of the tenant's
-	stopBeat context.CancelFunc
+	reading  sync.WaitGroup // counts the sessions whose readers have not stopped; Add under mu
+	serving  sync.WaitGroup // counts all goroutines of the tenant
+	stopTick context.CancelFunc
 }
 
-// NewTenant starts serving a tenant whose PDUs judge judges. It has no listener
-// yet. Close ends what it starts.
+// NewTenant starts a tenant whose PDUs the policy in judge judges. It has no connections
+// yet. Close ends what NewTenant starts.
 func NewTenant(name string, judge *policy.Active, limits Limits, log *slog.Logger) *Tenant {
 	t := &Tenant{Name: name, hub: hub.New(judge, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
 	t.SetLimits(limits)
-	t.beaten.Store(clock())
+	t.lastTick.Store(clock())
 	t.sessions.Store(new([]*session))
 	t.notes = noteLog{log: t.log}
 	t.flush = flusher{tenant: t, relay: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
-	t.stopBeat = cancel
+	t.stopTick = cancel
 	t.serving.Go(func() { t.flush.run(ctx) })
-	t.serving.Go(func() { t.beat(ctx) })
+	t.serving.Go(func() { t.tick(ctx) })
 	return t
 }
 
 // Hub returns the tenant's hub.
 func (t *Tenant) Hub() *hub.Hub { return t.hub }
 
-// SetLimits changes the limits. MaxPDU is that of connections accepted from now on. A
-// reader that pauses for a limit that is not there any more goes on at once; where the
-// rates of a quota stay, so do the debts.
+// SetLimits changes the limits. MaxPDU applies to connections accepted from then on. A
+// reader that pauses for a limit that was removed goes on at once. If the rates of a
+// quota stay the same, so do the debts.
 func (t *Tenant) SetLimits(l Limits) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.limits.Store(&l)
 	t.hub.SetLagHard(l.LagHard)
 	t.hub.SetPresenceLimits(l.Users, l.PeerUsers)
-	before := t.gate.Load()
-	t.gate.Store(newGate(&l, before))
+	before := t.throttle.Load()
+	t.throttle.Store(newThrottle(&l, before))
 	if before != nil {
 		close(before.replaced)
 	}
 }
 
-// SetAudit has a second policy, which the tenant owns from now on, asked about all
-// that is said and not obeyed; nil asks none. Hub().Audit() tells what came of it.
+// SetAudit audits a second policy, which the tenant owns from then on: it judges every
+// PDU as well, and its verdicts are counted and not carried out. nil ends the audit.
+// Hub().Audit() returns the result.
 func (t *Tenant) SetAudit(g *policy.Generation) { t.hub.SetAudit(g) }
 
-// KeepFaults has keep called with what a policy failed on, for a few of many faults;
-// it returns the file that reproduces the fault, or "". Call it before Serve.
+// KeepFaults sets a function that is called with the question on which a policy failed,
+// for a few of many faults. It returns the name of a file that reproduces the fault, or
+// "". Call KeepFaults before Serve.
 func (t *Tenant) KeepFaults(keep func(session uint64, n hub.Note) (file string)) { t.notes.keep = keep }
 
-// ErrStopping and ErrFull are why Serve does not serve a connection.
+// Serve returns ErrStopping or ErrFull if it does not serve a connection.
 var (
 	ErrStopping = errors.New("the tenant is stopping")
 	ErrFull     = errors.New("the tenant has as many connections as it may")
 )
 
-// Serve makes conn a peer of the tenant and serves it in goroutines of its own. It
-// owns conn from now on, and calls ended once the session is over; unless it returns
-// an error: then conn is still the caller's, and ended is not called.
+// Serve makes conn a peer of the tenant. If it returns nil, the tenant owns conn, serves
+// it in its own goroutines, and calls ended when the session has ended. If it returns an
+// error, conn still belongs to the caller, and ended is not called.
 func (t *Tenant) Serve(conn net.Conn, ended func()) error {
 	s := newSession(t, conn, ended)
 	if err := t.enter(s); err != nil {
 		return err
 	}
-	if s.seat.Behind(t.hub.Head()) { // since it had a seat, and flushers did not know it yet
+	if s.seat.Behind(t.hub.Head()) { // flushers did not know it between Join and now
 		t.flush.request()
 	}
 	return nil
 }
 
-// enter gives the session its seat and its reader.
+// enter gives the session its seat and starts its reader.
 func (t *Tenant) enter(s *session) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -157,12 +159,12 @@ func (t *Tenant) enter(s *session) error {
 		}
 		s.loop = t.loop
 	}
-	s.seat = t.hub.Join(s) // from now on somebody may close it
+	s.seat = t.hub.Join(s) // from now on other goroutines may call s.Close
 	sessions := append(slices.Clone(*t.sessions.Load()), s)
 	t.sessions.Store(&sessions)
 	t.reading.Add(1)
 	if s.raw == nil {
-		s.writers.Add(1)
+		s.output.writers.Add(1)
 		t.serving.Go(s.writeLoop)
 	}
 	if !s.loop.add(s) {
@@ -171,7 +173,7 @@ func (t *Tenant) enter(s *session) error {
 	return nil
 }
 
-// remove forgets a session that has ended.
+// remove takes a session that has ended off the list.
 func (t *Tenant) remove(s *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -179,10 +181,11 @@ func (t *Tenant) remove(s *session) {
 	t.sessions.Store(&sessions)
 }
 
-// stop has every reader stop where one PDU ends.
+// stop makes every reader stop at the end of a PDU. When it returns, no Serve is in
+// progress, and later ones return ErrStopping.
 func (t *Tenant) stop() {
 	t.stopOnce.Do(func() {
-		t.mu.Lock() // nobody is on the way in any more
+		t.mu.Lock()
 		defer t.mu.Unlock()
 		close(t.stopping)
 		for _, s := range *t.sessions.Load() {
@@ -192,9 +195,9 @@ func (t *Tenant) stop() {
 	})
 }
 
-// Drain stops all readers where one PDU ends, writes everything that is due, and
-// closes all connections. It returns early, with ctx's error, when ctx is done;
-// what is then still due is discarded by Close.
+// Drain stops all readers at the end of a PDU, writes everything that is due, and closes
+// all connections. When ctx is done, it returns early with ctx's error; Close then
+// discards what is still due.
 func (t *Tenant) Drain(ctx context.Context) error {
 	t.stop()
 	for {
@@ -210,8 +213,8 @@ func (t *Tenant) Drain(ctx context.Context) error {
 	}
 }
 
-// Close ends all connections at once, and returns when every goroutine of the
-// tenant's has ended.
+// Close closes all connections at once, and returns when every goroutine of the tenant
+// has ended.
 func (t *Tenant) Close() {
 	t.stop()
 	for _, s := range *t.sessions.Load() {
@@ -220,6 +223,6 @@ func (t *Tenant) Close() {
 	for _, s := range *t.sessions.Load() {
 		<-s.done
 	}
-	t.stopBeat()
+	t.stopTick()
 	t.serving.Wait()
 }

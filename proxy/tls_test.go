@@ -20,12 +20,13 @@ import (
 	"time"
 
 	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// Connections that are written to by a goroutine of their own, as TLS ones are.
+// Tests of connections that have a writeLoop, as TLS connections do.
 
-// secure returns the configuration of a server with a certificate of its own, and of
-// clients that believe it anything.
+// secure returns the configuration of a server with a self-signed certificate, and of
+// clients that do not verify it.
 func secure(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -40,7 +41,7 @@ func secure(t *testing.T) (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{InsecureSkipVerify: true}
 }
 
-// dialTLS has the tenant serve a TLS connection, and returns the peer's end.
+// dialTLS makes a TLS connection a peer of the tenant, and returns the remote end.
 func dialTLS(t *testing.T, tenant *Tenant) *tls.Conn {
 	t.Helper()
 	server, peer := secure(t)
@@ -67,7 +68,7 @@ func dialTLS(t *testing.T, tenant *Tenant) *tls.Conn {
 	return c
 }
 
-// Everything arrives by TLS as it does without, in order, and so does the end.
+// Over TLS everything arrives in order, and so does the end.
 func TestTLS(t *testing.T) {
 	tenant, addr, _ := serve(t, testLimits())
 	a, b, secret := dial(t, addr), dial(t, addr), dialTLS(t, tenant)
@@ -93,11 +94,11 @@ func TestTLS(t *testing.T) {
 	}
 	secret.NetConn().Close()
 	eventually(t, "the session ends", func() bool { return tenant.Hub().Counts().Sessions == 2 })
-	sums(t, tenant)
+	hubtest.Conserved(t, tenant.Hub())
 }
 
-// A peer by TLS that never reads delays nobody, and is closed at once when it is too
-// far behind: nothing waits to tell it so.
+// A TLS peer that never reads delays no other peer, and is closed at once when it lags
+// too much, without waiting for TLS's closing message.
 func TestTLSSlowConsumer(t *testing.T) {
 	l := testLimits()
 	l.LagHard = 8 << 20
@@ -114,11 +115,10 @@ func TestTLSSlowConsumer(t *testing.T) {
 	expectLine(t, lines, "reason=slow-consumer")
 	eventually(t, "it is counted", func() bool { return tenant.Hub().Counts().Discarded[hub.SlowConsumer] > 0 })
 	a.settle()
-	sums(t, tenant)
+	hubtest.Conserved(t, tenant.Hub())
 }
 
-// A scripted connection notes how it is written to. It is read from as the other end
-// of a pipe.
+// A scripted connection records its writes. Its reads come from a pipe.
 type scripted struct {
 	net.Conn
 	write func(p []byte) (int, error)
@@ -137,7 +137,7 @@ func (s *scripted) SetWriteDeadline(t time.Time) error {
 	return s.Conn.SetWriteDeadline(t)
 }
 
-// A bounded connection gives up by itself.
+// A bounded connection is a boundedWriter.
 type bounded struct{ scripted }
 
 func (b *bounded) SetWriteTimeout(d time.Duration) {
@@ -146,9 +146,9 @@ func (b *bounded) SetWriteTimeout(d time.Duration) {
 	b.timeouts = append(b.timeouts, d)
 }
 
-// Many small PDUs are one write, and a large one few, however they became due.
+// Many small PDUs become one write, and a large one few, however they became due.
 func TestWritesAreFlat(t *testing.T) {
-	inYard(t, testLimits(), func(y yard) {
+	inBubble(t, testLimits(), func(y bubble) {
 		_, far := net.Pipe()
 		block, got, sizes := make(chan struct{}), []byte(nil), []int(nil)
 		join(y.Tenant, &scripted{Conn: far, write: func(p []byte) (int, error) {
@@ -166,7 +166,7 @@ func TestWritesAreFlat(t *testing.T) {
 		tell(message(others, 0, "is being written")) // while all others become due
 		for i := range 100 {
 			tell(message(others, uint16(i), "small"))
-			y.Hub().Tell((*y.sessions.Load())[0].seat, heartbeat) // an edit, so a piece of its own
+			y.Hub().Send((*y.sessions.Load())[0].seat, heartbeat) // an edit, so a piece of its own
 			said = append(said, heartbeat...)
 		}
 		tell(message(others, 0, string(make([]byte, 300_000))))
@@ -181,11 +181,11 @@ func TestWritesAreFlat(t *testing.T) {
 	})
 }
 
-// A connection that bounds its own writes is told for how long, is given no deadline,
-// and is not written to after it gave up, whatever it had taken.
+// A boundedWriter gets the write timeout and no deadline, and is not written to after it
+// gave up, even if it had taken a part.
 func TestBoundedWriter(t *testing.T) {
 	l := testLimits()
-	inYard(t, l, func(y yard) {
+	inBubble(t, l, func(y bubble) {
 		_, far := net.Pipe()
 		writes := 0
 		conn := &bounded{scripted{Conn: far, write: func(p []byte) (int, error) {
@@ -213,10 +213,10 @@ func TestBoundedWriter(t *testing.T) {
 	})
 }
 
-// A connection whose writes fail is not written to again, and what is said to it
-// passes over it; what its peer says is still read.
+// A connection whose writes fail is not written to again, and what is due to it is
+// passed over. What its peer sends is still read.
 func TestBrokenWriter(t *testing.T) {
-	inYard(t, testLimits(), func(y yard) {
+	inBubble(t, testLimits(), func(y bubble) {
 		peer, far := net.Pipe()
 		writes := 0
 		join(y.Tenant, &scripted{Conn: far, write: func(p []byte) (int, error) {
@@ -241,7 +241,8 @@ func TestBrokenWriter(t *testing.T) {
 	})
 }
 
-// A connection in another, as TLS is, is hung up without a word: its Close may wait.
+// A wrapped connection contains another one, as a TLS connection does. Its Close may
+// wait, so abort closes the inner one.
 type wrapped struct {
 	net.Conn
 	closed chan struct{}
@@ -254,23 +255,22 @@ func (w wrapped) Close() error {
 	return w.Conn.Close()
 }
 
-// A polite connection notes that its sending side was closed, as for TLS there is
-// something to be said at the end.
-type polite struct {
+// A halfCloser records that its sending side was closed, for which TLS sends a message.
+type halfCloser struct {
 	net.Conn
 	goodbye chan struct{}
 }
 
-func (p polite) CloseWrite() error {
+func (p halfCloser) CloseWrite() error {
 	close(p.goodbye)
 	return nil
 }
 
-// The end is said to a peer that was first to say it, too.
-func TestGoodbyeIsAnswered(t *testing.T) {
-	inYard(t, testLimits(), func(y yard) {
+// A peer that closed its sending side first receives the closing message as well.
+func TestCloseWriteIsAnswered(t *testing.T) {
+	inBubble(t, testLimits(), func(y bubble) {
 		peer, far := net.Pipe()
-		conn := polite{far, make(chan struct{})}
+		conn := halfCloser{far, make(chan struct{})}
 		join(y.Tenant, conn)
 		peer.Close()
 		synctest.Wait()
@@ -283,8 +283,8 @@ func TestGoodbyeIsAnswered(t *testing.T) {
 	})
 }
 
-func TestHangUpDoesNotWait(t *testing.T) {
-	inYard(t, testLimits(), func(y yard) {
+func TestAbortDoesNotWait(t *testing.T) {
+	inBubble(t, testLimits(), func(y bubble) {
 		peer, far := net.Pipe()
 		conn := wrapped{far, make(chan struct{})}
 		join(y.Tenant, conn)

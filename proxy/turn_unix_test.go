@@ -10,10 +10,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"switchyard/proxy/hub/hubtest"
 )
 
-// Who writes to a socket, and who takes over: windows so short that only a hook in the
-// connection reaches them each time.
+// How the right to write is passed on. The moments are so short that only a hook in the
+// connection can hit them every time.
 
 // A hooked connection calls whenIdle each time its write deadline is removed, which a
 // goroutine that catches up does last, and whenWritten before each write without
@@ -45,7 +47,7 @@ func (r hookedRaw) Write(f func(fd uintptr) bool) error {
 	return r.RawConn.Write(f)
 }
 
-// hook has the tenant serve a hooked connection, and returns what its peer has of it.
+// hook makes a hooked connection a peer of the tenant, and returns the remote end.
 func hook(t *testing.T, tenant *Tenant, h *hooked) client {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,47 +69,47 @@ func hook(t *testing.T, tenant *Tenant, h *hooked) client {
 	return client{t, conn.(*net.TCPConn)}
 }
 
-// What is appended after a goroutine that catches up has looked last, and before it
-// gives back the right to write, is written by it.
+// catchUp writes what is appended after its last look and before it gives back the right
+// to write.
 func TestNothingIsMissedWhileCatchingUpEnds(t *testing.T) {
 	tenant, _, _ := serve(t, testLimits())
-	tenant.stopBeat() // which would have it written a second later
-	speaker := tenant.hub.Join(voice{})
-	last := message(others, 2, "said in between")
+	tenant.stopTick() // a tick would write it a second later
+	speaker := hubtest.Join(tenant.hub)
+	last := message(others, 2, "sent in between")
 	var once atomic.Bool
 	peer := hook(t, tenant, &hooked{whenWritten: func() {}, whenIdle: func() {
 		if once.CompareAndSwap(false, true) {
-			tenant.hub.Handle(speaker, last)
+			tenant.hub.Handle(speaker.Seat, last)
 			tenant.flush.request()
 		}
 	}})
 	big := message(others, 1, strings.Repeat("x", 1<<20-100))
 	const n = 8 // more than sockets hold
 	for range n {
-		tenant.hub.Handle(speaker, big)
+		tenant.hub.Handle(speaker.Seat, big)
 	}
 	tenant.flush.request()
 	peer.expect(bytes.Repeat(big, n))
 	peer.expect(last)
 	if !once.Load() {
-		t.Error("nobody had to catch up: the test shows nothing")
+		t.Error("no goroutine caught up, so this test tests nothing")
 	}
 }
 
-// A turn of flushing ends for who has it after some passes, and is taken over.
-func TestALastingTurnIsTakenOver(t *testing.T) {
+// A turn of the flusher that takes too many passes is relayed to run.
+func TestALongTurnIsRelayed(t *testing.T) {
 	tenant, _, _ := serve(t, testLimits())
-	speaker := tenant.hub.Join(voice{})
-	const n = 3 * turn
+	speaker := hubtest.Join(tenant.hub)
+	const n = 3 * passesPerTurn
 	var want []byte
 	for i := range n + 1 {
 		want = append(want, message(others, uint16(i), "")...)
 	}
-	said := 0 // by whoever has the turn
+	said := 0 // owned by the goroutine that has the turn
 	say := func() {
 		m := message(others, uint16(said), "")
 		said++
-		tenant.hub.Handle(speaker, m)
+		tenant.hub.Handle(speaker.Seat, m)
 		tenant.flush.request()
 	}
 	returned := make(chan struct{})
@@ -115,7 +117,7 @@ func TestALastingTurnIsTakenOver(t *testing.T) {
 		if said > n {
 			return
 		}
-		if said > turn { // a further pass
+		if said > passesPerTurn { // a further pass
 			select {
 			case <-returned:
 			case <-time.After(10 * time.Second):
@@ -127,5 +129,5 @@ func TestALastingTurnIsTakenOver(t *testing.T) {
 	say()
 	close(returned)
 	peer.expect(want)
-	sums(t, tenant)
+	hubtest.Conserved(t, tenant.Hub())
 }

@@ -185,6 +185,6 @@ func (a *explained) foresee(t Tenant, session uint64, p []byte) {
 		a.Notes = append(a.Notes, "what a handler sends depends on what it is told, and is not foreseen")
 		return
 	}
-	sessions, n := t.Hub().Foresee(session, a.verdict, p, mostSessions)
+	sessions, n := t.Hub().Recipients(session, a.verdict, p, mostSessions)
 	a.Copies, a.Sessions = &n, append(a.Sessions, sessions...)
 }

@@ -9,27 +9,27 @@ import (
 	"switchyard/policy/abi"
 )
 
-// An audit asks a second policy about each PDU, and counts what it would have sent
-// beside what is sent. It changes nothing of what happens to a PDU, whatever that
-// policy says or however it fails.
+// An audit is a shadow evaluation: a second policy judges each PDU as well, and the hub
+// counts what that policy would have sent beside what is sent. Whatever the shadow
+// policy says, and however it fails, the PDUs are routed as without it.
 type audit struct {
 	judge *policy.Active
 	rows  map[pdu.CommandID]*AuditRow // guarded by hub.mu
 }
 
-// An AuditRow is about the PDUs of one command that peers sent since the audit
-// began. What the hub makes itself, notices and answers, is in none.
+// An AuditRow is about the PDUs of one command that peers sent since the audit began.
+// Notices and answers, which the hub makes itself, are not included.
 type AuditRow struct {
-	Command pdu.CommandID // 0 stands for all that the protocol does not have
+	Command pdu.CommandID // 0 stands for all ids that the protocol does not have
 	PDUs    uint64
 	Sent    Copies // by the policy in force
 	Audited Copies // what the audited policy would have sent
-	Useless Copies // sent, and not to be sent by the audited policy
-	Missed  Copies // not sent, and to be sent by the audited policy
+	Useless Copies // sent, but not by the audited policy
+	Missed  Copies // not sent, but by the audited policy
 	Faults  uint64 // PDUs about which the audited policy failed to decide
 }
 
-// Add adds what another row counts.
+// Add adds the counts of another row.
 func (r *AuditRow) Add(other AuditRow) {
 	r.PDUs += other.PDUs
 	r.Faults += other.Faults
@@ -39,7 +39,7 @@ func (r *AuditRow) Add(other AuditRow) {
 	r.Missed.plus(other.Missed)
 }
 
-// Copies are PDUs on their way to a peer each.
+// Copies counts PDUs once for each peer that they go to.
 type Copies struct{ PDUs, Bytes uint64 }
 
 func (c *Copies) plus(other Copies) {
@@ -47,21 +47,22 @@ func (c *Copies) plus(other Copies) {
 	c.Bytes += other.Bytes
 }
 
-// copies returns n copies of a PDU.
+// copies returns the count of n copies of a PDU.
 func copies(n int, p []byte) Copies {
 	return Copies{PDUs: uint64(n), Bytes: uint64(n) * uint64(len(p))}
 }
 
-// SetAudit has g, which the hub owns from now on, audited in place of the one
-// before; nil audits none. All rows begin anew.
+// SetAudit audits g, which the hub owns from then on, in place of the previous audited
+// policy; nil ends the audit. All rows begin at 0.
 func (h *Hub) SetAudit(g *policy.Generation) {
 	var a *audit
 	if g != nil {
 		a = &audit{judge: policy.NewActive(g), rows: make(map[pdu.CommandID]*AuditRow)}
 	}
 	if before := h.audit.Swap(a); before != nil {
-		// Who found it before the swap may still acquire: one that needs no closing.
-		before.judge.Install(policy.NewGeneration("", "", silence{}))
+		// A goroutine that loaded the audit before the swap may still acquire a policy
+		// from it. It gets one that needs no Close.
+		before.judge.Install(policy.NewGeneration("", "", noPolicy{}))
 	}
 }
 
@@ -78,53 +79,55 @@ func (h *Hub) Audit() (rows []AuditRow) {
 	return rows
 }
 
-// forgive has the audited policy asked again if it has failed too often.
-func (a *audit) forgive() {
+// resetBreaker closes the audited policy's circuit breaker.
+func (a *audit) resetBreaker() {
 	g := a.judge.Acquire()
 	defer g.Release()
 	g.ResetBreaker()
 }
 
-// A second is what the audited policy says of one PDU.
-type second struct {
+// A shadowVerdict is what the audited policy says about one PDU.
+type shadowVerdict struct {
 	verdict policy.Verdict
 	failed  bool
 }
 
-// weigh counts what is about to be sent for the runs that route does next, up to one
-// that may change who is present, and what would have been sent by the audited policy.
-func (h *Hub) weigh(a *audit, s *Seat, runs []run) {
+// compareShadow counts what is about to be sent for the next runs, and what the audited
+// policy would have sent. It takes as many runs as route carries out under one lock,
+// because the next one may change who is present.
+func (h *Hub) compareShadow(a *audit, s *Seat, runs []run) {
 	if i := slices.IndexFunc(runs, func(r run) bool { return asksPresence(r.verdict) }); i >= 0 {
 		runs = runs[:max(i, 1)]
 	}
-	s.askAgain(a, runs)
+	s.judgeShadow(a, runs)
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	defer h.forgetHolders()
+	defer h.trimHolders()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := 0
 	for _, r := range runs {
 		for p, rest := cutPDU(r.bytes); p != nil; p, rest = cutPDU(rest) {
-			h.count(a.row(p), s, p, r.verdict, s.seconds[i])
+			h.count(a.row(p), s, p, r.verdict, s.reader.shadowVerdicts[i])
 			i++
 		}
 	}
 }
 
-// askAgain fills s.seconds with what the audited policy says.
-func (s *Seat) askAgain(a *audit, runs []run) {
+// judgeShadow fills the reader's shadowVerdicts with what the audited policy says.
+func (s *Seat) judgeShadow(a *audit, runs []run) {
 	g := a.judge.Acquire()
 	defer g.Release()
-	hearing := g.Begin(s.session, s.attributes())
-	defer hearing.Release()
-	s.seconds = s.seconds[:0]
+	judging := g.Begin(s.session, s.attributes())
+	defer judging.Release()
+	verdicts := s.reader.shadowVerdicts[:0]
 	for _, r := range runs {
 		for p, rest := cutPDU(r.bytes); p != nil; p, rest = cutPDU(rest) {
-			v, fault := hearing.Judge(p)
-			s.seconds = append(s.seconds, second{v, fault != nil})
+			v, fault := judging.Judge(p)
+			verdicts = append(verdicts, shadowVerdict{v, fault != nil})
 		}
 	}
+	s.reader.shadowVerdicts = verdicts
 }
 
 // cutPDU returns the first of the PDUs, or nil, and the others.
@@ -136,7 +139,7 @@ func cutPDU(pdus []byte) (p, rest []byte) {
 	return pdus[:n], pdus[n:]
 }
 
-// row returns where a PDU is counted. Ids that a peer makes up share one row. Called
+// row returns the row in which a PDU is counted. All unknown ids share one row. Called
 // under mu.
 func (a *audit) row(p []byte) *AuditRow {
 	command := pdu.ParseHeader(p).Command
@@ -151,33 +154,34 @@ func (a *audit) row(p []byte) *AuditRow {
 	return row
 }
 
-// count counts one PDU: what the verdict on it sends, and what the second one would
-// have. Called under presenceMu and mu.
-func (h *Hub) count(row *AuditRow, s *Seat, p []byte, v policy.Verdict, audited second) {
+// count counts one PDU: the copies that its verdict sends, and those that the shadow
+// verdict would have sent. Called under presenceMu and mu.
+func (h *Hub) count(row *AuditRow, s *Seat, p []byte, v policy.Verdict, shadow shadowVerdict) {
 	sent := h.reach(s, v, p)
-	h.reached = append(h.reached[:0], sent.some...) // h.targets is needed again
+	h.reached = append(h.reached[:0], sent.some...) // the next call overwrites h.targets
 	sent.some = h.reached
-	would := h.reach(s, audited.verdict, p)
+	would := h.reach(s, shadow.verdict, p)
 	both := h.shared(sent, would)
 
 	one := AuditRow{PDUs: 1, Sent: copies(h.size(sent), p), Audited: copies(h.size(would), p),
 		Useless: copies(h.size(sent)-both, p), Missed: copies(h.size(would)-both, p)}
-	if audited.failed {
+	if shadow.failed {
 		one.Faults = 1
 	}
 	row.Add(one)
 }
 
-// reach is whom a PDU goes to: all seats but one, which may be nil, or some.
+// A reach is the set of seats to which a PDU goes: all but one, which may be nil, or
+// some.
 type reach struct {
 	all  bool
 	but  *Seat
 	some []*Seat
 }
 
-// reach returns whom the PDU would go to by that verdict, as things are now: what
-// routeRun and routeByPresence do, without doing it. What it returns is valid until
-// it is called again. Called under presenceMu and mu.
+// reach returns the seats to which that verdict would send the PDU now: it looks up
+// what routeRun and routeByPresence do, and sends nothing. The result is valid until
+// the next call. Called under presenceMu and mu.
 func (h *Hub) reach(s *Seat, v policy.Verdict, p []byte) reach {
 	switch v.Action() {
 	case policy.BroadcastAll:
@@ -198,6 +202,7 @@ func (h *Hub) reach(s *Seat, v policy.Verdict, p []byte) reach {
 	return reach{}
 }
 
+// size returns how many seats are in r.
 func (h *Hub) size(r reach) int {
 	switch {
 	case !r.all:
@@ -211,7 +216,7 @@ func (h *Hub) size(r reach) int {
 // shared returns how many seats are in both.
 func (h *Hub) shared(x, y reach) (n int) {
 	if x.all && y.all {
-		return min(h.size(x), h.size(y)) // if they leave out a seat, then the sender's
+		return min(h.size(x), h.size(y)) // if they leave out a seat, it is the sender's
 	}
 	if x.all {
 		x, y = y, x
@@ -224,11 +229,11 @@ func (h *Hub) shared(x, y reach) (n int) {
 	return n
 }
 
-// silence is a policy that says nothing.
-type silence struct{}
+// noPolicy is a policy that drops everything and has nothing to close.
+type noPolicy struct{}
 
-func (silence) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) { return 0, nil }
-func (silence) Inspect(policy.Verdict, policy.Question) (policy.Verdict, error) {
+func (noPolicy) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) { return 0, nil }
+func (noPolicy) Inspect(policy.Verdict, policy.Question) (policy.Verdict, error) {
 	return 0, nil
 }
-func (silence) Close() error { return nil }
+func (noPolicy) Close() error { return nil }

@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"errors"
@@ -12,6 +12,8 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 func generation(p policy.Policy) *policy.Generation { return policy.NewGeneration("audited", "", p) }
@@ -48,22 +50,22 @@ func TestAudit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := New(judge(with(others, tt.active)), farBehind)
 			h.SetAudit(generation(with(others, tt.audited)))
-			a, b, c, d := join(h), join(h), join(h), join(h)
-			a.say(t, online(1))
-			b.say(t, online(2))
-			c.say(t, online(3))
-			d.say(t, online(3), pdutest.RoleSet(true))
+			a, b, c, d := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
+			a.Say(t, online(1))
+			b.Say(t, online(2))
+			c.Say(t, online(3))
+			d.Say(t, online(3), pdutest.RoleSet(true))
 			m := message(others, 1, tt.users)
 			m = pdu.Append(nil, pdu.SID_MSG, others, 1, append(m[pdu.HeaderLen:], filler(size-len(m))...))
-			a.say(t, m, message(0x7777, 1, ""), message(0x7778, 1, ""))
+			a.Say(t, m, message(0x7777, 1, ""), message(0x7778, 1, ""))
 
 			rows := h.Audit()
 			i := slices.IndexFunc(rows, func(r AuditRow) bool { return r.Command == others })
 			if i < 0 {
 				t.Fatalf("rows %+v have none for the message", rows)
 			}
-			want := AuditRow{Command: others, PDUs: 1, Sent: copies(tt.sent, m), Audited: copies(tt.would, m),
-				Useless: copies(tt.useless, m), Missed: copies(tt.missed, m)}
+			want := AuditRow{Command: others, PDUs: 1, Sent: CopiesOf(tt.sent, m), Audited: CopiesOf(tt.would, m),
+				Useless: CopiesOf(tt.useless, m), Missed: CopiesOf(tt.missed, m)}
 			if rows[i] != want {
 				t.Errorf("got  %+v\nwant %+v", rows[i], want)
 			}
@@ -74,55 +76,54 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// filler is a field of n bytes that no verdict of these tests names.
+// filler returns a field of n bytes that no verdict of these tests names.
 func filler(n int) []byte {
 	return append([]byte{15<<3 | 2, byte(n - 2)}, make([]byte, n-2)...)
 }
 
-// An audited policy that fails changes nothing, and is asked no more than one in
-// force would be.
+// An audited policy that fails changes nothing that peers receive.
 func TestAuditedPolicyFails(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
 	h.SetAudit(generation(failing{}))
-	a, b := join(h), join(h)
-	var said [][]byte
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	var sent [][]byte
 	for i := range 100 {
-		said = append(said, message(others, uint16(i), "whatever it says"))
+		sent = append(sent, message(others, uint16(i), "whatever it says"))
 	}
-	a.say(t, said...)
-	expect(t, "b", b, said...)
-	expect(t, "sender", a)
-	if len(a.notes) > 0 {
-		t.Errorf("notes: %+v, want none about the audited policy", a.notes)
+	a.Say(t, sent...)
+	b.Expect(t, "b", sent...)
+	a.Expect(t, "sender")
+	if len(a.Notes) > 0 {
+		t.Errorf("notes: %+v, want none about the audited policy", a.Notes)
 	}
 	row := h.Audit()[0]
 	if row.Faults != 100 || row.Sent.PDUs != 100 || row.Audited.PDUs != 0 {
 		t.Errorf("row %+v, want 100 faults", row)
 	}
-	h.Forgive()
+	h.ResetBreaker()
 	h.SetAudit(nil)
 	if rows := h.Audit(); rows != nil {
 		t.Errorf("rows without an audit: %+v", rows)
 	}
 }
 
-type failing struct{ silence }
+type failing struct{ NoPolicy }
 
 func (failing) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
 	return 0, &policy.Fault{Kind: policy.FaultTrap, Err: errors.New("trapped")}
 }
 
-// What an audit says is what putting that policy in force does: two hubs are told the
-// same, one in which the second policy is audited, and one in which it is in force.
+// An audit counts what putting that policy in force would do: two hubs receive the same
+// PDUs, one with the second policy audited, and one with it in force.
 func TestAuditIsWhatASwitchDoes(t *testing.T) {
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		first, second := randomRules(rnd), randomRules(rnd)
 		now, then := New(judge(first), farBehind), New(judge(second), farBehind)
 		now.SetAudit(generation(second))
-		var ours, theirs []*guest
+		var ours, theirs []*hubtest.Peer
 		for range 5 {
-			ours, theirs = append(ours, join(now)), append(theirs, join(then))
+			ours, theirs = append(ours, hubtest.Join(now)), append(theirs, hubtest.Join(then))
 		}
 		for range 300 {
 			i := rnd.IntN(len(ours))
@@ -138,8 +139,8 @@ func TestAuditIsWhatASwitchDoes(t *testing.T) {
 					batch = append(batch, message(0x0300+pdu.CommandID(rnd.IntN(8)), uint16(rnd.Uint32()), string(users)))
 				}
 			}
-			ours[i].say(t, batch...)
-			theirs[i].say(t, batch...)
+			ours[i].Say(t, batch...)
+			theirs[i].Say(t, batch...)
 		}
 		var all, want AuditRow
 		for _, row := range now.Audit() {
@@ -175,10 +176,10 @@ func randomRules(rnd *rand.Rand) rules {
 	return r
 }
 
-// forwarded returns what the guest was sent of what others said, with how often.
-func forwarded(g *guest) map[string]int {
+// forwarded returns what the peer received of what others sent, and how often.
+func forwarded(g *hubtest.Peer) map[string]int {
 	got := make(map[string]int)
-	for _, p := range pdutest.Split(g.read()) {
+	for _, p := range pdutest.Split(g.Read()) {
 		if pdu.ParseHeader(p).Command>>8 == 3 {
 			got[string(p)]++
 		}
@@ -193,12 +194,12 @@ func without(these, those map[string]int) (n uint64) {
 	return n
 }
 
-// An audit takes no memory either once it has seen some traffic.
+// An audit, too, allocates nothing once its buffers have grown.
 func TestNoAllocationPerAuditedPDU(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
 	h.SetAudit(generation(with(others, abi.Unicast|abi.ToFields<<16|abi.ElseBroadcast|6<<32)))
-	a, b := join(h), join(h)
-	b.say(t, online(2))
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	b.Say(t, online(2))
 	var batch []byte
 	for range 16 {
 		batch = append(batch, message(others, 1, "\x08\x02\x10\x02")...)
@@ -207,15 +208,10 @@ func TestNoAllocationPerAuditedPDU(t *testing.T) {
 	vec := make([][]byte, 0, 256)
 	pass := func() {
 		h.Handle(a.Seat, batch)
-		for _, g := range []*guest{a, b} {
-			n := 0
-			for _, piece := range g.Due(vec, h.Head(), 1<<20) {
-				n += len(piece)
-			}
-			g.Sent(n)
-		}
+		a.Discard(vec, h.Head())
+		b.Discard(vec, h.Head())
 	}
-	for range 2 * chunkSize / len(batch) * 2 {
+	for range 2 * ChunkSize / len(batch) * 2 {
 		pass()
 	}
 	if got := testing.AllocsPerRun(200, pass); got > 0 {
@@ -223,18 +219,18 @@ func TestNoAllocationPerAuditedPDU(t *testing.T) {
 	}
 }
 
-// Audits come and go while everybody talks: each policy is closed once, after its
-// last question.
+// Audits are replaced while peers send: each policy is closed once, after its last
+// call.
 func TestAuditsSwapped(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
 	var talking sync.WaitGroup
 	var stop atomic.Bool
 	for range 3 {
-		g := join(h)
+		g := hubtest.Join(h)
 		talking.Go(func() {
 			for !stop.Load() {
-				g.say(t, online(1), message(others, 1, "\x08\x01"), message(everyone, 2, ""))
-				g.readSome(1<<20, 1<<20)
+				g.Say(t, online(1), message(others, 1, "\x08\x01"), message(everyone, 2, ""))
+				g.ReadSome(1<<20, 1<<20)
 			}
 		})
 	}
@@ -258,7 +254,7 @@ func TestAuditsSwapped(t *testing.T) {
 	}
 }
 
-// A closing policy is asked about every PDU.
+// A closing policy inspects every PDU, and counts calls after its Close.
 type closing struct{ closed, late atomic.Int64 }
 
 func (c *closing) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {

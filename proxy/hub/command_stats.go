@@ -5,9 +5,9 @@ import (
 	"switchyard/policy"
 )
 
-// known are the commands that are counted apart, by a number of their own: 0 is for
-// all that the protocol does not have.
-var known = func() []pdu.CommandID {
+// countedCommands are the commands that are counted separately. The index of a command
+// is where its counts are; index 0 is for all ids that the protocol does not have.
+var countedCommands = func() []pdu.CommandID {
 	all := make([]pdu.CommandID, 1, 1+len(pdu.Commands))
 	for _, c := range pdu.Commands {
 		all = append(all, c.ID)
@@ -15,73 +15,83 @@ var known = func() []pdu.CommandID {
 	return all
 }()
 
-// numbers are the commands' numbers, by id. What the table has no place for is 0.
-var numbers = func() (all [0x800]uint8) {
-	for i, c := range known {
-		all[c] = uint8(i) // of 0, which is no command, 0
+// commandIndex is the index of each command, by its id. Ids beyond the array have
+// index 0.
+var commandIndex = func() (all [0x800]uint8) {
+	for i, c := range countedCommands {
+		all[c] = uint8(i) // for id 0, which is not a command, 0
 	}
 	return all
 }()
 
-// A tally is a number of neighbouring PDUs of a batch with the same command and the
-// same action. Batches are tallied without a lock and counted under one, so that a PDU
-// costs no more than an addition.
-type tally struct {
+// A commandRun is a number of neighbouring PDUs of a batch with the same command and
+// the same action. They are summed up without a lock and counted under hub.mu, so
+// counting a PDU costs little more than an addition.
+type commandRun struct {
 	command pdu.CommandID
 	action  policy.Action
 	pdus    uint32
 	bytes   uint64
 }
 
-// maxTallies bounds the memory that a seat keeps for them.
-const maxTallies = 256
+// maxCommandRuns bounds the memory that a seat keeps for them.
+const maxCommandRuns = 256
 
-// said is what peers said of one command.
-type said struct {
-	actions [len(policy.Actions)]uint64 // PDUs, by what their verdicts do
+// commandCounts is what peers sent of one command.
+type commandCounts struct {
+	actions [len(policy.Actions)]uint64 // PDUs, by the action of their verdict
 	bytes   uint64
 }
 
-// A CommandStats is what peers said of one command, judged or not, since the hub was made.
+// A CommandStats is what peers sent of one command and the policy judged, since the
+// hub was made.
 type CommandStats struct {
-	Command pdu.CommandID // 0 stands for all that the protocol does not have
+	Command pdu.CommandID // 0 stands for all ids that the protocol does not have
 	PDUs    uint64
 	Bytes   uint64
-	Actions map[policy.Action]uint64 // of the PDUs, by what their verdicts do
+	Actions map[policy.Action]uint64 // PDUs, by the action of their verdict
 }
 
-// tally keeps a tally for countTallies, if there is something in it.
-func (s *Seat) tally(t tally) {
-	if t.pdus > 0 {
-		s.tallies = append(s.tallies, t)
+// joinCommandRun adds a PDU of n bytes to the last command run, if that has the same
+// command and action.
+func (r *reader) joinCommandRun(n int, command pdu.CommandID, action policy.Action) bool {
+	if len(r.commandRuns) == 0 {
+		return false
 	}
+	last := &r.commandRuns[len(r.commandRuns)-1]
+	if last.command != command || last.action != action {
+		return false
+	}
+	last.pdus++
+	last.bytes += uint64(n)
+	return true
 }
 
-// countTallies counts what was tallied, once. Called under mu.
-func (h *Hub) countTallies(s *Seat) {
-	for _, t := range s.tallies {
-		number := uint8(0)
-		if int(t.command) < len(numbers) {
-			number = numbers[t.command]
+// countCommands counts the reader's command runs, once. Called under mu.
+func (h *Hub) countCommands(s *Seat) {
+	for _, r := range s.reader.commandRuns {
+		index := uint8(0)
+		if int(r.command) < len(commandIndex) {
+			index = commandIndex[r.command]
 		}
-		c := &h.counts.said[number]
-		c.actions[t.action] += uint64(t.pdus)
-		c.bytes += t.bytes
-		s.pdusIn += uint64(t.pdus)
-		s.bytesIn += t.bytes
-		h.counts.bytesIn += t.bytes
+		c := &h.counts.commands[index]
+		c.actions[r.action] += uint64(r.pdus)
+		c.bytes += r.bytes
+		s.pdusIn += uint64(r.pdus)
+		s.bytesIn += r.bytes
+		h.counts.bytesIn += r.bytes
 	}
-	s.tallies = s.tallies[:0]
+	s.reader.commandRuns = s.reader.commandRuns[:0]
 }
 
-// CommandStats returns what peers said, of those commands that they said, in the order of
-// pdu.Commands. What was refused by Refuse is not among it, as nobody judged it.
+// CommandStats returns the statistics of the commands that peers sent, in the order of
+// pdu.Commands. PDUs that were dropped by Refuse are not included.
 func (h *Hub) CommandStats() (all []CommandStats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for number := range h.counts.said {
-		c := &h.counts.said[number]
-		one := CommandStats{Command: known[number], Bytes: c.bytes, Actions: make(map[policy.Action]uint64)}
+	for index := range h.counts.commands {
+		c := &h.counts.commands[index]
+		one := CommandStats{Command: countedCommands[index], Bytes: c.bytes, Actions: make(map[policy.Action]uint64)}
 		for action, n := range c.actions {
 			if one.PDUs += n; n > 0 {
 				one.Actions[policy.Action(action)] = n

@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"bytes"
@@ -9,21 +9,23 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// What peers say is counted by command and action, whatever batches it comes in, and
+// CommandStats counts by command and action, however the PDUs are cut into batches, and
 // adds up to what is received.
-func TestSaid(t *testing.T) {
+func TestCommandStats(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	guests := []*guest{join(h), join(h), join(h)}
+	peers := []*hubtest.Peer{hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)}
 	commands := []pdu.CommandID{others, everyone, 0x7777, 0xffff, pdu.CID_OTHER_HEARTBEAT, pdu.CID_OTHER_USER_STATUS_UPDATE, pdu.CID_OTHER_ROLE_SET}
 	want, wantBytes := make(map[string]uint64), make(map[uint64]uint64)
 	random := rand.New(rand.NewPCG(1, 2))
 	var refused, pdus uint64
 	for range 200 {
-		g := guests[random.IntN(len(guests))]
+		g := peers[random.IntN(len(peers))]
 		var batch [][]byte
-		for range 1 + random.IntN(3*maxTallies) {
+		for range 1 + random.IntN(3*MaxCommandRuns) {
 			c := commands[random.IntN(len(commands))]
 			if random.IntN(2) == 0 {
 				c = commands[0]
@@ -44,23 +46,23 @@ func TestSaid(t *testing.T) {
 			refused += 3
 			wantBytes[g.Session()] += uint64(3 * len(p))
 		}
-		g.say(t, batch...)
+		g.Say(t, batch...)
 	}
 	got := make(map[string]uint64)
 	var sum uint64
-	for _, said := range h.CommandStats() {
-		name, all := said.Command.String(), uint64(0)
-		if said.Command == 0 {
+	for _, stats := range h.CommandStats() {
+		name, all := stats.Command.String(), uint64(0)
+		if stats.Command == 0 {
 			name = "unknown"
 		}
-		for action, n := range said.Actions {
+		for action, n := range stats.Actions {
 			got[name+" "+action.String()] += n
 			all += n
 		}
-		if all != said.PDUs {
-			t.Errorf("%s: %d PDUs, and %d by action", name, said.PDUs, all)
+		if all != stats.PDUs {
+			t.Errorf("%s: %d PDUs, and %d by action", name, stats.PDUs, all)
 		}
-		sum += said.PDUs
+		sum += stats.PDUs
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -81,16 +83,16 @@ func TestSaid(t *testing.T) {
 	}
 }
 
-// What is written is counted, to those who are there and those who were.
+// Bytes and PDUs written are counted, for present and for past sessions.
 func TestSessions(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "hello")
-	a.say(t, m, m, m)
+	a.Say(t, m, m, m)
 	if got := h.Counts(); got.Lag < uint64(3*len(m)) || got.Lags < got.Lag || got.BytesOut != 0 {
 		t.Errorf("before anybody reads: %+v", got)
 	}
-	b.readSome(1<<30, len(m)+5)
+	b.ReadSome(1<<30, len(m)+5)
 	byNumber := make(map[uint64]Session)
 	for _, s := range h.Sessions(nil) {
 		byNumber[s.Number] = s
@@ -108,60 +110,60 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// Counting costs no memory.
+// Counting allocates nothing.
 func TestCountingAllocatesNothing(t *testing.T) {
 	h := New(judge(rules{}), farBehind) // drops all, so that nothing is appended
-	g := join(h)
+	g := hubtest.Join(h)
 	var batch []byte
 	for i := range 64 {
 		batch = append(batch, message([]pdu.CommandID{others, everyone, 0xffff}[i%3], 1, "")...)
 	}
-	if n := testing.AllocsPerRun(100, func() { g.hub.Handle(g.Seat, batch) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { g.Hub.Handle(g.Seat, batch) }); n > 0 {
 		t.Errorf("%v allocations for 64 PDUs", n)
 	}
 }
 
-// Probe comes through, whatever else is going on, and leaves nothing behind.
+// Probe succeeds while other PDUs are pending, and changes nothing.
 func TestProbe(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "hello")
 	probe := message(pdu.CID_OTHER_HEARTBEAT, 0, "")
-	a.say(t, m)
-	before, memory, room := h.Counts(), h.Memory(), h.room.Load()
-	for range 3 * chunkSize / len(probe) { // beyond what a chunk of the side log holds
+	a.Say(t, m)
+	before, memory, edits := h.Counts(), h.Memory(), h.EditCap()
+	for range 3 * ChunkSize / len(probe) { // beyond what a chunk of the side log holds
 		if err := h.Probe(probe); err != nil {
 			t.Fatal(err)
 		}
 	}
-	large := message(others, 1, string(make([]byte, 3*chunkSize)))
+	large := message(others, 1, string(make([]byte, 3*ChunkSize)))
 	if err := h.Probe(large); err != nil {
 		t.Error(err)
 	}
 	after := h.Counts()
-	after.Lag, after.Lags = before.Lag, before.Lags // the side log has grown behind what waits in it
+	after.Lag, after.Lags = before.Lag, before.Lags // the side log has grown, and with it the lag of b's pending PDU
 	if fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("counts %+v, before %+v", after, before)
 	}
-	if m := h.Memory(); m > memory+2*chunkSize || h.room.Load() != room {
-		t.Errorf("memory %d and room %d, before %d and %d", m, h.room.Load(), memory, room)
+	if m := h.Memory(); m > memory+2*ChunkSize || h.EditCap() != edits {
+		t.Errorf("memory %d and room for %d edits, before %d and %d", m, h.EditCap(), memory, edits)
 	}
-	expect(t, "b", b, m)
-	expect(t, "a", a)
+	b.Expect(t, "b", m)
+	a.Expect(t, "a")
 }
 
-// Who would be sent a PDU is who is sent it.
-func TestForesee(t *testing.T) {
+// Recipients are the sessions that receive the PDU when it is sent.
+func TestRecipients(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToFields<<16 | 2<<32
 	h := New(judge(r), farBehind)
-	guests := map[uint64]*guest{}
+	peers := map[uint64]*hubtest.Peer{}
 	for range 4 {
-		g := join(h)
-		guests[g.Session()] = g
+		g := hubtest.Join(h)
+		peers[g.Session()] = g
 	}
-	guests[2].say(t, online(7), online(8))
-	guests[3].say(t, online(7))
+	peers[2].Say(t, online(7), online(8))
+	peers[3].Say(t, online(7))
 	for name, c := range map[string]struct {
 		verdict policy.Verdict
 		p       []byte
@@ -172,25 +174,25 @@ func TestForesee(t *testing.T) {
 		"nobody":  {r[pdu.CID_MSG_READ_ACK], message(pdu.CID_MSG_READ_ACK, 1, "\x08\x09")},
 		"drop":    {0, message(0x7778, 1, "")},
 	} {
-		for sender, g := range guests {
-			foreseen, n := h.Foresee(sender, c.verdict, c.p, 10)
-			if n != len(foreseen) {
-				t.Errorf("%s: %d are %v", name, n, foreseen)
+		for sender, g := range peers {
+			recipients, n := h.Recipients(sender, c.verdict, c.p, 10)
+			if n != len(recipients) {
+				t.Errorf("%s: %d are %v", name, n, recipients)
 			}
-			g.say(t, c.p)
-			for session, other := range guests {
-				got, want := false, bytes.Equal(other.read(), c.p)
-				for _, s := range foreseen {
+			g.Say(t, c.p)
+			for session, other := range peers {
+				got, want := false, bytes.Equal(other.Read(), c.p)
+				for _, s := range recipients {
 					got = got || s == session
 				}
 				if got != want {
-					t.Errorf("%s by %d: foreseen for %d %t, and it is %t", name, sender, session, got, want)
+					t.Errorf("%s by %d: a recipient is %d: %t, and it received the PDU: %t", name, sender, session, got, want)
 				}
-				other.got = nil
+				other.Got = nil
 			}
 		}
-		if some, n := h.Foresee(99, c.verdict, c.p, 1); len(some) > 1 || n < len(some) {
-			t.Errorf("%s by a stranger: %v of %d", name, some, n)
+		if some, n := h.Recipients(99, c.verdict, c.p, 1); len(some) > 1 || n < len(some) {
+			t.Errorf("%s by an unknown session: %v of %d", name, some, n)
 		}
 	}
 	if users, entries := h.Presence(); users != 2 || entries != 3 || h.Holds(2) != 2 || h.Holds(99) != 0 || len(h.Holders(7)) != 2 || len(h.Holders(9)) != 0 {

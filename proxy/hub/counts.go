@@ -7,8 +7,8 @@ import (
 	"switchyard/policy"
 )
 
-// A Reason says why PDUs were dropped, or why a session was closed and the copies
-// due to it discarded. It is metric label, log field and test assertion alike.
+// A Reason says why PDUs were dropped, or why a session was closed and the copies due
+// to it were discarded. The same word is metric label, log field and test assertion.
 type Reason string
 
 // Why PDUs are dropped.
@@ -17,18 +17,18 @@ const (
 	PolicyFault   Reason = "policy-fault"   // the policy failed to decide, and there is no verdict by ids
 	MalformedBody Reason = "malformed-body" // a body that a handler or a verdict needs does not parse
 	BadStatus     Reason = "bad-status"     // a status that the original aborts on
-	NoHolder      Reason = "no-holder"      // a unicast that nobody is there for
+	NoHolder      Reason = "no-holder"      // a unicast without a receiver
 	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up
 	AnswerTooLong Reason = "answer-too-long"
 	PresenceFull  Reason = "presence-full" // more users than the tenant or the peer may have
 )
 
-// Why PDUs are dropped without having been judged, or their sender is slowed down.
+// Why PDUs are dropped without having been judged, or why their sender is paused.
 const (
 	OverQuotaPDUs     Reason = "over-quota-pdus"
 	OverQuotaBytesIn  Reason = "over-quota-bytes-in"
 	OverQuotaBytesOut Reason = "over-quota-bytes-out" // counted after fan-out
-	LogFull           Reason = "log-full"             // the logs and edits take all the memory that they may
+	LogFull           Reason = "log-full"             // the logs and edits have reached limits.log
 )
 
 // Why sessions are closed.
@@ -46,38 +46,38 @@ const (
 	NoPDU        Reason = "no-pdu"        // the first PDU did not arrive whole in time
 )
 
-// Why sessions are closed whose first bytes are no PDU but another protocol's.
+// Why sessions are closed whose first bytes belong to another protocol.
 const (
 	TLSOnPlainPort Reason = "tls-on-plain-port"
-	ProxyHeader    Reason = "proxy-header" // from somebody who is not to send one
+	ProxyHeader    Reason = "proxy-header" // from a source that is not in proxy_from
 	HTTP           Reason = "http"
 )
 
-// Counts is what became of everything since the hub was made, so far:
+// Counts says what became of every PDU and every copy since the hub was made:
 //
 //	Received   = sum of Actions + sum of Dropped
 //	Due        = Delivered + Pending + sum of Discarded
 //
-// The first line is about PDUs that peers sent, the second about copies to peers.
+// The first equation is about PDUs that peers sent, the second about copies to peers.
 type Counts struct {
 	Received  uint64
-	Actions   map[policy.Action]uint64 // accepted, by what was done; drop is not among them
+	Actions   map[policy.Action]uint64 // accepted PDUs, by action; drop is not included
 	Dropped   map[Reason]uint64
 	Made      uint64 // PDUs of the hub's own: notices, answers, heartbeats
 	Due       uint64
 	Delivered uint64 // written whole to a connection
-	Pending   uint64 // due to a session that is still there, and not known to be written
+	Pending   uint64 // due to a session that still exists, and not yet known to be written
 	Discarded map[Reason]uint64
 	Sessions  int
-	Joined    uint64            // sessions that there were or are
-	Closed    map[Reason]uint64 // of them, those that are gone
+	Joined    uint64            // sessions, present and past
+	Closed    map[Reason]uint64 // sessions that have ended
 	BytesIn   uint64            // of the PDUs received
 	BytesOut  uint64            // written to connections
 	Lag       uint64            // bytes that the seat furthest behind is behind
-	Lags      uint64            // bytes that all are behind together
+	Lags      uint64            // bytes that all seats are behind together
 
-	// Slowed is how often a sender was not read from for a while, and SlowedTime how
-	// long all those pauses that are over were.
+	// Slowed is how often the reader of a peer paused, and SlowedTime the total length
+	// of the pauses that have ended.
 	Slowed     map[Reason]uint64
 	SlowedTime map[Reason]time.Duration
 }
@@ -88,24 +88,24 @@ type counts struct {
 	actions   [len(policy.Actions)]uint64
 	dropped   map[Reason]uint64
 	made      uint64
-	delivered uint64 // to sessions that are gone
+	delivered uint64 // to sessions that have ended
 	discarded map[Reason]uint64
 	joined    uint64
 	closed    map[Reason]uint64
 	bytesIn   uint64
-	bytesOut  uint64 // to sessions that are gone
-	said      []said // by the command's number
+	bytesOut  uint64          // to sessions that have ended
+	commands  []commandCounts // by commandIndex
 
 	slowed     map[Reason]uint64
 	slowedTime map[Reason]time.Duration
 }
 
 func newCounts() counts {
-	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), said: make([]said, len(known)),
+	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), commands: make([]commandCounts, len(countedCommands)),
 		slowed: make(map[Reason]uint64), slowedTime: make(map[Reason]time.Duration)}
 }
 
-// Counts adds up what became of everything.
+// Counts returns the counts at this moment.
 func (h *Hub) Counts() Counts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -143,17 +143,17 @@ func (h *Hub) Counts() Counts {
 	return c
 }
 
-// countTo adds what the session is due. Called under mu.
+// countTo adds the seat's copies and lag to c. Called under mu.
 func (s *Seat) countTo(c *Counts) {
-	sent := s.sent.Load()
+	sent := s.writer.sent.Load()
 	c.Delivered += sent
 	c.Pending += s.dueSoFar() - sent
-	c.BytesOut += s.sentBytes.Load()
+	c.BytesOut += s.writer.sentBytes.Load()
 	lag := s.lag()
 	c.Lag, c.Lags = max(c.Lag, lag), c.Lags+lag
 }
 
-// count counts the fate of a run. Called under mu.
+// count counts a run that has been routed. Called under mu.
 func (c *counts) count(r *run) {
 	c.received += uint64(r.pdus)
 	if r.dropped != "" {

@@ -2,118 +2,61 @@ package hub
 
 import "encoding/binary"
 
-// A cursor is how far a seat's writer has come: in the log, in its edits, and
-// within the edit it is at.
+// A cursor is how far a seat's writer has come: in the log, in its edits, and within
+// the next edit.
 type cursor struct {
 	chunk *chunk
 	off   int // in chunk
 	edit  int // index of the next edit
-	done  int // bytes of it that were sent
+	done  int // bytes of the next edit that were sent
 }
 
+// at returns the cursor's position in the log.
 func (c cursor) at() uint64 { return c.chunk.base + uint64(c.off) }
 
-// Due appends to vec what the session is to be sent next, in order, and returns
-// it: pieces that alias the log, as many as vec has room for and about limit bytes
-// in all at most, reaching as far as head. Only the writer may call it; the pieces are valid until it calls Sent, which
-// it must do before it calls Due again.
-func (s *Seat) Due(vec [][]byte, head Head, limit int) [][]byte {
-	s.takeEdits()
-	s.until = head.position
-	if final := s.final.Load(); final != nil && final.at < s.until.at {
-		s.until = *final
-	}
-	s.move(s.over(s.cursor))
-	s.due, s.all = 0, false
-	for cur := s.cursor; s.due < limit && len(vec) < cap(vec); {
-		var piece []byte
-		if piece, cur = s.step(cur); piece == nil {
-			s.all = true
-			break
-		}
-		vec = append(vec, piece)
-		s.due += len(piece)
-	}
-	return vec
-}
+// What a seat's writer is to send is the log from its cursor to until, with its edits
+// applied. The log lies in linked chunks, the inserted bytes in chunks of the side log:
+//
+//	position     100     130     160        200        230
+//	log        …─┴───a────┴──b────┴───c──────┴───d──────┤ until
+//	chunks     … ──── chunk 1 ────────┐┌───── chunk 2 ─────▶
+//	edits[0]              at 130: skip 30
+//	edits[1]                                 at 200: insert 12 bytes of a side chunk
+//
+// Followed from a cursor at 100, next returns the pieces
+//
+//	a, up to 130, where edits[0] skips b
+//	c, up to the end of chunk 1
+//	c, the rest, up to 200
+//	12 bytes of the side chunk, which passes edits[1]
+//	d
+//
+// The pieces alias the chunks. Edits are in the order of their positions; of several
+// at one position, each applies in the order in which they were made.
+//
+// next, skip, seek and within change nothing but the cursor that they are given and
+// return. So a writer can look ahead (Due), and come back to its own cursor when only a
+// part was written (Sent).
 
-// Sent tells that the first n bytes of what Due returned were written.
-func (s *Seat) Sent(n int) {
-	caughtUp := s.all && n == s.due
-	s.sentBytes.Store(s.sentBytes.Load() + uint64(n))
-	for n > 0 {
-		piece, next := s.step(s.cursor)
-		if n < len(piece) {
-			piece, next = piece[:n], s.within(n)
-		}
-		if !caughtUp {
-			s.since.pass(piece)
-		}
-		s.move(next)
-		n -= len(piece)
-	}
-	s.move(s.over(s.cursor))
-	if caughtUp {
-		s.base, s.since = s.until.pdus-s.joined.pdus-s.skipped+s.inserted, boundary{}
-	}
-	s.sent.Store(s.base + s.since.whole)
-}
-
-// PassOver moves on to head without sending what is due, for a session that can
-// take nothing more. What it passes over is discarded. Only the writer may call it.
-func (s *Seat) PassOver(head Head) {
-	s.Due(nil, head, 0)
-	for {
-		piece, next := s.step(s.cursor) // which move may change more than it is told to
-		if piece == nil {
-			break
-		}
-		s.move(next)
-	}
-	s.move(s.over(s.cursor))
-}
-
-// takeEdits takes over what was added.
-func (s *Seat) takeEdits() {
-	if !s.fresh.Load() {
-		return
-	}
-	if s.cursor.edit > len(s.edits)/2 {
-		s.edits = s.edits[:copy(s.edits, s.edits[s.cursor.edit:])]
-		s.cursor.edit = 0
-	}
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.fresh.Store(false)
-	had := cap(s.edits)
-	s.edits = append(s.edits, s.added...)
-	if cap(s.edits) != had {
-		s.grew(cap(s.edits) - had)
-	}
-	s.most = max(s.most, len(s.edits))
-	s.added = s.added[:0]
-	s.publish()
-}
-
-// step returns the next piece due at cur, and the cursor behind it; or nil where
-// there is none before s.until.
-func (s *Seat) step(cur cursor) ([]byte, cursor) {
-	cur = s.over(cur)
-	at, end := cur.at(), s.until.at
-	if cur.edit < len(s.edits) {
-		if e := &s.edits[cur.edit]; e.at == at && e.from != nil {
+// next returns the next piece at cur, and the cursor behind it; or nil if there is
+// none before until.
+func (w *writer) next(cur cursor) ([]byte, cursor) {
+	cur = w.skip(cur)
+	at, end := cur.at(), w.until.at
+	if cur.edit < len(w.edits) {
+		e := &w.edits[cur.edit]
+		if e.at == at && e.from != nil {
 			piece := e.from.bytes[int(e.off)+cur.done : e.off+e.size]
 			cur.edit, cur.done = cur.edit+1, 0
 			return piece, cur
-		} else {
-			end = min(end, e.at)
 		}
+		end = min(end, e.at)
 	}
 	if at >= end {
 		return nil, cur
 	}
 	n := end - at
-	if cur.chunk != s.until.last {
+	if cur.chunk != w.until.last {
 		n = min(n, uint64(cur.chunk.n-cur.off))
 	}
 	piece := cur.chunk.bytes[cur.off : cur.off+int(n)]
@@ -121,44 +64,44 @@ func (s *Seat) step(cur cursor) ([]byte, cursor) {
 	return piece, cur
 }
 
-// over moves cur past what is not sent: the part of the log that the next edits
-// skip, and the end of a chunk.
-func (s *Seat) over(cur cursor) cursor {
+// skip moves cur past what is not sent: the bytes that the next edits skip, and the
+// end of a chunk.
+func (w *writer) skip(cur cursor) cursor {
 	for {
 		at := cur.at()
-		if at >= s.until.at {
+		if at >= w.until.at {
 			return cur
 		}
-		if cur.edit < len(s.edits) {
-			if e := &s.edits[cur.edit]; e.from == nil && e.at == at {
-				cur = s.seek(cur, at+uint64(e.size))
+		if cur.edit < len(w.edits) {
+			if e := &w.edits[cur.edit]; e.from == nil && e.at == at {
+				cur = w.seek(cur, at+uint64(e.size))
 				cur.edit++
 				continue
 			} else if e.at == at {
 				return cur
 			}
 		}
-		if cur.chunk == s.until.last || cur.off < cur.chunk.n {
+		// The last chunk may still grow, and its n belongs to hub.mu.
+		if cur.chunk == w.until.last || cur.off < cur.chunk.n {
 			return cur
 		}
 		cur.chunk, cur.off = cur.chunk.next, 0
 	}
 }
 
-// seek moves cur forward in the log to that position, which is not behind s.until.
-func (s *Seat) seek(cur cursor, to uint64) cursor {
-	for cur.chunk != s.until.last && to > cur.chunk.base+uint64(cur.chunk.n) {
+// seek moves cur forward in the log to a position that is not behind until.
+func (w *writer) seek(cur cursor, to uint64) cursor {
+	for cur.chunk != w.until.last && to > cur.chunk.base+uint64(cur.chunk.n) {
 		cur.chunk = cur.chunk.next
 	}
 	cur.off = int(to - cur.chunk.base)
 	return cur
 }
 
-// within returns the cursor n bytes into the piece that is due at s.cursor, which
-// has more.
-func (s *Seat) within(n int) cursor {
-	cur := s.over(s.cursor)
-	if cur.edit < len(s.edits) && s.edits[cur.edit].at == cur.at() {
+// within returns the cursor n bytes into the piece at w.cursor, which is longer.
+func (w *writer) within(n int) cursor {
+	cur := w.skip(w.cursor)
+	if cur.edit < len(w.edits) && w.edits[cur.edit].at == cur.at() {
 		cur.done += n
 	} else {
 		cur.off += n
@@ -166,64 +109,156 @@ func (s *Seat) within(n int) cursor {
 	return cur
 }
 
-// move makes cur the seat's cursor, and gives up what lies before it.
-func (s *Seat) move(cur cursor) {
-	spares := &s.hub.spares
-	for i := s.cursor.edit; i < cur.edit; i++ {
-		e := &s.edits[i]
+// Due appends to vec what the session is to be sent next, in order, and returns it:
+// pieces that alias the log. It returns as many as fit into vec, about limit bytes in
+// all at most, and nothing behind head. Only the writer may call it. The pieces are
+// valid until the writer calls Sent, which it must do before it calls Due again.
+func (s *Seat) Due(vec [][]byte, head Head, limit int) [][]byte {
+	s.takeEdits()
+	w := &s.writer
+	w.until = head.position
+	if final := s.final.Load(); final != nil && final.at < w.until.at {
+		w.until = *final
+	}
+	s.moveTo(w.skip(w.cursor))
+	w.due, w.all = 0, false
+	for cur := w.cursor; w.due < limit && len(vec) < cap(vec); {
+		var piece []byte
+		if piece, cur = w.next(cur); piece == nil {
+			w.all = true
+			break
+		}
+		vec = append(vec, piece)
+		w.due += len(piece)
+	}
+	return vec
+}
+
+// Sent reports that the first n bytes of what Due returned were written.
+//
+// It keeps the number of PDUs sent whole. A writer that has caught up has sent all
+// that was due, so the number follows from positions in the log, at no cost per PDU.
+// Only the bytes of a writer that lags are parsed, to find where PDUs end.
+func (s *Seat) Sent(n int) {
+	w := &s.writer
+	caughtUp := w.all && n == w.due
+	w.sentBytes.Store(w.sentBytes.Load() + uint64(n))
+	for n > 0 {
+		piece, next := w.next(w.cursor)
+		if n < len(piece) {
+			piece, next = piece[:n], w.within(n)
+		}
+		if !caughtUp {
+			w.since.add(piece)
+		}
+		s.moveTo(next)
+		n -= len(piece)
+	}
+	s.moveTo(w.skip(w.cursor))
+	if caughtUp {
+		w.base, w.since = w.until.pdus-s.joined.pdus-w.skipped+w.inserted, counter{}
+	}
+	w.sent.Store(w.base + w.since.whole)
+}
+
+// PassOver moves on to head without sending what is due, for a session to which
+// nothing can be written any more. What it passes over counts as discarded. Only the
+// writer may call it.
+func (s *Seat) PassOver(head Head) {
+	s.Due(nil, head, 0)
+	w := &s.writer
+	for {
+		piece, next := w.next(w.cursor) // from the seat's own cursor: moveTo may reset the index of the edit
+		if piece == nil {
+			break
+		}
+		s.moveTo(next)
+	}
+	s.moveTo(w.skip(w.cursor))
+}
+
+// takeEdits takes over the edits that were added.
+func (s *Seat) takeEdits() {
+	if !s.fresh.Load() {
+		return
+	}
+	w := &s.writer
+	if w.cursor.edit > len(w.edits)/2 {
+		w.edits = w.edits[:copy(w.edits, w.edits[w.cursor.edit:])]
+		w.cursor.edit = 0
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.fresh.Store(false)
+	had := cap(w.edits)
+	w.edits = append(w.edits, s.added...)
+	if cap(w.edits) != had {
+		s.countCap(cap(w.edits) - had)
+	}
+	w.most = max(w.most, len(w.edits))
+	s.added = s.added[:0]
+	w.publish()
+}
+
+// moveTo makes cur the writer's cursor, and gives back the chunks before it that only
+// this seat still needed.
+func (s *Seat) moveTo(cur cursor) {
+	spares, w := &s.hub.spares, &s.writer
+	for i := w.cursor.edit; i < cur.edit; i++ {
+		e := &w.edits[i]
 		if e.from == nil {
-			s.skipped += uint64(e.pdus)
+			w.skipped += uint64(e.pdus)
 			continue
 		}
-		s.inserted += uint64(e.pdus)
+		w.inserted += uint64(e.pdus)
 		spares.drop(e.from)
 		e.from = nil
 	}
-	if old := s.cursor.chunk; cur.chunk != old {
+	if old := w.cursor.chunk; cur.chunk != old {
 		cur.chunk.refs.Add(1)
 		spares.drop(old)
 	}
-	s.cursor = cur
-	s.publish()
+	w.cursor = cur
+	w.publish()
 }
 
-// publish lets others see how far the writer has come.
-func (s *Seat) publish() {
-	if s.cursor.edit == len(s.edits) {
-		s.edits, s.cursor.edit = s.edits[:0], 0
-		s.sideAt.Store(noEdit)
+// publish lets other goroutines see how far the writer has come. When all edits are
+// passed, it empties their queue.
+func (w *writer) publish() {
+	if w.cursor.edit == len(w.edits) {
+		w.edits, w.cursor.edit = w.edits[:0], 0
+		w.sideAt.Store(noEdit)
 	} else {
-		s.sideAt.Store(s.edits[s.cursor.edit].side)
+		w.sideAt.Store(w.edits[w.cursor.edit].side)
 	}
-	s.queued.Store(int64(len(s.edits) - s.cursor.edit))
-	s.at.Store(s.cursor.at())
+	w.queued.Store(int64(len(w.edits) - w.cursor.edit))
+	w.at.Store(w.cursor.at())
 }
 
-// A boundary follows the framing of what is sent to a session that lags, to know
-// how many PDUs it got whole.
-type boundary struct {
-	length [4]byte // of the PDU being passed, as far as it was seen
+// A counter counts the whole PDUs in a stream of bytes that comes in pieces.
+type counter struct {
+	length [4]byte // of the PDU at hand, as far as it was seen
 	have   int     // bytes of length that were seen
 	left   int     // bytes of the PDU to come, once its length is known
-	whole  uint64  // PDUs passed
+	whole  uint64  // PDUs that have ended
 }
 
-// pass takes in the next bytes of the stream.
-func (b *boundary) pass(p []byte) {
+// add counts the next bytes of the stream.
+func (c *counter) add(p []byte) {
 	for len(p) > 0 {
-		if b.have < len(b.length) {
-			n := copy(b.length[b.have:], p)
-			b.have += n
-			b.left = int(binary.BigEndian.Uint32(b.length[:])) - len(b.length)
+		if c.have < len(c.length) {
+			n := copy(c.length[c.have:], p)
+			c.have += n
+			c.left = int(binary.BigEndian.Uint32(c.length[:])) - len(c.length)
 			p = p[n:]
 			continue
 		}
-		n := min(b.left, len(p))
-		b.left -= n
+		n := min(c.left, len(p))
+		c.left -= n
 		p = p[n:]
-		if b.left == 0 {
-			b.have = 0
-			b.whole++
+		if c.left == 0 {
+			c.have = 0
+			c.whole++
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"errors"
@@ -6,9 +6,11 @@ import (
 
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// limitedHub is a hub whose policy says what r says and may do what the list names.
+// limitedHub returns a hub whose policy is r, limited to the effects in may.
 func limitedHub(t *testing.T, r rules, may []string, otherwise string) *Hub {
 	t.Helper()
 	e, err := policy.ParseEffects(may, nil, otherwise)
@@ -18,8 +20,8 @@ func limitedHub(t *testing.T, r rules, may []string, otherwise string) *Hub {
 	return New(policy.NewActive(policy.NewLimitedGeneration("limited", "", r, e)), farBehind)
 }
 
-// A verdict that may not happen does not: what the limit says instead is done with
-// the PDU and counted, and the fault is noted.
+// A verdict beyond the policy's limits is not carried out: the action that the limits
+// give instead is carried out and counted, and the fault is noted.
 func TestEffectFault(t *testing.T) {
 	for name, says := range map[string]policy.Verdict{
 		"by ids":           abi.Unicast | abi.ToSender<<abi.SelectorShift,
@@ -51,7 +53,7 @@ func testEffectFault(t *testing.T, r rules) {
 		{otherwise: policy.Close},
 	} {
 		h := limitedHub(t, r, []string{"drop"}, tt.otherwise.String())
-		a, b := join(h), join(h)
+		a, b := hubtest.Join(h), hubtest.Join(h)
 		m := message(others, 2, "")
 		if err := h.Handle(a.Seat, m); errors.Is(err, ErrClose) != (tt.otherwise == policy.Close) {
 			t.Errorf("%v: Handle = %v", tt.otherwise, err)
@@ -63,10 +65,10 @@ func testEffectFault(t *testing.T, r rules) {
 		if tt.otherwise == policy.Drop {
 			wantDropped, wantDone = PolicyFault, 0
 		}
-		if len(a.notes) != 1 {
-			t.Fatalf("%v: noted %+v, want one fault", tt.otherwise, a.notes)
+		if len(a.Notes) != 1 {
+			t.Fatalf("%v: noted %+v, want one fault", tt.otherwise, a.Notes)
 		}
-		if n := a.notes[0]; n.Fault == nil || n.Fault.Kind != policy.FaultEffect || n.Verdict.Action() != tt.otherwise || n.Dropped != wantDropped {
+		if n := a.Notes[0]; n.Fault == nil || n.Fault.Kind != policy.FaultEffect || n.Verdict.Action() != tt.otherwise || n.Dropped != wantDropped {
 			t.Errorf("%v: noted %+v, want a fault of kind effect", tt.otherwise, n)
 		}
 		c := h.Counts()
@@ -76,16 +78,16 @@ func testEffectFault(t *testing.T, r rules) {
 	}
 }
 
-func expectIf(t *testing.T, who string, g *guest, comes bool, m []byte) {
+func expectIf(t *testing.T, who string, g *hubtest.Peer, comes bool, m []byte) {
 	t.Helper()
 	if comes {
-		expect(t, who, g, m)
+		g.Expect(t, who, m)
 	} else {
-		expect(t, who, g)
+		g.Expect(t, who)
 	}
 }
 
-// A handler that may not be used changes nothing.
+// A handler beyond the limits changes nothing.
 func TestEffectFaultOfAHandler(t *testing.T) {
 	r := with(everyone, abi.Unicast|abi.ToUser<<abi.SelectorShift|1<<abi.ArgumentShift)
 	for _, tt := range []struct {
@@ -93,28 +95,28 @@ func TestEffectFaultOfAHandler(t *testing.T) {
 		comes bool
 	}{{"handle", true}, {"handle online-user-info", true}, {"handle role-set", false}} {
 		h := limitedHub(t, r, []string{tt.may, "unicast"}, "consume")
-		a, b := join(h), join(h)
-		b.say(t, online(1))
+		a, b := hubtest.Join(h), hubtest.Join(h)
+		b.Say(t, online(1))
 		m := message(everyone, 1, "")
-		a.say(t, m)
+		a.Say(t, m)
 		expectIf(t, tt.may+": the user's holder", b, tt.comes, m)
 	}
 }
 
-// What is done instead keeps its place among what the sender says before and after.
+// The action that is carried out instead keeps the sender's order.
 func TestEffectFaultKeepsTheOrder(t *testing.T) {
 	h := limitedHub(t, with(everyone, abi.Unicast), []string{"broadcast-except-sender"}, "broadcast-all")
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	p := [][]byte{message(others, 1, "1"), message(everyone, 2, "2"), message(everyone, 3, "3"), message(others, 4, "4")}
-	a.say(t, p...)
-	expect(t, "the sender", a, p[1], p[2])
-	expect(t, "another peer", b, p...)
+	a.Say(t, p...)
+	a.Expect(t, "the sender", p[1], p[2])
+	b.Expect(t, "another peer", p...)
 	if c := h.Counts(); c.Received != 4 || c.Actions[policy.BroadcastAll] != 2 || c.Actions[policy.BroadcastExceptSender] != 2 {
 		t.Errorf("counts: %+v", c)
 	}
 }
 
-// An audited policy is held to its limits as well, and its excesses are counted.
+// An audited policy is limited as well, and its verdicts beyond the limits are counted.
 func TestEffectFaultOfTheAudited(t *testing.T) {
 	e, err := policy.ParseEffects([]string{"unicast"}, nil, "")
 	if err != nil {
@@ -122,10 +124,10 @@ func TestEffectFaultOfTheAudited(t *testing.T) {
 	}
 	h := New(judge(commonRules()), farBehind)
 	h.SetAudit(policy.NewLimitedGeneration("audited", "", commonRules(), e))
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "")
-	a.say(t, m)
-	expect(t, "another peer", b, m)
+	a.Say(t, m)
+	b.Expect(t, "another peer", m)
 	rows := h.Audit()
 	if len(rows) != 1 || rows[0].Faults != 1 || rows[0].Sent.PDUs != 1 || rows[0].Audited.PDUs != 0 {
 		t.Errorf("the audit says %+v, want a fault and nothing sent", rows)

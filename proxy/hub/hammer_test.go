@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"bytes"
@@ -11,18 +11,20 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// writeAll is a writer of the tests: it takes what is due until stop is closed and
-// nothing is due any more, and returns it.
-func (g *guest) writeAll(stop <-chan struct{}, ready chan<- struct{}) {
+// writeAll plays g's writer: it takes what is due until stop is closed and nothing more
+// is due.
+func writeAll(g *hubtest.Peer, stop <-chan struct{}, ready chan<- struct{}) {
 	vec := make([][]byte, 0, 16)
 	close(ready)
 	for stopped := false; ; {
-		due := g.Due(vec, g.hub.Head(), 100_000)
+		due := g.Due(vec, g.Hub.Head(), 100_000)
 		n := 0
 		for _, piece := range due {
-			g.got = append(g.got, piece...)
+			g.Got = append(g.Got, piece...)
 			n += len(piece)
 		}
 		g.Sent(n)
@@ -34,14 +36,14 @@ func (g *guest) writeAll(stop <-chan struct{}, ready chan<- struct{}) {
 		}
 		select {
 		case <-stop:
-			stopped = true // once more, for what came in between
+			stopped = true // one more pass, for what was appended in between
 		default:
 		}
 	}
 }
 
-// Many say things while others write, join, leave and swap policies: all that stay
-// see the same order, nothing is missing or twice, and the counts add up.
+// Peers send while others are written to, join, leave and swap policies. All that stay
+// see the same order, nothing is missing or doubled, and the counts add up.
 func TestHammer(t *testing.T) {
 	const senders, readers, each = 4, 3, 2000
 	j := judge(commonRules())
@@ -49,38 +51,37 @@ func TestHammer(t *testing.T) {
 	stop := make(chan struct{})
 	var writers, sayers, rest sync.WaitGroup
 
-	var stay []*guest
+	var stay []*hubtest.Peer
 	for range readers {
-		g := join(h)
+		g := hubtest.Join(h)
 		stay = append(stay, g)
 		ready := make(chan struct{})
-		writers.Go(func() { g.writeAll(stop, ready) })
+		writers.Go(func() { writeAll(g, stop, ready) })
 		<-ready
 	}
 	for i := range senders {
-		g := join(h)
+		g := hubtest.Join(h)
 		ready := make(chan struct{})
-		writers.Go(func() { g.writeAll(stop, ready) })
+		writers.Go(func() { writeAll(g, stop, ready) })
 		<-ready
 		sayers.Go(func() {
 			var batch []byte
 			for n := range each {
 				b := binary.BigEndian.AppendUint32([]byte{byte(i)}, uint32(n))
 				if batch = append(batch, pdu.Append(nil, pdu.SID_MSG, others, 0, b)...); n%7 == 6 {
-					g.say(t, batch)
+					g.Say(t, batch)
 					batch = batch[:0]
 				}
 			}
-			g.say(t, batch)
+			g.Say(t, batch)
 		})
 	}
-	rest.Go(func() { // comes and goes
+	rest.Go(func() { // joins and leaves
 		for range 300 {
-			g := join(h)
-			g.say(t, online(1, 2, 3), message(pdu.CID_OTHER_HEARTBEAT, 0, ""))
-			g.readSome(1000, 500)
-			h.Leave(g.Seat)
-			g.Release(PeerClosed)
+			g := hubtest.Join(h)
+			g.Say(t, online(1, 2, 3), message(pdu.CID_OTHER_HEARTBEAT, 0, ""))
+			g.ReadSome(1000, 500)
+			g.Leave(PeerClosed)
 		}
 	})
 	rest.Go(func() {
@@ -93,12 +94,12 @@ func TestHammer(t *testing.T) {
 	close(stop)
 	writers.Wait()
 
-	first := stay[0].got
+	first := stay[0].Got
 	if want := senders * each * (pdu.HeaderLen + 5); len(first) != want {
 		t.Errorf("the first reader got %d bytes, want %d", len(first), want)
 	}
 	for i, g := range stay[1:] {
-		if !bytes.Equal(g.got, first) {
+		if !bytes.Equal(g.Got, first) {
 			t.Errorf("reader %d saw another order than the first", i+1)
 		}
 	}
@@ -112,27 +113,20 @@ func TestHammer(t *testing.T) {
 		}
 		next[sender]++
 	}
-	c := h.Counts()
-	var fates uint64
-	for _, n := range c.Actions {
-		fates += n
-	}
-	if c.Received != fates || c.Received != senders*each+600 {
-		t.Errorf("received %d, accounted for %d: %+v", c.Received, fates, c)
-	}
-	if c.Pending != 0 || c.Due != c.Delivered+c.Discarded[PeerClosed] {
-		t.Errorf("copies do not add up: %+v", c)
+	c := hubtest.Conserved(t, h)
+	if c.Received != senders*each+600 || len(c.Dropped) > 0 || c.Pending != 0 {
+		t.Errorf("counts: %+v", c)
 	}
 }
 
-// The path of a PDU allocates nothing: judged, appended, due, sent; broadcast,
-// unicast and answered.
+// Routing allocates nothing per PDU: judge, append, Due and Sent, for broadcasts,
+// unicasts and answers.
 func TestNoAllocationPerPDU(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToUser<<16 | 2<<32
 	h := New(judge(r), farBehind)
-	a, b := join(h), join(h)
-	b.say(t, online(2))
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	b.Say(t, online(2))
 	request := pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, []byte("\x08\x01\x10\x02"))
 	var batch []byte
 	for range 16 {
@@ -143,15 +137,10 @@ func TestNoAllocationPerPDU(t *testing.T) {
 	vec := make([][]byte, 0, 256)
 	pass := func() {
 		h.Handle(a.Seat, batch)
-		for _, g := range []*guest{a, b} {
-			n := 0
-			for _, piece := range g.Due(vec, h.Head(), 1<<20) {
-				n += len(piece)
-			}
-			g.Sent(n)
-		}
+		a.Discard(vec, h.Head())
+		b.Discard(vec, h.Head())
 	}
-	for range 2 * chunkSize / len(batch) * 2 { // let everything reach its size
+	for range 2 * ChunkSize / len(batch) * 2 { // until all buffers have grown
 		pass()
 	}
 	if got := testing.AllocsPerRun(200, pass); got > 0 {
@@ -159,30 +148,30 @@ func TestNoAllocationPerPDU(t *testing.T) {
 	}
 }
 
-// An appender and a writer that is told only by Behind: it never misses anything.
+// A writer that looks only at Behind misses nothing of what another goroutine appends.
 func TestBehindMissesNothing(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	const n = 20000
-	var said atomic.Bool
+	var done atomic.Bool
 	var sayer sync.WaitGroup
 	sayer.Go(func() {
 		for i := range n {
-			a.say(t, message(others, uint16(i), ""))
+			a.Say(t, message(others, uint16(i), ""))
 		}
-		said.Store(true)
+		done.Store(true)
 	})
 	for {
-		last := said.Load()
+		last := done.Load()
 		if b.Behind(h.Head()) {
-			b.readSome(1<<20, 1<<20)
+			b.ReadSome(1<<20, 1<<20)
 		} else if last {
 			break
 		}
 	}
 	sayer.Wait()
-	if len(b.got) != n*pdu.HeaderLen {
-		t.Errorf("got %d bytes, want %d", len(b.got), n*pdu.HeaderLen)
+	if len(b.Got) != n*pdu.HeaderLen {
+		t.Errorf("got %d bytes, want %d", len(b.Got), n*pdu.HeaderLen)
 	}
 }
 
@@ -192,13 +181,12 @@ func BenchmarkHandle(b *testing.B) {
 	}
 }
 
-// benchmarkHandle judges, appends and makes due to all peers batches of 64 PDUs of
-// 200 bytes.
+// benchmarkHandle routes batches of 64 PDUs of 200 bytes to all peers.
 func benchmarkHandle(b *testing.B, peers int) {
 	h := New(judge(commonRules()), farBehind)
-	var all []*guest
+	var all []*hubtest.Peer
 	for range peers {
-		all = append(all, join(h))
+		all = append(all, hubtest.Join(h))
 	}
 	batch := bytes.Repeat(message(others, 1, string(make([]byte, 184))), 64)
 	vec := make([][]byte, 0, 256)
@@ -207,11 +195,7 @@ func benchmarkHandle(b *testing.B, peers int) {
 		h.Handle(all[0].Seat, batch)
 		head := h.Head()
 		for _, g := range all {
-			n := 0
-			for _, piece := range g.Due(vec, head, 1<<20) {
-				n += len(piece)
-			}
-			g.Sent(n)
+			g.Discard(vec, head)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*64*(peers-1)), "ns/delivery")

@@ -7,16 +7,15 @@ import (
 	"switchyard/proxy/presence"
 )
 
-// maxAnswer is how long an answer may be in bytes: what a peer accepts whose limit
-// is the default.
+// maxAnswer is the largest answer in bytes: what a peer with the default limit accepts.
 const maxAnswer = pdu.DefaultMaxLen
 
-// keptScratch is how much memory for making PDUs is kept between them.
+// keptScratch is how many bytes of scratch memory are kept between PDUs.
 const keptScratch = 64 << 10
 
-// handle runs the built-in handler that the verdict names. What it sends stands in
-// the log before it returns. The reason says why the PDU was dropped, if it was.
-// Called under presenceMu.
+// handle runs the built-in handler that the verdict names. What the handler sends is in
+// the log when it returns. The reason says why the PDU was dropped, if it was. Called
+// under presenceMu.
 func (h *Hub) handle(s *Seat, r *run) Reason {
 	b := r.bytes[pdu.HeaderLen:]
 	switch r.verdict.Argument() {
@@ -29,44 +28,24 @@ func (h *Hub) handle(s *Seat, r *run) Reason {
 	}
 }
 
-// announceStep is how many users one peer announces, if it announces many, before others
-// have their turn at the presence directory.
-const announceStep = 250
-
-// onlineUserInfo takes over the users that a msg_server announces. It sends nothing, so
-// while it does that for many, others may find some of them there and some not yet. Only
-// one peer announces many at a time.
+// onlineUserInfo adds the users that a msg_server announces, if they are few; see
+// announce for many. It sends nothing. Called under presenceMu.
 func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
-	many := len(b) > lengthy
-	if many {
-		h.presenceMu.Unlock()
-		h.announcing.Lock()
-		defer h.announcing.Unlock()
-	}
 	info, err := body.ReadOnlineUserInfo(b)
-	if many {
-		h.presenceMu.Lock()
-	}
 	if err != nil {
 		return MalformedBody
 	}
-	if !h.hasRoom(func() bool { return h.fits(s, info) }) {
+	if !h.fits(s, info) {
 		return PresenceFull
 	}
-	left := info.Len
 	for stat := range info.All() {
 		h.presence.Apply(presence.Holder(s.session), stat)
-		if left--; many && left%announceStep == 0 {
-			h.announced = left
-			h.presenceMu.Unlock()
-			h.presenceMu.Lock()
-		}
 	}
 	return ""
 }
 
-// userStatusUpdate takes over one user's change and tells everybody, the sender
-// too, what the original tells.
+// userStatusUpdate applies one user's change and sends the original's notices about it
+// to every peer, including the sender. Called under presenceMu.
 func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	stat, err := body.ReadUserStatusUpdate(b)
 	if err != nil {
@@ -75,7 +54,7 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	if !stat.Announceable() {
 		return BadStatus
 	}
-	if !h.hasRoom(func() bool { return h.presenceRoom(s) > 0 || !h.presence.Adds(presence.Holder(s.session), stat) }) {
+	if h.presenceRoom(s) <= 0 && h.presence.Adds(presence.Holder(s.session), stat) {
 		return PresenceFull
 	}
 	notices := h.presence.Update(presence.Holder(s.session), stat)
@@ -102,15 +81,16 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	return ""
 }
 
-// usersStatusRequest answers the sender alone, in the order asked, with the attach
-// data even if there is none.
+// usersStatusRequest answers the sender alone, in the order of the question. Like the
+// original, it always writes the attach data field, even if it is empty. Called under
+// presenceMu.
 //
-// All is looked up without letting anybody else at the table: the answer stands behind
-// all notices of what it already knows and before all others, so that who believes the
-// last word about a user is right. Looked up in portions, it would stand behind
-// notices of changes that it missed. A million ids take some 0.4 s, in which what else
-// the tenant's peers say about users waits, and no other tenant's; what that costs is
-// limited by the quota on what goes out.
+// All users are looked up under one hold of the lock. So the answer is behind the
+// notices of all changes that it knows, and before the notices of all later ones: a
+// receiver that believes the last word about a user is right. If the lock were released
+// in between, the answer could be behind notices of changes that it missed. A million
+// ids take some 0.4 s, during which the tenant's other presence PDUs wait; the quota on
+// bytes out limits how often that can happen.
 func (h *Hub) usersStatusRequest(s *Seat, seq uint16, b []byte) Reason {
 	request, err := body.ReadUsersStatusRequest(b)
 	if err != nil {
@@ -134,16 +114,16 @@ func (h *Hub) usersStatusRequest(s *Seat, seq uint16, b []byte) Reason {
 	defer h.mu.Unlock()
 	h.counts.made++
 	h.insert(p, 1, s)
-	s.out += uint64(len(p))
+	s.reader.out += uint64(len(p))
 	return ""
 }
 
-// setRole remembers whether the peer declared itself master.
+// setRole remembers whether the peer declared itself master. Called under mu.
 func (s *Seat) setRole(b []byte) Reason {
 	master, err := body.ReadRoleSet(b)
 	if err != nil {
 		return MalformedBody
 	}
-	s.master = master != 0
+	s.reader.master = master != 0
 	return ""
 }

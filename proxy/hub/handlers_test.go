@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"bytes"
@@ -11,15 +11,16 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// A model is the original's user table as its description has it, with nothing but
-// maps: owners and counts for each user. What it sends is made by the protobuf
-// library.
+// A model is the original's user table as docs/protocol.md describes it, made of maps
+// only: owners and counts for each user. The protobuf library makes what it sends.
 type model map[uint32]*modelUser
 
 type modelUser struct {
-	owners map[*guest]bool
+	owners map[*hubtest.Peer]bool
 	counts map[pb.ClientType]int
 }
 
@@ -29,11 +30,11 @@ func (u *modelUser) hasPC() bool {
 	return u != nil && (u.counts[1] > 0 || u.counts[2] > 0)
 }
 
-func (m model) apply(g *guest, user, status uint32, client pb.ClientType) {
+func (m model) apply(g *hubtest.Peer, user, status uint32, client pb.ClientType) {
 	u := m[user]
 	if status != 2 {
 		if u == nil {
-			u = &modelUser{make(map[*guest]bool), make(map[pb.ClientType]int)}
+			u = &modelUser{make(map[*hubtest.Peer]bool), make(map[pb.ClientType]int)}
 			m[user] = u
 		}
 		u.owners[g] = true
@@ -56,8 +57,8 @@ func (m model) apply(g *guest, user, status uint32, client pb.ClientType) {
 	}
 }
 
-// update returns what everybody is to be sent.
-func (m model) update(g *guest, user, status uint32, client pb.ClientType) (sent []byte) {
+// update returns the notices for every peer.
+func (m model) update(g *hubtest.Peer, user, status uint32, client pb.ClientType) (sent []byte) {
 	if isPC(client) && (status < 1 || status > 3) {
 		return nil // the original aborts
 	}
@@ -88,7 +89,7 @@ func (m model) answer(seq uint16, users []uint32) []byte {
 	return pdutest.StatusResponse(seq, 1, []byte("attached"), stats...)
 }
 
-func (m model) leave(g *guest) {
+func (m model) leave(g *hubtest.Peer) {
 	for user, u := range m {
 		if delete(u.owners, g); len(u.owners) == 0 {
 			delete(m, user)
@@ -96,8 +97,8 @@ func (m model) leave(g *guest) {
 	}
 }
 
-// Whatever many peers report and ask, in whatever order, everybody is sent what the
-// model sends, byte for byte and in one order.
+// Whatever peers report and ask, in whatever order, every peer receives what the model
+// sends, byte for byte and in one order.
 func TestHandlersAgainstModel(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { playHandlers(t, rand.New(rand.NewPCG(seed, 2))) })
@@ -106,10 +107,10 @@ func TestHandlersAgainstModel(t *testing.T) {
 
 func playHandlers(t *testing.T, rnd *rand.Rand) {
 	h, m := New(judge(commonRules()), farBehind), make(model)
-	var guests []*guest
-	want := make(map[*guest][]byte)
+	var peers []*hubtest.Peer
+	want := make(map[*hubtest.Peer][]byte)
 	toAll := func(p []byte) {
-		for _, g := range guests {
+		for _, g := range peers {
 			want[g] = append(want[g], p...)
 		}
 	}
@@ -117,15 +118,15 @@ func playHandlers(t *testing.T, rnd *rand.Rand) {
 	client := func() pb.ClientType { return []pb.ClientType{1, 2, 0x11, 0x12}[rnd.IntN(4)] }
 	for range 500 {
 		n := rnd.IntN(20)
-		if len(guests) == 0 || n == 0 && len(guests) < 6 {
-			guests = append(guests, join(h))
+		if len(peers) == 0 || n == 0 && len(peers) < 6 {
+			peers = append(peers, hubtest.Join(h))
 			continue
 		}
-		i := rnd.IntN(len(guests))
-		g := guests[i]
+		i := rnd.IntN(len(peers))
+		g := peers[i]
 		switch {
 		case n == 1:
-			guests = slices.Delete(guests, i, i+1)
+			peers = slices.Delete(peers, i, i+1)
 			h.Leave(g.Seat)
 			m.leave(g)
 			check(t, g, want)
@@ -137,7 +138,7 @@ func playHandlers(t *testing.T, rnd *rand.Rand) {
 				stats = append(stats, pdutest.Stat(u, pb.UserStatType(s), c))
 				m.apply(g, u, s, c)
 			}
-			g.say(t, pdutest.Online(stats...))
+			g.Say(t, pdutest.Online(stats...))
 		case n < 7:
 			users := make([]uint32, rnd.IntN(4))
 			for i := range users {
@@ -145,35 +146,35 @@ func playHandlers(t *testing.T, rnd *rand.Rand) {
 			}
 			seq := uint16(rnd.Uint32())
 			want[g] = append(want[g], m.answer(seq, users)...)
-			g.say(t, pdutest.StatusRequest(seq, 1, []byte("attached"), users...))
+			g.Say(t, pdutest.StatusRequest(seq, 1, []byte("attached"), users...))
 		case n == 7:
 			p := message(others, 1, "between")
-			for _, to := range guests {
+			for _, to := range peers {
 				if to != g {
 					want[to] = append(want[to], p...)
 				}
 			}
-			g.say(t, p)
+			g.Say(t, p)
 		case n == 8:
-			g.say(t, pdutest.Raw(pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte{0x08}), pdutest.RoleSet(true), pdutest.Heartbeat())
+			g.Say(t, pdutest.Raw(pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte{0x08}), pdutest.RoleSet(true), pdutest.Heartbeat())
 		default:
 			u, s, c := user(), rnd.Uint32N(5), client()
 			toAll(m.update(g, u, s, c))
-			g.say(t, pdutest.StatusUpdate(u, s, c))
+			g.Say(t, pdutest.StatusUpdate(u, s, c))
 		}
 		if users := len(slices.Collect(maps.Keys(m))); h.Users() != users {
 			t.Fatalf("%d users are present, want %d", h.Users(), users)
 		}
 	}
-	for _, g := range guests {
+	for _, g := range peers {
 		check(t, g, want)
 	}
 }
 
-func check(t *testing.T, g *guest, want map[*guest][]byte) {
+func check(t *testing.T, g *hubtest.Peer, want map[*hubtest.Peer][]byte) {
 	t.Helper()
-	if !bytes.Equal(g.read(), want[g]) {
-		t.Fatalf("session %d got\n%q, want\n%q", g.Session(), dump(g.got), dump(want[g]))
+	if !bytes.Equal(g.Read(), want[g]) {
+		t.Fatalf("session %d got\n%q, want\n%q", g.Session(), dump(g.Got), dump(want[g]))
 	}
 }
 

@@ -1,7 +1,6 @@
-// Package hub is where a tenant's peers meet: what one of them says is judged,
-// routed and appended to the log that all of them are served from. It opens no
-// sockets, starts no goroutines and reads no clock; whoever serves the peers'
-// connections does.
+// Package hub connects the peers of one tenant: it judges and routes what one peer
+// sends, and appends it to the log from which all peers are served. It opens no
+// sockets, starts no goroutines and reads no clock; package proxy does that.
 //
 // The routing path is in route.go, in the order in which a PDU takes it.
 package hub
@@ -11,20 +10,21 @@ import (
 	"sync/atomic"
 
 	"switchyard/pdu"
+	"switchyard/pdu/body"
 	"switchyard/policy"
 	"switchyard/proxy/presence"
 )
 
-// A Peer is the hub's way up to whoever serves a session's connection. The hub
-// holds no lock when it calls, and no call may block.
+// A Peer is the hub's way up to the code that serves a session's connection. The hub
+// holds no lock when it calls a method, and no method may block.
 type Peer interface {
-	// Noted tells of PDUs of this session that are worth a line in the log.
+	// Noted reports PDUs of this session that deserve a line in the log.
 	Noted(Note)
-	// Close has the session's connection closed at once, without what is pending.
+	// Close closes the session's connection at once and discards what is pending.
 	Close(Reason)
 }
 
-// A Note is about one or more neighbouring PDUs of a session that had the same fate.
+// A Note is about one or more neighbouring PDUs of a session with the same verdict.
 type Note struct {
 	Header  pdu.Header // of the first
 	PDU     []byte     // the first, whole; valid during the call
@@ -34,14 +34,14 @@ type Note struct {
 	Fault   *policy.Fault // how the policy failed to decide, if it did
 	Policy  *policy.Generation
 
-	Attributes uint64 // what the policy is told of the sender
+	Attributes uint64 // of the sender, as the policy received them
 }
 
-// A Hub is one tenant's. It is safe for concurrent use; for each seat, Handle and
-// Leave are called by one goroutine.
+// A Hub routes for one tenant. It is safe for concurrent use, but for each seat one
+// goroutine at a time calls Handle and Leave.
 //
-// Locks are taken in this order: announcing, presenceMu, mu, spares.mu. None is held
-// while a policy is asked or a Peer is called.
+// Locks are taken in this order: announcing, presenceMu, mu, spares.mu. None of them
+// is held while a policy or a Peer is called.
 type Hub struct {
 	// Static after New.
 	judge  *policy.Active
@@ -51,38 +51,39 @@ type Hub struct {
 	lags atomic.Bool
 	// lagHard is how many bytes a seat may be behind before its peer is closed.
 	lagHard atomic.Uint64
-	// taps is nil if nobody looks on, and otherwise replaced whole, under mu.
+	// taps is nil if no tap is attached. It is replaced as a whole, under mu.
 	taps atomic.Pointer[[]Tap]
-	// audit is nil if no second policy is asked.
+	// audit is nil if no second policy is audited.
 	audit atomic.Pointer[audit]
-	// room is for how many edits all seats have memory.
-	room atomic.Int64
-	// users and peerUsers bound the table of users; 0 is no bound.
+	// editCap is how many edits fit into the memory of all seats' queues.
+	editCap atomic.Int64
+	// users and peerUsers bound the user table; 0 is unlimited.
 	users, peerUsers atomic.Int64
 
-	announcing sync.Mutex // held by who announces many users, giving up presenceMu in between
+	announcing sync.Mutex            // held during a long announcement, see announce.go
+	step       []body.ServerUserStat // scratch of the announcement; guarded by announcing
 
 	presenceMu sync.Mutex // guards what follows
 	presence   *presence.Directory
-	announced  int               // entries that there is room for and that are still to be added
-	scratch    []byte            // where PDUs of the hub's own are made
-	holders    []presence.Holder // of the users a verdict names
-	reached    []*Seat           // by the PDU being audited
+	reserved   int               // entries that a long announcement is still to add
+	scratch    []byte            // where notices and answers are made
+	holders    []presence.Holder // of the users that a verdict names
+	reached    []*Seat           // receivers of the PDU being audited
 
-	mu       sync.Mutex // guards what follows, and what seats say it guards
-	log      log        // what everybody gets
-	side     log        // what single seats get, for their edits to insert
-	sessions uint64     // numbers given out
+	mu       sync.Mutex // guards what follows, and the fields of seats that say so
+	log      log        // what all seats get
+	side     log        // what single seats get; their edits insert it
+	sessions uint64     // the last number given to a session
 	seats    map[uint64]*Seat
-	leaving  map[*Seat]struct{} // left, but still holding a part of the log
-	scanAt   uint64             // bytes appended to both logs at which lags are looked at next
-	lagging  []*Seat            // to be told to close once mu is free
+	leaving  map[*Seat]struct{} // seats that have left and still hold a part of the log
+	scanAt   uint64             // the next scan for lagging seats is at this many bytes in both logs
+	lagging  []*Seat            // to be closed once mu is free
 	targets  []*Seat            // of the unicast being sent
 	counts   counts
 }
 
-// New makes a hub whose PDUs are judged by judge. A seat that is more than
-// lagHard bytes behind is closed as a slow consumer.
+// New returns a hub whose PDUs are judged by the policy in judge. A peer that is more
+// than lagHard bytes behind is closed as a slow consumer.
 func New(judge *policy.Active, lagHard uint64) *Hub {
 	h := &Hub{judge: judge, presence: presence.New(), seats: make(map[uint64]*Seat), leaving: make(map[*Seat]struct{}), counts: newCounts()}
 	h.log = log{linked: true, spare: &h.spares}
@@ -95,66 +96,72 @@ func New(judge *policy.Active, lagHard uint64) *Hub {
 // SetLagHard changes how many bytes a seat may be behind.
 func (h *Hub) SetLagHard(bytes uint64) { h.lagHard.Store(bytes) }
 
-// Join gives the peer a seat. From now on it takes part: it gets what others say
-// without having said anything itself.
+// Join gives the peer a seat. From then on the peer receives what others send, even
+// if it has sent nothing itself.
 func (h *Hub) Join(p Peer) *Seat {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sessions++
-	s := &Seat{hub: h, session: h.sessions, peer: p, joined: h.log.head()}
-	s.cursor.chunk = h.log.last
-	s.cursor.off = h.log.last.n
-	h.log.last.refs.Add(1)
-	s.at.Store(s.joined.at)
-	s.sideAt.Store(noEdit)
+	s := h.newSeat(h.sessions, p)
 	h.seats[s.session] = s
 	h.counts.joined++
-	for _, t := range h.tapped() {
+	for _, t := range h.attached() {
 		t.Joined(s.session)
 	}
 	return s
 }
 
-// leaveStep is how many users at most are taken from a peer that leaves before
-// others have their turn at the presence directory.
+// leaveStep is how many users are taken at a time from a peer that leaves. Between
+// two steps other peers use the user table.
 const leaveStep = 250
 
-// Leave takes the seat's peer out of the hub and out of every user's holders. What
-// is due to it ends here; it still holds its part of the log until Release.
+// Leave takes the seat's peer out of the hub, and releases the users that it holds.
+// From then on nothing more becomes due to it. The seat keeps its part of the log
+// until Release.
 func (h *Hub) Leave(s *Seat) {
+	for more := h.leave(s); more; {
+		more = h.leaveUsers(s)
+	}
+}
+
+// leave does the part of Leave that others must see at once: the seat is gone, and no
+// user is found at its peer. It reports whether users are left to be released.
+func (h *Hub) leave(s *Seat) (more bool) {
 	h.presenceMu.Lock()
-	more := h.presence.Leave(presence.Holder(s.session), leaveStep)
+	defer h.presenceMu.Unlock()
+	more = h.presence.Leave(presence.Holder(s.session), leaveStep)
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if s.final.Load() == nil {
 		final := h.log.head()
 		s.final.Store(&final)
 		delete(h.seats, s.session)
 		h.leaving[s] = struct{}{}
-		for _, t := range h.tapped() {
+		for _, t := range h.attached() {
 			t.Left(s.session)
 		}
 	}
-	h.mu.Unlock()
-	h.presenceMu.Unlock()
-	for more {
-		h.presenceMu.Lock()
-		more = h.presence.Leave(presence.Holder(s.session), leaveStep)
-		h.presenceMu.Unlock()
-	}
+	return more
 }
 
-// A Head is how far the log reaches at some moment.
+func (h *Hub) leaveUsers(s *Seat) (more bool) {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	return h.presence.Leave(presence.Holder(s.session), leaveStep)
+}
+
+// A Head is the end of the log at some moment.
 type Head struct{ position }
 
-// Head returns how far the log reaches now.
+// Head returns the present end of the log.
 func (h *Hub) Head() Head {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Head{h.log.head()}
 }
 
-// Tell sends one PDU of the hub's own making to that seat alone, unless it has left.
-func (h *Hub) Tell(s *Seat, p []byte) {
+// Send sends one PDU of the hub's own to that seat alone, unless it has left.
+func (h *Hub) Send(s *Seat, p []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.final.Load() == nil {
@@ -163,14 +170,14 @@ func (h *Hub) Tell(s *Seat, p []byte) {
 	}
 }
 
-// Forgive has the policy in force, and the one that is audited, asked again if it
-// has failed too often.
-func (h *Hub) Forgive() {
+// ResetBreaker lets the policy in force, and the audited one, be called again if its
+// circuit breaker has opened after too many faults.
+func (h *Hub) ResetBreaker() {
 	g := h.judge.Acquire()
 	defer g.Release()
 	g.ResetBreaker()
 	if a := h.audit.Load(); a != nil {
-		a.forgive()
+		a.resetBreaker()
 	}
 }
 
@@ -181,9 +188,9 @@ func (h *Hub) Users() int {
 	return h.presence.Users()
 }
 
-// scanLags finds the seats that are too far behind, each time an eighth of that
-// limit has been appended: often enough to bound the logs, seldom enough to cost
-// nothing. Called under mu.
+// scanLags finds the seats that are more than lagHard behind. It scans all seats each
+// time an eighth of lagHard was appended: often enough to bound the logs, and seldom
+// enough to cost nothing. Called under mu.
 func (h *Hub) scanLags() {
 	hard := h.lagHard.Load()
 	appended := h.log.end + h.side.end
@@ -207,7 +214,7 @@ func (h *Hub) scanLag(s *Seat, hard uint64) {
 	}
 }
 
-// closeLagging tells the peers that scanLags found to close.
+// closeLagging closes the peers that scanLags found.
 func (h *Hub) closeLagging() {
 	if !h.lags.Swap(false) {
 		return

@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"bytes"
@@ -10,11 +10,14 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 const farBehind = 64 << 20
 
-// rules is a policy with a verdict for each command.
+// rules is a policy with a verdict for each command. It inspects a PDU by whether its
+// sender is master.
 type rules map[pdu.CommandID]policy.Verdict
 
 func (r rules) Classify(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return r[c], nil }
@@ -28,7 +31,7 @@ func (rules) Close() error { return nil }
 
 func judge(r rules) *policy.Active { return policy.NewActive(policy.NewGeneration("test", "", r)) }
 
-// Commands of the tests' own, with the verdict that each is for.
+// The commands that commonRules broadcasts.
 const (
 	others   = pdu.CID_MSG_DATA
 	everyone = pdu.CID_BUDDY_LIST_SIGN_INFO_CHANGED_NOTIFY
@@ -47,91 +50,38 @@ func commonRules() rules {
 	}
 }
 
-// A guest is a peer of the tests: it keeps what it is sent, and what the hub tells.
-type guest struct {
-	*Seat
-	hub    *Hub
-	got    []byte
-	notes  []Note
-	closed []Reason
-}
-
-func (g *guest) Noted(n Note)   { g.notes = append(g.notes, n) }
-func (g *guest) Close(r Reason) { g.closed = append(g.closed, r) }
-
-func join(h *Hub) *guest {
-	g := &guest{hub: h}
-	g.Seat = h.Join(g)
-	return g
-}
-
-// say hands the hub whole PDUs from the guest.
-func (g *guest) say(t testing.TB, pdus ...[]byte) {
-	t.Helper()
-	if err := g.hub.Handle(g.Seat, bytes.Join(pdus, nil)); err != nil {
-		t.Fatalf("Handle: %v", err)
-	}
-}
-
-// read takes all that is due.
-func (g *guest) read() []byte {
-	for g.readSome(1<<30, 1<<30) > 0 {
-	}
-	return g.got
-}
-
-// readSome takes up to take bytes of up to limit that are due.
-func (g *guest) readSome(limit, take int) (n int) {
-	vec := g.Due(make([][]byte, 0, 64), g.hub.Head(), limit)
-	for _, piece := range vec {
-		piece = piece[:min(len(piece), take-n)]
-		g.got = append(g.got, piece...)
-		n += len(piece)
-	}
-	g.Sent(n)
-	return n
-}
-
 func message(c pdu.CommandID, seq uint16, text string) []byte {
 	return pdu.Append(nil, pdu.SID_MSG, c, seq, []byte(text))
-}
-
-func expect(t *testing.T, who string, g *guest, want ...[]byte) {
-	t.Helper()
-	if got, want := g.read(), bytes.Join(want, nil); !bytes.Equal(got, want) {
-		t.Errorf("%s got\n %.100x, want\n %.100x", who, got, want)
-	}
-	g.got = nil
 }
 
 func TestActions(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSender<<16
 	h := New(judge(r), farBehind)
-	a, b, c := join(h), join(h), join(h)
+	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 
 	m := message(others, 1, "to others")
-	a.say(t, m)
-	expect(t, "sender", a)
-	expect(t, "b", b, m)
-	expect(t, "c", c, m)
+	a.Say(t, m)
+	a.Expect(t, "sender")
+	b.Expect(t, "b", m)
+	c.Expect(t, "c", m)
 
 	m = message(everyone, 2, "to all")
-	a.say(t, m)
-	for name, g := range map[string]*guest{"sender": a, "b": b, "c": c} {
-		expect(t, name, g, m)
+	a.Say(t, m)
+	for name, g := range map[string]*hubtest.Peer{"sender": a, "b": b, "c": c} {
+		g.Expect(t, name, m)
 	}
 
 	m = message(pdu.CID_MSG_READ_ACK, 3, "to myself")
-	a.say(t, m)
-	expect(t, "sender", a, m)
-	expect(t, "b", b)
+	a.Say(t, m)
+	a.Expect(t, "sender", m)
+	b.Expect(t, "b")
 
-	a.say(t, message(pdu.CID_OTHER_HEARTBEAT, 4, ""), message(0x7777, 5, "nobody knows this"), message(0x7778, 6, "nor is this worth a line"))
-	expect(t, "sender", a)
-	expect(t, "b", b)
-	if len(a.notes) != 1 || a.notes[0].Dropped != ByPolicy || a.notes[0].Header.Command != 0x7777 {
-		t.Errorf("notes: %+v, want the drop", a.notes)
+	a.Say(t, message(pdu.CID_OTHER_HEARTBEAT, 4, ""), message(0x7777, 5, "unknown"), message(0x7778, 6, "unknown, and without LOG"))
+	a.Expect(t, "sender")
+	b.Expect(t, "b")
+	if len(a.Notes) != 1 || a.Notes[0].Dropped != ByPolicy || a.Notes[0].Header.Command != 0x7777 {
+		t.Errorf("notes: %+v, want the drop", a.Notes)
 	}
 
 	c4 := h.Counts()
@@ -147,41 +97,40 @@ func TestCloseEndsTheBatch(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Close
 	h := New(judge(r), farBehind)
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	before, after := message(others, 1, "before"), message(others, 2, "after")
 	err := h.Handle(a.Seat, bytes.Join([][]byte{before, message(pdu.CID_MSG_READ_ACK, 0, ""), after}, nil))
 	if !errors.Is(err, ErrClose) {
 		t.Errorf("Handle = %v, want ErrClose", err)
 	}
-	expect(t, "b", b, before)
+	b.Expect(t, "b", before)
 }
 
-// A joiner gets nothing of what was said before, a leaver nothing of what is said
-// after.
+// A peer gets nothing that was sent before it joined or after it left.
 func TestJoinAndLeave(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a := join(h)
+	a := hubtest.Join(h)
 	first, second, third := message(others, 1, "1"), message(others, 2, "2"), message(others, 3, "3")
-	a.say(t, first)
-	b := join(h)
-	a.say(t, second)
+	a.Say(t, first)
+	b := hubtest.Join(h)
+	a.Say(t, second)
 	h.Leave(b.Seat)
-	a.say(t, third)
-	expect(t, "b", b, second)
+	a.Say(t, third)
+	b.Expect(t, "b", second)
 	b.Release(PeerClosed)
 	if c := h.Counts(); len(c.Discarded) != 0 || c.Sessions != 1 {
 		t.Errorf("counts: %+v", c)
 	}
 }
 
-// What is not sent when a session ends is counted, whole PDUs only.
+// Release counts the copies that were not sent whole as discarded.
 func TestReleaseCountsDiscarded(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	for range 10 {
-		a.say(t, message(others, 0, "0123456789"))
+		a.Say(t, message(others, 0, "0123456789"))
 	}
-	b.readSome(1<<20, 26*3+5) // three and a bit
+	b.ReadSome(1<<20, 26*3+5) // three and a part of the fourth
 	h.Leave(b.Seat)
 	b.Release(PeerReset)
 	if c := h.Counts(); c.Delivered != 3 || c.Discarded[PeerReset] != 7 || c.Due != 10 {
@@ -189,15 +138,15 @@ func TestReleaseCountsDiscarded(t *testing.T) {
 	}
 }
 
-// ROLE_SET changes how the very next PDU of the same read is judged.
+// ROLE_SET changes how the next PDU of the same batch is judged.
 func TestRoleCountsFromTheNextPDUOn(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Drop | abi.InspectHeader
 	h := New(judge(r), farBehind)
-	a := join(h)
+	a := hubtest.Join(h)
 	before, after := message(pdu.CID_MSG_READ_ACK, 1, ""), message(pdu.CID_MSG_READ_ACK, 2, "")
-	a.say(t, before, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"), after, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x00"), before)
-	expect(t, "a", a, after)
+	a.Say(t, before, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"), after, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x00"), before)
+	a.Expect(t, "a", after)
 }
 
 func online(users ...uint32) []byte {
@@ -214,7 +163,7 @@ func TestUnicast(t *testing.T) {
 		name    string
 		verdict policy.Verdict
 		body    string
-		want    string // who gets it, of a (the sender, user 1 and 3), b (user 2), c (user 3, master)
+		want    string // which peers get it, of a (the sender, user 1 and 3), b (user 2), c (user 3, master)
 		dropped Reason
 	}{
 		{"sender", abi.Unicast, "", "a", ""},
@@ -233,26 +182,26 @@ func TestUnicast(t *testing.T) {
 		{"fields, one unknown, else broadcast", field12 | abi.ElseBroadcast, "\x08\x02\x10\x09", "bc", ""},
 		{"fields, none there", field12, "\x18\x02", "", NoHolder},
 		{"fields, malformed", field12, "\x08", "", MalformedBody},
-		{"fields, too many", field12, strings.Repeat("\x08\x02", maxNamed+1), "", TooManyUsers},
+		{"fields, too many", field12, strings.Repeat("\x08\x02", MaxNamed+1), "", TooManyUsers},
 		{"fields, malformed, else broadcast", field12 | abi.ElseBroadcast, "\x08", "bc", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := commonRules()
 			r[others] = tt.verdict
 			h := New(judge(r), farBehind)
-			a, b, c := join(h), join(h), join(h)
-			a.say(t, online(1, 3))
-			b.say(t, online(2))
-			c.say(t, online(3), message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"))
+			a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
+			a.Say(t, online(1, 3))
+			b.Say(t, online(2))
+			c.Say(t, online(3), message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"))
 
 			m := message(others, 1, tt.body)
-			a.say(t, m)
+			a.Say(t, m)
 			got := ""
-			for i, g := range []*guest{a, b, c} {
-				if string(g.read()) == string(m) {
+			for i, g := range []*hubtest.Peer{a, b, c} {
+				if string(g.Read()) == string(m) {
 					got += string(rune('a' + i))
-				} else if len(g.got) > 0 {
-					t.Errorf("%c got %x", 'a'+i, g.got)
+				} else if len(g.Got) > 0 {
+					t.Errorf("%c got %x", 'a'+i, g.Got)
 				}
 			}
 			if got != tt.want {
@@ -265,44 +214,44 @@ func TestUnicast(t *testing.T) {
 	}
 }
 
-// Unicasts and broadcasts of one sender arrive in the order in which it said them.
+// Unicasts and broadcasts of one sender arrive in the order in which it sent them.
 func TestUnicastsKeepTheirPlace(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSession<<16 | 2<<32
 	h := New(judge(r), farBehind)
-	a, b := join(h), join(h)
-	var said [][]byte
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	var sent [][]byte
 	for i := range 100 {
 		c := others
 		if i%3 == 0 {
 			c = pdu.CID_MSG_READ_ACK
 		}
-		said = append(said, message(c, uint16(i), fmt.Sprint("number ", i)))
+		sent = append(sent, message(c, uint16(i), fmt.Sprint("number ", i)))
 	}
-	a.say(t, said[:50]...)
-	b.readSome(1000, 333)
-	a.say(t, said[50:]...)
-	expect(t, "b", b, said...)
+	a.Say(t, sent[:50]...)
+	b.ReadSome(1000, 333)
+	a.Say(t, sent[50:]...)
+	b.Expect(t, "b", sent...)
 }
 
 func TestStatusRequestIsAnswered(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a, b := join(h), join(h)
-	a.say(t, online(7))
-	b.say(t, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0x707, []byte("\x08\x01\x10\x07\x10\x08")))
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	a.Say(t, online(7))
+	b.Say(t, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0x707, []byte("\x08\x01\x10\x07\x10\x08")))
 	want := "\x08\x01" + "\x12\x04\x08\x07\x10\x01" + "\x12\x04\x08\x08\x10\x02" + "\xa2\x01\x00"
-	expect(t, "b", b, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, 0x707, []byte(want)))
-	expect(t, "a", a)
+	b.Expect(t, "b", pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, 0x707, []byte(want)))
+	a.Expect(t, "a")
 }
 
 func TestStatusUpdateIsAnnounced(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a, b := join(h), join(h)
-	b.say(t, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 9, []byte("\x08\x01\x10\x07\x18\x01")))
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	b.Say(t, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 9, []byte("\x08\x01\x10\x07\x18\x01")))
 	notices := append(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_LOGIN_STATUS_NOTIFY, 0, []byte("\x08\x07\x10\x01")),
 		pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_STATUS_NOTIFY, 0, []byte("\x0a\x04\x08\x07\x10\x01"))...)
-	expect(t, "a", a, notices)
-	expect(t, "b", b, notices)
+	a.Expect(t, "a", notices)
+	b.Expect(t, "b", notices)
 	if h.Users() != 1 {
 		t.Errorf("%d users, want 1", h.Users())
 	}
@@ -319,11 +268,11 @@ func TestBadBodiesAreDropped(t *testing.T) {
 		AnswerTooLong: pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, append([]byte("\x08\x01\x12\x80\x80\x80\x02"), make([]byte, 4<<20)...)),
 	} {
 		h := New(judge(commonRules()), farBehind)
-		a := join(h)
-		a.say(t, p)
-		expect(t, "sender", a)
-		if c := h.Counts(); c.Dropped[reason] != 1 || len(a.notes) != 1 || a.notes[0].Dropped != reason {
-			t.Errorf("%s: dropped %v, notes %+v", reason, c.Dropped, a.notes)
+		a := hubtest.Join(h)
+		a.Say(t, p)
+		a.Expect(t, "sender")
+		if c := h.Counts(); c.Dropped[reason] != 1 || len(a.Notes) != 1 || a.Notes[0].Dropped != reason {
+			t.Errorf("%s: dropped %v, notes %+v", reason, c.Dropped, a.Notes)
 		}
 	}
 }

@@ -1,55 +1,57 @@
-package hub
+package hub_test
 
 import (
 	"testing"
 
 	"switchyard/pdu"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 const hard = 4 << 20
 
-// A stage is a hub with a talker, a reader and a peer that stalls, who are sessions
-// 1, 2 and 3. READ_ACK goes to the stalled one alone, READ_NOTIFY to the reader.
-type stage struct {
+// A lagTest is a hub with three peers: a talker, a reader and one that stalls, which are
+// sessions 1, 2 and 3. READ_ACK goes to the stalled peer alone, READ_NOTIFY to the reader.
+type lagTest struct {
 	hub                     *Hub
-	talker, reader, stalled *guest
+	talker, reader, stalled *hubtest.Peer
 }
 
-func newStage() stage {
+func newLagTest() lagTest {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSession<<16 | 3<<32
 	r[pdu.CID_MSG_READ_NOTIFY] = abi.Unicast | abi.ToSession<<16 | 2<<32
 	h := New(judge(r), hard)
-	return stage{h, join(h), join(h), join(h)}
+	return lagTest{h, hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)}
 }
 
-// say has the talker say a PDU of 1016 bytes, and everybody read but the stalled one.
-func (s stage) say(t *testing.T, c pdu.CommandID) {
+// say sends a PDU of 1016 bytes from the talker. All peers but the stalled one read it.
+func (s lagTest) say(t *testing.T, c pdu.CommandID) {
 	t.Helper()
-	s.talker.say(t, pdu.Append(nil, pdu.SID_MSG, c, 0, make([]byte, 1000)))
-	for _, g := range []*guest{s.talker, s.reader} {
-		g.read()
-		g.got = nil
+	s.talker.Say(t, pdu.Append(nil, pdu.SID_MSG, c, 0, make([]byte, 1000)))
+	for _, g := range []*hubtest.Peer{s.talker, s.reader} {
+		g.Read()
+		g.Got = nil
 	}
 }
 
-// A peer that never reads is told to close, once, before the logs have grown by much
-// more than its limit; nobody else is.
+// A peer that never reads is closed, once, before the logs have grown by much more than
+// its limit. No other peer is closed.
 func TestLagIsBounded(t *testing.T) {
 	for name, tt := range map[string]struct {
 		first, then pdu.CommandID
 	}{
 		"broadcasts": {others, others},
 		"unicasts":   {pdu.CID_MSG_READ_ACK, pdu.CID_MSG_READ_ACK},
-		// One unicast that is not read holds the side log, whoever the rest is for.
+		// One unread unicast keeps the side log from there on, whoever the rest is for.
 		"unicasts to others": {pdu.CID_MSG_READ_ACK, pdu.CID_MSG_READ_NOTIFY},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage()
+			s := newLagTest()
 			s.say(t, tt.first)
-			appended := func() uint64 { return s.hub.log.end + s.hub.side.end }
-			for len(s.stalled.closed) == 0 && appended() < 3*hard {
+			appended := s.hub.Appended
+			for len(s.stalled.Closed) == 0 && appended() < 3*hard {
 				s.say(t, tt.then)
 			}
 			if n := appended(); n < hard/2 || n > hard+hard/4 {
@@ -58,26 +60,26 @@ func TestLagIsBounded(t *testing.T) {
 			for range hard / 1000 {
 				s.say(t, tt.then)
 			}
-			if len(s.stalled.closed) != 1 || s.stalled.closed[0] != SlowConsumer {
-				t.Errorf("the peer that stalls was closed for %v, want %v once", s.stalled.closed, SlowConsumer)
+			if len(s.stalled.Closed) != 1 || s.stalled.Closed[0] != SlowConsumer {
+				t.Errorf("the peer that stalls was closed for %v, want %v once", s.stalled.Closed, SlowConsumer)
 			}
-			if len(s.talker.closed)+len(s.reader.closed) > 0 {
-				t.Errorf("others were closed for %v, %v", s.talker.closed, s.reader.closed)
+			if len(s.talker.Closed)+len(s.reader.Closed) > 0 {
+				t.Errorf("others were closed for %v, %v", s.talker.Closed, s.reader.Closed)
 			}
 		})
 	}
 }
 
-// A session that has left and is still being written to is bounded likewise.
+// The limit holds as well for a session that has left and is still being written to.
 func TestLagOfTheLeaving(t *testing.T) {
-	s := newStage()
+	s := newLagTest()
 	s.say(t, others)
 	s.hub.Leave(s.stalled.Seat)
 	for range 2 * hard / 1000 {
 		s.say(t, others)
 	}
-	if len(s.stalled.closed) != 1 {
-		t.Errorf("closed %d times, want once", len(s.stalled.closed))
+	if len(s.stalled.Closed) != 1 {
+		t.Errorf("closed %d times, want once", len(s.stalled.Closed))
 	}
 	s.stalled.Release(SlowConsumer)
 	if n := s.hub.Counts().Discarded[SlowConsumer]; n != 1 {
@@ -85,14 +87,14 @@ func TestLagOfTheLeaving(t *testing.T) {
 	}
 }
 
-// A peer that has only its own words to skip is not behind by what went elsewhere
-// before.
+// A peer whose only edit skips its own PDU does not lag by the unicasts before that
+// edit.
 func TestLagBeginsWithTheOldestEdit(t *testing.T) {
-	s := newStage()
+	s := newLagTest()
 	for range hard / 2 / 1000 {
 		s.say(t, pdu.CID_MSG_READ_NOTIFY)
 	}
-	s.reader.say(t, message(others, 1, "said and not passed over yet"))
+	s.reader.Say(t, message(others, 1, "said and not passed over yet"))
 	if lag := s.reader.Lag(); lag > 1000 {
 		t.Errorf("the reader's lag is %d bytes", lag)
 	}

@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"slices"
@@ -6,26 +6,28 @@ import (
 	"testing"
 
 	"switchyard/pdu"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 func TestLengthy(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	long, short := announce(0, lengthy/8), announce(0, 10)
-	large := message(others, 1, string(make([]byte, 2*lengthy)))
+	long, short := announce(0, LengthyBytes/8), announce(0, 10)
+	large := message(others, 1, string(make([]byte, 2*LengthyBytes)))
 	for name, tt := range map[string]struct {
 		batch []byte
 		want  bool
 	}{
 		"one that names many users": {long, true},
 		"behind others":             {slices.Concat(large, short, long), true},
-		"a long list of questions":  {ask(0, lengthy), true},
+		"a long list of questions":  {ask(0, LengthyBytes), true},
 		"few users":                 {short, false},
-		"few users, many times":     {slices.Repeat(short, lengthy), false}, // between which others have their turn
+		"few users, many times":     {slices.Repeat(short, LengthyBytes), false}, // the lock is released between them
 		"many bytes for everybody":  {large, false},
-		"unknown, and long":         {pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, 2*lengthy)), true},
+		"unknown, and long":         {pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, 2*LengthyBytes)), true},
 	} {
 		longest := 0
-		for p, rest := cutPDU(tt.batch); p != nil; p, rest = cutPDU(rest) {
+		for p, rest := CutPDU(tt.batch); p != nil; p, rest = CutPDU(rest) {
 			longest = max(longest, len(p))
 		}
 		if got := h.Lengthy(tt.batch, longest); got != tt.want {
@@ -34,20 +36,21 @@ func TestLengthy(t *testing.T) {
 	}
 }
 
-// While one peer announces many users, others have their turn. All of them together do
-// not announce more than there is room for, and nobody's own room is less because of others.
+// While one peer announces many users, others can use the user table. All peers together
+// do not get more entries than the limit, and no peer gets less than its own limit allows
+// because of the others.
 func TestAnnouncingLetsOthersIn(t *testing.T) {
 	const users, peers = 200_000, 3
 	h := New(judge(commonRules()), farBehind)
 	h.SetPresenceLimits(2*users, users)
-	var all []*guest
+	var all []*hubtest.Peer
 	for range peers {
-		all = append(all, join(h))
+		all = append(all, hubtest.Join(h))
 	}
 	var announcing sync.WaitGroup
 	for i, g := range all {
 		p := announce(i*users, users)
-		announcing.Go(func() { g.say(t, p) })
+		announcing.Go(func() { g.Say(t, p) })
 	}
 	done := make(chan struct{})
 	go func() { announcing.Wait(); close(done) }()
@@ -63,33 +66,33 @@ func TestAnnouncingLetsOthersIn(t *testing.T) {
 		}
 	}
 	if between == 0 {
-		t.Error("nobody else had a turn meanwhile")
+		t.Error("the lock was not released during the announcement")
 	}
-	if n, c := h.Users(), h.Counts(); n != 2*users || c.Dropped[PresenceFull] != 1 || h.announced != 0 {
-		t.Errorf("%d users, %d announcements dropped, room kept for %d; want %d, 1, 0", n, c.Dropped[PresenceFull], h.announced, 2*users)
+	if n, c := h.Users(), h.Counts(); n != 2*users || c.Dropped[PresenceFull] != 1 || h.Reserved() != 0 {
+		t.Errorf("%d users, %d announcements dropped, room kept for %d; want %d, 1, 0", n, c.Dropped[PresenceFull], h.Reserved(), 2*users)
 	}
 }
 
-// What one peer announces anew, and is there already, takes no room from others.
+// Announcing users again that are in the table already takes no room from others.
 func TestAnnouncingAgainTakesNoRoom(t *testing.T) {
 	const users = 50_000
 	h := New(judge(commonRules()), farBehind)
-	a, b, c := join(h), join(h), join(h)
+	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 	all := announce(0, users)
-	a.say(t, all)
+	a.Say(t, all)
 	h.SetPresenceLimits(users+1000, 0)
 	var announcing sync.WaitGroup
 	defer announcing.Wait()
 	announcing.Go(func() {
 		for range 10 {
-			a.say(t, all)
+			a.Say(t, all)
 		}
 	})
 	stop := make(chan struct{})
 	go func() { announcing.Wait(); close(stop) }()
 	for over := false; !over; {
-		b.say(t, status(3, 1), status(3, 2)) // comes and goes
-		c.say(t, announce(users, 500))
+		b.Say(t, status(3, 1), status(3, 2)) // a user comes and goes
+		c.Say(t, announce(users, 500))
 		select {
 		case <-stop:
 			over = true

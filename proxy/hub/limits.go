@@ -4,70 +4,39 @@ import (
 	"time"
 
 	"switchyard/pdu"
-	"switchyard/pdu/body"
-	"switchyard/proxy/presence"
 )
 
-// Memory returns how many bytes of memory the logs take that somebody still needs,
-// and the edits of all seats.
+// Memory returns how many bytes of memory the logs and the edits of all seats take,
+// without the spare chunks.
 func (h *Hub) Memory() uint64 {
-	return uint64(h.spares.inUse.Load())*chunkSize + uint64(h.room.Load())*editSize
+	return uint64(h.spares.inUse.Load())*chunkSize + uint64(h.editCap.Load())*editSize
 }
 
-// MinMemory is what a limit of Memory cannot be below, or it would be reached by what
-// nobody lags for.
+// MinMemory is the smallest useful limit of Memory. A lower one would be reached
+// although no peer lags.
 const MinMemory = 8 * chunkSize
 
-// Share returns how far each of that many seats may lag for all of them together to
-// stay below limit bytes of Memory, which is at least MinMemory. If it is reached, one
-// of them lags more. Both logs may begin and end within a chunk, and the memory for
-// edits may be twice of what they need.
+// Share returns how many bytes each of that many seats may lag such that Memory stays
+// below limit, which is at least MinMemory. So if Memory reaches limit, at least one
+// seat lags more than its share.
+//
+// Both logs may begin and end within a chunk, which takes 4 chunks off the limit; the
+// queues of edits may have twice the capacity that they need, hence the half.
 func Share(limit uint64, seats int) uint64 {
 	return (limit - 4*chunkSize) / 2 / uint64(max(1, seats))
 }
 
-// SetPresenceLimits bounds how many entries the table of users may have, and how many
-// of one peer; each user counts once for each of its holders. 0 is no bound. What is
-// there already stays.
+// SetPresenceLimits bounds how many entries the user table may have, in all and for one
+// peer; a user counts once for each peer that holds it. 0 is unlimited. Existing
+// entries stay.
 func (h *Hub) SetPresenceLimits(users, peerUsers int) {
 	h.users.Store(int64(users))
 	h.peerUsers.Store(int64(peerUsers))
 }
 
-// presenceRoom returns how many entries the peer may add. Called under presenceMu.
-func (h *Hub) presenceRoom(s *Seat) int {
-	holder := presence.Holder(s.session)
-	ofAll := h.presence.Room(holder, int(h.users.Load()), 0) - h.announced
-	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
-}
-
-// hasRoom reports what fits does, which looks whether there is room. If there is not, but
-// only since some is kept for all that a peer is announcing, it waits until that is over:
-// much of it may be there already. Called under presenceMu, which it gives up meanwhile.
-func (h *Hub) hasRoom(fits func() bool) bool {
-	if fits() {
-		return true
-	}
-	if h.announced == 0 {
-		return false
-	}
-	h.presenceMu.Unlock()
-	h.announcing.Lock()
-	defer h.announcing.Unlock()
-	h.presenceMu.Lock()
-	return fits()
-}
-
-// fits reports whether there is room for all that info adds. Who is known and who is
-// not is looked up only if there might not be. Called under presenceMu.
-func (h *Hub) fits(s *Seat, info body.OnlineUserInfo) bool {
-	room := h.presenceRoom(s)
-	return info.Len <= room || h.presence.AddsAtMost(room, presence.Holder(s.session), info.All())
-}
-
-// Refuse drops what the seat's peer sent, whole PDUs, without having them judged, for
-// that reason. It is called in place of Handle, and like that. No tap is shown what
-// nobody decided about.
+// Refuse drops whole PDUs that the seat's peer sent, without judging them. It is called
+// in place of Handle, by the same goroutine. Taps do not see the PDUs, because no
+// policy decided about them.
 func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) {
 	n := 0
 	for rest := batch; len(rest) > 0; rest = rest[pdu.ParseHeader(rest).Length:] {
@@ -87,15 +56,15 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) {
 	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: s.attributes()})
 }
 
-// PauseBegins counts that a sender is not read from for now, for that reason. Slowed counts
-// how long that was.
+// PauseBegins counts that the reader of a peer pauses, for that reason. PauseEnded
+// counts how long the pause was.
 func (h *Hub) PauseBegins(why Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.slowed[why]++
 }
 
-// PauseEnded counts the time of a pause that is over.
+// PauseEnded counts the length of a pause that has ended.
 func (h *Hub) PauseEnded(why Reason, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"bytes"
@@ -9,42 +9,24 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
-
-// sum checks that everything received was accepted or dropped, and returns the counts.
-func sum(t *testing.T, h *Hub) Counts {
-	t.Helper()
-	c := h.Counts()
-	var fates, discarded uint64
-	for _, n := range c.Actions {
-		fates += n
-	}
-	for _, n := range c.Dropped {
-		fates += n
-	}
-	for _, n := range c.Discarded {
-		discarded += n
-	}
-	if c.Received != fates || c.Due != c.Delivered+c.Pending+discarded {
-		t.Errorf("counts do not add up: %+v", c)
-	}
-	return c
-}
 
 func status(user byte, status byte) []byte {
 	return pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte{0x08, status, 0x10, user, 0x18, 1})
 }
 
-// What a sender costs is what becomes due because of it, whoever made the PDU.
+// Out counts what becomes due because of a sender, also in PDUs that the hub makes.
 func TestOutIsCountedAfterFanOut(t *testing.T) {
 	const toUser3, toUsers = pdu.CID_MSG_READ_ACK, pdu.CID_MSG_READ_NOTIFY
 	r := commonRules()
 	r[toUser3] = abi.Unicast | abi.ToUser<<16 | 3<<32
 	r[toUsers] = abi.Unicast | abi.ToFields<<16 | 2<<32 | abi.ElseBroadcast
 	h := New(judge(r), farBehind)
-	a, b, c := join(h), join(h), join(h)
-	b.say(t, online(3))
-	c.say(t, online(3, 4))
+	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
+	b.Say(t, online(3))
+	c.Say(t, online(3, 4))
 	request := pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, []byte("\x08\x01\x10\x03"))
 	for name, tt := range map[string]struct {
 		p    []byte
@@ -60,25 +42,25 @@ func TestOutIsCountedAfterFanOut(t *testing.T) {
 		"an answer":               {request, 16 + 2 + 6 + 3},
 		"notices":                 {status(8, 1), 3 * (20 + 22)},
 	} {
-		for _, g := range []*guest{a, b, c} {
-			g.read()
-			g.got = nil
+		for _, g := range []*hubtest.Peer{a, b, c} {
+			g.Read()
+			g.Got = nil
 		}
 		before, of := a.Out(), b.Out()+c.Out()
-		a.say(t, tt.p)
+		a.Say(t, tt.p)
 		if got := a.Out() - before; got != uint64(tt.want) {
 			t.Errorf("%s: %d bytes, want %d", name, got, tt.want)
 		}
 		got := 0
-		for _, g := range []*guest{a, b, c} {
-			got += len(g.read())
+		for _, g := range []*hubtest.Peer{a, b, c} {
+			got += len(g.Read())
 		}
 		if got != tt.want || b.Out()+c.Out() != of {
 			t.Errorf("%s: %d bytes arrived, want %d; others were charged %d", name, got, tt.want, b.Out()+c.Out()-of)
 		}
 	}
 	before := a.Out()
-	h.Tell(a.Seat, message(pdu.CID_OTHER_HEARTBEAT, 0, ""))
+	h.Send(a.Seat, message(pdu.CID_OTHER_HEARTBEAT, 0, ""))
 	if a.Out() != before {
 		t.Error("a heartbeat was charged to the peer that it goes to")
 	}
@@ -86,18 +68,18 @@ func TestOutIsCountedAfterFanOut(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	h := New(judge(commonRules()), farBehind)
-	a, b := join(h), join(h)
-	a.say(t, message(others, 1, "heard"))
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	a.Say(t, message(others, 1, "heard"))
 	first := message(everyone, 2, "not heard")
 	h.Refuse(a.Seat, bytes.Join([][]byte{first, message(0x7777, 3, ""), status(1, 1)}, nil), OverQuotaPDUs)
 	h.Refuse(a.Seat, first, LogFull)
-	a.say(t, message(others, 4, "heard again"))
-	expect(t, "b", b, message(others, 1, "heard"), message(others, 4, "heard again"))
-	if c := sum(t, h); c.Received != 6 || c.Dropped[OverQuotaPDUs] != 3 || c.Dropped[LogFull] != 1 || h.Users() != 0 {
+	a.Say(t, message(others, 4, "heard again"))
+	b.Expect(t, "b", message(others, 1, "heard"), message(others, 4, "heard again"))
+	if c := hubtest.Conserved(t, h); c.Received != 6 || c.Dropped[OverQuotaPDUs] != 3 || c.Dropped[LogFull] != 1 || h.Users() != 0 {
 		t.Errorf("counts: %+v", c)
 	}
-	if len(a.notes) != 2 || a.notes[0].Dropped != OverQuotaPDUs || a.notes[0].PDUs != 3 || a.notes[0].Header != pdu.ParseHeader(first) || a.notes[0].Policy == nil {
-		t.Errorf("notes: %+v", a.notes)
+	if len(a.Notes) != 2 || a.Notes[0].Dropped != OverQuotaPDUs || a.Notes[0].PDUs != 3 || a.Notes[0].Header != pdu.ParseHeader(first) || a.Notes[0].Policy == nil {
+		t.Errorf("notes: %+v", a.Notes)
 	}
 }
 
@@ -114,7 +96,7 @@ func TestPausesAreCounted(t *testing.T) {
 	}
 }
 
-// A PDU that would add an entry beyond what there is room for does nothing at all.
+// A PDU that would exceed a limit of the user table changes nothing.
 func TestPresenceFull(t *testing.T) {
 	for name, tt := range map[string]struct {
 		users, peerUsers int
@@ -140,66 +122,66 @@ func TestPresenceFull(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := New(judge(commonRules()), farBehind)
-			a, b := join(h), join(h)
-			a.say(t, online(1, 2))
-			b.say(t, online(2))
+			a, b := hubtest.Join(h), hubtest.Join(h)
+			a.Say(t, online(1, 2))
+			b.Say(t, online(2))
 			h.SetPresenceLimits(tt.users, tt.peerUsers)
-			a.say(t, tt.say)
-			if got := h.presence.Entries(); got != tt.want {
+			a.Say(t, tt.say)
+			if _, got := h.Presence(); got != tt.want {
 				t.Errorf("%d entries, want %d", got, tt.want)
 			}
 			var want uint64
 			if tt.full {
 				want = 1
-				expect(t, "a", a)
-				expect(t, "b", b)
+				a.Expect(t, "a")
+				b.Expect(t, "b")
 			}
-			c := sum(t, h)
-			if c.Dropped[PresenceFull] != want || len(a.notes) != int(want) || want > 0 && a.notes[0].Dropped != PresenceFull {
-				t.Errorf("dropped %v, notes %+v", c.Dropped, a.notes)
+			c := hubtest.Conserved(t, h)
+			if c.Dropped[PresenceFull] != want || len(a.Notes) != int(want) || want > 0 && a.Notes[0].Dropped != PresenceFull {
+				t.Errorf("dropped %v, notes %+v", c.Dropped, a.Notes)
 			}
-			// The next one has its chance again.
+			// Without the limits, the same PDU is accepted.
 			h.SetPresenceLimits(0, 0)
-			a.say(t, tt.say)
-			if got := sum(t, h).Dropped[PresenceFull]; got != want {
+			a.Say(t, tt.say)
+			if got := hubtest.Conserved(t, h).Dropped[PresenceFull]; got != want {
 				t.Errorf("%d dropped without a limit", got-want)
 			}
 		})
 	}
 }
 
-// settled is what a hub's memory is when all is read.
-const settled = 2 * chunkSize
+// settled is a hub's memory when everything has been read.
+const settled = 2 * ChunkSize
 
 func TestMemory(t *testing.T) {
-	s := newStage()
-	if got := s.hub.Memory(); got != chunkSize {
+	s := newLagTest()
+	if got := s.hub.Memory(); got != ChunkSize {
 		t.Errorf("%d bytes at first, want the log's chunk", got)
 	}
-	for range 2 * chunkSize / 1000 {
+	for range 2 * ChunkSize / 1000 {
 		s.say(t, others)
 	}
-	if got := s.hub.Memory(); got < 3*chunkSize || got > 3*chunkSize+100*editSize {
+	if got := s.hub.Memory(); got < 3*ChunkSize || got > 3*ChunkSize+100*EditSize {
 		t.Errorf("%d bytes while a peer is two chunks behind, want three chunks", got)
 	}
-	for range chunkSize / 1000 {
-		s.say(t, pdu.CID_MSG_READ_ACK) // to the stalled one
+	for range ChunkSize / 1000 {
+		s.say(t, pdu.CID_MSG_READ_ACK) // to the stalled peer
 	}
-	edits := uint64(cap(s.stalled.added)+cap(s.talker.edits)+cap(s.talker.added)) * editSize
-	if got, most := s.hub.Memory(), 5*chunkSize+edits; got > most || got < most-chunkSize || edits < 256*editSize {
+	edits := uint64(s.stalled.Edits()+s.talker.Edits()) * EditSize
+	if got, most := s.hub.Memory(), 5*ChunkSize+edits; got > most || got < most-ChunkSize || edits < 256*EditSize {
 		t.Errorf("%d bytes with a chunk of unicasts as well, want up to %d", got, most)
 	}
-	s.stalled.read()
+	s.stalled.Read()
 	for range 2 {
-		for _, g := range []*guest{s.talker, s.reader, s.stalled} {
-			g.read()
+		for _, g := range []*hubtest.Peer{s.talker, s.reader, s.stalled} {
+			g.Read()
 			g.Trim()
 		}
 	}
 	if got := s.hub.Memory(); got != settled {
 		t.Errorf("%d bytes when all is read and trimmed, want %d", got, settled)
 	}
-	s.stalled.got = nil
+	s.stalled.Got = nil
 	s.say(t, pdu.CID_MSG_READ_ACK)
 	s.hub.Leave(s.stalled.Seat)
 	s.stalled.Release(PeerClosed)
@@ -210,17 +192,17 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// Trim takes what was not needed since the last time, and nothing of what was: a seat
-// that goes on as it did allocates nothing.
+// Trim frees what was not needed since the last Trim, and nothing else: a seat that
+// goes on as before allocates nothing.
 func TestTrimKeepsWhatIsNeeded(t *testing.T) {
-	s := newStage()
-	room := func() int64 { return s.stalled.room.Load() }
+	s := newLagTest()
+	room := s.stalled.EditCap
 	burst := func(n int) {
 		for range n {
 			s.say(t, pdu.CID_MSG_READ_ACK)
 		}
-		s.stalled.read()
-		s.stalled.got = nil
+		s.stalled.Read()
+		s.stalled.Got = nil
 	}
 	burst(1000)
 	s.stalled.Trim()
@@ -243,7 +225,7 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 	}
 }
 
-// Trimming at any moment changes nothing of what is due, and the memory of all edits
+// Trim at random moments does not change what is due, and the memory for all edits
 // adds up.
 func TestTrimAtAnyMoment(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 7))
@@ -252,41 +234,41 @@ func TestTrimAtAnyMoment(t *testing.T) {
 		r[0x0600+session] = abi.Unicast | abi.ToSession<<16 | policy.Verdict(session)<<32
 	}
 	h := New(judge(r), 1<<40)
-	guests := []*guest{join(h), join(h), join(h)}
-	want := make([][]byte, len(guests))
+	peers := []*hubtest.Peer{hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)}
+	want := make([][]byte, len(peers))
 	for n := range 20_000 {
-		i := rnd.IntN(len(guests))
-		g := guests[i]
+		i := rnd.IntN(len(peers))
+		g := peers[i]
 		switch rnd.IntN(5) {
 		case 0:
 			g.Trim()
 		case 1:
-			g.readSome(1+rnd.IntN(4000), rnd.IntN(4000))
+			g.ReadSome(1+rnd.IntN(4000), rnd.IntN(4000))
 		case 2:
 			p := message(others, uint16(n), "to others")
-			g.say(t, p)
+			g.Say(t, p)
 			for j := range want {
 				if j != i {
 					want[j] = append(want[j], p...)
 				}
 			}
 		default:
-			to := rnd.IntN(len(guests))
+			to := rnd.IntN(len(peers))
 			p := message(0x0601+pdu.CommandID(to), uint16(n), "to one")
-			g.say(t, p)
+			g.Say(t, p)
 			want[to] = append(want[to], p...)
 		}
 		room := 0
-		for _, g := range guests {
-			room += cap(g.edits) + cap(g.added)
+		for _, g := range peers {
+			room += g.Edits()
 		}
-		if got := h.room.Load(); got != int64(room) {
+		if got := h.EditCap(); got != int64(room) {
 			t.Fatalf("step %d: room for %d edits is counted, there is room for %d", n, got, room)
 		}
 	}
-	for i, g := range guests {
-		if !bytes.Equal(g.read(), want[i]) {
-			t.Errorf("guest %d got %d bytes that are not the %d expected", i, len(g.got), len(want[i]))
+	for i, g := range peers {
+		if !bytes.Equal(g.Read(), want[i]) {
+			t.Errorf("guest %d got %d bytes that are not the %d expected", i, len(g.Got), len(want[i]))
 		}
 		h.Leave(g.Seat)
 		g.Release(PeerClosed)
@@ -294,49 +276,47 @@ func TestTrimAtAnyMoment(t *testing.T) {
 	if got := h.Memory(); got != settled {
 		t.Errorf("%d bytes when all have left, want %d", got, settled)
 	}
-	sum(t, h)
+	hubtest.Conserved(t, h)
 }
 
-// The holders of many users are put together while they are few peers, and what that
-// took is given back.
+// The holders of many users are few peers: duplicates are removed on the way, and a
+// large list is freed afterwards.
 func TestHoldersAreGivenBack(t *testing.T) {
 	r := commonRules()
 	r[others] = abi.Unicast | abi.ToFields<<16 | 2<<32
 	h := New(judge(r), farBehind)
-	const peers = 50
-	var guests []*guest
-	for range peers {
-		g := join(h)
-		g.say(t, online(1, 2))
-		guests = append(guests, g)
+	const n = 50
+	var peers []*hubtest.Peer
+	for range n {
+		g := hubtest.Join(h)
+		g.Say(t, online(1, 2))
+		peers = append(peers, g)
 	}
-	guests[0].say(t, message(others, 1, string(bytes.Repeat([]byte{0x08, 1, 0x08, 2}, maxNamed/2))))
-	if got := sum(t, h); got.Due != peers {
-		t.Errorf("%d copies, want one for each of %d", got.Due, peers)
+	peers[0].Say(t, message(others, 1, string(bytes.Repeat([]byte{0x08, 1, 0x08, 2}, MaxNamed/2))))
+	if got := hubtest.Conserved(t, h); got.Due != n {
+		t.Errorf("%d copies, want one for each of %d", got.Due, n)
 	}
-	if got := cap(h.holders); got > keptHolders {
+	if got := h.HoldersCap(); got > KeptHolders {
 		t.Errorf("room for %d holders is kept", got)
 	}
-	h.presenceMu.Lock()
-	defer h.presenceMu.Unlock()
-	h.findUsers(r[others], message(others, 1, string(bytes.Repeat([]byte{0x08, 1}, maxNamed))))
-	if got := cap(h.holders); got < keptHolders || got > 4*keptHolders {
-		t.Errorf("room for %d holders while %d peers are looked for", got, peers)
+	m := message(others, 1, string(bytes.Repeat([]byte{0x08, 1}, MaxNamed)))
+	if got := h.FoundHolders(r[others], m); got < KeptHolders || got > 4*KeptHolders {
+		t.Errorf("room for %d holders while %d peers are looked up", got, n)
 	}
 }
 
-// A session that can take nothing more passes over all that is due, edits and log in
-// any order, and keeps nothing of it.
+// A session to which nothing can be written passes over all that is due, in the log and
+// in edits, and keeps no memory of it.
 func TestPassOver(t *testing.T) {
-	s := newStage()
-	for i := range 3 * chunkSize / 1000 {
+	s := newLagTest()
+	for i := range 3 * ChunkSize / 1000 {
 		s.say(t, [...]pdu.CommandID{others, pdu.CID_MSG_READ_ACK, others, others}[i%4])
 		switch i % 50 {
 		case 10:
-			s.stalled.say(t, message(others, 1, "said itself"))
+			s.stalled.Say(t, message(others, 1, "said itself"))
 		case 48:
 			if i == 48 {
-				s.stalled.readSome(1<<20, 2500) // and then its connection breaks
+				s.stalled.ReadSome(1<<20, 2500) // then its connection breaks
 			}
 			s.stalled.PassOver(s.hub.Head())
 			if s.stalled.Behind(s.hub.Head()) || s.stalled.Lag() != 0 {
@@ -344,16 +324,16 @@ func TestPassOver(t *testing.T) {
 			}
 		}
 	}
-	s.talker.read()
-	s.reader.read()
-	for _, g := range []*guest{s.talker, s.reader, s.stalled} {
+	s.talker.Read()
+	s.reader.Read()
+	for _, g := range []*hubtest.Peer{s.talker, s.reader, s.stalled} {
 		s.hub.Leave(g.Seat)
 		g.Release(PeerReset)
 	}
 	if got := s.hub.Memory(); got != settled {
 		t.Errorf("%d bytes, want %d", got, settled)
 	}
-	if c := sum(t, s.hub); c.Discarded[PeerReset] == 0 || c.Pending != 0 {
+	if c := hubtest.Conserved(t, s.hub); c.Discarded[PeerReset] == 0 || c.Pending != 0 {
 		t.Errorf("counts: %+v", c)
 	}
 }

@@ -8,7 +8,7 @@ import (
 // chunkSize is how many bytes of the log are allocated, and recycled, at a time.
 const chunkSize = 256 << 10
 
-// spareChunks is how many chunks that nobody needs any more are kept for reuse.
+// spareChunks is how many unused chunks are kept for reuse.
 const spareChunks = 8
 
 // A chunk is a stretch of a log. The bytes below n never change until the chunk
@@ -16,17 +16,28 @@ const spareChunks = 8
 type chunk struct {
 	base uint64 // position in the log of bytes[0]; fixed while in use
 	n    int    // bytes filled; guarded by hub.mu while it is the log's last chunk, then fixed
-	next *chunk // set once, together with the next chunk becoming the last; guarded likewise
+	next *chunk // set once, when the next chunk becomes the last; guarded by hub.mu until then
 
-	// refs counts who needs the chunk: the log for its last one, the chunk before
-	// it in a linked log, each cursor inside, each edit that inserts from it.
+	// refs counts the references to the chunk: by the log to its last one, by the
+	// chunk before it in a linked log, by each cursor inside, and by each edit that
+	// inserts from it.
 	refs  atomic.Int32
 	bytes [chunkSize]byte
 }
 
-// A log is a sequence of bytes that only grows at its end; what nobody reads any
-// more is recycled. A linked log can be followed from chunk to chunk. All methods
-// are called under hub.mu.
+// A log is a sequence of bytes that only grows at its end. The methods are called
+// under hub.mu.
+//
+// In a linked log, each chunk holds a reference to the next one. So a cursor that
+// holds one chunk can read on to the end, and the chunks before all cursors are
+// recycled one after the other:
+//
+//	      cursor of a seat that lags     cursors of all others
+//	              ▼                               ▼
+//	(free)   [ chunk 7 ] ──▶ [ chunk 8 ] ──▶ [ chunk 9 ]  ◀── last
+//
+// The side log is not linked. There a chunk lives until the last edit that inserts
+// from it is passed.
 type log struct {
 	linked bool
 	last   *chunk
@@ -35,11 +46,11 @@ type log struct {
 	spare  *spares
 }
 
-// position is a place in a linked log and how many PDUs stand before it.
+// A position is a place in a linked log, and how many PDUs are before it.
 type position struct {
 	at   uint64
 	pdus uint64
-	last *chunk // that holds it; to be looked into only by who holds an earlier chunk
+	last *chunk // the chunk that contains it; may be read only through a reference to an earlier chunk
 }
 
 func (l *log) head() position { return position{at: l.end, pdus: l.pdus, last: l.last} }
@@ -52,8 +63,8 @@ func (l *log) append(b []byte, pdus int) {
 	l.pdus += uint64(pdus)
 }
 
-// extend copies as much of b as the last chunk takes, at least one byte, and
-// returns it where it now stands: at the end of l.last.
+// extend copies as much of b as fits into the last chunk, at least one byte, and
+// returns the copy: the end of l.last.
 func (l *log) extend(b []byte) []byte {
 	if l.last == nil || l.last.n == chunkSize {
 		l.grow()
@@ -65,7 +76,7 @@ func (l *log) extend(b []byte) []byte {
 	return c.bytes[c.n-n : c.n]
 }
 
-// grow makes a fresh chunk the last one.
+// grow adds an empty chunk.
 func (l *log) grow() {
 	c := l.spare.take()
 	c.base = l.end
@@ -82,11 +93,11 @@ func (l *log) grow() {
 	l.spare.drop(old)
 }
 
-// spares keeps a few chunks for reuse, the one used last on top, as it is still
-// in the cache.
+// spares keeps a few unused chunks. The one used last is reused first, because it is
+// still in the processor's cache.
 type spares struct {
 	inUse  atomic.Int64 // chunks taken and not given back
-	mu     sync.Mutex   // guards chunks; nothing else is locked while it is held
+	mu     sync.Mutex   // guards chunks; no other lock is taken while it is held
 	chunks []*chunk
 }
 
@@ -102,8 +113,8 @@ func (s *spares) take() *chunk {
 	return new(chunk)
 }
 
-// drop gives back one reference to c. A chunk that nobody needs is recycled, and
-// with it its reference to the next one.
+// drop gives back one reference to c. Without references a chunk is recycled, which
+// gives back its reference to the next one.
 func (s *spares) drop(c *chunk) {
 	for c != nil && c.refs.Add(-1) == 0 {
 		next := c.next

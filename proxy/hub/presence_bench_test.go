@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"encoding/binary"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"switchyard/pdu"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 const (
@@ -15,29 +17,29 @@ const (
 	benchHeld  = benchUsers / benchPeers
 )
 
-// benchUser spreads the ids, as a table that is walked in the order of its ids would
-// flatter the caches.
+// benchUser spreads the ids: walking a table in the order of its ids would make better
+// use of the caches than real traffic does.
 func benchUser(n int) uint32 { return uint32(n) * 2654435761 }
 
-// A town is a hub with that many peers and users, who are on PCs. Nobody takes what is
-// due: it is passed over now and then.
-type town struct {
-	hub   *Hub
-	peers []*guest
-	said  int
+// A population is a hub with benchPeers peers that hold benchUsers users on PCs. What is
+// due is not read, but passed over now and then.
+type population struct {
+	hub     *Hub
+	peers   []*hubtest.Peer
+	handled int
 }
 
-func newTown(b *testing.B) *town {
-	t := &town{hub: New(judge(commonRules()), farBehind)}
+func newPopulation(b *testing.B) *population {
+	t := &population{hub: New(judge(commonRules()), farBehind)}
 	for p := range benchPeers {
-		g := join(t.hub)
-		g.say(b, announce(p*benchHeld, benchHeld))
+		g := hubtest.Join(t.hub)
+		g.Say(b, announce(p*benchHeld, benchHeld))
 		t.peers = append(t.peers, g)
 	}
 	return t
 }
 
-// announce is the PDU that says that the users from n on are there.
+// announce returns the PDU that announces count users from n on.
 func announce(n, count int) []byte {
 	var body []byte
 	for i := range count {
@@ -48,13 +50,13 @@ func announce(n, count int) []byte {
 	return pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, body)
 }
 
-// change is the PDU that says that a user has come, or gone.
+// change returns the PDU that reports a user's new status.
 func change(n int, status byte) []byte {
 	body := binary.AppendUvarint([]byte{0x08, status, 0x10}, uint64(benchUser(n)))
 	return pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 0, append(body, 0x18, 1))
 }
 
-// ask is the PDU that asks for the status of count users from n on.
+// ask returns the PDU that asks for the status of count users from n on.
 func ask(n, count int) []byte {
 	body := []byte{0x08, 1}
 	for i := range count {
@@ -63,25 +65,25 @@ func ask(n, count int) []byte {
 	return pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, body)
 }
 
-// say hands in a peer's PDU, of which there are many.
-func (t *town) say(g *guest, p []byte) {
+// say routes a PDU of the peer, and now and then passes over what is due.
+func (t *population) say(g *hubtest.Peer, p []byte) {
 	t.hub.Handle(g.Seat, p)
-	if t.said++; t.said%256 == 0 {
+	if t.handled++; t.handled%256 == 0 {
 		t.passOver()
 	}
 }
 
-func (t *town) passOver() {
+func (t *population) passOver() {
 	head := t.hub.Head()
 	for _, g := range t.peers {
 		g.PassOver(head)
 	}
 }
 
-// BenchmarkPresence is what users cost that come, go and are asked for, with five million
-// of them on a hundred peers.
+// BenchmarkPresence measures users that come, go and are asked for, in a table of five
+// million users on a hundred peers.
 func BenchmarkPresence(b *testing.B) {
-	t := newTown(b)
+	t := newPopulation(b)
 	const different = 1 << 12
 	b.Run("Change", func(b *testing.B) { // a login or a logout, with what it announces
 		var changes [2 * different][]byte
@@ -105,7 +107,7 @@ func BenchmarkPresence(b *testing.B) {
 			t.say(t.peers[i%benchPeers], queries[i%different])
 		}
 	})
-	b.Run("Announce50000", func(b *testing.B) { // what is known already, in one PDU
+	b.Run("Announce50000", func(b *testing.B) { // of users that the table has already, in one PDU
 		all := announce(0, benchHeld)
 		for b.Loop() {
 			t.say(t.peers[0], all)
@@ -113,28 +115,28 @@ func BenchmarkPresence(b *testing.B) {
 	})
 	all := announce(benchUsers, benchHeld)
 	b.Run("Beside/Announce50000", func(b *testing.B) {
-		t.benchmarkBeside(b, false, func(g *guest) { t.hub.Handle(g.Seat, all) })
+		t.benchmarkBeside(b, false, func(g *hubtest.Peer) { t.hub.Handle(g.Seat, all) })
 	})
 	b.Run("Beside/Leave50000", func(b *testing.B) {
-		t.benchmarkBeside(b, true, func(g *guest) { t.hub.Leave(g.Seat) })
+		t.benchmarkBeside(b, true, func(g *hubtest.Peer) { t.hub.Leave(g.Seat) })
 	})
-	b.Run("Beside/Nothing", func(b *testing.B) { // which is the machine's part
-		t.benchmarkBeside(b, false, func(*guest) { time.Sleep(10 * time.Millisecond) })
+	b.Run("Beside/Nothing", func(b *testing.B) { // the share of the machine itself
+		t.benchmarkBeside(b, false, func(*hubtest.Peer) { time.Sleep(10 * time.Millisecond) })
 	})
 }
 
-// benchmarkBeside has a peer do something, with or without 50,000 users that it alone
-// holds, while another goroutine routes, and reports how long that was held up at most: for
-// a broadcast, and for the answer to one who asks for ten users.
-func (t *town) benchmarkBeside(b *testing.B, holds bool, do func(*guest)) {
-	router := join(t.hub)
+// benchmarkBeside runs do for a peer, with or without 50,000 users that it alone holds,
+// while another goroutine routes. It reports the longest that the other goroutine was
+// held up: for a broadcast, and for a question about ten users.
+func (t *population) benchmarkBeside(b *testing.B, holds bool, do func(*hubtest.Peer)) {
+	router := hubtest.Join(t.hub)
 	message, query := message(others, 1, string(make([]byte, 184))), ask(0, 10)
 	var broadcast, asked time.Duration
 	b.StopTimer()
 	for range b.N {
-		g := join(t.hub)
+		g := hubtest.Join(t.hub)
 		if holds {
-			g.say(b, announce(benchUsers, benchHeld))
+			g.Say(b, announce(benchUsers, benchHeld))
 		}
 		t.passOver()
 		router.PassOver(t.hub.Head())

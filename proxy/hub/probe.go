@@ -5,34 +5,30 @@ import (
 	"errors"
 )
 
-var errProbe = errors.New("what came out of the log is not what went in")
+var errProbe = errors.New("the PDU read from the log differs from the one written")
 
-// Probe puts p, one whole PDU, into the log for a seat that is there for that alone,
-// takes it out again as writers do, and returns an error if that is not p. Nobody sees
-// the seat, nothing is counted, and no session gets a number less. It takes the hub's
-// locks, so it waits for as long as others would.
+// Probe checks that the hub routes: it sends p, one whole PDU, to a temporary seat,
+// reads it as a writer does, and returns an error if the bytes differ. No peer
+// receives anything, nothing is counted, and no session number is used up. Probe takes
+// the hub's locks, so it blocks for as long as a routed PDU would.
 func (h *Hub) Probe(p []byte) error {
-	h.presenceMu.Lock() // those who handle and unicast take both
+	h.presenceMu.Lock() // handlers take both locks
 	h.mu.Lock()
-	s := &Seat{hub: h, joined: h.log.head()}
-	s.cursor.chunk, s.cursor.off = h.log.last, h.log.last.n
-	h.log.last.refs.Add(1)
-	s.at.Store(s.joined.at)
-	s.sideAt.Store(noEdit)
+	s := h.newSeat(0, nil)
 	h.insert(p, 1, s)
 	head := Head{h.log.head()}
 	h.mu.Unlock()
 	h.presenceMu.Unlock()
-	got := s.takeAll(head)
-	s.giveUp()
+	got := s.readAll(head)
+	s.free()
 	if !bytes.Equal(got, p) {
 		return errProbe
 	}
 	return nil
 }
 
-// takeAll takes what is due up to head.
-func (s *Seat) takeAll(head Head) (got []byte) {
+// readAll returns what is due up to head.
+func (s *Seat) readAll(head Head) (got []byte) {
 	vec := make([][]byte, 0, 8)
 	for {
 		vec = s.Due(vec[:0], head, 1<<20)

@@ -1,4 +1,4 @@
-package hub
+package hub_test
 
 import (
 	"bytes"
@@ -8,11 +8,13 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
-// Random peers say random things of random sizes, read whatever parts they like,
-// come and go. Everybody gets exactly what a simple model says, all chunks are
-// accounted for, and so is every copy.
+// Random peers send PDUs of random kinds and sizes, read parts of random sizes, join and
+// leave. Every peer gets exactly what a simple model expects, no chunk is leaked, and
+// every copy is counted.
 func TestRandomTraffic(t *testing.T) {
 	for seed := range uint64(30) {
 		randomTraffic(t, rand.New(rand.NewPCG(seed, 1)))
@@ -25,60 +27,60 @@ func randomTraffic(t *testing.T, rnd *rand.Rand) {
 		r[0x0600+session] = abi.Unicast | abi.ToSession<<16 | policy.Verdict(session)<<32
 	}
 	h := New(judge(r), 1<<40)
-	var guests []*guest
-	want := make(map[*guest][]byte)
+	var peers []*hubtest.Peer
+	want := make(map[*hubtest.Peer][]byte)
 	arrive := func() {
-		g := join(h)
-		guests = append(guests, g)
+		g := hubtest.Join(h)
+		peers = append(peers, g)
 		want[g] = nil
 	}
 	leave := func(i int) {
-		g := guests[i]
-		guests = append(guests[:i:i], guests[i+1:]...)
+		g := peers[i]
+		peers = append(peers[:i:i], peers[i+1:]...)
 		h.Leave(g.Seat)
 		if rnd.IntN(2) == 0 {
-			if g.read(); !bytes.Equal(g.got, want[g]) {
-				t.Fatalf("session %d got %d bytes that are not the %d expected", g.Session(), len(g.got), len(want[g]))
+			if g.Read(); !bytes.Equal(g.Got, want[g]) {
+				t.Fatalf("session %d got %d bytes that are not the %d expected", g.Session(), len(g.Got), len(want[g]))
 			}
-		} else if !bytes.HasPrefix(want[g], g.got) {
-			t.Fatalf("session %d got %d bytes that are not what was expected first", g.Session(), len(g.got))
+		} else if !bytes.HasPrefix(want[g], g.Got) {
+			t.Fatalf("session %d got %d bytes that are not what was expected first", g.Session(), len(g.Got))
 		}
 		g.Release(PeerClosed)
-		if whole, _ := pdu.Whole(g.got, 1<<30); whole > 0 {
-			g.got = g.got[:whole]
+		if whole, _ := pdu.Whole(g.Got, 1<<30); whole > 0 {
+			g.Got = g.Got[:whole]
 		}
 	}
 	arrive()
 	for range 400 {
-		g := guests[rnd.IntN(len(guests))]
+		g := peers[rnd.IntN(len(peers))]
 		switch n := rnd.IntN(20); {
-		case n == 0 && len(guests) < 8:
+		case n == 0 && len(peers) < 8:
 			arrive()
-		case n == 1 && len(guests) > 1:
-			leave(rnd.IntN(len(guests)))
+		case n == 1 && len(peers) > 1:
+			leave(rnd.IntN(len(peers)))
 		case n < 10:
-			g.readSome(1+rnd.IntN(1<<18), rnd.IntN(1<<18))
+			g.ReadSome(1+rnd.IntN(1<<18), rnd.IntN(1<<18))
 		default:
 			var batch []byte
 			for range 1 + rnd.IntN(4) {
 				size := rnd.IntN(100)
 				if rnd.IntN(30) == 0 {
-					size = rnd.IntN(2 * chunkSize)
+					size = rnd.IntN(2 * ChunkSize)
 				}
 				commands := [...]pdu.CommandID{others, everyone, pdu.CID_OTHER_HEARTBEAT, 0x0600 + pdu.CommandID(rnd.IntN(8))}
 				c := commands[rnd.IntN(len(commands))]
 				p := pdu.Append(nil, 0, c, uint16(rnd.Uint32()), bytes.Repeat([]byte{byte(rnd.Uint32())}, size))
 				batch = append(batch, p...)
-				for _, to := range guests {
-					if c == everyone || c == others && to != g || c >= 0x0600 && c < 0x0608 && uint64(c-0x0600) == to.session {
+				for _, to := range peers {
+					if c == everyone || c == others && to != g || c >= 0x0600 && c < 0x0608 && uint64(c-0x0600) == to.Session() {
 						want[to] = append(want[to], p...)
 					}
 				}
 			}
-			g.say(t, batch)
+			g.Say(t, batch)
 		}
 	}
-	for len(guests) > 0 {
+	for len(peers) > 0 {
 		leave(0)
 	}
 	c := h.Counts()
@@ -87,7 +89,7 @@ func randomTraffic(t *testing.T, rnd *rand.Rand) {
 	}
 	var got uint64
 	for g := range want {
-		for b := g.got; len(b) > 0; got++ {
+		for b := g.Got; len(b) > 0; got++ {
 			n, _ := pdu.Next(b, 1<<30)
 			if n == 0 {
 				break
@@ -98,10 +100,7 @@ func randomTraffic(t *testing.T, rnd *rand.Rand) {
 	if got != c.Delivered {
 		t.Errorf("%d copies were read whole, counted %d", got, c.Delivered)
 	}
-	if refs := h.log.last.refs.Load(); refs != 1 {
-		t.Errorf("the log's last chunk has %d references, want its own", refs)
-	}
-	if h.side.last != nil && h.side.last.refs.Load() != 1 {
-		t.Errorf("the side log's last chunk has %d references, want its own", h.side.last.refs.Load())
+	if log, side := h.LastRefs(); log != 1 || side > 1 {
+		t.Errorf("the last chunks of the logs have %d and %d references, want one of the log itself", log, side)
 	}
 }

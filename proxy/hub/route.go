@@ -1,8 +1,8 @@
 package hub
 
 // The routing path. Functions stand in the order in which a PDU meets them: Handle
-// takes a read batch, judgeSome has the policy judge its PDUs, route does what the
-// verdicts say, and append puts what is to be sent where the writers find it.
+// takes a read batch, judgeSome has the policy judge its PDUs, route carries out the
+// verdicts, and broadcast or insert appends the bytes where the writers find them.
 
 import (
 	"errors"
@@ -15,33 +15,35 @@ import (
 // ErrClose is what Handle returns when the policy wants the sender closed.
 var ErrClose = errors.New("the policy closes the session")
 
-// A run is a number of neighbouring PDUs of a batch that have the same fate.
+// A run is one or more neighbouring PDUs of a batch with the same verdict, which are
+// routed together.
 type run struct {
 	bytes   []byte
 	pdus    int
 	verdict policy.Verdict
 	fault   *policy.Fault
-	dropped Reason // set by route if they were dropped
+	dropped Reason // set by route if the PDUs were dropped
 }
 
 // maxRuns bounds the memory that a seat keeps for judging.
 const maxRuns = 256
 
 // Handle judges and routes what the seat's peer sent: whole PDUs, which the caller
-// may overwrite afterwards. What is due to whom has then been appended; writing it
-// is the caller's job. After ErrClose the rest of the batch is not looked at.
+// may overwrite afterwards. When Handle returns, everything that follows from them is
+// in the log; writing it to connections is the caller's job. After ErrClose the rest
+// of the batch is ignored.
 func (h *Hub) Handle(s *Seat, batch []byte) error {
 	g := h.judge.Acquire()
 	defer g.Release()
 	for len(batch) > 0 {
 		batch = s.judgeSome(g, batch)
 		if taps := h.taps.Load(); taps != nil {
-			s.show(*taps, g)
+			s.showTaps(*taps, g)
 		}
 		h.route(s)
 		s.note(g)
-		last := s.runs[len(s.runs)-1].verdict
-		clear(s.runs) // the batch is not kept by them
+		last := s.reader.runs[len(s.reader.runs)-1].verdict
+		clear(s.reader.runs) // so that they do not keep the batch alive
 		if last.Action() == policy.Close {
 			h.closeLagging()
 			return ErrClose
@@ -51,51 +53,47 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 	return nil
 }
 
-// judgeSome fills s.runs with the verdicts on PDUs at the start of batch and
-// returns the rest. It stops behind a PDU whose handling can change how the next
+// judgeSome fills the reader's runs with the verdicts on PDUs at the start of batch
+// and returns the rest. It stops after a PDU whose handling can change how the next
 // one is judged.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
-	hearing := g.Begin(s.session, s.attributes())
-	defer hearing.Release()
-	s.runs, s.tallies = s.runs[:0], s.tallies[:0]
-	var same tally // as the PDU before
-	for len(batch) > 0 && len(s.runs) < maxRuns && len(s.tallies) < maxTallies {
-		// The header as a whole would be copied, at the cost of all that is counted here.
+	judging := g.Begin(s.session, s.attributes())
+	defer judging.Release()
+	r := &s.reader
+	r.runs, r.commandRuns = r.runs[:0], r.commandRuns[:0]
+	for len(batch) > 0 && len(r.runs) < maxRuns && len(r.commandRuns) < maxCommandRuns {
+		// Parsing the header into a variable would copy all of it, which costs more than counting.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
-		v, fault := hearing.Judge(batch[:n])
-		if !s.joinRun(n, v, fault) {
-			s.runs = append(s.runs, run{bytes: batch[:n], pdus: 1, verdict: v, fault: fault})
+		v, fault := judging.Judge(batch[:n])
+		if !r.joinRun(n, v, fault) {
+			r.runs = append(r.runs, run{bytes: batch[:n], pdus: 1, verdict: v, fault: fault})
 		}
-		if same.command != command || same.action != v.Action() {
-			s.tally(same)
-			same = tally{command: command, action: v.Action()}
+		if !r.joinCommandRun(n, command, v.Action()) {
+			r.commandRuns = append(r.commandRuns, commandRun{command, v.Action(), 1, uint64(n)})
 		}
-		same.pdus++
-		same.bytes += uint64(n)
 		batch = batch[n:]
 		if v.Action() == policy.Close || v.Action() == policy.Handle && v.Argument() == abi.RoleSet {
 			break
 		}
 	}
-	s.tally(same)
 	return batch
 }
 
-// attributes returns what a policy is told of the sender.
+// attributes returns the attribute bits of the sender that a policy receives.
 func (s *Seat) attributes() uint64 {
-	if s.master {
+	if s.reader.master {
 		return abi.AttributeMaster
 	}
 	return 0
 }
 
-// joinRun adds the PDU of n bytes behind the last run to it, if both have the same
-// fate and need not be looked at one by one.
-func (s *Seat) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
-	if len(s.runs) == 0 || fault != nil || v.Action() == policy.Handle || readsBody(v) {
+// joinRun adds the PDU of n bytes behind the last run to that run, if both have the
+// same verdict and it does not have to be carried out for each PDU separately.
+func (r *reader) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
+	if len(r.runs) == 0 || fault != nil || v.Action() == policy.Handle || readsBody(v) {
 		return false
 	}
-	last := &s.runs[len(s.runs)-1]
+	last := &r.runs[len(r.runs)-1]
 	if last.verdict != v || last.fault != nil {
 		return false
 	}
@@ -104,29 +102,30 @@ func (s *Seat) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
 	return true
 }
 
-// route does what the verdicts of s.runs say. What needs no presence is done under
-// one lock of the log; the rest keeps its place in the sender's order.
+// route carries out the verdicts of the reader's runs, in their order. Neighbouring
+// runs that do not need presence share one acquisition of the log's lock.
 func (h *Hub) route(s *Seat) {
-	for i := 0; i < len(s.runs); {
+	runs := s.reader.runs
+	for i := 0; i < len(runs); {
 		if a := h.audit.Load(); a != nil {
-			h.weigh(a, s, s.runs[i:])
+			h.compareShadow(a, s, runs[i:])
 		}
-		if asksPresence(s.runs[i].verdict) {
-			h.routeByPresence(s, &s.runs[i])
+		if asksPresence(runs[i].verdict) {
+			h.routeByPresence(s, &runs[i])
 			i++
 			continue
 		}
 		h.mu.Lock()
-		h.countTallies(s)
-		for ; i < len(s.runs) && !asksPresence(s.runs[i].verdict); i++ {
-			h.routeRun(s, &s.runs[i])
+		h.countCommands(s)
+		for ; i < len(runs) && !asksPresence(runs[i].verdict); i++ {
+			h.routeRun(s, &runs[i])
 		}
 		h.scanLags()
 		h.mu.Unlock()
 	}
 }
 
-// routeRun does what a verdict says that needs no presence. Called under mu.
+// routeRun carries out a verdict that does not need presence. Called under mu.
 func (h *Hub) routeRun(s *Seat, r *run) {
 	switch v := r.verdict; v.Action() {
 	case policy.Drop:
@@ -140,47 +139,75 @@ func (h *Hub) routeRun(s *Seat, r *run) {
 		h.broadcast(s, r.bytes, r.pdus, nil)
 	case policy.Unicast:
 		r.dropped = h.unicast(s, r)
-	case policy.Handle: // role-set, the one handler that needs no presence
+	case policy.Handle: // role-set, the only handler that does not need presence
 		r.dropped = s.setRole(r.bytes[pdu.HeaderLen:])
 	case policy.Consume, policy.Close:
 	}
 	h.counts.count(r)
 }
 
-// routeByPresence does what a verdict says that needs to know who holds whom. The
-// directory is locked until what follows from it stands in the log, so the log's
-// order is the order of its changes too.
+// routeByPresence carries out a verdict that depends on who holds which users.
 func (h *Hub) routeByPresence(s *Seat, r *run) {
+	if isLongAnnouncement(r) {
+		h.routeLongAnnouncement(s, r)
+		return
+	}
+	if h.tryByPresence(s, r) {
+		return
+	}
+	// The room that the PDU needs is reserved for a long announcement. When that is
+	// over, much of the room may be free again.
+	h.announcing.Lock()
+	defer h.announcing.Unlock()
+	h.tryByPresence(s, r)
+}
+
+// tryByPresence is routeByPresence for all but long announcements. It returns false,
+// and has done nothing, if the user table has no room only because some of it is
+// reserved for a long announcement.
+//
+// The table is locked until what follows from the PDU is in the log. So the log has
+// the notices in the order in which the table changed.
+func (h *Hub) tryByPresence(s *Seat, r *run) (done bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	defer h.forgetHolders()
+	defer h.trimHolders()
 	if r.verdict.Action() == policy.Handle {
 		r.dropped = h.handle(s, r)
 	} else {
 		r.dropped = h.unicastByPresence(s, r)
 	}
+	if r.dropped == PresenceFull && h.reserved > 0 {
+		return false
+	}
+	h.countRouted(s, r)
+	return true
+}
+
+// countRouted counts a run that has been routed by presence.
+func (h *Hub) countRouted(s *Seat, r *run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.countTallies(s)
+	h.countCommands(s)
 	h.counts.count(r)
 	h.scanLags()
 }
 
-// broadcast appends whole PDUs, which by said or which follow from what it said, to
-// what everybody gets but except, which may be nil. Called under mu.
+// broadcast appends whole PDUs to the log, for every seat but except, which may be
+// nil. They are charged to by, whose peer caused them. Called under mu.
 func (h *Hub) broadcast(by *Seat, p []byte, pdus int, except *Seat) {
 	from, to := h.log.end, len(h.seats)
 	h.log.append(p, pdus)
 	if except != nil {
 		to--
-		except.except += uint64(pdus)
+		except.excluded += uint64(pdus)
 		except.add(edit{at: from, side: h.side.end, size: uint32(len(p)), pdus: uint32(pdus)})
 	}
-	by.out += uint64(to) * uint64(len(p))
+	by.reader.out += uint64(to) * uint64(len(p))
 }
 
-// insert appends whole PDUs to what those seats alone get, after all that stands in
-// the log now. The bytes are kept once. Called under mu.
+// insert sends whole PDUs to the seats in to alone, behind everything that is in the
+// log now. The bytes are stored once, in the side log. Called under mu.
 func (h *Hub) insert(p []byte, pdus int, to ...*Seat) {
 	for len(p) > 0 {
 		from := h.side.end
@@ -192,17 +219,18 @@ func (h *Hub) insert(p []byte, pdus int, to ...*Seat) {
 		}
 		c.refs.Add(int32(len(to)))
 		for _, s := range to {
-			s.alone += uint64(e.pdus)
+			s.own += uint64(e.pdus)
 			s.add(e)
 		}
 	}
 }
 
-// note tells the peer of what is worth a line in the log.
+// note reports to the peer every run that deserves a line in the log: drops other
+// than the policy's own, faults, and verdicts with the LOG flag.
 func (s *Seat) note(g *policy.Generation) {
-	for i := range s.runs {
-		r := &s.runs[i]
-		byPolicy := r.dropped == "" || r.dropped == ByPolicy // then it says itself whether it is worth it
+	for i := range s.reader.runs {
+		r := &s.reader.runs[i]
+		byPolicy := r.dropped == "" || r.dropped == ByPolicy // then the LOG flag decides
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			first := pdu.ParseHeader(r.bytes)
 			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: r.pdus, Verdict: r.verdict,

@@ -5,7 +5,7 @@ import (
 	"switchyard/proxy/presence"
 )
 
-// A Session is what is known of one seat.
+// A Session describes the session of one seat.
 type Session struct {
 	Number   uint64 // by which policies and logs know it
 	Master   bool   // its peer declared itself master
@@ -16,19 +16,19 @@ type Session struct {
 	Lag      uint64 // bytes that it is behind
 }
 
-// Sessions appends what is known of the seats that are taken, in no order.
+// Sessions appends the sessions of all seats to dst, in no particular order.
 func (h *Hub) Sessions(dst []Session) []Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.seats {
-		dst = append(dst, Session{Number: s.session, Master: s.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
-			PDUsOut: s.sent.Load(), BytesOut: s.sentBytes.Load(), Lag: s.lag()})
+		dst = append(dst, Session{Number: s.session, Master: s.reader.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
+			PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()})
 	}
 	return dst
 }
 
-// Presence returns how many users are present, and how many they are if each counts
-// once for each peer that holds it.
+// Presence returns how many users are present, and how many entries the user table
+// has: a user counts there once for each peer that holds it.
 func (h *Hub) Presence() (users, entries int) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
@@ -42,7 +42,7 @@ func (h *Hub) Holds(session uint64) int {
 	return h.presence.Holds(presence.Holder(session))
 }
 
-// Holders returns the sessions that hold the user, in no order.
+// Holders returns the sessions that hold the user, in no particular order.
 func (h *Hub) Holders(user uint32) (sessions []uint64) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
@@ -52,13 +52,14 @@ func (h *Hub) Holders(user uint32) (sessions []uint64) {
 	return sessions
 }
 
-// Foresee returns which sessions would be sent the PDU, which is whole, by that verdict
-// if that session said it now, in no order: at most max of them, and how many there
-// are. Nothing is sent. What a handler sends is not foreseen.
-func (h *Hub) Foresee(session uint64, v policy.Verdict, p []byte, max int) (sessions []uint64, all int) {
+// Recipients returns the sessions to which the verdict would send the PDU, which is
+// whole, if that session said it now: at most max of them, in no particular order, and
+// how many there are in all. Nothing is sent. What a handler would send is not
+// included.
+func (h *Hub) Recipients(session uint64, v policy.Verdict, p []byte, max int) (sessions []uint64, all int) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	defer h.forgetHolders()
+	defer h.trimHolders()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.seats[session]

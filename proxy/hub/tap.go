@@ -10,16 +10,17 @@ import (
 	"switchyard/proxy/presence"
 )
 
-// A Tap is shown who comes and goes, and what peers say. Its methods are called by
-// whoever serves those peers, several at once, all but Judged under the hub's lock:
-// they may not block nor call the hub, and copy what they keep.
+// A Tap observes which sessions join and leave, and what peers send. Its methods are
+// called by the goroutines that serve the peers, several at a time, and all but Judged
+// under the hub's lock: they may neither block nor call the hub, and must copy what
+// they keep.
 type Tap interface {
-	// Present tells of a session that was there when the tap was attached.
+	// Present reports a session that existed when the tap was attached.
 	Present(session uint64, master bool)
 	Joined(session uint64)
 	Left(session uint64)
-	// Judged shows PDUs before they are routed, so that what follows from them is
-	// shown after them.
+	// Judged reports PDUs before they are routed, so the tap sees them before anything
+	// that they cause.
 	Judged(Judged)
 }
 
@@ -32,31 +33,33 @@ type Judged struct {
 	Policy  *policy.Generation
 }
 
-// Attach shows t the seats that are taken, in the order of their numbers, and from
-// now on everything. After detach, calls of t that were under way may still end.
+// Attach reports the present sessions to t, in the order of their numbers, and from
+// then on everything that happens. After detach returns, calls of t that had begun may
+// still be running.
 func (h *Hub) Attach(t Tap) (detach func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, session := range slices.Sorted(maps.Keys(h.seats)) {
-		t.Present(session, h.seats[session].master)
+		t.Present(session, h.seats[session].reader.master)
 	}
-	h.setTaps(append(slices.Clone(h.tapped()), t))
+	h.setTaps(append(slices.Clone(h.attached()), t))
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.setTaps(slices.DeleteFunc(slices.Clone(h.tapped()), func(other Tap) bool { return other == t }))
+		h.setTaps(slices.DeleteFunc(slices.Clone(h.attached()), func(other Tap) bool { return other == t }))
 	}
 }
 
-func (h *Hub) tapped() []Tap {
+// attached returns the taps. Called under mu.
+func (h *Hub) attached() []Tap {
 	if taps := h.taps.Load(); taps != nil {
 		return *taps
 	}
 	return nil
 }
 
-// setTaps replaces the taps. Without any there is no list, so that the path of a
-// PDU looks at one word.
+// setTaps replaces the taps. Without taps the list is nil, so the routing path only
+// tests one pointer.
 func (h *Hub) setTaps(taps []Tap) {
 	if len(taps) == 0 {
 		h.taps.Store(nil)
@@ -65,30 +68,30 @@ func (h *Hub) setTaps(taps []Tap) {
 	h.taps.Store(&taps)
 }
 
-// show shows the taps what was judged.
-func (s *Seat) show(taps []Tap, g *policy.Generation) {
-	for i := range s.runs {
-		r := &s.runs[i]
+// showTaps reports to the taps what was judged.
+func (s *Seat) showTaps(taps []Tap, g *policy.Generation) {
+	for i := range s.reader.runs {
+		r := &s.reader.runs[i]
 		for _, t := range taps {
 			t.Judged(Judged{Session: s.session, PDUs: r.bytes, Verdict: r.verdict, Fault: r.fault, Policy: g})
 		}
 	}
 }
 
-// Held appends to dst what makes another hub know the users that the session holds,
-// if its peer says it there: at most max users before number at of its list, or from
-// the end if at is negative. It returns where to go on, or 0 when there is no more.
-// A user who comes or goes between two calls may be told twice.
+// Held appends to dst the announcements by which another hub would learn the users that
+// the session holds. It reads the session's list backwards, at most max users before
+// index at, or from the end if at is negative, and returns the index to continue at, or
+// 0 when it is done. If users come or go between two calls, a user may appear twice.
 func (h *Hub) Held(session uint64, at, max int, dst []body.ServerUserStat) ([]body.ServerUserStat, int) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	return h.presence.Held(presence.Holder(session), at, max, dst)
 }
 
-var errSessionTaken = errors.New("the session's number is not above those given out before")
+var errSessionTaken = errors.New("the session number is not above all earlier ones")
 
-// JoinAs is Join with a given number for the session, above all that were given out
-// before: so a capture can be played to a policy that looks at session numbers.
+// JoinAs is Join with a given session number, which must be above all earlier ones. So
+// a capture can be replayed to a policy that depends on session numbers.
 func (h *Hub) JoinAs(p Peer, session uint64) (*Seat, error) {
 	h.mu.Lock()
 	if session <= h.sessions {

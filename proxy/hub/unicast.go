@@ -9,11 +9,11 @@ import (
 	"switchyard/policy/abi"
 )
 
-// maxNamed is how many users one PDU may name in its body; finding the holders of
-// more would keep others waiting.
+// maxNamed is how many users one PDU may name in its body. Looking up more would hold
+// the lock of the user table for too long.
 const maxNamed = 4096
 
-// asksPresence reports whether v is carried out by who holds whom.
+// asksPresence reports whether carrying out v needs the user table.
 func asksPresence(v policy.Verdict) bool {
 	switch v.Action() {
 	case policy.Handle:
@@ -25,17 +25,18 @@ func asksPresence(v policy.Verdict) bool {
 	}
 }
 
-// lengthy is how many bytes of users one PDU may have without being Lengthy: some
-// thousand of them, which take less than a millisecond.
+// lengthy is how many bytes of users one PDU may have without being Lengthy. That is
+// some thousand users, which take less than a millisecond.
 const lengthy = 16 << 10
 
-// veryLengthy is that for a PDU that is to be inspected, which most probably is no list of
-// users: to have it handled elsewhere costs a copy, which nobody notices beside so many bytes.
+// veryLengthy is the same for a PDU that the policy inspects, which is most probably not
+// a list of users. Handling it in another goroutine costs a copy, which is negligible
+// for that many bytes.
 const veryLengthy = 256 << 10
 
-// Lengthy reports whether handling what is in the batch, whole PDUs of which the longest
-// has that many bytes, may take so long that others should not have to wait for it: who
-// reads for many sessions has it handled elsewhere. The policy is not asked.
+// Lengthy reports whether handling the batch may take so long that a goroutine that
+// reads for many sessions should hand it to another one. The batch is whole PDUs, the
+// longest of which has that many bytes. The policy is not called.
 func (h *Hub) Lengthy(batch []byte, longest int) bool {
 	if longest <= lengthy {
 		return false
@@ -55,20 +56,20 @@ func (h *Hub) Lengthy(batch []byte, longest int) bool {
 	return false
 }
 
-// readsBody reports whether v depends on each PDU's body.
+// readsBody reports whether the receivers depend on each PDU's body.
 func readsBody(v policy.Verdict) bool {
 	return v.Action() == policy.Unicast && v.Selector() == abi.ToFields
 }
 
-// unicast sends the run to whom its verdict names without asking for presence.
+// unicast sends the run to the seats that its verdict names without the user table.
 // Called under mu.
 func (h *Hub) unicast(s *Seat, r *run) Reason {
 	h.findNamed(s, r.verdict)
 	return h.send(s, r)
 }
 
-// findNamed puts into h.targets whom a verdict that does not ask for presence names.
-// Called under mu.
+// findNamed sets h.targets to the seats that v names, which does not need the user
+// table. Called under mu.
 func (h *Hub) findNamed(s *Seat, v policy.Verdict) {
 	h.targets = h.targets[:0]
 	switch v.Selector() {
@@ -80,16 +81,15 @@ func (h *Hub) findNamed(s *Seat, v policy.Verdict) {
 		}
 	case abi.ToMaster:
 		for _, to := range h.seats {
-			if to.master {
+			if to.reader.master {
 				h.targets = append(h.targets, to)
 			}
 		}
 	}
 }
 
-// unicastByPresence sends the run to the holders of the users that its verdict
-// names, or does what the verdict says for a user who is not known. Called under
-// presenceMu.
+// unicastByPresence sends the run to the holders of the users that its verdict names,
+// or does what the verdict says for unknown users. Called under presenceMu.
 func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
 	unknown := h.findUsers(r.verdict, r.bytes)
 	h.mu.Lock()
@@ -106,8 +106,8 @@ func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
 	}
 }
 
-// findUsers puts into h.holders who holds the users that v names for the PDU p. The
-// reason says why they are not known. Called under presenceMu.
+// findUsers sets h.holders to the holders of the users that v names for the PDU p. A
+// reason says why there are none. Called under presenceMu.
 func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
 	h.holders = h.holders[:0]
 	if v.Selector() == abi.ToUser {
@@ -128,7 +128,7 @@ func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
 		if !h.findHolders(user) && v.Has(abi.ElseBroadcast) {
 			return NoHolder
 		}
-		if len(h.holders) > most { // the same ones again and again
+		if len(h.holders) > most { // they are few peers, again and again
 			h.compactHolders()
 			most = 2*len(h.holders) + keptHolders
 		}
@@ -136,22 +136,23 @@ func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
 	return ""
 }
 
+// compactHolders removes duplicates. Called under presenceMu.
 func (h *Hub) compactHolders() {
 	slices.Sort(h.holders)
 	h.holders = slices.Compact(h.holders)
 }
 
-// keptHolders is for how many holders memory is kept between PDUs.
+// keptHolders is the capacity of h.holders that is kept between PDUs.
 const keptHolders = 8 << 10
 
-// forgetHolders gives back the memory that many holders took. Called under presenceMu.
-func (h *Hub) forgetHolders() {
+// trimHolders frees h.holders if it has grown large. Called under presenceMu.
+func (h *Hub) trimHolders() {
 	if cap(h.holders) > keptHolders {
 		h.holders = nil
 	}
 }
 
-// seatHolders puts the seats of h.holders into h.targets, each once. Called under
+// seatHolders sets h.targets to the seats of h.holders, each once. Called under
 // presenceMu and mu.
 func (h *Hub) seatHolders() {
 	h.compactHolders()
@@ -163,27 +164,27 @@ func (h *Hub) seatHolders() {
 	}
 }
 
-// findHolders adds the user's holders to h.holders, and reports whether there are
-// any.
+// findHolders adds the user's holders to h.holders, and reports whether there are any.
+// Called under presenceMu.
 func (h *Hub) findHolders(user uint32) bool {
 	before := len(h.holders)
 	h.holders = h.presence.Holders(user, h.holders)
 	return len(h.holders) > before
 }
 
-// send gives the run to h.targets, without the sender if the verdict says so.
-// Called under mu.
+// send sends the run to h.targets, without the sender if the verdict says so. Called
+// under mu.
 func (h *Hub) send(s *Seat, r *run) Reason {
 	h.leaveOut(s, r.verdict)
 	if len(h.targets) == 0 {
 		return NoHolder
 	}
 	h.insert(r.bytes, r.pdus, h.targets...)
-	s.out += uint64(len(h.targets)) * uint64(len(r.bytes))
+	s.reader.out += uint64(len(h.targets)) * uint64(len(r.bytes))
 	return ""
 }
 
-// leaveOut takes the sender out of h.targets, if the verdict says so.
+// leaveOut removes the sender from h.targets, if the verdict says so. Called under mu.
 func (h *Hub) leaveOut(s *Seat, v policy.Verdict) {
 	if v.Has(abi.NotSender) {
 		h.targets = slices.DeleteFunc(h.targets, func(to *Seat) bool { return to == s })

@@ -116,7 +116,7 @@ func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, w
 					peers = append(peers, join(h))
 				}
 			default:
-				h.Forgive()
+				h.ResetBreaker()
 				h.Handle(peers[from].Seat, somePDU(random))
 			}
 		}

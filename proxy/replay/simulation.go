@@ -218,7 +218,7 @@ func (s *simulation) count(c *Command) {
 // handle gives the hub a PDU and counts what is due because of it. The circuit breaker
 // is reset first: a replay wants every verdict, however often the policy failed before.
 func (s *simulation) handle(from *peer, p []byte) {
-	s.hub.Forgive()
+	s.hub.ResetBreaker()
 	s.from, s.last = from, outcome{}
 	err := s.hub.Handle(from.seat, p)
 	head := s.hub.Head()

@@ -14,52 +14,33 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 	"switchyard/proxy/tenant"
 )
 
-// A yard is a tenant in a bubble, with what it logs.
-type yard struct {
+// A bubble is a tenant in a synctest bubble, with what it logs.
+type bubble struct {
 	*testing.T
 	*Tenant
 	lines *logLines
 }
 
-// inYard plays with a tenant in a bubble, and checks afterwards that everything is
-// accounted for.
-func inYard(t *testing.T, l Limits, play func(yard)) {
+// inBubble runs play with a tenant in a synctest bubble, and checks afterwards that the
+// counts add up.
+func inBubble(t *testing.T, l Limits, play func(bubble)) {
 	synctest.Test(t, func(t *testing.T) {
 		judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
-		y := yard{T: t, lines: new(logLines)}
+		y := bubble{T: t, lines: new(logLines)}
 		y.Tenant = NewTenant("default", judge, l, slog.New(slog.NewTextHandler(y.lines, nil)))
 		defer judge.Close()
-		defer sums(t, y.Tenant)
+		defer hubtest.Conserved(t, y.Hub())
 		defer y.Close()
 		play(y)
 	})
 }
 
-// sums checks that all that was received was accepted or dropped, and that all that
-// was due was delivered, is pending or was discarded.
-func sums(t testing.TB, tenant *Tenant) {
-	t.Helper()
-	c := tenant.Hub().Counts()
-	var fates, discarded uint64
-	for _, n := range c.Actions {
-		fates += n
-	}
-	for _, n := range c.Dropped {
-		fates += n
-	}
-	for _, n := range c.Discarded {
-		discarded += n
-	}
-	if c.Received != fates || c.Due != c.Delivered+c.Pending+discarded {
-		t.Errorf("counts do not add up: %+v", c)
-	}
-}
-
-// enter connects a peer that reads whatever comes.
-func (y yard) enter() net.Conn {
+// enter connects a peer that reads everything.
+func (y bubble) enter() net.Conn {
 	conn, far := net.Pipe()
 	join(y.Tenant, far)
 	go io.Copy(io.Discard, conn)
@@ -67,13 +48,13 @@ func (y yard) enter() net.Conn {
 }
 
 // idle connects a peer that reads nothing.
-func (y yard) idle() net.Conn {
+func (y bubble) idle() net.Conn {
 	conn, far := net.Pipe()
 	join(y.Tenant, far)
 	return conn
 }
 
-func (y yard) expectCounts(what string, ok func(c hub.Counts) bool) {
+func (y bubble) expectCounts(what string, ok func(c hub.Counts) bool) {
 	y.Helper()
 	if c := y.Hub().Counts(); !ok(c) {
 		y.Errorf("%s: %+v", what, c)
@@ -87,15 +68,15 @@ func took(f func()) time.Duration {
 	return time.Since(start)
 }
 
-// quota is testLimits with a quota, where only it closes anybody.
+// quota returns testLimits with a quota and without other reasons to close peers.
 func quota(q tenant.Quota) Limits {
 	l := testLimits()
 	l.Quota, l.LagSoft = q, 0
 	return l
 }
 
-// A peer at its quota is read from at its rate, after a second's worth at once. Others
-// are not delayed.
+// A peer at its quota is read from at its rate, after a second's worth at once. Other
+// peers are not delayed.
 func TestSlowedToTheRate(t *testing.T) {
 	const length = pdu.HeaderLen + 84
 	for name, c := range map[string]struct {
@@ -107,7 +88,7 @@ func TestSlowedToTheRate(t *testing.T) {
 		"bytes out": {tenant.Rates{BytesOut: 3 * 10 * length}, hub.OverQuotaBytesOut}, // to three others
 	} {
 		t.Run(name, func(t *testing.T) {
-			inYard(t, quota(tenant.Quota{Peer: c.peer}), func(y yard) {
+			inBubble(t, quota(tenant.Quota{Peer: c.peer}), func(y bubble) {
 				fast, other := y.enter(), y.enter()
 				y.enter()
 				y.enter()
@@ -132,9 +113,9 @@ func TestSlowedToTheRate(t *testing.T) {
 	}
 }
 
-// What all peers together may say, they share.
+// The peers of a tenant share its quota.
 func TestTenantQuotaIsShared(t *testing.T) {
-	inYard(t, quota(tenant.Quota{Tenant: tenant.Rates{PDUsIn: 10}}), func(y yard) {
+	inBubble(t, quota(tenant.Quota{Tenant: tenant.Rates{PDUsIn: 10}}), func(y bubble) {
 		a, b := y.enter(), y.enter()
 		m := message(others, 1, "")
 		got := took(func() {
@@ -151,9 +132,9 @@ func TestTenantQuotaIsShared(t *testing.T) {
 	})
 }
 
-// A read batch is handed over whole before its debt is waited for.
+// A batch is handed over whole; the reader waits for its debt afterwards.
 func TestABatchIsNotHeldBack(t *testing.T) {
-	inYard(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y yard) {
+	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y bubble) {
 		a := y.enter()
 		y.enter()
 		a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 21)))
@@ -165,10 +146,10 @@ func TestABatchIsNotHeldBack(t *testing.T) {
 	})
 }
 
-// In a pause nothing can arrive, which is not the peer's silence; silence begins anew
-// afterwards. Heartbeats go on.
+// A pause does not count as the peer's silence, which begins anew afterwards. Heartbeats
+// go on.
 func TestAPauseIsNotIdle(t *testing.T) {
-	inYard(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y yard) {
+	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y bubble) {
 		a, all := listen(y.Tenant)
 		start := time.Now()
 		a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 101)))
@@ -186,7 +167,7 @@ func TestAPauseIsNotIdle(t *testing.T) {
 	})
 }
 
-func expectReason(y yard, reason string) {
+func expectReason(y bubble, reason string) {
 	y.Helper()
 	synctest.Wait()
 	if !strings.Contains(y.lines.String(), "reason="+reason) {
@@ -194,20 +175,20 @@ func expectReason(y yard, reason string) {
 	}
 }
 
-// indebted connects a peer with a debt of 200 PDUs, which is not read from. They fit
+// indebted connects a peer with a debt of 200 PDUs, which is not read from. The PDUs fit
 // into its first read.
-func (y yard) indebted() net.Conn {
+func (y bubble) indebted() net.Conn {
 	conn := y.enter()
 	conn.Write([]byte(strings.Repeat(string(message(others, 1, "")), 201)))
 	synctest.Wait()
 	return conn
 }
 
-// A pause ends at once for what is more important.
+// A pause ends at once when the limit is lifted, or the session or the tenant stops.
 func TestPausesEndEarly(t *testing.T) {
 	rates := tenant.Rates{PDUsIn: 1}
-	lifted := func(l Limits) func(y yard) { return func(y yard) { y.SetLimits(l) } }
-	for name, end := range map[string]func(y yard){
+	lifted := func(l Limits) func(y bubble) { return func(y bubble) { y.SetLimits(l) } }
+	for name, end := range map[string]func(y bubble){
 		"quota lifted":        lifted(quota(tenant.Quota{})),
 		"another rate":        lifted(quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 2}})),
 		"only of all":         lifted(quota(tenant.Quota{Tenant: rates})),
@@ -215,7 +196,7 @@ func TestPausesEndEarly(t *testing.T) {
 		"another measure":     lifted(quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1000}})),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+			inBubble(t, quota(tenant.Quota{Peer: rates}), func(y bubble) {
 				a := y.indebted()
 				if got := took(func() {
 					end(y)
@@ -227,7 +208,7 @@ func TestPausesEndEarly(t *testing.T) {
 		})
 	}
 	t.Run("close", func(t *testing.T) {
-		inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+		inBubble(t, quota(tenant.Quota{Peer: rates}), func(y bubble) {
 			y.indebted()
 			if got := took(y.Close); got != 0 {
 				y.Errorf("closed after %v, want at once", got)
@@ -235,7 +216,7 @@ func TestPausesEndEarly(t *testing.T) {
 		})
 	})
 	t.Run("closed for another reason", func(t *testing.T) {
-		inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+		inBubble(t, quota(tenant.Quota{Peer: rates}), func(y bubble) {
 			y.indebted()
 			s := (*y.sessions.Load())[0]
 			if got := took(func() { s.Close(hub.SlowConsumer); <-s.done }); got != 0 {
@@ -244,7 +225,7 @@ func TestPausesEndEarly(t *testing.T) {
 		})
 	})
 	t.Run("drain", func(t *testing.T) {
-		inYard(t, quota(tenant.Quota{Peer: rates}), func(y yard) {
+		inBubble(t, quota(tenant.Quota{Peer: rates}), func(y bubble) {
 			a := y.indebted()
 			got := took(func() {
 				go a.Write(message(others, 2, "said before the stop"))
@@ -260,7 +241,7 @@ func TestPausesEndEarly(t *testing.T) {
 	})
 }
 
-// Limits that are set again, or changed elsewhere, leave a debt as it is.
+// Setting the same limits again, or changing other ones, keeps a debt.
 func TestDebtStays(t *testing.T) {
 	one, many := tenant.Rates{PDUsIn: 1}, tenant.Rates{PDUsIn: 1 << 40}
 	for name, q := range map[string][2]tenant.Quota{
@@ -268,7 +249,7 @@ func TestDebtStays(t *testing.T) {
 		"of the tenant": {{Tenant: one}, {Tenant: one, Peer: many}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inYard(t, quota(q[0]), func(y yard) {
+			inBubble(t, quota(q[0]), func(y bubble) {
 				a := y.indebted()
 				got := took(func() {
 					for range 10 {
@@ -287,9 +268,9 @@ func TestDebtStays(t *testing.T) {
 	}
 }
 
-// A peer that goes while it is not read from is noticed afterwards.
+// The end of a peer that is not read from is noticed after the pause.
 func TestGoneInAPause(t *testing.T) {
-	inYard(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 10}}), func(y yard) {
+	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 10}}), func(y bubble) {
 		a := y.indebted()
 		a.Close()
 		time.Sleep(19 * time.Second)
@@ -299,20 +280,20 @@ func TestGoneInAPause(t *testing.T) {
 	})
 }
 
-// Without limits there is nothing to pass.
-func TestNoGateWithoutLimits(t *testing.T) {
+// A tenant without limits has no throttle.
+func TestNoThrottleWithoutLimits(t *testing.T) {
 	l := testLimits()
-	if g := newGate(&l, nil); g != nil {
+	if g := newThrottle(&l, nil); g != nil {
 		t.Errorf("got %+v", g)
 	}
 	l.LogBytes = 1
-	if g := newGate(&l, nil); g == nil || g.logBytes != hub.MinMemory {
+	if g := newThrottle(&l, nil); g == nil || g.logBytes != hub.MinMemory {
 		t.Errorf("got %+v, want the least memory that logs can have", g)
 	}
 }
 
-// A pause reaches the peer: TCP takes nothing more from it than buffers hold. Whoever
-// else is there notices nothing, and nothing is lost.
+// A pause reaches the peer: TCP takes no more from it than the buffers hold. Other peers
+// are not affected, and nothing is lost.
 func TestAPausePushesBack(t *testing.T) {
 	l := quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1 << 20}})
 	y, addr, _ := serve(t, l)
@@ -336,5 +317,5 @@ func TestAPausePushesBack(t *testing.T) {
 		c := y.Hub().Counts()
 		return c.Actions[policy.BroadcastExceptSender] == times && c.Delivered == c.Due
 	})
-	sums(t, y)
+	hubtest.Conserved(t, y.Hub())
 }

@@ -13,7 +13,7 @@ import (
 	"switchyard/policy"
 )
 
-// pipeTenant serves in-memory connections, whose time is that of the test's bubble.
+// pipeTenant returns a tenant for in-memory connections in a synctest bubble.
 func pipeTenant(l Limits) (*Tenant, func()) {
 	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
 	tenant := NewTenant("default", judge, l, slog.New(slog.DiscardHandler))
@@ -23,13 +23,13 @@ func pipeTenant(l Limits) (*Tenant, func()) {
 	}
 }
 
-// arrival is what a peer received, with when: a heartbeat, something else, or the end.
+// An arrival is what a peer received and when: a heartbeat, something else, or the end.
 type arrival struct {
 	at   time.Duration
 	what string
 }
 
-// listen connects a peer that notes what arrives until the connection ends.
+// listen connects a peer that records what arrives until the connection ends.
 func listen(tenant *Tenant) (net.Conn, <-chan []arrival) {
 	conn, far := net.Pipe()
 	join(tenant, far)
@@ -56,8 +56,8 @@ func listen(tenant *Tenant) (net.Conn, <-chan []arrival) {
 	return conn, all
 }
 
-// A silent peer gets a heartbeat whenever nothing was sent to it for more than 5 s,
-// looked at once a second, and is closed after more than 30 s.
+// A silent peer gets a heartbeat whenever nothing was sent to it for more than 5 s, and
+// is closed after more than 30 s. The tick checks that once a second.
 func TestHeartbeatAndTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tenant, stop := pipeTenant(testLimits())
@@ -79,8 +79,8 @@ func TestHeartbeatAndTimeout(t *testing.T) {
 	})
 }
 
-// Anything sent to a peer puts its next heartbeat off. Any byte received from it
-// keeps it open, be it of an unfinished PDU; what is sent to it does not.
+// Anything sent to a peer postpones its next heartbeat. Any byte received from it keeps
+// it open, even of an unfinished PDU; what is sent to it does not.
 func TestWhatCountsAsSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tenant, stop := pipeTenant(testLimits())
@@ -124,8 +124,8 @@ func TestWhatCountsAsSilence(t *testing.T) {
 	})
 }
 
-// A peer that stays behind its soft limit for its time is closed; one that catches
-// up in between is not.
+// A peer that exceeds the soft limit for LagSoftTime is closed. One that catches up in
+// between is not.
 func TestSoftLag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := testLimits()

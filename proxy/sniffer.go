@@ -7,11 +7,12 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// What other protocols begin with that end up at a PDU port by mistake. A PDU begins
-// with its length, so as lengths nearly all of these are far above any maximum, and the
-// connection would be closed for that; with a name, somebody knows what to do.
+// Other protocols reach a PDU port by mistake. A PDU begins with its length, and read as
+// lengths, the first bytes of nearly all other protocols are far above any maximum, so
+// the connection would be closed as bad-length. Naming the protocol tells the operator
+// what to change.
 
-// A foreignError is a connection that does not speak PDUs.
+// A foreignError is the error of a connection that speaks another protocol.
 type foreignError struct {
 	protocol string
 	reason   hub.Reason
@@ -32,8 +33,8 @@ var (
 // proxySignature is how a PROXY header of version 2 begins.
 const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// foreignPrefixes are the words that foreign connections begin with. Each is shorter
-// than a PDU's header, so no PDU has been handed over when one is recognised.
+// foreignPrefixes are the first bytes of other protocols. Each is shorter than a PDU's
+// header, so no PDU has been handed over when one is recognised.
 var foreignPrefixes = []struct {
 	protocol *foreignError
 	prefixes []string
@@ -42,9 +43,9 @@ var foreignPrefixes = []struct {
 	{foreignHTTP, []string{"GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "CONNECT ", "OPTIONS ", "TRACE ", "PATCH ", "PRI * HTTP/2.0"}},
 }
 
-// foreign returns what the first bytes of a connection, up to a header's length, are
-// instead of a PDU, or nil if that is not, or not yet, known.
-func foreign(first []byte) *foreignError {
+// sniff returns the other protocol that the first bytes of a connection belong to, or
+// nil if they may be a PDU's. It takes at most as many bytes as a header has.
+func sniff(first []byte) *foreignError {
 	if isClientHello(first) {
 		return foreignTLS
 	}
@@ -58,24 +59,25 @@ func foreign(first []byte) *foreignError {
 	return nil
 }
 
-// isClientHello reports whether a TLS record begins with these bytes, and in it a
-// ClientHello: type 22, version 3.x, two bytes of length, message type 1. As a PDU it
-// would be longer than 352 MiB.
+// isClientHello reports whether a TLS record with a ClientHello begins with these
+// bytes: type 22, version 3.x, two bytes of length, message type 1. As a PDU it would
+// be longer than 352 MiB.
 func isClientHello(first []byte) bool {
 	return len(first) >= 6 && first[0] == 22 && first[1] == 3 && first[2] <= 4 && first[5] == 1
 }
 
-// An opening is the first bytes of a connection, until they are known to be a PDU's.
-type opening struct {
+// A sniffer collects the first bytes of a connection until they are known to be a
+// PDU's.
+type sniffer struct {
 	bytes [pdu.HeaderLen]byte
 	n     int
 }
 
-// over reports whether the opening is over.
-func (o *opening) over() bool { return o.n == len(o.bytes) }
+// done reports whether there is nothing more to find out.
+func (s *sniffer) done() bool { return s.n == len(s.bytes) }
 
-// pass takes in the next bytes, and returns what they show to be no PDU, or nil.
-func (o *opening) pass(p []byte) *foreignError {
-	o.n += copy(o.bytes[o.n:], p)
-	return foreign(o.bytes[:o.n])
+// add takes the next bytes, and returns the protocol that they reveal, or nil.
+func (s *sniffer) add(p []byte) *foreignError {
+	s.n += copy(s.bytes[s.n:], p)
+	return sniff(s.bytes[:s.n])
 }

@@ -1,0 +1,95 @@
+package hub
+
+import (
+	"switchyard/pdu"
+	"switchyard/pdu/body"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/proxy/presence"
+)
+
+// A msg_server that connects announces all of its users in one PDU. That may be many
+// thousands, so a long announcement takes the lock of the user table in steps:
+//
+//	announcing  ├──────────────────────────────────────┤  one long announcement at a time
+//	presenceMu  ├┤ reserve   ├──┤ 250 users  ├──┤ 250 ...
+//
+// Between two steps other peers use the table and see a part of the users. That is
+// allowed because an announcement sends nothing. The entries that are still to be
+// added are reserved, so that no other peer takes their room.
+
+// announceStep is how many users of a long announcement are added at a time.
+const announceStep = 250
+
+// isLongAnnouncement reports whether r announces so many users that it has to take
+// the lock in steps.
+func isLongAnnouncement(r *run) bool {
+	return r.verdict.Action() == policy.Handle && r.verdict.Argument() == abi.OnlineUserInfo &&
+		len(r.bytes)-pdu.HeaderLen > lengthy
+}
+
+// routeLongAnnouncement is routeByPresence for a long announcement.
+func (h *Hub) routeLongAnnouncement(s *Seat, r *run) {
+	h.announcing.Lock()
+	defer h.announcing.Unlock()
+	r.dropped = h.announce(s, r.bytes[pdu.HeaderLen:])
+	h.countRouted(s, r)
+}
+
+// announce adds the users of a long announcement to the table, in steps. Called under
+// announcing.
+func (h *Hub) announce(s *Seat, b []byte) Reason {
+	info, err := body.ReadOnlineUserInfo(b)
+	if err != nil {
+		return MalformedBody
+	}
+	if !h.reserve(s, info) {
+		return PresenceFull
+	}
+	step, left := h.step[:0], info.Len
+	for stat := range info.All() {
+		step, left = append(step, stat), left-1
+		if len(step) == announceStep || left == 0 {
+			h.applyStep(s, step, left)
+			step = step[:0]
+		}
+	}
+	h.step = step
+	return ""
+}
+
+// reserve reserves room for all of info, and returns false if there is not enough.
+func (h *Hub) reserve(s *Seat, info body.OnlineUserInfo) bool {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	if !h.fits(s, info) {
+		return false
+	}
+	h.reserved = info.Len
+	return true
+}
+
+// applyStep adds users for which there is room, and leaves reserved what the rest of
+// the announcement needs.
+func (h *Hub) applyStep(s *Seat, step []body.ServerUserStat, reserved int) {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	for _, stat := range step {
+		h.presence.Apply(presence.Holder(s.session), stat)
+	}
+	h.reserved = reserved
+}
+
+// presenceRoom returns how many entries the peer may add. Called under presenceMu.
+func (h *Hub) presenceRoom(s *Seat) int {
+	holder := presence.Holder(s.session)
+	ofAll := h.presence.Room(holder, int(h.users.Load()), 0) - h.reserved
+	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
+}
+
+// fits reports whether there is room for all that info adds. Which of the users are
+// known is looked up only if there might not be. Called under presenceMu.
+func (h *Hub) fits(s *Seat, info body.OnlineUserInfo) bool {
+	room := h.presenceRoom(s)
+	return info.Len <= room || h.presence.AddsAtMost(room, presence.Holder(s.session), info.All())
+}

@@ -1,0 +1,72 @@
+package hub
+
+import (
+	"switchyard/policy"
+)
+
+// What tests of package hub_test see of the inside. They are in a package of their own
+// because hubtest imports hub.
+
+const (
+	ChunkSize      = chunkSize
+	EditSize       = editSize
+	KeptHolders    = keptHolders
+	LengthyBytes   = lengthy
+	VeryLengthy    = veryLengthy
+	MaxCommandRuns = maxCommandRuns
+	MaxNamed       = maxNamed
+	MaxRuns        = maxRuns
+)
+
+var (
+	CutPDU   = cutPDU
+	CopiesOf = copies
+)
+
+type NoPolicy = noPolicy
+
+// Appended returns how many bytes both logs have received.
+func (h *Hub) Appended() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.end + h.side.end
+}
+
+// LastRefs returns how many references the last chunks of both logs have.
+func (h *Hub) LastRefs() (log, side int32) {
+	if h.side.last != nil {
+		side = h.side.last.refs.Load()
+	}
+	return h.log.last.refs.Load(), side
+}
+
+// EditCap returns for how many edits memory is counted.
+func (h *Hub) EditCap() int64 { return h.editCap.Load() }
+
+// EditCap returns for how many edits memory is counted.
+func (s *Seat) EditCap() int64 { return s.editCap.Load() }
+
+// Edits returns for how many edits there is memory.
+func (s *Seat) Edits() int { return cap(s.writer.edits) + cap(s.added) }
+
+// Reserved returns how much room is reserved for a long announcement.
+func (h *Hub) Reserved() int {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	return h.reserved
+}
+
+// Tapped reports whether there is a list of taps.
+func (h *Hub) Tapped() bool { return h.taps.Load() != nil }
+
+// FoundHolders returns the capacity of the list of holders after looking up the users
+// that v names for the PDU p.
+func (h *Hub) FoundHolders(v policy.Verdict, p []byte) int {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	h.findUsers(v, p)
+	return cap(h.holders)
+}
+
+// HoldersCap returns the capacity of the list of holders that is kept.
+func (h *Hub) HoldersCap() int { return cap(h.holders) }

@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"time"
+
+	"switchyard/proxy/hub"
+	"switchyard/proxy/tenant"
+)
+
+// A throttle stands between reading PDUs and handing them to the hub: it applies a
+// tenant's quota and the memory limit of its logs. It is replaced as a whole; a tenant
+// without limits has none.
+type throttle struct {
+	meter    *tenant.Meter // nil without a quota
+	drop     bool          // PDUs beyond a limit are dropped; otherwise their sender waits
+	logBytes uint64        // 0 is unlimited
+	replaced chan struct{} // closed when the tenant has another throttle
+}
+
+// newThrottle returns the throttle for those limits, or nil. The use that the previous
+// throttle counted, which may be nil, still counts.
+func newThrottle(l *Limits, before *throttle) *throttle {
+	if !l.Quota.Any() && l.LogBytes == 0 {
+		return nil
+	}
+	t := &throttle{drop: l.Quota.OnBreach == tenant.Drop, replaced: make(chan struct{})}
+	if l.LogBytes > 0 {
+		t.logBytes = max(l.LogBytes, hub.MinMemory)
+	}
+	if l.Quota.Any() {
+		var meter *tenant.Meter
+		if before != nil {
+			meter = before.meter
+		}
+		t.meter = tenant.NewMeter(l.Quota, meter)
+	}
+	return t
+}
+
+// passes reports whether every PDU may be handed over at once. The throttle may be nil.
+func (t *throttle) passes(h *hub.Hub) bool { return t == nil || t.meter == nil && !t.full(h) }
+
+// full reports whether the logs have reached their memory limit.
+func (t *throttle) full(h *hub.Hub) bool { return t.logBytes > 0 && h.Memory() > t.logBytes }
+
+// hasRoom reports whether waiting readers should be woken. That is somewhat below the
+// limit, so that they are not all woken for every chunk that is freed.
+func (t *throttle) hasRoom(h *hub.Hub) bool { return h.Memory() <= t.logBytes-t.logBytes/8 }
+
+// overQuota is the reason for a breach of each measure.
+var overQuota = [...]hub.Reason{
+	tenant.PDUsIn: hub.OverQuotaPDUs, tenant.BytesIn: hub.OverQuotaBytesIn, tenant.BytesOut: hub.OverQuotaBytesOut,
+}
+
+// dropPause is how long a reader pauses when a whole batch was dropped. Reading takes
+// CPU time as well, and a peer that floods must not get all of it.
+const dropPause = time.Millisecond
+
+// roomWaiters are the readers that wait for room in the log.
+type roomWaiters struct {
+	wake chan struct{} // closed by the goroutine that finds room
+}
+
+// handleThrottled hands over what passes of batch, and returns when the peer may be
+// read from again.
+func (s *session) handleThrottled(t *throttle, batch []byte) error {
+	batch = s.admit(t, batch)
+	if len(batch) == 0 {
+		time.Sleep(dropPause)
+		return nil
+	}
+	before := s.seat.Out()
+	err := s.handle(batch)
+	wait, why := s.charge(t, batch, s.seat.Out()-before)
+	if err == nil && wait > 0 {
+		s.awaitPaid(t, wait, why)
+	}
+	return err
+}
+
+// admit returns what of batch may be handed over. It drops the rest, or waits until
+// all of batch may be; it stops waiting when the session or the tenant stops.
+func (s *session) admit(t *throttle, batch []byte) []byte {
+	h := s.tenant.hub
+	if t.full(h) {
+		s.tenant.logWasFull.Store(true)
+		if t.drop {
+			h.Refuse(s.seat, batch, hub.LogFull)
+			return nil
+		}
+		s.awaitRoom(t)
+	}
+	if t.meter == nil || !t.drop {
+		return batch
+	}
+	fit, what := s.measure(t).Fit(clock(), batch)
+	if fit < len(batch) {
+		h.Refuse(s.seat, batch[fit:], overQuota[what])
+	}
+	return batch[:fit]
+}
+
+// charge charges what was handed over, and the out bytes that became due by it. It
+// returns for how long the peer must not be read from, and why.
+func (s *session) charge(t *throttle, batch []byte, out uint64) (wait time.Duration, why hub.Reason) {
+	if t.meter == nil {
+		return 0, ""
+	}
+	use := tenant.Use{tenant.BytesOut: out}
+	if t.drop { // admit has charged what came in, and checks what is owed
+		s.measure(t).Take(clock(), use)
+		return 0, ""
+	}
+	use[tenant.PDUsIn], use[tenant.BytesIn] = tenant.PDUs(batch), uint64(len(batch))
+	wait, what := s.measure(t).Take(clock(), use)
+	return wait, overQuota[what]
+}
+
+// measure returns the peer's meter for that throttle.
+func (s *session) measure(t *throttle) *tenant.PeerMeter {
+	in := &s.input
+	if in.throttle != t {
+		in.throttle, in.meter = t, t.meter.Peer(in.meter)
+	}
+	return in.meter
+}
+
+// awaitPaid pauses until the debt is paid or lifted, or the session or the tenant
+// stops.
+func (s *session) awaitPaid(t *throttle, wait time.Duration, why hub.Reason) {
+	defer s.pause(why)()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for paidAt := clock() + int64(wait); ; {
+		select {
+		case <-timer.C:
+			return
+		case <-s.closing:
+			return
+		case <-s.tenant.stopping:
+			return
+		case <-t.replaced:
+		}
+		t = s.tenant.throttle.Load()
+		if t == nil || t.meter == nil || t.drop {
+			return
+		}
+		now := clock()
+		wait = min(s.measure(t).Owes(now), time.Duration(paidAt-now))
+		if wait <= 0 {
+			return
+		}
+		timer.Reset(wait)
+	}
+}
+
+// awaitRoom pauses until the log has room or no limit, or the session or the tenant
+// stops. Room is certain to come: the goroutines that write to lagging peers never wait
+// here, and peers that take nothing are closed.
+func (s *session) awaitRoom(t *throttle) {
+	defer s.pause(hub.LogFull)()
+	tenant := s.tenant
+	for t != nil && !t.drop && t.full(tenant.hub) {
+		waiters := tenant.roomWaiters.Load()
+		if waiters == nil {
+			tenant.roomWaiters.CompareAndSwap(nil, &roomWaiters{make(chan struct{})})
+			continue
+		}
+		tenant.wakeWaiters() // in case room came before any goroutine could see the waiters
+		select {
+		case <-waiters.wake:
+		case <-s.closing:
+			return
+		case <-tenant.stopping:
+			return
+		case <-t.replaced:
+		}
+		t = tenant.throttle.Load()
+	}
+}
+
+// pause counts that the reader pauses, and suspends the idle timeout. Calling end ends
+// the pause.
+func (s *session) pause(why hub.Reason) (end func()) {
+	began := clock()
+	s.input.paused.Store(true)
+	s.tenant.hub.PauseBegins(why)
+	return func() {
+		now := clock()
+		s.tenant.hub.PauseEnded(why, time.Duration(now-began))
+		s.input.lastRead.Store(now)
+		s.input.paused.Store(false)
+	}
+}
+
+// wakeWaiters wakes the readers that wait for room in the log, if there is enough for
+// all of them. Every goroutine that has freed a part of the log calls it.
+func (t *Tenant) wakeWaiters() {
+	if waiters := t.roomWaiters.Load(); waiters != nil {
+		if throttle := t.throttle.Load(); throttle != nil && throttle.hasRoom(t.hub) {
+			t.wake(waiters)
+		}
+	}
+}
+
+// wakeWaitersForAny wakes the readers if there is any room. The tick calls it, because
+// nothing more may be freed for a long time. It reports whether the log was full since
+// the last call.
+func (t *Tenant) wakeWaitersForAny(throttle *throttle) (wasFull bool) {
+	waiters := t.roomWaiters.Load()
+	if waiters != nil && throttle != nil && !throttle.full(t.hub) {
+		t.wake(waiters)
+	}
+	return t.logWasFull.Swap(false) || waiters != nil
+}
+
+func (t *Tenant) wake(waiters *roomWaiters) {
+	if t.roomWaiters.CompareAndSwap(waiters, nil) {
+		close(waiters.wake)
+	}
+}

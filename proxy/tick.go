@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"context"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/proxy/hub"
+)
+
+// tickInterval is how often a tenant does what depends on time, as in the original.
+const tickInterval = time.Second
+
+var heartbeat = pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil)
+
+// tick does what depends on time alone, for all sessions of the tenant, until ctx is
+// done.
+func (t *Tenant) tick(ctx context.Context) {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			t.tickOnce(now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (t *Tenant) tickOnce(now time.Time) {
+	limits := *t.limits.Load()
+	sessions := *t.sessions.Load()
+	if throttle := t.throttle.Load(); t.wakeWaitersForAny(throttle) && throttle != nil && throttle.logBytes > 0 {
+		limits.shareLogs(hub.Share(throttle.logBytes, len(sessions)))
+	}
+	for _, s := range sessions {
+		s.tick(now, &limits)
+	}
+	t.flush.request()
+	t.wakeWaiters()
+	t.hub.ResetBreaker()
+	t.notes.flush()
+	t.lastTick.Store(clock())
+}
+
+// shareLogs lowers the soft limit to a peer's share of the logs, while they are full.
+// Then at least one peer exceeds it, so senders do not wait for ever for many peers
+// that each lag a little.
+func (l *Limits) shareLogs(share uint64) {
+	if l.LagSoft == 0 || l.LagSoft > share {
+		l.LagSoft = share
+	}
+}
+
+// tick closes a session that has been silent or slow for too long, and sends it a
+// heartbeat if nothing else was sent. The limits are exclusive, as in the original.
+func (s *session) tick(now time.Time, limits *Limits) {
+	at := clock()
+	exceeded := func(since int64, limit time.Duration) bool { return limit > 0 && at-since > int64(limit) }
+	switch {
+	case !s.input.paused.Load() && exceeded(s.input.lastRead.Load(), limits.Timeout): // in this order, see pause
+		s.Close(hub.IdleTimeout)
+		return
+	case !s.input.gotPDU.Load() && exceeded(s.opened, limits.FirstPDU):
+		s.Close(hub.NoPDU)
+		return
+	case s.raw.urgent():
+		s.Close(hub.UrgentData)
+		return
+	}
+	if exceeded(s.output.lastWrite.Load(), limits.Heartbeat) && !s.seat.Behind(s.tenant.hub.Head()) {
+		s.tenant.hub.Send(s.seat, heartbeat)
+	}
+	s.trim()
+	switch {
+	case limits.LagSoft == 0 || s.seat.Lag() <= limits.LagSoft:
+		s.lagsSince = time.Time{}
+	case s.lagsSince.IsZero():
+		s.lagsSince = now
+	case now.Sub(s.lagsSince) >= limits.LagSoftTime:
+		s.Close(hub.SlowConsumer)
+	}
+}
+
+// trim frees memory that the session's writer no longer needs, if no goroutine is
+// writing.
+func (s *session) trim() {
+	switch {
+	case !s.seat.Trimmable():
+	case s.raw == nil:
+		s.output.trims.Store(true)
+		s.wakeWriter()
+	case s.output.right.TryLock():
+		s.seat.Trim()
+		s.output.right.Unlock()
+		if s.seat.Behind(s.tenant.hub.Head()) { // a flusher may have found the right to write taken
+			s.tenant.flush.request()
+		}
+	}
+}
