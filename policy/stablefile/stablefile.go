@@ -1,5 +1,5 @@
-// Package stablefile reads a file only while no one writes to it. It does not watch: package
-// proxy/config/watch notices changes, this package reads the result.
+// Package stablefile reads a file only while it is not being written. It does not wait for
+// changes: package proxy/config/watch does that.
 package stablefile
 
 import (
@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// attempts is how often Read tries to find a file at rest.
+// attempts is how often Read tries.
 const attempts = 10
 
 var (
-	// ErrChanging is the error of a file that was written to all the time.
+	// ErrChanging is the error for a file that changed during every attempt.
 	ErrChanging = errors.New("it is still being written")
-	// ErrIrregular is the error of a path that leads to a directory, a pipe, a
+	// ErrIrregular is the error for a path that leads to a directory, a pipe, a
 	// device or a socket.
 	ErrIrregular = errors.New("not a regular file")
-	// ErrTooLarge is the error of a file that is larger than its reader allows.
+	// ErrTooLarge is the error for a file that is larger than its reader allows.
 	ErrTooLarge = errors.New("too large")
 )
 
@@ -35,12 +35,12 @@ func Read(path string, stable time.Duration, max int64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Waiting comes before reading: file times are coarse, and a write in the
-		// same tick as the first look would not show in the last.
+		// The wait comes before the read. File times are coarse: a write within the tick
+		// of the first Stat leaves the time as it is, but ends before the read begins.
 		time.Sleep(stable)
 		content, err := readLimited(path, max)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // on its way to being replaced
+			continue // it is being replaced
 		}
 		if err != nil {
 			return nil, err
@@ -62,7 +62,7 @@ func readLimited(path string, max int64) ([]byte, error) {
 	if info.Size() > max {
 		return nil, fmt.Errorf("read %s: %w: %d bytes, at most %d are allowed", path, ErrTooLarge, info.Size(), max)
 	}
-	// One byte more than allowed shows that it has grown since.
+	// One byte more than allowed shows that the file has grown since.
 	content, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err == nil && int64(len(content)) > max {
 		err = fmt.Errorf("read %s: %w: more than %d bytes", path, ErrTooLarge, max)
@@ -70,9 +70,9 @@ func readLimited(path string, max int64) ([]byte, error) {
 	return content, err
 }
 
-// Open opens a regular file for reading and returns what it was at that moment. It never
-// blocks, as opening a pipe can, and never opens a device, where opening can have effects.
-// For everything but a regular file the error is ErrIrregular.
+// Open opens a regular file for reading, and returns its state at that moment. For anything
+// else the error is ErrIrregular: opening a pipe could block, and opening a device could
+// have effects.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -87,7 +87,7 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 	}
 	info, err = f.Stat()
 	if err == nil {
-		err = regular(path, info) // another may have taken its place
+		err = regular(path, info) // it may have been replaced
 	}
 	if err != nil {
 		f.Close()
@@ -111,8 +111,8 @@ func regular(path string, info fs.FileInfo) error {
 	}
 }
 
-// Same reports whether a and b describe one file that was not written to in between.
-// nil stands for a file that could not be opened.
+// Same reports whether a and b describe the same file, not written in between. nil stands
+// for a file that could not be opened.
 func Same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == b

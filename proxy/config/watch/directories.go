@@ -8,15 +8,20 @@ import (
 	"strings"
 )
 
-// maxLinks is how many symbolic links the way to a file may have, as in Linux.
+// maxLinks is how many symbolic links a path may go through, as in Linux.
 const maxLinks = 40
 
-// directories returns the directories in which a change can make path lead to
-// another file: the one that holds the file, and each that holds a symbolic link
-// on the way. Where the way ends early, that is the last directory there is.
+// directories returns the directories in which a change can make path lead to another
+// file: the one that holds the file, and each that holds a symbolic link on the way. If
+// the path does not exist, the last existing directory on the way is among them. For a
+// mounted ConfigMap,
+//
+//	/etc/c/f ──▶ ..data/f,  ..data ──▶ ..2026_01_02,  /etc/c/..2026_01_02/f
+//
+// they are /etc/c, for both links, and /etc/c/..2026_01_02.
 func directories(path string) []string {
 	path, err := filepath.Abs(path)
-	if err != nil { // there is no working directory any more
+	if err != nil { // the working directory was removed
 		return nil
 	}
 	var found []string
@@ -25,7 +30,7 @@ func directories(path string) []string {
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
 		rest = rest[1:]
-		if name == ".." { // of a link's target; at has no links in it
+		if name == ".." { // in the target of a link; at itself is free of links
 			at = filepath.Dir(at)
 			continue
 		}

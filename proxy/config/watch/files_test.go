@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// busy writes to a file every few milliseconds until the function that it returns
-// is called, which waits for its end.
+// busy writes to a file every few milliseconds. The function that it returns stops that.
 func busy(t *testing.T, path string) func() {
 	write(t, path, "")
 	stop, done := make(chan struct{}), make(chan struct{})

@@ -1,5 +1,9 @@
-// Package watch notices that the content of files changed, in whichever way they
-// were saved. It does not know what the files are for.
+// Package watch reports that the content of files changed, however they were saved. It
+// does not know what the files are for.
+//
+//	events ──▶ Debounce of quiet ──▶ compare hashes ──▶ Stable ──▶ compare again ──▶ changed(paths)
+//	poll, Check ───────────────────────▲                              │
+//	                                   └── a file is still written ◀──┘
 package watch
 
 import (
@@ -14,12 +18,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Options are the times that a Watcher keeps; zero ones take the default.
+// Options are the times of a Watcher. Zero means the default.
 type Options struct {
-	Debounce    time.Duration // quiet after the last event before the files are looked at; 150 ms
+	Debounce    time.Duration // quiet after the last event before the files are compared; 150 ms
 	DebounceMax time.Duration // longest wait under a stream of events; 2 s, and at least Debounce
-	Stable      time.Duration // how long a changed file must stay as it is; 50 ms
-	Poll        time.Duration // between looks that no event asked for; 10 s
+	Stable      time.Duration // how long a changed file must stay unchanged; 50 ms
+	Poll        time.Duration // between comparisons without an event; 10 s
 }
 
 func (o Options) withDefaults() Options {
@@ -36,52 +40,51 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Watcher compares what files contain with what they contained before. Events
-// of the kernel only say when to look: any event may stand for any change, and
-// some changes (on bind mounts and network file systems) send none, for which
-// there is a poll.
+// A Watcher compares the content of files with their content before. An event of the
+// kernel only starts a comparison: it may stand for any change. Some changes, as on bind
+// mounts and network file systems, cause no event; a poll finds those.
 type Watcher struct {
 	// Static after Start.
-	options Options
-	changed func(paths []string)
-	reset   chan struct{} // sent to by Set, holds one, never closed
-	nudge   chan struct{} // sent to by Check, holds one, never closed
-	stop    chan struct{} // closed by Close
-	close   sync.Once
-	done    chan struct{} // closed by watchLoop as it ends
+	options  Options
+	changed  func(paths []string)
+	reset    chan struct{} // sent to by Set, holds one, never closed
+	checkNow chan struct{} // sent to by Check, holds one, never closed
+	stop     chan struct{} // closed by Close
+	close    sync.Once
+	done     chan struct{} // closed by watchLoop as it ends
 
-	// Owned by watchLoop, and before that by Start.
-	notifier *fsnotify.Watcher // nil: the poll alone
+	// Owned by Start until it starts watchLoop, then by watchLoop.
+	notifier *fsnotify.Watcher // nil: only the poll
 	watched  map[string]fs.FileInfo
-	dirty    bool      // something happened since the last look
-	since    time.Time // when it began to
+	dirty    bool      // there were events since the last comparison
+	since    time.Time // when dirty was set
 
 	mu    sync.Mutex // guards what follows
 	known map[string]content
 	err   error
 }
 
-// Start watches the files at paths, present or not. Each time the content of some
-// of them has changed and has come to rest, changed is told which, in one call; a
-// file that went missing or cannot be read any more counts as changed, once. What
-// the files contain now is not a change: start first, then read them.
+// Start watches the files at paths, which need not exist. When the content of some files
+// has changed and is stable, it calls changed once with all of them. A file that went
+// missing or became unreadable counts as changed, once. The content at the time of Start
+// is not a change: call Start first, then read the files.
 //
-// The calls come one at a time from the watcher's own goroutine, perhaps before
-// Start has returned. They may call Set and Check, but not Close.
+// changed is called by the watcher's own goroutine, one call at a time, perhaps before
+// Start returns. It may call Set and Check, but not Close.
 func Start(paths []string, options Options, changed func(paths []string)) *Watcher {
 	return start(paths, options, changed, fsnotify.NewWatcher)
 }
 
 func start(paths []string, options Options, changed func([]string), open func() (*fsnotify.Watcher, error)) *Watcher {
 	w := &Watcher{
-		options: options.withDefaults(),
-		changed: changed,
-		reset:   make(chan struct{}, 1),
-		nudge:   make(chan struct{}, 1),
-		stop:    make(chan struct{}),
-		done:    make(chan struct{}),
-		watched: make(map[string]fs.FileInfo),
-		known:   make(map[string]content),
+		options:  options.withDefaults(),
+		changed:  changed,
+		reset:    make(chan struct{}, 1),
+		checkNow: make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		done:     make(chan struct{}),
+		watched:  make(map[string]fs.FileInfo),
+		known:    make(map[string]content),
 	}
 	notifier, err := open()
 	if err != nil {
@@ -90,13 +93,13 @@ func start(paths []string, options Options, changed func([]string), open func() 
 		w.notifier = notifier
 	}
 	w.Set(paths)
-	w.watchDirectories() // so that Err knows of it
+	w.watchDirectories() // so that Err is set when Start returns
 	go w.watchLoop()
 	return w
 }
 
-// Set makes paths the files that are watched. What the new ones among them contain
-// now is not a change: set first, then read them.
+// Set replaces the watched files. The present content of a new one is not a change: call
+// Set first, then read the files.
 func (w *Watcher) Set(paths []string) {
 	w.mu.Lock()
 	known := make(map[string]content, len(paths))
@@ -104,7 +107,7 @@ func (w *Watcher) Set(paths []string) {
 		if before, ok := w.known[path]; ok {
 			known[path] = before
 		} else {
-			known[path] = see(path).content
+			known[path] = snapshotOf(path).content
 		}
 	}
 	w.known = known
@@ -112,26 +115,25 @@ func (w *Watcher) Set(paths []string) {
 	signal(w.reset)
 }
 
-// Check makes the watcher look at its files now, as if something had happened.
-func (w *Watcher) Check() { signal(w.nudge) }
+// Check makes the watcher compare its files now.
+func (w *Watcher) Check() { signal(w.checkNow) }
 
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // the one before has not been taken yet
+	default: // the previous signal is still pending
 	}
 }
 
-// Err says why changes are noticed by the poll alone, at least for some of the
-// files; nil if events tell of them.
+// Err returns why some files are watched only by the poll, or nil if events cover all.
 func (w *Watcher) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-// Close ends the watch and waits until its goroutine, and a call of changed that
-// is under way, have ended.
+// Close ends the watch. It waits for the watcher's goroutine, and so for a call of changed
+// in progress.
 func (w *Watcher) Close() {
 	w.close.Do(func() { close(w.stop) })
 	<-w.done
@@ -147,50 +149,50 @@ func (w *Watcher) watchLoop() {
 	}
 	poll := time.NewTicker(w.options.Poll)
 	defer poll.Stop()
-	settle := time.NewTimer(w.mark())
+	settle := time.NewTimer(w.noteEvent())
 	defer settle.Stop()
 	for {
 		select {
 		case <-w.stop:
 			return
-		case <-events: // by no name and no kind: a ConfigMap swap never names the file
-			settle.Reset(w.mark())
+		case <-events: // whatever its name and kind: a ConfigMap swap never names the file
+			settle.Reset(w.noteEvent())
 		case <-failures: // an overflow: events are missing
-			settle.Reset(w.mark())
+			settle.Reset(w.noteEvent())
 		case <-w.reset:
 			w.watchDirectories()
-			settle.Reset(w.mark()) // for what changed between Set's look and the watch
+			settle.Reset(w.noteEvent()) // for changes between Set and the watch of the directories
 		case <-poll.C:
 			w.watchDirectories()
-			if !w.dirty && len(w.differing()) > 0 {
-				settle.Reset(w.mark())
+			if !w.dirty && len(w.changes()) > 0 {
+				settle.Reset(w.noteEvent())
 			}
-		case <-w.nudge:
-			w.lookAndSettle(settle)
+		case <-w.checkNow:
+			w.compareAndSettle(settle)
 		case <-settle.C:
-			w.lookAndSettle(settle)
+			w.compareAndSettle(settle)
 		}
 	}
 }
 
-func (w *Watcher) lookAndSettle(settle *time.Timer) {
+func (w *Watcher) compareAndSettle(settle *time.Timer) {
 	settle.Stop()
-	w.watchDirectories() // before looking, so that what comes after the look sends an event
-	if !w.look() {
+	w.watchDirectories() // first, so that a change after the comparison causes an event
+	if !w.compare() {
 		settle.Reset(w.options.Debounce)
 	}
 }
 
-// mark notes that something happened and returns how long to wait for more.
-func (w *Watcher) mark() time.Duration {
+// noteEvent marks the watcher dirty and returns how long to wait for further events.
+func (w *Watcher) noteEvent() time.Duration {
 	if !w.dirty {
 		w.dirty, w.since = true, time.Now()
 	}
 	return max(0, min(w.options.Debounce, w.options.DebounceMax-time.Since(w.since)))
 }
 
-// watchDirectories makes the kernel tell of the directories that the files are
-// reached by now. Watches on the files would die with the first rename.
+// watchDirectories watches the directories through which the files are reached now. A
+// watch on a file itself would end with the first rename.
 func (w *Watcher) watchDirectories() {
 	if w.notifier == nil {
 		return
@@ -205,12 +207,12 @@ func (w *Watcher) watchDirectories() {
 	}
 	for dir, before := range w.watched {
 		if now, ok := wanted[dir]; !ok || !os.SameFile(before, now) {
-			_ = w.notifier.Remove(dir) // it may have gone with its directory
+			_ = w.notifier.Remove(dir) // it may have ended with its directory
 		}
 	}
 	var failed error
 	for dir := range wanted {
-		// Also where it is watched: its inode may be a new directory's by now.
+		// Even if it is watched: the path may lead to a new directory by now.
 		if err := w.notifier.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = fmt.Errorf("watch directory %s: %w", dir, err)
 			delete(wanted, dir)

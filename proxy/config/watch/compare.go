@@ -12,80 +12,78 @@ import (
 	"switchyard/policy/stablefile"
 )
 
-// maxHashed is the size in bytes up to which a file is compared by its content.
-// A larger one is too large for anything that is configured; its size and time
-// have to do.
+// maxHashed is the size in bytes up to which a file is compared by its content. No
+// configured file is larger; such a file is compared by size and time.
 const maxHashed = 64 << 20
 
-// A content is what a file contains, or why that cannot be known. Equal contents
-// are equal values.
+// A content is the hash of a file, or why there is none. It is comparable.
 type content struct {
 	sum   [sha256.Size]byte
 	fault string
 }
 
-// A sight is what a file was at one moment.
-type sight struct {
+// A snapshot is the state of a file at one moment.
+type snapshot struct {
 	content
 	info fs.FileInfo // nil if it could not be opened
 }
 
-// see looks at a file once. It may see a write half done.
-func see(path string) sight {
+// snapshotOf takes a snapshot, perhaps in the middle of a write.
+func snapshotOf(path string) snapshot {
 	f, info, err := stablefile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return sight{content: content{fault: "missing"}}
+		return snapshot{content: content{fault: "missing"}}
 	}
 	if err != nil {
-		return sight{content: content{fault: err.Error()}}
+		return snapshot{content: content{fault: err.Error()}}
 	}
 	defer f.Close()
 	if info.Size() > maxHashed {
 		fault := fmt.Sprintf("%d bytes of %s", info.Size(), info.ModTime())
-		return sight{content{fault: fault}, info}
+		return snapshot{content{fault: fault}, info}
 	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, io.LimitReader(f, maxHashed)); err != nil {
-		return sight{content{fault: err.Error()}, info}
+		return snapshot{content{fault: err.Error()}, info}
 	}
-	return sight{content{sum: [sha256.Size]byte(hash.Sum(nil))}, info}
+	return snapshot{content{sum: [sha256.Size]byte(hash.Sum(nil))}, info}
 }
 
-func (s sight) equal(t sight) bool {
+func (s snapshot) equal(t snapshot) bool {
 	return s.content == t.content && stablefile.Same(s.info, t.info)
 }
 
-// differing returns the files that are not what they were known to be.
-func (w *Watcher) differing() map[string]sight {
-	differing := make(map[string]sight)
+// changes returns the files whose content differs from the known one.
+func (w *Watcher) changes() map[string]snapshot {
+	differing := make(map[string]snapshot)
 	for _, path := range w.paths() {
-		if now := see(path); w.differs(path, now) {
+		if now := snapshotOf(path); w.differs(path, now) {
 			differing[path] = now
 		}
 	}
 	return differing
 }
 
-func (w *Watcher) differs(path string, now sight) bool {
+func (w *Watcher) differs(path string, now snapshot) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	known, ok := w.known[path]
 	return ok && known != now.content
 }
 
-// look reports the files that changed, all at once, and whether that is all. While
-// one of them is still being written the others wait for it, as they may belong
-// together, but no longer than DebounceMax.
-func (w *Watcher) look() (settled bool) {
-	w.mark()
+// compare reports the files that changed, together, and returns whether all were stable.
+// While one is still being written, the others wait for it for up to DebounceMax, since
+// they may belong together.
+func (w *Watcher) compare() (settled bool) {
+	w.noteEvent()
 	overdue := time.Since(w.since) >= w.options.DebounceMax
-	differing := w.differing()
+	differing := w.changes()
 	if len(differing) > 0 && !w.pause(w.options.Stable) {
 		return true
 	}
 	settled = true
 	for path, before := range differing {
-		if !see(path).equal(before) {
+		if !snapshotOf(path).equal(before) {
 			delete(differing, path)
 			settled = false
 		}
@@ -95,16 +93,16 @@ func (w *Watcher) look() (settled bool) {
 		w.report(differing)
 	}
 	if !settled {
-		w.mark()
+		w.noteEvent()
 	}
 	return settled
 }
 
-// report takes the sights for what is known from now on and tells of them.
-func (w *Watcher) report(sights map[string]sight) {
+// report stores the snapshots as known content and calls changed.
+func (w *Watcher) report(snapshots map[string]snapshot) {
 	var changed []string
-	for path, now := range sights {
-		if w.differs(path, now) { // Set may have dropped it meanwhile
+	for path, now := range snapshots {
+		if w.differs(path, now) { // false if Set has removed it meanwhile
 			changed = append(changed, path)
 		}
 	}
@@ -115,7 +113,7 @@ func (w *Watcher) report(sights map[string]sight) {
 	w.mu.Lock()
 	for _, path := range changed {
 		if _, ok := w.known[path]; ok {
-			w.known[path] = sights[path].content
+			w.known[path] = snapshots[path].content
 		}
 	}
 	w.mu.Unlock()
