@@ -1,10 +1,11 @@
-// Package admin serves operators over HTTP; it reads what it is handed, and never
-// reaches into the data path. What it answers is told by openapi.json, which it serves
-// as well.
+// Package admin is the admin interface: it serves operators over HTTP, and remembers for
+// them the last log lines and policies. It reads the counts of the data path and never
+// blocks it. openapi.json, which it also serves, describes its answers; package api has them
+// as Go types.
 //
-// A request goes through the files in this order: admin.go takes the connection,
-// endpoints.go finds who answers, rights.go says whether its client may ask, places.go
-// keeps those few that cost much, and answer.go writes what came of it.
+// A request goes through the files in this order: admin.go accepts the connection,
+// endpoints.go finds the handler, rights.go checks the client's rights, semaphore.go limits
+// how many expensive requests run at once, and answer.go writes the answer.
 package admin
 
 import (
@@ -19,127 +20,123 @@ import (
 
 	"switchyard/policy"
 	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/logsample"
 )
 
-// Facts are what is told, and what can be done. Their functions may be called by any
-// goroutine.
-type Facts struct {
-	Version string
-	Started time.Time
-	// Tenants returns those that are served now, in the order in which they are told.
-	Tenants func() []Tenant
-	// Listeners returns those of the configuration, in its order.
-	Listeners func() []Listener
-	// Ready returns what has to be right for connections to come here.
-	Ready func() []Check
-	// Draining reports whether the server stops.
-	Draining  func() bool
-	Probes    *Probes
-	Chronicle *PolicyHistory // of policies
-	Lines     *Lines         // of the log
-	// Metrics answers Prometheus; nil for nobody.
-	Metrics http.Handler
-	// Page answers whoever asks for / and what is below /assets/; nil for nobody. It
-	// gives away nothing of what happens here, so no token is needed.
-	Page http.Handler
-	// Profiles has Go's profiles answered.
-	Profiles bool
+// A Backend is the server that operators look at and control. Any goroutine may call its
+// methods.
+type Backend interface {
+	// State returns what is in force now.
+	State() *State
+	// Reload reads the configuration and its files again and returns the results. The error
+	// is ErrStopping if the server stops, or that of ctx.
+	Reload(ctx context.Context) (api.Reload, error)
+	// Drain makes the server stop, and returns within which time.
+	Drain() time.Duration
+	// Load takes a policy's file through all gates as if it were the tenant's, and does not
+	// install it. The caller releases the generation. An error may be a *wasm.GateError.
+	Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
+}
 
-	// Candidate takes a policy's file through the gates, as if it were the tenant's. The
-	// generation is the caller's. An error may be a *wasm.GateError.
-	Candidate func(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
-	// Fuel is what one decision may use.
-	Fuel func() uint64
-	// CandidateBytes is the size of such a file at most.
-	CandidateBytes func() int64
-	// Reload reads everything again and returns what came of it, unless ctx is done
-	// before, or the server stops: ErrStopping.
-	Reload func(ctx context.Context) (Reload, error)
-	// Drain has the server stop, and returns within which time.
-	Drain func() time.Duration
-	// Level is what is logged now, and Configured what the configuration says of that.
-	Level      *slog.LevelVar
-	Configured func() slog.Level
+// A State is the server's state at one moment. It is never changed; the tenants in it are
+// live.
+type State struct {
+	Draining    bool       // the server stops
+	Tenants     []Tenant   // in the order in which they are listed
+	Listeners   []Listener // in the order of the configuration
+	Fuel        uint64     // that one decision of a policy may use
+	ModuleBytes int64      // the largest policy file
+	Level       slog.Level // from which lines are logged, by the configuration
 }
 
 // A Tenant is one that is served.
 type Tenant struct {
-	Name   string
-	Served *proxy.Tenant
-	Judge  *policy.Active
-	Limits proxy.Limits
-	// Audited is the policy that is asked and not obeyed; without a name there is none.
-	Audited Policy
+	Name    string
+	Served  *proxy.Tenant
+	Active  *policy.Active
+	Limits  proxy.Limits
+	Audited api.Policy // the policy that is audited; without a name there is none
 }
 
 // Hub returns the tenant's hub.
 func (t Tenant) Hub() *hub.Hub { return t.Served.Hub() }
 
-// ErrStopping is why the server does not do what it is asked.
+// Options are what the admin interface serves besides its Backend.
+type Options struct {
+	Version string         // as printed by 'switchyard version'
+	Started time.Time      // of the server
+	Level   *slog.LevelVar // from which lines are logged; operators may set it
+	Lines   *Lines         // the last lines of the log
+	History *PolicyHistory // the last policies of each tenant
+	Probes  *Probes
+	Metrics http.Handler // answers Prometheus; may be nil
+	// Page answers / and /assets/ without a token, so it must contain no data; may be nil.
+	Page     http.Handler
+	Profiles bool // whether Go's profiles are served
+
+	ReadToken    string // file with the token for reading over TCP; "": none is needed
+	OperateToken string // file with the token for operating over TCP; "": not allowed
+}
+
+// ErrStopping is the error of a request that a server which stops does not carry out.
 var ErrStopping = errors.New("the server stops; ask the one that takes its place")
 
 const (
-	maxConnections = 64 // by the address, and as many by the socket
+	maxConnections = 64 // over TCP, and as many over the socket
 	maxCaptures    = 4
 	maxTaps        = 4
 	maxStreams     = 16
-	maxHeavy       = 2 // that ask policies
-	maxReloads     = 4 // that wait for their turn
-	// patience is how long a client may take to send its request, and to take any
+	maxPolicyCalls = 2 // requests that call policies
+	maxReloads     = 4 // requests that wait for a reload
+	// clientTimeout is how long a client may take to send its request, and to receive each
 	// part of the answer.
-	patience = 10 * time.Second
-	// closeTime is how long answers that go on may take to end when the server stops.
+	clientTimeout = 10 * time.Second
+	// closeTime is how long Close waits for streams to end.
 	closeTime = time.Second
 )
 
 // A Server answers until it is closed.
 type Server struct {
 	// Static after Serve.
-	facts     Facts
-	tokens    tokens
-	log       *slog.Logger
-	http      *http.Server
-	addresses []net.Addr
-	stop      context.CancelFunc // ends answers that go on
-	patience  time.Duration
-	endpoints map[string]endpoint
+	backend       Backend
+	options       Options
+	tokens        tokens
+	log           *slog.Logger
+	http          *http.Server
+	addresses     []net.Addr
+	stop          context.CancelFunc // ends streams
+	clientTimeout time.Duration
+	endpoints     map[string]endpoint
 
-	captures places
-	taps     places
-	streams  places
-	heavy    places // of those who ask policies
-	reloads  places
+	captures    semaphore
+	taps        semaphore
+	streams     semaphore
+	policyCalls semaphore
+	reloads     semaphore
 
-	connections [2]atomic.Int64 // by TCP, and by the socket
+	connections [2]atomic.Int64 // over TCP, and over the socket
 	sampler     sampler
-	news        news
+	latest      latestSnapshot
 	refused     logsample.Lines
-	serving     sync.WaitGroup
+	serving     sync.WaitGroup // the goroutines that Serve starts
 
-	// open is held for reading by each request that is answered, and by Close for good.
+	// open is read-locked by each request while it is answered, and locked by Close for good.
 	open   sync.RWMutex
 	closed sync.Once
 }
 
-// Options say who may do what.
-type Options struct {
-	ReadToken    string // file with the token for reading by TCP; "": it needs none
-	OperateToken string // file with the token for operating by TCP; "": nobody may
+// Serve starts to answer at TCP and Unix listeners, and owns them from now on. The error is
+// about a token that cannot be read; the caller then still owns the listeners.
+func Serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger) (*Server, error) {
+	return serve(listeners, b, o, log, clientTimeout)
 }
 
-// Serve starts answering at TCP and Unix listeners, which it owns from now on. The
-// error is about a token that cannot be read; the listeners are then still the
-// caller's.
-func Serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger) (*Server, error) {
-	return serve(listeners, facts, o, log, patience)
-}
-
-func serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger, patience time.Duration) (*Server, error) {
-	s := &Server{facts: facts, log: log, patience: patience,
-		captures: make(places, maxCaptures), taps: make(places, maxTaps), streams: make(places, maxStreams),
-		heavy: make(places, maxHeavy), reloads: make(places, maxReloads)}
+func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, clientTimeout time.Duration) (*Server, error) {
+	s := &Server{backend: b, options: o, log: log, clientTimeout: clientTimeout,
+		captures: make(semaphore, maxCaptures), taps: make(semaphore, maxTaps), streams: make(semaphore, maxStreams),
+		policyCalls: make(semaphore, maxPolicyCalls), reloads: make(semaphore, maxReloads)}
 	s.tokens.read.path, s.tokens.operate.path = o.ReadToken, o.OperateToken
 	if err := s.tokens.check(); err != nil {
 		return nil, err
@@ -147,16 +144,15 @@ func serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger, p
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	s.endpoints = s.table()
-	s.sampler.init(facts)
 	s.http = &http.Server{
 		Handler:        http.HandlerFunc(s.serveHTTP),
-		ReadTimeout:    patience,
-		WriteTimeout:   patience, // of an answer that goes on, again with each part
-		IdleTimeout:    3 * patience,
+		ReadTimeout:    clientTimeout,
+		WriteTimeout:   clientTimeout, // of a stream, for each part
+		IdleTimeout:    3 * clientTimeout,
 		MaxHeaderBytes: 16 << 10,
 		BaseContext:    func(net.Listener) context.Context { return ctx },
 		ConnContext:    withCaller,
-		ConnState:      s.admit,
+		ConnState:      s.limitConnections,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	for _, l := range listeners {
@@ -174,8 +170,8 @@ func serve(listeners []net.Listener, facts Facts, o Options, log *slog.Logger, p
 // Addrs returns the addresses that are listened on, in the order of the listeners.
 func (s *Server) Addrs() []net.Addr { return s.addresses }
 
-// Close ends captures, so that their files are whole, and then everything. When it
-// returns, nobody asks for Facts any more.
+// Close ends captures, so that their files are complete, and then everything else. After it
+// returns, the Backend is not called again.
 func (s *Server) Close() {
 	s.closed.Do(func() {
 		s.stop()
@@ -186,13 +182,13 @@ func (s *Server) Close() {
 		}
 		s.serving.Wait()
 		s.open.Lock()
-		s.facts.Probes.wait(closeTime)
+		s.options.Probes.waitAll(closeTime)
 	})
 }
 
-// admit closes a connection when there are too many. Those by the socket have places of
-// their own, so that nobody who may only connect to the address can keep its owner out.
-func (s *Server) admit(conn net.Conn, state http.ConnState) {
+// limitConnections closes a connection if there are too many. TCP and the socket are counted
+// separately, so that clients of the address cannot lock out the owner of the socket.
+func (s *Server) limitConnections(conn net.Conn, state http.ConnState) {
 	way := 0
 	if conn.LocalAddr().Network() == "unix" {
 		way = 1

@@ -58,9 +58,9 @@ type fixture struct {
 	client *http.Client
 }
 
-func start(t *testing.T, patience time.Duration) *fixture {
+func start(t *testing.T, clientTimeout time.Duration) *fixture {
 	t.Helper()
-	return startAt(t, patience, Options{}, func(*Facts) {}, listen(t, "tcp", "127.0.0.1:0"))
+	return startAt(t, clientTimeout, Options{}, func(*fake) {}, listen(t, "tcp", "127.0.0.1:0"))
 }
 
 func listen(t *testing.T, network, address string) net.Listener {
@@ -72,26 +72,35 @@ func listen(t *testing.T, network, address string) net.Listener {
 	return l
 }
 
-// startAt starts a server with facts that change may change.
-func startAt(t *testing.T, patience time.Duration, o Options, change func(*Facts), listeners ...net.Listener) *fixture {
+// A fake is a Backend and the Options that it is served with.
+type fake struct {
+	Options
+	state  State
+	reload func(context.Context) (api.Reload, error)
+	drain  time.Duration
+	load   func(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
+}
+
+func (f *fake) State() *State                                  { return &f.state }
+func (f *fake) Reload(ctx context.Context) (api.Reload, error) { return f.reload(ctx) }
+func (f *fake) Drain() time.Duration                           { return f.drain }
+func (f *fake) Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error) {
+	return f.load(ctx, tenant, name, file)
+}
+
+// startAt starts a server for a fake that change may change.
+func startAt(t *testing.T, clientTimeout time.Duration, o Options, change func(*fake), listeners ...net.Listener) *fixture {
 	t.Helper()
 	f := &fixture{T: t, tenant: newTenant(t, "default", consume{})}
 	f.hub = f.tenant.Hub()
 	f.peer = guest{hub: f.hub}
 	f.peer.Seat = f.hub.Join(f.peer)
-	facts := Facts{
-		Version: "switchyard v9\nmore\n", Started: time.Now(),
-		Tenants:   func() []Tenant { return []Tenant{f.tenant} },
-		Listeners: func() []Listener { return nil },
-		Ready:     func() []Check { return nil },
-		Draining:  func() bool { return false },
-		Probes:    new(Probes), Chronicle: new(PolicyHistory), Lines: new(Lines),
-		Fuel: func() uint64 { return 1000 }, CandidateBytes: func() int64 { return 1 << 20 },
-		Level: new(slog.LevelVar), Configured: func() slog.Level { return slog.LevelInfo },
-	}
-	change(&facts)
-	log := slog.New(facts.Lines.Handler(slog.DiscardHandler, func(_ []string, a slog.Attr) slog.Attr { return a }))
-	s, err := serve(listeners, facts, o, log, patience)
+	b := &fake{state: State{Tenants: []Tenant{f.tenant}, Fuel: 1000, ModuleBytes: 1 << 20}, Options: o}
+	b.Version, b.Started = "switchyard v9\nmore\n", time.Now()
+	b.Probes, b.History, b.Lines, b.Level = new(Probes), new(PolicyHistory), new(Lines), new(slog.LevelVar)
+	change(b)
+	log := slog.New(b.Lines.Handler(slog.DiscardHandler, func(_ []string, a slog.Attr) slog.Attr { return a }))
+	s, err := serve(listeners, b, b.Options, log, clientTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,12 +114,12 @@ func startAt(t *testing.T, patience time.Duration, o Options, change func(*Facts
 
 // newTenant makes a tenant that p decides for.
 func newTenant(t *testing.T, name string, p policy.Policy) Tenant {
-	judge := policy.NewActive(policy.NewGeneration("test", "", p))
+	active := policy.NewActive(policy.NewGeneration("test", "", p))
 	limits := proxy.Limits{LagHard: 1 << 40, MaxPDU: 1 << 20, Users: 7}
-	served := proxy.NewTenant(name, judge, limits, slog.New(slog.DiscardHandler))
-	t.Cleanup(judge.Close)
+	served := proxy.NewTenant(name, active, limits, slog.New(slog.DiscardHandler))
+	t.Cleanup(active.Close)
 	t.Cleanup(served.Close)
-	return Tenant{Name: name, Served: served, Judge: judge, Limits: limits}
+	return Tenant{Name: name, Served: served, Active: active, Limits: limits}
 }
 
 // ask sends a request with headers "Name: value".
@@ -155,7 +164,7 @@ func (f *fixture) await(what string, so func() bool) {
 }
 
 func TestAnswers(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	for path, want := range map[string]string{"/livez": "ok\n", "/version": "switchyard v9\nmore\n"} {
 		if got := f.read(f.ask("GET", path)); got != want {
 			t.Errorf("%s answers %q, want %q", path, got, want)
@@ -175,7 +184,7 @@ func TestAnswers(t *testing.T) {
 
 // Nobody is answered but programs on this machine that look and do not touch.
 func TestRefusals(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	for _, c := range []struct {
 		method, path, header string
 		status               int
@@ -261,10 +270,10 @@ func (f *fixture) begin(query string) (*capture.Reader, *http.Response) {
 }
 
 func TestCapture(t *testing.T) {
-	const patience = 200 * time.Millisecond // a capture may take longer
-	f := start(t, patience)
+	const clientTimeout = 200 * time.Millisecond // a capture may take longer
+	f := start(t, clientTimeout)
 	r, _ := f.begin("tenant=default&bodies=true&pdus=2&time=1m")
-	<-time.After(2 * patience) // longer than a request may take
+	<-time.After(2 * clientTimeout) // longer than a request may take
 	for i := range 2 {
 		m := pdutest.Raw(pdu.CID_MSG_DATA, uint16(i), []byte("hello"))
 		f.hub.Handle(f.peer.Seat, m)
@@ -281,7 +290,7 @@ func TestCapture(t *testing.T) {
 }
 
 func TestCapturesAreFew(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	var ends []func() error
 	for range maxCaptures {
 		_, response := f.begin("")
@@ -301,7 +310,7 @@ func TestCapturesAreFew(t *testing.T) {
 
 // A server that closes ends captures properly.
 func TestCloseEndsCaptures(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	r, _ := f.begin("")
 	f.Close()
 	for {
@@ -360,7 +369,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 }
 
 func TestConnectionsAreFew(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	var conns []net.Conn
 	for range maxConnections {
 		conn, err := net.Dial("tcp", f.Addrs()[0].String())

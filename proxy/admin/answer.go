@@ -16,7 +16,7 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// fail answers with an error: one with a status of its own, or the client's mistake.
+// fail answers with an error, and with its status if it is a refusal, else 400.
 func fail(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	if r, ok := errors.AsType[*refusal](err); ok {
@@ -28,13 +28,13 @@ func fail(w http.ResponseWriter, err error) {
 	answer(w, status, api.Error{Error: err.Error()})
 }
 
-// answer answers with JSON.
+// answer answers with v as JSON.
 func answer(w http.ResponseWriter, status int, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil { // nothing of ours cannot be encoded
+	if err := e.Encode(v); err != nil { // does not happen with package api's types
 		return refuse(http.StatusInternalServerError, "write the answer: %v", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -43,7 +43,7 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// byName returns counts by the names of what they count, as JSON has them.
+// byName returns the counts with plain strings as keys.
 func byName[K comparable, N any](counts map[K]N) map[string]N {
 	named := make(map[string]N, len(counts))
 	for of, n := range counts {
@@ -52,25 +52,25 @@ func byName[K comparable, N any](counts map[K]N) map[string]N {
 	return named
 }
 
-// takesLong lets an answer take its time to begin.
-func takesLong(w http.ResponseWriter) {
+// clearDeadlines allows the answer to begin late.
+func clearDeadlines(w http.ResponseWriter) {
 	c := http.NewResponseController(w)
 	c.SetReadDeadline(time.Time{})
 	c.SetWriteDeadline(time.Time{})
 }
 
-// inTime gives the client the usual time to take what is written next.
-func (s *Server) inTime(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.patience))
+// extendWriteDeadline gives the client clientTimeout to read what is written next.
+func (s *Server) extendWriteDeadline(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.clientTimeout))
 }
 
-// readBody reads a request's body of a type and of max bytes at most, for which the
-// client has the usual time from now on.
+// readBody reads a request's body of the given type and at most max bytes, which the client
+// must send within clientTimeout.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, want string, max int64) ([]byte, error) {
 	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
 		return nil, refuse(http.StatusUnsupportedMediaType, "the body is of type %.80q; send %s, and say so by Content-Type", r.Header.Get("Content-Type"), want)
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.patience))
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.clientTimeout))
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send less", max)
@@ -81,7 +81,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, want string, m
 	return b, nil
 }
 
-// readJSON reads a request's body into v, and refuses what v has no place for.
+// readJSON reads a request's body into v, and refuses unknown fields.
 func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, max int64) error {
 	b, err := s.readBody(w, r, "application/json", max)
 	if err != nil {
@@ -98,10 +98,10 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, max int
 	return nil
 }
 
-// maxListed is how often a query may have one part.
+// maxListed is how often a query may contain one parameter.
 const maxListed = 1000
 
-// query reads a request's query, in which only those parts may be.
+// query reads a request's query, and refuses unknown parameters.
 func query(r *http.Request, known ...string) (url.Values, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -122,7 +122,7 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 	return q, nil
 }
 
-// number reads a part of a query that is a whole number, if it is there.
+// number reads a whole number from a query; otherwise is its default.
 func number(q url.Values, name string, otherwise, min, max uint64) (uint64, error) {
 	if !q.Has(name) {
 		return otherwise, nil
@@ -134,9 +134,9 @@ func number(q url.Values, name string, otherwise, min, max uint64) (uint64, erro
 	return n, nil
 }
 
-// tenant finds the tenant of that name; without one, the only one.
+// tenant finds the tenant of that name; "" finds the only tenant.
 func (s *Server) tenant(name string) (Tenant, error) {
-	all := s.facts.Tenants()
+	all := s.backend.State().Tenants
 	if name == "" && len(all) == 1 {
 		return all[0], nil
 	}
@@ -151,9 +151,9 @@ func (s *Server) tenant(name string) (Tenant, error) {
 	return Tenant{}, refuse(http.StatusNotFound, "there is no tenant %.40q; there are %s", name, namesOf(all))
 }
 
-// chosen finds the tenants of those names; without any, all.
-func (s *Server) chosen(names []string) ([]Tenant, error) {
-	all := s.facts.Tenants()
+// tenantsNamed finds the tenants of those names; all if there are none.
+func (s *Server) tenantsNamed(names []string) ([]Tenant, error) {
+	all := s.backend.State().Tenants
 	if len(names) == 0 {
 		return all, nil
 	}

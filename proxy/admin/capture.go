@@ -16,9 +16,8 @@ import (
 	"switchyard/proxy/capture"
 )
 
-// capture records what peers say for as long as the client takes it in. The query
-// says what: tenant, commands and redact, any number of times; bodies; and the limits
-// pdus, bytes and time.
+// capture streams a recording for as long as the client reads. The query has tenant, commands
+// and redact, each any number of times, bodies, and the limits pdus, bytes and time.
 func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	var o capture.Options
@@ -32,15 +31,15 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.captures.take("captures are under way; end one of them"); err != nil {
+	if err := s.captures.acquire("captures are under way; end one of them"); err != nil {
 		return err
 	}
-	defer s.captures.leave()
+	defer s.captures.release()
 	out := s.stream(w)
-	takesLong(w)
+	clearDeadlines(w)
 	s.log.Info("capture begins", "client", callerOf(r).name, "tenants", sourceNames(sources), "bodies", o.Bodies)
 	w.Header().Set("Content-Type", "application/x-pcapng")
-	made, _, _ := strings.Cut(s.facts.Version, "\n")
+	made, _, _ := strings.Cut(s.options.Version, "\n")
 	err = capture.Run(r.Context(), out, made, sources, o)
 	attributes := []any{"tenants", sourceNames(sources), "bytes", out.bytes}
 	switch {
@@ -52,13 +51,13 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
 	default:
 		s.log.Info("capture ends: the client has gone", append(attributes, "error", err)...)
 	}
-	panic(http.ErrAbortHandler) // so that a client that is still there can tell
+	panic(http.ErrAbortHandler) // so that a client that is still connected notices the cut
 }
 
-// sources returns the tenants of those names, or all.
+// sources returns the tenants of those names; all if there are none.
 func (s *Server) sources(names []string) (sources []capture.Source, err error) {
 	var all []string
-	for _, t := range s.facts.Tenants() {
+	for _, t := range s.backend.State().Tenants {
 		all = append(all, t.Name)
 		if len(names) == 0 || slices.Contains(names, t.Name) {
 			sources = append(sources, capture.Source{Name: t.Name, Hub: t.Hub()})

@@ -11,10 +11,10 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// maxName is how long the name of a candidate's file may be.
+// maxName is the longest file name of a candidate, in bytes.
 const maxName = 255
 
-// compare tells what a policy's file would change, and does not install it.
+// compare answers with what a policy's file would change. It does not install it.
 func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "name")
 	if err != nil {
@@ -28,19 +28,19 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	if len(name) > maxName {
 		return errors.New("name is longer than that of a file can be; leave out folders")
 	}
-	if err := s.begin(r); err != nil {
+	if err := s.acquirePolicyCall(r); err != nil {
 		return err
 	}
-	defer s.heavy.leave()
-	file, err := s.readBody(w, r, "application/octet-stream", s.facts.CandidateBytes())
+	defer s.policyCalls.release()
+	file, err := s.readBody(w, r, "application/octet-stream", s.backend.State().ModuleBytes)
 	if err != nil {
 		return err
 	}
-	takesLong(w)
+	clearDeadlines(w)
 	start := time.Now()
-	candidate, err := s.facts.Candidate(r.Context(), t.Name, name, file)
-	s.inTime(w)
-	s.did(r, "compare", "tenant", t.Name, "bytes", len(file), "took", time.Since(start).Round(time.Millisecond).String())
+	candidate, err := s.backend.Load(r.Context(), t.Name, name, file)
+	s.extendWriteDeadline(w)
+	s.logRequest(r, "compare", "tenant", t.Name, "bytes", len(file), "took", time.Since(start).Round(time.Millisecond).String())
 	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
 		return answer(w, http.StatusUnprocessableEntity, api.Error{Error: err.Error(), Gate: string(gate.Gate)})
 	}
@@ -48,13 +48,13 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer candidate.Release()
-	g, err := look(t)
+	g, err := acquire(t)
 	if err != nil {
 		return err
 	}
 	defer g.Release()
 	c := compared(t.Name, g, candidate)
-	s.inTime(w)
+	s.extendWriteDeadline(w)
 	return answer(w, http.StatusOK, c)
 }
 
@@ -62,8 +62,8 @@ func compared(tenant string, before, after *policy.Generation) api.Comparison {
 	same := before.SHA256 == after.SHA256 && string(before.Config) == string(after.Config)
 	c := api.Comparison{Tenant: tenant, Before: identify(before), After: identify(after),
 		Same: same, Changes: []api.Change{}, Warnings: []string{}}
-	table := review.Extract(held{after})
-	for _, change := range review.Compare(review.Extract(held{before}), table, same) {
+	table := review.Extract(limitedPolicy{after})
+	for _, change := range review.Compare(review.Extract(limitedPolicy{before}), table, same) {
 		c.Changes = append(c.Changes, api.Change{Command: change.Command, First: change.First, Last: change.Last, Known: change.Known,
 			Alike: change.Alike, Unproven: change.Unproven, Scope: change.Scope, Before: change.Before, After: change.After})
 	}

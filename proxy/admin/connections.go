@@ -12,19 +12,19 @@ import (
 	"switchyard/proxy/certificate"
 )
 
-// How many sessions are told of.
+// How many sessions are listed.
 const (
-	someConnections = 100
-	mostConnections = 10_000
+	defaultConnections   = 100
+	maxConnectionsListed = 10_000
 )
 
-// connectionsOf tells of sessions.
+// connectionsOf lists sessions.
 func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "sort", "limit")
 	if err != nil {
 		return err
 	}
-	limit, err := number(q, "limit", someConnections, 1, mostConnections)
+	limit, err := number(q, "limit", defaultConnections, 1, maxConnectionsListed)
 	if err != nil {
 		return err
 	}
@@ -32,50 +32,51 @@ func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return fmt.Errorf("sort=%.40s: write rate, lag or id", q.Get("sort"))
 	}
-	tenants, err := s.chosen(q["tenant"])
+	tenants, err := s.tenantsNamed(q["tenant"])
 	if err != nil {
 		return err
 	}
-	s.sampler.want()
-	lines := s.lines(tenants)
-	slices.SortFunc(lines, order)
-	return answer(w, http.StatusOK, api.Connections{Total: len(lines), Connections: tell(lines[:min(len(lines), int(limit))])})
+	s.sampler.keepFresh()
+	rows := s.rows(tenants)
+	slices.SortFunc(rows, order)
+	return answer(w, http.StatusOK, api.Connections{Total: len(rows), Connections: connectionAnswers(rows[:min(len(rows), int(limit))])})
 }
 
-// A line is a session with how fast it is.
-type line struct {
+// A row is a session with its tenant and its rates.
+type row struct {
 	tenant Tenant
 	proxy.Session
 	rates api.Rates
 }
 
-// lines returns the sessions of tenants.
-func (s *Server) lines(tenants []Tenant) (lines []line) {
+// rows returns all sessions of the tenants.
+func (s *Server) rows(tenants []Tenant) (rows []row) {
 	for _, t := range tenants {
 		sample := s.sampler.of(t)
 		for _, session := range t.Served.Sessions() {
-			lines = append(lines, line{t, session, sample.sessionRates[session.Number]})
+			rows = append(rows, row{t, session, sample.sessionRates[session.Number]})
 		}
 	}
-	return lines
+	return rows
 }
 
-func byID(a, b line) int {
+func byID(a, b row) int {
 	return cmp.Or(cmp.Compare(a.tenant.Name, b.tenant.Name), cmp.Compare(a.Number, b.Number))
 }
 
-func byRate(a, b line) int {
+func byRate(a, b row) int {
 	return cmp.Or(cmp.Compare(b.rates.BytesIn, a.rates.BytesIn), cmp.Compare(b.rates.BytesOut, a.rates.BytesOut), byID(a, b))
 }
 
-func byLag(a, b line) int { return cmp.Or(cmp.Compare(b.Lag, a.Lag), byID(a, b)) }
+func byLag(a, b row) int { return cmp.Or(cmp.Compare(b.Lag, a.Lag), byID(a, b)) }
 
-var orders = map[string]func(a, b line) int{"id": byID, "rate": byRate, "lag": byLag}
+var orders = map[string]func(a, b row) int{"id": byID, "rate": byRate, "lag": byLag}
 
-// tell finds out about sessions what is not known of all.
-func tell(lines []line) []api.Connection {
-	told := make([]api.Connection, 0, len(lines))
-	for _, l := range lines {
+// connectionAnswers looks up what a row does not contain, as that is too expensive for all
+// sessions.
+func connectionAnswers(rows []row) []api.Connection {
+	answers := make([]api.Connection, 0, len(rows))
+	for _, l := range rows {
 		c := api.Connection{Tenant: l.tenant.Name, Session: l.Number, Peer: l.Peer().String(), Listener: l.Local().String(),
 			Identities: []string{}, Since: l.Since().UTC(), Master: l.Master, Users: l.tenant.Hub().Holds(l.Number),
 			PDUsIn: l.PDUsIn, BytesIn: l.BytesIn, PDUsOut: l.PDUsOut, BytesOut: l.BytesOut, Rates: l.rates, Lag: l.Lag, Paused: l.Paused()}
@@ -85,7 +86,7 @@ func tell(lines []line) []api.Connection {
 				c.Identities = append(c.Identities, certificate.Identities(state.PeerCertificates[0])...)
 			}
 		}
-		told = append(told, c)
+		answers = append(answers, c)
 	}
-	return told
+	return answers
 }

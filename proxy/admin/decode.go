@@ -13,7 +13,7 @@ import (
 	_ "switchyard/pdu/pb" // the messages
 )
 
-// messageOf returns a body as the command's message, or nil if it is none.
+// messageOf decodes a body as the command's message; nil if it is not a valid one.
 func messageOf(c pdu.CommandID, body []byte) protoreflect.Message {
 	known, _ := pdu.CommandByID(c)
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
@@ -27,7 +27,7 @@ func messageOf(c pdu.CommandID, body []byte) protoreflect.Message {
 	return m
 }
 
-// decoded returns a body as JSON, or nil if it is not the command's message.
+// decoded returns a body as JSON; nil if it is not a valid message of the command.
 func decoded(c pdu.CommandID, body []byte) json.RawMessage {
 	m := messageOf(c, body)
 	if m == nil {
@@ -40,7 +40,7 @@ func decoded(c pdu.CommandID, body []byte) json.RawMessage {
 	return text
 }
 
-// names reports whether a field that is a user, by its name, holds one of those.
+// names reports whether a field that holds users, by its name, contains one of these.
 func names(m protoreflect.Message, users map[uint64]bool) (found bool) {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch isList := f.IsList(); {

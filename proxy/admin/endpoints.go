@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// An endpoint is what is at one path, by method.
+// An endpoint has the methods of one path, by HTTP method.
 type endpoint map[string]method
 
-// A method is who answers, and what it takes to ask.
+// A method is a handler and what a request for it needs.
 type method struct {
 	needs  right
 	answer responder
-	body   bool // the request has one; others must not, as nobody would read it
-	lasts  bool // HEAD is not answered, as nobody could tell that its client is gone
+	body   bool // the request has a body; others must have none, as it would not be read
+	lasts  bool // a stream; HEAD is refused, as it could not be noticed that its client has left
 }
 
-// A responder answers, or returns why not and has written nothing.
+// A responder answers, or returns an error and has written nothing.
 type responder func(http.ResponseWriter, *http.Request) error
 
 //go:embed openapi.json
 var document []byte
 
-// table is all that is answered. It is what openapi.json describes.
+// table returns all endpoints, which openapi.json describes.
 func (s *Server) table() map[string]endpoint {
 	get := func(needs right, answer responder) endpoint {
 		return endpoint{http.MethodGet: {needs: needs, answer: answer}}
@@ -60,10 +60,10 @@ func (s *Server) table() map[string]endpoint {
 		"/api/v1/capture":      last(read, s.capture),
 		"/api/v1/tap":          last(read, s.tap),
 	}
-	if s.facts.Metrics != nil {
-		all["/metrics"] = get(read, plain(s.facts.Metrics.ServeHTTP))
+	if s.options.Metrics != nil {
+		all["/metrics"] = get(read, plain(s.options.Metrics.ServeHTTP))
 	}
-	if s.facts.Profiles {
+	if s.options.Profiles {
 		all["/debug/pprof/"] = last(operate, profile(pprof.Index))
 		for name, answer := range map[string]http.HandlerFunc{"cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace} {
 			all["/debug/pprof/"+name] = last(operate, profile(answer))
@@ -75,7 +75,7 @@ func (s *Server) table() map[string]endpoint {
 	return all
 }
 
-// plain has a handler of somebody else's answer.
+// plain makes a responder of an http.HandlerFunc.
 func plain(h http.HandlerFunc) responder {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h(w, r)
@@ -83,16 +83,17 @@ func plain(h http.HandlerFunc) responder {
 	}
 }
 
-// profile has a profile answered, whose client decides how long that takes.
+// profile makes a responder of a handler of net/http/pprof, whose client decides how long the
+// answer takes.
 func profile(h http.HandlerFunc) responder {
 	return plain(func(w http.ResponseWriter, r *http.Request) {
-		takesLong(w)
-		// net/http/pprof refuses what takes longer than the server's usual time.
+		clearDeadlines(w)
+		// net/http/pprof refuses profiles that are longer than the server's WriteTimeout.
 		h(w, r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, &http.Server{})))
 	})
 }
 
-// serveHTTP answers a request that may be answered.
+// serveHTTP answers a request, unless the server is closed.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.open.TryRLock() {
 		fail(w, refuse(http.StatusServiceUnavailable, "%v", ErrStopping))
@@ -102,52 +103,52 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := s.respond(w, r); err != nil {
-		s.inTime(w)
+		s.extendWriteDeadline(w)
 		fail(w, err)
 	}
 }
 
-// respond answers, or returns why not.
+// respond finds the endpoint, checks the client's rights, and answers.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
-	if err := foreign(r); err != nil {
+	if err := checkOrigin(r); err != nil {
 		return err
 	}
 	found, ok := s.endpoints[r.URL.Path]
 	if !ok {
-		return s.elsewhere(w, r)
+		return s.respondUnlisted(w, r)
 	}
 	m, ok := found.method(r.Method)
 	if !ok {
 		w.Header().Set("Allow", found.methods())
 		return refuse(http.StatusMethodNotAllowed, "%s takes %s, not %.20s", r.URL.Path, found.methods(), r.Method)
 	}
-	if err := s.allow(r, m.needs); err != nil {
+	if err := s.authorize(r, m.needs); err != nil {
 		return err
 	}
 	if r.ContentLength != 0 && !m.body {
-		w.Header().Set("Connection", "close") // else the answer would wait for the body
+		w.Header().Set("Connection", "close") // else net/http would read the body first
 		return fmt.Errorf("%s %s takes no body; send none", r.Method, r.URL.Path)
 	}
 	return m.answer(w, r)
 }
 
-// elsewhere answers what is not in the table.
-func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) error {
+// respondUnlisted answers a path that is not in the table.
+func (s *Server) respondUnlisted(w http.ResponseWriter, r *http.Request) error {
 	ofPage := r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/assets/")
 	switch {
-	case s.facts.Page == nil || !ofPage:
+	case s.options.Page == nil || !ofPage:
 		return refuse(http.StatusNotFound, "there is no %.80q; what there is stands in /api/v1/openapi.json", r.URL.Path)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		return refuse(http.StatusMethodNotAllowed, "%.80s takes GET, HEAD, not %.20s", r.URL.Path, r.Method)
 	default:
 		w.Header().Del("Cache-Control")
-		s.facts.Page.ServeHTTP(w, r)
+		s.options.Page.ServeHTTP(w, r)
 		return nil
 	}
 }
 
-// method finds who answers that method. HEAD is GET without the body, unless that goes on.
+// method finds the method of that name. HEAD is GET without the body, except for streams.
 func (e endpoint) method(name string) (m method, ok bool) {
 	if name == http.MethodHead {
 		m, ok = e[http.MethodGet]
@@ -157,7 +158,7 @@ func (e endpoint) method(name string) (m method, ok bool) {
 	return m, ok
 }
 
-// methods lists what the endpoint takes.
+// methods lists the endpoint's methods, for the header Allow.
 func (e endpoint) methods() string {
 	var names []string
 	for name, m := range e {
@@ -177,6 +178,6 @@ func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
 
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Write([]byte(s.facts.Version))
+	w.Write([]byte(s.options.Version))
 	return nil
 }

@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// maxQuestion is how long a request for an evaluation may be, in bytes.
+	// maxQuestion is the largest request for an evaluation, in bytes.
 	maxQuestion = 1 << 20
-	// mostSessions is how many sessions are told that a copy would go to.
+	// mostSessions is how many receivers of a copy are listed.
 	mostSessions = 20
 )
 
-// A question is one PDU to be decided about.
+// A question is a request to evaluate the policy for one PDU.
 type question struct{ api.EvaluateRequest }
 
-// evaluate tells how the policy in force decides about one PDU. It asks the guest beside
-// the traffic; nothing is routed or counted.
+// evaluate answers how the policy in force decides about one PDU. Nothing is routed or
+// counted.
 func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	var q question
 	if err := s.readJSON(w, r, &q, maxQuestion); err != nil {
@@ -42,12 +42,12 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	takesLong(w)
-	if err := s.begin(r); err != nil {
+	clearDeadlines(w)
+	if err := s.acquirePolicyCall(r); err != nil {
 		return err
 	}
-	defer s.heavy.leave()
-	g, err := look(t)
+	defer s.policyCalls.release()
+	g, err := acquire(t)
 	if err != nil {
 		return err
 	}
@@ -59,12 +59,12 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes()}
 	a := s.explained(g, guest, asked)
 	a.Tenant = t.Name
-	a.foresee(t, asked.Session, p)
-	s.inTime(w)
+	a.addCopies(t, asked.Session, p)
+	s.extendWriteDeadline(w)
 	return answer(w, http.StatusOK, a.Evaluation)
 }
 
-// pdu makes the PDU that the question is about.
+// pdu returns the PDU that the question is about.
 func (q *question) pdu() ([]byte, error) {
 	if (q.Hex == "") == (q.Command == "") {
 		return nil, errors.New("write either hex, a whole PDU, or command with body")
@@ -134,22 +134,23 @@ func (q *question) attributes() uint64 {
 	return 0
 }
 
-// An explained is an evaluation with the verdict that it tells of.
+// An explained is an evaluation with the verdict that it describes.
 type explained struct {
 	api.Evaluation
 	verdict policy.Verdict
 }
 
-// explained asks the guest, and holds what it says to what it may do, as the hub does.
+// explained asks the guest, and applies the tenant's may settings to its verdict, as the hub
+// does.
 func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Question) *explained {
 	h := pdu.ParseHeader(q.Header)
 	e := guest.Explain(q)
 	if v, excess := g.Hold(h.Service, h.Command, e.ByIDs.Verdict); e.ByIDs.Fault == nil && excess != nil {
-		e.Verdict, e.Fault, e.Inspection = v, excess, nil // it is not asked for more
+		e.Verdict, e.Fault, e.Inspection = v, excess, nil // the hub would not ask for an inspection
 	} else if e.Fault == nil {
 		e.Verdict, e.Fault = g.Hold(h.Service, h.Command, e.Verdict)
 	}
-	fuel := s.facts.Fuel()
+	fuel := s.backend.State().Fuel
 	a := &explained{verdict: e.Verdict, Evaluation: api.Evaluation{
 		Policy: identify(g),
 		PDU: api.EvaluatedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
@@ -171,18 +172,18 @@ func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Qu
 }
 
 func answerOf(a wasm.Answer, c pdu.CommandID, fuel uint64) api.Answer {
-	told := api.Answer{Export: a.Export, Fuel: a.Fuel, FuelLimit: fuel, Memory: a.Memory}
+	answer := api.Answer{Export: a.Export, Fuel: a.Fuel, FuelLimit: fuel, Memory: a.Memory}
 	if a.Fault == nil {
 		d := review.Decide(a.Verdict, c)
-		told.Decision = &d
+		answer.Decision = &d
 	}
-	return told
+	return answer
 }
 
-// foresee tells who would be sent a copy.
-func (a *explained) foresee(t Tenant, session uint64, p []byte) {
+// addCopies adds the sessions that would be sent a copy.
+func (a *explained) addCopies(t Tenant, session uint64, p []byte) {
 	if a.verdict.Action() == policy.Handle {
-		a.Notes = append(a.Notes, "what a handler sends depends on what it is told, and is not foreseen")
+		a.Notes = append(a.Notes, "the copies of a handled command depend on its body and on the user table; they are not predicted")
 		return
 	}
 	sessions, n := t.Hub().Recipients(session, a.verdict, p, mostSessions)

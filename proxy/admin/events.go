@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// news is the snapshot of this second, for those who look on.
-type news struct {
-	bell bell
+// A latestSnapshot is the snapshot of the last second, shared by all streams of events.
+type latestSnapshot struct {
+	changed notifier
 
-	mu   sync.Mutex // guards the rest
-	seq  uint64     // how many there were
-	text []byte     // as JSON
+	mu   sync.Mutex // guards what follows
+	seq  uint64     // number of the snapshot, from 1
+	text []byte     // of the snapshot, as JSON
 }
 
-// tell makes a snapshot for those who look on, if there are any: once for all of them.
-func (s *Server) tell() {
+// publishSnapshot makes a snapshot if any stream is open: one for all streams.
+func (s *Server) publishSnapshot() {
 	if len(s.streams) == 0 {
 		return
 	}
@@ -31,15 +31,15 @@ func (s *Server) tell() {
 		s.log.Error("make a snapshot", "error", err)
 		return
 	}
-	s.news.mu.Lock()
-	s.news.seq++
-	s.news.text = text
-	s.news.mu.Unlock()
-	s.news.bell.ring()
+	s.latest.mu.Lock()
+	s.latest.seq++
+	s.latest.text = text
+	s.latest.mu.Unlock()
+	s.latest.changed.notify()
 }
 
-// after returns the snapshot, if it is not the one of that number, and its number.
-func (n *news) after(seq uint64) ([]byte, uint64) {
+// after returns the snapshot and its number; no snapshot if that is the given number.
+func (n *latestSnapshot) after(seq uint64) ([]byte, uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.seq == seq {
@@ -48,9 +48,9 @@ func (n *news) after(seq uint64) ([]byte, uint64) {
 	return n.text, n.seq
 }
 
-// events tells what happens, for as long as the client takes it in. Nothing is kept for
-// a client: one that takes its time is told the snapshot of its time, and misses lines
-// that are not remembered any more.
+// events streams snapshots, log lines and policy changes for as long as the client reads.
+// Nothing is queued per client: a slow one skips snapshots, and misses lines that Lines has
+// already overwritten.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "Last-Event-ID")
 	if err != nil {
@@ -63,16 +63,16 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.streams.take("streams of events are open; close one of them"); err != nil {
+	if err := s.streams.acquire("streams of events are open; close one of them"); err != nil {
 		return err
 	}
-	defer s.streams.leave()
+	defer s.streams.release()
 	wake := make(chan struct{}, 1)
-	for _, b := range []*bell{&s.news.bell, &s.facts.Chronicle.bell, &s.facts.Lines.bell} {
-		defer b.hear(wake)()
+	for _, n := range []*notifier{&s.latest.changed, &s.options.History.changed, &s.options.Lines.changed} {
+		defer n.subscribe(wake)()
 	}
-	s.sampler.want()
-	takesLong(w)
+	s.sampler.keepFresh()
+	clearDeadlines(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	feed := &feed{server: s, stream: s.stream(w), line: line}
 	feed.run(r, wake)
@@ -84,20 +84,20 @@ type feed struct {
 	server *Server
 	stream *stream
 
-	line, policy, snapshot uint64 // those that were told last
+	line, policy, snapshot uint64 // the last that were sent
 }
 
-// run tells what there is, again and again, until the client or the server goes.
+// run sends what is new, again and again, until the client leaves or the server stops.
 func (f *feed) run(r *http.Request, wake <-chan struct{}) {
 	s := f.server
-	_, f.policy = s.facts.Chronicle.after(math.MaxUint64) // what was before is in /api/v1/policies
-	_, f.snapshot = s.news.after(math.MaxUint64)
+	_, f.policy = s.options.History.after(math.MaxUint64) // earlier ones are in /api/v1/policies
+	_, f.snapshot = s.latest.after(math.MaxUint64)
 	first, err := json.Marshal(s.snapshot())
 	if err == nil {
 		err = f.send("snapshot", "", first)
 	}
 	for err == nil {
-		if err = f.tell(); err != nil {
+		if err = f.sendNew(); err != nil {
 			break
 		}
 		select {
@@ -111,24 +111,24 @@ func (f *feed) run(r *http.Request, wake <-chan struct{}) {
 	}
 }
 
-// tell sends what is new.
-func (f *feed) tell() error {
+// sendNew sends everything that is newer than what was sent last.
+func (f *feed) sendNew() error {
 	s := f.server
-	lines, last := s.facts.Lines.after(f.line)
+	lines, last := s.options.Lines.after(f.line)
 	f.line = last
 	for _, l := range lines {
 		if err := f.sendJSON("log", strconv.FormatUint(l.ID, 10), l); err != nil {
 			return err
 		}
 	}
-	policies, last := s.facts.Chronicle.after(f.policy)
+	policies, last := s.options.History.after(f.policy)
 	f.policy = last
 	for _, p := range policies {
 		if err := f.sendJSON("policy", "", p); err != nil {
 			return err
 		}
 	}
-	text, seq := s.news.after(f.snapshot)
+	text, seq := s.latest.after(f.snapshot)
 	if f.snapshot = seq; text == nil {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (f *feed) sendJSON(event, id string, v any) error {
 	return f.send(event, id, text)
 }
 
-// send sends one event. JSON has no ends of lines within.
+// send sends one event. data is JSON on one line.
 func (f *feed) send(event, id string, data []byte) error {
 	if id != "" {
 		id = "id: " + id + "\n"
@@ -152,21 +152,21 @@ func (f *feed) send(event, id string, data []byte) error {
 	return err
 }
 
-// A stream sends what is written at once. A client that does not take it in time has
-// its connection closed.
+// A stream is an answer that flushes each write. A write fails if the client does not read it
+// within clientTimeout.
 type stream struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration
-	bytes    int64
+	w             http.ResponseWriter
+	control       *http.ResponseController
+	clientTimeout time.Duration
+	bytes         int64 // written
 }
 
 func (s *Server) stream(w http.ResponseWriter) *stream {
-	return &stream{w: w, control: http.NewResponseController(w), patience: s.patience}
+	return &stream{w: w, control: http.NewResponseController(w), clientTimeout: s.clientTimeout}
 }
 
 func (s *stream) Write(p []byte) (int, error) {
-	if err := s.control.SetWriteDeadline(time.Now().Add(s.patience)); err != nil {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.clientTimeout)); err != nil {
 		return 0, err
 	}
 	n, err := s.w.Write(p)

@@ -1,51 +1,75 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 )
 
-// A Check is one of the things that have to be right for connections to come here.
-type Check struct {
-	Name string
-	Err  error // nil if it is
-}
-
-// livez tells whether PDUs get through.
+// livez answers whether PDUs move through all tenants' logs.
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
-	if err := s.facts.Probes.Alive(s.facts.Tenants()); err != nil {
-		return say(w, false, err.Error()+"\n")
+	if err := s.options.Probes.Alive(s.backend.State().Tenants); err != nil {
+		return answerHealth(w, false, err.Error()+"\n")
 	}
-	return say(w, true, "")
+	return answerHealth(w, true, "")
 }
 
-// readyz tells whether connections should come here.
+// A check is one condition for sending connections to this server.
+type check struct {
+	name string
+	err  error // nil if it is met
+}
+
+// readyz answers whether connections should be sent to this server.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
-	checks := s.facts.Ready()
-	tenants := s.facts.Tenants()
-	_, errs := s.facts.Probes.probe(tenants)
-	for i, err := range errs {
-		checks = append(checks, Check{"tenant " + tenants[i].Name, err})
-	}
 	ready := true
 	var text strings.Builder
-	for _, c := range checks {
-		if c.Err != nil {
+	for _, c := range s.checks() {
+		if c.err != nil {
 			ready = false
-			fmt.Fprintf(&text, "[-]%s %v\n", c.Name, c.Err)
+			fmt.Fprintf(&text, "[-]%s %v\n", c.name, c.err)
 		} else {
-			fmt.Fprintf(&text, "[+]%s ok\n", c.Name)
+			fmt.Fprintf(&text, "[+]%s ok\n", c.name)
 		}
 	}
 	if ready && !r.URL.Query().Has("verbose") {
 		text.Reset()
 	}
-	return say(w, ready, text.String())
+	return answerHealth(w, ready, text.String())
 }
 
-// say answers a program that looks at the status, and a person who looks at the text.
-func say(w http.ResponseWriter, good bool, text string) error {
+var errDraining = errors.New("the server stops")
+
+func (s *Server) checks() []check {
+	state := s.backend.State()
+	draining := check{name: "not draining"}
+	if state.Draining {
+		draining.err = errDraining
+	}
+	checks := []check{draining, {"descriptors", descriptorsLeft()}}
+	for _, l := range state.Listeners {
+		checks = append(checks, check{name: "listener " + l.Address})
+	}
+	_, errs := s.options.Probes.probeAll(state.Tenants)
+	for i, err := range errs {
+		checks = append(checks, check{"tenant " + state.Tenants[i].Name, err})
+	}
+	return checks
+}
+
+// descriptorsLeft returns an error if the process cannot open another file or socket.
+func descriptorsLeft() error {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("%w; raise the limit of open files (ulimit -n, LimitNOFILE)", err)
+	}
+	return f.Close()
+}
+
+// answerHealth answers by the status, for programs, and in text, for people.
+func answerHealth(w http.ResponseWriter, good bool, text string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if !good {
 		w.WriteHeader(http.StatusServiceUnavailable)

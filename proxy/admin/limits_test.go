@@ -16,6 +16,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/proxy/admin/api"
 )
 
 // post sends a body.
@@ -48,8 +49,8 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 func TestBadBodies(t *testing.T) {
-	f := startGuarded(t, false, true, func(f *Facts) {
-		f.Candidate = func(context.Context, string, string, []byte) (*policy.Generation, error) {
+	f := startGuarded(t, false, true, func(f *fake) {
+		f.load = func(context.Context, string, string, []byte) (*policy.Generation, error) {
 			return nil, errors.New("a candidate came through")
 		}
 	})
@@ -137,7 +138,7 @@ func (s *slow) Classify(id pdu.ServiceID, c pdu.CommandID) (policy.Verdict, erro
 // installSlow has a slow policy decide for the tenant of the fixture.
 func (f *fixture) installSlow() *slow {
 	p := &slow{begun: make(chan struct{}), end: make(chan struct{})}
-	f.tenant.Judge.Install(policy.NewGeneration("slow", "", p))
+	f.tenant.Active.Install(policy.NewGeneration("slow", "", p))
 	p.installed.Store(true)
 	return p
 }
@@ -145,27 +146,27 @@ func (f *fixture) installSlow() *slow {
 // Those who ask policies are few. Others wait for their turn, and not without end.
 func TestHeavyRequestsAreFew(t *testing.T) {
 	f := start(t, 100*time.Millisecond)
-	for range maxHeavy {
-		f.heavy <- struct{}{}
+	for range maxPolicyCalls {
+		f.policyCalls <- struct{}{}
 	}
 	r := f.ask("GET", "/api/v1/routes")
 	if got := errorOf(t, r, f.read(r)); r.StatusCode != 429 || !strings.Contains(got, "2 requests ask policies already; ask again") {
 		t.Errorf("%d %q, want 429", r.StatusCode, got)
 	}
-	for range maxHeavy {
-		f.heavy.leave()
+	for range maxPolicyCalls {
+		f.policyCalls.release()
 	}
 	r = f.ask("GET", "/api/v1/routes")
-	if f.read(r); r.StatusCode != 200 || len(f.heavy) != 0 {
-		t.Errorf("%d, and %d are under way, want 200 and 0", r.StatusCode, len(f.heavy))
+	if f.read(r); r.StatusCode != 200 || len(f.policyCalls) != 0 {
+		t.Errorf("%d, and %d are under way, want 200 and 0", r.StatusCode, len(f.policyCalls))
 	}
 }
 
 // The page asks about several tenants in one go, and is answered about each.
 func TestHeavyRequestsWait(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	p := f.installSlow()
-	const asked = 3 * maxHeavy
+	const asked = 3 * maxPolicyCalls
 	statuses := make(chan int, asked)
 	for range asked {
 		go func() {
@@ -185,12 +186,12 @@ func TestHeavyRequestsWait(t *testing.T) {
 
 // A policy that takes longer than a request may is waited for.
 func TestSlowPolicyIsAnswered(t *testing.T) {
-	const patience = 100 * time.Millisecond
-	f := start(t, patience)
+	const clientTimeout = 100 * time.Millisecond
+	f := start(t, clientTimeout)
 	p := f.installSlow()
 	go func() {
 		<-p.begun
-		<-time.After(2 * patience) // longer than an answer may take
+		<-time.After(2 * clientTimeout) // longer than an answer may take
 		close(p.end)
 	}()
 	r := f.ask("GET", "/api/v1/routes")
@@ -226,19 +227,19 @@ func TestUnwantedBodies(t *testing.T) {
 // Reloads wait for their turn, and not without end.
 func TestReloadsAreFew(t *testing.T) {
 	release := make(chan struct{})
-	answers := make(chan func() (Reload, error), 1)
-	f := startGuarded(t, false, true, func(f *Facts) {
-		f.Reload = func(ctx context.Context) (Reload, error) {
+	answers := make(chan func() (api.Reload, error), 1)
+	f := startGuarded(t, false, true, func(f *fake) {
+		f.reload = func(ctx context.Context) (api.Reload, error) {
 			select {
 			case <-release:
 			case <-ctx.Done():
-				return Reload{}, ctx.Err()
+				return api.Reload{}, ctx.Err()
 			}
 			select {
 			case answer := <-answers:
 				return answer()
 			default:
-				return Reload{OK: true}, nil
+				return api.Reload{OK: true}, nil
 			}
 		}
 	})
@@ -261,17 +262,17 @@ func TestReloadsAreFew(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		reload Reload
+		reload api.Reload
 		err    error
 		status int
 		want   string
 	}{
-		{Reload{Tenants: []ReloadTenant{{Tenant: "acme", Result: Refused, Error: "no"}}}, nil, 422, "policy of tenant acme"},
-		{Reload{}, ErrStopping, 503, "stops"},
-		{Reload{}, errors.New("no time"), 503, "no time"},
+		{api.Reload{Tenants: []api.ReloadTenant{{Tenant: "acme", Result: api.Refused, Error: "no"}}}, nil, 422, "policy of tenant acme"},
+		{api.Reload{}, ErrStopping, 503, "stops"},
+		{api.Reload{}, errors.New("no time"), 503, "no time"},
 	} {
 		c.reload.Sum()
-		answers <- func() (Reload, error) { return c.reload, c.err }
+		answers <- func() (api.Reload, error) { return c.reload, c.err }
 		r := f.post("/api/v1/reload", "", nil)
 		if got := f.read(r); r.StatusCode != c.status || !strings.Contains(got, c.want) {
 			t.Errorf("%d %q, want %d with %q", r.StatusCode, got, c.status, c.want)
@@ -281,7 +282,7 @@ func TestReloadsAreFew(t *testing.T) {
 
 // Profiles are there when asked for, for operators.
 func TestProfiles(t *testing.T) {
-	f := startAt(t, patience, Options{OperateToken: write(t, t.TempDir()+"/token", tokenOperate)}, func(f *Facts) { f.Profiles = true }, listen(t, "tcp", "127.0.0.1:0"))
+	f := startAt(t, clientTimeout, Options{OperateToken: write(t, t.TempDir()+"/token", tokenOperate)}, func(f *fake) { f.Profiles = true }, listen(t, "tcp", "127.0.0.1:0"))
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline", "/debug/pprof/trace?seconds=0.1"} {
 		if r := f.ask("GET", path); r.StatusCode != 401 {
 			t.Errorf("%s without a token: %d, want 401", path, r.StatusCode)
@@ -295,7 +296,7 @@ func TestProfiles(t *testing.T) {
 
 // HEAD is GET without the body.
 func TestHead(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	conn, err := net.Dial("tcp", f.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +312,7 @@ func TestHead(t *testing.T) {
 // An answer that goes on has no HEAD: nothing is written that would tell whether its
 // client is still there.
 func TestNoHead(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	for _, path := range []string{"/api/v1/events", "/api/v1/tap", "/api/v1/capture"} {
 		r := f.ask("HEAD", path)
 		if r.Body.Close(); r.StatusCode != 405 || r.Header.Get("Allow") != "GET" {

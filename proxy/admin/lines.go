@@ -11,26 +11,26 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// What is remembered of the log, in lines and in bytes of one text.
+// How many lines are remembered, and how many bytes of one text.
 const (
 	keptLines = 200
 	keptText  = 2 << 10
 )
 
-// Lines remembers the last lines of the log, those of debugging not among them. The
-// zero Lines is ready, and may be used by several goroutines.
+// Lines remembers the last lines of the log from level INFO. The zero Lines is ready, and may
+// be used by several goroutines.
 type Lines struct {
-	bell bell
+	changed notifier
 
-	mu   sync.Mutex // guards the rest
-	last uint64     // id
-	ring [keptLines]api.Line
+	mu   sync.Mutex          // guards what follows
+	last uint64              // id of the last line
+	ring [keptLines]api.Line // line n is at n % keptLines
 }
 
-// Handler returns a handler that remembers lines as tame leaves them, and hands them to
-// next if that wants them.
-func (l *Lines) Handler(next slog.Handler, tame func(groups []string, a slog.Attr) slog.Attr) slog.Handler {
-	return &handler{lines: l, next: next, tame: tame}
+// Handler returns a handler that remembers each line after sanitize, and passes it to next if
+// that is enabled for it.
+func (l *Lines) Handler(next slog.Handler, sanitize func(groups []string, a slog.Attr) slog.Attr) slog.Handler {
+	return &handler{lines: l, next: next, sanitize: sanitize}
 }
 
 // add remembers a line.
@@ -40,15 +40,14 @@ func (l *Lines) add(line api.Line) {
 	line.ID = l.last
 	l.ring[l.last%keptLines] = line
 	l.mu.Unlock()
-	l.bell.ring()
+	l.changed.notify()
 }
 
-// after returns the lines with a higher id that are remembered, in their order, and the
-// highest id.
+// after returns the remembered lines with a higher id, oldest first, and the highest id.
 func (l *Lines) after(id uint64) (lines []api.Line, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if id > l.last { // of another process
+	if id > l.last { // it is from before a restart
 		id = 0
 	}
 	if l.last > keptLines {
@@ -61,17 +60,17 @@ func (l *Lines) after(id uint64) (lines []api.Line, last uint64) {
 	return lines, l.last
 }
 
-// A handler is slog's way to Lines.
+// A handler adds slog's records to Lines.
 type handler struct {
-	lines  *Lines
-	next   slog.Handler
-	tame   func([]string, slog.Attr) slog.Attr
-	prefix string // of names, for groups
-	own    []slog.Attr
+	lines    *Lines
+	next     slog.Handler
+	sanitize func([]string, slog.Attr) slog.Attr
+	prefix   string      // of attribute names, from WithGroup
+	own      []slog.Attr // from WithAttrs, with their prefixes
 }
 
-// Enabled wants lines that next does not, as they are remembered however much is
-// logged.
+// Enabled accepts lines from INFO even if next does not, as they are remembered at any log
+// level.
 func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelInfo || h.next.Enabled(ctx, level)
 }
@@ -106,7 +105,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &other
 }
 
-// line returns what is remembered of a record.
+// line returns the line that is remembered for a record.
 func (h *handler) line(r slog.Record) api.Line {
 	attributes := make(map[string]any)
 	for _, a := range h.own {
@@ -123,9 +122,9 @@ func (h *handler) line(r slog.Record) api.Line {
 	return api.Line{Time: r.Time.UTC(), Level: r.Level.String(), Message: r.Message, Attributes: text}
 }
 
-// put puts an attribute where JSON has it.
+// put adds an attribute, and a group's members as name.member.
 func (h *handler) put(to map[string]any, prefix string, a slog.Attr) {
-	a = h.tame(nil, a)
+	a = h.sanitize(nil, a)
 	v := a.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
 		for _, member := range v.Group() {
@@ -136,7 +135,7 @@ func (h *handler) put(to map[string]any, prefix string, a slog.Attr) {
 	to[prefix+a.Key] = jsonOf(v)
 }
 
-// jsonOf returns a value that can be encoded, and is not endless.
+// jsonOf returns the value as one that JSON can encode in bounded size.
 func jsonOf(v slog.Value) any {
 	switch v.Kind() {
 	case slog.KindBool, slog.KindInt64, slog.KindUint64:

@@ -8,7 +8,7 @@ import (
 	"switchyard/proxy/admission"
 )
 
-// A Listener is an address at which peers connect; see api.Listener.
+// A Listener is an address at which peers connect; api.Listener says more about its fields.
 type Listener struct {
 	Listener         string // address in the configuration
 	Address          string // address that is listened on
@@ -22,7 +22,7 @@ type Listener struct {
 
 func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) error {
 	all := []api.Listener{}
-	for _, l := range s.facts.Listeners() {
+	for _, l := range s.backend.State().Listeners {
 		c := l.Counts
 		all = append(all, api.Listener{Listener: l.Listener, Address: l.Address, Tenant: l.Tenant, Tenants: append([]string{}, l.Tenants...),
 			TLS: l.TLS, MutualTLS: l.MutualTLS, CertificateUntil: l.CertificateUntil, Accepted: c.Accepted, Handshaking: c.Handshaking,

@@ -21,6 +21,7 @@ import (
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
 )
 
@@ -48,45 +49,43 @@ func startFull(t *testing.T) *full {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tenant.Judge.Install(g)
+	tenant.Active.Install(g)
 	audited, err := load("audited", teamtalk.Module)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tenant.Served.SetAudit(audited)
 	t.Cleanup(func() { tenant.Served.SetAudit(nil) })
-	tenant.Audited = Policy{Name: "audited", SHA256: audited.SHA256}
+	tenant.Audited = api.Policy{Name: "audited", SHA256: audited.SHA256}
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(fullToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := startAt(t, patience, Options{OperateToken: file}, func(facts *Facts) {
+	f := startAt(t, clientTimeout, Options{OperateToken: file}, func(facts *fake) {
 		until := time.Now()
-		facts.Tenants = func() []Tenant { return []Tenant{tenant} }
-		facts.Listeners = func() []Listener {
-			return []Listener{
-				{Listener: "127.0.0.1:0", Address: "127.0.0.1:1", Tenant: "acme"},
-				{Listener: "127.0.0.1:2", Address: "127.0.0.1:2", Tenants: []string{"acme"}, TLS: true, MutualTLS: true, CertificateUntil: &until,
-					Counts: admission.Counts{Accepted: 2, Refused: map[admission.Reason]uint64{admission.NotAllowed: 2}}},
-			}
+		facts.state.Tenants = []Tenant{tenant}
+		facts.state.Listeners = []Listener{
+			{Listener: "127.0.0.1:0", Address: "127.0.0.1:1", Tenant: "acme"},
+			{Listener: "127.0.0.1:2", Address: "127.0.0.1:2", Tenants: []string{"acme"}, TLS: true, MutualTLS: true, CertificateUntil: &until,
+				Counts: admission.Counts{Accepted: 2, Refused: map[admission.Reason]uint64{admission.NotAllowed: 2}}},
 		}
 		facts.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			io.WriteString(w, "switchyard_draining 0\n")
 		})
-		facts.Candidate = func(_ context.Context, _, name string, file []byte) (*policy.Generation, error) {
+		facts.load = func(_ context.Context, _, name string, file []byte) (*policy.Generation, error) {
 			return load(name, file)
 		}
-		facts.Reload = func(context.Context) (Reload, error) {
-			r := Reload{Configuration: ReloadConfiguration{Result: Changed, Changed: []string{"peer.timeout"}},
-				Listeners: []ReloadListener{{Listener: "127.0.0.1:0", Result: Plain}}, Tenants: []ReloadTenant{{Tenant: "acme", Result: Unchanged, Policy: Policy{Name: "teamtalk", SHA256: "1f"}}}}
+		facts.reload = func(context.Context) (api.Reload, error) {
+			r := api.Reload{Configuration: api.ReloadConfiguration{Result: api.Changed, Changed: []string{"peer.timeout"}},
+				Listeners: []api.ReloadListener{{Listener: "127.0.0.1:0", Result: api.Plain}}, Tenants: []api.ReloadTenant{{Tenant: "acme", Result: api.Unchanged, Policy: api.Policy{Name: "teamtalk", SHA256: "1f"}}}}
 			r.Sum()
 			return r, nil
 		}
-		facts.Drain = func() time.Duration { return time.Minute }
+		facts.drain = time.Minute
 		soon := time.Now()
-		facts.Chronicle.Refused("acme", "file:no.wasm", "", &wasm.GateError{Gate: wasm.GateMagic, Policy: "file:no.wasm", Err: errors.New("no module"), Remedy: "build one"})
-		facts.Chronicle.InForce("acme", g, PolicyEvent{Signature: &Signature{Version: 3, Signers: []string{"ops"}, Expires: &soon}, LoadSeconds: new(float64), Routes: "all"})
+		facts.History.Refused("acme", "file:no.wasm", "", &wasm.GateError{Gate: wasm.GateMagic, Policy: "file:no.wasm", Err: errors.New("no module"), Remedy: "build one"})
+		facts.History.InForce("acme", g, api.PolicyEvent{Signature: &api.Signature{Version: 3, Signers: []string{"ops"}, Expires: &soon}, LoadSeconds: new(float64), Routes: "all"})
 	}, listen(t, "tcp", "127.0.0.1:0"))
 	f.tenant, f.hub = tenant, tenant.Hub()
 	full := &full{f, fullToken}
@@ -204,8 +203,8 @@ func TestDocument(t *testing.T) {
 // Whoever finds no place is answered as the document says.
 func TestDocumentBusy(t *testing.T) {
 	f, d := startFull(t), described(t)
-	f.patience = 10 * time.Millisecond // those who ask policies wait for half of it
-	for _, all := range []places{f.captures, f.taps, f.streams, f.heavy, f.reloads} {
+	f.clientTimeout = 10 * time.Millisecond // those who ask policies wait for half of it
+	for _, all := range []semaphore{f.captures, f.taps, f.streams, f.policyCalls, f.reloads} {
 		for range cap(all) {
 			all <- struct{}{}
 		}
@@ -299,7 +298,7 @@ func (f *full) checkEvents(t *testing.T, d *description, body io.Reader) {
 		d.conforms(t, ref(schemas[e.name]), e.data, e.name)
 		if counts[e.name]++; e.name == "snapshot" && counts[e.name] == 1 {
 			f.log.Info("something", "tenant", "acme", "at", time.Now(), "took", time.Second, "n", 3, "error", io.EOF, "counts", map[string]int{"a": 1})
-			f.facts.Chronicle.Refused("acme", "file:other", "", errors.New("again"))
+			f.options.History.Refused("acme", "file:other", "", errors.New("again"))
 		}
 		if counts["snapshot"] > 1 && counts["policy"] > 0 && counts["log"] > 0 {
 			return

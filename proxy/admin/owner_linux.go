@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// owner says which user opened a connection to the socket.
+// owner returns the user and the process that opened a connection to the socket, for the log.
 func owner(conn *net.UnixConn) string {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -4,5 +4,5 @@ package admin
 
 import "net"
 
-// owner says which user opened a connection to the socket: the one that may.
+// owner returns the user that opened a connection to the socket. Only the server's can.
 func owner(*net.UnixConn) string { return "user of the server" }

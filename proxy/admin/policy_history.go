@@ -14,140 +14,141 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// What is remembered of each tenant, in policies and in bytes of an error.
+// How many policies are remembered for each tenant, and how many bytes of an error.
 const (
 	keptPolicies = 50
 	keptError    = 8 << 10
 )
 
-// A remembered is a policy of the past, or the one in force.
-type remembered struct {
+// A policyEvent is an api.PolicyEvent whose generation may still be in use.
+type policyEvent struct {
 	api.PolicyEvent
-	generation *policy.Generation // that may still fail; nil if Faults has all
+	generation *policy.Generation // whose faults still count; nil once Faults is final
 }
 
-// A PolicyHistory remembers the policies of tenants: those in force, before, and refused.
-// The zero PolicyHistory is ready, and may be used by several goroutines.
+// A PolicyHistory remembers each tenant's policies: the one in force, earlier ones, and those
+// that were refused. The zero PolicyHistory is ready, and may be used by several goroutines.
 type PolicyHistory struct {
-	bell bell
+	changed notifier
 
-	mu      sync.Mutex // guards the rest
-	last    uint64     // id
-	tenants map[string]*annals
+	mu      sync.Mutex // guards what follows
+	last    uint64     // id of the last event
+	tenants map[string]*tenantHistory
 }
 
-// annals are one tenant's part of a Chronicle.
-type annals struct {
-	events  []*remembered // the latest last
+// A tenantHistory is one tenant's part of a PolicyHistory.
+type tenantHistory struct {
+	events  []*policyEvent // the latest last
 	reloads Reloads
-	faults  map[policy.FaultKind]uint64 // of generations that are forgotten
+	faults  map[policy.FaultKind]uint64 // of all events that were frozen
 }
 
-// Reloads are how often a tenant's policy was exchanged, or was not.
+// Reloads count how often a tenant's policy was exchanged or refused.
 type Reloads struct {
 	Swapped, Refused uint64
-	LoadSeconds      float64 // that the last took; 0 if that is not known
+	LoadSeconds      float64 // that the last load took; 0 if unknown
 }
 
-// InForce records that g decides for the tenant from now on. Of event, Signature, LoadSeconds
+// InForce records that g is the tenant's policy from now on. Of event, Signature, LoadSeconds
 // and Routes are used.
-func (c *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.PolicyEvent) {
+func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.PolicyEvent) {
 	now := time.Now().UTC()
-	e := &remembered{PolicyEvent: event, generation: g}
+	e := &policyEvent{PolicyEvent: event, generation: g}
 	e.Tenant, e.State, e.Name, e.SHA256, e.Since = tenant, api.InForce, g.Name, g.SHA256, now
-	c.mu.Lock()
-	a := c.of(tenant)
-	// The one before may still be asked about what it has begun with, the one before
-	// that no more.
-	for _, before := range a.events {
+	p.mu.Lock()
+	h := p.of(tenant)
+	// The previous generation may still finish its batches; the ones before it cannot be in
+	// use any more, so their faults are final.
+	for _, before := range h.events {
 		switch {
 		case before.State == api.InForce:
 			before.State, before.Until = api.Retired, &now
 		case before.generation != nil:
-			a.settle(before)
+			h.freeze(before)
 		}
 	}
 	if e.LoadSeconds != nil {
-		a.reloads.LoadSeconds = *e.LoadSeconds
+		h.reloads.LoadSeconds = *e.LoadSeconds
 	}
-	a.reloads.Swapped++
-	c.add(a, e)
-	c.mu.Unlock()
-	c.bell.ring()
+	h.reloads.Swapped++
+	p.add(h, e)
+	p.mu.Unlock()
+	p.changed.notify()
 }
 
-// Refused tells that a policy was refused for the tenant. The same one again for the
-// same reason is counted, and is no new event.
-func (c *PolicyHistory) Refused(tenant, name, sha256 string, err error) {
-	e := &remembered{PolicyEvent: api.PolicyEvent{Tenant: tenant, State: api.Refused, Name: name, SHA256: sha256, Since: time.Now().UTC(), Error: err.Error()}}
+// Refused records that a policy was refused for the tenant. If the last event is the same
+// refusal, it is only counted.
+func (p *PolicyHistory) Refused(tenant, name, sha256 string, err error) {
+	e := &policyEvent{PolicyEvent: api.PolicyEvent{Tenant: tenant, State: api.Refused, Name: name, SHA256: sha256, Since: time.Now().UTC(), Error: err.Error()}}
 	if g, ok := errors.AsType[*wasm.GateError](err); ok {
 		e.Gate = string(g.Gate)
 	}
 	if len(e.Error) > keptError {
 		e.Error = strings.ToValidUTF8(e.Error[:keptError], "") + "…"
 	}
-	c.mu.Lock()
-	a := c.of(tenant)
-	a.reloads.Refused++
-	before := a.latest()
+	p.mu.Lock()
+	h := p.of(tenant)
+	h.reloads.Refused++
+	before := h.latest()
 	known := before != nil && before.State == api.Refused && before.SHA256 == sha256 && before.Error == e.Error
 	if !known {
-		c.add(a, e)
+		p.add(h, e)
 	}
-	c.mu.Unlock()
+	p.mu.Unlock()
 	if !known {
-		c.bell.ring()
+		p.changed.notify()
 	}
 }
 
-// Removed tells that the tenant is served no more. What is remembered of it goes.
-func (c *PolicyHistory) Removed(tenant string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.tenants, tenant)
+// Removed forgets the tenant, as it is no longer served.
+func (p *PolicyHistory) Removed(tenant string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.tenants, tenant)
 }
 
-// of returns the annals of a tenant. Called under mu.
-func (c *PolicyHistory) of(tenant string) *annals {
-	a := c.tenants[tenant]
-	if a == nil {
-		if c.tenants == nil {
-			c.tenants = make(map[string]*annals)
+// of returns the history of a tenant, and creates it if necessary. Called under mu.
+func (p *PolicyHistory) of(tenant string) *tenantHistory {
+	h := p.tenants[tenant]
+	if h == nil {
+		if p.tenants == nil {
+			p.tenants = make(map[string]*tenantHistory)
 		}
-		a = &annals{faults: make(map[policy.FaultKind]uint64)}
-		c.tenants[tenant] = a
+		h = &tenantHistory{faults: make(map[policy.FaultKind]uint64)}
+		p.tenants[tenant] = h
 	}
-	return a
+	return h
 }
 
-func (a *annals) latest() *remembered {
-	if len(a.events) == 0 {
+func (h *tenantHistory) latest() *policyEvent {
+	if len(h.events) == 0 {
 		return nil
 	}
-	return a.events[len(a.events)-1]
+	return h.events[len(h.events)-1]
 }
 
-// add adds an event. The oldest goes, if it is not what is in force. Called under mu.
-func (c *PolicyHistory) add(a *annals, e *remembered) {
-	c.last++
-	e.ID = c.last
-	a.events = append(a.events, e)
-	if len(a.events) <= keptPolicies {
+// add appends an event, and drops the oldest one that is not in force if there are too many.
+// Called under mu.
+func (p *PolicyHistory) add(h *tenantHistory, e *policyEvent) {
+	p.last++
+	e.ID = p.last
+	h.events = append(h.events, e)
+	if len(h.events) <= keptPolicies {
 		return
 	}
-	i := slices.IndexFunc(a.events, func(e *remembered) bool { return e.State != api.InForce })
-	if a.events[i].generation != nil {
-		a.settle(a.events[i])
+	i := slices.IndexFunc(h.events, func(e *policyEvent) bool { return e.State != api.InForce })
+	if h.events[i].generation != nil {
+		h.freeze(h.events[i])
 	}
-	a.events = slices.Delete(a.events, i, i+1)
+	h.events = slices.Delete(h.events, i, i+1)
 }
 
-// settle takes down how often a generation failed that nobody asks any more.
-func (a *annals) settle(e *remembered) {
+// freeze stores the fault counts of a generation that is no longer in use.
+func (h *tenantHistory) freeze(e *policyEvent) {
 	faults := faultsOf(e.generation)
 	e.Faults, e.generation = byName(faults), nil
 	for kind, n := range faults {
-		a.faults[kind] += n
+		h.faults[kind] += n
 	}
 }
 
@@ -162,8 +163,8 @@ func faultsOf(g *policy.Generation) map[policy.FaultKind]uint64 {
 	return faults
 }
 
-// told returns the event as it is told now. Called under mu.
-func (e *remembered) told() api.PolicyEvent {
+// copy returns the event with its faults so far. Called under mu.
+func (e *policyEvent) copy() api.PolicyEvent {
 	t := e.PolicyEvent
 	if e.generation != nil {
 		t.Faults = byName(faultsOf(e.generation))
@@ -174,29 +175,29 @@ func (e *remembered) told() api.PolicyEvent {
 }
 
 // History returns what is remembered of a tenant, the latest first.
-func (c *PolicyHistory) History(tenant string) []api.PolicyEvent {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (p *PolicyHistory) History(tenant string) []api.PolicyEvent {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	history := []api.PolicyEvent{}
-	if a := c.tenants[tenant]; a != nil {
-		for _, e := range slices.Backward(a.events) {
-			history = append(history, e.told())
+	if h := p.tenants[tenant]; h != nil {
+		for _, e := range slices.Backward(h.events) {
+			history = append(history, e.copy())
 		}
 	}
 	return history
 }
 
-// Counts returns how often the tenant's policy was exchanged or refused, and how often
-// all its generations failed.
-func (c *PolicyHistory) Counts(tenant string) (Reloads, map[policy.FaultKind]uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	a := c.tenants[tenant]
-	if a == nil {
+// Counts returns how often the tenant's policy was exchanged and refused, and the faults of
+// all its generations.
+func (p *PolicyHistory) Counts(tenant string) (Reloads, map[policy.FaultKind]uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.tenants[tenant]
+	if h == nil {
 		return Reloads{}, nil
 	}
-	faults := maps.Clone(a.faults)
-	for _, e := range a.events {
+	faults := maps.Clone(h.faults)
+	for _, e := range h.events {
 		if e.generation == nil {
 			continue
 		}
@@ -204,40 +205,40 @@ func (c *PolicyHistory) Counts(tenant string) (Reloads, map[policy.FaultKind]uin
 			faults[kind] += n
 		}
 	}
-	return a.reloads, faults
+	return h.reloads, faults
 }
 
 // after returns the events with a higher id, in their order, and the highest id.
-func (c *PolicyHistory) after(id uint64) (events []api.PolicyEvent, last uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if id == c.last {
+func (p *PolicyHistory) after(id uint64) (events []api.PolicyEvent, last uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id == p.last {
 		return nil, id
 	}
-	for _, a := range c.tenants {
-		for _, e := range a.events {
+	for _, h := range p.tenants {
+		for _, e := range h.events {
 			if e.ID > id {
-				events = append(events, e.told())
+				events = append(events, e.copy())
 			}
 		}
 	}
 	slices.SortFunc(events, func(x, y api.PolicyEvent) int { return int(int64(x.ID - y.ID)) })
-	return events, c.last
+	return events, p.last
 }
 
-// policies tells what is remembered of tenants.
+// policies lists what is remembered of tenants' policies.
 func (s *Server) policies(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant")
 	if err != nil {
 		return err
 	}
-	tenants, err := s.chosen(q["tenant"])
+	tenants, err := s.tenantsNamed(q["tenant"])
 	if err != nil {
 		return err
 	}
 	all := []api.History{}
 	for _, t := range tenants {
-		all = append(all, api.History{Tenant: t.Name, History: s.facts.Chronicle.History(t.Name)})
+		all = append(all, api.History{Tenant: t.Name, History: s.options.History.History(t.Name)})
 	}
 	return answer(w, http.StatusOK, api.Policies{Policies: all})
 }

@@ -24,7 +24,7 @@ func (failing) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error
 	return abi.Consume, nil
 }
 
-func TestChronicle(t *testing.T) {
+func TestPolicyHistory(t *testing.T) {
 	var c PolicyHistory
 	fail := func(g *policy.Generation, times int) {
 		for range times {
@@ -33,21 +33,21 @@ func TestChronicle(t *testing.T) {
 		}
 	}
 	first := policy.NewGeneration("first", "1", failing{})
-	c.InForce("acme", first, PolicyEvent{Routes: "all"})
+	c.InForce("acme", first, api.PolicyEvent{Routes: "all"})
 	fail(first, 2)
 	gate := &wasm.GateError{Gate: wasm.GateMagic, Policy: "x", Err: errors.New("no"), Remedy: "yes"}
 	c.Refused("acme", "file:x", "2", gate)
 	c.Refused("acme", "file:x", "2", gate)
 	c.Refused("acme", "file:x", "3", errors.New(strings.Repeat("long ", keptError)))
 	second := policy.NewGeneration("second", "4", failing{})
-	c.InForce("acme", second, PolicyEvent{})
+	c.InForce("acme", second, api.PolicyEvent{})
 	fail(first, 1) // with what it had begun
 	fail(second, 4)
 
 	third := policy.NewGeneration("second", "5", consume{})
-	c.InForce("other", third, PolicyEvent{})
-	c.InForce("other", third, PolicyEvent{})
-	c.InForce("other", third, PolicyEvent{})
+	c.InForce("other", third, api.PolicyEvent{})
+	c.InForce("other", third, api.PolicyEvent{})
+	c.InForce("other", third, api.PolicyEvent{})
 	kept := 0
 	for _, e := range c.tenants["other"].events {
 		if e.generation != nil {
@@ -81,7 +81,7 @@ func TestChronicle(t *testing.T) {
 	if reloads.Swapped != 2 || reloads.Refused != 3+2*keptPolicies || faults[policy.FaultTrap] != 7 {
 		t.Errorf("counts %+v, %v", reloads, faults)
 	}
-	c.InForce("acme", policy.NewGeneration("third", "5", consume{}), PolicyEvent{})
+	c.InForce("acme", policy.NewGeneration("third", "5", consume{}), api.PolicyEvent{})
 	if _, faults := c.Counts("acme"); faults[policy.FaultTrap] != 7 {
 		t.Errorf("faults %v, want that none is forgotten", faults)
 	}

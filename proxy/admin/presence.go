@@ -9,7 +9,7 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// presence tells how many users there are, and who holds one.
+// presence answers with the number of users, and with the sessions that hold one of them.
 func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "user")
 	if err != nil {

@@ -7,47 +7,48 @@ import (
 	"time"
 )
 
-// probeTime is how long a PDU may take through a tenant's log before it is taken for
-// standing still.
+// probeTime is how long a probe may take before the tenant's log counts as stalled.
 const probeTime = 2 * time.Second
 
-var errStill = errors.New("a PDU has not come through its log for 2 seconds")
+var errStalled = errors.New("a PDU has not come through its log for 2 seconds")
 
-// Probes are PDUs of the server's own, sent through the logs of tenants. What hangs there
-// hangs in one goroutine for each tenant, however often somebody asks. The zero Probes
-// is ready, and may be used by several goroutines.
+// Probes sends PDUs of the server's own through the logs of tenants, to see that they still
+// move. At most one probe per tenant is in flight: if a log stalls, callers wait for the same
+// probe, so that one goroutine hangs and not one for each call. The zero Probes is ready, and
+// may be used by several goroutines.
 type Probes struct {
-	mu      sync.Mutex // guards flights and last
-	flights map[string]*flight
-	last    map[string]time.Duration
-	flying  sync.WaitGroup
+	mu       sync.Mutex               // guards what follows
+	inflight map[string]*probe        // by tenant
+	last     map[string]time.Duration // that the last finished probe took, by tenant
+
+	running sync.WaitGroup // the goroutines of start
 }
 
-// A flight is one such PDU under way.
-type flight struct {
+// A probe is one PDU in flight.
+type probe struct {
 	begun time.Time
-	done  chan struct{} // closed when the rest is set
+	done  chan struct{} // closed when took and err are set
 	took  time.Duration
 	err   error
 }
 
-// launch sends one through the tenant's log, unless one is under way.
-func (p *Probes) launch(t Tenant) *flight {
+// start sends a probe through the tenant's log, or returns the one that is in flight.
+func (p *Probes) start(t Tenant) *probe {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if f := p.flights[t.Name]; f != nil {
+	if f := p.inflight[t.Name]; f != nil {
 		return f
 	}
-	if p.flights == nil {
-		p.flights, p.last = make(map[string]*flight), make(map[string]time.Duration)
+	if p.inflight == nil {
+		p.inflight, p.last = make(map[string]*probe), make(map[string]time.Duration)
 	}
-	f := &flight{begun: time.Now(), done: make(chan struct{})}
-	p.flights[t.Name] = f
-	p.flying.Go(func() {
+	f := &probe{begun: time.Now(), done: make(chan struct{})}
+	p.inflight[t.Name] = f
+	p.running.Go(func() {
 		f.err = t.Served.Probe()
 		f.took = time.Since(f.begun)
 		p.mu.Lock()
-		delete(p.flights, t.Name)
+		delete(p.inflight, t.Name)
 		p.last[t.Name] = f.took
 		p.mu.Unlock()
 		close(f.done)
@@ -55,35 +56,35 @@ func (p *Probes) launch(t Tenant) *flight {
 	return f
 }
 
-// land waits for a flight until its time is over.
-func (f *flight) land() (took time.Duration, err error) {
+// wait waits until the probe is done, or probeTime after its start.
+func (f *probe) wait() (took time.Duration, err error) {
 	timer := time.NewTimer(probeTime - time.Since(f.begun))
 	defer timer.Stop()
 	select {
 	case <-f.done:
 		return f.took, f.err
 	case <-timer.C:
-		return probeTime, errStill
+		return probeTime, errStalled
 	}
 }
 
-// probe sends one through the log of every tenant, and returns what came of each.
-func (p *Probes) probe(tenants []Tenant) (took []time.Duration, errs []error) {
-	flights := make([]*flight, len(tenants))
+// probeAll probes all tenants at once, and returns the result of each.
+func (p *Probes) probeAll(tenants []Tenant) (took []time.Duration, errs []error) {
+	probes := make([]*probe, len(tenants))
 	for i, t := range tenants {
-		flights[i] = p.launch(t)
+		probes[i] = p.start(t)
 	}
-	for _, f := range flights {
-		d, err := f.land()
+	for _, f := range probes {
+		d, err := f.wait()
 		took, errs = append(took, d), append(errs, err)
 	}
 	return took, errs
 }
 
-// Alive sends one through the log of every tenant, and returns an error about those
-// where it does not come through in 2 seconds.
+// Alive probes all tenants, and returns an error about those whose probe does not come
+// through within 2 seconds.
 func (p *Probes) Alive(tenants []Tenant) error {
-	_, errs := p.probe(tenants)
+	_, errs := p.probeAll(tenants)
 	for i, err := range errs {
 		if err != nil {
 			errs[i] = fmt.Errorf("tenant %s: %w", tenants[i].Name, err)
@@ -92,36 +93,36 @@ func (p *Probes) Alive(tenants []Tenant) error {
 	return errors.Join(errs...)
 }
 
-// Last returns how long the last one took through the log of that tenant, or the one
-// that is under way takes by now; zero if there was none.
+// Last returns how long the tenant's last probe took, or how long the one in flight has taken
+// so far if that is more; zero if there was none.
 func (p *Probes) Last(tenant string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	took := p.last[tenant]
-	if f := p.flights[tenant]; f != nil {
+	if f := p.inflight[tenant]; f != nil {
 		took = max(took, time.Since(f.begun))
 	}
 	return took
 }
 
-// wait waits for those under way, for that time at most.
-func (p *Probes) wait(most time.Duration) {
+// waitAll waits until no probe is in flight, for at most that time.
+func (p *Probes) waitAll(most time.Duration) {
 	p.mu.Lock()
-	var under []*flight
-	for _, f := range p.flights {
-		under = append(under, f)
+	var probes []*probe
+	for _, f := range p.inflight {
+		probes = append(probes, f)
 	}
 	p.mu.Unlock()
 	timer := time.NewTimer(most)
 	defer timer.Stop()
-	for _, f := range under {
+	for _, f := range probes {
 		select {
 		case <-f.done:
 		case <-timer.C:
 			return
 		}
 	}
-	if len(under) == 0 {
-		p.flying.Wait()
+	if len(probes) == 0 {
+		p.running.Wait()
 	}
 }

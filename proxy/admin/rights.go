@@ -19,15 +19,15 @@ const (
 	operate
 )
 
-// A caller is who sends requests by a connection.
+// A caller is the client of a connection.
 type caller struct {
-	socket bool   // by the Unix socket, which only its owner can open
+	socket bool   // it uses the Unix socket, which only the server's user can open
 	name   string // for the log
 }
 
 type callerKey struct{}
 
-// withCaller remembers who a connection is from.
+// withCaller stores the caller of a connection in its context.
 func withCaller(ctx context.Context, conn net.Conn) context.Context {
 	c := caller{name: conn.RemoteAddr().String()}
 	if u, ok := conn.(*net.UnixConn); ok {
@@ -41,7 +41,7 @@ func callerOf(r *http.Request) caller {
 	return c
 }
 
-// A refusal is an error with the status that says it.
+// A refusal is an error with an HTTP status.
 type refusal struct {
 	status int
 	text   string
@@ -53,10 +53,9 @@ func refuse(status int, format string, args ...any) *refusal {
 	return &refusal{status, fmt.Sprintf(format, args...)}
 }
 
-// foreign refuses what was sent by another machine's name or by a page of another
-// site: a browser here can be made to send requests, and says so, or came by a name of
-// its own.
-func foreign(r *http.Request) error {
+// checkOrigin refuses requests that a browser on this machine was made to send by another
+// site: cross-site requests, by their headers, and DNS rebinding, by the Host.
+func checkOrigin(r *http.Request) error {
 	if !callerOf(r).socket && !isLoopback(r.Host) {
 		return refuse(http.StatusForbidden, "host %.80q is not this machine's loopback; ask for 127.0.0.1, [::1] or localhost", r.Host)
 	}
@@ -74,8 +73,7 @@ func foreign(r *http.Request) error {
 	return nil
 }
 
-// isLoopback reports whether a Host header, with a port or without, names the
-// loopback.
+// isLoopback reports whether a Host header, with or without a port, names the loopback.
 func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -85,8 +83,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// allow refuses what the client has not the right to.
-func (s *Server) allow(r *http.Request, needed right) error {
+// authorize returns an error if the client lacks the right.
+func (s *Server) authorize(r *http.Request, needed right) error {
 	if needed == nothing || callerOf(r).socket {
 		return nil
 	}
@@ -114,7 +112,7 @@ func tokenFor(r right) string {
 	return "read"
 }
 
-// rightOf returns what a client by TCP may do.
+// rightOf returns the right of a client over TCP, by its token.
 func (s *Server) rightOf(r *http.Request) (right, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {

@@ -17,7 +17,7 @@ const (
 )
 
 // A guarded server has one, the other or both tokens, and a socket.
-func startGuarded(t *testing.T, withRead, withOperate bool, change ...func(*Facts)) *fixture {
+func startGuarded(t *testing.T, withRead, withOperate bool, change ...func(*fake)) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	var o Options
@@ -27,13 +27,13 @@ func startGuarded(t *testing.T, withRead, withOperate bool, change ...func(*Fact
 	if withOperate {
 		o.OperateToken = write(t, filepath.Join(dir, "operate"), tokenOperate)
 	}
-	changed := func(f *Facts) {
-		f.Drain = func() time.Duration { return time.Second }
+	changed := func(f *fake) {
+		f.drain = time.Second
 		for _, c := range change {
 			c(f)
 		}
 	}
-	return startAt(t, patience, o, changed, listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", filepath.Join(dir, "s")))
+	return startAt(t, clientTimeout, o, changed, listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", filepath.Join(dir, "s")))
 }
 
 func write(t *testing.T, file, text string) string {
@@ -107,7 +107,7 @@ func TestRights(t *testing.T) {
 				t.Errorf("%s: %d with WWW-Authenticate %q", request, r.StatusCode, got)
 			}
 		}
-		lines, _ := f.facts.Lines.after(0)
+		lines, _ := f.options.Lines.after(0)
 		for _, l := range lines {
 			if text := l.Message + string(l.Attributes); strings.Contains(text, "read-read") || strings.Contains(text, "operate-operate") {
 				t.Errorf("the log has a token: %s", text)
@@ -169,7 +169,7 @@ func TestBadTokens(t *testing.T) {
 		"the same": {tokenOperate + "\n", "whoever may read may operate"},
 	} {
 		file := write(t, filepath.Join(dir, name), c.text)
-		_, err := serve(nil, Facts{}, Options{ReadToken: file, OperateToken: good}, nil, patience)
+		_, err := serve(nil, nil, Options{ReadToken: file, OperateToken: good}, nil, clientTimeout)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "token_file") {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		} else if c.text != "" && strings.Contains(err.Error(), strings.TrimSpace(c.text)) {
@@ -177,7 +177,7 @@ func TestBadTokens(t *testing.T) {
 		}
 	}
 	for _, missing := range []string{filepath.Join(dir, "none"), dir} {
-		if _, err := serve(nil, Facts{}, Options{OperateToken: missing}, nil, patience); err == nil {
+		if _, err := serve(nil, nil, Options{OperateToken: missing}, nil, clientTimeout); err == nil {
 			t.Errorf("%s is taken for a token", missing)
 		}
 	}
@@ -230,7 +230,7 @@ func TestOperatingIsLogged(t *testing.T) {
 	f.read(f.ask("POST", "/api/v1/drain", "Authorization: Bearer "+tokenOperate))
 	f.client = f.bySocket()
 	f.read(f.ask("POST", "/api/v1/drain"))
-	lines, _ := f.facts.Lines.after(0)
+	lines, _ := f.options.Lines.after(0)
 	if len(lines) != 2 || !strings.Contains(string(lines[0].Attributes), `"client":"127.0.0.1:`) || !strings.Contains(string(lines[1].Attributes), `"client":"socket, user `) {
 		t.Errorf("got %+v", lines)
 	}

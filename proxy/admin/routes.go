@@ -10,8 +10,8 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// routes tells the routing table of a tenant, which is found out by asking its policy,
-// and what peers have said of each command.
+// routes answers with the routing table of a tenant, which is extracted by asking its policy,
+// and the traffic of each command.
 func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant")
 	if err != nil {
@@ -21,42 +21,42 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	takesLong(w)
-	if err := s.begin(r); err != nil {
+	clearDeadlines(w)
+	if err := s.acquirePolicyCall(r); err != nil {
 		return err
 	}
-	defer s.heavy.leave()
-	s.sampler.want()
-	g, err := look(t)
+	defer s.policyCalls.release()
+	s.sampler.keepFresh()
+	g, err := acquire(t)
 	if err != nil {
 		return err
 	}
 	defer g.Release()
-	table := review.Extract(held{g})
+	table := review.Extract(limitedPolicy{g})
 	a := api.Routes{Tenant: t.Name, Policy: identify(g), Routes: []api.Route{}, Warnings: append([]string{}, table.Warnings()...)}
-	traffic := traffic{said: make(map[pdu.CommandID]hub.CommandStats), rates: s.sampler.of(t).commandRates}
-	for _, said := range t.Hub().CommandStats() {
-		traffic.said[said.Command] = said
+	traffic := traffic{stats: make(map[pdu.CommandID]hub.CommandStats), rates: s.sampler.of(t).commandRates}
+	for _, c := range t.Hub().CommandStats() {
+		traffic.stats[c.Command] = c
 	}
 	for _, row := range table.Rows() {
 		a.Routes = append(a.Routes, traffic.route(row))
 	}
 	for i, rest := range table.Rest() {
 		row := api.Route{Command: review.Else, Last: 0xffff, Scope: rest.Scope, Decision: rest.Decision, Actions: map[string]uint64{}}
-		if i == 0 { // what is counted is not told apart by services
+		if i == 0 { // counts do not distinguish services
 			row = traffic.put(row, 0)
 		}
 		a.Routes = append(a.Routes, row)
 	}
-	s.inTime(w)
+	s.extendWriteDeadline(w)
 	return answer(w, http.StatusOK, a)
 }
 
-// held asks a generation's policy what it says by ids, and holds it to what it may do,
-// without its counting as a fault.
-type held struct{ generation *policy.Generation }
+// A limitedPolicy is a generation's policy, held to the tenant's may settings. Asking it counts
+// no faults.
+type limitedPolicy struct{ generation *policy.Generation }
 
-func (h held) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
+func (h limitedPolicy) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
 	v, err := h.generation.Policy().Classify(s, c)
 	if err != nil {
 		return v, err
@@ -65,9 +65,9 @@ func (h held) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error)
 	return v, nil
 }
 
-// traffic is what peers have said, by command.
+// traffic is what peers have sent, by command.
 type traffic struct {
-	said  map[pdu.CommandID]hub.CommandStats
+	stats map[pdu.CommandID]hub.CommandStats
 	rates map[pdu.CommandID]float64
 }
 
@@ -81,8 +81,8 @@ func (t traffic) route(row review.Row) api.Route {
 }
 
 func (t traffic) put(r api.Route, c pdu.CommandID) api.Route {
-	said := t.said[c]
-	r.PDUs, r.Bytes, r.Rate = said.PDUs, said.Bytes, t.rates[c]
-	r.Actions = byName(said.Actions)
+	stats := t.stats[c]
+	r.PDUs, r.Bytes, r.Rate = stats.PDUs, stats.Bytes, t.rates[c]
+	r.Actions = byName(stats.Actions)
 	return r
 }

@@ -13,29 +13,29 @@ import (
 )
 
 const (
-	// sampleEvery is how often counts are compared while somebody looks on, and
-	// seldom when nobody has asked for wantedTime.
+	// A sample is taken every second for freshTime after a client asked for rates, and
+	// otherwise every idleEvery seconds.
 	sampleEvery = time.Second
-	seldom      = 10
-	wantedTime  = time.Minute
-	// keptProbes is how many probes the latency is made of.
+	idleEvery   = 10
+	freshTime   = time.Minute
+	// keptProbes is how many probes the latency is computed from.
 	keptProbes = 600
 )
 
-// A sampler compares counts with those before, which makes rates.
+// A sampler computes rates from the differences of counts. The zero sampler is ready.
 type sampler struct {
-	facts  Facts
-	wanted atomic.Int64 // until when somebody wants fresh rates, in Unix nanoseconds
+	freshUntil atomic.Int64 // when rates are no longer wanted fresh, in Unix nanoseconds
 
-	mu      sync.Mutex // guards the rest
-	tenants map[string]*sample
-	took    []time.Duration // of the last probes, of all tenants
-	next    int             // of them, which is the oldest
+	mu      sync.Mutex         // guards what follows
+	tenants map[string]*sample // the last sample, by tenant
+	probes  []time.Duration    // that the last probes took, of all tenants; a ring
+	oldest  int                // index in probes, once that is full
 }
 
-// A sample is what one tenant had counted at one time, and how fast that grew.
+// A sample is a tenant's counts at one time, and their rates since the sample before. It is
+// not changed once it is in sampler.tenants.
 type sample struct {
-	hub      *hub.Hub // another one is another tenant of the same name
+	hub      *hub.Hub // differs for a new tenant of the same name
 	at       time.Time
 	counts   amounts
 	sessions map[uint64]amounts
@@ -56,27 +56,22 @@ func (a amounts) since(before amounts, seconds float64) api.Rates {
 		PDUsOut: per(a.pdusOut, before.pdusOut), BytesOut: per(a.bytesOut, before.bytesOut)}
 }
 
-func (s *sampler) init(facts Facts) {
-	s.facts = facts
-	s.tenants = make(map[string]*sample)
-}
+// keepFresh has samples taken every second for the next freshTime.
+func (s *sampler) keepFresh() { s.freshUntil.Store(time.Now().Add(freshTime).UnixNano()) }
 
-// want has rates be fresh from now on.
-func (s *sampler) want() { s.wanted.Store(time.Now().Add(wantedTime).UnixNano()) }
-
-// sampleLoop takes samples, and tells those who look on.
+// sampleLoop takes samples and publishes snapshots until ctx is done.
 func (s *Server) sampleLoop(ctx context.Context) {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
 		if len(s.streams) > 0 {
-			s.sampler.want()
+			s.sampler.keepFresh()
 		}
-		if n%seldom == 0 || time.Now().UnixNano() < s.sampler.wanted.Load() {
-			s.sampler.take()
+		if n%idleEvery == 0 || time.Now().UnixNano() < s.sampler.freshUntil.Load() {
+			s.takeSamples()
 		}
 		s.refused.Flush(func(kind string, n int) { s.log.Warn("admin refused more", "kind", kind, "times", n) })
-		s.tell()
+		s.publishSnapshot()
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -85,32 +80,35 @@ func (s *Server) sampleLoop(ctx context.Context) {
 	}
 }
 
-// take takes a sample of every tenant.
-func (s *sampler) take() {
-	tenants := s.facts.Tenants()
-	took, errs := s.facts.Probes.probe(tenants)
+// takeSamples takes a sample of every tenant, and probes it.
+func (s *Server) takeSamples() {
+	tenants := s.backend.State().Tenants
+	took, errs := s.options.Probes.probeAll(tenants)
 	fresh := make(map[string]*sample, len(tenants))
 	for i, t := range tenants {
 		now := newSample(t.Hub())
-		s.mu.Lock()
-		now.compare(s.tenants[t.Name])
-		s.mu.Unlock()
+		now.compare(s.sampler.of(t))
 		if errs[i] == nil {
 			seconds := took[i].Seconds()
 			now.probe = &seconds
 		}
 		fresh[t.Name] = now
 	}
+	s.sampler.put(fresh, took)
+}
+
+// put replaces the samples, and remembers what the probes took.
+func (s *sampler) put(fresh map[string]*sample, took []time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tenants = fresh
 	for _, d := range took {
-		if len(s.took) < keptProbes {
-			s.took = append(s.took, d)
+		if len(s.probes) < keptProbes {
+			s.probes = append(s.probes, d)
 			continue
 		}
-		s.took[s.next] = d
-		s.next = (s.next + 1) % keptProbes
+		s.probes[s.oldest] = d
+		s.oldest = (s.oldest + 1) % keptProbes
 	}
 }
 
@@ -121,16 +119,16 @@ func newSample(h *hub.Hub) *sample {
 	for _, session := range h.Sessions(nil) {
 		s.sessions[session.Number] = amounts{session.PDUsIn, session.BytesIn, session.PDUsOut, session.BytesOut}
 	}
-	for _, said := range h.CommandStats() {
-		s.commands[said.Command] = said.PDUs
+	for _, c := range h.CommandStats() {
+		s.commands[c.Command] = c.PDUs
 	}
 	return s
 }
 
-// compare works out the rates since the sample before, which may be nil.
+// compare computes the rates since the sample before, which may be empty or of another hub.
 func (s *sample) compare(before *sample) {
 	s.sessionRates, s.commandRates = make(map[uint64]api.Rates), make(map[pdu.CommandID]float64)
-	if before == nil || before.hub != s.hub {
+	if before.hub != s.hub {
 		return
 	}
 	seconds := s.at.Sub(before.at).Seconds()
@@ -150,8 +148,7 @@ func (s *sample) compare(before *sample) {
 	}
 }
 
-// of returns the last sample of a tenant, which nobody changes; an empty one if there
-// is none.
+// of returns the last sample of a tenant; an empty one if there is none.
 func (s *sampler) of(t Tenant) *sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +161,7 @@ func (s *sampler) of(t Tenant) *sample {
 // latency returns how long the last probes took, or nil if there were none.
 func (s *sampler) latency() *api.Latency {
 	s.mu.Lock()
-	took := slices.Clone(s.took)
+	took := slices.Clone(s.probes)
 	s.mu.Unlock()
 	if len(took) == 0 {
 		return nil

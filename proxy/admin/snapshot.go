@@ -21,31 +21,31 @@ func (s *Server) snapshotNow(w http.ResponseWriter, _ *http.Request) error {
 // snapshot returns the state of everything at this moment.
 func (s *Server) snapshot() api.Snapshot {
 	now := time.Now()
-	tenants := s.facts.Tenants()
-	n := api.Snapshot{Time: now.UTC(), UptimeSeconds: now.Sub(s.facts.Started).Seconds(), Draining: s.facts.Draining(),
+	state := s.backend.State()
+	n := api.Snapshot{Time: now.UTC(), UptimeSeconds: now.Sub(s.options.Started).Seconds(), Draining: state.Draining,
 		Latency: s.sampler.latency(), Tenants: []api.TenantSnapshot{}}
-	lines := s.lines(tenants)
+	rows := s.rows(state.Tenants)
 	paused := make(map[string]int)
-	for _, l := range lines {
+	for _, l := range rows {
 		if l.Paused() {
 			paused[l.tenant.Name]++
 		}
 	}
-	for _, t := range tenants {
+	for _, t := range state.Tenants {
 		one := s.tenantSnapshot(t)
 		one.Paused = paused[t.Name]
 		n.Tenants = append(n.Tenants, one)
 		addTotals(&n.Totals, one)
 	}
-	n.Fastest = tell(most(lines, byRate, func(l line) bool { return l.rates.BytesIn > 0 }))
-	n.Slowest = tell(most(lines, byLag, func(l line) bool { return l.Lag > 0 }))
+	n.Fastest = connectionAnswers(firstOf(rows, byRate, func(l row) bool { return l.rates.BytesIn > 0 }))
+	n.Slowest = connectionAnswers(firstOf(rows, byLag, func(l row) bool { return l.Lag > 0 }))
 	return n
 }
 
-// most returns the first of those lines that count.
-func most(lines []line, order func(a, b line) int, counts func(line) bool) []line {
-	var first []line
-	for _, l := range lines {
+// firstOf returns the first mostShown rows in the order, of those that count.
+func firstOf(rows []row, order func(a, b row) int, counts func(row) bool) []row {
+	var first []row
+	for _, l := range rows {
 		if !counts(l) || len(first) == mostShown && order(first[mostShown-1], l) < 0 {
 			continue
 		}
@@ -63,7 +63,7 @@ func (s *Server) tenantSnapshot(t Tenant) api.TenantSnapshot {
 		Dropped: byName(c.Dropped), Discarded: byName(c.Discarded), BytesIn: c.BytesIn, BytesOut: c.BytesOut, Rates: sample.rates,
 		Users: h.Users(), Lag: c.Lag, Lags: c.Lags, Log: h.Memory(), ProbeSeconds: sample.probe,
 		Faults: map[string]uint64{}, Commands: trafficOf(h, sample)}
-	if g := t.Judge.TryAcquire(); g != nil {
+	if g := t.Active.TryAcquire(); g != nil {
 		defer g.Release()
 		one.Policy, one.Faults = identify(g), byName(faultsOf(g))
 	}
@@ -73,10 +73,10 @@ func (s *Server) tenantSnapshot(t Tenant) api.TenantSnapshot {
 // trafficOf returns the traffic of each command that peers have sent.
 func trafficOf(h *hub.Hub, s *sample) []api.CommandTraffic {
 	all := []api.CommandTraffic{}
-	for _, said := range h.CommandStats() {
-		t := api.CommandTraffic{Command: said.Command.String(), ID: uint16(said.Command), PDUs: said.PDUs, Bytes: said.Bytes,
-			Rate: s.commandRates[said.Command], Actions: byName(said.Actions)}
-		if said.Command == 0 {
+	for _, c := range h.CommandStats() {
+		t := api.CommandTraffic{Command: c.Command.String(), ID: uint16(c.Command), PDUs: c.PDUs, Bytes: c.Bytes,
+			Rate: s.commandRates[c.Command], Actions: byName(c.Actions)}
+		if c.Command == 0 {
 			t.Command = "other"
 		}
 		all = append(all, t)

@@ -80,10 +80,10 @@ func memory() int64 {
 }
 
 func TestStreamsAreFew(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	for _, c := range []struct {
 		path string
-		all  places
+		all  semaphore
 	}{
 		{"/api/v1/events", f.streams},
 		{"/api/v1/tap", f.taps},
@@ -109,7 +109,7 @@ func TestStreamsAreFew(t *testing.T) {
 
 // Who comes back is told what it has not been told, and of another process's lines all.
 func TestLastEventID(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	for i := range 5 {
 		f.log.Info(fmt.Sprint("line ", i+1))
 	}
@@ -148,13 +148,13 @@ func TestLines(t *testing.T) {
 	lines := new(Lines)
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelError)
-	tame := func(_ []string, a slog.Attr) slog.Attr {
+	sanitize := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == "secret" {
 			a.Value = slog.StringValue("***")
 		}
 		return a
 	}
-	log := slog.New(lines.Handler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}), tame))
+	log := slog.New(lines.Handler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}), sanitize))
 	log.Debug("debugging")
 	log.With("tenant", "a").WithGroup("g").Warn("first", "n", 1, "secret", "s", "err", io.EOF, "took", time.Second, "long", strings.Repeat("x", 9999),
 		"bad", "\xff", "map", map[policy.Action]int{policy.Drop: 2}, slog.Group("h", "x", true), "none", nil)
@@ -200,9 +200,9 @@ func TestTogether(t *testing.T) {
 	})
 	loop(func(i int) {
 		g := policy.NewGeneration(fmt.Sprint("policy ", i), "", consume{})
-		f.tenant.Judge.Install(g)
-		f.facts.Chronicle.InForce("acme", g, PolicyEvent{})
-		f.facts.Chronicle.Refused("acme", "file:x", "", errors.New(fmt.Sprint(i)))
+		f.tenant.Active.Install(g)
+		f.options.History.InForce("acme", g, api.PolicyEvent{})
+		f.options.History.Refused("acme", "file:x", "", errors.New(fmt.Sprint(i)))
 		time.Sleep(time.Millisecond)
 	})
 	for _, v := range visits {

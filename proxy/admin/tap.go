@@ -19,23 +19,23 @@ import (
 	"switchyard/proxy/capture"
 )
 
-// How many bytes of a body are told: as a message, and if it is none.
+// The largest body that is sent as a message, and how much of another is sent in hex, in bytes.
 const (
 	mostBody = 16 << 10
 	mostHex  = 1 << 10
 )
 
-// tapping is what a tap is asked for.
-type tapping struct {
+// tapOptions say what a tap is to show.
+type tapOptions struct {
 	tenants  []string
 	commands []pdu.CommandID
-	users    map[uint64]bool // nil: whoever
+	users    map[uint64]bool // nil: of all users
 	bodies   bool
 	pdus     uint64        // 0: any number
 	time     time.Duration // 0: any
 }
 
-func readTapping(q url.Values) (t tapping, err error) {
+func readTapOptions(q url.Values) (t tapOptions, err error) {
 	t.tenants = q["tenant"]
 	for _, text := range q["command"] {
 		id, wrong := command.ID(text)
@@ -70,14 +70,14 @@ func readTapping(q url.Values) (t tapping, err error) {
 	return t, nil
 }
 
-// tap tells what peers say, a line for each PDU. It is shown PDUs as a capture is, so
+// tap streams what peers send, one line for each PDU. It receives PDUs like a capture does, so
 // the hub never waits for it.
 func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "command", "user", "bodies", "pdus", "time")
 	if err != nil {
 		return err
 	}
-	asked, err := readTapping(q)
+	asked, err := readTapOptions(q)
 	if err != nil {
 		return err
 	}
@@ -85,42 +85,42 @@ func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.taps.take("taps are open; close one of them"); err != nil {
+	if err := s.taps.acquire("taps are open; close one of them"); err != nil {
 		return err
 	}
-	defer s.taps.leave()
-	s.did(r, "tap", "tenants", sourceNames(sources), "bodies", asked.bodies)
+	defer s.taps.release()
+	s.logRequest(r, "tap", "tenants", sourceNames(sources), "bodies", asked.bodies)
 	ctx := r.Context()
 	if asked.time > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, asked.time)
 		defer cancel()
 	}
-	takesLong(w)
+	clearDeadlines(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	t := &tapped{tapping: asked, sources: sources, stream: s.stream(w)}
+	t := &tapWriter{tapOptions: asked, sources: sources, stream: s.stream(w)}
 	o := capture.Options{Bodies: asked.bodies || asked.users != nil, Commands: asked.commands}
-	err = capture.Watch(ctx, sources, o, t.take)
+	err = capture.Watch(ctx, sources, o, t.write)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.log.Info("tap cut off: it was not taken in time", "client", callerOf(r).name)
 	}
 	return nil
 }
 
-// A tapped is a tap under way.
-type tapped struct {
-	tapping
+// A tapWriter writes one tap.
+type tapWriter struct {
+	tapOptions
 	sources []capture.Source
 	stream  *stream
-	told    uint64 // PDUs
-	buffer  []byte
+	sent    uint64 // PDUs
+	buffer  []byte // lines that are not written yet
 }
 
-// errEnough ends a tap that has told as many PDUs as it was asked for.
+// errEnough ends a tap that has sent as many PDUs as it was asked for.
 var errEnough = errors.New("as many PDUs as asked for")
 
-// take tells some records, or how it stands if there are none.
-func (t *tapped) take(records []capture.Record, missed []uint64) error {
+// write writes records, and statistics if there are none or the tap ends.
+func (t *tapWriter) write(records []capture.Record, missed []uint64) error {
 	t.buffer = t.buffer[:0]
 	var end error
 	for i := range records {
@@ -130,7 +130,7 @@ func (t *tapped) take(records []capture.Record, missed []uint64) error {
 		}
 		t.put(line)
 		if line.Kind == api.TapPDU {
-			t.told++
+			t.sent++
 		}
 		if end = t.enough(); end != nil {
 			break
@@ -143,7 +143,7 @@ func (t *tapped) take(records []capture.Record, missed []uint64) error {
 	}
 	if len(records) == 0 || end != nil {
 		for i, s := range t.sources {
-			t.put(api.TapLine{Kind: api.TapStatistics, Time: time.Now().UTC(), Tenant: s.Name, Missed: &missed[i], PDUs: &t.told})
+			t.put(api.TapLine{Kind: api.TapStatistics, Time: time.Now().UTC(), Tenant: s.Name, Missed: &missed[i], PDUs: &t.sent})
 		}
 	}
 	if err := t.flush(); err != nil {
@@ -152,21 +152,21 @@ func (t *tapped) take(records []capture.Record, missed []uint64) error {
 	return end
 }
 
-func (t *tapped) enough() error {
-	if t.pdus > 0 && t.told >= t.pdus {
+func (t *tapWriter) enough() error {
+	if t.pdus > 0 && t.sent >= t.pdus {
 		return errEnough
 	}
 	return nil
 }
 
-func (t *tapped) put(line api.TapLine) {
+func (t *tapWriter) put(line api.TapLine) {
 	text, err := json.Marshal(line)
 	if err == nil {
 		t.buffer = append(append(t.buffer, text...), '\n')
 	}
 }
 
-func (t *tapped) flush() error {
+func (t *tapWriter) flush() error {
 	if len(t.buffer) == 0 {
 		return nil
 	}
@@ -175,8 +175,8 @@ func (t *tapped) flush() error {
 	return err
 }
 
-// line returns what is told of a record, unless it is not wanted.
-func (t *tapped) line(r *capture.Record) (api.TapLine, bool) {
+// line returns the line for a record; false if the client did not ask for it.
+func (t *tapWriter) line(r *capture.Record) (api.TapLine, bool) {
 	line := api.TapLine{Time: r.Time.UTC(), Tenant: t.sources[r.Tenant].Name, Session: r.Session}
 	switch r.Kind {
 	case capture.Joined:

@@ -12,15 +12,15 @@ import (
 )
 
 func (s *Server) tenants(w http.ResponseWriter, _ *http.Request) error {
-	s.sampler.want()
+	s.sampler.keepFresh()
 	all := []api.Tenant{}
-	for _, t := range s.facts.Tenants() {
+	for _, t := range s.backend.State().Tenants {
 		all = append(all, s.describe(t))
 	}
 	return answer(w, http.StatusOK, api.Tenants{Tenants: all})
 }
 
-// describe tells everything of a tenant.
+// describe returns everything about a tenant.
 func (s *Server) describe(t Tenant) api.Tenant {
 	h := t.Hub()
 	c, sample := h.Counts(), s.sampler.of(t)
@@ -54,9 +54,9 @@ func limitsOf(l proxy.Limits) api.Limits {
 	return a
 }
 
-// policyOf returns the policy in force; nothing of a tenant that has just ended.
+// policyOf returns the policy in force; an empty one if the tenant has just ended.
 func policyOf(t Tenant) api.Policy {
-	g := t.Judge.TryAcquire()
+	g := t.Active.TryAcquire()
 	if g == nil {
 		return api.Policy{}
 	}
@@ -67,9 +67,9 @@ func policyOf(t Tenant) api.Policy {
 // identify returns the name and content of a generation.
 func identify(g *policy.Generation) api.Policy { return api.Policy{Name: g.Name, SHA256: g.SHA256} }
 
-// look returns the generation in force, which is the caller's to release.
-func look(t Tenant) (*policy.Generation, error) {
-	g := t.Judge.TryAcquire()
+// acquire returns the generation in force, which the caller releases.
+func acquire(t Tenant) (*policy.Generation, error) {
+	g := t.Active.TryAcquire()
 	if g == nil {
 		return nil, refuse(http.StatusNotFound, "tenant %s has just ended", t.Name)
 	}

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// How long tokens may be, in bytes.
+// The shortest and the longest token, in bytes.
 const (
 	minToken = 16
 	maxToken = 4 << 10
 )
 
-// tokens are those that clients by TCP may show.
+// tokens are those that give clients over TCP their rights.
 type tokens struct {
 	read, operate token
 }
 
-// check reads both, so that a mistake is known before it matters.
+// check reads both files, so that faults are found at the start.
 func (t *tokens) check() error {
 	_, readKnown, err := t.read.sum()
 	if err != nil {
@@ -39,8 +39,7 @@ func (t *tokens) check() error {
 	return nil
 }
 
-// rightOf returns what a token is for. How long that takes tells nothing of how much of
-// it is right.
+// rightOf returns the right that a token gives. The comparison takes constant time.
 func (t *tokens) rightOf(shown string) right { return t.rightOfSum(sha256.Sum256([]byte(shown))) }
 
 func (t *tokens) rightOfSum(shown [sha256.Size]byte) right {
@@ -55,11 +54,11 @@ func (t *tokens) rightOfSum(shown [sha256.Size]byte) right {
 	}
 }
 
-// A token is in a file, and read again when that changes. Only its hash is kept.
+// A token is read from a file, and read again when the file changes. Only its hash is kept.
 type token struct {
-	path string // "": there is none; static
+	path string // "": there is no such token; static
 
-	mu    sync.Mutex // guards the rest; held while the file is read
+	mu    sync.Mutex // guards what follows; held while the file is read
 	known bool
 	hash  [sha256.Size]byte
 	size  int64
@@ -67,14 +66,13 @@ type token struct {
 	info  os.FileInfo
 }
 
-// is reports whether that is the hash of the token. Of one that cannot be read, nothing
-// is.
+// is reports whether the hash is the token's. It is false if the file cannot be read.
 func (t *token) is(shown [sha256.Size]byte) bool {
 	hash, known, err := t.sum()
 	return subtle.ConstantTimeCompare(hash[:], shown[:]) == 1 && known && err == nil
 }
 
-// sum returns the hash of the token in the file, if there is one.
+// sum returns the hash of the token in the file; known is false if there is no such token.
 func (t *token) sum() (hash [sha256.Size]byte, known bool, err error) {
 	if t.path == "" {
 		return hash, false, nil
@@ -98,7 +96,7 @@ func (t *token) sum() (hash [sha256.Size]byte, known bool, err error) {
 	return t.hash, true, nil
 }
 
-// readToken returns a file's token. An error tells nothing of what is in it.
+// readToken returns a file's token. An error does not quote its content.
 func readToken(path string, info os.FileInfo) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no file; name one with a token", path)

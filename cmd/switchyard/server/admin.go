@@ -12,11 +12,12 @@ import (
 
 	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/dashboard"
+	"switchyard/proxy/metrics"
 )
 
-// openAdmin starts answering operators, where the configuration says.
-func (y *yard) openAdmin() error {
-	listeners, err := y.listenAdmin()
+// openAdmin starts the admin interface, if an address or a socket is configured.
+func (srv *server) openAdmin() error {
+	listeners, err := srv.listenAdmin()
 	if err != nil || len(listeners) == 0 {
 		return err
 	}
@@ -24,46 +25,45 @@ func (y *yard) openAdmin() error {
 	if err := PrintVersion(&version); err != nil {
 		return err
 	}
-	a, d := y.config.Admin, y.desk
-	d.show(y)
-	server, err := admin.Serve(listeners, admin.Facts{
-		Version: version.String(), Started: d.started,
-		Tenants: d.tenants, Listeners: d.listeners, Ready: d.ready, Draining: d.isStopping,
-		Probes: &d.probes, Chronicle: &d.chronicle, Lines: &d.lines, Metrics: d.metrics(), Page: dashboard.Handler(), Profiles: a.PProf,
-		Candidate: d.candidate, CandidateBytes: d.candidateBytes, Fuel: d.fuel,
-		Reload: d.askReload, Drain: d.askDrain, Level: y.level, Configured: d.configuredLevel,
-	}, admin.Options{ReadToken: y.config.File(a.ReadTokenFile), OperateToken: y.config.File(a.OperateTokenFile)}, y.log)
+	c, state := srv.config.Admin, srv.state
+	state.update(srv)
+	srv.admin, err = admin.Serve(listeners, state, admin.Options{
+		Version: version.String(), Started: state.started, Level: srv.level,
+		Lines: &state.lines, History: &state.history, Probes: &state.probes,
+		Metrics: metrics.Handler(state.metrics), Page: dashboard.Handler(), Profiles: c.PProf,
+		ReadToken: srv.config.File(c.ReadTokenFile), OperateToken: srv.config.File(c.OperateTokenFile),
+	}, srv.log)
 	if err != nil {
-		for _, l := range listeners {
-			l.Close()
-		}
+		closeAll(listeners)
 		return InvalidError{err}
 	}
-	y.admin = server
-	for _, address := range server.Addrs() {
-		y.log.Info("admin", "address", address.String())
+	for _, address := range srv.admin.Addrs() {
+		srv.log.Info("admin", "address", address.String())
 	}
 	return nil
 }
 
-// listenAdmin listens at the address and at the socket, as far as the configuration
-// has them.
-func (y *yard) listenAdmin() (listeners []net.Listener, err error) {
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
+// listenAdmin listens at the configured address and socket.
+func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 	defer func() {
 		if err != nil {
-			for _, l := range listeners {
-				l.Close()
-			}
+			closeAll(listeners)
 		}
 	}()
-	if address := y.config.Admin.Address; address != "" {
+	if address := srv.config.Admin.Address; address != "" {
 		l, err := listenLoopback(address)
 		if err != nil {
 			return nil, err
 		}
 		listeners = append(listeners, l)
 	}
-	if path := y.config.File(y.config.Admin.Socket); path != "" {
+	if path := srv.config.File(srv.config.Admin.Socket); path != "" {
 		l, err := listenSocket(path)
 		if err != nil {
 			return listeners, UnavailableError{fmt.Errorf("listen on %s for admin: %w", path, err)}
@@ -85,11 +85,11 @@ func listenLoopback(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// socketTime is how long somebody may take to answer at a socket that is there already.
+// socketTime is how long a process may take to accept at a socket that exists already.
 const socketTime = time.Second
 
-// listenSocket listens at a Unix socket that only this user can open. One that was left
-// by a process that is gone is replaced; what is no socket is not.
+// listenSocket listens at a Unix socket that only this user can open. It replaces a socket at
+// which no process listens any more, and nothing else.
 func listenSocket(path string) (net.Listener, error) {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):

@@ -7,86 +7,86 @@ import (
 )
 
 const (
-	// maxSpooled is how many bytes of the log wait for whoever reads it.
-	maxSpooled = 1 << 20
-	// spoolTime is how long a process that ends waits for its last lines to be taken.
-	spoolTime = time.Second
+	// maxBuffered is how many bytes of the log are buffered.
+	maxBuffered = 1 << 20
+	// flushTime is how long close waits until the last lines are written.
+	flushTime = time.Second
 )
 
-// A spool writes the log for those who may not wait: a pipe that nobody reads, or a disk
-// that is slow, stops one goroutine of the spool's own. What it has no room for is lost,
-// and counted.
-type spool struct {
+// An asyncWriter writes the log in a goroutine of its own, so that a pipe that is not read, or a
+// slow disk, blocks no other goroutine. Lines that do not fit into its buffer are lost, and
+// counted.
+type asyncWriter struct {
 	// Static.
 	out  io.Writer
-	more chan struct{} // sent to when there is something to write; holds one
+	more chan struct{} // sent to when there is something to write; holds one, never closed
 	done chan struct{} // closed when everything is written
 
-	mu      sync.Mutex // guards the rest; held while a line is copied
+	mu      sync.Mutex // guards what follows; held while a line is copied
 	waiting []byte
-	lost    int // lines, since that was told
+	lost    int // lines, since the last report
 	closed  bool
 }
 
-func newSpool(out io.Writer) *spool {
-	return &spool{out: out, more: make(chan struct{}, 1), done: make(chan struct{})}
+func newAsyncWriter(out io.Writer) *asyncWriter {
+	return &asyncWriter{out: out, more: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// start starts writing. tell says in the log how many lines were lost.
-func (s *spool) start(tell func(lines int)) { go s.writeLoop(tell) }
+// start starts to write. report is called after lines were lost, with their number; it may log.
+func (w *asyncWriter) start(report func(lines int)) { go w.writeLoop(report) }
 
-// Write takes a line, if there is room.
-func (s *spool) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	if s.closed || len(s.waiting)+len(line) > maxSpooled {
-		s.lost++
+// Write copies a line to the buffer if there is room. It does not block and does not fail.
+func (w *asyncWriter) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	if w.closed || len(w.waiting)+len(line) > maxBuffered {
+		w.lost++
 	} else {
-		s.waiting = append(s.waiting, line...)
+		w.waiting = append(w.waiting, line...)
 	}
-	s.mu.Unlock()
-	s.wake()
+	w.mu.Unlock()
+	w.wake()
 	return len(line), nil
 }
 
-func (s *spool) wake() {
+func (w *asyncWriter) wake() {
 	select {
-	case s.more <- struct{}{}:
-	default: // it has not looked since the last time
+	case w.more <- struct{}{}:
+	default: // the last wake-up is still pending
 	}
 }
 
-// writeLoop writes what waits, until the spool is closed and nothing does. What cannot be
-// written is nobody's: there is no other place for it.
-func (s *spool) writeLoop(tell func(lines int)) {
-	defer close(s.done)
+// writeLoop writes what is buffered, until the writer is closed and the buffer is empty. Errors
+// of writing are ignored, as there is no other place to report them.
+func (w *asyncWriter) writeLoop(report func(lines int)) {
+	defer close(w.done)
 	var writing []byte
-	for range s.more {
-		s.mu.Lock()
-		writing, s.waiting = s.waiting, writing[:0]
-		s.mu.Unlock()
-		s.out.Write(writing)
-		s.mu.Lock()
-		lost, ended := s.lost, s.closed && len(s.waiting) == 0
-		s.lost = 0
-		s.mu.Unlock()
+	for range w.more {
+		w.mu.Lock()
+		writing, w.waiting = w.waiting, writing[:0]
+		w.mu.Unlock()
+		w.out.Write(writing)
+		w.mu.Lock()
+		lost, ended := w.lost, w.closed && len(w.waiting) == 0
+		w.lost = 0
+		w.mu.Unlock()
 		if ended {
 			return
 		}
 		if lost > 0 {
-			tell(lost)
+			report(lost)
 		}
 	}
 }
 
-// close writes what waits, and returns when that is done or takes too long. Then its
-// goroutine ends with the process.
-func (s *spool) close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.wake()
+// close returns when the buffer is written, or after flushTime. In that case the goroutine keeps
+// running until the process exits.
+func (w *asyncWriter) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.wake()
 	select {
-	case <-s.done:
-	case <-time.After(spoolTime):
+	case <-w.done:
+	case <-time.After(flushTime):
 	}
 }

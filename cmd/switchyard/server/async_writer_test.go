@@ -6,10 +6,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// A gated writer writes when it is let.
+// A gated writer blocks until its gate is closed or sent to.
 type gated struct {
 	bytes.Buffer
 	gate    chan struct{}
@@ -22,49 +23,50 @@ func (g *gated) Write(p []byte) (int, error) {
 	return g.Buffer.Write(p)
 }
 
-func TestSpool(t *testing.T) {
+func TestAsyncWriter(t *testing.T) {
 	t.Parallel()
 	out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 1000)}
-	s := newSpool(out)
+	w := newAsyncWriter(out)
 	var lost atomic.Int64
-	s.start(func(lines int) { lost.Add(int64(lines)) })
-	io.WriteString(s, "first\n")
+	w.start(func(lines int) { lost.Add(int64(lines)) })
+	io.WriteString(w, "first\n")
 	<-out.writing
 	line := strings.Repeat("x", 1023) + "\n"
-	for range 3 * maxSpooled / len(line) {
-		if n, err := io.WriteString(s, line); n != len(line) || err != nil {
+	for range 3 * maxBuffered / len(line) {
+		if n, err := io.WriteString(w, line); n != len(line) || err != nil {
 			t.Fatal(n, err)
 		}
 	}
 	close(out.gate)
-	io.WriteString(s, "last\n")
-	s.close()
+	io.WriteString(w, "last\n")
+	w.close()
 	text := out.String()
 	kept := int64(strings.Count(text, line))
-	if !strings.HasPrefix(text, "first\nx") || kept != maxSpooled/int64(len(line)) {
-		t.Errorf("%d lines were written of what there is room for", kept)
+	if !strings.HasPrefix(text, "first\nx") || kept != maxBuffered/int64(len(line)) {
+		t.Errorf("%d lines were written, want as many as there is room for", kept)
 	}
-	if all := kept + lost.Load(); all < 3*maxSpooled/int64(len(line)) {
+	if all := kept + lost.Load(); all < 3*maxBuffered/int64(len(line)) {
 		t.Errorf("%d lines were written and %d lost", kept, lost.Load())
 	}
-	io.WriteString(s, "nobody")
-	if strings.Contains(out.String(), "nobody") {
-		t.Error("written after it was closed")
+	io.WriteString(w, "late")
+	if strings.Contains(out.String(), "late") {
+		t.Error("a line was written after close")
 	}
 }
 
-// A process that ends does not wait for ever for its log to be taken.
-func TestSpoolOfNobody(t *testing.T) {
-	t.Parallel()
-	out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 1)}
-	s := newSpool(out)
-	s.start(func(int) {})
-	io.WriteString(s, "line\n")
-	start := time.Now()
-	s.close()
-	if took := time.Since(start); took < spoolTime || took > spoolTime+20*time.Second {
-		t.Errorf("closing took %v", took)
-	}
-	close(out.gate)
-	<-s.done
+// close does not wait for ever for an output that is not read.
+func TestAsyncWriterThatIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 1)}
+		w := newAsyncWriter(out)
+		w.start(func(int) {})
+		io.WriteString(w, "line\n")
+		start := time.Now()
+		w.close()
+		if took := time.Since(start); took != flushTime {
+			t.Errorf("closing took %v, want %v", took, flushTime)
+		}
+		close(out.gate)
+		<-w.done
+	})
 }

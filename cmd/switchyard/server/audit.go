@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 
 	"switchyard/pdu"
@@ -10,67 +11,67 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// An auditing is a policy that a tenant's PDUs are shown to as well, and not routed
-// by.
-type auditing struct {
+// An auditState is the policy that is audited for a tenant: it is asked about the tenant's PDUs,
+// and its answers are counted, not obeyed.
+type auditState struct {
 	policy candidate // without a name: none is audited
 	engine *wasm.Engine
 	beside candidate // the policy in force that it is compared with
 }
 
-// reloadAudit audits what the configuration says, once the tenant's policy is in
-// force. What is refused changes nothing.
-func (y *yard) reloadAudit(t config.Tenant, s *served, asked bool) {
-	changed, err := y.setAudit(t, s)
-	if asked && !changed {
-		y.logAudit(t.Name, s)
+// reloadAudit updates the tenant's audit to the configuration. It runs after reloadPolicy, as
+// the audit compares with the policy in force. A refused policy changes nothing.
+func (srv *server) reloadAudit(t config.Tenant, s *served, requested bool) {
+	changed, err := srv.setAudit(t, s)
+	if requested && !changed {
+		srv.logAudit(t.Name, s)
 	}
-	y.complain("audit refused; nothing changed", "audit of tenant "+t.Name, err, asked)
+	srv.reportOnce("audit refused; nothing changed", "audit of tenant "+t.Name, err, requested)
 }
 
-// setAudit begins, ends or exchanges a tenant's audit, if it is to be another than it
-// is. The figures begin anew also with another policy in force.
-func (y *yard) setAudit(t config.Tenant, s *served) (changed bool, err error) {
-	found, err := findAudit(y.checker, t)
+// setAudit begins, ends or exchanges a tenant's audit, if the configuration differs from it. If
+// another policy is in force, the audit begins anew, and its counts with it.
+func (srv *server) setAudit(t config.Tenant, s *served) (changed bool, err error) {
+	found, err := findAudit(srv.checker, t)
 	if err != nil {
 		return false, err
 	}
-	next := auditing{policy: found}
+	next := auditState{policy: found}
 	if found.Name != "" {
-		next.engine, next.beside = y.engine(), s.policy
+		next.engine, next.beside = srv.engine(), s.policy
 	}
 	if next.policy.same(s.audit.policy) && next.engine == s.audit.engine && next.beside.same(s.audit.beside) {
 		return false, nil
 	}
 	var g *policy.Generation
 	if found.Name != "" {
-		if g, err = loadPolicy(next.engine, found); err != nil {
+		if g, err = loadPolicy(context.Background(), next.engine, found); err != nil {
 			return false, err
 		}
 	}
-	y.endAudit(t.Name, s)
+	srv.endAudit(t.Name, s)
 	s.audit = next
 	if g != nil {
 		s.tenant.SetAudit(g)
-		y.log.Info("audit begins", "tenant", t.Name, "audited", found.Name, "sha256", found.SHA256, "policy", s.policy.Name, "routes", Summary(g))
+		srv.log.Info("audit begins", "tenant", t.Name, "audited", found.Name, "sha256", found.SHA256, "policy", s.policy.Name, "routes", Summary(g))
 	}
 	return true, nil
 }
 
-// endAudit ends a tenant's audit, if there is one, with its figures.
-func (y *yard) endAudit(tenant string, s *served) {
+// endAudit ends a tenant's audit, if there is one, and logs its counts.
+func (srv *server) endAudit(tenant string, s *served) {
 	if s.audit.policy.Name == "" {
 		return
 	}
-	y.logAudit(tenant, s)
+	srv.logAudit(tenant, s)
 	s.tenant.SetAudit(nil)
-	y.log.Info("audit ends", "tenant", tenant, "audited", s.audit.policy.Name)
-	s.audit = auditing{}
+	srv.log.Info("audit ends", "tenant", tenant, "audited", s.audit.policy.Name)
+	s.audit = auditState{}
 }
 
-// logAudit says what the audited policy would have done, for each command that
-// something was sent of, and in all.
-func (y *yard) logAudit(tenant string, s *served) {
+// logAudit logs what the audited policy would have done, for each command with traffic and in
+// all.
+func (srv *server) logAudit(tenant string, s *served) {
 	if s.audit.policy.Name == "" {
 		return
 	}
@@ -79,11 +80,11 @@ func (y *yard) logAudit(tenant string, s *served) {
 		all.Add(r)
 		if r.Sent.PDUs+r.Audited.PDUs+r.Faults > 0 {
 			attrs := []any{"tenant", tenant, "audited", s.audit.policy.Name, "command", nameOf(r.Command)}
-			y.log.Info("audit", append(attrs, figures(r)...)...)
+			srv.log.Info("audit", append(attrs, figures(r)...)...)
 		}
 	}
 	attrs := append([]any{"tenant", tenant, "audited", s.audit.policy.Name}, figures(all)...)
-	y.log.Info("audit in all", append(attrs, "copies_saved", percentSaved(all.Sent.PDUs, all.Audited.PDUs),
+	srv.log.Info("audit in all", append(attrs, "copies_saved", percentSaved(all.Sent.PDUs, all.Audited.PDUs),
 		"bytes_saved", percentSaved(all.Sent.Bytes, all.Audited.Bytes))...)
 }
 
@@ -99,7 +100,8 @@ func nameOf(c pdu.CommandID) string {
 	return c.String()
 }
 
-// percentSaved says how much less the audited policy sends: below zero, it sends more.
+// percentSaved returns how much less the audited policy sends; it is negative if that sends
+// more.
 func percentSaved(now, audited uint64) string {
 	if now == 0 {
 		return "0.0 %"

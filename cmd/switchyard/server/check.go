@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,10 +59,9 @@ func Check(load Loader, stdout, stderr io.Writer) error {
 	return errors.Join(faults...)
 }
 
-// checkListener tries what a listener needs, but for its address.
+// checkListener checks everything a listener needs except its address.
 func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error {
-	d := &door{config: l}
-	_, faults := d.optionsOf(c, l)
+	_, faults := (&listener{config: l}).admissionOptions(c)
 	if l.TLS.Certificate == "" {
 		return faults
 	}
@@ -77,7 +77,7 @@ func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error 
 }
 
 func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) error {
-	g, err := loadPolicy(engine, p)
+	g, err := loadPolicy(context.Background(), engine, p)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// limitsOf returns what the configuration says of one tenant's peers.
+// limitsOf returns the configured limits of one tenant.
 func limitsOf(c *config.Config, t config.Tenant) proxy.Limits {
 	return proxy.Limits{
 		Heartbeat:    time.Duration(c.Peer.Heartbeat),
@@ -28,7 +28,7 @@ func limitsOf(c *config.Config, t config.Tenant) proxy.Limits {
 	}
 }
 
-// quotaOf returns what the configuration says of how much a tenant's peers may say.
+// quotaOf returns the configured quota of one tenant.
 func quotaOf(q config.Quota) tenant.Quota {
 	quota := tenant.Quota{
 		Tenant: tenant.Rates{PDUsIn: uint64(q.PDUsIn), BytesIn: uint64(q.BytesIn), BytesOut: uint64(q.BytesOut)},
@@ -40,7 +40,7 @@ func quotaOf(q config.Quota) tenant.Quota {
 	return quota
 }
 
-// guestLimits returns what the configuration says of policies.
+// guestLimits returns the configured limits of policies.
 func guestLimits(c *config.Config) wasm.Limits {
 	l := wasm.DefaultLimits()
 	l.ModuleBytes = int64(c.WASM.ModuleSize)

@@ -11,25 +11,25 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// faultFolder returns the folder that keeps what policies failed on, or "" for none.
-func (y *yard) faultFolder() string {
-	if y.config.WASM.Faults != "auto" {
-		return y.config.WASM.Faults
+// faultFolder returns the folder for PDUs on which policies failed; "" if they are not kept.
+func (srv *server) faultFolder() string {
+	if srv.config.WASM.Faults != "auto" {
+		return srv.config.WASM.Faults
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		y.log.Warn("what policies fail on is not kept; set wasm.faults to a folder", "error", err)
+		srv.log.Warn("what policies fail on is not kept; set wasm.faults to a folder", "error", err)
 		return ""
 	}
 	return filepath.Join(cache, "switchyard", "faults")
 }
 
-// faultKeeper returns what keeps the PDUs that policies failed on in the folder.
-func (y *yard) faultKeeper(folder string) func(uint64, hub.Note) string {
+// faultKeeper returns the function that saves such a PDU in the folder.
+func (srv *server) faultKeeper(folder string) func(uint64, hub.Note) string {
 	return func(session uint64, n hub.Note) string {
 		switch n.Fault.Kind {
 		case policy.FaultBody, policy.FaultBudget, policy.FaultInstance, policy.FaultEffect:
-			return "" // not the guest's doing
+			return "" // not caused by the guest
 		}
 		file, err := reproduce.Save(folder, reproduce.Failure{
 			Policy: n.Policy.Name, SHA256: n.Policy.SHA256, Config: n.Policy.Config,
@@ -37,7 +37,7 @@ func (y *yard) faultKeeper(folder string) func(uint64, hub.Note) string {
 			Kind:     n.Fault.Kind, Error: n.Fault.Err.Error(),
 		})
 		if err != nil && !errors.Is(err, reproduce.ErrFull) {
-			y.log.Warn("what a policy failed on is not kept", "folder", folder, "error", err)
+			srv.log.Warn("what a policy failed on is not kept", "folder", folder, "error", err)
 		}
 		return file
 	}

@@ -13,48 +13,49 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// A door is one listener of the configuration.
-type door struct {
-	config  config.Listener
-	source  *certificate.Source // nil for plain TCP
-	options admission.Options
-	socket  net.Listener        // listens, and accepts nobody before the door is open
-	opened  *admission.Listener // nil before
+// A listener is one of the configuration. A plan prepares it, with its socket; from open on it
+// accepts connections.
+type listener struct {
+	config    config.Listener
+	source    *certificate.Source // nil for plain TCP
+	options   admission.Options
+	socket    net.Listener        // bound before open, so that commit cannot fail
+	admission *admission.Listener // nil before open
 }
 
 // An InvalidError is a fault of a file that the configuration names.
 type InvalidError struct{ error }
 
-// makeDoor makes the door for a listener, with the socket of the one of that name that
-// is there already.
-func (p *plan) makeDoor(l config.Listener) (*door, error) {
-	d := &door{config: l}
-	before := p.yard.doors[l.Name]
+// prepareListener prepares a listener. If there is one of that name already, it takes over
+// that one's socket, and its certificate if the files are the same.
+func (p *plan) prepareListener(c config.Listener) (*listener, error) {
+	l := &listener{config: c}
+	before := p.server.listeners[c.Name]
 	if before != nil {
-		d.socket, d.opened = before.socket, before.opened
+		l.socket, l.admission = before.socket, before.admission
 	}
 	var err error
 	switch {
-	case l.TLS.Certificate == "":
-	case before != nil && before.config.TLS == l.TLS:
-		d.source = before.source
+	case c.TLS.Certificate == "":
+	case before != nil && before.config.TLS == c.TLS:
+		l.source = before.source
 	default:
-		if d.source, err = loadCertificate(p.config, l); err != nil {
+		if l.source, err = loadCertificate(p.config, c); err != nil {
 			return nil, err
 		}
 	}
-	if d.options, err = d.optionsOf(p.config, l); err != nil {
+	if l.options, err = l.admissionOptions(p.config); err != nil {
 		return nil, err
 	}
-	if d.socket == nil {
-		if d.socket, err = net.Listen("tcp", l.Address); err != nil {
-			return nil, UnavailableError{fmt.Errorf("listen on %s: %w; free the address, or name another by --listen or in the configuration", l.Address, err)}
+	if l.socket == nil {
+		if l.socket, err = net.Listen("tcp", c.Address); err != nil {
+			return nil, UnavailableError{fmt.Errorf("listen on %s: %w; free the address, or name another by --listen or in the configuration", c.Address, err)}
 		}
 	}
-	return d, nil
+	return l, nil
 }
 
-// loadCertificate loads the files that a listener's TLS needs.
+// loadCertificate loads the files of a listener's TLS.
 func loadCertificate(c *config.Config, l config.Listener) (*certificate.Source, error) {
 	s, err := certificate.Load(certificate.Files{
 		Certificate: c.File(l.TLS.Certificate), Key: c.File(l.TLS.Key), ClientCA: c.File(l.TLS.ClientCA),
@@ -73,30 +74,30 @@ func tlsVersion(name string) uint16 {
 	return tls.VersionTLS12
 }
 
-// optionsOf returns what the configuration says of a listener.
-func (d *door) optionsOf(c *config.Config, l config.Listener) (admission.Options, error) {
-	claims, err := claimsOf(c, l)
+// admissionOptions returns the listener's configuration in the form that admission takes.
+func (l *listener) admissionOptions(c *config.Config) (admission.Options, error) {
+	claims, err := claimsOf(c, l.config)
 	if err != nil {
-		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: %w", l.Address, err)}
+		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: %w", l.config.Address, err)}
 	}
-	if err := admission.CheckCongestionControl(l.CongestionControl); err != nil {
-		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: congestion_control: %w", l.Address, err)}
+	if err := admission.CheckCongestionControl(l.config.CongestionControl); err != nil {
+		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: congestion_control: %w", l.config.Address, err)}
 	}
 	o := admission.Options{
-		Allow: l.Allow, ProxyFrom: l.ProxyFrom,
+		Allow: l.config.Allow, ProxyFrom: l.config.ProxyFrom,
 		Claims:      claims,
 		Identities:  certificate.Identities,
 		Describe:    certificate.Describe,
-		Connections: int(l.Connections), SourceConnections: int(l.SourceConnections), AcceptRate: int(l.AcceptRate),
-		HandshakeTimeout: time.Duration(l.HandshakeTimeout), CongestionControl: l.CongestionControl,
+		Connections: int(l.config.Connections), SourceConnections: int(l.config.SourceConnections), AcceptRate: int(l.config.AcceptRate),
+		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), CongestionControl: l.config.CongestionControl,
 	}
-	if d.source != nil {
-		o.TLS = d.source.Config()
+	if l.source != nil {
+		o.TLS = l.source.Config()
 	}
 	return o, nil
 }
 
-// claimsOf returns who is served at a listener.
+// claimsOf returns the tenants that are served at a listener, and what they claim.
 func claimsOf(c *config.Config, l config.Listener) (*tenant.Claims, error) {
 	var claims []tenant.Claim
 	for _, name := range l.Tenants {
@@ -106,52 +107,55 @@ func claimsOf(c *config.Config, l config.Listener) (*tenant.Claims, error) {
 	return tenant.NewClaims(l.Tenant, claims...)
 }
 
-// open lets connections in as the options say from now on.
-func (d *door) open(y *yard) {
-	if d.opened != nil {
-		d.opened.Set(d.options)
+// open starts to accept connections; if the listener accepts already, the new options apply to
+// connections from now on.
+func (l *listener) open(srv *server) {
+	if l.admission != nil {
+		l.admission.Set(l.options)
 		return
 	}
-	d.opened = admission.Open(d.socket, d.options, y.find, y.log)
-	attrs := []any{"address", d.opened.Addr().String(), "tenant", d.config.Tenant}
-	if len(d.config.Tenants) > 0 {
-		attrs = append(attrs, "claimed_by", d.config.Tenants)
+	l.admission = admission.Open(l.socket, l.options, srv.find, srv.log)
+	attrs := []any{"address", l.admission.Addr().String(), "tenant", l.config.Tenant}
+	if len(l.config.Tenants) > 0 {
+		attrs = append(attrs, "claimed_by", l.config.Tenants)
 	}
-	if d.source != nil {
-		attrs = append(attrs, "tls", true, "certificate_until", d.source.NotAfter().Format(time.RFC3339))
+	if l.source != nil {
+		attrs = append(attrs, "tls", true, "certificate_until", l.source.NotAfter().Format(time.RFC3339))
 	}
-	y.log.Info("listening", attrs...)
+	srv.log.Info("listening", attrs...)
 }
 
-// close lets nobody in any more. Who is in stays.
-func (d *door) close(log *slog.Logger) {
-	d.opened.Close()
-	c := d.opened.Counts()
-	log.Info("listening no more", "address", d.opened.Addr().String(), "accepted", c.Accepted, "open", c.Open, "ended", c.Ended, "refused", c.Refused)
+// close stops accepting; existing connections stay open.
+func (l *listener) close(log *slog.Logger) {
+	l.admission.Close()
+	c := l.admission.Counts()
+	log.Info("listening no more", "address", l.admission.Addr().String(), "accepted", c.Accepted, "open", c.Open, "ended", c.Ended, "refused", c.Refused)
 }
 
-// abandon undoes what makeDoor did.
-func (d *door) abandon() {
-	if d.opened == nil {
-		d.socket.Close()
+// rollback undoes prepareListener.
+func (l *listener) rollback() {
+	if l.admission == nil {
+		l.socket.Close()
 	}
 }
 
-// reloadCertificate takes over certificates that were exchanged, for new handshakes.
-func (y *yard) reloadCertificate(name string, d *door, asked bool) {
-	if d.source == nil {
+// reloadCertificate loads the listener's certificate again if its files changed, for new
+// handshakes.
+func (srv *server) reloadCertificate(name string, l *listener, requested bool) {
+	if l.source == nil {
 		return
 	}
-	changed, err := d.source.Reload()
+	changed, err := l.source.Reload()
 	if changed {
-		y.log.Info("certificate reloaded", "listener", name, "until", d.source.NotAfter().Format(time.RFC3339))
+		srv.log.Info("certificate reloaded", "listener", name, "until", l.source.NotAfter().Format(time.RFC3339))
 	}
-	y.complain("certificate refused; the one in force goes on", "certificate of listener "+name, err, asked)
+	srv.reportOnce("certificate refused; the one in force goes on", "certificate of listener "+name, err, requested)
 }
 
-// find returns the tenant of that name for a connection that is on its way in.
-func (y *yard) find(name string) admission.Server {
-	if t := (*y.serving.Load())[name]; t != nil {
+// find returns the tenant of that name for a connection that arrives. Any goroutine may call
+// it.
+func (srv *server) find(name string) admission.Server {
+	if t := (*srv.serving.Load())[name]; t != nil {
 		return t
 	}
 	return nil

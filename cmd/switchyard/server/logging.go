@@ -10,28 +10,27 @@ import (
 	"switchyard/proxy/config"
 )
 
-// newLogger logs to w: text for people if w is a terminal and JSON for machines
-// otherwise, unless the configuration says which.
+// newLogger returns a logger that writes to w, in the configured format: auto is text on a
+// terminal and JSON otherwise.
 func newLogger(c config.Log, level *slog.LevelVar, w io.Writer) *slog.Logger {
 	level.Set(levelOf(c))
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: tame}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: sanitizeField}
 	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
-// How many bytes of a field are logged. Errors are longer: one may be all faults of a
-// configuration.
+// How many bytes of a field are logged. Errors may be longer, as one error may list all faults
+// of a configuration.
 const (
 	maxField      = 1 << 10
 	maxErrorField = 16 << 10
 )
 
-// tame makes a field harmless, whoever its text is from: what does not print, the marks
-// that make a terminal write backwards among it, is spelled out, and what is endless is
-// cut. The handlers see to quotes and ends of lines.
-func tame(_ []string, a slog.Attr) slog.Attr {
+// sanitizeField makes a field safe to print on a terminal, as its text may come from a peer: it
+// cuts long text, and escapes what does not print. slog's handlers escape quotes and line ends.
+func sanitizeField(_ []string, a slog.Attr) slog.Attr {
 	var text string
 	switch v := a.Value.Any().(type) {
 	case string:
@@ -39,7 +38,7 @@ func tame(_ []string, a slog.Attr) slog.Attr {
 	case error:
 		text = v.Error()
 	case fmt.Stringer:
-		return a // of our own making, and short
+		return a // one of this program's types, whose text is short
 	default:
 		return a
 	}
@@ -54,12 +53,12 @@ func tame(_ []string, a slog.Attr) slog.Attr {
 }
 
 func levelOf(c config.Log) (level slog.Level) {
-	_ = level.UnmarshalText([]byte(c.Level)) // one of slog's names, as the configuration has been checked
+	_ = level.UnmarshalText([]byte(c.Level)) // the configuration is checked, so it is one of slog's names
 	return level
 }
 
 func isTerminal(w io.Writer) bool {
-	if s, ok := w.(*spool); ok {
+	if s, ok := w.(*asyncWriter); ok {
 		w = s.out
 	}
 	f, ok := w.(*os.File)

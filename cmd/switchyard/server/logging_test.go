@@ -12,9 +12,9 @@ import (
 	"switchyard/proxy/config"
 )
 
-// Whatever a field holds, an event is one line, which a terminal shows as it is and
-// which has an end.
-func TestFieldsAreTame(t *testing.T) {
+// Whatever a field contains, its event is one line of bounded length that is safe to print on a
+// terminal.
+func TestFieldsAreSanitized(t *testing.T) {
 	for name, text := range map[string]string{
 		"lines":     "one\ntwo\r\nlevel=ERROR msg=forged",
 		"escapes":   "\x1b[2J\x1b]0;title\x07",

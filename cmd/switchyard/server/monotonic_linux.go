@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// monotonic is the time since the system started, without what it slept, as
-// supervisors count it.
+// monotonic returns the time since the system started, without suspends, which is what
+// sd_notify's MONOTONIC_USEC means.
 func monotonic() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {

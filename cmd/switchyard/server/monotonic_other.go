@@ -4,5 +4,5 @@ package server
 
 import "time"
 
-// monotonic is asked for by systemd alone, which runs on Linux.
+// monotonic is used for systemd only, which runs on Linux.
 func monotonic() time.Duration { return 0 }

@@ -15,23 +15,22 @@ import (
 )
 
 const (
-	// tellTime is how long a message may wait for the supervisor to take it.
-	tellTime = time.Second
-	// stopMargin is what stopping may take beyond the drain: the last bytes of
-	// sessions, policies, recordings. The unit's TimeoutStopSec has it, too.
+	// notifyTime is how long a message may wait until the supervisor receives it.
+	notifyTime = time.Second
+	// stopMargin is how long stopping may take after the drain: last bytes of sessions, policies,
+	// recordings. The unit's TimeoutStopSec includes it, too.
 	stopMargin = 15 * time.Second
-	// maxStatus is the size in bytes of a status: of a message that is larger than
-	// 4 KiB, systemd takes nothing.
+	// maxStatus limits a status, in bytes: systemd ignores messages of more than 4 KiB.
 	maxStatus = 1 << 10
 )
 
-// A supervisor is what started this process and is told how it does, in the lines
-// of sd_notify(3): systemd, or whatever else sets NOTIFY_SOCKET. Without one, nobody
-// is told. Any goroutine may call its methods; they wait for tellTime at most.
+// A supervisor is the process that started this one, and receives reports in the protocol of
+// sd_notify(3): systemd, or another that sets NOTIFY_SOCKET. If none does, all methods are
+// no-ops. Any goroutine may call them; each blocks for at most notifyTime.
 type supervisor struct {
 	// Static after newSupervisor.
-	socket   string        // its path, or @ and its abstract name; "" if there is none
-	watchdog time.Duration // how long silence may last; 0 is any time
+	socket   string        // its path, or @ and its abstract name; "" without a supervisor
+	watchdog time.Duration // after which silence the process is killed; 0 is never
 	log      *slog.Logger
 
 	mu     sync.Mutex    // guards what follows
@@ -39,7 +38,7 @@ type supervisor struct {
 	failed bool          // the last message could not be sent, and that was logged
 }
 
-// newSupervisor finds the supervisor in the environment. Its owner calls close.
+// newSupervisor finds the supervisor in the environment. The caller calls close.
 func newSupervisor(env []string, log *slog.Logger) *supervisor {
 	s := &supervisor{log: log}
 	var usec, pid string
@@ -61,41 +60,41 @@ func newSupervisor(env []string, log *slog.Logger) *supervisor {
 	return s
 }
 
-// ready says that peers are served, be it after the start or after a reload.
+// ready reports that peers are served, after the start and after each reload.
 func (s *supervisor) ready(status string) {
 	if len(status) > maxStatus {
 		status = strings.ToValidUTF8(status[:maxStatus], "") + " ..."
 	}
-	s.tell("READY=1", "STATUS="+status)
+	s.notify("READY=1", "STATUS="+status)
 }
 
-// statusOf is what the supervisor shows of one who serves: that something was refused,
-// as long as it is. complaints has the error by what it is about, or nothing.
-func statusOf(complaints map[string]string) string {
+// statusOf returns the status of a server that serves: it lists what is refused at present.
+// lastErrors has an error, or "", by what it is about.
+func statusOf(lastErrors map[string]string) string {
 	status := "serving"
-	for _, about := range slices.Sorted(maps.Keys(complaints)) {
-		if text := complaints[about]; text != "" {
+	for _, about := range slices.Sorted(maps.Keys(lastErrors)) {
+		if text := lastErrors[about]; text != "" {
 			status += "; refused: " + about + ": " + text
 		}
 	}
 	return status
 }
 
-// reloading says that the configuration is being read; ready ends it.
+// reloading reports that the configuration is being read, until ready is called.
 func (s *supervisor) reloading() {
-	s.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic().Microseconds()), "STATUS=reloading")
+	s.notify("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic().Microseconds()), "STATUS=reloading")
 }
 
-// stopping says that the process ends, and that this may take as long as the drain.
-// So a drain.timeout beyond the unit's TimeoutStopSec is not cut short.
+// stopping reports that the process ends, and how long that may take, so that the supervisor
+// does not kill it if drain.timeout is longer than the unit's TimeoutStopSec.
 func (s *supervisor) stopping(drain time.Duration) {
-	s.tell("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (drain+stopMargin).Microseconds()), "STATUS=draining")
+	s.notify("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (drain+stopMargin).Microseconds()), "STATUS=draining")
 }
 
-// guard tells a supervisor with a watchdog that the process is alive, as long as
-// alive says so, twice in the time that it waits. It returns when ctx is done, so
-// its caller starts a goroutine for it and waits for that.
-func (s *supervisor) guard(ctx context.Context, alive func(context.Context) error) {
+// watchdogLoop reports to a supervisor with a watchdog that the process is alive, twice per
+// watchdog time, as long as alive returns no error. It returns when ctx is done; the caller runs
+// it in a goroutine and waits for it.
+func (s *supervisor) watchdogLoop(ctx context.Context, alive func(context.Context) error) {
 	if s.socket == "" || s.watchdog <= 0 {
 		return
 	}
@@ -103,7 +102,7 @@ func (s *supervisor) guard(ctx context.Context, alive func(context.Context) erro
 	defer every.Stop()
 	for {
 		if err := alive(ctx); err == nil {
-			s.tell("WATCHDOG=1")
+			s.notify("WATCHDOG=1")
 		} else if ctx.Err() == nil {
 			s.log.Error("not alive; if this lasts, the supervisor's watchdog ends the process", "watchdog", s.watchdog.String(), "error", err)
 		}
@@ -115,13 +114,13 @@ func (s *supervisor) guard(ctx context.Context, alive func(context.Context) erro
 	}
 }
 
-// tell sends one message. A failure is logged, but not again until one was sent.
-func (s *supervisor) tell(lines ...string) {
+// notify sends one message. A failure is logged unless the message before failed as well.
+func (s *supervisor) notify(lines ...string) {
 	if s.socket == "" {
 		return
 	}
 	for i, line := range lines {
-		lines[i] = strings.ReplaceAll(line, "\n", "; ") // a line of its own would be an order
+		lines[i] = strings.ReplaceAll(line, "\n", "; ") // or a peer's text could add a command
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,16 +139,16 @@ func (s *supervisor) send(message []byte) error {
 		}
 		s.conn = conn
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(tellTime))
+	s.conn.SetWriteDeadline(time.Now().Add(notifyTime))
 	_, err := s.conn.Write(message)
-	if err != nil { // the supervisor may have another socket of this name by now
+	if err != nil { // a restarted supervisor has another socket of this name
 		s.conn.Close()
 		s.conn = nil
 	}
 	return err
 }
 
-// close ends it; nobody calls it any more.
+// close closes the socket. No other method may be called after it.
 func (s *supervisor) close() {
 	if s.conn != nil {
 		s.conn.Close()

@@ -19,7 +19,7 @@ import (
 	"unicode/utf8"
 )
 
-// A service manager is a socket that takes messages, one after the other.
+// A service manager is a socket that receives messages, one after the other.
 type serviceManager struct {
 	t *testing.T
 	*net.UnixConn
@@ -53,7 +53,7 @@ func supervisedBy(t *testing.T, w io.Writer, env ...string) *supervisor {
 	return s
 }
 
-func TestSupervisorIsTold(t *testing.T) {
+func TestSupervisorReports(t *testing.T) {
 	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), fmt.Sprintf("@switchyard-test-%d", os.Getpid())} {
 		t.Run(name[:1], func(t *testing.T) {
 			m := listenForNotice(t, name)
@@ -72,7 +72,7 @@ func TestSupervisorIsTold(t *testing.T) {
 				got := m.next()
 				found := regexp.MustCompile(want).FindStringSubmatch(got)
 				if found == nil {
-					t.Errorf("told %q, want %s", got, want)
+					t.Errorf("received %q, want %s", got, want)
 				} else if len(found) > 1 {
 					var usec int64
 					fmt.Sscan(found[1], &usec)
@@ -92,70 +92,70 @@ func TestStatusFitsIntoAMessage(t *testing.T) {
 	s.ready(strings.Repeat("ä", 1<<20))
 	got := m.next()
 	if status, ok := strings.CutPrefix(got, "READY=1\nSTATUS=ä"); !ok || len(status) > 2<<10 || !utf8.ValidString(status) || !strings.HasSuffix(status, "ä ...") {
-		t.Errorf("told %d bytes, %.40q", len(got), got)
+		t.Errorf("received %d bytes, %.40q", len(got), got)
 	}
 	for _, c := range []struct {
-		complaints map[string]string
+		lastErrors map[string]string
 		want       string
 	}{
 		{nil, "serving"},
 		{map[string]string{"configuration": "", "tenant acme": ""}, "serving"},
 		{map[string]string{"tenant b": "gone", "configuration": "unknown key", "tenant a": ""}, "serving; refused: configuration: unknown key; refused: tenant b: gone"},
 	} {
-		if got := statusOf(c.complaints); got != c.want {
-			t.Errorf("the status with %v is %q, want %q", c.complaints, got, c.want)
+		if got := statusOf(c.lastErrors); got != c.want {
+			t.Errorf("the status with %v is %q, want %q", c.lastErrors, got, c.want)
 		}
 	}
 }
 
-func TestWatchdogIsFedWhileAlive(t *testing.T) {
+func TestWatchdogWhileAlive(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "notify")
 	m := listenForNotice(t, name)
 	var log bytes.Buffer
 	s := supervisedBy(t, &log, "NOTIFY_SOCKET="+name, "WATCHDOG_USEC=20000", fmt.Sprintf("WATCHDOG_PID=%d", os.Getpid()))
 	var dead atomic.Bool
-	asked := make(chan struct{}, 1<<10)
+	requested := make(chan struct{}, 1<<10)
 	ctx, cancel := context.WithCancel(t.Context())
-	var guarding sync.WaitGroup
-	guarding.Go(func() {
-		s.guard(ctx, func(context.Context) error {
-			asked <- struct{}{}
+	var running sync.WaitGroup
+	start := time.Now()
+	running.Go(func() {
+		s.watchdogLoop(ctx, func(context.Context) error {
+			requested <- struct{}{}
 			if dead.Load() {
 				return errors.New("tenant acme: its log stands still")
 			}
 			return nil
 		})
 	})
-	defer guarding.Wait()
+	defer running.Wait()
 	defer cancel()
-	start := time.Now()
 	for range 3 {
 		if got := m.next(); got != "WATCHDOG=1" {
-			t.Fatalf("told %q, want WATCHDOG=1", got)
+			t.Fatalf("received %q, want WATCHDOG=1", got)
 		}
 	}
 	if took := time.Since(start); took < 15*time.Millisecond {
 		t.Errorf("fed three times within %v, want every 10ms", took)
 	}
 	dead.Store(true)
-	for len(asked) > 0 {
-		<-asked
+	for len(requested) > 0 {
+		<-requested
 	}
-	<-asked // may have been asked before it was dead
+	<-requested // may have been requested before it was dead
 	s.ready("a mark")
 	for m.next() != "READY=1\nSTATUS=a mark" {
 	}
 	for range 3 {
-		<-asked
+		<-requested
 	}
 	s.ready("another")
 	if got := m.next(); got != "READY=1\nSTATUS=another" {
-		t.Errorf("told %q of what is dead", got)
+		t.Errorf("received %q while the process is not alive", got)
 	}
 	cancel()
-	guarding.Wait()
+	running.Wait()
 	if !strings.Contains(log.String(), "its log stands still") {
-		t.Errorf("logged %q, want the reason", log.String())
+		t.Errorf("the log is %q, want the reason", log.String())
 	}
 }
 
@@ -163,15 +163,15 @@ func TestNoWatchdog(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "notify")
 	listenForNotice(t, name)
 	for _, env := range [][]string{
-		{"WATCHDOG_USEC=20000"}, // nobody to be told
+		{"WATCHDOG_USEC=20000"}, // no supervisor
 		{"NOTIFY_SOCKET=" + name},
 		{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=0"},
 		{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=-1"},
 		{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=99999999999999999999"},
 		{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=20000", "WATCHDOG_PID=1"}, // meant for another process
 	} {
-		supervisedBy(t, t.Output(), env...).guard(t.Context(), func(context.Context) error {
-			t.Errorf("%q: asked whether it is alive", env)
+		supervisedBy(t, t.Output(), env...).watchdogLoop(t.Context(), func(context.Context) error {
+			t.Errorf("%q: requested whether it is alive", env)
 			return nil
 		})
 	}
@@ -184,12 +184,12 @@ func TestSupervisorThatIsGone(t *testing.T) {
 	s.ready("one")
 	s.ready("two")
 	if n := strings.Count(log.String(), "cannot be told"); n != 1 {
-		t.Errorf("complained %d times, want once:\n%s", n, log.String())
+		t.Errorf("logged %d failures, want once:\n%s", n, log.String())
 	}
 	m := listenForNotice(t, name)
 	s.ready("three")
 	if got := m.next(); got != "READY=1\nSTATUS=three" {
-		t.Errorf("told %q, want the third message", got)
+		t.Errorf("received %q, want the third message", got)
 	}
 	m.Close()
 	os.Remove(name)
@@ -197,13 +197,13 @@ func TestSupervisorThatIsGone(t *testing.T) {
 	m = listenForNotice(t, name)
 	s.ready("five")
 	if got := m.next(); got != "READY=1\nSTATUS=five" {
-		t.Errorf("told %q, want the fifth message", got)
+		t.Errorf("received %q, want the fifth message", got)
 	}
 	if n := strings.Count(log.String(), "cannot be told"); n != 2 {
-		t.Errorf("complained %d times, want twice:\n%s", n, log.String())
+		t.Errorf("logged %d failures, want twice:\n%s", n, log.String())
 	}
 
-	// One that takes nothing costs the time of a message, and no more.
+	// A supervisor that receives nothing delays one message by notifyTime, and then fails it.
 	for range 1 << 12 {
 		if s.failed {
 			break
@@ -211,7 +211,7 @@ func TestSupervisorThatIsGone(t *testing.T) {
 		s.ready("again")
 	}
 	if !s.failed {
-		t.Error("wrote to somebody who reads nothing without an end")
+		t.Error("messages to a supervisor that receives nothing never fail")
 	}
-	supervisedBy(t, t.Output()).ready("to nobody")
+	supervisedBy(t, t.Output()).ready("without a supervisor")
 }

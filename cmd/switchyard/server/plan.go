@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -12,25 +13,31 @@ import (
 	"switchyard/proxy/config"
 )
 
-// A plan is what a configuration asks for and the yard does not have yet: made whole
-// before any of it takes effect, so that a configuration that cannot be served changes
-// nothing.
+// A plan is everything that a configuration adds to the server: new tenants with their loaded
+// policies, and all listeners with their sockets and certificates. It is built completely
+// before any of it takes effect, so that a configuration which cannot be served changes
+// nothing:
+//
+//	plan ──▶ error      nothing has changed
+//	  │
+//	  └────▶ commit     cannot fail
 type plan struct {
-	yard    *yard
-	config  *config.Config
-	checker *trust.Checker
-	engine  *wasm.Engine       // that runs what is loaded for it
-	tenants map[string]*served // the new ones
-	doors   map[string]*door   // all of them, by the name of the listener; the new ones listen and accept nobody yet
+	server    *server
+	config    *config.Config
+	checker   *trust.Checker
+	engine    *wasm.Engine         // for the policies of new tenants
+	tenants   map[string]*served   // the new ones
+	listeners map[string]*listener // all, by name; the new ones do not accept yet
 }
 
-// plan makes what c asks for, with every policy, certificate and address that is new.
-// All are tried before the error, which is of all of them.
-func (y *yard) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
-	p := &plan{yard: y, config: c, checker: trust.New(c, y.ledger), engine: engine, tenants: make(map[string]*served), doors: make(map[string]*door)}
+// plan builds what c adds: every new policy, certificate and socket. All of them are tried; the
+// error joins all faults.
+func (srv *server) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
+	p := &plan{server: srv, config: c, checker: trust.New(c, srv.ledger), engine: engine,
+		tenants: make(map[string]*served), listeners: make(map[string]*listener)}
 	var faults []error
 	for _, t := range c.Tenants {
-		if y.tenants[t.Name] != nil {
+		if srv.tenants[t.Name] != nil {
 			continue
 		}
 		s, err := p.makeTenant(t)
@@ -40,103 +47,105 @@ func (y *yard) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
 		}
 		p.tenants[t.Name] = s
 	}
-	for _, l := range c.Listeners {
-		d, err := p.makeDoor(l)
+	for _, c := range c.Listeners {
+		l, err := p.prepareListener(c)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		p.doors[l.Name] = d
+		p.listeners[c.Name] = l
 	}
 	if len(faults) > 0 {
-		p.abandon()
+		p.rollback()
 		return nil, errors.Join(faults...)
 	}
 	return p, nil
 }
 
-// makeTenant makes a tenant that nobody has a way to yet.
+// makeTenant makes a tenant with its policy. No connection reaches it before commit.
 func (p *plan) makeTenant(t config.Tenant) (*served, error) {
-	y := p.yard
 	c, err := findPolicy(p.checker, t)
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	g, err := loadPolicy(p.engine, c)
+	g, err := loadPolicy(context.Background(), p.engine, c)
 	if err != nil {
 		return nil, err
 	}
-	judge := policy.NewActive(g)
+	active := policy.NewActive(g)
 	s := &served{
-		tenant: proxy.NewTenant(t.Name, judge, limitsOf(p.config, t), y.log),
-		judge:  judge, policy: c, engine: p.engine, loadTime: time.Since(start),
+		tenant: proxy.NewTenant(t.Name, active, limitsOf(p.config, t), p.server.log),
+		active: active, policy: c, engine: p.engine, loadTime: time.Since(start),
 	}
-	if folder := y.faultFolder(); folder != "" {
-		s.tenant.KeepFaults(y.faultKeeper(folder))
+	if folder := p.server.faultFolder(); folder != "" {
+		s.tenant.KeepFaults(p.server.faultKeeper(folder))
 	}
 	return s, nil
 }
 
-// abandon undoes the plan.
-func (p *plan) abandon() {
+// rollback closes what the plan has built.
+func (p *plan) rollback() {
 	for _, s := range p.tenants {
 		s.close()
 	}
-	for _, d := range p.doors {
-		d.abandon()
+	for _, l := range p.listeners {
+		l.rollback()
 	}
 }
 
-// carryOut puts the plan in force. Nothing of it can fail.
-func (p *plan) carryOut() {
-	y := p.yard
-	y.config, y.checker = p.config, p.checker
+// commit puts the plan in force. It cannot fail.
+//
+// New tenants are published before listeners open, so that a connection finds its tenant, and
+// listeners close before tenants are removed, so that no connection finds a closed one.
+func (p *plan) commit() {
+	srv := p.server
+	srv.config, srv.checker = p.config, p.checker
 	for _, t := range p.config.Tenants {
 		if s := p.tenants[t.Name]; s != nil {
-			y.tenants[t.Name] = s
-			y.inForce(t.Name, s, "policy in force")
+			srv.tenants[t.Name] = s
+			srv.announce(t.Name, s, "policy in force")
 		}
 	}
-	y.publish() // before anybody asks for them
+	srv.publish()
 	for _, l := range p.config.Listeners {
-		p.doors[l.Name].open(y)
+		p.listeners[l.Name].open(srv)
 	}
-	for name, d := range y.doors {
-		if p.doors[name] == nil {
-			d.close(y.log)
+	for name, l := range srv.listeners {
+		if p.listeners[name] == nil {
+			l.close(srv.log)
 		}
 	}
-	y.doors = p.doors
-	for name, s := range y.tenants {
+	srv.listeners = p.listeners
+	for name, s := range srv.tenants {
 		if _, ok := p.config.Tenant(name); !ok {
-			delete(y.tenants, name)
-			y.desk.chronicle.Removed(name)
-			y.dismiss(name, s)
+			delete(srv.tenants, name)
+			srv.state.history.Removed(name)
+			srv.removeTenant(name, s)
 		}
 	}
-	y.publish()
-	y.desk.show(y) // before a policy that takes long to load: who is gone is not asked whether it lives
+	srv.publish()
+	srv.state.update(srv) // at once, as policies that load next may take long, and removed tenants must not be probed
 }
 
-// dismiss drains a tenant that is served no more, while the others go on.
-func (y *yard) dismiss(name string, s *served) {
-	y.log.Info("tenant removed; it drains", "tenant", name)
-	limit := time.Duration(y.config.Drain.Timeout)
-	y.leaving.Go(func() {
-		drain(y.forced, limit, s.tenant)
-		y.endTenant(name, s)
+// removeTenant drains a tenant that is no longer configured, in a goroutine.
+func (srv *server) removeTenant(name string, s *served) {
+	srv.log.Info("tenant removed; it drains", "tenant", name)
+	limit := time.Duration(srv.config.Drain.Timeout)
+	srv.leaving.Go(func() {
+		drain(srv.forced, limit, s.tenant)
+		srv.endTenant(name, s)
 	})
 }
 
-// endTenant ends what is left of a tenant, with its figures.
-func (y *yard) endTenant(name string, s *served) {
+// endTenant closes a tenant, and logs its counts.
+func (srv *server) endTenant(name string, s *served) {
 	s.close()
-	y.logCounts(name, s)
-	y.endAudit(name, s)
+	srv.logCounts(name, s)
+	srv.endAudit(name, s)
 }
 
 func (s *served) close() {
 	s.tenant.Close()
-	s.judge.Close()
+	s.active.Close()
 }

@@ -15,23 +15,21 @@ import (
 	"switchyard/proxy/config"
 )
 
-// A candidate is the policy that the configuration names for a tenant, not loaded
-// yet.
+// A candidate is a policy that the configuration names for a tenant, before it is loaded.
 type candidate struct {
 	source.Module
 	proof   trust.Proof
 	config  []byte          // JSON, or nil
 	effects *policy.Effects // what it may do
-	may     string          // how the configuration says that
+	may     string          // effects as the configuration writes them, to compare
 }
 
-// same reports whether loading both would make the same policy.
+// same reports whether both would load as the same policy.
 func (c candidate) same(d candidate) bool {
 	return c.Name == d.Name && c.SHA256 == d.SHA256 && string(c.config) == string(d.config) && c.may == d.may
 }
 
-// findPolicy finds the policy of a tenant. The error is a *wasm.GateError or an
-// InvalidError.
+// findPolicy finds a tenant's policy. The error is a *wasm.GateError or an InvalidError.
 func findPolicy(checker *trust.Checker, t config.Tenant) (candidate, error) {
 	c, err := limited(t)
 	if err != nil {
@@ -42,8 +40,8 @@ func findPolicy(checker *trust.Checker, t config.Tenant) (candidate, error) {
 	return c, err
 }
 
-// findAudit finds the policy that the configuration wants audited for a tenant, which
-// may do no more than the other; one without a name means none.
+// findAudit finds the policy that is audited for a tenant; it has no name if none is. The
+// tenant's may settings apply to it, too.
 func findAudit(checker *trust.Checker, t config.Tenant) (candidate, error) {
 	if t.Audit == "" {
 		return candidate{}, nil
@@ -56,7 +54,7 @@ func findAudit(checker *trust.Checker, t config.Tenant) (candidate, error) {
 	return c, err
 }
 
-// limited returns a candidate that knows nothing yet but what it may do.
+// limited returns a candidate with nothing but the tenant's may settings.
 func limited(t config.Tenant) (candidate, error) {
 	effects, err := policy.ParseEffects(t.May, t.MayCommands, t.MayElse)
 	if err != nil {
@@ -66,8 +64,8 @@ func limited(t config.Tenant) (candidate, error) {
 }
 
 // loadPolicy takes the policy through all gates and makes it a generation.
-func loadPolicy(e *wasm.Engine, c candidate) (*policy.Generation, error) {
-	p, err := e.Load(context.Background(), c.Name, c.Bytes, c.config)
+func loadPolicy(ctx context.Context, e *wasm.Engine, c candidate) (*policy.Generation, error) {
+	p, err := e.Load(ctx, c.Name, c.Bytes, c.config)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +74,8 @@ func loadPolicy(e *wasm.Engine, c candidate) (*policy.Generation, error) {
 	return g, nil
 }
 
-// excess says which commands a policy may not treat as it does, or nothing.
+// excess describes the commands for which the policy's verdict is outside of its may settings;
+// "" if there are none.
 func excess(g *policy.Generation) string {
 	outside := g.Outside()
 	if len(outside) == 0 {

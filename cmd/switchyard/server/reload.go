@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -10,161 +11,167 @@ import (
 	"switchyard/proxy/config/watch"
 )
 
-// reload reads configuration and policies again and puts in force what changed and
-// is sound; what is not changes nothing. asked says that somebody waits for an
-// answer in the log, be it the same as before.
-func (y *yard) reload(asked bool) {
-	c, _, err := y.load()
+// reload reads the configuration, certificates and policies again, and puts in force what
+// changed and is sound. What is refused changes nothing. requested: an operator asked for the
+// reload, so results are logged even if they are unchanged.
+func (srv *server) reload(requested bool) {
+	c, _, err := srv.load()
 	if err == nil {
-		err = y.apply(c)
+		err = srv.apply(c)
 	}
-	y.desk.read(err)
-	// If that is refused, a policy or a certificate may have changed all the same.
-	y.complain("configuration refused; the one in force goes on", "configuration", err, asked)
-	for _, l := range y.config.Listeners {
-		y.reloadCertificate(l.Name, y.doors[l.Name], asked)
+	srv.state.countReload(err)
+	// A refused configuration does not keep changed certificates and policies from loading.
+	srv.reportOnce("configuration refused; the one in force goes on", "configuration", err, requested)
+	for _, l := range srv.config.Listeners {
+		srv.reloadCertificate(l.Name, srv.listeners[l.Name], requested)
 	}
-	for _, t := range y.config.Tenants {
-		y.reloadPolicy(t, y.tenants[t.Name], asked)
-		y.reloadAudit(t, y.tenants[t.Name], asked)
+	for _, t := range srv.config.Tenants {
+		srv.reloadPolicy(t, srv.tenants[t.Name], requested)
+		srv.reloadAudit(t, srv.tenants[t.Name], requested)
 	}
 }
 
-// complain logs an error, unless it is what was logged of the same thing last.
-func (y *yard) complain(message, about string, err error, asked bool) {
+// reportOnce logs an error, unless it is the last one about the same thing and the reload was
+// not requested. No error clears the last one.
+func (srv *server) reportOnce(message, about string, err error, requested bool) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	if err != nil && (asked || y.complaints[about] != text) {
-		y.log.Error(message, "about", about, "error", text)
+	if err != nil && (requested || srv.lastErrors[about] != text) {
+		srv.log.Error(message, "about", about, "error", text)
 	}
-	y.complaints[about] = text
+	srv.lastErrors[about] = text
 }
 
-// warn says, once each, what operators should know of policies in force.
-func (y *yard) warn() {
-	for name, s := range y.tenants {
+// warn logs, once each, the warnings about signatures of policies in force.
+func (srv *server) warn() {
+	for name, s := range srv.tenants {
 		about, text := "signature of tenant "+name, strings.Join(s.policy.proof.Warnings(time.Now()), "; ")
-		if text != "" && y.complaints[about] != text {
-			y.log.Warn("about the policy in force", "tenant", name, "policy", s.policy.Name, "warning", text)
+		if text != "" && srv.lastErrors[about] != text {
+			srv.log.Warn("about the policy in force", "tenant", name, "policy", s.policy.Name, "warning", text)
 		}
-		y.complaints[about] = text
+		srv.lastErrors[about] = text
 	}
 }
 
-// apply puts the configuration in force, but for the policies of tenants that are
-// there already. An error has changed nothing.
-func (y *yard) apply(c *config.Config) error {
-	live, restart := config.Changes(y.config, c)
+// apply puts the configuration in force, except for changed policies of existing tenants. An
+// error has changed nothing.
+func (srv *server) apply(c *config.Config) error {
+	live, restart := config.Changes(srv.config, c)
 	changed := func(section string) bool {
 		return slices.ContainsFunc(live, func(key string) bool { return strings.HasPrefix(key, section+".") })
 	}
-	engine := y.engine()
+	engine := srv.engine()
 	if changed("wasm") {
-		engine = y.newEngine(c)
+		engine = srv.newEngine(c)
 	}
-	p, err := y.plan(c, engine)
+	p, err := srv.plan(c, engine)
 	if err != nil {
-		if engine != y.engine() {
+		if engine != srv.engine() {
 			engine.Close()
 		}
 		return err
 	}
-	if engine != y.engine() {
-		y.engines = append(y.engines, engine)
+	if engine != srv.engine() {
+		srv.engines = append(srv.engines, engine)
 	}
 	if len(restart) > 0 {
-		y.log.Warn("these changes take effect after a restart", "keys", restart)
+		srv.log.Warn("these changes take effect after a restart", "keys", restart)
 	}
 	if len(live) == 0 {
-		y.config, y.checker = c, p.checker
+		srv.config, srv.checker = c, p.checker
 		return nil
 	}
-	p.carryOut()
+	p.commit()
 	for _, t := range c.Tenants {
-		y.tenants[t.Name].tenant.SetLimits(limitsOf(c, t))
+		srv.tenants[t.Name].tenant.SetLimits(limitsOf(c, t))
 	}
-	y.watch(changed("reload"))
-	y.log.Info("configuration reloaded", "changed", live) // and all of it is in force
-	y.level.Set(levelOf(c.Log))
+	srv.watch(changed("reload"))
+	srv.log.Info("configuration reloaded", "changed", live) // before the level changes, so that it is logged
+	srv.level.Set(levelOf(c.Log))
 	return nil
 }
 
-// reloadPolicy loads the tenant's policy if it is another than the one in force, and
-// swaps it in.
-func (y *yard) reloadPolicy(t config.Tenant, s *served, asked bool) {
+// reloadPolicy loads the tenant's policy if it differs from the one in force, and swaps it in.
+func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool) {
 	about := "tenant " + t.Name
-	found, err := findPolicy(y.checker, t)
-	if err == nil && found.same(s.policy) && s.engine == y.engine() {
+	found, err := findPolicy(srv.checker, t)
+	if err == nil && found.same(s.policy) && s.engine == srv.engine() {
 		s.policy.proof = found.proof
-		y.recordVersion(t.Name, s)
-		y.complain("", about, nil, false)
-		if asked {
-			y.log.Info("policy unchanged", "tenant", t.Name, "policy", found.Name, "sha256", found.SHA256)
+		srv.recordVersion(t.Name, s)
+		srv.reportOnce("", about, nil, false)
+		if requested {
+			srv.log.Info("policy unchanged", "tenant", t.Name, "policy", found.Name, "sha256", found.SHA256)
 		}
 		return
 	}
 	if err == nil {
-		err = y.swapPolicy(t, s, found)
+		err = srv.swapPolicy(t, s, found)
 	}
-	y.desk.refused(t, found, err)
-	y.complain("policy refused; the one in force goes on", about, err, asked)
+	srv.state.refused(t, found, err)
+	srv.reportOnce("policy refused; the one in force goes on", about, err, requested)
 }
 
-func (y *yard) swapPolicy(t config.Tenant, s *served, found candidate) error {
+func (srv *server) swapPolicy(t config.Tenant, s *served, found candidate) error {
 	start := time.Now()
-	g, err := loadPolicy(y.engine(), found)
+	g, err := loadPolicy(context.Background(), srv.engine(), found)
 	if err != nil {
 		return err
 	}
 	before := s.policy
-	s.policy, s.engine, s.loadTime = found, y.engine(), time.Since(start)
-	s.judge.Install(g)
+	s.policy, s.engine, s.loadTime = found, srv.engine(), time.Since(start)
+	s.active.Install(g)
 	took := time.Since(start).Round(time.Microsecond)
-	y.inForce(t.Name, s, "policy reloaded", "before", before.SHA256, "took", took.String())
+	srv.announce(t.Name, s, "policy reloaded", "before", before.SHA256, "took", took.String())
 	return nil
 }
 
-// watch watches the files that the configuration is made of, with a fresh watcher if
-// its options changed.
-func (y *yard) watch(fresh bool) {
-	if fresh && y.watcher != nil {
-		y.watcher.Close()
-		y.watcher = nil
+// watch watches the files that the configuration consists of. If fresh, the watcher's options
+// have changed, and a new one is started.
+func (srv *server) watch(fresh bool) {
+	if fresh && srv.watcher != nil {
+		srv.watcher.Close()
+		srv.watcher = nil
 	}
-	paths := trust.Files(y.config)
-	if y.config.Path != "" {
-		paths = append(paths, y.config.Path)
+	paths := watchedFiles(srv.config)
+	switch r := srv.config.Reload; {
+	case !r.Watch:
+	case srv.watcher != nil:
+		srv.watcher.Set(paths)
+	default:
+		options := watch.Options{Debounce: time.Duration(r.Debounce), Poll: time.Duration(r.Poll)}
+		srv.watcher = watch.Start(paths, options, func([]string) {
+			select {
+			case srv.changed <- struct{}{}:
+			default: // the last change has not been handled yet
+			}
+		})
+		if err := srv.watcher.Err(); err != nil {
+			srv.log.Warn("changes of files are noticed by looking from time to time alone", "poll", r.Poll.String(), "error", err)
+		}
 	}
-	for _, l := range y.config.Listeners {
+}
+
+// watchedFiles returns every file that a reload reads.
+func watchedFiles(c *config.Config) []string {
+	paths := trust.Files(c)
+	if c.Path != "" {
+		paths = append(paths, c.Path)
+	}
+	for _, l := range c.Listeners {
 		for _, file := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA} {
 			if file != "" {
-				paths = append(paths, y.config.File(file))
+				paths = append(paths, c.File(file))
 			}
 		}
 	}
-	for _, t := range y.config.Tenants {
+	for _, t := range c.Tenants {
 		for _, policy := range []string{t.Policy, t.Audit} {
-			if path, ok := y.config.PolicyFile(policy); ok {
+			if path, ok := c.PolicyFile(policy); ok {
 				paths = append(paths, path)
 			}
 		}
 	}
-	switch r := y.config.Reload; {
-	case !r.Watch:
-	case y.watcher != nil:
-		y.watcher.Set(paths)
-	default:
-		options := watch.Options{Debounce: time.Duration(r.Debounce), Poll: time.Duration(r.Poll)}
-		y.watcher = watch.Start(paths, options, func([]string) {
-			select {
-			case y.changed <- struct{}{}:
-			default: // the one before has not been looked at yet
-			}
-		})
-		if err := y.watcher.Err(); err != nil {
-			y.log.Warn("changes of files are noticed by looking from time to time alone", "poll", r.Poll.String(), "error", err)
-		}
-	}
+	return paths
 }

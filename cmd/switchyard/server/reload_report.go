@@ -6,91 +6,91 @@ import (
 	"time"
 
 	"switchyard/policy"
-	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/config"
 )
 
-// A standing is what was in force before a reload, to tell what came of it.
-type standing struct {
+// A loaded is what is in force at one moment: a reload compares those before and after it.
+type loaded struct {
 	config       *config.Config
-	generations  map[string]*policy.Generation // by tenant
-	certificates map[string]time.Time          // by listener, when they expire
+	generations  map[string]*policy.Generation // by tenant; only compared, so not held
+	certificates map[string]time.Time          // when they expire, by listener
 }
 
-func (y *yard) standing() standing {
-	s := standing{y.config, make(map[string]*policy.Generation), make(map[string]time.Time)}
-	for name, t := range y.tenants {
-		g := t.judge.Acquire()
-		s.generations[name] = g // to be compared, not to be asked
+func (srv *server) loaded() loaded {
+	s := loaded{srv.config, make(map[string]*policy.Generation), make(map[string]time.Time)}
+	for name, t := range srv.tenants {
+		g := t.active.Acquire()
+		s.generations[name] = g
 		g.Release()
 	}
-	for name, d := range y.doors {
-		if d.source != nil {
-			s.certificates[name] = d.source.NotAfter()
+	for name, l := range srv.listeners {
+		if l.source != nil {
+			s.certificates[name] = l.source.NotAfter()
 		}
 	}
 	return s
 }
 
-// reloadAndTell reloads because somebody asked, and returns what came of it.
-func (y *yard) reloadAndTell() admin.Reload {
-	before := y.standing()
-	y.reload(true)
-	after := y.standing()
-	r := admin.Reload{Configuration: y.configurationTold(before.config)}
-	for _, l := range y.config.Listeners {
-		r.Listeners = append(r.Listeners, y.listenerTold(l, before, after))
+// reloadAndReport reloads at an operator's request, and returns the results.
+func (srv *server) reloadAndReport() api.Reload {
+	before := srv.loaded()
+	srv.reload(true)
+	after := srv.loaded()
+	r := api.Reload{Configuration: srv.configResult(before.config)}
+	for _, l := range srv.config.Listeners {
+		r.Listeners = append(r.Listeners, srv.listenerResult(l, before, after))
 	}
 	names := maps.Clone(before.generations)
 	maps.Copy(names, after.generations)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		r.Tenants = append(r.Tenants, y.tenantTold(name, before, after))
+		r.Tenants = append(r.Tenants, srv.tenantResult(name, before, after))
 	}
 	r.Sum()
-	y.desk.show(y)
+	srv.state.update(srv)
 	return r
 }
 
-func (y *yard) configurationTold(before *config.Config) admin.ReloadConfiguration {
-	c := admin.ReloadConfiguration{Result: admin.Unchanged, Error: y.complaints["configuration"]}
-	c.Changed, c.Restart = config.Changes(before, y.config)
+func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
+	r := api.ReloadConfiguration{Result: api.Unchanged, Error: srv.lastErrors["configuration"]}
+	r.Changed, r.Restart = config.Changes(before, srv.config)
 	switch {
-	case c.Error != "":
-		c.Result = admin.Refused
-	case len(c.Changed)+len(c.Restart) > 0:
-		c.Result = admin.Changed
+	case r.Error != "":
+		r.Result = api.Refused
+	case len(r.Changed)+len(r.Restart) > 0:
+		r.Result = api.Changed
 	}
-	return c
+	return r
 }
 
-func (y *yard) listenerTold(l config.Listener, before, after standing) admin.ReloadListener {
-	r := admin.ReloadListener{Listener: l.Address, Result: admin.Unchanged, Error: y.complaints["certificate of listener "+l.Name]}
+func (srv *server) listenerResult(l config.Listener, before, after loaded) api.ReloadListener {
+	r := api.ReloadListener{Listener: l.Address, Result: api.Unchanged, Error: srv.lastErrors["certificate of listener "+l.Name]}
 	until, secured := after.certificates[l.Name]
 	switch {
 	case !secured:
-		r.Result = admin.Plain
+		r.Result = api.Plain
 	case r.Error != "":
-		r.Result = admin.Refused
+		r.Result = api.Refused
 	case !until.Equal(before.certificates[l.Name]):
-		r.Result = admin.Changed
+		r.Result = api.Changed
 	}
 	return r
 }
 
-func (y *yard) tenantTold(name string, before, after standing) admin.ReloadTenant {
-	r := admin.ReloadTenant{Tenant: name, Result: admin.Unchanged, Error: y.complaints["tenant "+name], AuditError: y.complaints["audit of tenant "+name]}
+func (srv *server) tenantResult(name string, before, after loaded) api.ReloadTenant {
+	r := api.ReloadTenant{Tenant: name, Result: api.Unchanged, Error: srv.lastErrors["tenant "+name], AuditError: srv.lastErrors["audit of tenant "+name]}
 	was, is := before.generations[name], after.generations[name]
 	switch {
 	case is == nil:
-		r.Result, r.Error, r.AuditError = admin.Removed, "", ""
+		r.Result, r.Error, r.AuditError = api.Removed, "", ""
 		return r
 	case r.Error != "":
-		r.Result = admin.Refused
+		r.Result = api.Refused
 	case was == nil:
-		r.Result = admin.Added
+		r.Result = api.Added
 	case was != is:
-		r.Result = admin.Changed
+		r.Result = api.Changed
 	}
-	r.Policy = admin.Policy{Name: is.Name, SHA256: is.SHA256}
+	r.Policy = api.Policy{Name: is.Name, SHA256: is.SHA256}
 	return r
 }

@@ -1,5 +1,14 @@
 // Package server is the server: it builds everything from the leaves up, reloads it, and stops
 // it in reverse. It is the only place where the parts meet.
+//
+// The goroutine of Serve owns the server. It alone changes what is in force, so nothing here
+// needs a lock but what other goroutines read: adminState, for operators, and serving, for
+// connections that arrive.
+//
+//	server.go   Serve, the loop of signals and requests, and stop
+//	plan.go     what a configuration adds, built before it takes effect
+//	reload.go   what a changed file or a request leads to
+//	state.go    what operators see, and where they leave requests
 package server
 
 import (
@@ -25,48 +34,11 @@ import (
 	"switchyard/proxy/config/watch"
 )
 
-// signatureTime is how often signatures in force are looked at for their expiry.
+// signatureTime is how often the signatures of policies in force are checked for expiry.
 const signatureTime = time.Hour
 
-// interruptTime is the longest that a stop by SIGINT takes: somebody is waiting.
+// interruptTime limits the drain after SIGINT, as a person waits for it.
 const interruptTime = 5 * time.Second
-
-// A yard is everything that serve builds. One goroutine owns it, the one of serve;
-// others only send it signals and names of changed files.
-type yard struct {
-	load       Loader
-	config     *config.Config
-	log        *slog.Logger
-	level      *slog.LevelVar
-	engines    []*wasm.Engine // the last one runs what is loaded from now on
-	tenants    map[string]*served
-	doors      map[string]*door   // by the name of the listener
-	leaving    sync.WaitGroup     // tenants that were removed and drain
-	forced     context.Context    // done when nothing is waited for any more
-	force      context.CancelFunc // makes it so
-	desk       *desk              // what operators see and ask
-	admin      *admin.Server      // nil if there is none
-	watcher    *watch.Watcher     // nil if changes are not watched for
-	ledger     *provenance.Ledger // of signed versions that were in force
-	checker    *trust.Checker     // of policy files, by the configuration in force
-	changed    chan struct{}      // sent to by the watcher, holds one, never closed
-	complaints map[string]string  // what was logged last of what is refused, by what it is about
-	supervisor *supervisor        // told how it goes
-
-	// serving is what tenants holds, for other goroutines; replaced whole.
-	serving atomic.Pointer[map[string]*proxy.Tenant]
-}
-
-// served is one tenant with the policy in force.
-type served struct {
-	tenant *proxy.Tenant
-	judge  *policy.Active
-	policy candidate
-	engine *wasm.Engine // that runs it
-	audit  auditing
-
-	loadTime time.Duration // that the policy took to load
-}
 
 // ErrForced is the error of a stop that did not wait until everything was written.
 var ErrForced = errors.New("stopped before everything was written")
@@ -78,8 +50,56 @@ type UnavailableError struct{ error }
 // called at the start and for each reload.
 type Loader func() (c *config.Config, why string, err error)
 
-// Serve serves until it is told to stop, by a signal or by an operator, and drains. env is
-// the environment, in which a supervisor announces itself. The log is written to stderr.
+// A server is everything that Serve builds. The goroutine of Serve owns it.
+type server struct {
+	load       Loader
+	config     *config.Config
+	log        *slog.Logger
+	level      *slog.LevelVar
+	engines    []*wasm.Engine // the last one loads new policies; earlier ones run older policies
+	tenants    map[string]*served
+	listeners  map[string]*listener // by their name in the configuration
+	leaving    sync.WaitGroup       // removed tenants that still drain
+	forced     context.Context      // done when the stop waits for nothing any more
+	force      context.CancelFunc   // of forced
+	state      *adminState
+	admin      *admin.Server      // nil if no address and no socket is configured
+	watcher    *watch.Watcher     // nil if files are not watched
+	ledger     *provenance.Ledger // of signed versions that were in force
+	checker    *trust.Checker     // of policy files, by the configuration in force
+	changed    chan struct{}      // sent to by the watcher, holds one, never closed
+	lastErrors map[string]string  // the error that was last reported, by what it is about
+	supervisor *supervisor
+
+	// serving is the content of tenants for other goroutines; replaced whole.
+	serving atomic.Pointer[map[string]*proxy.Tenant]
+}
+
+// served is one tenant with the policy in force.
+type served struct {
+	tenant *proxy.Tenant
+	active *policy.Active
+	policy candidate
+	engine *wasm.Engine // that runs the policy
+	audit  auditState
+
+	loadTime time.Duration // that the policy took to load
+}
+
+func newServer(load Loader, c *config.Config) *server {
+	srv := &server{load: load, config: c, state: newAdminState(), level: new(slog.LevelVar), tenants: make(map[string]*served),
+		changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
+	srv.forced, srv.force = context.WithCancel(context.Background())
+	srv.publish()
+	return srv
+}
+
+// Serve serves until it is told to stop, by a signal or by an operator, and drains. env is the
+// environment, in which a supervisor announces itself. The log is written to stderr.
+//
+// The deferred calls run in reverse: the watchdog ends, as a server that closes is not alive;
+// then the server closes, then the supervisor's socket, as closing may report to it; and the
+// log is flushed last, as all of them write to it.
 func Serve(load Loader, env []string, stderr io.Writer) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
@@ -89,54 +109,21 @@ func Serve(load Loader, env []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	y := &yard{load: load, config: c, desk: newDesk(), level: new(slog.LevelVar), tenants: make(map[string]*served),
-		changed: make(chan struct{}, 1), complaints: make(map[string]string)}
-	y.forced, y.force = context.WithCancel(context.Background())
-	y.publish()
-	lines := newSpool(stderr)
-	y.log = y.desk.remember(newLogger(c.Log, y.level, lines))
-	lines.start(func(lost int) { y.log.Warn("lines of the log were lost, as nobody took them in time", "lines", lost) })
+	srv := newServer(load, c)
+	lines := newAsyncWriter(stderr)
+	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))
+	lines.start(func(lost int) { srv.log.Warn("lines of the log were lost, as nobody took them in time", "lines", lost) })
 	defer lines.close()
-	y.log.Info("configuration", "file", orNone(c.Path), "why", why)
-	y.supervisor = newSupervisor(env, y.log)
-	defer y.supervisor.close()
-	if y.ledger, err = trust.OpenLedger(c); err != nil {
-		y.log.Warn("signed versions are remembered by this process alone", "error", err)
-	}
-	defer y.close()
-	if err := y.open(); err != nil {
+	srv.log.Info("configuration", "file", orNone(c.Path), "why", why)
+	srv.supervisor = newSupervisor(env, srv.log)
+	defer srv.supervisor.close()
+	defer srv.close()
+	if err := srv.open(); err != nil {
 		return err
 	}
-	y.log.Info("serving")
-	guarded, unguard := context.WithCancel(context.Background())
-	var guarding sync.WaitGroup
-	guarding.Go(func() { y.supervisor.guard(guarded, y.desk.alive) })
-	defer guarding.Wait()
-	defer unguard()
-	signatures := time.NewTicker(signatureTime)
-	defer signatures.Stop()
-	for {
-		y.warn()
-		y.desk.show(y)
-		y.supervisor.ready(statusOf(y.complaints))
-		select {
-		case s := <-signals:
-			if s == syscall.SIGHUP {
-				y.supervisor.reloading()
-				y.reload(true)
-				continue
-			}
-			return y.stop(s, signals)
-		case <-signatures.C:
-			y.reload(false) // what was not valid yet may be now
-		case <-y.changed:
-			y.reload(false)
-		case answer := <-y.desk.reloads:
-			answer <- y.reloadAndTell()
-		case <-y.desk.drain:
-			return y.stop(syscall.SIGTERM, signals)
-		}
-	}
+	srv.log.Info("serving")
+	defer srv.startWatchdog()()
+	return srv.run(signals)
 }
 
 func orNone(path string) string {
@@ -147,142 +134,201 @@ func orNone(path string) string {
 }
 
 // open builds everything from the leaves up.
-func (y *yard) open() error {
-	y.engines = append(y.engines, y.newEngine(y.config))
-	y.watch(false) // before the files are read, so that no change falls in between
-	p, err := y.plan(y.config, y.engine())
+func (srv *server) open() error {
+	var err error
+	if srv.ledger, err = trust.OpenLedger(srv.config); err != nil {
+		srv.log.Warn("signed versions are remembered by this process alone", "error", err)
+	}
+	srv.engines = append(srv.engines, srv.newEngine(srv.config))
+	srv.watch(false) // before the files are read, so that no change in between is missed
+	p, err := srv.plan(srv.config, srv.engine())
 	if err != nil {
 		return err
 	}
-	p.carryOut()
-	for _, t := range y.config.Tenants {
-		if _, err := y.setAudit(t, y.tenants[t.Name]); err != nil {
+	p.commit()
+	for _, t := range srv.config.Tenants {
+		if _, err := srv.setAudit(t, srv.tenants[t.Name]); err != nil {
 			return fmt.Errorf("audit of tenant %s: %w", t.Name, err)
 		}
 	}
-	return y.openAdmin()
+	return srv.openAdmin()
 }
 
-func (y *yard) engine() *wasm.Engine { return y.engines[len(y.engines)-1] }
+// engine returns the engine for new policies.
+func (srv *server) engine() *wasm.Engine { return srv.engines[len(srv.engines)-1] }
 
-func (y *yard) newEngine(c *config.Config) *wasm.Engine {
+func (srv *server) newEngine(c *config.Config) *wasm.Engine {
 	e := wasm.NewEngine(guestLimits(c), func(policy string, level int, text string) {
 		levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-		y.log.Log(context.Background(), levels[min(max(level, 0), len(levels)-1)], "policy says", "policy", policy, "text", text)
+		srv.log.Log(context.Background(), levels[min(max(level, 0), len(levels)-1)], "policy says", "policy", policy, "text", text)
 	})
 	kind, why := e.Kind()
-	y.log.Info("wasm engine", "kind", kind, "why", why)
+	srv.log.Info("wasm engine", "kind", kind, "why", why)
 	return e
 }
 
-// inForce logs and remembers that a tenant's policy decides from now on.
-func (y *yard) inForce(tenant string, s *served, message string, more ...any) {
-	g := s.judge.Acquire()
+// startWatchdog starts to report to the supervisor that the process is alive, until stop is
+// called.
+func (srv *server) startWatchdog() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { srv.supervisor.watchdogLoop(ctx, srv.state.alive) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// run handles signals, changed files and requests of operators, one after the other, until one
+// of them stops the server.
+func (srv *server) run(signals <-chan os.Signal) error {
+	signatures := time.NewTicker(signatureTime)
+	defer signatures.Stop()
+	for {
+		srv.warn()
+		srv.state.update(srv)
+		srv.supervisor.ready(statusOf(srv.lastErrors))
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return srv.stop(s, signals)
+			}
+			srv.supervisor.reloading()
+			srv.reload(true)
+		case <-signatures.C:
+			srv.reload(false) // a signature may have become valid
+		case <-srv.changed:
+			srv.reload(false)
+		case result := <-srv.state.reloads:
+			result <- srv.reloadAndReport()
+		case <-srv.state.drain:
+			return srv.stop(syscall.SIGTERM, signals)
+		}
+	}
+}
+
+// announce logs that a tenant's policy is in force from now on, and records it for operators
+// and in the ledger.
+func (srv *server) announce(tenant string, s *served, message string, more ...any) {
+	g := s.active.Acquire()
 	defer g.Release()
-	y.desk.inForce(tenant, g, s)
-	y.log.Info(message, append([]any{"tenant", tenant, "policy", s.policy.Name, "sha256", s.policy.SHA256, "routes", Summary(g)}, more...)...)
+	srv.state.inForce(tenant, g, s)
+	srv.log.Info(message, append([]any{"tenant", tenant, "policy", s.policy.Name, "sha256", s.policy.SHA256, "routes", Summary(g)}, more...)...)
 	if text := excess(g); text != "" {
-		y.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)
+		srv.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)
 	}
-	y.recordVersion(tenant, s)
+	srv.recordVersion(tenant, s)
 }
 
-// recordVersion remembers the signed version that is in force.
-func (y *yard) recordVersion(tenant string, s *served) {
-	if err := s.policy.proof.Record(y.ledger); err != nil {
-		y.log.Warn("the signed version that is in force is remembered by this process alone", "tenant", tenant, "error", err)
+// recordVersion stores the signed version that is in force in the ledger.
+func (srv *server) recordVersion(tenant string, s *served) {
+	if err := s.policy.proof.Record(srv.ledger); err != nil {
+		srv.log.Warn("the signed version that is in force is remembered by this process alone", "tenant", tenant, "error", err)
 	}
 }
 
-// publish lets other goroutines see the tenants as they are now.
-func (y *yard) publish() {
-	serving := make(map[string]*proxy.Tenant, len(y.tenants))
-	for name, s := range y.tenants {
+// publish makes the present tenants visible to other goroutines.
+func (srv *server) publish() {
+	serving := make(map[string]*proxy.Tenant, len(srv.tenants))
+	for name, s := range srv.tenants {
 		serving[name] = s.tenant
 	}
-	y.serving.Store(&serving)
+	srv.serving.Store(&serving)
 }
 
-// stop drains: nobody is accepted any more, what has arrived is routed, what is due
-// is written. A second signal ends it at once.
-func (y *yard) stop(s os.Signal, signals <-chan os.Signal) error {
-	limit := time.Duration(y.config.Drain.Timeout)
+// stop drains: it stops accepting, routes what has arrived, and writes what is due. A second
+// signal ends it at once.
+func (srv *server) stop(s os.Signal, signals <-chan os.Signal) error {
+	limit := time.Duration(srv.config.Drain.Timeout)
 	if s == syscall.SIGINT {
 		limit = min(limit, interruptTime)
 	}
-	y.desk.stop()
-	y.supervisor.stopping(limit)
-	y.log.Info("stopping", "signal", s.String(), "drain", limit.String())
-	y.stopAccepting()
-	var listening sync.WaitGroup
-	defer listening.Wait()
-	defer y.force()
-	listening.Go(func() {
-		for {
-			select {
-			case s := <-signals:
-				if s != syscall.SIGHUP {
-					y.force()
-				}
-			case <-y.forced.Done():
-				return
-			}
-		}
-	})
-	var draining sync.WaitGroup
-	var forced atomic.Bool
-	for _, s := range y.tenants {
-		draining.Go(func() {
-			if drain(y.forced, limit, s.tenant) != nil {
-				forced.Store(true)
-			}
-		})
-	}
-	draining.Wait()
-	y.leaving.Wait()
-	if forced.Load() {
+	srv.state.stop()
+	srv.supervisor.stopping(limit)
+	srv.log.Info("stopping", "signal", s.String(), "drain", limit.String())
+	srv.stopAccepting()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer srv.force()
+	watching.Go(func() { srv.forceOnSignal(signals) })
+	if srv.drainAll(limit) != nil {
 		return ErrForced
 	}
 	return nil
 }
 
-// drain drains a tenant until ctx is done, or for no longer than limit.
+// forceOnSignal forces the stop on a further signal. It returns when the stop is forced or
+// over.
+func (srv *server) forceOnSignal(signals <-chan os.Signal) {
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				srv.force()
+			}
+		case <-srv.forced.Done():
+			return
+		}
+	}
+}
+
+// drainAll drains all tenants at once, and waits for those that drain already because they
+// were removed. The error is of one that did not finish.
+func (srv *server) drainAll(limit time.Duration) error {
+	var draining sync.WaitGroup
+	errs := make(chan error, len(srv.tenants))
+	for _, s := range srv.tenants {
+		draining.Go(func() { errs <- drain(srv.forced, limit, s.tenant) })
+	}
+	draining.Wait()
+	srv.leaving.Wait()
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain drains a tenant until ctx is done, for at most limit.
 func drain(ctx context.Context, limit time.Duration, t *proxy.Tenant) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return t.Drain(ctx)
 }
 
-func (y *yard) stopAccepting() {
-	for _, d := range y.doors {
-		d.close(y.log)
+func (srv *server) stopAccepting() {
+	for _, l := range srv.listeners {
+		l.close(srv.log)
 	}
-	y.doors = nil
+	srv.listeners = nil
 }
 
-// close ends everything in reverse.
-func (y *yard) close() {
-	if y.watcher != nil {
-		y.watcher.Close()
+// close ends everything in the reverse order of open.
+func (srv *server) close() {
+	if srv.watcher != nil {
+		srv.watcher.Close()
 	}
-	y.stopAccepting()
-	if y.admin != nil {
-		y.admin.Close()
+	srv.stopAccepting()
+	if srv.admin != nil {
+		srv.admin.Close()
 	}
-	y.force()
-	y.leaving.Wait()
-	for name, s := range y.tenants {
-		y.endTenant(name, s)
+	srv.force()
+	srv.leaving.Wait()
+	for name, s := range srv.tenants {
+		srv.endTenant(name, s)
 	}
-	for _, e := range y.engines {
+	for _, e := range srv.engines {
 		e.Close()
 	}
-	y.log.Info("stopped")
+	srv.log.Info("stopped")
 }
 
-// logCounts says what became of everything: both lines add up.
-func (y *yard) logCounts(name string, t *served) {
+// logCounts logs a tenant's counts. Both lines add up: every PDU received is accepted or
+// dropped, every copy due is delivered or discarded.
+func (srv *server) logCounts(name string, t *served) {
 	c := t.tenant.Hub().Counts()
-	y.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "made", c.Made)
-	y.log.Info("copies", "tenant", name, "due", c.Due, "delivered", c.Delivered, "discarded", c.Discarded)
+	srv.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "made", c.Made)
+	srv.log.Info("copies", "tenant", name, "due", c.Due, "delivered", c.Delivered, "discarded", c.Discarded)
 }

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// listenPrivately makes a socket, and makes it private.
+// listenPrivately listens at a socket with permissions 0600.
 func listenPrivately(path string) (net.Listener, error) {
 	l, err := net.Listen("unix", path)
 	if err != nil {

@@ -12,151 +12,157 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
 	"switchyard/proxy/certificate"
 	"switchyard/proxy/config"
 	"switchyard/proxy/metrics"
 )
 
-// A desk is where operators meet the yard: they look at the view that lies there, and
-// leave requests for the goroutine of serve. It is there before the yard serves, and
-// when there is no admin, too.
-type desk struct {
-	started   time.Time
-	lines     admin.Lines
-	chronicle admin.PolicyHistory
-	probes    admin.Probes
+// An adminState connects operators and the server, which belong to different goroutines. The
+// goroutine of Serve stores views; operators read the last one, and leave requests:
+//
+//	Serve      update ──▶ view ──▶ State, metrics      operators
+//	           run    ◀── reloads, drain ◀── Reload, Drain
+//
+// It implements admin.Backend. It exists without an admin interface, too.
+type adminState struct {
+	started time.Time
+	lines   admin.Lines
+	history admin.PolicyHistory
+	probes  admin.Probes
 
 	view     atomic.Pointer[view] // replaced whole
-	reloads  chan chan admin.Reload
-	drain    chan struct{} // closed to have serve stop
-	drained  sync.Once
-	stopping chan struct{} // closed when serve takes no more requests
+	reloads  chan chan api.Reload // requests; Serve receives them and sends the result once
+	drain    chan struct{}        // closed by Drain
+	drained  sync.Once            // closes drain
+	stopping chan struct{}        // closed by stop, when Serve takes no more requests
 
 	mu     sync.Mutex // guards counts
 	counts metrics.Reloads
 }
 
-// A view is what there is, for goroutines that do not own it. Nobody changes it.
+// A view is what is in force, for goroutines that do not own it. It is never changed.
 type view struct {
 	config     *config.Config
 	engine     *wasm.Engine
-	tenants    []admin.Tenant // by name
-	signatures map[string]time.Time
-	doors      []doorView // in the order of the configuration
+	tenants    []admin.Tenant       // by name
+	signatures map[string]time.Time // when the signature of a tenant's policy expires
+	listeners  []listenerView       // in the order of the configuration
 }
 
-type doorView struct {
-	config config.Listener
-	opened *admission.Listener
-	source *certificate.Source // nil for plain TCP
+// A listenerView is a listener that is open.
+type listenerView struct {
+	config    config.Listener
+	admission *admission.Listener
+	source    *certificate.Source // nil for plain TCP
 }
 
-func newDesk() *desk {
-	d := &desk{started: time.Now(), reloads: make(chan chan admin.Reload), drain: make(chan struct{}), stopping: make(chan struct{})}
-	d.counts.LastDone = d.started
-	d.view.Store(&view{config: config.Default()})
-	return d
+func newAdminState() *adminState {
+	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), drain: make(chan struct{}), stopping: make(chan struct{})}
+	a.counts.LastDone = a.started
+	a.view.Store(&view{config: config.Default()})
+	return a
 }
 
-// remember returns a logger whose last lines operators can see.
-func (d *desk) remember(log *slog.Logger) *slog.Logger {
-	return slog.New(d.lines.Handler(log.Handler(), tame))
+// remember returns a logger that also keeps its last lines for operators.
+func (a *adminState) remember(log *slog.Logger) *slog.Logger {
+	return slog.New(a.lines.Handler(log.Handler(), sanitizeField))
 }
 
-// show lays what there is now on the desk.
-func (d *desk) show(y *yard) {
-	v := &view{config: y.config, engine: y.engine(), signatures: make(map[string]time.Time)}
-	for _, name := range slices.Sorted(maps.Keys(y.tenants)) {
-		s := y.tenants[name]
-		t, _ := y.config.Tenant(name)
-		one := admin.Tenant{Name: name, Served: s.tenant, Judge: s.judge, Limits: limitsOf(y.config, t)}
+// update stores a view of what is in force now.
+func (a *adminState) update(srv *server) {
+	v := &view{config: srv.config, engine: srv.engine(), signatures: make(map[string]time.Time)}
+	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
+		s := srv.tenants[name]
+		t, _ := srv.config.Tenant(name)
+		one := admin.Tenant{Name: name, Served: s.tenant, Active: s.active, Limits: limitsOf(srv.config, t)}
 		if audited := s.audit.policy; audited.Name != "" {
-			one.Audited = admin.Policy{Name: audited.Name, SHA256: audited.SHA256}
+			one.Audited = api.Policy{Name: audited.Name, SHA256: audited.SHA256}
 		}
 		v.tenants = append(v.tenants, one)
 		if _, at, ok := s.policy.proof.Expires(); ok {
 			v.signatures[name] = at
 		}
 	}
-	for _, l := range y.config.Listeners {
-		if d := y.doors[l.Name]; d != nil && d.opened != nil {
-			v.doors = append(v.doors, doorView{l, d.opened, d.source})
+	for _, c := range srv.config.Listeners {
+		if l := srv.listeners[c.Name]; l != nil && l.admission != nil {
+			v.listeners = append(v.listeners, listenerView{c, l.admission, l.source})
 		}
 	}
-	d.view.Store(v)
+	a.view.Store(v)
 }
 
-// stop has requests answered that the yard stops.
-func (d *desk) stop() { close(d.stopping) }
-
-func (d *desk) isStopping() bool {
-	select {
-	case <-d.stopping:
-		return true
-	case <-d.drain:
-		return true
-	default:
-		return false
-	}
-}
-
-// inForce notes that a tenant's policy decides from now on.
-func (d *desk) inForce(tenant string, g *policy.Generation, s *served) {
-	e := admin.PolicyEvent{Routes: Summary(g)}
+// inForce records that a tenant's policy is in force from now on.
+func (a *adminState) inForce(tenant string, g *policy.Generation, s *served) {
+	e := api.PolicyEvent{Routes: Summary(g)}
 	if s.loadTime > 0 {
 		seconds := s.loadTime.Seconds()
 		e.LoadSeconds = &seconds
 	}
 	if p := s.policy.proof; p.Verified() {
 		expires := p.Statement.Expires.UTC()
-		e.Signature = &admin.Signature{Version: p.Statement.Version, Signers: append([]string{}, p.Signers...), Expires: &expires}
+		e.Signature = &api.Signature{Version: p.Statement.Version, Signers: append([]string{}, p.Signers...), Expires: &expires}
 	}
-	d.chronicle.InForce(tenant, g, e)
+	a.history.InForce(tenant, g, e)
 }
 
-// refused notes that a tenant's policy was not exchanged.
-func (d *desk) refused(t config.Tenant, found candidate, err error) {
+// refused records that a tenant's policy was not exchanged, if err is not nil.
+func (a *adminState) refused(t config.Tenant, found candidate, err error) {
 	if err != nil {
-		d.chronicle.Refused(t.Name, t.Policy, found.SHA256, err)
+		a.history.Refused(t.Name, t.Policy, found.SHA256, err)
 	}
 }
 
-// read notes that the configuration was read again.
-func (d *desk) read(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.counts.LastRefused = err != nil; err != nil {
-		d.counts.Refused++
+// countReload counts a reload of the configuration, which was refused if err is not nil.
+func (a *adminState) countReload(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.counts.LastRefused = err != nil; err != nil {
+		a.counts.Refused++
 		return
 	}
-	d.counts.Done++
-	d.counts.LastDone = time.Now()
+	a.counts.Done++
+	a.counts.LastDone = time.Now()
 }
 
-// askReload has serve reload, and waits for it.
-func (d *desk) askReload(ctx context.Context) (admin.Reload, error) {
-	answer := make(chan admin.Reload, 1)
+// Reload makes Serve reload, and waits for the result.
+func (a *adminState) Reload(ctx context.Context) (api.Reload, error) {
+	result := make(chan api.Reload, 1)
 	select {
-	case d.reloads <- answer:
-	case <-d.stopping:
-		return admin.Reload{}, admin.ErrStopping
+	case a.reloads <- result:
+	case <-a.stopping:
+		return api.Reload{}, admin.ErrStopping
 	case <-ctx.Done():
-		return admin.Reload{}, ctx.Err()
+		return api.Reload{}, ctx.Err()
 	}
-	select { // serve has taken it, and answers
-	case r := <-answer:
+	select { // Serve has taken the request and will answer
+	case r := <-result:
 		return r, nil
 	case <-ctx.Done():
-		return admin.Reload{}, ctx.Err()
+		return api.Reload{}, ctx.Err()
 	}
 }
 
-// askDrain has serve stop as SIGTERM does.
-func (d *desk) askDrain() time.Duration {
-	d.drained.Do(func() { close(d.drain) })
-	return time.Duration(d.view.Load().config.Drain.Timeout)
+// Drain makes Serve stop as SIGTERM does, and returns within which time.
+func (a *adminState) Drain() time.Duration {
+	a.drained.Do(func() { close(a.drain) })
+	return time.Duration(a.view.Load().config.Drain.Timeout)
 }
 
-// alive returns an error if PDUs do not get through the logs of all tenants in time.
-func (d *desk) alive(context.Context) error { return d.probes.Alive(d.tenants()) }
+// stop makes Reload return ErrStopping from now on. It is called once.
+func (a *adminState) stop() { close(a.stopping) }
+
+func (a *adminState) isStopping() bool {
+	select {
+	case <-a.stopping:
+		return true
+	case <-a.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// alive returns an error if PDUs do not move through all tenants' logs.
+func (a *adminState) alive(context.Context) error { return a.probes.Alive(a.view.Load().tenants) }

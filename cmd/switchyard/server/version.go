@@ -18,7 +18,7 @@ func PrintVersion(w io.Writer) error {
 	return err
 }
 
-// built returns the versions of what runs.
+// built returns the versions of the running program and of its engine.
 func built() (version, revision, engine string) {
 	version, revision, engine = "unknown", "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

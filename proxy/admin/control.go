@@ -9,23 +9,23 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// What operators do to the server. Each of it is logged, with who asked.
+// Requests that change the server. Each is logged with its client.
 
-// did logs what an operator did.
-func (s *Server) did(r *http.Request, what string, attributes ...any) {
+// logRequest logs a request that operates the server, with its client.
+func (s *Server) logRequest(r *http.Request, what string, attributes ...any) {
 	s.log.Info("admin request", append([]any{"request", what, "client", callerOf(r).name}, attributes...)...)
 }
 
-// reload reads everything again, and waits for it.
+// reload reads configuration, policies and certificates again, and answers with the results.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
-	if err := s.reloads.take("reloads wait already; ask again when they are done"); err != nil {
+	if err := s.reloads.acquire("reloads wait already; ask again when they are done"); err != nil {
 		return err
 	}
-	defer s.reloads.leave()
-	s.did(r, "reload")
-	takesLong(w)
-	result, err := s.facts.Reload(r.Context())
-	s.inTime(w)
+	defer s.reloads.release()
+	s.logRequest(r, "reload")
+	clearDeadlines(w)
+	result, err := s.backend.Reload(r.Context())
+	s.extendWriteDeadline(w)
 	switch {
 	case errors.Is(err, ErrStopping):
 		return refuse(http.StatusServiceUnavailable, "%v", err)
@@ -38,23 +38,24 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// drain has the server stop.
+// drain makes the server stop.
 func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
-	s.did(r, "drain")
-	limit := s.facts.Drain()
+	s.logRequest(r, "drain")
+	limit := s.backend.Drain()
 	return answer(w, http.StatusAccepted, api.Drain{Draining: true, TimeoutSeconds: limit.Seconds()})
 }
 
 func (s *Server) logLevel(w http.ResponseWriter, _ *http.Request) error {
-	return answer(w, http.StatusOK, api.LogLevel{Level: nameOf(s.facts.Level.Level()), Configured: nameOf(s.facts.Configured())})
+	return answer(w, http.StatusOK, api.LogLevel{Level: nameOf(s.options.Level.Level()), Configured: nameOf(s.backend.State().Level)})
 }
 
-// levels are those that there are.
+// levels are those that an operator may set.
 var levels = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 
 func nameOf(l slog.Level) string { return strings.ToLower(l.String()) }
 
-// setLogLevel has more or less logged from now on.
+// setLogLevel sets the level from which lines are logged, until it is set again or the
+// configuration is reloaded.
 func (s *Server) setLogLevel(w http.ResponseWriter, r *http.Request) error {
 	var wanted api.LogLevel
 	if err := s.readJSON(w, r, &wanted, 1<<10); err != nil {
@@ -62,8 +63,8 @@ func (s *Server) setLogLevel(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, l := range levels {
 		if nameOf(l) == wanted.Level {
-			s.did(r, "log level", "level", wanted.Level)
-			s.facts.Level.Set(l)
+			s.logRequest(r, "log level", "level", wanted.Level)
+			s.options.Level.Set(l)
 			return s.logLevel(w, r)
 		}
 	}

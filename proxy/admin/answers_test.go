@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"os"
 	"slices"
@@ -151,24 +150,24 @@ func TestEvaluate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := f.tenant.Judge.Acquire()
+	g := f.tenant.Active.Acquire()
 	guest := g.Policy()
-	f.tenant.Judge.Install(policy.NewLimitedGeneration("limited", "", guest, effects))
+	f.tenant.Active.Install(policy.NewLimitedGeneration("limited", "", guest, effects))
 	e = ask(`{"command":"CID_MSG_DATA"}`)
 	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != string(policy.FaultEffect) || e.ByIDs.Decision.Action != "broadcast-except-sender" {
 		t.Errorf("of a limited policy: %+v", e)
 	}
-	limited := f.tenant.Judge.Acquire()
+	limited := f.tenant.Active.Acquire()
 	if n := limited.Faults(policy.FaultEffect); n != uint64(len(limited.Outside())) { // those of the memo alone
 		t.Errorf("%d faults are counted, want those from before", n)
 	}
 	limited.Release()
-	f.tenant.Judge.Install(inspecting(t, "broadcast-except-sender"))
+	f.tenant.Active.Install(inspecting(t, "broadcast-except-sender"))
 	e = ask(`{"command":"CID_SWITCH_P2P_CMD","body":"0102"}`)
 	if e.Decision.Action != "consume" || e.Fault == nil || e.Fault.Kind != string(policy.FaultEffect) || e.Inspection == nil || e.Inspection.Decision.Action != "unicast" || e.Inspection.Export != abi.InspectBody {
 		t.Errorf("of a limited inspection: %+v, %+v", e, e.Inspection)
 	}
-	f.tenant.Judge.Install(inspecting(t, "unicast")) // so that it is not even asked for more
+	f.tenant.Active.Install(inspecting(t, "unicast")) // so that it is not even asked for more
 	e = ask(`{"command":"CID_SWITCH_P2P_CMD","body":"0102"}`)
 	if e.Decision.Action != "consume" || e.Fault == nil || e.Inspection != nil {
 		t.Errorf("of a limited answer by ids: %+v", e)
@@ -209,10 +208,10 @@ func compact(text json.RawMessage) []byte {
 func TestTenantEnds(t *testing.T) {
 	ended := newTenant(t, "ended", consume{})
 	ended.Served.Close()
-	ended.Judge = policy.NewActive(policy.NewGeneration("gone", "", consume{}))
-	ended.Judge.Close()
-	g := startAt(t, patience, Options{}, func(facts *Facts) {
-		facts.Tenants = func() []Tenant { return []Tenant{ended} }
+	ended.Active = policy.NewActive(policy.NewGeneration("gone", "", consume{}))
+	ended.Active.Close()
+	g := startAt(t, clientTimeout, Options{}, func(facts *fake) {
+		facts.state.Tenants = []Tenant{ended}
 	}, listen(t, "tcp", "127.0.0.1:0"))
 	for path, want := range map[string]int{"/api/v1/tenants": 200, "/api/v1/routes": 404, "/api/v1/connections": 200} {
 		if r := g.ask("GET", path); r.StatusCode != want {
@@ -231,7 +230,7 @@ func TestTenantEnds(t *testing.T) {
 // A server whose log stands still says so, however often it is asked.
 func TestNotLive(t *testing.T) {
 	var p Probes
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	held := hold(t, f)
 	f.await("it is noticed", func() bool { return p.Alive([]Tenant{f.tenant}) != nil })
 	r := f.ask("GET", "/livez")
@@ -279,23 +278,24 @@ func (b *blocker) Present(uint64, bool) {
 }
 
 func TestReady(t *testing.T) {
-	ready := []Check{{"listener 127.0.0.1:1", nil}, {"not draining", errors.New("the server stops")}}
-	f := startAt(t, patience, Options{}, func(facts *Facts) { facts.Ready = func() []Check { return ready } }, listen(t, "tcp", "127.0.0.1:0"))
+	f := startAt(t, clientTimeout, Options{}, func(f *fake) {
+		f.state.Draining, f.state.Listeners = true, []Listener{{Address: "127.0.0.1:1"}}
+	}, listen(t, "tcp", "127.0.0.1:0"))
 	r := f.ask("GET", "/readyz")
-	if got := f.read(r); r.StatusCode != http.StatusServiceUnavailable || got != "[+]listener 127.0.0.1:1 ok\n[-]not draining the server stops\n[+]tenant default ok\n" {
+	if got := f.read(r); r.StatusCode != http.StatusServiceUnavailable || got != "[-]not draining the server stops\n[+]descriptors ok\n[+]listener 127.0.0.1:1 ok\n[+]tenant default ok\n" {
 		t.Errorf("%d %q", r.StatusCode, got)
 	}
 }
 
 // Snapshots have the first of many.
 func TestMost(t *testing.T) {
-	var lines []line
+	var rows []row
 	for i := range 1000 {
-		l := line{tenant: Tenant{Name: "a"}}
+		l := row{tenant: Tenant{Name: "a"}}
 		l.Number, l.Lag = uint64(i), uint64(i*7919%1000)
-		lines = append(lines, l)
+		rows = append(rows, l)
 	}
-	got := most(lines, byLag, func(l line) bool { return l.Lag > 0 })
+	got := firstOf(rows, byLag, func(l row) bool { return l.Lag > 0 })
 	for i, l := range got {
 		if l.Lag != uint64(999-i) {
 			t.Errorf("at place %d: %d", i, l.Lag)
@@ -304,7 +304,7 @@ func TestMost(t *testing.T) {
 	if len(got) != mostShown {
 		t.Errorf("got %d", len(got))
 	}
-	if got := most(lines[:1], byLag, func(l line) bool { return l.Lag > 0 }); len(got) != 0 {
+	if got := firstOf(rows[:1], byLag, func(l row) bool { return l.Lag > 0 }); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -338,7 +338,7 @@ func TestNames(t *testing.T) {
 
 // A session by TLS is told with who its client is.
 func TestSecuredConnection(t *testing.T) {
-	f := start(t, patience)
+	f := start(t, clientTimeout)
 	ca := authority.New(t, "clients")
 	l := listen(t, "tcp", "127.0.0.1:0")
 	defer l.Close()
