@@ -14,7 +14,7 @@ const mostShown = 10
 
 // snapshotNow answers with what the stream of events sends once a second.
 func (s *Server) snapshotNow(w http.ResponseWriter, _ *http.Request) error {
-	s.sampler.want()
+	s.sampler.keepFresh()
 	return answer(w, http.StatusOK, s.snapshot())
 }
 
