@@ -2,8 +2,8 @@ package terminal
 
 import "unicode/utf8"
 
-// keysIn returns the keys in what was typed. Those that send more than a letter, such as
-// arrows, begin with an escape, and are none.
+// keysIn returns the keys in typed. It leaves out keys that send an escape sequence, such as
+// the arrows.
 func keysIn(typed []byte) (keys []rune) {
 	for len(typed) > 0 {
 		if typed[0] == '\x1b' {
@@ -19,8 +19,8 @@ func keysIn(typed []byte) (keys []rune) {
 	return keys
 }
 
-// sequence returns the length of what begins with an escape: ESC [ up to a letter or a
-// tilde, ESC O and a letter, or ESC and a letter, as far as it is there.
+// sequence returns the length of the escape sequence at the beginning of typed, or of its
+// part that is there: ESC [ ... up to a letter or a tilde, ESC O letter, or ESC letter.
 func sequence(typed []byte) int {
 	if len(typed) == 1 {
 		return 1

@@ -1,5 +1,5 @@
-// Package terminal draws pages on a terminal, one in the place of the other, and takes
-// keys. What stands on a page, and what a key is for, is its callers' business.
+// Package terminal draws pages on a terminal, each in place of the last, and reads keys. It
+// knows neither what a page shows nor what a key does.
 package terminal
 
 import (
@@ -8,10 +8,10 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// A Style is how text looks where there are colours.
+// A Style is how text looks on a terminal with colours.
 type Style int
 
-// Styles. Whoever does without colours reads the same words.
+// Styles. Without colours the text is the same.
 const (
 	Plain Style = iota
 	Strong
@@ -27,19 +27,18 @@ type Span struct {
 	Style Style
 }
 
-// A Line is what stands beside each other.
+// A Line is spans from left to right.
 type Line []Span
 
 const (
 	home       = "\x1b[H"
 	eraseRight = "\x1b[K"
 	eraseBelow = "\x1b[J"
-	upright    = "\x1b[0m"
+	plainText  = "\x1b[0m"
 )
 
-// render makes of a page what has to be written so that it stands in the place of the
-// one before, in a window of that size. Nothing is erased that is written again, so that
-// nothing flickers; what has no room is left out.
+// render returns the text that replaces the last page by this one in a window of that size.
+// What does not fit is cut off. To avoid flicker, it erases only what it does not write over.
 func render(page []Line, columns, rows int, colour bool) string {
 	var b strings.Builder
 	b.WriteString(home)
@@ -55,11 +54,11 @@ func render(page []Line, columns, rows int, colour bool) string {
 			text, taken := cut(sanitize.Text(span.Text), left)
 			left -= taken
 			if colour && span.Style != Plain {
-				text = codes[span.Style] + text + upright
+				text = codes[span.Style] + text + plainText
 			}
 			b.WriteString(text)
 		}
-		if left > 0 { // else the cursor stands on the last column, which would be erased
+		if left > 0 { // else the cursor is on the last column, and would erase it
 			b.WriteString(eraseRight)
 		}
 	}

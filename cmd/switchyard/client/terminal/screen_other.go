@@ -1,4 +1,4 @@
-//go:build !unix || aix || solaris || illumos
+//go:build !unix
 
 package terminal
 
@@ -7,16 +7,16 @@ import (
 	"os"
 )
 
-// Is reports whether f is a terminal of the kind that can be drawn on; here none is.
+// Is reports whether f is a terminal on which a Screen can draw. On this system none is.
 func Is(*os.File) bool { return false }
 
-// A Screen would be a terminal on which pages are drawn.
+// A Screen is never opened on this system.
 type Screen struct{}
 
-// Interrupt is the key that would interrupt, Ctrl-C.
+// Interrupt is the key Ctrl-C.
 const Interrupt = '\x03'
 
-// Open says that there is none.
+// Open returns an error.
 func Open(_, _ *os.File, _ bool) (*Screen, error) {
 	return nil, errors.New("no page can be drawn in place on this system")
 }

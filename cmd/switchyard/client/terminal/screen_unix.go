@@ -1,4 +1,4 @@
-//go:build unix && !aix && !solaris && !illumos
+//go:build unix
 
 package terminal
 
@@ -11,19 +11,17 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 const (
-	// The other screen, lines that are cut and not wrapped, no cursor.
+	// The alternate screen, lines that are cut and not wrapped, no cursor.
 	enter = "\x1b[?1049h\x1b[?7l\x1b[?25l"
-	leave = upright + "\x1b[?25h\x1b[?7h\x1b[?1049l"
+	leave = plainText + "\x1b[?25h\x1b[?7h\x1b[?1049l"
 )
 
 // Is reports whether f is a terminal.
-func Is(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), getTermios)
-	return err == nil
-}
+func Is(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // A Screen is a terminal on which pages are drawn. It is for one goroutine.
 type Screen struct {
@@ -33,15 +31,14 @@ type Screen struct {
 	keys    chan rune     // readKeys sends, and closes it at its end
 	done    chan struct{} // closed by Close
 
-	before  *unix.Termios // of in; nil if that is no terminal
-	wake    [2]int        // a pipe that ends readKeys; only if before is there
+	before  *term.State // of in; nil if that is no terminal
+	wake    [2]int      // a pipe that ends readKeys; set if before is
 	reading sync.WaitGroup
 	closed  sync.Once
 }
 
-// Open takes over the terminal out, and takes keys from in if that is a terminal. Whoever
-// opens it closes it, by whatever way it leaves, as the terminal is no good to others
-// until then.
+// Open takes over the terminal out, and reads keys from in if that is a terminal. The caller
+// must close the screen in any case: until then, the terminal is useless to other programs.
 func Open(in, out *os.File, colour bool) (*Screen, error) {
 	s := &Screen{in: in, out: out, colour: colour, resized: make(chan os.Signal, 1), keys: make(chan rune), done: make(chan struct{})}
 	if err := s.takeKeys(); err != nil {
@@ -55,22 +52,18 @@ func Open(in, out *os.File, colour bool) (*Screen, error) {
 	return s, nil
 }
 
-// takeKeys has each key come at once and unseen, those that would be signals included.
+// takeKeys makes the terminal deliver each key at once and without echo, Interrupt included.
 func (s *Screen) takeKeys() error {
-	before, err := unix.IoctlGetTermios(int(s.in.Fd()), getTermios)
-	if err != nil {
-		return nil // no terminal, no keys
+	if !Is(s.in) {
+		return nil
 	}
 	if err := unix.Pipe(s.wake[:]); err != nil {
 		return fmt.Errorf("take over the terminal: %w", err)
 	}
 	unix.CloseOnExec(s.wake[0])
 	unix.CloseOnExec(s.wake[1])
-	raw := *before
-	raw.Iflag &^= unix.IXON | unix.ICRNL | unix.ISTRIP
-	raw.Lflag &^= unix.ICANON | unix.ECHO | unix.ISIG | unix.IEXTEN
-	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
-	if err := unix.IoctlSetTermios(int(s.in.Fd()), setTermios, &raw); err != nil {
+	before, err := term.MakeRaw(int(s.in.Fd()))
+	if err != nil {
 		unix.Close(s.wake[0])
 		unix.Close(s.wake[1])
 		return fmt.Errorf("take over the terminal: %w", err)
@@ -80,11 +73,11 @@ func (s *Screen) takeKeys() error {
 	return nil
 }
 
-// Keys are those that were pressed; Interrupt is among them. It is closed when the
-// terminal has gone.
+// Keys returns the keys that are pressed, Interrupt included. The channel is closed when the
+// terminal is gone.
 func (s *Screen) Keys() <-chan rune { return s.keys }
 
-// Interrupt is the key that would interrupt, Ctrl-C.
+// Interrupt is the key Ctrl-C.
 const Interrupt = '\x03'
 
 // readKeys sends what is typed until Close.
@@ -94,7 +87,7 @@ func (s *Screen) readKeys() {
 	var b [256]byte
 	for {
 		if _, err := unix.Poll(ready, -1); errors.Is(err, syscall.EINTR) {
-			continue // and ready may say what was so before
+			continue // ready may still hold the events of the last call
 		} else if err != nil {
 			return
 		}
@@ -121,19 +114,19 @@ func (s *Screen) readKeys() {
 	}
 }
 
-// Resized has a value when the window may have another size.
+// Resized receives a value when the size of the window may have changed.
 func (s *Screen) Resized() <-chan os.Signal { return s.resized }
 
-// Size returns how many columns and rows the window has.
+// Size returns the size of the window.
 func (s *Screen) Size() (columns, rows int) {
-	w, err := unix.IoctlGetWinsize(int(s.out.Fd()), unix.TIOCGWINSZ)
-	if err != nil || w.Col == 0 || w.Row == 0 {
+	columns, rows, err := term.GetSize(int(s.out.Fd()))
+	if err != nil || columns == 0 || rows == 0 {
 		return 80, 24
 	}
-	return int(w.Col), int(w.Row)
+	return columns, rows
 }
 
-// Draw shows a page in the place of the one before.
+// Draw replaces the page on the screen.
 func (s *Screen) Draw(page []Line) error {
 	columns, rows := s.Size()
 	if _, err := s.out.WriteString(render(page, columns, rows, s.colour)); err != nil {
@@ -142,7 +135,7 @@ func (s *Screen) Draw(page []Line) error {
 	return nil
 }
 
-// Close gives the terminal back as it was. A second time it does nothing.
+// Close restores the terminal. A second call does nothing.
 func (s *Screen) Close() {
 	s.closed.Do(func() {
 		signal.Stop(s.resized)
@@ -152,7 +145,7 @@ func (s *Screen) Close() {
 			s.reading.Wait()
 			unix.Close(s.wake[0])
 			unix.Close(s.wake[1])
-			unix.IoctlSetTermios(int(s.in.Fd()), setTermios, s.before)
+			term.Restore(int(s.in.Fd()), s.before)
 		}
 		s.out.WriteString(leave)
 	})

@@ -2,7 +2,7 @@ package terminal
 
 import "unicode"
 
-// wide are those that take two columns, as most terminals have it.
+// wide are the ranges of characters that most terminals show in two columns.
 var wide = [][2]rune{{0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0xa4cf}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
 	{0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff},
 	{0x1f900, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd}}
@@ -22,7 +22,7 @@ func columnsOf(r rune) int {
 	return 1
 }
 
-// Width is how many columns a harmless text takes.
+// Width returns the width of a sanitized text, in columns.
 func Width(s string) (columns int) {
 	for _, r := range s {
 		columns += columnsOf(r)
@@ -30,8 +30,7 @@ func Width(s string) (columns int) {
 	return columns
 }
 
-// cut returns the beginning of a text that takes at most so many columns, and how many
-// it takes.
+// cut returns the longest prefix of s that fits into that many columns, and its width.
 func cut(s string, columns int) (string, int) {
 	taken := 0
 	for i, r := range s {
@@ -44,8 +43,8 @@ func cut(s string, columns int) (string, int) {
 	return s, taken
 }
 
-// Shorten returns a harmless text that takes at most so many columns, which are 3 at
-// least; one that was longer ends with dots.
+// Shorten cuts a sanitized text to that many columns, at least 3. If it cuts, the text ends
+// with three dots.
 func Shorten(s string, columns int) string {
 	if whole, _ := cut(s, columns); whole == s {
 		return s
