@@ -76,7 +76,8 @@ func TestLinksOfDocuments(t *testing.T) {
 // The examples run in the order of their document, in a directory of its own: a
 // block with a file name behind its language is written to that file, and the
 // commands of a console block are run and must print what the block says, where …
-// stands for anything on a line.
+// stands for anything on a line. Without the tag full, a block ends where it uses another tool
+// than switchyard.
 func TestExamplesOfDocuments(t *testing.T) {
 	for _, name := range documentsWithExamples(t) {
 		blocks := examplesOf(document(t, name))
@@ -132,6 +133,9 @@ func runConsole(t *testing.T, lines []string) {
 		for end < len(lines) && !strings.HasPrefix(lines[end], "$ ") {
 			end++
 		}
+		if !full && !isSwitchyard(command) {
+			return
+		}
 		got := runCommand(t, command)
 		if want := strings.Join(lines[1:end], "\n"); !printed(got, want) {
 			t.Errorf("$ %s\nprints\n%s\nwant\n%s", command, got, want)
@@ -140,12 +144,19 @@ func runConsole(t *testing.T, lines []string) {
 	}
 }
 
+// fromSource is how documents run switchyard in a clone.
+const fromSource = "go run ./cmd/switchyard "
+
+func isSwitchyard(command string) bool {
+	return strings.HasPrefix(command, "switchyard ") || strings.HasPrefix(command, fromSource)
+}
+
 // runCommand runs switchyard in this process, as it may not be installed, and
 // other tools by the shell.
 func runCommand(t *testing.T, command string) string {
 	t.Helper()
 	command, asksCode := strings.CutSuffix(command, "; echo $?")
-	command = strings.Replace(command, "go run ./cmd/switchyard", "switchyard", 1)
+	command = strings.Replace(command, fromSource, "switchyard ", 1)
 	words := strings.Fields(command)
 	if words[0] != "switchyard" {
 		tool := words[slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") })]
@@ -153,7 +164,7 @@ func runCommand(t *testing.T, command string) string {
 			t.Skip("loading a guest of stock Go takes a minute under the race detector; policy/wasm has one there")
 		}
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed; it runs: %s", tool, command)
+			t.Fatalf("%s is not installed; it runs: %s", tool, command)
 		}
 		out, err := exec.Command("sh", "-c", command).CombinedOutput()
 		if err != nil {

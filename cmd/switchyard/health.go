@@ -17,8 +17,8 @@ import (
 // healthTime is how long a healthy server may take to answer.
 const healthTime = 5 * time.Second
 
-// healthCommand asks a running Switchyard how it is, for those who must know without
-// a shell: container engines and orchestrators.
+// healthCommand is the health check of container engines and orchestrators, where there is
+// no shell.
 func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 	var address string
 	var ready bool
@@ -26,12 +26,12 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 		Use:   "health",
 		Short: "Ask the running Switchyard whether it is alive, and exit 0 or 69",
 		Long: "Ask the running Switchyard whether it is alive, and exit 0 or 69.\n\n" +
-			"It asks the one that serves with this configuration: by admin.socket if somebody answers there,\n" +
-			"else at admin.address. With --address no configuration is read, so that a fault in it does not\n" +
-			"pass for one of the server.",
+			"It asks the one that serves with this configuration: by admin.socket if it answers there,\n" +
+			"else at admin.address. With --address no configuration is read, so that a fault in it does\n" +
+			"not look like one of the server.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			at := client.Target{Address: address}
+			target := client.Target{Address: address}
 			if _, _, err := net.SplitHostPort(address); err != nil && address != "" {
 				return usageError{fmt.Errorf("--address: %w; write host:port, such as 127.0.0.1:8280", err)}
 			}
@@ -41,13 +41,13 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 					return err
 				}
 				admin := configuration.Admin
-				at = client.Target{Socket: configuration.File(admin.Socket), Address: admin.Address}
+				target = client.Target{Socket: configuration.File(admin.Socket), Address: admin.Address}
 			}
 			path := "/livez"
 			if ready {
 				path = "/readyz"
 			}
-			answer, err := askHealth(c.Context(), at, path)
+			answer, err := askHealth(c.Context(), target, path, healthTime)
 			if err != nil {
 				return unavailableError{fmt.Errorf("health: %w", err)}
 			}
@@ -56,16 +56,16 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&address, "address", "", "`address` to ask, instead of the configuration's admin.socket and admin.address")
-	c.Flags().BoolVar(&ready, "ready", false, "ask whether peers are to be sent to it: not when it drains")
+	c.Flags().BoolVar(&ready, "ready", false, "ask whether it takes new peers, which it does not while it drains")
 	return c
 }
 
-// askHealth returns the answer. Whatever is not a plain yes within healthTime is an error.
-// No token is wanted for the question.
-func askHealth(ctx context.Context, at client.Target, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, healthTime)
+// askHealth returns the answer at a path, for which no token is needed. Any answer but 200
+// within that time is an error.
+func askHealth(ctx context.Context, target client.Target, path string, within time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	client, err := client.Connect(at)
+	client, err := client.Connect(target)
 	if err != nil {
 		return "", err
 	}

@@ -154,6 +154,7 @@ func TestTopShowsAToken(t *testing.T) {
 		{"by the socket", []string{"--set", "admin.socket=s"}, "", exitStopped, "switchyard s "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			cmd := asking(t, p, append([]string{"top", "--once", "--interval", "1s", "--config", "empty.toml"}, c.args...)...)
 			cmd.Dir, cmd.Env = dir, append(cmd.Env, c.env)
 			out, _ := cmd.CombinedOutput()
