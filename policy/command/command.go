@@ -1,7 +1,6 @@
-// Package command reads commands as people write them in tables and in the
-// configuration: by name, by id, or two with a hyphen between them as a range; and the
-// services that they belong to. What is to happen with a command is its callers'
-// business.
+// Package command parses commands and services as tables and the configuration spell them:
+// by name or by id, and two commands with a hyphen between them as a range. It attaches no
+// meaning to them.
 package command
 
 import (
@@ -20,7 +19,7 @@ func (p *Problem) Error() string { return p.What + "; " + p.Remedy }
 // A Range is the commands from Lo to Hi, both included.
 type Range struct{ Lo, Hi pdu.CommandID }
 
-// Parse reads a command or a range. Problems are all that is wrong with it.
+// Parse reads a command or a range, or returns every problem of it.
 func Parse(word string) (Range, []*Problem) {
 	if from, to, ok := Cut(word); ok {
 		return Between(from, to)
@@ -32,8 +31,8 @@ func Parse(word string) (Range, []*Problem) {
 	return Range{id, id}, nil
 }
 
-// Cut parts a range at its hyphen. A hyphen behind what is not meant for a command
-// makes none: CID-MSG-DATA is a misspelt name.
+// Cut splits a range at its hyphen. A word is a range only if a command or a number stands
+// before the hyphen: CID-MSG-DATA is a misspelt name.
 func Cut(word string) (from, to string, ok bool) {
 	from, to, ok = strings.Cut(word, "-")
 	if _, named := ids[from]; !ok || !named && !IsNumeric(from) {

@@ -61,7 +61,7 @@ func TestParseKnowsEveryCommand(t *testing.T) {
 	}
 }
 
-// Whatever is written, it is a range that runs forwards or a problem with a remedy.
+// Every word is a range in ascending order or has problems with remedies.
 func FuzzParse(f *testing.F) {
 	for _, word := range []string{"CID_MSG_DATA", "0x0720-0x072f", "769", "9-8", "-", "0x", "\xff-\x00"} {
 		f.Add(word)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ParseID reads an id of 16 bits, 0x0301 or 769, or says what to write instead.
+// ParseID reads an id of 16 bits, 0x0301 or 769, or returns what to write instead.
 func ParseID(word string) (id uint16, remedy string) {
 	n, ok := ParseNumber(word)
 	switch {
@@ -21,9 +21,8 @@ func ParseID(word string) (id uint16, remedy string) {
 	return uint16(n), ""
 }
 
-// ParseNumber reads 0x0301 or 769. A decimal number does not begin with 0: it
-// would be taken for a hexadecimal one whose 0x was forgotten. Numbers of more
-// than 32 bits come out as some number of more than 32 bits.
+// ParseNumber reads 0x0301 or 769. A decimal number must not begin with 0, as it may be a
+// hexadecimal one without its 0x. For a number of more than 64 bits the result is 1<<64-1.
 func ParseNumber(word string) (uint64, bool) {
 	digits, base := word, 10
 	if hex, ok := strings.CutPrefix(word, "0x"); ok {
@@ -43,5 +42,5 @@ func ParseNumber(word string) (uint64, bool) {
 	return n, err == nil
 }
 
-// IsNumeric reports whether the word is meant for a number: it begins with a digit.
+// IsNumeric reports whether the word begins with a digit, and so is meant as a number.
 func IsNumeric(word string) bool { return word != "" && '0' <= word[0] && word[0] <= '9' }

@@ -1,5 +1,5 @@
-// Package suggest finds the known word that somebody probably meant by one that is
-// not known. It has no words of its own.
+// Package suggest finds the known word that was probably meant by an unknown one, for
+// error messages.
 package suggest
 
 import (
@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// longest is the length in bytes from which on a word is no slip of a known one.
+// longest is the length in bytes of the longest word that can be a misspelling.
 const longest = 64
 
-// Hint returns the remedy for a word that should have been one of the known: the
-// nearest of them, or otherwise.
+// Hint returns the remedy for a word that is none of the known: "did you mean" the nearest
+// one, or otherwise.
 func Hint(word string, known []string, otherwise string) string {
 	if near := Word(word, known); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
@@ -19,9 +19,9 @@ func Hint(word string, known []string, otherwise string) string {
 	return otherwise
 }
 
-// Word returns the known word that is spelled most like word, letter case aside: at
-// most about every third letter differs. Failing that it is the shortest one that
-// contains word, or "".
+// Word returns the known word nearest to word in spelling, ignoring case, if at most about
+// every third letter differs. Otherwise it returns the shortest known word that contains
+// word, or "".
 func Word(word string, known []string) string {
 	if word == "" || len(word) > longest {
 		return ""
@@ -45,7 +45,7 @@ func Word(word string, known []string) string {
 	return best
 }
 
-// distance returns how many bytes to insert, delete or replace to make b of a.
+// distance returns the number of bytes to insert, delete or replace to turn a into b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -2,7 +2,7 @@ package table
 
 import "switchyard/policy/wasm/binary"
 
-// The part of WebAssembly's binary format that a module of a table consists of.
+// The part of WebAssembly's binary format that the module of a table needs.
 
 const (
 	sectionCustom   = binary.SectionCustom

@@ -373,7 +373,7 @@ func TestFaultsAreErrorsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// A file that is no table at all does not bury the terminal.
+// A file that is not a table at all has a bounded number of faults.
 func TestFaultsAreBounded(t *testing.T) {
 	comments := strings.Repeat("#"+strings.Repeat("-", 126)+"\n", 1000)
 	for _, src := range []string{

@@ -1,14 +1,14 @@
 package table
 
-// A field is one of a message's that holds users' numbers.
+// A field is a field of a message that holds user ids.
 type field struct {
 	number int
 	name   string
 }
 
-// userFields holds, by message, the top-level fields that a rule may name: varint
-// fields that hold a user, one or repeated. A session_id is a user where the
-// session is a single chat.
+// userFields has, by message, the top-level fields that a rule may name: varint fields,
+// single or repeated, that hold a user id. A session_id is a user id if the session is a
+// single chat.
 var userFields = map[string][]field{
 	"IM.Login.IMKickUser":                   {{1, "user_id"}},
 	"IM.Login.IMDeviceTokenReq":             {{1, "user_id"}},

@@ -14,8 +14,8 @@ import (
 
 var namesUser = regexp.MustCompile(`user_id|session_id|member_id`)
 
-// Of every command's message, the names of all fields that hold users are known,
-// with the numbers that they have in the protocol.
+// userFields has every field that holds users, of every command's message, with its number
+// in the protocol.
 func TestUserFieldsAreThoseOfTheMessages(t *testing.T) {
 	left := map[string]bool{}
 	for message := range userFields {

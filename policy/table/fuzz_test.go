@@ -9,8 +9,8 @@ import (
 	"switchyard/policy/tomlpos"
 )
 
-// Arbitrary text either is a table, whose module loads and agrees with it, or is
-// refused with faults that have a place and a remedy.
+// Every text is either a table, whose module loads and agrees with it, or is refused with
+// faults that have a line and a remedy.
 func FuzzCompile(f *testing.F) {
 	f.Add(precedences, uint32(5))
 	f.Add("1 = [0b\n1]\n", uint32(0)) // the decoder's message has two lines

@@ -16,7 +16,7 @@ func (p *parser) command(key toml.Key, word string) (pdu.CommandID, bool) {
 	return id, problem == nil
 }
 
-// problem notes what is wrong with a command of the key.
+// problem notes a fault of the command that is the last name of the key.
 func (p *parser) problem(key toml.Key, problem *command.Problem) {
 	remedy := problem.Remedy
 	switch key[len(key)-1] {

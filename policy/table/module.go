@@ -9,9 +9,11 @@ import (
 	"switchyard/policy/abi"
 )
 
-// Module returns the table as a WebAssembly module of ABI version 1: without
-// imports, memory or state, and for equal tables of equal bytes. classify asks
-// three decision trees in the order of precedence and falls through to else.
+// Module returns the table as a WebAssembly module of ABI version 1. It has no imports,
+// memory or state, and equal tables have equal modules. Its classify searches three
+// decision trees in the order of precedence and falls through to else:
+//
+//	pairs (service and command) → commands and ranges → services → else
 func (t *Table) Module() []byte {
 	var m []byte
 	m = append(m, "\x00asm\x01\x00\x00\x00"...)
@@ -31,8 +33,8 @@ func (t *Table) Module() []byte {
 	return section(m, sectionCustom, slices.Concat(name("name"), names()))
 }
 
-// names is the content of the name section: tools and traces show them. The
-// module itself has none, since two modules of one name get in each other's way.
+// names returns the content of the name section, for tools and stack traces. The module
+// itself has no name, as a runtime cannot instantiate two modules of one name.
 func names() []byte {
 	functions := vector(
 		append([]byte{0}, name(abi.Marker)...),
@@ -70,16 +72,16 @@ func (t *Table) classify() []byte {
 	return append(b, opEnd)
 }
 
-// An interval is a run of ids that get the same verdict, or none.
+// An interval is a range of ids with the same verdict, or without one.
 type interval struct {
 	lo, hi  uint32
 	verdict policy.Verdict
 	none    bool
 }
 
-// tree appends a binary search for the local's value among the intervals, which
-// leave nothing out. What gets a verdict returns it; what gets none comes out at
-// the end.
+// tree appends a binary search for the local's value among the intervals, which cover all
+// values. In an interval with a verdict the code returns it; otherwise execution continues
+// behind the tree.
 func tree(b []byte, local byte, all []interval) []byte {
 	if len(all) == 1 {
 		if all[0].none {
@@ -112,8 +114,8 @@ func (t *Table) pairIntervals() []interval {
 	return cover(hits, 1<<32-1)
 }
 
-// commandIntervals lays the wide ranges down first and what is more exact over
-// them.
+// commandIntervals writes wide ranges first and overwrites them with narrower ranges and
+// with single commands.
 func (t *Table) commandIntervals() []interval {
 	ids := make([]interval, 1<<16)
 	for id := range ids {
@@ -139,8 +141,8 @@ func (t *Table) serviceIntervals() []interval {
 	return cover(hits, 1<<16-1)
 }
 
-// cover sorts the intervals, which do not overlap, fills the gaps between 0 and
-// last, and joins neighbours that say the same.
+// cover sorts the intervals, which do not overlap, fills the gaps between 0 and last with
+// intervals without a verdict, and merges neighbours with the same verdict.
 func cover(hits []interval, last uint32) []interval {
 	slices.SortFunc(hits, func(a, b interval) int { return cmp.Compare(a.lo, b.lo) })
 	var all []interval

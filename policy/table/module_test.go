@@ -110,7 +110,8 @@ func TestModuleSaysWhatTheTableSays(t *testing.T) {
 	}
 }
 
-// agree compares every command of the services, and ids that no PDU can have.
+// agree compares table and module for every command of the services, and for ids that no
+// PDU can have.
 func agree(t *testing.T, table *Table, services []uint32) {
 	t.Helper()
 	classify := load(t, table.Module())
@@ -133,11 +134,7 @@ func agree(t *testing.T, table *Table, services []uint32) {
 }
 
 func TestRandomTables(t *testing.T) {
-	rounds := 8
-	if testing.Short() {
-		rounds = 3
-	}
-	for seed := range rounds {
+	for seed := range 8 {
 		random := rand.New(rand.NewPCG(uint64(seed), 1))
 		table := parse(t, randomTable(random))
 		services := []uint32{0, 5, 0xffff, uint32(random.IntN(1 << 16))}
@@ -148,7 +145,7 @@ func TestRandomTables(t *testing.T) {
 	}
 }
 
-// randomTable writes a table whose ranges part and nest at random.
+// randomTable writes a table with random rules, whose ranges nest.
 func randomTable(random *rand.Rand) string {
 	verdicts := allVerdicts()
 	verdict := func() policy.Verdict { return verdicts[random.IntN(len(verdicts))] }
@@ -197,7 +194,7 @@ func TestEqualTablesGiveEqualBytes(t *testing.T) {
 	}
 }
 
-// The largest table still makes a module that loads at once.
+// The largest table compiles to a module of at most 256 KiB.
 func TestLargestTable(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("[route]\n")

@@ -13,15 +13,15 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// The names of the two sections and of the rule that is no command.
+// The names of the two sections, and of the rule for all other commands.
 const (
 	sectionRoute   = "route"
 	sectionService = "service"
 	keyElse        = "else"
 )
 
-// A parser turns the keys of a source into a Table. It remembers where each rule
-// stands, for those that contradict it.
+// A parser turns the keys of a source into a Table. It keeps the key of each rule, for the
+// errors about rules that repeat or overlap it.
 type parser struct {
 	source
 	table Table
@@ -38,8 +38,8 @@ type placedSpan struct {
 	at toml.Key
 }
 
-// Parse reads a table. name is what errors call it; an error is of type
-// lines.Errors and holds every fault found.
+// Parse reads a table. name is the table's name in errors. An error is of type
+// tomlpos.Errors and has every fault.
 func Parse(name string, src []byte) (*Table, error) {
 	p := &parser{
 		source: source{name: name},
@@ -64,7 +64,7 @@ func Parse(name string, src []byte) (*Table, error) {
 	return &p.table, nil
 }
 
-// keys looks at every section and rule in the order of the text.
+// keys reads every section and rule in the order of the text.
 func (p *parser) keys() {
 	seen := map[string]bool{}
 	for _, k := range p.doc.Keys {
@@ -73,7 +73,7 @@ func (p *parser) keys() {
 			return
 		}
 		key := p.significant(k.Name)
-		for n := 1; n <= len(key); n++ { // a dotted key names sections that have no header
+		for n := 1; n <= len(key); n++ { // a dotted key opens sections without a header
 			above := key[:n]
 			if text := above.String(); !seen[text] {
 				seen[text] = true
@@ -92,8 +92,7 @@ func (p *parser) keys() {
 	}
 }
 
-// significant cuts off what stands below a rule or an unknown section: either is
-// told of once.
+// significant cuts off what stands below a rule or an unknown section, which has one fault.
 func (p *parser) significant(key toml.Key) toml.Key {
 	depth := 1
 	switch key[0] {
@@ -140,7 +139,7 @@ func (p *parser) unknownSection(key toml.Key) {
 		suggest.Hint(key[0], []string{sectionRoute, sectionService}, "the sections are [route] and [service.SERVICE]"))
 }
 
-// rule takes in one line of [route].
+// rule reads one rule of [route].
 func (p *parser) rule(key toml.Key) {
 	p.rules++
 	word := key[1]
@@ -179,7 +178,7 @@ func (p *parser) rangeRule(key toml.Key, from, to string) {
 	}
 }
 
-// service takes in the header of one service.
+// service reads the header of one service.
 func (p *parser) service(key toml.Key) {
 	id, problem := command.Service(key[1])
 	if problem != nil {
@@ -193,7 +192,7 @@ func (p *parser) service(key toml.Key) {
 	p.servicesAt[id] = key
 }
 
-// ruleOfService takes in one line below the header of a service.
+// ruleOfService reads one rule of a service.
 func (p *parser) ruleOfService(key toml.Key) {
 	p.rules++
 	service, problem := command.Service(key[1])
@@ -224,7 +223,7 @@ func (p *parser) ruleOfService(key toml.Key) {
 	p.pairsAt[at] = key
 }
 
-// twice notes a rule or section that says again what an earlier one says.
+// twice notes a rule or section for the same ids as an earlier one.
 func (p *parser) twice(key, first toml.Key) {
 	if len(p.faults) >= maxFaults {
 		return
@@ -232,14 +231,19 @@ func (p *parser) twice(key, first toml.Key) {
 	p.faultAt(key, fmt.Sprintf("%s names the same as %s on line %d", key[len(key)-1], first[len(first)-1], p.line(first)), "keep one")
 }
 
-// nest orders the ranges, narrower ones first, and refuses those of which
-// neither is the more exact.
+// nest orders the ranges, narrower ones first, and refuses two ranges that overlap without
+// one being inside the other. It visits them by their first command, wider ones first, with
+// a stack of the ranges that are still open:
+//
+//	0x0100 ├───────────────────────┤ 0x01ff     open: a
+//	0x0110    ├────────┤ 0x0120                 open: a, b     b is inside a
+//	0x0120             ├────────┤ 0x0130        clash: begins in b and ends behind it
 func (p *parser) nest() {
 	ranges := p.rangesAt
 	slices.SortStableFunc(ranges, func(a, b placedSpan) int {
 		return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(b.hi, a.hi))
 	})
-	var around []placedSpan // the ranges that hold the one looked at, widest first
+	var around []placedSpan // the open ranges, widest first
 	for _, r := range ranges {
 		for len(around) > 0 && around[len(around)-1].hi < r.lo {
 			around = around[:len(around)-1]

@@ -54,7 +54,7 @@ func (s *source) decode(src []byte) bool {
 
 const writeRules = `write sections as [route] and rules as COMMAND = "action"`
 
-// bounded refuses what no table has, before the decoder takes time and memory for it.
+// bounded refuses what no table needs, before the decoder takes time and memory for it.
 func (s *source) bounded() bool {
 	switch doc := s.doc; {
 	case doc.LongString > 0:
@@ -107,8 +107,8 @@ func (s *source) blank(line int) bool {
 	return true
 }
 
-// value returns what the key holds: a string, a map[string]any for a section, or
-// another of TOML's values; nil if there is no such key.
+// value returns the value of the key: a string, a map[string]any for a section, or another
+// of TOML's types; nil if there is no such key.
 func (s *source) value(key toml.Key) any {
 	var v any = s.values
 	for _, k := range key {
@@ -124,7 +124,7 @@ func (s *source) value(key toml.Key) any {
 // line returns where the key first appears.
 func (s *source) line(key toml.Key) int { return max(1, s.doc.Line(key...)) }
 
-// faultAt notes a fault of what the key holds.
+// faultAt notes a fault on the key's line.
 func (s *source) faultAt(key toml.Key, what, remedy string) {
 	if len(s.faults) < maxFaults {
 		s.fault(s.line(key), what, remedy)

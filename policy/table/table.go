@@ -1,6 +1,6 @@
-// Package table compiles routing tables, the small TOML language in which most
-// policies are written, to WASM policies, so that there is one execution path.
-// It runs nothing and touches no files.
+// Package table compiles routing tables to WASM policies, so that tables and other
+// policies have one execution path. Tables are TOML; most policies are written so. The
+// package runs nothing and touches no files.
 //
 // A table reads like a switch statement over the command id:
 //
@@ -19,13 +19,12 @@
 //
 // A command is written by name or by id, 0x0301 or 769; a range is two commands
 // with a hyphen between them, both included. A service is written by name or by
-// id in the section's header. Rules under [route] hold whatever the service id,
-// those under [service.X] for that service alone; only single commands and else
-// stand there.
+// id in the section's header. Rules under [route] hold for every service id, those
+// under [service.X] for that service alone, where there are no ranges.
 //
 // # Precedence
 //
-// Of the rules that match, the most exact decides, wherever it stands:
+// Of the rules that match, the most specific one decides, in whatever order they stand:
 //
 //  1. a command under the PDU's [service.X]
 //  2. a command under [route]
@@ -33,12 +32,12 @@
 //  4. the else of the PDU's [service.X]
 //  5. the else of [route], which is "drop, log" unless written
 //
-// Two rules of the same rank that could both match are an error.
+// Two rules of the same rank that can both match are an error.
 //
 // # Verdicts
 //
-// A verdict is an action and, after commas, flags. It is spelled as
-// policy.Verdict prints it, so what a tool shows can be written into a table.
+// A verdict is an action and, after commas, flags. Tables spell it as policy.Verdict
+// prints it, so that the output of a tool can be copied into a table.
 //
 //	drop                     close                    consume
 //	broadcast-except-sender  broadcast-all            handle HANDLER
@@ -64,11 +63,11 @@ const MaxSize = 1 << 20
 // 94 commands and 8 services.
 const MaxRules = 4096
 
-// Otherwise is the verdict where a table says nothing: what the original does
-// with a command that it does not know.
+// Otherwise is the verdict of a table without else, and what the original does with
+// unknown commands.
 const Otherwise policy.Verdict = abi.Drop | abi.Log
 
-// A Table is a parsed routing table. It does not change any more.
+// A Table is a parsed routing table. It is immutable.
 type Table struct {
 	pairs     map[pair]policy.Verdict // rules for one command of one service
 	commands  map[pdu.CommandID]policy.Verdict
@@ -88,8 +87,8 @@ type span struct {
 	verdict policy.Verdict
 }
 
-// Compile parses the table and returns its module. name is what errors call it;
-// an error is of type Errors and holds every fault found.
+// Compile parses the table and returns its module. name is the table's name in errors. An
+// error is of type tomlpos.Errors and has every fault.
 func Compile(name string, src []byte) ([]byte, error) {
 	t, err := Parse(name, src)
 	if err != nil {
@@ -98,8 +97,8 @@ func Compile(name string, src []byte) ([]byte, error) {
 	return t.Module(), nil
 }
 
-// Verdict returns what the table says. It is there to be printed and to hold the
-// module against; traffic is judged by the module.
+// Verdict returns the verdict of the table, for display and to test the module. Traffic is
+// judged by the module.
 func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Verdict {
 	if v, ok := t.pairs[pair{service, command}]; ok {
 		return v

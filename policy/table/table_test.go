@@ -60,7 +60,7 @@ func TestVerdictsOfOneRule(t *testing.T) {
 	}
 }
 
-// What policy prints is what tables are written in.
+// Tables spell verdicts as policy.Verdict prints them.
 func TestVerdictsReadAsTheyPrint(t *testing.T) {
 	for _, v := range allVerdicts() {
 		table := parse(t, fmt.Sprintf("[route]\n0x0001 = %q\n", v))
@@ -138,7 +138,7 @@ func TestElseIsDropAndLogUnlessWritten(t *testing.T) {
 	}
 }
 
-// All spellings that TOML has for a table are the same table.
+// All TOML spellings of a table compile to the same module.
 func TestSpellings(t *testing.T) {
 	want := parse(t, "[route]\nCID_MSG_DATA = \"close\"\n0x0720-0x072f = \"consume\"\n[service.SID_FILE]\nelse = \"broadcast-all\"\n").Module()
 	for _, src := range []string{
@@ -159,7 +159,7 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// Every rule is of another user, which tells which rule matched.
+// Every rule names another user, which shows which rule matched.
 const ranks = `
 [route]
 CID_FILE_NOTIFY = "unicast user 2"        # 0x0508
@@ -173,7 +173,7 @@ CID_SWITCH_P2P_CMD = "unicast user 11"
 else            = "unicast user 4"
 `
 
-// The example in the package comment is a table, and says what is told of it.
+// The example in the package comment is a table with the documented meaning.
 func TestExampleOfPackageComment(t *testing.T) {
 	source, err := os.ReadFile("table.go")
 	if err != nil {

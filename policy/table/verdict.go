@@ -18,12 +18,12 @@ func ParseVerdict(text string, c pdu.CommandID) (policy.Verdict, *command.Proble
 	return policy.ParseRule(text, fieldsOf(messageOf(c)))
 }
 
-// anyMessage stands for the message of a command that is a fault by itself: any name may
-// be a field of it.
+// anyMessage is the message of an unknown command, which is a fault of its own. Every name
+// is accepted as one of its fields.
 const anyMessage = "*"
 
-// verdict reads the verdict that the rule at key holds. message is that of the rule's
-// command, and empty where the rule has no single known command.
+// verdict reads the verdict of the rule at key. message is the message of the rule's
+// command, and empty for a rule without a single command.
 func (p *parser) verdict(key toml.Key, message string) (policy.Verdict, bool) {
 	text, ok := p.value(key).(string)
 	if !ok {
@@ -39,7 +39,7 @@ func (p *parser) verdict(key toml.Key, message string) (policy.Verdict, bool) {
 	return v, problem == nil
 }
 
-// fieldsOf returns how to find a message's fields by name.
+// fieldsOf returns a lookup of a message's fields by name.
 func fieldsOf(message string) policy.FieldNumber {
 	return func(name string) (int, *command.Problem) {
 		switch message {

@@ -12,7 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// everything has each form in which TOML writes keys.
+// everything has keys in every form that TOML has.
 const everything = "\ufeff# [no]\r\n" + `top = 1 # x = 1
 [a] # [b]
 plain = "[no] # \" \\"
@@ -139,7 +139,7 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
-// What nests deep, or has long paths, is refused before the decoder takes memory for it.
+// Deep nesting and long paths are refused before they take memory.
 func TestBounds(t *testing.T) {
 	const size = 16 << 10
 	const deep, long = "nests deeper than 16 levels", "the path to a key is longer than 512 bytes"
@@ -204,8 +204,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// FuzzScan: whatever the decoder takes has the same keys in Scan, each with a line, and no
-// text makes either fail to end.
+// Scan and Decode return for every text, and of every text that the decoder accepts, Scan
+// finds the same keys, each with a line.
 func FuzzScan(f *testing.F) {
 	for _, seed := range []string{
 		everything, "a = 1", "[a.b]\nc.d = 2", "[[a]]\nb = 1\n[[a]]\n[a.c]", "a = [{b = 1}, {c = []}]", "a = { b = [\n1,\n], c.d = {} }",
@@ -222,7 +222,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// sameAsDecoder compares a document with what the decoder says of it, if it takes it.
+// sameAsDecoder compares Scan with the decoder, if the decoder accepts the text.
 func sameAsDecoder(t *testing.T, text string) {
 	t.Helper()
 	d := Scan([]byte(text))
@@ -253,8 +253,8 @@ func sameAsDecoder(t *testing.T, text string) {
 	wantLines(t, d, nil, values)
 }
 
-// wantLines fails unless everything in a value has a line that is not above that of
-// what it is in.
+// wantLines fails unless each key and element of a value has a line that is not above its
+// table's or list's.
 func wantLines(t *testing.T, d *Document, path toml.Key, v any) {
 	if line := d.Lines[path.String()]; len(path) > 0 && line < max(1, d.Lines[path[:len(path)-1].String()]) {
 		t.Errorf("%q: %s is on line %d", d.text, path, line)

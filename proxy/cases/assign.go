@@ -9,9 +9,9 @@ import (
 	"switchyard/pdu"
 )
 
-// Assign reads fields of a command's body as a command line has them, each as
-// FIELD=VALUE: text as it is, anything else as in TOML, and a repeated field as a
-// list or several times. The error is a *FieldError.
+// Assign reads fields of a command's body from a command line, each as FIELD=VALUE. Text
+// and bytes are written without quotes, other values as in TOML. A repeated field is
+// written as a list or several times. The error is a *FieldError.
 func Assign(command pdu.CommandID, assignments []string) (map[string]any, error) {
 	message, err := messageOf(command)
 	if err != nil && len(assignments) > 0 {

@@ -12,7 +12,7 @@ import (
 )
 
 // A block is one part of a file, decoded by itself: what stands above the first case, or
-// one case. So a case whose syntax is faulty hides no fault of another.
+// one case. So a syntax fault in one case hides no faults of other cases.
 type block struct {
 	text   []byte
 	first  int // the line of the file on which the block begins
@@ -44,7 +44,7 @@ type fault struct {
 	what, remedy string
 }
 
-// decode reads the block as TOML. It returns what is wrong with its syntax, or nil.
+// decode reads the block as TOML. It returns a fault of its syntax, or nil.
 func (b *block) decode() *fault {
 	if len(b.text) > maxBlock {
 		return &fault{b.first, fmt.Sprintf("%d bytes without a new case, at most %d are read", len(b.text), maxBlock), "write less into one case"}
@@ -67,7 +67,7 @@ const (
 	maxKeys  = 2000
 )
 
-// bounded returns what no case has, before the decoder takes time and memory for it.
+// bounded refuses what no case needs, before the decoder takes time and memory for it.
 func (b *block) bounded() *fault {
 	switch doc := b.doc; {
 	case doc.LongString > 0:
@@ -80,7 +80,7 @@ func (b *block) bounded() *fault {
 	return nil
 }
 
-// inFile returns the line of the file for a line of the block, where 0 is not known.
+// inFile converts a line of the block to one of the file; 0 is the first line.
 func (b *block) inFile(line int) int { return b.first - 1 + cmp.Or(line, 1) }
 
 // line returns the line of what stands at the path, or of the nearest above it.

@@ -15,7 +15,7 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// A FieldError says what is wrong with a field of a body.
+// A FieldError is a fault of a body's field.
 type FieldError struct {
 	Path         []string // the names of the fields that lead to it
 	What, Remedy string
@@ -23,9 +23,9 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.What + "; " + e.Remedy }
 
-// Body returns the body of a command with these fields by name, each of the types
-// that TOML has, and the names of the required fields that are not among them. The
-// error is a *FieldError.
+// Body encodes the body of a command from fields by name, with values as TOML decodes
+// them. It also returns the names of the required fields that are missing. The error is a
+// *FieldError.
 func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []string, err error) {
 	message, err := messageOf(command)
 	if err != nil {
@@ -126,8 +126,7 @@ func listOf(value any) ([]any, bool) {
 	return nil, false
 }
 
-// valueOf converts one value to what the field holds. fresh makes an empty message
-// for it.
+// valueOf converts one value to the field's type. fresh returns an empty message for it.
 func valueOf(f protoreflect.FieldDescriptor, fresh func(protoreflect.FieldDescriptor) protoreflect.Value, value any, path []string) (protoreflect.Value, error) {
 	text, isText := value.(string)
 	number, isNumber := value.(int64)
@@ -205,7 +204,7 @@ func noSuchEnum(f protoreflect.FieldDescriptor, text string, path []string) erro
 		suggest.Hint(text, names, "its values are "+strings.Join(names, ", "))}
 }
 
-// bytesOf reads text, or hex digits behind "hex:".
+// bytesOf returns the bytes of a text, or of the hex digits behind "hex:".
 func bytesOf(text string) ([]byte, error) {
 	if digits, ok := strings.CutPrefix(text, "hex:"); ok {
 		return Hex(digits)

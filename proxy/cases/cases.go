@@ -1,7 +1,7 @@
-// Package cases runs table-driven tests of a policy: given a PDU, a sender and who
-// holds which users, what becomes of it. The policy decides on the engine that
-// serves, and the hub that serves routes, so that what is tested is what happens.
-// The package opens no sockets and no files.
+// Package cases runs table-driven tests of a policy. A case has peers with users, a PDU
+// and its sender, and what should become of the PDU. The policy runs on the engine of
+// production and the hub of production routes, so that tests and production agree. The
+// package opens no sockets and no files.
 //
 // A file of cases is TOML:
 //
@@ -19,44 +19,43 @@
 //
 // # Peers
 //
-// [peers] stands above the first case and holds for all; a case with [case.peers]
-// has those instead. Every case begins anew with all of its peers, sessions being
-// numbered from 1 in the order in which the peers are written. Each holds its users
-// from the beginning, as if they were online by a PC there, and is master or not,
-// whatever the policy does with the PDUs that say so.
+// [peers] stands above the first case and holds for all cases; [case.peers] replaces it
+// for one case. Every case starts with a new hub and all of its peers. Sessions are
+// numbered from 1 in the order in which the peers are written. Each peer holds its users
+// from the start, as if they were online there with a PC, and is master or not, even if
+// the policy drops the PDUs that announce such things.
 //
 // # A case
 //
-//	name     is what reports call it; without one it is its command and line
-//	from     names the peer that sends
-//	command  is a name, or an id: "CID_MSG_DATA", 0x0301
-//	service  is a name or an id; without one it is the command's own
+//	name     is the name in reports; without one it is the command and the line
+//	from     is the name of the sending peer
+//	command  is a name or an id: "CID_MSG_DATA", 0x0301
+//	service  is a name or an id; without one it is that of the command
 //	seq      is the sequence number, 0 without one
-//	master   is true if the sender is master, beside what [peers] says
-//	body     is the fields of the command's message, by their names: numbers,
-//	         true and false, strings, lists for what is repeated, tables for
-//	         messages; an enumeration by name or number. Bytes are written as
-//	         text, or behind "hex:" as hex digits. Nothing is added: a required
-//	         field that is left out is left out
-//	hex      is the body as hex digits instead; blanks between them do no harm
+//	master   makes the sender master or not, instead of what [peers] says
+//	body     has the fields of the command's message by name: numbers, true and
+//	         false, strings, lists for repeated fields, tables for messages, and
+//	         enumerations by name or number. Bytes are written as text, or behind
+//	         "hex:" as hex digits. A required field that is not written is missing
+//	         from the PDU
+//	hex      is the body as hex digits instead, with or without blanks
 //
 // # What to expect
 //
-// Only what is written is compared, with two exceptions: a fault of the policy, and
-// a PDU that is dropped for another reason than that the verdict says so, are to be
-// expected or fail the case.
+// Only what is written is compared, with two exceptions: a case fails if it does not
+// expect a fault of the policy, or a drop for another reason than the verdict.
 //
-//	action   is the verdict's: drop, consume, handle, unicast,
+//	action   is that of the verdict: drop, consume, handle, unicast,
 //	         broadcast-except-sender, broadcast-all, close
-//	verdict  is the whole of it, as in a routing table; if the policy inspects the
-//	         PDU, what that came to
-//	to       is the peers that are sent anything, in any order
-//	sends    is the commands of what each of these is sent, in order: the PDU's
-//	         own unless a handler makes others
-//	dropped  is the reason for which it is dropped: policy, policy-fault,
+//	verdict  is the whole verdict as in a routing table, after an inspection if the
+//	         policy asks for one
+//	to       is the peers that receive anything, in any order
+//	sends    is the commands that each of these receives, in order: that of the PDU
+//	         unless a handler makes others
+//	dropped  is the reason why the PDU is dropped: policy, policy-fault,
 //	         malformed-body, bad-status, no-holder, too-many-users,
 //	         answer-too-long
-//	fault    is how the policy fails: trap, fuel, recursion, abi, body-size
+//	fault    is the way in which the policy fails: trap, fuel, recursion, abi, body-size
 package cases
 
 import (
@@ -65,29 +64,29 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// A Case is one PDU and what is to become of it.
+// A Case is one PDU and what should become of it.
 type Case struct {
 	Name  string
 	Line  int // where it begins, from 1
 	From  string
 	PDU   []byte
-	Lacks []string // required fields that its body does not have
+	Lacks []string // required fields that are missing from the body
 	Peers []Peer
 	Want  Expectation
 }
 
-// A Peer is one of those that are connected.
+// A Peer is a connected peer.
 type Peer struct {
 	Name   string
 	Users  []uint32
 	Master bool
 }
 
-// An Expectation is what a case compares; what is nil or empty is not compared.
+// An Expectation is what a case compares. Fields that are nil or empty are not compared.
 type Expectation struct {
 	Action  *policy.Action
 	Verdict *policy.Verdict
-	To      []string // names of peers; nobody if it is empty but not nil
+	To      []string // names of the receiving peers; none if it is empty but not nil
 	Sends   []pdu.CommandID
 	Dropped hub.Reason
 	Fault   policy.FaultKind

@@ -26,7 +26,7 @@ var (
 	}()
 )
 
-// expectation reads what a case expects.
+// expectation reads the table expect of a case.
 func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []Peer) (e Expectation) {
 	if _, ok := all["expect"]; !ok {
 		p.faultAt("the case expects nothing", `write expect = { action = "drop" }, or others of `+strings.Join(expectKeys, ", "), "case")
@@ -64,7 +64,7 @@ func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []
 	return e
 }
 
-// word reads one of some words.
+// word reads a string that must be one of the known.
 func (p *parser) word(t map[string]any, key string, known []string) (string, bool) {
 	word, ok := p.text(t, "case", "expect", key)
 	if ok && !slices.Contains(known, word) {
@@ -74,7 +74,7 @@ func (p *parser) word(t map[string]any, key string, known []string) (string, boo
 	return word, ok
 }
 
-// list reads strings into list, which is not nil if they are written.
+// list reads strings into list, which is then not nil.
 func (p *parser) list(t map[string]any, key string, list *[]string) []string {
 	value, ok := t[key]
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"switchyard/policy/command"
 )
 
-// commandID reads a command: a name, or an id, which may be a number.
+// commandID reads a command: a name, or an id as a text or a number.
 func commandID(value any) (pdu.CommandID, *FieldError) {
 	if n, ok := value.(int64); ok {
 		id, wrong := idOf(n, "command")
@@ -19,7 +19,7 @@ func commandID(value any) (pdu.CommandID, *FieldError) {
 	return id, fieldError(problem)
 }
 
-// serviceID reads a service likewise.
+// serviceID reads a service: a name, or an id as a text or a number.
 func serviceID(value any) (pdu.ServiceID, *FieldError) {
 	if n, ok := value.(int64); ok {
 		id, wrong := idOf(n, "service")

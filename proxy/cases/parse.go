@@ -21,8 +21,8 @@ const (
 	MaxCases = 10_000
 )
 
-// maxFaults is how many faults are told at once; behind that many there is another
-// kind of file.
+// maxFaults is how many faults are reported at once. A file with more is not meant for a
+// file of cases.
 const maxFaults = 100
 
 // A parser turns blocks into cases.
@@ -30,12 +30,12 @@ type parser struct {
 	name   string
 	faults tomlpos.Errors
 	peers  []Peer         // of the whole file
-	names  map[string]int // of cases, and their lines
+	names  map[string]int // the lines of cases by name
 	*block                // the one being read
 }
 
-// Parse reads a file of cases. name is what errors call it; an error is of type
-// tomlpos.Errors and holds every fault found.
+// Parse reads a file of cases. name is the file's name in errors. An error is of type
+// tomlpos.Errors and has every fault.
 func Parse(name string, src []byte) ([]Case, error) {
 	p := &parser{name: name, names: make(map[string]int)}
 	cases := p.file(bytes.TrimPrefix(src, []byte("\ufeff")))
@@ -88,7 +88,7 @@ func (p *parser) head() {
 
 var caseKeys = []string{"name", "from", "command", "service", "seq", "master", "body", "hex", "peers", "expect"}
 
-// caseOf reads a case, and reports whether it is sound.
+// caseOf reads a case, and reports whether it has no faults.
 func (p *parser) caseOf() (Case, bool) {
 	faults := len(p.faults)
 	for _, name := range p.order() {
@@ -127,7 +127,7 @@ func (p *parser) caseName(table map[string]any, command pdu.CommandID) string {
 	return name
 }
 
-// sender reads who sends.
+// sender reads the name of the sender.
 func (p *parser) sender(table map[string]any, peers []Peer) string {
 	from, ok := p.text(table, "case", "from")
 	switch {
@@ -141,7 +141,7 @@ func (p *parser) sender(table map[string]any, peers []Peer) string {
 	return from
 }
 
-// peer wants a name to be that of a peer.
+// peer requires a name to be that of a peer.
 func (p *parser) peer(name string, peers []Peer, path ...string) {
 	names := namesOf(peers)
 	if !slices.Contains(names, name) {
@@ -157,7 +157,7 @@ func namesOf(peers []Peer) []string {
 	return names
 }
 
-// promote makes the sender master, or not.
+// promote returns the peers with the sender as master, or not.
 func (p *parser) promote(peers []Peer, from string, value any) []Peer {
 	master, ok := value.(bool)
 	if !ok {
@@ -215,7 +215,7 @@ func (p *parser) users(value any, path ...string) (users []uint32) {
 	return users
 }
 
-// pdu reads what is sent.
+// pdu builds the PDU of a case, and returns its command.
 func (p *parser) pdu(table map[string]any, c *Case) pdu.CommandID {
 	command, ok := p.command(table)
 	known, _ := pdu.CommandByID(command)
@@ -286,7 +286,7 @@ func (p *parser) number(table map[string]any, name string) uint16 {
 	return uint16(n)
 }
 
-// text reads a string, and reports whether it is written.
+// text reads a string, and reports whether the key exists.
 func (p *parser) text(table map[string]any, path ...string) (string, bool) {
 	name := path[len(path)-1]
 	value, ok := table[name]
@@ -297,7 +297,7 @@ func (p *parser) text(table map[string]any, path ...string) (string, bool) {
 	return text, ok
 }
 
-// table returns the table at the path, whose last name is there.
+// table returns the table at the path, which must exist.
 func (p *parser) table(path ...string) (map[string]any, bool) {
 	var v any = p.values
 	for _, name := range path {
@@ -312,7 +312,7 @@ func (p *parser) table(path ...string) (map[string]any, bool) {
 	return table, ok
 }
 
-// unknown notes the keys that are none of the known.
+// unknown notes the keys of a table that are not known.
 func (p *parser) unknown(table map[string]any, known []string, path ...string) {
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		if !slices.Contains(known, name) {
@@ -322,7 +322,7 @@ func (p *parser) unknown(table map[string]any, known []string, path ...string) {
 	}
 }
 
-// wrong notes a fault of what stands at the path, if there is one.
+// wrong notes a fault at the path, unless it is nil.
 func (p *parser) wrong(err *FieldError, path ...string) {
 	if err != nil {
 		p.faultAt(err.What, err.Remedy, path...)

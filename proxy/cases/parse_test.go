@@ -72,7 +72,7 @@ verdict = "unicast user 5, not-sender"
 	}
 }
 
-// Every fault has its line and what to do, and none hides another.
+// Every fault has its line and what to do. No fault hides another.
 func TestFaults(t *testing.T) {
 	const head = "[peers]\nA = {}\nB = {}\n"
 	sound := func(more string) string {
@@ -141,7 +141,7 @@ expect.fault = "overflow"`), []string{`:8: unknown key "actoin"; did you mean ac
 	}
 }
 
-// Windows' editors begin a file with a mark and end its lines with CR and LF.
+// Editors on Windows may begin a file with a byte order mark and end lines with CR LF.
 func TestFileOfWindows(t *testing.T) {
 	src := "[peers]\nA = {}\n\n[[case]] # one\nfrom = \"A\"\ncommand = 0x999\nexpect.to = [\n]\n[[case]]\nfrom = \"A\"\ncommand = 1\nexpect.action = \"drop\"\n"
 	windows := "\ufeff" + strings.ReplaceAll(src, "\n", "\r\n")
@@ -176,7 +176,7 @@ func TestBounds(t *testing.T) {
 	}
 	wrong := strings.Repeat("[[case]]\nname = 1\n", 1000)
 	if _, err := Parse("x", []byte(wrong)); len(err.(tomlpos.Errors)) != maxFaults {
-		t.Errorf("%d faults are told, want %d", len(err.(tomlpos.Errors)), maxFaults)
+		t.Errorf("%d faults are reported, want %d", len(err.(tomlpos.Errors)), maxFaults)
 	}
 }
 
@@ -213,8 +213,8 @@ func TestAssign(t *testing.T) {
 	}
 }
 
-// FuzzParse: no file makes the parser panic, take long, or accept a case that cannot
-// be run; every fault has a line of the file.
+// Parse returns for every file. It accepts only cases that can be run, and every fault has
+// a line of the file.
 func FuzzParse(f *testing.F) {
 	f.Add("[peers]\nA = {}\n[[case]]\nfrom = \"A\"\ncommand = 769\nexpect.to = []\nbody.msg_data = \"hex:00\"")
 	f.Add("[[case]]\n[case.peers.A]\nusers = [1]\n[case.expect]\nverdict = \"unicast user 5, not-sender\"")

@@ -11,7 +11,7 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// A Report is what came of running cases. The names in JSON stay.
+// A Report is the result of running cases. Its JSON names are documented to users.
 type Report struct {
 	Passed   int      `json:"passed"`
 	Failed   int      `json:"failed"`
@@ -19,7 +19,7 @@ type Report struct {
 	Coverage Coverage `json:"coverage"`
 }
 
-// A Result is what came of one case.
+// A Result is the result of one case.
 type Result struct {
 	Name       string     `json:"name"`
 	Line       int        `json:"line"`
@@ -29,7 +29,7 @@ type Result struct {
 	Notes      []string   `json:"notes,omitempty"` // what may explain a mismatch
 }
 
-// A Mismatch is one expectation that did not come true.
+// A Mismatch is one expectation that was not met.
 type Mismatch struct {
 	What string `json:"what"`
 	Want string `json:"want"`
@@ -45,15 +45,15 @@ type Got struct {
 	Fault   policy.FaultKind    `json:"fault,omitempty"`
 }
 
-// Coverage says which commands the cases try of those that the policy does not give
-// what unknown commands get.
+// Coverage says which commands the cases test, of those with another verdict than unknown
+// commands.
 type Coverage struct {
 	Ruled   int      `json:"ruled"`
 	Covered int      `json:"covered"`
 	Missing []string `json:"missing,omitempty"`
 }
 
-// Run runs cases on a policy, which may be asked again.
+// Run runs cases on a policy, which the caller closes.
 func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
 	var r Report
 	for _, c := range cases {
@@ -68,8 +68,8 @@ func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
 	return r
 }
 
-// count counts the rows with a rule. A command that has several is one, and a range
-// is tried if one of its commands is.
+// count counts the commands and ranges with a rule, each once. A range is covered if one
+// of its commands is.
 func (v *Coverage) count(rows []review.Row, cases []Case) {
 	last := ""
 	for _, row := range rows {
@@ -127,7 +127,7 @@ func (o Outcome) got() Got {
 	return g
 }
 
-// compare notes what is not as the case wants it.
+// compare notes every expectation that was not met.
 func (c Case) compare(o Outcome, r *Result) {
 	want := c.Want
 	check := func(what, want, got string) {
@@ -153,7 +153,7 @@ func (c Case) compare(o Outcome, r *Result) {
 	check("fault", orNot(string(want.Fault)), orNot(string(r.Got.Fault)))
 }
 
-// compareSends compares what each peer was sent.
+// compareSends compares the commands that each peer received.
 func (c Case) compareSends(r *Result, check func(what, want, got string)) {
 	var want []string
 	for _, id := range c.Want.Sends {

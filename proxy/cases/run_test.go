@@ -21,7 +21,7 @@ C = { users = [3], master = true }
 D = {}
 `
 
-// routes is a table for tests, which every way to send is in.
+// routes is a table with every way to send.
 const routes = `
 [route]
 CID_MSG_DATA         = "unicast fields from_user_id to_session_id, not-sender, else-broadcast"
@@ -44,7 +44,7 @@ func run(t *testing.T, src string) Report {
 	return Run("routes", "", load(t, module), parse(t, peers+src))
 }
 
-// The real hub routes: these are true of production, too.
+// The hub of production routes these.
 func TestCasesThatPass(t *testing.T) {
 	var src strings.Builder
 	for i, c := range [][3]string{
@@ -95,7 +95,7 @@ func TestCasesThatFail(t *testing.T) {
 			t.Errorf("%s: notes %q do not say what the body lacks", c.expect, notes)
 		}
 	}
-	// What is dropped for a reason that nobody expects is no success.
+	// A case fails if its PDU is dropped for a reason that it does not expect.
 	r := run(t, "[[case]]\nfrom = \"A\"\ncommand = \"CID_FILE_NOTIFY\"\nexpect.action = \"unicast\"")
 	if got := fmt.Sprint(r.Results[0].Mismatches); got != "[{dropped no no-holder}]" {
 		t.Errorf("got %s", got)
@@ -105,8 +105,8 @@ func TestCasesThatFail(t *testing.T) {
 	}
 }
 
-// A handler's PDUs are what is sent, and presence is as the case says although the
-// policy would drop what tells of it.
+// Peers receive the handler's PDUs. Presence is as the case says, although the policy
+// drops the PDUs that announce it.
 func TestHandlers(t *testing.T) {
 	module, err := table.Compile("x", []byte("[route]\nCID_BUDDY_LIST_USERS_STATUS_REQUEST = \"handle users-status-request\""))
 	if err != nil {
@@ -128,7 +128,7 @@ func TestHandlers(t *testing.T) {
 	}
 }
 
-// masters is a policy for which it matters who is master.
+// masters is a policy whose verdict depends on whether the sender is master.
 type masters struct{ setupPolicy }
 
 func (masters) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
@@ -142,8 +142,7 @@ func (masters) Inspect(_ policy.Verdict, q policy.Question) (policy.Verdict, err
 	return policy.Verdict(q.Session<<abi.ArgumentShift | abi.ToSession<<abi.SelectorShift | abi.Unicast), nil
 }
 
-// What is told and what the hub does are the same, about a sender that is master and
-// one that is not.
+// The reported verdict and the hub agree on the sender's session and attributes.
 func TestSenderIsAsTheCaseSays(t *testing.T) {
 	r := Run("masters", "", masters{}, parse(t, peers+`
 [[case]]
@@ -174,7 +173,7 @@ expect  = { verdict = "unicast session 3", to = ["C"] }
 	}
 }
 
-// failing is a policy that fails whenever it inspects.
+// failing is a policy that fails in every inspection.
 type failing struct{ asked int }
 
 func (*failing) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
@@ -188,11 +187,11 @@ func (f *failing) Inspect(policy.Verdict, policy.Question) (policy.Verdict, erro
 
 func (*failing) Close() error { panic("closed, though it is the caller's") }
 
-// A fault fails a case that does not expect it, however often it happens, and the
-// report says what the guest said.
+// A fault fails each case that does not expect it, also when the circuit breaker would be
+// open, and the report has the guest's message.
 func TestFaultsOfThePolicy(t *testing.T) {
 	src := peers
-	for i := range 30 { // more than the hub forgives
+	for i := range 30 { // more than the circuit breaker allows
 		src += fmt.Sprintf("[[case]]\nname = \"%d\"\nfrom = \"A\"\ncommand = \"CID_MSG_DATA\"\nexpect.to = [\"A\", \"B\", \"C\", \"D\"]\n", i)
 	}
 	src += "[[case]]\nfrom = \"A\"\ncommand = \"CID_MSG_DATA\"\nexpect = { fault = \"trap\", action = \"broadcast-all\" }"

@@ -8,8 +8,7 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// The cases that are shipped with the default policy pass, and leave none of its
-// commands out.
+// The shipped cases of the default policy pass and cover all of its commands.
 func TestCasesOfTheDefaultPolicy(t *testing.T) {
 	const name = "../../plugins/teamtalk/cases.toml"
 	src, err := os.ReadFile(name)

@@ -26,8 +26,8 @@ func checkAddress(address string) error {
 	return nil
 }
 
-// checkAdminAddress takes loopback addresses alone: whoever reaches the address can
-// see what peers say.
+// checkAdminAddress accepts only loopback addresses, as the interface shows what peers
+// send, without encryption. An empty address is no interface.
 func checkAdminAddress(address string) error {
 	if address == "" {
 		return nil
@@ -41,11 +41,11 @@ func checkAdminAddress(address string) error {
 	return fmt.Errorf("%q can be reached from other machines, and what goes there is not encrypted; write a loopback address, such as \"127.0.0.1:8280\", or \"\" for none", address)
 }
 
-// maxSocket is how long the path of a Unix socket may be on the system that allows
-// least.
+// maxSocket is the length in bytes of the longest path of a Unix socket, on the system
+// with the lowest limit.
 const maxSocket = 103
 
-// checkSocket takes the path of a Unix socket, or nothing.
+// checkSocket accepts the path of a Unix socket, or an empty one.
 func checkSocket(path string) error {
 	if len(path) > maxSocket {
 		return fmt.Errorf("%q has %d bytes, and the path of a socket has %d at most; write a shorter one", path, len(path), maxSocket)
@@ -53,15 +53,15 @@ func checkSocket(path string) error {
 	return checkPath(path)
 }
 
-// isLoopback reports whether only this machine reaches the address, which is a valid
-// one. Of names, only localhost is known to lead there.
+// isLoopback reports whether a valid address is reachable only from this machine. The
+// only name known to be is localhost.
 func isLoopback(address string) bool {
 	host, _, _ := net.SplitHostPort(address)
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// normalAddress spells equal addresses alike. The address is a valid one.
+// normalAddress returns the one spelling of a valid address.
 func normalAddress(address string) string {
 	host, port, _ := net.SplitHostPort(address)
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -71,15 +71,14 @@ func normalAddress(address string) string {
 	return net.JoinHostPort(strings.ToLower(host), strconv.Itoa(n))
 }
 
-// nameListeners gives each listener the name that it keeps through reloads: its
-// address in one spelling. Several may have port 0; the second is called
-// "127.0.0.1:0#2", and so on.
+// nameListeners gives each listener the name by which reloads recognize it: its address
+// in one spelling. Of several with port 0, the second is named "127.0.0.1:0#2", and so on.
 func (c *Config) nameListeners() {
 	seen := make(map[string]int)
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
 		if checkAddress(l.Address) != nil {
-			continue // which is a fault
+			continue // reported elsewhere
 		}
 		l.Name = normalAddress(l.Address)
 		seen[l.Name]++

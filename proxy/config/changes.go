@@ -2,12 +2,13 @@ package config
 
 import "slices"
 
-// Changes returns the dotted keys whose values differ: those that take effect at
-// run time, and those that wait for a restart. Keys of listeners have the listener's
-// name in them ("listener.127.0.0.1:8200.allow"), not its place in the list, so that a
-// listener that goes does not make others look changed. A listener or a tenant that is
-// new or gone stands for its keys ("tenant.acme"); one with another address is one gone
-// and one new. Both lists are sorted.
+// Changes returns the dotted keys whose values differ: live ones, which take effect at run
+// time, and those that require a restart. Both lists are sorted.
+//
+// Keys of listeners contain the listener's name ("listener.127.0.0.1:8200.allow") instead
+// of its index, so that removing one listener does not make others look changed. For a
+// listener or tenant that was added or removed, the list has its prefix ("tenant.acme"). A
+// listener with another address counts as one removed and one added.
 func Changes(old, new *Config) (live, restart []string) {
 	before := make(map[string]key)
 	for _, k := range old.lastingKeys() {

@@ -1,6 +1,6 @@
 package config
 
-// check finds the faults that lie between keys.
+// check finds faults in combinations of keys.
 func (r *reader) check() {
 	r.checkListeners()
 	r.checkAdmin()
@@ -14,8 +14,7 @@ func (r *reader) check() {
 	}
 }
 
-// checkAdmin wants two rights to have two tokens, and tokens to have somewhere to be
-// shown.
+// checkAdmin requires two rights to have two tokens, and tokens to have an address.
 func (r *reader) checkAdmin() {
 	const read, operate = "admin.read_token_file", "admin.operate_token_file"
 	a := r.config.Admin
@@ -46,7 +45,7 @@ func (r *reader) checkLimits(t Tenant) {
 	}
 }
 
-// checkTrust is about what the tenant's policy may be and do.
+// checkTrust checks the limits on which policy is loaded and on what it may do.
 func (r *reader) checkTrust(t Tenant) {
 	name := "tenant." + t.Name
 	if t.RequireSignature && len(r.config.Signatures.Keys) == 0 && r.sound(name+".require_signature", "signatures.keys") {

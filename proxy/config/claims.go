@@ -46,7 +46,7 @@ func (r *reader) soundClaims(name string) bool {
 	return r.sound(claims+".networks", claims+".certificates", claims+".server_names")
 }
 
-// checkClaimant is about one tenant's claims at a listener.
+// checkClaimant checks that a listener can tell what one tenant claims.
 func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) {
 	if t.Claims.none() {
 		r.fault(place, "%s.tenants: tenant %q claims nothing, so nobody would be let in to it; say in [tenant.%s.claims] what is its own, or name it in %s.tenant",
@@ -71,7 +71,8 @@ func (c Claims) none() bool {
 	return len(c.Networks)+len(c.Certificates)+len(c.ServerNames) == 0
 }
 
-// checkClaimsMatter finds claims that look as if they kept somebody out, and do not.
+// checkClaimsMatter refuses claims without effect: no listener applies them, and one
+// serves the tenant without them.
 func (r *reader) checkClaimsMatter(t Tenant) {
 	name := "tenant." + t.Name + ".claims"
 	if t.Claims.none() || !r.soundClaims(t.Name) {

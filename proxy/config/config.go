@@ -1,6 +1,5 @@
-// Package config reads the configuration, config.toml, into values that nobody
-// changes afterwards. It only says what is wanted: it opens no listener, loads no
-// policy and applies nothing.
+// Package config reads and checks the configuration, config.toml. It opens no listener,
+// loads no policy and applies nothing.
 package config
 
 import (
@@ -11,9 +10,9 @@ import (
 	"strings"
 )
 
-// A Config is one configuration, checked and complete. Nobody changes it.
+// A Config is a configuration, checked and complete. It is immutable.
 type Config struct {
-	Path       string // the file it was read from; empty if there is none
+	Path       string // the file it was read from; empty for the defaults
 	Admin      Admin
 	Listeners  []Listener
 	Tenants    []Tenant // sorted by name
@@ -25,38 +24,38 @@ type Config struct {
 	Log        Log
 }
 
-// Admin is where operators are served.
+// Admin is the admin interface: where it listens and which tokens it takes.
 type Admin struct {
-	Address          string // host:port on this machine's loopback; empty for nowhere
-	Socket           string // path of a Unix socket, as of Config.File; empty for none
-	ReadTokenFile    string // file with the token for reading, likewise; empty if reading by Address needs none
-	OperateTokenFile string // file with the token for operating, likewise; empty if nobody operates by Address
-	PProf            bool   // Go's profiles can be read
+	Address          string // loopback host:port; empty for none
+	Socket           string // path of a Unix socket, see Config.File; empty for none
+	ReadTokenFile    string // file with the token for reading over Address; empty if none is needed
+	OperateTokenFile string // file with the token for operating over Address; empty to disable that
+	PProf            bool   // serve Go's profiles
 }
 
 // A Listener is an address at which peers connect.
 type Listener struct {
-	Name              string         // its address however that is spelled, so that it is known again after a reload; see Config.nameListeners
+	Name              string         // its address in one spelling, by which a reload recognizes it; see Config.nameListeners
 	Address           string         // host:port; port 0 is any free one
-	Tenant            string         // who serves the connections that no tenant claims; empty refuses them
+	Tenant            string         // the tenant of connections that no other claims; empty refuses them
 	Tenants           []string       // tenants that may claim connections
-	Allow             []netip.Prefix // sources that may connect; nil for everybody
-	InsecureOpen      bool           // it is meant that everybody may connect from other machines
-	ProxyFrom         []netip.Prefix // sources that must begin with a PROXY header, and are believed
-	Connections       int64          // at once, handshakes included
-	SourceConnections int64          // at once from one source address
-	AcceptRate        int64          // per second from one source address; 0 is any
+	Allow             []netip.Prefix // sources that may connect; nil for all
+	InsecureOpen      bool           // confirms that all sources may connect from other machines
+	ProxyFrom         []netip.Prefix // trusted proxies, whose connections must begin with a PROXY header
+	Connections       int64          // at the same time, handshakes included
+	SourceConnections int64          // at the same time from one source address
+	AcceptRate        int64          // per second from one source address; 0 is unlimited
 	HandshakeTimeout  Duration       // for PROXY header and TLS handshake together
-	CongestionControl string         // of TCP, by the kernel's name; empty for the system's
+	CongestionControl string         // of TCP, by the kernel's name; empty for the system's default
 	TLS               TLS
 }
 
-// TLS is what a listener's handshakes are made with. Paths are relative to the
-// configuration's file, see Config.File.
+// TLS configures a listener's TLS handshakes. Paths are relative to the configuration's
+// file, see Config.File.
 type TLS struct {
 	Certificate string // PEM file with the chain; empty for plain TCP
 	Key         string // PEM file
-	ClientCA    string // PEM file of those who vouch for clients; empty if clients need no certificate
+	ClientCA    string // PEM file of the CAs that sign client certificates; empty if clients need none
 	MinVersion  string // 1.2 or 1.3
 }
 
@@ -64,94 +63,94 @@ type TLS struct {
 type Tenant struct {
 	Name             string          // [a-z0-9-]{1,40}
 	Policy           string          // a shipped policy's name, or "file:" and a path; see Config.PolicyFile
-	PolicyConfig     json.RawMessage // a JSON object for the policy; nil if there is nothing in it
-	PolicySHA256     string          // of the policy's file, or of a shipped one's module, 64 hex digits in lower case; empty for any
+	PolicyConfig     json.RawMessage // a JSON object for the policy; nil if it is empty
+	PolicySHA256     string          // of the policy's file, or of a shipped policy's module: 64 lower-case hex digits; empty for any
 	RequireSignature bool            // refuse a policy without a valid signature
-	DowngradeTo      int64           // a signed version below the highest seen that may be loaded; 0 for none
-	Audit            string          // a policy, as Policy is, to be asked and not obeyed; empty for none
+	DowngradeTo      int64           // a signed version that may be loaded although a higher one was seen; 0 for none
+	Audit            string          // a policy, as in Policy, whose verdicts are only compared; empty for none
 	May              []string        // actions, and "handle" with a handler, that the policy may use; nil for all
-	MayCommands      []string        // commands whose PDUs it may do more with than drop; nil for all
-	MayElse          string          // the action for a PDU whose verdict is outside of those
+	MayCommands      []string        // commands whose PDUs the policy may do more with than drop; nil for all
+	MayElse          string          // the action for a PDU whose verdict exceeds these limits
 	Claims           Claims
 	Limits           Limits
 	Quota            Quota
 }
 
-// Claims say which connections are the tenant's at a listener that names it in its
-// Tenants. Every kind that is not nil must match, by one of its members.
+// Claims select the connections of a tenant at the listeners that have it in Tenants.
+// Every list that is not nil must match, by one of its members.
 type Claims struct {
 	Networks     []netip.Prefix // of sources
-	Certificates []string       // patterns: "cn:", "dns:", "uri:" or "email:" and what the client's certificate has there
-	ServerNames  []string       // that the client asked for by TLS: "acme.example" or "*.acme.example"
+	Certificates []string       // patterns of names in the client's certificate: "cn:", "dns:", "uri:" or "email:" and the name
+	ServerNames  []string       // that the client asks for in the TLS handshake: "acme.example" or "*.acme.example"
 }
 
-// Limits say how much memory a tenant's peers may take, and how far each may be behind.
+// Limits bound the memory that a tenant's peers may take, and how far each may lag.
 type Limits struct {
-	LagHard     Size     // bytes at which the peer is closed at once
-	LagSoft     Size     // bytes at which it is closed if it stays there for LagSoftTime
-	LagSoftTime Duration // at or above LagSoft
-	Connections int64    // at once
-	Log         Size     // bytes of the logs and of the edits of all seats together
+	LagHard     Size     // bytes at which the peer is closed immediately
+	LagSoft     Size     // bytes at which the peer is closed if it lags that far for LagSoftTime
+	LagSoftTime Duration // see LagSoft
+	Connections int64    // at the same time
+	Log         Size     // bytes of both logs and of the edits of all seats together
 	Users       int64    // presence entries
 	PeerUsers   int64    // presence entries of one peer
 }
 
-// Quota is what may pass in a second; 0 is unlimited.
+// Quota limits what may pass in a second; 0 is unlimited.
 type Quota struct {
 	OnBreach     string // slow: the sender's reads pause; drop: its PDUs are dropped
 	PDUsIn       int64  // from all peers together
-	BytesIn      Size   // likewise
+	BytesIn      Size   // from all peers together
 	BytesOut     Size   // to all peers together, after fan-out
 	PeerPDUsIn   int64  // from one peer
-	PeerBytesIn  Size   // likewise
+	PeerBytesIn  Size   // from one peer
 	PeerBytesOut Size   // to one peer
 }
 
-// Peer is what holds for every connection.
+// Peer has the timeouts and limits of every connection.
 type Peer struct {
-	Heartbeat    Duration // nothing sent for this long: send a heartbeat
-	Timeout      Duration // nothing received for this long: close
-	WriteTimeout Duration // nothing taken for this long while there is something to send: close
-	MaxPDU       Size     // largest PDU in bytes, its header included
-	FirstPDU     Duration // from connecting; first PDU not whole by then: close
+	Heartbeat    Duration // send a heartbeat after this long without sending
+	Timeout      Duration // close after this long without receiving
+	WriteTimeout Duration // close after the peer has taken nothing for this long while something was due
+	MaxPDU       Size     // size in bytes of the largest PDU, with its header
+	FirstPDU     Duration // close if the first PDU is not complete this long after connecting
 }
 
-// WASM is what one policy may take.
+// WASM limits what one policy may take.
 type WASM struct {
 	ModuleSize Size     // size in bytes of the module
 	Memory     Size     // linear memory in bytes of one instance, whole pages of 64 KiB
-	Fuel       int64    // of one decision; about one unit per function entry and loop turn
-	Depth      int64    // nesting of its calls
-	Body       Size     // largest body in bytes that it may inspect
+	Fuel       int64    // of one decision; about one unit per function entry and loop iteration
+	Depth      int64    // of nested calls
+	Body       Size     // size in bytes of the largest body that the policy may inspect
 	LoadTime   Duration // CPU time, of all gates
-	Faults     string   // the folder that keeps what policies failed on; "auto" is one in the user's cache, empty keeps nothing
+	Faults     string   // the folder for the questions on which policies failed; "auto" is one in the user's cache, empty keeps nothing
 }
 
-// Signatures say whose word on a policy counts.
+// Signatures says which keys may sign policies.
 type Signatures struct {
-	Keys  []string // PEM files with ed25519 public keys; paths as of Config.File
-	State string   // the folder that remembers the highest signed versions; "auto" is one in the user's cache, empty forgets at exit
+	Keys  []string // PEM files with ed25519 public keys, see Config.File
+	State string   // the folder that keeps the highest signed versions; "auto" is one in the user's cache, empty keeps them in memory
 }
 
-// Reload says how changed files are noticed.
+// Reload configures how changed files are noticed.
 type Reload struct {
-	Watch    bool     // false: only when asked to
-	Debounce Duration // quiet time after a change before it is looked at
-	Poll     Duration // between looks that do not wait for a notification
+	Watch    bool     // reload on changes, and not only on request
+	Debounce Duration // quiet time after a change before the files are read
+	Poll     Duration // interval of checks without a notification
 }
 
-// Drain is how to stop.
+// Drain configures a graceful stop.
 type Drain struct {
-	Timeout Duration // to write what is due; zero closes at once
+	Timeout Duration // for writing what is due; zero closes immediately
 }
 
-// Log is what is logged and how.
+// Log configures what is logged and how.
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // auto, text or json
 }
 
-// Tenant returns the tenant of that name, if there is one.
+// Tenant returns the tenant of that name.
 func (c *Config) Tenant(name string) (Tenant, bool) {
 	i, ok := slices.BinarySearchFunc(c.Tenants, name, func(t Tenant, name string) int { return strings.Compare(t.Name, name) })
 	if !ok {
@@ -160,11 +159,10 @@ func (c *Config) Tenant(name string) (Tenant, bool) {
 	return c.Tenants[i], true
 }
 
-// filePolicy begins a policy that is a file rather than a shipped one.
+// filePolicy is the prefix of a policy that is a file and not a shipped one.
 const filePolicy = "file:"
 
-// PolicyFile returns the path of a tenant's policy if it is a file. A relative one
-// starts at the folder of the configuration's file.
+// PolicyFile returns the path of a policy that is a file, resolved as Config.File does.
 func (c *Config) PolicyFile(policy string) (path string, ok bool) {
 	path, ok = strings.CutPrefix(policy, filePolicy)
 	if ok {
@@ -173,8 +171,8 @@ func (c *Config) PolicyFile(policy string) (path string, ok bool) {
 	return path, ok
 }
 
-// File returns where a path of the configuration leads: a relative one starts at the
-// folder of the configuration's file, and an empty one stays empty.
+// File resolves a path of the configuration: a relative path starts at the folder of the
+// configuration's file. An empty path stays empty.
 func (c *Config) File(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path

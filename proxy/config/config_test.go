@@ -43,7 +43,7 @@ func TestShippedFileIsTheDefaults(t *testing.T) {
 	}
 }
 
-// Every field of the structs is reached by a key, or it could not be configured.
+// Every field of the structs has a key.
 func TestEveryFieldHasAKey(t *testing.T) {
 	c := Default()
 	fields := make(map[any]bool)
@@ -176,14 +176,14 @@ policy_config = { x = 1, y = 2 }
 		{"listener's address", base, strings.Replace(base, ":1", ":2", 1), []string{"listener.127.0.0.1:1", "listener.127.0.0.1:2"}, nil},
 		{"spelling of an address", strings.Replace(base, "127.0.0.1", "localhost", 1), strings.Replace(base, "127.0.0.1", "LOCALHOST", 1),
 			[]string{"listener.localhost:1.address"}, nil},
-		{"listener gone from the middle", doors("1", "2", "3"), doors("1", "3"), []string{"listener.127.0.0.1:2"}, nil},
-		{"listener new in the middle", doors("1", "3"), doors("1", "2", "3"), []string{"listener.127.0.0.1:2"}, nil},
-		{"listeners in another order", doors("1", "2", "0", "0"), doors("0", "2", "1", "0"), nil, nil},
-		{"one of two on any port", doors("0", "0"), doors("0"), []string{"listener.127.0.0.1:0#2"}, nil},
-		{"lists", doors("1", "2"), strings.Replace(doors("1", "2"), ":2\"", ":2\"\nallow = [\"::1\"]", 1), []string{"listener.127.0.0.1:2.allow"}, nil},
-		{"members with commas", doors("1") + "[signatures]\nkeys = [\"x,y\"]", doors("1") + "[signatures]\nkeys = [\"x\", \"y\"]",
+		{"listener gone from the middle", listenersAt("1", "2", "3"), listenersAt("1", "3"), []string{"listener.127.0.0.1:2"}, nil},
+		{"listener new in the middle", listenersAt("1", "3"), listenersAt("1", "2", "3"), []string{"listener.127.0.0.1:2"}, nil},
+		{"listeners in another order", listenersAt("1", "2", "0", "0"), listenersAt("0", "2", "1", "0"), nil, nil},
+		{"one of two on any port", listenersAt("0", "0"), listenersAt("0"), []string{"listener.127.0.0.1:0#2"}, nil},
+		{"lists", listenersAt("1", "2"), strings.Replace(listenersAt("1", "2"), ":2\"", ":2\"\nallow = [\"::1\"]", 1), []string{"listener.127.0.0.1:2.allow"}, nil},
+		{"members with commas", listenersAt("1") + "[signatures]\nkeys = [\"x,y\"]", listenersAt("1") + "[signatures]\nkeys = [\"x\", \"y\"]",
 			[]string{"signatures.keys"}, nil},
-		{"an empty list", doors("1"), strings.Replace(doors("1"), ":1\"", ":1\"\nallow = []", 1), nil, nil},
+		{"an empty list", listenersAt("1"), strings.Replace(listenersAt("1"), ":1\"", ":1\"\nallow = []", 1), nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -195,8 +195,8 @@ policy_config = { x = 1, y = 2 }
 	}
 }
 
-// doors returns a configuration with listeners at these ports, in this order.
-func doors(ports ...string) string {
+// listenersAt returns a configuration with listeners at these ports, in this order.
+func listenersAt(ports ...string) string {
 	var s strings.Builder
 	for _, port := range ports {
 		fmt.Fprintf(&s, "[[listener]]\naddress = \"127.0.0.1:%s\"\n", port)
@@ -213,7 +213,7 @@ func mustLoad(t *testing.T, source string) *Config {
 	return c
 }
 
-// loadSource loads a file of that source, called config.toml.
+// loadSource loads a file config.toml with that content.
 func loadSource(source string) (*Config, error) {
 	return load("config.toml", []byte(source), nil, nil)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Faults is every fault of a configuration, those of its file first and by line.
+// Faults is every fault of a configuration: first those of its file, by line.
 type Faults []Fault
 
 func (f Faults) Error() string {

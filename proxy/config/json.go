@@ -20,7 +20,7 @@ func encodeJSON(table map[string]any) (json.RawMessage, error) {
 	return json.Marshal(value)
 }
 
-// plain replaces what JSON has no type for.
+// plain converts values of types that JSON does not have.
 func plain(value any) (any, error) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -59,8 +59,8 @@ func plainList[T any](list []T) ([]any, error) {
 	return plains, nil
 }
 
-// timeLayout goes by the name of the zone, in which the TOML package notes what
-// was left out.
+// timeLayout returns the layout for a time. The TOML package notes in the name of the
+// zone which parts of the time were left out.
 func timeLayout(t time.Time) string {
 	switch t.Location().String() {
 	case "datetime-local":

@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// A key is one value of the configuration: its dotted name, where it is kept and
-// what it may be.
+// A key is one value of the configuration: its dotted name, the field that holds it, and
+// the values it may have.
 type key struct {
 	name    string
-	owner   string             // the beginning of the name, if that is a listener or a tenant
+	owner   string             // the prefix of the name that is a listener or a tenant, or empty
 	field   any                // *Duration, *Size, *int64, *bool, *string, *[]string, *[]netip.Prefix or *json.RawMessage
-	min     int64              // of a number, in what its field counts
-	max     int64              // of a number, likewise
-	check   func(string) error // of a string, or of each in a list
-	choices []string           // of a string that is one of these
-	restart bool               // a change waits for the next start
+	min     int64              // of a number, in the unit of its field
+	max     int64              // of a number, in the same unit
+	check   func(string) error // of a string, or of each string of a list
+	choices []string           // of a string that must be one of these
+	restart bool               // a change requires a restart
 }
 
-// set takes a value as TOML has it.
+// set sets the field to a value as TOML decodes it.
 func (k key) set(value any) error {
 	switch field := k.field.(type) {
 	case *Duration:
@@ -72,7 +72,7 @@ func (k key) set(value any) error {
 	return nil
 }
 
-// setQuoted takes a number with a unit.
+// setQuoted sets the field to a number with a unit.
 func setQuoted[N Duration | Size](k key, field *N, value any, want string) error {
 	text, ok := value.(string)
 	if !ok {
@@ -89,8 +89,8 @@ func setQuoted[N Duration | Size](k key, field *N, value any, want string) error
 	return nil
 }
 
-// setText takes a value as environment and flags have it: without quotes, and a list
-// with commas between its members.
+// setText sets the field to a value from the environment or a flag: without quotes, and
+// with commas between the members of a list.
 func (k key) setText(text string) error {
 	switch k.field.(type) {
 	case *json.RawMessage:
@@ -128,7 +128,7 @@ func (k key) checkText(text string) error {
 	return fmt.Errorf("%q is not known; write %s", text, k.allowed())
 }
 
-// allowed says what a number or a choice may be: "10ms to 25s"; empty for the
+// allowed describes the values of a number or a choice: "10ms to 25s". It is empty for
 // other types.
 func (k key) allowed() string {
 	switch k.field.(type) {
@@ -148,7 +148,7 @@ func (k key) allowed() string {
 	return strings.Join(k.choices[:last], ", ") + " or " + k.choices[last]
 }
 
-// text returns the value in a form that is equal for equal values.
+// text returns the value as a text that is equal for equal values.
 func (k key) text() string {
 	switch field := k.field.(type) {
 	case *Duration:

@@ -7,14 +7,13 @@ import (
 	"switchyard/policy"
 )
 
-// keys returns every key of c, with a listener named by its place in the list. They
-// are the only list of them: file, environment, flags, suggestions and comparisons
-// all go by it.
+// keys returns every key of c, with a listener named by its index. This is the only list
+// of keys: file, environment, flags, suggestions and comparisons all use it.
 func (c *Config) keys() []key {
 	return c.keysWith(func(i int) string { return strconv.Itoa(i) })
 }
 
-// keysWith returns every key of c, with listeners named otherwise.
+// keysWith returns every key of c, with listeners named by the function.
 func (c *Config) keysWith(listener func(i int) string) []key {
 	var keys []key
 	for i := range c.Listeners {
@@ -52,7 +51,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 	)
 }
 
-// owned puts the name of the listener or tenant that keys belong to before theirs.
+// owned prefixes keys with the listener or tenant that they belong to.
 func owned(owner string, keys []key) []key {
 	for i := range keys {
 		keys[i].owner = owner
@@ -61,7 +60,7 @@ func owned(owner string, keys []key) []key {
 	return keys
 }
 
-// Most of what is counted is bounded only so that a slip of the finger is noticed.
+// Upper bounds of numbers that have no technical one. They catch typing errors.
 const (
 	mostConnections = 1_000_000
 	mostUsers       = 1<<32 - 1 // as many as there are ids

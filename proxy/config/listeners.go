@@ -19,7 +19,7 @@ func (r *reader) checkListeners() {
 	r.checkAddresses()
 }
 
-// checkTenantsOf is about the names in tenant and tenants.
+// checkTenantsOf checks the names in tenant and tenants.
 func (r *reader) checkTenantsOf(l *Listener, name string) {
 	one, several := name+".tenant", name+".tenants"
 	if !r.sound(one, several) {
@@ -69,7 +69,7 @@ func (r *reader) checkTLS(t TLS, name string) {
 	}
 }
 
-// checkOpen wants it said if everybody may connect from other machines.
+// checkOpen requires insecure_open if all sources may connect from other machines.
 func (r *reader) checkOpen(l *Listener, name string) {
 	if l.InsecureOpen || l.TLS.ClientCA != "" || !r.sound(name+".address", name+".allow", name+".insecure_open", name+".tls.client_ca") {
 		return
@@ -91,7 +91,7 @@ func (r *reader) checkOpen(l *Listener, name string) {
 
 func everything(network netip.Prefix) bool { return network.Bits() == 0 }
 
-// checkProxies wants it known who may say who others are.
+// checkProxies refuses to trust the PROXY headers of all sources.
 func (r *reader) checkProxies(l *Listener, name string) {
 	for i, network := range l.ProxyFrom {
 		if everything(network) {
@@ -100,9 +100,9 @@ func (r *reader) checkProxies(l *Listener, name string) {
 	}
 }
 
-// checkAddresses wants each address to be there, and once.
+// checkAddresses requires each listener to have an address of its own.
 func (r *reader) checkAddresses() {
-	seen := make(map[string]string) // address: what has it
+	seen := make(map[string]string) // the key that has it, by address
 	if admin := r.config.Admin.Address; admin != "" && r.sound("admin.address") {
 		if address := normalAddress(admin); !strings.HasSuffix(address, ":0") {
 			seen[address] = "admin.address"

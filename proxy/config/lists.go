@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// memberFaults are what is wrong with members of a list.
+// memberFaults is the faults of a list's members.
 type memberFaults []memberFault
 
 type memberFault struct {
@@ -25,8 +25,8 @@ func (f memberFaults) Error() string {
 	return errors.Join(errs...).Error()
 }
 
-// setList takes a list of texts, each as what parse makes of it. An empty list is
-// nil. The error may be memberFaults.
+// setList sets the field to a list of texts, each converted by parse. An empty list
+// becomes nil. The error may be memberFaults.
 func setList[T comparable](field *[]T, value any, parse func(string) (T, error)) error {
 	var members []any
 	switch v := value.(type) {
@@ -63,7 +63,7 @@ func setList[T comparable](field *[]T, value any, parse func(string) (T, error))
 	return nil
 }
 
-// splitList makes a list of a text with commas, as TOML would have it.
+// splitList converts a text with commas to a list as TOML decodes one.
 func splitList(text string) []any {
 	var members []any
 	if strings.TrimSpace(text) == "" {
@@ -75,7 +75,7 @@ func splitList(text string) []any {
 	return members
 }
 
-// member returns where a member of a list was set.
+// member returns the place of a member of a list.
 func (r *reader) member(list string, index int) Place {
 	place := r.place(list)
 	if inFile, ok := r.places[list+"."+strconv.Itoa(index)]; ok && inFile.Source == place.Source {
@@ -84,13 +84,13 @@ func (r *reader) member(list string, index int) Place {
 	return place
 }
 
-// memberOf returns where that member of a list was set.
+// memberOf returns the place of that member of a list.
 func memberOf[T comparable](r *reader, list string, members []T, member T) Place {
 	return r.member(list, slices.Index(members, member))
 }
 
-// parseNetwork reads a network or a single address. One network has one spelling, so
-// that what is compared as text is compared rightly.
+// parseNetwork reads a network or a single address. It accepts one spelling for each
+// network, so that equal networks are equal texts.
 func parseNetwork(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil && address.Zone() != "" {
 		return netip.Prefix{}, fmt.Errorf("%q has a zone, which no source is known by; write %q", text, address.WithZone(""))

@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	// defaultFile is the file that is taken if it is there and none is named.
+	// defaultFile is read if it exists and no file is named.
 	defaultFile = "config.toml"
-	// maxSource is the size in bytes up to which a file is read.
+	// maxSource is the size in bytes of the largest file that is read.
 	maxSource = 1 << 20
-	// stable is for how long a file must not be written to before it is read: half
-	// a file, or the empty one that an editor begins with, may be valid too.
+	// stable is how long a file must remain unwritten before it is read. Half a file, or
+	// the empty one with which an editor begins, may be valid too.
 	stable = 50 * time.Millisecond
 )
 
-// Find returns the configuration's file, and why it is that one: the flag's, else
-// that of SWITCHYARD_CONFIG, else config.toml in the working directory if it is
-// there. Otherwise path is empty and the defaults are taken.
+// Find returns the configuration's file and why it is that one: the file that the flag
+// names, else that of SWITCHYARD_CONFIG, else config.toml in the working directory if it
+// exists. Otherwise path is empty, which means the defaults.
 func Find(flag string, env []string) (path, why string) {
 	if flag != "" {
 		return flag, "named by --config"
@@ -43,10 +43,9 @@ func Find(flag string, env []string) (path, why string) {
 	return "", "no file named and no " + defaultFile + " in the working directory: the defaults"
 }
 
-// Load reads the file at path, or none if path is empty, and then replaces single
-// values by those of the environment, and those by overrides, which has values by
-// dotted key ("peer.timeout"). An error is all Faults there are, except that a file whose
-// syntax is wrong has that fault alone.
+// Load reads the file at path, or none if path is empty. Values of the environment
+// replace those of the file, and overrides, by dotted key ("peer.timeout"), replace both.
+// An error is Faults: all of them, or the first one if the file is not TOML.
 func Load(path string, env []string, overrides map[string]string) (*Config, error) {
 	if path == "" {
 		return load("", nil, env, overrides)
@@ -88,15 +87,15 @@ func readProblem(path string, err error) string {
 	return problem
 }
 
-// A reader makes a Config from its sources, one after the other.
+// A reader builds a Config from its sources, one after the other.
 type reader struct {
 	config     *Config
 	keys       map[string]key
-	sections   map[string]bool     // every beginning of a key that is not a key
-	owned      map[string][]string // keys and sections by listener or tenant, and those of none by ""
+	sections   map[string]bool     // every prefix of a key that is not a key itself
+	owned      map[string][]string // keys and sections by listener or tenant; others by ""
 	places     map[string]Place    // where keys and sections were set
-	faulty     map[string]bool     // keys whose value is a fault
-	badTenants bool                // there is a tenant whose name is a fault
+	faulty     map[string]bool     // keys whose value was refused
+	badTenants bool                // a tenant was refused
 	faults     Faults
 }
 
@@ -116,8 +115,7 @@ func (r *reader) finish(env []string, overrides map[string]string) (*Config, err
 	return r.config, nil
 }
 
-// file takes the values of the file's source. It returns false, with a fault, if that is
-// not TOML.
+// file reads the values of the file. It returns false, with a fault, if it is not TOML.
 func (r *reader) file(source []byte) bool {
 	doc := tomlpos.Scan(source)
 	values, err := doc.Decode()
@@ -143,7 +141,7 @@ func (r *reader) file(source []byte) bool {
 	return true
 }
 
-// tenants makes the tenants that the file names, with default values.
+// tenants adds the tenants that the file names, with default values.
 func (r *reader) tenants(value any) {
 	tables, ok := value.(map[string]any)
 	if !ok {
@@ -168,7 +166,7 @@ func (r *reader) tenants(value any) {
 	}
 }
 
-// listeners makes the listeners that the file has, without addresses.
+// listeners adds the listeners of the file, without addresses.
 func (r *reader) listeners(value any) {
 	tables, ok := tableList(value)
 	if !ok {
@@ -183,7 +181,7 @@ func (r *reader) listeners(value any) {
 	}
 }
 
-// tableList returns a list of tables, however it was written.
+// tableList returns a list of tables in either of its spellings.
 func tableList(value any) (tables []map[string]any, ok bool) {
 	if tables, ok := value.([]map[string]any); ok {
 		return tables, true
@@ -199,7 +197,7 @@ func tableList(value any) (tables []map[string]any, ok bool) {
 	return tables, ok
 }
 
-// index makes the keys that tenants and listeners give rise to known.
+// index builds keys, sections and owned from the tenants and listeners of the configuration.
 func (r *reader) index() {
 	r.keys = make(map[string]key)
 	r.sections = make(map[string]bool)
@@ -222,7 +220,7 @@ func (r *reader) index() {
 	}
 }
 
-// walk takes the values of a table and of those in it.
+// walk assigns the values of a table and of the tables in it.
 func (r *reader) walk(path toml.Key, table map[string]any) {
 	for _, part := range slices.Sorted(maps.Keys(table)) {
 		path := append(slices.Clone(path), part)
@@ -239,14 +237,14 @@ func (r *reader) walk(path toml.Key, table map[string]any) {
 			r.walk(path, inner)
 		} else if r.sections[name] && name != "tenant" {
 			r.fault(r.place(name), "%q is a table; write [%s] and its keys below", name, header(path))
-		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" { // whose faults are known
+		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" { // tenants has reported those
 			r.fault(r.place(name), "unknown key %q; %s", name, r.suggest(name))
 		}
 	}
 }
 
-// header returns what opens the table of that path: one of a listener belongs to the
-// last listener before it.
+// header returns the header that opens the table of that path. A listener's table has no
+// index in its header: it belongs to the last [[listener]] before it.
 func header(path toml.Key) string {
 	if path[0] == "listener" && len(path) > 2 {
 		path = append(toml.Key{"listener"}, path[2:]...)
@@ -254,7 +252,7 @@ func header(path toml.Key) string {
 	return path.String()
 }
 
-// assign notes where a key was set, and the fault if that went wrong.
+// assign notes where a key was set, and its faults.
 func (r *reader) assign(k key, place Place, err error) {
 	r.places[k.name] = place
 	r.faulty[k.name] = err != nil
@@ -271,7 +269,7 @@ func (r *reader) fault(place Place, format string, args ...any) {
 	r.faults = append(r.faults, Fault{place, fmt.Sprintf(format, args...)})
 }
 
-// place returns where the first of names was set that was set at all.
+// place returns the place of the first of names that was set.
 func (r *reader) place(names ...string) Place {
 	for _, name := range names {
 		if place, ok := r.places[name]; ok {
@@ -284,7 +282,7 @@ func (r *reader) place(names ...string) Place {
 	return Place{Source: r.config.Path}
 }
 
-// sound reports whether none of the keys has a value that is a fault already.
+// sound reports whether the values of all these keys were accepted.
 func (r *reader) sound(names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return r.faulty[name] })
 }

@@ -152,7 +152,7 @@ peer = { heartbeat = "1s", timeout = "11s", write_timeout = "21s" }
 	}
 }
 
-// Each fault says where, what and what to do.
+// Each fault has its line, what is wrong and what to do.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	wantFaults(t, []faultCase{
@@ -219,10 +219,10 @@ func TestFaults(t *testing.T) {
 		{"[[listener]]\naddress = \"[::1]:1\"\ntenant = \"b\"\n[tenant.a]", `3: listener.0.tenant: there is no tenant "b"; add [tenant.b], or name one of: a`},
 		{"[[listener]]\naddress = \"[::1]:1\"\n[tenant.a]", `1: listener.0.tenant: there is no tenant "default"; add [tenant.default], or name one of: a`},
 		{"[tenant.a]\n[tenant.b]", ` listener.0.tenant: there is no tenant "default"; add a [[listener]], as the one that is the default is for that; there are the tenants a, b`},
-		// Between keys.
+		// Combinations of keys.
 		{"[tenant.default.limits]\nlag_soft = \"64MiB\"", `2: tenant.default.limits.lag_soft: 64MiB is not below lag_hard, 64MiB, so it would never matter; lower it or raise lag_hard`},
 		{"[peer]\nmax_pdu = \"64MiB\"", `2: tenant.default.limits.lag_hard: 64MiB is not above peer.max_pdu, 64MiB, so one large PDU would close every peer that it is sent to; raise it or lower peer.max_pdu`},
-		// A value that is a fault says nothing about others.
+		// A refused value causes no second fault.
 		{"[peer]\nmax_pdu = \"1 KiB\"\n[tenant.default.limits]\nlag_hard = \"9MiB\"", `2: peer.max_pdu: "1 KiB" is not a size; write a whole number and one of B, KiB, MiB, GiB without a blank, such as "16MiB"`},
 		// Syntax.
 		{"[peer]\ntimeout = \"1s\"\ntimeout = \"2s\"", `3: not TOML: Key 'peer.timeout' has already been defined.`},
@@ -235,7 +235,7 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// A faultCase is a configuration and what is said of it, without the file's name.
+// A faultCase is a configuration and its faults, without the file's name.
 type faultCase struct{ source, want string }
 
 func wantFaults(t *testing.T, cases []faultCase) {
@@ -282,8 +282,7 @@ func TestUnreadableFile(t *testing.T) {
 		dir + "/none":  "no such file; create it, or name another by --config",
 		dir:            "not a regular file but a directory; name a file",
 		dir + "/large": "larger than 1MiB; is it the right file?",
-		// Never at rest, see the tests of watch. Half a file may be valid, too, and the
-		// empty one that an editor begins with is all defaults.
+		// This file changes all the time.
 		"/proc/version": "it is still being written; try again when it is saved",
 	} {
 		_, err := Load(path, nil, nil)
@@ -293,7 +292,7 @@ func TestUnreadableFile(t *testing.T) {
 	}
 }
 
-// Windows' editors begin a file with a mark and end its lines with CR and LF.
+// Editors on Windows may begin a file with a byte order mark and end lines with CR LF.
 func TestFileOfWindows(t *testing.T) {
 	t.Parallel()
 	source := "[[listener]]\naddress = \"127.0.0.1:1\"\nallow = [\n  \"::1\",\n]\n[tenant.default]\nlimits.users = 7\n"
@@ -310,7 +309,7 @@ func TestFileOfWindows(t *testing.T) {
 	}
 }
 
-// FuzzLoad: no file makes the reading fail to end, and every fault has a line of the file.
+// Load returns for every file, and each fault has a line of the file.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"[[listener]]\naddress = ':1'\ntenants = ['a', 'a', 1]\nallow = ['0.0.0.0/0', '']\n[listener.tls]\nclient_ca = 'x'\n[tenant.a.claims]\nnetworks = ['::1']",

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// envPrefix begins the variables that are Switchyard's. A key's variable is its
-// name in capitals with two underscores for a dot: SWITCHYARD_PEER__TIMEOUT. The
-// hyphens of a tenant's name are single underscores. Variables without the two are
-// left alone; an orchestrator sets such, named for a service.
+// envPrefix is the prefix of Switchyard's environment variables. A key's variable is its
+// name in capitals with two underscores for each dot: SWITCHYARD_PEER__TIMEOUT. Hyphens of
+// a tenant's name become single underscores. Variables without two underscores are
+// ignored: orchestrators set such variables for a service of this name.
 const envPrefix = "SWITCHYARD_"
 
-// environment takes the values of variables, each "NAME=value".
+// environment assigns the values of variables, each "NAME=value".
 func (r *reader) environment(env []string) {
 	for _, entry := range env {
 		variable, value, _ := strings.Cut(entry, "=")
@@ -37,7 +37,7 @@ func keyOfVariable(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// flags takes values by dotted key.
+// flags assigns values by dotted key.
 func (r *reader) flags(overrides map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(overrides)) {
 		place := Place{Source: "--set " + name}

@@ -9,8 +9,8 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// suggest says which key or table may have been meant by one that is not known:
-// the nearest in spelling, else one of the same name elsewhere, else what there is.
+// suggest returns the remedy for an unknown key: the key or table nearest in spelling,
+// else one with the same last part elsewhere, else everything known in that section.
 func (r *reader) suggest(name string) string {
 	known := r.candidates(name)
 	section, last := "", name
@@ -29,9 +29,9 @@ func (r *reader) suggest(name string) string {
 	return "known here: " + strings.Join(children(known, section), ", ")
 }
 
-// candidates returns the keys and tables that a name may stand for, sorted. Of all
-// tenants and listeners only the one that is named, or one spelled like it, and the
-// first are looked at: there may be thousands, each with a key that is not known.
+// candidates returns the keys and tables that a name may mean, sorted. Of tenants and
+// listeners it includes only the first and the named one, or the one nearest in spelling:
+// there may be thousands, each with an unknown key.
 func (r *reader) candidates(name string) []string {
 	known := slices.Clone(r.owned[""])
 	owners := make(map[string]bool)
@@ -67,7 +67,7 @@ func sameLastPart(known []string, name string) string {
 	return ""
 }
 
-// children returns the names that may follow a section, which ends in a dot or is
+// children returns the names that may follow a section. The section ends in a dot or is
 // empty.
 func children(known []string, section string) []string {
 	var names []string

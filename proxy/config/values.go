@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Duration is a time span that reads "150ms", "30s" or "1m30s".
+// A Duration is a time span, written "150ms", "30s" or "1m30s".
 type Duration time.Duration
 
 const (
@@ -19,7 +19,7 @@ const (
 	hour        = Duration(time.Hour)
 )
 
-// UnmarshalText reads a number and a unit, or several, without blanks.
+// UnmarshalText reads one or more numbers with units, without blanks.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
@@ -40,7 +40,7 @@ func (d Duration) String() string {
 	return s
 }
 
-// A Size is a number of bytes that reads "512B", "64KiB", "16MiB" or "1GiB".
+// A Size is a number of bytes, written "512B", "64KiB", "16MiB" or "1GiB".
 type Size int64
 
 const (

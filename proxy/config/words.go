@@ -27,7 +27,7 @@ func checkTenantName(name string) error {
 	return nil
 }
 
-// checkTenantOrNone takes a tenant's name, or nothing.
+// checkTenantOrNone accepts a tenant's name, or an empty one.
 func checkTenantOrNone(name string) error {
 	if name == "" {
 		return nil
@@ -35,8 +35,8 @@ func checkTenantOrNone(name string) error {
 	return checkTenantName(name)
 }
 
-// checkCongestionControl takes what can be a name of one in Linux, or nothing. Which
-// there are only the kernel knows.
+// checkCongestionControl accepts what Linux can have for a name, or an empty name. Only
+// the kernel knows which algorithms it has.
 func checkCongestionControl(name string) error {
 	if !congestion.MatchString(name) {
 		return fmt.Errorf("%q is no congestion control; write a name such as \"cubic\", or \"\" for the system's", name)
@@ -59,7 +59,7 @@ func checkPolicy(policy string) error {
 	return fmt.Errorf("%q is not a policy; write a shipped policy's name, such as \"teamtalk\", or a file, such as %q", policy, filePolicy+"routes.toml")
 }
 
-// checkAudit takes a policy, or nothing.
+// checkAudit accepts a policy, or an empty one.
 func checkAudit(policy string) error {
 	if policy == "" {
 		return nil
@@ -67,7 +67,7 @@ func checkAudit(policy string) error {
 	return checkPolicy(policy)
 }
 
-// checkPath takes any path, or nothing.
+// checkPath accepts every path that a system call can take, and an empty one.
 func checkPath(path string) error {
 	if strings.ContainsRune(path, 0) {
 		return fmt.Errorf("%q is not a path; write one without a zero byte", path)
@@ -82,7 +82,7 @@ func checkFile(path string) error {
 	return checkPath(path)
 }
 
-// checkSHA256 takes a hash, or nothing.
+// checkSHA256 accepts a hash, or an empty one.
 func checkSHA256(sum string) error {
 	if sum == "" || sha256Sum.MatchString(sum) {
 		return nil
@@ -101,7 +101,7 @@ func checkMay(word string) error {
 	return fmt.Errorf("%q is not an action; %s", word, suggest.Hint(word, known, "write one of "+strings.Join(known, ", ")))
 }
 
-// checkCommand takes a command or a range of commands.
+// checkCommand accepts a command or a range of commands.
 func checkCommand(name string) error {
 	if strings.TrimSpace(name) == "" {
 		return fmt.Errorf("%q is not a command; write its name, such as \"CID_MSG_DATA\"", name)
@@ -112,8 +112,8 @@ func checkCommand(name string) error {
 	return nil
 }
 
-// checkCertificate takes a pattern for certificates. What stars mean in one is said
-// by those who match it.
+// checkCertificate accepts what may be a pattern of names in certificates. Package tenant
+// checks its stars.
 func checkCertificate(pattern string) error {
 	kind, rest, ok := strings.Cut(pattern, ":")
 	switch {

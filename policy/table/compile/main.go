@@ -3,9 +3,9 @@
 //
 //	go run switchyard/policy/table/compile TABLE MODULE
 //
-// It exits with 64 for other arguments and with 65 if there is no module for
-// another reason, such as faults of the table, which it lists. A module that is
-// there already is replaced whole or not at all.
+// It exits with 64 for other arguments, and with 65 if it cannot write the module, for
+// example because of faults of the table, which it lists. It replaces an existing module
+// as a whole or not at all.
 package main
 
 import (
