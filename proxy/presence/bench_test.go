@@ -23,8 +23,8 @@ func full() *Directory {
 
 func benchHolder(n uint32) Holder { return Holder(1 + n%benchPeers) }
 
-// benchStat spreads the ids, as a table that is walked in the order of its ids
-// would flatter the caches.
+// benchStat spreads the ids: walking a table in the order of its ids would make better
+// use of the caches than real traffic does.
 func benchStat(n uint32, s body.Status) body.ServerUserStat {
 	return body.ServerUserStat{User: n % benchUsers * 2654435761, Status: s, Client: body.ClientWindows}
 }

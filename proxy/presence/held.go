@@ -2,11 +2,14 @@ package presence
 
 import "switchyard/pdu/body"
 
-// Held appends to dst what, applied for the same holders elsewhere, makes the users
-// that h holds known there: their holders and, as far as that many entries tell, by
-// which clients they are online. At most max users are looked at, those before place
-// at in the list of h, the last ones if at is negative; next is where to go on, 0 at
-// the end.
+// Holds returns how many users h holds.
+func (d *Directory) Holds(h Holder) int { return d.peers[d.byHolder[h]].held.n }
+
+// Held appends to dst entries that copy the users of h to another Directory, if they are
+// applied there for the same holder: who holds the users and, within the limits of
+// repeated, by which clients they are online. It reads the list of h backwards, at most
+// max users before index at, or from the end if at is negative. next is the index to
+// continue at, or 0 when it is done.
 func (d *Directory) Held(h Holder, at, max int, dst []body.ServerUserStat) (entries []body.ServerUserStat, next int) {
 	p := d.byHolder[h]
 	if p == 0 {
@@ -30,13 +33,15 @@ func (d *Directory) Held(h Holder, at, max int, dst []body.ServerUserStat) (entr
 // clients are the types of client in the order of user.counts.
 var clients = [4]body.ClientType{body.ClientWindows, body.ClientMac, body.ClientIOS, body.ClientAndroid}
 
-// repeated bounds how many clients of one type are told of one user; a peer may have
-// counted billions.
+// repeated bounds how many entries one user has for one type of client. The count may
+// be in the billions.
 const repeated = 4
 
-// appendEntries appends what p is to say of the user. Counts are not kept by peer:
-// the user's first holder says all of them but for one each, which the others say to
-// be holders.
+// appendEntries appends the entries of p for one user. Counts belong to the user and not
+// to a peer, but each holder needs one entry to become a holder. So every holder but the
+// first gets one entry for the user's main client, and the first gets the rest:
+//
+//	counts 3 0 1 0, holders A (first), B     A: 2 × Windows, 1 × iOS     B: 1 × Windows
 func (d *Directory) appendEntries(dst []body.ServerUserStat, id uint32, u *user, p uint32) []body.ServerUserStat {
 	main := 0
 	for main < len(u.counts)-1 && u.counts[main] == 0 {
@@ -57,7 +62,7 @@ func (d *Directory) appendEntries(dst []body.ServerUserStat, id uint32, u *user,
 	return dst
 }
 
-// others returns how many holders the user has beside the first.
+// others returns how many holders the user has besides the first.
 func (d *Directory) others(u *user) (n uint32) {
 	for h := u.holding; h.next != 0; h = *d.more.at(h.next) {
 		n++

@@ -8,7 +8,7 @@ import (
 	"switchyard/pdu/body"
 )
 
-// copyOf makes a directory of what d tells of its holders, asked in steps.
+// copyOf makes a Directory from the entries that Held returns, in steps.
 func copyOf(d *Directory, holders []Holder) *Directory {
 	c := New()
 	for _, h := range holders {
@@ -23,8 +23,8 @@ func copyOf(d *Directory, holders []Holder) *Directory {
 	return c
 }
 
-// A directory made of what another tells gives the same answers: who holds whom, and
-// who is online.
+// A Directory made from another one's entries gives the same answers: who holds whom,
+// and who is online.
 func TestHeldTellsEverything(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	holders := []Holder{1, 2, 3, 4}
@@ -55,7 +55,7 @@ func TestHeldTellsEverything(t *testing.T) {
 	}
 }
 
-// A user with several clients stays online in the copy until the last one has gone.
+// A user with several clients stays online in the copy until the last client has gone.
 func TestHeldCountsClients(t *testing.T) {
 	d := New()
 	for range 3 {

@@ -1,7 +1,32 @@
 package presence
 
-// enter makes h a peer.
-func (d *Directory) enter(h Holder) (p uint32) {
+// Who holds whom is stored twice, so that both questions are cheap: which peers hold a
+// user, and which users a peer holds. Each holding knows its place in the peer's list:
+//
+//	users[300]                    more[7]                 more[2]
+//	┌───────────────────────┐    ┌───────────────────┐   ┌───────────────────┐
+//	│ peer 1  at 0  next 7 ─┼───▶│ peer 4 at 2 next 2┼──▶│ peer 2 at 1 next 0│
+//	│ counts 1 0 2 0        │    └───────────────────┘   └───────────────────┘
+//	└───────────────────────┘
+//	peers[1].held = [ 300, 17 ]           300 is at 0
+//	peers[4].held = [ 8, 9, 300 ]         300 is at 2
+//	peers[2].held = [ 17, 300 ]           300 is at 1
+//
+// The first holding of a user is inside its entry, as most users have no other. Further
+// ones are in more, linked by next. Unused elements of more are linked by next as well,
+// from Directory.spare. All references are indices and not pointers, so the garbage
+// collector does not scan the table.
+//
+// Removing peer 4 from user 300 keeps both lists dense, and moves at most two elements:
+//
+//	the first holding moves to the place of peer 4's     more[7] = peer 1 at 0 next 2
+//	the second one becomes the first, its place spare    users[300] = more[7], more[7] spare
+//	the last user of peer 4 moves to place 2             peers[4].held = [ 8, 9 ]
+//
+// (Here 300 is itself the last user of peer 4, so nothing moves in the third step.)
+
+// addPeer makes h a peer.
+func (d *Directory) addPeer(h Holder) (p uint32) {
 	if n := len(d.vacant); n > 0 {
 		p, d.vacant = d.vacant[n-1], d.vacant[:n-1]
 		d.peers[p] = peer{holder: h}
@@ -13,11 +38,10 @@ func (d *Directory) enter(h Holder) (p uint32) {
 	return p
 }
 
-// Leave takes h away from all its users; who has no other holder is gone. All
-// answers are at once as if that were done, but it is work, and a call does it for
-// at most max users (at least 1), of h or of holders that left before. It
-// reports whether there is more to do, which a further call with any h that left
-// does.
+// Leave removes h from all its users; users without another holder are removed. All
+// answers are correct from the first call on. But the removal is work, and one call does
+// it for at most max users (at least 1), of h or of holders that left before. It reports
+// whether there is more to do, which a further call with any holder that left does.
 func (d *Directory) Leave(h Holder, max int) (more bool) {
 	if p := d.byHolder[h]; p != 0 {
 		delete(d.byHolder, h)
@@ -46,7 +70,7 @@ func (d *Directory) Leave(h Holder, max int) (more bool) {
 	return false
 }
 
-// holdingOf returns where u says that p holds it, or nil.
+// holdingOf returns u's holding of peer p, or nil.
 func (d *Directory) holdingOf(u *user, p uint32) *holding {
 	for h := &u.holding; ; h = d.more.at(h.next) {
 		if h.peer == p {
@@ -58,7 +82,7 @@ func (d *Directory) holdingOf(u *user, p uint32) *holding {
 	}
 }
 
-// hold adds p, which does not hold it yet, to u.
+// hold adds a holding of p, which has none yet, in front of u's others.
 func (d *Directory) hold(id uint32, u *user, p uint32) {
 	added := holding{peer: p, at: uint32(d.peers[p].held.n)}
 	if u.peer != 0 {
@@ -69,15 +93,15 @@ func (d *Directory) hold(id uint32, u *user, p uint32) {
 	d.entries++
 }
 
-// release takes p out of u, if it holds it.
+// release removes p's holding from u, if there is one.
 func (d *Directory) release(id uint32, u *user, p uint32) {
 	h := d.holdingOf(u, p)
 	if h == nil {
 		return
 	}
 	at := h.at
-	h.peer, h.at = u.peer, u.at // the first holding takes its place,
-	u.holding = d.take(u.next)  // and the second that of the first
+	h.peer, h.at = u.peer, u.at // the first holding moves to its place,
+	u.holding = d.take(u.next)  // and the second one becomes the first
 	d.strike(p, at)
 	d.entries--
 	if d.peers[p].left {
@@ -85,8 +109,8 @@ func (d *Directory) release(id uint32, u *user, p uint32) {
 	}
 }
 
-// strike takes the user at the given place out of what p holds. The last one
-// takes its place.
+// strike removes the user at that place from the list of p. The last user of the list
+// moves there.
 func (d *Directory) strike(p, at uint32) {
 	held := &d.peers[p].held
 	id := held.pop()
@@ -99,7 +123,7 @@ func (d *Directory) strike(p, at uint32) {
 	d.users[id] = u
 }
 
-// keep puts h into more and returns where.
+// keep stores h in more and returns its index.
 func (d *Directory) keep(h holding) (n uint32) {
 	if n = d.spare; n != 0 {
 		d.spare = d.more.at(n).next
@@ -110,7 +134,7 @@ func (d *Directory) keep(h holding) (n uint32) {
 	return uint32(d.more.n - 1)
 }
 
-// take takes the holding at n out of more; at 0 there is none.
+// take removes the holding at n from more and returns it. At 0 there is none.
 func (d *Directory) take(n uint32) holding {
 	if n == 0 {
 		return holding{}

@@ -1,14 +1,15 @@
 package presence
 
-// A list is a slice that is not copied as a whole when it grows: with millions of
-// elements that would take so long that everybody notices. It keeps the memory of its
-// longest moment.
+// A list is a slice in pages. It is never copied as a whole when it grows, which for
+// millions of elements would hold the lock for too long. It keeps the memory of its
+// greatest length.
 type list[T any] struct {
 	pages [][]T
-	n     int // elements; what pages have behind them means nothing
+	n     int // elements; what the pages have behind them is garbage
 }
 
-// pageLen is how many elements have memory of their own. A shorter list is a slice.
+// pageLen is how many elements a page has. The first page grows like a slice, because
+// most lists are short.
 const pageLen = 4096
 
 func (l *list[T]) at(i uint32) *T { return &l.pages[i/pageLen][i%pageLen] }
@@ -27,7 +28,7 @@ func (l *list[T]) push(v T) {
 	l.n++
 }
 
-// pop takes the last element off, of which there is one, and returns it.
+// pop removes the last element and returns it. The list is not empty.
 func (l *list[T]) pop() T {
 	l.n--
 	return *l.at(uint32(l.n))

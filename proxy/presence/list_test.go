@@ -28,8 +28,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// However many users there are, no change of one of them takes memory for more than a
-// few: what is moved when a table grows is what everybody waits for.
+// However large the table is, adding a few users allocates little: nothing is copied as a
+// whole while other peers wait for the lock.
 func TestNothingGrowsAsAWhole(t *testing.T) {
 	const users, step, most = 300_000, 64, 512 << 10
 	d := New()

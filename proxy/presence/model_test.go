@@ -10,7 +10,7 @@ import (
 	"switchyard/pdu/body"
 )
 
-// A model is the user table in the words of docs/protocol.md: slow and plain.
+// A model is the user table as docs/protocol.md describes it, slow and plain.
 type model map[uint32]*modelUser
 
 type modelUser struct {
@@ -83,7 +83,7 @@ func (m model) leave(h Holder) {
 	}
 }
 
-// Few peers and few users, so that everything meets everything.
+// There are few peers and few users, so that all combinations occur.
 func TestDirectoryAgreesWithModel(t *testing.T) {
 	steps := 60_000
 	if testing.Short() {
@@ -201,7 +201,7 @@ func (w *walk) compare(id uint32) {
 	}
 }
 
-// checkInvariants holds d against what its doc comment promises.
+// checkInvariants checks the invariants that the doc comment of Directory gives.
 func checkInvariants(t *testing.T, d *Directory) {
 	t.Helper()
 	named := 0 // holdings

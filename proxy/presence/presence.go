@@ -1,5 +1,5 @@
-// Package presence knows which peers hold which users, and what a status update
-// changes and is to be announced. It answers, never sends.
+// Package presence keeps which peers hold which users, and says what a status update
+// changes and what has to be announced. It sends nothing.
 package presence
 
 import (
@@ -8,48 +8,47 @@ import (
 	"switchyard/pdu/body"
 )
 
-// A Holder is the session number of a peer's connection, which no other
-// connection ever has.
+// A Holder is the session number of a peer's connection, which is never used again.
 type Holder uint64
 
-// A Directory is a tenant's table of users. Who holds a user, and by which types
-// of client the user is online, are kept apart: the counts belong to the user, so
-// that one peer may take away what another one counted, and what a peer counted
-// stays when it leaves and others still hold the user.
+// A Directory is a tenant's table of users. For each user it keeps, separately, which
+// peers hold it and how many clients of each type are online. As in the original, the
+// counts belong to the user and not to a peer: one peer may subtract what another one
+// added, and what a peer added stays when it leaves while others still hold the user.
 //
-// It is not safe for concurrent use. It keeps the size of its fullest moment; what
-// becomes free is used again.
+// A Directory is not safe for concurrent use. It keeps the memory of its greatest size
+// and reuses what becomes free.
 //
-// Invariants: a user in users has a holder. A peer's held lists a user exactly
-// if one of the user's holdings names the peer, and that holding says where in
-// the list. A peer is in byHolder, or left and in leaving, or vacant.
+// Invariants: a user in users has a holder. A peer's held lists a user exactly if one
+// of the user's holdings names the peer, and that holding says where in the list
+// (see holdings.go). A peer is in byHolder, or left and in leaving, or vacant.
 type Directory struct {
 	users map[uint32]user
-	more  list[holding] // of users with several holders; the first is unused
-	spare uint32        // first unused element of more, which are linked by next; or 0
+	more  list[holding] // second and further holdings of users; element 0 is unused
+	spare uint32        // first unused element of more; they are linked by next; 0 if there is none
 
 	peers    []peer // by holding.peer; [0] is unused
 	byHolder map[Holder]uint32
 	leaving  []uint32 // peers that left and may still be named by holdings
-	vacant   []uint32 // peers to be used again
+	vacant   []uint32 // unused elements of peers
 
-	entries int // holdings that there are
-	left    int // of them, those of peers in leaving
+	entries int // holdings, including
+	left    int // those of peers in leaving
 }
 
-// A user is 28 bytes and free of pointers, so that the garbage collector has
-// nothing to do with millions of them.
+// A user is 28 bytes without pointers, so the garbage collector does not scan millions
+// of them.
 type user struct {
 	holding // the first one
-	// counts are those of Windows, Mac, iOS and Android. They stop at the largest
-	// number; the original's begin again at 0.
+	// counts are the clients on Windows, Mac, iOS and Android. They saturate; the
+	// original's wrap around.
 	counts [4]uint32
 }
 
 // A holding says that a peer holds a user.
 type holding struct {
 	peer uint32 // in Directory.peers, or 0 for none
-	at   uint32 // where the peer's held has the user
+	at   uint32 // the user's index in the peer's held
 	next uint32 // the user's next holding, in Directory.more, or 0
 }
 
@@ -70,7 +69,7 @@ func New() *Directory {
 	return d
 }
 
-// Apply takes in what h says about one of its users: an entry of 0x0708.
+// Apply applies one entry of an announcement (0x0708) by h.
 func (d *Directory) Apply(h Holder, s body.ServerUserStat) { d.apply(h, s) }
 
 // A Login says whether a login status notify (0x070e) is to be sent, and which.
@@ -82,15 +81,15 @@ const (
 	LoginOff
 )
 
-// Notices are what goes to every peer, the reporting one too: first the login
+// Notices say what goes to every peer, including the reporting one: first the login
 // status notify, then the status notify.
 type Notices struct {
 	Login  Login // 0x070e about the user
 	Status bool  // 0x0203 with the user and the status as reported
 }
 
-// Update takes in a status update, 0x070a, and returns what to announce. Whether
-// s may be taken in at all is for s.Announceable to say.
+// Update applies a status update (0x070a) by h, and returns what to announce. The caller
+// has checked s.Announceable.
 func (d *Directory) Update(h Holder, s body.ServerUserStat) Notices {
 	u, known := d.apply(h, s)
 	switch online := known && u.online(); {
@@ -106,8 +105,8 @@ func (d *Directory) Update(h Holder, s body.ServerUserStat) Notices {
 	return Notices{}
 }
 
-// Status answers for one user of a users status request, 0x020a: Online if a PC
-// counts for the user, else Offline. A user with nothing but phones is Offline.
+// Status returns a user's status for the answer to a users status request (0x020a):
+// Online if the user has a PC online, else Offline. A user with phones only is Offline.
 func (d *Directory) Status(id uint32) body.Status {
 	if u, known := d.find(id); known && u.online() {
 		return body.Online
@@ -115,7 +114,7 @@ func (d *Directory) Status(id uint32) body.Status {
 	return body.Offline
 }
 
-// Holders appends the holders of a user to dst, each once, in no order.
+// Holders appends the holders of a user to dst, each once, in no particular order.
 func (d *Directory) Holders(id uint32, dst []Holder) []Holder {
 	u, known := d.find(id)
 	if !known {
@@ -129,8 +128,8 @@ func (d *Directory) Holders(id uint32, dst []Holder) []Holder {
 	}
 }
 
-// Users returns how many users have a holder. It still counts those whose last
-// holder has left but was not done with yet (Leave).
+// Users returns how many users have a holder. It includes users whose last holder has
+// left and that Leave has still to remove.
 func (d *Directory) Users() int { return len(d.users) }
 
 // apply returns the user as it is after the change.
@@ -140,7 +139,7 @@ func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) 
 	switch p := d.byHolder[h]; {
 	case s.Status != body.Offline:
 		if p == 0 {
-			p = d.enter(h)
+			p = d.addPeer(h)
 		}
 		if !known || d.holdingOf(&u, p) == nil {
 			d.hold(s.User, &u, p)
@@ -149,7 +148,7 @@ func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) 
 			*count++
 		}
 	case !known || p == 0 || d.holdingOf(&u, p) == nil:
-		return u, known // a peer speaks for the users that it holds
+		return u, known // a peer may remove only what it holds
 	default:
 		if *count > 0 {
 			*count--
@@ -161,7 +160,7 @@ func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) 
 	return u, d.store(s.User, u)
 }
 
-// find returns a user without the holdings of peers that left.
+// find returns a user, after removing the holdings of peers that left.
 func (d *Directory) find(id uint32) (u user, known bool) {
 	u, known = d.users[id]
 	if !known || len(d.leaving) == 0 {
@@ -176,7 +175,7 @@ func (d *Directory) find(id uint32) (u user, known bool) {
 	return u, true
 }
 
-// store writes u back, or removes it if nobody holds it any more.
+// store writes u back, or removes it if it has no holder.
 func (d *Directory) store(id uint32, u user) (known bool) {
 	if u.peer == 0 {
 		delete(d.users, id)
@@ -186,11 +185,11 @@ func (d *Directory) store(id uint32, u user) (known bool) {
 	return true
 }
 
-// count returns where client is counted. Of the four types, PCs differ in bit 0
-// from each other, and so do phones, which have bit 4.
+// count returns the counter of a type of client. The types are 1 and 2 for PCs, 0x11 and
+// 0x12 for phones: bit 0 of the type less one, and bit 4, give the index.
 func (u *user) count(client body.ClientType) *uint32 {
 	return &u.counts[(client-1)&1|client>>3&2]
 }
 
-// online reports whether any PC counts for u.
+// online reports whether u has a PC online.
 func (u *user) online() bool { return u.counts[0] != 0 || u.counts[1] != 0 }

@@ -176,7 +176,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// What an entry of 0x0708 does is what a status update does, unannounced.
+// An entry of 0x0708 changes the same as a status update, without notices.
 func TestApplyCountsLikeUpdate(t *testing.T) {
 	d := New()
 	for range 2 {
@@ -222,7 +222,7 @@ func TestCountStopsAtTheLargest(t *testing.T) {
 	}
 }
 
-// An offline report about nobody leaves no trace of peer or user.
+// An offline report about an unknown user leaves no trace of peer or user.
 func TestOfflineOfNobodyKeepsNothing(t *testing.T) {
 	d := New()
 	for h := range Holder(1000) {
@@ -262,8 +262,8 @@ func TestLeaveInSteps(t *testing.T) {
 	}
 }
 
-// A tenant's peers and users come and go for ever, in the room of those that are
-// there at once.
+// Peers and users that come and go all the time need no more memory than those that are
+// present at once.
 func TestRoomIsUsedAgain(t *testing.T) {
 	d := New()
 	for round := range Holder(200) {

@@ -7,15 +7,15 @@ import (
 	"switchyard/pdu/body"
 )
 
-// An entry is one user as held by one peer: a user with three holders is three.
+// Limits count entries: a user with three holders has three.
 
-// Entries returns how many there are, without those of peers that left.
+// Entries returns the number of entries, without those of peers that left.
 func (d *Directory) Entries() int { return d.entries - d.left }
 
-// Room returns how many entries h may add if all peers together may have users and
-// each of them peerUsers; 0 is no limit. What a peer that left is not yet taken away
-// from (Leave) has a room of its own, as large, so that a peer that comes back at once
-// finds its place, and peers that come and go for ever do not fill the memory.
+// Room returns how many entries h may add, if all peers together may have users entries
+// and each of them peerUsers; 0 is unlimited. Entries of peers that left, which Leave has
+// still to remove, do not count up to another users entries. So a peer that reconnects
+// at once finds room, and peers that reconnect all the time do not fill the memory.
 func (d *Directory) Room(h Holder, users, peerUsers int) int {
 	room := math.MaxInt
 	if users > 0 {
@@ -37,10 +37,10 @@ func (d *Directory) Adds(h Holder, s body.ServerUserStat) bool {
 	return !known || p == 0 || d.holdingOf(&u, p) == nil
 }
 
-// AddsAtMost reports whether all of that, reported by h, would add at most n entries.
-// What it would take away is not counted against that.
+// AddsAtMost reports whether stats, reported by h, would add at most n entries. Entries
+// that they would remove are not subtracted.
 func (d *Directory) AddsAtMost(n int, h Holder, stats iter.Seq[body.ServerUserStat]) bool {
-	added := make(map[uint32]struct{}) // of at most n+1, as a user may be reported several times
+	added := make(map[uint32]struct{}) // at most n+1 users; one may be reported several times
 	for s := range stats {
 		if !d.Adds(h, s) {
 			continue

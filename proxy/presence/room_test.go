@@ -49,8 +49,8 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// Who left makes room at once, though it is not taken away yet; but so many times as
-// often as the table is large, and no more.
+// A peer that left makes room at once, although its entries are still to be removed; but
+// such entries take up at most one further table.
 func TestRoomOfThoseWhoLeft(t *testing.T) {
 	d := New()
 	for round := range Holder(10) {
@@ -102,7 +102,7 @@ func TestAddsAtMost(t *testing.T) {
 	}
 }
 
-// What only a peer that left held is new again.
+// A user that only a peer that left held counts as new.
 func TestAddsWhatWasLeft(t *testing.T) {
 	d := populate()
 	d.Leave(A, 0)

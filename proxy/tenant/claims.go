@@ -1,6 +1,7 @@
-// Package tenant says who is being served, and within which limits. It is told how
-// a connection arrived, what a peer sent and what time it is; it holds no
-// connection, starts no goroutine and reads no clock.
+// Package tenant decides which tenant a connection belongs to, and meters what the
+// tenant's peers use. Its callers pass in how a connection arrived, what a peer sent and
+// what time it is; the package holds no connection, starts no goroutine and reads no
+// clock.
 package tenant
 
 import (
@@ -11,24 +12,27 @@ import (
 	"strings"
 )
 
-// An Arrival is how a connection arrived, which alone decides whom it belongs to:
-// what a peer says afterwards is not asked.
+// An Arrival describes how a connection arrived. That alone decides which tenant it
+// belongs to; what the peer sends afterwards does not matter.
 type Arrival struct {
-	Source     netip.Addr // the peer's, and not that of a proxy in front of it
-	ServerName string     // that the peer asked for by TLS, without a dot at its end; "" if it did not
-	// Identities are the names in the peer's verified certificate, each behind its
-	// kind: "cn:NAME", "dns:NAME", "uri:URI", "email:ADDRESS".
+	Source     netip.Addr // the peer's own address, not that of a proxy in front of it
+	ServerName string     // from the TLS handshake, without a dot at its end; "" if there was none
+	// Identities are the names in the peer's verified certificate, each with its kind in
+	// front: "cn:NAME", "dns:NAME", "uri:URI", "email:ADDRESS".
 	Identities []string
 }
 
-// A Claim says which connections are a tenant's. Every kind that is named must
-// match, and of each kind one suffices.
+// A Claim says which connections belong to a tenant. Each of the three lists that is not
+// empty must match the arrival, and a list matches if one of its elements does.
 //
-// A star in the pattern of a certificate stands for at least one character, but not
-// for one that separates: "." in "dns:", "/" in "cn:" and "uri:", "@" in "email:".
-// The end "/**" of a "uri:" stands for every path below. A URI's scheme and host
-// have no stars. Letter case means something in "cn:", in the path of a URI and
-// before the "@", and nothing elsewhere.
+// A star in the pattern of a certificate stands for one or more characters other than the
+// separator of its kind: "." in "dns:", "/" in "cn:" and "uri:", "@" in "email:". At the
+// end of a "uri:", "/**" stands for every path below. The scheme and host of a URI must
+// not have stars. Letter case is significant in "cn:", in the path of a URI and before
+// the "@" only.
+//
+//	dns:*.acme.example             msg1.acme.example, but not a.b.acme.example
+//	uri:spiffe://acme.example/**   spiffe://acme.example/ns/chat/msg1
 type Claim struct {
 	Tenant       string
 	Networks     []netip.Prefix // of sources
@@ -37,15 +41,13 @@ type Claim struct {
 }
 
 var (
-	// ErrUnclaimed is the error of an arrival that nobody serves.
+	// ErrUnclaimed is the error of an arrival that no tenant serves.
 	ErrUnclaimed = errors.New("no tenant claims this connection")
-	// ErrAmbiguous is the error of an arrival that more than one tenant claims with
-	// equal right.
+	// ErrAmbiguous is the error of an arrival that several tenants claim equally.
 	ErrAmbiguous = errors.New("more than one tenant claims this connection")
 )
 
-// Claims says who serves an arrival. It never changes, so anybody may ask it at any
-// time.
+// Claims assigns arrivals to tenants. It is immutable, so it is safe for concurrent use.
 type Claims struct {
 	otherwise string
 	claims    []claim
@@ -59,9 +61,9 @@ type claim struct {
 	serverNames  []pattern
 }
 
-// NewClaims checks claims and returns who serves what. What nobody claims is the
-// tenant otherwise's, and refused if that is "". The error has every claim that is
-// wrong, or else every Overlap, each with what to do about it.
+// NewClaims checks and compiles claims. Unclaimed arrivals go to the tenant otherwise, and
+// are refused if that is "". The error has every invalid claim, or else every Overlap,
+// each with a remedy.
 func NewClaims(otherwise string, claims ...Claim) (*Claims, error) {
 	var faults []error
 	c := &Claims{otherwise: otherwise}
@@ -87,12 +89,11 @@ func NewClaims(otherwise string, claims ...Claim) (*Claims, error) {
 	return c, nil
 }
 
-// Tenant returns who serves the arrival. Of several tenants that claim it, it is
-// the one whose claim names the longest network around the source, where no
-// network counts as shorter than any. The error is an ErrUnclaimed or an
-// ErrAmbiguous.
+// Tenant returns the tenant that serves the arrival. If several tenants claim it, the
+// claim with the longest network around the source wins; a claim without networks counts
+// as shorter than any. The error is ErrUnclaimed or ErrAmbiguous.
 func (c *Claims) Tenant(a Arrival) (string, error) {
-	source := a.Source.Unmap().WithZone("") // a prefix contains no address with a zone
+	source := a.Source.Unmap().WithZone("") // because a prefix never contains an address with a zone
 	serverName := lower(a.ServerName)
 	identities := make([]identity, len(a.Identities))
 	for i, text := range a.Identities {
@@ -126,8 +127,8 @@ func (c *Claims) Tenant(a Arrival) (string, error) {
 // unnamed is the length of the network of a claim that has none.
 const unnamed = -1
 
-// network returns the length of the longest of the claim's networks that the source
-// is in.
+// network returns the length of the longest of the claim's networks that contain the
+// source.
 func (c *claim) network(source netip.Addr) (bits int, ok bool) {
 	bits = unnamed
 	for _, network := range c.networks {

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// longestPattern is the length in bytes of the longest pattern. No name that is
-// given to match is longer.
+// longestPattern is the length in bytes of the longest pattern. Names that are matched
+// are not longer either.
 const longestPattern = 256
 
 // A remedy is why a pattern is refused, and what to write instead.
@@ -53,7 +53,7 @@ func compileClaim(raw Claim) (claim, error) {
 	return c, errors.Join(faults...)
 }
 
-// quoted is a text for an error message.
+// quoted returns text for an error message, shortened.
 func quoted(text string) string {
 	if len(text) > 64 {
 		return fmt.Sprintf("%.64q...", text)
@@ -116,7 +116,7 @@ func compileServerName(text string) (pattern, error) {
 	return newPattern(name, "."), nil
 }
 
-// checkName refuses what is no pattern of any kind.
+// checkName refuses what is not a pattern of any kind.
 func checkName(name string) error {
 	switch {
 	case name == "":
@@ -161,7 +161,7 @@ func checkURI(name string) error {
 	return nil
 }
 
-// checkStars refuses two stars in a row but for the end of a URI.
+// checkStars refuses two stars in a row, except at the end of a URI.
 func checkStars(kind, name string) error {
 	if kind == kindURI {
 		name = strings.TrimSuffix(name, "/**")

@@ -2,8 +2,8 @@ package tenant
 
 import "strings"
 
-// The kinds of identities. Each has its own text before which a star stops, and
-// its own part in which the case of letters means nothing.
+// The kinds of identities. Each has its own separator, at which a star stops, and its own
+// part in which letter case is ignored.
 const (
 	kindCN    = "cn"
 	kindDNS   = "dns"
@@ -13,8 +13,8 @@ const (
 
 var separators = map[string]string{kindCN: "/", kindDNS: ".", kindURI: "/", kindEmail: "@"}
 
-// An identity is a name in a certificate, in the form in which equal names are
-// equal.
+// An identity is a name in a certificate, normalised so that equal names are equal
+// strings.
 type identity struct{ kind, name string }
 
 func newIdentity(text string) identity {
@@ -22,6 +22,7 @@ func newIdentity(text string) identity {
 	return identity{kind, fold(kind, name)}
 }
 
+// fold lowers the letters of the part in which case is ignored.
 func fold(kind, name string) string {
 	switch kind {
 	case kindDNS:
@@ -36,8 +37,8 @@ func fold(kind, name string) string {
 	return name
 }
 
-// authority returns where the scheme and the host of a URI end: nobody but the
-// host's owner may give out what follows.
+// authority returns the index at which the scheme and the host of a URI end. Only the
+// owner of the host issues identities with what follows.
 func authority(uri string) int {
 	scheme := strings.IndexByte(uri, ':') + 1
 	host, ok := strings.CutPrefix(uri[scheme:], "//")

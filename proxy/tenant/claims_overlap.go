@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// An Overlap is two tenants that cannot both have their claims: on a network, or
-// everywhere, connections would belong to both with equal right.
+// An Overlap is two tenants whose claims conflict: in some network, or everywhere,
+// connections would belong equally to both.
 type Overlap struct {
 	First, Second string // tenants, in the order of their claims
 	Kind          string // of what both claim: "network", "certificate" or "server name"
@@ -25,7 +25,7 @@ func (o Overlap) Error() string {
 
 const kindNetwork = "network"
 
-// Overlaps returns what overlaps among the claims. No tenant is the Second of two.
+// Overlaps returns the overlaps among the claims. No tenant is the Second of two overlaps.
 // Claims that NewClaims refuses by themselves are left out.
 func Overlaps(claims ...Claim) []Overlap {
 	var sound []claim
@@ -63,12 +63,12 @@ func (c *claim) overlap(holders map[anchor][]*claim) (Overlap, bool) {
 	return Overlap{}, false
 }
 
-// An anchor is what two claims that collide have in common, so that not every two claims
-// have to be compared.
+// An anchor is something that any two claims that collide have in common, so not every
+// two claims have to be compared.
 type anchor struct{ kind, what string }
 
 // anchors returns the claim's networks, or else its certificates and server names. A claim
-// with networks never collides with one without, as any network is longer than none.
+// with networks never collides with one without, because any network is longer than none.
 func (c *claim) anchors() (all []anchor) {
 	for _, network := range c.networks {
 		all = append(all, anchor{kindNetwork, network.String()})

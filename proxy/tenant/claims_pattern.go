@@ -2,18 +2,18 @@ package tenant
 
 import "strings"
 
-// A pattern is a text with stars, in parts, as a star does not reach across a
-// separator. Both are compared part by part, so the time for it grows with the
-// length of the text and of the pattern, and not with the ways to place the stars.
+// A pattern is a text with stars, split at its separators, because a star does not match
+// a separator. Text and pattern are compared part by part, so the time grows with their
+// lengths and not with the number of ways to place the stars.
 type pattern struct {
 	text      string // equal patterns have equal texts
 	separator string
 	parts     []part // at least one
-	below     bool   // ended in "/**": at least one further part follows, and any number may
+	below     bool   // ended in "/**": matches one or more further parts
 }
 
-// A part is what stands between the stars of a part of a pattern. For each star
-// there is at least one byte. A part without a star has one element.
+// A part is the literals between the stars of one part of a pattern: "a*b" is {"a", "b"}.
+// Each star matches at least one byte. A part without a star has one element.
 type part []string
 
 func newPattern(text, separator string) pattern {
@@ -45,9 +45,8 @@ func (p pattern) matches(text string) bool {
 	return more && isBelow(rest)
 }
 
-// matches looks for what stands between the stars from left to right and takes the
-// first place of each. A later place leaves less for what follows, so there is
-// never a reason to come back.
+// matches looks for the literals from left to right and takes the first place of each. A
+// later place would leave less text for the rest, so backtracking is never needed.
 func (p part) matches(s string) bool {
 	if len(p) == 1 {
 		return s == p[0]
@@ -66,7 +65,7 @@ func (p part) matches(s string) bool {
 	return ok && len(s) > len(p[last]) && strings.HasSuffix(s, p[last])
 }
 
-// isBelow reports whether a path leads down only.
+// isBelow reports whether every part of a path leads down.
 func isBelow(path string) bool {
 	for s := range strings.SplitSeq(path, "/") {
 		if s == "" || isDots(s) {
@@ -76,12 +75,11 @@ func isBelow(path string) bool {
 	return true
 }
 
-// isDots reports whether a part of a path is a way elsewhere, for which no star
-// stands.
+// isDots reports whether a part of a path is "." or "..", which a star does not match.
 func isDots(s string) bool { return s == "." || s == ".." }
 
-// lower makes ASCII letters small. Other letters stay: some of them have a small
-// form that is an ASCII letter, and would become part of another's name.
+// lower lowers ASCII letters only. Some other letters have an ASCII letter as their lower
+// case, by which a name could turn into another tenant's.
 func lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {

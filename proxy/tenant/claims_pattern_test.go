@@ -74,9 +74,8 @@ func TestServerNamePatterns(t *testing.T) {
 	}
 }
 
-// A matcher that tries the places of a star one by one would need longer than the
-// world has been there for the second text, and the square of a million for the
-// third.
+// A matcher that backtracks would take practically for ever for the second text, and
+// quadratic time for the third.
 func TestMatchingTakesNoTime(t *testing.T) {
 	const size = 1 << 20
 	for _, c := range []struct {
@@ -100,7 +99,7 @@ func TestMatchingTakesNoTime(t *testing.T) {
 	}
 }
 
-// slowMatch is what matching means: it tries everything that a star may stand for.
+// slowMatch defines matching: it tries everything that a star may stand for.
 func slowMatch(pattern, text, separator string) bool {
 	if below, ok := strings.CutSuffix(pattern, "/**"); ok && separator == "/" {
 		for i := range text {

@@ -111,7 +111,8 @@ func TestTenantListsFew(t *testing.T) {
 	}
 }
 
-// The claims are the caller's no longer, and anybody's to ask at once.
+// Changing the caller's slices does not change the Claims, which are safe for concurrent
+// use.
 func TestClaimsNeverChange(t *testing.T) {
 	claim := Claim{Tenant: "a", Networks: networks("10.0.0.0/8"), Certificates: []string{"cn:a"}, ServerNames: []string{"a.example"}}
 	claims, err := NewClaims("", claim)

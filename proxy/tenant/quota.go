@@ -1,6 +1,6 @@
 package tenant
 
-// A Quota is what the peers of a tenant may use. It is compared by ==.
+// A Quota limits what the peers of a tenant may use. Quotas are compared with ==.
 type Quota struct {
 	OnBreach Breach
 	Tenant   Rates // of all peers together
@@ -10,12 +10,12 @@ type Quota struct {
 // Any reports whether the quota limits anything.
 func (q Quota) Any() bool { return q.Tenant != Rates{} || q.Peer != Rates{} }
 
-// A Breach is what becomes of a peer that uses more than it may.
+// A Breach says what happens to a peer that exceeds its quota.
 type Breach uint8
 
 const (
-	Slow Breach = iota // it is not read from until what it used too much is paid for
-	Drop               // its PDUs are dropped until then
+	Slow Breach = iota // it is not read from until the excess is paid off
+	Drop               // its PDUs are dropped until the excess is paid off
 )
 
 // Rates are per second; 0 is unlimited.
@@ -25,7 +25,7 @@ type Rates struct {
 	BytesOut uint64 // counted after fan-out: n bytes that go to k peers are k*n
 }
 
-// A Measure is what a rate is about.
+// A Measure is what a rate limits.
 type Measure uint8
 
 const (
@@ -38,7 +38,7 @@ const (
 // A Use is an amount of each measure.
 type Use [measures]uint64
 
-// buckets are one for each measure.
+// buckets has one Bucket for each measure.
 type buckets [measures]Bucket
 
 func newBuckets(r Rates) *buckets {

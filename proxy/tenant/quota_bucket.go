@@ -7,29 +7,35 @@ import (
 	"time"
 )
 
-// burst is for how long a bucket saves up what is not used, in nanoseconds.
+// burst is for how long a bucket saves up unused units, in nanoseconds.
 const burst = uint64(time.Second)
 
-// A Bucket measures use against a rate. It starts with one second's worth, and what
-// is used beyond goes into debt, which time pays off at the rate: however it is
-// used, what it lets through in any time t is at most the rate times t + 1 s, and
-// the last use before the debt. It is safe for concurrent use and takes no lock.
+// A Bucket is a token bucket that may go into debt. It starts full, with one second's
+// worth of units. A use beyond what it has becomes a debt, which is paid off at the rate.
+// So in any time t it lets through at most rate × (t + 1 s), and the last use before the
+// debt. It is safe for concurrent use and takes no lock.
 //
-// Times are nanoseconds of any clock that does not go backwards and begins at 0 or
-// above.
+// The state is one number: paid, the time at which all use so far will be paid for. Each
+// use moves it to the right, by n / rate:
+//
+//	        now          now + burst
+//	─────────┼────────────────┼──────────────▶ time
+//	 paid                                       full
+//	               paid                         has rate × (now + burst - paid) units
+//	                              paid          in debt until paid - burst
+//
+// Times are nanoseconds of any clock that does not go backwards or below 0.
 type Bucket struct {
 	rate uint64 // per second, fixed; 0 is unlimited
-	// paid is when all that was used so far will be paid for. The bucket is full if
-	// that is over, empty a second before, and in debt before that.
+	// paid is the time at which all use so far will be paid for.
 	paid atomic.Uint64
 }
 
 // NewBucket returns a full bucket of that many units per second; 0 is unlimited.
 func NewBucket(rate uint64) *Bucket { return &Bucket{rate: rate} }
 
-// Take uses n units, whether or not the bucket has them, and returns how long from
-// now until they are paid for: 0 unless the bucket is in debt. A debt is never
-// forgotten, however large.
+// Take uses n units, whether or not the bucket has them, and returns how long the bucket
+// is in debt from now on: 0 if it is not. A debt is never forgiven, however large.
 func (b *Bucket) Take(now int64, n uint64) (wait time.Duration) {
 	if b.rate == 0 {
 		return 0
@@ -44,7 +50,7 @@ func (b *Bucket) Take(now int64, n uint64) (wait time.Duration) {
 	}
 }
 
-// Owes returns how long from now the bucket is in debt.
+// Owes returns how long the bucket is in debt from now on.
 func (b *Bucket) Owes(now int64) time.Duration {
 	if b.rate == 0 {
 		return 0
@@ -63,12 +69,12 @@ func (b *Bucket) Left(now int64) uint64 {
 		return 0
 	}
 	hi, lo := bits.Mul64(full-paid, b.rate)
-	n, _ := bits.Div64(hi, lo, burst) // hi is below burst, as full-paid is not above it
+	n, _ := bits.Div64(hi, lo, burst) // hi is below burst, because full-paid is at most burst
 	return n
 }
 
-// cost returns how long, in nanoseconds, it takes to pay for n units: rounded down,
-// so what that leaves out is less than a nanosecond in each use.
+// cost returns how many nanoseconds it takes to pay for n units. It rounds down, by less
+// than a nanosecond for each use.
 func (b *Bucket) cost(n uint64) uint64 {
 	hi, lo := bits.Mul64(n, uint64(time.Second))
 	if hi >= b.rate {
@@ -78,7 +84,7 @@ func (b *Bucket) cost(n uint64) uint64 {
 	return cost
 }
 
-// plus adds, and stays at the largest number.
+// plus adds and saturates.
 func plus(x, y uint64) uint64 {
 	sum, carry := bits.Add64(x, y, 0)
 	if carry != 0 {

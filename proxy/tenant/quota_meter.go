@@ -13,7 +13,7 @@ type Meter struct {
 	all   *buckets
 }
 
-// NewMeter returns the meter for a quota. What was used by the meter before, which
+// NewMeter returns the meter for a quota. The use that the previous meter counted, which
 // may be nil, still counts if the rates are the same.
 func NewMeter(q Quota, before *Meter) *Meter {
 	if before != nil && before.quota.Tenant == q.Tenant {
@@ -33,8 +33,8 @@ type PeerMeter struct {
 	all   *buckets
 }
 
-// Peer returns the meter of a peer. What was used by the one before, which may be
-// nil, still counts if the rates are the same.
+// Peer returns the meter of a peer. The use that the peer's previous meter counted, which
+// may be nil, still counts if the rates are the same.
 func (m *Meter) Peer(before *PeerMeter) *PeerMeter {
 	if before != nil && before.rates == m.quota.Peer {
 		return &PeerMeter{before.rates, before.own, m.all}
@@ -42,8 +42,8 @@ func (m *Meter) Peer(before *PeerMeter) *PeerMeter {
 	return &PeerMeter{m.quota.Peer, newBuckets(m.quota.Peer), m.all}
 }
 
-// Take charges u to the peer and to its tenant, and returns how long from now until
-// it is paid for by both, and what of it takes so long.
+// Take charges u to the peer and to its tenant. It returns how long either of them is in
+// debt from now on, and which measure takes that long.
 func (m *PeerMeter) Take(now int64, u Use) (wait time.Duration, what Measure) {
 	for _, b := range [...]*buckets{m.own, m.all} {
 		for i := range b {
@@ -55,7 +55,7 @@ func (m *PeerMeter) Take(now int64, u Use) (wait time.Duration, what Measure) {
 	return wait, what
 }
 
-// Owes returns how long from now the peer or its tenant is in debt.
+// Owes returns how long the peer or its tenant is in debt from now on.
 func (m *PeerMeter) Owes(now int64) (wait time.Duration) {
 	for _, b := range [...]*buckets{m.own, m.all} {
 		for i := range b {
@@ -65,11 +65,13 @@ func (m *PeerMeter) Owes(now int64) (wait time.Duration) {
 	return wait
 }
 
-// Fit returns how many bytes of batch, which is whole PDUs, may pass now: those of
-// the first PDUs that do. It charges what they bring in, and nothing for the rest,
-// which is too much of what. A PDU passes as long as there is something left, so that
-// one that is larger than what a second brings can pass at all; and as long as
-// nothing is owed for what went out, as what goes out is known only afterwards.
+// Fit returns how many bytes of batch, which is whole PDUs, are within the quota now: the
+// first PDUs of it. It charges their number and bytes, and nothing for the rest, which
+// exceeds the measure what.
+//
+// A PDU fits if there are any units left, so that a PDU larger than a second's worth can
+// pass at all. No PDU fits while there is a debt for bytes out, because those are known
+// only after routing.
 func (m *PeerMeter) Fit(now int64, batch []byte) (fit int, what Measure) {
 	pdus, bytes := uint64(math.MaxUint64), uint64(math.MaxUint64)
 	for _, b := range [...]*buckets{m.own, m.all} {
@@ -96,7 +98,7 @@ func (m *PeerMeter) Fit(now int64, batch []byte) (fit int, what Measure) {
 	return fit, what
 }
 
-// PDUs returns how many PDUs batch is.
+// PDUs returns how many PDUs batch has.
 func PDUs(batch []byte) (n uint64) {
 	for ; len(batch) > 0; batch = batch[pdu.ParseHeader(batch).Length:] {
 		n++

@@ -56,8 +56,8 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-// Whoever waits as long as told, or takes only what is left, uses no more than the
-// rate and one second's worth; and all of that, if there is enough to do.
+// A peer that waits as long as Take says, or takes only what Left says, uses at most the
+// rate plus one second's worth, and all of that if it has enough to send.
 func TestBucketKeepsTheRate(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -83,7 +83,7 @@ func TestBucketKeepsTheRate(t *testing.T) {
 	}
 }
 
-// Many who take at once are charged for all.
+// Concurrent uses are all charged.
 func TestBucketIsShared(t *testing.T) {
 	b := NewBucket(1000)
 	var all sync.WaitGroup
@@ -160,7 +160,8 @@ func TestMeterOfAllPeers(t *testing.T) {
 	}
 }
 
-// A new quota begins anew where its rates differ from the old one, and nowhere else.
+// A new quota starts with full buckets where its rates differ from the old one, and keeps
+// the debts elsewhere.
 func TestDebtStaysWithTheRates(t *testing.T) {
 	for name, c := range map[string]struct {
 		next Quota
