@@ -26,7 +26,7 @@ func TestLook(t *testing.T) {
 			}
 		})
 	}
-	for i := range 1000 {
+	for i := range 200 {
 		j.Install(NewGeneration(fmt.Sprint(i), "", always(abi.Consume)))
 	}
 	j.Close()

@@ -213,7 +213,7 @@ func TestInstallClosesTheOldWhenItsLastUserLeft(t *testing.T) {
 // Readers judge while generations are swapped: every acquired one is open, and in
 // the end each was closed exactly once.
 func TestInstallUnderLoad(t *testing.T) {
-	const swaps = 500
+	const swaps = 200
 	policies := make([]*rules, 0, swaps+1)
 	next := func() *Generation {
 		r := &rules{}

@@ -19,8 +19,8 @@ const (
 	// maxLedger is the size in bytes up to which it is read: some ten thousand
 	// policies.
 	maxLedger = 1 << 20
-	// patience is how long a Ledger waits for another process that writes.
-	patience = 2 * time.Second
+	// lockTimeout is how long a Ledger waits for another process that writes.
+	lockTimeout = 2 * time.Second
 )
 
 // A Ledger remembers the highest signed version of each tenant's policies that was
@@ -32,7 +32,8 @@ const (
 // Whoever may write there may make it forget; that it was removed cannot be noticed.
 // Any number of goroutines may use a Ledger.
 type Ledger struct {
-	folder string // empty: nothing is kept beyond this process
+	folder      string // empty: nothing is kept beyond this process
+	lockTimeout time.Duration
 
 	mu      sync.Mutex // guards unsaved, and is held while the file is read or written
 	unsaved map[policyOf]unsaved
@@ -74,7 +75,7 @@ type ledger struct {
 // NewLedger returns the ledger in a folder, which is made once there is something to
 // remember. Without a folder it forgets when the process ends.
 func NewLedger(folder string) *Ledger {
-	return &Ledger{folder: folder, unsaved: make(map[policyOf]unsaved)}
+	return &Ledger{folder: folder, lockTimeout: lockTimeout, unsaved: make(map[policyOf]unsaved)}
 }
 
 // Folder returns the folder, or empty.
@@ -126,7 +127,7 @@ func (l *Ledger) write(tenant, name string, version, downgradeTo uint64) error {
 	if err := os.MkdirAll(l.folder, 0o700); err != nil {
 		return err
 	}
-	unlock, err := lock(l.folder, patience)
+	unlock, err := lock(l.folder, l.lockTimeout)
 	if err != nil {
 		return err
 	}

@@ -22,15 +22,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// recordAll records one version after the other, and says so after each.
+// recordAll records one version after the other, and prints each when it is recorded.
 func recordAll(folder, tenant string) {
-	l := NewLedger(folder)
-	for version := uint64(1); version <= 300; version++ {
-		for err := l.Record(tenant, "p.wasm", version, 0); err != nil; err = l.Record(tenant, "p.wasm", version, 0) {
-			fmt.Fprintln(os.Stderr, err) // the folder is busy
+	l := patientLedger(folder)
+	for version := uint64(1); version <= versionsOfProcess; version++ {
+		if err := l.Record(tenant, "p.wasm", version, 0); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
 		fmt.Println(version)
 	}
+}
+
+// patientLedger returns a ledger that waits for the lock as long as a busy machine makes
+// it wait.
+func patientLedger(folder string) *Ledger {
+	l := NewLedger(folder)
+	l.lockTimeout = 5 * time.Minute
+	return l
 }
 
 func recorder(t *testing.T, folder, tenant string) *exec.Cmd {
@@ -213,10 +222,10 @@ func TestLedgerRaces(t *testing.T) {
 		}
 	}
 	var all sync.WaitGroup
-	for _, l := range []*Ledger{NewLedger(folder), NewLedger(folder)} {
+	for _, l := range []*Ledger{patientLedger(folder), patientLedger(folder)} {
 		for _, tenant := range []string{"north", "east", "west"} {
 			all.Go(func() {
-				for version := uint64(1); version <= 50; version++ {
+				for version := uint64(1); version <= versionsOfGoroutine; version++ {
 					if err := l.Record(tenant, "p.wasm", version, 0); err != nil {
 						t.Error(err)
 					}
@@ -234,7 +243,7 @@ func TestLedgerRaces(t *testing.T) {
 		}
 	}
 	l := NewLedger(folder)
-	for tenant, want := range map[string]uint64{"north": 300, "south": 300, "east": 50, "west": 50} {
+	for tenant, want := range map[string]uint64{"north": versionsOfProcess, "south": versionsOfProcess, "east": versionsOfGoroutine, "west": versionsOfGoroutine} {
 		wantFloor(t, l, tenant, "p.wasm", want)
 	}
 }
@@ -242,7 +251,7 @@ func TestLedgerRaces(t *testing.T) {
 // Whenever a process dies, what it had recorded is there.
 func TestLedgerCrashes(t *testing.T) {
 	folder := t.TempDir()
-	for after := range 12 {
+	for after := range crashes {
 		c := recorder(t, folder, fmt.Sprint(after))
 		out, err := c.StdoutPipe()
 		if err != nil {

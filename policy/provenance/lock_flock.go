@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// lock keeps other processes out of a folder until unlock is called. It waits for
-// one that is in there, but not for ever: it may be stopped.
-func lock(folder string, patience time.Duration) (unlock func(), err error) {
+// lock keeps other processes out of a folder until unlock is called. If another process
+// has the lock, it waits for at most timeout: that process may be suspended.
+func lock(folder string, timeout time.Duration) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(timeout); ; time.Sleep(5 * time.Millisecond) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case err == nil:
@@ -28,7 +28,7 @@ func lock(folder string, patience time.Duration) (unlock func(), err error) {
 			return nil, fmt.Errorf("lock %s: %w", folder, err)
 		case time.Now().After(end):
 			f.Close()
-			return nil, fmt.Errorf("lock %s: another process has it for longer than %v", folder, patience)
+			return nil, fmt.Errorf("lock %s: another process has it for longer than %v", folder, timeout)
 		}
 	}
 }

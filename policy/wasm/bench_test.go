@@ -5,15 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/abi"
 )
 
 func BenchmarkClassify(b *testing.B) {
-	for name, module := range map[string][]byte{"C": cGuest(b), "Go": goGuest(b), "wat": guest(b, "sound")} {
+	for name, module := range guestsOfLanguages(b) {
 		p := loadModule(b, newEngine(b, DefaultLimits(), nil), name, module, nil)
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -24,38 +21,6 @@ func BenchmarkClassify(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkCall is the bare call of classify, as it is and as it was before
-// metering.
-func BenchmarkCall(b *testing.B) {
-	module := cGuest(b)
-	b.Run("metered", func(b *testing.B) {
-		p := loadModule(b, newEngine(b, DefaultLimits(), nil), "C", module, nil)
-		in := p.slots[0].in
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := in.askClassify(3, 0x0301); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("unmetered", func(b *testing.B) {
-		ctx := context.Background()
-		rt := wazero.NewRuntime(ctx)
-		defer rt.Close(ctx)
-		m, err := rt.Instantiate(ctx, module)
-		if err != nil {
-			b.Fatal(err)
-		}
-		in := &instance{module: m, classify: m.ExportedFunction(abi.Classify)}
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := in.askClassify(3, 0x0301); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }
 
 func BenchmarkInspect(b *testing.B) {
@@ -114,7 +79,7 @@ func BenchmarkFault(b *testing.B) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	for name, module := range map[string][]byte{"C": cGuest(b), "Go": goGuest(b)} {
+	for name, module := range guestsOfLanguages(b) {
 		b.Run(name, func(b *testing.B) {
 			e := newEngine(b, DefaultLimits(), nil)
 			b.ReportAllocs()

@@ -6,20 +6,11 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"testing"
 )
 
 // TestReloadsLeaveMemoryFlat loads and closes policies over and over.
-// SWITCHYARD_RELOADS sets how often.
 func TestReloadsLeaveMemoryFlat(t *testing.T) {
-	reloads := 300
-	if s := os.Getenv("SWITCHYARD_RELOADS"); s != "" {
-		var err error
-		if reloads, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	e := newEngine(t, DefaultLimits(), nil)
 	// Each turn loads a module that was never seen before, a refused one, and one
 	// that leaves instances behind in several slots and a fault.

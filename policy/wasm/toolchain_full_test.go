@@ -1,3 +1,5 @@
+//go:build full
+
 package wasm
 
 import (
@@ -9,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tetratelabs/wazero"
+
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
@@ -19,7 +23,7 @@ func goGuest(t testing.TB) []byte {
 	t.Helper()
 	tool, err := exec.LookPath("go")
 	if err != nil {
-		t.Skip("the go command is not installed")
+		t.Fatal("the go command is not in the PATH: install Go")
 	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	build := exec.Command(tool, "build", "-ldflags=-s -w", "-buildmode=c-shared", "-o", out, ".")
@@ -33,10 +37,10 @@ func cGuest(t testing.TB) []byte {
 	t.Helper()
 	tool, err := exec.LookPath("clang")
 	if err != nil {
-		t.Skip("clang is not installed")
+		t.Fatal("clang is not installed (Debian: clang)")
 	}
 	if _, err := exec.LookPath("wasm-ld"); err != nil {
-		t.Skip("wasm-ld (package lld) is not installed")
+		t.Fatal("wasm-ld is not installed (Debian: lld)")
 	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	return built(t, exec.Command(tool, "--target=wasm32", "-O2", "-ffreestanding", "-nostdlib",
@@ -60,7 +64,7 @@ func TestGuestInStockGo(t *testing.T) {
 	module := goGuest(t)
 	var heard ledger
 	limits := DefaultLimits()
-	limits.LoadTime = 5 * time.Minute // with -race, on a busy machine
+	limits.LoadTime = 5 * time.Minute // with -race
 	e := newEngine(t, limits, heard.log)
 	p := loadModule(t, e, "go", module, []byte(`{"session": 42, "prefix": "hi "}`))
 
@@ -110,4 +114,36 @@ func TestGuestInC(t *testing.T) {
 	}
 	_, err := p.Inspect(body, question(make([]byte, 5000)))
 	wantFault(t, err, policy.FaultBody, "no room for a body of 5000 bytes")
+}
+
+// BenchmarkCall is the bare call of classify, as it is and as it was before
+// metering.
+func BenchmarkCall(b *testing.B) {
+	module := cGuest(b)
+	b.Run("metered", func(b *testing.B) {
+		p := loadModule(b, newEngine(b, DefaultLimits(), nil), "C", module, nil)
+		in := p.slots[0].in
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := in.askClassify(3, 0x0301); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("unmetered", func(b *testing.B) {
+		ctx := context.Background()
+		rt := wazero.NewRuntime(ctx)
+		defer rt.Close(ctx)
+		m, err := rt.Instantiate(ctx, module)
+		if err != nil {
+			b.Fatal(err)
+		}
+		in := &instance{module: m, classify: m.ExportedFunction(abi.Classify)}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := in.askClassify(3, 0x0301); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

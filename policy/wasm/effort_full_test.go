@@ -1,0 +1,13 @@
+//go:build full
+
+package wasm
+
+import "testing"
+
+// How much the tests do that find more the longer they run.
+const reloads = 300
+
+// guestsOfLanguages are the guests that benchmarks compare.
+func guestsOfLanguages(b *testing.B) map[string][]byte {
+	return map[string][]byte{"C": cGuest(b), "Go": goGuest(b), "wat": guest(b, "sound")}
+}

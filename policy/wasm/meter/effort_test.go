@@ -1,0 +1,6 @@
+//go:build !full
+
+package meter
+
+// generatedModules is how many modules TestRewrittenAgrees generates.
+const generatedModules = 80
