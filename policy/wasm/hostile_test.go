@@ -12,7 +12,7 @@ import (
 
 // bound is how long any one call of a hostile guest may take here, race detector,
 // interpreter, slow machine and all. It usually takes less than a millisecond.
-const bound = 10 * time.Second
+const bound = time.Minute
 
 // hostile are guests that pass all gates, and how they sin when they inspect.
 var hostile = []struct {
