@@ -35,7 +35,7 @@ func Scan(text []byte) *Document {
 		} else {
 			s.pair(table, 0)
 		}
-		s.advanceTo("\n") // of a valid text, a comment at most
+		s.advanceTo("\n") // in a valid text, over a comment at most
 	}
 	return d
 }
@@ -65,7 +65,8 @@ func (p place) below(name string) place {
 
 func (p place) element(i int) place { return place{p.names, p.path + "." + strconv.Itoa(i)} }
 
-// A role is how a path was defined last. Which roles may follow which is in note.
+// A role is how a path was defined. Of several roles, the highest counts. note knows which
+// may follow which.
 type role int
 
 const (
@@ -189,8 +190,8 @@ func unquote(text string) string {
 	return v.Text
 }
 
-// value reads any value, depth levels deep, and the keys in it. It reports whether it
-// could follow.
+// value reads any value, depth levels deep, and the keys in it. It returns false if it
+// cannot follow.
 func (s *scanner) value(p place, depth int) bool {
 	s.skipBlanks()
 	switch s.peek() {
@@ -239,15 +240,15 @@ func (s *scanner) within(depth int) bool {
 	return s.refused == nil
 }
 
-// refuse notes why the rest of the text is not looked at.
+// refuse stops the scan at this line.
 func (s *scanner) refuse(format string, limit int) {
 	if s.refused == nil {
 		s.refused = &SyntaxError{s.line, fmt.Sprintf(format, limit)}
 	}
 }
 
-// quoted reads a string of any of the four kinds and returns it with its quotes. One in
-// single quotes ends with its line if nothing else ends it.
+// quoted reads a string of any of the four kinds and returns it with its quotes. Without
+// three quotes, a string ends with its line at the latest.
 func (s *scanner) quoted() string {
 	begun, quote := s.at, s.text[s.at:s.at+1]
 	end := quote
@@ -269,7 +270,7 @@ func (s *scanner) quoted() string {
 	}
 	s.advance(len(end))
 	for i := 0; i < 2 && len(end) == 3 && s.peek() == quote[0]; i++ {
-		s.advance(1) // up to two quotes may end what the three enclose
+		s.advance(1) // up to two quotes may stand before the closing three
 	}
 	return s.text[begun:s.at]
 }
@@ -321,7 +322,7 @@ func (s *scanner) advance(n int) {
 	}
 }
 
-// advanceTo passes everything before the next of these bytes.
+// advanceTo passes everything up to the next of these bytes, or to the end.
 func (s *scanner) advanceTo(any string) {
 	for s.at < len(s.text) && strings.IndexByte(any, s.text[s.at]) < 0 {
 		s.advance(1)

@@ -1,6 +1,5 @@
-// Package tomlpos reads TOML files that people write: it returns their values together
-// with the line on which each key stands, which the decoder does not give away. What a
-// file may contain is its reader's business.
+// Package tomlpos reads TOML files and finds the line of each key, which the decoder does
+// not tell, for error messages. It attaches no meaning to keys.
 package tomlpos
 
 import (
@@ -13,9 +12,9 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// What a file may have at most. The decoder spells out the path to every key, so its time
-// and memory grow with the square of the depth, and with the number of keys times the
-// length of a path: a few kilobytes of brackets would cost hundreds of megabytes.
+// Limits of a file. The decoder spells out the path to every key, so its time and memory
+// grow with the square of the depth, and with the number of keys times the length of their
+// paths: without the limits, a few kilobytes of brackets cost hundreds of megabytes.
 const (
 	// MaxDepth is how many brackets may be open around a value. A dot in a key counts as
 	// one bracket.
@@ -29,8 +28,8 @@ type Document struct {
 	// Keys has every header and every "key =", in the order of the text and named as
 	// toml.MetaData.Keys names them.
 	Keys []Key
-	// Lines has the line on which each key, table and list element first appears. Names
-	// are as toml.Key spells them, and an element has its index for a name:
+	// Lines has the line on which each key, table and list element first appears, by path.
+	// Paths are spelled as toml.Key spells them, with the index of an element as its name:
 	// listener.0.address.
 	Lines map[string]int
 	// TooDeep is the line on which the text exceeds MaxDepth, or 0.
@@ -39,7 +38,7 @@ type Document struct {
 	LongString int
 
 	text    string
-	refused *SyntaxError   // what exceeds MaxDepth or MaxPath. Nothing behind it is in Keys and Lines
+	refused *SyntaxError   // where the text exceeds a limit; Keys and Lines end there
 	repeats map[int]Repeat // by line
 }
 
@@ -55,8 +54,8 @@ type Repeat struct {
 	First int // the line of the first definition
 }
 
-// Line returns the line of what stands at the path, or of the nearest that there is
-// above it, or 0. A path by names alone ends at a list.
+// Line returns the line of the key at the path, else that of the innermost table or list
+// around it, else 0. A path without indices leads to a list but not into it.
 func (d *Document) Line(path ...string) (line int) {
 	at := place{}
 	for _, name := range path {
