@@ -219,7 +219,7 @@ func (s *scanner) members(closing byte, depth int, member func(i int) bool) bool
 	s.advance(1)
 	s.skip()
 	for i := 0; !s.accept(closing); i++ {
-		if s.at == len(s.text) || !member(i) || s.refused != nil {
+		if s.at == len(s.text) || !member(i) {
 			return false
 		}
 		s.skip()

@@ -21,10 +21,10 @@ plain = "[no] # \" \\"
 no = 1
 """"
 d . o."t" = '''
-[no]'''
+[no]'''''
 list = [ # ]
   "]", [1,
-  2], { in = 1 }, # }
+  2], { in = 1 }, '''x''''', { on = 2 } # }
 ]
 inline = { x = { y = 1 }, z = "}" }
 when = 1979-05-27 07:32:00
@@ -48,7 +48,7 @@ func TestLines(t *testing.T) {
 	want := map[string]int{
 		"top": 2, "a": 3, "a.plain": 4, `a."quoted key"`: 5, "a.escaped": 6,
 		"a.d": 9, "a.d.o": 9, "a.d.o.t": 9,
-		"a.list": 11, "a.list.0": 12, "a.list.1": 12, "a.list.1.0": 12, "a.list.1.1": 13, "a.list.2": 13, "a.list.2.in": 13,
+		"a.list": 11, "a.list.0": 12, "a.list.1": 12, "a.list.1.0": 12, "a.list.1.1": 13, "a.list.2": 13, "a.list.2.in": 13, "a.list.3": 13, "a.list.4": 13, "a.list.4.on": 13,
 		"a.inline": 15, "a.inline.x": 15, "a.inline.x.y": 15, "a.inline.z": 15, "a.when": 16,
 		"b": 17, `b."c d"`: 17, `b."c d".k`: 18,
 		"t": 19, "t.0": 19, "t.0.x": 20, "t.1": 21, "t.1.x": 22, "t.1.sub": 23, "t.1.sub.x": 24,
@@ -99,6 +99,7 @@ func TestRepeats(t *testing.T) {
 		"a.b = 1\na.b.c = 2":         {"a.b", 1},
 		"[a]\nx = 1\n\"x\" = 2":      {"a.x", 2},
 		"[[a]]\n[a]":                 {"a", 1},
+		"[a]\n[a.b]\n[a]":            {"a", 1},
 		"[a]\n[[a]]":                 {"a", 1},
 		"[[a]]\n[[a]]\nx=1\nx=2":     {"a.1.x", 3},
 		"a = {\nb = 1, c = 2,\nb=3}": {"a.b", 2},
@@ -147,18 +148,23 @@ func TestBounds(t *testing.T) {
 		text string
 		line int
 	}{
-		"a long name":            {"[a]\n" + strings.Repeat("a", size) + " = 1", 2},
-		"keys below a long name": {"a = 1\n[" + strings.Repeat("a", size/2) + "]\n" + strings.Repeat("a=1\n", size/8), 2},
-		"in a long name":         {"a = [\n{" + strings.Repeat("a", size/2) + " = [" + strings.Repeat("{a=1},", size/12) + "]}]", 2},
-		"brackets":               {"\na = " + strings.Repeat("[", size), 2},
-		"braces":                 {"a = " + strings.Repeat("{a=", size/3), 1},
-		"dots":                   {"a = [\n{" + strings.Repeat("a.", size/2) + "a = 1}]", 2},
-		"a header":               {"[" + strings.Repeat("a.", size/2) + "a]", 1},
-		"a list's header":        {"[[" + strings.Repeat("a . ", size/4) + "a]]", 1},
-		"dots within braces":     {"a = " + strings.Repeat("{a.a.a.a=", size/9), 1},
-		"brackets within braces": {"a = [" + strings.Repeat("[{'a'=", size/6), 1},
-		"behind a string":        {"a = ['\"#', \"\\\"'#\", '#\\', " + strings.Repeat("[", size), 1},
-		"behind lines that fail": {"a = ]\n'\n\"\\\n[a\n= [[\n" + strings.Repeat("a.", size/2) + "a = 1", 6},
+		"a long name":              {"[a]\n" + strings.Repeat("a", size) + " = 1", 2},
+		"keys below a long name":   {"a = 1\n[" + strings.Repeat("a", size/2) + "]\n" + strings.Repeat("a=1\n", size/8), 2},
+		"in a long name":           {"a = [\n{" + strings.Repeat("a", size/2) + " = [" + strings.Repeat("{a=1},", size/12) + "]}]", 2},
+		"elements of a long name":  {"\n" + strings.Repeat("a", size/2) + " = [" + strings.Repeat("1,", size/4) + "]", 2},
+		"a name one byte too long": {strings.Repeat("a", MaxPath+1) + " = 1", 1},
+		"one bracket":              {"a = " + strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1), 1},
+		"one dot":                  {strings.Repeat("a.", MaxDepth+1) + "a = 1", 1},
+		"dots and brackets":        {strings.Repeat("a.", 10) + "a = " + strings.Repeat("[", MaxDepth-9) + strings.Repeat("]", MaxDepth-9), 1},
+		"brackets":                 {"\na = " + strings.Repeat("[", size), 2},
+		"braces":                   {"a = " + strings.Repeat("{a=", size/3), 1},
+		"dots":                     {"a = [\n{" + strings.Repeat("a.", size/2) + "a = 1}]", 2},
+		"a header":                 {"[" + strings.Repeat("a.", size/2) + "a]", 1},
+		"a list's header":          {"[[" + strings.Repeat("a . ", size/4) + "a]]", 1},
+		"dots within braces":       {"a = " + strings.Repeat("{a.a.a.a=", size/9), 1},
+		"brackets within braces":   {"a = [" + strings.Repeat("[{'a'=", size/6), 1},
+		"behind a string":          {"a = ['\"#', \"\\\"'#\", '#\\', " + strings.Repeat("[", size), 1},
+		"behind lines that fail":   {"a = ]\n'\n\"\\\n[a\n= [[\n" + strings.Repeat("a.", size/2) + "a = 1", 6},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
