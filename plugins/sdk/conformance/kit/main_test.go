@@ -29,7 +29,7 @@ func TestRun(t *testing.T) {
 		{"no file", []string{"../testdata/missing.wasm"}, 65, "kit: bad input: open ../testdata/missing.wasm"},
 		{"no example", []string{"../testdata/sound.wasm", "--example", "tabel"}, 65, "there are configured, limit, single, table"},
 		{"no configuration", []string{"../testdata/sound.wasm", "--config-json", "missing.json"}, 65, "missing.json"},
-		{"nothing", nil, 64, "kit: accepts 1 arg(s)"},
+		{"nothing", []string{}, 64, "kit: accepts 1 arg(s)"},
 		{"flag", []string{"--exampel", "table", "../testdata/sound.wasm"}, 64, "unknown flag"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
