@@ -7,14 +7,14 @@ import (
 	"io"
 )
 
-// maxBlock is how long a block may be. The longest that Switchyard writes is one of
-// a packet of maxPacket with its options, none of which is long.
+// maxBlock is how long a block may be. The longest that Switchyard writes holds a packet
+// of maxPacket and short options.
 const maxBlock = 1 << 20
 
-// A FormatError is a capture that cannot be read, or not further.
+// A FormatError is the error for a capture that cannot be read, or not beyond a block.
 type FormatError struct {
 	Offset int64 // in bytes, of the block that cannot be read
-	Cut    bool  // the capture ends inside of that block; what is before it is sound
+	Cut    bool  // the capture ends within that block; what precedes it is sound
 	Err    error
 }
 
@@ -31,13 +31,13 @@ func (e *FormatError) Unwrap() error { return e.Err }
 type blocks struct {
 	in     io.Reader
 	order  binary.ByteOrder // of the section; nil before the first
-	buf    []byte           // the block read last, whole
-	offset int64            // where it begins
+	buf    []byte           // the current block
+	offset int64            // of the current block
 	next   int64
 }
 
-// read reads the next block. The error is io.EOF behind the last one, a *FormatError,
-// or that of the source.
+// read reads the next block. The error is io.EOF after the last one, a *FormatError, or
+// that of the source.
 func (b *blocks) read() (kind uint32, body []byte, err error) {
 	b.offset = b.next
 	b.buf = append(b.buf[:0], make([]byte, 12)...)
@@ -72,7 +72,7 @@ func (b *blocks) read() (kind uint32, body []byte, err error) {
 	return kind, b.buf[8 : length-4], nil
 }
 
-// section takes the order of bytes from a section's header.
+// section sets the byte order from a section header.
 func (b *blocks) section() error {
 	switch magic := b.buf[8:12]; {
 	case binary.BigEndian.Uint32(magic) == byteOrderMagic:
@@ -102,7 +102,7 @@ func (b *blocks) fault(format string, args ...any) error {
 
 var errOptions = errors.New("a block whose options do not end within it")
 
-// options calls each with every option at the start of data.
+// options calls each for every option in data.
 func (b *blocks) options(data []byte, each func(code uint16, value []byte) error) error {
 	for len(data) > 0 {
 		if len(data) < 4 {

@@ -1,27 +1,32 @@
-// Package capture records what a hub receives as pcapng, bounded, and reads it back.
-// It decides nothing and changes nothing of what it sees.
+// Package capture records what hubs receive as pcapng files, in bounded memory and without
+// delaying a hub, and reads such files.
 //
-// A capture is a section with an interface for each tenant. Each packet is of the
-// link type WIRESHARK_UPPER_PDU, so that Wireshark hands it to the dissector that it
-// names, deploy/wireshark/teamtalk.lua, without being told. All of it is big-endian:
+//	recording  hub ──▶ tap.go ──▶ buffer ──▶ record.go, known.go ──▶ write.go ──▶ file
+//	                                 └─────▶ watch.go ──▶ a viewer
+//	reading    file ──▶ block.go ──▶ read.go ──▶ Record
+//
+// A capture is a pcapng section with an interface for each tenant. Its packets have the
+// link type WIRESHARK_UPPER_PDU and name the dissector deploy/wireshark/teamtalk.lua, so
+// Wireshark needs no configuration to decode them. Numbers are big-endian:
 //
 //	offset  size  content
-//	     0     2  tag 12: a dissector's name
+//	     0     2  tag 12: the dissector's name
 //	     2     2  12
 //	     4    12  "switchyard", and two zero bytes
 //	    16     4  zero: the end of the tags
 //	    20     1  version, 1
 //	    21     1  kind: 0 PDU, 1 joined, 2 left
 //	    22     1  flags: 1 known, 2 redacted, 4 master
-//	    23     1  fault: 0 none, else its place in policy.FaultKinds, from 1
+//	    23     1  fault: 0 none, else its index in policy.FaultKinds plus 1
 //	    24     4  zero
-//	    28     8  the session's number
+//	    28     8  number of the session
 //	    36     8  the verdict
 //	    44     8  the first bytes of the SHA-256 of the policy's module
-//	    52        the PDU, or as much of it as was kept
+//	    52        the PDU, or its beginning if it was not kept whole
 //
-// Comments say verdict and fault in words, drop counts what was missed, and the
-// filter of an interface what was asked for (Tenant).
+// The comment of a packet has the verdict and the fault in words, its drop count has the
+// records missed before it, and the filter of an interface has what was to be recorded
+// (Tenant).
 package capture
 
 import (
@@ -34,35 +39,35 @@ import (
 	"switchyard/policy"
 )
 
-// A Kind says what a Record tells of.
+// A Kind is the kind of event that a Record stands for.
 type Kind uint8
 
 const (
-	PDU    Kind = iota // what a peer said
+	PDU    Kind = iota // a peer sent a PDU
 	Joined             // a session began
-	Left               // it ended
+	Left               // a session ended
 )
 
 // A Record is one packet of a capture.
 type Record struct {
 	Tenant  int // in Tenants of the Reader
 	Time    time.Time
-	Missed  uint64 // records before this one, of the same tenant, that there was no room for
+	Missed  uint64 // records of the tenant that were dropped before this one, for lack of room
 	Kind    Kind
 	Session uint64
 
-	// Known marks what the hub knew already when the capture began: a session that
-	// had joined, and PDUs that were not said then but tell which users it holds.
+	// Known marks the state of the hub when the capture began: sessions that had joined
+	// before, and PDUs made up to say which users they hold.
 	Known    bool
 	Redacted bool // values in the body were zeroed
 	Master   bool // of Joined: the peer has declared itself master
 
-	// Of PDUs.
+	// Only of a PDU.
 	Verdict policy.Verdict
 	Fault   policy.FaultKind // how the policy failed to decide; empty if it did not
 	Policy  [8]byte          // the first bytes of the SHA-256 of the policy's module
-	PDU     []byte           // the header and what was kept of the body
-	Length  int              // of the whole PDU in bytes
+	PDU     []byte           // the header, and as much of the body as was kept
+	Length  int              // of the whole PDU, in bytes
 }
 
 // Whole reports whether all of the PDU was kept.
@@ -86,7 +91,7 @@ const (
 	flagMaster
 )
 
-// appendInfo appends what stands before the PDU.
+// appendInfo appends what precedes the PDU in a packet.
 func (r *Record) appendInfo(b []byte) []byte {
 	var flags byte
 	if r.Known {
@@ -106,7 +111,7 @@ func (r *Record) appendInfo(b []byte) []byte {
 	return append(b, r.Policy[:]...)
 }
 
-// parse takes in a packet, of which length bytes were on the wire.
+// parse parses a packet, whose original length is given.
 func (r *Record) parse(packet []byte, length uint32) error {
 	if len(packet) < overhead {
 		return fmt.Errorf("a packet of %d bytes, where a record has at least %d", len(packet), overhead)
@@ -136,7 +141,7 @@ func (r *Record) parse(packet []byte, length uint32) error {
 	return r.check()
 }
 
-// check finds what no hub lets through.
+// check refuses what no hub can have received.
 func (r *Record) check() error {
 	switch {
 	case r.Kind != PDU && r.Length == 0 && len(r.PDU) == 0:
@@ -155,7 +160,7 @@ func (r *Record) check() error {
 	return nil
 }
 
-// comment says in words what happened.
+// comment describes the record in words, for readers in Wireshark.
 func (r *Record) comment() string {
 	known := ""
 	if r.Known {

@@ -16,7 +16,7 @@ import (
 	"switchyard/policy"
 )
 
-// someTenants are tenants of which one has everything that a tenant may have.
+// someTenants returns tenants, one of which sets every field.
 func someTenants(t testing.TB) []Tenant {
 	field, err := ParseField("CID_MSG_DATA.msg_data")
 	if err != nil {
@@ -37,7 +37,7 @@ func someTenants(t testing.TB) []Tenant {
 	}
 }
 
-// randomRecord makes a record of any kind that a hub could give rise to.
+// randomRecord returns a record of any kind that a hub can cause.
 func randomRecord(r *rand.Rand, tenants int) Record {
 	rec := Record{
 		Tenant: r.IntN(tenants), Time: time.Unix(r.Int64N(1<<33), r.Int64N(1e9)), Session: r.Uint64(),
@@ -67,7 +67,7 @@ func randomRecord(r *rand.Rand, tenants int) Record {
 
 var someTime = time.Unix(1_800_000_000, 123_456_789)
 
-// write makes a capture.
+// write returns a capture of these records.
 func write(t testing.TB, tenants []Tenant, records []Record) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -88,7 +88,7 @@ func write(t testing.TB, tenants []Tenant, records []Record) []byte {
 	return b.Bytes()
 }
 
-// readAll returns what a capture has, and why reading ended.
+// readAll returns the records of a capture, and why reading ended.
 func readAll(recording []byte) (records []Record, tenants []Tenant, err error) {
 	r := NewReader(bytes.NewReader(recording))
 	for {
@@ -102,7 +102,7 @@ func readAll(recording []byte) (records []Record, tenants []Tenant, err error) {
 	}
 }
 
-// What is written is read back as it was, with nothing left out.
+// Reading returns exactly what was written.
 func TestRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	tenants := someTenants(t)
@@ -149,7 +149,7 @@ func TestStatistics(t *testing.T) {
 	}
 }
 
-// A PDU larger than Wireshark takes is kept in part, and known to be larger.
+// Of a PDU that is larger than Wireshark takes, the beginning and the length are kept.
 func TestLargePDU(t *testing.T) {
 	p := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))
 	got, _, err := readAll(write(t, []Tenant{{Bodies: true}}, []Record{{Time: someTime, PDU: p, Length: len(p)}}))
@@ -161,7 +161,7 @@ func TestLargePDU(t *testing.T) {
 	}
 }
 
-// A capture that was cut anywhere is read up to there, and says where it ends.
+// A capture that was cut at any byte is read up to there, and the error says where it ends.
 func TestCut(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	tenants := someTenants(t)
@@ -197,7 +197,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// swapped is a capture in the byte order of most machines.
+// swapped converts a capture to little-endian.
 func swapped(t *testing.T, recording []byte) []byte {
 	t.Helper()
 	out := bytes.Clone(recording)
@@ -245,7 +245,7 @@ func swapped(t *testing.T, recording []byte) []byte {
 	return out
 }
 
-// Other tools write a capture again in their machine's byte order.
+// Other tools rewrite captures in the byte order of their machine.
 func TestOtherByteOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	tenants := someTenants(t)
@@ -259,14 +259,14 @@ func TestOtherByteOrder(t *testing.T) {
 	if err != io.EOF || !reflect.DeepEqual(got, want) || !reflect.DeepEqual(gotTenants, wantTenants) {
 		t.Errorf("%d records and %v, want %d that are the same", len(got), err, len(want))
 	}
-	// And captures are joined.
+	// They also concatenate captures.
 	joined, _, err := readAll(append(swapped(t, recording), recording...))
 	if err != io.EOF || len(joined) != 2*len(want) || joined[len(want)].Tenant != want[0].Tenant+len(tenants) {
 		t.Errorf("%d records and %v, want twice %d", len(joined), err, len(want))
 	}
 }
 
-// Damage of every kind has an error that says what and where.
+// Every kind of damage has an error that says what is wrong and where.
 func TestDamage(t *testing.T) {
 	p := pdutest.Heartbeat()
 	sound := write(t, []Tenant{{Name: "default"}}, []Record{{Time: someTime, PDU: p, Length: len(p)}})
@@ -327,7 +327,7 @@ func TestFilterOfOthers(t *testing.T) {
 	}
 }
 
-// A copy ends between blocks, wherever what is copied ends.
+// A copy ends after a whole block, wherever the original ends.
 func TestCopy(t *testing.T) {
 	p := pdutest.Heartbeat()
 	whole := write(t, []Tenant{{Name: "default"}}, []Record{{Time: someTime, PDU: p, Length: len(p)}, {Time: someTime, PDU: p, Length: len(p)}})
@@ -346,7 +346,7 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// Whatever the bytes are, reading them ends, in bounded memory, without a panic.
+// Reading arbitrary bytes ends, in bounded memory and without a panic.
 func FuzzReader(f *testing.F) {
 	r := rand.New(rand.NewPCG(7, 8))
 	tenants := someTenants(f)

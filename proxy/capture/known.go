@@ -11,8 +11,7 @@ import (
 	"switchyard/pdu/pb"
 )
 
-// usersStep is how many users a hub is asked for at a time, so that its peers do not
-// wait for long.
+// usersStep is how many users are read from a hub at a time. Its peers wait meanwhile.
 const usersStep = 250
 
 // A seat is a session of a tenant.
@@ -21,11 +20,11 @@ type seat struct {
 	session uint64
 }
 
-// writeKnown writes who is there already, and whom they hold: msg_servers tell it
-// when they connect, and without it a replay could not know where a unicast goes.
-// What is said meanwhile waits in the buffer, as far as there is room: a user who
-// comes just then may be told of twice, which is better than not before a PDU for
-// that user.
+// writeKnown writes the sessions that exist when the capture begins, and the users that
+// they hold. msg_servers announce users when they connect, so without these records a
+// replay could not route unicasts. Records that arrive meanwhile wait in the buffer, as
+// far as there is room. A user that is announced meanwhile may be written twice, but is
+// always written before a PDU for it.
 func (r *recorder) writeKnown(ctx context.Context) error {
 	r.early = r.buffer.take()
 	for i := range r.early {
@@ -47,7 +46,7 @@ func (r *recorder) writeKnown(ctx context.Context) error {
 	return r.writeEarly()
 }
 
-// writeEarly writes what was taken from the buffer before the users were known.
+// writeEarly writes the other records that were taken from the buffer first.
 func (r *recorder) writeEarly() error {
 	for i := range r.early {
 		if rec := &r.early[i]; rec.Kind != Joined || !rec.Known {
@@ -71,7 +70,7 @@ func (r *recorder) writeUsers(ctx context.Context, s seat) error {
 				return err
 			}
 		}
-		if !r.buffer.pressed() {
+		if !r.buffer.filling() {
 			continue
 		}
 		if err := r.writeEarly(); err != nil {
@@ -84,7 +83,7 @@ func (r *recorder) writeUsers(ctx context.Context, s seat) error {
 	return nil
 }
 
-// onlineUsers makes the PDU by which a msg_server tells of users.
+// onlineUsers makes the PDU by which a msg_server announces users.
 func onlineUsers(stats []body.ServerUserStat) []byte {
 	m := &pb.IMOnlineUserInfo{}
 	for _, s := range stats {
@@ -93,7 +92,7 @@ func onlineUsers(stats []body.ServerUserStat) []byte {
 	}
 	info, err := proto.Marshal(m)
 	if err != nil {
-		panic(err) // every required field is there
+		panic(err) // every required field is set
 	}
 	return pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, info)
 }

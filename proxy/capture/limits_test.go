@@ -70,30 +70,25 @@ func TestEndByBytes(t *testing.T) {
 	}
 }
 
-// A client that stops reading slows nobody, takes no memory, and is told what it has
-// missed.
+// A client that stops reading neither blocks the hub nor costs memory, and learns how much
+// it missed.
 func TestStalledClient(t *testing.T) {
 	h := newHub()
 	a, _ := join(h), join(h)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := record(t, ctx, Options{Bodies: true}, h)
 	batch := bytes.Repeat(pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, 1, make([]byte, 240)), 100)
-	say := func(batches int) time.Duration {
-		start := time.Now()
+	say := func(batches int) { // would block forever if the hub waited for the client
 		for range batches {
 			a.say(t, batch)
 		}
-		return time.Since(start)
 	}
 	say(1000) // the buffers are full now
 	before := heap()
 	const batches = 4000
-	took := say(batches)
+	say(batches)
 	if grown := int64(heap()) - int64(before); grown > 1<<20 {
-		t.Errorf("memory grew by %d bytes for %d PDUs that nobody takes", grown, 100*batches)
-	}
-	if took > 10*time.Second {
-		t.Errorf("%d PDUs took %v", 100*batches, took)
+		t.Errorf("memory grew by %d bytes for %d PDUs that the client does not take", grown, 100*batches)
 	}
 	cancel()
 	read, missed := uint64(0), uint64(0)
@@ -121,7 +116,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// An error of the client ends the capture, and the hub forgets it.
+// An error of the client ends the capture, and detaches it from the hub.
 func TestClientGoesAway(t *testing.T) {
 	h := newHub()
 	a := join(h)
@@ -135,8 +130,8 @@ func TestClientGoesAway(t *testing.T) {
 	a.say(t, pdutest.Heartbeat())
 }
 
-// With peers that talk all at once nothing is recorded twice or out of a sender's
-// order, and what is not there was counted as missed.
+// With many senders at once, no record appears twice or out of its sender's order, and
+// every record that is absent was counted as missed.
 func TestManyPeers(t *testing.T) {
 	const peers, each = 8, 3000
 	h := newHub()
@@ -183,8 +178,7 @@ func TestManyPeers(t *testing.T) {
 	}
 }
 
-// What a PDU costs the hub while a capture is made of it, in addition to what it costs
-// otherwise.
+// The cost of a PDU for the hub with and without a capture.
 func BenchmarkTap(b *testing.B) {
 	for _, bodies := range []bool{false, true} {
 		b.Run(map[bool]string{false: "headers", true: "bodies"}[bodies], func(b *testing.B) {

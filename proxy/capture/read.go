@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// maxTenants is how many interfaces a capture may have; each costs memory.
+// maxTenants bounds the memory for interfaces.
 const maxTenants = 4096
 
-// A Reader reads a capture, in memory for one record at a time. It reads what
-// other tools make of one, too: in either byte order, joined, cut, with blocks of
-// theirs in between.
+// A Reader reads a capture, in the memory of one record. It also reads captures that other
+// tools have processed: in either byte order, concatenated, truncated, and with blocks that
+// it does not know.
 type Reader struct {
 	blocks     blocks
 	tenants    []Tenant
 	statistics []Statistics
-	units      []unit // of the time of each tenant
-	section    int    // where the section's tenants begin
+	units      []unit // of the times of each tenant
+	section    int    // index of the first tenant of the section
 	record     Record
 }
 
-// A unit is that of an interface's times: so many in a second.
+// A unit is the resolution of an interface's times: so many units are a second.
 type unit uint64
 
-// NewReader returns a Reader of in, which should be buffered.
+// NewReader returns a Reader of in. It makes small reads, so in should be buffered.
 func NewReader(in io.Reader) *Reader { return &Reader{blocks: blocks{in: in}} }
 
-// Next reads the next record, which is valid until the call after. At the end of
-// the capture the error is io.EOF; of one that cannot be read further it is a
-// *FormatError, and what was returned before is sound.
+// Next reads the next record, which is valid until the following call. At the end of the
+// capture the error is io.EOF. If the capture is damaged it is a *FormatError, and the
+// records before it are sound.
 func (r *Reader) Next() (*Record, error) {
 	for {
 		is, err := r.block()
@@ -45,13 +45,13 @@ func (r *Reader) Next() (*Record, error) {
 	}
 }
 
-// Tenants returns those seen so far; Record.Tenant is an index of it.
+// Tenants returns the tenants read so far. Record.Tenant is an index of it.
 func (r *Reader) Tenants() []Tenant { return r.tenants }
 
-// Statistics returns what the capture says of a tenant so far.
+// Statistics returns the counts of a tenant that were read last.
 func (r *Reader) Statistics(tenant int) Statistics { return r.statistics[tenant] }
 
-// Offset returns where in the capture the block read last begins, in bytes.
+// Offset returns where the current block begins, in bytes.
 func (r *Reader) Offset() int64 { return r.blocks.offset }
 
 // block reads one block and returns its kind.
@@ -121,7 +121,7 @@ func (r *Reader) readInterface(body []byte) error {
 	return err
 }
 
-// parseUnit reads a resolution: a power of 10, or of 2 if the highest bit is set.
+// parseUnit parses a resolution: a negative power of 10, or of 2 if the highest bit is set.
 func parseUnit(resolution byte) (unit, error) {
 	base, power := uint64(10), resolution
 	if resolution&0x80 != 0 {
@@ -138,7 +138,7 @@ func parseUnit(resolution byte) (unit, error) {
 	return unit(u), nil
 }
 
-// time returns the time of that many units since 1970.
+// time returns the time n units after the beginning of 1970.
 func (u unit) time(n uint64) (time.Time, error) {
 	seconds := n / uint64(u)
 	if seconds >= math.MaxInt64/uint64(time.Second) {
@@ -149,7 +149,7 @@ func (u unit) time(n uint64) (time.Time, error) {
 	return time.Unix(int64(seconds), int64(nanoseconds)), nil
 }
 
-// tenant returns the index of the tenant of an interface of this section.
+// tenant returns the index of the tenant of an interface of the current section.
 func (r *Reader) tenant(number uint32) (int, error) {
 	if uint64(r.section)+uint64(number) >= uint64(len(r.tenants)) {
 		return 0, fmt.Errorf("interface %d, where the section has %d", number, len(r.tenants)-r.section)
@@ -220,8 +220,8 @@ func (r *Reader) readStatistics(body []byte) error {
 	return err
 }
 
-// Copy copies a capture to out, block by block, so that what was written is sound
-// whenever it ends. Errors are those of Next, without io.EOF, and of out.
+// Copy copies a capture to out in whole blocks, so that out holds a sound capture whenever
+// Copy ends. The errors are those of Next except io.EOF, and those of out.
 func (r *Reader) Copy(out io.Writer) error {
 	for {
 		if _, err := r.block(); err == io.EOF {

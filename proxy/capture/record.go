@@ -12,17 +12,17 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// A Source is a tenant to be recorded.
+// A Source is a tenant to record.
 type Source struct {
 	Name string
 	Hub  *hub.Hub
 }
 
-// Options say what to record, and for how long. A zero limit is none.
+// Options say what to record, and for how long. A limit of zero means no limit.
 type Options struct {
-	Bodies   bool            // false: the headers alone
+	Bodies   bool            // false: only headers
 	Commands []pdu.CommandID // nil: all
-	Redact   []Field         // values to be zeroed
+	Redact   []Field         // values to zero
 
 	PDUs  uint64
 	Bytes int64 // of the capture
@@ -30,13 +30,13 @@ type Options struct {
 }
 
 const (
-	// statisticsTime passes between two reports of how it stands.
+	// statisticsTime is the interval of statistics blocks.
 	statisticsTime = time.Second
-	// statisticsSpace is kept free for the last report, for each tenant.
+	// statisticsSpace is kept free for the last statistics block of each tenant.
 	statisticsSpace = 256
 )
 
-// Why captures end, as their statistics say it.
+// Why a capture ended, as written in its statistics.
 const (
 	endedPDUs    = "as many PDUs as asked for"
 	endedBytes   = "as many bytes as asked for"
@@ -44,9 +44,9 @@ const (
 	endedStopped = "the server stopped it"
 )
 
-// Run records the tenants' hubs until a limit is reached or ctx is done. The hubs
-// never wait for out: what it does not take in time is missed, and counted. The
-// error is that of out.
+// Run records the hubs of the sources until a limit is reached or ctx is done. Hubs never
+// wait for out: records that it does not take in time are dropped and counted. The error
+// is that of out.
 func Run(ctx context.Context, out io.Writer, application string, sources []Source, o Options) error {
 	r := &recorder{options: o, sources: sources, buffer: newBuffer(len(sources)),
 		statistics: make([]Statistics, len(sources)), redact: make(map[pdu.CommandID][]Field)}
@@ -56,7 +56,7 @@ func Run(ctx context.Context, out io.Writer, application string, sources []Sourc
 	for i, s := range sources {
 		defer s.Hub.Attach(newTap(r.buffer, i, r.tenant(s)))()
 	}
-	if err := r.begin(out, application); err != nil { // who reads it knows that it has begun
+	if err := r.begin(out, application); err != nil { // a reader sees that recording has begun
 		return err
 	}
 	if o.Time > 0 {
@@ -69,15 +69,15 @@ func Run(ctx context.Context, out io.Writer, application string, sources []Sourc
 
 var errTime = errors.New(endedTime)
 
-// A recorder is a capture under way, owned by the goroutine of Run.
+// A recorder is a capture in progress. It belongs to the goroutine of Run.
 type recorder struct {
 	options    Options
 	sources    []Source
 	buffer     *buffer
 	redact     map[pdu.CommandID][]Field
 	statistics []Statistics
-	present    []seat   // that were there when it began
-	early      []Record // taken from the buffer, and not written before the users are
+	present    []seat   // sessions from before the capture began
+	early      []Record // taken from the buffer, to be written after the users of present
 
 	counter  *counter
 	buffered *bufio.Writer
@@ -101,7 +101,7 @@ func (r *recorder) tenant(s Source) Tenant {
 	return Tenant{Name: s.Name, Bodies: r.options.Bodies, Commands: r.options.Commands, Redacted: r.options.Redact}
 }
 
-// begin writes what a capture begins with.
+// begin writes the section header and the interfaces.
 func (r *recorder) begin(out io.Writer, application string) (err error) {
 	r.buffered = bufio.NewWriterSize(out, 64<<10)
 	r.counter = &counter{out: r.buffered}
@@ -116,7 +116,7 @@ func (r *recorder) begin(out io.Writer, application string) (err error) {
 	return r.flush()
 }
 
-// run writes what is known, and then what comes until the capture ends.
+// run writes the known state, and then records until the capture ends.
 func (r *recorder) run(ctx context.Context) error {
 	err := r.writeKnown(ctx)
 	tick := time.NewTicker(statisticsTime)
@@ -147,14 +147,14 @@ func (r *recorder) run(ctx context.Context) error {
 	return err
 }
 
-// end notes why the capture ends, unless there is a reason already.
+// end sets why the capture ends, unless that is set.
 func (r *recorder) end(why string) {
 	if r.ended == "" {
 		r.ended = why
 	}
 }
 
-// drain writes what is in the buffer.
+// drain writes the records of the buffer.
 func (r *recorder) drain() error {
 	for _, rec := range r.buffer.take() {
 		if err := r.write(&rec); err != nil || r.ended != "" {
@@ -164,7 +164,7 @@ func (r *recorder) drain() error {
 	return nil
 }
 
-// write writes a record unless it is beyond a limit.
+// write writes a record, unless that would exceed a limit.
 func (r *recorder) write(rec *Record) error {
 	if space := int64(len(r.sources)) * statisticsSpace; r.options.Bytes > 0 && r.counter.bytes+size(rec)+space > r.options.Bytes {
 		r.end(endedBytes)
@@ -183,10 +183,10 @@ func (r *recorder) write(rec *Record) error {
 	return r.writer.Write(rec)
 }
 
-// size returns how long the record's block is at most.
+// size returns an upper bound for the length of the record's block.
 func size(rec *Record) int64 { return int64(len(rec.PDU)) + 512 }
 
-// zero zeroes what is not to be seen.
+// zero zeroes the redacted fields of a record.
 func (r *recorder) zero(rec *Record) {
 	fields := r.redact[pdu.ParseHeader(rec.PDU).Command]
 	if len(rec.PDU) == pdu.HeaderLen {
@@ -198,8 +198,8 @@ func (r *recorder) zero(rec *Record) {
 	}
 }
 
-// writeStatistics writes how it stands, to the file before a reader can take what is
-// missed for what was never said.
+// writeStatistics writes the counts of each tenant. They include records missed since the
+// last written one, which a reader would not learn of otherwise.
 func (r *recorder) writeStatistics() error {
 	for i := range r.sources {
 		r.statistics[i].Missed, r.statistics[i].Ended = r.buffer.missedOf(i), r.ended

@@ -27,16 +27,16 @@ func (r rules) Inspect(policy.Verdict, policy.Question) (policy.Verdict, error) 
 }
 func (rules) Close() error { return nil }
 
-// A guest is a peer that wants nothing.
-type guest struct {
+// An idlePeer is a peer that reads nothing.
+type idlePeer struct {
 	*hub.Seat
 	hub *hub.Hub
 }
 
-func (guest) Noted(hub.Note)   {}
-func (guest) Close(hub.Reason) {}
+func (idlePeer) Noted(hub.Note)   {}
+func (idlePeer) Close(hub.Reason) {}
 
-func (g guest) say(t testing.TB, pdus ...[]byte) {
+func (g idlePeer) say(t testing.TB, pdus ...[]byte) {
 	t.Helper()
 	if err := g.hub.Handle(g.Seat, bytes.Join(pdus, nil)); err != nil {
 		t.Fatal(err)
@@ -54,20 +54,20 @@ func newHub() *hub.Hub {
 	return hub.New(policy.NewActive(policy.NewGeneration("test", "00112233445566778899aabbccddeeff", r)), 1<<40)
 }
 
-func join(h *hub.Hub) guest {
-	g := guest{hub: h}
+func join(h *hub.Hub) idlePeer {
+	g := idlePeer{hub: h}
 	g.Seat = h.Join(g)
 	return g
 }
 
-// A session under way, read while it is written.
+// A live capture is read while it is written.
 type live struct {
 	t *testing.T
 	*Reader
 	done chan error
 }
 
-// record records hubs, and returns when all who are there have been recorded.
+// record records hubs, and returns when the sessions that exist have been recorded.
 func record(t *testing.T, ctx context.Context, o Options, hubs ...*hub.Hub) *live {
 	t.Helper()
 	in, out := io.Pipe()
@@ -101,7 +101,7 @@ func (l *live) next() *Record {
 	return rec
 }
 
-// want wants the next record to be of that PDU.
+// want checks that the next record is of that PDU.
 func (l *live) want(session uint64, p []byte, v policy.Verdict) *Record {
 	l.t.Helper()
 	rec := l.next()
@@ -111,7 +111,7 @@ func (l *live) want(session uint64, p []byte, v policy.Verdict) *Record {
 	return rec
 }
 
-// end wants the capture to end for that reason.
+// end checks that the capture ends for that reason.
 func (l *live) end(why string) Statistics {
 	l.t.Helper()
 	for {
@@ -164,7 +164,7 @@ func TestRun(t *testing.T) {
 	a.say(t, first) // nobody looks on any more
 }
 
-// The one who is master is told to be, and headers alone are kept.
+// The capture says which peer is master, and keeps only headers.
 func TestHeadersAlone(t *testing.T) {
 	h := newHub()
 	a := join(h)
@@ -183,7 +183,7 @@ func TestHeadersAlone(t *testing.T) {
 	}
 }
 
-// A capture with bodies begins with the users whom the peers hold.
+// A capture with bodies begins with the users that the peers hold.
 func TestKnownUsers(t *testing.T) {
 	h := newHub()
 	a, b := join(h), join(h)
@@ -217,8 +217,8 @@ func TestKnownUsers(t *testing.T) {
 	}
 }
 
-// The users stand in a capture before what is said while they are looked up, unless
-// that is too much to be kept.
+// A capture has the users before the PDUs that arrive while it reads them, unless there are
+// too many of those to keep.
 func TestKnownUsersComeFirst(t *testing.T) {
 	for _, c := range []struct {
 		at    int // bytes written when they are said
@@ -263,7 +263,7 @@ func TestKnownUsersComeFirst(t *testing.T) {
 	}
 }
 
-// An interrupted file calls somebody once when so many bytes were written.
+// An interrupted file calls a function once, after so many bytes.
 type interrupted struct {
 	bytes.Buffer
 	at   int

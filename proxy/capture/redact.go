@@ -9,14 +9,14 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"switchyard/pdu"
-	_ "switchyard/pdu/pb" // the messages that fields are named in
+	_ "switchyard/pdu/pb" // registers the messages whose fields can be named
 	"switchyard/policy/command"
 	"switchyard/policy/suggest"
 )
 
-// A Field names values in the bodies of one command: CID_MSG_DATA.msg_data, or
-// deeper, CID_OTHER_ONLINE_USER_INFO.user_stat_list.user_id. With * for the fields
-// it is the whole body.
+// A Field names a field in the bodies of one command, such as CID_MSG_DATA.msg_data, or
+// CID_OTHER_ONLINE_USER_INFO.user_stat_list.user_id in a nested message. CID_MSG_DATA.*
+// names the whole body.
 type Field struct {
 	Command pdu.CommandID
 	path    []protowire.Number // empty for the whole body
@@ -33,7 +33,7 @@ func (f Field) Number() int {
 	return int(f.path[0])
 }
 
-// ParseField is the reverse of String.
+// ParseField is the inverse of String.
 func ParseField(text string) (Field, error) {
 	word, names, ok := strings.Cut(text, ".")
 	if !ok {
@@ -74,8 +74,8 @@ func fieldNames(m protoreflect.MessageDescriptor) (names []string) {
 	return names
 }
 
-// redact zeroes the field's values in the body and keeps every length. From where
-// the body cannot be understood it zeroes all: it may be such a value.
+// redact zeroes the values of the field in the body and keeps every length. Where the body
+// cannot be parsed, it zeroes the rest, which may contain such a value.
 func (f Field) redact(body []byte) { redact(body, f.path) }
 
 func redact(b []byte, path []protowire.Number) {
@@ -101,12 +101,12 @@ func redact(b []byte, path []protowire.Number) {
 	}
 }
 
-// zero zeroes one value, or what path names in it.
+// zero zeroes one value, or the fields in it that path names.
 func zero(value []byte, wireType protowire.Type, path []protowire.Number) {
 	switch wireType {
 	case protowire.VarintType:
 		for i := range value {
-			value[i] &= 0x80 // as long as before
+			value[i] &= 0x80 // the continuation bit stays, and so the length
 		}
 	case protowire.BytesType:
 		_, n := protowire.ConsumeVarint(value)

@@ -60,7 +60,7 @@ func TestRedactDeep(t *testing.T) {
 	}
 }
 
-// What cannot be understood may be what is not to be seen: all of it is zeroed.
+// What cannot be parsed may contain a redacted value: all of it is zeroed.
 func TestRedactNonsense(t *testing.T) {
 	f := field(t, "CID_MSG_DATA.msg_data")
 	secret := []byte("\x08\x01\x32\x06secret")

@@ -10,25 +10,30 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// What one buffer holds. There are two, so a capture takes twice this much memory,
-// whatever happens.
+// The capacity of one of a buffer's two halves. A capture takes twice this much memory, and
+// never more.
 const (
 	maxRecords = 16 << 10
 	maxBytes   = 4 << 20
 )
 
-// A buffer holds records on their way from hubs to a capture. What finds no room
-// is counted as missed; nobody waits.
+// A buffer holds records on their way from hubs to a recorder. It has two halves: hubs
+// fill one while the recorder reads the other, and take swaps them.
+//
+//	hubs ──add──▶ records, bytes │ taken, slab ──▶ recorder
+//	                       ◀────take swaps────▶
+//
+// A record for which there is no room is dropped and counted; a hub never waits.
 type buffer struct {
-	ready chan struct{} // sent to when there is a first record; holds one, never closed
+	ready chan struct{} // gets a value for the first record after take; capacity 1, never closed
 
 	mu      sync.Mutex // guards what follows; held while a few PDUs are copied
 	records []Record
-	bytes   []byte   // that PDU of the records is in; never moved
+	bytes   []byte   // holds the PDUs of records; never reallocated
 	missed  []uint64 // by tenant, since its last record
 	total   []uint64 // by tenant
 
-	// Owned by the recorder: what it took last.
+	// Owned by the recorder: what take returned last.
 	taken []Record
 	slab  []byte
 }
@@ -61,7 +66,7 @@ func (b *buffer) add(r Record, keep int) {
 	}
 }
 
-// take returns what has come, valid until the next call.
+// take returns the records since the last call. They are valid until the next one.
 func (b *buffer) take() []Record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -70,29 +75,29 @@ func (b *buffer) take() []Record {
 	return b.taken
 }
 
-// pressed reports whether the buffer is half full.
-func (b *buffer) pressed() bool {
+// filling reports whether the buffer is more than half full.
+func (b *buffer) filling() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.records) > cap(b.records)/2 || len(b.bytes) > cap(b.bytes)/2
 }
 
-// missedOf returns how many records of a tenant found no room.
+// missedOf returns how many records of a tenant were dropped.
 func (b *buffer) missedOf(tenant int) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.total[tenant]
 }
 
-// A tap puts what it is shown of one hub into the buffer.
+// A tap is a hub.Tap that adds records to the buffer.
 type tap struct {
 	// Static.
 	buffer *buffer
 	tenant int
 	bodies bool
-	skips  *[1 << 16]bool // by command; nil if none is
+	skips  *[1 << 16]bool // by command; nil: none
 
-	// Guarded by buffer.mu: what the policy's module was called when it was last seen.
+	// Guarded by buffer.mu: the hash of the last policy, in hex and decoded.
 	sha256 string
 	policy [8]byte
 }
@@ -126,7 +131,7 @@ func (p *tap) event(r Record) {
 	p.buffer.add(r, 0)
 }
 
-// Judged takes the PDUs in, one record each.
+// Judged adds a record for each PDU.
 func (p *tap) Judged(j hub.Judged) {
 	r := Record{Tenant: p.tenant, Time: time.Now(), Session: j.Session, Verdict: j.Verdict}
 	if j.Fault != nil {
@@ -134,7 +139,7 @@ func (p *tap) Judged(j hub.Judged) {
 	}
 	p.buffer.mu.Lock()
 	defer p.buffer.mu.Unlock()
-	r.Policy = p.nameOf(j.Policy)
+	r.Policy = p.hashOf(j.Policy)
 	for rest := j.PDUs; len(rest) > 0; rest = rest[r.Length:] {
 		h := pdu.ParseHeader(rest)
 		r.Length = int(h.Length)
@@ -150,8 +155,8 @@ func (p *tap) Judged(j hub.Judged) {
 	}
 }
 
-// nameOf returns the first bytes of the policy's hash. Called under buffer.mu.
-func (p *tap) nameOf(g *policy.Generation) [8]byte {
+// hashOf returns the first bytes of the policy's hash. Called under buffer.mu.
+func (p *tap) hashOf(g *policy.Generation) [8]byte {
 	if g.SHA256 != p.sha256 {
 		p.sha256, p.policy = g.SHA256, [8]byte{}
 		hex.Decode(p.policy[:], []byte(g.SHA256[:min(len(g.SHA256), 16)]))

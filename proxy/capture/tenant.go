@@ -9,21 +9,21 @@ import (
 	"switchyard/policy/command"
 )
 
-// A Tenant is an interface of a capture: whose PDUs it holds, and what was asked
-// to be kept of them.
+// A Tenant is an interface of a capture: the name of the tenant, and which of its PDUs
+// were to be recorded.
 type Tenant struct {
 	Name     string
-	Bodies   bool            // false: headers alone
+	Bodies   bool            // false: only headers
 	Commands []pdu.CommandID // nil: all
 	Redacted []Field
 }
 
-// Keeps reports whether PDUs of the command were asked for.
+// Keeps reports whether PDUs of the command were to be recorded.
 func (t *Tenant) Keeps(c pdu.CommandID) bool {
 	return t.Commands == nil || slices.Contains(t.Commands, c)
 }
 
-// filter spells what was asked for, for the interface's filter:
+// filter spells that as the filter of the interface:
 //
 //	bodies; commands CID_MSG_DATA CID_MSG_DATA_ACK; redacted CID_MSG_DATA.msg_data
 func (t *Tenant) filter() string {
@@ -48,7 +48,7 @@ func (t *Tenant) filter() string {
 	return b.String()
 }
 
-// parseFilter is the reverse of filter.
+// parseFilter is the inverse of filter.
 func (t *Tenant) parseFilter(text string) error {
 	parts := strings.Split(text, "; ")
 	switch parts[0] {

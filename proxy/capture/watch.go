@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Watch shows take what peers of the tenants say from now on, and how many records of
-// each tenant found no room so far; once a second there are none. It ends when ctx is
-// done, or with the error of take. The hubs never wait for take; what it is shown is
-// valid during the call. Of o, Bodies and Commands count.
+// Watch calls take with the records of the sources from now on, and with how many records
+// of each tenant were dropped so far. Once a second it calls take without records. It ends
+// when ctx is done, or with the error of take. Hubs never wait for take. The records are
+// valid during the call. Of o, Watch uses Bodies and Commands.
 func Watch(ctx context.Context, sources []Source, o Options, take func(records []Record, missed []uint64) error) error {
 	b := newBuffer(len(sources))
 	for i, s := range sources {
@@ -23,7 +23,7 @@ func Watch(ctx context.Context, sources []Source, o Options, take func(records [
 		}
 		return take(records, missed)
 	}
-	if err := show(nil); err != nil { // who reads it knows that it has begun
+	if err := show(nil); err != nil { // the viewer learns that watching has begun
 		return err
 	}
 	for {

@@ -10,7 +10,7 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// Who watches is shown what is said, and how it stands once in a while.
+// A watcher gets the records, and the counts once in a while.
 func TestWatch(t *testing.T) {
 	one, two := newHub(), newHub()
 	a, b := join(one), join(two)
@@ -49,7 +49,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A watcher that takes its time misses what there is no room for, and is told.
+// A slow watcher misses records for which there is no room, and learns how many.
 func TestWatchMisses(t *testing.T) {
 	h := newHub()
 	a := join(h)
@@ -69,7 +69,7 @@ func TestWatchMisses(t *testing.T) {
 		last = missed
 		return nil
 	})
-	said := 2*maxRecords/1000*1000 + 1 // who was there as well
+	said := 2*maxRecords/1000*1000 + 1 // and the session that existed before
 	if err != nil || uint64(shown)+last[0] != uint64(said) || last[0] == 0 {
 		t.Errorf("%v: shown %d, missed %d of %d", err, shown, last[0], said)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The blocks and options of pcapng that are written and understood.
+// The pcapng blocks and options that are written and read.
 const (
 	blockSection    = 0x0a0d0d0a
 	blockInterface  = 1
@@ -35,49 +35,49 @@ const (
 	statisticsDropped  = 5
 
 	inbound     = 1 // of packetFlags
-	nanoseconds = 9 // of interfaceResolution: digits behind the second's point
+	nanoseconds = 9 // of interfaceResolution: the number of decimal places of a second
 )
 
-// Statistics are how much a tenant's capture holds.
+// Statistics are the counts of a tenant in a capture.
 type Statistics struct {
-	PDUs   uint64 // recorded, without those that were known before
-	Missed uint64 // records that there was no room for
-	// Ended says why the capture ended; while it goes on, it is empty.
+	PDUs   uint64 // recorded, without those of the known state
+	Missed uint64 // records that were dropped for lack of room
+	// Ended says why the capture ended. It is empty while the capture goes on.
 	Ended string
 }
 
-// A Writer writes a capture, each block by one call of Write of what is below it.
+// A Writer writes a capture. Each block is one Write to the underlying writer.
 type Writer struct {
 	out io.Writer
 	buf []byte
 }
 
-// NewWriter begins a capture. application says who made it.
+// NewWriter begins a capture. application names the program that makes it.
 func NewWriter(out io.Writer, application string) (*Writer, error) {
 	w := &Writer{out: out}
 	w.begin(blockSection)
 	w.u32(byteOrderMagic)
 	w.u16(1) // version 1.0
 	w.u16(0)
-	w.u64(1<<64 - 1) // the section's length is not known
+	w.u64(1<<64 - 1) // the length of the section is unknown
 	w.option(sectionApplication, []byte(application))
 	return w, w.end()
 }
 
-// AddTenant makes the next number a tenant's; the first is 0.
+// AddTenant adds an interface for a tenant. The first one is Record.Tenant 0.
 func (w *Writer) AddTenant(t Tenant) error {
 	w.begin(blockInterface)
 	w.u16(upperPDU)
 	w.u16(0)
 	w.u32(maxPacket)
 	w.option(interfaceName, []byte(t.Name))
-	w.option(interfaceDescription, []byte("what peers of tenant "+t.Name+" said, with the policy's verdicts"))
+	w.option(interfaceDescription, []byte("PDUs from peers of tenant "+t.Name+", with the policy's verdicts"))
 	w.option(interfaceResolution, []byte{nanoseconds})
-	w.option(interfaceFilter, append([]byte{0}, t.filter()...)) // 0: it is a text
+	w.option(interfaceFilter, append([]byte{0}, t.filter()...)) // 0: the filter is text
 	return w.end()
 }
 
-// Write writes a record. Of its PDU at most MaxKept bytes are kept; its Length counts.
+// Write writes a record. It keeps at most MaxKept bytes of the PDU, and its Length.
 func (w *Writer) Write(r *Record) error {
 	kept := r.PDU[:min(len(r.PDU), MaxKept)]
 	w.begin(blockPacket)
@@ -96,7 +96,7 @@ func (w *Writer) Write(r *Record) error {
 	return w.end()
 }
 
-// Statistics writes how it stands. Later statistics of a tenant replace earlier ones.
+// Statistics writes the counts of a tenant. They replace those written before.
 func (w *Writer) Statistics(tenant int, at time.Time, s Statistics) error {
 	w.begin(blockStatistics)
 	w.u32(uint32(tenant))
@@ -113,7 +113,7 @@ func (w *Writer) Statistics(tenant int, at time.Time, s Statistics) error {
 func (w *Writer) begin(block uint32) {
 	w.buf = w.buf[:0]
 	w.u32(block)
-	w.u32(0) // its length, once it is known
+	w.u32(0) // the length, set by end
 }
 
 func (w *Writer) u16(v uint16) { w.buf = binary.BigEndian.AppendUint16(w.buf, v) }
@@ -128,7 +128,7 @@ func (w *Writer) pad() {
 	}
 }
 
-// option appends an option. A text longer than fits is cut.
+// option appends an option. A value that is too long is cut.
 func (w *Writer) option(code uint16, value []byte) {
 	value = value[:min(len(value), 1<<16-1)]
 	w.u16(code)
