@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What others tell of every process.
+// Metrics that client_golang has of every process.
 var foreign = []string{"up", "process_start_time_seconds", "process_open_fds", "process_max_fds", "process_cpu_seconds_total",
 	"process_resident_memory_bytes", "go_memstats_heap_alloc_bytes", "go_goroutines"}
 
@@ -20,7 +20,7 @@ var (
 	grouping   = regexp.MustCompile(`\bby \(([^)]*)\)`)
 )
 
-// checkUse fails for what an expression asks for that nobody tells.
+// checkUse fails if an expression uses a metric that does not exist.
 func checkUse(t *testing.T, where, expression string) {
 	t.Helper()
 	labels := labelsOf(t)
@@ -69,7 +69,7 @@ func labelsOf(t *testing.T) map[string][]string {
 	return labels
 }
 
-// Alerts are about what is told, and each says what to do.
+// Alerts use existing metrics, and each says what to do.
 func TestAlerts(t *testing.T) {
 	const file = "../../deploy/prometheus/switchyard.rules.yml"
 	text, err := os.ReadFile(file)
@@ -101,7 +101,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// The dashboard shows what is told, each panel in a place of its own.
+// The panels of the dashboard use existing metrics and do not overlap.
 func TestGrafana(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/grafana/switchyard.json")
 	if err != nil {

@@ -1,11 +1,9 @@
-// Package metrics tells Prometheus what was counted. It counts nothing itself and asks
-// nobody but who hands it the counts, once for each scrape, so that what is on the path
-// of a PDU are plain additions elsewhere.
+// Package metrics serves counts to Prometheus. It counts nothing itself: each scrape reads
+// a State from its caller, so that the path of a PDU has plain additions only.
 //
-// Names begin with switchyard_, units are seconds and bytes. Labels are tenant,
-// listener, command, action, reason and kind, none of which a peer can make up: a
-// command that the protocol does not have is "other". Nothing is told by connection or
-// user.
+// Names begin with switchyard_, units are seconds and bytes. Labels are tenant, listener,
+// command, action, reason and kind. A peer can make up none of their values: a command
+// that the protocol does not have is "other". No metric is by connection or user.
 package metrics
 
 import (
@@ -22,7 +20,7 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// A State is what was counted, at one moment.
+// A State holds all counts at one moment.
 type State struct {
 	Build     Build
 	Reloads   Reloads
@@ -31,44 +29,43 @@ type State struct {
 	Listeners []Listener
 }
 
-// A Build is what runs.
+// A Build identifies the running program.
 type Build struct{ Version, Revision, Go, Wazero string }
 
-// Reloads are those of the configuration.
+// Reloads counts reloads of the configuration.
 type Reloads struct {
 	Done, Refused uint64
-	LastRefused   bool      // the last one was
-	LastDone      time.Time // or the start
+	LastRefused   bool      // the last reload was refused
+	LastDone      time.Time // of the last reload that was not, or of the start
 }
 
-// A Tenant is one that is served.
+// A Tenant holds the counts of one tenant.
 type Tenant struct {
-	Name   string
-	Counts hub.Counts
-	Said   []hub.CommandStats
-	Paused int // sessions that are not read from now
+	Name     string
+	Counts   hub.Counts
+	Commands []hub.CommandStats
+	Paused   int // sessions whose reading is paused now
 
 	Users, Entries int    // of presence
-	Log, LogLimit  uint64 // bytes; a limit of 0 is none
-	Connections    int    // that there may be; 0 is any number
+	Log, LogLimit  uint64 // bytes; limit 0: unlimited
+	Connections    int    // limit; 0: unlimited
 	ProbeSeconds   float64
 
-	Policy, SHA256   string // in force
+	Policy, SHA256   string // of the policy in force
 	Faults           map[policy.FaultKind]uint64
-	Swapped, Refused uint64 // policies
+	Swapped, Refused uint64 // policies that came into force, or were refused
 	LoadSeconds      float64
-	SignatureUntil   time.Time // or zero
+	SignatureUntil   time.Time // zero: no signature
 }
 
-// A Listener is an address at which peers connect.
+// A Listener holds the counts of one listener.
 type Listener struct {
-	Address          string // in the configuration
+	Address          string // as configured
 	Counts           admission.Counts
-	CertificateUntil time.Time // or zero
+	CertificateUntil time.Time // zero: no certificate
 }
 
-// Names returns the names of all metrics that are of Switchyard's own, to check what
-// uses them.
+// Names returns the names of Switchyard's own metrics, for checking their users.
 func Names() []string {
 	var all []string
 	for _, f := range families {
@@ -77,8 +74,8 @@ func Names() []string {
 	return all
 }
 
-// Handler answers Prometheus with what read returns, and with what Go and the system
-// say of the process. Of scrapes at the same time, a few are answered.
+// Handler serves the State that read returns, and metrics of the Go runtime and the
+// process. It answers maxScrapes scrapes at a time and refuses more.
 func Handler(read func() State) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -88,7 +85,7 @@ func Handler(read func() State) http.Handler {
 	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes,
-		// What cannot be told does not keep the rest from being told, and is counted.
+		// A metric that fails is counted; the others are served.
 		ErrorHandling: promhttp.ContinueOnError,
 		Registry:      registry,
 	})
@@ -97,7 +94,7 @@ func Handler(read func() State) http.Handler {
 // maxScrapes is how many scrapes are answered at a time.
 const maxScrapes = 4
 
-// A collector tells a State.
+// A collector is a prometheus.Collector of a State.
 type collector struct{ read func() State }
 
 func (c collector) Describe(to chan<- *prometheus.Desc) {
@@ -108,30 +105,30 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 
 func (c collector) Collect(to chan<- prometheus.Metric) {
 	s := c.read()
-	tell := func(f *family, value float64, labels ...string) {
+	emit := func(f *family, value float64, labels ...string) {
 		for i, l := range labels {
 			labels[i] = clean(l)
 		}
 		to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, labels...)
 	}
-	s.tell(tell)
+	s.emit(emit)
 	for i := range s.Tenants {
-		s.Tenants[i].tell(tell)
+		s.Tenants[i].emit(emit)
 	}
-	told := make(map[string]bool)
+	taken := make(map[string]bool)
 	for i := range s.Listeners {
 		l := &s.Listeners[i]
-		l.Address = unlike(l.Address, told)
-		told[l.Address] = true
-		l.tell(tell)
+		l.Address = unique(l.Address, taken)
+		taken[l.Address] = true
+		l.emit(emit)
 	}
 }
 
-// unlike returns an address that is none of those told, as several listeners may be
-// configured with port 0: the address, or the address with a number behind.
-func unlike(address string, told map[string]bool) string {
+// unique returns the address, or the address with a number if it is taken: several
+// listeners may be configured with port 0.
+func unique(address string, taken map[string]bool) string {
 	name := address
-	for n := 2; told[name]; n++ {
+	for n := 2; taken[name]; n++ {
 		name = fmt.Sprintf("%s#%d", address, n)
 	}
 	return name

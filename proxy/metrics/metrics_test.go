@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// everything has something of all that there is to tell.
+// everything sets every field.
 func everything() State {
 	at := time.Unix(1_700_000_000, 5e8)
 	counts := hub.Counts{
@@ -36,7 +36,7 @@ func everything() State {
 		Build:   Build{"v1", "abc", "go1", "v2"},
 		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true,
 		Tenants: []Tenant{{
-			Name: "acme", Counts: counts, Said: []hub.CommandStats{
+			Name: "acme", Counts: counts, Commands: []hub.CommandStats{
 				{Command: 0, PDUs: 5, Bytes: 80, Actions: map[policy.Action]uint64{policy.Drop: 5}},
 				{Command: pdu.CID_MSG_DATA, PDUs: 5, Bytes: 920, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}},
 			},
@@ -88,13 +88,13 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// Names are as Prometheus wants them, every one is told, and labels are few.
+// Names follow the conventions of Prometheus, each metric is emitted, and labels are few.
 func TestNames(t *testing.T) {
 	text := scrape(t, everything)
 	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "name", "sha256", "version", "revision", "goversion", "wazero"}
 	for _, f := range families {
 		if strings.Count(text, "# TYPE "+f.name+" ") != 1 {
-			t.Errorf("%s is not told", f.name)
+			t.Errorf("%s is not emitted", f.name)
 		}
 		if isTotal := strings.HasSuffix(f.name, "_total"); isTotal != (f.kind == prometheus.CounterValue) {
 			t.Errorf("%s: counters end in _total, and nothing else does", f.name)
@@ -124,7 +124,7 @@ func TestPedantic(t *testing.T) {
 	}
 }
 
-// Of nothing, there is nothing wrong to tell.
+// An empty State is served without an error.
 func TestNothing(t *testing.T) {
 	text := scrape(t, func() State { return State{} })
 	if !strings.Contains(text, "switchyard_draining 0\n") || strings.Contains(text, "tenant=") {
@@ -132,7 +132,7 @@ func TestNothing(t *testing.T) {
 	}
 }
 
-// Listeners with port 0 have the same address in the configuration, and are all told.
+// All listeners are emitted, even if several have the same address with port 0.
 func TestListenersAlike(t *testing.T) {
 	listener := func(n uint64) Listener {
 		return Listener{Address: "127.0.0.1:0", Counts: admission.Counts{Accepted: n}}
@@ -145,7 +145,7 @@ func TestListenersAlike(t *testing.T) {
 	}
 }
 
-// What cannot be told does not keep the rest from being told.
+// A metric that fails does not keep the others from being served.
 func TestOneTwice(t *testing.T) {
 	text := scrape(t, func() State { return State{Tenants: []Tenant{{Name: "acme"}, {Name: "acme"}}} })
 	for _, want := range []string{"switchyard_draining 0\n", `switchyard_connections{tenant="acme"} 0` + "\n", "promhttp_metric_handler_errors_total"} {

@@ -1,0 +1,138 @@
+package metrics
+
+import (
+	"maps"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/proxy/admission"
+	"switchyard/proxy/hub"
+)
+
+// An emitFunc takes a value of a family, and the values of its labels in their order.
+type emitFunc func(f *family, value float64, labels ...string)
+
+func (s *State) emit(emit emitFunc) {
+	emit(buildInfo, 1, s.Build.Version, s.Build.Revision, s.Build.Go, s.Build.Wazero)
+	emit(draining, oneIf(s.Draining))
+	emit(configReloads, float64(s.Reloads.Done), "done")
+	emit(configReloads, float64(s.Reloads.Refused), "refused")
+	emit(configSuccessful, oneIf(!s.Reloads.LastRefused))
+	emit(configSuccessTime, seconds(s.Reloads.LastDone))
+}
+
+func (t *Tenant) emit(emit emitFunc) {
+	t.emitConnections(emit)
+	t.emitReceived(emit)
+	t.emitSent(emit)
+	t.emitPolicy(emit)
+	emit(users, float64(t.Users), t.Name)
+	emit(entries, float64(t.Entries), t.Name)
+}
+
+func (t *Tenant) emitConnections(emit emitFunc) {
+	emit(connections, float64(t.Counts.Sessions), t.Name)
+	emit(connectionsLimit, float64(t.Connections), t.Name)
+	emit(connectionsPaused, float64(t.Paused), t.Name)
+	emit(connectionsOpened, float64(t.Counts.Joined), t.Name)
+	for why, n := range withZeros(t.Counts.Closed, closings) {
+		emit(connectionsClosed, float64(n), t.Name, string(why))
+	}
+}
+
+func (t *Tenant) emitReceived(emit emitFunc) {
+	emit(pdusReceived, float64(t.Counts.Received), t.Name)
+	emit(bytesReceived, float64(t.Counts.BytesIn), t.Name)
+	for action, n := range t.Counts.Actions {
+		emit(pdusAccepted, float64(n), t.Name, action.String())
+	}
+	for why, n := range withZeros(t.Counts.Dropped, drops) {
+		emit(pdusDropped, float64(n), t.Name, string(why))
+	}
+	for _, c := range t.Commands {
+		command := "other"
+		if c.Command != 0 {
+			command = c.Command.String()
+		}
+		emit(bytesBy, float64(c.Bytes), t.Name, command)
+		for action, n := range c.Actions {
+			emit(pdusByAction, float64(n), t.Name, command, action.String())
+		}
+	}
+	emit(pdusMade, float64(t.Counts.Made), t.Name)
+	for why, n := range withZeros(t.Counts.Slowed, slowings) {
+		emit(slowed, float64(n), t.Name, string(why))
+		emit(slowedSeconds, t.Counts.SlowedTime[why].Seconds(), t.Name, string(why))
+	}
+}
+
+func (t *Tenant) emitSent(emit emitFunc) {
+	emit(copiesDue, float64(t.Counts.Due), t.Name)
+	emit(copiesDelivered, float64(t.Counts.Delivered), t.Name)
+	emit(copiesPending, float64(t.Counts.Pending), t.Name)
+	for why, n := range t.Counts.Discarded {
+		emit(copiesDiscarded, float64(n), t.Name, string(why))
+	}
+	emit(bytesSent, float64(t.Counts.BytesOut), t.Name)
+	emit(lagMax, float64(t.Counts.Lag), t.Name)
+	emit(lagSum, float64(t.Counts.Lags), t.Name)
+	emit(logBytes, float64(t.Log), t.Name)
+	emit(logLimit, float64(t.LogLimit), t.Name)
+	emit(probeSeconds, t.ProbeSeconds, t.Name)
+}
+
+func (t *Tenant) emitPolicy(emit emitFunc) {
+	emit(policyInfo, 1, t.Name, t.Policy, t.SHA256)
+	emit(policyReloads, float64(t.Swapped), t.Name, "in-force")
+	emit(policyReloads, float64(t.Refused), t.Name, "refused")
+	emit(policyLoad, t.LoadSeconds, t.Name)
+	for _, kind := range policy.FaultKinds { // from 0 on, so that the first one counts as an increase
+		emit(policyFaults, float64(t.Faults[kind]), t.Name, string(kind))
+	}
+	if !t.SignatureUntil.IsZero() {
+		emit(signatureUntil, seconds(t.SignatureUntil), t.Name)
+	}
+}
+
+func (l *Listener) emit(emit emitFunc) {
+	emit(accepted, float64(l.Counts.Accepted), l.Address)
+	emit(handshaking, float64(l.Counts.Handshaking), l.Address)
+	emit(open, float64(l.Counts.Open), l.Address)
+	emit(sources, float64(l.Counts.Sources), l.Address)
+	for why, n := range withZeros(l.Counts.Refused, refusals) {
+		emit(refused, float64(n), l.Address, string(why))
+	}
+	if !l.CertificateUntil.IsZero() {
+		emit(certificateUntil, seconds(l.CertificateUntil), l.Address)
+	}
+}
+
+// Reasons that are emitted from zero on. Otherwise Prometheus would not see the first
+// occurrence as an increase.
+var (
+	closings = []hub.Reason{hub.SlowConsumer, hub.WriteTimeout, hub.IdleTimeout}
+	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull,
+		hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
+	slowings = []hub.Reason{hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
+	refusals = []admission.Reason{admission.NoDescriptors, admission.ListenerFull, admission.NotAllowed, admission.SourceFull, admission.SourceRate, admission.TenantFull}
+)
+
+// withZeros returns the counts, with zero for the keys that they lack.
+func withZeros[K comparable](counts map[K]uint64, keys []K) map[K]uint64 {
+	all := make(map[K]uint64, len(counts)+len(keys))
+	for _, k := range keys {
+		all[k] = 0
+	}
+	maps.Copy(all, counts)
+	return all
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// seconds returns a time as Prometheus represents it.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
