@@ -121,6 +121,7 @@ func TestALittleRoomIsNoticed(t *testing.T) {
 // The memory for the edits of a burst is freed when the burst is over, for connections
 // of both kinds.
 func TestBurstsAreGivenBack(t *testing.T) {
+	t.Parallel()
 	asked := pdu.Append(nil, pdu.SID_BUDDY_LIST, request, 1, []byte("\x08\x01"))
 	const times, none = 20_000, 2 * (256 << 10)
 	answers := int64(times * (len(asked) + 3))

@@ -78,6 +78,7 @@ func TestLoopPutsTogether(t *testing.T) {
 // PDUs before an illegal length are handled, and the length ends the session at once,
 // even if nothing more arrives.
 func TestLoopEndsBehindABatch(t *testing.T) {
+	t.Parallel()
 	_, addr, lines := serve(t, testLimits())
 	a, b := dial(t, addr), dial(t, addr)
 	m := message(others, 1, "the last one")

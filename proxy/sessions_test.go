@@ -43,7 +43,7 @@ func TestSessions(t *testing.T) {
 	peers[0].Write(m)
 	got := make([]byte, len(m))
 	for _, peer := range peers[1:] {
-		peer.SetReadDeadline(time.Now().Add(20 * time.Second))
+		peer.SetReadDeadline(time.Now().Add(generous))
 		if _, err := peer.Read(got); err != nil {
 			t.Fatal(err)
 		}

@@ -154,14 +154,14 @@ func TestAPauseIsNotIdle(t *testing.T) {
 		start := time.Now()
 		a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 101)))
 		got := <-all
-		beats := 0
+		heartbeats := 0
 		for _, arrival := range got {
 			if arrival.what == "heartbeat" {
-				beats++
+				heartbeats++
 			}
 		}
-		if end := time.Since(start); end != 131*time.Second || beats != 21 {
-			y.Errorf("%d heartbeats, closed after %v; want one every 6s, and the end 31s after a pause of 100s", beats, end)
+		if end := time.Since(start); end != 131*time.Second || heartbeats != 21 {
+			y.Errorf("%d heartbeats, closed after %v; want one every 6s, and the end 31s after a pause of 100s", heartbeats, end)
 		}
 		expectReason(y, "idle-timeout")
 	})
@@ -295,6 +295,7 @@ func TestNoThrottleWithoutLimits(t *testing.T) {
 // A pause reaches the peer: TCP takes no more from it than the buffers hold. Other peers
 // are not affected, and nothing is lost.
 func TestAPausePushesBack(t *testing.T) {
+	t.Parallel()
 	l := quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1 << 20}})
 	y, addr, _ := serve(t, l)
 	fast, other := dial(t, addr), dial(t, addr)

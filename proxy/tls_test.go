@@ -61,7 +61,7 @@ func dialTLS(t *testing.T, tenant *Tenant) *tls.Conn {
 	join(tenant, tls.Server(far, server))
 	c := tls.Client(conn, peer)
 	t.Cleanup(func() { c.NetConn().Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(generous))
 	if err := c.Handshake(); err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestNothingIsMissedWhileCatchingUpEnds(t *testing.T) {
 		}
 	}})
 	big := message(others, 1, strings.Repeat("x", 1<<20-100))
-	const n = 8 // more than sockets hold
+	const n = 8 // more than the sockets' buffers hold
 	for range n {
 		tenant.hub.Handle(speaker.Seat, big)
 	}
@@ -120,8 +120,8 @@ func TestALongTurnIsRelayed(t *testing.T) {
 		if said > passesPerTurn { // a further pass
 			select {
 			case <-returned:
-			case <-time.After(10 * time.Second):
-				t.Error("who began goes on for ever")
+			case <-time.After(generous):
+				t.Error("the first goroutine still has the turn")
 			}
 		}
 		say()

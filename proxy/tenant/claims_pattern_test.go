@@ -3,7 +3,6 @@ package tenant
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestIdentityPatterns(t *testing.T) {
@@ -74,9 +73,9 @@ func TestServerNamePatterns(t *testing.T) {
 	}
 }
 
-// A matcher that backtracks would take practically for ever for the second text, and
-// quadratic time for the third.
-func TestMatchingTakesNoTime(t *testing.T) {
+// Matching takes linear time. A matcher that backtracks would not finish the second text,
+// nor a quadratic one the third, before the test's time is up.
+func TestMatchingIsLinear(t *testing.T) {
 	const size = 1 << 20
 	for _, c := range []struct {
 		pattern, text string
@@ -89,12 +88,8 @@ func TestMatchingTakesNoTime(t *testing.T) {
 		{"*" + strings.Repeat("a", 64) + "b*c", strings.Repeat("a", size), false},
 		{strings.Repeat("*/", size/4) + "a", strings.Repeat("aa/", size/4) + "b", false},
 	} {
-		start := time.Now()
 		if got := newPattern(c.pattern, "/").matches(c.text); got != c.want {
 			t.Errorf("%.20s... on %.20s...: got %t", c.pattern, c.text, got)
-		}
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%.20s... on %.20s... took %s", c.pattern, c.text, took)
 		}
 	}
 }
