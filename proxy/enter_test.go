@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"switchyard/policy"
+	"switchyard/policy/policytest"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -64,11 +64,11 @@ func TestSentWhileJoining(t *testing.T) {
 
 // A session can be closed as soon as it has its seat.
 func TestClosedWhileJoining(t *testing.T) {
-	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
-	defer judge.Close()
+	active := policytest.Active(testRules())
+	defer active.Close()
 	limits := testLimits()
 	limits.LagHard = 0 // a peer that lags at all is closed
-	tenant := NewTenant("default", judge, limits, slog.New(slog.DiscardHandler))
+	tenant := NewTenant("default", active, limits, slog.New(slog.DiscardHandler))
 	defer tenant.Close()
 	var talking sync.WaitGroup
 	defer talking.Wait()

@@ -10,12 +10,13 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/policytest"
 )
 
 // A heldRules is a policy that answers about unknown commands only once it is released.
 // Until then the reader of a peer that sent one is blocked in Handle.
 type heldRules struct {
-	rules
+	policytest.Rules
 	asked, answer chan struct{}
 }
 
@@ -24,15 +25,15 @@ func (r heldRules) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, e
 		close(r.asked)
 		<-r.answer
 	}
-	return r.rules.Classify(s, c)
+	return r.Rules.Classify(s, c)
 }
 
 // holdLoop returns a tenant whose loop is blocked in Handle until release is called.
 func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), release func()) {
 	t.Helper()
 	held := heldRules{testRules(), make(chan struct{}), make(chan struct{})}
-	judge := policy.NewActive(policy.NewGeneration("test", "", held))
-	served = NewTenant("default", judge, testLimits(), slog.New(slog.DiscardHandler))
+	active := policytest.Active(held)
+	served = NewTenant("default", active, testLimits(), slog.New(slog.DiscardHandler))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +41,7 @@ func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), rel
 	t.Cleanup(func() {
 		l.Close()
 		served.Close()
-		judge.Close()
+		active.Close()
 	})
 	join = func() (*session, client) {
 		t.Helper()

@@ -16,19 +16,12 @@ import (
 	"go.uber.org/goleak"
 
 	"switchyard/pdu"
-	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	"switchyard/proxy/hub"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// rules is a policy with a verdict for each command.
-type rules map[pdu.CommandID]policy.Verdict
-
-func (r rules) Classify(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return r[c], nil }
-func (rules) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) { return v, nil }
-func (rules) Close() error                                                        { return nil }
 
 const (
 	others   = pdu.CID_MSG_DATA
@@ -37,8 +30,8 @@ const (
 	goAway   = pdu.CID_MSG_READ_ACK
 )
 
-func testRules() rules {
-	return rules{
+func testRules() policytest.Rules {
+	return policytest.Rules{
 		others:                         abi.BroadcastExceptSender,
 		everyone:                       abi.BroadcastAll,
 		pdu.CID_OTHER_HEARTBEAT:        abi.Consume,
@@ -78,8 +71,8 @@ func (l *logLines) String() string {
 func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
 	t.Helper()
 	lines := new(logLines)
-	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
-	tenant := NewTenant("default", judge, l, slog.New(slog.NewTextHandler(lines, nil)))
+	active := policytest.Active(testRules())
+	tenant := NewTenant("default", active, l, slog.New(slog.NewTextHandler(lines, nil)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +83,7 @@ func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
 		listener.Close()
 		accepting.Wait()
 		tenant.Close()
-		judge.Close()
+		active.Close()
 	})
 	return tenant, listener.Addr().String(), lines
 }

@@ -8,15 +8,15 @@ import (
 	"time"
 
 	"switchyard/pdu"
-	"switchyard/policy"
+	"switchyard/policy/policytest"
 )
 
 // Sessions returns each session with its connection.
 func TestSessions(t *testing.T) {
 	begun := time.Now()
-	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
-	defer judge.Close()
-	tenant := NewTenant("acme", judge, testLimits(), slog.New(slog.DiscardHandler))
+	active := policytest.Active(testRules())
+	defer active.Close()
+	tenant := NewTenant("acme", active, testLimits(), slog.New(slog.DiscardHandler))
 	defer tenant.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,9 +72,9 @@ func TestSessions(t *testing.T) {
 
 // Probe succeeds unless the tenant's tick has stopped.
 func TestProbe(t *testing.T) {
-	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
-	defer judge.Close()
-	tenant := NewTenant("acme", judge, testLimits(), slog.New(slog.DiscardHandler))
+	active := policytest.Active(testRules())
+	defer active.Close()
+	tenant := NewTenant("acme", active, testLimits(), slog.New(slog.DiscardHandler))
 	defer tenant.Close()
 	if err := tenant.Probe(); err != nil {
 		t.Error(err)

@@ -76,10 +76,10 @@ type Tenant struct {
 	stopTick context.CancelFunc
 }
 
-// NewTenant starts a tenant whose PDUs the policy in judge judges. It has no connections
+// NewTenant starts a tenant whose PDUs the policy in active judges. It has no connections
 // yet. Close ends what NewTenant starts.
-func NewTenant(name string, judge *policy.Active, limits Limits, log *slog.Logger) *Tenant {
-	t := &Tenant{Name: name, hub: hub.New(judge, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
+func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logger) *Tenant {
+	t := &Tenant{Name: name, hub: hub.New(active, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
 	t.SetLimits(limits)
 	t.lastTick.Store(clock())
 	t.sessions.Store(new([]*session))

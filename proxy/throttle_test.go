@@ -13,6 +13,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/policytest"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 	"switchyard/proxy/tenant"
@@ -29,10 +30,10 @@ type bubble struct {
 // counts add up.
 func inBubble(t *testing.T, l Limits, play func(bubble)) {
 	synctest.Test(t, func(t *testing.T) {
-		judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
+		active := policytest.Active(testRules())
 		y := bubble{T: t, lines: new(logLines)}
-		y.Tenant = NewTenant("default", judge, l, slog.New(slog.NewTextHandler(y.lines, nil)))
-		defer judge.Close()
+		y.Tenant = NewTenant("default", active, l, slog.New(slog.NewTextHandler(y.lines, nil)))
+		defer active.Close()
 		defer hubtest.Conserved(t, y.Hub())
 		defer y.Close()
 		play(y)

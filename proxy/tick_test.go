@@ -10,16 +10,16 @@ import (
 	"time"
 
 	"switchyard/pdu"
-	"switchyard/policy"
+	"switchyard/policy/policytest"
 )
 
 // pipeTenant returns a tenant for in-memory connections in a synctest bubble.
 func pipeTenant(l Limits) (*Tenant, func()) {
-	judge := policy.NewActive(policy.NewGeneration("test", "", testRules()))
-	tenant := NewTenant("default", judge, l, slog.New(slog.DiscardHandler))
+	active := policytest.Active(testRules())
+	tenant := NewTenant("default", active, l, slog.New(slog.DiscardHandler))
 	return tenant, func() {
 		tenant.Close()
-		judge.Close()
+		active.Close()
 	}
 }
 

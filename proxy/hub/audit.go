@@ -13,8 +13,8 @@ import (
 // counts what that policy would have sent beside what is sent. Whatever the shadow
 // policy says, and however it fails, the PDUs are routed as without it.
 type audit struct {
-	judge *policy.Active
-	rows  map[pdu.CommandID]*AuditRow // guarded by hub.mu
+	active *policy.Active
+	rows   map[pdu.CommandID]*AuditRow // guarded by hub.mu
 }
 
 // An AuditRow is about the PDUs of one command that peers sent since the audit began.
@@ -57,12 +57,12 @@ func copies(n int, p []byte) Copies {
 func (h *Hub) SetAudit(g *policy.Generation) {
 	var a *audit
 	if g != nil {
-		a = &audit{judge: policy.NewActive(g), rows: make(map[pdu.CommandID]*AuditRow)}
+		a = &audit{active: policy.NewActive(g), rows: make(map[pdu.CommandID]*AuditRow)}
 	}
 	if before := h.audit.Swap(a); before != nil {
 		// A goroutine that loaded the audit before the swap may still acquire a policy
 		// from it. It gets one that needs no Close.
-		before.judge.Install(policy.NewGeneration("", "", noPolicy{}))
+		before.active.Install(policy.NewGeneration("", "", noPolicy{}))
 	}
 }
 
@@ -81,7 +81,7 @@ func (h *Hub) Audit() (rows []AuditRow) {
 
 // resetBreaker closes the audited policy's circuit breaker.
 func (a *audit) resetBreaker() {
-	g := a.judge.Acquire()
+	g := a.active.Acquire()
 	defer g.Release()
 	g.ResetBreaker()
 }
@@ -116,7 +116,7 @@ func (h *Hub) compareShadow(a *audit, s *Seat, runs []run) {
 
 // judgeShadow fills the reader's shadowVerdicts with what the audited policy says.
 func (s *Seat) judgeShadow(a *audit, runs []run) {
-	g := a.judge.Acquire()
+	g := a.active.Acquire()
 	defer g.Release()
 	judging := g.Begin(s.session, s.attributes())
 	defer judging.Release()

@@ -12,6 +12,7 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -19,7 +20,7 @@ import (
 func generation(p policy.Policy) *policy.Generation { return policy.NewGeneration("audited", "", p) }
 
 // with returns the common rules and one more.
-func with(c pdu.CommandID, v policy.Verdict) rules {
+func with(c pdu.CommandID, v policy.Verdict) policytest.Rules {
 	r := commonRules()
 	r[c] = v
 	return r
@@ -48,7 +49,7 @@ func TestAudit(t *testing.T) {
 		{"from nobody", abi.Consume, abi.Unicast | abi.ToMaster<<16, "", 0, 1, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := New(judge(with(others, tt.active)), farBehind)
+			h := newHub(with(others, tt.active))
 			h.SetAudit(generation(with(others, tt.audited)))
 			a, b, c, d := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 			a.Say(t, online(1))
@@ -83,7 +84,7 @@ func filler(n int) []byte {
 
 // An audited policy that fails changes nothing that peers receive.
 func TestAuditedPolicyFails(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	h.SetAudit(generation(failing{}))
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	var sent [][]byte
@@ -119,7 +120,7 @@ func TestAuditIsWhatASwitchDoes(t *testing.T) {
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		first, second := randomRules(rnd), randomRules(rnd)
-		now, then := New(judge(first), farBehind), New(judge(second), farBehind)
+		now, then := newHub(first), newHub(second)
 		now.SetAudit(generation(second))
 		var ours, theirs []*hubtest.Peer
 		for range 5 {
@@ -164,7 +165,7 @@ func TestAuditIsWhatASwitchDoes(t *testing.T) {
 	}
 }
 
-func randomRules(rnd *rand.Rand) rules {
+func randomRules(rnd *rand.Rand) policytest.Rules {
 	r := commonRules()
 	for c := range pdu.CommandID(8) {
 		r[0x0300+c] = []policy.Verdict{
@@ -196,7 +197,7 @@ func without(these, those map[string]int) (n uint64) {
 
 // An audit, too, allocates nothing once its buffers have grown.
 func TestNoAllocationPerAuditedPDU(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	h.SetAudit(generation(with(others, abi.Unicast|abi.ToFields<<16|abi.ElseBroadcast|6<<32)))
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	b.Say(t, online(2))
@@ -222,7 +223,7 @@ func TestNoAllocationPerAuditedPDU(t *testing.T) {
 // Audits are replaced while peers send: each policy is closed once, after its last
 // call.
 func TestAuditsSwapped(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	var talking sync.WaitGroup
 	var stop atomic.Bool
 	for range 3 {

@@ -9,6 +9,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -16,7 +17,7 @@ import (
 // CommandStats counts by command and action, however the PDUs are cut into batches, and
 // adds up to what is received.
 func TestCommandStats(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	peers := []*hubtest.Peer{hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)}
 	commands := []pdu.CommandID{others, everyone, 0x7777, 0xffff, pdu.CID_OTHER_HEARTBEAT, pdu.CID_OTHER_USER_STATUS_UPDATE, pdu.CID_OTHER_ROLE_SET}
 	want, wantBytes := make(map[string]uint64), make(map[uint64]uint64)
@@ -85,7 +86,7 @@ func TestCommandStats(t *testing.T) {
 
 // Bytes and PDUs written are counted, for present and for past sessions.
 func TestSessions(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "hello")
 	a.Say(t, m, m, m)
@@ -112,7 +113,7 @@ func TestSessions(t *testing.T) {
 
 // Counting allocates nothing.
 func TestCountingAllocatesNothing(t *testing.T) {
-	h := New(judge(rules{}), farBehind) // drops all, so that nothing is appended
+	h := newHub(policytest.Rules{}) // drops all, so that nothing is appended
 	g := hubtest.Join(h)
 	var batch []byte
 	for i := range 64 {
@@ -125,7 +126,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 
 // Probe succeeds while other PDUs are pending, and changes nothing.
 func TestProbe(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "hello")
 	probe := message(pdu.CID_OTHER_HEARTBEAT, 0, "")
@@ -156,7 +157,7 @@ func TestProbe(t *testing.T) {
 func TestRecipients(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToFields<<16 | 2<<32
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	peers := map[uint64]*hubtest.Peer{}
 	for range 4 {
 		g := hubtest.Join(h)

@@ -6,18 +6,19 @@ import (
 
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
 
 // limitedHub returns a hub whose policy is r, limited to the effects in may.
-func limitedHub(t *testing.T, r rules, may []string, otherwise string) *Hub {
+func limitedHub(t *testing.T, r policytest.Rules, may []string, otherwise string) *Hub {
 	t.Helper()
 	e, err := policy.ParseEffects(may, nil, otherwise)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(policy.NewActive(policy.NewLimitedGeneration("limited", "", r, e)), farBehind)
+	return New(policy.NewActive(policy.NewLimitedGeneration("limited", "", roleRules{r}, e)), farBehind)
 }
 
 // A verdict beyond the policy's limits is not carried out: the action that the limits
@@ -29,7 +30,7 @@ func TestEffectFault(t *testing.T) {
 		"role-set":         abi.Handle | abi.RoleSet<<abi.ArgumentShift,
 		"by presence":      abi.Unicast | abi.ToUser<<abi.SelectorShift | 1<<abi.ArgumentShift,
 		"closed":           abi.Close,
-		"inspected":        abi.Drop | abi.InspectBodyOf, // rules say consume, which may not be either
+		"inspected":        abi.Drop | abi.InspectBodyOf, // roleRules say consume, which is not allowed either
 		"to be inspected":  abi.BroadcastAll | abi.InspectBodyOf,
 		"for what is sent": abi.BroadcastAll,
 	} {
@@ -41,7 +42,7 @@ func TestEffectFault(t *testing.T) {
 	}
 }
 
-func testEffectFault(t *testing.T, r rules) {
+func testEffectFault(t *testing.T, r policytest.Rules) {
 	for _, tt := range []struct {
 		otherwise    policy.Action
 		back, across bool // the PDU comes to its sender, and to another peer
@@ -122,7 +123,7 @@ func TestEffectFaultOfTheAudited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	h.SetAudit(policy.NewLimitedGeneration("audited", "", commonRules(), e))
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "")

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"switchyard/pdu"
-	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -46,7 +46,7 @@ func writeAll(g *hubtest.Peer, stop <-chan struct{}, ready chan<- struct{}) {
 // see the same order, nothing is missing or doubled, and the counts add up.
 func TestHammer(t *testing.T) {
 	const senders, readers, each = 4, 3, 2000
-	j := judge(commonRules())
+	j := policytest.Active(roleRules{commonRules()})
 	h := New(j, 1<<40)
 	stop := make(chan struct{})
 	var writers, sayers, rest sync.WaitGroup
@@ -86,7 +86,7 @@ func TestHammer(t *testing.T) {
 	})
 	rest.Go(func() {
 		for range 300 {
-			j.Install(policy.NewGeneration("next", "", commonRules()))
+			j.Install(policytest.Generation(commonRules()))
 		}
 	})
 	sayers.Wait()
@@ -124,7 +124,7 @@ func TestHammer(t *testing.T) {
 func TestNoAllocationPerPDU(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToUser<<16 | 2<<32
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	b.Say(t, online(2))
 	request := pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, []byte("\x08\x01\x10\x02"))
@@ -150,7 +150,7 @@ func TestNoAllocationPerPDU(t *testing.T) {
 
 // A writer that looks only at Behind misses nothing of what another goroutine appends.
 func TestBehindMissesNothing(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	const n = 20000
 	var done atomic.Bool
@@ -183,7 +183,7 @@ func BenchmarkHandle(b *testing.B) {
 
 // benchmarkHandle routes batches of 64 PDUs of 200 bytes to all peers.
 func benchmarkHandle(b *testing.B, peers int) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	var all []*hubtest.Peer
 	for range peers {
 		all = append(all, hubtest.Join(h))

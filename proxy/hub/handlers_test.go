@@ -106,7 +106,7 @@ func TestHandlersAgainstModel(t *testing.T) {
 }
 
 func playHandlers(t *testing.T, rnd *rand.Rand) {
-	h, m := New(judge(commonRules()), farBehind), make(model)
+	h, m := newHub(commonRules()), make(model)
 	var peers []*hubtest.Peer
 	want := make(map[*hubtest.Peer][]byte)
 	toAll := func(p []byte) {

@@ -44,7 +44,7 @@ type Note struct {
 // is held while a policy or a Peer is called.
 type Hub struct {
 	// Static after New.
-	judge  *policy.Active
+	active *policy.Active
 	spares spares
 
 	// lags is set, under mu, when lagging gets a seat.
@@ -82,10 +82,10 @@ type Hub struct {
 	counts   counts
 }
 
-// New returns a hub whose PDUs are judged by the policy in judge. A peer that is more
+// New returns a hub whose PDUs are judged by the policy in active. A peer that is more
 // than lagHard bytes behind is closed as a slow consumer.
-func New(judge *policy.Active, lagHard uint64) *Hub {
-	h := &Hub{judge: judge, presence: presence.New(), seats: make(map[uint64]*Seat), leaving: make(map[*Seat]struct{}), counts: newCounts()}
+func New(active *policy.Active, lagHard uint64) *Hub {
+	h := &Hub{active: active, presence: presence.New(), seats: make(map[uint64]*Seat), leaving: make(map[*Seat]struct{}), counts: newCounts()}
 	h.log = log{linked: true, spare: &h.spares}
 	h.side = log{spare: &h.spares}
 	h.log.grow()
@@ -173,7 +173,7 @@ func (h *Hub) Send(s *Seat, p []byte) {
 // ResetBreaker lets the policy in force, and the audited one, be called again if its
 // circuit breaker has opened after too many faults.
 func (h *Hub) ResetBreaker() {
-	g := h.judge.Acquire()
+	g := h.active.Acquire()
 	defer g.Release()
 	g.ResetBreaker()
 	if a := h.audit.Load(); a != nil {

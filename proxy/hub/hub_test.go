@@ -10,26 +10,25 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
 
 const farBehind = 64 << 20
 
-// rules is a policy with a verdict for each command. It inspects a PDU by whether its
-// sender is master.
-type rules map[pdu.CommandID]policy.Verdict
+// roleRules are rules whose inspection broadcasts the PDU to all if its sender is master,
+// and consumes it otherwise.
+type roleRules struct{ policytest.Rules }
 
-func (r rules) Classify(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) { return r[c], nil }
-func (r rules) Inspect(v policy.Verdict, q policy.Question) (policy.Verdict, error) {
+func (roleRules) Inspect(_ policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	if q.Attributes&abi.AttributeMaster != 0 {
 		return abi.BroadcastAll, nil
 	}
 	return abi.Consume, nil
 }
-func (rules) Close() error { return nil }
 
-func judge(r rules) *policy.Active { return policy.NewActive(policy.NewGeneration("test", "", r)) }
+func newHub(r policytest.Rules) *Hub { return New(policytest.Active(roleRules{r}), farBehind) }
 
 // The commands that commonRules broadcasts.
 const (
@@ -37,8 +36,8 @@ const (
 	everyone = pdu.CID_BUDDY_LIST_SIGN_INFO_CHANGED_NOTIFY
 )
 
-func commonRules() rules {
-	return rules{
+func commonRules() policytest.Rules {
+	return policytest.Rules{
 		0x7777:                                  abi.Drop | abi.Log,
 		others:                                  abi.BroadcastExceptSender,
 		everyone:                                abi.BroadcastAll,
@@ -57,7 +56,7 @@ func message(c pdu.CommandID, seq uint16, text string) []byte {
 func TestActions(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSender<<16
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 
 	m := message(others, 1, "to others")
@@ -96,7 +95,7 @@ func TestActions(t *testing.T) {
 func TestCloseEndsTheBatch(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Close
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	before, after := message(others, 1, "before"), message(others, 2, "after")
 	err := h.Handle(a.Seat, bytes.Join([][]byte{before, message(pdu.CID_MSG_READ_ACK, 0, ""), after}, nil))
@@ -108,7 +107,7 @@ func TestCloseEndsTheBatch(t *testing.T) {
 
 // A peer gets nothing that was sent before it joined or after it left.
 func TestJoinAndLeave(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a := hubtest.Join(h)
 	first, second, third := message(others, 1, "1"), message(others, 2, "2"), message(others, 3, "3")
 	a.Say(t, first)
@@ -125,7 +124,7 @@ func TestJoinAndLeave(t *testing.T) {
 
 // Release counts the copies that were not sent whole as discarded.
 func TestReleaseCountsDiscarded(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	for range 10 {
 		a.Say(t, message(others, 0, "0123456789"))
@@ -142,7 +141,7 @@ func TestReleaseCountsDiscarded(t *testing.T) {
 func TestRoleCountsFromTheNextPDUOn(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Drop | abi.InspectHeader
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	a := hubtest.Join(h)
 	before, after := message(pdu.CID_MSG_READ_ACK, 1, ""), message(pdu.CID_MSG_READ_ACK, 2, "")
 	a.Say(t, before, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"), after, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x00"), before)
@@ -188,7 +187,7 @@ func TestUnicast(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := commonRules()
 			r[others] = tt.verdict
-			h := New(judge(r), farBehind)
+			h := newHub(r)
 			a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 			a.Say(t, online(1, 3))
 			b.Say(t, online(2))
@@ -218,7 +217,7 @@ func TestUnicast(t *testing.T) {
 func TestUnicastsKeepTheirPlace(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSession<<16 | 2<<32
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	var sent [][]byte
 	for i := range 100 {
@@ -235,7 +234,7 @@ func TestUnicastsKeepTheirPlace(t *testing.T) {
 }
 
 func TestStatusRequestIsAnswered(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	a.Say(t, online(7))
 	b.Say(t, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0x707, []byte("\x08\x01\x10\x07\x10\x08")))
@@ -245,7 +244,7 @@ func TestStatusRequestIsAnswered(t *testing.T) {
 }
 
 func TestStatusUpdateIsAnnounced(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	b.Say(t, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 9, []byte("\x08\x01\x10\x07\x18\x01")))
 	notices := append(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_LOGIN_STATUS_NOTIFY, 0, []byte("\x08\x07\x10\x01")),
@@ -267,7 +266,7 @@ func TestBadBodiesAreDropped(t *testing.T) {
 		BadStatus:     pdu.Append(nil, 7, pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte("\x08\x04\x10\x07\x18\x01")),
 		AnswerTooLong: pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, append([]byte("\x08\x01\x12\x80\x80\x80\x02"), make([]byte, 4<<20)...)),
 	} {
-		h := New(judge(commonRules()), farBehind)
+		h := newHub(commonRules())
 		a := hubtest.Join(h)
 		a.Say(t, p)
 		a.Expect(t, "sender")

@@ -8,23 +8,24 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
 
 // A trappingPolicy traps when it classifies service 0x7777.
-type trappingPolicy struct{ rules }
+type trappingPolicy struct{ roleRules }
 
 func (p trappingPolicy) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
 	if s == 0x7777 {
 		return 0, &policy.Fault{Kind: policy.FaultTrap, Err: errors.New("trap")}
 	}
-	return p.rules.Classify(s, c)
+	return p.roleRules.Classify(s, c)
 }
 
 // Each PDU is judged once, however many runs a batch is cut into.
 func TestJudgedOnce(t *testing.T) {
-	g := policy.NewGeneration("test", "", trappingPolicy{commonRules()})
+	g := policytest.Generation(trappingPolicy{roleRules{commonRules()}})
 	h := New(policy.NewActive(g), farBehind)
 	a := hubtest.Join(h)
 	const n = 3 * MaxRuns
@@ -40,7 +41,7 @@ func TestJudgedOnce(t *testing.T) {
 func TestLengthyDoesNotAsk(t *testing.T) {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Consume | abi.InspectHeader
-	g := policy.NewGeneration("test", "", trappingPolicy{r})
+	g := policytest.Generation(trappingPolicy{roleRules{r}})
 	h := New(policy.NewActive(g), farBehind)
 	for name, p := range map[string][]byte{
 		"inspected":       pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_READ_ACK, 0, make([]byte, VeryLengthy)),

@@ -5,6 +5,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -22,7 +23,7 @@ func newLagTest() lagTest {
 	r := commonRules()
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToSession<<16 | 3<<32
 	r[pdu.CID_MSG_READ_NOTIFY] = abi.Unicast | abi.ToSession<<16 | 2<<32
-	h := New(judge(r), hard)
+	h := New(policytest.Active(roleRules{r}), hard)
 	return lagTest{h, hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)}
 }
 

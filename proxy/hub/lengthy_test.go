@@ -11,7 +11,7 @@ import (
 )
 
 func TestLengthy(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	long, short := announce(0, LengthyBytes/8), announce(0, 10)
 	large := message(others, 1, string(make([]byte, 2*LengthyBytes)))
 	for name, tt := range map[string]struct {
@@ -41,7 +41,7 @@ func TestLengthy(t *testing.T) {
 // because of the others.
 func TestAnnouncingLetsOthersIn(t *testing.T) {
 	const users, peers = 200_000, 3
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	h.SetPresenceLimits(2*users, users)
 	var all []*hubtest.Peer
 	for range peers {
@@ -76,7 +76,7 @@ func TestAnnouncingLetsOthersIn(t *testing.T) {
 // Announcing users again that are in the table already takes no room from others.
 func TestAnnouncingAgainTakesNoRoom(t *testing.T) {
 	const users = 50_000
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 	all := announce(0, users)
 	a.Say(t, all)

@@ -50,7 +50,7 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) {
 	h.counts.dropped[why] += uint64(n)
 	h.mu.Unlock()
 
-	g := h.judge.Acquire()
+	g := h.active.Acquire()
 	defer g.Release()
 	first := pdu.ParseHeader(batch)
 	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: s.attributes()})

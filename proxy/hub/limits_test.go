@@ -9,6 +9,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -23,7 +24,7 @@ func TestOutIsCountedAfterFanOut(t *testing.T) {
 	r := commonRules()
 	r[toUser3] = abi.Unicast | abi.ToUser<<16 | 3<<32
 	r[toUsers] = abi.Unicast | abi.ToFields<<16 | 2<<32 | abi.ElseBroadcast
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 	b.Say(t, online(3))
 	c.Say(t, online(3, 4))
@@ -67,7 +68,7 @@ func TestOutIsCountedAfterFanOut(t *testing.T) {
 }
 
 func TestRefuse(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	a.Say(t, message(others, 1, "heard"))
 	first := message(everyone, 2, "not heard")
@@ -84,7 +85,7 @@ func TestRefuse(t *testing.T) {
 }
 
 func TestPausesAreCounted(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	h.PauseBegins(LogFull)
 	h.PauseBegins(LogFull)
 	h.PauseBegins(OverQuotaPDUs)
@@ -121,7 +122,7 @@ func TestPresenceFull(t *testing.T) {
 		"an update of who goes and was": {1, 1, status(1, 2), false, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := New(judge(commonRules()), farBehind)
+			h := newHub(commonRules())
 			a, b := hubtest.Join(h), hubtest.Join(h)
 			a.Say(t, online(1, 2))
 			b.Say(t, online(2))
@@ -233,7 +234,7 @@ func TestTrimAtAnyMoment(t *testing.T) {
 	for session := range pdu.CommandID(4) {
 		r[0x0600+session] = abi.Unicast | abi.ToSession<<16 | policy.Verdict(session)<<32
 	}
-	h := New(judge(r), 1<<40)
+	h := New(policytest.Active(roleRules{r}), 1<<40)
 	peers := []*hubtest.Peer{hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)}
 	want := make([][]byte, len(peers))
 	for n := range 20_000 {
@@ -284,7 +285,7 @@ func TestTrimAtAnyMoment(t *testing.T) {
 func TestHoldersAreGivenBack(t *testing.T) {
 	r := commonRules()
 	r[others] = abi.Unicast | abi.ToFields<<16 | 2<<32
-	h := New(judge(r), farBehind)
+	h := newHub(r)
 	const n = 50
 	var peers []*hubtest.Peer
 	for range n {

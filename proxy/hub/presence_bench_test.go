@@ -30,7 +30,7 @@ type population struct {
 }
 
 func newPopulation(b *testing.B) *population {
-	t := &population{hub: New(judge(commonRules()), farBehind)}
+	t := &population{hub: newHub(commonRules())}
 	for p := range benchPeers {
 		g := hubtest.Join(t.hub)
 		g.Say(b, announce(p*benchHeld, benchHeld))

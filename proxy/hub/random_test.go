@@ -8,6 +8,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -26,7 +27,7 @@ func randomTraffic(t *testing.T, rnd *rand.Rand) {
 	for session := range pdu.CommandID(8) {
 		r[0x0600+session] = abi.Unicast | abi.ToSession<<16 | policy.Verdict(session)<<32
 	}
-	h := New(judge(r), 1<<40)
+	h := New(policytest.Active(roleRules{r}), 1<<40)
 	var peers []*hubtest.Peer
 	want := make(map[*hubtest.Peer][]byte)
 	arrive := func() {

@@ -33,7 +33,7 @@ const maxRuns = 256
 // in the log; writing it to connections is the caller's job. After ErrClose the rest
 // of the batch is ignored.
 func (h *Hub) Handle(s *Seat, batch []byte) error {
-	g := h.judge.Acquire()
+	g := h.active.Acquire()
 	defer g.Release()
 	for len(batch) > 0 {
 		batch = s.judgeSome(g, batch)

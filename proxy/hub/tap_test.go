@@ -8,6 +8,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/body"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
@@ -40,7 +41,7 @@ func (w *recordingTap) want(t *testing.T, want ...string) {
 }
 
 func TestTap(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	b.Say(t, message(pdu.CID_OTHER_ROLE_SET, 1, "\x08\x01"))
 	var w, other recordingTap
@@ -61,7 +62,7 @@ func TestTap(t *testing.T) {
 
 // The tap sees a PDU before any peer gets it, so what the PDU causes is shown after it.
 func TestTapSeesBeforeRouting(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	early := &earlyTap{t: t, b: b}
 	h.Attach(early)
@@ -87,7 +88,7 @@ func (e *earlyTap) Judged(Judged) {
 
 // After the last tap is detached, the routing path tests one nil pointer.
 func TestDetachedTapCostsNothing(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	h.Attach(&recordingTap{})()
 	if h.Tapped() {
 		t.Error("there is still a list of taps")
@@ -95,7 +96,7 @@ func TestDetachedTapCostsNothing(t *testing.T) {
 }
 
 func TestJoinAs(t *testing.T) {
-	h := New(judge(rules{others: abi.Unicast | abi.ToSession<<abi.SelectorShift | 70<<abi.ArgumentShift}), farBehind)
+	h := newHub(policytest.Rules{others: abi.Unicast | abi.ToSession<<abi.SelectorShift | 70<<abi.ArgumentShift})
 	g := &hubtest.Peer{Hub: h}
 	var err error
 	if g.Seat, err = h.JoinAs(g, 70); err != nil || g.Session() != 70 {
@@ -117,7 +118,7 @@ func TestJoinAs(t *testing.T) {
 
 // Held returns announcements from which another hub learns the same users.
 func TestHeld(t *testing.T) {
-	h := New(judge(commonRules()), farBehind)
+	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	a.Say(t, online(1, 2, 3))
 	b.Say(t, online(3, 4))

@@ -41,7 +41,7 @@ func (h *Hub) Lengthy(batch []byte, longest int) bool {
 	if longest <= lengthy {
 		return false
 	}
-	g := h.judge.Acquire()
+	g := h.active.Acquire()
 	defer g.Release()
 	for len(batch) > 0 {
 		header := pdu.ParseHeader(batch)
