@@ -20,11 +20,11 @@ import (
 	"switchyard/proxy/config"
 )
 
-// captureBytes is how large a capture becomes unless it is told otherwise.
+// captureBytes is the default size limit of a capture.
 const captureBytes = "64MiB"
 
-// A recording is what capture is asked for.
-type recording struct {
+// captureOptions are the flags of capture.
+type captureOptions struct {
 	tenants, redact, commands []string
 	headers, bodies           bool
 	pdus                      uint64
@@ -34,14 +34,14 @@ type recording struct {
 	token                     string
 }
 
-// captureCommand records what the peers of a running Switchyard say.
+// captureCommand records the PDUs that peers of a running Switchyard send.
 func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
-	var r recording
+	var r captureOptions
 	c := &cobra.Command{
 		Use:   "capture -o FILE",
-		Short: "Record what peers of the running Switchyard say, for Wireshark and replay",
-		Long: "Record what peers of the running Switchyard say, for Wireshark and replay.\n\n" +
-			"It asks the one that serves with this configuration, at admin.socket or admin.address.\n" +
+		Short: "Record the PDUs that peers of the running Switchyard send, for Wireshark and replay",
+		Long: "Record the PDUs that peers of the running Switchyard send, for Wireshark and replay.\n\n" +
+			"It asks the server that runs with this configuration, at admin.socket or admin.address.\n" +
 			"Capture ends at the first limit, or when interrupted; what was recorded until then is kept.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -53,20 +53,20 @@ func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringArrayVar(&r.tenants, "tenant", nil, "`name` of a tenant to record; may be repeated (default all)")
-	f.BoolVar(&r.headers, "headers", false, "record the headers of PDUs alone (the default)")
-	f.BoolVar(&r.bodies, "bodies", false, "record bodies, too: what users write is among them")
+	f.BoolVar(&r.headers, "headers", false, "record only the headers of PDUs (the default)")
+	f.BoolVar(&r.bodies, "bodies", false, "record bodies, too; they include what users write")
 	f.StringArrayVar(&r.redact, "redact", nil, "zero the values of a body's `COMMAND.field`, or COMMAND.* for all; may be repeated")
-	f.StringSliceVar(&r.commands, "commands", nil, "record these `commands` alone, by name or as 0x0301")
+	f.StringSliceVar(&r.commands, "commands", nil, "record only these `commands`, by name or as 0x0301")
 	f.Uint64Var(&r.pdus, "pdus", 0, "end after so many PDUs (default no limit)")
-	f.StringVar(&r.bytes, "bytes", captureBytes, "end before the file is larger; 0B is no limit")
+	f.StringVar(&r.bytes, "bytes", captureBytes, "end before the file exceeds this size; 0B is no limit")
 	f.DurationVar(&r.time, "time", time.Minute, "end after this time; 0 is no limit")
 	f.StringVarP(&r.out, "output", "o", "", "`FILE` to write, or - for standard output")
 	tokenFlag(c, &r.token)
 	return c
 }
 
-// check finds what is wrong with the command line before anybody is asked.
-func (r *recording) check() error {
+// check finds errors in the command line before anything is requested.
+func (r *captureOptions) check() error {
 	switch {
 	case r.out == "":
 		return usageError{errors.New("capture needs a file: write -o FILE, or -o - for standard output")}
@@ -97,8 +97,8 @@ func (r *recording) check() error {
 	return nil
 }
 
-// query spells what is asked for as admin reads it.
-func (r *recording) query() (url.Values, error) {
+// query returns the options as the query of a request.
+func (r *captureOptions) query() (url.Values, error) {
 	var size config.Size
 	if err := size.UnmarshalText([]byte(r.bytes)); err != nil || size < 0 {
 		return nil, usageError{fmt.Errorf("--bytes %s: write a size such as %s", r.bytes, captureBytes)}
@@ -112,7 +112,7 @@ func (r *recording) query() (url.Values, error) {
 	}, nil
 }
 
-func (r *recording) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+func (r *captureOptions) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	query, err := r.query()
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (r *recording) run(ctx context.Context, o *options, stdout, stderr io.Write
 	defer stop()
 	body, err := client.Open(ctx, "/api/v1/capture", query)
 	if err != nil {
-		return asked(err)
+		return serverError(err)
 	}
 	defer body.Close()
 	fmt.Fprintln(stderr, "recording; interrupt to end it")
@@ -136,14 +136,14 @@ func (r *recording) run(ctx context.Context, o *options, stdout, stderr io.Write
 	return r.save(ctx, stdout, body)
 }
 
-// save saves the capture, under its name once it has ended. What it holds is for
-// its owner alone.
-func (r *recording) save(ctx context.Context, report io.Writer, body io.Reader) error {
+// save writes the capture to a temporary file, readable only by its owner, and renames it
+// once the capture has ended.
+func (r *captureOptions) save(ctx context.Context, report io.Writer, body io.Reader) error {
 	f, err := os.CreateTemp(filepath.Dir(r.out), ".capture-*")
 	if err != nil {
 		return fmt.Errorf("save the capture: %w", err)
 	}
-	defer os.Remove(f.Name()) // it has another name by then, if all went well
+	defer os.Remove(f.Name()) // does nothing after the rename
 	defer f.Close()
 	copied := r.copy(ctx, f, report, body)
 	if copied != nil && !errors.Is(copied, errCutOff) {
@@ -158,14 +158,14 @@ func (r *recording) save(ctx context.Context, report io.Writer, body io.Reader) 
 	return copied
 }
 
-// copy copies the capture and tells what came of it.
-func (r *recording) copy(ctx context.Context, out, report io.Writer, body io.Reader) error {
+// copy copies the capture and reports its statistics.
+func (r *captureOptions) copy(ctx context.Context, out, report io.Writer, body io.Reader) error {
 	in := capture.NewReader(body)
 	err := in.Copy(out)
 	cut, isFormat := errors.AsType[*capture.FormatError](err)
 	interrupted := ctx.Err() != nil
 	switch {
-	case interrupted: // what is there is meant to be all
+	case interrupted: // the user asked for no more
 		err = nil
 	case isFormat && cut.Cut:
 		err = errCutOff
@@ -187,4 +187,4 @@ func (r *recording) copy(ctx context.Context, out, report io.Writer, body io.Rea
 	return err
 }
 
-var errCutOff = errors.New("the capture was cut off, as the server ended or did not get rid of it in time; what came until then is kept")
+var errCutOff = errors.New("the capture was cut off: the server ended, or this was too slow for it; what came until then is kept")

@@ -51,8 +51,8 @@ func pagesBelow(c *cobra.Command) (subs []*cobra.Command) {
 	return subs
 }
 
-// manualPage returns what --help says of a command as a page for man(1). It depends
-// on the command alone and not on the day, so that a build can be repeated.
+// manualPage returns the --help text of a command as a page for man(1). It has no date, so
+// that builds are reproducible.
 func manualPage(c *cobra.Command) string {
 	var p page
 	p.line(`.\" Written by 'switchyard manual'.`)
@@ -100,48 +100,47 @@ func moduleVersion() string {
 	return info.Main.Version
 }
 
-// commandFacts are what holds for all commands, in the page of switchyard itself.
+// commandFacts apply to all commands; they are in the page of switchyard itself.
 var commandFacts = []struct {
 	title string
 	facts [][2]string
 }{
 	{"SIGNALS", [][2]string{
-		{"SIGHUP", "The configuration, policies, certificates and keys are read again. What is refused changes nothing, and the log says why."},
-		{"SIGTERM", "Nobody is accepted any more, what has arrived is routed, what is due is written, for drain.timeout at most. A second one ends it at once."},
+		{"SIGHUP", "Reads the configuration, policies, certificates and keys again. What is refused changes nothing, and the log says why."},
+		{"SIGTERM", "Stops accepting, routes what has arrived and writes what is due, for drain.timeout at most. A second one ends it at once."},
 		{"SIGINT", "As SIGTERM, but for 5 seconds at most."},
 	}},
 	{"ENVIRONMENT", [][2]string{
 		{"SWITCHYARD_CONFIG", "The configuration file, unless --config names one."},
-		{"SWITCHYARD_...", "Any key of the configuration, with two underscores for a dot, as in SWITCHYARD_PEER__TIMEOUT=40s. It counts more than the file and less than --set."},
-		{"XDG_CACHE_HOME", `The folder in which folders are that the configuration calls "auto".`},
-		{"NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd, which is told of the start, of reloads and of stopping, and that the process is alive."},
+		{"SWITCHYARD_...", "Any key of the configuration, with two underscores for a dot, as in SWITCHYARD_PEER__TIMEOUT=40s. It overrides the file, and --set overrides it."},
+		{"XDG_CACHE_HOME", `The folder for the folders that the configuration sets to "auto".`},
+		{"NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd. Switchyard notifies it of start, reload and stop, and that it is alive."},
 	}},
 	{"EXIT STATUS", [][2]string{
 		{fmt.Sprint(exitStopped), "Stopped with everything written, or done."},
-		{fmt.Sprint(exitForced), "Stopped before everything was written, or failed while running; of comparisons and tests: something differs."},
+		{fmt.Sprint(exitForced), "Stopped before everything was written, or failed while running; for comparisons and tests: something differs."},
 		{fmt.Sprint(exitTrouble), "Policies cannot be compared."},
 		{fmt.Sprint(exitUsage), "The command line is wrong."},
 		{fmt.Sprint(exitData), "A file that the command line names is not what it should be."},
-		{fmt.Sprint(exitUnavailable), "An address cannot be listened on, or who is asked does not answer."},
+		{fmt.Sprint(exitUnavailable), "An address cannot be listened on, or a server or tool is not available."},
 		{fmt.Sprint(exitInternal), "A fault of Switchyard's own."},
 		{fmt.Sprint(exitConfig), "The configuration or a policy is refused. As with 64, starting again does not help."},
 	}},
 }
 
-// A page is written in the language of man(7).
+// A page is text in the language of man(7).
 type page struct{ strings.Builder }
 
 func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
 func (p *page) section(title string) { p.line(".SH %s", title) }
 
-// item explains a term, which is roff already.
+// item adds an explanation of a term, which is roff already.
 func (p *page) item(term, text string) {
 	p.line(".TP\n%s\n%s", term, roff(text))
 }
 
-// text writes paragraphs, with empty lines in between; those that are indented stay
-// as they are.
+// text adds paragraphs, separated by empty lines. It keeps the line breaks of indented ones.
 func (p *page) text(text string) {
 	for i, paragraph := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
 		lines := strings.Split(strings.Trim(paragraph, "\n"), "\n")
@@ -166,8 +165,8 @@ func (p *page) verbatim(lines []string) {
 	p.line(".fi\n.RE")
 }
 
-// flags writes what a usage has, which is a line for each: names and the kind of
-// value, then two blanks or more, then what it is for.
+// flags adds the lines of a flag usage: names and kind of value, two blanks or more, and the
+// description.
 func (p *page) flags(title, usages string) {
 	if usages == "" {
 		return
@@ -187,10 +186,10 @@ func (p *page) flags(title, usages string) {
 	}
 }
 
-// special are the characters that roff reads as something else than what is meant.
+// special escapes the characters that roff does not print as they are.
 var special = strings.NewReplacer(`\`, `\e`, `-`, `\-`, `'`, `\(aq`, "`", `\(ga`, `^`, `\(ha`, `~`, `\(ti`, `"`, `\(dq`)
 
-// roff spells one line of text so that it is printed as it is.
+// roff escapes one line of text.
 func roff(text string) string {
 	text = special.Replace(text)
 	if strings.HasPrefix(text, ".") {

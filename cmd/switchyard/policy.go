@@ -19,7 +19,7 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// policyCommand is what policies are looked at, tried and made with.
+// policyCommand holds the commands that inspect, test and make policies.
 func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
@@ -40,16 +40,15 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// A dataError is input that is not what it should be: a case file, a capture.
+// A dataError is invalid input, such as a file of cases or a capture.
 type dataError struct{ error }
 
 func (e dataError) Unwrap() error { return e.error }
 
-// errSilent is the error of a command that has said on standard output why it does
-// not exit with 0.
+// errSilent is the error of a command that has already printed why its exit code is not 0.
 var errSilent = errors.New("")
 
-// exactly wants as many arguments as it has names for.
+// exactly requires one argument for each name.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -62,8 +61,8 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// A guest is a policy of the command line, loaded on the engine that serves.
-type guest struct {
+// A loadedPolicy is a policy of the command line, loaded in the same engine as in serve.
+type loadedPolicy struct {
 	source.Module
 	*wasm.Policy
 	engine *wasm.Engine
@@ -71,9 +70,9 @@ type guest struct {
 	config []byte // JSON, or nil
 }
 
-// loadGuest finds and loads the policy that an argument names.
-func loadGuest(o *options, arg, config string, stderr io.Writer) (*guest, error) {
-	g := &guest{limits: wasm.DefaultLimits()}
+// loadPolicy finds and loads the policy that an argument names.
+func loadPolicy(o *options, arg, config string, stderr io.Writer) (*loadedPolicy, error) {
+	g := &loadedPolicy{limits: wasm.DefaultLimits()}
 	var err error
 	if g.config, err = readConfig(config); err != nil {
 		return nil, err
@@ -91,7 +90,7 @@ func loadGuest(o *options, arg, config string, stderr io.Writer) (*guest, error)
 	return g, nil
 }
 
-func (g *guest) close() {
+func (g *loadedPolicy) close() {
 	_ = g.Policy.Close()
 	_ = g.engine.Close()
 }
@@ -124,7 +123,7 @@ func readConfig(arg string) ([]byte, error) {
 	return bytes.TrimSpace(text), nil
 }
 
-// orConfig spells a configuration for people.
+// orConfig formats a configuration for people.
 func orConfig(config []byte) string {
 	if config == nil {
 		return "none"
@@ -132,8 +131,8 @@ func orConfig(config []byte) string {
 	return string(config)
 }
 
-// printJSON prints v for machines. People look at it on terminals, too, which obey
-// more than what JSON has to escape.
+// printJSON prints v for programs. It also escapes what a terminal would obey, as people
+// read the output there.
 func printJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -146,8 +145,8 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
-// columns prints rows of cells that stand below each other. What of them a terminal
-// would obey is spelled out: they may be from peers and strangers.
+// columns prints rows of aligned cells. It escapes what a terminal would obey, as cells may
+// hold text from peers or from a file of unknown origin.
 func columns(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, cells := range rows {

@@ -19,8 +19,8 @@ func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench POLICY",
 		Short: "Measure what a policy's decisions cost",
-		Long: "Measure what a policy's decisions cost, on one goroutine: a verdict that is remembered,\n" +
-			"classify, and the inspections that it asks for, with bodies of several sizes.",
+		Long: "Measure what a policy's decisions cost, on one goroutine: a remembered verdict, a call of\n" +
+			"classify, and the inspections that it requests, with bodies of several sizes.",
 		Args: exactly("POLICY"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if effort.Rounds < 1 || effort.Rounds > 1000 || effort.Time < 0 || effort.Time > time.Minute {
@@ -43,7 +43,7 @@ func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// benched is what policy bench prints as JSON. Its names stay as they are.
+// benchResult is what policy bench prints as JSON. Its names do not change.
 //
 //	policy, sha256  what was measured
 //	engine          compiler or interpreter
@@ -51,7 +51,7 @@ func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 //	rounds          of which the median counts
 //	loading         time to load, memory of an instance: see measure.Loading
 //	costs           of each kind of decision: see measure.Cost
-type benched struct {
+type benchResult struct {
 	Policy  string          `json:"policy"`
 	SHA256  string          `json:"sha256"`
 	Engine  string          `json:"engine"`
@@ -61,21 +61,21 @@ type benched struct {
 	Costs   []measure.Cost  `json:"costs"`
 }
 
-func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writer) (benched, error) {
-	g, err := loadGuest(o, arg, config, stderr)
+func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writer) (benchResult, error) {
+	g, err := loadPolicy(o, arg, config, stderr)
 	if err != nil {
-		return benched{}, err
+		return benchResult{}, err
 	}
 	defer g.close()
 	kind, _ := g.engine.Kind()
-	b := benched{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Rounds: effort.Rounds,
+	b := benchResult{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Rounds: effort.Rounds,
 		Machine: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))}
 	b.Costs = measure.Costs(g.Policy, effort)
 	b.Loading, err = measure.Load(g.Name, g.Bytes, g.config, g.limits, effort)
 	return b, err
 }
 
-func (b benched) print(w io.Writer) error {
+func (b benchResult) print(w io.Writer) error {
 	fmt.Fprintf(w, "policy   %s\nsha256   %s\nengine   %s on %s\nmodule   %d bytes, loaded in %v\nmemory   %d KiB for each instance\n\n",
 		b.Policy, b.SHA256, b.Engine, b.Machine, b.Loading.Module,
 		time.Duration(b.Loading.Nanos).Round(10*time.Microsecond), b.Loading.Memory>>10)

@@ -25,8 +25,8 @@ func policyBuild(_ *options, stdout, stderr io.Writer) *cobra.Command {
 		Use:   "build TABLE|FOLDER",
 		Short: "Build the module of a policy: of a table, or of a folder in any language",
 		Long: "Build the module of a policy: of a routing table (.toml), or of a folder as 'switchyard\n" +
-			"policy new' makes it, with the compiler of its language. What does not load is not\n" +
-			"written. Exits with 65 if it does not compile, 69 if the compiler is not installed, and\n" +
+			"policy new' makes it, with the compiler of its language. A module that does not load is\n" +
+			"not written. Exits with 65 if it does not compile, 69 if the compiler is not installed, and\n" +
 			"78 if the module is refused.",
 		Args: exactly("TABLE or FOLDER"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -62,8 +62,7 @@ func policyBuild(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// moduleName is what the module of a table or folder is called, unless it is told:
-// as that is.
+// moduleName returns the file to write the module to: out, or a name made from the argument.
 func moduleName(arg, out string) (string, error) {
 	if out == "" {
 		full, err := filepath.Abs(arg)
@@ -71,7 +70,7 @@ func moduleName(arg, out string) (string, error) {
 	}
 	source, err := os.Stat(arg)
 	if err != nil {
-		return out, nil // which the build says better
+		return out, nil // the build reports the error
 	}
 	if target, err := os.Stat(out); err == nil && os.SameFile(source, target) && !source.IsDir() {
 		return "", usageError{fmt.Errorf("-o %s: that is what is built; name another file", out)}
@@ -79,7 +78,7 @@ func moduleName(arg, out string) (string, error) {
 	return out, nil
 }
 
-// buildModule builds what the argument names; its error has the exit code.
+// buildModule builds the module of a table or folder; the type of its error has the exit code.
 func buildModule(ctx context.Context, arg string, stderr io.Writer) ([]byte, error) {
 	module, err := toolchain.Build(ctx, arg, stderr)
 	if missing, ok := errors.AsType[*toolchain.MissingError](err); ok {
@@ -90,7 +89,7 @@ func buildModule(ctx context.Context, arg string, stderr io.Writer) ([]byte, err
 	return module, nil
 }
 
-// tryModule takes a module through all gates, and says what it does.
+// tryModule loads a module, through all gates, and returns a summary of its routes.
 func tryModule(name string, module, config []byte, stderr io.Writer) (string, error) {
 	engine := wasm.NewEngine(wasm.DefaultLimits(), func(policy string, _ int, text string) {
 		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
@@ -105,8 +104,8 @@ func tryModule(name string, module, config []byte, stderr io.Writer) (string, er
 	return server.Summary(g), nil
 }
 
-// writeWhole writes a file under another name and renames it, so that it is there
-// whole or as it was before. What is there and is no file, such as a device, stays.
+// writeWhole replaces a file by way of a temporary one, so that it is either complete or
+// unchanged. It never replaces what is not a regular file, such as a device.
 func writeWhole(name string, content []byte) error {
 	name, err := replaceable(name)
 	if err != nil {
@@ -116,7 +115,7 @@ func writeWhole(name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // it has another name by then, if all went well
+	defer os.Remove(f.Name()) // does nothing after the rename
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return err
@@ -124,8 +123,8 @@ func writeWhole(name string, content []byte) error {
 	return os.Rename(f.Name(), name)
 }
 
-// replaceable returns the name of the file that one of that name may be renamed over:
-// what a symbolic link stands for, and nothing that is not a file.
+// replaceable returns the file that may be replaced under that name, with symbolic links
+// resolved. It returns an error if that is not a regular file.
 func replaceable(name string) (string, error) {
 	if real, err := filepath.EvalSymlinks(name); err == nil {
 		name = real

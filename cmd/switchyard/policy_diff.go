@@ -11,13 +11,13 @@ import (
 // exitTrouble is policy diff's code for policies that cannot be compared.
 const exitTrouble = 2
 
-// A troubleError is what kept policy diff from comparing.
+// A troubleError means that policy diff could not compare.
 type troubleError struct{ error }
 
 func (e troubleError) Unwrap() error { return e.error }
 
-// A comparison is what policy diff is told.
-type comparison struct {
+// diffOptions are the flags and arguments of policy diff.
+type diffOptions struct {
 	before, after   string // the policies
 	beforeConfig    string
 	afterConfig     string
@@ -26,14 +26,14 @@ type comparison struct {
 
 // policyDiff prints what changes from one policy to another.
 func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
-	var c comparison
+	var c diffOptions
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "diff BEFORE AFTER",
 		Short: "Print only what changes from one policy to another",
-		Long: "Print only what changes from one policy to another, weighed by traffic if a capture is given.\n\n" +
-			"Exits with 0 if they are alike, 1 if they differ, 2 if one is refused. Where both inspect\n" +
-			"a command, each with code of its own, they may differ, and that counts as a difference.",
+		Long: "Print only what changes from one policy to another, weighted by traffic if a capture is given.\n\n" +
+			"Exits with 0 if they are equal, 1 if they differ, 2 if one is refused. If both inspect a\n" +
+			"command, each with its own code, they may differ, and that counts as a difference.",
 		Args: exactly("POLICY before", "POLICY after"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c.before, c.after = args[0], args[1]
@@ -54,18 +54,18 @@ func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.beforeConfig, "before-config", "", "configuration of the first policy: a JSON object as `JSON`, or the file that has it")
-	f.StringVar(&c.afterConfig, "after-config", "", "configuration of the second policy, `JSON` likewise")
-	f.StringVar(&c.capture, "capture", "", "`file` of traffic that 'switchyard capture' wrote, to weigh each change")
+	f.StringVar(&c.afterConfig, "after-config", "", "configuration of the second policy, likewise as `JSON` or file")
+	f.StringVar(&c.capture, "capture", "", "`file` of traffic that 'switchyard capture' wrote, to weight each change")
 	f.StringVar(&c.tenant, "tenant", "", "`name` of the tenant in the capture, if it has several")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// A difference is what policy diff prints as JSON. Its names stay as they are.
+// A difference is what policy diff prints as JSON. Its names do not change.
 //
-//	before, after  the two policies, each with the sum of its module
-//	changes        what changes: see review.Change
-//	traffic        what they were weighed by, or null
+//	before, after  the two policies, each with the hash of its module
+//	changes        see review.Change
+//	traffic        the capture that weights the changes, or null
 type difference struct {
 	Before  side            `json:"before"`
 	After   side            `json:"after"`
@@ -78,11 +78,11 @@ type side struct {
 	SHA256 string `json:"sha256"`
 }
 
-// traffic is the capture that changes were weighed by.
+// traffic is the capture that weights the changes.
 //
-//	total    all of it, what does not change included
-//	unknown  PDUs of which the capture does not hold what decides, such as bodies
-//	missed   PDUs that the capture has not, though they were asked for
+//	total    all PDUs, also those of which nothing changes
+//	unknown  PDUs without the part that decides, such as a body, in the capture
+//	missed   PDUs that the capture left out because it was too slow
 type traffic struct {
 	Capture string        `json:"capture"`
 	Tenant  string        `json:"tenant"`
@@ -91,13 +91,13 @@ type traffic struct {
 	Missed  uint64        `json:"missed"`
 }
 
-func (c comparison) run(o *options, stderr io.Writer) (d difference, err error) {
-	a, err := loadGuest(o, c.before, c.beforeConfig, stderr)
+func (c diffOptions) run(o *options, stderr io.Writer) (d difference, err error) {
+	a, err := loadPolicy(o, c.before, c.beforeConfig, stderr)
 	if err != nil {
 		return d, err
 	}
 	defer a.close()
-	b, err := loadGuest(o, c.after, c.afterConfig, stderr)
+	b, err := loadPolicy(o, c.after, c.afterConfig, stderr)
 	if err != nil {
 		return d, err
 	}
@@ -111,8 +111,8 @@ func (c comparison) run(o *options, stderr io.Writer) (d difference, err error) 
 	return d, err
 }
 
-// weigh gives each change its part of the capture.
-func (c comparison) weigh(a, b *guest, changes []review.Change) (*traffic, error) {
+// weigh adds to each change its share of the capture.
+func (c diffOptions) weigh(a, b *loadedPolicy, changes []review.Change) (*traffic, error) {
 	r, err := replayFile(c.capture, c.tenant, a, b)
 	if err != nil {
 		return nil, err

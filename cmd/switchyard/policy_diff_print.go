@@ -7,14 +7,14 @@ import (
 	"switchyard/policy/review"
 )
 
-// A diffLine is one of a difference: a change, or all those known commands that only
-// follow what unknown ones get, in the same way.
+// A diffLine is one line of a difference: a change, or all known commands that change in the
+// same way because they have no rule of their own.
 type diffLine struct {
 	review.Change
-	commands int // that follow; 0 if it is one change
+	commands int // without a rule of their own; 0 for a single change
 }
 
-// lines puts the changes that follow into one line each.
+// lines merges the changes of commands without a rule of their own.
 func (d difference) lines() (lines []diffLine) {
 	follow := make(map[[2]string]int) // the index of their line
 	for _, c := range d.Changes {
@@ -45,7 +45,7 @@ func after(c review.Change) string {
 	return c.After.Verdict
 }
 
-// print prints what changes, and nothing if that is nothing.
+// print prints the changes, or nothing if there are none.
 func (d difference) print(w io.Writer) error {
 	if len(d.Changes) == 0 {
 		return nil
@@ -73,7 +73,7 @@ func (d difference) print(w io.Writer) error {
 	fmt.Fprintf(w, "\ntenant %s in %s: %d PDUs, copies %s, bytes sent %s\n", t.Tenant, t.Capture,
 		t.Total.PDUs, turn(t.Total.CopiesBefore, t.Total.CopiesAfter), turn(t.Total.SentBefore, t.Total.SentAfter))
 	if t.Unknown > 0 {
-		fmt.Fprintf(w, "not in the copies: %d PDUs of which the capture does not hold what decides\n", t.Unknown)
+		fmt.Fprintf(w, "not in the copies: %d PDUs without the part that decides in the capture\n", t.Unknown)
 	}
 	if t.Missed > 0 {
 		fmt.Fprintf(w, "not in the capture: %d PDUs that it missed\n", t.Missed)
@@ -81,7 +81,7 @@ func (d difference) print(w io.Writer) error {
 	return nil
 }
 
-// weight spells a weight in columns, if there is one.
+// weight returns the cells of a weight, if there is one.
 func weight(w *review.Weight) []string {
 	if w == nil {
 		return nil
@@ -90,7 +90,7 @@ func weight(w *review.Weight) []string {
 		turn(w.CopiesBefore, w.CopiesAfter), turn(w.SentBefore, w.SentAfter)}
 }
 
-// turn spells a number that changes: 1200 -> 300 (-75%).
+// turn formats a number that changes: 1200 -> 300 (-75%).
 func turn(before, after uint64) string {
 	switch {
 	case before == after:

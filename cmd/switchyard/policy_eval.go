@@ -19,8 +19,8 @@ import (
 	"switchyard/proxy/cases"
 )
 
-// An evaluation is what policy eval is told.
-type evaluation struct {
+// evalOptions are the flags of policy eval.
+type evalOptions struct {
 	command, service string
 	seq              uint16
 	fields           []string
@@ -36,12 +36,12 @@ type evaluation struct {
 
 // policyEval explains one decision of a policy.
 func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
-	var e evaluation
+	var e evalOptions
 	c := &cobra.Command{
 		Use:   "eval POLICY --command COMMAND | eval [POLICY] --reproduce FILE",
 		Short: "Explain one decision of a policy",
-		Long: "Explain one decision of a policy: what it says by ids, what it says after a look at the\n" +
-			"PDU if it wants one, what that cost, and who is sent a copy.",
+		Long: "Explain one decision of a policy: its verdict by ids, its verdict after inspecting the PDU\n" +
+			"if it requests that, the cost of each, and which peers receive a copy.",
 		Example: "  switchyard policy eval teamtalk --command CID_MSG_DATA\n" +
 			"  switchyard policy eval routes.toml --command CID_SWITCH_P2P_CMD \\\n" +
 			"    --body from_user_id=1 --body to_user_id=2 --from north --user 2=east --peer south",
@@ -66,14 +66,14 @@ func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringArrayVar(&e.users, "user", nil, "`USER=PEER`: that peer holds the user with that number; may be repeated")
 	f.StringArrayVar(&e.peers, "peer", nil, "`name` of one more peer; may be repeated (default one, other)")
 	f.StringArrayVar(&e.masters, "master", nil, "`name` of a peer that is master; may be repeated")
-	f.StringVar(&e.reproduce, "reproduce", "", "`file` that was saved when a policy failed; asks the same again")
+	f.StringVar(&e.reproduce, "reproduce", "", "`file` that was saved when a policy failed; repeats that decision")
 	f.BoolVar(&e.asJSON, "json", false, "print JSON")
 	configFlag(c, &e.config)
 	return c
 }
 
-// evaluate explains what becomes of the PDU that the flags describe.
-func (e *evaluation) evaluate(o *options, c *cobra.Command, arg string, stdout, stderr io.Writer) error {
+// evaluate explains how the PDU that the flags describe is routed.
+func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout, stderr io.Writer) error {
 	p, err := e.pdu(c)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (e *evaluation) evaluate(o *options, c *cobra.Command, arg string, stdout, 
 	if err != nil {
 		return err
 	}
-	g, err := loadGuest(o, arg, e.config, stderr)
+	g, err := loadPolicy(o, arg, e.config, stderr)
 	if err != nil {
 		return err
 	}
@@ -98,11 +98,11 @@ func (e *evaluation) evaluate(o *options, c *cobra.Command, arg string, stdout, 
 	return x.output(e.asJSON, stdout)
 }
 
-// again asks what a policy failed on once more.
-func (e *evaluation) again(o *options, c *cobra.Command, args []string, stdout, stderr io.Writer) error {
+// again repeats a decision on which a policy failed.
+func (e *evalOptions) again(o *options, c *cobra.Command, args []string, stdout, stderr io.Writer) error {
 	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "user", "peer", "master"} {
 		if c.Flags().Changed(other) {
-			return usageError{fmt.Errorf("--%s does not go with --reproduce, whose file says what was asked; see '%s --help'", other, c.CommandPath())}
+			return usageError{fmt.Errorf("--%s does not go with --reproduce, whose file holds the PDU; see '%s --help'", other, c.CommandPath())}
 		}
 	}
 	if len(args) > 1 {
@@ -120,7 +120,7 @@ func (e *evaluation) again(o *options, c *cobra.Command, args []string, stdout, 
 	if len(args) == 1 {
 		name = args[0]
 	}
-	g, err := loadGuest(o, name, cmp.Or(e.config, string(failure.Config)), stderr)
+	g, err := loadPolicy(o, name, cmp.Or(e.config, string(failure.Config)), stderr)
 	if err != nil {
 		return err
 	}
@@ -135,8 +135,8 @@ func (e *evaluation) again(o *options, c *cobra.Command, args []string, stdout, 
 	return x.output(e.asJSON, stdout)
 }
 
-// pdu makes the PDU that the flags describe.
-func (e *evaluation) pdu(c *cobra.Command) ([]byte, error) {
+// pdu returns the PDU that the flags describe.
+func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 	if e.command == "" {
 		return nil, usageError{fmt.Errorf("eval needs --command, as in --command CID_MSG_DATA; see '%s --help'", c.CommandPath())}
 	}
@@ -174,7 +174,7 @@ func (e *evaluation) pdu(c *cobra.Command) ([]byte, error) {
 }
 
 // casePeers returns the peers that the flags name, the sender first.
-func (e *evaluation) casePeers() ([]cases.Peer, error) {
+func (e *evalOptions) casePeers() ([]cases.Peer, error) {
 	peers := []cases.Peer{{Name: e.from}}
 	find := func(name string) *cases.Peer {
 		i := slices.IndexFunc(peers, func(p cases.Peer) bool { return p.Name == name })
@@ -205,6 +205,6 @@ func (e *evaluation) casePeers() ([]cases.Peer, error) {
 	return peers, nil
 }
 
-func explained(g *guest, q policy.Question) *explanation {
+func explained(g *loadedPolicy, q policy.Question) *explanation {
 	return newExplanation(g, q, g.Policy.Explain(q))
 }

@@ -21,21 +21,21 @@ import (
 	"switchyard/proxy/cases"
 )
 
-// An explanation is what policy eval prints as JSON. Its names stay as they are.
+// An explanation is what policy eval prints as JSON. Its names do not change.
 //
-//	policy, sha256  what decides
-//	pdu             what it decides about
+//	policy, sha256  the policy
+//	pdu             the PDU
 //	sender          peer, session number and attribute bits
-//	by_ids          what classify says, and whether that is remembered
-//	inspection      what inspect or inspect_body says, or null
-//	verdict         what happens
-//	fault           how the policy failed to decide, or null; verdict is the fallback
+//	by_ids          the answer of classify, and whether it is remembered
+//	inspection      the answer of inspect or inspect_body, or null
+//	verdict         the decision
+//	fault           how the policy failed to decide, or null; verdict is then the fallback
 //	routed          whether the following four are known
 //	users           the users that a unicast names, and the peers that hold them
-//	to              the peers that are sent something
-//	sends           by peer, the commands of what they are sent
+//	to              the peers that receive PDUs
+//	sends           by peer, the commands of those PDUs
 //	dropped         why, if the PDU was dropped
-//	notes           what else there is to know
+//	notes           remarks
 type explanation struct {
 	Policy     string              `json:"policy"`
 	SHA256     string              `json:"sha256"`
@@ -87,7 +87,7 @@ type explainedUser struct {
 	Peers []string `json:"peers"`
 }
 
-func newExplanation(g *guest, q policy.Question, e wasm.Explanation) *explanation {
+func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *explanation {
 	h := pdu.ParseHeader(q.Header)
 	x := &explanation{
 		Policy: g.Name, SHA256: g.SHA256,
@@ -117,8 +117,7 @@ func answer(a wasm.Answer, limits wasm.Limits) explainedAnswer {
 	return x
 }
 
-// fieldsOf spells a body as text, or returns nothing if it is not the command's
-// message.
+// fieldsOf formats a body as text; it returns "" if the body is not the command's message.
 func fieldsOf(command pdu.CommandID, body []byte) string {
 	known, _ := pdu.CommandByID(command)
 	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
@@ -129,14 +128,14 @@ func fieldsOf(command pdu.CommandID, body []byte) string {
 	if (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(body, m) != nil {
 		return ""
 	}
-	// The spaces vary from one build to another, on purpose.
+	// prototext varies the spaces on purpose.
 	return strings.Join(strings.Fields(prototext.MarshalOptions{EmitUnknown: true}.Format(m)), " ")
 }
 
-// mostUsers is how many users of a verdict are shown.
-const mostUsers = 20
+// maxUsers is how many users of a verdict are shown.
+const maxUsers = 20
 
-// name finds out which users the verdict names in the body, and who holds them.
+// name lists the users that the verdict finds in the body, and the peers that hold them.
 func (x *explanation) name(v policy.Verdict, b []byte, peers []cases.Peer) {
 	var users []uint32
 	switch {
@@ -151,9 +150,9 @@ func (x *explanation) name(v policy.Verdict, b []byte, peers []cases.Peer) {
 		}
 		users = slices.Collect(named.All())
 	}
-	if len(users) > mostUsers {
-		x.Notes = append(x.Notes, fmt.Sprintf("the body names %d users, of which %d are shown", len(users), mostUsers))
-		users = users[:mostUsers]
+	if len(users) > maxUsers {
+		x.Notes = append(x.Notes, fmt.Sprintf("the body names %d users, of which %d are shown", len(users), maxUsers))
+		users = users[:maxUsers]
 	}
 	for _, user := range users {
 		u := explainedUser{User: user, Peers: []string{}}
@@ -166,7 +165,7 @@ func (x *explanation) name(v policy.Verdict, b []byte, peers []cases.Peer) {
 	}
 }
 
-// route takes in what became of the PDU in a hub.
+// route adds how a hub routed the PDU.
 func (x *explanation) route(o cases.Outcome) {
 	x.Routed, x.Dropped = true, string(o.Dropped)
 	for _, c := range o.Copies {
@@ -187,7 +186,7 @@ func (x *explanation) output(asJSON bool, w io.Writer) error {
 	return columns(w, x.lines())
 }
 
-// lines says it in the order in which it happens.
+// lines explains the decision in the order in which it is made.
 func (x *explanation) lines() [][]string {
 	role := "no master"
 	if x.Sender.Attributes != 0 {

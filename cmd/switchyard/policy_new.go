@@ -18,10 +18,10 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	var lang string
 	c := &cobra.Command{
 		Use:   "new --lang LANGUAGE NAME",
-		Short: "Make the folder of a new policy, which builds and runs as it stands",
+		Short: "Make the folder of a new policy, which builds and runs as it is",
 		Long: "Make the folder NAME with a new policy: TeamTalk's routes with an example of a rule, its\n" +
 			"tests, a configuration to serve with it, and a copy of the SDK. It builds and runs as it\n" +
-			"stands. What is printed are the commands to do so.",
+			"is, by the commands that are printed.",
 		Args: exactly("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			language, err := parseLanguage(lang)

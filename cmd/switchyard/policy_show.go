@@ -11,23 +11,23 @@ import (
 	"switchyard/policy/review"
 )
 
-// policyShow prints what a policy does by ids.
+// policyShow prints what a policy decides by ids.
 func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "show POLICY",
-		Short: "Print the routing table that a policy amounts to",
-		Long: "Print the routing table that a policy amounts to, found out by asking it about\n" +
-			"every command of the protocol and every other id that the protocol has room for.",
+		Short: "Print the routing table of a policy",
+		Long: "Print the routing table of any policy, found by asking it about every command of the\n" +
+			"protocol and about every other command id.",
 		Args: exactly("POLICY"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			g, err := loadGuest(o, args[0], config, stderr)
+			g, err := loadPolicy(o, args[0], config, stderr)
 			if err != nil {
 				return err
 			}
 			defer g.close()
-			s := shown(g)
+			s := describe(g)
 			if asJSON {
 				return printJSON(stdout, s)
 			}
@@ -39,17 +39,17 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// A showing is what policy show prints as JSON. Its names stay as they are.
+// A shownPolicy is what policy show prints as JSON. Its names do not change.
 //
-//	policy    the name it was asked for by
-//	sha256    of the module, for a table of what it compiles to
+//	policy    its name on the command line
+//	sha256    of the module; for a table, of the module compiled from it
 //	engine    compiler or interpreter
-//	config    the configuration it was given, or null
+//	config    its configuration, or null
 //	exports   the functions of the ABI that the module exports
 //	rows      every command of the protocol, and unknown ones with a rule: see review.Row
-//	else      what the commands get for which there is no rule: see review.Rest
-//	warnings  what is odd about the policy as a whole
-type showing struct {
+//	else      what applies to commands without a rule: see review.Rest
+//	warnings  about the policy as a whole
+type shownPolicy struct {
 	Policy   string          `json:"policy"`
 	SHA256   string          `json:"sha256"`
 	Engine   string          `json:"engine"`
@@ -60,15 +60,15 @@ type showing struct {
 	Warnings []string        `json:"warnings,omitempty"`
 }
 
-func shown(g *guest) showing {
+func describe(g *loadedPolicy) shownPolicy {
 	kind, _ := g.engine.Kind()
 	t := review.Extract(g)
-	return showing{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Config: g.config, Exports: g.Exports(),
+	return shownPolicy{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Config: g.config, Exports: g.Exports(),
 		Rows: t.Rows(), Else: t.Rest(), Warnings: t.Warnings()}
 }
 
-// print prints what differs from else, and how many commands do not.
-func (s showing) print(w io.Writer) error {
+// print prints the rows that differ from else, and how many do not.
+func (s shownPolicy) print(w io.Writer) error {
 	fmt.Fprintf(w, "policy   %s\nsha256   %s\nengine   %s\nconfig   %s\nexports  %s\n\n",
 		s.Policy, s.SHA256, s.Engine, orConfig(s.Config), strings.Join(s.Exports, ", "))
 	rows := [][]string{{"COMMAND", "ID", "SERVICE", "ACTION", "TARGETS", "FLAGS", "DECIDED BY"}}
@@ -97,7 +97,7 @@ func (s showing) print(w io.Writer) error {
 	return nil
 }
 
-// cells spells a decision in columns.
+// cells returns the cells of a decision.
 func cells(d review.Decision) []string {
 	action := d.Action
 	if d.Handler != "" {

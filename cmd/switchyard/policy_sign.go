@@ -23,8 +23,8 @@ func policyKeygen(_ *options, stdout, _ io.Writer) *cobra.Command {
 		Use:   "keygen FILE",
 		Short: "Make a key to sign policies with",
 		Long: "Make a key to sign policies with: the private one in FILE, to be kept secret, and the\n" +
-			"public one in FILE.pub, for signatures.keys. What is there already stays.\n" +
-			"Keys that 'openssl genpkey -algorithm ed25519' makes are as good.",
+			"public one in FILE.pub, for signatures.keys. Existing files are not replaced.\n" +
+			"Keys made by 'openssl genpkey -algorithm ed25519' work as well.",
 		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			id, err := provenance.WriteNewKey(args[0])
@@ -37,29 +37,29 @@ func policyKeygen(_ *options, stdout, _ io.Writer) *cobra.Command {
 	}
 }
 
-// A signing is what policy sign is told.
-type signing struct {
+// signOptions are the flags of policy sign.
+type signOptions struct {
 	key, name, output  string
 	notBefore, expires string
 	version            uint64
 	tenants            []string
 }
 
-// clockSkew is how long before now a statement is valid by itself, for servers whose
-// clocks are behind.
+// clockSkew is how long before now a statement becomes valid by default, for servers whose
+// clocks are slow.
 const clockSkew = 5 * time.Minute
 
 // policySign signs a policy.
 func policySign(_ *options, stdout, stderr io.Writer) *cobra.Command {
-	var s signing
+	var s signOptions
 	c := &cobra.Command{
 		Use:   "sign POLICY --key FILE --version N --tenant NAME... --expires TIME",
 		Short: "Sign a policy for tenants",
 		Long: "Sign a policy for tenants: write POLICY.sig beside it. A signature of the same statement\n" +
 			"by another key is kept, so that keys can be changed; any other statement is replaced.\n\n" +
 			"A TIME is a date (2030-12-31), a date and a time of day (2030-12-31T18:00:00Z), or for\n" +
-			"--expires how long from now (90d, 12h). Versions only go up: servers that had one in force\n" +
-			"refuse lower ones.",
+			"--expires how long from now (90d, 12h). Versions only go up: a server that had one in\n" +
+			"force refuses lower ones.",
 		Example: "  switchyard policy sign routes.toml --key release.key --version 7 --tenant acme --tenant 'east-*' --expires 90d",
 		Args:    exactly("POLICY"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -75,14 +75,14 @@ func policySign(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&s.key, "key", "", "`FILE` of the private key, in PEM")
 	f.Uint64Var(&s.version, "version", 0, "version of the policy, a `number` from 1")
 	f.StringArrayVar(&s.tenants, "tenant", nil, "`name` of a tenant that the policy is for, with * for any part; may be repeated")
-	f.StringVar(&s.expires, "expires", "", "`TIME` from which on it is not loaded any more")
+	f.StringVar(&s.expires, "expires", "", "`TIME` from which it is no longer loaded")
 	f.StringVar(&s.notBefore, "not-before", "", "`TIME` before which it is not loaded (default 5 minutes ago)")
 	f.StringVar(&s.name, "name", "", "`name` of the policy's file where it is used (default as it is here)")
 	f.StringVarP(&s.output, "output", "o", "", "`FILE` to write, or - for standard output (default POLICY.sig)")
 	return c
 }
 
-func (s *signing) run(arg string, now time.Time, stdout, stderr io.Writer) error {
+func (s *signOptions) run(arg string, now time.Time, stdout, stderr io.Writer) error {
 	f, err := source.Read(source.Argument(arg), ".", wasm.DefaultLimits().ModuleBytes)
 	if err != nil {
 		return err
@@ -129,8 +129,8 @@ func (s *signing) run(arg string, now time.Time, stdout, stderr io.Writer) error
 	return err
 }
 
-// statement returns what is to be signed about the file.
-func (s *signing) statement(f source.File, now time.Time) (*provenance.Statement, error) {
+// statement returns the statement about the file.
+func (s *signOptions) statement(f source.File, now time.Time) (*provenance.Statement, error) {
 	statement := &provenance.Statement{SHA256: f.SHA256, Name: s.name, Version: s.version, Tenants: s.tenants}
 	if s.name == "" {
 		statement.Name = provenance.Name(f.Name)
@@ -154,9 +154,9 @@ func (s *signing) statement(f source.File, now time.Time) (*provenance.Statement
 	return statement, nil
 }
 
-// envelope returns what is to be signed: the envelope that is there already if it has
-// the same statement, else a new one, and then a note on what it replaces.
-func (s *signing) envelope(path string, statement *provenance.Statement, now time.Time) (e *provenance.Envelope, note string, err error) {
+// envelope returns the envelope to sign: the existing one if it has the same statement, or
+// else a new one, with a note on what that replaces.
+func (s *signOptions) envelope(path string, statement *provenance.Statement, now time.Time) (e *provenance.Envelope, note string, err error) {
 	fresh, err := provenance.NewEnvelope(statement)
 	if err != nil || path == "-" {
 		return fresh, "", err
@@ -178,9 +178,9 @@ func (s *signing) envelope(path string, statement *provenance.Statement, now tim
 	return fresh, fmt.Sprintf("replaces the statement about %s version %d, signed by %s", before.Name, before.Version, signersOf(there)), nil
 }
 
-// repeats reports whether the statement that is there already says what is to be said.
-// Since when it is valid may differ unless that was named.
-func (s *signing) repeats(before, statement *provenance.Statement, now time.Time) bool {
+// repeats reports whether the existing statement equals the new one. The time from which it
+// is valid may differ unless the command line names it.
+func (s *signOptions) repeats(before, statement *provenance.Statement, now time.Time) bool {
 	return before.SHA256 == statement.SHA256 && before.Name == statement.Name && before.Version == statement.Version &&
 		slices.Equal(before.Tenants, statement.Tenants) && before.Expires.Equal(statement.Expires) &&
 		(before.NotBefore.Equal(statement.NotBefore) || s.notBefore == "" && !now.Before(before.NotBefore))
@@ -200,7 +200,7 @@ func readEnvelope(path string) (*provenance.Envelope, *provenance.Statement, err
 	return e, statement, err
 }
 
-// signersOf spells the ids of keys in an envelope, which anybody may have written.
+// signersOf formats the key ids in an envelope, which may come from an attacker.
 func signersOf(e *provenance.Envelope) string {
 	var ids []string
 	for _, s := range e.Signatures {
@@ -209,7 +209,7 @@ func signersOf(e *provenance.Envelope) string {
 	return strings.Join(ids, ", ")
 }
 
-// errMoment is the error of a time that is none.
+// errMoment is the error of an invalid time.
 var errMoment = errors.New("write a date (2030-12-31), a date and a time (2030-12-31T18:00:00Z), or a time from now (90d, 12h)")
 
 // moment reads a time, to the second.

@@ -19,8 +19,8 @@ func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "test POLICY CASES",
 		Short: "Run a file of cases on a policy",
-		Long: "Run a file of cases on a policy: what becomes of a PDU, given who sends it and who\n" +
-			"holds which users. Exits with 1 if a case fails, 65 if the file is faulty.\n" +
+		Long: "Run a file of cases on a policy: how a PDU is routed, given its sender and which peers\n" +
+			"hold which users. Exits with 1 if a case fails, 65 if the file is faulty.\n" +
 			"docs/policies.md says how cases are written, plugins/teamtalk/cases.toml has some.",
 		Args: exactly("POLICY", "file of CASES"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -28,12 +28,12 @@ func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := loadGuest(o, args[0], config, stderr)
+			g, err := loadPolicy(o, args[0], config, stderr)
 			if err != nil {
 				return err
 			}
 			defer g.close()
-			t := tested{Policy: g.Name, SHA256: g.SHA256, File: args[1], Report: cases.Run(g.Name, g.SHA256, g, list)}
+			t := testResult{Policy: g.Name, SHA256: g.SHA256, File: args[1], Report: cases.Run(g.Name, g.SHA256, g, list)}
 			if asJSON {
 				err = printJSON(stdout, t)
 			} else {
@@ -63,22 +63,22 @@ func readCases(name string) ([]cases.Case, error) {
 	return list, nil
 }
 
-// tested is what policy test prints as JSON. Its names stay as they are.
+// testResult is what policy test prints as JSON. Its names do not change.
 //
-//	policy, sha256  what was tested
+//	policy, sha256  the policy
 //	file            the cases
 //	passed, failed  how many
 //	results         each case: see cases.Result
-//	coverage        the commands with a rule, and those that no case tries
-type tested struct {
+//	coverage        the commands with a rule, and those without a case
+type testResult struct {
 	Policy string `json:"policy"`
 	SHA256 string `json:"sha256"`
 	File   string `json:"file"`
 	cases.Report
 }
 
-// print prints the cases that failed, each with what differs, and the sums.
-func (t tested) print(w io.Writer) {
+// print prints the cases that failed, with their differences, and the totals.
+func (t testResult) print(w io.Writer) {
 	for _, r := range t.Results {
 		if r.Passed {
 			continue

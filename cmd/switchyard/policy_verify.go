@@ -16,8 +16,8 @@ import (
 	"switchyard/proxy/config"
 )
 
-// A verifying is what policy verify is told.
-type verifying struct {
+// verifyOptions are the flags of policy verify.
+type verifyOptions struct {
 	keys   []string
 	tenant string
 	asJSON bool
@@ -25,13 +25,13 @@ type verifying struct {
 
 // policyVerify verifies a policy's signature.
 func policyVerify(o *options, stdout, _ io.Writer) *cobra.Command {
-	var v verifying
+	var v verifyOptions
 	c := &cobra.Command{
 		Use:   "verify POLICY",
 		Short: "Verify the signature of a policy",
 		Long: "Verify the signature of a policy, by the keys of the configuration or those named, and print\n" +
-			"what it states. For a tenant, the policy is held against all that the tenant asks for: pin,\n" +
-			"name, and no lower version than was in force. Exits with 0 if it may be used, else with 65.",
+			"what it states. With --tenant, all that the tenant requires is checked as well: pin, name,\n" +
+			"and no lower version than was in force. Exits with 0 if it may be used, else with 65.",
 		Args: exactly("POLICY"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			result, err := v.run(o, args[0])
@@ -52,22 +52,22 @@ func policyVerify(o *options, stdout, _ io.Writer) *cobra.Command {
 	return c
 }
 
-// verified is what policy verify prints as JSON. Its names stay as they are.
+// A verification is what policy verify prints as JSON. Its names do not change.
 //
-//	policy      the name it was asked for by
+//	policy      its name on the command line
 //	sha256      of its file
 //	verified    whether it may be used
 //	refusal     why not: gate and error; or null
-//	statement   what is stated about it, verified or not; or null
-//	signatures  each with the keyid it names, whether that key is known, and whether it fits
-//	warning     what to know all the same
-type verified struct {
+//	statement   what its signature file states, verified or not; or null
+//	signatures  each with its key id, whether that key is known, and whether the signature is valid
+//	warning     for a policy that may be used all the same
+type verification struct {
 	Policy     string                `json:"policy"`
 	SHA256     string                `json:"sha256"`
 	Verified   bool                  `json:"verified"`
 	Refusal    *refusal              `json:"refusal"`
 	Statement  *provenance.Statement `json:"statement"`
-	Signatures []verifiedSignature   `json:"signatures"`
+	Signatures []checkedSignature    `json:"signatures"`
 	Warning    string                `json:"warning,omitempty"`
 	shipped    bool
 }
@@ -77,13 +77,13 @@ type refusal struct {
 	Error string    `json:"error"`
 }
 
-type verifiedSignature struct {
+type checkedSignature struct {
 	KeyID string `json:"keyid"`
 	Known bool   `json:"known"`
 	Fits  bool   `json:"fits"`
 }
 
-func (v *verifying) run(o *options, arg string) (*verified, error) {
+func (v *verifyOptions) run(o *options, arg string) (*verification, error) {
 	t, tenant, err := v.checker(o)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (v *verifying) run(o *options, arg string) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &verified{Policy: f.Name, SHA256: f.SHA256, Signatures: []verifiedSignature{}, shipped: f.Path == ""}
+	result := &verification{Policy: f.Name, SHA256: f.SHA256, Signatures: []checkedSignature{}, shipped: f.Path == ""}
 	if !result.shipped {
 		keys, err := t.Keys()
 		if err != nil {
@@ -101,7 +101,7 @@ func (v *verifying) run(o *options, arg string) (*verified, error) {
 		if len(keys) == 0 {
 			return nil, usageError{errors.New("there are no keys to verify it by; name their files by --key or in signatures.keys")}
 		}
-		result.tell(f, keys)
+		result.addSignatures(f, keys)
 	}
 	p, err := t.Prove(f, tenant, provenance.Rules{Pin: tenant.PolicySHA256, Required: true, DowngradeTo: uint64(tenant.DowngradeTo)})
 	result.Verified, result.Warning = err == nil, p.Warning
@@ -116,7 +116,7 @@ func (v *verifying) run(o *options, arg string) (*verified, error) {
 
 // checker returns the checker by the configuration and the tenant to check for. What the flags
 // say is not read from the configuration.
-func (v *verifying) checker(o *options) (*trust.Checker, config.Tenant, error) {
+func (v *verifyOptions) checker(o *options) (*trust.Checker, config.Tenant, error) {
 	c := config.Default()
 	if len(v.keys) == 0 || v.tenant != "" {
 		var err error
@@ -137,21 +137,21 @@ func (v *verifying) checker(o *options) (*trust.Checker, config.Tenant, error) {
 	return t, tenant, nil
 }
 
-// tell tells what the signature file says, as far as it can be read.
-func (r *verified) tell(f source.File, keys []provenance.Key) {
+// addSignatures adds what the signature file says, as far as it can be read.
+func (r *verification) addSignatures(f source.File, keys []provenance.Key) {
 	e, statement, err := readEnvelope(provenance.SignatureFile(f.Path))
 	if e == nil {
-		return // and the refusal says why
+		return // the refusal says why
 	}
 	if err == nil {
 		r.Statement = statement
 	}
 	for _, x := range e.Examine(keys) {
-		r.Signatures = append(r.Signatures, verifiedSignature{x.KeyID, x.Key != nil, x.Fits})
+		r.Signatures = append(r.Signatures, checkedSignature{x.KeyID, x.Key != nil, x.Fits})
 	}
 }
 
-func (r *verified) print(w io.Writer) error {
+func (r *verification) print(w io.Writer) error {
 	rows := [][]string{{"policy", r.Policy}, {"sha256", r.SHA256}}
 	if r.shipped {
 		rows = append(rows, []string{"signed", "with Switchyard, which it is shipped with"})

@@ -25,9 +25,9 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 		Use:   "replay CAPTURE POLICY...",
 		Short: "Run policies over a capture and print what they would change",
 		Long: "Run policies over a capture and print what they would change.\n\n" +
-			"Each policy gets a hub of its own, with the peers of the capture. Verdicts are compared with\n" +
-			"those recorded and with those of the first policy. CAPTURE is a file that 'switchyard capture'\n" +
-			"made, or - for standard input; one that is cut off is replayed up to there, with exit code 65.",
+			"Each policy gets its own hub, with the peers of the capture. Verdicts are compared with those\n" +
+			"recorded and with those of the first policy. CAPTURE is a file made by 'switchyard capture',\n" +
+			"or - for standard input; a truncated one is replayed as far as it goes, with exit code 65.",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usageError{fmt.Errorf("replay needs a CAPTURE and at least one POLICY; see '%s --help'", c.CommandPath())}
@@ -35,16 +35,16 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			var guests []*guest
+			var policies []*loadedPolicy
 			for _, arg := range args[1:] {
-				g, err := loadGuest(o, arg, config, stderr)
+				g, err := loadPolicy(o, arg, config, stderr)
 				if err != nil {
 					return err
 				}
 				defer g.close()
-				guests = append(guests, g)
+				policies = append(policies, g)
 			}
-			report, err := replayFile(args[0], tenant, guests...)
+			report, err := replayFile(args[0], tenant, policies...)
 			if report == nil {
 				return err
 			}
@@ -63,7 +63,7 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 
 // replayFile runs policies over a capture. With the error of a capture that is
 // cut off or damaged comes the report on what is before that.
-func replayFile(path, tenant string, guests ...*guest) (*replay.Report, error) {
+func replayFile(path, tenant string, loaded ...*loadedPolicy) (*replay.Report, error) {
 	in := os.Stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -74,7 +74,7 @@ func replayFile(path, tenant string, guests ...*guest) (*replay.Report, error) {
 		in = f
 	}
 	var policies []replay.Policy
-	for _, g := range guests {
+	for _, g := range loaded {
 		policies = append(policies, replay.Policy{Name: g.Name, SHA256: g.SHA256, Policy: g.Policy})
 	}
 	report, err := replay.Run(capture.NewReader(bufio.NewReaderSize(in, 1<<20)), tenant, policies...)

@@ -17,82 +17,82 @@ import (
 	commands "switchyard/policy/command"
 )
 
-// A listening is what tap is asked for.
-type listening struct {
+// tapOptions are the flags of tap.
+type tapOptions struct {
 	tap.Options
 	commands, users, sessions []string
 	token                     string
 }
 
-// tapCommand prints what peers say.
+// tapCommand prints the PDUs that peers send, live.
 func tapCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
-	var l listening
+	var t tapOptions
 	c := &cobra.Command{
 		Use:   "tap",
-		Short: "Print what peers of the running Switchyard say, one line for each PDU, live",
-		Long: "Print what peers of the running Switchyard say, one line for each PDU, live.\n\n" +
-			"It asks the one that serves with this configuration, at admin.socket or admin.address. A line\n" +
+		Short: "Print the PDUs that peers of the running Switchyard send, live",
+		Long: "Print the PDUs that peers of the running Switchyard send, one line for each, live.\n\n" +
+			"It asks the server that runs with this configuration, at admin.socket or admin.address. A line\n" +
 			"has the time, tenant, session, command, length with the header, sequence number, and the\n" +
-			"policy's verdict. The hub never waits for a tap: what was too much is missed, and a line says\n" +
-			"how many that were. To keep PDUs whole, see 'switchyard capture'.",
+			"policy's verdict. The hub never waits for a tap: if it is too slow, PDUs are left out, and a\n" +
+			"line says how many. To record PDUs whole, see 'switchyard capture'.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			for name, words := range map[string][]string{"command": l.commands, "user": l.users, "session": l.sessions} {
-				if c.Flags().Changed(name) && len(words) == 0 { // such as a variable that is not set
+			for name, words := range map[string][]string{"command": t.commands, "user": t.users, "session": t.sessions} {
+				if c.Flags().Changed(name) && len(words) == 0 { // such as an unset variable of the shell
 					return usageError{fmt.Errorf("--%s names none, and would leave none out; name one, or do without it", name)}
 				}
 			}
-			if err := l.check(); err != nil {
+			if err := t.check(); err != nil {
 				return err
 			}
-			return l.run(c.Context(), o, stdout, stderr)
+			return t.run(c.Context(), o, stdout, stderr)
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&l.Tenants, "tenant", nil, "`name` of a tenant; may be repeated (default all)")
-	f.StringSliceVar(&l.commands, "command", nil, "these `commands` alone, by name, as 0x0301, or as a range 0x0700-0x07ff")
-	f.StringSliceVar(&l.users, "user", nil, "PDUs alone whose body names one of these `users`, by number")
-	f.StringSliceVar(&l.sessions, "session", nil, "what these `sessions` say alone, by number")
-	f.BoolVar(&l.Bodies, "bodies", false, "print bodies, too: what users write is among them")
-	f.BoolVar(&l.JSON, "json", false, "print lines of JSON")
-	f.Uint64Var(&l.Count, "count", 0, "end after so many PDUs (default no limit)")
-	f.DurationVar(&l.Time, "for", 0, "end after this time (default no limit)")
-	tokenFlag(c, &l.token)
+	f.StringArrayVar(&t.Tenants, "tenant", nil, "`name` of a tenant; may be repeated (default all)")
+	f.StringSliceVar(&t.commands, "command", nil, "only these `commands`, by name, as 0x0301, or as a range 0x0700-0x07ff")
+	f.StringSliceVar(&t.users, "user", nil, "only PDUs whose body names one of these `users`, by number")
+	f.StringSliceVar(&t.sessions, "session", nil, "only PDUs that these `sessions` send, by number")
+	f.BoolVar(&t.Bodies, "bodies", false, "print bodies, too; they include what users write")
+	f.BoolVar(&t.JSON, "json", false, "print lines of JSON")
+	f.Uint64Var(&t.Count, "count", 0, "end after so many PDUs (default no limit)")
+	f.DurationVar(&t.Time, "for", 0, "end after this time (default no limit)")
+	tokenFlag(c, &t.token)
 	return c
 }
 
-// check finds what is wrong with the command line before anybody is asked.
-func (l *listening) check() error {
-	for _, word := range l.commands {
+// check finds errors in the command line before anything is requested.
+func (t *tapOptions) check() error {
+	for _, word := range t.commands {
 		r, problems := commands.Parse(word)
 		for _, p := range problems {
 			return usageError{fmt.Errorf("--command: %s; %s", p.What, p.Remedy)}
 		}
-		l.Commands = append(l.Commands, r)
+		t.Commands = append(t.Commands, r)
 	}
-	users, err := numbers("--user", l.users, math.MaxUint32)
+	users, err := numbers("--user", t.users, math.MaxUint32)
 	if err != nil {
 		return err
 	}
 	for _, user := range users {
-		l.Users = append(l.Users, uint32(user))
+		t.Users = append(t.Users, uint32(user))
 	}
-	if l.Sessions, err = numbers("--session", l.sessions, math.MaxUint64); err != nil {
+	if t.Sessions, err = numbers("--session", t.sessions, math.MaxUint64); err != nil {
 		return err
 	}
-	if l.Time < 0 {
-		return usageError{fmt.Errorf("--for %v is negative", l.Time)}
+	if t.Time < 0 {
+		return usageError{fmt.Errorf("--for %v is negative", t.Time)}
 	}
 	return nil
 }
 
-// mostNumbers is how many users or sessions can be named, as the server's question has
-// to have room for them.
-const mostNumbers = 200
+// maxNumbers is how many users or sessions can be named, so that the request to the server
+// does not become too long.
+const maxNumbers = 200
 
 func numbers(flag string, words []string, most uint64) (all []uint64, err error) {
-	if len(words) > mostNumbers {
-		return nil, usageError{fmt.Errorf("%s names %d; at most %d can be named", flag, len(words), mostNumbers)}
+	if len(words) > maxNumbers {
+		return nil, usageError{fmt.Errorf("%s names %d; at most %d can be named", flag, len(words), maxNumbers)}
 	}
 	for _, word := range words {
 		n, err := strconv.ParseUint(strings.TrimSpace(word), 10, 64)
@@ -104,21 +104,21 @@ func numbers(flag string, words []string, most uint64) (all []uint64, err error)
 	return all, nil
 }
 
-func (l *listening) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
-	client, err := o.connect(l.token)
+func (t *tapOptions) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+	client, err := o.connect(t.token)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	// Who reads may go: that is an error of writing then, and not the end by a signal.
+	// If the reader of stdout goes away, writing fails, instead of a signal ending the process.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second one ends at once, whatever stdout waits for
-	err = tap.Run(ctx, client, l.Options, stdout, stderr)
+	context.AfterFunc(ctx, stop) // a second signal ends the process, even if stdout blocks
+	err = tap.Run(ctx, client, t.Options, stdout, stderr)
 	if _, unwritten := errors.AsType[*tap.WriteError](err); unwritten || errors.Is(err, tap.ErrInterrupted) {
 		return err
 	}
-	return asked(err)
+	return serverError(err)
 }

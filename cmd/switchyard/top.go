@@ -18,100 +18,100 @@ import (
 	"switchyard/cmd/switchyard/client/top"
 )
 
-// A look is what top is asked for.
-type look struct {
+// topOptions are the flags of top.
+type topOptions struct {
 	top.Options
 	sort       string
 	once, json bool
 	token      string
 }
 
-// onScreen is how many peers are asked for on a terminal, of whatever size.
-const onScreen = 200
+// screenLimit is how many peers top requests when it draws on a terminal.
+const screenLimit = 200
 
-// topCommand shows how the running Switchyard stands.
+// topCommand shows the state of the running Switchyard.
 func topCommand(o *options, stdout io.Writer) *cobra.Command {
-	var l look
+	var t topOptions
 	c := &cobra.Command{
 		Use:   "top",
 		Short: "Show tenants, commands and peers of the running Switchyard, by rate and lag",
-		Long: "Show tenants, commands and peers of the running Switchyard, by rate and lag, again and again.\n\n" +
-			"It asks the one that serves with this configuration, at admin.socket or admin.address. IN and\n" +
-			"OUT are PDUs from and to peers; rates are over the interval. Keys: r sorts by rate, l by lag,\n" +
-			"n by name, and q quits. NO_COLOR in the environment does without colours.",
+		Long: "Show tenants, commands and peers of the running Switchyard, by rate and lag, and refresh.\n\n" +
+			"It asks the server that runs with this configuration, at admin.socket or admin.address. IN and\n" +
+			"OUT are PDUs from and to peers; rates are averages over the interval. Keys: r sorts by rate,\n" +
+			"l by lag, n by name, and q quits. NO_COLOR in the environment turns colours off.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := l.check(); err != nil {
+			if err := t.check(); err != nil {
 				return err
 			}
-			return l.run(c.Context(), o, stdout)
+			return t.run(c.Context(), o, stdout)
 		},
 	}
 	f := c.Flags()
-	f.DurationVar(&l.Interval, "interval", 2*time.Second, "time between two looks, and what rates are over; at least 1s")
-	f.StringArrayVar(&l.Tenants, "tenant", nil, "`name` of a tenant to show; may be repeated (default all)")
-	f.StringVar(&l.sort, "sort", string(top.ByRate), "what comes first: rate, lag or name")
-	f.IntVar(&l.Limit, "limit", 20, "with --once: rows of each table at most, and peers in JSON")
-	f.BoolVar(&l.once, "once", false, "print tables once, after one interval, and exit")
-	f.BoolVar(&l.json, "json", false, "with --once: print JSON")
-	tokenFlag(c, &l.token)
+	f.DurationVar(&t.Interval, "interval", 2*time.Second, "time between two samples, over which rates are averaged; at least 1s")
+	f.StringArrayVar(&t.Tenants, "tenant", nil, "`name` of a tenant to show; may be repeated (default all)")
+	f.StringVar(&t.sort, "sort", string(top.ByRate), "order of the rows: rate, lag or name")
+	f.IntVar(&t.Limit, "limit", 20, "with --once: at most this many rows in each table, and peers in JSON")
+	f.BoolVar(&t.once, "once", false, "print tables once, after one interval, and exit")
+	f.BoolVar(&t.json, "json", false, "with --once: print JSON")
+	tokenFlag(c, &t.token)
 	return c
 }
 
-// check finds what is wrong with the command line before anybody is asked.
-func (l *look) check() error {
-	l.Sort = top.Sort(l.sort)
+// check finds errors in the command line before anything is requested.
+func (t *topOptions) check() error {
+	t.Sort = top.Sort(t.sort)
 	switch {
-	case !slices.Contains(top.Sorts, l.Sort):
-		return usageError{fmt.Errorf("--sort %s: write rate, lag or name", l.sort)}
-	case l.Interval < time.Second || l.Interval > time.Hour:
-		return usageError{fmt.Errorf("--interval %v: write a time from 1s to 1h", l.Interval)}
-	case l.Limit < 1 || l.Limit > 10000:
-		return usageError{fmt.Errorf("--limit %d: write a number from 1 to 10000", l.Limit)}
-	case l.json && !l.once:
-		return usageError{errors.New("--json is for one look; add --once")}
+	case !slices.Contains(top.Sorts, t.Sort):
+		return usageError{fmt.Errorf("--sort %s: write rate, lag or name", t.sort)}
+	case t.Interval < time.Second || t.Interval > time.Hour:
+		return usageError{fmt.Errorf("--interval %v: write a time from 1s to 1h", t.Interval)}
+	case t.Limit < 1 || t.Limit > 10000:
+		return usageError{fmt.Errorf("--limit %d: write a number from 1 to 10000", t.Limit)}
+	case t.json && !t.once:
+		return usageError{errors.New("--json prints one report; add --once")}
 	}
 	return nil
 }
 
-func (l *look) run(ctx context.Context, o *options, stdout io.Writer) error {
+func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) error {
 	screen, isFile := stdout.(*os.File)
-	if !l.once && (!isFile || !terminal.Is(screen) || o.variable("TERM") == "dumb") {
+	if !t.once && (!isFile || !terminal.Is(screen) || o.variable("TERM") == "dumb") {
 		return usageError{errors.New("standard output is no terminal to draw on; add --once to print tables")}
 	}
-	client, err := o.connect(l.token)
+	client, err := o.connect(t.token)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if l.once {
-		return l.print(ctx, client, stdout)
+	if t.once {
+		return t.print(ctx, client, stdout)
 	}
-	l.Limit = onScreen
-	err = top.Live(ctx, client, l.Options, func() (top.Screen, error) {
+	t.Limit = screenLimit
+	err = top.Live(ctx, client, t.Options, func() (top.Screen, error) {
 		s, err := terminal.Open(os.Stdin, screen, o.variable("NO_COLOR") == "")
 		return s, err
 	})
-	return lookEnds(err)
+	return topError(err)
 }
 
-func (l *look) print(ctx context.Context, client *client.Client, stdout io.Writer) error {
-	s, err := top.Once(ctx, client, l.Options)
+func (t *topOptions) print(ctx context.Context, client *client.Client, stdout io.Writer) error {
+	s, err := top.Once(ctx, client, t.Options)
 	if err != nil {
-		return lookEnds(err)
+		return topError(err)
 	}
-	if l.json {
+	if t.json {
 		return printJSON(stdout, s)
 	}
-	return s.Print(stdout, l.Limit)
+	return s.Print(stdout, t.Limit)
 }
 
-// lookEnds gives what a look ended with its exit code.
-func lookEnds(err error) error {
+// topError wraps the error of top in the type that has its exit code.
+func topError(err error) error {
 	if err == nil || errors.Is(err, top.ErrInterrupted) {
 		return err
 	}
-	return asked(err)
+	return serverError(err)
 }

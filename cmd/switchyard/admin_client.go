@@ -9,12 +9,12 @@ import (
 	"switchyard/cmd/switchyard/client"
 )
 
-// tokenFlag is for commands that ask the running server.
+// tokenFlag adds the flag for the token of the admin interface.
 func tokenFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if the server wants one (default $"+client.TokenVariable+", else admin.read_token_file)")
+	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if the server requires one (default $"+client.TokenVariable+", else admin.read_token_file)")
 }
 
-// connect finds the server that serves with this configuration.
+// connect returns a client of the server that runs with this configuration.
 func (o *options) connect(tokenFile string) (*client.Client, error) {
 	c, _, err := o.load()
 	if err != nil {
@@ -27,11 +27,10 @@ func (o *options) connect(tokenFile string) (*client.Client, error) {
 		tokenFile = c.File(c.Admin.ReadTokenFile)
 	}
 	client, err := client.Connect(client.Target{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: tokenFile})
-	return client, asked(err)
+	return client, serverError(err)
 }
 
-// variable returns the value of an environment variable; of one that is there twice, the
-// last.
+// variable returns the value of an environment variable, the last one if it is set twice.
 func (o *options) variable(name string) (value string) {
 	for _, entry := range o.env {
 		if v, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -41,9 +40,9 @@ func (o *options) variable(name string) (value string) {
 	return value
 }
 
-// asked gives what asking the server came to its exit code: another command line may be
-// answered, or nobody is there who could.
-func asked(err error) error {
+// serverError wraps an error of package client in the type that has its exit code: the
+// command line is wrong, or the server is unavailable.
+func serverError(err error) error {
 	_, refused := errors.AsType[*client.Refusal](err)
 	switch {
 	case err == nil:
