@@ -2,48 +2,48 @@ package policy
 
 import "sync/atomic"
 
-// A Active holds the generation that is in force for one tenant and swaps it
-// whole: what is being judged ends with the generation it began with.
+// An Active holds the generation in force for one tenant and replaces it as a whole: a
+// batch that is being judged keeps the generation that it began with.
 type Active struct {
 	current atomic.Pointer[Generation]
 }
 
 // NewActive puts g in force.
 func NewActive(g *Generation) *Active {
-	j := new(Active)
-	j.current.Store(g)
-	return j
+	a := new(Active)
+	a.current.Store(g)
+	return a
 }
 
-// Acquire returns the generation in force. It stays usable until Release.
-func (j *Active) Acquire() *Generation {
+// Acquire returns the generation in force. The caller may use it until its Release, also
+// if another one is installed meanwhile.
+func (a *Active) Acquire() *Generation {
 	for {
-		if g := j.current.Load(); g.acquire() {
+		if g := a.current.Load(); g.acquire() {
 			return g
 		}
-		// Retired between the two steps; its successor is in place already.
+		// It was retired between the two steps, so its successor is already stored.
 	}
 }
 
-// TryAcquire is Acquire for those who may come after Close: then there is none, and they get
-// nil.
-func (j *Active) TryAcquire() *Generation {
+// TryAcquire is Acquire for callers that may come after Close: it then returns nil.
+func (a *Active) TryAcquire() *Generation {
 	for {
-		g := j.current.Load()
+		g := a.current.Load()
 		if g.acquire() {
 			return g
 		}
-		if j.current.Load() == g { // its successor would be in place already
+		if a.current.Load() == g { // a successor would already be stored, so Close retired it
 			return nil
 		}
 	}
 }
 
-// Install puts g in force for all that is acquired from now on. The one before
-// it is closed when its last user has left.
-func (j *Active) Install(g *Generation) {
-	j.current.Swap(g).Release()
+// Install puts g in force for every later Acquire. The previous generation is closed
+// when its last user releases it.
+func (a *Active) Install(g *Generation) {
+	a.current.Swap(g).Release()
 }
 
-// Close retires the generation in force. Nobody may acquire any more.
-func (j *Active) Close() { j.current.Load().Release() }
+// Close retires the generation in force. After it, only TryAcquire may be called.
+func (a *Active) Close() { a.current.Load().Release() }

@@ -9,17 +9,17 @@ import (
 	"switchyard/policy/abi"
 )
 
-// Who looks gets what is in force, for as long as anything is.
-func TestLook(t *testing.T) {
+// TryAcquire returns the generation in force, and nil after Close.
+func TestTryAcquire(t *testing.T) {
 	j := NewActive(NewGeneration("first", "", always(abi.Drop)))
 	if g := j.TryAcquire(); g == nil || g.Name != "first" {
 		t.Fatalf("got %+v", g)
 	} else {
 		g.Release()
 	}
-	var looking sync.WaitGroup
+	var acquiring sync.WaitGroup
 	for range 4 {
-		looking.Go(func() {
+		acquiring.Go(func() {
 			for g := j.TryAcquire(); g != nil; g = j.TryAcquire() {
 				g.Classify(pdu.SID_MSG, 0xffff)
 				g.Release()
@@ -30,21 +30,21 @@ func TestLook(t *testing.T) {
 		j.Install(NewGeneration(fmt.Sprint(i), "", always(abi.Consume)))
 	}
 	j.Close()
-	looking.Wait() // and not for ever
+	acquiring.Wait() // ends only if TryAcquire returns nil after Close
 	if g := j.TryAcquire(); g != nil {
-		t.Errorf("of a closed judge: %+v", g)
+		t.Errorf("after Close: %+v", g)
 	}
 }
 
-// Holding a verdict says what Judge would do, and counts nothing.
-func TestHold(t *testing.T) {
+// Enforce returns what Judge would return, and counts nothing.
+func TestEnforce(t *testing.T) {
 	g := NewLimitedGeneration("test", "", always(abi.Consume), effects(t, []string{"unicast"}, nil, "close"))
 	before := g.Faults(FaultEffect)
-	v, fault := g.Hold(pdu.SID_MSG, pdu.CID_MSG_DATA, abi.BroadcastAll)
+	v, fault := g.Enforce(pdu.SID_MSG, pdu.CID_MSG_DATA, abi.BroadcastAll)
 	if v != abi.Close || fault == nil || fault.Kind != FaultEffect || g.Faults(FaultEffect) != before {
 		t.Errorf("got %v, %v and %d faults more", v, fault, g.Faults(FaultEffect)-before)
 	}
-	if v, fault := g.Hold(pdu.SID_MSG, pdu.CID_MSG_DATA, abi.Unicast); v != abi.Unicast || fault != nil {
+	if v, fault := g.Enforce(pdu.SID_MSG, pdu.CID_MSG_DATA, abi.Unicast); v != abi.Unicast || fault != nil {
 		t.Errorf("got %v, %v", v, fault)
 	}
 	if g.Policy() == nil {

@@ -7,36 +7,39 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Batch judges PDUs of one sender in a row. One goroutine uses it, and waits for
-// nothing else before its End: what answers it may be reserved for it meanwhile.
+// A Batch judges several PDUs of one sender in a row. One goroutine uses it. That
+// goroutine must not wait for anything before Release, because the batch may keep one of
+// the policy's few instances reserved:
+//
+//	Begin, Judge (memo), Judge (reserves an instance), Judge (same instance), Release
 type Batch struct {
 	generation          *Generation
 	session, attributes uint64
 	reserved            Reserved // nil until there is something to inspect
 }
 
-// Begin begins a Hearing of PDUs of the sender.
+// Begin begins a batch of PDUs of the sender.
 func (g *Generation) Begin(session, attributes uint64) Batch {
 	return Batch{generation: g, session: session, attributes: attributes}
 }
 
-// Judge judges one PDU of the sender: see Hearing.Judge.
+// Judge is a batch of one PDU: see Batch.Judge.
 func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {
-	h := g.Begin(session, attributes)
-	defer h.Release()
-	return h.Judge(p)
+	b := g.Begin(session, attributes)
+	defer b.Release()
+	return b.Judge(p)
 }
 
-// Judge decides about the PDU, which is whole. A fault says that the policy
-// failed to; the verdict is then what its verdict by ids says for that case, or
-// Drop if there is none. If the fault is that the policy may not do what it said,
-// the verdict is what its Effects say instead. The verdict carries no INSPECT flag.
-func (h *Batch) Judge(p []byte) (Verdict, *Fault) {
-	// The header as a whole would be copied, which takes longer than the memo.
-	g, service, command := h.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
+// Judge decides about one complete PDU. A fault says that the policy failed to decide.
+// The verdict is then the one by ids without its INSPECT flags, or Drop if the policy
+// failed by ids. If the fault is that the policy exceeded its Effects, the verdict is the
+// one that the Effects have for that case. The verdict carries no INSPECT flag.
+func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
+	// Copying the whole header would take longer than the memo.
+	g, service, command := b.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
 	v, found := g.Recall(service, command)
 	if !found {
-		h.Release() // the policy is asked by its ids, and others may have all that is left to answer that
+		b.Release() // Classify needs an instance too, and other goroutines may hold all the others
 		var fault *Fault
 		if v, fault = g.fill(service, command); fault != nil {
 			return v, fault
@@ -47,35 +50,35 @@ func (h *Batch) Judge(p []byte) (Verdict, *Fault) {
 	}
 	const inspect = abi.InspectHeader | abi.InspectBodyOf
 	if g.consecutiveFaults.Load() >= breakerLimit {
-		return v &^ inspect, g.count(notAsked)
+		return v &^ inspect, g.count(errBreakerOpen)
 	}
-	seen, err := h.inspect(v, Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: h.session, Attributes: h.attributes})
+	seen, err := b.inspect(v, Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: b.session, Attributes: b.attributes})
 	if err != nil {
 		return v &^ inspect, g.count(err)
 	}
-	return g.within(service, command, seen)
+	return g.enforceAndCount(service, command, seen)
 }
 
-var notAsked = &Fault{Kind: FaultBudget, Err: errors.New("the policy has failed too often lately to be asked")}
+var errBreakerOpen = &Fault{Kind: FaultBudget, Err: errors.New("the policy has failed too often lately to be asked")}
 
-func (h *Batch) inspect(byIDs Verdict, q Question) (Verdict, error) {
-	if h.generation.keeps == nil {
-		return h.generation.policy.Inspect(byIDs, q)
+func (b *Batch) inspect(byIDs Verdict, q Question) (Verdict, error) {
+	if b.generation.keeps == nil {
+		return b.generation.policy.Inspect(byIDs, q)
 	}
-	if h.reserved == nil {
-		r, err := h.generation.keeps.Reserve(h.session)
+	if b.reserved == nil {
+		r, err := b.generation.keeps.Reserve(b.session)
 		if err != nil {
 			return 0, err
 		}
-		h.reserved = r
+		b.reserved = r
 	}
-	return h.reserved.Inspect(byIDs, q)
+	return b.reserved.Inspect(byIDs, q)
 }
 
-// Release gives back what was reserved. The Hearing may go on.
-func (h *Batch) Release() {
-	if h.reserved != nil {
-		h.reserved.Release()
-		h.reserved = nil
+// Release gives back the reserved instance. The batch may be used again afterwards.
+func (b *Batch) Release() {
+	if b.reserved != nil {
+		b.reserved.Release()
+		b.reserved = nil
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A keeper is a policy with one instance. Who asks it elsewhere while that is reserved
-// would wait for ever: here, the test fails.
+// A keeper is a policy with one instance. A call while the instance is reserved would
+// wait for ever in production; here it fails the test.
 type keeper struct {
 	t                   *testing.T
 	reserved            bool
@@ -59,9 +59,9 @@ func (k *keptInstance) Release() {
 	k.reserved = false
 }
 
-// What answers is reserved once something is inspected, for all that follows, but not
-// while the policy is asked by ids.
-func TestHearing(t *testing.T) {
+// A batch reserves an instance when it first inspects a PDU, keeps it for the following
+// ones, and gives it back before it calls Classify.
+func TestBatch(t *testing.T) {
 	k := &keeper{t: t}
 	g := NewGeneration("kept", "", k)
 	h := g.Begin(7, 1)
@@ -82,7 +82,7 @@ func TestHearing(t *testing.T) {
 	if k.reserves != 1 || !k.reserved || k.questions != 10 {
 		t.Errorf("reserved %d times for %d questions, want once for 10", k.reserves, k.questions)
 	}
-	for _, command := range []pdu.CommandID{0x7001, 0x7002} { // known by nobody, so not in the memo
+	for _, command := range []pdu.CommandID{0x7001, 0x7002} { // unknown and outside the memo
 		judge(pdu.Append(nil, 0x7777, command, 0, nil), abi.BroadcastExceptSender)
 	}
 	if k.reserves != 3 || !k.reserved {
@@ -94,7 +94,7 @@ func TestHearing(t *testing.T) {
 	h.Release()
 	h.Release()
 	if k.reserved {
-		t.Error("reserved behind the end")
+		t.Error("reserved after Release")
 	}
 	judge(inspected, abi.BroadcastExceptSender)
 	h.Release()

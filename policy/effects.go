@@ -5,23 +5,23 @@ import (
 	"switchyard/policy/abi"
 )
 
-// Effects is what a policy may do, whatever it says: a limit that the host sets and
-// the guest cannot see. It does not change once it is in use. Nil is no limit.
+// Effects limits what a policy may do. The operator sets it, the host enforces it, and
+// the guest cannot see it. It never changes once it is in use. Nil allows everything.
 type Effects struct {
 	actions   uint16           // bit n: action n
 	handlers  uint16           // bit n: handler n
 	commands  *[1 << 10]uint64 // bit n: command n may be more than dropped; nil for all
-	otherwise Verdict          // on a PDU whose verdict lies outside
+	otherwise Verdict          // happens to a PDU whose verdict is not allowed
 }
 
-// Allows reports whether the verdict on a PDU of these ids lies within. Drop always
-// does. Nil allows everything. A command is limited under whatever service it comes,
-// as receivers go by the command alone.
+// Allows reports whether the verdict on a PDU of these ids is allowed. Drop always is.
+// The limit of a command holds for every service id, because receivers look at the
+// command alone.
 func (e *Effects) Allows(_ pdu.ServiceID, c pdu.CommandID, v Verdict) bool {
 	return e == nil || e.exceeded(c, v) == ""
 }
 
-// exceeded says in which way the verdict lies outside, or "".
+// exceeded returns why the verdict is not allowed, or "".
 func (e *Effects) exceeded(c pdu.CommandID, v Verdict) string {
 	switch action := v.Action(); {
 	case action == Drop:

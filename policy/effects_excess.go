@@ -8,41 +8,40 @@ import (
 	"switchyard/pdu"
 )
 
-// An Excess is a policy's verdict outside of its Effects: the error in each Fault of
-// the kind FaultEffect that a Generation returns.
+// An Excess is a verdict that the policy's Effects do not allow. It is the error in each
+// Fault of kind FaultEffect that a Generation returns.
 type Excess struct {
 	Service pdu.ServiceID
 	Command pdu.CommandID
-	Verdict Verdict // the policy's, which does not happen
-	Limit   string  // in which way it lies outside
+	Verdict Verdict // the policy's, which is not carried out
+	Limit   string  // why it is not allowed
 }
 
 func (x *Excess) Error() string {
 	return fmt.Sprintf("%v for %v is more than the policy may do: %s; add it there, or change the policy", x.Verdict, x.Command, x.Limit)
 }
 
-// limits hold a generation's policy to its Effects.
+// limits enforce the Effects of a generation's policy.
 type limits struct {
 	effects *Effects
 
-	// faults is the memo's other half: for places that say memoExcess, what was said.
-	// That is 144 KiB, and 1.2 MiB more if peers have tried all ids that have a place.
+	// faults extends the memo: it has the fault for each place that holds memoExcess.
+	// It takes 144 KiB, and 1.2 MiB more if peers have tried all ids that have a place.
 	faults [memoServices * memoCommands]atomic.Pointer[Fault]
 }
 
-// within returns the policy's verdict on a PDU of these ids, or what happens instead
-// and why.
-func (g *Generation) within(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdict, *Fault) {
-	v, fault := g.Hold(s, c, v)
+// enforceAndCount is Enforce, and counts the fault.
+func (g *Generation) enforceAndCount(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdict, *Fault) {
+	v, fault := g.Enforce(s, c, v)
 	if fault != nil {
 		g.count(fault)
 	}
 	return v, fault
 }
 
-// Hold holds a verdict on a PDU of these ids against what the policy may do, and
-// returns it, or what happens instead and why. It counts nothing.
-func (g *Generation) Hold(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdict, *Fault) {
+// Enforce checks a verdict on a PDU of these ids against the policy's Effects. It returns
+// the verdict, or the one that replaces it and the fault. It counts nothing.
+func (g *Generation) Enforce(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdict, *Fault) {
 	if g.limits == nil {
 		return v, nil
 	}
@@ -54,19 +53,18 @@ func (g *Generation) Hold(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdict,
 	return e.otherwise, &Fault{Kind: FaultEffect, Err: &Excess{s, c, v, limit}}
 }
 
-// remember keeps the fault of an excess by ids, which have a place in the memo.
+// remember stores the fault of a verdict by ids. The ids have a place in the memo.
 func (l *limits) remember(s pdu.ServiceID, c pdu.CommandID, fault *Fault) {
 	l.faults[memoIndex(s, c)].Store(fault)
 }
 
-// remembered returns what happens to PDUs of these ids, and the fault kept.
+// remembered returns what happens to PDUs of these ids, and the stored fault.
 func (l *limits) remembered(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	return l.effects.otherwise, l.faults[memoIndex(s, c)].Load()
 }
 
-// Outside returns the verdicts by ids on known commands that lie outside of what the
-// policy may do, in the order of the commands. What it will say after an inspection
-// nobody knows beforehand.
+// Outside returns the verdicts by ids on known commands that the Effects do not allow, in
+// the order of the commands. Verdicts after an inspection cannot be known beforehand.
 func (g *Generation) Outside() (excesses []*Excess) {
 	for _, c := range pdu.Commands {
 		if _, fault := g.Classify(c.Service, c.ID); fault != nil {

@@ -28,7 +28,7 @@ func wantJudged(t testing.TB, g *Generation, p []byte, want Verdict, limit strin
 	}
 }
 
-// Whatever the policy says by ids, what happens is within, or the fallback.
+// A verdict by ids that is not allowed is replaced by may_else.
 func TestLimitByIDs(t *testing.T) {
 	for _, tt := range []struct {
 		says      Verdict
@@ -82,7 +82,7 @@ func TestLimitOfCommands(t *testing.T) {
 	}
 }
 
-// Ids outside of the memo are asked about each time, and held back each time.
+// For ids outside the memo the policy is called each time, and limited each time.
 func TestLimitOutsideTheMemo(t *testing.T) {
 	r := always(abi.BroadcastAll)
 	g := NewLimitedGeneration("test", "", r, effects(t, []string{"unicast"}, nil, "consume"))
@@ -95,7 +95,7 @@ func TestLimitOutsideTheMemo(t *testing.T) {
 	}
 }
 
-// What an inspection says is held back as well, and costs no patience.
+// Verdicts of inspections are limited as well, and do not open the circuit breaker.
 func TestLimitOfInspections(t *testing.T) {
 	says := Verdict(abi.Close)
 	r := always(abi.Consume | abi.InspectBodyOf)
@@ -114,7 +114,7 @@ func TestLimitOfInspections(t *testing.T) {
 	}
 }
 
-// A verdict by ids that may not happen is no fallback either: nobody inspects.
+// A verdict by ids that is not allowed is no fallback either, and causes no inspection.
 func TestLimitOfWhatHappensIfInspectionFails(t *testing.T) {
 	r := always(abi.BroadcastAll | abi.InspectHeader)
 	r.inspect = func(Verdict, Question) (Verdict, error) {
@@ -136,7 +136,7 @@ func TestLimitOfWhatHappensIfInspectionFails(t *testing.T) {
 	}
 }
 
-// A policy that fails to classify drops, as without limits.
+// If classify fails, the PDU is dropped, as without limits.
 func TestLimitLeavesOtherFaults(t *testing.T) {
 	for _, kind := range FaultKinds {
 		r := &rules{classify: func(pdu.ServiceID, pdu.CommandID) (Verdict, error) {
@@ -194,8 +194,8 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// Goroutines that meet at places which the memo does not hold yet all see the same
-// verdict and a whole fault.
+// Goroutines that fill the same places of the memo at once all see the same verdict and a
+// complete fault.
 func TestLimitUnderLoad(t *testing.T) {
 	r := &rules{classify: func(_ pdu.ServiceID, c pdu.CommandID) (Verdict, error) {
 		return Verdict(c%2) * abi.BroadcastAll, nil

@@ -70,7 +70,7 @@ else               = "close"
 	}
 }
 
-// A guest that says by ids what it may, and after looking what it may not.
+// A guest whose verdicts by ids are allowed, and those after an inspection are not.
 func TestLimitOfAGuestThatInspects(t *testing.T) {
 	module, err := os.ReadFile("wasm/testdata/sound.wasm")
 	if err != nil {
@@ -78,7 +78,7 @@ func TestLimitOfAGuestThatInspects(t *testing.T) {
 	}
 	g := limited(t, module, []string{"broadcast-except-sender"}, nil, "broadcast-all")
 	for _, command := range []pdu.CommandID{pdu.CID_MSG_DATA, pdu.CID_SWITCH_P2P_CMD, pdu.CID_MSG_READ_NOTIFY} {
-		for range 50 { // more than the policy's faults may be in a second
+		for range 50 { // more than breakerLimit
 			v, fault := g.Judge(pdu.Append(nil, 3, command, 0, []byte("x")), 77, 0)
 			if v != abi.BroadcastAll || fault == nil || fault.Kind != policy.FaultEffect {
 				t.Fatalf("%v: Judge = %v, %v; want broadcast-all and a fault", command, v, fault)
@@ -89,9 +89,9 @@ func TestLimitOfAGuestThatInspects(t *testing.T) {
 		t.Errorf("counted %d faults, want 150", got)
 	}
 	if got := g.Outside(); got != nil {
-		t.Errorf("Outside = %v; by ids the guest says nothing that it may not", got)
+		t.Errorf("Outside = %v; by ids the guest exceeds nothing", got)
 	}
 	if v, fault := g.Judge(pdu.Append(nil, 3, 0x7777, 0, nil), 77, 0); v != abi.BroadcastExceptSender || fault != nil {
-		t.Errorf("Judge = %v, %v; want what the guest says", v, fault)
+		t.Errorf("Judge = %v, %v; want the guest's verdict", v, fault)
 	}
 }

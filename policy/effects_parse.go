@@ -27,11 +27,14 @@ type EntryError struct {
 
 func (e *EntryError) Error() string { return fmt.Sprintf("%s: %s; %s", e.Key, e.What, e.Remedy) }
 
-// ParseEffects reads what a policy may do. may names actions, and handlers as in
-// "handle role-set"; "handle" is all of them. commands names commands and ranges as
-// tables do. Of either, none is all. otherwise is the action on a PDU whose verdict
-// lies outside; empty is drop. Without any limit the Effects are nil. An error
-// unwraps to every wrong entry, an *EntryError each.
+// ParseEffects reads the three keys that limit a policy:
+//
+//	may        actions, and handlers as in "handle role-set"; "handle" is all handlers
+//	commands   commands and ranges, spelled as in routing tables
+//	otherwise  the action on a PDU whose verdict is not allowed; empty is drop
+//
+// An empty list is no limit. Without any limit the Effects are nil. An error unwraps to
+// every wrong entry, an *EntryError each.
 func ParseEffects(may, commands []string, otherwise string) (*Effects, error) {
 	p := effectsParser{Effects: new(Effects)}
 	p.parseMay(may)

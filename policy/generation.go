@@ -8,9 +8,9 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Generation is one policy with its configuration and its memo: what is in
-// force, swapped whole. Functions stand in the order of its life: made, used to
-// judge, retired by count.
+// A Generation is one loaded policy with its configuration and its memo. A tenant's
+// generation is replaced as a whole. The functions stand in the order of its life: it is
+// made, judges, and is closed when the count of its uses reaches zero.
 type Generation struct {
 	Name   string // as the configuration names the policy
 	SHA256 string // of the module, in hex
@@ -21,28 +21,29 @@ type Generation struct {
 	limits *limits  // nil if the policy may do everything
 	memo   memo
 
-	// uses counts who may still ask: one for being in force, one for each
-	// Acquire. At zero the policy is closed.
+	// uses is 1 for being in force, plus 1 for each Acquire without its Release. At zero
+	// the policy is closed.
 	uses   atomic.Int64
 	faults [len(FaultKinds)]atomic.Uint64
 
-	// consecutiveFaults counts the faults since the last Forgive.
+	// consecutiveFaults counts the faults since the last ResetBreaker. At breakerLimit
+	// the circuit breaker opens: the policy is not called until the next reset.
 	consecutiveFaults atomic.Int64
 }
 
-// breakerLimit is how many faults a policy may have before it is not asked any more
-// until it is forgiven. A fault costs many times what a decision does: the fuel, and
-// a fresh instance.
+// breakerLimit is how many faults a policy may have between two resets of its circuit
+// breaker. A fault costs many times what a decision does: all of its fuel, and a fresh
+// instance.
 const breakerLimit = 20
 
-// NewGeneration makes a generation of p, which it owns from now on. The verdicts
-// of all known commands are in its memo from the start.
+// NewGeneration makes a generation of p and takes ownership of p. Its memo holds the
+// verdicts of all known commands from the start.
 func NewGeneration(name, sha256 string, p Policy) *Generation {
 	return NewLimitedGeneration(name, sha256, p, nil)
 }
 
-// NewLimitedGeneration makes a generation whose policy is held to e: a verdict
-// outside of it does not happen, but is a fault of the kind FaultEffect.
+// NewLimitedGeneration makes a generation that enforces e: a verdict that e does not allow
+// is not carried out, and is a fault of kind FaultEffect.
 func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation {
 	g := &Generation{Name: name, SHA256: sha256, policy: p}
 	g.keeps, _ = p.(Reserver)
@@ -56,8 +57,8 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 	return g
 }
 
-// ResetBreaker has the policy asked again, however often it failed. Called once a second,
-// it bounds what a policy that always fails costs.
+// ResetBreaker closes the circuit breaker. Calling it once a second bounds what a policy
+// that always fails costs: breakerLimit faults a second.
 func (g *Generation) ResetBreaker() { g.consecutiveFaults.Store(0) }
 
 // Classify returns the verdict by ids alone, INSPECT flags included, as the
@@ -70,7 +71,7 @@ func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 }
 
 // Recall returns the verdict by ids that the memo holds, INSPECT flags included, if it
-// holds one. The policy is not asked.
+// holds one. It never calls the policy.
 func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
 	place := g.memo.place(s, c)
 	if place == nil {
@@ -80,29 +81,30 @@ func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found 
 	return v, v&abi.ReservedMask == 0
 }
 
-// fill asks the policy for what the memo does not hold yet, if it can. A fault is pure
-// like a verdict and remembered too, or a peer could have it repeated at will; only
-// what says nothing about the ids may be over next time.
+// fill calls the policy for a verdict that the memo does not hold, and stores it if the
+// ids have a place. A fault is stored too: a policy is a pure function and would fail
+// again, and a peer could repeat the costly call at will. Faults of the kinds
+// FaultInstance and FaultBudget say nothing about the ids, so they are not stored.
 func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	place := g.memo.place(s, c)
 	if place == nil {
-		return g.ask(s, c)
+		return g.callClassify(s, c)
 	}
 	switch v := ^Verdict(place.Load()); {
 	case v&abi.ReservedMask == 0:
-		return v, nil // by now
+		return v, nil // another goroutine stored it
 	case v == memoEmpty:
 	case v == memoExcess:
 		return g.limits.remembered(s, c)
 	default:
 		return 0, &rememberedFaults[v&abi.ActionMask]
 	}
-	v, fault := g.ask(s, c)
+	v, fault := g.callClassify(s, c)
 	switch {
 	case fault == nil:
 		place.Store(^uint64(v))
 	case fault.Kind == FaultEffect && g.limits != nil:
-		g.limits.remember(s, c, fault) // before the memo says that it is there
+		g.limits.remember(s, c, fault) // first, as the memo's place points to it
 		place.Store(^uint64(memoExcess))
 	case fault.Kind != FaultInstance && fault.Kind != FaultBudget:
 		place.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
@@ -110,17 +112,17 @@ func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	return v, fault
 }
 
-// ask asks the policy for the verdict by ids. A fault comes with Drop, or with what
-// its Effects say if it may not do what it said.
-func (g *Generation) ask(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
+// callClassify calls the policy for the verdict by ids, unless its breaker is open. A
+// fault comes with Drop, or with the verdict that replaces one which is not allowed.
+func (g *Generation) callClassify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	if g.consecutiveFaults.Load() >= breakerLimit {
-		return 0, g.count(notAsked)
+		return 0, g.count(errBreakerOpen)
 	}
 	v, err := g.policy.Classify(s, c)
 	if err != nil {
 		return 0, g.count(err)
 	}
-	return g.within(s, c, v)
+	return g.enforceAndCount(s, c, v)
 }
 
 var rememberedFaults = func() (faults [len(FaultKinds)]Fault) {
@@ -139,7 +141,7 @@ func (k FaultKind) index() int {
 	return 0
 }
 
-// count counts the policy's failure and returns it as the fault it is.
+// count counts an error of the policy and returns it as a fault.
 func (g *Generation) count(err error) *Fault {
 	var fault *Fault
 	if !errors.As(err, &fault) {
@@ -147,19 +149,19 @@ func (g *Generation) count(err error) *Fault {
 	}
 	g.faults[fault.Kind.index()].Add(1)
 	switch fault.Kind {
-	case FaultBody, FaultEffect: // cost nothing, and a peer could bring them about at will
+	case FaultBody, FaultEffect: // they cost nothing, and a peer could cause them at will
 	default:
 		g.consecutiveFaults.Add(1)
 	}
 	return fault
 }
 
-// Faults returns how often the policy failed in that way, counting failures that
-// the memo remembers once.
+// Faults returns how often the policy failed in that way. A fault in the memo counts
+// once.
 func (g *Generation) Faults(k FaultKind) uint64 { return g.faults[k.index()].Load() }
 
-// Policy returns the policy itself, for tools that explain it; what it says is not held
-// to what it may do. It may be asked until Release.
+// Policy returns the policy itself, for tools that explain it. Its verdicts are not
+// checked against the Effects. It may be called until Release.
 func (g *Generation) Policy() Policy { return g.policy }
 
 // acquire takes one more use, unless the generation is retired already.
@@ -175,7 +177,7 @@ func (g *Generation) acquire() bool {
 	}
 }
 
-// Release gives back one use. The last one closes the policy.
+// Release gives back one use. The last Release closes the policy.
 func (g *Generation) Release() {
 	if g.uses.Add(-1) == 0 {
 		g.policy.Close()

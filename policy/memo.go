@@ -6,28 +6,30 @@ import (
 	"switchyard/pdu"
 )
 
-// The memo has a place for every pair of ids that can occur in the protocol,
-// services 0–8 with commands 0x0000–0x07ff: 144 KiB per generation. What lies
-// outside is judged by a call each time, so that a peer that makes up ids can
-// neither grow the memo nor push anything out of it.
+// The memo has a place for every pair of ids that can occur in the protocol: services 0–8
+// with commands 0x0000–0x07ff, 144 KiB per generation. Other ids cost a call each time, so
+// that a peer that invents ids can neither grow the memo nor evict anything:
+//
+//	place   0        1              2047      2048           18431
+//	        0,0x0000 0,0x0001 …     0,0x07ff  1,0x0000 …     8,0x07ff
 const (
 	memoServices = 9
 	memoCommands = 0x800
 )
 
-// What a place of the memo says instead of a verdict; no verdict has reserved
-// bits set.
+// Values that a place of the memo can have instead of a verdict. A verdict never has
+// reserved bits set.
 const (
 	memoEmpty Verdict = 1<<64 - 1
 	memoFault Verdict = 0xfff00000 // with the index of the fault's kind in the low bits
 
-	// memoExcess is a verdict outside of what the policy may do; limits has the rest.
+	// memoExcess stands for a verdict that is not allowed; limits has the fault.
 	memoExcess Verdict = 0xffe00000
 )
 
-// memo remembers verdicts by ids, each as its complement, so that fresh memory is
-// an empty memo. Verdicts are pure: two goroutines that fill the same place write
-// the same.
+// memo stores verdicts by ids, each as its complement, so that zeroed memory is an empty
+// memo. A policy is a pure function: two goroutines that fill the same place write the
+// same value.
 type memo [memoServices * memoCommands]atomic.Uint64
 
 // place returns where the pair's verdict is kept, or nil outside of the memo.
@@ -38,5 +40,5 @@ func (m *memo) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	return &m[memoIndex(s, c)]
 }
 
-// memoIndex returns the number of a pair's place in the memo, which has one.
+// memoIndex returns the number of a pair's place; the pair has one.
 func memoIndex(s pdu.ServiceID, c pdu.CommandID) int { return int(s)*memoCommands + int(c) }

@@ -1,6 +1,6 @@
-// Package policy is what may be decided about a PDU: verdicts, the memo of those
-// that depend on ids alone, and the generation in force. It never sends, stores
-// or logs.
+// Package policy defines what can be decided about a PDU: verdicts, the memo of verdicts
+// that depend on ids alone, the limits of a policy, and the generation in force. It never
+// sends, stores or logs anything.
 package policy
 
 import (
@@ -10,37 +10,38 @@ import (
 )
 
 // A Policy is one loaded version of the rules together with its configuration.
-// It is a pure function: equal questions get equal verdicts. Any number of
-// goroutines may ask it at once.
+// It is a pure function: equal questions get equal verdicts. Any number of goroutines may
+// call it at once.
 type Policy interface {
 	// Classify decides by ids alone. An error is a *Fault.
 	Classify(pdu.ServiceID, pdu.CommandID) (Verdict, error)
-	// Inspect decides about one PDU whose verdict by ids asks for it, which is
-	// passed as byIDs and says whether header or body is to be looked at. An
+	// Inspect decides about one PDU. byIDs is the verdict of Classify; its flags say
+	// whether to inspect the header or the body. The result asks for no inspection. An
 	// error is a *Fault.
 	Inspect(byIDs Verdict, q Question) (Verdict, error)
-	// Close frees what the policy holds. Nobody may be asking it any more.
+	// Close frees what the policy holds. No other call may be in progress or follow.
 	Close() error
 }
 
-// A Reserver is a Policy that answers many questions in a row faster than one by one.
+// A Reserver is a Policy that can keep one of its instances for several questions in a
+// row, which is faster than claiming one for each.
 type Reserver interface {
 	Policy
-	// Reserve keeps what answers questions of the session for the caller alone. An error
-	// is a *Fault.
+	// Reserve keeps an instance for the caller's questions about the session. An error is
+	// a *Fault.
 	Reserve(session uint64) (Reserved, error)
 }
 
-// Reserved is what a Reserver keeps for one goroutine. There are few: who has one does
-// not wait for anything, not for the same policy either, until its Release.
+// Reserved is an instance that a Reserver keeps for one goroutine. There are few, so the
+// goroutine must not wait for anything before Release, nor call the same policy.
 type Reserved interface {
-	// Inspect is that of Policy.
+	// Inspect is Policy.Inspect on this instance.
 	Inspect(byIDs Verdict, q Question) (Verdict, error)
 	// Release gives it back.
 	Release()
 }
 
-// A Question is what a policy that inspects may know about one PDU.
+// A Question holds what a policy that inspects may know about one PDU.
 type Question struct {
 	Header     []byte // the 16 bytes on the wire
 	Body       []byte
@@ -59,12 +60,12 @@ const (
 	FaultABI      FaultKind = "abi"       // it returned what is not a verdict, or an address outside its memory
 	FaultBody     FaultKind = "body-size" // the body is larger than what may be inspected, or than the guest's buffer
 	FaultInstance FaultKind = "instance"  // a fresh instance could not be made
-	FaultBudget   FaultKind = "budget"    // it was not asked, as it has failed too often lately
-	FaultEffect   FaultKind = "effect"    // its verdict is more than it may do; found by Generation, never by a Policy
+	FaultBudget   FaultKind = "budget"    // it was not called: its circuit breaker is open
+	FaultEffect   FaultKind = "effect"    // its verdict is not allowed; found by Generation, never by a Policy
 )
 
-// FaultKinds lists every kind of fault. Recordings know them by their place: new ones
-// come last.
+// FaultKinds lists every kind of fault. Recordings store the index, so new kinds are
+// appended.
 var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, FaultBody, FaultInstance, FaultBudget, FaultEffect}
 
 // A Fault is the error of a policy that failed to decide.

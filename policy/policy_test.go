@@ -10,7 +10,8 @@ import (
 	"switchyard/policy/abi"
 )
 
-// rules is a policy made of two functions that counts what it is asked.
+// rules is a policy made of two functions that counts its calls. policytest.Policy is the
+// same for other packages; this one may import nothing that imports it.
 type rules struct {
 	classify func(pdu.ServiceID, pdu.CommandID) (Verdict, error)
 	inspect  func(Verdict, Question) (Verdict, error)
@@ -46,7 +47,7 @@ func TestJudgeAsksOncePerIds(t *testing.T) {
 	}
 }
 
-// Whatever ids a peer makes up, the memo keeps its size and its content.
+// Ids that a peer invents change neither the size nor the content of the memo.
 func TestJudgeOutsideTheMemoAsksEachTime(t *testing.T) {
 	for _, ids := range []struct {
 		service pdu.ServiceID
@@ -83,7 +84,7 @@ func TestJudgeInspects(t *testing.T) {
 	}
 }
 
-// A failed inspection leaves the verdict by ids, without its wish to inspect.
+// After a failed inspection the verdict by ids holds, without its INSPECT flags.
 func TestJudgeFallsBack(t *testing.T) {
 	r := always(abi.BroadcastExceptSender | abi.InspectHeader | abi.Log)
 	r.inspect = func(Verdict, Question) (Verdict, error) {
@@ -102,7 +103,7 @@ func TestJudgeFallsBack(t *testing.T) {
 	}
 }
 
-// A classify that fails drops, and a peer cannot have it repeated.
+// A classify that fails drops the PDU, and a peer cannot make the policy repeat it.
 func TestJudgeRemembersFaults(t *testing.T) {
 	const bad = pdu.CommandID(0x07fe)
 	r := &rules{classify: func(_ pdu.ServiceID, c pdu.CommandID) (Verdict, error) {
@@ -124,8 +125,8 @@ func TestJudgeRemembersFaults(t *testing.T) {
 	}
 }
 
-// A policy that always fails is not asked for ever, until it is forgiven.
-func TestJudgeLosesPatience(t *testing.T) {
+// The circuit breaker stops calling a policy that always fails, until it is reset.
+func TestJudgeOpensBreaker(t *testing.T) {
 	r := always(abi.BroadcastAll | abi.InspectHeader)
 	asked := 0
 	r.inspect = func(Verdict, Question) (Verdict, error) {
@@ -151,8 +152,8 @@ func TestJudgeLosesPatience(t *testing.T) {
 	}
 }
 
-// Bodies that are too large are a peer's doing: it cannot have the policy silenced.
-func TestBodySizeNeverCostsPatience(t *testing.T) {
+// A peer that sends bodies which are too large cannot open the circuit breaker.
+func TestBodySizeNeverOpensBreaker(t *testing.T) {
 	r := always(abi.BroadcastAll | abi.InspectBodyOf)
 	large := true
 	r.inspect = func(Verdict, Question) (Verdict, error) {
@@ -210,8 +211,8 @@ func TestInstallClosesTheOldWhenItsLastUserLeft(t *testing.T) {
 	}
 }
 
-// Readers judge while generations are swapped: every acquired one is open, and in
-// the end each was closed exactly once.
+// Readers judge while generations are replaced: every acquired one is open, and in the
+// end each was closed exactly once.
 func TestInstallUnderLoad(t *testing.T) {
 	const swaps = 200
 	policies := make([]*rules, 0, swaps+1)

@@ -7,8 +7,8 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Verdict says what happens to one PDU, in the layout of policy/abi: action,
-// flags, selector and argument in one word. The zero Verdict drops.
+// A Verdict says what happens to one PDU, in the layout of policy/abi: action, flags,
+// selector and argument in one word. The zero Verdict drops the PDU.
 type Verdict uint64
 
 // An Action is what a Verdict does with a PDU.
@@ -51,13 +51,13 @@ func (v Verdict) Action() Action { return Action(v & abi.ActionMask) }
 // Has reports whether v carries the flag, one of those in policy/abi.
 func (v Verdict) Has(flag Verdict) bool { return v&flag != 0 }
 
-// Selector returns whom a UNICAST names, one of the selectors in policy/abi.
+// Selector returns how a UNICAST names its targets, one of the selectors in policy/abi.
 func (v Verdict) Selector() int { return int(v >> abi.SelectorShift & abi.SelectorMask) }
 
 // Argument returns bits 32–63.
 func (v Verdict) Argument() uint32 { return uint32(v >> abi.ArgumentShift) }
 
-// Inspected reports whether v asks for an inspection of every PDU.
+// Inspected reports whether v asks for an inspection of each PDU.
 func (v Verdict) Inspected() bool { return v&(abi.InspectHeader|abi.InspectBodyOf) != 0 }
 
 // Check returns why v is not a verdict of ABI version 1, or nil.
@@ -82,7 +82,7 @@ func (v Verdict) Check() error {
 	return nil
 }
 
-// String spells v for people: "broadcast-except-sender, log".
+// String spells v: "broadcast-except-sender, log". ParseVerdict reads it back.
 func (v Verdict) String() string {
 	parts := []string{v.Action().String()}
 	switch v.Action() {

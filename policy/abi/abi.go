@@ -1,6 +1,6 @@
 // Package abi holds the names and numbers that the host and a policy's guest
 // agree on: version 1 of Switchyard's policy ABI. It imports nothing, so that a
-// guest SDK can be checked against it. docs/abi.md tells the same in prose.
+// guest SDK can be checked against it. docs/abi.md explains it in prose.
 package abi
 
 // Exports of a policy module. Only Marker and Classify are required.

@@ -23,7 +23,7 @@ type Answer struct {
 // ExplainClassify is Classify.
 func (p *Policy) ExplainClassify(service pdu.ServiceID, command pdu.CommandID) Answer {
 	return p.explain(abi.Classify, 0, func(in *instance) (policy.Verdict, error) {
-		v, err := in.askClassify(uint16(service), uint16(command))
+		v, err := in.callClassify(uint16(service), uint16(command))
 		if err == nil {
 			err = in.canInspect(v)
 		}
@@ -37,7 +37,7 @@ func (p *Policy) ExplainInspect(byIDs policy.Verdict, q policy.Question) Answer 
 	if byIDs.Has(abi.InspectBodyOf) {
 		export = abi.InspectBody
 	}
-	return p.explain(export, q.Session, func(in *instance) (policy.Verdict, error) { return in.askAbout(byIDs, &q) })
+	return p.explain(export, q.Session, func(in *instance) (policy.Verdict, error) { return in.inspectPDU(byIDs, &q) })
 }
 
 // explain asks one instance and reads its gauges before it is given back.

@@ -96,7 +96,7 @@ func wantGate(t *testing.T, err error, gate Gate, say ...string) {
 
 func TestPanicOfWazeroIsAnError(t *testing.T) {
 	l := &loader{policy: &Policy{}}
-	err := l.through(context.Background(), func(*loader, context.Context) error { panic("mmap: permission denied") })
+	err := l.pass(context.Background(), func(*loader, context.Context) error { panic("mmap: permission denied") })
 	if err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("got %v, want the panic as an error", err)
 	}

@@ -40,7 +40,7 @@ func (g *guestLog) init(policy string, log Logger) {
 }
 
 // say is switchyard_v1.log(level, ptr, len).
-func (g *guestLog) say(_ context.Context, guest api.Module, stack []uint64) {
+func (g *guestLog) logCall(_ context.Context, guest api.Module, stack []uint64) {
 	charge(guest, hostCall)
 	level, ptr, n := int32(stack[0]), uint32(stack[1]), uint32(stack[2])
 	text := view(guest, ptr, n)
@@ -48,7 +48,7 @@ func (g *guestLog) say(_ context.Context, guest api.Module, stack []uint64) {
 }
 
 // write is WASI's fd_write(fd, iovs, n, nwritten) for stdout and stderr.
-func (g *guestLog) write(_ context.Context, guest api.Module, stack []uint64) {
+func (g *guestLog) fdWrite(_ context.Context, guest api.Module, stack []uint64) {
 	const iovLen = 8
 	fd, iovs, n, nwritten := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])
 	charge(guest, hostCall+uint64(n)*10)

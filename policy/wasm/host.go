@@ -64,7 +64,7 @@ func hostFunctions(ctx context.Context, rt wazero.Runtime, list []imported, line
 	}
 	if from(abi.HostModule) {
 		b := rt.NewHostModuleBuilder(abi.HostModule)
-		define(b, abi.HostLog, hostLog, lines.say)
+		define(b, abi.HostLog, hostLog, lines.logCall)
 		if _, err := b.Instantiate(ctx); err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func hostFunctions(ctx context.Context, rt wazero.Runtime, list []imported, line
 	// These replace wazero's, whose work per call the guest decides and metering
 	// would not see.
 	errno := []api.ValueType{i32}
-	define(b, "fd_write", signature{[]api.ValueType{i32, i32, i32, i32}, errno}, lines.write)
+	define(b, "fd_write", signature{[]api.ValueType{i32, i32, i32, i32}, errno}, lines.fdWrite)
 	define(b, "random_get", signature{[]api.ValueType{i32, i32}, errno}, randomGet)
 	define(b, "poll_oneoff", signature{[]api.ValueType{i32, i32, i32, i32}, errno}, pollOneoff)
 	define(b, "proc_exit", signature{params: []api.ValueType{i32}}, procExit)

@@ -81,14 +81,14 @@ func (p *Policy) instantiate() (in *instance, err error) {
 // call has the fuel of a decision.
 func (in *instance) prepare(p *Policy) error {
 	in.budget(p.limits.LoadFuel)
-	if err := in.handConfig(p.config); err != nil {
+	if err := in.callConfigure(p.config); err != nil {
 		return err
 	}
 	in.budget(p.limits.Fuel)
 	if in.inspectBody == nil {
 		return nil
 	}
-	ptr, err := in.room(p.limits.BodyBytes)
+	ptr, err := in.callBuffer(p.limits.BodyBytes)
 	if err != nil {
 		return badBuffer(err)
 	}
@@ -97,7 +97,7 @@ func (in *instance) prepare(p *Policy) error {
 }
 
 // handConfig calls the guest's configure.
-func (in *instance) handConfig(config []byte) error {
+func (in *instance) callConfigure(config []byte) error {
 	if in.configure == nil {
 		if bytes.Equal(config, []byte("{}")) {
 			return nil
@@ -105,7 +105,7 @@ func (in *instance) handConfig(config []byte) error {
 		return refuse("remove the policy's configuration, or use a policy that takes one",
 			"there is a configuration, but the guest exports no %s", abi.Configure)
 	}
-	ptr, err := in.room(len(config))
+	ptr, err := in.callBuffer(len(config))
 	if err != nil {
 		return badBuffer(err)
 	}
@@ -131,7 +131,7 @@ func badBuffer(err error) error {
 
 // room asks the guest for a buffer of n bytes and returns its address, which
 // lies in its memory; 0 means that the guest has none so large.
-func (in *instance) room(n int) (uint32, error) {
+func (in *instance) callBuffer(n int) (uint32, error) {
 	in.stack[0] = uint64(uint32(n))
 	if err := in.call(in.buffer); err != nil {
 		return 0, err
@@ -144,34 +144,34 @@ func (in *instance) room(n int) (uint32, error) {
 	return ptr, nil
 }
 
-func (in *instance) askClassify(service, command uint16) (policy.Verdict, error) {
+func (in *instance) callClassify(service, command uint16) (policy.Verdict, error) {
 	in.stack[0], in.stack[1] = uint64(service), uint64(command)
 	return in.verdict(in.classify)
 }
 
-func (in *instance) askInspect(q *policy.Question) (policy.Verdict, error) {
-	in.facts(0, q)
+func (in *instance) callInspect(q *policy.Question) (policy.Verdict, error) {
+	in.pushQuestion(0, q)
 	return in.verdict(in.inspect)
 }
 
-func (in *instance) askInspectBody(q *policy.Question) (policy.Verdict, error) {
-	ptr, err := in.place(q.Body)
+func (in *instance) callInspectBody(q *policy.Question) (policy.Verdict, error) {
+	ptr, err := in.copyBody(q.Body)
 	if err != nil {
 		return 0, err
 	}
 	in.stack[0], in.stack[1] = uint64(ptr), uint64(len(q.Body))
-	in.facts(2, q)
+	in.pushQuestion(2, q)
 	return in.verdict(in.inspectBody)
 }
 
 // place copies a body to where the guest wants it.
-func (in *instance) place(body []byte) (ptr uint32, err error) {
+func (in *instance) copyBody(body []byte) (ptr uint32, err error) {
 	if len(body) > in.limits.BodyBytes {
 		return 0, &policy.Fault{Kind: policy.FaultBody, Err: fmt.Errorf(
 			"the body has %d bytes, at most %d are inspected", len(body), in.limits.BodyBytes)}
 	}
 	if ptr = in.body; ptr == 0 {
-		if ptr, err = in.room(len(body)); err != nil {
+		if ptr, err = in.callBuffer(len(body)); err != nil {
 			return 0, err
 		}
 	}
@@ -185,7 +185,7 @@ func (in *instance) place(body []byte) (ptr uint32, err error) {
 }
 
 // facts puts the last four parameters of an inspection on the stack.
-func (in *instance) facts(at int, q *policy.Question) {
+func (in *instance) pushQuestion(at int, q *policy.Question) {
 	s := in.stack[at : at+4]
 	s[0] = binary.BigEndian.Uint64(q.Header)
 	s[1] = binary.BigEndian.Uint64(q.Header[8:])

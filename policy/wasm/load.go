@@ -51,9 +51,9 @@ func (l *loader) run(ctx context.Context) error {
 	defer stop()
 	l.computed = computed
 	for _, g := range gates {
-		err := l.through(ctx, g.pass)
+		err := l.pass(ctx, g.pass)
 		if err == nil {
-			err = l.late(ctx)
+			err = l.checkTime(ctx)
 		}
 		if err != nil {
 			return atGate(g.gate, l.policy.name, err)
@@ -62,7 +62,7 @@ func (l *loader) run(ctx context.Context) error {
 	return nil
 }
 
-func (l *loader) through(ctx context.Context, pass func(*loader, context.Context) error) (err error) {
+func (l *loader) pass(ctx context.Context, pass func(*loader, context.Context) error) (err error) {
 	defer recovered(&err)
 	return pass(l, ctx)
 }
@@ -72,9 +72,9 @@ func (l *loader) used() time.Duration { return l.computed() + l.compiled }
 
 // late refuses a policy whose loading ran out of time. Only compile is interrupted: fuel
 // bounds what the guest does at the other gates.
-func (l *loader) late(ctx context.Context) error { return l.lateAfter(ctx, l.used()) }
+func (l *loader) checkTime(ctx context.Context) error { return l.checkLimits(ctx, l.used()) }
 
-func (l *loader) lateAfter(ctx context.Context, used time.Duration) error {
+func (l *loader) checkLimits(ctx context.Context, used time.Duration) error {
 	limit := l.engine.limits.LoadTime
 	switch err := ctx.Err(); {
 	case used >= limit:
@@ -154,7 +154,7 @@ func (l *loader) await(ctx context.Context, clocks <-chan func() time.Duration, 
 		case <-ctx.Done():
 		}
 		total := used + computed()
-		if err := l.lateAfter(ctx, total); err != nil {
+		if err := l.checkLimits(ctx, total); err != nil {
 			return compilation{}, err
 		}
 		look.Reset(max(soonest, l.engine.limits.LoadTime-total))
@@ -249,10 +249,10 @@ func (l *loader) dryRun(ctx context.Context) error {
 	}
 	for _, commands := range [][]pdu.Command{pdu.Commands, unknown} {
 		for _, c := range commands {
-			if err := l.ask(c); err != nil {
+			if err := l.tryClassify(c); err != nil {
 				return err
 			}
-			if err := l.late(ctx); err != nil {
+			if err := l.checkTime(ctx); err != nil {
 				return err
 			}
 		}
@@ -260,7 +260,7 @@ func (l *loader) dryRun(ctx context.Context) error {
 	return nil
 }
 
-func (l *loader) ask(c pdu.Command) error {
+func (l *loader) tryClassify(c pdu.Command) error {
 	_, err := l.policy.Classify(c.Service, c.ID)
 	if err == nil {
 		return nil

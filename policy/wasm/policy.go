@@ -62,7 +62,7 @@ func (p *Policy) Classify(service pdu.ServiceID, command pdu.CommandID) (policy.
 	if err != nil {
 		return 0, err
 	}
-	v, err := s.in.askClassify(uint16(service), uint16(command))
+	v, err := s.in.callClassify(uint16(service), uint16(command))
 	if err == nil {
 		err = s.in.canInspect(v)
 	}
@@ -104,9 +104,9 @@ func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict,
 			return 0, err
 		}
 	}
-	v, err := s.in.askAbout(byIDs, &q)
+	v, err := s.in.inspectPDU(byIDs, &q)
 	if err != nil {
-		s.doubt(err)
+		s.discard(err)
 		return 0, err
 	}
 	return v, nil
@@ -121,15 +121,15 @@ func (s *slot) Release() {
 	s.state.Store(idle)
 }
 
-// askAbout asks for the inspection that a verdict by ids wants.
-func (in *instance) askAbout(byIDs policy.Verdict, q *policy.Question) (v policy.Verdict, err error) {
+// inspectPDU asks for the inspection that a verdict by ids wants.
+func (in *instance) inspectPDU(byIDs policy.Verdict, q *policy.Question) (v policy.Verdict, err error) {
 	if err = in.canInspect(byIDs); err != nil {
 		return 0, err
 	}
 	if byIDs.Has(abi.InspectBodyOf) {
-		v, err = in.askInspectBody(q)
+		v, err = in.callInspectBody(q)
 	} else {
-		v, err = in.askInspect(q)
+		v, err = in.callInspect(q)
 	}
 	if err == nil && v.Inspected() {
 		err = &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict of an inspection asks for an inspection: %v", v)}
@@ -212,14 +212,14 @@ func (p *Policy) fill(s *slot) error {
 // release gives a slot back after one question.
 func (s *slot) release(err error) {
 	if err != nil {
-		s.doubt(err)
+		s.discard(err)
 	}
 	s.Release()
 }
 
-// doubt gives up an instance that failed, unless it was never asked: it is not trusted
+// discard gives up an instance that failed, unless it was never asked: it is not trusted
 // any more.
-func (s *slot) doubt(err error) {
+func (s *slot) discard(err error) {
 	if fault, ok := err.(*policy.Fault); ok && fault.Kind != policy.FaultBody {
 		s.in.close()
 		s.in = nil

@@ -125,7 +125,7 @@ func BenchmarkCall(b *testing.B) {
 		in := p.slots[0].in
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := in.askClassify(3, 0x0301); err != nil {
+			if _, err := in.callClassify(3, 0x0301); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -141,7 +141,7 @@ func BenchmarkCall(b *testing.B) {
 		in := &instance{module: m, classify: m.ExportedFunction(abi.Classify)}
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := in.askClassify(3, 0x0301); err != nil {
+			if _, err := in.callClassify(3, 0x0301); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -159,7 +159,7 @@ func instances(p *Policy) (n int) {
 
 func TestHeaderIsHandedOverAsBigEndianWords(t *testing.T) {
 	in := &instance{}
-	in.facts(2, &policy.Question{
+	in.pushQuestion(2, &policy.Question{
 		Header:  []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
 		Session: 16, Attributes: abi.AttributeMaster,
 	})

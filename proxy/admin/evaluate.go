@@ -145,10 +145,10 @@ type explained struct {
 func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Question) *explained {
 	h := pdu.ParseHeader(q.Header)
 	e := guest.Explain(q)
-	if v, excess := g.Hold(h.Service, h.Command, e.ByIDs.Verdict); e.ByIDs.Fault == nil && excess != nil {
+	if v, excess := g.Enforce(h.Service, h.Command, e.ByIDs.Verdict); e.ByIDs.Fault == nil && excess != nil {
 		e.Verdict, e.Fault, e.Inspection = v, excess, nil // the hub would not ask for an inspection
 	} else if e.Fault == nil {
-		e.Verdict, e.Fault = g.Hold(h.Service, h.Command, e.Verdict)
+		e.Verdict, e.Fault = g.Enforce(h.Service, h.Command, e.Verdict)
 	}
 	fuel := s.backend.State().Fuel
 	a := &explained{verdict: e.Verdict, Evaluation: api.Evaluation{

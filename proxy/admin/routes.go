@@ -61,7 +61,7 @@ func (h limitedPolicy) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdic
 	if err != nil {
 		return v, err
 	}
-	v, _ = h.generation.Hold(s, c, v)
+	v, _ = h.generation.Enforce(s, c, v)
 	return v, nil
 }
 
