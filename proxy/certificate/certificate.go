@@ -1,5 +1,5 @@
-// Package certificate turns PEM files into what a listener's TLS handshakes need,
-// and exchanges it when the files change. It listens to nothing and watches nothing.
+// Package certificate makes TLS configurations from PEM files, checks them, and exchanges
+// them while connections stay open. Its callers listen and watch the files.
 package certificate
 
 import (
@@ -12,42 +12,42 @@ import (
 	"time"
 )
 
-// stable is how long a file must stay as it is to be read.
+// stable is how long a file must stay unchanged to be read.
 const stable = 50 * time.Millisecond
 
-// Files says what a listener's certificate is read from.
+// Files names the files of a listener's TLS.
 type Files struct {
-	Certificate string // PEM: the server's certificate, and after it what signed it, up to the root, which may be left out
-	Key         string // PEM: the certificate's private key, not encrypted
-	ClientCA    string // PEM: who signs the certificates that clients must show; "": clients need none
+	Certificate string // PEM: the server's certificate, followed by its issuers; the root may be left out
+	Key         string // PEM: the private key of the certificate, not encrypted
+	ClientCA    string // PEM: the CAs of client certificates; "": clients need none
 	MinVersion  uint16 // tls.VersionTLS12, which 0 means, or tls.VersionTLS13
 }
 
-// Paths returns the files that have a name, to be watched.
+// Paths returns the paths that are set, for watching.
 func (f Files) Paths() []string {
 	return slices.DeleteFunc([]string{f.Certificate, f.Key, f.ClientCA}, func(path string) bool { return path == "" })
 }
 
-// A Source is the certificate that a listener shows, and whom it asks for theirs.
-// Its methods may be called by anybody at any time.
+// A Source holds the TLS configuration of a listener. Its methods may be called
+// concurrently.
 type Source struct {
 	stable  time.Duration // never changes
 	inForce atomic.Pointer[credentials]
 
-	mu    sync.Mutex // held while files are read and their content takes effect; no other lock is taken meanwhile
+	mu    sync.Mutex // held during a reload; no other lock is taken meanwhile
 	files Files      // guarded by mu
 }
 
-// credentials are what one reading of the files found. They never change.
+// credentials are the result of reading the files once. They are immutable.
 type credentials struct {
 	config   *tls.Config
-	sum      [sha256.Size]byte // of all that they were made of
+	sum      [sha256.Size]byte // of the files and options they were made from
 	notAfter time.Time
 	warnings []string
 }
 
-// Load reads and checks the files. An error names the file, what is wrong and what
-// to do, and nothing that is in the file but dates and sizes.
+// Load reads and checks the files. An error names the file, the fault and the remedy. Of
+// the content of a file it has dates and sizes only.
 func Load(files Files) (*Source, error) { return load(files, stable) }
 
 func load(files Files, stable time.Duration) (*Source, error) {
@@ -59,17 +59,16 @@ func load(files Files, stable time.Duration) (*Source, error) {
 	return s, nil
 }
 
-// Reload reads the files again. If their content is another and good, it holds for
-// all handshakes that begin from now on; connections live on. With an error, what
-// is in force stays.
+// Reload reads the files again. If their content has changed and is valid, it applies to
+// handshakes from now on; connections stay open. On an error, the old content stays in
+// force.
 func (s *Source) Reload() (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.exchange(s.files)
 }
 
-// Exchange is Reload with other files, which are those of the following reloads
-// unless there is an error.
+// Exchange is Reload with other files. Unless it fails, later reloads read those.
 func (s *Source) Exchange(files Files) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,10 +95,10 @@ func (s *Source) exchange(files Files) (changed bool, err error) {
 	return true, nil
 }
 
-// sum tells apart what would make other credentials.
+// sum is a hash of everything that the credentials depend on.
 func (c contents) sum(files Files) [sha256.Size]byte {
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%d %t", files.MinVersion, files.ClientCA != "") // a hash takes anything
+	fmt.Fprintf(hash, "%d %t", files.MinVersion, files.ClientCA != "") // writing to a hash cannot fail
 	for _, content := range [][]byte{c.certificate, c.key, c.clientCA} {
 		fmt.Fprintf(hash, " %d ", len(content))
 		hash.Write(content)
@@ -126,9 +125,8 @@ func newCredentials(files Files, contents contents, now time.Time) (*credentials
 	c.config = &tls.Config{
 		Certificates: []tls.Certificate{shown},
 		MinVersion:   minVersion,
-		// A resumed session would bring along what an earlier handshake found out
-		// by other certificates. Peers stay for long, so that a whole handshake
-		// each time costs little.
+		// A resumed session would rely on the certificates of an earlier handshake.
+		// Connections last long, so a full handshake each time costs little.
 		SessionTicketsDisabled: true,
 	}
 	if files.ClientCA != "" {
@@ -143,13 +141,13 @@ func newCredentials(files Files, contents contents, now time.Time) (*credentials
 	return c, nil
 }
 
-// Config returns what to make TLS connections with. Each handshake asks it for what
-// is in force, so it need not be exchanged.
+// Config returns the configuration for a TLS listener. Each handshake asks it for the
+// credentials in force, so the listener need not be reconfigured.
 func (s *Source) Config() *tls.Config {
 	return &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.inForce.Load().config, nil },
-		// What follows is decided again by what is in force, but does not depend on
-		// that it is asked.
+		// The credentials in force set these again. They stand here in case a handshake
+		// does not ask.
 		MinVersion:             tls.VersionTLS12,
 		SessionTicketsDisabled: true,
 	}
@@ -158,6 +156,6 @@ func (s *Source) Config() *tls.Config {
 // NotAfter returns when the certificate in force expires.
 func (s *Source) NotAfter() time.Time { return s.inForce.Load().notAfter }
 
-// Warnings returns what is odd, but not wrong, with the files in force, each with
-// what to do.
+// Warnings returns what is suspicious, but not wrong, in the files in force, each with a
+// remedy.
 func (s *Source) Warnings() []string { return slices.Clone(s.inForce.Load().warnings) }

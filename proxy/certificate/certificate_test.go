@@ -14,7 +14,7 @@ import (
 var versions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
 
 func TestMutualTLS(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	s := start(t, y.files)
 	stranger := authority.New(t, "clients") // of the same name, even
 	thief := y.clients.Client("acme")
@@ -38,7 +38,7 @@ func TestMutualTLS(t *testing.T) {
 		for _, version := range versions {
 			config := y.client(c.certificate)
 			config.MaxVersion = version
-			m := meet(t, s, config)
+			m := handshake(t, s, config)
 			if got := Describe(wrapped(m.serverErr)); got != c.want {
 				t.Errorf("%s, %s: got %q, %v; want %q", c.name, tls.VersionName(version), got, m.serverErr, c.want)
 			}
@@ -52,21 +52,21 @@ func TestMutualTLS(t *testing.T) {
 }
 
 func TestBrokenClientCertificate(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	config := y.client(nil)
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return &tls.Certificate{Certificate: [][]byte{[]byte("none")}, PrivateKey: y.server.Key}, nil
 	}
-	if m := meet(t, start(t, y.files), config); Describe(m.serverErr) != ReasonBadCertificate {
+	if m := handshake(t, start(t, y.files), config); Describe(m.serverErr) != ReasonBadCertificate {
 		t.Errorf("got %q, %v", Describe(m.serverErr), m.serverErr)
 	}
 }
 
-// Without client_ca nobody is asked for a certificate.
+// Without client_ca, clients are not asked for a certificate.
 func TestServerTLS(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	y.files.ClientCA = ""
-	m := meetWell(t, start(t, y.files), y.client(authority.New(t, "any").Client("any")))
+	m := mustHandshake(t, start(t, y.files), y.client(authority.New(t, "any").Client("any")))
 	state := m.server.ConnectionState()
 	if len(state.PeerCertificates) != 0 || state.ServerName != "hub.example" || state.NegotiatedProtocol != "" {
 		t.Errorf("got %d certificates, server name %q, protocol %q", len(state.PeerCertificates), state.ServerName, state.NegotiatedProtocol)
@@ -77,7 +77,7 @@ func TestServerTLS(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	y.files.ClientCA = ""
 	for _, c := range []struct {
 		least, client uint16
@@ -95,7 +95,7 @@ func TestVersions(t *testing.T) {
 		y.files.MinVersion = c.least
 		config := y.client(nil)
 		config.MinVersion, config.MaxVersion = c.client, c.client
-		m := meet(t, start(t, y.files), config)
+		m := handshake(t, start(t, y.files), config)
 		if got := Describe(wrapped(m.serverErr)); got != c.want {
 			t.Errorf("%s to a server of %#x: got %q, %v; want %q", tls.VersionName(c.client), c.least, got, m.serverErr, c.want)
 		}
@@ -103,14 +103,14 @@ func TestVersions(t *testing.T) {
 }
 
 func TestIdentities(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	leaf := y.clients.Issue(authority.Leaf{
 		CommonName: "node 1",
 		DNS:        []string{"a.acme.example", "*.acme.example", "B.acme.example."},
 		URIs:       []string{"spiffe://trust/acme/node", "urn:acme:1"},
 		Emails:     []string{"ops@acme.example"},
 	})
-	m := meetWell(t, start(t, y.files), y.client(leaf))
+	m := mustHandshake(t, start(t, y.files), y.client(leaf))
 	got := Identities(m.server.ConnectionState().PeerCertificates[0])
 	want := []string{"cn:node 1", "uri:spiffe://trust/acme/node", "uri:urn:acme:1",
 		"dns:a.acme.example", "dns:*.acme.example", "dns:B.acme.example", "email:ops@acme.example"}

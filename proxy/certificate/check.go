@@ -16,14 +16,15 @@ import (
 	"time"
 )
 
-// leastRSA is the size in bits of the smallest RSA key that is still safe.
+// leastRSA is how many bits an RSA key must have to be safe.
 const leastRSA = 2048
 
-// mostNamed is the size in bytes of the names of all client CAs, which TLS has to tell
-// clients in one message of 64 KiB. The rest of it is for what else is there.
+// mostNamed is how many bytes the names of all client CAs may have. TLS sends them to
+// clients in one message of 64 KiB; 1 KiB is left for the rest of it.
 const mostNamed = 64<<10 - 1<<10
 
-// pair returns what the server shows, if clients can accept it.
+// pair returns the server's certificate with its key, after checking that clients can
+// accept it.
 func pair(files Files, contents contents, now time.Time) (shown tls.Certificate, warnings []string, err error) {
 	chain, err := parseCertificates(roleCertificate, files.Certificate, contents.certificate)
 	if err != nil {
@@ -62,8 +63,9 @@ func pair(files Files, contents contents, now time.Time) (shown tls.Certificate,
 	return shown, append(warnings, exposed(files.Key)...), nil
 }
 
-// unlike says why a key is not that of the chain's first certificate. The remedy
-// has a place for the certificate's file.
+// unlike returns why a key does not belong to the first certificate of the chain. The
+// remedy has a %s for the certificate's file. Like the functions below, it returns "" if
+// all is well.
 func unlike(chain []*x509.Certificate, key crypto.Signer) (what, remedy string) {
 	for i, c := range chain {
 		public, ok := c.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
@@ -78,7 +80,7 @@ func unlike(chain []*x509.Certificate, key crypto.Signer) (what, remedy string) 
 	return "it does not belong to the certificate", "write the key that %s was made with"
 }
 
-// unusable says why a server cannot sign handshakes with a key.
+// unusable returns why a server cannot sign handshakes with a key.
 func unusable(key crypto.PublicKey) (what, remedy string) {
 	const other = "ask for a certificate with a key of ECDSA P-256, Ed25519 or RSA with 2048 bits"
 	switch key := key.(type) {
@@ -95,7 +97,7 @@ func unusable(key crypto.PublicKey) (what, remedy string) {
 	return "", ""
 }
 
-// weak says why nobody should believe what a key signs.
+// weak returns why signatures by a key cannot be trusted.
 func weak(key crypto.PublicKey) (what, remedy string) {
 	if key, ok := key.(*rsa.PublicKey); ok && key.N.BitLen() < leastRSA {
 		return fmt.Sprintf("its RSA key has %d bits", key.N.BitLen()), fmt.Sprintf("make one with %d or more", leastRSA)
@@ -103,7 +105,7 @@ func weak(key crypto.PublicKey) (what, remedy string) {
 	return "", ""
 }
 
-// untimely says why it is not the time of a certificate.
+// untimely returns why a certificate is not valid at that time.
 func untimely(c *x509.Certificate, now time.Time) (what, remedy string) {
 	date := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 	switch {
@@ -115,7 +117,7 @@ func untimely(c *x509.Certificate, now time.Time) (what, remedy string) {
 	return "", ""
 }
 
-// purposeless says why clients do not take a certificate for a server's.
+// purposeless returns why clients do not accept a certificate as a server's.
 func purposeless(c *x509.Certificate) (what, remedy string) {
 	serves := func(u x509.ExtKeyUsage) bool { return u == x509.ExtKeyUsageServerAuth || u == x509.ExtKeyUsageAny }
 	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0 && !slices.ContainsFunc(c.ExtKeyUsage, serves) {
@@ -124,7 +126,7 @@ func purposeless(c *x509.Certificate) (what, remedy string) {
 	return "", ""
 }
 
-// disordered says where a chain is broken.
+// disordered returns where a chain is broken.
 func disordered(chain []*x509.Certificate) (what, remedy string) {
 	for i, signer := range chain[1:] {
 		if what, remedy := weak(signer.PublicKey); what != "" {
@@ -139,8 +141,8 @@ func disordered(chain []*x509.Certificate) (what, remedy string) {
 	return "", ""
 }
 
-// exposed returns a warning if too many can read a key. Windows keeps that
-// elsewhere.
+// exposed returns a warning if too many users can read a key file. On Windows, the mode
+// does not say that.
 func exposed(path string) []string {
 	info, err := os.Stat(path)
 	if err != nil || runtime.GOOS == "windows" || info.Mode()&0o027 == 0 {
@@ -150,7 +152,7 @@ func exposed(path string) []string {
 	return []string{warning(roleKey, path, what, "set it to 0600, or to 0640 for a group")}
 }
 
-// clientCAs returns who may sign the certificates of clients.
+// clientCAs returns the CAs of client certificates.
 func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool, warnings []string, err error) {
 	certificates, err := parseCertificates(roleClientCA, path, content)
 	if err != nil {
@@ -161,7 +163,7 @@ func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool,
 	what, remedy := "", ""
 	for i, c := range certificates {
 		if what, remedy = unfit(c); what == "" {
-			pool.AddCert(c) // each handshake asks anew whether it is its time
+			pool.AddCert(c) // its validity period is checked in each handshake
 			named += len(c.RawSubject) + 2
 			what, remedy = untimely(c, now)
 		}
@@ -184,8 +186,8 @@ func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool,
 	return nil, nil, wrong(roleClientCA, path, what, remedy)
 }
 
-// unfit says why a certificate may not say who clients are. One that is no CA's
-// would let in its own holder.
+// unfit returns why a certificate may not sign those of clients. One that is not a CA's
+// would admit its own holder.
 func unfit(c *x509.Certificate) (what, remedy string) {
 	if !c.IsCA || !c.BasicConstraintsValid {
 		return "it is not a CA's", "write the certificate of the CA that signs those of clients"

@@ -13,18 +13,18 @@ import (
 	"switchyard/policy/stablefile"
 )
 
-// largest is the size in bytes of the largest file that is read. A bundle of all
-// public CAs has a quarter of that.
+// largest is how many bytes a file may have. A bundle of all public CAs has a quarter of
+// that.
 const largest = 1 << 20
 
-// What the files are called, as in the configuration.
+// The files' keys in the configuration.
 const (
 	roleCertificate = "certificate"
 	roleKey         = "key"
 	roleClientCA    = "client_ca"
 )
 
-// contents are the files as they were read.
+// contents are the contents of the files.
 type contents struct{ certificate, key, clientCA []byte }
 
 func read(files Files, stable time.Duration) (contents, error) {
@@ -53,7 +53,7 @@ func read(files Files, stable time.Duration) (contents, error) {
 	return c, nil
 }
 
-// unreadable says what a file could not be read for, and names it once.
+// unreadable is the error for a file that cannot be read. It names the file once.
 func unreadable(role, path string, err error) error {
 	cause := err
 	for _, known := range []error{stablefile.ErrChanging, stablefile.ErrIrregular, stablefile.ErrTooLarge} {
@@ -67,22 +67,22 @@ func unreadable(role, path string, err error) error {
 	return fmt.Errorf("%s %s: %w; write the path of a PEM file of at most %d bytes that this process may read", role, path, cause, largest)
 }
 
-// wrong makes the error of a file. Nothing that the file contains may be in it, nor
-// an error of a parser, which may quote it.
+// wrong is the error for the content of a file. It may not quote the content, and so may
+// not include the error of a parser, which may do so.
 func wrong(role, path, what, remedy string) error {
 	return errors.New(warning(role, path, what, remedy))
 }
 
-// warning is wrong's text.
+// warning is the text of wrong.
 func warning(role, path, what, remedy string) string {
 	return fmt.Sprintf("%s %s: %s; %s", role, path, what, remedy)
 }
 
-// certificateType is the type of the PEM blocks that are certificates.
+// certificateType is the type of PEM blocks with certificates.
 const certificateType = "CERTIFICATE"
 
-// parseCertificates returns the certificates of a PEM file in their order. Other
-// blocks may stand between them.
+// parseCertificates returns the certificates of a PEM file in order. It skips other
+// blocks.
 func parseCertificates(role, path string, content []byte) ([]*x509.Certificate, error) {
 	begun := bytes.Count(content, []byte("-----BEGIN "+certificateType+"-----"))
 	var parsed []*x509.Certificate
@@ -101,7 +101,7 @@ func parseCertificates(role, path string, content []byte) ([]*x509.Certificate, 
 	case begun == 0:
 		return nil, wrong(role, path, "it has no PEM block of a certificate",
 			`write the certificate there; "openssl x509 -inform der" makes PEM of the binary form`)
-	case len(parsed) != begun: // the decoder passes over what it does not understand
+	case len(parsed) != begun: // the decoder skips broken blocks
 		return nil, wrong(role, path, fmt.Sprintf("only %d of its %d certificates are whole", len(parsed), begun), "write it anew")
 	}
 	return parsed, nil
@@ -137,7 +137,7 @@ func parseKey(path string, content []byte) (crypto.Signer, error) {
 	return found, nil
 }
 
-// keyParsers are by the type of the PEM block.
+// keyParsers are indexed by the type of the PEM block.
 var keyParsers = map[string]func([]byte) (any, error){
 	"PRIVATE KEY":     x509.ParsePKCS8PrivateKey,
 	"RSA PRIVATE KEY": func(der []byte) (any, error) { return x509.ParsePKCS1PrivateKey(der) },

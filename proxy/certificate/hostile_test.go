@@ -9,9 +9,9 @@ import (
 	"switchyard/proxy/certificate/authority"
 )
 
-// Files that are nothing but beginnings of blocks take no longer than others.
+// Files full of unfinished PEM blocks do not take quadratic time.
 func TestHostileFilesTakeNoTime(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	good := contents{certificate: y.server.PEM(), key: y.server.KeyPEM(), clientCA: y.clients.PEM()}
 	for _, line := range []string{"-----BEGIN CERTIFICATE-----\n", "-----BEGIN A-----\n-----END B-----\n", "-----BEGIN ", "-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\nA: b\n", "-----"} {
 		filled := bytes.Repeat([]byte(line), largest/len(line))
@@ -20,15 +20,15 @@ func TestHostileFilesTakeNoTime(t *testing.T) {
 			if _, err := newCredentials(y.files, c, start); err == nil {
 				t.Errorf("%q was taken", line)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("%q took %s", line, took)
 			}
 		}
 	}
 }
 
-// Whatever is in the files, loading ends with credentials or with an error that
-// tells nothing of it.
+// Whatever the files contain, loading returns either credentials, or an error that quotes
+// nothing of them.
 func FuzzFiles(f *testing.F) {
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nc2VjcmV0c2VjcmV0\n-----END CERTIFICATE-----\n"), byte(0))
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nc2VjcmV0c2VjcmV0\n-----END PRIVATE KEY-----\n"), byte(1))

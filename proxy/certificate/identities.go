@@ -13,10 +13,10 @@ const (
 	longestIdentity = 256 // bytes, without the kind
 )
 
-// Identities returns the names in a verified certificate, each behind its kind:
-// "cn:NAME", "uri:URI", "dns:NAME", "email:ADDRESS". There are at most 64. A name
-// that is longer than 256 bytes or has a character that cannot be seen is left out,
-// as a part of it could be somebody else's.
+// Identities returns the names in a verified certificate, each with its kind: "cn:NAME",
+// "uri:URI", "dns:NAME", "email:ADDRESS". There are at most 64. A name that is longer than
+// 256 bytes or has an invisible character is left out, and not shortened: what remains
+// could be the name of another client.
 func Identities(c *x509.Certificate) []string {
 	if c == nil {
 		return nil
@@ -33,7 +33,7 @@ func Identities(c *x509.Certificate) []string {
 	return identities
 }
 
-// names goes through all names in a certificate with their kinds.
+// names iterates over all names in a certificate, with their kinds.
 func names(c *x509.Certificate) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		if !yield("cn", c.Subject.CommonName) {

@@ -22,43 +22,44 @@ import (
 	"switchyard/proxy/certificate/authority"
 )
 
-// A bench has what files are made of. What must not be told is called secret.
-type bench struct {
-	*yard
+// A fileMaker writes variants of the fixture's files. Content that must not leak has the
+// word secret.
+type fileMaker struct {
+	*fixture
 	t *testing.T
 }
 
-func (b bench) file(name string, content ...[]byte) string {
+func (b fileMaker) file(name string, content ...[]byte) string {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)
 	check(b.t, os.WriteFile(path, bytes.Join(content, nil), 0o600))
 	return path
 }
 
-// of are the yard's files with another certificate.
-func (b bench) of(c *authority.Certificate, name string) Files {
+// of returns the files with another certificate.
+func (b fileMaker) of(c *authority.Certificate, name string) Files {
 	b.t.Helper()
 	f := b.files
 	f.Certificate, f.Key = c.Write(b.dir, name)
 	return f
 }
 
-// certificate is the yard's files with the certificate's content replaced.
-func (b bench) certificate(content ...[]byte) Files {
+// certificate returns the files with another content of the certificate's file.
+func (b fileMaker) certificate(content ...[]byte) Files {
 	b.t.Helper()
 	f := b.files
 	f.Certificate = b.file("c.pem", content...)
 	return f
 }
 
-func (b bench) key(content ...[]byte) Files {
+func (b fileMaker) key(content ...[]byte) Files {
 	b.t.Helper()
 	f := b.files
 	f.Key = b.file("k.pem", content...)
 	return f
 }
 
-func (b bench) clientCA(content ...[]byte) Files {
+func (b fileMaker) clientCA(content ...[]byte) Files {
 	b.t.Helper()
 	f := b.files
 	f.ClientCA = b.file("ca.pem", content...)
@@ -80,7 +81,7 @@ func rsaKey(t *testing.T, bits int) crypto.Signer {
 }
 
 func TestLoadRefuses(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	server := authority.Leaf{Server: true, DNS: []string{"secret-name.example"}}
 	with := func(change func(*authority.Leaf)) Files {
 		t.Helper()
@@ -174,14 +175,14 @@ func TestLoadRefuses(t *testing.T) {
 				t.Fatalf("got %v, want %q", err, want)
 			}
 			for _, path := range files.Paths() {
-				tellsNothing(t, err, path)
+				requireNoLeak(t, err, path)
 			}
 		})
 	}
 }
 
-// tellsNothing checks that no piece of a file is in an error.
-func tellsNothing(t *testing.T, err error, path string) {
+// requireNoLeak checks that an error quotes no piece of a file.
+func requireNoLeak(t *testing.T, err error, path string) {
 	t.Helper()
 	const piece = 10
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > largest {
@@ -201,9 +202,9 @@ func tellsNothing(t *testing.T, err error, path string) {
 	}
 }
 
-// As many CAs are taken as clients can be told of; with one more, nobody could be let in.
+// The number of CAs is limited by what TLS can send to clients.
 func TestManyClientCAs(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	files := func(n int) Files {
 		content := [][]byte{b.clients.PEM()}
 		for range n {
@@ -215,7 +216,7 @@ func TestManyClientCAs(t *testing.T) {
 	for _, version := range versions {
 		client := b.client(b.clients.Client("acme"))
 		client.MinVersion, client.MaxVersion = version, version
-		meetWell(t, s, client)
+		mustHandshake(t, s, client)
 	}
 	want := "client_ca " + b.dir + "/ca.pem: the names of its CAs have 65"
 	if _, err := load(files(16), 0); err == nil || !strings.Contains(err.Error(), want) {
@@ -230,9 +231,9 @@ func marshal(t *testing.T, key crypto.Signer) []byte {
 	return der
 }
 
-// Every form that keys and chains usually have.
+// All usual forms of keys and chains are read.
 func TestLoadTakes(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	server := authority.Leaf{Server: true, DNS: []string{"hub.example"}}
 	withKey := func(key crypto.Signer) *authority.Certificate {
 		leaf := server
@@ -259,7 +260,7 @@ func TestLoadTakes(t *testing.T) {
 		"text around":        {Certificate: b.file("text.pem", []byte("Subject: hub\n"), b.server.PEM(), []byte("end\n")), Key: b.files.Key},
 	} {
 		t.Run(name, func(t *testing.T) {
-			meetWell(t, start(t, files), b.client(b.clients.Client("acme")))
+			mustHandshake(t, start(t, files), b.client(b.clients.Client("acme")))
 		})
 	}
 }

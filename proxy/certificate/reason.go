@@ -12,21 +12,20 @@ import (
 	"syscall"
 )
 
-// The reasons for which a handshake came to nothing, for logs, counts and tests.
+// Why handshakes fail, as used by logs, counts and tests.
 const (
-	ReasonNotTLS          = "not-tls"          // the client speaks something else
-	ReasonNoCertificate   = "no-certificate"   // the client showed none
-	ReasonUnknownCA       = "unknown-ca"       // none of client_ca signed the client's
-	ReasonExpired         = "expired"          // the client's is not valid any more, or not yet
+	ReasonNotTLS          = "not-tls"          // the client speaks another protocol
+	ReasonNoCertificate   = "no-certificate"   // the client sent none
+	ReasonUnknownCA       = "unknown-ca"       // the client's is not signed by a CA of client_ca
+	ReasonExpired         = "expired"          // the client's has expired, or is not valid yet
 	ReasonBadCertificate  = "bad-certificate"  // the client's is not for clients, not its own, or broken
-	ReasonProtocolVersion = "protocol-version" // the client knows no version that is served
+	ReasonProtocolVersion = "protocol-version" // the client supports none of the served versions
 	ReasonTimeout         = "timeout"          // the handshake took too long
-	ReasonClosed          = "closed"           // the client went away, maybe as it did not like our certificate
+	ReasonClosed          = "closed"           // the client closed the connection, perhaps because it refused our certificate
 	ReasonOther           = "other"
 )
 
-// Describe returns the reason for which a server's handshake ended with that error;
-// "" for none.
+// Describe returns the reason for an error of a server's handshake, or "" for nil.
 func Describe(err error) (reason string) {
 	switch {
 	case err == nil:
@@ -47,8 +46,8 @@ func Describe(err error) (reason string) {
 	return describeText(err.Error())
 }
 
-// describeText tells apart the errors of crypto/tls that have no type. A test makes
-// each of them.
+// describeText recognizes the errors of crypto/tls that have no type of their own. A test
+// causes each of them.
 func describeText(text string) string {
 	switch {
 	case strings.Contains(text, "tls: client didn't provide a certificate"):
@@ -71,8 +70,8 @@ func isTimeout(err error) bool {
 	return ok && timed.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// isClosed reports whether the other side is gone. An alert from there is the last
-// that it says.
+// isClosed reports whether the client has closed the connection. An alert counts: the
+// client sends nothing after it.
 func isClosed(err error) bool {
 	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, io.ErrClosedPipe, context.Canceled, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
 		if errors.Is(err, gone) {

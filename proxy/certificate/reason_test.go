@@ -14,9 +14,9 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// What comes to a port of TLS that is no good handshake.
+// Bytes that are not a handshake, as they arrive at public TLS ports.
 func TestDescribe(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	s := start(t, y.files)
 	send := func(content string) func(*testing.T, *net.TCPConn) {
 		return func(t *testing.T, conn *net.TCPConn) {
@@ -58,14 +58,14 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// A client that does not like the server's certificate says so and goes.
+// A client that refuses the server's certificate sends an alert and closes.
 func TestDescribeRemoteAlert(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	for _, version := range versions {
 		config := y.client(y.clients.Client("acme"))
 		config.MaxVersion = version
 		config.RootCAs = y.clients.Pool()
-		m := meet(t, start(t, y.files), config)
+		m := handshake(t, start(t, y.files), config)
 		if got := Describe(m.serverErr); got != ReasonClosed || m.clientErr == nil {
 			t.Errorf("%s: got %q, %v; the client %v", tls.VersionName(version), got, m.serverErr, m.clientErr)
 		}
@@ -94,7 +94,7 @@ func TestDescribeWrapped(t *testing.T) {
 	}
 }
 
-// wrapped is an error as its callers may hand it on.
+// wrapped wraps an error as callers may do.
 func wrapped(err error) error {
 	if err == nil {
 		return nil

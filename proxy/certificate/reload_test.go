@@ -13,22 +13,22 @@ import (
 	"switchyard/proxy/certificate/authority"
 )
 
-// New handshakes get the new certificate, and old connections live on.
+// New handshakes get the new certificate. Established connections stay open.
 func TestReload(t *testing.T) {
-	y := newYard(t)
+	y := newFixture(t)
 	s, err := Load(y.files)
 	check(t, err)
 	client := y.client(y.clients.Client("acme"))
-	first, shown := meetWell(t, s, client), y.server.X509
+	first, shown := mustHandshake(t, s, client), y.server.X509
 	if changed, err := s.Reload(); changed || err != nil {
 		t.Errorf("with nothing changed: %t, %v", changed, err)
 	}
 	y.rotate(t)
-	before := meetWell(t, s, client)
+	before := mustHandshake(t, s, client)
 	if changed, err := s.Reload(); !changed || err != nil {
 		t.Errorf("with another certificate: %t, %v", changed, err)
 	}
-	after := meetWell(t, s, client)
+	after := mustHandshake(t, s, client)
 	if !first.shown().Equal(shown) || !before.shown().Equal(shown) || !after.shown().Equal(y.server.X509) {
 		t.Error("another certificate was shown than the one that was loaded last")
 	}
@@ -39,9 +39,9 @@ func TestReload(t *testing.T) {
 	before.talk(t)
 }
 
-// What cannot be loaded changes nothing, and is tried again.
+// Files that cannot be loaded change nothing. The next reload tries again.
 func TestReloadKeepsWhatIsGood(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	s := start(t, b.files)
 	shown := b.server
 	client := b.client(b.clients.Client("acme"))
@@ -66,7 +66,7 @@ func TestReloadKeepsWhatIsGood(t *testing.T) {
 				t.Errorf("%s: %t, %v; want an error each time", c.name, changed, err)
 			}
 		}
-		if !meetWell(t, s, client).shown().Equal(shown.X509) {
+		if !mustHandshake(t, s, client).shown().Equal(shown.X509) {
 			t.Errorf("%s: another certificate is shown", c.name)
 		}
 	}
@@ -76,13 +76,13 @@ func TestReloadKeepsWhatIsGood(t *testing.T) {
 	}
 	b.file("clients.pem", b.clients.PEM())
 	b.rotate(t)
-	if changed, err := s.Reload(); !changed || err != nil || !meetWell(t, s, client).shown().Equal(b.server.X509) {
+	if changed, err := s.Reload(); !changed || err != nil || !mustHandshake(t, s, client).shown().Equal(b.server.X509) {
 		t.Errorf("all is good again: %t, %v", changed, err)
 	}
 }
 
 func TestExchange(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	s := start(t, b.files)
 	client := b.client(nil)
 	other := b.servers.Server("hub.example")
@@ -91,7 +91,7 @@ func TestExchange(t *testing.T) {
 	if changed, err := s.Exchange(files); !changed || err != nil {
 		t.Fatalf("other files: %t, %v", changed, err)
 	}
-	if !meetWell(t, s, client).shown().Equal(other.X509) {
+	if !mustHandshake(t, s, client).shown().Equal(other.X509) {
 		t.Error("the other files are not in force")
 	}
 	if changed, err := s.Exchange(Files{Certificate: b.files.Certificate, Key: files.Key}); changed || err == nil {
@@ -106,10 +106,10 @@ func TestExchange(t *testing.T) {
 		t.Errorf("another version: %t, %v", changed, err)
 	}
 	client.MaxVersion = tls.VersionTLS12
-	if m := meet(t, s, client); Describe(m.serverErr) != ReasonProtocolVersion {
+	if m := handshake(t, s, client); Describe(m.serverErr) != ReasonProtocolVersion {
 		t.Errorf("got %v with an old version", m.serverErr)
 	}
-	// The same content elsewhere is no change, but is where to look from now on.
+	// The same content at other paths is not a change, but later reloads read those.
 	moved := b.of(other, "moved")
 	moved.ClientCA, moved.MinVersion = "", tls.VersionTLS13
 	if changed, err := s.Exchange(moved); changed || err != nil {
@@ -121,11 +121,10 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// Nobody comes back on the strength of an earlier handshake: neither while the CA
-// is trusted, nor after it was removed.
+// Sessions are never resumed, neither while the CA is trusted nor after its removal.
 func TestNoResumption(t *testing.T) {
 	for _, version := range versions {
-		y := newYard(t)
+		y := newFixture(t)
 		s := start(t, y.files)
 		client := y.client(y.clients.Client("acme"))
 		client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
@@ -143,7 +142,7 @@ func TestNoResumption(t *testing.T) {
 			clientErr := <-done
 			if err == nil {
 				check(t, clientErr)
-				meeting{server: conn, client: other}.talk(t) // tickets come with it
+				handshakeResult{server: conn, client: other}.talk(t) // tickets come with it
 			}
 			return conn, err
 		}
@@ -166,11 +165,11 @@ func TestNoResumption(t *testing.T) {
 	}
 }
 
-// However often certificates are exchanged, no handshake fails, and each sees one
-// of them whole.
+// While certificates are exchanged all the time, no handshake fails, and each gets a
+// complete certificate.
 func TestRotationUnderHandshakes(t *testing.T) {
 	const rotations, clients = 60, 3
-	y := newYard(t)
+	y := newFixture(t)
 	s := start(t, y.files)
 	var mu sync.Mutex // guards known
 	known := map[string]bool{y.server.X509.SerialNumber.String(): true}
@@ -195,9 +194,9 @@ func TestRotationUnderHandshakes(t *testing.T) {
 					return
 				}
 				if !seen(conn.ConnectionState().PeerCertificates[0].SerialNumber) {
-					t.Error("a certificate was shown that nobody wrote")
+					t.Error("the server sent an unknown certificate")
 				}
-				if _, err := conn.Read(make([]byte, 1)); err != nil { // the server has let it in
+				if _, err := conn.Read(make([]byte, 1)); err != nil { // the server has accepted
 					t.Errorf("read: %v", err)
 				}
 				conn.Close()
@@ -214,7 +213,7 @@ func TestRotationUnderHandshakes(t *testing.T) {
 		if changed, err := s.Reload(); !changed || err != nil {
 			t.Fatalf("reload %d: %t, %v", n, changed, err)
 		}
-		for deadline := time.Now().Add(soon); handshakes.Load() < int64(n) && !t.Failed(); { // none but those that the other certificates see
+		for deadline := time.Now().Add(deadline); handshakes.Load() < int64(n) && !t.Failed(); { // so that every certificate is used
 			if time.Now().After(deadline) {
 				t.Fatalf("%d handshakes for %d rotations", handshakes.Load(), n)
 			}
@@ -222,12 +221,12 @@ func TestRotationUnderHandshakes(t *testing.T) {
 		}
 		y.server = certificate
 	}
-	if !meetWell(t, s, config).shown().Equal(y.server.X509) {
+	if !mustHandshake(t, s, config).shown().Equal(y.server.X509) {
 		t.Error("the last certificate is not in force")
 	}
 }
 
-// newListener lets in whoever is let in by the source, with one byte, until the
+// newListener accepts TLS connections of the source and sends one byte to each, until the
 // test ends.
 func newListener(t *testing.T, s *Source) (address string) {
 	t.Helper()
@@ -242,11 +241,11 @@ func newListener(t *testing.T, s *Source) (address string) {
 			}
 			all.Go(func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(soon))
+				conn.SetDeadline(time.Now().Add(deadline))
 				if _, err := conn.Write([]byte{1}); err != nil { // after the handshake
 					t.Errorf("accept: %v", err)
 				}
-				conn.Read(make([]byte, 1)) // until the client goes
+				conn.Read(make([]byte, 1)) // until the client closes
 			})
 		}
 	})
@@ -258,7 +257,7 @@ func newListener(t *testing.T, s *Source) (address string) {
 }
 
 func TestWarnings(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	old := b.clients.Issue(authority.Leaf{CommonName: "no CA"})
 	for _, c := range []struct {
 		name   string
@@ -294,28 +293,28 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// A certificate that is left out of the CAs does not let in its holder.
+// A certificate that was skipped as a CA does not admit its holder.
 func TestLeftOutIsNotTrusted(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	alone := authority.New(t, "alone").Client("alone")
 	files := b.clientCA(b.clients.PEM(), alone.PEM())
-	if m := meet(t, start(t, files), b.client(alone)); Describe(m.serverErr) != ReasonUnknownCA {
+	if m := handshake(t, start(t, files), b.client(alone)); Describe(m.serverErr) != ReasonUnknownCA {
 		t.Errorf("got %v", m.serverErr)
 	}
 }
 
-// Whether it is the time of a CA is asked in each handshake, and not when its file is
-// read: it may be written there before its time, or while the clock is wrong.
+// The validity period of a CA is checked in each handshake, not when its file is read: the
+// file may be written before the period begins, or while the clock is wrong.
 func TestTimeOfClientCA(t *testing.T) {
-	b := bench{newYard(t), t}
+	b := fileMaker{newFixture(t), t}
 	over := authority.NewExpired(t, "over")
 	client := b.client(over.Issue(authority.Leaf{CommonName: "acme"}.Expired()))
 	s := start(t, b.clientCA(b.clients.PEM(), over.PEM()))
-	if m := meet(t, s, client); Describe(m.serverErr) != ReasonExpired {
+	if m := handshake(t, s, client); Describe(m.serverErr) != ReasonExpired {
 		t.Errorf("out of its time: %v", m.serverErr)
 	}
 	s.inForce.Load().config.Time = func() time.Time { return time.Now().Add(-2 * time.Hour) }
-	meetWell(t, s, client)
+	mustHandshake(t, s, client)
 }
 
 func mustRead(t *testing.T, path string) []byte {

@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// soon is how long anything may take in a test that is going to pass.
-const soon = 20 * time.Second
+// deadline is how long a test waits for an event. It only costs time when it fails.
+const deadline = time.Minute
 
 func check(t *testing.T, err error) {
 	t.Helper()
@@ -26,7 +26,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// start loads files that are good, and does not wait for them to be at rest.
+// start loads valid files, without waiting for them to be stable.
 func start(t *testing.T, files Files) *Source {
 	t.Helper()
 	s, err := load(files, 0)
@@ -34,7 +34,7 @@ func start(t *testing.T, files Files) *Source {
 	return s
 }
 
-// sockets returns both ends of a connection over loopback.
+// sockets returns both ends of a TCP connection over loopback.
 func sockets(t *testing.T) (server, client *net.TCPConn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,24 +45,24 @@ func sockets(t *testing.T) (server, client *net.TCPConn) {
 	accepted, err := listener.Accept()
 	check(t, err)
 	for _, conn := range []net.Conn{accepted, dialled} {
-		check(t, conn.SetDeadline(time.Now().Add(soon)))
+		check(t, conn.SetDeadline(time.Now().Add(deadline)))
 		t.Cleanup(func() { conn.Close() })
 	}
 	return accepted.(*net.TCPConn), dialled.(*net.TCPConn)
 }
 
-// A meeting is a handshake that is over.
-type meeting struct {
+// A handshakeResult is the outcome of a handshake.
+type handshakeResult struct {
 	server, client       *tls.Conn
 	serverErr, clientErr error
 }
 
-// meet lets a client of that configuration come to the source. The server ends the
-// connection if its handshake fails, as a listener would.
-func meet(t *testing.T, s *Source, client *tls.Config) meeting {
+// handshake does a handshake between a client and the source. The server closes the
+// connection if the handshake fails, as a listener does.
+func handshake(t *testing.T, s *Source, client *tls.Config) handshakeResult {
 	t.Helper()
 	serverEnd, clientEnd := sockets(t)
-	m := meeting{server: tls.Server(serverEnd, s.Config()), client: tls.Client(clientEnd, client)}
+	m := handshakeResult{server: tls.Server(serverEnd, s.Config()), client: tls.Client(clientEnd, client)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -75,17 +75,17 @@ func meet(t *testing.T, s *Source, client *tls.Config) meeting {
 	return m
 }
 
-// meetWell is meet for those that must be let in.
-func meetWell(t *testing.T, s *Source, client *tls.Config) meeting {
+// mustHandshake fails unless the handshake succeeds.
+func mustHandshake(t *testing.T, s *Source, client *tls.Config) handshakeResult {
 	t.Helper()
-	m := meet(t, s, client)
+	m := handshake(t, s, client)
 	check(t, errors.Join(m.serverErr, m.clientErr))
 	m.talk(t)
 	return m
 }
 
-// talk sends some bytes each way.
-func (m meeting) talk(t *testing.T) {
+// talk sends some bytes in each direction.
+func (m handshakeResult) talk(t *testing.T) {
 	t.Helper()
 	for _, way := range [][2]*tls.Conn{{m.client, m.server}, {m.server, m.client}} {
 		sent := make(chan error, 1)
@@ -102,36 +102,38 @@ func (m meeting) talk(t *testing.T) {
 	}
 }
 
-// shown returns the certificate that the server showed.
-func (m meeting) shown() *x509.Certificate { return m.client.ConnectionState().PeerCertificates[0] }
+// shown returns the certificate that the server sent.
+func (m handshakeResult) shown() *x509.Certificate {
+	return m.client.ConnectionState().PeerCertificates[0]
+}
 
-// A yard is an authority for servers and one for clients, and the server's files.
-type yard struct {
+// A fixture has an authority for servers, one for clients, and the server's files.
+type fixture struct {
 	dir              string
 	servers, clients *authority.Authority
 	server           *authority.Certificate
 	files            Files
 }
 
-// newYard makes one with mutual TLS.
-func newYard(t *testing.T) *yard {
+// newFixture returns a fixture with mutual TLS.
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	y := &yard{dir: t.TempDir(), servers: authority.New(t, "servers"), clients: authority.New(t, "clients")}
+	y := &fixture{dir: t.TempDir(), servers: authority.New(t, "servers"), clients: authority.New(t, "clients")}
 	y.files.ClientCA = y.clients.Write(y.dir, "clients.pem")
 	y.rotate(t)
 	return y
 }
 
-// rotate writes another certificate for the server.
-func (y *yard) rotate(t *testing.T) {
+// rotate writes another certificate of the server.
+func (y *fixture) rotate(t *testing.T) {
 	t.Helper()
 	y.server = y.servers.Server("hub.example")
 	y.files.Certificate, y.files.Key = y.server.Write(y.dir, "server")
 }
 
-// client returns the configuration of a client, with a certificate, or with none.
-// It shows the certificate whomever the server asks for.
-func (y *yard) client(certificate *authority.Certificate) *tls.Config {
+// client returns the configuration of a client, with or without a certificate. The client
+// sends it even if the server asks for other authorities.
+func (y *fixture) client(certificate *authority.Certificate) *tls.Config {
 	config := &tls.Config{RootCAs: y.servers.Pool(), ServerName: "hub.example"}
 	if certificate != nil {
 		shown := certificate.TLS()

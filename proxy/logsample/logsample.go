@@ -1,7 +1,11 @@
-// Package logsample decides which of many lines of a log are written: a few of each kind
-// in every period, so that nobody fills the log by making the same line again and
-// again. It writes nothing, starts nothing and reads no clock; who owns it says when a
-// period ends, and writes how much was left out.
+// Package logsample limits repeated log lines: in each period, it admits the first few lines
+// of each kind and counts the rest, so that a peer cannot fill the log by causing the same
+// line again and again. It writes no lines and reads no clock: its owner ends the periods
+// and logs the counts.
+//
+//	lines    a a a b a a a a b │ a
+//	written  a a a b a a     b │ "2 more of a"  a
+//	                           Flush
 package logsample
 
 import (
@@ -10,12 +14,12 @@ import (
 	"sync"
 )
 
-// Burst is how many lines of one kind are written in a period.
+// Burst is how many lines of each kind are written in a period.
 const Burst = 5
 
-// Lines counts the lines of each kind in the present period. The zero Lines is ready,
-// and may be used by several goroutines. It remembers every kind until the period
-// ends, so kinds are words of the program's own, of which there are few.
+// Lines counts the lines of each kind in the current period. The zero Lines is ready to
+// use, by several goroutines at once. It remembers every kind until the period ends, so
+// kinds have to be words of the program, and not texts from peers.
 type Lines struct {
 	mu    sync.Mutex // guards kinds
 	kinds map[string]*kind
@@ -23,11 +27,11 @@ type Lines struct {
 
 type kind struct {
 	written int // lines
-	left    int // what those that were not written stood for
+	left    int // sum of n of the lines that were not written
 }
 
-// Admit reports whether a line of that kind may be written. One that may not, and
-// stands for n events, is counted for Flush.
+// Admit reports whether a line of that kind, which stands for n events, may be written. If
+// not, it counts the events for Flush.
 func (l *Lines) Admit(name string, n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,8 +51,8 @@ func (l *Lines) Admit(name string, n int) bool {
 	return false
 }
 
-// Flush ends the period, and calls more with each kind of which something was left
-// out, in the order of their names. more may call Admit.
+// Flush ends the period. It calls more, sorted by name, for each kind with events that were
+// not written. more may call Admit.
 func (l *Lines) Flush(more func(name string, n int)) {
 	l.mu.Lock()
 	kinds := l.kinds

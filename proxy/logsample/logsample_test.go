@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// flushed is what Flush says.
+// flushed returns the calls of more by Flush.
 func flushed(l *Lines) (got []string) {
 	l.Flush(func(name string, n int) { got = append(got, fmt.Sprint(name, " ", n)) })
 	return got
@@ -22,7 +22,7 @@ func TestBurst(t *testing.T) {
 		}
 	}
 	if !l.Admit("other", 1) {
-		t.Error("one kind's flood keeps another kind from the log")
+		t.Error("a flood of one kind suppresses another kind")
 	}
 	if got, want := flushed(&l), []string{"flood 6"}; !slices.Equal(got, want) {
 		t.Errorf("left out %q, want %q", got, want)
@@ -48,7 +48,7 @@ func TestFlushIsInOrder(t *testing.T) {
 	}
 }
 
-// Whoever asks at whatever moment, each event is written or counted, once.
+// Under concurrent calls, each event is either written or counted, once.
 func TestNothingGetsLost(t *testing.T) {
 	const askers, each = 4, 1000
 	var l Lines

@@ -1,6 +1,5 @@
-// Package authority makes certificate authorities and their certificates for tests,
-// in memory and as PEM files. It knows nothing of who uses them, and nothing that it
-// makes is worth keeping.
+// Package authority makes certificate authorities and certificates for tests, in memory and
+// as PEM files.
 package authority
 
 import (
@@ -23,7 +22,7 @@ import (
 	"time"
 )
 
-// An Authority signs certificates. A root has signed its own.
+// An Authority signs certificates. A root signs its own certificate.
 type Authority struct {
 	t           testing.TB
 	certificate *x509.Certificate
@@ -31,18 +30,18 @@ type Authority struct {
 	above       *Authority // nil for a root
 }
 
-// A Leaf is what is to be written into a certificate. Its zero is a certificate of
-// nobody, for clients, valid from an hour ago until in a day.
+// A Leaf describes a certificate to issue. The zero Leaf is for a client without names,
+// valid from an hour ago until in a day.
 type Leaf struct {
 	CommonName          string
 	DNS, URIs, Emails   []string
 	Addresses           []netip.Addr
-	Server              bool // it is for servers, and not for clients
+	Server              bool // for servers instead of clients
 	NotBefore, NotAfter time.Time
-	Key                 crypto.Signer // or else a new one of ECDSA P-256
+	Key                 crypto.Signer // nil: a new ECDSA P-256 key
 }
 
-// A Certificate is one with its key, and with the authorities in between.
+// A Certificate is a certificate with its key and its intermediate authorities.
 type Certificate struct {
 	X509  *x509.Certificate
 	Key   crypto.Signer
@@ -50,14 +49,14 @@ type Certificate struct {
 	chain []*x509.Certificate // X509 first, without the root
 }
 
-// New makes a root.
+// New returns a root.
 func New(t testing.TB, name string) *Authority {
 	t.Helper()
 	return newRoot(t, ca(name))
 }
 
-// NewExpired makes a root whose time has been over for an hour. What it signs is
-// valid but for that.
+// NewExpired returns a root that expired an hour ago. Certificates that it signs are
+// otherwise valid.
 func NewExpired(t testing.TB, name string) *Authority {
 	t.Helper()
 	template := ca(name)
@@ -72,12 +71,12 @@ func newRoot(t testing.TB, template *x509.Certificate) *Authority {
 	return a
 }
 
-// over is a time that is over.
+// over is a validity period in the past.
 func over() (notBefore, notAfter time.Time) {
 	return time.Now().Add(-48 * time.Hour), time.Now().Add(-time.Hour)
 }
 
-// Renamed makes a root of another name with this one's key.
+// Renamed returns a root with another name and the same key.
 func (a *Authority) Renamed(name string) *Authority {
 	a.t.Helper()
 	renamed := &Authority{t: a.t, key: a.key}
@@ -85,32 +84,32 @@ func (a *Authority) Renamed(name string) *Authority {
 	return renamed
 }
 
-// Intermediate makes an authority that this one has signed.
+// Intermediate returns an authority that is signed by a.
 func (a *Authority) Intermediate(name string) *Authority {
 	a.t.Helper()
 	key := newKey(a.t)
 	return &Authority{t: a.t, certificate: a.sign(ca(name), key.Public()), key: key, above: a}
 }
 
-// Server makes a certificate for a server of these names, and of 127.0.0.1.
+// Server issues a certificate for a server with these names and 127.0.0.1.
 func (a *Authority) Server(names ...string) *Certificate {
 	a.t.Helper()
 	return a.Issue(Leaf{Server: true, DNS: names, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
 }
 
-// Client makes a certificate for a client.
+// Client issues a certificate for a client.
 func (a *Authority) Client(commonName string, uris ...string) *Certificate {
 	a.t.Helper()
 	return a.Issue(Leaf{CommonName: commonName, URIs: uris})
 }
 
-// Expired is a Leaf whose time has been over for an hour.
+// Expired returns the Leaf with a validity period that ended an hour ago.
 func (l Leaf) Expired() Leaf {
 	l.NotBefore, l.NotAfter = over()
 	return l
 }
 
-// Issue makes any certificate.
+// Issue issues any certificate.
 func (a *Authority) Issue(l Leaf) *Certificate {
 	a.t.Helper()
 	if l.Key == nil {
@@ -124,7 +123,7 @@ func (a *Authority) Issue(l Leaf) *Certificate {
 	return c
 }
 
-// template returns the certificate with all but what its authority adds.
+// template returns the certificate without what its authority adds.
 func (l Leaf) template(t testing.TB) *x509.Certificate {
 	c := &x509.Certificate{
 		Subject:        pkix.Name{CommonName: l.CommonName},
@@ -158,7 +157,7 @@ func ca(name string) *x509.Certificate {
 	}
 }
 
-// sign signs by the authority, or by itself if that has no certificate yet.
+// sign signs with the key of the authority. A root's own certificate is self-signed.
 func (a *Authority) sign(template *x509.Certificate, key crypto.PublicKey) *x509.Certificate {
 	a.t.Helper()
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
@@ -184,7 +183,7 @@ func (a *Authority) sign(template *x509.Certificate, key crypto.PublicKey) *x509
 // X509 returns the authority's own certificate.
 func (a *Authority) X509() *x509.Certificate { return a.certificate }
 
-// Pool returns the authority as what somebody trusts.
+// Pool returns a pool that trusts the authority.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
@@ -200,7 +199,7 @@ func (a *Authority) Write(dir, name string) string {
 	return write(a.t, filepath.Join(dir, name), a.PEM())
 }
 
-// TLS returns the certificate as crypto/tls shows it to others.
+// TLS returns the certificate for a tls.Config.
 func (c *Certificate) TLS() tls.Certificate {
 	shown := tls.Certificate{PrivateKey: c.Key, Leaf: c.X509}
 	for _, one := range c.chain {
@@ -209,7 +208,7 @@ func (c *Certificate) TLS() tls.Certificate {
 	return shown
 }
 
-// PEM returns the certificate, followed by the authorities in between.
+// PEM returns the certificate, followed by its intermediates.
 func (c *Certificate) PEM() []byte { return encode(c.chain...) }
 
 // LeafPEM returns the certificate alone.
@@ -223,8 +222,8 @@ func (c *Certificate) KeyPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// Write writes NAME.pem and NAME.key and returns their paths. Each takes the place
-// of an older one in one step.
+// Write writes NAME.pem and NAME.key and returns their paths. It replaces existing files
+// atomically.
 func (c *Certificate) Write(dir, name string) (certificate, key string) {
 	c.t.Helper()
 	return write(c.t, filepath.Join(dir, name+".pem"), c.PEM()), write(c.t, filepath.Join(dir, name+".key"), c.KeyPEM())
@@ -233,7 +232,7 @@ func (c *Certificate) Write(dir, name string) (certificate, key string) {
 func encode(certificates ...*x509.Certificate) []byte {
 	var text bytes.Buffer
 	for _, c := range certificates {
-		pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes anything
+		pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // writing to a Buffer cannot fail
 	}
 	return text.Bytes()
 }
