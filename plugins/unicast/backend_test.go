@@ -14,6 +14,7 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 // A backend is a set of msg_servers with users. Each is connected to two hubs, which
@@ -49,10 +50,10 @@ type result struct {
 // A server is a msg_server.
 type server struct {
 	name    int
-	links   [2]*link       // nil while it is not connected
-	clients []*client      // in the order of their logins
-	out     [][]byte       // on the way to the hubs
-	known   map[uint32]int // the number of clients by user that the hubs know
+	links   [2]*hubtest.Peer // nil while it is not connected
+	clients []*client        // in the order of their logins
+	out     [][]byte         // on the way to the hubs
+	known   map[uint32]int   // the number of clients by user that the hubs know
 }
 
 // A client is a user's connection to a msg_server.
@@ -63,15 +64,6 @@ type client struct {
 	status pb.UserStatType
 	kicked bool
 }
-
-// A link is a server's connection to one of the hubs.
-type link struct {
-	hub  *hub.Hub
-	seat *hub.Seat
-}
-
-func (*link) Noted(hub.Note)   {}
-func (*link) Close(hub.Reason) {}
 
 func newBackend(t testing.TB, seed uint64, servers int, under *policy.Generation) *backend {
 	b := &backend{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), users: uint32(25 * servers), known: make(map[uint32]map[*server]uint32)}
@@ -279,9 +271,7 @@ func (b *backend) kickedLeave(s *server) (any bool) {
 // users.
 func (b *backend) connect(s *server) {
 	for i, h := range b.hubs {
-		l := &link{hub: h}
-		l.seat = h.Join(l)
-		s.links[i] = l
+		s.links[i] = hubtest.Join(h)
 	}
 	var users []*pb.ServerUserStat
 	for _, c := range s.clients {
@@ -293,8 +283,7 @@ func (b *backend) connect(s *server) {
 // disconnect loses what is on its way.
 func (b *backend) disconnect(s *server) {
 	for i, l := range s.links {
-		l.hub.Leave(l.seat)
-		l.seat.Release(hub.PeerReset)
+		l.Leave(hub.PeerReset)
 		s.links[i] = nil
 	}
 	s.out = nil
@@ -331,7 +320,7 @@ func (b *backend) arrive(s *server, n int) {
 	batch := bytes.Join(s.out[:n], nil)
 	s.out = s.out[n:]
 	for _, l := range s.links {
-		if err := l.hub.Handle(l.seat, batch); err != nil {
+		if err := l.Hub.Handle(l.Seat, batch); err != nil {
 			b.t.Fatalf("Handle: %v", err)
 		}
 	}
@@ -408,16 +397,8 @@ func (b *backend) read(s *server) {
 // take reads and counts what one hub has for the server.
 func (b *backend) take(s *server, which int) [][]byte {
 	l := s.links[which]
-	var got []byte
-	for n := 1; n > 0; {
-		n = 0
-		for _, piece := range l.seat.Due(make([][]byte, 0, 64), l.hub.Head(), 1<<20) {
-			got = append(got, piece...)
-			n += len(piece)
-		}
-		l.seat.Sent(n)
-	}
-	pdus := pdutest.Split(got)
+	pdus := pdutest.Split(l.Read())
+	l.Got = nil
 	for _, p := range pdus {
 		c := pdu.ParseHeader(p).Command
 		before := b.copies[which][c]

@@ -12,19 +12,20 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
+	"switchyard/proxy/hub/hubtest"
 )
 
 func TestEndByTime(t *testing.T) {
 	h := newHub()
-	join(h)
-	join(h)
+	hubtest.Join(h)
+	hubtest.Join(h)
 	record(t, t.Context(), Options{Time: time.Millisecond}, h).end(endedTime)
 }
 
 func TestEndByServer(t *testing.T) {
 	h := newHub()
-	join(h)
-	join(h)
+	hubtest.Join(h)
+	hubtest.Join(h)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := record(t, ctx, Options{}, h)
 	cancel()
@@ -34,14 +35,14 @@ func TestEndByServer(t *testing.T) {
 func TestEndByBytes(t *testing.T) {
 	const most = 10_000
 	h := newHub()
-	a := join(h)
+	a := hubtest.Join(h)
 	for range 2 {
 		var file bytes.Buffer
 		done := make(chan error)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { done <- Run(ctx, &file, "a test", []Source{{"a", h}}, Options{Bodies: true, Bytes: most}) }()
 		for ended := false; !ended; {
-			a.say(t, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 100)))
+			a.Say(t, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 100)))
 			select {
 			case err := <-done:
 				if err != nil {
@@ -74,13 +75,13 @@ func TestEndByBytes(t *testing.T) {
 // it missed.
 func TestStalledClient(t *testing.T) {
 	h := newHub()
-	a, _ := join(h), join(h)
+	a, _ := hubtest.Join(h), hubtest.Join(h)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := record(t, ctx, Options{Bodies: true}, h)
 	batch := bytes.Repeat(pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, 1, make([]byte, 240)), 100)
 	say := func(batches int) { // would block forever if the hub waited for the client
 		for range batches {
-			a.say(t, batch)
+			a.Say(t, batch)
 		}
 	}
 	say(1000) // the buffers are full now
@@ -119,7 +120,7 @@ func heap() uint64 {
 // An error of the client ends the capture, and detaches it from the hub.
 func TestClientGoesAway(t *testing.T) {
 	h := newHub()
-	a := join(h)
+	a := hubtest.Join(h)
 	in, out := io.Pipe()
 	done := make(chan error)
 	go func() { done <- Run(t.Context(), out, "a test", []Source{{"a", h}}, Options{}) }()
@@ -127,7 +128,7 @@ func TestClientGoesAway(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("no error")
 	}
-	a.say(t, pdutest.Heartbeat())
+	a.Say(t, pdutest.Heartbeat())
 }
 
 // With many senders at once, no record appears twice or out of its sender's order, and
@@ -135,16 +136,16 @@ func TestClientGoesAway(t *testing.T) {
 func TestManyPeers(t *testing.T) {
 	const peers, each = 8, 3000
 	h := newHub()
-	join(h)
-	join(h)
+	hubtest.Join(h)
+	hubtest.Join(h)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := record(t, ctx, Options{}, h)
 	var talking sync.WaitGroup
 	for range peers {
-		g := join(h)
+		g := hubtest.Join(h)
 		talking.Go(func() {
 			for i := range each {
-				g.say(t, pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, uint16(i), nil))
+				g.Say(t, pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, uint16(i), nil))
 			}
 		})
 	}
@@ -183,7 +184,7 @@ func BenchmarkTap(b *testing.B) {
 	for _, bodies := range []bool{false, true} {
 		b.Run(map[bool]string{false: "headers", true: "bodies"}[bodies], func(b *testing.B) {
 			h := newHub()
-			a := join(h)
+			a := hubtest.Join(h)
 			buffer := newBuffer(1)
 			defer h.Attach(newTap(buffer, 0, Tenant{Bodies: bodies}))()
 			const pdus = 64

@@ -16,6 +16,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 // rules is a policy with a verdict for each command.
@@ -27,22 +28,6 @@ func (r rules) Inspect(policy.Verdict, policy.Question) (policy.Verdict, error) 
 }
 func (rules) Close() error { return nil }
 
-// An idlePeer is a peer that reads nothing.
-type idlePeer struct {
-	*hub.Seat
-	hub *hub.Hub
-}
-
-func (idlePeer) Noted(hub.Note)   {}
-func (idlePeer) Close(hub.Reason) {}
-
-func (g idlePeer) say(t testing.TB, pdus ...[]byte) {
-	t.Helper()
-	if err := g.hub.Handle(g.Seat, bytes.Join(pdus, nil)); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func newHub() *hub.Hub {
 	r := rules{
 		pdu.CID_MSG_DATA:                 abi.BroadcastExceptSender,
@@ -52,12 +37,6 @@ func newHub() *hub.Hub {
 		pdu.CID_OTHER_ROLE_SET:           abi.Handle | abi.RoleSet<<32,
 	}
 	return hub.New(policy.NewActive(policy.NewGeneration("test", "00112233445566778899aabbccddeeff", r)), 1<<40)
-}
-
-func join(h *hub.Hub) idlePeer {
-	g := idlePeer{hub: h}
-	g.Seat = h.Join(g)
-	return g
 }
 
 // A live capture is read while it is written.
@@ -132,17 +111,17 @@ func (l *live) end(why string) Statistics {
 
 func TestRun(t *testing.T) {
 	h := newHub()
-	a, b := join(h), join(h)
-	a.say(t, pdutest.RoleSet(true))
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	a.Say(t, pdutest.RoleSet(true))
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 4}, h)
 	first, second := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("one")), pdutest.Raw(pdu.CID_MSG_DATA, 2, []byte("two"))
 	ack, unknown := pdutest.Raw(pdu.CID_MSG_READ_ACK, 3, nil), pdutest.Raw(0x0999, 4, []byte("x"))
 	before := time.Now()
-	b.say(t, first, second)
-	c := join(h)
-	c.say(t, ack)
+	b.Say(t, first, second)
+	c := hubtest.Join(h)
+	c.Say(t, ack)
 	h.Leave(c.Seat)
-	a.say(t, unknown)
+	a.Say(t, unknown)
 	rec := l.want(2, first, abi.BroadcastExceptSender)
 	if rec.Time.Before(before) || rec.Time.After(time.Now()) || rec.Policy != [8]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77} || rec.Fault != "" {
 		t.Errorf("got %+v", rec)
@@ -161,14 +140,14 @@ func TestRun(t *testing.T) {
 	if s := l.end(endedPDUs); s.PDUs != 4 || s.Missed != 0 {
 		t.Errorf("statistics are %+v", s)
 	}
-	a.say(t, first) // nobody looks on any more
+	a.Say(t, first) // nobody looks on any more
 }
 
 // The capture says which peer is master, and keeps only headers.
 func TestHeadersAlone(t *testing.T) {
 	h := newHub()
-	a := join(h)
-	a.say(t, pdutest.RoleSet(true), pdutest.Online(pdutest.Stat(5, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_MAC)))
+	a := hubtest.Join(h)
+	a.Say(t, pdutest.RoleSet(true), pdutest.Online(pdutest.Stat(5, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_MAC)))
 	in, out := io.Pipe()
 	defer in.Close()
 	go Run(t.Context(), out, "a test", []Source{{"a", h}}, Options{})
@@ -177,7 +156,7 @@ func TestHeadersAlone(t *testing.T) {
 		t.Errorf("got %+v, want session 1, a master", rec)
 	}
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("secret"))
-	a.say(t, m)
+	a.Say(t, m)
 	if rec := l.want(1, m[:pdu.HeaderLen], abi.BroadcastExceptSender); rec.Length != len(m) {
 		t.Errorf("length %d, want %d", rec.Length, len(m))
 	}
@@ -186,13 +165,13 @@ func TestHeadersAlone(t *testing.T) {
 // A capture with bodies begins with the users that the peers hold.
 func TestKnownUsers(t *testing.T) {
 	h := newHub()
-	a, b := join(h), join(h)
+	a, b := hubtest.Join(h), hubtest.Join(h)
 	var stats []*pb.ServerUserStat
 	for user := range uint32(600) {
 		stats = append(stats, pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS))
 	}
-	a.say(t, pdutest.Online(stats...))
-	b.say(t, pdutest.Online(stats[:1]...))
+	a.Say(t, pdutest.Online(stats...))
+	b.Say(t, pdutest.Online(stats[:1]...))
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 1}, h)
 	told := map[uint64][]uint32{}
 	for len(told[1]) < 600 || len(told[2]) < 1 {
@@ -211,7 +190,7 @@ func TestKnownUsers(t *testing.T) {
 			t.Errorf("session %d holds some users twice", session)
 		}
 	}
-	a.say(t, pdutest.Heartbeat())
+	a.Say(t, pdutest.Heartbeat())
 	if s := l.end(endedPDUs); s.PDUs != 1 {
 		t.Errorf("%+v, want what was known not to count", s)
 	}
@@ -226,15 +205,15 @@ func TestKnownUsersComeFirst(t *testing.T) {
 		first bool // the users stand before them
 	}{{100, false, true}, {100, true, true}, {70_000, false, true}, {70_000, true, false}} {
 		h := newHub()
-		a := join(h)
+		a := hubtest.Join(h)
 		var stats []*pb.ServerUserStat
 		for user := range uint32(20_000) {
 			stats = append(stats, pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS))
 		}
-		a.say(t, pdutest.Online(stats...))
-		talk := func() { a.say(t, pdutest.Heartbeat()) }
+		a.Say(t, pdutest.Online(stats...))
+		talk := func() { a.Say(t, pdutest.Heartbeat()) }
 		if c.many {
-			talk = func() { a.say(t, bytes.Repeat(pdutest.Heartbeat(), maxRecords)) }
+			talk = func() { a.Say(t, bytes.Repeat(pdutest.Heartbeat(), maxRecords)) }
 		}
 		file := &interrupted{at: c.at, call: talk}
 		if err := Run(t.Context(), file, "a test", []Source{{"a", h}}, Options{Bodies: true, PDUs: 1}); err != nil {
@@ -281,9 +260,9 @@ func (f *interrupted) Write(p []byte) (int, error) {
 
 func TestRedactedAndFiltered(t *testing.T) {
 	h := newHub()
-	a, _ := join(h), join(h)
+	a, _ := hubtest.Join(h), hubtest.Join(h)
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 1, Commands: []pdu.CommandID{pdu.CID_MSG_DATA}, Redact: []Field{field(t, "CID_MSG_DATA.*")}}, h)
-	a.say(t, pdutest.Heartbeat(), pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("secret")))
+	a.Say(t, pdutest.Heartbeat(), pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("secret")))
 	if rec := l.want(1, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 6)), abi.BroadcastExceptSender); !rec.Redacted {
 		t.Error("it is not said to be redacted")
 	}
@@ -297,14 +276,14 @@ func TestRedactedAndFiltered(t *testing.T) {
 
 func TestTenantsApart(t *testing.T) {
 	one, two := newHub(), newHub()
-	a, _ := join(one), join(one)
-	_, b := join(two), join(two)
+	a, _ := hubtest.Join(one), hubtest.Join(one)
+	_, b := hubtest.Join(two), hubtest.Join(two)
 	l := record(t, t.Context(), Options{PDUs: 2}, one, two)
-	a.say(t, pdutest.Heartbeat())
+	a.Say(t, pdutest.Heartbeat())
 	if rec := l.next(); rec.Tenant != 0 || rec.Session != 1 {
 		t.Errorf("got %+v, want tenant 0, session 1", rec)
 	}
-	b.say(t, pdutest.Heartbeat())
+	b.Say(t, pdutest.Heartbeat())
 	if rec := l.next(); rec.Tenant != 1 || rec.Session != 2 {
 		t.Errorf("got %+v, want tenant 1, session 2", rec)
 	}

@@ -8,12 +8,13 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
+	"switchyard/proxy/hub/hubtest"
 )
 
 // A watcher gets the records, and the counts once in a while.
 func TestWatch(t *testing.T) {
 	one, two := newHub(), newHub()
-	a, b := join(one), join(two)
+	a, b := hubtest.Join(one), hubtest.Join(two)
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))
 	enough := errors.New("enough")
 	var said []Record
@@ -25,8 +26,8 @@ func TestWatch(t *testing.T) {
 			}
 			if !begun {
 				begun = true
-				a.say(t, m, pdutest.Heartbeat())
-				b.say(t, m)
+				a.Say(t, m, pdutest.Heartbeat())
+				b.Say(t, m)
 			}
 			for _, r := range records {
 				if r.Kind == PDU {
@@ -52,7 +53,7 @@ func TestWatch(t *testing.T) {
 // A slow watcher misses records for which there is no room, and learns how many.
 func TestWatchMisses(t *testing.T) {
 	h := newHub()
-	a := join(h)
+	a := hubtest.Join(h)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	m := bytes.Repeat(pdutest.Heartbeat(), 1000)
@@ -61,7 +62,7 @@ func TestWatchMisses(t *testing.T) {
 	err := Watch(ctx, []Source{{"one", h}}, Options{}, func(records []Record, missed []uint64) error {
 		if calls++; calls == 1 {
 			for range 2 * maxRecords / 1000 {
-				a.say(t, m)
+				a.Say(t, m)
 			}
 			cancel()
 		}

@@ -15,6 +15,7 @@ import (
 	"switchyard/policy/abi"
 	"switchyard/proxy/capture"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
 )
 
 // rules is a policy with a verdict for each command. Its Inspect broadcasts to all what a
@@ -64,48 +65,15 @@ var usual = rules{
 	pdu.CID_OTHER_STOP_RECV_PACKET:          abi.Close,
 }
 
-// A testPeer is a peer of the hub that is recorded. It counts what it gets.
-type testPeer struct {
-	*hub.Seat
-	hub    *hub.Hub
-	copies uint64
-	bytes  uint64
-}
-
-func (*testPeer) Noted(hub.Note)   {}
-func (*testPeer) Close(hub.Reason) {}
-
-func join(h *hub.Hub) *testPeer {
-	g := &testPeer{hub: h}
-	g.Seat = h.Join(g)
-	return g
-}
-
-func (g *testPeer) read() {
-	var got []byte
-	for {
-		n := 0
-		for _, piece := range g.Due(make([][]byte, 0, 16), g.hub.Head(), 1<<20) {
-			got = append(got, piece...)
-			n += len(piece)
-		}
-		if g.Sent(n); n == 0 {
-			break
-		}
-	}
-	g.bytes += uint64(len(got))
-	g.copies += uint64(len(pdutest.Split(got)))
-}
-
 // recordRandom lets peers send at random over a hub and starts recording in the middle. It
 // returns the capture and what each session got from then on.
 func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, want map[uint64]Peer) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	h := hub.New(policy.NewActive(policy.NewGeneration("served", "", r)), 1<<40)
-	peers := make([]*testPeer, 0, 8)
+	peers := make([]*hubtest.Peer, 0, 8)
 	for range 4 {
-		peers = append(peers, join(h))
+		peers = append(peers, hubtest.Join(h))
 	}
 	talk := func(rounds int) {
 		for range rounds {
@@ -113,7 +81,7 @@ func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, w
 			switch random.IntN(60) {
 			case 0:
 				if len(peers) < cap(peers) {
-					peers = append(peers, join(h))
+					peers = append(peers, hubtest.Join(h))
 				}
 			default:
 				h.ResetBreaker()
@@ -123,8 +91,8 @@ func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, w
 	}
 	talk(300)
 	for _, p := range peers {
-		p.read()
-		p.copies, p.bytes = 0, 0
+		p.Read()
+		p.Got = nil
 	}
 	in, out := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -145,8 +113,8 @@ func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, w
 	}
 	want = make(map[uint64]Peer)
 	for _, p := range peers {
-		p.read()
-		want[p.Session()] = Peer{Session: p.Session(), Copies: p.copies, Bytes: p.bytes}
+		got := p.Read()
+		want[p.Session()] = Peer{Session: p.Session(), Copies: uint64(len(pdutest.Split(got))), Bytes: uint64(len(got))}
 	}
 	return file.Bytes(), want
 }
