@@ -94,6 +94,12 @@ func TestFaultsOfClaims(t *testing.T) {
 		{claimed(mutual, `networks = ["10.0.0.0/8"], certificates = ["cn:a"]`, `networks = ["10.0.0.0/8"], certificates = ["cn:b"]`), `<nil>`},
 		{claimed(``, `networks = ["10.0.0.0/8"]`, `networks = ["10.1.0.0/16"]`), `<nil>`},                                                                       // the narrower one counts
 		{claimed(`tenant = "default"`, `networks = ["10.0.0.0/8"]`, `networks = ["10.1.0.0/16"]`) + "[tenant.c]\nclaims.networks = [\"10.1.0.0/16\"]", `<nil>`}, // nobody asks for c
+		// One certificate or server name, without networks.
+		{claimed(mutual, `certificates = ["cn:x"]`, `certificates = ["dns:x", "cn:x"], server_names = ["b"]`),
+			`4: listener.0.tenants: tenants "a" and "b" both claim certificate "cn:x", and nothing else tells their connections apart; give one of them a longer network, or both other certificates or server_names`},
+		{claimed(mutual, `server_names = ["b"]`, `server_names = ["B"]`),
+			`4: listener.0.tenants: tenants "a" and "b" both claim server name "b", and nothing else tells their connections apart; give one of them a longer network, or both other certificates or server_names`},
+		{claimed(mutual, `certificates = ["cn:x"]`, `server_names = ["b"]`), `<nil>`},
 		// Claims without effect.
 		{claimed(`tenant = "a"`, `networks = ["::1"]`, `networks = ["::2"]`),
 			`3: listener.0.tenants: "a" has what nobody claims, too, as listener.0.tenant names it, so its claims would keep nobody out; take it out here, or name another there, or "" to refuse the others`},
