@@ -10,13 +10,13 @@ const (
 	EmptyReads   = emptyReads
 )
 
-// NewReaderSize is NewReader with a first buffer of some other size, so that
-// short streams reach what long ones do.
+// NewReaderSize is NewReader with a first buffer of the given size, so that short
+// streams take the paths of long ones.
 func NewReaderSize(src io.Reader, max, size int) *Reader {
 	r := NewReader(src, max)
 	r.buf = make([]byte, size)
 	return r
 }
 
-// Size returns how many bytes the buffer takes.
+// Size returns the capacity of the buffer in bytes.
 func (r *Reader) Size() int { return cap(r.buf) }

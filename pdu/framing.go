@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// A LengthError is a header whose length cannot be that of a PDU. The stream
-// behind it cannot be understood any more.
+// A LengthError reports a header with an illegal length. The rest of the stream has
+// no framing and cannot be read.
 type LengthError struct {
 	Length uint32
 	Max    int // the largest length accepted
@@ -19,9 +19,9 @@ func (e *LengthError) Error() string {
 	return fmt.Sprintf("PDU length %d is above the maximum of %d", e.Length, e.Max)
 }
 
-// Next returns the length of the PDU that begins at b[0], or 0 if b does not
-// hold it whole. Nothing is looked at before 16 bytes are there, as in the
-// original. The error is a *LengthError.
+// Next returns the length of the PDU that begins at b[0], or 0 if b does not hold
+// all of it. Like the original, it does not examine a length before all 16 bytes of
+// the header are in b. The error is a *LengthError.
 func Next(b []byte, max int) (int, error) {
 	if len(b) < HeaderLen {
 		return 0, nil
@@ -37,13 +37,13 @@ func Next(b []byte, max int) (int, error) {
 }
 
 // Whole returns how many bytes at the start of b are complete PDUs. The error is
-// a *LengthError: the one behind them can be none.
+// a *LengthError about the header that follows them.
 func Whole(b []byte, max int) (int, error) {
 	end, _, err := whole(b, max)
 	return end, err
 }
 
-// whole is Whole, and says how long the longest of the PDUs is.
+// whole is Whole and also returns the length of the longest of the PDUs.
 func whole(b []byte, limit int) (end, longest int, err error) {
 	for {
 		n, err := Next(b[end:], limit)

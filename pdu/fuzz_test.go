@@ -10,8 +10,8 @@ import (
 	"switchyard/pdu"
 )
 
-// However a stream is cut, the Reader hands out what the stream as a whole says.
-// sizes are those of the reads; size, and 16, is that of the first buffer.
+// The Reader returns the same PDUs however the stream is split into reads. sizes are
+// the sizes of the reads; the first buffer has 16+size bytes.
 func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream, sizes []byte, maxLen uint32, size uint8, endWithData bool) {
 		wantPDUs, rest, wantEnd := reference(stream, maxLen)
@@ -44,8 +44,8 @@ func FuzzReader(f *testing.F) {
 
 var errIllegal = errors.New("illegal length")
 
-// reference returns, from the whole of a stream, its PDUs one behind the other,
-// how many bytes follow them, and how it ends.
+// reference returns the PDUs of a complete stream, concatenated, the number of bytes
+// after them, and the error at the end.
 func reference(stream []byte, maxLen uint32) (pdus []byte, rest int, end error) {
 	for {
 		if len(stream) == 0 {
@@ -66,7 +66,7 @@ func reference(stream []byte, maxLen uint32) (pdus []byte, rest int, end error) 
 	}
 }
 
-// readSizes makes of fuzzed bytes the sizes of reads, some of them empty but
+// readSizes converts fuzzed bytes to the sizes of reads. Some reads are empty, but
 // never all.
 func readSizes(b []byte) []int {
 	sizes := []int{7}

@@ -2,11 +2,11 @@ package pdu
 
 import "fmt"
 
-// A ServiceID names the part of the system that a command belongs to. The route
-// server never looks at it.
+// A ServiceID names the part of the system that a command belongs to. The original
+// route server ignores it.
 type ServiceID uint16
 
-// A CommandID names what a PDU is; the original routes by it alone.
+// A CommandID names the kind of a PDU; the original routes only by it.
 type CommandID uint16
 
 // The services of IM.BaseDefine.ServiceID.
@@ -134,7 +134,7 @@ type Command struct {
 	Message string // full name of the protobuf message in its body
 }
 
-// Commands is every command of the protocol in the order of their ids. It is
+// Commands lists every command of the protocol in the order of their ids. It is
 // read-only.
 var Commands = []Command{
 	{SID_LOGIN, CID_LOGIN_REQ_MSGSERVER, "CID_LOGIN_REQ_MSGSERVER", "IM.Login.IMMsgServReq"},

@@ -10,8 +10,8 @@ import (
 	"switchyard/pdu"
 )
 
-// testdata/commands.tsv is the protocol's list: service, its id, command, its id,
-// message. It and Commands have the same lines in the same order.
+// testdata/commands.tsv lists the protocol's commands: service, its id, command, its
+// id, message. Commands has the same entries in the same order.
 func TestCommandsAreTheListed(t *testing.T) {
 	text, err := os.ReadFile("testdata/commands.tsv")
 	if err != nil {

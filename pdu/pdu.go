@@ -1,6 +1,6 @@
 // Package pdu is TeamTalk's wire protocol between a msg_server and the route
-// server: header, framing, and the names of services and commands. It says what
-// a PDU is, never what to do with one. docs/protocol.md tells it in prose.
+// server: header, framing, and the names of services and commands. It defines what
+// a PDU is, not what to do with one. docs/protocol.md describes the protocol.
 package pdu
 
 import "encoding/binary"
@@ -23,8 +23,8 @@ const DefaultMaxLen = 16 << 20
 //	    12     2  sequence number
 //	    14     2  reserved
 //
-// The original looks at length and command id alone, and echoes the sequence
-// number of a request; any value of the others is accepted and forwarded.
+// The original uses only the length and the command id, and echoes the sequence
+// number of a request. It accepts and forwards any value of the other fields.
 type Header struct {
 	Length   uint32
 	Version  uint16
@@ -60,13 +60,13 @@ func (h Header) Append(b []byte) []byte {
 	return binary.BigEndian.AppendUint16(b, h.Reserved)
 }
 
-// Append appends a PDU as a server makes it, with version 1, flag 0 and reserved
-// 0, and returns the extended slice.
+// Append appends a PDU with the header of a server's own PDUs (version 1, flag 0,
+// reserved 0) and returns the extended slice.
 func Append(b []byte, service ServiceID, command CommandID, seq uint16, body []byte) []byte {
 	h := Header{Length: uint32(HeaderLen + len(body)), Version: 1, Service: service, Command: command, Seq: seq}
 	return append(h.Append(b), body...)
 }
 
-// SetLength writes the length of p, a whole PDU whose body was appended piece by
-// piece, into its header.
+// SetLength writes the length of p into its header. p is a whole PDU whose body was
+// appended in several steps.
 func SetLength(p []byte) { binary.BigEndian.PutUint32(p, uint32(len(p))) }

@@ -31,7 +31,7 @@ func capture(t testing.TB) [][]byte {
 	return pdus
 }
 
-// header returns 16 bytes that claim a length.
+// header returns a header that claims the given length.
 func header(length uint32) []byte {
 	return pdu.Header{Length: length, Version: 1, Service: pdu.SID_MSG, Command: pdu.CID_MSG_DATA}.Append(nil)
 }
@@ -86,7 +86,7 @@ func TestSetLength(t *testing.T) {
 	}
 }
 
-// Nothing of the captured PDUs is lost by reading and writing a header.
+// Parsing and appending the header of a captured PDU restores all of its bytes.
 func TestHeadersOfTheCapture(t *testing.T) {
 	for _, p := range capture(t) {
 		h := pdu.ParseHeader(p)

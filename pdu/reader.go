@@ -3,28 +3,34 @@ package pdu
 import "io"
 
 const (
-	minBuffer  = 4 << 10   // what an idle peer costs
-	fullBuffer = 64 << 10  // how far reads that fill the buffer make it grow
-	keptBuffer = 256 << 10 // how far large PDUs may make it grow for longer than they need it
+	minBuffer  = 4 << 10   // the buffer of an idle peer
+	fullBuffer = 64 << 10  // reads that fill the buffer grow it up to this size
+	keptBuffer = 256 << 10 // a buffer that grew for a large PDU is kept up to this size
 
-	quietBatches = 8   // batches in a row that left three quarters empty, until the buffer is halved
-	emptyReads   = 100 // reads in a row that bring nothing, until io.ErrNoProgress
+	quietBatches = 8   // the buffer is halved after so many batches in a row that left three quarters empty
+	emptyReads   = 100 // io.ErrNoProgress is returned after so many empty reads in a row
 )
 
 // A Reader reads whole PDUs from a byte stream, as many at a time as one read
-// brings. Its buffer grows with what has arrived, never with the length that a
-// header claims. It is for one goroutine.
+// brings. Its buffer grows with the bytes that have arrived, never with the length
+// that a header claims:
+//
+//	buf  │ handed out │ PDU │ PDU │ part of a PD…│ free │
+//	                  start                      end
+//
+// The next batch is the two complete PDUs; the part stays in the buffer until the
+// rest of it arrives. Only one goroutine may use a Reader at a time.
 type Reader struct {
 	src io.Reader
 	max int
-	err error // sticky, returned once there is no batch before it
+	err error // sticky; returned when no batch is left before it
 
 	buf        []byte
-	start, end int  // of what is in buf and not handed out: the start of one PDU, or what is behind an illegal length
-	longest    int  // PDU of the last batch
-	filled     bool // the last read left no room
+	start, end int  // bounds of the bytes in buf that were not handed out: part of a PDU, or bytes from an illegal length on
+	longest    int  // length of the longest PDU of the last batch
+	filled     bool // whether the last read filled the buffer
 	quiet      int  // batches in a row that left buf mostly empty
-	idle       int  // calls of ReadOnce in a row that left nothing
+	idle       int  // calls of ReadOnce in a row after which no bytes were left
 }
 
 // NewReader returns a Reader of the PDUs in src. max is the largest length
@@ -33,14 +39,14 @@ func NewReader(src io.Reader, max int) *Reader {
 	return &Reader{src: src, max: max}
 }
 
-// ReadBatch reads until at least one PDU is complete and returns all that are,
-// adjacent. The slice aliases the buffer and is valid until the next call.
+// ReadBatch reads until at least one PDU is complete and returns all complete PDUs,
+// one directly after the other. The slice aliases the buffer and is valid until the
+// next call.
 //
-// It returns either a batch or an error. What came before an error is returned
-// first; then every call returns that error: a *LengthError, or the one of the
-// source as it is, except that io.EOF inside a PDU becomes io.ErrUnexpectedEOF.
-// A source that keeps returning neither bytes nor an error ends with
-// io.ErrNoProgress.
+// It returns either a batch or an error. PDUs before an error are returned first;
+// then every call returns that error: a *LengthError, or the source's error, except
+// that io.EOF inside a PDU becomes io.ErrUnexpectedEOF. If the source keeps
+// returning neither bytes nor an error, ReadBatch returns io.ErrNoProgress.
 func (r *Reader) ReadBatch() ([]byte, error) {
 	for r.err == nil {
 		r.makeRoom()
@@ -52,18 +58,19 @@ func (r *Reader) ReadBatch() ([]byte, error) {
 	return nil, r.err
 }
 
-// ReadOnce is ReadBatch for a source that does not wait, and many of which share the
-// memory to read into: it reads once, into shared if that is enough, and returns nothing
-// and no error if that completes no PDU. The source returns neither bytes nor an error
-// if it has none. The batch aliases either buffer. Between calls the reader has memory
-// only for the beginning of a PDU, or lately had one.
+// ReadOnce is ReadBatch for a source that does not block, when many Readers share the
+// memory to read into. It reads once, into shared if that is large enough, and returns
+// neither a batch nor an error if no PDU is complete. A source without input returns
+// neither bytes nor an error. The batch aliases shared or the Reader's own buffer.
+// Between calls the Reader owns memory only if it holds part of a PDU or held one in
+// the last few calls.
 func (r *Reader) ReadOnce(shared []byte) ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
 	own := r.buf
 	rest := own[r.start:r.end]
-	lent := len(rest) <= len(shared)/2 // else a PDU that shared may be too small for
+	lent := len(rest) <= len(shared)/2 // otherwise shared may be too small for the PDU
 	if lent {
 		r.buf, r.start, r.end = shared, 0, copy(shared, rest)
 	} else {
@@ -76,7 +83,7 @@ func (r *Reader) ReadOnce(shared []byte) ([]byte, error) {
 	batch := r.take()
 	switch {
 	case len(batch) > 0 && outgrown(len(own), r.Buffered()):
-		r.Compact() // at once: nobody knows when there will be a next call
+		r.Compact() // now, as the next call may be far away
 	case lent:
 		r.keep(own)
 	}
@@ -86,11 +93,11 @@ func (r *Reader) ReadOnce(shared []byte) ([]byte, error) {
 	return nil, r.err
 }
 
-// Compact gives back all memory but what is needed for what was not handed out. The last
+// Compact releases all memory except that of bytes that were not handed out. The last
 // batch stays valid.
 func (r *Reader) Compact() { r.keep(nil) }
 
-// keep moves what is not handed out into own, or into a larger buffer.
+// keep moves the bytes that were not handed out into own, or into a larger buffer.
 func (r *Reader) keep(own []byte) {
 	rest := r.buf[r.start:r.end]
 	switch {
@@ -107,18 +114,18 @@ func (r *Reader) keep(own []byte) {
 	r.filled, r.quiet = false, 0
 }
 
-// Err returns why there will be no batch any more, or nil.
+// Err returns the error that ended the stream, or nil.
 func (r *Reader) Err() error { return r.err }
 
-// Longest returns how many bytes the longest PDU of the last batch has.
+// Longest returns the length of the longest PDU of the last batch, in bytes.
 func (r *Reader) Longest() int { return r.longest }
 
-// Buffered returns how many bytes are held that were not handed out: those of a
-// PDU that is not complete yet, or what is behind an illegal length.
+// Buffered returns how many bytes were read and not handed out: part of a PDU, or
+// bytes from an illegal length on.
 func (r *Reader) Buffered() int { return r.end - r.start }
 
-// makeRoom leaves at least one free byte at the end of the buffer. Only the rest
-// that is not handed out is ever moved.
+// makeRoom leaves at least one free byte at the end of the buffer. It moves only the
+// bytes that were not handed out.
 func (r *Reader) makeRoom() {
 	rest := r.buf[r.start:r.end]
 	switch size := r.nextSize(len(rest)); {
@@ -131,14 +138,14 @@ func (r *Reader) makeRoom() {
 	r.start, r.end = 0, copy(r.buf, rest)
 }
 
-// nextSize returns how large the buffer should be for the next read, if rest
-// bytes are already in it.
+// nextSize returns the size of the buffer for the next read, given that it already
+// holds rest bytes.
 func (r *Reader) nextSize(rest int) int {
 	size := len(r.buf)
 	switch {
 	case size == 0:
 		return minBuffer
-	case rest == size: // one PDU that is larger than the buffer, so max is too
+	case rest == size: // one PDU larger than the buffer, so max is larger, too
 		return min(2*size, r.max)
 	case outgrown(size, rest):
 		return fullBuffer
@@ -150,8 +157,8 @@ func (r *Reader) nextSize(rest int) int {
 	return size
 }
 
-// outgrown reports whether a buffer is as large as it is for a PDU that was handed out,
-// and what is behind that does not need it.
+// outgrown reports whether a buffer is large only because of a PDU that was handed out,
+// and the rest does not need that size.
 func outgrown(size, rest int) bool { return size > keptBuffer && rest <= fullBuffer/2 }
 
 // read appends what one read brings.
@@ -167,8 +174,8 @@ func (r *Reader) read() {
 	r.err = io.ErrNoProgress
 }
 
-// take hands out the complete PDUs. Bytes behind an illegal length are never
-// looked at, so its error takes the place of one that the source returned later.
+// take hands out the complete PDUs. Bytes after an illegal length are never examined,
+// so its error replaces one that the source returned later.
 func (r *Reader) take() []byte {
 	n, longest, err := whole(r.buf[r.start:r.end], r.max)
 	r.longest = longest
@@ -184,8 +191,8 @@ func (r *Reader) take() []byte {
 	return batch
 }
 
-// observe notes how well the buffer's size suits what it holds once n bytes of
-// it are complete PDUs. While one is only arriving, that is not known.
+// observe records how well the size of the buffer fits its content, n bytes of which
+// are complete PDUs. Without a complete PDU it cannot know.
 func (r *Reader) observe(n int) {
 	r.filled = r.end == len(r.buf)
 	switch {

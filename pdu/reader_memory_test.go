@@ -9,7 +9,7 @@ import (
 	"switchyard/pdu"
 )
 
-// A length that is only claimed costs nothing.
+// A claimed length allocates nothing before its bytes arrive.
 func TestReaderClaimedLengthCostsNothing(t *testing.T) {
 	const claim = 256 << 20
 	r := pdu.NewReader(bytes.NewReader(append(header(claim), "and little more"...)), claim)
@@ -21,8 +21,8 @@ func TestReaderClaimedLengthCostsNothing(t *testing.T) {
 	}
 }
 
-// While a large PDU arrives, the buffer is at most twice as large as what is
-// there; afterwards it goes back to what batches of small ones need.
+// While a large PDU arrives, the buffer is at most twice as large as the bytes that
+// have arrived; afterwards it shrinks to the size that batches of small PDUs need.
 func TestReaderGrowsByWhatArrivedAndShrinks(t *testing.T) {
 	const length = 3 << 20
 	large := append(header(length), make([]byte, length-pdu.HeaderLen)...)
@@ -79,8 +79,8 @@ func TestReaderFollowsTheLoad(t *testing.T) {
 	}
 }
 
-// What a buffer of any size holds of the next PDU survives its growing,
-// shrinking and being let go.
+// The part of the next PDU in the buffer survives when the buffer grows, shrinks or is
+// released.
 func TestReaderKeepsTheRest(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var stream []byte
@@ -100,7 +100,7 @@ func TestReaderKeepsTheRest(t *testing.T) {
 	}
 }
 
-// The rest stays where it is while there is room behind it.
+// The rest is not moved while there is room after it.
 func TestReaderMovesOnlyWhenNeeded(t *testing.T) {
 	one := append(header(17), 0)
 	src := &arriving{pieces: pieces{stream: bytes.Repeat(one, 1000), sizes: []int{20}}}
@@ -121,7 +121,7 @@ func TestReaderMovesOnlyWhenNeeded(t *testing.T) {
 	}
 }
 
-// A stream of PDUs that are somewhat larger than the buffer has one that fits.
+// A stream of PDUs that are slightly larger than the buffer gets a buffer that fits.
 func TestReaderKeepsTheBufferThatLargePDUsNeed(t *testing.T) {
 	const length = pdu.FullBuffer + 16
 	r := pdu.NewReader(&endless{stream: append(header(length), make([]byte, length-16)...)}, pdu.DefaultMaxLen)
@@ -167,7 +167,7 @@ func batchOf(length int) []byte {
 	return bytes.Repeat(one, 65536/length)
 }
 
-// arriving shows its Reader's buffer before each read.
+// arriving is a source that reports its Reader's buffer before each read.
 type arriving struct {
 	pieces
 	r       *pdu.Reader
@@ -179,8 +179,8 @@ func (a *arriving) Read(b []byte) (int, error) {
 	return a.pieces.Read(b)
 }
 
-// endless is a stream that begins anew at its end, in reads of at most so many
-// bytes; 0 is no limit.
+// endless is a stream that repeats without end, in reads of a limited size; 0 is no
+// limit.
 type endless struct {
 	stream []byte
 	at     int
@@ -200,8 +200,8 @@ func (e *endless) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// What a large PDU took is given back as soon as it is handed out, or when the reader is
-// told to: nothing more may arrive for long, at which it could be.
+// The memory of a large PDU is released as soon as the PDU is handed out, or by Compact,
+// because the next read may be far away.
 func TestReaderKeepsNothingOfALargePDU(t *testing.T) {
 	const length = 3 << 20
 	large := append(header(length), make([]byte, length-pdu.HeaderLen)...)

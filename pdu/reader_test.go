@@ -14,8 +14,8 @@ import (
 
 var errBroken = errors.New("broken")
 
-// readAll returns everything that a Reader hands out, and what it ends with. It
-// checks what holds for every batch.
+// readAll returns everything that a Reader hands out, and its final error. It checks
+// the invariants of every batch.
 func readAll(t *testing.T, r *pdu.Reader, maxLen int) ([]byte, error) {
 	t.Helper()
 	var all []byte
@@ -70,8 +70,8 @@ func TestReaderUnderEverySplit(t *testing.T) {
 	}
 }
 
-// Readers that share memory find the same PDUs, whatever they are cut into, and however
-// small that memory is beside them.
+// Readers that share memory return the same PDUs, however the stream is split and
+// however small the shared memory is.
 func TestReadOnceUnderEverySplit(t *testing.T) {
 	stream := bytes.Join(capture(t), nil)
 	for _, memory := range []int{64, 1000, 64 << 10} {
@@ -109,7 +109,7 @@ func TestReadOnceUnderEverySplit(t *testing.T) {
 	}
 }
 
-// One read, one batch: PDUs are not handed out one by one.
+// One read returns one batch: PDUs are not handed out one by one.
 func TestReaderBatchesWhatOneReadBrings(t *testing.T) {
 	pdus := capture(t)
 	first, second := bytes.Join(pdus[:9], nil), bytes.Join(pdus[9:20], nil)
@@ -189,7 +189,7 @@ func TestReaderAcceptsLengths(t *testing.T) {
 	}
 }
 
-// The illegal length came first on the wire.
+// The illegal length came before the source's error on the wire, so it is reported.
 func TestReaderPrefersTheLengthError(t *testing.T) {
 	for _, end := range []error{io.EOF, errBroken} {
 		src := iotest.DataErrReader(io.MultiReader(bytes.NewReader(header(3)), iotest.ErrReader(end)))
@@ -220,8 +220,7 @@ func TestReaderWithoutProgress(t *testing.T) {
 	}
 }
 
-// pieces is a stream in reads of the given sizes, round and round; 0 is a read
-// that brings nothing.
+// pieces is a stream in reads of the given sizes, which repeat; 0 is an empty read.
 type pieces struct {
 	stream []byte
 	sizes  []int

@@ -22,7 +22,7 @@ func AppendStatusNotify(dst []byte, user uint32, status Status) []byte {
 }
 
 // AppendUsersStatusResponse appends the beginning of the body of 0x020b
-// (IM.Buddy.IMUsersStatRsp), for the request's user_id, to dst. The whole body is
+// (IM.Buddy.IMUsersStatRsp), with the request's user_id, to dst. The whole body is
 //
 //	08 user
 //	12 len { 08 id  10 status }   AppendUserStat, per id in the order asked
@@ -37,16 +37,16 @@ func AppendUserStat(dst []byte, user uint32, status Status) []byte {
 	return appendStat(dst, user, uint32(status))
 }
 
-// AppendAttachData appends the request's data, which may be empty, to a users
-// status response and thereby ends it.
+// AppendAttachData appends the request's data, which may be empty, to a users status
+// response. It is the last part.
 func AppendAttachData(dst, data []byte) []byte {
 	const tag = 20<<3 + lengthDelimited
 	dst = appendVarint(append(dst, tag&0x7f|0x80, tag>>7), uint32(len(data)))
 	return append(dst, data...)
 }
 
-// userStatSize returns the bytes that AppendUserStat appends for a status that
-// takes one byte, as those of a response do.
+// userStatSize returns how many bytes AppendUserStat appends for a status of one byte,
+// which those of a response are.
 func userStatSize(user uint32) int { return 2 + statSize(user, uint32(Online)) }
 
 func appendStat(dst []byte, user, status uint32) []byte {
@@ -54,7 +54,7 @@ func appendStat(dst []byte, user, status uint32) []byte {
 	return appendVarint(append(dst, 2<<3+varint), status)
 }
 
-// statSize returns the bytes that appendStat appends: at most 12.
+// statSize returns how many bytes appendStat appends: at most 12.
 func statSize(user, status uint32) int {
 	return 1 + varintSize(user) + 1 + varintSize(status)
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// cases are what the hub does with each kind of body. None allocates.
+// cases are the hub's operations on each kind of body. None allocates.
 var cases = []struct {
 	name string
 	do   func(t testing.TB)

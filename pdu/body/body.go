@@ -1,26 +1,25 @@
 // Package body reads and writes the message bodies that the hub itself handles,
-// by the proto2 rules of the original: enumerations are closed, so that a value
-// outside of one counts as an absent field; required fields are required; of a
-// repeated singular field the last valid occurrence stands; ids, statuses and
-// client types are cut to 32 bits. It knows what a body says, not what follows
-// from it.
+// by the proto2 rules of the original: enumerations are closed, so a value outside of
+// one counts as an absent field; required fields are required; if a singular field
+// occurs several times, the last valid occurrence counts; ids, statuses and client
+// types are cut to 32 bits. It parses bodies and does not act on them.
 //
-// It stands beside generated code because google.golang.org/protobuf keeps
-// enumerations open, and because nothing here allocates unless a body is bad.
-// What is read refers to the body it was read from.
+// It exists beside the generated code because google.golang.org/protobuf keeps
+// enumerations open, and because it allocates only for invalid bodies. Results alias
+// the body that they were read from.
 package body
 
 import "fmt"
 
-// An Error is the error of every reader: a body that is dropped as a whole.
+// An Error is the error of every reader: the body is invalid and dropped as a whole.
 type Error struct {
 	What   string
-	Offset int // in the body, in bytes, where it was noticed
+	Offset int // where the fault was noticed, in bytes from the start of the body
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d of the body", e.What, e.Offset) }
 
-// A ClientType is IM.BaseDefine.ClientType. Readers return the four below only.
+// A ClientType is IM.BaseDefine.ClientType. Readers return only the four below.
 type ClientType uint32
 
 const (
@@ -48,16 +47,16 @@ const (
 
 func (s Status) valid() bool { return Online <= s && s <= Leave }
 
-// A ServerUserStat says that a client of a user has a status.
+// A ServerUserStat is the status of one client of a user.
 type ServerUserStat struct {
 	User   uint32
 	Status Status
 	Client ClientType
 }
 
-// Announceable reports whether s may be acted upon as a status update. What a PC
-// client reports goes on to everybody in a status notify, whose status is an
-// enumeration: another number than 1, 2 and 3 aborts the original, and is to be
-// dropped before it changes anything. A mobile client's is never passed on, and
-// every number but 2 means that it is there.
+// Announceable reports whether s is acceptable as a status update. The status of a PC
+// client is announced to all peers in a status notify, where it is an enumeration: a
+// number other than 1, 2 and 3 aborts the original, so the update must be dropped
+// before it changes anything. The status of a mobile client is never forwarded, and
+// every number except 2 means that the client is online.
 func (s ServerUserStat) Announceable() bool { return s.Status.valid() || !s.Client.PC() }

@@ -12,9 +12,9 @@ import (
 	"switchyard/pdu/pb"
 )
 
-// google.golang.org/protobuf agrees with the readers on every body but those
-// for which closed says otherwise, once the values that a closed enumeration
-// does not have are taken out.
+// google.golang.org/protobuf agrees with the readers on every body, except those for
+// which closed reports different rules, after closed has removed the values that are
+// not in a closed enumeration.
 func FuzzReaders(f *testing.F) {
 	for _, m := range messages {
 		for _, extra := range framings {
@@ -77,7 +77,7 @@ func compare(t *testing.T, b []byte) {
 	}
 }
 
-// agree reports whether both accept b, and complains if one does only.
+// agree reports whether both accept b. It fails the test if only one does.
 func agree(t *testing.T, b []byte, s schema, m proto.Message, err error) bool {
 	t.Helper()
 	b, disputed := s.closed(b, 0)
@@ -98,7 +98,7 @@ func same[T comparable](t *testing.T, b []byte, got, want T) {
 	}
 }
 
-// A schema is what closed must know about a message.
+// A schema describes a message for closed.
 type schema struct {
 	enums map[protowire.Number]enum
 	entry *schema          // of the messages in field 1
@@ -110,9 +110,9 @@ type enum func(uint32) bool
 func validClient(v uint32) bool { return ClientType(v).valid() }
 func validStatus(v uint32) bool { return Status(v).valid() }
 
-// closed returns b without the values that no closed enumeration has, and
-// whether the rules for b differ: the original cuts varints of 10 bytes to 64 bits
-// and tags to 32, takes field number 0, and wants groups less than 101 deep.
+// closed returns b without the values that are not in a closed enumeration, and
+// whether the two libraries' rules for b differ: the original cuts varints of 10 bytes
+// to 64 bits and tags to 32, accepts field number 0, and limits groups to 100 levels.
 func (s schema) closed(b []byte, depth int) (out []byte, disputed bool) {
 	for len(b) > 0 {
 		n, disputed := fieldLen(b, depth)
@@ -159,8 +159,8 @@ var (
 	overflow  = protowire.ParseError(-3)
 )
 
-// fieldLen returns the length of the field at the start of b, negative if it is
-// broken.
+// fieldLen returns the length of the field at the start of b, negative if the field is
+// invalid.
 func fieldLen(b []byte, depth int) (n int, disputed bool) {
 	num, typ, n := protowire.ConsumeTag(b)
 	if n < 0 {
@@ -195,7 +195,7 @@ func fieldLen(b []byte, depth int) (n int, disputed bool) {
 	}
 }
 
-// randomBody returns fields of small numbers and of every kind, mostly whole.
+// randomBody returns fields with small numbers and of every wire type, mostly complete.
 func randomBody(r *rand.Rand) (b []byte) {
 	for n := r.IntN(6); n >= 0; n-- {
 		b = append(b, randomField(r, 0)...)
@@ -233,7 +233,7 @@ func randomField(r *rand.Rand, depth int) []byte {
 	return protowire.AppendTag(b, num, protowire.EndGroupType)
 }
 
-// randomContent returns an entry of a 0x0708, or varints, or both at once.
+// randomContent returns an entry of a 0x0708, or varints, or bytes that are both.
 func randomContent(r *rand.Rand, depth int) (b []byte) {
 	if r.IntN(3) > 0 {
 		b = append(b, 1<<3, byte(r.IntN(128)), 2<<3, byte(1+r.IntN(3)), 3<<3, byte(1+r.IntN(2)))

@@ -19,7 +19,7 @@ func ReadRoleSet(b []byte) (master uint32, err error) {
 var roleSetFields = [...]string{1: "master"}
 
 // ReadUserStatusUpdate reads the body of 0x070a (IM.Server.IMUserStatusUpdate).
-// The status is a plain number there, and any is accepted; see Announceable.
+// Its status is a plain number, and any value is accepted; see Announceable.
 func ReadUserStatusUpdate(b []byte) (u ServerUserStat, err error) {
 	s, seen := scanner{b: b}, uint32(0)
 	for s.next() {
@@ -45,7 +45,7 @@ type OnlineUserInfo struct {
 	b   []byte
 }
 
-// ReadOnlineUserInfo reads the body of 0x0708. One bad entry refuses it whole.
+// ReadOnlineUserInfo reads the body of 0x0708. One invalid entry makes it invalid.
 func ReadOnlineUserInfo(b []byte) (OnlineUserInfo, error) {
 	info, s := OnlineUserInfo{b: b}, scanner{b: b}
 	for s.next() {
@@ -104,7 +104,7 @@ var userStatFields = [...]string{1: "user_id", 2: "status", 3: "client_type"}
 // A UsersStatusRequest is the body of 0x020a (IM.Buddy.IMUsersStatReq).
 type UsersStatusRequest struct {
 	User        uint32
-	AttachData  []byte // empty, too, if the request has none
+	AttachData  []byte // empty if the request has none
 	ResponseLen int    // bytes of the response's body, see AppendUsersStatusResponse
 	users       Values
 }
@@ -136,7 +136,7 @@ func ReadUsersStatusRequest(b []byte) (UsersStatusRequest, error) {
 
 var usersStatusRequestFields = [...]string{1: "user_id"}
 
-// Users yields the ids that are asked for, in their order, duplicates included.
+// Users yields the requested ids in their order, duplicates included.
 func (r UsersStatusRequest) Users() iter.Seq[uint32] { return r.users.All() }
 
 // Values are the values of some varint fields of a body of any message.
@@ -145,9 +145,9 @@ type Values struct {
 	fields uint32
 }
 
-// ReadValues reads the fields named by fields: bit n is field n, 1–31. They may
-// be repeated and packed; a length-delimited field that is named but is no packed
-// list of varints is an error. One of another wire type is ignored.
+// ReadValues reads the fields selected by fields: bit n is field n, 1–31. They may be
+// repeated and packed. A selected length-delimited field that is not a packed list of
+// varints is an error. A selected field of another wire type is ignored.
 func ReadValues(b []byte, fields uint32) (Values, error) {
 	s := scanner{b: b}
 	for s.next() {

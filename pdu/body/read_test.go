@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// unhex reads hexadecimal bytes with spaces between what belongs together.
+// unhex decodes hexadecimal bytes; spaces are ignored.
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
@@ -19,11 +19,11 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// groups returns n groups of field 4, each inside the one before.
+// groups returns n nested groups of field 4.
 func groups(n int) string { return strings.Repeat("23", n) + strings.Repeat("24", n) }
 
-// framings are what may stand around the fields of any message, and whether the
-// message still reads.
+// framings are bytes before and after the fields of a message, and whether the message
+// is still valid.
 var framings = []struct {
 	name, fields string
 	good         bool
@@ -74,7 +74,7 @@ var framings = []struct {
 	{"tag cut to 0", "80 80 80 80 10 05", false},
 }
 
-// messages are bodies with every required field, per reader.
+// messages are valid bodies with every required field, for each reader.
 var messages = []struct {
 	name string
 	good string
@@ -287,7 +287,7 @@ func TestReadUsersStatusRequest(t *testing.T) {
 	}
 }
 
-// response appends the answer to r, which finds everybody offline.
+// response appends the answer to r with every user offline.
 func response(dst []byte, r UsersStatusRequest) []byte {
 	dst = AppendUsersStatusResponse(dst, r.User)
 	for user := range r.Users() {

@@ -1,6 +1,6 @@
 package body
 
-// The wire types. 6 and 7 are none.
+// The wire types. 6 and 7 are invalid.
 const (
 	varint = iota
 	fixed64
@@ -16,18 +16,18 @@ const maxDepth = 100
 // maxLength is the largest length of a length-delimited field in bytes.
 const maxLength = 1<<31 - 1
 
-// A scanner reads the fields of one message in order. Where the protobuf
-// libraries differ it does what 2.6.1, the original's, does: a tag is cut to
-// 32 bits, and field number 0 is a number like others.
+// A scanner reads the fields of one message in order. Where protobuf libraries differ
+// it follows 2.6.1, the original's: a tag is cut to 32 bits, and field number 0 is
+// valid.
 type scanner struct {
-	b     []byte // the body, cut where the message ends
-	at    int    // offset in b of what is read next
+	b     []byte // the body up to the end of the message
+	at    int    // offset in b of the next byte to read
 	depth int    // messages around this one
 
 	tag   uint32 // of the field read last: number<<3 | wire type
 	value uint64 // of that field, if a varint
 	start int    // offset in b of its bytes, if length-delimited; they end at at
-	err   *Error // why next returned false, nil at the end of the message
+	err   *Error // the error if next returned false; nil at the end of the message
 }
 
 // next reads a field and reports whether there was one.
@@ -49,8 +49,8 @@ func (s *scanner) readTag() (tag uint32, ok bool) {
 	return uint32(v), ok
 }
 
-// readVarint reads one to ten bytes, least significant first. Bits above the
-// 64th are lost.
+// readVarint reads one to ten bytes, least significant first. It discards bits above
+// the 64th.
 func (s *scanner) readVarint() (v uint64, ok bool) {
 	if s.at < len(s.b) && s.b[s.at] < 0x80 {
 		s.at++
@@ -69,7 +69,7 @@ func (s *scanner) readVarint() (v uint64, ok bool) {
 	return 0, s.fail("end inside a varint", s.at)
 }
 
-// readValue reads what follows tag, depth messages and groups deep.
+// readValue reads the value after tag, which is depth messages and groups deep.
 func (s *scanner) readValue(tag uint32, depth int) (ok bool) {
 	switch tag & 7 {
 	case varint:
@@ -106,7 +106,7 @@ func (s *scanner) skip(n int) bool {
 	return true
 }
 
-// skipGroup skips what is left of a group and the tag that ends it.
+// skipGroup skips the rest of a group and the tag that ends it.
 func (s *scanner) skipGroup(number uint32, depth int) bool {
 	if depth > maxDepth {
 		return s.fail("groups nested too deep", s.at)
@@ -129,9 +129,9 @@ func (s *scanner) message() scanner {
 	return scanner{b: s.b[:s.at], at: s.start, depth: s.depth + 1}
 }
 
-// values passes the values of the field read last, if it is one of fields (bit
-// n: field n), plain or packed, to yield, each cut to 32 bits. It reports whether
-// to go on: false after an error and when yield says so.
+// values passes the values of the field read last to yield, each cut to 32 bits, if
+// fields selects the field (bit n: field n). It reports whether to continue: false
+// after an error and when yield returns false.
 func (s *scanner) values(fields uint32, yield func(uint32) bool) bool {
 	if fields>>(s.tag>>3)&1 == 0 {
 		return true
@@ -160,8 +160,8 @@ func (s *scanner) fail(what string, offset int) bool {
 	return false
 }
 
-// finish returns what kept the scanner from the end of its message, or that one
-// of the required fields (indexed by number) is not in seen (bit n: field n).
+// finish returns the scanner's error, or an error if a required field (indexed by
+// number) is missing from seen (bit n: field n).
 func (s *scanner) finish(seen uint32, required []string) error {
 	if s.err != nil {
 		return s.err

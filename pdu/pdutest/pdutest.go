@@ -1,5 +1,5 @@
-// Package pdutest helps tests build PDUs and read them back. It knows bytes and
-// messages, and nothing of what is done with them.
+// Package pdutest helps tests build PDUs and read them back. It deals with bytes and
+// messages, not with routing.
 package pdutest
 
 import (
@@ -14,8 +14,8 @@ import (
 	"switchyard/pdu"
 )
 
-// PDU returns a PDU with a message as its body and the service that the command
-// belongs to. Required fields may be missing: some tests want just that.
+// PDU returns a PDU with m as its body and the service that the command belongs to.
+// Required fields may be missing, for tests of that case.
 func PDU(command pdu.CommandID, seq uint16, m proto.Message) []byte {
 	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
 	if err != nil {
@@ -29,8 +29,8 @@ func Raw(command pdu.CommandID, seq uint16, body []byte) []byte {
 	return pdu.Append(nil, service(command), command, seq, body)
 }
 
-// Split cuts a stream into its PDUs. What cannot be one, cut or of an illegal
-// length, is the last element.
+// Split splits a stream into its PDUs. A truncated PDU or one of an illegal length is
+// the last element, with everything after it.
 func Split(stream []byte) [][]byte {
 	var pdus [][]byte
 	for len(stream) > 0 {
@@ -44,9 +44,9 @@ func Split(stream []byte) [][]byte {
 	return pdus
 }
 
-// Dump says in one line what a PDU is, for the message of a failed test: its
-// command, sequence number, every other header field that is not the usual, and
-// the body as text if it parses. Not for comparing: the spaces in the text vary.
+// Dump describes a PDU in one line, for the message of a failed test: its command,
+// sequence number, every other header field that is not the default, and the body as
+// text if it parses. Do not compare the result: the spaces in the text vary.
 func Dump(p []byte) string {
 	if n, err := pdu.Next(p, math.MaxInt); err != nil || n != len(p) || n == 0 {
 		return fmt.Sprintf("not a PDU: %d bytes %s", len(p), hex(p))
@@ -83,8 +83,8 @@ func hex(b []byte) string {
 	return fmt.Sprintf("%x", b)
 }
 
-// service returns the service of a command; one that the protocol does not have
-// says it in its high byte.
+// service returns the service of a command. For an unknown command it is the high
+// byte of the id.
 func service(command pdu.CommandID) pdu.ServiceID {
 	if known, ok := pdu.CommandByID(command); ok {
 		return known.Service

@@ -11,7 +11,7 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// The bytes are those that a msg_server and the original exchange.
+// The expected bytes are those that a msg_server and the original exchange.
 func TestBytes(t *testing.T) {
 	const online, offline = pb.UserStatType_USER_STATUS_ONLINE, pb.UserStatType_USER_STATUS_OFFLINE
 	const windows, ios = pb.ClientType_CLIENT_TYPE_WINDOWS, pb.ClientType_CLIENT_TYPE_IOS

@@ -1,5 +1,5 @@
-// Command gen writes the Go code of the .proto files in one folder, with nothing
-// but Go. Run it by "go generate ./pdu/pb".
+// Command gen generates the Go code of the .proto files in one folder. It needs only
+// Go. Run it with "go generate ./pdu/pb".
 package main
 
 import (
@@ -57,8 +57,8 @@ func generate(in, out string) error {
 	return nil
 }
 
-// compile makes of all .proto files in a folder what protoc would hand to its
-// plugin. None of them imports a file outside.
+// compile compiles all .proto files of a folder to the request that protoc would pass
+// to its plugin. None of them imports a file outside the folder.
 func compile(in string) (*pluginpb.CodeGeneratorRequest, error) {
 	paths, err := filepath.Glob(filepath.Join(in, "*.proto"))
 	if err != nil || len(paths) == 0 {
@@ -87,7 +87,7 @@ func compile(in string) (*pluginpb.CodeGeneratorRequest, error) {
 	return req, nil
 }
 
-// appendFile adds a file behind those that it imports, as protogen expects them.
+// appendFile adds a file after the files that it imports, the order that protogen expects.
 func appendFile(req *pluginpb.CodeGeneratorRequest, f protoreflect.FileDescriptor) {
 	for _, have := range req.ProtoFile {
 		if have.GetName() == f.Path() {
