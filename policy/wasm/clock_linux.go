@@ -18,12 +18,12 @@ func threadClock() (read func() time.Duration, stop func()) {
 	runtime.LockOSThread()
 	id := ^int32(unix.Gettid())<<3 | perThread | cpuTime
 	began, err := cpuTimeOf(id)
-	if err != nil { // a kernel or a sandbox without such clocks
+	if err != nil { // a kernel or sandbox without such clocks
 		runtime.UnlockOSThread()
 		return elapsed()
 	}
 	return func() time.Duration {
-		now, _ := cpuTimeOf(id) // it could be read before, and the thread is still there
+		now, _ := cpuTimeOf(id) // no error: it was read before, and the thread still exists
 		return now - began
 	}, runtime.UnlockOSThread
 }

@@ -5,5 +5,5 @@ package wasm
 // loadTimeOf says in errors what threadClock measures.
 const loadTimeOf = "time"
 
-// threadClock is the best clock that there is.
+// threadClock is the only clock that works on every system.
 var threadClock clock = elapsed

@@ -8,14 +8,14 @@ import (
 
 // An Explanation is one decision, step by step.
 type Explanation struct {
-	ByIDs      Answer  // what classify says
-	Remembered bool    // it is asked once for these ids, and not about each PDU
-	Inspection *Answer // what inspect or inspect_body says, if one is asked
+	ByIDs      Answer  // of classify
+	Remembered bool    // the memo holds it, so that classify is called once for these ids
+	Inspection *Answer // of inspect or inspect_body; nil if none is called
 	Verdict    policy.Verdict
-	Fault      *policy.Fault // that kept the policy from deciding; Verdict is what happens instead
+	Fault      *policy.Fault // why the policy did not decide; Verdict is then the fallback
 }
 
-// Explain asks the policy about one PDU, as a generation does, and routes nothing.
+// Explain judges one PDU as a generation does, and explains each step.
 func (p *Policy) Explain(q policy.Question) Explanation {
 	h := pdu.ParseHeader(q.Header)
 	e := Explanation{ByIDs: p.ExplainClassify(h.Service, h.Command), Remembered: remembers(h.Service, h.Command)}
@@ -33,24 +33,28 @@ func (p *Policy) Explain(q policy.Question) Explanation {
 	return e
 }
 
-// remembers finds out whether a generation asks a second time about the same ids.
+// remembers finds out whether the memo of a generation has a place for the ids, by whether
+// the generation calls its policy a second time.
 func remembers(s pdu.ServiceID, c pdu.CommandID) bool {
-	var asked asked
-	g := policy.NewGeneration("", "", &asked)
+	var calls classifyCounter
+	g := policy.NewGeneration("", "", &calls)
 	defer g.Release()
 	g.Classify(s, c)
-	first := asked
+	first := calls
 	g.Classify(s, c)
-	return asked == first
+	return calls == first
 }
 
-// asked counts how often it was asked to classify.
-type asked int
+// A classifyCounter is a policy that counts its calls.
+type classifyCounter int
 
-func (a *asked) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
-	*a++
+func (n *classifyCounter) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
+	*n++
 	return abi.Drop, nil
 }
 
-func (*asked) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) { return v, nil }
-func (*asked) Close() error                                                        { return nil }
+func (*classifyCounter) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) {
+	return v, nil
+}
+
+func (*classifyCounter) Close() error { return nil }

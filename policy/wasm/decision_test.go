@@ -30,7 +30,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// What is explained is what a generation decides.
+// Explain decides as a generation does.
 func TestExplainAgreesWithGeneration(t *testing.T) {
 	engine := newEngine(t, DefaultLimits(), nil)
 	for _, name := range []string{"sound", "trap", "asks_again", "endless_loop", "no_room", "exit"} {

@@ -10,17 +10,17 @@ import (
 	"switchyard/policy/abi"
 )
 
-// An Answer is what a guest said to one question, and what that took. It is for
-// tools; traffic is judged by Classify and Inspect, which say the same.
+// An Answer is the result of one call of a guest and what the call used. It is for tools;
+// traffic is judged by Classify and Inspect, with the same results.
 type Answer struct {
-	Export  string         // that was called: one of classify, inspect and inspect_body
+	Export  string         // the called one: classify, inspect or inspect_body
 	Verdict policy.Verdict // zero after a fault
 	Fault   *policy.Fault  // nil if it decided
-	Fuel    uint64         // that the call used; without that of buffer, which has as much of its own
+	Fuel    uint64         // that the call used, without that of buffer, which has its own
 	Memory  uint64         // of the instance afterwards, in bytes
 }
 
-// ExplainClassify is Classify.
+// ExplainClassify is Classify with its costs.
 func (p *Policy) ExplainClassify(service pdu.ServiceID, command pdu.CommandID) Answer {
 	return p.explain(abi.Classify, 0, func(in *instance) (policy.Verdict, error) {
 		v, err := in.callClassify(uint16(service), uint16(command))
@@ -31,7 +31,7 @@ func (p *Policy) ExplainClassify(service pdu.ServiceID, command pdu.CommandID) A
 	})
 }
 
-// ExplainInspect is Inspect of a verdict by ids that asks for an inspection.
+// ExplainInspect is Inspect with its costs. The verdict by ids asks for an inspection.
 func (p *Policy) ExplainInspect(byIDs policy.Verdict, q policy.Question) Answer {
 	export := abi.Inspect
 	if byIDs.Has(abi.InspectBodyOf) {
@@ -40,7 +40,7 @@ func (p *Policy) ExplainInspect(byIDs policy.Verdict, q policy.Question) Answer 
 	return p.explain(export, q.Session, func(in *instance) (policy.Verdict, error) { return in.inspectPDU(byIDs, &q) })
 }
 
-// explain asks one instance and reads its gauges before it is given back.
+// explain calls one instance and reads its fuel and memory before releasing it.
 func (p *Policy) explain(export string, hint uint64, ask func(*instance) (policy.Verdict, error)) Answer {
 	a := Answer{Export: export}
 	s, err := p.claim(hint)
@@ -62,8 +62,8 @@ func (p *Policy) explain(export string, hint uint64, ask func(*instance) (policy
 	return a
 }
 
-// Exports lists what the guest exports of the ABI's functions, in the order in which
-// docs/abi.md has them.
+// Exports lists which of the ABI's functions the guest exports, in the order of
+// docs/abi.md.
 func (p *Policy) Exports() []string {
 	var names []string
 	for _, name := range []string{abi.Classify, abi.Inspect, abi.InspectBody, abi.Buffer, abi.Configure, abi.Initialize} {

@@ -12,8 +12,8 @@ import (
 	"switchyard/policy/abi"
 )
 
-// What is explained is what happens: every guest of the tests that loads says the
-// same to Explain as to those who judge.
+// The Explain functions return what Classify and Inspect do, for every guest of the tests
+// that loads.
 func TestExplainAgrees(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.wasm")
 	if err != nil || len(names) == 0 {
@@ -31,8 +31,7 @@ func TestExplainAgrees(t *testing.T) {
 		v, err := p.Classify(pdu.SID_MSG, pdu.CID_MSG_DATA)
 		agree(t, name, p.ExplainClassify(pdu.SID_MSG, pdu.CID_MSG_DATA), v, err)
 		for _, byIDs := range []policy.Verdict{header, body, header | body} {
-			// A guest may say after a call what it does not before: one that grows its
-			// memory is not pure.
+			// A guest that grows its memory is not pure: its second call may differ.
 			if name == "grow" || name == "table_grow" {
 				continue
 			}

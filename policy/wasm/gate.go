@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A Gate is one of the checks that a module has to pass before it is a policy,
-// and the first that it did not pass.
+// A Gate is one of the checks that a module has to pass to become a policy. In an error it
+// is the first that the module did not pass.
 type Gate string
 
 // The gates, in the order in which a module meets them.
@@ -33,7 +33,7 @@ type GateError struct {
 
 func (e *GateError) Error() string {
 	text, separator := e.Err.Error(), "; "
-	if strings.Contains(text, "\n\t") { // it ends in a trace or the like
+	if strings.Contains(text, "\n\t") { // it ends in a stack trace
 		separator = "\n"
 	}
 	return fmt.Sprintf("policy %q refused at the %s gate: %s%s%s", e.Policy, e.Gate, text, separator, e.Remedy)
@@ -41,21 +41,21 @@ func (e *GateError) Error() string {
 
 func (e *GateError) Unwrap() error { return e.Err }
 
-// remedies holds what to do about a refusal that names no better remedy.
+// remedies holds the remedy of a gate, for refusals that have none of their own.
 var remedies = map[Gate]string{
-	GateMetering:    "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions, and within the bounds that docs/abi.md tells",
+	GateMetering:    "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions, and within the bounds in docs/abi.md",
 	GateCompile:     "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions",
 	GateInstantiate: "the guest must start by itself, without files, environment or arguments, within its fuel for loading",
 	GateConfigure:   "correct the policy's configuration",
 	GateDryRun:      "classify must answer for every command, known or not, with a verdict of ABI version 1, see docs/abi.md",
 }
 
-// refuse returns an error that brings its own remedy.
+// refuse returns an error that has its own remedy.
 func refuse(remedy, format string, args ...any) error {
 	return &GateError{Err: fmt.Errorf(format, args...), Remedy: remedy}
 }
 
-// atGate completes err as the error of a gate.
+// atGate makes err the error of a gate.
 func atGate(gate Gate, name string, err error) *GateError {
 	var e *GateError
 	if !errors.As(err, &e) {

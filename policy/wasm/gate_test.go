@@ -17,7 +17,7 @@ func TestGates(t *testing.T) {
 		module []byte // instead of testdata/name.wasm
 		config string
 		gate   Gate
-		say    []string // what the error has to tell an operator
+		say    []string // texts in the error
 	}{
 		{name: "too_large", module: make([]byte, 1<<16+1), gate: GateSize,
 			say: []string{"65537 bytes", "at most 65536", "-ldflags='-s -w'", "wasm.module_size"}},
@@ -74,7 +74,7 @@ func TestGates(t *testing.T) {
 	}
 }
 
-// wantGate fails unless err is of that gate and says all of that.
+// wantGate fails unless err is of that gate and contains all the texts.
 func wantGate(t *testing.T, err error, gate Gate, say ...string) {
 	t.Helper()
 	var refused *GateError

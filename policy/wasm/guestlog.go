@@ -16,22 +16,22 @@ import (
 
 const (
 	lineBytes      = 512 // the longest line of a guest that is logged whole
-	linesAtOnce    = 32  // how many lines a policy may say in a row
+	linesAtOnce    = 32  // how many lines a policy may log in a row
 	linesPerSecond = 4   // and how many in the long run
 )
 
-// A guestLog passes on what one policy's guests say, as whole lines, cut and
-// rate-limited.
+// A guestLog passes what one policy's instances log to its Logger, as truncated lines at a
+// limited rate.
 type guestLog struct {
 	policy string
 	log    Logger
 	now    func() time.Time
 
-	mu      sync.Mutex // guards all below
-	tokens  float64
-	filled  time.Time
-	dropped int
-	partial [2][]byte // what stdout and stderr have said of a line
+	mu      sync.Mutex // guards all below; no other lock is taken while it is held
+	tokens  float64    // of a bucket that holds linesAtOnce
+	filled  time.Time  // when tokens was computed
+	dropped int        // lines since the last one that was logged
+	partial [2][]byte  // the unfinished lines of stdout and stderr
 }
 
 func (g *guestLog) init(policy string, log Logger) {
@@ -39,7 +39,7 @@ func (g *guestLog) init(policy string, log Logger) {
 	g.tokens, g.filled = linesAtOnce, g.now()
 }
 
-// say is switchyard_v1.log(level, ptr, len).
+// logCall is switchyard_v1.log(level, ptr, len).
 func (g *guestLog) logCall(_ context.Context, guest api.Module, stack []uint64) {
 	charge(guest, hostCall)
 	level, ptr, n := int32(stack[0]), uint32(stack[1]), uint32(stack[2])
@@ -47,7 +47,7 @@ func (g *guestLog) logCall(_ context.Context, guest api.Module, stack []uint64) 
 	g.line(int(min(max(level, abi.LogDebug), abi.LogError)), text)
 }
 
-// write is WASI's fd_write(fd, iovs, n, nwritten) for stdout and stderr.
+// fdWrite is WASI's fd_write(fd, iovs, n, nwritten) for stdout and stderr.
 func (g *guestLog) fdWrite(_ context.Context, guest api.Module, stack []uint64) {
 	const iovLen = 8
 	fd, iovs, n, nwritten := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])
@@ -85,8 +85,8 @@ func (g *guestLog) stream(fd uint32, text []byte) {
 	}
 }
 
-// join puts head behind what there is of a line, and returns the line if it is
-// whole. Of a long line it keeps no more than shows that it was too long.
+// join appends head to the unfinished line, and returns the line if it is now complete. Of
+// a long line it keeps one byte more than is logged, to show that the line was longer.
 func (g *guestLog) join(fd uint32, head []byte, whole bool) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -100,7 +100,7 @@ func (g *guestLog) join(fd uint32, head []byte, whole bool) []byte {
 	return nil
 }
 
-// line passes one line on, if the rate allows.
+// line logs one line if the rate allows it.
 func (g *guestLog) line(level int, text []byte) {
 	dropped, ok := g.take()
 	if !ok {
@@ -113,7 +113,7 @@ func (g *guestLog) line(level int, text []byte) {
 	g.log(g.policy, level, sanitize.Text(shorten(begin, lineBytes)))
 }
 
-// take reports whether a line may be said, and how many were dropped before it.
+// take reports whether a line may be logged, and how many were dropped before it.
 func (g *guestLog) take() (dropped int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -129,7 +129,7 @@ func (g *guestLog) take() (dropped int, ok bool) {
 	return dropped, true
 }
 
-// shorten cuts a text to so many bytes, and says so by an ellipsis.
+// shorten truncates a text to so many bytes, and marks that with an ellipsis.
 func shorten(s string, most int) string {
 	if cut := sanitize.Cut(s, most); len(cut) < len(s) {
 		return cut + "…"

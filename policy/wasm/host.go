@@ -17,10 +17,10 @@ import (
 
 const wasiModule = wasi_snapshot_preview1.ModuleName
 
-// wasiOffered is what toolchains import without being asked to. All of it works
-// on nothing: wazero's clock and scheduler are deterministic stand-ins, there are
-// no arguments, no environment and no open directories. What could open
-// something is not here.
+// wasiOffered lists the functions that toolchains import by themselves. None of them gives
+// access to anything: wazero's clock and scheduler are deterministic stand-ins, and there
+// are no arguments, no environment and no open directories. Functions that could open
+// something are not in the list.
 var wasiOffered = []string{
 	"args_get", "args_sizes_get", "environ_get", "environ_sizes_get",
 	"clock_res_get", "clock_time_get", "random_get", "poll_oneoff", "sched_yield", "proc_exit",
@@ -30,8 +30,8 @@ var wasiOffered = []string{
 // hostLog is the type of the one host function of the ABI.
 var hostLog = signature{params: []api.ValueType{i32, i32, i32}}
 
-// hostCall is the fuel that a call of a host function costs beside its loops: it
-// takes some 60 ns and more, far longer than an instruction.
+// hostCall is the fuel that a call of a host function costs in addition to its loops: it
+// takes 60 ns or more, far longer than an instruction.
 const hostCall = 100
 
 var (
@@ -56,8 +56,8 @@ func offered(module, name string) bool {
 	return false
 }
 
-// hostFunctions instantiates the host modules that the guest imports from. What
-// the guest says goes to lines.
+// hostFunctions instantiates the host modules that the guest imports from. What the guest
+// logs goes to lines.
 func hostFunctions(ctx context.Context, rt wazero.Runtime, list []imported, lines *guestLog) error {
 	from := func(module string) bool {
 		return slices.ContainsFunc(list, func(i imported) bool { return i.module == module })
@@ -74,8 +74,8 @@ func hostFunctions(ctx context.Context, rt wazero.Runtime, list []imported, line
 	}
 	b := rt.NewHostModuleBuilder(wasiModule)
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(b)
-	// These replace wazero's, whose work per call the guest decides and metering
-	// would not see.
+	// These replace wazero's: there the guest decides how much work one call is, and
+	// metering would not see it.
 	errno := []api.ValueType{i32}
 	define(b, "fd_write", signature{[]api.ValueType{i32, i32, i32, i32}, errno}, lines.fdWrite)
 	define(b, "random_get", signature{[]api.ValueType{i32, i32}, errno}, randomGet)
@@ -89,7 +89,7 @@ func define(b wazero.HostModuleBuilder, name string, s signature, f api.GoModule
 	b.NewFunctionBuilder().WithGoModuleFunction(f, s.params, s.results).WithName(name).Export(name)
 }
 
-// charge takes fuel from the guest and traps it if that was more than it had.
+// charge takes fuel from the guest, and traps the guest if it had less.
 func charge(guest api.Module, fuel uint64) {
 	tank := guest.ExportedGlobal(meter.FuelExport).(api.MutableGlobal)
 	left := int64(tank.Get()) - int64(fuel)
@@ -109,8 +109,8 @@ func view(guest api.Module, ptr, n uint32) []byte {
 	panic(errPointer)
 }
 
-// randomGet fills (ptr, len) with bytes that look random and are the same each
-// time, because a policy is a pure function.
+// randomGet fills (ptr, len) with bytes that look random and are the same each time,
+// because a policy must be a pure function.
 func randomGet(_ context.Context, guest api.Module, stack []uint64) {
 	ptr, n := uint32(stack[0]), uint32(stack[1])
 	charge(guest, hostCall+uint64(n)/8)
@@ -126,8 +126,8 @@ func randomGet(_ context.Context, guest api.Module, stack []uint64) {
 	stack[0] = wasiSuccess
 }
 
-// pollOneoff answers (subscriptions, events, n, nevents) at once: every time has
-// come and every file is closed. A guest that sleeps does not hold up the hub.
+// pollOneoff answers (subscriptions, events, n, nevents) at once, as if every timer had
+// expired and every file were closed. A guest that sleeps does not delay the hub.
 func pollOneoff(_ context.Context, guest api.Module, stack []uint64) {
 	const subscriptionLen, eventLen = 48, 32
 	in, out, n, nevents := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])
@@ -149,8 +149,8 @@ func pollOneoff(_ context.Context, guest api.Module, stack []uint64) {
 	stack[0] = wasiSuccess
 }
 
-// procExit traps the guest. wazero's own closes the instance on the way, which
-// here its owner does.
+// procExit traps the guest. wazero's version would also close the instance, which here its
+// owner does.
 func procExit(_ context.Context, _ api.Module, stack []uint64) {
 	panic(sys.NewExitError(uint32(stack[0])))
 }

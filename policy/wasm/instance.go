@@ -20,10 +20,10 @@ import (
 	"switchyard/policy/wasm/meter"
 )
 
-// errorBytes is how much of a guest's error is kept: its trace may be long.
+// errorBytes is how much of a guest's error is kept: its stack trace may be long.
 const errorBytes = 2 << 10
 
-// An instance is one guest that is alive. It belongs to one goroutine at a time.
+// An instance is a running copy of a guest. It belongs to one goroutine at a time.
 type instance struct {
 	module api.Module
 	memory api.Memory
@@ -34,7 +34,7 @@ type instance struct {
 	fuel, depth                    api.Global
 
 	stack [6]uint64 // parameters and results, as many as inspect_body has
-	body  uint32    // where bodies of up to BodyBytes go; 0: the guest is asked each time
+	body  uint32    // address for bodies of up to BodyBytes; 0: call buffer for each body
 }
 
 // instantiate makes an instance and runs its start function and _initialize.
@@ -42,7 +42,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 	var memory experimental.LinearMemory
 	defer func() {
 		if err != nil && memory != nil {
-			memory.Free() // wazero does not when a start function traps; twice does no harm
+			memory.Free() // wazero does not if a start function traps; a second Free is harmless
 		}
 	}()
 	defer recovered(&err)
@@ -77,8 +77,8 @@ func (p *Policy) instantiate() (in *instance, err error) {
 	return in, nil
 }
 
-// prepare configures the instance and finds out where bodies go. From then on a
-// call has the fuel of a decision.
+// prepare configures the instance and gets the address for bodies. Later calls have the
+// fuel of a decision.
 func (in *instance) prepare(p *Policy) error {
 	in.budget(p.limits.LoadFuel)
 	if err := in.callConfigure(p.config); err != nil {
@@ -96,7 +96,7 @@ func (in *instance) prepare(p *Policy) error {
 	return nil
 }
 
-// handConfig calls the guest's configure.
+// callConfigure passes the configuration to the guest's configure.
 func (in *instance) callConfigure(config []byte) error {
 	if in.configure == nil {
 		if bytes.Equal(config, []byte("{}")) {
@@ -124,13 +124,13 @@ func (in *instance) callConfigure(config []byte) error {
 	return nil
 }
 
-// badBuffer says what to do about a guest that fails to hand out a buffer.
+// badBuffer adds the remedy to an error of the guest's buffer function.
 func badBuffer(err error) error {
 	return refuse("return from buffer the address of a static buffer of at least that size, or 0 if there is none", "%s: %w", abi.Buffer, err)
 }
 
-// room asks the guest for a buffer of n bytes and returns its address, which
-// lies in its memory; 0 means that the guest has none so large.
+// callBuffer asks the guest for a buffer of n bytes. It returns the buffer's address, which
+// lies in the guest's memory, or 0 if the guest has no buffer of that size.
 func (in *instance) callBuffer(n int) (uint32, error) {
 	in.stack[0] = uint64(uint32(n))
 	if err := in.call(in.buffer); err != nil {
@@ -164,7 +164,7 @@ func (in *instance) callInspectBody(q *policy.Question) (policy.Verdict, error) 
 	return in.verdict(in.inspectBody)
 }
 
-// place copies a body to where the guest wants it.
+// copyBody copies a body to the guest's buffer and returns its address.
 func (in *instance) copyBody(body []byte) (ptr uint32, err error) {
 	if len(body) > in.limits.BodyBytes {
 		return 0, &policy.Fault{Kind: policy.FaultBody, Err: fmt.Errorf(
@@ -184,7 +184,7 @@ func (in *instance) copyBody(body []byte) (ptr uint32, err error) {
 	return ptr, nil
 }
 
-// facts puts the last four parameters of an inspection on the stack.
+// pushQuestion puts the last four parameters of an inspection on the stack.
 func (in *instance) pushQuestion(at int, q *policy.Question) {
 	s := in.stack[at : at+4]
 	s[0] = binary.BigEndian.Uint64(q.Header)
@@ -193,7 +193,7 @@ func (in *instance) pushQuestion(at int, q *policy.Question) {
 	s[3] = q.Attributes
 }
 
-// verdict calls f, whose parameters are on the stack, and checks what it says.
+// verdict calls f, whose parameters are on the stack, and checks the verdict.
 func (in *instance) verdict(f api.Function) (policy.Verdict, error) {
 	if err := in.call(f); err != nil {
 		return 0, err
@@ -205,8 +205,8 @@ func (in *instance) verdict(f api.Function) (policy.Verdict, error) {
 	return v, nil
 }
 
-// call calls f with what is on the stack. The context stays the background,
-// which costs least; metering ends the call. The error is a *policy.Fault.
+// call calls f with the parameters on the stack. It needs no context that ends, as metering
+// ends the call. The error is a *policy.Fault.
 func (in *instance) call(f api.Function) error {
 	if err := f.CallWithStack(context.Background(), in.stack[:]); err != nil {
 		return in.fault(err)
@@ -214,13 +214,13 @@ func (in *instance) call(f api.Function) error {
 	return nil
 }
 
-// fault says what went wrong with a call.
+// fault finds out why a call failed.
 func (in *instance) fault(err error) *policy.Fault {
 	text := withoutWrapper(readable(err.Error()))
 	var exit *sys.ExitError
 	switch {
 	case int64(in.fuel.Get()) < 0:
-		// The thread was the guest's for long enough; others wait.
+		// The guest has used this thread for long; let other goroutines run.
 		runtime.Gosched()
 		return &policy.Fault{Kind: policy.FaultFuel, Err: fmt.Errorf("ran longer than its fuel: %s", withoutTrap(text))}
 	case int32(in.depth.Get()) < 0, strings.Contains(text, "stack overflow"):
@@ -231,12 +231,11 @@ func (in *instance) fault(err error) *policy.Fault {
 	return &policy.Fault{Kind: policy.FaultTrap, Err: errors.New(text)}
 }
 
-// withoutTrap takes away how the meter ends a guest, which would be taken for what
-// the guest did.
+// withoutTrap removes the trap by which metering ends a guest: it is not the guest's.
 func withoutTrap(text string) string { return strings.TrimPrefix(text, "wasm error: unreachable\n") }
 
-// withoutWrapper takes away the outermost function of a trace, which is the meter's
-// and has no name, as if the export were called as the guest has it.
+// withoutWrapper removes the outermost function of a trace. It is the wrapper that metering
+// added; it has no name, and the guest's author does not know it.
 func withoutWrapper(text string) string {
 	i := strings.LastIndex(text, "\n\t")
 	if i < 0 || !strings.HasPrefix(text[i:], "\n\t.$") || strings.HasSuffix(text, "…") || strings.HasSuffix(text[:i], ":") {
@@ -250,10 +249,10 @@ func (in *instance) budget(fuel uint64) {
 	in.module.ExportedGlobal(meter.BudgetExport).(api.MutableGlobal).Set(fuel)
 }
 
-// close ends the instance and gives its memory back.
+// close ends the instance and frees its memory.
 func (in *instance) close() {
 	_ = in.module.Close(context.Background())
 }
 
-// readable cuts a text that the guest had a part in, and makes its lines harmless.
+// readable truncates a text that the guest influenced, and makes its lines harmless.
 func readable(text string) string { return sanitize.Lines(shorten(text, errorBytes)) }

@@ -26,8 +26,8 @@ type loader struct {
 	policy  *Policy
 	first   *instance // between instantiate and configure
 
-	computed func() time.Duration // by the loading goroutine
-	compiled time.Duration        // by the compiling goroutine, less the wait for it
+	computed func() time.Duration // CPU time of the loading goroutine so far
+	compiled time.Duration        // CPU time of the compiling goroutine, less the wait for it
 }
 
 // gates are the checks in the order in which a module meets them.
@@ -67,11 +67,11 @@ func (l *loader) pass(ctx context.Context, pass func(*loader, context.Context) e
 	return pass(l, ctx)
 }
 
-// used returns how long loading has computed so far.
+// used returns the CPU time of loading so far.
 func (l *loader) used() time.Duration { return l.computed() + l.compiled }
 
-// late refuses a policy whose loading ran out of time. Only compile is interrupted: fuel
-// bounds what the guest does at the other gates.
+// checkTime refuses a policy whose loading exceeded its time. Only compile is interrupted:
+// at the other gates, fuel bounds what the guest does.
 func (l *loader) checkTime(ctx context.Context) error { return l.checkLimits(ctx, l.used()) }
 
 func (l *loader) checkLimits(ctx context.Context, used time.Duration) error {
@@ -103,18 +103,18 @@ func (l *loader) meter(context.Context) (err error) {
 	return err
 }
 
-// A compilation is what became of a module in wazero's compiler.
+// A compilation is the result of wazero's compiler.
 type compilation struct {
 	runtime wazero.Runtime
 	module  wazero.CompiledModule
 	err     error
-	took    time.Duration // that it computed
+	took    time.Duration // CPU time
 }
 
-// compile has a goroutine of its own compile the module, and waits for it no longer than
-// the limits allow: nothing interrupts wazero's compiler, and a module made for that keeps
-// it busy for minutes. A compilation that was given up ends by itself at some time, and
-// its result is thrown away.
+// compile compiles the module in a goroutine of its own and waits for it no longer than the
+// limits allow. Nothing can interrupt wazero's compiler, and a hostile module keeps it busy
+// for minutes. A compilation that was given up runs to its end, and its goroutine then
+// discards the result.
 func (l *loader) compile(ctx context.Context) error {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
@@ -130,38 +130,38 @@ func (l *loader) compile(ctx context.Context) error {
 	return c.refusal()
 }
 
-// await returns the compilation, or the error if it takes too long or ctx ends. clocks
-// delivers what reads how long the compiler has computed.
+// await returns the compilation, or an error if it takes too long or ctx ends. clocks
+// delivers the function that reads how much CPU time the compiler has used.
 //
-// A compiler that has left of its time needs at least that long, whatever else the machine
-// does. So await looks again after that long:
+// CPU time never passes faster than elapsed time. So await reads the clock when the limit
+// can be reached at the earliest, and again after as much time as was left then:
 //
-//	limit 30 s, the machine gives the compiler half of a core
+//	limit 30 s, and the compiler gets half of a core
 //	elapsed   0 s ───────────── 30 s ────── 45 s ── 52 s ─ …  60 s
-//	computed  0 s               15 s        22 s    26 s      30 s, given up
+//	CPU time  0 s               15 s        22 s    26 s      30 s: give up
 func (l *loader) await(ctx context.Context, clocks <-chan func() time.Duration, made <-chan compilation) (compilation, error) {
-	const soonest = 5 * time.Millisecond // between two looks
+	const shortest = 5 * time.Millisecond // between two reads
 	used := l.used()
 	computed := func() time.Duration { return 0 }
-	look := time.NewTimer(l.engine.limits.LoadTime - used)
-	defer look.Stop()
+	again := time.NewTimer(l.engine.limits.LoadTime - used)
+	defer again.Stop()
 	for {
 		select {
 		case c := <-made:
 			return c, nil
 		case computed = <-clocks:
-		case <-look.C:
+		case <-again.C:
 		case <-ctx.Done():
 		}
 		total := used + computed()
 		if err := l.checkLimits(ctx, total); err != nil {
 			return compilation{}, err
 		}
-		look.Reset(max(soonest, l.engine.limits.LoadTime-total))
+		again.Reset(max(shortest, l.engine.limits.LoadTime-total))
 	}
 }
 
-// refusal says why the module was not compiled, if it was not.
+// refusal returns why the module was not compiled, or nil if it was.
 func (c compilation) refusal() error {
 	if c.err == nil {
 		return nil
@@ -173,7 +173,7 @@ func (c compilation) refusal() error {
 	return errors.New(text)
 }
 
-// compileFor compiles the module and hands it over, unless ctx ends before.
+// compileFor compiles the module and hands over the result, or discards it if ctx ended.
 func (l *loader) compileFor(ctx context.Context, clocks chan<- func() time.Duration, made chan<- compilation) {
 	computed, stop := l.engine.clock()
 	defer stop()
@@ -194,7 +194,7 @@ func compileModule(config wazero.RuntimeConfig, module []byte) (c compilation) {
 	return c
 }
 
-// close frees what the compilation holds, instances included.
+// close frees what the compilation holds, including its instances.
 func (c compilation) close() error {
 	ctx := context.Background()
 	var err error
@@ -237,8 +237,7 @@ func (l *loader) configure(context.Context) error {
 	return nil
 }
 
-// dryRun asks for the verdict of every command there is and of some that are
-// not.
+// dryRun calls classify for every known command and for some unknown ones.
 func (l *loader) dryRun(ctx context.Context) error {
 	unknown := []pdu.Command{
 		{Service: 0, ID: 0},

@@ -39,7 +39,7 @@ func fakeClocks(loading, compiling func() time.Duration) clock {
 
 func always(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 
-// What loading computes counts as a whole, wherever it does.
+// The CPU times of both goroutines add up.
 func TestLoadTimeAddsUp(t *testing.T) {
 	for _, c := range []struct {
 		loading, compiling time.Duration
@@ -65,8 +65,8 @@ func TestLoadTimeAddsUp(t *testing.T) {
 	}
 }
 
-// Where time can only be measured as it passes, the wait for the compiler does not count
-// beside what the compiler takes.
+// With a clock of elapsed time, the wait for the compiler does not count in addition to the
+// compilation.
 func TestLoadTimeCountsNothingTwice(t *testing.T) {
 	var now atomic.Int64
 	passed := func() time.Duration { return time.Duration(now.Load()) }
@@ -83,15 +83,15 @@ func TestLoadTimeCountsNothingTwice(t *testing.T) {
 	p.Close()
 }
 
-// A compiler that gets a part of the machine's time is waited for accordingly longer, but
-// not for ever.
+// A compiler that gets a part of the machine's CPU time may take accordingly longer, up to
+// ceiling times the limit.
 func TestCompilerOnABusyMachine(t *testing.T) {
 	const never = time.Hour
 	for name, c := range map[string]struct {
 		share   time.Duration // one part of so many
 		needs   time.Duration // of CPU time
 		elapsed time.Duration // when await returns
-		say     string        // the error, "" for a compilation
+		say     string        // text in the error, "" if there is none
 	}{
 		"idle":              {1, 29 * time.Second, 29 * time.Second, ""},
 		"idle, hostile":     {1, never, 30 * time.Second, "more than 30s of " + loadTimeOf},
@@ -132,7 +132,7 @@ func TestCompilerOnABusyMachine(t *testing.T) {
 	}
 }
 
-// The clock is that of one thread: it counts computing, and no waiting.
+// The clock counts the CPU time of one thread, not the time in which it waits.
 func TestThreadClock(t *testing.T) {
 	began := time.Now()
 	read, stop := threadClock()
@@ -145,7 +145,7 @@ func TestThreadClock(t *testing.T) {
 	if got := <-waited; loadTimeOf == "CPU time" && got > time.Since(began)-10*time.Millisecond {
 		t.Errorf("%v of CPU time went by while the thread waited for 20ms", got)
 	}
-	for before := read(); read() < before+20*time.Millisecond; { // computing
+	for before := read(); read() < before+20*time.Millisecond; { // uses CPU time
 	}
 	if got, elapsed := read(), time.Since(began); got > elapsed {
 		t.Errorf("%v of CPU time in %v", got, elapsed)

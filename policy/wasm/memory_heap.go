@@ -4,9 +4,8 @@ package wasm
 
 import "github.com/tetratelabs/wazero/experimental"
 
-// A heapMemory is a guest's linear memory where the system offers nothing
-// better. It doubles when it grows, so that all growing together copies at most
-// twice.
+// A heapMemory is a guest's linear memory on systems without mmap. It doubles when it
+// grows, so that all growing together copies each byte at most twice.
 type heapMemory struct {
 	bytes []byte
 	most  uint64
@@ -14,8 +13,8 @@ type heapMemory struct {
 
 func newMemory(most uint64) experimental.LinearMemory { return &heapMemory{most: most} }
 
-// Reallocate returns size bytes that begin with those there were, or nil if
-// there may not be so many.
+// Reallocate returns size bytes that begin with the present ones, or nil if size exceeds
+// the limit.
 func (m *heapMemory) Reallocate(size uint64) []byte {
 	if size > m.most {
 		return nil

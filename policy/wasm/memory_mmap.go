@@ -8,10 +8,10 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// A mapping is a guest's linear memory: as much address space as it may ever
-// grow to, of which the system provides the pages that are touched. Growing
-// copies nothing, and a new instance costs tens of microseconds; the same
-// capacity from Go's heap is zeroed each time, which takes milliseconds.
+// A mapping is a guest's linear memory. It reserves as much address space as the memory may
+// ever grow to; the system provides only the pages that are touched. Growing copies
+// nothing, and a new instance costs tens of microseconds. The same capacity from Go's heap
+// would be zeroed each time, which takes milliseconds.
 type mapping []byte
 
 func newMemory(most uint64) experimental.LinearMemory {
@@ -20,12 +20,12 @@ func newMemory(most uint64) experimental.LinearMemory {
 	}
 	b, err := syscall.Mmap(-1, 0, int(most), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
-		return new(mapping) // Reallocate then gives none, and the guest is not instantiated
+		return new(mapping) // Reallocate then returns nil, and instantiating fails
 	}
 	return (*mapping)(&b)
 }
 
-// Reallocate returns the first size bytes, or nil if there are not so many.
+// Reallocate returns the first size bytes, or nil if the mapping has fewer.
 func (m *mapping) Reallocate(size uint64) []byte {
 	if size > uint64(len(*m)) {
 		return nil
@@ -33,7 +33,7 @@ func (m *mapping) Reallocate(size uint64) []byte {
 	return (*m)[:size:len(*m)]
 }
 
-// Free gives the memory back. Nothing may touch it any more.
+// Free unmaps the memory. Nothing may use it afterwards.
 func (m *mapping) Free() {
 	if len(*m) > 0 {
 		_ = syscall.Munmap(*m)

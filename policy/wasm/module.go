@@ -15,8 +15,7 @@ const (
 	component = "\x0d\x00\x01\x00"
 )
 
-// checkMagic refuses what is not a core module of version 1, or not the whole
-// of one.
+// checkMagic refuses what is not a complete core module of version 1.
 func checkMagic(module []byte) error {
 	switch {
 	case len(module) == 0:
@@ -69,8 +68,8 @@ func (i imported) String() string {
 	return fmt.Sprintf("%q.%q of kind %d", i.module, i.name, i.kind)
 }
 
-// importsOf lists what a module that metering has passed imports; wazero only lists the
-// functions.
+// importsOf lists the imports of a module that the metering has accepted. wazero lists only
+// the functions.
 func importsOf(module []byte) (list []imported, err error) {
 	err = eachSection(module, func(id byte, r *binary.Reader) error {
 		if id != binary.SectionImport {

@@ -13,9 +13,9 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Policy is a loaded module with its configuration; it implements
-// policy.Policy. Its instances stand in a fixed number of slots, so that it holds
-// a bounded amount of memory however many goroutines ask it.
+// A Policy is a loaded module with its configuration. It implements policy.Policy. A fixed
+// number of slots hold its instances, so that its memory is bounded however many goroutines
+// call it.
 type Policy struct {
 	// Static after Load.
 	name     string
@@ -30,12 +30,16 @@ type Policy struct {
 
 var _ policy.Reserver = (*Policy)(nil)
 
-// A slot holds an instance or room for one. Whoever set state to busy owns in.
+// A slot holds an instance or room for one. The goroutine that set state to busy owns in:
+//
+//	empty ──take──▶ busy ──Release──▶ idle ──take──▶ busy …
+//	  ▲               │ Release after a fault: the instance is closed
+//	  └───────────────┘
 type slot struct {
 	policy *Policy // static
 	state  atomic.Uint32
 	in     *instance
-	_      [104]byte // keeps neighbours' states out of each other's cache lines
+	_      [104]byte // so that two slots' states share no cache line
 }
 
 // The states of a slot.
@@ -45,13 +49,13 @@ const (
 	busy
 )
 
-// put gives the slot back with a sound instance.
+// put releases the slot with an instance.
 func (s *slot) put(in *instance) {
 	s.in = in
 	s.state.Store(idle)
 }
 
-// Inspects reports whether the guest looks into PDUs at all.
+// Inspects reports whether the guest exports an inspection.
 func (p *Policy) Inspects() bool { return p.has(abi.Inspect) || p.has(abi.InspectBody) }
 
 func (p *Policy) has(export string) bool { return p.compiled.ExportedFunctions()[export] != nil }
@@ -73,8 +77,8 @@ func (p *Policy) Classify(service pdu.ServiceID, command pdu.CommandID) (policy.
 	return v, nil
 }
 
-// Inspect implements policy.Policy. A verdict by ids that asks for both
-// inspections gets the one of the body, which is told the header as well.
+// Inspect implements policy.Policy. If a verdict by ids asks for both inspections, only the
+// one of the body is called: it receives the header too.
 func (p *Policy) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	s, err := p.Reserve(q.Session)
 	if err != nil {
@@ -84,7 +88,7 @@ func (p *Policy) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdic
 	return s.Inspect(byIDs, q)
 }
 
-// Reserve implements policy.Reserver. What it keeps is a slot.
+// Reserve implements policy.Reserver. It reserves a slot.
 func (p *Policy) Reserve(session uint64) (policy.Reserved, error) {
 	s, err := p.claim(session)
 	if err != nil {
@@ -93,8 +97,7 @@ func (p *Policy) Reserve(session uint64) (policy.Reserved, error) {
 	return s, nil
 }
 
-// Inspect implements policy.Reserved. After a fault the next question meets a fresh
-// instance.
+// Inspect implements policy.Reserved. After a fault the next call uses a fresh instance.
 func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	if !byIDs.Inspected() {
 		return byIDs, nil
@@ -121,7 +124,7 @@ func (s *slot) Release() {
 	s.state.Store(idle)
 }
 
-// inspectPDU asks for the inspection that a verdict by ids wants.
+// inspectPDU calls the inspection that a verdict by ids asks for.
 func (in *instance) inspectPDU(byIDs policy.Verdict, q *policy.Question) (v policy.Verdict, err error) {
 	if err = in.canInspect(byIDs); err != nil {
 		return 0, err
@@ -151,13 +154,14 @@ func (in *instance) canInspect(v policy.Verdict) error {
 	return &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict %v asks for %s, %w", v, lacks, errLacksExport)}
 }
 
-// errLacksExport ends the error of a verdict that asks for what is not there.
+// errLacksExport ends the error of a verdict that asks for an inspection which the guest
+// does not have.
 var errLacksExport = errors.New("which the guest does not export")
 
-// claim returns a slot with an instance for the caller alone. It looks from hint
-// on, so that the PDUs of one session tend to meet the same instance, prefers
-// instances that exist, and waits for one by yielding: who holds one never
-// blocks. The error is a *policy.Fault.
+// claim returns a busy slot with an instance for the caller. It searches from hint on, so
+// that the PDUs of one session tend to use the same instance. It prefers existing instances
+// to new ones. If all are busy it yields until one is released: a goroutine that holds one
+// never blocks. The error is a *policy.Fault.
 func (p *Policy) claim(hint uint64) (*slot, error) {
 	for {
 		if s := p.take(hint, idle); s != nil {
@@ -199,7 +203,7 @@ func (p *Policy) fill(s *slot) error {
 		}
 	}
 	if err != nil {
-		var refused *GateError // the policy is in force, and at no gate
+		var refused *GateError // only its cause counts: the policy is past the gates
 		if errors.As(err, &refused) {
 			err = refused.Err
 		}
@@ -209,7 +213,7 @@ func (p *Policy) fill(s *slot) error {
 	return nil
 }
 
-// release gives a slot back after one question.
+// release gives the slot back after one call with that error.
 func (s *slot) release(err error) {
 	if err != nil {
 		s.discard(err)
@@ -217,8 +221,8 @@ func (s *slot) release(err error) {
 	s.Release()
 }
 
-// discard gives up an instance that failed, unless it was never asked: it is not trusted
-// any more.
+// discard closes an instance that failed, as its state is unknown. A fault of kind FaultBody
+// is no failure of the guest, so the instance is kept.
 func (s *slot) discard(err error) {
 	if fault, ok := err.(*policy.Fault); ok && fault.Kind != policy.FaultBody {
 		s.in.close()
@@ -226,8 +230,7 @@ func (s *slot) discard(err error) {
 	}
 }
 
-// Close ends all instances and frees what the module was compiled to. It
-// implements policy.Policy.
+// Close implements policy.Policy: it closes all instances and frees the machine code.
 func (p *Policy) Close() error {
 	if err := (compilation{runtime: p.runtime, module: p.compiled}).close(); err != nil {
 		return fmt.Errorf("close policy %q: %w", p.name, err)

@@ -23,9 +23,9 @@ var answer = []byte("\x00asm\x01\x00\x00\x00" +
 	"\x07\x05\x01\x01f\x00\x00" + // exported
 	"\x0a\x06\x01\x04\x00\x41\x2a\x0b") // i32.const 42
 
-// probe finds out which engine wazero takes on this machine. Left alone, wazero
-// falls back to its interpreter without a word where it may not make memory
-// executable, so probe lets it choose, runs a function, and looks at what ran.
+// probe finds out which engine wazero selects on this machine. Where memory cannot be made
+// executable, wazero silently falls back to its interpreter. So probe lets it select one,
+// runs a function, and checks what ran it.
 func probe() (kind, why string) {
 	ran, err := runAnswer(wazero.NewRuntimeConfig())
 	if err == nil && strings.HasSuffix(ran, "/wazevo") {
@@ -38,7 +38,7 @@ func probe() (kind, why string) {
 	return Interpreter, fmt.Sprintf("wazero has no compiler for this CPU on %s/%s", runtime.GOOS, runtime.GOARCH)
 }
 
-// runAnswer runs answer and returns the package of what ran it.
+// runAnswer runs answer and returns the package of the engine that ran it.
 func runAnswer(config wazero.RuntimeConfig) (engine string, err error) {
 	defer recovered(&err)
 	ctx := context.Background()
@@ -59,7 +59,7 @@ func runAnswer(config wazero.RuntimeConfig) (engine string, err error) {
 	return reflect.TypeOf(f).Elem().PkgPath(), nil
 }
 
-// recovered turns a panic of wazero into an error: it panics, for one, when the
+// recovered turns a panic of wazero into an error. wazero panics, for example, if the
 // system refuses executable memory.
 func recovered(err *error) {
 	switch r := recover().(type) {

@@ -16,7 +16,7 @@ const (
 	i64 = api.ValueTypeI64
 )
 
-// A signature is the type of a function as the ABI has it.
+// A signature is the type of a function in the ABI.
 type signature struct {
 	params, results []api.ValueType
 }
@@ -45,7 +45,7 @@ func spell(types []api.ValueType) string {
 	return "(" + strings.Join(names, ", ") + ")"
 }
 
-// is returns nil if f has the signature, and what it has instead otherwise.
+// is returns nil if f has the signature, or an error that says which one it has.
 func (s signature) is(f api.FunctionDefinition) error {
 	if slices.Equal(f.ParamTypes(), s.params) && slices.Equal(f.ResultTypes(), s.results) {
 		return nil
@@ -54,7 +54,7 @@ func (s signature) is(f api.FunctionDefinition) error {
 	return fmt.Errorf("is %v, ABI version 1 wants %v", got, s)
 }
 
-// checkExports refuses a guest that does not export what ABI version 1 asks for.
+// checkExports refuses a guest whose exports are not those of ABI version 1.
 func checkExports(m wazero.CompiledModule) error {
 	functions := m.ExportedFunctions()
 	if err := checkVersion(functions); err != nil {
@@ -108,7 +108,7 @@ func checkSignatures(functions map[string]api.FunctionDefinition) error {
 	return refuse("correct the types of the exported functions", "%s", strings.Join(wrong, "; "))
 }
 
-// checkBuffer refuses a guest that is to be handed bytes and gives no room.
+// checkBuffer refuses a guest that takes bytes but exports no buffer or memory for them.
 func checkBuffer(m wazero.CompiledModule) error {
 	functions := m.ExportedFunctions()
 	memory := m.ExportedMemories()[abi.Memory] != nil
@@ -123,8 +123,7 @@ func checkBuffer(m wazero.CompiledModule) error {
 	return nil
 }
 
-// checkImports refuses a guest that imports what is not there, and lists all of
-// it.
+// checkImports refuses a guest whose imports the host does not have, and lists them all.
 func checkImports(m wazero.CompiledModule, list []imported) error {
 	var unknown []string
 	for _, i := range list {

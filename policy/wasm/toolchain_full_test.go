@@ -62,10 +62,10 @@ func built(t testing.TB, build *exec.Cmd, out string) []byte {
 
 func TestGuestInStockGo(t *testing.T) {
 	module := goGuest(t)
-	var heard ledger
+	var lines recordedLog
 	limits := DefaultLimits()
 	limits.LoadTime = 5 * time.Minute // with -race
-	e := newEngine(t, limits, heard.log)
+	e := newEngine(t, limits, lines.log)
 	p := loadModule(t, e, "go", module, []byte(`{"session": 42, "prefix": "hi "}`))
 
 	byIDs, err := p.Classify(pdu.SID_MSG, pdu.CID_MSG_DATA)
@@ -85,7 +85,7 @@ func TestGuestInStockGo(t *testing.T) {
 	q.Attributes = abi.AttributeMaster
 	_, err = p.Inspect(header, q)
 	wantFault(t, err, policy.FaultTrap, "unreachable")
-	if said := strings.Join(heard.said(), "\n"); !strings.Contains(said, "go 2 panic: a master at the gates") {
+	if said := strings.Join(lines.logged(), "\n"); !strings.Contains(said, "go 2 panic: a master at the gates") {
 		t.Errorf("the log has %q, want the guest's panic", said)
 	}
 	q.Attributes = 0
@@ -95,7 +95,7 @@ func TestGuestInStockGo(t *testing.T) {
 
 	_, err = e.Load(context.Background(), "tenant-a", module, []byte(`{"session": "none"}`))
 	wantGate(t, err, GateConfigure, "with 1")
-	if said := strings.Join(heard.said(), "\n"); !strings.Contains(said, "tenant-a 2 configuration: json: cannot unmarshal") {
+	if said := strings.Join(lines.logged(), "\n"); !strings.Contains(said, "tenant-a 2 configuration: json: cannot unmarshal") {
 		t.Errorf("the log has %q, want what configure said", said)
 	}
 }

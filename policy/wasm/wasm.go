@@ -1,7 +1,9 @@
-// Package wasm runs policies compiled to WebAssembly on wazero: it loads them
-// through gates, meters, instantiates, calls and retires them. It decides nothing
-// by itself, reads no files and knows nothing of tenants or of generations in
-// force.
+// Package wasm runs policies that are compiled to WebAssembly, on wazero: it loads a module
+// through a series of gates, meters it, and instantiates, calls and closes it. It makes no
+// decisions, reads no files, and knows neither tenants nor the generation in force.
+//
+// A guest is a WebAssembly module that implements the policy ABI; a Policy is a loaded one
+// with its instances.
 package wasm
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// Limits is what one policy may take. Begin with DefaultLimits.
+// Limits bounds what one policy may use. Begin with DefaultLimits.
 type Limits struct {
 	ModuleBytes int64         // size of the module
 	MemoryPages uint32        // linear memory of one instance, in pages of 64 KiB
@@ -42,18 +44,18 @@ func DefaultLimits() Limits {
 // time for it.
 const ceiling = 10
 
-// A Logger takes one line from a guest: the policy it came from, one of the
-// levels in policy/abi, and the text, cut, without control characters, and not
-// more lines than a log can bear. Any number of goroutines may call it at once.
+// A Logger receives one line that a guest logged: the policy's name, one of the levels in
+// policy/abi, and the text, which is truncated and has no control characters. The rate of
+// lines is limited. Any number of goroutines may call it at once.
 type Logger func(policy string, level int, text string)
 
 // An Engine compiles policies and holds the machine code they share.
 //
-// Every policy has a wazero runtime of its own, because everything that ever was
-// instantiated in a runtime dies with it, the types that a guest declared
-// included, and because its host functions then know whom they serve. Beside the
-// shared cache of machine code such a runtime costs next to nothing. Equal
-// modules that are loaded at the same time are compiled once.
+// Every policy has a wazero runtime of its own, for two reasons: closing the runtime frees
+// everything that was ever instantiated in it, the types that a guest declared included,
+// and its host functions know which policy calls them. With the shared cache of machine
+// code such a runtime costs next to nothing. Equal modules that are loaded at the same time
+// are compiled once.
 type Engine struct {
 	limits Limits
 	log    Logger
@@ -64,12 +66,12 @@ type Engine struct {
 	clock  clock // measures loading
 
 	// compiling counts the goroutines that compile. Load waits for its own unless it gives
-	// up; one that was given up is waited for by tests only, as it may take minutes.
+	// up. Only tests wait for one that was given up, because it may run for minutes.
 	compiling sync.WaitGroup
 }
 
 // NewEngine returns an engine that compiles to machine code if this machine
-// allows it, and interprets otherwise. A nil log discards what guests say.
+// allows it, and interprets otherwise. A nil log discards what guests log.
 func NewEngine(l Limits, log Logger) *Engine {
 	if log == nil {
 		log = func(string, int, string) {}
@@ -80,14 +82,14 @@ func NewEngine(l Limits, log Logger) *Engine {
 	return e
 }
 
-// use chooses the engine by its kind, so that wazero cannot choose another.
+// use selects the engine by its kind, so that wazero does not select another one.
 func (e *Engine) use(kind string) {
 	config := wazero.NewRuntimeConfigInterpreter()
 	if kind == Compiler {
 		config = wazero.NewRuntimeConfigCompiler()
 	}
-	// Without the context check on every call: metering stops what runs too long,
-	// and the check costs ten times the call.
+	// No context check on every call: metering stops a guest that runs too long, and the
+	// check would cost ten times the call.
 	e.config = config.
 		WithCompilationCache(e.code).
 		WithMemoryLimitPages(e.limits.MemoryPages).
@@ -98,8 +100,8 @@ func (e *Engine) use(kind string) {
 // Kind returns Compiler or Interpreter, and why it is that.
 func (e *Engine) Kind() (kind, why string) { return e.kind, e.why }
 
-// Load takes a module through all gates and returns the policy it makes. config
-// is JSON for the guest's configure; nil stands for an empty object. The error is
+// Load takes a module through all gates and returns the policy. config is JSON for the
+// guest's configure; nil stands for an empty object. The error is
 // a *GateError. It may take up to the time and fuel that the limits allow, on a busy
 // machine ceiling times that time, so it belongs off the data path.
 func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (*Policy, error) {
@@ -122,7 +124,7 @@ func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (
 	return l.policy, nil
 }
 
-// Close frees the shared machine code. Every policy has to be closed before.
+// Close frees the shared machine code. Every policy must be closed before.
 func (e *Engine) Close() error {
 	if err := e.code.Close(context.Background()); err != nil {
 		return fmt.Errorf("close the code cache: %w", err)

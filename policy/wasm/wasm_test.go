@@ -16,19 +16,19 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A ledger keeps what guests say.
-type ledger struct {
+// A recordedLog keeps the lines that guests log.
+type recordedLog struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (l *ledger) log(policy string, level int, text string) {
+func (l *recordedLog) log(policy string, level int, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, fmt.Sprintf("%s %d %s", policy, level, text))
 }
 
-func (l *ledger) said() []string {
+func (l *recordedLog) logged() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lines
@@ -89,7 +89,7 @@ const (
 	body   = policy.Verdict(abi.InspectBodyOf | abi.BroadcastExceptSender)
 )
 
-// wantFault fails unless err is a fault of that kind that says so.
+// wantFault fails unless err is a fault of that kind and contains the text.
 func wantFault(t *testing.T, err error, kind policy.FaultKind, text string) {
 	t.Helper()
 	var fault *policy.Fault
@@ -272,8 +272,8 @@ func TestKind(t *testing.T) {
 	}
 }
 
-// Who has reserved an instance gets a fresh one after a fault, and gives back what there
-// is in the end.
+// After a fault, the holder of a slot gets a fresh instance. Release gives back the slot,
+// with the instance if there is one.
 func TestReserve(t *testing.T) {
 	p := load(t, newEngine(t, DefaultLimits(), nil), "trap")
 	r, err := p.Reserve(5)
