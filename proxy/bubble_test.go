@@ -59,7 +59,7 @@ func TestDrainWaitsForTheRestOfAPDU(t *testing.T) {
 		tenant, stop := pipeTenant(testLimits())
 		defer stop()
 		talker, talked := listen(tenant)
-		_, heard := listen(tenant)
+		_, received := listen(tenant)
 		m := message(others, 1, "in two halves")
 		talker.Write(m[:20])
 		synctest.Wait()
@@ -70,7 +70,7 @@ func TestDrainWaitsForTheRestOfAPDU(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Errorf("Drain: %v", err)
 		}
-		if got := <-heard; len(got) != 2 || got[0].what != "other" {
+		if got := <-received; len(got) != 2 || got[0].what != "other" {
 			t.Errorf("got %v, want the PDU and the end", got)
 		}
 		<-talked

@@ -49,12 +49,12 @@ func TestDropped(t *testing.T) {
 						a.Write(m)
 					}
 				}); got > 10*time.Second {
-					y.Errorf("somebody waited: %v", got)
+					y.Errorf("a peer waited: %v", got)
 				}
 				if got, want := 1000-(dropped()-before), c.then; got+2 < want || got > want+2 {
 					y.Errorf("%d of 1000 in 10 s passed, want %d", got, want)
 				}
-				y.expectCounts("nobody is slowed, and nothing dropped for anything else", func(got hub.Counts) bool {
+				y.expectCounts("no sender is paused, and nothing is dropped for another reason", func(got hub.Counts) bool {
 					return len(got.Slowed) == 0 && len(got.Dropped) == 1 && got.Received == 1100
 				})
 				lines := strings.Count(y.lines.String(), `msg="PDU dropped: `+string(c.why))
@@ -70,13 +70,13 @@ func TestDropped(t *testing.T) {
 func TestLargePDUPasses(t *testing.T) {
 	for _, breach := range []tenant.Breach{tenant.Slow, tenant.Drop} {
 		inBubble(t, quota(tenant.Quota{OnBreach: breach, Peer: tenant.Rates{BytesIn: 1000}}), func(y bubble) {
-			a, heard := y.enter(), y.idle()
+			a, received := y.enter(), y.idle()
 			large := message(others, 1, string(make([]byte, 50_000)))
 			a.Write(large)
-			if _, err := io.ReadFull(heard, make([]byte, len(large))); err != nil {
+			if _, err := io.ReadFull(received, make([]byte, len(large))); err != nil {
 				y.Error(err)
 			}
-			heard.Close()
+			received.Close()
 		})
 	}
 }

@@ -27,9 +27,9 @@ func TestFirstPDU(t *testing.T) {
 	}{
 		"dribbles":                  {30 * time.Second, 30 * time.Second, 1, 20, 31 * time.Second, "no-pdu"},
 		"dribbles, no idle timeout": {30 * time.Second, 0, 1, 20, 31 * time.Second, "no-pdu"},
-		"says nothing":              {30 * time.Second, 30 * time.Second, 0, 0, 31 * time.Second, "idle-timeout"},
-		"says nothing, sooner":      {10 * time.Second, 30 * time.Second, 0, 0, 11 * time.Second, "no-pdu"},
-		"says nothing, no timeout":  {30 * time.Second, 0, 0, 0, 31 * time.Second, "no-pdu"},
+		"sends nothing":             {30 * time.Second, 30 * time.Second, 0, 0, 31 * time.Second, "idle-timeout"},
+		"sends nothing, sooner":     {10 * time.Second, 30 * time.Second, 0, 0, 11 * time.Second, "no-pdu"},
+		"sends nothing, no timeout": {30 * time.Second, 0, 0, 0, 31 * time.Second, "no-pdu"},
 		"just in time":              {30 * time.Second, 30 * time.Second, len(m) - 15, 15, 61 * time.Second, "idle-timeout"},
 		"its second dribbles":       {10 * time.Second, 30 * time.Second, len(m) + 1, 20, 71 * time.Second, "idle-timeout"},
 		"no deadline":               {0, 30 * time.Second, 1, 20, 71 * time.Second, "idle-timeout"},

@@ -58,17 +58,17 @@ func TestLogFull(t *testing.T) {
 		a := y.enter()
 		y.enter()
 		y.idle()
-		said := say(a, large, 1000)
+		sent := say(a, large, 1000)
 		y.expectMemory("stalled", full, tooFull)
-		before := said.Load()
+		before := sent.Load()
 		y.expectCounts("slowed", func(c hub.Counts) bool { return c.Slowed[hub.LogFull] == 1 && c.SlowedTime[hub.LogFull] == 0 })
 		time.Sleep(10 * time.Second)
 		y.expectMemory("stalled for 10 s", full, tooFull)
-		if got := said.Load(); got > before+2 { // edits that are trimmed are a little room
+		if got := sent.Load(); got > before+2 { // edits that are trimmed are a little room
 			y.Errorf("%d PDUs were read though there was no room", got-before)
 		}
 		time.Sleep(1999 * time.Millisecond)
-		if got := said.Load(); got < before+900 {
+		if got := sent.Load(); got < before+900 {
 			y.Errorf("%d PDUs were read when there was room again", got-before)
 		}
 		a.Close()
@@ -103,16 +103,16 @@ func TestALittleRoomIsNoticed(t *testing.T) {
 	l.LogBytes = 4 * full
 	inBubble(t, l, func(y bubble) {
 		a, stalled := y.enter(), y.idle()
-		said := say(a, large, 1000)
+		sent := say(a, large, 1000)
 		y.expectMemory("stalled", 4*full, 4*full+full/2)
-		before := said.Load()
+		before := sent.Load()
 		go io.CopyN(io.Discard, stalled, full/4)
 		y.expectMemory("a little room", 4*full-full/2+1, 4*full)
-		if got := said.Load(); got != before {
+		if got := sent.Load(); got != before {
 			y.Errorf("%d PDUs more were read: the test shows nothing", got-before)
 		}
 		time.Sleep(1001 * time.Millisecond)
-		if got := said.Load(); got == before {
+		if got := sent.Load(); got == before {
 			y.Error("no PDU more was read though there was room")
 		}
 	})
@@ -163,9 +163,9 @@ func TestNobodyWaitsForEver(t *testing.T) {
 				time.Sleep(time.Minute)
 				y.expectCounts("all are closed", func(c hub.Counts) bool { return c.Sessions == 0 })
 				y.expectMemory("when all have gone", 0, full/2)
-				a, heard := y.enter(), y.idle()
+				a, received := y.enter(), y.idle()
 				a.Write(large)
-				if _, err := io.ReadFull(heard, make([]byte, len(large))); err != nil {
+				if _, err := io.ReadFull(received, make([]byte, len(large))); err != nil {
 					y.Error(err)
 				}
 			})
@@ -263,16 +263,16 @@ func TestWaitingForRoomEndsEarly(t *testing.T) {
 			inBubble(t, fullLimits(tenant.Slow), func(y bubble) {
 				a := y.enter()
 				y.idle()
-				said := say(a, large, 50)
+				sent := say(a, large, 50)
 				y.expectMemory("stalled", full, tooFull)
-				before, received := said.Load(), y.Hub().Counts().Received
+				before, received := sent.Load(), y.Hub().Counts().Received
 				waited := took(func() {
 					end(y)
 					synctest.Wait()
 				})
 				// What had been read is handed over in any case.
 				if got := y.Hub().Counts().Received; waited > 2*quietTime || got == received {
-					y.Errorf("after %v %d PDUs more were received, %d more read", waited, got-received, said.Load()-before)
+					y.Errorf("after %v %d PDUs more were received, %d more read", waited, got-received, sent.Load()-before)
 				}
 				a.Close()
 			})

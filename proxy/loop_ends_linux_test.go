@@ -90,13 +90,13 @@ func TestCloseOfABrokenConnectionInTheLoop(t *testing.T) {
 func TestCloseWhileLeavingTheLoop(t *testing.T) {
 	served, join, release := holdLoop(t)
 	s, peer := join()
-	said := bytes.Repeat(message(others, 1, ""), 1000)
-	peer.say(said)
+	sent := bytes.Repeat(message(others, 1, ""), 1000)
+	peer.say(sent)
 	eventually(t, "all has arrived", func() (arrived bool) {
 		raw, _ := s.conn.(*net.TCPConn).SyscallConn()
 		raw.Control(func(fd uintptr) {
 			n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
-			arrived = err == nil && n == len(said)
+			arrived = err == nil && n == len(sent)
 		})
 		return arrived
 	})

@@ -97,7 +97,7 @@ func TestCloseInTheLoop(t *testing.T) {
 	}
 	a.expectEnd()
 	b.expectEnd()
-	eventually(t, "nobody left", func() bool { return len(*served.sessions.Load()) == 0 && inLoop(served) == 0 })
+	eventually(t, "all sessions have ended", func() bool { return len(*served.sessions.Load()) == 0 && inLoop(served) == 0 })
 	expectLine(t, lines, "reason=test")
 	c := dial(t, addr)
 	c.say(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil))

@@ -49,7 +49,7 @@ func describe(n hub.Note) (string, slog.Level) {
 	case n.Dropped == hub.ByPolicy:
 		return "PDU dropped: wrong command id", slog.LevelWarn
 	case n.Dropped == hub.NoHolder && n.Verdict.Has(abi.NotSender) && n.Verdict.Has(abi.ElseBroadcast):
-		return "PDU for nobody but its sender", slog.LevelDebug // what the verdict asks for
+		return "PDU without a receiver other than its sender", slog.LevelDebug // which the verdict provides for
 	case n.Dropped != "":
 		return "PDU dropped: " + string(n.Dropped), slog.LevelWarn
 	default:

@@ -19,7 +19,7 @@ type foreignError struct {
 	hint     string // what to do
 }
 
-func (e *foreignError) Error() string { return "the first bytes are no PDU but " + e.protocol }
+func (e *foreignError) Error() string { return "the first bytes are " + e.protocol + ", not a PDU" }
 
 var (
 	foreignTLS = &foreignError{"a TLS handshake", hub.TLSOnPlainPort,

@@ -229,7 +229,7 @@ func TestPausesEndEarly(t *testing.T) {
 		inBubble(t, quota(tenant.Quota{Peer: rates}), func(y bubble) {
 			a := y.indebted()
 			got := took(func() {
-				go a.Write(message(others, 2, "said before the stop"))
+				go a.Write(message(others, 2, "sent before the stop"))
 				if err := y.Drain(context.Background()); err != nil {
 					y.Errorf("Drain: %v", err)
 				}
@@ -237,7 +237,7 @@ func TestPausesEndEarly(t *testing.T) {
 			if got > 2*quietTime {
 				y.Errorf("drained in %v, want about %v", got, quietTime)
 			}
-			y.expectCounts("what was said before the stop", func(c hub.Counts) bool { return c.Received == 202 })
+			y.expectCounts("what was sent before the stop", func(c hub.Counts) bool { return c.Received == 202 })
 		})
 	})
 }
@@ -303,7 +303,7 @@ func TestAPausePushesBack(t *testing.T) {
 	const times = 64 << 20 / 60_016
 	all := bytes.Repeat(large, times)
 	fast.SetWriteDeadline(time.Now().Add(time.Second / 2))
-	said, err := fast.Write(all)
+	sent, err := fast.Write(all)
 	if err == nil {
 		t.Error("the peer could send 64 MiB in half a second")
 	}
@@ -314,7 +314,7 @@ func TestAPausePushesBack(t *testing.T) {
 	go io.Copy(io.Discard, other)
 	l.Quota = tenant.Quota{}
 	y.SetLimits(l)
-	fast.say(all[said:])
+	fast.say(all[sent:])
 	eventually(t, "all has arrived", func() bool {
 		c := y.Hub().Counts()
 		return c.Actions[policy.BroadcastExceptSender] == times && c.Delivered == c.Due

@@ -88,13 +88,13 @@ func TestWhatCountsAsSilence(t *testing.T) {
 		talker, talked := listen(tenant)
 		dribbler, dribbled := listen(tenant)
 		silent, ended := listen(tenant)
-		said := message(others, 1, "0123456789")
+		sent := message(others, 1, "0123456789")
 		for i := range 32 { // 80 s
 			if i%2 == 0 && i < 10 {
-				talker.Write(said) // every 5 s until 20 s
+				talker.Write(sent) // every 5 s until 20 s
 			}
 			if i%4 == 0 {
-				dribbler.Write(said[i/4 : i/4+1]) // every 10 s
+				dribbler.Write(sent[i/4 : i/4+1]) // every 10 s
 			}
 			time.Sleep(2500 * time.Millisecond)
 		}

@@ -72,21 +72,21 @@ func dialTLS(t *testing.T, tenant *Tenant) *tls.Conn {
 func TestTLS(t *testing.T) {
 	tenant, addr, _ := serve(t, testLimits())
 	a, b, secret := dial(t, addr), dial(t, addr), dialTLS(t, tenant)
-	var said []byte
+	var sent []byte
 	for i := range 300 {
-		said = append(said, message(others, uint16(i), strings.Repeat("z", i*37))...)
+		sent = append(sent, message(others, uint16(i), strings.Repeat("z", i*37))...)
 	}
-	a.say(said)
-	b.expect(said)
-	got := make([]byte, len(said))
-	if _, err := io.ReadFull(secret, got); err != nil || !bytes.Equal(got, said) {
-		t.Fatalf("by TLS arrived %d bytes that are not the %d said (%v)", len(got), len(said), err)
+	a.say(sent)
+	b.expect(sent)
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(secret, got); err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("%d bytes arrived over TLS that are not the %d sent (%v)", len(got), len(sent), err)
 	}
-	if _, err := secret.Write(said); err != nil {
+	if _, err := secret.Write(sent); err != nil {
 		t.Fatal(err)
 	}
-	a.expect(said)
-	b.expect(said)
+	a.expect(sent)
+	b.expect(sent)
 	last := message(everyone, 1, "last words")
 	secret.Write(slices.Concat(last, message(goAway, 0, "")))
 	if got, err := io.ReadAll(secret); err != nil || !bytes.Equal(got, last) {
@@ -157,23 +157,23 @@ func TestWritesAreFlat(t *testing.T) {
 			return len(p), nil
 		}})
 		a := y.enter()
-		var said []byte
-		tell := func(p []byte) {
+		var sent []byte
+		send := func(p []byte) {
 			a.Write(p)
-			said = append(said, p...)
+			sent = append(sent, p...)
 			synctest.Wait()
 		}
-		tell(message(others, 0, "is being written")) // while all others become due
+		send(message(others, 0, "is being written")) // while all others become due
 		for i := range 100 {
-			tell(message(others, uint16(i), "small"))
+			send(message(others, uint16(i), "small"))
 			y.Hub().Send((*y.sessions.Load())[0].seat, heartbeat) // an edit, so a piece of its own
-			said = append(said, heartbeat...)
+			sent = append(sent, heartbeat...)
 		}
-		tell(message(others, 0, string(make([]byte, 300_000))))
+		send(message(others, 0, string(make([]byte, 300_000))))
 		close(block)
 		synctest.Wait()
-		if !bytes.Equal(got, said) {
-			y.Errorf("%d bytes were written that are not the %d said", len(got), len(said))
+		if !bytes.Equal(got, sent) {
+			y.Errorf("%d bytes were written that are not the %d sent", len(got), len(sent))
 		}
 		if len(sizes) > 1+1+6 || slices.Max(sizes) > flatBytes {
 			y.Errorf("writes of %v bytes, want few, of %d at most", sizes, flatBytes)
@@ -223,7 +223,7 @@ func TestBrokenWriter(t *testing.T) {
 			writes++
 			return 0, errors.New("broken")
 		}})
-		a, heard := listen(y.Tenant)
+		a, received := listen(y.Tenant)
 		for range 100 {
 			a.Write(large)
 		}
@@ -235,8 +235,8 @@ func TestBrokenWriter(t *testing.T) {
 		peer.Close()
 		synctest.Wait()
 		a.Close()
-		if got := <-heard; len(got) < 2 || got[0].what != "other" {
-			y.Errorf("heard %v", got)
+		if got := <-received; len(got) < 2 || got[0].what != "other" {
+			y.Errorf("received %v", got)
 		}
 	})
 }
@@ -277,7 +277,7 @@ func TestCloseWriteIsAnswered(t *testing.T) {
 		select {
 		case <-conn.goodbye:
 		default:
-			y.Error("the peer closed and was not told goodbye")
+			y.Error("the peer closed first, and the connection was closed without its closing message")
 		}
 		expectReason(y, "peer-closed")
 	})

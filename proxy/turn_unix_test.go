@@ -105,19 +105,19 @@ func TestALongTurnIsRelayed(t *testing.T) {
 	for i := range n + 1 {
 		want = append(want, message(others, uint16(i), "")...)
 	}
-	said := 0 // owned by the goroutine that has the turn
+	next := 0 // owned by the goroutine that has the turn
 	say := func() {
-		m := message(others, uint16(said), "")
-		said++
+		m := message(others, uint16(next), "")
+		next++
 		tenant.hub.Handle(speaker.Seat, m)
 		tenant.flush.request()
 	}
 	returned := make(chan struct{})
 	peer := hook(t, tenant, &hooked{whenIdle: func() {}, whenWritten: func() {
-		if said > n {
+		if next > n {
 			return
 		}
-		if said > passesPerTurn { // a further pass
+		if next > passesPerTurn { // a further pass
 			select {
 			case <-returned:
 			case <-time.After(generous):

@@ -42,7 +42,7 @@ func TestEndByBytes(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { done <- Run(ctx, &file, "a test", []Source{{"a", h}}, Options{Bodies: true, Bytes: most}) }()
 		for ended := false; !ended; {
-			a.Say(t, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 100)))
+			a.Send(t, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 100)))
 			select {
 			case err := <-done:
 				if err != nil {
@@ -81,7 +81,7 @@ func TestStalledClient(t *testing.T) {
 	batch := bytes.Repeat(pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, 1, make([]byte, 240)), 100)
 	say := func(batches int) { // would block forever if the hub waited for the client
 		for range batches {
-			a.Say(t, batch)
+			a.Send(t, batch)
 		}
 	}
 	say(1000) // the buffers are full now
@@ -128,7 +128,7 @@ func TestClientGoesAway(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("no error")
 	}
-	a.Say(t, pdutest.Heartbeat())
+	a.Send(t, pdutest.Heartbeat())
 }
 
 // With many senders at once, no record appears twice or out of its sender's order, and
@@ -145,7 +145,7 @@ func TestManyPeers(t *testing.T) {
 		g := hubtest.Join(h)
 		talking.Go(func() {
 			for i := range each {
-				g.Say(t, pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, uint16(i), nil))
+				g.Send(t, pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, uint16(i), nil))
 			}
 		})
 	}

@@ -112,16 +112,16 @@ func (l *live) end(why string) Statistics {
 func TestRun(t *testing.T) {
 	h := newHub()
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	a.Say(t, pdutest.RoleSet(true))
+	a.Send(t, pdutest.RoleSet(true))
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 4}, h)
 	first, second := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("one")), pdutest.Raw(pdu.CID_MSG_DATA, 2, []byte("two"))
 	ack, unknown := pdutest.Raw(pdu.CID_MSG_READ_ACK, 3, nil), pdutest.Raw(0x0999, 4, []byte("x"))
 	before := time.Now()
-	b.Say(t, first, second)
+	b.Send(t, first, second)
 	c := hubtest.Join(h)
-	c.Say(t, ack)
+	c.Send(t, ack)
 	h.Leave(c.Seat)
-	a.Say(t, unknown)
+	a.Send(t, unknown)
 	rec := l.want(2, first, abi.BroadcastExceptSender)
 	if rec.Time.Before(before) || rec.Time.After(time.Now()) || rec.Policy != [8]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77} || rec.Fault != "" {
 		t.Errorf("got %+v", rec)
@@ -140,14 +140,14 @@ func TestRun(t *testing.T) {
 	if s := l.end(endedPDUs); s.PDUs != 4 || s.Missed != 0 {
 		t.Errorf("statistics are %+v", s)
 	}
-	a.Say(t, first) // nobody looks on any more
+	a.Send(t, first) // nobody looks on any more
 }
 
 // The capture says which peer is master, and keeps only headers.
 func TestHeadersAlone(t *testing.T) {
 	h := newHub()
 	a := hubtest.Join(h)
-	a.Say(t, pdutest.RoleSet(true), pdutest.Online(pdutest.Stat(5, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_MAC)))
+	a.Send(t, pdutest.RoleSet(true), pdutest.Online(pdutest.Stat(5, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_MAC)))
 	in, out := io.Pipe()
 	defer in.Close()
 	go Run(t.Context(), out, "a test", []Source{{"a", h}}, Options{})
@@ -156,7 +156,7 @@ func TestHeadersAlone(t *testing.T) {
 		t.Errorf("got %+v, want session 1, a master", rec)
 	}
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("secret"))
-	a.Say(t, m)
+	a.Send(t, m)
 	if rec := l.want(1, m[:pdu.HeaderLen], abi.BroadcastExceptSender); rec.Length != len(m) {
 		t.Errorf("length %d, want %d", rec.Length, len(m))
 	}
@@ -170,8 +170,8 @@ func TestKnownUsers(t *testing.T) {
 	for user := range uint32(600) {
 		stats = append(stats, pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS))
 	}
-	a.Say(t, pdutest.Online(stats...))
-	b.Say(t, pdutest.Online(stats[:1]...))
+	a.Send(t, pdutest.Online(stats...))
+	b.Send(t, pdutest.Online(stats[:1]...))
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 1}, h)
 	told := map[uint64][]uint32{}
 	for len(told[1]) < 600 || len(told[2]) < 1 {
@@ -190,7 +190,7 @@ func TestKnownUsers(t *testing.T) {
 			t.Errorf("session %d holds some users twice", session)
 		}
 	}
-	a.Say(t, pdutest.Heartbeat())
+	a.Send(t, pdutest.Heartbeat())
 	if s := l.end(endedPDUs); s.PDUs != 1 {
 		t.Errorf("%+v, want what was known not to count", s)
 	}
@@ -210,10 +210,10 @@ func TestKnownUsersComeFirst(t *testing.T) {
 		for user := range uint32(20_000) {
 			stats = append(stats, pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS))
 		}
-		a.Say(t, pdutest.Online(stats...))
-		talk := func() { a.Say(t, pdutest.Heartbeat()) }
+		a.Send(t, pdutest.Online(stats...))
+		talk := func() { a.Send(t, pdutest.Heartbeat()) }
 		if c.many {
-			talk = func() { a.Say(t, bytes.Repeat(pdutest.Heartbeat(), maxRecords)) }
+			talk = func() { a.Send(t, bytes.Repeat(pdutest.Heartbeat(), maxRecords)) }
 		}
 		file := &interrupted{at: c.at, call: talk}
 		if err := Run(t.Context(), file, "a test", []Source{{"a", h}}, Options{Bodies: true, PDUs: 1}); err != nil {
@@ -262,7 +262,7 @@ func TestRedactedAndFiltered(t *testing.T) {
 	h := newHub()
 	a, _ := hubtest.Join(h), hubtest.Join(h)
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 1, Commands: []pdu.CommandID{pdu.CID_MSG_DATA}, Redact: []Field{field(t, "CID_MSG_DATA.*")}}, h)
-	a.Say(t, pdutest.Heartbeat(), pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("secret")))
+	a.Send(t, pdutest.Heartbeat(), pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("secret")))
 	if rec := l.want(1, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 6)), abi.BroadcastExceptSender); !rec.Redacted {
 		t.Error("it is not said to be redacted")
 	}
@@ -279,11 +279,11 @@ func TestTenantsApart(t *testing.T) {
 	a, _ := hubtest.Join(one), hubtest.Join(one)
 	_, b := hubtest.Join(two), hubtest.Join(two)
 	l := record(t, t.Context(), Options{PDUs: 2}, one, two)
-	a.Say(t, pdutest.Heartbeat())
+	a.Send(t, pdutest.Heartbeat())
 	if rec := l.next(); rec.Tenant != 0 || rec.Session != 1 {
 		t.Errorf("got %+v, want tenant 0, session 1", rec)
 	}
-	b.Say(t, pdutest.Heartbeat())
+	b.Send(t, pdutest.Heartbeat())
 	if rec := l.next(); rec.Tenant != 1 || rec.Session != 2 {
 		t.Errorf("got %+v, want tenant 1, session 2", rec)
 	}

@@ -26,8 +26,8 @@ func TestWatch(t *testing.T) {
 			}
 			if !begun {
 				begun = true
-				a.Say(t, m, pdutest.Heartbeat())
-				b.Say(t, m)
+				a.Send(t, m, pdutest.Heartbeat())
+				b.Send(t, m)
 			}
 			for _, r := range records {
 				if r.Kind == PDU {
@@ -62,7 +62,7 @@ func TestWatchMisses(t *testing.T) {
 	err := Watch(ctx, []Source{{"one", h}}, Options{}, func(records []Record, missed []uint64) error {
 		if calls++; calls == 1 {
 			for range 2 * maxRecords / 1000 {
-				a.Say(t, m)
+				a.Send(t, m)
 			}
 			cancel()
 		}

@@ -38,27 +38,27 @@ func TestAudit(t *testing.T) {
 	}{
 		{"alike", abi.BroadcastExceptSender, abi.BroadcastExceptSender, "", 3, 3, 0, 0},
 		{"to one of three", abi.BroadcastExceptSender, fields, "\x08\x01\x10\x02", 3, 1, 2, 0},
-		{"to nobody but the sender", abi.BroadcastExceptSender, fields, "\x08\x01", 3, 0, 3, 0},
+		{"to the sender only", abi.BroadcastExceptSender, fields, "\x08\x01", 3, 0, 3, 0},
 		{"to a user who is not known", abi.BroadcastExceptSender, fields, "\x08\x01\x10\x09", 3, 3, 0, 0},
 		{"to the sender as well", abi.BroadcastExceptSender, abi.BroadcastAll, "", 3, 4, 0, 1},
 		{"not to the sender", abi.BroadcastAll, abi.BroadcastExceptSender, "", 4, 3, 1, 0},
-		{"to somebody else", fields, abi.Unicast | abi.ToUser<<16 | 3<<32, "\x08\x01\x10\x02", 1, 2, 1, 2},
+		{"to another peer", fields, abi.Unicast | abi.ToUser<<16 | 3<<32, "\x08\x01\x10\x02", 1, 2, 1, 2},
 		{"to one more", fields, abi.Unicast | abi.ToFields<<16 | 6<<32, "\x08\x01\x10\x02", 1, 2, 0, 1},
 		{"to all instead of few", abi.Unicast | abi.ToSession<<16 | 2<<32, abi.BroadcastAll, "", 1, 4, 0, 3},
-		{"to nobody", abi.BroadcastAll, abi.Drop, "", 4, 0, 4, 0},
-		{"from nobody", abi.Consume, abi.Unicast | abi.ToMaster<<16, "", 0, 1, 0, 1},
+		{"dropped", abi.BroadcastAll, abi.Drop, "", 4, 0, 4, 0},
+		{"instead of consuming", abi.Consume, abi.Unicast | abi.ToMaster<<16, "", 0, 1, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHub(with(others, tt.active))
 			h.SetAudit(generation(with(others, tt.audited)))
 			a, b, c, d := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
-			a.Say(t, online(1))
-			b.Say(t, online(2))
-			c.Say(t, online(3))
-			d.Say(t, online(3), pdutest.RoleSet(true))
+			a.Send(t, online(1))
+			b.Send(t, online(2))
+			c.Send(t, online(3))
+			d.Send(t, online(3), pdutest.RoleSet(true))
 			m := message(others, 1, tt.users)
 			m = pdu.Append(nil, pdu.SID_MSG, others, 1, append(m[pdu.HeaderLen:], filler(size-len(m))...))
-			a.Say(t, m, message(0x7777, 1, ""), message(0x7778, 1, ""))
+			a.Send(t, m, message(0x7777, 1, ""), message(0x7778, 1, ""))
 
 			rows := h.Audit()
 			i := slices.IndexFunc(rows, func(r AuditRow) bool { return r.Command == others })
@@ -89,9 +89,9 @@ func TestAuditedPolicyFails(t *testing.T) {
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	var sent [][]byte
 	for i := range 100 {
-		sent = append(sent, message(others, uint16(i), "whatever it says"))
+		sent = append(sent, message(others, uint16(i), "text"))
 	}
-	a.Say(t, sent...)
+	a.Send(t, sent...)
 	b.Expect(t, "b", sent...)
 	a.Expect(t, "sender")
 	if len(a.Notes) > 0 {
@@ -140,8 +140,8 @@ func TestAuditIsWhatASwitchDoes(t *testing.T) {
 					batch = append(batch, message(0x0300+pdu.CommandID(rnd.IntN(8)), uint16(rnd.Uint32()), string(users)))
 				}
 			}
-			ours[i].Say(t, batch...)
-			theirs[i].Say(t, batch...)
+			ours[i].Send(t, batch...)
+			theirs[i].Send(t, batch...)
 		}
 		var all, want AuditRow
 		for _, row := range now.Audit() {
@@ -200,7 +200,7 @@ func TestNoAllocationPerAuditedPDU(t *testing.T) {
 	h := newHub(commonRules())
 	h.SetAudit(generation(with(others, abi.Unicast|abi.ToFields<<16|abi.ElseBroadcast|6<<32)))
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	b.Say(t, online(2))
+	b.Send(t, online(2))
 	var batch []byte
 	for range 16 {
 		batch = append(batch, message(others, 1, "\x08\x02\x10\x02")...)
@@ -230,7 +230,7 @@ func TestAuditsSwapped(t *testing.T) {
 		g := hubtest.Join(h)
 		talking.Go(func() {
 			for !stop.Load() {
-				g.Say(t, online(1), message(others, 1, "\x08\x01"), message(everyone, 2, ""))
+				g.Send(t, online(1), message(others, 1, "\x08\x01"), message(everyone, 2, ""))
 				g.ReadSome(1<<20, 1<<20)
 			}
 		})

@@ -47,7 +47,7 @@ func TestCommandStats(t *testing.T) {
 			refused += 3
 			wantBytes[g.Session()] += uint64(3 * len(p))
 		}
-		g.Say(t, batch...)
+		g.Send(t, batch...)
 	}
 	got := make(map[string]uint64)
 	var sum uint64
@@ -70,17 +70,17 @@ func TestCommandStats(t *testing.T) {
 	}
 	c := h.Counts()
 	if sum != pdus || c.Received != sum+refused {
-		t.Errorf("%d by command and %d refused of %d said and %d received", sum, refused, pdus, c.Received)
+		t.Errorf("%d by command and %d refused of %d sent and %d received", sum, refused, pdus, c.Received)
 	}
 	var in, bytesIn uint64
 	for _, s := range h.Sessions(nil) {
 		in, bytesIn = in+s.PDUsIn, bytesIn+s.BytesIn
 		if s.BytesIn != wantBytes[s.Number] {
-			t.Errorf("session %d said %d bytes, want %d", s.Number, s.BytesIn, wantBytes[s.Number])
+			t.Errorf("session %d sent %d bytes, want %d", s.Number, s.BytesIn, wantBytes[s.Number])
 		}
 	}
 	if in != c.Received || bytesIn != c.BytesIn {
-		t.Errorf("sessions said %d PDUs and %d bytes, all together %d and %d", in, bytesIn, c.Received, c.BytesIn)
+		t.Errorf("sessions sent %d PDUs and %d bytes, all together %d and %d", in, bytesIn, c.Received, c.BytesIn)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestSessions(t *testing.T) {
 	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "hello")
-	a.Say(t, m, m, m)
+	a.Send(t, m, m, m)
 	if got := h.Counts(); got.Lag < uint64(3*len(m)) || got.Lags < got.Lag || got.BytesOut != 0 {
 		t.Errorf("before anybody reads: %+v", got)
 	}
@@ -130,7 +130,7 @@ func TestProbe(t *testing.T) {
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "hello")
 	probe := message(pdu.CID_OTHER_HEARTBEAT, 0, "")
-	a.Say(t, m)
+	a.Send(t, m)
 	before, memory, edits := h.Counts(), h.Memory(), h.EditCap()
 	for range 3 * ChunkSize / len(probe) { // beyond what a chunk of the side log holds
 		if err := h.Probe(probe); err != nil {
@@ -163,24 +163,24 @@ func TestRecipients(t *testing.T) {
 		g := hubtest.Join(h)
 		peers[g.Session()] = g
 	}
-	peers[2].Say(t, online(7), online(8))
-	peers[3].Say(t, online(7))
+	peers[2].Send(t, online(7), online(8))
+	peers[3].Send(t, online(7))
 	for name, c := range map[string]struct {
 		verdict policy.Verdict
 		p       []byte
 	}{
-		"others":  {r[others], message(others, 1, "x")},
-		"all":     {r[everyone], message(everyone, 1, "x")},
-		"holders": {r[pdu.CID_MSG_READ_ACK], message(pdu.CID_MSG_READ_ACK, 1, "\x08\x07")},
-		"nobody":  {r[pdu.CID_MSG_READ_ACK], message(pdu.CID_MSG_READ_ACK, 1, "\x08\x09")},
-		"drop":    {0, message(0x7778, 1, "")},
+		"others":    {r[others], message(others, 1, "x")},
+		"all":       {r[everyone], message(everyone, 1, "x")},
+		"holders":   {r[pdu.CID_MSG_READ_ACK], message(pdu.CID_MSG_READ_ACK, 1, "\x08\x07")},
+		"no holder": {r[pdu.CID_MSG_READ_ACK], message(pdu.CID_MSG_READ_ACK, 1, "\x08\x09")},
+		"drop":      {0, message(0x7778, 1, "")},
 	} {
 		for sender, g := range peers {
 			recipients, n := h.Recipients(sender, c.verdict, c.p, 10)
 			if n != len(recipients) {
 				t.Errorf("%s: %d are %v", name, n, recipients)
 			}
-			g.Say(t, c.p)
+			g.Send(t, c.p)
 			for session, other := range peers {
 				got, want := false, bytes.Equal(other.Read(), c.p)
 				for _, s := range recipients {

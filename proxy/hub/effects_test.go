@@ -97,9 +97,9 @@ func TestEffectFaultOfAHandler(t *testing.T) {
 	}{{"handle", true}, {"handle online-user-info", true}, {"handle role-set", false}} {
 		h := limitedHub(t, r, []string{tt.may, "unicast"}, "consume")
 		a, b := hubtest.Join(h), hubtest.Join(h)
-		b.Say(t, online(1))
+		b.Send(t, online(1))
 		m := message(everyone, 1, "")
-		a.Say(t, m)
+		a.Send(t, m)
 		expectIf(t, tt.may+": the user's holder", b, tt.comes, m)
 	}
 }
@@ -109,7 +109,7 @@ func TestEffectFaultKeepsTheOrder(t *testing.T) {
 	h := limitedHub(t, with(everyone, abi.Unicast), []string{"broadcast-except-sender"}, "broadcast-all")
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	p := [][]byte{message(others, 1, "1"), message(everyone, 2, "2"), message(everyone, 3, "3"), message(others, 4, "4")}
-	a.Say(t, p...)
+	a.Send(t, p...)
 	a.Expect(t, "the sender", p[1], p[2])
 	b.Expect(t, "another peer", p...)
 	if c := h.Counts(); c.Received != 4 || c.Actions[policy.BroadcastAll] != 2 || c.Actions[policy.BroadcastExceptSender] != 2 {
@@ -127,7 +127,7 @@ func TestEffectFaultOfTheAudited(t *testing.T) {
 	h.SetAudit(policy.NewLimitedGeneration("audited", "", commonRules(), e))
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	m := message(others, 1, "")
-	a.Say(t, m)
+	a.Send(t, m)
 	b.Expect(t, "another peer", m)
 	rows := h.Audit()
 	if len(rows) != 1 || rows[0].Faults != 1 || rows[0].Sent.PDUs != 1 || rows[0].Audited.PDUs != 0 {

@@ -9,16 +9,16 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// broadcastAll is a policy that sends every PDU to all peers but its sender.
-type broadcastAll struct{}
+// broadcast is a policy that sends every PDU to all peers but its sender.
+type broadcast struct{}
 
-func (broadcastAll) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
+func (broadcast) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
 	return abi.BroadcastExceptSender, nil
 }
-func (broadcastAll) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) {
+func (broadcast) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) {
 	return v, nil
 }
-func (broadcastAll) Close() error { return nil }
+func (broadcast) Close() error { return nil }
 
 // A quietPeer ignores what the hub reports.
 type quietPeer struct{}
@@ -28,7 +28,7 @@ func (quietPeer) Close(hub.Reason) {}
 
 // A hub with two peers: what the first one sends becomes due to the second one.
 func ExampleHub() {
-	active := policy.NewActive(policy.NewGeneration("broadcast", "", broadcastAll{}))
+	active := policy.NewActive(policy.NewGeneration("broadcast", "", broadcast{}))
 	defer active.Close()
 	h := hub.New(active, 64<<20)
 	sender, receiver := h.Join(quietPeer{}), h.Join(quietPeer{})

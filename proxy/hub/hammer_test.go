@@ -69,17 +69,17 @@ func TestHammer(t *testing.T) {
 			for n := range each {
 				b := binary.BigEndian.AppendUint32([]byte{byte(i)}, uint32(n))
 				if batch = append(batch, pdu.Append(nil, pdu.SID_MSG, others, 0, b)...); n%7 == 6 {
-					g.Say(t, batch)
+					g.Send(t, batch)
 					batch = batch[:0]
 				}
 			}
-			g.Say(t, batch)
+			g.Send(t, batch)
 		})
 	}
 	rest.Go(func() { // joins and leaves
 		for range 300 {
 			g := hubtest.Join(h)
-			g.Say(t, online(1, 2, 3), message(pdu.CID_OTHER_HEARTBEAT, 0, ""))
+			g.Send(t, online(1, 2, 3), message(pdu.CID_OTHER_HEARTBEAT, 0, ""))
 			g.ReadSome(1000, 500)
 			g.Leave(PeerClosed)
 		}
@@ -126,7 +126,7 @@ func TestNoAllocationPerPDU(t *testing.T) {
 	r[pdu.CID_MSG_READ_ACK] = abi.Unicast | abi.ToUser<<16 | 2<<32
 	h := newHub(r)
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	b.Say(t, online(2))
+	b.Send(t, online(2))
 	request := pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, []byte("\x08\x01\x10\x02"))
 	var batch []byte
 	for range 16 {
@@ -157,7 +157,7 @@ func TestBehindMissesNothing(t *testing.T) {
 	var sayer sync.WaitGroup
 	sayer.Go(func() {
 		for i := range n {
-			a.Say(t, message(others, uint16(i), ""))
+			a.Send(t, message(others, uint16(i), ""))
 		}
 		done.Store(true)
 	})

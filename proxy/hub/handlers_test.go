@@ -138,7 +138,7 @@ func playHandlers(t *testing.T, rnd *rand.Rand) {
 				stats = append(stats, pdutest.Stat(u, pb.UserStatType(s), c))
 				m.apply(g, u, s, c)
 			}
-			g.Say(t, pdutest.Online(stats...))
+			g.Send(t, pdutest.Online(stats...))
 		case n < 7:
 			users := make([]uint32, rnd.IntN(4))
 			for i := range users {
@@ -146,7 +146,7 @@ func playHandlers(t *testing.T, rnd *rand.Rand) {
 			}
 			seq := uint16(rnd.Uint32())
 			want[g] = append(want[g], m.answer(seq, users)...)
-			g.Say(t, pdutest.StatusRequest(seq, 1, []byte("attached"), users...))
+			g.Send(t, pdutest.StatusRequest(seq, 1, []byte("attached"), users...))
 		case n == 7:
 			p := message(others, 1, "between")
 			for _, to := range peers {
@@ -154,13 +154,13 @@ func playHandlers(t *testing.T, rnd *rand.Rand) {
 					want[to] = append(want[to], p...)
 				}
 			}
-			g.Say(t, p)
+			g.Send(t, p)
 		case n == 8:
-			g.Say(t, pdutest.Raw(pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte{0x08}), pdutest.RoleSet(true), pdutest.Heartbeat())
+			g.Send(t, pdutest.Raw(pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte{0x08}), pdutest.RoleSet(true), pdutest.Heartbeat())
 		default:
 			u, s, c := user(), rnd.Uint32N(5), client()
 			toAll(m.update(g, u, s, c))
-			g.Say(t, pdutest.StatusUpdate(u, s, c))
+			g.Send(t, pdutest.StatusUpdate(u, s, c))
 		}
 		if users := len(slices.Collect(maps.Keys(m))); h.Users() != users {
 			t.Fatalf("%d users are present, want %d", h.Users(), users)

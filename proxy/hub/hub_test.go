@@ -60,23 +60,23 @@ func TestActions(t *testing.T) {
 	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 
 	m := message(others, 1, "to others")
-	a.Say(t, m)
+	a.Send(t, m)
 	a.Expect(t, "sender")
 	b.Expect(t, "b", m)
 	c.Expect(t, "c", m)
 
 	m = message(everyone, 2, "to all")
-	a.Say(t, m)
+	a.Send(t, m)
 	for name, g := range map[string]*hubtest.Peer{"sender": a, "b": b, "c": c} {
 		g.Expect(t, name, m)
 	}
 
 	m = message(pdu.CID_MSG_READ_ACK, 3, "to myself")
-	a.Say(t, m)
+	a.Send(t, m)
 	a.Expect(t, "sender", m)
 	b.Expect(t, "b")
 
-	a.Say(t, message(pdu.CID_OTHER_HEARTBEAT, 4, ""), message(0x7777, 5, "unknown"), message(0x7778, 6, "unknown, and without LOG"))
+	a.Send(t, message(pdu.CID_OTHER_HEARTBEAT, 4, ""), message(0x7777, 5, "unknown"), message(0x7778, 6, "unknown, and without LOG"))
 	a.Expect(t, "sender")
 	b.Expect(t, "b")
 	if len(a.Notes) != 1 || a.Notes[0].Dropped != ByPolicy || a.Notes[0].Header.Command != 0x7777 {
@@ -110,11 +110,11 @@ func TestJoinAndLeave(t *testing.T) {
 	h := newHub(commonRules())
 	a := hubtest.Join(h)
 	first, second, third := message(others, 1, "1"), message(others, 2, "2"), message(others, 3, "3")
-	a.Say(t, first)
+	a.Send(t, first)
 	b := hubtest.Join(h)
-	a.Say(t, second)
+	a.Send(t, second)
 	h.Leave(b.Seat)
-	a.Say(t, third)
+	a.Send(t, third)
 	b.Expect(t, "b", second)
 	b.Release(PeerClosed)
 	if c := h.Counts(); len(c.Discarded) != 0 || c.Sessions != 1 {
@@ -127,7 +127,7 @@ func TestReleaseCountsDiscarded(t *testing.T) {
 	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	for range 10 {
-		a.Say(t, message(others, 0, "0123456789"))
+		a.Send(t, message(others, 0, "0123456789"))
 	}
 	b.ReadSome(1<<20, 26*3+5) // three and a part of the fourth
 	h.Leave(b.Seat)
@@ -144,7 +144,7 @@ func TestRoleCountsFromTheNextPDUOn(t *testing.T) {
 	h := newHub(r)
 	a := hubtest.Join(h)
 	before, after := message(pdu.CID_MSG_READ_ACK, 1, ""), message(pdu.CID_MSG_READ_ACK, 2, "")
-	a.Say(t, before, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"), after, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x00"), before)
+	a.Send(t, before, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"), after, message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x00"), before)
 	a.Expect(t, "a", after)
 }
 
@@ -189,12 +189,12 @@ func TestUnicast(t *testing.T) {
 			r[others] = tt.verdict
 			h := newHub(r)
 			a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
-			a.Say(t, online(1, 3))
-			b.Say(t, online(2))
-			c.Say(t, online(3), message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"))
+			a.Send(t, online(1, 3))
+			b.Send(t, online(2))
+			c.Send(t, online(3), message(pdu.CID_OTHER_ROLE_SET, 0, "\x08\x01"))
 
 			m := message(others, 1, tt.body)
-			a.Say(t, m)
+			a.Send(t, m)
 			got := ""
 			for i, g := range []*hubtest.Peer{a, b, c} {
 				if string(g.Read()) == string(m) {
@@ -227,17 +227,17 @@ func TestUnicastsKeepTheirPlace(t *testing.T) {
 		}
 		sent = append(sent, message(c, uint16(i), fmt.Sprint("number ", i)))
 	}
-	a.Say(t, sent[:50]...)
+	a.Send(t, sent[:50]...)
 	b.ReadSome(1000, 333)
-	a.Say(t, sent[50:]...)
+	a.Send(t, sent[50:]...)
 	b.Expect(t, "b", sent...)
 }
 
 func TestStatusRequestIsAnswered(t *testing.T) {
 	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	a.Say(t, online(7))
-	b.Say(t, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0x707, []byte("\x08\x01\x10\x07\x10\x08")))
+	a.Send(t, online(7))
+	b.Send(t, pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0x707, []byte("\x08\x01\x10\x07\x10\x08")))
 	want := "\x08\x01" + "\x12\x04\x08\x07\x10\x01" + "\x12\x04\x08\x08\x10\x02" + "\xa2\x01\x00"
 	b.Expect(t, "b", pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, 0x707, []byte(want)))
 	a.Expect(t, "a")
@@ -246,7 +246,7 @@ func TestStatusRequestIsAnswered(t *testing.T) {
 func TestStatusUpdateIsAnnounced(t *testing.T) {
 	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	b.Say(t, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 9, []byte("\x08\x01\x10\x07\x18\x01")))
+	b.Send(t, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_USER_STATUS_UPDATE, 9, []byte("\x08\x01\x10\x07\x18\x01")))
 	notices := append(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_LOGIN_STATUS_NOTIFY, 0, []byte("\x08\x07\x10\x01")),
 		pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_STATUS_NOTIFY, 0, []byte("\x0a\x04\x08\x07\x10\x01"))...)
 	a.Expect(t, "a", notices)
@@ -268,7 +268,7 @@ func TestBadBodiesAreDropped(t *testing.T) {
 	} {
 		h := newHub(commonRules())
 		a := hubtest.Join(h)
-		a.Say(t, p)
+		a.Send(t, p)
 		a.Expect(t, "sender")
 		if c := h.Counts(); c.Dropped[reason] != 1 || len(a.Notes) != 1 || a.Notes[0].Dropped != reason {
 			t.Errorf("%s: dropped %v, notes %+v", reason, c.Dropped, a.Notes)

@@ -29,7 +29,7 @@ func TestJudgedOnce(t *testing.T) {
 	h := New(policy.NewActive(g), farBehind)
 	a := hubtest.Join(h)
 	const n = 3 * MaxRuns
-	a.Say(t, bytes.Repeat(pdu.Append(nil, 0x7777, 0x7777, 0, nil), n)) // each is a run of its own
+	a.Send(t, bytes.Repeat(pdu.Append(nil, 0x7777, 0x7777, 0, nil), n)) // each is a run of its own
 	if got := g.Faults(policy.FaultTrap) + g.Faults(policy.FaultBudget); got != n || len(a.Notes) != n {
 		t.Errorf("%d faults and %d notes of %d PDUs", got, len(a.Notes), n)
 	}
@@ -44,8 +44,8 @@ func TestLengthyDoesNotAsk(t *testing.T) {
 	g := policytest.Generation(trappingPolicy{roleRules{r}})
 	h := New(policy.NewActive(g), farBehind)
 	for name, p := range map[string][]byte{
-		"inspected":       pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_READ_ACK, 0, make([]byte, VeryLengthy)),
-		"known by nobody": pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, LengthyBytes)),
+		"inspected": pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_READ_ACK, 0, make([]byte, VeryLengthy)),
+		"unknown":   pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, LengthyBytes)),
 	} {
 		if !h.Lengthy(p, len(p)) {
 			t.Errorf("%s: it may be lengthy", name)

@@ -30,7 +30,7 @@ func newLagTest() lagTest {
 // say sends a PDU of 1016 bytes from the talker. All peers but the stalled one read it.
 func (s lagTest) say(t *testing.T, c pdu.CommandID) {
 	t.Helper()
-	s.talker.Say(t, pdu.Append(nil, pdu.SID_MSG, c, 0, make([]byte, 1000)))
+	s.talker.Send(t, pdu.Append(nil, pdu.SID_MSG, c, 0, make([]byte, 1000)))
 	for _, g := range []*hubtest.Peer{s.talker, s.reader} {
 		g.Read()
 		g.Got = nil
@@ -45,7 +45,7 @@ func TestLagIsBounded(t *testing.T) {
 	}{
 		"broadcasts": {others, others},
 		"unicasts":   {pdu.CID_MSG_READ_ACK, pdu.CID_MSG_READ_ACK},
-		// One unread unicast keeps the side log from there on, whoever the rest is for.
+		// One unread unicast keeps the side log from there on, whichever peer the rest is for.
 		"unicasts to others": {pdu.CID_MSG_READ_ACK, pdu.CID_MSG_READ_NOTIFY},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestLagBeginsWithTheOldestEdit(t *testing.T) {
 	for range hard / 2 / 1000 {
 		s.say(t, pdu.CID_MSG_READ_NOTIFY)
 	}
-	s.reader.Say(t, message(others, 1, "said and not passed over yet"))
+	s.reader.Send(t, message(others, 1, "sent and not passed over yet"))
 	if lag := s.reader.Lag(); lag > 1000 {
 		t.Errorf("the reader's lag is %d bytes", lag)
 	}

@@ -50,7 +50,7 @@ func TestAnnouncingLetsOthersIn(t *testing.T) {
 	var announcing sync.WaitGroup
 	for i, g := range all {
 		p := announce(i*users, users)
-		announcing.Go(func() { g.Say(t, p) })
+		announcing.Go(func() { g.Send(t, p) })
 	}
 	done := make(chan struct{})
 	go func() { announcing.Wait(); close(done) }()
@@ -79,20 +79,20 @@ func TestAnnouncingAgainTakesNoRoom(t *testing.T) {
 	h := newHub(commonRules())
 	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
 	all := announce(0, users)
-	a.Say(t, all)
+	a.Send(t, all)
 	h.SetPresenceLimits(users+1000, 0)
 	var announcing sync.WaitGroup
 	defer announcing.Wait()
 	announcing.Go(func() {
 		for range 10 {
-			a.Say(t, all)
+			a.Send(t, all)
 		}
 	})
 	stop := make(chan struct{})
 	go func() { announcing.Wait(); close(stop) }()
 	for over := false; !over; {
-		b.Say(t, status(3, 1), status(3, 2)) // a user comes and goes
-		c.Say(t, announce(users, 500))
+		b.Send(t, status(3, 1), status(3, 2)) // a user comes and goes
+		c.Send(t, announce(users, 500))
 		select {
 		case <-stop:
 			over = true

@@ -26,29 +26,29 @@ func TestOutIsCountedAfterFanOut(t *testing.T) {
 	r[toUsers] = abi.Unicast | abi.ToFields<<16 | 2<<32 | abi.ElseBroadcast
 	h := newHub(r)
 	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
-	b.Say(t, online(3))
-	c.Say(t, online(3, 4))
+	b.Send(t, online(3))
+	c.Send(t, online(3, 4))
 	request := pdu.Append(nil, pdu.SID_BUDDY_LIST, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 0, []byte("\x08\x01\x10\x03"))
 	for name, tt := range map[string]struct {
 		p    []byte
 		want int
 	}{
-		"to others":               {message(others, 0, "1234"), 2 * 20},
-		"to all":                  {message(everyone, 0, "1234"), 3 * 20},
-		"to two holders":          {message(toUser3, 0, "1234"), 2 * 20},
-		"to one holder":           {message(toUsers, 0, "\x08\x04"), 1 * 18},
-		"to nobody in particular": {message(toUsers, 0, "\x08\x09"), 2 * 18},
-		"dropped":                 {message(0x7778, 0, "1234"), 0},
-		"nobody is to hear":       {message(pdu.CID_OTHER_HEARTBEAT, 0, ""), 0},
-		"an answer":               {request, 16 + 2 + 6 + 3},
-		"notices":                 {status(8, 1), 3 * (20 + 22)},
+		"to others":          {message(others, 0, "1234"), 2 * 20},
+		"to all":             {message(everyone, 0, "1234"), 3 * 20},
+		"to two holders":     {message(toUser3, 0, "1234"), 2 * 20},
+		"to one holder":      {message(toUsers, 0, "\x08\x04"), 1 * 18},
+		"to an unknown user": {message(toUsers, 0, "\x08\x09"), 2 * 18},
+		"dropped":            {message(0x7778, 0, "1234"), 0},
+		"consumed":           {message(pdu.CID_OTHER_HEARTBEAT, 0, ""), 0},
+		"an answer":          {request, 16 + 2 + 6 + 3},
+		"notices":            {status(8, 1), 3 * (20 + 22)},
 	} {
 		for _, g := range []*hubtest.Peer{a, b, c} {
 			g.Read()
 			g.Got = nil
 		}
 		before, of := a.Out(), b.Out()+c.Out()
-		a.Say(t, tt.p)
+		a.Send(t, tt.p)
 		if got := a.Out() - before; got != uint64(tt.want) {
 			t.Errorf("%s: %d bytes, want %d", name, got, tt.want)
 		}
@@ -70,12 +70,12 @@ func TestOutIsCountedAfterFanOut(t *testing.T) {
 func TestRefuse(t *testing.T) {
 	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	a.Say(t, message(others, 1, "heard"))
-	first := message(everyone, 2, "not heard")
+	a.Send(t, message(others, 1, "accepted"))
+	first := message(everyone, 2, "refused")
 	h.Refuse(a.Seat, bytes.Join([][]byte{first, message(0x7777, 3, ""), status(1, 1)}, nil), OverQuotaPDUs)
 	h.Refuse(a.Seat, first, LogFull)
-	a.Say(t, message(others, 4, "heard again"))
-	b.Expect(t, "b", message(others, 1, "heard"), message(others, 4, "heard again"))
+	a.Send(t, message(others, 4, "accepted again"))
+	b.Expect(t, "b", message(others, 1, "accepted"), message(others, 4, "accepted again"))
 	if c := hubtest.Conserved(t, h); c.Received != 6 || c.Dropped[OverQuotaPDUs] != 3 || c.Dropped[LogFull] != 1 || h.Users() != 0 {
 		t.Errorf("counts: %+v", c)
 	}
@@ -124,10 +124,10 @@ func TestPresenceFull(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHub(commonRules())
 			a, b := hubtest.Join(h), hubtest.Join(h)
-			a.Say(t, online(1, 2))
-			b.Say(t, online(2))
+			a.Send(t, online(1, 2))
+			b.Send(t, online(2))
 			h.SetPresenceLimits(tt.users, tt.peerUsers)
-			a.Say(t, tt.say)
+			a.Send(t, tt.say)
 			if _, got := h.Presence(); got != tt.want {
 				t.Errorf("%d entries, want %d", got, tt.want)
 			}
@@ -143,7 +143,7 @@ func TestPresenceFull(t *testing.T) {
 			}
 			// Without the limits, the same PDU is accepted.
 			h.SetPresenceLimits(0, 0)
-			a.Say(t, tt.say)
+			a.Send(t, tt.say)
 			if got := hubtest.Conserved(t, h).Dropped[PresenceFull]; got != want {
 				t.Errorf("%d dropped without a limit", got-want)
 			}
@@ -247,7 +247,7 @@ func TestTrimAtAnyMoment(t *testing.T) {
 			g.ReadSome(1+rnd.IntN(4000), rnd.IntN(4000))
 		case 2:
 			p := message(others, uint16(n), "to others")
-			g.Say(t, p)
+			g.Send(t, p)
 			for j := range want {
 				if j != i {
 					want[j] = append(want[j], p...)
@@ -256,7 +256,7 @@ func TestTrimAtAnyMoment(t *testing.T) {
 		default:
 			to := rnd.IntN(len(peers))
 			p := message(0x0601+pdu.CommandID(to), uint16(n), "to one")
-			g.Say(t, p)
+			g.Send(t, p)
 			want[to] = append(want[to], p...)
 		}
 		room := 0
@@ -290,10 +290,10 @@ func TestHoldersAreGivenBack(t *testing.T) {
 	var peers []*hubtest.Peer
 	for range n {
 		g := hubtest.Join(h)
-		g.Say(t, online(1, 2))
+		g.Send(t, online(1, 2))
 		peers = append(peers, g)
 	}
-	peers[0].Say(t, message(others, 1, string(bytes.Repeat([]byte{0x08, 1, 0x08, 2}, MaxNamed/2))))
+	peers[0].Send(t, message(others, 1, string(bytes.Repeat([]byte{0x08, 1, 0x08, 2}, MaxNamed/2))))
 	if got := hubtest.Conserved(t, h); got.Due != n {
 		t.Errorf("%d copies, want one for each of %d", got.Due, n)
 	}
@@ -314,7 +314,7 @@ func TestPassOver(t *testing.T) {
 		s.say(t, [...]pdu.CommandID{others, pdu.CID_MSG_READ_ACK, others, others}[i%4])
 		switch i % 50 {
 		case 10:
-			s.stalled.Say(t, message(others, 1, "said itself"))
+			s.stalled.Send(t, message(others, 1, "sent itself"))
 		case 48:
 			if i == 48 {
 				s.stalled.ReadSome(1<<20, 2500) // then its connection breaks

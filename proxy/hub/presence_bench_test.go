@@ -33,7 +33,7 @@ func newPopulation(b *testing.B) *population {
 	t := &population{hub: newHub(commonRules())}
 	for p := range benchPeers {
 		g := hubtest.Join(t.hub)
-		g.Say(b, announce(p*benchHeld, benchHeld))
+		g.Send(b, announce(p*benchHeld, benchHeld))
 		t.peers = append(t.peers, g)
 	}
 	return t
@@ -136,7 +136,7 @@ func (t *population) benchmarkBeside(b *testing.B, holds bool, do func(*hubtest.
 	for range b.N {
 		g := hubtest.Join(t.hub)
 		if holds {
-			g.Say(b, announce(benchUsers, benchHeld))
+			g.Send(b, announce(benchUsers, benchHeld))
 		}
 		t.passOver()
 		router.PassOver(t.hub.Head())

@@ -78,7 +78,7 @@ func randomTraffic(t *testing.T, rnd *rand.Rand) {
 					}
 				}
 			}
-			g.Say(t, batch)
+			g.Send(t, batch)
 		}
 	}
 	for len(peers) > 0 {

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // A Seat is one session's place in its hub. What the session is to be sent is the
 // shared log from the position at which it joined, changed by the seat's own queue of
-// edits: they skip what the session said itself, and insert what was sent to it alone.
+// edits: they skip what the session sent itself, and insert what was sent to it alone.
 //
 //	log    ──a──┬──b──┬──c──┬──d──▶ head
 //	edits       skip b      insert x
@@ -28,7 +28,7 @@ type Seat struct {
 	added    []edit // not yet taken over by the writer
 	excluded uint64 // PDUs of the log that it does not get
 	own      uint64 // PDUs that it alone gets, beside the log
-	pdusIn   uint64 // PDUs that its peer said
+	pdusIn   uint64 // PDUs that its peer sent
 	bytesIn  uint64 // of those
 
 	reader reader
@@ -47,7 +47,7 @@ type reader struct {
 	runs           []run
 	commandRuns    []commandRun    // of the PDUs being routed
 	shadowVerdicts []shadowVerdict // of the PDUs being audited
-	out            uint64          // bytes that became due to peers by what this one said
+	out            uint64          // bytes that became due to peers by what this one sent
 	master         bool            // the peer is master; written under hub.mu as well, so that others may read it there
 }
 
@@ -103,7 +103,7 @@ func (h *Hub) newSeat(session uint64, p Peer) *Seat {
 // never 0.
 func (s *Seat) Session() uint64 { return s.session }
 
-// Out returns how many bytes have become due to peers by what this seat's peer said;
+// Out returns how many bytes have become due to peers by what this seat's peer sent;
 // a byte that goes to k peers counts k times. Only the goroutine that calls Handle may
 // call it.
 func (s *Seat) Out() uint64 { return s.reader.out }

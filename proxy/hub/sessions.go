@@ -9,7 +9,7 @@ import (
 type Session struct {
 	Number   uint64 // by which policies and logs know it
 	Master   bool   // its peer declared itself master
-	PDUsIn   uint64 // that its peer said
+	PDUsIn   uint64 // that its peer sent
 	BytesIn  uint64 // of those
 	PDUsOut  uint64 // written to it whole
 	BytesOut uint64 // written to it
@@ -53,7 +53,7 @@ func (h *Hub) Holders(user uint32) (sessions []uint64) {
 }
 
 // Recipients returns the sessions to which the verdict would send the PDU, which is
-// whole, if that session said it now: at most max of them, in no particular order, and
+// whole, if that session sent it now: at most max of them, in no particular order, and
 // how many there are in all. Nothing is sent. What a handler would send is not
 // included.
 func (h *Hub) Recipients(session uint64, v policy.Verdict, p []byte, max int) (sessions []uint64, all int) {

@@ -29,7 +29,7 @@ func (w *recordingTap) Judged(j Judged) {
 	for rest := j.PDUs; len(rest) > 0; n++ {
 		rest = rest[pdu.ParseHeader(rest).Length:]
 	}
-	w.note("%d says %d: %v", j.Session, n, j.Verdict)
+	w.note("%d sends %d: %v", j.Session, n, j.Verdict)
 }
 
 func (w *recordingTap) want(t *testing.T, want ...string) {
@@ -43,21 +43,21 @@ func (w *recordingTap) want(t *testing.T, want ...string) {
 func TestTap(t *testing.T) {
 	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	b.Say(t, message(pdu.CID_OTHER_ROLE_SET, 1, "\x08\x01"))
+	b.Send(t, message(pdu.CID_OTHER_ROLE_SET, 1, "\x08\x01"))
 	var w, other recordingTap
 	detach := h.Attach(&w)
 	w.want(t, "1 present, master false", "2 present, master true")
 	defer h.Attach(&other)()
 	c := hubtest.Join(h)
-	a.Say(t, message(others, 1, "x"), message(others, 2, "y"), message(everyone, 3, "z"))
+	a.Send(t, message(others, 1, "x"), message(others, 2, "y"), message(everyone, 3, "z"))
 	h.Leave(c.Seat)
-	want := []string{"3 joined", "1 says 2: broadcast-except-sender", "1 says 1: broadcast-all", "3 left"}
+	want := []string{"3 joined", "1 sends 2: broadcast-except-sender", "1 sends 1: broadcast-all", "3 left"}
 	w.want(t, want...)
 	other.want(t, append([]string{"1 present, master false", "2 present, master true"}, want...)...)
 	detach()
-	a.Say(t, message(others, 1, "x"))
+	a.Send(t, message(others, 1, "x"))
 	w.want(t)
-	other.want(t, "1 says 1: broadcast-except-sender")
+	other.want(t, "1 sends 1: broadcast-except-sender")
 }
 
 // The tap sees a PDU before any peer gets it, so what the PDU causes is shown after it.
@@ -66,7 +66,7 @@ func TestTapSeesBeforeRouting(t *testing.T) {
 	a, b := hubtest.Join(h), hubtest.Join(h)
 	early := &earlyTap{t: t, b: b}
 	h.Attach(early)
-	a.Say(t, message(others, 1, "x"))
+	a.Send(t, message(others, 1, "x"))
 	if !early.asked || len(b.Read()) == 0 {
 		t.Error("the tap was not shown the PDU, or it went nowhere")
 	}
@@ -110,7 +110,7 @@ func TestJoinAs(t *testing.T) {
 		t.Errorf("the session after it is %d, want 71", next.Session())
 	}
 	m := message(others, 1, "x")
-	next.Say(t, m)
+	next.Send(t, m)
 	if got := g.Read(); string(got) != string(m) {
 		t.Errorf("session 70 got %x, want %x", got, m)
 	}
@@ -120,8 +120,8 @@ func TestJoinAs(t *testing.T) {
 func TestHeld(t *testing.T) {
 	h := newHub(commonRules())
 	a, b := hubtest.Join(h), hubtest.Join(h)
-	a.Say(t, online(1, 2, 3))
-	b.Say(t, online(3, 4))
+	a.Send(t, online(1, 2, 3))
+	b.Send(t, online(3, 4))
 	held := func(s *Seat) (users []uint32) {
 		for next := -1; next != 0; {
 			var stats []body.ServerUserStat

@@ -196,7 +196,7 @@ func TestHoldersAppends(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got, want := d.Holders(someone+1, []Holder{A}), []Holder{A}; !slices.Equal(got, want) {
-		t.Errorf("nobody's user: got %v, want %v", got, want)
+		t.Errorf("unknown user: got %v, want %v", got, want)
 	}
 }
 

@@ -22,7 +22,7 @@ func compileClaim(raw Claim) (claim, error) {
 	c := claim{tenant: raw.Tenant}
 	var faults []error
 	if raw.Tenant == "" {
-		faults = append(faults, errors.New("a claim is nobody's; write the tenant's name"))
+		faults = append(faults, errors.New("a claim has no tenant; write the tenant's name"))
 	}
 	if len(raw.Networks)+len(raw.Certificates)+len(raw.ServerNames) == 0 {
 		faults = append(faults, fmt.Errorf("tenant %q claims nothing; name networks, certificates or server_names", raw.Tenant))
@@ -64,7 +64,7 @@ func quoted(text string) string {
 func checkNetwork(network netip.Prefix) error {
 	switch addr := network.Addr(); {
 	case !network.IsValid():
-		return remedy("it is no network; write one like 10.1.0.0/16")
+		return remedy("it is not a network; write one like 10.1.0.0/16")
 	case addr.Is4In6() && network.Bits() >= 96:
 		return remedy("sources are compared as IPv4; write " + netip.PrefixFrom(addr.Unmap(), network.Bits()-96).Masked().String())
 	case network != network.Masked():
@@ -111,7 +111,7 @@ func compileServerName(text string) (pattern, error) {
 		return pattern{}, remedy("a star stands for the whole first label only; write it like *.acme.example")
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
-		return pattern{}, remedy("it is an address, and nobody asks for those by name; write it into networks if it is the source")
+		return pattern{}, remedy("it is an address, and clients do not ask for those by name; write it into networks if it is the source")
 	}
 	return newPattern(name, "."), nil
 }

@@ -37,7 +37,7 @@ func TestTenant(t *testing.T) {
 		a    Arrival
 		want string
 	}{
-		{"nobody's", arrival("198.51.100.1", ""), "rest"},
+		{"unclaimed", arrival("198.51.100.1", ""), "rest"},
 		{"no source", Arrival{}, "rest"},
 		{"one network", arrival("10.9.9.9", ""), "wide"},
 		{"the longest network", arrival("10.1.9.9", ""), "narrow"},
@@ -80,7 +80,7 @@ func TestTenantRefuses(t *testing.T) {
 		want error
 		text string
 	}{
-		{"nobody's", arrival("198.51.100.1", "other.example", "cn:other"), ErrUnclaimed, "name one in the listener's tenant"},
+		{"unclaimed", arrival("198.51.100.1", "other.example", "cn:other"), ErrUnclaimed, "name one in the listener's tenant"},
 		{"two without a network", arrival("198.51.100.1", "shared.example", "cn:shared"), ErrAmbiguous, ": a, b; "},
 		{"two with networks of one length", arrival("10.0.0.1", "shared.example", "cn:x", "dns:x", "cn:shared"), ErrAmbiguous, ": c, d; "},
 	} {
@@ -143,7 +143,7 @@ func TestNewClaimsRefuses(t *testing.T) {
 	}{
 		{Claim{Certificates: []string{"cn:x"}}, "write the tenant's name"},
 		{Claim{Tenant: "a"}, `tenant "a" claims nothing; name networks, certificates or server_names`},
-		{Claim{Tenant: "a", Networks: make([]netip.Prefix, 1)}, "it is no network; write one like"},
+		{Claim{Tenant: "a", Networks: make([]netip.Prefix, 1)}, "it is not a network; write one like"},
 		{network("10.1.2.3/8"), `network "10.1.2.3/8": it has an address inside of the network; write 10.0.0.0/8`},
 		{network("::ffff:10.0.0.0/104"), "compared as IPv4; write 10.0.0.0/8"},
 		{certificate(""), "it does not begin with its kind"},

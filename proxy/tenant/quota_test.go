@@ -172,7 +172,7 @@ func TestDebtStaysWithTheRates(t *testing.T) {
 		"of the tenant":   {Quota{Tenant: Rates{PDUsIn: 9}, Peer: Rates{PDUsIn: 2}}, 3 * time.Second / 2},
 		"of the peer":     {Quota{Tenant: Rates{PDUsIn: 1}, Peer: Rates{PDUsIn: 9}}, 4 * time.Second},
 		"of both":         {Quota{Tenant: Rates{PDUsIn: 9}, Peer: Rates{PDUsIn: 9}}, 0},
-		"none any more":   {Quota{}, 0},
+		"none":            {Quota{}, 0},
 		"in another unit": {Quota{Tenant: Rates{BytesIn: 1}, Peer: Rates{BytesIn: 2}}, 0},
 	} {
 		before := NewMeter(Quota{Tenant: Rates{PDUsIn: 1}, Peer: Rates{PDUsIn: 2}}, nil)

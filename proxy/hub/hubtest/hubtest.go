@@ -9,7 +9,7 @@ import (
 )
 
 // A Peer is a fake peer of a hub. It keeps what it is sent and what the hub reports to
-// it. It is for one goroutine, except that one may call Say while another one reads.
+// it. It is for one goroutine, except that one may call Send while another one reads.
 type Peer struct {
 	*hub.Seat
 	Hub *hub.Hub
@@ -32,8 +32,8 @@ func (p *Peer) Noted(n hub.Note) { p.Notes = append(p.Notes, n) }
 // Close implements hub.Peer.
 func (p *Peer) Close(r hub.Reason) { p.Closed = append(p.Closed, r) }
 
-// Say hands the hub whole PDUs from the peer.
-func (p *Peer) Say(t testing.TB, pdus ...[]byte) {
+// Send hands the hub whole PDUs from the peer.
+func (p *Peer) Send(t testing.TB, pdus ...[]byte) {
 	t.Helper()
 	if err := p.Hub.Handle(p.Seat, bytes.Join(pdus, nil)); err != nil {
 		t.Fatalf("Handle: %v", err)
