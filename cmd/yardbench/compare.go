@@ -20,8 +20,8 @@ import (
 	"switchyard/cmd/yardbench/process"
 )
 
-// A comparison is what compare does: each scenario with each contender in turn, as often
-// as there are rounds. A contender is started anew for each run.
+// A comparison runs each scenario with each contender in turn, once a round. A contender
+// is started anew for each run.
 type comparison struct {
 	rounds    int
 	duration  time.Duration
@@ -40,7 +40,7 @@ type comparison struct {
 	progress   io.Writer
 }
 
-// An outcome is one run.
+// An outcome is the result of one run.
 type outcome struct {
 	Scenario string      `json:"scenario"`
 	Server   string      `json:"server"`
@@ -141,8 +141,8 @@ func (c *comparison) build(ctx context.Context, root, dir string) error {
 	return nil
 }
 
-// measure does all runs. What else the machine does changes from minute to minute, so
-// contenders take turns within each scenario, and another one begins each round.
+// measure does all runs. The other load of the machine changes from minute to minute, so
+// contenders take turns within each scenario, and each round begins with another one.
 func (c *comparison) measure(ctx context.Context, dir string) error {
 	for round := range c.rounds {
 		for _, s := range c.scenarios {
@@ -189,7 +189,7 @@ func (c *comparison) one(ctx context.Context, dir string, server contender, s sc
 	return res, err
 }
 
-// write puts the table where it belongs.
+// write writes the results and the table.
 func (c *comparison) write(ctx context.Context, root string, stdout io.Writer) error {
 	if c.raw != "" {
 		text, err := json.MarshalIndent(c.runs, "", "  ")

@@ -17,7 +17,7 @@ import (
 	"switchyard/cmd/yardbench/load"
 )
 
-// Everything is built, run and written, if only for a moment.
+// compare builds and runs everything briefly, and writes the tables.
 func TestCompareQuickly(t *testing.T) {
 	dir := t.TempDir()
 	document, raw := filepath.Join(dir, "benchmarks.md"), filepath.Join(dir, "runs.json")
@@ -54,7 +54,7 @@ func TestCompareQuickly(t *testing.T) {
 	requireRuns(t, raw)
 }
 
-// requireRuns checks what may be known of figures taken in a moment.
+// requireRuns checks what holds even for very short runs.
 func requireRuns(t *testing.T, raw string) {
 	t.Helper()
 	text, err := os.ReadFile(raw)
@@ -88,7 +88,7 @@ func requireRuns(t *testing.T, raw string) {
 	}
 }
 
-// A comparison that is told to end, here while its second server runs, ends it.
+// A comparison that is cancelled while its second server runs stops that server.
 func TestStoppedComparison(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -100,7 +100,7 @@ func TestStoppedComparison(t *testing.T) {
 	// The goroutine that waits for a server would be found by goleak.
 }
 
-// A cancelling buffer cancels when the first run is over.
+// A cancelling buffer calls cancel soon after the first run is over.
 type cancelling struct {
 	bytes.Buffer
 	cancel context.CancelFunc

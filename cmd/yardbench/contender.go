@@ -21,7 +21,7 @@ type contender struct {
 	version  string
 	protocol message.Protocol
 	command  []string
-	tls      []string // further words of the command, by which it speaks TLS from the first byte; nil if it is not known how
+	tls      []string // further arguments that make it speak TLS from the first byte; nil: unknown
 }
 
 // buildSwitchyard builds this repository's server, whose root is given, into dir.
@@ -45,7 +45,7 @@ func buildNATS(ctx context.Context, root, dir string, id identity) (contender, e
 	if err != nil {
 		return contender{}, err
 	}
-	// Clients usually get a line in the clear first, and that it can leave out only a file says.
+	// Usually nats-server sends a line in plain text first. Only a file can turn that off.
 	config := filepath.Join(dir, "nats-server.conf")
 	text := fmt.Sprintf("tls { cert_file: %q, key_file: %q, handshake_first: true }\n", id.certificate, id.key)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
@@ -55,14 +55,14 @@ func buildNATS(ctx context.Context, root, dir string, id identity) (contender, e
 		tls: []string{"--config", config}}, nil
 }
 
-// otherContender reads NAME=COMMAND.
+// otherContender parses NAME=COMMAND.
 func otherContender(text string) (contender, error) {
 	name, command, found := strings.Cut(text, "=")
 	c := contender{name: name, command: strings.Fields(command)}
 	if !found || name == "" || len(c.command) == 0 || !strings.Contains(command, process.Address) && !strings.Contains(command, process.Port) {
 		return c, usageError{fmt.Errorf("--server %q is no server; write NAME=COMMAND, with %s where it takes the address to listen on", text, process.Address)}
 	}
-	// It runs in a folder of its own.
+	// The server runs in a temporary folder, so its path has to be absolute.
 	if strings.Contains(c.command[0], "/") {
 		exe, err := filepath.Abs(c.command[0])
 		if err != nil {
@@ -74,7 +74,7 @@ func otherContender(text string) (contender, error) {
 	return c, nil
 }
 
-// tool runs a tool in a folder and returns what it prints.
+// tool runs a program in a folder and returns its output.
 func tool(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir

@@ -18,14 +18,14 @@ import (
 	"time"
 )
 
-// An identity is what contenders show when they speak TLS: PEM files with a certificate
-// that vouches for itself, and with its key.
+// An identity is the TLS certificate of the contenders: PEM files with a self-signed
+// certificate and its key.
 type identity struct {
 	certificate, key string
 	parsed           *x509.Certificate
 }
 
-// newIdentity makes one in dir, good for a day.
+// newIdentity makes an identity in dir, valid for a day.
 func newIdentity(dir string) (identity, error) {
 	id := identity{certificate: filepath.Join(dir, "certificate.pem"), key: filepath.Join(dir, "key.pem")}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -53,7 +53,7 @@ func writePEM(name, kind string, der []byte) error {
 	return os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
 
-// trusted is the configuration of clients that believe it.
+// trusted returns the configuration of clients that trust it.
 func (id *identity) trusted() *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(id.parsed)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// surroundings is where and when figures were taken.
+// surroundings say where and when figures were measured.
 type surroundings struct {
 	date    string
 	machine string
@@ -33,7 +33,7 @@ func describe(ctx context.Context, root string) surroundings {
 	}
 }
 
-// processor is the name of the machine's processors.
+// processor returns the name of the machine's processors.
 func processor() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {

@@ -1,8 +1,9 @@
 //go:build linux
 
-// Command yardbench loads hubs and measures them: it plays all connections of a hub,
-// checks every byte that it relays, and tells what that takes. Its command compare runs
-// Switchyard beside others and writes docs/benchmarks.md.
+// Command yardbench measures hubs under load: it plays all connections of a hub, checks
+// every byte that the hub relays, and reports the throughput, latency, CPU time and memory
+// of the hub. Its command compare runs Switchyard beside others and writes
+// docs/benchmarks.md.
 package main
 
 import (
@@ -20,10 +21,10 @@ import (
 
 // Exit codes.
 const (
-	exitSound  = 0  // the hub did everything right
-	exitFaults = 1  // it did not
+	exitSound  = 0  // the hub made no fault
+	exitFaults = 1  // the hub made faults
 	exitUsage  = 64 // the command line is wrong
-	exitFailed = 70 // it could not be measured
+	exitFailed = 70 // the hub could not be measured
 )
 
 // A usageError is a wrong command line.

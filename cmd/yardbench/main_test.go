@@ -49,7 +49,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoHub(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestPlacesOfTables(t *testing.T) {
 	}
 }
 
-// make bench finds where to write.
+// docs/benchmarks.md has a place for the tables of make bench.
 func TestBenchmarksHaveAPlace(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "benchmarks.md"))
 	if err != nil {
@@ -103,7 +103,7 @@ func TestBenchmarksHaveAPlace(t *testing.T) {
 	}
 }
 
-// Medians, ratios, orders and faults, from results that are given.
+// Tables have medians, ratios, orders and faults.
 func TestTables(t *testing.T) {
 	w := workloads[:1]
 	result := func(deliveries, cpu float64, order load.Order) load.Result {

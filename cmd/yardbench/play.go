@@ -18,7 +18,7 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// traffic is what the flags of run, slow and churn ask for.
+// traffic holds the flags of run, slow and churn.
 type traffic struct {
 	plan     load.Plan
 	protocol string
@@ -28,7 +28,7 @@ type traffic struct {
 	json     bool
 }
 
-// flags adds the flags that all of the commands have.
+// flags adds the flags that these commands share.
 func (t *traffic) flags(c *cobra.Command) {
 	p, f := &t.plan, c.Flags()
 	f.StringVar(&p.Address, "address", "127.0.0.1:8200", "`address` of the hub")
@@ -46,7 +46,7 @@ func (t *traffic) flags(c *cobra.Command) {
 	f.BoolVar(&t.json, "json", false, "print the result as JSON")
 }
 
-// play plays the plan that the flags ask for, and prints the result.
+// play plays the plan and prints the result.
 func (t *traffic) play(ctx context.Context, stdout io.Writer) error {
 	var err error
 	if t.plan.Protocol, err = message.ParseProtocol(t.protocol); err != nil {
@@ -74,7 +74,7 @@ func (t *traffic) play(ctx context.Context, stdout io.Writer) error {
 	return err
 }
 
-// authorities returns the TLS configuration that trusts those in a file.
+// authorities returns a TLS configuration that trusts the authorities in a file.
 func authorities(name string) (*tls.Config, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -110,7 +110,7 @@ func runCommand(stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// fill fills in what a workload says of the traffic.
+// fill sets the traffic of a workload.
 func (t *traffic) fill() error {
 	found, err := findWorkloads(t.workload)
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"switchyard/cmd/yardbench/load"
 )
 
-// A scenario is what contenders are put through.
+// A scenario is one kind of load for all contenders.
 type scenario struct {
 	kind  string
 	name  string
 	label string // in tables
-	tls   bool   // all connections are TLS; only contenders that know how take part
-	// plan returns what is played if a usual run is to measure for so long.
+	tls   bool   // all connections are TLS; contenders without TLS do not take part
+	// plan returns the plan for a given duration of a usual run.
 	plan func(duration time.Duration) load.Plan
 }
 
@@ -46,7 +46,7 @@ func scenariosOf(w []workload) []scenario {
 		workloadScenario(encrypted, overTLS[0], moderate))
 }
 
-// workloadScenario is a workload as much as possible, or at its moderate rate.
+// workloadScenario is a workload at saturation, or at its moderate rate.
 func workloadScenario(kind string, w workload, pace string) scenario {
 	s := scenario{kind: kind, name: w.name + " " + pace, label: w.label(), tls: kind == encrypted}
 	if pace == moderate {
@@ -63,8 +63,8 @@ func workloadScenario(kind string, w workload, pace string) scenario {
 	return s
 }
 
-// stallScenario has connections stop reading after the time of a usual run, for twice
-// that time, and then read again for resume times that.
+// stallScenario makes connections stop reading after the duration of a usual run, for twice
+// that duration, and then read again for resume times that.
 func stallScenario(name string, connections int, resume time.Duration) scenario {
 	return scenario{kind: stall, name: name, label: name, plan: func(d time.Duration) load.Plan {
 		p := load.Plan{Connections: 32, Senders: 4, Size: 1000, Rate: 4000, Random: true, Warmup: d / 4, Duration: d * (3 + resume)}

@@ -24,7 +24,7 @@ func (s *sheet) row(cells ...string) {
 	s.b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 }
 
-// tables returns all that is known, as Markdown.
+// tables returns all results as Markdown.
 func (c *comparison) tables(where surroundings) string {
 	var s sheet
 	fmt.Fprintf(&s.b, "\n%s, by `%s`. %s.\n\n", where.date, where.command, where.machine)
@@ -68,7 +68,7 @@ func (c *comparison) of(sc scenario, server contender) []load.Result {
 	return found
 }
 
-// median returns the median of what is of interest in each result.
+// median returns the median of one figure of the results.
 func median(results []load.Result, of func(*load.Result) float64) float64 {
 	if len(results) == 0 {
 		return 0
@@ -85,7 +85,7 @@ func median(results []load.Result, of func(*load.Result) float64) float64 {
 	return (values[half-1] + values[half]) / 2
 }
 
-// What is of interest in a result.
+// The figures of a result.
 func delivered(r *load.Result) float64  { return r.Delivered }
 func perMillion(r *load.Result) float64 { return r.Server.PerMillion }
 func cores(r *load.Result) float64      { return r.Server.Cores }
@@ -98,7 +98,7 @@ func p99(r *load.Result) float64        { return r.Latency.P99 }
 func p999(r *load.Result) float64       { return r.Latency.P999 }
 func longest(r *load.Result) float64    { return r.Latency.Max }
 
-// against says how the first contender's medians compare with another's.
+// against returns the ratios of the first contender's medians to another's.
 func (c *comparison) against(sc scenario, other contender, what ...func(*load.Result) float64) string {
 	if other.name == c.contenders[0].name {
 		return ""
@@ -115,7 +115,7 @@ func (c *comparison) against(sc scenario, other contender, what ...func(*load.Re
 	return strings.Join(ratios, " · ")
 }
 
-// order says in how many orders the receivers saw the messages.
+// order returns whether all receivers saw the messages in one order.
 func order(results []load.Result) string {
 	for _, worst := range []load.Order{load.ManyOrders, load.NoOrder} {
 		if slices.ContainsFunc(results, func(r load.Result) bool { return r.Order == worst }) {
@@ -125,7 +125,7 @@ func order(results []load.Result) string {
 	return "one"
 }
 
-// number writes a number with three digits that count.
+// number formats a number with three significant digits.
 func number(x float64) string {
 	switch {
 	case x == 0:
@@ -152,7 +152,7 @@ func (c *comparison) others() string {
 	return fmt.Sprintf("%s cores at the median run and %s at most", number(median(all, otherCores)), number(most))
 }
 
-// faults tells of every run that was not as it should be.
+// faults lists the runs with faults.
 func (c *comparison) faults(s *sheet) {
 	n := 0
 	for _, o := range c.runs {

@@ -62,7 +62,7 @@ func kept(r *load.Result) float64      { return float64(r.Stall.Kept) }
 func stalled(r *load.Result) float64   { return float64(r.Stall.Connections) }
 func toStalled(r *load.Result) float64 { return float64(r.Stall.Delivered) }
 
-// residentBefore is the server's memory before connections stalled.
+// residentBefore returns the server's memory before connections stalled.
 func residentBefore(r *load.Result) float64 {
 	n := int64(0)
 	for _, span := range r.Stall.Spans {
@@ -97,7 +97,7 @@ func (c *comparison) churnTable(s *sheet, of []scenario) {
 	}
 }
 
-// tlsTable has both paces in one, as there are few.
+// tlsTable has saturated and moderate runs in one table, since there are few.
 func (c *comparison) tlsTable(s *sheet, of []scenario) {
 	s.head("", "server", "million deliveries/s", "CPU s per million", "cores", "generator's cores", "p50 µs", "p99", "order", c.contenders[0].name+" against it: deliveries · CPU · p50 · p99")
 	for _, sc := range of {

@@ -9,19 +9,18 @@ import (
 	"switchyard/cmd/yardbench/load"
 )
 
-// A workload is a shape of traffic that hubs are compared by.
+// A workload is a pattern of traffic for comparing hubs.
 type workload struct {
 	name        string
 	connections int
 	senders     int
 	size        int // bytes of a message
-	window      int // of each sender, when as much as possible is sent
+	window      int // of each sender, at saturation
 	batch       int
-	moderate    float64 // messages per second, when latency is measured
+	moderate    float64 // messages per second, for measuring latency
 }
 
-// workloads are what few and many connections and senders, and small and large messages
-// make of the work.
+// workloads vary the numbers of connections and senders, and the size of messages.
 var workloads = []workload{
 	{"W1", 8, 1, 200, 256, 16, 5000},
 	{"W2", 32, 4, 200, 256, 16, 2000},
@@ -31,7 +30,7 @@ var workloads = []workload{
 	{"W6", 500, 4, 200, 256, 16, 100},
 }
 
-// findWorkloads returns the workloads with the names, which commas separate.
+// findWorkloads returns the workloads named in a comma-separated list.
 func findWorkloads(names string) ([]workload, error) {
 	var found []workload
 	for name := range strings.SplitSeq(names, ",") {

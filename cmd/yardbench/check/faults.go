@@ -8,17 +8,17 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// Faults counts what was wrong with deliveries.
+// Faults counts faults of deliveries.
 type Faults struct {
 	Lost       uint64 `json:"lost"`       // never arrived
 	Duplicated uint64 `json:"duplicated"` // arrived more than once; each time after the first counts
 	Reordered  uint64 `json:"reordered"`  // arrived after a later one of the same sender
-	Damaged    uint64 `json:"damaged"`    // arrived, but not as it was sent
-	Echoed     uint64 `json:"echoed"`     // came back to who sent it
-	Foreign    uint64 `json:"foreign"`    // is nothing that was sent, or cannot be recognised
+	Damaged    uint64 `json:"damaged"`    // arrived with changed bytes
+	Echoed     uint64 `json:"echoed"`     // came back to its sender
+	Foreign    uint64 `json:"foreign"`    // was never sent, or cannot be recognised
 }
 
-// Add adds what other counts.
+// Add adds the counts of other.
 func (f *Faults) Add(other Faults) {
 	f.Lost += other.Lost
 	f.Duplicated += other.Duplicated
@@ -28,7 +28,7 @@ func (f *Faults) Add(other Faults) {
 	f.Foreign += other.Foreign
 }
 
-// Any says whether there was a fault at all.
+// Any reports whether there was a fault.
 func (f Faults) Any() bool { return f != Faults{} }
 
 func (f Faults) String() string {
@@ -53,12 +53,12 @@ func (f Faults) String() string {
 // A gap is a range of messages that were overtaken by later ones of their sender.
 type gap struct{ sender, from, to uint32 }
 
-// maxGaps bounds the memory for what a broken hub leaves out here and there. Above it,
-// what is left out is lost even if it still comes.
+// maxGaps bounds the memory for gaps that a broken hub leaves. Beyond it, missing messages
+// count as lost even if they arrive later.
 const maxGaps = 1 << 12
 
-// outOfTurn takes a message that is not the next one of its sender: those in between
-// are late or lost, or it was late itself, or is there again.
+// outOfTurn handles a message that is not the next one of its sender: either messages
+// before it are late or lost, or it is late itself, or a duplicate.
 func (r *Receiver) outOfTurn(m message.Message) {
 	next := &r.Next[m.Sender]
 	switch {
@@ -76,7 +76,7 @@ func (r *Receiver) outOfTurn(m message.Message) {
 	}
 }
 
-// fill takes a message out of the gap that it belongs to, if there is one.
+// fill removes a message from the gap that contains it. It returns false if none does.
 func (r *Receiver) fill(m message.Message) bool {
 	for i, g := range r.gaps {
 		if g.sender != m.Sender || m.Seq < g.from || m.Seq >= g.to {
@@ -94,8 +94,8 @@ func (r *Receiver) fill(m message.Message) bool {
 	return false
 }
 
-// Missing says how many messages did not arrive, if each sender has sent as many as
-// sent says. Messages that a fault already counts as lost are not among them.
+// Missing returns how many messages did not arrive, given how many each sender has sent. It
+// leaves out messages that Faults counts as lost already.
 func (r *Receiver) Missing(sent []uint32) uint64 {
 	n := uint64(0)
 	for _, g := range r.gaps {
@@ -109,8 +109,8 @@ func (r *Receiver) Missing(sent []uint32) uint64 {
 	return n
 }
 
-// Progress is how many messages of a sender have arrived or are overdue: what a sender
-// waits for that may only have so many under way.
+// Progress returns how many messages of a sender have arrived or were overtaken. A sender
+// with a full window waits for it to grow.
 func (r *Receiver) Progress(sender uint32) uint32 {
 	if sender == r.self {
 		return 1<<32 - 1

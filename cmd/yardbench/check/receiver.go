@@ -1,6 +1,6 @@
-// Package check finds out whether a connection received what the senders sent: all of
-// it, once, unchanged, in each sender's order, and nothing of its own. It is handed
-// what was read and told the time.
+// Package check checks that a connection received what the senders sent: every message,
+// once, unchanged, in each sender's order, and none of its own. Its callers pass it the
+// bytes and the time.
 package check
 
 import (
@@ -11,8 +11,8 @@ import (
 	"switchyard/pdu"
 )
 
-// A Recorder records the latency of messages that were due in a span of time. Several
-// receivers of one goroutine may share it.
+// A Recorder records the latency of messages that were due in a span of time. Receivers of
+// one goroutine may share it.
 type Recorder struct {
 	From, Span int64 // nanoseconds of the run's clock
 	Latency    histogram.Histogram

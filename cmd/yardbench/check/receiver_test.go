@@ -21,7 +21,7 @@ func wire(t testing.TB, p message.Protocol) *message.Wire {
 	return &w
 }
 
-// take gives PDUs to a receiver.
+// take passes PDUs to a receiver.
 func take(t testing.TB, r *Receiver, pdus ...[]byte) {
 	t.Helper()
 	b := slices.Concat(pdus...)
@@ -69,7 +69,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// Whoever loses more here and there than is remembered loses it for good.
+// Beyond maxGaps, missing messages count as lost even if they arrive later.
 func TestGapsAreBounded(t *testing.T) {
 	w := wire(t, message.PDU)
 	r := NewReceiver(w, message.Nobody, 1, new(Recorder))
@@ -193,7 +193,7 @@ func TestTakeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Whatever arrives, and wherever it is cut, the same is found.
+// The findings do not depend on where the input is split.
 func FuzzTake(f *testing.F) {
 	for nats, p := range []message.Protocol{message.PDU, message.NATS} {
 		w := wire(f, p)
@@ -218,7 +218,7 @@ func FuzzTake(f *testing.F) {
 	})
 }
 
-// taken tells what a receiver finds in b, of which only cut bytes are there at first.
+// taken returns the findings of a receiver in b, which arrives in two pieces split at cut.
 func taken(t *testing.T, w *message.Wire, b []byte, cut int) string {
 	r := NewReceiver(w, 1, 3, &Recorder{Span: math.MaxInt64})
 	used, err := r.Take(b[:cut], 0)

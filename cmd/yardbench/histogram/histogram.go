@@ -1,5 +1,5 @@
-// Package histogram counts durations so that their quantiles can be told within one
-// percent, whatever their number. It reads no clock.
+// Package histogram counts durations in buckets of constant number, for quantiles that are
+// exact within 1/64. It reads no clock.
 package histogram
 
 import (
@@ -8,23 +8,25 @@ import (
 	"time"
 )
 
-// Durations up to twice steps nanoseconds have a bucket each; of those above, each
-// doubling has as many buckets as steps.
+// Durations below 2 × steps nanoseconds have a bucket each. Above, each doubling has steps
+// buckets:
+//
+//	0 1 2 … 127 │ 128,129 130,131 … 254,255 │ 256–259 … 508–511 │ …
 const (
 	stepBits = 6
 	steps    = 1 << stepBits
 	buckets  = (64 - stepBits) * steps
 )
 
-// A Histogram counts durations. The zero value is empty. One goroutine at a time may
-// use it.
+// A Histogram counts durations. The zero value is empty. It may be used by one goroutine at
+// a time.
 type Histogram struct {
 	counts [buckets]uint64
 	total  uint64
 	max    int64
 }
 
-// Add counts a duration of ns nanoseconds. Less than none counts as none.
+// Add counts a duration of ns nanoseconds. A negative one counts as 0.
 func (h *Histogram) Add(ns int64) {
 	ns = max(ns, 0)
 	h.counts[bucket(ns)]++
@@ -32,7 +34,7 @@ func (h *Histogram) Add(ns int64) {
 	h.max = max(h.max, ns)
 }
 
-// Merge adds what other has counted.
+// Merge adds the counts of other.
 func (h *Histogram) Merge(other *Histogram) {
 	for i, n := range other.counts {
 		h.counts[i] += n
@@ -44,13 +46,13 @@ func (h *Histogram) Merge(other *Histogram) {
 // Reset empties it.
 func (h *Histogram) Reset() { *h = Histogram{} }
 
-// Count is how many durations were counted.
+// Count returns how many durations were counted.
 func (h *Histogram) Count() uint64 { return h.total }
 
-// Max is the longest of them, exactly.
+// Max returns the longest duration, exactly.
 func (h *Histogram) Max() time.Duration { return time.Duration(h.max) }
 
-// Quantile returns the duration that a part q of all, from 0 to 1, do not exceed. It is
+// Quantile returns the duration that the part q of all, from 0 to 1, does not exceed. It is
 // at most 1/64 too long, and 0 if nothing was counted.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	rank := uint64(math.Ceil(q * float64(h.total)))
@@ -66,8 +68,8 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 
 // bucket returns the bucket of a duration.
 func bucket(ns int64) int {
-	// The position of the highest bit says which doubling it is, the stepBits below
-	// that which step of it.
+	// The position of the highest bit gives the doubling, the stepBits bits below it give
+	// the step.
 	shift := max(bits.Len64(uint64(ns))-stepBits-1, 0)
 	return shift<<stepBits + int(uint64(ns)>>shift)
 }

@@ -7,16 +7,15 @@ import (
 	"slices"
 )
 
-// An agenda is what has to be done at certain times. The zero value is empty.
-type agenda struct{ items []item } // the next one last
+// An agenda is a list of functions to call at certain times. The zero value is empty.
+type agenda struct{ items []item } // sorted, the next one last
 
 type item struct {
 	at int64
 	do func(now int64)
 }
 
-// at enters something. Of what is due at the same time, what was entered first comes
-// first.
+// at adds a function. Functions for the same time are called in the order of adding.
 func (a *agenda) at(at int64, do func(now int64)) {
 	i := len(a.items)
 	for i > 0 && a.items[i-1].at <= at {
@@ -25,7 +24,7 @@ func (a *agenda) at(at int64, do func(now int64)) {
 	a.items = slices.Insert(a.items, i, item{at, do})
 }
 
-// next is when something is due.
+// next returns when the next function is due.
 func (a *agenda) next() int64 {
 	if len(a.items) == 0 {
 		return math.MaxInt64
@@ -33,7 +32,7 @@ func (a *agenda) next() int64 {
 	return a.items[len(a.items)-1].at
 }
 
-// do does what is due. That may enter more.
+// do calls the functions that are due. They may add more.
 func (a *agenda) do(now int64) {
 	for a.next() <= now {
 		last := len(a.items) - 1

@@ -11,22 +11,22 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// A conn is one connection. It belongs to its loop.
+// A conn is a connection of a loop, and belongs to its goroutine.
 type conn struct {
 	fd     int
 	slot   int32
-	number int // of the connections of the run
+	number int // among the connections of the run
 	state  connState
-	events uint32 // that are waited for
+	events uint32 // that epoll reports
 
-	receiver *check.Receiver // nil: what arrives is of no interest
-	rest     []byte          // was read, and is not whole
+	receiver *check.Receiver // nil: input is ignored
+	rest     []byte          // an incomplete message
 	joined   bool
-	pause    bool // it does not read
+	pause    bool // reading is paused
 
-	sender  *sender // nil: it only receives
-	out     []byte  // is to be written, but for what was
-	written int     // of out
+	sender  *sender // nil: the connection only receives
+	out     []byte  // bytes to write
+	written int     // how many of out are written
 	short   *shortLife
 }
 
@@ -38,10 +38,10 @@ const (
 	closed // by the hub; the descriptor is closed
 )
 
-// idle says whether all was written, so that there can be more.
+// idle reports whether everything is written, so that more can be sent.
 func (c *conn) idle() bool { return c.state == open && len(c.out) == 0 }
 
-// counts says whether a message is only delivered if this connection has it.
+// counts reports whether a message is delivered only when this connection has it.
 func (c *conn) counts() bool { return c.state != closed && !c.pause }
 
 // open opens a connection in a free slot.
@@ -65,7 +65,7 @@ func (l *loop) open() (*conn, error) {
 	return c, nil
 }
 
-// serve does what events call for.
+// serve handles the events of a connection.
 func (l *loop) serve(c *conn, events uint32) {
 	if c.state == opening {
 		if !l.opened(c) {
@@ -94,9 +94,9 @@ func (l *loop) opened(c *conn) bool {
 	return c.state == open
 }
 
-// read reads once and takes what came.
+// read reads once and processes the input.
 func (l *loop) read(c *conn) {
-	if c.pause { // only a reset is told then
+	if c.pause { // epoll reports only a reset then
 		l.end(c, unix.ECONNRESET)
 		return
 	}
@@ -130,7 +130,7 @@ func (l *loop) read(c *conn) {
 	l.respond(c)
 }
 
-// respond does what follows from what arrived.
+// respond reacts to the input: it joins, and answers pings.
 func (l *loop) respond(c *conn) {
 	if l.joining && c.receiver.Joined && !c.joined {
 		c.joined = true
@@ -141,7 +141,7 @@ func (l *loop) respond(c *conn) {
 	}
 }
 
-// say writes something behind what is to be written already.
+// say sends bytes after those that are still to be written.
 func (l *loop) say(c *conn, b []byte) {
 	if c.state != open {
 		return
@@ -153,7 +153,7 @@ func (l *loop) say(c *conn, b []byte) {
 	}
 }
 
-// write writes what the socket takes, and waits for it to take the rest.
+// write writes what the socket takes. epoll reports when it takes more.
 func (l *loop) write(c *conn) {
 	for c.written < len(c.out) {
 		n, errno := send(c.fd, c.out[c.written:])
@@ -164,7 +164,7 @@ func (l *loop) write(c *conn) {
 			break
 		}
 		if errno != 0 {
-			n = len(c.out) - c.written // its input may still hold something, and then the end
+			n = len(c.out) - c.written // its input may still have bytes before the end
 		}
 		c.written += n
 	}
@@ -179,7 +179,7 @@ func (l *loop) write(c *conn) {
 	}
 }
 
-// await has the events told that matter to a connection now.
+// await sets the events that epoll reports for a connection.
 func (l *loop) await(c *conn) {
 	events := uint32(unix.EPOLLIN)
 	if c.pause {
@@ -197,14 +197,14 @@ func (l *loop) await(c *conn) {
 	}
 }
 
-// end takes note that the hub has closed a connection.
+// end handles a connection that the hub has closed.
 func (l *loop) end(c *conn, errno unix.Errno) {
 	switch {
 	case c.short != nil:
 		l.short.over()
 	case l.joining:
 		l.fail("the hub closed connection %d before the run began; is it of the protocol %v?", c.number, l.run.plan.Protocol)
-	case l.run.stalls(c.number): // it may
+	case l.run.stalls(c.number): // the hub may close it
 	case errno != 0:
 		l.ended = append(l.ended, fmt.Sprintf("connection %d: %v", c.number, errno))
 	default:

@@ -16,8 +16,8 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// A testHub relays what each connection sends to all others, and does wrong what a test
-// wants.
+// A testHub relays what each connection sends to all others, with the faults that a test
+// asks for.
 type testHub struct {
 	protocol message.Protocol
 	listener net.Listener
@@ -30,7 +30,7 @@ type testHub struct {
 	// echo has senders get back what they send. Static.
 	echo bool
 
-	mu    sync.Mutex // guards what follows, and what peers say it does
+	mu    sync.Mutex // guards the rest, and the fields of peers below it
 	peers map[*hubPeer]bool
 	next  int
 	seen  map[uint32]int // messages received, by sender
@@ -192,7 +192,7 @@ func (h *testHub) relay(from *hubPeer, b []byte) {
 	}
 }
 
-// senderOf returns the sender of a message that is no probe.
+// senderOf returns the sender of a message. It returns false for a probe.
 func senderOf(b []byte) (uint32, bool) {
 	if len(b) < message.MinSize {
 		return 0, false

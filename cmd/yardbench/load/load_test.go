@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// saturating and paced are small plans of both kinds.
+// saturating and paced return small plans of both kinds.
 func saturating() Plan {
 	return Plan{Connections: 6, Senders: 3, Size: 200, Window: 64, Batch: 8, Warmup: 20 * time.Millisecond, Duration: 150 * time.Millisecond}
 }
@@ -38,7 +38,7 @@ func play(t *testing.T, h *testHub, p Plan) Result {
 	return res
 }
 
-// A hub that does everything right is found sound, however it is spoken to.
+// A hub without faults is found sound, with every kind of plan.
 func TestSound(t *testing.T) {
 	large := saturating()
 	large.Size, large.Window, large.Batch = 64<<10, 4, 1
@@ -97,7 +97,7 @@ func requireSound(t *testing.T, res Result) {
 	}
 }
 
-// Each fault of a hub is noticed, and told from the others. Peer 5 only receives.
+// Each fault of a hub is found and distinguished from the others. Peer 5 only receives.
 func TestFaultsAreNoticed(t *testing.T) {
 	only := func(p *hubPeer, n int, at int) bool { return p.number == 5 && n == at }
 	var held []byte
@@ -166,8 +166,8 @@ func TestEchoesAreNoticed(t *testing.T) {
 	}
 }
 
-// Neighbours of different senders may be delivered to somebody in another order without
-// breaking any sender's own.
+// Messages of different senders may arrive in different orders at different receivers
+// while each sender's own order holds.
 func TestManyOrdersAreNoticed(t *testing.T) {
 	for _, senders := range []int{3, 6} { // with receivers that send nothing, and without
 		var held []byte
@@ -253,7 +253,7 @@ func TestStoppedRun(t *testing.T) {
 	}
 }
 
-// A hub of another protocol is not waited for.
+// A hub with another protocol is refused at once.
 func TestWrongProtocol(t *testing.T) {
 	h := startHub(t, &testHub{protocol: message.NATS}, nil)
 	plan := paced()

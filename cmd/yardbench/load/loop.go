@@ -18,48 +18,48 @@ import (
 
 const (
 	readSize      = 256 << 10 // bytes of one read at most
-	stallReadSize = 32 << 10  // of a connection with much to catch up on, so that others need not wait for that
-	eventsSize    = 512       // events that one waiting returns at most
-	maxUnsent     = 16 << 20  // bytes that may wait for a connection before no more are made
+	stallReadSize = 32 << 10  // of a connection that catches up after a stall, so that others do not wait for it
+	eventsSize    = 512       // events that one wait returns at most
+	maxUnsent     = 16 << 20  // unsent bytes of a connection above which no more messages are made
 )
 
-// A loop plays some of the connections on one thread. Its functions stand in the order
-// in which a round of it goes. Everything in it belongs to its goroutine.
+// A loop plays some of the connections on one thread. Everything in it belongs to its
+// goroutine. The functions stand in the order in which a round calls them.
 type loop struct {
 	run    *run
 	index  int
 	party  *party
 	poller *poller
-	buf    []byte // what was left over of a connection, and what was read behind it
+	buf    []byte // what was left over from a connection, and what was read after it
 
 	to    *unix.SockaddrInet4
-	slots []*conn // by the number that events carry; nil if free
+	slots []*conn // by the number in epoll events; nil: free
 	free  []int32
-	long  []*conn // those that are there for all of the run
+	long  []*conn // connections that last for the whole run
 	todo  agenda
-	now   int64 // the run's clock, when it was last looked at
+	now   int64 // the run's clock when it was last read
 
 	sending  []*conn // those of long that send
-	paced    bool    // by a rate
-	nextDue  int64   // of all senders, with a rate
+	paced    bool    // the plan has a rate
+	nextDue  int64   // earliest of all senders, with a rate
 	active   bool    // senders send
-	draining bool    // no sender sends any more
+	draining bool    // sending is over
 
 	rec      check.Recorder
 	aside    check.Recorder // of connections that are not measured
 	late     histogram.Histogram
 	lowest   []lowest
-	lastRead int64 // when something last arrived
+	lastRead int64 // when bytes last arrived
 	joining  bool
-	marks    []mark // at the beginning and the end of the measuring
+	marks    []mark // at the beginning and the end of the measured span
 	short    shorts
 	stall    stalling
 	failed   error
-	ended    []string // connections that the hub closed, and how
+	ended    []string // connections that the hub closed, with the reason
 	finished bool
 }
 
-// lowest is the receiver of a loop that has got the fewest messages of a sender.
+// lowest is the receiver of a loop that has received the fewest messages of a sender.
 type lowest struct {
 	who *conn
 	at  uint32
@@ -79,7 +79,7 @@ func newLoop(r *run, index int) (*loop, error) {
 	return l, nil
 }
 
-// close closes all connections. The loop plays no more.
+// close closes all connections, after the last round.
 func (l *loop) close() {
 	for _, c := range l.slots {
 		if c != nil {
@@ -117,7 +117,7 @@ func (l *loop) connect(n int) error {
 	return nil
 }
 
-// play plays until everything has arrived, or nothing arrives any more.
+// play plays until everything has arrived, or nothing has arrived for Plan.Drain.
 func (l *loop) play() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -133,14 +133,14 @@ func (l *loop) play() error {
 	return l.failed
 }
 
-// round waits, reads, and sends once.
+// round waits for events, reads, and sends, each once.
 func (l *loop) round() {
 	l.now = l.run.now()
 	l.todo.do(l.now)
 	l.publish()
 	wait := min(l.todo.next(), l.nextDue) - l.now
 	if !l.active {
-		wait = min(wait, int64(time.Millisecond)) // what others do is looked at
+		wait = min(wait, int64(time.Millisecond)) // to see what other loops have done
 	}
 	for _, e := range l.poller.wait(time.Duration(wait)) {
 		if e.Fd == wakeSlot {
@@ -150,12 +150,12 @@ func (l *loop) round() {
 		if c := l.slots[e.Fd]; c != nil {
 			l.serve(c, e.Events)
 		}
-		// A round over many connections can last longer than senders or marks may wait.
+		// A round over many connections can take longer than senders or marks may wait.
 		if l.now >= l.nextDue {
 			l.publish()
 		}
 		if l.now >= l.todo.next() {
-			break // whoever is not served yet is told of again
+			break // epoll reports the remaining connections again
 		}
 	}
 	switch {
@@ -171,7 +171,7 @@ func (l *loop) round() {
 	}
 }
 
-// publish sends what is due.
+// publish sends the messages that are due.
 func (l *loop) publish() {
 	if !l.active {
 		return
@@ -191,7 +191,7 @@ func (l *loop) publish() {
 	l.starve(starving)
 }
 
-// publishDue sends what the rate wants to be sent by now.
+// publishDue sends the messages that are due by the rate.
 func (l *loop) publishDue() {
 	l.nextDue = math.MaxInt64
 	for _, c := range l.sending {
@@ -208,7 +208,7 @@ func (l *loop) publishDue() {
 	}
 }
 
-// starve tells other loops whether this one waits for what they receive.
+// starve publishes whether this loop waits for what other loops receive.
 func (l *loop) starve(starving bool) {
 	if len(l.run.parties) == 1 {
 		return
@@ -217,7 +217,7 @@ func (l *loop) starve(starving bool) {
 	if !starving {
 		return
 	}
-	// What arrived in between has woken nobody.
+	// What arrived in between did not wake this loop.
 	for _, c := range l.sending {
 		if c.idle() && c.sender.mayBatch(l.run.progress(c.sender.number)) {
 			l.poller.wake()
@@ -226,13 +226,13 @@ func (l *loop) starve(starving bool) {
 	}
 }
 
-// updateFloors tells how far the loop's receivers are, and wakes who waits for that.
+// updateFloors publishes how far the loop's receivers are, and wakes loops that wait.
 func (l *loop) updateFloors() {
 	risen := false
 	for sender := range l.lowest {
 		low := &l.lowest[sender]
 		if low.who != nil && low.who.counts() && low.who.receiver.Progress(uint32(sender)) == low.at {
-			continue // still the last, and where it was
+			continue // the last one is the same and has not moved
 		}
 		*low = l.findLowest(uint32(sender))
 		l.party.floors[sender].Store(low.at)
@@ -260,7 +260,7 @@ func (l *loop) findLowest(sender uint32) lowest {
 	return low
 }
 
-// drained says whether there is nothing left to wait for.
+// drained reports whether there is nothing to wait for.
 func (l *loop) drained() bool {
 	quiet := l.now - l.lastRead
 	if l.run.complete(l.party) && l.short.complete(l, quiet) {
@@ -269,7 +269,7 @@ func (l *loop) drained() bool {
 	return l.run.allCeased() && quiet > int64(l.run.plan.Drain)
 }
 
-// fail ends the run.
+// fail ends the run with an error.
 func (l *loop) fail(format string, args ...any) {
 	if l.failed == nil {
 		l.failed = fmt.Errorf(format, args...)

@@ -12,10 +12,11 @@ import (
 
 // What a loop does at certain times, in the order of a run: join, begin, measure, cease.
 
-// Each connection says once in this time that it is alive; hubs wait for 30 seconds.
+// keepAliveTime is the interval of heartbeats. Hubs close a connection after 30 seconds
+// without one.
 const keepAliveTime = 10 * time.Second
 
-// plan enters what is known before the beginning.
+// plan adds what happens before begin to the agenda.
 func (l *loop) plan() {
 	l.todo.at(l.now+int64(joinTime), l.joinLate)
 	l.todo.at(l.now, l.probe)
@@ -24,8 +25,8 @@ func (l *loop) plan() {
 	}
 }
 
-// probe lets the others see that they receive. The first two connections of the run do
-// it, so that the first is shown it too.
+// probe sends probes, by which connections see that they receive. The first two connections
+// send them, so that each of the two receives one as well.
 func (l *loop) probe(now int64) {
 	if !l.joining {
 		return
@@ -44,8 +45,8 @@ func (l *loop) joinLate(int64) {
 	}
 }
 
-// keepAliveOf has connection i of the loop say that it is alive, and later the next one:
-// all at once would disturb what is measured.
+// keepAliveOf sends the heartbeat of connection i, and later that of the next one. Sending
+// all at once would disturb the measurement.
 func (l *loop) keepAliveOf(i int, at int64) {
 	l.todo.at(at, func(int64) {
 		l.say(l.long[i], l.run.wire.Protocol.KeepAlive())
@@ -53,7 +54,7 @@ func (l *loop) keepAliveOf(i int, at int64) {
 	})
 }
 
-// schedule enters the rest, once the beginning is known.
+// schedule adds the rest to the agenda, once begin is known.
 func (l *loop) schedule() {
 	p := &l.run.plan
 	begin, from, to := l.run.begin.Load(), l.run.measureFrom(), l.run.measureTo()
@@ -71,7 +72,7 @@ func (l *loop) schedule() {
 	l.todo.at(to+int64(longestDrain), func(int64) { l.finished = true })
 }
 
-// longestDrain is how long what is missing may go on arriving.
+// longestDrain bounds the time for missing messages to arrive.
 const longestDrain = time.Minute
 
 func (l *loop) activate(now int64) {
@@ -90,7 +91,7 @@ func (l *loop) cease(now int64) {
 	l.run.ceased.Add(1)
 }
 
-// A mark is how far everything was at one end of what is measured.
+// A mark holds the counts at one end of the measured span.
 type mark struct {
 	at                   int64
 	delivered, published uint64

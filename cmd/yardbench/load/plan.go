@@ -1,11 +1,11 @@
 //go:build linux
 
-// Package load plays all connections of a hub at once, and measures how the hub serves
-// them. What it plays is a Plan; what comes out is a Result.
+// Package load plays all connections of a hub at once and measures how the hub serves them.
+// Its input is a Plan, its output a Result.
 //
-// A run on plain TCP is one event loop for each thread: loop.go has it, conn.go what it
-// does with one connection, sender.go when messages are due. The loops share only what
-// run.go says. TLS connections have goroutines instead, in streams.go.
+// On plain TCP, each thread runs one event loop (loop.go), which handles each connection
+// (conn.go) and asks senders when messages are due (sender.go). The loops share only the
+// run (run.go). TLS connections have goroutines instead (streams.go).
 package load
 
 import (
@@ -17,56 +17,55 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// A Plan is what a run does.
+// A Plan describes a run.
 type Plan struct {
 	Address  string // host and port of the hub
 	Protocol message.Protocol
 	TLS      *tls.Config // nil is plain TCP
-	PID      int         // of the hub's process, to measure it; 0 does not
+	PID      int         // of the hub's process, to measure it; 0: not measured
 
 	Connections int
-	Senders     int // of the connections; the rest only receives
-	Size        int // bytes of a message, the PDU's header included
+	Senders     int // of the connections; the others only receive
+	Size        int // bytes of a message, including the PDU's header
 
-	// With a Rate of 0 each sender sends Batch messages at once, as long as no more than
-	// Window of its messages have not been received by everybody. With another Rate, all
-	// senders together send so many messages per second: in equal steps, or Random, as
-	// independent events are.
+	// With Rate 0, each sender sends Batch messages at once while at most Window of its
+	// messages have not been received by all. Otherwise all senders together send Rate
+	// messages per second: in equal steps or, if Random, as independent events.
 	Window, Batch int
 	Rate          float64
 	Random        bool
 
 	Warmup   time.Duration // not measured
 	Duration time.Duration // measured
-	Drain    time.Duration // how long without any delivery to wait for what is missing; 0 is five seconds
-	Threads  int           // event loops; 0 is one
+	Drain    time.Duration // ends the run after so long without a delivery, if messages are missing; 0: five seconds
+	Threads  int           // event loops; 0: one
 
 	Stall Stall
 	Short Short
 }
 
-// A Stall has some of the connections that only receive stop reading for a while.
+// A Stall makes some of the receiving connections stop reading for a while.
 type Stall struct {
 	Connections int
-	After       time.Duration // from the beginning of the measuring
-	For         time.Duration // 0 is until the end
+	After       time.Duration // from the beginning of the measured span
+	For         time.Duration // 0: until the end
 }
 
-// Short connections come and go beside the others.
+// Short describes connections that come and go beside the others.
 type Short struct {
 	Rate     float64 // connections per second
-	Messages int     // that each sends before it ends
-	Reset    bool    // each ends with a reset, instead of the end of its input
+	Messages int     // that each connection sends before it ends
+	Reset    bool    // a connection ends with RST instead of FIN
 }
 
-// What a plan may ask for.
+// Limits of a plan.
 const (
 	maxConnections = 1 << 16
 	maxThreads     = 64
 	maxWindow      = 1 << 20
 )
 
-// check returns every fault of a plan.
+// check returns all faults of a plan.
 func (p *Plan) check() error {
 	var faults []error
 	require := func(ok bool, format string, args ...any) {
@@ -91,7 +90,7 @@ func (p *Plan) check() error {
 	return errors.Join(faults...)
 }
 
-// complete fills in what was left out.
+// complete fills in defaults.
 func (p Plan) complete() Plan {
 	if p.Drain == 0 {
 		p.Drain = 5 * time.Second

@@ -11,8 +11,8 @@ import (
 	"switchyard/cmd/yardbench/process"
 )
 
-// A Result is what a run has shown. Rates and CPU times are those of what was measured,
-// faults those of all of the run.
+// A Result is the result of a run. Rates and CPU times are those of the measured span,
+// faults those of the whole run.
 type Result struct {
 	Seconds   float64 `json:"seconds"`   // measured
 	Published float64 `json:"published"` // messages per second
@@ -22,19 +22,19 @@ type Result struct {
 	Latency Latency `json:"latency"` // from when a message was due until a receiver had read it
 	Late    Latency `json:"late"`    // how late messages with a rate were sent; included in the latency
 
-	Server   *Usage  `json:"server,omitempty"` // nil if it was not measured
+	Server   *Usage  `json:"server,omitempty"` // nil: not measured
 	OwnCPU   float64 `json:"own_cpu"`          // seconds, of this process
 	OtherCPU float64 `json:"other_cpu"`        // seconds, of the rest of the machine
 
 	Faults check.Faults `json:"faults"`
-	Ended  []string     `json:"ended,omitempty"` // connections that the hub closed, and how
+	Ended  []string     `json:"ended,omitempty"` // connections that the hub closed, with the reason
 	Order  Order        `json:"order"`
 
 	Stall *StallResult `json:"stall,omitempty"`
 	Short *ShortResult `json:"short,omitempty"`
 }
 
-// Sound says whether the hub did everything right.
+// Sound reports whether the hub made no fault.
 func (r *Result) Sound() bool {
 	ok := !r.Faults.Any() && len(r.Ended) == 0
 	if s := r.Short; s != nil && !s.Reset {
@@ -43,12 +43,12 @@ func (r *Result) Sound() bool {
 	return ok
 }
 
-// Usage is what a server took.
+// Usage holds the resources that a server used.
 type Usage struct {
 	CPU        float64 `json:"cpu"`         // seconds
 	PerMillion float64 `json:"per_million"` // seconds of CPU time per million deliveries
 	Cores      float64 `json:"cores"`       // CPU time by time
-	Resident   int64   `json:"resident"`    // bytes of memory at the end of the measuring
+	Resident   int64   `json:"resident"`    // bytes of memory at the end of the measured span
 	Peak       int64   `json:"peak"`        // bytes of memory since it was started
 }
 
@@ -67,7 +67,7 @@ func latencyOf(h *histogram.Histogram) Latency {
 	return Latency{P50: us(h.Quantile(0.5)), P90: us(h.Quantile(0.9)), P99: us(h.Quantile(0.99)), P999: us(h.Quantile(0.999)), Max: us(h.Max()), Count: h.Count()}
 }
 
-// Order says whether all saw the messages of all senders in one order: see
+// Order says whether all receivers saw the messages of all senders in one order; see
 // check.SameOrder.
 type Order string
 
@@ -77,28 +77,28 @@ const (
 	NoOrder    Order = "unknown" // no two could be compared, or there were faults
 )
 
-// A StallResult is what connections did to others by not reading.
+// A StallResult shows how connections that do not read affect the others.
 type StallResult struct {
 	Connections int     `json:"connections"`
-	Kept        int     `json:"kept"`      // were not closed by the hub until the end
-	Delivered   uint64  `json:"delivered"` // to them
+	Kept        int     `json:"kept"`      // not closed by the hub by the end
+	Delivered   uint64  `json:"delivered"` // to the stalled connections
 	Before      Latency `json:"before"`    // of the others, before they stalled
 	During      Latency `json:"during"`
 	After       Latency `json:"after"`
 	Spans       []Span  `json:"spans"`
 }
 
-// A ShortResult is what became of connections that came and went.
+// A ShortResult is about short connections.
 type ShortResult struct {
 	Reset      bool   `json:"reset"`
 	Opened     int    `json:"opened"`
-	Refused    int    `json:"refused"`    // not opened
+	Refused    int    `json:"refused"`    // could not be opened
 	Unanswered int    `json:"unanswered"` // ended here, but not closed by the hub
 	Due        uint64 `json:"due"`        // deliveries of their messages
 	Delivered  uint64 `json:"delivered"`
 }
 
-// result puts together what the loops have found.
+// result combines the findings of the loops.
 func (r *run) result(loops []*loop) (Result, error) {
 	var res Result
 	var all, late histogram.Histogram
@@ -116,7 +116,7 @@ func (r *run) result(loops []*loop) (Result, error) {
 		res.Published += float64(to.published-from.published) / seconds
 		res.Delivered += float64(to.delivered-from.delivered) / seconds
 		if r.plan.Stall.Connections > 0 {
-			l.stall.collect(l) // what arrived after the end
+			l.stall.collect(l) // messages that arrived after the end
 		}
 		all.Merge(&l.rec.Latency)
 		late.Merge(&l.late)
@@ -145,7 +145,7 @@ func (r *run) result(loops []*loop) (Result, error) {
 	return res, nil
 }
 
-// usage fills in what was taken between two marks.
+// usage fills in the resources used between two marks.
 func (res *Result) usage(from, to *mark, server bool) {
 	res.Seconds = float64(to.at-from.at) / 1e9
 	cpu := to.server - from.server
@@ -160,8 +160,7 @@ func (res *Result) usage(from, to *mark, server bool) {
 	}
 }
 
-// orderOf compares what receivers have seen. After a fault it is not known what would have
-// been.
+// orderOf compares the orders that receivers saw. After a fault the order is unknown.
 func orderOf(receivers []*check.Receiver, faults check.Faults) Order {
 	switch same, known := check.SameOrder(receivers); {
 	case !known || faults.Any():
@@ -172,7 +171,8 @@ func orderOf(receivers []*check.Receiver, faults check.Faults) Order {
 	return ManyOrders
 }
 
-// result tells what the stall did. The latencies of all others end up in all.
+// result returns the result of the stall. It adds the latencies of the other connections
+// to all.
 func (s *stalling) result(all *histogram.Histogram) *StallResult {
 	res := &StallResult{Connections: len(s.conns), Spans: s.spans}
 	if len(s.spans) > 0 {

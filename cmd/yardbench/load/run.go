@@ -12,34 +12,37 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// A run is what the loops of one Plan share.
+// A run is the state that the loops of one Plan share.
 type run struct {
 	plan Plan
 	wire message.Wire
 	base time.Time // when the run's clock was 0
 
-	// How a run goes on. All connections join: probes are sent until each has received
-	// one. Whoever notices that all have joined sets the beginning, a moment ahead.
+	// The course of a run:
+	//
+	//	join ── all have received a probe ──▶ begin ── warmup ──▶ measure ──▶ cease ── drain ──▶ end
+	//
+	// The party whose connection joins last sets begin, a moment ahead.
 	joined atomic.Int32
-	begin  atomic.Int64 // 0 until it is known
+	begin  atomic.Int64 // 0 until it is set
 
-	// What has arrived of each sender, for those who wait for it.
+	// What has arrived from each sender, for senders that wait for room in their window.
 	parties []*party
-	// How many messages each sender has sent in all: valid once all parties have ceased.
+	// How many messages each sender has sent in total. Valid once all parties have ceased.
 	sent   []atomic.Uint32
 	ceased atomic.Int32
 
-	closing atomic.Bool     // streams are closed, because the run is at its end
-	over    context.Context // when it is done, everything stops at once
+	closing atomic.Bool     // streams are being closed at the end of the run
+	over    context.Context // when it is done, the run stops at once
 }
 
-// A party is a group of connections that are played by one goroutine.
+// A party is a group of connections that one goroutine plays.
 type party struct {
-	// For each sender, below which number all of the party have got all its messages.
-	// Written by the party, read by all.
+	// For each sender, the number below which all connections of the party have received
+	// all messages. Written by the party, read by all.
 	floors []atomic.Uint32
-	// Whether the party waits until others' floors rise. Whoever finds it true and sets
-	// it to false calls wake.
+	// Whether the party waits for the floors of others to rise. A party that changes it from
+	// true to false calls wake.
 	starved atomic.Bool
 	wake    func()
 }
@@ -47,7 +50,7 @@ type party struct {
 const (
 	joinTime  = 20 * time.Second       // how long connections may take to join
 	probeTime = 10 * time.Millisecond  // from one probe to the next
-	lead      = 100 * time.Millisecond // from when all have joined to the beginning, so that the last probes are over
+	lead      = 100 * time.Millisecond // from the last join to begin, so that the last probes have arrived
 )
 
 func newRun(ctx context.Context, p Plan) (*run, error) {
@@ -62,14 +65,14 @@ func newRun(ctx context.Context, p Plan) (*run, error) {
 	return &run{plan: p, wire: w, base: time.Now(), sent: make([]atomic.Uint32, p.Senders), over: ctx}, nil
 }
 
-// newParty adds a party. All are added before the first begins.
+// newParty adds a party. All parties are added before the first one plays.
 func (r *run) newParty(wake func()) *party {
 	p := &party{floors: make([]atomic.Uint32, r.plan.Senders), wake: wake}
 	r.parties = append(r.parties, p)
 	return p
 }
 
-// now is the time on the run's clock.
+// now returns the time of the run's clock.
 func (r *run) now() int64 { return int64(time.Since(r.base)) }
 
 // join counts a connection as joined.
@@ -79,11 +82,11 @@ func (r *run) join() {
 	}
 }
 
-// measureFrom and measureTo are the span that is measured, once the beginning is known.
+// measureFrom and measureTo are the measured span. Valid once begin is set.
 func (r *run) measureFrom() int64 { return r.begin.Load() + int64(r.plan.Warmup) }
 func (r *run) measureTo() int64   { return r.measureFrom() + int64(r.plan.Duration) }
 
-// progress is below which number all have got all of a sender's messages.
+// progress returns the number below which all have received all messages of a sender.
 func (r *run) progress(sender uint32) uint32 {
 	lowest := uint32(1<<32 - 1)
 	for _, p := range r.parties {
@@ -92,15 +95,15 @@ func (r *run) progress(sender uint32) uint32 {
 	return lowest
 }
 
-// stalls says whether a connection is one of those that stall.
+// stalls reports whether a connection is one of those that stall.
 func (r *run) stalls(number int) bool {
 	return number >= r.plan.Connections-r.plan.Stall.Connections
 }
 
-// allCeased says whether all that will be sent has been.
+// allCeased reports whether everything has been sent.
 func (r *run) allCeased() bool { return int(r.ceased.Load()) == len(r.parties) }
 
-// complete says whether a party has everything that was sent.
+// complete reports whether a party has received everything that was sent.
 func (r *run) complete(p *party) bool {
 	if !r.allCeased() {
 		return false
@@ -113,8 +116,8 @@ func (r *run) complete(p *party) bool {
 	return true
 }
 
-// Run plays a plan. If the context ends before, so does the run, with an error. An error
-// is a run that was not possible; what the hub did wrong stands in the result.
+// Run plays a plan. When the context ends, the run ends with an error. An error means that
+// the run was not possible. Faults of the hub are in the result.
 func Run(ctx context.Context, p Plan) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -128,7 +131,7 @@ func Run(ctx context.Context, p Plan) (Result, error) {
 	return r.playLoops(cancel)
 }
 
-// playLoops plays the plan by event loops.
+// playLoops plays the plan with event loops.
 func (r *run) playLoops(cancel context.CancelCauseFunc) (Result, error) {
 	loops := make([]*loop, r.plan.Threads)
 	for i := range loops {
@@ -147,7 +150,7 @@ func (r *run) playLoops(cancel context.CancelCauseFunc) (Result, error) {
 	for _, l := range loops {
 		playing.Go(func() {
 			if err := l.play(); err != nil {
-				cancel(err) // the other loops wait for this one
+				cancel(err) // since the other loops wait for this one
 			}
 		})
 	}

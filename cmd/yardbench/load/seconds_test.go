@@ -10,9 +10,9 @@ import (
 	"switchyard/cmd/yardbench/check"
 )
 
-// These tests wait for real time to pass: for what never arrives, or for a queue to fill.
+// These tests need real time: for messages that never arrive, or for a queue to fill.
 
-// The end of what is sent may be missing too.
+// Missing messages at the end are found, too.
 func TestLostEndIsNoticed(t *testing.T) {
 	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
 		if to.number == 5 && n >= 100 {
@@ -30,8 +30,8 @@ func TestLostEndIsNoticed(t *testing.T) {
 	}
 }
 
-// Nobody has more messages under way than its window: if one receiver gets nothing, each
-// sender sends as many and no more.
+// A sender has no more messages in flight than its window: if one receiver gets nothing,
+// each sender sends that many and stops.
 func TestWindow(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
@@ -49,8 +49,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// A hub that makes all wait for a while must not hide it: whoever was to be sent in that
-// time counts from when it was due.
+// A pause of the hub shows in the latency: messages that were due during the pause count
+// from when they were due.
 func TestLatencyCountsFromWhenDue(t *testing.T) {
 	const pause = 200 * time.Millisecond
 	h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {

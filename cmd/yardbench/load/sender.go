@@ -9,23 +9,23 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// A sender says when which messages of one connection are due. One goroutine at a time
-// may use it.
+// A sender determines which messages of a connection are due when. It may be used by one
+// goroutine at a time.
 type sender struct {
 	number uint32
-	next   uint32 // number of its next message
+	next   uint32 // Seq of the next message
 	wire   *message.Wire
 
 	window, batch uint32
 
 	// Static with a rate.
 	every  float64    // nanoseconds from one message to the next, or their mean
-	random *rand.Rand // nil if they come in equal steps
+	random *rand.Rand // nil: equal steps
 	// When the next message is due, in nanoseconds of the run's clock.
 	due float64
 
-	measured int64                // when the measuring begins
-	late     *histogram.Histogram // how much later than due messages were made, from then on
+	measured int64                // beginning of the measured span
+	late     *histogram.Histogram // how much later than due messages were made, in the measured span
 }
 
 func newSender(p *Plan, w *message.Wire, number int, late *histogram.Histogram) *sender {
@@ -39,8 +39,8 @@ func newSender(p *Plan, w *message.Wire, number int, late *histogram.Histogram) 
 	return s
 }
 
-// begin sets when a sender with a rate begins: those with equal steps one after the
-// other, so that the messages of all come in equal steps.
+// begin sets when a sender with a rate begins. Senders with equal steps begin one after
+// the other, so that the messages of all senders come in equal steps.
 func (s *sender) begin(at, measured int64, senders int) {
 	s.measured = measured
 	s.due = float64(at) + s.every*float64(s.number)/float64(senders)
@@ -50,7 +50,7 @@ func (s *sender) begin(at, measured int64, senders int) {
 	}
 }
 
-// step sets when the message after the next is due.
+// step moves due to the following message.
 func (s *sender) step() {
 	if s.random == nil {
 		s.due += s.every
@@ -59,8 +59,8 @@ func (s *sender) step() {
 	s.due += s.every * s.random.ExpFloat64()
 }
 
-// appendDue appends what is due now, but not more than limit bytes and one message. The
-// rest stays due since when it was.
+// appendDue appends the messages that are due now, up to the first one beyond limit bytes.
+// The others keep the time at which they were due.
 func (s *sender) appendDue(b []byte, now int64, limit int) []byte {
 	for int64(s.due) <= now && len(b) < limit {
 		if int64(s.due) >= s.measured {
@@ -73,8 +73,8 @@ func (s *sender) appendDue(b []byte, now int64, limit int) []byte {
 	return b
 }
 
-// mayBatch says whether the window lets a batch out, if all have received the messages
-// below progress.
+// mayBatch reports whether the window has room for a batch, if all have received the
+// messages below progress.
 func (s *sender) mayBatch(progress uint32) bool {
 	return s.next+s.batch <= min(progress, s.next)+s.window
 }

@@ -11,7 +11,7 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// sendersOf makes the senders of a plan, which begin at 1000.
+// sendersOf returns the senders of a plan, which begin at 1000.
 func sendersOf(t *testing.T, p Plan) ([]*sender, *message.Wire, *histogram.Histogram) {
 	t.Helper()
 	w, err := message.NewWire(message.PDU, p.Size)
@@ -42,7 +42,7 @@ func dues(t *testing.T, w *message.Wire, b []byte) (all []int64) {
 	return all
 }
 
-// However late somebody looks, each message carries when it was due.
+// However late a message is made, it carries the time at which it was due.
 func TestDueInEqualSteps(t *testing.T) {
 	all, w, late := sendersOf(t, Plan{Senders: 4, Size: 100, Rate: 4e6}) // one message each microsecond
 	var got []int64
@@ -59,7 +59,7 @@ func TestDueInEqualSteps(t *testing.T) {
 	}
 }
 
-// What does not fit stays due since when it was.
+// A message that does not fit keeps the time at which it was due.
 func TestDueInParts(t *testing.T) {
 	all, w, _ := sendersOf(t, Plan{Senders: 1, Size: 100, Rate: 1e6})
 	s := all[0]
@@ -73,7 +73,7 @@ func TestDueInParts(t *testing.T) {
 	}
 }
 
-// Independent events: the time between two has the standard deviation of its mean.
+// Of independent events, the standard deviation of the intervals equals their mean.
 func TestDueAtRandom(t *testing.T) {
 	all, w, _ := sendersOf(t, Plan{Senders: 2, Size: 100, Rate: 2e6, Random: true})
 	var firsts []int64

@@ -10,21 +10,21 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// shorts is a loop's connections that come and go.
+// shorts are the short connections of a loop.
 type shorts struct {
 	opened, refused, unanswered int
 	alive                       int
 }
 
-// A shortLife is what a connection has that comes to say something and goes.
+// A shortLife is the state of a short connection.
 type shortLife struct{ said bool }
 
 const (
-	shortPatience = 5 * time.Second        // how long the hub may take to close what was ended
-	shortQuiet    = 500 * time.Millisecond // after which nothing more arrives of what was reset
+	shortDeadline = 5 * time.Second        // how long the hub may take to close an ended connection
+	shortQuiet    = 500 * time.Millisecond // after which messages before a reset no longer arrive
 )
 
-// schedule opens connections from one time on until another.
+// schedule schedules the opening of connections within a span.
 func (s *shorts) schedule(l *loop, from, to int64) {
 	every := int64(1e9 / l.run.plan.Short.Rate)
 	var next func(at int64)
@@ -52,7 +52,7 @@ func (s *shorts) open(l *loop) {
 	}
 	s.opened++
 	s.alive++
-	l.todo.at(l.now+int64(shortPatience), func(int64) {
+	l.todo.at(l.now+int64(shortDeadline), func(int64) {
 		if c.state != closed {
 			s.unanswered++
 			s.alive--
@@ -61,7 +61,7 @@ func (s *shorts) open(l *loop) {
 	})
 }
 
-// said goes on when everything was written: the connection ends.
+// said ends a connection that has written everything.
 func (s *shorts) said(l *loop, c *conn) {
 	if c.short.said {
 		return
@@ -73,21 +73,21 @@ func (s *shorts) said(l *loop, c *conn) {
 		l.drop(c)
 		return
 	}
-	// What the hub still sends is read, so that the end of this side is no reset.
+	// The input is drained first, or close would send a reset.
 	unix.Shutdown(c.fd, unix.SHUT_WR)
 }
 
-// refuse takes note that a connection could not be opened.
+// refuse counts a connection that could not be opened.
 func (s *shorts) refuse(l *loop, c *conn) {
 	s.refused++
 	s.alive--
 	l.drop(c)
 }
 
-// over takes note that the hub has closed a connection.
+// over handles a connection that the hub has closed.
 func (s *shorts) over() { s.alive-- }
 
-// complete says whether no more of their messages will arrive.
+// complete reports whether all their messages have arrived.
 func (s *shorts) complete(l *loop, quiet int64) bool {
 	if s.opened == 0 {
 		return true
@@ -95,7 +95,7 @@ func (s *shorts) complete(l *loop, quiet int64) bool {
 	return s.alive == 0 && (quiet > int64(shortQuiet) || s.delivered(l) == s.due(l))
 }
 
-// due is how many deliveries there are to be.
+// due returns how many deliveries are due.
 func (s *shorts) due(l *loop) uint64 {
 	return uint64(s.opened-s.refused) * uint64(l.run.plan.Short.Messages) * uint64(len(l.long))
 }

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System calls are made without telling Go's scheduler, which would take about as long
-// as the shorter of them. None of them waits, but for epoll.wait, which waits for at
-// most longestWait, so that the scheduler never waits longer for this thread.
+// System calls bypass Go's scheduler, as its bookkeeping takes about as long as the short
+// ones. None of them blocks, except epoll.wait, which blocks for at most longestWait. So
+// the scheduler never waits longer than that for this thread.
 
-// longestWait bounds each waiting for events.
+// longestWait bounds each wait for events.
 const longestWait = 10 * time.Millisecond
 
-// dial opens a connection that does not wait, neither for being established.
+// dial opens a non-blocking connection, without waiting until it is established.
 func dial(to *unix.SockaddrInet4) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -38,7 +38,7 @@ func dial(to *unix.SockaddrInet4) (int, error) {
 	return fd, nil
 }
 
-// resolve returns the address of a hub, which has to be one of IPv4.
+// resolve returns the address of a hub, which has to be IPv4.
 func resolve(address string) (*unix.SockaddrInet4, error) {
 	a, err := net.ResolveTCPAddr("tcp4", address)
 	if err != nil {
@@ -49,7 +49,7 @@ func resolve(address string) (*unix.SockaddrInet4, error) {
 	return s, nil
 }
 
-// recv reads what has arrived, up to the length of b, which is not 0.
+// recv reads what has arrived into b, which is not empty.
 func recv(fd int, b []byte) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
 	runtime.KeepAlive(b)
@@ -63,12 +63,12 @@ func send(fd int, b []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// again says whether a call was interrupted or would have had to wait.
+// again reports whether a call was interrupted or would have blocked.
 func again(errno unix.Errno) bool {
 	return errno == unix.EAGAIN || errno == unix.EINTR
 }
 
-// endWithReset has the other end see a reset when the connection is closed.
+// endWithReset makes close send a reset.
 func endWithReset(fd int) {
 	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
@@ -83,7 +83,7 @@ func localPort(fd int) uint16 {
 	return 0
 }
 
-// connected returns the error with which establishing a connection ended.
+// connected returns the error of establishing a connection.
 func connected(fd int) error {
 	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && n != 0 {
@@ -92,14 +92,14 @@ func connected(fd int) error {
 	return err
 }
 
-// A poller tells which of its connections have something to do.
+// A poller wraps epoll.
 type poller struct {
 	fd, wakeFD int
 	events     []unix.EpollEvent
-	coarse     bool // the kernel is too old to wait for parts of a millisecond
+	coarse     bool // the kernel is too old for waits below a millisecond
 }
 
-// wakeSlot is the slot of the events that only wake.
+// wakeSlot is the slot of events that only end a wait.
 const wakeSlot = -1
 
 func newPoller(events int) (*poller, error) {
@@ -124,13 +124,13 @@ func (p *poller) close() {
 	unix.Close(p.fd)
 }
 
-// add has events of a descriptor told, under the number slot. A closed descriptor is
-// forgotten by itself.
+// add makes wait report events of a descriptor under the number slot. The kernel forgets a
+// descriptor when it is closed.
 func (p *poller) add(fd int, slot int32, events uint32) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, slot, events)
 }
 
-// change has other events of it told.
+// change makes wait report other events of a descriptor.
 func (p *poller) change(fd int, slot int32, events uint32) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, slot, events)
 }
@@ -142,14 +142,14 @@ func (p *poller) control(op, fd int, slot int32, events uint32) error {
 	return nil
 }
 
-// wake ends a waiting, now or the next time. It may be called from any goroutine.
+// wake ends the present wait, or else the next one. Any goroutine may call it.
 func (p *poller) wake() {
 	one := [8]byte{7: 1} // any number but 0, whatever the byte order
 	unix.Write(p.wakeFD, one[:])
 }
 
-// wait waits for events, but not longer than d and longestWait, and returns them.
-// They are valid until the next call.
+// wait waits for events, for at most d and longestWait, and returns them. They are valid
+// until the next call.
 func (p *poller) wait(d time.Duration) []unix.EpollEvent {
 	d = min(max(d, 0), longestWait)
 	var n uintptr
@@ -169,12 +169,12 @@ func (p *poller) wait(d time.Duration) []unix.EpollEvent {
 	return p.events[:n]
 }
 
-// drainWakes takes in what wake wrote.
+// drainWakes reads what wake wrote.
 func (p *poller) drainWakes() {
 	var b [8]byte
 	unix.Read(p.wakeFD, b[:])
 }
 
-// sharpenTimers lets this thread's waits end when they should, and not up to 50 µs
-// later. The goroutine has to be locked to the thread.
+// sharpenTimers makes the waits of this thread end on time instead of up to 50 µs later.
+// The goroutine has to be locked to the thread.
 func sharpenTimers() { unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) }

@@ -9,8 +9,7 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// stallPlan sends so much that what a stalled connection does not read piles up in the
-// hub.
+// stallPlan sends so much that the unread bytes of a stalled connection queue up in the hub.
 func stallPlan() Plan {
 	return Plan{Connections: 8, Senders: 2, Size: 40_000, Rate: 400, Warmup: 20 * time.Millisecond, Duration: 900 * time.Millisecond,
 		Stall: Stall{Connections: 2, After: 200 * time.Millisecond, For: 500 * time.Millisecond}}
@@ -40,7 +39,7 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// Connections that a hub closes because they do not read are no fault of the hub.
+// Closing a connection that does not read is not a fault of the hub.
 func TestStalledConnectionsMayBeClosed(t *testing.T) {
 	for name, resume := range map[string]time.Duration{"for ever": 0, "for a while": 500 * time.Millisecond} {
 		h := startHub(t, &testHub{deliver: func(to *hubPeer, _ int, p []byte) [][]byte {
@@ -100,7 +99,7 @@ func TestChurnWithResets(t *testing.T) {
 	}
 }
 
-// What gets lost of connections that ended gracefully is a fault.
+// Losing messages of a connection that ended gracefully is a fault.
 func TestChurnNoticesLoss(t *testing.T) {
 	h := startHub(t, &testHub{deliver: func(to *hubPeer, _ int, p []byte) [][]byte {
 		if sender, _ := senderOf(p); to.number == 3 && sender == message.FirstShort+7 {

@@ -10,26 +10,26 @@ import (
 	"switchyard/cmd/yardbench/process"
 )
 
-// stalling is a loop's connections that stall, and how the others fare meanwhile.
+// stalling measures a loop whose connections partly stall.
 type stalling struct {
 	conns  []*conn
 	phase  int
-	phases [3]histogram.Histogram // latency before, while they stall, after
+	phases [3]histogram.Histogram // latency before, during and after the stall
 	spans  []Span
-	since  int64 // when the last of spans ended
+	since  int64 // end of the last of spans
 }
 
-// A Span is how things were for about a second.
+// A Span holds measurements of about a second.
 type Span struct {
-	From      time.Duration `json:"from"`       // since the beginning of the measuring
+	From      time.Duration `json:"from"`       // since the beginning of the measured span
 	Latency   Latency       `json:"latency"`    // of connections that do not stall
-	Resident  int64         `json:"resident"`   // bytes of the hub at the end
-	Kept      int           `json:"kept"`       // connections that stall and have not been closed
-	Stalling  bool          `json:"stalling"`   // they stall now
-	Delivered uint64        `json:"deliveries"` // to those that do not stall
+	Resident  int64         `json:"resident"`   // memory of the hub in bytes, at the end of the span
+	Kept      int           `json:"kept"`       // stalled connections that the hub has not closed
+	Stalling  bool          `json:"stalling"`   // during the stall
+	Delivered uint64        `json:"deliveries"` // to connections that do not stall
 }
 
-// spanTime is how long a Span is, unless the phase ends before.
+// spanTime is the length of a Span, unless its phase ends earlier.
 const spanTime = time.Second
 
 func (s *stalling) schedule(l *loop, from, to int64) {
@@ -45,7 +45,7 @@ func (s *stalling) schedule(l *loop, from, to int64) {
 	l.todo.at(to, func(now int64) { s.tell(l, now) })
 }
 
-// tell completes a span.
+// tell completes a Span.
 func (s *stalling) tell(l *loop, now int64) {
 	if now-s.since < int64(spanTime)/10 {
 		return // a phase has just begun
@@ -64,18 +64,18 @@ func (s *stalling) tell(l *loop, now int64) {
 	s.since = now
 }
 
-// collect moves the latencies recorded to those of the phase.
+// collect adds the recorded latencies to those of the phase.
 func (s *stalling) collect(l *loop) {
 	s.phases[s.phase].Merge(&l.rec.Latency)
 	l.rec.Latency.Reset()
 }
 
-// turn has the connections stop reading, or go on.
+// turn pauses or resumes reading of the connections.
 func (s *stalling) turn(l *loop, now int64, pause bool) {
 	s.tell(l, now)
 	s.collect(l)
 	s.phase++
-	clear(l.lowest) // whoever reads again may be the last
+	clear(l.lowest) // a resumed connection may be the lowest now
 	for _, c := range s.conns {
 		c.pause = pause
 		if c.state == open {
@@ -92,7 +92,7 @@ func (s *stalling) kept(l *loop) int {
 	}
 	n := 0
 	for _, c := range s.conns {
-		// If no connection of the hub is seen, it is on another machine.
+		// Without any connection of the hub, the hub is on another machine.
 		if c.state == open && (there[localPort(c.fd)] || len(there) == 0) {
 			n++
 		}

@@ -17,32 +17,32 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// Streams play a plan over TLS, whose connections in Go want goroutines: one reads each
-// connection, one more writes to each that sends. That costs this process more than the
-// loops do, so such runs compare with each other only.
+// Streams play a plan over TLS. A TLS connection in Go needs goroutines: one reads each
+// connection, and one more writes to each that sends. That costs this process more than
+// the loops do, so results over TLS compare with each other only.
 
 const streamReadSize = 64 << 10
 
-// A stream is one TLS connection. Its groups of fields belong to who is named.
+// A stream is one TLS connection.
 type stream struct {
-	// Static after it was opened.
+	// Static after openStream.
 	run    *run
 	number int
 	conn   *tls.Conn
 	party  *party
 	woken  chan struct{} // wake sends, write receives; never closed
 
-	// Owned by read, and by result when that has returned.
+	// Owned by read, and by result after read has returned.
 	receiver *check.Receiver
 	rec      check.Recorder
 	joined   bool
 	ended    error
 
-	// Owned by write, and by result when that has returned.
+	// Owned by write, and by result after write has returned.
 	sender *sender
 	late   histogram.Histogram
 
-	// How far read and write are, for all.
+	// How far read and write are. Any goroutine may read them.
 	delivered, lastRead atomic.Int64
 	published           atomic.Int64
 }
@@ -72,7 +72,7 @@ func (r *run) playStreams(cancel context.CancelCauseFunc) (Result, error) {
 	}
 	r.closing.Store(true)
 	for _, s := range streams {
-		s.conn.NetConn().Close() // ends read, and a write that waits
+		s.conn.NetConn().Close() // ends read, and a write that blocks
 	}
 	working.Wait()
 	if r.over.Err() != nil {
@@ -81,7 +81,7 @@ func (r *run) playStreams(cancel context.CancelCauseFunc) (Result, error) {
 	return r.streamResult(streams, marks)
 }
 
-// openStream connects, shakes hands and greets.
+// openStream connects, does the handshake, and sends the greeting.
 func (r *run) openStream(n int) (*stream, error) {
 	d := tls.Dialer{Config: r.plan.TLS}
 	conn, err := d.DialContext(r.over, "tcp", r.plan.Address)
@@ -112,8 +112,8 @@ func (s *stream) wake() {
 	}
 }
 
-// read takes what arrives until the connection ends. The error is a run that cannot go
-// on.
+// read processes the input until the connection ends. An error means that the run cannot
+// go on.
 func (s *stream) read() error {
 	buf := make([]byte, streamReadSize)
 	kept := 0
@@ -144,7 +144,7 @@ func (s *stream) read() error {
 	}
 }
 
-// tell lets others know what has arrived.
+// tell publishes what has arrived.
 func (s *stream) tell(now int64) {
 	s.delivered.Store(int64(s.receiver.Delivered))
 	s.lastRead.Store(now)
@@ -162,7 +162,8 @@ func (s *stream) tell(now int64) {
 	}
 }
 
-// leadStreams lets the streams join, begin, and cease, and waits until all has arrived.
+// leadStreams takes the streams through the course of a run, and waits until everything
+// has arrived.
 func (r *run) leadStreams(streams []*stream, working *sync.WaitGroup) (marks [2]mark, err error) {
 	for r.begin.Load() == 0 {
 		if r.now() > int64(joinTime) {
@@ -197,8 +198,7 @@ func (r *run) leadStreams(streams []*stream, working *sync.WaitGroup) (marks [2]
 	return marks, nil
 }
 
-// sleepUntil waits until a time of the run's clock, or returns the error that ends the
-// run.
+// sleepUntil waits for a time of the run's clock, or returns the error that ends the run.
 func (r *run) sleepUntil(at int64) error {
 	t := time.NewTimer(time.Duration(at - r.now()))
 	defer t.Stop()
@@ -229,7 +229,7 @@ func (r *run) streamsDrained(streams []*stream) bool {
 	return complete || r.allCeased() && now-last > int64(r.plan.Drain) || now > r.measureTo()+int64(longestDrain)
 }
 
-// write sends what is due until the measuring is over.
+// write sends the messages that are due until the end of the measured span.
 func (s *stream) write() {
 	r := s.run
 	s.sender.begin(r.begin.Load(), r.measureFrom(), r.plan.Senders)
@@ -242,7 +242,7 @@ func (s *stream) write() {
 			continue
 		}
 		if _, err := s.conn.Write(out); err != nil {
-			break // read tells how it ended
+			break // read returns the reason
 		}
 		s.published.Store(int64(s.sender.next))
 	}
@@ -250,7 +250,7 @@ func (s *stream) write() {
 	r.ceased.Add(1)
 }
 
-// next waits until something is due and appends it.
+// next waits until messages are due and appends them.
 func (s *stream) next(out []byte, end <-chan time.Time) []byte {
 	r := s.run
 	if r.plan.Rate > 0 {
@@ -278,7 +278,7 @@ func nap(ns int64) {
 	}
 }
 
-// streamResult puts together what the streams have found.
+// streamResult combines the findings of the streams.
 func (r *run) streamResult(streams []*stream, marks [2]mark) (Result, error) {
 	all := &loop{run: r, marks: marks[:]}
 	for _, s := range streams {

@@ -1,6 +1,5 @@
-// Package message makes the messages that a load consists of, and finds out whether
-// one arrived as it was made. It also puts them into the protocols of the hubs that
-// carry them, and takes them out again. It moves no bytes itself.
+// Package message makes the messages of a load, and checks that one arrived unchanged. It
+// encodes them in the protocols of the hubs and decodes them. It does no I/O.
 package message
 
 import (
@@ -11,7 +10,7 @@ import (
 	"switchyard/pdu"
 )
 
-// The sizes that a message may have in bytes, the header of its PDU included.
+// The limits of the size of a message in bytes, including the header of its PDU.
 const (
 	MinSize = 40
 	MaxSize = 1 << 20
@@ -19,28 +18,28 @@ const (
 
 // Numbers of senders. Those of a run's connections begin at 0.
 const (
-	FirstShort uint32 = 1 << 24   // from here on, senders that come and go
-	Probe      uint32 = 1<<32 - 1 // asks whether a connection receives yet
+	FirstShort uint32 = 1 << 24   // the first number of short connections
+	Probe      uint32 = 1<<32 - 1 // a message that shows that a connection receives
 	Nobody     uint32 = 1<<32 - 2 // sends nothing
 )
 
-// A Message is what is told apart by its receivers.
+// A Message identifies a message.
 type Message struct {
 	Sender uint32
 	Seq    uint32 // counts a sender's messages, from 0
 	Due    int64  // when it was to be sent, in nanoseconds of the run's clock
 }
 
-// Key is what a message's place in an order is called: its sender, then its number.
+// Key identifies a message by sender and number.
 func (m Message) Key() uint64 { return uint64(m.Sender)<<32 | uint64(m.Seq) }
 
-// A Format is how all messages of a run look. Each is one PDU:
+// A Format is the layout of all messages of a run. Each is one PDU:
 //
 //	offset  size  field
 //	     0    16  header of a CID_MSG_DATA, its sequence number the low half of Seq
 //	    16     8  key: sender, then Seq, big-endian
 //	    24     8  due, big-endian
-//	    32     8  sum of key and due, by which damage to them is noticed
+//	    32     8  checksum of key and due
 //	    40     …  filler, which differs from one message to the next
 type Format struct {
 	size       int
@@ -56,7 +55,7 @@ func NewFormat(size int) (Format, error) {
 	return Format{size: size, head: binary.BigEndian.Uint64(h), kind: binary.BigEndian.Uint64(h[8:])}, nil
 }
 
-// Size is the length of each message in bytes.
+// Size returns the length of each message in bytes.
 func (f *Format) Size() int { return f.size }
 
 // Append appends m to b.
@@ -69,13 +68,13 @@ func (f *Format) Append(b []byte, m Message) []byte {
 	return append(b, filler(m.Key(), f.size-MinSize)...)
 }
 
-// A State is what became of a message on its way.
+// A State says whether a message arrived unchanged.
 type State uint8
 
 const (
 	Sound   State = iota // every byte is as it was sent
-	Damaged              // it is known which message it was, but not all of it is right
-	Foreign              // it is no message of this run, or cannot be recognised as one
+	Damaged              // it is known which message it is, but bytes are changed
+	Foreign              // it is not a message of this run, or cannot be recognised
 )
 
 // Read reads p, a whole PDU. The message is valid unless the state is Foreign.
@@ -96,23 +95,22 @@ func (f *Format) Read(p []byte) (Message, State) {
 	return m, Sound
 }
 
-// Heartbeat is the PDU by which a peer says that it is alive.
+// Heartbeat is the heartbeat PDU of a peer.
 var Heartbeat = pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil)
 
-// IsHeartbeat says whether p, a whole PDU, is one.
+// IsHeartbeat reports whether p, a whole PDU, is a heartbeat.
 func IsHeartbeat(p []byte) bool {
 	return pdu.ParseHeader(p).Command == pdu.CID_OTHER_HEARTBEAT
 }
 
-// sum changes if either of its parts does: a product with an odd number, cut to 64
-// bits, is different for each number.
+// sum changes if either argument changes: multiplication by an odd number modulo 2^64 is
+// one-to-one.
 func sum(key, due uint64) uint64 {
 	return key*0xd6e8feb86659fd93 + due*0x9fb21c651e98df25
 }
 
-// variants is how many fillers there are, each beginning a cache line after the one
-// before. So few that they stay in the processor's nearest cache, where comparing
-// with them is cheap.
+// variants is how many fillers there are, each beginning one cache line after the one
+// before. They are few enough to stay in the first-level cache, where comparing is cheap.
 const variants = 64
 
 // filler returns n bytes that depend on the message.
@@ -123,7 +121,7 @@ func filler(key uint64, n int) []byte {
 
 var noise = makeNoise(variants*64 + MaxSize)
 
-// makeNoise returns bytes without a pattern, the same in every run.
+// makeNoise returns pseudo-random bytes, the same in every run.
 func makeNoise(n int) []byte {
 	b := make([]byte, 0, n+8)
 	for x := uint64(1); len(b) < n; x++ {

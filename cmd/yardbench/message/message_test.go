@@ -31,7 +31,7 @@ func TestReadWhatWasAppended(t *testing.T) {
 	}
 }
 
-// No single bit can change unnoticed, wherever it is.
+// A change of any single bit is found.
 func TestEveryBitIsChecked(t *testing.T) {
 	f := format(t, 300)
 	m := Message{Sender: 5, Seq: 77, Due: 123456789}

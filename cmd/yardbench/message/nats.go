@@ -8,41 +8,41 @@ import (
 
 const (
 	natsSubject = "hub"
-	// Without echo, nobody gets back what it published.
+	// Without echo, a client does not receive its own messages.
 	natsGreeting = `CONNECT {"verbose":false,"pedantic":false,"tls_required":false,"echo":false,"lang":"yardbench","version":"1","protocol":1}` +
 		"\r\nSUB " + natsSubject + " 1\r\n"
 
-	// NATSPong answers a ping; who does not is taken for dead.
+	// NATSPong answers a ping. nats-server closes connections that do not answer.
 	NATSPong = "PONG\r\n"
 
 	natsMaxLine = 64 << 10 // INFO is the longest, with a line of JSON
 )
 
-// A NATSKind is what a nats-server said.
+// A NATSKind is the kind of an operation from nats-server.
 type NATSKind uint8
 
 const (
 	NATSMsg   NATSKind = iota + 1 // a message, which is in Payload
-	NATSPing                      // wants a pong
-	NATSOther                     // needs nothing: INFO, PONG, +OK
+	NATSPing                      // to be answered by NATSPong
+	NATSOther                     // to be ignored: INFO, PONG, +OK
 )
 
-// A NATSOperation is one thing that a nats-server said.
+// A NATSOperation is one operation from nats-server.
 type NATSOperation struct {
 	Kind    NATSKind
-	Line    []byte // what it said, without its end
+	Line    []byte // without the line end
 	Payload []byte // of a message
 }
 
-// Errors of NextNATS. The stream behind them cannot be understood any more.
+// Errors of NextNATS. The rest of the stream cannot be parsed.
 var (
 	errNATSLine    = fmt.Errorf("a line of NATS is longer than %d bytes", natsMaxLine)
 	errNATSPayload = errors.New("a payload of NATS does not end where it should")
 )
 
-// NextNATS reads the operation that b begins with and returns how many bytes it has,
-// or 0 if b does not hold it whole. The operation aliases b. Besides a stream that
-// makes no sense, an error is what the server reports as one.
+// NextNATS parses the operation at the beginning of b and returns its length, or 0 if it is
+// incomplete. The operation aliases b. The error is a violation of the protocol, or an
+// error that the server reports.
 func NextNATS(b []byte) (NATSOperation, int, error) {
 	line, _, found := bytes.Cut(b[:min(len(b), natsMaxLine)], []byte("\r\n"))
 	switch {
@@ -68,8 +68,7 @@ func NextNATS(b []byte) (NATSOperation, int, error) {
 	return op, end, nil
 }
 
-// nextNATSMessage reads "MSG subject sid [reply] size" and the payload, which begins
-// at b[at].
+// nextNATSMessage parses "MSG subject sid [reply] size" and the payload at b[at].
 func nextNATSMessage(op NATSOperation, b []byte, at int) (NATSOperation, int, error) {
 	words := bytes.Fields(op.Line)
 	size := -1
@@ -90,7 +89,7 @@ func nextNATSMessage(op NATSOperation, b []byte, at int) (NATSOperation, int, er
 	return op, end + 2, nil
 }
 
-// decimal returns the number that b is, or -1 if it is none of up to nine digits.
+// decimal parses a number of up to nine digits. It returns -1 for anything else.
 func decimal(b []byte) int {
 	if len(b) == 0 || len(b) > 9 {
 		return -1

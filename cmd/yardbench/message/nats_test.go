@@ -53,8 +53,7 @@ func TestNextNATS(t *testing.T) {
 	}
 }
 
-// Whatever arrives, and wherever it is cut, the same operations are read from it, or the
-// same error ends them.
+// The operations, and the error that ends them, do not depend on where the input is split.
 func FuzzNextNATS(f *testing.F) {
 	f.Add([]byte("INFO {}\r\nPING\r\nMSG hub 1 5\r\nhello\r\n+OK\r\nMSG hub 1 a.b 3\r\nxyz\r\n"), 9)
 	f.Add([]byte("MSG hub 1 5\r\nhello!\r\n"), 13)
@@ -69,7 +68,7 @@ func FuzzNextNATS(f *testing.F) {
 	})
 }
 
-// natsOperations reads b, of which only the first cut bytes are there at first.
+// natsOperations parses b, which arrives in two pieces split at cut.
 func natsOperations(t *testing.T, b []byte, cut int) (ops []string, err error) {
 	at := 0
 	for _, end := range []int{cut, len(b)} {

@@ -2,12 +2,12 @@ package message
 
 import "fmt"
 
-// A Protocol is how a hub is spoken to.
+// A Protocol is the protocol of a hub.
 type Protocol uint8
 
 const (
-	PDU  Protocol = iota // the messages go as they are, and the hub relays them
-	NATS                 // nats-server's text protocol: all subscribe to one subject and publish to it
+	PDU  Protocol = iota // messages are sent as they are, and the hub relays them
+	NATS                 // nats-server's text protocol: all clients subscribe to one subject and publish to it
 )
 
 func (p Protocol) String() string {
@@ -30,7 +30,7 @@ func ParseProtocol(name string) (Protocol, error) {
 	return 0, fmt.Errorf("unknown protocol %q; write pdu or nats", name)
 }
 
-// Greeting is what a client says before anything else.
+// Greeting returns what a client sends first.
 func (p Protocol) Greeting() []byte {
 	if p == NATS {
 		return []byte(natsGreeting)
@@ -38,8 +38,7 @@ func (p Protocol) Greeting() []byte {
 	return nil
 }
 
-// KeepAlive is what a client says from time to time so that it is not taken for dead,
-// or nil if it need not.
+// KeepAlive returns what a client has to send regularly to stay connected, or nil.
 func (p Protocol) KeepAlive() []byte {
 	if p == PDU {
 		return Heartbeat
@@ -47,8 +46,7 @@ func (p Protocol) KeepAlive() []byte {
 	return nil
 }
 
-// A Wire puts messages of one format into a protocol. It never changes, so anybody may
-// use it at the same time.
+// A Wire encodes messages of one format in a protocol. It is immutable.
 type Wire struct {
 	Format
 	Protocol Protocol

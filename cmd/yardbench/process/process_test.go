@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// behaviour makes the test's own program be a server that behaves as it says.
+// behaviour is an environment variable that turns the test binary into a server.
 const behaviour = "YARDBENCH_TEST_SERVER"
 
 func TestMain(m *testing.M) {
@@ -35,8 +35,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serve accepts connections until the process is ended, or the first of them says
-// something.
+// serve accepts connections until the process is killed, or a connection sends a byte.
 func serve(address string) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -132,11 +131,11 @@ func TestServerThatDoesNotStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Start(ctx, t.TempDir(), []string{"sleep", "60"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("a start that is not wanted any more ends with %v", err)
+		t.Errorf("a cancelled start ends with %v", err)
 	}
 }
 
-// The sum of CPU times grows by about what this process spends.
+// The CPU time of the machine grows by at least what this process uses.
 func TestCPU(t *testing.T) {
 	own, err := OwnCPU()
 	if err != nil {
@@ -169,7 +168,8 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	}
 }
 
-// The server's view counts: a client that has not read does not see the end.
+// Established shows the view of the server: a client that has not read does not see the
+// end.
 func TestEstablished(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -199,6 +199,6 @@ func TestEstablished(t *testing.T) {
 		t.Errorf("established are %v, %v; want only %d", there, err, ports[1])
 	}
 	if there, err := Established(netip.MustParseAddrPort("127.0.0.1:1")); err != nil || len(there) != 0 {
-		t.Errorf("nobody serves, and established are %v, %v", there, err)
+		t.Errorf("without a server, established are %v, %v", there, err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Address is what stands in a server's arguments for the address that it is to listen
-// on; Host and Port stand for its parts.
+// Address is the placeholder in a server's arguments for the address to listen on. Host
+// and Port are the placeholders for its parts.
 const (
 	Address = "{address}"
 	Host    = "{host}"
@@ -28,23 +28,21 @@ const (
 	stopTime  = 5 * time.Second  // until it has ended, before it is killed
 )
 
-// A Server is a process that was started here and accepts connections. Who started it
-// has to Stop it.
+// A Server is a process that accepts connections. The caller of Start has to Stop it.
 type Server struct {
 	Address string
-	stop    time.Duration // that it may take to end when it is asked to
+	stop    time.Duration // how long it may take to end after SIGTERM
 	cmd     *exec.Cmd
-	said    *tail
-	ended   chan struct{} // closed by wait, after err was written
+	output  *tail
+	ended   chan struct{} // closed by wait, after it has set err
 	err     error
 }
 
-// Start starts a command, in whose words {address}, {host} and {port} are replaced by a
-// free address of this machine, in the folder dir, and waits until it accepts
-// connections there.
+// Start starts a command in the folder dir and waits until it accepts connections. In its
+// arguments, {address}, {host} and {port} are replaced by a free address of this machine.
 func Start(ctx context.Context, dir string, command []string) (*Server, error) {
 	var err error
-	for range 3 { // somebody else may take the port before the server does
+	for range 3 { // another process may take the port before the server does
 		var s *Server
 		if s, err = start(ctx, dir, command); err == nil || ctx.Err() != nil {
 			return s, err
@@ -61,12 +59,12 @@ func start(ctx context.Context, dir string, command []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Address: address, stop: stopTime, said: new(tail), ended: make(chan struct{})}
+	s := &Server{Address: address, stop: stopTime, output: new(tail), ended: make(chan struct{})}
 	words := fill(command, address)
 	s.cmd = exec.Command(words[0], words[1:]...)
 	s.cmd.Dir = dir
-	s.cmd.Stdout, s.cmd.Stderr = s.said, s.said
-	// A server does not outlive a load generator that is killed.
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	// The kernel kills the server when the load generator is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start server: %w", err)
@@ -79,13 +77,13 @@ func start(ctx context.Context, dir string, command []string) (*Server, error) {
 	return s, nil
 }
 
-// wait is a goroutine for as long as the process runs. Stop waits for it.
+// wait runs in a goroutine until the process ends. Stop waits for it.
 func (s *Server) wait() {
 	s.err = s.cmd.Wait()
 	close(s.ended)
 }
 
-// freeAddress returns an address that nobody listens on now.
+// freeAddress returns an address that is not in use.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -117,26 +115,26 @@ func (s *Server) accepts(ctx context.Context) error {
 		}
 		select {
 		case <-s.ended:
-			return fmt.Errorf("%s ended before it accepted on %s: %v; it said:\n%s", s.cmd.Path, s.Address, s.err, s.said)
+			return fmt.Errorf("%s ended before it accepted on %s: %v; it said:\n%s", s.cmd.Path, s.Address, s.err, s.output)
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not accept on %s: %w; it said:\n%s", s.cmd.Path, s.Address, err, s.said)
+			return fmt.Errorf("%s does not accept on %s: %w; it said:\n%s", s.cmd.Path, s.Address, err, s.output)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// PID is the number of the process.
+// PID returns the process's number.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Said returns the last lines of what the server printed.
-func (s *Server) Said() string { return s.said.String() }
+// Output returns the end of the server's output.
+func (s *Server) Output() string { return s.output.String() }
 
-// Stop asks the server to end, and ends it if it does not. The error is a server that
-// had ended before.
+// Stop sends SIGTERM, and SIGKILL if the server does not end. The error says that the
+// server had ended before.
 func (s *Server) Stop() error {
 	select {
 	case <-s.ended:
-		return fmt.Errorf("%s ended by itself: %v; it said:\n%s", s.cmd.Path, s.err, s.said)
+		return fmt.Errorf("%s ended by itself: %v; it said:\n%s", s.cmd.Path, s.err, s.output)
 	default:
 	}
 	s.cmd.Process.Signal(syscall.SIGTERM)
@@ -149,12 +147,12 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// tailLen is how much of what a server prints is kept.
+// tailLen is how many bytes of a server's output are kept.
 const tailLen = 4 << 10
 
 // A tail keeps the end of what is written to it.
 type tail struct {
-	mu sync.Mutex // guards b: the process's output comes from a goroutine of os/exec
+	mu sync.Mutex // guards b, which a goroutine of os/exec writes
 	b  []byte
 }
 

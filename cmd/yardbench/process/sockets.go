@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// tcpEstablished is the state of a connection whose both directions are open, in
-// /proc/net/tcp.
+// tcpEstablished is the state in /proc/net/tcp of a connection that is open in both
+// directions.
 const tcpEstablished = "01"
 
-// Established returns the ports of this machine's clients of a server on this machine
-// whose connections the server has not closed. A client that does not read cannot see
-// that itself: the end of its input is behind what it has not read.
+// Established returns the client ports of the connections that a server on this machine has
+// not closed. A client that does not read cannot see that itself: the end of its input comes
+// after the unread bytes.
 func Established(server netip.AddrPort) (map[uint16]bool, error) {
 	f, err := os.Open("/proc/net/tcp")
 	if err != nil {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package process starts the servers that are measured, measures what they take of the
-// machine, and stops them.
+// Package process starts the servers to be measured, measures their CPU time and memory,
+// and stops them.
 package process
 
 import (
@@ -14,25 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPU returns the CPU time that a process has taken so far, all its threads and their
-// system calls included. It is what /proc/PID/stat shows, without being cut to
-// hundredths of a second.
+// CPU returns the CPU time that a process has used so far, including all threads and
+// system calls. It is the figure of /proc/PID/stat, not rounded to hundredths of a second.
 func CPU(pid int) (time.Duration, error) {
 	var t unix.Timespec
-	// The clock of a process has its number in it: see clock_getcpuclockid(3).
+	// The id of the clock contains the process's number: see clock_getcpuclockid(3).
 	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
 		return 0, fmt.Errorf("read CPU time of process %d: %w", pid, err)
 	}
 	return time.Duration(t.Nano()), nil
 }
 
-// OwnCPU returns the CPU time that this process has taken so far.
+// OwnCPU returns the CPU time that this process has used so far.
 func OwnCPU() (time.Duration, error) { return CPU(os.Getpid()) }
 
-// Memory is what a process holds of the machine's memory.
+// Memory is the memory of a process.
 type Memory struct {
 	Resident int64 // bytes, now
-	Peak     int64 // bytes, at most so far
+	Peak     int64 // bytes, maximum so far
 }
 
 // MemoryOf returns the memory of a process.
@@ -44,12 +43,12 @@ func MemoryOf(pid int) (Memory, error) {
 	}
 	m := Memory{Resident: kibibytes(text, "VmRSS:"), Peak: kibibytes(text, "VmHWM:")}
 	if m.Resident < 0 || m.Peak < 0 {
-		return Memory{}, fmt.Errorf("%s tells no memory: the process has ended", name)
+		return Memory{}, fmt.Errorf("%s has no memory: the process has ended", name)
 	}
 	return m, nil
 }
 
-// kibibytes returns, in bytes, the number behind a word, or -1.
+// kibibytes returns, in bytes, the number of KiB after a word, or -1.
 func kibibytes(text []byte, word string) int64 {
 	_, rest, found := bytes.Cut(text, []byte(word))
 	fields := bytes.Fields(rest[:min(len(rest), 64)])
@@ -66,8 +65,8 @@ func kibibytes(text []byte, word string) int64 {
 // tick is the unit of /proc/stat on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// MachineCPU returns the CPU time that all of the machine has taken so far, or what of
-// the machine others took, if it is one of several on the same processors.
+// MachineCPU returns the CPU time that the whole machine has used so far. On a virtual
+// machine, that includes the time that others used (steal).
 func MachineCPU() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
