@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"switchyard/policy/stablefile"
 )
 
 func TestLoadWithoutFile(t *testing.T) {
@@ -282,13 +284,15 @@ func TestUnreadableFile(t *testing.T) {
 		dir + "/none":  "no such file; create it, or name another by --config",
 		dir:            "not a regular file but a directory; name a file",
 		dir + "/large": "larger than 1MiB; is it the right file?",
-		// This file changes all the time.
-		"/proc/version": "it is still being written; try again when it is saved",
 	} {
 		_, err := Load(path, nil, nil)
 		if got := fmt.Sprint(err); got != path+": "+want {
 			t.Errorf("got %q, want %q of %s", got, want, path)
 		}
+	}
+	changing := fmt.Errorf("read c.toml: %w", stablefile.ErrChanging)
+	if got, want := readProblem("c.toml", changing), "it is still being written; try again when it is saved"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
