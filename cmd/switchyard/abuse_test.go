@@ -22,33 +22,34 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// One tenant is abused, and how the other fares is measured: by a test, which wants
-// nothing of it lost, and by a benchmark, which says how much longer its PDUs take.
+// One tenant is abused while another is observed: a test fails if the other loses a PDU, and a
+// benchmark measures how much longer its PDUs take.
 
 // An abuse is what is done to one of two tenants.
 type abuse struct {
 	name   string
-	policy string // of the abused tenant, if it is not the default
-	limits string // its keys beside
-	attack string // what its peers do
-	seen   []string
+	policy string   // of the abused tenant; "" is the default
+	limits string   // further keys of the abused tenant
+	attack string   // what the abused tenant's peers do
+	seen   []string // what is logged of it
+	quick  bool     // runs without the tag full, too
 }
 
 var abuses = []abuse{
-	{name: "endless loop", policy: "endless_loop", attack: "talk", seen: []string{`"fault":"fuel"`}},
+	{name: "endless loop", policy: "endless_loop", attack: "talk", seen: []string{`"fault":"fuel"`}, quick: true},
 	{name: "recursion", policy: "endless_recursion", attack: "talk", seen: []string{`"fault":"recursion"`}},
 	{name: "memory bomb", policy: "fill_loop", attack: "talk", seen: []string{`"fault":"fuel"`}},
 	{name: "trap", policy: "trap", attack: "talk", seen: []string{`"fault":"trap"`}},
 	{name: "flood", attack: "flood", limits: "quota.pdus_in = 2000\nquota.bytes_in = \"1MiB\"\n"},
 	{name: "flood, dropped", attack: "flood", limits: "quota.pdus_in = 2000\nquota.bytes_in = \"1MiB\"\nquota.on_breach = \"drop\"\n",
-		seen: []string{"over-quota"}},
+		seen: []string{"over-quota"}, quick: true},
 	{name: "connections", attack: "connect"},
 	{name: "never read", attack: "mute", limits: "quota.bytes_out = \"64MiB\"\nlimits.lag_hard = \"32MiB\"\n", seen: []string{"slow-consumer"}},
 	{name: "a byte a second", attack: "dribble"},
 }
 
-// start starts a switchyard with a tenant that is abused and one that is not, and what
-// abuses it. It returns the process, with the other tenant's address.
+// start starts a switchyard with an abused and a quiet tenant, and an attacker. It returns the
+// process with the quiet tenant's address.
 func (a abuse) start(t testing.TB) (*process, *attacker) {
 	t.Helper()
 	policy := "teamtalk"
@@ -75,10 +76,12 @@ policy = %q
 	return p.at(`"tenant":"quiet"`), startAttacker(t, a.attack, abused)
 }
 
-// TestAbuse wants nothing of a tenant lost while another is abused, whatever the abuse,
-// and both tenants' sums to hold.
+// A tenant loses no PDU while another is abused, and the counts of both add up.
 func TestAbuse(t *testing.T) {
 	for _, a := range abuses {
+		if !a.quick && !full {
+			continue
+		}
 		t.Run(a.name, func(t *testing.T) {
 			p, attacker := a.start(t)
 			v := watchVictim(t, p)
@@ -86,7 +89,7 @@ func TestAbuse(t *testing.T) {
 			for _, want := range a.seen {
 				p.expect(want, `"tenant":"abused"`)
 			}
-			v.wait(t, 300)
+			v.wait(t, 100)
 			attacker.off(t)
 			v.end(t)
 			p.signal(syscall.SIGTERM)
@@ -99,8 +102,8 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
-// BenchmarkAbuse measures a tenant's latency in turns with and without the abuse of
-// another, and reports the medians and their ratio.
+// BenchmarkAbuse measures a tenant's latency, alternately with and without the abuse of another,
+// and reports the medians of p99 and their ratio.
 func BenchmarkAbuse(b *testing.B) {
 	const rounds, each = 5, time.Second
 	for _, a := range abuses {
@@ -134,8 +137,8 @@ func percentile(all []time.Duration, p int) time.Duration {
 	return all[min(len(all)*p/100, len(all)-1)]
 }
 
-// A victim is a tenant's traffic: one peer says something every millisecond, others
-// note how long it took from when it was due.
+// A victim is the quiet tenant's traffic: one peer sends a PDU every millisecond, others measure
+// how long after it was due it arrives.
 type victim struct {
 	stop      chan struct{}
 	done      sync.WaitGroup
@@ -165,7 +168,7 @@ func (v *victim) fail(err error) {
 	v.err = errors.Join(v.err, err)
 }
 
-// last is the number of what is said last.
+// last is the number of the last PDU.
 const last = 1<<64 - 1
 
 func (v *victim) send(conn net.Conn, begun time.Time) error {
@@ -193,7 +196,7 @@ func (v *victim) receive(conn net.Conn, begun time.Time, received *atomic.Int64)
 		batch, err := r.ReadBatch()
 		now := time.Since(begun)
 		if err != nil {
-			return fmt.Errorf("the connection of a peer that was not abused ended: %w", err)
+			return fmt.Errorf("a connection of the quiet tenant ended: %w", err)
 		}
 		v.mu.Lock()
 		for _, p := range pdutest.Split(batch) {
@@ -217,7 +220,7 @@ func (v *victim) receive(conn net.Conn, begun time.Time, received *atomic.Int64)
 	}
 }
 
-// measure returns the latencies of the next while.
+// measure returns the latencies during the next d.
 func (v *victim) measure(d time.Duration) []time.Duration {
 	v.mu.Lock()
 	v.latencies = nil
@@ -228,7 +231,7 @@ func (v *victim) measure(d time.Duration) []time.Duration {
 	return v.latencies
 }
 
-// wait returns when every receiver has got n more PDUs.
+// wait waits until every receiver has got n more PDUs.
 func (v *victim) wait(t testing.TB, n int64) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -241,7 +244,7 @@ func (v *victim) wait(t testing.TB, n int64) {
 	}
 }
 
-// end ends the traffic, and wants all of it to have arrived.
+// end ends the traffic, and fails the test if a PDU has not arrived.
 func (v *victim) end(t testing.TB) {
 	t.Helper()
 	close(v.stop)
@@ -256,8 +259,8 @@ func (v *victim) end(t testing.TB) {
 	}
 }
 
-// asAttacker makes the test's own program abuse an address, in a process of its own
-// that gives way to others, as if it were another machine.
+// asAttacker makes the test's program attack an address, in a process of its own with low
+// priority, as if it ran on another machine.
 const asAttacker = "SWITCHYARD_TEST_AS_ATTACKER"
 
 // An attacker is that process.
@@ -333,7 +336,7 @@ func attack(what string) {
 
 // attacks start goroutines, which end when stop is closed.
 var attacks = map[string]func(address string, stop chan struct{}, done *sync.WaitGroup){
-	// talk: four peers say 500 things a second each.
+	// talk: four peers send 500 PDUs a second each.
 	"talk": func(address string, stop chan struct{}, done *sync.WaitGroup) {
 		many(4, address, stop, done, func(conn net.Conn) {
 			done.Go(func() { io.Copy(io.Discard, conn) })
@@ -343,7 +346,7 @@ var attacks = map[string]func(address string, stop chan struct{}, done *sync.Wai
 			})
 		})
 	},
-	// flood: four peers say as much as they can.
+	// flood: four peers send as fast as they can.
 	"flood": func(address string, stop chan struct{}, done *sync.WaitGroup) {
 		many(4, address, stop, done, func(conn net.Conn) {
 			done.Go(func() { io.Copy(io.Discard, conn) })
@@ -363,7 +366,7 @@ var attacks = map[string]func(address string, stop chan struct{}, done *sync.Wai
 			})
 		}
 	},
-	// mute: eight peers never read, two say as much as they can.
+	// mute: eight peers never read, two send as fast as they can.
 	"mute": func(address string, stop chan struct{}, done *sync.WaitGroup) {
 		many(8, address, stop, done, func(net.Conn) { <-stop })
 		many(2, address, stop, done, func(conn net.Conn) {
@@ -392,8 +395,8 @@ func flood(conn net.Conn) {
 	}
 }
 
-// many has n connections do something in goroutines of their own, and closes them when
-// stop is closed. One that is refused or closed comes again.
+// many runs do on n connections, each in a goroutine, and closes them when stop is closed. A
+// connection that is refused or closed is made again.
 func many(n int, address string, stop chan struct{}, done *sync.WaitGroup, do func(net.Conn)) {
 	for range n {
 		done.Go(func() {

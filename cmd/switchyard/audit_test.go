@@ -17,8 +17,8 @@ func singleChat(from, to uint32) []byte {
 		MsgType: pb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum(), MsgData: []byte("hello")})
 }
 
-// From TeamTalk's table by way of an audit to unicast: nothing changes until the
-// switch, and then what the audit said.
+// An audit of unicast changes nothing, and after the switch to it the figures are those that the
+// audit predicted.
 func TestAuditThenSwitch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -52,9 +52,9 @@ func TestAuditThenSwitch(t *testing.T) {
 	p.expectFrom(from, "audit begins", `"audited":"teamtalk"`, `"policy":"unicast"`)
 	a.say(m)
 	b.expect(m)
-	c.settle() // nothing came
+	c.settle() // received nothing
 	a.say(pdutest.PDU(pdu.CID_MSG_READ_NOTIFY, 1, &pb.IMMsgDataReadNotify{UserId: proto.Uint32(1), SessionId: proto.Uint32(2),
-		MsgId: proto.Uint32(1), SessionType: pb.SessionType_SESSION_TYPE_SINGLE.Enum()})) // nobody else has this user
+		MsgId: proto.Uint32(1), SessionType: pb.SessionType_SESSION_TYPE_SINGLE.Enum()})) // no other peer has this user
 	a.settle()
 	p.signal(syscall.SIGTERM)
 	if code := p.exit(); code != exitStopped {
@@ -63,13 +63,13 @@ func TestAuditThenSwitch(t *testing.T) {
 	p.expectFrom(from, `"msg":"audit in all"`, `"audited":"teamtalk"`, `"copies":1`, `"audited_copies":4`, `"missed":3`, `"copies_saved":"-300.0 %"`)
 	p.expectFrom(from, `"msg":"PDUs"`, `"dropped":{"no-holder":1}`)
 	if n := p.count(`"level":"WARN"`); n > 0 {
-		t.Errorf("%d warnings, want none about what is meant", n)
+		t.Errorf("%d warnings, want none about what is configured", n)
 	}
 	checkCounts(t, p)
 }
 
-// A policy that cannot be audited is refused and named, and nothing else happens: what
-// was audited stays, and routing goes on.
+// A policy that cannot be loaded for an audit is refused, and changes nothing: the audit before
+// continues, and so does routing.
 func TestAuditRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -91,7 +91,7 @@ func TestAuditRefused(t *testing.T) {
 	p.expectFrom(from, `"msg":"audit in all"`, `"copies":2`, `"audited_copies":0`)
 
 	from = p.logged()
-	replace(t, table, savedTable("broadcast-all")) // sound again: its figures begin anew
+	replace(t, table, savedTable("broadcast-all")) // sound again: the counts begin anew
 	p.expectFrom(from, "audit begins")
 	a.say(m)
 	b.expect(m)
@@ -102,7 +102,7 @@ func TestAuditRefused(t *testing.T) {
 	}
 }
 
-// An audited policy that fails at every PDU is counted, and harms nobody.
+// An audited policy that fails at every PDU is counted, and disturbs no peer.
 func TestHostileAudit(t *testing.T) {
 	for _, name := range []string{"trap", "endless_loop", "endless_recursion", "no_room"} {
 		t.Run(name, func(t *testing.T) {

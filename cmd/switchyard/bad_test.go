@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Each file of testdata/bad has one mistake, and is named for it. It begins with what
-// has to be said of it, in lines "# want: TEXT".
+// Each file of testdata/bad has one mistake, after which it is named. It begins with what check
+// must print about it, in lines "# want: TEXT".
 func TestBadConfigurations(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.toml")
 	if err != nil || len(files) < 40 {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"time"
 
 	"switchyard/cmd/switchyard/dialogue"
 )
@@ -13,8 +12,8 @@ import (
 // moreDialogues names a directory of further recorded dialogues to be replayed.
 const moreDialogues = "SWITCHYARD_DIALOGUES"
 
-// Every dialogue recorded from the original goes the same with Switchyard, byte for
-// byte and connection by connection.
+// Switchyard answers every dialogue that was recorded from the original with the same bytes on
+// each connection.
 func TestDialogues(t *testing.T) {
 	dirs := []string{"dialogue/testdata"}
 	if dir := os.Getenv(moreDialogues); dir != "" {
@@ -44,16 +43,5 @@ func TestDialogues(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// Heartbeats and timeouts keep the original's bounds, at shorter intervals than its 5
-// and 30 s.
-func TestTiming(t *testing.T) {
-	t.Parallel()
-	const heartbeat, timeout = 2 * time.Second, 6 * time.Second
-	p := start(t, t.TempDir(), "--set", "peer.heartbeat="+heartbeat.String(), "--set", "peer.timeout="+timeout.String())
-	if err := dialogue.Timing(t.Context(), p.address, heartbeat, timeout); err != nil {
-		t.Error(err)
 	}
 }

@@ -2,6 +2,6 @@
 
 package main
 
-// full says that every tool is there that CONTRIBUTING.md lists: a test that needs one
-// fails without it.
+// full says that every tool is there that CONTRIBUTING.md lists, so that a test that needs one
+// fails without it, and that tests may take minutes.
 const full = true

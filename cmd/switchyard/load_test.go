@@ -18,23 +18,26 @@ import (
 	"switchyard/pdu"
 )
 
-// A table that broadcasts messages; what it does with FILE_NOTIFY makes each version
-// another.
+// loadTable is a table that broadcasts messages. Its action for FILE_NOTIFY makes versions
+// differ.
 const loadTable = `[route]
 CID_MSG_DATA = "broadcast-except-sender"
 CID_FILE_NOTIFY = %q
 CID_BUDDY_LIST_USERS_STATUS_REQUEST = "handle users-status-request"
 `
 
-// Policies are swapped every 100 ms, every tenth of them broken, while senders go at
-// full speed. Every receiver gets everything once and in the same order, nobody
-// notices, and the counts add up.
+// Policies are swapped while senders send at full speed, every fourth of them broken. Every
+// receiver gets every PDU once and in the same order, and the counts add up.
 func TestReloadUnderLoad(t *testing.T) {
-	const senders, receivers, reloads = 4, 3, 20
+	const senders, receivers = 4, 3
+	reloads := 3
+	if full {
+		reloads = 20
+	}
 	dir := t.TempDir()
 	save := func(i int) {
 		text := fmt.Sprintf(loadTable, []string{"broadcast-except-sender", "broadcast-all", "drop"}[i%3])
-		if i%10 == 9 {
+		if i%4 == 3 {
 			text = "[route]\nCID_MSG_DATA = \"brodcast\"\n"
 		}
 		replace(t, filepath.Join(dir, "routes.toml"), text)
@@ -60,10 +63,10 @@ func TestReloadUnderLoad(t *testing.T) {
 		sending.Go(func() { send(t, c, i, stop, &sent, slowest) })
 	}
 
-	ticker := time.NewTicker(100 * time.Millisecond)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	swaps := 0
-	for deadline := time.Now().Add(patience); p.count("policy reloaded") < reloads || p.count("policy refused") < 2; swaps++ {
+	for deadline := time.Now().Add(patience); p.count("policy reloaded") < reloads || p.count("policy refused") < 1; swaps++ {
 		if time.Now().After(deadline) {
 			t.Fatalf("only %d reloads", p.count("policy reloaded"))
 		}
@@ -83,7 +86,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			t.Errorf("receiver %d got %d PDUs of %d", i, got, want)
 		}
 		if streams[i] != streams[0] {
-			t.Errorf("receiver %d saw another order than receiver 0", i)
+			t.Errorf("receiver %d received in another order than receiver 0", i)
 		}
 	}
 	checkCounts(t, p)
@@ -91,7 +94,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		p.count("policy reloaded"), p.count("policy refused"))
 }
 
-// replace saves a file the safe way: under another name, renamed.
+// replace replaces a file atomically: it writes another one and renames it.
 func replace(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
@@ -102,8 +105,8 @@ func replace(t testing.TB, path, text string) {
 	}
 }
 
-// send sends numbered PDUs, 64 at a time, no more than the slowest receiver can be
-// behind without being closed for it.
+// send sends numbered PDUs, 64 at a time. It pauses before the slowest receiver lags so much that
+// it would be closed.
 func send(t *testing.T, c peer, sender int, stop <-chan struct{}, sent *atomic.Int64, slowest func() int64) {
 	body := make([]byte, 100)
 	body[0] = byte(sender)
@@ -115,7 +118,7 @@ func send(t *testing.T, c peer, sender int, stop <-chan struct{}, sent *atomic.I
 		default:
 		}
 		if sent.Load()-slowest() > 50_000 {
-			time.Sleep(time.Millisecond) // paces the load, decides nothing
+			time.Sleep(time.Millisecond) // only paces the load
 			continue
 		}
 		batch = batch[:0]
@@ -132,8 +135,8 @@ func send(t *testing.T, c peer, sender int, stop <-chan struct{}, sent *atomic.I
 	}
 }
 
-// receive reads to the end of the stream, checks that every sender's numbers follow
-// each other, and returns a hash of the whole.
+// receive reads to the end of the stream, checks that every sender's numbers are consecutive, and
+// returns a hash of all bytes.
 func receive(t *testing.T, c peer, senders int, received *atomic.Int64) (stream [sha256.Size]byte) {
 	next := make([]uint32, senders)
 	hash := sha256.New()
@@ -159,7 +162,7 @@ func receive(t *testing.T, c peer, senders int, received *atomic.Int64) (stream 
 	}
 }
 
-// checkCounts holds the counts that a stopped process logged against each other.
+// checkCounts checks that the counts that a stopped process has logged add up.
 func checkCounts(t *testing.T, p *process) {
 	t.Helper()
 	sum := func(v any) (total float64) {
@@ -177,8 +180,8 @@ func checkCounts(t *testing.T, p *process) {
 	}
 }
 
-// The end-to-end figure: PDUs of 200 bytes from one sender to seven others, through
-// a process of its own.
+// BenchmarkEndToEnd measures PDUs of 200 bytes from one sender to seven receivers, through
+// another process.
 func BenchmarkEndToEnd(b *testing.B) {
 	const receivers, batch = 7, 64
 	p := start(b, b.TempDir())

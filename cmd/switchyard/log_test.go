@@ -12,8 +12,8 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// A log that nobody reads stops nobody: PDUs are routed, and the server stops as it
-// should. Once somebody reads, it is known how much is missing.
+// A log that is not read blocks nothing: PDUs are routed, and the server stops as it should. When
+// the log is read again, it says how many lines are missing.
 func TestBlockedLog(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
@@ -39,12 +39,12 @@ func TestBlockedLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.(*net.TCPConn).CloseWrite()
-		conn.Read(make([]byte, 1)) // until it has ended
+		conn.Read(make([]byte, 1)) // until the server closes it
 		conn.Close()
 	}
-	north, south := p.dial(), p.dial() // after that, or there would be heartbeats
+	north, south := p.dial(), p.dial() // connected last, so that they receive no heartbeat
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, nil)
-	north.say(pdutest.Raw(0x0999, 1, nil)) // whose drop is worth a line
+	north.say(pdutest.Raw(0x0999, 1, nil)) // whose drop is logged
 	for range 100 {
 		north.say(m)
 		south.expect(m)
@@ -68,7 +68,7 @@ func TestBlockedLog(t *testing.T) {
 	}
 }
 
-// addressIn reads a log until it says where the server listens, and serves.
+// addressIn reads a log until the server serves, and returns its address.
 func addressIn(t *testing.T, out io.Reader) (address string) {
 	t.Helper()
 	var text []byte

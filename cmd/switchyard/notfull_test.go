@@ -2,5 +2,5 @@
 
 package main
 
-// full says that tests may need other tools than Go.
+// full is false: no test may need other tools than Go, or minutes.
 const full = false

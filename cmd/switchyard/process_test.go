@@ -20,8 +20,8 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// asCommand makes the test's own program be switchyard, for tests that want a process
-// with signals and an exit code.
+// asCommand makes the test's program run as switchyard, for tests that need a process with
+// signals and an exit code.
 const asCommand = "SWITCHYARD_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
@@ -36,10 +36,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"switchyard": main})
 }
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for what must happen. It only costs time if the test fails.
 const patience = 60 * time.Second
 
-// A process is a switchyard that serves.
+// A process is a running switchyard.
 type process struct {
 	t       testing.TB
 	cmd     *exec.Cmd
@@ -76,7 +76,7 @@ func start(t testing.TB, dir string, args ...string) *process {
 	return startCommand(t, cmd)
 }
 
-// startCommand does it for a command that becomes switchyard.
+// startCommand is start for a command that becomes switchyard.
 func startCommand(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd}
@@ -104,7 +104,7 @@ func startCommand(t testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
-// read takes in the log. What is no JSON is kept as the message of a line.
+// read reads the log. A line that is not JSON is kept as a message.
 func (p *process) read(r io.Reader) {
 	for s := bufio.NewScanner(r); s.Scan(); {
 		l := make(line)
@@ -170,6 +170,30 @@ func containsAll(text string, words []string) bool {
 		}
 	}
 	return true
+}
+
+// awaitPDUs waits until lines with that message account for n PDUs: each line for one, and a line
+// that summarizes more of the same for as many as it says.
+func (p *process) awaitPDUs(message string, n int) {
+	p.t.Helper()
+	total := func() (pdus int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, l := range p.lines {
+			switch more, _ := l["pdus"].(float64); {
+			case l["msg"] == message:
+				pdus++
+			case l["msg"] == "more of the same" && l["message"] == message:
+				pdus += int(more)
+			}
+		}
+		return pdus
+	}
+	for deadline := time.Now().Add(patience); total() != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%q is logged of %d PDUs, want %d", message, total(), n)
+		}
+	}
 }
 
 // logged returns how many lines there are so far.

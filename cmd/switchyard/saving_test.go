@@ -11,13 +11,13 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// Each way of saving a policy's file is noticed and takes effect, and what is said
-// meanwhile arrives: a message goes back to its sender before, and not after.
+// Each way of saving a policy's file is noticed and takes effect: a message is returned to its
+// sender before, and not after.
 func TestWaysOfSaving(t *testing.T) {
 	const before, after = "broadcast-all", "broadcast-except-sender"
 	for name, way := range map[string]struct {
 		file string                         // the policy's path in dir
-		prep func(t *testing.T, dir string) // puts the first version there; nil for a plain file
+		prep func(t *testing.T, dir string) // creates the first version; nil for a plain file
 		save func(t *testing.T, dir, path string)
 		args []string
 	}{
@@ -91,7 +91,7 @@ func TestWaysOfSaving(t *testing.T) {
 				}
 			},
 		},
-		"bind mount": { // which sends no events of the directory: the poll sees it
+		"bind mount": { // which causes no event in the directory, so polling notices it
 			args: []string{"--set", "reload.poll=200ms"},
 			prep: func(t *testing.T, dir string) {
 				source, path := filepath.Join(dir, "source.toml"), filepath.Join(dir, "mounted", "routes.toml")
@@ -108,7 +108,7 @@ func TestWaysOfSaving(t *testing.T) {
 				write(t, filepath.Join(dir, "source.toml"), savedTable(after))
 			},
 		},
-		"config.toml": { // the same for the configuration: it names another file
+		"config.toml": { // the configuration names another file
 			save: func(t *testing.T, dir, _ string) {
 				write(t, filepath.Join(dir, "other.toml"), savedTable(after))
 				write(t, filepath.Join(dir, "config.toml"), "[tenant.default]\npolicy = \"file:other.toml\"\n")

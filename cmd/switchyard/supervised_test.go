@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// What systemd hears of a whole life: it starts, reloads what is sound and what is not,
-// is alive, and stops.
-func TestServeTellsItsSupervisor(t *testing.T) {
+// systemd receives the whole life cycle: start, reloads of a sound and of a bad configuration,
+// the watchdog, and the stop.
+func TestServeReportsToItsSupervisor(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "notify")
 	m := listenForNotice(t, socket)
@@ -32,7 +32,7 @@ func TestServeTellsItsSupervisor(t *testing.T) {
 		text := next()
 		for _, want := range lines {
 			if !strings.Contains("\n"+text+"\n", "\n"+want) {
-				t.Fatalf("told %q, want %q", text, lines)
+				t.Fatalf("received %q, want %q", text, lines)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func TestServeTellsItsSupervisor(t *testing.T) {
 	}
 }
 
-// A service manager is a socket that takes messages, one after the other.
+// A service manager is a socket that receives messages, one after the other.
 type serviceManager struct {
 	t *testing.T
 	*net.UnixConn

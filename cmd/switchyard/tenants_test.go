@@ -16,25 +16,25 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// spoken is what the tests of tenants say.
+// spoken returns a PDU with a text.
 func spoken(text string) []byte { return pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte(text)) }
 
-// configured starts switchyard with that configuration in dir, whose first listener
-// has a free port.
+// configured starts switchyard with that configuration in dir. Its first listener gets a free
+// port.
 func configured(t testing.TB, dir, configuration string, args ...string) *process {
 	t.Helper()
 	write(t, filepath.Join(dir, "config.toml"), configuration)
 	return start(t, dir, append(args, "--set", "listener.0.address=127.0.0.1:0", "--set", "reload.debounce=20ms")...)
 }
 
-// at is p with the address of another listener, the one whose line has all the words.
+// at sets p's address to that of the listener whose log line has all the words.
 func (p *process) at(words ...string) *process {
 	p.t.Helper()
 	p.address = p.expect(append(words, `"msg":"listening"`)...)["address"].(string)
 	return p
 }
 
-// A listener's tenant has its own policy, and nothing crosses to another.
+// Each listener's tenant has its own policy, and no PDU crosses to another tenant.
 func TestTenantsByListener(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -79,8 +79,7 @@ func from(t testing.TB, source, to string) net.Conn {
 	return conn
 }
 
-// Tenants claim connections by where they come from; with the policy, the presence and
-// the counts each of its own.
+// Tenants claim connections by their source. Each has its own policy, users and counts.
 func TestTenantsBySource(t *testing.T) {
 	t.Parallel()
 	p := configured(t, t.TempDir(), `
@@ -94,7 +93,7 @@ networks = ["127.0.2.0/24", "127.0.3.1"]
 `)
 	a, b := p.join(from(t, "127.0.1.1", p.address)), p.join(from(t, "127.0.1.2", p.address))
 	c, d := p.join(from(t, "127.0.2.1", p.address)), p.join(from(t, "127.0.3.1", p.address))
-	stranger := from(t, "127.0.4.1", p.address)
+	unclaimed := from(t, "127.0.4.1", p.address)
 	a.say(spoken("for acme"))
 	b.expect(spoken("for acme"))
 	c.say(spoken("for globex"))
@@ -102,7 +101,7 @@ networks = ["127.0.2.0/24", "127.0.3.1"]
 	for _, x := range []peer{a, b, c, d} {
 		x.settle()
 	}
-	expectEnd(t, stranger)
+	expectEnd(t, unclaimed)
 	p.expect("connection refused", `"reason":"unclaimed"`, "127.0.4.1")
 	p.signal(syscall.SIGTERM)
 	if code := p.exit(); code != exitStopped {
@@ -112,7 +111,7 @@ networks = ["127.0.2.0/24", "127.0.3.1"]
 	checkCounts(t, p)
 }
 
-// expectEnd wants the connection closed without a byte.
+// expectEnd fails the test unless the connection closes without a byte.
 func expectEnd(t testing.TB, conn net.Conn) {
 	t.Helper()
 	var b [1]byte
@@ -122,8 +121,8 @@ func expectEnd(t testing.TB, conn net.Conn) {
 	}
 }
 
-// Tenants, listeners and limits come, change and go by reload, and those that stay do
-// not notice: not one of their PDUs is lost.
+// Tenants, listeners and limits are added, changed and removed by reloads. A tenant that stays
+// loses no PDU.
 func TestTenantsComeAndGo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -146,7 +145,7 @@ func TestTenantsComeAndGo(t *testing.T) {
 		p.expectFrom(seen, "configuration reloaded", "tenant."+name+".limits.connections")
 		e := p.dial()
 
-		last := bytes.Repeat(spoken("what was said is still delivered"), 1000)
+		last := bytes.Repeat(spoken("sent before the removal"), 1000)
 		c.say(last)
 		c.settle()
 		seen = p.logged()
@@ -165,12 +164,12 @@ func TestTenantsComeAndGo(t *testing.T) {
 	}
 
 	if n, err := end(); err != nil {
-		t.Errorf("after %d PDUs between peers that nothing of this was about: %v", n, err)
+		t.Errorf("the tenant that stays failed after %d PDUs: %v", n, err)
 	}
 }
 
-// converse has b told one thing after the other by a until it is ended; then it says
-// how many those were, and what went wrong.
+// converse sends one PDU after the other from a to b until end is called, which returns how many
+// there were, and an error.
 func converse(a, b net.Conn) (end func() (int, error)) {
 	stop, done := make(chan struct{}), make(chan error)
 	n := 0

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && full
 
 package main
 
@@ -17,7 +17,7 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// What a process takes of memory for many peers, for ones that do not read, and for large
+// How much memory a process needs for many peers, for peers that do not read, and for large
 // PDUs.
 
 const (
@@ -25,7 +25,7 @@ const (
 	mib = 1 << 20
 )
 
-// peak returns how many bytes of memory the process has had at most.
+// peak returns the most bytes of memory that the process has had.
 func (p *process) peak() int64 {
 	p.t.Helper()
 	name := fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)
@@ -41,8 +41,8 @@ func (p *process) peak() int64 {
 	return kibibytes * kib
 }
 
-// checkPeak wants no more bytes than that, or several times as many under the race
-// detector.
+// checkPeak fails the test if the peak is more bytes than that, or four times as many under the
+// race detector.
 func (p *process) checkPeak(most int64) {
 	p.t.Helper()
 	if raced {
@@ -51,11 +51,11 @@ func (p *process) checkPeak(most int64) {
 	peak := p.peak()
 	p.t.Logf("the process took %.1f MiB of memory; %.1f are allowed", float64(peak)/mib, float64(most)/mib)
 	if peak > most {
-		p.t.Error("which is too much")
+		p.t.Error("that is too much")
 	}
 }
 
-// crowd is a number of peers, fewer under the race detector.
+// crowd returns n, or fewer under the race detector.
 func crowd(n int) int {
 	if raced {
 		return n / 8
@@ -72,7 +72,7 @@ func (c peer) receive(m []byte, count int) {
 		for rest := m; len(rest) > 0; {
 			n, err := c.Read(buf[:min(len(buf), len(rest))])
 			if err != nil || !bytes.Equal(buf[:n], rest[:n]) {
-				c.t.Errorf("%d bytes before the end of a PDU something else arrives: %v", len(rest), err)
+				c.t.Errorf("%d bytes before the end of a PDU other bytes arrive, or none: %v", len(rest), err)
 				return
 			}
 			rest = rest[n:]
@@ -80,7 +80,7 @@ func (c peer) receive(m []byte, count int) {
 	}
 }
 
-// Peers that do not read cost the log, which is kept once however many they are.
+// Peers that do not read cost one log, however many they are.
 func TestMemoryForPeersThatDoNotRead(t *testing.T) {
 	const lagHard, size = 16 * mib, 64 * kib
 	const count = 2 * lagHard / size
@@ -109,7 +109,7 @@ func TestMemoryForPeersThatDoNotRead(t *testing.T) {
 	p.checkPeak(idle + lagHard + int64(peers)*64*kib)
 }
 
-// What one of thousands says reaches them all.
+// A message of one of thousands of peers reaches all of them.
 func TestMemoryForIdlePeers(t *testing.T) {
 	peers := crowd(5000)
 	needDescriptors(t, peers)
@@ -118,7 +118,7 @@ func TestMemoryForIdlePeers(t *testing.T) {
 	for range peers {
 		all = append(all, p.dial())
 	}
-	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("anybody there?"))
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))
 	all[0].say(m)
 	for _, c := range all[1:] {
 		c.expect(m)
@@ -126,8 +126,8 @@ func TestMemoryForIdlePeers(t *testing.T) {
 	p.checkPeak(150 * mib)
 }
 
-// needDescriptors wants room for that many connections here, and as many in the process
-// that is tested. The runtime has raised the soft limit to the hard one.
+// needDescriptors fails the test if that many connections cannot be open here, and as many in
+// the process that is tested. The runtime has raised the soft limit to the hard one.
 func needDescriptors(t *testing.T, connections int) {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -139,7 +139,7 @@ func needDescriptors(t *testing.T, connections int) {
 	}
 }
 
-// A PDU as large as they may be is kept once, and not for each of those it is for.
+// A PDU of the largest size is kept once, not once per receiver.
 func TestMemoryForLargePDUs(t *testing.T) {
 	const size, count = 16 * mib, 2
 	peers := crowd(100)
@@ -161,7 +161,7 @@ func TestMemoryForLargePDUs(t *testing.T) {
 	for range count {
 		sender.say(m)
 	}
-	sender.settle() // all of it is in the log, and nobody has read
+	sender.settle() // all of it is in the log, and no receiver has read
 	for _, c := range receivers {
 		reading.Go(func() { c.receive(m, count) })
 	}
