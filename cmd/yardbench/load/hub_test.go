@@ -79,6 +79,16 @@ func (h *testHub) stop() {
 	h.serving.Wait()
 }
 
+// received returns how many messages the hub has received.
+func (h *testHub) received() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, seen := range h.seen {
+		n += seen
+	}
+	return n
+}
+
 func (h *testHub) accept() {
 	for {
 		conn, err := h.listener.Accept()

@@ -4,6 +4,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"math"
 	"strings"
@@ -38,6 +39,20 @@ func play(t *testing.T, h *testHub, p Plan) Result {
 	return res
 }
 
+// playEnough plays a plan until the hub has received enough messages and latencies were
+// measured: on a busy machine a run may be too short for that. Each try has a new hub and
+// takes twice as long.
+func playEnough(t *testing.T, enough int, newHub func() *testHub, config *tls.Config, p Plan) (Result, *testHub) {
+	t.Helper()
+	for ; ; p.Duration *= 2 {
+		h := startHub(t, newHub(), config)
+		res := play(t, h, p)
+		if h.received() >= enough && res.Latency.Count > 0 || p.Duration > 20*time.Second {
+			return res, h
+		}
+	}
+}
+
 // A hub without faults is found sound, with every kind of plan.
 func TestSound(t *testing.T) {
 	large := saturating()
@@ -70,19 +85,13 @@ func TestSound(t *testing.T) {
 		"two connections, one ": {Plan{Connections: 2, Senders: 1, Size: 100, Window: 1, Batch: 1, Duration: 50 * time.Millisecond}, message.PDU},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := startHub(t, &testHub{protocol: c.protocol}, nil)
-			res := play(t, h, c.plan)
+			res, h := playEnough(t, 1, func() *testHub { return &testHub{protocol: c.protocol} }, nil, c.plan)
 			requireSound(t, res)
 			if c.plan.Connections-c.plan.Senders >= 2 && res.Order != OneOrder {
 				t.Errorf("order is %s, want one", res.Order)
 			}
 			others := c.plan.Connections - 1
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			sent := 0
-			for _, n := range h.seen {
-				sent += n
-			}
+			sent := h.received()
 			if res.Checked != uint64(sent*others) {
 				t.Errorf("%d deliveries were checked, want %d messages at %d connections", res.Checked, sent, others)
 			}
@@ -147,11 +156,13 @@ func TestFaultsAreNoticed(t *testing.T) {
 	} {
 		for _, protocol := range []message.Protocol{message.PDU, message.NATS} {
 			t.Run(name+" "+protocol.String(), func(t *testing.T) {
-				held = nil
-				h := testHub{protocol: protocol, deliver: c.deliver}
 				plan := paced()
 				plan.Drain = time.Second
-				if res := play(t, startHub(t, &h, nil), plan); res.Faults != c.want || res.Sound() || res.Order != NoOrder {
+				res, _ := playEnough(t, 100, func() *testHub {
+					held = nil
+					return &testHub{protocol: protocol, deliver: c.deliver}
+				}, nil, plan)
+				if res.Faults != c.want || res.Sound() || res.Order != NoOrder {
 					t.Errorf("found %v, order %s; want %v", res.Faults, res.Order, c.want)
 				}
 			})
@@ -160,7 +171,7 @@ func TestFaultsAreNoticed(t *testing.T) {
 }
 
 func TestEchoesAreNoticed(t *testing.T) {
-	res := play(t, startHub(t, &testHub{echo: true}, nil), paced())
+	res, _ := playEnough(t, 1, func() *testHub { return &testHub{echo: true} }, nil, paced())
 	if f := res.Faults; f.Echoed == 0 || f != (check.Faults{Echoed: f.Echoed}) {
 		t.Errorf("found %v, want echoes", f)
 	}
@@ -171,7 +182,7 @@ func TestEchoesAreNoticed(t *testing.T) {
 func TestManyOrdersAreNoticed(t *testing.T) {
 	for _, senders := range []int{3, 6} { // with receivers that send nothing, and without
 		var held []byte
-		h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
+		deliver := func(to *hubPeer, n int, p []byte) [][]byte {
 			sender, _ := senderOf(p)
 			switch {
 			case to.number != 5:
@@ -188,10 +199,13 @@ func TestManyOrdersAreNoticed(t *testing.T) {
 				return [][]byte{late, p}
 			}
 			return [][]byte{p}
-		}}, nil)
+		}
 		plan := paced()
 		plan.Senders = senders
-		res := play(t, h, plan)
+		res, _ := playEnough(t, 100, func() *testHub {
+			held = nil
+			return &testHub{deliver: deliver}
+		}, nil, plan)
 		if !res.Sound() || res.Order != ManyOrders {
 			t.Errorf("%d senders: found %v, order %s; want no fault and many orders", senders, res.Faults, res.Order)
 		}
@@ -200,14 +214,15 @@ func TestManyOrdersAreNoticed(t *testing.T) {
 
 func TestClosedConnectionsAreNoticed(t *testing.T) {
 	for _, plan := range []Plan{paced(), saturating()} {
-		h := startHub(t, &testHub{deliver: func(to *hubPeer, n int, p []byte) [][]byte {
+		deliver := func(to *hubPeer, n int, p []byte) [][]byte {
 			if to.number == 5 && n == 50 {
 				to.close()
 			}
 			return [][]byte{p}
-		}}, nil)
+		}
 		plan.Drain = time.Second
-		if res := play(t, h, plan); len(res.Ended) != 1 || !strings.Contains(res.Ended[0], "connection 5") || res.Sound() {
+		res, _ := playEnough(t, 100, func() *testHub { return &testHub{deliver: deliver} }, nil, plan)
+		if len(res.Ended) != 1 || !strings.Contains(res.Ended[0], "connection 5") || res.Sound() {
 			t.Errorf("ended: %q", res.Ended)
 		}
 	}

@@ -40,7 +40,7 @@ func TestStreams(t *testing.T) {
 	server, client := certificate(t)
 	for name, plan := range map[string]Plan{"saturating": saturating(), "paced": paced()} {
 		plan.TLS = client
-		res := play(t, startHub(t, &testHub{}, server), plan)
+		res, _ := playEnough(t, 1, func() *testHub { return new(testHub) }, server, plan)
 		requireSound(t, res)
 		if res.Order != OneOrder {
 			t.Errorf("%s: order is %s, want one", name, res.Order)
