@@ -13,27 +13,27 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Decision is a verdict by ids, taken apart. The names in JSON stay.
+// A Decision is a verdict by ids and its parts. The names in JSON do not change.
 type Decision struct {
 	Verdict string   `json:"verdict"`           // as tables and logs spell it
-	Word    string   `json:"word"`              // the same as the ABI has it, 0x and 16 digits
+	Word    string   `json:"word"`              // the ABI's number: 0x and 16 digits
 	Action  string   `json:"action"`            // drop, consume, handle, unicast, …
 	Handler string   `json:"handler,omitempty"` // of handle
 	Targets string   `json:"targets,omitempty"` // of unicast: sender, session 7, user 7, fields 1 2, master
-	Fields  []string `json:"fields,omitempty"`  // their names, where the command's message has them
+	Fields  []string `json:"fields,omitempty"`  // their names, if the command's message has them
 	Flags   []string `json:"flags,omitempty"`   // log, not-sender, else-broadcast
 	Decided string   `json:"decided"`           // constant, inspect, inspect_body
-	Fault   string   `json:"fault,omitempty"`   // classify failed instead, in that way
+	Fault   string   `json:"fault,omitempty"`   // the kind of fault, if classify failed
 }
 
-// What a decision is made by.
+// The values of Decided.
 const (
-	Constant = "constant"     // the ids alone: asked once and remembered
+	Constant = "constant"     // the ids alone: called once, then in the memo
 	ByHeader = "inspect"      // every PDU: its header and its sender
 	ByBody   = "inspect_body" // every PDU: its body as well
 )
 
-// Decide takes the verdict on a command apart.
+// Decide returns the parts of the verdict on a command.
 func Decide(v policy.Verdict, command pdu.CommandID) Decision {
 	return decide(answer{verdict: v}, command)
 }
@@ -70,8 +70,8 @@ func decidedBy(v policy.Verdict) string {
 	}
 }
 
-// fieldNames returns the names of the fields that bits stand for, or nil if the
-// command's message does not have all of them.
+// fieldNames returns the names of the fields in bits, or nil if the command's message does
+// not have all of them.
 func fieldNames(command pdu.CommandID, bits uint32) []string {
 	known, _ := pdu.CommandByID(command)
 	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))

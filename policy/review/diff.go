@@ -12,8 +12,8 @@ type Change struct {
 	First    uint16 `json:"first"`
 	Last     uint16 `json:"last"`
 	Known    bool   `json:"known"`
-	Alike    bool   `json:"alike"`    // both policies give it what they give unknown commands
-	Unproven bool   `json:"unproven"` // both inspect it, each with code of its own: only traffic can tell
+	Alike    bool   `json:"alike"`    // in both policies its verdict is also that of unknown commands
+	Unproven bool   `json:"unproven"` // both inspect it, with different code: only traffic can show a difference
 	Scope
 	Before Decision `json:"before"`
 	After  Decision `json:"after"`
@@ -23,53 +23,53 @@ type Change struct {
 // Else is the command of a Change of what unknown commands get.
 const Else = "else"
 
-// A turn is what two policies say about the same ids.
-type turn struct{ before, after answer }
+// bothAnswers holds the answers of two policies for the same ids.
+type bothAnswers struct{ before, after answer }
 
-// A comparison holds two tables. Where equal is set, both policies are the same
-// module with the same configuration, so that their inspections agree as well.
+// A comparison holds two tables. If equal is set, both policies are the same module with
+// the same configuration, so that their inspections agree too.
 type comparison struct {
 	before, after *Table
 	equal         bool
 }
 
-// Compare returns what changes from before to after, what unknown commands get
-// first. Set equal if both are the same module and configuration.
+// Compare returns the changes from before to after, those of unknown commands first. Set
+// equal if both are the same module and configuration.
 func Compare(before, after *Table, equal bool) []Change {
 	c := comparison{before, after, equal}
 	changes := c.rest()
-	for _, s := range spans(c.turns) {
+	for _, s := range spans(c.pairs) {
 		changes = append(changes, c.of(s)...)
 	}
 	return changes
 }
 
-// rest returns the changes of what unknown commands get.
+// rest returns the changes of otherwise.
 func (c comparison) rest() []Change {
-	turns := make([]turn, len(services))
-	for i := range turns {
-		turns[i] = turn{c.before.otherwise[i], c.after.otherwise[i]}
+	pairs := make([]bothAnswers, len(services))
+	for i := range pairs {
+		pairs[i] = bothAnswers{c.before.otherwise[i], c.after.otherwise[i]}
 	}
 	var changes []Change
-	for _, g := range groups(turns, func(i int) bool { return c.changes(turns[i]) }) {
+	for _, g := range groups(pairs, func(i int) bool { return c.changes(pairs[i]) }) {
 		changes = append(changes, g.value.change(Change{Command: Else, Scope: g.scope}, 0))
 	}
 	return changes
 }
 
-func (c comparison) turns(command pdu.CommandID) []turn {
-	turns := make([]turn, len(services))
-	for i := range turns {
-		turns[i] = turn{c.before.answers[command][i], c.after.answers[command][i]}
+func (c comparison) pairs(command pdu.CommandID) []bothAnswers {
+	pairs := make([]bothAnswers, len(services))
+	for i := range pairs {
+		pairs[i] = bothAnswers{c.before.answers[command][i], c.after.answers[command][i]}
 	}
-	return turns
+	return pairs
 }
 
-// of returns the changes of one span. What both give unknown commands anyhow is
-// told by rest, but for a known command under its own service.
-func (c comparison) of(s span[turn]) []Change {
+// of returns the changes of one span. Where both answers equal otherwise, rest already has
+// the change; only a known command under its own service is listed again, as Alike.
+func (c comparison) of(s span[bothAnswers]) []Change {
 	row := Change{Command: s.String(), First: uint16(s.first), Last: uint16(s.last), Known: s.isKnown()}
-	alike := func(i int) bool { return s.values[i] == turn{c.before.otherwise[i], c.after.otherwise[i]} }
+	alike := func(i int) bool { return s.values[i] == bothAnswers{c.before.otherwise[i], c.after.otherwise[i]} }
 	var changes []Change
 	if known, ok := s.known(); ok && alike(own(known)) && c.changes(s.values[own(known)]) {
 		row := row
@@ -83,18 +83,18 @@ func (c comparison) of(s span[turn]) []Change {
 	return changes
 }
 
-// changes reports whether the turn is one, or may be.
-func (c comparison) changes(t turn) bool {
+// changes reports whether the answers differ, or may differ after an inspection.
+func (c comparison) changes(t bothAnswers) bool {
 	return t.before != t.after || !c.equal && t.before.verdict.Inspected()
 }
 
-func (t turn) change(row Change, command pdu.CommandID) Change {
+func (t bothAnswers) change(row Change, command pdu.CommandID) Change {
 	row.Unproven = t.before == t.after
 	row.Before, row.After = decide(t.before, command), decide(t.after, command)
 	return row
 }
 
-// Warnings returns what is odd about a policy as a whole.
+// Warnings returns likely mistakes in the policy as a whole.
 func (t *Table) Warnings() []string {
 	var asked, inspected bool
 	handled := make(map[uint32]bool)
@@ -115,7 +115,7 @@ func (t *Table) Warnings() []string {
 		warnings = append(warnings, "it sends to the holders of users, but no command is handled by online-user-info or user-status-update, so that no user is ever known")
 	}
 	if masters && !inspected && !handled[abi.RoleSet] {
-		warnings = append(warnings, "it sends to masters, but no command is handled by role-set, so that nobody ever is one")
+		warnings = append(warnings, "it sends to masters, but no command is handled by role-set, so that no peer ever is one")
 	}
 	return warnings
 }

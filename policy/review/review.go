@@ -1,5 +1,5 @@
-// Package review extracts what a policy does by ids as a routing table, and compares
-// two. It asks and compares, and neither prints nor reads files.
+// Package review extracts the verdicts of a policy by ids as a routing table, and compares
+// two tables. It prints nothing and reads no files.
 package review
 
 import (
@@ -14,8 +14,8 @@ type Classifier interface {
 	Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error)
 }
 
-// What a policy is asked about: all pairs of ids that the protocol has room for, so
-// that within them a table is complete, and some that only a peer can have made up.
+// A table holds the verdicts of all pairs of these ids: every pair for which the protocol
+// has room, and some that only a peer can have invented.
 var (
 	services = append(upTo[pdu.ServiceID](9), 0xffff)
 	commands = append(upTo[pdu.CommandID](0x800), 0x0fff, 0x1000, 0x7fff, 0xffff)
@@ -30,31 +30,31 @@ func upTo[ID ~uint16](last ID) []ID {
 	return ids
 }
 
-// An answer is what classify says about one pair of ids.
+// An answer is the result of classify for one pair of ids.
 type answer struct {
 	verdict policy.Verdict
 	fault   policy.FaultKind // empty if it decided
 }
 
-// notAsked is the fault of a pair that was not asked about any more.
+// notAsked is the fault of a pair for which classify was not called.
 const notAsked policy.FaultKind = "not-asked"
 
-// mostFaults is how many faults are enough to know what the policy is worth: each
-// costs a fresh instance.
+// mostFaults is the number of faults after which classify is no longer called: each costs
+// a fresh instance.
 const mostFaults = 100
 
-// A Table is what a policy says by ids.
+// A Table holds the verdicts of a policy by ids.
 type Table struct {
 	answers   map[pdu.CommandID][]answer // by the index of the service
-	otherwise []answer                   // what most unknown commands get, likewise
+	otherwise []answer                   // of most unknown commands, by the index of the service
 }
 
-// Extract asks p. The commands of the protocol come first, each with its own
-// service, so that they are asked in any case.
+// Extract calls p for every pair of ids. It begins with the commands of the protocol, each
+// with its own service, so that faults of other pairs do not prevent those calls.
 func Extract(p Classifier) *Table {
 	e := extractor{policy: p, known: make(map[pair]answer)}
 	for _, c := range pdu.Commands {
-		e.known[pair{c.Service, c.ID}] = e.ask(c.Service, c.ID)
+		e.known[pair{c.Service, c.ID}] = e.classify(c.Service, c.ID)
 	}
 	t := &Table{answers: make(map[pdu.CommandID][]answer, len(commands))}
 	for _, c := range commands {
@@ -63,7 +63,7 @@ func Extract(p Classifier) *Table {
 			if a, ok := e.known[pair{s, c}]; ok {
 				row[i] = a
 			} else {
-				row[i] = e.ask(s, c)
+				row[i] = e.classify(s, c)
 			}
 		}
 		t.answers[c] = row
@@ -85,7 +85,7 @@ type extractor struct {
 	faults int
 }
 
-func (e *extractor) ask(s pdu.ServiceID, c pdu.CommandID) answer {
+func (e *extractor) classify(s pdu.ServiceID, c pdu.CommandID) answer {
 	if e.faults >= mostFaults {
 		return answer{fault: notAsked}
 	}
@@ -100,8 +100,8 @@ func (e *extractor) ask(s pdu.ServiceID, c pdu.CommandID) answer {
 	return answer{fault: policy.FaultTrap}
 }
 
-// most returns what most unknown commands of a service get; of several, what the
-// lowest id gets.
+// most returns the answer that most unknown commands of a service get. If several are
+// equally frequent, it is the one of the lowest id.
 func (t *Table) most(service int) answer {
 	count := make(map[answer]int)
 	var first []answer

@@ -75,8 +75,7 @@ func TestRowsOfTheDefaultPolicy(t *testing.T) {
 	}
 }
 
-// Rules for one service, ranges and unknown commands are told apart, and nothing
-// of them is told twice.
+// Rules for one service, ranges and unknown commands get rows of their own, and none twice.
 func TestRowsByService(t *testing.T) {
 	wantLines(t, lines(routes(t, `
 [route]
@@ -103,7 +102,7 @@ CID_FILE_NOTIFY  = "consume"
 		"SID_FILE else: drop")
 }
 
-// A range is told as far as it was asked about, and not across ids that were not.
+// A range covers only ids for which classify was called.
 func TestRangesAreWhatWasAsked(t *testing.T) {
 	wantLines(t, lines(routes(t, `
 [route]
@@ -142,8 +141,7 @@ func TestDecisionTakenApart(t *testing.T) {
 	}
 }
 
-// A policy that fails for ids that the gates do not ask about is shown as it is,
-// and not asked without end.
+// Faults for ids that the gates do not try are shown, and their number is bounded.
 func TestFaultsAreRows(t *testing.T) {
 	asked := 0
 	fails := func(from, to pdu.CommandID) *Table {
@@ -202,7 +200,7 @@ CID_FILE_NOTIFY = "close"`)
 	}
 }
 
-// What two guests make of a PDU that both inspect shows in traffic only.
+// Two guests that inspect a PDU may differ; only traffic shows it.
 func TestInspectionsAreUnproven(t *testing.T) {
 	inspects := extract(func(_ pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
 		if c == pdu.CID_MSG_DATA {

@@ -1,7 +1,6 @@
 package review
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,24 +11,18 @@ import (
 // Any stands for all service ids.
 const Any = "any"
 
-// A Scope is the service ids that something holds for.
+// A Scope is the set of service ids to which a row applies.
 type Scope struct {
 	Services []string `json:"services"`         // by name, or only Any
 	Except   []string `json:"except,omitempty"` // of Any
 }
 
-// Has reports whether the scope holds a service.
+// Has reports whether the scope includes a service.
 func (s Scope) Has(id pdu.ServiceID) bool {
-	return s.of(id.String()) == 1 || s.of(Any) == 1 && !slices.Contains(s.Except, id.String())
+	return slices.Contains(s.Services, id.String()) || s.isAny() && !slices.Contains(s.Except, id.String())
 }
 
-// of returns 1 if the scope names that, and 0 otherwise.
-func (s Scope) of(name string) int {
-	if slices.Contains(s.Services, name) {
-		return 1
-	}
-	return 0
-}
+func (s Scope) isAny() bool { return slices.Contains(s.Services, Any) }
 
 func (s Scope) String() string {
 	text := strings.Join(s.Services, ", ")
@@ -39,26 +32,26 @@ func (s Scope) String() string {
 	return text
 }
 
-// A Row is one line of a routing table: a command of the protocol, or an unknown
-// one, or a range of them, for which there is a rule.
+// A Row is one line of a routing table, for a command of the protocol, an unknown command
+// or a range of unknown ones.
 type Row struct {
 	Command string `json:"command"` // by name; unknown ones by id, as 0x0720 or 0x0720-0x072f
 	First   uint16 `json:"first"`   // the command's id
-	Last    uint16 `json:"last"`    // the same, but for a range
+	Last    uint16 `json:"last"`    // of a range; otherwise the same
 	Known   bool   `json:"known"`   // it is a command of the protocol
-	Alike   bool   `json:"alike"`   // it says what unknown commands get as well
+	Alike   bool   `json:"alike"`   // its verdict is also that of unknown commands
 	Scope
 	Decision
 }
 
-// A Rest is what commands get for which there is no rule.
+// A Rest is the verdict of commands without a row.
 type Rest struct {
 	Scope
 	Decision
 }
 
-// Rest returns what unknown commands get. It is one entry unless that depends on
-// the service.
+// Rest returns the verdicts of most unknown commands: one entry, or several if they depend
+// on the service.
 func (t *Table) Rest() []Rest {
 	var rest []Rest
 	for _, g := range groups(t.otherwise, func(int) bool { return true }) {
@@ -69,17 +62,30 @@ func (t *Table) Rest() []Rest {
 
 // Rows returns a row for every command of the protocol, and for every unknown one
 // that does not get what the rest gets, in the order of their ids.
+//
+// An example with three services and four commands, of which K is known and belongs to
+// service 1; letters are verdicts:
+//
+//	service     0  1  2
+//	otherwise   a  a  b    what most unknown commands get: the result of Rest
+//	K           x  a  b    row "0 K: x"; and "1 K: a", which is Alike
+//	0x0720      a  y  y    row "1, 2 0x0720-0x0721: y"
+//	0x0721      a  y  y    the same span, as all its verdicts equal those of 0x0720
+//	0x0722      a  a  b    no row, as it equals otherwise
+//
+// So commands with equal verdicts become spans, services with equal verdicts within a span
+// become groups, and a group that differs from otherwise becomes a row. A known command
+// has a row for its own service in any case.
 func (t *Table) Rows() []Row {
 	var rows []Row
 	for _, s := range spans(func(c pdu.CommandID) []answer { return t.answers[c] }) {
-		rule := func(i int) bool { return s.values[i] != t.otherwise[i] }
-		found := groups(s.values, rule)
-		if known, ok := s.known(); ok && !rule(own(known)) {
+		differs := func(service int) bool { return s.values[service] != t.otherwise[service] }
+		if known, ok := s.known(); ok && !differs(own(known)) {
 			v := s.values[own(known)]
-			same := func(i int) bool { return !rule(i) && s.values[i] == v }
-			rows = append(rows, s.row(group[answer]{v, scopeOf(same)}, true))
+			alike := func(service int) bool { return !differs(service) && s.values[service] == v }
+			rows = append(rows, s.row(group[answer]{v, scopeOf(alike)}, true))
 		}
-		for _, g := range found {
+		for _, g := range groups(s.values, differs) {
 			rows = append(rows, s.row(g, false))
 		}
 	}
@@ -91,8 +97,8 @@ func (s span[T]) row(g group[answer], alike bool) Row {
 		Alike: alike, Scope: g.scope, Decision: decide(g.value, s.first)}
 }
 
-// A span is a known command, or as many unknown ones in a row as have the same
-// values by service.
+// A span is one known command, or a run of unknown ones whose values are equal for every
+// service. Its values are indexed like services.
 type span[T comparable] struct {
 	first, last pdu.CommandID
 	values      []T
@@ -111,6 +117,7 @@ func spans[T comparable](values func(pdu.CommandID) []T) []span[T] {
 	return all
 }
 
+// takes reports whether next, a single command, continues the span.
 func (s span[T]) takes(next span[T]) bool {
 	return s.last+1 == next.first && !s.isKnown() && !next.isKnown() && slices.Equal(s.values, next.values)
 }
@@ -135,25 +142,33 @@ type group[T comparable] struct {
 	scope Scope
 }
 
-// groups groups the services that are looked at by their values, the group of most
-// services first, otherwise in the order of their ids.
-func groups[T comparable](values []T, look func(service int) bool) []group[T] {
-	var found []group[T]
+// groups groups the included services by their values. A group of most services comes
+// first; the others follow in the order of their lowest ids.
+func groups[T comparable](values []T, include func(service int) bool) []group[T] {
+	var distinct []T
 	for i, v := range values {
-		in := func(g group[T]) bool { return g.value == v }
-		if look(i) && !slices.ContainsFunc(found, in) {
-			found = append(found, group[T]{v, scopeOf(func(i int) bool { return look(i) && values[i] == v })})
+		if include(i) && !slices.Contains(distinct, v) {
+			distinct = append(distinct, v)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b group[T]) int { return cmp.Compare(b.scope.of(Any), a.scope.of(Any)) })
-	return found
+	var first, others []group[T]
+	for _, v := range distinct {
+		g := group[T]{v, scopeOf(func(i int) bool { return include(i) && values[i] == v })}
+		if g.scope.isAny() {
+			first = append(first, g)
+		} else {
+			others = append(others, g)
+		}
+	}
+	return append(first, others...)
 }
 
-// scopeOf returns the scope of the services for which in says so.
-func scopeOf(in func(service int) bool) Scope {
+// scopeOf returns the scope of the included services. If they are more than half, it is
+// Any except the others.
+func scopeOf(include func(service int) bool) Scope {
 	var inside, outside []string
 	for i, s := range services {
-		if in(i) {
+		if include(i) {
 			inside = append(inside, s.String())
 		} else {
 			outside = append(outside, s.String())

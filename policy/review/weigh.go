@@ -6,10 +6,10 @@ import (
 	"switchyard/pdu"
 )
 
-// A Weight is what a change means for some traffic.
+// A Weight is how much traffic a change concerns.
 type Weight struct {
 	PDUs         uint64  `json:"pdus"`
-	Share        float64 `json:"share"`         // of all PDUs of the traffic, 0–1; Weigh works it out
+	Share        float64 `json:"share"`         // of all PDUs of the traffic, 0–1; set by Weigh
 	Bytes        uint64  `json:"bytes"`         // of those PDUs, headers included
 	Changed      uint64  `json:"changed"`       // PDUs on which the two policies decide differently
 	CopiesBefore uint64  `json:"copies_before"` // sent to peers
@@ -18,18 +18,17 @@ type Weight struct {
 	SentAfter    uint64  `json:"sent_after"`
 }
 
-// IDs are what a verdict by ids is about.
+// IDs are the ids of one PDU.
 type IDs struct {
 	Service pdu.ServiceID
 	Command pdu.CommandID
 }
 
-// Weights is some traffic by its ids: what was received, and what either policy made
-// of it.
+// Weights holds some traffic by its ids: what was received, and what either policy sent.
 type Weights map[IDs]Weight
 
-// Weigh gives every change its part of the traffic, and Else what no other change
-// has of the unknown commands. It returns the sum of all traffic.
+// Weigh adds to every change its part of the traffic. Else gets the traffic of unknown
+// commands that no other change has. It returns the sum of all traffic.
 func Weigh(changes []Change, w Weights) (total Weight) {
 	for i := range changes {
 		changes[i].Weight = new(Weight)
@@ -47,7 +46,7 @@ func Weigh(changes []Change, w Weights) (total Weight) {
 	return total
 }
 
-// place returns the index of the change that is about the ids, or -1.
+// place returns the index of the change to which the ids belong, or -1.
 func place(changes []Change, ids IDs) int {
 	_, known := pdu.CommandByID(ids.Command)
 	rest := -1
@@ -75,7 +74,7 @@ func (w *Weight) Add(o Weight) {
 	w.SentAfter += o.SentAfter
 }
 
-// share works out w's share of all PDUs, to four digits.
+// share computes w's share of all PDUs, to four digits.
 func (w *Weight) share(total Weight) {
 	if total.PDUs > 0 {
 		w.Share = math.Round(float64(w.PDUs)/float64(total.PDUs)*1e4) / 1e4
