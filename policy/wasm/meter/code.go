@@ -22,28 +22,38 @@ func (m *module) meter() error {
 	return nil
 }
 
-// A body is the code of one function on its way through.
+// A body is the code of one function while it is rewritten.
 type body struct {
 	m   *module
 	r   binary.Reader
 	sig funcType
 
-	locals    int    // parameters included
-	groups    int    // of local declarations
-	localDecl []byte // the groups
-	out       []byte // the instructions, without the charges at the marks
-	marks     []mark // in order; the first is the entry of the function
-	frames    []frame
-	values    uint64 // that the code can make
-	calls     bool
-	bulks     bool
+	locals    int     // parameters included
+	groups    int     // of local declarations
+	localDecl []byte  // the groups
+	out       []byte  // the instructions, without the charges at the marks
+	marks     []mark  // in order; the first is the entry of the function
+	frames    []frame // the open blocks; the first is the function
+	values    uint64  // how many the code can produce
+	calls     bool    // it calls a function
+	bulks     bool    // it has an instruction whose cost depends on a length
 }
 
-// A mark is a place in the instructions where fuel may be charged for the code
-// from there to the next mark: weight, which runs at most once each time that
-// the mark is passed. All ways to a mark lead past its parent, and return to it
-// only past the parent, so that the parent can charge for it as well. Entries of
-// functions and heads of loops have no parent.
+// A mark is a place in the instructions where fuel may be charged for the code from there
+// to the next mark. That code costs weight and runs at most once each time the mark is
+// passed. Every path to a mark passes its parent, and no path returns to the mark without
+// passing the parent again. So the parent may charge for the mark as well; merge makes it
+// do so where the weight is too small for a charge of its own. Entries of functions and
+// heads of loops have no parent:
+//
+//	func             mark 0            charge 7 = 3 + 2 + 2
+//	  3 instructions
+//	  if             mark 1, parent 0
+//	    2 instructions
+//	  end            mark 2, parent 0
+//	  2 instructions
+//	  loop           mark 3, no parent  charge 4 at each turn
+//	    4 instructions
 type mark struct {
 	at     int
 	parent int32
@@ -52,15 +62,14 @@ type mark struct {
 
 const noParent = -1
 
-// A frame is a block that is open.
+// A frame is an open block.
 type frame struct {
 	op     byte
 	arity  int   // values that a branch to it passes
 	before int32 // the mark before the block
-	opened int   // when, in the module's count of events
-	// Distinct locals that are set inside, as far as inner blocks that are closed
-	// and the block itself go, and how many of them an outer block has counted
-	// already.
+	opened int   // the value of module.events when it was opened
+	// sets is the number of distinct locals that the block and the closed blocks in it set;
+	// known is how many of them an outer block has counted already.
 	sets, known int
 }
 
@@ -108,7 +117,7 @@ func (b *body) mark(parent int32) {
 
 func (b *body) current() int32 { return int32(len(b.marks) - 1) }
 
-// count adds an instruction, and the values that it passes on.
+// count adds the cost of an instruction, and of the values that it passes on.
 func (b *body) count(op opcode, values int) {
 	b.marks[len(b.marks)-1].weight += uint64(op.weight) + uint64(values)
 	b.values += uint64(values)
@@ -163,9 +172,8 @@ func (b *body) instruction() {
 	}
 }
 
-// second reads the second number of an opcode. Readers disagree about that of a
-// vector instruction in more bytes than it needs (wazero takes the first byte),
-// so that is refused.
+// second reads the second number of an opcode. For a vector instruction, a number in more
+// bytes than it needs is refused, as decoders disagree about it: wazero uses the first byte.
 func (b *body) second(first byte) uint32 {
 	start := b.r.Pos
 	v := b.r.U32()
@@ -175,7 +183,7 @@ func (b *body) second(first byte) uint32 {
 	return v
 }
 
-// control copies what opens, parts or closes a block.
+// control copies an instruction that opens, divides or closes a block.
 func (b *body) control(start int, op byte) {
 	b.out = append(b.out, op)
 	top := len(b.frames) - 1
@@ -236,9 +244,8 @@ func (b *body) open(op byte, arity int) {
 	b.frames = append(b.frames, frame{op: op, arity: arity, before: b.current(), opened: b.m.events})
 }
 
-// close leaves a block. Where paths meet, a compiler settles every local that
-// was set on one of them: at the end of a block and, at each turn, at the head of
-// a loop.
+// close closes a block. Where paths meet, a compiler must merge every local that one of them
+// set: at the end of a block and, at each turn, at the head of a loop. That work is charged.
 func (b *body) close() {
 	top := len(b.frames) - 1
 	f := b.frames[top]
@@ -255,8 +262,8 @@ func (b *body) close() {
 	b.frames[top-1].sets += f.sets - f.known
 }
 
-// set notes that a local is set: for every open block that has not seen that
-// since it was opened, which are the innermost ones.
+// set counts that a local is set, for every open block in which it was not set before.
+// Those are the innermost ones: all that were opened after the last time it was set.
 func (b *body) set(local uint32) {
 	last := b.m.lastSet[local]
 	b.m.events++

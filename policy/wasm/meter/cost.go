@@ -1,15 +1,15 @@
 package meter
 
-// What running an instruction counts for, in simple instructions. What its
-// operands add comes on top: one for each value that a call, a branch or a block
-// passes on, and one for each local that has to be settled where paths meet.
+// The cost of running an instruction, in simple instructions. Operands add to it: one for
+// each value that a call, a branch or a block passes on, and one for each local that must be
+// merged where paths meet.
 const (
 	weightVector   = 2   // a vector instruction is several of the machine's
 	weightDivision = 4   // divisions and square roots
 	weightIndirect = 16  // a call through a table, which may be to the host
-	weightMove     = 32  // filling and copying, beside what the length costs
-	weightLeave    = 128 // what leaves compiled code: calls to the host, growing, references to functions
-	worthCharge    = 16  // a charge costs about as much as four of them: less code is not worth its own
+	weightMove     = 32  // filling and copying, in addition to the length
+	weightLeave    = 128 // leaving compiled code: calls to the host, growing, references to functions
+	worthCharge    = 16  // a charge costs about four of them, so less code than this gets none of its own
 	weightPerUnit  = 16  // simple instructions that one unit of fuel pays for
 )
 
@@ -23,17 +23,17 @@ const (
 	bulkPages    bulk = 10 // one unit for 64 bytes of a page of 64 KiB
 )
 
-// Frames. A compiler may give every value that a function makes a slot in its
-// frame (wazero's does, and shares none), of up to 16 bytes.
+// Frames. A compiler may give every value that a function produces a slot of up to 16 bytes
+// in its frame. wazero's does, and shares none.
 const (
 	valuesPerDepth = 64
-	// smallFrame is the depth that a function which calls nothing may take
-	// without being counted: there is never more than one such frame.
+	// smallFrame is the depth that a function which calls nothing may use without being
+	// counted: there is never more than one such frame at a time.
 	smallFrame = 16
 )
 
 // fuelFor returns the units of fuel that pay for code of a weight.
 func fuelFor(weight uint64) uint64 { return (weight + weightPerUnit - 1) / weightPerUnit }
 
-// depthFor returns the units of depth that a frame of so many values takes.
+// depthFor returns the units of depth of a frame with so many values.
 func depthFor(values uint64) uint64 { return 1 + values/valuesPerDepth }

@@ -9,7 +9,7 @@ func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 
 func global(out []byte, op byte, index uint64) []byte { return binary.AppendU(append(out, op), index) }
 
-// pay takes units from the fuel.
+// pay subtracts units from the fuel.
 func (m *module) pay(out []byte, units uint64) []byte {
 	out = global(out, opGlobalGet, m.fuel())
 	out = binary.AppendS(append(out, opI64Const), int64(units))
@@ -22,7 +22,7 @@ func trapBelowZero(out []byte) []byte {
 	return append(out, opI64Const, 0, opI64LtS, opIf, blockEmpty, opUnreachable, opEnd)
 }
 
-// charge takes units from the fuel and traps if that was more than was left.
+// charge subtracts units from the fuel and traps if fewer were left.
 func (m *module) charge(out []byte, units uint64) []byte {
 	out = m.pay(out, units)
 	return trapBelowZero(global(out, opGlobalGet, m.fuel()))
@@ -43,8 +43,8 @@ func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
 	return global(append(out, op), opGlobalSet, m.depth())
 }
 
-// chargeLength charges for the length on top of the stack, before the
-// instruction runs, and leaves it there.
+// chargeLength charges for the length on top of the stack, before the instruction runs. The
+// length stays on the stack.
 func (b *body) chargeLength(shift bulk) {
 	b.bulks = true
 	op, by := byte(opI64Shl), shift
@@ -60,9 +60,15 @@ func (b *body) chargeLength(shift bulk) {
 	b.out = trapBelowZero(global(out, opGlobalGet, m.fuel()))
 }
 
-// appendBody puts a function together: what it pays at its entry, its code with
-// what that pays at its loops and, if it holds depth, a block around the code,
-// so that every way out of it leads past the giving back.
+// appendBody assembles a function: the charge at its entry, and its code with the charges at
+// its marks. If it holds depth, a block encloses the code, so that every way out of it gives
+// the depth back:
+//
+//	charge fuel and depth
+//	block
+//	  code                  a return is a branch to the end of the block
+//	end
+//	depth += held
 func (m *module) appendBody(b *body) {
 	b.merge()
 	out := make([]byte, 0, len(b.localDecl)+len(b.out)+len(b.out)/8+64)
@@ -97,8 +103,8 @@ func (m *module) appendBody(b *body) {
 	m.code = binary.AppendSized(m.code, out)
 }
 
-// merge leaves a weight only at the marks that charge: a parent charges for what
-// is not worth a charge of its own.
+// merge moves weights that are not worth a charge of their own to the parent, so that only
+// the marks that charge have a weight.
 func (b *body) merge() {
 	for i := len(b.marks) - 1; i >= 0; i-- {
 		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge {
@@ -108,8 +114,8 @@ func (b *body) merge() {
 	}
 }
 
-// appendBlockType appends the type of a block without parameters that has the
-// results of a function; for several results that is a type of its own.
+// appendBlockType appends the type of a block that has no parameters and the results of a
+// function. For several results it adds a type to the module.
 func (m *module) appendBlockType(out []byte, sig funcType) []byte {
 	switch sig.results {
 	case 0:

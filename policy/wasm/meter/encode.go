@@ -2,8 +2,8 @@ package meter
 
 import "switchyard/policy/wasm/binary"
 
-// encode writes the module with everything that was added, which always follows
-// what the module has of the same kind, so that no index changes.
+// encode writes the module with all additions. They follow the module's own items of the
+// same kind, so that no index changes.
 func (m *module) encode(l Limits) []byte {
 	wrapped, wrappers := m.wrap(l)
 	sec := &m.sections
@@ -59,9 +59,8 @@ func (s *section) append(out []byte, id byte) []byte {
 	return binary.AppendSection(out, id, binary.AppendU(nil, uint64(s.count)), s.items)
 }
 
-// wrap writes a function for each function that is exported: it sets the
-// counters and calls it. The first result lists those functions in the order of
-// their wrappers.
+// wrap writes a wrapper for each exported function: it resets the counters and calls the
+// function. The first result lists the functions in the order of their wrappers.
 func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 	seen := map[uint32]bool{}
 	for _, e := range m.exports {
@@ -91,7 +90,7 @@ func (m *module) wrapperTypes(wrapped []uint32) (out []byte) {
 	return out
 }
 
-// encodeTables writes the tables with the sizes that they may grow to.
+// encodeTables writes the tables with their lowered maximums.
 func (m *module) encodeTables() (out []byte) {
 	for _, t := range m.tables {
 		out = binary.AppendU(append(out, t.refType, 1), uint64(t.min))
@@ -109,7 +108,7 @@ func encodeGlobals(l Limits) []byte {
 	return append(out, opEnd)
 }
 
-// encodeExports writes the exports, functions by their wrappers.
+// encodeExports writes the exports, with wrappers in place of functions.
 func (m *module) encodeExports(wrapped []uint32) (out []byte) {
 	wrapper := map[uint32]int{}
 	for i, f := range wrapped {
@@ -132,9 +131,9 @@ func appendExport(out, name []byte, kind byte, index uint64) []byte {
 	return binary.AppendU(append(out, kind), index)
 }
 
-// declare writes an element segment that only names functions: code may take a
-// reference to a function that is named outside of code, and the exports name
-// the wrappers now.
+// declare writes an element segment that only declares functions. Code may take a reference
+// to a function only if something outside of code names it, and the exports now name the
+// wrappers instead.
 func declare(funcs []uint32) []byte {
 	out := binary.AppendU([]byte{3, 0}, uint64(len(funcs)))
 	for _, f := range funcs {

@@ -1,8 +1,7 @@
 package meter
 
-// Limits on what a module may declare, where a few bytes stand for much memory
-// or much work of whoever compiles or instantiates the module. Real guests stay
-// far below them.
+// Limits on declarations of a few bytes that cause much memory or work when the module is
+// compiled or instantiated. Real guests stay far below them.
 const (
 	MaxArity          = 1000    // parameters, and results, of one type
 	MaxTables         = 100     // defined by the module

@@ -1,5 +1,16 @@
-// Package meter rewrites a WebAssembly module so that every call into it is
-// bounded in time and stack. It runs nothing.
+// Package meter rewrites a WebAssembly module so that every call into it is bounded in time
+// and stack. It runs nothing.
+//
+// It adds three globals, a wrapper for each exported function, and charges to the code:
+//
+//	host ──▶ wrapper of "classify"         fuel = budget; depth = Limits.Depth
+//	           └─▶ classify                fuel -= cost of the straight code; trap if below 0
+//	                 │                     depth -= size of the frame; trap if below 0
+//	                 ├─ loop               fuel -= cost of one turn; trap if below 0
+//	                 └─ any way out        depth += size of the frame
+//
+// meter.go is the entry; module.go and section.go parse, code.go and operand.go walk the
+// code, cost.go and opcode.go say what it costs, emit.go and encode.go write the result.
 package meter
 
 import (
@@ -7,14 +18,13 @@ import (
 	"math"
 )
 
-// Limits is what a rewritten module may use; FuelExport and DepthExport say what
-// a unit is.
+// Limits bounds what a rewritten module may use. FuelExport and DepthExport define the
+// units.
 //
-// 200,000 units of fuel for a call, 50,000,000 to load and a depth of 2,000 are
-// good to begin with. A guest of stock Go takes some 250,000 units and a depth of
-// 300 to initialise, and to take a small JSON document apart 300,000 units the
-// first time, 80,000 later, and a depth of 700. Guests of C and Rust take a
-// fraction of that.
+// Good values to begin with are 200,000 units of fuel for a call, 50,000,000 for loading and
+// a depth of 2,000. A guest built with stock Go uses some 250,000 units and a depth of 300
+// to initialise. To parse a small JSON document it uses 300,000 units the first time, 80,000
+// later, and a depth of 700. Guests written in C and Rust use a fraction of that.
 type Limits struct {
 	Fuel     uint64 // per call, until the host sets another budget; at most MaxFuel
 	LoadFuel uint64 // what the counter holds before the first export is called, so what a start function may use; at most MaxFuel
@@ -27,30 +37,28 @@ const (
 	MaxDepth = 1 << 30
 )
 
-// Names of the mutable globals that Rewrite adds and exports. A module that
-// exports one of them by itself is refused, and no code of the module can reach
-// them.
+// Names of the mutable globals that Rewrite adds and exports. A module that exports one of
+// these names itself is refused. No code of the module can access the globals.
 const (
-	// FuelExport is the fuel left, an i64. Each exported function begins by setting
-	// it to BudgetExport; below zero the guest traps at once, so a negative value
-	// after an error says that the fuel ran out, and any other that the guest
-	// trapped by itself.
+	// FuelExport is the fuel left, an i64. Each exported function begins by setting it to
+	// BudgetExport. Below zero the guest traps at once. So after an error a negative value
+	// means that the fuel ran out, and any other that the guest itself trapped.
 	//
 	// One unit pays for at most 16 simple instructions that run once each, for
 	// 64 bytes that a bulk instruction writes, or for 8 elements of a table;
-	// instructions that take longer count as several. It is some nanoseconds, and
-	// some tens at worst. Code is paid for before it runs: at the entry of a
-	// function and at each turn of a loop for what runs at most once from there,
-	// taken branches or not.
+	// instructions that take longer count as several. A unit is some nanoseconds, and some
+	// tens at worst. Code is charged before it runs: the entry of a function and each turn
+	// of a loop charge for everything that can run at most once from there, whether or not
+	// a branch skips it.
 	FuelExport = "switchyard_fuel"
 
-	// BudgetExport is what each of the following calls may use, an i64. It begins
-	// as Limits.Fuel and is the host's to set.
+	// BudgetExport is the fuel of each following call, an i64. It begins as Limits.Fuel; the
+	// host may change it.
 	BudgetExport = "switchyard_budget"
 
-	// DepthExport is the units of depth left, an i32: negative after an error if
-	// calls nested too deep. Each exported function begins by setting it to
-	// Limits.Depth; every function that calls others holds units while it runs.
+	// DepthExport is the units of depth left, an i32. It is negative after an error if calls
+	// nested too deep. Each exported function begins by setting it to Limits.Depth. Every
+	// function that calls others holds units while it runs.
 	//
 	// One unit stands for at most 1 KiB of native stack: a function takes one,
 	// and one more for every 64 values that its code can make, as each may need a
@@ -59,18 +67,16 @@ const (
 	DepthExport = "switchyard_depth"
 )
 
-// Rewrite returns a module that does what the given one does, with every
-// exported function replaced by one that refills the counters, and every way to
-// run long or nest deep paid for. What it does not know, it refuses: everything
-// beyond WebAssembly 2.0 (which has multiple values, bulk memory, reference types
-// and SIMD). It does not look at types: the result is as valid or invalid as the
-// module was, and whoever compiles it finds out.
+// Rewrite returns a module that does the same as the given one, but is metered: every
+// exported function is replaced by a wrapper that resets the counters, and all code that
+// can run long or nest deep is charged. It refuses everything beyond WebAssembly 2.0 (which
+// has multiple values, bulk memory, reference types and SIMD). It does not check types: the
+// result is valid exactly if the module was, which the compiler finds out.
 //
-// Memory and time are proportional to the size of the module, the result is the
-// same each time, and no module makes it panic. Sizes that a module claims are
-// believed only as far as its bytes go, and are limited where a few bytes make a
-// compiler or a run-time allocate much: see the constants in limits.go. Tables
-// are held to MaxTableElements in all.
+// Memory and time are proportional to the size of the module. The result is deterministic,
+// and no module makes Rewrite panic. Sizes that a module claims are never trusted beyond its
+// bytes. They are limited where a few bytes could make a compiler or a runtime allocate
+// much memory: see limits.go.
 func Rewrite(module []byte, l Limits) ([]byte, error) {
 	if err := l.check(); err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ var sectionOrder = [...]byte{binary.SectionType, binary.SectionImport, binary.Se
 	binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionStart, binary.SectionElement,
 	binary.SectionDataCount, binary.SectionCode, binary.SectionData}
 
-// A module is what rewriting has to know of one. Sections that do not change are
-// kept as their bytes.
+// A module holds what rewriting needs to know. Sections that do not change are kept as
+// bytes.
 type module struct {
 	sections [binary.Sections]section
 	customs  []custom
@@ -30,19 +30,19 @@ type module struct {
 	exportedFuncs int             // of exports
 	bodies        []binary.Reader // of the functions that are not imported
 
-	// Made by metering.
+	// Computed by metering.
 	code       []byte         // the rewritten bodies, each with its size
 	blockTypes map[string]int // results -> index of the added type
 	addedTypes []byte
-	refFuncs   bool // some code takes a reference to a function
-	lastSet    []int
-	events     int
-	locals     int
-	branching  int64
-	reloads    int
+	refFuncs   bool  // some code takes a reference to a function
+	lastSet    []int // by local: the last event in which the present function set it
+	events     int   // blocks opened and locals set so far: the clock of opened and lastSet
+	locals     int   // of all functions so far
+	branching  int64 // see MaxBranching
+	reloads    int   // see MaxReloads
 }
 
-// A section is a vector of items, or just bytes where it is none.
+// A section is a vector of items, or bytes if it is not a vector.
 type section struct {
 	present bool
 	count   int
@@ -107,8 +107,8 @@ func readHeader(r *binary.Reader) {
 	}
 }
 
-// readSection reads a section that is not custom, and returns how many entries
-// of sectionOrder it leaves behind.
+// readSection reads a section that is not custom. It returns how many entries of
+// sectionOrder are now past.
 func (m *module) readSection(s *binary.Reader, id byte, start, rank int) int {
 	at := rank
 	for at < len(sectionOrder) && sectionOrder[at] != id {
@@ -169,8 +169,8 @@ func (m *module) readItems(s *binary.Reader, id byte, sec *section) {
 	m.checkTables(s)
 }
 
-// readCustom keeps a custom section, and looks into that with the names: who
-// compiles the module trusts its counts.
+// readCustom keeps a custom section. It validates the one with the names, as wazero trusts
+// the counts in it.
 func (m *module) readCustom(s *binary.Reader, rank int) {
 	c := custom{after: rank, all: s.Buf[s.Pos:s.End]}
 	if s.Name() == "name" {

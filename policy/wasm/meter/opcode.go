@@ -6,7 +6,7 @@ import (
 	"switchyard/policy/wasm/binary"
 )
 
-// The opcodes that rewriting looks at or writes.
+// The opcodes that rewriting handles or writes.
 const (
 	opUnreachable  = 0x00
 	opBlock        = 0x02
@@ -46,8 +46,8 @@ const (
 	blockEmpty     = binary.Block
 )
 
-// An immediate is what follows an opcode in the code. The zero value stands for
-// an opcode that is not known.
+// An immediate is the kind of operands that follow an opcode in the code. The zero value
+// stands for an unknown opcode.
 type immediate uint8
 
 const (
@@ -83,16 +83,15 @@ const (
 	immMemargLane             // alignment, offset, one byte
 )
 
-// An opcode says how an instruction is written, and what running it counts for.
+// An opcode says how an instruction is encoded, and what running it costs.
 type opcode struct {
 	imm    immediate
-	weight uint8 // in simple instructions; what operands add comes on top
-	idle   bool  // makes no value of its own
-	bulk   bulk  // what the length on top of the stack costs
+	weight uint8 // in simple instructions, without what its operands add
+	idle   bool  // produces no value
+	bulk   bulk  // cost of the length on top of the stack
 }
 
-// plain, misc and vector hold the opcodes of one byte, after opMisc and after
-// opVector.
+// plain holds the opcodes of one byte; misc and vector hold those after opMisc and opVector.
 var (
 	plain  = plainOpcodes()
 	misc   = miscOpcodes()
@@ -203,8 +202,7 @@ func unknown(first byte, second uint32) string {
 	return fmt.Sprintf("opcode %#x is of %s, which are not supported", first, proposal)
 }
 
-// proposals names the extensions of WebAssembly that a compiler may have been
-// told to use.
+// proposals names the extensions of WebAssembly that toolchains can emit, by opcode.
 var proposals = map[byte]string{
 	0x06: "exceptions", 0x07: "exceptions", 0x08: "exceptions", 0x09: "exceptions", 0x0a: "exceptions",
 	0x18: "exceptions", 0x19: "exceptions", 0x1f: "exceptions",

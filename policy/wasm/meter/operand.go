@@ -2,9 +2,8 @@ package meter
 
 import "switchyard/policy/wasm/binary"
 
-// operands copies what follows an opcode, every number in its shortest form, so
-// that nobody can read it in another way. It returns how many values the
-// instruction passes on.
+// operands copies the operands of an opcode. It writes every number in its shortest form, so
+// that all decoders agree. It returns how many values the instruction passes on.
 func (b *body) operands(imm immediate) (values int) {
 	r := &b.r
 	switch imm {
@@ -50,8 +49,7 @@ func (b *body) operands(imm immediate) (values int) {
 	return 0
 }
 
-// memoryOperands copies the operands of what works on memories, tables and
-// segments.
+// memoryOperands copies the operands of instructions on memories, tables and segments.
 func (b *body) memoryOperands(imm immediate) {
 	switch imm {
 	case immMemarg:
@@ -82,7 +80,7 @@ func (b *body) memoryOperands(imm immediate) {
 	}
 }
 
-// zeroOr copies a byte that has to be want.
+// zeroOr copies a byte that must be want.
 func (b *body) zeroOr(want byte) {
 	if got := b.r.Byte(); got != want && b.r.Err == nil {
 		b.r.FailAt(b.r.Pos-1, "byte %#x where %#x is needed", got, want)
@@ -121,7 +119,7 @@ func (b *body) labels() (values int) {
 	for i := 0; i <= n && b.r.Err == nil; i++ {
 		values = max(values, b.label())
 	}
-	// Each label that passes values gets code of its own in a compiler.
+	// A compiler emits code for each label that passes values.
 	b.values += uint64(n) * uint64(values)
 	return values
 }

@@ -77,8 +77,8 @@ func (m *module) readTable(r *binary.Reader) {
 	m.tables = append(m.tables, t)
 }
 
-// checkTables refuses more than run-time memory allows, and holds what the
-// tables can grow to to that.
+// checkTables refuses tables that are too large together, and lowers their maximums so that
+// they cannot grow beyond MaxTableElements together.
 func (m *module) checkTables(r *binary.Reader) {
 	if len(m.tables) > MaxTables {
 		r.Fail("%d tables, at most %d are supported", len(m.tables), MaxTables)
@@ -110,8 +110,7 @@ func (m *module) readGlobal(r *binary.Reader) {
 	m.constant(r)
 }
 
-// constant reads an expression that gives a value when the module is
-// instantiated.
+// constant reads an expression that is evaluated when the module is instantiated.
 func (m *module) constant(r *binary.Reader) {
 	for r.Err == nil {
 		start := r.Pos
@@ -167,8 +166,9 @@ func (m *module) readExport(r *binary.Reader) {
 	m.exports = append(m.exports, e)
 }
 
-// readElement reads an element segment. Its kind is three bits: passive or
-// declared; with a table or, if passive, declared; of expressions.
+// readElement reads an element segment. Its kind has three bits: 1, it is passive or
+// declared; 2, it has a table index or, if bit 1 is set, is declared; 4, its elements are
+// expressions.
 func (m *module) readElement(r *binary.Reader) {
 	start := r.Pos
 	kind := r.U32()
@@ -220,8 +220,8 @@ func (m *module) readData(r *binary.Reader) {
 	m.datas++
 }
 
-// readNames walks the name section: a module's name, those of functions, and
-// those of locals by function; further parts are left alone.
+// readNames validates the name section: the names of the module, of functions, and of
+// locals by function. Other parts are skipped.
 func readNames(r *binary.Reader) {
 	for r.Err == nil && r.Left() > 0 {
 		part := r.Byte()
