@@ -1,5 +1,5 @@
-// Package measure finds out what a policy's decisions cost, on the engine that
-// serves. It is the one place below policy that reads the clock, and prints nothing.
+// Package measure measures what a policy's decisions cost, on the engine that serves
+// traffic. It prints nothing.
 package measure
 
 import (
@@ -14,29 +14,29 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// Effort is how thoroughly to measure. Each cost is the median of some rounds, each
-// of at least some time.
+// Effort says how thoroughly to measure: each cost is the median of Rounds, and each round
+// takes at least Time.
 type Effort struct {
 	Rounds int
 	Time   time.Duration
 }
 
-// A Cost is what one kind of question costs. The names in JSON stay.
+// A Cost is the cost of one kind of call. The names in JSON do not change.
 type Cost struct {
 	Question string  `json:"question"` // as in Costs
-	Command  string  `json:"command"`  // that it was about
-	Body     int     `json:"body"`     // bytes, of those that are handed to the guest
+	Command  string  `json:"command"`  // of the PDU
+	Body     int     `json:"body"`     // its bytes, if the guest receives it
 	Nanos    float64 `json:"ns"`       // per decision: the median, the least and the most of the rounds
 	Least    float64 `json:"ns_least"`
 	Most     float64 `json:"ns_most"`
-	Fuel     uint64  `json:"fuel"`            // that the guest uses; 0 if it is not asked
-	Fault    string  `json:"fault,omitempty"` // the question is not decided, but costs a failure of this kind
+	Fuel     uint64  `json:"fuel"`            // that the guest uses; 0 if it is not called
+	Fault    string  `json:"fault,omitempty"` // the kind of fault, if the call fails
 }
 
-// The questions that are measured.
+// The kinds of calls that are measured.
 const (
 	Remembered  = "remembered"   // a verdict by ids, as for nearly every PDU
-	Classify    = "classify"     // the same, asking the guest
+	Classify    = "classify"     // the same, by a call of the guest
 	Inspect     = "inspect"      // a header
 	InspectBody = "inspect_body" // a body
 )
@@ -44,13 +44,13 @@ const (
 // bodies are the sizes of bodies that are inspected, in bytes.
 var bodies = []int{16, 256, 4096}
 
-// Costs measures every kind of question that a policy is asked: Inspect and
-// InspectBody only if there is a command for which classify says so.
+// Costs measures every kind of call of a policy. It measures Inspect and InspectBody only if
+// classify asks for that inspection for some command.
 func Costs(p *wasm.Policy, effort Effort) []Cost {
 	constant, header, body := samples(p)
 	var costs []Cost
 	if constant != nil {
-		g := policy.NewGeneration("", "", borrowed{p})
+		g := policy.NewGeneration("", "", noClose{p})
 		defer g.Release()
 		whole := pdu.Append(nil, constant.Service, constant.ID, 0, nil)
 		c := Cost{Question: Remembered, Command: constant.Name}
@@ -69,8 +69,8 @@ func Costs(p *wasm.Policy, effort Effort) []Cost {
 	return costs
 }
 
-// samples returns a command for each way in which the policy decides, or nil. One
-// that is passed on stands for the constant ones rather than one that is dropped.
+// samples returns a command for each way in which the policy decides, or nil. For constant
+// verdicts it prefers a command that is not dropped.
 func samples(p *wasm.Policy) (constant, header, body *pdu.Command) {
 	for i := range pdu.Commands {
 		c := &pdu.Commands[i]
@@ -95,7 +95,7 @@ func first(have, c *pdu.Command) *pdu.Command {
 	return c
 }
 
-// classify asks about all commands in turn.
+// classify measures classify for all commands in turn.
 func classify(p *wasm.Policy, effort Effort) Cost {
 	c := Cost{Question: Classify, Command: "all in turn"}
 	for _, k := range pdu.Commands {
@@ -112,7 +112,7 @@ func classify(p *wasm.Policy, effort Effort) Cost {
 	return c
 }
 
-// inspect asks about a PDU of the command with a body of that size.
+// inspect measures an inspection of a PDU of the command with a body of that size.
 func inspect(p *wasm.Policy, question string, command pdu.Command, size int, effort Effort) Cost {
 	c := Cost{Question: question, Command: command.Name, Body: size}
 	byIDs, err := p.Classify(command.Service, command.ID)
@@ -130,12 +130,12 @@ func inspect(p *wasm.Policy, question string, command pdu.Command, size int, eff
 	return c
 }
 
-// time measures how long ask takes. The number of calls of a round grows until it
-// takes the time it should.
-func (c *Cost) time(effort Effort, ask func() error) {
+// time measures how long call takes. It increases the number of calls in a round until a
+// round takes long enough.
+func (c *Cost) time(effort Effort, call func() error) {
 	calls := 1
 	for calls < 1<<40 {
-		took, err := round(calls, ask)
+		took, err := round(calls, call)
 		if err != nil {
 			c.Fault = kindOf(err)
 		}
@@ -146,17 +146,17 @@ func (c *Cost) time(effort Effort, ask func() error) {
 	}
 	var nanos []float64
 	for range effort.Rounds {
-		took, _ := round(calls, ask)
+		took, _ := round(calls, call)
 		nanos = append(nanos, float64(took.Nanoseconds())/float64(calls))
 	}
 	slices.Sort(nanos)
 	c.Nanos, c.Least, c.Most = nanos[len(nanos)/2], nanos[0], nanos[len(nanos)-1]
 }
 
-func round(calls int, ask func() error) (took time.Duration, failed error) {
+func round(calls int, call func() error) (took time.Duration, failed error) {
 	began := time.Now()
 	for range calls {
-		if err := ask(); err != nil {
+		if err := call(); err != nil {
 			failed = err
 		}
 	}
@@ -170,14 +170,14 @@ func kindOf(err error) string {
 	return string(policy.FaultTrap)
 }
 
-// A Loading is what it takes to bring a policy into force. The names in JSON stay.
+// A Loading is the cost of loading a policy. The names in JSON do not change.
 type Loading struct {
 	Nanos  float64 `json:"ns"`     // the median time of a load, through all gates, by an engine that has not seen the module before
 	Memory uint64  `json:"memory"` // linear memory of one instance, in bytes
 	Module int     `json:"module"` // bytes
 }
 
-// loadTime is how long to go on loading for another round.
+// loadTime is the time after which no further round of loading begins.
 const loadTime = 3 * time.Second
 
 // Load measures loading. The error is a *wasm.GateError.
@@ -207,7 +207,7 @@ func Load(name string, module, config []byte, limits wasm.Limits, effort Effort)
 	return l, nil
 }
 
-// A borrowed policy is not closed with the generation that it is made.
-type borrowed struct{ policy.Policy }
+// noClose is a policy that its generation does not close.
+type noClose struct{ policy.Policy }
 
-func (borrowed) Close() error { return nil }
+func (noClose) Close() error { return nil }

@@ -85,7 +85,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// What is handed to guests is a message, of about the size that is told.
+// Samples are valid messages of about the requested size.
 func TestSample(t *testing.T) {
 	c, _ := pdu.CommandByID(pdu.CID_MSG_DATA)
 	for _, size := range bodies {

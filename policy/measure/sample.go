@@ -10,11 +10,11 @@ import (
 	_ "switchyard/pdu/pb" // the messages
 )
 
-// paddingField is a field that no message has.
+// paddingField is a field number that no message has.
 const paddingField = 500
 
-// sample returns a body of the command, of about that size: each of its required
-// numbers is 1, and the rest is in a field that the message does not have.
+// sample returns a body of the command, of about that size: each required number is 1, and
+// an unknown field fills the rest.
 func sample(command pdu.Command, size int) []byte {
 	var b []byte
 	if message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(command.Message)); err == nil {

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// PayloadType says what an envelope is about.
+	// PayloadType is the type of an envelope's payload.
 	PayloadType = "application/vnd.switchyard.policy-statement.v1+json"
 	// MaxSize is the size in bytes up to which an envelope is read.
 	MaxSize = 64 << 10
-	// maxSignatures is how many signatures an envelope has at most: each is tried
-	// with each key.
+	// maxSignatures is the largest number of signatures of an envelope: each is tried with
+	// each key.
 	maxSignatures = 16
 )
 
@@ -27,13 +27,13 @@ type Envelope struct {
 	Signatures []Signature
 }
 
-// A Signature is what one key says to an envelope's payload.
+// A Signature is the signature of an envelope's payload by one key.
 type Signature struct {
 	KeyID string // a hint; may be empty
 	Bytes []byte
 }
 
-// envelope and signature are the same in JSON.
+// envelope and signature are the JSON of Envelope and Signature.
 type envelope struct {
 	PayloadType string      `json:"payloadType"`
 	Payload     string      `json:"payload"`
@@ -51,8 +51,8 @@ func NewEnvelope(s *Statement) (*Envelope, error) {
 	return &Envelope{Payload: payload}, err
 }
 
-// ParseEnvelope reads the content of a signature file. What it says is not verified,
-// and whether its payload is a statement not known.
+// ParseEnvelope reads the content of a signature file. It verifies no signature, and does
+// not check that the payload is a statement.
 func ParseEnvelope(text []byte) (*Envelope, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("it has %d bytes, at most %d are read", len(text), MaxSize)
@@ -93,7 +93,7 @@ func fromBase64(text string) ([]byte, error) {
 	if strings.ContainsAny(text, "-_") {
 		encoding = base64.URLEncoding
 	}
-	if strings.ContainsAny(text, "\r\n") { // which the decoder would pass over
+	if strings.ContainsAny(text, "\r\n") { // which the decoder would ignore
 		return nil, errors.New("base64 with line breaks")
 	}
 	return encoding.Strict().DecodeString(text)
@@ -111,12 +111,12 @@ func (e *Envelope) Encode() ([]byte, error) {
 	j.SetIndent("", "  ")
 	err := j.Encode(out)
 	if err == nil {
-		_, err = ParseEnvelope(b.Bytes()) // what would not be read is not written
+		_, err = ParseEnvelope(b.Bytes()) // write nothing that could not be read
 	}
 	return b.Bytes(), err
 }
 
-// Sign adds the signature of a key, or writes it anew.
+// Sign adds the signature of a key, or replaces it.
 func (e *Envelope) Sign(s *Signer) {
 	e.Signatures = slices.DeleteFunc(e.Signatures, func(old Signature) bool { return old.KeyID == s.ID })
 	e.Signatures = append(e.Signatures, Signature{s.ID, s.sign(authenticated(PayloadType, e.Payload))})
@@ -129,14 +129,14 @@ func authenticated(payloadType string, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// An Examined is a signature held against the keys.
+// An Examined is a signature and whether it is valid for one of the keys.
 type Examined struct {
 	KeyID string // as the envelope has it
-	Key   *Key   // the key that it names, or else the one that it fits; nil if it is of none of the keys
+	Key   *Key   // the key that it names, or else the one that verifies it; nil if there is none
 	Fits  bool
 }
 
-// Examine holds each signature against the keys.
+// Examine checks each signature against the keys.
 func (e *Envelope) Examine(keys []Key) []Examined {
 	message := authenticated(PayloadType, e.Payload)
 	all := make([]Examined, 0, len(e.Signatures))
@@ -167,15 +167,15 @@ func (s Signature) examine(message []byte, keys []Key) Examined {
 	return x
 }
 
-// Verify returns the ids of the keys whose signatures fit. At least one has to, and
-// one that names a key must fit it, whoever else has signed: damage is to be noticed
-// when it happens, and not when the other key is withdrawn.
+// Verify returns the ids of the keys whose signatures are valid. At least one must be. A
+// signature that names one of the keys must be valid for it even if another signature is:
+// damage must be noticed at once, not when the other key is withdrawn.
 func (e *Envelope) Verify(keys []Key) (signers []string, err error) {
-	var strangers []string
+	var unknown []string
 	for _, x := range e.Examine(keys) {
 		switch {
 		case x.Key == nil:
-			strangers = append(strangers, fmt.Sprintf("%.40q", x.KeyID))
+			unknown = append(unknown, fmt.Sprintf("%.40q", x.KeyID))
 		case !x.Fits:
 			return nil, fmt.Errorf("the signature of key %s does not fit the statement", x.Key.ID)
 		case !slices.Contains(signers, x.Key.ID):
@@ -183,7 +183,7 @@ func (e *Envelope) Verify(keys []Key) (signers []string, err error) {
 		}
 	}
 	if len(signers) == 0 {
-		return nil, fmt.Errorf("it is signed by unknown keys: %s; known: %s", strings.Join(strangers, ", "), ids(keys))
+		return nil, fmt.Errorf("it is signed by unknown keys: %s; known: %s", strings.Join(unknown, ", "), ids(keys))
 	}
 	return signers, nil
 }

@@ -57,7 +57,7 @@ func TestEnvelopeIsReadInOneWay(t *testing.T) {
 		whole(PayloadType, payload+"\n", "["+one+"]"):                                                     "line breaks",
 		whole(PayloadType, payload+"=", "["+one+"]"):                                                      "payload: illegal base64",
 		whole(PayloadType, strings.Repeat("A", 5), "["+one+"]"):                                           "payload: illegal base64",
-		whole(PayloadType, "QR==", "["+one+"]"):                                                           "payload: illegal base64", // bits that nobody reads
+		whole(PayloadType, "QR==", "["+one+"]"):                                                           "payload: illegal base64", // unused bits are set
 		whole(PayloadType, payload, `[{"keyid":"k","sig":"AAAA"}]`):                                       `signature of key "k": it has 3 bytes, one of ed25519 has 64`,
 		whole(PayloadType, payload, `[{"keyid":"k"}]`):                                                    `signature of key "k": it has 0 bytes`,
 		whole(PayloadType, payload, `[{"keyid":7,"sig":"AAAA"}]`):                                         "cannot unmarshal number",

@@ -12,14 +12,14 @@ import (
 	"switchyard/policy/stablefile"
 )
 
-// stable is how long a signature file must stay as it is to be read.
+// stable is how long a signature file must be unchanged before it is read.
 const stable = 10 * time.Millisecond
 
 // SignatureFile returns the path of the signature file of a policy's file.
 func SignatureFile(policy string) string { return policy + ".sig" }
 
-// ReadSignature returns the content of a signature file, or nil if there is none. A
-// link that leads nowhere is not none.
+// ReadSignature returns the content of a signature file, or nil if there is none. A dangling
+// link is an error.
 func ReadSignature(path string) ([]byte, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -31,8 +31,8 @@ func ReadSignature(path string) ([]byte, error) {
 	return append([]byte{}, text...), nil // also of an empty file, not nil
 }
 
-// ReadKeys reads files of public keys, as they are: half of one is an error, or keys
-// that do not count yet.
+// ReadKeys reads files of public keys. It does not wait until they are stable: of a file that
+// is being written, keys may be missing, or the last one is an error.
 func ReadKeys(paths ...string) ([]Key, error) {
 	var keys []Key
 	for _, path := range paths {
@@ -49,8 +49,7 @@ func ReadKeys(paths ...string) ([]Key, error) {
 	return keys, nil
 }
 
-// ReadSigner reads the file of a private key, which nobody but its owner may be
-// allowed to read.
+// ReadSigner reads the file of a private key. Only its owner may have the right to read it.
 func ReadSigner(path string) (*Signer, error) {
 	text, info, err := readRegular(path, maxKeyFile)
 	if err != nil {
@@ -67,7 +66,7 @@ func ReadSigner(path string) (*Signer, error) {
 	return s, nil
 }
 
-// readRegular reads a file as it is. It never waits, as opening a pipe would.
+// readRegular reads a regular file. It refuses others, because opening a pipe could block.
 func readRegular(path string, max int64) ([]byte, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -91,9 +90,9 @@ func readRegular(path string, max int64) ([]byte, fs.FileInfo, error) {
 	return text, info, err
 }
 
-// WriteNewKey makes a key: the private one in a new file at path, readable by its
-// owner alone, and the public one in path.pub. It overwrites nothing and, if it
-// fails, leaves nothing.
+// WriteNewKey makes a key. It writes the private key to a new file at path, readable only by
+// its owner, and the public key to path.pub. It overwrites nothing. If it fails, it leaves
+// no file behind.
 func WriteNewKey(path string) (id string, err error) {
 	private, public, id, err := Generate()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// The kinds of PEM blocks that OpenSSL writes keys in.
+// The types of PEM blocks in which OpenSSL writes keys.
 const (
 	publicBlock  = "PUBLIC KEY"
 	privateBlock = "PRIVATE KEY"
@@ -22,7 +22,7 @@ const (
 // maxKeyFile is the size in bytes up to which a file of keys is read.
 const maxKeyFile = 64 << 10
 
-// A Key is a public key that may vouch for policies.
+// A Key is a public key that verifies the signatures of policies.
 type Key struct {
 	ID     string // see the package comment
 	public ed25519.PublicKey
@@ -37,8 +37,8 @@ func newKey(public ed25519.PublicKey) (Key, error) {
 	return Key{hex.EncodeToString(sum[:8]), public}, nil
 }
 
-// ParseKeys reads public keys of ed25519 in PEM, as OpenSSL writes them. Errors
-// never repeat what the text has.
+// ParseKeys reads ed25519 public keys in PEM, as OpenSSL writes them. Errors never contain a
+// part of the text.
 func ParseKeys(text []byte) ([]Key, error) {
 	var keys []Key
 	blocks, err := blocksOf(text)
@@ -65,8 +65,8 @@ func ParseKeys(text []byte) ([]Key, error) {
 	return keys, nil
 }
 
-// A Signer signs with a private key, which nobody gets to see: it is only inside of
-// the function, where no way to print the Signer finds it.
+// A Signer signs with a private key. The key exists only inside the function, so that
+// printing the Signer cannot reveal it.
 type Signer struct {
 	ID   string // of the public key
 	sign func(message []byte) []byte
@@ -80,8 +80,8 @@ func newSigner(private ed25519.PrivateKey) (*Signer, error) {
 	return &Signer{k.ID, func(message []byte) []byte { return ed25519.Sign(private, message) }}, nil
 }
 
-// ParseSigner reads one private key of ed25519 in PEM, as OpenSSL writes it. Errors
-// never repeat what the text has.
+// ParseSigner reads one ed25519 private key in PEM, as OpenSSL writes it. Errors never contain
+// a part of the text.
 func ParseSigner(text []byte) (*Signer, error) {
 	blocks, err := blocksOf(text)
 	if err != nil {
@@ -101,8 +101,8 @@ func ParseSigner(text []byte) (*Signer, error) {
 	return newSigner(private)
 }
 
-// blocksOf returns the PEM blocks of a text, of which there must be one at least.
-// pem.Decode alone passes over damaged ones.
+// blocksOf returns the PEM blocks of a text, at least one. It refuses damaged blocks, which
+// pem.Decode ignores.
 func blocksOf(text []byte) ([]*pem.Block, error) {
 	if len(text) > maxKeyFile {
 		return nil, fmt.Errorf("it is larger than %d bytes", maxKeyFile)
@@ -123,7 +123,7 @@ func blocksOf(text []byte) ([]*pem.Block, error) {
 
 func wrongBlock(b *pem.Block, want string) error {
 	switch {
-	case strings.HasSuffix(b.Type, privateBlock) && want == publicBlock: // of whatever kind, it is secret
+	case strings.HasSuffix(b.Type, privateBlock) && want == publicBlock: // of any kind: it is secret
 		return errors.New("a private key stands where public ones belong; name the public one, which 'openssl pkey -in FILE -pubout' prints, and keep the other secret")
 	case b.Type == publicBlock && want == privateBlock:
 		return errors.New("a public key cannot sign; name the private one")

@@ -23,14 +23,14 @@ const (
 	lockTimeout = 2 * time.Second
 )
 
-// A Ledger remembers the highest signed version of each tenant's policies that was
-// in force, in a file of a folder that several processes may share:
+// A Ledger stores the highest signed version of each tenant's policies that was in force, in
+// a file in a folder that several processes may share:
 //
 //	format   1
 //	tenants  by name, and by the policy's name: the version
 //
-// Whoever may write there may make it forget; that it was removed cannot be noticed.
-// Any number of goroutines may use a Ledger.
+// A user with the right to write there can remove entries, which cannot be detected. Any
+// number of goroutines may use a Ledger.
 type Ledger struct {
 	folder      string // empty: nothing is kept beyond this process
 	lockTimeout time.Duration
@@ -42,13 +42,13 @@ type Ledger struct {
 // policyOf is one policy of one tenant.
 type policyOf struct{ tenant, name string }
 
-// unsaved is what could not be written.
+// unsaved is a version that could not be written yet.
 type unsaved struct {
 	version uint64
-	lowered bool // by the operator: it holds before a higher one in the file
+	lowered bool // by the operator: it counts even if the file has a higher one
 }
 
-// over returns what the version in the file and this one come to.
+// over combines this version with the one in the file.
 func (u unsaved) over(saved uint64) uint64 {
 	if u.lowered {
 		return u.version
@@ -72,8 +72,8 @@ type ledger struct {
 	Tenants versions `json:"tenants"`
 }
 
-// NewLedger returns the ledger in a folder, which is made once there is something to
-// remember. Without a folder it forgets when the process ends.
+// NewLedger returns the ledger in a folder, which the first Record creates. Without a folder
+// its content is lost when the process ends.
 func NewLedger(folder string) *Ledger {
 	return &Ledger{folder: folder, lockTimeout: lockTimeout, unsaved: make(map[policyOf]unsaved)}
 }
@@ -82,7 +82,7 @@ func NewLedger(folder string) *Ledger {
 func (l *Ledger) Folder() string { return l.folder }
 
 // Floor returns the highest version of the policy that the tenant had in force, or 0.
-// A file that cannot be read or is damaged is an error: nobody knows what it said.
+// It returns an error if the file cannot be read or is damaged: its content is unknown.
 func (l *Ledger) Floor(tenant, name string) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,10 +94,10 @@ func (l *Ledger) Floor(tenant, name string) (uint64, error) {
 	return u.over(saved[tenant][name]), nil
 }
 
-// Record remembers that the version is in force. Below the floor it changes nothing,
-// unless it is the one that the operator let in by downgradeTo: then it is the floor.
-// With an error it is remembered until the process ends, and written the next time
-// that writing is possible.
+// Record stores that the version is in force. A version below the floor changes nothing,
+// unless it is the one that the operator allows by downgradeTo: then it becomes the floor.
+// If it returns an error, the version counts until the process ends, and is written by the
+// next Record that succeeds.
 func (l *Ledger) Record(tenant, name string, version, downgradeTo uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,7 +112,7 @@ func (l *Ledger) Record(tenant, name string, version, downgradeTo uint64) error 
 	return nil
 }
 
-// keep remembers it in this process.
+// keep stores the version in this process.
 func (l *Ledger) keep(tenant, name string, version, downgradeTo uint64) {
 	u := l.unsaved[policyOf{tenant, name}]
 	if version == downgradeTo {
@@ -122,7 +122,7 @@ func (l *Ledger) keep(tenant, name string, version, downgradeTo uint64) {
 	l.unsaved[policyOf{tenant, name}] = u
 }
 
-// write writes the version, and what could not be written before.
+// write writes the version, and the unsaved ones.
 func (l *Ledger) write(tenant, name string, version, downgradeTo uint64) error {
 	if err := os.MkdirAll(l.folder, 0o700); err != nil {
 		return err
@@ -179,8 +179,8 @@ func (l *Ledger) read() (versions, error) {
 	return in.Tenants, nil
 }
 
-// replace writes the file under another name and renames it, so that a crash leaves
-// the one or the other whole. The folder is locked.
+// replace writes the file under another name and renames it, so that after a crash either
+// the old or the new file is complete. The caller has locked the folder.
 func (l *Ledger) replace(v versions) error {
 	text, err := json.MarshalIndent(ledger{ledgerFormat, v}, "", "  ")
 	if err != nil {

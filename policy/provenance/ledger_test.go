@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestMain is also what another process does that shares a ledger.
+// TestMain also runs the other processes that share a ledger.
 func TestMain(m *testing.M) {
 	if folder := os.Getenv("LEDGER_OF_TEST"); folder != "" {
 		recordAll(folder, os.Getenv("LEDGER_TENANT"))
@@ -72,9 +72,9 @@ func TestLedger(t *testing.T) {
 			wantFloor(t, l, "acme", "p.wasm", 5)
 			wantFloor(t, l, "acme", "q.wasm", 0)
 			wantFloor(t, l, "east", "p.wasm", 0)
-			record(t, l, "acme", "p.wasm", 4, 0) // without a word, nothing gets lower
+			record(t, l, "acme", "p.wasm", 4, 0) // the floor never falls by itself
 			wantFloor(t, l, "acme", "p.wasm", 5)
-			record(t, l, "acme", "p.wasm", 4, 3) // nor by a word for another
+			record(t, l, "acme", "p.wasm", 4, 3) // nor by downgradeTo of another version
 			record(t, l, "acme", "p.wasm", 4, 9)
 			wantFloor(t, l, "acme", "p.wasm", 5)
 			record(t, l, "acme", "p.wasm", 3, 3)
@@ -118,7 +118,7 @@ func TestLedgerFile(t *testing.T) {
 	}
 }
 
-// A ledger that cannot be read says so, whatever it is asked, and is not replaced.
+// If the ledger cannot be read, every method returns an error, and the file stays.
 func TestDamagedLedger(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "is damaged: it is not JSON",
@@ -142,7 +142,7 @@ func TestDamagedLedger(t *testing.T) {
 			t.Errorf("record with %.60q: %v", text, err)
 		}
 		if _, err := l.Floor("acme", "p.wasm"); err == nil {
-			t.Errorf("%.60q: having recorded something, it is not damaged any more", text)
+			t.Errorf("%.60q: having recorded something, it is no longer damaged", text)
 		}
 		if after, err := os.ReadFile(path); err != nil || string(after) != text {
 			t.Errorf("%.60q became %.60q, %v", text, after, err)
@@ -157,7 +157,7 @@ func TestDamagedLedger(t *testing.T) {
 	}
 }
 
-// What cannot be written holds in this process, and is written as soon as it can be.
+// A version that cannot be written counts in this process, and is written later.
 func TestLedgerThatCannotBeWritten(t *testing.T) {
 	folder := t.TempDir()
 	l := NewLedger(folder)
@@ -194,7 +194,7 @@ func TestLedgerThatCannotBeWritten(t *testing.T) {
 	wantFloor(t, l, "acme", "q.wasm", 6)
 }
 
-// A process that is stopped while it has the folder holds up nobody for ever.
+// A process that is suspended while it holds the lock does not block others for ever.
 func TestLedgerDoesNotWaitForEver(t *testing.T) {
 	folder := t.TempDir()
 	unlock, err := lock(folder, 0)
@@ -212,7 +212,7 @@ func TestLedgerDoesNotWaitForEver(t *testing.T) {
 	unlock()
 }
 
-// Several goroutines, ledgers and processes write to one folder, and nothing is lost.
+// Several goroutines, ledgers and processes write to one folder without losing a version.
 func TestLedgerRaces(t *testing.T) {
 	folder := t.TempDir()
 	processes := []*exec.Cmd{recorder(t, folder, "north"), recorder(t, folder, "north"), recorder(t, folder, "south")}
@@ -248,7 +248,7 @@ func TestLedgerRaces(t *testing.T) {
 	}
 }
 
-// Whenever a process dies, what it had recorded is there.
+// After a process is killed, all versions that it had recorded are stored.
 func TestLedgerCrashes(t *testing.T) {
 	folder := t.TempDir()
 	for after := range crashes {
@@ -277,7 +277,7 @@ func TestLedgerCrashes(t *testing.T) {
 			t.Errorf("it had recorded %d, and the floor is %d, %v", said, floor, err)
 		}
 	}
-	// What a crash left half written is in nobody's way.
+	// An incomplete file that a crash left behind does no harm.
 	write(t, filepath.Join(folder, "versions.json.next"), []byte(`{"form`), 0o600)
 	l := NewLedger(folder)
 	record(t, l, "acme", "p.wasm", 2, 0)

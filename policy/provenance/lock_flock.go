@@ -33,7 +33,7 @@ func lock(folder string, timeout time.Duration) (unlock func(), err error) {
 	}
 }
 
-// syncFolder makes what was renamed in a folder outlast a loss of power.
+// syncFolder makes a rename in a folder durable.
 func syncFolder(folder string) error {
 	f, err := os.Open(folder)
 	if err != nil {

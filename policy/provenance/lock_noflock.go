@@ -4,8 +4,8 @@ package provenance
 
 import "time"
 
-// lock does nothing here: processes that share a folder may forget what the other
-// one wrote at the same moment.
+// lock does nothing on these systems: of two processes that write at the same moment, one
+// may overwrite the other's version.
 func lock(string, time.Duration) (unlock func(), err error) { return func() {}, nil }
 
 func syncFolder(string) error { return nil }

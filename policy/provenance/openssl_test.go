@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What OpenSSL makes is read, and what is written OpenSSL verifies.
+// The package reads OpenSSL's keys and signatures, and OpenSSL reads the package's.
 func TestOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Fatal("openssl is not installed (Debian: openssl)")

@@ -1,6 +1,5 @@
-// Package provenance says whether a policy's file is what an operator vouched for:
-// by the hash of it, or by signatures over a statement about it. It finds no
-// policies, loads none, and reads no configuration.
+// Package provenance verifies a policy's file: by its pinned hash, or by signatures over a
+// statement about it. It neither finds nor loads policies, and reads no configuration.
 //
 // A policy FILE is signed by FILE.sig beside it, a DSSE envelope in JSON:
 //
@@ -14,8 +13,8 @@
 //
 // with payload as the bytes of the statement's JSON and lengths in decimal. The
 // keyid only says which key to try: it is the first 16 hex digits of the SHA-256 of
-// the public key's PKIX DER. Unlike DSSE has it, fields that are not named here are
-// refused: nobody knows what they were meant to restrict.
+// the public key's PKIX DER. Unlike in DSSE, unknown fields are refused, because they may
+// be meant to restrict something.
 package provenance
 
 import (
@@ -27,44 +26,43 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// The gates between finding a policy and loading it, in their order.
+// The gates between finding and loading a policy, in their order.
 const (
 	GatePin       wasm.Gate = "pin"
 	GateSignature wasm.Gate = "signature"
 	GateVersion   wasm.Gate = "version"
 )
 
-// Rules say what a policy must have to be used. The zero value asks for nothing, but
-// a signature that is there must be for this file.
+// Rules are the conditions under which a policy may be used. The zero value requires
+// nothing, but a signature file that exists must be about this policy's file.
 type Rules struct {
 	Pin         string    // SHA-256 that the file must have, in hex; empty for any
 	Required    bool      // a signature of one of the keys must be there
 	Keys        []Key     // whose signatures count
 	Tenant      string    // that the policy is for; empty for none in particular
-	Now         time.Time // against which the statement's times are held
+	Now         time.Time // compared with the statement's times
 	Floor       uint64    // the highest version that is known to have been signed; 0 for none
-	DowngradeTo uint64    // a version below the floor that the operator lets in; 0 for none
+	DowngradeTo uint64    // a version below the floor that the operator allows; 0 for none
 }
 
-// A Finding is what is known of a policy that was not refused.
+// A Finding describes a policy that was not refused.
 type Finding struct {
 	Statement *Statement // nil if there is no signature file
-	Signers   []string   // ids of the known keys whose signatures fit; none: nobody vouches for the statement
-	Warning   string     // what an operator should know all the same; or empty
+	Signers   []string   // ids of the known keys whose signatures are valid; none: the statement is unverified
+	Warning   string     // for the operator; or empty
 }
 
-// Verified reports whether one of the keys vouches for the policy.
+// Verified reports whether one of the keys has signed the statement.
 func (f Finding) Verified() bool { return len(f.Signers) > 0 }
 
-// Name returns what a statement calls the policy of that name: a file without its
-// folders.
+// Name returns the name of the policy in a statement: its file without folders.
 func Name(policy string) string {
 	return filepath.Base(strings.TrimPrefix(policy, "file:"))
 }
 
-// Check holds a policy's file against the rules: its SHA-256 in hex, its name, and
-// the content of its signature file, nil if there is none. The error is a
-// *wasm.GateError.
+// Check checks a policy's file against the rules. It takes the file's SHA-256 in hex, the
+// policy's name, and the content of the signature file, nil if there is none. The error is
+// a *wasm.GateError.
 func Check(fileHash, policy string, signature []byte, r Rules) (Finding, error) {
 	if r.Pin != "" && !strings.EqualFold(r.Pin, fileHash) {
 		return Finding{}, Refuse(GatePin, policy, "put the pinned file back, or pin the other one if that is meant",
@@ -87,13 +85,13 @@ func Check(fileHash, policy string, signature []byte, r Rules) (Finding, error) 
 	return verified(fileHash, policy, e, r)
 }
 
-// Refuse returns the error of a policy that does not pass a gate.
+// Refuse returns the error of a policy that fails at a gate.
 func Refuse(gate wasm.Gate, policy, remedy, format string, args ...any) *wasm.GateError {
 	return &wasm.GateError{Gate: gate, Policy: policy, Err: fmt.Errorf(format, args...), Remedy: remedy}
 }
 
-// unsigned refuses a policy without a signature where there must be one, or was one:
-// else taking the signature away would get below every version.
+// unsigned refuses a policy without a signature if one is required or an earlier version
+// had one. Otherwise removing the signature would allow any downgrade.
 func unsigned(policy string, r Rules) error {
 	switch {
 	case r.Required:
@@ -106,8 +104,8 @@ func unsigned(policy string, r Rules) error {
 	return nil
 }
 
-// unverified is for signatures that nobody can verify: they must be about the file
-// at least.
+// unverified checks that a statement is about the file, where no keys can verify its
+// signatures.
 func unverified(fileHash, policy string, e *Envelope) (Finding, error) {
 	s, err := ParseStatement(e.Payload)
 	if err == nil {
@@ -119,7 +117,7 @@ func unverified(fileHash, policy string, e *Envelope) (Finding, error) {
 	return Finding{Statement: s, Warning: "its signature is not verified: no keys are configured; name the files of public keys in signatures.keys"}, nil
 }
 
-// verified looks at what is signed only once it is known who signed it.
+// verified verifies the signatures before it reads the statement.
 func verified(fileHash, policy string, e *Envelope, r Rules) (Finding, error) {
 	signers, err := e.Verify(r.Keys)
 	if err != nil {
@@ -139,7 +137,7 @@ func verified(fileHash, policy string, e *Envelope, r Rules) (Finding, error) {
 	return f, nil
 }
 
-// allows refuses what the statement is not about.
+// allows refuses a file, a tenant, a time or a version that the statement does not cover.
 func (s *Statement) allows(fileHash, policy string, r Rules) error {
 	const format = "2006-01-02 15:04:05 MST"
 	now, name := r.Now.UTC().Format(format), Name(policy)

@@ -14,23 +14,23 @@ import (
 	"unicode/utf8"
 )
 
-// A Statement is what is signed about a policy. All of it is needed.
+// A Statement is what is signed about a policy. All fields are required.
 type Statement struct {
 	SHA256    string    `json:"sha256"`     // of the policy's file as it is, in lower-case hex
 	Name      string    `json:"name"`       // of the file, without folders
 	Version   uint64    `json:"version"`    // from 1 to MaxVersion; a later policy has a greater one
-	Tenants   []string  `json:"tenants"`    // names of tenants, in which * stands for any part
-	NotBefore time.Time `json:"not_before"` // valid from then on
-	Expires   time.Time `json:"expires"`    // and until then
+	Tenants   []string  `json:"tenants"`    // patterns of tenants' names, in which * matches any part
+	NotBefore time.Time `json:"not_before"` // the first moment at which it is valid
+	Expires   time.Time `json:"expires"`    // the moment from which on it is not
 }
 
-// MaxVersion is the greatest version: the greatest number that TOML has.
+// MaxVersion is the greatest version, which is the greatest integer in TOML.
 const MaxVersion = math.MaxInt64
 
-// maxName is the length in bytes of the longest name that file systems have.
+// maxName is the longest file name in bytes that file systems allow.
 const maxName = 255
 
-// ParseStatement reads a statement that is complete and makes sense.
+// ParseStatement reads a statement and checks it.
 func ParseStatement(text []byte) (*Statement, error) {
 	var s Statement
 	if err := decodeStrictly(text, &s, "sha256", "name", "version", "tenants", "not_before", "expires"); err != nil {
@@ -54,7 +54,7 @@ func (s *Statement) Encode() ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// Check refuses a statement that lacks something or says what makes no sense.
+// Check refuses a statement that is incomplete or contradictory.
 func (s *Statement) Check() error {
 	if sum, err := hex.DecodeString(s.SHA256); err != nil || len(sum) != 32 || strings.ToLower(s.SHA256) != s.SHA256 {
 		return fmt.Errorf("sha256 %.80q is not 64 digits of lower-case hex", s.SHA256)
@@ -82,7 +82,7 @@ func (s *Statement) Check() error {
 	return nil
 }
 
-// CheckName refuses what is not the name of a file.
+// CheckName refuses text that is not a file name.
 func CheckName(name string) error {
 	odd := func(r rune) bool { return r == '/' || r == '\\' || !unicode.IsPrint(r) }
 	if name == "" || name == "." || name == ".." || len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, odd) {
@@ -91,7 +91,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckTenant refuses what is neither a tenant's name nor a pattern of such.
+// CheckTenant refuses text that is neither a tenant's name nor a pattern of such names.
 func CheckTenant(pattern string) error {
 	odd := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '*' }
 	if pattern == "" || len(pattern) > 40 || strings.ContainsFunc(pattern, odd) {
@@ -110,8 +110,8 @@ func (s *Statement) Covers(tenant string) bool {
 	return false
 }
 
-// Soon returns the time from which on operators should be told that the statement
-// expires: when a tenth of its time is left, and two weeks before at most.
+// Soon returns the time from which on operators should be warned that the statement expires:
+// when a tenth of its lifetime is left, but at most two weeks before its end.
 func (s *Statement) Soon() time.Time {
 	const most = 14 * 24 * time.Hour
 	return s.Expires.Add(-min(s.Expires.Sub(s.NotBefore)/10, most))

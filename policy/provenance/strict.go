@@ -9,12 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep the values may be nested that are read here.
+// maxDepth is how deep JSON values may be nested.
 const maxDepth = 4
 
-// decodeStrictly reads JSON that can be read in one way only: in UTF-8, nothing
-// behind it, no key twice, and none but the fields, spelled exactly so. With no
-// fields named, those of v are all.
+// decodeStrictly reads JSON that every reader understands in the same way: it is UTF-8,
+// nothing follows it, no key occurs twice, and all keys are among fields, with exactly that
+// spelling. Without fields, those of v are allowed.
 func decodeStrictly(text []byte, v any, fields ...string) error {
 	if !utf8.Valid(text) {
 		return errors.New("it is not UTF-8")
@@ -32,8 +32,8 @@ func decodeStrictly(text []byte, v any, fields ...string) error {
 	return d.Decode(v)
 }
 
-// walk reads one value of valid JSON. encoding/json itself takes the last of equal
-// keys, and does not mind upper and lower case.
+// walk checks the keys of one value of valid JSON. encoding/json would use the last of equal
+// keys, and would ignore the case of letters.
 func walk(d *json.Decoder, fields []string, depth int) error {
 	t, err := d.Token()
 	if err != nil {

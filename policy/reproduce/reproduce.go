@@ -1,5 +1,5 @@
-// Package reproduce keeps the question on which a policy failed as a file, so that
-// it can be asked again. It asks nobody.
+// Package reproduce stores the question on which a policy failed in a file, so that the
+// failure can be repeated. It calls no policy.
 //
 // The file is JSON:
 //
@@ -8,13 +8,13 @@
 //	sha256      of its module
 //	config      its configuration, or null
 //	header      the PDU's 16 bytes of header, as hex digits
-//	body        its body, likewise
+//	body        its body, as hex digits
 //	session     of the sender
-//	attributes  what the policy is told about the sender, as in policy/abi
+//	attributes  facts about the sender, as in policy/abi
 //	fault       the kind of the failure
-//	error       what it said: the guest's trace
+//	error       its text, with the guest's stack trace
 //
-// It holds what users wrote to each other, and is readable by its owner alone.
+// It may hold users' messages, so only its owner can read it.
 package reproduce
 
 import (
@@ -37,8 +37,8 @@ const version = 1
 const (
 	// MaxBody is the largest body that is saved, in bytes.
 	MaxBody = 1 << 20
-	// MaxFiles is how many files Save leaves in a folder at most: peers decide how
-	// many failures there are.
+	// MaxFiles is the largest number of files in a folder: peers could cause any number of
+	// failures.
 	MaxFiles = 64
 	// MaxSize is the largest file that Parse reads, in bytes.
 	MaxSize = 4 << 20
@@ -61,7 +61,7 @@ type Failure struct {
 	Error    string
 }
 
-// file is a Failure as it is written.
+// file is the JSON of a Failure.
 type file struct {
 	Version    int              `json:"reproduce"`
 	Policy     string           `json:"policy"`
@@ -75,9 +75,9 @@ type file struct {
 	Error      string           `json:"error"`
 }
 
-// Save writes the failure to a file of its own in the folder, which it makes if need
-// be, and returns its path. The same failure gets the same file. Nothing is seen of a
-// file before it is whole.
+// Save writes the failure to a file of its own in the folder, and returns the file's path. It
+// creates the folder if necessary. Equal failures share a file. A file appears only when it
+// is complete.
 func Save(dir string, f Failure) (path string, err error) {
 	if len(f.Question.Body) > MaxBody {
 		return "", fmt.Errorf("save a policy's failure: %w", ErrTooLarge)
@@ -109,7 +109,7 @@ func write(dir, path string, text []byte) error {
 		return err
 	}
 	if _, err := os.Stat(path); err == nil {
-		return nil // the same again
+		return nil // the same failure was saved before
 	}
 	have, err := filepath.Glob(filepath.Join(dir, "fault-*.json"))
 	if err != nil {
@@ -122,7 +122,7 @@ func write(dir, path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name()) // does nothing once it is renamed
+	defer os.Remove(temporary.Name()) // has no effect after the rename
 	_, err = temporary.Write(text)
 	if err := errors.Join(err, temporary.Close()); err != nil {
 		return err
