@@ -296,7 +296,7 @@ func (s *session) finish() {
 // connection.
 func (s *session) end() {
 	ending, out := s.input.ending, &s.output
-	first := ending != "" && s.reason.CompareAndSwap(nil, &ending)
+	first := s.reason.CompareAndSwap(nil, &ending) // false if Close was called before
 	if ending == hub.Drained {
 		s.tenant.reading.Wait() // other readers may still send to this peer
 	}

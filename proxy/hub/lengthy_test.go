@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -101,5 +102,33 @@ func TestAnnouncingAgainTakesNoRoom(t *testing.T) {
 	}
 	if n := h.Counts().Dropped[PresenceFull]; n > 0 {
 		t.Errorf("%d PDUs were dropped though there was room", n)
+	}
+}
+
+// While one peer announces many users, others cannot take the room that is reserved for
+// the rest of them.
+func TestReservedRoomIsKept(t *testing.T) {
+	const users, limit = 100_000, 100_000 + 100
+	h := newHub(commonRules())
+	h.SetPresenceLimits(limit, 0)
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	all, few := announce(0, users), announce(users, 500)
+	var announcing sync.WaitGroup
+	announcing.Go(func() { a.Send(t, all) })
+	done := make(chan struct{})
+	go func() { announcing.Wait(); close(done) }()
+	for h.Users() == 0 {
+		runtime.Gosched()
+	}
+	for over := false; !over; {
+		b.Send(t, few)
+		select {
+		case <-done:
+			over = true
+		default:
+		}
+	}
+	if _, entries := h.Presence(); entries != users || h.Holds(a.Session()) != users {
+		t.Errorf("%d entries, %d of them of the peer that announced %d; the limit is %d", entries, h.Holds(a.Session()), users, limit)
 	}
 }
