@@ -5,8 +5,8 @@
 // reads for many connections (loop_linux.go), or a goroutine of its own. The reader
 // pauses, or drops what it read, when the tenant's limits require it (throttle.go). What
 // has become due is written by the first reader that requests a flush (flush.go). A
-// goroutine of the connection's own writes if the socket was full, or if the connection
-// is not a plain socket (write.go). One goroutine for each tenant does what depends on
+// goroutine of the connection's own writes if the socket was full, and always for TLS
+// (write.go). One goroutine for each tenant does what depends on
 // time (tick.go).
 package proxy
 
