@@ -30,6 +30,7 @@ type schema struct {
 	AnyOf                []schema
 	Type                 any // a string, or a list of them
 	Format               string
+	Description          string
 	Properties           map[string]schema
 	Required             []string
 	Items                *schema
@@ -225,4 +226,24 @@ func structsOfPackage(t *testing.T) (names []string) {
 		})
 	}
 	return names
+}
+
+// Every property has a description in openapi.json.
+func TestDescriptions(t *testing.T) {
+	for name, s := range readSchemas(t) {
+		wantDescriptions(t, s, name)
+	}
+}
+
+func wantDescriptions(t *testing.T, s schema, at string) {
+	t.Helper()
+	for name, property := range s.Properties {
+		if property.Description == "" {
+			t.Errorf("openapi.json does not describe %s.%s", at, name)
+		}
+		wantDescriptions(t, property, at+"."+name)
+		if property.Items != nil {
+			wantDescriptions(t, *property.Items, at+"."+name+"[]")
+		}
+	}
 }

@@ -1,8 +1,8 @@
-// Package dashboard is the page that shows operators what happens. It hands out the
-// page's files and nothing else: what the page shows, it asks of the admin API.
+// Package dashboard is the web page for operators. It serves the files of the page and
+// nothing else: the page gets its data from the admin API.
 //
-// The files are written as they are served: no build step, and nothing from elsewhere.
-// assets/app.js says what is in which.
+// The files are served as they are written, without a build step or code of others.
+// assets/app.js lists them.
 package dashboard
 
 import (
@@ -19,8 +19,7 @@ import (
 //go:embed index.html assets/*.css assets/*.js assets/*.svg
 var files embed.FS
 
-// contentTypes are by the ends of names, so that they do not depend on what the
-// machine knows of types.
+// contentTypes are by file extension, so that they do not depend on the machine.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -28,8 +27,8 @@ var contentTypes = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
-// headers go with every answer. The page runs its own files alone, and text cannot
-// become markup: browsers that know trusted types refuse to try.
+// headers are part of every answer. The page runs only its own files, and text cannot become
+// markup: browsers with trusted types enforce that.
 var headers = map[string]string{
 	"Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; " +
 		"require-trusted-types-for 'script'; trusted-types 'none'",
@@ -37,25 +36,24 @@ var headers = map[string]string{
 	"Cross-Origin-Resource-Policy": "same-origin",
 	"Referrer-Policy":              "no-referrer",
 	"X-Content-Type-Options":       "nosniff",
-	// A browser asks each time and is told that nothing changed, so that the files it
-	// has are always of one version.
+	// A browser revalidates each time, so that all its files are of one version.
 	"Cache-Control": "no-cache",
 }
 
-// A file is one of the page's.
+// A file is one file of the page.
 type file struct {
 	content     []byte
 	contentType string
 	etag        string
 }
 
-// Handler answers GET and HEAD of / with the page and of /assets/NAME with what it
-// needs. It holds no data of the server, so it needs no token.
+// Handler answers GET and HEAD of / with the page, and of /assets/NAME with its other files.
+// They hold no data of the server, so no token is needed.
 func Handler() http.Handler {
 	served := map[string]file{"/": load("index.html")}
 	assets, err := fs.ReadDir(files, "assets")
 	if err != nil {
-		panic(err) // the compiler has put it there
+		panic(err) // the file is embedded
 	}
 	for _, entry := range assets {
 		name := path.Join("assets", entry.Name())
@@ -83,7 +81,7 @@ func Handler() http.Handler {
 func load(name string) file {
 	content, err := files.ReadFile(name)
 	if err != nil {
-		panic(err) // the compiler has put it there
+		panic(err) // the file is embedded
 	}
 	sum := sha256.Sum256(content)
 	return file{content: content, contentType: contentTypes[path.Ext(name)], etag: `"` + hex.EncodeToString(sum[:16]) + `"`}

@@ -1,16 +1,16 @@
-// The line that says how the page itself is connected, and the place for a token.
+// The state of the page's connection, and the form for a token.
 import { hasToken, useToken } from './api.js';
 import { announce, state, update } from './state.js';
 import { hide, write } from './text.js';
 
 const byId = (id) => document.getElementById(id);
 
-// access shows what stream, which has now, tells of itself by the function that is
-// returned, and starts it again with each new token.
+// access returns a function that displays a state of the stream. It restarts the stream with
+// each new token.
 export function access(stream) {
   let now = { state: 'connecting' };
   let before = '';
-  const say = () => {
+  const show = () => {
     const left = Math.max(0, Math.ceil(((now.until ?? 0) - Date.now()) / 1000));
     const text = {
       connecting: before === 'lost' ? 'Connecting again' : 'Connecting',
@@ -22,7 +22,7 @@ export function access(stream) {
     hide(byId('stream-now'), now.state !== 'lost');
   };
   setInterval(() => {
-    if (now.state === 'lost') say();
+    if (now.state === 'lost') show();
   }, 1000);
   byId('stream-now').addEventListener('click', () => stream.now());
   const openForm = tokenForm(stream);
@@ -32,15 +32,15 @@ export function access(stream) {
     now = next;
     byId('stream').dataset.state = now.state;
     document.body.classList.toggle('stale', now.state !== 'live' && state.snapshot !== null);
-    say();
+    show();
     if (now.state === 'live' && before) announce('The stream is back.');
     if (now.state === 'lost' && before !== 'lost') announce('The stream is lost. The figures are old.');
-    if (now.state === 'refused') openForm(hasToken() ? `The token was not taken: ${now.why}` : now.why);
+    if (now.state === 'refused') openForm(hasToken() ? `The token was not accepted: ${now.why}` : now.why);
     update({ live: now.state === 'live' });
   };
 }
 
-// tokenForm makes the form work and returns what opens it, with what is wrong.
+// tokenForm makes the form work. It returns a function that opens it with an error.
 function tokenForm(stream) {
   const form = byId('token-form');
   const field = byId('token');
@@ -64,7 +64,7 @@ function tokenForm(stream) {
     e.preventDefault();
     if (!field.value.trim()) write(byId('token-wanted'), 'Write the token first.');
     else if (useToken(field.value)) restart();
-    else write(byId('token-wanted'), 'A token is of ASCII letters, digits and signs, without spaces.');
+    else write(byId('token-wanted'), 'A token consists of ASCII letters, digits and signs, without spaces.');
   });
   byId('token-forget').addEventListener('click', () => {
     useToken('');

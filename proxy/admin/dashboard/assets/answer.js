@@ -1,15 +1,15 @@
-// Shows what came of a question of the boxes that try something.
+// Displays the answers to the forms.
 import { make, show, write } from './text.js';
 
-// facts is a list of names and texts. Texts may be of any length.
+// facts returns a list of names and texts. Texts may be of any length.
 export function facts(pairs) {
   const list = make('dl', { class: 'facts' });
   for (const [name, text, kind] of pairs) list.append(make('dt', {}, name), show(make('dd', { class: kind }), String(text)));
   return list;
 }
 
-// A form is asked by ask, which returns what to show, or throws why not. While the
-// server works, it cannot be asked again.
+// form calls ask when the form is submitted, and displays the nodes that it returns or the
+// error that it throws. While a request is under way, the form cannot be submitted again.
 export function form(place, answer, ask) {
   const button = place.querySelector('button[type=submit]');
   let running = false;
@@ -37,12 +37,12 @@ function wrongLine(wrong) {
   return line;
 }
 
-// verdict is a decision as one line.
+// verdict formats a decision as one line.
 export const verdict = (decision) => {
   if (!decision) return 'none';
   const fault = decision.fault ? ` (after a fault: ${decision.fault})` : '';
   return `${decision.verdict}${fault}`;
 };
 
-// heading is the line that matters most in an answer.
+// heading returns the main line of an answer.
 export const heading = (text, kind) => write(make('p', { class: `verdict-line ${kind ?? ''}` }), text);

@@ -1,12 +1,12 @@
-// Asks the admin API. The token is in the header of each request and in this tab's
-// storage, and nowhere else: not in addresses, which end up in logs and histories.
+// Requests to the admin API. The token is only in the header of each request and in this
+// tab's storage: not in addresses, which end up in logs and histories.
 
-// A Refusal is an answer other than what was asked for.
+// A Refusal is a failed request.
 export class Refusal extends Error {
   constructor(status, message, gate = '') {
     super(message);
     this.status = status; // 0: there was no answer
-    this.gate = gate; // of a policy, the gate that refused it
+    this.gate = gate; // for a policy, the gate that refused it
   }
 }
 
@@ -22,8 +22,8 @@ function stored() {
   }
 }
 
-// useToken makes all requests from now on carry it; empty, they carry none. It says
-// whether a header can hold it.
+// useToken sets the token of all further requests; empty is none. It returns false if a
+// header cannot hold it.
 export function useToken(value) {
   const given = value.trim();
   if (!/^[\x21-\x7e]*$/.test(given)) return false;
@@ -39,7 +39,7 @@ export function useToken(value) {
 
 export const hasToken = () => token !== '';
 
-// request is fetch with the token. It resolves with what came, if that is no refusal.
+// request is fetch with the token. It throws a Refusal unless the status is ok.
 export async function request(path, { method = 'GET', query = {}, headers = {}, body, signal } = {}) {
   const address = new URL(path, location.origin);
   for (const [name, value] of Object.entries(query)) address.searchParams.append(name, value);
@@ -56,18 +56,18 @@ export async function request(path, { method = 'GET', query = {}, headers = {}, 
   return response;
 }
 
-// refusalOf reads why; what is no JSON, as from a proxy between, is not shown.
+// refusalOf reads the error of a response. One that is not JSON, as from a proxy, is not shown.
 async function refusalOf(response) {
   const fallback = `the server answered ${response.status} ${response.statusText}`.trim();
   try {
-    const said = JSON.parse((await response.text()).slice(0, 1 << 20));
-    return new Refusal(response.status, String(said.error || fallback), String(said.gate ?? ''));
+    const answer = JSON.parse((await response.text()).slice(0, 1 << 20));
+    return new Refusal(response.status, String(answer.error || fallback), String(answer.gate ?? ''));
   } catch {
     return new Refusal(response.status, fallback);
   }
 }
 
-// ask returns the answer's JSON. It gives up after limit milliseconds.
+// ask returns the JSON of a response. It gives up after limit milliseconds.
 export async function ask(path, options = {}, limit = 15000) {
   const response = await request(path, { ...options, signal: AbortSignal.timeout(limit) });
   try {

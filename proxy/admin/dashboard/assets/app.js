@@ -1,13 +1,13 @@
-// The page of the dashboard: it holds one event stream of the admin API open, asks for
-// what is too much for a stream, and shows both.
+// The dashboard: it keeps one event stream of the admin API open, requests what is too large
+// for a stream, and displays both.
 //
 //   sse, stream      the event stream, read by fetch so that it can carry a token
-//   api, poll        questions of the API, once and again and again
-//   state, history   what all parts look at; the last five minutes
-//   text, table, chart, answer   how things are shown
-//   overview, tenants, peers, routes, policies, log   the parts that show what happens
-//   evaluate, body, compare      the boxes that try something
-//   access           how the page is connected, and the token
+//   api, poll        requests to the API, single and repeated
+//   state, history   the data of all parts; the last five minutes
+//   text, table, chart, answer   formatting and display
+//   overview, tenants, peers, routes, policies, log   the parts of the page
+//   evaluate, body, compare      the forms
+//   access           the state of the connection, and the token
 import { ask } from './api.js';
 import { access } from './access.js';
 import { compare } from './compare.js';
@@ -25,21 +25,21 @@ import { tenants } from './tenants.js';
 
 const history = new History();
 let onState = () => {};
-const taken = new Map(); // by the name of an event
-const stream = new Stream((name, value) => taken.get(name)?.(value), (next) => onState(next));
+const handlers = new Map(); // by the name of an event
+const stream = new Stream((name, value) => handlers.get(name)?.(value), (next) => onState(next));
 
 overview(history);
 tenants();
 peers();
 routes();
-taken.set('policy', policies());
-taken.set('log', log());
+handlers.set('policy', policies());
+handlers.set('log', log());
 evaluate();
 compare();
-// All snapshots are charted. Of those that come in one go, as to a page that was asleep,
-// the last is shown.
+// The charts have all snapshots. Of several that arrive at once, as after sleep, only the
+// last is displayed.
 let last = null;
-taken.set('snapshot', (snapshot) => {
+handlers.set('snapshot', (snapshot) => {
   history.add(snapshot);
   if (last === null) setTimeout(show);
   last = snapshot;
@@ -51,7 +51,7 @@ function show() {
 }
 onState = access(stream);
 
-// The limits of tenants change with the configuration only.
+// The limits of tenants change only with the configuration.
 const limits = poll(10000, async () => {
   const answer = await ask('/api/v1/tenants');
   update({ known: new Map((answer.tenants ?? []).map((t) => [t.tenant, t])) });
@@ -60,11 +60,11 @@ onUpdate((changed) => {
   if (changed.includes('live')) limits();
 });
 
-// What came while nobody looked is shown at once.
+// A page that becomes visible shows the latest data at once.
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) update({});
 });
-// A page that is kept for going back to holds no stream.
+// A page in the back/forward cache has no stream.
 window.addEventListener('pagehide', () => stream.stop());
 window.addEventListener('pageshow', (e) => {
   if (e.persisted) stream.now();

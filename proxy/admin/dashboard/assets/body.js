@@ -1,9 +1,8 @@
-// Makes the body of a PDU from what somebody writes: hex, or fields by their numbers
-// in the message, in protobuf's encoding.
+// Encodes the body of a PDU from hex, or from fields by their numbers in the protobuf message.
 
 const lineForm = /^(\d{1,9})\s*[=:]\s*(.*)$/;
 
-// bodyOf returns the body in hex. It throws what is wrong, and in which line.
+// bodyOf returns the body in hex. Its error names the line.
 export function bodyOf(text) {
   const lines = text.split('\n').map((line, i) => ({ text: line.trim(), at: i + 1 })).filter((line) => line.text !== '');
   if (!lines.some((line) => /[=:]/.test(line.text))) return hexOf(text);
@@ -16,7 +15,7 @@ export function bodyOf(text) {
   }).join('');
 }
 
-// hexOf returns hex without the spaces that it may have.
+// hexOf removes spaces from hex and checks it.
 export function hexOf(text) {
   const hex = text.replace(/\s+/g, '').replace(/^0x/i, '').toLowerCase();
   const wrong = /[^0-9a-f]/.exec(hex);

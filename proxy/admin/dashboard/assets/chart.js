@@ -1,5 +1,5 @@
-// Draws lines over the last five minutes as SVG. Pointer and arrow keys move a cursor
-// that reads one moment; without it, the legend has the latest figures.
+// Draws lines over the last five minutes as SVG. Pointer and arrow keys move a cursor to one
+// moment, whose values the legend shows; without it, the legend shows the latest values.
 import { clock, make, write } from './text.js';
 import { span } from './history.js';
 
@@ -18,8 +18,8 @@ function draw(parent, tag, attributes) {
   return node;
 }
 
-// ceiling is the next number that makes a good top of an axis, in steps of 1, 2, 5 or
-// of powers of two for bytes.
+// ceiling returns a round number for the top of an axis: 1, 2 or 5 times a power of ten, or a
+// power of two for bytes.
 function ceiling(value, binary) {
   if (!(value > 0)) return 1;
   if (binary) return 2 ** Math.ceil(Math.log2(value));
@@ -27,8 +27,8 @@ function ceiling(value, binary) {
   return [1, 2, 5, 10].map((step) => step * ten).find((step) => step >= value * 0.9999);
 }
 
-// A Chart draws into a figure. series are {key, name}; format makes words of a figure;
-// least is what the axis reaches up to at least.
+// A Chart draws into a figure. series are {key, name}; format formats a value; least is the
+// lowest value for the top of the axis.
 export class Chart {
   #format;
   #binary;
@@ -60,11 +60,10 @@ export class Chart {
     new ResizeObserver(() => this.#paint()).observe(figure);
   }
 
-  // update draws samples, the newest of which is of about now. names rename series.
+  // update draws samples up to now. series may give the series other keys and names.
   update(samples, now, series = this.#series) {
     if (this.#at >= 0 && this.#samples[this.#at]) {
-      // The cursor stays at its moment, while the moment moves to the left, and then at
-      // the edge.
+      // The cursor moves to the left with its moment, up to the edge.
       const time = this.#samples[this.#at].time;
       this.#at = samples.findIndex((s) => s.time >= time);
     }

@@ -1,4 +1,4 @@
-// The box that takes a candidate policy and shows what it would change.
+// The form that compares a candidate policy with the one in force.
 import { ask } from './api.js';
 import { facts, form, heading, verdict } from './answer.js';
 import { follow } from './evaluate.js';
@@ -7,7 +7,7 @@ import { bytes, id, make, short, write } from './text.js';
 
 const byId = (id) => document.getElementById(`compare-${id}`);
 const largest = 64 << 20; // bytes; the server's own limit is lower
-const patience = 60000; // milliseconds: a large module is compiled
+const timeout = 60000; // milliseconds, as a large module takes time to compile
 
 const ids = (c) => (c.first === c.last ? id(c.first) : `${id(c.first)}–${id(c.last)}`);
 const services = (c) => (c.services ?? []).join(', ') + (c.except?.length ? ` except ${c.except.join(', ')}` : '');
@@ -16,7 +16,7 @@ const columns = [
   { title: 'Command', width: 'command', sort: (c) => c.command, cell: (td, c) => write(td, c.command, `${ids(c)}, ${services(c)}`) },
   { title: 'Service', sort: services, cell: (td, c) => write(td, services(c)) },
   { title: 'In force', width: 'verdict', sort: (c) => verdict(c.before), cell: (td, c) => write(td, verdict(c.before)) },
-  { title: 'Candidate', width: 'verdict', sort: (c) => verdict(c.after), cell: (td, c) => write(td, c.unproven ? `${verdict(c.after)} (by code of its own: only traffic can tell)` : verdict(c.after)) },
+  { title: 'Candidate', width: 'verdict', sort: (c) => verdict(c.after), cell: (td, c) => write(td, c.unproven ? `${verdict(c.after)} (inspected by other code: only traffic can show a difference)` : verdict(c.after)) },
 ];
 
 function answerOf(a) {
@@ -31,25 +31,25 @@ function answerOf(a) {
   const parts = [heading(what, certain ? 'bad' : ''), facts(pairs)];
   if (changes.length) {
     const place = make('div');
-    const table = new Table(place, { label: 'What would change', columns, key: (c) => `${c.first} ${c.last} ${services(c)}`, empty: '', tall: true });
+    const table = new Table(place, { label: 'Changes', columns, key: (c) => `${c.first} ${c.last} ${services(c)}`, empty: '', tall: true });
     table.update(changes);
     parts.push(place);
   }
   return parts;
 }
 
-// compare makes the box work.
+// compare makes the form work.
 export function compare() {
   let file = null;
   const drop = byId('drop');
   const input = byId('file');
-  const take = (taken) => {
-    file = taken ?? null;
+  const choose = (chosen) => {
+    file = chosen ?? null;
     write(byId('name'), file ? `${file.name}, ${bytes(file.size)}` : 'or drag it here');
     byId('send').disabled = !file;
     byId('answer').replaceChildren();
   };
-  input.addEventListener('change', () => take(input.files[0]));
+  input.addEventListener('change', () => choose(input.files[0]));
   drop.addEventListener('dragover', (e) => {
     e.preventDefault();
     drop.classList.add('over');
@@ -58,10 +58,10 @@ export function compare() {
   drop.addEventListener('drop', (e) => {
     e.preventDefault();
     drop.classList.remove('over');
-    input.value = ''; // one file is meant, and it is not that one
-    take(e.dataTransfer.files[0]);
+    input.value = ''; // the dropped file replaces the chosen one
+    choose(e.dataTransfer.files[0]);
   });
-  // A file that is dropped beside it would replace the page.
+  // A file that is dropped elsewhere would replace the page.
   for (const event of ['dragover', 'drop']) {
     window.addEventListener(event, (e) => {
       if (e.defaultPrevented) return;
@@ -75,12 +75,12 @@ export function compare() {
     if (byId('tenant').value) query.tenant = byId('tenant').value;
     let body;
     try {
-      // Read here: a file that changed since it was chosen says so.
+      // Reading fails if the file has changed since it was chosen.
       body = await file.arrayBuffer();
     } catch {
       throw new Error(`${file.name} changed or is gone since it was chosen; choose it again`);
     }
-    return answerOf(await ask('/api/v1/compare', { method: 'POST', query, headers: { 'Content-Type': 'application/octet-stream' }, body }, patience));
+    return answerOf(await ask('/api/v1/compare', { method: 'POST', query, headers: { 'Content-Type': 'application/octet-stream' }, body }, timeout));
   });
   follow(byId('tenant'));
 }

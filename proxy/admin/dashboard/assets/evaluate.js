@@ -1,4 +1,4 @@
-// The box that asks the policy in force about one PDU.
+// The form that evaluates a PDU with the policy in force.
 import { ask } from './api.js';
 import { facts, form, heading, verdict } from './answer.js';
 import { bodyOf, hexOf } from './body.js';
@@ -8,7 +8,7 @@ import { bytes, count, hide, make, number, short, show } from './text.js';
 
 const byId = (id) => document.getElementById(`evaluate-${id}`);
 
-// whole reads a number of a field that may be empty.
+// whole reads a whole number from a field that may be empty.
 function whole(field, name, most) {
   const text = field.value.trim();
   if (text === '') {
@@ -39,11 +39,11 @@ function question(byHex) {
   return q;
 }
 
-// step is what one call of the guest said and took.
+// step formats the result and the cost of one call of the policy.
 const step = (a) => `${verdict(a.decision)}; ${a.remembered ? 'asked once for these ids' : 'asked about each PDU'}; ${count(a.fuel)} of ${count(a.fuel_limit)} fuel, ${bytes(a.memory)}`;
 
 function receivers(a) {
-  if (a.copies === null || a.copies === undefined) return 'not known before it is sent';
+  if (a.copies === null || a.copies === undefined) return 'unknown until it is sent';
   const named = a.sessions ?? [];
   return `${count(a.copies)}${named.length ? `: ${a.copies === 1 ? 'session' : 'sessions'} ${named.join(', ')}${a.copies > named.length ? ' …' : ''}` : ''}`;
 }
@@ -66,7 +66,7 @@ function answerOf(a) {
   return parts;
 }
 
-// evaluate makes the box work.
+// evaluate makes the form work.
 export function evaluate() {
   const ways = document.querySelectorAll('#evaluate input[name=way]');
   const byHex = () => [...ways].some((w) => w.checked && w.value === 'hex');
@@ -83,7 +83,7 @@ export function evaluate() {
   follow(byId('tenant'));
 }
 
-// follow keeps a box's tenant the one that is looked at, until another is chosen there.
+// follow sets the tenant of a form to the chosen one whenever that changes.
 export function follow(select) {
   onUpdate((changed) => {
     options(select, (state.snapshot?.tenants ?? []).map((t) => t.tenant));

@@ -1,12 +1,12 @@
-// Remembers the last five minutes of what is charted, per tenant and for all together.
+// Keeps the charted values of the last five minutes, per tenant and for all together.
 
 export const span = 300000; // milliseconds
 const room = 310; // samples, one a second and some that come early
-// figures are what a sample has beside its time.
+// figures are the values of a sample.
 export const figures = ['pdusIn', 'pdusOut', 'bytesIn', 'bytesOut', 'p50', 'p99', 'max', 'probe'];
 const width = figures.length + 1;
 
-// A Ring holds samples in a piece of memory that never grows. What is not known is NaN.
+// A Ring holds samples in a fixed amount of memory. Unknown values are NaN.
 class Ring {
   #cells = new Float64Array(room * width);
   #next = 0;
@@ -20,7 +20,7 @@ class Ring {
     this.#length = Math.min(this.#length + 1, room);
   }
 
-  // since returns the samples from a time on, oldest first, as objects.
+  // since returns the samples from that time on, oldest first.
   since(time) {
     const samples = [];
     for (let n = this.#next - this.#length; n < this.#next; n++) {
@@ -44,7 +44,7 @@ export class History {
 
   add(snapshot) {
     const time = new Date(snapshot.time).getTime();
-    // A server's clock that is set back would draw lines backwards.
+    // If the server's clock was set back, lines would go backwards.
     if (!(time > this.#last)) {
       if (!(time < this.#last - 5000)) return;
       this.#all = new Ring();
@@ -61,8 +61,8 @@ export class History {
     for (const name of this.#tenants.keys()) if (!present.has(name)) this.#tenants.delete(name);
   }
 
-  // samples returns those of a tenant, or of all if it is empty, and the time that is
-  // now on the server.
+  // samples returns the samples of a tenant, or of all if the name is empty, and the current
+  // time of the server.
   samples(tenant) {
     const ring = tenant ? this.#tenants.get(tenant) : this.#all;
     return { now: this.#last, samples: ring ? ring.since(this.#last - span) : [] };

@@ -9,7 +9,7 @@ const marks = new Map([['WARN', '△ WARN'], ['ERROR', '▲ ERROR']]);
 
 let lines = []; // newest first
 
-// key tells lines apart. A server that was started again counts ids from the beginning.
+// key identifies a line. After a restart of the server, ids begin again.
 const key = (l) => `${l.time} ${l.id}`;
 
 const attributes = (line) => Object.entries(line.attributes ?? {}).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`).join('  ');
@@ -21,13 +21,13 @@ const columns = [
   { title: 'About', width: 'long', cell: (td, l) => write(td, attributes(l), '', long) },
 ];
 
-// log shows them from now on. It returns what takes in a line of the stream.
+// log displays the lines. It returns the handler of lines from the stream.
 export function log() {
   const least = document.getElementById('log-least');
   const table = new Table(document.getElementById('log-table'), {
     label: 'Log', columns, key, tall: true, empty: 'No such line yet.', classes: (l) => String(l.level).toLowerCase().replace(/[^a-z]/g, ''),
   });
-  // A line that names no tenant is about all of them. An unknown level is important.
+  // A line without a tenant concerns all tenants. An unknown level counts as important.
   const wanted = (l) => {
     const level = levels.indexOf(l.level);
     const of = l.attributes?.tenant;
@@ -42,9 +42,9 @@ export function log() {
     if (changed.includes('tenant') || changed.includes('snapshot')) show();
   });
   return (line) => {
-    if (lines.some((l) => key(l) === key(line))) return; // sent again to a stream that was lost
+    if (lines.some((l) => key(l) === key(line))) return; // sent again after a reconnect
     lines = [line, ...lines].sort((a, b) => new Date(b.time) - new Date(a.time) || number(b.id) - number(a.id)).slice(0, most);
-    if (waiting) return; // many come at once when the page is opened
+    if (waiting) return; // many arrive at once when the page is opened
     waiting = true;
     setTimeout(() => {
       waiting = false;

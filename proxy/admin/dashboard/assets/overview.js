@@ -1,12 +1,11 @@
-// The figures at the top, and the charts.
+// The tiles at the top, and the charts.
 import { Chart } from './chart.js';
 import { bytes, clock, count, hide, make, number, rate, reasons, seconds, sum, write } from './text.js';
 import { chosen, onUpdate, state } from './state.js';
 
 const byId = (id) => document.getElementById(id);
 
-// tiles are {title, value, more}: a figure of the chosen tenants, and what else there
-// is to it.
+// tiles are {title, value, more}: a figure of the chosen tenants, and its details.
 const total = (name) => chosen().reduce((n, t) => n + number(t[name]), 0);
 const ratesOf = (name) => chosen().reduce((n, t) => n + number(t.rates?.[name]), 0);
 const together = (name) => {
@@ -19,13 +18,13 @@ const tiles = [
   { title: 'Copies out', value: () => `${rate(ratesOf('pdus_out'))}/s`, more: () => `${bytes(ratesOf('bytes_out'))}/s` },
   { title: 'Peers', value: () => count(total('sessions')), more: () => `${count(total('paused'))} paused` },
   { title: 'Users present', value: () => count(total('users')), more: () => `of ${chosen().length} ${chosen().length === 1 ? 'tenant' : 'tenants'}` },
-  { title: 'Furthest behind', value: () => bytes(Math.max(0, ...chosen().map((t) => number(t.lag)))), more: () => `all peers ${bytes(total('lags'))}` },
+  { title: 'Largest lag', value: () => bytes(Math.max(0, ...chosen().map((t) => number(t.lag)))), more: () => `all peers ${bytes(total('lags'))}` },
   { title: 'PDUs dropped', value: () => count(sum(together('dropped'))), more: () => reasons(together('dropped')) || 'none so far' },
   { title: 'Copies discarded', value: () => count(sum(together('discarded'))), more: () => reasons(together('discarded')) || 'none so far' },
   { title: 'Policy faults', value: () => count(sum(together('faults'))), more: () => reasons(together('faults')) || 'none so far' },
 ];
 
-// overview shows them from now on.
+// overview displays them.
 export function overview(history) {
   for (const tile of tiles) {
     tile.figure = make('dd', { class: 'value' }, '–');

@@ -1,5 +1,5 @@
-// Who is connected, how fast each peer is, and who is behind. The table is asked for
-// every other second; between, snapshots bring the fastest and the slowest.
+// The connected peers, their rates and their lag. The table is requested every two seconds;
+// in between, snapshots bring the fastest and the slowest.
 import { ask } from './api.js';
 import { poll } from './poll.js';
 import { announce, onUpdate, several, state } from './state.js';
@@ -7,21 +7,21 @@ import { meter, Table } from './table.js';
 import { limitsOf } from './tenants.js';
 import { age, bytes, count, long, moment, name, number, rate, write } from './text.js';
 
-const limit = 200; // peers asked for
+const limit = 200; // peers requested
 const every = 2000;
-const unknown = 4 << 20; // bytes of lag_soft, while it is not known
-// order is how the server is asked to sort, by the column that is sorted by.
+const unknown = 4 << 20; // bytes, in place of lag_soft while that is not known
+// order is the server's sort order for each column.
 const order = { Lag: 'lag', State: 'lag', In: 'rate', 'In bytes': 'rate', Out: 'rate', 'Out bytes': 'rate' };
 
 let listed = []; // the last answer
-let listedAt = 0; // time of the snapshot that it came after
+let listedAt = 0; // time of the snapshot before it
 let total = 0;
 let about = null; // tenant that the last answer is about
 let slowBefore = new Map(); // tenant by key, so that each is announced once
 
 const key = (peer) => `${peer.session} ${peer.tenant}`;
 
-// condition says in words how a peer keeps up, and how bad that is: 0 to 2.
+// condition returns the state of a peer in words, and how bad it is: 0 to 2.
 function condition(peer) {
   const { lag_soft: soft, lag_hard: hard } = limitsOf(peer.tenant);
   const bound = soft || hard || unknown;
@@ -33,7 +33,7 @@ function condition(peer) {
     words.push(`▲ slow${share}`);
     bad = 2;
   } else if (lag >= bound / 8) {
-    words.push(`△ behind${share}`);
+    words.push(`△ lagging${share}`);
     bad = 1;
   }
   if (peer.paused) {
@@ -43,8 +43,8 @@ function condition(peer) {
   return { text: words.join('; ') || 'keeps up', bad };
 }
 
-// calledBy is how a peer is called: its address, and the first name in its certificate.
-const calledBy = (peer) => (peer.identities?.length ? `${peer.peer} ${peer.identities[0]}` : peer.peer);
+// nameOf returns the address of a peer, and the first name in its certificate.
+const nameOf = (peer) => (peer.identities?.length ? `${peer.peer} ${peer.identities[0]}` : peer.peer);
 
 function more(peer) {
   const tls = peer.tls ? `${peer.tls.version}, ${peer.tls.cipher}${peer.tls.server_name ? `, for ${peer.tls.server_name}` : ''}` : 'plain TCP';
@@ -55,7 +55,7 @@ const figure = (title, of, format, width = 'w8') => ({ title, number: true, widt
 const perSecond = (format) => (value) => `${format(value)}/s`;
 
 const columns = [
-  { title: 'Peer', cell: (td, p) => write(td, calledBy(p), more(p), name), sort: calledBy, width: 'name' },
+  { title: 'Peer', cell: (td, p) => write(td, nameOf(p), more(p), name), sort: nameOf, width: 'name' },
   { title: 'State', width: 'state', first: 'descending', sort: (p) => condition(p).bad * 2 ** 50 + number(p.lag), cell: (td, p) => write(td, condition(p).text) },
   { title: 'Tenant', cell: (td, p) => write(td, p.tenant, '', name), sort: (p) => p.tenant },
   {
@@ -74,8 +74,8 @@ const columns = [
   { title: 'Connected', number: true, width: 'w8', sort: (p) => String(p.since), cell: (td, p) => write(td, age(p.since, state.snapshot?.time ?? Date.now()), moment(p.since)) },
 ];
 
-// current is the last answer with what the snapshot knows better, and the slowest even
-// if they were not among those asked for.
+// current returns the last answer, updated by newer rows of the snapshot, with the slowest
+// peers added.
 function current() {
   const rows = new Map(listed.map((p) => [key(p), p]));
   const { time, slowest = [], fastest = [] } = state.snapshot ?? {};
@@ -87,27 +87,27 @@ function current() {
   return [...rows.values()];
 }
 
-function tell(rows) {
+function summarize(rows) {
   const slow = rows.filter((p) => condition(p).bad === 2).sort((a, b) => number(b.lag) - number(a.lag));
-  const names = slow.slice(0, 3).map((p) => `${calledBy(p)} (${bytes(p.lag)} behind)`).join(', ');
+  const names = slow.slice(0, 3).map((p) => `${nameOf(p)} (lag ${bytes(p.lag)})`).join(', ');
   const rest = slow.length > 3 ? ` and ${slow.length - 3} more` : '';
-  const others = [['behind', (p) => condition(p).bad === 1 && !p.paused], ['paused', (p) => p.paused]]
+  const others = [['lagging', (p) => condition(p).bad === 1 && !p.paused], ['paused', (p) => p.paused]]
     .map(([word, is]) => [word, rows.filter(is).length]).filter(([, n]) => n).map(([word, n]) => `${n} ${word}`);
   const words = [...(slow.length ? [`▲ ${slow.length} slow: ${names}${rest}`] : []), ...others].join('; ');
   const place = write(document.getElementById('peers-slow'), words || (rows.length ? 'All peers keep up.' : ''), '', long);
   place.classList.toggle('bad', slow.length > 0);
   const fresh = slow.filter((p) => !slowBefore.has(key(p)));
-  if (fresh.length) announce(`Slow: ${fresh.slice(0, 3).map(calledBy).join(', ')}`);
-  // Those of tenants that are not looked at now have been announced all the same.
+  if (fresh.length) announce(`Slow: ${fresh.slice(0, 3).map(nameOf).join(', ')}`);
+  // Slow peers of tenants that are not displayed now have been announced before.
   const unseen = [...slowBefore].filter(([, tenant]) => state.tenant && tenant !== state.tenant);
   slowBefore = new Map([...unseen, ...slow.map((p) => [key(p), p.tenant])]);
 }
 
-// peers shows the table from now on.
+// peers displays the table.
 export function peers() {
   const table = new Table(document.getElementById('peers-table'), {
-    label: 'Peers', columns, key, tall: true, empty: 'Nobody is connected.', sorted: { column: 'Lag', descending: true },
-    classes: (p) => ['', 'behind', 'slow'][condition(p).bad], onSort: () => again(),
+    label: 'Peers', columns, key, tall: true, empty: 'No peer is connected.', sorted: { column: 'Lag', descending: true },
+    classes: (p) => ['', 'lagging', 'slow'][condition(p).bad], onSort: () => again(),
   });
   const show = () => {
     if (document.hidden) return;
@@ -115,14 +115,14 @@ export function peers() {
     table.show('Tenant', several());
     table.update(rows);
     write(document.getElementById('peers-count'), total > rows.length ? `${rows.length} of ${count(total)}` : count(rows.length));
-    if (about === state.tenant) tell(rows);
+    if (about === state.tenant) summarize(rows);
   };
   const again = poll(every, async () => {
     const query = { sort: order[table.sorted.column] ?? 'id', limit };
     const asked = state.tenant;
     if (asked) query.tenant = asked;
     const answer = await ask('/api/v1/connections', { query });
-    if (asked !== state.tenant) return; // the next answer is about the other
+    if (asked !== state.tenant) return; // the next answer is for the other tenant
     about = asked;
     listed = answer.connections ?? [];
     total = number(answer.total);

@@ -1,19 +1,19 @@
-// Which policies were in force, came into force and were refused, newest first.
+// The history of policies: in force, retired and refused, newest first.
 import { ask } from './api.js';
 import { poll } from './poll.js';
 import { announce, onUpdate, several, state } from './state.js';
 import { Table } from './table.js';
 import { hide, long, moment, name, number, reasons, seconds, short, write } from './text.js';
 
-const every = 30000; // in case that an event was missed
+const every = 30000; // in case an event was missed
 const words = new Map([['in-force', '● in force'], ['retired', '○ retired'], ['refused', '✕ refused']]);
 
 const events = new Map(); // PolicyEvent by id
 
 const signature = (e) => (e.signature ? `v${e.signature.version} by ${(e.signature.signers ?? []).join(', ')}` : '');
-const said = (e) => (e.state === 'refused' ? `${e.gate ? `${e.gate}: ` : ''}${e.error}` : e.routes);
+const about = (e) => (e.state === 'refused' ? `${e.gate ? `${e.gate}: ` : ''}${e.error}` : e.routes);
 
-// faults are those of the snapshot, for what is in force.
+// faults come from the snapshot for the policy in force.
 function faults(e) {
   const tenant = e.state === 'in-force' && state.snapshot?.tenants?.find((t) => t.tenant === e.tenant && t.policy?.sha256 === e.sha256);
   return reasons(tenant ? tenant.faults : e.faults) || '0';
@@ -28,15 +28,15 @@ const columns = [
   { title: 'Signed', sort: signature, cell: (td, e) => write(td, signature(e), e.signature?.expires ? `expires ${moment(e.signature.expires)}` : '') },
   { title: 'Loading', number: true, width: 'w8', first: 'descending', sort: (e) => number(e.load_seconds), cell: (td, e) => write(td, e.load_seconds === null ? '–' : seconds(e.load_seconds)) },
   { title: 'Faults', cell: (td, e) => write(td, faults(e)) },
-  { title: 'What it does, or why not', width: 'long', cell: (td, e) => write(td, said(e), '', long) },
+  { title: 'Routes, or why refused', width: 'long', cell: (td, e) => write(td, about(e), '', long) },
 ];
 
-function tell(e) {
+function announceEvent(e) {
   const what = e.state === 'refused' ? `was refused${e.gate ? ` by the gate ${e.gate}` : ''}` : 'is in force';
   announce(`Tenant ${e.tenant}: policy ${e.name} ${what}.`);
 }
 
-// policies shows the table from now on. It returns what takes in an event of the stream.
+// policies displays the table. It returns the handler of events from the stream.
 export function policies() {
   const table = new Table(document.getElementById('policies-table'), {
     label: 'Policies', columns, key: (e) => String(e.id), tall: true, empty: 'No policy is known yet.', sorted: { column: 'When', descending: true },
@@ -61,9 +61,9 @@ export function policies() {
     show();
   });
   return (event) => {
-    if (!events.has(event.id) && event.state !== 'retired') tell(event);
+    if (!events.has(event.id) && event.state !== 'retired') announceEvent(event);
     events.set(event.id, event);
     show();
-    again(); // what it took over from has another state now
+    again(); // the state of the policy before has changed, too
   };
 }

@@ -1,16 +1,15 @@
-// Asks again and again, one question at a time, as long as somebody looks and the
-// server answers the stream.
+// Repeats a request, one at a time, while the page is visible and the stream is live.
 import { state } from './state.js';
 
-// poll calls work, which returns a promise, every so many milliseconds. The function
-// that it returns has it called at once. wrong is told what failed, or nothing.
+// poll calls work, which returns a promise, every so many milliseconds. It returns a function
+// that calls it at once. wrong gets the error, or an empty text.
 export function poll(every, work, wrong = () => {}) {
   let timer = 0;
   let running = false;
   let again = false;
   async function run() {
     if (running) {
-      again = true; // what is asked now is about what was
+      again = true; // the request under way may not see the change
       return;
     }
     clearTimeout(timer);

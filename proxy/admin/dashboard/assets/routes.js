@@ -1,27 +1,27 @@
-// What becomes of each command: the policy's table, asked for when the policy changes,
-// and the traffic of each command, from the snapshots.
+// The routing table: the rows, requested when the policy changes, and the traffic of each
+// command, from the snapshots.
 import { ask } from './api.js';
 import { poll } from './poll.js';
 import { chosen, onUpdate, several, state } from './state.js';
 import { meter, Table } from './table.js';
 import { bytes, count, hide, id, long, make, name, number, rate, reasons, write } from './text.js';
 
-const most = 8; // tenants whose tables are asked for at once
-const every = 30000; // in case that a change was missed
+const most = 8; // tenants whose tables are requested
+const every = 30000; // in case a change was missed
 
 let tables = new Map(); // Routes by tenant
-let left = 0; // tenants whose table was not asked for
+let left = 0; // tenants whose table was not requested
 
-// rowsOf are the routes of a tenant with their traffic. Commands without a row of their
-// own are counted by the one called else.
+// rowsOf returns the routes of a tenant with their traffic. The row "else" counts commands
+// without a row of their own.
 function rowsOf(tenant, table) {
   const traffic = new Map((tenant.commands ?? []).map((c) => [number(c.id), c]));
   const rows = new Map(); // how many rows a command has, by its lowest id
   for (const r of table.routes ?? []) rows.set(r.first, (rows.get(r.first) ?? 0) + 1);
   return (table.routes ?? []).map((route, i) => {
     const other = !route.known && route.command === 'else';
-    const said = route.known ? traffic.get(number(route.first)) : other ? traffic.get(0) : undefined;
-    return { tenant: tenant.tenant, route, other, at: i, said: said ?? {}, shared: route.known && rows.get(route.first) > 1 };
+    const seen = route.known ? traffic.get(number(route.first)) : other ? traffic.get(0) : undefined;
+    return { tenant: tenant.tenant, route, other, at: i, traffic: seen ?? {}, shared: route.known && rows.get(route.first) > 1 };
   });
 }
 
@@ -34,32 +34,32 @@ const figures = (row) => (row.shared ? 'under all services' : '');
 const columns = [
   { title: 'Command', width: 'command', sort: (r) => r.route.command, cell: (td, r) => write(td, r.route.command, '', name) },
   {
-    title: 'What becomes of it', width: 'verdict', sort: action, cell: (td, r) => {
+    title: 'Verdict', width: 'verdict', sort: action, cell: (td, r) => {
       write(td, action(r) + (r.route.decision?.fault ? ` (fault: ${r.route.decision.fault})` : ''));
       td.dataset.action = r.route.decision?.action ?? '';
     },
   },
   { title: 'Tenant', sort: (r) => r.tenant, cell: (td, r) => write(td, r.tenant, '', name) },
   {
-    title: 'Rate', number: true, width: 'w8', first: 'descending', sort: (r) => number(r.said.rate), cell: (td, r) => {
-      write(td, `${rate(r.said.rate)}/s`, figures(r));
-      meter(td, number(r.said.rate) / r.busiest);
+    title: 'Rate', number: true, width: 'w8', first: 'descending', sort: (r) => number(r.traffic.rate), cell: (td, r) => {
+      write(td, `${rate(r.traffic.rate)}/s`, figures(r));
+      meter(td, number(r.traffic.rate) / r.busiest);
     },
   },
-  { title: 'PDUs', number: true, width: 'w6', first: 'descending', sort: (r) => number(r.said.pdus), cell: (td, r) => write(td, count(r.said.pdus), figures(r)) },
-  { title: 'Bytes', number: true, width: 'w8', first: 'descending', sort: (r) => number(r.said.bytes), cell: (td, r) => write(td, bytes(r.said.bytes), figures(r)) },
-  { title: 'What became of them', width: 'actions', sort: (r) => reasons(r.said.actions), cell: (td, r) => write(td, reasons(r.said.actions)) },
+  { title: 'PDUs', number: true, width: 'w6', first: 'descending', sort: (r) => number(r.traffic.pdus), cell: (td, r) => write(td, count(r.traffic.pdus), figures(r)) },
+  { title: 'Bytes', number: true, width: 'w8', first: 'descending', sort: (r) => number(r.traffic.bytes), cell: (td, r) => write(td, bytes(r.traffic.bytes), figures(r)) },
+  { title: 'Actions', width: 'actions', sort: (r) => reasons(r.traffic.actions), cell: (td, r) => write(td, reasons(r.traffic.actions)) },
   { title: 'Service', sort: services, cell: (td, r) => write(td, services(r)) },
   { title: 'Decided', sort: (r) => r.route.decision?.decided ?? '', cell: (td, r) => write(td, decided.get(r.route.decision?.decided) ?? r.route.decision?.decided) },
   { title: 'Id', sort: (r) => r.at, cell: (td, r) => write(td, ids(r)) },
 ];
 
 const matches = (row, words) => {
-  const text = `${row.route.command} ${ids(row)} ${services(row)} ${action(row)} ${reasons(row.said.actions)}`.toLowerCase();
+  const text = `${row.route.command} ${ids(row)} ${services(row)} ${action(row)} ${reasons(row.traffic.actions)}`.toLowerCase();
   return words.every((w) => text.includes(w));
 };
 
-// suggest lets the box that evaluates a PDU complete the names of commands.
+// suggest fills the list of command names of the form that evaluates a PDU.
 function suggest() {
   const names = [...new Set([...tables.values()].flatMap((t) => (t.routes ?? []).filter((r) => r.known).map((r) => r.command)))];
   const list = document.getElementById('commands');
@@ -72,24 +72,24 @@ function warn() {
   document.getElementById('routes-warnings').replaceChildren(...lines.map((l) => write(make('p', { class: 'notice' }), l, '', long)));
 }
 
-// inForce says which policies the chosen tenants have, so that a change is noticed.
+// inForce identifies the policies of the chosen tenants, to notice a change.
 const inForce = () => chosen().map((t) => `${t.policy?.sha256} ${t.tenant}`).join('\n');
 
-// routes shows the table from now on. What it returns asks for it at once.
+// routes displays the table. It returns a function that requests it at once.
 export function routes() {
   const find = document.getElementById('routes-find');
   const seen = document.getElementById('routes-seen');
   const table = new Table(document.getElementById('routes-table'), {
     label: 'Routing table', columns, key: (r) => `${r.route.first} ${r.route.last} ${services(r)} ${r.tenant}`, tall: true,
-    empty: 'No route matches.', sorted: { column: 'PDUs', descending: true }, classes: (r) => (number(r.said.rate) > 0 ? 'busy' : ''),
+    empty: 'No route matches.', sorted: { column: 'PDUs', descending: true }, classes: (r) => (number(r.traffic.rate) > 0 ? 'busy' : ''),
   });
   const show = () => {
     if (document.hidden) return;
     const all = chosen().flatMap((t) => (tables.has(t.tenant) ? rowsOf(t, tables.get(t.tenant)) : []));
-    const busiest = Math.max(1, ...all.map((r) => number(r.said.rate)));
+    const busiest = Math.max(1, ...all.map((r) => number(r.traffic.rate)));
     for (const row of all) row.busiest = busiest;
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const rows = all.filter((r) => (!seen.checked || number(r.said.pdus) > 0) && matches(r, words));
+    const rows = all.filter((r) => (!seen.checked || number(r.traffic.pdus) > 0) && matches(r, words));
     table.show('Tenant', several());
     table.update(rows);
     const shown = rows.length === all.length ? `${all.length} rows` : `${rows.length} of ${all.length} rows`;
@@ -114,7 +114,7 @@ export function routes() {
   seen.addEventListener('change', show);
   onUpdate((changed) => {
     if (changed.includes('tenant') || changed.includes('live') || (state.live && inForce() !== known)) {
-      known = inForce(); // asked about once, whatever the answer
+      known = inForce(); // one request per change, whatever the answer
       again();
     }
     show();

@@ -1,15 +1,13 @@
-// Reads server-sent events from text as it comes, cut anywhere. The browser's own
-// reader of them cannot send a token.
+// Parses server-sent events from pieces of text. EventSource cannot send a token.
 
-// most is how many characters an event may have. The server's are far below.
+// most is the number of characters that an event may have. The server's have far fewer.
 const most = 1 << 24;
 
-// An EventReader has push, which takes the next piece of text and returns the events
-// that are whole by then, as {name, data}. Ids are passed over: what is sent twice is known by
-// its content.
+// push takes the next piece of text and returns the events that are complete, as {name, data}.
+// It ignores ids: what is sent twice is recognized by its content.
 export class EventReader {
   #rest = ''; // the beginning of a line
-  #return = false; // the last piece ended in CR, and a LF may belong to it
+  #return = false; // the last piece ended in CR, and a LF may follow
   #name = '';
   #data = [];
   #size = 0;

@@ -1,18 +1,18 @@
-// What all parts of the page look at: the chosen tenant, the last snapshot, the limits
-// of tenants. It changes only through update, which tells everybody.
+// The state that all parts of the page share: the chosen tenant, the last snapshot, the limits
+// of tenants. Only update changes it, and notifies all parts.
 import { long, write } from './text.js';
 
-// A snapshot is the last one, or null before the first; known are Tenants by name, as
-// the API has them, asked for less often than snapshots come.
+// snapshot is the last one, or null before the first. known are the API's Tenants by name,
+// requested less often than snapshots arrive.
 export const state = { tenant: '', snapshot: null, live: false, known: new Map() };
 
 const parts = [];
 
-// onUpdate has a part called after each update, with the names of what changed.
+// onUpdate calls part after each update, with the names of the changed values.
 export const onUpdate = (part) => parts.push(part);
 
-// update changes state. A part that fails is told to whoever develops it, and does not
-// keep the others from being shown.
+// update changes the state. An error of one part goes to the console, and does not affect
+// the others.
 export function update(changes) {
   const changed = Object.keys(changes);
   Object.assign(state, changes);
@@ -25,16 +25,15 @@ export function update(changes) {
   }
 }
 
-// chosen are the snapshots of the tenants that are looked at.
+// chosen returns the snapshots of the displayed tenants.
 export const chosen = () => (state.snapshot?.tenants ?? []).filter((t) => !state.tenant || t.tenant === state.tenant);
 
-// several says whether rows need to name their tenant.
+// several reports whether rows must name their tenant.
 export const several = () => !state.tenant && (state.snapshot?.tenants?.length ?? 0) > 1;
 
-// announce has a text read out to those who do not see the page change, after what was
-// announced before.
+// announce makes screen readers read out a text, after earlier ones.
 export function announce(text) {
-  const place = document.getElementById('said');
+  const place = document.getElementById('announcements');
   place.append(write(document.createElement('p'), text, '', long));
   if (place.children.length > 5) place.firstChild.remove();
 }

@@ -1,5 +1,5 @@
-// Holds the event stream open: reads it, notices that it is lost or silent, and tries
-// again, each time later, up to slowest.
+// Keeps the event stream open: it reads it, notices when it is lost or silent, and reconnects
+// with increasing delays, up to slowest.
 import { Refusal, request } from './api.js';
 import { EventReader } from './sse.js';
 
@@ -7,10 +7,10 @@ const first = 500; // milliseconds until the first new attempt
 const slowest = 15000;
 const silence = 10000; // the server sends every second
 
-// A Stream tells onEvent of events, as (name, data), and onState of how it is:
+// A Stream calls onEvent(name, data) for events, and onState for its state:
 //   connecting             no snapshot yet
-//   live                   events come
-//   lost, why, until       it tries again at that time, in milliseconds
+//   live                   events arrive
+//   lost, why, until       it reconnects at that time, in milliseconds
 //   refused, why           a token is missing or wrong; it waits for now()
 export class Stream {
   #onEvent;
@@ -24,14 +24,14 @@ export class Stream {
     this.#onState = onState;
   }
 
-  // now ends what is under way and tries at once.
+  // now connects at once, and ends an attempt under way.
   now() {
     this.stop();
     this.#wait = first;
     this.#read();
   }
 
-  // stop ends it until now is called.
+  // stop closes the stream until now is called.
   stop() {
     clearTimeout(this.#timer);
     this.#reading?.abort();
@@ -55,7 +55,7 @@ export class Stream {
     }
     if (this.#reading !== mine) return; // stopped, or another attempt has taken over
     this.#reading = null;
-    // Not all pages whose server was restarted come back in the same moment.
+    // After a restart of the server, not all pages reconnect at the same moment.
     const wait = this.#wait * (0.8 + 0.4 * Math.random());
     this.#wait = Math.min(2 * this.#wait, slowest);
     this.#onState({ state: 'lost', why, until: Date.now() + wait });
@@ -74,15 +74,15 @@ export class Stream {
         if (done || mine.signal.aborted) return;
         clearTimeout(watch);
         watch = setTimeout(give, silence);
-        for (const event of events.push(value)) this.#tell(event);
+        for (const event of events.push(value)) this.#handle(event);
       }
     } finally {
       clearTimeout(watch);
-      mine.abort(); // lets go of the connection if the reading failed
+      mine.abort(); // closes the connection if reading failed
     }
   }
 
-  #tell({ name, data }) {
+  #handle({ name, data }) {
     const value = JSON.parse(data);
     if (name === 'snapshot') {
       this.#wait = first;

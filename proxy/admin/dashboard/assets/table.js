@@ -1,22 +1,22 @@
-// Shows rows that change all the time: a row that stays keeps its place in the
-// document, so that nothing jumps and a selection survives.
+// Displays rows that change all the time. A row keeps its node in the document, so that a
+// selection survives.
 import { hide, make, write } from './text.js';
 
-// most is how many rows are shown. What is beyond is counted below.
+// most is the number of rows displayed. A note counts the others.
 const most = 500;
 
-// byOrder compares what columns are sorted by: numbers or texts.
+// byOrder compares sort keys: numbers or texts.
 const byOrder = (a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true }));
 
-// A Table is made of columns, the first of which names the row:
-//   title   what the header says
+// A Table has columns, the first of which names the row:
+//   title   of the header
 //   cell    (td, row) writes one cell
-//   sort    row => what it is sorted by; without it the column cannot be sorted
-//   number  figures, set to the right
+//   sort    row => sort key; without it the column cannot be sorted
+//   number  true for figures, which are aligned right
 //   width   a class of style.css that reserves room for the longest figure
-//   first   'descending' if that is wanted at the first press
-// key names a row over time; classes says which classes it has now; empty is shown
-// instead of no rows; sorted is {column, descending} at first; onSort is told of changes.
+//   first   'descending' to sort so at the first click
+// key identifies a row over time; classes returns the classes of a row; empty is displayed if
+// there are no rows; sorted is the initial {column, descending}; onSort is called when it changes.
 export class Table {
   #columns;
   #key;
@@ -41,7 +41,7 @@ export class Table {
     this.#note = make('p', { class: 'note' });
     const head = make('tr', {}, ...columns.map((c) => this.#header(c)));
     this.#table = make('table', {}, make('caption', { class: 'unseen' }, label), make('thead', {}, head), this.#body);
-    // It scrolls by itself where it is too wide, and by the keyboard too.
+    // A table that is too wide scrolls, by the keyboard too.
     place.append(make('div', { class: tall ? 'scroll tall' : 'scroll', role: 'region', 'aria-label': label, tabindex: 0 }, this.#table), this.#note);
     this.#inOrder([]);
     write(this.#note, 'Not known yet.');
@@ -79,7 +79,7 @@ export class Table {
     this.#table.classList.toggle(`without-${this.#columns.findIndex((c) => c.title === title) + 1}`, !shown);
   }
 
-  // update shows rows in the order of the sorted column, or else in theirs.
+  // update displays rows in the order of the sorted column, or else in the given order.
   update(rows) {
     this.#rows = rows;
     const ordered = this.#inOrder(rows).slice(0, most);
@@ -132,7 +132,7 @@ export class Table {
   }
 }
 
-// meter draws in a cell, under its text, how much of something a figure is: 0 to 1.
+// meter draws a bar under the text of a cell: a share from 0 to 1.
 export function meter(cell, share) {
   cell.classList.add('meter');
   const shown = share >= 0.05 ? Math.min(1, share) : 0; // less would be a speck

@@ -1,15 +1,15 @@
-// Who is served, and within which limits. A tenant's name chooses it.
+// The tenants and their limits. A click on a name chooses the tenant.
 import { bytes, count, make, name, number, rate, reasons, seconds, short, sum, write } from './text.js';
 import { meter, Table } from './table.js';
 import { chosen, onUpdate, state, update } from './state.js';
 
-// limitsOf are a tenant's, as far as they are known.
+// limitsOf returns the limits of a tenant, as far as they are known.
 export const limitsOf = (tenant) => state.known.get(tenant)?.limits ?? {};
 
-// choose looks at one tenant, or at all if the name is empty.
+// choose displays one tenant, or all if the name is empty.
 export const choose = (tenant) => update({ tenant });
 
-// nameCell holds a button that chooses the tenant, or all if it is chosen already.
+// nameCell writes a button that chooses the tenant, or all if it is chosen already.
 function nameCell(cell, row) {
   let button = cell.firstElementChild;
   if (!button) {
@@ -26,7 +26,7 @@ function nameCell(cell, row) {
 const policyText = (p) => (p ? `${p.name.length > 48 ? `${p.name.slice(0, 47)}…` : p.name} ${short(p.sha256)}` : '');
 const withReasons = (counts) => (sum(counts) ? `${count(sum(counts))} (${reasons(counts)})` : '0');
 
-// amount writes a figure, and how much of its limit it is.
+// amount writes a figure, and its share of the limit.
 function amount(cell, value, limit, format) {
   write(cell, format(value), limit ? `${format(value)} of ${format(limit)}` : '');
   meter(cell, limit ? number(value) / limit : 0);
@@ -38,7 +38,7 @@ const columns = [
   { title: 'Users', number: true, width: 'w6', first: 'descending', sort: (t) => number(t.users), cell: (td, t) => amount(td, t.users, limitsOf(t.tenant).users, count) },
   { title: 'In', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.rates?.pdus_in), cell: (td, t) => write(td, `${rate(t.rates?.pdus_in)}/s`, `${bytes(t.rates?.bytes_in)}/s`) },
   { title: 'Out', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.rates?.pdus_out), cell: (td, t) => write(td, `${rate(t.rates?.pdus_out)}/s`, `${bytes(t.rates?.bytes_out)}/s`) },
-  { title: 'Most lag', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.lag), cell: (td, t) => amount(td, t.lag, limitsOf(t.tenant).lag_hard, bytes) },
+  { title: 'Largest lag', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.lag), cell: (td, t) => amount(td, t.lag, limitsOf(t.tenant).lag_hard, bytes) },
   { title: 'Log memory', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.log), cell: (td, t) => amount(td, t.log, limitsOf(t.tenant).log, bytes) },
   { title: 'Probe', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.probe_seconds), cell: (td, t) => write(td, t.probe_seconds === null ? '–' : seconds(t.probe_seconds)) },
   { title: 'Policy', cell: (td, t) => write(td, policyText(t.policy), t.policy?.sha256, name), sort: (t) => policyText(t.policy), width: 'name' },
@@ -47,8 +47,8 @@ const columns = [
   { title: 'Discarded', cell: (td, t) => write(td, withReasons(t.discarded)), sort: (t) => sum(t.discarded), first: 'descending' },
 ];
 
-// options keeps the entries of a select equal to names; all is the entry for all
-// tenants, if there is to be one. What is chosen stays, if it is still there.
+// options sets the entries of a select to names; all is the entry for all tenants, if there is
+// one. The chosen entry stays, if it still exists.
 export function options(select, names, all) {
   const wanted = all === undefined ? names : ['', ...names];
   const same = select.options.length === wanted.length && wanted.every((value, i) => select.options[i].value === value);
@@ -58,7 +58,7 @@ export function options(select, names, all) {
   if (wanted.includes(before)) select.value = before;
 }
 
-// tenants shows the table and keeps the choice at the top.
+// tenants displays the table, and keeps the select at the top up to date.
 export function tenants() {
   const select = document.getElementById('tenant');
   select.addEventListener('change', () => choose(select.value));
@@ -69,7 +69,7 @@ export function tenants() {
   onUpdate(() => {
     const all = state.snapshot?.tenants ?? [];
     if (state.snapshot && state.tenant && chosen().length === 0) {
-      choose(''); // it is served no longer
+      choose(''); // the tenant was removed
       return;
     }
     options(select, all.map((t) => t.tenant), 'All');

@@ -1,9 +1,9 @@
-// Puts text on the page, and figures into words of even width. Whatever comes from the
-// server may have been chosen by somebody hostile: it becomes text nodes and values of
-// title here, never markup, and nothing else writes to the page.
+// Writes text to the page, and formats figures. Text of the server may come from an attacker:
+// here it becomes text nodes and values of title, never markup, and nothing else writes to the
+// page.
 
-// How many characters of one text are shown: of names, of anything, of what is worth
-// reading in full. The whole of it is in the title, up to longestTitle.
+// How many characters of a text are displayed: of names, of others, of long ones. The title
+// has all of it, up to longestTitle.
 export const name = 64;
 const longest = 160;
 export const long = 500;
@@ -20,12 +20,12 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-// plain makes seen what would otherwise change what is seen: control characters, and
-// those that turn the direction of text, as to make exe.png of gnp.exe.
+// plain replaces control characters, and characters that change the direction of text, which
+// could make gnp.exe look like exe.png.
 const plain = (text) => String(text ?? '').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 
-// write sets the text of a node, up to room characters of it, and its title if that says
-// more. A node that has it already is left alone, so that selections and layout stay.
+// write sets the text of a node, up to room characters, and its title to the whole text or to
+// title. It does not touch a node that has the text already, so that selections stay.
 export function write(node, text, title = '', room = longest) {
   const whole = plain(text);
   const shown = whole.length > room ? `${whole.slice(0, room - 1)}…` : whole;
@@ -35,7 +35,7 @@ export function write(node, text, title = '', room = longest) {
   return node;
 }
 
-// show writes a text of any length, as answers to what somebody asked for.
+// show writes a text of any length.
 export function show(node, text) {
   const shown = plain(text);
   if (node.textContent !== shown) node.textContent = shown;
@@ -47,12 +47,12 @@ export function hide(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
-// number is what the server sent if it is a number, and 0 if not.
+// number returns value if it is a number, and 0 otherwise.
 export const number = (value) => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 
 const steps = (value, base, units) => {
   let unit = 0;
-  // 999.5 would be rounded to 1000, which is as wide as nothing else.
+  // 999.5 would be rounded to 1000, which is wider than all others.
   while (value >= (base === 1024 ? 1023.5 : 999.5) && unit < units.length - 1) {
     value /= base;
     unit++;
@@ -73,7 +73,7 @@ export const rate = (value) => {
 // bytes is an amount of memory or traffic: 12 B, 3.40 MiB.
 export const bytes = (value) => steps(number(value), 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']);
 
-// seconds is a duration as short as a PDU's or as long as a reload's: 85 µs, 1.20 ms.
+// seconds is a duration: 85 µs, 1.20 ms, 3.40 s.
 export const seconds = (value) => {
   const v = number(value);
   if (v === 0) return '0 µs';
@@ -83,13 +83,13 @@ export const seconds = (value) => {
 
 const two = (n) => String(n).padStart(2, '0');
 
-// clock is the time of day of what the server gives as date-time.
+// clock is the time of day of a date-time.
 export const clock = (when) => {
   const t = new Date(when);
   return Number.isNaN(t.getTime()) ? '' : `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
 };
 
-// moment is clock with the day, unless that is today.
+// moment is clock with the date, unless that is today.
 export const moment = (when, now = new Date()) => {
   const t = new Date(when);
   if (Number.isNaN(t.getTime())) return '';
@@ -106,15 +106,15 @@ export const age = (when, now) => {
   return s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`;
 };
 
-// short is as much of a hash as tells it from others.
+// short is enough of a hash to distinguish it.
 export const short = (hash) => String(hash ?? '').slice(0, 12);
 
-// reasons writes counts by name, the largest first: quota 12, action 3.
+// reasons formats counts by name, the largest first: quota 12, action 3.
 export const reasons = (counts) => Object.entries(counts ?? {}).filter(([, n]) => number(n) > 0).sort((a, b) => b[1] - a[1])
   .map(([name, n]) => `${name} ${count(n)}`).join(', ');
 
 // sum adds up counts by name.
 export const sum = (counts) => Object.values(counts ?? {}).reduce((total, n) => total + number(n), 0);
 
-// id is a command's, as tables have it: 0x0301.
+// id formats the id of a command: 0x0301.
 export const id = (n) => `0x${number(n).toString(16).padStart(4, '0')}`;

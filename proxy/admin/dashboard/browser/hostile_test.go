@@ -60,7 +60,7 @@ func testHostileNames(t *testing.T, w *world, l look, name string) {
 	f.tell("policy", w.tenants[0].history[1])
 	fresh := w.tenants[0].event(5000, "in-force", "", "")
 	f.tell("policy", fresh)
-	p.shows("#said", "Tenant "+hostile[0])
+	p.shows("#announcements", "Tenant "+hostile[0])
 	p.evaluate(map[string]string{"command": "CID_NONE"})
 	p.shows("#evaluate-answer", "CID_NONE")
 	p.candidate("<b>&quot;.toml", "x")

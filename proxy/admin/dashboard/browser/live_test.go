@@ -26,7 +26,7 @@ func TestValuesAppear(t *testing.T) {
 	p.shows("#stream", "Live")
 	p.shows("#tiles", "PDUs in", "/s", "12\n1 paused", "1680\nof 2 tenants", "1.86 MiB", "action 24, quota 6", "slow-consumer 14")
 	p.shows("#tenants-table", "acme", "default", "teamtalk bbbbbbbbbbbb", "15 (action 12, quota 3)")
-	p.shows("#peers-table", "10.1.0.12:40001 cn:north.acme", "master", "10.2.0.15:40004", "△ behind, 3 % of limit; ‖ paused", "keeps up")
+	p.shows("#peers-table", "10.1.0.12:40001 cn:north.acme", "master", "10.2.0.15:40004", "△ lagging, 3 % of limit; ‖ paused", "keeps up")
 	p.shows("#peers-slow", "1 paused")
 	p.shows("#routes-table", "unicast to the holders of user_id", "413/s", "0x0720–0x072f", "all other", "consume 5")
 	p.shows("#policies-table", "✕ refused", "signature: no key of signatures.keys", "12.3 ms", "91 known commands")
@@ -40,7 +40,7 @@ func TestValuesAppear(t *testing.T) {
 	// Figures follow the snapshots.
 	f.change(func(w *world) { w.tenants[0].commands[1].rate = 777 })
 	p.shows("#routes-table", "777/s")
-	if said := p.text("#said"); said != "" { // nobody wants figures read out
+	if said := p.text("#announcements"); said != "" { // nobody wants figures read out
 		t.Errorf("read out: %q", said)
 	}
 }
@@ -89,7 +89,7 @@ func TestReloadShowsUp(t *testing.T) {
 	})
 	f.tell("policy", now)
 	p.shows("#policies-table", "file:new.wasm", "dddddddddddd", "v7 by ops.pem", "○ retired")
-	p.shows("#said", "Tenant acme: policy file:new.wasm is in force.")
+	p.shows("#announcements", "Tenant acme: policy file:new.wasm is in force.")
 	p.shows("#tenants-table", "file:new.wasm dddddddddddd")
 	p.shows("#routes-table", "broadcast-all")
 	p.until("[...document.querySelectorAll('#routes-table tbody tr')].some(r => r.innerText.includes('CID_MSG_DATA_ACK') && r.innerText.includes('broadcast-all'))")
@@ -105,7 +105,7 @@ func TestReloadShowsUp(t *testing.T) {
 	f.tell("policy", refused)
 	p.shows("#policies-table tbody tr:nth-child(1)", "✕ refused", "compile: file:new.wasm: byte 12: unexpected end")
 	p.shows("#policies-count", "3 loaded, 3 refused")
-	p.shows("#said", "was refused by the gate compile")
+	p.shows("#announcements", "was refused by the gate compile")
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %v: the page waited until it asks by itself, and did not listen", took)
 	}
@@ -120,11 +120,11 @@ func TestSlowConsumerShowsUp(t *testing.T) {
 	f.change(func(w *world) { w.tenants[1].peers[3].lag = 24 << 20 })
 	first := "#peers-table tbody tr:nth-child(1)"
 	p.shows(first, "10.2.0.14:40003", "▲ slow, 38 % of limit", "24.0 MiB")
-	p.shows("#peers-slow", "▲ 1 slow: 10.2.0.14:40003 (24.0 MiB behind)")
-	p.shows("#said", "Slow: 10.2.0.14:40003")
+	p.shows("#peers-slow", "▲ 1 slow: 10.2.0.14:40003 (lag 24.0 MiB)")
+	p.shows("#announcements", "Slow: 10.2.0.14:40003")
 	for _, more := range []int{26, 24} {
 		f.change(func(w *world) { w.tenants[1].peers[3].lag = more << 20 })
-		p.shows("#peers-slow", fmt.Sprintf("%d.0 MiB behind", more))
+		p.shows("#peers-slow", fmt.Sprintf("lag %d.0 MiB", more))
 	}
 	p.shows("#tiles", "24.0 MiB")
 	// By more than words: another background than the rows below.
@@ -140,7 +140,7 @@ func TestSlowConsumerShowsUp(t *testing.T) {
 	// It is closed: its row goes.
 	f.change(func(w *world) { w.tenants[1].peers = w.tenants[1].peers[:3] })
 	p.until("!document.querySelector('#peers-table').innerText.includes('10.2.0.14')")
-	if times := eval[int](p, "[...document.getElementById('said').children].filter(e => e.innerText.startsWith('Slow')).length"); times != 1 {
+	if times := eval[int](p, "[...document.getElementById('announcements').children].filter(e => e.innerText.startsWith('Slow')).length"); times != 1 {
 		t.Errorf("that it is slow was read out %d times", times)
 	}
 }

@@ -178,7 +178,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	live := eval[[]string](p, "[...document.querySelectorAll('[aria-live]')].map(e => e.id)")
-	if got := fmt.Sprint(live); got != "[said evaluate-answer compare-answer]" {
+	if got := fmt.Sprint(live); got != "[announcements evaluate-answer compare-answer]" {
 		t.Errorf("changes of %s are read out", got)
 	}
 }

@@ -210,7 +210,7 @@ func TestWithTheServer(t *testing.T) {
 	y.cmd.Process.Signal(syscall.SIGHUP)
 	p.shows("#policies-count", "2 loaded, 0 refused")
 	p.shows("#policies-table", "● in force", "○ retired")
-	p.shows("#said", "Tenant default: policy file:routes.toml is in force.")
+	p.shows("#announcements", "Tenant default: policy file:routes.toml is in force.")
 	p.until(`[...document.querySelectorAll('#routes-table tbody tr')].some(r => r.cells[0].innerText === 'CID_OTHER_HEARTBEAT' && r.cells[1].innerText.startsWith('drop'))`)
 	y.write("routes.toml", "[route]\nCID_MSG_DAT = \"drop\"\n")
 	y.cmd.Process.Signal(syscall.SIGHUP)

@@ -19,7 +19,7 @@ func TestStreamLost(t *testing.T) {
 	f.lost = true
 	f.mu.Unlock()
 	p.shows("#stream", "Stream lost", "trying again in", "Try now")
-	p.shows("#said", "The stream is lost.")
+	p.shows("#announcements", "The stream is lost.")
 	p.shows("#as-of", "as of")
 	if old := eval[string](p, "getComputedStyle(document.getElementById('tiles')).opacity"); old == "1" {
 		t.Error("old figures look as new ones")
@@ -30,7 +30,7 @@ func TestStreamLost(t *testing.T) {
 	f.lost = false
 	f.mu.Unlock()
 	p.live()
-	p.shows("#said", "The stream is back.")
+	p.shows("#announcements", "The stream is back.")
 	p.until("document.getElementById('as-of').innerText === '' && getComputedStyle(document.getElementById('tiles')).opacity === '1'")
 }
 
@@ -140,7 +140,7 @@ func TestConfined(t *testing.T) {
 			t.Errorf("the page asked for %s", name)
 		}
 	}
-	if eval[bool](p, `(() => { try { document.getElementById('said').innerHTML = '<b>x</b>'; return true; } catch { return false; } })()`) {
+	if eval[bool](p, `(() => { try { document.getElementById('announcements').innerHTML = '<b>x</b>'; return true; } catch { return false; } })()`) {
 		t.Error("text became markup")
 	}
 	eval[bool](p, `(() => { const s = document.createElement('style'); s.textContent = 'body { visibility: hidden }'; document.head.append(s); return true; })()`)
