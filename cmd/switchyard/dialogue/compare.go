@@ -8,13 +8,13 @@ import (
 	"slices"
 )
 
-// A difference is where a connection parts from its recording.
+// A difference is where a connection deviates from its recording.
 type difference struct {
-	step int // what it came after
+	step int // the step after which it occurred
 	err  error
 }
 
-// atEnd is the step of what shows only at the end.
+// atEnd is the step of a difference that shows only at the end.
 const atEnd = math.MaxInt
 
 // Compare returns nil if every connection received what was recorded: the same
@@ -22,7 +22,7 @@ const atEnd = math.MaxInt
 // the error has the first difference of each connection, the earliest first.
 func Compare(want, got Transcript) error {
 	var all []difference
-	received := map[string]Connection{}
+	received := make(map[string]Connection)
 	for _, c := range got.Conns {
 		received[c.Name] = c
 	}
@@ -46,8 +46,8 @@ func Compare(want, got Transcript) error {
 	return errors.Join(errs...)
 }
 
-// compareConnections looks at what was received up to the first difference, and at
-// the connection's end.
+// compareConnections compares what was received, up to the first difference, and the
+// connection's end.
 func compareConnections(want, got Connection) []difference {
 	var all []difference
 	if d, ok := comparePDUs(want, got); !ok {

@@ -10,14 +10,15 @@ import (
 	"switchyard/pdu"
 )
 
-// A fake forwards what the original forwards, gives users status requests back as
-// their answers, closes at a length below the header's, and knows no users. That is enough for some of the recorded dialogues.
+// A fake is a route server without users: it forwards what the original forwards, answers users
+// status requests, and closes a connection at a length below the header's. That is enough for
+// some of the recorded dialogues.
 type fake struct {
 	listener  net.Listener
 	heartbeat time.Duration
 	timeout   time.Duration
 	spoil     func([]byte) []byte // what is sent in place of a forwarded PDU; nil: the PDU
-	mute      bool                // answers nothing
+	mute      bool                // does not answer
 
 	running sync.WaitGroup
 	mu      sync.Mutex

@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// Load reads every dialogue of a directory, in the order of their names: the
-// scripts from scenarios/*.json, what was recorded from golden/*.json, paired by
-// the name inside the files. All faults are reported at once.
+// Load reads every dialogue of a directory, sorted by name: scripts from scenarios/*.json and
+// recordings from golden/*.json, paired by the name in the files. Its error has all faults.
 func Load(dir string) ([]Dialogue, error) {
 	recordings, err := loadEach(filepath.Join(dir, "golden"), parseRecording)
 	if err != nil {
@@ -52,11 +51,11 @@ func loadEach[T any](dir string, parse func([]byte) (T, error)) ([]T, error) {
 	return all, errors.Join(faults...)
 }
 
-// A recording is a transcript as it is kept in a file.
+// A recording is the file of a transcript.
 type recording struct {
 	Transcript
 	Exited bool   `json:"server_exited"` // the recorded server did not survive
-	Error  string `json:"error"`         // the recorder did not come to the end
+	Error  string `json:"error"`         // why the recorder did not finish
 }
 
 func parseRecording(b []byte) (Transcript, error) {
@@ -73,7 +72,7 @@ func parseRecording(b []byte) (Transcript, error) {
 	return r.Transcript, nil
 }
 
-// A script is a dialogue as it is kept in a file.
+// A script is the file of a dialogue.
 type script struct {
 	Name   string       `json:"name"`
 	Doc    string       `json:"doc"`
@@ -85,14 +84,14 @@ type scriptStep struct {
 	Op    op     `json:"op"`
 	Conn  string `json:"conn"`
 	Hex   string `json:"hex"`
-	Parts []part `json:"parts"` // behind Hex
+	Parts []part `json:"parts"` // after Hex
 	Chunk int    `json:"chunk"`
 	GapUS int    `json:"gap_us"` // between chunks
 	MS    int    `json:"ms"`     // of a wait
-	Note  string `json:"note"`   // for the reader
+	Note  string `json:"note"`   // informative
 }
 
-// A part is the bytes of Hex, and behind them those of Fill repeated up to Count bytes.
+// A part is the bytes of Hex, followed by Count bytes of repeated Fill.
 type part struct {
 	Hex   string `json:"hex"`
 	Fill  string `json:"fill"`
@@ -122,8 +121,8 @@ func parseScript(b []byte) (Dialogue, error) {
 	return d, nil
 }
 
-// parse checks a step against the connections opened before it, so that playing
-// it can only go wrong for the server's sake.
+// parse checks a step against the connections opened before it, so that only the server can
+// make it fail.
 func (s scriptStep) parse(opened map[string]bool) (step, error) {
 	st := step{op: s.Op, conn: s.Conn, chunk: s.Chunk, gap: time.Duration(s.GapUS) * time.Microsecond}
 	switch s.Op {
@@ -183,8 +182,8 @@ func (p part) bytes() ([]byte, error) {
 	return b, nil
 }
 
-// strictly decodes JSON and refuses fields that this package does not know: they
-// would say something about the dialogue that is not played.
+// strictly decodes JSON and refuses unknown fields, as they may describe something that this
+// package would not play.
 func strictly(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()

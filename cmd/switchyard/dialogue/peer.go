@@ -11,11 +11,11 @@ import (
 	"switchyard/pdu"
 )
 
-// writePatience bounds a write to a server that has stopped reading.
-const writePatience = 10 * time.Second
+// writeTimeout limits a write to a server that has stopped reading.
+const writeTimeout = 10 * time.Second
 
-// heartbeat is the PDU that a server sends on a connection where it sent nothing
-// else for a while. It comes by the clock, so it is no part of a dialogue.
+// heartbeat is the PDU that a server sends on a connection after some time without sending.
+// Because it depends on the clock, it is not part of a dialogue.
 var heartbeat = pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil)
 
 // A peer is one scripted connection.
@@ -24,34 +24,34 @@ type peer struct {
 	conn *net.TCPConn
 
 	// Owned by the goroutine that plays.
-	outgoing  stream // what was sent, to know when something can be put between two PDUs
-	unsettled bool   // sent something since the last settling
+	outgoing  stream // what was sent, to know where a PDU ends
+	unsettled bool   // something was sent since the last settling
 	shut      bool   // our writing side is closed, or a write ended in an error
 
-	// Guarded by stage.mu; written by the stage's readLoop, but for awaited and left.
+	// Guarded by session.mu; written by the session's readLoop, but for awaited and left.
 	incoming stream
 	pdus     []PDU
 	arrivals []arrival
 	ended    time.Time // when the server closed the connection
-	awaited  []byte    // the answer to a settling request that is under way
+	awaited  []byte    // the answer to a settling request in flight
 	left     bool      // we closed the connection
 }
 
-// An arrival is when a PDU came, and whether it was the server's heartbeat.
+// An arrival is the time at which a PDU arrived, and whether it was a heartbeat.
 type arrival struct {
 	at        time.Time
 	heartbeat bool
 }
 
-// A stream cuts bytes into PDUs by their length, whatever its size.
+// A stream splits bytes into PDUs of any length.
 type stream struct {
-	rest   []byte // behind the last whole PDU
+	rest   []byte // after the last whole PDU
 	broken bool   // rest begins with a length that no PDU can have
 }
 
 func (s *stream) add(b []byte) { s.rest = append(s.rest, b...) }
 
-// next takes the next whole PDU, or nil. The slice is valid until the next add.
+// next removes and returns the next whole PDU, or nil. The slice is valid until the next add.
 func (s *stream) next() []byte {
 	if s.broken {
 		return nil
@@ -66,8 +66,8 @@ func (s *stream) next() []byte {
 	return whole
 }
 
-// send writes b. That a server closes a connection while it is written to is a
-// part of dialogues, so an error only ends the writing.
+// send writes b. An error only stops further writing: in some dialogues the server closes the
+// connection meanwhile.
 func (p *peer) send(b []byte) {
 	p.outgoing.add(b)
 	for p.outgoing.next() != nil {
@@ -75,13 +75,13 @@ func (p *peer) send(b []byte) {
 	if p.shut {
 		return
 	}
-	p.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	p.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := p.conn.Write(b); err != nil {
 		p.shut = true
 	}
 }
 
-// sendStep sends what a step says.
+// sendStep sends the data of a step.
 func (p *peer) sendStep(ctx context.Context, st step) error {
 	p.unsettled = true
 	rest := st.data
@@ -101,14 +101,14 @@ func (p *peer) halfClose() {
 	p.conn.CloseWrite()
 }
 
-// hear takes what was read. stage.mu is held.
-func (p *peer) hear(b []byte, step int) {
+// receive records bytes that were read. Called under session.mu.
+func (p *peer) receive(b []byte, step int) {
 	p.incoming.add(b)
 	for whole := p.incoming.next(); whole != nil; whole = p.incoming.next() {
-		beat := bytes.Equal(whole, heartbeat)
-		p.arrivals = append(p.arrivals, arrival{time.Now(), beat})
+		isHeartbeat := bytes.Equal(whole, heartbeat)
+		p.arrivals = append(p.arrivals, arrival{time.Now(), isHeartbeat})
 		switch {
-		case beat:
+		case isHeartbeat:
 		case p.awaited != nil && bytes.Equal(whole, p.awaited):
 			p.awaited = nil
 		default:
@@ -117,14 +117,14 @@ func (p *peer) hear(b []byte, step int) {
 	}
 }
 
-// answers tells whether a request can be put in now and its answer understood.
-// stage.mu is held.
-func (p *peer) answers() bool {
+// canAsk reports whether a request can be sent now and its answer be recognized. Called under
+// session.mu.
+func (p *peer) canAsk() bool {
 	return !p.left && !p.shut && p.ended.IsZero() && len(p.outgoing.rest) == 0 && !p.incoming.broken
 }
 
-// account is what the connection came to. stage.mu is held.
-func (p *peer) account() Connection {
+// outcome returns what the connection received and its state. Called under session.mu.
+func (p *peer) outcome() Connection {
 	c := Connection{Name: p.name, State: StateOpen, PDUs: p.pdus, Tail: hex.EncodeToString(p.incoming.rest)}
 	switch {
 	case p.left:

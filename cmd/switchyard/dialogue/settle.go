@@ -11,23 +11,24 @@ import (
 )
 
 const (
-	// silence is how long nothing may be received before the server counts as
-	// having handled what it does not answer. It is the only time that a
-	// dialogue has to wait for.
+	// silence is how long nothing must arrive until the server is assumed to have handled
+	// what it does not answer. It is the only fixed time for which a dialogue waits.
 	silence = 100 * time.Millisecond
-	// settlePatience bounds the wait for silence, and for answers.
-	settlePatience = 10 * time.Second
+	// settleTimeout limits the wait for silence and for answers.
+	settleTimeout = 30 * time.Second
 )
 
-// settle waits until the server has handled all that was sent, and until all has
-// arrived that it sent in consequence. A server handles a connection's PDUs in
-// their order, so the answer to a request behind them says that they are done.
-// After a first round of requests on all connections everything has been
-// handled; the answers of the second come behind what that made the server send.
-func (s *stage) settle(ctx context.Context, quiet bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settlePatience, fmt.Errorf("not settled within %v", settlePatience))
+// settle waits until the server has handled all that was sent, and until everything has
+// arrived that it sent in response. A server handles the PDUs of a connection in order, so the
+// answer to a request after them shows that they have been handled:
+//
+//	round 1   every connection has its answer: all PDUs have been handled
+//	round 2   every connection has its answer: all that round 1 waited for has arrived
+//	          before it
+func (s *session) settle(ctx context.Context, quiet bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, settleTimeout, fmt.Errorf("not settled within %v", settleTimeout))
 	defer cancel()
-	if s.owesSilence() || quiet {
+	if s.needsSilence() || quiet {
 		if err := s.awaitSilence(ctx); err != nil {
 			return err
 		}
@@ -43,41 +44,49 @@ func (s *stage) settle(ctx context.Context, quiet bool) error {
 	return nil
 }
 
-// owesSilence tells whether there is something that no answer can follow: a
-// connection's end, or a part of a PDU.
-func (s *stage) owesSilence() bool {
+// needsSilence reports whether something was sent after which no request can follow: the end
+// of a connection, or a part of a PDU.
+func (s *session) needsSilence() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	owes := s.parting
+	needs := s.closing
 	for _, p := range s.peers {
-		owes = owes || p.unsettled && !p.answers()
+		needs = needs || p.unsettled && !p.canAsk()
 		p.unsettled = false
 	}
-	s.parting = false
-	return owes
+	s.closing = false
+	return needs
 }
 
-func (s *stage) awaitSilence(ctx context.Context) error {
-	timer := time.NewTimer(silence)
+// awaitSilence waits until nothing has arrived for the time of silence. A busy machine delays
+// the server as it delays this goroutine, so a part of that time in which the timer was late
+// does not count, unless nothing arrives for much longer.
+func (s *session) awaitSilence(ctx context.Context) error {
+	const part = silence / 5
+	timer := time.NewTimer(part)
 	defer timer.Stop()
-	for {
+	for quiet, since := time.Duration(0), time.Now(); quiet < silence && time.Since(since) < 20*silence; {
 		s.mu.Lock()
 		changed := s.changed
 		s.mu.Unlock()
+		start := time.Now()
+		timer.Reset(part)
 		select {
 		case <-timer.C:
-			return nil
+			if time.Since(start) < 2*part {
+				quiet += part
+			}
 		case <-changed:
-			timer.Reset(silence)
+			quiet, since = 0, time.Now()
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %v of silence: %w", silence, context.Cause(ctx))
 		}
 	}
+	return nil
 }
 
-// askAll sends a request on every connection that can take one and waits for the
-// answers.
-func (s *stage) askAll(ctx context.Context) error {
+// askAll sends a request on every connection that can carry one and waits for the answers.
+func (s *session) askAll(ctx context.Context) error {
 	var asked []*peer
 	for _, p := range s.peers {
 		if request := s.ask(p); request != nil {
@@ -94,12 +103,11 @@ func (s *stage) askAll(ctx context.Context) error {
 	return nil
 }
 
-// ask has p await an answer and returns the request for it, or nil if p cannot
-// take one.
-func (s *stage) ask(p *peer) []byte {
+// ask makes p expect an answer and returns the request for it, or nil if p cannot carry one.
+func (s *session) ask(p *peer) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !p.answers() {
+	if !p.canAsk() {
 		return nil
 	}
 	s.requests++
@@ -108,9 +116,9 @@ func (s *stage) ask(p *peer) []byte {
 	return request
 }
 
-// settlingRequest is a users status request that asks for nobody and is marked by
-// its sequence number and attached data, and the one right answer to it. Both
-// bodies are user_id, field 1, and attach_data, field 20.
+// settlingRequest returns a users status request for no users, marked by its sequence number
+// and attached data, and the only right answer to it. Both bodies are user_id, field 1, and
+// attach_data, field 20.
 func settlingRequest(n int) (request, answer []byte) {
 	mark := binary.BigEndian.AppendUint32([]byte("settled?"), uint32(n))
 	body := []byte{0x08, 0xfe, 0xff, 0xff, 0xff, 0x07, 0xa2, 0x01, byte(len(mark))}

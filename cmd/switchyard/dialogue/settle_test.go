@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-func TestOwesSilence(t *testing.T) {
+func TestNeedsSilence(t *testing.T) {
 	cut := message(1)[:20]
 	for _, test := range []struct {
 		name    string
 		peer    *peer
-		parting bool
+		closing bool
 		want    bool
 	}{
 		{"nothing sent", &peer{}, false, false},
@@ -22,14 +22,14 @@ func TestOwesSilence(t *testing.T) {
 		{"somebody left", &peer{}, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStage("")
-			s.parting = test.parting
+			s := newSession("")
+			s.closing = test.closing
 			s.peers = []*peer{test.peer}
-			if got := s.owesSilence(); got != test.want {
-				t.Errorf("owes silence: %t, want %t", got, test.want)
+			if got := s.needsSilence(); got != test.want {
+				t.Errorf("needs silence: %t, want %t", got, test.want)
 			}
-			if s.owesSilence() {
-				t.Error("silence is owed twice")
+			if s.needsSilence() {
+				t.Error("silence is needed twice")
 			}
 		})
 	}
@@ -37,7 +37,7 @@ func TestOwesSilence(t *testing.T) {
 
 func TestSettleAsksTwice(t *testing.T) {
 	f := fake{}
-	s := newStage(f.start(t))
+	s := newSession(f.start(t))
 	defer s.close()
 	for _, name := range []string{"A", "B"} {
 		if _, err := s.open(t.Context(), name); err != nil {

@@ -10,24 +10,22 @@ import (
 	"switchyard/pdu"
 )
 
-// tick is how often a server looks at the clock, as the original does.
+// tick is how often a server, like the original, checks its timers.
 const tick = time.Second
 
-// leastSlack is by how much what is seen at our end may be off the server's clock
-// when nothing holds either up.
+// leastSlack is how much our times may differ from the server's on an idle machine.
 const leastSlack = 100 * time.Millisecond
 
-// Timing checks what a server does by the clock, with four connections: one that
-// sends nothing, one that sends heartbeats, one that sends a PDU byte by byte, and
-// one that broadcasts for a part of the time. A heartbeat must come once nothing
-// was sent on a connection for the given time; after the timeout the first
-// connection must be closed, whatever was sent to it; any byte keeps the others open.
-// Both may be late by the second between two looks at the clock and, on a busy
-// machine, by as much as we were held up ourselves. The check takes the timeout, a
-// heartbeat and a second: 36 s with the original's 5 s and 30 s.
+// Timing checks the timers of a server, with four connections: one sends nothing, one sends
+// heartbeats, one sends a PDU byte by byte, and one broadcasts for a part of the time. The
+// server must send a heartbeat when it has sent nothing on a connection for the given time. It
+// must close the first connection after the timeout, whatever it sent there; any byte keeps
+// the others open. Both may be late by one tick and, on a busy machine, by as much as this
+// check was delayed itself. The check takes the timeout, a heartbeat and a second: 36 s with
+// the original's 5 s and 30 s.
 func Timing(ctx context.Context, addr string, heartbeat, timeout time.Duration) error {
-	r := rhythm{heartbeat, timeout, leastSlack}
-	s := newStage(addr)
+	r := timers{heartbeat, timeout, leastSlack}
+	s := newSession(addr)
 	defer s.close()
 	var watched []watch
 	for _, name := range []string{"idle", "beating", "dribbling", "talking"} {
@@ -38,7 +36,7 @@ func Timing(ctx context.Context, addr string, heartbeat, timeout time.Duration) 
 		}
 		watched = append(watched, watch{name: name, opened: opened, silent: name == "idle", peer: p})
 	}
-	if err := s.keepTime(ctx, &r); err != nil {
+	if err := s.keepOpen(ctx, &r); err != nil {
 		return fmt.Errorf("keep the connections busy: %w", err)
 	}
 	var faults []error
@@ -53,19 +51,19 @@ func Timing(ctx context.Context, addr string, heartbeat, timeout time.Duration) 
 	return errors.Join(faults...)
 }
 
-// A rhythm is what a server promises by the clock.
-type rhythm struct {
+// timers are the times that a server must keep.
+type timers struct {
 	heartbeat time.Duration // sent once nothing else was for so long
 	timeout   time.Duration // after which a peer that sends nothing is closed
-	slack     time.Duration // by which our reading of the clock may be off
+	slack     time.Duration // by which our times may be off
 }
 
-// late is by how much the server may miss its times.
-func (r rhythm) late() time.Duration { return tick + r.slack }
+// late returns by how much the server may be late.
+func (r timers) late() time.Duration { return tick + r.slack }
 
-// keepTime sends what keeps all connections but the idle one open, until the idle
-// one should be long closed. It adds to the slack by what it was held up itself.
-func (s *stage) keepTime(ctx context.Context, r *rhythm) error {
+// keepOpen sends what keeps all connections but the idle one open, until that one must have
+// been closed. It increases the slack by its own delays.
+func (s *session) keepOpen(ctx context.Context, r *timers) error {
 	var (
 		beating, dribbling, talking = s.byName["beating"], s.byName["dribbling"], s.byName["talking"]
 
@@ -99,7 +97,7 @@ func (s *stage) keepTime(ctx context.Context, r *rhythm) error {
 	return nil
 }
 
-// A watch is what was seen on one connection.
+// A watch is what was observed on one connection.
 type watch struct {
 	name   string
 	silent bool // it sent nothing
@@ -108,16 +106,16 @@ type watch struct {
 	opened time.Time
 	seen   []arrival
 	closed time.Time // by the server, or zero
-	until  time.Time // when we stopped looking
+	until  time.Time // end of the observation
 }
 
-func (w watch) check(r rhythm) error {
+func (w watch) check(r timers) error {
 	return errors.Join(w.checkHeartbeats(r), w.checkEnd(r))
 }
 
-// checkHeartbeats reports the first heartbeat that came too early, or the first gap
-// in which one should have come.
-func (w watch) checkHeartbeats(r rhythm) error {
+// checkHeartbeats reports the first heartbeat that arrived too early, or the first gap in which
+// one is missing.
+func (w watch) checkHeartbeats(r timers) error {
 	before, last := arrival{at: w.opened}, arrival{at: w.opened}
 	for _, a := range append(w.seen, arrival{at: w.end()}) {
 		gap := a.at.Sub(last.at).Round(time.Millisecond)
@@ -132,8 +130,8 @@ func (w watch) checkHeartbeats(r rhythm) error {
 	return nil
 }
 
-// crossed tells whether a heartbeat was due when another PDU was about to be sent.
-func (w watch) crossed(r rhythm, before, last, beat arrival) bool {
+// crossed reports whether the heartbeat was due just when another PDU was sent.
+func (w watch) crossed(r timers, before, last, beat arrival) bool {
 	return !last.heartbeat && beat.at.Sub(last.at) < r.slack && beat.at.Sub(before.at) >= r.heartbeat-r.slack
 }
 
@@ -144,9 +142,9 @@ func (w watch) end() time.Time {
 	return w.closed
 }
 
-// checkEnd reports a silent connection that was not closed in time, or another that
-// was closed.
-func (w watch) checkEnd(r rhythm) error {
+// checkEnd reports a silent connection that was not closed in time, and any other that was
+// closed.
+func (w watch) checkEnd(r timers) error {
 	switch {
 	case !w.silent && !w.closed.IsZero():
 		return fmt.Errorf("closed at %v, though it was sending", w.age(w.closed))
@@ -162,5 +160,5 @@ func (w watch) checkEnd(r rhythm) error {
 	return nil
 }
 
-// age tells a time as the connection's age.
+// age returns the age of the connection at a time.
 func (w watch) age(t time.Time) time.Duration { return t.Sub(w.opened).Round(time.Millisecond) }

@@ -5,26 +5,8 @@ import (
 	"time"
 )
 
-func TestTiming(t *testing.T) {
-	t.Parallel()
-	f := fake{heartbeat: 500 * time.Millisecond, timeout: 2 * time.Second}
-	if err := Timing(t.Context(), f.start(t), f.heartbeat, f.timeout); err != nil {
-		t.Error(err)
-	}
-}
-
-// A server that beats far too fast and closes nobody is found out on each connection.
-func TestTimingFaults(t *testing.T) {
-	t.Parallel()
-	f := fake{heartbeat: 200 * time.Millisecond, timeout: time.Hour}
-	err := Timing(t.Context(), f.start(t), time.Second, time.Second)
-	for _, want := range []string{"connection idle: heartbeat at", "connection beating: heartbeat at", "still open at"} {
-		check(t, err, want)
-	}
-}
-
 func TestWatch(t *testing.T) {
-	r := rhythm{5 * time.Second, 30 * time.Second, leastSlack}
+	r := timers{5 * time.Second, 30 * time.Second, leastSlack}
 	start := time.Now()
 	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
 	beats := func(seconds ...float64) (seen []arrival) {

@@ -14,15 +14,15 @@ type Transcript struct {
 	Conns []Connection `json:"conns"`
 }
 
-// A Connection is what one of them received, the server's heartbeats left out.
+// A Connection is what one connection received, without the server's heartbeats.
 type Connection struct {
 	Name  string `json:"conn"`
 	State State  `json:"state"`
 	PDUs  []PDU  `json:"pdus"`
-	Tail  string `json:"tail"` // hex of the bytes behind the last whole PDU
+	Tail  string `json:"tail"` // hex of the bytes after the last whole PDU
 }
 
-// A State is how a connection stood at the end of a dialogue.
+// A State is the state of a connection at the end of a dialogue.
 type State string
 
 const (
@@ -31,20 +31,20 @@ const (
 	StateLeft   State = "client-closed" // by the script, first
 )
 
-// wholeBody is the length in bytes up to which a body is recorded as it is.
+// wholeBody is the length in bytes up to which a body is recorded whole.
 const wholeBody = 512
 
-// A PDU is one that a connection received: its header, and its body or, if that is
-// longer than wholeBody, the body's length and hash.
+// A PDU is a received PDU: its header, and its body or, if that is longer than wholeBody, the
+// body's length and hash.
 type PDU struct {
-	Step    int    `json:"step"` // the last that acted before it came; for the reader, never compared
+	Step    int    `json:"step"` // the last step before it arrived; informative, never compared
 	Head    string `json:"head"`
 	Body    string `json:"body"`
 	BodyLen int    `json:"body_len"`
 	BodySHA string `json:"body_sha256"`
 }
 
-// record takes down a whole PDU.
+// record records a whole PDU.
 func record(b []byte, step int) PDU {
 	head, body := b[:pdu.HeaderLen], b[pdu.HeaderLen:]
 	p := PDU{Step: step, Head: hex.EncodeToString(head)}
@@ -57,7 +57,7 @@ func record(b []byte, step int) PDU {
 	return p
 }
 
-// String decodes the header as far as it can be, behind the bytes themselves.
+// String returns the decoded header and the bytes.
 func (p PDU) String() string {
 	bytes := p.Head + " " + p.Body
 	if p.BodySHA != "" {
@@ -72,7 +72,7 @@ func (p PDU) String() string {
 		h.Command, h.Service, h.Version, h.Flag, h.Seq, h.Reserved, h.Length, bytes)
 }
 
-// same tells whether two PDUs are equal, whenever they came.
+// same reports whether two PDUs are equal, at whatever step they arrived.
 func (p PDU) same(q PDU) bool {
 	p.Step = q.Step
 	return p == q

@@ -97,7 +97,7 @@ func TestCompare(t *testing.T) {
 	p.candidate("next.toml", "default = \"drop\"\n")
 	p.shows("#compare-name", "next.toml, 17 B")
 	p.click("#compare-send")
-	p.shows("#compare-answer", "1 route would change, 1 more may.", "next.toml cccccccccccc", "CID_MSG_DATA", "broadcast-except-sender", "drop", "only traffic can tell", "it drops all commands of SID_FILE")
+	p.shows("#compare-answer", "1 route would change, 1 more may.", "next.toml cccccccccccc", "CID_MSG_DATA", "broadcast-except-sender", "drop", "only traffic can show a difference", "it drops all commands of SID_FILE")
 	requests := f.requests()
 	if want := "POST /api/v1/compare?name=next.toml&tenant=acme"; !slices.Contains(requests, want) {
 		t.Errorf("asked %q, want %s", requests, want)

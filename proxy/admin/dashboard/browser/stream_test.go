@@ -101,7 +101,7 @@ func TestToken(t *testing.T) {
 	p.shows("#token-wanted", "without spaces")
 	p.enter("#token", "wrong")
 	p.press("\r")
-	p.shows("#token-wanted", "The token was not taken: this token is not known")
+	p.shows("#token-wanted", "The token was not accepted: this token is not known")
 	p.enter("#token", f.token)
 	p.press("\r")
 	p.live()

@@ -9,33 +9,33 @@ import (
 )
 
 const (
-	dialPatience  = 5 * time.Second
-	closePatience = 5 * time.Second // of expect-closed
+	dialTimeout  = 30 * time.Second
+	closeTimeout = 5 * time.Second // of expect-closed
 )
 
-// A stage is where one script is played: its connections, and what they have
-// received. One goroutine plays, one per connection reads; close waits for them.
-type stage struct {
+// A session plays one script: it holds the connections and what they have received. One
+// goroutine plays, and one per connection reads. close waits for the readers.
+type session struct {
 	addr    string
 	readers sync.WaitGroup
 
 	// Owned by the goroutine that plays.
 	byName   map[string]*peer
 	requests int  // settling requests sent
-	parting  bool // a connection was closed since the last settling
+	closing  bool // a connection was closed, or is to be, since the last settling
 
 	mu      sync.Mutex
 	peers   []*peer       // in the order they were opened
-	step    int           // the last one that did something
-	changed chan struct{} // closed and replaced whenever a connection received or ended
+	step    int           // the last one that acted on a connection
+	changed chan struct{} // closed and replaced whenever a connection receives or ends
 }
 
-func newStage(addr string) *stage {
-	return &stage{addr: addr, byName: map[string]*peer{}, changed: make(chan struct{})}
+func newSession(addr string) *session {
+	return &session{addr: addr, byName: map[string]*peer{}, changed: make(chan struct{})}
 }
 
-// act does one step.
-func (s *stage) act(ctx context.Context, i int, st step, quiet bool) error {
+// act performs one step.
+func (s *session) act(ctx context.Context, i int, st step, quiet bool) error {
 	switch st.op {
 	case opSettle:
 		return s.settle(ctx, quiet)
@@ -55,16 +55,16 @@ func (s *stage) act(ctx context.Context, i int, st step, quiet bool) error {
 		return s.byName[st.conn].sendStep(ctx, st)
 	case opHalfClose:
 		s.byName[st.conn].halfClose()
-		s.parting = true
+		s.closing = true
 	case opClose:
 		s.leave(s.byName[st.conn])
-		s.parting = true
+		s.closing = true
 	}
 	return nil
 }
 
-func (s *stage) open(ctx context.Context, name string) (*peer, error) {
-	d := net.Dialer{Timeout: dialPatience}
+func (s *session) open(ctx context.Context, name string) (*peer, error) {
+	d := net.Dialer{Timeout: dialTimeout}
 	conn, err := d.DialContext(ctx, "tcp", s.addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -78,13 +78,13 @@ func (s *stage) open(ctx context.Context, name string) (*peer, error) {
 	return p, nil
 }
 
-// readLoop takes down what a connection receives, until it ends.
-func (s *stage) readLoop(p *peer) {
+// readLoop records what a connection receives, until it ends.
+func (s *session) readLoop(p *peer) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := p.conn.Read(buf)
 		s.mu.Lock()
-		p.hear(buf[:n], s.step)
+		p.receive(buf[:n], s.step)
 		if err != nil {
 			p.ended = time.Now()
 		}
@@ -97,26 +97,26 @@ func (s *stage) readLoop(p *peer) {
 	}
 }
 
-func (s *stage) leave(p *peer) {
+func (s *session) leave(p *peer) {
 	s.mu.Lock()
 	p.left = true
 	s.mu.Unlock()
 	p.conn.Close()
 }
 
-// expectClosed waits for the server to close the connection. If it does not, the
-// connection's state will tell.
-func (s *stage) expectClosed(ctx context.Context, p *peer) error {
-	s.parting = true
-	patience, cancel := context.WithTimeout(ctx, closePatience)
+// expectClosed waits for the server to close the connection. If it does not, that shows in
+// the connection's state.
+func (s *session) expectClosed(ctx context.Context, p *peer) error {
+	s.closing = true
+	waiting, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
-	s.await(patience, func() bool { return !p.ended.IsZero() })
+	s.await(waiting, func() bool { return !p.ended.IsZero() })
 	return ctx.Err()
 }
 
-// await returns nil once done reports true, which is asked under mu whenever a
-// connection received or ended.
-func (s *stage) await(ctx context.Context, done func() bool) error {
+// await returns nil once done returns true. It calls done under mu whenever a connection
+// receives or ends.
+func (s *session) await(ctx context.Context, done func() bool) error {
 	for {
 		s.mu.Lock()
 		ok, changed := done(), s.changed
@@ -132,18 +132,18 @@ func (s *stage) await(ctx context.Context, done func() bool) error {
 	}
 }
 
-func (s *stage) transcript(name string) Transcript {
+func (s *session) transcript(name string) Transcript {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := Transcript{Name: name}
 	for _, p := range s.peers {
-		t.Conns = append(t.Conns, p.account())
+		t.Conns = append(t.Conns, p.outcome())
 	}
 	return t
 }
 
 // close closes all connections and waits for their readers.
-func (s *stage) close() {
+func (s *session) close() {
 	for _, p := range s.peers {
 		p.conn.Close()
 	}
