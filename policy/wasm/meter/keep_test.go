@@ -74,7 +74,7 @@ func TestReferenceToExport(t *testing.T) {
 }
 
 // TestWideNumbers holds that numbers in more bytes than they need mean what they
-// did, and come out short, so that nobody reads them in another way.
+// did, and come out short, so that all decoders agree.
 func TestWideNumbers(t *testing.T) {
 	short := raw(i32(5), op(0x1a), get(0), op(0x1a), op(0x0c, 0, 0x28, 2, 0), bulkOp(9, 0))
 	long := raw(op(opI32Const), wide(5, 5), op(0x1a), op(opLocalGet), wide(0, 5), op(0x1a),
