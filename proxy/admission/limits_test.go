@@ -165,7 +165,7 @@ func TestSourcesAreForgotten(t *testing.T) {
 	s.leave(addrA, now)
 	s.leave(addrB, now)
 	now = now.Add(time.Minute)
-	s.enter(addrA, now, o) // whoever comes next makes room
+	s.enter(addrA, now, o) // the next source makes room
 	if len(s.known) != 1 || s.idle.Len() != 0 {
 		t.Fatalf("%d known, %d idle, want the one that is connected", len(s.known), s.idle.Len())
 	}

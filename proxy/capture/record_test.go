@@ -140,7 +140,7 @@ func TestRun(t *testing.T) {
 	if s := l.end(endedPDUs); s.PDUs != 4 || s.Missed != 0 {
 		t.Errorf("statistics are %+v", s)
 	}
-	a.Send(t, first) // nobody looks on any more
+	a.Send(t, first) // the capture has ended
 }
 
 // The capture says which peer is master, and keeps only headers.

@@ -97,7 +97,7 @@ func TestExchange(t *testing.T) {
 	if changed, err := s.Exchange(Files{Certificate: b.files.Certificate, Key: files.Key}); changed || err == nil {
 		t.Errorf("files that do not belong together: %t, %v", changed, err)
 	}
-	b.rotate(t) // of the first files, which nobody reads any more
+	b.rotate(t) // of the first files, which are no longer read
 	if changed, err := s.Reload(); changed || err != nil {
 		t.Errorf("reloaded after a failed exchange: %t, %v", changed, err)
 	}

@@ -224,6 +224,9 @@ func TestRedacted(t *testing.T) {
 	if c := command(t, result, pdu.CID_FILE_NOTIFY); !maps.Equal(c.Unrouted, Tally{redactedBody: 1}) {
 		t.Errorf("the field decides: %+v", c)
 	}
+	if result.Calls != 1 {
+		t.Errorf("the policy was called %d times, want once, for the body that is inspected", result.Calls)
+	}
 }
 
 // Without the PDUs that announce users, the receivers of unicasts are unknown.
