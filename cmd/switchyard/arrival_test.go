@@ -15,8 +15,8 @@ import (
 	"switchyard/proxy/certificate/authority"
 )
 
-// secure is the configuration of a listener for two tenants that are told apart by
-// their peers' certificates, and of a plain one for the first of them.
+// secure is the configuration of a listener for two tenants that are distinguished by their
+// peers' certificates, and of a plain one for the first of them.
 const secure = `
 [[listener]]
 tenant = ""
@@ -36,7 +36,7 @@ server_names = ["hub.globex.example"]
 [tenant.initech]
 `
 
-// authorities make the files that secure names in dir.
+// authorities creates the files that secure names in dir.
 func authorities(t testing.TB, dir string) (servers, clients *authority.Authority) {
 	servers, clients = authority.New(t, "servers"), authority.New(t, "clients")
 	clients.Write(dir, "clients.pem")
@@ -58,7 +58,7 @@ func writeServer(t testing.TB, dir string, ca *authority.Authority) {
 func (p *process) dialTLS(ca *authority.Authority, serverName string, client *authority.Certificate) (*tls.Conn, error) {
 	config := &tls.Config{RootCAs: ca.Pool(), ServerName: serverName}
 	if client != nil {
-		shown := client.TLS() // whatever the server asks for
+		shown := client.TLS() // whatever CAs the server asks for
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown, nil }
 	}
 	conn, err := tls.Dial("tcp", p.address, config)
@@ -78,8 +78,8 @@ func (p *process) joinTLS(ca *authority.Authority, serverName string, client *au
 	return p.join(conn)
 }
 
-// Tenants are told apart by certificate and server name, whoever is not known stays
-// out, and no attempt disturbs who is in.
+// Tenants are distinguished by certificate and server name, unknown clients are refused, and no
+// attempt disturbs existing connections.
 func TestTenantsByCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -155,8 +155,8 @@ func TestTenantsByCertificate(t *testing.T) {
 	checkCounts(t, p)
 }
 
-// New handshakes get a certificate that was exchanged, connections live on, and what
-// cannot be used is refused and changes nothing.
+// New handshakes use an exchanged certificate, existing connections continue, and an unusable
+// certificate is refused and changes nothing.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -201,7 +201,7 @@ func TestCertificateReload(t *testing.T) {
 	a.expect(spoken("we stay"))
 }
 
-// A proxy that is listed says where a connection comes from; that decides.
+// The source that a listed proxy announces decides the tenant.
 func TestTenantsByProxyHeader(t *testing.T) {
 	t.Parallel()
 	p := configured(t, t.TempDir(), `

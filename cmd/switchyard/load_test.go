@@ -63,15 +63,10 @@ func TestReloadUnderLoad(t *testing.T) {
 		sending.Go(func() { send(t, c, i, stop, &sent, slowest) })
 	}
 
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	swaps := 0
-	for deadline := time.Now().Add(patience); p.count("policy reloaded") < reloads || p.count("policy refused") < 1; swaps++ {
-		if time.Now().After(deadline) {
-			t.Fatalf("only %d reloads", p.count("policy reloaded"))
-		}
-		<-ticker.C
-		save(swaps)
+	for i := 1; p.count("policy reloaded") < reloads || p.count("policy refused") < 1; i++ {
+		from := p.logged()
+		save(i)
+		p.expectFrom(from, `"msg":"policy re`) // reloaded or refused
 	}
 	close(stop)
 	sending.Wait()
@@ -90,7 +85,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 	}
 	checkCounts(t, p)
-	t.Logf("%d PDUs to %d receivers; %d swaps, %d of them seen, %d refused", sent.Load(), receivers, swaps,
+	t.Logf("%d PDUs to %d receivers; %d policies, %d refused", sent.Load(), receivers,
 		p.count("policy reloaded"), p.count("policy refused"))
 }
 
@@ -105,6 +100,14 @@ func replace(t testing.TB, path, text string) {
 	}
 }
 
+// ahead is how many PDUs may be on their way.
+func ahead() int64 {
+	if full {
+		return 50_000
+	}
+	return 5_000 // leaves a busy machine time to reload
+}
+
 // send sends numbered PDUs, 64 at a time. It pauses before the slowest receiver lags so much that
 // it would be closed.
 func send(t *testing.T, c peer, sender int, stop <-chan struct{}, sent *atomic.Int64, slowest func() int64) {
@@ -117,7 +120,7 @@ func send(t *testing.T, c peer, sender int, stop <-chan struct{}, sent *atomic.I
 			return
 		default:
 		}
-		if sent.Load()-slowest() > 50_000 {
+		if sent.Load()-slowest() > ahead() {
 			time.Sleep(time.Millisecond) // only paces the load
 			continue
 		}

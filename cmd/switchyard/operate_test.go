@@ -23,7 +23,7 @@ import (
 
 const operateToken = "a-token-to-operate-with"
 
-// A caller asks a process by its socket.
+// A caller sends requests to a process over its socket.
 type caller struct {
 	*testing.T
 	client *http.Client
@@ -31,8 +31,8 @@ type caller struct {
 	token  string
 }
 
-// startOperated starts switchyard with the table as the policy of its tenant, in a
-// folder with a socket and a token.
+// startOperated starts switchyard with the table as its tenant's policy, in a folder with a socket
+// and a token.
 func startOperated(t *testing.T, table string, args ...string) (dir string, p *process, o *caller) {
 	t.Helper()
 	dir = t.TempDir()
@@ -54,7 +54,7 @@ func save(t testing.TB, dir, name, text string) {
 	}
 }
 
-// byAddress is the same caller, who asks by the address, with a token or without.
+// byAddress returns a caller that uses the TCP address, with or without a token.
 func (o *caller) byAddress(p *process, token string) *caller {
 	address := p.expect(`"msg":"admin"`, "127.0.0.1")["address"].(string)
 	transport := &http.Transport{}
@@ -98,7 +98,7 @@ const (
 	everyone = "[route]\nCID_MSG_DATA = \"broadcast-all\"\nCID_OTHER_ONLINE_USER_INFO = \"handle online-user-info\"\nCID_BUDDY_LIST_USERS_STATUS_REQUEST = \"handle users-status-request\"\nCID_OTHER_HEARTBEAT = \"consume\"\n"
 )
 
-// What a reload came to, as the API tells it.
+// The results of a reload, as the API returns them.
 type reloaded struct {
 	OK            bool
 	Error         string
@@ -222,7 +222,7 @@ func TestOperate(t *testing.T) {
 		}
 		north.say(m)
 		south.expect(m)
-		north.settle() // and has not got it
+		north.settle() // and received nothing
 
 		save(t, dir, "routes.toml", "[route]\nCID_MSG = \"drop\"\n")
 		o.ask(422, "POST", "/api/v1/reload", "", "", &got)
@@ -273,7 +273,7 @@ func TestOperate(t *testing.T) {
 		if got.Level != "error" || got.Configured != "info" {
 			t.Errorf("got %+v", got)
 		}
-		p.expect("admin request", "log level") // the last line; lines are written by and by
+		p.expect("admin request", "log level") // the last line; the log is written asynchronously
 		from := p.logged()
 		o.ask(200, "POST", "/api/v1/reload", "", "", nil)
 		if n := p.logged(); n != from {
@@ -293,14 +293,14 @@ func TestOperate(t *testing.T) {
 	})
 }
 
-// A drain by the API is one by SIGTERM: what is due is written, and others are told not
-// to come.
+// A drain by the API is like one by SIGTERM: what is due is written, and /readyz says that the
+// server is not ready.
 func TestOperateDrain(t *testing.T) {
 	_, p, o := startOperated(t, everyone)
 	north, south := p.dial(), p.dial()
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))
 	north.say(m, m, m, m, m, m, m, m)
-	// north and south take nothing, so that the drain lasts until they do.
+	// north and south do not read, so that the drain lasts until they do.
 	p.await(o, "south is behind", func() bool {
 		var got struct{ Tenants []struct{ Lag uint64 } }
 		o.ask(200, "GET", "/api/v1/tenants", "", "", &got)
@@ -320,7 +320,7 @@ func TestOperateDrain(t *testing.T) {
 	}
 	o.ask(200, "GET", "/livez", "", "", nil)
 	o.ask(503, "POST", "/api/v1/reload", "", "", nil)
-	o.ask(202, "POST", "/api/v1/drain", "", "", nil) // again, which changes nothing
+	o.ask(202, "POST", "/api/v1/drain", "", "", nil) // a second request changes nothing
 	for _, c := range []peer{north, south} {
 		c.expect(m, m, m, m, m, m, m, m)
 	}
@@ -329,7 +329,7 @@ func TestOperateDrain(t *testing.T) {
 	}
 }
 
-// await asks again and again until it is so.
+// await polls until the condition is met.
 func (p *process) await(o *caller, what string, so func() bool) {
 	o.Helper()
 	for deadline := time.Now().Add(patience); !so(); {
@@ -339,7 +339,7 @@ func (p *process) await(o *caller, what string, so func() bool) {
 	}
 }
 
-// The socket is its owner's alone, and takes the place of one that was left behind.
+// Only its owner can use the socket, and it replaces one that was left behind.
 func TestOperateSocket(t *testing.T) {
 	dir, p, o := startOperated(t, everyone)
 	path := filepath.Join(dir, "a.sock")
@@ -374,7 +374,7 @@ func TestOperateSocket(t *testing.T) {
 	}
 }
 
-// A token that is none does not let the server start with an open door.
+// The server does not start with an invalid token.
 func TestOperateBadToken(t *testing.T) {
 	dir := t.TempDir()
 	save(t, dir, "token", "short")
@@ -386,7 +386,7 @@ func TestOperateBadToken(t *testing.T) {
 	}
 }
 
-// runIn runs a command in a folder that is to end by itself.
+// runIn runs a command in a folder until it ends by itself.
 func runIn(t *testing.T, dir string, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer

@@ -92,7 +92,7 @@ func TestOperatorsFindEveryWord(t *testing.T) {
 // refused.
 func warning(call *ast.CallExpr) (string, bool) {
 	f, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || len(call.Args) == 0 || !slices.Contains([]string{"Warn", "Error", "complain"}, f.Sel.Name) {
+	if !ok || len(call.Args) == 0 || !slices.Contains([]string{"Warn", "Error", "reportOnce"}, f.Sel.Name) {
 		return "", false
 	}
 	first := call.Args[0]
