@@ -1,5 +1,5 @@
-// Package pty helps tests to be somebody in front of a terminal: it opens one, keeps what
-// it would show, and types. It knows the few sequences that package terminal writes.
+// Package pty emulates a terminal for tests: it opens a pseudo-terminal, records what it would
+// show, and types. It knows only the few escape sequences that package terminal writes.
 package pty
 
 import (
@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Terminal is one that nobody but a test sees.
+// A Terminal is an emulated terminal.
 type Terminal struct {
 	t     testing.TB
-	front *os.File // what is typed, and what comes to be shown
+	front *os.File // the terminal's side: writes are keys, reads are output
 
-	// TTY is what a program has for its standard files. It is closed with the test.
+	// TTY is the program's side, for its standard files. The test closes it at its end.
 	TTY *os.File
 
 	mu     sync.Mutex // guards what follows
@@ -26,10 +26,10 @@ type Terminal struct {
 	gone   bool
 }
 
-// Open opens a terminal of that size, which goes with the test.
+// Open opens a terminal of that size until the end of the test.
 func Open(t testing.TB, columns, rows int) *Terminal {
 	t.Helper()
-	// Through the poller, so that closing it ends a read.
+	// Non-blocking, so that Close ends a Read.
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func Open(t testing.TB, columns, rows int) *Terminal {
 	return p
 }
 
-// show keeps what comes, until the terminal is gone.
+// show records the output until the terminal is closed.
 func (p *Terminal) show() {
 	var b [4096]byte
 	for {
@@ -68,7 +68,7 @@ func (p *Terminal) show() {
 	}
 }
 
-// HangUp closes the window: there are no keys and nobody sees anything any more.
+// HangUp closes the terminal.
 func (p *Terminal) HangUp() { p.front.Close() }
 
 // Type presses keys.
@@ -79,7 +79,7 @@ func (p *Terminal) Type(keys string) {
 	}
 }
 
-// Resize gives the window another size, which empties it.
+// Resize changes the size of the window and clears it.
 func (p *Terminal) Resize(columns, rows int) {
 	p.t.Helper()
 	if err := unix.IoctlSetWinsize(int(p.TTY.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(columns), Row: uint16(rows)}); err != nil {
@@ -90,7 +90,7 @@ func (p *Terminal) Resize(columns, rows int) {
 	p.screen.resize(columns, rows)
 }
 
-// Modes returns how the terminal treats what is typed.
+// Modes returns the modes of the terminal.
 func (p *Terminal) Modes() unix.Termios {
 	p.t.Helper()
 	modes, err := unix.IoctlGetTermios(int(p.TTY.Fd()), unix.TCGETS)
@@ -107,35 +107,35 @@ func (p *Terminal) Shown() string {
 	return p.screen.text()
 }
 
-// Says reports what of a program's own the terminal is still in: "other screen", "no
-// cursor", "no wrapping", and sequences that are not known.
+// Says lists the modes that a program has set: "other screen", "no cursor", "no wrapping", and
+// the unknown sequences.
 func (p *Terminal) Says() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.screen.state()
 }
 
-// Erasures returns how often all of the screen was erased while something stood there.
+// Erasures returns how often the whole screen was erased while it was not blank.
 func (p *Terminal) Erasures() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.screen.erasures
 }
 
-// Coloured reports whether anything was in colours, or stronger than the rest.
+// Coloured reports whether any text was coloured or bold.
 func (p *Terminal) Coloured() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.screen.coloured
 }
 
-// Expect waits until the screen shows it.
+// Expect waits until the screen shows a text.
 func (p *Terminal) Expect(what string) {
 	p.t.Helper()
 	p.Await(fmt.Sprintf("the screen shows %q", what), func() bool { return strings.Contains(p.Shown(), what) })
 }
 
-// Await waits until it is so.
+// Await waits until so returns true.
 func (p *Terminal) Await(what string, so func() bool) {
 	p.t.Helper()
 	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
