@@ -70,7 +70,12 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	sending.Wait()
-	p.signal(syscall.SIGTERM)
+	for deadline := time.Now().Add(patience); slowest() < sent.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a receiver got %d PDUs of %d", slowest(), sent.Load())
+		}
+	}
+	p.signal(syscall.SIGTERM) // not before, as a busy machine may not read all of it in a drain's second
 	reading.Wait()
 	if code := p.exit(); code != exitStopped {
 		t.Errorf("exit code %d", code)
