@@ -78,11 +78,13 @@ policy = %q
 
 // A tenant loses no PDU while another is abused, and the counts of both add up.
 func TestAbuse(t *testing.T) {
+	t.Parallel()
 	for _, a := range abuses {
 		if !a.quick && !full {
 			continue
 		}
 		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
 			p, attacker := a.start(t)
 			v := watchVictim(t, p)
 			attacker.on(t)

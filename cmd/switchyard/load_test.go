@@ -29,6 +29,7 @@ CID_BUDDY_LIST_USERS_STATUS_REQUEST = "handle users-status-request"
 // Policies are swapped while senders send at full speed, every fourth of them broken. Every
 // receiver gets every PDU once and in the same order, and the counts add up.
 func TestReloadUnderLoad(t *testing.T) {
+	t.Parallel()
 	const senders, receivers = 4, 3
 	reloads := 3
 	if full {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"io"
 	"net"
 	"os"
@@ -32,6 +33,10 @@ func TestMain(m *testing.M) {
 	if what := os.Getenv(asAttacker); what != "" {
 		attack(what)
 		os.Exit(0)
+	}
+	// Most tests wait for servers and timers, not for a core.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
 	}
 	testscript.Main(m, map[string]func(){"switchyard": main})
 }
