@@ -50,3 +50,16 @@ func TestManualSaysWhatHelpSays(t *testing.T) {
 		}
 	}
 }
+
+// Bash finds no fault of syntax in its completions.
+func TestCompletionsForBash(t *testing.T) {
+	var out strings.Builder
+	if code := run([]string{"completion", "bash"}, nil, &out, t.Output()); code != exitStopped {
+		t.Fatalf("exit code %d", code)
+	}
+	check := exec.Command("bash", "-n")
+	check.Stdin = strings.NewReader(out.String())
+	if text, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
