@@ -3,8 +3,8 @@
 // blocks it. openapi.json, which it also serves, describes its answers; package api has them
 // as Go types.
 //
-// A request goes through the files in this order: admin.go accepts the connection,
-// endpoints.go finds the handler, rights.go checks the client's rights, semaphore.go limits
+// A request goes through the files in this order: admin.go accepts the connection, places.go
+// limits how many there are, endpoints.go finds the handler, rights.go checks the client's rights, semaphore.go limits
 // how many expensive requests run at once, and answer.go writes the answer.
 package admin
 
@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"switchyard/policy"
@@ -84,14 +83,13 @@ type Options struct {
 var ErrStopping = errors.New("the server stops; ask the one that takes its place")
 
 const (
-	maxConnections = 64 // over TCP, and as many over the socket
 	maxCaptures    = 4
 	maxTaps        = 4
 	maxStreams     = 16
 	maxPolicyCalls = 2 // requests that call policies
 	maxReloads     = 4 // requests that wait for a reload
 	// clientTimeout is how long a client may take to send its request, and to receive each
-	// part of the answer.
+	// part of the answer. It may take half of that to send the request's header.
 	clientTimeout = 10 * time.Second
 	// closeTime is how long Close waits for streams to end.
 	closeTime = time.Second
@@ -116,11 +114,11 @@ type Server struct {
 	policyCalls semaphore
 	reloads     semaphore
 
-	connections [2]atomic.Int64 // over TCP, and over the socket
-	sampler     sampler
-	latest      latestSnapshot
-	refused     logsample.Lines
-	serving     sync.WaitGroup // the goroutines that Serve starts
+	places  [2]places // over TCP, and over the socket, so that the owner of the socket is never locked out
+	sampler sampler
+	latest  latestSnapshot
+	refused logsample.Lines
+	serving sync.WaitGroup // the goroutines that Serve starts
 
 	// open is read-locked by each request while it is answered, and locked by Close for good.
 	open   sync.RWMutex
@@ -145,15 +143,17 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 	s.stop = cancel
 	s.endpoints = s.table()
 	s.http = &http.Server{
-		Handler:        http.HandlerFunc(s.serveHTTP),
-		ReadTimeout:    clientTimeout,
-		WriteTimeout:   clientTimeout, // of a stream, for each part
-		IdleTimeout:    3 * clientTimeout,
-		MaxHeaderBytes: 16 << 10,
-		BaseContext:    func(net.Listener) context.Context { return ctx },
-		ConnContext:    withCaller,
-		ConnState:      s.limitConnections,
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler:      http.HandlerFunc(s.serveHTTP),
+		ReadTimeout:  clientTimeout,
+		WriteTimeout: clientTimeout, // of a stream, for each part
+		IdleTimeout:  clientTimeout,
+		// Apart from the others, so that a client that sends half a request waits less long.
+		ReadHeaderTimeout: clientTimeout / 2,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       s.withCaller,
+		ConnState:         s.follow,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	for _, l := range listeners {
 		s.addresses = append(s.addresses, l.Addr())
@@ -186,19 +186,29 @@ func (s *Server) Close() {
 	})
 }
 
-// limitConnections closes a connection if there are too many. TCP and the socket are counted
-// separately, so that clients of the address cannot lock out the owner of the socket.
-func (s *Server) limitConnections(conn net.Conn, state http.ConnState) {
-	way := 0
-	if conn.LocalAddr().Network() == "unix" {
-		way = 1
+// placesFor returns the places for connections like conn.
+func (s *Server) placesFor(conn net.Conn) *places {
+	if _, ok := conn.(*net.UnixConn); ok {
+		return &s.places[1]
 	}
+	return &s.places[0]
+}
+
+// admit gives a connection its place, and logs if another one had to go for it.
+func (s *Server) admit(conn net.Conn, client string) *place {
+	taken, closed, had := s.placesFor(conn).take(conn, client)
+	if closed != "" && s.refused.Admit("connection", 1) {
+		s.log.Warn("admin has no place left for a client's connections; it leaves them open, or opens too many", "client", closed, "connections", had)
+	}
+	return taken
+}
+
+// follow keeps account of which connections wait for a request, and which have ended.
+func (s *Server) follow(conn net.Conn, state http.ConnState) {
 	switch state {
-	case http.StateNew:
-		if s.connections[way].Add(1) > maxConnections {
-			conn.Close()
-		}
+	case http.StateActive, http.StateIdle: // active from a request's first byte on
+		s.placesFor(conn).wait(conn)
 	case http.StateClosed, http.StateHijacked:
-		s.connections[way].Add(-1)
+		s.placesFor(conn).leave(conn)
 	}
 }

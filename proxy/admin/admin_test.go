@@ -367,31 +367,3 @@ func (c *chunks) Read(p []byte) (int, error) {
 	}
 	return c.body.Read(p)
 }
-
-func TestConnectionsAreFew(t *testing.T) {
-	f := start(t, clientTimeout)
-	var conns []net.Conn
-	for range maxConnections {
-		conn, err := net.Dial("tcp", f.Addrs()[0].String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		conns = append(conns, conn)
-	}
-	f.await("all are counted", func() bool { return f.connections[0].Load() == maxConnections })
-	one, err := net.Dial("tcp", f.Addrs()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer one.Close()
-	one.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if _, err := one.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v, want that it is closed", err)
-	}
-	for _, conn := range conns {
-		conn.Close()
-	}
-	f.await("those that have ended do not count", func() bool { return f.connections[0].Load() == 0 })
-	f.read(f.ask("GET", "/livez"))
-}

@@ -19,6 +19,7 @@ type method struct {
 	answer responder
 	body   bool // the request has a body; others must have none, as it would not be read
 	lasts  bool // a stream; HEAD is refused, as it could not be noticed that its client has left
+	health bool // a health check: OPTIONS is as good as GET, and there are places for it
 }
 
 // A responder answers, or returns an error and has written nothing.
@@ -32,6 +33,9 @@ func (s *Server) table() map[string]endpoint {
 	get := func(needs right, answer responder) endpoint {
 		return endpoint{http.MethodGet: {needs: needs, answer: answer}}
 	}
+	health := func(answer responder) endpoint {
+		return endpoint{http.MethodGet: {needs: nothing, answer: answer, health: true}}
+	}
 	last := func(needs right, answer responder) endpoint {
 		return endpoint{http.MethodGet: {needs: needs, answer: answer, lasts: true}}
 	}
@@ -40,8 +44,9 @@ func (s *Server) table() map[string]endpoint {
 	}
 	take := func(needs right, answer responder) method { return method{needs: needs, answer: answer, body: true} }
 	all := map[string]endpoint{
-		"/livez":               get(nothing, s.livez),
-		"/readyz":              get(nothing, s.readyz),
+		"/livez":               health(s.livez),
+		"/healthz":             health(s.livez),
+		"/readyz":              health(s.readyz),
 		"/version":             get(read, s.version),
 		"/api/v1/openapi.json": get(nothing, s.openapi),
 		"/api/v1/snapshot":     get(read, s.snapshotNow),
@@ -100,6 +105,9 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.open.RUnlock()
+	if c := callerOf(r); c.place == nil || !c.places.answer(c.place) {
+		return // its connection was closed
+	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := s.respond(w, r); err != nil {
@@ -113,11 +121,21 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	if err := checkOrigin(r); err != nil {
 		return err
 	}
-	found, ok := s.endpoints[r.URL.Path]
-	if !ok {
+	path := r.URL.Path
+	if r.Method == http.MethodOptions && path == "/" {
+		path = "/readyz" // haproxy's check, unless it is told another method and path
+	}
+	found, listed := s.endpoints[path]
+	m, ok := found.method(r.Method)
+	if callerOf(r).place.health {
+		w.Header().Set("Connection", "close")
+		if !m.health {
+			return refuse(http.StatusServiceUnavailable, "too many connections are open; close some, or ask by admin.socket")
+		}
+	}
+	if !listed {
 		return s.respondUnlisted(w, r)
 	}
-	m, ok := found.method(r.Method)
 	if !ok {
 		w.Header().Set("Allow", found.methods())
 		return refuse(http.StatusMethodNotAllowed, "%s takes %s, not %.20s", r.URL.Path, found.methods(), r.Method)
@@ -149,10 +167,14 @@ func (s *Server) respondUnlisted(w http.ResponseWriter, r *http.Request) error {
 }
 
 // method finds the method of that name. HEAD is GET without the body, except for streams.
+// OPTIONS is GET for health checks.
 func (e endpoint) method(name string) (m method, ok bool) {
-	if name == http.MethodHead {
-		m, ok = e[http.MethodGet]
-		return m, ok && !m.lasts
+	get, has := e[http.MethodGet]
+	switch name {
+	case http.MethodHead:
+		return get, has && !get.lasts
+	case http.MethodOptions:
+		return get, has && get.health
 	}
 	m, ok = e[name]
 	return m, ok
@@ -164,6 +186,9 @@ func (e endpoint) methods() string {
 	for name, m := range e {
 		if names = append(names, name); name == http.MethodGet && !m.lasts {
 			names = append(names, http.MethodHead)
+		}
+		if m.health {
+			names = append(names, http.MethodOptions)
 		}
 	}
 	slices.Sort(names)

@@ -95,7 +95,7 @@ func TestMalformedRequests(t *testing.T) {
 	for _, c := range []struct{ request, want string }{
 		{"nonsense\r\n\r\n", "HTTP/1.1 400"},
 		{"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "HTTP/1.1 431"},
-		{"GET /livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},
+		{"GET /livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},                                                                           // only HTTP/1.0 goes without a Host
 		{"GET /livez HTTP/1.1\r\nHost: localhost\r\n", ""},                                                                        // and no end
 		{"POST /api/v1/evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{", ""}, // likewise
 		{"\x16\x03\x01\x02\x00", "HTTP/1.1 400"},                                                                                  // TLS
@@ -175,7 +175,7 @@ func TestHeavyRequestsWait(t *testing.T) {
 		}()
 	}
 	<-p.begun
-	f.await("all ask", func() bool { return f.connections[0].Load() == asked })
+	f.await("all ask", func() bool { return f.places[0].open() == asked })
 	close(p.end)
 	for range asked {
 		if status := <-statuses; status != 200 {

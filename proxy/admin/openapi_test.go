@@ -132,6 +132,7 @@ type visit struct {
 
 var visits = []visit{
 	{"GET", "/livez", "", "", "", 200},
+	{"GET", "/healthz", "", "", "", 200},
 	{"GET", "/readyz", "verbose", "", "", 200},
 	{"GET", "/metrics", "", "", "", 200},
 	{"GET", "/version", "", "", "", 200},

@@ -23,16 +23,21 @@ const (
 type caller struct {
 	socket bool   // it uses the Unix socket, which only the server's user can open
 	name   string // for the log
+	places *places
+	place  *place // of its connection in places; nil if it got none
 }
 
 type callerKey struct{}
 
-// withCaller stores the caller of a connection in its context.
-func withCaller(ctx context.Context, conn net.Conn) context.Context {
-	c := caller{name: conn.RemoteAddr().String()}
+// withCaller gives a new connection its place, and stores its caller in its context.
+func (s *Server) withCaller(ctx context.Context, conn net.Conn) context.Context {
+	c := caller{name: conn.RemoteAddr().String(), places: s.placesFor(conn)}
+	client, _, _ := net.SplitHostPort(c.name)
 	if u, ok := conn.(*net.UnixConn); ok {
-		c = caller{socket: true, name: "socket, " + owner(u)}
+		c.socket, c.name = true, "socket, "+owner(u)
+		client = c.name
 	}
+	c.place = s.admit(conn, client)
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
@@ -54,9 +59,10 @@ func refuse(status int, format string, args ...any) *refusal {
 }
 
 // checkOrigin refuses requests that a browser on this machine was made to send by another
-// site: cross-site requests, by their headers, and DNS rebinding, by the Host.
+// site: cross-site requests, by their headers, and DNS rebinding, by the Host. A request without
+// a Host, as load balancers send it with HTTP/1.0, is not a browser's.
 func checkOrigin(r *http.Request) error {
-	if !callerOf(r).socket && !isLoopback(r.Host) {
+	if !callerOf(r).socket && r.Host != "" && !isLoopback(r.Host) {
 		return refuse(http.StatusForbidden, "host %.80q is not this machine's loopback; ask for 127.0.0.1, [::1] or localhost", r.Host)
 	}
 	ours := true
@@ -80,7 +86,7 @@ func isLoopback(host string) bool {
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
 // authorize returns an error if the client lacks the right.
