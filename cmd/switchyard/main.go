@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/cmd/switchyard/server"
+	"switchyard/cmd/switchyard/trial"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )
@@ -32,7 +33,12 @@ const (
 	exitConfig      = 78 // the configuration or a policy is refused
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+func main() {
+	if trial.IsChild(os.Args) {
+		os.Exit(trial.Child(os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
 
 // run runs the command and returns its exit code.
 func run(args, env []string, stdout, stderr io.Writer) (code int) {
@@ -96,13 +102,13 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the peers until told to stop (the default)",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return server.Serve(o.load, env, stderr) },
+		RunE:  func(*cobra.Command, []string) error { return server.Serve(o.load, trial.New(), env, stderr) },
 	}
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Report every fault of the configuration and its policies, and exit 0 or 78",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return server.Check(o.load, stdout, stderr) },
+		RunE:  func(*cobra.Command, []string) error { return server.Check(o.load, trial.New(), stdout, stderr) },
 	}
 	version := &cobra.Command{
 		Use:   "version",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/trial"
 	"switchyard/plugins/source"
 	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
@@ -80,14 +81,22 @@ func loadPolicy(o *options, arg, config string, stderr io.Writer) (*loadedPolicy
 	if g.Module, err = o.findPolicy(arg, stderr); err != nil {
 		return nil, err
 	}
-	g.engine = wasm.NewEngine(g.limits, func(policy string, _ int, text string) {
-		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
-	})
-	if g.Policy, err = g.engine.Load(context.Background(), g.Name, g.Bytes, g.config); err != nil {
+	g.engine = newEngine(g.limits, stderr)
+	if g.Policy, err = g.Module.Load(context.Background(), g.engine, g.config); err != nil {
 		g.engine.Close()
 		return nil, err
 	}
 	return g, nil
+}
+
+// newEngine returns an engine that tries modules in a child process first, and prints what
+// guests log.
+func newEngine(limits wasm.Limits, stderr io.Writer) *wasm.Engine {
+	e := wasm.NewEngine(limits, func(policy string, _ int, text string) {
+		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
+	})
+	e.TryFirst(trial.New(), func(err error) { fmt.Fprintf(stderr, "switchyard: warning: %v\n", err) })
+	return e
 }
 
 func (g *loadedPolicy) close() {

@@ -91,9 +91,7 @@ func buildModule(ctx context.Context, arg string, stderr io.Writer) ([]byte, err
 
 // tryModule loads a module, through all gates, and returns a summary of its routes.
 func tryModule(name string, module, config []byte, stderr io.Writer) (string, error) {
-	engine := wasm.NewEngine(wasm.DefaultLimits(), func(policy string, _ int, text string) {
-		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
-	})
+	engine := newEngine(wasm.DefaultLimits(), stderr)
 	defer engine.Close()
 	p, err := engine.Load(context.Background(), name, module, config)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"switchyard/cmd/switchyard/trial"
 	"switchyard/pdu/pdutest"
 )
 
@@ -26,6 +27,9 @@ import (
 const asCommand = "SWITCHYARD_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
+	if trial.IsChild(os.Args) { // of this test's own program
+		main()
+	}
 	if os.Getenv(asCommand) != "" {
 		os.Unsetenv(asCommand)
 		main()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // A Gate is one of the checks that a module has to pass to become a policy. In an error it
@@ -29,6 +30,8 @@ type GateError struct {
 	Policy string
 	Err    error
 	Remedy string
+
+	temporary, slow bool // see Refusal
 }
 
 func (e *GateError) Error() string {
@@ -55,12 +58,33 @@ func refuse(remedy, format string, args ...any) error {
 	return &GateError{Err: fmt.Errorf(format, args...), Remedy: remedy}
 }
 
+// refuseNow is refuse for what may be different next time.
+func refuseNow(remedy, format string, args ...any) error {
+	return &GateError{Err: fmt.Errorf(format, args...), Remedy: remedy, temporary: true}
+}
+
+// Overdue returns the refusal of a policy that needed more time to load than it may.
+func Overdue(limit time.Duration) *Refusal {
+	return &Refusal{Text: fmt.Sprintf("loading took more than %v of "+loadTimeOf, limit), Slow: true,
+		Remedy: "make the module or its largest function smaller, or raise wasm.load_time"}
+}
+
+// Starved returns the refusal of a policy that did not load within most, as the machine had
+// only so much time for it.
+func Starved(most, used time.Duration) *Refusal {
+	return &Refusal{Text: fmt.Sprintf("loading did not end within %v, in which it got %v of "+loadTimeOf, most, used.Round(time.Millisecond)), Slow: true, Temporary: true,
+		Remedy: "load it again when the machine is less busy, or raise wasm.load_time"}
+}
+
 // atGate makes err the error of a gate.
 func atGate(gate Gate, name string, err error) *GateError {
 	var e *GateError
 	if !errors.As(err, &e) {
 		e = &GateError{Err: err, Remedy: remedies[gate]}
 	}
-	e.Gate, e.Policy = gate, name
+	if e.Gate == "" {
+		e.Gate = gate
+	}
+	e.Policy = name
 	return e
 }

@@ -19,7 +19,8 @@ import (
 // A loader takes one module through the gates.
 type loader struct {
 	engine  *Engine
-	module  []byte // as it was given
+	limit   time.Duration // of used
+	module  []byte        // as it was given
 	config  []byte
 	metered []byte // as it is compiled
 	imports []imported
@@ -46,20 +47,24 @@ var gates = []struct {
 	{GateDryRun, (*loader).dryRun},
 }
 
-func (l *loader) run(ctx context.Context) error {
+// run takes the module through the gates, and returns how much time that took.
+func (l *loader) run(ctx context.Context) (used time.Duration, err error) {
 	computed, stop := l.engine.clock()
 	defer stop()
 	l.computed = computed
 	for _, g := range gates {
+		if l.engine.entered != nil {
+			l.engine.entered(g.gate)
+		}
 		err := l.pass(ctx, g.pass)
 		if err == nil {
 			err = l.checkTime(ctx)
 		}
 		if err != nil {
-			return atGate(g.gate, l.policy.name, err)
+			return l.used(), atGate(g.gate, l.policy.name, err)
 		}
 	}
-	return nil
+	return l.used(), nil
 }
 
 func (l *loader) pass(ctx context.Context, pass func(*loader, context.Context) error) (err error) {
@@ -75,15 +80,16 @@ func (l *loader) used() time.Duration { return l.computed() + l.compiled }
 func (l *loader) checkTime(ctx context.Context) error { return l.checkLimits(ctx, l.used()) }
 
 func (l *loader) checkLimits(ctx context.Context, used time.Duration) error {
-	limit := l.engine.limits.LoadTime
+	limit := l.limit
 	switch err := ctx.Err(); {
+	case used >= limit && limit < l.engine.limits.LoadTime:
+		return refuseNow("load it again", "loading took more than %v of "+loadTimeOf+", more than three times what its trial took", limit)
 	case used >= limit:
-		return refuse("make the module or its largest function smaller, or raise wasm.load_time", "loading took more than %v of "+loadTimeOf, limit)
+		return Overdue(limit).gateError("")
 	case errors.Is(err, context.DeadlineExceeded):
-		return refuse("load it again when the machine is less busy, or raise wasm.load_time",
-			"loading did not end within %v, in which it got %v of "+loadTimeOf, ceiling*limit, used.Round(time.Millisecond))
+		return Starved(ceiling*limit, used).gateError("")
 	case err != nil:
-		return refuse("load it again", "loading was given up: %w", err)
+		return refuseNow("load it again", "loading was given up: %w", err)
 	}
 	return nil
 }
@@ -143,7 +149,7 @@ func (l *loader) await(ctx context.Context, clocks <-chan func() time.Duration, 
 	const shortest = 5 * time.Millisecond // between two reads
 	used := l.used()
 	computed := func() time.Duration { return 0 }
-	again := time.NewTimer(l.engine.limits.LoadTime - used)
+	again := time.NewTimer(l.limit - used)
 	defer again.Stop()
 	for {
 		select {
@@ -157,7 +163,7 @@ func (l *loader) await(ctx context.Context, clocks <-chan func() time.Duration, 
 		if err := l.checkLimits(ctx, total); err != nil {
 			return compilation{}, err
 		}
-		again.Reset(max(shortest, l.engine.limits.LoadTime-total))
+		again.Reset(max(shortest, l.limit-total))
 	}
 }
 

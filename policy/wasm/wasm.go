@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -65,6 +66,12 @@ type Engine struct {
 	code   wazero.CompilationCache
 	clock  clock // measures loading
 
+	trier   Trier // nil: modules are loaded without a trial
+	warn    func(error)
+	warned  atomic.Value // the text of the last warning
+	entered func(Gate)   // called with each gate that a module meets, or nil
+	results results
+
 	// compiling counts the goroutines that compile. Load waits for its own unless it gives
 	// up. Only tests wait for one that was given up, because it may run for minutes.
 	compiling sync.WaitGroup
@@ -100,28 +107,80 @@ func (e *Engine) use(kind string) {
 // Kind returns Compiler or Interpreter, and why it is that.
 func (e *Engine) Kind() (kind, why string) { return e.kind, e.why }
 
+// TryFirst makes the engine load a module only after t has tried it. Where t cannot try
+// anything, the engine calls warn, not twice in a row with the same error, and loads the module
+// without a trial. TryFirst is called before the first Load.
+func (e *Engine) TryFirst(t Trier, warn func(error)) { e.trier, e.warn = t, warn }
+
 // Load takes a module through all gates and returns the policy. config is JSON for the
-// guest's configure; nil stands for an empty object. The error is
-// a *GateError. It may take up to the time and fuel that the limits allow, on a busy
-// machine ceiling times that time, so it belongs off the data path.
+// guest's configure; nil stands for an empty object. The error is a *GateError. It may take
+// up to the time and fuel that the limits allow, on a busy machine ceiling times that time,
+// so it belongs off the data path.
+//
+// The engine remembers what it refused: the same module with the same configuration is
+// refused again without being loaded. Equal modules are loaded one after the other.
 func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (*Policy, error) {
-	ctx, cancel := context.WithTimeout(ctx, ceiling*e.limits.LoadTime)
+	s := sumOf(module, config)
+	last, known, err := e.results.begin(ctx, s)
+	if err != nil {
+		return nil, givenUp(name, err)
+	}
+	defer e.results.end(s)
+	if last.refusal != nil {
+		return nil, last.refusal.gateError(name)
+	}
+	t := Trial{Limits: e.limits, Name: name, Module: module, Config: config}
+	within := e.limits.LoadTime
+	switch {
+	case known:
+		within = last.within
+	case e.trier != nil:
+		if within, err = e.try(ctx, t); err != nil {
+			e.results.refused(s, err)
+			return nil, err
+		}
+		e.results.passed(s, within)
+	}
+	p, _, err := e.load(ctx, t, within)
+	if err != nil {
+		e.results.refused(s, err)
+		return nil, err
+	}
+	return p, nil
+}
+
+// LoadOwn is Load for a module that this program has made itself, of a table, or brings with
+// it. There is no need to try such a module.
+func (e *Engine) LoadOwn(ctx context.Context, name string, module, config []byte) (*Policy, error) {
+	p, _, err := e.load(ctx, Trial{Limits: e.limits, Name: name, Module: module, Config: config}, e.limits.LoadTime)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// load takes a module through all gates in this process. It returns how much of its time
+// limit it used.
+func (e *Engine) load(ctx context.Context, t Trial, limit time.Duration) (p *Policy, used time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, ceiling*limit)
 	defer cancel()
 	l := &loader{
 		engine: e,
-		module: module,
-		config: config,
-		policy: &Policy{name: name, limits: e.limits, slots: make([]slot, 2*runtime.GOMAXPROCS(0))},
+		limit:  limit,
+		module: t.Module,
+		config: t.Config,
+		policy: &Policy{name: t.Name, limits: e.limits, slots: make([]slot, 2*runtime.GOMAXPROCS(0))},
 	}
 	for i := range l.policy.slots {
 		l.policy.slots[i].policy = l.policy
 	}
-	l.policy.lines.init(name, e.log)
-	if err := l.run(ctx); err != nil {
+	l.policy.lines.init(t.Name, e.log)
+	used, err = l.run(ctx)
+	if err != nil {
 		_ = l.policy.Close()
-		return nil, err
+		return nil, used, err
 	}
-	return l.policy, nil
+	return l.policy, used, nil
 }
 
 // Close frees the shared machine code. Every policy must be closed before.

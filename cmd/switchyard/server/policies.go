@@ -65,7 +65,7 @@ func limited(t config.Tenant) (candidate, error) {
 
 // loadPolicy takes the policy through all gates and makes it a generation.
 func loadPolicy(ctx context.Context, e *wasm.Engine, c candidate) (*policy.Generation, error) {
-	p, err := e.Load(ctx, c.Name, c.Bytes, c.config)
+	p, err := c.Module.Load(ctx, e, c.config)
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,7 @@ type Loader func() (c *config.Config, why string, err error)
 // A server is everything that Serve builds. The goroutine of Serve owns it.
 type server struct {
 	load       Loader
+	trier      wasm.Trier
 	config     *config.Config
 	log        *slog.Logger
 	level      *slog.LevelVar
@@ -86,21 +87,22 @@ type served struct {
 	loadTime time.Duration // that the policy took to load
 }
 
-func newServer(load Loader, c *config.Config) *server {
-	srv := &server{load: load, config: c, state: newAdminState(), level: new(slog.LevelVar), tenants: make(map[string]*served),
+func newServer(load Loader, trier wasm.Trier, c *config.Config) *server {
+	srv := &server{load: load, trier: trier, config: c, state: newAdminState(), level: new(slog.LevelVar), tenants: make(map[string]*served),
 		changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.forced, srv.force = context.WithCancel(context.Background())
 	srv.publish()
 	return srv
 }
 
-// Serve serves until it is told to stop, by a signal or by an operator, and drains. env is the
-// environment, in which a supervisor announces itself. The log is written to stderr.
+// Serve serves until it is told to stop, by a signal or by an operator, and drains. trier tries
+// policies before they are loaded. env is the environment, in which a supervisor announces
+// itself. The log is written to stderr.
 //
 // The deferred calls run in reverse: the watchdog ends, as a server that closes is not alive;
 // then the server closes, then the supervisor's socket, as closing may report to it; and the
 // log is flushed last, as all of them write to it.
-func Serve(load Loader, env []string, stderr io.Writer) error {
+func Serve(load Loader, trier wasm.Trier, env []string, stderr io.Writer) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -109,7 +111,7 @@ func Serve(load Loader, env []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	srv := newServer(load, c)
+	srv := newServer(load, trier, c)
 	lines := newAsyncWriter(stderr)
 	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))
 	lines.start(func(lost int) { srv.log.Warn("lines of the log were lost, as nobody took them in time", "lines", lost) })
@@ -161,6 +163,9 @@ func (srv *server) newEngine(c *config.Config) *wasm.Engine {
 	e := wasm.NewEngine(guestLimits(c), func(policy string, level int, text string) {
 		levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 		srv.log.Log(context.Background(), levels[min(max(level, 0), len(levels)-1)], "policy says", "policy", policy, "text", text)
+	})
+	e.TryFirst(srv.trier, func(err error) {
+		srv.log.Warn("policies are loaded without a trial; only the limits of this process hold", "error", err)
 	})
 	kind, why := e.Kind()
 	srv.log.Info("wasm engine", "kind", kind, "why", why)

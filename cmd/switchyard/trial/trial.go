@@ -1,0 +1,189 @@
+// Package trial loads a policy in a child process, before the server loads it: a module that
+// is made to harm whoever compiles or starts it harms only the child. The child is the same
+// program. It has no environment, no descriptors but three pipes, and limits of memory and
+// CPU time; it is killed when it takes too long, and when the server ends.
+//
+//	server                                 child
+//	Runner.Try ── wasm.Trial, on stdin ──▶ Child: wasm.Try
+//	           ◀─ messages, on stdout ──── each gate that the module enters, then the report
+//
+// trial.go is the server's side, child.go the child's.
+package trial
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"switchyard/policy/sanitize"
+	"switchyard/policy/wasm"
+)
+
+const (
+	// quick is the load time of a first trial. A module that takes longer is tried again,
+	// with the whole load time, while further quick ones pass it.
+	quick = 2 * time.Second
+
+	compileMemory = 512 << 20 // bytes; see Runner
+
+	ceiling     = 10       // a trial may last so many times its load time
+	reportBytes = 1 << 20  // the longest output of a child that is read
+	stderrBytes = 16 << 10 // and of its errors
+)
+
+// A Runner tries policies in child processes. At most two run at once: one that is quick and
+// one that is not. It implements wasm.Trier.
+type Runner struct {
+	memory      uint64        // how many bytes loading may take, besides those of one instance
+	quick, slow chan struct{} // hold one token while a trial runs
+}
+
+// New returns a Runner.
+func New() *Runner {
+	keepDescriptors()
+	return &Runner{memory: compileMemory, quick: make(chan struct{}, 1), slow: make(chan struct{}, 1)}
+}
+
+// Try implements wasm.Trier.
+func (r *Runner) Try(ctx context.Context, t wasm.Trial) (wasm.Report, error) {
+	whole := t.Limits.LoadTime
+	t.Limits.LoadTime = min(quick, whole)
+	report, err := r.alone(ctx, r.quick, t)
+	slow := report.Refusal != nil && report.Refusal.Slow
+	if err != nil || whole <= quick || !slow {
+		return report, err
+	}
+	t.Limits.LoadTime = whole
+	return r.alone(ctx, r.slow, t)
+}
+
+// alone runs a trial while no other one holds the token of the lane.
+func (r *Runner) alone(ctx context.Context, lane chan struct{}, t wasm.Trial) (wasm.Report, error) {
+	select {
+	case lane <- struct{}{}:
+		defer func() { <-lane }()
+	case <-ctx.Done():
+		return wasm.Report{}, ctx.Err()
+	}
+	report, err := run(ctx, order{t, r.memory})
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", wasm.ErrNoTrial, err)
+	}
+	return report, err
+}
+
+// run runs one trial in a child. An error says that no child could be started.
+func run(ctx context.Context, o order) (wasm.Report, error) {
+	path, err := program()
+	if err != nil {
+		return wasm.Report{}, err
+	}
+	// On Linux, a child ends with the thread that started it, which must not end before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	timed, cancel := context.WithTimeout(ctx, ceiling*o.Limits.LoadTime)
+	defer cancel()
+	cmd := exec.CommandContext(timed, path, argument)
+	cmd.Args[0] = "switchyard"
+	cmd.Env = []string{}
+	cmd.Dir = "/"
+	cmd.WaitDelay = time.Second
+	var out, stderr limited
+	out.room, stderr.room = reportBytes, stderrBytes
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	confine(cmd)
+	if err := feed(cmd, o); err != nil {
+		return wasm.Report{}, fmt.Errorf("start %s: %w", path, err)
+	}
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return wasm.Report{}, ctx.Err()
+	}
+	gate, report := messages(out.Bytes())
+	switch {
+	case report != nil:
+		return *report, nil
+	case gate == "" && timed.Err() == nil:
+		return wasm.Report{}, fmt.Errorf("%s ended before it began (%v): %s", path, err, brief(stderr.String()))
+	}
+	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	refusal := postMortem(o, used, timed.Err() != nil, cmd.ProcessState.String(), stderr.String())
+	refusal.Gate = gate
+	return wasm.Report{Used: used, Refusal: refusal}, nil
+}
+
+// feed starts the child and gives it the order.
+func feed(cmd *exec.Cmd, o order) error {
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	// A child that ends before it has read everything ends the write; Wait says why it ended.
+	_ = gob.NewEncoder(stdin).Encode(o)
+	stdin.Close()
+	return nil
+}
+
+// messages returns the last gate that the child reported, and its report if there is one.
+func messages(out []byte) (gate wasm.Gate, report *wasm.Report) {
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var m message
+		if d.Decode(&m) != nil {
+			return gate, nil
+		}
+		if m.Report != nil {
+			return gate, m.Report
+		}
+		gate = m.Gate
+	}
+}
+
+// postMortem says why a child ended without a report.
+func postMortem(o order, used time.Duration, timedOut bool, state, stderr string) *wasm.Refusal {
+	limit := o.Limits.LoadTime
+	switch {
+	case timedOut && used < limit:
+		return wasm.Starved(ceiling*limit, used)
+	case timedOut, used >= limit:
+		return wasm.Overdue(limit)
+	case outOfMemory(stderr):
+		return &wasm.Refusal{Text: fmt.Sprintf("loading took more than %d MiB of memory, besides that of one instance", o.Memory>>20),
+			Remedy: "make the module smaller: fewer functions, globals and tables, less code"}
+	}
+	return &wasm.Refusal{Text: fmt.Sprintf("the process that loaded it for trial ended (%s): %s", state, brief(stderr)),
+		Remedy: "build the module anew; if that does not help, report it"}
+}
+
+// outOfMemory reports whether Go's runtime says that it got no more memory.
+func outOfMemory(stderr string) bool {
+	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory")
+}
+
+// brief returns the first line of what a child wrote about its end.
+func brief(stderr string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
+	if line == "" {
+		return "without a word"
+	}
+	return sanitize.Text(sanitize.Cut(line, 200))
+}
+
+// limited keeps the first bytes that are written to it.
+type limited struct {
+	bytes.Buffer
+	room int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.Buffer.Write(p[:min(len(p), max(0, l.room-l.Len()))])
+	return len(p), nil
+}

@@ -1,0 +1,116 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A Trier loads a module where it can do no harm, before an engine loads it here. Its
+// implementation runs Try in another process, with limits of memory and time.
+type Trier interface {
+	// Try takes a module through all gates. The error is ErrNoTrial, or that of a context
+	// that ended; what is wrong with the module is in the Report.
+	Try(ctx context.Context, t Trial) (Report, error)
+}
+
+// ErrNoTrial is the error of a Trier that cannot try anything now. The module is then loaded
+// without a trial.
+var ErrNoTrial = errors.New("policies cannot be tried in another process")
+
+// A Trial is everything on which the result of a load depends.
+type Trial struct {
+	Limits Limits
+	Name   string // of the policy
+	Module []byte
+	Config []byte // JSON, or nil
+}
+
+// A Report is what a trial found out.
+type Report struct {
+	Used    time.Duration // that loading took: CPU time where the system can measure it
+	Refusal *Refusal      // nil if the module passed all gates
+	Lines   []Line        // that the guest logged
+}
+
+// maxLines is how many lines a report has at most.
+const maxLines = 100
+
+// A Refusal is a GateError that can be passed between processes.
+type Refusal struct {
+	Gate         Gate
+	Text, Remedy string
+	Temporary    bool // the same module may pass when it is loaded again
+	Slow         bool // it may pass if it has more time
+}
+
+// A Line is a line that a guest logged.
+type Line struct {
+	Level int
+	Text  string
+}
+
+// Try takes the module through all gates in this process. It calls entered, if that is not
+// nil, with each gate before the module meets it.
+func Try(t Trial, entered func(Gate)) Report {
+	var r Report
+	e := NewEngine(t.Limits, func(_ string, level int, text string) {
+		if len(r.Lines) < maxLines {
+			r.Lines = append(r.Lines, Line{level, text})
+		}
+	})
+	e.entered = entered
+	defer e.Close()
+	p, used, err := e.load(context.Background(), t, t.Limits.LoadTime)
+	r.Used = used
+	if err != nil {
+		r.Refusal = refusalOf(err)
+		return r
+	}
+	_ = p.Close()
+	return r
+}
+
+func refusalOf(err error) *Refusal {
+	var e *GateError
+	if !errors.As(err, &e) {
+		e = &GateError{Err: err}
+	}
+	return &Refusal{Gate: e.Gate, Text: e.Err.Error(), Remedy: e.Remedy, Temporary: e.temporary, Slow: e.slow}
+}
+
+// gateError returns the refusal as the error of the policy with that name.
+func (r *Refusal) gateError(name string) *GateError {
+	return &GateError{Gate: r.Gate, Policy: name, Err: errors.New(r.Text), Remedy: r.Remedy, temporary: r.Temporary, slow: r.Slow}
+}
+
+// compileRoom returns how much time loading a module may take here that took so much in its
+// trial. Both do the same, so it only allows for caches and clocks that differ.
+func compileRoom(used, limit time.Duration) time.Duration { return min(limit, 3*used+time.Second) }
+
+// try tries the module with the engine's Trier. It returns how much time loading it here may
+// take, or why it is refused.
+func (e *Engine) try(ctx context.Context, t Trial) (time.Duration, error) {
+	limit := t.Limits.LoadTime
+	r, err := e.trier.Try(ctx, t)
+	switch {
+	case errors.Is(err, ErrNoTrial):
+		if text := err.Error(); e.warned.Swap(text) != text {
+			e.warn(err)
+		}
+		return limit, nil
+	case err != nil:
+		return 0, givenUp(t.Name, err)
+	case r.Refusal == nil:
+		return compileRoom(r.Used, limit), nil
+	}
+	for _, l := range r.Lines { // they may say why; those of a module that passed are logged when it is loaded here
+		e.log(t.Name, l.Level, l.Text)
+	}
+	return 0, r.Refusal.gateError(t.Name)
+}
+
+// givenUp returns the error of a load that ended because its context did.
+func givenUp(name string, err error) *GateError {
+	return atGate(GateSize, name, refuseNow("load it again", "loading was given up: %w", err))
+}
