@@ -205,6 +205,11 @@ func TestTogether(t *testing.T) {
 		f.options.History.Refused("acme", "file:x", "", errors.New(fmt.Sprint(i)))
 		time.Sleep(time.Millisecond)
 	})
+	// The server closes a waiting connection of a client that has more than its share, also
+	// while a request is on its way.
+	few := &http.Transport{MaxConnsPerHost: maxOfClient / 4}
+	defer few.CloseIdleConnections()
+	client := &http.Client{Transport: few}
 	for _, v := range visits {
 		if v.path == "/api/v1/capture" || v.path == "/api/v1/tap" || v.path == "/api/v1/events" || v.status != 200 {
 			continue
@@ -217,7 +222,7 @@ func TestTogether(t *testing.T) {
 			}
 			r.Header.Set("Authorization", "Bearer "+f.token)
 			r.Header.Set("Content-Type", v.kind)
-			response, err := f.client.Do(r)
+			response, err := client.Do(r)
 			if err != nil {
 				t.Error(err)
 				return
