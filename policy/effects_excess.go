@@ -25,9 +25,14 @@ func (x *Excess) Error() string {
 type limits struct {
 	effects *Effects
 
-	// faults extends the memo: it has the fault for each place that holds memoExcess.
-	// It takes 144 KiB, and 1.2 MiB more if peers have tried all ids that have a place.
-	faults [memoServices * memoCommands]atomic.Pointer[Fault]
+	// faults extends the memo: it has the fault for each place that holds memoExcess, by
+	// Generation.placeIndex. It takes 144 KiB, and 1.2 MiB more if peers have tried all
+	// ids that have a place.
+	faults []atomic.Pointer[Fault]
+}
+
+func newLimits(e *Effects, named *namedMemo) *limits {
+	return &limits{effects: e, faults: make([]atomic.Pointer[Fault], memoServices*memoCommands+named.size())}
 }
 
 // enforceAndCount is Enforce, and counts the fault.
@@ -53,24 +58,31 @@ func (g *Generation) Enforce(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdi
 	return e.otherwise, &Fault{Kind: FaultEffect, Err: &Excess{s, c, v, limit}}
 }
 
-// remember stores the fault of a verdict by ids. The ids have a place in the memo.
-func (l *limits) remember(s pdu.ServiceID, c pdu.CommandID, fault *Fault) {
-	l.faults[memoIndex(s, c)].Store(fault)
+// remembered returns what happens to PDUs whose place has that index, and the stored fault.
+func (l *limits) remembered(index int) (Verdict, *Fault) {
+	return l.effects.otherwise, l.faults[index].Load()
 }
 
-// remembered returns what happens to PDUs of these ids, and the stored fault.
-func (l *limits) remembered(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	return l.effects.otherwise, l.faults[memoIndex(s, c)].Load()
-}
-
-// Outside returns the verdicts by ids on known commands that the Effects do not allow, in
-// the order of the commands. Verdicts after an inspection cannot be known beforehand.
+// Outside returns the verdicts by ids that the Effects do not allow, on known commands and
+// on the pairs that the policy names, in the order of the commands. Verdicts after an
+// inspection cannot be known beforehand.
 func (g *Generation) Outside() (excesses []*Excess) {
-	for _, c := range pdu.Commands {
-		if _, fault := g.Classify(c.Service, c.ID); fault != nil {
+	add := func(s pdu.ServiceID, c pdu.CommandID) {
+		if n := len(excesses); n > 0 && excesses[n-1].Command == c {
+			return // of another service
+		}
+		if _, fault := g.Classify(s, c); fault != nil {
 			if x, ok := errors.AsType[*Excess](fault); ok {
 				excesses = append(excesses, x)
 			}
+		}
+	}
+	for _, c := range pdu.Commands {
+		add(c.Service, c.ID)
+	}
+	if g.limits != nil {
+		for _, p := range g.Named().Pairs {
+			add(p.Service, p.Command)
 		}
 	}
 	return excesses

@@ -20,6 +20,9 @@ type Generation struct {
 	keeps  Reserver // the policy, if it is one
 	limits *limits  // nil if the policy may do everything
 	memo   memo
+	named  *namedMemo // what the policy names beyond the memo; nil if nothing
+
+	strange strangeServices
 
 	// uses is 1 for being in force, plus 1 for each Acquire without its Release. At zero
 	// the policy is closed.
@@ -47,8 +50,11 @@ func NewGeneration(name, sha256 string, p Policy) *Generation {
 func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation {
 	g := &Generation{Name: name, SHA256: sha256, policy: p}
 	g.keeps, _ = p.(Reserver)
+	if pairs := namedBy(p).Pairs; len(pairs) > 0 {
+		g.named = newNamedMemo(pairs)
+	}
 	if e != nil {
-		g.limits = &limits{effects: e}
+		g.limits = newLimits(e, g.named)
 	}
 	g.uses.Store(1)
 	for _, c := range pdu.Commands {
@@ -75,10 +81,20 @@ func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
 	place := g.memo.place(s, c)
 	if place == nil {
-		return 0, false
+		if place = g.named.place(s, c); place == nil {
+			return 0, false
+		}
 	}
 	v = ^Verdict(place.Load())
 	return v, v&abi.ReservedMask == 0
+}
+
+// place returns where the verdict by ids is kept, or nil if it is not.
+func (g *Generation) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
+	if place := g.memo.place(s, c); place != nil {
+		return place
+	}
+	return g.named.place(s, c)
 }
 
 // fill calls the policy for a verdict that the memo does not hold, and stores it if the
@@ -86,8 +102,9 @@ func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found 
 // again, and a peer could repeat the costly call at will. Faults of the kinds
 // FaultInstance and FaultBudget say nothing about the ids, so they are not stored.
 func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	place := g.memo.place(s, c)
+	place := g.place(s, c)
 	if place == nil {
+		g.strange.note(s)
 		return g.callClassify(s, c)
 	}
 	switch v := ^Verdict(place.Load()); {
@@ -95,7 +112,7 @@ func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 		return v, nil // another goroutine stored it
 	case v == memoEmpty:
 	case v == memoExcess:
-		return g.limits.remembered(s, c)
+		return g.limits.remembered(g.placeIndex(s, c))
 	default:
 		return 0, &rememberedFaults[v&abi.ActionMask]
 	}
@@ -104,12 +121,21 @@ func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	case fault == nil:
 		place.Store(^uint64(v))
 	case fault.Kind == FaultEffect && g.limits != nil:
-		g.limits.remember(s, c, fault) // first, as the memo's place points to it
+		g.limits.faults[g.placeIndex(s, c)].Store(fault) // first, as the memo's place points to it
 		place.Store(^uint64(memoExcess))
 	case fault.Kind != FaultInstance && fault.Kind != FaultBudget:
 		place.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
 	}
 	return v, fault
+}
+
+// placeIndex returns the number of the pair's place, which exists: those of the memo come
+// first.
+func (g *Generation) placeIndex(s pdu.ServiceID, c pdu.CommandID) int {
+	if InMemo(s, c) {
+		return memoIndex(s, c)
+	}
+	return memoServices*memoCommands + g.named.index(s, c)
 }
 
 // callClassify calls the policy for the verdict by ids, unless its breaker is open. A

@@ -7,8 +7,9 @@ import (
 )
 
 // The memo has a place for every pair of ids that can occur in the protocol: services 0–8
-// with commands 0x0000–0x07ff, 144 KiB per generation. Other ids cost a call each time, so
-// that a peer that invents ids can neither grow the memo nor evict anything:
+// with commands 0x0000–0x07ff, 144 KiB per generation. Other ids have a place only
+// if the policy names them (named.go); the rest cost a call each time, so that a peer that
+// invents ids can neither grow the memo nor evict anything:
 //
 //	place   0        1              2047      2048           18431
 //	        0,0x0000 0,0x0001 …     0,0x07ff  1,0x0000 …     8,0x07ff

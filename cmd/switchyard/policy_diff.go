@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -35,9 +37,9 @@ func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 			"Exits with 0 if they are equal, 1 if they differ, 2 if one is refused. If both inspect a\n" +
 			"command, each with its own code, they may differ, and that counts as a difference.",
 		Args: exactly("POLICY before", "POLICY after"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c.before, c.after = args[0], args[1]
-			d, err := c.run(o, stderr)
+			d, err := c.run(cmd.Context(), o, stderr)
 			if err == nil && asJSON {
 				err = printJSON(stdout, d)
 			} else if err == nil {
@@ -46,7 +48,7 @@ func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 			switch {
 			case err != nil:
 				return troubleError{err}
-			case len(d.Changes) > 0:
+			case d.differs():
 				return errSilent
 			}
 			return nil
@@ -65,11 +67,13 @@ func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 //
 //	before, after  the two policies, each with the hash of its module
 //	changes        see review.Change
+//	asked          what both were asked about, in words
 //	traffic        the capture that weights the changes, or null
 type difference struct {
 	Before  side            `json:"before"`
 	After   side            `json:"after"`
 	Changes []review.Change `json:"changes"`
+	Asked   string          `json:"asked"`
 	Traffic *traffic        `json:"traffic"`
 }
 
@@ -91,7 +95,7 @@ type traffic struct {
 	Missed  uint64        `json:"missed"`
 }
 
-func (c diffOptions) run(o *options, stderr io.Writer) (d difference, err error) {
+func (c diffOptions) run(ctx context.Context, o *options, stderr io.Writer) (d difference, err error) {
 	a, err := loadPolicy(o, c.before, c.beforeConfig, stderr)
 	if err != nil {
 		return d, err
@@ -102,21 +106,39 @@ func (c diffOptions) run(o *options, stderr io.Writer) (d difference, err error)
 		return d, err
 	}
 	defer b.close()
-	equal := a.SHA256 == b.SHA256 && string(a.config) == string(b.config)
-	d = difference{Before: side{a.Name, a.SHA256}, After: side{b.Name, b.SHA256}, Changes: []review.Change{}}
-	d.Changes = append(d.Changes, review.Compare(review.Extract(a), review.Extract(b), equal)...)
+	var weights review.Weights
 	if c.capture != "" {
-		d.Traffic, err = c.weigh(a, b, d.Changes)
+		if d.Traffic, weights, err = c.traffic(a, b); err != nil {
+			return d, err
+		}
 	}
-	return d, err
+	ctx, cancel := context.WithTimeout(ctx, reviewTime)
+	defer cancel()
+	q := review.NewQuestions(weights.Services(), a, b)
+	before, after := q.Extract(ctx, a), q.Extract(ctx, b)
+	equal := a.SHA256 == b.SHA256 && string(a.config) == string(b.config)
+	d.Before, d.After, d.Asked = side{a.Name, a.SHA256}, side{b.Name, b.SHA256}, after.Asked()
+	d.Changes = append([]review.Change{}, review.Compare(before, after, equal)...)
+	if d.Traffic != nil {
+		d.Traffic.Total = review.Weigh(d.Changes, weights)
+	}
+	if !d.differs() && !(before.Complete() && after.Complete()) {
+		return d, fmt.Errorf("%s and %s are equal as far as they were asked; asked about %s", a.Name, b.Name, after.Asked())
+	}
+	return d, nil
 }
 
-// weigh adds to each change its share of the capture.
-func (c diffOptions) weigh(a, b *loadedPolicy, changes []review.Change) (*traffic, error) {
+// differs reports whether the policies differ, by ids or on the traffic of the capture.
+func (d difference) differs() bool {
+	return len(d.Changes) > 0 || d.Traffic != nil && d.Traffic.Total.Changed > 0
+}
+
+// traffic replays the capture under both policies.
+func (c diffOptions) traffic(a, b *loadedPolicy) (*traffic, review.Weights, error) {
 	r, err := replayFile(c.capture, c.tenant, a, b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	weights, unknown := r.Weights(1)
-	return &traffic{c.capture, r.Tenant, review.Weigh(changes, weights), unknown, r.Missed}, nil
+	return &traffic{Capture: c.capture, Tenant: r.Tenant, Unknown: unknown, Missed: r.Missed}, weights, nil
 }

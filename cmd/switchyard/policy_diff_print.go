@@ -47,7 +47,7 @@ func after(c review.Change) string {
 
 // print prints the changes, or nothing if there are none.
 func (d difference) print(w io.Writer) error {
-	if len(d.Changes) == 0 {
+	if !d.differs() {
 		return nil
 	}
 	fmt.Fprintf(w, "before  %s  sha256 %s\nafter   %s  sha256 %s\n\n", d.Before.Policy, d.Before.SHA256, d.After.Policy, d.After.SHA256)
@@ -66,11 +66,15 @@ func (d difference) print(w io.Writer) error {
 		}
 		rows = append(rows, append([]string{name, scope, l.Before.Verdict, after(l.Change)}, weight(l.Weight)...))
 	}
-	if err := columns(w, rows); err != nil || d.Traffic == nil {
+	if err := columns(w, rows); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "\nasked about %s\n", d.Asked)
 	t := d.Traffic
-	fmt.Fprintf(w, "\ntenant %s in %s: %d PDUs, copies %s, bytes sent %s\n", t.Tenant, t.Capture,
+	if t == nil {
+		return nil
+	}
+	fmt.Fprintf(w, "tenant %s in %s: %d PDUs, copies %s, bytes sent %s\n", t.Tenant, t.Capture,
 		t.Total.PDUs, turn(t.Total.CopiesBefore, t.Total.CopiesAfter), turn(t.Total.SentBefore, t.Total.SentAfter))
 	if t.Unknown > 0 {
 		fmt.Fprintf(w, "not in the copies: %d PDUs without the part that decides in the capture\n", t.Unknown)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,16 +20,15 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show POLICY",
 		Short: "Print the routing table of a policy",
-		Long: "Print the routing table of any policy, found by asking it about every command of the\n" +
-			"protocol and about every other command id.",
-		Args: exactly("POLICY"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Long:  "Print the routing table of any policy, found by asking it about every command id.",
+		Args:  exactly("POLICY"),
+		RunE: func(c *cobra.Command, args []string) error {
 			g, err := loadPolicy(o, args[0], config, stderr)
 			if err != nil {
 				return err
 			}
 			defer g.close()
-			s := describe(g)
+			s := describe(c.Context(), g)
 			if asJSON {
 				return printJSON(stdout, s)
 			}
@@ -48,6 +49,7 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 //	exports   the functions of the ABI that the module exports
 //	rows      every command of the protocol, and unknown ones with a rule: see review.Row
 //	else      what applies to commands without a rule: see review.Rest
+//	asked     what the policy was asked about, in words
 //	warnings  about the policy as a whole
 type shownPolicy struct {
 	Policy   string          `json:"policy"`
@@ -57,14 +59,20 @@ type shownPolicy struct {
 	Exports  []string        `json:"exports"`
 	Rows     []review.Row    `json:"rows"`
 	Else     []review.Rest   `json:"else"`
+	Asked    string          `json:"asked"`
 	Warnings []string        `json:"warnings,omitempty"`
 }
 
-func describe(g *loadedPolicy) shownPolicy {
+// reviewTime is how long a policy may take to answer all questions about its table.
+const reviewTime = time.Minute
+
+func describe(ctx context.Context, g *loadedPolicy) shownPolicy {
+	ctx, cancel := context.WithTimeout(ctx, reviewTime)
+	defer cancel()
 	kind, _ := g.engine.Kind()
-	t := review.Extract(g)
+	t := review.NewQuestions(nil, g).Extract(ctx, g)
 	return shownPolicy{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Config: g.config, Exports: g.Exports(),
-		Rows: t.Rows(), Else: t.Rest(), Warnings: t.Warnings()}
+		Rows: t.Rows(), Else: t.Rest(), Asked: t.Asked(), Warnings: t.Warnings()}
 }
 
 // print prints the rows that differ from else, and how many do not.
@@ -90,7 +98,7 @@ func (s shownPolicy) print(w io.Writer) error {
 	if err := columns(w, rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nelse is for %d commands of the protocol and all unknown ids that have no row\n", alike)
+	fmt.Fprintf(w, "\nelse is for %d commands of the protocol and all unknown ids that have no row\nasked about %s\n", alike, s.Asked)
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}

@@ -33,12 +33,12 @@ type comparison struct {
 	equal         bool
 }
 
-// Compare returns the changes from before to after, those of unknown commands first. Set
-// equal if both are the same module and configuration.
+// Compare returns the changes from before to after, those of unknown commands first. Both
+// tables answer the same questions. Set equal if both are the same module and configuration.
 func Compare(before, after *Table, equal bool) []Change {
 	c := comparison{before, after, equal}
 	changes := c.rest()
-	for _, s := range spans(c.pairs) {
+	for _, s := range spans(c.pairs, c.before, c.after) {
 		changes = append(changes, c.of(s)...)
 	}
 	return changes
@@ -46,21 +46,22 @@ func Compare(before, after *Table, equal bool) []Change {
 
 // rest returns the changes of otherwise.
 func (c comparison) rest() []Change {
-	pairs := make([]bothAnswers, len(services))
+	pairs := make([]bothAnswers, len(c.before.services))
 	for i := range pairs {
 		pairs[i] = bothAnswers{c.before.otherwise[i], c.after.otherwise[i]}
 	}
 	var changes []Change
-	for _, g := range groups(pairs, func(i int) bool { return c.changes(pairs[i]) }) {
+	for _, g := range groups(c.before.Questions, pairs, func(i int) bool { return c.changes(pairs[i]) }) {
 		changes = append(changes, g.value.change(Change{Command: Else, Scope: g.scope}, 0))
 	}
 	return changes
 }
 
 func (c comparison) pairs(command pdu.CommandID) []bothAnswers {
-	pairs := make([]bothAnswers, len(services))
+	pairs := make([]bothAnswers, len(c.before.services))
+	before, after := c.before.answers(command), c.after.answers(command)
 	for i := range pairs {
-		pairs[i] = bothAnswers{c.before.answers[command][i], c.after.answers[command][i]}
+		pairs[i] = bothAnswers{before[i], after[i]}
 	}
 	return pairs
 }
@@ -71,12 +72,12 @@ func (c comparison) of(s span[bothAnswers]) []Change {
 	row := Change{Command: s.String(), First: uint16(s.first), Last: uint16(s.last), Known: s.isKnown()}
 	alike := func(i int) bool { return s.values[i] == bothAnswers{c.before.otherwise[i], c.after.otherwise[i]} }
 	var changes []Change
-	if known, ok := s.known(); ok && alike(own(known)) && c.changes(s.values[own(known)]) {
+	if known, ok := s.known(); ok && alike(c.before.own(known)) && c.changes(s.values[c.before.own(known)]) {
 		row := row
 		row.Alike, row.Scope = true, Scope{Services: []string{known.Service.String()}}
-		changes = append(changes, s.values[own(known)].change(row, s.first))
+		changes = append(changes, s.values[c.before.own(known)].change(row, s.first))
 	}
-	for _, g := range groups(s.values, func(i int) bool { return c.changes(s.values[i]) && !alike(i) }) {
+	for _, g := range groups(c.before.Questions, s.values, func(i int) bool { return c.changes(s.values[i]) && !alike(i) }) {
 		row.Scope = g.scope
 		changes = append(changes, g.value.change(row, s.first))
 	}
@@ -100,7 +101,7 @@ func (t *Table) Warnings() []string {
 	handled := make(map[uint32]bool)
 	masters := false
 	for _, c := range pdu.Commands {
-		v := t.answers[c.ID][own(c)].verdict
+		v := t.answers(c.ID)[t.own(c)].verdict
 		inspected = inspected || v.Inspected()
 		switch {
 		case v.Action() == policy.Handle:

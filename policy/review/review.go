@@ -3,31 +3,85 @@
 package review
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"switchyard/pdu"
 	"switchyard/policy"
 )
 
-// A Classifier is the part of a policy.Policy that is reviewed.
+// A Classifier is the part of a policy.Policy that is reviewed. If it has the method Named
+// of policy.Namer, the services that this names are reviewed as well.
 type Classifier interface {
 	Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error)
 }
 
-// A table holds the verdicts of all pairs of these ids: every pair for which the protocol
-// has room, and some that only a peer can have invented.
-var (
-	services = append(upTo[pdu.ServiceID](9), 0xffff)
-	commands = append(upTo[pdu.CommandID](0x800), 0x0fff, 0x1000, 0x7fff, 0xffff)
+// maxFurther bounds the services beyond the protocol that are asked about.
+const maxFurther = 64
+
+// protocol is how many services and commands the protocol has room for, from 0 on, and a
+// little more. What most unknown commands get is what most of these get.
+const (
+	protocolServices = 10
+	protocolCommands = 0x801
 )
 
-// upTo returns the ids from 0 to last.
-func upTo[ID ~uint16](last ID) []ID {
-	ids := make([]ID, last+1)
-	for i := range ids {
-		ids[i] = ID(i)
+// lastCommand is the highest command id. All are asked about.
+const lastCommand pdu.CommandID = 0xffff
+
+// Questions are the ids that policies are asked about: every command, of the services that
+// the protocol has room for, of those that a policy names, of those that were seen, and of
+// one that stands for all others. Policies that are compared get the same questions.
+type Questions struct {
+	services []pdu.ServiceID // in order
+	other    int             // the index of the service that stands for all others
+	partial  bool            // a policy may have rules for further services
+	left     int             // services that were seen and are not asked about
+}
+
+// NewQuestions returns the questions for the policies. seen are further services, of PDUs on
+// the wire or in a capture, the most important ones first.
+func NewQuestions(seen []pdu.ServiceID, policies ...Classifier) *Questions {
+	q := &Questions{}
+	for s := range pdu.ServiceID(protocolServices) {
+		q.services = append(q.services, s)
 	}
-	return ids
+	q.services = append(q.services, 0xffff)
+	for _, p := range policies {
+		if n, ok := p.(interface{ Named() policy.Named }); ok {
+			named := n.Named()
+			q.partial = !q.add(named.Services...) || q.partial || named.Partial
+		}
+	}
+	for _, s := range seen {
+		if !q.add(s) {
+			q.left++
+		}
+	}
+	other := pdu.ServiceID(0xfffe)
+	for slices.Contains(q.services, other) {
+		other--
+	}
+	q.services = append(q.services, other)
+	slices.Sort(q.services)
+	q.other = slices.Index(q.services, other)
+	return q
+}
+
+// add adds services, and reports whether there was room for them.
+func (q *Questions) add(services ...pdu.ServiceID) bool {
+	for _, s := range services {
+		if slices.Contains(q.services, s) {
+			continue
+		}
+		if len(q.services) > protocolServices+maxFurther {
+			return false
+		}
+		q.services = append(q.services, s)
+	}
+	return true
 }
 
 // An answer is the result of classify for one pair of ids.
@@ -41,52 +95,88 @@ const notAsked policy.FaultKind = "not-asked"
 
 // mostFaults is the number of faults after which classify is no longer called: each costs
 // a fresh instance.
-const mostFaults = 100
+const mostFaults = 1000
 
-// A Table holds the verdicts of a policy by ids.
+// A Table holds the verdicts of a policy by ids. Answers are indexed like the services of
+// the questions.
 type Table struct {
-	answers   map[pdu.CommandID][]answer // by the index of the service
-	otherwise []answer                   // of most unknown commands, by the index of the service
+	*Questions
+	segments  []segment
+	otherwise []answer // of most unknown commands
+	missed    uint64   // pairs that were not asked about
+}
+
+// A segment is a run of commands, from first to the next segment, with equal answers.
+type segment struct {
+	first   pdu.CommandID
+	answers []answer
 }
 
 // Extract calls p for every pair of ids. It begins with the commands of the protocol, each
-// with its own service, so that faults of other pairs do not prevent those calls.
-func Extract(p Classifier) *Table {
-	e := extractor{policy: p, known: make(map[pair]answer)}
+// with its own service, and goes on with other ids of the protocol, so that faults of
+// other pairs do not prevent those calls. When ctx ends, it stops asking.
+func (q *Questions) Extract(ctx context.Context, p Classifier) *Table {
+	e := extractor{ctx: ctx, policy: p, known: make(map[policy.IDs]answer)}
 	for _, c := range pdu.Commands {
-		e.known[pair{c.Service, c.ID}] = e.classify(c.Service, c.ID)
+		e.known[policy.IDs{Service: c.Service, Command: c.ID}] = e.classify(c.Service, c.ID)
 	}
-	t := &Table{answers: make(map[pdu.CommandID][]answer, len(commands))}
-	for _, c := range commands {
-		row := make([]answer, len(services))
-		for i, s := range services {
-			if a, ok := e.known[pair{s, c}]; ok {
-				row[i] = a
-			} else {
-				row[i] = e.classify(s, c)
-			}
+	t := &Table{Questions: q}
+	row := make([]answer, len(q.services))
+	for c := pdu.CommandID(0); ; c++ {
+		for i, s := range q.services {
+			row[i] = e.answer(s, c)
 		}
-		t.answers[c] = row
+		if n := len(t.segments); n == 0 || !slices.Equal(t.segments[n-1].answers, row) {
+			t.segments = append(t.segments, segment{c, slices.Clone(row)})
+		}
+		if c == lastCommand {
+			break
+		}
 	}
-	for i := range services {
+	t.missed = e.missed
+	for i := range q.services {
 		t.otherwise = append(t.otherwise, t.most(i))
 	}
 	return t
 }
 
-type pair struct {
-	service pdu.ServiceID
-	command pdu.CommandID
+// answers returns the answers for a command.
+func (t *Table) answers(c pdu.CommandID) []answer {
+	i, found := slices.BinarySearchFunc(t.segments, c, func(s segment, c pdu.CommandID) int { return int(s.first) - int(c) })
+	if !found {
+		i--
+	}
+	return t.segments[i].answers
 }
 
+// own returns the index of a known command's service.
+func (q *Questions) own(c pdu.Command) int { return slices.Index(q.services, c.Service) }
+
 type extractor struct {
+	ctx    context.Context
 	policy Classifier
-	known  map[pair]answer
+	known  map[policy.IDs]answer
+	asked  uint64
 	faults int
+	missed uint64
+	ended  bool
+}
+
+func (e *extractor) answer(s pdu.ServiceID, c pdu.CommandID) answer {
+	if c < protocolCommands {
+		if a, ok := e.known[policy.IDs{Service: s, Command: c}]; ok {
+			return a
+		}
+	}
+	return e.classify(s, c)
 }
 
 func (e *extractor) classify(s pdu.ServiceID, c pdu.CommandID) answer {
-	if e.faults >= mostFaults {
+	if e.asked++; e.asked%64 == 0 && e.ctx.Err() != nil {
+		e.ended = true
+	}
+	if e.ended || e.faults >= mostFaults {
+		e.missed++
 		return answer{fault: notAsked}
 	}
 	v, err := e.policy.Classify(s, c)
@@ -105,11 +195,11 @@ func (e *extractor) classify(s pdu.ServiceID, c pdu.CommandID) answer {
 func (t *Table) most(service int) answer {
 	count := make(map[answer]int)
 	var first []answer
-	for _, c := range commands {
+	for c := range pdu.CommandID(protocolCommands) {
 		if _, known := pdu.CommandByID(c); known {
 			continue
 		}
-		a := t.answers[c][service]
+		a := t.answers(c)[service]
 		if count[a]++; count[a] == 1 {
 			first = append(first, a)
 		}
@@ -123,5 +213,27 @@ func (t *Table) most(service int) answer {
 	return best
 }
 
-// own returns the index of a known command's service.
-func own(c pdu.Command) int { return slices.Index(services, c.Service) }
+// Asked says in words what was asked about, and what was not.
+func (t *Table) Asked() string {
+	var further []string
+	for i, s := range t.services {
+		if s >= protocolServices && i != t.other {
+			further = append(further, s.String())
+		}
+	}
+	text := fmt.Sprintf("every command id of the services 0x0000-0x%04x, %s; %v stands for all other services",
+		protocolServices-1, strings.Join(further, ", "), t.services[t.other])
+	if t.partial {
+		text += ", for which the policy may have rules that were not found"
+	}
+	if t.left > 0 {
+		text += fmt.Sprintf("; %d more services that were seen were not asked about", t.left)
+	}
+	if t.missed > 0 {
+		text += fmt.Sprintf("; %d pairs of ids were not asked about, because the policy fails or answers too slowly: they are shown as %s", t.missed, notAsked)
+	}
+	return text
+}
+
+// Complete reports whether all questions were asked.
+func (t *Table) Complete() bool { return t.missed == 0 }

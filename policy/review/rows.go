@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"switchyard/pdu"
+	"switchyard/policy/command"
 )
 
 // Any stands for all service ids.
@@ -20,6 +21,14 @@ type Scope struct {
 // Has reports whether the scope includes a service.
 func (s Scope) Has(id pdu.ServiceID) bool {
 	return slices.Contains(s.Services, id.String()) || s.isAny() && !slices.Contains(s.Except, id.String())
+}
+
+// Beyond reports whether the scope is only services that the protocol does not have.
+func (s Scope) Beyond() bool {
+	return !s.isAny() && !slices.ContainsFunc(s.Services, func(name string) bool {
+		id, problem := command.Service(name)
+		return problem != nil || id < protocolServices
+	})
 }
 
 func (s Scope) isAny() bool { return slices.Contains(s.Services, Any) }
@@ -54,7 +63,7 @@ type Rest struct {
 // on the service.
 func (t *Table) Rest() []Rest {
 	var rest []Rest
-	for _, g := range groups(t.otherwise, func(int) bool { return true }) {
+	for _, g := range groups(t.Questions, t.otherwise, func(int) bool { return true }) {
 		rest = append(rest, Rest{Scope: g.scope, Decision: decide(g.value, 0)})
 	}
 	return rest
@@ -78,14 +87,14 @@ func (t *Table) Rest() []Rest {
 // has a row for its own service in any case.
 func (t *Table) Rows() []Row {
 	var rows []Row
-	for _, s := range spans(func(c pdu.CommandID) []answer { return t.answers[c] }) {
+	for _, s := range spans(t.answers, t) {
 		differs := func(service int) bool { return s.values[service] != t.otherwise[service] }
-		if known, ok := s.known(); ok && !differs(own(known)) {
-			v := s.values[own(known)]
+		if known, ok := s.known(); ok && !differs(t.own(known)) {
+			v := s.values[t.own(known)]
 			alike := func(service int) bool { return !differs(service) && s.values[service] == v }
-			rows = append(rows, s.row(group[answer]{v, scopeOf(alike)}, true))
+			rows = append(rows, s.row(group[answer]{v, t.scopeOf(alike)}, true))
 		}
-		for _, g := range groups(s.values, differs) {
+		for _, g := range groups(t.Questions, s.values, differs) {
 			rows = append(rows, s.row(g, false))
 		}
 	}
@@ -104,12 +113,28 @@ type span[T comparable] struct {
 	values      []T
 }
 
-func spans[T comparable](values func(pdu.CommandID) []T) []span[T] {
+// spans cuts the commands where the answers of one of the tables change, and around known
+// commands.
+func spans[T comparable](values func(pdu.CommandID) []T, tables ...*Table) []span[T] {
+	var starts []pdu.CommandID
+	for _, t := range tables {
+		for _, s := range t.segments {
+			starts = append(starts, s.first)
+		}
+	}
+	for _, c := range pdu.Commands {
+		starts = append(starts, c.ID, c.ID+1)
+	}
+	slices.Sort(starts)
+	starts = slices.Compact(starts)
 	var all []span[T]
-	for _, c := range commands {
-		next := span[T]{first: c, last: c, values: values(c)}
+	for i, c := range starts {
+		next := span[T]{first: c, last: lastCommand, values: values(c)}
+		if i+1 < len(starts) {
+			next.last = starts[i+1] - 1
+		}
 		if n := len(all); n > 0 && all[n-1].takes(next) {
-			all[n-1].last = c
+			all[n-1].last = next.last
 		} else {
 			all = append(all, next)
 		}
@@ -117,9 +142,9 @@ func spans[T comparable](values func(pdu.CommandID) []T) []span[T] {
 	return all
 }
 
-// takes reports whether next, a single command, continues the span.
+// takes reports whether next, which begins behind the span, continues it.
 func (s span[T]) takes(next span[T]) bool {
-	return s.last+1 == next.first && !s.isKnown() && !next.isKnown() && slices.Equal(s.values, next.values)
+	return !s.isKnown() && !next.isKnown() && slices.Equal(s.values, next.values)
 }
 
 func (s span[T]) known() (pdu.Command, bool) { return pdu.CommandByID(s.first) }
@@ -142,9 +167,9 @@ type group[T comparable] struct {
 	scope Scope
 }
 
-// groups groups the included services by their values. A group of most services comes
-// first; the others follow in the order of their lowest ids.
-func groups[T comparable](values []T, include func(service int) bool) []group[T] {
+// groups groups the included services by their values. The group of all other services
+// comes first; the others follow in the order of their lowest ids.
+func groups[T comparable](q *Questions, values []T, include func(service int) bool) []group[T] {
 	var distinct []T
 	for i, v := range values {
 		if include(i) && !slices.Contains(distinct, v) {
@@ -153,7 +178,7 @@ func groups[T comparable](values []T, include func(service int) bool) []group[T]
 	}
 	var first, others []group[T]
 	for _, v := range distinct {
-		g := group[T]{v, scopeOf(func(i int) bool { return include(i) && values[i] == v })}
+		g := group[T]{v, q.scopeOf(func(i int) bool { return include(i) && values[i] == v })}
 		if g.scope.isAny() {
 			first = append(first, g)
 		} else {
@@ -163,18 +188,18 @@ func groups[T comparable](values []T, include func(service int) bool) []group[T]
 	return append(first, others...)
 }
 
-// scopeOf returns the scope of the included services. If they are more than half, it is
-// Any except the others.
-func scopeOf(include func(service int) bool) Scope {
+// scopeOf returns the scope of the included services. If that is among them which stands
+// for all others, the scope is Any, except for those that are not included.
+func (q *Questions) scopeOf(include func(service int) bool) Scope {
 	var inside, outside []string
-	for i, s := range services {
+	for i, s := range q.services {
 		if include(i) {
 			inside = append(inside, s.String())
 		} else {
 			outside = append(outside, s.String())
 		}
 	}
-	if len(inside) > len(outside) {
+	if include(q.other) {
 		return Scope{Services: []string{Any}, Except: outside}
 	}
 	return Scope{Services: inside}

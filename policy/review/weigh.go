@@ -1,9 +1,13 @@
 package review
 
 import (
+	"cmp"
+	"maps"
 	"math"
+	"slices"
 
 	"switchyard/pdu"
+	"switchyard/policy"
 )
 
 // A Weight is how much traffic a change concerns.
@@ -18,14 +22,19 @@ type Weight struct {
 	SentAfter    uint64  `json:"sent_after"`
 }
 
-// IDs are the ids of one PDU.
-type IDs struct {
-	Service pdu.ServiceID
-	Command pdu.CommandID
-}
-
 // Weights holds some traffic by its ids: what was received, and what either policy sent.
-type Weights map[IDs]Weight
+type Weights map[policy.IDs]Weight
+
+// Services returns the services of the traffic, those of most PDUs first.
+func (w Weights) Services() []pdu.ServiceID {
+	pdus := make(map[pdu.ServiceID]uint64)
+	for ids, one := range w {
+		pdus[ids.Service] += one.PDUs
+	}
+	return slices.SortedFunc(maps.Keys(pdus), func(a, b pdu.ServiceID) int {
+		return cmp.Or(cmp.Compare(pdus[b], pdus[a]), cmp.Compare(a, b))
+	})
+}
 
 // Weigh adds to every change its part of the traffic. Else gets the traffic of unknown
 // commands that no other change has. It returns the sum of all traffic.
@@ -47,7 +56,7 @@ func Weigh(changes []Change, w Weights) (total Weight) {
 }
 
 // place returns the index of the change to which the ids belong, or -1.
-func place(changes []Change, ids IDs) int {
+func place(changes []Change, ids policy.IDs) int {
 	_, known := pdu.CommandByID(ids.Command)
 	rest := -1
 	for i, c := range changes {

@@ -18,7 +18,7 @@ type Explanation struct {
 // Explain judges one PDU as a generation does, and explains each step.
 func (p *Policy) Explain(q policy.Question) Explanation {
 	h := pdu.ParseHeader(q.Header)
-	e := Explanation{ByIDs: p.ExplainClassify(h.Service, h.Command), Remembered: remembers(h.Service, h.Command)}
+	e := Explanation{ByIDs: p.ExplainClassify(h.Service, h.Command), Remembered: p.remembers(h.Service, h.Command)}
 	e.Verdict, e.Fault = e.ByIDs.Verdict, e.ByIDs.Fault
 	if e.Fault != nil || !e.Verdict.Inspected() {
 		return e
@@ -35,21 +35,26 @@ func (p *Policy) Explain(q policy.Question) Explanation {
 
 // remembers finds out whether the memo of a generation has a place for the ids, by whether
 // the generation calls its policy a second time.
-func remembers(s pdu.ServiceID, c pdu.CommandID) bool {
-	var calls classifyCounter
+func (p *Policy) remembers(s pdu.ServiceID, c pdu.CommandID) bool {
+	calls := classifyCounter{named: p.named}
 	g := policy.NewGeneration("", "", &calls)
 	defer g.Release()
 	g.Classify(s, c)
-	first := calls
+	first := calls.calls
 	g.Classify(s, c)
-	return calls == first
+	return calls.calls == first
 }
 
 // A classifyCounter is a policy that counts its calls.
-type classifyCounter int
+type classifyCounter struct {
+	calls int
+	named policy.Named
+}
+
+func (n *classifyCounter) Named() policy.Named { return n.named }
 
 func (n *classifyCounter) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
-	*n++
+	n.calls++
 	return abi.Drop, nil
 }
 

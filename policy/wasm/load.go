@@ -262,6 +262,7 @@ func (l *loader) dryRun(ctx context.Context) error {
 			}
 		}
 	}
+	l.policy.named = l.survey()
 	return nil
 }
 

@@ -23,12 +23,16 @@ type Policy struct {
 	config   []byte
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
+	named    policy.Named
 
 	lines guestLog
 	slots []slot
 }
 
-var _ policy.Reserver = (*Policy)(nil)
+var (
+	_ policy.Reserver = (*Policy)(nil)
+	_ policy.Namer    = (*Policy)(nil)
+)
 
 // A slot holds an instance or room for one. The goroutine that set state to busy owns in:
 //

@@ -15,6 +15,7 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/certificate/authority"
@@ -375,5 +376,36 @@ func TestSecuredConnection(t *testing.T) {
 	f.tenant.Served.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// Unknown commands with a rule have a row with their own traffic, and else counts the others.
+func TestRoutesOfUnknownCommands(t *testing.T) {
+	rules := policytest.Rules{0x0900: abi.BroadcastAll, 0x0901: abi.BroadcastAll}
+	f := start(t, 10*time.Second)
+	f.tenant.Active.Install(policytest.Generation(rules))
+	peer := f.peer
+	for _, c := range []pdu.CommandID{0x0900, 0x0900, 0x0901, 0x0a00} {
+		f.hub.Handle(peer.Seat, pdutest.Raw(c, 1, nil))
+	}
+	var routes api.Routes
+	f.tell("/api/v1/routes", &routes)
+	got := make(map[string]api.Route)
+	for _, r := range routes.Routes {
+		got[r.Command] = r
+	}
+	if r := got["0x0900-0x0901"]; r.PDUs != 3 || r.Actions["broadcast-all"] != 3 || r.Decision.Action != "broadcast-all" {
+		t.Errorf("the rule's row is %+v", r)
+	}
+	if r := got["else"]; r.PDUs != 1 || r.Actions["drop"] != 1 || len(r.Actions) != 1 || r.Decision.Action != "drop" {
+		t.Errorf("the row of the others is %+v", r)
+	}
+	if !strings.Contains(routes.Asked, "every command id") {
+		t.Errorf("asked about %q", routes.Asked)
+	}
+	var s api.Snapshot
+	f.tell("/api/v1/snapshot", &s)
+	if all := s.Tenants[0].Commands; len(all) != 3 || all[0].Command != "0x0900" || all[0].PDUs != 2 {
+		t.Errorf("the snapshot has %+v", all)
 	}
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -53,17 +54,22 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer g.Release()
-	c := compared(t.Name, g, candidate)
+	c := compared(r.Context(), t.Name, g, candidate)
 	s.extendWriteDeadline(w)
 	return answer(w, http.StatusOK, c)
 }
 
-func compared(tenant string, before, after *policy.Generation) api.Comparison {
+func compared(ctx context.Context, tenant string, before, after *policy.Generation) api.Comparison {
 	same := before.SHA256 == after.SHA256 && string(before.Config) == string(after.Config)
 	c := api.Comparison{Tenant: tenant, Before: identify(before), After: identify(after),
 		Same: same, Changes: []api.Change{}, Warnings: []string{}}
-	table := review.Extract(limitedPolicy{after})
-	for _, change := range review.Compare(review.Extract(limitedPolicy{before}), table, same) {
+	ctx, cancel := context.WithTimeout(ctx, 2*reviewTime)
+	defer cancel()
+	old, next := review.InForce{Generation: before}, review.InForce{Generation: after}
+	q := review.NewQuestions(before.StrangeServices(), old, next)
+	table := q.Extract(ctx, next)
+	c.Asked = table.Asked()
+	for _, change := range review.Compare(q.Extract(ctx, old), table, same) {
 		c.Changes = append(c.Changes, api.Change{Command: change.Command, First: change.First, Last: change.Last, Known: change.Known,
 			Alike: change.Alike, Unproven: change.Unproven, Scope: change.Scope, Before: change.Before, After: change.After})
 	}

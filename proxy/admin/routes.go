@@ -1,14 +1,19 @@
 package admin
 
 import (
+	"context"
 	"net/http"
+	"slices"
+	"time"
 
 	"switchyard/pdu"
-	"switchyard/policy"
 	"switchyard/policy/review"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/hub"
 )
+
+// reviewTime is how long a policy may take to answer all questions about its table.
+const reviewTime = 10 * time.Second
 
 // routes answers with the routing table of a tenant, which is extracted by asking its policy,
 // and the traffic of each command.
@@ -32,19 +37,20 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer g.Release()
-	table := review.Extract(limitedPolicy{g})
-	a := api.Routes{Tenant: t.Name, Policy: identify(g), Routes: []api.Route{}, Warnings: append([]string{}, table.Warnings()...)}
-	traffic := traffic{stats: make(map[pdu.CommandID]hub.CommandStats), rates: s.sampler.of(t).commandRates}
-	for _, c := range t.Hub().CommandStats() {
-		traffic.stats[c.Command] = c
-	}
-	for _, row := range table.Rows() {
+	ctx, cancel := context.WithTimeout(r.Context(), reviewTime)
+	defer cancel()
+	p := review.InForce{Generation: g}
+	table := review.NewQuestions(g.StrangeServices(), p).Extract(ctx, p)
+	a := api.Routes{Tenant: t.Name, Policy: identify(g), Routes: []api.Route{}, Asked: table.Asked(), Warnings: append([]string{}, table.Warnings()...)}
+	rows := table.Rows()
+	traffic := newTraffic(t.Hub(), s.sampler.of(t), rows)
+	for _, row := range rows {
 		a.Routes = append(a.Routes, traffic.route(row))
 	}
 	for i, rest := range table.Rest() {
 		row := api.Route{Command: review.Else, Last: 0xffff, Scope: rest.Scope, Decision: rest.Decision, Actions: map[string]uint64{}}
 		if i == 0 { // counts do not distinguish services
-			row = traffic.put(row, 0)
+			row = traffic.put(row, traffic.rest)
 		}
 		a.Routes = append(a.Routes, row)
 	}
@@ -52,37 +58,63 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, a)
 }
 
-// A limitedPolicy is a generation's policy, held to the tenant's may settings. Asking it counts
-// no faults.
-type limitedPolicy struct{ generation *policy.Generation }
-
-func (h limitedPolicy) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
-	v, err := h.generation.Policy().Classify(s, c)
-	if err != nil {
-		return v, err
-	}
-	v, _ = h.generation.Enforce(s, c, v)
-	return v, nil
+// traffic is what peers have sent, by command. rest holds the unknown commands that have no
+// row.
+type traffic struct {
+	known   map[pdu.CommandID]api.CommandTraffic
+	unknown []api.CommandTraffic
+	rest    api.CommandTraffic
 }
 
-// traffic is what peers have sent, by command.
-type traffic struct {
-	stats map[pdu.CommandID]hub.CommandStats
-	rates map[pdu.CommandID]float64
+func newTraffic(h *hub.Hub, s *sample, rows []review.Row) traffic {
+	t := traffic{known: make(map[pdu.CommandID]api.CommandTraffic)}
+	for _, c := range trafficOf(h, s) {
+		_, known := pdu.CommandByID(pdu.CommandID(c.ID))
+		hasRow := func(r review.Row) bool { return !r.Known && r.First <= c.ID && c.ID <= r.Last }
+		switch {
+		case known:
+			t.known[pdu.CommandID(c.ID)] = c
+		case slices.ContainsFunc(rows, hasRow):
+			t.unknown = append(t.unknown, c)
+		default:
+			add(&t.rest, c)
+		}
+	}
+	return t
+}
+
+// add adds the traffic of a command to a sum.
+func add(sum *api.CommandTraffic, c api.CommandTraffic) {
+	sum.PDUs += c.PDUs
+	sum.Bytes += c.Bytes
+	sum.Rate += c.Rate
+	if sum.Actions == nil {
+		sum.Actions = make(map[string]uint64)
+	}
+	for action, n := range c.Actions {
+		sum.Actions[action] += n
+	}
 }
 
 func (t traffic) route(row review.Row) api.Route {
 	r := api.Route{Command: row.Command, First: row.First, Last: row.Last, Known: row.Known, Alike: row.Alike,
 		Scope: row.Scope, Decision: row.Decision, Actions: map[string]uint64{}}
-	if !row.Known {
-		return r
+	if row.Known {
+		return t.put(r, t.known[pdu.CommandID(row.First)])
 	}
-	return t.put(r, pdu.CommandID(row.First))
+	var sum api.CommandTraffic
+	for _, c := range t.unknown {
+		if row.First <= c.ID && c.ID <= row.Last {
+			add(&sum, c)
+		}
+	}
+	return t.put(r, sum)
 }
 
-func (t traffic) put(r api.Route, c pdu.CommandID) api.Route {
-	stats := t.stats[c]
-	r.PDUs, r.Bytes, r.Rate = stats.PDUs, stats.Bytes, t.rates[c]
-	r.Actions = byName(stats.Actions)
+func (t traffic) put(r api.Route, c api.CommandTraffic) api.Route {
+	r.PDUs, r.Bytes, r.Rate = c.PDUs, c.Bytes, c.Rate
+	if c.Actions != nil {
+		r.Actions = c.Actions
+	}
 	return r
 }

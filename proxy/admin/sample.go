@@ -119,7 +119,7 @@ func newSample(h *hub.Hub) *sample {
 	for _, session := range h.Sessions(nil) {
 		s.sessions[session.Number] = amounts{session.PDUsIn, session.BytesIn, session.PDUsOut, session.BytesOut}
 	}
-	for _, c := range h.CommandStats() {
+	for _, c := range append(h.CommandStats(), h.UnknownStats()...) {
 		s.commands[c.Command] = c.PDUs
 	}
 	return s

@@ -70,18 +70,45 @@ func (s *Server) tenantSnapshot(t Tenant) api.TenantSnapshot {
 	return one
 }
 
-// trafficOf returns the traffic of each command that peers have sent.
+// trafficOf returns the traffic of each command that peers have sent. What the hub counts
+// for id 0 is all unknown commands, of which some have entries of their own.
 func trafficOf(h *hub.Hub, s *sample) []api.CommandTraffic {
 	all := []api.CommandTraffic{}
-	for _, c := range h.CommandStats() {
-		t := api.CommandTraffic{Command: c.Command.String(), ID: uint16(c.Command), PDUs: c.PDUs, Bytes: c.Bytes,
-			Rate: s.commandRates[c.Command], Actions: byName(c.Actions)}
+	unknown := h.UnknownStats()
+	for _, c := range h.CommandStats() { // after the unknown ones, so that these are part of it
+		t := commandTraffic(c, s)
 		if c.Command == 0 {
-			t.Command = "other"
+			if t.Command = "other"; !withoutThose(&t, unknown, s) {
+				continue
+			}
 		}
 		all = append(all, t)
 	}
+	for _, c := range unknown {
+		all = append(all, commandTraffic(c, s))
+	}
 	return all
+}
+
+func commandTraffic(c hub.CommandStats, s *sample) api.CommandTraffic {
+	return api.CommandTraffic{Command: c.Command.String(), ID: uint16(c.Command), PDUs: c.PDUs, Bytes: c.Bytes,
+		Rate: s.commandRates[c.Command], Actions: byName(c.Actions)}
+}
+
+// withoutThose takes single commands out of the sum of all unknown ones, and reports whether
+// others are left.
+func withoutThose(t *api.CommandTraffic, unknown []hub.CommandStats, s *sample) bool {
+	for _, c := range unknown {
+		t.PDUs -= c.PDUs
+		t.Bytes -= c.Bytes
+		t.Rate = max(0, t.Rate-s.commandRates[c.Command])
+		for action, n := range c.Actions {
+			if t.Actions[action.String()] -= n; t.Actions[action.String()] == 0 {
+				delete(t.Actions, action.String())
+			}
+		}
+	}
+	return t.PDUs > 0
 }
 
 func addTotals(t *api.Totals, o api.TenantSnapshot) {

@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,7 +65,12 @@ func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
 			r.Failed++
 		}
 	}
-	r.Coverage.count(review.Extract(p).Rows(), cases)
+	var services []pdu.ServiceID
+	for _, c := range cases {
+		services = append(services, pdu.ParseHeader(c.PDU).Service)
+	}
+	table := review.NewQuestions(services, p).Extract(context.Background(), p)
+	r.Coverage.count(table.Rows(), cases)
 	return r
 }
 

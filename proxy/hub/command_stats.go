@@ -1,6 +1,9 @@
 package hub
 
 import (
+	"maps"
+	"slices"
+
 	"switchyard/pdu"
 	"switchyard/policy"
 )
@@ -77,11 +80,53 @@ func (h *Hub) countCommands(s *Seat) {
 		c := &h.counts.commands[index]
 		c.actions[r.action] += uint64(r.pdus)
 		c.bytes += r.bytes
+		if index == 0 {
+			h.counts.countUnknown(r)
+		}
 		s.pdusIn += uint64(r.pdus)
 		s.bytesIn += r.bytes
 		h.counts.bytesIn += r.bytes
 	}
 	s.reader.commandRuns = s.reader.commandRuns[:0]
+}
+
+// maxUnknown bounds the unknown commands that are counted separately: so many of which the
+// first PDU was dropped, which a peer may have invented, and as many others.
+const maxUnknown = 64
+
+// countUnknown counts a run of an unknown command by itself, if there is room. Called under
+// mu.
+func (c *counts) countUnknown(r commandRun) {
+	if r.command == 0 { // stands for all of them
+		return
+	}
+	one := c.unknown[r.command]
+	if one == nil {
+		room := &c.unknownRoom[0]
+		if r.action != policy.Drop {
+			room = &c.unknownRoom[1]
+		}
+		if *room == maxUnknown {
+			return
+		}
+		*room++
+		one = new(commandCounts)
+		c.unknown[r.command] = one
+	}
+	one.actions[r.action] += uint64(r.pdus)
+	one.bytes += r.bytes
+}
+
+// UnknownStats returns the statistics of single commands that the protocol does not have, in
+// the order of their ids: of those that came first, while there was room. They are part of
+// what CommandStats returns for id 0.
+func (h *Hub) UnknownStats() (all []CommandStats) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(h.counts.unknown)) {
+		all = append(all, h.counts.unknown[id].stats(id))
+	}
+	return all
 }
 
 // CommandStats returns the statistics of the commands that peers sent, in the order of
@@ -90,16 +135,19 @@ func (h *Hub) CommandStats() (all []CommandStats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for index := range h.counts.commands {
-		c := &h.counts.commands[index]
-		one := CommandStats{Command: countedCommands[index], Bytes: c.bytes, Actions: make(map[policy.Action]uint64)}
-		for action, n := range c.actions {
-			if one.PDUs += n; n > 0 {
-				one.Actions[policy.Action(action)] = n
-			}
-		}
-		if one.PDUs > 0 {
+		if one := h.counts.commands[index].stats(countedCommands[index]); one.PDUs > 0 {
 			all = append(all, one)
 		}
 	}
 	return all
+}
+
+func (c *commandCounts) stats(of pdu.CommandID) CommandStats {
+	one := CommandStats{Command: of, Bytes: c.bytes, Actions: make(map[policy.Action]uint64)}
+	for action, n := range c.actions {
+		if one.PDUs += n; n > 0 {
+			one.Actions[policy.Action(action)] = n
+		}
+	}
+	return one
 }

@@ -200,3 +200,31 @@ func TestRecipients(t *testing.T) {
 		t.Errorf("%d users, %d entries, session 2 holds %d, user 7 is held by %v", users, entries, h.Holds(2), h.Holders(7))
 	}
 }
+
+// Single unknown commands are counted by themselves, and those whose PDUs a peer may have
+// invented leave room for the others.
+func TestUnknownStats(t *testing.T) {
+	const ruled = pdu.CommandID(0x9000)
+	rules := commonRules()
+	rules[ruled] = abi.BroadcastAll
+	h := newHub(rules)
+	peer := hubtest.Join(h)
+	for c := range pdu.CommandID(0x1000) {
+		peer.Send(t, message(0x3000+c, 1, ""))
+	}
+	peer.Send(t, message(0, 1, ""), message(ruled, 1, "x"), message(ruled, 1, "x"))
+	stats := h.UnknownStats()
+	last := stats[len(stats)-1]
+	if len(stats) > 2*64 || last.Command != ruled || last.PDUs != 2 || last.Bytes != 34 || last.Actions[policy.BroadcastAll] != 2 {
+		t.Errorf("%d commands, the last %+v", len(stats), last)
+	}
+	var all uint64
+	for _, one := range stats {
+		if all += one.PDUs; one.Command == 0 {
+			t.Error("id 0 is counted by itself, and stands for all")
+		}
+	}
+	if sum := h.CommandStats()[0]; sum.Command != 0 || sum.PDUs != 0x1000+3 || all > sum.PDUs {
+		t.Errorf("all unknown commands: %+v", sum)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"switchyard/pdu"
 	"switchyard/policy"
 )
 
@@ -96,12 +97,15 @@ type counts struct {
 	bytesOut  uint64          // to sessions that have ended
 	commands  []commandCounts // by commandIndex
 
+	unknown     map[pdu.CommandID]*commandCounts // of commands that the protocol does not have
+	unknownRoom [2]int                           // that is used, see countUnknown
+
 	slowed     map[Reason]uint64
 	slowedTime map[Reason]time.Duration
 }
 
 func newCounts() counts {
-	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), commands: make([]commandCounts, len(countedCommands)),
+	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), commands: make([]commandCounts, len(countedCommands)), unknown: make(map[pdu.CommandID]*commandCounts),
 		slowed: make(map[Reason]uint64), slowedTime: make(map[Reason]time.Duration)}
 }
 

@@ -233,7 +233,7 @@ func (r *Result) sort() {
 func (r *Report) Weights(after int) (w review.Weights, unknown uint64) {
 	w = make(review.Weights)
 	for i, c := range r.Policies[after].commands {
-		w[review.IDs{Service: i.service, Command: i.command}] = review.Weight{
+		w[policy.IDs{Service: i.service, Command: i.command}] = review.Weight{
 			PDUs: c.PDUs, Bytes: c.Received, Changed: c.FromFirst.PDUs(),
 			CopiesBefore: c.common.copiesFirst, CopiesAfter: c.common.copies,
 			SentBefore: c.common.sentFirst, SentAfter: c.common.sent,

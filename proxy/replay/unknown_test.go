@@ -142,7 +142,7 @@ func TestComparison(t *testing.T) {
 		t.Errorf("peers get %+v %+v %+v, want %+v %+v %+v", a.Peers[0], a.Peers[1], a.Peers[2], want[0], want[1], want[2])
 	}
 	weights, unknown := r.Weights(1)
-	if got := weights[review.IDs{Service: pdu.SID_MSG, Command: pdu.CID_MSG_DATA}]; unknown != 0 ||
+	if got := weights[policy.IDs{Service: pdu.SID_MSG, Command: pdu.CID_MSG_DATA}]; unknown != 0 ||
 		got != (review.Weight{PDUs: 2, Bytes: 200, Changed: 2, CopiesBefore: 4, CopiesAfter: 6, SentBefore: 400, SentAfter: 600}) {
 		t.Errorf("weights %+v, %d not known", got, unknown)
 	}

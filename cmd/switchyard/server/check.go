@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
+	"switchyard/policy"
+	"switchyard/policy/review"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )
@@ -90,5 +93,38 @@ func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) er
 	if text := excess(g); text != "" {
 		fmt.Fprintf(stdout, "%s: warning: %s\n", about, text)
 	}
+	reviewTable(g, about, stdout)
 	return nil
+}
+
+// reviewTime is how long a policy may take to answer all questions about its table.
+const reviewTime = 30 * time.Second
+
+// reviewTable prints the rules for ids that the protocol does not have, which no summary
+// counts, and likely mistakes.
+func reviewTable(g *policy.Generation, about string, stdout io.Writer) {
+	ctx, cancel := context.WithTimeout(context.Background(), reviewTime)
+	defer cancel()
+	p := review.InForce{Generation: g}
+	table := review.NewQuestions(nil, p).Extract(ctx, p)
+	const most = 10 // rows that are printed
+	beyond := slices.DeleteFunc(table.Rows(), func(r review.Row) bool { return r.Alike || r.Known && !r.Scope.Beyond() })
+	for _, r := range table.Rest() {
+		if r.Scope.Beyond() {
+			beyond = append(beyond, review.Row{Command: review.Else, Scope: r.Scope, Decision: r.Decision})
+		}
+	}
+	for i, r := range beyond {
+		if i == most {
+			fmt.Fprintf(stdout, "%s: %d more such rules; 'switchyard policy show' prints all\n", about, len(beyond)-most)
+			break
+		}
+		fmt.Fprintf(stdout, "%s: rule for ids beyond the protocol: %s of %s: %s\n", about, r.Command, r.Scope, r.Verdict)
+	}
+	for _, w := range table.Warnings() {
+		fmt.Fprintf(stdout, "%s: warning: %s\n", about, w)
+	}
+	if !table.Complete() {
+		fmt.Fprintf(stdout, "%s: warning: asked about %s\n", about, table.Asked())
+	}
 }

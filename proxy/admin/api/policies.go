@@ -53,6 +53,7 @@ type Routes struct {
 	Tenant   string   `json:"tenant"`
 	Policy   Policy   `json:"policy"`
 	Routes   []Route  `json:"routes"`   // by command id; review.Else at the end
+	Asked    string   `json:"asked"`    // what the policy was asked about, in words
 	Warnings []string `json:"warnings"` // about the policy as a whole
 }
 
@@ -65,7 +66,7 @@ type Route struct {
 	Alike   bool   `json:"alike"`   // it is treated as unknown commands are
 	review.Scope
 	Decision review.Decision   `json:"decision"`
-	PDUs     uint64            `json:"pdus"` // of that command under any service; 0 for unknown ones, which review.Else counts
+	PDUs     uint64            `json:"pdus"` // of those commands under any service, as far as unknown ones are counted by themselves; the others count as review.Else
 	Bytes    uint64            `json:"bytes"`
 	Rate     float64           `json:"rate"`    // PDUs per second
 	Actions  map[string]uint64 `json:"actions"` // PDUs by what was done with them, by this policy or earlier ones
@@ -78,6 +79,7 @@ type Comparison struct {
 	After    Policy   `json:"after"`
 	Same     bool     `json:"same"` // module and configuration are those in force
 	Changes  []Change `json:"changes"`
+	Asked    string   `json:"asked"`    // what both were asked about, in words
 	Warnings []string `json:"warnings"` // about the candidate as a whole
 }
 

@@ -63,7 +63,7 @@ type TenantSnapshot struct {
 
 // CommandTraffic is what peers have sent of one command.
 type CommandTraffic struct {
-	Command string            `json:"command"` // by name; other for all commands that the protocol does not have
+	Command string            `json:"command"` // by name; unknown ones by id, and other for all of them that have no entry
 	ID      uint16            `json:"id"`      // 0 for other
 	PDUs    uint64            `json:"pdus"`
 	Bytes   uint64            `json:"bytes"`

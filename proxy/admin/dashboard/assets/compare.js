@@ -27,6 +27,7 @@ function answerOf(a) {
     : `${certain} ${certain === 1 ? 'route' : 'routes'} would change${unproven ? `, ${unproven} more may` : ''}.`;
   const policy = (p) => `${p.name} ${short(p.sha256)}`;
   const pairs = [['In force', policy(a.before)], ['Candidate', policy(a.after)], ['Tenant', a.tenant]];
+  if (a.asked) pairs.push(['Asked about', a.asked]);
   for (const warning of a.warnings ?? []) pairs.push(['Warning', warning, 'wrong']);
   const parts = [heading(what, certain ? 'bad' : ''), facts(pairs)];
   if (changes.length) {

@@ -12,16 +12,32 @@ const every = 30000; // in case a change was missed
 let tables = new Map(); // Routes by tenant
 let left = 0; // tenants whose table was not requested
 
+// sum adds up the traffic of commands.
+function sum(commands) {
+  const total = { pdus: 0, bytes: 0, rate: 0, actions: {} };
+  for (const c of commands) {
+    total.pdus += number(c.pdus);
+    total.bytes += number(c.bytes);
+    total.rate += number(c.rate);
+    for (const [action, n] of Object.entries(c.actions ?? {})) total.actions[action] = (total.actions[action] ?? 0) + number(n);
+  }
+  return total;
+}
+
 // rowsOf returns the routes of a tenant with their traffic. The row "else" counts commands
 // without a row of their own.
 function rowsOf(tenant, table) {
-  const traffic = new Map((tenant.commands ?? []).map((c) => [number(c.id), c]));
+  const commands = tenant.commands ?? [];
+  const traffic = new Map(commands.map((c) => [number(c.id), c]));
+  const named = (table.routes ?? []).filter((r) => r.known || r.command !== 'else');
+  const inside = (r, c) => number(r.first) <= number(c.id) && number(c.id) <= number(r.last);
+  const rest = sum(commands.filter((c) => c.command === 'other' || !named.some((r) => inside(r, c))));
   const rows = new Map(); // how many rows a command has, by its lowest id
   for (const r of table.routes ?? []) rows.set(r.first, (rows.get(r.first) ?? 0) + 1);
   return (table.routes ?? []).map((route, i) => {
     const other = !route.known && route.command === 'else';
-    const seen = route.known ? traffic.get(number(route.first)) : other ? traffic.get(0) : undefined;
-    return { tenant: tenant.tenant, route, other, at: i, traffic: seen ?? {}, shared: route.known && rows.get(route.first) > 1 };
+    const seen = route.known ? traffic.get(number(route.first)) : other ? rest : sum(commands.filter((c) => c.command !== 'other' && inside(route, c)));
+    return { tenant: tenant.tenant, route, other, at: i, traffic: seen ?? {}, shared: rows.get(route.first) > 1 };
   });
 }
 
@@ -69,6 +85,8 @@ function suggest() {
 function warn() {
   const named = tables.size > 1;
   const lines = [...tables.values()].flatMap((t) => (t.warnings ?? []).map((w) => (named ? `${t.tenant}: ${w}` : w)));
+  const asked = [...tables.values()].filter((t) => t.asked).map((t) => `${named ? `${t.tenant}: ` : ''}asked about ${t.asked}`);
+  write(document.getElementById('routes-asked'), asked.join(' · '), '', long);
   document.getElementById('routes-warnings').replaceChildren(...lines.map((l) => write(make('p', { class: 'notice' }), l, '', long)));
 }
 
