@@ -50,12 +50,12 @@ type loop struct {
 	mu      sync.Mutex // guards what follows; no other lock is taken while it is held
 	members map[int32]*session
 	last    int32 // the last number given to a member
-	over    bool  // no session can be added any more
+	over    bool  // set by close: add fails from then on
 
 	// Owned by the goroutine.
 	buf    []byte
 	events []unix.EpollEvent
-	ready  int                   // of events
+	ready  int                   // how many of events the last poll returned
 	poll   func(fd uintptr) bool // pollOnce; made once, so that a poll allocates nothing
 }
 
@@ -132,7 +132,7 @@ func (l *loop) stop() {
 	}
 }
 
-// run serves the sessions that have input until stop. It requests a flush after every
+// run serves the sessions that have input, until stop is called. It requests a flush after every
 // round, and within a round after each loopBuffer of input.
 func (l *loop) run() {
 	defer l.epoll.Close()

@@ -61,8 +61,8 @@ type roomWaiters struct {
 	wake chan struct{} // closed by the goroutine that finds room
 }
 
-// handleThrottled hands over what passes of batch, and returns when the peer may be
-// read from again.
+// handleThrottled hands over the part of batch that the throttle admits, and returns when
+// the peer may be read from again.
 func (s *session) handleThrottled(t *throttle, batch []byte) error {
 	batch = s.admit(t, batch)
 	if len(batch) == 0 {
@@ -78,8 +78,9 @@ func (s *session) handleThrottled(t *throttle, batch []byte) error {
 	return err
 }
 
-// admit returns what of batch may be handed over. It drops the rest, or waits until
-// all of batch may be; it stops waiting when the session or the tenant stops.
+// admit returns the part of batch that may be handed over. It drops the rest, or waits
+// until all of batch may be handed over; the wait ends when the session or the tenant
+// stops.
 func (s *session) admit(t *throttle, batch []byte) []byte {
 	h := s.tenant.hub
 	if t.full(h) {
@@ -100,14 +101,14 @@ func (s *session) admit(t *throttle, batch []byte) []byte {
 	return batch[:fit]
 }
 
-// charge charges what was handed over, and the out bytes that became due by it. It
-// returns for how long the peer must not be read from, and why.
+// charge charges the PDUs that were handed over and the out bytes that became due because
+// of them. It returns for how long the peer must not be read from, and why.
 func (s *session) charge(t *throttle, batch []byte, out uint64) (wait time.Duration, why hub.Reason) {
 	if t.meter == nil {
 		return 0, ""
 	}
 	use := tenant.Use{tenant.BytesOut: out}
-	if t.drop { // admit has charged what came in, and checks what is owed
+	if t.drop { // admit has charged the input, and checks the debt
 		s.measure(t).Take(clock(), use)
 		return 0, ""
 	}

@@ -87,8 +87,8 @@ func (h *Hub) presenceRoom(s *Seat) int {
 	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
 }
 
-// fits reports whether there is room for all that info adds. Which of the users are
-// known is looked up only if there might not be. Called under presenceMu.
+// fits reports whether there is room for all users that info adds. It looks up which of
+// them are known only if there might be too little room. Called under presenceMu.
 func (h *Hub) fits(s *Seat, info body.OnlineUserInfo) bool {
 	room := h.presenceRoom(s)
 	return info.Len <= room || h.presence.AddsAtMost(room, presence.Holder(s.session), info.All())

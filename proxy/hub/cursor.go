@@ -31,15 +31,15 @@ func (c cursor) at() uint64 { return c.chunk.base + uint64(c.off) }
 //	12 bytes of the side chunk, which passes edits[1]
 //	d
 //
-// The pieces alias the chunks. Edits are in the order of their positions; of several
-// at one position, each applies in the order in which they were made.
+// The pieces alias the chunks. Edits are in the order of their positions; edits at the
+// same position are in the order in which they were made.
 //
 // next, skip, seek and within change nothing but the cursor that they are given and
-// return. So a writer can look ahead (Due), and come back to its own cursor when only a
-// part was written (Sent).
+// return. So a writer can look ahead (Due), and return to its own cursor if only a part
+// was written (Sent).
 
-// next returns the next piece at cur, and the cursor behind it; or nil if there is
-// none before until.
+// next returns the piece at cur and the cursor behind it, or nil if no piece is left
+// before until.
 func (w *writer) next(cur cursor) ([]byte, cursor) {
 	cur = w.skip(cur)
 	at, end := cur.at(), w.until.at
@@ -98,7 +98,7 @@ func (w *writer) seek(cur cursor, to uint64) cursor {
 	return cur
 }
 
-// within returns the cursor n bytes into the piece at w.cursor, which is longer.
+// within returns the cursor n bytes into the piece at w.cursor, which is longer than n.
 func (w *writer) within(n int) cursor {
 	cur := w.skip(w.cursor)
 	if cur.edit < len(w.edits) && w.edits[cur.edit].at == cur.at() {
@@ -136,7 +136,7 @@ func (s *Seat) Due(vec [][]byte, head Head, limit int) [][]byte {
 
 // Sent reports that the first n bytes of what Due returned were written.
 //
-// It keeps the number of PDUs sent whole. A writer that has caught up has sent all
+// It counts the PDUs that were sent whole. A writer that has caught up has sent all
 // that was due, so the number follows from positions in the log, at no cost per PDU.
 // Only the bytes of a writer that lags are parsed, to find where PDUs end.
 func (s *Seat) Sent(n int) {
@@ -161,9 +161,9 @@ func (s *Seat) Sent(n int) {
 	w.sent.Store(w.base + w.since.whole)
 }
 
-// PassOver moves on to head without sending what is due, for a session to which
-// nothing can be written any more. What it passes over counts as discarded. Only the
-// writer may call it.
+// PassOver moves the cursor to head without sending what is due, for a session whose
+// connection can no longer be written to. What it passes over counts as discarded. Only
+// the writer may call it.
 func (s *Seat) PassOver(head Head) {
 	s.Due(nil, head, 0)
 	w := &s.writer

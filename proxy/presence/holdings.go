@@ -39,9 +39,9 @@ func (d *Directory) addPeer(h Holder) (p uint32) {
 }
 
 // Leave removes h from all its users; users without another holder are removed. All
-// answers are correct from the first call on. But the removal is work, and one call does
-// it for at most max users (at least 1), of h or of holders that left before. It reports
-// whether there is more to do, which a further call with any holder that left does.
+// answers are correct from the first call on. As the removal takes time, one call removes
+// at most max entries (at least 1), of h or of holders that left before. It reports whether
+// entries are left to remove; a further call with any holder that left continues.
 func (d *Directory) Leave(h Holder, max int) (more bool) {
 	if p := d.byHolder[h]; p != 0 {
 		delete(d.byHolder, h)

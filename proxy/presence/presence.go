@@ -1,4 +1,4 @@
-// Package presence keeps which peers hold which users, and says what a status update
+// Package presence records which peers hold which users, and decides what a status update
 // changes and what has to be announced. It sends nothing.
 package presence
 
@@ -32,8 +32,8 @@ type Directory struct {
 	leaving  []uint32 // peers that left and may still be named by holdings
 	vacant   []uint32 // unused elements of peers
 
-	entries int // holdings, including
-	left    int // those of peers in leaving
+	entries int // holdings, including those of peers in leaving
+	left    int // holdings of peers in leaving
 }
 
 // A user is 28 bytes without pointers, so the garbage collector does not scan millions
