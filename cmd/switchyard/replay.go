@@ -117,9 +117,9 @@ func printResult(w io.Writer, r *replay.Report, i int, p *replay.Result) error {
 	if err := columns(w, rows); err != nil {
 		return err
 	}
-	rows = [][]string{{"PEER", "SAID", "COPIES", "SENT"}}
+	rows = [][]string{{"PEER", "PDUS", "COPIES", "SENT"}}
 	for _, peer := range p.Peers {
-		rows = append(rows, []string{strconv.FormatUint(peer.Session, 10), number(peer.Said), number(peer.Copies), size(peer.Bytes)})
+		rows = append(rows, []string{strconv.FormatUint(peer.Session, 10), number(peer.PDUs), number(peer.Copies), size(peer.Bytes)})
 	}
 	fmt.Fprintln(w)
 	if err := columns(w, rows); err != nil {
@@ -134,7 +134,7 @@ func printResult(w io.Writer, r *replay.Report, i int, p *replay.Result) error {
 	return printChanges(w, "WITH "+first, "nothing against "+first, p, fromFirst)
 }
 
-// commandRows tells of one command, with a line below for each further thing.
+// commandRows returns the row of one command, with a row below for each detail.
 func commandRows(c *replay.Command) (rows [][]string) {
 	copies, sent := number(c.Copies), size(c.Sent)
 	if unknown := c.Undecided.Sum() + c.Unrouted.Sum(); unknown == c.PDUs {

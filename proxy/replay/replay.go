@@ -58,7 +58,7 @@ type run struct {
 	report      *Report
 	simulations []*simulation
 	interfaces  int    // how many the capture had when checkTenant looked for the tenant
-	number      int    // the interface of the record before, or -1
+	number      int    // the interface of the previous record, or -1
 	padded      []byte // scratch of apply
 }
 
@@ -169,7 +169,7 @@ func (r *run) compare(rec *capture.Record) {
 	}
 }
 
-// verdictText spells a verdict, and the fault because of which it applies.
+// verdictText returns a verdict as text, with the fault because of which it applies.
 func verdictText(v policy.Verdict, fault policy.FaultKind) string {
 	if fault == "" {
 		return v.String()

@@ -213,7 +213,7 @@ func TestReplayOfWhatServed(t *testing.T) {
 	}
 	for session, w := range want {
 		got := *p.peers[session]
-		if got.Said = 0; got != w {
+		if got.PDUs = 0; got != w {
 			t.Errorf("session %d gets %+v, and got %+v", session, got, w)
 		}
 	}

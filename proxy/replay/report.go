@@ -80,9 +80,9 @@ type common struct {
 // A Peer is what one session sent, and what one policy delivered to it.
 type Peer struct {
 	Session uint64 `json:"session"`
-	Said    uint64 `json:"said"`
-	Copies  uint64 `json:"copies"`
-	Bytes   uint64 `json:"bytes"`
+	PDUs    uint64 `json:"said"`   // sent by the peer
+	Copies  uint64 `json:"copies"` // delivered to it
+	Bytes   uint64 `json:"bytes"`  // of the copies
 }
 
 // A Tally counts PDUs by a text, such as a verdict or a reason.

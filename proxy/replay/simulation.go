@@ -158,7 +158,7 @@ func (s *simulation) receive(from *peer, rec *capture.Record, t *capture.Tenant,
 	c := s.result.command(ids{h.Service, h.Command})
 	c.PDUs++
 	c.Received += uint64(len(p))
-	s.result.peer(rec.Session).Said++
+	s.result.peer(rec.Session).PDUs++
 	s.last = outcome{}
 	if from.closed {
 		c.Undecided.add(senderClosed)
