@@ -59,7 +59,7 @@ func TestBlockedLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := <-lines
-	if !strings.Contains(text, "lines of the log were lost") || !strings.Contains(text, `"msg":"stopped"`) {
+	if !strings.Contains(text, "log lines were lost") || !strings.Contains(text, `"msg":"stopped"`) {
 		t.Errorf("the log ends with %s", text[max(0, len(text)-1000):])
 	}
 	cmd.Wait()

@@ -350,7 +350,7 @@ func TestOperateSocket(t *testing.T) {
 	o.ask(200, "GET", "/livez", "", "", nil)
 
 	_, stderr := runIn(t, dir, exitUnavailable, "--listen", "127.0.0.1:0", "--set", "admin.address=127.0.0.1:0")
-	if !strings.Contains(stderr, "somebody answers there") {
+	if !strings.Contains(stderr, "another process answers there") {
 		t.Errorf("a second server says %s", stderr)
 	}
 	p.signal(syscall.SIGKILL)
@@ -363,7 +363,7 @@ func TestOperateSocket(t *testing.T) {
 
 	other := t.TempDir()
 	save(t, other, "a.sock", "precious")
-	for _, c := range [][2]string{{filepath.Join(other, "a.sock"), "no socket"}, {filepath.Join(other, "none", "a.sock"), "make the folder"}} {
+	for _, c := range [][2]string{{filepath.Join(other, "a.sock"), "not a socket"}, {filepath.Join(other, "none", "a.sock"), "make the folder"}} {
 		_, stderr := runIn(t, other, exitUnavailable, "--listen", "127.0.0.1:0", "--set", "admin.address=", "--set", "admin.socket="+c[0])
 		if !strings.Contains(stderr, c[1]) {
 			t.Errorf("%s: %s, want %q", c[0], stderr, c[1])

@@ -101,7 +101,7 @@ func (s *Server) authorize(r *http.Request, needed right) error {
 	case has >= needed:
 		return nil
 	case needed == operate && s.tokens.operate.path == "":
-		return refuse(http.StatusForbidden, "nobody may operate by this address; set admin.operate_token_file, or ask by admin.socket")
+		return refuse(http.StatusForbidden, "this address does not allow operating; set admin.operate_token_file, or use admin.socket")
 	case has == nothing:
 		return refuse(http.StatusUnauthorized, "this needs a token; send the one in admin.%s_token_file, as Authorization: Bearer TOKEN", tokenFor(needed))
 	case r.Header.Get("Authorization") == "":

@@ -166,7 +166,7 @@ func TestBadTokens(t *testing.T) {
 		"two":      {tokenRead + " " + tokenRead, "holds no token"},
 		"umlaut":   {"äöüäöüäöüäöüäöü", "holds no token"},
 		"huge":     {strings.Repeat("x", maxToken+1), "holds no token"},
-		"the same": {tokenOperate + "\n", "whoever may read may operate"},
+		"the same": {tokenOperate + "\n", "reading would include operating"},
 	} {
 		file := write(t, filepath.Join(dir, name), c.text)
 		_, err := serve(nil, nil, Options{ReadToken: file, OperateToken: good}, nil, clientTimeout)

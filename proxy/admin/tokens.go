@@ -34,7 +34,7 @@ func (t *tokens) check() error {
 		return fmt.Errorf("admin.operate_token_file: %w", err)
 	}
 	if readKnown && operateKnown && t.rightOfSum(t.read.hash) == operate {
-		return errors.New("admin.operate_token_file holds the token of admin.read_token_file, so that whoever may read may operate; write another token")
+		return errors.New("admin.operate_token_file holds the token of admin.read_token_file, so reading would include operating; write another token")
 	}
 	return nil
 }

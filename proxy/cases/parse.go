@@ -132,7 +132,7 @@ func (p *parser) sender(table map[string]any, peers []Peer) string {
 	from, ok := p.text(table, "case", "from")
 	switch {
 	case len(peers) == 0:
-		p.faultAt("nobody is there", "write [peers] above the first [[case]], and below it A = {}", "case", "from")
+		p.faultAt("there are no peers", "write [peers] above the first [[case]], and below it A = {}", "case", "from")
 	case !ok:
 		p.faultAt("the case has no sender", "write from = "+quoted(peers[0].Name), "case")
 	default:

@@ -84,10 +84,10 @@ func TestFaults(t *testing.T) {
 	}{
 		"nothing":         {"", []string{"cases.toml:1: there is no case; write [[case]]"}},
 		"one case":        {head + "[case]\nfrom = \"A\"", []string{":4: a case is one of many; write [[case]]"}},
-		"other table":     {"[peer]\nA = {}\n" + sound("")[len(head):], []string{`:1: unknown table "peer"; did you mean peers?`, ":4: nobody is there; write [peers]"}},
+		"other table":     {"[peer]\nA = {}\n" + sound("")[len(head):], []string{`:1: unknown table "peer"; did you mean peers?`, ":4: there are no peers; write [peers]"}},
 		"peers below":     {sound("[peers]\nC = {}"), []string{":8: [peers] stands below a case; write it above"}},
-		"peer no table":   {"peers.A = 3\n" + sound("")[len(head):], []string{":1: peer A is no table; write A = { users", ":3: nobody is there"}},
-		"peers no table":  {"peers = 3\n" + sound("")[len(head):], []string{":1: peers is no table", ":3: nobody is there"}},
+		"peer no table":   {"peers.A = 3\n" + sound("")[len(head):], []string{":1: peer A is no table; write A = { users", ":3: there are no peers"}},
+		"peers no table":  {"peers = 3\n" + sound("")[len(head):], []string{":1: peers is no table", ":3: there are no peers"}},
 		"users":           {strings.Replace(sound(""), "B = {}", "B = { users = [1, -1], mastr = true }", 1), []string{":3: unknown key \"mastr\"; did you mean master?", ":3: users are a list of numbers"}},
 		"master":          {sound("master = 1"), []string{":8: master is neither true nor false; write master = true"}},
 		"no sender":       {strings.Replace(sound(""), "from = \"A\"", "", 1), []string{`:4: the case has no sender; write from = "A"`}},

@@ -171,11 +171,11 @@ func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool,
 			usable++
 			continue
 		}
-		warnings = append(warnings, warning(roleClientCA, path, fmt.Sprintf("certificate %d lets nobody in: %s", i+1, what), remedy))
+		warnings = append(warnings, warning(roleClientCA, path, fmt.Sprintf("certificate %d admits no client: %s", i+1, what), remedy))
 	}
 	switch {
 	case named > mostNamed:
-		return nil, nil, wrong(roleClientCA, path, fmt.Sprintf("the names of its CAs have %d bytes, and each client is told all of them, in at most %d", named, mostNamed),
+		return nil, nil, wrong(roleClientCA, path, fmt.Sprintf("the names of its CAs have %d bytes; each handshake sends them all, in at most %d bytes", named, mostNamed),
 			"write fewer, or one that signs them all")
 	case usable > 0:
 		return pool, warnings, nil

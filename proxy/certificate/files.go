@@ -114,8 +114,8 @@ func parseKey(path string, content []byte) (crypto.Signer, error) {
 		parse, isKey := keyParsers[block.Type]
 		switch {
 		case block.Type == "ENCRYPTED PRIVATE KEY", isKey && block.Headers["DEK-Info"] != "":
-			return nil, wrong(roleKey, path, "it is encrypted, and nobody is asked for a passphrase",
-				`decrypt it with "openssl pkey", and let nobody but this process read it`)
+			return nil, wrong(roleKey, path, "it is encrypted, and the server cannot ask for a passphrase",
+				`decrypt it with "openssl pkey", and let only this process read it`)
 		case !isKey:
 			continue
 		case found != nil:

@@ -134,7 +134,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"nonsense for an EC key", func() Files { return b.key(block("EC PRIVATE KEY", secret)) }, "its private key cannot be parsed"},
 		{"a key cut short", func() Files { return b.key(b.server.KeyPEM()[:60]) }, "it has no PEM block of a private key that is whole"},
 		{"two keys", func() Files { return b.key(b.server.KeyPEM(), b.server.KeyPEM()) }, "it has more than one private key; leave"},
-		{"an encrypted key", func() Files { return b.key(block("ENCRYPTED PRIVATE KEY", secret)) }, "it is encrypted, and nobody is asked for a passphrase; decrypt it"},
+		{"an encrypted key", func() Files { return b.key(block("ENCRYPTED PRIVATE KEY", secret)) }, "it is encrypted, and the server cannot ask for a passphrase; decrypt it"},
 		{"a key encrypted the old way", func() Files {
 			return b.key(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}, Bytes: secret}))
 		}, "it is encrypted"},

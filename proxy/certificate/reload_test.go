@@ -278,10 +278,10 @@ func TestWarnings(t *testing.T) {
 			f.Certificate = b.file("over-chain.pem", mustRead(t, f.Certificate), over.PEM())
 		}, "certificate DIR/over-chain.pem: certificate 2, which signed the one before: it expired at "},
 		{"a leaf beside a CA", func(f *Files) { f.ClientCA = b.file("two.pem", b.clients.PEM(), old.PEM()) },
-			"client_ca DIR/two.pem: certificate 2 lets nobody in: it is not a CA's; write"},
+			"client_ca DIR/two.pem: certificate 2 admits no client: it is not a CA's; write"},
 		{"an old CA beside a CA", func(f *Files) {
 			f.ClientCA = b.file("three.pem", authority.NewExpired(t, "over").PEM(), b.clients.PEM())
-		}, "client_ca DIR/three.pem: certificate 1 lets nobody in: it expired at "},
+		}, "client_ca DIR/three.pem: certificate 1 admits no client: it expired at "},
 	} {
 		b.rotate(t)
 		files := b.files

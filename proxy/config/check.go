@@ -19,7 +19,7 @@ func (r *reader) checkAdmin() {
 	const read, operate = "admin.read_token_file", "admin.operate_token_file"
 	a := r.config.Admin
 	if a.ReadTokenFile != "" && a.ReadTokenFile == a.OperateTokenFile {
-		r.fault(r.place(operate), "%s: %q is %s as well, so that whoever may read may operate; write another file", operate, a.OperateTokenFile, read)
+		r.fault(r.place(operate), "%s: %q is %s as well, so reading would include operating; write another file", operate, a.OperateTokenFile, read)
 	}
 	for name, file := range map[string]string{read: a.ReadTokenFile, operate: a.OperateTokenFile} {
 		if file != "" && a.Address == "" && r.sound("admin.address") {

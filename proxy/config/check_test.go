@@ -57,13 +57,13 @@ func TestFaultsOfListeners(t *testing.T) {
 		{listenerWith(`address = "[::1]:1"`, `allow = ["localhost"]`), `3: listener.0.allow: "localhost" is not a network; write an address, with the length of a prefix unless it is only one, such as "10.1.0.0/16" or "10.1.2.3"`},
 		{listenerWith(`address = "[::1]:1"`, `allow = ["10.0.0.0/33"]`), `3: listener.0.allow: "10.0.0.0/33" is not a network; write an address, with the length of a prefix unless it is only one, such as "10.1.0.0/16" or "10.1.2.3"`},
 		{listenerWith(`address = "[::1]:1"`, `allow = ["10.0.0.1", "10.0.0.1/32"]`), `3: listener.0.allow: "10.0.0.1/32" stands here twice; remove one`},
-		{listenerWith(`address = "[::1]:1"`, `proxy_from = ["10.0.0.1",`, `"::/0"]`), `4: listener.0.proxy_from: "::/0" is everybody, and who is named here is believed to be whoever they say; write the addresses of your proxies`},
+		{listenerWith(`address = "[::1]:1"`, `proxy_from = ["10.0.0.1",`, `"::/0"]`), `4: listener.0.proxy_from: "::/0" is every source, and a source that is listed here can claim any address; write the addresses of your proxies`},
 		// Numbers.
 		{listenerWith(`address = "[::1]:1"`, `connections = 0`), `3: listener.0.connections: 0 is out of range; write 1 to 1000000`},
 		{listenerWith(`address = "[::1]:1"`, `accept_rate = -1`), `3: listener.0.accept_rate: -1 is out of range; write 0 to 1000000`},
 		{listenerWith(`address = "[::1]:1"`, `handshake_timeout = "0s"`), `3: listener.0.handshake_timeout: 0s is out of range; write 10ms to 1m`},
 		// Tenants.
-		{listenerWith(`address = "[::1]:1"`, `tenant = ""`), `3: listener.0.tenant: "" refuses what no tenant claims, and none is named that may, so nobody would be served; name one here, or some in tenants`},
+		{listenerWith(`address = "[::1]:1"`, `tenant = ""`), `3: listener.0.tenant: "" refuses what no tenant claims, and tenants is empty, so every connection would be refused; name a tenant here, or some in tenants`},
 		{listenerWith(`address = "[::1]:1"`, `tenants = ["acme"]`) + "[tenant.default]", `3: listener.0.tenants: there is no tenant "acme"; add [tenant.acme], or name one of: default`},
 		{listenerWith(`address = "[::1]:1"`, `tenants = ["Acme"]`), `3: listener.0.tenants: "Acme" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
 	})
@@ -74,8 +74,8 @@ func TestFaultsOfClaims(t *testing.T) {
 	const two = `tenants "a" and "b" both claim the network 10.0.0.0/8; give each one of its own, or tell them apart by certificates or by server_names that differ`
 	mutual := `tls = { certificate = "c", key = "k", client_ca = "ca" }`
 	wantFaults(t, []faultCase{
-		{claimed(mutual, ``, ``), "3: listener.0.tenants: tenant \"a\" claims nothing, so nobody would be let in to it; say in [tenant.a.claims] what is its own, or name it in listener.0.tenant\n" +
-			"4: listener.0.tenants: tenant \"b\" claims nothing, so nobody would be let in to it; say in [tenant.b.claims] what is its own, or name it in listener.0.tenant"},
+		{claimed(mutual, ``, ``), "3: listener.0.tenants: tenant \"a\" claims nothing, so it would get no connection; write [tenant.a.claims], or name it in listener.0.tenant\n" +
+			"4: listener.0.tenants: tenant \"b\" claims nothing, so it would get no connection; write [tenant.b.claims], or name it in listener.0.tenant"},
 		{claimed(``, `networks = ["::1"]`, `networks = ["::2"], certificates = ["cn:b"]`),
 			`4: listener.0.tenants: tenant "b" claims certificates, and clients are not asked for any here; name in listener.0.tls.client_ca who vouches for them, or leave the tenant out`},
 		{claimed(`tls = { certificate = "c", key = "k" }`, `certificates = ["cn:a"]`, `server_names = ["b"]`),
@@ -93,7 +93,7 @@ func TestFaultsOfClaims(t *testing.T) {
 		{claimed(mutual, `networks = ["10.0.0.0/8"], server_names = ["a"]`, `networks = ["10.0.0.0/8"], server_names = ["b"]`), `<nil>`},
 		{claimed(mutual, `networks = ["10.0.0.0/8"], certificates = ["cn:a"]`, `networks = ["10.0.0.0/8"], certificates = ["cn:b"]`), `<nil>`},
 		{claimed(``, `networks = ["10.0.0.0/8"]`, `networks = ["10.1.0.0/16"]`), `<nil>`},                                                                       // the narrower one counts
-		{claimed(`tenant = "default"`, `networks = ["10.0.0.0/8"]`, `networks = ["10.1.0.0/16"]`) + "[tenant.c]\nclaims.networks = [\"10.1.0.0/16\"]", `<nil>`}, // nobody asks for c
+		{claimed(`tenant = "default"`, `networks = ["10.0.0.0/8"]`, `networks = ["10.1.0.0/16"]`) + "[tenant.c]\nclaims.networks = [\"10.1.0.0/16\"]", `<nil>`}, // no listener names c
 		// One certificate or server name, without networks.
 		{claimed(mutual, `certificates = ["cn:x"]`, `certificates = ["dns:x", "cn:x"], server_names = ["b"]`),
 			`4: listener.0.tenants: tenants "a" and "b" both claim certificate "cn:x", and nothing else tells their connections apart; give one of them a longer network, or both other certificates or server_names`},
@@ -102,9 +102,9 @@ func TestFaultsOfClaims(t *testing.T) {
 		{claimed(mutual, `certificates = ["cn:x"]`, `server_names = ["b"]`), `<nil>`},
 		// Claims without effect.
 		{claimed(`tenant = "a"`, `networks = ["::1"]`, `networks = ["::2"]`),
-			`3: listener.0.tenants: "a" has what nobody claims, too, as listener.0.tenant names it, so its claims would keep nobody out; take it out here, or name another there, or "" to refuse the others`},
+			`3: listener.0.tenants: "a" also gets every connection that no tenant claims, because listener.0.tenant names it, so its claims would refuse no connection; take it out here, or name another there, or "" to refuse unclaimed connections`},
 		{"[tenant.default.claims]\nnetworks = [\"10.0.0.0/8\"]",
-			`1: tenant.default.claims: nobody asks for them, as listener.0.tenant has everybody be this tenant; name it in listener.0.tenants instead, and there another or "" as the tenant, or use listener.0.allow`},
+			`1: tenant.default.claims: they have no effect, because listener.0.tenant assigns every connection to this tenant; name it in listener.0.tenants instead, and there another or "" as the tenant, or use listener.0.allow`},
 		// Patterns.
 		{"[tenant.x.claims]\ncertificates = [\"*.acme\"]\n[tenant.default]", `2: tenant.x.claims.certificates: "*.acme" does not say which name of a certificate it is about; write "cn:", "dns:", "uri:" or "email:" before the name`},
 		{"[tenant.x.claims]\ncertificates = [\"san:acme\"]\n[tenant.default]", `2: tenant.x.claims.certificates: "san:acme" does not say which name of a certificate it is about; write "cn:", "dns:", "uri:" or "email:" before the name`},

@@ -23,7 +23,7 @@ func (r *reader) checkClaims(l *Listener, name string) {
 		}
 		place := r.member(several, i)
 		if claimant == l.Tenant && r.sound(name+".tenant") {
-			r.fault(place, "%s: %q has what nobody claims, too, as %s.tenant names it, so its claims would keep nobody out; take it out here, or name another there, or \"\" to refuse the others",
+			r.fault(place, "%s: %q also gets every connection that no tenant claims, because %s.tenant names it, so its claims would refuse no connection; take it out here, or name another there, or \"\" to refuse unclaimed connections",
 				several, claimant, name)
 		}
 		if r.soundClaims(claimant) {
@@ -49,7 +49,7 @@ func (r *reader) soundClaims(name string) bool {
 // checkClaimant checks that a listener can tell what one tenant claims.
 func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) {
 	if t.Claims.none() {
-		r.fault(place, "%s.tenants: tenant %q claims nothing, so nobody would be let in to it; say in [tenant.%s.claims] what is its own, or name it in %s.tenant",
+		r.fault(place, "%s.tenants: tenant %q claims nothing, so it would get no connection; write [tenant.%s.claims], or name it in %s.tenant",
 			name, t.Name, t.Name, name)
 	}
 	if ca := name + ".tls.client_ca"; len(t.Claims.Certificates) > 0 && l.TLS.ClientCA == "" && r.sound(ca) {
@@ -90,7 +90,7 @@ func (r *reader) checkClaimsMatter(t Tenant) {
 	}
 	if server != "" {
 		r.fault(r.place(name, name+".networks", name+".certificates", name+".server_names"),
-			"%s: nobody asks for them, as %s.tenant has everybody be this tenant; name it in %s.tenants instead, and there another or \"\" as the tenant, or use %s.allow",
+			"%s: they have no effect, because %s.tenant assigns every connection to this tenant; name it in %s.tenants instead, and there another or \"\" as the tenant, or use %s.allow",
 			name, server, server, server)
 	}
 }

@@ -26,7 +26,7 @@ func (r *reader) checkTenantsOf(l *Listener, name string) {
 		return
 	}
 	if l.Tenant == "" && len(l.Tenants) == 0 {
-		r.fault(r.place(one, name), "%s: \"\" refuses what no tenant claims, and none is named that may, so nobody would be served; name one here, or some in tenants", one)
+		r.fault(r.place(one, name), "%s: \"\" refuses what no tenant claims, and tenants is empty, so every connection would be refused; name a tenant here, or some in tenants", one)
 	}
 	if r.badTenants {
 		return
@@ -95,7 +95,7 @@ func everything(network netip.Prefix) bool { return network.Bits() == 0 }
 func (r *reader) checkProxies(l *Listener, name string) {
 	for i, network := range l.ProxyFrom {
 		if everything(network) {
-			r.fault(r.member(name+".proxy_from", i), "%s.proxy_from: %q is everybody, and who is named here is believed to be whoever they say; write the addresses of your proxies", name, network)
+			r.fault(r.member(name+".proxy_from", i), "%s.proxy_from: %q is every source, and a source that is listed here can claim any address; write the addresses of your proxies", name, network)
 		}
 	}
 }

@@ -300,7 +300,7 @@ func TestTapsThatFail(t *testing.T) {
 				io.WriteString(w, strings.Repeat("x", 1<<20))
 			}
 		}, "does not speak"},
-		"silence":       {hang, "has said nothing for 50ms"},
+		"silence":       {hang, "has sent nothing for 50ms"},
 		"cut in a line": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"kind":`) }, "cut the tap off"},
 		"reset":         {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush(); panic(http.ErrAbortHandler) }, "cut the tap off"},
 		"the older":     {http.NotFound, "older than this command"},

@@ -70,7 +70,7 @@ func (c *Client) Tap(ctx context.Context, q TapQuery) (*Tap, error) {
 	t.lines.Buffer(make([]byte, 0, 64<<10), maxLine)
 	t.lines.Split(completeLines)
 	t.silent = time.AfterFunc(c.timeouts.line, func() {
-		cancel(fmt.Errorf("the server at %s has said nothing for %v; it hangs, or the machine is overloaded: see its log", c.server, c.timeouts.line))
+		cancel(fmt.Errorf("the server at %s has sent nothing for %v; it hangs, or the machine is overloaded: see its log", c.server, c.timeouts.line))
 	})
 	t.silent.Stop() // Next starts it
 	return t, nil

@@ -89,19 +89,19 @@ func listenLoopback(address string) (net.Listener, error) {
 const socketTime = time.Second
 
 // listenSocket listens at a Unix socket that only this user can open. It replaces a socket at
-// which no process listens any more, and nothing else.
+// which no process listens, but no other file.
 func listenSocket(path string) (net.Listener, error) {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return nil, err
 	case info.Mode().Type() != fs.ModeSocket:
-		return nil, errors.New("there is something that is no socket; remove it, or set another admin.socket")
+		return nil, errors.New("the file that exists there is not a socket; remove it, or set another admin.socket")
 	default:
 		conn, err := net.DialTimeout("unix", path, socketTime)
 		if err == nil {
 			conn.Close()
-			return nil, errors.New("somebody answers there; stop that one, or set another admin.socket")
+			return nil, errors.New("another process answers there; stop it, or set another admin.socket")
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err

@@ -126,7 +126,7 @@ func (s *supervisor) notify(lines ...string) {
 	defer s.mu.Unlock()
 	err := s.send([]byte(strings.Join(lines, "\n")))
 	if err != nil && !s.failed {
-		s.log.Warn("the supervisor cannot be told", "socket", s.socket, "error", err)
+		s.log.Warn("the supervisor cannot be notified", "socket", s.socket, "error", err)
 	}
 	s.failed = err != nil
 }

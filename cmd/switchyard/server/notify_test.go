@@ -183,7 +183,7 @@ func TestSupervisorThatIsGone(t *testing.T) {
 	s := supervisedBy(t, &log, "NOTIFY_SOCKET="+name)
 	s.ready("one")
 	s.ready("two")
-	if n := strings.Count(log.String(), "cannot be told"); n != 1 {
+	if n := strings.Count(log.String(), "cannot be notified"); n != 1 {
 		t.Errorf("logged %d failures, want once:\n%s", n, log.String())
 	}
 	m := listenForNotice(t, name)
@@ -199,7 +199,7 @@ func TestSupervisorThatIsGone(t *testing.T) {
 	if got := m.next(); got != "READY=1\nSTATUS=five" {
 		t.Errorf("received %q, want the fifth message", got)
 	}
-	if n := strings.Count(log.String(), "cannot be told"); n != 2 {
+	if n := strings.Count(log.String(), "cannot be notified"); n != 2 {
 		t.Errorf("logged %d failures, want twice:\n%s", n, log.String())
 	}
 

@@ -148,7 +148,7 @@ func (srv *server) watch(fresh bool) {
 			}
 		})
 		if err := srv.watcher.Err(); err != nil {
-			srv.log.Warn("changes of files are noticed by looking from time to time alone", "poll", r.Poll.String(), "error", err)
+			srv.log.Warn("file changes are noticed by polling only", "poll", r.Poll.String(), "error", err)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func Serve(load Loader, trier wasm.Trier, env []string, stderr io.Writer) error 
 	srv := newServer(load, trier, c)
 	lines := newAsyncWriter(stderr)
 	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))
-	lines.start(func(lost int) { srv.log.Warn("lines of the log were lost, as nobody took them in time", "lines", lost) })
+	lines.start(func(lost int) { srv.log.Warn("log lines were lost because the output was too slow", "lines", lost) })
 	defer lines.close()
 	srv.log.Info("configuration", "file", orNone(c.Path), "why", why)
 	srv.supervisor = newSupervisor(env, srv.log)

@@ -44,7 +44,7 @@ func (a *adminState) Load(ctx context.Context, tenant, name string, file []byte)
 	v := a.view.Load()
 	t, ok := v.config.Tenant(tenant)
 	if !ok {
-		return nil, errors.New("the tenant has just gone")
+		return nil, errors.New("the tenant was removed meanwhile")
 	}
 	c, err := limited(t)
 	if err != nil {
