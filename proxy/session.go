@@ -203,7 +203,10 @@ func (s *session) arrived(p []byte) (int, error) {
 	return len(p), nil
 }
 
-var errStopped = errors.New("the server stops")
+var (
+	errStopped     = errors.New("the server stops")
+	errWriteFailed = errors.New("the connection broke before everything was written")
+)
 
 func (s *session) stopping() bool {
 	select {
@@ -251,17 +254,18 @@ func reasonOf(err error) hub.Reason {
 }
 
 // Close ends the session at once, for that reason unless it has one already. If the
-// session is ending gracefully, only Forced and SlowConsumer cut that short: the server
-// cannot wait, or the session holds too much of the log.
+// session is ending gracefully, only reasons to write nothing further cut that short, and
+// take the place of the reason: what is discarded is discarded for them.
 func (s *session) Close(why hub.Reason) {
 	first := s.reason.CompareAndSwap(nil, &why)
 	if first {
 		close(s.closing)
 	}
-	if why == hub.Forced {
+	final := why == hub.Forced || why == hub.SlowConsumer || why == hub.WriteTimeout
+	if before := *s.reason.Load(); !first && final && (why == hub.Forced || before == hub.Drained || before == hub.PeerClosed) {
 		s.reason.Store(&why)
 	}
-	if first || why == hub.Forced || why == hub.SlowConsumer {
+	if first || final {
 		s.abort()
 	}
 }
@@ -317,6 +321,9 @@ func (s *session) end() {
 		s.writeDue()
 	}
 	out.writers.Wait()
+	if reset := hub.PeerReset; ending == hub.Drained && out.broken.Load() && s.reason.CompareAndSwap(&ending, &reset) {
+		s.input.cause = errWriteFailed
+	}
 	why := *s.reason.Load()
 	s.seat.Release(why)
 	s.tenant.wakeWaiters()

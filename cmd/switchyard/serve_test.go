@@ -74,11 +74,16 @@ func TestStopDrains(t *testing.T) {
 // stalled returns a process with a peer that does not read.
 func stalled(t *testing.T, args ...string) *process {
 	p := start(t, t.TempDir(), args...)
+	stall(p)
+	return p
+}
+
+// stall connects a peer that does not read, and another that says much to it.
+func stall(p *process) {
 	c, stalled := p.dial(), p.dial()
 	stalled.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	c.say(bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20)), 20))
 	c.settle()
-	return p
 }
 
 func TestSecondSignalStopsAtOnce(t *testing.T) {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 
 	"switchyard/pdu"
@@ -45,7 +44,7 @@ func (srv *server) setAudit(t config.Tenant, s *served) (changed bool, err error
 	}
 	var g *policy.Generation
 	if found.Name != "" {
-		if g, err = loadPolicy(context.Background(), next.engine, found); err != nil {
+		if g, err = srv.loadPolicy(next.engine, found); err != nil {
 			return false, err
 		}
 	}

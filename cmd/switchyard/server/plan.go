@@ -37,7 +37,7 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
 		tenants: make(map[string]*served), listeners: make(map[string]*listener)}
 	var faults []error
 	for _, t := range c.Tenants {
-		if srv.tenants[t.Name] != nil {
+		if srv.tenants[t.Name] != nil || srv.stopper.isRequested() {
 			continue
 		}
 		s, err := p.makeTenant(t)
@@ -55,6 +55,9 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
 		}
 		p.listeners[c.Name] = l
 	}
+	if srv.stopper.isRequested() {
+		faults = []error{errStopping}
+	}
 	if len(faults) > 0 {
 		p.rollback()
 		return nil, errors.Join(faults...)
@@ -69,7 +72,7 @@ func (p *plan) makeTenant(t config.Tenant) (*served, error) {
 		return nil, err
 	}
 	start := time.Now()
-	g, err := loadPolicy(context.Background(), p.engine, c)
+	g, err := p.server.loadPolicy(p.engine, c)
 	if err != nil {
 		return nil, err
 	}
@@ -128,19 +131,24 @@ func (p *plan) commit() {
 	srv.state.update(srv) // at once, as policies that load next may take long, and removed tenants must not be probed
 }
 
-// removeTenant drains a tenant that is no longer configured, in a goroutine.
+// removeTenant drains a tenant that is no longer configured, in a goroutine. A stop that comes
+// meanwhile waits for it, and bounds it as it does the others.
 func (srv *server) removeTenant(name string, s *served) {
 	srv.log.Info("tenant removed; it drains", "tenant", name)
 	limit := time.Duration(srv.config.Drain.Timeout)
+	s.discarded = s.tenant.Hub().Counts().Discarded
 	srv.leaving.Go(func() {
-		drain(srv.forced, limit, s.tenant)
+		ctx, cancel := context.WithTimeout(srv.stopper.forced, limit)
+		defer cancel()
+		s.tenant.Drain(ctx)
 		srv.endTenant(name, s)
 	})
 }
 
-// endTenant closes a tenant, and logs its counts.
+// endTenant closes a tenant that has drained, and logs its counts.
 func (srv *server) endTenant(name string, s *served) {
 	s.close()
+	srv.unwritten.add(s.discarded, s.tenant.Hub().Counts().Discarded)
 	srv.logCounts(name, s)
 	srv.endAudit(name, s)
 }

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -13,11 +13,15 @@ import (
 
 // reload reads the configuration, certificates and policies again, and puts in force what
 // changed and is sound. What is refused changes nothing. requested: an operator asked for the
-// reload, so results are logged even if they are unchanged.
+// reload, so results are logged even if they are unchanged. A stop ends the reload between two
+// files, and whatever it is loading.
 func (srv *server) reload(requested bool) {
 	c, _, err := srv.load()
 	if err == nil {
 		err = srv.apply(c)
+	}
+	if srv.stopper.isRequested() {
+		return
 	}
 	srv.state.countReload(err)
 	// A refused configuration does not keep changed certificates and policies from loading.
@@ -26,14 +30,20 @@ func (srv *server) reload(requested bool) {
 		srv.reloadCertificate(l.Name, srv.listeners[l.Name], requested)
 	}
 	for _, t := range srv.config.Tenants {
+		if srv.stopper.isRequested() {
+			return
+		}
 		srv.reloadPolicy(t, srv.tenants[t.Name], requested)
 		srv.reloadAudit(t, srv.tenants[t.Name], requested)
 	}
 }
 
 // reportOnce logs an error, unless it is the last one about the same thing and the reload was
-// not requested. No error clears the last one.
+// not requested. No error clears the last one. An error because of a stop is no error.
 func (srv *server) reportOnce(message, about string, err error, requested bool) {
+	if errors.Is(err, errStopping) {
+		return
+	}
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -109,13 +119,15 @@ func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool) {
 	if err == nil {
 		err = srv.swapPolicy(t, s, found)
 	}
-	srv.state.refused(t, found, err)
+	if !errors.Is(err, errStopping) {
+		srv.state.refused(t, found, err)
+	}
 	srv.reportOnce("policy refused; the one in force goes on", about, err, requested)
 }
 
 func (srv *server) swapPolicy(t config.Tenant, s *served, found candidate) error {
 	start := time.Now()
-	g, err := loadPolicy(context.Background(), srv.engine(), found)
+	g, err := srv.loadPolicy(srv.engine(), found)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,8 @@
 // needs a lock but what other goroutines read: adminState, for operators, and serving, for
 // connections that arrive.
 //
-//	server.go   Serve, the loop of signals and requests, and stop
+//	stopper.go  which signals and requests stop the server, and when it waits no longer
+//	server.go   Serve, the loop of requests, and stop
 //	plan.go     what a configuration adds, built before it takes effect
 //	reload.go   what a changed file or a request leads to
 //	state.go    what operators see, and where they leave requests
@@ -19,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,13 +34,11 @@ import (
 	"switchyard/proxy/admin"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
+	"switchyard/proxy/hub"
 )
 
 // signatureTime is how often the signatures of policies in force are checked for expiry.
 const signatureTime = time.Hour
-
-// interruptTime limits the drain after SIGINT, as a person waits for it.
-const interruptTime = 5 * time.Second
 
 // ErrForced is the error of a stop that did not wait until everything was written.
 var ErrForced = errors.New("stopped before everything was written")
@@ -60,9 +60,10 @@ type server struct {
 	engines    []*wasm.Engine // the last one loads new policies; earlier ones run older policies
 	tenants    map[string]*served
 	listeners  map[string]*listener // by their name in the configuration
+	loading    atomic.Int64         // policies that are being loaded, also if that was given up
 	leaving    sync.WaitGroup       // removed tenants that still drain
-	forced     context.Context      // done when the stop waits for nothing any more
-	force      context.CancelFunc   // of forced
+	unwritten  unwritten            // what the stop discarded
+	stopper    *stopper
 	state      *adminState
 	admin      *admin.Server      // nil if no address and no socket is configured
 	watcher    *watch.Watcher     // nil if files are not watched
@@ -85,12 +86,13 @@ type served struct {
 	audit  auditState
 
 	loadTime time.Duration // that the policy took to load
+
+	discarded map[hub.Reason]uint64 // copies, when it began to drain
 }
 
-func newServer(load Loader, trier wasm.Trier, c *config.Config) *server {
-	srv := &server{load: load, trier: trier, config: c, state: newAdminState(), level: new(slog.LevelVar), tenants: make(map[string]*served),
-		changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
-	srv.forced, srv.force = context.WithCancel(context.Background())
+func newServer(load Loader, trier wasm.Trier) *server {
+	srv := &server{load: load, trier: trier, config: config.Default(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
+		tenants: make(map[string]*served), changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }
@@ -99,33 +101,92 @@ func newServer(load Loader, trier wasm.Trier, c *config.Config) *server {
 // policies before they are loaded. env is the environment, in which a supervisor announces
 // itself. The log is written to stderr.
 //
+// The server runs in a goroutine of its own, so that Serve can return although something in it
+// does not end. Stop signals have a channel of their own, which is always received from: signals
+// that find their channel full are lost, as those of a script that sends many hangups would be.
+func Serve(load Loader, trier wasm.Trier, env []string, stderr io.Writer) error {
+	stops, hangups := make(chan os.Signal, 8), make(chan os.Signal, 1) // one pending reload reads everything
+	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(stops)
+	defer signal.Stop(hangups)
+
+	srv, over := newServer(load, trier), make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { srv.stopper.watch(stops, srv.state.drain, over) })
+	defer watching.Wait()
+	defer close(over)
+
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- &panicError{fmt.Sprintf("%v\n%s", p, debug.Stack())}
+			}
+		}()
+		done <- srv.serve(env, stderr, hangups)
+	}()
+	select {
+	case err := <-done:
+		if p, ok := err.(*panicError); ok {
+			panic(p.text)
+		}
+		return err
+	case <-srv.stopper.abandoned.Done():
+		return ErrForced
+	}
+}
+
+// A panicError carries a panic of the server to the goroutine that called Serve.
+type panicError struct{ text string }
+
+func (p *panicError) Error() string { return p.text }
+
+// serve is Serve in the goroutine that owns the server.
+//
 // The deferred calls run in reverse: the watchdog ends, as a server that closes is not alive;
 // then the server closes, then the supervisor's socket, as closing may report to it; and the
 // log is flushed last, as all of them write to it.
-func Serve(load Loader, trier wasm.Trier, env []string, stderr io.Writer) error {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
-
-	c, why, err := load()
+func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signal) error {
+	c, why, err := srv.load()
 	if err != nil {
 		return err
 	}
-	srv := newServer(load, trier, c)
+	srv.config = c
 	lines := newAsyncWriter(stderr)
 	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))
 	lines.start(func(lost int) { srv.log.Warn("log lines were lost because the output was too slow", "lines", lost) })
 	defer lines.close()
+	last := func() {
+		srv.logAbandoned()
+		lines.close()
+	}
+	srv.stopper.last.Store(&last)
+	srv.stopper.drainTime.Store(int64(c.Drain.Timeout))
 	srv.log.Info("configuration", "file", orNone(c.Path), "why", why)
 	srv.supervisor = newSupervisor(env, srv.log)
 	defer srv.supervisor.close()
+	err = srv.openAndRun(hangups)
+	if discarded := srv.unwritten.err(); discarded != nil {
+		return discarded
+	}
+	return err
+}
+
+// openAndRun serves until the server is told to stop, and closes it.
+func (srv *server) openAndRun(hangups <-chan os.Signal) error {
 	defer srv.close()
-	if err := srv.open(); err != nil {
+	err := srv.open()
+	if srv.stopper.isRequested() {
+		return srv.stop() // an error of open is one of giving up
+	}
+	if err != nil {
 		return err
 	}
 	srv.log.Info("serving")
 	defer srv.startWatchdog()()
-	return srv.run(signals)
+	srv.run(hangups)
+	return srv.stop()
 }
 
 func orNone(path string) string {
@@ -184,20 +245,19 @@ func (srv *server) startWatchdog() (stop func()) {
 	}
 }
 
-// run handles signals, changed files and requests of operators, one after the other, until one
-// of them stops the server.
-func (srv *server) run(signals <-chan os.Signal) error {
+// run handles hangups, changed files and requests of operators, one after the other, until the
+// server is to stop.
+func (srv *server) run(hangups <-chan os.Signal) {
 	signatures := time.NewTicker(signatureTime)
 	defer signatures.Stop()
-	for {
+	for !srv.stopper.isRequested() {
 		srv.warn()
 		srv.state.update(srv)
+		srv.stopper.drainTime.Store(int64(srv.config.Drain.Timeout))
 		srv.supervisor.ready(statusOf(srv.lastErrors))
 		select {
-		case s := <-signals:
-			if s != syscall.SIGHUP {
-				return srv.stop(s, signals)
-			}
+		case <-srv.stopper.requested.Done():
+		case <-hangups:
 			srv.supervisor.reloading()
 			srv.reload(true)
 		case <-signatures.C:
@@ -206,8 +266,6 @@ func (srv *server) run(signals <-chan os.Signal) error {
 			srv.reload(false)
 		case result := <-srv.state.reloads:
 			result <- srv.reloadAndReport()
-		case <-srv.state.drain:
-			return srv.stop(syscall.SIGTERM, signals)
 		}
 	}
 }
@@ -241,66 +299,34 @@ func (srv *server) publish() {
 	srv.serving.Store(&serving)
 }
 
-// stop drains: it stops accepting, routes what has arrived, and writes what is due. A second
-// signal ends it at once.
-func (srv *server) stop(s os.Signal, signals <-chan os.Signal) error {
-	limit := time.Duration(srv.config.Drain.Timeout)
-	if s == syscall.SIGINT {
-		limit = min(limit, interruptTime)
+// stop drains: it stops accepting, routes what has arrived, and writes what is due, until the
+// stopper ends it.
+func (srv *server) stop() error {
+	srv.unwritten.begin()
+	for _, s := range srv.tenants {
+		s.discarded = s.tenant.Hub().Counts().Discarded
 	}
+	limit := srv.stopper.limit
 	srv.state.stop()
+	srv.log.Info("stopping", "signal", srv.stopper.cause, "drain", limit.String())
 	srv.supervisor.stopping(limit)
-	srv.log.Info("stopping", "signal", s.String(), "drain", limit.String())
 	srv.stopAccepting()
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer srv.force()
-	watching.Go(func() { srv.forceOnSignal(signals) })
-	if srv.drainAll(limit) != nil {
-		return ErrForced
-	}
-	return nil
-}
-
-// forceOnSignal forces the stop on a further signal. It returns when the stop is forced or
-// over.
-func (srv *server) forceOnSignal(signals <-chan os.Signal) {
-	for {
-		select {
-		case s := <-signals:
-			if s != syscall.SIGHUP {
-				srv.force()
-			}
-		case <-srv.forced.Done():
-			return
-		}
-	}
+	return srv.drainAll()
 }
 
 // drainAll drains all tenants at once, and waits for those that drain already because they
-// were removed. The error is of one that did not finish.
-func (srv *server) drainAll(limit time.Duration) error {
+// were removed. The error is ErrForced if a tenant did not finish.
+func (srv *server) drainAll() error {
 	var draining sync.WaitGroup
-	errs := make(chan error, len(srv.tenants))
 	for _, s := range srv.tenants {
-		draining.Go(func() { errs <- drain(srv.forced, limit, s.tenant) })
+		draining.Go(func() { s.tenant.Drain(srv.stopper.forced) })
 	}
 	draining.Wait()
 	srv.leaving.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return err
-		}
+	if srv.stopper.forced.Err() != nil {
+		return ErrForced
 	}
 	return nil
-}
-
-// drain drains a tenant until ctx is done, for at most limit.
-func drain(ctx context.Context, limit time.Duration, t *proxy.Tenant) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return t.Drain(ctx)
 }
 
 func (srv *server) stopAccepting() {
@@ -319,21 +345,35 @@ func (srv *server) close() {
 	if srv.admin != nil {
 		srv.admin.Close()
 	}
-	srv.force()
+	srv.stopper.force()
 	srv.leaving.Wait()
 	for name, s := range srv.tenants {
 		srv.endTenant(name, s)
 	}
-	for _, e := range srv.engines {
-		e.Close()
+	if srv.loading.Load() == 0 { // otherwise a load that was given up may run code of an engine
+		for _, e := range srv.engines {
+			e.Close()
+		}
 	}
 	srv.log.Info("stopped")
 }
 
-// logCounts logs a tenant's counts. Both lines add up: every PDU received is accepted or
-// dropped, every copy due is delivered or discarded.
+// logCounts logs a tenant's counts. The lines add up: every PDU received is accepted or dropped,
+// every copy due is delivered or discarded, and every session that joined is closed. A session
+// that was closed before others said something was due nothing of that.
 func (srv *server) logCounts(name string, t *served) {
 	c := t.tenant.Hub().Counts()
 	srv.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "made", c.Made)
 	srv.log.Info("copies", "tenant", name, "due", c.Due, "delivered", c.Delivered, "discarded", c.Discarded)
+	srv.log.Info("sessions", "tenant", name, "joined", c.Joined, "closed", c.Closed)
+}
+
+// logAbandoned logs that the stop did not end by itself, and how the counts are. It is called by
+// the stopper's goroutine.
+func (srv *server) logAbandoned() {
+	srv.log.Error("stopped without waiting for what is still under way")
+	for _, t := range srv.state.view.Load().tenants {
+		c := t.Served.Hub().Counts()
+		srv.log.Info("copies so far", "tenant", t.Name, "due", c.Due, "delivered", c.Delivered, "pending", c.Pending, "discarded", c.Discarded)
+	}
 }

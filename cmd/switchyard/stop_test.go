@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A signal to stop is not lost behind many to reload, as a deployment sends that signals once for
+// each file it has written.
+func TestStopIsNotLostBehindHangups(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	conf := "[reload]\nwatch = false\n"
+	for i := range 10 {
+		write(t, filepath.Join(dir, fmt.Sprintf("r%d.toml", i)), savedTable("broadcast-all"))
+		conf += fmt.Sprintf("[tenant.t%d]\npolicy = \"file:r%d.toml\"\n", i, i)
+	}
+	write(t, filepath.Join(dir, "config.toml"), conf+"[tenant.default]\n")
+	p := start(t, dir)
+	for range 30 {
+		p.signal(syscall.SIGHUP)
+		time.Sleep(2 * time.Millisecond) // the kernel merges signals that are pending at the same time
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d, want %d", code, exitStopped)
+	}
+}
+
+// A stop ends what is being loaded, and refuses nothing for that.
+func TestStopWhileLoading(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	const conf = "[reload]\nwatch = false\n[tenant.default]\n"
+	write(t, path, conf)
+	p := start(t, dir)
+	more := conf
+	for i := range 200 { // each of which takes at least the time for which a file must be unchanged
+		write(t, filepath.Join(dir, fmt.Sprintf("r%d.toml", i)), savedTable("broadcast-all"))
+		more += fmt.Sprintf("[tenant.t%d]\npolicy = \"file:r%d.toml\"\n", i, i)
+	}
+	replace(t, path, more)
+	p.signal(syscall.SIGHUP)
+	time.Sleep(50 * time.Millisecond) // so that the reload has likely begun; the test holds anyway
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d, want %d", code, exitStopped)
+	}
+	if n := p.count("refused;"); n > 0 {
+		t.Errorf("%d refusals because of the stop", n)
+	}
+}
+
+// The exit code says that copies were discarded, also if the drain ended by itself, and the
+// counts say why.
+func TestExitCodeOfDiscardedCopies(t *testing.T) {
+	t.Parallel()
+	p := stalled(t, "--set", "peer.write_timeout=1s")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitForced {
+		t.Errorf("exit code %d, want %d", code, exitForced)
+	}
+	p.expect(`"msg":"copies"`, `"discarded":{"write-timeout":`)
+	p.expect("stopped before everything was written", "write-timeout")
+	checkCounts(t, p)
+}
+
+// A tenant that was removed and still drains is part of the stop.
+func TestStopWhileARemovedTenantDrains(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	const rest = "[reload]\nwatch = false\n[tenant.default]\n"
+	write(t, path, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"default\"\n"+"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"b\"\n[tenant.b]\n"+rest)
+	p := start(t, dir, "--set", "listener.0.address=127.0.0.1:0")
+	p.address = p.expect("listening", `"tenant":"b"`)["address"].(string)
+	stall(p)
+	replace(t, path, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"default\"\n"+rest)
+	p.signal(syscall.SIGHUP)
+	p.expect("tenant removed", `"tenant":"b"`)
+	p.signal(syscall.SIGTERM)
+	p.expect("stopping")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitForced {
+		t.Errorf("exit code %d, want %d", code, exitForced)
+	}
+	p.expect(`"msg":"copies"`, `"tenant":"b"`, `"discarded":{"forced":`)
+	if !strings.Contains(p.log(), `"msg":"stopped"`) {
+		t.Error("the removed tenant was not waited for")
+	}
+}

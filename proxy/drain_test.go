@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/proxy/hub"
+)
+
+// What a drain discards is discarded for the true reason: because the peer took nothing for
+// too long or broke the connection, not because of the drain.
+func TestReasonOfWhatADrainDiscards(t *testing.T) {
+	for want, stalled := range map[hub.Reason]func(net.Conn){
+		hub.WriteTimeout: func(net.Conn) {},
+		hub.PeerReset: func(c net.Conn) {
+			time.Sleep(2 * quietTime) // by now its reader has stopped
+			c.Close()
+		},
+	} {
+		t.Run(string(want), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tenant, stop := pipeTenant(testLimits())
+				defer stop()
+				talker, talked := listen(tenant)
+				conn, far := net.Pipe()
+				join(tenant, far)
+				defer conn.Close()
+				talker.Write(message(others, 1, "that nobody takes"))
+				synctest.Wait()
+				go stalled(conn)
+				if err := tenant.Drain(context.Background()); err != nil {
+					t.Errorf("Drain: %v", err)
+				}
+				<-talked
+				c := tenant.Hub().Counts()
+				if c.Due != 1 || c.Discarded[want] != 1 || c.Closed[want] != 1 || c.Closed[hub.Drained] != 1 {
+					t.Errorf("got %+v, want one copy discarded for %s", c, want)
+				}
+			})
+		})
+	}
+}
+
+// Every PDU that a draining tenant accepts becomes due to every peer of it: no seat is given up
+// while a reader may still hand something over.
+func TestNoSeatLeavesADrainEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const peers, pause = 5, quietTime / 2
+		tenant, stop := pipeTenant(testLimits())
+		defer stop()
+		talker, talked := listen(tenant)
+		for range peers - 1 {
+			_, received := listen(tenant)
+			defer func() { <-received }()
+		}
+		go func() { // longer than any reader goes on
+			for n := uint16(0); ; n++ {
+				if _, err := talker.Write(message(others, n, "still talking")); err != nil {
+					return
+				}
+				time.Sleep(pause)
+			}
+		}()
+		time.Sleep(pause)
+		if err := tenant.Drain(context.Background()); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		talker.Close()
+		<-talked
+		c := tenant.Hub().Counts()
+		var accepted uint64
+		for _, n := range c.Actions {
+			accepted += n
+		}
+		if accepted == 0 || c.Due != accepted*(peers-1) || c.Delivered != c.Due {
+			t.Errorf("%d PDUs accepted, %d copies due and %d delivered to %d peers", accepted, c.Due, c.Delivered, peers-1)
+		}
+	})
+}
