@@ -22,6 +22,7 @@ const (
 	GateInstantiate Gate = "instantiate"
 	GateConfigure   Gate = "configure"
 	GateDryRun      Gate = "dry-run"
+	GateEngines     Gate = "engines"
 )
 
 // A GateError says at which gate a policy was refused, why, and what to do.
@@ -51,6 +52,7 @@ var remedies = map[Gate]string{
 	GateInstantiate: "the guest must start by itself, without files, environment or arguments, within its fuel for loading",
 	GateConfigure:   "correct the policy's configuration",
 	GateDryRun:      "classify must answer for every command, known or not, with a verdict of ABI version 1, see docs/abi.md",
+	GateEngines:     "a fresh instance must start as the first one did: a policy is a pure function of its configuration",
 }
 
 // refuse returns an error that has its own remedy.

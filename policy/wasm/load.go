@@ -45,6 +45,7 @@ var gates = []struct {
 	{GateInstantiate, (*loader).instantiate},
 	{GateConfigure, (*loader).configure},
 	{GateDryRun, (*loader).dryRun},
+	{GateEngines, (*loader).engines},
 }
 
 // run takes the module through the gates, and returns how much time that took.

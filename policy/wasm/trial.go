@@ -102,6 +102,7 @@ func (e *Engine) try(ctx context.Context, t Trial) (time.Duration, error) {
 	case err != nil:
 		return 0, givenUp(t.Name, err)
 	case r.Refusal == nil:
+		e.agreed.add(sumOf(t.Module, t.Config))
 		return compileRoom(r.Used, limit), nil
 	}
 	for _, l := range r.Lines { // they may say why; those of a module that passed are logged when it is loaded here

@@ -155,7 +155,7 @@ func TestOwnModulesAreNotTried(t *testing.T) {
 func TestTry(t *testing.T) {
 	var gates []Gate
 	r := Try(Trial{Limits: DefaultLimits(), Name: "tenant-a", Module: guest(t, "sound")}, func(g Gate) { gates = append(gates, g) })
-	if r.Refusal != nil || r.Used <= 0 || gates[0] != GateSize || gates[len(gates)-1] != GateDryRun {
+	if r.Refusal != nil || r.Used <= 0 || gates[0] != GateSize || gates[len(gates)-1] != GateEngines {
 		t.Errorf("got %+v, used %v, through %v", r.Refusal, r.Used, gates)
 	}
 	r = Try(Trial{Limits: DefaultLimits(), Name: "tenant-a", Module: guest(t, "configure_refuses")}, nil)

@@ -65,6 +65,7 @@ type Engine struct {
 	config wazero.RuntimeConfig
 	code   wazero.CompilationCache
 	clock  clock // measures loading
+	agreed agreed
 
 	trier   Trier // nil: modules are loaded without a trial
 	warn    func(error)
@@ -91,14 +92,18 @@ func NewEngine(l Limits, log Logger) *Engine {
 
 // use selects the engine by its kind, so that wazero does not select another one.
 func (e *Engine) use(kind string) {
+	e.kind, e.config = kind, e.runtimeConfig(kind).WithCompilationCache(e.code)
+}
+
+// runtimeConfig returns the configuration of a runtime, without a cache.
+func (e *Engine) runtimeConfig(kind string) wazero.RuntimeConfig {
 	config := wazero.NewRuntimeConfigInterpreter()
 	if kind == Compiler {
 		config = wazero.NewRuntimeConfigCompiler()
 	}
 	// No context check on every call: metering stops a guest that runs too long, and the
 	// check would cost ten times the call.
-	e.config = config.
-		WithCompilationCache(e.code).
+	return config.
 		WithMemoryLimitPages(e.limits.MemoryPages).
 		WithMemoryCapacityFromMax(true).
 		WithCloseOnContextDone(false)

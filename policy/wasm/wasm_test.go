@@ -14,6 +14,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/wasm/meter"
 )
 
 // A recordedLog keeps the lines that guests log.
@@ -49,6 +50,17 @@ func newEngine(t testing.TB, l Limits, log Logger) *Engine {
 func guest(t testing.TB, name string) []byte {
 	t.Helper()
 	module, err := os.ReadFile(filepath.Join("testdata", name+".wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
+
+// metered returns the module testdata/name.wasm as the engine compiles it.
+func metered(t testing.TB, name string) []byte {
+	t.Helper()
+	l := DefaultLimits()
+	module, err := meter.Rewrite(guest(t, name), meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth})
 	if err != nil {
 		t.Fatal(err)
 	}

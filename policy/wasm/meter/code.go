@@ -37,6 +37,13 @@ type body struct {
 	values    uint64  // how many the code can produce
 	calls     bool    // it calls a function
 	bulks     bool    // it has an instruction whose cost depends on a length
+
+	// See guard.go.
+	guards   []guard // in order
+	top      operand // of the stack
+	shift    bool    // the last instruction is a constant that shifts
+	ands     bool    // there is an `and`
+	holdsAnd map[uint32]bool
 }
 
 // A mark is a place in the instructions where fuel may be charged for the code from there
@@ -99,6 +106,7 @@ func (b *body) readLocals() {
 
 func (b *body) readCode() {
 	b.out = make([]byte, 0, b.r.Left()+16)
+	b.top, b.holdsAnd = anything, map[uint32]bool{}
 	b.mark(noParent)
 	b.open(opBlock, b.sig.results)
 	b.count(plain[opBlock], b.locals+b.sig.results)
@@ -154,6 +162,7 @@ func (b *body) instruction() {
 	if op.bulk != 0 {
 		b.chargeLength(op.bulk)
 	}
+	b.track(first, op)
 	switch op.imm {
 	case immControl:
 		b.control(start, first)
@@ -165,7 +174,7 @@ func (b *body) instruction() {
 		if first == opMisc || first == opVector {
 			b.out = binary.AppendU(b.out, uint64(second))
 		}
-		b.count(op, b.operands(op.imm))
+		b.count(op, b.operands(first, op.imm))
 		if first == opBrIf {
 			b.mark(b.current())
 		}

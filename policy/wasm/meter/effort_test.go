@@ -3,4 +3,4 @@
 package meter
 
 // generatedModules is how many modules TestRewrittenAgrees generates.
-const generatedModules = 80
+const generatedModules = 50

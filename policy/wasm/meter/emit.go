@@ -92,11 +92,11 @@ func (m *module) appendBody(b *body) {
 		if k.weight == 0 {
 			continue
 		}
-		out = append(out, b.out[from:k.at]...)
+		out = b.appendGuarded(out, from, k.at)
 		out = m.charge(out, fuelFor(k.weight))
 		from = k.at
 	}
-	out = append(out, b.out[from:]...)
+	out = b.appendGuarded(out, from, len(b.out))
 	if holds {
 		out = append(m.moveDepth(out, opI32Add, depth), opEnd)
 	}

@@ -27,7 +27,7 @@ func generate(seed uint64) []byte {
 		r.g.globals = append(r.g.globals, r.number())
 	}
 	for i := range 2 + r.IntN(4) {
-		f := fn{sig: sig{params: r.numbers(3), results: r.numbers(3)}, locals: append(r.numbers(6), tI32)}
+		f := fn{sig: sig{params: r.numbers(3), results: r.numbers(3)}, locals: append(r.numbers(6+20*r.IntN(2)), tI32)}
 		f.export = string(rune('a' + i))
 		r.g.funcs = append(r.g.funcs, f)
 		r.g.table = append(r.g.table, uint32(i))
@@ -53,6 +53,9 @@ func (r *generator) function(f *fn) {
 	r.result = f.results
 	r.labels = [][]byte{f.results}
 	r.left = 20 + r.IntN(150)
+	if r.IntN(8) == 0 { // more values than a machine has registers
+		r.left *= 4
+	}
 	f.code = code(r.statements(), r.values(f.results))
 }
 
@@ -82,7 +85,11 @@ func (r *generator) inside(label []byte, results []byte) []byte {
 }
 
 func (r *generator) statement() []byte {
-	switch r.IntN(16) {
+	switch r.IntN(18) {
+	case 16:
+		return code(r.address(), r.value(tI32), op(byte(0x3a+r.IntN(2)), 0, 8)) // of 8 and 16 bits
+	case 17:
+		return code(r.address(), r.value(tI64), op(byte(0x3c+r.IntN(3)), 0, 8)) // of 8 to 32 bits
 	case 0, 1, 2:
 		local := r.IntN(len(r.locals))
 		return code(r.value(r.locals[local]), set(local))
@@ -128,13 +135,15 @@ func (r *generator) address() []byte {
 // table branches by a table, to labels that pass nothing.
 func (r *generator) table() []byte {
 	var labels []byte
+	n := 0
 	for i, types := range r.labels {
 		if len(types) == 0 {
-			labels = append(labels, byte(len(r.labels)-1-i)+1)
+			labels = binary.AppendU(labels, uint64(len(r.labels)-i))
+			n++
 		}
 	}
 	labels = append(labels, 0)
-	return block(r.inside(nil, []byte{tI32}), op(0x0e, byte(len(labels)-1)), labels)
+	return block(r.inside(nil, []byte{tI32}), with(0x0e, uint64(n)), labels)
 }
 
 // call calls a function, directly or by the table, and drops what it returns.
@@ -195,9 +204,23 @@ func (r *generator) constant(t byte) []byte {
 }
 
 func (r *generator) value32() []byte {
-	switch r.IntN(8) {
+	switch r.IntN(16) {
 	case 0:
 		return code(r.address(), op(0x28, 0, 8))
+	case 6, 7:
+		return code(r.value(tI32), r.value(tI32), op(byte(0x46+r.IntN(10))))
+	case 8:
+		return code(r.value(tI32), op([]byte{0x45, 0xc0, 0xc1}[r.IntN(3)])) // eqz, sign extension
+	case 9:
+		return code(r.address(), op(byte(0x2c+r.IntN(4)), 0, 8)) // of 8 and 16 bits
+	case 10:
+		return code(r.value(tI64), op(0x50))
+	case 11:
+		return r.comparedWithZero()
+	case 12:
+		return r.ofFloat(tI32)
+	case 13:
+		return r.ofVector(tI32)
 	case 1:
 		return code(r.value(tI64), op(0xa7))
 	case 2:
@@ -213,13 +236,121 @@ func (r *generator) value32() []byte {
 }
 
 func (r *generator) value64() []byte {
-	switch r.IntN(5) {
+	switch r.IntN(12) {
 	case 0:
 		return code(r.address(), op(0x29, 0, 8))
+	case 6:
+		return code(r.address(), op(byte(0x30+r.IntN(6)), 0, 8)) // of 8 to 32 bits
+	case 7:
+		return code(r.value(tI64), op([]byte{0x79, 0x7a, 0x7b, 0xc2, 0xc3, 0xc4}[r.IntN(6)]))
+	case 8:
+		return r.ofFloat(tI64)
+	case 9:
+		return r.ofVector(tI64)
 	case 1:
 		return code(r.value(tI32), op(byte(0xac+r.IntN(2))))
 	case 2:
 		return code(r.value(tI64), r.value(tI64), r.value(tI32), op(0x1b))
 	}
 	return code(r.value(tI64), r.value(tI64), op(byte(0x7c+r.IntN(15))))
+}
+
+// comparedWithZero compares zero with an `and`, either way around.
+func (r *generator) comparedWithZero() []byte {
+	zero, and, first := i32(0), op(opI32And), 0x46
+	t := r.number()
+	if t == tI64 {
+		zero, and, first = i64(0), op(opI64And), 0x51
+	}
+	left, right := zero, code(r.value(t), r.value(t), and)
+	if r.IntN(3) == 0 {
+		left, right = right, left
+	}
+	return code(left, right, op(byte(first+r.IntN(10))))
+}
+
+// ofFloat makes an integer of floating-point numbers, without showing the bits of a NaN.
+func (r *generator) ofFloat(t byte) []byte {
+	wide := byte(r.IntN(2)) // f64 instead of f32
+	switch {
+	case t == tI32 && r.IntN(2) == 0:
+		return code(r.float(wide), r.float(wide), op(0x5b+6*wide+byte(r.IntN(6))))
+	case t == tI32:
+		return code(r.float(wide), bulkOp(2*wide+byte(r.IntN(2))))
+	}
+	return code(r.float(wide), bulkOp(4+2*wide+byte(r.IntN(2))))
+}
+
+func (r *generator) float(wide byte) []byte {
+	if r.left--; r.left < 0 {
+		return code(r.constant(tI64), op(0xb4+5*wide))
+	}
+	switch r.IntN(6) {
+	case 0, 1:
+		return code(r.value(tI32), op(0xb2+5*wide+byte(r.IntN(2))))
+	case 2:
+		return code(r.value(tI64), op(0xb4+5*wide+byte(r.IntN(2))))
+	case 3:
+		return code(r.float(wide), op(0x8b+14*wide+byte(r.IntN(7))))
+	case 4:
+		return code(r.float(1-wide), op([]byte{0xb6, 0xbb}[wide]))
+	}
+	return code(r.float(wide), r.float(wide), op(0x92+14*wide+byte(r.IntN(6))))
+}
+
+// ofVector makes an integer of a vector.
+func (r *generator) ofVector(t byte) []byte {
+	v := r.vector()
+	switch {
+	case t == tI64:
+		return code(v, op(opVector, 0x1d, byte(r.IntN(2))))
+	case r.IntN(2) == 0:
+		return code(v, op(opVector), [][]byte{{0x53}, {0x63}, {0x64}, {0x83, 1}, {0x84, 1}, {0xa3, 1}, {0xa4, 1}, {0xc3, 1}, {0xc4, 1}}[r.IntN(9)])
+	}
+	return code(v, op(opVector), [][]byte{{0x15, 9}, {0x16, 9}, {0x18, 5}, {0x19, 5}, {0x1b, 2}}[r.IntN(5)])
+}
+
+// vectorPairs are operations on two vectors of integers, and vectorOnes on one.
+var (
+	vectorPairs = slices.Concat(between(0x23, 0x4c), between(0x4e, 0x51), between(0x65, 0x66), between(0x6e, 0x73),
+		between(0x76, 0x79), []int{0x7b}, []int{0x82}, between(0x85, 0x86), between(0x8e, 0x93), between(0x95, 0x99),
+		between(0x9b, 0x9f), []int{0xae}, between(0xb1, 0xb1), between(0xb5, 0xba), between(0xbc, 0xbf),
+		[]int{0xce, 0xd1, 0xd5}, between(0xd6, 0xdf))
+	vectorOnes = slices.Concat([]int{0x4d, 0x60, 0x61, 0x62, 0x7c, 0x7d, 0x7e, 0x7f, 0x80, 0x81}, between(0x87, 0x8a),
+		[]int{0xa0, 0xa1}, between(0xa7, 0xaa), []int{0xc0, 0xc1}, between(0xc7, 0xca))
+	vectorShifts = slices.Concat(between(0x6b, 0x6d), between(0x8b, 0x8d), between(0xab, 0xad), between(0xcb, 0xcd))
+)
+
+func between(from, to int) (all []int) {
+	for i := from; i <= to; i++ {
+		all = append(all, i)
+	}
+	return all
+}
+
+func vectorOp(n int) []byte { return with(opVector, uint64(n)) }
+
+func (r *generator) vector() []byte {
+	if r.left--; r.left < 0 {
+		return code(r.constant(tI64), op(opVector, 0x12))
+	}
+	switch r.IntN(7) {
+	case 0:
+		return code(r.value(tI32), op(opVector, byte(0x0f+r.IntN(3))))
+	case 1:
+		return code(r.value(tI64), op(opVector, 0x12))
+	case 2:
+		return code(r.address(), op(opVector, byte(r.IntN(11)), 0, 8)) // loads of all kinds
+	case 3:
+		return code(r.vector(), vectorOp(vectorOnes[r.IntN(len(vectorOnes))]))
+	case 4:
+		return code(r.vector(), r.value(tI32), vectorOp(vectorShifts[r.IntN(len(vectorShifts))]))
+	case 5:
+		lanes := make([]byte, 16)
+		for i := range lanes {
+			lanes[i] = byte(r.IntN(32))
+		}
+		return code(r.vector(), r.vector(), op(opVector, 0x0d), lanes)
+	}
+	return code(r.vector(), r.vector(), vectorOp(vectorPairs[r.IntN(len(vectorPairs))]))
 }

@@ -4,7 +4,7 @@ import "switchyard/policy/wasm/binary"
 
 // operands copies the operands of an opcode. It writes every number in its shortest form, so
 // that all decoders agree. It returns how many values the instruction passes on.
-func (b *body) operands(imm immediate) (values int) {
+func (b *body) operands(first byte, imm immediate) (values int) {
 	r := &b.r
 	switch imm {
 	case immLabel:
@@ -19,9 +19,10 @@ func (b *body) operands(imm immediate) (values int) {
 		b.index(len(b.m.funcs), "function")
 		b.m.refFuncs = true
 	case immLocalGet:
-		b.index(b.locals, "local")
+		b.trackLocal(first, b.index(b.locals, "local"))
 	case immLocalSet:
 		if local := b.index(b.locals, "local"); r.Err == nil {
+			b.trackLocal(first, local)
 			b.set(local)
 		}
 	case immGlobal:
@@ -32,9 +33,13 @@ func (b *body) operands(imm immediate) (values int) {
 	case immRefNull:
 		b.out = append(b.out, r.RefType())
 	case immI32:
-		b.out = binary.AppendS(b.out, int64(r.S32()))
+		v := int64(r.S32())
+		b.trackConstant(v)
+		b.out = binary.AppendS(b.out, v)
 	case immI64:
-		b.out = binary.AppendS(b.out, r.S64())
+		v := r.S64()
+		b.trackConstant(v)
+		b.out = binary.AppendS(b.out, v)
 	case immBytes4:
 		b.out = append(b.out, r.Bytes(4)...)
 	case immBytes8:
