@@ -54,7 +54,7 @@ func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), rel
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := served.Serve(far, func() {}); err != nil {
+		if err := served.Serve(far, func(bool) {}); err != nil {
 			t.Fatal(err)
 		}
 		sessions := *served.sessions.Load()

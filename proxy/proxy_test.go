@@ -95,7 +95,7 @@ func acceptLoop(tenant *Tenant, l net.Listener) {
 		if err != nil {
 			return
 		}
-		if tenant.Serve(conn, func() {}) != nil {
+		if tenant.Serve(conn, func(bool) {}) != nil {
 			conn.Close()
 		}
 	}
@@ -103,7 +103,7 @@ func acceptLoop(tenant *Tenant, l net.Listener) {
 
 // join makes conn a peer of the tenant.
 func join(tenant *Tenant, conn net.Conn) {
-	if err := tenant.Serve(conn, func() {}); err != nil {
+	if err := tenant.Serve(conn, func(bool) {}); err != nil {
 		panic(err)
 	}
 }

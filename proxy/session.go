@@ -37,9 +37,9 @@ type session struct {
 	raw    *rawConn   // writes without waiting; nil if conn cannot
 	socket *rawReader // reads without waiting; nil if conn cannot
 	seat   *hub.Seat
-	opened int64         // see clock
-	done   chan struct{} // closed when the session has ended
-	ended  func()        // called then
+	opened int64                // see clock
+	done   chan struct{}        // closed when the session has ended
+	ended  func(abandoned bool) // called then
 
 	input  input
 	output output
@@ -90,7 +90,7 @@ var epoch = time.Now()
 // clock returns the monotonic time, in nanoseconds since the process began.
 func clock() int64 { return int64(time.Since(epoch)) }
 
-func newSession(t *Tenant, conn net.Conn, ended func()) *session {
+func newSession(t *Tenant, conn net.Conn, ended func(abandoned bool)) *session {
 	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), socket: newRawReader(conn), opened: clock(), ended: ended,
 		done: make(chan struct{}), closing: make(chan struct{})}
 	s.output.leaving = make(chan struct{})
@@ -196,6 +196,7 @@ func (s *session) Read(p []byte) (int, error) {
 func (s *session) arrived(p []byte) (int, error) {
 	s.input.lastRead.Store(clock())
 	if !s.input.sniffer.done() {
+		s.begin()
 		if foreign := s.input.sniffer.add(p); foreign != nil {
 			return 0, foreign
 		}
@@ -207,6 +208,17 @@ var (
 	errStopped     = errors.New("the server stops")
 	errWriteFailed = errors.New("the connection broke before everything was written")
 )
+
+// begin makes the connection a session, if it is none yet: its peer has sent something, it
+// lasts, or it ends in a way that is worth a line.
+func (s *session) begin() {
+	if s.seat.Session() == 0 {
+		s.seat.Begin()
+	}
+}
+
+// abandoned reports whether the connection has ended without having become a session.
+func (s *session) abandoned() bool { return s.seat.Session() == 0 }
 
 func (s *session) stopping() bool {
 	select {
@@ -293,7 +305,7 @@ func (s *session) finish() {
 	s.end()
 	s.tenant.remove(s)
 	close(s.done)
-	s.ended()
+	s.ended(s.abandoned())
 }
 
 // end leaves the hub, writes what is due if the peer may still take it, and closes the
@@ -303,6 +315,9 @@ func (s *session) end() {
 	first := s.reason.CompareAndSwap(nil, &ending) // false if Close was called before
 	if ending == hub.Drained {
 		s.tenant.reading.Wait() // other readers may still send to this peer
+	}
+	if !first || ending != hub.PeerClosed && ending != hub.PeerReset {
+		s.begin()
 	}
 	s.tenant.hub.Leave(s.seat)
 	close(out.leaving)
@@ -333,7 +348,9 @@ func (s *session) end() {
 		s.closeWriteAndLinger(why)
 	}
 	s.conn.Close()
-	s.logEnd(why)
+	if !s.abandoned() {
+		s.logEnd(why)
+	}
 }
 
 // closeWriteAndLinger closes the connection's sending side, and reads until the peer

@@ -128,9 +128,11 @@ var (
 )
 
 // Serve makes conn a peer of the tenant. If it returns nil, the tenant owns conn, serves
-// it in its own goroutines, and calls ended when the session has ended. If it returns an
-// error, conn still belongs to the caller, and ended is not called.
-func (t *Tenant) Serve(conn net.Conn, ended func()) error {
+// it in its own goroutines, and calls ended when the connection has ended. It was abandoned
+// if the peer closed it at once without having sent anything, as health checks do; it then
+// was no session. If Serve returns an error, conn still belongs to the caller, and ended is
+// not called.
+func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 	s := newSession(t, conn, ended)
 	if err := t.enter(s); err != nil {
 		return err
@@ -159,7 +161,7 @@ func (t *Tenant) enter(s *session) error {
 		}
 		s.loop = t.loop
 	}
-	s.seat = t.hub.Join(s) // from now on other goroutines may call s.Close
+	s.seat = t.hub.Connect(s) // from now on other goroutines may call s.Close
 	sessions := append(slices.Clone(*t.sessions.Load()), s)
 	t.sessions.Store(&sessions)
 	t.reading.Add(1)

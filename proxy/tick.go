@@ -53,10 +53,17 @@ func (l *Limits) shareLogs(share uint64) {
 	}
 }
 
+// beginsAfter is how long a connection may be open without being a session. Health checks
+// are closed sooner.
+const beginsAfter = time.Second
+
 // tick closes a session that has been silent or slow for too long, and sends it a
 // heartbeat if nothing else was sent. The limits are exclusive, as in the original.
 func (s *session) tick(now time.Time, limits *Limits) {
 	at := clock()
+	if at-s.opened >= int64(beginsAfter) {
+		s.begin()
+	}
 	exceeded := func(since int64, limit time.Duration) bool { return limit > 0 && at-since > int64(limit) }
 	switch {
 	case !s.input.paused.Load() && exceeded(s.input.lastRead.Load(), limits.Timeout): // in this order, see pause

@@ -272,6 +272,7 @@ func TestCloseWriteIsAnswered(t *testing.T) {
 		peer, far := net.Pipe()
 		conn := halfCloser{far, make(chan struct{})}
 		join(y.Tenant, conn)
+		peer.Write(message(others, 1, ""))
 		peer.Close()
 		synctest.Wait()
 		select {

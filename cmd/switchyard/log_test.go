@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,7 +23,7 @@ func TestBlockedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "listener.0.accept_rate=0")
+	cmd := exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "admin.socket=a.sock")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
 	out, in, err := os.Pipe()
@@ -32,16 +35,7 @@ func TestBlockedLog(t *testing.T) {
 	begin(t, cmd)
 	in.Close()
 	p := &process{t: t, cmd: cmd, address: addressIn(t, out)}
-	const buffered = 1<<20 + 64<<10    // bytes that the server and the pipe hold
-	for range 3 * buffered / 2 / 200 { // each connection makes a line of some 200 bytes
-		conn, err := net.Dial("tcp", p.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.(*net.TCPConn).CloseWrite()
-		conn.Read(make([]byte, 1)) // until the server closes it
-		conn.Close()
-	}
+	fillLog(t, filepath.Join(cmd.Dir, "a.sock"))
 	north, south := p.dial(), p.dial() // connected last, so that they receive no heartbeat
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, nil)
 	north.say(pdutest.Raw(0x0999, 1, nil)) // whose drop is logged
@@ -65,6 +59,33 @@ func TestBlockedLog(t *testing.T) {
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != exitStopped {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// fillLog makes the server write more to its log than it and the pipe hold. Operators' requests
+// are logged one by one; lines that a peer can cause are limited.
+func fillLog(t *testing.T, socket string) {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
+	defer transport.CloseIdleConnections()
+	const buffered, line = 1<<20 + 64<<10, 140 // bytes
+	for range 3 * buffered / 2 / line {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://localhost/api/v1/log-level", strings.NewReader(`{"level":"info"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		response, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Fatal(response.Status)
+		}
 	}
 }
 

@@ -349,6 +349,7 @@ func TestSecuredConnection(t *testing.T) {
 			Certificates: []tls.Certificate{ca.Client("north.acme", "spiffe://example.org/acme/north").TLS()}})
 		if err == nil {
 			defer conn.Close()
+			conn.Write(pdutest.Heartbeat())
 			conn.Read(make([]byte, 1)) // until the server closes
 		}
 		done <- err
@@ -361,14 +362,14 @@ func TestSecuredConnection(t *testing.T) {
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.tenant.Served.Serve(conn, func() {}); err != nil {
+	if err := f.tenant.Served.Serve(conn, func(bool) {}); err != nil {
 		t.Fatal(err)
 	}
 	var told struct{ Connections []api.Connection }
-	f.tell("/api/v1/connections", &told)
-	if len(told.Connections) != 1 {
-		t.Fatalf("got %+v", told)
-	}
+	f.await("the session is listed", func() bool {
+		f.tell("/api/v1/connections", &told)
+		return len(told.Connections) == 1
+	})
 	c := told.Connections[0]
 	if c.TLS == nil || c.TLS.Version != "TLS 1.3" || c.TLS.ServerName != "hub.example" || !slices.Contains(c.Identities, "uri:spiffe://example.org/acme/north") {
 		t.Errorf("got %+v, %+v", c, c.TLS)

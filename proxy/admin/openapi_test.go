@@ -108,7 +108,7 @@ func (f *full) populate() {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if err := f.tenant.Served.Serve(server, func() {}); err != nil {
+		if err := f.tenant.Served.Serve(server, func(bool) {}); err != nil {
 			f.Fatal(err)
 		}
 		conn.Write(pdutest.Online(stat(7), stat(uint32(100+i))))

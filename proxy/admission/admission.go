@@ -51,9 +51,10 @@ type Options struct {
 }
 
 // A Server serves connections, as *proxy.Tenant does. Serve either takes ownership of
-// conn and calls ended once when the connection is over, or returns an error.
+// conn and calls ended once when the connection is over, or returns an error. A connection
+// was abandoned if its peer closed it at once without having sent anything.
 type Server interface {
-	Serve(conn net.Conn, ended func()) error
+	Serve(conn net.Conn, ended func(abandoned bool)) error
 }
 
 // A Listener accepts connections until it is closed.
@@ -87,8 +88,8 @@ type Counts struct {
 	Handshaking int // on their way to a tenant
 	Open        int // served
 	Ended       uint64
-	Refused     map[Reason]uint64
-	Sources     int // source addresses that are remembered for their limits
+	Refused     map[Reason]uint64 // Abandoned includes those that a tenant served for a moment
+	Sources     int               // source addresses that are remembered for their limits
 }
 
 // Open starts accepting from l, a TCP listener that it takes ownership of. find returns

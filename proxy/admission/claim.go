@@ -54,11 +54,18 @@ func reasonOf(err error) Reason {
 }
 
 // ended is called by the tenant when the connection is over.
-func (c *connection) ended() {
+func (c *connection) ended(abandoned bool) {
 	l := c.listener
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.counts.Open--
-	l.counts.Ended++
+	if abandoned {
+		l.counts.Refused[Abandoned]++
+	} else {
+		l.counts.Ended++
+	}
 	c.uncountSource()
+	l.mu.Unlock()
+	if abandoned {
+		c.logRefusal(Abandoned, nil)
+	}
 }

@@ -58,31 +58,48 @@ func (c *connection) end() bool {
 // for the tenant, or why there is none.
 func (c *connection) identify() (net.Conn, Reason, error) {
 	socket := &proxiedConn{TCPConn: c.conn}
+	local := false
 	if c.proxied {
 		header, err := readHeader(c.conn)
 		if err != nil {
 			return nil, reasonOfHeader(err), err
 		}
-		if why := c.announce(header); why != "" {
-			return nil, why, nil
+		if local = header.local; !local {
+			if why := c.announce(header); why != "" {
+				return nil, why, nil
+			}
 		}
 		socket.peer, socket.early = c.peer, header.early
 	}
-	if c.options.TLS == nil {
-		return socket, "", nil
+	var conn net.Conn = socket
+	if c.options.TLS != nil {
+		below := &progressConn{Conn: socket}
+		over := tls.Server(below, c.options.TLS)
+		if err := over.Handshake(); err != nil {
+			return nil, c.reasonOfTLS(err, socket.hasRead), err
+		}
+		c.remember(over.ConnectionState())
+		conn = &tlsConn{over, below, socket}
 	}
-	below := &progressConn{Conn: socket}
-	over := tls.Server(below, c.options.TLS)
-	if err := over.Handshake(); err != nil {
-		return nil, c.reasonOfTLS(err, socket.hasRead), err
+	if local {
+		why, err := awaitEnd(conn)
+		return nil, why, err
 	}
-	c.remember(over.ConnectionState())
-	return &tlsConn{over, below, socket}, "", nil
+	return conn, "", nil
+}
+
+// awaitEnd waits until a proxy closes a connection of its own, with which it checks that the
+// port answers, or until the handshake's deadline.
+func awaitEnd(conn net.Conn) (Reason, error) {
+	if n, _ := conn.Read(make([]byte, 1)); n > 0 {
+		return ProxyHeader, errLocalSends
+	}
+	return Abandoned, nil
 }
 
 // announce makes the source in the header that of the connection, and applies the limits
-// of that source. A header without a source, as of a health check, leaves the connection
-// to the proxy itself: the proxy has to be allowed, and has no limits.
+// of that source. A header without a source leaves the connection to the proxy itself: the
+// proxy has to be allowed, and has no limits.
 func (c *connection) announce(h header) Reason {
 	if h.source.IsValid() {
 		c.peer = h.source

@@ -39,20 +39,21 @@ type fakeTenant struct {
 // served is a connection that was handed to a tenant.
 type served struct {
 	net.Conn
-	ended func()
+	ended func(abandoned bool)
 }
 
 // end closes the connection and reports its end, as a tenant does.
 func (s served) end() {
 	s.Close()
-	s.ended()
+	s.ended(false)
 }
 
-func (f *fakeTenant) Serve(conn net.Conn, ended func()) error {
+func (f *fakeTenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 	if f.refuses != nil {
 		return f.refuses
 	}
-	s := served{conn, sync.OnceFunc(ended)}
+	var once sync.Once
+	s := served{conn, func(abandoned bool) { once.Do(func() { ended(abandoned) }) }}
 	f.mu.Lock()
 	f.all = append(f.all, s)
 	f.mu.Unlock()

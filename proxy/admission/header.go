@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -24,19 +25,24 @@ import (
 const (
 	longestV1 = 107 // bytes, including the line end
 	prefixV2  = 16  // up to the length
-	longestV2 = prefixV2 + 4096
 )
+
+// A header of version 2 may be as long as its length can say: it may have whole
+// certificates in its fields.
+func init() { proxyproto.MaxV2HeaderSize = math.MaxUint16 }
 
 var (
 	errNoHeader   = errors.New("the proxy sent no PROXY header; have it send one, or take its network out of proxy_from")
 	errLongHeader = errors.New("the PROXY header is too long")
 	errNotTCP     = errors.New("the PROXY header announces a source that is not of TCP")
+	errLocalSends = errors.New("the PROXY header says LOCAL, a connection of the proxy's own, and more than a check was sent; have the proxy announce its client")
 )
 
 // A header is what a proxy sends ahead of its client's bytes.
 type header struct {
 	source netip.AddrPort // of the client; invalid if the proxy names none
 	early  []byte         // what was read after the header
+	local  bool           // the proxy checks the port, for no client
 }
 
 // readHeader reads a header, which may arrive in any number of pieces. The error is io.EOF
@@ -79,11 +85,7 @@ func lengthOfHeader(b []byte) (int, error) {
 		if len(b) < prefixV2 {
 			return 0, nil
 		}
-		whole := prefixV2 + int(binary.BigEndian.Uint16(b[prefixV2-2:]))
-		if whole > longestV2 {
-			return 0, errLongHeader
-		}
-		return whole, nil
+		return prefixV2 + int(binary.BigEndian.Uint16(b[prefixV2-2:])), nil
 	case bytes.HasPrefix(v1, b), bytes.HasPrefix(v2, b):
 		return 0, nil
 	default:
@@ -93,6 +95,14 @@ func lengthOfHeader(b []byte) (int, error) {
 
 // parseHeader parses a complete header.
 func parseHeader(b, early []byte) (header, error) {
+	if bytes.HasPrefix(b, proxyproto.SIGV2) {
+		if err := checkFields(b); err != nil {
+			return header{}, fmt.Errorf("parse the PROXY header: %w", err)
+		}
+		if b[12] == commandProxy && b[13] == familyUnspecified { // which the library refuses
+			return header{early: early}, nil
+		}
+	}
 	// The library refuses a line that arrives in pieces, as an attack. Here the deadline of
 	// the handshake bounds that, so the library gets the complete header at once.
 	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(b), len(b)))
@@ -100,7 +110,7 @@ func parseHeader(b, early []byte) (header, error) {
 		return header{}, fmt.Errorf("parse the PROXY header: %w", err)
 	}
 	if h.Command.IsLocal() {
-		return header{early: early}, nil
+		return header{early: early, local: h.Version == 2}, nil
 	}
 	source, ok := h.SourceAddr.(*net.TCPAddr)
 	if !ok {

@@ -23,7 +23,7 @@ const (
 // During the PROXY header and the TLS handshake. A failed handshake is "tls-" and the
 // word of Options.Describe.
 const (
-	Abandoned        Reason = "abandoned"         // the peer left without having sent anything
+	Abandoned        Reason = "abandoned"         // the peer left without having sent anything, or is a proxy that checks the port
 	ProxyHeader      Reason = "proxy-header"      // the PROXY header is missing or wrong
 	ProxyTimeout     Reason = "proxy-timeout"     // the PROXY header was not complete in time
 	HandshakeTimeout Reason = "handshake-timeout" // the TLS handshake was not complete in time
@@ -52,6 +52,12 @@ func (c *connection) refuse(why Reason, cause error) {
 	l.counts.Refused[why]++
 	c.uncountSource()
 	l.mu.Unlock()
+	c.logRefusal(why, cause)
+}
+
+// logRefusal writes the line about a connection that was refused.
+func (c *connection) logRefusal(why Reason, cause error) {
+	l := c.listener
 	level := slog.LevelWarn
 	if why == Abandoned {
 		level = slog.LevelDebug // health checks of load balancers do this all the time

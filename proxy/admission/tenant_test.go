@@ -107,7 +107,7 @@ func pipeTLS(t *testing.T, real *proxy.Tenant, config *tls.Config) (*tls.Conn, *
 	if err := errors.Join(server.Handshake(), <-shaken); err != nil {
 		t.Fatal(err)
 	}
-	if err := real.Serve(&pipeTLSConn{server, below}, func() {}); err != nil {
+	if err := real.Serve(&pipeTLSConn{server, below}, func(bool) {}); err != nil {
 		t.Fatal(err)
 	}
 	return client, slow
@@ -132,7 +132,7 @@ func TestSlowPeerOfATenant(t *testing.T) {
 		defer stop()
 		client, slow := pipeTLS(t, real, config)
 		talker, far := net.Pipe()
-		if err := real.Serve(far, func() {}); err != nil {
+		if err := real.Serve(far, func(bool) {}); err != nil {
 			t.Fatal(err)
 		}
 		slow.pause = timeout * 3 / 4
@@ -158,4 +158,26 @@ func TestSlowPeerOfATenant(t *testing.T) {
 		talker.Close()
 		client.NetConn().Close()
 	})
+}
+
+// A load balancer that connects and closes, or resets, is counted as abandoned and not logged,
+// also where the tenant serves it at once.
+func TestChecksOfPlainTCP(t *testing.T) {
+	real, stop, lines := realTenant(proxy.Limits{})
+	defer stop()
+	h := openFor(t, Options{ProxyFrom: networks("127.0.0.2/32"), HandshakeTimeout: testTimeout}, func(string) Server { return real })
+	h.dial().Close()
+	reset := h.dial()
+	reset.SetLinger(0)
+	reset.Close()
+	behind := h.dial("127.0.0.2") // announces a client that sends nothing
+	io.WriteString(behind, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n")
+	behind.Close()
+	h.refuses(map[Reason]uint64{Abandoned: 3})
+	if c := real.Hub().Counts(); c.Joined != 0 || lines.String() != "" || h.lines.String() != "" {
+		t.Errorf("%d sessions, and the log has %s%s", c.Joined, lines, h.lines)
+	}
+	if c := h.conserved(); c.Ended != 0 || c.Open != 0 {
+		t.Errorf("%+v", c)
+	}
 }

@@ -75,14 +75,14 @@ func (h *Hub) applyStep(s *Seat, step []body.ServerUserStat, reserved int) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	for _, stat := range step {
-		h.presence.Apply(presence.Holder(s.session), stat)
+		h.presence.Apply(presence.Holder(s.Session()), stat)
 	}
 	h.reserved = reserved
 }
 
 // presenceRoom returns how many entries the peer may add. Called under presenceMu.
 func (h *Hub) presenceRoom(s *Seat) int {
-	holder := presence.Holder(s.session)
+	holder := presence.Holder(s.Session())
 	ofAll := h.presence.Room(holder, int(h.users.Load()), 0) - h.reserved
 	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
 }
@@ -91,5 +91,5 @@ func (h *Hub) presenceRoom(s *Seat) int {
 // them are known only if there might be too little room. Called under presenceMu.
 func (h *Hub) fits(s *Seat, info body.OnlineUserInfo) bool {
 	room := h.presenceRoom(s)
-	return info.Len <= room || h.presence.AddsAtMost(room, presence.Holder(s.session), info.All())
+	return info.Len <= room || h.presence.AddsAtMost(room, presence.Holder(s.Session()), info.All())
 }

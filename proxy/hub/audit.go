@@ -118,7 +118,7 @@ func (h *Hub) compareShadow(a *audit, s *Seat, runs []run) {
 func (s *Seat) judgeShadow(a *audit, runs []run) {
 	g := a.active.Acquire()
 	defer g.Release()
-	judging := g.Begin(s.session, s.attributes())
+	judging := g.Begin(s.Session(), s.attributes())
 	defer judging.Release()
 	verdicts := s.reader.shadowVerdicts[:0]
 	for _, r := range runs {

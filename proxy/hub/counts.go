@@ -70,7 +70,7 @@ type Counts struct {
 	Pending   uint64 // due to a session that still exists, and not yet known to be written
 	Discarded map[Reason]uint64
 	Sessions  int
-	Joined    uint64            // sessions, present and past
+	Joined    uint64            // sessions, present and past; not those that never began
 	Closed    map[Reason]uint64 // sessions that have ended
 	BytesIn   uint64            // of the PDUs received
 	BytesOut  uint64            // written to connections
@@ -134,7 +134,7 @@ func (h *Hub) Counts() Counts {
 			c.Actions[policy.Action(action)] = n
 		}
 	}
-	for _, s := range h.seats {
+	for s := range h.seats {
 		s.countTo(&c)
 	}
 	for s := range h.leaving {

@@ -39,7 +39,7 @@ func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
 		return PresenceFull
 	}
 	for stat := range info.All() {
-		h.presence.Apply(presence.Holder(s.session), stat)
+		h.presence.Apply(presence.Holder(s.Session()), stat)
 	}
 	return ""
 }
@@ -54,10 +54,10 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	if !stat.Announceable() {
 		return BadStatus
 	}
-	if h.presenceRoom(s) <= 0 && h.presence.Adds(presence.Holder(s.session), stat) {
+	if h.presenceRoom(s) <= 0 && h.presence.Adds(presence.Holder(s.Session()), stat) {
 		return PresenceFull
 	}
-	notices := h.presence.Update(presence.Holder(s.session), stat)
+	notices := h.presence.Update(presence.Holder(s.Session()), stat)
 	p, pdus := h.scratch[:0], 0
 	if notices.Login != presence.NoLogin {
 		p = pdu.Append(p, pdu.SID_OTHER, pdu.CID_OTHER_LOGIN_STATUS_NOTIFY, 0, nil)

@@ -74,7 +74,8 @@ type Hub struct {
 	log      log        // what all seats get
 	side     log        // what single seats get; their edits insert it
 	sessions uint64     // the last number given to a session
-	seats    map[uint64]*Seat
+	seats    map[*Seat]struct{}
+	numbered map[uint64]*Seat   // those that are sessions
 	leaving  map[*Seat]struct{} // seats that have left and still hold a part of the log
 	scanAt   uint64             // the next scan for lagging seats is at this many bytes in both logs
 	lagging  []*Seat            // to be closed once mu is free
@@ -85,7 +86,7 @@ type Hub struct {
 // New returns a hub whose PDUs are judged by the policy in active. A peer that is more
 // than lagHard bytes behind is closed as a slow consumer.
 func New(active *policy.Active, lagHard uint64) *Hub {
-	h := &Hub{active: active, presence: presence.New(), seats: make(map[uint64]*Seat), leaving: make(map[*Seat]struct{}), counts: newCounts()}
+	h := &Hub{active: active, presence: presence.New(), seats: make(map[*Seat]struct{}), numbered: make(map[uint64]*Seat), leaving: make(map[*Seat]struct{}), counts: newCounts()}
 	h.log = log{linked: true, spare: &h.spares}
 	h.side = log{spare: &h.spares}
 	h.log.grow()
@@ -99,16 +100,39 @@ func (h *Hub) SetLagHard(bytes uint64) { h.lagHard.Store(bytes) }
 // Join gives the peer a seat. From then on the peer receives what others send, even
 // if it has sent nothing itself.
 func (h *Hub) Join(p Peer) *Seat {
+	s := h.Connect(p)
+	s.Begin()
+	return s
+}
+
+// Connect is Join for a connection that may turn out to be a health check, which closes
+// without having sent anything. Until Begin the seat is not a session: it has no number and
+// is not counted, listed or shown to taps.
+func (h *Hub) Connect(p Peer) *Seat {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	s := h.newSeat(p)
+	h.seats[s] = struct{}{}
+	return s
+}
+
+// Begin makes the seat's connection a session, unless it is one already or has left, and
+// reports whether it did. It has to be called before Handle.
+func (s *Seat) Begin() bool {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.Session() != 0 || s.final.Load() != nil {
+		return false
+	}
 	h.sessions++
-	s := h.newSeat(h.sessions, p)
-	h.seats[s.session] = s
+	s.number.Store(h.sessions)
+	h.numbered[h.sessions] = s
 	h.counts.joined++
 	for _, t := range h.attached() {
-		t.Joined(s.session)
+		t.Joined(h.sessions)
 	}
-	return s
+	return true
 }
 
 // leaveStep is how many users are taken at a time from a peer that leaves. Between
@@ -129,16 +153,19 @@ func (h *Hub) Leave(s *Seat) {
 func (h *Hub) leave(s *Seat) (more bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	more = h.presence.Leave(presence.Holder(s.session), leaveStep)
+	more = h.presence.Leave(presence.Holder(s.Session()), leaveStep)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.final.Load() == nil {
 		final := h.log.head()
 		s.final.Store(&final)
-		delete(h.seats, s.session)
+		delete(h.seats, s)
 		h.leaving[s] = struct{}{}
-		for _, t := range h.attached() {
-			t.Left(s.session)
+		if n := s.Session(); n != 0 {
+			delete(h.numbered, n)
+			for _, t := range h.attached() {
+				t.Left(n)
+			}
 		}
 	}
 	return more
@@ -147,7 +174,7 @@ func (h *Hub) leave(s *Seat) (more bool) {
 func (h *Hub) leaveUsers(s *Seat) (more bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	return h.presence.Leave(presence.Holder(s.session), leaveStep)
+	return h.presence.Leave(presence.Holder(s.Session()), leaveStep)
 }
 
 // A Head is the end of the log at some moment.
@@ -198,7 +225,7 @@ func (h *Hub) scanLags() {
 		return
 	}
 	h.scanAt = appended + hard/8
-	for _, s := range h.seats {
+	for s := range h.seats {
 		h.scanLag(s, hard)
 	}
 	for s := range h.leaving {

@@ -14,7 +14,7 @@ var errProbe = errors.New("the PDU read from the log differs from the one writte
 func (h *Hub) Probe(p []byte) error {
 	h.presenceMu.Lock() // handlers take both locks
 	h.mu.Lock()
-	s := h.newSeat(0, nil)
+	s := h.newSeat(nil)
 	h.insert(p, 1, s)
 	head := Head{h.log.head()}
 	h.mu.Unlock()

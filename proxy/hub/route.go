@@ -57,7 +57,7 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 // and returns the rest. It stops after a PDU whose handling can change how the next
 // one is judged.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
-	judging := g.Begin(s.session, s.attributes())
+	judging := g.Begin(s.Session(), s.attributes())
 	defer judging.Release()
 	r := &s.reader
 	r.runs, r.commandRuns = r.runs[:0], r.commandRuns[:0]

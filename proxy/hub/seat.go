@@ -15,11 +15,13 @@ import "sync/atomic"
 // edits over and sends what is due. What the writer uses comes first and together, because
 // with many seats the number of cache lines is what a delivery costs.
 type Seat struct {
-	// Static after Join.
-	hub     *Hub
-	session uint64
-	peer    Peer
-	joined  position
+	// Static after Connect.
+	hub    *Hub
+	peer   Peer
+	joined position
+
+	// number is the session's. It is set once, by Begin, and 0 before.
+	number atomic.Uint64
 
 	// final is set once, by Leave: where the log ends for this seat.
 	final atomic.Pointer[position]
@@ -91,8 +93,8 @@ const (
 )
 
 // newSeat returns a seat for which the log begins at its present end. Called under mu.
-func (h *Hub) newSeat(session uint64, p Peer) *Seat {
-	s := &Seat{hub: h, session: session, peer: p, joined: h.log.head()}
+func (h *Hub) newSeat(p Peer) *Seat {
+	s := &Seat{hub: h, peer: p, joined: h.log.head()}
 	s.writer.cursor = cursor{chunk: h.log.last, off: h.log.last.n}
 	h.log.last.refs.Add(1)
 	s.writer.at.Store(s.joined.at)
@@ -100,9 +102,9 @@ func (h *Hub) newSeat(session uint64, p Peer) *Seat {
 	return s
 }
 
-// Session returns the number by which policies and logs know the session. It is
-// never 0.
-func (s *Seat) Session() uint64 { return s.session }
+// Session returns the number by which policies and logs know the session. It is 0
+// before Begin.
+func (s *Seat) Session() uint64 { return s.number.Load() }
 
 // Out returns how many bytes have become due to peers by what this seat's peer sent;
 // a byte that goes to k peers counts k times. Only the goroutine that calls Handle may
@@ -205,7 +207,9 @@ func (s *Seat) Release(why Reason) {
 	sent := s.writer.sent.Load()
 	h.counts.delivered += sent
 	h.counts.bytesOut += s.writer.sentBytes.Load()
-	h.counts.closed[why]++
+	if s.Session() != 0 {
+		h.counts.closed[why]++
+	}
 	if discarded := s.dueSoFar() - sent; discarded > 0 {
 		h.counts.discarded[why] += discarded
 	}

@@ -16,12 +16,12 @@ type Session struct {
 	Lag      uint64 // bytes that it is behind
 }
 
-// Sessions appends the sessions of all seats to dst, in no particular order.
+// Sessions appends all sessions to dst, in no particular order.
 func (h *Hub) Sessions(dst []Session) []Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, s := range h.seats {
-		dst = append(dst, Session{Number: s.session, Master: s.reader.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
+	for _, s := range h.numbered {
+		dst = append(dst, Session{Number: s.Session(), Master: s.reader.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
 			PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()})
 	}
 	return dst
@@ -62,23 +62,24 @@ func (h *Hub) Recipients(session uint64, v policy.Verdict, p []byte, max int) (s
 	defer h.trimHolders()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.seats[session]
+	s := h.numbered[session]
 	if s == nil {
-		s = &Seat{hub: h, session: session}
+		s = &Seat{hub: h}
+		s.number.Store(session)
 	}
 	r := h.reach(s, v, p)
 	if !r.all {
 		for _, to := range r.some[:min(max, len(r.some))] {
-			sessions = append(sessions, to.session)
+			sessions = append(sessions, to.Session())
 		}
 		return sessions, len(r.some)
 	}
-	for _, to := range h.seats {
+	for to := range h.seats {
 		if to == r.but {
 			continue
 		}
-		if all++; len(sessions) < max {
-			sessions = append(sessions, to.session)
+		if all++; len(sessions) < max && to.Session() != 0 {
+			sessions = append(sessions, to.Session())
 		}
 	}
 	return sessions, all

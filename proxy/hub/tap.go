@@ -39,8 +39,8 @@ type Judged struct {
 func (h *Hub) Attach(t Tap) (detach func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, session := range slices.Sorted(maps.Keys(h.seats)) {
-		t.Present(session, h.seats[session].reader.master)
+	for _, session := range slices.Sorted(maps.Keys(h.numbered)) {
+		t.Present(session, h.numbered[session].reader.master)
 	}
 	h.setTaps(append(slices.Clone(h.attached()), t))
 	return func() {
@@ -73,7 +73,7 @@ func (s *Seat) showTaps(taps []Tap, g *policy.Generation) {
 	for i := range s.reader.runs {
 		r := &s.reader.runs[i]
 		for _, t := range taps {
-			t.Judged(Judged{Session: s.session, PDUs: r.bytes, Verdict: r.verdict, Fault: r.fault, Policy: g})
+			t.Judged(Judged{Session: s.Session(), PDUs: r.bytes, Verdict: r.verdict, Fault: r.fault, Policy: g})
 		}
 	}
 }

@@ -76,11 +76,11 @@ func (h *Hub) findNamed(s *Seat, v policy.Verdict) {
 	case abi.ToSender:
 		h.targets = append(h.targets, s)
 	case abi.ToSession:
-		if to := h.seats[uint64(v.Argument())]; to != nil {
+		if to := h.numbered[uint64(v.Argument())]; to != nil {
 			h.targets = append(h.targets, to)
 		}
 	case abi.ToMaster:
-		for _, to := range h.seats {
+		for to := range h.seats {
 			if to.reader.master {
 				h.targets = append(h.targets, to)
 			}
@@ -158,7 +158,7 @@ func (h *Hub) seatHolders() {
 	h.compactHolders()
 	h.targets = h.targets[:0]
 	for _, holder := range h.holders {
-		if to := h.seats[uint64(holder)]; to != nil {
+		if to := h.numbered[uint64(holder)]; to != nil {
 			h.targets = append(h.targets, to)
 		}
 	}
