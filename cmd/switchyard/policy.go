@@ -127,9 +127,18 @@ func readConfig(arg string) ([]byte, error) {
 	}
 	var object map[string]any
 	if err := json.Unmarshal(text, &object); err != nil {
-		return nil, dataError{fmt.Errorf("configuration of the policy: %.100s is no JSON object: %w", arg, err)}
+		return nil, dataError{fmt.Errorf("configuration of the policy: %.100s is no JSON object: %w", arg, jsonFault(err))}
 	}
 	return bytes.TrimSpace(text), nil
+}
+
+// jsonFault returns err without the character that it quotes: a file of another kind may be a
+// secret.
+func jsonFault(err error) error {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("not JSON from byte %d on", syntax.Offset)
+	}
+	return err
 }
 
 // orConfig formats a configuration for people.

@@ -74,6 +74,38 @@ func TestFindRefuses(t *testing.T) {
 	}
 }
 
+// A policy's path may lead to a file that is a secret, and errors reach readers of the log and
+// of the admin interface. So no error quotes such a file.
+func TestErrorsQuoteNothing(t *testing.T) {
+	dir := t.TempDir()
+	for _, secret := range []string{
+		"KxQz7KxQz", "KxQz = KxQz and more", `"KxQz`, `KxQz = "KxQz"`, "KxQz = KxQz", "KxQz = 0bKxQz", "KxQz = 99999999999999999999", "KxQz = 1_KxQz",
+		"-----BEGIN PRIVATE KEY-----\nKxQzKxQz\nKxQz==\n-----END PRIVATE KEY-----\n",
+		`{"KxQz": "KxQz", "KxQz"}`, "[KxQz]\nKxQz = \"KxQz\"\n", "[[KxQz]]\nKxQz=1\n[KxQz]\n", "KxQz = 1\nKxQz = 2\n", `KxQz = "KxQz\KxQz"`, "KxQz:KxQz:0:0",
+		"KxQz\x00KxQz", "\x7fELFKxQz", "KxQz = 2026-13-13", "KxQz.KxQz = {KxQz = 1, KxQz = 2}", "KxQz = [KxQz", "[KxQz", "KxQz = '''KxQz", "KxQz = +KxQz",
+	} {
+		for _, name := range []string{"a.toml", "a.wasm"} {
+			path := filepath.Join(dir, name)
+			os.Remove(path)
+			if err := os.WriteFile(filepath.Join(dir, "secret"), []byte(secret), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("secret", path); err != nil {
+				t.Fatal(err)
+			}
+			m, err := Find("file:"+name, dir, 1<<20)
+			if err == nil {
+				e := wasm.NewEngine(wasm.DefaultLimits(), nil)
+				_, err = m.Load(t.Context(), e, nil)
+				e.Close()
+			}
+			if err == nil || strings.Contains(strings.ToLower(err.Error()), "kxqz") || strings.Contains(err.Error(), "9999") || strings.Contains(err.Error(), "-13") {
+				t.Errorf("%s of %q: %v", name, secret, err)
+			}
+		}
+	}
+}
+
 func TestArgument(t *testing.T) {
 	for arg, want := range map[string]string{
 		"teamtalk": "teamtalk", "routes.toml": "file:routes.toml", "/x/p.wasm": "file:/x/p.wasm", "file:p.wasm": "file:p.wasm", "./x": "file:./x",

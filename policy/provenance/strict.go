@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"unicode/utf8"
 )
@@ -69,11 +68,11 @@ func key(d *json.Decoder, fields []string, seen map[string]bool) error {
 	name, ok := t.(string)
 	switch {
 	case !ok:
-		return fmt.Errorf("%v is no key", t)
+		return errors.New("it has a key that is no string")
 	case seen[name]:
-		return fmt.Errorf("the key %.50q is there twice", name)
+		return errors.New("a key is there twice")
 	case len(fields) > 0 && !slices.Contains(fields, name):
-		return fmt.Errorf("there is no key %.50q", name)
+		return errors.New("it has a key that does not belong there")
 	}
 	seen[name] = true
 	return nil

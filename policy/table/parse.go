@@ -66,6 +66,10 @@ func Parse(name string, src []byte) (*Table, error) {
 
 // keys reads every section and rule in the order of the text.
 func (p *parser) keys() {
+	if p.isForeign() {
+		p.fault(p.doc.Keys[0].Line, "neither [route] nor [service.SERVICE] is there: this is no routing table", writeRules)
+		return
+	}
 	seen := map[string]bool{}
 	for _, k := range p.doc.Keys {
 		if len(p.faults) >= maxFaults {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -73,12 +74,21 @@ func (s *source) tooLarge(line int, what string) {
 	s.fault(line, fmt.Sprintf("%s, the maximum is %d rules", what, MaxRules), "write ranges, such as 0x0720-0x072f")
 }
 
+// isForeign reports whether the file has keys, but none of a table. It is then perhaps a secret,
+// and nothing of it is quoted.
+func (s *source) isForeign() bool {
+	return len(s.doc.Keys) > 0 && !slices.ContainsFunc(s.doc.Keys, func(k tomlpos.Key) bool {
+		return k.Name[0] == sectionRoute || k.Name[0] == sectionService
+	})
+}
+
 func (s *source) syntaxFault(e *tomlpos.SyntaxError) {
 	what, remedy := e.What, `a rule is COMMAND = "action", a section [route] or [service.SERVICE]`
 	repeat, repeated := s.doc.Repeat(e.Line)
 	switch {
 	case e.Line == 0:
 		remedy = writeRules
+	case repeated && s.isForeign():
 	case repeated:
 		what, remedy = fmt.Sprintf("%s stands on line %d already", repeat.Name, repeat.First), "keep one"
 	case strings.HasPrefix(what, "expected value"):

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
-
-	"switchyard/policy/sanitize"
 )
 
 // Limits of a file. The decoder spells out the path to every key, so its time and memory
@@ -93,7 +91,7 @@ func (d *Document) Decode() (values map[string]any, err error) {
 	// the program down.
 	defer func() {
 		if p := recover(); p != nil {
-			values, err = nil, &SyntaxError{What: sanitize.Text(fmt.Sprintf("not understood as TOML: %v", p))}
+			values, err = nil, &SyntaxError{What: "not understood as TOML"}
 		}
 	}()
 	_, err = toml.Decode(d.text, &values)
@@ -101,9 +99,35 @@ func (d *Document) Decode() (values map[string]any, err error) {
 		return values, nil
 	}
 	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
-		return nil, &SyntaxError{d.lineAt(syntax.Position.Start), sanitize.Text(syntax.Message)}
+		return nil, &SyntaxError{d.lineAt(syntax.Position.Start), withoutContent(syntax.Message)}
 	}
-	return nil, &SyntaxError{What: sanitize.Text(err.Error())}
+	return nil, &SyntaxError{What: "not TOML"}
+}
+
+// withoutContent returns a message of the decoder without what it quotes from the file: a path
+// may lead to a file that is a secret, and errors reach readers of the log.
+func withoutContent(message string) string {
+	for _, found := range []string{", but got ", " but got ", " but found "} {
+		message, _, _ = strings.Cut(message, found)
+	}
+	for _, whole := range []string{"expected ", "unexpected ", "floats must ", "strings cannot ", "files cannot contain NULL"} { // they quote only TOML's own signs
+		if strings.HasPrefix(message, whole) {
+			return message
+		}
+	}
+	for _, begin := range []string{"Invalid integer", "Invalid float", "invalid float", "invalid datetime", "invalid escape",
+		"cannot use sign with non-decimal numbers", "not a binary number", "not an octal number", "not a hexadecimal number", "TOML files cannot contain control characters"} {
+		if strings.HasPrefix(message, begin) {
+			return begin
+		}
+	}
+	switch {
+	case strings.Contains(message, "already"):
+		return "a key or section is defined twice"
+	case strings.Contains(message, "out of range"):
+		return "a number is out of range"
+	}
+	return "not TOML"
 }
 
 // lineAt returns the line of an offset that the decoder names, which counts behind the

@@ -125,13 +125,13 @@ func TestRepeats(t *testing.T) {
 
 func TestSyntaxErrors(t *testing.T) {
 	for text, want := range map[string]SyntaxError{
-		"a = 1\nb = \n":               {2, "expected value but found '\\n' instead"},
-		"a = 1\r\nb = ?\r\n":          {2, "expected value but found '?' instead"},
-		"\ufeff\na b = 1\n":           {2, "expected '.' or '=', but got 'b' instead"},
+		"a = 1\nb = \n":               {2, "expected value"},
+		"a = 1\r\nb = ?\r\n":          {2, "expected value"},
+		"\ufeff\na b = 1\n":           {2, "expected '.' or '='"},
 		"\ufeffa = 1\n\n\n= 1":        {4, "unexpected '=': key name appears blank"},
-		"a = 1\n1 = [0b\n1]\n":        {2, "not a binary number: '0b\\n'"},
+		"a = 1\n1 = [0b\n1]\n":        {2, "not a binary number"},
 		"\xff\xfea\x00":               {1, "files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8"},
-		strings.Repeat("[", 9) + "\n": {1, "expected '.' or ']' to end table name, but got '[' instead"},
+		strings.Repeat("[", 9) + "\n": {1, "expected '.' or ']' to end table name"},
 	} {
 		values, err := Scan([]byte(text)).Decode()
 		if got, ok := errors.AsType[*SyntaxError](err); !ok || *got != want || values != nil {

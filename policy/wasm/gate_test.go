@@ -23,7 +23,7 @@ func TestGates(t *testing.T) {
 			say: []string{"65537 bytes", "at most 65536", "-ldflags='-s -w'", "wasm.module_size"}},
 		{name: "empty", module: []byte{}, gate: GateMagic, say: []string{"empty"}},
 		{name: "text", module: []byte(" (module)"), gate: GateMagic, say: []string{"text format", "wat2wasm"}},
-		{name: "elf", module: []byte("\x7fELF and so on"), gate: GateMagic, say: []string{"not WebAssembly", `\x7fELF`}},
+		{name: "elf", module: []byte("\x7fELF and so on"), gate: GateMagic, say: []string{"not WebAssembly", `begins with \0asm`}},
 		{name: "component", gate: GateMagic, say: []string{"component", "wasip1"}},
 		{name: "newer", module: []byte("\x00asm\x02\x00\x00\x00"), gate: GateMagic, say: []string{"version 2"}},
 		{name: "two_bytes", module: []byte("\x00a"), gate: GateMagic, say: []string{"truncated", "still being written"}},

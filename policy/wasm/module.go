@@ -24,7 +24,7 @@ func checkMagic(module []byte) error {
 		bytes.HasPrefix(module, []byte(";;")):
 		return refuse("translate it with wat2wasm", "this is WebAssembly's text format")
 	case !strings.HasPrefix(magic, string(module[:min(len(magic), len(module))])):
-		return refuse("give the .wasm file that the toolchain wrote", "not WebAssembly: it begins with %q", module[:min(8, len(module))])
+		return refuse("give the .wasm file that the toolchain wrote", `not WebAssembly, which begins with \0asm`)
 	case len(module) < 8:
 		return refuse("write the file anew; was it still being written?", "truncated: %d bytes do not hold the 8 of the preamble", len(module))
 	case string(module[4:8]) == component:
