@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // A name in backticks is a promise that it exists: a rename that forgets a document
@@ -246,9 +245,12 @@ func receiver(d *ast.FuncDecl) string {
 	}
 }
 
+// flagOfUsage finds a flag at the beginning of its line.
+var flagOfUsage = regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[-a-z0-9]+)`)
+
 func (s *sourceNames) addFlags(c *cobra.Command) {
-	for _, flags := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
-		flags.VisitAll(func(f *pflag.Flag) { s.flags["--"+f.Name] = true })
+	for _, flag := range flagOfUsage.FindAllStringSubmatch(c.Flags().FlagUsages()+c.PersistentFlags().FlagUsages(), -1) {
+		s.flags[flag[1]] = true
 	}
 	for _, sub := range c.Commands() {
 		s.addFlags(sub)
