@@ -117,6 +117,16 @@ func (r *Reader) keep(own []byte) {
 // Err returns the error that ended the stream, or nil.
 func (r *Reader) Err() error { return r.err }
 
+// Retry lets the Reader read on after an error of its source. It returns false if the
+// stream has lost its framing.
+func (r *Reader) Retry() bool {
+	if _, lost := r.err.(*LengthError); lost {
+		return false
+	}
+	r.err = nil
+	return true
+}
+
 // Longest returns the length of the longest PDU of the last batch, in bytes.
 func (r *Reader) Longest() int { return r.longest }
 

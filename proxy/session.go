@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -17,15 +15,10 @@ import (
 )
 
 const (
-	// When the server stops, a reader goes on until nothing has arrived for quietTime,
-	// so that PDUs sent before the stop are not lost, but no longer than stopTime.
+	// When the server stops, a reader goes on for at least quietTime, so that PDUs that
+	// were sent before the stop are not lost, but no longer than stopTime; see mayReadOn.
 	quietTime = 50 * time.Millisecond
 	stopTime  = time.Second
-	// lingerTime is how long a connection is read from after its last byte was written.
-	// Closing a connection with unread input resets it, which could destroy that byte.
-	lingerTime = time.Second
-	// flushTime bounds how long a session that ends goes on writing what is due.
-	flushTime = 5 * time.Second
 )
 
 // A session serves one connection. Functions are in the order of its life.
@@ -56,7 +49,17 @@ type input struct {
 	looped  bool  // the loop reads, so Read must not wait
 	member  int32 // the session's number in the loop; guarded by the loop's lock
 	sniffer sniffer
-	stopsAt time.Time // when reading ends at the latest, once the server stops
+
+	// Once the server stops:
+	stopsAt  time.Time // when reading ends at the latest; zero before
+	emptied  bool      // a read has emptied the socket, see noteEmptied
+	caughtUp bool      // and its PDUs have been handled, but for the part of one
+	settled  bool      // see settle
+
+	// Once the session has ended, see linger:
+	lingering bool
+	lateBytes int // that were read
+	latePDUs  int // of them, which were not routed
 
 	throttle *throttle         // that meter is for
 	meter    *tenant.PeerMeter // nil until there is a quota
@@ -138,6 +141,7 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 			s.input.ending = hub.ClosedBy
 			return false
 		}
+		s.noteCaughtUp()
 		if batch = nil; s.loop != nil && t.passes(s.tenant.hub) && s.input.pdus.Err() == nil && !s.stopping() {
 			return true
 		}
@@ -175,19 +179,23 @@ func (s *session) Read(p []byte) (int, error) {
 		}
 		return 0, err
 	}
+	if s.input.lingering {
+		return s.readLate(p)
+	}
 	for {
 		if s.stopping() && !s.mayReadOn() {
 			return 0, errStopped
 		}
 		n, err := s.conn.Read(p)
 		if n > 0 {
+			s.noteEmptied(n < len(p))
 			return s.arrived(p[:n])
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
 		if s.stopping() && s.input.pdus.Buffered() == 0 && !s.input.stopsAt.IsZero() {
-			return 0, errStopped
+			s.settle() // the peer is quiet
 		}
 	}
 }
@@ -229,12 +237,18 @@ func (s *session) stopping() bool {
 	}
 }
 
-// stopReading wakes the reader, which then notices that the tenant stops.
-func (s *session) stopReading() { s.conn.SetReadDeadline(time.Now()) }
-
-// mayReadOn reports whether a reader that is to stop may read once more, and sets the
-// deadline for it: until the connection is quiet, or for the rest of a PDU that has
-// begun to arrive.
+// mayReadOn reports whether the reader of a tenant that stops may read once more, and
+// sets the deadline for that read.
+//
+// All readers of a tenant go on until each has handled what its peer sent before the
+// stop, so that no peer is left unread while others still are. A session is settled, not
+// within a PDU, when
+//
+//	nothing arrives for quietTime            the peer is quiet, or
+//	its socket was emptied after quietTime   the peer talks all the time, so waiting is of no use
+//
+// stopTime is the limit for a peer that does not finish a PDU, or sends faster than the
+// hub reads.
 func (s *session) mayReadOn() bool {
 	in, now := &s.input, time.Now()
 	if in.stopsAt.IsZero() {
@@ -244,7 +258,41 @@ func (s *session) mayReadOn() bool {
 		return false
 	}
 	s.conn.SetReadDeadline(now.Add(min(quietTime, in.stopsAt.Sub(now))))
-	return true
+	select {
+	case <-s.tenant.settled: // which is checked last, because wakeReaders comes after it
+		return false
+	default:
+		return true
+	}
+}
+
+// noteEmptied notes that a read has emptied the socket, if all is in it that the peer
+// sent before the tenant's stop. A short read shows that, but not of a TLS connection,
+// which returns one record at a time.
+func (s *session) noteEmptied(short bool) {
+	in := &s.input
+	if short && s.raw != nil && !in.stopsAt.IsZero() && time.Until(in.stopsAt) <= stopTime-quietTime {
+		in.emptied = true
+	}
+}
+
+// noteCaughtUp settles a session whose socket was emptied, at the end of a PDU or after
+// the batch that brought the rest of one.
+func (s *session) noteCaughtUp() {
+	in := &s.input
+	if in.caughtUp || in.emptied && in.pdus.Buffered() == 0 {
+		s.settle()
+	}
+	in.caughtUp = in.emptied
+}
+
+// settle notes that what the peer sent before the tenant's stop has been handled, or
+// that reading has ended.
+func (s *session) settle() {
+	if !s.input.settled {
+		s.input.settled = true
+		s.tenant.settle()
+	}
 }
 
 // reasonOf returns the reason for a session whose reading failed.
@@ -263,124 +311,4 @@ func reasonOf(err error) hub.Reason {
 	default:
 		return hub.PeerReset
 	}
-}
-
-// Close ends the session at once, for that reason unless it has one already. If the
-// session is ending gracefully, only reasons to write nothing further cut that short, and
-// take the place of the reason: what is discarded is discarded for them.
-func (s *session) Close(why hub.Reason) {
-	first := s.reason.CompareAndSwap(nil, &why)
-	if first {
-		close(s.closing)
-	}
-	final := why == hub.Forced || why == hub.SlowConsumer || why == hub.WriteTimeout
-	if before := *s.reason.Load(); !first && final && (why == hub.Forced || before == hub.Drained || before == hub.PeerClosed) {
-		s.reason.Store(&why)
-	}
-	if first || final {
-		s.abort()
-	}
-}
-
-// abort closes the connection without TLS's closing message, which would have to wait
-// for a peer that takes nothing. If the loop reads from the connection, abort lets the
-// loop do it.
-func (s *session) abort() {
-	if s.loop.end(s) {
-		return
-	}
-	if secured, ok := s.conn.(interface{ NetConn() net.Conn }); ok {
-		secured.NetConn().Close()
-		return
-	}
-	s.conn.Close()
-}
-
-// Noted logs PDUs that the hub found worth a line.
-func (s *session) Noted(n hub.Note) { s.tenant.notes.write(s.seat.Session(), n) }
-
-// finish ends the session, whose reading has ended.
-func (s *session) finish() {
-	s.tenant.reading.Done()
-	s.end()
-	s.tenant.remove(s)
-	close(s.done)
-	s.ended(s.abandoned())
-}
-
-// end leaves the hub, writes what is due if the peer may still take it, and closes the
-// connection.
-func (s *session) end() {
-	ending, out := s.input.ending, &s.output
-	first := s.reason.CompareAndSwap(nil, &ending) // false if Close was called before
-	if ending == hub.Drained {
-		s.tenant.reading.Wait() // other readers may still send to this peer
-	}
-	if !first || ending != hub.PeerClosed && ending != hub.PeerReset {
-		s.begin()
-	}
-	s.tenant.hub.Leave(s.seat)
-	close(out.leaving)
-	graceful := first && ending != hub.PeerReset
-	if !graceful {
-		s.abort() // which ends a write that is under way
-	} else if ending != hub.Drained { // the time of a drain is limited by its caller
-		timer := time.AfterFunc(flushTime, s.abort)
-		defer timer.Stop()
-	}
-	if s.raw == nil {
-		out.writers.Wait() // writeLoop does not pass the right to write on
-	}
-	out.right.Lock() // for good
-	if graceful {
-		s.writeDue()
-	}
-	out.writers.Wait()
-	if reset := hub.PeerReset; ending == hub.Drained && out.broken.Load() && s.reason.CompareAndSwap(&ending, &reset) {
-		s.input.cause = errWriteFailed
-	}
-	why := *s.reason.Load()
-	s.seat.Release(why)
-	s.tenant.wakeWaiters()
-	if out.broken.Load() {
-		s.abort()
-	} else if graceful {
-		s.closeWriteAndLinger(why)
-	}
-	s.conn.Close()
-	if !s.abandoned() {
-		s.logEnd(why)
-	}
-}
-
-// closeWriteAndLinger closes the connection's sending side, and reads until the peer
-// has closed its own, for lingerTime at most.
-func (s *session) closeWriteAndLinger(why hub.Reason) {
-	half, ok := s.conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || why == hub.PeerClosed {
-		return
-	}
-	s.conn.SetReadDeadline(time.Now().Add(lingerTime))
-	io.Copy(io.Discard, s.conn)
-}
-
-// logEnd writes the one line about the end of a session.
-func (s *session) logEnd(why hub.Reason) {
-	level := slog.LevelInfo
-	switch why {
-	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData, hub.NoPDU,
-		hub.TLSOnPlainPort, hub.ProxyHeader, hub.HTTP:
-		level = slog.LevelWarn
-	}
-	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr().String(), "reason", why,
-		"open", time.Duration(clock() - s.opened).Round(time.Millisecond).String()}
-	cause := s.input.cause
-	var foreign *foreignError
-	switch {
-	case why == hub.BadLength || why == hub.PeerReset:
-		attrs = append(attrs, "error", cause)
-	case errors.As(cause, &foreign) && why == foreign.reason:
-		attrs = append(attrs, "error", cause, "hint", foreign.hint)
-	}
-	s.tenant.log.Log(context.Background(), level, "session closed", attrs...)
 }

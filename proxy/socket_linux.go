@@ -84,3 +84,23 @@ func (r *rawReader) control(do func(fd int) error) (err error) {
 	}
 	return err
 }
+
+// unacknowledged returns how many bytes were written to the connection and not yet
+// acknowledged by its peer's kernel, a FIN counting as one.
+func unacknowledged(conn net.Conn) (n int, known bool) {
+	socket, ok := conn.(interface {
+		SyscallConn() (syscall.RawConn, error)
+	})
+	if below, secured := conn.(interface{ Socket() *net.TCPConn }); secured {
+		socket, ok = below.Socket(), true
+	}
+	if !ok {
+		return 0, false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	closed := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return n, err == nil && closed == nil
+}

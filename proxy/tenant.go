@@ -71,15 +71,22 @@ type Tenant struct {
 	loop     *loop                      // reads from sockets; nil before the first one, and where there is no epoll
 	stopping chan struct{}              // closed when readers are to stop
 	stopOnce sync.Once
+	settled  chan struct{}  // closed when, after that, every session is settled
 	reading  sync.WaitGroup // counts the sessions whose readers have not stopped; Add under mu
 	serving  sync.WaitGroup // counts all goroutines of the tenant
 	stopTick context.CancelFunc
+
+	// unsettled counts the sessions that are not settled, see session.settle, and one
+	// more until stop.
+	unsettled atomic.Int64
 }
 
 // NewTenant starts a tenant whose PDUs the policy in active judges. It has no connections
 // yet. Close ends what NewTenant starts.
 func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logger) *Tenant {
-	t := &Tenant{Name: name, hub: hub.New(active, limits.LagHard), log: log.With("tenant", name), stopping: make(chan struct{})}
+	t := &Tenant{Name: name, hub: hub.New(active, limits.LagHard), log: log.With("tenant", name),
+		stopping: make(chan struct{}), settled: make(chan struct{})}
+	t.unsettled.Store(1)
 	t.SetLimits(limits)
 	t.lastTick.Store(clock())
 	t.sessions.Store(new([]*session))
@@ -164,6 +171,7 @@ func (t *Tenant) enter(s *session) error {
 	s.seat = t.hub.Connect(s) // from now on other goroutines may call s.Close
 	sessions := append(slices.Clone(*t.sessions.Load()), s)
 	t.sessions.Store(&sessions)
+	t.unsettled.Add(1)
 	t.reading.Add(1)
 	if s.raw == nil {
 		s.output.writers.Add(1)
@@ -183,18 +191,32 @@ func (t *Tenant) remove(s *session) {
 	t.sessions.Store(&sessions)
 }
 
-// stop makes every reader stop at the end of a PDU. When it returns, no Serve is in
-// progress, and later ones return ErrStopping.
+// stop makes every reader handle what has arrived, and then stop. When it returns, no
+// Serve is in progress, and later ones return ErrStopping.
 func (t *Tenant) stop() {
 	t.stopOnce.Do(func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		close(t.stopping)
-		for _, s := range *t.sessions.Load() {
-			s.stopReading()
-		}
+		t.wakeReaders()
 		t.loop.stop()
+		t.settle()
 	})
+}
+
+// settle counts a session as settled. After the last one, all readers stop.
+func (t *Tenant) settle() {
+	if t.unsettled.Add(-1) == 0 {
+		close(t.settled)
+		t.wakeReaders()
+	}
+}
+
+// wakeReaders makes readers that wait for input check whether they are to stop.
+func (t *Tenant) wakeReaders() {
+	for _, s := range *t.sessions.Load() {
+		s.conn.SetReadDeadline(time.Now())
+	}
 }
 
 // Drain stops all readers at the end of a PDU, writes everything that is due, and closes

@@ -141,12 +141,17 @@ func (b *writeBuffers) flatten(pieces [][]byte) []byte {
 	if first := pieces[0]; len(pieces) == 1 || len(first) >= flatBytes {
 		return first[:min(len(first), flatBytes)]
 	}
-	if b.flat == nil {
-		b.flat = make([]byte, 0, flatBytes)
-	}
-	flat := b.flat[:0]
+	flat := b.room()[:0]
 	for _, piece := range pieces {
 		flat = append(flat, piece[:min(len(piece), flatBytes-len(flat))]...)
 	}
 	return flat
+}
+
+// room returns flatBytes of memory.
+func (b *writeBuffers) room() []byte {
+	if b.flat == nil {
+		b.flat = make([]byte, flatBytes)
+	}
+	return b.flat
 }

@@ -151,7 +151,7 @@ func receive(t *testing.T, c peer, senders int, received *atomic.Int64) (stream 
 	hash := sha256.New()
 	for r := pdu.NewReader(io.TeeReader(c, hash), pdu.DefaultMaxLen); ; {
 		batch, err := r.ReadBatch()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 			return [sha256.Size]byte(hash.Sum(nil))
 		}
 		if err != nil {

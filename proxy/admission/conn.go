@@ -132,6 +132,9 @@ type tlsConn struct {
 // SetWriteTimeout is that of progressConn.
 func (c *tlsConn) SetWriteTimeout(d time.Duration) { c.below.SetWriteTimeout(d) }
 
+// Socket returns the socket below TLS, which its user may only query.
+func (c *tlsConn) Socket() *net.TCPConn { return c.socket.TCPConn }
+
 // CloseWrite ends the sending direction: TLS sends close_notify, then TCP sends FIN.
 func (c *tlsConn) CloseWrite() error {
 	return errors.Join(c.Conn.CloseWrite(), c.socket.CloseWrite())

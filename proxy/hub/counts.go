@@ -30,6 +30,7 @@ const (
 	OverQuotaBytesIn  Reason = "over-quota-bytes-in"
 	OverQuotaBytesOut Reason = "over-quota-bytes-out" // counted after fan-out
 	LogFull           Reason = "log-full"             // the logs and edits have reached limits.log
+	SessionEnded      Reason = "session-ended"        // sent to a session that no longer routes
 )
 
 // Why sessions are closed.

@@ -34,11 +34,10 @@ func (h *Hub) SetPresenceLimits(users, peerUsers int) {
 	h.peerUsers.Store(int64(peerUsers))
 }
 
-// Refuse drops whole PDUs that the seat's peer sent, without judging them. It is called
-// in place of Handle, by the same goroutine. Taps do not see the PDUs, because no
-// policy decided about them.
-func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) {
-	n := 0
+// Refuse drops whole PDUs that the seat's peer sent, without judging them, and returns
+// how many those are. It is called in place of Handle, by the same goroutine, also when
+// the session has ended. Taps do not see the PDUs, because no policy decided about them.
+func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) (n int) {
 	for rest := batch; len(rest) > 0; rest = rest[pdu.ParseHeader(rest).Length:] {
 		n++
 	}
@@ -54,6 +53,7 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) {
 	defer g.Release()
 	first := pdu.ParseHeader(batch)
 	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: s.attributes()})
+	return n
 }
 
 // PauseBegins counts that the reader of a peer pauses, for that reason. PauseEnded

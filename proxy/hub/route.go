@@ -31,7 +31,7 @@ const maxRuns = 256
 // Handle judges and routes what the seat's peer sent: whole PDUs, which the caller
 // may overwrite afterwards. When Handle returns, everything that follows from them is
 // in the log; writing it to connections is the caller's job. After ErrClose the rest
-// of the batch is ignored.
+// of the batch is dropped.
 func (h *Hub) Handle(s *Seat, batch []byte) error {
 	g := h.active.Acquire()
 	defer g.Release()
@@ -45,6 +45,9 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 		last := s.reader.runs[len(s.reader.runs)-1].verdict
 		clear(s.reader.runs) // so that they do not keep the batch alive
 		if last.Action() == policy.Close {
+			if len(batch) > 0 {
+				h.Refuse(s, batch, SessionEnded)
+			}
 			h.closeLagging()
 			return ErrClose
 		}

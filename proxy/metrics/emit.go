@@ -112,7 +112,7 @@ func (l *Listener) emit(emit emitFunc) {
 var (
 	closings = []hub.Reason{hub.SlowConsumer, hub.WriteTimeout, hub.IdleTimeout}
 	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull,
-		hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
+		hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull, hub.SessionEnded}
 	slowings = []hub.Reason{hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
 	refusals = []admission.Reason{admission.NoDescriptors, admission.ListenerFull, admission.NotAllowed, admission.SourceFull, admission.SourceRate, admission.TenantFull}
 )

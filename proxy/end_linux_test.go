@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
+)
+
+// A msg_server notices the end of its session although it comes directly behind data,
+// and gets that data, however the session ends.
+func TestMsgServerNoticesTheEnd(t *testing.T) {
+	due := message(everyone, 1, "the last one")
+	for name, end := range map[string]func(*Tenant, *msgServer){
+		"drain": func(served *Tenant, m *msgServer) {
+			m.say(due)
+			served.Drain(context.Background())
+		},
+		"the policy closes": func(_ *Tenant, m *msgServer) { m.say(slices.Concat(due, message(goAway, 0, ""))) },
+		"bad length":        func(_ *Tenant, m *msgServer) { m.say(slices.Concat(due, make([]byte, pdu.HeaderLen))) },
+		"closed by the hub": func(served *Tenant, m *msgServer) {
+			m.say(due)
+			s := (*served.sessions.Load())[0]
+			eventually(t, "its kernel has it", func() bool {
+				left, known := unacknowledged(s.conn)
+				return known && left == 0 && served.Hub().Counts().Delivered > 1
+			})
+			s.Close(hub.IdleTimeout)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			served, addr, _ := serve(t, testLimits())
+			var heard [][]byte
+			m := dialMsgServer(t, addr, func(p []byte) { heard = append(heard, bytes.Clone(p)) })
+			end(served, m)
+			eventually(t, "the hub ends the session", func() bool { return len(*served.sessions.Load()) == 0 })
+			eventually(t, "the msg_server notices it", func() bool { m.poll(0); return m.ended })
+			if len(heard) != 1 || !bytes.Equal(heard[0], due) {
+				t.Errorf("it got %q, want what was due before the end", heard)
+			}
+			hubtest.Conserved(t, served.Hub())
+		})
+	}
+}
+
+// A talker is a msg_server with two hubs. It always waits for one PDU of its own, which
+// the hub sends back to all, and then sends the next one.
+type talker struct {
+	number byte
+	links  [2]*msgServer
+	at     int    // the link it speaks over
+	sent   uint16 // PDUs
+	said   [2]int // over each link
+	heard  [2]int
+	own    [2]int // of those, its own
+	twice  int
+	seen   map[string]bool
+}
+
+// run talks until it has heard itself that many times over the second link.
+func (k *talker) run(enough int) {
+	deadline := time.Now().Add(generous)
+	for k.talk(); k.own[1] < enough; {
+		if time.Now().After(deadline) {
+			k.links[0].t.Errorf("msg_server %d still waits, over link %d", k.number, k.at)
+			return
+		}
+		for _, m := range k.links {
+			m.poll(1)
+		}
+		if k.at == 0 && k.links[0].ended {
+			k.at = 1
+			k.talk()
+		}
+	}
+}
+
+func (k *talker) talk() {
+	k.sent++
+	k.said[k.at]++
+	k.links[k.at].say(message(everyone, k.sent, string(rune('a'+k.number))))
+}
+
+func (k *talker) hear(link int, p []byte) {
+	h := pdu.ParseHeader(p)
+	if h.Command != everyone {
+		return
+	}
+	k.heard[link]++
+	if key := string(p); k.seen[key] {
+		k.twice++
+	} else {
+		k.seen[key] = true
+	}
+	if p[pdu.HeaderLen] == 'a'+k.number {
+		k.own[link]++
+		if h.Seq == k.sent && k.at == link {
+			k.talk()
+		}
+	}
+}
+
+// Two hubs and msg_servers that talk all the time: one hub stops, and every msg_server
+// goes over to the other at once. All that the first hub has taken reaches everybody,
+// once. What is lost is what was on its way at that moment: here at most one PDU of each
+// msg_server.
+func TestStopWithoutAGap(t *testing.T) {
+	const talkers, enough = 3, 50
+	first, firstAddr, lines := serve(t, testLimits())
+	second, secondAddr, _ := serve(t, testLimits())
+	var all []*talker
+	for i := range talkers {
+		k := &talker{number: byte(i), seen: make(map[string]bool)}
+		for link, addr := range []string{firstAddr, secondAddr} {
+			k.links[link] = dialMsgServer(t, addr, func(p []byte) { k.hear(link, p) })
+		}
+		all = append(all, k)
+	}
+	asked := first.Hub().Counts().Received
+	var talking sync.WaitGroup
+	for _, k := range all {
+		talking.Go(func() { k.run(enough) })
+	}
+	eventually(t, "all talk", func() bool { return first.Hub().Counts().Received > asked+talkers*enough })
+	if err := first.Drain(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	talking.Wait()
+	hubtest.Conserved(t, first.Hub())
+	hubtest.Conserved(t, second.Hub())
+	c, said := first.Hub().Counts(), 0
+	late := int(c.Dropped[hub.SessionEnded])
+	routed := int(c.Received-asked) - late
+	for i, k := range all {
+		said += k.said[0]
+		if k.heard[0] != routed || k.twice > 0 {
+			t.Errorf("msg_server %d heard %d of %d PDUs, and %d twice", i, k.heard[0], routed, k.twice)
+		}
+		if lost := k.said[0] - k.own[0]; lost > 1 {
+			t.Errorf("msg_server %d lost %d PDUs", i, lost)
+		}
+	}
+	if said-routed > talkers || c.Due != c.Delivered {
+		t.Errorf("%d said and %d routed: %+v", said, routed, c)
+	}
+	if late > 0 && !strings.Contains(lines.String(), "not_routed=") {
+		t.Errorf("%d PDUs came too late, and no line says so:\n%s", late, lines)
+	}
+}
+
+// A peer that talks all the time does not hold up a drain for as long as one that does
+// not finish a PDU.
+func TestDrainDoesNotWaitForATalker(t *testing.T) {
+	took := func() time.Duration {
+		served, addr, _ := serve(t, testLimits())
+		a := dial(t, addr)
+		var talking sync.WaitGroup
+		talking.Go(func() {
+			for m := message(others, 1, "all the time"); ; time.Sleep(time.Millisecond) {
+				if _, err := a.Write(m); err != nil {
+					return
+				}
+			}
+		})
+		eventually(t, "it talks", func() bool { return served.Hub().Counts().Received > 10 })
+		start := time.Now()
+		served.Drain(context.Background())
+		drained := time.Since(start)
+		talking.Wait()
+		return drained
+	}
+	for try := 1; took() >= stopTime; try++ { // a busy machine may be slow once
+		if try == 20 {
+			t.Fatal("every drain took as long as the longest")
+		}
+	}
+}
