@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"sync"
+	"time"
 
 	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
@@ -12,12 +15,23 @@ import (
 // A noteLog writes the hub's notes, a few lines of each kind between two ticks, so that
 // a peer that causes many notes cannot fill the log.
 type noteLog struct {
-	log *slog.Logger
-	// keep writes the question on which a policy failed to a file that reproduces the
-	// fault, and returns the file's name or "". It may be nil.
-	keep  func(session uint64, n hub.Note) (file string)
+	log   *slog.Logger
 	lines logsample.Lines
+
+	// keep writes the question on which a policy failed to a file that reproduces the
+	// fault, and returns the file's name or "". It may be nil, and it may take for ever.
+	keep    func(session uint64, n hub.Note) (file string)
+	keeping chan struct{}  // has an element for each keep that has not returned
+	running sync.WaitGroup // goroutines that write lines; each ends within keepTime
 }
+
+const (
+	// keepTime is how long the line about a fault waits for the name of the file.
+	keepTime = time.Second
+	// keepAtOnce is how many files may be written at once. While as many are stuck, faults
+	// are logged without one.
+	keepAtOnce = 4
+)
 
 // write logs a note, unless there were too many of its kind.
 func (l *noteLog) write(session uint64, n hub.Note) {
@@ -34,10 +48,39 @@ func (l *noteLog) write(session uint64, n hub.Note) {
 	if n.Fault != nil {
 		attrs = append(attrs, "fault", n.Fault.Kind, "error", n.Fault.Err.Error())
 		if l.keep != nil {
-			attrs = append(attrs, "reproduce", l.keep(session, n))
+			l.keepAndLog(session, n, level, kind, attrs)
+			return
 		}
 	}
 	l.log.Log(context.Background(), level, kind, attrs...)
+}
+
+// keepAndLog logs a fault with the name of the file that reproduces it. It does not wait for the
+// file, as the caller reads for a whole tenant, and the folder may be on a disk that does not
+// answer.
+func (l *noteLog) keepAndLog(session uint64, n hub.Note, level slog.Level, kind string, attrs []any) {
+	select {
+	case l.keeping <- struct{}{}:
+	default:
+		l.log.Log(context.Background(), level, kind, append(attrs, "reproduce", "")...)
+		return
+	}
+	n.PDU = bytes.Clone(n.PDU) // which the caller overwrites
+	file := make(chan string, 1)
+	go func() {
+		defer func() { <-l.keeping }()
+		file <- l.keep(session, n)
+	}()
+	l.running.Go(func() {
+		timer := time.NewTimer(keepTime)
+		defer timer.Stop()
+		name := ""
+		select {
+		case name = <-file:
+		case <-timer.C:
+		}
+		l.log.Log(context.Background(), level, kind, append(attrs, "reproduce", name)...)
+	})
 }
 
 // describe returns the line's message and level. The message is the kind by which lines

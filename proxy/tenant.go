@@ -90,7 +90,7 @@ func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logg
 	t.SetLimits(limits)
 	t.lastTick.Store(clock())
 	t.sessions.Store(new([]*session))
-	t.notes = noteLog{log: t.log}
+	t.notes = noteLog{log: t.log, keeping: make(chan struct{}, keepAtOnce)}
 	t.flush = flusher{tenant: t, relay: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.stopTick = cancel
@@ -124,8 +124,8 @@ func (t *Tenant) SetLimits(l Limits) {
 func (t *Tenant) SetAudit(g *policy.Generation) { t.hub.SetAudit(g) }
 
 // KeepFaults sets a function that is called with the question on which a policy failed,
-// for a few of many faults. It returns the name of a file that reproduces the fault, or
-// "". Call KeepFaults before Serve.
+// for a few of many faults, in a goroutine of its own. It returns the name of a file that
+// reproduces the fault, or "". Call KeepFaults before Serve.
 func (t *Tenant) KeepFaults(keep func(session uint64, n hub.Note) (file string)) { t.notes.keep = keep }
 
 // Serve returns ErrStopping or ErrFull if it does not serve a connection.
@@ -249,4 +249,5 @@ func (t *Tenant) Close() {
 	}
 	t.stopTick()
 	t.serving.Wait()
+	t.notes.running.Wait()
 }

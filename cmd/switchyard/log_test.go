@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"switchyard/pdu"
@@ -106,4 +109,68 @@ func addressIn(t *testing.T, out io.Reader) (address string) {
 		t.Fatalf("no address in %s", text)
 	}
 	return address
+}
+
+// pipedLog starts switchyard with a pipe as its log, and returns the reading end and the address
+// of its listener.
+func pipedLog(t *testing.T) (cmd *exec.Cmd, log *os.File, address string) {
+	t.Helper()
+	log, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd = exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "log.level=debug")
+	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=")
+	cmd.Dir, cmd.Stderr = t.TempDir(), end
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end.Close()
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); log.Close() })
+	for s := bufio.NewScanner(log); s.Scan(); {
+		var l line
+		json.Unmarshal(s.Bytes(), &l)
+		if l["msg"] == "listening" {
+			address = l["address"].(string)
+		}
+		if l["msg"] == "serving" {
+			return cmd, log, address
+		}
+	}
+	t.Fatal("it does not serve")
+	return nil, nil, ""
+}
+
+// The server goes on, and stops as always, when the reader of its log is gone.
+func TestLogWithoutReader(t *testing.T) {
+	t.Parallel()
+	cmd, log, address := pipedLog(t)
+	log.Close()
+	for range 3 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer{t, conn}.settle()
+		conn.Close() // which is logged
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitStopped {
+		t.Errorf("it ended with %v, want exit code %d", cmd.ProcessState, exitStopped)
+	}
+}
+
+// An error that nothing takes does not keep a command from ending.
+func TestErrorThatNothingTakes(t *testing.T) {
+	t.Parallel()
+	out, in := io.Pipe()
+	defer out.Close()
+	if code := run([]string{"nonsense"}, nil, io.Discard, in); code != exitUsage {
+		t.Errorf("exit code %d, want %d", code, exitUsage)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -52,11 +53,28 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 	root.SetArgs(args)
 	err := root.Execute()
 	if err != nil {
+		printError(stderr, err)
+	}
+	return exitCode(err)
+}
+
+// printTime is how long the process waits at its end until the error is printed.
+const printTime = time.Second
+
+// printError prints the error, unless nothing takes it: a server whose log is a full pipe has to
+// end all the same.
+func printError(stderr io.Writer, err error) {
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "switchyard: %s\n", strings.TrimSuffix(line, "\n"))
 		}
+	}()
+	select {
+	case <-printed:
+	case <-time.After(printTime):
 	}
-	return exitCode(err)
 }
 
 // A usageError is a wrong command line.

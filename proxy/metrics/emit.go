@@ -15,6 +15,7 @@ type emitFunc func(f *family, value float64, labels ...string)
 func (s *State) emit(emit emitFunc) {
 	emit(buildInfo, 1, s.Build.Version, s.Build.Revision, s.Build.Go, s.Build.Wazero)
 	emit(draining, oneIf(s.Draining))
+	emit(linesLost, float64(s.LinesLost))
 	emit(configReloads, float64(s.Reloads.Done), "done")
 	emit(configReloads, float64(s.Reloads.Refused), "refused")
 	emit(configSuccessful, oneIf(!s.Reloads.LastRefused))

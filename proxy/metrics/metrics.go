@@ -25,6 +25,7 @@ type State struct {
 	Build     Build
 	Reloads   Reloads
 	Draining  bool
+	LinesLost uint64 // of the log
 	Tenants   []Tenant
 	Listeners []Listener
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,17 +16,18 @@ const (
 )
 
 // An asyncWriter writes the log in a goroutine of its own, so that a pipe that is not read, or a
-// slow disk, blocks no other goroutine. Lines that do not fit into its buffer are lost, and
-// counted.
+// slow disk, blocks no other goroutine. Lines that do not fit into its buffer, or that the output
+// refuses, are lost, and counted.
 type asyncWriter struct {
 	// Static.
 	out  io.Writer
 	more chan struct{} // sent to when there is something to write; holds one, never closed
 	done chan struct{} // closed when everything is written
 
+	lostSoFar atomic.Uint64 // lines, in all
+
 	mu      sync.Mutex // guards what follows; held while a line is copied
 	waiting []byte
-	lost    int // lines, since the last report
 	closed  bool
 }
 
@@ -32,14 +35,15 @@ func newAsyncWriter(out io.Writer) *asyncWriter {
 	return &asyncWriter{out: out, more: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// start starts to write. report is called after lines were lost, with their number; it may log.
+// start starts to write. report is called after lines were lost, with their number, once the
+// output takes lines again; it may log.
 func (w *asyncWriter) start(report func(lines int)) { go w.writeLoop(report) }
 
 // Write copies a line to the buffer if there is room. It does not block and does not fail.
 func (w *asyncWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	if w.closed || len(w.waiting)+len(line) > maxBuffered {
-		w.lost++
+		w.lostSoFar.Add(1)
 	} else {
 		w.waiting = append(w.waiting, line...)
 	}
@@ -55,28 +59,56 @@ func (w *asyncWriter) wake() {
 	}
 }
 
-// writeLoop writes what is buffered, until the writer is closed and the buffer is empty. Errors
-// of writing are ignored, as there is no other place to report them.
+// writeLoop writes what is buffered, until the writer is closed and the buffer is empty.
 func (w *asyncWriter) writeLoop(report func(lines int)) {
 	defer close(w.done)
 	var writing []byte
+	var reported uint64
+	cut := false // the last line that was written lacks its end
 	for range w.more {
 		w.mu.Lock()
 		writing, w.waiting = w.waiting, writing[:0]
 		w.mu.Unlock()
-		w.out.Write(writing)
+		taken := w.write(writing, cut)
+		if taken > 0 {
+			cut = writing[taken-1] != '\n'
+		}
 		w.mu.Lock()
-		lost, ended := w.lost, w.closed && len(w.waiting) == 0
-		w.lost = 0
+		ended := w.closed && len(w.waiting) == 0
 		w.mu.Unlock()
 		if ended {
 			return
 		}
-		if lost > 0 {
-			report(lost)
+		// While the output takes nothing, a report would be lost as well, and cause the next one.
+		if lost := w.lostSoFar.Load(); lost > reported && taken > 0 && taken == len(writing) {
+			report(int(lost - reported))
+			reported = lost
 		}
 	}
 }
+
+// write writes whole lines, and returns how many bytes of them were taken. It counts the rest as
+// lost: the output is a full disk, or a pipe whose reader is gone. If the line before was cut, it
+// is ended first.
+func (w *asyncWriter) write(lines []byte, cut bool) (taken int) {
+	if len(lines) == 0 {
+		return 0
+	}
+	if cut {
+		if _, err := w.out.Write([]byte("\n")); err != nil {
+			w.lostSoFar.Add(uint64(bytes.Count(lines, []byte("\n"))))
+			return 0
+		}
+	}
+	taken, err := w.out.Write(lines)
+	if err != nil {
+		w.lostSoFar.Add(uint64(bytes.Count(lines[taken:], []byte("\n"))))
+	}
+	return taken
+}
+
+// lost returns how many lines were lost so far.
+func (w *asyncWriter) lost() uint64 { return w.lostSoFar.Load() }
 
 // close returns when the buffer is written, or after flushTime. In that case the goroutine keeps
 // running until the process exits.

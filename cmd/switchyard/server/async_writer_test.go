@@ -2,8 +2,11 @@ package server
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -68,5 +71,50 @@ func TestAsyncWriterThatIsNotRead(t *testing.T) {
 		}
 		close(out.gate)
 		<-w.done
+	})
+}
+
+// A refusing writer takes room bytes, and refuses the rest until room is added.
+type refusing struct {
+	mu   sync.Mutex
+	room int
+	bytes.Buffer
+}
+
+func (r *refusing) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(r.room, len(p))
+	r.room -= n
+	r.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, errors.New("no space left")
+	}
+	return n, nil
+}
+
+// Lines that the output refuses are counted and reported once it takes lines again. A line that
+// was cut does not run into the next one.
+func TestAsyncWriterWhoseOutputRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &refusing{room: 3}
+		w := newAsyncWriter(out)
+		w.start(func(lines int) { fmt.Fprintf(w, "lost %d\n", lines) })
+		for _, line := range []string{"first\n", "second\n", "third\n"} {
+			io.WriteString(w, line)
+			synctest.Wait()
+		}
+		if lost := w.lost(); lost != 3 {
+			t.Errorf("%d lines are lost, want 3", lost)
+		}
+		out.mu.Lock()
+		out.room = 1000
+		out.mu.Unlock()
+		io.WriteString(w, "fourth\n")
+		synctest.Wait()
+		w.close()
+		if got, want := out.String(), "fir\nfourth\nlost 3\n"; got != want {
+			t.Errorf("written: %q, want %q", got, want)
+		}
 	})
 }

@@ -108,6 +108,8 @@ func Serve(load Loader, trier wasm.Trier, env []string, stderr io.Writer) error 
 	stops, hangups := make(chan os.Signal, 8), make(chan os.Signal, 1) // one pending reload reads everything
 	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(hangups, syscall.SIGHUP)
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE) // whose default ends the process when the log's reader is gone
 	defer signal.Stop(stops)
 	defer signal.Stop(hangups)
 
@@ -154,6 +156,7 @@ func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signa
 	}
 	srv.config = c
 	lines := newAsyncWriter(stderr)
+	srv.state.log.Store(lines)
 	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))
 	lines.start(func(lost int) { srv.log.Warn("log lines were lost because the output was too slow", "lines", lost) })
 	defer lines.close()

@@ -32,11 +32,12 @@ type adminState struct {
 	history admin.PolicyHistory
 	probes  admin.Probes
 
-	view     atomic.Pointer[view] // replaced whole
-	reloads  chan chan api.Reload // requests; Serve receives them and sends the result once
-	drain    chan struct{}        // closed by Drain
-	drained  sync.Once            // closes drain
-	stopping chan struct{}        // closed by stop, when Serve takes no more requests
+	log      atomic.Pointer[asyncWriter] // nil before the log exists
+	view     atomic.Pointer[view]        // replaced whole
+	reloads  chan chan api.Reload        // requests; Serve receives them and sends the result once
+	drain    chan struct{}               // closed by Drain
+	drained  sync.Once                   // closes drain
+	stopping chan struct{}               // closed by stop, when Serve takes no more requests
 
 	mu     sync.Mutex // guards counts
 	counts metrics.Reloads

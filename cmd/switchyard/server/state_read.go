@@ -77,6 +77,9 @@ func (a *adminState) metrics() metrics.State {
 	v, state := a.view.Load(), a.State()
 	version, revision, engine := built()
 	s := metrics.State{Build: metrics.Build{Version: version, Revision: revision, Go: runtime.Version(), Wazero: engine}, Draining: state.Draining}
+	if lines := a.log.Load(); lines != nil {
+		s.LinesLost = lines.lost()
+	}
 	a.mu.Lock()
 	s.Reloads = a.counts
 	a.mu.Unlock()
