@@ -126,7 +126,7 @@ func TestCapture(t *testing.T) {
 		"0\t2\t0\t0\t0\t0\t1\t0\t0000000000000000\t0x0003\t0x0301\t3\t33\t1",
 		"0\t2\t0\t0\t1\t0\t0\t0\t0000000000000000\t0x0005\t0x0508\t9\t1048592\t1",
 		"2\t1\t0\t0\t0")
-	// What was not kept is said to be missing, and found by name.
+	// Bytes that were not kept are marked as missing, and a filter finds the mark.
 	wantRows(t, tshark(t, file, append([]string{"-Y", "teamtalk.cut"}, columns("frame.number")...)...), "5", "6")
 	wantRows(t, tshark(t, file, append([]string{"-Y", `teamtalk.command == "CID_MSG_DATA" && switchyard.action == "consume"`}, columns("frame.number")...)...), "5")
 }
@@ -200,7 +200,7 @@ func TestTCP(t *testing.T) {
 	other := onWire(t, 9999, stream)
 	wantRows(t, tshark(t, other, fields...), "TCP")
 	wantRows(t, tshark(t, other, append([]string{"-o", "teamtalk.ports:9990-9999"}, fields...)...), "TeamTalk\t0x0301,0x0701,0x0707,0x0999\t33,16,18,316")
-	// What cannot be a PDU is said to be none.
+	// Bytes that cannot be a PDU are marked as such.
 	runt := pdutest.Heartbeat()
 	runt[3] = 15
 	for _, length := range []byte{0, 0xff} {

@@ -85,21 +85,21 @@ static inline uint32_t sy_command(uint64_t lo) { return (uint32_t)(lo >> 32) & 0
 static inline uint32_t sy_sequence(uint64_t lo) { return (uint32_t)(lo >> 16) & 0xffff; }
 static inline uint32_t sy_reserved(uint64_t lo) { return (uint32_t)lo & 0xffff; }
 
-// sy_is_master says whether the sender declared itself master. The other bits may
-// get a meaning; do not look at them.
+// sy_is_master reports whether the sender declared itself master. Ignore the other
+// bits: later versions may define them.
 static inline bool sy_is_master(uint64_t attributes) { return attributes & 1; }
 
 // ---- bodies
 
-// How many fields of one body are read, so that a scan ends within the fuel of a
-// decision in every language. A body of more is not readable.
+// The number of fields that are read of one body, so that a scan ends within the fuel
+// of a decision in every language. A body with more fields is not readable.
 enum { SY_MAX_FIELDS = 256 };
 
 // The wire types of fields. Groups, 3 and 4, are not readable.
 enum { SY_VARINT = 0, SY_FIXED64 = 1, SY_BYTES = 2, SY_FIXED32 = 5 };
 
-// A sy_scanner reads the fields of a protobuf message one by one, and nothing
-// outside of it, whatever is in it:
+// A sy_scanner reads the fields of a protobuf message one by one. It never reads
+// outside the message, whatever the message contains:
 //
 //     sy_scanner s = sy_scan(body, len);
 //     while (sy_next(&s)) {
@@ -142,8 +142,8 @@ static inline bool sy_fail(sy_scanner *s)
     return false;
 }
 
-// sy_varint reads a varint from *at on, which it moves behind it. Bits above the
-// 64th are lost.
+// sy_varint reads a varint at *at and moves *at behind it. Bits above the 64th are
+// lost.
 static inline bool sy_varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
 {
     uint64_t v = 0;
@@ -166,8 +166,8 @@ static inline bool sy_skip(sy_scanner *s, uint64_t n)
     return true;
 }
 
-// sy_next reads a field and says whether there was one. After the last there is
-// none, nor after the first that is not readable.
+// sy_next reads the next field, and reports whether there was one. It returns false
+// after the last field and after a field that is not readable.
 static inline bool sy_next(sy_scanner *s)
 {
     uint64_t v;
@@ -203,9 +203,9 @@ static inline bool sy_next(sy_scanner *s)
 
 static inline bool sy_is(const sy_scanner *s, uint32_t number, uint32_t type) { return s->number == number && s->type == type; }
 
-// sy_next_value reads the next value of a repeated field into value and says
-// whether there was one: one of a varint field, each one of a bytes field as a
-// packed list of varints, none of others. A list that is not one makes the body
+// sy_next_value reads the next value of a repeated field into value, and reports
+// whether there was one. A varint field has one value, and a bytes field is read as a
+// packed list of varints; other fields have none. A malformed list makes the body
 // unreadable.
 static inline bool sy_next_value(sy_scanner *s)
 {
@@ -228,7 +228,7 @@ static inline bool sy_equal(const uint8_t *bytes, uint32_t length, const char *t
 
 // ---- configurations
 
-// Parts of a flat JSON object, from *at on, which is moved behind them.
+// These functions read parts of a flat JSON object at *at, and move *at behind them.
 
 static inline void sy_blanks(const uint8_t **at, const uint8_t *end)
 {
@@ -236,7 +236,7 @@ static inline void sy_blanks(const uint8_t **at, const uint8_t *end)
         ++*at;
 }
 
-// sy_after takes c and the blanks around it, if it is there.
+// sy_after reads c and the blanks around it, and reports whether c was there.
 static inline bool sy_after(const uint8_t **at, const uint8_t *end, uint8_t c)
 {
     sy_blanks(at, end);
@@ -247,7 +247,7 @@ static inline bool sy_after(const uint8_t **at, const uint8_t *end, uint8_t c)
     return true;
 }
 
-// sy_text takes a string with its quotes.
+// sy_text reads a string with its quotes.
 static inline bool sy_text(const uint8_t **at, const uint8_t *end)
 {
     const uint8_t *p = *at;
@@ -279,7 +279,7 @@ static inline bool sy_in_number(uint8_t c)
     return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
-// sy_value takes a string, a number or a literal.
+// sy_value reads a string, a number or a literal.
 static inline bool sy_value(const uint8_t **at, const uint8_t *end)
 {
     const uint8_t *from = *at;
@@ -307,10 +307,10 @@ static inline bool sy_digits(const uint8_t *at, const uint8_t *end, int64_t *val
     return true;
 }
 
-// sy_integer finds the integer of up to 18 digits that a flat JSON object has under
-// a key, and says whether it has one. An object with objects or lists in it, and a
-// text that is none, has none; of a key that occurs more than once the last
-// decides. A key with escapes is compared as it is written.
+// sy_integer reads the value of a key in a flat JSON object, and reports whether it is
+// an integer of up to 18 digits. It returns false for a nested object or list and for
+// a text that is no JSON object. If the key occurs more than once, the last value
+// counts. Keys are compared as they are written, without resolving escapes.
 static inline bool sy_integer(const uint8_t *config, uint32_t len, const char *key, int64_t *value)
 {
     const uint8_t *at = config, *end = config + len;

@@ -36,8 +36,8 @@ export function integer(ptr: usize, len: u32, key: string): i64 {
   return at == end ? found : NONE;
 }
 
-// The text, and what is read next. The functions below read something and say
-// whether it was there.
+// The text, and the position that is read next. The functions below report whether
+// they found what they read.
 let at: usize = 0;
 let end: usize = 0;
 
@@ -58,7 +58,7 @@ function expect(c: u8): bool {
   return true;
 }
 
-// What stands between two quotes. A backslash takes the byte behind it along.
+// The text between two quotes. A backslash escapes the next byte.
 function quoted(): bool {
   if (!expect(0x22 /* " */)) return false;
   while (at < end) {

@@ -35,9 +35,9 @@ export class Fields {
   ptr: usize;
   len: u32;
 
-  private at: usize; // what is read next
+  private at: usize; // the byte that is read next
   private end: usize; // of the message
-  private left: u32; // fields that may come
+  private left: u32; // how many fields may still come
   private item: usize; // what nextInteger reads next, up to at; 0 before a varint
 
   /** Begins with the message of len bytes at ptr. */
@@ -53,7 +53,7 @@ export class Fields {
     if (this.malformed || this.at == this.end) return false;
     if (this.left-- == 0) return this.fail();
     let tag = <u32>this.varint(); // bits above the 32nd are lost
-    if (tag == 0) return this.fail(); // no varint stood there, or this
+    if (tag == 0) return this.fail(); // not a varint, or a tag of 0
     this.number = tag >> 3;
     this.wire = tag & 7;
     this.item = this.at;
@@ -74,7 +74,7 @@ export class Fields {
         this.item = this.ptr;
         return true;
     }
-    return this.fail(); // 3 and 4 are groups, which no message has; 6 and 7 are nothing
+    return this.fail(); // 3 and 4 are groups, which no message has; 6 and 7 are undefined
   }
 
   /** Whether the field has that number and wire type. */
@@ -104,8 +104,8 @@ export class Fields {
     return same(this.ptr, this.len, text);
   }
 
-  // One to ten bytes, least significant first; bits above the 64th are lost. 0 if
-  // there is no such thing.
+  // One to ten bytes, least significant first; bits above the 64th are lost. Returns
+  // 0 if they are not a varint.
   private varint(): u64 {
     let value: u64 = 0, at = this.at, end = min(this.end, at + 10);
     for (let shift: u64 = 0; at < end; shift += 7) {

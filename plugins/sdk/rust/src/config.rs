@@ -1,4 +1,4 @@
-//! One integer of the configuration: of a flat JSON object, read where it stands.
+//! Reads one integer of the configuration, a flat JSON object, without copying it.
 
 /// Returns the integer with that key. It is `None` if there is none: no such key,
 /// a value that is no integer of at most 18 digits, an object that is not flat, or
@@ -36,8 +36,8 @@ pub fn integer(config: &[u8], key: &str) -> Option<i64> {
     }
 }
 
-/// What is left of the text. Each function takes what it reads from the front;
-/// None says that something else stands there.
+/// The rest of the text. Each function removes what it reads from the front, and
+/// returns None if something else is there.
 struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
@@ -65,7 +65,7 @@ impl<'a> Text<'a> {
         Some(())
     }
 
-    /// What stands between two quotes. A backslash takes the byte behind it along.
+    /// The text between two quotes. A backslash escapes the next byte.
     fn string(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
         let mut end = 0;

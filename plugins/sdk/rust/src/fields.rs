@@ -26,7 +26,7 @@ pub enum Value<'a> {
     Fixed32(u32),
 }
 
-/// The fields of a message in order. What is malformed is the last item.
+/// The fields of a message in order. A malformed field is the last item.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     rest: &'a [u8],
@@ -61,7 +61,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Varints that stand one behind the other. What is malformed is the last item.
+/// Varints in a row. A malformed varint is the last item.
 #[derive(Clone, Debug)]
 pub struct Packed<'a> {
     rest: &'a [u8],
@@ -88,8 +88,8 @@ impl<'a> Iterator for Packed<'a> {
     }
 }
 
-/// The varints in one field of a message, plain or packed, in order. What is
-/// malformed, in the message or in a packed list, is the last item.
+/// The varints in one field of a message, plain or packed, in order. A fault in
+/// the message or in a packed list is the last item.
 #[derive(Clone, Debug)]
 pub struct Integers<'a> {
     fields: Fields<'a>,
@@ -158,7 +158,7 @@ pub fn bytes(message: &[u8], number: u32) -> Result<Option<&[u8]>, Malformed> {
     Ok(found)
 }
 
-// Each of these takes what it reads from the front of rest.
+// Each of these functions removes what it reads from the front of rest.
 
 fn field<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, Malformed> {
     let tag = varint(rest)? as u32; // bits above the 32nd are lost
@@ -173,7 +173,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, Malformed> {
             Value::Bytes(take(rest, length)?)
         }
         5 => Value::Fixed32(little_endian(take(rest, 4)?) as u32),
-        _ => return Err(Malformed), // 3 and 4 are groups, which no message has; 6 and 7 are nothing
+        _ => return Err(Malformed), // 3 and 4 are groups, which no message has; 6 and 7 are undefined
     };
     Ok(Field {
         number: tag >> 3,

@@ -28,7 +28,7 @@ pub use verdict::{Handler, Verdict};
 
 use core::cell::UnsafeCell;
 
-/// What a body is whose fields cannot be read.
+/// The error of a body whose fields cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -92,7 +92,7 @@ impl Pdu {
     }
 }
 
-/// How grave a text of [`log`] is.
+/// The level of a text of [`log`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     Debug,
@@ -121,7 +121,7 @@ mod host {
     }
 }
 
-/// A panic is a trap: the hub takes a fresh instance and does what `classify` said.
+/// A panic is a trap: the hub makes a new instance and applies the verdict of `classify`.
 #[cfg(target_arch = "wasm32")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {

@@ -5,7 +5,7 @@
 #[repr(transparent)]
 pub struct Verdict(u64);
 
-/// The handlers that the hub has built in.
+/// The built-in handlers of the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handler {
     OnlineUserInfo = 1,
