@@ -15,7 +15,7 @@ type namer struct {
 
 func (n namer) Named() Named { return Named{Pairs: n.pairs} }
 
-// A pair that the policy names is asked about once, whoever sends it; others are still asked
+// A pair that the policy names is asked about once, for all senders; others are still asked
 // about each time.
 func TestNamedPairsAreMemoised(t *testing.T) {
 	var pairs []IDs

@@ -258,11 +258,11 @@ func (w wrapped) Close() error {
 // A halfCloser records that its sending side was closed, for which TLS sends a message.
 type halfCloser struct {
 	net.Conn
-	goodbye chan struct{}
+	closed chan struct{}
 }
 
 func (p halfCloser) CloseWrite() error {
-	close(p.goodbye)
+	close(p.closed)
 	return nil
 }
 
@@ -276,7 +276,7 @@ func TestCloseWriteIsAnswered(t *testing.T) {
 		peer.Close()
 		synctest.Wait()
 		select {
-		case <-conn.goodbye:
+		case <-conn.closed:
 		default:
 			y.Error("the peer closed first, and the connection was closed without its closing message")
 		}

@@ -123,7 +123,7 @@ func TestTenantsByCertificate(t *testing.T) {
 	}
 
 	plain := p.at(`"tenant":"initech"`)
-	for reason, said := range map[string]string{
+	for reason, sent := range map[string]string{
 		"tls-on-plain-port": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on",
 		"proxy-header":      "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n",
 		"http":              "GET / HTTP/1.1\r\nHost: example\r\n\r\n",
@@ -132,7 +132,7 @@ func TestTenantsByCertificate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.Write([]byte(said))
+		conn.Write([]byte(sent))
 		expectEnd(t, conn)
 		conn.Close()
 		p.expect("session closed", fmt.Sprintf(`"reason":%q`, reason))

@@ -113,12 +113,12 @@ func TestHostileAudit(t *testing.T) {
 			}
 			p := start(t, t.TempDir(), "--set", "tenant.default.audit=file:"+wasm)
 			a, b := p.dial(), p.dial()
-			var said [][]byte
+			var sent [][]byte
 			for range 100 {
-				said = append(said, singleChat(1, 2))
+				sent = append(sent, singleChat(1, 2))
 			}
-			a.say(said...)
-			b.expect(said...)
+			a.say(sent...)
+			b.expect(sent...)
 			p.signal(syscall.SIGTERM)
 			if code := p.exit(); code != exitStopped {
 				t.Errorf("exit code %d", code)

@@ -48,7 +48,7 @@ func take(t *testing.T, p *process, args ...string) *taker {
 // begun starts a capture, and waits until it has begun.
 func begun(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	said, err := cmd.StderrPipe()
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func begun(t *testing.T, cmd *exec.Cmd) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	line, err := bufio.NewReader(said).ReadString('\n')
+	line, err := bufio.NewReader(stderr).ReadString('\n')
 	if line != "recording; interrupt to end it\n" {
 		t.Fatalf("it says %q, %v", line, err)
 	}
@@ -123,8 +123,8 @@ func TestCaptureAndReplay(t *testing.T) {
 		t.Errorf("the file is there before it is whole: %v", err)
 	}
 	p.signal(syscall.SIGTERM)
-	if said, want := taking.wait(exitStopped), "tenant default: 3 PDUs, 0 missed; ended: the server stopped it\n"; said != want {
-		t.Errorf("it says %q, want %q", said, want)
+	if stderr, want := taking.wait(exitStopped), "tenant default: 3 PDUs, 0 missed; ended: the server stopped it\n"; stderr != want {
+		t.Errorf("it says %q, want %q", stderr, want)
 	}
 	if s, err := os.Stat(file); err != nil || s.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v, %v, want it readable by its owner alone", s.Mode(), err)
@@ -165,8 +165,8 @@ func TestCaptureInterrupted(t *testing.T) {
 	file := filepath.Join(dir, "c.pcapng")
 	taking := take(t, p, "-o", file)
 	taking.cmd.Process.Signal(syscall.SIGINT)
-	if said := taking.wait(exitStopped); !strings.Contains(said, "ended: interrupted") {
-		t.Errorf("it says %q", said)
+	if stderr := taking.wait(exitStopped); !strings.Contains(stderr, "ended: interrupted") {
+		t.Errorf("it says %q", stderr)
 	}
 	if _, _, err := taken(t, file); err != io.EOF {
 		t.Errorf("the capture ends with %v", err)
@@ -183,8 +183,8 @@ func TestCaptureCutOff(t *testing.T) {
 	file := filepath.Join(dir, "c.pcapng")
 	taking := take(t, p, "-o", file)
 	p.signal(syscall.SIGKILL)
-	if said := taking.wait(exitForced); said != "tenant default: 0 PDUs, 0 missed\n" {
-		t.Errorf("it says %q", said)
+	if stderr := taking.wait(exitForced); stderr != "tenant default: 0 PDUs, 0 missed\n" {
+		t.Errorf("it says %q", stderr)
 	}
 	if _, tenants, err := taken(t, file); err != io.EOF || len(tenants) != 1 {
 		t.Errorf("the capture has tenants %v and ends with %v", tenants, err)

@@ -15,16 +15,16 @@ import (
 	"testing"
 )
 
-// The rules that carry the architecture, so that nobody has to remember them. They
-// read the source of the whole module, for all systems, and not what this one
-// builds.
+// Tests hold the rules that carry the architecture. They read the source of the whole
+// module for all systems, not only the files that this system builds.
 
 const (
 	root   = "../.."
 	module = "switchyard"
 )
 
-// core is what decides and routes. It is given everything it works on.
+// core lists the packages that decide and route. Their callers give them everything they
+// work on.
 var core = []string{"pdu", "pdu/body", "policy", "policy/abi", "policy/command", "proxy/hub", "proxy/presence", "proxy/tenant"}
 
 // imports says which packages may not import what, outside tests. "x/..." is x and
@@ -40,7 +40,7 @@ var imports = []struct {
 		packages: core,
 		not:      []string{"net/...", "os/...", "log/..."},
 		but:      []string{"net/netip"}, // addresses, and nothing that opens one
-		because:  "the core is quiet: sockets, files and logs belong to the rim, so that the core can be tested without them",
+		because:  "the core opens nothing: sockets, files and logs belong to the outer layer, so that the core can be tested without them",
 	},
 	{
 		packages: []string{"pdu/..."},
@@ -110,7 +110,7 @@ var imports = []struct {
 	{
 		packages: []string{"..."},
 		not:      []string{module + "/cmd/switchyard/dialogue", module + "/pdu/pdutest", module + "/policy/policytest", module + "/proxy/hub/hubtest", module + "/proxy/certificate/authority", module + "/cmd/switchyard/client/terminal/pty"},
-		because:  "these help tests, and nobody else",
+		because:  "these help tests only",
 	},
 }
 
@@ -135,12 +135,12 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// clock is what reads the time or lets it pass. The rest of package time, its
-// types and their arithmetic, is anybody's.
+// clock lists the functions of package time that read the clock or wait. Every package may
+// use the rest, types and their arithmetic.
 var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
 
-// The core is called, and told what time it is. Only so does a test decide what
-// happens before what.
+// The core is passive, and its caller gives it the time. So a test determines the order of
+// events.
 func TestCoreStartsNothing(t *testing.T) {
 	for _, f := range goFiles(t) {
 		if f.test || !slices.Contains(core, f.dir) {
@@ -153,7 +153,7 @@ func TestCoreStartsNothing(t *testing.T) {
 				t.Errorf("%s starts a goroutine: the core starts none", f.position(n))
 			case *ast.SelectorExpr:
 				if x, ok := n.X.(*ast.Ident); ok && x.Name == timeName && slices.Contains(clock, n.Sel.Name) {
-					t.Errorf("%s uses time.%s: the core is told the time by its caller", f.position(n), n.Sel.Name)
+					t.Errorf("%s uses time.%s: the caller gives the core the time", f.position(n), n.Sel.Name)
 				}
 			}
 			return true
@@ -161,7 +161,7 @@ func TestCoreStartsNothing(t *testing.T) {
 	}
 }
 
-// A package says its one job and its border once, where its reader begins.
+// A package comment states the one job of a package and its border, once.
 func TestPackageComments(t *testing.T) {
 	comments := map[string]int{} // by folder
 	for _, f := range goFiles(t) {
@@ -185,8 +185,8 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// nameless are names that say nothing of what is in a package, so that anything
-// ends up there.
+// nameless are names that do not describe a package's content, so that anything ends up
+// there.
 var nameless = []string{"common", "helper", "helpers", "internal", "misc", "types", "util", "utils"}
 
 func TestPackageNames(t *testing.T) {

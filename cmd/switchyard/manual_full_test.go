@@ -27,11 +27,11 @@ func TestManualSaysWhatHelpSays(t *testing.T) {
 	for _, c := range commands {
 		name := strings.ReplaceAll(c.CommandPath(), " ", "-")
 		format := exec.Command(groff, "-man", "-ww", "-Kutf8", "-Tutf8", "-P-cbou", "-rLL=1000n", filepath.Join(folder, name+".1"))
-		var complaints strings.Builder
-		format.Stderr = &complaints
+		var warnings strings.Builder
+		format.Stderr = &warnings
 		out, err := format.Output()
-		if err != nil || complaints.Len() > 0 {
-			t.Errorf("%s: groff: %v\n%s", name, err, &complaints)
+		if err != nil || warnings.Len() > 0 {
+			t.Errorf("%s: groff: %v\n%s", name, err, &warnings)
 		}
 		text := strings.ReplaceAll(strings.Join(strings.Fields(string(out)), " "), "\u2019", "'")
 		wants := flagName.FindAllString(c.LocalFlags().FlagUsages()+c.InheritedFlags().FlagUsages(), -1)

@@ -36,7 +36,7 @@ func TestServeWithoutExecutableMemory(t *testing.T) {
 	l := p.expect("wasm engine", `"kind":"interpreter"`, "permission denied", "MemoryDenyWriteExecute")
 	t.Log(l.text())
 	a, b := p.dial(), p.dial()
-	said := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))
-	a.say(said)
-	b.expect(said)
+	sent := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))
+	a.say(sent)
+	b.expect(sent)
 }

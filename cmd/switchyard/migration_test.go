@@ -18,10 +18,10 @@ import (
 	"switchyard/pdu/pdutest"
 )
 
-// The steps of docs/migration.md, forth and back, with msg_servers that never stop
-// talking. The original's place is taken by a Switchyard, which is killed, as the
-// original does not drain either. Meanwhile the dialogues that were recorded with the
-// original go as ever on the new hub, each in a tenant of its own.
+// The steps of docs/migration.md, there and back, with msg_servers that send without
+// pause. A Switchyard that is killed stands for the original, which does not drain
+// either. Meanwhile the new hub plays the dialogues recorded with the original as usual,
+// each in a tenant of its own.
 func TestMigration(t *testing.T) {
 	t.Parallel()
 	dialogues, err := dialogue.Load("dialogue/testdata")
@@ -37,7 +37,7 @@ func TestMigration(t *testing.T) {
 		m.talk()
 	}
 
-	// The new one is there: presence goes to both, messages over the older link.
+	// The new hub starts: presence goes to both hubs, messages over the older link.
 	p := configured(t, t.TempDir(), withDialogues(len(dialogues)))
 	places := make([]string, len(dialogues))
 	for i := range places {
@@ -51,13 +51,13 @@ func TestMigration(t *testing.T) {
 		checkPresence(t, servers, old, new)
 		checkAnnounced(t, servers, old, new)
 		for _, m := range servers {
-			if n := m.heardOver(new, pdu.CID_MSG_DATA); n > 0 || !m.sendsOver(old) {
-				t.Errorf("%s heard %d messages over the younger link", m.name, n)
+			if n := m.receivedOver(new, pdu.CID_MSG_DATA); n > 0 || !m.sendsOver(old) {
+				t.Errorf("%s received %d messages over the younger link", m.name, n)
 			}
 		}
 	})
 
-	// The old one ends: all go on by the new one.
+	// The old hub ends: all msg_servers continue with the new one.
 	together(t, dialogues[third:2*third], places[third:], func() {
 		late(servers, old)
 		settle(t, servers, old)
@@ -71,7 +71,7 @@ func TestMigration(t *testing.T) {
 		checkAnnounced(t, servers, new)
 	})
 
-	// And back, which loses nothing that was said before the signal.
+	// And back, without losing anything that was sent before the signal.
 	old.serve(start(t, t.TempDir()))
 	await(t, "links to both hubs", servers, func(m *msgServer) bool { return m.links[old] != nil && m.sendsOver(new) })
 	settle(t, servers, old, new)
@@ -88,7 +88,7 @@ func TestMigration(t *testing.T) {
 		m.quiet()
 	}
 	settle(t, servers, old)
-	checkHeard(t, servers)
+	checkReceived(t, servers)
 }
 
 func dialogueTenant(i int) string { return fmt.Sprintf("recorded-%d", i) }
@@ -104,7 +104,7 @@ func withDialogues(n int) string {
 	return b.String()
 }
 
-// together plays dialogues at their places while step is done.
+// together plays each dialogue at its address while step runs.
 func together(t *testing.T, dialogues []dialogue.Dialogue, places []string, step func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -122,7 +122,7 @@ func together(t *testing.T, dialogues []dialogue.Dialogue, places []string, step
 	step()
 }
 
-// await waits until all msg_servers are so.
+// await waits until so is true of all msg_servers.
 func await(t *testing.T, what string, servers []*msgServer, so func(*msgServer) bool) {
 	t.Helper()
 	poll := time.NewTicker(time.Millisecond)
@@ -141,23 +141,23 @@ func await(t *testing.T, what string, servers []*msgServer, so func(*msgServer) 
 	}
 }
 
-// settle waits until all have heard what was said over those links before.
+// settle waits until all msg_servers have received what was sent over those links before.
 func settle(t *testing.T, servers []*msgServer, routes ...*route) {
 	t.Helper()
 	for _, r := range routes {
-		for range 2 { // until it was handled, and then until it was heard
+		for range 2 { // until it was handled, and then until it was received
 			answers := make(map[*msgServer][]byte)
 			for _, m := range servers {
 				answers[m] = m.ask(r)
 			}
 			await(t, "answer of the "+r.name+" hub", servers, func(m *msgServer) bool {
-				return slices.ContainsFunc(m.heard, func(h hearing) bool { return h.route == r && bytes.Equal(h.pdu, answers[m]) })
+				return slices.ContainsFunc(m.received, func(h receivedPDU) bool { return h.route == r && bytes.Equal(h.pdu, answers[m]) })
 			})
 		}
 	}
 }
 
-// late marks what is said over that link from now on: it may be lost.
+// late marks what is sent over that link from now on: it may be lost.
 func late(servers []*msgServer, r *route) {
 	for _, m := range servers {
 		m.mu.Lock()
@@ -166,7 +166,7 @@ func late(servers []*msgServer, r *route) {
 	}
 }
 
-// checkPresence wants all users that are there all the time to be known to the hubs.
+// checkPresence checks that the hubs know all users that stay logged in.
 func checkPresence(t *testing.T, servers []*msgServer, routes ...*route) {
 	t.Helper()
 	var ids []uint32
@@ -182,11 +182,11 @@ func checkPresence(t *testing.T, servers []*msgServer, routes ...*route) {
 		m.mu.Lock()
 		m.seq++
 		m.links[r].Write(pdutest.StatusRequest(m.seq, 1, nil, ids...))
-		want, from := pdutest.StatusResponse(m.seq, 1, nil, online...), len(m.heard)
+		want, from := pdutest.StatusResponse(m.seq, 1, nil, online...), len(m.received)
 		m.mu.Unlock()
 		var got []byte
 		await(t, "answer of the "+r.name+" hub", servers[:1], func(m *msgServer) bool {
-			for _, h := range m.heard[from:] {
+			for _, h := range m.received[from:] {
 				if h.route == r && pdu.ParseHeader(h.pdu).Command == pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE {
 					got = h.pdu
 				}
@@ -199,7 +199,7 @@ func checkPresence(t *testing.T, servers []*msgServer, routes ...*route) {
 	}
 }
 
-// checkAnnounced has a user come, and wants each hub to tell each msg_server once.
+// checkAnnounced logs a user in, and checks that each hub notifies each msg_server once.
 func checkAnnounced(t *testing.T, servers []*msgServer, routes ...*route) {
 	t.Helper()
 	m := servers[0]
@@ -209,48 +209,48 @@ func checkAnnounced(t *testing.T, servers []*msgServer, routes ...*route) {
 	notice := pdutest.StatusNotify(user, pb.UserStatType_USER_STATUS_ONLINE)
 	for _, m := range servers {
 		for _, r := range routes {
-			if n := m.count(func(h hearing) bool { return h.route == r && bytes.Equal(h.pdu, notice) }); n != 1 {
-				t.Errorf("%s heard of user %d %d times from the %s hub, want once", m.name, user, n, r.name)
+			if n := m.count(func(h receivedPDU) bool { return h.route == r && bytes.Equal(h.pdu, notice) }); n != 1 {
+				t.Errorf("%s was notified of user %d %d times by the %s hub, want once", m.name, user, n, r.name)
 			}
 		}
-		if n := m.count(func(h hearing) bool { return bytes.Equal(h.pdu, notice) }); n != len(routes) {
-			t.Errorf("%s heard of user %d %d times, want once from each of %d hubs", m.name, user, n, len(routes))
+		if n := m.count(func(h receivedPDU) bool { return bytes.Equal(h.pdu, notice) }); n != len(routes) {
+			t.Errorf("%s was notified of user %d %d times, want once by each of %d hubs", m.name, user, n, len(routes))
 		}
 	}
 }
 
-// checkHeard wants every message at every other msg_server: once, over the link that it
-// was said over, and over each link in order. What was said over a link that was about to
-// end may be missing.
-func checkHeard(t *testing.T, servers []*msgServer) {
+// checkReceived checks that every other msg_server received every message: once, over the
+// link that it was sent over, and in order for each link. Messages sent over a link that
+// was about to end may be missing.
+func checkReceived(t *testing.T, servers []*msgServer) {
 	t.Helper()
 	for _, from := range servers {
 		for _, to := range servers {
 			if to == from {
 				continue
 			}
-			times, last := make([]int, len(from.said)), make(map[*route]int)
-			for _, h := range to.heard {
+			times, last := make([]int, len(from.sent)), make(map[*route]int)
+			for _, h := range to.received {
 				n := from.number(h.pdu)
 				if n < 0 {
 					continue
 				}
-				if times[n]++; from.said[n].route != h.route || n < last[h.route] {
-					t.Errorf("%s heard %s's message %d over the %s link, after message %d; it was said over the %s link", to.name, from.name, n, h.route.name, last[h.route], from.said[n].route.name)
+				if times[n]++; from.sent[n].route != h.route || n < last[h.route] {
+					t.Errorf("%s received %s's message %d over the %s link, after message %d; it was sent over the %s link", to.name, from.name, n, h.route.name, last[h.route], from.sent[n].route.name)
 				}
 				last[h.route] = n
 			}
 			over, lost := make(map[string]int), make(map[string]int)
-			for n, s := range from.said {
+			for n, s := range from.sent {
 				over[s.route.name]++
 				switch {
 				case times[n] == 0 && s.late:
 					lost[s.route.name]++
 				case times[n] != 1:
-					t.Errorf("%s heard %s's message %d %d times, want once", to.name, from.name, n, times[n])
+					t.Errorf("%s received %s's message %d %d times, want once", to.name, from.name, n, times[n])
 				}
 			}
-			t.Logf("%s heard what %s said over %v, but for what was on its way when the hub ended, %v", to.name, from.name, over, lost)
+			t.Logf("%s received what %s sent over %v, except what was in flight when the hub ended, %v", to.name, from.name, over, lost)
 		}
 	}
 }

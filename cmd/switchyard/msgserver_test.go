@@ -29,7 +29,7 @@ func (r *route) serve(p *process) {
 	r.address.Store(&address)
 }
 
-// gone says that nobody listens there any more.
+// gone records that no process listens at the address.
 func (r *route) gone() { r.address.Store(nil) }
 
 // A link is a connection to a route server.
@@ -39,36 +39,36 @@ type link struct {
 	age   int // lower is older
 }
 
-// A msgServer behaves as docs/migration.md says that msg_servers do. It says numbered
-// messages without end, and has users come and go. Nothing is done about seconds:
-// it tries a missing link again at once, and sends heartbeats by talking.
+// A msgServer behaves as docs/migration.md describes msg_servers. It sends numbered
+// messages until quiet, and logs a user in and out. It does not wait seconds as a real one
+// does: it dials a missing link again at once, and its messages replace heartbeats.
 type msgServer struct {
 	t       *testing.T
 	name    string
 	routes  []*route
 	first   uint32 // of its users; the next nine are its as well
 	ctx     context.Context
-	quiet   context.CancelFunc // ends what it does by itself, but for answering
+	quiet   context.CancelFunc // ends timerLoop
 	running sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows; a real one has one thread
-	talks  bool
-	links  map[*route]*link
-	made   int // links so far
-	master *link
-	users  map[uint32]bool
-	ending *route // that is about to end: what is said over it may be lost
-	said   []saying
-	heard  []hearing
-	seq    uint16 // of requests
+	mu       sync.Mutex // guards what follows; a real one has one thread
+	talks    bool
+	links    map[*route]*link
+	made     int // links so far
+	master   *link
+	users    map[uint32]bool
+	ending   *route // that is about to end: what is sent over it may be lost
+	sent     []sentMessage
+	received []receivedPDU
+	seq      uint16 // of requests
 }
 
-type saying struct {
+type sentMessage struct {
 	route *route
 	late  bool
 }
 
-type hearing struct {
+type receivedPDU struct {
 	route *route
 	pdu   []byte
 }
@@ -92,7 +92,7 @@ func startMsgServer(t *testing.T, name string, routes ...*route) *msgServer {
 	return m
 }
 
-// timerLoop tries missing links, says something, and has users come and go.
+// timerLoop dials missing links, sends messages, and logs a user in and out.
 func (m *msgServer) timerLoop() {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -112,8 +112,8 @@ func (m *msgServer) timerLoop() {
 	}
 }
 
-// connect makes the link if it is missing and somebody listens. Its users go over
-// each new one, and the role over that which is the oldest.
+// connect dials the link if it is missing and a process listens. It announces its users
+// over each new link, and sends its role over the oldest one.
 func (m *msgServer) connect(r *route) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -152,7 +152,7 @@ func (m *msgServer) chooseMaster() {
 	}
 }
 
-// readLoop takes down what is heard over the link, until it ends.
+// readLoop records what is received over the link, until it ends.
 func (m *msgServer) readLoop(l *link) {
 	defer l.Close()
 	for r := bufio.NewReader(l); ; {
@@ -165,7 +165,7 @@ func (m *msgServer) readLoop(l *link) {
 		}
 		m.mu.Lock()
 		if err == nil {
-			m.heard = append(m.heard, hearing{l.route, whole})
+			m.received = append(m.received, receivedPDU{l.route, whole})
 		} else if delete(m.links, l.route); m.master == l {
 			m.chooseMaster()
 		}
@@ -176,28 +176,28 @@ func (m *msgServer) readLoop(l *link) {
 	}
 }
 
-// message is what the msg_server says as its n-th.
+// message returns the n-th message of the msg_server.
 func (m *msgServer) message(n int) []byte {
 	return pdutest.Raw(pdu.CID_MSG_DATA, uint16(n), fmt.Appendf(nil, "%s %d", m.name, n))
 }
 
-// talk has it say messages from now on.
+// talk makes timerLoop send messages from now on.
 func (m *msgServer) talk() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.talks = true
 }
 
-// say says the next message, over the oldest link alone. That writing fails is for its
-// reader to find.
+// say sends the next message, over the oldest link only. If the write fails, readLoop
+// notices that the link is broken.
 func (m *msgServer) say() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.master == nil || !m.talks {
 		return
 	}
-	m.master.Write(m.message(len(m.said)))
-	m.said = append(m.said, saying{m.master.route, m.master.route == m.ending})
+	m.master.Write(m.message(len(m.sent)))
+	m.sent = append(m.sent, sentMessage{m.master.route, m.master.route == m.ending})
 }
 
 // update reports a user, over all links.
@@ -213,18 +213,18 @@ func (m *msgServer) update(user uint32, online bool) {
 	}
 }
 
-// sendsOver tells whether messages go over that link. Called under mu, by await.
+// sendsOver reports whether messages go over that link. Called under mu, by await.
 func (m *msgServer) sendsOver(r *route) bool { return m.master != nil && m.master.route == r }
 
-// heardOver counts.
-func (m *msgServer) heardOver(r *route, command pdu.CommandID) (n int) {
-	return m.count(func(h hearing) bool { return h.route == r && pdu.ParseHeader(h.pdu).Command == command })
+// receivedOver counts the PDUs of a command that were received over a link.
+func (m *msgServer) receivedOver(r *route, command pdu.CommandID) (n int) {
+	return m.count(func(h receivedPDU) bool { return h.route == r && pdu.ParseHeader(h.pdu).Command == command })
 }
 
-func (m *msgServer) count(of func(hearing) bool) (n int) {
+func (m *msgServer) count(of func(receivedPDU) bool) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, h := range m.heard {
+	for _, h := range m.received {
 		if of(h) {
 			n++
 		}
@@ -232,8 +232,8 @@ func (m *msgServer) count(of func(hearing) bool) (n int) {
 	return n
 }
 
-// ask asks over a link whether users are online, and returns what has to come before
-// everything that was said over it until now has been handled.
+// ask requests users' status over a link, and returns the answer. When the answer is
+// received, everything that was sent over the link before has been handled.
 func (m *msgServer) ask(r *route) (answer []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -242,7 +242,7 @@ func (m *msgServer) ask(r *route) (answer []byte) {
 	return pdutest.StatusResponse(m.seq, m.first, nil)
 }
 
-// number returns which of its messages it is, or -1.
+// number returns the number of the message p, or -1 if p is not one of m's messages.
 func (m *msgServer) number(p []byte) int {
 	var name string
 	var n int

@@ -15,8 +15,8 @@ import (
 
 const operations = "docs/operations.md"
 
-// Whoever is woken by an alert finds what to do under its name, and nothing stands
-// there about alerts that do not exist.
+// Every alert has a section of its name that says what to do, and no section is about an
+// alert that does not exist.
 func TestAlertsHaveRunbooks(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "deploy/prometheus/*.yml"))
 	if err != nil || len(files) == 0 {

@@ -35,9 +35,9 @@ func TestNewPolicies(t *testing.T) {
 				t.Setenv(key, value)
 			}
 
-			var steps, said bytes.Buffer
-			if code := run([]string{"policy", "new", "--lang", string(language), "demo"}, nil, &steps, &said); code != 0 {
-				t.Fatalf("exit code %d: %s", code, said.String())
+			var steps, stderr bytes.Buffer
+			if code := run([]string{"policy", "new", "--lang", string(language), "demo"}, nil, &steps, &stderr); code != 0 {
+				t.Fatalf("exit code %d: %s", code, stderr.String())
 			}
 			if language == toolchain.AssemblyScript { // what npm install would download
 				shell(t, "cp -R '"+assemblyScript+"' demo/node_modules")

@@ -57,9 +57,9 @@ func TestHostileKeyIDs(t *testing.T) {
 	table, _ := runHere(t, exitStopped, "policy", "verify", routes, "--key", key+".pub")
 	object, _ := runHere(t, exitStopped, "policy", "verify", routes, "--key", key+".pub", "--json")
 	_, note := sign("2")
-	for _, said := range []string{table, object, note} {
-		if !strings.Contains(said, `]0;title\u0007\u009b2J\u202e`) || sanitize.Lines(said) != said {
-			t.Errorf("it prints %q", said)
+	for _, text := range []string{table, object, note} {
+		if !strings.Contains(text, `]0;title\u0007\u009b2J\u202e`) || sanitize.Lines(text) != text {
+			t.Errorf("it prints %q", text)
 		}
 	}
 	if strings.Contains(table+note, strings.Repeat("x", 41)) {

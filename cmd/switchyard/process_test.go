@@ -288,8 +288,8 @@ func (c peer) expect(want ...[]byte) {
 	}
 }
 
-// settle asks for no user's status, and wants the answer next: all that was said
-// before has been handled.
+// settle requests the status of no user, and expects the answer next: then everything that
+// was sent before has been handled.
 func (c peer) settle() {
 	c.t.Helper()
 	c.say(pdutest.StatusRequest(7, 1, nil))

@@ -19,10 +19,10 @@ import (
 // A listener is a 'switchyard tap' that was started.
 type listener struct {
 	*testing.T
-	cmd   *exec.Cmd
-	lines *bufio.Reader
-	out   *os.File // what lines come from
-	said  *bufio.Reader
+	cmd    *exec.Cmd
+	lines  *bufio.Reader
+	out    *os.File // what lines come from
+	stderr *bufio.Reader
 }
 
 // listenTo starts a tap of the process, and waits until it has begun.
@@ -35,14 +35,14 @@ func listenTo(t *testing.T, p *process, args ...string) *listener {
 	}
 	t.Cleanup(func() { out.Close() })
 	l.cmd.Stdout, l.out, l.lines = in, out, bufio.NewReader(out)
-	said, err := l.cmd.StderrPipe()
+	stderr, err := l.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	begin(t, l.cmd)
 	in.Close()
-	l.said = bufio.NewReader(said)
-	if line, err := l.said.ReadString('\n'); line != tap.Begin {
+	l.stderr = bufio.NewReader(stderr)
+	if line, err := l.stderr.ReadString('\n'); line != tap.Begin {
 		t.Fatalf("it says %q, %v", line, err)
 	}
 	return l
@@ -60,15 +60,15 @@ func (l *listener) line() string {
 	return strings.Join(strings.Fields(rest), " ")
 }
 
-// end reads what it reports, and waits for its end with that exit code.
+// end reads the rest of stderr, and waits until the command exits with that code.
 func (l *listener) end(code int) string {
 	l.Helper()
-	report, _ := io.ReadAll(l.said)
+	report, _ := io.ReadAll(l.stderr)
 	ended(l.T, l.cmd, code)
 	return string(report)
 }
 
-// What peers say is printed as they say it, and until it is interrupted.
+// PDUs are printed as peers send them, until the tap is interrupted.
 func TestTap(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
@@ -87,7 +87,7 @@ func TestTap(t *testing.T) {
 	}
 }
 
-// Bodies are decoded, if they are asked for, and no terminal obeys them.
+// Bodies are decoded on request, and cannot control the terminal.
 func TestTapBodies(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
@@ -95,7 +95,7 @@ func TestTapBodies(t *testing.T) {
 	text := listenTo(t, p, "--bodies", "--user", "5", "--count", "1")
 	lines := listenTo(t, p, "--bodies", "--json", "--session", "1", "--count", "1")
 	others := listenTo(t, p, "--user", "6,8", "--session", "1", "--session", "2", "--for", "1s")
-	b.settle() // another session, and nobody's user
+	b.settle() // another session, and none of the users
 	secret := chat(7, "secret\x1b[2J")
 	a.say(secret)
 	b.expect(secret)
@@ -123,7 +123,7 @@ func TestTapBodies(t *testing.T) {
 	}
 }
 
-// When nobody reads any more it ends without a word.
+// A tap whose output is closed ends without an error.
 func TestTapOfAClosedPipe(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
@@ -134,12 +134,12 @@ func TestTapOfAClosedPipe(t *testing.T) {
 	l.out.Close()
 	over := make(chan string, 1)
 	go func() {
-		report, _ := io.ReadAll(l.said)
+		report, _ := io.ReadAll(l.stderr)
 		l.cmd.Wait()
 		over <- string(report)
 	}()
 	for deadline := time.Now().Add(patience); ; {
-		a.settle() // which it finds nobody to print for
+		a.settle() // a write to the closed pipe ends the tap
 		select {
 		case report := <-over:
 			if code := l.cmd.ProcessState.ExitCode(); report != "" || code != exitStopped {
@@ -154,9 +154,9 @@ func TestTapOfAClosedPipe(t *testing.T) {
 	}
 }
 
-// A tap whose reader does not read holds nobody up. What was printed and what was missed
-// is what was said.
-func TestTapHoldsNobodyUp(t *testing.T) {
+// A tap whose output is not read blocks no peer. What it printed and what it missed add
+// up to what was sent.
+func TestTapBlocksNoPeer(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	a, b := p.dial(), p.dial()
@@ -166,7 +166,7 @@ func TestTapHoldsNobodyUp(t *testing.T) {
 	for i := range pdus {
 		m := chat(uint16(i), text)
 		a.say(m)
-		b.expect(m) // though nobody has read a line
+		b.expect(m) // though no line has been read
 	}
 	shown, missed := 0, 0
 	for shown+missed < pdus {

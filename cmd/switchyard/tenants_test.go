@@ -181,17 +181,17 @@ func converse(a, b net.Conn) (end func() (int, error)) {
 					return nil
 				default:
 				}
-				said := spoken(fmt.Sprint("number ", n))
-				if _, err := a.Write(said); err != nil {
+				sent := spoken(fmt.Sprint("number ", n))
+				if _, err := a.Write(sent); err != nil {
 					return err
 				}
-				heard := make([]byte, len(said))
+				received := make([]byte, len(sent))
 				b.SetReadDeadline(time.Now().Add(patience))
-				if _, err := io.ReadFull(b, heard); err != nil {
+				if _, err := io.ReadFull(b, received); err != nil {
 					return err
 				}
-				if !bytes.Equal(heard, said) {
-					return fmt.Errorf("got %s, want %s", pdutest.Dump(heard), pdutest.Dump(said))
+				if !bytes.Equal(received, sent) {
+					return fmt.Errorf("got %s, want %s", pdutest.Dump(received), pdutest.Dump(sent))
 				}
 			}
 		}()

@@ -21,8 +21,8 @@ func seated(t *testing.T, cmd *exec.Cmd) *pty.Terminal {
 	return window
 }
 
-// On a terminal it refreshes in place, obeys keys, fills the window, and says when
-// nobody answers any more.
+// On a terminal top refreshes in place, obeys keys, fills the window, and reports when the
+// server no longer answers.
 func TestTopOnATerminal(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())

@@ -53,7 +53,7 @@ func ended(t *testing.T, cmd *exec.Cmd, want int) {
 	}
 }
 
-// What is said while top looks on is in its rates.
+// The rates contain what peers send while top measures.
 func TestTopOnce(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
@@ -67,14 +67,14 @@ func TestTopOnce(t *testing.T) {
 		defer close(done)
 		cmd.Wait()
 	}()
-	said := 0
-	for looking := true; looking; said++ {
+	sent := 0
+	for measuring := true; measuring; sent++ {
 		select {
 		case <-done:
-			looking = false
+			measuring = false
 		default:
 		}
-		m := chat(uint16(said), "hello")
+		m := chat(uint16(sent), "hello")
 		a.say(m)
 		b.expect(m)
 	}
@@ -90,8 +90,8 @@ func TestTopOnce(t *testing.T) {
 	if tenant.Tenant != "default" || tenant.Sessions != 2 || tenant.Policy.Name != "teamtalk" || tenant.Rates.PDUsIn <= 0 || tenant.Rates.PDUsOut <= 0 {
 		t.Errorf("%+v", tenant)
 	}
-	if command.Command != "CID_MSG_DATA" || command.Rate <= 0 || command.ByteRate <= command.Rate || command.PDUs > uint64(said) || command.Actions["broadcast-except-sender"] == 0 {
-		t.Errorf("%+v of %d", command, said)
+	if command.Command != "CID_MSG_DATA" || command.Rate <= 0 || command.ByteRate <= command.Rate || command.PDUs > uint64(sent) || command.Actions["broadcast-except-sender"] == 0 {
+		t.Errorf("%+v of %d", command, sent)
 	}
 	if first.Peer != a.LocalAddr().String() || first.Rates.PDUsIn <= 0 || first.Rates.BytesIn <= s.Peers[1].Rates.BytesIn {
 		t.Errorf("%+v", first)
@@ -111,18 +111,18 @@ func TestTopOnceInterrupted(t *testing.T) {
 	}))
 	defer s.Close()
 	cmd := asCommandHere(t, "top", "--once", "--interval", "1h", "--set", "admin.address="+strings.TrimPrefix(s.URL, "http://"))
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	begin(t, cmd)
 	<-looked
 	cmd.Process.Signal(syscall.SIGTERM)
 	ended(t, cmd, exitForced)
-	if want := "switchyard: interrupted before the interval was over\n"; said.String() != want {
-		t.Errorf("it says %q, want %q", said.String(), want)
+	if want := "switchyard: interrupted before the interval was over\n"; stderr.String() != want {
+		t.Errorf("it says %q, want %q", stderr.String(), want)
 	}
 }
 
-// By the token that a file has, or by the socket that is this user's, one may look.
+// A token file or the user's own socket gives the right to read.
 func TestTopShowsAToken(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

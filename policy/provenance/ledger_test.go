@@ -260,21 +260,21 @@ func TestLedgerCrashes(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		said := uint64(0)
+		recorded := uint64(0)
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
-			if said, err = strconv.ParseUint(lines.Text(), 10, 64); err != nil {
+			if recorded, err = strconv.ParseUint(lines.Text(), 10, 64); err != nil {
 				t.Fatal(err)
 			}
-			if said == uint64(1+3*after) {
+			if recorded == uint64(1+3*after) {
 				if err := c.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		_ = c.Wait() // it was killed
-		if floor, err := NewLedger(folder).Floor(fmt.Sprint(after), "p.wasm"); floor < said || err != nil {
-			t.Errorf("it had recorded %d, and the floor is %d, %v", said, floor, err)
+		if floor, err := NewLedger(folder).Floor(fmt.Sprint(after), "p.wasm"); floor < recorded || err != nil {
+			t.Errorf("it had recorded %d, and the floor is %d, %v", recorded, floor, err)
 		}
 	}
 	// An incomplete file that a crash left behind does no harm.

@@ -301,8 +301,8 @@ func (n namer) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error
 	return n.Verdict(s, c), nil
 }
 
-// What the time did not suffice for is a row of its own, and said.
-func TestWhatWasNotAskedIsSaid(t *testing.T) {
+// If the time ends early, the pairs that were not asked about are reported as a row.
+func TestPairsThatWereNotAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := 0
 	p := &policytest.Policy{OnClassify: func(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {

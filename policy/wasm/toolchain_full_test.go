@@ -50,8 +50,8 @@ func cGuest(t testing.TB) []byte {
 
 func built(t testing.TB, build *exec.Cmd, out string) []byte {
 	t.Helper()
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, said)
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, output)
 	}
 	module, err := os.ReadFile(out)
 	if err != nil {
@@ -85,8 +85,8 @@ func TestGuestInStockGo(t *testing.T) {
 	q.Attributes = abi.AttributeMaster
 	_, err = p.Inspect(header, q)
 	wantFault(t, err, policy.FaultTrap, "unreachable")
-	if said := strings.Join(lines.logged(), "\n"); !strings.Contains(said, "go 2 panic: a master at the gates") {
-		t.Errorf("the log has %q, want the guest's panic", said)
+	if output := strings.Join(lines.logged(), "\n"); !strings.Contains(output, "go 2 panic: a master at the gates") {
+		t.Errorf("the log has %q, want the guest's panic", output)
 	}
 	q.Attributes = 0
 	if got, err := p.Inspect(header, q); err != nil || got != toSession(77) {
@@ -95,8 +95,8 @@ func TestGuestInStockGo(t *testing.T) {
 
 	_, err = e.Load(context.Background(), "tenant-a", module, []byte(`{"session": "none"}`))
 	wantGate(t, err, GateConfigure, "with 1")
-	if said := strings.Join(lines.logged(), "\n"); !strings.Contains(said, "tenant-a 2 configuration: json: cannot unmarshal") {
-		t.Errorf("the log has %q, want what configure said", said)
+	if output := strings.Join(lines.logged(), "\n"); !strings.Contains(output, "tenant-a 2 configuration: json: cannot unmarshal") {
+		t.Errorf("the log has %q, want the error of configure", output)
 	}
 }
 

@@ -182,7 +182,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Nobody is answered but programs on this machine that look and do not touch.
+// Only requests of programs on this machine that read are answered.
 func TestRefusals(t *testing.T) {
 	f := start(t, clientTimeout)
 	for _, c := range []struct {
@@ -301,7 +301,7 @@ func TestCapturesAreFew(t *testing.T) {
 		t.Errorf("%d %q, want 429", r.StatusCode, got)
 	}
 	ends[0]()
-	f.await("a capture that nobody takes ends", func() bool {
+	f.await("a capture whose client has gone ends", func() bool {
 		f.hub.Handle(f.peer.Seat, pdutest.Heartbeat())
 		return len(f.captures) < maxCaptures
 	})

@@ -54,14 +54,14 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// Sessions are told the fastest, the slowest or the first first, with what they say.
+// Sessions are sorted by rate, by lag or by number, and have the figures of their peers.
 func TestConnections(t *testing.T) {
 	f := startFull(t)
-	type told struct {
+	type connections struct {
 		Total       int
 		Connections []api.Connection
 	}
-	var all told
+	var all connections
 	f.tell("/api/v1/connections", &all)
 	if all.Total != 3 || len(all.Connections) != 3 {
 		t.Fatalf("got %d of %d", len(all.Connections), all.Total)
@@ -78,10 +78,10 @@ func TestConnections(t *testing.T) {
 	// The second one speaks for a while.
 	var second guest
 	second.Seat = f.hub.Join(second)
-	var fastest told
+	var fastest connections
 	f.await("rates are known", func() bool {
 		f.hub.Handle(second.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
-		fastest = told{}
+		fastest = connections{}
 		f.tell("/api/v1/connections?sort=rate&limit=1", &fastest)
 		return fastest.Connections[0].Rates.PDUsOut > 0
 	})
@@ -205,7 +205,7 @@ func compact(text json.RawMessage) []byte {
 	return b.Bytes()
 }
 
-// Of a tenant that ends while it is asked about, nobody waits for an answer.
+// A request about a tenant that ends meanwhile is answered at once.
 func TestTenantEnds(t *testing.T) {
 	ended := newTenant(t, "ended", consume{})
 	ended.Served.Close()
@@ -228,7 +228,7 @@ func TestTenantEnds(t *testing.T) {
 	}
 }
 
-// A server whose log stands still says so, however often it is asked.
+// A server whose log stands still is not alive, however often it is asked.
 func TestNotLive(t *testing.T) {
 	var p Probes
 	f := start(t, clientTimeout)
@@ -337,7 +337,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A session by TLS is told with who its client is.
+// A TLS session is listed with its client's identities.
 func TestSecuredConnection(t *testing.T) {
 	f := start(t, clientTimeout)
 	ca := authority.New(t, "clients")
@@ -365,12 +365,12 @@ func TestSecuredConnection(t *testing.T) {
 	if err := f.tenant.Served.Serve(conn, func(bool) {}); err != nil {
 		t.Fatal(err)
 	}
-	var told struct{ Connections []api.Connection }
+	var list struct{ Connections []api.Connection }
 	f.await("the session is listed", func() bool {
-		f.tell("/api/v1/connections", &told)
-		return len(told.Connections) == 1
+		f.tell("/api/v1/connections", &list)
+		return len(list.Connections) == 1
 	})
-	c := told.Connections[0]
+	c := list.Connections[0]
 	if c.TLS == nil || c.TLS.Version != "TLS 1.3" || c.TLS.ServerName != "hub.example" || !slices.Contains(c.Identities, "uri:spiffe://example.org/acme/north") {
 		t.Errorf("got %+v, %+v", c, c.TLS)
 	}

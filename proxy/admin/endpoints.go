@@ -123,7 +123,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	}
 	path := r.URL.Path
 	if r.Method == http.MethodOptions && path == "/" {
-		path = "/readyz" // haproxy's check, unless it is told another method and path
+		path = "/readyz" // haproxy's check, unless it is configured with another method and path
 	}
 	found, listed := s.endpoints[path]
 	m, ok := found.method(r.Method)

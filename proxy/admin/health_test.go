@@ -57,7 +57,7 @@ func TestHealthCheckRequests(t *testing.T) {
 	}
 }
 
-// OPTIONS, with which haproxy asks unless it is told otherwise, answers what GET does.
+// OPTIONS, which haproxy sends by default, is answered as GET is.
 func TestOptionsIsAHealthCheck(t *testing.T) {
 	for _, draining := range []bool{false, true} {
 		f := startAt(t, clientTimeout, Options{}, func(f *fake) { f.state.Draining = draining }, listen(t, "tcp", "127.0.0.1:0"))

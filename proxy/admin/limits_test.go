@@ -200,8 +200,8 @@ func TestSlowPolicyIsAnswered(t *testing.T) {
 	}
 }
 
-// A body that nobody reads is refused at once: whoever announced one and did not send
-// it would be waited for where nothing limits how long that takes.
+// A body that the handler does not read is refused at once. Otherwise the server would wait
+// without limit for a client that announced a body and does not send it.
 func TestUnwantedBodies(t *testing.T) {
 	f := startGuarded(t, false, true)
 	for _, head := range []string{"GET /api/v1/events", "GET /api/v1/tap", "GET /api/v1/capture", "GET /livez", "POST /api/v1/reload", "POST /api/v1/drain"} {

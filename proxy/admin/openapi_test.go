@@ -25,7 +25,7 @@ import (
 	"switchyard/proxy/admission"
 )
 
-// A full server has everything to tell of that there is.
+// A full server has a value for every property that the document describes.
 type full struct {
 	*fixture
 	token string
@@ -186,7 +186,7 @@ func TestDocument(t *testing.T) {
 			}
 			handler, ok := f.endpoints[path][method]
 			if !ok {
-				t.Errorf("nobody answers %s %s", method, path)
+				t.Errorf("no handler answers %s %s", method, path)
 			} else if want := rightIn(t, operation); handler.needs != want {
 				t.Errorf("%s %s needs right %d, the document says %d", method, path, handler.needs, want)
 			}
@@ -201,7 +201,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// Whoever finds no place is answered as the document says.
+// Requests beyond a limit are answered as the document says.
 func TestDocumentBusy(t *testing.T) {
 	f, d := startFull(t), described(t)
 	f.clientTimeout = 10 * time.Millisecond // those who ask policies wait for half of it

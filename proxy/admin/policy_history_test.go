@@ -91,8 +91,8 @@ func TestPolicyHistory(t *testing.T) {
 	}
 }
 
-// Who asks about a tenant that is gone does not make it remembered again.
-func TestCountsOfNobody(t *testing.T) {
+// A request about a removed tenant does not add it to the history again.
+func TestCountsOfRemovedTenant(t *testing.T) {
 	var c PolicyHistory
 	c.Refused("acme", "no", "", errors.New("no"))
 	c.Removed("acme")

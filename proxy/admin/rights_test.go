@@ -147,7 +147,7 @@ func TestTokenExchanged(t *testing.T) {
 			t.Errorf("the token for operating gets %d", got)
 		}
 	}
-	// Without the file nobody gets in, rather than everybody.
+	// Without the file every request is refused.
 	os.Remove(file)
 	if r := f.ask("GET", "/api/v1/tenants"); r.StatusCode != 401 {
 		t.Errorf("without a token: %d, want 401", r.StatusCode)

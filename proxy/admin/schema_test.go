@@ -53,7 +53,7 @@ func (d *description) check(schema, value any, at string) (faults []string) {
 	}
 	for word := range s {
 		if !slices.Contains(keywords, word) {
-			fault("the schema has %s, which nobody checks", word)
+			fault("the schema has %s, which is not checked", word)
 		}
 	}
 	if ref, ok := s["$ref"].(string); ok {
@@ -120,7 +120,7 @@ func (d *description) checkObject(s, v map[string]any, at string) (faults []stri
 			faults = append(faults, d.check(more, member, place)...)
 		case bool:
 			if !more {
-				faults = append(faults, place+": nobody said that it is there")
+				faults = append(faults, place+": the schema does not have it")
 			}
 		}
 	}
@@ -170,7 +170,7 @@ func TestCheckNotices(t *testing.T) {
 		{"Policy", `{"name":"x","sha256":"y"}`, ""},
 		{"Policy", `{"name":"x"}`, "has no sha256"},
 		{"Policy", `{"name":"x","sha256":1}`, "is of type integer"},
-		{"Policy", `{"name":"x","sha256":"y","more":1}`, "nobody said"},
+		{"Policy", `{"name":"x","sha256":"y","more":1}`, "the schema does not have it"},
 		{"Tenant", `{"dropped":{"policy":"many"}}`, "is of type string"},
 		{"Snapshot", `{"latency":{"p50":1}}`, "has no p99"},
 		{"Snapshot", `{"time":"noon"}`, "is no time"},

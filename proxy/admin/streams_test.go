@@ -34,7 +34,7 @@ func (f *fixture) stall(path string) net.Conn {
 	return conn
 }
 
-// A client that never reads its events is dropped, and costs nobody anything.
+// A client that never reads its events is dropped, and slows down no other client.
 func TestStalledEventsAreDropped(t *testing.T) {
 	f := start(t, 200*time.Millisecond)
 	f.stall("/api/v1/events")
@@ -58,14 +58,14 @@ func TestStalledTapIsDropped(t *testing.T) {
 	f.await("the tap is open", func() bool { return len(f.taps) == 1 })
 	before := memory()
 	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 8000)), 8)
-	said := uint64(0)
+	sent := uint64(0)
 	f.await("it is dropped", func() bool {
 		f.hub.Handle(f.peer.Seat, m)
-		said += 8
+		sent += 8
 		return len(f.taps) == 0
 	})
-	if got := f.hub.Counts().Received; got != said {
-		t.Errorf("the hub received %d PDUs of %d", got, said)
+	if got := f.hub.Counts().Received; got != sent {
+		t.Errorf("the hub received %d PDUs of %d", got, sent)
 	}
 	if grown := memory() - before; grown > 64<<20 {
 		t.Errorf("%d bytes more are in use", grown)
@@ -107,7 +107,8 @@ func TestStreamsAreFew(t *testing.T) {
 	}
 }
 
-// Who comes back is told what it has not been told, and of another process's lines all.
+// A client that reconnects gets the lines after its Last-Event-ID, and all lines if the ID
+// is another process's.
 func TestLastEventID(t *testing.T) {
 	f := start(t, clientTimeout)
 	for i := range 5 {

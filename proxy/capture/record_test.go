@@ -173,18 +173,18 @@ func TestKnownUsers(t *testing.T) {
 	a.Send(t, pdutest.Online(stats...))
 	b.Send(t, pdutest.Online(stats[:1]...))
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 1}, h)
-	told := map[uint64][]uint32{}
-	for len(told[1]) < 600 || len(told[2]) < 1 {
+	reported := map[uint64][]uint32{}
+	for len(reported[1]) < 600 || len(reported[2]) < 1 {
 		rec := l.next()
 		info, err := body.ReadOnlineUserInfo(rec.PDU[pdu.HeaderLen:])
 		if err != nil || !rec.Known {
 			t.Fatalf("%+v, %v", rec, err)
 		}
 		for stat := range info.All() {
-			told[rec.Session] = append(told[rec.Session], stat.User)
+			reported[rec.Session] = append(reported[rec.Session], stat.User)
 		}
 	}
-	for session, users := range told {
+	for session, users := range reported {
 		slices.Sort(users)
 		if distinct := slices.Compact(slices.Clone(users)); len(distinct) != len(users) {
 			t.Errorf("session %d holds some users twice", session)
@@ -200,7 +200,7 @@ func TestKnownUsers(t *testing.T) {
 // too many of those to keep.
 func TestKnownUsersComeFirst(t *testing.T) {
 	for _, c := range []struct {
-		at    int // bytes written when they are said
+		at    int // bytes written when they are announced
 		many  bool
 		first bool // the users stand before them
 	}{{100, false, true}, {100, true, true}, {70_000, false, true}, {70_000, true, false}} {
@@ -220,8 +220,8 @@ func TestKnownUsersComeFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := NewReader(&file.Buffer)
-		users, before := 0, 0 // before the first PDU that was said
-		for said := false; ; {
+		users, before := 0, 0 // before the first PDU that was sent
+		for sent := false; ; {
 			rec, err := r.Next()
 			if err == io.EOF {
 				break
@@ -229,9 +229,9 @@ func TestKnownUsersComeFirst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			said = said || rec.Kind == PDU && !rec.Known
+			sent = sent || rec.Kind == PDU && !rec.Known
 			if rec.Kind == PDU && rec.Known {
-				if users++; !said {
+				if users++; !sent {
 					before++
 				}
 			}
@@ -264,7 +264,7 @@ func TestRedactedAndFiltered(t *testing.T) {
 	l := record(t, t.Context(), Options{Bodies: true, PDUs: 1, Commands: []pdu.CommandID{pdu.CID_MSG_DATA}, Redact: []Field{field(t, "CID_MSG_DATA.*")}}, h)
 	a.Send(t, pdutest.Heartbeat(), pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("secret")))
 	if rec := l.want(1, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 6)), abi.BroadcastExceptSender); !rec.Redacted {
-		t.Error("it is not said to be redacted")
+		t.Error("it is not marked as redacted")
 	}
 	if s := l.end(endedPDUs); s.PDUs != 1 {
 		t.Errorf("%+v, want what was not asked for not to count", s)

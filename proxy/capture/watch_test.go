@@ -17,7 +17,7 @@ func TestWatch(t *testing.T) {
 	a, b := hubtest.Join(one), hubtest.Join(two)
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))
 	enough := errors.New("enough")
-	var said []Record
+	var sent []Record
 	begun := false
 	err := Watch(t.Context(), []Source{{"one", one}, {"two", two}}, Options{Bodies: true, Commands: []pdu.CommandID{pdu.CID_MSG_DATA}},
 		func(records []Record, missed []uint64) error {
@@ -32,18 +32,18 @@ func TestWatch(t *testing.T) {
 			for _, r := range records {
 				if r.Kind == PDU {
 					r.PDU = bytes.Clone(r.PDU)
-					said = append(said, r)
+					sent = append(sent, r)
 				}
 			}
-			if len(records) == 0 && len(said) == 2 {
+			if len(records) == 0 && len(sent) == 2 {
 				return enough
 			}
 			return nil
 		})
-	if err != enough || len(said) != 2 {
-		t.Fatalf("%v, %+v", err, said)
+	if err != enough || len(sent) != 2 {
+		t.Fatalf("%v, %+v", err, sent)
 	}
-	for i, r := range said {
+	for i, r := range sent {
 		if r.Tenant != i || !bytes.Equal(r.PDU, m) || !r.Whole() {
 			t.Errorf("got %+v", r)
 		}
@@ -70,8 +70,8 @@ func TestWatchMisses(t *testing.T) {
 		last = missed
 		return nil
 	})
-	said := 2*maxRecords/1000*1000 + 1 // and the session that existed before
-	if err != nil || uint64(shown)+last[0] != uint64(said) || last[0] == 0 {
-		t.Errorf("%v: shown %d, missed %d of %d", err, shown, last[0], said)
+	sent := 2*maxRecords/1000*1000 + 1 // and the session that existed before
+	if err != nil || uint64(shown)+last[0] != uint64(sent) || last[0] == 0 {
+		t.Errorf("%v: shown %d, missed %d of %d", err, shown, last[0], sent)
 	}
 }

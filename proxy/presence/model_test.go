@@ -119,7 +119,7 @@ type walk struct {
 
 	peers   []Holder // connected
 	session Holder   // the last one given out
-	closing []Holder // Leave said that there is more to do
+	closing []Holder // Leave returned true
 	last    string   // step
 }
 

@@ -130,7 +130,7 @@ func TestPlayWithoutAnswers(t *testing.T) {
 	f := fake{mute: true, spoil: only(2, func(b []byte) []byte { cancel(patience); return b })}
 	addr := f.start(t)
 	d := talk()
-	d.steps = slices.Delete(d.steps, 2, 3) // the settling before anything is said
+	d.steps = slices.Delete(d.steps, 2, 3) // the settling before the first PDU
 	_, err := d.Play(ctx, addr)
 	if !errors.Is(err, patience) {
 		t.Errorf("error %v, want it to wrap %v", err, patience)

@@ -19,7 +19,7 @@ func TestNeedsSilence(t *testing.T) {
 		{"part sent before the last settling", &peer{outgoing: stream{rest: cut}}, false, false},
 		{"sent and closed", &peer{unsettled: true, ended: time.Now()}, false, true},
 		{"sent and shut", &peer{unsettled: true, shut: true}, false, true},
-		{"somebody left", &peer{}, true, true},
+		{"a peer left", &peer{}, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSession("")

@@ -107,8 +107,8 @@ func (p *signedPlace) wantRefusal(gate wasm.Gate, text string) {
 	}
 }
 
-// What was in force is the least there may be, until the operator says so, and a
-// restart does not change that.
+// A version below one that was in force is refused, after a restart as well, unless the
+// operator allows the downgrade.
 func TestNoDowngradeWithoutAWord(t *testing.T) {
 	p := newSignedPlace(t)
 	p.save(3)
@@ -156,8 +156,8 @@ func TestNoDowngradeWithoutAWord(t *testing.T) {
 	}
 }
 
-// A key that is withdrawn from its file counts no more, without another configuration,
-// and a file of keys that cannot be read lets nobody in.
+// A key that is removed from its file is no longer valid, without a change of the
+// configuration. While the file of keys cannot be read, no signature is accepted.
 func TestKeysAreReadEachTime(t *testing.T) {
 	p := newSignedPlace(t)
 	p.save(1)

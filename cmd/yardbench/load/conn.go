@@ -171,7 +171,7 @@ func (l *loop) write(c *conn) {
 	if c.written == len(c.out) {
 		c.out, c.written = c.out[:0], 0
 		if c.short != nil {
-			l.short.said(l, c)
+			l.short.written(l, c)
 		}
 	}
 	if c.state == open {

@@ -47,7 +47,7 @@ type hubPeer struct {
 	queue   []byte
 	most    int // bytes that waited at once
 	closing bool
-	said    map[string]bool // NATS: the operations it has used
+	used    map[string]bool // NATS: the operations it has used
 	more    *sync.Cond
 }
 
@@ -99,7 +99,7 @@ func (h *testHub) accept() {
 			c.SetWriteBuffer(64 << 10) // what is not read waits here, and not in the kernel
 		}
 		h.mu.Lock()
-		p := &hubPeer{number: h.next, conn: conn, said: map[string]bool{}, more: sync.NewCond(&h.mu)}
+		p := &hubPeer{number: h.next, conn: conn, used: map[string]bool{}, more: sync.NewCond(&h.mu)}
 		h.next++
 		h.peers[p] = true
 		if h.protocol == message.NATS {
@@ -155,7 +155,7 @@ func (h *testHub) readNATS(p *hubPeer, r *bufio.Reader) error {
 	case "CONNECT", "SUB", "PONG":
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		p.said[word] = true
+		p.used[word] = true
 		return nil
 	case "PUB":
 		var subject string
@@ -182,7 +182,7 @@ func (h *testHub) relay(from *hubPeer, b []byte) {
 		h.seen[sender]++
 	}
 	for p := range h.peers {
-		if p == from && !h.echo || h.protocol == message.NATS && !(p.said["CONNECT"] && p.said["SUB"] && p.said["PONG"]) {
+		if p == from && !h.echo || h.protocol == message.NATS && !(p.used["CONNECT"] && p.used["SUB"] && p.used["PONG"]) {
 			continue
 		}
 		copies := [][]byte{b}

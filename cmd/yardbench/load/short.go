@@ -17,7 +17,7 @@ type shorts struct {
 }
 
 // A shortLife is the state of a short connection.
-type shortLife struct{ said bool }
+type shortLife struct{ written bool }
 
 const (
 	shortDeadline = 5 * time.Second        // how long the hub may take to close an ended connection
@@ -61,12 +61,12 @@ func (s *shorts) open(l *loop) {
 	})
 }
 
-// said ends a connection that has written everything.
-func (s *shorts) said(l *loop, c *conn) {
-	if c.short.said {
+// written ends a connection that has written everything.
+func (s *shorts) written(l *loop, c *conn) {
+	if c.short.written {
 		return
 	}
-	c.short.said = true
+	c.short.written = true
 	if l.run.plan.Short.Reset {
 		endWithReset(c.fd)
 		s.alive--

@@ -108,9 +108,9 @@ func stops(t *testing.T, m api.Module, name string) error {
 	return err
 }
 
-// backstop ends the test binary where metering does not end a guest. The time is
-// no part of what is tested. The garbage collector would wait for such a guest,
-// and everybody for the collector, so it is off meanwhile.
+// backstop ends the test binary if metering does not end a guest. Its time is not part of
+// what is tested. The garbage collector is off meanwhile, because it would wait for such a
+// guest, and all goroutines would wait for the collector.
 func backstop(t *testing.T) (stop func()) {
 	percent := debug.SetGCPercent(-1)
 	watchdog := time.AfterFunc(time.Minute, func() { panic(t.Name() + " was not stopped by its limits") })

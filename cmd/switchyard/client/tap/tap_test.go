@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// said is what a server sends: a PDU of two sessions each, with whatever hurts a
-// terminal, and what it missed.
-const said = `{"kind":"joined","time":"2026-01-02T03:04:05.678Z","tenant":"acme","session":3}
+// stream is what a server sends: a PDU of two sessions each, with control characters, and
+// what it missed.
+const stream = `{"kind":"joined","time":"2026-01-02T03:04:05.678Z","tenant":"acme","session":3}
 {"kind":"pdu","time":"2026-01-02T03:04:05.678Z","tenant":"acme","session":3,"service":"SID_MSG","command":"CID_MSG_DATA","seq":7,"length":85,"verdict":"broadcast-except-sender","action":"broadcast-except-sender","body":{"msg_data": "a` + "\u009b" + `2Jb"}}
 {"kind":"statistics","time":"2026-01-02T03:04:05.700Z","tenant":"acme","session":0,"missed":0,"pdus":1}
 {"kind":"statistics","time":"2026-01-02T03:04:06.700Z","tenant":"acme","session":0,"missed":5,"pdus":1}
@@ -81,7 +81,7 @@ const lines = `04:04:05.678  acme      session 3      CID_MSG_DATA              
 `
 
 func TestLines(t *testing.T) {
-	out, report, err := serve(t, says(said)).run(Options{Bodies: true})
+	out, report, err := serve(t, says(stream)).run(Options{Bodies: true})
 	if err != nil || out != lines {
 		t.Errorf("with %v it prints\n%s\nwant\n%s", err, out, lines)
 	}
@@ -92,7 +92,7 @@ func TestLines(t *testing.T) {
 
 // Lines of JSON are the server's, on one line each and harmless.
 func TestJSON(t *testing.T) {
-	out, _, err := serve(t, says(said)).run(Options{JSON: true})
+	out, _, err := serve(t, says(stream)).run(Options{JSON: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestChoices(t *testing.T) {
 		{"another command", Options{Commands: []command.Range{{Lo: 1, Hi: 1}}}, "bodies=false&command=0x0001", 0}, // a server that errs
 		{"as many as there are", Options{Count: 1}, "bodies=false&pdus=1", 1},
 	} {
-		s := serve(t, says(said))
+		s := serve(t, says(stream))
 		out, report, err := s.run(c.o)
 		if err != nil || s.asked != c.asked {
 			t.Errorf("%s: asked for %s, %v, want %s", c.name, s.asked, err, c.asked)
@@ -171,10 +171,10 @@ func (f *feed) Write(p []byte) (int, error) {
 }
 
 func TestEnds(t *testing.T) {
-	one := strings.SplitAfter(said, "\n")[1]
+	one := strings.SplitAfter(stream, "\n")[1]
 	var report strings.Builder
 	t.Run("as many as asked for", func(t *testing.T) {
-		_, report, err := serve(t, on(said)).run(Options{Count: 2})
+		_, report, err := serve(t, on(stream)).run(Options{Count: 2})
 		if want := "2 PDUs, 5 missed; ended: as many as asked for\n"; err != nil || report != want {
 			t.Errorf("%q, %v, want %q", report, err, want)
 		}
@@ -210,7 +210,7 @@ func TestEnds(t *testing.T) {
 			t.Errorf("it ends with %v", err)
 		}
 	})
-	t.Run("nobody reads any more", func(t *testing.T) {
+	t.Run("the output is closed", func(t *testing.T) {
 		report.Reset()
 		if err := Run(t.Context(), serve(t, on(one)).client, Options{}, &feed{err: io.ErrClosedPipe}, &report); err != nil || report.String() != Begin {
 			t.Errorf("%q, %v", report.String(), err)
@@ -231,8 +231,8 @@ func TestEnds(t *testing.T) {
 	})
 }
 
-// Who does not read is waited for by nobody: what comes is counted, and of it no more is
-// kept than there is room for.
+// A tap does not wait for a slow reader: it queues at most maxQueued bytes and counts the
+// rest as missed.
 func TestSlowReader(t *testing.T) {
 	const pdus = 3000
 	body := strings.Repeat("x", 4<<10)
@@ -248,7 +248,7 @@ func TestSlowReader(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Run(t.Context(), s.client, Options{Bodies: true}, out, &report) }()
 	first := <-out.written
-	<-sent // all of it, though nobody has read more than one write
+	<-sent // all of it, although only one write has been read
 	var text bytes.Buffer
 	text.WriteString(first)
 	for {
@@ -263,16 +263,16 @@ func TestSlowReader(t *testing.T) {
 		}
 		break
 	}
-	var shown, missed, told int
+	var shown, missed, reported int
 	fmt.Sscanf(strings.TrimPrefix(report.String(), Begin), "%d PDUs, %d missed", &shown, &missed)
 	for line := range strings.Lines(text.String()) {
 		var n int
 		if _, err := fmt.Sscanf(line[strings.Index(line, " "):], "%d PDUs missed", &n); err == nil {
-			told += n
+			reported += n
 		}
 	}
-	if shown+missed != pdus || told != missed || missed == 0 || text.Len() > 2*maxQueued {
-		t.Errorf("%d shown and %d missed of %d, told of %d; %d bytes", shown, missed, pdus, told, text.Len())
+	if shown+missed != pdus || reported != missed || missed == 0 || text.Len() > 2*maxQueued {
+		t.Errorf("%d shown and %d missed of %d, reported %d; %d bytes", shown, missed, pdus, reported, text.Len())
 	}
 }
 

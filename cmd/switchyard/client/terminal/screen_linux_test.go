@@ -54,7 +54,7 @@ func TestScreen(t *testing.T) {
 		}
 	}
 	p.Resize(10, 2)
-	unix.Kill(os.Getpid(), unix.SIGWINCH) // as it would be told if this were its own terminal
+	unix.Kill(os.Getpid(), unix.SIGWINCH) // the kernel sends it only to processes of the terminal
 	<-s.Resized()
 	if columns, rows := s.Size(); columns != 10 || rows != 2 {
 		t.Errorf("the window is %d × %d, want 10 × 2", columns, rows)
@@ -72,8 +72,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// Keys that nobody takes do not keep the screen from closing, nor does a window that is
-// closed.
+// The screen closes although keys are unread, and although the window was closed.
 func TestScreenCloses(t *testing.T) {
 	p := pty.Open(t, 20, 5)
 	s := open(t, p)
@@ -88,7 +87,7 @@ func TestScreenCloses(t *testing.T) {
 	s.Close()
 }
 
-// Without a terminal to take keys from, there are none.
+// Without a terminal there are no keys.
 func TestScreenWithoutKeys(t *testing.T) {
 	p := pty.Open(t, 20, 5)
 	null, err := os.Open(os.DevNull)

@@ -9,15 +9,15 @@ import (
 	"switchyard/cmd/switchyard/client/terminal/pty"
 )
 
-// A panic leaves the terminal as it was, so that what is told of it can be read.
+// A panic restores the terminal, so that its message can be read.
 func TestPanicGivesTheTerminalBack(t *testing.T) {
 	window := pty.Open(t, 80, 24)
 	before := window.Modes()
 	o := options
 	o.Interval = time.Millisecond
 	defer func() {
-		if said, _ := recover().(string); !strings.HasPrefix(said, "on purpose\n") {
-			t.Errorf("it panics with %q", said)
+		if text, _ := recover().(string); !strings.HasPrefix(text, "on purpose\n") {
+			t.Errorf("it panics with %q", text)
 		}
 		window.Await("the terminal as it was", func() bool { return window.Says() == "" })
 		if after := window.Modes(); after != before {

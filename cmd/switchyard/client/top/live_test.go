@@ -51,7 +51,7 @@ func (p *paper) Keys() <-chan rune         { return p.keys }
 func (p *paper) Resized() <-chan os.Signal { return p.resized }
 func (p *paper) Close()                    { p.closed = true }
 
-// last returns the last page, when nothing happens any more, and how many there were.
+// last waits until the bubble is idle, and returns the last page and how many were drawn.
 func (p *paper) last() (page string, drawn int) {
 	synctest.Wait()
 	p.mu.Lock()
@@ -118,7 +118,7 @@ func TestLive(t *testing.T) {
 	})
 }
 
-// A server that does not answer is told of, and asked again; keys go on working.
+// top shows that a server does not answer and asks it again; keys continue to work.
 func TestLiveWithoutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := new(fake)
@@ -150,9 +150,9 @@ func TestLiveEnds(t *testing.T) {
 		act  func(*fake, *paper, context.CancelFunc)
 		want error
 	}{
-		"told to":             {func(_ *fake, _ *paper, cancel context.CancelFunc) { cancel() }, nil},
-		"no keys any more":    {func(_ *fake, p *paper, _ context.CancelFunc) { close(p.keys) }, nil},
-		"nowhere to be drawn": {func(_ *fake, p *paper, _ context.CancelFunc) { p.mu.Lock(); p.fail = broken; p.mu.Unlock() }, broken},
+		"cancelled":     {func(_ *fake, _ *paper, cancel context.CancelFunc) { cancel() }, nil},
+		"keys closed":   {func(_ *fake, p *paper, _ context.CancelFunc) { close(p.keys) }, nil},
+		"drawing fails": {func(_ *fake, p *paper, _ context.CancelFunc) { p.mu.Lock(); p.fail = broken; p.mu.Unlock() }, broken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -169,14 +169,15 @@ func TestLiveEnds(t *testing.T) {
 	}
 }
 
-// A panic of whoever asks is the caller's, when the screen is closed.
+// A panic in the goroutine that asks the server reaches the caller after the screen is
+// closed.
 func TestLivePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{start: time.Now(), panics: 2}
 		p := &paper{}
 		defer func() {
-			if said, _ := recover().(string); !strings.HasPrefix(said, "on purpose\n") || !p.closed {
-				t.Errorf("it panics with %q, closed %t", said, p.closed)
+			if text, _ := recover().(string); !strings.HasPrefix(text, "on purpose\n") || !p.closed {
+				t.Errorf("it panics with %q, closed %t", text, p.closed)
 			}
 		}()
 		Live(t.Context(), f, options, func() (Screen, error) { return p, nil })
@@ -184,8 +185,8 @@ func TestLivePanics(t *testing.T) {
 	})
 }
 
-// Nothing is opened for a server that does not answer at first.
-func TestLiveOfNobody(t *testing.T) {
+// If the server does not answer at first, the screen is not opened.
+func TestLiveWithoutServer(t *testing.T) {
 	f := &fake{fail: errors.New("nobody there")}
 	err := Live(t.Context(), f, options, func() (Screen, error) { t.Error("opened"); return nil, nil })
 	if err != f.fail {

@@ -16,15 +16,15 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The page in a real browser, Chromium without a window. These tests are a module of
-// their own, so that what drives the browser is not among the server's needs.
+// These tests open the page in a real browser, Chromium without a window. They are a module
+// of their own, so that the server does not depend on the library that drives the browser.
 
 var screenshots = flag.String("screenshots", "", "the folder that pictures of the page are written to; a temporary one if empty")
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for a condition.
 const patience = 30 * time.Second
 
-// browser is a context of the one browser that all tests have tabs of.
+// browser is the context of the one browser in which all tests open tabs.
 var browser context.Context
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(built)
-	// The tests trust what they open, and a container's root cannot make a sandbox.
+	// The tests trust the pages that they open, and root in a container cannot make a sandbox.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.ExecPath(path))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	defer stop()
@@ -70,7 +70,7 @@ func chromium() (string, error) {
 	return "", fmt.Errorf("no Chromium is installed; install it, as by apt-get install chromium")
 }
 
-// A look is how somebody looks at the page.
+// A look is the size of the window and the user's preferences.
 type look struct {
 	width, height int64
 	dark          bool
@@ -79,15 +79,15 @@ type look struct {
 
 var wide = look{width: 1360, height: 900}
 
-// A page is a tab that shows the dashboard. What it says on the console fails the test,
-// but for what is expected.
+// A page is a tab that shows the dashboard. A message on its console fails the test, unless
+// it is expected.
 type page struct {
 	t        *testing.T
 	ctx      context.Context
 	reading  sync.WaitGroup
 	mu       sync.Mutex // guards what follows
 	expected []string   // parts of messages of the console that may come
-	said     []string
+	console  []string   // its messages
 }
 
 func open(t *testing.T, url string, l look, expected ...string) *page {
@@ -101,7 +101,7 @@ func open(t *testing.T, url string, l look, expected ...string) *page {
 				return
 			}
 			p.mu.Lock()
-			p.said = append(p.said, fmt.Sprintf("%s: %s (%s)", m.Type, m.Text, m.URL))
+			p.console = append(p.console, fmt.Sprintf("%s: %s (%s)", m.Type, m.Text, m.URL))
 			p.mu.Unlock()
 		}
 	})
@@ -115,7 +115,7 @@ func open(t *testing.T, url string, l look, expected ...string) *page {
 	return p
 }
 
-// look sets how the page is looked at.
+// look applies a look to the page.
 func (p *page) look(l look) {
 	p.t.Helper()
 	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}, {Name: "prefers-reduced-motion", Value: "no-preference"}}
@@ -131,18 +131,18 @@ func (p *page) look(l look) {
 	}
 }
 
-// quiet fails the test if the console has something that is not expected.
+// quiet fails the test if the console has a message that is not expected.
 func (p *page) quiet() {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, said := range p.said {
+	for _, message := range p.console {
 		expected := false
 		for _, e := range p.expected {
-			expected = expected || strings.Contains(said, e)
+			expected = expected || strings.Contains(message, e)
 		}
 		if !expected {
-			p.t.Errorf("on the console: %s", said)
+			p.t.Errorf("on the console: %s", message)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval returns what an expression of JavaScript is in the page.
+// eval returns the value of a JavaScript expression in the page.
 func eval[T any](p *page, expression string) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -168,7 +168,7 @@ func eval[T any](p *page, expression string) T {
 	return value
 }
 
-// until waits until an expression is true.
+// until waits until a JavaScript expression is true.
 func (p *page) until(expression string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -178,19 +178,18 @@ func (p *page) until(expression string) {
 	}
 }
 
-// seen is an expression: what is to be read in an element, which is nothing of one that
-// is hidden.
+// seen is a JavaScript expression: the visible text of an element, empty if it is hidden.
 func seen(selector string) string {
 	return fmt.Sprintf("(e => e?.checkVisibility() ? e.innerText : '')(document.querySelector(%q))", selector)
 }
 
-// text returns what is to be read in the first element that a selector matches.
+// text returns the visible text of the first element that a selector matches.
 func (p *page) text(selector string) string {
 	p.t.Helper()
 	return eval[string](p, seen(selector))
 }
 
-// shows waits until all the words are to be read in an element.
+// shows waits until an element's visible text contains all the words.
 func (p *page) shows(selector string, words ...string) {
 	p.t.Helper()
 	for _, w := range words {
@@ -198,7 +197,7 @@ func (p *page) shows(selector string, words ...string) {
 	}
 }
 
-// live waits until figures come.
+// live waits until the page receives snapshots.
 func (p *page) live() {
 	p.t.Helper()
 	p.until("document.getElementById('stream').dataset.state === 'live'")
@@ -227,19 +226,19 @@ func setFiles(selector, path string) chromedp.Action[chromedp.Void] {
 	return chromedp.SetUploadFiles(chromedp.CSS(selector), []string{path})
 }
 
-// choose chooses an option as a user does, with the event that this makes.
+// choose selects an option as a user does, and fires the change event.
 func (p *page) choose(selector, value string) {
 	p.t.Helper()
 	eval[bool](p, fmt.Sprintf("(() => { const s = document.querySelector(%q); s.value = %q; return s.dispatchEvent(new Event('change')); })()", selector, value))
 }
 
-// picture writes what the whole page looks like.
+// picture saves a screenshot of the whole page.
 func (p *page) picture(name string) {
 	p.t.Helper()
 	p.snap(name, chromedp.FullScreenshot(100))
 }
 
-// view writes what is seen of it.
+// view saves a screenshot of the window.
 func (p *page) view(name string) {
 	p.t.Helper()
 	p.snap(name, chromedp.CaptureScreenshot())

@@ -14,8 +14,8 @@ import (
 	"switchyard/proxy/admin/dashboard"
 )
 
-// A fake answers as the admin API does, about a world that the test makes up. What it
-// answers is held against the API's description. See world_test.go for what is in it.
+// A fake answers as the admin API does, about a world that the test makes up. Its answers
+// are checked against the description of the API. world_test.go has the world.
 type fake struct {
 	*httptest.Server
 	t        *testing.T
@@ -34,14 +34,15 @@ type fake struct {
 	bodies  []string // of requests that had one
 }
 
-// An event is one of the stream.
+// An event is an event of the stream.
 type event struct {
 	name string
 	data any
 }
 
-// beat is how often a snapshot is sent. Each tells of a second later than the last.
-const beat = 200 * time.Millisecond
+// period is how often a snapshot is sent. Each snapshot is of one second later than the
+// previous one.
+const period = 200 * time.Millisecond
 
 func newFake(t *testing.T, w *world) *fake {
 	f := &fake{t: t, contract: readContract(t), world: w, stop: make(chan struct{}), streams: map[chan event]struct{}{}}
@@ -87,7 +88,7 @@ func (f *fake) end() {
 	f.Close()
 }
 
-// A refusal is an answer that is none.
+// A refusal is an error answer.
 type refusal struct {
 	status int
 	object
@@ -112,7 +113,7 @@ func (f *fake) send(rw http.ResponseWriter, schema string, value any) {
 	rw.Write(text)
 }
 
-// allowed notes the request and wants the token.
+// allowed records the request and checks its token.
 func (f *fake) allowed(next http.HandlerFunc) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
@@ -132,7 +133,8 @@ func (f *fake) allowed(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// events sends a snapshot at once and with each beat, and what is told between.
+// events sends a snapshot at once and then one each period, and the events of tell in
+// between.
 func (f *fake) events(rw http.ResponseWriter, r *http.Request) {
 	own := make(chan event, 1000)
 	f.mu.Lock()
@@ -159,7 +161,7 @@ func (f *fake) events(rw http.ResponseWriter, r *http.Request) {
 		f.mu.Unlock()
 		f.write(rw, next)
 	}
-	timer := time.NewTicker(beat)
+	timer := time.NewTicker(period)
 	defer timer.Stop()
 	for {
 		f.mu.Lock()
@@ -170,7 +172,7 @@ func (f *fake) events(rw http.ResponseWriter, r *http.Request) {
 		}
 		f.mu.Unlock()
 		if lost {
-			panic(http.ErrAbortHandler) // as a server that is gone
+			panic(http.ErrAbortHandler) // closes the connection as a server that exits does
 		}
 		if !silent {
 			f.write(rw, next)
@@ -218,7 +220,7 @@ func (f *fake) change(by func(*world)) {
 	by(f.world)
 }
 
-// requests returns what was asked so far.
+// requests returns the requests so far.
 func (f *fake) requests() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Names are chosen by peers' certificates, policies and whoever writes files.
+// Names come from peers' certificates, from policies and from files, so they may be hostile.
 
 var hostile = []string{
 	`<img src=x onerror="window.pwned=1">`,

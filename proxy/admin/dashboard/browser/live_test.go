@@ -40,13 +40,13 @@ func TestValuesAppear(t *testing.T) {
 	// Figures follow the snapshots.
 	f.change(func(w *world) { w.tenants[0].commands[1].rate = 777 })
 	p.shows("#routes-table", "777/s")
-	if said := p.text("#announcements"); said != "" { // nobody wants figures read out
-		t.Errorf("read out: %q", said)
+	if text := p.text("#announcements"); text != "" { // screen readers must not read out figures
+		t.Errorf("read out: %q", text)
 	}
 }
 
 func TestChooseTenant(t *testing.T) {
-	f, p := opened(t, "status of 404") // asked about when it was just gone
+	f, p := opened(t, "status of 404") // a request about a tenant that was just removed
 	p.choose("#tenant", "default")
 	p.until("!document.querySelector('#peers-table tbody').innerText.includes('10.1.0.')")
 	p.shows("#peers-table", "10.2.0.11")
@@ -59,14 +59,14 @@ func TestChooseTenant(t *testing.T) {
 	if got := eval[string](p, "document.getElementById('evaluate-tenant').value"); got != "default" {
 		t.Errorf("the box asks about tenant %q, want default", got)
 	}
-	// The name of a tenant chooses it as well, and once more all.
+	// A click on a tenant's name selects it, and a second click selects all.
 	p.click("#tenants-table tbody tr:nth-child(1) button")
 	p.until("document.getElementById('tenant').value === 'acme'")
 	p.shows("#peers-table", "10.1.0.11")
 	p.click("#tenants-table tbody tr:nth-child(1) button")
 	p.until("document.getElementById('tenant').value === ''")
 	p.shows("#peers-table", "10.1.0.11", "10.2.0.11")
-	// One that is served no longer cannot stay chosen.
+	// A tenant that is no longer served cannot stay selected.
 	p.choose("#tenant", "default")
 	f.change(func(w *world) { w.tenants = w.tenants[:1] })
 	p.until("document.getElementById('tenant').value === '' && document.getElementById('tenant').options.length === 2")
@@ -109,7 +109,7 @@ func TestReloadShowsUp(t *testing.T) {
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %v: the page waited until it asks by itself, and did not listen", took)
 	}
-	// What failed is told by the tiles and the row of what is in force.
+	// The tiles and the row of the policy in force show faults.
 	f.change(func(w *world) { w.tenants[0].faults = object{"fuel": 4} })
 	p.shows("#tiles", "fuel 4")
 	p.shows("#policies-table tbody tr:nth-child(2)", "fuel 4")
@@ -127,7 +127,7 @@ func TestSlowConsumerShowsUp(t *testing.T) {
 		p.shows("#peers-slow", fmt.Sprintf("lag %d.0 MiB", more))
 	}
 	p.shows("#tiles", "24.0 MiB")
-	// By more than words: another background than the rows below.
+	// The row is marked by its background as well, not only by words.
 	colour := func(row string) string {
 		return eval[string](p, fmt.Sprintf("getComputedStyle(document.querySelector(%q)).backgroundColor", row+" td"))
 	}
@@ -137,7 +137,7 @@ func TestSlowConsumerShowsUp(t *testing.T) {
 	f.change(func(w *world) { w.tenants[1].peers[3].lag = 0 })
 	p.until("!document.getElementById('peers-slow').innerText.includes('slow')")
 	p.shows("#peers-slow", "1 paused")
-	// It is closed: its row goes.
+	// When the peer is closed, its row disappears.
 	f.change(func(w *world) { w.tenants[1].peers = w.tenants[1].peers[:3] })
 	p.until("!document.querySelector('#peers-table').innerText.includes('10.2.0.14')")
 	if times := eval[int](p, "[...document.getElementById('announcements').children].filter(e => e.innerText.startsWith('Slow')).length"); times != 1 {

@@ -109,21 +109,21 @@ func TestKeyboard(t *testing.T) {
 		what := eval[string](p, focused)
 		order = append(order, what)
 		if !eval[bool](p, `(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2)(getComputedStyle(document.activeElement)) || document.activeElement.matches('input[type=file]:focus-visible')`) {
-			t.Errorf("%s has the focus, and nobody sees it", what)
+			t.Errorf("%s has the focus, and no visible outline", what)
 		}
 		// Nor is it behind what stays at the top.
 		if !eval[bool](p, `(e => { const r = e.getBoundingClientRect(); return r.bottom > 0 && r.top < innerHeight && (e.closest('.dock, .skip, header') || r.bottom > document.querySelector('.dock').getBoundingClientRect().bottom); })(document.activeElement) ? true : false`) {
 			t.Errorf("%s has the focus and is out of sight", what)
 		}
 	}
-	said := strings.Join(order, "\n")
+	reached := strings.Join(order, "\n")
 	at := 0
 	for _, want := range []string{"Skip to the content a", "tenant select", "token-open button", "Overview a", "Log a", "PDUs svg", "Bytes svg", "Latency svg", "Tenants div", "Tenant button", "acme button",
 		"Peers div", "Peer button", "routes-find input", "routes-seen input", "Routing table div", "Policies div", "evaluate-tenant select", "fields input", "evaluate-command input", "evaluate-body textarea",
 		"evaluate-session input", "Evaluate button", "compare-tenant select", "compare-file input", "log-least select", "Log div"} {
-		i := strings.Index(said[at:], want+"\n")
-		if i < 0 && !strings.HasSuffix(said, want) {
-			t.Fatalf("%s is not reached, or too early; in order:\n%s", want, said)
+		i := strings.Index(reached[at:], want+"\n")
+		if i < 0 && !strings.HasSuffix(reached, want) {
+			t.Fatalf("%s is not reached, or too early; in order:\n%s", want, reached)
 		}
 		at += max(0, i)
 	}
@@ -215,7 +215,7 @@ func TestNothingJumps(t *testing.T) {
 			}
 		}
 	}
-	// Not all fonts of this machine need to be told.
+	// Every figure asks for digits of equal width, whatever fonts this machine has.
 	if proportional := eval[int](p, "[...document.querySelectorAll('td, .tiles dd, .legend .value')].filter(e => getComputedStyle(e).fontVariantNumeric !== 'tabular-nums').length"); proportional > 0 {
 		t.Errorf("%d figures have digits of different widths", proportional)
 	}
@@ -223,6 +223,6 @@ func TestNothingJumps(t *testing.T) {
 		t.Errorf("%d things move", moving)
 	}
 	if how := eval[string](p, "getComputedStyle(document.documentElement).scrollBehavior"); how != "auto" {
-		t.Errorf("scrolling is %s for who wants nothing to move", how)
+		t.Errorf("scrolling is %s for a user who prefers reduced motion", how)
 	}
 }

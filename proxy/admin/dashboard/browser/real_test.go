@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// The page with the server itself: what the fake says could be wrong in the same way
-// as what the page expects.
+// These tests open the page of the server itself: the fake and the page could share a
+// mistake.
 
 const (
 	chat      = 0x0301 // CID_MSG_DATA
@@ -42,8 +42,8 @@ else = "drop"
 `
 )
 
-// A yard is a switchyard that serves.
-type yard struct {
+// A server is a running switchyard.
+type server struct {
 	t     *testing.T
 	dir   string
 	cmd   *exec.Cmd
@@ -51,10 +51,10 @@ type yard struct {
 	admin string // address of the page
 }
 
-func (y *yard) write(name, text string) {
-	y.t.Helper()
-	if err := os.WriteFile(filepath.Join(y.dir, name), []byte(text), 0o600); err != nil {
-		y.t.Fatal(err)
+func (s *server) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
@@ -71,24 +71,24 @@ var build = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-func serve(t *testing.T) *yard {
+func serve(t *testing.T) *server {
 	t.Helper()
 	program, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &yard{t: t, dir: t.TempDir()}
-	y.write("config.toml", configuration)
-	y.write("routes.toml", table)
-	y.write("operate.token", "operator-of-this-test-0123456789\n")
-	y.cmd = exec.Command(program, "--set", "log.format=json", "--set", "admin.address=127.0.0.1:0", "--listen", "127.0.0.1:0")
-	y.cmd.Dir = y.dir
-	y.cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir())
-	stderr, err := y.cmd.StderrPipe()
+	s := &server{t: t, dir: t.TempDir()}
+	s.write("config.toml", configuration)
+	s.write("routes.toml", table)
+	s.write("operate.token", "operator-of-this-test-0123456789\n")
+	s.cmd = exec.Command(program, "--set", "log.format=json", "--set", "admin.address=127.0.0.1:0", "--listen", "127.0.0.1:0")
+	s.cmd.Dir = s.dir
+	s.cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir())
+	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := y.cmd.Start(); err != nil {
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	lines := make(chan string, 10000)
@@ -100,16 +100,16 @@ func serve(t *testing.T) *yard {
 		}
 	})
 	t.Cleanup(func() {
-		y.cmd.Process.Kill()
+		s.cmd.Process.Kill()
 		reading.Wait()
-		y.cmd.Wait()
+		s.cmd.Wait()
 		if t.Failed() {
 			for l := range lines {
 				t.Log(l)
 			}
 		}
 	})
-	for y.peers == "" || y.admin == "" {
+	for s.peers == "" || s.admin == "" {
 		select {
 		case text, ok := <-lines:
 			if !ok {
@@ -119,18 +119,18 @@ func serve(t *testing.T) *yard {
 			json.Unmarshal([]byte(text), &l)
 			switch l.Msg {
 			case "listening":
-				y.peers = l.Address
+				s.peers = l.Address
 			case "admin":
-				y.admin = "http://" + l.Address + "/"
+				s.admin = "http://" + l.Address + "/"
 			}
 		case <-time.After(patience):
 			t.Fatal("switchyard does not serve")
 		}
 	}
-	return y
+	return s
 }
 
-// pdu is one of SID_MSG.
+// pdu returns a PDU of service SID_MSG.
 func pdu(command uint16, body int) []byte {
 	b := make([]byte, 16+body)
 	binary.BigEndian.PutUint32(b, uint32(len(b)))
@@ -140,26 +140,26 @@ func pdu(command uint16, body int) []byte {
 	return b
 }
 
-// connect returns a peer that has said something.
-func (y *yard) connect() net.Conn {
-	y.t.Helper()
-	conn, err := net.Dial("tcp", y.peers)
+// connect returns a peer that has sent a PDU.
+func (s *server) connect() net.Conn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.peers)
 	if err != nil {
-		y.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	y.t.Cleanup(func() { conn.Close() })
+	s.t.Cleanup(func() { conn.Close() })
 	if _, err := conn.Write(pdu(heartbeat, 0)); err != nil {
-		y.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return conn
 }
 
 func TestWithTheServer(t *testing.T) {
-	y := serve(t)
+	s := serve(t)
 	// The page's own requests without the right to operate are answered 401.
-	p := open(t, y.admin, wide, "status of 401", "status of 403")
+	p := open(t, s.admin, wide, "status of 401", "status of 403")
 	p.live()
-	sender, reader, idle := y.connect(), y.connect(), y.connect()
+	sender, reader, idle := s.connect(), s.connect(), s.connect()
 	if err := idle.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestWithTheServer(t *testing.T) {
 	working.Go(func() { io.Copy(io.Discard, reader) })
 	stop := make(chan struct{})
 	working.Go(func() {
-		// As fast as needed to be seen, and no more than the idle peer may be behind.
+		// Fast enough to show up, and in all less than the lag that the idle peer may have.
 		for sent := 0; ; sent += 64 << 10 {
 			size := 64 << 10
 			if sent > 40<<20 {
@@ -200,24 +200,24 @@ func TestWithTheServer(t *testing.T) {
 	p.until(`document.querySelector('#chart-pdus path.series-0').getAttribute('d').includes('L')`)
 	p.until(`/s$/.test(document.querySelector('#chart-latency .value').innerText)`)
 
-	// The one that does not read shows up.
+	// The peer that does not read shows up.
 	p.shows("#peers-table tbody tr:nth-child(1)", idle.LocalAddr().String(), "▲ slow", "% of limit")
 	p.shows("#peers-slow", "▲ 1 slow: "+idle.LocalAddr().String())
 	p.picture("server")
 
-	// A reload shows up, and one that is refused.
-	y.write("routes.toml", strings.Replace(table, `CID_OTHER_HEARTBEAT = "consume"`, `CID_OTHER_HEARTBEAT = "drop, log"`, 1))
-	y.cmd.Process.Signal(syscall.SIGHUP)
+	// A reload and a refused reload show up.
+	s.write("routes.toml", strings.Replace(table, `CID_OTHER_HEARTBEAT = "consume"`, `CID_OTHER_HEARTBEAT = "drop, log"`, 1))
+	s.cmd.Process.Signal(syscall.SIGHUP)
 	p.shows("#policies-count", "2 loaded, 0 refused")
 	p.shows("#policies-table", "● in force", "○ retired")
 	p.shows("#announcements", "Tenant default: policy file:routes.toml is in force.")
 	p.until(`[...document.querySelectorAll('#routes-table tbody tr')].some(r => r.cells[0].innerText === 'CID_OTHER_HEARTBEAT' && r.cells[1].innerText.startsWith('drop'))`)
-	y.write("routes.toml", "[route]\nCID_MSG_DAT = \"drop\"\n")
-	y.cmd.Process.Signal(syscall.SIGHUP)
+	s.write("routes.toml", "[route]\nCID_MSG_DAT = \"drop\"\n")
+	s.cmd.Process.Signal(syscall.SIGHUP)
 	p.shows("#policies-count", "2 loaded, 1 refused")
 	p.shows("#policies-table", "✕ refused", "did you mean CID_MSG_DATA?")
 
-	// The boxes.
+	// The forms to evaluate and to compare.
 	p.evaluate(map[string]string{"command": "CID_MSG_DATA", "session": "1"})
 	p.shows("#evaluate-answer", "broadcast-except-sender", "CID_MSG_DATA of SID_MSG", "file:routes.toml")
 	p.evaluate(map[string]string{"command": "CID_MSG_DAT"})
@@ -235,12 +235,12 @@ func TestWithTheServer(t *testing.T) {
 	p.click("#compare-send")
 	p.shows("#compare-answer", "Refused by the gate")
 
-	// The peer goes, and later the server.
+	// The peer disconnects, and later the server stops.
 	idle.Close()
 	p.until("!document.getElementById('peers-slow').innerText.includes('slow')")
 	p.mu.Lock()
 	p.expected = append(p.expected, "net::ERR_", "status of 422", "status of 400")
 	p.mu.Unlock()
-	y.cmd.Process.Signal(syscall.SIGTERM)
+	s.cmd.Process.Signal(syscall.SIGTERM)
 	p.shows("#stream", "Stream lost", "trying again in")
 }

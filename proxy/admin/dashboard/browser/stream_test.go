@@ -10,7 +10,7 @@ import (
 
 // How the page is connected, and what it sends.
 
-// What the browser itself tells of a stream that breaks off or is refused.
+// failed lists the browser's own messages about a stream that breaks off or is refused.
 var failed = []string{"net::ERR_INCOMPLETE_CHUNKED_ENCODING", "status of 503"}
 
 func TestStreamLost(t *testing.T) {
@@ -34,7 +34,7 @@ func TestStreamLost(t *testing.T) {
 	p.until("document.getElementById('as-of').innerText === '' && getComputedStyle(document.getElementById('tiles')).opacity === '1'")
 }
 
-// Each attempt comes later than the one before, until somebody presses the button.
+// Each attempt waits longer than the previous one, until the user presses the button.
 func TestBackOff(t *testing.T) {
 	f, p := opened(t, failed...)
 	streams := func() (n int) {
@@ -110,7 +110,7 @@ func TestToken(t *testing.T) {
 	if !eval[bool](p, "document.getElementById('token-form').hidden && document.getElementById('token').value === ''") {
 		t.Error("the token is still in its field")
 	}
-	// It is in this tab alone, and in no address.
+	// The token is kept in this tab only, and not in any address.
 	if kept := eval[string](p, "JSON.stringify(sessionStorage)"); !strings.Contains(kept, f.token) {
 		t.Errorf("the tab keeps %s", kept)
 	}
@@ -132,7 +132,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Nothing comes from elsewhere, and what is not the page's own cannot run in it.
+// The page loads nothing from other hosts, and runs no scripts but its own.
 func TestConfined(t *testing.T) {
 	_, p := opened(t, "Content Security Policy", "TrustedHTML")
 	for _, name := range eval[[]string](p, "performance.getEntriesByType('resource').map(e => e.name)") {

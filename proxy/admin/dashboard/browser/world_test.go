@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A world is what a fake tells of: two tenants, a dozen peers, a few commands.
+// A world is the state that a fake reports: two tenants, a dozen peers, a few commands.
 type world struct {
 	now      time.Time
 	uptime   float64
@@ -151,7 +151,7 @@ func (w *world) peers(of string) []object {
 	return all
 }
 
-// snapshot lets a second pass.
+// snapshot advances the world by one second and returns its snapshot.
 func (w *world) snapshot() object {
 	w.now, w.uptime = w.now.Add(time.Second), w.uptime+1
 	tenants, sessions, received, in, out := []object{}, 0, 0, 0.0, 0.0
@@ -187,7 +187,7 @@ func (w *world) tenant(name string) *tenant {
 	return w.tenants[i]
 }
 
-// asked is the tenant that a request names.
+// asked returns the tenant that a request names.
 func (w *world) asked(q url.Values) (*tenant, error) {
 	if t := w.tenant(q.Get("tenant")); t != nil {
 		return t, nil
@@ -242,7 +242,7 @@ func (w *world) routesAnswer(r *http.Request) (any, error) {
 		routes = append(routes, route(c.name, c.id, c.id, true, c.verdict))
 	}
 	routes = append(routes, route("0x0720-0x072f", 0x720, 0x72f, false, "broadcast-all"), route("else", 0, 0xffff, false, "drop"))
-	return object{"tenant": t.name, "policy": t.policy, "routes": routes, "warnings": []string{}}, nil
+	return object{"tenant": t.name, "policy": t.policy, "routes": routes, "asked": "all commands of 9 services", "warnings": []string{}}, nil
 }
 
 func (w *world) policiesAnswer(*http.Request) (any, error) {
@@ -282,7 +282,7 @@ func (w *world) compareAnswer(r *http.Request) (any, error) {
 	change := func(name string, id int, before, after string, unproven bool) object {
 		return object{"command": name, "first": id, "last": id, "known": true, "alike": false, "unproven": unproven, "services": []string{"any"}, "before": decision(before), "after": decision(after)}
 	}
-	return object{"tenant": t.name, "before": t.policy, "after": object{"name": r.URL.Query().Get("name"), "sha256": strings.Repeat("c", 64)}, "same": false,
+	return object{"tenant": t.name, "before": t.policy, "after": object{"name": r.URL.Query().Get("name"), "sha256": strings.Repeat("c", 64)}, "same": false, "asked": "all commands of 9 services",
 		"changes":  []object{change("CID_MSG_DATA", 0x301, "broadcast-except-sender", "drop", false), change("CID_FILE_NOTIFY", 0x508, "inspect", "inspect", true)},
 		"warnings": []string{"it drops all commands of SID_FILE"}}, nil
 }
