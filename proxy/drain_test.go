@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,19 +57,21 @@ func TestNoSeatLeavesADrainEarly(t *testing.T) {
 			_, received := listen(tenant)
 			defer func() { <-received }()
 		}
-		go func() { // longer than any reader goes on
+		var talking sync.WaitGroup
+		talking.Go(func() { // longer than any reader goes on
 			for n := uint16(0); ; n++ {
 				if _, err := talker.Write(message(others, n, "still talking")); err != nil {
 					return
 				}
 				time.Sleep(pause)
 			}
-		}()
+		})
 		time.Sleep(pause)
 		if err := tenant.Drain(context.Background()); err != nil {
 			t.Errorf("Drain: %v", err)
 		}
 		talker.Close()
+		talking.Wait()
 		<-talked
 		c := tenant.Hub().Counts()
 		var accepted uint64
