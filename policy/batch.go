@@ -16,12 +16,18 @@ type Batch struct {
 	generation          *Generation
 	session, attributes uint64
 	reserved            Reserved // nil until there is something to inspect
+	calls               int      // see Calls
 }
 
 // Begin begins a batch of PDUs of the sender.
 func (g *Generation) Begin(session, attributes uint64) Batch {
 	return Batch{generation: g, session: session, attributes: attributes}
 }
+
+// Calls returns how often the batch has asked the policy itself and not only the memo.
+// A call may take ten thousand times as long as the memo, so a caller that is to bound
+// its time has to look at the clock after calls only.
+func (b *Batch) Calls() int { return b.calls }
 
 // Judge is a batch of one PDU: see Batch.Judge.
 func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {
@@ -39,6 +45,7 @@ func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
 	g, service, command := b.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
 	v, found := g.Recall(service, command)
 	if !found {
+		b.calls++
 		b.Release() // Classify needs an instance too, and other goroutines may hold all the others
 		var fault *Fault
 		if v, fault = g.fill(service, command); fault != nil {
@@ -52,6 +59,7 @@ func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
 	if g.consecutiveFaults.Load() >= breakerLimit {
 		return v &^ inspect, g.count(errBreakerOpen)
 	}
+	b.calls++
 	seen, err := b.inspect(v, Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: b.session, Attributes: b.attributes})
 	if err != nil {
 		return v &^ inspect, g.count(err)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -22,6 +23,13 @@ const (
 	loopBuffer = 256 << 10
 	// loopEvents is how many readable sockets one poll may return.
 	loopEvents = 1024
+	// endReads is how often a connection is read from in one go that its peer has closed.
+	// What it still holds is no more than the socket's buffer.
+	endReads = 64
+	// awaitReadTime bounds how long a connection waits for what arrived before it. If that
+	// was too short, connections do not wait for awaitReadPause.
+	awaitReadTime  = 250 * time.Millisecond
+	awaitReadPause = 5 * time.Second
 )
 
 // A loop reads for many sessions of a tenant in one goroutine. What has arrived at many
@@ -35,8 +43,8 @@ const (
 //
 // The loop never waits for a session. One that has to wait, for a quota, for room in
 // the log or because the tenant stops, is detached: it goes on in a goroutine of its
-// own and is added again when it can be. So is one whose batch takes long to handle. TLS
-// connections are never in the loop.
+// own and is added again when it can be. So is one whose batch takes longer than a turn, see
+// turn.go. TLS connections are never in the loop.
 //
 // The goroutine sleeps in the runtime's own poller, for which the epoll set is a socket
 // like any other, so waking it costs no more than waking any reader.
@@ -54,9 +62,20 @@ type loop struct {
 
 	// Owned by the goroutine.
 	buf    []byte
+	turn   *turn
+	now    int64 // when the round began, see clock
+	slow   bool  // a turn of this round was not enough for a batch
 	events []unix.EpollEvent
 	ready  int                   // how many of events the last poll returned
 	poll   func(fd uintptr) bool // pollOnce; made once, so that a poll allocates nothing
+
+	// Written by the goroutine, read by any. rounds is odd while a round is in progress, and
+	// even while the goroutine waits for input. served counts the sessions that were read
+	// from.
+	rounds, served atomic.Uint64
+
+	awaitTime    atomic.Int64 // awaitReadTime except in tests
+	noAwaitUntil atomic.Int64 // see awaitRead and clock
 }
 
 // startLoop returns a loop that runs until the tenant stops, or nil if the system
@@ -68,11 +87,12 @@ func startLoop(t *Tenant) *loop {
 	}
 	unix.SetNonblock(fd, true) // which tells os.NewFile that the runtime can poll it
 	l := &loop{tenant: t, epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, members: make(map[int32]*session)}
+	l.awaitTime.Store(int64(awaitReadTime))
 	if l.raw, err = l.epoll.SyscallConn(); err != nil || l.epoll.SetReadDeadline(time.Time{}) != nil {
 		l.epoll.Close()
 		return nil
 	}
-	l.buf, l.events, l.poll = make([]byte, loopBuffer), make([]unix.EpollEvent, loopEvents), l.pollOnce
+	l.buf, l.turn, l.events, l.poll = make([]byte, loopBuffer), newTurn(), make([]unix.EpollEvent, loopEvents), l.pollOnce
 	t.serving.Go(l.run)
 	return l
 }
@@ -137,13 +157,15 @@ func (l *loop) stop() {
 func (l *loop) run() {
 	defer l.epoll.Close()
 	for l.raw.Read(l.poll) == nil {
+		l.rounds.Add(1)
+		l.now, l.slow = clock(), false
 		unwritten := 0
 		for _, e := range l.events[:l.ready] {
 			s := l.member(e.Fd)
 			if s == nil {
 				continue // removed by an earlier event of this round
 			}
-			if unwritten += l.serve(s); unwritten >= loopBuffer {
+			if unwritten += l.serve(s, e.Events); unwritten >= loopBuffer {
 				l.tenant.flush.request()
 				unwritten = 0
 			}
@@ -151,6 +173,7 @@ func (l *loop) run() {
 		if unwritten > 0 {
 			l.tenant.flush.request()
 		}
+		l.rounds.Add(1)
 	}
 	for _, s := range l.close() {
 		l.detach(s, nil)
@@ -173,6 +196,54 @@ func (l *loop) pollOnce(fd uintptr) bool {
 	}
 }
 
+// awaitProgress returns when the loop waits for input, or has read from a session
+// meanwhile. It does not return while the loop is stuck.
+func (l *loop) awaitProgress() {
+	if l == nil {
+		return
+	}
+	for rounds, served := l.rounds.Load(), l.served.Load(); rounds%2 == 1 && rounds == l.rounds.Load() && served == l.served.Load(); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// awaitRead returns when the loop has read what had arrived before the call, for a
+// connection that is about to get a seat. The peer may have had another connection
+// before, and what it sent there must not come back to it. That matters if the hub has not
+// read for a while: if it was overloaded, or stood still. Otherwise awaitRead costs one
+// system call.
+func (l *loop) awaitRead() {
+	if l == nil || clock() < l.noAwaitUntil.Load() {
+		return
+	}
+	first, until := l.rounds.Load(), clock()+l.awaitTime.Load()
+	for {
+		n := l.rounds.Load()
+		idle := n%2 == 0 && !l.hasInput() && n == l.rounds.Load()
+		if idle || n >= first+4 { // a whole round began and ended meanwhile
+			return
+		}
+		if clock() >= until {
+			l.noAwaitUntil.Store(until + int64(awaitReadPause))
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// hasInput reports whether any socket has input. Any goroutine may call it.
+func (l *loop) hasInput() (any bool) {
+	l.raw.Control(func(fd uintptr) { // fails when the loop has ended
+		var e [1]unix.EpollEvent
+		n, err := unix.EpollWait(int(fd), e[:], 0)
+		any = n > 0 && err == nil
+	})
+	return any
+}
+
+// roundBegan returns when the round began. Only the loop's goroutine calls it.
+func (l *loop) roundBegan() int64 { return l.now }
+
 func (l *loop) member(number int32) *session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -187,33 +258,78 @@ func (l *loop) close() map[int32]*session {
 	return maps.Clone(l.members)
 }
 
-// serve reads once and hands over what came, and returns how many bytes that were.
-func (l *loop) serve(s *session) int {
+// serve reads from the session and hands over what came, and returns how many bytes that
+// were. It reads once, or up to the end if the peer has closed the connection: what the
+// peer sent there has to be in the log before its next connection gets a seat, see
+// awaitRead.
+func (l *loop) serve(s *session, events uint32) (n int) {
+	reads := 1
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 {
+		reads = endReads
+	}
+	for stays := true; stays && reads > 0; reads-- {
+		var more int
+		more, stays = l.serveOnce(s)
+		n += more
+	}
+	return n
+}
+
+// serveOnce reads once. It also reports whether the session stays in the loop; if not,
+// another goroutine owns it now.
+func (l *loop) serveOnce(s *session) (n int, stays bool) {
+	l.served.Add(1)
 	if s.reason.Load() != nil { // Close was called
 		l.finish(s)
-		return 0
+		return 0, false
 	}
 	in, h := &s.input, s.tenant.hub
+	if s.wasSilent(l.now) {
+		in.ending = hub.IdleTimeout
+		l.finish(s)
+		return 0, false
+	}
 	batch, err := in.pdus.ReadOnce(l.buf)
 	switch {
 	case err != nil:
 		s.readFailed(err)
 		l.finish(s)
+		return 0, false
 	case len(batch) == 0:
+		return 0, true
 	case !s.tenant.throttle.Load().passes(h), h.Lengthy(batch, in.pdus.Longest()):
 		l.detach(s, bytes.Clone(batch))
-	default:
-		s.noteFirstPDU()
-		if h.Handle(s.seat, batch) != nil {
-			in.ending = hub.ClosedBy
-			l.finish(s)
-		} else if err := in.pdus.Err(); err != nil { // found behind the batch
-			s.readFailed(err)
-			l.finish(s)
-		}
-		return len(batch)
+		return 0, false
 	}
-	return 0
+	s.noteFirstPDU()
+	rest, err := h.HandleTurn(s.seat, batch, l.beginTurn(batch))
+	switch broken := in.pdus.Err(); {
+	case err != nil:
+		in.ending = hub.ClosedBy
+		l.finish(s)
+	case len(rest) > 0:
+		in.slow, l.slow = true, true
+		l.detach(s, bytes.Clone(rest))
+		return loopBuffer, false // what became due should not wait for the rest of the round
+	case broken != nil: // found behind the batch
+		s.readFailed(broken)
+		l.finish(s)
+	default:
+		return len(batch), true
+	}
+	return len(batch), false
+}
+
+// beginTurn begins a turn for a batch. If another session's turn was not enough in this
+// round, the turn is as short as can be, so that many slow sessions at once do not delay
+// the others by a whole turn each.
+func (l *loop) beginTurn(batch []byte) *hub.Turn {
+	if l.slow {
+		l.turn.beginShort()
+	} else {
+		l.turn.begin(batch)
+	}
+	return &l.turn.Turn
 }
 
 // detach takes the session out of the loop. It goes on in a goroutine of its own, with

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"switchyard/pdu"
+	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/policytest"
 	"switchyard/proxy/hub"
@@ -71,8 +72,13 @@ func (l *logLines) String() string {
 // serve starts a tenant with a listener on loopback and ends it with the test.
 func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
 	t.Helper()
+	return serveBy(t, l, policytest.Active(testRules()))
+}
+
+// serveBy is serve with a policy.
+func serveBy(t testing.TB, l Limits, active *policy.Active) (*Tenant, string, *logLines) {
+	t.Helper()
 	lines := new(logLines)
-	active := policytest.Active(testRules())
 	tenant := NewTenant("default", active, l, slog.New(slog.NewTextHandler(lines, nil)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

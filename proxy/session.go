@@ -29,6 +29,7 @@ type session struct {
 	conn   net.Conn
 	raw    *rawConn   // writes without waiting; nil if conn cannot
 	socket *rawReader // reads without waiting; nil if conn cannot
+	kernel kernel
 	seat   *hub.Seat
 	opened int64                // see clock
 	done   chan struct{}        // closed when the session has ended
@@ -60,6 +61,9 @@ type input struct {
 	lingering bool
 	lateBytes int // that were read
 	latePDUs  int // of them, which were not routed
+
+	turn *turn // bounds handle; nil before the first one
+	slow bool  // the last turn did not suffice for a batch, see handle
 
 	throttle *throttle         // that meter is for
 	meter    *tenant.PeerMeter // nil until there is a quota
@@ -94,7 +98,7 @@ var epoch = time.Now()
 func clock() int64 { return int64(time.Since(epoch)) }
 
 func newSession(t *Tenant, conn net.Conn, ended func(abandoned bool)) *session {
-	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), socket: newRawReader(conn), opened: clock(), ended: ended,
+	s := &session{tenant: t, conn: conn, raw: newRawConn(conn), socket: newRawReader(conn), kernel: newKernel(conn), opened: clock(), ended: ended,
 		done: make(chan struct{}), closing: make(chan struct{})}
 	s.output.leaving = make(chan struct{})
 	if s.raw == nil {
@@ -142,7 +146,7 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 			return false
 		}
 		s.noteCaughtUp()
-		if batch = nil; s.loop != nil && t.passes(s.tenant.hub) && s.input.pdus.Err() == nil && !s.stopping() {
+		if batch = nil; s.loop != nil && !s.input.slow && t.passes(s.tenant.hub) && s.input.pdus.Err() == nil && !s.stopping() {
 			return true
 		}
 	}
@@ -159,20 +163,13 @@ func (s *session) noteFirstPDU() {
 // readFailed records why reading ended.
 func (s *session) readFailed(err error) { s.input.ending, s.input.cause = reasonOf(err), err }
 
-// handle hands batch to the hub, and has written what became due by it.
-func (s *session) handle(batch []byte) error {
-	err := s.tenant.hub.Handle(s.seat, batch)
-	s.tenant.flush.request()
-	return err
-}
-
 // Read reads from the connection, for the input's pdu.Reader. In the loop it does not
 // wait.
 func (s *session) Read(p []byte) (int, error) {
 	if s.input.looped {
 		n, err := s.socket.tryRead(p)
 		if n > 0 {
-			return s.arrived(p[:n])
+			return s.arrived(p[:n], s.loop.roundBegan())
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = nil // the tenant stops, so the loop is about to end as well
@@ -189,7 +186,11 @@ func (s *session) Read(p []byte) (int, error) {
 		n, err := s.conn.Read(p)
 		if n > 0 {
 			s.noteEmptied(n < len(p))
-			return s.arrived(p[:n])
+			now := clock()
+			if s.wasSilent(now) {
+				return 0, errSilent
+			}
+			return s.arrived(p[:n], now)
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
@@ -200,9 +201,9 @@ func (s *session) Read(p []byte) (int, error) {
 	}
 }
 
-// arrived records that bytes were read, and sniffs the first ones.
-func (s *session) arrived(p []byte) (int, error) {
-	s.input.lastRead.Store(clock())
+// arrived records that bytes were read now, and sniffs the first ones.
+func (s *session) arrived(p []byte, now int64) (int, error) {
+	s.input.lastRead.Store(now)
 	if !s.input.sniffer.done() {
 		s.begin()
 		if foreign := s.input.sniffer.add(p); foreign != nil {
@@ -214,6 +215,7 @@ func (s *session) arrived(p []byte) (int, error) {
 
 var (
 	errStopped     = errors.New("the server stops")
+	errSilent      = errors.New("nothing arrived for longer than peer.timeout")
 	errWriteFailed = errors.New("the connection broke before everything was written")
 )
 
@@ -306,6 +308,8 @@ func reasonOf(err error) hub.Reason {
 		return hub.BadLength
 	case errors.Is(err, errStopped):
 		return hub.Drained
+	case errors.Is(err, errSilent):
+		return hub.IdleTimeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return hub.PeerClosed
 	default:

@@ -55,9 +55,13 @@ func (s Session) TLS() (state tls.ConnectionState, ok bool) {
 // tickGrace is how late a tick may be before it counts as stuck.
 const tickGrace = 5 * time.Second
 
-// Probe checks that the tenant works: that a PDU passes through its hub, and that its
-// tick goes on. It blocks for as long as a routed PDU would.
+// Probe checks that the tenant works: that its loop reads, that a PDU passes through its
+// hub, and that its tick goes on. It blocks for as long as a routed PDU would.
 func (t *Tenant) Probe() error {
+	t.mu.Lock()
+	loop := t.loop
+	t.mu.Unlock()
+	loop.awaitProgress()
 	if err := t.hub.Probe(heartbeat); err != nil {
 		return err
 	}

@@ -60,6 +60,8 @@ type Tenant struct {
 	notes noteLog
 	flush flusher
 
+	slowLane slowLane
+
 	limits      atomic.Pointer[Limits]
 	throttle    atomic.Pointer[throttle]    // nil if there is no limit to apply
 	roomWaiters atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
@@ -140,6 +142,10 @@ var (
 // was no session. If Serve returns an error, conn still belongs to the caller, and ended is
 // not called.
 func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
+	t.mu.Lock()
+	loop := t.loop
+	t.mu.Unlock()
+	loop.awaitRead()
 	s := newSession(t, conn, ended)
 	if err := t.enter(s); err != nil {
 		return err

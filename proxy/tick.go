@@ -29,13 +29,14 @@ func (t *Tenant) tick(ctx context.Context) {
 }
 
 func (t *Tenant) tickOnce(now time.Time) {
+	late := time.Duration(clock()-t.lastTick.Load()) - tickInterval
 	limits := *t.limits.Load()
 	sessions := *t.sessions.Load()
 	if throttle := t.throttle.Load(); t.wakeWaitersForAny(throttle) && throttle != nil && throttle.logBytes > 0 {
 		limits.shareLogs(hub.Share(throttle.logBytes, len(sessions)))
 	}
 	for _, s := range sessions {
-		s.tick(now, &limits)
+		s.tick(now, max(0, late), &limits)
 	}
 	t.flush.request()
 	t.wakeWaiters()
@@ -57,19 +58,27 @@ func (l *Limits) shareLogs(share uint64) {
 // are closed sooner.
 const beginsAfter = time.Second
 
+// standstill is how late a tick must be to count as a sign that the process or the machine
+// stood still: it was stopped by a signal, suspended, or starved.
+const standstill = tickInterval
+
 // tick closes a session that has been silent or slow for too long, and sends it a
 // heartbeat if nothing else was sent. The limits are exclusive, as in the original.
-func (s *session) tick(now time.Time, limits *Limits) {
+//
+// Time during which the hub itself stood still, or did not come to read what had arrived,
+// is not held against the peer. late is how late this tick is.
+func (s *session) tick(now time.Time, late time.Duration, limits *Limits) {
 	at := clock()
 	if at-s.opened >= int64(beginsAfter) {
 		s.begin()
 	}
 	exceeded := func(since int64, limit time.Duration) bool { return limit > 0 && at-since > int64(limit) }
+	unsure := late > standstill && !s.kernel.knows() // what has arrived meanwhile is read before the next tick
 	switch {
-	case !s.input.paused.Load() && exceeded(s.input.lastRead.Load(), limits.Timeout): // in this order, see pause
+	case !s.input.paused.Load() && !unsure && s.silentSince(at, s.input.lastRead.Load(), limits.Timeout): // in this order, see pause
 		s.Close(hub.IdleTimeout)
 		return
-	case !s.input.gotPDU.Load() && exceeded(s.opened, limits.FirstPDU):
+	case !s.input.gotPDU.Load() && exceeded(s.opened, limits.FirstPDU) && !unsure && !s.kernel.unread():
 		s.Close(hub.NoPDU)
 		return
 	case s.raw.urgent():
@@ -85,9 +94,36 @@ func (s *session) tick(now time.Time, limits *Limits) {
 		s.lagsSince = time.Time{}
 	case s.lagsSince.IsZero():
 		s.lagsSince = now
+	case late > standstill: // nothing was written meanwhile
+		s.lagsSince = s.lagsSince.Add(late)
 	case now.Sub(s.lagsSince) >= limits.LagSoftTime:
 		s.Close(hub.SlowConsumer)
 	}
+}
+
+// silentSince reports whether nothing has arrived from the peer for longer than limit, by
+// at. lastRead is input.lastRead, which is earlier than the last arrival if the session
+// was not read from.
+func (s *session) silentSince(at, lastRead int64, limit time.Duration) bool {
+	if limit == 0 || at-lastRead <= int64(limit) {
+		return false
+	}
+	silence, known := s.kernel.silence()
+	if !known || silence > limit {
+		return true
+	}
+	s.input.lastRead.CompareAndSwap(lastRead, max(lastRead, at-int64(silence)))
+	return false
+}
+
+// wasSilent reports, before something that has arrived is handled, whether the session was
+// over its timeout already. It can be if the hub stood still for longer than the timeout.
+// Then the peer has given up the connection, and its words would come too late, and to
+// the peer's own new connection. It is not over its timeout if something did arrive in
+// time.
+func (s *session) wasSilent(now int64) bool {
+	lastRead, limit := s.input.lastRead.Load(), s.tenant.limits.Load().Timeout
+	return now-lastRead > int64(limit) && s.kernel.knows() && s.silentSince(now, lastRead, limit)
 }
 
 // trim frees memory that the session's writer no longer needs, if no goroutine is

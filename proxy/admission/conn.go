@@ -66,6 +66,9 @@ type progressConn struct {
 	deadline time.Time     // zero: none
 }
 
+// NetConn returns the connection below, as that of tls.Conn does.
+func (p *progressConn) NetConn() net.Conn { return p.Conn }
+
 // SetWriteTimeout makes each Write fail with os.ErrDeadlineExceeded once the peer has
 // taken nothing for d. With 0, a Write may wait forever.
 func (p *progressConn) SetWriteTimeout(d time.Duration) {

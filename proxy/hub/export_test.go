@@ -8,6 +8,7 @@ import (
 // because hubtest imports hub.
 
 const (
+	AuditedPDUs    = auditedPDUs
 	ChunkSize      = chunkSize
 	EditSize       = editSize
 	KeptHolders    = keptHolders

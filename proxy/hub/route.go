@@ -28,15 +28,43 @@ type run struct {
 // maxRuns bounds the memory that a seat keeps for judging.
 const maxRuns = 256
 
+// auditedPDUs is how many PDUs are judged at a time while a second policy is audited,
+// which may take as long for each of them as a decision may.
+const auditedPDUs = 8
+
+// A Turn bounds how long HandleTurn takes.
+type Turn struct {
+	// Over reports whether the turn is over. HandleTurn calls it seldom, so that it may
+	// read a clock. It may change Every.
+	Over func() bool
+	// Every is after how many calls of the policy HandleTurn calls Over next, at least 1.
+	Every int
+}
+
+// unbounded is the turn of Handle.
+var unbounded = &Turn{Over: func() bool { return false }, Every: 1 << 30}
+
 // Handle judges and routes what the seat's peer sent: whole PDUs, which the caller
 // may overwrite afterwards. When Handle returns, everything that follows from them is
 // in the log; writing it to connections is the caller's job. After ErrClose the rest
 // of the batch is dropped.
 func (h *Hub) Handle(s *Seat, batch []byte) error {
+	_, err := h.HandleTurn(s, batch, unbounded)
+	return err
+}
+
+// HandleTurn is Handle for one turn: it returns what it has not handled of batch once the
+// turn is over. It handles at least one PDU. A PDU costs a microsecond or less unless
+// the policy is called for it or the user table is asked, so only these are bounded.
+func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err error) {
 	g := h.active.Acquire()
 	defer g.Release()
 	for len(batch) > 0 {
-		batch = s.judgeSome(g, batch)
+		most := len(batch)
+		if h.audit.Load() != nil {
+			most = auditedPDUs
+		}
+		batch = s.judgeSome(g, batch, most, turn)
 		if taps := h.taps.Load(); taps != nil {
 			s.showTaps(*taps, g)
 		}
@@ -49,22 +77,27 @@ func (h *Hub) Handle(s *Seat, batch []byte) error {
 				h.Refuse(s, batch, SessionEnded)
 			}
 			h.closeLagging()
-			return ErrClose
+			return nil, ErrClose
+		}
+		if len(batch) > 0 && turn.Over() {
+			break
 		}
 	}
 	h.closeLagging()
-	return nil
+	return batch, nil
 }
 
-// judgeSome fills the reader's runs with the verdicts on PDUs at the start of batch
-// and returns the rest. It stops after a PDU whose handling can change how the next
-// one is judged.
-func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
+// judgeSome fills the reader's runs with the verdicts on at most that many PDUs at the
+// start of batch, and returns the rest. It stops after a PDU whose handling can change how
+// the next one is judged, when the turn is over, and before the user table has too much
+// to do.
+func (s *Seat) judgeSome(g *policy.Generation, batch []byte, most int, turn *Turn) (rest []byte) {
 	judging := g.Begin(s.Session(), s.attributes())
 	defer judging.Release()
 	r := &s.reader
 	r.runs, r.commandRuns = r.runs[:0], r.commandRuns[:0]
-	for len(batch) > 0 && len(r.runs) < maxRuns && len(r.commandRuns) < maxCommandRuns {
+	look, asked := turn.Every, 0 // at how many calls to look at the turn; bytes about users
+	for ; len(batch) > 0 && most > 0 && len(r.runs) < maxRuns && len(r.commandRuns) < maxCommandRuns && asked < lengthy; most-- {
 		// Parsing the header into a variable would copy all of it, which costs more than counting.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
 		v, fault := judging.Judge(batch[:n])
@@ -75,6 +108,15 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte) (rest []byte) {
 			r.commandRuns = append(r.commandRuns, commandRun{command, v.Action(), 1, uint64(n)})
 		}
 		batch = batch[n:]
+		if asksPresence(v) {
+			asked += n
+		}
+		if judging.Calls() >= look {
+			if turn.Over() {
+				break
+			}
+			look = judging.Calls() + turn.Every
+		}
 		if v.Action() == policy.Close || v.Action() == policy.Handle && v.Argument() == abi.RoleSet {
 			break
 		}

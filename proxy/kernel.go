@@ -1,0 +1,25 @@
+package proxy
+
+import "time"
+
+// A kernel says what the operating system knows about a connection that its session has not
+// found out by reading. Any goroutine may use it.
+type kernel interface {
+	// knows reports whether the other methods say anything.
+	knows() bool
+	// silence returns for how long nothing has arrived, whether or not it was read.
+	silence() (d time.Duration, known bool)
+	// unread reports whether something has arrived that was not read.
+	unread() bool
+	// reset reports whether the connection is gone: the peer has reset it, or closed it and
+	// refused what it was sent afterwards.
+	reset() bool
+}
+
+// A silentKernel says nothing.
+type silentKernel struct{}
+
+func (silentKernel) knows() bool                    { return false }
+func (silentKernel) silence() (time.Duration, bool) { return 0, false }
+func (silentKernel) unread() bool                   { return false }
+func (silentKernel) reset() bool                    { return false }
