@@ -22,7 +22,7 @@ type Generation struct {
 	memo   memo
 	named  *namedMemo // what the policy names beyond the memo; nil if nothing
 
-	strange strangeServices
+	seen seenServices
 
 	// uses is 1 for being in force, plus 1 for each Acquire without its Release. At zero
 	// the policy is closed.
@@ -104,7 +104,7 @@ func (g *Generation) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	place := g.place(s, c)
 	if place == nil {
-		g.strange.note(s)
+		g.seen.note(s)
 		return g.callClassify(s, c)
 	}
 	switch v := ^Verdict(place.Load()); {

@@ -91,14 +91,14 @@ func (m *namedMemo) size() int {
 	return len(m.places)
 }
 
-// maxStrange bounds the services that a generation remembers only because peers used them.
-const maxStrange = 16
+// maxSeen bounds the services that a generation remembers only because peers used them.
+const maxSeen = 16
 
-// strangeServices remembers some services of PDUs that had no place in the memo, for tools
+// seenServices remembers some services of PDUs that had no place in the memo, for tools
 // that list what a policy does. Zero stands for none: that service has its places.
-type strangeServices [maxStrange]atomic.Uint32
+type seenServices [maxSeen]atomic.Uint32
 
-func (all *strangeServices) note(s pdu.ServiceID) {
+func (all *seenServices) note(s pdu.ServiceID) {
 	if s < memoServices {
 		return
 	}
@@ -110,10 +110,10 @@ func (all *strangeServices) note(s pdu.ServiceID) {
 	}
 }
 
-// StrangeServices returns up to 16 services beyond the protocol of PDUs that were judged.
-func (g *Generation) StrangeServices() (services []pdu.ServiceID) {
-	for i := range g.strange {
-		if s := g.strange[i].Load(); s != 0 {
+// SeenServices returns up to 16 services beyond the protocol of PDUs that were judged.
+func (g *Generation) SeenServices() (services []pdu.ServiceID) {
+	for i := range g.seen {
+		if s := g.seen[i].Load(); s != 0 {
 			services = append(services, pdu.ServiceID(s))
 		}
 	}

@@ -84,12 +84,12 @@ func TestNamedPairsAreBounded(t *testing.T) {
 	}
 }
 
-func TestStrangeServicesAreBounded(t *testing.T) {
+func TestSeenServicesAreBounded(t *testing.T) {
 	g := NewGeneration("test", "", always(abi.Consume))
 	for s := range pdu.ServiceID(1000) {
 		g.Judge(pdu.Append(nil, s, 0x0900, 0, nil), 1, 0)
 	}
-	if got := g.StrangeServices(); len(got) != maxStrange || got[0] != memoServices {
+	if got := g.SeenServices(); len(got) != maxSeen || got[0] != memoServices {
 		t.Errorf("services %v", got)
 	}
 }

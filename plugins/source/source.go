@@ -51,7 +51,7 @@ type Module struct {
 	Bytes      []byte
 	SHA256     string // of Bytes, in hex
 	FileSHA256 string // of its file: for a table, of the text
-	Own        bool   // shipped, or compiled here from a table: nobody else wrote its code
+	Own        bool   // shipped, or compiled from a table: its code is trusted
 }
 
 // Find finds the policy of that name: a shipped one, or "file:" followed by the path of a
@@ -101,7 +101,7 @@ func (f File) Module() (Module, error) {
 	return m, nil
 }
 
-// Load loads the module with the engine; see wasm.Engine.Load. A module that nobody else wrote
+// Load loads the module with the engine; see wasm.Engine.Load. A module whose code is trusted
 // needs no trial.
 func (m Module) Load(ctx context.Context, e *wasm.Engine, config []byte) (*wasm.Policy, error) {
 	if m.Own {

@@ -32,8 +32,9 @@ var (
 // Read returns the whole content of a file. The file's size, time and inode must stay
 // unchanged from stable before the read until after it, so that a half-done write is never
 // returned. Where the system says that the file has not changed for long, Read does not wait,
-// so that reading hundreds of unchanged files takes no time. Read retries while the file changes, for about ten times stable, and then
-// returns ErrChanging. A file of more than max bytes is not read: the error is ErrTooLarge.
+// so that reading hundreds of unchanged files takes no time. Read retries while the file
+// changes, for about ten times stable, and then returns ErrChanging. A file of more than max
+// bytes is not read: the error is ErrTooLarge.
 func Read(path string, stable time.Duration, max int64) ([]byte, error) {
 	for range attempts {
 		before, err := os.Stat(path)

@@ -12,8 +12,8 @@ import (
 	"switchyard/policy/wasm/meter"
 )
 
-// What finding a policy's rules may cost. A policy of which more would have to be asked
-// keeps what was found so far.
+// These limits bound the search for a policy's rules. When a limit is reached, the search
+// ends and keeps the rules that it has found.
 const (
 	maxPairs     = 8192    // constants that may hold both ids
 	surveyCalls  = 200_000 // of classify

@@ -66,7 +66,7 @@ func compared(ctx context.Context, tenant string, before, after *policy.Generati
 	ctx, cancel := context.WithTimeout(ctx, 2*reviewTime)
 	defer cancel()
 	old, next := review.InForce{Generation: before}, review.InForce{Generation: after}
-	q := review.NewQuestions(before.StrangeServices(), old, next)
+	q := review.NewQuestions(before.SeenServices(), old, next)
 	table := q.Extract(ctx, next)
 	c.Asked = table.Asked()
 	for _, change := range review.Compare(q.Extract(ctx, old), table, same) {

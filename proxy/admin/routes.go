@@ -40,7 +40,7 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), reviewTime)
 	defer cancel()
 	p := review.InForce{Generation: g}
-	table := review.NewQuestions(g.StrangeServices(), p).Extract(ctx, p)
+	table := review.NewQuestions(g.SeenServices(), p).Extract(ctx, p)
 	a := api.Routes{Tenant: t.Name, Policy: identify(g), Routes: []api.Route{}, Asked: table.Asked(), Warnings: append([]string{}, table.Warnings()...)}
 	rows := table.Rows()
 	traffic := newTraffic(t.Hub(), s.sampler.of(t), rows)

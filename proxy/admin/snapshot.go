@@ -70,8 +70,8 @@ func (s *Server) tenantSnapshot(t Tenant) api.TenantSnapshot {
 	return one
 }
 
-// trafficOf returns the traffic of each command that peers have sent. What the hub counts
-// for id 0 is all unknown commands, of which some have entries of their own.
+// trafficOf returns the traffic of each command that peers have sent. The hub counts
+// all unknown commands under id 0, and some of them in entries of their own as well.
 func trafficOf(h *hub.Hub, s *sample) []api.CommandTraffic {
 	all := []api.CommandTraffic{}
 	unknown := h.UnknownStats()

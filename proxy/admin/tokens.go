@@ -56,7 +56,7 @@ func (t *tokens) rightOfSum(shown [sha256.Size]byte) right {
 
 // A token is read from a file, and read again when the file changes. Only its hash is kept.
 type token struct {
-	path string // "": there is no such token; static
+	path string // "" without a token; static
 
 	mu    sync.Mutex // guards what follows; held while the file is read
 	known bool

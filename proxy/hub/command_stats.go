@@ -90,8 +90,8 @@ func (h *Hub) countCommands(s *Seat) {
 	s.reader.commandRuns = s.reader.commandRuns[:0]
 }
 
-// maxUnknown bounds the unknown commands that are counted separately: so many of which the
-// first PDU was dropped, which a peer may have invented, and as many others.
+// maxUnknown bounds the unknown commands that are counted separately, twice: those whose
+// first PDU was dropped, which a peer may have invented, and all others.
 const maxUnknown = 64
 
 // countUnknown counts a run of an unknown command by itself, if there is room. Called under

@@ -35,8 +35,8 @@ const lengthy = 16 << 10
 const veryLengthy = 256 << 10
 
 // Lengthy reports whether handling the batch may take so long that a goroutine that
-// reads for many sessions should hand it to another one. The batch is whole PDUs, the
-// longest of which has that many bytes. The policy is not called.
+// reads for many sessions should hand it to another one. The batch has whole PDUs; longest
+// is the length of the longest one. The policy is not called.
 func (h *Hub) Lengthy(batch []byte, longest int) bool {
 	if longest <= lengthy {
 		return false

@@ -64,7 +64,7 @@ func (w *asyncWriter) writeLoop(report func(lines int)) {
 	defer close(w.done)
 	var writing []byte
 	var reported uint64
-	cut := false // the last line that was written lacks its end
+	cut := false // the last line was written only in part
 	for range w.more {
 		w.mu.Lock()
 		writing, w.waiting = w.waiting, writing[:0]

@@ -39,7 +39,8 @@ func (srv *server) reload(requested bool) {
 }
 
 // reportOnce logs an error, unless it is the last one about the same thing and the reload was
-// not requested. No error clears the last one. An error because of a stop is no error.
+// not requested. A nil error clears the last one. An error that a stop
+// caused is ignored.
 func (srv *server) reportOnce(message, about string, err error, requested bool) {
 	if errors.Is(err, errStopping) {
 		return

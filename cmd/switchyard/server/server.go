@@ -362,8 +362,8 @@ func (srv *server) close() {
 }
 
 // logCounts logs a tenant's counts. The lines add up: every PDU received is accepted or dropped,
-// every copy due is delivered or discarded, and every session that joined is closed. A session
-// that was closed before others said something was due nothing of that.
+// every copy due is delivered or discarded, and every session that joined is closed. Copies
+// become due only to sessions that are open at that moment.
 func (srv *server) logCounts(name string, t *served) {
 	c := t.tenant.Hub().Counts()
 	srv.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "made", c.Made)
@@ -371,7 +371,7 @@ func (srv *server) logCounts(name string, t *served) {
 	srv.log.Info("sessions", "tenant", name, "joined", c.Joined, "closed", c.Closed)
 }
 
-// logAbandoned logs that the stop did not end by itself, and how the counts are. It is called by
+// logAbandoned logs that the stop did not end by itself, and the counts so far. It is called by
 // the stopper's goroutine.
 func (srv *server) logAbandoned() {
 	srv.log.Error("stopped without waiting for what is still under way")

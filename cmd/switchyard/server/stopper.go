@@ -70,12 +70,12 @@ func (s *stopper) watch(signals <-chan os.Signal, drain, over <-chan struct{}) {
 			if first {
 				s.begin(signal, timer)
 			} else {
-				s.hurry(timer)
+				s.endDrain(timer)
 			}
 			first = false
 		case <-timer.C:
 			if s.forced.Err() == nil {
-				s.hurry(timer)
+				s.endDrain(timer)
 				continue
 			}
 			if last := s.last.Load(); last != nil {
@@ -104,8 +104,8 @@ func (s *stopper) begin(signal os.Signal, timer *time.Timer) {
 	s.request()
 }
 
-// hurry ends the drain.
-func (s *stopper) hurry(timer *time.Timer) {
+// endDrain forces the stop.
+func (s *stopper) endDrain(timer *time.Timer) {
 	if s.forced.Err() == nil {
 		timer.Reset(abandonTime)
 	}

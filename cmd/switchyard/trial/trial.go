@@ -1,5 +1,5 @@
 // Package trial loads a policy in a child process, before the server loads it: a module that
-// is made to harm whoever compiles or starts it harms only the child. The child is the same
+// attacks the compiler or the engine harms only the child. The child is the same
 // program. It has no environment, no descriptors but three pipes, and limits of memory and
 // CPU time; it is killed when it takes too long, and when the server ends.
 //

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// A Reader takes a module apart. Its first fault stays in Err; every read after it
-// returns zero and stands at the end, so that loops over items end:
+// A Reader reads the parts of a module. Its first fault stays in Err; every read after it
+// returns zero and moves Pos to End, so that loops over items end:
 //
 //	Buf  00 61 73 6d 01 00 00 00 01 07 ...
 //	                 Pos ^           End ^    of a part taken with Sub

@@ -25,8 +25,8 @@ type Evaluation struct {
 	Policy     Policy          `json:"policy"`
 	PDU        EvaluatedPDU    `json:"pdu"`
 	Sender     Sender          `json:"sender"`
-	ByIDs      Answer          `json:"by_ids"`     // to the question that has only the ids
-	Inspection *Answer         `json:"inspection"` // to the question that has the PDU; nil if it is not asked
+	ByIDs      Answer          `json:"by_ids"`     // of classify, which gets only the ids
+	Inspection *Answer         `json:"inspection"` // of inspect or inspect_body; nil if neither is called
 	Decision   review.Decision `json:"decision"`
 	Fault      *Fault          `json:"fault"`    // nil if the policy decided
 	Copies     *int            `json:"copies"`   // to how many sessions it would be sent now; nil if not known
