@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -110,7 +108,7 @@ func (s *session) end() {
 	}
 	s.conn.Close()
 	if !s.abandoned() {
-		s.logEnd(why)
+		s.tenant.sessionLog.closed(s, why)
 	}
 }
 
@@ -226,28 +224,4 @@ func (s *session) readLate(p []byte) (n int, err error) {
 	}
 	s.input.lateBytes += n
 	return n, err
-}
-
-// logEnd writes the one line about the end of a session.
-func (s *session) logEnd(why hub.Reason) {
-	level := slog.LevelInfo
-	switch why {
-	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData, hub.NoPDU,
-		hub.TLSOnPlainPort, hub.ProxyHeader, hub.HTTP:
-		level = slog.LevelWarn
-	}
-	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr().String(), "reason", why,
-		"open", time.Duration(clock() - s.opened).Round(time.Millisecond).String()}
-	cause := s.input.cause
-	var foreign *foreignError
-	switch {
-	case why == hub.BadLength || why == hub.PeerReset:
-		attrs = append(attrs, "error", cause)
-	case errors.As(cause, &foreign) && why == foreign.reason:
-		attrs = append(attrs, "error", cause, "hint", foreign.hint)
-	}
-	if late := s.input.latePDUs; late > 0 {
-		attrs = append(attrs, "not_routed", late)
-	}
-	s.tenant.log.Log(context.Background(), level, "session closed", attrs...)
 }

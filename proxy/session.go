@@ -222,8 +222,8 @@ var (
 // begin makes the connection a session, if it is none yet: its peer has sent something, it
 // lasts, or it ends in a way that is worth a line.
 func (s *session) begin() {
-	if s.seat.Session() == 0 {
-		s.seat.Begin()
+	if s.seat.Session() == 0 && s.seat.Begin() {
+		s.tenant.sessionLog.opened(s)
 	}
 }
 

@@ -54,11 +54,12 @@ type Limits struct {
 // A Tenant is a hub with the connections of its peers.
 type Tenant struct {
 	// Static after NewTenant.
-	Name  string
-	hub   *hub.Hub
-	log   *slog.Logger
-	notes noteLog
-	flush flusher
+	Name       string
+	hub        *hub.Hub
+	log        *slog.Logger
+	notes      noteLog
+	sessionLog sessionLog
+	flush      flusher
 
 	slowLane slowLane
 
@@ -93,6 +94,7 @@ func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logg
 	t.lastTick.Store(clock())
 	t.sessions.Store(new([]*session))
 	t.notes = noteLog{log: t.log, keeping: make(chan struct{}, keepAtOnce)}
+	t.sessionLog = sessionLog{log: t.log}
 	t.flush = flusher{tenant: t, relay: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.stopTick = cancel
@@ -256,4 +258,6 @@ func (t *Tenant) Close() {
 	t.stopTick()
 	t.serving.Wait()
 	t.notes.running.Wait()
+	t.notes.flush()
+	t.sessionLog.flush()
 }

@@ -42,6 +42,7 @@ func (t *Tenant) tickOnce(now time.Time) {
 	t.wakeWaiters()
 	t.hub.ResetBreaker()
 	t.notes.flush()
+	t.sessionLog.flush()
 	t.lastTick.Store(clock())
 }
 

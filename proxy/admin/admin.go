@@ -117,8 +117,8 @@ type Server struct {
 	places  [2]places // over TCP, and over the socket, so that the owner of the socket is never locked out
 	sampler sampler
 	latest  latestSnapshot
-	refused logsample.Lines
-	serving sync.WaitGroup // the goroutines that Serve starts
+	limited logsample.Lines // those that clients without a token can cause
+	serving sync.WaitGroup  // the goroutines that Serve starts
 
 	// open is read-locked by each request while it is answered, and locked by Close for good.
 	open   sync.RWMutex
@@ -197,8 +197,8 @@ func (s *Server) placesFor(conn net.Conn) *places {
 // admit gives a connection its place, and logs if another one had to go for it.
 func (s *Server) admit(conn net.Conn, client string) *place {
 	taken, closed, had := s.placesFor(conn).take(conn, client)
-	if closed != "" && s.refused.Admit("connection", 1) {
-		s.log.Warn("admin has no place left for a client's connections; it leaves them open, or opens too many", "client", closed, "connections", had)
+	if closed != "" {
+		s.logFew(slog.LevelWarn, "admin has no place left for a client's connections; it leaves them open, or opens too many", "client", closed, "connections", had)
 	}
 	return taken
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -37,19 +38,19 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
 	defer s.captures.release()
 	out := s.stream(w)
 	clearDeadlines(w)
-	s.log.Info("capture begins", "client", callerOf(r).name, "tenants", sourceNames(sources), "bodies", o.Bodies)
+	s.logFew(slog.LevelInfo, "capture begins", "client", callerOf(r).name, "tenants", sourceNames(sources), "bodies", o.Bodies)
 	w.Header().Set("Content-Type", "application/x-pcapng")
 	made, _, _ := strings.Cut(s.options.Version, "\n")
 	err = capture.Run(r.Context(), out, made, sources, o)
 	attributes := []any{"tenants", sourceNames(sources), "bytes", out.bytes}
 	switch {
 	case err == nil:
-		s.log.Info("capture ends", attributes...)
+		s.logFew(slog.LevelInfo, "capture ends", attributes...)
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.log.Warn("capture cut off: it was not taken in time", attributes...)
+		s.logFew(slog.LevelWarn, "capture cut off: it was not taken in time", attributes...)
 	default:
-		s.log.Info("capture ends: the client has gone", append(attributes, "error", err)...)
+		s.logFew(slog.LevelInfo, "capture ends: the client has gone", append(attributes, "error", err)...)
 	}
 	panic(http.ErrAbortHandler) // so that a client that is still connected notices the cut
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,19 @@ import (
 // logRequest logs a request that operates the server, with its client.
 func (s *Server) logRequest(r *http.Request, what string, attributes ...any) {
 	s.log.Info("admin request", append([]any{"request", what, "client", callerOf(r).name}, attributes...)...)
+}
+
+// logFew logs a line that clients without a token can cause: a few with each message between
+// two samples.
+func (s *Server) logFew(level slog.Level, message string, attributes ...any) {
+	if s.limited.Admit(message, 1) {
+		s.log.Log(context.Background(), level, message, attributes...)
+	}
+}
+
+// flushFew lets the next lines through, and logs how many were suppressed.
+func (s *Server) flushFew() {
+	s.limited.Flush(func(message string, times int) { s.log.Warn("more of the same", "message", message, "times", times) })
 }
 
 // reload reads configuration, policies and certificates again, and answers with the results.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"os"
@@ -107,7 +108,7 @@ func (f *feed) run(r *http.Request, wake <-chan struct{}) {
 		}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		s.log.Info("events cut off: they were not taken in time", "client", callerOf(r).name)
+		s.logFew(slog.LevelInfo, "events cut off: they were not taken in time", "client", callerOf(r).name)
 	}
 }
 

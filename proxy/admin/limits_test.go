@@ -3,6 +3,7 @@ package admin
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -317,6 +318,35 @@ func TestNoHead(t *testing.T) {
 		r := f.ask("HEAD", path)
 		if r.Body.Close(); r.StatusCode != 405 || r.Header.Get("Allow") != "GET" {
 			t.Errorf("%s: %d, allowed are %s; want 405 and GET", path, r.StatusCode, r.Header.Get("Allow"))
+		}
+	}
+}
+
+// What a client without a token does again and again has a few lines.
+func TestFewLinesOfClients(t *testing.T) {
+	f := start(t, clientTimeout)
+	for range 50 {
+		f.read(f.ask("GET", "/api/v1/capture?time=1ms"))
+		f.read(f.ask("GET", "/api/v1/tenants", "Authorization: Bearer wrong"))
+	}
+	f.Close()
+	lines, _ := f.options.Lines.after(0)
+	counts, left := make(map[string]int), make(map[string]int)
+	for _, l := range lines {
+		if counts[l.Message]++; l.Message == "more of the same" {
+			var more struct {
+				Message string
+				Times   int
+			}
+			if err := json.Unmarshal(l.Attributes, &more); err != nil {
+				t.Fatal(err)
+			}
+			left[more.Message] += more.Times
+		}
+	}
+	for _, message := range []string{"capture begins", "capture ends", "admin refused a token"} {
+		if n := counts[message]; n == 0 || n > 40 || n+left[message] != 50 {
+			t.Errorf("%s: %d lines and %d left out, want few, and 50 in all", message, n, left[message])
 		}
 	}
 }

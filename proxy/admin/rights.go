@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -133,9 +134,7 @@ func (s *Server) rightOf(r *http.Request) (right, error) {
 	}
 	has := s.tokens.rightOf(strings.TrimSpace(token))
 	if has == nothing {
-		if s.refused.Admit("token", 1) {
-			s.log.Warn("admin refused a token", "client", callerOf(r).name, "path", r.URL.Path)
-		}
+		s.logFew(slog.LevelWarn, "admin refused a token", "client", callerOf(r).name, "path", r.URL.Path)
 		return nothing, refuse(http.StatusUnauthorized, "the token is wrong; send what is in the file of admin.read_token_file or admin.operate_token_file")
 	}
 	return has, nil

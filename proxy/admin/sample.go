@@ -70,11 +70,12 @@ func (s *Server) sampleLoop(ctx context.Context) {
 		if n%idleEvery == 0 || time.Now().UnixNano() < s.sampler.freshUntil.Load() {
 			s.takeSamples()
 		}
-		s.refused.Flush(func(kind string, n int) { s.log.Warn("admin refused more", "kind", kind, "times", n) })
+		s.flushFew()
 		s.publishSnapshot()
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			s.flushFew()
 			return
 		}
 	}

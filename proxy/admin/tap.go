@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -102,7 +103,7 @@ func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
 	o := capture.Options{Bodies: asked.bodies || asked.users != nil, Commands: asked.commands}
 	err = capture.Watch(ctx, sources, o, t.write)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		s.log.Info("tap cut off: it was not taken in time", "client", callerOf(r).name)
+		s.logFew(slog.LevelInfo, "tap cut off: it was not taken in time", "client", callerOf(r).name)
 	}
 	return nil
 }
