@@ -126,7 +126,7 @@ export class Chart {
   #legend(shown) {
     const sample = this.#samples[this.#at] ?? this.#samples.at(-1);
     write(this.#when, this.#at >= 0 && sample ? `at ${clock(sample.time)}` : '');
-    const said = shown.map((s) => {
+    const values = shown.map((s) => {
       const text = sample && Number.isFinite(sample[s.key]) ? this.#format(sample[s.key]) : '–';
       write(s.label, s.name);
       write(s.value, text);
@@ -134,7 +134,7 @@ export class Chart {
     });
     const ago = sample ? Math.round((this.#now - sample.time) / 1000) : 0;
     this.#picture.setAttribute('aria-valuenow', 300 - ago);
-    this.#picture.setAttribute('aria-valuetext', `${this.#title}, ${ago ? `${ago} seconds ago` : 'now'}: ${said.join(', ')}`);
+    this.#picture.setAttribute('aria-valuetext', `${this.#title}, ${ago ? `${ago} seconds ago` : 'now'}: ${values.join(', ')}`);
   }
 
   #point(x) {
