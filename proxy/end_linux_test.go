@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -156,29 +157,52 @@ func TestStopWithoutAGap(t *testing.T) {
 }
 
 // A peer that talks all the time does not hold up a drain for as long as one that does
-// not finish a PDU.
+// not finish a PDU, nor for as long as one that is silent after a FIN.
 func TestDrainDoesNotWaitForATalker(t *testing.T) {
-	took := func() time.Duration {
-		served, addr, _ := serve(t, testLimits())
-		a := dial(t, addr)
-		var talking sync.WaitGroup
-		talking.Go(func() {
-			for m := message(others, 1, "all the time"); ; time.Sleep(time.Millisecond) {
-				if _, err := a.Write(m); err != nil {
-					return
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"ends by reset": func(c net.Conn) net.Conn { return c },
+		"ends by FIN":   func(c net.Conn) net.Conn { return struct{ *net.TCPConn }{c.(*net.TCPConn)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for try := 1; drainOfATalker(t, wrap) >= stopTime; try++ { // a busy machine may be slow once
+				if try == 20 {
+					t.Fatal("every drain took as long as the longest")
 				}
 			}
 		})
-		eventually(t, "it talks", func() bool { return served.Hub().Counts().Received > 10 })
-		start := time.Now()
-		served.Drain(context.Background())
-		drained := time.Since(start)
-		talking.Wait()
-		return drained
 	}
-	for try := 1; took() >= stopTime; try++ { // a busy machine may be slow once
-		if try == 20 {
-			t.Fatal("every drain took as long as the longest")
+}
+
+// drainOfATalker returns how long a drain takes whose only peer talks until it cannot.
+func drainOfATalker(t *testing.T, wrap func(net.Conn) net.Conn) time.Duration {
+	served, stop := pipeTenant(testLimits())
+	defer stop()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	join(served, wrap(far))
+	var talking sync.WaitGroup
+	defer talking.Wait()
+	talking.Go(func() {
+		for m := message(others, 1, "all the time"); ; time.Sleep(time.Millisecond) {
+			if _, err := peer.Write(m); err != nil {
+				return
+			}
 		}
-	}
+	})
+	eventually(t, "it talks", func() bool { return served.Hub().Counts().Received > 10 })
+	start := time.Now()
+	served.Drain(context.Background())
+	return time.Since(start)
 }
