@@ -183,6 +183,7 @@ func (s *session) Read(p []byte) (int, error) {
 		if s.stopping() && !s.mayReadOn() {
 			return 0, errStopped
 		}
+		p = p[:s.readAtMost(len(p))]
 		n, err := s.conn.Read(p)
 		if n > 0 {
 			s.noteEmptied(n < len(p))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (l *sessionLog) closed(s *session, why hub.Reason) {
 	cause := s.input.cause
 	var foreign *foreignError
 	switch {
-	case why == hub.BadLength || why == hub.PeerReset:
+	case (why == hub.BadLength || why == hub.PeerReset) && !errors.Is(cause, net.ErrClosed):
 		attrs = append(attrs, "error", cause)
 	case errors.As(cause, &foreign) && why == foreign.reason:
 		attrs = append(attrs, "error", cause, "hint", foreign.hint)

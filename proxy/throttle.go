@@ -64,6 +64,9 @@ type roomWaiters struct {
 // handleThrottled hands over the part of batch that the throttle admits, and returns when
 // the peer may be read from again.
 func (s *session) handleThrottled(t *throttle, batch []byte) error {
+	if t.slows() {
+		return s.handlePaid(t, batch)
+	}
 	batch = s.admit(t, batch)
 	if len(batch) == 0 {
 		time.Sleep(dropPause)
@@ -71,11 +74,55 @@ func (s *session) handleThrottled(t *throttle, batch []byte) error {
 	}
 	before := s.seat.Out()
 	err := s.handle(batch)
-	wait, why := s.charge(t, batch, s.seat.Out()-before)
-	if err == nil && wait > 0 {
-		s.awaitPaid(t, wait, why)
+	if t.meter != nil { // admit has charged the input, and checks the debt
+		s.measure(t).Take(clock(), tenant.Use{tenant.BytesOut: s.seat.Out() - before})
 	}
 	return err
+}
+
+// handlePaid hands over batch in pieces. Each waits until what came in is paid for, and
+// the next one until what became due by it is paid for. So PDUs arrive at the rate of the
+// quota, and no peer waits for the debt of another one.
+func (s *session) handlePaid(t *throttle, batch []byte) error {
+	for len(batch) > 0 {
+		if t = s.tenant.throttle.Load(); !t.slows() {
+			if t == nil {
+				return s.handle(batch)
+			}
+			return s.handleThrottled(t, batch)
+		}
+		if t.full(s.tenant.hub) {
+			s.tenant.logWasFull.Store(true)
+			s.awaitRoom(t)
+		}
+		piece := batch[:s.measure(t).Piece(clock(), batch, len(*s.tenant.sessions.Load())-1)]
+		if !s.pay(t, tenant.Use{tenant.PDUsIn: tenant.PDUs(piece), tenant.BytesIn: uint64(len(piece))}) {
+			s.tenant.hub.Refuse(s.seat, batch, hub.SessionEnded)
+			return nil // the reader finds the end of the connection
+		}
+		before := s.seat.Out()
+		if err := s.handle(piece); err != nil {
+			if rest := batch[len(piece):]; len(rest) > 0 {
+				s.tenant.hub.Refuse(s.seat, rest, hub.SessionEnded)
+			}
+			return err
+		}
+		s.pay(t, tenant.Use{tenant.BytesOut: s.seat.Out() - before})
+		batch = batch[len(piece):]
+	}
+	return nil
+}
+
+// slows reports whether a quota slows senders down. The throttle may be nil.
+func (t *throttle) slows() bool { return t != nil && t.meter != nil && !t.drop }
+
+// readAtMost returns how many of n bytes to read at once.
+func (s *session) readAtMost(n int) int {
+	const least = 4 << 10 // or large PDUs would take many reads
+	if t := s.tenant.throttle.Load(); n > least && t.slows() {
+		n = int(min(uint64(n), max(least, s.measure(t).Room(clock()))))
+	}
+	return n
 }
 
 // admit returns the part of batch that may be handed over. It drops the rest, or waits
@@ -91,7 +138,7 @@ func (s *session) admit(t *throttle, batch []byte) []byte {
 		}
 		s.awaitRoom(t)
 	}
-	if t.meter == nil || !t.drop {
+	if t.meter == nil {
 		return batch
 	}
 	fit, what := s.measure(t).Fit(clock(), batch)
@@ -99,22 +146,6 @@ func (s *session) admit(t *throttle, batch []byte) []byte {
 		h.Refuse(s.seat, batch[fit:], overQuota[what])
 	}
 	return batch[:fit]
-}
-
-// charge charges the PDUs that were handed over and the out bytes that became due because
-// of them. It returns for how long the peer must not be read from, and why.
-func (s *session) charge(t *throttle, batch []byte, out uint64) (wait time.Duration, why hub.Reason) {
-	if t.meter == nil {
-		return 0, ""
-	}
-	use := tenant.Use{tenant.BytesOut: out}
-	if t.drop { // admit has charged the input, and checks the debt
-		s.measure(t).Take(clock(), use)
-		return 0, ""
-	}
-	use[tenant.PDUsIn], use[tenant.BytesIn] = tenant.PDUs(batch), uint64(len(batch))
-	wait, what := s.measure(t).Take(clock(), use)
-	return wait, overQuota[what]
 }
 
 // measure returns the peer's meter for that throttle.
@@ -126,30 +157,33 @@ func (s *session) measure(t *throttle) *tenant.PeerMeter {
 	return in.meter
 }
 
-// awaitPaid pauses until the debt is paid or lifted, or the session or the tenant
-// stops.
-func (s *session) awaitPaid(t *throttle, wait time.Duration, why hub.Reason) {
-	defer s.pause(why)()
+// pay pays for u, in instalments. It returns when all is paid, the quota is lifted or the
+// tenant stops; or false if the session was closed, which leaves some of the rest to the
+// tenant.
+func (s *session) pay(t *throttle, u tenant.Use) bool {
+	bill := tenant.NewBill(u)
+	wait, what := s.measure(t).Pay(clock(), &bill)
+	if wait == 0 {
+		return true
+	}
+	defer s.pause(overQuota[what])()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for paidAt := clock() + int64(wait); ; {
+	for {
 		select {
 		case <-timer.C:
-			return
 		case <-s.closing:
-			return
+			s.measure(t).Default(clock(), &bill)
+			return false
 		case <-s.tenant.stopping:
-			return
+			return true
 		case <-t.replaced:
+			if t = s.tenant.throttle.Load(); !t.slows() {
+				return true
+			}
 		}
-		t = s.tenant.throttle.Load()
-		if t == nil || t.meter == nil || t.drop {
-			return
-		}
-		now := clock()
-		wait = min(s.measure(t).Owes(now), time.Duration(paidAt-now))
-		if wait <= 0 {
-			return
+		if wait, _ = s.measure(t).Pay(clock(), &bill); wait == 0 {
+			return true
 		}
 		timer.Reset(wait)
 	}

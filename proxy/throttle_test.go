@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -133,17 +134,75 @@ func TestTenantQuotaIsShared(t *testing.T) {
 	})
 }
 
-// A batch is handed over whole; the reader waits for its debt afterwards.
-func TestABatchIsNotHeldBack(t *testing.T) {
+// What one read brings is handed over at the rate as well.
+func TestABatchArrivesAtTheRate(t *testing.T) {
+	for name, q := range map[string]tenant.Quota{
+		"of the peer":   {Peer: tenant.Rates{PDUsIn: 5}},
+		"of the tenant": {Tenant: tenant.Rates{PDUsIn: 5}},
+		"bytes out":     {Peer: tenant.Rates{BytesOut: 5 * pdu.HeaderLen}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, quota(q), func(y bubble) {
+				a := y.enter()
+				y.enter()
+				a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 60)))
+				time.Sleep(time.Millisecond)
+				for second := range 10 {
+					y.expectCounts(fmt.Sprintf("after %d s", second), func(c hub.Counts) bool {
+						return c.Received >= uint64(5+5*second) && c.Received <= uint64(6+5*second) && c.Delivered >= c.Received
+					})
+					time.Sleep(time.Second)
+				}
+			})
+		})
+	}
+}
+
+// Peers that send much and are gone leave the tenant a second's debt at most, and a peer
+// that keeps its own rate takes nothing from the tenant's.
+func TestOthersDoNotPay(t *testing.T) {
+	for name, q := range map[string]tenant.Quota{
+		"pdus":      {Tenant: tenant.Rates{PDUsIn: 20}},
+		"bytes in":  {Tenant: tenant.Rates{BytesIn: 20 * pdu.HeaderLen}},
+		"bytes out": {Tenant: tenant.Rates{BytesOut: 20 * pdu.HeaderLen}},
+		"own rate":  {Tenant: tenant.Rates{PDUsIn: 200}, Peer: tenant.Rates{PDUsIn: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, quota(q), func(y bubble) {
+				good := y.enter()
+				for range 20 {
+					kernel := arrivedAgo(0)
+					conn, s := y.enterWith(kernel)
+					conn.Write([]byte(strings.Repeat(string(message(others, 1, "")), 200)))
+					synctest.Wait()
+					defer func() { kernel.broken.Store(true); <-s.done }()
+					if name != "own rate" {
+						s.Close(hub.PeerReset)
+						<-s.done
+					}
+				}
+				time.Sleep(time.Second)
+				if got := took(func() { good.Write(message(others, 1, "")); good.Write(message(others, 1, "")) }); got > time.Second {
+					y.Errorf("a peer that has sent nothing yet waits %v", got)
+				}
+			})
+		})
+	}
+}
+
+// A peer that is gone ends in its pause.
+func TestResetInAPause(t *testing.T) {
 	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y bubble) {
-		a := y.enter()
-		y.enter()
-		a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 21)))
-		synctest.Wait()
-		y.expectCounts("all at once", func(c hub.Counts) bool { return c.Received == 21 && c.Delivered == 21 })
-		if got, want := took(func() { a.Write(message(others, 1, "")) }), 20*time.Second; got != want {
-			y.Errorf("the next was read after %v, want %v", got, want)
+		kernel := arrivedAgo(0)
+		conn, s := y.enterWith(kernel)
+		conn.Write([]byte(strings.Repeat(string(message(others, 1, "")), 200)))
+		time.Sleep(5500 * time.Millisecond)
+		kernel.broken.Store(true)
+		if got := took(func() { <-s.done }); got > tickInterval {
+			y.Errorf("ended after %v, want by the next tick", got)
 		}
+		expectReason(y, "peer-reset")
+		y.expectCounts("what it had sent", func(c hub.Counts) bool { return c.Received == 200 && c.Dropped[hub.SessionEnded] >= 193 })
 	})
 }
 
@@ -185,25 +244,29 @@ func (y bubble) indebted() net.Conn {
 	return conn
 }
 
-// A pause ends at once when the limit is lifted, or the session or the tenant stops.
+// A pause ends when the limit is lifted, or the session or the tenant stops. What has been
+// read is then subject to the new limit.
 func TestPausesEndEarly(t *testing.T) {
 	rates := tenant.Rates{PDUsIn: 1}
 	lifted := func(l Limits) func(y bubble) { return func(y bubble) { y.SetLimits(l) } }
-	for name, end := range map[string]func(y bubble){
-		"quota lifted":        lifted(quota(tenant.Quota{})),
-		"another rate":        lifted(quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 2}})),
-		"only of all":         lifted(quota(tenant.Quota{Tenant: rates})),
-		"dropped from now on": lifted(quota(tenant.Quota{Peer: rates, OnBreach: tenant.Drop})),
-		"another measure":     lifted(quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1000}})),
+	for name, c := range map[string]struct {
+		end   func(y bubble)
+		after time.Duration
+	}{
+		"quota lifted":        {lifted(quota(tenant.Quota{})), 0},
+		"another rate":        {lifted(quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 2}})), 98500 * time.Millisecond},
+		"only of all":         {lifted(quota(tenant.Quota{Tenant: rates})), 199 * time.Second},
+		"dropped from now on": {lifted(quota(tenant.Quota{Peer: rates, OnBreach: tenant.Drop})), dropPause},
+		"another measure":     {lifted(quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1 << 20}})), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, quota(tenant.Quota{Peer: rates}), func(y bubble) {
 				a := y.indebted()
 				if got := took(func() {
-					end(y)
+					c.end(y)
 					a.Write(message(others, 1, "")[:1]) // is read
-				}); got != 0 {
-					y.Errorf("read after %v, want at once", got)
+				}); got != c.after {
+					y.Errorf("read after %v, want %v", got, c.after)
 				}
 			})
 		})

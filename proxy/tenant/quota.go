@@ -14,7 +14,7 @@ func (q Quota) Any() bool { return q.Tenant != Rates{} || q.Peer != Rates{} }
 type Breach uint8
 
 const (
-	Slow Breach = iota // it is not read from until the excess is paid off
+	Slow Breach = iota // it is read from at the rate, and what was read waits until it is paid for
 	Drop               // its PDUs are dropped until the excess is paid off
 )
 

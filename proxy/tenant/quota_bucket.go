@@ -10,8 +10,9 @@ import (
 // burst is for how long a bucket saves up unused units, in nanoseconds.
 const burst = uint64(time.Second)
 
-// A Bucket is a token bucket that may go into debt. It starts full, with one second's
-// worth of units. A use beyond what it has becomes a debt, which is paid off at the rate.
+// A Bucket is a token bucket that may go into debt: peers whose PDUs are dropped have one
+// for bytes out. Peers that are slowed down pay by TakeUpTo, which makes none. A Bucket
+// starts full, with one second's worth of units. A use beyond what it has becomes a debt, which is paid off at the rate.
 // So in any time t it lets through at most rate × (t + 1 s), and the last use before the
 // debt. It is safe for concurrent use and takes no lock.
 //
@@ -35,7 +36,7 @@ type Bucket struct {
 func NewBucket(rate uint64) *Bucket { return &Bucket{rate: rate} }
 
 // Take uses n units, whether or not the bucket has them, and returns how long the bucket
-// is in debt from now on: 0 if it is not. A debt is never forgiven, however large.
+// is in debt from now on: 0 if it is not.
 func (b *Bucket) Take(now int64, n uint64) (wait time.Duration) {
 	if b.rate == 0 {
 		return 0
@@ -46,6 +47,51 @@ func (b *Bucket) Take(now int64, n uint64) (wait time.Duration) {
 		paid := plus(max(old, uint64(now)), cost)
 		if paid == old || b.paid.CompareAndSwap(old, paid) {
 			return owed(now, paid)
+		}
+	}
+}
+
+// TakeUpTo uses as many of n units as the bucket has, and returns how many these are. It
+// makes no debt.
+func (b *Bucket) TakeUpTo(now int64, n uint64) (taken uint64) {
+	if b.rate == 0 {
+		return n
+	}
+	for {
+		old := b.paid.Load()
+		if taken = min(n, b.left(now, old)); taken == 0 {
+			return 0
+		}
+		if b.paid.CompareAndSwap(old, plus(max(old, uint64(now)), b.cost(taken))) {
+			return taken
+		}
+	}
+}
+
+// instalments is how many instalments a second's worth of units is paid in.
+const instalments = 20
+
+// Until returns for how long to wait before the next TakeUpTo, of n units.
+func (b *Bucket) Until(now int64, n uint64) time.Duration {
+	if b.rate == 0 || n == 0 {
+		return 0
+	}
+	next := min(n, max(1, b.rate/instalments))
+	return max(1, owed(now, plus(max(b.paid.Load(), uint64(now)), b.costUp(next))))
+}
+
+// TakeOrForgive is Take, but makes no debt of more than a second's worth, and forgives the
+// rest.
+func (b *Bucket) TakeOrForgive(now int64, n uint64) {
+	if b.rate == 0 {
+		return
+	}
+	most := plus(uint64(now), 2*burst)
+	for {
+		old := b.paid.Load()
+		paid := max(old, min(most, plus(max(old, uint64(now)), b.cost(n))))
+		if paid == old || b.paid.CompareAndSwap(old, paid) {
+			return
 		}
 	}
 }
@@ -63,8 +109,12 @@ func (b *Bucket) Left(now int64) uint64 {
 	if b.rate == 0 {
 		return math.MaxUint64
 	}
+	return b.left(now, b.paid.Load())
+}
+
+func (b *Bucket) left(now int64, paid uint64) uint64 {
 	full := plus(uint64(now), burst)
-	paid := max(b.paid.Load(), uint64(now))
+	paid = max(paid, uint64(now))
 	if paid >= full {
 		return 0
 	}
@@ -81,6 +131,19 @@ func (b *Bucket) cost(n uint64) uint64 {
 		return math.MaxUint64
 	}
 	cost, _ := bits.Div64(hi, lo, b.rate)
+	return cost
+}
+
+// costUp is cost, rounded up.
+func (b *Bucket) costUp(n uint64) uint64 {
+	hi, lo := bits.Mul64(n, uint64(time.Second))
+	if hi >= b.rate {
+		return math.MaxUint64
+	}
+	cost, rest := bits.Div64(hi, lo, b.rate)
+	if rest > 0 {
+		cost = plus(cost, 1)
+	}
 	return cost
 }
 

@@ -65,6 +65,79 @@ func (m *PeerMeter) Owes(now int64) (wait time.Duration) {
 	return wait
 }
 
+// A Bill is what a peer has still to pay for: to its own buckets, and to those of all peers.
+type Bill struct{ own, all Use }
+
+// NewBill returns the bill for u.
+func NewBill(u Use) Bill { return Bill{u, u} }
+
+// Pay pays as much of the bill as the buckets have. It returns for how long to wait before
+// the next instalment, and which measure is waited for; 0 says that all is paid.
+//
+// A peer pays to its own buckets first. So one that exceeds its own rates takes nothing
+// from the others meanwhile.
+func (m *PeerMeter) Pay(now int64, b *Bill) (wait time.Duration, what Measure) {
+	if wait, what = m.own.pay(now, &b.own); wait > 0 {
+		return wait, what
+	}
+	return m.all.pay(now, &b.all)
+}
+
+func (b *buckets) pay(now int64, u *Use) (wait time.Duration, what Measure) {
+	for i := range b {
+		u[i] -= b[i].TakeUpTo(now, u[i])
+		if w := b[i].Until(now, u[i]); w > wait {
+			wait, what = w, Measure(i)
+		}
+	}
+	return wait, what
+}
+
+// Default leaves what is unpaid of the bill to all peers, but no more than a second's worth.
+func (m *PeerMeter) Default(now int64, b *Bill) {
+	for i := range m.all {
+		m.all[i].TakeOrForgive(now, b.all[i])
+	}
+}
+
+// pieces is how many pieces a second's worth is handed over in at most, so that high rates
+// do not cost a wait for each PDU.
+const pieces = 100
+
+// Piece returns how many bytes of batch, which is whole PDUs, to hand over at once: the
+// PDUs that are within the quota now, or a hundredth of a second's worth if that is more,
+// and at least one PDU. fanOut is to how many peers a PDU may go.
+func (m *PeerMeter) Piece(now int64, batch []byte, fanOut int) (n int) {
+	left := Use{math.MaxUint64, math.MaxUint64, math.MaxUint64}
+	for _, b := range [...]*buckets{m.own, m.all} {
+		for i := range b {
+			left[i] = min(left[i], max(b[i].Left(now), b[i].rate/pieces))
+		}
+	}
+	left[BytesIn] = min(left[BytesIn], left[BytesOut]/uint64(max(1, fanOut)))
+	for pdus := uint64(0); n < len(batch); pdus++ {
+		next := n + int(pdu.ParseHeader(batch[n:]).Length)
+		if n > 0 && (pdus >= left[PDUsIn] || uint64(next) > left[BytesIn]) {
+			break
+		}
+		n = next
+	}
+	return n
+}
+
+// Room returns how many bytes to read at most, so that little more is read than is within
+// the quota.
+func (m *PeerMeter) Room(now int64) uint64 {
+	room := uint64(math.MaxUint64)
+	for _, b := range [...]*buckets{m.own, m.all} {
+		room = min(room, b[BytesIn].Left(now))
+		if pdus := b[PDUsIn].Left(now); pdus < math.MaxUint64/pdu.HeaderLen {
+			room = min(room, pdus*pdu.HeaderLen)
+		}
+	}
+	return room
+}
+
 // Fit returns how many bytes of batch, which is whole PDUs, are within the quota now: the
 // first PDUs of it. It charges their number and bytes, and nothing for the rest, which
 // exceeds the measure what.

@@ -201,3 +201,80 @@ func TestMeterAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for a batch, want none", got)
 	}
 }
+
+// Instalments make no debt and lose nothing: at any rate, what is paid for in a time is
+// the rate, after the second's worth that the bucket had.
+func TestInstalments(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		rate := 1 + r.Uint64()>>r.IntN(64)
+		q := Quota{Peer: Rates{PDUsIn: rate}, Tenant: Rates{PDUsIn: rate}}
+		m, now := NewMeter(q, nil).Peer(nil), r.Int64N(1<<40)
+		start, used := now, new(big.Int)
+		for range 50 {
+			n := r.Uint64N(rate/2 + 2)
+			bill := NewBill(Use{PDUsIn: n})
+			for steps := 0; ; steps++ {
+				wait, _ := m.Pay(now, &bill)
+				if m.Owes(now) > 0 {
+					t.Fatalf("rate %d: a debt", rate)
+				}
+				if wait == 0 {
+					break
+				}
+				if steps > 2*instalments {
+					t.Fatalf("rate %d: %d is not paid after %d instalments", rate, n, steps)
+				}
+				now += int64(wait)
+			}
+			used.Add(used, new(big.Int).SetUint64(n))
+		}
+		most := new(big.Int).Mul(new(big.Int).SetUint64(rate), big.NewInt(now-start+second+5000)) // each use rounds down
+		if most.Div(most, big.NewInt(second)); used.Cmp(most) > 0 {
+			t.Fatalf("rate %d: %v used in %v, want at most %v", rate, used, time.Duration(now-start), most)
+		}
+	}
+}
+
+// A peer that is over its own rate takes nothing from its tenant, and one that does not
+// pay leaves a debt of a second's worth at most.
+func TestWhoPays(t *testing.T) {
+	meter := NewMeter(Quota{Peer: Rates{PDUsIn: 1}, Tenant: Rates{PDUsIn: 10}}, nil)
+	one, other := meter.Peer(nil), meter.Peer(nil)
+	bill := NewBill(Use{PDUsIn: 100})
+	if wait, what := one.Pay(0, &bill); wait != time.Second || what != PDUsIn {
+		t.Errorf("wait %v for %d, want 1s for PDUs", wait, what)
+	}
+	if left := meter.all[PDUsIn].Left(0); left != 10 {
+		t.Errorf("the tenant has %d left, want all 10", left)
+	}
+	one.Default(0, &bill)
+	if owes := other.Owes(0); owes != time.Second {
+		t.Errorf("the others wait %v for what was not paid, want 1s", owes)
+	}
+}
+
+func TestPiece(t *testing.T) {
+	b := batch(16, 16, 1000, 16)
+	for name, c := range map[string]struct {
+		rates  Rates
+		used   Use
+		fanOut int
+		want   int // PDUs
+	}{
+		"all":                     {Rates{PDUsIn: 4}, Use{}, 1, 4},
+		"some":                    {Rates{PDUsIn: 3}, Use{}, 1, 3},
+		"at least one":            {Rates{PDUsIn: 3}, Use{PDUsIn: 3}, 1, 1},
+		"bytes":                   {Rates{BytesIn: 40}, Use{}, 1, 2},
+		"a large one, not behind": {Rates{BytesIn: 900}, Use{}, 1, 2},
+		"fan-out":                 {Rates{BytesOut: 320}, Use{}, 10, 2},
+		"nobody else":             {Rates{BytesOut: 2000}, Use{}, 0, 4},
+		"a hundredth":             {Rates{PDUsIn: 200}, Use{PDUsIn: 200}, 1, 2},
+	} {
+		m := NewMeter(Quota{Peer: c.rates}, nil).Peer(nil)
+		m.Take(0, c.used)
+		if got := int(PDUs(b[:m.Piece(0, b, c.fanOut)])); got != c.want {
+			t.Errorf("%s: %d PDUs, want %d", name, got, c.want)
+		}
+	}
+}
