@@ -47,12 +47,25 @@ func (e *GateError) Unwrap() error { return e.Err }
 
 // remedies holds the remedy of a gate, for refusals that have none of their own.
 var remedies = map[Gate]string{
-	GateMetering:    "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions, and within the bounds in docs/abi.md",
-	GateCompile:     "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions",
+	GateCompile:     "the module is not valid; build it anew, with another version of its toolchain if that does not help",
 	GateInstantiate: "the guest must start by itself, without files, environment or arguments, within its fuel for loading",
 	GateConfigure:   "correct the policy's configuration",
 	GateDryRun:      "classify must answer for every command, known or not, with a verdict of ABI version 1, see docs/abi.md",
 	GateEngines:     "a fresh instance must start as the first one did: a policy is a pure function of its configuration",
+}
+
+// moreMemory is the remedy where this process got no memory, whatever the module is like.
+const moreMemory = "give this process more memory or address space (ulimit -v, the unit, the container), or lower wasm.memory; then load it again"
+
+// meteringRemedy returns the remedy for a refusal by package meter.
+func meteringRemedy(text string) string {
+	switch {
+	case strings.Contains(text, "at most"), strings.Contains(text, "more than"), strings.Contains(text, "too many"):
+		return "declare less: see the bounds in docs/abi.md"
+	case strings.Contains(text, "support"), strings.Contains(text, "component"), strings.Contains(text, "version"), strings.Contains(text, "opcode"):
+		return "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions"
+	}
+	return "the module is damaged; write the file anew, or build it anew"
 }
 
 // refuse returns an error that has its own remedy.

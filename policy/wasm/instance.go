@@ -40,7 +40,11 @@ type instance struct {
 // instantiate makes an instance and runs its start function and _initialize.
 func (p *Policy) instantiate() (in *instance, err error) {
 	var memory experimental.LinearMemory
+	var noMemory error // why the system gave none
 	defer func() {
+		if err != nil && noMemory != nil {
+			err = refuseNow(moreMemory, "this process got no memory for the guest: %w", noMemory)
+		}
 		if err != nil && memory != nil {
 			memory.Free() // wazero does not if a start function traps; a second Free is harmless
 		}
@@ -48,7 +52,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 	defer recovered(&err)
 	ctx := experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
 		func(_, most uint64) experimental.LinearMemory {
-			memory = newMemory(most)
+			memory, noMemory = newMemory(most)
 			return memory
 		}))
 	m, err := p.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())

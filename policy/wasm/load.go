@@ -106,8 +106,11 @@ func (l *loader) magic(context.Context) error { return checkMagic(l.module) }
 
 func (l *loader) meter(context.Context) (err error) {
 	limits := l.engine.limits
-	l.metered, err = meter.Rewrite(l.module, meter.Limits{Fuel: limits.Fuel, LoadFuel: limits.LoadFuel, Depth: limits.Depth})
-	return err
+	l.metered, err = meter.Rewrite(l.module, meter.Limits{Fuel: limits.Fuel, LoadFuel: limits.LoadFuel, Depth: limits.Depth, Pages: limits.MemoryPages})
+	if err != nil {
+		return refuse(meteringRemedy(err.Error()), "%w", err)
+	}
+	return nil
 }
 
 // A compilation is the result of wazero's compiler.
@@ -174,8 +177,13 @@ func (c compilation) refusal() error {
 		return nil
 	}
 	text := readable(c.err.Error())
-	if strings.Contains(text, "section memory:") {
+	switch {
+	case strings.Contains(text, "section memory:"):
 		return refuse("let the guest begin with less memory (wasm-ld: --initial-memory, and less static data), or raise wasm.memory", "%s", text)
+	case strings.Contains(text, "cannot allocate memory"):
+		return refuseNow(moreMemory, "%s", text)
+	case strings.Contains(text, "permission denied"):
+		return refuseNow("let this process make memory executable, see docs/operations.md", "%s", text)
 	}
 	return errors.New(text)
 }

@@ -11,7 +11,7 @@ type heapMemory struct {
 	most  uint64
 }
 
-func newMemory(most uint64) experimental.LinearMemory { return &heapMemory{most: most} }
+func newMemory(most uint64) (experimental.LinearMemory, error) { return &heapMemory{most: most}, nil }
 
 // Reallocate returns size bytes that begin with the present ones, or nil if size exceeds
 // the limit.

@@ -3,6 +3,7 @@
 package wasm
 
 import (
+	"fmt"
 	"syscall"
 
 	"github.com/tetratelabs/wazero/experimental"
@@ -14,15 +15,17 @@ import (
 // would be zeroed each time, which takes milliseconds.
 type mapping []byte
 
-func newMemory(most uint64) experimental.LinearMemory {
+// newMemory reserves a memory of at most that many bytes. After an error, the memory that it
+// returns has none.
+func newMemory(most uint64) (experimental.LinearMemory, error) {
 	if most == 0 {
-		return new(mapping)
+		return new(mapping), nil
 	}
 	b, err := syscall.Mmap(-1, 0, int(most), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
-		return new(mapping) // Reallocate then returns nil, and instantiating fails
+		return new(mapping), fmt.Errorf("map %d bytes: %w", most, err) // Reallocate then returns nil, and instantiating fails
 	}
-	return (*mapping)(&b)
+	return (*mapping)(&b), nil
 }
 
 // Reallocate returns the first size bytes, or nil if the mapping has fewer.

@@ -40,7 +40,7 @@ func Child(in io.Reader, out, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "read what to try: %v\n", err)
 		return 1
 	}
-	if err := limitProcess(o.Memory+uint64(o.Limits.MemoryPages)<<16, cpuFor(o.Limits.LoadTime)); err != nil {
+	if err := limitProcess(o.Memory+instances*uint64(o.Limits.MemoryPages)<<16, cpuFor(o.Limits.LoadTime)); err != nil {
 		fmt.Fprintf(stderr, "limit this process: %v\n", err)
 		return 1
 	}
@@ -54,6 +54,10 @@ func Child(in io.Reader, out, stderr io.Writer) int {
 	}
 	return 0
 }
+
+// instances is how many instances of a guest exist at once while it is loaded: one, and two to
+// compare wazero's compiler with its interpreter.
+const instances = 3
 
 // cpuFor returns how many seconds of CPU time a child may use. Its own clock notices that a
 // load takes too long, but does not count the garbage collector and what goes on while a guest

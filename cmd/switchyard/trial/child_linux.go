@@ -53,6 +53,13 @@ func limitProcess(bytes, seconds uint64) error {
 	return lower(unix.RLIMIT_CPU, seconds)
 }
 
+// addressesLimited reports whether the address space of this process, and so of its children, is
+// limited.
+func addressesLimited() bool {
+	var l unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_AS, &l) == nil && l.Cur != unix.RLIM_INFINITY
+}
+
 // lower lowers a limit of this process; a lower one stays.
 func lower(resource int, most uint64) error {
 	var now unix.Rlimit

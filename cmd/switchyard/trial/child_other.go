@@ -17,5 +17,7 @@ func keepDescriptors() {}
 // process that started this one limits its time.
 func limitProcess(_, _ uint64) error { return nil }
 
+func addressesLimited() bool { return false }
+
 // limitsMemory reports whether limitProcess limits memory.
 const limitsMemory = false

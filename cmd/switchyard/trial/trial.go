@@ -40,7 +40,7 @@ const (
 // A Runner tries policies in child processes. At most two run at once: one that is quick and
 // one that is not. It implements wasm.Trier.
 type Runner struct {
-	memory      uint64        // how many bytes loading may take, besides those of one instance
+	memory      uint64        // how many bytes loading may take, besides those of instances
 	quick, slow chan struct{} // hold one token while a trial runs
 }
 
@@ -155,8 +155,11 @@ func postMortem(o order, used time.Duration, timedOut bool, state, stderr string
 		return wasm.Starved(ceiling*limit, used)
 	case timedOut, used >= limit:
 		return wasm.Overdue(limit)
+	case outOfMemory(stderr) && addressesLimited():
+		return &wasm.Refusal{Text: "loading got no memory: the address space of this process is limited", Temporary: true,
+			Remedy: "raise its limit (ulimit -v, LimitAS), then load it again"}
 	case outOfMemory(stderr):
-		return &wasm.Refusal{Text: fmt.Sprintf("loading took more than %d MiB of memory, besides that of one instance", o.Memory>>20),
+		return &wasm.Refusal{Text: fmt.Sprintf("loading took more than %d MiB of memory, besides that of instances", o.Memory>>20),
 			Remedy: "make the module smaller: fewer functions, globals and tables, less code"}
 	}
 	return &wasm.Refusal{Text: fmt.Sprintf("the process that loaded it for trial ended (%s): %s", state, brief(stderr)),

@@ -34,6 +34,7 @@ type body struct {
 	out       []byte  // the instructions, without the charges at the marks
 	marks     []mark  // in order; the first is the entry of the function
 	frames    []frame // the open blocks; the first is the function
+	labelled  int     // labels of br_table
 	values    uint64  // how many the code can produce
 	calls     bool    // it calls a function
 	bulks     bool    // it has an instruction whose cost depends on a length
@@ -113,8 +114,9 @@ func (b *body) readCode() {
 	for len(b.frames) > 0 && b.r.Err == nil {
 		b.instruction()
 	}
-	if b.m.branching += int64(len(b.marks)) * int64(len(b.marks)); b.m.branching > MaxBranching {
-		b.r.Fail("too many blocks and branches in too few functions")
+	b.m.branching += int64(len(b.marks))*int64(len(b.marks)) + int64(b.labelled)*int64(b.labelled)
+	if b.m.branching > MaxBranching {
+		b.r.Fail("too many blocks, branches and labels in too few functions")
 	}
 	b.r.Done("the end of the function")
 }

@@ -10,6 +10,9 @@ func (m *module) encode(l Limits) []byte {
 	sec[binary.SectionType].extend(len(m.blockTypes), m.addedTypes)
 	sec[binary.SectionFunction].extend(len(wrapped), m.wrapperTypes(wrapped))
 	sec[binary.SectionTable].replace(m.encodeTables())
+	if m.memory.bounded && l.Pages > 0 && m.memory.max > l.Pages && m.memory.min <= l.Pages {
+		sec[binary.SectionMemory].replace(binary.AppendU(binary.AppendU([]byte{1}, uint64(m.memory.min)), uint64(l.Pages)))
+	}
 	sec[binary.SectionGlobal].extend(3, encodeGlobals(l))
 	sec[binary.SectionExport].count = 0
 	sec[binary.SectionExport].replace(nil)
@@ -21,15 +24,11 @@ func (m *module) encode(l Limits) []byte {
 	sec[binary.SectionCode].extend(len(wrapped), wrappers)
 
 	out := []byte(binary.Preamble)
-	customs := m.customs
-	for rank := 0; rank <= len(sectionOrder); rank++ {
-		for len(customs) > 0 && customs[0].after == rank {
-			out = binary.AppendSection(out, binary.SectionCustom, customs[0].all)
-			customs = customs[1:]
-		}
-		if rank < len(sectionOrder) {
-			out = sec[sectionOrder[rank]].append(out, sectionOrder[rank])
-		}
+	for _, id := range sectionOrder {
+		out = sec[id].append(out, id)
+	}
+	if m.names != nil {
+		out = binary.AppendSection(out, binary.SectionCustom, m.names)
 	}
 	return out
 }

@@ -29,6 +29,7 @@ type Limits struct {
 	Fuel     uint64 // per call, until the host sets another budget; at most MaxFuel
 	LoadFuel uint64 // what the counter holds before the first export is called, so what a start function may use; at most MaxFuel
 	Depth    uint32 // of nested calls; at most MaxDepth
+	Pages    uint32 // of linear memory: a declared maximum above it is lowered; 0 lowers none
 }
 
 // The largest limits. Within them no counter overflows.

@@ -15,15 +15,17 @@ var sectionOrder = [...]byte{binary.SectionType, binary.SectionImport, binary.Se
 // bytes.
 type module struct {
 	sections [binary.Sections]section
-	customs  []custom
+	names    []byte // the content of the custom section with names, or nil
 
 	types    []funcType
 	funcs    []uint32 // type of each function, imported ones first
 	imported int      // of funcs
 	tables   []table  // without imported ones
-	globals  int      // imported ones included
-	mutable  int      // of globals
-	elems    int
+	memory   memory
+	globals  int // imported ones included
+	mutable  int // of globals
+	elems    int // segments
+	elements int // of all segments
 	datas    int
 	exports  []export
 
@@ -50,14 +52,22 @@ type section struct {
 	all     []byte // with the count
 }
 
-type custom struct {
-	after int    // how many entries of sectionOrder stand before it
-	all   []byte // without id and size
-}
-
 type funcType struct {
 	params, results int
 	resultTypes     []byte
+}
+
+type memory struct {
+	min, max uint32
+	bounded  bool // it declares max
+}
+
+// most returns the largest number of pages that the memory declares.
+func (m memory) most() uint32 {
+	if m.bounded {
+		return max(m.min, m.max)
+	}
+	return m.min
 }
 
 type table struct {
@@ -82,7 +92,7 @@ func parse(buf []byte) (*module, error) {
 		id := r.Byte()
 		s := r.Part(fmt.Sprintf("section %d", id))
 		if id == binary.SectionCustom {
-			m.readCustom(&s, rank)
+			m.readCustom(&s)
 		} else {
 			rank = m.readSection(&s, id, start, rank)
 		}
@@ -144,21 +154,26 @@ func (m *module) readItems(s *binary.Reader, id byte, sec *section) {
 		return
 	}
 	item := [binary.Sections]struct {
+		what string
 		size int // bytes that an item takes at least
+		most int
 		read func(*binary.Reader)
 	}{
-		binary.SectionType:     {3, m.readType},
-		binary.SectionImport:   {4, m.readImport},
-		binary.SectionFunction: {1, m.readFunction},
-		binary.SectionTable:    {3, m.readTable},
-		binary.SectionMemory:   {2, m.readMemory},
-		binary.SectionGlobal:   {4, m.readGlobal},
-		binary.SectionExport:   {3, m.readExport},
-		binary.SectionElement:  {3, m.readElement},
-		binary.SectionCode:     {3, m.readCode},
-		binary.SectionData:     {2, m.readData},
+		binary.SectionType:     {"types", 3, MaxTypes, m.readType},
+		binary.SectionImport:   {"imports", 4, MaxImports, m.readImport},
+		binary.SectionFunction: {"functions", 1, MaxFunctions, m.readFunction},
+		binary.SectionTable:    {"tables", 3, MaxTables, m.readTable},
+		binary.SectionMemory:   {"memories", 2, 1, m.readMemory},
+		binary.SectionGlobal:   {"globals", 4, MaxGlobals, m.readGlobal},
+		binary.SectionExport:   {"exports", 3, MaxExports, m.readExport},
+		binary.SectionElement:  {"element segments", 3, MaxElementParts, m.readElement},
+		binary.SectionCode:     {"function bodies", 3, MaxFunctions, m.readCode},
+		binary.SectionData:     {"data segments", 2, MaxDataParts, m.readData},
 	}[id]
-	sec.count = s.Count(item.size, "items")
+	start := s.Pos
+	if sec.count = s.Count(item.size, item.what); sec.count > item.most {
+		s.FailAt(start, "%d %s, at most %d are supported", sec.count, item.what, item.most)
+	}
 	if s.Err != nil {
 		return
 	}
@@ -167,18 +182,4 @@ func (m *module) readItems(s *binary.Reader, id byte, sec *section) {
 		item.read(s)
 	}
 	m.checkTables(s)
-}
-
-// readCustom keeps a custom section. It validates the one with the names, as wazero trusts
-// the counts in it.
-func (m *module) readCustom(s *binary.Reader, rank int) {
-	c := custom{after: rank, all: s.Buf[s.Pos:s.End]}
-	if s.Name() == "name" {
-		readNames(s)
-	}
-	if s.Err != nil {
-		s.Err = fmt.Errorf("custom section: %w", s.Err)
-		return
-	}
-	m.customs = append(m.customs, c)
 }

@@ -120,6 +120,7 @@ func (b *body) label() int {
 
 func (b *body) labels() (values int) {
 	n := b.r.Count(1, "labels")
+	b.labelled += n
 	b.out = binary.AppendU(b.out, uint64(n))
 	for i := 0; i <= n && b.r.Err == nil; i++ {
 		values = max(values, b.label())

@@ -80,10 +80,6 @@ func (m *module) readTable(r *binary.Reader) {
 // checkTables refuses tables that are too large together, and lowers their maximums so that
 // they cannot grow beyond MaxTableElements together.
 func (m *module) checkTables(r *binary.Reader) {
-	if len(m.tables) > MaxTables {
-		r.Fail("%d tables, at most %d are supported", len(m.tables), MaxTables)
-		return
-	}
 	room := int64(MaxTableElements)
 	for _, t := range m.tables {
 		room -= int64(t.min)
@@ -99,10 +95,12 @@ func (m *module) checkTables(r *binary.Reader) {
 }
 
 func (m *module) readMemory(r *binary.Reader) {
-	if m.sections[binary.SectionMemory].count > 1 {
-		r.Fail("%d memories, more than one is not supported", m.sections[binary.SectionMemory].count)
+	start := r.Pos
+	m.memory.min, m.memory.max = r.Limits()
+	m.memory.bounded = r.Pos > start && r.Buf[start] == 1
+	if most := m.memory.most(); r.Err == nil && most > MaxPages {
+		r.FailAt(start, "a memory of %d pages, more than %d are not valid", most, MaxPages)
 	}
-	r.Limits()
 }
 
 func (m *module) readGlobal(r *binary.Reader) {
@@ -190,6 +188,9 @@ func (m *module) readElement(r *binary.Reader) {
 		}
 	}
 	n := r.Count(1, "elements")
+	if m.elements += n; m.elements > MaxElements {
+		r.FailAt(start, "more than %d elements in all segments are not supported", MaxElements)
+	}
 	for i := 0; i < n && r.Err == nil; i++ {
 		if expressions {
 			m.constant(r)
@@ -218,6 +219,19 @@ func (m *module) readData(r *binary.Reader) {
 	}
 	r.Bytes(int(r.U32()))
 	m.datas++
+}
+
+// readCustom reads a custom section. All are left out of the result but the names, as none has
+// a meaning for running the module, and they are often odd. Of several sections with names the
+// first counts. One that is not as it should be is left out, too: wazero trusts the counts in it.
+func (m *module) readCustom(s *binary.Reader) {
+	all := s.Buf[s.Pos:s.End]
+	if m.names == nil && s.Name() == "name" {
+		if readNames(s); s.Err == nil {
+			m.names = all
+		}
+	}
+	s.Err = nil
 }
 
 // readNames validates the name section: the names of the module, of functions, and of
