@@ -14,7 +14,10 @@ import (
 type Generation struct {
 	Name   string // as the configuration names the policy
 	SHA256 string // of the module, in hex
-	Config []byte // JSON that the policy was configured with, or nil; set before the generation is in force
+
+	// Set before the generation is in force.
+	FileSHA256 string // of the policy's file, in hex; empty if that is the module
+	Config     []byte // JSON that the policy was configured with, or nil
 
 	policy Policy
 	keeps  Reserver // the policy, if it is one
@@ -61,6 +64,15 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 		g.Classify(c.Service, c.ID)
 	}
 	return g
+}
+
+// Sum returns the sum by which operators know the policy, in hex: that of its file, which for
+// a table is not the module's.
+func (g *Generation) Sum() string {
+	if g.FileSHA256 != "" {
+		return g.FileSHA256
+	}
+	return g.SHA256
 }
 
 // ResetBreaker closes the circuit breaker. Calling it once a second bounds what a policy

@@ -44,7 +44,7 @@ func (l *noteLog) write(session uint64, n hub.Note) {
 	if n.Dropped != "" {
 		attrs = append(attrs, "reason", n.Dropped)
 	}
-	attrs = append(attrs, "policy", n.Policy.Name, "sha256", n.Policy.SHA256)
+	attrs = append(attrs, "policy", n.Policy.Name, "sha256", n.Policy.Sum())
 	if n.Fault != nil {
 		attrs = append(attrs, "fault", n.Fault.Kind, "error", n.Fault.Err.Error())
 		if l.keep != nil {

@@ -68,7 +68,7 @@ func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writ
 	}
 	defer g.close()
 	kind, _ := g.engine.Kind()
-	b := benchResult{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Rounds: effort.Rounds,
+	b := benchResult{Policy: g.Name, SHA256: g.FileSHA256, Engine: kind, Rounds: effort.Rounds,
 		Machine: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))}
 	b.Costs = measure.Costs(g.Policy, effort)
 	b.Loading, err = measure.Load(g.Name, g.Bytes, g.config, g.limits, effort)

@@ -65,7 +65,7 @@ func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 
 // A difference is what policy diff prints as JSON. Its names do not change.
 //
-//	before, after  the two policies, each with the hash of its module
+//	before, after  the two policies, each with the sums of its file and of its module
 //	changes        see review.Change
 //	asked          what both were asked about, in words
 //	traffic        the capture that weights the changes, or null
@@ -80,6 +80,7 @@ type difference struct {
 type side struct {
 	Policy string `json:"policy"`
 	SHA256 string `json:"sha256"`
+	Module string `json:"module_sha256"`
 }
 
 // traffic is the capture that weights the changes.
@@ -117,7 +118,7 @@ func (c diffOptions) run(ctx context.Context, o *options, stderr io.Writer) (d d
 	q := review.NewQuestions(weights.Services(), a, b)
 	before, after := q.Extract(ctx, a), q.Extract(ctx, b)
 	equal := a.SHA256 == b.SHA256 && string(a.config) == string(b.config)
-	d.Before, d.After, d.Asked = side{a.Name, a.SHA256}, side{b.Name, b.SHA256}, after.Asked()
+	d.Before, d.After, d.Asked = side{a.Name, a.FileSHA256, a.SHA256}, side{b.Name, b.FileSHA256, b.SHA256}, after.Asked()
 	d.Changes = append([]review.Change{}, review.Compare(before, after, equal)...)
 	if d.Traffic != nil {
 		d.Traffic.Total = review.Weigh(d.Changes, weights)

@@ -90,7 +90,7 @@ type explainedUser struct {
 func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *explanation {
 	h := pdu.ParseHeader(q.Header)
 	x := &explanation{
-		Policy: g.Name, SHA256: g.SHA256,
+		Policy: g.Name, SHA256: g.FileSHA256,
 		PDU: explainedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
 			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: fieldsOf(h.Command, q.Body)},
 		Sender:  explainedSender{Session: q.Session, Attributes: q.Attributes},

@@ -43,7 +43,8 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 // A shownPolicy is what policy show prints as JSON. Its names do not change.
 //
 //	policy    its name on the command line
-//	sha256    of the module; for a table, of the module compiled from it
+//	sha256    of its file, as sha256sum prints it; of a shipped policy's module
+//	module_sha256  of the module; for a table, of the module compiled from it
 //	engine    compiler or interpreter
 //	config    its configuration, or null
 //	exports   the functions of the ABI that the module exports
@@ -54,6 +55,7 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 type shownPolicy struct {
 	Policy   string          `json:"policy"`
 	SHA256   string          `json:"sha256"`
+	Module   string          `json:"module_sha256"`
 	Engine   string          `json:"engine"`
 	Config   json.RawMessage `json:"config"`
 	Exports  []string        `json:"exports"`
@@ -71,14 +73,17 @@ func describe(ctx context.Context, g *loadedPolicy) shownPolicy {
 	defer cancel()
 	kind, _ := g.engine.Kind()
 	t := review.NewQuestions(nil, g).Extract(ctx, g)
-	return shownPolicy{Policy: g.Name, SHA256: g.SHA256, Engine: kind, Config: g.config, Exports: g.Exports(),
+	return shownPolicy{Policy: g.Name, SHA256: g.FileSHA256, Module: g.SHA256, Engine: kind, Config: g.config, Exports: g.Exports(),
 		Rows: t.Rows(), Else: t.Rest(), Asked: t.Asked(), Warnings: t.Warnings()}
 }
 
 // print prints the rows that differ from else, and how many do not.
 func (s shownPolicy) print(w io.Writer) error {
-	fmt.Fprintf(w, "policy   %s\nsha256   %s\nengine   %s\nconfig   %s\nexports  %s\n\n",
-		s.Policy, s.SHA256, s.Engine, orConfig(s.Config), strings.Join(s.Exports, ", "))
+	fmt.Fprintf(w, "policy   %s\nsha256   %s\n", s.Policy, s.SHA256)
+	if s.Module != s.SHA256 {
+		fmt.Fprintf(w, "module   %s\n", s.Module)
+	}
+	fmt.Fprintf(w, "engine   %s\nconfig   %s\nexports  %s\n\n", s.Engine, orConfig(s.Config), strings.Join(s.Exports, ", "))
 	rows := [][]string{{"COMMAND", "ID", "SERVICE", "ACTION", "TARGETS", "FLAGS", "DECIDED BY"}}
 	alike := 0
 	for _, r := range s.Rows {

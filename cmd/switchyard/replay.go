@@ -75,7 +75,7 @@ func replayFile(path, tenant string, loaded ...*loadedPolicy) (*replay.Report, e
 	}
 	var policies []replay.Policy
 	for _, g := range loaded {
-		policies = append(policies, replay.Policy{Name: g.Name, SHA256: g.SHA256, Policy: g.Policy})
+		policies = append(policies, replay.Policy{Name: g.Name, SHA256: g.FileSHA256, Policy: g.Policy})
 	}
 	report, err := replay.Run(capture.NewReader(bufio.NewReaderSize(in, 1<<20)), tenant, policies...)
 	switch {

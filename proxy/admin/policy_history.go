@@ -54,7 +54,7 @@ type Reloads struct {
 func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.PolicyEvent) {
 	now := time.Now().UTC()
 	e := &policyEvent{PolicyEvent: event, generation: g}
-	e.Tenant, e.State, e.Name, e.SHA256, e.Since = tenant, api.InForce, g.Name, g.SHA256, now
+	e.Tenant, e.State, e.Name, e.SHA256, e.Module, e.Since = tenant, api.InForce, g.Name, g.Sum(), g.SHA256, now
 	p.mu.Lock()
 	h := p.of(tenant)
 	// The previous generation may still finish its batches; the ones before it cannot be in
@@ -71,6 +71,26 @@ func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.P
 		h.reloads.LoadSeconds = *e.LoadSeconds
 	}
 	h.reloads.Swapped++
+	p.add(h, e)
+	p.mu.Unlock()
+	p.changed.notify()
+}
+
+// Confirmed records new facts about the tenant's policy in force: that it was signed anew, or
+// that its file is again the one in force after another was refused. It becomes the latest
+// event, and keeps its faults.
+func (p *PolicyHistory) Confirmed(tenant string, g *policy.Generation, event api.PolicyEvent) {
+	now := time.Now().UTC()
+	e := &policyEvent{PolicyEvent: event, generation: g}
+	e.Tenant, e.State, e.Name, e.SHA256, e.Module, e.Since = tenant, api.InForce, g.Name, g.Sum(), g.SHA256, now
+	p.mu.Lock()
+	h := p.of(tenant)
+	for _, before := range h.events {
+		if before.State == api.InForce {
+			before.State, before.Until = api.Retired, &now
+			before.Faults, before.generation = byName(faultsOf(g)), nil // e counts them from now on
+		}
+	}
 	p.add(h, e)
 	p.mu.Unlock()
 	p.changed.notify()

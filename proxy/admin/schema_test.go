@@ -167,7 +167,7 @@ func ref(name string) map[string]any { return map[string]any{"$ref": "#/componen
 func TestCheckNotices(t *testing.T) {
 	d := described(t)
 	for _, c := range []struct{ schema, text, want string }{
-		{"Policy", `{"name":"x","sha256":"y"}`, ""},
+		{"Policy", `{"name":"x","sha256":"y","module_sha256":"z"}`, ""},
 		{"Policy", `{"name":"x"}`, "has no sha256"},
 		{"Policy", `{"name":"x","sha256":1}`, "is of type integer"},
 		{"Policy", `{"name":"x","sha256":"y","more":1}`, "the schema does not have it"},

@@ -65,7 +65,9 @@ func policyOf(t Tenant) api.Policy {
 }
 
 // identify returns the name and content of a generation.
-func identify(g *policy.Generation) api.Policy { return api.Policy{Name: g.Name, SHA256: g.SHA256} }
+func identify(g *policy.Generation) api.Policy {
+	return api.Policy{Name: g.Name, SHA256: g.Sum(), ModuleSHA256: g.SHA256}
+}
 
 // acquire returns the generation in force, which the caller releases.
 func acquire(t Tenant) (*policy.Generation, error) {

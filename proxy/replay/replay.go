@@ -25,7 +25,7 @@ import (
 // A Policy is one to be run. Its owner closes it.
 type Policy struct {
 	Name   string
-	SHA256 string // of its module, in hex
+	SHA256 string // of its file, in hex
 	policy.Policy
 }
 

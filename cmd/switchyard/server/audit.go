@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 
 	"switchyard/pdu"
 	"switchyard/policy"
@@ -52,7 +53,7 @@ func (srv *server) setAudit(t config.Tenant, s *served) (changed bool, err error
 	s.audit = next
 	if g != nil {
 		s.tenant.SetAudit(g)
-		srv.log.Info("audit begins", "tenant", t.Name, "audited", found.Name, "sha256", found.SHA256, "policy", s.policy.Name, "routes", Summary(g))
+		srv.log.Info("audit begins", slices.Concat([]any{"tenant", t.Name, "audited", found.Name}, found.sums(), []any{"policy", s.policy.Name, "routes", Summary(g)})...)
 	}
 	return true, nil
 }

@@ -86,7 +86,11 @@ func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) er
 		return err
 	}
 	defer g.Release()
-	fmt.Fprintf(stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, p.SHA256, Summary(g))
+	sum := p.FileSHA256
+	if p.SHA256 != sum {
+		sum += ", compiled to a module with sha256 " + p.SHA256
+	}
+	fmt.Fprintf(stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, sum, Summary(g))
 	for _, w := range p.proof.Warnings(time.Now()) {
 		fmt.Fprintf(stdout, "%s: warning: %s\n", about, w)
 	}

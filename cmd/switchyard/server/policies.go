@@ -13,6 +13,7 @@ import (
 	"switchyard/plugins/source"
 	"switchyard/policy"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/config"
 )
 
@@ -25,9 +26,23 @@ type candidate struct {
 	may     string          // effects as the configuration writes them, to compare
 }
 
-// same reports whether both would load as the same policy.
+// same reports whether both would load as the same policy from the same file.
 func (c candidate) same(d candidate) bool {
-	return c.Name == d.Name && c.SHA256 == d.SHA256 && string(c.config) == string(d.config) && c.may == d.may
+	return c.Name == d.Name && c.FileSHA256 == d.FileSHA256 && c.SHA256 == d.SHA256 && string(c.config) == string(d.config) && c.may == d.may
+}
+
+// sums returns the log's attributes for the sums of a policy: of its file, as sha256sum and
+// policy_sha256 know it, and of the module that was compiled from it, if that is another.
+func (c candidate) sums() []any {
+	if c.FileSHA256 == c.SHA256 {
+		return []any{"sha256", c.SHA256}
+	}
+	return []any{"sha256", c.FileSHA256, "module_sha256", c.SHA256}
+}
+
+// identity is what clients of the admin interface see of a policy.
+func (c candidate) identity() api.Policy {
+	return api.Policy{Name: c.Name, SHA256: c.FileSHA256, ModuleSHA256: c.SHA256}
 }
 
 // findPolicy finds a tenant's policy. The error is a *wasm.GateError or an InvalidError.
@@ -71,7 +86,7 @@ func loadPolicy(ctx context.Context, e *wasm.Engine, c candidate) (*policy.Gener
 		return nil, err
 	}
 	g := policy.NewLimitedGeneration(c.Name, c.SHA256, p, c.effects)
-	g.Config = c.config
+	g.Config, g.FileSHA256 = c.config, c.FileSHA256
 	return g, nil
 }
 

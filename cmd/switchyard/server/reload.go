@@ -109,11 +109,17 @@ func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool) {
 	about := "tenant " + t.Name
 	found, err := findPolicy(srv.checker, t)
 	if err == nil && found.same(s.policy) && s.engine == srv.engine() {
+		refused, signed := srv.lastErrors[about] != "", !found.proof.Same(s.policy.proof)
 		s.policy.proof = found.proof
 		srv.recordVersion(t.Name, s)
 		srv.reportOnce("", about, nil, false)
-		if requested {
-			srv.log.Info("policy unchanged", "tenant", t.Name, "policy", found.Name, "sha256", found.SHA256)
+		switch {
+		case signed:
+			srv.confirm(t.Name, s, "policy signed anew; it stays in force")
+		case refused:
+			srv.confirm(t.Name, s, "policy refused before is gone; its file is the one in force")
+		case requested:
+			srv.log.Info("policy unchanged", append([]any{"tenant", t.Name, "policy", found.Name}, found.sums()...)...)
 		}
 		return
 	}
@@ -126,6 +132,18 @@ func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool) {
 	srv.reportOnce("policy refused; the one in force goes on", about, err, requested)
 }
 
+// confirm logs and records that the policy in force stays so, with new facts about it.
+func (srv *server) confirm(tenant string, s *served, message string) {
+	g := s.active.Acquire()
+	defer g.Release()
+	srv.state.confirmed(tenant, g, s)
+	attrs := append([]any{"tenant", tenant, "policy", s.policy.Name}, s.policy.sums()...)
+	if p := s.policy.proof; p.Verified() {
+		attrs = append(attrs, "version", p.Statement.Version, "signers", p.Signers, "expires", p.Statement.Expires.UTC().Format(time.RFC3339))
+	}
+	srv.log.Info(message, attrs...)
+}
+
 func (srv *server) swapPolicy(t config.Tenant, s *served, found candidate) error {
 	start := time.Now()
 	g, err := srv.loadPolicy(srv.engine(), found)
@@ -136,7 +154,7 @@ func (srv *server) swapPolicy(t config.Tenant, s *served, found candidate) error
 	s.policy, s.engine, s.loadTime = found, srv.engine(), time.Since(start)
 	s.active.Install(g)
 	took := time.Since(start).Round(time.Microsecond)
-	srv.announce(t.Name, s, "policy reloaded", "before", before.SHA256, "took", took.String())
+	srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String())
 	return nil
 }
 

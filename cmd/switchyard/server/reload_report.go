@@ -91,6 +91,6 @@ func (srv *server) tenantResult(name string, before, after loaded) api.ReloadTen
 	case was != is:
 		r.Result = api.Changed
 	}
-	r.Policy = api.Policy{Name: is.Name, SHA256: is.SHA256}
+	r.Policy = api.Policy{Name: is.Name, SHA256: is.Sum(), ModuleSHA256: is.SHA256}
 	return r
 }

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -279,7 +280,7 @@ func (srv *server) announce(tenant string, s *served, message string, more ...an
 	g := s.active.Acquire()
 	defer g.Release()
 	srv.state.inForce(tenant, g, s)
-	srv.log.Info(message, append([]any{"tenant", tenant, "policy", s.policy.Name, "sha256", s.policy.SHA256, "routes", Summary(g)}, more...)...)
+	srv.log.Info(message, slices.Concat([]any{"tenant", tenant, "policy", s.policy.Name}, s.policy.sums(), []any{"routes", Summary(g)}, more)...)
 	if text := excess(g); text != "" {
 		srv.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)
 	}

@@ -79,7 +79,7 @@ func (a *adminState) update(srv *server) {
 		t, _ := srv.config.Tenant(name)
 		one := admin.Tenant{Name: name, Served: s.tenant, Active: s.active, Limits: limitsOf(srv.config, t)}
 		if audited := s.audit.policy; audited.Name != "" {
-			one.Audited = api.Policy{Name: audited.Name, SHA256: audited.SHA256}
+			one.Audited = audited.identity()
 		}
 		v.tenants = append(v.tenants, one)
 		if _, at, ok := s.policy.proof.Expires(); ok {
@@ -96,6 +96,16 @@ func (a *adminState) update(srv *server) {
 
 // inForce records that a tenant's policy is in force from now on.
 func (a *adminState) inForce(tenant string, g *policy.Generation, s *served) {
+	a.history.InForce(tenant, g, eventOf(g, s))
+}
+
+// confirmed records that the policy in force stays so, with other facts about it.
+func (a *adminState) confirmed(tenant string, g *policy.Generation, s *served) {
+	a.history.Confirmed(tenant, g, eventOf(g, s))
+}
+
+// eventOf returns what operators see of the policy in force.
+func eventOf(g *policy.Generation, s *served) api.PolicyEvent {
 	e := api.PolicyEvent{Routes: Summary(g)}
 	if s.loadTime > 0 {
 		seconds := s.loadTime.Seconds()
@@ -105,13 +115,13 @@ func (a *adminState) inForce(tenant string, g *policy.Generation, s *served) {
 		expires := p.Statement.Expires.UTC()
 		e.Signature = &api.Signature{Version: p.Statement.Version, Signers: append([]string{}, p.Signers...), Expires: &expires}
 	}
-	a.history.InForce(tenant, g, e)
+	return e
 }
 
 // refused records that a tenant's policy was not exchanged, if err is not nil.
 func (a *adminState) refused(t config.Tenant, found candidate, err error) {
 	if err != nil {
-		a.history.Refused(t.Name, t.Policy, found.SHA256, err)
+		a.history.Refused(t.Name, t.Policy, found.FileSHA256, err)
 	}
 }
 

@@ -109,7 +109,7 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	reloads, faults := a.history.Counts(t.Name)
 	m.Faults, m.Swapped, m.Refused, m.LoadSeconds = faults, reloads.Swapped, reloads.Refused, reloads.LoadSeconds
 	if g := t.Active.TryAcquire(); g != nil {
-		m.Policy, m.SHA256 = g.Name, g.SHA256
+		m.Policy, m.SHA256 = g.Name, g.Sum()
 		g.Release()
 	}
 	return m

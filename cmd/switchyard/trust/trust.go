@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"switchyard/plugins/source"
@@ -122,6 +123,15 @@ func ReadSignature(f source.File) ([]byte, error) {
 		return nil, provenance.Refuse(provenance.GateSignature, f.Name, "make its signature file readable, or sign it anew", "%w", err)
 	}
 	return signature, nil
+}
+
+// Same reports whether both proofs say the same about the same file.
+func (p Proof) Same(q Proof) bool {
+	if p.Verified() != q.Verified() {
+		return false
+	}
+	return !p.Verified() || p.Statement.Version == q.Statement.Version && p.Statement.Expires.Equal(q.Statement.Expires) &&
+		slices.Equal(p.Signers, q.Signers) && slices.Equal(p.Statement.Tenants, q.Statement.Tenants)
 }
 
 // Record stores in the ledger that the policy is in force. On an error only this process

@@ -36,8 +36,9 @@ func (r *Rates) Add(o Rates) {
 
 // A Policy identifies a policy.
 type Policy struct {
-	Name   string `json:"name"`   // as the configuration names it
-	SHA256 string `json:"sha256"` // of the module, in hex
+	Name         string `json:"name"`          // as the configuration names it
+	SHA256       string `json:"sha256"`        // of its file, in hex, as sha256sum prints it; of a shipped policy's module
+	ModuleSHA256 string `json:"module_sha256"` // of the module, in hex: for a table, of that compiled from it
 }
 
 // A Drain is the answer to a request to stop.

@@ -23,15 +23,16 @@ type PolicyEvent struct {
 	Tenant      string            `json:"tenant"`
 	State       string            `json:"state"` // InForce, Retired or Refused
 	Name        string            `json:"name"`
-	SHA256      string            `json:"sha256"`       // of the module, in hex; empty if it was refused before it could be read
-	Signature   *Signature        `json:"signature"`    // nil if it is not signed
-	Since       time.Time         `json:"since"`        // when it came into force, or was refused
-	Until       *time.Time        `json:"until"`        // when it was replaced; nil for the one in force and for refused ones
-	Gate        string            `json:"gate"`         // that refused it; empty if none did
-	Error       string            `json:"error"`        // why it was refused; empty if it was not
-	Faults      map[string]uint64 `json:"faults"`       // by kind
-	LoadSeconds *float64          `json:"load_seconds"` // how long loading took; nil if not known
-	Routes      string            `json:"routes"`       // what it does, in one line
+	SHA256      string            `json:"sha256"`        // of the file, in hex; empty if it was refused before it could be read
+	Module      string            `json:"module_sha256"` // of the module, in hex; empty if it was refused
+	Signature   *Signature        `json:"signature"`     // nil if it is not signed
+	Since       time.Time         `json:"since"`         // when it came into force, or was refused
+	Until       *time.Time        `json:"until"`         // when it was replaced; nil for the one in force and for refused ones
+	Gate        string            `json:"gate"`          // that refused it; empty if none did
+	Error       string            `json:"error"`         // why it was refused; empty if it was not
+	Faults      map[string]uint64 `json:"faults"`        // by kind
+	LoadSeconds *float64          `json:"load_seconds"`  // how long loading took; nil if not known
+	Routes      string            `json:"routes"`        // what it does, in one line
 }
 
 // States of a policy.

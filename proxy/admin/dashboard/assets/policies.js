@@ -24,7 +24,7 @@ const columns = [
   { title: 'State', sort: (e) => e.state, cell: (td, e) => write(td, words.get(e.state) ?? e.state) },
   { title: 'Tenant', sort: (e) => e.tenant, cell: (td, e) => write(td, e.tenant, '', name) },
   { title: 'Policy', width: 'name', sort: (e) => e.name, cell: (td, e) => write(td, e.name, '', name) },
-  { title: 'SHA-256', width: 'hash', cell: (td, e) => write(td, short(e.sha256), e.sha256) },
+  { title: 'SHA-256', width: 'hash', cell: (td, e) => write(td, short(e.sha256), e.module_sha256 && e.module_sha256 !== e.sha256 ? `${e.sha256}, compiled to ${e.module_sha256}` : e.sha256) },
   { title: 'Signed', sort: signature, cell: (td, e) => write(td, signature(e), e.signature?.expires ? `expires ${moment(e.signature.expires)}` : '') },
   { title: 'Loading', number: true, width: 'w8', first: 'descending', sort: (e) => number(e.load_seconds), cell: (td, e) => write(td, e.load_seconds === null ? '–' : seconds(e.load_seconds)) },
   { title: 'Faults', cell: (td, e) => write(td, faults(e)) },
