@@ -73,9 +73,8 @@ func decidedBy(v policy.Verdict) string {
 // fieldNames returns the names of the fields in bits, or nil if the command's message does
 // not have all of them.
 func fieldNames(command pdu.CommandID, bits uint32) []string {
-	known, _ := pdu.CommandByID(command)
-	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
-	if err != nil {
+	message := messageOf(command)
+	if message == nil {
 		return nil
 	}
 	var names []string
@@ -83,11 +82,21 @@ func fieldNames(command pdu.CommandID, bits uint32) []string {
 		if bits>>n&1 == 0 {
 			continue
 		}
-		field := message.Descriptor().Fields().ByNumber(n)
+		field := message.Fields().ByNumber(n)
 		if field == nil {
 			return nil
 		}
 		names = append(names, string(field.Name()))
 	}
 	return names
+}
+
+// messageOf returns the message of a command, or nil if it has none.
+func messageOf(command pdu.CommandID) protoreflect.MessageDescriptor {
+	known, _ := pdu.CommandByID(command)
+	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
+	if err != nil {
+		return nil
+	}
+	return message.Descriptor()
 }

@@ -2,8 +2,6 @@ package review
 
 import (
 	"switchyard/pdu"
-	"switchyard/policy"
-	"switchyard/policy/abi"
 )
 
 // A Change is one line of the difference between two policies.
@@ -93,30 +91,4 @@ func (t bothAnswers) change(row Change, command pdu.CommandID) Change {
 	row.Unproven = t.before == t.after
 	row.Before, row.After = decide(t.before, command), decide(t.after, command)
 	return row
-}
-
-// Warnings returns likely mistakes in the policy as a whole.
-func (t *Table) Warnings() []string {
-	var asked, inspected bool
-	handled := make(map[uint32]bool)
-	masters := false
-	for _, c := range pdu.Commands {
-		v := t.answers(c.ID)[t.own(c)].verdict
-		inspected = inspected || v.Inspected()
-		switch {
-		case v.Action() == policy.Handle:
-			handled[v.Argument()] = true
-		case v.Action() == policy.Unicast:
-			asked = asked || v.Selector() == abi.ToUser || v.Selector() == abi.ToFields
-			masters = masters || v.Selector() == abi.ToMaster
-		}
-	}
-	var warnings []string
-	if asked && !inspected && !handled[abi.OnlineUserInfo] && !handled[abi.UserStatusUpdate] {
-		warnings = append(warnings, "it sends to the holders of users, but no command is handled by online-user-info or user-status-update, so that no user is ever known")
-	}
-	if masters && !inspected && !handled[abi.RoleSet] {
-		warnings = append(warnings, "it sends to masters, but no command is handled by role-set, so that no peer ever is one")
-	}
-	return warnings
 }

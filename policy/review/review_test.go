@@ -245,10 +245,45 @@ func TestWeigh(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	got := routes(t, "[route]\nCID_MSG_DATA = \"unicast fields to_session_id\"\nCID_FILE_NOTIFY = \"unicast master\"").Warnings()
+	got := routes(t, "[route]\nCID_FILE_NOTIFY = \"unicast fields to_user_id\"\nCID_SWITCH_P2P_CMD = \"unicast master\"").Warnings()
 	if len(got) != 2 || !strings.Contains(got[0], "online-user-info") || !strings.Contains(got[1], "role-set") {
 		t.Errorf("got %q", got)
 	}
+}
+
+// A rule that takes for a user what is not always one is warned of, with the field.
+func TestMisroutingRulesAreWarnedOf(t *testing.T) {
+	const handled = "CID_OTHER_ONLINE_USER_INFO = \"handle online-user-info\"\n"
+	for rule, want := range map[string][]string{
+		"CID_MSG_DATA = 'unicast fields to_session_id'":                                          {"CID_MSG_DATA", "to_session_id", "group"},
+		"CID_MSG_DATA = 'unicast fields from_user_id to_session_id, not-sender, else-broadcast'": {"CID_MSG_DATA", "to_session_id", "group"},
+		"CID_MSG_DATA = 'unicast fields 2'":                                                      {"to_session_id"},
+		"CID_MSG_READ_NOTIFY = 'unicast fields session_id'":                                      {"CID_MSG_READ_NOTIFY", "session_id"},
+		"CID_BUDDY_LIST_REMOVE_SESSION_NOTIFY = 'unicast fields user_id session_id'":             {"session_id"},
+		"CID_MSG_DATA = 'unicast fields 3'":                                                      {"msg_id", "no user"},
+		"CID_FILE_NOTIFY = 'unicast fields 31'":                                                  {"field 31", "does not have"},
+		"CID_MSG_DATA = 'unicast fields from_user_id'":                                           nil,
+		"CID_GROUP_CHANGE_MEMBER_NOTIFY = 'unicast fields 1 4 5'":                                nil,
+	} {
+		got := routes(t, "[route]\n"+handled+rule+"\n").Warnings()
+		if len(want) == 0 {
+			if len(got) > 0 {
+				t.Errorf("%s: warned of %q", rule, got)
+			}
+			continue
+		}
+		if len(got) != 1 || !containsAll(got[0], want) {
+			t.Errorf("%s: got %q, want %q", rule, got, want)
+		}
+	}
+	got := routes(t, "[route]\n"+handled+"CID_MSG_DATA = 'broadcast-all'\n[service.SID_FILE]\nCID_MSG_DATA = 'unicast fields to_session_id'\n").Warnings()
+	if len(got) != 1 {
+		t.Errorf("a rule of one service: got %q", got)
+	}
+}
+
+func containsAll(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
 }
 
 // Rules for ids that the protocol does not have are rows, and changes, like all others.

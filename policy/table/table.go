@@ -7,7 +7,7 @@
 //	[route]
 //	CID_OTHER_HEARTBEAT = "consume"
 //	CID_OTHER_ROLE_SET  = "handle role-set"
-//	CID_MSG_DATA        = "unicast fields from_user_id to_session_id, not-sender, else-broadcast"
+//	CID_SWITCH_P2P_CMD  = "unicast fields from_user_id to_user_id, not-sender, else-broadcast"
 //	0x0720-0x072f       = "broadcast-except-sender"
 //	else                = "drop, log"
 //

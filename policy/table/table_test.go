@@ -194,7 +194,7 @@ func TestExampleOfPackageComment(t *testing.T) {
 	}{
 		{pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, "consume"},
 		{pdu.SID_OTHER, pdu.CID_OTHER_ROLE_SET, "handle role-set"},
-		{pdu.SID_MSG, pdu.CID_MSG_DATA, "unicast fields 1 2, not-sender, else-broadcast"},
+		{pdu.SID_SWITCH_SERVICE, pdu.CID_SWITCH_P2P_CMD, "unicast fields 1 2, not-sender, else-broadcast"},
 		{pdu.SID_FILE, 0x0725, "broadcast-except-sender"},
 		{pdu.SID_FILE, pdu.CID_FILE_NOTIFY, "unicast fields 2, else-broadcast"},
 		{pdu.SID_FILE, 0x9999, "drop"},
