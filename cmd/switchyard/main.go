@@ -19,6 +19,7 @@ import (
 
 	"switchyard/cmd/switchyard/server"
 	"switchyard/cmd/switchyard/trial"
+	"switchyard/policy/suggest"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )
@@ -134,11 +135,17 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(*cobra.Command, []string) error { return server.PrintVersion(stdout) },
 	}
+	printVersion := false
 	root := &cobra.Command{
-		Use:           "switchyard",
-		Short:         "A routing hub for TeamTalk's msg_servers whose rules can be changed while traffic flows",
-		Args:          knownCommand,
-		RunE:          serve.RunE,
+		Use:   "switchyard",
+		Short: "A routing hub for TeamTalk's msg_servers whose rules can be changed while traffic flows",
+		Args:  knownCommand,
+		RunE: func(c *cobra.Command, args []string) error {
+			if printVersion {
+				return version.RunE(c, args)
+			}
+			return serve.RunE(c, args)
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -147,6 +154,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	})
+	root.Flags().BoolVar(&printVersion, "version", false, "print the version, as the command of that name does")
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.config, "config", "", "configuration `file` (default $SWITCHYARD_CONFIG, else config.toml if it is there)")
 	flags.StringArrayVar(&o.set, "set", nil, "replace one value of the configuration, as in peer.timeout=40s; may be repeated")
@@ -168,9 +176,15 @@ func knownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
 	hint := ""
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = fmt.Sprintf(", did you mean %q?", near[0])
+	if near := suggest.Word(args[0], names); near != "" {
+		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
 	return usageError{fmt.Errorf("there is no command %q%s; see 'switchyard --help'", args[0], hint)}
 }

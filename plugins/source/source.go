@@ -17,6 +17,7 @@ import (
 	"switchyard/plugins/teamtalk"
 	"switchyard/plugins/unicast"
 	"switchyard/policy/stablefile"
+	"switchyard/policy/suggest"
 	"switchyard/policy/table"
 	"switchyard/policy/wasm"
 )
@@ -72,9 +73,9 @@ func Read(name, dir string, max int64) (File, error) {
 		if module, ok := shipped[name]; ok {
 			return File{name, "", module, sum(module)}, nil
 		}
-		names := strings.Join(slices.Sorted(maps.Keys(shipped)), ", ")
+		names := slices.Sorted(maps.Keys(shipped))
 		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: errors.New("no policy of that name is shipped"),
-			Remedy: fmt.Sprintf("name one of %s, or a file as %q", names, filePrefix+name+".toml")}
+			Remedy: fmt.Sprintf("%s; a file is named as %q", suggest.Hint(name, names, "name one of "+strings.Join(names, ", ")), filePrefix+name+".toml")}
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)

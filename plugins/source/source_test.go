@@ -58,7 +58,8 @@ func TestFindRefuses(t *testing.T) {
 		gate wasm.Gate
 		text string
 	}{
-		"teamtalc":         {GateFile, "name one of teamtalk, unicast, or a file as \"file:teamtalc.toml\""},
+		"teamtalc":         {GateFile, "did you mean teamtalk?; a file is named as \"file:teamtalc.toml\""},
+		"mine":             {GateFile, "name one of teamtalk, unicast; a file is named as \"file:mine.toml\""},
 		"file:nowhere":     {GateFile, "no such file"},
 		"file:.":           {GateFile, "not a regular file"},
 		"file:bad.toml":    {GateTable, "bad.toml:2: "},

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -337,4 +338,73 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A variable with one underscore where a key has a dot is a fault; what orchestrators set, and
+// what resembles no key, is not.
+func TestVariablesWithOneUnderscore(t *testing.T) {
+	t.Parallel()
+	for variable, meant := range map[string]string{
+		"SWITCHYARD_PEER_TIMEOUT":              "SWITCHYARD_PEER__TIMEOUT",
+		"SWITCHYARD_PEER_WRITE_TIMEOUT":        "SWITCHYARD_PEER__WRITE_TIMEOUT",
+		"SWITCHYARD_PEER_TIMOUT":               "SWITCHYARD_PEER__TIMEOUT",
+		"SWITCHYARD_LOG_LEVEL":                 "SWITCHYARD_LOG__LEVEL",
+		"SWITCHYARD_LISTENER_0_ADDRESS":        "SWITCHYARD_LISTENER__0__ADDRESS",
+		"SWITCHYARD_TENANT_WEST_1_POLICY":      "SWITCHYARD_TENANT__WEST_1__POLICY",
+		"SWITCHYARD_ADMIN_ADDRESS":             "SWITCHYARD_ADMIN__ADDRESS",
+		"SWITCHYARD_SERVICE_HOST":              "",
+		"SWITCHYARD_PORT":                      "",
+		"SWITCHYARD_PORT_8200_TCP_ADDR":        "",
+		"SWITCHYARD_ADMIN_SERVICE_PORT_HTTP":   "",
+		"SWITCHYARD_ADMIN_PORT_8201_TCP_PROTO": "",
+		"SWITCHYARD_ADMIN_TOKEN_FILE":          "",
+		"SWITCHYARD_CONFIG":                    "",
+		"SWITCHYARD_LOG_DIR":                   "",
+		"SWITCHYARD_IMAGE_TAG":                 "",
+		"SWITCHYARD_":                          "",
+		"SWITCHYARD_PEER":                      "",
+	} {
+		_, err := load("c.toml", []byte("[tenant.west-1]\n[[listener]]\naddress = \"127.0.0.1:1\"\ntenant = \"west-1\"\n"), []string{variable + "=1"}, nil)
+		switch {
+		case meant == "" && err != nil:
+			t.Errorf("%s: %v", variable, err)
+		case meant != "" && (err == nil || !strings.Contains(err.Error(), "environment "+variable+": this variable sets nothing; did you mean "+meant+"?")):
+			t.Errorf("%s: got %v, want a hint to %s", variable, err, meant)
+		}
+	}
+}
+
+// Sixteen kilobytes of dots or brackets are refused before they cost memory, in the file and
+// inside of a policy's configuration, and as the name of a key elsewhere.
+func TestDeepNestingIsRefusedEarly(t *testing.T) {
+	const size = 16 << 10
+	dots := strings.Repeat("a.", size/2) + "a"
+	brackets := strings.Repeat("[", size/2) + strings.Repeat("]", size/2)
+	braces := strings.Repeat("{a=", size/4) + "1" + strings.Repeat("}", size/4)
+	cost := func(name, source string, env []string, overrides map[string]string) {
+		t.Helper()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := load("c.toml", []byte(source), env, overrides)
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
+			t.Errorf("%s: %d MiB were allocated", name, n>>20)
+		}
+	}
+	const config = "[tenant.default.policy_config]\n"
+	for name, source := range map[string]string{
+		"a dotted key": dots + " = 1", "a dotted header": "[" + dots + "]", "lists": "a = " + brackets, "tables": "a = " + braces,
+		"a dotted key of policy_config": config + dots + " = 1", "lists in policy_config": config + "a = " + brackets,
+		"tables in policy_config": config + "a = " + braces, "many dotted keys": strings.Repeat(strings.Repeat("a.", 100)+"a = 1\n", size/200),
+	} {
+		cost(name, source, nil, nil)
+	}
+	cost("--set", "", nil, map[string]string{dots: "1"})
+	cost("--set policy_config", "", nil, map[string]string{"tenant.default.policy_config." + dots: "1"})
+	cost("environment", "", []string{"SWITCHYARD_" + strings.ReplaceAll(strings.ToUpper(dots), ".", "__") + "=1"}, nil)
+	cost("environment of policy_config", "", []string{"SWITCHYARD_TENANT__DEFAULT__POLICY_CONFIG__" + strings.ReplaceAll(strings.ToUpper(dots), ".", "__") + "=1"}, nil)
+	cost("environment with single underscores", "", []string{"SWITCHYARD_PEER__X_" + strings.ReplaceAll(strings.ToUpper(dots), ".", "_") + "=1"}, nil)
 }

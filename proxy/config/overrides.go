@@ -2,14 +2,17 @@ package config
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+
+	"switchyard/policy/suggest"
 )
 
 // envPrefix is the prefix of Switchyard's environment variables. A key's variable is its
 // name in capitals with two underscores for each dot: SWITCHYARD_PEER__TIMEOUT. Hyphens of
-// a tenant's name become single underscores. Variables without two underscores are
-// ignored: orchestrators set such variables for a service of this name.
+// a tenant's name become single underscores. Of variables without two underscores, only
+// those that resemble a key are faults: orchestrators set others for a service of this name.
 const envPrefix = "SWITCHYARD_"
 
 // environment assigns the values of variables, each "NAME=value".
@@ -17,16 +20,50 @@ func (r *reader) environment(env []string) {
 	for _, entry := range env {
 		variable, value, _ := strings.Cut(entry, "=")
 		name, ours := strings.CutPrefix(variable, envPrefix)
-		if !ours || !strings.Contains(name, "__") {
+		place := Place{Source: "environment " + variable}
+		if !ours {
 			continue
 		}
-		place := Place{Source: "environment " + variable}
+		if !strings.Contains(name, "__") {
+			if meant := r.resembled(name); meant != "" {
+				r.fault(place, "this variable sets nothing; did you mean %s? Two underscores stand for each dot of a key", meant)
+			}
+			continue
+		}
 		if k, ok := r.keys[keyOfVariable(name)]; ok {
 			r.assign(k, place, k.setText(value))
 		} else {
 			r.fault(place, "unknown key %q; %s", keyOfVariable(name), r.suggest(keyOfVariable(name)))
 		}
 	}
+}
+
+// resembled returns the variable that one without two underscores was probably meant for, or
+// "" if it does not begin with the name of a section, or resembles none of its keys.
+func (r *reader) resembled(name string) string {
+	section, rest, _ := strings.Cut(strings.ToLower(name), "_")
+	if rest == "" || name == clientToken || orchestrated.MatchString(name) || !r.sections[section] && section != "tenant" {
+		return ""
+	}
+	variables := make(map[string]string) // by the key with single underscores
+	for _, key := range r.candidates(section + "." + strings.ReplaceAll(rest, "_", ".")) {
+		if _, ok := r.keys[key]; ok && strings.HasPrefix(key, section+".") {
+			variables[strings.NewReplacer(".", "_", "-", "_").Replace(key)] = variableOf(key)
+		}
+	}
+	return variables[suggest.Word(section+"_"+rest, slices.Sorted(maps.Keys(variables)))]
+}
+
+// clientToken is the variable with which clients of the admin interface are configured.
+const clientToken = "ADMIN_TOKEN_FILE"
+
+// orchestrated matches the variables that Docker and Kubernetes set for a service whose name
+// begins as this program's.
+var orchestrated = regexp.MustCompile(`(^|_)(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP).*)?|NAME|ENV_.*)$`)
+
+// variableOf returns the variable of a key.
+func variableOf(key string) string {
+	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "__", "-", "_").Replace(key))
 }
 
 func keyOfVariable(name string) string {
