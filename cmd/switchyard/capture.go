@@ -83,6 +83,9 @@ func (r *captureOptions) check() error {
 			return usageError{fmt.Errorf("capture: %w", err)}
 		}
 		r.out = out
+		if err := checkFolder(filepath.Dir(out)); err != nil {
+			return dataError{fmt.Errorf("capture: %w; nothing was recorded", err)}
+		}
 	}
 	for _, text := range r.redact {
 		if _, err := capture.ParseField(text); err != nil {
@@ -95,6 +98,15 @@ func (r *captureOptions) check() error {
 		}
 	}
 	return nil
+}
+
+// checkFolder finds out whether a file can be written in the folder, by doing so.
+func checkFolder(folder string) error {
+	f, err := os.CreateTemp(folder, ".capture-*")
+	if err != nil {
+		return fmt.Errorf("no file can be written in the folder of -o: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // query returns the options as the query of a request.

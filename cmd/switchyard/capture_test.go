@@ -340,3 +340,12 @@ func TestCommandsOfCaptureDocument(t *testing.T) {
 		t.Errorf("%d commands were run, want all", ran)
 	}
 }
+
+// A folder that cannot be written to is found before anything is recorded, and before the
+// server is asked.
+func TestCaptureChecksItsFolder(t *testing.T) {
+	out, stderr := runHere(t, exitData, "capture", "-o", filepath.Join(t.TempDir(), "nowhere", "x.pcapng"))
+	if out != "" || !strings.Contains(stderr, "nowhere") || !strings.Contains(stderr, "nothing was recorded") {
+		t.Errorf("got %q, %q", out, stderr)
+	}
+}

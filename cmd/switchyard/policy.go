@@ -125,6 +125,9 @@ func readConfig(arg string) ([]byte, error) {
 			return nil, dataError{fmt.Errorf("configuration of the policy: %w; name a file, or write the object itself, as in '{\"word\": \"secret\"}'", err)}
 		}
 	}
+	if err := stablefile.CheckMark(text); err != nil {
+		return nil, dataError{fmt.Errorf("configuration of the policy: %s: %w", arg, err)}
+	}
 	var object map[string]any
 	if err := json.Unmarshal(text, &object); err != nil {
 		return nil, dataError{fmt.Errorf("configuration of the policy: %.100s is no JSON object: %w", arg, jsonFault(err))}

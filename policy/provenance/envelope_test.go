@@ -40,7 +40,7 @@ func TestEnvelopeIsReadInOneWay(t *testing.T) {
 		good[:len(good)-3]: "not JSON",
 		good + good:        "something behind it",
 		good + "x":         "something behind it",
-		"\ufeff" + good:    "not JSON",
+		"\ufeff" + good:    "byte order mark",
 		strings.Replace(good, "sig", "s\xffg", 1):                                                         "not UTF-8",
 		strings.Replace(good, `"payload"`, `"payload": "", "payload"`, 1):                                 "a key is there twice",
 		strings.Replace(good, `"payload"`, `"\u0070ayload": "", "payload"`, 1):                            "a key is there twice",

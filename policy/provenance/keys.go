@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"switchyard/policy/stablefile"
 )
 
 // The types of PEM blocks in which OpenSSL writes keys.
@@ -106,6 +108,9 @@ func ParseSigner(text []byte) (*Signer, error) {
 func blocksOf(text []byte) ([]*pem.Block, error) {
 	if len(text) > maxKeyFile {
 		return nil, fmt.Errorf("it is larger than %d bytes", maxKeyFile)
+	}
+	if err := stablefile.CheckMark(text); err != nil {
+		return nil, err
 	}
 	begun := bytes.Count(text, []byte("-----BEGIN "))
 	var blocks []*pem.Block

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"unicode/utf8"
+
+	"switchyard/policy/stablefile"
 )
 
 // maxDepth is how deep JSON values may be nested.
@@ -15,6 +17,9 @@ const maxDepth = 4
 // nothing follows it, no key occurs twice, and all keys are among fields, with exactly that
 // spelling. Without fields, those of v are allowed.
 func decodeStrictly(text []byte, v any, fields ...string) error {
+	if err := stablefile.CheckMark(text); err != nil {
+		return err
+	}
 	if !utf8.Valid(text) {
 		return errors.New("it is not UTF-8")
 	}

@@ -240,3 +240,18 @@ func TestOperatingIsLogged(t *testing.T) {
 		}
 	}
 }
+
+// A token's file says that a byte order mark is what is wrong with it.
+func TestTokenWithByteOrderMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte("\ufeff"+tokenOperate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readToken(path, info); err == nil || !strings.Contains(err.Error(), path+": it begins with a byte order mark") {
+		t.Errorf("got %v", err)
+	}
+}

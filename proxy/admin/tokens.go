@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"switchyard/policy/stablefile"
 )
 
 // The shortest and the longest token, in bytes.
@@ -109,6 +111,9 @@ func readToken(path string, info os.FileInfo) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	if err != nil {
 		return nil, err
+	}
+	if err := stablefile.CheckMark(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	text = bytes.TrimSpace(text)
 	odd := func(r rune) bool { return r <= ' ' || r > '~' }

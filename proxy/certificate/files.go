@@ -48,6 +48,9 @@ func read(files Files, stable time.Duration) (contents, error) {
 		if err != nil {
 			return contents{}, unreadable(f.role, f.path, err)
 		}
+		if err := stablefile.CheckMark(content); err != nil {
+			return contents{}, fmt.Errorf("%s %s: %w", f.role, f.path, err)
+		}
 		*f.content = content
 	}
 	return c, nil

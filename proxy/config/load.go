@@ -121,6 +121,9 @@ func (r *reader) file(source []byte) bool {
 	values, err := doc.Decode()
 	if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
 		problem := "not TOML: " + syntax.What
+		if doc.Unquoted(syntax.Line) {
+			problem += `; write addresses, durations and other texts in quotes, as in allow = ["10.0.0.1"]`
+		}
 		if doc.TooDeep > 0 {
 			problem = syntax.What + "; close what was opened, or nest less"
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"switchyard/policy/sanitize"
+	"switchyard/policy/stablefile"
 	"switchyard/proxy/admin/api"
 )
 
@@ -108,6 +109,8 @@ func readToken(path string) (string, error) {
 	switch {
 	case err != nil:
 		return "", &Refusal{0, fmt.Sprintf("read the token: %v; name a file with a token", err)}
+	case stablefile.CheckMark(text) != nil:
+		return "", &Refusal{0, fmt.Sprintf("%s: %v", path, stablefile.CheckMark(text))}
 	case token == "", len(text) > maxToken, strings.ContainsFunc(token, unprintable):
 		return "", &Refusal{0, fmt.Sprintf("%s holds no token; name the file with the server's, of up to %d printable characters without blanks", path, maxToken)}
 	}
