@@ -60,7 +60,7 @@ func (s *Server) tenantSnapshot(t Tenant) api.TenantSnapshot {
 	h, sample := t.Hub(), s.sampler.of(t)
 	c := h.Counts()
 	one := api.TenantSnapshot{Tenant: t.Name, Sessions: c.Sessions, Received: c.Received, Delivered: c.Delivered, Pending: c.Pending,
-		Dropped: byName(c.Dropped), Discarded: byName(c.Discarded), BytesIn: c.BytesIn, BytesOut: c.BytesOut, Rates: sample.rates,
+		Dropped: byName(c.Dropped), Lost: c.Lost(), Discarded: byName(c.Discarded), BytesIn: c.BytesIn, BytesOut: c.BytesOut, Rates: sample.rates,
 		Users: h.Users(), Lag: c.Lag, Lags: c.Lags, Log: h.Memory(), ProbeSeconds: sample.probe,
 		Faults: map[string]uint64{}, Commands: trafficOf(h, sample)}
 	if g := t.Active.TryAcquire(); g != nil {
@@ -121,6 +121,7 @@ func addTotals(t *api.Totals, o api.TenantSnapshot) {
 	t.BytesOut += o.BytesOut
 	t.Users += o.Users
 	t.Rates.Add(o.Rates)
+	t.Lost += o.Lost
 	for _, n := range o.Dropped {
 		t.Dropped += n
 	}

@@ -228,3 +228,12 @@ func TestUnknownStats(t *testing.T) {
 		t.Errorf("all unknown commands: %+v", sum)
 	}
 }
+
+// What the policy drops, and unicasts without a receiver, are not lost; all else that is
+// dropped is.
+func TestLost(t *testing.T) {
+	c := Counts{Dropped: map[Reason]uint64{ByPolicy: 1, NoHolder: 2, PolicyFault: 4, MalformedBody: 8, BadStatus: 16, TooManyUsers: 32, LogFull: 64}}
+	if got := c.Lost(); got != 4+8+16+32+64 {
+		t.Errorf("lost %d", got)
+	}
+}

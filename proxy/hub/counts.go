@@ -84,6 +84,17 @@ type Counts struct {
 	SlowedTime map[Reason]time.Duration
 }
 
+// Lost returns how many PDUs were dropped although the policy did not say so: all but those
+// with the verdict drop, and unicasts to which nobody is a receiver.
+func (c *Counts) Lost() (lost uint64) {
+	for why, n := range c.Dropped {
+		if why != ByPolicy && why != NoHolder {
+			lost += n
+		}
+	}
+	return lost
+}
+
 // counts is guarded by hub.mu.
 type counts struct {
 	received  uint64

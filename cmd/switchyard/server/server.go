@@ -367,7 +367,7 @@ func (srv *server) close() {
 // become due only to sessions that are open at that moment.
 func (srv *server) logCounts(name string, t *served) {
 	c := t.tenant.Hub().Counts()
-	srv.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "made", c.Made)
+	srv.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "lost", c.Lost(), "made", c.Made)
 	srv.log.Info("copies", "tenant", name, "due", c.Due, "delivered", c.Delivered, "discarded", c.Discarded)
 	srv.log.Info("sessions", "tenant", name, "joined", c.Joined, "closed", c.Closed)
 }

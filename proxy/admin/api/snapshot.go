@@ -21,6 +21,7 @@ type Totals struct {
 	Received  uint64 `json:"received"`
 	Delivered uint64 `json:"delivered"`
 	Dropped   uint64 `json:"dropped"`
+	Lost      uint64 `json:"lost"` // of those dropped, all that the policy did not want dropped
 	Discarded uint64 `json:"discarded"`
 	Pending   uint64 `json:"pending"`
 	BytesIn   uint64 `json:"bytes_in"`
@@ -46,6 +47,7 @@ type TenantSnapshot struct {
 	Delivered    uint64            `json:"delivered"`
 	Pending      uint64            `json:"pending"`
 	Dropped      map[string]uint64 `json:"dropped"`
+	Lost         uint64            `json:"lost"`
 	Discarded    map[string]uint64 `json:"discarded"`
 	BytesIn      uint64            `json:"bytes_in"`
 	BytesOut     uint64            `json:"bytes_out"`

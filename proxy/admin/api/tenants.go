@@ -15,6 +15,7 @@ type Tenant struct {
 	Received  uint64            `json:"received"`  // PDUs from peers
 	Accepted  map[string]uint64 `json:"accepted"`  // PDUs by action; drop is not among them
 	Dropped   map[string]uint64 `json:"dropped"`   // PDUs by reason
+	Lost      uint64            `json:"lost"`      // PDUs dropped for other reasons than policy and no-holder, which are as the policy says
 	Made      uint64            `json:"made"`      // PDUs that the hub created: notices, answers, heartbeats
 	Due       uint64            `json:"due"`       // copies to be sent to peers
 	Delivered uint64            `json:"delivered"` // copies written whole

@@ -32,6 +32,8 @@ type Tenant struct {
 	Received uint64     `json:"received"`
 	Dropped  uint64     `json:"dropped"`
 	DropRate float64    `json:"drop_rate"`
+	Lost     uint64     `json:"lost"` // dropped, and not as the policy says
+	LostRate float64    `json:"lost_rate"`
 	Rates    api.Rates  `json:"rates"`
 	Paused   int        `json:"paused"` // sessions that are not read from now
 	Lag      uint64     `json:"lag"`    // of the peer furthest behind
@@ -94,10 +96,11 @@ func compare(server string, before, now *sample) *Report {
 // again in between.
 func (s *Report) addTenant(t, before api.TenantSnapshot) {
 	known := s.Seconds > 0 && before.Tenant == t.Tenant && t.Received >= before.Received && t.Delivered >= before.Delivered
-	entry := Tenant{Tenant: t.Tenant, Sessions: t.Sessions, Users: t.Users, Received: t.Received, Dropped: sum(t.Dropped),
+	entry := Tenant{Tenant: t.Tenant, Sessions: t.Sessions, Users: t.Users, Received: t.Received, Dropped: sum(t.Dropped), Lost: t.Lost,
 		Rates: t.Rates, Paused: t.Paused, Lag: t.Lag, Lags: t.Lags, Log: t.Log, Policy: t.Policy}
 	if known {
 		entry.DropRate = per(entry.Dropped, sum(before.Dropped), s.Seconds)
+		entry.LostRate = per(entry.Lost, before.Lost, s.Seconds)
 		entry.Rates = api.Rates{
 			PDUsIn: per(t.Received, before.Received, s.Seconds), BytesIn: per(t.BytesIn, before.BytesIn, s.Seconds),
 			PDUsOut: per(t.Delivered, before.Delivered, s.Seconds), BytesOut: per(t.BytesOut, before.BytesOut, s.Seconds)}

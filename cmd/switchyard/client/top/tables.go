@@ -46,11 +46,11 @@ func words(titles ...string) (columns []column) {
 // window cuts off the others.
 func (s *Report) sections() []section {
 	tenants := section{name: "TENANT", all: len(s.Tenants), columns: slices.Concat(words(""),
-		numbers("PEERS", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "DROPS/S", "PAUSED", "USERS", "LOG"), words("POLICY", "SHA256"))}
+		numbers("PEERS", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "LOST/S", "PAUSED", "USERS", "LOG"), words("POLICY", "SHA256"))}
 	for _, t := range s.Tenants {
 		r := t.Rates
 		tenants.rows = append(tenants.rows, row{alarm: t.Paused > 0, cells: []string{t.Tenant, fmt.Sprint(t.Sessions), bytes(float64(t.Lag)),
-			count(r.PDUsIn), bytes(r.BytesIn), count(r.PDUsOut), bytes(r.BytesOut), count(t.DropRate), fmt.Sprint(t.Paused),
+			count(r.PDUsIn), bytes(r.BytesIn), count(r.PDUsOut), bytes(r.BytesOut), count(t.LostRate), fmt.Sprint(t.Paused),
 			fmt.Sprint(t.Users), bytes(float64(t.Log)), t.Policy.Name, beginning(t.Policy.SHA256)}})
 	}
 	commands := section{name: "COMMAND", all: len(s.Commands), columns: slices.Concat(words("", "TENANT"),

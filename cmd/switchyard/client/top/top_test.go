@@ -52,7 +52,7 @@ func (f *fake) Snapshot(ctx context.Context) (*api.Snapshot, error) {
 	}
 	n := uint64(time.Since(f.start) / (10 * time.Millisecond))
 	return &api.Snapshot{Time: time.Now(), UptimeSeconds: 90061, Tenants: []api.TenantSnapshot{
-		{Tenant: "acme", Sessions: 2, Users: 12, Received: 1000 + n, Delivered: 3 * n, Dropped: map[string]uint64{"policy": n / 2}, BytesIn: 50 * n, BytesOut: 150 * n,
+		{Tenant: "acme", Sessions: 2, Users: 12, Received: 1000 + n, Delivered: 3 * n, Dropped: map[string]uint64{"policy": n / 2, "log-full": n / 10}, Lost: n / 10, BytesIn: 50 * n, BytesOut: 150 * n,
 			Lag: 2048, Rates: api.Rates{PDUsIn: 1}, Policy: api.Policy{Name: "teamtalk", SHA256: "0123456789abcdef"},
 			Commands: []api.CommandTraffic{
 				{Command: "CID_MSG_DATA", ID: 0x301, PDUs: 1000 + n, Bytes: 50 * n, Rate: 2, Actions: map[string]uint64{"drop": n / 2, "broadcast-all": 1000 + n}},
@@ -87,7 +87,7 @@ func TestOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := api.Rates{PDUsIn: 100, BytesIn: 5000, PDUsOut: 300, BytesOut: 15000}
-		if a := s.Tenants[0]; s.Seconds != 2 || a.Tenant != "acme" || a.Rates != want || a.DropRate != 50 || a.Dropped != 100 || s.Rates != want {
+		if a := s.Tenants[0]; s.Seconds != 2 || a.Tenant != "acme" || a.Rates != want || a.DropRate != 60 || a.Dropped != 120 || a.LostRate != 10 || a.Lost != 20 || s.Rates != want {
 			t.Errorf("over %v s: %+v, all %+v, want %+v", s.Seconds, a, s.Rates, want)
 		}
 		if c := s.Commands[0]; c.Command != "CID_MSG_DATA" || c.Rate != 100 || c.ByteRate != 5000 || c.PDUs != 1200 {
@@ -181,7 +181,7 @@ func TestNamesInJSON(t *testing.T) {
 			want string
 		}{
 			"all":     {got, "commands draining latency peers rates seconds server sessions tenants time uptime_seconds"},
-			"tenant":  {got["tenants"].([]any)[0], "drop_rate dropped lag lags log paused policy rates received sessions tenant users"},
+			"tenant":  {got["tenants"].([]any)[0], "drop_rate dropped lag lags log lost lost_rate paused policy rates received sessions tenant users"},
 			"command": {got["commands"].([]any)[0], "actions byte_rate bytes command id pdus rate tenant"},
 			"peer":    {got["peers"].([]any)[0], "bytes_in bytes_out identities lag master paused pdus_in pdus_out peer rates session since tenant users"},
 			"rates":   {got["rates"], "bytes_in bytes_out pdus_in pdus_out"},
@@ -201,8 +201,8 @@ func TestNamesInJSON(t *testing.T) {
 const printed = `switchyard 127.0.0.1:8280   up 1d1h   31 peers   in 100/s 4.9KiB/s   out 300/s 14.6KiB/s   p99 1.23ms
 draining: the server stops
 
-TENANT    PEERS      LAG     IN/S  BYTES/S    OUT/S  BYTES/S  DROPS/S   PAUSED    USERS      LOG  POLICY               SHA256
-acme          2   2.0KiB      100   4.9KiB      300  14.6KiB       50        0       12       0B  teamtalk             01234567
+TENANT    PEERS      LAG     IN/S  BYTES/S    OUT/S  BYTES/S   LOST/S   PAUSED    USERS      LOG  POLICY               SHA256
+acme          2   2.0KiB      100   4.9KiB      300  14.6KiB       10        0       12       0B  teamtalk             01234567
 beta          0   1.0MiB        0       0B        0       0B        0        1        0       0B  file:\u001b[2J.toml
 
 COMMAND              TENANT     IN/S  BYTES/S     PDUS  ACTIONS

@@ -1,6 +1,6 @@
 // The tiles at the top, and the charts.
 import { Chart } from './chart.js';
-import { bytes, clock, count, hide, make, number, rate, reasons, seconds, sum, write } from './text.js';
+import { asPolicySays, bytes, clock, count, hide, lost, make, number, rate, reasons, seconds, sum, write } from './text.js';
 import { chosen, onUpdate, state } from './state.js';
 
 const byId = (id) => document.getElementById(id);
@@ -19,7 +19,8 @@ const tiles = [
   { title: 'Peers', value: () => count(total('sessions')), more: () => `${count(total('paused'))} paused` },
   { title: 'Users present', value: () => count(total('users')), more: () => `of ${chosen().length} ${chosen().length === 1 ? 'tenant' : 'tenants'}` },
   { title: 'Largest lag', value: () => bytes(Math.max(0, ...chosen().map((t) => number(t.lag)))), more: () => `all peers ${bytes(total('lags'))}` },
-  { title: 'PDUs dropped', value: () => count(sum(together('dropped'))), more: () => reasons(together('dropped')) || 'none so far' },
+  { title: 'PDUs lost', value: () => count(sum(lost(together('dropped')))), more: () => reasons(lost(together('dropped'))) || 'none so far' },
+  { title: 'Dropped as the policy says', value: () => count(sum(asPolicySays(together('dropped')))), more: () => reasons(asPolicySays(together('dropped'))) || 'none so far' },
   { title: 'Copies discarded', value: () => count(sum(together('discarded'))), more: () => reasons(together('discarded')) || 'none so far' },
   { title: 'Policy faults', value: () => count(sum(together('faults'))), more: () => reasons(together('faults')) || 'none so far' },
 ];

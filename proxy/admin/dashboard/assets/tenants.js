@@ -1,5 +1,5 @@
 // The tenants and their limits. A click on a name chooses the tenant.
-import { bytes, count, make, name, number, rate, reasons, seconds, short, sum, write } from './text.js';
+import { asPolicySays, bytes, count, lost, make, name, number, rate, reasons, seconds, short, sum, write } from './text.js';
 import { meter, Table } from './table.js';
 import { chosen, onUpdate, state, update } from './state.js';
 
@@ -43,7 +43,8 @@ const columns = [
   { title: 'Probe', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.probe_seconds), cell: (td, t) => write(td, t.probe_seconds === null ? '–' : seconds(t.probe_seconds)) },
   { title: 'Policy', cell: (td, t) => write(td, policyText(t.policy), t.policy?.sha256, name), sort: (t) => policyText(t.policy), width: 'name' },
   { title: 'Faults', cell: (td, t) => write(td, withReasons(t.faults)), sort: (t) => sum(t.faults), first: 'descending' },
-  { title: 'Dropped', cell: (td, t) => write(td, withReasons(t.dropped)), sort: (t) => sum(t.dropped), first: 'descending' },
+  { title: 'Lost', cell: (td, t) => write(td, withReasons(lost(t.dropped))), sort: (t) => sum(lost(t.dropped)), first: 'descending' },
+  { title: 'Dropped as the policy says', cell: (td, t) => write(td, withReasons(asPolicySays(t.dropped))), sort: (t) => sum(asPolicySays(t.dropped)), first: 'descending' },
   { title: 'Discarded', cell: (td, t) => write(td, withReasons(t.discarded)), sort: (t) => sum(t.discarded), first: 'descending' },
 ];
 

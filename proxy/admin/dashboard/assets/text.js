@@ -116,5 +116,12 @@ export const reasons = (counts) => Object.entries(counts ?? {}).filter(([, n]) =
 // sum adds up counts by name.
 export const sum = (counts) => Object.values(counts ?? {}).reduce((total, n) => total + number(n), 0);
 
+// asPolicySays and lost part PDUs that were dropped by whether the policy says so: its own
+// drops, and unicasts to which nobody is a receiver.
+const wanted = new Set(['policy', 'no-holder']);
+const part = (counts, isWanted) => Object.fromEntries(Object.entries(counts ?? {}).filter(([why]) => wanted.has(why) === isWanted));
+export const asPolicySays = (counts) => part(counts, true);
+export const lost = (counts) => part(counts, false);
+
 // id formats the id of a command: 0x0301.
 export const id = (n) => `0x${number(n).toString(16).padStart(4, '0')}`;

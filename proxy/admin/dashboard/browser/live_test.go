@@ -81,7 +81,7 @@ func TestReloadShowsUp(t *testing.T) {
 	f.change(func(w *world) {
 		acme := w.tenants[0]
 		acme.history[0]["state"], acme.history[0]["until"] = "retired", w.now
-		acme.policy = object{"name": "file:new.wasm", "sha256": strings.Repeat("d", 64)}
+		acme.policy = object{"name": "file:new.wasm", "sha256": strings.Repeat("d", 64), "module_sha256": strings.Repeat("d", 64)}
 		acme.commands[1].verdict = "broadcast-all"
 		now = acme.event(90, "in-force", "", "")
 		now["signature"] = object{"version": 7, "signers": []string{"ops.pem"}, "expires": nil}

@@ -73,7 +73,7 @@ func line(id int, level, message string, attributes object) object {
 
 func newTenant(name string, peers int, policy string, first int) *tenant {
 	t := &tenant{
-		name: name, policy: object{"name": policy, "sha256": strings.Repeat(fmt.Sprintf("%x", 10+first), 64)},
+		name: name, policy: object{"name": policy, "sha256": strings.Repeat(fmt.Sprintf("%x", 10+first), 64), "module_sha256": strings.Repeat("e", 64)},
 		faults: object{}, dropped: object{"action": 12, "quota": 3},
 		commands: []command{
 			{"CID_MSG_DATA", 0x0301, "broadcast-except-sender", 412.5, 120345},
@@ -94,7 +94,7 @@ func newTenant(name string, peers int, policy string, first int) *tenant {
 }
 
 func (t *tenant) event(id int, state, gate, why string) object {
-	return object{"id": id, "tenant": t.name, "state": state, "name": t.policy["name"], "sha256": t.policy["sha256"], "signature": nil,
+	return object{"id": id, "tenant": t.name, "state": state, "name": t.policy["name"], "sha256": t.policy["sha256"], "module_sha256": t.policy["module_sha256"], "signature": nil,
 		"since": start.Add(time.Duration(id) * time.Minute), "until": nil, "gate": gate, "error": why, "faults": t.faults, "load_seconds": 0.0123,
 		"routes": "91 known commands: 20 broadcast, 3 unicast, 4 handled, 64 dropped; the others are dropped"}
 }
@@ -165,7 +165,7 @@ func (w *world) snapshot() object {
 		received += t.received
 		most, all := t.lags()
 		paused := len(slices.DeleteFunc(slices.Clone(t.peers), func(p *peer) bool { return !p.paused }))
-		tenants = append(tenants, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "delivered": 5, "pending": 2, "dropped": t.dropped,
+		tenants = append(tenants, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "delivered": 5, "pending": 2, "dropped": t.dropped, "lost": 3,
 			"discarded": object{"slow-consumer": 7}, "bytes_in": 1, "bytes_out": 1, "rates": r, "users": 840, "lag": most, "lags": all, "log": 3 << 20,
 			"paused": paused, "probe_seconds": 0.00021 * (1.5 + math.Sin(float64(w.now.Unix())/9)), "policy": t.policy, "faults": t.faults, "commands": t.traffic()})
 	}
@@ -174,7 +174,7 @@ func (w *world) snapshot() object {
 	fastest := w.peers("")
 	p50 := 0.00018 + 0.00004*math.Sin(float64(w.now.Unix())/9)
 	return object{"time": w.now, "uptime_seconds": w.uptime, "draining": w.draining,
-		"totals": object{"tenants": len(w.tenants), "sessions": sessions, "received": received, "delivered": 1, "dropped": 30, "discarded": 14, "pending": 4,
+		"totals": object{"tenants": len(w.tenants), "sessions": sessions, "received": received, "delivered": 1, "dropped": 30, "lost": 3, "discarded": 14, "pending": 4,
 			"bytes_in": 1, "bytes_out": 1, "users": 1680, "rates": rates(in, out)},
 		"latency": object{"p50": p50, "p99": 3.1 * p50, "max": 5 * p50}, "tenants": tenants, "fastest": fastest[:min(10, len(fastest))], "slowest": slowest[:min(10, len(slowest))]}
 }
@@ -200,7 +200,7 @@ func (w *world) tenantsAnswer(*http.Request) (any, error) {
 	all := []object{}
 	for _, t := range w.tenants {
 		most, lags := t.lags()
-		all = append(all, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "accepted": object{}, "dropped": t.dropped, "made": 0, "due": 0,
+		all = append(all, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "accepted": object{}, "dropped": t.dropped, "lost": 3, "made": 0, "due": 0,
 			"delivered": 0, "pending": 0, "discarded": object{}, "bytes_in": 0, "bytes_out": 0, "slowed": object{}, "slowed_seconds": object{}, "rates": t.rates(w.now), "users": 0,
 			"lag": most, "lags": lags, "log": 3 << 20, "probe_seconds": nil, "policy": t.policy, "audit": nil,
 			"limits": object{"connections": 16384, "lag_hard": hard, "lag_soft": soft, "lag_soft_seconds": 10, "log": 256 << 20, "max_pdu": 16 << 20, "users": 10000000,
@@ -282,7 +282,7 @@ func (w *world) compareAnswer(r *http.Request) (any, error) {
 	change := func(name string, id int, before, after string, unproven bool) object {
 		return object{"command": name, "first": id, "last": id, "known": true, "alike": false, "unproven": unproven, "services": []string{"any"}, "before": decision(before), "after": decision(after)}
 	}
-	return object{"tenant": t.name, "before": t.policy, "after": object{"name": r.URL.Query().Get("name"), "sha256": strings.Repeat("c", 64)}, "same": false, "asked": "all commands of 9 services",
+	return object{"tenant": t.name, "before": t.policy, "after": object{"name": r.URL.Query().Get("name"), "sha256": strings.Repeat("c", 64), "module_sha256": strings.Repeat("c", 64)}, "same": false, "asked": "all commands of 9 services",
 		"changes":  []object{change("CID_MSG_DATA", 0x301, "broadcast-except-sender", "drop", false), change("CID_FILE_NOTIFY", 0x508, "inspect", "inspect", true)},
 		"warnings": []string{"it drops all commands of SID_FILE"}}, nil
 }
