@@ -52,11 +52,13 @@ type State struct {
 
 // A Tenant is one that is served.
 type Tenant struct {
-	Name    string
-	Served  *proxy.Tenant
-	Active  *policy.Active
-	Limits  proxy.Limits
-	Audited api.Policy // the policy that is audited; without a name there is none
+	Name   string
+	Served *proxy.Tenant
+	Active *policy.Active
+	Limits proxy.Limits
+	// PolicyError is why the policy that the configuration names is refused; "" if it is in force.
+	PolicyError string
+	Audited     api.Policy // the policy that is audited; without a name there is none
 }
 
 // Hub returns the tenant's hub.

@@ -17,7 +17,10 @@ type Listener struct {
 	TLS              bool
 	MutualTLS        bool
 	CertificateUntil *time.Time // nil for plain TCP
-	Counts           admission.Counts
+
+	CertificateError    string
+	CertificateWarnings []string
+	Counts              admission.Counts
 }
 
 func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) error {
@@ -25,7 +28,8 @@ func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) error {
 	for _, l := range s.backend.State().Listeners {
 		c := l.Counts
 		all = append(all, api.Listener{Listener: l.Listener, Address: l.Address, Tenant: l.Tenant, Tenants: append([]string{}, l.Tenants...),
-			TLS: l.TLS, MutualTLS: l.MutualTLS, CertificateUntil: l.CertificateUntil, Accepted: c.Accepted, Handshaking: c.Handshaking,
+			TLS: l.TLS, MutualTLS: l.MutualTLS, CertificateUntil: l.CertificateUntil,
+			CertificateError: l.CertificateError, CertificateWarnings: append([]string{}, l.CertificateWarnings...), Accepted: c.Accepted, Handshaking: c.Handshaking,
 			Open: c.Open, Ended: c.Ended, Refused: byName(c.Refused), Sources: c.Sources})
 	}
 	return answer(w, http.StatusOK, api.Listeners{Listeners: all})

@@ -83,6 +83,7 @@ func (s *Source) exchange(files Files) (changed bool, err error) {
 	sum := contents.sum(files)
 	if before := s.inForce.Load(); before != nil && before.sum == sum {
 		s.files = files
+		s.inForce.Store(before.judgedAgain(files, contents, time.Now()))
 		return false, nil
 	}
 	c, err := newCredentials(files, contents, time.Now())
@@ -93,6 +94,18 @@ func (s *Source) exchange(files Files) (changed bool, err error) {
 	s.files = files
 	s.inForce.Store(c)
 	return true, nil
+}
+
+// judgedAgain returns the same credentials with the warnings of now: certificates expire, and
+// the mode of a file is corrected.
+func (c *credentials) judgedAgain(files Files, contents contents, now time.Time) *credentials {
+	again := *c
+	if fresh, err := newCredentials(files, contents, now); err != nil {
+		again.warnings = []string{err.Error()} // which would be refused by now
+	} else {
+		again.warnings = fresh.warnings
+	}
+	return &again
 }
 
 // sum is a hash of everything that the credentials depend on.

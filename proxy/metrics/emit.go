@@ -86,6 +86,7 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	emit(policyInfo, 1, t.Name, t.Policy, t.SHA256)
 	emit(policyReloads, float64(t.Swapped), t.Name, "in-force")
 	emit(policyReloads, float64(t.Refused), t.Name, "refused")
+	emit(policyRefused, oneIf(t.PolicyRefused), t.Name)
 	emit(policyLoad, t.LoadSeconds, t.Name)
 	for _, kind := range policy.FaultKinds { // from 0 on, so that the first one counts as an increase
 		emit(policyFaults, float64(t.Faults[kind]), t.Name, string(kind))
@@ -105,6 +106,8 @@ func (l *Listener) emit(emit emitFunc) {
 	}
 	if !l.CertificateUntil.IsZero() {
 		emit(certificateUntil, seconds(l.CertificateUntil), l.Address)
+		emit(certificateRefused, oneIf(l.CertificateRefused), l.Address)
+		emit(certificateWarnings, float64(l.CertificateWarnings), l.Address)
 	}
 }
 

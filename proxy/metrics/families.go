@@ -86,6 +86,7 @@ var (
 	entries        = gauge("presence_entries", "Present users, each counted once for each peer that holds it.", "tenant")
 	policyInfo     = gauge("policy_info", "The policy in force; always 1.", "tenant", "name", "sha256")
 	policyReloads  = counter("policy_reloads_total", "Policies that came into force, including the first one, or were refused.", "tenant", "result")
+	policyRefused  = gauge("policy_refused", "1 while the policy that the configuration names is refused and another one is in force, else 0.", "tenant")
 	policyLoad     = gauge("policy_load_seconds", "Time that loading the policy in force took; 0 if unknown.", "tenant")
 	policyFaults   = counter("policy_faults_total", "Faults of the tenant's policies, by kind.", "tenant", "kind")
 	signatureUntil = gauge("policy_signature_expires_timestamp_seconds", "Expiry time of the signature of the policy in force.", "tenant")
@@ -99,4 +100,7 @@ var (
 	open             = gauge("listener_connections", "Connections of this listener that are served.", "listener")
 	sources          = gauge("listener_sources", "Source addresses remembered for their limits.", "listener")
 	certificateUntil = gauge("tls_certificate_not_after_timestamp_seconds", "Expiry time of the listener's certificate.", "listener")
+
+	certificateRefused  = gauge("tls_certificate_refused", "1 while the listener's certificate files are refused and earlier ones are in force, else 0.", "listener")
+	certificateWarnings = gauge("tls_certificate_warnings", "Warnings about the listener's certificate files in force.", "listener")
 )

@@ -56,6 +56,7 @@ type Tenant struct {
 	Faults           map[policy.FaultKind]uint64
 	Swapped, Refused uint64 // policies that came into force, or were refused
 	LoadSeconds      float64
+	PolicyRefused    bool      // the policy that the configuration names
 	SignatureUntil   time.Time // zero: no signature
 }
 
@@ -64,6 +65,9 @@ type Listener struct {
 	Address          string // as configured
 	Counts           admission.Counts
 	CertificateUntil time.Time // zero: no certificate
+
+	CertificateRefused  bool // the files that are there now
+	CertificateWarnings int  // about those in force
 }
 
 // Names returns the names of Switchyard's own metrics, for checking their users.

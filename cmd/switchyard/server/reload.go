@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -55,12 +56,26 @@ func (srv *server) reportOnce(message, about string, err error, requested bool) 
 	srv.lastErrors[about] = text
 }
 
-// warn logs, once each, the warnings about signatures of policies in force.
+// warn logs, once each, the warnings about signatures of policies and certificates in force.
 func (srv *server) warn() {
 	for name, s := range srv.tenants {
 		about, text := "signature of tenant "+name, strings.Join(s.policy.proof.Warnings(time.Now()), "; ")
 		if text != "" && srv.lastErrors[about] != text {
 			srv.log.Warn("about the policy in force", "tenant", name, "policy", s.policy.Name, "warning", text)
+		}
+		srv.lastErrors[about] = text
+	}
+	const certificates = "certificate in force of listener "
+	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool {
+		return strings.HasPrefix(about, certificates) && srv.listeners[about[len(certificates):]] == nil
+	})
+	for name, l := range srv.listeners {
+		about, text := certificates+name, ""
+		if l.source != nil {
+			text = strings.Join(l.source.Warnings(), "; ")
+		}
+		if text != "" && srv.lastErrors[about] != text {
+			srv.log.Warn("about the certificate in force", "listener", name, "warning", text)
 		}
 		srv.lastErrors[about] = text
 	}

@@ -57,6 +57,7 @@ type listenerView struct {
 	config    config.Listener
 	admission *admission.Listener
 	source    *certificate.Source // nil for plain TCP
+	refused   string              // why the certificate files that are there now are refused; "" if they are in force
 }
 
 func newAdminState() *adminState {
@@ -77,7 +78,7 @@ func (a *adminState) update(srv *server) {
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]
 		t, _ := srv.config.Tenant(name)
-		one := admin.Tenant{Name: name, Served: s.tenant, Active: s.active, Limits: limitsOf(srv.config, t)}
+		one := admin.Tenant{Name: name, Served: s.tenant, Active: s.active, Limits: limitsOf(srv.config, t), PolicyError: srv.lastErrors["tenant "+name]}
 		if audited := s.audit.policy; audited.Name != "" {
 			one.Audited = audited.identity()
 		}
@@ -88,7 +89,7 @@ func (a *adminState) update(srv *server) {
 	}
 	for _, c := range srv.config.Listeners {
 		if l := srv.listeners[c.Name]; l != nil && l.admission != nil {
-			v.listeners = append(v.listeners, listenerView{c, l.admission, l.source})
+			v.listeners = append(v.listeners, listenerView{c, l.admission, l.source, srv.lastErrors["certificate of listener "+c.Name]})
 		}
 	}
 	a.view.Store(v)

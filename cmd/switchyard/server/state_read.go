@@ -33,7 +33,7 @@ func (l listenerView) read() admin.Listener {
 		Tenants: l.config.Tenants, TLS: l.source != nil, MutualTLS: l.config.TLS.ClientCA != "", Counts: l.admission.Counts()}
 	if l.source != nil {
 		until := l.source.NotAfter().UTC()
-		r.CertificateUntil = &until
+		r.CertificateUntil, r.CertificateError, r.CertificateWarnings = &until, l.refused, l.source.Warnings()
 	}
 	return r
 }
@@ -87,7 +87,7 @@ func (a *adminState) metrics() metrics.State {
 		s.Tenants = append(s.Tenants, a.tenantMetrics(v, t))
 	}
 	for _, l := range state.Listeners {
-		m := metrics.Listener{Address: l.Listener, Counts: l.Counts}
+		m := metrics.Listener{Address: l.Listener, Counts: l.Counts, CertificateRefused: l.CertificateError != "", CertificateWarnings: len(l.CertificateWarnings)}
 		if l.CertificateUntil != nil {
 			m.CertificateUntil = *l.CertificateUntil
 		}
@@ -99,7 +99,7 @@ func (a *adminState) metrics() metrics.State {
 func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	h := t.Hub()
 	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Commands: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
-		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], ProbeSeconds: a.probes.Last(t.Name).Seconds()}
+		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], PolicyRefused: t.PolicyError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
 	m.Users, m.Entries = h.Presence()
 	for _, s := range t.Served.Sessions() {
 		if s.Paused() {

@@ -43,17 +43,20 @@ type Listeners struct {
 // A Listener is an address at which peers connect. Accepted is Handshaking, Open, Ended
 // and the sum of Refused.
 type Listener struct {
-	Listener         string            `json:"listener"` // address in the configuration
-	Address          string            `json:"address"`  // address that is listened on
-	Tenant           string            `json:"tenant"`   // of connections that no tenant claims; empty if those are refused
-	Tenants          []string          `json:"tenants"`  // that may claim connections
-	TLS              bool              `json:"tls"`
-	MutualTLS        bool              `json:"mutual_tls"`        // clients must present a certificate
-	CertificateUntil *time.Time        `json:"certificate_until"` // when the certificate expires; nil for plain TCP
-	Accepted         uint64            `json:"accepted"`
-	Handshaking      int               `json:"handshaking"`
-	Open             int               `json:"open"`
-	Ended            uint64            `json:"ended"`
-	Refused          map[string]uint64 `json:"refused"` // by reason
-	Sources          int               `json:"sources"` // source addresses that are remembered
+	Listener         string     `json:"listener"` // address in the configuration
+	Address          string     `json:"address"`  // address that is listened on
+	Tenant           string     `json:"tenant"`   // of connections that no tenant claims; empty if those are refused
+	Tenants          []string   `json:"tenants"`  // that may claim connections
+	TLS              bool       `json:"tls"`
+	MutualTLS        bool       `json:"mutual_tls"`        // clients must present a certificate
+	CertificateUntil *time.Time `json:"certificate_until"` // when the certificate expires; nil for plain TCP
+
+	CertificateError    string            `json:"certificate_error"`    // why the files that are there now are refused; empty if they are in force
+	CertificateWarnings []string          `json:"certificate_warnings"` // about the files in force
+	Accepted            uint64            `json:"accepted"`
+	Handshaking         int               `json:"handshaking"`
+	Open                int               `json:"open"`
+	Ended               uint64            `json:"ended"`
+	Refused             map[string]uint64 `json:"refused"` // by reason
+	Sources             int               `json:"sources"` // source addresses that are remembered
 }

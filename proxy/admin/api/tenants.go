@@ -35,7 +35,8 @@ type Tenant struct {
 	ProbeSeconds *float64 `json:"probe_seconds"` // how long the last probe took through the log; nil before the first
 	Limits       Limits   `json:"limits"`
 	Policy       Policy   `json:"policy"`
-	Audit        *Audit   `json:"audit"` // nil if no policy is audited
+	PolicyError  string   `json:"policy_error"` // why the policy that the configuration names is refused; empty if it is in force
+	Audit        *Audit   `json:"audit"`        // nil if no policy is audited
 }
 
 // Limits are what the configuration allows a tenant. 0 is no limit.
