@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"switchyard/pdu"
 	"switchyard/pdu/body"
 	"switchyard/policy"
@@ -43,14 +45,15 @@ func (h *Hub) announce(s *Seat, b []byte) Reason {
 	if err != nil {
 		return MalformedBody
 	}
-	if !h.reserve(s, info) {
+	added, fits := h.reserve(s, info)
+	if !fits {
 		return PresenceFull
 	}
 	step, left := h.step[:0], info.Len
 	for stat := range info.All() {
 		step, left = append(step, stat), left-1
 		if len(step) == announceStep || left == 0 {
-			h.applyStep(s, step, left)
+			h.applyStep(s, step, min(left, added))
 			step = step[:0]
 		}
 	}
@@ -58,15 +61,61 @@ func (h *Hub) announce(s *Seat, b []byte) Reason {
 	return ""
 }
 
-// reserve reserves room for all of info, and returns false if there is not enough.
-func (h *Hub) reserve(s *Seat, info body.OnlineUserInfo) bool {
+// reserve reserves room for all entries that info adds, and returns how many they are at
+// most, or false if there is not enough room. Called under announcing.
+func (h *Hub) reserve(s *Seat, info body.OnlineUserInfo) (added int, fits bool) {
+	room, ok := h.tryReserve(s, info.Len)
+	if ok {
+		return info.Len, true
+	}
+	if added = h.countAdded(s, info, room); added > room {
+		return 0, false
+	}
+	_, ok = h.tryReserve(s, added)
+	return added, ok
+}
+
+// tryReserve reserves room for n entries, if there is as much. It returns how much there
+// is.
+func (h *Hub) tryReserve(s *Seat, n int) (room int, ok bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	if !h.fits(s, info) {
-		return false
+	if room = h.presenceRoom(s); n > room {
+		return room, false
 	}
-	h.reserved = info.Len
-	return true
+	h.reserved = n
+	return room, true
+}
+
+// countAdded returns how many entries info adds, or some number above most if it adds more
+// than that. It takes the lock in steps; the number stays true meanwhile, because only
+// the peer itself changes which users it holds. Called under announcing.
+func (h *Hub) countAdded(s *Seat, info body.OnlineUserInfo, most int) int {
+	added := make(map[uint32]struct{}) // one user may be named several times
+	step, left := h.step[:0], info.Len
+	for stat := range info.All() {
+		step, left = append(step, stat), left-1
+		if len(step) < announceStep && left > 0 {
+			continue
+		}
+		for _, new := range h.keepAdding(s, step) {
+			added[new.User] = struct{}{}
+		}
+		if step = step[:0]; len(added) > most {
+			break
+		}
+	}
+	h.step = step
+	return len(added)
+}
+
+// keepAdding keeps those of step, in place, that add an entry.
+func (h *Hub) keepAdding(s *Seat, step []body.ServerUserStat) []body.ServerUserStat {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	return slices.DeleteFunc(step, func(stat body.ServerUserStat) bool {
+		return !h.presence.Adds(presence.Holder(s.Session()), stat)
+	})
 }
 
 // applyStep adds users for which there is room, and leaves reserved what the rest of

@@ -19,7 +19,7 @@ const (
 	MalformedBody Reason = "malformed-body" // a body that a handler or a verdict needs does not parse
 	BadStatus     Reason = "bad-status"     // a status that the original aborts on
 	NoHolder      Reason = "no-holder"      // a unicast without a receiver
-	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up
+	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up, or a question about more
 	AnswerTooLong Reason = "answer-too-long"
 	PresenceFull  Reason = "presence-full" // more users than the tenant or the peer may have
 )

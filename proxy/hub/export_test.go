@@ -14,6 +14,7 @@ const (
 	KeptHolders    = keptHolders
 	LengthyBytes   = lengthy
 	VeryLengthy    = veryLengthy
+	MaxAsked       = maxAsked
 	MaxCommandRuns = maxCommandRuns
 	MaxNamed       = maxNamed
 	MaxRuns        = maxRuns
@@ -71,3 +72,10 @@ func (h *Hub) FoundHolders(v policy.Verdict, p []byte) int {
 
 // HoldersCap returns the capacity of the list of holders that is kept.
 func (h *Hub) HoldersCap() int { return cap(h.holders) }
+
+// WithPresenceLocked calls f while the user table is locked.
+func WithPresenceLocked(h *Hub, f func()) {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	f()
+}

@@ -3,6 +3,7 @@ package hub
 import (
 	"switchyard/pdu"
 	"switchyard/pdu/body"
+	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy/presence"
 )
@@ -81,6 +82,33 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	return ""
 }
 
+// maxAsked is about how many users one request may ask. Looking them up takes some 10 ms,
+// for which the tenant's other questions wait.
+const maxAsked = 32 << 10
+
+// asksTooMuch returns a reason to drop r if it is a users status request for more than
+// maxAsked users. It reads only long bodies, without a lock.
+func asksTooMuch(r *run) Reason {
+	b := r.bytes[pdu.HeaderLen:]
+	if r.verdict.Action() != policy.Handle || r.verdict.Argument() != abi.UsersStatusRequest || len(b) <= 2*maxAsked {
+		return "" // an id takes two bytes at least
+	}
+	request, err := body.ReadUsersStatusRequest(b)
+	if err != nil {
+		return MalformedBody
+	}
+	if pdu.HeaderLen+request.ResponseLen > maxAnswer {
+		return AnswerTooLong
+	}
+	asked := 0
+	for range request.Users() {
+		if asked++; asked > maxAsked {
+			return TooManyUsers
+		}
+	}
+	return ""
+}
+
 // usersStatusRequest answers the sender alone, in the order of the question. Like the
 // original, it always writes the attach data field, even if it is empty. Called under
 // presenceMu.
@@ -88,9 +116,8 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 // All users are looked up under one hold of the lock. So the answer is behind the
 // notices of all changes that it knows, and before the notices of all later ones: a
 // receiver that believes the last word about a user is right. If the lock were released
-// in between, the answer could be behind notices of changes that it missed. A million
-// ids take some 0.4 s, during which the tenant's other presence PDUs wait; the quota on
-// bytes out limits how often that can happen.
+// in between, the answer could be behind notices of changes that it missed. That is why
+// the number of users is limited, see asksTooMuch.
 func (h *Hub) usersStatusRequest(s *Seat, seq uint16, b []byte) Reason {
 	request, err := body.ReadUsersStatusRequest(b)
 	if err != nil {

@@ -132,3 +132,35 @@ func TestReservedRoomIsKept(t *testing.T) {
 		t.Errorf("%d entries, %d of them of the peer that announced %d; the limit is %d", entries, h.Holds(a.Session()), users, limit)
 	}
 }
+
+// A question about more users than may be looked up at once is dropped, for which the user
+// table is not locked.
+func TestAsksTooMuch(t *testing.T) {
+	h := newHub(commonRules())
+	a := hubtest.Join(h)
+	a.Send(t, ask(0, MaxAsked))
+	if len(a.Read()) < 5*MaxAsked {
+		t.Errorf("%d bytes of an answer about %d users", len(a.Got), MaxAsked)
+	}
+	a.Got = nil
+	WithPresenceLocked(h, func() { a.Send(t, ask(0, MaxAsked+1)) })
+	a.Expect(t, "the answer")
+	if c := hubtest.Conserved(t, h); c.Dropped[TooManyUsers] != 1 || c.Received != 2 {
+		t.Errorf("dropped %v of %d", c.Dropped, c.Received)
+	}
+}
+
+// Announcing users again near the limit is counted exactly, and adds what there is room
+// for, however often a user is named.
+func TestAnnouncingNearTheLimit(t *testing.T) {
+	const users = 20_000
+	h := newHub(commonRules())
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	a.Send(t, announce(0, users))
+	h.SetPresenceLimits(users+10, 0)
+	a.Send(t, announce(0, users+10)) // adds 10, and names all the others again
+	b.Send(t, announce(users+10, users))
+	if c := h.Counts(); c.Dropped[PresenceFull] != 1 || h.Users() != users+10 || h.Reserved() != 0 {
+		t.Errorf("dropped %v, %d users, room kept for %d; want one PDU, %d, 0", c.Dropped, h.Users(), h.Reserved(), users+10)
+	}
+}

@@ -197,6 +197,10 @@ func (h *Hub) routeByPresence(s *Seat, r *run) {
 		h.routeLongAnnouncement(s, r)
 		return
 	}
+	if r.dropped = asksTooMuch(r); r.dropped != "" {
+		h.countRouted(s, r)
+		return
+	}
 	if h.tryByPresence(s, r) {
 		return
 	}
