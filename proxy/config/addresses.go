@@ -61,14 +61,32 @@ func isLoopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// normalAddress returns the one spelling of a valid address.
+// normalAddress returns the one spelling of a valid address. All that listen at the same
+// sockets have the same one: Go listens for IPv4 and IPv6 at any unspecified address, and
+// at 127.0.0.1 for localhost.
 func normalAddress(address string) string {
 	host, port, _ := net.SplitHostPort(address)
+	host = strings.ToLower(host)
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
 	if ip, err := netip.ParseAddr(host); err == nil {
-		host = ip.String()
+		host = ip.Unmap().String()
+	}
+	if host == "" || host == "0.0.0.0" {
+		host = "::"
 	}
 	n, _ := strconv.Atoi(port)
-	return net.JoinHostPort(strings.ToLower(host), strconv.Itoa(n))
+	return net.JoinHostPort(host, strconv.Itoa(n))
+}
+
+// Collide reports whether two valid addresses cannot be listened on at the same time: they
+// are the same, or one is an unspecified address with the other's port. What another host
+// name stands for is not looked up.
+func Collide(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(normalAddress(a))
+	hostB, portB, _ := net.SplitHostPort(normalAddress(b))
+	return portA == portB && portA != "0" && (hostA == hostB || hostA == "::" || hostB == "::")
 }
 
 // nameListeners gives each listener the name by which reloads recognize it: its address

@@ -175,7 +175,7 @@ policy_config = { x = 1, y = 2 }
 		{"tenant of a listener", base, strings.Replace(base, `tenant = "a"`, `tenant = "b"`, 1), []string{"listener.127.0.0.1:1.tenant"}, nil},
 		{"listener's address", base, strings.Replace(base, ":1", ":2", 1), []string{"listener.127.0.0.1:1", "listener.127.0.0.1:2"}, nil},
 		{"spelling of an address", strings.Replace(base, "127.0.0.1", "localhost", 1), strings.Replace(base, "127.0.0.1", "LOCALHOST", 1),
-			[]string{"listener.localhost:1.address"}, nil},
+			[]string{"listener.127.0.0.1:1.address"}, nil},
 		{"listener gone from the middle", listenersAt("1", "2", "3"), listenersAt("1", "3"), []string{"listener.127.0.0.1:2"}, nil},
 		{"listener new in the middle", listenersAt("1", "3"), listenersAt("1", "2", "3"), []string{"listener.127.0.0.1:2"}, nil},
 		{"listeners in another order", listenersAt("1", "2", "0", "0"), listenersAt("0", "2", "1", "0"), nil, nil},

@@ -102,11 +102,10 @@ func (r *reader) checkProxies(l *Listener, name string) {
 
 // checkAddresses requires each listener to have an address of its own.
 func (r *reader) checkAddresses() {
-	seen := make(map[string]string) // the key that has it, by address
+	type taken struct{ key, address string }
+	var seen []taken
 	if admin := r.config.Admin.Address; admin != "" && r.sound("admin.address") {
-		if address := normalAddress(admin); !strings.HasSuffix(address, ":0") {
-			seen[address] = "admin.address"
-		}
+		seen = append(seen, taken{"admin.address", admin})
 	}
 	for i, l := range r.config.Listeners {
 		name := fmt.Sprintf("listener.%d", i)
@@ -117,11 +116,14 @@ func (r *reader) checkAddresses() {
 			r.fault(r.place(name), "%s has no address; write one, such as address = \"127.0.0.1:8200\"", name)
 			continue
 		}
-		address := normalAddress(l.Address)
-		if other, ok := seen[address]; ok {
-			r.fault(r.place(name+".address", "admin.address"), "%s.address: %s has %q already; write another", name, other, l.Address)
-		} else if !strings.HasSuffix(address, ":0") {
-			seen[address] = name
+		other := slices.IndexFunc(seen, func(t taken) bool { return Collide(t.address, l.Address) })
+		switch {
+		case other < 0:
+			seen = append(seen, taken{name, l.Address})
+		case normalAddress(seen[other].address) == normalAddress(l.Address):
+			r.fault(r.place(name+".address", "admin.address"), "%s.address: %s has %q already; write another", name, seen[other].key, l.Address)
+		default:
+			r.fault(r.place(name+".address", "admin.address"), "%s.address: %q includes what %s has, %q, or is part of it; write another port", name, l.Address, seen[other].key, seen[other].address)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestLoadWithoutFile(t *testing.T) {
 func TestLoadTakesEverything(t *testing.T) {
 	t.Parallel()
 	got := mustLoad(t, `
-admin.address = "localhost:7001"
+admin.address = "localhost:7009"
 listener = [
     { address = "[0::1]:7000", tenant = "", tenants = ["acme-1"], tls = { certificate = "c", key = "k", client_ca = "ca", min_version = "1.3" } },
     { address = "localhost:0" },
@@ -87,15 +87,17 @@ format = "json"
 	normal.Policy = "file:a b/routes.toml"
 	network := netip.MustParsePrefix
 	first, next := defaultListener("[0::1]:7000"), defaultListener("localhost:0")
+	next.Name = "127.0.0.1:0"
 	first.Name, first.Tenant, first.Tenants = "[::1]:7000", "", []string{"acme-1"}
 	first.TLS = TLS{"c", "k", "ca", "1.3"}
 	third, fourth := defaultListener(":7001"), next
+	third.Name = "[::]:7001"
 	third.Allow, third.ProxyFrom = []netip.Prefix{network("10.0.0.0/8"), network("::1/128")}, []netip.Prefix{network("192.0.2.7/32")}
 	third.Connections, third.SourceConnections, third.AcceptRate, third.HandshakeTimeout = 1, 2, 0, second
-	fourth.Name, fourth.InsecureOpen = "localhost:0#2", true
+	fourth.Name, fourth.InsecureOpen = "127.0.0.1:0#2", true
 	want := &Config{
 		Path:      got.Path,
-		Admin:     Admin{Address: "localhost:7001"},
+		Admin:     Admin{Address: "localhost:7009"},
 		Listeners: []Listener{first, next, third, fourth},
 		Tenants: []Tenant{{
 			Name: "acme-1", Policy: "file:/opt/policy.wasm",

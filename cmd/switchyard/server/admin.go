@@ -15,12 +15,16 @@ import (
 	"switchyard/proxy/metrics"
 )
 
-// openAdmin starts the admin interface, if an address or a socket is configured.
-func (srv *server) openAdmin() error {
-	listeners, err := srv.listenAdmin()
-	if err != nil || len(listeners) == 0 {
-		return err
+// openAdmin starts the admin interface at listeners, and closes them if it returns an error.
+func (srv *server) openAdmin(listeners []net.Listener) (err error) {
+	if len(listeners) == 0 {
+		return nil
 	}
+	defer func() {
+		if err != nil {
+			closeAll(listeners)
+		}
+	}()
 	var version strings.Builder
 	if err := PrintVersion(&version); err != nil {
 		return err
@@ -34,7 +38,6 @@ func (srv *server) openAdmin() error {
 		ReadToken: srv.config.File(c.ReadTokenFile), OperateToken: srv.config.File(c.OperateTokenFile),
 	}, srv.log)
 	if err != nil {
-		closeAll(listeners)
 		return InvalidError{err}
 	}
 	for _, address := range srv.admin.Addrs() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"switchyard/proxy/admission"
@@ -21,6 +22,7 @@ type listener struct {
 	options   admission.Options
 	socket    net.Listener        // bound before open, so that commit cannot fail
 	admission *admission.Listener // nil before open
+	successor bool                // another listener shares its port, and goes on when this one closes
 }
 
 // An InvalidError is a fault of a file that the configuration names.
@@ -48,11 +50,27 @@ func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 		return nil, err
 	}
 	if l.socket == nil {
-		if l.socket, err = net.Listen("tcp", c.Address); err != nil {
+		if l.socket, err = p.listen(c); err != nil {
 			return nil, UnavailableError{fmt.Errorf("listen on %s: %w; free the address, or name another by --listen or in the configuration", c.Address, err)}
 		}
 	}
 	return l, nil
+}
+
+// listen listens at the listener's address. A listener that the plan removes may have a part of
+// it, or all of it and more; they share that until the plan is in force.
+func (p *plan) listen(c config.Listener) (net.Listener, error) {
+	var sharing []net.Listener
+	for name, old := range p.server.listeners {
+		if config.Collide(old.config.Address, c.Address) && !slices.ContainsFunc(p.config.Listeners, func(l config.Listener) bool { return l.Name == name }) {
+			sharing = append(sharing, old.socket)
+			old.successor = true
+		}
+	}
+	if len(sharing) == 0 {
+		return net.Listen("tcp", c.Address)
+	}
+	return listenShared(c.Address, sharing)
 }
 
 // loadCertificate loads the files of a listener's TLS.
@@ -127,6 +145,9 @@ func (l *listener) open(srv *server) {
 
 // close stops accepting; existing connections stay open.
 func (l *listener) close(log *slog.Logger) {
+	if l.successor {
+		leaveToSuccessor(l.socket)
+	}
 	l.admission.Close()
 	c := l.admission.Counts()
 	log.Info("listening no more", "address", l.admission.Addr().String(), "accepted", c.Accepted, "open", c.Open, "ended", c.Ended, "refused", c.Refused)

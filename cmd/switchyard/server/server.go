@@ -207,18 +207,26 @@ func (srv *server) open() error {
 		srv.log.Warn("signed versions are remembered by this process alone", "error", err)
 	}
 	srv.engines = append(srv.engines, srv.newEngine(srv.config))
-	srv.watch(false) // before the files are read, so that no change in between is missed
-	p, err := srv.plan(srv.config, srv.engine())
+	srv.watch(false)                         // before the files are read, so that no change in between is missed
+	adminListeners, err := srv.listenAdmin() // before peers are served, as they lose their connection if it fails
 	if err != nil {
 		return err
 	}
-	p.commit()
+	p, err := srv.plan(srv.config, srv.engine())
+	if err != nil {
+		closeAll(adminListeners)
+		return err
+	}
+	srv.checker = p.checker
 	for _, t := range srv.config.Tenants {
-		if _, err := srv.setAudit(t, srv.tenants[t.Name]); err != nil {
+		if _, err := srv.setAudit(t, p.tenants[t.Name]); err != nil {
+			closeAll(adminListeners)
+			p.rollback()
 			return fmt.Errorf("audit of tenant %s: %w", t.Name, err)
 		}
 	}
-	return srv.openAdmin()
+	p.commit()
+	return srv.openAdmin(adminListeners)
 }
 
 // engine returns the engine for new policies.

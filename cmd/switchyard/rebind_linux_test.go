@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"switchyard/pdu/pdutest"
+)
+
+// A reload moves a listener between an address and an unspecified one of the same port. Peers that
+// connect all the time are all served.
+func TestListenerMovesWithinItsPort(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	conf := func(host string) string {
+		return fmt.Sprintf("[reload]\nwatch = false\n[[listener]]\naddress = \"%s:%s\"\ninsecure_open = true\naccept_rate = 0\n[tenant.default]\n", host, port)
+	}
+	write(t, path, conf("127.0.0.1"))
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "--config", path, "--set", "log.format=json")
+	cmd.Dir = dir
+	p := startCommand(t, cmd)
+	stop := make(chan struct{})
+	var connecting sync.WaitGroup
+	connecting.Go(func() { connectUntil(t, l.Addr().String(), stop) })
+	for i, host := range []string{"0.0.0.0", "127.0.0.1", "[::]", "localhost", "[::ffff:127.0.0.1]", "", "127.0.0.1"} {
+		from := p.logged()
+		replace(t, path, conf(host)+fmt.Sprintf("[peer]\ntimeout = \"%ds\"\n", 100+i)) // so that something changes
+		p.signal(syscall.SIGHUP)
+		if got := p.expectFrom(from, `"msg":"configuration re`); got["error"] != nil {
+			t.Errorf("%q: %v", host, got["error"])
+		}
+	}
+	close(stop)
+	connecting.Wait()
+}
+
+// A taken admin address is found before a peer is served, as it would lose its connection.
+func TestAdminAddressTaken(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var stderr bytes.Buffer
+	args := []string{"--listen", "127.0.0.1:0", "--set", "admin.address=" + l.Addr().String(), "--set", "log.format=json"}
+	if code := run(args, nil, io.Discard, &stderr); code != exitUnavailable {
+		t.Errorf("exit code %d, want %d", code, exitUnavailable)
+	}
+	if text := stderr.String(); strings.Contains(text, `"msg":"listening"`) {
+		t.Errorf("it served peers before:\n%s", text)
+	}
+}
+
+// connectUntil connects again and again, and requires each connection to be answered.
+func connectUntil(t *testing.T, address string, stop <-chan struct{}) {
+	question, answer := pdutest.StatusRequest(7, 1, nil), pdutest.StatusResponse(7, 1, nil)
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Errorf("refused: %v", err)
+			return
+		}
+		conn.Write(question)
+		got := make([]byte, len(answer))
+		if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, answer) {
+			t.Errorf("not served: %v", err)
+		}
+		conn.Close()
+	}
+}
