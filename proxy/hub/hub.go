@@ -94,8 +94,17 @@ func New(active *policy.Active, lagHard uint64) *Hub {
 	return h
 }
 
-// SetLagHard changes how many bytes a seat may be behind.
-func (h *Hub) SetLagHard(bytes uint64) { h.lagHard.Store(bytes) }
+// SetLagHard changes how many bytes a seat may be behind. Peers that are further behind by
+// now are closed at once.
+func (h *Hub) SetLagHard(bytes uint64) {
+	h.mu.Lock()
+	if h.lagHard.Swap(bytes) > bytes {
+		h.scanAt = 0
+		h.scanLags()
+	}
+	h.mu.Unlock()
+	h.closeLagging()
+}
 
 // Join gives the peer a seat. From then on the peer receives what others send, even
 // if it has sent nothing itself.

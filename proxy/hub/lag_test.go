@@ -100,3 +100,19 @@ func TestLagBeginsWithTheOldestEdit(t *testing.T) {
 		t.Errorf("the reader's lag is %d bytes", lag)
 	}
 }
+
+// A lower limit applies at once, also if nothing more is said.
+func TestLowerLagHardAppliesAtOnce(t *testing.T) {
+	s := newLagTest()
+	for range 1000 {
+		s.say(t, pdu.CID_MSG_DATA)
+	}
+	s.hub.SetLagHard(2 << 20)
+	if len(s.stalled.Closed) > 0 {
+		t.Errorf("closed for %v below the limit", s.stalled.Closed)
+	}
+	s.hub.SetLagHard(512 << 10)
+	if len(s.stalled.Closed) != 1 || s.stalled.Closed[0] != SlowConsumer {
+		t.Errorf("closed for %v, want %v", s.stalled.Closed, SlowConsumer)
+	}
+}

@@ -160,19 +160,36 @@ func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) 
 	return u, d.store(s.User, u)
 }
 
-// find returns a user, after removing the holdings of peers that left.
+// find returns a user, after removing the holdings of peers that left. What that costs depends on
+// how many peers hold the user, and not on how many are leaving.
 func (d *Directory) find(id uint32) (u user, known bool) {
 	u, known = d.users[id]
 	if !known || len(d.leaving) == 0 {
 		return u, known
 	}
-	for _, p := range d.leaving {
+	p := d.leftHolder(&u)
+	if p == 0 {
+		return u, true
+	}
+	for ; p != 0; p = d.leftHolder(&u) {
 		d.release(id, &u, p)
 	}
 	if known = d.store(id, u); !known {
 		return user{}, false
 	}
 	return u, true
+}
+
+// leftHolder returns a peer that holds u and has left, or 0.
+func (d *Directory) leftHolder(u *user) (p uint32) {
+	for h := &u.holding; ; h = d.more.at(h.next) {
+		if d.peers[h.peer].left {
+			return h.peer
+		}
+		if h.next == 0 {
+			return 0
+		}
+	}
 }
 
 // store writes u back, or removes it if it has no holder.

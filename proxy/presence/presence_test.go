@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"switchyard/pdu/body"
 )
@@ -283,5 +284,37 @@ func TestRoomIsUsedAgain(t *testing.T) {
 	}
 	if got, want := d.more.n, 1+2*50; got != want {
 		t.Errorf("got room for %d holdings, want %d", got, want)
+	}
+}
+
+// A look-up does not take longer because many peers are leaving.
+func TestLookUpsWhileManyLeave(t *testing.T) {
+	const users, perPeer = 2000, 3
+	lookUps := func(leaving int) time.Duration {
+		d := New()
+		for p := range leaving {
+			for u := range perPeer {
+				d.Apply(Holder(p+1), body.ServerUserStat{User: uint32(p*perPeer + u), Status: body.Online, Client: body.ClientWindows})
+			}
+		}
+		for u := range uint32(users) {
+			d.Apply(Holder(leaving+1), body.ServerUserStat{User: 10_000_000 + u, Status: body.Online, Client: body.ClientWindows})
+		}
+		for p := range leaving {
+			d.Leave(Holder(p+1), 0)
+		}
+		best := time.Hour
+		for range 5 {
+			start := time.Now()
+			for u := range uint32(users) {
+				d.Status(10_000_000 + u)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	quiet, busy := lookUps(0), lookUps(8000)
+	if busy > 50*quiet { // it was thousands of times as long
+		t.Errorf("%d look-ups took %v with 8000 peers leaving, and %v with none", users, busy, quiet)
 	}
 }
