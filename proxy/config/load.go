@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,7 +55,22 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 	if err != nil {
 		return nil, Faults{{Place{Source: path}, readProblem(path, err)}}
 	}
+	if isEmpty(source) {
+		return nil, Faults{{Place{Source: path}, "sets nothing, as if its content was lost; restore it, or remove the file if the defaults are meant"}}
+	}
 	return load(path, source, env, overrides)
+}
+
+// isEmpty reports whether a file has nothing but comments and white space. An editor that
+// fails, a full disk or a template without values leaves such a file, and to serve the
+// defaults instead of what was configured would be a fault that nobody notices.
+func isEmpty(source []byte) bool {
+	for line := range bytes.Lines(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
 
 // load is Load with the content of the file.

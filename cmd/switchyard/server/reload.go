@@ -26,6 +26,7 @@ func (srv *server) reload(requested bool) {
 	}
 	srv.state.countReload(err)
 	// A refused configuration does not keep changed certificates and policies from loading.
+	srv.forget()
 	srv.reportOnce("configuration refused; the one in force goes on", "configuration", err, requested)
 	for _, l := range srv.config.Listeners {
 		srv.reloadCertificate(l.Name, srv.listeners[l.Name], requested)
@@ -173,6 +174,18 @@ func (srv *server) swapPolicy(t config.Tenant, s *served, found candidate) error
 	return nil
 }
 
+// forget forgets the complaints about tenants and listeners that the configuration no longer has.
+func (srv *server) forget() {
+	known := map[string]bool{"configuration": true}
+	for _, t := range srv.config.Tenants {
+		known["tenant "+t.Name], known["audit of tenant "+t.Name], known["signature of tenant "+t.Name] = true, true, true
+	}
+	for _, l := range srv.config.Listeners {
+		known["certificate of listener "+l.Name] = true
+	}
+	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
+}
+
 // watch watches the files that the configuration consists of. If fresh, the watcher's options
 // have changed, and a new one is started.
 func (srv *server) watch(fresh bool) {
@@ -181,21 +194,30 @@ func (srv *server) watch(fresh bool) {
 		srv.watcher = nil
 	}
 	paths := watchedFiles(srv.config)
+	if (fresh || !slices.Equal(paths, srv.watched)) && srv.config.Reload.Watch {
+		srv.checkAgain()
+	}
+	srv.watched = paths
 	switch r := srv.config.Reload; {
 	case !r.Watch:
 	case srv.watcher != nil:
 		srv.watcher.Set(paths)
 	default:
 		options := watch.Options{Debounce: time.Duration(r.Debounce), Poll: time.Duration(r.Poll)}
-		srv.watcher = watch.Start(paths, options, func([]string) {
-			select {
-			case srv.changed <- struct{}{}:
-			default: // the last change has not been handled yet
-			}
-		})
+		srv.watcher = watch.Start(paths, options, func([]string) { srv.checkAgain() })
 		if err := srv.watcher.Err(); err != nil {
 			srv.log.Warn("file changes are noticed by polling only", "poll", r.Poll.String(), "error", err)
 		}
+	}
+}
+
+// checkAgain makes run read all files again, after what it does now. A reload that begins to watch
+// files asks for it as well: they may have changed since it read them, and the watcher takes what it
+// finds for known.
+func (srv *server) checkAgain() {
+	select {
+	case srv.changed <- struct{}{}:
+	default: // the last change has not been handled yet
 	}
 }
 

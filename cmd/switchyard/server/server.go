@@ -68,6 +68,7 @@ type server struct {
 	state      *adminState
 	admin      *admin.Server      // nil if no address and no socket is configured
 	watcher    *watch.Watcher     // nil if files are not watched
+	watched    []string           // the files, also if they are not watched; nil before the start
 	ledger     *provenance.Ledger // of signed versions that were in force
 	checker    *trust.Checker     // of policy files, by the configuration in force
 	changed    chan struct{}      // sent to by the watcher, holds one, never closed

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/proxy/config"
+)
+
+// A save that comes while a reload changes how files are watched, or which, is noticed. The new
+// watcher would take it for what is known.
+func TestSaveDuringReload(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	save := func(poll, level, more string) {
+		text := fmt.Sprintf("[admin]\naddress = \"\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n[reload]\ndebounce = \"10ms\"\npoll = %q\n[log]\nlevel = %q\n[tenant.default]\n%s", poll, level, more)
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save("30m", "info", "")
+	saved, seen := false, make(chan string, 100)
+	load := func() (*config.Config, string, error) {
+		c, err := config.Load(path, nil, nil)
+		if err != nil {
+			return nil, "", err
+		}
+		if c.Log.Level == "warn" && !saved {
+			save("1h", "error", "")
+			saved = true
+		}
+		seen <- c.Log.Level
+		return c, "for the test", nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- Serve(load, nil, nil, io.Discard) }()
+	<-seen
+	save("1h", "warn", "")
+	timeout := time.After(time.Minute)
+	for level := ""; level != "error"; {
+		select {
+		case level = <-seen:
+		case <-timeout:
+			t.Error("the save during the reload was not noticed")
+			level = "error"
+		}
+	}
+	syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Complaints about what the configuration no longer has are forgotten.
+func TestForget(t *testing.T) {
+	srv := newServer(nil, nil)
+	for _, about := range []string{"configuration", "tenant default", "audit of tenant default", "tenant gone", "audit of tenant gone",
+		"signature of tenant gone", "certificate of listener 127.0.0.1:9"} {
+		srv.lastErrors[about] = "something"
+	}
+	srv.forget()
+	var left []string
+	for about := range srv.lastErrors {
+		left = append(left, about)
+	}
+	slices.Sort(left)
+	if want := []string{"audit of tenant default", "configuration", "tenant default"}; !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
+	}
+}
