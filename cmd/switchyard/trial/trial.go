@@ -166,9 +166,9 @@ func postMortem(o order, used time.Duration, timedOut bool, state, stderr string
 		Remedy: "build the module anew; if that does not help, report it"}
 }
 
-// outOfMemory reports whether Go's runtime says that it got no more memory.
+// outOfMemory reports whether Go's runtime, or its race detector, says that it got no more memory.
 func outOfMemory(stderr string) bool {
-	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory")
+	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") || strings.Contains(stderr, "failed to allocate")
 }
 
 // brief returns the first line of what a child wrote about its end.
