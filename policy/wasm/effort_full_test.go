@@ -2,7 +2,10 @@
 
 package wasm
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // How much the tests do that find more the longer they run.
 const reloads = 300
@@ -11,3 +14,10 @@ const reloads = 300
 func guestsOfLanguages(b *testing.B) map[string][]byte {
 	return map[string][]byte{"C": cGuest(b), "Go": goGuest(b), "wat": guest(b, "sound")}
 }
+
+// What docs/security.md promises.
+const (
+	allWorstCases = true
+	worstDecision = 10 * time.Millisecond
+	worstStart    = 100 * time.Millisecond
+)

@@ -2,7 +2,10 @@
 
 package wasm
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // How much the tests do that find more the longer they run.
 const reloads = 60
@@ -11,3 +14,11 @@ const reloads = 60
 func guestsOfLanguages(b *testing.B) map[string][]byte {
 	return map[string][]byte{"wat": guest(b, "sound")}
 }
+
+// TestWorstCases and TestWorstStarts measure a part of the cases, and allow ten times as much
+// as on a machine that has nothing else to do.
+const (
+	allWorstCases = false
+	worstDecision = 100 * time.Millisecond
+	worstStart    = time.Second
+)

@@ -72,7 +72,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 		depth:       m.ExportedGlobal(meter.DepthExport),
 	}
 	if initialize := m.ExportedFunction(abi.Initialize); initialize != nil {
-		in.budget(p.limits.LoadFuel)
+		in.budget(in.left())
 		if err := in.call(initialize); err != nil {
 			in.close()
 			return nil, fmt.Errorf("%s: %w", abi.Initialize, err)
@@ -84,7 +84,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 // prepare configures the instance and gets the address for bodies. Later calls have the
 // fuel of a decision.
 func (in *instance) prepare(p *Policy) error {
-	in.budget(p.limits.LoadFuel)
+	in.budget(in.left())
 	if err := in.callConfigure(p.config); err != nil {
 		return err
 	}
@@ -118,6 +118,7 @@ func (in *instance) callConfigure(config []byte) error {
 			"the guest has no room for %d bytes of configuration", len(config))
 	}
 	in.memory.Write(ptr, config)
+	in.budget(in.left())
 	in.stack[0], in.stack[1] = uint64(ptr), uint64(len(config))
 	if err := in.call(in.configure); err != nil {
 		return refuse("correct the guest's configure, or the configuration that it fails on", "%s: %w", abi.Configure, err)
@@ -247,6 +248,10 @@ func withoutWrapper(text string) string {
 	}
 	return text[:i]
 }
+
+// left returns the fuel that the last call left. What makes an instance shares one budget,
+// which begins as LoadFuel: the start function, _initialize, buffer and configure.
+func (in *instance) left() uint64 { return uint64(max(0, int64(in.fuel.Get()))) }
 
 // budget sets how much fuel each call has from now on.
 func (in *instance) budget(fuel uint64) {

@@ -21,8 +21,8 @@ import (
 type Limits struct {
 	ModuleBytes int64         // size of the module
 	MemoryPages uint32        // linear memory of one instance, in pages of 64 KiB
-	Fuel        uint64        // of one decision; about one unit per function entry and loop turn
-	LoadFuel    uint64        // of the start function, of _initialize and of configure, each
+	Fuel        uint64        // of one decision, in units of package meter: 200,000 take at most 10 ms
+	LoadFuel    uint64        // of all calls that make an instance, together: 2,500,000 take at most 100 ms
 	Depth       uint32        // nesting of the guest's calls
 	BodyBytes   int           // largest body that is copied for inspect_body
 	LoadTime    time.Duration // of Load as a whole: CPU time on Linux, elapsed time elsewhere
@@ -34,7 +34,7 @@ func DefaultLimits() Limits {
 		ModuleBytes: 8 << 20,
 		MemoryPages: 256, // 16 MiB
 		Fuel:        200_000,
-		LoadFuel:    50_000_000,
+		LoadFuel:    2_500_000,
 		Depth:       1000,
 		BodyBytes:   64 << 10,
 		LoadTime:    30 * time.Second,

@@ -119,7 +119,7 @@ type Peer struct {
 type WASM struct {
 	ModuleSize Size     // size in bytes of the module
 	Memory     Size     // linear memory in bytes of one instance, whole pages of 64 KiB
-	Fuel       int64    // of one decision; about one unit per function entry and loop iteration
+	Fuel       int64    // of one decision; see docs/abi.md
 	Depth      int64    // of nested calls
 	Body       Size     // size in bytes of the largest body that the policy may inspect
 	LoadTime   Duration // CPU time, of all gates

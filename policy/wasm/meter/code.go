@@ -45,6 +45,8 @@ type body struct {
 	shift    bool    // the last instruction is a constant that shifts
 	ands     bool    // there is an `and`
 	holdsAnd map[uint32]bool
+
+	strides strides // see stride.go
 }
 
 // A mark is a place in the instructions where fuel may be charged for the code from there
@@ -66,6 +68,7 @@ type mark struct {
 	at     int
 	parent int32
 	weight uint64
+	loads  uint64 // that may be far
 }
 
 const noParent = -1
@@ -108,6 +111,7 @@ func (b *body) readLocals() {
 func (b *body) readCode() {
 	b.out = make([]byte, 0, b.r.Left()+16)
 	b.top, b.holdsAnd = anything, map[uint32]bool{}
+	b.strides.jumps = map[uint32][]int{}
 	b.mark(noParent)
 	b.open(opBlock, b.sig.results)
 	b.count(plain[opBlock], b.locals+b.sig.results)
@@ -165,6 +169,7 @@ func (b *body) instruction() {
 		b.chargeLength(op.bulk)
 	}
 	b.track(first, op)
+	b.follow(first)
 	switch op.imm {
 	case immControl:
 		b.control(start, first)
@@ -177,6 +182,12 @@ func (b *body) instruction() {
 			b.out = binary.AppendU(b.out, uint64(second))
 		}
 		b.count(op, b.operands(first, op.imm))
+		if isLoad(first, second) {
+			b.marks[len(b.marks)-1].loads++
+		}
+		if first == opMemoryGrow {
+			b.out = b.m.appendFar(b.out)
+		}
 		if first == opBrIf {
 			b.mark(b.current())
 		}
@@ -253,6 +264,7 @@ func (b *body) open(op byte, arity int) {
 	}
 	b.m.events++
 	b.frames = append(b.frames, frame{op: op, arity: arity, before: b.current(), opened: b.m.events})
+	b.opened(op, b.current())
 }
 
 // close closes a block. Where paths meet, a compiler must merge every local that one of them
@@ -261,6 +273,7 @@ func (b *body) close() {
 	top := len(b.frames) - 1
 	f := b.frames[top]
 	b.frames = b.frames[:top]
+	b.closed(f.op)
 	if top == 0 { // the end of the function: nothing follows that could be charged
 		b.count(plain[opEnd], f.sets)
 		return

@@ -9,12 +9,12 @@ func TestFuelCoversCode(t *testing.T) {
 	work := code(get(0), i32(3), op(opI32Add), set(0)) // 4
 	for name, tc := range map[string]struct {
 		code []byte
-		runs int // instructions in one turn
+		runs int // instructions in one turn; an if counts as two, a br_table as sixteen
 	}{
 		"straight":           {repeat(100, work), 400},
 		"small blocks":       {repeat(100, block(get(2), brIf(0), op(1))), 400},
 		"small ifs taken":    {repeat(100, code(i32(1), ifThen(work))), 600},
-		"small ifs passed":   {repeat(100, code(get(2), ifThen(op(1, 1)))), 200},
+		"small ifs passed":   {repeat(100, code(get(2), ifThen(op(1, 1)))), 300},
 		"small else":         {repeat(100, code(get(2), control(opIf, blockEmpty, op(1), op(opElse), work))), 600},
 		"large ifs taken":    {repeat(10, code(i32(1), ifThen(repeat(20, work)))), 820},
 		"large ifs passed":   {repeat(10, code(get(2), ifThen(repeat(20, work)))), 20},
@@ -24,7 +24,7 @@ func TestFuelCoversCode(t *testing.T) {
 		"between loops":      {repeat(20, code(loop(op(1)), repeat(10, work))), 840},
 		"inner loop":         {code(i32(50), set(3), loop(work, get(3), i32(1), op(opI32Sub), op(opLocalTee, 3), brIf(0))), 450},
 		"divisions":          {repeat(100, code(i32(7), i32(3), op(0x6e), op(0x1a))), 700},
-		"table of branches":  {repeat(50, block(block(block(i32(1), op(0x0e, 2, 0, 1, 2)), work), work)), 450},
+		"table of branches":  {repeat(50, block(block(block(i32(1), op(0x0e, 2, 0, 1, 2)), work), work)), 1200},
 		"many values passed": {repeat(10, code(call(1), repeat(100, op(0x1a)))), 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,6 +45,135 @@ func TestFuelCoversCode(t *testing.T) {
 			least := turns * tc.runs / weightPerUnit
 			if most := 4*least + 4*turns; used < least || used > most {
 				t.Errorf("%d instructions took %d units, want %d to %d", turns*tc.runs, used, least, most)
+			}
+		})
+	}
+}
+
+// TestGrowingIsPaid holds that each page that memory grows by costs 1,024 units, which pay
+// for the system's work of 16 pages of 4 KiB.
+func TestGrowingIsPaid(t *testing.T) {
+	g := &guest{pages: 1, funcs: []fn{{export: "run", sig: sig{params: []byte{tI32}}, code: code(get(0), op(opMemoryGrow, 0, 0x1a))}}}
+	m := instantiate(t, mustRewrite(t, g.assemble(), ample))
+	used := func(pages uint64) int64 {
+		if _, err := m.ExportedFunction("run").Call(ctx, pages); err != nil {
+			t.Fatal(err)
+		}
+		return int64(ample.Fuel) - fuelLeft(m)
+	}
+	if got := used(100) - used(0); got != 100*1024 {
+		t.Errorf("growing by 100 pages takes %d units more than by none, want %d", got, 100*1024)
+	}
+}
+
+// TestLoadsCost holds that a load costs a quarter of a unit, and 8 more while the memory is large.
+func TestLoadsCost(t *testing.T) {
+	for pages, want := range map[int]int64{1: 0, nearPages: 0, nearPages + 1: 800, 200: 800} {
+		used := func(code []byte) int64 {
+			m := instantiate(t, mustRewrite(t, withPages(pages, code).assemble(), ample))
+			if err := stops(t, m, "run"); err != nil {
+				t.Fatal(err)
+			}
+			return int64(ample.Fuel) - fuelLeft(m)
+		}
+		got := used(code(i32(0), repeat(100, op(0x28, 2, 0)), op(0x1a))) - used(code(i32(0), op(0x1a)))
+		if got != want+25 {
+			t.Errorf("%d pages: 100 loads cost %d units, want %d", pages, got, want+25)
+		}
+	}
+	grows := code(i32(nearPages), op(opMemoryGrow, 0, 0x1a), loop(i32(0), repeat(100, op(0x28, 2, 0)), op(0x1a)))
+	m := instantiate(t, mustRewrite(t, one(grows).assemble(), ample))
+	if err := stops(t, m, "run"); err != nil {
+		t.Fatal(err)
+	}
+	if used := int64(ample.Fuel) - fuelLeft(m); used < nearPages*1024+800 {
+		t.Errorf("after growing: %d units", used)
+	}
+}
+
+// TestNearLoads holds which loads are charged little at each turn of a loop, and once before
+// it as much as any.
+func TestNearLoads(t *testing.T) {
+	load := op(0x2d, 0, 0)
+	next := func(by int32) []byte { return code(get(0), i32(by), op(opI32Add), set(0)) }
+	at := code(get(0), load, op(0x1a))
+	for name, tc := range map[string]struct {
+		code []byte
+		near bool
+	}{
+		"byte by byte":           {loop(at, next(1)), true},
+		"backwards":              {loop(at, get(0), i32(1), op(opI32Sub), set(0)), true},
+		"tee":                    {loop(get(0), i32(1), op(opI32Add), with(opLocalTee, 0), load, op(0x1a)), true},
+		"base and index":         {loop(get(0), get(1), op(opI32Add), load, op(0x1a), next(4)), true},
+		"in a branch":            {loop(get(2), ifThen(at), next(64)), true},
+		"same place":             {loop(at), true},
+		"set before":             {code(i32(77), set(0), loop(at, next(1))), true},
+		"no loop":                {at, false},
+		"large steps":            {loop(at, next(65)), false},
+		"follows what it loads":  {loop(get(0), load, set(0)), false},
+		"set in an inner loop":   {loop(at, loop(get(0), load, set(0))), false},
+		"set after, in the loop": {loop(at, i32(5), set(0)), false},
+		"adds what it loads":     {loop(get(0), get(0), load, op(opI32Add), set(0)), false},
+		"adds another local":     {loop(at, get(0), get(1), op(opI32Add), set(0)), false},
+		"constant address":       {loop(i32(5), load, op(0x1a)), false},
+		"result of a block":      {loop(control(opBlock, tI32, get(0)), load, op(0x1a)), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &guest{pages: 1, funcs: []fn{{locals: []byte{tI32, tI32, tI32}, code: tc.code}}}
+			m, err := parse(g.assemble())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := body{m: m, r: m.bodies[0], sig: m.types[0]}
+			b.readLocals()
+			b.readCode()
+			before := b.marks[0].loads
+			b.lighten()
+			if near := b.marks[0].loads > before; near != tc.near {
+				t.Errorf("charged as near: %v, want %v", near, tc.near)
+			}
+		})
+	}
+}
+
+// TestDepthOfFrames holds that a frame takes one unit of depth, and one more for every 64
+// values.
+func TestDepthOfFrames(t *testing.T) {
+	for values, want := range map[uint64]uint64{0: 1, 1: 1, 63: 1, 64: 2, 127: 2, 128: 3, 6400: 101} {
+		if got := depthFor(values); got != want {
+			t.Errorf("depthFor(%d) = %d, want %d", values, got, want)
+		}
+	}
+}
+
+// TestDepthIsTaken holds how deep a function may call itself, and that a function which
+// calls nothing is counted only if its frame is large.
+func TestDepthIsTaken(t *testing.T) {
+	values := func(n int) []byte { return repeat(n, code(i32(1), op(0x1a))) }
+	param := sig{params: []byte{tI32}}
+	// leaf returns a guest whose "run" calls itself n times, and then a function of so many values.
+	leaf := func(n int) []byte {
+		return (&guest{funcs: []fn{
+			{export: "run", sig: param, code: code(get(0), control(opIf, blockEmpty,
+				get(0), i32(1), op(opI32Sub), call(0), op(opElse), call(1)))},
+			{code: values(n)},
+		}}).assemble()
+	}
+	for name, tc := range map[string]struct {
+		values, calls int
+		fits          bool
+	}{
+		"ten frames and a small one":           {15 * valuesPerDepth, 9, true},
+		"eleven frames":                        {1, 10, false},
+		"one frame and a leaf of 9 units":      {8 * valuesPerDepth, 0, true},
+		"one frame and a leaf of over 16":      {17 * valuesPerDepth, 0, false},
+		"one frame and a leaf of several tens": {60 * valuesPerDepth, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := instantiate(t, mustRewrite(t, leaf(tc.values), Limits{Fuel: 1 << 30, Depth: 10}))
+			_, err := m.ExportedFunction("run").Call(ctx, uint64(tc.calls))
+			if fits := err == nil && depthLeft(m) >= 0; fits != tc.fits {
+				t.Errorf("got %v, %d units of depth left; want it to fit: %v", err, depthLeft(m), tc.fits)
 			}
 		})
 	}

@@ -7,13 +7,29 @@ func (m *module) fuel() uint64   { return uint64(m.globals) }
 func (m *module) budget() uint64 { return uint64(m.globals) + 1 }
 func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 
+// far is the global with the units that a load costs more while the memory is large.
+func (m *module) far() uint64 { return uint64(m.globals) + 3 }
+
+// appendFar sets far by the present size of the memory.
+func (m *module) appendFar(out []byte) []byte {
+	out = append(out, opMemorySize, 0)
+	out = binary.AppendS(append(out, opI32Const), nearPages)
+	out = append(out, opI32GtU, opI64ExtendU, opI64Const, farShift, opI64Shl)
+	return global(out, opGlobalSet, m.far())
+}
+
 func global(out []byte, op byte, index uint64) []byte { return binary.AppendU(append(out, op), index) }
 
-// pay subtracts units from the fuel.
-func (m *module) pay(out []byte, units uint64) []byte {
+// pay subtracts units from the fuel, and those of loads that may be far.
+func (m *module) pay(out []byte, units, loads uint64) []byte {
 	out = global(out, opGlobalGet, m.fuel())
 	out = binary.AppendS(append(out, opI64Const), int64(units))
 	out = append(out, opI64Sub)
+	if loads > 0 {
+		out = global(out, opGlobalGet, m.far())
+		out = binary.AppendS(append(out, opI64Const), int64(loads))
+		out = append(out, opI64Mul, opI64Sub)
+	}
 	return global(out, opGlobalSet, m.fuel())
 }
 
@@ -23,14 +39,14 @@ func trapBelowZero(out []byte) []byte {
 }
 
 // charge subtracts units from the fuel and traps if fewer were left.
-func (m *module) charge(out []byte, units uint64) []byte {
-	out = m.pay(out, units)
+func (m *module) charge(out []byte, k mark) []byte {
+	out = m.pay(out, fuelFor(k.weight), k.loads)
 	return trapBelowZero(global(out, opGlobalGet, m.fuel()))
 }
 
 // chargeFrame charges fuel and depth in one go.
-func (m *module) chargeFrame(out []byte, units, depth uint64) []byte {
-	out = m.pay(out, units)
+func (m *module) chargeFrame(out []byte, k mark, depth uint64) []byte {
+	out = m.pay(out, fuelFor(k.weight), k.loads)
 	out = m.moveDepth(out, opI32Sub, depth)
 	out = global(out, opGlobalGet, m.fuel())
 	out = global(out, opGlobalGet, m.depth())
@@ -70,6 +86,7 @@ func (b *body) chargeLength(shift bulk) {
 //	end
 //	depth += held
 func (m *module) appendBody(b *body) {
+	b.lighten()
 	b.merge()
 	out := make([]byte, 0, len(b.localDecl)+len(b.out)+len(b.out)/8+64)
 	if b.bulks {
@@ -81,19 +98,19 @@ func (m *module) appendBody(b *body) {
 	depth := depthFor(b.values)
 	holds := b.calls || depth > smallFrame
 	if holds {
-		out = m.chargeFrame(out, fuelFor(b.marks[0].weight), depth)
+		out = m.chargeFrame(out, b.marks[0], depth)
 		out = append(out, opBlock)
 		out = m.appendBlockType(out, b.sig)
 	} else {
-		out = m.charge(out, fuelFor(b.marks[0].weight))
+		out = m.charge(out, b.marks[0])
 	}
 	from := 0
 	for _, k := range b.marks[1:] {
-		if k.weight == 0 {
+		if k.weight == 0 && k.loads == 0 {
 			continue
 		}
 		out = b.appendGuarded(out, from, k.at)
-		out = m.charge(out, fuelFor(k.weight))
+		out = m.charge(out, k)
 		from = k.at
 	}
 	out = b.appendGuarded(out, from, len(b.out))
@@ -107,7 +124,7 @@ func (m *module) appendBody(b *body) {
 // the marks that charge have a weight.
 func (b *body) merge() {
 	for i := len(b.marks) - 1; i >= 0; i-- {
-		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge {
+		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge && k.loads == 0 {
 			b.marks[k.parent].weight += k.weight
 			k.weight = 0
 		}

@@ -13,7 +13,7 @@ func (m *module) encode(l Limits) []byte {
 	if m.memory.bounded && l.Pages > 0 && m.memory.max > l.Pages && m.memory.min <= l.Pages {
 		sec[binary.SectionMemory].replace(binary.AppendU(binary.AppendU([]byte{1}, uint64(m.memory.min)), uint64(l.Pages)))
 	}
-	sec[binary.SectionGlobal].extend(3, encodeGlobals(l))
+	sec[binary.SectionGlobal].extend(4, encodeGlobals(l))
 	sec[binary.SectionExport].count = 0
 	sec[binary.SectionExport].replace(nil)
 	sec[binary.SectionExport].extend(len(m.exports)+3, m.encodeExports(wrapped))
@@ -73,6 +73,9 @@ func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 		out = global(out, opGlobalSet, m.fuel())
 		out = binary.AppendS(append(out, opI32Const), int64(l.Depth))
 		out = global(out, opGlobalSet, m.depth())
+		if m.sections[binary.SectionMemory].count > 0 {
+			out = m.appendFar(out)
+		}
 		for i := range m.types[m.funcs[e.index]].params {
 			out = binary.AppendU(append(out, opLocalGet), uint64(i))
 		}
@@ -98,13 +101,13 @@ func (m *module) encodeTables() (out []byte) {
 	return out
 }
 
-// encodeGlobals writes the fuel, the budget and the depth.
+// encodeGlobals writes the fuel, the budget, the depth, and what far loads cost.
 func encodeGlobals(l Limits) []byte {
 	const i64, i32, mutable = binary.I64, binary.I32, 1
 	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel))
 	out = binary.AppendS(append(out, opEnd, i64, mutable, opI64Const), int64(l.Fuel))
 	out = binary.AppendS(append(out, opEnd, i32, mutable, opI32Const), int64(l.Depth))
-	return append(out, opEnd)
+	return append(out, opEnd, i64, mutable, opI64Const, 1<<farShift, opEnd)
 }
 
 // encodeExports writes the exports, with wrappers in place of functions.

@@ -64,7 +64,13 @@ func (b *body) trackConstant(v int64) { b.shift = v > 0 && v < 32 }
 func (b *body) trackLocal(op byte, local uint32) {
 	if op == opLocalGet {
 		b.top = operand(local)
+		b.strides.local(local)
 		return
+	}
+	value := b.strides.pop()
+	b.strides.set(local, value)
+	if op == opLocalTee {
+		b.strides.push(value)
 	}
 	if b.top != noAnd {
 		b.holdsAnd[local] = true

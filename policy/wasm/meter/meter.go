@@ -21,10 +21,10 @@ import (
 // Limits bounds what a rewritten module may use. FuelExport and DepthExport define the
 // units.
 //
-// Good values to begin with are 200,000 units of fuel for a call, 50,000,000 for loading and
-// a depth of 2,000. A guest built with stock Go uses some 250,000 units and a depth of 300
-// to initialise. To parse a small JSON document it uses 300,000 units the first time, 80,000
-// later, and a depth of 700. Guests written in C and Rust use a fraction of that.
+// Good values to begin with are 200,000 units of fuel for a call, 2,500,000 for loading and
+// a depth of 2,000. A guest built with stock Go uses some 540,000 units and a depth of 300
+// to initialise, and 170,000 units and a depth of 700 to parse a small JSON document the
+// first time. Guests written in C and Rust use a fraction of that.
 type Limits struct {
 	Fuel     uint64 // per call, until the host sets another budget; at most MaxFuel
 	LoadFuel uint64 // what the counter holds before the first export is called, so what a start function may use; at most MaxFuel
@@ -46,9 +46,9 @@ const (
 	// means that the fuel ran out, and any other that the guest itself trapped.
 	//
 	// One unit pays for at most 16 simple instructions that run once each, for
-	// 64 bytes that a bulk instruction writes, or for 8 elements of a table;
-	// instructions that take longer count as several. A unit is some nanoseconds, and some
-	// tens at worst. Code is charged before it runs: the entry of a function and each turn
+	// 64 bytes that a bulk instruction writes, or for 8 elements of a table. Instructions
+	// that can take longer count as several: a load from a memory of more than 1 MiB as 8
+	// units, as it may miss every cache. A unit takes at most some 30 ns, and far less in most code. Code is charged before it runs: the entry of a function and each turn
 	// of a loop charge for everything that can run at most once from there, whether or not
 	// a branch skips it.
 	FuelExport = "switchyard_fuel"

@@ -30,6 +30,7 @@ type module struct {
 	exports  []export
 
 	exportedFuncs int             // of exports
+	codeBytes     int             // of all functions
 	bodies        []binary.Reader // of the functions that are not imported
 
 	// Computed by metering.

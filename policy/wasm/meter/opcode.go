@@ -24,11 +24,13 @@ const (
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
+	opMemorySize   = 0x3f
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
 	opI64Const     = 0x42
 	opF32Const     = 0x43
 	opF64Const     = 0x44
+	opI32GtU       = 0x4b
 	opI32LtS       = 0x48
 	opI32GeU       = 0x4f
 	opI64LtS       = 0x53
@@ -40,6 +42,7 @@ const (
 	opI32Shl       = 0x74
 	opI32ShrU      = 0x76
 	opI64Sub       = 0x7d
+	opI64Mul       = 0x7e
 	opI64And       = 0x83
 	opI64Or        = 0x84
 	opI64Shl       = 0x86
@@ -140,6 +143,19 @@ func plainOpcodes() (t [256]opcode) {
 	for _, op := range []int{0x6d, 0x6e, 0x6f, 0x70, 0x7f, 0x80, 0x81, 0x82, 0x91, 0x95, 0x9f, 0xa3} {
 		t[op].weight = weightDivision
 	}
+	weigh := func(from, to int, weight uint8) {
+		for i := from; i <= to; i++ {
+			t[i].weight = weight
+		}
+	}
+	weigh(0x04, 0x04, weightBranch) // if
+	weigh(0x0d, 0x0d, weightBranch) // br_if
+	weigh(0x0e, 0x0e, weightCall)   // br_table
+	weigh(0x28, 0x35, weightNear)
+	weigh(0x36, 0x3e, weightStore)
+	weigh(0x8d, 0x90, weightRound) // f32.ceil to nearest
+	weigh(0x9b, 0x9e, weightRound) // f64.ceil to nearest
+	weigh(0xa8, 0xbb, weightRound) // conversions
 	idle := func(from, to int) {
 		for i := from; i <= to; i++ {
 			t[i].idle = true
@@ -159,7 +175,7 @@ func plainOpcodes() (t [256]opcode) {
 
 func miscOpcodes() (t [256]opcode) {
 	for i := 0; i <= 7; i++ { // saturating conversions
-		t[i] = opcode{imm: immNone, weight: 2}
+		t[i] = opcode{imm: immNone, weight: weightRound}
 	}
 	t[8] = opcode{imm: immDataMemory, weight: weightMove, bulk: bulkBytes}    // memory.init
 	t[9] = opcode{imm: immData, weight: 1}                                    // data.drop
@@ -188,6 +204,17 @@ func vectorOpcodes() (t [256]opcode) {
 	fill(0x54, 0x5b, immMemargLane)
 	fill(0x5c, 0x5d, immMemarg)
 	fill(0x5e, 0xff, immNone)
+	for i := 0x00; i <= 0x0a; i++ {
+		t[i].weight = weightNear
+	}
+	for _, load := range [][2]int{{0x54, 0x57}, {0x5c, 0x5d}} {
+		for i := load[0]; i <= load[1]; i++ {
+			t[i].weight = weightNear
+		}
+	}
+	for _, op := range []int{0xe3, 0xe7, 0xef, 0xf3} { // square roots and divisions
+		t[op].weight = weightDivision
+	}
 	for _, hole := range []int{0x9a, 0xa2, 0xa5, 0xa6, 0xaf, 0xb0, 0xb2, 0xb3, 0xb4, 0xbb,
 		0xc2, 0xc5, 0xc6, 0xcf, 0xd0, 0xd2, 0xd3, 0xd4, 0xe2, 0xee} {
 		t[hole] = opcode{}

@@ -35,6 +35,7 @@ func (b *body) operands(first byte, imm immediate) (values int) {
 	case immI32:
 		v := int64(r.S32())
 		b.trackConstant(v)
+		b.strides.constant(v)
 		b.out = binary.AppendS(b.out, v)
 	case immI64:
 		v := r.S64()
@@ -136,6 +137,9 @@ func (b *body) call(f uint32) int {
 	}
 	if int(f) < b.m.imported {
 		b.count(opcode{weight: weightLeave, idle: true}, 0)
+	}
+	if b.m.codeBytes > nearCode {
+		b.count(opcode{weight: weightCall, idle: true}, 0)
 	}
 	return b.called(b.m.funcs[f])
 }

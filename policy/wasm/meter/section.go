@@ -202,7 +202,9 @@ func (m *module) readElement(r *binary.Reader) {
 }
 
 func (m *module) readCode(r *binary.Reader) {
-	m.bodies = append(m.bodies, r.Part("a function"))
+	body := r.Part("a function")
+	m.codeBytes += body.Left()
+	m.bodies = append(m.bodies, body)
 }
 
 func (m *module) readData(r *binary.Reader) {

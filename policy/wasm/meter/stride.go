@@ -1,0 +1,189 @@
+package meter
+
+import "sort"
+
+// A load is charged as if it missed every cache, unless its address can move only a little
+// at each turn of a loop: then the first access of the loop may miss, and the following ones
+// find what it brought, or what the processor fetches ahead. That is so for
+//
+//	loop … local.get p; i32.load8_u …; local.get p; i32.const 1; i32.add; local.set p; … br_if
+//
+// if every local in the address is set, within the innermost loop, by nothing but additions of
+// constants of up to maxStride bytes to itself. What is loaded, and which branches are taken,
+// has then no influence on the address beyond that. Such a load can be far once, before
+// the loop, as often as the loop is entered.
+
+const (
+	maxStride   = 64
+	maxTerms    = 3  // locals in an address
+	maxNear     = 16 // loads of one loop that can be near, as processors follow few at a time
+	maxOperands = 8  // of the stack that are followed
+)
+
+// A term is what is known about a value on the stack.
+type term struct {
+	known  bool // it is the sum of the locals and a constant
+	n      int  // how many locals
+	locals [maxTerms]uint32
+	small  bool // the constant is at most maxStride from zero
+}
+
+// A site is a load whose address is known to be a sum of locals.
+type site struct {
+	at      int   // the position, as of sets and loops
+	mark    int32 // that pays for it
+	loop    int   // the innermost loop, an index of loops
+	address term
+}
+
+// A span is the positions of a loop.
+type span struct {
+	from, to int
+	before   int32 // the mark before the loop
+	near     int   // loads that stay near
+}
+
+// strides follows addresses through the code of one function.
+type strides struct {
+	at    int    // the position: instructions so far
+	stack []term // the top of the operand stack, as far as it is known
+	open  []int  // the open loops, as indexes of loops; -1 for other blocks
+	loops []span
+	sites []site
+	jumps map[uint32][]int // by local, the positions at which it is set otherwise than by a stride
+}
+
+func (s *strides) push(t term) {
+	if len(s.stack) == maxOperands {
+		copy(s.stack, s.stack[1:])
+		s.stack = s.stack[:maxOperands-1]
+	}
+	s.stack = append(s.stack, t)
+}
+
+func (s *strides) pop() (t term) {
+	if n := len(s.stack); n > 0 {
+		t, s.stack = s.stack[n-1], s.stack[:n-1]
+	}
+	return t
+}
+
+// plus adds two terms.
+func plus(a, b term) (sum term) {
+	if !a.known || !b.known || a.n+b.n > maxTerms {
+		return term{}
+	}
+	sum = term{known: true, n: a.n + b.n, locals: a.locals, small: a.small && b.small && (a.n == 0 || b.n == 0)}
+	copy(sum.locals[a.n:], b.locals[:b.n])
+	return sum
+}
+
+func (s *strides) local(i uint32) {
+	s.push(term{known: true, n: 1, locals: [maxTerms]uint32{i}, small: true})
+}
+
+func (s *strides) constant(v int64) {
+	s.push(term{known: true, small: v >= -maxStride && v <= maxStride})
+}
+
+// set notes what a local is set to.
+func (s *strides) set(i uint32, to term) {
+	if !to.known || to.n != 1 || to.locals[0] != i || !to.small {
+		s.jumps[i] = append(s.jumps[i], s.at)
+	}
+}
+
+// follow follows the stack past any instruction but those on locals and constants.
+func (b *body) follow(first byte) {
+	s := &b.strides
+	s.at++
+	switch {
+	case first == opLocalGet, first == opLocalSet, first == opLocalTee, first == opI32Const:
+	case first == opI32Add:
+		y, x := s.pop(), s.pop()
+		s.push(plus(x, y))
+	case first == opI32Sub: // of a constant
+		y, x := s.pop(), s.pop()
+		if y.n > 0 {
+			y = term{}
+		}
+		s.push(plus(x, y))
+	case first >= 0x28 && first <= 0x35: // loads
+		address := s.pop()
+		s.push(term{})
+		if len(s.open) == 0 || s.open[len(s.open)-1] < 0 || !address.known || address.n == 0 {
+			return
+		}
+		s.sites = append(s.sites, site{at: s.at, mark: b.current(), loop: s.open[len(s.open)-1], address: address})
+	case first >= 0x36 && first <= 0x3e: // stores
+		s.pop()
+		s.pop()
+	case first >= 0x45 && first <= 0x45, first == 0x50, first >= 0x67 && first <= 0x69, first >= 0x79 && first <= 0x7b, first >= 0xa7 && first <= 0xad,
+		first == 0xc0, first == 0xc1: // of one integer
+		s.pop()
+		s.push(term{})
+	case first >= 0x46 && first <= 0x4f, first >= 0x51 && first <= 0x5a, first >= 0x6c && first <= 0x78, first >= 0x7c && first <= 0x8a: // of two
+		s.pop()
+		s.pop()
+		s.push(term{})
+	default:
+		s.stack = s.stack[:0]
+	}
+}
+
+// opened notes that a block or a loop was opened, after the mark before it.
+func (b *body) opened(op byte, before int32) {
+	s := &b.strides
+	inner := -1
+	if n := len(s.open); n > 0 {
+		inner = s.open[n-1]
+	}
+	if op == opLoop {
+		inner = len(s.loops)
+		s.loops = append(s.loops, span{from: s.at, before: before})
+	}
+	s.open = append(s.open, inner)
+}
+
+func (b *body) closed(op byte) {
+	s := &b.strides
+	top := len(s.open) - 1
+	if op == opLoop {
+		s.loops[s.open[top]].to = s.at
+	}
+	s.open = s.open[:top]
+}
+
+// lighten moves the weight of loads that stay near to the mark before their loop.
+func (b *body) lighten() {
+	s := &b.strides
+	for _, k := range s.sites {
+		loop := &s.loops[k.loop]
+		if loop.near == maxNear || !s.near(k.address, loop) {
+			continue
+		}
+		loop.near++
+		b.marks[k.mark].loads--
+		b.marks[loop.before].loads++
+	}
+}
+
+// near reports whether an address moves by strides only within a loop.
+func (s *strides) near(address term, loop *span) bool {
+	for _, i := range address.locals[:address.n] {
+		jumps := s.jumps[i]
+		at := sort.SearchInts(jumps, loop.from)
+		if at < len(jumps) && jumps[at] <= loop.to {
+			return false
+		}
+	}
+	return true
+}
+
+// isLoad reports whether an instruction loads from memory.
+func isLoad(first byte, second uint32) bool {
+	if first == opVector {
+		return second <= 0x0a || second >= 0x54 && second <= 0x57 || second >= 0x5c && second <= 0x5d
+	}
+	return first >= 0x28 && first <= 0x35
+}
