@@ -95,7 +95,8 @@ func TestAbuse(t *testing.T) {
 			attacker.off(t)
 			v.end(t)
 			p.signal(syscall.SIGTERM)
-			if code := p.exit(); code != exitStopped {
+			// The stop may discard copies that are due to an attacker that has just left.
+			if code := p.exit(); code != exitStopped && code != exitForced {
 				t.Errorf("exit code %d", code)
 			}
 			p.expect(`"msg":"copies"`, `"tenant":"quiet"`, `"discarded":{}`)

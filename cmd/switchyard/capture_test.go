@@ -255,7 +255,7 @@ func TestCaptureRefused(t *testing.T) {
 		{exitUnavailable, []string{"-o", file, "--set", "admin.address="}, "admin.address is empty"},
 		{exitUnavailable, []string{"-o", file, "--set", "admin.address=127.0.0.1:0"}, "say which"},
 		{exitConfig, []string{"-o", file, "--set", "admin.address=0.0.0.0:1"}, "loopback"},
-		{exitForced, []string{"-o", filepath.Join(dir, "nowhere", "c.pcapng"), "--set", address}, "no such file or directory"},
+		{exitData, []string{"-o", filepath.Join(dir, "nowhere", "c.pcapng"), "--set", address}, "no such file or directory"},
 	} {
 		_, stderr := runHere(t, c.code, append([]string{"capture"}, c.args...)...)
 		if !strings.Contains(stderr, c.want) {

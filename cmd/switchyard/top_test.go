@@ -128,7 +128,7 @@ func TestTopShowsAToken(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
 		"right":       "sesame-sesame-sesame\n",
-		"empty.toml":  "",
+		"other.toml":  "[log]\nlevel = \"info\"\n",
 		"wrong":       "please-please-please\n",
 		"config.toml": "[admin]\nread_token_file = \"right\"\nsocket = \"s\"\n",
 	}
@@ -155,7 +155,7 @@ func TestTopShowsAToken(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			cmd := asking(t, p, append([]string{"top", "--once", "--interval", "1s", "--config", "empty.toml"}, c.args...)...)
+			cmd := asking(t, p, append([]string{"top", "--once", "--interval", "1s", "--config", "other.toml"}, c.args...)...)
 			cmd.Dir, cmd.Env = dir, append(cmd.Env, c.env)
 			out, _ := cmd.CombinedOutput()
 			if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.says) {
