@@ -65,7 +65,7 @@ type roomWaiters struct {
 // the peer may be read from again.
 func (s *session) handleThrottled(t *throttle, batch []byte) error {
 	if t.slows() {
-		return s.handlePaid(t, batch)
+		return s.handlePaid(batch)
 	}
 	batch = s.admit(t, batch)
 	if len(batch) == 0 {
@@ -83,9 +83,10 @@ func (s *session) handleThrottled(t *throttle, batch []byte) error {
 // handlePaid hands over batch in pieces. Each waits until what came in is paid for, and
 // the next one until what became due by it is paid for. So PDUs arrive at the rate of the
 // quota, and no peer waits for the debt of another one.
-func (s *session) handlePaid(t *throttle, batch []byte) error {
+func (s *session) handlePaid(batch []byte) error {
 	for len(batch) > 0 {
-		if t = s.tenant.throttle.Load(); !t.slows() {
+		t := s.tenant.throttle.Load() // again for each piece, as a reload may change it
+		if !t.slows() {
 			if t == nil {
 				return s.handle(batch)
 			}
@@ -178,7 +179,8 @@ func (s *session) pay(t *throttle, u tenant.Use) bool {
 		case <-s.tenant.stopping:
 			return true
 		case <-t.replaced:
-			if t = s.tenant.throttle.Load(); !t.slows() {
+			t := s.tenant.throttle.Load() // again for each piece, as a reload may change it
+			if !t.slows() {
 				return true
 			}
 		}
