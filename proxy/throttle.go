@@ -179,8 +179,7 @@ func (s *session) pay(t *throttle, u tenant.Use) bool {
 		case <-s.tenant.stopping:
 			return true
 		case <-t.replaced:
-			t := s.tenant.throttle.Load() // again for each piece, as a reload may change it
-			if !t.slows() {
+			if t = s.tenant.throttle.Load(); !t.slows() {
 				return true
 			}
 		}
