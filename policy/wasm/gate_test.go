@@ -57,7 +57,7 @@ func TestGates(t *testing.T) {
 		{name: "bad_pointer", gate: GateConfigure, say: []string{"buffer(65536) returned 0xfffffff0", "return from buffer the address"}},
 		{name: "reserved_bits", gate: GateDryRun, say: []string{"reserved bits", "SID_OTHER", "CID_OTHER_HEARTBEAT"}},
 		{name: "lacks_inspect", gate: GateDryRun, say: []string{"asks for inspect, which the guest does not export", "leave that flag out"}},
-		{name: "slow_classify", gate: GateDryRun, say: []string{"CID_OTHER_HEARTBEAT", "200000 units of fuel", "wasm.fuel"}},
+		{name: "slow_classify", gate: GateDryRun, say: []string{"CID_OTHER_HEARTBEAT", "280000 units of fuel", "wasm.fuel"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			module := c.module

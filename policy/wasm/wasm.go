@@ -21,7 +21,7 @@ import (
 type Limits struct {
 	ModuleBytes int64         // size of the module
 	MemoryPages uint32        // linear memory of one instance, in pages of 64 KiB
-	Fuel        uint64        // of one decision, in units of package meter: 200,000 take at most 10 ms
+	Fuel        uint64        // of one decision, in units of package meter: 280,000 take at most 10 ms
 	LoadFuel    uint64        // of all calls that make an instance, together: 2,500,000 take at most 100 ms
 	Depth       uint32        // nesting of the guest's calls
 	BodyBytes   int           // largest body that is copied for inspect_body
@@ -33,7 +33,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		ModuleBytes: 8 << 20,
 		MemoryPages: 256, // 16 MiB
-		Fuel:        200_000,
+		Fuel:        280_000,
 		LoadFuel:    2_500_000,
 		Depth:       1000,
 		BodyBytes:   64 << 10,

@@ -22,6 +22,7 @@ type worstCase struct {
 
 	funcs   [][]byte // further functions, (i32) -> i32
 	entries int      // of the table that call them, at least
+	midsize bool     // the memory has 64 pages, not 256; only for code that places no address itself
 }
 
 // The locals.
@@ -65,6 +66,7 @@ func worstCases() []worstCase {
 	}
 	chain := wasmCat(wasmGet(wAddr), slices.Repeat(wasmOp(0x28, 2, 0), 500), wasmSet(wAddr))
 	add("loads", "pure chain", 1, chain)
+	add("loads", "midsize chain", 1, chain).midsize = true
 	add("loads", "random", 200, wasmPlace, wasmOp(0x28, 2, 0), wasmGet(wAddr), wasmOp(0x6a), wasmSet(wAddr))
 	add("loads", "random split", 200, wasmPlace, wasmI32(0xfff), wasmOp(0x72), wasmOp(0x29, 0, 0), wasmGet(wLong), wasmOp(0x7c), wasmSet(wLong))
 	add("stores", "random", 200, wasmPlace, wasmGet(wRand), wasmOp(0x36, 2, 0))
@@ -254,6 +256,11 @@ func wasmTable(n int) (out []byte) {
 // end.
 func (c worstCase) module(atStart bool) []byte {
 	const i32, i64, f64, f32, v128 = 0x7f, 0x7e, 0x7c, 0x7d, 0x7b
+	pages := uint64(256)
+	if c.midsize {
+		pages = 64
+	}
+	cells := int64(pages) << 10
 	out := []byte(binary.Preamble)
 	section := func(id byte, items ...[]byte) {
 		out = binary.AppendSection(out, id, binary.AppendVector(nil, items...))
@@ -266,7 +273,7 @@ func (c worstCase) module(atStart bool) []byte {
 	}
 	section(binary.SectionFunction, functions...)
 	section(binary.SectionTable, binary.AppendU([]byte{0x70, 0}, 1<<20))
-	section(binary.SectionMemory, wasmCat([]byte{1}, binary.AppendU(nil, 256), binary.AppendU(nil, 256)))
+	section(binary.SectionMemory, wasmCat([]byte{1}, binary.AppendU(nil, pages), binary.AppendU(nil, pages)))
 	export := func(name string, f byte) []byte {
 		return append(binary.AppendSized(nil, []byte(name)), 0, f)
 	}
@@ -283,12 +290,12 @@ func (c worstCase) module(atStart bool) []byte {
 	}
 	section(binary.SectionElement, segments...)
 	body := func(locals, code []byte) []byte { return binary.AppendSized(nil, wasmCat(locals, code, []byte{0x0b})) }
-	// for i := 0; i < 1<<18; i++ { word[16 i] = 64 ((i*0x1d0d35 + 0x2b2ff7) mod 1<<18) }
+	// for i := 0; i < cells; i++ { word[16 i] = 64 ((i*0x1d0d35 + 0x2b2ff7) mod cells) }
 	initialize := wasmCat(wasmOp(0x03, 0x40),
 		wasmGet(0), wasmI32(6), wasmOp(0x74),
-		wasmGet(0), wasmI32(0x1d0d35), wasmOp(0x6c), wasmI32(0x2b2ff7), wasmOp(0x6a), wasmI32(0x3ffff), wasmOp(0x71), wasmI32(6), wasmOp(0x74),
+		wasmGet(0), wasmI32(0x1d0d35), wasmOp(0x6c), wasmI32(0x2b2ff7), wasmOp(0x6a), wasmI32(cells-1), wasmOp(0x71), wasmI32(6), wasmOp(0x74),
 		wasmOp(0x36, 2, 0),
-		wasmGet(0), wasmI32(1), wasmOp(0x6a), wasmNum(0x22, 0), wasmI32(1<<18), wasmOp(0x49), wasmOp(0x0d, 0, 0x0b))
+		wasmGet(0), wasmI32(1), wasmOp(0x6a), wasmNum(0x22, 0), wasmI32(cells), wasmOp(0x49), wasmOp(0x0d, 0, 0x0b))
 	endless := wasmCat(c.setup, wasmOp(0x03, 0x40), c.code, wasmOp(0x0c, 0, 0x0b), wasmOp(0x00))
 	locals := wasmOp(6, 1, i32, 1, i32, 1, i64, 1, f64, 1, v128, 1, f32)
 	bodies := [][]byte{body(wasmOp(1, 1, i32), initialize), body([]byte{0}, wasmI64(4)), body(locals, endless)}
@@ -304,7 +311,7 @@ func (c worstCase) module(atStart bool) []byte {
 }
 
 // inQuickTests are the cases of each group that take longest, and are quick to compile.
-var inQuickTests = []string{"pure chain", "walk", "walk by steps", "chased", "random split", "memory.fill 3f", "v128 one fd", "f64.sqrt", "i64.rem_u",
+var inQuickTests = []string{"pure chain", "midsize chain", "walk", "walk by steps", "chased", "random split", "memory.fill 3f", "v128 one fd", "f64.sqrt", "i64.rem_u",
 	"br_if of one", "br_table of 200", "indirect of few", "deep", "memory.grow", "table.copy 8", "ref.func", "f64.mul chain"}
 
 // TestWorstCases measures the CPU time of a decision that uses all of its fuel in the worst

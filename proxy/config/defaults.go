@@ -16,7 +16,7 @@ func Default() *Config {
 		WASM: WASM{
 			ModuleSize: 8 * mebibyte,
 			Memory:     16 * mebibyte,
-			Fuel:       200_000,
+			Fuel:       280_000,
 			Depth:      1000,
 			Body:       64 * kibibyte,
 			LoadTime:   30 * second,

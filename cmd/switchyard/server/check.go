@@ -24,7 +24,7 @@ func Check(load Loader, trier wasm.Trier, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "configuration %s (%s): sound\n", orNone(c.Path), why)
 	if usual := int64(wasm.DefaultLimits().Fuel); c.WASM.Fuel != usual {
-		fmt.Fprintf(stdout, "warning: wasm.fuel is %d: a unit of fuel now stands for time at worst, and a load from a large memory takes 8; "+
+		fmt.Fprintf(stdout, "warning: wasm.fuel is %d: a unit of fuel now stands for time at worst, and a load from a large memory takes up to 8; "+
 			"leave the key out for the default, %d, which takes at most 10 ms\n", c.WASM.Fuel, usual)
 	}
 	engine := wasm.NewEngine(guestLimits(c), func(policy string, _ int, text string) {

@@ -5,7 +5,7 @@ package meter
 // on, and one for each local that must be merged where paths meet. TestWorstCases of package
 // wasm measures that no code takes much longer than its weight says.
 const (
-	weightNear     = 4   // a load of what is in a cache of the core; others cost more, see farShift
+	weightNear     = 4   // a load of what is in a cache of the core; others cost more, see farUnits
 	weightStore    = 8   // of which several are under way at a time
 	weightBranch   = 2   // a conditional branch, which may be mispredicted
 	weightRound    = 4   // conversions to integers, and rounding
@@ -13,18 +13,20 @@ const (
 	weightDivision = 8   // divisions and square roots
 	weightCall     = 16  // a call within more than nearCode, as the code may be in no cache
 	weightIndirect = 240 // a call through a table, which may be to the host
-	weightMove     = 64  // filling and copying, in addition to the length
+	weightMove     = 96  // filling and copying, in addition to the length
 	weightLeave    = 192 // leaving compiled code: calls to the host, growing, references to functions
 	worthCharge    = 16  // a charge costs about four of them, so less code than this gets none of its own
 	weightPerUnit  = 16  // simple instructions that one unit of fuel pays for
 )
 
-// A load costs 1<<farShift units more while the memory has more than nearPages, as its address
-// may come from the load before, and miss every cache. A smaller memory stays in a core's own.
-// See stride.go for loads that never cost more.
+// A load costs more where the memory is large, as its address may come from the load before:
+// in more than nearPages it may miss a core's own caches, and in more than midPages the shared
+// one and the translations of addresses as well. See stride.go for loads that never cost more.
 const (
-	farShift  = 3
 	nearPages = 16
+	midPages  = 64
+	midUnits  = 3
+	farUnits  = 8
 	nearCode  = 64 << 10 // bytes of code that stay in the caches
 )
 

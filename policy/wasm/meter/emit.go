@@ -10,11 +10,14 @@ func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 // far is the global with the units that a load costs more while the memory is large.
 func (m *module) far() uint64 { return uint64(m.globals) + 3 }
 
-// appendFar sets far by the present size of the memory.
+// appendFar sets far by the present size of the memory: midUnits above nearPages, and
+// farUnits above midPages.
 func (m *module) appendFar(out []byte) []byte {
 	out = append(out, opMemorySize, 0)
 	out = binary.AppendS(append(out, opI32Const), nearPages)
-	out = append(out, opI32GtU, opI64ExtendU, opI64Const, farShift, opI64Shl)
+	out = append(out, opI32GtU, opI32Const, midUnits, opI32Mul, opMemorySize, 0)
+	out = binary.AppendS(append(out, opI32Const), midPages)
+	out = append(out, opI32GtU, opI32Const, farUnits-midUnits, opI32Mul, opI32Add, opI64ExtendU)
 	return global(out, opGlobalSet, m.far())
 }
 

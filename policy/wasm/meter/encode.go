@@ -107,7 +107,7 @@ func encodeGlobals(l Limits) []byte {
 	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel))
 	out = binary.AppendS(append(out, opEnd, i64, mutable, opI64Const), int64(l.Fuel))
 	out = binary.AppendS(append(out, opEnd, i32, mutable, opI32Const), int64(l.Depth))
-	return append(out, opEnd, i64, mutable, opI64Const, 1<<farShift, opEnd)
+	return append(out, opEnd, i64, mutable, opI64Const, farUnits, opEnd)
 }
 
 // encodeExports writes the exports, with wrappers in place of functions.

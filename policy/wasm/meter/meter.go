@@ -21,7 +21,7 @@ import (
 // Limits bounds what a rewritten module may use. FuelExport and DepthExport define the
 // units.
 //
-// Good values to begin with are 200,000 units of fuel for a call, 2,500,000 for loading and
+// Good values to begin with are 280,000 units of fuel for a call, 2,500,000 for loading and
 // a depth of 2,000. A guest built with stock Go uses some 540,000 units and a depth of 300
 // to initialise, and 170,000 units and a depth of 700 to parse a small JSON document the
 // first time. Guests written in C and Rust use a fraction of that.
@@ -47,10 +47,11 @@ const (
 	//
 	// One unit pays for at most 16 simple instructions that run once each, for
 	// 64 bytes that a bulk instruction writes, or for 8 elements of a table. Instructions
-	// that can take longer count as several: a load from a memory of more than 1 MiB as 8
-	// units, as it may miss every cache. A unit takes at most some 30 ns, and far less in most code. Code is charged before it runs: the entry of a function and each turn
-	// of a loop charge for everything that can run at most once from there, whether or not
-	// a branch skips it.
+	// that can take longer count as several: a load costs 3 units more in a memory of more
+	// than 1 MiB, and 8 in one of more than 4 MiB, as it may miss the caches. A unit takes at most
+	// some 30 ns, and far less in most code. Code is charged before it runs: the entry of a
+	// function and each turn of a loop charge for everything that can run at most once from
+	// there, whether or not a branch skips it.
 	FuelExport = "switchyard_fuel"
 
 	// BudgetExport is the fuel of each following call, an i64. It begins as Limits.Fuel; the

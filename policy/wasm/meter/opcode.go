@@ -37,6 +37,7 @@ const (
 	opI64GeU       = 0x5a
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
+	opI32Mul       = 0x6c
 	opI32And       = 0x71
 	opI32Or        = 0x72
 	opI32Shl       = 0x74
