@@ -86,7 +86,7 @@ func (c *checker) configure() (string, error) {
 	accepted := 0
 	configs := []string{
 		"{}", "[]", "null", "0", `""`, "{", `{"`, `{"a`, `{"a\`, `{"a":`, `{"a":"\`, `{"a":1`, `{"a":{"b":[1,2,{}]}}`, "\xff\xfe", "\x00",
-		"{" + strings.Repeat(" ", 60<<10) + "}", strings.Repeat(`{"a":`, 10<<10), strings.Repeat(" ", 1<<20),
+		"{" + strings.Repeat(" ", 12<<10) + "}", strings.Repeat(`{"a":`, 10<<10), strings.Repeat(" ", 1<<20),
 	}
 	for _, config := range configs {
 		p, err := c.loadWith(c.engine, []byte(config))
