@@ -39,7 +39,7 @@ func startOperated(t *testing.T, table string, args ...string) (dir string, p *p
 	save(t, dir, "routes.toml", table)
 	save(t, dir, "token", operateToken+"\n")
 	save(t, dir, "config.toml", "[admin]\nsocket = \"a.sock\"\noperate_token_file = \"token\"\n[tenant.default]\npolicy = \"file:routes.toml\"\n[reload]\nwatch = false\n")
-	p = start(t, dir, args...)
+	p = start(t, dir, append(args, "--set", "peer.heartbeat=25s")...) // not within a slow test
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "a.sock"))
 	}}

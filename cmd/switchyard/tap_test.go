@@ -158,7 +158,7 @@ func TestTapOfAClosedPipe(t *testing.T) {
 // up to what was sent.
 func TestTapBlocksNoPeer(t *testing.T) {
 	t.Parallel()
-	p := start(t, t.TempDir())
+	p := start(t, t.TempDir(), "--set", "peer.timeout=1h")
 	a, b := p.dial(), p.dial()
 	l := listenTo(t, p, "--bodies", "--command", "CID_MSG_DATA")
 	const pdus = 30_000

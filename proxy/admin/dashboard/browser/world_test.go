@@ -202,7 +202,7 @@ func (w *world) tenantsAnswer(*http.Request) (any, error) {
 		most, lags := t.lags()
 		all = append(all, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "accepted": object{}, "dropped": t.dropped, "lost": 3, "made": 0, "due": 0,
 			"delivered": 0, "pending": 0, "discarded": object{}, "bytes_in": 0, "bytes_out": 0, "slowed": object{}, "slowed_seconds": object{}, "rates": t.rates(w.now), "users": 0,
-			"lag": most, "lags": lags, "log": 3 << 20, "probe_seconds": nil, "policy": t.policy, "audit": nil,
+			"lag": most, "lags": lags, "log": 3 << 20, "probe_seconds": nil, "policy": t.policy, "policy_error": "", "audit": nil,
 			"limits": object{"connections": 16384, "lag_hard": hard, "lag_soft": soft, "lag_soft_seconds": 10, "log": 256 << 20, "max_pdu": 16 << 20, "users": 10000000,
 				"peer_users": 10000000, "on_breach": "slow", "quota": quota, "peer_quota": quota}})
 	}
