@@ -11,7 +11,7 @@ import (
 )
 
 // TestFuelOfShippedPolicies holds that no decision of a shipped policy takes a tenth of the
-// default fuel, also about a body of 1 KiB that is nothing but small fields.
+// default fuel, also about the largest body, made of nothing but small fields.
 func TestFuelOfShippedPolicies(t *testing.T) {
 	limits := wasm.DefaultLimits()
 	e := wasm.NewEngine(limits, nil)
@@ -24,7 +24,7 @@ func TestFuelOfShippedPolicies(t *testing.T) {
 		defer p.Close()
 		for _, c := range pdu.Commands {
 			for _, fill := range []byte{0, 1, 8, 0x7f, 0x80, 0xff} {
-				body := make([]byte, 1<<10)
+				body := make([]byte, limits.BodyBytes)
 				for i := range body {
 					body[i] = fill
 				}

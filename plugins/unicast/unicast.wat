@@ -67,13 +67,17 @@
   ;; wherever it is there. In a group's chat to_session_id is no user.
   (func (export "inspect_body")
     (param $body i32) (param $size i32) (param i64 i64 i64 i64) (result i64)
-    (local $end i32) (local $tag i64) (local $value i64) (local $single i32)
+    (local $end i32) (local $tag i64) (local $value i64) (local $single i32) (local $left i32)
     (global.set $at (local.get $body))
     (local.set $end (i32.add (local.get $body) (local.get $size)))
+    ;; A body of more fields than this is odd, so that fuel suffices whatever a body is made of.
+    (local.set $left (i32.const 256))
     (block $odd
       (loop $fields
         (if (i32.lt_u (global.get $at) (local.get $end))
           (then
+            (br_if $odd (i32.eqz (local.get $left)))
+            (local.set $left (i32.sub (local.get $left) (i32.const 1)))
             (local.set $tag (call $varint (local.get $end)))
             ;; no field is called 0, and no number of one is larger than 29 bits
             (br_if $odd (i64.gt_u (i64.sub (local.get $tag) (i64.const 8)) (i64.const 0xfffffff7)))

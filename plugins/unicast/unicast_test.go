@@ -95,6 +95,9 @@ func TestChats(t *testing.T) {
 		{"cut in a length", chat(1, 0x32, 0x80), abi.BroadcastExceptSender},
 		{"bytes without end", chat(1, 0x32, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1), abi.BroadcastExceptSender},
 		{"cut in 64 bits", chat(1, 0x79, 1, 2, 3, 4, 5, 6, 7), abi.BroadcastExceptSender},
+		{"256 fields", append([]byte{0x28, 1}, bytes.Repeat([]byte{0x78, 1}, 255)...), toBoth},
+		{"257 fields", append([]byte{0x28, 1}, bytes.Repeat([]byte{0x78, 1}, 256)...), abi.BroadcastExceptSender},
+		{"64 KiB of small fields", append([]byte{0x28, 1}, bytes.Repeat([]byte{0x78, 1}, 32<<10-1)...), abi.BroadcastExceptSender},
 		{"cut in 32 bits", chat(1, 0x7d, 1, 2, 3), abi.BroadcastExceptSender},
 	} {
 		got, fault := g.Judge(pdutest.Raw(pdu.CID_MSG_DATA, 1, c.body), 1, 0)
