@@ -90,6 +90,7 @@ func TestStandstill(t *testing.T) {
 		if <-old.done; *old.reason.Load() != hub.IdleTimeout {
 			y.Errorf("ended for %s, want idle-timeout", *old.reason.Load())
 		}
+		synctest.Wait() // until the other one is handled
 		y.expectCounts("only what came in time", func(c hub.Counts) bool { return c.Received == 1 && c.Sessions == 1 })
 	})
 }
