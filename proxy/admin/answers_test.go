@@ -101,7 +101,12 @@ func TestConnections(t *testing.T) {
 		return one.Rates.PDUsIn > 0 && one.Rates.BytesIn > one.Rates.PDUsIn && one.ProbeSeconds != nil
 	})
 	var routes api.Routes
-	f.tell("/api/v1/routes", &routes)
+	f.await("the command has a rate", func() bool {
+		f.hub.Handle(second.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
+		routes = api.Routes{}
+		f.tell("/api/v1/routes", &routes)
+		return slices.ContainsFunc(routes.Routes, func(r api.Route) bool { return r.Command == "CID_MSG_DATA" && r.Rate > 0 })
+	})
 	found := 0
 	for _, r := range routes.Routes {
 		switch {
