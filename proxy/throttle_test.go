@@ -220,7 +220,8 @@ func TestAPauseIsNotIdle(t *testing.T) {
 				heartbeats++
 			}
 		}
-		if end := time.Since(start); end != 131*time.Second || heartbeats != 21 {
+		// The session may end in the instant of the last heartbeat.
+		if end := time.Since(start); end != 131*time.Second || heartbeats < 20 || heartbeats > 21 {
 			y.Errorf("%d heartbeats, closed after %v; want one every 6s, and the end 31s after a pause of 100s", heartbeats, end)
 		}
 		expectReason(y, "idle-timeout")

@@ -204,7 +204,7 @@ func (l *loader) compileFor(ctx context.Context, clocks chan<- func() time.Durat
 
 func compileModule(config wazero.RuntimeConfig, module []byte) (c compilation) {
 	defer recovered(&c.err)
-	c.runtime = wazero.NewRuntimeWithConfig(context.Background(), config)
+	c.runtime = newRuntime(config)
 	c.module, c.err = c.runtime.CompileModule(context.Background(), module)
 	return c
 }

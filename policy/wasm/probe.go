@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 )
@@ -38,11 +39,21 @@ func probe() (kind, why string) {
 	return Interpreter, fmt.Sprintf("wazero has no compiler for this CPU on %s/%s", runtime.GOOS, runtime.GOARCH)
 }
 
+// runtimeMu is held while a runtime is made: wazero 1.12 looks up its own version then, and
+// keeps it in a variable without a lock.
+var runtimeMu sync.Mutex
+
+func newRuntime(config wazero.RuntimeConfig) wazero.Runtime {
+	runtimeMu.Lock()
+	defer runtimeMu.Unlock()
+	return wazero.NewRuntimeWithConfig(context.Background(), config)
+}
+
 // runAnswer runs answer and returns the package of the engine that ran it.
 func runAnswer(config wazero.RuntimeConfig) (engine string, err error) {
 	defer recovered(&err)
 	ctx := context.Background()
-	rt := wazero.NewRuntimeWithConfig(ctx, config)
+	rt := newRuntime(config)
 	defer rt.Close(ctx)
 	m, err := rt.Instantiate(ctx, answer)
 	if err != nil {

@@ -392,7 +392,7 @@ func TestDeepNestingIsRefusedEarly(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s is accepted", name)
 		}
-		if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
 			t.Errorf("%s: %d MiB were allocated", name, n>>20)
 		}
 	}
