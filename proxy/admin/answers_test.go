@@ -35,6 +35,7 @@ func (f *fixture) tell(path string, v any) {
 
 // A snapshot is there at once, without a stream of events, and its rates are soon fresh.
 func TestSnapshot(t *testing.T) {
+	t.Parallel()
 	f := startFull(t)
 	var s api.Snapshot
 	f.tell("/api/v1/snapshot", &s)
@@ -56,6 +57,7 @@ func TestSnapshot(t *testing.T) {
 
 // Sessions are sorted by rate, by lag or by number, and have the figures of their peers.
 func TestConnections(t *testing.T) {
+	t.Parallel()
 	f := startFull(t)
 	type connections struct {
 		Total       int
@@ -235,6 +237,7 @@ func TestTenantEnds(t *testing.T) {
 
 // A server whose log stands still is not alive, however often it is asked.
 func TestNotLive(t *testing.T) {
+	t.Parallel()
 	var p Probes
 	f := start(t, clientTimeout)
 	held := hold(t, f)

@@ -146,6 +146,7 @@ func (f *fixture) installSlow() *slow {
 
 // Those who ask policies are few. Others wait for their turn, and not without end.
 func TestHeavyRequestsAreFew(t *testing.T) {
+	t.Parallel()
 	f := start(t, 4*time.Second) // a request waits half of it
 	for range maxPolicyCalls {
 		f.policyCalls <- struct{}{}

@@ -166,6 +166,7 @@ var visits = []visit{
 
 // Every operation of the document answers as it says, and every handler is in it.
 func TestDocument(t *testing.T) {
+	t.Parallel()
 	f, d := startFull(t), described(t)
 	seen := make(map[string]bool)
 	for _, v := range visits {

@@ -13,6 +13,7 @@ import (
 // A flood of refusals makes a few lines, and then one with how many more, even if no
 // further connection arrives.
 func TestFewLines(t *testing.T) {
+	t.Parallel()
 	h := open(t, Options{Allow: networks("127.0.0.2/32")})
 	const n = 200
 	start := time.Now()

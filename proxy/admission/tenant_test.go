@@ -48,6 +48,7 @@ func message(text string) string {
 // Peers of one tenant reach each other over plain TCP, a proxy and TLS. A peer that has
 // sent nothing receives too. Ended connections are counted.
 func TestPeersMeet(t *testing.T) {
+	t.Parallel()
 	real, stop, _ := realTenant(proxy.Limits{})
 	defer stop()
 	find := func(string) Server { return real }
