@@ -8,7 +8,7 @@ import (
 )
 
 // How much the tests do that find more the longer they run.
-const reloads = 60
+const reloads = 25
 
 // guestsOfLanguages are the guests that benchmarks compare.
 func guestsOfLanguages(b *testing.B) map[string][]byte {
