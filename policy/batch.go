@@ -42,6 +42,18 @@ func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Faul
 // one that the Effects have for that case. The verdict carries no INSPECT flag.
 func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
 	// Copying the whole header would take longer than the memo.
+	v := b.generation.memo.load(pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command)
+	if v&(abi.ReservedMask|inspect) == 0 {
+		return v, nil
+	}
+	return b.judgeBeyondMemo(p)
+}
+
+const inspect = abi.InspectHeader | abi.InspectBodyOf
+
+// judgeBeyondMemo is Judge for a PDU about which the memo's place for known ids does not hold
+// the final verdict.
+func (b *Batch) judgeBeyondMemo(p []byte) (Verdict, *Fault) {
 	g, service, command := b.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
 	v, found := g.Recall(service, command)
 	if !found {
@@ -55,7 +67,6 @@ func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
 	if !v.Inspected() {
 		return v, nil
 	}
-	const inspect = abi.InspectHeader | abi.InspectBodyOf
 	if g.consecutiveFaults.Load() >= breakerLimit {
 		return v &^ inspect, g.count(errBreakerOpen)
 	}

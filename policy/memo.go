@@ -41,5 +41,13 @@ func (m *memo) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	return &m[memoIndex(s, c)]
 }
 
+// load returns what the pair's place holds, or memoEmpty outside of the memo.
+func (m *memo) load(s pdu.ServiceID, c pdu.CommandID) Verdict {
+	if s >= memoServices || c >= memoCommands {
+		return memoEmpty
+	}
+	return ^Verdict(m[memoIndex(s, c)].Load())
+}
+
 // memoIndex returns the number of a pair's place; the pair has one.
 func memoIndex(s pdu.ServiceID, c pdu.CommandID) int { return int(s)*memoCommands + int(c) }

@@ -97,31 +97,74 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte, most int, turn *Tur
 	r := &s.reader
 	r.runs, r.commandRuns = r.runs[:0], r.commandRuns[:0]
 	look, asked := turn.Every, 0 // at how many calls to look at the turn; bytes about users
+	var same stretch
 	for ; len(batch) > 0 && most > 0 && len(r.runs) < maxRuns && len(r.commandRuns) < maxCommandRuns && asked < lengthy; most-- {
 		// Parsing the header into a variable would copy all of it, which costs more than counting.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
 		v, fault := judging.Judge(batch[:n])
-		if !r.joinRun(n, v, fault) {
-			r.runs = append(r.runs, run{bytes: batch[:n], pdus: 1, verdict: v, fault: fault})
-		}
-		if !r.joinCommandRun(n, command, v.Action()) {
-			r.commandRuns = append(r.commandRuns, commandRun{command, v.Action(), 1, uint64(n)})
+		if same.grows && v == same.verdict && command == same.command && fault == nil {
+			same.bytes += n
+			same.pdus++
+		} else {
+			if same.pdus > 0 {
+				r.grow(same)
+			}
+			if v != same.verdict || !r.joinRun(n, v, fault) {
+				r.runs = append(r.runs, run{bytes: batch[:n], pdus: 1, verdict: v, fault: fault})
+			}
+			if !r.joinCommandRun(n, command, v.Action()) {
+				r.commandRuns = append(r.commandRuns, commandRun{command, v.Action(), 1, uint64(n)})
+			}
+			same = stretch{command: command, verdict: v, grows: fault == nil && isPlain(v)}
 		}
 		batch = batch[n:]
-		if asksPresence(v) {
-			asked += n
-		}
 		if judging.Calls() >= look {
 			if turn.Over() {
 				break
 			}
 			look = judging.Calls() + turn.Every
 		}
+		if same.grows {
+			continue
+		}
+		if asksPresence(v) {
+			asked += n
+		}
 		if v.Action() == policy.Close || v.Action() == policy.Handle && v.Argument() == abi.RoleSet {
 			break
 		}
 	}
+	if same.pdus > 0 {
+		r.grow(same)
+	}
 	return batch
+}
+
+// A stretch is how much the last run and the last command run are to grow: by neighbouring
+// PDUs with the same command and the same verdict. Most batches are one stretch, and
+// counting in variables costs less than counting in the runs.
+type stretch struct {
+	bytes, pdus int
+	command     pdu.CommandID
+	verdict     policy.Verdict
+	grows       bool
+}
+
+// isPlain reports whether v is dropped, consumed or broadcast: what takes no more than the
+// log's lock, for any number of PDUs, and does not change how the next ones are judged.
+func isPlain(v policy.Verdict) bool {
+	const plain = 1<<policy.Drop | 1<<policy.Consume | 1<<policy.BroadcastExceptSender | 1<<policy.BroadcastAll
+	return plain>>v.Action()&1 != 0
+}
+
+// grow adds the stretch to the last run and the last command run.
+func (r *reader) grow(by stretch) {
+	last := &r.runs[len(r.runs)-1]
+	last.bytes = last.bytes[:len(last.bytes)+by.bytes]
+	last.pdus += by.pdus
+	of := &r.commandRuns[len(r.commandRuns)-1]
+	of.pdus += uint32(by.pdus)
+	of.bytes += uint64(by.bytes)
 }
 
 // attributes returns the attribute bits of the sender that a policy receives.
