@@ -17,6 +17,3 @@ func NewReaderSize(src io.Reader, max, size int) *Reader {
 	r.buf = make([]byte, size)
 	return r
 }
-
-// Size returns the capacity of the buffer in bytes.
-func (r *Reader) Size() int { return cap(r.buf) }

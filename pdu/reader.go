@@ -1,6 +1,9 @@
 package pdu
 
-import "io"
+import (
+	"encoding/binary"
+	"io"
+)
 
 const (
 	minBuffer  = 4 << 10   // the buffer of an idle peer
@@ -114,6 +117,9 @@ func (r *Reader) keep(own []byte) {
 	r.filled, r.quiet = false, 0
 }
 
+// Discard releases all memory, and with it the bytes that were not handed out.
+func (r *Reader) Discard() { r.buf, r.start, r.end = nil, 0, 0 }
+
 // Err returns the error that ended the stream, or nil.
 func (r *Reader) Err() error { return r.err }
 
@@ -133,6 +139,10 @@ func (r *Reader) Longest() int { return r.longest }
 // Buffered returns how many bytes were read and not handed out: part of a PDU, or
 // bytes from an illegal length on.
 func (r *Reader) Buffered() int { return r.end - r.start }
+
+// Size returns how much memory the Reader owns, in bytes. During a call of ReadOnce that is
+// the shared memory.
+func (r *Reader) Size() int { return len(r.buf) }
 
 // makeRoom leaves at least one free byte at the end of the buffer. It moves only the
 // bytes that were not handed out.
@@ -155,6 +165,8 @@ func (r *Reader) nextSize(rest int) int {
 	switch {
 	case size == 0:
 		return minBuffer
+	case rest == size && size >= keptBuffer: // for this PDU only
+		return min(2*size, int(binary.BigEndian.Uint32(r.buf[r.start:])))
 	case rest == size: // one PDU larger than the buffer, so max is larger, too
 		return min(2*size, r.max)
 	case outgrown(size, rest):

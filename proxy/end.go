@@ -61,7 +61,10 @@ func (s *session) Noted(n hub.Note) { s.tenant.notes.write(s.seat.Session(), n) 
 func (s *session) finish() {
 	s.settle()
 	s.tenant.reading.Done()
+	s.dropInput()
 	s.end()
+	s.input.pdus.Discard()
+	s.countInput()
 	s.tenant.remove(s)
 	close(s.done)
 	s.ended(s.abandoned())
@@ -198,7 +201,7 @@ func (s *session) readOn(pause time.Duration) (talks, ended bool) {
 // that lost its framing are read and nothing else.
 func (s *session) discardBatch() error {
 	in := &s.input
-	if framed := in.ending == hub.Drained || in.ending == hub.ClosedBy; !framed || !in.pdus.Retry() {
+	if !s.framed() || !in.pdus.Retry() {
 		scratch := writeBufferPool.Get().(*writeBuffers)
 		defer scratch.release()
 		_, err := s.Read(scratch.room())
@@ -212,6 +215,11 @@ func (s *session) discardBatch() error {
 	}
 	in.latePDUs += s.tenant.hub.Refuse(s.seat, batch, hub.SessionEnded)
 	return nil
+}
+
+// framed reports whether what a session that has ended still reads is counted in PDUs.
+func (s *session) framed() bool {
+	return s.input.ending == hub.Drained || s.input.ending == hub.ClosedBy
 }
 
 // readLate is Read while the session lingers. It does not wait at a plain socket, and

@@ -114,7 +114,6 @@ func (l *loop) add(s *session) bool {
 	if s.socket.watch(l.fd, l.last) != nil {
 		return false
 	}
-	s.input.pdus.Compact() // its buffer is not needed: the loop reads into l.buf
 	s.input.member, s.input.looped = l.last, true
 	l.members[s.input.member] = s
 	return true
@@ -290,6 +289,8 @@ func (l *loop) serveOnce(s *session) (n int, stays bool) {
 		return 0, false
 	}
 	batch, err := in.pdus.ReadOnce(l.buf)
+	s.shrinkInput()
+	s.noteInput(len(batch) > 0, l.now)
 	switch {
 	case err != nil:
 		s.readFailed(err)
@@ -336,6 +337,7 @@ func (l *loop) beginTurn(batch []byte) *hub.Turn {
 // a batch that was read and not handed over.
 func (l *loop) detach(s *session, batch []byte) {
 	l.remove(s)
+	s.input.detached = len(batch)
 	if s.reason.Load() != nil {
 		s.abort() // Close may have left this to the loop, see end
 	}

@@ -62,6 +62,9 @@ type input struct {
 	lateBytes int // that were read
 	latePDUs  int // of them, which were not routed
 
+	detached int // bytes of the batch that the loop has left to the session's goroutine
+	counted  int // bytes of memory that count in Tenant.inputs
+
 	turn *turn // bounds handle; nil before the first one
 	slow bool  // the last turn did not suffice for a batch, see handle
 
@@ -72,9 +75,10 @@ type input struct {
 	cause  error      // of ending
 
 	// Written by the reader, read by any goroutine.
-	lastRead atomic.Int64 // when something last arrived, see clock
-	gotPDU   atomic.Bool  // a PDU has arrived
-	paused   atomic.Bool  // the reader pauses, so nothing can arrive
+	unfinished unfinished
+	lastRead   atomic.Int64 // when something last arrived, see clock
+	gotPDU     atomic.Bool  // a PDU has arrived
+	paused     atomic.Bool  // the reader pauses, so nothing can arrive
 }
 
 // An output is what the goroutines share that write to a session's connection.
@@ -114,6 +118,8 @@ func newSession(t *Tenant, conn net.Conn, ended func(abandoned bool)) *session {
 // or moves to the tenant's loop.
 func (s *session) serve(batch []byte) {
 	for s.readLoop(batch) {
+		s.input.pdus.Compact() // the loop reads into its own buffer
+		s.countInput()
 		if s.loop.add(s) {
 			return // the loop owns the reader's part now
 		}
@@ -127,6 +133,7 @@ func (s *session) serve(batch []byte) {
 func (s *session) readLoop(batch []byte) (goesOn bool) {
 	for {
 		if len(batch) == 0 {
+			s.shrinkInput()
 			var err error
 			if batch, err = s.input.pdus.ReadBatch(); err != nil {
 				s.readFailed(err)
@@ -134,6 +141,7 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 			}
 		}
 		s.noteFirstPDU()
+		s.input.unfinished.note(0, true, 0) // the next PDU's time begins when the reader waits for it
 		var err error
 		t := s.tenant.throttle.Load()
 		if t == nil {
@@ -146,6 +154,7 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 			return false
 		}
 		s.noteCaughtUp()
+		s.input.detached = 0
 		if batch = nil; s.loop != nil && !s.input.slow && t.passes(s.tenant.hub) && s.input.pdus.Err() == nil && !s.stopping() {
 			return true
 		}
@@ -179,6 +188,7 @@ func (s *session) Read(p []byte) (int, error) {
 	if s.input.lingering {
 		return s.readLate(p)
 	}
+	s.noteInput(false, clock())
 	for {
 		if s.stopping() && !s.mayReadOn() {
 			return 0, errStopped

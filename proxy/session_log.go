@@ -58,6 +58,7 @@ func (l *sessionLog) closed(s *session, why hub.Reason) {
 func levelOf(why hub.Reason) slog.Level {
 	switch why {
 	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData, hub.NoPDU,
+		hub.PDUTimeout, hub.InputFull,
 		hub.TLSOnPlainPort, hub.ProxyHeader, hub.HTTP:
 		return slog.LevelWarn
 	}

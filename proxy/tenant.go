@@ -45,6 +45,9 @@ type Limits struct {
 	// so the limit is exceeded by those at most. While the logs are full, a peer that
 	// lags more than half of an equal share for LagSoftTime is closed.
 	LogBytes uint64
+	// Input is the memory of input buffers that all tenants of the process share; nil gives
+	// the tenant one of its own. Static after NewTenant.
+	Input *InputMemory
 	// Users is how many users the tenant's peers may hold together, and PeerUsers how many
 	// each of them; a user counts once for each peer that holds it. 0 is unlimited.
 	Users, PeerUsers int
@@ -60,6 +63,7 @@ type Tenant struct {
 	notes      noteLog
 	sessionLog sessionLog
 	flush      flusher
+	inputs     *inputs
 
 	slowLane slowLane
 
@@ -88,7 +92,7 @@ type Tenant struct {
 // yet. Close ends what NewTenant starts.
 func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logger) *Tenant {
 	t := &Tenant{Name: name, hub: hub.New(active, limits.LagHard), log: log.With("tenant", name),
-		stopping: make(chan struct{}), settled: make(chan struct{})}
+		stopping: make(chan struct{}), settled: make(chan struct{}), inputs: newInputs(limits.Input)}
 	t.unsettled.Store(1)
 	t.SetLimits(limits)
 	t.lastTick.Store(clock())
@@ -113,6 +117,7 @@ func (t *Tenant) SetLimits(l Limits) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.limits.Store(&l)
+	t.inputs.setLimit(l.MaxPDU)
 	t.hub.SetLagHard(l.LagHard)
 	t.hub.SetPresenceLimits(l.Users, l.PeerUsers)
 	before := t.throttle.Load()

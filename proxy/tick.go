@@ -82,6 +82,9 @@ func (s *session) tick(now time.Time, late time.Duration, limits *Limits) {
 	case !s.input.gotPDU.Load() && exceeded(s.opened, limits.FirstPDU) && !unsure && !s.kernel.unread():
 		s.Close(hub.NoPDU)
 		return
+	case s.input.unfinished.over(at, limits.Timeout) && !unsure && !s.kernel.unread():
+		s.Close(hub.PDUTimeout)
+		return
 	case s.input.paused.Load() && s.kernel.reset(): // its reader would notice after the pause
 		s.Close(hub.PeerReset)
 		return

@@ -46,6 +46,8 @@ const (
 	Drained      Reason = "drain"         // the server stops
 	Forced       Reason = "forced"        // the server stops at once
 	NoPDU        Reason = "no-pdu"        // the first PDU did not arrive whole in time
+	PDUTimeout   Reason = "pdu-timeout"   // a PDU arrived too slowly
+	InputFull    Reason = "input-full"    // PDUs that had not arrived whole took too much memory
 )
 
 // Why sessions are closed whose first bytes belong to another protocol.

@@ -77,8 +77,10 @@ func (p *plan) makeTenant(t config.Tenant) (*served, error) {
 		return nil, err
 	}
 	active := policy.NewActive(g)
+	limits := limitsOf(p.config, t)
+	limits.Input = p.server.inputs
 	s := &served{
-		tenant: proxy.NewTenant(t.Name, active, limitsOf(p.config, t), p.server.log),
+		tenant: proxy.NewTenant(t.Name, active, limits, p.server.log),
 		active: active, policy: c, engine: p.engine, loadTime: time.Since(start),
 	}
 	if folder := p.server.faultFolder(); folder != "" {

@@ -62,6 +62,7 @@ type server struct {
 	tenants    map[string]*served
 	listeners  map[string]*listener // by their name in the configuration
 	loading    atomic.Int64         // policies that are being loaded, also if that was given up
+	inputs     *proxy.InputMemory   // shared by all tenants
 	leaving    sync.WaitGroup       // removed tenants that still drain
 	unwritten  unwritten            // what the stop discarded
 	stopper    *stopper
@@ -93,7 +94,7 @@ type served struct {
 }
 
 func newServer(load Loader, trier wasm.Trier) *server {
-	srv := &server{load: load, trier: trier, config: config.Default(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
+	srv := &server{load: load, trier: trier, config: config.Default(), inputs: proxy.NewInputMemory(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
 		tenants: make(map[string]*served), changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
