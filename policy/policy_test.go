@@ -173,20 +173,34 @@ func TestBodySizeNeverOpensBreaker(t *testing.T) {
 	}
 }
 
-// The lack of an instance says nothing about the ids, so it is not remembered.
-func TestJudgeAsksAgainAfterInstanceFault(t *testing.T) {
-	fail := true
+// The breaker bounds calls by ids too: a generation whose policy always fails is made with
+// breakerLimit calls, and not with one for each known command.
+func TestBreakerBoundsClassify(t *testing.T) {
 	r := &rules{classify: func(pdu.ServiceID, pdu.CommandID) (Verdict, error) {
-		if fail {
-			return 0, &Fault{Kind: FaultInstance, Err: errors.New("no memory")}
-		}
-		return abi.Consume, nil
+		return 0, &Fault{Kind: FaultTrap, Err: errors.New("trapped")}
 	}}
-	g := NewGeneration("test", "", r)
-	fail = false
-	g.ResetBreaker()
-	if v, fault := g.Judge(pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil), 1, 0); v != abi.Consume || fault != nil {
-		t.Errorf("Judge = %v, %v; want consume", v, fault)
+	NewGeneration("test", "", r)
+	if got := r.calls.Load(); got != breakerLimit {
+		t.Errorf("asked %d times, want %d", got, breakerLimit)
+	}
+}
+
+// The lack of an instance and an open breaker say nothing about the ids, so the policy is
+// asked about them again.
+func TestJudgeAsksAgain(t *testing.T) {
+	for _, kind := range []FaultKind{FaultInstance, FaultBudget} {
+		var fault error
+		r := &rules{classify: func(pdu.ServiceID, pdu.CommandID) (Verdict, error) { return abi.Consume, fault }}
+		g := NewGeneration("test", "", r)
+		p := pdu.Append(nil, 7, 0x07fe, 0, nil) // in the memo, and not asked about when the generation is made
+		fault = &Fault{Kind: kind, Err: errors.New("not now")}
+		if v, got := g.Judge(p, 1, 0); v.Action() != Drop || got == nil || got.Kind != kind {
+			t.Errorf("%s: Judge = %v, %v; want drop for it", kind, v, got)
+		}
+		fault = nil
+		if v, got := g.Judge(p, 1, 0); v != abi.Consume || got != nil {
+			t.Errorf("%s: later Judge = %v, %v; want consume", kind, v, got)
+		}
 	}
 }
 

@@ -167,6 +167,25 @@ func TestForcedWhileEnding(t *testing.T) {
 	})
 }
 
+// A session that ends goes on writing for flushTime and no longer, whatever the write
+// timeout is.
+func TestWritingEndsWithTheSession(t *testing.T) {
+	l := testLimits()
+	l.WriteTimeout, l.Timeout = 0, 0
+	inBubble(t, l, func(y bubble) {
+		a, stalled := y.enter(), y.idle()
+		a.Write(message(others, 1, "never read"))
+		synctest.Wait()
+		s := (*y.sessions.Load())[1]
+		stalled.Write(message(goAway, 0, ""))
+		if got := took(func() { <-s.done }); got != flushTime {
+			y.Errorf("ended after %v, want %v", got, flushTime)
+		}
+		y.expectCounts("what was pending", func(c hub.Counts) bool { return c.Discarded[hub.ClosedBy] == 1 && c.Pending == 0 })
+		stalled.Close()
+	})
+}
+
 // A session that is ending gracefully is closed at once when it holds too much of the
 // log.
 func TestLaggingWhileEnding(t *testing.T) {

@@ -293,3 +293,16 @@ func TestLogIsNotFullOfWhatIsRead(t *testing.T) {
 		y.expectCounts("never slowed", func(c hub.Counts) bool { return c.Received == 200 && c.Slowed[hub.LogFull] == 0 })
 	})
 }
+
+// Senders go on when the peer that filled the log has gone, without waiting for the tick.
+func TestRoomOfOneThatLeft(t *testing.T) {
+	tenant, addr, _ := serve(t, fullLimits(tenant.Slow))
+	a, stalled := dial(t, addr), dial(t, addr)
+	tenant.stopTick()
+	say(a, large, 1000)
+	eventually(t, "the log is full", func() bool { return tenant.Hub().Counts().Slowed[hub.LogFull] == 1 })
+	before := tenant.Hub().Counts().Received
+	stalled.SetLinger(0)
+	stalled.Close()
+	eventually(t, "more is read", func() bool { return tenant.Hub().Counts().Received > before+100 })
+}

@@ -155,3 +155,15 @@ func TestSoftLag(t *testing.T) {
 		<-talked
 	})
 }
+
+// What becomes due while the tick has the right to write, to trim, is written afterwards.
+// No flusher comes for it: that one found the right taken.
+func TestTrimWritesWhatBecameDue(t *testing.T) {
+	tenant, addr, _ := serve(t, testLimits())
+	c := dial(t, addr)
+	tenant.stopTick() // which would flush by itself
+	s := (*tenant.sessions.Load())[0]
+	tenant.Hub().Send(s.seat, heartbeat) // without a flush
+	s.trim()
+	c.expect(heartbeat)
+}

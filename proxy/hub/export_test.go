@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"switchyard/pdu"
+	"switchyard/pdu/body"
 	"switchyard/policy"
 )
 
@@ -12,6 +14,7 @@ const (
 	ChunkSize      = chunkSize
 	EditSize       = editSize
 	KeptHolders    = keptHolders
+	KeptScratch    = keptScratch
 	LengthyBytes   = lengthy
 	VeryLengthy    = veryLengthy
 	MaxAsked       = maxAsked
@@ -56,6 +59,35 @@ func (h *Hub) Reserved() int {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	return h.reserved
+}
+
+// Reserve reserves room for the users of an announcement, as a long one does before its
+// first step.
+func (h *Hub) Reserve(s *Seat, announcement []byte) (added int, fits bool) {
+	info, err := body.ReadOnlineUserInfo(announcement[pdu.HeaderLen:])
+	if err != nil {
+		panic(err)
+	}
+	return h.reserve(s, info)
+}
+
+// TryByPresence routes a PDU whose verdict needs the user table, if that is possible while
+// some of its room is reserved.
+func (h *Hub) TryByPresence(s *Seat, v policy.Verdict, p []byte) (done bool) {
+	return h.tryByPresence(s, &run{bytes: p, pdus: 1, verdict: v})
+}
+
+// ScratchCap returns the capacity of the scratch memory that is kept.
+func (h *Hub) ScratchCap() int { return cap(h.scratch) }
+
+// Judged returns the capacity of what the seat keeps for judging, and whether it keeps any
+// bytes of a batch alive.
+func (s *Seat) Judged() (runs, commandRuns int, alive bool) {
+	r := &s.reader
+	for _, one := range r.runs[:cap(r.runs)] {
+		alive = alive || one.bytes != nil
+	}
+	return cap(r.runs), cap(r.commandRuns), alive
 }
 
 // Tapped reports whether there is a list of taps.

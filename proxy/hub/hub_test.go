@@ -103,6 +103,37 @@ func TestCloseEndsTheBatch(t *testing.T) {
 		t.Errorf("Handle = %v, want ErrClose", err)
 	}
 	b.Expect(t, "b", before)
+	if c := hubtest.Conserved(t, h); c.Received != 3 || c.Dropped[SessionEnded] != 1 {
+		t.Errorf("received %d, dropped %v; want 3, and the one behind", c.Received, c.Dropped)
+	}
+}
+
+// What is sent to a peer that has left is not due to it.
+func TestSendToOneThatLeft(t *testing.T) {
+	h := newHub(commonRules())
+	a := hubtest.Join(h)
+	m := message(others, 1, "of the hub's own")
+	h.Send(a.Seat, m)
+	h.Leave(a.Seat)
+	h.Send(a.Seat, m)
+	a.Expect(t, "a", m)
+	if c := h.Counts(); c.Made != 1 || c.Due != 1 {
+		t.Errorf("made %d PDUs and %d copies, want one", c.Made, c.Due)
+	}
+}
+
+// A peer is behind as long as a part of an edit is left, also at the end of the log.
+func TestBehindWithinAnEdit(t *testing.T) {
+	h := newHub(commonRules())
+	a := hubtest.Join(h)
+	h.Send(a.Seat, message(others, 1, "of the hub's own"))
+	a.ReadSome(1<<20, 10)
+	if !a.Behind(h.Head()) {
+		t.Error("not behind though it has taken 10 bytes of a PDU")
+	}
+	if a.Read(); a.Behind(h.Head()) {
+		t.Error("behind though it has taken everything")
+	}
 }
 
 // A peer gets nothing that was sent before it joined or after it left.

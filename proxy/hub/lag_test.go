@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"errors"
 	"testing"
 
 	"switchyard/pdu"
@@ -114,5 +115,21 @@ func TestLowerLagHardAppliesAtOnce(t *testing.T) {
 	s.hub.SetLagHard(512 << 10)
 	if len(s.stalled.Closed) != 1 || s.stalled.Closed[0] != SlowConsumer {
 		t.Errorf("closed for %v, want %v", s.stalled.Closed, SlowConsumer)
+	}
+}
+
+// A batch that makes a peer lag too much and ends with a PDU that closes its sender still
+// closes the peer that lags.
+func TestLaggingIsClosedBehindAClose(t *testing.T) {
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.Close
+	h := New(policytest.Active(r), hard)
+	talker, stalled := hubtest.Join(h), hubtest.Join(h)
+	batch := append(pdu.Append(nil, pdu.SID_MSG, others, 0, make([]byte, 2*hard)), message(pdu.CID_MSG_READ_ACK, 0, "")...)
+	if err := h.Handle(talker.Seat, batch); !errors.Is(err, ErrClose) {
+		t.Errorf("Handle = %v, want ErrClose", err)
+	}
+	if len(stalled.Closed) != 1 {
+		t.Errorf("the peer that lags was closed %d times, want once", len(stalled.Closed))
 	}
 }

@@ -7,12 +7,15 @@ import (
 	"testing"
 
 	"switchyard/pdu"
+	"switchyard/policy/abi"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
 
 func TestLengthy(t *testing.T) {
-	h := newHub(commonRules())
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.Consume | abi.InspectHeader
+	h := newHub(r)
 	long, short := announce(0, LengthyBytes/8), announce(0, 10)
 	large := message(others, 1, string(make([]byte, 2*LengthyBytes)))
 	for name, tt := range map[string]struct {
@@ -25,6 +28,8 @@ func TestLengthy(t *testing.T) {
 		"few users":                 {short, false},
 		"few users, many times":     {slices.Repeat(short, LengthyBytes), false}, // the lock is released between them
 		"many bytes for everybody":  {large, false},
+		"long, and inspected":       {message(pdu.CID_MSG_READ_ACK, 1, string(make([]byte, VeryLengthy/2))), false},
+		"very long, and inspected":  {message(pdu.CID_MSG_READ_ACK, 1, string(make([]byte, VeryLengthy))), true},
 		"unknown, and long":         {pdu.Append(nil, 0x7777, 0x7777, 0, make([]byte, 2*LengthyBytes)), true},
 	} {
 		longest := 0
@@ -130,6 +135,26 @@ func TestReservedRoomIsKept(t *testing.T) {
 	}
 	if _, entries := h.Presence(); entries != users || h.Holds(a.Session()) != users {
 		t.Errorf("%d entries, %d of them of the peer that announced %d; the limit is %d", entries, h.Holds(a.Session()), users, limit)
+	}
+}
+
+// Before the first step of a long announcement, the room for all of it is reserved. What
+// another peer announces meanwhile, and has no room, is left for when the announcement is
+// over.
+func TestRoomIsReservedFirst(t *testing.T) {
+	const limit = 1000
+	const announcing = abi.Handle | abi.OnlineUserInfo<<32
+	h := newHub(commonRules())
+	h.SetPresenceLimits(limit, 0)
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	if added, fits := h.Reserve(a.Seat, announce(0, limit-10)); added != limit-10 || !fits || h.Reserved() != added {
+		t.Errorf("reserved %d for %d users (%v), want all", h.Reserved(), added, fits)
+	}
+	if h.TryByPresence(b.Seat, announcing, announce(limit, 11)) || h.Users() != 0 || h.Counts().Received != 0 {
+		t.Error("an announcement was dropped, though its room is only reserved")
+	}
+	if !h.TryByPresence(b.Seat, announcing, announce(limit, 10)) || h.Users() != 10 {
+		t.Error("an announcement that has room was not carried out")
 	}
 }
 

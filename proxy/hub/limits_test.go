@@ -3,6 +3,7 @@ package hub_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -336,5 +337,52 @@ func TestPassOver(t *testing.T) {
 	}
 	if c := hubtest.Conserved(t, s.hub); c.Discarded[PeerReset] == 0 || c.Pending != 0 {
 		t.Errorf("counts: %+v", c)
+	}
+}
+
+// As long as a peer lags no more than its share, the logs are below the limit, even if
+// all of its lag are the edits of small PDUs.
+func TestShare(t *testing.T) {
+	for _, limit := range []uint64{MinMemory, 4 * MinMemory} {
+		for name, c := range map[string]struct {
+			command pdu.CommandID
+			size    int
+		}{"edits": {pdu.CID_MSG_READ_ACK, 0}, "unicasts": {pdu.CID_MSG_READ_ACK, 5000}, "broadcasts": {others, 5000}} {
+			s := newLagTest()
+			p := pdu.Append(nil, pdu.SID_MSG, c.command, 0, make([]byte, c.size))
+			for s.stalled.Lag()+EditSize+uint64(len(p)) <= Share(limit, 1) {
+				s.talker.Send(t, p)
+				s.talker.Read()
+				s.reader.Read()
+				s.talker.Got, s.reader.Got = nil, nil
+			}
+			s.stalled.ReadSome(1<<20, 0) // its writer takes over the edits, and the queue for new ones keeps its memory
+			if got := s.hub.Memory(); got > limit {
+				t.Errorf("%s: the logs take %d bytes though %d are the limit, and the peer lags %d of %d", name, got, limit, s.stalled.Lag(), Share(limit, 1))
+			}
+		}
+	}
+}
+
+// What a seat keeps for judging is bounded, whatever the PDUs of a batch are, and keeps no
+// batch alive. So is the scratch memory for answers.
+func TestScratchIsBounded(t *testing.T) {
+	r := commonRules()
+	r[pdu.CID_MSG_READ_ACK] = abi.BroadcastAll
+	h := newHub(r)
+	a := hubtest.Join(h)
+	a.Send(t, slices.Repeat(status(3, 1), 4*MaxRuns)) // of one command, each a run of its own
+	a.Send(t, slices.Repeat(slices.Concat(message(pdu.CID_MSG_READ_ACK, 1, ""), message(everyone, 1, "")), 4*MaxCommandRuns))
+	runs, commandRuns, alive := a.Judged()
+	if runs > 2*MaxRuns || commandRuns > 2*MaxCommandRuns || alive {
+		t.Errorf("room for %d runs and %d command runs is kept, want at most %d and %d; bytes of the batch kept: %v", runs, commandRuns, MaxRuns, MaxCommandRuns, alive)
+	}
+	a.Read()
+	a.Got = nil
+	if a.Send(t, ask(0, MaxAsked)); len(a.Read()) < KeptScratch {
+		t.Fatalf("the answer has %d bytes: the test shows nothing", len(a.Got))
+	}
+	if got := h.ScratchCap(); got > KeptScratch {
+		t.Errorf("%d bytes of scratch memory are kept, want at most %d", got, KeptScratch)
 	}
 }

@@ -83,3 +83,17 @@ func TestTurnsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// The clock is looked at after so many calls, and not after each.
+func TestLooksAreFew(t *testing.T) {
+	h := New(policytest.Active(turnRules()), farBehind)
+	a := hubtest.Join(h)
+	looks := 0
+	turn := &Turn{Over: func() bool { looks++; return false }, Every: 10}
+	if rest, err := h.HandleTurn(a.Seat, slices.Repeat(message(inspected, 1, ""), 100), turn); len(rest) > 0 || err != nil {
+		t.Fatalf("%d bytes left, %v", len(rest), err)
+	}
+	if looks < 9 || looks > 11 {
+		t.Errorf("looked %d times at 100 calls, want every tenth", looks)
+	}
+}

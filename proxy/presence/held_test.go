@@ -73,3 +73,14 @@ func TestHeldCountsClients(t *testing.T) {
 		t.Error("online in the copy after the last client has gone")
 	}
 }
+
+// The index to continue at may be behind the end by then, because the peer has lost users.
+func TestHeldOfFewerByNow(t *testing.T) {
+	d := New()
+	for user := range uint32(3) {
+		d.Apply(1, body.ServerUserStat{User: user, Status: body.Online, Client: body.ClientWindows})
+	}
+	if entries, next := d.Held(1, 10, 10, nil); len(entries) != 3 || next != 0 {
+		t.Errorf("%d entries, to continue at %d; want 3, and the end", len(entries), next)
+	}
+}
