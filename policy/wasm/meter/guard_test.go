@@ -55,6 +55,8 @@ func comparisons(wide bool, cmp byte) map[string][]byte {
 		"block":             code(zero, control(opBlock, typeOf(wide), masked), op(cmp)),
 		"set after":         code(loop(get(1), set(2), masked, set(1)), zero, get(1), op(cmp)),
 		"stored between":    code(masked, set(1), i32(1), set(3), zero, get(1), op(1), op(cmp)),
+		"set between":       code(zero, masked, mask, set(1), op(cmp)),
+		"dropped between":   code(zero, masked, mask, op(0x1a), op(cmp)),
 		"condition set":     code(zero, masked, op(cmp), set(3), get(3)),
 		"condition tee":     code(zero, masked, op(cmp), with(opLocalTee, 3)),
 		"eqz":               code(zero, masked, op(cmp), op(0x45)),
