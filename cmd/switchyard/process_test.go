@@ -88,6 +88,15 @@ func start(t testing.TB, dir string, args ...string) *process {
 // startCommand is start for a command that becomes switchyard.
 func startCommand(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
+	p := launch(t, cmd)
+	p.expect("serving")
+	p.address = p.expect("listening")["address"].(string)
+	return p
+}
+
+// launch is startCommand, but does not wait until peers are served.
+func launch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
 	p := &process{t: t, cmd: cmd}
 	p.more = sync.NewCond(&p.mu)
 	p.cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
@@ -108,8 +117,6 @@ func startCommand(t testing.TB, cmd *exec.Cmd) *process {
 			t.Logf("the log of %v:\n%s", p.cmd.Args, p.log())
 		}
 	})
-	p.expect("serving")
-	p.address = p.expect("listening")["address"].(string)
 	return p
 }
 

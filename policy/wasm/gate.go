@@ -45,6 +45,10 @@ func (e *GateError) Error() string {
 
 func (e *GateError) Unwrap() error { return e.Err }
 
+// Starved reports whether the policy was refused as this machine had too little CPU time for
+// loading it. It may have more the next time.
+func (e *GateError) Starved() bool { return e.temporary && e.slow }
+
 // remedies holds the remedy of a gate, for refusals that have none of their own.
 var remedies = map[Gate]string{
 	GateCompile:     "the module is not valid; build it anew, with another version of its toolchain if that does not help",

@@ -20,6 +20,7 @@ import (
 type loader struct {
 	engine  *Engine
 	limit   time.Duration // of used
+	longest time.Duration // elapsed
 	module  []byte        // as it was given
 	config  []byte
 	metered []byte // as it is compiled
@@ -88,7 +89,7 @@ func (l *loader) checkLimits(ctx context.Context, used time.Duration) error {
 	case used >= limit:
 		return Overdue(limit).gateError("")
 	case errors.Is(err, context.DeadlineExceeded):
-		return Starved(ceiling*limit, used).gateError("")
+		return Starved(l.longest, used).gateError("")
 	case err != nil:
 		return refuseNow("load it again", "loading was given up: %w", err)
 	}

@@ -107,7 +107,7 @@ func TestCompilerOnABusyMachine(t *testing.T) {
 				began := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), ceiling*DefaultLimits().LoadTime)
 				defer cancel()
-				l := &loader{engine: &Engine{limits: DefaultLimits()}, limit: DefaultLimits().LoadTime, computed: always(0)}
+				l := &loader{engine: &Engine{limits: DefaultLimits()}, limit: DefaultLimits().LoadTime, longest: ceiling * DefaultLimits().LoadTime, computed: always(0)}
 				clocks, made := make(chan func() time.Duration, 1), make(chan compilation)
 				if c.share > 0 { // else the compiler has not even begun
 					clocks <- func() time.Duration { return time.Since(began) / c.share }

@@ -37,9 +37,10 @@ type result struct {
 //	  │
 //	  └─────▶ the caller's turn  load, and end with the result
 type results struct {
-	mu     sync.Mutex // guards what follows
-	ended  map[sum]result
-	turned map[sum]chan struct{} // of modules that are being loaded; closed when the turn ends
+	mu      sync.Mutex // guards what follows
+	ended   map[sum]result
+	starved map[sum]int           // how often in a row this machine had too little CPU time for a load
+	turned  map[sum]chan struct{} // of modules that are being loaded; closed when the turn ends
 }
 
 // begin waits for the caller's turn to load the module, and returns the last result, if one is
@@ -50,7 +51,7 @@ func (r *results) begin(ctx context.Context, s sum) (last result, known bool, er
 		turn := r.turned[s]
 		if turn == nil {
 			if r.turned == nil {
-				r.turned, r.ended = make(map[sum]chan struct{}), make(map[sum]result)
+				r.turned, r.ended, r.starved = make(map[sum]chan struct{}), make(map[sum]result), make(map[sum]int)
 			}
 			r.turned[s] = make(chan struct{})
 			last, known = r.ended[s]
@@ -80,9 +81,22 @@ func (r *results) passed(s sum, within time.Duration) { r.remember(s, result{wit
 // refused remembers that the module was refused, unless that may be different next time.
 func (r *results) refused(s sum, err error) {
 	var e *GateError
-	if errors.As(err, &e) && !e.temporary {
+	switch {
+	case !errors.As(err, &e):
+	case e.Starved():
+		r.mu.Lock()
+		r.starved[s]++
+		r.mu.Unlock()
+	case !e.temporary:
 		r.remember(s, result{refusal: refusalOf(e)})
 	}
+}
+
+// starvedBefore returns how often in a row this machine had too little CPU time for the module.
+func (r *results) starvedBefore(s sum) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.starved[s]
 }
 
 func (r *results) remember(s sum, what result) {
@@ -90,6 +104,7 @@ func (r *results) remember(s sum, what result) {
 	defer r.mu.Unlock()
 	if len(r.ended) >= maxResults {
 		clear(r.ended)
+		clear(r.starved)
 	}
 	r.ended[s] = what
 }

@@ -24,7 +24,15 @@ type Trial struct {
 	Name   string // of the policy
 	Module []byte
 	Config []byte // JSON, or nil
+
+	// Starved is how many loads of the module in a row were given up as this machine had too
+	// little CPU time for them.
+	Starved int
 }
+
+// Longest returns the elapsed time after which loading is given up. Each load gets twice the time
+// of the one before that was starved.
+func (t Trial) Longest() time.Duration { return ceiling * t.Limits.LoadTime << min(t.Starved, 10) }
 
 // A Report is what a trial found out.
 type Report struct {

@@ -18,10 +18,12 @@ type fakeTrier struct {
 	report Report
 	err    error
 	during func()
+	last   Trial
 }
 
-func (f *fakeTrier) Try(context.Context, Trial) (Report, error) {
+func (f *fakeTrier) Try(_ context.Context, t Trial) (Report, error) {
 	f.tried.Add(1)
+	f.last = t
 	if f.during != nil {
 		f.during()
 	}
@@ -54,6 +56,22 @@ func TestTrialRefuses(t *testing.T) {
 	e.Load(t.Context(), "tenant-a", guest(t, "sound"), []byte(`{"a": 1}`))
 	if f.tried.Load() != 2 {
 		t.Error("a refusal holds for another configuration")
+	}
+}
+
+// A load that got too little CPU time gets twice the elapsed time when it is tried again.
+func TestStarvedLoadsGetMoreTime(t *testing.T) {
+	limit := DefaultLimits().LoadTime
+	f := &fakeTrier{report: Report{Refusal: Starved(time.Minute, 0)}}
+	e, _, _ := tryFirst(t, f)
+	for _, want := range []time.Duration{10 * limit, 20 * limit, 40 * limit} {
+		var refused *GateError
+		if _, err := e.Load(t.Context(), "tenant-a", guest(t, "sound"), nil); !errors.As(err, &refused) || !refused.Starved() {
+			t.Fatalf("got %v, want a refusal for too little time", err)
+		}
+		if got := f.last.Longest(); got != want {
+			t.Errorf("loading may last %v, want %v", got, want)
+		}
 	}
 }
 

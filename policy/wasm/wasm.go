@@ -41,8 +41,8 @@ func DefaultLimits() Limits {
 	}
 }
 
-// ceiling is how many times its LoadTime a load may last on a machine that has little CPU
-// time for it.
+// ceiling is how many times its LoadTime a load may last at first on a machine that has little
+// CPU time for it.
 const ceiling = 10
 
 // A Logger receives one line that a guest logged: the policy's name, one of the levels in
@@ -73,6 +73,8 @@ type Engine struct {
 	entered func(Gate)   // called with each gate that a module meets, or nil
 	results results
 
+	quick, slow lane // of loads in this process
+
 	// compiling counts the goroutines that compile. Load waits for its own unless it gives
 	// up. Only tests wait for one that was given up, because it may run for minutes.
 	compiling sync.WaitGroup
@@ -84,7 +86,7 @@ func NewEngine(l Limits, log Logger) *Engine {
 	if log == nil {
 		log = func(string, int, string) {}
 	}
-	e := &Engine{limits: l, log: log, code: wazero.NewCompilationCache(), clock: threadClock}
+	e := &Engine{limits: l, log: log, code: wazero.NewCompilationCache(), clock: threadClock, quick: make(lane, 1), slow: make(lane, 1)}
 	e.kind, e.why = probe()
 	e.use(e.kind)
 	return e
@@ -134,7 +136,7 @@ func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (
 	if last.refusal != nil {
 		return nil, last.refusal.gateError(name)
 	}
-	t := Trial{Limits: e.limits, Name: name, Module: module, Config: config}
+	t := Trial{Limits: e.limits, Name: name, Module: module, Config: config, Starved: e.results.starvedBefore(s)}
 	within := e.limits.LoadTime
 	switch {
 	case known:
@@ -146,7 +148,7 @@ func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (
 		}
 		e.results.passed(s, within)
 	}
-	p, _, err := e.load(ctx, t, within)
+	p, err := e.loadAlone(ctx, e.laneFor(within), t, within)
 	if err != nil {
 		e.results.refused(s, err)
 		return nil, err
@@ -157,7 +159,34 @@ func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (
 // LoadOwn is Load for a module that this program has made itself, of a table, or brings with
 // it. There is no need to try such a module.
 func (e *Engine) LoadOwn(ctx context.Context, name string, module, config []byte) (*Policy, error) {
-	p, _, err := e.load(ctx, Trial{Limits: e.limits, Name: name, Module: module, Config: config}, e.limits.LoadTime)
+	return e.loadAlone(ctx, e.quick, Trial{Limits: e.limits, Name: name, Module: module, Config: config}, e.limits.LoadTime)
+}
+
+// A lane lets one goroutine at a time load a module in this process. It holds one token while one
+// does.
+type lane chan struct{}
+
+// quickly is the longest time limit of modules that are loaded in the quick lane: their trial took
+// some two seconds.
+const quickly = 7 * time.Second
+
+// laneFor returns the lane for modules of that time limit, so that no slow one delays a quick one.
+func (e *Engine) laneFor(limit time.Duration) lane {
+	if limit <= quickly {
+		return e.quick
+	}
+	return e.slow
+}
+
+// loadAlone is load, while no other goroutine loads in the lane.
+func (e *Engine) loadAlone(ctx context.Context, l lane, t Trial, limit time.Duration) (*Policy, error) {
+	select {
+	case l <- struct{}{}:
+		defer func() { <-l }()
+	case <-ctx.Done():
+		return nil, givenUp(t.Name, ctx.Err())
+	}
+	p, _, err := e.load(ctx, t, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +196,15 @@ func (e *Engine) LoadOwn(ctx context.Context, name string, module, config []byte
 // load takes a module through all gates in this process. It returns how much of its time
 // limit it used.
 func (e *Engine) load(ctx context.Context, t Trial, limit time.Duration) (p *Policy, used time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, ceiling*limit)
+	ctx, cancel := context.WithTimeout(ctx, t.Longest())
 	defer cancel()
 	l := &loader{
-		engine: e,
-		limit:  limit,
-		module: t.Module,
-		config: t.Config,
-		policy: &Policy{name: t.Name, limits: e.limits, slots: make([]slot, 2*runtime.GOMAXPROCS(0))},
+		engine:  e,
+		limit:   limit,
+		longest: t.Longest(),
+		module:  t.Module,
+		config:  t.Config,
+		policy:  &Policy{name: t.Name, limits: e.limits, slots: make([]slot, 2*runtime.GOMAXPROCS(0))},
 	}
 	for i := range l.policy.slots {
 		l.policy.slots[i].policy = l.policy

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"switchyard/pdu"
-	"switchyard/policy"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 	"switchyard/proxy/hub"
@@ -19,43 +18,67 @@ type auditState struct {
 	beside candidate // the policy in force that it is compared with
 }
 
-// reloadAudit updates the tenant's audit to the configuration. It runs after reloadPolicy, as
-// the audit compares with the policy in force. A refused policy changes nothing.
+// reloadAudit begins, ends or exchanges a tenant's audit, if the configuration differs from it. If
+// another policy is in force, the audit begins anew, and its counts with it. While a policy for
+// the tenant is being loaded it waits for that, as the audit compares with the policy in force. A
+// refused policy changes nothing.
 func (srv *server) reloadAudit(t config.Tenant, s *served, requested bool) {
-	changed, err := srv.setAudit(t, s)
-	if requested && !changed {
+	if s.next != nil {
+		return // swapPolicy calls it again
+	}
+	found, err := findAudit(srv.checker, t)
+	if err == nil && s.nextAudit.joins(found, srv.engine(), requested) {
+		return
+	}
+	s.nextAudit.drop()
+	s.nextAudit = nil
+	switch {
+	case err != nil:
+		srv.refuseAudit(t.Name, s, err, requested)
+		return
+	case found.Name != "" && !s.audit.is(found, srv.engine(), s.policy):
+		s.nextAudit = srv.begin(srv.engine(), found, requested, func(l *load) { srv.swapAudit(t.Name, s, l) })
+		return
+	case found.Name == "":
+		srv.endAudit(t.Name, s)
+	case requested:
 		srv.logAudit(t.Name, s)
 	}
-	srv.reportOnce("audit refused; nothing changed", "audit of tenant "+t.Name, err, requested)
+	srv.reportOnce("", "audit of tenant "+t.Name, nil, false)
 }
 
-// setAudit begins, ends or exchanges a tenant's audit, if the configuration differs from it. If
-// another policy is in force, the audit begins anew, and its counts with it.
-func (srv *server) setAudit(t config.Tenant, s *served) (changed bool, err error) {
-	found, err := findAudit(srv.checker, t)
-	if err != nil {
-		return false, err
+// is reports whether that policy is audited, beside that policy in force.
+func (a auditState) is(found candidate, e *wasm.Engine, beside candidate) bool {
+	return found.same(a.policy) && e == a.engine && beside.same(a.beside)
+}
+
+// refuseAudit reports that the policy which is to be audited is refused.
+func (srv *server) refuseAudit(tenant string, s *served, err error, requested bool) {
+	if requested {
+		srv.logAudit(tenant, s)
 	}
-	next := auditState{policy: found}
-	if found.Name != "" {
-		next.engine, next.beside = srv.engine(), s.policy
+	srv.reportOnce("audit refused; nothing changed", "audit of tenant "+tenant, err, requested)
+}
+
+// swapAudit audits a policy that was loaded for that.
+func (srv *server) swapAudit(tenant string, s *served, l *load) {
+	s.nextAudit = nil
+	if l.err != nil {
+		srv.refuseAudit(tenant, s, l.err, l.requested)
+		return
 	}
-	if next.policy.same(s.audit.policy) && next.engine == s.audit.engine && next.beside.same(s.audit.beside) {
-		return false, nil
-	}
-	var g *policy.Generation
-	if found.Name != "" {
-		if g, err = srv.loadPolicy(next.engine, found); err != nil {
-			return false, err
-		}
-	}
-	srv.endAudit(t.Name, s)
-	s.audit = next
-	if g != nil {
-		s.tenant.SetAudit(g)
-		srv.log.Info("audit begins", slices.Concat([]any{"tenant", t.Name, "audited", found.Name}, found.sums(), []any{"policy", s.policy.Name, "routes", Summary(g)})...)
-	}
-	return true, nil
+	srv.endAudit(tenant, s)
+	srv.beginAudit(tenant, s, l)
+	srv.reportOnce("", "audit of tenant "+tenant, nil, false)
+}
+
+// beginAudit audits a policy that was loaded for that, where none is audited.
+func (srv *server) beginAudit(tenant string, s *served, l *load) {
+	s.audit = auditState{policy: l.candidate, engine: l.engine, beside: s.policy}
+	g := l.take()
+	routes := Summary(g)
+	s.tenant.SetAudit(g)
+	srv.log.Info("audit begins", slices.Concat([]any{"tenant", tenant, "audited", l.candidate.Name}, l.candidate.sums(), []any{"policy", s.policy.Name, "routes", routes})...)
 }
 
 // endAudit ends a tenant's audit, if there is one, and logs its counts.

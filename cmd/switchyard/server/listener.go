@@ -145,6 +145,10 @@ func (l *listener) open(srv *server) {
 
 // close stops accepting; existing connections stay open.
 func (l *listener) close(log *slog.Logger) {
+	if l.admission == nil {
+		l.socket.Close()
+		return
+	}
 	if l.successor {
 		leaveToSuccessor(l.socket)
 	}

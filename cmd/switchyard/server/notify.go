@@ -62,10 +62,14 @@ func newSupervisor(env []string, log *slog.Logger) *supervisor {
 
 // ready reports that peers are served, after the start and after each reload.
 func (s *supervisor) ready(status string) {
+	s.notify("READY=1", "STATUS="+shortStatus(status))
+}
+
+func shortStatus(status string) string {
 	if len(status) > maxStatus {
-		status = strings.ToValidUTF8(status[:maxStatus], "") + " ..."
+		return strings.ToValidUTF8(status[:maxStatus], "") + " ..."
 	}
-	s.notify("READY=1", "STATUS="+status)
+	return status
 }
 
 // statusOf returns the status of a server that serves: it lists what is refused at present.
@@ -83,6 +87,11 @@ func statusOf(lastErrors map[string]string) string {
 // reloading reports that the configuration is being read, until ready is called.
 func (s *supervisor) reloading() {
 	s.notify("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic().Microseconds()), "STATUS=reloading")
+}
+
+// starting reports that the start goes on. The supervisor waits so much longer for it.
+func (s *supervisor) starting(status string, more time.Duration) {
+	s.notify("STATUS="+shortStatus(status), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", more.Microseconds()))
 }
 
 // stopping reports that the process ends, and how long that may take, so that the supervisor

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
@@ -14,40 +15,118 @@ import (
 )
 
 // A plan is everything that a configuration adds to the server: new tenants with their loaded
-// policies, and all listeners with their sockets and certificates. It is built completely
-// before any of it takes effect, so that a configuration which cannot be served changes
-// nothing:
+// policies, and all listeners with their sockets and certificates. A reload builds it completely
+// before any of it takes effect, so that a configuration which cannot be served changes nothing:
 //
-//	plan ──▶ error      nothing has changed
-//	  │
-//	  └────▶ commit     cannot fail
+//	plan ──▶ its policies are loaded, while the server goes on ──▶ prepare ──▶ commit, cannot fail
+//	                            │                                     │
+//	                            └─────────────────────────────────────┴──────▶ rollback
+//
+// The start serves the tenants that are ready before the last policy is loaded; see start.go.
 type plan struct {
 	server    *server
 	config    *config.Config
 	checker   *trust.Checker
 	engine    *wasm.Engine         // for the policies of new tenants
-	tenants   map[string]*served   // the new ones
-	listeners map[string]*listener // all, by name; the new ones do not accept yet
+	requested bool                 // an operator waits for it
+	additions map[string]*addition // the new tenants
+	listeners map[string]*listener // all, by name, from prepare on; the new ones do not accept yet
 }
 
-// plan builds what c adds: every new policy, certificate and socket. All of them are tried; the
-// error joins all faults.
-func (srv *server) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
-	p := &plan{server: srv, config: c, checker: trust.New(c, srv.ledger), engine: engine,
-		tenants: make(map[string]*served), listeners: make(map[string]*listener)}
-	var faults []error
+// An addition is a new tenant of a plan.
+type addition struct {
+	policy, audit *load // audit is nil if none is loaded: a reload does that later
+}
+
+// plan begins to build what c adds. changed is called whenever a policy has ended to load. If
+// audits, the policies that are audited are loaded as well.
+func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits bool, changed func(*plan, config.Tenant)) *plan {
+	p := &plan{server: srv, config: c, checker: trust.New(c, srv.ledger), engine: engine, requested: requested, additions: make(map[string]*addition)}
 	for _, t := range c.Tenants {
 		if srv.tenants[t.Name] != nil || srv.stopper.isRequested() {
 			continue
 		}
-		s, err := p.makeTenant(t)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("tenant %s: %w", t.Name, err))
-			continue
+		then := func(*load) { changed(p, t) }
+		a := &addition{policy: p.begin(findPolicy, t, then)}
+		if audits && t.Audit != "" {
+			a.audit = p.begin(findAudit, t, then)
 		}
-		p.tenants[t.Name] = s
+		p.additions[t.Name] = a
 	}
-	for _, c := range c.Listeners {
+	return p
+}
+
+// A finder finds a policy of a tenant: findPolicy or findAudit.
+type finder func(*trust.Checker, config.Tenant) (candidate, error)
+
+// begin finds a policy of a tenant and begins to load it.
+func (p *plan) begin(find finder, t config.Tenant, then func(*load)) *load {
+	c, err := find(p.checker, t)
+	if err != nil {
+		return &load{ended: true, abandon: func() {}, outcome: outcome{err: err}}
+	}
+	return p.server.begin(p.engine, c, p.requested, then)
+}
+
+// isFor reports whether the plan is for a configuration like c, and loads the policies that are
+// there now. If so, an operator may wait for it as well. A nil plan is for none.
+func (p *plan) isFor(c *config.Config, requested bool) bool {
+	if p == nil {
+		return false
+	}
+	if live, restart := config.Changes(p.config, c); len(live)+len(restart) > 0 {
+		return false
+	}
+	checker := trust.New(c, p.server.ledger)
+	for _, t := range c.Tenants {
+		if a := p.additions[t.Name]; a != nil {
+			if found, err := findPolicy(checker, t); err != nil || !found.same(a.policy.candidate) {
+				return false
+			}
+		}
+	}
+	p.requested = p.requested || requested
+	return true
+}
+
+// isLoading reports whether a policy of the plan is still being loaded.
+func (p *plan) isLoading() bool {
+	for _, a := range p.additions {
+		if a.isLoading() {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *addition) isLoading() bool { return !a.policy.ended || a.audit != nil && !a.audit.ended }
+
+// err returns why the tenant cannot be served, as far as that is known.
+func (a *addition) err(tenant string) error {
+	var faults []error
+	if a.policy.err != nil {
+		faults = append(faults, fmt.Errorf("tenant %s: %w", tenant, a.policy.err))
+	}
+	if a.audit != nil && a.audit.err != nil {
+		faults = append(faults, fmt.Errorf("audit of tenant %s: %w", tenant, a.audit.err))
+	}
+	return errors.Join(faults...)
+}
+
+// prepare prepares all listeners. All faults of the plan are joined in the error, after which the
+// plan is to be rolled back.
+func (p *plan) prepare() error {
+	p.listeners = make(map[string]*listener)
+	if p.server.stopper.isRequested() {
+		return errStopping
+	}
+	var faults []error
+	for _, t := range p.config.Tenants {
+		if a := p.additions[t.Name]; a != nil {
+			faults = append(faults, a.err(t.Name))
+		}
+	}
+	for _, c := range p.config.Listeners {
 		l, err := p.prepareListener(c)
 		if err != nil {
 			faults = append(faults, err)
@@ -55,47 +134,20 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine) (*plan, error) {
 		}
 		p.listeners[c.Name] = l
 	}
-	if srv.stopper.isRequested() {
-		faults = []error{errStopping}
-	}
-	if len(faults) > 0 {
-		p.rollback()
-		return nil, errors.Join(faults...)
-	}
-	return p, nil
+	return errors.Join(faults...)
 }
 
-// makeTenant makes a tenant with its policy. No connection reaches it before commit.
-func (p *plan) makeTenant(t config.Tenant) (*served, error) {
-	c, err := findPolicy(p.checker, t)
-	if err != nil {
-		return nil, err
-	}
-	start := time.Now()
-	g, err := p.server.loadPolicy(p.engine, c)
-	if err != nil {
-		return nil, err
-	}
-	active := policy.NewActive(g)
-	limits := limitsOf(p.config, t)
-	limits.Input = p.server.inputs
-	s := &served{
-		tenant: proxy.NewTenant(t.Name, active, limits, p.server.log),
-		active: active, policy: c, engine: p.engine, loadTime: time.Since(start),
-	}
-	if folder := p.server.faultFolder(); folder != "" {
-		s.tenant.KeepFaults(p.server.faultKeeper(folder))
-	}
-	return s, nil
-}
-
-// rollback closes what the plan has built.
+// rollback closes what the plan has built, and abandons what it loads.
 func (p *plan) rollback() {
-	for _, s := range p.tenants {
-		s.close()
+	for _, a := range p.additions {
+		a.policy.drop()
+		a.audit.drop()
 	}
 	for _, l := range p.listeners {
 		l.rollback()
+	}
+	if p.engine != p.server.engine() && !p.isLoading() {
+		p.engine.Close() // otherwise a load that was given up may run its code; its end frees that
 	}
 }
 
@@ -107,15 +159,10 @@ func (p *plan) commit() {
 	srv := p.server
 	srv.config, srv.checker = p.config, p.checker
 	for _, t := range p.config.Tenants {
-		if s := p.tenants[t.Name]; s != nil {
-			srv.tenants[t.Name] = s
-			srv.announce(t.Name, s, "policy in force")
-		}
+		p.admit(t)
 	}
 	srv.publish()
-	for _, l := range p.config.Listeners {
-		p.listeners[l.Name].open(srv)
-	}
+	p.openListeners()
 	for name, l := range srv.listeners {
 		if p.listeners[name] == nil {
 			l.close(srv.log)
@@ -130,13 +177,49 @@ func (p *plan) commit() {
 		}
 	}
 	srv.publish()
-	srv.state.update(srv) // at once, as policies that load next may take long, and removed tenants must not be probed
+	srv.state.update(srv) // at once, as removed tenants must not be probed
+}
+
+// openListeners opens the listeners of tenants that are served. One that has none waits: the
+// kernel keeps its connections until then.
+func (p *plan) openListeners() {
+	for _, c := range p.config.Listeners {
+		served := func(tenant string) bool { return p.server.tenants[tenant] != nil }
+		if served(c.Tenant) || slices.ContainsFunc(c.Tenants, served) {
+			p.listeners[c.Name].open(p.server)
+		}
+	}
+}
+
+// admit makes a new tenant of its addition, unless that is still being loaded.
+func (p *plan) admit(t config.Tenant) {
+	srv, a := p.server, p.additions[t.Name]
+	if a == nil || a.isLoading() {
+		return
+	}
+	delete(p.additions, t.Name)
+	active := policy.NewActive(a.policy.take())
+	limits := limitsOf(p.config, t)
+	limits.Input = srv.inputs
+	s := &served{
+		tenant: proxy.NewTenant(t.Name, active, limits, srv.log),
+		active: active, policy: a.policy.candidate, engine: p.engine, loadTime: a.policy.took,
+	}
+	if folder := srv.faultFolder(); folder != "" {
+		s.tenant.KeepFaults(srv.faultKeeper(folder))
+	}
+	srv.tenants[t.Name] = s
+	srv.announce(t.Name, s, "policy in force")
+	if a.audit != nil {
+		srv.beginAudit(t.Name, s, a.audit)
+	}
 }
 
 // removeTenant drains a tenant that is no longer configured, in a goroutine. A stop that comes
 // meanwhile waits for it, and bounds it as it does the others.
 func (srv *server) removeTenant(name string, s *served) {
 	srv.log.Info("tenant removed; it drains", "tenant", name)
+	s.dropLoads()
 	limit := time.Duration(srv.config.Drain.Timeout)
 	s.discarded = s.tenant.Hub().Counts().Discarded
 	srv.leaving.Go(func() {
@@ -153,6 +236,13 @@ func (srv *server) endTenant(name string, s *served) {
 	srv.unwritten.add(s.discarded, s.tenant.Hub().Counts().Discarded)
 	srv.logCounts(name, s)
 	srv.endAudit(name, s)
+}
+
+// dropLoads abandons what is being loaded for the tenant.
+func (s *served) dropLoads() {
+	s.next.drop()
+	s.nextAudit.drop()
+	s.next, s.nextAudit = nil, nil
 }
 
 func (s *served) close() {

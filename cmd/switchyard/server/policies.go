@@ -90,36 +90,8 @@ func loadPolicy(ctx context.Context, e *wasm.Engine, c candidate) (*policy.Gener
 	return g, nil
 }
 
-// errStopping is the error of loading a policy when the server is to stop.
+// errStopping is the error of a plan when the server is to stop.
 var errStopping = errors.New("given up, as the server stops")
-
-// loadPolicy loads a policy, and gives up when the server is to stop. A load that was given up may
-// go on for as long as the limits allow; what it loads is closed.
-func (srv *server) loadPolicy(e *wasm.Engine, c candidate) (*policy.Generation, error) {
-	type result struct {
-		g   *policy.Generation
-		err error
-	}
-	loaded, stopping := make(chan result), srv.stopper.requested.Done()
-	srv.loading.Add(1)
-	go func() {
-		defer srv.loading.Add(-1)
-		g, err := loadPolicy(srv.stopper.requested, e, c)
-		select {
-		case loaded <- result{g, err}:
-		case <-stopping:
-			if err == nil {
-				g.Release()
-			}
-		}
-	}()
-	select {
-	case r := <-loaded:
-		return r.g, r.err
-	case <-stopping:
-		return nil, errStopping
-	}
-}
 
 // excess describes the commands for which the policy's verdict is outside of its may settings;
 // "" if there are none.

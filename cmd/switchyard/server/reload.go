@@ -8,26 +8,68 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
+	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
 )
 
 // reload reads the configuration, certificates and policies again, and puts in force what
-// changed and is sound. What is refused changes nothing. requested: an operator asked for the
-// reload, so results are logged even if they are unchanged. A stop ends the reload between two
-// files, and whatever it is loading.
+// changed and is sound, now or when it is loaded. What is refused changes nothing. requested: an
+// operator asked for the reload, so results are logged even if they are unchanged. A stop ends the
+// reload between two files.
 func (srv *server) reload(requested bool) {
-	c, _, err := srv.load()
-	if err == nil {
-		err = srv.apply(c)
+	if srv.starting != nil {
+		srv.missed = true // a changed configuration waits for the start of the present one
+	} else {
+		srv.reloadConfiguration(requested)
 	}
-	if srv.stopper.isRequested() {
+	// A refused configuration, and one whose policies are being loaded, do not keep changed
+	// certificates and policies from loading.
+	srv.reloadFiles(requested)
+}
+
+// reloadConfiguration reads the configuration and puts it in force, or begins to load what it
+// needs for that.
+func (srv *server) reloadConfiguration(requested bool) {
+	c, _, err := srv.load()
+	if err == nil && srv.next.isFor(c, requested) {
+		return
+	}
+	if srv.next != nil {
+		srv.next.rollback()
+		srv.next = nil
+	}
+	if err == nil {
+		srv.next = srv.plan(c, srv.engineFor(c), requested, false, srv.planned)
+		if srv.next.isLoading() {
+			return
+		}
+		err = srv.apply()
+	}
+	srv.configured(err, requested)
+}
+
+// planned is called when a policy of a plan is loaded. With the last one, the plan takes effect.
+func (srv *server) planned(p *plan, _ config.Tenant) {
+	if p.isLoading() {
+		return
+	}
+	srv.configured(srv.apply(), p.requested)
+	srv.reloadFiles(p.requested)
+}
+
+// configured records that a configuration is in force, or was refused.
+func (srv *server) configured(err error, requested bool) {
+	if errors.Is(err, errStopping) {
 		return
 	}
 	srv.state.countReload(err)
-	// A refused configuration does not keep changed certificates and policies from loading.
 	srv.forget()
 	srv.reportOnce("configuration refused; the one in force goes on", "configuration", err, requested)
+}
+
+// reloadFiles reads certificates and policies of the configuration in force again.
+func (srv *server) reloadFiles(requested bool) {
 	for _, l := range srv.config.Listeners {
 		srv.reloadCertificate(l.Name, srv.listeners[l.Name], requested)
 	}
@@ -35,8 +77,10 @@ func (srv *server) reload(requested bool) {
 		if srv.stopper.isRequested() {
 			return
 		}
-		srv.reloadPolicy(t, srv.tenants[t.Name], requested)
-		srv.reloadAudit(t, srv.tenants[t.Name], requested)
+		if s := srv.tenants[t.Name]; s != nil {
+			srv.reloadPolicy(t, s, requested)
+			srv.reloadAudit(t, s, requested)
+		}
 	}
 }
 
@@ -82,70 +126,88 @@ func (srv *server) warn() {
 	}
 }
 
-// apply puts the configuration in force, except for changed policies of existing tenants. An
-// error has changed nothing.
-func (srv *server) apply(c *config.Config) error {
-	live, restart := config.Changes(srv.config, c)
-	changed := func(section string) bool {
-		return slices.ContainsFunc(live, func(key string) bool { return strings.HasPrefix(key, section+".") })
+// changed reports whether a section differs between two configurations, of which those keys do.
+func changed(keys []string, section string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, section+".") })
+}
+
+// engineFor returns the engine for the policies of a configuration.
+func (srv *server) engineFor(c *config.Config) *wasm.Engine {
+	if live, _ := config.Changes(srv.config, c); changed(live, "wasm") {
+		return srv.newEngine(c)
 	}
-	engine := srv.engine()
-	if changed("wasm") {
-		engine = srv.newEngine(c)
-	}
-	p, err := srv.plan(c, engine)
-	if err != nil {
-		if engine != srv.engine() {
-			engine.Close()
-		}
+	return srv.engine()
+}
+
+// apply puts the next configuration in force, whose policies are loaded, except for changed
+// policies of existing tenants. An error has changed nothing.
+func (srv *server) apply() error {
+	p := srv.next
+	srv.next = nil
+	if err := p.prepare(); err != nil {
+		p.rollback()
 		return err
 	}
-	if engine != srv.engine() {
-		srv.engines = append(srv.engines, engine)
+	live, restart := config.Changes(srv.config, p.config)
+	if p.engine != srv.engine() {
+		srv.engines = append(srv.engines, p.engine)
 	}
 	if len(restart) > 0 {
 		srv.log.Warn("these changes take effect after a restart", "keys", restart)
 	}
 	if len(live) == 0 {
-		srv.config, srv.checker = c, p.checker
+		srv.config, srv.checker = p.config, p.checker
 		return nil
 	}
 	p.commit()
-	for _, t := range c.Tenants {
-		srv.tenants[t.Name].tenant.SetLimits(limitsOf(c, t))
+	for _, t := range p.config.Tenants {
+		srv.tenants[t.Name].tenant.SetLimits(limitsOf(p.config, t))
 	}
-	srv.watch(changed("reload"))
+	srv.watch(changed(live, "reload"))
 	srv.log.Info("configuration reloaded", "changed", live) // before the level changes, so that it is logged
-	srv.level.Set(levelOf(c.Log))
+	srv.level.Set(levelOf(p.config.Log))
 	return nil
 }
 
-// reloadPolicy loads the tenant's policy if it differs from the one in force, and swaps it in.
+// reloadPolicy begins to load the tenant's policy if it differs from the one in force.
 func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool) {
-	about := "tenant " + t.Name
 	found, err := findPolicy(srv.checker, t)
-	if err == nil && found.same(s.policy) && s.engine == srv.engine() {
-		refused, signed := srv.lastErrors[about] != "", !found.proof.Same(s.policy.proof)
-		s.policy.proof = found.proof
-		srv.recordVersion(t.Name, s)
-		srv.reportOnce("", about, nil, false)
-		switch {
-		case signed:
-			srv.confirm(t.Name, s, "policy signed anew; it stays in force")
-		case refused:
-			srv.confirm(t.Name, s, "policy refused before is gone; its file is the one in force")
-		case requested:
-			srv.log.Info("policy unchanged", append([]any{"tenant", t.Name, "policy", found.Name}, found.sums()...)...)
-		}
+	if err == nil && s.next.joins(found, srv.engine(), requested) {
 		return
 	}
-	if err == nil {
-		err = srv.swapPolicy(t, s, found)
+	s.next.drop()
+	s.next = nil
+	switch {
+	case err != nil:
+		srv.refuse(t, found, err, requested)
+	case found.same(s.policy) && s.engine == srv.engine():
+		srv.keepPolicy(t, s, found, requested)
+	default:
+		s.next = srv.begin(srv.engine(), found, requested, func(l *load) { srv.swapPolicy(t.Name, s, l) })
 	}
-	if !errors.Is(err, errStopping) {
-		srv.state.refused(t, found, err)
+}
+
+// keepPolicy is a reload that found the policy in force.
+func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, requested bool) {
+	about := "tenant " + t.Name
+	refused, signed := srv.lastErrors[about] != "", !found.proof.Same(s.policy.proof)
+	s.policy.proof = found.proof
+	srv.recordVersion(t.Name, s)
+	srv.reportOnce("", about, nil, false)
+	switch {
+	case signed:
+		srv.confirm(t.Name, s, "policy signed anew; it stays in force")
+	case refused:
+		srv.confirm(t.Name, s, "policy refused before is gone; its file is the one in force")
+	case requested:
+		srv.log.Info("policy unchanged", append([]any{"tenant", t.Name, "policy", found.Name}, found.sums()...)...)
 	}
-	srv.reportOnce("policy refused; the one in force goes on", about, err, requested)
+}
+
+// refuse reports that a tenant's policy is refused; the one in force goes on.
+func (srv *server) refuse(t config.Tenant, found candidate, err error, requested bool) {
+	srv.state.refused(t, found, err)
+	srv.reportOnce("policy refused; the one in force goes on", "tenant "+t.Name, err, requested)
 }
 
 // confirm logs and records that the policy in force stays so, with new facts about it.
@@ -160,18 +222,22 @@ func (srv *server) confirm(tenant string, s *served, message string) {
 	srv.log.Info(message, attrs...)
 }
 
-func (srv *server) swapPolicy(t config.Tenant, s *served, found candidate) error {
-	start := time.Now()
-	g, err := srv.loadPolicy(srv.engine(), found)
-	if err != nil {
-		return err
+// swapPolicy puts a policy in force that was loaded for the tenant. What is audited is compared
+// with it, so that begins after it.
+func (srv *server) swapPolicy(tenant string, s *served, l *load) {
+	s.next = nil
+	t, _ := srv.config.Tenant(tenant)
+	if l.err != nil {
+		srv.refuse(t, l.candidate, l.err, l.requested)
+	} else {
+		start, before := time.Now(), s.policy
+		s.policy, s.engine, s.loadTime = l.candidate, l.engine, l.took
+		s.active.Install(l.take())
+		took := (l.took + time.Since(start)).Round(time.Microsecond)
+		srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String())
+		srv.reportOnce("", "tenant "+t.Name, nil, false)
 	}
-	before := s.policy
-	s.policy, s.engine, s.loadTime = found, srv.engine(), time.Since(start)
-	s.active.Install(g)
-	took := time.Since(start).Round(time.Microsecond)
-	srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String())
-	return nil
+	srv.reloadAudit(t, s, l.requested)
 }
 
 // forget forgets the complaints about tenants and listeners that the configuration no longer has.

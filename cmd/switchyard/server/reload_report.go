@@ -10,15 +10,15 @@ import (
 	"switchyard/proxy/config"
 )
 
-// A loaded is what is in force at one moment: a reload compares those before and after it.
-type loaded struct {
+// An inForce is what is in force at one moment: a reload compares those before and after it.
+type inForce struct {
 	config       *config.Config
 	generations  map[string]*policy.Generation // by tenant; only compared, so not held
 	certificates map[string]time.Time          // when they expire, by listener
 }
 
-func (srv *server) loaded() loaded {
-	s := loaded{srv.config, make(map[string]*policy.Generation), make(map[string]time.Time)}
+func (srv *server) inForce() inForce {
+	s := inForce{srv.config, make(map[string]*policy.Generation), make(map[string]time.Time)}
 	for name, t := range srv.tenants {
 		g := t.active.Acquire()
 		s.generations[name] = g
@@ -32,11 +32,49 @@ func (srv *server) loaded() loaded {
 	return s
 }
 
-// reloadAndReport reloads at an operator's request, and returns the results.
-func (srv *server) reloadAndReport() api.Reload {
-	before := srv.loaded()
+// A request is a reload that an operator waits for, until everything is loaded that it led to.
+type request struct {
+	before inForce
+	result chan<- api.Reload // holds one; nil after a hangup
+}
+
+// request reloads at an operator's request. answer sends the results.
+func (srv *server) request(result chan<- api.Reload) {
+	srv.requests = append(srv.requests, request{srv.inForce(), result})
 	srv.reload(true)
-	after := srv.loaded()
+}
+
+// answer answers the operators that wait, unless something is still being loaded for them. A stop
+// answers them all.
+func (srv *server) answer(stopping bool) {
+	if len(srv.requests) == 0 || !stopping && srv.isAwaited() {
+		return
+	}
+	srv.state.update(srv)
+	for _, r := range srv.requests {
+		if r.result != nil {
+			r.result <- srv.report(r.before)
+		}
+	}
+	srv.requests = nil
+}
+
+// isAwaited reports whether something is being loaded that an operator waits for.
+func (srv *server) isAwaited() bool {
+	if srv.next != nil && srv.next.requested {
+		return true
+	}
+	for _, s := range srv.tenants {
+		if s.next.awaited() || s.nextAudit.awaited() {
+			return true
+		}
+	}
+	return false
+}
+
+// report returns what a reload has changed.
+func (srv *server) report(before inForce) api.Reload {
+	after := srv.inForce()
 	r := api.Reload{Configuration: srv.configResult(before.config)}
 	for _, l := range srv.config.Listeners {
 		r.Listeners = append(r.Listeners, srv.listenerResult(l, before, after))
@@ -47,7 +85,6 @@ func (srv *server) reloadAndReport() api.Reload {
 		r.Tenants = append(r.Tenants, srv.tenantResult(name, before, after))
 	}
 	r.Sum()
-	srv.state.update(srv)
 	return r
 }
 
@@ -63,7 +100,7 @@ func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
 	return r
 }
 
-func (srv *server) listenerResult(l config.Listener, before, after loaded) api.ReloadListener {
+func (srv *server) listenerResult(l config.Listener, before, after inForce) api.ReloadListener {
 	r := api.ReloadListener{Listener: l.Address, Result: api.Unchanged, Error: srv.lastErrors["certificate of listener "+l.Name]}
 	until, secured := after.certificates[l.Name]
 	switch {
@@ -77,7 +114,7 @@ func (srv *server) listenerResult(l config.Listener, before, after loaded) api.R
 	return r
 }
 
-func (srv *server) tenantResult(name string, before, after loaded) api.ReloadTenant {
+func (srv *server) tenantResult(name string, before, after inForce) api.ReloadTenant {
 	r := api.ReloadTenant{Tenant: name, Result: api.Unchanged, Error: srv.lastErrors["tenant "+name], AuditError: srv.lastErrors["audit of tenant "+name]}
 	was, is := before.generations[name], after.generations[name]
 	switch {

@@ -7,6 +7,8 @@
 //
 //	stopper.go  which signals and requests stop the server, and when it waits no longer
 //	server.go   Serve, the loop of requests, and stop
+//	start.go    the start
+//	loads.go    policies that are being loaded, while the server goes on
 //	plan.go     what a configuration adds, built before it takes effect
 //	reload.go   what a changed file or a request leads to
 //	state.go    what operators see, and where they leave requests
@@ -63,6 +65,13 @@ type server struct {
 	listeners  map[string]*listener // by their name in the configuration
 	loading    atomic.Int64         // policies that are being loaded, also if that was given up
 	inputs     *proxy.InputMemory   // shared by all tenants
+	loaded     chan finished        // loads that have ended, from their goroutines; never closed
+	starting   *plan                // the start, while policies are still being loaded for it
+	missed     bool                 // files changed meanwhile, perhaps the configuration
+	startTime  time.Duration        // see the constant
+	startFault error                // why the start ends although some tenants are served
+	next       *plan                // a configuration whose policies are being loaded
+	requests   []request            // reloads that operators wait for
 	leaving    sync.WaitGroup       // removed tenants that still drain
 	unwritten  unwritten            // what the stop discarded
 	stopper    *stopper
@@ -88,6 +97,8 @@ type served struct {
 	engine *wasm.Engine // that runs the policy
 	audit  auditState
 
+	next, nextAudit *load // what is to replace policy and audit; nil if nothing is being loaded
+
 	loadTime time.Duration // that the policy took to load
 
 	discarded map[hub.Reason]uint64 // copies, when it began to drain
@@ -95,7 +106,7 @@ type served struct {
 
 func newServer(load Loader, trier wasm.Trier) *server {
 	srv := &server{load: load, trier: trier, config: config.Default(), inputs: proxy.NewInputMemory(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
-		tenants: make(map[string]*served), changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
+		tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }
@@ -173,6 +184,9 @@ func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signa
 	srv.supervisor = newSupervisor(env, srv.log)
 	defer srv.supervisor.close()
 	err = srv.openAndRun(hangups)
+	if srv.startFault != nil {
+		return srv.startFault
+	}
 	if discarded := srv.unwritten.err(); discarded != nil {
 		return discarded
 	}
@@ -189,7 +203,7 @@ func (srv *server) openAndRun(hangups <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	srv.log.Info("serving")
+	srv.reportLate()
 	defer srv.startWatchdog()()
 	srv.run(hangups)
 	return srv.stop()
@@ -200,35 +214,6 @@ func orNone(path string) string {
 		return "none"
 	}
 	return path
-}
-
-// open builds everything from the leaves up.
-func (srv *server) open() error {
-	var err error
-	if srv.ledger, err = trust.OpenLedger(srv.config); err != nil {
-		srv.log.Warn("signed versions are remembered by this process alone", "error", err)
-	}
-	srv.engines = append(srv.engines, srv.newEngine(srv.config))
-	srv.watch(false)                         // before the files are read, so that no change in between is missed
-	adminListeners, err := srv.listenAdmin() // before peers are served, as they lose their connection if it fails
-	if err != nil {
-		return err
-	}
-	p, err := srv.plan(srv.config, srv.engine())
-	if err != nil {
-		closeAll(adminListeners)
-		return err
-	}
-	srv.checker = p.checker
-	for _, t := range srv.config.Tenants {
-		if _, err := srv.setAudit(t, p.tenants[t.Name]); err != nil {
-			closeAll(adminListeners)
-			p.rollback()
-			return fmt.Errorf("audit of tenant %s: %w", t.Name, err)
-		}
-	}
-	p.commit()
-	return srv.openAdmin(adminListeners)
 }
 
 // engine returns the engine for new policies.
@@ -259,27 +244,45 @@ func (srv *server) startWatchdog() (stop func()) {
 	}
 }
 
-// run handles hangups, changed files and requests of operators, one after the other, until the
-// server is to stop.
+// run handles hangups, changed files, requests of operators and policies that have ended to
+// load, one after the other, until the server is to stop.
 func (srv *server) run(hangups <-chan os.Signal) {
 	signatures := time.NewTicker(signatureTime)
 	defer signatures.Stop()
+	extend := time.NewTicker(extendEvery)
+	defer extend.Stop()
+	defer srv.answer(true)
 	for !srv.stopper.isRequested() {
+		srv.answer(false)
 		srv.warn()
 		srv.state.update(srv)
 		srv.stopper.drainTime.Store(int64(srv.config.Drain.Timeout))
-		srv.supervisor.ready(statusOf(srv.lastErrors))
+		if srv.starting == nil && len(srv.requests) == 0 {
+			srv.supervisor.ready(statusOf(srv.lastErrors))
+		}
+		asked, requests := hangups, srv.state.reloads
+		if srv.starting != nil {
+			asked, requests = nil, nil // until then they wait in their channels
+		}
 		select {
 		case <-srv.stopper.requested.Done():
-		case <-hangups:
+		case f := <-srv.loaded:
+			srv.finish(f)
+		case <-asked:
 			srv.supervisor.reloading()
-			srv.reload(true)
+			srv.request(nil)
+		case <-extend.C:
+			if srv.starting == nil {
+				extend.Stop()
+				continue
+			}
+			srv.extendStart()
 		case <-signatures.C:
 			srv.reload(false) // a signature may have become valid
 		case <-srv.changed:
 			srv.reload(false)
-		case result := <-srv.state.reloads:
-			result <- srv.reloadAndReport()
+		case result := <-requests:
+			srv.request(result)
 		}
 	}
 }
@@ -361,7 +364,13 @@ func (srv *server) close() {
 	}
 	srv.stopper.force()
 	srv.leaving.Wait()
+	for _, p := range []*plan{srv.starting, srv.next} {
+		if p != nil {
+			p.rollback()
+		}
+	}
 	for name, s := range srv.tenants {
+		s.dropLoads()
 		srv.endTenant(name, s)
 	}
 	if srv.loading.Load() == 0 { // otherwise a load that was given up may run code of an engine

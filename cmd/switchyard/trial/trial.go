@@ -32,7 +32,6 @@ const (
 
 	compileMemory = 512 << 20 // bytes; see Runner
 
-	ceiling     = 10       // a trial may last so many times its load time
 	reportBytes = 1 << 20  // the longest output of a child that is read
 	stderrBytes = 16 << 10 // and of its errors
 )
@@ -52,14 +51,15 @@ func New() *Runner {
 
 // Try implements wasm.Trier.
 func (r *Runner) Try(ctx context.Context, t wasm.Trial) (wasm.Report, error) {
-	whole := t.Limits.LoadTime
-	t.Limits.LoadTime = min(quick, whole)
-	report, err := r.alone(ctx, r.quick, t)
+	first := t
+	if first.Limits.LoadTime > quick {
+		first.Limits.LoadTime, first.Starved = quick, 0
+	}
+	report, err := r.alone(ctx, r.quick, first)
 	slow := report.Refusal != nil && report.Refusal.Slow
-	if err != nil || whole <= quick || !slow {
+	if err != nil || t.Limits.LoadTime <= quick || !slow {
 		return report, err
 	}
-	t.Limits.LoadTime = whole
 	return r.alone(ctx, r.slow, t)
 }
 
@@ -87,7 +87,7 @@ func run(ctx context.Context, o order) (wasm.Report, error) {
 	// On Linux, a child ends with the thread that started it, which must not end before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	timed, cancel := context.WithTimeout(ctx, ceiling*o.Limits.LoadTime)
+	timed, cancel := context.WithTimeout(ctx, o.Longest())
 	defer cancel()
 	cmd := exec.CommandContext(timed, path, argument)
 	cmd.Args[0] = "switchyard"
@@ -152,7 +152,7 @@ func postMortem(o order, used time.Duration, timedOut bool, state, stderr string
 	limit := o.Limits.LoadTime
 	switch {
 	case timedOut && used < limit:
-		return wasm.Starved(ceiling*limit, used)
+		return wasm.Starved(o.Longest(), used)
 	case timedOut, used >= limit:
 		return wasm.Overdue(limit)
 	case outOfMemory(stderr) && addressesLimited():
