@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,12 +21,7 @@ import (
 // connect all the time are all served.
 func TestListenerMovesWithinItsPort(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	port := portOfNobody(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.toml")
 	conf := func(host string) string {
@@ -41,7 +37,7 @@ func TestListenerMovesWithinItsPort(t *testing.T) {
 	p := startCommand(t, cmd)
 	stop := make(chan struct{})
 	var connecting sync.WaitGroup
-	connecting.Go(func() { connectUntil(t, l.Addr().String(), stop) })
+	connecting.Go(func() { connectUntil(t, net.JoinHostPort("127.0.0.1", port), stop) })
 	for i, host := range []string{"0.0.0.0", "127.0.0.1", "[::]", "localhost", "[::ffff:127.0.0.1]", "", "127.0.0.1"} {
 		from := p.logged()
 		replace(t, path, conf(host)+fmt.Sprintf("[peer]\ntimeout = \"%ds\"\n", 100+i)) // so that something changes
@@ -52,6 +48,23 @@ func TestListenerMovesWithinItsPort(t *testing.T) {
 	}
 	close(stop)
 	connecting.Wait()
+}
+
+// portOfNobody returns a port that is free on all addresses, and from which no outgoing connection
+// comes: the kernel takes those from 32768 on.
+func portOfNobody(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", 20000+rand.IntN(12000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		return port
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // A taken admin address is found before a peer is served, as it would lose its connection.
