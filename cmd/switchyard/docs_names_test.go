@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -93,19 +94,39 @@ type sourceNames struct {
 	command *cobra.Command
 }
 
+// readSource reads the source once for all tests.
 func readSource(t *testing.T) *sourceNames {
 	t.Helper()
+	source, err := readSourceOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source
+}
+
+var readSourceOnce = sync.OnceValues(func() (*sourceNames, error) {
 	s := &sourceNames{files: map[string]bool{}, bases: map[string]bool{}, members: map[string]map[string]bool{},
 		words: map[string]bool{}, flags: map[string]bool{}, command: rootCommand(nil, io.Discard, io.Discard)}
-	walk(t, func(name string) {
+	err := walkFiles(func(name string) error {
 		s.addPath(name)
 		switch path.Ext(name) {
 		case ".go", ".md", ".wasm", ".pcapng":
-		default:
-			s.addWords(string(read(t, name)))
+			return nil
 		}
+		text, err := readFile(name)
+		s.addWords(string(text))
+		return err
 	})
-	for _, f := range goFiles(t) {
+	if err != nil {
+		return nil, err
+	}
+	configuration, err := readFile("config.toml")
+	if err != nil {
+		return nil, err
+	}
+	s.addKeys(string(configuration))
+	files, err := parseGoFiles()
+	for _, f := range files {
 		for _, spec := range f.Imports {
 			s.addPath(importPath(spec))
 		}
@@ -113,9 +134,8 @@ func readSource(t *testing.T) *sourceNames {
 		s.addDeclarations(f)
 	}
 	s.addFlags(s.command)
-	s.addKeys(string(read(t, "config.toml")))
-	return s
-}
+	return s, err
+})
 
 func (s *sourceNames) addPath(p string) {
 	for ; p != "."; p = path.Dir(p) {

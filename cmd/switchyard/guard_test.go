@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -233,29 +234,49 @@ type file struct {
 	set  *token.FileSet
 }
 
-// goFiles parses the module's Go files, but for testdata.
+// goFiles returns the module's Go files, but for testdata, parsed once for all tests.
 func goFiles(t *testing.T) []file {
 	t.Helper()
-	var files []file
-	walk(t, func(name string) {
-		if path.Ext(name) != ".go" || slices.Contains(strings.Split(name, "/"), "testdata") {
-			return
-		}
-		f := file{path: name, dir: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), text: read(t, name), set: token.NewFileSet()}
-		var err error
-		if f.File, err = parser.ParseFile(f.set, name, f.text, parser.ParseComments|parser.SkipObjectResolution); err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, f)
-	})
+	files, err := parseGoFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return files
 }
+
+var parseGoFiles = sync.OnceValues(func() (files []file, err error) {
+	err = walkFiles(func(name string) error {
+		if path.Ext(name) != ".go" || slices.Contains(strings.Split(name, "/"), "testdata") {
+			return nil
+		}
+		text, err := readFile(name)
+		if err != nil {
+			return err
+		}
+		f := file{path: name, dir: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), text: text, set: token.NewFileSet()}
+		f.File, err = parser.ParseFile(f.set, name, f.text, parser.ParseComments|parser.SkipObjectResolution)
+		files = append(files, f)
+		return err
+	})
+	return files, err
+})
 
 // walk visits every file that is, or could be, checked in.
 func walk(t *testing.T, visit func(name string)) {
 	t.Helper()
+	err := walkFiles(func(name string) error {
+		visit(name)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// walkFiles is walk for a function that can fail.
+func walkFiles(visit func(name string) error) error {
 	built := []string{"/switchyard", "*.test", "*.out"} // as in .gitignore
-	err := filepath.WalkDir(root, func(full string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(root, func(full string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -275,21 +296,21 @@ func walk(t *testing.T, visit func(name string)) {
 				return nil
 			}
 		}
-		visit(name)
-		return nil
+		return visit(name)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func read(t *testing.T, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	text, err := readFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
+}
+
+func readFile(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 }
 
 func (f file) position(n ast.Node) token.Position { return f.set.Position(n.Pos()) }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy/wasm"
@@ -76,8 +77,11 @@ func TestFindRefuses(t *testing.T) {
 }
 
 // A policy's path may lead to a file that is a secret, and errors reach readers of the log and
-// of the admin interface. So no error quotes such a file.
-func TestErrorsQuoteNothing(t *testing.T) {
+// of the admin interface. So no error quotes such a file. In the bubble no read waits until its
+// file is at rest.
+func TestErrorsQuoteNothing(t *testing.T) { synctest.Test(t, errorsQuoteNothing) }
+
+func errorsQuoteNothing(t *testing.T) {
 	dir := t.TempDir()
 	for _, secret := range []string{
 		"KxQz7KxQz", "KxQz = KxQz and more", `"KxQz`, `KxQz = "KxQz"`, "KxQz = KxQz", "KxQz = 0bKxQz", "KxQz = 99999999999999999999", "KxQz = 1_KxQz",
