@@ -113,6 +113,7 @@ func (k *talker) hear(link int, p []byte) {
 // once. What is lost is what was on its way at that moment: here at most one PDU of each
 // msg_server.
 func TestStopWithoutAGap(t *testing.T) {
+	t.Parallel()
 	const talkers, enough = 3, 50
 	first, firstAddr, lines := serve(t, testLimits())
 	second, secondAddr, _ := serve(t, testLimits())
@@ -159,6 +160,7 @@ func TestStopWithoutAGap(t *testing.T) {
 // A peer that talks all the time does not hold up a drain for as long as one that does
 // not finish a PDU, nor for as long as one that is silent after a FIN.
 func TestDrainDoesNotWaitForATalker(t *testing.T) {
+	t.Parallel()
 	for name, wrap := range map[string]func(net.Conn) net.Conn{
 		"ends by reset": func(c net.Conn) net.Conn { return c },
 		"ends by FIN":   func(c net.Conn) net.Conn { return struct{ *net.TCPConn }{c.(*net.TCPConn)} },

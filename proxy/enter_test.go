@@ -64,6 +64,7 @@ func TestSentWhileJoining(t *testing.T) {
 
 // A session can be closed as soon as it has its seat.
 func TestClosedWhileJoining(t *testing.T) {
+	t.Parallel()
 	active := policytest.Active(testRules())
 	defer active.Close()
 	limits := testLimits()

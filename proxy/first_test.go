@@ -63,6 +63,7 @@ func TestFirstPDU(t *testing.T) {
 // A connection that speaks another protocol is closed with that protocol's name,
 // whatever the largest PDU is and however the bytes are split.
 func TestForeignProtocols(t *testing.T) {
+	t.Parallel()
 	hello := append([]byte{22, 3, 1, 0, 0xf4, 1}, make([]byte, 240)...)
 	for name, c := range map[string]struct {
 		bytes  []byte

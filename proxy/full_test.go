@@ -146,6 +146,7 @@ func TestBurstsAreGivenBack(t *testing.T) {
 // A peer that reads only after it has sent everything may fill the log itself, so that
 // it is not read from and waits for ever. It is closed; if all peers do that, all are.
 func TestNobodyWaitsForEver(t *testing.T) {
+	t.Parallel()
 	for name, limits := range map[string]func(l *Limits){
 		"share":                func(l *Limits) { l.WriteTimeout = 0 },
 		"write timeout":        func(l *Limits) { l.LagSoftTime = time.Hour },

@@ -208,6 +208,7 @@ func TestRoute(t *testing.T) {
 // An illegal length closes that connection and no other. PDUs before it are handled, and
 // their answers still arrive.
 func TestBadLength(t *testing.T) {
+	t.Parallel()
 	for name, length := range map[string]uint32{
 		"0": 0, "1": 1, "15": 15, "above the maximum": 1<<20 + 1, "2^31-1": 1<<31 - 1, "2^31": 1 << 31, "2^32-1": 1<<32 - 1,
 	} {

@@ -270,6 +270,7 @@ func (f *fixture) begin(query string) (*capture.Reader, *http.Response) {
 }
 
 func TestCapture(t *testing.T) {
+	t.Parallel()
 	const clientTimeout = 200 * time.Millisecond // a capture may take longer
 	f := start(t, clientTimeout)
 	r, _ := f.begin("tenant=default&bodies=true&pdus=2&time=1m")
@@ -327,6 +328,7 @@ func TestCloseEndsCaptures(t *testing.T) {
 
 // A client that takes nothing is cut off, and does not hold its place.
 func TestStalledCaptureIsCutOff(t *testing.T) {
+	t.Parallel()
 	f := start(t, 100*time.Millisecond)
 	conn, err := net.Dial("tcp", f.Addrs()[0].String())
 	if err != nil {

@@ -89,6 +89,7 @@ func (f *fixture) dial(from string) net.Conn {
 // A client that leaks connections, whatever it has sent on them, loses its own. Health checks
 // are answered all the time, even from the same address.
 func TestLeakedConnections(t *testing.T) {
+	t.Parallel()
 	const answered = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	for _, sent := range []string{"", "GET /livez HTTP/1.1\r\nHost: ", answered} {
 		f := start(t, 10*time.Minute) // no deadline ends a connection
@@ -181,6 +182,7 @@ func TestPlacesAreLeft(t *testing.T) {
 
 // Half a header, and a connection without a further request, do not last.
 func TestIdleConnectionsEnd(t *testing.T) {
+	t.Parallel()
 	f := start(t, 100*time.Millisecond)
 	for _, sent := range []string{"", "GET /livez HTTP/1.1\r\nHost: local", "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
 		conn := f.dial("127.0.0.1")

@@ -50,6 +50,7 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 func TestBadBodies(t *testing.T) {
+	t.Parallel()
 	f := startGuarded(t, false, true, func(f *fake) {
 		f.load = func(context.Context, string, string, []byte) (*policy.Generation, error) {
 			return nil, errors.New("a candidate came through")
@@ -92,6 +93,7 @@ func TestBadBodies(t *testing.T) {
 
 // What is no request, or one without end, is cut off without harm.
 func TestMalformedRequests(t *testing.T) {
+	t.Parallel()
 	f := start(t, 200*time.Millisecond)
 	for _, c := range []struct{ request, want string }{
 		{"nonsense\r\n\r\n", "HTTP/1.1 400"},
@@ -166,6 +168,7 @@ func TestHeavyRequestsAreFew(t *testing.T) {
 
 // The page asks about several tenants in one go, and is answered about each.
 func TestHeavyRequestsWait(t *testing.T) {
+	t.Parallel()
 	f := start(t, clientTimeout)
 	p := f.installSlow()
 	const asked = 3 * maxPolicyCalls
@@ -188,6 +191,7 @@ func TestHeavyRequestsWait(t *testing.T) {
 
 // A policy that takes longer than a request may is waited for.
 func TestSlowPolicyIsAnswered(t *testing.T) {
+	t.Parallel()
 	const clientTimeout = 100 * time.Millisecond
 	f := start(t, clientTimeout)
 	p := f.installSlow()
@@ -325,6 +329,7 @@ func TestNoHead(t *testing.T) {
 
 // What a client without a token does again and again has a few lines.
 func TestFewLinesOfClients(t *testing.T) {
+	t.Parallel()
 	f := start(t, clientTimeout)
 	for range 50 {
 		f.read(f.ask("GET", "/api/v1/capture?time=1ms"))

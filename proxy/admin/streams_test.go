@@ -36,6 +36,7 @@ func (f *fixture) stall(path string) net.Conn {
 
 // A client that never reads its events is dropped, and slows down no other client.
 func TestStalledEventsAreDropped(t *testing.T) {
+	t.Parallel()
 	f := start(t, 200*time.Millisecond)
 	f.stall("/api/v1/events")
 	f.await("the stream is open", func() bool { return len(f.streams) == 1 })
@@ -53,6 +54,7 @@ func TestStalledEventsAreDropped(t *testing.T) {
 // A client that never reads its tap is dropped; until then what it does not take is
 // missed, and the hub goes on.
 func TestStalledTapIsDropped(t *testing.T) {
+	t.Parallel()
 	f := start(t, 200*time.Millisecond)
 	f.stall("/api/v1/tap?bodies=true")
 	f.await("the tap is open", func() bool { return len(f.taps) == 1 })
@@ -80,6 +82,7 @@ func memory() int64 {
 }
 
 func TestStreamsAreFew(t *testing.T) {
+	t.Parallel()
 	f := start(t, clientTimeout)
 	for _, c := range []struct {
 		path string
@@ -181,6 +184,7 @@ func TestLines(t *testing.T) {
 
 // Everything is asked at once, while peers speak and policies are exchanged.
 func TestTogether(t *testing.T) {
+	t.Parallel()
 	f := startFull(t)
 	var done sync.WaitGroup
 	until := time.Now().Add(time.Second)

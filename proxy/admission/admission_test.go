@@ -63,6 +63,7 @@ func TestClose(t *testing.T) {
 
 // Close does not wait for peers: it ends handshakes that hang.
 func TestCloseEndsHandshakes(t *testing.T) {
+	t.Parallel()
 	h := open(t, Options{ProxyFrom: networks("127.0.0.1/32"), TLS: serverTLS(t), HandshakeTimeout: time.Hour})
 	const n = 20
 	for i := range n {
@@ -119,6 +120,7 @@ func TestBackoff(t *testing.T) {
 
 // Each error of a tenant has a reason of its own.
 func TestTenantRefuses(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]Reason{
 		"full": TenantFull, "stopping": TenantStopping, "strange": TenantRefused, "nobody": NoTenant, "": Unclaimed,
 	} {
@@ -136,6 +138,7 @@ func TestTenantRefuses(t *testing.T) {
 
 // 2,000 peers that come and go leave no state behind.
 func TestComingAndGoing(t *testing.T) {
+	t.Parallel()
 	h := open(t, Options{AcceptRate: 200, SourceConnections: 1000, ProxyFrom: networks("127.0.1.0/28"), HandshakeTimeout: testTimeout})
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -162,6 +165,7 @@ func TestComingAndGoing(t *testing.T) {
 
 // At any moment, each connection is counted once.
 func TestCountsAlwaysAddUp(t *testing.T) {
+	t.Parallel()
 	h := open(t, Options{ProxyFrom: networks("127.0.0.2/32"), Connections: 20, HandshakeTimeout: 5 * time.Millisecond,
 		AcceptRate: 500, SourceConnections: 5, Allow: networks("127.0.0.0/30")})
 	stop := make(chan struct{})

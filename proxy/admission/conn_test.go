@@ -86,6 +86,7 @@ func TestNoProgress(t *testing.T) {
 
 // Each Write has the whole timeout, since TLS splits one write into several.
 func TestEachWriteHasTheTime(t *testing.T) {
+	t.Parallel()
 	inBubble(t, takes(10, timeout*3/4, 4), func(t *testing.T, p *progressConn) {
 		p.SetWriteTimeout(timeout)
 		for range 4 {
@@ -246,6 +247,7 @@ func TestCloseWriteOfTLS(t *testing.T) {
 // Close does not block, even if the socket has no room for a close_notify, and ends a
 // write that waits for room.
 func TestCloseOfTLS(t *testing.T) {
+	t.Parallel()
 	_, _, s := secure(t)
 	socket := s.Conn.(*tlsConn).socket.TCPConn
 	for taken := 1; taken > 0; { // until neither end has room for a byte

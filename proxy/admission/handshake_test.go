@@ -194,6 +194,7 @@ func (p *prefixed) Write(b []byte) (int, error) {
 // A peer that sends nothing, or a byte now and then, is refused after the timeout. After
 // the handshake, the timeout does not apply.
 func TestSlowHandshake(t *testing.T) {
+	t.Parallel()
 	const timeout = 200 * time.Millisecond
 	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: timeout})
 	start := time.Now()
@@ -225,6 +226,7 @@ func TestSlowHandshake(t *testing.T) {
 //	first    ├─────────────── header ─────────┤ refused
 //	second          ├─ header ───────────────────────┤ refused
 func TestOneDeadline(t *testing.T) {
+	t.Parallel()
 	for timeout := 200 * time.Millisecond; timeout < testTimeout; timeout *= 2 {
 		h := open(t, Options{TLS: serverTLS(t), ProxyFrom: networks("127.0.0.1/32"), HandshakeTimeout: timeout})
 		first := h.dial()

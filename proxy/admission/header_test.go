@@ -281,6 +281,7 @@ func TestCopyOfProxied(t *testing.T) {
 }
 
 func TestBadHeadersAreRefused(t *testing.T) {
+	t.Parallel()
 	h := open(t, Options{ProxyFrom: networks("127.0.0.1/32"), HandshakeTimeout: testTimeout})
 	for _, test := range badHeaders {
 		conn := h.say(test.text)
@@ -300,6 +301,7 @@ func TestBadHeadersAreRefused(t *testing.T) {
 // A header that arrives too slowly, or not at all, is refused after the timeout. After
 // the header, the timeout does not apply.
 func TestSlowHeader(t *testing.T) {
+	t.Parallel()
 	const timeout = 100 * time.Millisecond
 	h := open(t, Options{ProxyFrom: networks("127.0.0.1/32"), HandshakeTimeout: timeout})
 	start := time.Now()
@@ -386,6 +388,7 @@ func TestProxyCheckThatStays(t *testing.T) {
 
 // A check of a TLS port gets its handshake.
 func TestProxyChecksTLS(t *testing.T) {
+	t.Parallel()
 	h := open(t, Options{ProxyFrom: networks("127.0.0.1/32"), HandshakeTimeout: testTimeout, TLS: serverTLS(t)})
 	over, err := handshake(t, h.say(v2(local, 0, "")), "")
 	if err != nil {

@@ -180,6 +180,7 @@ func TestSourcesAreForgotten(t *testing.T) {
 // The number of idle sources that are remembered is bounded. Connected ones are never
 // forgotten.
 func TestSourcesAreBounded(t *testing.T) {
+	t.Parallel()
 	var s sources
 	o := &Options{SourceConnections: 1, AcceptRate: 1}
 	now := time.Unix(1000, 0)

@@ -199,6 +199,7 @@ func replayed(recording []byte, tenant string, policies ...rules) (*Report, erro
 // In a replay, the recorded policy gives the same verdicts and every peer gets the same
 // bytes, although peers had come and gone before the recording began.
 func TestReplayOfWhatServed(t *testing.T) {
+	t.Parallel()
 	recording, want := recordRandom(t, rules{}, capture.Options{Bodies: true})
 	r := play(t, recording, rules{})
 	p := r.Policies[0]

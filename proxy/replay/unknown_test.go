@@ -161,6 +161,7 @@ func TestSessionNumbers(t *testing.T) {
 
 // The same capture gives the same report, byte for byte.
 func TestRepeatable(t *testing.T) {
+	t.Parallel()
 	recording, _ := recordRandom(t, rules{}, capture.Options{Bodies: true})
 	var reports []string
 	for range 3 {
@@ -207,6 +208,7 @@ func TestHeadersAlone(t *testing.T) {
 
 // A redacted field makes an outcome unknown only if the outcome depends on it.
 func TestRedacted(t *testing.T) {
+	t.Parallel()
 	tenant := bodies
 	tenant.Redacted = fields(t, "CID_SWITCH_P2P_CMD.cmd_msg_data", "CID_MSG_READ_NOTIFY.session_id", "CID_FILE_NOTIFY.to_user_id")
 	p := newTape(t, tenant)
@@ -311,6 +313,7 @@ func TestCutRecording(t *testing.T) {
 
 // A forged capture cannot make a replay run forever or take unbounded memory.
 func TestNonsense(t *testing.T) {
+	t.Parallel()
 	p := newTape(t, bodies)
 	left := func(s uint64) { p.add(capture.Record{Kind: capture.Left, Session: s}) }
 	p.says(0, message)

@@ -178,6 +178,7 @@ func TestNoWatchdog(t *testing.T) {
 }
 
 func TestSupervisorThatIsGone(t *testing.T) {
+	t.Parallel()
 	name := filepath.Join(t.TempDir(), "notify")
 	var log bytes.Buffer
 	s := supervisedBy(t, &log, "NOTIFY_SOCKET="+name)

@@ -110,6 +110,7 @@ func (p *signedPlace) wantRefusal(gate wasm.Gate, text string) {
 // A version below one that was in force is refused, after a restart as well, unless the
 // operator allows the downgrade.
 func TestNoDowngradeWithoutAWord(t *testing.T) {
+	t.Parallel()
 	p := newSignedPlace(t)
 	p.save(3)
 	p.wantVersion(3)
@@ -159,6 +160,7 @@ func TestNoDowngradeWithoutAWord(t *testing.T) {
 // A key that is removed from its file is no longer valid, without a change of the
 // configuration. While the file of keys cannot be read, no signature is accepted.
 func TestKeysAreReadEachTime(t *testing.T) {
+	t.Parallel()
 	p := newSignedPlace(t)
 	p.save(1)
 	checker := New(p.config, p.ledger)
@@ -184,6 +186,7 @@ func TestKeysAreReadEachTime(t *testing.T) {
 
 // A policy that is only audited is held against the same keys, and is of any version.
 func TestAuditedVersions(t *testing.T) {
+	t.Parallel()
 	p := newSignedPlace(t)
 	p.save(5)
 	p.wantVersion(5)
@@ -203,6 +206,7 @@ func TestAuditedVersions(t *testing.T) {
 
 // What cannot be remembered for the next start holds until this one ends.
 func TestStateThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	p := newSignedPlace(t)
 	if err := os.MkdirAll(filepath.Join(p.dir, "state", "versions.json.next", "in the way"), 0o700); err != nil {
 		t.Fatal(err)
@@ -217,6 +221,7 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 }
 
 func TestExpiryIsForetold(t *testing.T) {
+	t.Parallel()
 	p := newSignedPlace(t)
 	p.save(1)
 	found, err := p.reload()

@@ -234,6 +234,7 @@ func TestEnds(t *testing.T) {
 // A tap does not wait for a slow reader: it queues at most maxQueued bytes and counts the
 // rest as missed.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	const pdus = 3000
 	body := strings.Repeat("x", 4<<10)
 	sent := make(chan struct{})
