@@ -3,7 +3,6 @@
   (memory (export "memory") 2)
   (func (export "buffer") (param $size i32) (result i32)
     (select (i32.const 0) (i32.const 1024) (i32.gt_u (local.get $size) (i32.const 65536))))
-  (func (export "configure") (param i32 i32) (result i32) (i32.const 0))
   (func (export "classify") (param $service i32) (param $command i32) (result i64)
     (if (i32.eq (local.get $command) (i32.const 0x0301)) (then (return (i64.const 0x204))))
     (if (i32.eq (local.get $command) (i32.const 0x0601)) (then (return (i64.const 0x104))))
