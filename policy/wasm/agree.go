@@ -327,12 +327,18 @@ func (c *comparison) body() []byte {
 	return c.bytes(c.random.IntN(compareBody))
 }
 
+// bytes returns n random bytes; half of them are printable.
 func (c *comparison) bytes(n int) []byte {
 	b := make([]byte, n)
+	var any, text uint64 // eight random bytes, and which of them become printable
 	for i := range b {
-		if b[i] = byte(c.random.Uint32()); c.random.IntN(2) == 0 {
+		if i%8 == 0 {
+			any, text = c.random.Uint64(), c.random.Uint64()
+		}
+		if b[i] = byte(any); text&1 == 0 {
 			b[i] = ' ' + b[i]%95
 		}
+		any, text = any>>8, text>>1
 	}
 	return b
 }

@@ -2,6 +2,8 @@ package meter
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -44,34 +46,62 @@ func agree(t *testing.T, config wazero.RuntimeConfig, original []byte) int {
 
 func agreeOnCalls(t *testing.T, metered, plain api.Module) (compared int) {
 	t.Helper()
-	functions := plain.ExportedFunctionDefinitions()
-	var names []string
-	for name := range functions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for turn := range 2 {
-		for i, name := range names {
-			args, ok := arguments(functions[name], uint64(turn*1000+i))
-			if !ok {
-				continue
-			}
-			stop := backstop(t)
-			got, err := metered.ExportedFunction(name).Call(ctx, args...)
-			stop()
-			if fuelLeft(metered) < 0 || depthLeft(metered) < 0 {
-				return compared
-			}
-			want, wantErr := plain.ExportedFunction(name).Call(ctx, args...)
-			compared++
-			cutNarrow(functions[name].ResultTypes(), got, want)
-			if !slices.Equal(got, want) || reason(err) != reason(wantErr) {
-				t.Fatalf("%s(%v) = %v, %q; want %v, %q", name, args, got, reason(err), want, reason(wantErr))
-			}
-			agreeOnState(t, metered, plain)
+	defer backstop(t)()
+	for _, c := range callsOf(plain) {
+		got, err := metered.ExportedFunction(c.name).Call(ctx, c.args...)
+		if fuelLeft(metered) < 0 || depthLeft(metered) < 0 {
+			return compared
 		}
+		want, wantErr := plain.ExportedFunction(c.name).Call(ctx, c.args...)
+		compared++
+		c.agree(t, got, err, want, wantErr)
+		agreeOnState(t, metered, plain)
 	}
 	return compared
+}
+
+// An exportedCall is a call of an exported function.
+type exportedCall struct {
+	name    string
+	args    []uint64
+	results []api.ValueType
+}
+
+func (c exportedCall) String() string { return fmt.Sprintf("%s(%v)", c.name, c.args) }
+
+// callsOf returns two calls of each exported function that takes integers, in the same order
+// each time.
+func callsOf(m api.Module) (calls []exportedCall) {
+	functions := m.ExportedFunctionDefinitions()
+	names := slices.Sorted(maps.Keys(functions))
+	for turn := range 2 {
+		for i, name := range names {
+			if args, ok := arguments(functions[name], uint64(turn*1000+i)); ok {
+				calls = append(calls, exportedCall{name, args, functions[name].ResultTypes()})
+			}
+		}
+	}
+	return calls
+}
+
+// agree holds that two ways to make the call have equal results.
+func (c exportedCall) agree(t *testing.T, got []uint64, err error, want []uint64, wantErr error) {
+	t.Helper()
+	cutNarrow(c.results, got, want)
+	if !slices.Equal(got, want) || reason(err) != reason(wantErr) {
+		t.Fatalf("%v = %v, %q; want %v, %q", c, got, reason(err), want, reason(wantErr))
+	}
+}
+
+// cutNarrow clears the upper half of each i32, which has no meaning.
+func cutNarrow(types []api.ValueType, results ...[]uint64) {
+	for _, result := range results {
+		for i := range result {
+			if types[i] == api.ValueTypeI32 {
+				result[i] = uint64(uint32(result[i]))
+			}
+		}
+	}
 }
 
 func arguments(f api.FunctionDefinition, seed uint64) ([]uint64, bool) {

@@ -1,7 +1,6 @@
 package meter
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/tetratelabs/wazero"
@@ -24,45 +23,18 @@ func sameOnEngines(t *testing.T, rewritten []byte) (compared int) {
 		on[i] = m
 	}
 	compiled, interpreted := on[0], on[1]
-	functions := compiled.ExportedFunctionDefinitions()
-	names := make([]string, 0, len(functions))
-	for name := range functions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for turn := range 2 {
-		for i, name := range names {
-			args, ok := arguments(functions[name], uint64(turn*1000+i))
-			if !ok {
-				continue
-			}
-			stop := backstop(t)
-			got, err := compiled.ExportedFunction(name).Call(ctx, args...)
-			stop()
-			want, wantErr := interpreted.ExportedFunction(name).Call(ctx, args...)
-			compared++
-			cutNarrow(functions[name].ResultTypes(), got, want)
-			if !slices.Equal(got, want) || reason(err) != reason(wantErr) {
-				t.Fatalf("%s(%v) = %v, %q; interpreted %v, %q", name, args, got, reason(err), want, reason(wantErr))
-			}
-			if fuelLeft(compiled) != fuelLeft(interpreted) || depthLeft(compiled) != depthLeft(interpreted) {
-				t.Fatalf("%s(%v) leaves %d units of fuel, interpreted %d", name, args, fuelLeft(compiled), fuelLeft(interpreted))
-			}
-			agreeOnState(t, compiled, interpreted)
+	defer backstop(t)()
+	for _, c := range callsOf(compiled) {
+		got, err := compiled.ExportedFunction(c.name).Call(ctx, c.args...)
+		want, wantErr := interpreted.ExportedFunction(c.name).Call(ctx, c.args...)
+		compared++
+		c.agree(t, got, err, want, wantErr)
+		if fuelLeft(compiled) != fuelLeft(interpreted) || depthLeft(compiled) != depthLeft(interpreted) {
+			t.Fatalf("%v leaves %d units of fuel, interpreted %d", c, fuelLeft(compiled), fuelLeft(interpreted))
 		}
+		agreeOnState(t, compiled, interpreted)
 	}
 	return compared
-}
-
-// cutNarrow clears the upper half of each i32, which has no meaning.
-func cutNarrow(types []api.ValueType, results ...[]uint64) {
-	for _, result := range results {
-		for i := range result {
-			if types[i] == api.ValueTypeI32 {
-				result[i] = uint64(uint32(result[i]))
-			}
-		}
-	}
 }
 
 func TestEnginesAgree(t *testing.T) {
