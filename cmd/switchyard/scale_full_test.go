@@ -28,15 +28,21 @@ const (
 // peak returns the most bytes of memory that the process has had.
 func (p *process) peak() int64 {
 	p.t.Helper()
-	name := fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)
-	text, err := os.ReadFile(name)
+	return p.memory("VmHWM:")
+}
+
+// memory returns a figure of the process's memory, in bytes.
+func (p *process) memory(name string) int64 {
+	p.t.Helper()
+	path := fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	_, rest, _ := strings.Cut(string(text), name)
 	var kibibytes int64
 	if _, err := fmt.Sscan(rest, &kibibytes); err != nil {
-		p.t.Fatalf("%s: no peak of memory: %v", name, err)
+		p.t.Fatalf("%s: no %s %v", path, name, err)
 	}
 	return kibibytes * kib
 }

@@ -3,7 +3,7 @@
 // Command yardbench measures hubs under load: it plays all connections of a hub, checks
 // every byte that the hub relays, and reports the throughput, latency, CPU time and memory
 // of the hub. Its command compare runs Switchyard beside others and writes
-// docs/benchmarks.md.
+// docs/benchmarks.md; soak runs Switchyard for long beside hostile tenants.
 package main
 
 import (
@@ -33,6 +33,9 @@ type usageError struct{ error }
 // errFaults is the error of a run that found faults, which have been printed.
 var errFaults = errors.New("the hub did not deliver what it should")
 
+// errGrew is the error of a soak after which the hub used more than before.
+var errGrew = errors.New("the hub uses more and more")
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitSound
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.Is(err, errFaults):
+	case errors.Is(err, errFaults), errors.Is(err, errGrew):
 		return exitFaults
 	}
 	return exitFailed
@@ -75,6 +78,6 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(stdout), slowCommand(stdout), churnCommand(stdout), compareCommand(stdout, stderr))
+	root.AddCommand(runCommand(stdout), slowCommand(stdout), churnCommand(stdout), soakCommand(stdout), compareCommand(stdout, stderr))
 	return root
 }

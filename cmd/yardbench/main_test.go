@@ -15,7 +15,12 @@ import (
 	"switchyard/cmd/yardbench/load"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "soak" { // a soak starts its own program for the attackers
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // yardbench runs the command and returns its exit code and what it printed.
 func yardbench(t *testing.T, args ...string) (code int, out, errors string) {
@@ -32,6 +37,9 @@ func TestUsage(t *testing.T) {
 		{"compare", "--workloads", "W7"},
 		{"compare", "--only", "nothing"},
 		{"compare", "too", "much"},
+		{"soak", "--duration", "1ms"},
+		{"soak", "--quiet", "0s"},
+		{"soak", "attack"},
 		{"run", "--protocol", "redis"},
 		{"run", "--workload", "W0"},
 		{"run", "--tls", "nowhere.pem"},

@@ -83,6 +83,12 @@ func TestServer(t *testing.T) {
 		if m, err := MemoryOf(s.PID()); err != nil || m.Resident <= 0 || m.Peak < m.Resident {
 			t.Errorf("%s: memory is %+v, %v", what, m, err)
 		}
+		if n, err := Descriptors(s.PID()); err != nil || n < 3 {
+			t.Errorf("%s: it has %d descriptors, %v", what, n, err)
+		}
+		if n, err := Threads(s.PID()); err != nil || n < 1 {
+			t.Errorf("%s: it has %d threads, %v", what, n, err)
+		}
 		if cpu, err := CPU(s.PID()); err != nil || cpu <= 0 {
 			t.Errorf("%s: CPU time is %v, %v", what, cpu, err)
 		}

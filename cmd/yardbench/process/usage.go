@@ -62,6 +62,20 @@ func kibibytes(text []byte, word string) int64 {
 	return n << 10
 }
 
+// Descriptors returns how many descriptors a process has open.
+func Descriptors(pid int) (int64, error) { return entries(pid, "fd") }
+
+// Threads returns how many threads a process has.
+func Threads(pid int) (int64, error) { return entries(pid, "task") }
+
+func entries(pid int, folder string) (int64, error) {
+	found, err := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, folder))
+	if err != nil {
+		return 0, fmt.Errorf("count what process %d has: %w", pid, err)
+	}
+	return int64(len(found)), nil
+}
+
 // tick is the unit of /proc/stat on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
