@@ -30,6 +30,26 @@ const (
 	nearCode  = 64 << 10 // bytes of code that stay in the caches
 )
 
+// What making an instance costs before its code runs, in units of fuel. TestWorstInstances of
+// package wasm measures that nothing takes much longer.
+const (
+	unitsPerElement        = 6 // wazero evaluates an expression for each
+	unitsPerElementSegment = 10
+	unitsPerGlobal         = 6
+	unitsPerDataSegment    = 3
+	bytesPerUnit           = 32 // of data
+	tableElementsPerUnit   = 8
+)
+
+// instanceCost returns the fuel that making an instance of the module costs, besides its code.
+func (m *module) instanceCost() uint64 {
+	units := unitsPerElement*m.elements + unitsPerElementSegment*m.elems + unitsPerGlobal*m.globals + unitsPerDataSegment*m.datas + m.dataBytes/bytesPerUnit
+	for _, t := range m.tables {
+		units += int(t.min / tableElementsPerUnit)
+	}
+	return uint64(units)
+}
+
 // A bulk is what the length operand of an instruction costs in fuel: the length
 // shifted left by it, or right if negative. Zero stands for no length operand.
 type bulk int8

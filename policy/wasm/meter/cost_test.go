@@ -170,7 +170,7 @@ func TestDepthIsTaken(t *testing.T) {
 		"one frame and a leaf of several tens": {60 * valuesPerDepth, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := instantiate(t, mustRewrite(t, leaf(tc.values), Limits{Fuel: 1 << 30, Depth: 10}))
+			m := instantiate(t, mustRewrite(t, leaf(tc.values), Limits{Fuel: 1 << 30, LoadFuel: 1 << 30, Depth: 10}))
 			_, err := m.ExportedFunction("run").Call(ctx, uint64(tc.calls))
 			if fits := err == nil && depthLeft(m) >= 0; fits != tc.fits {
 				t.Errorf("got %v, %d units of depth left; want it to fit: %v", err, depthLeft(m), tc.fits)

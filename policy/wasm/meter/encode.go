@@ -13,7 +13,7 @@ func (m *module) encode(l Limits) []byte {
 	if m.memory.bounded && l.Pages > 0 && m.memory.max > l.Pages && m.memory.min <= l.Pages {
 		sec[binary.SectionMemory].replace(binary.AppendU(binary.AppendU([]byte{1}, uint64(m.memory.min)), uint64(l.Pages)))
 	}
-	sec[binary.SectionGlobal].extend(4, encodeGlobals(l))
+	sec[binary.SectionGlobal].extend(4, m.encodeGlobals(l))
 	sec[binary.SectionExport].count = 0
 	sec[binary.SectionExport].replace(nil)
 	sec[binary.SectionExport].extend(len(m.exports)+3, m.encodeExports(wrapped))
@@ -102,9 +102,9 @@ func (m *module) encodeTables() (out []byte) {
 }
 
 // encodeGlobals writes the fuel, the budget, the depth, and what far loads cost.
-func encodeGlobals(l Limits) []byte {
+func (m *module) encodeGlobals(l Limits) []byte {
 	const i64, i32, mutable = binary.I64, binary.I32, 1
-	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel))
+	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel-m.instanceCost()))
 	out = binary.AppendS(append(out, opEnd, i64, mutable, opI64Const), int64(l.Fuel))
 	out = binary.AppendS(append(out, opEnd, i32, mutable, opI32Const), int64(l.Depth))
 	return append(out, opEnd, i64, mutable, opI64Const, farUnits, opEnd)

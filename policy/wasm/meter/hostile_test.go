@@ -183,7 +183,7 @@ func TestDepthIsGivenBack(t *testing.T) {
 				{code: code(call(2), way)},
 				{},
 			}}
-			limits := Limits{Fuel: 1 << 30, Depth: 10}
+			limits := Limits{Fuel: 1 << 30, LoadFuel: 1 << 30, Depth: 10}
 			m := instantiate(t, mustRewrite(t, g.assemble(), limits))
 			if err := stops(t, m, "run"); err != nil {
 				t.Fatalf("20,000 calls one after the other: %v, depth left %d", err, depthLeft(m))

@@ -24,7 +24,11 @@ func TestKept(t *testing.T) {
 			t.Errorf("%s has another signature", name)
 		}
 	}
-	for name, want := range map[string]int64{FuelExport: 1 << 40, BudgetExport: 1 << 40, DepthExport: 1 << 16} {
+	parsed, err := parse(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int64{FuelExport: 1<<40 - int64(parsed.instanceCost()), BudgetExport: 1 << 40, DepthExport: 1 << 16} {
 		g, ok := metered.ExportedGlobal(name).(api.MutableGlobal)
 		if !ok || int64(g.Get()) != want {
 			t.Errorf("global %s is %v, want a mutable %d", name, g, want)
@@ -95,7 +99,7 @@ func TestTablesAreHeld(t *testing.T) {
 	for i := range byte(2) {
 		g.funcs = append(g.funcs, fn{export: string('a' + rune(i)), sig: sig{results: []byte{tI32}}, code: grow(i)})
 	}
-	m := instantiate(t, mustRewrite(t, g.assemble(), Limits{Fuel: 1 << 40, Depth: 10}))
+	m := instantiate(t, mustRewrite(t, g.assemble(), Limits{Fuel: 1 << 40, LoadFuel: 1 << 40, Depth: 10}))
 	elements := 1<<19 + 10
 	for range 20 {
 		for _, name := range []string{"a", "b"} {

@@ -27,7 +27,7 @@ import (
 // first time. Guests written in C and Rust use a fraction of that.
 type Limits struct {
 	Fuel     uint64 // per call, until the host sets another budget; at most MaxFuel
-	LoadFuel uint64 // what the counter holds before the first export is called, so what a start function may use; at most MaxFuel
+	LoadFuel uint64 // what making an instance may use: what the module declares costs some of it, a start function may use the rest, and the counter holds what is left; at most MaxFuel
 	Depth    uint32 // of nested calls; at most MaxDepth
 	Pages    uint32 // of linear memory: a declared maximum above it is lowered; 0 lowers none
 }
@@ -86,6 +86,9 @@ func Rewrite(module []byte, l Limits) ([]byte, error) {
 	m, err := parse(module)
 	if err != nil {
 		return nil, fmt.Errorf("read the module: %w", err)
+	}
+	if cost := m.instanceCost(); cost > l.LoadFuel {
+		return nil, fmt.Errorf("meter the module: making an instance costs %d units of fuel before any code runs, at most %d are supported; most of it for elements of tables, data and globals", cost, l.LoadFuel)
 	}
 	if err := m.meter(); err != nil {
 		return nil, fmt.Errorf("meter the module: %w", err)

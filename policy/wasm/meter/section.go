@@ -219,7 +219,7 @@ func (m *module) readData(r *binary.Reader) {
 	if kind != 1 {
 		m.constant(r)
 	}
-	r.Bytes(int(r.U32()))
+	m.dataBytes += len(r.Bytes(int(r.U32())))
 	m.datas++
 }
 

@@ -41,7 +41,7 @@ func TestStackIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			funcs[0].export = "run"
 			g := &guest{pages: 1, globals: []byte{tI32}, funcs: funcs}
-			m := instantiate(t, mustRewrite(t, g.assemble(), Limits{Fuel: 1 << 40, Depth: depth}))
+			m := instantiate(t, mustRewrite(t, g.assemble(), Limits{Fuel: 1 << 40, LoadFuel: 1 << 40, Depth: depth}))
 			run := m.ExportedFunction("run")
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
