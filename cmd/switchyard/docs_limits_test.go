@@ -39,7 +39,7 @@ func TestLimitsOfTheABIsDocument(t *testing.T) {
 	if limits.LoadTime != time.Duration(c.LoadTime) || limits.ModuleBytes != int64(c.ModuleSize) || limits.Fuel != uint64(c.Fuel) {
 		t.Errorf("package wasm begins with %+v, the configuration with %+v", limits, c)
 	}
-	if load := grouped(int64(limits.LoadFuel)); !strings.Contains(string(text), "| fuel of the start function, `_initialize`, `configure` and the `buffer` call of `configure`, together | "+load+" units |") {
+	if load := grouped(int64(limits.LoadFuel)); !strings.Contains(string(text), "| fuel of what makes an instance: its [declarations](#metering), the start function, `_initialize`, `configure` and the `buffer` call of `configure`, together | "+load+" units |") {
 		t.Errorf("no row for the fuel of loading says %s", load)
 	}
 }
