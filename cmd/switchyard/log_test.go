@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -69,18 +69,20 @@ func TestBlockedLog(t *testing.T) {
 // are logged one by one; lines that a peer can cause are limited.
 func fillLog(t *testing.T, socket string) {
 	t.Helper()
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}
-	defer transport.CloseIdleConnections()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	const buffered, line = 1<<20 + 64<<10, 140 // bytes
-	for range 3 * buffered / 2 / line {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://localhost/api/v1/log-level", strings.NewReader(`{"level":"info"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		response, err := transport.RoundTrip(r)
+	const requests = 3 * buffered / 2 / line
+	request := "PUT /api/v1/log-level HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"level\":\"info\"}"
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	sending.Go(func() { io.WriteString(conn, strings.Repeat(request, requests)) })
+	r := bufio.NewReader(conn)
+	for range requests {
+		response, err := http.ReadResponse(r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -161,8 +161,8 @@ func TestTapBlocksNoPeer(t *testing.T) {
 	p := start(t, t.TempDir(), "--set", "peer.timeout=1h")
 	a, b := p.dial(), p.dial()
 	l := listenTo(t, p, "--bodies", "--command", "CID_MSG_DATA")
-	const pdus = 12_000
-	text := strings.Repeat("x", 1000)
+	const pdus = 1500
+	text := strings.Repeat("x", 8000)
 	for i := range pdus {
 		m := chat(uint16(i), text)
 		a.say(m)

@@ -168,18 +168,20 @@ func TestTenantsComeAndGo(t *testing.T) {
 	}
 }
 
-// converse sends one PDU after the other from a to b until end is called, which returns how many
+// converse sends a PDU from a to b every millisecond until end is called, which returns how many
 // there were, and an error.
 func converse(a, b net.Conn) (end func() (int, error)) {
 	stop, done := make(chan struct{}), make(chan error)
 	n := 0
 	go func() {
 		done <- func() error {
+			pace := time.NewTicker(time.Millisecond)
+			defer pace.Stop()
 			for ; ; n++ {
 				select {
 				case <-stop:
 					return nil
-				default:
+				case <-pace.C:
 				}
 				sent := spoken(fmt.Sprint("number ", n))
 				if _, err := a.Write(sent); err != nil {

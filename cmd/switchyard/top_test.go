@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"switchyard/cmd/switchyard/client/top"
 )
@@ -68,11 +69,13 @@ func TestTopOnce(t *testing.T) {
 		cmd.Wait()
 	}()
 	sent := 0
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
 	for measuring := true; measuring; sent++ {
 		select {
 		case <-done:
 			measuring = false
-		default:
+		case <-pace.C:
 		}
 		m := chat(uint16(sent), "hello")
 		a.say(m)
