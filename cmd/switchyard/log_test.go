@@ -74,8 +74,9 @@ func fillLog(t *testing.T, socket string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	const buffered, line = 1<<20 + 64<<10, 140 // bytes
-	const requests = 3 * buffered / 2 / line
+	// In bytes: what is being written and what waits, the pipe, and a line.
+	const buffered, pipe, line = 2 << 20, 64 << 10, 140
+	const requests = (buffered + pipe) / line * 11 / 10
 	request := "PUT /api/v1/log-level HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"level\":\"info\"}"
 	var sending sync.WaitGroup
 	defer sending.Wait()
