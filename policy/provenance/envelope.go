@@ -21,9 +21,10 @@ const (
 	maxSignatures = 16
 )
 
-// An Envelope is a statement with signatures, as a signature file has it.
+// An Envelope is a signed JSON text, such as the statement in a signature file.
 type Envelope struct {
-	Payload    []byte // the statement's JSON, as it was signed
+	Type       string // of the payload
+	Payload    []byte // the JSON, as it was signed
 	Signatures []Signature
 }
 
@@ -48,7 +49,7 @@ type signature struct {
 // NewEnvelope returns an envelope for the statement, without signatures yet.
 func NewEnvelope(s *Statement) (*Envelope, error) {
 	payload, err := s.Encode()
-	return &Envelope{Payload: payload}, err
+	return &Envelope{Type: PayloadType, Payload: payload}, err
 }
 
 // ParseEnvelope reads the content of a signature file. It verifies no signature, and does
@@ -57,13 +58,18 @@ func ParseEnvelope(text []byte) (*Envelope, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("it has %d bytes, at most %d are read", len(text), MaxSize)
 	}
+	return ParseEnvelopeOf(PayloadType, text)
+}
+
+// ParseEnvelopeOf reads an envelope whose payload has that type. It verifies no signature.
+func ParseEnvelopeOf(payloadType string, text []byte) (*Envelope, error) {
 	var in envelope
 	if err := decodeStrictly(text, &in, "payloadType", "payload", "signatures", "keyid", "sig"); err != nil {
 		return nil, err
 	}
 	switch {
-	case in.PayloadType != PayloadType:
-		return nil, fmt.Errorf("its payloadType is %.100q, and not %s", in.PayloadType, PayloadType)
+	case in.PayloadType != payloadType:
+		return nil, fmt.Errorf("its payloadType is %.100q, and not %s", in.PayloadType, payloadType)
 	case len(in.Signatures) == 0:
 		return nil, errors.New("it has no signatures")
 	case len(in.Signatures) > maxSignatures:
@@ -73,7 +79,7 @@ func ParseEnvelope(text []byte) (*Envelope, error) {
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
-	e := &Envelope{Payload: payload}
+	e := &Envelope{Type: payloadType, Payload: payload}
 	for _, s := range in.Signatures {
 		sig, err := fromBase64(s.Sig)
 		if err == nil && len(sig) != ed25519.SignatureSize {
@@ -101,7 +107,7 @@ func fromBase64(text string) ([]byte, error) {
 
 // Encode returns the content of a signature file.
 func (e *Envelope) Encode() ([]byte, error) {
-	out := envelope{PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(e.Payload)}
+	out := envelope{PayloadType: e.Type, Payload: base64.StdEncoding.EncodeToString(e.Payload)}
 	for _, s := range e.Signatures {
 		out.Signatures = append(out.Signatures, signature{s.KeyID, base64.StdEncoding.EncodeToString(s.Bytes)})
 	}
@@ -110,7 +116,7 @@ func (e *Envelope) Encode() ([]byte, error) {
 	j.SetEscapeHTML(false)
 	j.SetIndent("", "  ")
 	err := j.Encode(out)
-	if err == nil {
+	if err == nil && e.Type == PayloadType {
 		_, err = ParseEnvelope(b.Bytes()) // write nothing that could not be read
 	}
 	return b.Bytes(), err
@@ -119,7 +125,7 @@ func (e *Envelope) Encode() ([]byte, error) {
 // Sign adds the signature of a key, or replaces it.
 func (e *Envelope) Sign(s *Signer) {
 	e.Signatures = slices.DeleteFunc(e.Signatures, func(old Signature) bool { return old.KeyID == s.ID })
-	e.Signatures = append(e.Signatures, Signature{s.ID, s.sign(authenticated(PayloadType, e.Payload))})
+	e.Signatures = append(e.Signatures, Signature{s.ID, s.sign(authenticated(e.Type, e.Payload))})
 }
 
 // authenticated returns what is signed: DSSE's pre-authentication encoding, in which
@@ -138,7 +144,7 @@ type Examined struct {
 
 // Examine checks each signature against the keys.
 func (e *Envelope) Examine(keys []Key) []Examined {
-	message := authenticated(PayloadType, e.Payload)
+	message := authenticated(e.Type, e.Payload)
 	all := make([]Examined, 0, len(e.Signatures))
 	for _, s := range e.Signatures {
 		all = append(all, s.examine(message, keys))

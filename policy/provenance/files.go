@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchyard/policy/stablefile"
+	"switchyard/policy/statefolder"
 )
 
 // stable is how long a signature file must be unchanged before it is read.
@@ -98,26 +99,11 @@ func WriteNewKey(path string) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := writeNew(path, private, 0o600); err != nil {
+	if err := statefolder.WriteNew(path, private, 0o600); err != nil {
 		return "", err
 	}
-	if err := writeNew(path+".pub", public, 0o644); err != nil {
+	if err := statefolder.WriteNew(path+".pub", public, 0o644); err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
 	return id, nil
-}
-
-func writeNew(path string, text []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already; name another file", path)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
 }

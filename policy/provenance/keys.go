@@ -71,15 +71,19 @@ func ParseKeys(text []byte) ([]Key, error) {
 // printing the Signer cannot reveal it.
 type Signer struct {
 	ID   string // of the public key
+	key  Key
 	sign func(message []byte) []byte
 }
+
+// Key returns the public key, which verifies what the Signer signs.
+func (s *Signer) Key() Key { return s.key }
 
 func newSigner(private ed25519.PrivateKey) (*Signer, error) {
 	k, err := newKey(private.Public().(ed25519.PublicKey))
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{k.ID, func(message []byte) []byte { return ed25519.Sign(private, message) }}, nil
+	return &Signer{k.ID, k, func(message []byte) []byte { return ed25519.Sign(private, message) }}, nil
 }
 
 // ParseSigner reads one ed25519 private key in PEM, as OpenSSL writes it. Errors never contain

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"switchyard/policy/statefolder"
 )
 
 const (
@@ -19,8 +21,6 @@ const (
 	// maxLedger is the size in bytes up to which it is read: some ten thousand
 	// policies.
 	maxLedger = 1 << 20
-	// lockTimeout is how long a Ledger waits for another process that writes.
-	lockTimeout = 2 * time.Second
 )
 
 // A Ledger stores the highest signed version of each tenant's policies that was in force, in
@@ -75,7 +75,7 @@ type ledger struct {
 // NewLedger returns the ledger in a folder, which the first Record creates. Without a folder
 // its content is lost when the process ends.
 func NewLedger(folder string) *Ledger {
-	return &Ledger{folder: folder, lockTimeout: lockTimeout, unsaved: make(map[policyOf]unsaved)}
+	return &Ledger{folder: folder, lockTimeout: statefolder.LockTimeout, unsaved: make(map[policyOf]unsaved)}
 }
 
 // Folder returns the folder, or empty.
@@ -127,7 +127,7 @@ func (l *Ledger) write(tenant, name string, version, downgradeTo uint64) error {
 	if err := os.MkdirAll(l.folder, 0o700); err != nil {
 		return err
 	}
-	unlock, err := lock(l.folder, l.lockTimeout)
+	unlock, err := statefolder.Lock(l.folder, l.lockTimeout)
 	if err != nil {
 		return err
 	}
@@ -179,8 +179,7 @@ func (l *Ledger) read() (versions, error) {
 	return in.Tenants, nil
 }
 
-// replace writes the file under another name and renames it, so that after a crash either
-// the old or the new file is complete. The caller has locked the folder.
+// replace writes the file as a whole. The caller has locked the folder.
 func (l *Ledger) replace(v versions) error {
 	text, err := json.MarshalIndent(ledger{ledgerFormat, v}, "", "  ")
 	if err != nil {
@@ -189,16 +188,5 @@ func (l *Ledger) replace(v versions) error {
 	if len(text) >= maxLedger {
 		return fmt.Errorf("%s would have more than %d bytes; remove what is not used any more", ledgerFile, maxLedger)
 	}
-	path := filepath.Join(l.folder, ledgerFile)
-	next := path + ".next"
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
-		return err
-	}
-	if err := writeNew(next, append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
-		return err
-	}
-	return syncFolder(l.folder)
+	return statefolder.Replace(filepath.Join(l.folder, ledgerFile), append(text, '\n'))
 }

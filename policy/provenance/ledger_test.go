@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"switchyard/policy/statefolder"
 )
 
 // TestMain also runs the other processes that share a ledger.
@@ -197,15 +199,15 @@ func TestLedgerThatCannotBeWritten(t *testing.T) {
 // A process that is suspended while it holds the lock does not block others for ever.
 func TestLedgerDoesNotWaitForEver(t *testing.T) {
 	folder := t.TempDir()
-	unlock, err := lock(folder, 0)
+	unlock, err := statefolder.Lock(folder, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lock(folder, 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process has it") {
+	if _, err := statefolder.Lock(folder, 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process has it") {
 		t.Errorf("locked twice: %v", err)
 	}
 	unlock()
-	unlock, err = lock(folder, 0)
+	unlock, err = statefolder.Lock(folder, 0)
 	if err != nil {
 		t.Fatalf("after it was unlocked: %v", err)
 	}

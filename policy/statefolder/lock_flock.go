@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package provenance
+package statefolder
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// lock keeps other processes out of a folder until unlock is called. If another process
+// Lock keeps other processes out of a folder until unlock is called. If another process
 // has the lock, it waits for at most timeout: that process may be suspended.
-func lock(folder string, timeout time.Duration) (unlock func(), err error) {
+func Lock(folder string, timeout time.Duration) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {
 		return nil, err
@@ -33,8 +33,8 @@ func lock(folder string, timeout time.Duration) (unlock func(), err error) {
 	}
 }
 
-// syncFolder makes a rename in a folder durable.
-func syncFolder(folder string) error {
+// Sync makes a rename in a folder durable.
+func Sync(folder string) error {
 	f, err := os.Open(folder)
 	if err != nil {
 		return err

@@ -1,0 +1,309 @@
+package history
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"switchyard/policy/provenance"
+	"switchyard/policy/statefolder"
+)
+
+const (
+	// headFile is the file with the number and sum of the last line.
+	headFile = "head.json"
+	// headType is the type of its payload if it is signed.
+	headType = "application/vnd.switchyard.history-head.v1+json"
+	// maxHead is the size in bytes up to which it is read.
+	maxHead = 64 << 10
+)
+
+func (h *History) path(name string) string { return filepath.Join(h.folder, name) }
+
+// catchUp reads what was written since it was called last, all at the first call. A file that is
+// damaged is put aside. The caller has locked the folder.
+func (h *History) catchUp() error {
+	info, err := os.Stat(h.path(fileName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return h.begin()
+	case err != nil:
+		return err
+	case h.file == nil || !os.SameFile(info, h.file) || info.Size() < h.size:
+		h.tip, h.lines, h.size, h.saved, h.recent = tip{}, 0, 0, make(State), nil
+	}
+	s, last, err := h.readOn(fileName)
+	if err != nil {
+		return err
+	}
+	h.file = info
+	if s.fault == nil {
+		s.fault = h.checkHead(s)
+	}
+	if last != nil && (s.fault == nil || s.fault.Line > s.lines) {
+		h.remember(last)
+	}
+	if s.fault != nil {
+		return h.putAside(s)
+	}
+	return nil
+}
+
+// readOn reads a file from where the last call ended. It returns the last entry, which is not
+// carried out yet: head.json may show that it was changed.
+func (h *History) readOn(name string) (s scan, last *Entry, err error) {
+	f, err := os.Open(h.path(name))
+	if err != nil {
+		return scan{}, nil, err
+	}
+	defer f.Close()
+	if h.lines == 0 {
+		if h.tip, err = tipBefore(f); err != nil {
+			return scan{}, nil, err
+		}
+	}
+	if _, err := f.Seek(h.size, io.SeekStart); err != nil {
+		return scan{}, nil, err
+	}
+	s, err = read(f, name, h.lines, &h.tip, func(e *Entry) {
+		if last != nil {
+			h.remember(last)
+		}
+		last = e
+	})
+	h.lines, h.size = s.lines, h.size+s.size
+	return s, last, err
+}
+
+// tipBefore returns the end of the chain that a file continues, as the file itself says; Verify
+// compares it with the file before.
+func tipBefore(f *os.File) (tip, error) {
+	var none tip
+	s, err := read(io.LimitReader(f, maxLine), "", 0, &none, func(*Entry) {})
+	if err != nil || s.lines > 0 {
+		return tip{}, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return tip{}, err
+	}
+	var e Entry
+	if json.NewDecoder(f).Decode(&e) != nil || e.Kind != Head || e.Number == 0 {
+		return tip{}, nil // the first line does not fit, as reading it will show
+	}
+	return tip{e.Number - 1, e.Prev}, nil
+}
+
+// A head is the content of head.json.
+type head struct {
+	Number uint64 `json:"n"`
+	SHA256 string `json:"sha256"`
+}
+
+// checkHead compares the end of the chain with head.json: the end may be missing, or its last line
+// may have been changed. A head that cannot be read shows nothing.
+func (h *History) checkHead(s scan) *Fault {
+	at, _, err := readHead(h.path(headFile), h.keys())
+	switch {
+	case err != nil:
+		return nil
+	case at.Number > h.tip.number:
+		return &Fault{File: fileName, Line: s.lines + 1, Problem: fmt.Sprintf("the chain ends with entry %d, and %s knows entry %d", h.tip.number, headFile, at.Number)}
+	case at.Number == h.tip.number && at.SHA256 != h.tip.sum:
+		return &Fault{File: fileName, Line: s.lines, Problem: fmt.Sprintf("entry %d is not the one that %s knows", at.Number, headFile)}
+	}
+	return nil
+}
+
+func (h *History) keys() []provenance.Key {
+	if h.signer == nil {
+		return nil
+	}
+	return []provenance.Key{h.signer.Key()}
+}
+
+// readHead reads head.json. signed reports whether one of the keys has signed it.
+func readHead(path string, keys []provenance.Key) (at head, signed bool, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return head{}, false, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxHead))
+	if err != nil {
+		return head{}, false, err
+	}
+	if e, parsed := provenance.ParseEnvelopeOf(headType, text); parsed == nil {
+		text = e.Payload
+		if len(keys) > 0 {
+			if _, err := e.Verify(keys); err != nil {
+				return head{}, false, fmt.Errorf("%s: %w", headFile, err)
+			}
+			signed = true
+		}
+	}
+	if err := json.Unmarshal(text, &at); err != nil || at.SHA256 == "" {
+		return head{}, false, fmt.Errorf("%s is damaged", headFile)
+	}
+	return at, signed, nil
+}
+
+// writeHead writes head.json for the present end of the chain.
+func (h *History) writeHead() error {
+	text, err := json.Marshal(head{h.tip.number, h.tip.sum})
+	if err == nil && h.signer != nil {
+		e := &provenance.Envelope{Type: headType, Payload: text}
+		e.Sign(h.signer)
+		text, err = e.Encode()
+	}
+	if err != nil {
+		return err
+	}
+	return statefolder.Replace(h.path(headFile), append(text, '\n'))
+}
+
+// begin begins the first file, or the one after a file that was put aside before a crash.
+func (h *History) begin() error {
+	h.lines, h.size, h.file = 0, 0, nil
+	names, err := putAside(h.folder)
+	if err != nil || len(names) == 0 {
+		h.tip, h.saved, h.recent = tip{}, make(State), nil
+		return err
+	}
+	last := names[len(names)-1]
+	h.tip, h.saved, h.recent = tip{}, make(State), nil
+	s, entry, err := h.readOn(last)
+	h.lines, h.size = 0, 0
+	if err != nil {
+		return err
+	}
+	if entry != nil {
+		h.remember(entry)
+	}
+	if s.fault == nil {
+		return h.write(&Entry{Kind: Head, File: &File{Name: last, SHA256: s.sum}, State: h.saved.clone()})
+	}
+	return h.breakOff(last, s)
+}
+
+// putAside lists the files before history.jsonl, the oldest first.
+func putAside(folder string) ([]string, error) {
+	names, err := filepath.Glob(filepath.Join(folder, "history-*.jsonl"))
+	for i := range names {
+		names[i] = filepath.Base(names[i])
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// putAside renames history.jsonl, which is damaged, and begins a new chain.
+func (h *History) putAside(s scan) error {
+	name, sum, err := h.rename()
+	if err != nil {
+		return err
+	}
+	s.sum = sum
+	return h.breakOff(name, s)
+}
+
+// rename puts history.jsonl aside, and returns its new name and the sum of all of it.
+func (h *History) rename() (name, sum string, err error) {
+	names, err := putAside(h.folder)
+	if err != nil {
+		return "", "", err
+	}
+	number := 0
+	if len(names) > 0 {
+		fmt.Sscanf(names[len(names)-1], "history-%d.jsonl", &number)
+	}
+	name = fmt.Sprintf("history-%06d.jsonl", number+1)
+	if sum, err = sumOfFile(h.path(fileName)); err != nil {
+		return "", "", err
+	}
+	h.crash()
+	if err := os.Rename(h.path(fileName), h.path(name)); err != nil {
+		return "", "", err
+	}
+	h.lines, h.size, h.file = 0, 0, nil
+	return name, sum, statefolder.Sync(h.folder)
+}
+
+// breakOff begins a new chain after a damaged file. It goes on from the entries before the
+// damage.
+func (h *History) breakOff(name string, s scan) error {
+	s.fault.File = name
+	h.damaged = s.fault
+	number := h.tip.number + uint64(s.bad)
+	if at, _, err := readHead(h.path(headFile), nil); err == nil {
+		number = max(number, at.Number)
+	}
+	h.tip = tip{number: number}
+	return h.write(&Entry{Kind: Broken, State: h.saved.clone(),
+		File: &File{Name: name, SHA256: s.sum, Line: s.fault.Line, Reason: s.fault.Problem}})
+}
+
+// save writes an unsaved entry, into a new file if the present one is full.
+func (h *History) save(e *Entry) error {
+	if h.size >= h.maxFile {
+		name, sum, err := h.rename()
+		if err != nil {
+			return err
+		}
+		if err := h.write(&Entry{Kind: Head, File: &File{Name: name, SHA256: sum}, State: h.saved.clone()}); err != nil {
+			return err
+		}
+	}
+	for _, blob := range e.blobs {
+		if err := h.put(blob); err != nil {
+			return err
+		}
+	}
+	if err := h.write(e); err != nil {
+		return err
+	}
+	h.unsaved = h.unsaved[1:]
+	return nil
+}
+
+// write appends an entry to history.jsonl.
+func (h *History) write(e *Entry) error {
+	if e.Time.IsZero() {
+		e.Time = now()
+	}
+	line, err := h.seal(e)
+	if err != nil {
+		return err
+	}
+	h.crash()
+	if err := h.append(append(line, '\n')); err != nil {
+		return err
+	}
+	h.lines, h.size = h.lines+1, h.size+int64(len(line))+1
+	h.tip = tip{e.Number, Sum(line)}
+	h.remember(e)
+	return nil
+}
+
+// append writes a line durably. What it wrote of a line before it failed is removed again.
+func (h *History) append(line []byte) error {
+	f, err := os.OpenFile(h.path(fileName), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.Write(line)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return errors.Join(err, f.Truncate(h.size))
+	}
+	if h.file, err = f.Stat(); err != nil || h.size > 0 {
+		return err
+	}
+	return statefolder.Sync(h.folder) // the file is new
+}

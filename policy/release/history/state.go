@@ -1,0 +1,113 @@
+package history
+
+import "slices"
+
+// A State is what the entries lead to, by tenant.
+type State map[string]*Tenant
+
+// A Tenant is what a tenant's entries lead to.
+type Tenant struct {
+	InForce  *Policy  `json:"in_force"`
+	Previous []Policy `json:"previous,omitempty"` // were in force before, the latest last; a rollback goes to the last
+	Held     []Policy `json:"held,omitempty"`     // were rolled back, and are skipped
+	Killed   bool     `json:"killed,omitempty"`   // the shipped policy is in force instead of InForce
+}
+
+// Holds reports whether the policy was rolled back and is skipped.
+func (t *Tenant) Holds(p *Policy) bool {
+	return slices.ContainsFunc(t.Held, func(h Policy) bool { return h.Same(p) })
+}
+
+// Of returns a copy of a tenant's state; that of an unknown tenant is empty.
+func (s State) Of(tenant string) Tenant {
+	t := s[tenant]
+	if t == nil {
+		return Tenant{}
+	}
+	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed}
+}
+
+// clone returns a copy that does not change with s.
+func (s State) clone() State {
+	c := make(State, len(s))
+	for name := range s {
+		t := s.Of(name)
+		c[name] = &t
+	}
+	return c
+}
+
+// apply carries out an entry. keep is how many policies are kept for each tenant.
+func (s State) apply(e *Entry, keep int) {
+	if e.Tenant == "" {
+		return
+	}
+	t := s[e.Tenant]
+	if t == nil {
+		t = new(Tenant)
+		s[e.Tenant] = t
+	}
+	switch e.Kind {
+	case Initial, AtOnce, Done:
+		t.advance(e.To, keep)
+	case RolledBack:
+		t.back(e.To)
+	case Kill:
+		t.Killed = true
+	case Revive:
+		t.Killed = false
+	case Retry:
+		t.Held = nil
+	}
+	if e.Held != nil && !t.Holds(e.Held) {
+		t.Held = append(t.Held, *e.Held)
+		t.Held = t.Held[max(0, len(t.Held)-keep):]
+	}
+}
+
+// advance puts a policy in force, and remembers the one before.
+func (t *Tenant) advance(to *Policy, keep int) {
+	if to == nil {
+		return
+	}
+	same := func(p Policy) bool { return p.Same(to) }
+	t.Previous, t.Held = slices.DeleteFunc(t.Previous, same), slices.DeleteFunc(t.Held, same)
+	if before := t.InForce; before != nil && !before.Same(to) {
+		t.Previous = append(t.Previous, *before)
+	}
+	t.Previous = t.Previous[max(0, len(t.Previous)-keep+1):]
+	t.InForce = to
+}
+
+// back puts an earlier policy in force again: a further rollback goes to those before it.
+func (t *Tenant) back(to *Policy) {
+	if to == nil {
+		return
+	}
+	same := func(p Policy) bool { return p.Same(to) }
+	if i := slices.IndexFunc(t.Previous, same); i >= 0 {
+		t.Previous = t.Previous[:i]
+	}
+	t.Held = slices.DeleteFunc(t.Held, same)
+	t.InForce = to
+}
+
+// sums returns the sums of all files that the state refers to.
+func (s State) sums() map[string]bool {
+	used := make(map[string]bool)
+	note := func(p *Policy) {
+		used[p.SHA256], used[p.Config], used[p.Signature] = true, true, true
+	}
+	for _, t := range s {
+		if t.InForce != nil {
+			note(t.InForce)
+		}
+		for i := range t.Previous {
+			note(&t.Previous[i])
+		}
+		for i := range t.Held {
+			note(&t.Held[i])
+		}
+	}
+	return used
+}

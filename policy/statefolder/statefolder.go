@@ -1,0 +1,49 @@
+// Package statefolder writes files in a folder that several processes share, so that after a
+// crash each of them is whole. It knows nothing of their content.
+package statefolder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// LockTimeout is how long a process usually waits for another one that writes in the folder.
+const LockTimeout = 2 * time.Second
+
+// Replace writes a file, readable only by its owner, under another name and renames it, so
+// that after a crash either the old or the new file is complete. The caller has locked the
+// folder.
+func Replace(path string, text []byte) error {
+	next := path + ".next"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
+		return err
+	}
+	if err := WriteNew(next, text, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	return Sync(filepath.Dir(path))
+}
+
+// WriteNew writes a file and makes its content durable. It overwrites nothing, and leaves
+// nothing behind if it fails.
+func WriteNew(path string, text []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already; name another file", path)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
