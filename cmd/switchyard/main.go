@@ -32,6 +32,7 @@ const (
 	exitData        = 65 // a file of the command line is not what it should be
 	exitUnavailable = 69 // an address cannot be listened on
 	exitInternal    = 70 // a fault of Switchyard's own
+	exitNotYet      = 75 // what was waited for has not happened yet
 	exitConfig      = 78 // the configuration or a policy is refused
 )
 
@@ -91,6 +92,7 @@ func exitCode(err error) int {
 		trouble     troubleError
 		data        dataError
 		unavailable unavailableError
+		notYet      notYetError
 		listen      server.UnavailableError
 		invalid     server.InvalidError
 		faults      config.Faults
@@ -107,6 +109,8 @@ func exitCode(err error) int {
 		return exitData
 	case errors.As(err, &unavailable), errors.As(err, &listen):
 		return exitUnavailable
+	case errors.As(err, &notYet):
+		return exitNotYet
 	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid):
 		return exitConfig
 	default:

@@ -123,6 +123,7 @@ var commandFacts = []struct {
 		{fmt.Sprint(exitUsage), "The command line is wrong."},
 		{fmt.Sprint(exitData), "A file that the command line names is not what it should be."},
 		{fmt.Sprint(exitUnavailable), "An address cannot be listened on, or a server or tool is not available."},
+		{fmt.Sprint(exitNotYet), "What policy status --wait waits for has not happened in time."},
 		{fmt.Sprint(exitInternal), "A fault of Switchyard's own."},
 		{fmt.Sprint(exitConfig), "The configuration or a policy is refused. As with 64, starting again does not help."},
 	}},

@@ -24,8 +24,8 @@ import (
 func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Show, compare, try, measure, make and sign policies",
-		Long: "Show, compare, try, measure, make and sign policies.\n\n" +
+		Short: "Show, compare, try, measure, make and sign policies, and bring earlier ones back",
+		Long: "Show, compare, try, measure, make and sign policies, and bring earlier ones back.\n\n" +
 			"A POLICY is a shipped one by name, or a file: a routing table (.toml) or a module (.wasm).",
 		Args:                       knownCommand,
 		SuggestionsMinimumDistance: 2,
@@ -35,9 +35,11 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	}
 	for _, sub := range []func(*options, io.Writer, io.Writer) *cobra.Command{
 		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew, policyKeygen, policySign, policyVerify,
+		policyStatus, policyHistory, policyReceipt,
 	} {
 		c.AddCommand(sub(o, stdout, stderr))
 	}
+	c.AddCommand(policyVerbs(o, stdout)...)
 	return c
 }
 

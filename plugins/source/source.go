@@ -53,6 +53,7 @@ type Module struct {
 	SHA256     string // of Bytes, in hex
 	FileSHA256 string // of its file: for a table, of the text
 	Own        bool   // shipped, or compiled from a table: its code is trusted
+	File       []byte // the content of its file: for a table, the text
 }
 
 // Find finds the policy of that name: a shipped one, or "file:" followed by the path of a
@@ -90,7 +91,7 @@ func Read(name, dir string, max int64) (File, error) {
 // Module compiles a table; any other file is the module itself. The error is a
 // *wasm.GateError.
 func (f File) Module() (Module, error) {
-	m := Module{f.Name, f.Path, f.Bytes, f.SHA256, f.SHA256, f.Path == ""}
+	m := Module{f.Name, f.Path, f.Bytes, f.SHA256, f.SHA256, f.Path == "", f.Bytes}
 	if filepath.Ext(f.Path) != ".toml" {
 		return m, nil
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"switchyard/policy"
+	"switchyard/policy/release/history"
 	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/hub"
@@ -37,6 +38,11 @@ type Backend interface {
 	// Load takes a policy's file through all gates as if it were the tenant's, and does not
 	// install it. The caller releases the generation. An error may be a *wasm.GateError.
 	Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
+	// Release returns the state of a tenant's policy.
+	Release(tenant string) api.Release
+	// Carry carries out a request to change a tenant's policy, and returns its state. The error
+	// is a Conflict, ErrStopping, that of ctx, or why the policy cannot be loaded.
+	Carry(ctx context.Context, v Verb) (api.Release, error)
 }
 
 // A State is the server's state at one moment. It is never changed; the tenants in it are
@@ -66,11 +72,12 @@ func (t Tenant) Hub() *hub.Hub { return t.Served.Hub() }
 
 // Options are what the admin interface serves besides its Backend.
 type Options struct {
-	Version string         // as printed by 'switchyard version'
-	Started time.Time      // of the server
-	Level   *slog.LevelVar // from which lines are logged; operators may set it
-	Lines   *Lines         // the last lines of the log
-	History *PolicyHistory // the last policies of each tenant
+	Version string           // as printed by 'switchyard version'
+	Started time.Time        // of the server
+	Level   *slog.LevelVar   // from which lines are logged; operators may set it
+	Lines   *Lines           // the last lines of the log
+	History *PolicyHistory   // the last policies of each tenant
+	Records *history.History // of all policies that were in force
 	Probes  *Probes
 	Metrics http.Handler // answers Prometheus; may be nil
 	// Page answers / and /assets/ without a token, so it must contain no data; may be nil.

@@ -22,6 +22,7 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/release/history"
 	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/capture"
@@ -75,15 +76,19 @@ func listen(t *testing.T, network, address string) net.Listener {
 // A fake is a Backend and the Options that it is served with.
 type fake struct {
 	Options
-	state  State
-	reload func(context.Context) (api.Reload, error)
-	drain  time.Duration
-	load   func(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
+	state   State
+	reload  func(context.Context) (api.Reload, error)
+	drain   time.Duration
+	release func(tenant string) api.Release
+	carry   func(context.Context, Verb) (api.Release, error)
+	load    func(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
 }
 
-func (f *fake) State() *State                                  { return &f.state }
-func (f *fake) Reload(ctx context.Context) (api.Reload, error) { return f.reload(ctx) }
-func (f *fake) Drain() time.Duration                           { return f.drain }
+func (f *fake) State() *State                                          { return &f.state }
+func (f *fake) Reload(ctx context.Context) (api.Reload, error)         { return f.reload(ctx) }
+func (f *fake) Drain() time.Duration                                   { return f.drain }
+func (f *fake) Release(tenant string) api.Release                      { return f.release(tenant) }
+func (f *fake) Carry(ctx context.Context, v Verb) (api.Release, error) { return f.carry(ctx, v) }
 func (f *fake) Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error) {
 	return f.load(ctx, tenant, name, file)
 }
@@ -98,6 +103,7 @@ func startAt(t *testing.T, clientTimeout time.Duration, o Options, change func(*
 	b := &fake{state: State{Tenants: []Tenant{f.tenant}, Fuel: 1000, ModuleBytes: 1 << 20}, Options: o}
 	b.Version, b.Started = "switchyard v9\nmore\n", time.Now()
 	b.Probes, b.History, b.Lines, b.Level = new(Probes), new(PolicyHistory), new(Lines), new(slog.LevelVar)
+	b.Records, _ = history.Open("", 20, nil) // which cannot fail without a folder
 	change(b)
 	log := slog.New(b.Lines.Handler(slog.DiscardHandler, func(_ []string, a slog.Attr) slog.Attr { return a }))
 	s, err := serve(listeners, b, b.Options, log, clientTimeout)

@@ -44,26 +44,32 @@ func (s *Server) table() map[string]endpoint {
 	}
 	take := func(needs right, answer responder) method { return method{needs: needs, answer: answer, body: true} }
 	all := map[string]endpoint{
-		"/livez":               health(s.livez),
-		"/healthz":             health(s.livez),
-		"/readyz":              health(s.readyz),
-		"/version":             get(read, s.version),
-		"/api/v1/openapi.json": get(nothing, s.openapi),
-		"/api/v1/snapshot":     get(read, s.snapshotNow),
-		"/api/v1/tenants":      get(read, s.tenants),
-		"/api/v1/connections":  get(read, s.connectionsOf),
-		"/api/v1/listeners":    get(read, s.listeners),
-		"/api/v1/policies":     get(read, s.policies),
-		"/api/v1/routes":       get(read, s.routes),
-		"/api/v1/presence":     get(read, s.presence),
-		"/api/v1/evaluate":     {http.MethodPost: take(read, s.evaluate)},
-		"/api/v1/compare":      {http.MethodPost: take(operate, s.compare)},
-		"/api/v1/reload":       post(operate, s.reload),
-		"/api/v1/drain":        post(operate, s.drain),
-		"/api/v1/log-level":    {http.MethodGet: {needs: read, answer: s.logLevel}, http.MethodPut: take(operate, s.setLogLevel)},
-		"/api/v1/events":       last(read, s.events),
-		"/api/v1/capture":      last(read, s.capture),
-		"/api/v1/tap":          last(read, s.tap),
+		"/livez":                   health(s.livez),
+		"/healthz":                 health(s.livez),
+		"/readyz":                  health(s.readyz),
+		"/version":                 get(read, s.version),
+		"/api/v1/openapi.json":     get(nothing, s.openapi),
+		"/api/v1/snapshot":         get(read, s.snapshotNow),
+		"/api/v1/tenants":          get(read, s.tenants),
+		"/api/v1/connections":      get(read, s.connectionsOf),
+		"/api/v1/listeners":        get(read, s.listeners),
+		"/api/v1/policies":         get(read, s.policies),
+		"/api/v1/routes":           get(read, s.routes),
+		"/api/v1/presence":         get(read, s.presence),
+		"/api/v1/evaluate":         {http.MethodPost: take(read, s.evaluate)},
+		"/api/v1/compare":          {http.MethodPost: take(operate, s.compare)},
+		"/api/v1/reload":           post(operate, s.reload),
+		"/api/v1/drain":            post(operate, s.drain),
+		"/api/v1/log-level":        {http.MethodGet: {needs: read, answer: s.logLevel}, http.MethodPut: take(operate, s.setLogLevel)},
+		"/api/v1/releases":         get(read, s.releases),
+		"/api/v1/releases/history": get(read, s.releaseHistory),
+		"/api/v1/releases/receipt": get(read, s.receipt),
+		"/api/v1/events":           last(read, s.events),
+		"/api/v1/capture":          last(read, s.capture),
+		"/api/v1/tap":              last(read, s.tap),
+	}
+	for _, name := range []string{Rollback, Retry, Kill, Revive} {
+		all["/api/v1/releases/"+name] = endpoint{http.MethodPost: take(operate, s.verb(name))}
 	}
 	if s.options.Metrics != nil {
 		all["/metrics"] = get(read, plain(s.options.Metrics.ServeHTTP))

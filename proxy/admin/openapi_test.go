@@ -20,6 +20,7 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy"
+	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
@@ -83,6 +84,14 @@ func startFull(t *testing.T) *full {
 			return r, nil
 		}
 		facts.drain = time.Minute
+		six := history.Policy{Name: "file:p.toml", SHA256: strings.Repeat("6f", 32), Identity: "1", Version: 6, Signers: []string{"ops"}}
+		changed := time.Now()
+		facts.Records.Append(history.Entry{Kind: history.AtOnce, Tenant: "acme", To: &six, Who: history.Who{By: "file", Owner: "1000", Changed: &changed}}, history.Receipt{Sums: &history.Sums{}})
+		released := api.Release{Tenant: "acme", Mode: "at-once", InForce: PolicyOf(&six), Previous: []api.ReleasedPolicy{*PolicyOf(&six)}, Held: []api.ReleasedPolicy{}, Drift: "rolled-back"}
+		facts.release = func(string) api.Release { return released }
+		facts.carry = func(_ context.Context, v Verb) (api.Release, error) {
+			return released, map[string]error{Retry: Conflict{"nothing is held back"}, Kill: errors.New("it traps"), Revive: ErrStopping}[v.Name]
+		}
 		soon := time.Now()
 		facts.History.Refused("acme", "file:no.wasm", "", &wasm.GateError{Gate: wasm.GateMagic, Policy: "file:no.wasm", Err: errors.New("no module"), Remedy: "build one"})
 		facts.History.InForce("acme", g, api.PolicyEvent{Signature: &api.Signature{Version: 3, Signers: []string{"ops"}, Expires: &soon}, LoadSeconds: new(float64), Routes: "all"})
@@ -159,6 +168,19 @@ var visits = []visit{
 	{"GET", "/api/v1/log-level", "", "", "", 200},
 	{"PUT", "/api/v1/log-level", "", `{"level":"warn"}`, "application/json", 200},
 	{"PUT", "/api/v1/log-level", "", `{"level":"loud"}`, "application/json", 400},
+	{"GET", "/api/v1/releases", "tenant=acme", "", "", 200},
+	{"GET", "/api/v1/releases", "tenant=x", "", "", 404},
+	{"GET", "/api/v1/releases/history", "tenant=acme&limit=10", "", "", 200},
+	{"GET", "/api/v1/releases/history", "limit=0", "", "", 400},
+	{"GET", "/api/v1/releases/receipt", "release=1", "", "", 200},
+	{"GET", "/api/v1/releases/receipt", "", "", "", 400},
+	{"GET", "/api/v1/releases/receipt", "release=99", "", "", 404},
+	{"POST", "/api/v1/releases/rollback", "", `{"tenant":"acme","release":1,"to":"v3","reason":"too many copies"}`, "application/json", 200},
+	{"POST", "/api/v1/releases/retry", "", `{}`, "application/json", 409},
+	{"POST", "/api/v1/releases/retry", "", `{"to":"v3"}`, "application/json", 400},
+	{"POST", "/api/v1/releases/kill", "", `{}`, "application/json", 422},
+	{"POST", "/api/v1/releases/revive", "", `{}`, "application/json", 503},
+	{"POST", "/api/v1/releases/revive", "", `{}`, "text/plain", 415},
 	{"GET", "/api/v1/events", "", "", "", 200},
 	{"GET", "/api/v1/capture", "pdus=1", "", "", 200},
 	{"GET", "/api/v1/tap", "bodies=true&user=7", "", "", 200},
@@ -216,6 +238,7 @@ func TestDocumentBusy(t *testing.T) {
 		{"POST", "/api/v1/evaluate", "", `{"command":"CID_MSG_DATA"}`, "application/json", 429},
 		{"POST", "/api/v1/compare", "", "x", "application/octet-stream", 429},
 		{"POST", "/api/v1/reload", "", "", "", 429},
+		{"POST", "/api/v1/releases/rollback", "", `{}`, "application/json", 429},
 		{"GET", "/api/v1/events", "", "", "", 429},
 		{"GET", "/api/v1/capture", "", "", "", 429},
 		{"GET", "/api/v1/tap", "", "", "", 429},

@@ -7,17 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// owner returns the user and the process that opened a connection to the socket, for the log.
-func owner(conn *net.UnixConn) string {
+// owner returns the user that opened a connection to the socket, and what the log adds to that:
+// its process.
+func owner(conn *net.UnixConn) (user, process string) {
+	user = "user unknown"
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return "user unknown"
+		return user, ""
 	}
-	text := "user unknown"
 	raw.Control(func(fd uintptr) {
 		if who, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			text = fmt.Sprintf("user %d, process %d", who.Uid, who.Pid)
+			user, process = fmt.Sprintf("user %d", who.Uid), fmt.Sprintf(", process %d", who.Pid)
 		}
 	})
-	return text
+	return user, process
 }

@@ -5,4 +5,4 @@ package admin
 import "net"
 
 // owner returns the user that opened a connection to the socket. Only the server's can.
-func owner(*net.UnixConn) string { return "user of the server" }
+func owner(*net.UnixConn) (user, process string) { return "user of the server", "" }

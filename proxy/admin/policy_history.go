@@ -63,6 +63,8 @@ func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.P
 		switch {
 		case before.State == api.InForce:
 			before.State, before.Until = api.Retired, &now
+		case before.generation == g: // it is in force again: e counts its faults from now on
+			before.Faults, before.generation = byName(faultsOf(g)), nil
 		case before.generation != nil:
 			h.freeze(before)
 		}

@@ -24,6 +24,7 @@ const (
 type caller struct {
 	socket bool   // it uses the Unix socket, which only the server's user can open
 	name   string // for the log
+	user   string // of the socket
 	places *places
 	place  *place // of its connection in places; nil if it got none
 }
@@ -35,11 +36,22 @@ func (s *Server) withCaller(ctx context.Context, conn net.Conn) context.Context 
 	c := caller{name: conn.RemoteAddr().String(), places: s.placesFor(conn)}
 	client, _, _ := net.SplitHostPort(c.name)
 	if u, ok := conn.(*net.UnixConn); ok {
-		c.socket, c.name = true, "socket, "+owner(u)
+		user, process := owner(u)
+		c.socket, c.user, c.name = true, "socket, "+user, "socket, "+user+process
 		client = c.name
 	}
 	c.place = s.admit(conn, client)
 	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// who describes the client of a request for the history of policies: the user of the socket, or
+// the token by its name, if it has one.
+func (s *Server) who(r *http.Request) string {
+	if c := callerOf(r); c.socket {
+		return c.user
+	}
+	_, name, _ := s.rightOf(r)
+	return strings.TrimSpace("token " + name)
 }
 
 func callerOf(r *http.Request) caller {
@@ -95,7 +107,7 @@ func (s *Server) authorize(r *http.Request, needed right) error {
 	if needed == nothing || callerOf(r).socket {
 		return nil
 	}
-	has, err := s.rightOf(r)
+	has, _, err := s.rightOf(r)
 	switch {
 	case err != nil:
 		return err
@@ -119,23 +131,22 @@ func tokenFor(r right) string {
 	return "read"
 }
 
-// rightOf returns the right of a client over TCP, by its token.
-func (s *Server) rightOf(r *http.Request) (right, error) {
+// rightOf returns the right of a client over TCP, by its token, and the token's name.
+func (s *Server) rightOf(r *http.Request) (has right, name string, err error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
 		if s.tokens.read.path == "" {
-			return read, nil
+			return read, "", nil
 		}
-		return nothing, nil
+		return nothing, "", nil
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return nothing, refuse(http.StatusUnauthorized, "write the token as Authorization: Bearer TOKEN, once")
+		return nothing, "", refuse(http.StatusUnauthorized, "write the token as Authorization: Bearer TOKEN, once")
 	}
-	has := s.tokens.rightOf(strings.TrimSpace(token))
-	if has == nothing {
+	if has, name = s.tokens.rightOf(strings.TrimSpace(token)); has == nothing {
 		s.logFew(slog.LevelWarn, "admin refused a token", "client", callerOf(r).name, "path", r.URL.Path)
-		return nothing, refuse(http.StatusUnauthorized, "the token is wrong; send what is in the file of admin.read_token_file or admin.operate_token_file")
+		return nothing, "", refuse(http.StatusUnauthorized, "the token is wrong; send what is in the file of admin.read_token_file or admin.operate_token_file")
 	}
-	return has, nil
+	return has, name, nil
 }

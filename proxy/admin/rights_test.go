@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"switchyard/proxy/admin/api"
 )
 
 const (
@@ -163,7 +166,12 @@ func TestBadTokens(t *testing.T) {
 	}{
 		"empty":    {"", "holds no token"},
 		"short":    {"0123456789abcde", "holds no token"},
-		"two":      {tokenRead + " " + tokenRead, "holds no token"},
+		"three":    {tokenRead + " " + tokenRead + " " + tokenRead, "holds no token"},
+		"nameless": {"anna " + tokenRead + "\n" + tokenRead + "x", "line 2 has no name"},
+		"odd name": {"an:na " + tokenRead, "line 1 has no name that fits"},
+		"twins":    {"anna " + tokenRead + "\nanna " + tokenRead + "x", "line 2 has a name that is there already"},
+		"shared":   {"anna " + tokenRead + "\nbert " + tokenRead, "line 2 has a token that is there already"},
+		"one of":   {"anna " + tokenRead + "\n\nbert " + tokenOperate, "reading would include operating"},
 		"umlaut":   {"äöüäöüäöüäöüäöü", "holds no token"},
 		"huge":     {strings.Repeat("x", maxToken+1), "holds no token"},
 		"the same": {tokenOperate + "\n", "reading would include operating"},
@@ -247,11 +255,45 @@ func TestTokenWithByteOrderMark(t *testing.T) {
 	if err := os.WriteFile(path, []byte("\ufeff"+tokenOperate), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := readToken(path, info); err == nil || !strings.Contains(err.Error(), path+": it begins with a byte order mark") {
+	if _, err := (&tokenFile{path: path}).current(); err == nil || !strings.Contains(err.Error(), path+": it begins with a byte order mark") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Of a file with several tokens each is good, and says who asks.
+func TestNamedTokens(t *testing.T) {
+	var by []string
+	f := startGuarded(t, false, true, func(f *fake) {
+		f.carry = func(_ context.Context, v Verb) (api.Release, error) {
+			by = append(by, v.By)
+			return api.Release{Previous: []api.ReleasedPolicy{}, Held: []api.ReleasedPolicy{}}, nil
+		}
+	})
+	write(t, f.tokens.operate.path, "anna "+tokenOperate+"\n\n  bert "+tokenRead+"  \n")
+	kill := func(client *http.Client, token string) int {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+f.Addrs()[0].String()+"/api/v1/releases/kill", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+token)
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.read(answer)
+		return answer.StatusCode
+	}
+	for token, want := range map[string]int{tokenOperate: 200, tokenRead: 200, "anna": 401, "anna " + tokenOperate: 401} {
+		if got := kill(f.client, token); got != want {
+			t.Errorf("%q: %d, want %d", token, got, want)
+		}
+	}
+	kill(f.bySocket(), "")
+	write(t, f.tokens.operate.path, tokenOperate)
+	kill(f.client, tokenOperate)
+	slices.Sort(by)
+	if len(by) != 4 || !strings.HasPrefix(by[0], "socket, user ") || by[1] != "token" || by[2] != "token anna" || by[3] != "token bert" {
+		t.Errorf("asked by %q", by)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,86 +22,112 @@ const (
 	maxToken = 4 << 10
 )
 
+// maxTokens is the size in bytes up to which a file of tokens is read.
+const maxTokens = 64 << 10
+
 // tokens are those that give clients over TCP their rights.
 type tokens struct {
-	read, operate token
+	read, operate tokenFile
 }
 
 // check reads both files, so that faults are found at the start.
 func (t *tokens) check() error {
-	_, readKnown, err := t.read.sum()
+	read, err := t.read.current()
 	if err != nil {
 		return fmt.Errorf("admin.read_token_file: %w", err)
 	}
-	_, operateKnown, err := t.operate.sum()
-	if err != nil {
+	if _, err := t.operate.current(); err != nil {
 		return fmt.Errorf("admin.operate_token_file: %w", err)
 	}
-	if readKnown && operateKnown && t.rightOfSum(t.read.hash) == operate {
-		return errors.New("admin.operate_token_file holds the token of admin.read_token_file, so reading would include operating; write another token")
+	for _, one := range read {
+		if has, _ := t.rightOfSum(one.hash); has == operate {
+			return errors.New("admin.operate_token_file holds a token of admin.read_token_file, so reading would include operating; write another token")
+		}
 	}
 	return nil
 }
 
-// rightOf returns the right that a token gives. The comparison takes constant time.
-func (t *tokens) rightOf(shown string) right { return t.rightOfSum(sha256.Sum256([]byte(shown))) }
+// rightOf returns the right that a token gives, and its name. The comparison takes constant time.
+func (t *tokens) rightOf(shown string) (has right, name string) {
+	return t.rightOfSum(sha256.Sum256([]byte(shown)))
+}
 
-func (t *tokens) rightOfSum(shown [sha256.Size]byte) right {
-	mayRead, mayOperate := t.read.is(shown), t.operate.is(shown)
+func (t *tokens) rightOfSum(shown [sha256.Size]byte) (has right, name string) {
+	mayRead, reader := t.read.has(shown)
+	mayOperate, operator := t.operate.has(shown)
 	switch {
 	case mayOperate:
-		return operate
+		return operate, operator
 	case mayRead:
-		return read
+		return read, reader
 	default:
-		return nothing
+		return nothing, ""
 	}
 }
 
-// A token is read from a file, and read again when the file changes. Only its hash is kept.
+// A tokenFile holds one token, or lines of a name and a token. It is read again when it changes.
+// Only hashes are kept.
+type tokenFile struct {
+	path string // "" without tokens; static
+
+	mu     sync.Mutex // guards what follows; held while the file is read
+	tokens []token    // nil if the file could not be read
+	size   int64
+	time   time.Time
+	info   os.FileInfo
+}
+
+// A token is the hash of one, with the name by which the history of policies knows who showed it.
 type token struct {
-	path string // "" without a token; static
-
-	mu    sync.Mutex // guards what follows; held while the file is read
-	known bool
-	hash  [sha256.Size]byte
-	size  int64
-	time  time.Time
-	info  os.FileInfo
+	name string // empty if the file has none
+	hash [sha256.Size]byte
 }
 
-// is reports whether the hash is the token's. It is false if the file cannot be read.
-func (t *token) is(shown [sha256.Size]byte) bool {
-	hash, known, err := t.sum()
-	return subtle.ConstantTimeCompare(hash[:], shown[:]) == 1 && known && err == nil
+// has reports whether the hash is one of a token in the file, and its name. It is false if the file
+// cannot be read.
+func (t *tokenFile) has(shown [sha256.Size]byte) (found bool, name string) {
+	all, err := t.current()
+	if err != nil {
+		return false, ""
+	}
+	for _, one := range all {
+		if subtle.ConstantTimeCompare(one.hash[:], shown[:]) == 1 {
+			found, name = true, one.name
+		}
+	}
+	return found, name
 }
 
-// sum returns the hash of the token in the file; known is false if there is no such token.
-func (t *token) sum() (hash [sha256.Size]byte, known bool, err error) {
+// current returns the tokens in the file; none without a file.
+func (t *tokenFile) current() ([]token, error) {
 	if t.path == "" {
-		return hash, false, nil
+		return nil, nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	info, err := os.Stat(t.path)
 	if err != nil {
-		t.known = false
-		return hash, false, err
+		t.tokens = nil
+		return nil, err
 	}
-	if t.known && os.SameFile(info, t.info) && info.Size() == t.size && info.ModTime().Equal(t.time) {
-		return t.hash, true, nil
+	if t.tokens != nil && os.SameFile(info, t.info) && info.Size() == t.size && info.ModTime().Equal(t.time) {
+		return t.tokens, nil
 	}
-	t.known = false
-	text, err := readToken(t.path, info)
+	t.tokens = nil
+	text, err := readTokens(t.path, info)
 	if err != nil {
-		return hash, false, err
+		return nil, err
 	}
-	t.known, t.hash, t.info, t.size, t.time = true, sha256.Sum256(text), info, info.Size(), info.ModTime()
-	return t.hash, true, nil
+	all, err := parseTokens(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.path, err)
+	}
+	t.tokens, t.info, t.size, t.time = all, info, info.Size(), info.ModTime()
+	return all, nil
 }
 
-// readToken returns a file's token. An error does not quote its content.
-func readToken(path string, info os.FileInfo) ([]byte, error) {
+// readTokens returns the content of a file of tokens.
+func readTokens(path string, info os.FileInfo) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no file; name one with a token", path)
 	}
@@ -108,17 +136,60 @@ func readToken(path string, info os.FileInfo) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
-	if err != nil {
+	text, err := io.ReadAll(io.LimitReader(f, maxTokens+1))
+	switch {
+	case err != nil:
 		return nil, err
+	case len(text) > maxTokens:
+		return nil, fmt.Errorf("%s is larger than %d bytes; is it the right file?", path, maxTokens)
 	}
 	if err := stablefile.CheckMark(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	text = bytes.TrimSpace(text)
-	odd := func(r rune) bool { return r <= ' ' || r > '~' }
-	if len(text) < minToken || len(text) > maxToken || bytes.ContainsFunc(text, odd) {
-		return nil, fmt.Errorf("%s holds no token of %d to %d printable characters without blanks; write one, as by head -c 24 /dev/urandom | base64", path, minToken, maxToken)
-	}
 	return text, nil
+}
+
+// tokenName is the name of a token.
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,40}$`)
+
+// parseTokens reads one token, or lines of a name and a token. An error does not quote the text, as
+// it may hold tokens.
+func parseTokens(text []byte) ([]token, error) {
+	var all []token
+	names := make(map[string]bool)
+	number := 0
+	for line := range bytes.Lines(bytes.TrimSpace(text)) {
+		number++
+		fields := bytes.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		one := token{hash: sha256.Sum256(fields[len(fields)-1])}
+		if len(fields) == 2 {
+			one.name = string(fields[0])
+		}
+		switch {
+		case len(fields) > 2 || !isToken(fields[len(fields)-1]):
+			return nil, fmt.Errorf("line %d holds no token of %d to %d printable characters without blanks; write one, as by head -c 24 /dev/urandom | base64", number, minToken, maxToken)
+		case one.name == "" && (len(all) > 0 || bytes.ContainsRune(bytes.TrimSpace(text), '\n')):
+			return nil, fmt.Errorf("line %d has no name; where there are several lines, write a name before each token", number)
+		case one.name != "" && !tokenName.MatchString(one.name):
+			return nil, fmt.Errorf("line %d has no name that fits; write 1 to 40 of A-Z, a-z, 0-9 and . _ @ - before the token", number)
+		case names[one.name]:
+			return nil, fmt.Errorf("line %d has a name that is there already; write another", number)
+		case slices.ContainsFunc(all, func(other token) bool { return other.hash == one.hash }):
+			return nil, fmt.Errorf("line %d has a token that is there already; write another", number)
+		}
+		names[one.name] = true
+		all = append(all, one)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("it holds no token of %d to %d printable characters without blanks; write one, as by head -c 24 /dev/urandom | base64", minToken, maxToken)
+	}
+	return all, nil
+}
+
+func isToken(text []byte) bool {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	return len(text) >= minToken && len(text) <= maxToken && !bytes.ContainsFunc(text, odd)
 }

@@ -4,7 +4,9 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ type Config struct {
 	Peer       Peer
 	WASM       WASM
 	Signatures Signatures
+	Releases   Releases
 	Reload     Reload
 	Drain      Drain
 	Log        Log
@@ -132,6 +135,13 @@ type Signatures struct {
 	State string   // the folder that keeps the highest signed versions; "auto" is one in the user's cache, empty keeps them in memory
 }
 
+// Releases says where the history of policies is kept.
+type Releases struct {
+	State string // the folder of the history and of policies that were in force; "auto" is one in the user's cache, empty keeps them in memory
+	Keep  int64  // policies for each tenant that can be brought back
+	Key   string // file with the private key that signs receipts; empty for none
+}
+
 // Reload configures how changed files are noticed.
 type Reload struct {
 	Watch    bool     // reload on changes, and not only on request
@@ -178,4 +188,17 @@ func (c *Config) File(path string) string {
 		return path
 	}
 	return filepath.Join(filepath.Dir(c.Path), path) // Dir("") is "."
+}
+
+// StateFolder returns the folder that a setting names: "auto" is the one of that name in the
+// user's cache. An empty setting stays empty.
+func (c *Config) StateFolder(setting, name string) (string, error) {
+	if setting != "auto" {
+		return c.File(setting), nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("the user's cache is not known: %w", err)
+	}
+	return filepath.Join(cache, "switchyard", name), nil
 }

@@ -23,6 +23,7 @@ func Default() *Config {
 			Faults:     "auto",
 		},
 		Signatures: Signatures{State: "auto"},
+		Releases:   Releases{State: "auto", Keep: 20},
 		Reload:     Reload{Watch: true, Debounce: 150 * millisecond, Poll: 10 * second},
 		Drain:      Drain{Timeout: 60 * second},
 		Log:        Log{Level: "info", Format: "auto"},

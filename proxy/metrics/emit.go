@@ -16,6 +16,9 @@ func (s *State) emit(emit emitFunc) {
 	emit(buildInfo, 1, s.Build.Version, s.Build.Revision, s.Build.Go, s.Build.Wazero)
 	emit(draining, oneIf(s.Draining))
 	emit(linesLost, float64(s.LinesLost))
+	emit(historyEntries, float64(s.History.Entries))
+	emit(historyUnsaved, float64(s.History.Unsaved))
+	emit(historyIntact, oneIf(s.History.Intact))
 	emit(configReloads, float64(s.Reloads.Done), "done")
 	emit(configReloads, float64(s.Reloads.Refused), "refused")
 	emit(configSuccessful, oneIf(!s.Reloads.LastRefused))
@@ -87,6 +90,8 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	emit(policyReloads, float64(t.Swapped), t.Name, "in-force")
 	emit(policyReloads, float64(t.Refused), t.Name, "refused")
 	emit(policyRefused, oneIf(t.PolicyRefused), t.Name)
+	emit(releaseDrift, oneIf(t.Drift), t.Name)
+	emit(policyKilled, oneIf(t.Killed), t.Name)
 	emit(policyLoad, t.LoadSeconds, t.Name)
 	for _, kind := range policy.FaultKinds { // from 0 on, so that the first one counts as an increase
 		emit(policyFaults, float64(t.Faults[kind]), t.Name, string(kind))

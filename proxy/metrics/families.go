@@ -41,6 +41,9 @@ var (
 	linesLost         = counter("log_lines_lost_total", "Lines of the log that were lost, as its output did not take them.")
 	configReloads     = counter("config_reloads_total", "Reloads of the configuration since the start, by result: done or refused.", "result")
 	configSuccessful  = gauge("config_last_reload_successful", "1 if the last reload of the configuration was not refused, else 0.")
+	historyEntries    = gauge("history_entries", "Entries of the history of policies.")
+	historyUnsaved    = gauge("history_unsaved", "Entries of the history of policies that could not be written.")
+	historyIntact     = gauge("history_intact", "0 if the process has found the history of policies damaged, else 1.")
 	configSuccessTime = gauge("config_last_reload_success_timestamp_seconds", "Time of the last reload of the configuration that was not refused.")
 )
 
@@ -89,6 +92,8 @@ var (
 	policyRefused  = gauge("policy_refused", "1 while the policy that the configuration names is refused and another one is in force, else 0.", "tenant")
 	policyLoad     = gauge("policy_load_seconds", "Time that loading the policy in force took; 0 if unknown.", "tenant")
 	policyFaults   = counter("policy_faults_total", "Faults of the tenant's policies, by kind.", "tenant", "kind")
+	releaseDrift   = gauge("release_drift", "1 while the policy in force is not the one that the configuration names, because that was rolled back or killed, else 0.", "tenant")
+	policyKilled   = gauge("policy_killed", "1 while the shipped policy is in force because the tenant's policy was killed, else 0.", "tenant")
 	signatureUntil = gauge("policy_signature_expires_timestamp_seconds", "Expiry time of the signature of the policy in force.", "tenant")
 )
 

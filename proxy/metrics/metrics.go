@@ -26,12 +26,20 @@ type State struct {
 	Reloads   Reloads
 	Draining  bool
 	LinesLost uint64 // of the log
+	History   History
 	Tenants   []Tenant
 	Listeners []Listener
 }
 
 // A Build identifies the running program.
 type Build struct{ Version, Revision, Go, Wazero string }
+
+// A History says how far the history of policies has come.
+type History struct {
+	Entries uint64
+	Unsaved int  // entries that could not be written
+	Intact  bool // no damage was found
+}
 
 // Reloads counts reloads of the configuration.
 type Reloads struct {
@@ -57,6 +65,8 @@ type Tenant struct {
 	Swapped, Refused uint64 // policies that came into force, or were refused
 	LoadSeconds      float64
 	PolicyRefused    bool      // the policy that the configuration names
+	Drift            bool      // the policy in force is not the one that the configuration names, by word of an operator
+	Killed           bool      // the shipped policy is in force, by word of an operator
 	SignatureUntil   time.Time // zero: no signature
 }
 

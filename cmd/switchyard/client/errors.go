@@ -96,7 +96,10 @@ func dialRemedy(err error) string {
 // maxToken is how long a token may be, in bytes.
 const maxToken = 4 << 10
 
-// readToken reads the token in a file. Its content appears in no error.
+// minNamedToken is how long a token behind a name is at least, in bytes.
+const minNamedToken = 16
+
+// readToken reads the token in a file, which may stand behind a name. Its content appears in no error.
 func readToken(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -105,6 +108,9 @@ func readToken(path string) (string, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	token := string(bytes.TrimSpace(text))
+	if fields := strings.Fields(token); len(fields) == 2 && len(fields[1]) >= minNamedToken { // as the server's files have it
+		token = fields[1]
+	}
 	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
 	case err != nil:

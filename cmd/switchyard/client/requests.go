@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strconv"
 
@@ -35,12 +36,59 @@ func (c *Client) Snapshot(ctx context.Context) (*api.Snapshot, error) {
 	return s, nil
 }
 
+// Releases returns the state of the policies of the named tenants, or of all.
+func (c *Client) Releases(ctx context.Context, tenants []string) (*api.Releases, error) {
+	all := new(api.Releases)
+	if err := c.get(ctx, "/api/v1/releases", url.Values{"tenant": tenants}, all); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// ReleaseHistory returns the last entries of the history, at most limit; with a tenant, only its
+// own.
+func (c *Client) ReleaseHistory(ctx context.Context, tenant string, limit int) (*api.ReleaseHistory, error) {
+	some, query := new(api.ReleaseHistory), url.Values{"limit": {strconv.Itoa(limit)}}
+	if tenant != "" {
+		query.Set("tenant", tenant)
+	}
+	if err := c.get(ctx, "/api/v1/releases/history", query, some); err != nil {
+		return nil, err
+	}
+	return some, nil
+}
+
+// Receipt returns the receipt of a release.
+func (c *Client) Receipt(ctx context.Context, release uint64) (*api.ReleaseReceipt, error) {
+	r := new(api.ReleaseReceipt)
+	if err := c.get(ctx, "/api/v1/releases/receipt", url.Values{"release": {strconv.FormatUint(release, 10)}}, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ChangeRelease changes a tenant's policy: verb is rollback, retry, kill or revive. The server may
+// load a policy before it answers, for as long as ctx lasts.
+func (c *Client) ChangeRelease(ctx context.Context, verb string, r api.ReleaseRequest) (*api.Release, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	result := new(api.Release)
+	return result, c.exchange(ctx, http.MethodPost, "/api/v1/releases/"+verb, nil, text, result)
+}
+
 // get decodes the answer at a path into v.
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeouts.answer,
 		fmt.Errorf("no whole answer within %v; it hangs, or the machine is overloaded: see its log", c.timeouts.answer))
 	defer cancel()
-	body, err := c.Open(ctx, path, query)
+	return c.exchange(ctx, http.MethodGet, path, query, nil, v)
+}
+
+// exchange makes a request and decodes the answer into v.
+func (c *Client) exchange(ctx context.Context, method, path string, query url.Values, content []byte, v any) error {
+	body, err := c.send(ctx, method, path, query, content)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (srv *server) openAdmin(listeners []net.Listener) (err error) {
 	state.update(srv)
 	srv.admin, err = admin.Serve(listeners, state, admin.Options{
 		Version: version.String(), Started: state.started, Level: srv.level,
-		Lines: &state.lines, History: &state.history, Probes: &state.probes,
+		Lines: &state.lines, History: &state.history, Records: state.records.Load(), Probes: &state.probes,
 		Metrics: metrics.Handler(state.metrics), Page: dashboard.Handler(), Profiles: c.PProf,
 		ReadToken: srv.config.File(c.ReadTokenFile), OperateToken: srv.config.File(c.OperateTokenFile),
 	}, srv.log)

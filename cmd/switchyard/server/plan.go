@@ -9,6 +9,7 @@ import (
 
 	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy"
+	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
 	"switchyard/proxy/config"
@@ -47,7 +48,7 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits
 			continue
 		}
 		then := func(*load) { changed(p, t) }
-		a := &addition{policy: p.begin(findPolicy, t, then)}
+		a := &addition{policy: p.begin(srv.findWanted, t, then)}
 		if audits && t.Audit != "" {
 			a.audit = p.begin(findAudit, t, then)
 		}
@@ -56,7 +57,7 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits
 	return p
 }
 
-// A finder finds a policy of a tenant: findPolicy or findAudit.
+// A finder finds a policy of a tenant: server.findWanted or findAudit.
 type finder func(*trust.Checker, config.Tenant) (candidate, error)
 
 // begin finds a policy of a tenant and begins to load it.
@@ -80,7 +81,7 @@ func (p *plan) isFor(c *config.Config, requested bool) bool {
 	checker := trust.New(c, p.server.ledger)
 	for _, t := range c.Tenants {
 		if a := p.additions[t.Name]; a != nil {
-			if found, err := findPolicy(checker, t); err != nil || !found.same(a.policy.candidate) {
+			if found, err := p.server.findWanted(checker, t); err != nil || !found.same(a.policy.candidate) {
 				return false
 			}
 		}
@@ -209,7 +210,9 @@ func (p *plan) admit(t config.Tenant) {
 		s.tenant.KeepFaults(srv.faultKeeper(folder))
 	}
 	srv.tenants[t.Name] = s
-	srv.announce(t.Name, s, "policy in force")
+	number := srv.recordInForce(t.Name, s, nil, history.Who{})
+	srv.announce(t.Name, s, "policy in force", "history", number)
+	srv.warnDrift(t.Name, s.policy, "")
 	if a.audit != nil {
 		srv.beginAudit(t.Name, s, a.audit)
 	}
@@ -242,10 +245,12 @@ func (srv *server) endTenant(name string, s *served) {
 func (s *served) dropLoads() {
 	s.next.drop()
 	s.nextAudit.drop()
-	s.next, s.nextAudit = nil, nil
+	s.back.drop()
+	s.next, s.nextAudit, s.back = nil, nil, nil
 }
 
 func (s *served) close() {
 	s.tenant.Close()
+	s.before.release()
 	s.active.Close()
 }

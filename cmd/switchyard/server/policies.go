@@ -24,6 +24,7 @@ type candidate struct {
 	config  []byte          // JSON, or nil
 	effects *policy.Effects // what it may do
 	may     string          // effects as the configuration writes them, to compare
+	drift   string          // why it is not the policy that the configuration names; "" if it is
 }
 
 // same reports whether both would load as the same policy from the same file.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
+	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
@@ -78,7 +79,7 @@ func (srv *server) reloadFiles(requested bool) {
 			return
 		}
 		if s := srv.tenants[t.Name]; s != nil {
-			srv.reloadPolicy(t, s, requested)
+			srv.reloadPolicy(t, s, requested, history.Who{})
 			srv.reloadAudit(t, s, requested)
 		}
 	}
@@ -169,29 +170,39 @@ func (srv *server) apply() error {
 	return nil
 }
 
-// reloadPolicy begins to load the tenant's policy if it differs from the one in force.
-func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool) {
-	found, err := findPolicy(srv.checker, t)
+// reloadPolicy begins to load the tenant's policy if it differs from the one in force. by caused
+// that; without a name, its files did.
+func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by history.Who) {
+	found, err := srv.wanted(srv.checker, t, s)
 	if err == nil && s.next.joins(found, srv.engine(), requested) {
 		return
 	}
-	s.next.drop()
-	s.next = nil
 	switch {
-	case err != nil:
-		srv.refuse(t, found, err, requested)
-	case found.same(s.policy) && s.engine == srv.engine():
+	case err == nil && !(found.same(s.policy) && s.engine == srv.engine()):
+		srv.replace(t.Name, s, found, requested, by)
+		return
+	case err == nil:
 		srv.keepPolicy(t, s, found, requested)
 	default:
-		s.next = srv.begin(srv.engine(), found, requested, func(l *load) { srv.swapPolicy(t.Name, s, l) })
+		srv.refuse(t, found, err, requested)
 	}
+	s.next.drop()
+	s.next = nil
+}
+
+// replace begins to load a policy that is to replace the tenant's.
+func (srv *server) replace(tenant string, s *served, c candidate, requested bool, by history.Who) {
+	s.next.drop()
+	s.next = srv.begin(srv.engine(), c, requested, func(l *load) { srv.swapPolicy(tenant, s, l, by) })
 }
 
 // keepPolicy is a reload that found the policy in force.
 func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, requested bool) {
 	about := "tenant " + t.Name
 	refused, signed := srv.lastErrors[about] != "", !found.proof.Same(s.policy.proof)
-	s.policy.proof = found.proof
+	was := s.policy.drift
+	s.policy.proof, s.policy.drift = found.proof, found.drift
+	srv.warnDrift(t.Name, s.policy, was)
 	srv.recordVersion(t.Name, s)
 	srv.reportOnce("", about, nil, false)
 	switch {
@@ -207,6 +218,9 @@ func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, reque
 // refuse reports that a tenant's policy is refused; the one in force goes on.
 func (srv *server) refuse(t config.Tenant, found candidate, err error, requested bool) {
 	srv.state.refused(t, found, err)
+	if srv.lastErrors["tenant "+t.Name] != err.Error() {
+		srv.recordRefused(t, found, err)
+	}
 	srv.reportOnce("policy refused; the one in force goes on", "tenant "+t.Name, err, requested)
 }
 
@@ -224,17 +238,23 @@ func (srv *server) confirm(tenant string, s *served, message string) {
 
 // swapPolicy puts a policy in force that was loaded for the tenant. What is audited is compared
 // with it, so that begins after it.
-func (srv *server) swapPolicy(tenant string, s *served, l *load) {
+func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who) {
 	s.next = nil
 	t, _ := srv.config.Tenant(tenant)
-	if l.err != nil {
+	switch {
+	case l.err != nil:
 		srv.refuse(t, l.candidate, l.err, l.requested)
-	} else {
+	case !srv.isWanted(tenant, l.candidate): // an operator went back to another one meanwhile
+		l.drop()
+		srv.reloadPolicy(t, s, l.requested, by)
+		return
+	default:
 		start, before := time.Now(), s.policy
-		s.policy, s.engine, s.loadTime = l.candidate, l.engine, l.took
-		s.active.Install(l.take())
+		srv.install(s, l)
 		took := (l.took + time.Since(start)).Round(time.Microsecond)
-		srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String())
+		number := srv.recordInForce(tenant, s, s.before.generation, by)
+		srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String(), "history", number)
+		srv.warnDrift(tenant, s.policy, before.drift)
 		srv.reportOnce("", "tenant "+t.Name, nil, false)
 	}
 	srv.reloadAudit(t, s, l.requested)

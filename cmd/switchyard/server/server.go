@@ -32,6 +32,7 @@ import (
 	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy"
 	"switchyard/policy/provenance"
+	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
 	"switchyard/proxy/admin"
@@ -80,9 +81,14 @@ type server struct {
 	watcher    *watch.Watcher     // nil if files are not watched
 	watched    []string           // the files, also if they are not watched; nil before the start
 	ledger     *provenance.Ledger // of signed versions that were in force
+	records    *history.History   // of policies that were in force
+	verbs      []verbRequest      // requests about policies that wait until something is loaded
 	checker    *trust.Checker     // of policy files, by the configuration in force
 	changed    chan struct{}      // sent to by the watcher, holds one, never closed
 	lastErrors map[string]string  // the error that was last reported, by what it is about
+
+	historyWarning string // why the history cannot be written; "" if it can
+
 	supervisor *supervisor
 
 	// serving is the content of tenants for other goroutines; replaced whole.
@@ -96,8 +102,10 @@ type served struct {
 	policy candidate
 	engine *wasm.Engine // that runs the policy
 	audit  auditState
+	before earlier // the policy that was in force before
 
 	next, nextAudit *load // what is to replace policy and audit; nil if nothing is being loaded
+	back            *load // an earlier policy that an operator wants in force; nil if none is being loaded
 
 	loadTime time.Duration // that the policy took to load
 
@@ -106,7 +114,7 @@ type served struct {
 
 func newServer(load Loader, trier wasm.Trier) *server {
 	srv := &server{load: load, trier: trier, config: config.Default(), inputs: proxy.NewInputMemory(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
-		tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
+		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }
@@ -252,17 +260,19 @@ func (srv *server) run(hangups <-chan os.Signal) {
 	extend := time.NewTicker(extendEvery)
 	defer extend.Stop()
 	defer srv.answer(true)
+	defer srv.answerVerbs(true)
 	for !srv.stopper.isRequested() {
 		srv.answer(false)
 		srv.warn()
 		srv.state.update(srv)
+		srv.answerVerbs(false)
 		srv.stopper.drainTime.Store(int64(srv.config.Drain.Timeout))
 		if srv.starting == nil && len(srv.requests) == 0 {
 			srv.supervisor.ready(statusOf(srv.lastErrors))
 		}
-		asked, requests := hangups, srv.state.reloads
+		asked, requests, verbs := hangups, srv.state.reloads, srv.state.verbs
 		if srv.starting != nil {
-			asked, requests = nil, nil // until then they wait in their channels
+			asked, requests, verbs = nil, nil, nil // until then they wait in their channels
 		}
 		select {
 		case <-srv.stopper.requested.Done():
@@ -279,10 +289,13 @@ func (srv *server) run(hangups <-chan os.Signal) {
 			srv.extendStart()
 		case <-signatures.C:
 			srv.reload(false) // a signature may have become valid
+			srv.releaseEarlier(time.Now())
 		case <-srv.changed:
 			srv.reload(false)
 		case result := <-requests:
 			srv.request(result)
+		case r := <-verbs:
+			srv.carry(r)
 		}
 	}
 }

@@ -29,6 +29,9 @@ func (srv *server) open() error {
 	if srv.ledger, err = trust.OpenLedger(srv.config); err != nil {
 		srv.log.Warn("signed versions are remembered by this process alone", "error", err)
 	}
+	if err := srv.openHistory(); err != nil {
+		return err
+	}
 	srv.engines = append(srv.engines, srv.newEngine(srv.config))
 	srv.watch(false)                         // before the files are read, so that no change in between is missed
 	adminListeners, err := srv.listenAdmin() // before peers are served, as they lose their connection if it fails
@@ -89,7 +92,7 @@ func (p *plan) retry(a *addition, t config.Tenant) {
 	for _, r := range []struct {
 		load **load
 		find finder
-	}{{&a.policy, findPolicy}, {&a.audit, findAudit}} {
+	}{{&a.policy, p.server.findWanted}, {&a.audit, findAudit}} {
 		l := *r.load
 		if l == nil || !l.ended || l.err == nil {
 			continue

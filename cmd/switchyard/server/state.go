@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchyard/policy"
+	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/api"
@@ -33,11 +34,13 @@ type adminState struct {
 	probes  admin.Probes
 
 	log      atomic.Pointer[asyncWriter] // nil before the log exists
-	view     atomic.Pointer[view]        // replaced whole
-	reloads  chan chan api.Reload        // requests; Serve receives them and sends the result once
-	drain    chan struct{}               // closed by Drain
-	drained  sync.Once                   // closes drain
-	stopping chan struct{}               // closed by stop, when Serve takes no more requests
+	records  atomic.Pointer[history.History]
+	view     atomic.Pointer[view] // replaced whole
+	reloads  chan chan api.Reload // requests; Serve receives them and sends the result once
+	verbs    chan verbRequest     // requests; Serve receives them and sends the result once
+	drain    chan struct{}        // closed by Drain
+	drained  sync.Once            // closes drain
+	stopping chan struct{}        // closed by stop, when Serve takes no more requests
 
 	mu     sync.Mutex // guards counts
 	counts metrics.Reloads
@@ -49,6 +52,7 @@ type view struct {
 	engine     *wasm.Engine
 	tenants    []admin.Tenant       // by name
 	signatures map[string]time.Time // when the signature of a tenant's policy expires
+	drifts     map[string]string    // why a tenant's policy is not the one that the configuration names
 	listeners  []listenerView       // in the order of the configuration
 }
 
@@ -61,9 +65,10 @@ type listenerView struct {
 }
 
 func newAdminState() *adminState {
-	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), drain: make(chan struct{}), stopping: make(chan struct{})}
+	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), verbs: make(chan verbRequest), drain: make(chan struct{}), stopping: make(chan struct{})}
 	a.counts.LastDone = a.started
 	a.view.Store(&view{config: config.Default()})
+	a.records.Store(newHistory())
 	return a
 }
 
@@ -74,7 +79,7 @@ func (a *adminState) remember(log *slog.Logger) *slog.Logger {
 
 // update stores a view of what is in force now.
 func (a *adminState) update(srv *server) {
-	v := &view{config: srv.config, engine: srv.engine(), signatures: make(map[string]time.Time)}
+	v := &view{config: srv.config, engine: srv.engine(), signatures: make(map[string]time.Time), drifts: make(map[string]string)}
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]
 		t, _ := srv.config.Tenant(name)
@@ -83,6 +88,7 @@ func (a *adminState) update(srv *server) {
 			one.Audited = audited.identity()
 		}
 		v.tenants = append(v.tenants, one)
+		v.drifts[name] = s.policy.drift
 		if _, at, ok := s.policy.proof.Expires(); ok {
 			v.signatures[name] = at
 		}
@@ -153,6 +159,24 @@ func (a *adminState) Reload(ctx context.Context) (api.Reload, error) {
 		return r, nil
 	case <-ctx.Done():
 		return api.Reload{}, ctx.Err()
+	}
+}
+
+// Carry makes Serve carry out a request about a tenant's policy, and waits for the result.
+func (a *adminState) Carry(ctx context.Context, v admin.Verb) (api.Release, error) {
+	r := verbRequest{v, make(chan verbResult, 1)}
+	select {
+	case a.verbs <- r:
+	case <-a.stopping:
+		return api.Release{}, admin.ErrStopping
+	case <-ctx.Done():
+		return api.Release{}, ctx.Err()
+	}
+	select { // Serve has taken the request and will answer
+	case result := <-r.result:
+		return result.release, result.err
+	case <-ctx.Done():
+		return api.Release{}, ctx.Err()
 	}
 }
 

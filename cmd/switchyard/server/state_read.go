@@ -7,11 +7,13 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"switchyard/plugins/source"
 	"switchyard/policy"
 	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/metrics"
 )
 
@@ -34,6 +36,25 @@ func (l listenerView) read() admin.Listener {
 	if l.source != nil {
 		until := l.source.NotAfter().UTC()
 		r.CertificateUntil, r.CertificateError, r.CertificateWarnings = &until, l.refused, l.source.Warnings()
+	}
+	return r
+}
+
+// Release returns the state of a tenant's policy.
+func (a *adminState) Release(tenant string) api.Release {
+	v, s := a.view.Load(), a.records.Load().State(tenant)
+	r := api.Release{Tenant: tenant, Mode: "at-once", Release: s.Release, InForce: admin.PolicyOf(s.InForce), Previous: []api.ReleasedPolicy{}, Held: []api.ReleasedPolicy{},
+		Killed: s.Killed, Drift: v.drifts[tenant]}
+	for i := range slices.Backward(s.Previous) {
+		r.Previous = append(r.Previous, *admin.PolicyOf(&s.Previous[i]))
+	}
+	for i := range s.Held {
+		r.Held = append(r.Held, *admin.PolicyOf(&s.Held[i]))
+	}
+	for _, t := range v.tenants {
+		if t.Name == tenant {
+			r.Refused = t.PolicyError
+		}
 	}
 	return r
 }
@@ -83,6 +104,8 @@ func (a *adminState) metrics() metrics.State {
 	a.mu.Lock()
 	s.Reloads = a.counts
 	a.mu.Unlock()
+	p := a.records.Load().Position()
+	s.History = metrics.History{Entries: p.Number, Unsaved: p.Unsaved, Intact: p.Damaged == nil}
 	for _, t := range v.tenants {
 		s.Tenants = append(s.Tenants, a.tenantMetrics(v, t))
 	}
@@ -107,6 +130,7 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 		}
 	}
 	reloads, faults := a.history.Counts(t.Name)
+	m.Drift, m.Killed = v.drifts[t.Name] != "", v.drifts[t.Name] == driftKilled
 	m.Faults, m.Swapped, m.Refused, m.LoadSeconds = faults, reloads.Swapped, reloads.Refused, reloads.LoadSeconds
 	if g := t.Active.TryAcquire(); g != nil {
 		m.Policy, m.SHA256 = g.Name, g.Sum()

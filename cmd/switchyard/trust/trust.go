@@ -5,7 +5,6 @@ package trust
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -40,13 +39,9 @@ func New(c *config.Config, l *provenance.Ledger) *Checker {
 // OpenLedger returns the ledger in the folder of signatures.state. The warning is set if the
 // ledger cannot be stored and is lost when the process exits; the ledger is usable either way.
 func OpenLedger(c *config.Config) (l *provenance.Ledger, warning error) {
-	folder := c.File(c.Signatures.State)
-	if c.Signatures.State == "auto" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return provenance.NewLedger(""), fmt.Errorf("which signed versions were in force is forgotten at exit; set signatures.state to a folder: %w", err)
-		}
-		folder = filepath.Join(cache, "switchyard", "signatures")
+	folder, err := c.StateFolder(c.Signatures.State, "signatures")
+	if err != nil {
+		return provenance.NewLedger(""), fmt.Errorf("which signed versions were in force is forgotten at exit; set signatures.state to a folder: %w", err)
 	}
 	return provenance.NewLedger(folder), nil
 }
@@ -54,8 +49,9 @@ func OpenLedger(c *config.Config) (l *provenance.Ledger, warning error) {
 // A Proof is the result of a check that let a tenant's policy pass.
 type Proof struct {
 	provenance.Finding
-	rules  provenance.Rules
-	policy string // the name under which the ledger stores its versions
+	Signature []byte // the content of the signature file; nil if there is none
+	rules     provenance.Rules
+	policy    string // the name under which the ledger stores its versions
 }
 
 // Policy reads and checks the policy of a tenant. A refusal is a *wasm.GateError.
@@ -75,7 +71,24 @@ func (t *Checker) find(name string, tenant config.Tenant, r provenance.Rules, l 
 	if err != nil {
 		return source.Module{}, Proof{}, err
 	}
-	p, err := t.prove(f, tenant, r, l)
+	signature, err := ReadSignature(f)
+	if err != nil {
+		return source.Module{}, Proof{}, err
+	}
+	p, err := t.prove(f, signature, tenant, r, l)
+	if err != nil {
+		return source.Module{}, Proof{}, err
+	}
+	m, err := f.Module()
+	return m, p, err
+}
+
+// Earlier checks a file that was in force before, with the content of its signature file, which
+// may be nil. The pin names the policy that is wanted, so it does not apply; and going back to a
+// signed version is the operator's word for it, as downgrade_to is. A refusal is a
+// *wasm.GateError.
+func (t *Checker) Earlier(f source.File, signature []byte, version uint64, tenant config.Tenant) (source.Module, Proof, error) {
+	p, err := t.prove(f, signature, tenant, provenance.Rules{DowngradeTo: version}, t.ledger)
 	if err != nil {
 		return source.Module{}, Proof{}, err
 	}
@@ -87,14 +100,18 @@ func (t *Checker) find(name string, tenant config.Tenant, r provenance.Rules, l 
 // time and the least version. For a shipped policy only the pin counts: it is part of the
 // program.
 func (t *Checker) Prove(f source.File, tenant config.Tenant, r provenance.Rules) (Proof, error) {
-	return t.prove(f, tenant, r, t.ledger)
+	signature, err := ReadSignature(f)
+	if err != nil {
+		return Proof{}, err
+	}
+	return t.prove(f, signature, tenant, r, t.ledger)
 }
 
-func (t *Checker) prove(f source.File, tenant config.Tenant, r provenance.Rules, l *provenance.Ledger) (Proof, error) {
+func (t *Checker) prove(f source.File, signature []byte, tenant config.Tenant, r provenance.Rules, l *provenance.Ledger) (Proof, error) {
 	name := provenance.Name(f.Name)
 	if f.Path == "" {
 		finding, err := provenance.Check(f.SHA256, f.Name, nil, provenance.Rules{Pin: r.Pin})
-		return Proof{finding, r, name}, err
+		return Proof{finding, nil, r, name}, err
 	}
 	var err error
 	if r.Keys, err = t.Keys(); err != nil {
@@ -107,17 +124,16 @@ func (t *Checker) prove(f source.File, tenant config.Tenant, r provenance.Rules,
 		}
 	}
 	r.Tenant, r.Required, r.Now = tenant.Name, r.Required || tenant.RequireSignature, t.now()
-	signature, err := ReadSignature(f)
-	if err != nil {
-		return Proof{}, err
-	}
 	finding, err := provenance.Check(f.SHA256, f.Name, signature, r)
-	return Proof{finding, r, name}, err
+	return Proof{finding, signature, r, name}, err
 }
 
 // ReadSignature returns the content of the signature file beside a policy's file, or nil if
-// that does not exist. The error is a *wasm.GateError.
+// that does not exist or the policy is shipped. The error is a *wasm.GateError.
 func ReadSignature(f source.File) ([]byte, error) {
+	if f.Path == "" {
+		return nil, nil
+	}
 	signature, err := provenance.ReadSignature(provenance.SignatureFile(f.Path))
 	if err != nil {
 		return nil, provenance.Refuse(provenance.GateSignature, f.Name, "make its signature file readable, or sign it anew", "%w", err)

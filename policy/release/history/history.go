@@ -83,8 +83,16 @@ func (h *History) open() error {
 	if _, err := os.Stat(h.folder); os.IsNotExist(err) {
 		return nil
 	}
-	h.err = h.locked(func() error { return nil })
+	h.err = h.located(h.locked(func() error { return nil }))
 	return h.err
+}
+
+// located says where an error happened.
+func (h *History) located(err error) error {
+	if err != nil {
+		err = fmt.Errorf("history in %s: %w", h.folder, err)
+	}
+	return err
 }
 
 // locked locks the folder, reads what other processes wrote, and calls write.
@@ -115,11 +123,8 @@ func (h *History) Append(e Entry, r Receipt, blobs ...[]byte) (Entry, error) {
 		h.saved.apply(h.unsaved[0], h.keep)
 		h.unsaved = h.unsaved[1:]
 	}
-	h.err = h.flush()
-	if h.err != nil {
-		return e, fmt.Errorf("write the history in %s: %w", h.folder, h.err)
-	}
-	return e, nil
+	h.err = h.located(h.flush())
+	return e, h.err
 }
 
 func now() time.Time { return time.Now().UTC().Round(time.Millisecond) }

@@ -11,6 +11,7 @@ type Tenant struct {
 	Previous []Policy `json:"previous,omitempty"` // were in force before, the latest last; a rollback goes to the last
 	Held     []Policy `json:"held,omitempty"`     // were rolled back, and are skipped
 	Killed   bool     `json:"killed,omitempty"`   // the shipped policy is in force instead of InForce
+	Release  uint64   `json:"release,omitempty"`  // the number of the last release that ended
 }
 
 // Holds reports whether the policy was rolled back and is skipped.
@@ -24,7 +25,7 @@ func (s State) Of(tenant string) Tenant {
 	if t == nil {
 		return Tenant{}
 	}
-	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed}
+	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Release}
 }
 
 // clone returns a copy that does not change with s.
@@ -46,6 +47,9 @@ func (s State) apply(e *Entry, keep int) {
 	if t == nil {
 		t = new(Tenant)
 		s[e.Tenant] = t
+	}
+	if e.Kind.ends() {
+		t.Release = e.ID()
 	}
 	switch e.Kind {
 	case Initial, AtOnce, Done:

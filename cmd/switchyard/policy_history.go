@@ -1,0 +1,265 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy/provenance"
+	"switchyard/policy/release/history"
+	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/config"
+)
+
+// historyOptions are the flags of policy history.
+type historyOptions struct {
+	releaseClient
+	verify, asJSON bool
+	limit          int
+	keys           []string
+}
+
+// policyHistory prints who changed which policy, and verifies the history's files.
+func policyHistory(o *options, stdout, _ io.Writer) *cobra.Command {
+	h := &historyOptions{releaseClient: releaseClient{options: o}}
+	c := &cobra.Command{
+		Use:   "history",
+		Short: "Print which policies were in force, who changed them, and why",
+		Long: "Print which policies were in force, who changed them, and why, the latest first. It asks the\n" +
+			"running server for the last entries.\n\n" +
+			"With --verify it reads the files in the folder releases.state instead, needs no server, prints\n" +
+			"all entries, and exits with 65 and the first line that does not fit if anything was changed,\n" +
+			"removed or inserted. With --key, every receipt and the end must be signed by that key.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if h.verify {
+				return h.verifyFiles(stdout)
+			}
+			if len(h.keys) > 0 {
+				return usageError{errors.New("--key is for --verify; write both, or neither")}
+			}
+			conn, err := h.connect(false)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			some, err := conn.ReleaseHistory(c.Context(), h.tenant, h.limit)
+			if err != nil {
+				return serverError(err)
+			}
+			if h.asJSON {
+				return printJSON(stdout, some)
+			}
+			return printHistory(stdout, some.Entries)
+		},
+	}
+	h.flags(c, false)
+	c.Flags().BoolVar(&h.verify, "verify", false, "verify the files of the history, without a server")
+	c.Flags().BoolVar(&h.asJSON, "json", false, "print JSON, as /api/v1/releases/history answers")
+	c.Flags().IntVar(&h.limit, "limit", 50, "print at most this `NUMBER` of entries, up to 500; with --verify all are printed")
+	c.Flags().StringArrayVar(&h.keys, "key", nil, "`FILE` with the public key of releases.key; may be repeated")
+	return c
+}
+
+// A verifiedHistory is what policy history --verify prints as JSON. Its names do not change.
+type verifiedHistory struct {
+	Sound   bool               `json:"sound"`
+	Fault   string             `json:"fault"` // the first line that does not fit; empty if all do
+	Number  uint64             `json:"last"`  // of the last entry that fits
+	Head    string             `json:"head"`  // SHA-256 of its line
+	Signed  bool               `json:"signed"`
+	Files   []string           `json:"files"`
+	Notes   []string           `json:"notes"`
+	Entries []api.HistoryEntry `json:"entries"` // the latest first
+}
+
+// verifyFiles verifies the files of the configuration's history.
+func (h *historyOptions) verifyFiles(stdout io.Writer) error {
+	c, _, err := h.load()
+	if err != nil {
+		return err
+	}
+	folder, err := historyFolder(c)
+	if err != nil {
+		return err
+	}
+	keys, err := provenance.ReadKeys(h.keys...)
+	if err != nil {
+		return dataError{err}
+	}
+	v := verifiedHistory{Notes: []string{}, Entries: []api.HistoryEntry{}}
+	report, err := history.Verify(folder, keys, func(e *history.Entry) {
+		if h.tenant == "" || e.Tenant == h.tenant {
+			v.Entries = append([]api.HistoryEntry{admin.EntryOf(e)}, v.Entries...)
+		}
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return dataError{fmt.Errorf("there is no history in %s; does the server run as another user? Name the folder by --set releases.state=FOLDER", folder)}
+	}
+	if err != nil {
+		return dataError{err}
+	}
+	v.Sound, v.Number, v.Head, v.Signed, v.Files = report.Fault == nil, report.Number, report.Sum, report.Signed, report.Files
+	v.Notes = append(v.Notes, report.Notes...)
+	if report.Fault != nil {
+		v.Fault = report.Fault.Error()
+	}
+	if err := v.print(stdout, h.asJSON); err != nil {
+		return err
+	}
+	if report.Fault != nil {
+		return dataError{fmt.Errorf("the history in %s is damaged: %w", folder, report.Fault)}
+	}
+	return nil
+}
+
+func (v *verifiedHistory) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, v)
+	}
+	if err := printHistory(w, v.Entries); err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, note := range v.Notes {
+		rows = append(rows, []string{"note: " + note})
+	}
+	if v.Sound {
+		signed := "not signed"
+		if v.Signed {
+			signed = "signed"
+		}
+		rows = append(rows, []string{fmt.Sprintf("sound: entry %d is the last, head %.16s, %s", v.Number, v.Head, signed)})
+	}
+	return columns(w, rows)
+}
+
+// historyFolder returns the folder of the history.
+func historyFolder(c *config.Config) (string, error) {
+	folder, err := c.StateFolder(c.Releases.State, "releases")
+	if err == nil && folder == "" {
+		err = errors.New("the history is kept in memory alone; name its folder by --set releases.state=FOLDER")
+	}
+	if err != nil {
+		return "", usageError{fmt.Errorf("releases.state: %w", err)}
+	}
+	return folder, nil
+}
+
+func printHistory(w io.Writer, entries []api.HistoryEntry) error {
+	rows := [][]string{{"N", "TIME", "TENANT", "KIND", "FROM", "TO", "WHO", "REASON"}}
+	of := func(p *api.ReleasedPolicy) string {
+		if p == nil {
+			return "-"
+		}
+		return shortPolicy(*p)
+	}
+	for _, e := range entries {
+		rows = append(rows, []string{fmt.Sprint(e.Number), e.Time.UTC().Format(time.RFC3339), orDash(e.Tenant), e.Kind, of(e.From), of(e.To), whoOf(e.Who), e.Reason})
+	}
+	return columns(w, rows)
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// whoOf describes who caused an entry.
+func whoOf(w api.ReleaseWho) string {
+	text := orDash(w.By)
+	if w.Owner != "" {
+		text += " of user " + w.Owner
+	}
+	for _, signer := range w.Signers {
+		text += ", signed by " + signer
+	}
+	return text
+}
+
+// policyReceipt prints one receipt.
+func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
+	r := &releaseClient{options: o}
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "receipt RELEASE",
+		Short: "Print the receipt of a release",
+		Long: "Print the receipt of a release: what was in force before and after, who caused it, and the\n" +
+			"counts of the tenant at that moment. RELEASE is its number in 'policy history'.",
+		Args: exactly("RELEASE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := strconv.ParseUint(args[0], 10, 63)
+			if err != nil || id == 0 {
+				return usageError{fmt.Errorf("%q is not the number of a release; 'switchyard policy history' prints them", args[0])}
+			}
+			conn, err := r.connect(false)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			receipt, err := conn.Receipt(c.Context(), id)
+			if err != nil {
+				return serverError(err)
+			}
+			if asJSON {
+				return printJSON(stdout, receipt.Receipt)
+			}
+			return printReceipt(stdout, receipt)
+		},
+	}
+	tokenFlag(c, &r.tokenFile)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the receipt as it stands in the history: an in-toto statement, or its DSSE envelope")
+	return c
+}
+
+func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
+	var s history.Statement
+	if err := json.Unmarshal(r.Statement, &s); err != nil {
+		return unavailableError{fmt.Errorf("the receipt is not a statement that this program knows: %w", err)}
+	}
+	p := s.Predicate
+	rows := [][]string{{"release", fmt.Sprint(p.Release)}, {"tenant", p.Tenant}, {"result", string(p.Result)}, {"time", p.Time.UTC().Format(time.RFC3339)},
+		{"from", longPolicy(p.From)}, {"to", longPolicy(p.To)}}
+	if p.Held != nil {
+		rows = append(rows, []string{"held back", longPolicy(p.Held)})
+	}
+	rows = append(rows, []string{"who", whoOf(api.ReleaseWho{By: p.Who.By, Owner: p.Who.Owner, Signers: p.Who.Signers})})
+	if p.Reason != "" {
+		rows = append(rows, []string{"reason", p.Reason})
+	}
+	if p.Before != "" {
+		rows = append(rows, []string{"before", p.Before})
+	}
+	rows = append(rows, []string{"after", p.After})
+	if n := p.Sums; n != nil {
+		rows = append(rows, []string{"PDUs", fmt.Sprintf("received %d = accepted %d + dropped %d", n.Received, n.Accepted, n.Dropped)},
+			[]string{"copies", fmt.Sprintf("due %d = delivered %d + pending %d + discarded %d", n.Due, n.Delivered, n.Pending, n.Discarded)},
+			[]string{"lost", fmt.Sprint(n.Lost)})
+	}
+	signers := strings.Join(r.Signers, ", ")
+	if signers == "" {
+		signers = "nobody"
+	}
+	return columns(w, append(rows, []string{"signed by", signers}))
+}
+
+func longPolicy(p *history.Policy) string {
+	if p == nil {
+		return "none"
+	}
+	text := p.Name + ", sha256 " + p.SHA256
+	if p.Version > 0 {
+		text += fmt.Sprintf(", version %d", p.Version)
+	}
+	return text
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/client"
+	"switchyard/proxy/admin/api"
+)
+
+// Commands about the policies that a running server has in force, and had.
+
+// A releaseClient has the flags of a command that asks the running server about policies.
+type releaseClient struct {
+	*options
+	tenant, tokenFile string
+}
+
+// flags adds the flags. operate: the command needs the right to operate.
+func (r *releaseClient) flags(c *cobra.Command, operate bool) {
+	c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant")
+	if !operate {
+		tokenFlag(c, &r.tokenFile)
+		return
+	}
+	c.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` with the token, if admin.socket is not used (default $"+client.TokenVariable+", else admin.operate_token_file)")
+}
+
+// connect returns a client of the server. operate: it needs the right to operate.
+func (r *releaseClient) connect(operate bool) (*client.Client, error) {
+	file := r.tokenFile
+	if operate && file == "" && r.variable(client.TokenVariable) == "" {
+		c, _, err := r.load()
+		if err != nil {
+			return nil, err
+		}
+		file = c.File(c.Admin.OperateTokenFile)
+	}
+	return r.options.connect(file)
+}
+
+// tenants returns the tenants that the flag names.
+func (r *releaseClient) tenants() []string {
+	if r.tenant == "" {
+		return nil
+	}
+	return []string{r.tenant}
+}
+
+// policyStatus prints which policies are in force.
+func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
+	r := &releaseClient{options: o}
+	var asJSON, wait bool
+	var sum string
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Print which policies the running server has in force, or wait for one",
+		Long: "Print which policies the running server has in force, which were before, and which are held\n" +
+			"back because they were rolled back.\n\n" +
+			"With --wait it exits when the policy of --sha256 is in force with 0, when it was rolled back or\n" +
+			"refused with 1, and after --timeout with 75.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if wait != (sum != "") {
+				return usageError{errors.New("write --wait and --sha256 together")}
+			}
+			conn, err := r.connect(false)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			if wait {
+				return r.wait(c.Context(), conn, strings.ToLower(sum), timeout)
+			}
+			all, err := conn.Releases(c.Context(), r.tenants())
+			if err != nil {
+				return serverError(err)
+			}
+			if asJSON {
+				return printJSON(stdout, all)
+			}
+			return printReleases(stdout, all)
+		},
+	}
+	r.flags(c, false)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as /api/v1/releases answers")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until the policy of --sha256 is in force or refused")
+	c.Flags().StringVar(&sum, "sha256", "", "`SHA256` of the policy's file to wait for, or its first digits")
+	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	return c
+}
+
+// waitTime is the time between two looks at the server.
+const waitTime = 200 * time.Millisecond
+
+// wait waits until the policy is in force for the tenant.
+func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum string, timeout time.Duration) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	end := time.After(timeout)
+	for {
+		all, err := conn.Releases(ctx, r.tenants())
+		if err != nil {
+			return serverError(err)
+		}
+		if len(all.Releases) != 1 {
+			return usageError{errors.New("there are several tenants; name one by --tenant")}
+		}
+		if done, err := awaited(&all.Releases[0], sum); done || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(waitTime):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-end:
+			return notYetError{fmt.Errorf("policy %s is not in force after %v", sum, timeout)}
+		}
+	}
+}
+
+// A notYetError is something that has not happened in the time that the command line allows.
+type notYetError struct{ error }
+
+// awaited reports whether the policy is in force. The error says that it will not be.
+func awaited(r *api.Release, sum string) (bool, error) {
+	fits := func(p api.ReleasedPolicy) bool { return strings.HasPrefix(p.SHA256, sum) }
+	switch {
+	case slices.ContainsFunc(r.Held, fits):
+		return false, fmt.Errorf("policy %s was rolled back; let it in by 'switchyard policy retry'", sum)
+	case r.Killed:
+		return false, errors.New("the tenant's policy was killed; end that by 'switchyard policy revive'")
+	case r.InForce != nil && fits(*r.InForce):
+		return true, nil
+	case r.Refused != "":
+		return false, fmt.Errorf("refused: %s", r.Refused)
+	}
+	return false, nil
+}
+
+func printReleases(w io.Writer, all *api.Releases) error {
+	rows := [][]string{{"TENANT", "MODE", "RELEASE", "IN FORCE", "BEFORE", "HELD BACK", "STATE"}}
+	for _, r := range all.Releases {
+		inForce := "unknown"
+		if r.InForce != nil {
+			inForce = shortPolicy(*r.InForce)
+		}
+		state := "as configured"
+		switch {
+		case r.Killed:
+			inForce, state = "teamtalk", "killed; "+inForce+" is back after revive"
+		case r.Drift != "":
+			state = "not as configured: " + r.Drift
+		case r.Refused != "":
+			state = "refused: " + r.Refused
+		}
+		rows = append(rows, []string{r.Tenant, r.Mode, fmt.Sprint(r.Release), inForce, shortPolicies(r.Previous), shortPolicies(r.Held), state})
+	}
+	if err := columns(w, rows); err != nil {
+		return err
+	}
+	h := all.History
+	fmt.Fprintf(w, "history  %d entries, head %.16s\n", h.Entries, h.Head)
+	if !h.Intact {
+		fmt.Fprintln(w, "history  damaged; see 'switchyard policy history --verify'")
+	}
+	if h.Error != "" {
+		return columns(w, [][]string{{fmt.Sprintf("history  %d entries are not written: %s", h.Unsaved, h.Error)}})
+	}
+	return nil
+}
+
+// shortPolicy formats a policy as v6 1fbd0280.
+func shortPolicy(p api.ReleasedPolicy) string {
+	text := fmt.Sprintf("%.8s", p.SHA256)
+	if p.Version > 0 {
+		text = fmt.Sprintf("v%d %s", p.Version, text)
+	}
+	return text
+}
+
+func shortPolicies(all []api.ReleasedPolicy) string {
+	const most = 3
+	var texts []string
+	for _, p := range all[:min(len(all), most)] {
+		texts = append(texts, shortPolicy(p))
+	}
+	if more := len(all) - most; more > 0 {
+		texts = append(texts, fmt.Sprintf("%d more", more))
+	}
+	if texts == nil {
+		return "-"
+	}
+	return strings.Join(texts, ", ")
+}
+
+// A releaseVerb is a command that changes a tenant's policy.
+type releaseVerb struct {
+	name, short, long string
+	to                bool // it has the flag --to
+	done              string
+}
+
+var releaseVerbs = []releaseVerb{
+	{"rollback", "Put the policy that was in force before in force again",
+		"Put the policy that was in force before in force again, at once.\n\n" +
+			"The present one is skipped from then on, also after a restart, until its content changes or\n" +
+			"'policy retry'. The configuration is not changed: until it names what is in force, the metric\n" +
+			"switchyard_release_drift is 1. A signed version may be lower than the one in force.", true, "rolled back to"},
+	{"retry", "Let in what was rolled back, and load what the configuration names", "", false, "in force is"},
+	{"kill", "Put the shipped policy teamtalk in force until revive",
+		"Put the shipped policy teamtalk, which routes as the original does, in force at once.\n\n" +
+			"It stays in force, also after a restart and whatever the configuration names, until 'policy\n" +
+			"revive'. The tenant's may settings apply to it.", false, "killed; after revive, in force is"},
+	{"revive", "End a kill: what the configuration names is in force again", "", false, "in force is"},
+}
+
+// policyVerbs returns the commands that change a tenant's policy.
+func policyVerbs(o *options, stdout io.Writer) (all []*cobra.Command) {
+	for _, v := range releaseVerbs {
+		all = append(all, v.command(o, stdout))
+	}
+	return all
+}
+
+func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
+	r, request := &releaseClient{options: o}, new(api.ReleaseRequest)
+	c := &cobra.Command{
+		Use: v.name, Short: v.short, Long: v.long, Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			conn, err := r.connect(true)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			request.Tenant = r.tenant
+			result, err := conn.ChangeRelease(ctx, v.name, *request)
+			if err != nil {
+				return verbError(err)
+			}
+			inForce := "unknown"
+			if result.InForce != nil {
+				inForce = shortPolicy(*result.InForce)
+			}
+			return columns(stdout, [][]string{{fmt.Sprintf("tenant %s: %s %s", result.Tenant, v.done, inForce)}})
+		},
+	}
+	r.flags(c, true)
+	c.Flags().StringVar(&request.Reason, "reason", "", "`TEXT` for the history")
+	c.Flags().Uint64Var(&request.Release, "release", 0, "fail unless this `NUMBER` of 'policy status' is the present release")
+	if v.to {
+		c.Flags().StringVar(&request.To, "to", "", "the policy to go back to: a `SHA256`, its first digits, or a signed version (default the policy before)")
+	}
+	return c
+}
+
+// verbError returns the error of a request that the server did not carry out. That it does not fit
+// what is in force, or that the policy does not load, is no fault of the command line.
+func verbError(err error) error {
+	if refusal, ok := errors.AsType[*client.Refusal](err); ok && (refusal.Status == http.StatusConflict || refusal.Status == http.StatusUnprocessableEntity) {
+		return errors.New(refusal.Error())
+	}
+	return serverError(err)
+}

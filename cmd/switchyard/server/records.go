@@ -1,0 +1,274 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"switchyard/cmd/switchyard/trust"
+	"switchyard/plugins/source"
+	"switchyard/plugins/teamtalk"
+	"switchyard/policy"
+	"switchyard/policy/provenance"
+	"switchyard/policy/release/history"
+	"switchyard/proxy/config"
+)
+
+// OpenHistory opens the history of policies that the configuration names. The warning is set if
+// the history is lost when the process exits, or cannot be written now; it is usable either way.
+// The error is about the key.
+func OpenHistory(c *config.Config) (h *history.History, warning, err error) {
+	var signer *provenance.Signer
+	if c.Releases.Key != "" {
+		if signer, err = provenance.ReadSigner(c.File(c.Releases.Key)); err != nil {
+			return nil, nil, InvalidError{fmt.Errorf("releases.key: %w", err)}
+		}
+	}
+	folder, warning := c.StateFolder(c.Releases.State, "releases")
+	if warning != nil {
+		warning = fmt.Errorf("%w; set releases.state to a folder", warning)
+	}
+	h, failed := history.Open(folder, int(c.Releases.Keep), signer)
+	return h, errors.Join(warning, failed), nil
+}
+
+// newHistory returns a history in memory, for a server that has not opened its own yet.
+func newHistory() *history.History {
+	h, _ := history.Open("", 1, nil) // which cannot fail without a folder
+	return h
+}
+
+// openHistory opens the history of this server.
+func (srv *server) openHistory() error {
+	h, warning, err := OpenHistory(srv.config)
+	if err != nil {
+		return err
+	}
+	srv.records = h
+	srv.state.records.Store(h)
+	srv.warnHistory(warning)
+	if damage := h.Position().Damaged; damage != nil {
+		srv.log.Error("the history of policies is damaged; the file is kept, and another one begins", "file", damage.File, "line", damage.Line, "error", damage.Problem)
+	}
+	return nil
+}
+
+// warnHistory logs once that the history cannot be written, and forgets that when it can.
+func (srv *server) warnHistory(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != srv.historyWarning {
+		srv.log.Warn("the history of policies is kept by this process alone", "error", err)
+	}
+	srv.historyWarning = text
+}
+
+// recordOf returns what the history stores of a policy, and the files that it refers to.
+func recordOf(c candidate) (history.Policy, [][]byte) {
+	p := history.Policy{Name: c.Name, SHA256: c.FileSHA256}
+	files := [][]byte{c.File}
+	if c.config != nil {
+		p.Config = history.Sum(c.config)
+		files = append(files, c.config)
+	}
+	if c.proof.Signature != nil {
+		p.Signature = history.Sum(c.proof.Signature)
+		files = append(files, c.proof.Signature)
+	}
+	p.Identity = history.Identify(p.SHA256, p.Config, c.may)
+	if c.proof.Verified() {
+		p.Version, p.Signers = c.proof.Statement.Version, c.proof.Signers
+	}
+	return p, files
+}
+
+// whoSaved returns who changed the file of a tenant's policy, as far as the file says so.
+func (srv *server) whoSaved(tenant string, c candidate) history.Who {
+	t, _ := srv.config.Tenant(tenant)
+	path, isFile := srv.config.PolicyFile(t.Policy)
+	if !isFile {
+		return history.Who{By: "configuration"}
+	}
+	who := history.Who{By: "file", Signers: c.proof.Signers}
+	if info, err := os.Stat(path); err == nil {
+		changed := info.ModTime().UTC().Round(time.Millisecond)
+		who.Owner, who.Changed = ownerOf(info), &changed
+	}
+	return who
+}
+
+// record writes an entry about a tenant, and returns its number for the log; 0 if it could not be
+// written.
+func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) uint64 {
+	written, err := srv.records.Append(e, r, files...)
+	srv.warnHistory(err)
+	if err != nil {
+		return 0
+	}
+	return written.Number
+}
+
+// recordInForce writes that the tenant's policy is in force without stages, if it is not the one
+// that the history has already. It returns the number of the last entry. before is the generation
+// before it; nil if there was none. by caused that; without a name, the files did.
+func (srv *server) recordInForce(tenant string, s *served, before *policy.Generation, by history.Who) uint64 {
+	now, files := recordOf(s.policy)
+	was := srv.records.State(tenant)
+	if s.policy.drift != "" || was.InForce != nil && was.InForce.Identity == now.Identity {
+		return srv.records.Position().Number
+	}
+	e := history.Entry{Kind: history.AtOnce, Tenant: tenant, From: was.InForce, To: &now, Who: by}
+	if was.InForce == nil {
+		e.Kind = history.Initial
+	}
+	if e.Who.By == "" {
+		e.Who = srv.whoSaved(tenant, s.policy)
+	}
+	return srv.record(e, s.receipt(before), files...)
+}
+
+// receipt returns what the server knows about a change to the policy in force. before is the
+// generation before it; nil if there was none.
+func (s *served) receipt(before *policy.Generation) history.Receipt {
+	g := s.active.Acquire()
+	defer g.Release()
+	r := history.Receipt{After: Summary(g), Sums: new(history.Sums)}
+	if before != nil {
+		r.Before = Summary(before)
+	}
+	c := s.tenant.Hub().Counts()
+	r.Sums.Received, r.Sums.Due, r.Sums.Delivered, r.Sums.Pending = c.Received, c.Due, c.Delivered, c.Pending
+	for _, n := range c.Actions {
+		r.Sums.Accepted += n
+	}
+	for _, n := range c.Dropped {
+		r.Sums.Dropped += n
+	}
+	for _, n := range c.Discarded {
+		r.Sums.Discarded += n
+	}
+	r.Sums.Balance()
+	return r
+}
+
+// recordRefused writes that a policy was refused.
+func (srv *server) recordRefused(t config.Tenant, found candidate, err error) {
+	to, _ := recordOf(found)
+	if to.Name == "" { // it could not be read
+		to = history.Policy{Name: t.Policy}
+	}
+	const most = 4 << 10
+	reason := err.Error()
+	srv.record(history.Entry{Kind: history.Refused, Tenant: t.Name, From: srv.records.State(t.Name).InForce, To: &to,
+		Who: srv.whoSaved(t.Name, found), Reason: reason[:min(len(reason), most)]}, history.Receipt{})
+}
+
+// Why the policy in force is not the one that the configuration names.
+const (
+	driftRolledBack = "rolled-back"
+	driftKilled     = "killed"
+)
+
+// findWanted finds the policy that belongs in force for a tenant that is not served yet.
+func (srv *server) findWanted(checker *trust.Checker, t config.Tenant) (candidate, error) {
+	return srv.wanted(checker, t, nil)
+}
+
+// wanted finds the policy that belongs in force for a tenant: the one that the configuration names,
+// unless that was rolled back or killed. s is nil for a tenant that is not served yet.
+func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (candidate, error) {
+	was := srv.records.State(t.Name)
+	if was.Killed {
+		return shippedPolicy(t)
+	}
+	found, err := findPolicy(checker, t)
+	record, _ := recordOf(found)
+	if err != nil || !was.Holds(&record) || was.InForce == nil {
+		return found, err
+	}
+	if s != nil {
+		if now, _ := recordOf(s.policy); now.Same(was.InForce) {
+			want := s.policy
+			want.effects, want.may, want.drift = found.effects, found.may, driftRolledBack
+			return want, nil
+		}
+	}
+	want, err := srv.earlier(checker, t, was.InForce)
+	if err != nil && s == nil {
+		srv.log.Error("the policy before a rollback is gone; the one that was rolled back comes into force", "tenant", t.Name, "policy", t.Policy, "error", err)
+		return found, nil
+	}
+	return want, err
+}
+
+// isWanted reports whether a policy that wanted returned before it was loaded still belongs in
+// force.
+func (srv *server) isWanted(tenant string, c candidate) bool {
+	was := srv.records.State(tenant)
+	record, _ := recordOf(c)
+	switch {
+	case was.Killed || c.drift == driftKilled:
+		return was.Killed && c.drift == driftKilled
+	case c.drift == driftRolledBack:
+		return record.Same(was.InForce)
+	}
+	return !was.Holds(&record)
+}
+
+// shippedPolicy returns the policy that routes as the original does, for a kill.
+func shippedPolicy(t config.Tenant) (candidate, error) {
+	c, err := limited(t)
+	if err != nil {
+		return candidate{}, err
+	}
+	c.drift = driftKilled
+	f, err := source.Read(teamtalk.Name, "", 0)
+	if err == nil {
+		c.Module, err = f.Module()
+	}
+	return c, err
+}
+
+// earlier returns a policy that was in force before, from the history's files.
+func (srv *server) earlier(checker *trust.Checker, t config.Tenant, p *history.Policy) (candidate, error) {
+	c, err := limited(t)
+	if err != nil {
+		return candidate{}, err
+	}
+	c.drift = driftRolledBack
+	f, err := srv.earlierFile(p)
+	if err != nil {
+		return candidate{}, fmt.Errorf("policy %s: %w", p.Short(), err)
+	}
+	var signature []byte
+	if p.Signature != "" {
+		if signature, err = srv.records.Content(p.Signature); err != nil {
+			return candidate{}, fmt.Errorf("signature of policy %s: %w", p.Short(), err)
+		}
+	}
+	if p.Config != "" {
+		if c.config, err = srv.records.Content(p.Config); err != nil {
+			return candidate{}, fmt.Errorf("configuration of policy %s: %w", p.Short(), err)
+		}
+	}
+	c.Module, c.proof, err = checker.Earlier(f, signature, p.Version, t)
+	return c, err
+}
+
+// earlierFile returns the file of a policy that was in force before. A shipped policy is a file as
+// any other if this program has another of its name.
+func (srv *server) earlierFile(p *history.Policy) (source.File, error) {
+	path, isFile := srv.config.PolicyFile(p.Name)
+	if !isFile {
+		if f, err := source.Read(p.Name, "", 0); err == nil && f.SHA256 == p.SHA256 {
+			return f, nil
+		}
+		path = filepath.Base(p.Name) + ".wasm"
+	}
+	content, err := srv.records.Content(p.SHA256)
+	return source.File{Name: p.Name, Path: path, Bytes: content, SHA256: p.SHA256}, err
+}

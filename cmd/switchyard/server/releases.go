@@ -1,0 +1,286 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/policy/release/history"
+	"switchyard/policy/wasm"
+	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/config"
+)
+
+// What operators do to a tenant's policy. The goroutine of Serve carries it out, which loads
+// nothing itself and so never keeps a request waiting:
+//
+//	carry ──▶ rollback ──▶ the policy before is still loaded ──────▶ install ──▶ answerVerbs
+//	     │             └─▶ s.back: an earlier one loads ──▶ goBack ─▶ install ──▶ answerVerbs
+//	     └──▶ kill, retry, revive ──▶ reloadPolicy ──▶ s.next ──▶ swapPolicy ───▶ answerVerbs
+
+// An earlier is the policy that was in force before the present one. It stays loaded, so that going
+// back to it takes no time.
+type earlier struct {
+	policy     candidate
+	engine     *wasm.Engine
+	generation *policy.Generation // acquired; nil if there is none
+	since      time.Time          // when the present one replaced it
+}
+
+// earlierTime is how long the policy before stays loaded at least.
+const earlierTime = time.Hour
+
+// releaseEarlier gives back the policies that were replaced long ago; their files are kept.
+func (srv *server) releaseEarlier(now time.Time) {
+	for _, s := range srv.tenants {
+		if now.Sub(s.before.since) > earlierTime {
+			s.before.release()
+		}
+	}
+}
+
+// release gives the generation back.
+func (e *earlier) release() {
+	if e.generation != nil {
+		e.generation.Release()
+	}
+	*e = earlier{}
+}
+
+// install puts a policy in force that is loaded, and keeps the one before.
+func (srv *server) install(s *served, l *load) {
+	s.before.release()
+	s.before = earlier{s.policy, s.engine, s.active.Acquire(), time.Now()}
+	s.policy, s.engine, s.loadTime = l.candidate, l.engine, l.took
+	s.active.Install(l.take())
+}
+
+// warnDrift logs that the policy in force is not the one that the configuration names, unless that
+// was so before: was is why.
+func (srv *server) warnDrift(tenant string, inForce candidate, was string) {
+	if inForce.drift == was {
+		return
+	}
+	switch inForce.drift {
+	case driftRolledBack:
+		srv.log.Warn("policy held back: it was rolled back before; change it, or let it in by 'switchyard policy retry'", "tenant", tenant, "in_force", inForce.FileSHA256)
+	case driftKilled:
+		srv.log.Warn("policy held back: the tenant's policy was killed; end that by 'switchyard policy revive'", "tenant", tenant, "in_force", inForce.FileSHA256)
+	}
+}
+
+// A verbRequest is a request of an operator about one tenant's policy.
+type verbRequest struct {
+	admin.Verb
+	result chan verbResult // holds one
+}
+
+type verbResult struct {
+	release api.Release
+	err     error
+}
+
+// carry begins to carry out a request. answerVerbs answers it.
+func (srv *server) carry(r verbRequest) {
+	if err := srv.do(r.Verb); err != nil {
+		r.result <- verbResult{err: err}
+		return
+	}
+	srv.verbs = append(srv.verbs, r)
+}
+
+// answerVerbs answers the requests about policies whose tenant loads nothing any more. A stop
+// answers them all.
+func (srv *server) answerVerbs(stopping bool) {
+	srv.verbs = slices.DeleteFunc(srv.verbs, func(r verbRequest) bool {
+		s, fault := srv.tenants[r.Tenant], ""
+		if r.Name == admin.Retry || r.Name == admin.Revive { // which put in force what the configuration names
+			fault = srv.lastErrors["tenant "+r.Tenant]
+		}
+		switch {
+		case s == nil:
+			r.result <- verbResult{err: conflict("the tenant was removed meanwhile")}
+		case s.next == nil && s.back == nil && fault != "":
+			r.result <- verbResult{err: errors.New(fault)}
+		case s.next == nil && s.back == nil:
+			r.result <- verbResult{release: srv.state.Release(r.Tenant)}
+		case stopping:
+			r.result <- verbResult{err: admin.ErrStopping}
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// do begins to carry out a verb. The error is an admin.Conflict if the verb does not fit what is in
+// force.
+func (srv *server) do(v admin.Verb) error {
+	t, ok := srv.config.Tenant(v.Tenant)
+	s := srv.tenants[v.Tenant]
+	if !ok || s == nil {
+		return conflict("the tenant was removed meanwhile")
+	}
+	state := srv.records.State(v.Tenant)
+	if v.Release != 0 && v.Release != state.Release {
+		return conflict("release %d is not the present one, which is %d; look again by 'switchyard policy status'", v.Release, state.Release)
+	}
+	if state.Killed && v.Name != admin.Revive {
+		return conflict("the tenant's policy was killed; end that first, by 'switchyard policy revive'")
+	}
+	switch v.Name {
+	case admin.Rollback:
+		return srv.rollback(t, s, state, v)
+	case admin.Retry:
+		return srv.retry(t, s, state, v)
+	case admin.Kill:
+		return srv.kill(t, s, state, v)
+	case admin.Revive:
+		return srv.revive(t, s, state, v)
+	}
+	return conflict("no release is under way")
+}
+
+func conflict(format string, args ...any) error {
+	return admin.Conflict{Text: fmt.Sprintf(format, args...)}
+}
+
+// rollback puts an earlier policy in force: at once if it is the one before, which is still loaded,
+// else when it is loaded.
+func (srv *server) rollback(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
+	to, err := target(was, v.To)
+	if err != nil {
+		return err
+	}
+	if s.back != nil {
+		return conflict("another rollback of this tenant is being carried out; wait for it, or put the shipped policy in force by 'switchyard policy kill'")
+	}
+	if warm := srv.warm(t, s, to); warm != nil {
+		srv.goBack(t.Name, s, was.InForce, to, v, warm)
+		return nil
+	}
+	c, err := srv.earlier(srv.checker, t, to)
+	if err != nil {
+		return fmt.Errorf("go back to policy %s: %w", to.Short(), err)
+	}
+	s.back = srv.begin(srv.engine(), c, true, func(l *load) { srv.goBack(t.Name, s, was.InForce, to, v, l) })
+	return nil
+}
+
+// target finds the policy that a rollback goes to: the last one, or that with the SHA-256, its
+// beginning, or the signed version that to is.
+func target(was history.Tenant, to string) (*history.Policy, error) {
+	if to == "" {
+		if len(was.Previous) == 0 {
+			return nil, conflict("there is no policy to go back to: no other was in force before")
+		}
+		return &was.Previous[len(was.Previous)-1], nil
+	}
+	const least = 8 // hex digits
+	version, _ := strconv.ParseUint(strings.TrimPrefix(to, "v"), 10, 64)
+	kept := slices.Concat(was.Held, was.Previous)
+	var found *history.Policy
+	for i, p := range kept {
+		fits := len(to) >= least && strings.HasPrefix(p.SHA256, strings.ToLower(to)) || version > 0 && p.Version == version
+		if !fits || p.Same(found) {
+			continue
+		}
+		if found != nil {
+			return nil, conflict("%.64q fits several policies that are kept; write more of the SHA-256", to)
+		}
+		found = &kept[i]
+	}
+	if found == nil {
+		return nil, conflict("no policy that was in force and is kept has %.64q as its version or as the beginning of its SHA-256", to)
+	}
+	return found, nil
+}
+
+// warm returns the policy before if it is that one, still loaded and with the present limits; else
+// nil.
+func (srv *server) warm(t config.Tenant, s *served, to *history.Policy) *load {
+	limits, err := limited(t)
+	record, _ := recordOf(s.before.policy)
+	if err != nil || s.before.generation == nil || !record.Same(to) || s.before.engine != srv.engine() || s.before.policy.may != limits.may {
+		return nil
+	}
+	l := &load{candidate: s.before.policy, engine: s.before.engine, ended: true, outcome: outcome{generation: s.before.generation}}
+	l.candidate.drift = driftRolledBack
+	s.before = earlier{} // its use becomes that of being in force
+	return l
+}
+
+// goBack puts an earlier policy in force that is loaded. What was in force is skipped from then on.
+func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v admin.Verb, l *load) {
+	s.back = nil
+	now := srv.records.State(tenant)
+	switch {
+	case l.err != nil:
+		srv.fail(v, fmt.Errorf("go back to policy %s: %w", to.Short(), l.err))
+		return
+	case now.Killed || !now.InForce.Same(from):
+		l.drop()
+		srv.fail(v, conflict("another policy came into force while %s was loaded; look again by 'switchyard policy status'", to.Short()))
+		return
+	}
+	srv.install(s, l)
+	number := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, From: from, To: to, Held: from,
+		Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(s.before.generation))
+	srv.log.Warn("policy rolled back", "tenant", tenant, "from", from.Short(), "to", to.Short(), "by", v.By, "reason", v.Reason, "history", number)
+	srv.announce(tenant, s, "policy in force", "history", number)
+	srv.checkAgain() // the configuration may name that policy already
+}
+
+// fail answers the request of a verb that could not be carried out.
+func (srv *server) fail(v admin.Verb, err error) {
+	srv.verbs = slices.DeleteFunc(srv.verbs, func(r verbRequest) bool {
+		if r.Verb == v {
+			r.result <- verbResult{err: err}
+		}
+		return r.Verb == v
+	})
+}
+
+// retry lets in what was rolled back.
+func (srv *server) retry(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
+	if len(was.Held) == 0 {
+		return conflict("nothing is held back")
+	}
+	number := srv.record(history.Entry{Kind: history.Retry, Tenant: t.Name, Who: history.Who{By: v.By}, Reason: v.Reason}, history.Receipt{})
+	srv.log.Info("policy is tried again", "tenant", t.Name, "by", v.By, "reason", v.Reason, "history", number)
+	srv.reloadPolicy(t, s, true, history.Who{By: v.By})
+	return nil
+}
+
+// kill puts the shipped policy in force until revive.
+func (srv *server) kill(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
+	c, err := shippedPolicy(t)
+	if err != nil {
+		return err
+	}
+	to, files := recordOf(c)
+	number := srv.record(history.Entry{Kind: history.Kill, Tenant: t.Name, From: was.InForce, To: &to, Who: history.Who{By: v.By}, Reason: v.Reason},
+		s.receipt(nil), files...)
+	srv.log.Warn("policy killed; the shipped one is in force", "tenant", t.Name, "by", v.By, "reason", v.Reason, "history", number)
+	s.back.drop()
+	s.back = nil
+	srv.replace(t.Name, s, c, true, history.Who{})
+	return nil
+}
+
+// revive ends a kill: what belongs in force otherwise is in force again.
+func (srv *server) revive(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
+	if !was.Killed {
+		return conflict("the tenant's policy was not killed")
+	}
+	from, _ := recordOf(s.policy)
+	number := srv.record(history.Entry{Kind: history.Revive, Tenant: t.Name, From: &from, To: was.InForce, Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(nil))
+	srv.log.Info("policy revived", "tenant", t.Name, "by", v.By, "reason", v.Reason, "history", number)
+	srv.reloadPolicy(t, s, true, history.Who{By: v.By})
+	return nil
+}

@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"unicode/utf8"
+
+	"switchyard/policy/release/history"
+	"switchyard/proxy/admin/api"
+)
+
+// What operators can do to a tenant's policy.
+const (
+	Rollback = "rollback" // to an earlier policy
+	Retry    = "retry"    // let in what was rolled back
+	Kill     = "kill"     // the shipped policy, until Revive
+	Revive   = "revive"
+)
+
+// A Verb is a request to change a tenant's policy.
+type Verb struct {
+	Name    string // one of the constants
+	Tenant  string
+	Release uint64 // the number that the request is about; 0 for the present one
+	To      string // of Rollback; empty for the policy before
+	Reason  string
+	By      string // who asks
+}
+
+// A Conflict is the error of a Verb that does not fit what is in force.
+type Conflict struct{ Text string }
+
+func (c Conflict) Error() string { return c.Text }
+
+const (
+	maxReason  = 1000 // bytes of a reason
+	maxEntries = 500  // of the history in one answer
+)
+
+// releases answers with the state of tenants' policies.
+func (s *Server) releases(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "tenant")
+	if err != nil {
+		return err
+	}
+	tenants, err := s.tenantsNamed(q["tenant"])
+	if err != nil {
+		return err
+	}
+	all := api.Releases{Releases: []api.Release{}}
+	for _, t := range tenants {
+		all.Releases = append(all.Releases, s.backend.Release(t.Name))
+	}
+	p := s.options.Records.Position()
+	all.History = api.HistoryAccount{Entries: p.Number, Head: p.Sum, Unsaved: p.Unsaved, Intact: p.Damaged == nil}
+	if p.Err != nil {
+		all.History.Error = p.Err.Error()
+	}
+	return answer(w, http.StatusOK, all)
+}
+
+// releaseHistory answers with the last entries of the history.
+func (s *Server) releaseHistory(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "tenant", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := number(q, "limit", 50, 1, maxEntries)
+	if err != nil {
+		return err
+	}
+	name := q.Get("tenant")
+	if name != "" {
+		if _, err := s.tenant(name); err != nil {
+			return err
+		}
+	}
+	some := api.ReleaseHistory{Entries: []api.HistoryEntry{}}
+	for _, e := range s.options.Records.Recent(name, int(limit)) {
+		some.Entries = append(some.Entries, EntryOf(&e))
+	}
+	return answer(w, http.StatusOK, some)
+}
+
+// receipt answers with the receipt of one release.
+func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "release")
+	if err != nil {
+		return err
+	}
+	id, err := number(q, "release", 0, 1, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	if id == 0 {
+		return errors.New("the query names no release; write release=NUMBER, as /api/v1/releases/history has it")
+	}
+	for _, e := range s.options.Records.Recent("", maxEntries) {
+		if e.ID() != id || e.Receipt == nil {
+			continue
+		}
+		statement, signers, err := history.ReadReceipt(e.Receipt, nil)
+		if err != nil { // does not happen with receipts of this program
+			return refuse(http.StatusInternalServerError, "%v", err)
+		}
+		return answer(w, http.StatusOK, api.ReleaseReceipt{Release: id, Signers: append([]string{}, signers...), Statement: statement, Receipt: e.Receipt})
+	}
+	return refuse(http.StatusNotFound, "no receipt of release %d is among the last %d entries; older ones stand in the history's files", id, maxEntries)
+}
+
+// verb returns the responder of a request to change a tenant's policy.
+func (s *Server) verb(name string) responder {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var asked api.ReleaseRequest
+		if err := s.readJSON(w, r, &asked, 4<<10); err != nil {
+			return err
+		}
+		t, err := s.tenant(asked.Tenant)
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(asked.Reason) > maxReason || !utf8.ValidString(asked.Reason):
+			return fmt.Errorf("reason: write at most %d bytes of text", maxReason)
+		case asked.To != "" && name != Rollback:
+			return fmt.Errorf("to: only a rollback goes to another policy; leave it out")
+		}
+		if err := s.reloads.acquire("requests wait already; ask again when they are done"); err != nil {
+			return err
+		}
+		defer s.reloads.release()
+		by := s.who(r)
+		s.logRequest(r, name, "tenant", t.Name, "by", by, "reason", asked.Reason)
+		clearDeadlines(w)
+		result, err := s.backend.Carry(r.Context(), Verb{name, t.Name, asked.Release, asked.To, asked.Reason, by})
+		s.extendWriteDeadline(w)
+		return carried(w, result, err)
+	}
+}
+
+// carried answers with the result of a Verb.
+func carried(w http.ResponseWriter, result api.Release, err error) error {
+	switch {
+	case err == nil:
+		return answer(w, http.StatusOK, result)
+	case errors.As(err, new(Conflict)):
+		return refuse(http.StatusConflict, "%v", err)
+	case errors.Is(err, ErrStopping), errors.Is(err, context.Canceled):
+		return refuse(http.StatusServiceUnavailable, "%v", err)
+	default:
+		return refuse(http.StatusUnprocessableEntity, "%v", err)
+	}
+}
+
+// EntryOf returns an entry of the history as clients see it.
+func EntryOf(e *history.Entry) api.HistoryEntry {
+	return api.HistoryEntry{Number: e.Number, Time: e.Time, Kind: string(e.Kind), Tenant: e.Tenant, Release: e.ID(), From: PolicyOf(e.From), To: PolicyOf(e.To),
+		Who: api.ReleaseWho{By: e.Who.By, Owner: e.Who.Owner, Changed: e.Who.Changed, Signers: append([]string{}, e.Who.Signers...)}, Reason: e.Reason}
+}
+
+// PolicyOf returns a policy of the history as clients see it.
+func PolicyOf(p *history.Policy) *api.ReleasedPolicy {
+	if p == nil {
+		return nil
+	}
+	return &api.ReleasedPolicy{Name: p.Name, SHA256: p.SHA256, Identity: p.Identity, Version: p.Version, Signers: append([]string{}, p.Signers...)}
+}
