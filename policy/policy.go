@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"time"
 
 	"switchyard/pdu"
 )
@@ -30,6 +31,13 @@ type Reserver interface {
 	// Reserve keeps an instance for the caller's questions about the session. An error is
 	// a *Fault.
 	Reserve(session uint64) (Reserved, error)
+}
+
+// A Restarter is a Policy that needs a fresh instance after a fault.
+type Restarter interface {
+	Policy
+	// RestartTime returns how much CPU time that takes.
+	RestartTime() time.Duration
 }
 
 // Reserved is an instance that a Reserver keeps for one goroutine. There are few, so the

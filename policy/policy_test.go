@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"switchyard/pdu"
 	"switchyard/policy/abi"
@@ -149,6 +150,39 @@ func TestJudgeOpensBreaker(t *testing.T) {
 	}
 	if got := g.Faults(FaultTrap) + g.Faults(FaultBudget); got != 30*breakerLimit {
 		t.Errorf("counted %d faults, want %d", got, 30*breakerLimit)
+	}
+}
+
+// A slowRules needs long for a fresh instance.
+type slowRules struct {
+	*rules
+	takes time.Duration
+}
+
+func (s slowRules) RestartTime() time.Duration { return s.takes }
+
+// The circuit breaker counts the fresh instance that a fault takes.
+func TestBreakerCountsRestarts(t *testing.T) {
+	p := pdu.Append(nil, 3, pdu.CID_MSG_DATA, 0, nil)
+	for takes, want := range map[time.Duration]int{
+		0: breakerLimit, decisionTime - 1: breakerLimit, decisionTime: breakerLimit / 2, 10 * decisionTime: 2, time.Hour: 1,
+	} {
+		asked := 0
+		r := always(abi.BroadcastAll | abi.InspectHeader)
+		r.inspect = func(Verdict, Question) (Verdict, error) {
+			asked++
+			return 0, &Fault{Kind: FaultTrap, Err: errors.New("trapped")}
+		}
+		g := NewGeneration("test", "", slowRules{r, takes})
+		for range 3 {
+			for range 2 * breakerLimit {
+				g.Judge(p, 1, 0)
+			}
+			g.ResetBreaker()
+		}
+		if asked != 3*want {
+			t.Errorf("a fresh instance takes %v: asked %d times between three resets, want %d", takes, asked, 3*want)
+		}
 	}
 }
 

@@ -237,7 +237,9 @@ func (l *loader) instantiate(ctx context.Context) (err error) {
 	if err := hostFunctions(ctx, p.runtime, l.imports, &p.lines); err != nil {
 		return err
 	}
+	before := l.computed()
 	l.first, err = p.instantiate()
+	p.restart = l.computed() - before
 	return err
 }
 
@@ -246,9 +248,11 @@ func (l *loader) configure(context.Context) error {
 	if p.config = bytes.Clone(l.config); len(p.config) == 0 {
 		p.config = []byte("{}")
 	}
+	before := l.computed()
 	if err := l.first.prepare(p); err != nil {
 		return err
 	}
+	p.restart += l.computed() - before
 	p.slots[0].put(l.first)
 	return nil
 }

@@ -174,3 +174,15 @@ func manyBlocks(n int) []byte {
 	m = binary.AppendSection(m, binary.SectionFunction, []byte{1, 0})
 	return binary.AppendSection(m, binary.SectionCode, []byte{1}, binary.AppendSized(nil, code))
 }
+
+// TestRestartTime holds that the time of making an instance is known from the first one.
+func TestRestartTime(t *testing.T) {
+	e := newEngine(t, DefaultLimits(), nil)
+	e.clock = func() (func() time.Duration, func()) { // each look at it takes a millisecond
+		var looks atomic.Int64
+		return func() time.Duration { return time.Duration(looks.Add(1)) * time.Millisecond }, func() {}
+	}
+	if got := load(t, e, "sound").RestartTime(); got != 2*time.Millisecond {
+		t.Errorf("got %v, want a millisecond each for starting and for configuring", got)
+	}
+}

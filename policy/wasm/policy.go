@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -24,14 +25,16 @@ type Policy struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	named    policy.Named
+	restart  time.Duration // see RestartTime
 
 	lines guestLog
 	slots []slot
 }
 
 var (
-	_ policy.Reserver = (*Policy)(nil)
-	_ policy.Namer    = (*Policy)(nil)
+	_ policy.Reserver  = (*Policy)(nil)
+	_ policy.Restarter = (*Policy)(nil)
+	_ policy.Namer     = (*Policy)(nil)
 )
 
 // A slot holds an instance or room for one. The goroutine that set state to busy owns in:
@@ -58,6 +61,10 @@ func (s *slot) put(in *instance) {
 	s.in = in
 	s.state.Store(idle)
 }
+
+// RestartTime implements policy.Restarter. It returns what the first instance took, as guests
+// start the same way each time: CPU time on Linux, elapsed time elsewhere.
+func (p *Policy) RestartTime() time.Duration { return p.restart }
 
 // Inspects reports whether the guest exports an inspection.
 func (p *Policy) Inspects() bool { return p.has(abi.Inspect) || p.has(abi.InspectBody) }
