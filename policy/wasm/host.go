@@ -19,8 +19,8 @@ const wasiModule = wasi_snapshot_preview1.ModuleName
 
 // wasiOffered lists the functions that toolchains import by themselves. None of them gives
 // access to anything: wazero's clock and scheduler are deterministic stand-ins, and there
-// are no arguments, no environment and no open directories. Functions that could open
-// something are not in the list.
+// are no arguments, no open directories, and no environment but that of instanceConfig.
+// Functions that could open something are not in the list.
 var wasiOffered = []string{
 	"args_get", "args_sizes_get", "environ_get", "environ_sizes_get",
 	"clock_res_get", "clock_time_get", "random_get", "poll_oneoff", "sched_yield", "proc_exit",

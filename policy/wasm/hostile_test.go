@@ -110,9 +110,13 @@ func TestDecisionsHaveLessFuelThanLoading(t *testing.T) {
 }
 
 func TestMemoryGrowsToItsLimitOnly(t *testing.T) {
-	p := load(t, newEngine(t, DefaultLimits(), nil), "grow")
+	one, err := load(t, newEngine(t, DefaultLimits(), nil), "grow").Reserve(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Release()
 	for _, want := range []uint64{101, 201, 201, 201} { // one page to begin with, 256 at most
-		got, err := p.Inspect(header, question(nil))
+		got, err := one.Inspect(header, question(nil))
 		if err != nil || got != toSession(want) {
 			t.Fatalf("got %v, %v, want %d pages", got, err, want)
 		}

@@ -35,7 +35,14 @@ type instance struct {
 
 	stack [6]uint64 // parameters and results, as many as inspect_body has
 	body  uint32    // address for bodies of up to BodyBytes; 0: call buffer for each body
+
+	growth growth
 }
+
+// instanceConfig gives every instance the same small world. The collector of a guest in
+// stock Go would run in the middle of a decision, on its fuel; with this variable it does not
+// run, and the instance is replaced when its memory has grown: see replace.go.
+var instanceConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithEnv("GOGC", "off")
 
 // instantiate makes an instance and runs its start function and _initialize.
 func (p *Policy) instantiate() (in *instance, err error) {
@@ -55,7 +62,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 			memory, noMemory = newMemory(most)
 			return memory
 		}))
-	m, err := p.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	m, err := p.runtime.InstantiateModule(ctx, p.compiled, instanceConfig)
 	if err != nil {
 		return nil, fmt.Errorf("%s", readable(err.Error()))
 	}
@@ -89,14 +96,14 @@ func (in *instance) prepare(p *Policy) error {
 		return err
 	}
 	in.budget(p.limits.Fuel)
-	if in.inspectBody == nil {
-		return nil
+	if in.inspectBody != nil {
+		ptr, err := in.callBuffer(p.limits.BodyBytes)
+		if err != nil {
+			return badBuffer(err)
+		}
+		in.body = ptr
 	}
-	ptr, err := in.callBuffer(p.limits.BodyBytes)
-	if err != nil {
-		return badBuffer(err)
-	}
-	in.body = ptr
+	in.beginGrowth()
 	return nil
 }
 
@@ -203,6 +210,7 @@ func (in *instance) verdict(f api.Function) (policy.Verdict, error) {
 	if err := in.call(f); err != nil {
 		return 0, err
 	}
+	in.noteGrowth()
 	v := policy.Verdict(in.stack[0])
 	if err := v.Check(); err != nil {
 		return 0, &policy.Fault{Kind: policy.FaultABI, Err: err}

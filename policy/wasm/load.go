@@ -277,6 +277,7 @@ func (l *loader) dryRun(ctx context.Context) error {
 		}
 	}
 	l.policy.named = l.survey()
+	l.policy.beginGrowth()
 	return nil
 }
 

@@ -25,10 +25,13 @@ type Policy struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	named    policy.Named
-	restart  time.Duration // see RestartTime
+	clock    clock // measures making an instance
 
-	lines guestLog
-	slots []slot
+	restart time.Duration // see RestartTime
+
+	lines        guestLog
+	slots        []slot
+	replacements replacements
 }
 
 var (
@@ -42,6 +45,8 @@ var (
 //	empty ──take──▶ busy ──Release──▶ idle ──take──▶ busy …
 //	  ▲               │ Release after a fault: the instance is closed
 //	  └───────────────┘
+//
+// A busy slot may belong to the goroutine that replaces its instance: see replace.go.
 type slot struct {
 	policy *Policy // static
 	state  atomic.Uint32
@@ -128,6 +133,14 @@ func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict,
 
 // Release implements policy.Reserved.
 func (s *slot) Release() {
+	if s.in != nil && s.in.growth.due && s.policy.handleGrowth(s) {
+		return // the slot belongs to another goroutine now
+	}
+	s.free()
+}
+
+// free makes the slot available to other goroutines.
+func (s *slot) free() {
 	if s.in == nil {
 		s.state.Store(empty)
 		return
@@ -241,8 +254,10 @@ func (s *slot) discard(err error) {
 	}
 }
 
-// Close implements policy.Policy: it closes all instances and frees the machine code.
+// Close implements policy.Policy: it closes all instances and frees the machine code. It
+// waits for an instance that is being made, so up to the time that starting one may take.
 func (p *Policy) Close() error {
+	p.replacements.running.Wait()
 	if err := (compilation{runtime: p.runtime, module: p.compiled}).close(); err != nil {
 		return fmt.Errorf("close policy %q: %w", p.name, err)
 	}

@@ -19,12 +19,14 @@ const (
 	weightPerUnit  = 16  // simple instructions that one unit of fuel pays for
 )
 
+// FarPages is the size of memory, in pages, above which loads cost the most.
+const FarPages = 64
+
 // A load costs more where the memory is large, as its address may come from the load before:
-// in more than nearPages it may miss a core's own caches, and in more than midPages the shared
+// in more than nearPages it may miss a core's own caches, and in more than FarPages the shared
 // one and the translations of addresses as well. See stride.go for loads that never cost more.
 const (
 	nearPages = 16
-	midPages  = 64
 	midUnits  = 3
 	farUnits  = 8
 	nearCode  = 64 << 10 // bytes of code that stay in the caches

@@ -68,7 +68,7 @@ func TestGrowingIsPaid(t *testing.T) {
 
 // TestLoadsCost holds that a load costs a quarter of a unit, and more while the memory is large.
 func TestLoadsCost(t *testing.T) {
-	for pages, want := range map[int]int64{1: 0, nearPages: 0, nearPages + 1: 300, midPages: 300, midPages + 1: 800, 200: 800} {
+	for pages, want := range map[int]int64{1: 0, nearPages: 0, nearPages + 1: 300, FarPages: 300, FarPages + 1: 800, 200: 800} {
 		used := func(code []byte) int64 {
 			m := instantiate(t, mustRewrite(t, withPages(pages, code).assemble(), ample))
 			if err := stops(t, m, "run"); err != nil {

@@ -11,12 +11,12 @@ func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 func (m *module) far() uint64 { return uint64(m.globals) + 3 }
 
 // appendFar sets far by the present size of the memory: midUnits above nearPages, and
-// farUnits above midPages.
+// farUnits above FarPages.
 func (m *module) appendFar(out []byte) []byte {
 	out = append(out, opMemorySize, 0)
 	out = binary.AppendS(append(out, opI32Const), nearPages)
 	out = append(out, opI32GtU, opI32Const, midUnits, opI32Mul, opMemorySize, 0)
-	out = binary.AppendS(append(out, opI32Const), midPages)
+	out = binary.AppendS(append(out, opI32Const), FarPages)
 	out = append(out, opI32GtU, opI32Const, farUnits-midUnits, opI32Mul, opI32Add, opI64ExtendU)
 	return global(out, opGlobalSet, m.far())
 }

@@ -1,0 +1,164 @@
+package wasm
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"switchyard/policy/wasm/meter"
+)
+
+// The memory of a guest that does not collect its garbage grows from decision to decision.
+// When it has more than FarPages, loads cost more fuel than its decisions may have left; when
+// it is full, the guest traps. So an instance that has grown to its mark is replaced between
+// two batches, and the next batch finds another one ready:
+//
+//	memory of slot 0   40 ── 44 ── 56 ── 64 pages, the mark
+//	slot 0             busy, idle, busy … │ replaced ───────▶ idle, 40 pages
+//	slot 1             empty │ filled ──▶ idle ─▶ busy, idle, busy …
+//
+// One goroutine of the policy makes instances, one at a time. That takes at most half of a
+// core: after each, none is made for as long as it took, and instances grow on meanwhile.
+
+// A growth watches the memory of an instance. It belongs to the instance's owner.
+type growth struct {
+	size  uint32 // bytes of memory that were noted
+	mark  uint32 // the instance is replaced when it has that much
+	calls int    // since the instance was made
+	due   bool   // Release has to look at it
+}
+
+// worthwhile is how many calls an instance must have answered before it passed its mark. One
+// that passes it sooner needs that much memory, and so would its successor.
+const worthwhile = 16
+
+// beginGrowth begins to watch the memory of an instance that is ready.
+func (in *instance) beginGrowth() {
+	if in.memory == nil {
+		return
+	}
+	size := in.memory.Size()
+	in.growth = growth{size: size, mark: in.markAbove(size)}
+}
+
+// beginGrowth begins anew for all instances, after the gates have called them often.
+func (p *Policy) beginGrowth() {
+	p.replacements.running.Wait()
+	for i := range p.slots {
+		if in := p.slots[i].in; in != nil {
+			in.beginGrowth()
+		}
+	}
+}
+
+// markAbove returns the size above which loads cost the most, or else three quarters of what
+// the memory can have, whichever is the first that is larger than size.
+func (in *instance) markAbove(size uint32) uint32 {
+	most := in.limits.MemoryPages
+	if declared, limited := in.memory.Definition().Max(); limited {
+		most = min(most, declared)
+	}
+	late := most - most/4
+	for _, pages := range [...]uint32{min(meter.FarPages, late), late} {
+		if mark := pages << 16; mark > size {
+			return mark
+		}
+	}
+	return math.MaxUint32
+}
+
+// noteGrowth notes after a call whether the memory has grown.
+func (in *instance) noteGrowth() {
+	in.growth.calls++
+	if in.memory == nil || in.memory.Size() == in.growth.size {
+		return
+	}
+	g := &in.growth
+	g.size, g.due = in.memory.Size(), true
+	if g.size >= g.mark && g.calls < worthwhile {
+		g.mark = in.markAbove(g.size)
+	}
+}
+
+// replacements makes instances of a policy while it decides.
+type replacements struct {
+	making  atomic.Bool    // one goroutine does
+	running sync.WaitGroup // Policy.Close waits for it
+	since   time.Time      // static
+	resting atomic.Int64   // none is made until so many nanoseconds after since
+}
+
+// handleGrowth has a spare instance made when the memory of the slot's instance has grown, and
+// the instance itself replaced when it is at its mark. It reports whether the slot now belongs
+// to the goroutine that does so.
+func (p *Policy) handleGrowth(s *slot) (taken bool) {
+	g := &s.in.growth
+	switch {
+	case g.size < g.mark:
+		g.due = !p.hasIdle() && !p.fillSpare()
+		return false
+	case !p.mayMake():
+		return false
+	case p.hasIdle() && p.replacements.making.CompareAndSwap(false, true):
+		p.replacements.running.Go(func() { p.remake(s) })
+		return true
+	}
+	// No instance is ready for the next batch, so it would have to wait for one anyway.
+	p.replace(s)
+	return false
+}
+
+// hasIdle reports whether an instance is ready for the next batch.
+func (p *Policy) hasIdle() bool {
+	for i := range p.slots {
+		if p.slots[i].state.Load() == idle {
+			return true
+		}
+	}
+	return false
+}
+
+// fillSpare has an instance made for an empty slot, and reports whether it is under way.
+func (p *Policy) fillSpare() bool {
+	if !p.mayMake() || !p.replacements.making.CompareAndSwap(false, true) {
+		return false
+	}
+	s := p.take(0, empty)
+	if s == nil {
+		p.replacements.making.Store(false)
+		return true // every slot has an instance
+	}
+	p.replacements.running.Go(func() { p.remake(s) })
+	return true
+}
+
+// remake is the goroutine that replaces the instance of a slot and then frees the slot.
+func (p *Policy) remake(s *slot) {
+	p.replace(s)
+	s.free()
+	p.replacements.making.Store(false)
+}
+
+// replace closes the slot's instance, if it has one, and makes another. If that fails, the
+// slot stays empty, and the next batch that takes it tries again.
+func (p *Policy) replace(s *slot) {
+	computed, stop := p.clock()
+	defer stop()
+	if s.in != nil {
+		s.in.close()
+		s.in = nil
+	}
+	_ = p.fill(s)
+	p.rest(computed())
+}
+
+// mayMake reports whether the policy has rested long enough.
+func (p *Policy) mayMake() bool {
+	return int64(time.Since(p.replacements.since)) >= p.replacements.resting.Load()
+}
+
+// rest delays the next instance by as much as the last one took.
+func (p *Policy) rest(took time.Duration) {
+	p.replacements.resting.Store(int64(time.Since(p.replacements.since) + took))
+}
