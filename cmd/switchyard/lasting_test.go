@@ -19,13 +19,14 @@ func TestRefusalsLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect := func(status, policy, refused, warnings int) {
+	expect := func(status, policy, audit, refused, warnings int) {
 		t.Helper()
 		o.ask(status, "POST", "/api/v1/reload", "", "", nil)
 		for range 2 { // the second time nothing has happened in between
 			metrics := o.ask(200, "GET", "/metrics", "", "", nil)
 			for _, want := range []string{
 				fmt.Sprintf("switchyard_policy_refused{tenant=\"default\"} %d\n", policy),
+				fmt.Sprintf("switchyard_audit_refused{tenant=\"default\"} %d\n", audit),
 				fmt.Sprintf("switchyard_tls_certificate_refused{listener=\"127.0.0.1:0\"} %d\n", refused),
 				fmt.Sprintf("switchyard_tls_certificate_warnings{listener=\"127.0.0.1:0\"} %d\n", warnings),
 			} {
@@ -44,27 +45,37 @@ func TestRefusalsLast(t *testing.T) {
 		var tenants struct {
 			Tenants []struct {
 				Error string `json:"policy_error"`
+				Audit string `json:"audit_error"`
 			}
 		}
 		o.ask(200, "GET", "/api/v1/tenants", "", "", &tenants)
-		if l := listeners.Listeners[0]; (l.Error != "") != (refused == 1) || len(l.Warnings) != warnings || (tenants.Tenants[0].Error != "") != (policy == 1) {
+		if l := listeners.Listeners[0]; (l.Error != "") != (refused == 1) || len(l.Warnings) != warnings || (tenants.Tenants[0].Error != "") != (policy == 1) || (tenants.Tenants[0].Audit != "") != (audit == 1) {
 			t.Errorf("got %+v, %+v", l, tenants)
 		}
 	}
-	expect(200, 0, 0, 0)
+	expect(200, 0, 0, 0, 0)
+	save(t, dir, "audited.toml", "nonsense")
+	configuration, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, dir, "config.toml", strings.Replace(string(configuration), "[tenant.default]", "[tenant.default]\naudit = \"file:audited.toml\"", 1))
+	expect(422, 0, 1, 0, 0)
 	save(t, dir, "routes.toml", "nonsense")
-	expect(422, 1, 0, 0)
+	expect(422, 1, 1, 0, 0)
+	save(t, dir, "audited.toml", everyone)
+	expect(422, 1, 0, 0, 0)
 	save(t, certificates, "server.pem", "nonsense")
-	expect(422, 1, 1, 0)
+	expect(422, 1, 0, 1, 0)
 	save(t, dir, "routes.toml", everyone)
-	expect(422, 0, 1, 0)
+	expect(422, 0, 0, 1, 0)
 	save(t, certificates, "server.pem", string(good))
 	if err := os.Chmod(in("server.key"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	expect(200, 0, 0, 1)
+	expect(200, 0, 0, 0, 1)
 	if err := os.Chmod(in("server.key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	expect(200, 0, 0, 0)
+	expect(200, 0, 0, 0, 0)
 }

@@ -85,6 +85,21 @@ func TestAdminAddressTaken(t *testing.T) {
 	}
 }
 
+// So is a bad token file.
+func TestBadTokenFile(t *testing.T) {
+	t.Parallel()
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "short")
+	var stderr bytes.Buffer
+	args := []string{"--listen", "127.0.0.1:0", "--set", "admin.address=127.0.0.1:0", "--set", "admin.operate_token_file=" + token, "--set", "log.format=json"}
+	if code := run(args, nil, io.Discard, &stderr); code != exitConfig {
+		t.Errorf("exit code %d, want %d", code, exitConfig)
+	}
+	if text := stderr.String(); strings.Contains(text, `"msg":"listening"`) || !strings.Contains(text, "admin.operate_token_file") {
+		t.Errorf("it served peers before, or does not name the file:\n%s", text)
+	}
+}
+
 // connectUntil connects again and again, and requires each connection to be answered.
 func connectUntil(t *testing.T, address string, stop <-chan struct{}) {
 	question, answer := pdutest.StatusRequest(7, 1, nil), pdutest.StatusResponse(7, 1, nil)

@@ -64,7 +64,9 @@ type Tenant struct {
 	Limits proxy.Limits
 	// PolicyError is why the policy that the configuration names is refused; "" if it is in force.
 	PolicyError string
-	Audited     api.Policy // the policy that is audited; without a name there is none
+	// AuditError is why the policy that the configuration names to be audited is refused.
+	AuditError string
+	Audited    api.Policy // the policy that is audited; without a name there is none
 }
 
 // Hub returns the tenant's hub.

@@ -29,7 +29,7 @@ func (s *Server) describe(t Tenant) api.Tenant {
 		Made: c.Made, Due: c.Due, Delivered: c.Delivered, Pending: c.Pending, Discarded: byName(c.Discarded),
 		BytesIn: c.BytesIn, BytesOut: c.BytesOut, Slowed: byName(c.Slowed), SlowedSeconds: inSeconds(c.SlowedTime),
 		Rates: sample.rates, Users: h.Users(), Lag: c.Lag, Lags: c.Lags, Log: h.Memory(), ProbeSeconds: sample.probe,
-		Limits: limitsOf(t.Limits), Policy: policyOf(t), PolicyError: t.PolicyError, Audit: auditOf(t),
+		Limits: limitsOf(t.Limits), Policy: policyOf(t), PolicyError: t.PolicyError, AuditError: t.AuditError, Audit: auditOf(t),
 	}
 }
 

@@ -47,6 +47,14 @@ func (t *tokens) check() error {
 	return nil
 }
 
+// CheckTokens checks the token files of Options, which Serve would refuse. An empty path is no
+// file.
+func CheckTokens(read, operate string) error {
+	t := new(tokens)
+	t.read.path, t.operate.path = read, operate
+	return t.check()
+}
+
 // rightOf returns the right that a token gives, and its name. The comparison takes constant time.
 func (t *tokens) rightOf(shown string) (has right, name string) {
 	return t.rightOfSum(sha256.Sum256([]byte(shown)))

@@ -92,6 +92,7 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	emit(policyRefused, oneIf(t.PolicyRefused), t.Name)
 	emit(releaseDrift, oneIf(t.Drift), t.Name)
 	emit(policyKilled, oneIf(t.Killed), t.Name)
+	emit(auditRefused, oneIf(t.AuditRefused), t.Name)
 	emit(policyLoad, t.LoadSeconds, t.Name)
 	for _, kind := range policy.FaultKinds { // from 0 on, so that the first one counts as an increase
 		emit(policyFaults, float64(t.Faults[kind]), t.Name, string(kind))

@@ -89,6 +89,7 @@ var (
 	entries        = gauge("presence_entries", "Present users, each counted once for each peer that holds it.", "tenant")
 	policyInfo     = gauge("policy_info", "The policy in force; always 1.", "tenant", "name", "sha256")
 	policyReloads  = counter("policy_reloads_total", "Policies that came into force, including the first one, or were refused.", "tenant", "result")
+	auditRefused   = gauge("audit_refused", "1 while the policy that the configuration names to be audited is refused, else 0.", "tenant")
 	policyRefused  = gauge("policy_refused", "1 while the policy that the configuration names is refused and another one is in force, else 0.", "tenant")
 	policyLoad     = gauge("policy_load_seconds", "Time that loading the policy in force took; 0 if unknown.", "tenant")
 	policyFaults   = counter("policy_faults_total", "Faults of the tenant's policies, by kind.", "tenant", "kind")

@@ -67,6 +67,7 @@ type Tenant struct {
 	PolicyRefused    bool      // the policy that the configuration names
 	Drift            bool      // the policy in force is not the one that the configuration names, by word of an operator
 	Killed           bool      // the shipped policy is in force, by word of an operator
+	AuditRefused     bool      // the one that it names to be audited
 	SignatureUntil   time.Time // zero: no signature
 }
 

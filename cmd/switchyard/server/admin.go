@@ -52,7 +52,8 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// listenAdmin listens at the configured address and socket.
+// listenAdmin listens at the configured address and socket, and checks the token files: a fault
+// that shows only when peers are served would cost them their connection.
 func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 	defer func() {
 		if err != nil {
@@ -72,6 +73,12 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 			return listeners, UnavailableError{fmt.Errorf("listen on %s for admin: %w", path, err)}
 		}
 		listeners = append(listeners, l)
+	}
+	if len(listeners) > 0 {
+		c := srv.config
+		if err := admin.CheckTokens(c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile)); err != nil {
+			return listeners, InvalidError{err}
+		}
 	}
 	return listeners, nil
 }

@@ -83,7 +83,8 @@ func (a *adminState) update(srv *server) {
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]
 		t, _ := srv.config.Tenant(name)
-		one := admin.Tenant{Name: name, Served: s.tenant, Active: s.active, Limits: limitsOf(srv.config, t), PolicyError: srv.lastErrors["tenant "+name]}
+		one := admin.Tenant{Name: name, Served: s.tenant, Active: s.active, Limits: limitsOf(srv.config, t),
+			PolicyError: srv.lastErrors["tenant "+name], AuditError: srv.lastErrors["audit of tenant "+name]}
 		if audited := s.audit.policy; audited.Name != "" {
 			one.Audited = audited.identity()
 		}

@@ -122,7 +122,7 @@ func (a *adminState) metrics() metrics.State {
 func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	h := t.Hub()
 	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Commands: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
-		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], PolicyRefused: t.PolicyError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
+		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], PolicyRefused: t.PolicyError != "", AuditRefused: t.AuditError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
 	m.Users, m.Entries = h.Presence()
 	for _, s := range t.Served.Sessions() {
 		if s.Paused() {

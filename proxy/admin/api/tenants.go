@@ -36,6 +36,7 @@ type Tenant struct {
 	Limits       Limits   `json:"limits"`
 	Policy       Policy   `json:"policy"`
 	PolicyError  string   `json:"policy_error"` // why the policy that the configuration names is refused; empty if it is in force
+	AuditError   string   `json:"audit_error"`  // the same of the policy that is to be audited; empty if none is
 	Audit        *Audit   `json:"audit"`        // nil if no policy is audited
 }
 
