@@ -25,7 +25,7 @@ const (
 func (s *session) Close(why hub.Reason) {
 	first := s.reason.CompareAndSwap(nil, &why)
 	if first {
-		close(s.closing)
+		s.endPause()
 	}
 	final := why == hub.Forced || why == hub.SlowConsumer || why == hub.WriteTimeout
 	if before := *s.reason.Load(); !first && final && (why == hub.Forced || before == hub.Drained || before == hub.PeerClosed) {
@@ -35,6 +35,20 @@ func (s *session) Close(why hub.Reason) {
 		s.abort()
 	}
 }
+
+// askToEnd makes the reader end the session gracefully, for that reason, when it has
+// handled what it has read.
+func (s *session) askToEnd(why hub.Reason) {
+	if s.asked.CompareAndSwap(nil, &why) {
+		s.endPause()
+		if !s.loop.rouse(s) {
+			s.conn.SetReadDeadline(time.Now())
+		}
+	}
+}
+
+// endPause ends a pause of the reader, and lets none begin.
+func (s *session) endPause() { s.closeOnce.Do(func() { close(s.closing) }) }
 
 // abort closes the connection without TLS's closing message, which would have to wait
 // for a peer that takes nothing. A peer that has everything is reset, see linger. What
@@ -219,7 +233,7 @@ func (s *session) discardBatch() error {
 
 // framed reports whether what a session that has ended still reads is counted in PDUs.
 func (s *session) framed() bool {
-	return s.input.ending == hub.Drained || s.input.ending == hub.ClosedBy
+	return s.input.ending == hub.Drained || s.input.ending == hub.ClosedBy || errors.Is(s.input.cause, errAsked)
 }
 
 // readLate is Read while the session lingers. It does not wait at a plain socket, and

@@ -105,7 +105,7 @@ func (l *loop) add(s *session) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || s.reason.Load() != nil {
+	if l.over || s.reason.Load() != nil || s.asked.Load() != nil {
 		return false
 	}
 	for l.last++; l.last == 0 || l.members[l.last] != nil; {
@@ -142,6 +142,17 @@ func (l *loop) end(s *session) bool {
 	}
 	s.conn.(*net.TCPConn).CloseRead() // fails only if the connection is broken, which the loop notices as well
 	return true
+}
+
+// rouse makes the loop serve the session as soon as its peer has room for more, although it
+// has no input. It returns false if the session is not in the loop.
+func (l *loop) rouse(s *session) bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.members[s.input.member] == s && s.socket.watchOutput(l.fd, s.input.member) == nil
 }
 
 // stop ends the loop. Its sessions go on in goroutines of their own.
@@ -283,6 +294,11 @@ func (l *loop) serveOnce(s *session) (n int, stays bool) {
 		return 0, false
 	}
 	in, h := &s.input, s.tenant.hub
+	if s.asked.Load() != nil {
+		s.readFailed(errAsked)
+		l.finish(s)
+		return 0, false
+	}
 	if s.wasSilent(l.now) {
 		in.ending = hub.IdleTimeout
 		l.finish(s)

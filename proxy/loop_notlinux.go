@@ -10,12 +10,13 @@ type loop struct{}
 
 func startLoop(*Tenant) *loop { return nil }
 
-func (*loop) add(*session) bool { return false }
-func (*loop) end(*session) bool { return false }
-func (*loop) stop()             {}
-func (*loop) awaitProgress()    {}
-func (*loop) awaitRead()        {}
-func (*loop) roundBegan() int64 { panic("not reached: there is no loop") }
+func (*loop) add(*session) bool   { return false }
+func (*loop) end(*session) bool   { return false }
+func (*loop) rouse(*session) bool { return false }
+func (*loop) stop()               {}
+func (*loop) awaitProgress()      {}
+func (*loop) awaitRead()          {}
+func (*loop) roundBegan() int64   { panic("not reached: there is no loop") }
 
 type rawReader struct{}
 

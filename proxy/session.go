@@ -40,7 +40,9 @@ type session struct {
 
 	lagsSince time.Time                  // since when the lag exceeds the soft limit, or zero; owned by the tick
 	reason    atomic.Pointer[hub.Reason] // why the session ends; nil until then
-	closing   chan struct{}              // closed by the Close that gave the reason
+	asked     atomic.Pointer[hub.Reason] // why the reader is to end the session; nil until then
+	closing   chan struct{}              // closed when there is a reason or asked, so that no reader pauses on
+	closeOnce sync.Once                  // closes closing
 }
 
 // An input is the part of a session that its reader owns: the tenant's loop, or a
@@ -170,7 +172,12 @@ func (s *session) noteFirstPDU() {
 }
 
 // readFailed records why reading ended.
-func (s *session) readFailed(err error) { s.input.ending, s.input.cause = reasonOf(err), err }
+func (s *session) readFailed(err error) {
+	s.input.ending, s.input.cause = reasonOf(err), err
+	if errors.Is(err, errAsked) {
+		s.input.ending = *s.asked.Load()
+	}
+}
 
 // Read reads from the connection, for the input's pdu.Reader. In the loop it does not
 // wait.
@@ -190,6 +197,9 @@ func (s *session) Read(p []byte) (int, error) {
 	}
 	s.noteInput(false, clock())
 	for {
+		if s.asked.Load() != nil {
+			return 0, errAsked
+		}
 		if s.stopping() && !s.mayReadOn() {
 			return 0, errStopped
 		}
@@ -225,6 +235,7 @@ func (s *session) arrived(p []byte, now int64) (int, error) {
 }
 
 var (
+	errAsked       = errors.New("the session is to end")
 	errStopped     = errors.New("the server stops")
 	errSilent      = errors.New("nothing arrived for longer than peer.timeout")
 	errWriteFailed = errors.New("the connection broke before everything was written")

@@ -59,6 +59,7 @@ func levelOf(why hub.Reason) slog.Level {
 	switch why {
 	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData, hub.NoPDU,
 		hub.PDUTimeout, hub.InputFull,
+		hub.NotAllowed, hub.CertificateRevoked, hub.CertificateExpired, hub.CertificateUnknownCA,
 		hub.TLSOnPlainPort, hub.ProxyHeader, hub.HTTP:
 		return slog.LevelWarn
 	}

@@ -73,6 +73,13 @@ func (r *rawReader) watch(epoll int, number int32) (err error) {
 	})
 }
 
+// watchOutput has the epoll set report that the socket has room for output, too.
+func (r *rawReader) watchOutput(epoll int, number int32) error {
+	return r.control(func(fd int) error {
+		return unix.EpollCtl(epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP, Fd: number})
+	})
+}
+
 // unwatch removes the socket from the epoll set.
 func (r *rawReader) unwatch(epoll int) {
 	r.control(func(fd int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, fd, nil) })

@@ -163,6 +163,17 @@ func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 	return nil
 }
 
+// End ends the session of a connection gracefully, for that reason: what is due to it is
+// still written. The connection may have ended already.
+func (t *Tenant) End(conn net.Conn, why hub.Reason) {
+	for _, s := range *t.sessions.Load() {
+		if s.conn == conn {
+			s.askToEnd(why)
+			return
+		}
+	}
+}
+
 // enter gives the session its seat and starts its reader.
 func (t *Tenant) enter(s *session) error {
 	t.mu.Lock()

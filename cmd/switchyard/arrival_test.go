@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"switchyard/proxy/certificate"
 	"switchyard/proxy/certificate/authority"
 )
 
@@ -249,4 +251,93 @@ networks = ["10.2.0.0/16", "127.0.0.0/8"]
 	}
 	p.expect("session closed", `"peer":"10.1.0.2:1000"`)
 	checkCounts(t, p)
+}
+
+// Open connections end when what let them in is withdrawn, if the listener says so: by a list
+// of revoked certificates, and by allow. Others stay.
+func TestRecheck(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	servers, clients := authorities(t, dir)
+	crl := filepath.Join(dir, "crl.pem")
+	next := time.Now().Add(time.Hour)
+	write(t, crl, string(clients.CRL(next)))
+	const mutual = `
+[[listener]]
+tenant = "acme"
+recheck = true
+tls = { certificate = "server.pem", key = "server.key", client_ca = "clients.pem", crl = "crl.pem" }
+[[listener]]
+address = "127.0.0.1:0"
+tenant = "globex"
+recheck = true
+allow = ["127.0.0.0/8"]
+[tenant.acme]
+[tenant.globex]
+`
+	p := configured(t, dir, mutual).at(`"tenant":"acme"`)
+	bad, good := clients.Client("bad"), clients.Client("good")
+	a, b := p.joinTLS(servers, "hub.example", bad), p.joinTLS(servers, "hub.example", good)
+	p.at(`"tenant":"globex"`)
+	plain, err := net.Dial("tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	c := p.join(plain)
+
+	write(t, crl, string(clients.CRL(next, bad.X509)))
+	p.expect("session closed", `"reason":"certificate-revoked"`)
+	expectEnd(t, a)
+	p.at(`"tenant":"acme"`)
+	if conn, err := p.dialTLS(servers, "hub.example", bad); err == nil {
+		conn.Read(make([]byte, 1))
+	}
+	p.expect("connection refused", `"reason":"tls-revoked"`)
+
+	write(t, filepath.Join(dir, "config.toml"), strings.Replace(mutual, "127.0.0.0/8", "127.0.0.2", 1))
+	p.expect("session closed", `"reason":"not-allowed"`)
+	expectEnd(t, c)
+	b.settle()
+
+	write(t, crl, string(clients.CRL(time.Now().Add(-time.Minute), bad.X509)))
+	p.expect("about the certificate in force", "crl.pem", "its list 1 expired at")
+	write(t, crl, "nothing")
+	p.expect("certificate refused; the one in force goes on", "crl.pem")
+	b.settle()
+}
+
+// check warns where another tenant's CA could vouch for a claim, and not where the claim names
+// its issuer, or one CA alone vouches.
+func TestCheckOfIssuers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, clients := authorities(t, dir)
+	below := clients.Constrained("acme's", "acme.example")
+	fingerprint := certificate.Issuers([][]*x509.Certificate{{nil, below.X509()}})[0]
+	check := func(cas []byte, claims string) string {
+		write(t, filepath.Join(dir, "clients.pem"), string(cas))
+		config := filepath.Join(dir, "config.toml")
+		text := strings.Replace(secure, "certificates = [\"uri:spiffe://example.org/acme/*\"]", claims, 1)
+		write(t, config, strings.Replace(text, "[[listener]]", "[[listener]]\naddress = \"127.0.0.1:0\"", 1))
+		out, _ := runHere(t, 0, "check", "--config", config)
+		return out
+	}
+	const uri = `certificates = ["uri:spiffe://example.org/acme/*"]`
+	both := append(clients.PEM(), below.PEM()...)
+	for _, c := range []struct {
+		name, claims, want string
+		cas                []byte
+	}{
+		{"two CAs", uri, "client_ca has 2 CAs, and each can vouch for the names by which these tenants claim connections: acme, globex;", both},
+		{"a CA that others are below", uri, "the CA in client_ca may let other CAs vouch", clients.PEM()},
+		{"bound", uri + "\nissuers = [\"" + fingerprint + "\"]", "these tenants claim connections: globex;", both},
+		{"covered by a constraint", `certificates = ["dns:*.acme.example"]`, "these tenants claim connections: globex;", both},
+		{"one CA", uri, "", below.PEM()},
+	} {
+		out := check(c.cas, c.claims)
+		if c.want == "" && strings.Contains(out, "vouch") || !strings.Contains(out, c.want) {
+			t.Errorf("%s: got\n%s\nwant %q", c.name, out, c.want)
+		}
+	}
 }

@@ -3,6 +3,7 @@
 package suggest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -20,7 +21,8 @@ func Hint(word string, known []string, otherwise string) string {
 }
 
 // Word returns the known word nearest to word in spelling, ignoring case, if at most about
-// every third letter differs. Otherwise it returns the shortest known word that contains
+// every third letter differs; one that begins with word counts as nearest if no other
+// differs in less than two letters. Otherwise it returns the shortest known word that contains
 // word, or "".
 func Word(word string, known []string) string {
 	if word == "" || len(word) > longest {
@@ -34,11 +36,19 @@ func Word(word string, known []string) string {
 			best, fewest = k, d
 		}
 	}
-	if best != "" || len(word) < 4 {
+	if len(word) < 4 || fewest < 2 {
 		return best
 	}
+	if begun := shortest(word, known, strings.HasPrefix); begun != "" || best != "" {
+		return cmp.Or(begun, best)
+	}
+	return shortest(word, known, strings.Contains)
+}
+
+// shortest returns the shortest known word that is so by word.
+func shortest(word string, known []string, is func(known, word string) bool) (best string) {
 	for _, k := range known {
-		if strings.Contains(strings.ToLower(k), word) && (best == "" || len(k) < len(best)) {
+		if is(strings.ToLower(k), word) && (best == "" || len(k) < len(best)) {
 			best = k
 		}
 	}

@@ -6,12 +6,14 @@ import (
 )
 
 func TestWord(t *testing.T) {
-	known := []string{"CID_MSG_DATA", "CID_MSG_DATA_ACK", "CID_OTHER_HEARTBEAT", "drop"}
+	known := []string{"CID_MSG_DATA", "CID_MSG_DATA_ACK", "CID_OTHER_HEARTBEAT", "drop", "certificate", "crl"}
 	for word, want := range map[string]string{
 		"CID_MSG_DAT":            "CID_MSG_DATA",
 		"cid_msg_data":           "CID_MSG_DATA",
 		"HEARTBEAT":              "CID_OTHER_HEARTBEAT",
 		"drpo":                   "drop",
+		"cert":                   "certificate",
+		"crls":                   "crl",
 		"":                       "",
 		"xyz":                    "",
 		"nothing_like_it_at_all": "",

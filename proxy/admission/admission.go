@@ -5,7 +5,7 @@
 // The files in the order in which a connection meets them:
 //
 //	accept.go ──▶ limits.go ──▶ handshake.go ──▶ claim.go ──▶ the tenant
-//	              sources.go    header.go          │
+//	              sources.go    header.go          │    recheck.go
 //	                  │         conn.go            │
 //	                  │             │              │
 //	                  └─────────────┴──────────────┴──▶ refuse.go
@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"switchyard/proxy/hub"
 	"switchyard/proxy/logsample"
 	"switchyard/proxy/tenant"
 )
@@ -38,9 +39,18 @@ type Options struct {
 	// Identities returns the names in a client's certificate by which a tenant can claim
 	// it. It is called for verified certificates only. nil: no names.
 	Identities func(*x509.Certificate) []string
+	// Issuers returns the fingerprints of the CAs in the verified chains of a client's
+	// certificate. nil: none.
+	Issuers func(chains [][]*x509.Certificate) []string
 	// Describe returns one word for why a TLS handshake failed. It has to use few words,
 	// since each is counted. It may be nil.
 	Describe func(error) string
+
+	// Recheck ends open connections, too, if they would no longer be accepted: by Allow, or
+	// by Withdrawn, which returns why a certificate that was verified before, with these
+	// chains, would not be now, or "". Withdrawn may be nil.
+	Recheck   bool
+	Withdrawn func(chains [][]*x509.Certificate, now time.Time) hub.Reason
 
 	Connections       int           // of the listener at once, handshakes included
 	SourceConnections int           // of one source at once
@@ -55,6 +65,8 @@ type Options struct {
 // was abandoned if its peer closed it at once without having sent anything.
 type Server interface {
 	Serve(conn net.Conn, ended func(abandoned bool)) error
+	// End ends a connection gracefully, for that reason. It may have ended already.
+	End(conn net.Conn, why hub.Reason)
 }
 
 // A Listener accepts connections until it is closed.
@@ -76,6 +88,7 @@ type Listener struct {
 	counts     Counts
 	sources    sources
 	handshakes map[*net.TCPConn]struct{} // in progress; nil after Close
+	open       map[*connection]struct{}  // served
 	lines      logsample.Lines           // has a lock of its own
 	flushed    time.Time                 // when lines were last flushed
 }
@@ -99,9 +112,11 @@ func Open(l net.Listener, o Options, find func(tenant string) Server, log *slog.
 	a := &Listener{listener: l.(*net.TCPListener), find: find, log: log.With("address", l.Addr().String()), closing: make(chan struct{})}
 	a.counts.Refused = make(map[Reason]uint64)
 	a.handshakes = make(map[*net.TCPConn]struct{})
+	a.open = make(map[*connection]struct{})
 	a.Set(o)
 	a.keepSpare()
 	a.done.Go(a.acceptLoop)
+	a.done.Go(a.recheckLoop)
 	return a
 }
 

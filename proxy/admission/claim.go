@@ -11,7 +11,7 @@ import (
 // hand hands the connection to the tenant that claims it. The tenant reads and writes
 // conn.
 func (c *connection) hand(conn net.Conn) {
-	claimed, err := c.options.Claims.Tenant(tenant.Arrival{Source: c.source(), ServerName: c.serverName, Identities: c.identities})
+	claimed, err := c.options.Claims.Tenant(tenant.Arrival{Source: c.source(), ServerName: c.serverName, Identities: c.identities, Issuers: c.issuers})
 	if err != nil {
 		c.refuse(reasonOf(err), err)
 		return
@@ -23,19 +23,26 @@ func (c *connection) hand(conn net.Conn) {
 		return
 	}
 	// Counted before Serve, since the connection may have ended when Serve returns.
-	c.listener.countOpen(+1)
+	c.admitted.conn = conn
+	c.countOpen(+1)
 	if err := server.Serve(conn, c.ended); err != nil {
-		c.listener.countOpen(-1)
+		c.countOpen(-1)
 		c.refuse(reasonOf(err), err)
 	}
 }
 
-// countOpen counts n connections as served instead of on their way.
-func (l *Listener) countOpen(n int) {
+// countOpen counts the connection as served instead of on its way, or with -1 undoes that.
+func (c *connection) countOpen(n int) {
+	l := c.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Handshaking -= n
 	l.counts.Open += n
+	if n > 0 {
+		l.open[c] = struct{}{}
+	} else {
+		delete(l.open, c)
+	}
 }
 
 func reasonOf(err error) Reason {
@@ -58,6 +65,7 @@ func (c *connection) ended(abandoned bool) {
 	l := c.listener
 	l.mu.Lock()
 	l.counts.Open--
+	delete(l.open, c)
 	if abandoned {
 		l.counts.Refused[Abandoned]++
 	} else {

@@ -118,6 +118,10 @@ func (c *connection) remember(s tls.ConnectionState) {
 	if c.options.Identities != nil && len(s.VerifiedChains) > 0 {
 		c.identities = c.options.Identities(s.PeerCertificates[0])
 	}
+	c.admitted.chains = s.VerifiedChains
+	if c.options.Issuers != nil {
+		c.issuers = c.options.Issuers(s.VerifiedChains)
+	}
 }
 
 func reasonOfHeader(err error) Reason {

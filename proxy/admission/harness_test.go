@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"switchyard/proxy"
+	"switchyard/proxy/hub"
 	"switchyard/proxy/tenant"
 )
 
@@ -33,7 +34,8 @@ type fakeTenant struct {
 	served  chan served
 
 	mu  sync.Mutex // guards all
-	all []served
+	all    []served
+	ending map[net.Conn]hub.Reason
 }
 
 // served is a connection that was handed to a tenant.
@@ -46,6 +48,16 @@ type served struct {
 func (s served) end() {
 	s.Close()
 	s.ended(false)
+}
+
+// End records why a connection is to end.
+func (f *fakeTenant) End(conn net.Conn, why hub.Reason) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ending == nil {
+		f.ending = make(map[net.Conn]hub.Reason)
+	}
+	f.ending[conn] = why
 }
 
 func (f *fakeTenant) Serve(conn net.Conn, ended func(abandoned bool)) error {

@@ -8,7 +8,8 @@ import (
 )
 
 // A connection is on its way to a tenant. The struct holds what is known of it so far.
-// It belongs to one goroutine: that of acceptLoop, then that of handshake.
+// It belongs to one goroutine: that of acceptLoop, then that of handshake. From when a
+// tenant serves it, it does not change.
 type connection struct {
 	listener *Listener
 	options  *Options // those in force when it was accepted
@@ -19,7 +20,9 @@ type connection struct {
 
 	serverName string   // that the TLS client asked for
 	identities []string // in its certificate
+	issuers    []string // of it
 	claimed    string   // the tenant that claims it
+	admitted   admitted
 }
 
 // arrive takes a connection as far as possible without waiting for the peer.

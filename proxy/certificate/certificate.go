@@ -20,12 +20,13 @@ type Files struct {
 	Certificate string // PEM: the server's certificate, followed by its issuers; the root may be left out
 	Key         string // PEM: the private key of the certificate, not encrypted
 	ClientCA    string // PEM: the CAs of client certificates; "": clients need none
+	CRL         string // PEM: lists of certificates that those CAs have revoked; "": none
 	MinVersion  uint16 // tls.VersionTLS12, which 0 means, or tls.VersionTLS13
 }
 
 // Paths returns the paths that are set, for watching.
 func (f Files) Paths() []string {
-	return slices.DeleteFunc([]string{f.Certificate, f.Key, f.ClientCA}, func(path string) bool { return path == "" })
+	return slices.DeleteFunc([]string{f.Certificate, f.Key, f.ClientCA, f.CRL}, func(path string) bool { return path == "" })
 }
 
 // A Source holds the TLS configuration of a listener. Its methods may be called
@@ -44,6 +45,7 @@ type credentials struct {
 	sum      [sha256.Size]byte // of the files and options they were made from
 	notAfter time.Time
 	warnings []string
+	clients  *clientTrust // nil if clients need no certificate
 }
 
 // Load reads and checks the files. An error names the file, the fault and the remedy. Of
@@ -111,8 +113,8 @@ func (c *credentials) judgedAgain(files Files, contents contents, now time.Time)
 // sum is a hash of everything that the credentials depend on.
 func (c contents) sum(files Files) [sha256.Size]byte {
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%d %t", files.MinVersion, files.ClientCA != "") // writing to a hash cannot fail
-	for _, content := range [][]byte{c.certificate, c.key, c.clientCA} {
+	fmt.Fprintf(hash, "%d %t %t", files.MinVersion, files.ClientCA != "", files.CRL != "") // writing to a hash cannot fail
+	for _, content := range [][]byte{c.certificate, c.key, c.clientCA, c.crl} {
 		fmt.Fprintf(hash, " %d ", len(content))
 		hash.Write(content)
 	}
@@ -143,12 +145,19 @@ func newCredentials(files Files, contents contents, now time.Time) (*credentials
 		SessionTicketsDisabled: true,
 	}
 	if files.ClientCA != "" {
-		pool, warnings, err := clientCAs(files.ClientCA, contents.clientCA, now)
+		trust, warnings, err := clientCAs(files.ClientCA, contents.clientCA, now)
 		if err != nil {
 			return nil, err
 		}
 		c.warnings = append(c.warnings, warnings...)
-		c.config.ClientCAs = pool
+		c.clients = trust
+		c.config.ClientCAs = trust.pool
+		if files.CRL != "" {
+			if trust.revoked, err = parseRevocations(files.CRL, contents.crl, trust.cas); err != nil {
+				return nil, err
+			}
+			c.config.VerifyConnection = trust.revoked.verify
+		}
 		c.config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	return c, nil
@@ -169,6 +178,17 @@ func (s *Source) Config() *tls.Config {
 // NotAfter returns when the certificate in force expires.
 func (s *Source) NotAfter() time.Time { return s.inForce.Load().notAfter }
 
+// Vouchers returns why more than one CA can vouch for names in client certificates, or ""
+// if just one can, or none.
+func (s *Source) Vouchers() string { return s.inForce.Load().clients.vouchers() }
+
 // Warnings returns what is suspicious, but not wrong, in the files in force, each with a
 // remedy.
-func (s *Source) Warnings() []string { return slices.Clone(s.inForce.Load().warnings) }
+func (s *Source) Warnings() []string {
+	c := s.inForce.Load()
+	all := slices.Clone(c.warnings)
+	if c.clients != nil {
+		all = append(all, c.clients.revoked.warnings(c.clients.cas, time.Now())...)
+	}
+	return all
+}

@@ -152,18 +152,39 @@ func exposed(path string) []string {
 	return []string{warning(roleKey, path, what, "set it to 0600, or to 0640 for a group")}
 }
 
+// clientTrust is what client certificates are verified against. It is immutable.
+type clientTrust struct {
+	cas  []*x509.Certificate // that may sign those of clients, also if they are not valid now
+	pool *x509.CertPool      // of cas
+
+	revoked *revocations // nil if there are no lists
+}
+
+func (t *clientTrust) vouchers() string {
+	switch {
+	case t == nil:
+		return ""
+	case len(t.cas) > 1:
+		return fmt.Sprintf("client_ca has %d CAs", len(t.cas))
+	case !t.cas[0].MaxPathLenZero:
+		return "the CA in client_ca may let other CAs vouch, as it has no pathlen of 0"
+	}
+	return ""
+}
+
 // clientCAs returns the CAs of client certificates.
-func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool, warnings []string, err error) {
+func clientCAs(path string, content []byte, now time.Time) (trust *clientTrust, warnings []string, err error) {
 	certificates, err := parseCertificates(roleClientCA, path, content)
 	if err != nil {
 		return nil, nil, err
 	}
-	pool = x509.NewCertPool()
+	trust = &clientTrust{pool: x509.NewCertPool()}
 	usable, named := 0, 0
 	what, remedy := "", ""
 	for i, c := range certificates {
 		if what, remedy = unfit(c); what == "" {
-			pool.AddCert(c) // its validity period is checked in each handshake
+			trust.cas = append(trust.cas, c)
+			trust.pool.AddCert(c) // its validity period is checked in each handshake
 			named += len(c.RawSubject) + 2
 			what, remedy = untimely(c, now)
 		}
@@ -178,7 +199,7 @@ func clientCAs(path string, content []byte, now time.Time) (pool *x509.CertPool,
 		return nil, nil, wrong(roleClientCA, path, fmt.Sprintf("the names of its CAs have %d bytes; each handshake sends them all, in at most %d bytes", named, mostNamed),
 			"write fewer, or one that signs them all")
 	case usable > 0:
-		return pool, warnings, nil
+		return trust, warnings, nil
 	case len(certificates) == 1:
 		return nil, nil, wrong(roleClientCA, path, what, remedy)
 	}

@@ -17,15 +17,19 @@ import (
 // that.
 const largest = 1 << 20
 
+// largestCRL is that of a file with lists of revoked certificates, some 50 bytes each.
+const largestCRL = 16 << 20
+
 // The files' keys in the configuration.
 const (
 	roleCertificate = "certificate"
 	roleKey         = "key"
 	roleClientCA    = "client_ca"
+	roleCRL         = "crl"
 )
 
 // contents are the contents of the files.
-type contents struct{ certificate, key, clientCA []byte }
+type contents struct{ certificate, key, clientCA, crl []byte }
 
 func read(files Files, stable time.Duration) (contents, error) {
 	var c contents
@@ -37,6 +41,7 @@ func read(files Files, stable time.Duration) (contents, error) {
 		{roleCertificate, files.Certificate, false, &c.certificate},
 		{roleKey, files.Key, false, &c.key},
 		{roleClientCA, files.ClientCA, true, &c.clientCA},
+		{roleCRL, files.CRL, true, &c.crl},
 	} {
 		if f.path == "" && f.optional {
 			continue
@@ -44,9 +49,13 @@ func read(files Files, stable time.Duration) (contents, error) {
 		if f.path == "" {
 			return contents{}, fmt.Errorf("there is no %s; write the path of a PEM file", f.role)
 		}
-		content, err := stablefile.Read(f.path, stable, largest)
+		most := int64(largest)
+		if f.role == roleCRL {
+			most = largestCRL
+		}
+		content, err := stablefile.Read(f.path, stable, most)
 		if err != nil {
-			return contents{}, unreadable(f.role, f.path, err)
+			return contents{}, unreadable(f.role, f.path, most, err)
 		}
 		if err := stablefile.CheckMark(content); err != nil {
 			return contents{}, fmt.Errorf("%s %s: %w", f.role, f.path, err)
@@ -57,7 +66,7 @@ func read(files Files, stable time.Duration) (contents, error) {
 }
 
 // unreadable is the error for a file that cannot be read. It names the file once.
-func unreadable(role, path string, err error) error {
+func unreadable(role, path string, most int64, err error) error {
 	cause := err
 	for _, known := range []error{stablefile.ErrChanging, stablefile.ErrIrregular, stablefile.ErrTooLarge} {
 		if errors.Is(err, known) {
@@ -67,7 +76,7 @@ func unreadable(role, path string, err error) error {
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
 		cause = failed.Err
 	}
-	return fmt.Errorf("%s %s: %w; write the path of a PEM file of at most %d bytes that this process may read", role, path, cause, largest)
+	return fmt.Errorf("%s %s: %w; write the path of a PEM file of at most %d bytes that this process may read", role, path, cause, most)
 }
 
 // wrong is the error for the content of a file. It may not quote the content, and so may

@@ -1,7 +1,9 @@
 package certificate
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"iter"
 	"strings"
 	"unicode"
@@ -31,6 +33,19 @@ func Identities(c *x509.Certificate) []string {
 		}
 	}
 	return identities
+}
+
+// Issuers returns the fingerprints of all CAs in the verified chains of a client's
+// certificate: the SHA-256 of each one's certificate in lower-case hex digits. A CA's name
+// would not do, as another CA may sign one of the same name.
+func Issuers(chains [][]*x509.Certificate) (fingerprints []string) {
+	for _, chain := range chains {
+		for _, ca := range chain[1:] {
+			sum := sha256.Sum256(ca.Raw)
+			fingerprints = append(fingerprints, hex.EncodeToString(sum[:]))
+		}
+	}
+	return fingerprints
 }
 
 // names iterates over all names in a certificate, with their kinds.

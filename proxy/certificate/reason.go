@@ -18,6 +18,7 @@ const (
 	ReasonNoCertificate   = "no-certificate"   // the client sent none
 	ReasonUnknownCA       = "unknown-ca"       // the client's is not signed by a CA of client_ca
 	ReasonExpired         = "expired"          // the client's has expired, or is not valid yet
+	ReasonRevoked         = "revoked"          // the client's is in a list of crl, or that of a CA between
 	ReasonBadCertificate  = "bad-certificate"  // the client's is not for clients, not its own, or broken
 	ReasonProtocolVersion = "protocol-version" // the client supports none of the served versions
 	ReasonTimeout         = "timeout"          // the handshake took too long
@@ -40,6 +41,8 @@ func Describe(err error) (reason string) {
 		return ReasonUnknownCA
 	case isExpired(err):
 		return ReasonExpired
+	case is[*revokedError](err):
+		return ReasonRevoked
 	case is[*tls.CertificateVerificationError](err):
 		return ReasonBadCertificate
 	}

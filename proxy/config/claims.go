@@ -43,7 +43,7 @@ func (r *reader) checkClaims(l *Listener, name string) {
 
 func (r *reader) soundClaims(name string) bool {
 	claims := "tenant." + name + ".claims"
-	return r.sound(claims+".networks", claims+".certificates", claims+".server_names")
+	return r.sound(claims+".networks", claims+".certificates", claims+".issuers", claims+".server_names")
 }
 
 // checkClaimant checks that a listener can tell what one tenant claims.
@@ -52,7 +52,7 @@ func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) 
 		r.fault(place, "%s.tenants: tenant %q claims nothing, so it would get no connection; write [tenant.%s.claims], or name it in %s.tenant",
 			name, t.Name, t.Name, name)
 	}
-	if ca := name + ".tls.client_ca"; len(t.Claims.Certificates) > 0 && l.TLS.ClientCA == "" && r.sound(ca) {
+	if ca := name + ".tls.client_ca"; len(t.Claims.Certificates)+len(t.Claims.Issuers) > 0 && l.TLS.ClientCA == "" && r.sound(ca) {
 		r.fault(place, "%s.tenants: tenant %q claims certificates, and clients are not asked for any here; name in %s who vouches for them, or leave the tenant out",
 			name, t.Name, ca)
 	}
@@ -64,11 +64,11 @@ func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) 
 
 // Claim returns which connections are the tenant's.
 func (t Tenant) Claim() tenant.Claim {
-	return tenant.Claim{Tenant: t.Name, Networks: t.Claims.Networks, Certificates: t.Claims.Certificates, ServerNames: t.Claims.ServerNames}
+	return tenant.Claim{Tenant: t.Name, Networks: t.Claims.Networks, Certificates: t.Claims.Certificates, Issuers: t.Claims.Issuers, ServerNames: t.Claims.ServerNames}
 }
 
 func (c Claims) none() bool {
-	return len(c.Networks)+len(c.Certificates)+len(c.ServerNames) == 0
+	return len(c.Networks)+len(c.Certificates)+len(c.Issuers)+len(c.ServerNames) == 0
 }
 
 // checkClaimsMatter refuses claims without effect: no listener applies them, and one
@@ -89,7 +89,7 @@ func (r *reader) checkClaimsMatter(t Tenant) {
 		}
 	}
 	if server != "" {
-		r.fault(r.place(name, name+".networks", name+".certificates", name+".server_names"),
+		r.fault(r.place(name, name+".networks", name+".certificates", name+".issuers", name+".server_names"),
 			"%s: they have no effect, because %s.tenant assigns every connection to this tenant; name it in %s.tenants instead, and there another or \"\" as the tenant, or use %s.allow",
 			name, server, server, server)
 	}

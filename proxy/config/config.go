@@ -48,6 +48,7 @@ type Listener struct {
 	Connections       int64          // at the same time, handshakes included
 	SourceConnections int64          // at the same time from one source address
 	AcceptRate        int64          // per second from one source address; 0 is unlimited
+	Recheck           bool           // end open connections that would no longer be accepted
 	HandshakeTimeout  Duration       // for PROXY header and TLS handshake together
 	CongestionControl string         // of TCP, by the kernel's name; empty for the system's default
 	TLS               TLS
@@ -59,6 +60,7 @@ type TLS struct {
 	Certificate string // PEM file with the chain; empty for plain TCP
 	Key         string // PEM file
 	ClientCA    string // PEM file of the CAs that sign client certificates; empty if clients need none
+	CRL         string // PEM file of the lists of certificates that those CAs have revoked; empty for none
 	MinVersion  string // 1.2 or 1.3
 }
 
@@ -84,6 +86,7 @@ type Tenant struct {
 type Claims struct {
 	Networks     []netip.Prefix // of sources
 	Certificates []string       // patterns of names in the client's certificate: "cn:", "dns:", "uri:" or "email:" and the name
+	Issuers      []string       // SHA-256 of the certificates of CAs, one of which must vouch for the client's
 	ServerNames  []string       // that the client asks for in the TLS handshake: "acme.example" or "*.acme.example"
 }
 

@@ -82,11 +82,13 @@ func (l *Listener) keys() []key {
 		{name: "connections", field: &l.Connections, min: 1, max: mostConnections},
 		{name: "source_connections", field: &l.SourceConnections, min: 1, max: mostConnections},
 		{name: "accept_rate", field: &l.AcceptRate, min: 0, max: mostConnections},
+		{name: "recheck", field: &l.Recheck},
 		{name: "handshake_timeout", field: &l.HandshakeTimeout, min: int64(10 * millisecond), max: int64(minute)},
 		{name: "congestion_control", field: &l.CongestionControl, check: checkCongestionControl},
 		{name: "tls.certificate", field: &l.TLS.Certificate, check: checkPath},
 		{name: "tls.key", field: &l.TLS.Key, check: checkPath},
 		{name: "tls.client_ca", field: &l.TLS.ClientCA, check: checkPath},
+		{name: "tls.crl", field: &l.TLS.CRL, check: checkPath},
 		{name: "tls.min_version", field: &l.TLS.MinVersion, choices: []string{"1.2", "1.3"}},
 	}
 }
@@ -105,6 +107,7 @@ func (t *Tenant) keys() []key {
 		{name: "may_else", field: &t.MayElse, choices: policy.Fallbacks},
 		{name: "claims.networks", field: &claims.Networks},
 		{name: "claims.certificates", field: &claims.Certificates, check: checkCertificate},
+		{name: "claims.issuers", field: &claims.Issuers, check: checkIssuer},
 		{name: "claims.server_names", field: &claims.ServerNames, check: checkServerName},
 		{name: "limits.lag_hard", field: &limits.LagHard, min: int64(kibibyte), max: int64(16 * gibibyte)},
 		{name: "limits.lag_soft", field: &limits.LagSoft, min: int64(kibibyte), max: int64(16 * gibibyte)},

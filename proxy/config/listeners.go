@@ -64,6 +64,9 @@ func (r *reader) checkTLS(t TLS, name string) {
 	case t.Certificate == "" && t.Key != "":
 		r.fault(r.place(key), "%s: %q is the key to no certificate; name the file of one in tls.certificate", key, t.Key)
 	}
+	if crl := name + ".crl"; t.CRL != "" && t.ClientCA == "" && r.sound(crl) {
+		r.fault(r.place(crl), "%s: clients show no certificates that could be revoked without tls.client_ca; name the file of the CAs there, or leave the list out", crl)
+	}
 	if t.ClientCA != "" && t.Certificate == "" {
 		r.fault(r.place(ca), "%s: clients show certificates by TLS alone, and there is none here without tls.certificate; name the file of one", ca)
 	}

@@ -25,10 +25,10 @@ func TestLoadTakesEverything(t *testing.T) {
 	got := mustLoad(t, `
 admin.address = "localhost:7009"
 listener = [
-    { address = "[0::1]:7000", tenant = "", tenants = ["acme-1"], tls = { certificate = "c", key = "k", client_ca = "ca", min_version = "1.3" } },
+    { address = "[0::1]:7000", tenant = "", tenants = ["acme-1"], tls = { certificate = "c", key = "k", client_ca = "ca", crl = "crl", min_version = "1.3" } },
     { address = "localhost:0" },
     { address = ":7001", allow = ["10.0.0.0/8", "::1"], proxy_from = ["192.0.2.7"], connections = 1, source_connections = 2, accept_rate = 0, handshake_timeout = "1s" },
-    { address = "localhost:0", insecure_open = true },
+    { address = "localhost:0", insecure_open = true, recheck = true },
 ]
 tenant.default.policy = "file:a b/routes.toml"
 signatures = { keys = ["a.pem", "b.pem"], state = "seen" }
@@ -41,7 +41,7 @@ audit = "file:next.toml"
 may = ["unicast", "handle role-set"]
 may_commands = ["CID_MSG_DATA"]
 may_else = "consume"
-claims = { networks = ["10.1.0.0/16", "::ffff:10.2.0.1"], certificates = ["cn:*.acme"], server_names = ["*.acme.example"] }
+claims = { networks = ["10.1.0.0/16", "::ffff:10.2.0.1"], certificates = ["cn:*.acme"], issuers = ["0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"], server_names = ["*.acme.example"] }
 quota = { on_breach = "drop", pdus_in = 1, bytes_in = "2B", bytes_out = "3B", peer_pdus_in = 4, peer_bytes_in = "5B", peer_bytes_out = "6B" }
 [tenant.acme-1.policy_config]
 name = "ü"
@@ -93,12 +93,13 @@ format = "json"
 	first, next := defaultListener("[0::1]:7000"), defaultListener("localhost:0")
 	next.Name = "127.0.0.1:0"
 	first.Name, first.Tenant, first.Tenants = "[::1]:7000", "", []string{"acme-1"}
-	first.TLS = TLS{"c", "k", "ca", "1.3"}
+	first.TLS = TLS{"c", "k", "ca", "crl", "1.3"}
 	third, fourth := defaultListener(":7001"), next
 	third.Name = "[::]:7001"
 	third.Allow, third.ProxyFrom = []netip.Prefix{network("10.0.0.0/8"), network("::1/128")}, []netip.Prefix{network("192.0.2.7/32")}
 	third.Connections, third.SourceConnections, third.AcceptRate, third.HandshakeTimeout = 1, 2, 0, second
 	fourth.Name, fourth.InsecureOpen = "127.0.0.1:0#2", true
+	fourth.Recheck = true
 	want := &Config{
 		Path:      got.Path,
 		Admin:     Admin{Address: "localhost:7009"},
@@ -110,7 +111,7 @@ format = "json"
 			PolicySHA256: strings.Repeat("00ff", 16), RequireSignature: true, DowngradeTo: 7,
 			Audit: "file:next.toml",
 			May:   []string{"unicast", "handle role-set"}, MayCommands: []string{"CID_MSG_DATA"}, MayElse: "consume",
-			Claims: Claims{[]netip.Prefix{network("10.1.0.0/16"), network("10.2.0.1/32")}, []string{"cn:*.acme"}, []string{"*.acme.example"}},
+			Claims: Claims{[]netip.Prefix{network("10.1.0.0/16"), network("10.2.0.1/32")}, []string{"cn:*.acme"}, []string{strings.Repeat("0f", 32)}, []string{"*.acme.example"}},
 			Limits: Limits{gibibyte, 512 * mebibyte, 90 * second, 8, 2 * gibibyte, 9, 10},
 			Quota:  Quota{"drop", 1, 2, 3, 4, 5, 6},
 		}, normal},

@@ -10,6 +10,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/command"
 	"switchyard/policy/suggest"
+	"switchyard/proxy/tenant"
 )
 
 var (
@@ -121,6 +122,13 @@ func checkCertificate(pattern string) error {
 		return fmt.Errorf("%q does not say which name of a certificate it is about; write \"cn:\", \"dns:\", \"uri:\" or \"email:\" before the name", pattern)
 	case strings.TrimSpace(rest) == "":
 		return fmt.Errorf("%q has no name behind the colon; write one, such as \"%s:*.example.org\"", pattern, kind)
+	}
+	return nil
+}
+
+func checkIssuer(fingerprint string) error {
+	if err := tenant.CheckIssuer(fingerprint); err != nil {
+		return fmt.Errorf("%q: %w", fingerprint, err)
 	}
 	return nil
 }

@@ -50,6 +50,14 @@ const (
 	InputFull    Reason = "input-full"    // PDUs that had not arrived whole took too much memory
 )
 
+// Why sessions are closed that would no longer be accepted.
+const (
+	NotAllowed           Reason = "not-allowed" // the source is no longer in allow
+	CertificateRevoked   Reason = "certificate-revoked"
+	CertificateExpired   Reason = "certificate-expired"
+	CertificateUnknownCA Reason = "certificate-unknown-ca"
+)
+
 // Why sessions are closed whose first bytes belong to another protocol.
 const (
 	TLSOnPlainPort Reason = "tls-on-plain-port"

@@ -20,9 +20,12 @@ type Arrival struct {
 	// Identities are the names in the peer's verified certificate, each with its kind in
 	// front: "cn:NAME", "dns:NAME", "uri:URI", "email:ADDRESS".
 	Identities []string
+	// Issuers are the fingerprints of the CAs that vouch for the certificate, directly or
+	// through others: the SHA-256 of each one's certificate, in lower-case hex digits.
+	Issuers []string
 }
 
-// A Claim says which connections belong to a tenant. Each of the three lists that is not
+// A Claim says which connections belong to a tenant. Each of the four lists that is not
 // empty must match the arrival, and a list matches if one of its elements does.
 //
 // A star in the pattern of a certificate stands for one or more characters other than the
@@ -37,6 +40,7 @@ type Claim struct {
 	Tenant       string
 	Networks     []netip.Prefix // of sources
 	Certificates []string       // patterns of identities: a kind and a name with stars
+	Issuers      []string       // fingerprints of CAs, in hex digits, with or without colons between
 	ServerNames  []string       // whole, or "*." and all but the first label
 }
 
@@ -58,6 +62,7 @@ type claim struct {
 	tenant       string
 	networks     []netip.Prefix
 	certificates []identityPattern
+	issuers      []string
 	serverNames  []pattern
 }
 
@@ -104,7 +109,7 @@ func (c *Claims) Tenant(a Arrival) (string, error) {
 	for i := range c.claims {
 		claim := &c.claims[i]
 		bits, ok := claim.network(source)
-		if !ok || bits < length || !claim.serves(serverName) || !claim.knows(identities) {
+		if !ok || bits < length || !claim.serves(serverName) || !claim.knows(identities) || !claim.trusts(a.Issuers) {
 			continue
 		}
 		if bits > length {
@@ -148,6 +153,11 @@ func (c *claim) knows(identities []identity) bool {
 	return len(c.certificates) == 0 || slices.ContainsFunc(c.certificates, func(p identityPattern) bool {
 		return slices.ContainsFunc(identities, p.matches)
 	})
+}
+
+// trusts reports whether one of the claim's issuers is among the CAs that vouch.
+func (c *claim) trusts(issuers []string) bool {
+	return len(c.issuers) == 0 || slices.ContainsFunc(c.issuers, func(i string) bool { return slices.Contains(issuers, i) })
 }
 
 // mostListed is how many tenants an error names.

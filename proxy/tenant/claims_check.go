@@ -1,6 +1,8 @@
 package tenant
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -24,7 +26,7 @@ func compileClaim(raw Claim) (claim, error) {
 	if raw.Tenant == "" {
 		faults = append(faults, errors.New("a claim has no tenant; write the tenant's name"))
 	}
-	if len(raw.Networks)+len(raw.Certificates)+len(raw.ServerNames) == 0 {
+	if len(raw.Networks)+len(raw.Certificates)+len(raw.Issuers)+len(raw.ServerNames) == 0 {
 		faults = append(faults, fmt.Errorf("tenant %q claims nothing; name networks, certificates or server_names", raw.Tenant))
 	}
 	refuse := func(what, text string, err error) {
@@ -42,6 +44,13 @@ func compileClaim(raw Claim) (claim, error) {
 			refuse("certificate", text, err)
 		}
 		c.certificates = append(c.certificates, p)
+	}
+	for _, text := range raw.Issuers {
+		fingerprint, err := compileIssuer(text)
+		if err != nil {
+			refuse("issuer", text, err)
+		}
+		c.issuers = append(c.issuers, fingerprint)
 	}
 	for _, text := range raw.ServerNames {
 		p, err := compileServerName(text)
@@ -97,6 +106,21 @@ func compileIdentity(text string) (identityPattern, error) {
 		return identityPattern{}, err
 	}
 	return identityPattern{kind, newPattern(name, separator)}, nil
+}
+
+// CheckIssuer returns what is wrong with a member of Claim.Issuers.
+func CheckIssuer(text string) error {
+	_, err := compileIssuer(text)
+	return err
+}
+
+// compileIssuer reads the fingerprint of a CA's certificate.
+func compileIssuer(text string) (string, error) {
+	fingerprint := lower(strings.ReplaceAll(text, ":", ""))
+	if sum, err := hex.DecodeString(fingerprint); err != nil || len(sum) != sha256.Size {
+		return "", remedy(`it is no SHA-256 of 64 hex digits; write what "openssl x509 -noout -fingerprint -sha256 -in ca.pem" prints behind the equals sign`)
+	}
+	return fingerprint, nil
 }
 
 func compileServerName(text string) (pattern, error) {

@@ -1,6 +1,9 @@
 package tenant
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The kinds of identities. Each has its own separator, at which a star stops, and its own
 // part in which letter case is ignored.
@@ -10,6 +13,15 @@ const (
 	kindURI   = "uri"
 	kindEmail = "email"
 )
+
+// Unbound reports whether the claim is by names that no name constraint covers, and any CA
+// may vouch for them. A constraint never covers a common name, and of a URI the host only.
+func (c Claim) Unbound() bool {
+	return len(c.Issuers) == 0 && slices.ContainsFunc(c.Certificates, func(text string) bool {
+		kind, _, _ := strings.Cut(text, ":")
+		return kind == kindCN || kind == kindURI
+	})
+}
 
 var separators = map[string]string{kindCN: "/", kindDNS: ".", kindURI: "/", kindEmail: "@"}
 

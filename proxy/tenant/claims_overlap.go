@@ -10,7 +10,7 @@ import (
 // connections would belong equally to both.
 type Overlap struct {
 	First, Second string // tenants, in the order of their claims
-	Kind          string // of what both claim: "network", "certificate" or "server name"
+	Kind          string // of what both claim: "network", "certificate", "issuer" or "server name"
 	What          string
 }
 
@@ -67,7 +67,7 @@ func (c *claim) overlap(holders map[anchor][]*claim) (Overlap, bool) {
 // two claims have to be compared.
 type anchor struct{ kind, what string }
 
-// anchors returns the claim's networks, or else its certificates and server names. A claim
+// anchors returns the claim's networks, or else its certificates, issuers and server names. A claim
 // with networks never collides with one without, because any network is longer than none.
 func (c *claim) anchors() (all []anchor) {
 	for _, network := range c.networks {
@@ -78,6 +78,9 @@ func (c *claim) anchors() (all []anchor) {
 	}
 	for _, p := range c.certificates {
 		all = append(all, anchor{"certificate", p.kind + ":" + p.text})
+	}
+	for _, fingerprint := range c.issuers {
+		all = append(all, anchor{"issuer", fingerprint})
 	}
 	for _, p := range c.serverNames {
 		all = append(all, anchor{"server name", p.text})
@@ -95,7 +98,8 @@ func (c *claim) anchors() (all []anchor) {
 //	certificates cn:a                          certificates cn:a, server_names b        overlap
 func (c *claim) collides(d *claim) bool {
 	sameCertificate := func(p, q identityPattern) bool { return p.kind == q.kind && p.text == q.text }
-	if disjoint(c.certificates, d.certificates, sameCertificate) || disjoint(c.serverNames, d.serverNames, sameServer) {
+	sameIssuer := func(a, b string) bool { return a == b }
+	if disjoint(c.certificates, d.certificates, sameCertificate) || disjoint(c.issuers, d.issuers, sameIssuer) || disjoint(c.serverNames, d.serverNames, sameServer) {
 		return false
 	}
 	return len(c.networks) > 0 || c.within(d) || d.within(c)
@@ -120,5 +124,5 @@ func sameServer(p, q pattern) bool {
 
 // within reports whether d names every kind that c names.
 func (c *claim) within(d *claim) bool {
-	return (len(c.certificates) == 0 || len(d.certificates) > 0) && (len(c.serverNames) == 0 || len(d.serverNames) > 0)
+	return (len(c.certificates) == 0 || len(d.certificates) > 0) && (len(c.issuers) == 0 || len(d.issuers) > 0) && (len(c.serverNames) == 0 || len(d.serverNames) > 0)
 }

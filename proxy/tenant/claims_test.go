@@ -91,6 +91,40 @@ func TestTenantRefuses(t *testing.T) {
 	}
 }
 
+// issuer returns the fingerprint of 64 such digits.
+func issuer(digit string) []string { return []string{strings.Repeat(digit, 64)} }
+
+// A claim with issuers needs one of them among the CAs that vouch. Fingerprints are
+// compared without regard to colons and letter case.
+func TestTenantByIssuer(t *testing.T) {
+	colons := strings.TrimSuffix(strings.Repeat("AB:", 32), ":")
+	claims, err := NewClaims("rest",
+		Claim{Tenant: "bound", Certificates: []string{"cn:acme"}, Issuers: []string{colons, issuer("c")[0]}},
+		Claim{Tenant: "all", Issuers: issuer("d")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		issuers []string
+		name    string
+		want    string
+	}{
+		{[]string{strings.Repeat("ab", 32)}, "cn:acme", "bound"},
+		{[]string{issuer("e")[0], issuer("c")[0]}, "cn:acme", "bound"},
+		{issuer("c"), "cn:other", "rest"},
+		{issuer("e"), "cn:acme", "rest"},
+		{nil, "cn:acme", "rest"},
+		{issuer("d"), "cn:whoever", "all"},
+		{issuer("d"), "cn:acme", "all"},
+	} {
+		a := arrival("10.0.0.1", "", c.name)
+		a.Issuers = c.issuers
+		if got, err := claims.Tenant(a); got != c.want || err != nil {
+			t.Errorf("%s of %.2q: got %q, %v; want %q", c.name, c.issuers, got, err, c.want)
+		}
+	}
+}
+
 // However many tenants claim a connection, the error stays short.
 func TestTenantListsFew(t *testing.T) {
 	var claims []Claim
@@ -182,6 +216,9 @@ func TestNewClaimsRefuses(t *testing.T) {
 		{certificate("cn:ac\u202eme"), "cannot be seen"},
 		{certificate("cn:ac\xffme"), "cannot be seen"},
 		{certificate("cn:" + strings.Repeat("a", 257)), "it has 257 bytes"},
+		{Claim{Tenant: "a", Issuers: []string{"Acme CA"}}, `tenant "a", issuer "Acme CA": it is no SHA-256 of 64 hex digits; write what`},
+		{Claim{Tenant: "a", Issuers: []string{strings.Repeat("ab", 31)}}, "it is no SHA-256"},
+		{Claim{Tenant: "a", Issuers: []string{strings.Repeat("xy", 32)}}, "it is no SHA-256"},
 		{serverName(""), `server name "": it is empty`},
 		{serverName("*"), "it would claim everybody"},
 		{serverName("*.*.example"), "the whole first label only"},
@@ -239,6 +276,9 @@ func TestOverlaps(t *testing.T) {
 		{"one certificate", Claim{Certificates: []string{"dns:*.x.example"}}, Claim{Certificates: []string{"cn:b", "dns:*.X.example"}}, `both claim certificate "dns:*.x.example"`},
 		{"one name of two kinds", Claim{Certificates: []string{"dns:x.example"}}, Claim{Certificates: []string{"cn:x.example"}}, ""},
 		{"other kinds", acme, Claim{Certificates: []string{"cn:x"}}, ""},
+		{"one certificate of two issuers", Claim{Certificates: []string{"cn:x"}, Issuers: issuer("a")}, Claim{Certificates: []string{"cn:x"}, Issuers: issuer("b")}, ""},
+		{"one certificate, one names its issuer", Claim{Certificates: []string{"cn:x"}, Issuers: issuer("a")}, Claim{Certificates: []string{"cn:x"}}, `both claim certificate "cn:x"`},
+		{"one issuer", Claim{Issuers: issuer("a")}, Claim{Issuers: issuer("A")}, `both claim issuer "aaaa`},
 	} {
 		for _, claims := range [][]Claim{{at("a", c.a), at("b", c.b)}, {at("a", c.b), at("b", c.a)}} {
 			_, err := NewClaims("", claims...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
@@ -78,10 +79,33 @@ func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error 
 		return errors.Join(faults, err)
 	}
 	fmt.Fprintf(stdout, "listener %s: TLS, its certificate is good until %s\n", l.Address, source.NotAfter().Format(time.RFC3339))
-	for _, w := range source.Warnings() {
+	warnings := source.Warnings()
+	if w := unbound(c, l, source.Vouchers()); w != "" {
+		warnings = append(warnings, w)
+	}
+	for _, w := range warnings {
 		fmt.Fprintf(stdout, "listener %s: warning: %s\n", l.Address, w)
 	}
 	return faults
+}
+
+// unbound returns a warning if a CA that is meant for one tenant could vouch for another's
+// names. vouchers says why there is more than one CA.
+func unbound(c *config.Config, l config.Listener, vouchers string) string {
+	if vouchers == "" || len(l.Tenants) < 2 && l.Tenant == "" {
+		return ""
+	}
+	var tenants []string
+	for _, name := range l.Tenants {
+		if t, _ := c.Tenant(name); t.Claim().Unbound() {
+			tenants = append(tenants, name)
+		}
+	}
+	if len(tenants) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s, and each can vouch for the names by which these tenants claim connections: %s; name constraints of a CA do not cover \"cn:\", and of \"uri:\" the host only; "+
+		"name each tenant's CA in its claims.issuers", vouchers, strings.Join(tenants, ", "))
 }
 
 func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) error {

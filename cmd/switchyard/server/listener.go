@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"switchyard/proxy/admission"
 	"switchyard/proxy/certificate"
 	"switchyard/proxy/config"
+	"switchyard/proxy/hub"
 	"switchyard/proxy/tenant"
 )
 
@@ -76,7 +78,7 @@ func (p *plan) listen(c config.Listener) (net.Listener, error) {
 // loadCertificate loads the files of a listener's TLS.
 func loadCertificate(c *config.Config, l config.Listener) (*certificate.Source, error) {
 	s, err := certificate.Load(certificate.Files{
-		Certificate: c.File(l.TLS.Certificate), Key: c.File(l.TLS.Key), ClientCA: c.File(l.TLS.ClientCA),
+		Certificate: c.File(l.TLS.Certificate), Key: c.File(l.TLS.Key), ClientCA: c.File(l.TLS.ClientCA), CRL: c.File(l.TLS.CRL),
 		MinVersion: tlsVersion(l.TLS.MinVersion),
 	})
 	if err != nil {
@@ -105,14 +107,26 @@ func (l *listener) admissionOptions(c *config.Config) (admission.Options, error)
 		Allow: l.config.Allow, ProxyFrom: l.config.ProxyFrom,
 		Claims:      claims,
 		Identities:  certificate.Identities,
+		Issuers:     certificate.Issuers,
 		Describe:    certificate.Describe,
 		Connections: int(l.config.Connections), SourceConnections: int(l.config.SourceConnections), AcceptRate: int(l.config.AcceptRate),
 		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), CongestionControl: l.config.CongestionControl,
 	}
+	o.Recheck = l.config.Recheck
 	if l.source != nil {
 		o.TLS = l.source.Config()
+		o.Withdrawn = func(chains [][]*x509.Certificate, now time.Time) hub.Reason {
+			return withdrawals[l.source.Withdrawn(chains, now)]
+		}
 	}
 	return o, nil
+}
+
+// withdrawals are the reasons for ending sessions whose certificates would be refused now.
+var withdrawals = map[string]hub.Reason{
+	certificate.ReasonRevoked:   hub.CertificateRevoked,
+	certificate.ReasonExpired:   hub.CertificateExpired,
+	certificate.ReasonUnknownCA: hub.CertificateUnknownCA,
 }
 
 // claimsOf returns the tenants that are served at a listener, and what they claim.

@@ -314,7 +314,7 @@ func watchedFiles(c *config.Config) []string {
 		paths = append(paths, c.Path)
 	}
 	for _, l := range c.Listeners {
-		for _, file := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA} {
+		for _, file := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA, l.TLS.CRL} {
 			if file != "" {
 				paths = append(paths, c.File(file))
 			}

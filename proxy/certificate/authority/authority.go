@@ -91,6 +91,17 @@ func (a *Authority) Intermediate(name string) *Authority {
 	return &Authority{t: a.t, certificate: a.sign(ca(name), key.Public()), key: key, above: a}
 }
 
+// Constrained returns an authority that is signed by a, and may sign for names below that
+// DNS name only, as far as they are DNS names. It may sign no other authority.
+func (a *Authority) Constrained(name, below string) *Authority {
+	a.t.Helper()
+	template := ca(name)
+	template.PermittedDNSDomainsCritical, template.PermittedDNSDomains = true, []string{below}
+	template.MaxPathLenZero = true
+	key := newKey(a.t)
+	return &Authority{t: a.t, certificate: a.sign(template, key.Public()), key: key, above: a}
+}
+
 // Server issues a certificate for a server with these names and 127.0.0.1.
 func (a *Authority) Server(names ...string) *Certificate {
 	a.t.Helper()
@@ -151,7 +162,7 @@ func (l Leaf) template(t testing.TB) *x509.Certificate {
 func ca(name string) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
-		KeyUsage:              x509.KeyUsageCertSign,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 	}
@@ -178,6 +189,18 @@ func (a *Authority) sign(template *x509.Certificate, key crypto.PublicKey) *x509
 	certificate, err := x509.ParseCertificate(der)
 	check(a.t, err)
 	return certificate
+}
+
+// CRL returns a list, in PEM, of these revoked certificates, which is valid until next.
+func (a *Authority) CRL(next time.Time, revoked ...*x509.Certificate) []byte {
+	a.t.Helper()
+	template := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: next.Add(-24 * time.Hour), NextUpdate: next}
+	for _, c := range revoked {
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, template, a.certificate, a.key)
+	check(a.t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
 }
 
 // X509 returns the authority's own certificate.

@@ -1,0 +1,77 @@
+package admission
+
+import (
+	"crypto/x509"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"switchyard/proxy/hub"
+)
+
+const (
+	// recheckEvery is how often open connections are checked again.
+	recheckEvery = time.Second
+	// endsPerCheck is how many of them a check ends, so that peers that come back at once
+	// do not do so all together.
+	endsPerCheck = 50
+)
+
+// An admitted is an open connection.
+type admitted struct {
+	conn   net.Conn              // the tenant's
+	chains [][]*x509.Certificate // of the client's certificate; nil if it showed none
+	ending bool                  // owned by recheckLoop
+}
+
+// recheckLoop ends open connections that would no longer be accepted, while the options ask
+// for that, until the listener is closed.
+func (l *Listener) recheckLoop() {
+	ticker := time.NewTicker(recheckEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			l.recheck(now)
+		case <-l.closing:
+			return
+		}
+	}
+}
+
+func (l *Listener) recheck(now time.Time) {
+	o := l.options.Load()
+	if !o.Recheck {
+		return
+	}
+	l.mu.Lock()
+	open := slices.Collect(maps.Keys(l.open))
+	l.mu.Unlock()
+	ended := 0
+	for _, c := range open {
+		why := c.withdrawn(o, now)
+		if why == "" || c.admitted.ending {
+			continue
+		}
+		if server := l.find(c.claimed); server != nil {
+			server.End(c.admitted.conn, why)
+			c.admitted.ending = true
+			ended++
+		}
+		if ended == endsPerCheck {
+			return
+		}
+	}
+}
+
+// withdrawn returns why an open connection would not be accepted by these options, or "".
+func (c *connection) withdrawn(o *Options, now time.Time) hub.Reason {
+	switch {
+	case len(o.Allow) > 0 && !within(o.Allow, c.source()):
+		return hub.NotAllowed
+	case o.Withdrawn != nil && len(c.admitted.chains) > 0:
+		return o.Withdrawn(c.admitted.chains, now)
+	}
+	return ""
+}

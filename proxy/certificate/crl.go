@@ -1,0 +1,164 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// crlType is the type of PEM blocks with lists of revoked certificates.
+const crlType = "X509 CRL"
+
+// A revokedError is why a handshake with a revoked certificate fails.
+type revokedError struct{ certificate *x509.Certificate }
+
+func (e *revokedError) Error() string {
+	return fmt.Sprintf("the certificate with the serial number %x is revoked", e.certificate.SerialNumber)
+}
+
+// revocations are the lists of a file. They are immutable.
+type revocations struct {
+	path  string
+	lists []*x509.RevocationList
+	// serials has the serial numbers of revoked certificates, as bytes, by the public key of
+	// their CA.
+	serials map[string]map[string]bool
+}
+
+// parseRevocations reads the lists of the CAs. All entries of all lists of a CA count.
+func parseRevocations(path string, content []byte, cas []*x509.Certificate) (*revocations, error) {
+	r := &revocations{path: path, serials: make(map[string]map[string]bool)}
+	begun := bytes.Count(content, []byte("-----BEGIN "+crlType+"-----"))
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != crlType {
+			continue
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return nil, wrong(roleCRL, path, fmt.Sprintf("its list %d cannot be parsed", len(r.lists)+1), `see what "openssl crl -text" says of it, and write a good one`)
+		}
+		r.lists = append(r.lists, list)
+		if what, remedy := r.add(list, cas); what != "" {
+			return nil, wrong(roleCRL, path, fmt.Sprintf("its list %d %s", len(r.lists), what), remedy)
+		}
+	}
+	switch {
+	case begun == 0:
+		return nil, wrong(roleCRL, path, "it has no PEM block of a list", `write the list there; "openssl crl -inform der" makes PEM of the binary form`)
+	case len(r.lists) != begun: // the decoder skips broken blocks
+		return nil, wrong(roleCRL, path, fmt.Sprintf("only %d of its %d lists are whole", len(r.lists), begun), "write it anew")
+	}
+	return r, nil
+}
+
+// add adds the entries of a list. It returns what is wrong with the list, or "".
+func (r *revocations) add(list *x509.RevocationList, cas []*x509.Certificate) (what, remedy string) {
+	signers := slices.DeleteFunc(slices.Clone(cas), func(ca *x509.Certificate) bool {
+		return !bytes.Equal(ca.RawSubject, list.RawIssuer) || list.CheckSignatureFrom(ca) != nil
+	})
+	if len(signers) == 0 {
+		return "is signed by no CA of client_ca that may sign lists", "write the list of such a CA, or that CA into client_ca"
+	}
+	if hasCritical(list.Extensions) {
+		return "does not list all certificates of its CA, or has a critical extension that is not known", "write a complete list of the CA's own"
+	}
+	for _, signer := range signers {
+		key := string(signer.RawSubjectPublicKeyInfo)
+		if r.serials[key] == nil {
+			r.serials[key] = make(map[string]bool)
+		}
+		for _, entry := range list.RevokedCertificateEntries {
+			if hasCritical(entry.Extensions) {
+				return "has an entry with a critical extension, which may be about another CA's certificate", "write a list of the CA's own certificates"
+			}
+			r.serials[key][string(entry.SerialNumber.Bytes())] = true
+		}
+	}
+	return "", ""
+}
+
+func hasCritical(extensions []pkix.Extension) bool {
+	return slices.ContainsFunc(extensions, func(e pkix.Extension) bool { return e.Critical })
+}
+
+// find returns a revoked certificate in the chains, or nil. One chain with it is enough:
+// that the CA's own certificate is in client_ca as well is no reason to trust it.
+func (r *revocations) find(chains [][]*x509.Certificate) *x509.Certificate {
+	if r == nil {
+		return nil
+	}
+	for _, chain := range chains {
+		for i, ca := range chain[1:] {
+			signed := chain[i]
+			if serials := r.serials[string(ca.RawSubjectPublicKeyInfo)]; len(serials) > 0 && serials[string(signed.SerialNumber.Bytes())] {
+				return signed
+			}
+		}
+	}
+	return nil
+}
+
+// verify is for tls.Config.VerifyConnection.
+func (r *revocations) verify(state tls.ConnectionState) error {
+	if c := r.find(state.VerifiedChains); c != nil {
+		return &revokedError{c}
+	}
+	return nil
+}
+
+// warnings returns what is suspicious at that time.
+func (r *revocations) warnings(cas []*x509.Certificate, now time.Time) (all []string) {
+	if r == nil {
+		return nil
+	}
+	for i, list := range r.lists {
+		switch {
+		case !list.NextUpdate.IsZero() && now.After(list.NextUpdate):
+			all = append(all, warning(roleCRL, r.path, fmt.Sprintf("its list %d expired at %s; certificates that were revoked since may be let in", i+1, list.NextUpdate.UTC().Format(time.RFC3339)), "write a new one there"))
+		case now.Before(list.ThisUpdate):
+			all = append(all, warning(roleCRL, r.path, fmt.Sprintf("its list %d is of %s, which is in the future", i+1, list.ThisUpdate.UTC().Format(time.RFC3339)), "set this machine's clock"))
+		}
+	}
+	for i, ca := range cas {
+		if r.serials[string(ca.RawSubjectPublicKeyInfo)] == nil {
+			all = append(all, warning(roleCRL, r.path, fmt.Sprintf("it has no list of certificate %d of client_ca", i+1), "add that CA's list; until then none of its certificates is revoked"))
+		}
+	}
+	return all
+}
+
+// Withdrawn returns why a client whose certificate was verified before, with these chains,
+// would be refused now: ReasonRevoked, ReasonExpired, ReasonUnknownCA, or "" if it would not.
+// A client without a certificate has no chains.
+func (s *Source) Withdrawn(chains [][]*x509.Certificate, now time.Time) (reason string) {
+	trust := s.inForce.Load().clients
+	if trust == nil || len(chains) == 0 {
+		return ""
+	}
+	if trust.revoked.find(chains) != nil {
+		return ReasonRevoked
+	}
+	valid := func(chain []*x509.Certificate) bool {
+		return !slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return now.After(c.NotAfter) })
+	}
+	known := func(chain []*x509.Certificate) bool { return trust.has(chain[len(chain)-1]) }
+	switch {
+	case !slices.ContainsFunc(chains, known):
+		return ReasonUnknownCA
+	case !slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool { return known(chain) && valid(chain) }):
+		return ReasonExpired
+	}
+	return ""
+}
+
+// has reports whether a CA is trusted. It may have got a new certificate for its key.
+func (t *clientTrust) has(ca *x509.Certificate) bool {
+	return slices.ContainsFunc(t.cas, func(c *x509.Certificate) bool {
+		return bytes.Equal(c.RawSubject, ca.RawSubject) && bytes.Equal(c.RawSubjectPublicKeyInfo, ca.RawSubjectPublicKeyInfo)
+	})
+}
