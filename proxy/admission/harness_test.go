@@ -33,7 +33,7 @@ type fakeTenant struct {
 	refuses error
 	served  chan served
 
-	mu  sync.Mutex // guards all
+	mu     sync.Mutex // guards all
 	all    []served
 	ending map[net.Conn]hub.Reason
 }
