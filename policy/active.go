@@ -1,12 +1,22 @@
 package policy
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // An Active holds the generation in force for one tenant and replaces it as a whole: a
 // batch that is being judged keeps the generation that it began with.
 type Active struct {
 	current atomic.Pointer[Generation]
+
+	replacing sync.Mutex  // held while current is replaced; guards what follows
+	audited   *Generation // nil if no policy is audited
+	tally     *Tally      // of the audit
 }
+
+// auditQuota is how much fuel an audited policy may use in a second: some percent of a core.
+const auditQuota = 20_000_000
 
 // NewActive puts g in force.
 func NewActive(g *Generation) *Active {
@@ -19,7 +29,7 @@ func NewActive(g *Generation) *Active {
 // if another one is installed meanwhile.
 func (a *Active) Acquire() *Generation {
 	for {
-		if g := a.current.Load(); g.acquire() {
+		if g := a.current.Load(); g.Acquire() {
 			return g
 		}
 		// It was retired between the two steps, so its successor is already stored.
@@ -30,7 +40,7 @@ func (a *Active) Acquire() *Generation {
 func (a *Active) TryAcquire() *Generation {
 	for {
 		g := a.current.Load()
-		if g.acquire() {
+		if g.Acquire() {
 			return g
 		}
 		if a.current.Load() == g { // a successor would already be stored, so Close retired it
@@ -42,8 +52,51 @@ func (a *Active) TryAcquire() *Generation {
 // Install puts g in force for every later Acquire. The previous generation is closed
 // when its last user releases it.
 func (a *Active) Install(g *Generation) {
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	a.install(g)
+}
+
+// install is Install under replacing. An audited policy is compared with g in a shadow that
+// never ends, unless g is a stage, which compares two already.
+func (a *Active) install(g *Generation) {
+	if a.audited != nil && g.stage == nil {
+		plain := g
+		g = NewStage(&Split{Stable: plain, Candidate: a.audited, Fuel: auditQuota / 100, Quota: auditQuota}, 0, a.tally)
+		plain.Release() // the stage keeps it
+	}
 	a.current.Swap(g).Release()
 }
 
+// SetAudit compares g, which a owns from then on, with the generation in force, and counts
+// in t. It replaces the previous audited policy; nil ends the audit.
+func (a *Active) SetAudit(g *Generation, t *Tally) {
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	previous, current := a.audited, a.current.Load()
+	a.audited, a.tally = g, t
+	audits := current.stage != nil && current.stage.Split.Candidate == previous
+	if audits {
+		current = current.stage.Split.Stable
+	}
+	if (audits || current.stage == nil) && current.Acquire() { // false after Close
+		a.install(current)
+	}
+	if previous != nil {
+		previous.Release()
+	}
+}
+
+// Audit returns the counts of the audit, or nil.
+func (a *Active) Audit() *Tally {
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	return a.tally
+}
+
 // Close retires the generation in force. After it, only TryAcquire may be called.
-func (a *Active) Close() { a.current.Load().Release() }
+func (a *Active) Close() {
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	a.current.Load().Release()
+}

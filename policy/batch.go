@@ -13,15 +13,38 @@ import (
 //
 //	Begin, Judge (memo), Judge (reserves an instance), Judge (same instance), Release
 type Batch struct {
-	generation          *Generation
+	memo                *memo // of the generation
+	asker                     // the generation; in a stage, the stable one
+	stage               *Stage
+	comparison          *Comparison // nil until a stage needs it
 	session, attributes uint64
-	reserved            Reserved // nil until there is something to inspect
-	calls               int      // see Calls
+	connection          uint64 // ConnectionKey of the sender, for a stage
+	calls               int    // see Calls
+	affected            int    // see Affected
+}
+
+// An asker asks one generation.
+//
+// Who waits for an instance while it keeps one of another policy could wait for ever, if
+// others do it the other way round. So the two askers of a stage keep an order: the stable
+// one reserves first, and the candidate's instance is given back before the stable one
+// reserves. Both are given back before a question by ids.
+type asker struct {
+	generation *Generation
+	reserved   Reserved // nil until there is something to inspect
+
+	// Of the last question.
+	inspected  bool // an inspection was called
+	classified bool // the policy was called by ids, and the memo will not hold the answer
 }
 
 // Begin begins a batch of PDUs of the sender.
 func (g *Generation) Begin(session, attributes uint64) Batch {
-	return Batch{generation: g, session: session, attributes: attributes}
+	b := Batch{memo: &g.memo, asker: asker{generation: g}, stage: g.stage, session: session, attributes: attributes}
+	if g.stage != nil {
+		b.generation = g.stage.Split.Stable
+	}
+	return b
 }
 
 // Calls returns how often the batch has asked the policy itself and not only the memo.
@@ -42,7 +65,7 @@ func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Faul
 // one that the Effects have for that case. The verdict carries no INSPECT flag.
 func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
 	// Copying the whole header would take longer than the memo.
-	v := b.generation.memo.load(pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command)
+	v := b.memo.load(pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command)
 	if v&(abi.ReservedMask|inspect) == 0 {
 		return v, nil
 	}
@@ -54,11 +77,21 @@ const inspect = abi.InspectHeader | abi.InspectBodyOf
 // judgeBeyondMemo is Judge for a PDU about which the memo's place for known ids does not hold
 // the final verdict.
 func (b *Batch) judgeBeyondMemo(p []byte) (Verdict, *Fault) {
-	g, service, command := b.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
+	if b.stage != nil {
+		return b.judgeStage(p)
+	}
+	return b.ask(&b.asker, p)
+}
+
+// ask has one generation decide.
+func (b *Batch) ask(a *asker, p []byte) (Verdict, *Fault) {
+	g, service, command := a.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
+	a.inspected, a.classified = false, false
 	v, found := g.Recall(service, command)
 	if !found {
 		b.calls++
 		b.Release() // Classify needs an instance too, and other goroutines may hold all the others
+		a.classified = g.place(service, command) == nil
 		var fault *Fault
 		if v, fault = g.fill(service, command); fault != nil {
 			return v, fault
@@ -71,7 +104,8 @@ func (b *Batch) judgeBeyondMemo(p []byte) (Verdict, *Fault) {
 		return v &^ inspect, g.count(errBreakerOpen)
 	}
 	b.calls++
-	seen, err := b.inspect(v, Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: b.session, Attributes: b.attributes})
+	a.inspected = true
+	seen, err := b.inspect(a, v, Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: b.session, Attributes: b.attributes})
 	if err != nil {
 		return v &^ inspect, g.count(err)
 	}
@@ -80,24 +114,35 @@ func (b *Batch) judgeBeyondMemo(p []byte) (Verdict, *Fault) {
 
 var errBreakerOpen = &Fault{Kind: FaultBudget, Err: errors.New("the policy has failed too often lately to be asked")}
 
-func (b *Batch) inspect(byIDs Verdict, q Question) (Verdict, error) {
-	if b.generation.keeps == nil {
-		return b.generation.policy.Inspect(byIDs, q)
+func (b *Batch) inspect(a *asker, byIDs Verdict, q Question) (Verdict, error) {
+	g := a.generation
+	if g.keeps == nil {
+		return g.policy.Inspect(byIDs, q)
 	}
-	if b.reserved == nil {
-		r, err := b.generation.keeps.Reserve(b.session)
+	if a.reserved == nil {
+		if a == &b.asker && b.comparison != nil {
+			b.comparison.candidate.release()
+		}
+		r, err := g.keeps.Reserve(b.session)
 		if err != nil {
 			return 0, err
 		}
-		b.reserved = r
+		a.reserved = r
 	}
-	return b.reserved.Inspect(byIDs, q)
+	return a.reserved.Inspect(byIDs, q)
 }
 
-// Release gives back the reserved instance. The batch may be used again afterwards.
+// Release gives back what is reserved. The batch may be used again afterwards.
 func (b *Batch) Release() {
-	if b.reserved != nil {
-		b.reserved.Release()
-		b.reserved = nil
+	if b.comparison != nil {
+		b.comparison.candidate.release()
+	}
+	b.asker.release()
+}
+
+func (a *asker) release() {
+	if a.reserved != nil {
+		a.reserved.Release()
+		a.reserved = nil
 	}
 }

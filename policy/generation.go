@@ -20,7 +20,9 @@ type Generation struct {
 	FileSHA256 string // of the policy's file, in hex; empty if that is the module
 	Config     []byte // JSON that the policy was configured with, or nil
 
-	policy Policy
+	stage *Stage // nil unless the generation is made of two others
+
+	policy Policy   // of a stage: the stable generation's, which closes it
 	keeps  Reserver // the policy, if it is one
 	limits *limits  // nil if the policy may do everything
 	memo   memo
@@ -94,11 +96,23 @@ func (g *Generation) Sum() string {
 
 // ResetBreaker closes the circuit breaker. Calling it once a second bounds what a policy
 // that always fails costs: see breakerLimit.
-func (g *Generation) ResetBreaker() { g.consecutiveFaults.Store(0) }
+//
+// For a stage it does so for both generations, and for the quota of fuel.
+func (g *Generation) ResetBreaker() {
+	g.consecutiveFaults.Store(0)
+	if g.stage != nil {
+		g.stage.Split.resetQuota()
+		g.stage.Split.Stable.ResetBreaker()
+		g.stage.Split.Candidate.ResetBreaker()
+	}
+}
 
 // Classify returns the verdict by ids alone, INSPECT flags included, as the
-// routing table shows it.
+// routing table shows it. For a stage it is the stable generation's.
 func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
+	if g.stage != nil {
+		return g.stage.Split.Stable.Classify(s, c)
+	}
 	if v, found := g.Recall(s, c); found {
 		return v, nil
 	}
@@ -106,7 +120,7 @@ func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 }
 
 // Recall returns the verdict by ids that the memo holds, INSPECT flags included, if it
-// holds one. It never calls the policy.
+// holds one. It never calls the policy. A stage's memo holds what both generations say.
 func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
 	place := g.memo.place(s, c)
 	if place == nil {
@@ -212,15 +226,21 @@ func (g *Generation) count(err error) *Fault {
 }
 
 // Faults returns how often the policy failed in that way. A fault in the memo counts
-// once.
-func (g *Generation) Faults(k FaultKind) uint64 { return g.faults[k.index()].Load() }
+// once. For a stage it is the stable generation's.
+func (g *Generation) Faults(k FaultKind) uint64 {
+	if g.stage != nil {
+		g = g.stage.Split.Stable
+	}
+	return g.faults[k.index()].Load()
+}
 
 // Policy returns the policy itself, for tools that explain it. Its verdicts are not
 // checked against the Effects. It may be called until Release.
 func (g *Generation) Policy() Policy { return g.policy }
 
-// acquire takes one more use, unless the generation is retired already.
-func (g *Generation) acquire() bool {
+// Acquire takes one more use, which Release gives back. It returns false if the generation
+// is closed already.
+func (g *Generation) Acquire() bool {
 	for {
 		n := g.uses.Load()
 		if n == 0 {
@@ -232,9 +252,15 @@ func (g *Generation) acquire() bool {
 	}
 }
 
-// Release gives back one use. The last Release closes the policy.
+// Release gives back one use. The last Release closes the policy; that of a stage gives
+// back its two generations.
 func (g *Generation) Release() {
-	if g.uses.Add(-1) == 0 {
+	switch {
+	case g.uses.Add(-1) > 0:
+	case g.stage == nil:
 		g.policy.Close()
+	default:
+		g.stage.Split.Candidate.Release()
+		g.stage.Split.Stable.Release()
 	}
 }

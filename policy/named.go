@@ -112,6 +112,9 @@ func (all *seenServices) note(s pdu.ServiceID) {
 
 // SeenServices returns up to 16 services beyond the protocol of PDUs that were judged.
 func (g *Generation) SeenServices() (services []pdu.ServiceID) {
+	if g.stage != nil {
+		g = g.stage.Split.Stable
+	}
 	for i := range g.seen {
 		if s := g.seen[i].Load(); s != 0 {
 			services = append(services, pdu.ServiceID(s))

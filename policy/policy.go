@@ -49,6 +49,12 @@ type Reserved interface {
 	Release()
 }
 
+// A FuelMeter is a Reserved that measures its calls.
+type FuelMeter interface {
+	// Fuel returns how much fuel the last inspection used.
+	Fuel() uint64
+}
+
 // A Question holds what a policy that inspects may know about one PDU.
 type Question struct {
 	Header     []byte // the 16 bytes on the wire

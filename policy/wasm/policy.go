@@ -131,6 +131,14 @@ func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict,
 	return v, nil
 }
 
+// Fuel implements policy.FuelMeter. After a fault, all fuel counts as used.
+func (s *slot) Fuel() uint64 {
+	if s.in == nil {
+		return s.policy.limits.Fuel
+	}
+	return s.policy.limits.Fuel - min(s.in.left(), s.policy.limits.Fuel)
+}
+
 // Release implements policy.Reserved.
 func (s *slot) Release() {
 	if s.in != nil && s.in.growth.due && s.policy.handleGrowth(s) {

@@ -35,7 +35,7 @@ func (h *Hub) routeLongAnnouncement(s *Seat, r *run) {
 	h.announcing.Lock()
 	defer h.announcing.Unlock()
 	r.dropped = h.announce(s, r.bytes[pdu.HeaderLen:])
-	h.countRouted(s, r)
+	h.countRouted(s, r, s.reader.out)
 }
 
 // announce adds the users of a long announcement to the table, in steps. Called under

@@ -108,7 +108,7 @@ func TestAuditedPolicyFails(t *testing.T) {
 	}
 }
 
-type failing struct{ NoPolicy }
+type failing struct{ policytest.Rules }
 
 func (failing) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
 	return 0, &policy.Fault{Kind: policy.FaultTrap, Err: errors.New("trapped")}

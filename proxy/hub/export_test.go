@@ -10,7 +10,6 @@ import (
 // because hubtest imports hub.
 
 const (
-	AuditedPDUs    = auditedPDUs
 	ChunkSize      = chunkSize
 	EditSize       = editSize
 	KeptHolders    = keptHolders
@@ -23,12 +22,12 @@ const (
 	MaxRuns        = maxRuns
 )
 
-var (
-	CutPDU   = cutPDU
-	CopiesOf = copies
-)
+var CutPDU = cutPDU
 
-type NoPolicy = noPolicy
+// CopiesOf returns the count of n copies of a PDU.
+func CopiesOf(n int, p []byte) Copies {
+	return Copies{PDUs: uint64(n), Bytes: uint64(n) * uint64(len(p))}
+}
 
 // Appended returns how many bytes both logs have received.
 func (h *Hub) Appended() uint64 {
@@ -98,7 +97,7 @@ func (h *Hub) Tapped() bool { return h.taps.Load() != nil }
 func (h *Hub) FoundHolders(v policy.Verdict, p []byte) int {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	h.findUsers(v, p)
+	h.findUsers(v, p, maxNamed)
 	return cap(h.holders)
 }
 

@@ -53,8 +53,6 @@ type Hub struct {
 	lagHard atomic.Uint64
 	// taps is nil if no tap is attached. It is replaced as a whole, under mu.
 	taps atomic.Pointer[[]Tap]
-	// audit is nil if no second policy is audited.
-	audit atomic.Pointer[audit]
 	// editCap is how many edits fit into the memory of all seats' queues.
 	editCap atomic.Int64
 	// users and peerUsers bound the user table; 0 is unlimited.
@@ -68,7 +66,7 @@ type Hub struct {
 	reserved   int               // entries that a long announcement is still to add
 	scratch    []byte            // where notices and answers are made
 	holders    []presence.Holder // of the users that a verdict names
-	reached    []*Seat           // receivers of the PDU being audited
+	reached    []*Seat           // receivers of the PDU being weighed
 
 	mu       sync.Mutex // guards what follows, and the fields of seats that say so
 	log      log        // what all seats get
@@ -206,15 +204,12 @@ func (h *Hub) Send(s *Seat, p []byte) {
 	}
 }
 
-// ResetBreaker lets the policy in force, and the audited one, be called again if its
-// circuit breaker has opened after too many faults.
+// ResetBreaker lets the policy in force be called again if its circuit breaker has opened
+// after too many faults. In a stage it does so for both generations.
 func (h *Hub) ResetBreaker() {
 	g := h.active.Acquire()
 	defer g.Release()
 	g.ResetBreaker()
-	if a := h.audit.Load(); a != nil {
-		a.resetBreaker()
-	}
 }
 
 // Users returns how many users are present.

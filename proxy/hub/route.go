@@ -22,15 +22,13 @@ type run struct {
 	pdus    int
 	verdict policy.Verdict
 	fault   *policy.Fault
+	side    policy.Side
+	pair    int32  // 1 + the index in reader.pairs, until the run is weighed; 0: none
 	dropped Reason // set by route if the PDUs were dropped
 }
 
 // maxRuns bounds the memory that a seat keeps for judging.
 const maxRuns = 256
-
-// auditedPDUs is how many PDUs are judged at a time while a second policy is audited,
-// which may take as long for each of them as a decision may.
-const auditedPDUs = 8
 
 // A Turn bounds how long HandleTurn takes.
 type Turn struct {
@@ -60,11 +58,7 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 	g := h.active.Acquire()
 	defer g.Release()
 	for len(batch) > 0 {
-		most := len(batch)
-		if h.audit.Load() != nil {
-			most = auditedPDUs
-		}
-		batch = s.judgeSome(g, batch, most, turn)
+		batch = s.judgeSome(g, batch, turn)
 		if taps := h.taps.Load(); taps != nil {
 			s.showTaps(*taps, g)
 		}
@@ -87,35 +81,45 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 	return batch, nil
 }
 
-// judgeSome fills the reader's runs with the verdicts on at most that many PDUs at the
-// start of batch, and returns the rest. It stops after a PDU whose handling can change how
-// the next one is judged, when the turn is over, and before the user table has too much
-// to do.
-func (s *Seat) judgeSome(g *policy.Generation, batch []byte, most int, turn *Turn) (rest []byte) {
+// judgeSome fills the reader's runs with the verdicts on PDUs at the start of batch, and
+// returns the rest. It stops after a PDU whose handling can change how the next one is
+// judged, when the turn is over, and before the user table has too much to do.
+func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest []byte) {
 	judging := g.Begin(s.Session(), s.attributes())
 	defer judging.Release()
 	r := &s.reader
 	r.runs, r.commandRuns = r.runs[:0], r.commandRuns[:0]
+	if r.stage = g.Stage(); r.stage != nil {
+		judging.Compare(&r.comparison, r.connection)
+		r.pairs = r.pairs[:0]
+	}
 	look, asked := turn.Every, 0 // at how many calls to look at the turn; bytes about users
+	affected := 0                // PDUs that both generations of a stage have judged
 	var same stretch
-	for ; len(batch) > 0 && most > 0 && len(r.runs) < maxRuns && len(r.commandRuns) < maxCommandRuns && asked < lengthy; most-- {
+	for len(batch) > 0 && len(r.runs) < maxRuns && len(r.commandRuns) < maxCommandRuns && asked < lengthy {
 		// Parsing the header into a variable would copy all of it, which costs more than counting.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
 		v, fault := judging.Judge(batch[:n])
-		if same.grows && v == same.verdict && command == same.command && fault == nil {
+		if same.grows && v == same.verdict && command == same.command && fault == nil && judging.Affected() == affected {
 			same.bytes += n
 			same.pdus++
 		} else {
 			if same.pdus > 0 {
 				r.grow(same)
 			}
-			if v != same.verdict || !r.joinRun(n, v, fault) {
+			alike := judging.Affected() == affected
+			if !alike {
+				affected = judging.Affected()
+				if r.addAffected(batch[:n], v, fault) {
+					asked += n
+				}
+			} else if v != same.verdict || !r.joinRun(n, v, fault) {
 				r.runs = append(r.runs, run{bytes: batch[:n], pdus: 1, verdict: v, fault: fault})
 			}
 			if !r.joinCommandRun(n, command, v.Action()) {
 				r.commandRuns = append(r.commandRuns, commandRun{command, v.Action(), 1, uint64(n)})
 			}
-			same = stretch{command: command, verdict: v, grows: fault == nil && isPlain(v)}
+			same = stretch{command: command, verdict: v, grows: alike && fault == nil && isPlain(v)}
 		}
 		batch = batch[n:]
 		if judging.Calls() >= look {
@@ -182,7 +186,7 @@ func (r *reader) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
 		return false
 	}
 	last := &r.runs[len(r.runs)-1]
-	if last.verdict != v || last.fault != nil {
+	if last.verdict != v || last.fault != nil || last.side != policy.Alike {
 		return false
 	}
 	last.bytes = last.bytes[:len(last.bytes)+n]
@@ -190,31 +194,45 @@ func (r *reader) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
 	return true
 }
 
-// route carries out the verdicts of the reader's runs, in their order. Neighbouring
-// runs that do not need presence share one acquisition of the log's lock.
+// route carries out the verdicts of the reader's runs, in their order.
 func (h *Hub) route(s *Seat) {
 	runs := s.reader.runs
-	for i := 0; i < len(runs); {
-		if a := h.audit.Load(); a != nil {
-			h.compareShadow(a, s, runs[i:])
-		}
-		if asksPresence(runs[i].verdict) {
-			h.routeByPresence(s, &runs[i])
-			i++
+	for len(runs) > 0 {
+		if asksPresence(runs[0].verdict) {
+			h.routeByPresence(s, &runs[0])
+			runs = runs[1:]
 			continue
 		}
-		h.mu.Lock()
-		h.countCommands(s)
-		for ; i < len(runs) && !asksPresence(runs[i].verdict); i++ {
-			h.routeRun(s, &runs[i])
+		n := 1
+		for n < len(runs) && !asksPresence(runs[n].verdict) {
+			n++
 		}
-		h.scanLags()
-		h.mu.Unlock()
+		h.routeRuns(s, runs[:n])
+		runs = runs[n:]
 	}
+}
+
+// routeRuns carries out neighbouring runs that do not need presence. They share one
+// acquisition of the log's lock.
+func (h *Hub) routeRuns(s *Seat, runs []run) {
+	presence := s.weighsByPresence(runs) && h.presenceMu.TryLock()
+	if presence {
+		defer h.presenceMu.Unlock()
+		defer h.trimHolders()
+	}
+	h.mu.Lock()
+	h.countCommands(s)
+	for i := range runs {
+		h.weigh(s, &runs[i], presence)
+		h.routeRun(s, &runs[i])
+	}
+	h.scanLags()
+	h.mu.Unlock()
 }
 
 // routeRun carries out a verdict that does not need presence. Called under mu.
 func (h *Hub) routeRun(s *Seat, r *run) {
+	out := s.reader.out
 	switch v := r.verdict; v.Action() {
 	case policy.Drop:
 		r.dropped = ByPolicy
@@ -232,6 +250,7 @@ func (h *Hub) routeRun(s *Seat, r *run) {
 	case policy.Consume, policy.Close:
 	}
 	h.counts.count(r)
+	h.countAlike(s, r, out)
 }
 
 // routeByPresence carries out a verdict that depends on who holds which users.
@@ -241,7 +260,7 @@ func (h *Hub) routeByPresence(s *Seat, r *run) {
 		return
 	}
 	if r.dropped = asksTooMuch(r); r.dropped != "" {
-		h.countRouted(s, r)
+		h.countRouted(s, r, s.reader.out)
 		return
 	}
 	if h.tryByPresence(s, r) {
@@ -264,6 +283,12 @@ func (h *Hub) tryByPresence(s *Seat, r *run) (done bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	defer h.trimHolders()
+	if r.pair != 0 {
+		h.mu.Lock()
+		h.weigh(s, r, true)
+		h.mu.Unlock()
+	}
+	out := s.reader.out
 	if r.verdict.Action() == policy.Handle {
 		r.dropped = h.handle(s, r)
 	} else {
@@ -272,16 +297,19 @@ func (h *Hub) tryByPresence(s *Seat, r *run) (done bool) {
 	if r.dropped == PresenceFull && h.reserved > 0 {
 		return false
 	}
-	h.countRouted(s, r)
+	h.countRouted(s, r, out)
 	return true
 }
 
-// countRouted counts a run that has been routed by presence.
-func (h *Hub) countRouted(s *Seat, r *run) {
+// countRouted counts a run that has been routed by presence. The reader's out was at out
+// before.
+func (h *Hub) countRouted(s *Seat, r *run, out uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.weigh(s, r, false)
 	h.countCommands(s)
 	h.counts.count(r)
+	h.countAlike(s, r, out)
 	h.scanLags()
 }
 
@@ -326,7 +354,7 @@ func (s *Seat) note(g *policy.Generation) {
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			first := pdu.ParseHeader(r.bytes)
 			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: r.pdus, Verdict: r.verdict,
-				Dropped: r.dropped, Fault: r.fault, Policy: g, Attributes: s.attributes()})
+				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(r.side), Attributes: s.attributes()})
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package hub
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"switchyard/policy"
+)
 
 // A Seat is one session's place in its hub. What the session is to be sent is the
 // shared log from the position at which it joined, changed by the seat's own queue of
@@ -47,11 +51,16 @@ type Seat struct {
 
 // A reader is the part of a seat that the goroutine owns which calls Handle.
 type reader struct {
-	runs           []run
-	commandRuns    []commandRun    // of the PDUs being routed
-	shadowVerdicts []shadowVerdict // of the PDUs being audited
-	out            uint64          // bytes that became due to peers by what this one sent
-	master         bool            // the peer is master; written under hub.mu as well, so that others may read it there
+	runs        []run
+	commandRuns []commandRun // of the PDUs being routed
+	out         uint64       // bytes that became due to peers by what this one sent
+	master      bool         // the peer is master; written under hub.mu as well, so that others may read it there
+
+	// For a stage, see weigh.go.
+	connection uint64 // the peer as a unit of a split
+	stage      *policy.Stage
+	comparison policy.Comparison
+	pairs      []pair // of the runs being routed
 }
 
 // A writer is the part of a seat that belongs to the goroutine that may write to the
@@ -105,6 +114,10 @@ func (h *Hub) newSeat(p Peer) *Seat {
 // Session returns the number by which policies and logs know the session. It is 0
 // before Begin.
 func (s *Seat) Session() uint64 { return s.number.Load() }
+
+// SetIdentity says whose connection it is, by a name that stays the same when the peer
+// reconnects. It has to be called before Handle.
+func (s *Seat) SetIdentity(name string) { s.reader.connection = policy.ConnectionKey(name) }
 
 // Out returns how many bytes have become due to peers by what this seat's peer sent;
 // a byte that goes to k peers counts k times. Only the goroutine that calls Handle may

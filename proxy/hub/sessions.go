@@ -67,7 +67,7 @@ func (h *Hub) Recipients(session uint64, v policy.Verdict, p []byte, max int) (s
 		s = &Seat{hub: h}
 		s.number.Store(session)
 	}
-	r := h.reach(s, v, p)
+	r, _ := h.reach(s, v, p, maxNamed)
 	if !r.all {
 		for _, to := range r.some[:min(max, len(r.some))] {
 			sessions = append(sessions, to.Session())

@@ -29,8 +29,8 @@ type Judged struct {
 	Session uint64
 	PDUs    []byte // whole ones; valid during the call
 	Verdict policy.Verdict
-	Fault   *policy.Fault // how the policy failed to decide, if it did
-	Policy  *policy.Generation
+	Fault   *policy.Fault      // how the policy failed to decide, if it did
+	Policy  *policy.Generation // whose verdict it is
 }
 
 // Attach reports the present sessions to t, in the order of their numbers, and from
@@ -73,7 +73,7 @@ func (s *Seat) showTaps(taps []Tap, g *policy.Generation) {
 	for i := range s.reader.runs {
 		r := &s.reader.runs[i]
 		for _, t := range taps {
-			t.Judged(Judged{Session: s.Session(), PDUs: r.bytes, Verdict: r.verdict, Fault: r.fault, Policy: g})
+			t.Judged(Judged{Session: s.Session(), PDUs: r.bytes, Verdict: r.verdict, Fault: r.fault, Policy: g.Obeyed(r.side)})
 		}
 	}
 }

@@ -45,15 +45,21 @@ func (h *Hub) Lengthy(batch []byte, longest int) bool {
 	defer g.Release()
 	for len(batch) > 0 {
 		header := pdu.ParseHeader(batch)
-		if header.Length > lengthy {
-			v, known := g.Recall(header.Service, header.Command)
-			if !known || asksPresence(v) || v.Inspected() && header.Length > veryLengthy {
-				return true
-			}
+		if header.Length > lengthy && takesLong(g, header) {
+			return true
 		}
 		batch = batch[header.Length:]
 	}
 	return false
+}
+
+// takesLong reports whether a PDU of more than lengthy bytes may take long.
+func takesLong(g *policy.Generation, h pdu.Header) bool {
+	v, known := g.Recall(h.Service, h.Command)
+	if stage := g.Stage(); !known && stage != nil {
+		return takesLong(stage.Split.Stable, h) || takesLong(stage.Split.Candidate, h)
+	}
+	return !known || asksPresence(v) || v.Inspected() && h.Length > veryLengthy
 }
 
 // readsBody reports whether the receivers depend on each PDU's body.
@@ -91,7 +97,7 @@ func (h *Hub) findNamed(s *Seat, v policy.Verdict) {
 // unicastByPresence sends the run to the holders of the users that its verdict names,
 // or does what the verdict says for unknown users. Called under presenceMu.
 func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
-	unknown := h.findUsers(r.verdict, r.bytes)
+	unknown := h.findUsers(r.verdict, r.bytes, maxNamed)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -106,9 +112,9 @@ func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
 	}
 }
 
-// findUsers sets h.holders to the holders of the users that v names for the PDU p. A
-// reason says why there are none. Called under presenceMu.
-func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
+// findUsers sets h.holders to the holders of the users that v names for the PDU p, at most
+// that many. A reason says why there are none. Called under presenceMu.
+func (h *Hub) findUsers(v policy.Verdict, p []byte, atMost int) (unknown Reason) {
 	h.holders = h.holders[:0]
 	if v.Selector() == abi.ToUser {
 		if !h.findHolders(v.Argument()) {
@@ -122,7 +128,7 @@ func (h *Hub) findUsers(v policy.Verdict, p []byte) (unknown Reason) {
 	}
 	named, most := 0, keptHolders
 	for user := range users.All() {
-		if named++; named > maxNamed {
+		if named++; named > atMost {
 			return TooManyUsers
 		}
 		if !h.findHolders(user) && v.Has(abi.ElseBroadcast) {

@@ -21,7 +21,7 @@ func (srv *server) inForce() inForce {
 	s := inForce{srv.config, make(map[string]*policy.Generation), make(map[string]time.Time)}
 	for name, t := range srv.tenants {
 		g := t.active.Acquire()
-		s.generations[name] = g
+		s.generations[name] = g.Obeyed(policy.Alike) // an audit changes g, but not the policy
 		g.Release()
 	}
 	for name, l := range srv.listeners {

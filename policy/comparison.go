@@ -1,0 +1,156 @@
+package policy
+
+import (
+	"switchyard/pdu"
+	"switchyard/policy/abi"
+)
+
+// A Side says which generation of a stage was obeyed about a PDU.
+type Side uint8
+
+const (
+	Alike     Side = iota // both say the same by ids, or there is only one
+	Stable                // an affected PDU; the stable generation was obeyed
+	Candidate             // an affected PDU; the candidate was obeyed
+)
+
+// A Comparison is what both generations of a stage say about one affected PDU, and the
+// room for asking the second one. The caller of Begin owns it and may use it again for the
+// next batch.
+//
+// The generation that is not obeyed is not called once the Quota is used up; it is then
+// asked only if the memo knows its answer, or, for the stable one, if the candidate fails or
+// says what cannot be taken back.
+type Comparison struct {
+	Side              Side // which is obeyed
+	Trip              Trip // why the candidate is not obeyed here; it may be a reason that the Split accepts
+	Stable, Candidate Opinion
+
+	candidate asker
+}
+
+// An Opinion is what one generation says about a PDU.
+type Opinion struct {
+	Asked     bool // if not, the rest is zero
+	Inspected bool // by a call, which used Fuel
+	Fuel      uint64
+	Verdict   Verdict
+	Fault     *Fault
+}
+
+// Compare makes the batch of a stage report what both generations say in c. The connection
+// is the sender's ConnectionKey. A batch of another generation ignores both.
+func (b *Batch) Compare(c *Comparison, connection uint64) {
+	if b.stage != nil {
+		b.comparison, b.connection = c, connection
+		c.candidate = asker{generation: b.stage.Split.Candidate}
+	}
+}
+
+// Affected returns how many affected PDUs the batch has judged. If Judge changes it, the
+// Comparison is about that PDU.
+func (b *Batch) Affected() int { return b.affected }
+
+// judgeStage judges a PDU by both generations of the stage, unless they are alike.
+func (b *Batch) judgeStage(p []byte) (Verdict, *Fault) {
+	service, command := pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
+	if b.memo.load(service, command) == memoEmpty {
+		b.calls++
+		b.Release() // as for every call of Classify
+		if v, alike := b.stage.recallAlike(b.memo, service, command); alike {
+			return v, nil
+		}
+	}
+	if b.comparison == nil {
+		b.Compare(new(Comparison), 0)
+	}
+	c, split := b.comparison, b.stage.Split
+	b.affected++
+	c.Side, c.Trip = b.stage.side(p, b.connection), NoTrip
+	stable, candidate := split.Stable.memo.load(service, command), split.Candidate.memo.load(service, command)
+	if (stable|candidate)&(abi.ReservedMask|inspect) == 0 { // both are known without a call
+		c.Stable, c.Candidate = Opinion{Asked: true, Verdict: stable}, Opinion{Asked: true, Verdict: candidate}
+	} else {
+		b.askBoth(p)
+	}
+	c.settle(split, command)
+	if c.Side == Candidate {
+		return c.Candidate.Verdict, c.Candidate.Fault
+	}
+	return c.Stable.Verdict, c.Stable.Fault
+}
+
+// askBoth asks both generations, as far as the quota allows, and charges what the one uses
+// that is not to be obeyed.
+func (b *Batch) askBoth(p []byte) {
+	c, split := b.comparison, b.stage.Split
+	service, command := pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
+	c.Stable, c.Candidate = Opinion{}, Opinion{}
+	quota := split.hasQuota()
+	// The stable generation is asked first, see asker.
+	if c.Side == Stable || quota || split.Stable.knows(service, command) {
+		c.Stable = b.opinion(&b.asker, p)
+	}
+	if c.Side == Candidate || quota || split.Candidate.knows(service, command) {
+		c.Candidate = b.opinion(&c.candidate, p)
+	}
+	if !c.Stable.Asked && (c.Candidate.Fault != nil || c.Candidate.Verdict.Action() == Close || presenceHandler(c.Candidate.Verdict) != 0) {
+		c.Stable = b.opinion(&b.asker, p)
+	}
+	other := &c.Candidate
+	if c.Side == Candidate {
+		other = &c.Stable
+	}
+	if split.Quota != 0 && other.Fuel > 0 {
+		split.spent.Add(int64(other.Fuel))
+	}
+}
+
+// settle has the stable generation obeyed if the candidate must not be, and trips the
+// split.
+func (c *Comparison) settle(split *Split, command pdu.CommandID) {
+	stable, candidate := &c.Stable, &c.Candidate
+	if !stable.Asked || !candidate.Asked {
+		return
+	}
+	switch {
+	case candidate.Fault != nil && stable.Fault == nil:
+		c.Trip = TripFault
+	case candidate.Verdict.Action() == Close && stable.Verdict.Action() != Close:
+		c.Trip = TripClose
+	case presenceHandler(candidate.Verdict) != presenceHandler(stable.Verdict):
+		c.Trip = TripPresence
+	default:
+		return
+	}
+	if c.Trip != TripFault && split.Accept[command] {
+		return
+	}
+	c.Side = Stable
+	if c.Trip != TripFault || !split.TolerateFaults {
+		split.Trip(c.Trip)
+	}
+}
+
+// opinion asks one of the generations.
+func (b *Batch) opinion(a *asker, p []byte) Opinion {
+	v, fault := b.ask(a, p)
+	o := Opinion{Asked: true, Inspected: a.inspected, Verdict: v, Fault: fault}
+	switch meter, metered := a.reserved.(FuelMeter); {
+	case a.inspected && metered:
+		o.Fuel = meter.Fuel()
+	case a.classified:
+		o.Fuel = b.stage.Split.Fuel // it is not measured, and was at most this much
+	}
+	return o
+}
+
+// knows reports whether the memo has the generation's answer, so that it is not called.
+func (g *Generation) knows(s pdu.ServiceID, c pdu.CommandID) bool {
+	place := g.place(s, c)
+	if place == nil {
+		return false
+	}
+	v := ^Verdict(place.Load())
+	return v != memoEmpty && (v&abi.ReservedMask != 0 || !v.Inspected())
+}

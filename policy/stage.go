@@ -1,0 +1,121 @@
+package policy
+
+import (
+	"switchyard/pdu"
+	"switchyard/policy/abi"
+)
+
+// A Stage is the part of a generation that is made of two others. Where both say the same
+// by ids and without inspection, the generation's memo holds that verdict, so such a PDU
+// costs what it costs without a stage. The memo marks every other row, which is called
+// affected:
+//
+//	                      stable     candidate    the stage's memo
+//	CID_MSG_DATA          broadcast  inspect      memoAffected
+//	CID_MSG_READ_NOTIFY   broadcast  unicast      memoAffected
+//	CID_FILE_NOTIFY       broadcast  broadcast    broadcast
+//
+// A PDU of an affected row is judged by both, so that they can be compared. One of them is
+// obeyed: see Comparison.
+type Stage struct {
+	Split *Split
+	Share float64 // of the units that obey the candidate, 0–1; 0 is called shadow
+	Tally *Tally  // where the hub counts
+
+	below uint64 // buckets below this one are on the candidate's side
+}
+
+// memoAffected marks a row of a stage's memo about which both generations are asked.
+const memoAffected Verdict = 0xffd00000
+
+// NewStage makes a generation of the split's two, of which it keeps one use each until it
+// is closed. Its name and sums are those of the stable generation. The caller holds a use of
+// both.
+func NewStage(split *Split, share float64, tally *Tally) *Generation {
+	stable, candidate := split.Stable, split.Candidate
+	if !stable.Acquire() || !candidate.Acquire() {
+		panic("policy: a stage of a generation that is closed")
+	}
+	g := &Generation{
+		Name: stable.Name, SHA256: stable.SHA256, FileSHA256: stable.FileSHA256, Config: stable.Config,
+		policy: stable.policy, limits: stable.limits,
+		stage: &Stage{Split: split, Share: share, Tally: tally, below: split.threshold(share)},
+	}
+	g.uses.Store(1)
+	for _, c := range pdu.Commands {
+		g.stage.recallAlike(&g.memo, c.Service, c.ID)
+	}
+	return g
+}
+
+// Stage returns what the generation is made of, or nil if it is no stage.
+func (g *Generation) Stage() *Stage { return g.stage }
+
+// EffectiveShare returns which share of the units obeys the candidate. For connections it
+// may be above Share, see Split.
+func (s *Stage) EffectiveShare() float64 { return float64(s.below) / (1 << 32) }
+
+// Obeyed returns the generation of that side; both have decided about what is Alike.
+func (g *Generation) Obeyed(side Side) *Generation {
+	switch {
+	case g.stage == nil:
+		return g
+	case side == Candidate:
+		return g.stage.Split.Candidate
+	}
+	return g.stage.Split.Stable
+}
+
+// recallAlike returns what both generations say by ids, if it is the same, asks for no
+// inspection, and the ids have a place in the stage's memo. It fills the place.
+func (s *Stage) recallAlike(m *memo, service pdu.ServiceID, command pdu.CommandID) (v Verdict, alike bool) {
+	place := m.place(service, command)
+	if place == nil {
+		return 0, false
+	}
+	if v = ^Verdict(place.Load()); v != memoEmpty {
+		return v, v != memoAffected
+	}
+	v, failed := s.Split.Stable.Classify(service, command)
+	other, otherFailed := s.Split.Candidate.Classify(service, command)
+	if failed.passes() || otherFailed.passes() {
+		return 0, false
+	}
+	if alike = failed == nil && otherFailed == nil && v == other && !v.Inspected(); alike {
+		place.Store(^uint64(v))
+	} else {
+		place.Store(^uint64(memoAffected))
+	}
+	return v, alike
+}
+
+// passes reports whether the fault says nothing about the ids, so that the next call may
+// succeed.
+func (f *Fault) passes() bool {
+	return f != nil && (f.Kind == FaultInstance || f.Kind == FaultBudget)
+}
+
+// side returns which generation is to be obeyed about an affected PDU.
+func (s *Stage) side(p []byte, connection uint64) Side {
+	switch {
+	case s.below == 0:
+		if s.Split.Unit == UnitConnection {
+			s.Split.noteConnection(connection)
+		}
+		return Stable
+	case s.Split.Tripped() != NoTrip:
+		return Stable
+	case s.below == 1<<32 || s.Split.bucket(s.Split.key(p, connection)) < s.below:
+		return Candidate
+	}
+	return Stable
+}
+
+// presenceHandler returns which handler v names of those that change who is present or
+// master, or 0. Peers tell that once, so it can neither be split nor be taken back.
+func presenceHandler(v Verdict) uint32 {
+	if v.Action() == Handle && v.Argument() != abi.UsersStatusRequest {
+		return v.Argument()
+	}
+	return 0
+}

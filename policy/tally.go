@@ -1,0 +1,79 @@
+package policy
+
+import "switchyard/pdu"
+
+// A Tally counts what the judging by a stage has shown. The hub for which the stage judges
+// guards it by its lock; Hub.Weighed returns a copy.
+type Tally struct {
+	Sides [3]uint64 // PDUs, by the Side that was obeyed
+	Rows  []Weights // by the hub's numbers of known commands; nil until the first PDU
+
+	CountAlike bool // count PDUs and copies of rows that are not affected, too
+}
+
+// Copies counts PDUs once for each peer that they go to.
+type Copies struct{ PDUs, Bytes uint64 }
+
+// Add adds other counts.
+func (c *Copies) Add(other Copies) {
+	c.PDUs += other.PDUs
+	c.Bytes += other.Bytes
+}
+
+// Weights compares what both generations of a stage say about the affected PDUs of one
+// command. Pairs are of the stable generation and the candidate.
+type Weights struct {
+	PDUs        uint64    // affected
+	Side        [2]uint64 // of those, obeyed the one or the other; the sum is PDUs
+	Unweighed   uint64    // of those, not compared: too costly, or the user table was in use
+	Differ      uint64    // with different verdicts
+	Failed      [2]uint64 // the one or the other failed
+	Faults      uint64    // the candidate failed, and the stable generation did not
+	Closes      uint64    // the candidate says close, and the stable generation does not
+	Presence    uint64    // only one of them handles the PDU as a change of who is present
+	Undelivered uint64    // the stable generation sends a copy or more, and the candidate none
+	Copies      [2]Copies // that each would have sent of the PDUs that were weighed
+	Inspected   [2]uint64 // calls of an inspection
+	Fuel        [2]uint64 // used by those
+	HighFuel    uint64    // inspections by the candidate that used more than half of what a decision may
+
+	Only [2]Copies // that only the one or the other would have sent
+
+	// Of rows that are not affected, if CountAlike says so.
+	Alike  uint64
+	Copied Copies
+}
+
+// Add adds the counts of another command or stage.
+func (w *Weights) Add(other *Weights) {
+	w.PDUs += other.PDUs
+	w.Unweighed += other.Unweighed
+	w.Differ += other.Differ
+	w.Faults += other.Faults
+	w.Closes += other.Closes
+	w.Presence += other.Presence
+	w.Undelivered += other.Undelivered
+	w.HighFuel += other.HighFuel
+	for i := range 2 {
+		w.Side[i] += other.Side[i]
+		w.Failed[i] += other.Failed[i]
+		w.Copies[i].Add(other.Copies[i])
+		w.Only[i].Add(other.Only[i])
+		w.Inspected[i] += other.Inspected[i]
+		w.Fuel[i] += other.Fuel[i]
+	}
+	w.Alike += other.Alike
+	w.Copied.Add(other.Copied)
+}
+
+// Weighed is a copy of a Tally.
+type Weighed struct {
+	Alike, ByStable, ByCandidate uint64 // PDUs, by who was obeyed
+	Commands                     []CommandWeights
+}
+
+// CommandWeights are the Weights of one command.
+type CommandWeights struct {
+	Command pdu.CommandID // 0 stands for all ids that the protocol does not have
+	Weights
+}

@@ -1,0 +1,290 @@
+package hub
+
+import (
+	"slices"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// While a stage is in force, two generations judge each affected PDU, and one of them is
+// obeyed; see policy.Stage. The hub weighs such a PDU: it counts what both would have sent,
+// at the moment at which it carries out the verdict that is obeyed.
+//
+// Weighing waits for no lock that routing does not take. The user table, which only some
+// verdicts need, is used if nobody else has it at that moment; otherwise the PDU counts as
+// not weighed.
+
+// A pair is what both generations of a stage say about the PDUs of a run.
+type pair struct {
+	command           pdu.CommandID
+	trip              policy.Trip
+	asked             bool // both were
+	verdicts          [2]policy.Verdict
+	failed, inspected [2]uint32 // PDUs
+	fuel              [2]uint64
+	highFuel          uint32 // PDUs on which the candidate used more than half of its fuel
+}
+
+// maxWeighed is how many users or receivers a PDU that is weighed may have on a side.
+const maxWeighed = 256
+
+// addAffected adds the affected PDU that the reader's comparison is about to its runs. It
+// reports whether weighing or routing it needs presence.
+func (r *reader) addAffected(p []byte, v policy.Verdict, fault *policy.Fault) (presence bool) {
+	c := &r.comparison
+	next := pair{command: pdu.ParseHeader(p).Command, trip: c.Trip, asked: c.Stable.Asked && c.Candidate.Asked}
+	for i, o := range []*policy.Opinion{&c.Stable, &c.Candidate} {
+		next.verdicts[i], next.fuel[i] = o.Verdict, o.Fuel
+		if o.Fault != nil {
+			next.failed[i] = 1
+		}
+		if o.Inspected {
+			next.inspected[i] = 1
+		}
+	}
+	if next.inspected[1] > 0 && next.fuel[1] > r.stage.Split.Fuel/2 {
+		next.highFuel = 1
+	}
+	if !r.joinAffected(len(p), v, fault, &next) {
+		r.pairs = append(r.pairs, next)
+		r.runs = append(r.runs, run{bytes: p, pdus: 1, verdict: v, fault: fault, side: c.Side, pair: int32(len(r.pairs))})
+	}
+	return asksPresence(next.verdicts[0]) || asksPresence(next.verdicts[1])
+}
+
+// joinAffected adds a PDU of n bytes to the last run, if that is about the same command and
+// both generations say the same about it.
+func (r *reader) joinAffected(n int, v policy.Verdict, fault *policy.Fault, next *pair) bool {
+	if len(r.runs) == 0 || fault != nil || v.Action() == policy.Handle || readsBody(next.verdicts[0]) || readsBody(next.verdicts[1]) {
+		return false
+	}
+	last := &r.runs[len(r.runs)-1]
+	if last.pair == 0 || last.side != r.comparison.Side || last.verdict != v || last.fault != nil {
+		return false
+	}
+	to := &r.pairs[last.pair-1]
+	if to.command != next.command || to.trip != next.trip || to.asked != next.asked || to.verdicts != next.verdicts {
+		return false
+	}
+	for i := range 2 {
+		to.failed[i] += next.failed[i]
+		to.inspected[i] += next.inspected[i]
+		to.fuel[i] += next.fuel[i]
+	}
+	to.highFuel += next.highFuel
+	last.bytes = last.bytes[:len(last.bytes)+n]
+	last.pdus++
+	return true
+}
+
+// weighsByPresence reports whether weighing one of the runs needs the user table.
+func (s *Seat) weighsByPresence(runs []run) bool {
+	if s.reader.stage == nil {
+		return false
+	}
+	return slices.ContainsFunc(runs, func(r run) bool {
+		return r.pair != 0 && s.reader.pairs[r.pair-1].namesUsers()
+	})
+}
+
+// namesUsers reports whether a verdict's receivers depend on the user table.
+func (p *pair) namesUsers() bool { return namesUsers(p.verdicts[0]) || namesUsers(p.verdicts[1]) }
+
+func namesUsers(v policy.Verdict) bool { return v.Action() == policy.Unicast && asksPresence(v) }
+
+// weigh counts a run of affected PDUs, once. Called before it is carried out, under mu; and
+// under presenceMu if presence says so.
+func (h *Hub) weigh(s *Seat, r *run, presence bool) {
+	if r.pair == 0 {
+		return
+	}
+	p, tally := &s.reader.pairs[r.pair-1], s.reader.stage.Tally
+	r.pair = 0
+	n := uint64(r.pdus)
+	w := row(tally, p.command)
+	tally.Sides[r.side] += n
+	w.PDUs += n
+	w.Side[r.side-policy.Stable] += n
+	w.HighFuel += uint64(p.highFuel)
+	for i := range 2 {
+		w.Failed[i] += uint64(p.failed[i])
+		w.Inspected[i] += uint64(p.inspected[i])
+		w.Fuel[i] += p.fuel[i]
+	}
+	switch p.trip {
+	case policy.TripFault:
+		w.Faults += n
+	case policy.TripClose:
+		w.Closes += n
+	case policy.TripPresence:
+		w.Presence += n
+	}
+	if p.asked && p.verdicts[0] != p.verdicts[1] {
+		w.Differ += n
+	}
+	if !p.asked || p.namesUsers() && !presence || !h.weighCopies(s, r, p, w) {
+		w.Unweighed += n
+	}
+}
+
+// weighCopies counts the copies that both verdicts of p send, or returns false if they are
+// too many to be compared. Called under mu, and under presenceMu if p names users.
+func (h *Hub) weighCopies(s *Seat, r *run, p *pair, w *policy.Weights) bool {
+	first := r.bytes[:pdu.ParseHeader(r.bytes).Length]
+	stable, ok := h.reach(s, p.verdicts[0], first, maxWeighed)
+	if !ok || len(stable.some) > maxWeighed {
+		return false
+	}
+	h.reached = append(h.reached[:0], stable.some...) // the next call overwrites h.targets
+	stable.some = h.reached
+	candidate, ok := h.reach(s, p.verdicts[1], first, maxWeighed)
+	if !ok || len(candidate.some) > maxWeighed {
+		return false
+	}
+	copies := [2]int{h.size(stable), h.size(candidate)}
+	both := h.shared(stable, candidate)
+	for i, n := range copies {
+		w.Copies[i].Add(r.copies(n))
+		w.Only[i].Add(r.copies(n - both))
+	}
+	if copies[0] > 0 && copies[1] == 0 && p.undelivers() && !candidate.atHome {
+		w.Undelivered += uint64(r.pdus)
+	}
+	return true
+}
+
+// copies returns the count of n copies of each of the run's PDUs.
+func (r *run) copies(n int) policy.Copies {
+	return policy.Copies{PDUs: uint64(n) * uint64(r.pdus), Bytes: uint64(n) * uint64(len(r.bytes))}
+}
+
+// undelivers reports whether the candidate's verdict sends nothing where it finds no
+// receiver. A candidate that fails is not obeyed.
+func (p *pair) undelivers() bool {
+	switch p.verdicts[1].Action() {
+	case policy.Drop, policy.Consume, policy.Unicast:
+		return p.trip != policy.TripFault
+	}
+	return false
+}
+
+// countAlike counts a run about which both generations of a stage say the same, once it has
+// been carried out. The sender's out was at out before. Called under mu.
+func (h *Hub) countAlike(s *Seat, r *run, out uint64) {
+	stage := s.reader.stage
+	if stage == nil || r.side != policy.Alike {
+		return
+	}
+	stage.Tally.Sides[policy.Alike] += uint64(r.pdus)
+	if !stage.Tally.CountAlike {
+		return
+	}
+	copies := uint64(0)
+	if r.verdict.Action() != policy.Handle { // what a handler sends is the hub's own
+		copies = (s.reader.out - out) / uint64(len(r.bytes))
+	}
+	for p, rest := cutPDU(r.bytes); p != nil; p, rest = cutPDU(rest) {
+		w := row(stage.Tally, pdu.ParseHeader(p).Command)
+		w.Alike++
+		w.Copied.Add(policy.Copies{PDUs: copies, Bytes: copies * uint64(len(p))})
+	}
+}
+
+// row returns where PDUs of the command are counted. All unknown ids share one row. Called
+// under mu.
+func row(t *policy.Tally, command pdu.CommandID) *policy.Weights {
+	if t.Rows == nil {
+		t.Rows = make([]policy.Weights, len(countedCommands))
+	}
+	if int(command) >= len(commandIndex) {
+		return &t.Rows[0]
+	}
+	return &t.Rows[commandIndex[command]]
+}
+
+// Weighed returns a copy of what the hub has counted in t, in the order of pdu.Commands,
+// without commands that were not seen. The sums are of one moment.
+func (h *Hub) Weighed(t *policy.Tally) policy.Weighed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := policy.Weighed{Alike: t.Sides[policy.Alike], ByStable: t.Sides[policy.Stable], ByCandidate: t.Sides[policy.Candidate]}
+	for i := range t.Rows {
+		if w := &t.Rows[i]; w.PDUs+w.Alike > 0 {
+			all.Commands = append(all.Commands, policy.CommandWeights{Command: countedCommands[i], Weights: *w})
+		}
+	}
+	return all
+}
+
+// cutPDU returns the first of the PDUs, or nil, and the others.
+func cutPDU(pdus []byte) (p, rest []byte) {
+	if len(pdus) == 0 {
+		return nil, nil
+	}
+	n := int(pdu.ParseHeader(pdus).Length)
+	return pdus[:n], pdus[n:]
+}
+
+// A reach is the set of seats to which a PDU goes: all but one, which may be nil, or
+// some.
+type reach struct {
+	all    bool
+	but    *Seat
+	some   []*Seat
+	atHome bool // there would be some, but only the sender's
+}
+
+// reach returns the seats to which that verdict would send the PDU now: it looks up
+// what routeRun and routeByPresence do, and sends nothing. The result is valid until
+// the next call. It is not ok if the PDU names more than that many users. Called under mu,
+// and under presenceMu if the verdict names users.
+func (h *Hub) reach(s *Seat, v policy.Verdict, p []byte, users int) (r reach, ok bool) {
+	switch v.Action() {
+	case policy.BroadcastAll:
+		return reach{all: true}, true
+	case policy.BroadcastExceptSender:
+		return reach{all: true, but: s}, true
+	case policy.Unicast:
+		if !asksPresence(v) {
+			h.findNamed(s, v)
+		} else if unknown := h.findUsers(v, p, users); unknown == "" {
+			h.seatHolders()
+		} else {
+			tooMany := unknown == TooManyUsers && users < maxNamed
+			return reach{all: v.Has(abi.ElseBroadcast), but: s}, !tooMany
+		}
+		found := len(h.targets)
+		h.leaveOut(s, v)
+		return reach{some: h.targets, atHome: found > 0 && len(h.targets) == 0}, true
+	}
+	return reach{}, true
+}
+
+// size returns how many seats are in r.
+func (h *Hub) size(r reach) int {
+	switch {
+	case !r.all:
+		return len(r.some)
+	case r.but != nil:
+		return len(h.seats) - 1
+	}
+	return len(h.seats)
+}
+
+// shared returns how many seats are in both.
+func (h *Hub) shared(x, y reach) (n int) {
+	if x.all && y.all {
+		return min(h.size(x), h.size(y)) // if they leave out a seat, it is the sender's
+	}
+	if x.all {
+		x, y = y, x
+	}
+	for _, to := range x.some {
+		if y.all && to != y.but || slices.Contains(y.some, to) {
+			n++
+		}
+	}
+	return n
+}
