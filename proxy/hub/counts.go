@@ -75,6 +75,7 @@ type Counts struct {
 	Received  uint64
 	Actions   map[policy.Action]uint64 // accepted PDUs, by action; drop is not included
 	Dropped   map[Reason]uint64
+	Unstaged  uint64 // PDUs judged while no stage was in force; policy.Tally counts the others
 	Made      uint64 // PDUs of the hub's own: notices, answers, heartbeats
 	Due       uint64
 	Delivered uint64 // written whole to a connection
@@ -110,6 +111,7 @@ type counts struct {
 	received  uint64
 	actions   [len(policy.Actions)]uint64
 	dropped   map[Reason]uint64
+	unstaged  uint64
 	made      uint64
 	delivered uint64 // to sessions that have ended
 	discarded map[Reason]uint64
@@ -139,6 +141,7 @@ func (h *Hub) Counts() Counts {
 		Received:  h.counts.received,
 		Actions:   make(map[policy.Action]uint64),
 		Dropped:   maps.Clone(h.counts.dropped),
+		Unstaged:  h.counts.unstaged,
 		Made:      h.counts.made,
 		Delivered: h.counts.delivered,
 		Discarded: maps.Clone(h.counts.discarded),

@@ -170,11 +170,15 @@ func (p *pair) undelivers() bool {
 	return false
 }
 
-// countAlike counts a run about which both generations of a stage say the same, once it has
-// been carried out. The sender's out was at out before. Called under mu.
+// countAlike counts a run about which both generations of a stage say the same, or that is
+// judged by one alone, once it has been carried out. The sender's out was at out before. Called under mu.
 func (h *Hub) countAlike(s *Seat, r *run, out uint64) {
 	stage := s.reader.stage
-	if stage == nil || r.side != policy.Alike {
+	if stage == nil {
+		h.counts.unstaged += uint64(r.pdus)
+		return
+	}
+	if r.side != policy.Alike {
 		return
 	}
 	stage.Tally.Sides[policy.Alike] += uint64(r.pdus)

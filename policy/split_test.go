@@ -1,0 +1,129 @@
+package policy_test
+
+import (
+	"math"
+	"testing"
+
+	"switchyard/pdu"
+	. "switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
+)
+
+// A unit stays on its side while the share grows and when its connection changes, and
+// another release has other units first.
+func TestSplitIsMonotoneAndSticky(t *testing.T) {
+	const units = 100_000
+	s := &Split{Stable: policytest.Generation(policytest.Always(abi.BroadcastAll)), Candidate: policytest.Generation(policytest.Always(abi.Drop)), Salt: 1, Users: users()}
+	obeysCandidate := func(s *Split, share float64, connection uint64) []bool {
+		g := NewStage(s, share, new(Tally))
+		defer g.Release()
+		in := make([]bool, units)
+		b := g.Begin(1, 0)
+		defer b.Release()
+		var c Comparison
+		b.Compare(&c, connection)
+		for user := range in {
+			b.Judge(from(otherCommand, uint32(user)))
+			in[user] = c.Side == Candidate
+		}
+		return in
+	}
+	var before []bool
+	for _, share := range []float64{0, 0.01, 0.1, 0.5, 1} {
+		in, n := obeysCandidate(s, share, 1), 0
+		for user, is := range in {
+			if is {
+				n++
+			} else if before != nil && before[user] {
+				t.Fatalf("user %d left the candidate when the share grew to %v", user, share)
+			}
+		}
+		if got := float64(n) / units; math.Abs(got-share) > 0.003 {
+			t.Errorf("share %v: %v of the users", share, got)
+		}
+		before = in
+	}
+	first, again := obeysCandidate(s, 0.1, 1), obeysCandidate(s, 0.1, 2)
+	second := obeysCandidate(&Split{Stable: s.Stable, Candidate: s.Candidate, Salt: 2, Users: users()}, 0.1, 1)
+	both := 0
+	for user := range first {
+		if first[user] != again[user] {
+			t.Fatalf("user %d depends on the connection", user)
+		}
+		if first[user] && second[user] {
+			both++
+		}
+	}
+	if both > units*2/100 {
+		t.Errorf("%d of %d users are the first of both releases", both, units/10)
+	}
+	s.Stable.Release()
+	s.Candidate.Release()
+}
+
+// What a PDU belongs to: the first value of its user field, else its connection.
+func TestSplitUnit(t *testing.T) {
+	body := func(b string) []byte { return pdu.Append(nil, pdu.SID_MSG, otherCommand, 1, []byte(b)) }
+	g, s := stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Drop), 0.5)
+	side := func(p []byte, connection uint64) Side {
+		_, _, c := compared(g, p, connection)
+		return c.Side
+	}
+	same := func(name string, p []byte, user uint32) {
+		t.Helper()
+		for connection := range uint64(20) {
+			if side(p, connection) != side(from(otherCommand, user), 0) {
+				t.Fatalf("%s does not go by user %d", name, user)
+			}
+		}
+	}
+	same("field 1", body("\x08\x05"), 5)
+	same("field 1 behind others", body("\x12\x02ab\x15abcd\x19abcdefgh\x18\x07\x08\x06"), 6)
+	same("field 1 twice", body("\x08\x03\x08\x04"), 3)
+	for _, p := range [][]byte{
+		body(""), body("\x10\x05"), body("\x08"), body("\x08\xff"), body("\x12\x7fab"), body("\x0b\x08\x05"), body("\x0a\x05"), body("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+		pdu.Append(nil, pdu.SID_OTHER, 0x9999, 1, []byte("\x08\x05")),
+	} {
+		sides := 0
+		for connection := range uint64(20) {
+			if side(p, connection) == Candidate {
+				sides++
+			}
+		}
+		if sides == 0 || sides == 20 {
+			t.Errorf("% x does not go by its connection: %d of 20 obey the candidate", p[pdu.HeaderLen:], sides)
+		}
+	}
+	s.Unit = UnitConnection
+	if side(from(otherCommand, 1), ConnectionKey("a")) == Candidate != (side(from(otherCommand, 2), ConnectionKey("a")) == Candidate) {
+		t.Error("the user matters although the connection is the unit")
+	}
+}
+
+// The smallest share of few connections has one of those that the release affects.
+func TestSplitOfFewConnections(t *testing.T) {
+	s := &Split{Stable: policytest.Generation(policytest.Always(abi.BroadcastAll)), Candidate: policytest.Generation(policytest.Always(abi.Drop)), Unit: UnitConnection}
+	defer s.Stable.Release()
+	defer s.Candidate.Release()
+	peers := []uint64{ConnectionKey("msg-1"), ConnectionKey("msg-2"), ConnectionKey("msg-3")}
+	count := func(g *Generation) (n int) {
+		defer g.Release()
+		for _, peer := range peers {
+			if _, _, c := compared(g, from(otherCommand, 1), peer); c.Side == Candidate {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(NewStage(s, 0, new(Tally))); n != 0 {
+		t.Errorf("%d peers obey the candidate in shadow", n)
+	}
+	g := NewStage(s, 0.000001, new(Tally))
+	if g.Stage().EffectiveShare() <= 0.000001 {
+		t.Errorf("effective share %v", g.Stage().EffectiveShare())
+	}
+	if n := count(g); n != 1 {
+		t.Errorf("%d of 3 peers obey the candidate, want 1", n)
+	}
+}
