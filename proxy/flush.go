@@ -105,7 +105,14 @@ func (f *flusher) write(s *session, head hub.Head, now int64) {
 		s.output.right.Unlock()
 		return
 	}
-	vec := s.seat.Due(f.vec, head, flushBytes)
+	limit := flushBytes
+	if p := s.output.pacer; p != nil {
+		if limit, _ = p.allows(now); limit == 0 {
+			s.startCatchUp()
+			return
+		}
+	}
+	vec := cut(s.seat.Due(f.vec, head, limit), limit)
 	total := size(vec)
 	if total == 0 {
 		s.output.right.Unlock()
@@ -113,16 +120,12 @@ func (f *flusher) write(s *session, head hub.Head, now int64) {
 	}
 	n, err := s.raw.tryWrite(f.flatten(vec, total))
 	clear(vec)
-	s.seat.Sent(n)
-	if n > 0 {
-		s.output.lastWrite.Store(now)
-	}
+	s.sent(n, now)
 	if err != nil {
 		s.output.broken.Store(true)
 	}
-	if err == nil && (n < total || total >= flushBytes || len(vec) == flushPieces) {
-		s.output.writers.Add(1)
-		go s.catchUp()
+	if err == nil && (n < total || total >= limit || len(vec) == flushPieces) {
+		s.startCatchUp()
 		return
 	}
 	s.output.right.Unlock()
@@ -140,6 +143,18 @@ func (f *flusher) flatten(vec [][]byte, total int) [][]byte {
 		f.flat = append(f.flat, piece...)
 	}
 	return append(vec[:0], f.flat)
+}
+
+// cut shortens vec to limit bytes.
+func cut(vec [][]byte, limit int) [][]byte {
+	for i, piece := range vec {
+		if len(piece) >= limit {
+			vec[i] = piece[:limit]
+			return vec[:i+1]
+		}
+		limit -= len(piece)
+	}
+	return vec
 }
 
 func size(vec [][]byte) (total int) {

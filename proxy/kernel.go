@@ -9,6 +9,9 @@ type kernel interface {
 	knows() bool
 	// silence returns for how long nothing has arrived, whether or not it was read.
 	silence() (d time.Duration, known bool)
+	// window returns how many bytes the peer's kernel would take now, and for how long in
+	// all its window has stopped writes.
+	window() (bytes int, stopped time.Duration, known bool)
 	// unread reports whether something has arrived that was not read.
 	unread() bool
 	// reset reports whether the connection is gone: the peer has reset it, or closed it and
@@ -19,7 +22,8 @@ type kernel interface {
 // A silentKernel says nothing.
 type silentKernel struct{}
 
-func (silentKernel) knows() bool                    { return false }
-func (silentKernel) silence() (time.Duration, bool) { return 0, false }
-func (silentKernel) unread() bool                   { return false }
-func (silentKernel) reset() bool                    { return false }
+func (silentKernel) knows() bool                        { return false }
+func (silentKernel) silence() (time.Duration, bool)     { return 0, false }
+func (silentKernel) window() (int, time.Duration, bool) { return 0, 0, false }
+func (silentKernel) unread() bool                       { return false }
+func (silentKernel) reset() bool                        { return false }

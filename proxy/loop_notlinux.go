@@ -18,6 +18,8 @@ func (*loop) awaitProgress()      {}
 func (*loop) awaitRead()          {}
 func (*loop) roundBegan() int64   { panic("not reached: there is no loop") }
 
+func (*rawConn) paced() bool { return false }
+
 type rawReader struct{}
 
 func newRawReader(net.Conn) *rawReader { return nil }

@@ -94,6 +94,8 @@ type output struct {
 	trims   atomic.Bool    // writeLoop is to trim the seat
 	leaving chan struct{}  // closed by the reader; from then on only the reader begins to write
 
+	pacer *pacer // nil if the connection is not paced; used with the right to write
+
 	broken    atomic.Bool  // writing has failed; what is due is passed over
 	lastWrite atomic.Int64 // when something was last written, see clock
 }

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"switchyard/proxy/tenant"
 )
 
 // A rawReader reads from a TCP connection what its socket has, without waiting. One
@@ -90,6 +92,15 @@ func (r *rawReader) control(do func(fd int) error) (err error) {
 		return closed
 	}
 	return err
+}
+
+// paced reports whether the connection's listener wants it paced, see tenant.PacedUnsent.
+func (r *rawConn) paced() (is bool) {
+	r.conn.Control(func(fd uintptr) {
+		n, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
+		is = err == nil && n == tenant.PacedUnsent
+	})
+	return is
 }
 
 // unacknowledged returns how many bytes were written to the connection and not yet

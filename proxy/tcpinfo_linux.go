@@ -53,6 +53,15 @@ func (p peerSocket) silence() (time.Duration, bool) {
 	return time.Duration(info.Last_data_recv) * time.Millisecond, true
 }
 
+// window is not known before Linux 5.4, which reports 0.
+func (p peerSocket) window() (bytes int, stopped time.Duration, known bool) {
+	info := p.info()
+	if info == nil {
+		return 0, 0, false
+	}
+	return int(info.Snd_wnd), time.Duration(info.Rwnd_limited) * time.Microsecond, true
+}
+
 func (p peerSocket) unread() (any bool) {
 	p.conn.Control(func(fd uintptr) {
 		n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)

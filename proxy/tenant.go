@@ -193,6 +193,9 @@ func (t *Tenant) enter(s *session) error {
 		s.loop = t.loop
 	}
 	s.seat = t.hub.Connect(s) // from now on other goroutines may call s.Close
+	if s.raw != nil && s.raw.paced() {
+		s.output.pacer = newPacer(s.seat.Written, s.kernel)
+	}
 	sessions := append(slices.Clone(*t.sessions.Load()), s)
 	t.sessions.Store(&sessions)
 	t.unsettled.Add(1)

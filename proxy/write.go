@@ -10,6 +10,12 @@ import (
 	"switchyard/proxy/hub"
 )
 
+// startCatchUp passes the right to write on to catchUp.
+func (s *session) startCatchUp() {
+	s.output.writers.Add(1)
+	go s.catchUp()
+}
+
 // catchUp writes to a session whose socket was full until nothing is due. It waits for
 // the socket as long as the peer takes something. The flusher passes the right to write
 // to it; catchUp gives it back.
@@ -77,6 +83,9 @@ func (s *session) writeDue() {
 		if len(due) == 0 {
 			return
 		}
+		if out.pacer != nil {
+			due = cut(due, s.awaitPace(out.pacer))
+		}
 		switch timeout := s.tenant.limits.Load().WriteTimeout; {
 		case timesOut:
 			own.SetWriteTimeout(timeout)
@@ -84,10 +93,7 @@ func (s *session) writeDue() {
 			s.conn.SetWriteDeadline(time.Now().Add(timeout))
 		}
 		n, err := s.write(buffers, due)
-		s.seat.Sent(n)
-		if n > 0 {
-			out.lastWrite.Store(clock())
-		}
+		s.sent(n, clock())
 		switch {
 		case err == nil, n > 0 && !timesOut && errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -98,6 +104,30 @@ func (s *session) writeDue() {
 			// ends the session.
 			out.broken.Store(true)
 		}
+	}
+}
+
+// awaitPace waits until the peer may be sent more, and returns how many bytes.
+func (s *session) awaitPace(p *pacer) int {
+	for {
+		limit, wait := p.allows(clock())
+		if limit > 0 {
+			return limit
+		}
+		time.Sleep(wait)
+		p.waited()
+	}
+}
+
+// sent notes that n bytes were written. The caller has the right to write.
+func (s *session) sent(n int, now int64) {
+	s.seat.Sent(n)
+	if n == 0 {
+		return
+	}
+	s.output.lastWrite.Store(now)
+	if p := s.output.pacer; p != nil {
+		p.wrote(n, now)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"switchyard/proxy/tenant"
 )
 
 // TCP parameters of accepted connections. A dead peer is noticed within 30 s, whether
@@ -98,10 +100,13 @@ func (l *Listener) keepSpare() {
 }
 
 // tune sets the options of an accepted connection. Go has set TCP_NODELAY already.
-func tune(conn *net.TCPConn, congestionControl string) {
+func tune(conn *net.TCPConn, o *Options) {
 	conn.SetKeepAliveConfig(keepAlive)
 	setUserTimeout(conn, userTimeout)
-	if congestionControl != "" {
-		setCongestionControl(conn, congestionControl)
+	if o.CongestionControl != "" {
+		setCongestionControl(conn, o.CongestionControl)
+	}
+	if o.Pacing && o.TLS == nil {
+		setUnsentLimit(conn, tenant.PacedUnsent)
 	}
 }

@@ -57,6 +57,7 @@ type Options struct {
 	AcceptRate        int           // connections per second of one source, in bursts of up to SourceConnections
 	HandshakeTimeout  time.Duration // for the PROXY header and the TLS handshake together
 
+	Pacing            bool   // of what goes to peers that fall behind; only on Linux, and without TLS
 	CongestionControl string // the kernel's name for it; empty: the system's. See CheckCongestionControl
 }
 

@@ -33,7 +33,7 @@ func (l *Listener) arrive(conn *net.TCPConn) {
 		c.refuse(why, nil)
 		return
 	}
-	tune(conn, c.options.CongestionControl)
+	tune(conn, c.options)
 	if c.proxied || c.options.TLS != nil {
 		l.done.Go(c.handshake)
 		return

@@ -20,6 +20,15 @@ func setUserTimeout(conn *net.TCPConn, d time.Duration) {
 	}
 }
 
+// setUnsentLimit bounds what the kernel accepts and has not sent.
+func setUnsentLimit(conn *net.TCPConn, bytes int) {
+	if raw, err := conn.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
+		})
+	}
+}
+
 // setCongestionControl ignores errors, since CheckCongestionControl has tried the name
 // before. The system's congestion control stays then.
 func setCongestionControl(conn *net.TCPConn, name string) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"switchyard/proxy/tenant"
 )
 
 // Every kernel has reno and lets every process use it.
@@ -47,4 +49,31 @@ func congestionControl(t *testing.T, conn net.Conn) (name string) {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// A listener that paces limits what a connection's kernel holds, by which the tenant knows it.
+func TestPacing(t *testing.T) {
+	h := open(t, Options{Pacing: true})
+	h.dial()
+	if got := unsent(t, h.serves("main").Conn); got != tenant.PacedUnsent {
+		t.Errorf("%d bytes unsent at most, want %d", got, tenant.PacedUnsent)
+	}
+	h.Set(Options{Claims: claims(t, "main")})
+	h.dial()
+	if got := unsent(t, h.serves("main").Conn); got == tenant.PacedUnsent {
+		t.Errorf("%d bytes unsent at most, want no limit of a paced connection", got)
+	}
+}
+
+func unsent(t *testing.T, conn net.Conn) (bytes int) {
+	t.Helper()
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { bytes, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
 }

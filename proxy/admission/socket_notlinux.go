@@ -12,6 +12,8 @@ import (
 // bounds the same.
 func setUserTimeout(*net.TCPConn, time.Duration) {}
 
+func setUnsentLimit(*net.TCPConn, int) {}
+
 func setCongestionControl(*net.TCPConn, string) {}
 
 // CheckCongestionControl accepts only the system's congestion control.

@@ -85,6 +85,7 @@ func (l *Listener) keys() []key {
 		{name: "recheck", field: &l.Recheck},
 		{name: "handshake_timeout", field: &l.HandshakeTimeout, min: int64(10 * millisecond), max: int64(minute)},
 		{name: "congestion_control", field: &l.CongestionControl, check: checkCongestionControl},
+		{name: "pacing", field: &l.Pacing},
 		{name: "tls.certificate", field: &l.TLS.Certificate, check: checkPath},
 		{name: "tls.key", field: &l.TLS.Key, check: checkPath},
 		{name: "tls.client_ca", field: &l.TLS.ClientCA, check: checkPath},

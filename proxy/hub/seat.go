@@ -124,6 +124,10 @@ func (s *Seat) SetIdentity(name string) { s.reader.connection = policy.Connectio
 // call it.
 func (s *Seat) Out() uint64 { return s.reader.out }
 
+// Written returns how many bytes were written to the session's connection, and how many
+// whole PDUs.
+func (s *Seat) Written() (bytes, pdus uint64) { return s.writer.sentBytes.Load(), s.writer.sent.Load() }
+
 // add queues an edit. Called under hub.mu.
 func (s *Seat) add(e edit) {
 	had := cap(s.added)

@@ -110,7 +110,7 @@ func (l *listener) admissionOptions(c *config.Config) (admission.Options, error)
 		Issuers:     certificate.Issuers,
 		Describe:    certificate.Describe,
 		Connections: int(l.config.Connections), SourceConnections: int(l.config.SourceConnections), AcceptRate: int(l.config.AcceptRate),
-		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), CongestionControl: l.config.CongestionControl,
+		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), CongestionControl: l.config.CongestionControl, Pacing: l.config.Pacing,
 	}
 	o.Recheck = l.config.Recheck
 	if l.source != nil {
