@@ -3,8 +3,9 @@ package meter
 import "switchyard/policy/wasm/binary"
 
 // encode writes the module with all additions. They follow the module's own items of the
-// same kind, so that no index changes.
+// same kind, so that no index changes. Only segments of data are joined, see joinData.
 func (m *module) encode(l Limits) []byte {
+	m.joinData()
 	wrapped, wrappers := m.wrap(l)
 	sec := &m.sections
 	sec[binary.SectionType].extend(len(m.blockTypes), m.addedTypes)

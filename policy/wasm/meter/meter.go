@@ -10,7 +10,8 @@
 //	                 └─ any way out        depth += size of the frame
 //
 // meter.go is the entry; module.go and section.go parse, code.go and operand.go walk the
-// code, cost.go and opcode.go say what it costs, emit.go and encode.go write the result.
+// code, cost.go and opcode.go say what it costs, emit.go and encode.go write the result, and
+// data.go joins segments of data.
 package meter
 
 import (
