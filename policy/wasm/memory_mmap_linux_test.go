@@ -4,10 +4,13 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"switchyard/policy"
 )
 
 // A guest that gets no memory because of a limit of this process is not what is wrong, and is
@@ -41,4 +44,29 @@ func TestWithoutAddressSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	loadModule(t, e, "tenant-a", guest(t, "sound"), nil)
+}
+
+// A decision in a fresh instance is not the first to touch most of a large memory, because
+// fuel does not pay for the page faults.
+func TestLargeMemoryIsTouchedBefore(t *testing.T) {
+	runtime.LockOSThread() // whose faults are counted
+	defer runtime.UnlockOSThread()
+	most := int64(untouched/os.Getpagesize()) + 500 // for the engine and the runtime
+	e := newEngine(t, DefaultLimits(), nil)
+	for _, name := range []string{"scatter", "fill_loop"} {
+		p := load(t, e, name)
+		s, err := p.claim(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Release()
+		var before, after unix.Rusage
+		unix.Getrusage(unix.RUSAGE_THREAD, &before)
+		_, err = p.Inspect(header, question(nil))
+		unix.Getrusage(unix.RUSAGE_THREAD, &after)
+		wantFault(t, err, policy.FaultFuel, "ran longer")
+		if faults := after.Minflt - before.Minflt; faults > most {
+			t.Errorf("%s: %d page faults in a decision, want at most %d", name, faults, most)
+		}
+	}
 }
