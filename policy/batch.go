@@ -74,7 +74,7 @@ func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
 
 const inspect = abi.InspectHeader | abi.InspectBodyOf
 
-// judgeBeyondMemo is Judge for a PDU about which the memo's place for known ids does not hold
+// judgeBeyondMemo is Judge for a PDU about which the memo's entry for known ids does not hold
 // the final verdict.
 func (b *Batch) judgeBeyondMemo(p []byte) (Verdict, *Fault) {
 	if b.stage != nil {

@@ -194,7 +194,7 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// Goroutines that fill the same places of the memo at once all see the same verdict and a
+// Goroutines that fill the same entries of the memo at once all see the same verdict and a
 // complete fault.
 func TestLimitUnderLoad(t *testing.T) {
 	r := &rules{classify: func(_ pdu.ServiceID, c pdu.CommandID) (Verdict, error) {

@@ -122,59 +122,59 @@ func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 // Recall returns the verdict by ids that the memo holds, INSPECT flags included, if it
 // holds one. It never calls the policy. A stage's memo holds what both generations say.
 func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
-	place := g.memo.place(s, c)
-	if place == nil {
-		if place = g.named.place(s, c); place == nil {
+	entry := g.memo.entry(s, c)
+	if entry == nil {
+		if entry = g.named.entry(s, c); entry == nil {
 			return 0, false
 		}
 	}
-	v = ^Verdict(place.Load())
+	v = ^Verdict(entry.Load())
 	return v, v&abi.ReservedMask == 0
 }
 
-// place returns where the verdict by ids is kept, or nil if it is not.
-func (g *Generation) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
-	if place := g.memo.place(s, c); place != nil {
-		return place
+// entry returns where the verdict by ids is kept, or nil if it is not.
+func (g *Generation) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
+	if entry := g.memo.entry(s, c); entry != nil {
+		return entry
 	}
-	return g.named.place(s, c)
+	return g.named.entry(s, c)
 }
 
 // fill calls the policy for a verdict that the memo does not hold, and stores it if the
-// ids have a place. A fault is stored too: a policy is a pure function and would fail
+// ids have an entry. A fault is stored too: a policy is a pure function and would fail
 // again, and a peer could repeat the costly call at will. Faults of the kinds
 // FaultInstance and FaultBudget say nothing about the ids, so they are not stored.
 func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
-	place := g.place(s, c)
-	if place == nil {
+	entry := g.entry(s, c)
+	if entry == nil {
 		g.seen.note(s)
 		return g.callClassify(s, c)
 	}
-	switch v := ^Verdict(place.Load()); {
+	switch v := ^Verdict(entry.Load()); {
 	case v&abi.ReservedMask == 0:
 		return v, nil // another goroutine stored it
 	case v == memoEmpty:
 	case v == memoExcess:
-		return g.limits.remembered(g.placeIndex(s, c))
+		return g.limits.remembered(g.entryIndex(s, c))
 	default:
 		return 0, &rememberedFaults[v&abi.ActionMask]
 	}
 	v, fault := g.callClassify(s, c)
 	switch {
 	case fault == nil:
-		place.Store(^uint64(v))
+		entry.Store(^uint64(v))
 	case fault.Kind == FaultEffect && g.limits != nil:
-		g.limits.faults[g.placeIndex(s, c)].Store(fault) // first, as the memo's place points to it
-		place.Store(^uint64(memoExcess))
+		g.limits.faults[g.entryIndex(s, c)].Store(fault) // first, as the memo's entry points to it
+		entry.Store(^uint64(memoExcess))
 	case fault.Kind != FaultInstance && fault.Kind != FaultBudget:
-		place.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
+		entry.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
 	}
 	return v, fault
 }
 
-// placeIndex returns the number of the pair's place, which exists: those of the memo come
+// entryIndex returns the number of the pair's entry, which exists: those of the memo come
 // first.
-func (g *Generation) placeIndex(s pdu.ServiceID, c pdu.CommandID) int {
+func (g *Generation) entryIndex(s pdu.ServiceID, c pdu.CommandID) int {
 	if InMemo(s, c) {
 		return memoIndex(s, c)
 	}

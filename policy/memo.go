@@ -6,19 +6,19 @@ import (
 	"switchyard/pdu"
 )
 
-// The memo has a place for every pair of ids that can occur in the protocol: services 0–8
-// with commands 0x0000–0x07ff, 144 KiB per generation. Other ids have a place only
+// The memo has an entry for every pair of ids that can occur in the protocol: services 0–8
+// with commands 0x0000–0x07ff, 144 KiB per generation. Other ids have an entry only
 // if the policy names them (named.go); the rest cost a call each time, so that a peer that
 // invents ids can neither grow the memo nor evict anything:
 //
-//	place   0        1              2047      2048           18431
+//	entry   0        1              2047      2048           18431
 //	        0,0x0000 0,0x0001 …     0,0x07ff  1,0x0000 …     8,0x07ff
 const (
 	memoServices = 9
 	memoCommands = 0x800
 )
 
-// Values that a place of the memo can have instead of a verdict. A verdict never has
+// Values that an entry of the memo can have instead of a verdict. A verdict never has
 // reserved bits set.
 const (
 	memoEmpty Verdict = 1<<64 - 1
@@ -29,19 +29,19 @@ const (
 )
 
 // memo stores verdicts by ids, each as its complement, so that zeroed memory is an empty
-// memo. A policy is a pure function: two goroutines that fill the same place write the
+// memo. A policy is a pure function: two goroutines that fill the same entry write the
 // same value.
 type memo [memoServices * memoCommands]atomic.Uint64
 
-// place returns where the pair's verdict is kept, or nil outside of the memo.
-func (m *memo) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
+// entry returns where the pair's verdict is kept, or nil outside of the memo.
+func (m *memo) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	if s >= memoServices || c >= memoCommands {
 		return nil
 	}
 	return &m[memoIndex(s, c)]
 }
 
-// load returns what the pair's place holds, or memoEmpty outside of the memo.
+// load returns what the pair's entry holds, or memoEmpty outside of the memo.
 func (m *memo) load(s pdu.ServiceID, c pdu.CommandID) Verdict {
 	if s >= memoServices || c >= memoCommands {
 		return memoEmpty
@@ -49,5 +49,5 @@ func (m *memo) load(s pdu.ServiceID, c pdu.CommandID) Verdict {
 	return ^Verdict(m[memoIndex(s, c)].Load())
 }
 
-// memoIndex returns the number of a pair's place; the pair has one.
+// memoIndex returns the number of a pair's entry; the pair has one.
 func memoIndex(s pdu.ServiceID, c pdu.CommandID) int { return int(s)*memoCommands + int(c) }

@@ -23,7 +23,7 @@ type Namer interface {
 // found. They depend on the policy alone, and their number is bounded.
 type Named struct {
 	Services []pdu.ServiceID // services with rules of their own, besides 0–8
-	Pairs    []IDs           // that have no place in the memo, but rules; at most MaxNamedPairs
+	Pairs    []IDs           // that have no entry in the memo, but rules; at most MaxNamedPairs
 	Partial  bool            // there are more, or finding them took too long
 }
 
@@ -31,25 +31,25 @@ type Named struct {
 // KiB.
 const MaxNamedPairs = 4096
 
-// InMemo reports whether the memo of every generation has a place for the ids.
+// InMemo reports whether the memo of every generation has an entry for the ids.
 func InMemo(s pdu.ServiceID, c pdu.CommandID) bool { return s < memoServices && c < memoCommands }
 
 // namedMemo extends the memo by the pairs that the policy names: a hash table with linear
 // probing, whose keys never change. A peer that invents ids changes nothing in it.
 type namedMemo struct {
-	keys   []uint32 // service<<16 | command, or 0: that pair has its place in the memo
-	shift  uint     // of the hash
-	places []atomic.Uint64
+	keys    []uint32 // service<<16 | command, or 0: that pair has its entry in the memo
+	shift   uint     // of the hash
+	entries []atomic.Uint64
 }
 
-// newNamedMemo makes places for the pairs that have none in the memo.
+// newNamedMemo makes entries for the pairs that have none in the memo.
 func newNamedMemo(pairs []IDs) *namedMemo {
 	pairs = pairs[:min(len(pairs), MaxNamedPairs)]
 	bits := uint(1)
 	for 1<<bits < 2*len(pairs) {
 		bits++
 	}
-	m := &namedMemo{keys: make([]uint32, 1<<bits), shift: 32 - bits, places: make([]atomic.Uint64, 1<<bits)}
+	m := &namedMemo{keys: make([]uint32, 1<<bits), shift: 32 - bits, entries: make([]atomic.Uint64, 1<<bits)}
 	for _, p := range pairs {
 		if !InMemo(p.Service, p.Command) {
 			m.keys[m.index(p.Service, p.Command)] = namedKey(p.Service, p.Command)
@@ -60,7 +60,7 @@ func newNamedMemo(pairs []IDs) *namedMemo {
 
 func namedKey(s pdu.ServiceID, c pdu.CommandID) uint32 { return uint32(s)<<16 | uint32(c) }
 
-// index returns where the pair is, or the free place where it would be. At least half of
+// index returns where the pair is, or the free entry where it would be. At least half of
 // the table is free.
 func (m *namedMemo) index(s pdu.ServiceID, c pdu.CommandID) int {
 	key := namedKey(s, c)
@@ -71,8 +71,8 @@ func (m *namedMemo) index(s pdu.ServiceID, c pdu.CommandID) int {
 	return i
 }
 
-// place returns the pair's place, or nil if it has none. m may be nil.
-func (m *namedMemo) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
+// entry returns the pair's entry, or nil if it has none. m may be nil.
+func (m *namedMemo) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	if m == nil {
 		return nil
 	}
@@ -80,22 +80,22 @@ func (m *namedMemo) place(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	if m.keys[i] == 0 {
 		return nil
 	}
-	return &m.places[i]
+	return &m.entries[i]
 }
 
-// size returns the number of places; that of nil is 0.
+// size returns the number of entries; that of nil is 0.
 func (m *namedMemo) size() int {
 	if m == nil {
 		return 0
 	}
-	return len(m.places)
+	return len(m.entries)
 }
 
 // maxSeen bounds the services that a generation remembers only because peers used them.
 const maxSeen = 16
 
-// seenServices remembers some services of PDUs that had no place in the memo, for tools
-// that list what a policy does. Zero stands for none: that service has its places.
+// seenServices remembers some services of PDUs that had no entry in the memo, for tools
+// that list what a policy does. Zero stands for none: that service has its entries.
 type seenServices [maxSeen]atomic.Uint32
 
 func (all *seenServices) note(s pdu.ServiceID) {

@@ -80,7 +80,7 @@ func TestNamedPairsAreBounded(t *testing.T) {
 		pairs = append(pairs, IDs{0x10, pdu.CommandID(c)})
 	}
 	if n := newNamedMemo(pairs).size(); n > 2*MaxNamedPairs {
-		t.Errorf("%d places", n)
+		t.Errorf("%d entries", n)
 	}
 }
 

@@ -148,7 +148,7 @@ func (s *survey) otherwise(service pdu.ServiceID) (v policy.Verdict, ok bool) {
 	return v, ok
 }
 
-// keep notes a pair that has a rule, if it has no place in the memo.
+// keep notes a pair that has a rule, if it has no entry in the memo.
 func (s *survey) keep(service pdu.ServiceID, command pdu.CommandID) {
 	ids := policy.IDs{Service: service, Command: command}
 	switch {
@@ -160,7 +160,7 @@ func (s *survey) keep(service pdu.ServiceID, command pdu.CommandID) {
 	}
 }
 
-// firstBeyond is the first command without a place in the memo.
+// firstBeyond is the first command without an entry in the memo.
 var firstBeyond = func() (c pdu.CommandID) {
 	for policy.InMemo(0, c) {
 		c++

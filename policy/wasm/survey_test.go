@@ -52,7 +52,7 @@ else = "broadcast-all"
 	}
 	for _, none := range []policy.IDs{{Service: 3, Command: 0x0901}, {Service: 4, Command: 0x0a00}, {Service: 3, Command: 0x1210}, {Service: 3, Command: pdu.CID_MSG_DATA}} {
 		if named(n, none.Service, none.Command) {
-			t.Errorf("%v %v was found, and has no rule or a place in the memo", none.Service, none.Command)
+			t.Errorf("%v %v was found, and has no rule or an entry in the memo", none.Service, none.Command)
 		}
 	}
 	if want := []pdu.ServiceID{0x0123, 0x4242}; !slices.Equal(n.Services, want) || n.Partial {
