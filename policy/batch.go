@@ -91,7 +91,7 @@ func (b *Batch) ask(a *asker, p []byte) (Verdict, *Fault) {
 	if !found {
 		b.calls++
 		b.Release() // Classify needs an instance too, and other goroutines may hold all the others
-		a.classified = g.place(service, command) == nil
+		a.classified = g.entry(service, command) == nil
 		var fault *Fault
 		if v, fault = g.fill(service, command); fault != nil {
 			return v, fault

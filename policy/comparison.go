@@ -147,10 +147,10 @@ func (b *Batch) opinion(a *asker, p []byte) Opinion {
 
 // knows reports whether the memo has the generation's answer, so that it is not called.
 func (g *Generation) knows(s pdu.ServiceID, c pdu.CommandID) bool {
-	place := g.place(s, c)
-	if place == nil {
+	entry := g.entry(s, c)
+	if entry == nil {
 		return false
 	}
-	v := ^Verdict(place.Load())
+	v := ^Verdict(entry.Load())
 	return v != memoEmpty && (v&abi.ReservedMask != 0 || !v.Inspected())
 }

@@ -67,13 +67,13 @@ func (g *Generation) Obeyed(side Side) *Generation {
 }
 
 // recallAlike returns what both generations say by ids, if it is the same, asks for no
-// inspection, and the ids have a place in the stage's memo. It fills the place.
+// inspection, and the ids have an entry in the stage's memo. It fills the entry.
 func (s *Stage) recallAlike(m *memo, service pdu.ServiceID, command pdu.CommandID) (v Verdict, alike bool) {
-	place := m.place(service, command)
-	if place == nil {
+	entry := m.entry(service, command)
+	if entry == nil {
 		return 0, false
 	}
-	if v = ^Verdict(place.Load()); v != memoEmpty {
+	if v = ^Verdict(entry.Load()); v != memoEmpty {
 		return v, v != memoAffected
 	}
 	v, failed := s.Split.Stable.Classify(service, command)
@@ -82,9 +82,9 @@ func (s *Stage) recallAlike(m *memo, service pdu.ServiceID, command pdu.CommandI
 		return 0, false
 	}
 	if alike = failed == nil && otherFailed == nil && v == other && !v.Inspected(); alike {
-		place.Store(^uint64(v))
+		entry.Store(^uint64(v))
 	} else {
-		place.Store(^uint64(memoAffected))
+		entry.Store(^uint64(memoAffected))
 	}
 	return v, alike
 }

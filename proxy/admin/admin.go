@@ -3,7 +3,7 @@
 // blocks it. openapi.json, which it also serves, describes its answers; package api has them
 // as Go types.
 //
-// A request goes through the files in this order: admin.go accepts the connection, places.go
+// A request goes through the files in this order: admin.go accepts the connection, conn_limiter.go
 // limits how many there are, endpoints.go finds the handler, rights.go checks the client's rights, semaphore.go limits
 // how many expensive requests run at once, and answer.go writes the answer.
 package admin
@@ -125,11 +125,11 @@ type Server struct {
 	policyCalls semaphore
 	reloads     semaphore
 
-	places  [2]places // over TCP, and over the socket, so that the owner of the socket is never locked out
-	sampler sampler
-	latest  latestSnapshot
-	limited logsample.Lines // those that clients without a token can cause
-	serving sync.WaitGroup  // the goroutines that Serve starts
+	limiters [2]connLimiter // over TCP, and over the socket, so that the owner of the socket is never locked out
+	sampler  sampler
+	latest   latestSnapshot
+	limited  logsample.Lines // those that clients without a token can cause
+	serving  sync.WaitGroup  // the goroutines that Serve starts
 
 	// open is read-locked by each request while it is answered, and locked by Close for good.
 	open   sync.RWMutex
@@ -197,29 +197,29 @@ func (s *Server) Close() {
 	})
 }
 
-// placesFor returns the places for connections like conn.
-func (s *Server) placesFor(conn net.Conn) *places {
+// limiterFor returns the limiter of connections like conn.
+func (s *Server) limiterFor(conn net.Conn) *connLimiter {
 	if _, ok := conn.(*net.UnixConn); ok {
-		return &s.places[1]
+		return &s.limiters[1]
 	}
-	return &s.places[0]
+	return &s.limiters[0]
 }
 
-// admit gives a connection its place, and logs if another one had to go for it.
-func (s *Server) admit(conn net.Conn, client string) *place {
-	taken, closed, had := s.placesFor(conn).take(conn, client)
+// admit admits a connection, and logs if another one had to be closed for it.
+func (s *Server) admit(conn net.Conn, client string) *openConn {
+	admitted, closed, had := s.limiterFor(conn).admit(conn, client)
 	if closed != "" {
 		s.logFew(slog.LevelWarn, "admin has no place left for a client's connections; it leaves them open, or opens too many", "client", closed, "connections", had)
 	}
-	return taken
+	return admitted
 }
 
 // follow keeps account of which connections wait for a request, and which have ended.
 func (s *Server) follow(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive, http.StateIdle: // active from a request's first byte on
-		s.placesFor(conn).wait(conn)
+		s.limiterFor(conn).wait(conn)
 	case http.StateClosed, http.StateHijacked:
-		s.placesFor(conn).leave(conn)
+		s.limiterFor(conn).release(conn)
 	}
 }

@@ -19,7 +19,7 @@ type method struct {
 	answer responder
 	body   bool // the request has a body; others must have none, as it would not be read
 	lasts  bool // a stream; HEAD is refused, as it could not be noticed that its client has left
-	health bool // a health check: OPTIONS is as good as GET, and there are places for it
+	health bool // a health check: OPTIONS is as good as GET, and healthConnections are for it
 }
 
 // A responder answers, or returns an error and has written nothing.
@@ -111,7 +111,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.open.RUnlock()
-	if c := callerOf(r); c.place == nil || !c.places.answer(c.place) {
+	if c := callerOf(r); c.conn == nil || !c.limiter.answer(c.conn) {
 		return // its connection was closed
 	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -133,7 +133,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	}
 	found, listed := s.endpoints[path]
 	m, ok := found.method(r.Method)
-	if callerOf(r).place.health {
+	if callerOf(r).conn.health {
 		w.Header().Set("Connection", "close")
 		if !m.health {
 			return refuse(http.StatusServiceUnavailable, "too many connections are open; close some, or ask by admin.socket")

@@ -94,7 +94,7 @@ func TestLeakedConnections(t *testing.T) {
 	for _, sent := range []string{"", "GET /livez HTTP/1.1\r\nHost: ", answered} {
 		f := start(t, 10*time.Minute) // no deadline ends a connection
 		var leaked []net.Conn
-		for range maxConnections + healthPlaces + 2 {
+		for range maxConnections + healthConnections + 2 {
 			conn := f.dial("127.0.0.1")
 			leaked = append(leaked, conn)
 			io.WriteString(conn, sent)
@@ -107,7 +107,7 @@ func TestLeakedConnections(t *testing.T) {
 				t.Fatalf("%.10q: %d %q, want 200", sent, status, body)
 			}
 		}
-		if open := f.places[0].open(); open > maxOfClient {
+		if open := f.limiters[0].total(); open > maxOfClient {
 			t.Errorf("%.10q: one client has %d connections, want %d at most", sent, open, maxOfClient)
 		}
 		io.Copy(io.Discard, leaked[0]) // until it is closed
@@ -118,17 +118,17 @@ func TestLeakedConnections(t *testing.T) {
 	}
 }
 
-// Connections that keep the server busy are not closed. Once they have all places, further
-// ones may ask about health, and nothing else.
+// Connections that keep the server busy are not closed. Once all connections are theirs,
+// further ones may ask about health, and nothing else.
 func TestBusyConnections(t *testing.T) {
 	f := start(t, 10*time.Minute)
 	const slow = "POST /api/v1/evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
 	allBusy := func() bool {
-		p := &f.places[0]
+		p := &f.limiters[0]
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		busy := 0
-		for _, x := range p.taken {
+		for _, x := range p.open {
 			if x.waiting.IsZero() && !x.health {
 				busy++
 			}
@@ -144,11 +144,11 @@ func TestBusyConnections(t *testing.T) {
 	}
 	f.await("all are busy", allBusy)
 	for _, from := range []string{"127.0.0.1", "127.0.0.3"} {
-		for range 2 * healthPlaces { // these leak as well
+		for range 2 * healthConnections { // these leak as well
 			f.dial(from)
 		}
 	}
-	for range 2 * healthPlaces {
+	for range 2 * healthConnections {
 		if status, _, body := f.raw("GET /readyz HTTP/1.0\r\n\r\n"); status != 200 {
 			t.Fatalf("%d %q, want 200", status, body)
 		}
@@ -158,7 +158,7 @@ func TestBusyConnections(t *testing.T) {
 			t.Errorf("%s: %d %q, want 503", path, status, body)
 		}
 	}
-	if open := f.places[0].open(); open > maxConnections+healthPlaces {
+	if open := f.limiters[0].total(); open > maxConnections+healthConnections {
 		t.Errorf("%d are open", open)
 	}
 	if !allBusy() {
@@ -166,18 +166,18 @@ func TestBusyConnections(t *testing.T) {
 	}
 }
 
-// Those who have left leave their places.
-func TestPlacesAreLeft(t *testing.T) {
+// Connections that have ended make room for others.
+func TestEndedConnectionsAreReleased(t *testing.T) {
 	f := start(t, clientTimeout)
 	var conns []net.Conn
 	for range maxOfClient {
 		conns = append(conns, f.dial("127.0.0.1"))
 	}
-	f.await("all have places", func() bool { return f.places[0].open() == maxOfClient })
+	f.await("all are open", func() bool { return f.limiters[0].total() == maxOfClient })
 	for _, conn := range conns {
 		conn.Close()
 	}
-	f.await("none has", func() bool { return f.places[0].open() == 0 })
+	f.await("none is open", func() bool { return f.limiters[0].total() == 0 })
 }
 
 // Half a header, and a connection without a further request, do not last.

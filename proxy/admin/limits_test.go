@@ -180,7 +180,7 @@ func TestHeavyRequestsWait(t *testing.T) {
 		}()
 	}
 	<-p.begun
-	f.await("all ask", func() bool { return f.places[0].open() == asked })
+	f.await("all ask", func() bool { return f.limiters[0].total() == asked })
 	close(p.end)
 	for range asked {
 		if status := <-statuses; status != 200 {

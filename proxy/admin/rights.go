@@ -22,25 +22,25 @@ const (
 
 // A caller is the client of a connection.
 type caller struct {
-	socket bool   // it uses the Unix socket, which only the server's user can open
-	name   string // for the log
-	user   string // of the socket
-	places *places
-	place  *place // of its connection in places; nil if it got none
+	socket  bool   // it uses the Unix socket, which only the server's user can open
+	name    string // for the log
+	user    string // of the socket
+	limiter *connLimiter
+	conn    *openConn // in limiter; nil if it was not admitted
 }
 
 type callerKey struct{}
 
-// withCaller gives a new connection its place, and stores its caller in its context.
+// withCaller admits a new connection, and stores its caller in its context.
 func (s *Server) withCaller(ctx context.Context, conn net.Conn) context.Context {
-	c := caller{name: conn.RemoteAddr().String(), places: s.placesFor(conn)}
+	c := caller{name: conn.RemoteAddr().String(), limiter: s.limiterFor(conn)}
 	client, _, _ := net.SplitHostPort(c.name)
 	if u, ok := conn.(*net.UnixConn); ok {
 		user, process := owner(u)
 		c.socket, c.user, c.name = true, "socket, "+user, "socket, "+user+process
 		client = c.name
 	}
-	c.place = s.admit(conn, client)
+	c.conn = s.admit(conn, client)
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
