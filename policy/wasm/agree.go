@@ -77,10 +77,10 @@ func (l *loader) engines(ctx context.Context) (err error) {
 func (l *loader) compare(ctx context.Context, compiled, interpreted []byte) (c *comparison, err error) {
 	c = &comparison{random: rand.New(rand.NewPCG(1, 2))}
 	defer func() { err = errors.Join(err, c.close()) }()
-	if c.compiled, err = l.twin(ctx, l.engine.config, compiled); err != nil {
+	if c.compiled, err = l.replica(ctx, l.engine.config, compiled); err != nil {
 		return c, err
 	}
-	if c.interpreted, err = l.twin(ctx, l.engine.runtimeConfig(Interpreter), interpreted); err != nil {
+	if c.interpreted, err = l.replica(ctx, l.engine.runtimeConfig(Interpreter), interpreted); err != nil {
 		return c, err
 	}
 	until := l.used() + min(compareTime, l.engine.limits.LoadTime/compareShare)
@@ -91,17 +91,17 @@ func (l *loader) compare(ctx context.Context, compiled, interpreted []byte) (c *
 	return c, c.run(l.module)
 }
 
-// A twin is a copy of the policy in a runtime of its own, whose log is discarded.
-type twin struct {
+// A replica is a copy of the policy in a runtime of its own, whose log is discarded.
+type replica struct {
 	policy *Policy
 	in     *instance // nil after a fault
 }
 
-func (l *loader) twin(ctx context.Context, config wazero.RuntimeConfig, module []byte) (*twin, error) {
+func (l *loader) replica(ctx context.Context, config wazero.RuntimeConfig, module []byte) (*replica, error) {
 	c := compileModule(config, module)
 	p := &Policy{name: l.policy.name, limits: l.policy.limits, config: l.policy.config, runtime: c.runtime, compiled: c.module}
 	p.lines.init(p.name, func(string, int, string) {})
-	t := &twin{policy: p}
+	t := &replica{policy: p}
 	if c.err != nil {
 		return t, c.refusal()
 	}
@@ -109,7 +109,7 @@ func (l *loader) twin(ctx context.Context, config wazero.RuntimeConfig, module [
 }
 
 // start replaces the instance by a fresh one.
-func (t *twin) start() (err error) {
+func (t *replica) start() (err error) {
 	if t.in != nil {
 		t.in.close()
 		t.in = nil
@@ -124,7 +124,7 @@ func (t *twin) start() (err error) {
 
 // A comparison asks both engines the same.
 type comparison struct {
-	compiled, interpreted *twin
+	compiled, interpreted *replica
 	random                *rand.Rand
 	expired               func() bool // the time is used up
 	restarts              int
@@ -135,7 +135,7 @@ type comparison struct {
 
 func (c *comparison) close() error {
 	var errs []error
-	for _, t := range []*twin{c.compiled, c.interpreted} {
+	for _, t := range []*replica{c.compiled, c.interpreted} {
 		if t != nil {
 			errs = append(errs, t.policy.Close())
 		}
@@ -148,20 +148,20 @@ func (c *comparison) close() error {
 func (c *comparison) restart() error {
 	one, two := c.compiled.start(), c.interpreted.start()
 	if (one == nil) != (two == nil) {
-		return disagree("starting", reply{err: one}, reply{err: two})
+		return disagree("starting", callResult{err: one}, callResult{err: two})
 	}
 	return one
 }
 
-// A reply is what one engine answers.
-type reply struct {
+// A callResult is what a call in one engine returned.
+type callResult struct {
 	verdict policy.Verdict
 	fuel    int64
 	err     error
 }
 
 // kind returns the kind of fault, or "".
-func (a reply) kind() policy.FaultKind {
+func (a callResult) kind() policy.FaultKind {
 	var fault *policy.Fault
 	if errors.As(a.err, &fault) {
 		return fault.Kind
@@ -169,14 +169,14 @@ func (a reply) kind() policy.FaultKind {
 	return ""
 }
 
-func (a reply) String() string {
+func (a callResult) String() string {
 	if a.err != nil {
 		return a.err.Error()
 	}
 	return fmt.Sprintf("%v with %d units of fuel left", a.verdict, a.fuel)
 }
 
-func disagree(question string, compiled, interpreted reply) error {
+func disagree(question string, compiled, interpreted callResult) error {
 	return refuse("report it with the module; until the compiler is corrected, build the policy with another optimisation level or toolchain",
 		"the compiler and the interpreter of WebAssembly disagree on %s: compiled %v, interpreted %v", question, compiled, interpreted)
 }
@@ -193,10 +193,10 @@ func (c *comparison) ask(question func() string, call func(*instance) (policy.Ve
 		}
 	}
 	c.asked++
-	var a [2]reply
-	for i, t := range []*twin{c.compiled, c.interpreted} {
+	var a [2]callResult
+	for i, t := range []*replica{c.compiled, c.interpreted} {
 		v, err := call(t.in)
-		a[i] = reply{v, int64(t.in.fuel.Get()), err}
+		a[i] = callResult{v, int64(t.in.fuel.Get()), err}
 	}
 	compiled, interpreted := a[0], a[1]
 	switch {
@@ -209,7 +209,7 @@ func (c *comparison) ask(question func() string, call func(*instance) (policy.Ve
 		return compiled.verdict, true, nil
 	}
 	if compiled.kind() != policy.FaultBody {
-		for _, t := range []*twin{c.compiled, c.interpreted} {
+		for _, t := range []*replica{c.compiled, c.interpreted} {
 			t.in.close()
 			t.in = nil
 		}

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// A Trier loads a module where it can do no harm, before an engine loads it here. Its
+// A Sandbox loads a module where it can do no harm, before an engine loads it here. Its
 // implementation runs Try in another process, with limits of memory and time.
-type Trier interface {
+type Sandbox interface {
 	// Try takes a module through all gates. The error is ErrNoTrial, or that of a context
 	// that ended; what is wrong with the module is in the Report.
 	Try(ctx context.Context, t Trial) (Report, error)
 }
 
-// ErrNoTrial is the error of a Trier that cannot try anything now. The module is then loaded
+// ErrNoTrial is the error of a Sandbox that cannot try anything now. The module is then loaded
 // without a trial.
 var ErrNoTrial = errors.New("policies cannot be tried in another process")
 
@@ -96,11 +96,11 @@ func (r *Refusal) gateError(name string) *GateError {
 // trial. Both do the same, so it only allows for caches and clocks that differ.
 func compileRoom(used, limit time.Duration) time.Duration { return min(limit, 3*used+time.Second) }
 
-// try tries the module with the engine's Trier. It returns how much time loading it here may
+// try tries the module with the engine's Sandbox. It returns how much time loading it here may
 // take, or why it is refused.
 func (e *Engine) try(ctx context.Context, t Trial) (time.Duration, error) {
 	limit := t.Limits.LoadTime
-	r, err := e.trier.Try(ctx, t)
+	r, err := e.sandbox.Try(ctx, t)
 	switch {
 	case errors.Is(err, ErrNoTrial):
 		if text := err.Error(); e.warned.Swap(text) != text {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A fakeTrier counts trials and answers with one result.
-type fakeTrier struct {
+// A fakeSandbox counts trials and answers with one result.
+type fakeSandbox struct {
 	tried  atomic.Int32
 	report Report
 	err    error
@@ -21,7 +21,7 @@ type fakeTrier struct {
 	last   Trial
 }
 
-func (f *fakeTrier) Try(_ context.Context, t Trial) (Report, error) {
+func (f *fakeSandbox) Try(_ context.Context, t Trial) (Report, error) {
 	f.tried.Add(1)
 	f.last = t
 	if f.during != nil {
@@ -31,7 +31,7 @@ func (f *fakeTrier) Try(_ context.Context, t Trial) (Report, error) {
 }
 
 // tryFirst makes an engine that tries with f, and collects its warnings and its guests' lines.
-func tryFirst(t *testing.T, f *fakeTrier) (e *Engine, warnings, lines *[]string) {
+func tryFirst(t *testing.T, f *fakeSandbox) (e *Engine, warnings, lines *[]string) {
 	warnings, lines = new([]string), new([]string)
 	e = newEngine(t, DefaultLimits(), func(_ string, _ int, text string) { *lines = append(*lines, text) })
 	e.TryFirst(f, func(err error) { *warnings = append(*warnings, err.Error()) })
@@ -40,7 +40,7 @@ func tryFirst(t *testing.T, f *fakeTrier) (e *Engine, warnings, lines *[]string)
 
 // What its trial refused is not loaded, and not tried again, whatever its name.
 func TestTrialRefuses(t *testing.T) {
-	f := &fakeTrier{report: Report{Refusal: &Refusal{Gate: GateCompile, Text: "too hard", Remedy: "be simple"}, Lines: []Line{{1, "I am hard"}}}}
+	f := &fakeSandbox{report: Report{Refusal: &Refusal{Gate: GateCompile, Text: "too hard", Remedy: "be simple"}, Lines: []Line{{1, "I am hard"}}}}
 	e, _, lines := tryFirst(t, f)
 	e.entered = func(Gate) { t.Error("it was loaded") }
 	for _, name := range []string{"tenant-a", "tenant-a", "tenant-b"} {
@@ -62,7 +62,7 @@ func TestTrialRefuses(t *testing.T) {
 // A load that got too little CPU time gets twice the elapsed time when it is tried again.
 func TestStarvedLoadsGetMoreTime(t *testing.T) {
 	limit := DefaultLimits().LoadTime
-	f := &fakeTrier{report: Report{Refusal: Starved(time.Minute, 0)}}
+	f := &fakeSandbox{report: Report{Refusal: Starved(time.Minute, 0)}}
 	e, _, _ := tryFirst(t, f)
 	for _, want := range []time.Duration{10 * limit, 20 * limit, 40 * limit} {
 		var refused *GateError
@@ -100,7 +100,7 @@ func TestRefusalsAreRemembered(t *testing.T) {
 
 // What passed its trial is loaded here, within a time that its trial gives, and is tried once.
 func TestTrialPasses(t *testing.T) {
-	f := &fakeTrier{report: Report{Used: time.Second}}
+	f := &fakeSandbox{report: Report{Used: time.Second}}
 	e, _, _ := tryFirst(t, f)
 	for range 2 {
 		loadModule(t, e, "tenant-a", guest(t, "sound"), nil)
@@ -115,7 +115,7 @@ func TestTrialPasses(t *testing.T) {
 }
 
 func TestWithoutTrials(t *testing.T) {
-	f := &fakeTrier{err: fmt.Errorf("%w: no processes", ErrNoTrial)}
+	f := &fakeSandbox{err: fmt.Errorf("%w: no processes", ErrNoTrial)}
 	e, warnings, _ := tryFirst(t, f)
 	loadModule(t, e, "tenant-a", guest(t, "sound"), nil)
 	loadModule(t, e, "tenant-a", guest(t, "exponential"), nil)
@@ -126,7 +126,7 @@ func TestWithoutTrials(t *testing.T) {
 
 // A trial that was given up says nothing about the module.
 func TestTrialIsGivenUp(t *testing.T) {
-	f := &fakeTrier{err: context.Canceled}
+	f := &fakeSandbox{err: context.Canceled}
 	e, _, _ := tryFirst(t, f)
 	_, err := e.Load(t.Context(), "tenant-a", guest(t, "sound"), nil)
 	wantGate(t, err, GateSize, "given up")
@@ -141,8 +141,8 @@ func TestTrialIsGivenUp(t *testing.T) {
 func TestOneLoadAtATime(t *testing.T) {
 	module := guest(t, "sound")
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeTrier{report: Report{Refusal: &Refusal{Gate: GateDryRun, Text: "no"}}, during: func() { time.Sleep(time.Second) }}
-		e := &Engine{limits: DefaultLimits(), trier: f, log: func(string, int, string) {}}
+		f := &fakeSandbox{report: Report{Refusal: &Refusal{Gate: GateDryRun, Text: "no"}}, during: func() { time.Sleep(time.Second) }}
+		e := &Engine{limits: DefaultLimits(), sandbox: f, log: func(string, int, string) {}}
 		began := time.Now()
 		var loads sync.WaitGroup
 		for range 10 {
@@ -161,7 +161,7 @@ func TestOneLoadAtATime(t *testing.T) {
 
 // A module that this program made is not tried.
 func TestOwnModulesAreNotTried(t *testing.T) {
-	f := &fakeTrier{err: errors.New("tried")}
+	f := &fakeSandbox{err: errors.New("tried")}
 	e, _, _ := tryFirst(t, f)
 	p, err := e.LoadOwn(t.Context(), "tenant-a", guest(t, "sound"), nil)
 	if err != nil {

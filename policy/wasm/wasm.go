@@ -67,7 +67,7 @@ type Engine struct {
 	clock  clock // measures loading
 	agreed agreed
 
-	trier   Trier // nil: modules are loaded without a trial
+	sandbox Sandbox // nil: modules are loaded without a trial
 	warn    func(error)
 	warned  atomic.Value // the text of the last warning
 	entered func(Gate)   // called with each gate that a module meets, or nil
@@ -117,7 +117,7 @@ func (e *Engine) Kind() (kind, why string) { return e.kind, e.why }
 // TryFirst makes the engine load a module only after t has tried it. Where t cannot try
 // anything, the engine calls warn, not twice in a row with the same error, and loads the module
 // without a trial. TryFirst is called before the first Load.
-func (e *Engine) TryFirst(t Trier, warn func(error)) { e.trier, e.warn = t, warn }
+func (e *Engine) TryFirst(t Sandbox, warn func(error)) { e.sandbox, e.warn = t, warn }
 
 // Load takes a module through all gates and returns the policy. config is JSON for the
 // guest's configure; nil stands for an empty object. The error is a *GateError. It may take
@@ -141,7 +141,7 @@ func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (
 	switch {
 	case known:
 		within = last.within
-	case e.trier != nil:
+	case e.sandbox != nil:
 		if within, err = e.try(ctx, t); err != nil {
 			e.results.refused(s, err)
 			return nil, err

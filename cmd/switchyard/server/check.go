@@ -17,8 +17,8 @@ import (
 )
 
 // Check reads the configuration, takes every policy through all gates, and returns all
-// faults. It opens no listener. trier tries policies before they are loaded.
-func Check(load Loader, trier wasm.Trier, stdout, stderr io.Writer) error {
+// faults. It opens no listener. sandbox tries policies before they are loaded.
+func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	c, why, err := load()
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func Check(load Loader, trier wasm.Trier, stdout, stderr io.Writer) error {
 	engine := wasm.NewEngine(guestLimits(c), func(policy string, _ int, text string) {
 		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
 	})
-	engine.TryFirst(trier, func(err error) { fmt.Fprintf(stdout, "warning: %v\n", err) })
+	engine.TryFirst(sandbox, func(err error) { fmt.Fprintf(stdout, "warning: %v\n", err) })
 	defer engine.Close()
 	ledger, warning := trust.OpenLedger(c)
 	if warning != nil {

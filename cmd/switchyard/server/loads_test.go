@@ -18,11 +18,11 @@ import (
 	"switchyard/proxy/config"
 )
 
-// A slowTrier tries no module: it passes it at once, or holds it if its content contains "slow",
+// A slowSandbox tries no module: it passes it at once, or holds it if its content contains "slow",
 // until the test says how the trial ends.
-type slowTrier struct{ end chan wasm.Report }
+type slowSandbox struct{ end chan wasm.Report }
 
-func (s slowTrier) Try(ctx context.Context, t wasm.Trial) (wasm.Report, error) {
+func (s slowSandbox) Try(ctx context.Context, t wasm.Trial) (wasm.Report, error) {
 	if !bytes.Contains(t.Module, []byte("slow")) {
 		return wasm.Report{}, nil
 	}
@@ -74,7 +74,7 @@ func serveIn(t *testing.T, startTime time.Duration, configuration string, polici
 		c, err := config.Load(filepath.Join(s.dir, "config.toml"), nil, nil)
 		return c, "for the test", err
 	}
-	s.server = newServer(load, slowTrier{s.end})
+	s.server = newServer(load, slowSandbox{s.end})
 	s.server.startTime = startTime
 	over := make(chan struct{})
 	go s.stopper.watch(nil, s.state.drain, over)

@@ -57,7 +57,7 @@ type Loader func() (c *config.Config, why string, err error)
 // A server is everything that Serve builds. The goroutine of Serve owns it.
 type server struct {
 	load       Loader
-	trier      wasm.Trier
+	sandbox    wasm.Sandbox
 	config     *config.Config
 	log        *slog.Logger
 	level      *slog.LevelVar
@@ -112,21 +112,21 @@ type served struct {
 	discarded map[hub.Reason]uint64 // copies, when it began to drain
 }
 
-func newServer(load Loader, trier wasm.Trier) *server {
-	srv := &server{load: load, trier: trier, config: config.Default(), inputs: proxy.NewInputMemory(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
+func newServer(load Loader, sandbox wasm.Sandbox) *server {
+	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputMemory(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
 		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }
 
-// Serve serves until it is told to stop, by a signal or by an operator, and drains. trier tries
+// Serve serves until it is told to stop, by a signal or by an operator, and drains. sandbox tries
 // policies before they are loaded. env is the environment, in which a supervisor announces
 // itself. The log is written to stderr.
 //
 // The server runs in a goroutine of its own, so that Serve can return although something in it
 // does not end. Stop signals have a channel of their own, which is always received from: signals
 // that find their channel full are lost, as those of a script that sends many hangups would be.
-func Serve(load Loader, trier wasm.Trier, env []string, stderr io.Writer) error {
+func Serve(load Loader, sandbox wasm.Sandbox, env []string, stderr io.Writer) error {
 	stops, hangups := make(chan os.Signal, 8), make(chan os.Signal, 1) // one pending reload reads everything
 	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -135,7 +135,7 @@ func Serve(load Loader, trier wasm.Trier, env []string, stderr io.Writer) error 
 	defer signal.Stop(stops)
 	defer signal.Stop(hangups)
 
-	srv, over := newServer(load, trier), make(chan struct{})
+	srv, over := newServer(load, sandbox), make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() { srv.stopper.watch(stops, srv.state.drain, over) })
 	defer watching.Wait()
@@ -232,7 +232,7 @@ func (srv *server) newEngine(c *config.Config) *wasm.Engine {
 		levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 		srv.log.Log(context.Background(), levels[min(max(level, 0), len(levels)-1)], "policy says", "policy", policy, "text", text)
 	})
-	e.TryFirst(srv.trier, func(err error) {
+	e.TryFirst(srv.sandbox, func(err error) {
 		srv.log.Warn("policies are loaded without a trial; only the limits of this process hold", "error", err)
 	})
 	kind, why := e.Kind()

@@ -37,7 +37,7 @@ const (
 )
 
 // A Runner tries policies in child processes. At most two run at once: one that is quick and
-// one that is not. It implements wasm.Trier.
+// one that is not. It implements wasm.Sandbox.
 type Runner struct {
 	memory      uint64        // how many bytes loading may take, besides those of instances
 	quick, slow chan struct{} // hold one token while a trial runs
@@ -49,7 +49,7 @@ func New() *Runner {
 	return &Runner{memory: compileMemory, quick: make(chan struct{}, 1), slow: make(chan struct{}, 1)}
 }
 
-// Try implements wasm.Trier.
+// Try implements wasm.Sandbox.
 func (r *Runner) Try(ctx context.Context, t wasm.Trial) (wasm.Report, error) {
 	first := t
 	if first.Limits.LoadTime > quick {
