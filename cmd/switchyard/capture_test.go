@@ -148,7 +148,7 @@ func TestCaptureAndReplay(t *testing.T) {
 	for _, want := range []string{
 		"capture    tenant default, 3 PDUs in ", " from 3 peers", "bodies; 0 missed",
 		"CID_MSG_DATA  3     6       ", "CHANGED  nothing since it was recorded",
-		"judged with redacted values in the body", "CHANGED       PDUS  WITH teamtalk            NOW\nCID_MSG_DATA  3     broadcast-except-sender  unicast",
+		"judged with redacted values in the body", "CHANGED       PDUS  WITH teamtalk            NOW\nCID_MSG_DATA  3     broadcast-except-sender  unicast fields from_user_id to_session_id, ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("replay does not print %q:\n%s", want, out)

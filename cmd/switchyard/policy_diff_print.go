@@ -42,7 +42,7 @@ func after(c review.Change) string {
 	if c.Unproven {
 		return "the same, but inspected by other code"
 	}
-	return c.After.Verdict
+	return c.After.Text()
 }
 
 // print prints the changes, or nothing if there are none.
@@ -64,7 +64,7 @@ func (d difference) print(w io.Writer) error {
 		case l.commands > 1:
 			name, scope = fmt.Sprintf("%d commands that else is for", l.commands), "their own"
 		}
-		rows = append(rows, append([]string{name, scope, l.Before.Verdict, after(l.Change)}, weight(l.Weight)...))
+		rows = append(rows, append([]string{name, scope, l.Before.Text(), after(l.Change)}, weight(l.Weight)...))
 	}
 	if err := columns(w, rows); err != nil {
 		return err

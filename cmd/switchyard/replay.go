@@ -8,11 +8,14 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/review"
 	"switchyard/proxy/capture"
 	"switchyard/proxy/replay"
 )
@@ -153,7 +156,7 @@ func commandRows(c *replay.Command) (rows [][]string) {
 		below(c.PDUs, "by verdict:")
 	}
 	for _, v := range c.Verdicts.Texts() {
-		below(c.Verdicts[v], v)
+		below(c.Verdicts[v], withFieldNames(v, c.ID))
 	}
 	for _, why := range c.Undecided.Texts() {
 		below(c.Undecided[why], "verdict not known: "+why)
@@ -174,7 +177,7 @@ func printChanges(w io.Writer, before, nothing string, p *replay.Result, of func
 	rows := [][]string{{"CHANGED", "PDUS", before, "NOW"}}
 	for _, c := range p.Commands {
 		for _, change := range of(c) {
-			rows = append(rows, []string{c.Name, number(change.PDUs), change.Before, change.After})
+			rows = append(rows, []string{c.Name, number(change.PDUs), withFieldNames(change.Before, c.ID), withFieldNames(change.After, c.ID)})
 		}
 	}
 	if len(rows) == 1 {
@@ -183,6 +186,20 @@ func printChanges(w io.Writer, before, nothing string, p *replay.Result, of func
 	}
 	fmt.Fprintln(w)
 	return columns(w, rows)
+}
+
+// withFieldNames returns the verdict of a report with the fields of a unicast by name.
+func withFieldNames(verdict string, c pdu.CommandID) string {
+	text, fault, failed := strings.Cut(verdict, " by ")
+	v, problem := policy.ParseVerdict(text)
+	if problem != nil {
+		return verdict
+	}
+	text = review.Decide(v, c).Text()
+	if failed {
+		text += " by " + fault
+	}
+	return text
 }
 
 func faults(p *replay.Result) string {

@@ -59,6 +59,16 @@ func decide(a answer, command pdu.CommandID) Decision {
 	return d
 }
 
+// Text returns the verdict as tables spell it, with the fields of a unicast by name if the
+// command's message has them: "unicast fields user_id, not-sender" rather than "unicast
+// fields 1, not-sender".
+func (d Decision) Text() string {
+	if len(d.Fields) == 0 {
+		return d.Verdict
+	}
+	return strings.Replace(d.Verdict, d.Targets, "fields "+strings.Join(d.Fields, " "), 1)
+}
+
 func decidedBy(v policy.Verdict) string {
 	switch {
 	case v.Has(abi.InspectBodyOf):

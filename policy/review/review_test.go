@@ -132,6 +132,12 @@ func TestDecisionTakenApart(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	if got, want := Decide(v, pdu.CID_MSG_DATA).Text(), "unicast fields from_user_id to_session_id, not-sender, inspect-body, log"; got != want {
+		t.Errorf("the text is %q, want %q", got, want)
+	}
+	if d := Decide(v, 0x0720); d.Text() != v.String() {
+		t.Errorf("the text for an unknown command is %q, want %q", d.Text(), v)
+	}
 	if d := Decide(v, 0x0720); d.Fields != nil {
 		t.Errorf("an unknown command has fields %q", d.Fields)
 	}

@@ -103,6 +103,14 @@ func (r *reader) checkProxies(l *Listener, name string) {
 	}
 }
 
+// alreadyHas says that key has the address, in its own spelling and in that of the other.
+func alreadyHas(key, address, other string) string {
+	if address == other {
+		return fmt.Sprintf("%s has %q already", key, address)
+	}
+	return fmt.Sprintf("%q is the address %q that %s has already", other, address, key)
+}
+
 // checkAddresses requires each listener to have an address of its own.
 func (r *reader) checkAddresses() {
 	type taken struct{ key, address string }
@@ -124,7 +132,7 @@ func (r *reader) checkAddresses() {
 		case other < 0:
 			seen = append(seen, taken{name, l.Address})
 		case normalAddress(seen[other].address) == normalAddress(l.Address):
-			r.fault(r.place(name+".address", "admin.address"), "%s.address: %s has %q already; write another", name, seen[other].key, l.Address)
+			r.fault(r.place(name+".address", "admin.address"), "%s.address: %s; write another", name, alreadyHas(seen[other].key, seen[other].address, l.Address))
 		default:
 			r.fault(r.place(name+".address", "admin.address"), "%s.address: %q includes what %s has, %q, or is part of it; write another port", name, l.Address, seen[other].key, seen[other].address)
 		}

@@ -222,7 +222,7 @@ func TestFaults(t *testing.T) {
 		{"[admin]\naddress = \"10.0.0.1:1\"", `2: admin.address: "10.0.0.1:1" can be reached from other machines, and what goes there is not encrypted; write a loopback address, such as "127.0.0.1:8280", or "" for none`},
 		{"[admin]\naddress = \"127.0.0.1:8200\"", `2: listener.0.address: admin.address has "127.0.0.1:8200" already; write another`},
 		{"[[listener]]", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"`},
-		{"[[listener]]\naddress = \"[::1]:01\"\n[[listener]]\naddress = \"[0::1]:1\"", `4: listener.1.address: listener.0 has "[0::1]:1" already; write another`},
+		{"[[listener]]\naddress = \"[::1]:01\"\n[[listener]]\naddress = \"[0::1]:1\"", `4: listener.1.address: "[0::1]:1" is the address "[::1]:01" that listener.0 has already; write another`},
 		// Tenants.
 		{"[tenant.Big]", `1: tenant: "Big" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
 		{"[tenant.\"\"]", `1: tenant: "" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},

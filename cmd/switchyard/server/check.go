@@ -151,7 +151,7 @@ func reviewTable(g *policy.Generation, about string, stdout io.Writer) {
 			fmt.Fprintf(stdout, "%s: %d more such rules; 'switchyard policy show' prints all\n", about, len(beyond)-most)
 			break
 		}
-		fmt.Fprintf(stdout, "%s: rule for ids beyond the protocol: %s of %s: %s\n", about, r.Command, r.Scope, r.Verdict)
+		fmt.Fprintf(stdout, "%s: rule for ids beyond the protocol: %s of %s: %s\n", about, r.Command, r.Scope, r.Text())
 	}
 	for _, w := range table.Warnings() {
 		fmt.Fprintf(stdout, "%s: warning: %s\n", about, w)
