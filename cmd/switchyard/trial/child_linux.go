@@ -2,6 +2,7 @@ package trial
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -17,7 +18,11 @@ func program() (string, error) {
 	if _, err := os.Stat(self); err == nil {
 		return self, nil
 	}
-	return os.Executable()
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w; mount /proc", err)
+	}
+	return path, nil
 }
 
 // confine makes the child end with the thread that starts it.
@@ -74,7 +79,7 @@ func lower(resource int, most uint64) error {
 func dataBytes() (uint64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w; mount /proc", err)
 	}
 	_, after, _ := bytes.Cut(status, []byte("\nVmData:"))
 	line, _, _ := bytes.Cut(after, []byte("kB"))

@@ -109,6 +109,8 @@ func run(ctx context.Context, o order) (wasm.Report, error) {
 	switch {
 	case report != nil:
 		return *report, nil
+	case noThread(stderr.String()): // at any moment: a guest cannot cause that
+		return wasm.Report{}, fmt.Errorf("%s got no thread: %s; raise the limits of processes (ulimit -u, TasksMax) and of address space (ulimit -v)", path, brief(stderr.String()))
 	case gate == "" && timed.Err() == nil:
 		return wasm.Report{}, fmt.Errorf("%s ended before it began (%v): %s", path, err, brief(stderr.String()))
 	}
@@ -169,6 +171,11 @@ func postMortem(o order, used time.Duration, timedOut bool, state, stderr string
 // outOfMemory reports whether Go's runtime, or its race detector, says that it got no more memory.
 func outOfMemory(stderr string) bool {
 	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") || strings.Contains(stderr, "failed to allocate")
+}
+
+// noThread reports whether Go's runtime, with or without C's, says that it got no thread.
+func noThread(stderr string) bool {
+	return strings.Contains(stderr, "failed to create new OS thread") || strings.Contains(stderr, "pthread_create failed")
 }
 
 // brief returns the first line of what a child wrote about its end.

@@ -127,6 +127,19 @@ func TestTrialsWait(t *testing.T) {
 	}
 }
 
+// A child that gets no thread says nothing about the module.
+func TestNoThread(t *testing.T) {
+	for text, want := range map[string]bool{
+		"runtime: failed to create new OS thread (have 6 already; errno=11)\n":                 true,
+		"runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort": true,
+		"fatal error: runtime: out of memory\n":                                                false,
+	} {
+		if got := noThread(text); got != want {
+			t.Errorf("%q: got %v", text, got)
+		}
+	}
+}
+
 func TestPostMortem(t *testing.T) {
 	o := order{trialOf(nil), 512 << 20}
 	for _, c := range []struct {
