@@ -3,10 +3,12 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"switchyard/pdu/body"
 	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/logsample"
@@ -43,6 +45,12 @@ func (l *noteLog) write(session uint64, n hub.Note) {
 		"length", n.Header.Length, "seq", n.Header.Seq, "pdus", n.PDUs, "verdict", n.Verdict.String()}
 	if n.Dropped != "" {
 		attrs = append(attrs, "reason", n.Dropped)
+	}
+	if err := n.Malformed(); err != nil {
+		attrs = append(attrs, "error", err.Error())
+		if invalid := (*body.Error)(nil); errors.As(err, &invalid) && invalid.Field != "" {
+			attrs = append(attrs, "field", invalid.Field)
+		}
 	}
 	attrs = append(attrs, "policy", n.Policy.Name, "sha256", n.Policy.Sum())
 	if n.Fault != nil {

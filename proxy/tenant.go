@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"switchyard/pdu/body"
 	"switchyard/policy"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/tenant"
@@ -51,7 +52,8 @@ type Limits struct {
 	// Users is how many users the tenant's peers may hold together, and PeerUsers how many
 	// each of them; a user counts once for each peer that holds it. 0 is unlimited.
 	Users, PeerUsers int
-	Quota            tenant.Quota // of what the tenant's peers send
+	ClientTypes      body.ClientTypes // admitted besides those of the original
+	Quota            tenant.Quota     // of what the tenant's peers send
 }
 
 // A Tenant is a hub with the connections of its peers.
@@ -120,6 +122,7 @@ func (t *Tenant) SetLimits(l Limits) {
 	t.inputs.setLimit(l.MaxPDU)
 	t.hub.SetLagHard(l.LagHard)
 	t.hub.SetPresenceLimits(l.Users, l.PeerUsers)
+	t.hub.SetClientTypes(l.ClientTypes)
 	before := t.throttle.Load()
 	t.throttle.Store(newThrottle(&l, before))
 	if before != nil {

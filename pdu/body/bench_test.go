@@ -16,7 +16,7 @@ var cases = []struct {
 		}
 	}},
 	{"status update", func(t testing.TB) {
-		u, err := ReadUserStatusUpdate(statusUpdate)
+		u, err := ReadUserStatusUpdate(statusUpdate, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +24,7 @@ var cases = []struct {
 		scratch = AppendStatusNotify(scratch, u.User, u.Status)
 	}},
 	{"online info, 1000 users", func(t testing.TB) {
-		info, err := ReadOnlineUserInfo(onlineInfo)
+		info, err := ReadOnlineUserInfo(onlineInfo, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,8 @@ import "fmt"
 // An Error is the error of every reader: the body is invalid and dropped as a whole.
 type Error struct {
 	What   string
-	Offset int // where the fault was noticed, in bytes from the start of the body
+	Field  string // the required field that is missing or has no valid value; "" if that is not the fault
+	Offset int    // where the fault was noticed, in bytes from the start of the body
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d of the body", e.What, e.Offset) }
@@ -32,8 +33,23 @@ const (
 // PC reports whether c is not a mobile client.
 func (c ClientType) PC() bool { return c&0x10 == 0 }
 
-func (c ClientType) valid() bool {
+// Known reports whether c is one of the four.
+func (c ClientType) Known() bool {
 	return c == ClientWindows || c == ClientMac || c == ClientIOS || c == ClientAndroid
+}
+
+// ClientTypes has further types of client, which forks of the original add, and as which of
+// the four each is read. nil has none, as in the original. It must not change while it is in
+// use.
+type ClientTypes map[ClientType]ClientType
+
+// read returns the type that a value stands for.
+func (t ClientTypes) read(value uint64) (c ClientType, ok bool) {
+	if c = ClientType(value); c.Known() {
+		return c, true
+	}
+	c, ok = t[c]
+	return c, ok
 }
 
 // A Status is IM.BaseDefine.UserStatType, or any other number in a status update.

@@ -42,13 +42,13 @@ func compare(t *testing.T, b []byte) {
 		same(t, b, master, role.GetMaster())
 	}
 
-	update, err := ReadUserStatusUpdate(b)
+	update, err := ReadUserStatusUpdate(b, nil)
 	var status pb.IMUserStatusUpdate
 	if agree(t, b, schema{enums: map[protowire.Number]enum{3: validClient}}, &status, err) {
 		same(t, b, update, ServerUserStat{status.GetUserId(), Status(status.GetUserStatus()), ClientType(status.GetClientType())})
 	}
 
-	info, err := ReadOnlineUserInfo(b)
+	info, err := ReadOnlineUserInfo(b, nil)
 	var online pb.IMOnlineUserInfo
 	if agree(t, b, schema{entry: &schema{enums: map[protowire.Number]enum{2: validStatus, 3: validClient}}}, &online, err) {
 		got := slices.Collect(info.All())
@@ -107,7 +107,7 @@ type schema struct {
 
 type enum func(uint32) bool
 
-func validClient(v uint32) bool { return ClientType(v).valid() }
+func validClient(v uint32) bool { return ClientType(v).Known() }
 func validStatus(v uint32) bool { return Status(v).valid() }
 
 // closed returns b without the values that are not in a closed enumeration, and

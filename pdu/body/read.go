@@ -19,8 +19,8 @@ func ReadRoleSet(b []byte) (master uint32, err error) {
 var roleSetFields = [...]string{1: "master"}
 
 // ReadUserStatusUpdate reads the body of 0x070a (IM.Server.IMUserStatusUpdate).
-// Its status is a plain number, and any value is accepted; see Announceable.
-func ReadUserStatusUpdate(b []byte) (u ServerUserStat, err error) {
+// Its status is a plain number, and any value is accepted; see Announceable. types may be nil.
+func ReadUserStatusUpdate(b []byte, types ClientTypes) (u ServerUserStat, err error) {
 	s, seen := scanner{b: b}, uint32(0)
 	for s.next() {
 		switch s.tag {
@@ -29,8 +29,10 @@ func ReadUserStatusUpdate(b []byte) (u ServerUserStat, err error) {
 		case 2<<3 + varint:
 			u.User, seen = uint32(s.value), seen|1<<2
 		case 3<<3 + varint:
-			if c := ClientType(s.value); c.valid() {
+			if c, ok := types.read(s.value); ok {
 				u.Client, seen = c, seen|1<<3
+			} else {
+				s.reject()
 			}
 		}
 	}
@@ -41,19 +43,21 @@ var userStatusUpdateFields = [...]string{1: "user_status", 2: "user_id", 3: "cli
 
 // An OnlineUserInfo is the body of 0x0708 (IM.Server.IMOnlineUserInfo).
 type OnlineUserInfo struct {
-	Len int // how many entries All yields
-	b   []byte
+	Len   int // how many entries All yields
+	b     []byte
+	types ClientTypes
 }
 
-// ReadOnlineUserInfo reads the body of 0x0708. One invalid entry makes it invalid.
-func ReadOnlineUserInfo(b []byte) (OnlineUserInfo, error) {
-	info, s := OnlineUserInfo{b: b}, scanner{b: b}
+// ReadOnlineUserInfo reads the body of 0x0708. One invalid entry makes it invalid. types
+// may be nil.
+func ReadOnlineUserInfo(b []byte, types ClientTypes) (OnlineUserInfo, error) {
+	info, s := OnlineUserInfo{b: b, types: types}, scanner{b: b}
 	for s.next() {
 		if s.tag != 1<<3+lengthDelimited {
 			continue
 		}
 		entry := s.message()
-		if _, err := entry.userStat(); err != nil {
+		if _, err := entry.userStat(types); err != nil {
 			return OnlineUserInfo{}, err
 		}
 		info.Len++
@@ -72,7 +76,7 @@ func (o OnlineUserInfo) All() iter.Seq[ServerUserStat] {
 				continue
 			}
 			entry := s.message()
-			if u, err := entry.userStat(); err != nil || !yield(u) {
+			if u, err := entry.userStat(o.types); err != nil || !yield(u) {
 				return
 			}
 		}
@@ -80,7 +84,7 @@ func (o OnlineUserInfo) All() iter.Seq[ServerUserStat] {
 }
 
 // userStat reads an IM.BaseDefine.ServerUserStat.
-func (s *scanner) userStat() (u ServerUserStat, err error) {
+func (s *scanner) userStat(types ClientTypes) (u ServerUserStat, err error) {
 	seen := uint32(0)
 	for s.next() {
 		switch s.tag {
@@ -89,10 +93,14 @@ func (s *scanner) userStat() (u ServerUserStat, err error) {
 		case 2<<3 + varint:
 			if status := Status(s.value); status.valid() {
 				u.Status, seen = status, seen|1<<2
+			} else {
+				s.reject()
 			}
 		case 3<<3 + varint:
-			if c := ClientType(s.value); c.valid() {
+			if c, ok := types.read(s.value); ok {
 				u.Client, seen = c, seen|1<<3
+			} else {
+				s.reject()
 			}
 		}
 	}

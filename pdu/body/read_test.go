@@ -83,10 +83,10 @@ var messages = []struct {
 	depth int
 }{
 	{"role set", "08 01", func(b []byte) error { _, err := ReadRoleSet(b); return err }, 100},
-	{"status update", "08 01 10 05 18 01", func(b []byte) error { _, err := ReadUserStatusUpdate(b); return err }, 100},
-	{"online user info", "0a 06 08 05 10 01 18 01", func(b []byte) error { _, err := ReadOnlineUserInfo(b); return err }, 100},
+	{"status update", "08 01 10 05 18 01", func(b []byte) error { _, err := ReadUserStatusUpdate(b, nil); return err }, 100},
+	{"online user info", "0a 06 08 05 10 01 18 01", func(b []byte) error { _, err := ReadOnlineUserInfo(b, nil); return err }, 100},
 	{"online user entry", "08 05 10 01 18 01", func(b []byte) error {
-		_, err := ReadOnlineUserInfo(append([]byte{0x0a, byte(len(b)&0x7f) | 0x80, byte(len(b) >> 7)}, b...))
+		_, err := ReadOnlineUserInfo(append([]byte{0x0a, byte(len(b)&0x7f) | 0x80, byte(len(b) >> 7)}, b...), nil)
 		return err
 	}, 99},
 	{"users status request", "08 05 10 01", func(b []byte) error { _, err := ReadUsersStatusRequest(b); return err }, 100},
@@ -193,7 +193,7 @@ func TestReadUserStatusUpdate(t *testing.T) {
 		{"status as fixed32", "0d 01000000 10 ac02 18 01", online, false},
 		{"user as packed", "08 01 12 01 05 18 01", online, false},
 	} {
-		got, err := ReadUserStatusUpdate(unhex(t, c.body))
+		got, err := ReadUserStatusUpdate(unhex(t, c.body), nil)
 		check(t, c.name, err, c.good)
 		if err == nil && got != c.want {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
@@ -233,7 +233,7 @@ func TestReadOnlineUserInfo(t *testing.T) {
 		{"group of an entry ends behind it", "0a07 0801 1001 1801 23 24", nil, false},
 		{"broken behind the entries", "0a06 0801 1001 1801 07", nil, false},
 	} {
-		info, err := ReadOnlineUserInfo(unhex(t, c.body))
+		info, err := ReadOnlineUserInfo(unhex(t, c.body), nil)
 		check(t, c.name, err, c.good)
 		if got := slices.Collect(info.All()); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
@@ -323,7 +323,7 @@ func TestReadValues(t *testing.T) {
 }
 
 func TestIterationStops(t *testing.T) {
-	info, _ := ReadOnlineUserInfo(unhex(t, "0a06 0801 1001 1801 0a06 0802 1003 1812"))
+	info, _ := ReadOnlineUserInfo(unhex(t, "0a06 0801 1001 1801 0a06 0802 1003 1812"), nil)
 	for u := range info.All() {
 		if u.User != 1 {
 			t.Errorf("got user %d, want the loop left after 1", u.User)
@@ -344,13 +344,47 @@ func TestIterationStops(t *testing.T) {
 
 func TestErrorSaysWhatAndWhere(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
-		{"0a06 0801 1001 1801 0a06 0802 1003 1820", "no valid client_type at byte 16 of the body"},
+		{"0a06 0801 1001 1801 0a06 0802 1003 1820", "no valid client_type (0x20 is unknown) at byte 16 of the body"},
 		{"0a06 0801 1001 1801 0a02 0880", "end inside a varint at byte 11 of the body"},
 		{"0a06 0801 1001 1801 2a05 61", "field longer than its message at byte 10 of the body"},
 	} {
-		if _, err := ReadOnlineUserInfo(unhex(t, c.body)); err == nil || err.Error() != c.want {
+		if _, err := ReadOnlineUserInfo(unhex(t, c.body), nil); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got %v, want %q", c.body, err, c.want)
 		}
+	}
+}
+
+// Further types are read as those that they are admitted as, in both messages, and others
+// stay unknown.
+func TestFurtherClientTypes(t *testing.T) {
+	types := ClientTypes{0x13: ClientAndroid, 3: ClientWindows}
+	info, err := ReadOnlineUserInfo(unhex(t, "0a06 0801 1001 1813 0a06 0802 1001 1803 0a06 0803 1001 1811"), types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ServerUserStat{{1, Online, ClientAndroid}, {2, Online, ClientWindows}, {3, Online, ClientIOS}}
+	if got := slices.Collect(info.All()); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got, err := ReadUserStatusUpdate(unhex(t, "0801 1005 1813"), types); err != nil || got.Client != ClientAndroid {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, c := range []struct {
+		body  string
+		types ClientTypes
+		field string
+	}{
+		{"0801 1005 1813", nil, "client_type"},
+		{"0801 1005 1814", types, "client_type"},
+		{"0801 1813", types, "user_id"},
+	} {
+		_, err := ReadUserStatusUpdate(unhex(t, c.body), c.types)
+		if invalid, ok := err.(*Error); !ok || invalid.Field != c.field {
+			t.Errorf("%s: got %v, want the field %s", c.body, err, c.field)
+		}
+	}
+	if _, err := ReadOnlineUserInfo(unhex(t, "0a06 0801 1009 1811"), nil); err == nil || err.Error() != "no valid status (0x9 is unknown) at byte 8 of the body" {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -1,5 +1,7 @@
 package body
 
+import "fmt"
+
 // The wire types. 6 and 7 are invalid.
 const (
 	varint = iota
@@ -24,10 +26,14 @@ type scanner struct {
 	at    int    // offset in b of the next byte to read
 	depth int    // messages around this one
 
-	tag   uint32 // of the field read last: number<<3 | wire type
-	value uint64 // of that field, if a varint
-	start int    // offset in b of its bytes, if length-delimited; they end at at
-	err   *Error // the error if next returned false; nil at the end of the message
+	tag     uint32   // of the field read last: number<<3 | wire type
+	value   uint64   // of that field, if a varint
+	start   int      // offset in b of its bytes, if length-delimited; they end at at
+	unknown struct { // the last value that its enumeration does not have
+		field int // its number; 0 if there is none
+		value uint32
+	}
+	err *Error // the error if next returned false; nil at the end of the message
 }
 
 // next reads a field and reports whether there was one.
@@ -160,6 +166,9 @@ func (s *scanner) fail(what string, offset int) bool {
 	return false
 }
 
+// reject keeps the value of the field read last, which its enumeration does not have.
+func (s *scanner) reject() { s.unknown.field, s.unknown.value = int(s.tag>>3), uint32(s.value) }
+
 // finish returns the scanner's error, or an error if a required field (indexed by
 // number) is missing from seen (bit n: field n).
 func (s *scanner) finish(seen uint32, required []string) error {
@@ -167,9 +176,14 @@ func (s *scanner) finish(seen uint32, required []string) error {
 		return s.err
 	}
 	for n, name := range required {
-		if name != "" && seen>>n&1 == 0 {
-			return &Error{What: "no valid " + name, Offset: s.at}
+		if name == "" || seen>>n&1 != 0 {
+			continue
 		}
+		what := "no valid " + name
+		if s.unknown.field == n {
+			what += fmt.Sprintf(" (%#x is unknown)", s.unknown.value)
+		}
+		return &Error{What: what, Field: name, Offset: s.at}
 	}
 	return nil
 }

@@ -176,7 +176,7 @@ func TestKnownUsers(t *testing.T) {
 	reported := map[uint64][]uint32{}
 	for len(reported[1]) < 600 || len(reported[2]) < 1 {
 		rec := l.next()
-		info, err := body.ReadOnlineUserInfo(rec.PDU[pdu.HeaderLen:])
+		info, err := body.ReadOnlineUserInfo(rec.PDU[pdu.HeaderLen:], nil)
 		if err != nil || !rec.Known {
 			t.Fatalf("%+v, %v", rec, err)
 		}

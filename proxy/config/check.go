@@ -4,6 +4,7 @@ package config
 func (r *reader) check() {
 	r.checkListeners()
 	r.checkAdmin()
+	r.checkProtocol()
 	for _, t := range r.config.Tenants {
 		r.checkLimits(t)
 		r.checkTrust(t)

@@ -19,6 +19,7 @@ type Config struct {
 	Listeners  []Listener
 	Tenants    []Tenant // sorted by name
 	Peer       Peer
+	Protocol   Protocol
 	WASM       WASM
 	Signatures Signatures
 	Releases   Releases
@@ -120,6 +121,11 @@ type Peer struct {
 	WriteTimeout Duration // close after the peer has taken nothing for this long while something was due
 	MaxPDU       Size     // size in bytes of the largest PDU, with its header
 	FirstPDU     Duration // close if the first PDU is not complete this long after connecting
+}
+
+// Protocol says what is accepted beyond the original's protocol.
+type Protocol struct {
+	ClientTypes []string // of users' clients: "pc" or "mobile", and a number; see Protocol.Clients
 }
 
 // WASM limits what one policy may take.

@@ -33,6 +33,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 		key{name: "peer.write_timeout", field: &c.Peer.WriteTimeout, min: int64(50 * millisecond), max: int64(10 * minute)},
 		key{name: "peer.max_pdu", field: &c.Peer.MaxPDU, min: 16, max: int64(gibibyte)},
 		key{name: "peer.first_pdu", field: &c.Peer.FirstPDU, min: int64(50 * millisecond), max: int64(hour)},
+		key{name: "protocol.client_types", field: &c.Protocol.ClientTypes, check: checkClientType},
 		key{name: "wasm.module_size", field: &c.WASM.ModuleSize, min: int64(kibibyte), max: int64(64 * mebibyte)},
 		key{name: "wasm.memory", field: &c.WASM.Memory, min: int64(64 * kibibyte), max: int64(gibibyte)},
 		key{name: "wasm.fuel", field: &c.WASM.Fuel, min: 1000, max: 10_000_000},

@@ -65,6 +65,8 @@ timeout = "1m"
 write_timeout = "2s"
 max_pdu = "16B"
 first_pdu = "3s"
+[protocol]
+client_types = ["mobile 0x13"]
 [wasm]
 module_size = "1MiB"
 memory = "64KiB"
@@ -116,6 +118,7 @@ format = "json"
 			Quota:  Quota{"drop", 1, 2, 3, 4, 5, 6},
 		}, normal},
 		Peer:       Peer{second, minute, 2 * second, 16, 3 * second},
+		Protocol:   Protocol{[]string{"mobile 0x13"}},
 		WASM:       WASM{mebibyte, 64 * kibibyte, 1000, 16, kibibyte, 100 * millisecond, "kept"},
 		Signatures: Signatures{[]string{"a.pem", "b.pem"}, "seen"},
 		Releases:   Releases{"kept", 2, "receipts.key"},
@@ -176,7 +179,7 @@ func TestFaults(t *testing.T) {
 		{"[tenant.default]\nlag_hard = \"1MiB\"", `2: unknown key "tenant.default.lag_hard"; did you mean "tenant.default.limits.lag_hard"?`},
 		{"[log]\nzzz = 1", `2: unknown key "log.zzz"; known here: format, level`},
 		{"[limits]\nusers = 1", `1: unknown key "limits"; did you mean "tenant.default.limits"?`},
-		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, drain, listener, log, peer, releases, reload, signatures, tenant, wasm`},
+		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, drain, listener, log, peer, protocol, releases, reload, signatures, tenant, wasm`},
 		{"[[listener]]\nadress = \":1\"", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"` + "\n" +
 			`2: unknown key "listener.0.adress"; did you mean "listener.0.address"?`},
 		{"\n\npeer = 3", `3: "peer" is a table; write [peer] and its keys below`},

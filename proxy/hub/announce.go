@@ -41,7 +41,7 @@ func (h *Hub) routeLongAnnouncement(s *Seat, r *run) {
 // announce adds the users of a long announcement to the table, in steps. Called under
 // announcing.
 func (h *Hub) announce(s *Seat, b []byte) Reason {
-	info, err := body.ReadOnlineUserInfo(b)
+	info, err := body.ReadOnlineUserInfo(b, h.furtherClients())
 	if err != nil {
 		return MalformedBody
 	}

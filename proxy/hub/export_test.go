@@ -63,7 +63,7 @@ func (h *Hub) Reserved() int {
 // Reserve reserves room for the users of an announcement, as a long one does before its
 // first step.
 func (h *Hub) Reserve(s *Seat, announcement []byte) (added int, fits bool) {
-	info, err := body.ReadOnlineUserInfo(announcement[pdu.HeaderLen:])
+	info, err := body.ReadOnlineUserInfo(announcement[pdu.HeaderLen:], nil)
 	if err != nil {
 		panic(err)
 	}

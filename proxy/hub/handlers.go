@@ -32,7 +32,7 @@ func (h *Hub) handle(s *Seat, r *run) Reason {
 // onlineUserInfo adds the users that a msg_server announces, if they are few; see
 // announce for many. It sends nothing. Called under presenceMu.
 func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
-	info, err := body.ReadOnlineUserInfo(b)
+	info, err := body.ReadOnlineUserInfo(b, h.furtherClients())
 	if err != nil {
 		return MalformedBody
 	}
@@ -48,7 +48,7 @@ func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
 // userStatusUpdate applies one user's change and sends the original's notices about it
 // to every peer, including the sender. Called under presenceMu.
 func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
-	stat, err := body.ReadUserStatusUpdate(b)
+	stat, err := body.ReadUserStatusUpdate(b, h.furtherClients())
 	if err != nil {
 		return MalformedBody
 	}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"switchyard/pdu"
 	"switchyard/pdu/body"
 	"switchyard/policy"
 	"switchyard/proxy/presence"
@@ -22,19 +21,6 @@ type Peer interface {
 	Noted(Note)
 	// Close closes the session's connection at once and discards what is pending.
 	Close(Reason)
-}
-
-// A Note is about one or more neighbouring PDUs of a session with the same verdict.
-type Note struct {
-	Header  pdu.Header // of the first
-	PDU     []byte     // the first, whole; valid during the call
-	PDUs    int
-	Verdict policy.Verdict
-	Dropped Reason        // why, if they were dropped
-	Fault   *policy.Fault // how the policy failed to decide, if it did
-	Policy  *policy.Generation
-
-	Attributes uint64 // of the sender, as the policy received them
 }
 
 // A Hub routes for one tenant. It is safe for concurrent use, but for each seat one
@@ -57,6 +43,8 @@ type Hub struct {
 	editCap atomic.Int64
 	// users and peerUsers bound the user table; 0 is unlimited.
 	users, peerUsers atomic.Int64
+	// clientTypes are those admitted besides the original's; nil if there are none.
+	clientTypes atomic.Pointer[body.ClientTypes]
 
 	announcing sync.Mutex            // held during a long announcement, see announce.go
 	step       []body.ServerUserStat // scratch of the announcement; guarded by announcing

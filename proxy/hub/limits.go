@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"switchyard/pdu"
+	"switchyard/pdu/body"
 )
 
 // Memory returns how many bytes of memory the logs and the edits of all seats take,
@@ -32,6 +33,17 @@ func Share(limit uint64, seats int) uint64 {
 func (h *Hub) SetPresenceLimits(users, peerUsers int) {
 	h.users.Store(int64(users))
 	h.peerUsers.Store(int64(peerUsers))
+}
+
+// SetClientTypes sets which further types of client are admitted, as which of those known.
+func (h *Hub) SetClientTypes(types body.ClientTypes) { h.clientTypes.Store(&types) }
+
+// furtherClients returns what SetClientTypes has set.
+func (h *Hub) furtherClients() body.ClientTypes {
+	if types := h.clientTypes.Load(); types != nil {
+		return *types
+	}
+	return nil
 }
 
 // Refuse drops whole PDUs that the seat's peer sent, without judging them, and returns

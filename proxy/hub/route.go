@@ -354,7 +354,7 @@ func (s *Seat) note(g *policy.Generation) {
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			first := pdu.ParseHeader(r.bytes)
 			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: r.pdus, Verdict: r.verdict,
-				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(r.side), Attributes: s.attributes()})
+				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(r.side), Attributes: s.attributes(), clientTypes: s.hub.furtherClients()})
 		}
 	}
 }

@@ -25,6 +25,7 @@ func limitsOf(c *config.Config, t config.Tenant) proxy.Limits {
 		Users:        int(t.Limits.Users),
 		PeerUsers:    int(t.Limits.PeerUsers),
 		Quota:        quotaOf(t.Quota),
+		ClientTypes:  c.Protocol.Clients(),
 	}
 }
 
