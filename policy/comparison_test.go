@@ -70,6 +70,23 @@ func TestAcceptedAndTolerated(t *testing.T) {
 	}
 }
 
+// After a trip the stable generation is obeyed, in every stage of the release.
+func TestTripEndsRelease(t *testing.T) {
+	g, s := stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Drop), 1)
+	next := NewStage(s, 0.99, new(Tally))
+	defer next.Release()
+	if v, _, _ := compared(g, from(otherCommand, 1), 0); v != abi.Drop {
+		t.Errorf("before: %v, want the candidate's", v)
+	}
+	s.Trip(TripBudget)
+	s.Trip(TripStopped)
+	for _, g := range []*Generation{g, next} {
+		if v, _, c := compared(g, from(otherCommand, 1), 0); v != abi.BroadcastAll || c.Side != Stable || s.Tripped() != TripBudget {
+			t.Errorf("after: %v on side %d, tripped by %q", v, c.Side, s.Tripped())
+		}
+	}
+}
+
 // A metered policy inspects everything, and each inspection uses that much fuel.
 type metered struct {
 	policytest.Policy

@@ -52,6 +52,19 @@ func (s Session) TLS() (state tls.ConnectionState, ok bool) {
 	return secured.ConnectionState(), true
 }
 
+// identity returns the name by which the peer is known when it connects again: its verified
+// certificate's, or else its address without the port.
+func (s *session) identity() string {
+	if state, ok := (Session{session: s}).TLS(); ok && len(state.VerifiedChains) > 0 {
+		return "certificate " + state.PeerCertificates[0].Subject.String()
+	}
+	address := s.conn.RemoteAddr()
+	if a, ok := address.(*net.TCPAddr); ok {
+		return a.IP.String()
+	}
+	return address.String()
+}
+
 // tickGrace is how late a tick may be before it counts as stuck.
 const tickGrace = 5 * time.Second
 

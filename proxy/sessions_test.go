@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"log/slog"
 	"net"
 	"strings"
@@ -91,3 +94,37 @@ func TestProbe(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A peer keeps its identity when it connects again: that of its certificate, if it was
+// verified, or else its address without the port.
+func TestIdentity(t *testing.T) {
+	certificate := &x509.Certificate{Subject: pkix.Name{CommonName: "msg-1"}}
+	verified := tls.ConnectionState{PeerCertificates: []*x509.Certificate{certificate}, VerifiedChains: [][]*x509.Certificate{{certificate}}}
+	from := func(port int) net.Conn {
+		return addressConn{remote: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: port}}
+	}
+	for want, conns := range map[string][]net.Conn{
+		"10.0.0.7":             {from(1), from(2), tlsStateConn{from(3), tls.ConnectionState{PeerCertificates: verified.PeerCertificates}}},
+		"certificate CN=msg-1": {tlsStateConn{from(1), verified}, tlsStateConn{from(2), verified}},
+	} {
+		for i, conn := range conns {
+			if got := (&session{conn: conn}).identity(); got != want {
+				t.Errorf("connection %d: %q, want %q", i, got, want)
+			}
+		}
+	}
+}
+
+type addressConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c addressConn) RemoteAddr() net.Addr { return c.remote }
+
+type tlsStateConn struct {
+	net.Conn
+	state tls.ConnectionState
+}
+
+func (c tlsStateConn) ConnectionState() tls.ConnectionState { return c.state }

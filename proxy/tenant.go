@@ -196,6 +196,7 @@ func (t *Tenant) enter(s *session) error {
 		s.loop = t.loop
 	}
 	s.seat = t.hub.Connect(s) // from now on other goroutines may call s.Close
+	s.seat.SetIdentity(s.identity())
 	if s.raw != nil && s.raw.paced() {
 		s.output.pacer = newPacer(s.seat.Written, s.kernel)
 	}

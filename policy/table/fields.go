@@ -1,5 +1,22 @@
 package table
 
+import (
+	"switchyard/pdu"
+	"switchyard/policy"
+)
+
+// SplitFields returns the field of each known command that holds the user whom a PDU is
+// about: the first one that a rule may name.
+func SplitFields() *policy.UserFields {
+	all := new(policy.UserFields)
+	for _, c := range pdu.Commands {
+		if fields := userFields[c.Message]; len(fields) > 0 && int(c.ID) < len(all) {
+			all[c.ID] = uint8(fields[0].number)
+		}
+	}
+	return all
+}
+
 // A field is a field of a message that holds user ids.
 type field struct {
 	number int

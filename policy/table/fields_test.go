@@ -43,3 +43,16 @@ func TestUserFieldsAreThoseOfTheMessages(t *testing.T) {
 		t.Errorf("%s is no command's message", message)
 	}
 }
+
+// The user whom a broadcast is about is in its first field.
+func TestSplitFields(t *testing.T) {
+	fields := SplitFields()
+	for c, want := range map[pdu.CommandID]uint8{
+		pdu.CID_MSG_DATA: 1, pdu.CID_MSG_READ_NOTIFY: 1, pdu.CID_SWITCH_P2P_CMD: 1, pdu.CID_OTHER_SERVER_KICK_USER: 1,
+		pdu.CID_FILE_NOTIFY: 1, pdu.CID_OTHER_USER_STATUS_UPDATE: 2, pdu.CID_FILE_STATE: 3, pdu.CID_OTHER_HEARTBEAT: 0,
+	} {
+		if got := fields[c]; got != want {
+			t.Errorf("%v: field %d, want %d", c, got, want)
+		}
+	}
+}

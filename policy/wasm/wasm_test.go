@@ -284,6 +284,23 @@ func TestKind(t *testing.T) {
 	}
 }
 
+// A reserved instance measures the fuel of its last call.
+func TestReservedFuel(t *testing.T) {
+	e := newEngine(t, DefaultLimits(), nil)
+	for name, all := range map[string]bool{"sound": false, "endless_loop": true} {
+		p := load(t, e, name)
+		r, err := p.Reserve(5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Inspect(header, question(nil))
+		if got := r.(policy.FuelMeter).Fuel(); got == 0 || (got == DefaultLimits().Fuel) != all || (err != nil) != all {
+			t.Errorf("%s: %d units of fuel, %v", name, got, err)
+		}
+		r.Release()
+	}
+}
+
 // After a fault, the holder of a slot gets a fresh instance. Release gives back the slot,
 // with the instance if there is one.
 func TestReserve(t *testing.T) {

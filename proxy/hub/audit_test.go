@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -268,3 +269,35 @@ func (c *closing) Inspect(policy.Verdict, policy.Question) (policy.Verdict, erro
 }
 
 func (c *closing) Close() error { c.closed.Add(1); return nil }
+
+// A PDU costs what it costs without an audit where both policies agree by ids.
+func BenchmarkAudit(b *testing.B) {
+	batch := bytes.Repeat(message(others, 1, "\x08\x01\x10\x02"+string(filler(100))+string(filler(76))), 64)
+	const fields = abi.Unicast | abi.ToFields<<16 | abi.NotSender | abi.ElseBroadcast | 6<<32
+	for _, bench := range []struct {
+		name    string
+		audited policy.Policy
+	}{{"without", nil}, {"agrees", commonRules()}, {"unicasts", with(others, fields)}} {
+		b.Run(bench.name, func(b *testing.B) {
+			h := newHub(commonRules())
+			if bench.audited != nil {
+				h.SetAudit(generation(bench.audited))
+			}
+			var all []*hubtest.Peer
+			for i := range uint32(8) {
+				all = append(all, hubtest.Join(h))
+				all[i].Send(b, online(i+1))
+			}
+			vec := make([][]byte, 0, 256)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Handle(all[0].Seat, batch)
+				head := h.Head()
+				for _, g := range all {
+					g.Discard(vec, head)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*64), "ns/PDU")
+		})
+	}
+}

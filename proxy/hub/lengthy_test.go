@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"switchyard/pdu"
+	"switchyard/policy"
 	"switchyard/policy/abi"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
@@ -187,5 +188,25 @@ func TestAnnouncingNearTheLimit(t *testing.T) {
 	b.Send(t, announce(users+10, users))
 	if c := h.Counts(); c.Dropped[PresenceFull] != 1 || h.Users() != users+10 || h.Reserved() != 0 {
 		t.Errorf("dropped %v, %d users, room kept for %d; want one PDU, %d, 0", c.Dropped, h.Users(), h.Reserved(), users+10)
+	}
+}
+
+// In a stage, a long PDU is lengthy if it is for one of both policies.
+func TestLengthyInStage(t *testing.T) {
+	const fields = abi.Unicast | abi.ToFields<<16 | 6<<32
+	p := pdu.Append(nil, pdu.SID_MSG, others, 1, make([]byte, LengthyBytes))
+	for name, tt := range map[string]struct {
+		stable, candidate policy.Verdict
+		want              bool
+	}{
+		"alike":     {abi.BroadcastAll, abi.BroadcastAll, false},
+		"broadcast": {abi.BroadcastAll, abi.BroadcastExceptSender, false},
+		"stable":    {fields, abi.BroadcastAll, true},
+		"candidate": {abi.BroadcastAll, fields, true},
+	} {
+		h := stage(with(others, tt.stable), with(others, tt.candidate), 0)
+		if got := h.Lengthy(p, len(p)); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
 	}
 }

@@ -70,15 +70,23 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 			if len(batch) > 0 {
 				h.Refuse(s, batch, SessionEnded)
 			}
-			h.closeLagging()
+			h.endTurn(s)
 			return nil, ErrClose
 		}
 		if len(batch) > 0 && turn.Over() {
 			break
 		}
 	}
-	h.closeLagging()
+	h.endTurn(s)
 	return batch, nil
+}
+
+// endTurn closes the peers that lag, and keeps no stage alive that the seat has judged by.
+func (h *Hub) endTurn(s *Seat) {
+	if s.reader.stage != nil {
+		s.reader.stage, s.reader.comparison = nil, policy.Comparison{}
+	}
+	h.closeLagging()
 }
 
 // judgeSome fills the reader's runs with the verdicts on PDUs at the start of batch, and

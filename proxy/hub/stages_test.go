@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"weak"
 
 	"switchyard/pdu"
 	"switchyard/policy"
@@ -185,4 +186,21 @@ func (r *orderReader) take() {
 		r.next[sender] = n
 		r.pdus.Add(1)
 	}
+}
+
+// An idle peer keeps no stage alive that it once sent PDUs in.
+func TestStagesAreForgotten(t *testing.T) {
+	h := stage(commonRules(), with(others, abi.Drop), 1)
+	idle := hubtest.Join(h.Hub)
+	g := h.active.Acquire()
+	stage := weak.Make(g.Stage())
+	g.Release()
+	idle.Send(t, message(others, 1, "\x08\x01"))
+	h.active.Install(policytest.Generation(commonRules()))
+	g, h.split = nil, nil
+	runtime.GC()
+	if stage.Value() != nil {
+		t.Error("the stage is still in memory")
+	}
+	runtime.KeepAlive(idle)
 }

@@ -57,7 +57,7 @@ func (r *reader) addAffected(p []byte, v policy.Verdict, fault *policy.Fault) (p
 // joinAffected adds a PDU of n bytes to the last run, if that is about the same command and
 // both generations say the same about it.
 func (r *reader) joinAffected(n int, v policy.Verdict, fault *policy.Fault, next *pair) bool {
-	if len(r.runs) == 0 || fault != nil || v.Action() == policy.Handle || readsBody(next.verdicts[0]) || readsBody(next.verdicts[1]) {
+	if len(r.runs) == 0 || fault != nil || v.Action() == policy.Handle || readsBody(v) {
 		return false
 	}
 	last := &r.runs[len(r.runs)-1]
@@ -124,40 +124,44 @@ func (h *Hub) weigh(s *Seat, r *run, presence bool) {
 	if p.asked && p.verdicts[0] != p.verdicts[1] {
 		w.Differ += n
 	}
-	if !p.asked || p.namesUsers() && !presence || !h.weighCopies(s, r, p, w) {
+	switch {
+	case !p.asked || p.namesUsers() && !presence:
 		w.Unweighed += n
+	case readsBody(p.verdicts[0]) || readsBody(p.verdicts[1]):
+		for one, rest := cutPDU(r.bytes); one != nil; one, rest = cutPDU(rest) {
+			h.weighCopies(s, one, 1, p, w)
+		}
+	default:
+		h.weighCopies(s, r.bytes, r.pdus, p, w)
 	}
 }
 
-// weighCopies counts the copies that both verdicts of p send, or returns false if they are
-// too many to be compared. Called under mu, and under presenceMu if p names users.
-func (h *Hub) weighCopies(s *Seat, r *run, p *pair, w *policy.Weights) bool {
-	first := r.bytes[:pdu.ParseHeader(r.bytes).Length]
-	stable, ok := h.reach(s, p.verdicts[0], first, maxWeighed)
-	if !ok || len(stable.some) > maxWeighed {
-		return false
-	}
+// weighCopies counts the copies that both verdicts of p send of PDUs that go to the same
+// seats, unless those are too many to be compared. Called under mu, and under presenceMu if p
+// names users.
+func (h *Hub) weighCopies(s *Seat, pdus []byte, n int, p *pair, w *policy.Weights) {
+	stable, few := h.reach(s, p.verdicts[0], pdus, maxWeighed)
 	h.reached = append(h.reached[:0], stable.some...) // the next call overwrites h.targets
 	stable.some = h.reached
-	candidate, ok := h.reach(s, p.verdicts[1], first, maxWeighed)
-	if !ok || len(candidate.some) > maxWeighed {
-		return false
+	candidate, alsoFew := h.reach(s, p.verdicts[1], pdus, maxWeighed)
+	if !few || !alsoFew || max(len(stable.some), len(candidate.some)) > maxWeighed {
+		w.Unweighed += uint64(n)
+		return
 	}
-	copies := [2]int{h.size(stable), h.size(candidate)}
+	toStable, toCandidate := h.size(stable), h.size(candidate)
 	both := h.shared(stable, candidate)
-	for i, n := range copies {
-		w.Copies[i].Add(r.copies(n))
-		w.Only[i].Add(r.copies(n - both))
+	w.Copies[0].Add(copies(toStable, n, pdus))
+	w.Copies[1].Add(copies(toCandidate, n, pdus))
+	w.Only[0].Add(copies(toStable-both, n, pdus))
+	w.Only[1].Add(copies(toCandidate-both, n, pdus))
+	if toStable > 0 && toCandidate == 0 && p.undelivers() && !candidate.atHome {
+		w.Undelivered += uint64(n)
 	}
-	if copies[0] > 0 && copies[1] == 0 && p.undelivers() && !candidate.atHome {
-		w.Undelivered += uint64(r.pdus)
-	}
-	return true
 }
 
-// copies returns the count of n copies of each of the run's PDUs.
-func (r *run) copies(n int) policy.Copies {
-	return policy.Copies{PDUs: uint64(n) * uint64(r.pdus), Bytes: uint64(n) * uint64(len(r.bytes))}
+// copies returns the count of copies to that many seats of n PDUs.
+func copies(seats, n int, pdus []byte) policy.Copies {
+	return policy.Copies{PDUs: uint64(seats) * uint64(n), Bytes: uint64(seats) * uint64(len(pdus))}
 }
 
 // undelivers reports whether the candidate's verdict sends nothing where it finds no

@@ -120,6 +120,31 @@ func TestWeighed(t *testing.T) {
 	}
 }
 
+// PDUs of different sides are counted separately, even if both policies say the same.
+func TestSidesOfOneBatch(t *testing.T) {
+	inspected := with(others, abi.BroadcastExceptSender|abi.InspectHeader)
+	h := stage(inspected, inspected, 0.5)
+	g := h.active.Acquire()
+	defer g.Release()
+	judging := g.Begin(1, 0)
+	defer judging.Release()
+	var both policy.Comparison
+	judging.Compare(&both, 0)
+	var batch []byte
+	want := policy.Weights{PDUs: 200, Inspected: [2]uint64{200, 200}}
+	for user := range uint64(200) {
+		p := message(others, 1, string(binary.AppendUvarint([]byte{1 << 3}, user)))
+		batch = append(batch, p...)
+		judging.Judge(p)
+		want.Side[both.Side-policy.Stable]++
+	}
+	a := hubtest.Join(h.Hub)
+	a.Send(t, batch)
+	if got := h.weights(others); got != want || want.Side[0] == 0 || want.Side[1] == 0 {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // What a candidate must not do is counted, and not done.
 func TestWeighedTripwires(t *testing.T) {
 	inspects := func(v policy.Verdict, fault error) policy.Policy {
