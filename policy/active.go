@@ -15,8 +15,10 @@ type Active struct {
 	tally     *Tally      // of the audit
 }
 
-// auditQuota is how much fuel an audited policy may use in a second: some percent of a core.
-const auditQuota = 20_000_000
+const (
+	auditQuota = 20_000_000 // fuel that an audited policy may use in a second: some percent of a core
+	auditByIDs = 200_000    // of it, what a question by ids beyond the memo counts as
+)
 
 // NewActive puts g in force.
 func NewActive(g *Generation) *Active {
@@ -62,7 +64,7 @@ func (a *Active) Install(g *Generation) {
 func (a *Active) install(g *Generation) {
 	if a.audited != nil && g.stage == nil {
 		plain := g
-		g = NewStage(&Split{Stable: plain, Candidate: a.audited, Fuel: auditQuota / 100, Quota: auditQuota}, 0, a.tally)
+		g = NewStage(&Split{Stable: plain, Candidate: a.audited, Fuel: auditByIDs, Quota: auditQuota}, 0, a.tally)
 		plain.Release() // the stage keeps it
 	}
 	a.current.Swap(g).Release()

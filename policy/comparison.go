@@ -54,7 +54,7 @@ func (b *Batch) Affected() int { return b.affected }
 // judgeStage judges a PDU by both generations of the stage, unless they are alike.
 func (b *Batch) judgeStage(p []byte) (Verdict, *Fault) {
 	service, command := pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
-	if b.memo.load(service, command) == memoEmpty {
+	if InMemo(service, command) && b.memo.load(service, command) == memoEmpty {
 		b.calls++
 		b.Release() // as for every call of Classify
 		if v, alike := b.stage.recallAlike(b.memo, service, command); alike {
@@ -97,12 +97,21 @@ func (b *Batch) askBoth(p []byte) {
 	if !c.Stable.Asked && (c.Candidate.Fault != nil || c.Candidate.Verdict.Action() == Close || presenceHandler(c.Candidate.Verdict) != 0) {
 		c.Stable = b.opinion(&b.asker, p)
 	}
-	other := &c.Candidate
 	if c.Side == Candidate {
-		other = &c.Stable
+		split.charge(&b.asker, &c.Stable)
+	} else {
+		split.charge(&c.candidate, &c.Candidate)
 	}
-	if split.Quota != 0 && other.Fuel > 0 {
-		split.spent.Add(int64(other.Fuel))
+}
+
+// charge charges the quota with what the opinion has cost.
+func (s *Split) charge(a *asker, o *Opinion) {
+	cost := o.Fuel
+	if o.Asked && a.classified {
+		cost += s.Fuel // of the call by ids, which is not measured: at most this much
+	}
+	if s.Quota != 0 && cost > 0 {
+		s.spent.Add(int64(cost))
 	}
 }
 
@@ -136,11 +145,8 @@ func (c *Comparison) settle(split *Split, command pdu.CommandID) {
 func (b *Batch) opinion(a *asker, p []byte) Opinion {
 	v, fault := b.ask(a, p)
 	o := Opinion{Asked: true, Inspected: a.inspected, Verdict: v, Fault: fault}
-	switch meter, metered := a.reserved.(FuelMeter); {
-	case a.inspected && metered:
+	if meter, metered := a.reserved.(FuelMeter); a.inspected && metered {
 		o.Fuel = meter.Fuel()
-	case a.classified:
-		o.Fuel = b.stage.Split.Fuel // it is not measured, and was at most this much
 	}
 	return o
 }

@@ -126,7 +126,17 @@ func TestQuota(t *testing.T) {
 			t.Errorf("share %v: after the reset %+v", share, c)
 		}
 	}
-	g, s := stageOf(t, m, other, 1)
+	unknown := policytest.Always(abi.Drop)
+	g, s := stageOf(t, policytest.Always(abi.Consume), unknown, 0)
+	s.Quota, s.Fuel = 100, 60
+	before := unknown.Classified.Load()
+	for range 10 {
+		compared(g, from(0x9999, 1), 0)
+	}
+	if got := unknown.Classified.Load() - before; got != 2 {
+		t.Errorf("%d calls by ids beyond the memo, want 2 within the quota", got)
+	}
+	g, s = stageOf(t, m, other, 1)
 	s.Quota = 1
 	compared(g, from(otherCommand, 1), 0)
 	says = abi.Close

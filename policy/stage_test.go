@@ -188,16 +188,20 @@ func TestStageRetriesAfterPassingFaults(t *testing.T) {
 }
 
 func TestNoAllocationInStage(t *testing.T) {
-	g, _ := stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Drop), 0.5)
+	inspects := policytest.Always(abi.Consume | abi.InspectHeader).OnClassify
+	byIDs, _ := stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Drop), 0.5)
+	inspected, _ := stageOf(t, &metered{Policy: policytest.Policy{OnClassify: inspects}}, &metered{Policy: policytest.Policy{OnClassify: inspects}, fuel: 1}, 0.5)
 	var c Comparison
 	p := from(otherCommand, 3)
-	if got := testing.AllocsPerRun(100, func() {
-		b := g.Begin(1, 0)
-		b.Compare(&c, 1)
-		b.Judge(p)
-		b.Release()
-	}); got != 0 {
-		t.Errorf("%v allocations", got)
+	for name, g := range map[string]*Generation{"by ids": byIDs, "inspected": inspected} {
+		if got := testing.AllocsPerRun(100, func() {
+			b := g.Begin(1, 0)
+			b.Compare(&c, 1)
+			b.Judge(p)
+			b.Release()
+		}); got != 0 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
 	}
 }
 

@@ -175,7 +175,8 @@ func (p *pair) undelivers() bool {
 }
 
 // countAlike counts a run about which both generations of a stage say the same, or that is
-// judged by one alone, once it has been carried out. The sender's out was at out before. Called under mu.
+// judged by one alone, once it has been carried out. The sender's out was at out before.
+// Called under mu.
 func (h *Hub) countAlike(s *Seat, r *run, out uint64) {
 	stage := s.reader.stage
 	if stage == nil {
