@@ -12,6 +12,7 @@
 package admission
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
@@ -150,6 +151,27 @@ func (l *Listener) Close() {
 		l.spare.Close()
 	}
 	l.flushLines(time.Now())
+}
+
+// finishEvery is how often Finish looks whether handshakes are in progress.
+const finishEvery = 10 * time.Millisecond
+
+// StopAccepting frees the address. Handshakes in progress go on.
+func (l *Listener) StopAccepting() { l.listener.Close() }
+
+// Finish is Close, but lets handshakes in progress end by themselves until ctx is done.
+func (l *Listener) Finish(ctx context.Context) {
+	l.StopAccepting()
+	look := time.NewTicker(finishEvery)
+	defer look.Stop()
+	for l.Counts().Handshaking > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			l.Close()
+		}
+	}
+	l.Close()
 }
 
 // Counts returns the counts of all connections so far.

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -212,4 +213,28 @@ func TestCountsAlwaysAddUp(t *testing.T) {
 	if c := h.Counts(); len(c.Refused) < 2 || c.Ended == 0 {
 		t.Errorf("%+v", c)
 	}
+}
+
+// A listener that is finished accepts nothing more, and its handshakes in progress are served.
+func TestFinish(t *testing.T) {
+	t.Parallel()
+	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: time.Hour})
+	conn, late := h.dial(), h.dial()
+	eventually(t, func() bool { return h.conserved().Handshaking == 2 }, func() string { return "they are not in their handshake" })
+	ctx, giveUp := context.WithCancel(t.Context())
+	var finishing sync.WaitGroup
+	h.StopAccepting()
+	if c, err := net.Dial("tcp", h.Addr().String()); err == nil {
+		c.Close()
+		t.Error("it still accepts")
+	}
+	finishing.Go(func() { h.Finish(ctx) })
+	if err := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).Handshake(); err != nil {
+		t.Error(err)
+	}
+	h.serves("main")
+	giveUp() // the other one
+	finishing.Wait()
+	gone(t, late)
+	h.refuses(map[Reason]uint64{Closing: 1})
 }

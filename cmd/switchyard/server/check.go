@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,9 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	var faults []error
 	if _, err := checker.Keys(); err != nil {
 		faults = append(faults, InvalidError{fmt.Errorf("signatures.keys: %w", err)})
+	}
+	if err := checkHosts(c, net.DefaultResolver.LookupNetIP, stdout); err != nil {
+		faults = append(faults, err)
 	}
 	for _, l := range c.Listeners {
 		if err := checkListener(c, l, stdout); err != nil {

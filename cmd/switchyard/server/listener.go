@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -157,8 +158,9 @@ func (l *listener) open(srv *server) {
 	srv.log.Info("listening", attrs...)
 }
 
-// close stops accepting; existing connections stay open.
-func (l *listener) close(log *slog.Logger) {
+// stopAccepting frees the address. Existing connections stay open, and handshakes in progress go
+// on until close.
+func (l *listener) stopAccepting() {
 	if l.admission == nil {
 		l.socket.Close()
 		return
@@ -166,7 +168,16 @@ func (l *listener) close(log *slog.Logger) {
 	if l.successor {
 		leaveToSuccessor(l.socket)
 	}
-	l.admission.Close()
+	l.admission.StopAccepting()
+}
+
+// close ends a listener that has stopped accepting, when its handshakes in progress have ended or
+// ctx is done. Existing connections stay open.
+func (l *listener) close(ctx context.Context, log *slog.Logger) {
+	if l.admission == nil {
+		return
+	}
+	l.admission.Finish(ctx)
 	c := l.admission.Counts()
 	log.Info("listening no more", "address", l.admission.Addr().String(), "accepted", c.Accepted, "open", c.Open, "ended", c.Ended, "refused", c.Refused)
 }

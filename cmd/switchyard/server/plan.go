@@ -147,6 +147,9 @@ func (p *plan) rollback() {
 	for _, l := range p.listeners {
 		l.rollback()
 	}
+	for _, l := range p.server.listeners {
+		l.successor = false
+	}
 	if p.engine != p.server.engine() && !p.isLoading() {
 		p.engine.Close() // otherwise a load that was given up may run its code; its end frees that
 	}
@@ -166,7 +169,8 @@ func (p *plan) commit() {
 	p.openListeners()
 	for name, l := range srv.listeners {
 		if p.listeners[name] == nil {
-			l.close(srv.log)
+			l.stopAccepting()
+			srv.leaving.Go(func() { l.close(srv.stopper.requested, srv.log) })
 		}
 	}
 	srv.listeners = p.listeners

@@ -73,7 +73,7 @@ type server struct {
 	startFault error                // why the start ends although some tenants are served
 	next       *plan                // a configuration whose policies are being loaded
 	requests   []request            // reloads that operators wait for
-	leaving    sync.WaitGroup       // removed tenants that still drain
+	leaving    sync.WaitGroup       // removed tenants that still drain, and listeners
 	unwritten  unwritten            // what the stop discarded
 	stopper    *stopper
 	state      *adminState
@@ -361,7 +361,8 @@ func (srv *server) drainAll() error {
 
 func (srv *server) stopAccepting() {
 	for _, l := range srv.listeners {
-		l.close(srv.log)
+		l.stopAccepting()
+		l.close(srv.stopper.requested, srv.log)
 	}
 	srv.listeners = nil
 }

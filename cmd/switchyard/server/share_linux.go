@@ -36,21 +36,35 @@ func listenShared(address string, others []net.Listener) (net.Listener, error) {
 	return l, nil
 }
 
-// leaveTime is how long leaveToSuccessor waits until what has arrived is accepted.
-const leaveTime = time.Second
+const (
+	// leaveTime is how long leaveToSuccessor waits until what has arrived is accepted.
+	leaveTime = time.Second
+	// halfOpenTime is how long the last packet of a TCP handshake in progress may take. The
+	// kernel does not say how many there are.
+	halfOpenTime = 200 * time.Millisecond
+)
 
 // leaveToSuccessor makes a socket receive no further connections, and returns when those that it
-// has are accepted: closing it would reset them. A filter drops what arrives from then on, so a
-// peer that connects meanwhile tries again, and finds the successor.
+// has are accepted: closing it would reset them. A filter drops the first packet of a connection
+// (with SYN, without ACK) from then on, so a peer that connects meanwhile tries again, and finds
+// the successor. A handshake in progress goes on.
 func leaveToSuccessor(l net.Listener) {
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
 		return
 	}
-	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}} // keep 0 bytes
+	const flagsAt, syn, ack, all = 13, 0x02, 0x10, 1<<32 - 1
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flagsAt},
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: syn | ack},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: syn, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K}, // keep 0 bytes
+		{Code: unix.BPF_RET | unix.BPF_K, K: all},
+	}
 	raw.Control(func(fd uintptr) {
-		unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
+		unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 	})
+	time.Sleep(halfOpenTime)
 	waiting := func() (n uint32) {
 		raw.Control(func(fd uintptr) {
 			if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"switchyard/proxy/config"
+)
+
+// lookUpTime is how long check waits for the look-up of a host name.
+const lookUpTime = 2 * time.Second
+
+// A lookUp returns the addresses of a host, as net.Resolver.LookupNetIP does.
+type lookUp func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+// checkHosts looks up the host names of all addresses, and returns those that cannot be listened on
+// beside another one. The configuration's own check knows only addresses and localhost.
+func checkHosts(c *config.Config, look lookUp, stdout io.Writer) error {
+	type place struct{ key, address, meant string }
+	var places []place
+	add := func(key, address string) {
+		if address == "" {
+			return
+		}
+		meant, err := meantBy(address, look)
+		if err != nil {
+			fmt.Fprintf(stdout, "%s: warning: %q cannot be looked up, so whether it collides with another address is not known: %v\n", key, address, err)
+			return
+		}
+		places = append(places, place{key, address, meant})
+	}
+	add("admin.address", c.Admin.Address)
+	for i, l := range c.Listeners {
+		add(fmt.Sprintf("listener.%d.address", i), l.Address)
+	}
+	var faults []error
+	for i, p := range places {
+		other := slices.IndexFunc(places[:i], func(q place) bool {
+			return config.Collide(p.meant, q.meant) && !config.Collide(p.address, q.address) // else it is refused already
+		})
+		if other >= 0 {
+			faults = append(faults, InvalidError{fmt.Errorf("%s: %q is %s, which %s has too (%q); write another",
+				p.key, p.address, p.meant, places[other].key, places[other].address)})
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// meantBy returns a valid address with the host that is listened on: for a name the first IPv4
+// address, or else the first one, as net.Listen takes it.
+func meantBy(address string, look lookUp) (string, error) {
+	host, port, _ := net.SplitHostPort(address)
+	if _, err := netip.ParseAddr(host); err == nil || host == "" || strings.EqualFold(host, "localhost") {
+		return address, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookUpTime)
+	defer cancel()
+	ips, err := look(ctx, "ip", host)
+	if err != nil {
+		return "", err
+	}
+	at := max(0, slices.IndexFunc(ips, func(ip netip.Addr) bool { return ip.Unmap().Is4() }))
+	if at >= len(ips) {
+		return "", errors.New("it has no address")
+	}
+	return net.JoinHostPort(ips[at].Unmap().String(), port), nil
+}
