@@ -50,7 +50,7 @@ func TestHealthChecksAreNoSessions(t *testing.T) {
 		"speaks HTTP": {func(y bubble, conn net.Conn) {
 			conn.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
 		}, false, "http"},
-		"is there when the server stops":             {func(y bubble, conn net.Conn) { y.Drain(context.Background()) }, false, "drain"},
+		"is there when the server stops":             {func(y bubble, conn net.Conn) { y.Drain(context.Background(), 0) }, false, "drain"},
 		"is there when the server is forced to stop": {func(y bubble, conn net.Conn) { y.Close() }, false, "forced"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,7 +64,7 @@ func TestDrainWaitsForTheRestOfAPDU(t *testing.T) {
 		talker.Write(m[:20])
 		synctest.Wait()
 		done := make(chan error)
-		go func() { done <- tenant.Drain(context.Background()) }()
+		go func() { done <- tenant.Drain(context.Background(), 0) }()
 		time.Sleep(stopTime / 2)
 		talker.Write(m[20:])
 		if err := <-done; err != nil {
@@ -90,7 +90,7 @@ func TestDrainDoesNotWaitForEver(t *testing.T) {
 			talker.Write([]byte{0})
 		}()
 		start := time.Now()
-		if err := tenant.Drain(context.Background()); err != nil {
+		if err := tenant.Drain(context.Background(), 0); err != nil {
 			t.Errorf("Drain: %v", err)
 		}
 		if took := time.Since(start); took != stopTime {

@@ -32,7 +32,7 @@ func TestReasonOfWhatADrainDiscards(t *testing.T) {
 				talker.Write(message(others, 1, "that nobody takes"))
 				synctest.Wait()
 				go stalled(conn)
-				if err := tenant.Drain(context.Background()); err != nil {
+				if err := tenant.Drain(context.Background(), 0); err != nil {
 					t.Errorf("Drain: %v", err)
 				}
 				<-talked
@@ -67,7 +67,7 @@ func TestNoSeatLeavesADrainEarly(t *testing.T) {
 			}
 		})
 		time.Sleep(pause)
-		if err := tenant.Drain(context.Background()); err != nil {
+		if err := tenant.Drain(context.Background(), 0); err != nil {
 			t.Errorf("Drain: %v", err)
 		}
 		talker.Close()
@@ -80,6 +80,62 @@ func TestNoSeatLeavesADrainEarly(t *testing.T) {
 		}
 		if accepted == 0 || c.Due != accepted*(peers-1) || c.Delivered != c.Due {
 			t.Errorf("%d PDUs accepted, %d copies due and %d delivered to %d peers", accepted, c.Due, c.Delivered, peers-1)
+		}
+	})
+}
+
+// A spread drain ends one session after the other. Until its turn, a session is served.
+func TestSpreadDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant, stop := pipeTenant(testLimits())
+		defer stop()
+		first, firstGot := listen(tenant)
+		second, secondGot := listen(tenant)
+		third, thirdGot := listen(tenant)
+		drained := make(chan error)
+		go func() { drained <- tenant.Drain(context.Background(), 30*time.Second) }()
+		time.Sleep(9 * time.Second)
+		third.Write(message(others, 1, "after the end of the first"))
+		time.Sleep(10 * time.Second)
+		third.Write(message(others, 2, "after the end of the second"))
+		for i, got := range [][]arrival{<-firstGot, <-secondGot, <-thirdGot} {
+			others := 0
+			for _, a := range got {
+				if a.what == "other" {
+					others++
+				}
+			}
+			end := got[len(got)-1].at
+			if from := time.Duration(10*i) * time.Second; end < from || end > from+time.Second || others != []int{0, 1, 0}[i] {
+				t.Errorf("session %d got %v, want the end at %v", i+1, got, from)
+			}
+		}
+		if err := <-drained; err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		for _, c := range []net.Conn{first, second, third} {
+			c.Close()
+		}
+		if c := tenant.Hub().Counts(); c.Closed[hub.Drained] != 3 || c.Due != c.Delivered || c.Received != 2 {
+			t.Errorf("got %+v, want three sessions drained and everything delivered", c)
+		}
+	})
+}
+
+// A spread drain returns as soon as it is given up, and is not longer than its sessions.
+func TestSpreadDrainEndsEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant, stop := pipeTenant(testLimits())
+		defer stop()
+		for range 2 {
+			conn, _ := listen(tenant)
+			defer conn.Close()
+		}
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := tenant.Drain(ctx, time.Hour); err == nil || time.Since(start) != 5*time.Second {
+			t.Errorf("Drain: %v after %v, want an error after 5s", err, time.Since(start))
 		}
 	})
 }

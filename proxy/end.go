@@ -41,9 +41,15 @@ func (s *session) Close(why hub.Reason) {
 func (s *session) askToEnd(why hub.Reason) {
 	if s.asked.CompareAndSwap(nil, &why) {
 		s.endPause()
-		if !s.loop.rouse(s) {
-			s.conn.SetReadDeadline(time.Now())
-		}
+		s.wakeReader()
+	}
+}
+
+// wakeReader makes the reader notice that it is to stop. If a peer that the loop reads from
+// takes nothing, it notices once the peer does, or when the tenant stops.
+func (s *session) wakeReader() {
+	if !s.loop.rouse(s) {
+		s.conn.SetReadDeadline(time.Now())
 	}
 }
 
@@ -89,7 +95,7 @@ func (s *session) finish() {
 func (s *session) end() {
 	ending, out := s.input.ending, &s.output
 	first := s.reason.CompareAndSwap(nil, &ending) // false if Close was called before
-	if ending == hub.Drained {
+	if ending == hub.Drained && s.tenant.isStopping() {
 		s.tenant.reading.Wait() // other readers may still send to this peer
 	}
 	if !first || ending != hub.PeerClosed && ending != hub.PeerReset {

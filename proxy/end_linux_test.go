@@ -22,7 +22,7 @@ func TestMsgServerNoticesTheEnd(t *testing.T) {
 	for name, end := range map[string]func(*Tenant, *msgServer){
 		"drain": func(served *Tenant, m *msgServer) {
 			m.say(due)
-			served.Drain(context.Background())
+			served.Drain(context.Background(), 0)
 		},
 		"the policy closes": func(_ *Tenant, m *msgServer) { m.say(slices.Concat(due, message(goAway, 0, ""))) },
 		"bad length":        func(_ *Tenant, m *msgServer) { m.say(slices.Concat(due, make([]byte, pdu.HeaderLen))) },
@@ -131,7 +131,7 @@ func TestStopWithoutAGap(t *testing.T) {
 		talking.Go(func() { k.run(enough) })
 	}
 	eventually(t, "all talk", func() bool { return first.Hub().Counts().Received > asked+talkers*enough })
-	if err := first.Drain(context.Background()); err != nil {
+	if err := first.Drain(context.Background(), 0); err != nil {
 		t.Fatal(err)
 	}
 	talking.Wait()
@@ -205,6 +205,6 @@ func drainOfATalker(t *testing.T, wrap func(net.Conn) net.Conn) time.Duration {
 	})
 	eventually(t, "it talks", func() bool { return served.Hub().Counts().Received > 10 })
 	start := time.Now()
-	served.Drain(context.Background())
+	served.Drain(context.Background(), 0)
 	return time.Since(start)
 }

@@ -49,7 +49,7 @@ func TestWhatComesTooLate(t *testing.T) {
 				a.Write(c.first)
 				if c.drain {
 					synctest.Wait()
-					go y.Drain(context.Background())
+					go y.Drain(context.Background(), 0)
 				}
 				<-end.closed
 				start := time.Now()
@@ -89,7 +89,7 @@ func TestDrainReadsAllToTheEnd(t *testing.T) {
 		slow.Write(m[:20])
 		synctest.Wait()
 		done := make(chan error)
-		go func() { done <- tenant.Drain(context.Background()) }()
+		go func() { done <- tenant.Drain(context.Background(), 0) }()
 		time.Sleep(stopTime / 2)
 		quiet.SetWriteDeadline(time.Now().Add(time.Minute))
 		if _, err := quiet.Write(n); err != nil {

@@ -157,7 +157,7 @@ func TestForcedWhileEnding(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), 4*quietTime)
 		defer cancel()
-		if err := y.Drain(ctx); err == nil {
+		if err := y.Drain(ctx, 0); err == nil {
 			y.Error("the drain ended though a peer reads nothing")
 		}
 		if got := took(y.Close); got > 0 {

@@ -257,7 +257,7 @@ func TestWaitingForRoomEndsEarly(t *testing.T) {
 		"drain": func(y bubble) {
 			ctx, cancel := context.WithTimeout(context.Background(), quietTime)
 			defer cancel()
-			y.Drain(ctx)
+			y.Drain(ctx, 0)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/policytest"
+	"switchyard/proxy/hub"
 )
 
 // A heldRules is a policy that answers about unknown commands only once it is released.
@@ -107,4 +108,19 @@ func TestCloseWhileLeavingTheLoop(t *testing.T) {
 		t.Errorf("%d PDUs were handled of a session that is closed", n)
 	}
 	release()
+}
+
+// A session of the loop that is to stop ends, after what had arrived, and the loop goes on for
+// the others.
+func TestOneSessionOfTheLoopStops(t *testing.T) {
+	served, addr, _ := serve(t, testLimits())
+	first, second, third := dial(t, addr), dial(t, addr), dial(t, addr)
+	first.say(message(others, 1, "its last"))
+	(*served.sessions.Load())[0].stop()
+	second.expect(message(others, 1, "its last"))
+	third.expect(message(others, 1, "its last"))
+	first.expectEnd()
+	second.say(message(others, 2, "without it"))
+	third.expect(message(others, 2, "without it"))
+	eventually(t, "it is drained", func() bool { return served.Hub().Counts().Closed[hub.Drained] == 1 })
 }

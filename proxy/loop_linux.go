@@ -105,7 +105,7 @@ func (l *loop) add(s *session) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || s.reason.Load() != nil || s.asked.Load() != nil {
+	if l.over || s.stops.Load() || s.reason.Load() != nil || s.asked.Load() != nil {
 		return false
 	}
 	for l.last++; l.last == 0 || l.members[l.last] != nil; {
@@ -297,6 +297,10 @@ func (l *loop) serveOnce(s *session) (n int, stays bool) {
 	if s.asked.Load() != nil {
 		s.readFailed(errAsked)
 		l.finish(s)
+		return 0, false
+	}
+	if s.stops.Load() {
+		l.detach(s, nil)
 		return 0, false
 	}
 	if s.wasSilent(l.now) {

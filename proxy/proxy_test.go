@@ -382,7 +382,7 @@ func TestDrain(t *testing.T) {
 	done := make(chan error)
 	ctx, cancel := context.WithTimeout(context.Background(), generous)
 	defer cancel()
-	go func() { done <- tenant.Drain(ctx) }()
+	go func() { done <- tenant.Drain(ctx, 0) }()
 	b.expect(sent...)
 	b.expectEnd()
 	late.expect(sent...)
@@ -409,7 +409,7 @@ func TestDrainGivesUp(t *testing.T) {
 	a.settle()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	if err := tenant.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := tenant.Drain(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Drain = %v, want the deadline", err)
 	}
 	tenant.Close()

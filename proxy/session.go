@@ -41,6 +41,7 @@ type session struct {
 	lagsSince time.Time                  // since when the lag exceeds the soft limit, or zero; owned by the tick
 	reason    atomic.Pointer[hub.Reason] // why the session ends; nil until then
 	asked     atomic.Pointer[hub.Reason] // why the reader is to end the session; nil until then
+	stops     atomic.Bool                // the reader is to stop, also if the tenant goes on
 	closing   chan struct{}              // closed when there is a reason or asked, so that no reader pauses on
 	closeOnce sync.Once                  // closes closing
 }
@@ -254,13 +255,12 @@ func (s *session) begin() {
 // abandoned reports whether the connection has ended without having become a session.
 func (s *session) abandoned() bool { return s.seat.Session() == 0 }
 
-func (s *session) stopping() bool {
-	select {
-	case <-s.tenant.stopping:
-		return true
-	default:
-		return false
-	}
+func (s *session) stopping() bool { return s.stops.Load() || s.tenant.isStopping() }
+
+// stop makes the reader handle what has arrived, and then stop, although the tenant goes on.
+func (s *session) stop() {
+	s.stops.Store(true)
+	s.wakeReader()
 }
 
 // mayReadOn reports whether the reader of a tenant that stops may read once more, and
@@ -282,6 +282,9 @@ func (s *session) mayReadOn() bool {
 	}
 	if !now.Before(in.stopsAt) {
 		return false
+	}
+	if in.settled && s.stops.Load() {
+		return false // whether or not others still read
 	}
 	s.conn.SetReadDeadline(now.Add(min(quietTime, in.stopsAt.Sub(now))))
 	select {

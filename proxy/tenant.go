@@ -222,6 +222,36 @@ func (t *Tenant) remove(s *session) {
 	t.sessions.Store(&sessions)
 }
 
+// stopInTurn stops the sessions one after the other, over the time of spread. Each is served
+// as before until its turn. It returns early when ctx is done, or no session is left.
+func (t *Tenant) stopInTurn(ctx context.Context, spread time.Duration) {
+	if spread <= 0 {
+		return
+	}
+	start, sessions := time.Now(), *t.sessions.Load()
+	for i, s := range sessions {
+		turn := time.NewTimer(time.Until(start.Add(spread * time.Duration(i) / time.Duration(len(sessions)))))
+		select {
+		case <-turn.C:
+		case <-ctx.Done():
+			return
+		}
+		if len(*t.sessions.Load()) == 0 {
+			return
+		}
+		s.stop()
+	}
+}
+
+func (t *Tenant) isStopping() bool {
+	select {
+	case <-t.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
 // stop makes every reader handle what has arrived, and then stop. When it returns, no
 // Serve is in progress, and later ones return ErrStopping.
 func (t *Tenant) stop() {
@@ -251,9 +281,11 @@ func (t *Tenant) wakeReaders() {
 }
 
 // Drain stops all readers at the end of a PDU, writes everything that is due, and closes
-// all connections. When ctx is done, it returns early with ctx's error; Close then
-// discards what is still due.
-func (t *Tenant) Drain(ctx context.Context) error {
+// all connections: one after the other over the time of spread, or all at once if that is
+// 0. When ctx is done, it returns early with ctx's error; Close then discards what is still
+// due.
+func (t *Tenant) Drain(ctx context.Context, spread time.Duration) error {
+	t.stopInTurn(ctx, spread)
 	t.stop()
 	for {
 		sessions := *t.sessions.Load()

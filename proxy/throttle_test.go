@@ -294,7 +294,7 @@ func TestPausesEndEarly(t *testing.T) {
 			a := y.indebted()
 			got := took(func() {
 				go a.Write(message(others, 2, "sent before the stop"))
-				if err := y.Drain(context.Background()); err != nil {
+				if err := y.Drain(context.Background(), 0); err != nil {
 					y.Errorf("Drain: %v", err)
 				}
 			})

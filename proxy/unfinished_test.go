@@ -240,7 +240,7 @@ func TestEndingSessionHoldsNoInput(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 2*stopTime)
 		defer cancel()
-		y.Drain(ctx)
+		y.Drain(ctx, 0)
 		y.Close()
 		if got := y.inputs.held.Load(); got != 0 {
 			t.Errorf("%d bytes are held", got)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
@@ -97,6 +100,28 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 		t.Errorf("exit code %d, want %d", code, exitForced)
 	}
 	p.expect(`"msg":"copies"`, `"discarded":{"forced":`)
+	checkCounts(t, p)
+}
+
+// A spread stop closes the first connection at once, and serves the others until their turn. A
+// second signal ends it.
+func TestSpreadStop(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "--set", "drain.timeout=1h", "--set", "drain.spread=30m")
+	first, second, third := p.dial(), p.dial(), p.dial()
+	p.signal(syscall.SIGTERM)
+	p.expect("stopping")
+	first.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, first); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("the first connection stays open")
+	}
+	said := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("while the first is closed"))
+	second.say(said)
+	third.expect(said)
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitForced {
+		t.Errorf("exit code %d, want %d", code, exitForced)
+	}
 	checkCounts(t, p)
 }
 

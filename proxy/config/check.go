@@ -10,6 +10,9 @@ func (r *reader) check() {
 		r.checkTrust(t)
 		r.checkClaimsMatter(t)
 	}
+	if d := r.config.Drain; d.Spread > 0 && d.Spread >= d.Timeout && r.sound("drain.spread", "drain.timeout") {
+		r.fault(r.place("drain.spread", "drain.timeout"), "drain.spread: %s is not below drain.timeout, %s, so some connections would be cut instead of closed; lower it or raise drain.timeout", d.Spread, d.Timeout)
+	}
 	if memory := r.config.WASM.Memory; memory%(64*kibibyte) != 0 {
 		r.fault(r.place("wasm.memory"), "wasm.memory: %s is not whole pages; write a multiple of 64KiB", memory)
 	}

@@ -161,6 +161,7 @@ type Reload struct {
 
 // Drain configures a graceful stop.
 type Drain struct {
+	Spread  Duration // over which connections are closed; zero closes all at once
 	Timeout Duration // for writing what is due; zero closes immediately
 }
 

@@ -49,6 +49,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 		key{name: "reload.watch", field: &c.Reload.Watch},
 		key{name: "reload.debounce", field: &c.Reload.Debounce, min: int64(10 * millisecond), max: int64(minute)},
 		key{name: "reload.poll", field: &c.Reload.Poll, min: int64(100 * millisecond), max: int64(hour)},
+		key{name: "drain.spread", field: &c.Drain.Spread, min: 0, max: int64(hour)},
 		key{name: "drain.timeout", field: &c.Drain.Timeout, min: 0, max: int64(hour)},
 		key{name: "log.level", field: &c.Log.Level, choices: []string{"debug", "info", "warn", "error"}},
 		key{name: "log.format", field: &c.Log.Format, choices: []string{"auto", "text", "json"}, restart: true},

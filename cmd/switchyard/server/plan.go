@@ -227,12 +227,12 @@ func (p *plan) admit(t config.Tenant) {
 func (srv *server) removeTenant(name string, s *served) {
 	srv.log.Info("tenant removed; it drains", "tenant", name)
 	s.dropLoads()
-	limit := time.Duration(srv.config.Drain.Timeout)
+	limit, spread := time.Duration(srv.config.Drain.Timeout), time.Duration(srv.config.Drain.Spread)
 	s.discarded = s.tenant.Hub().Counts().Discarded
 	srv.leaving.Go(func() {
 		ctx, cancel := context.WithTimeout(srv.stopper.forced, limit)
 		defer cancel()
-		s.tenant.Drain(ctx)
+		s.tenant.Drain(ctx, spread)
 		srv.endTenant(name, s)
 	})
 }

@@ -347,9 +347,13 @@ func (srv *server) stop() error {
 // drainAll drains all tenants at once, and waits for those that drain already because they
 // were removed. The error is ErrForced if a tenant did not finish.
 func (srv *server) drainAll() error {
+	spread := time.Duration(srv.config.Drain.Spread)
+	if spread >= srv.stopper.limit {
+		spread = 0 // of an interrupt, for which a person waits
+	}
 	var draining sync.WaitGroup
 	for _, s := range srv.tenants {
-		draining.Go(func() { s.tenant.Drain(srv.stopper.forced) })
+		draining.Go(func() { s.tenant.Drain(srv.stopper.forced, spread) })
 	}
 	draining.Wait()
 	srv.leaving.Wait()
