@@ -107,8 +107,7 @@ func (s *session) end() {
 	if !graceful {
 		s.abort() // which ends a write that is under way
 	} else if ending != hub.Drained { // the time of a drain is limited by its caller
-		timer := time.AfterFunc(flushTime, s.abort)
-		defer timer.Stop()
+		defer s.abortAfterFlush().Stop()
 	}
 	if s.raw == nil {
 		out.writers.Wait() // writeLoop does not pass the right to write on
@@ -133,6 +132,19 @@ func (s *session) end() {
 	if !s.abandoned() {
 		s.tenant.sessionLog.closed(s, why)
 	}
+}
+
+// abortAfterFlush aborts the session after flushTime. If the hub stood still meanwhile, the
+// peer has that time once more.
+func (s *session) abortAfterFlush() *time.Timer {
+	waits := s.tenant.beginWait()
+	return time.AfterFunc(flushTime, func() {
+		if waits.disturbed(flushTime) {
+			time.AfterFunc(flushTime, s.abort)
+		} else {
+			s.abort()
+		}
+	})
 }
 
 // linger goes on reading until the peer's kernel has everything that was written to it,

@@ -128,3 +128,55 @@ func TestALateTickClosesNothing(t *testing.T) {
 		conn.Close()
 	})
 }
+
+// While the hub stands still, the time in which a peer must take something does not go on.
+func TestWriteTimeoutAfterAStandstill(t *testing.T) {
+	l := testLimits()
+	l.Timeout, l.LagSoft = 0, 0
+	for name, stands := range map[string]bool{"it stands still": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, l, func(y bubble) {
+				stalled, far := net.Pipe()
+				defer stalled.Close()
+				join(y.Tenant, far)
+				s := (*y.sessions.Load())[0]
+				y.enter().Write(message(others, 1, "that nobody takes"))
+				start, want := time.Now(), l.WriteTimeout
+				time.Sleep(5500 * time.Millisecond)
+				if stands {
+					want *= 2
+					y.lastTick.Store(clock() - int64(time.Minute))
+				}
+				if <-s.done; time.Since(start) != want || *s.reason.Load() != hub.WriteTimeout {
+					y.Errorf("ended after %v for %s, want %v, write-timeout", time.Since(start), *s.reason.Load(), want)
+				}
+			})
+		})
+	}
+}
+
+// The same holds for the time in which a session that ends writes what is due.
+func TestLastWritesAfterAStandstill(t *testing.T) {
+	for name, stands := range map[string]bool{"it stands still": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, testLimits(), func(y bubble) {
+				ending, far := net.Pipe()
+				defer ending.Close()
+				join(y.Tenant, far)
+				s := (*y.sessions.Load())[0]
+				y.enter().Write(message(others, 1, "that nobody takes"))
+				synctest.Wait()
+				start, want := time.Now(), flushTime
+				ending.Write(make([]byte, 16)) // no PDU, which ends the session
+				time.Sleep(1500 * time.Millisecond)
+				if stands {
+					want *= 2
+					y.lastTick.Store(clock() - int64(time.Minute))
+				}
+				if <-s.done; time.Since(start) != want {
+					y.Errorf("ended after %v for %s, want %v", time.Since(start), *s.reason.Load(), want)
+				}
+			})
+		})
+	}
+}

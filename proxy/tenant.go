@@ -74,6 +74,7 @@ type Tenant struct {
 	roomWaiters atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
 	logWasFull  atomic.Bool                 // since the last tick
 	lastTick    atomic.Int64                // when the last tick ended, see clock
+	stoodStill  atomic.Int64                // for how long the hub has stood still in all, as ticks found
 
 	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
 	sessions atomic.Pointer[[]*session] // replaced whole

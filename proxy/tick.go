@@ -30,6 +30,9 @@ func (t *Tenant) tick(ctx context.Context) {
 
 func (t *Tenant) tickOnce(now time.Time) {
 	late := time.Duration(clock()-t.lastTick.Load()) - tickInterval
+	if late > standstill {
+		t.stoodStill.Add(int64(late))
+	}
 	limits := *t.limits.Load()
 	sessions := *t.sessions.Load()
 	if throttle := t.throttle.Load(); t.wakeWaitersForAny(throttle) && throttle != nil && throttle.logBytes > 0 {
@@ -62,6 +65,22 @@ const beginsAfter = time.Second
 // standstill is how late a tick must be to count as a sign that the process or the machine
 // stood still: it was stopped by a signal, suspended, or starved.
 const standstill = tickInterval
+
+// A wait is for a peer. Time during which the hub stood still does not count as the peer's.
+type wait struct {
+	tenant     *Tenant
+	begun      int64 // see clock
+	stoodStill int64 // the tenant's then
+}
+
+func (t *Tenant) beginWait() wait { return wait{t, clock(), t.stoodStill.Load()} }
+
+// disturbed reports, at the end of a wait of d, whether the hub stood still meanwhile. If
+// the end itself was late, no tick may have come since.
+func (w wait) disturbed(d time.Duration) bool {
+	late := time.Duration(clock()-w.begun) - d
+	return max(late, time.Duration(w.tenant.stoodStill.Load()-w.stoodStill)) > standstill
+}
 
 // tick closes a session that has been silent or slow for too long, and sends it a
 // heartbeat if nothing else was sent. The limits are exclusive, as in the original.

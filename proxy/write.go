@@ -86,7 +86,8 @@ func (s *session) writeDue() {
 		if out.pacer != nil {
 			due = cut(due, s.awaitPace(out.pacer))
 		}
-		switch timeout := s.tenant.limits.Load().WriteTimeout; {
+		timeout, waits := s.tenant.limits.Load().WriteTimeout, s.tenant.beginWait()
+		switch {
 		case timesOut:
 			own.SetWriteTimeout(timeout)
 		case timeout > 0:
@@ -95,7 +96,8 @@ func (s *session) writeDue() {
 		n, err := s.write(buffers, due)
 		s.sent(n, clock())
 		switch {
-		case err == nil, n > 0 && !timesOut && errors.Is(err, os.ErrDeadlineExceeded):
+		case err == nil:
+		case !timesOut && errors.Is(err, os.ErrDeadlineExceeded) && (n > 0 || waits.disturbed(timeout)):
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			out.broken.Store(true)
 			s.Close(hub.WriteTimeout)

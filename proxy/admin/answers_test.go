@@ -243,7 +243,7 @@ func TestNotLive(t *testing.T) {
 	held := hold(t, f)
 	f.await("it is noticed", func() bool { return p.Alive([]Tenant{f.tenant}) != nil })
 	r := f.ask("GET", "/livez")
-	if got := f.read(r); r.StatusCode != 503 || !strings.Contains(got, "tenant default: a PDU has not come through") {
+	if got := f.read(r); r.StatusCode != 503 || !strings.Contains(got, "tenant default: it has not routed a PDU of the server's own") {
 		t.Errorf("%d %q, want 503", r.StatusCode, got)
 	}
 	if r := f.ask("GET", "/readyz"); r.StatusCode != 503 {

@@ -10,7 +10,7 @@ import (
 // probeTime is how long a probe may take before the tenant's log counts as stalled.
 const probeTime = 2 * time.Second
 
-var errStalled = errors.New("a PDU has not come through its log for 2 seconds")
+var errStalled = errors.New("it has not routed a PDU of the server's own within 2 seconds; its peers get nothing, so restart the server if that lasts")
 
 // Probes sends PDUs of the server's own through the logs of tenants, to see that they still
 // move. At most one probe per tenant is in flight: if a log stalls, callers wait for the same

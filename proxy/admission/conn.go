@@ -64,7 +64,12 @@ type progressConn struct {
 	mu       sync.Mutex    // guards the rest, and the write deadline of Conn
 	timeout  time.Duration // 0: no limit, and Conn has the deadline that was set last
 	deadline time.Time     // zero: none
+	begun    time.Time     // when the timeout last began
 }
+
+// standstill is how late a timeout must be to count as a sign that the process or the machine
+// stood still.
+const standstill = time.Second
 
 // NetConn returns the connection below, as that of tls.Conn does.
 func (p *progressConn) NetConn() net.Conn { return p.Conn }
@@ -101,7 +106,7 @@ func (p *progressConn) Write(b []byte) (n int, err error) {
 		taken, err = p.Conn.Write(b[n:])
 		n += taken
 		// If deadline has passed, the next turn takes nothing and returns.
-		if n == len(b) || taken == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if n == len(b) || taken == 0 && !p.isLate() || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
 	}
@@ -112,8 +117,17 @@ func (p *progressConn) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timeout > 0 {
+		p.begun = time.Now()
 		p.bound()
 	}
+}
+
+// isLate reports whether the timeout is noticed much later than it was due: the process or the
+// machine stood still, and the peer could not be seen to take anything.
+func (p *progressConn) isLate() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.timeout > 0 && p.deadline.IsZero() && time.Since(p.begun) > p.timeout+standstill
 }
 
 // bound sets the earlier of the deadline and the end of the timeout. The caller holds mu.

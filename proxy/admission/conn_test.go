@@ -272,3 +272,41 @@ func TestCloseOfTLS(t *testing.T) {
 		t.Errorf("the write: %v", err)
 	}
 }
+
+// A lateConn notices its first write deadline a minute late, as when the process stood still.
+type lateConn struct {
+	net.Conn
+	deadline time.Time
+	writes   int
+}
+
+func (c *lateConn) SetWriteDeadline(t time.Time) error {
+	c.deadline = t
+	return nil
+}
+
+func (c *lateConn) Write(p []byte) (int, error) {
+	c.writes++
+	time.Sleep(time.Until(c.deadline))
+	switch c.writes {
+	case 1:
+		time.Sleep(time.Minute)
+		return 0, os.ErrDeadlineExceeded
+	case 2:
+		return len(p) - 1, os.ErrDeadlineExceeded
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+// While the process stands still, the timeout does not go on: the peer has it once more.
+func TestWriteTimeoutAfterAStandstill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := new(lateConn)
+		p := &progressConn{Conn: c}
+		p.SetWriteTimeout(timeout)
+		write(p, 10).expect(t, 9, os.ErrDeadlineExceeded, time.Minute+3*timeout)
+		if c.writes != 3 {
+			t.Errorf("%d writes, want 3: the late one, one that took something, one that was in time", c.writes)
+		}
+	})
+}

@@ -84,7 +84,7 @@ func TestPeersMeet(t *testing.T) {
 	sessions(2)
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
-	if err := real.Drain(ctx); err != nil {
+	if err := real.Drain(ctx, 0); err != nil {
 		t.Error(err)
 	}
 	for h, want := range map[*harness]uint64{plain: 2, secure: 1} {
