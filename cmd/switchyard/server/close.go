@@ -1,0 +1,49 @@
+package server
+
+// close ends everything in the reverse order of open.
+func (srv *server) close() {
+	if srv.watcher != nil {
+		srv.watcher.Close()
+	}
+	srv.stopAccepting()
+	if srv.admin != nil {
+		srv.admin.Close()
+	}
+	srv.stopper.force()
+	srv.leaving.Wait()
+	for _, p := range []*plan{srv.starting, srv.next} {
+		if p != nil {
+			p.rollback()
+		}
+	}
+	for name, s := range srv.tenants {
+		s.dropLoads()
+		srv.endTenant(name, s)
+	}
+	if srv.loading.Load() == 0 { // otherwise a load that was given up may run code of an engine
+		for _, e := range srv.engines {
+			e.Close()
+		}
+	}
+	srv.log.Info("stopped")
+}
+
+// logCounts logs a tenant's counts. The lines add up: every PDU received is accepted or dropped,
+// every copy due is delivered or discarded, and every session that joined is closed. Copies
+// become due only to sessions that are open at that moment.
+func (srv *server) logCounts(name string, t *served) {
+	c := t.tenant.Hub().Counts()
+	srv.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "lost", c.Lost(), "made", c.Made)
+	srv.log.Info("copies", "tenant", name, "due", c.Due, "delivered", c.Delivered, "discarded", c.Discarded)
+	srv.log.Info("sessions", "tenant", name, "joined", c.Joined, "closed", c.Closed)
+}
+
+// logAbandoned logs that the stop did not end by itself, and the counts so far. It is called by
+// the stopper's goroutine.
+func (srv *server) logAbandoned() {
+	srv.log.Error("stopped without waiting for what is still under way")
+	for _, t := range srv.state.view.Load().tenants {
+		c := t.Served.Hub().Counts()
+		srv.log.Info("copies so far", "tenant", t.Name, "due", c.Due, "delivered", c.Delivered, "pending", c.Pending, "discarded", c.Discarded)
+	}
+}
