@@ -18,8 +18,8 @@ import (
 //	slot 0             busy, idle, busy … │ replaced ───────▶ idle, 40 pages
 //	slot 1             empty │ filled ──▶ idle ─▶ busy, idle, busy …
 //
-// One goroutine of the policy makes instances, one at a time. That takes at most half of a
-// core: after each, none is made for as long as it took, and instances grow on meanwhile.
+// One goroutine of the policy makes instances, one at a time. If they take more than half of a
+// core, none is made for a while, and instances grow on meanwhile.
 
 // A growth watches the memory of an instance. It belongs to the instance's owner.
 type growth struct {
@@ -86,8 +86,15 @@ type replacements struct {
 	making  atomic.Bool    // one goroutine does
 	running sync.WaitGroup // Policy.Close waits for it
 	since   time.Time      // static
-	resting atomic.Int64   // none is made until so many nanoseconds after since
+	paid    atomic.Int64   // nanoseconds after since: by then the share allows for all that was made
 }
+
+// Making instances takes at most a share of a core. It may begin while it is ahead of that by
+// no more than advance, so that one which takes longer than usual does not delay the next.
+const (
+	share   = 0.5
+	advance = 200 * time.Millisecond
+)
 
 // handleGrowth has a spare instance made when the memory of the slot's instance has grown, and
 // the instance itself replaced when it is at its mark. It reports whether the slot now belongs
@@ -150,15 +157,23 @@ func (p *Policy) replace(s *slot) {
 		s.in = nil
 	}
 	_ = p.fill(s)
-	p.rest(computed())
+	p.pay(computed())
 }
 
-// mayMake reports whether the policy has rested long enough.
+// mayMake reports whether the policy's share allows for an instance.
 func (p *Policy) mayMake() bool {
-	return int64(time.Since(p.replacements.since)) >= p.replacements.resting.Load()
+	return p.replacements.paid.Load()-p.age() <= int64(advance)
 }
 
-// rest delays the next instance by as much as the last one took.
-func (p *Policy) rest(took time.Duration) {
-	p.replacements.resting.Store(int64(time.Since(p.replacements.since) + took))
+// pay takes from the policy's share what making an instance took.
+func (p *Policy) pay(took time.Duration) {
+	for paid := &p.replacements.paid; ; {
+		before := paid.Load()
+		if paid.CompareAndSwap(before, max(before, p.age())+int64(float64(took)/share)) {
+			return
+		}
+	}
 }
+
+// age returns the nanoseconds since the policy was loaded.
+func (p *Policy) age() int64 { return int64(time.Since(p.replacements.since)) }

@@ -20,7 +20,8 @@ func (s segment) end() int64 { return s.at + int64(len(s.content)) }
 
 // joinData joins segments of data. Toolchains leave out the zeros between what is not zero:
 // stock Go makes 22,000 small segments, and starting an instance then takes longer for finding
-// them than for copying them. Neighbours with few zeros between them become one:
+// them than for copying them. Neighbours with few zeros between them become one, so that 9
+// are left:
 //
 //	(data (i32.const 16) "ab") (data (i32.const 20) "c")  ─▶  (data (i32.const 16) "ab\00\00c")
 //
