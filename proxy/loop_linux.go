@@ -357,7 +357,6 @@ func (l *loop) beginTurn(batch []byte) *hub.Turn {
 // a batch that was read and not handed over.
 func (l *loop) detach(s *session, batch []byte) {
 	l.remove(s)
-	s.input.detached = len(batch)
 	if s.reason.Load() != nil {
 		s.abort() // Close may have left this to the loop, see end
 	}

@@ -65,8 +65,7 @@ type input struct {
 	lateBytes int // that were read
 	latePDUs  int // of them, which were not routed
 
-	detached int // bytes of the batch that the loop has left to the session's goroutine
-	counted  int // bytes of memory that count in Tenant.inputs
+	counted inputMemory // in Tenant.inputs
 
 	turn *turn // bounds handle; nil before the first one
 	slow bool  // the last turn did not suffice for a batch, see handle
@@ -146,7 +145,7 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 			}
 		}
 		s.noteFirstPDU()
-		s.input.unfinished.note(0, true, 0) // the next PDU's time begins when the reader waits for it
+		s.noteBatch()
 		var err error
 		t := s.tenant.throttle.Load()
 		if t == nil {
@@ -159,7 +158,6 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 			return false
 		}
 		s.noteCaughtUp()
-		s.input.detached = 0
 		if batch = nil; s.loop != nil && !s.input.slow && t.passes(s.tenant.hub) && s.input.pdus.Err() == nil && !s.stopping() {
 			return true
 		}

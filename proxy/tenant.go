@@ -48,7 +48,7 @@ type Limits struct {
 	LogBytes uint64
 	// Input is the memory of input buffers that all tenants of the process share; nil gives
 	// the tenant one of its own. Static after NewTenant.
-	Input *InputMemory
+	Input *Inputs
 	// Users is how many users the tenant's peers may hold together, and PeerUsers how many
 	// each of them; a user counts once for each peer that holds it. 0 is unlimited.
 	Users, PeerUsers int

@@ -67,16 +67,25 @@ func (s *session) noteInput(completed bool, now int64) {
 	s.countInput()
 }
 
+// noteBatch records that whole PDUs are about to be handled. However long that takes, it is
+// not part of the next PDU's time, which begins when the reader waits for it.
+func (s *session) noteBatch() {
+	s.input.unfinished.note(0, true, 0)
+	s.countInput()
+}
+
 // countInput counts the memory that the reader holds.
 func (s *session) countInput() {
 	in := &s.input
-	size := in.pdus.Size() + in.detached
-	if size <= uncountedInput {
-		size = 0
+	m := inputMemory{size: int64(in.pdus.Size())}
+	if m.size <= uncountedInput {
+		m.size = 0
+	} else if in.unfinished.since.Load() != 0 {
+		m.unfinished = m.size
 	}
-	if size != in.counted {
-		in.counted = size
-		s.tenant.inputs.count(s, int64(size))
+	if m != in.counted {
+		in.counted = m
+		s.tenant.inputs.count(s, m)
 	}
 }
 
@@ -94,100 +103,114 @@ func (s *session) dropInput() {
 	if !s.framed() {
 		s.input.pdus.Discard()
 	}
-	s.input.detached = 0
-	s.countInput()
+	s.noteBatch()
 }
 
-// An InputMemory limits the memory that the input buffers of all tenants of a process take
-// together.
-type InputMemory struct {
-	mu      sync.Mutex // guards what readers hold; no other lock is taken meanwhile
+// An inputMemory is how much memory a reader holds, in bytes.
+type inputMemory struct {
+	size       int64 // of its buffer
+	unfinished int64 // the same while it waits for the rest of a PDU, otherwise 0
+}
+
+func (m *inputMemory) add(size, unfinished int64) {
+	m.size += size
+	m.unfinished += unfinished
+}
+
+// Inputs limit the memory that the input buffers of all tenants of a process take for PDUs
+// that have not arrived whole.
+type Inputs struct {
+	mu      sync.Mutex // guards all that follows, and the tenants' inputs; no other lock is taken meanwhile
 	tenants map[*inputs]struct{}
-	held    atomic.Int64 // changed under mu
+	total   inputMemory
+	scarce  atomic.Bool // more than half is held
 }
 
-// NewInputMemory returns an InputMemory of which nothing is held. Limits.Input has it.
-func NewInputMemory() *InputMemory { return &InputMemory{tenants: make(map[*inputs]struct{})} }
+// NewInputs returns Inputs for Limits.
+func NewInputs() *Inputs { return &Inputs{tenants: make(map[*inputs]struct{})} }
 
-// inputs are the input buffers of a tenant's sessions.
+// inputs are the input buffers of a tenant's sessions, as far as they count. All but process
+// is guarded by its mu.
 type inputs struct {
-	process *InputMemory       // static
-	limit   atomic.Int64       // in bytes
-	held    atomic.Int64       // changed under process.mu
-	of      map[*session]int64 // bytes that count; guarded by process.mu
+	process *Inputs // static
+	limit   int64   // of total.unfinished
+	total   inputMemory
+	of      map[*session]inputMemory
+	half    atomic.Bool // more than half is held
 }
 
-func newInputs(process *InputMemory) *inputs {
+func newInputs(process *Inputs) *inputs {
 	if process == nil {
-		process = NewInputMemory()
+		process = NewInputs()
 	}
-	return &inputs{process: process, of: make(map[*session]int64)}
+	return &inputs{process: process, of: make(map[*session]inputMemory)}
 }
 
-func (i *inputs) setLimit(maxPDU int) { i.limit.Store(max(tenantInput, 4*int64(maxPDU))) }
-
-// scarce reports whether half of the memory is held, so that buffers without a part of a
-// PDU are not kept for the next one.
-func (i *inputs) scarce() bool {
-	limit := i.limit.Load()
-	return i.held.Load() > limit/2 || i.process.held.Load() > processInput*limit/2
+func (i *inputs) setLimit(maxPDU int) {
+	i.process.mu.Lock()
+	defer i.process.mu.Unlock()
+	i.limit = max(tenantInput, 4*int64(maxPDU))
 }
 
-// count sets how much the session holds. If that is too much for the tenant or the process,
-// sessions are closed whose PDUs are unfinished. The memory of those no longer counts: it
-// is released as soon as their readers notice.
-func (i *inputs) count(s *session, held int64) {
-	for _, victim := range i.set(s, held) {
+// scarce reports whether so much memory is held that buffers without a part of a PDU are
+// not kept for the next one.
+func (i *inputs) scarce() bool { return i.half.Load() || i.process.scarce.Load() }
+
+// count sets how much the session holds. If too much is held for unfinished PDUs, by the
+// tenant or the process, sessions with such a PDU are closed. Their memory no longer
+// counts: it is released as soon as their readers notice.
+func (i *inputs) count(s *session, m inputMemory) {
+	for _, victim := range i.set(s, m) {
 		victim.Close(hub.InputFull)
 	}
 }
 
-func (i *inputs) set(s *session, held int64) (victims []*session) {
+func (i *inputs) set(s *session, m inputMemory) (victims []*session) {
 	p := i.process
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if held > 0 && s.reason.Load() != nil {
+	if m.size > 0 && s.reason.Load() != nil {
 		return nil // it is closing
 	}
-	i.setLocked(s, held)
-	for limit := i.limit.Load(); ; {
+	i.setLocked(s, m)
+	for {
 		crowded := i
 		switch {
-		case i.held.Load() > limit:
-		case p.held.Load() > processInput*limit:
+		case i.total.unfinished > i.limit:
+		case p.total.unfinished > processInput*i.limit:
 			crowded = p.largest()
 		default:
 			return victims
 		}
 		victim := crowded.worst(clock())
-		if victim == nil {
-			crowded = i
-			victim = i.worst(clock())
-		}
-		if victim == nil {
-			return victims
-		}
-		crowded.setLocked(victim, 0)
+		crowded.setLocked(victim, inputMemory{})
 		victims = append(victims, victim)
 	}
 }
 
-func (i *inputs) setLocked(s *session, held int64) {
-	change := held - i.of[s]
-	if i.of[s] = held; held == 0 {
+// setLocked is set without a check of the limits. Called under mu.
+func (i *inputs) setLocked(s *session, m inputMemory) {
+	p, before := i.process, i.of[s]
+	if i.of[s] = m; m.size == 0 {
 		delete(i.of, s)
 	}
-	i.held.Add(change)
-	i.process.held.Add(change)
-	if i.process.tenants[i] = struct{}{}; len(i.of) == 0 {
-		delete(i.process.tenants, i)
+	i.total.add(m.size-before.size, m.unfinished-before.unfinished)
+	p.total.add(m.size-before.size, m.unfinished-before.unfinished)
+	if p.tenants[i] = struct{}{}; len(i.of) == 0 {
+		delete(p.tenants, i)
+	}
+	if half := i.total.size > i.limit/2; half != i.half.Load() {
+		i.half.Store(half)
+	}
+	if half := p.total.size > processInput*i.limit/2; half != p.scarce.Load() {
+		p.scarce.Store(half)
 	}
 }
 
-// largest returns the tenant that holds most. Called under mu.
-func (p *InputMemory) largest() (most *inputs) {
+// largest returns the tenant that holds most for unfinished PDUs. Called under mu.
+func (p *Inputs) largest() (most *inputs) {
 	for i := range p.tenants {
-		if most == nil || i.held.Load() > most.held.Load() {
+		if most == nil || i.total.unfinished > most.total.unfinished {
 			most = i
 		}
 	}
@@ -195,16 +218,17 @@ func (p *InputMemory) largest() (most *inputs) {
 }
 
 // worst returns the session whose unfinished PDU has cost most by now, in bytes times the
-// time since it began; nil if there is none. A peer whose PDU is large but on its way costs
-// less than one that leaves a small one unfinished. Called under mu.
+// time since it began. A peer whose PDU is large but on its way costs less than one that
+// leaves a small one unfinished. There is one, or nothing would be held. Called under mu.
 func (i *inputs) worst(now int64) (worst *session) {
 	most := 0.0
-	for s, held := range i.of {
-		since := s.input.unfinished.since.Load()
+	for s, m := range i.of {
+		since := s.input.unfinished.since.Load() // 0 if the rest has just arrived
+		cost := float64(m.unfinished) * float64(max(1, now-since))
 		if since == 0 {
-			continue
+			cost = min(float64(m.unfinished), 1)
 		}
-		if cost := float64(held) * float64(max(1, now-since)); cost > most {
+		if cost > most {
 			worst, most = s, cost
 		}
 	}

@@ -66,7 +66,7 @@ type server struct {
 	tenants    map[string]*served
 	listeners  map[string]*listener // by their name in the configuration
 	loading    atomic.Int64         // policies that are being loaded, also if that was given up
-	inputs     *proxy.InputMemory   // shared by all tenants
+	inputs     *proxy.Inputs        // shared by all tenants
 	loaded     chan finished        // loads that have ended, from their goroutines; never closed
 	starting   *plan                // the start, while policies are still being loaded for it
 	missed     bool                 // files changed meanwhile, perhaps the configuration
@@ -114,7 +114,7 @@ type served struct {
 }
 
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
-	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputMemory(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
+	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
 		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
