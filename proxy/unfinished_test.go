@@ -215,7 +215,7 @@ func TestInputMemoryOfSockets(t *testing.T) {
 	const limit = 1 << 20
 	tenant, addr, _ := serve(t, testLimits())
 	tenant.inputs.limit = limit
-	whole := message(others, 1, string(make([]byte, 200_000)))
+	whole := message(others, 1, string(make([]byte, 120_000)))
 	dials := map[string]func() net.Conn{
 		"plain": func() net.Conn { return dial(t, addr).TCPConn },
 		"TLS":   func() net.Conn { return dialTLS(t, tenant) },
@@ -227,9 +227,9 @@ func TestInputMemoryOfSockets(t *testing.T) {
 			go io.Copy(io.Discard, conn)
 			conns = append(conns, conn)
 			received := tenant.hub.Counts().Received
-			conn.Write(whole[:150_000])
+			conn.Write(whole[:100_000])
 			eventually(t, name+": the part is held", func() bool { return tenant.inputs.unfinished() > 0 })
-			conn.Write(whole[150_000:])
+			conn.Write(whole[100_000:])
 			eventually(t, name+": the PDU", func() bool { return tenant.hub.Counts().Received > received })
 		}
 		if kept := tenant.inputs.now(); kept > limit {
@@ -237,7 +237,7 @@ func TestInputMemoryOfSockets(t *testing.T) {
 		}
 		closed := tenant.hub.Counts().Closed[hub.InputFull]
 		for _, conn := range conns {
-			conn.Write(whole[:150_000])
+			conn.Write(whole[:100_000])
 		}
 		eventually(t, name+": some are closed", func() bool { return tenant.hub.Counts().Closed[hub.InputFull] > closed })
 		if got := tenant.inputs.now(); got > limit+limit/2 { // the half is kept of whole PDUs
@@ -253,7 +253,29 @@ func TestInputMemoryOfSockets(t *testing.T) {
 	}
 }
 
-// A session that ends gracefully, and has yet to write, holds no part of a PDU.
+// A session whose peer has closed within a PDU holds no part of it while what is due is
+// still written.
+func TestLeavingSessionHoldsNoInput(t *testing.T) {
+	tenant, addr, _ := serve(t, testLimits())
+	a, stalled := dial(t, addr), dial(t, addr)
+	stalled.say(part(100_000))
+	eventually(t, "the part is held", func() bool { return tenant.inputs.unfinished() == 1 })
+	for range 6 << 20 / len(large) { // more than sockets hold
+		a.say(large)
+	}
+	a.settle()
+	s := (*tenant.sessions.Load())[1]
+	stalled.CloseWrite()
+	eventually(t, "nothing is held", func() bool { return tenant.inputs.unfinished() == 0 })
+	select {
+	case <-s.done:
+		t.Error("the session has ended already")
+	default:
+	}
+	stalled.Close()
+}
+
+// A session holds no part of a PDU when it has ended.
 func TestEndingSessionHoldsNoInput(t *testing.T) {
 	inBubble(t, testLimits(), func(y bubble) {
 		a, stalled := y.enter(), y.idle()
