@@ -134,6 +134,12 @@ func (b *Batch) inspect(a *asker, byIDs Verdict, q Question) (Verdict, error) {
 
 // Release gives back what is reserved. The batch may be used again afterwards.
 func (b *Batch) Release() {
+	if b.reserved != nil || b.comparison != nil {
+		b.release()
+	}
+}
+
+func (b *Batch) release() {
 	if b.comparison != nil {
 		b.comparison.candidate.release()
 	}

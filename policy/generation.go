@@ -255,12 +255,16 @@ func (g *Generation) Acquire() bool {
 // Release gives back one use. The last Release closes the policy; that of a stage gives
 // back its two generations.
 func (g *Generation) Release() {
-	switch {
-	case g.uses.Add(-1) > 0:
-	case g.stage == nil:
-		g.policy.Close()
-	default:
-		g.stage.Split.Candidate.Release()
-		g.stage.Split.Stable.Release()
+	if g.uses.Add(-1) == 0 {
+		g.close()
 	}
+}
+
+func (g *Generation) close() {
+	if g.stage == nil {
+		g.policy.Close()
+		return
+	}
+	g.stage.Split.Candidate.Release()
+	g.stage.Split.Stable.Release()
 }

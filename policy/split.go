@@ -125,16 +125,19 @@ func ConnectionKey(identity string) uint64 {
 	return key
 }
 
+// maxSkipped is how many fields of a body may be before the user's: an attacker chooses them.
+const maxSkipped = 32
+
 // varintField returns the first value of the body's varint field with that number, as the
-// 32 bits of a user id. It reads no further than that.
+// 32 bits of a user id. It reads no further than that, and gives up after maxSkipped fields.
 func varintField(body []byte, number uint8) (value uint64, found bool) {
 	if len(body) > 1 && body[0] == number<<3 && number < 16 { // at the start, as in most messages
 		value, n := binary.Uvarint(body[1:])
 		return uint64(uint32(value)), n > 0
 	}
-	for len(body) > 0 {
+	for range maxSkipped {
 		tag, n := binary.Uvarint(body)
-		if n <= 0 {
+		if n <= 0 || tag < 8 { // field 0 does not exist
 			return 0, false
 		}
 		body = body[n:]

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"switchyard/pdu"
@@ -82,7 +83,7 @@ func TestSplitUnit(t *testing.T) {
 	same("field 1 behind others", body("\x12\x02ab\x15abcd\x19abcdefgh\x18\x07\x08\x06"), 6)
 	same("field 1 twice", body("\x08\x03\x08\x04"), 3)
 	for _, p := range [][]byte{
-		body(""), body("\x10\x05"), body("\x08"), body("\x08\xff"), body("\x12\x7fab"), body("\x0b\x08\x05"), body("\x0a\x05"), body("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+		body(""), body("\x10\x05"), body("\x08"), body("\x08\xff"), body("\x12\x7fab"), body("\x0b\x08\x05"), body("\x0a\x05"), body("\x00\x01\x08\x05"), body(strings.Repeat("\x10\x01", 32) + "\x08\x05"), body("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
 		pdu.Append(nil, pdu.SID_OTHER, 0x9999, 1, []byte("\x08\x05")),
 	} {
 		sides := 0

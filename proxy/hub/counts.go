@@ -111,7 +111,8 @@ type counts struct {
 	received  uint64
 	actions   [len(policy.Actions)]uint64
 	dropped   map[Reason]uint64
-	unstaged  uint64
+	refused   uint64 // not judged
+	staged    uint64 // judged by a stage
 	made      uint64
 	delivered uint64 // to sessions that have ended
 	discarded map[Reason]uint64
@@ -141,7 +142,7 @@ func (h *Hub) Counts() Counts {
 		Received:  h.counts.received,
 		Actions:   make(map[policy.Action]uint64),
 		Dropped:   maps.Clone(h.counts.dropped),
-		Unstaged:  h.counts.unstaged,
+		Unstaged:  h.counts.received - h.counts.refused - h.counts.staged,
 		Made:      h.counts.made,
 		Delivered: h.counts.delivered,
 		Discarded: maps.Clone(h.counts.discarded),

@@ -58,6 +58,7 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) (n int) {
 	s.bytesIn += uint64(len(batch))
 	h.counts.bytesIn += uint64(len(batch))
 	h.counts.received += uint64(n)
+	h.counts.refused += uint64(n)
 	h.counts.dropped[why] += uint64(n)
 	h.mu.Unlock()
 

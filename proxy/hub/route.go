@@ -19,11 +19,10 @@ var ErrClose = errors.New("the policy closes the session")
 // routed together.
 type run struct {
 	bytes   []byte
-	pdus    int
+	pdus    int32
+	pair    int32 // of affected PDUs: 1 + the index in reader.pairs; otherwise 0
 	verdict policy.Verdict
 	fault   *policy.Fault
-	side    policy.Side
-	pair    int32  // 1 + the index in reader.pairs, until the run is weighed; 0: none
 	dropped Reason // set by route if the PDUs were dropped
 }
 
@@ -70,23 +69,17 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 			if len(batch) > 0 {
 				h.Refuse(s, batch, SessionEnded)
 			}
-			h.endTurn(s)
+			s.reader.forgetStage()
+			h.closeLagging()
 			return nil, ErrClose
 		}
 		if len(batch) > 0 && turn.Over() {
 			break
 		}
 	}
-	h.endTurn(s)
-	return batch, nil
-}
-
-// endTurn closes the peers that lag, and keeps no stage alive that the seat has judged by.
-func (h *Hub) endTurn(s *Seat) {
-	if s.reader.stage != nil {
-		s.reader.stage, s.reader.comparison = nil, policy.Comparison{}
-	}
+	s.reader.forgetStage()
 	h.closeLagging()
+	return batch, nil
 }
 
 // judgeSome fills the reader's runs with the verdicts on PDUs at the start of batch, and
@@ -173,7 +166,7 @@ func isPlain(v policy.Verdict) bool {
 func (r *reader) grow(by stretch) {
 	last := &r.runs[len(r.runs)-1]
 	last.bytes = last.bytes[:len(last.bytes)+by.bytes]
-	last.pdus += by.pdus
+	last.pdus += int32(by.pdus)
 	of := &r.commandRuns[len(r.commandRuns)-1]
 	of.pdus += uint32(by.pdus)
 	of.bytes += uint64(by.bytes)
@@ -194,7 +187,7 @@ func (r *reader) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
 		return false
 	}
 	last := &r.runs[len(r.runs)-1]
-	if last.verdict != v || last.fault != nil || last.side != policy.Alike {
+	if last.verdict != v || last.fault != nil || last.pair != 0 {
 		return false
 	}
 	last.bytes = last.bytes[:len(last.bytes)+n]
@@ -205,37 +198,36 @@ func (r *reader) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
 // route carries out the verdicts of the reader's runs, in their order.
 func (h *Hub) route(s *Seat) {
 	runs := s.reader.runs
-	for len(runs) > 0 {
-		if asksPresence(runs[0].verdict) {
-			h.routeByPresence(s, &runs[0])
-			runs = runs[1:]
+	for i := 0; i < len(runs); {
+		if asksPresence(runs[i].verdict) {
+			h.routeByPresence(s, &runs[i])
+			i++
 			continue
 		}
-		n := 1
-		for n < len(runs) && !asksPresence(runs[n].verdict) {
-			n++
-		}
-		h.routeRuns(s, runs[:n])
-		runs = runs[n:]
+		i += h.routeRuns(s, runs[i:])
 	}
 }
 
-// routeRuns carries out neighbouring runs that do not need presence. They share one
-// acquisition of the log's lock.
-func (h *Hub) routeRuns(s *Seat, runs []run) {
-	presence := s.weighsByPresence(runs) && h.presenceMu.TryLock()
-	if presence {
-		defer h.presenceMu.Unlock()
-		defer h.trimHolders()
-	}
+// routeRuns carries out neighbouring runs that do not need presence, and returns how many
+// they are. They share one acquisition of the log's lock.
+func (h *Hub) routeRuns(s *Seat, runs []run) (n int) {
+	staged := s.reader.stage != nil
+	presence := staged && s.weighsByPresence(runs) && h.presenceMu.TryLock()
 	h.mu.Lock()
 	h.countCommands(s)
-	for i := range runs {
-		h.weigh(s, &runs[i], presence)
-		h.routeRun(s, &runs[i])
+	for ; n < len(runs) && !asksPresence(runs[n].verdict); n++ {
+		if staged {
+			h.weigh(s, &runs[n], presence)
+		}
+		h.routeRun(s, &runs[n])
 	}
 	h.scanLags()
 	h.mu.Unlock()
+	if presence {
+		h.trimHolders()
+		h.presenceMu.Unlock()
+	}
+	return n
 }
 
 // routeRun carries out a verdict that does not need presence. Called under mu.
@@ -248,9 +240,9 @@ func (h *Hub) routeRun(s *Seat, r *run) {
 			r.dropped = PolicyFault
 		}
 	case policy.BroadcastExceptSender:
-		h.broadcast(s, r.bytes, r.pdus, s)
+		h.broadcast(s, r.bytes, int(r.pdus), s)
 	case policy.BroadcastAll:
-		h.broadcast(s, r.bytes, r.pdus, nil)
+		h.broadcast(s, r.bytes, int(r.pdus), nil)
 	case policy.Unicast:
 		r.dropped = h.unicast(s, r)
 	case policy.Handle: // role-set, the only handler that does not need presence
@@ -258,7 +250,9 @@ func (h *Hub) routeRun(s *Seat, r *run) {
 	case policy.Consume, policy.Close:
 	}
 	h.counts.count(r)
-	h.countAlike(s, r, out)
+	if s.reader.stage != nil {
+		h.countAlike(s, r, out)
+	}
 }
 
 // routeByPresence carries out a verdict that depends on who holds which users.
@@ -291,7 +285,7 @@ func (h *Hub) tryByPresence(s *Seat, r *run) (done bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	defer h.trimHolders()
-	if r.pair != 0 {
+	if s.reader.stage != nil {
 		h.mu.Lock()
 		h.weigh(s, r, true)
 		h.mu.Unlock()
@@ -314,10 +308,12 @@ func (h *Hub) tryByPresence(s *Seat, r *run) (done bool) {
 func (h *Hub) countRouted(s *Seat, r *run, out uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.weigh(s, r, false)
 	h.countCommands(s)
 	h.counts.count(r)
-	h.countAlike(s, r, out)
+	if s.reader.stage != nil {
+		h.weigh(s, r, false)
+		h.countAlike(s, r, out)
+	}
 	h.scanLags()
 }
 
@@ -361,8 +357,8 @@ func (s *Seat) note(g *policy.Generation) {
 		byPolicy := r.dropped == "" || r.dropped == ByPolicy // then the LOG flag decides
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			first := pdu.ParseHeader(r.bytes)
-			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: r.pdus, Verdict: r.verdict,
-				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(r.side), Attributes: s.attributes(), clientTypes: s.hub.furtherClients()})
+			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: int(r.pdus), Verdict: r.verdict,
+				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(s.reader.side(r)), Attributes: s.attributes(), clientTypes: s.hub.furtherClients()})
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (s *Seat) showTaps(taps []Tap, g *policy.Generation) {
 	for i := range s.reader.runs {
 		r := &s.reader.runs[i]
 		for _, t := range taps {
-			t.Judged(Judged{Session: s.Session(), PDUs: r.bytes, Verdict: r.verdict, Fault: r.fault, Policy: g.Obeyed(r.side)})
+			t.Judged(Judged{Session: s.Session(), PDUs: r.bytes, Verdict: r.verdict, Fault: r.fault, Policy: g.Obeyed(s.reader.side(r))})
 		}
 	}
 }

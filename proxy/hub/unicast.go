@@ -105,7 +105,7 @@ func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
 		h.seatHolders()
 		return h.send(s, r)
 	case r.verdict.Has(abi.ElseBroadcast):
-		h.broadcast(s, r.bytes, r.pdus, s)
+		h.broadcast(s, r.bytes, int(r.pdus), s)
 		return ""
 	default:
 		return unknown
@@ -185,7 +185,7 @@ func (h *Hub) send(s *Seat, r *run) Reason {
 	if len(h.targets) == 0 {
 		return NoHolder
 	}
-	h.insert(r.bytes, r.pdus, h.targets...)
+	h.insert(r.bytes, int(r.pdus), h.targets...)
 	s.reader.out += uint64(len(h.targets)) * uint64(len(r.bytes))
 	return ""
 }

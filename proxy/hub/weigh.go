@@ -19,6 +19,8 @@ import (
 // A pair is what both generations of a stage say about the PDUs of a run.
 type pair struct {
 	command           pdu.CommandID
+	side              policy.Side // which is obeyed
+	weighed           bool
 	trip              policy.Trip
 	asked             bool // both were
 	verdicts          [2]policy.Verdict
@@ -34,7 +36,7 @@ const maxWeighed = 256
 // reports whether weighing or routing it needs presence.
 func (r *reader) addAffected(p []byte, v policy.Verdict, fault *policy.Fault) (presence bool) {
 	c := &r.comparison
-	next := pair{command: pdu.ParseHeader(p).Command, trip: c.Trip, asked: c.Stable.Asked && c.Candidate.Asked}
+	next := pair{command: pdu.ParseHeader(p).Command, side: c.Side, trip: c.Trip, asked: c.Stable.Asked && c.Candidate.Asked}
 	for i, o := range []*policy.Opinion{&c.Stable, &c.Candidate} {
 		next.verdicts[i], next.fuel[i] = o.Verdict, o.Fuel
 		if o.Fault != nil {
@@ -49,7 +51,7 @@ func (r *reader) addAffected(p []byte, v policy.Verdict, fault *policy.Fault) (p
 	}
 	if !r.joinAffected(len(p), v, fault, &next) {
 		r.pairs = append(r.pairs, next)
-		r.runs = append(r.runs, run{bytes: p, pdus: 1, verdict: v, fault: fault, side: c.Side, pair: int32(len(r.pairs))})
+		r.runs = append(r.runs, run{bytes: p, pdus: 1, verdict: v, fault: fault, pair: int32(len(r.pairs))})
 	}
 	return asksPresence(next.verdicts[0]) || asksPresence(next.verdicts[1])
 }
@@ -61,11 +63,11 @@ func (r *reader) joinAffected(n int, v policy.Verdict, fault *policy.Fault, next
 		return false
 	}
 	last := &r.runs[len(r.runs)-1]
-	if last.pair == 0 || last.side != r.comparison.Side || last.verdict != v || last.fault != nil {
+	if last.pair == 0 || last.verdict != v || last.fault != nil {
 		return false
 	}
 	to := &r.pairs[last.pair-1]
-	if to.command != next.command || to.trip != next.trip || to.asked != next.asked || to.verdicts != next.verdicts {
+	if to.command != next.command || to.side != next.side || to.trip != next.trip || to.asked != next.asked || to.verdicts != next.verdicts {
 		return false
 	}
 	for i := range 2 {
@@ -79,14 +81,33 @@ func (r *reader) joinAffected(n int, v policy.Verdict, fault *policy.Fault, next
 	return true
 }
 
-// weighsByPresence reports whether weighing one of the runs needs the user table.
-func (s *Seat) weighsByPresence(runs []run) bool {
-	if s.reader.stage == nil {
-		return false
+// side returns whose verdict on the run is obeyed.
+func (r *reader) side(of *run) policy.Side {
+	if of.pair == 0 {
+		return policy.Alike
 	}
-	return slices.ContainsFunc(runs, func(r run) bool {
-		return r.pair != 0 && s.reader.pairs[r.pair-1].namesUsers()
-	})
+	return r.pairs[of.pair-1].side
+}
+
+// forgetStage keeps no stage alive that the reader has judged by.
+func (r *reader) forgetStage() {
+	if r.stage != nil {
+		r.stage, r.comparison = nil, policy.Comparison{}
+	}
+}
+
+// weighsByPresence reports whether weighing one of the runs needs the user table, of those
+// at the start that do not need it by themselves.
+func (s *Seat) weighsByPresence(runs []run) bool {
+	for i := range runs {
+		if asksPresence(runs[i].verdict) {
+			break
+		}
+		if pair := runs[i].pair; pair != 0 && s.reader.pairs[pair-1].namesUsers() {
+			return true
+		}
+	}
+	return false
 }
 
 // namesUsers reports whether a verdict's receivers depend on the user table.
@@ -97,16 +118,17 @@ func namesUsers(v policy.Verdict) bool { return v.Action() == policy.Unicast && 
 // weigh counts a run of affected PDUs, once. Called before it is carried out, under mu; and
 // under presenceMu if presence says so.
 func (h *Hub) weigh(s *Seat, r *run, presence bool) {
-	if r.pair == 0 {
+	if r.pair == 0 || s.reader.pairs[r.pair-1].weighed {
 		return
 	}
 	p, tally := &s.reader.pairs[r.pair-1], s.reader.stage.Tally
-	r.pair = 0
+	p.weighed = true
 	n := uint64(r.pdus)
 	w := row(tally, p.command)
-	tally.Sides[r.side] += n
+	h.counts.staged += n
+	tally.Sides[p.side] += n
 	w.PDUs += n
-	w.Side[r.side-policy.Stable] += n
+	w.Side[p.side-policy.Stable] += n
 	w.HighFuel += uint64(p.highFuel)
 	for i := range 2 {
 		w.Failed[i] += uint64(p.failed[i])
@@ -132,7 +154,7 @@ func (h *Hub) weigh(s *Seat, r *run, presence bool) {
 			h.weighCopies(s, one, 1, p, w)
 		}
 	default:
-		h.weighCopies(s, r.bytes, r.pdus, p, w)
+		h.weighCopies(s, r.bytes, int(r.pdus), p, w)
 	}
 }
 
@@ -174,18 +196,14 @@ func (p *pair) undelivers() bool {
 	return false
 }
 
-// countAlike counts a run about which both generations of a stage say the same, or that is
-// judged by one alone, once it has been carried out. The sender's out was at out before.
-// Called under mu.
+// countAlike counts a run about which both generations of a stage say the same, once it has
+// been carried out. The sender's out was at out before. Called under mu.
 func (h *Hub) countAlike(s *Seat, r *run, out uint64) {
+	if r.pair != 0 {
+		return
+	}
 	stage := s.reader.stage
-	if stage == nil {
-		h.counts.unstaged += uint64(r.pdus)
-		return
-	}
-	if r.side != policy.Alike {
-		return
-	}
+	h.counts.staged += uint64(r.pdus)
 	stage.Tally.Sides[policy.Alike] += uint64(r.pdus)
 	if !stage.Tally.CountAlike {
 		return
