@@ -73,7 +73,7 @@ type Engine struct {
 	entered func(Gate)   // called with each gate that a module meets, or nil
 	results results
 
-	quick, slow lane // of loads in this process
+	lanes [len(laneTimes) + 1]lane // of loads in this process
 
 	// compiling counts the goroutines that compile. Load waits for its own unless it gives
 	// up. Only tests wait for one that was given up, because it may run for minutes.
@@ -86,7 +86,10 @@ func NewEngine(l Limits, log Logger) *Engine {
 	if log == nil {
 		log = func(string, int, string) {}
 	}
-	e := &Engine{limits: l, log: log, code: wazero.NewCompilationCache(), clock: threadClock, quick: make(lane, 1), slow: make(lane, 1)}
+	e := &Engine{limits: l, log: log, code: wazero.NewCompilationCache(), clock: threadClock}
+	for i := range e.lanes {
+		e.lanes[i] = make(lane, 1)
+	}
 	e.kind, e.why = probe()
 	e.use(e.kind)
 	return e
@@ -159,23 +162,25 @@ func (e *Engine) Load(ctx context.Context, name string, module, config []byte) (
 // LoadOwn is Load for a module that this program has made itself, of a table, or brings with
 // it. There is no need to try such a module.
 func (e *Engine) LoadOwn(ctx context.Context, name string, module, config []byte) (*Policy, error) {
-	return e.loadAlone(ctx, e.quick, Trial{Limits: e.limits, Name: name, Module: module, Config: config}, e.limits.LoadTime)
+	return e.loadAlone(ctx, e.lanes[0], Trial{Limits: e.limits, Name: name, Module: module, Config: config}, e.limits.LoadTime)
 }
 
 // A lane lets one goroutine at a time load a module in this process. It holds one token while one
 // does.
 type lane chan struct{}
 
-// quickly is the longest time limit of modules that are loaded in the quick lane: their trial took
-// some two seconds.
-const quickly = 7 * time.Second
+// laneTimes are the longest time limits of the lanes but the last. No module delays those that
+// take less: their trials took at most half a second, and some five.
+var laneTimes = [...]time.Duration{compileRoom(time.Second/2, time.Hour), compileRoom(5*time.Second, time.Hour)}
 
-// laneFor returns the lane for modules of that time limit, so that no slow one delays a quick one.
+// laneFor returns the lane for modules of that time limit.
 func (e *Engine) laneFor(limit time.Duration) lane {
-	if limit <= quickly {
-		return e.quick
+	for i, most := range laneTimes {
+		if limit <= most {
+			return e.lanes[i]
+		}
 	}
-	return e.slow
+	return e.lanes[len(laneTimes)]
 }
 
 // loadAlone is load, while no other goroutine loads in the lane.

@@ -26,41 +26,53 @@ import (
 )
 
 const (
-	// quick is the load time of a first trial. A module that takes longer is tried again,
-	// with the whole load time, while further quick ones pass it.
-	quick = 2 * time.Second
-
 	compileMemory = 512 << 20 // bytes; see Runner
 
 	reportBytes = 1 << 20  // the longest output of a child that is read
 	stderrBytes = 16 << 10 // and of its errors
 )
 
-// A Runner tries policies in child processes. At most two run at once: one that is quick and
-// one that is not. It implements wasm.Sandbox.
+// steps are the load times of the first trials of a module: one that does not end within a step is
+// tried again with the next one, and at last with the whole load time. Small modules take the
+// first, those of Go the second. Each step has a lane of its own, so that modules pass those that
+// take longer:
+//
+//	500 ms   ▓ ▓ ▓ ▓▓▓▓▓
+//	5 s           ▓▓▓ ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓
+//	whole                                 ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓ …
+var steps = [...]time.Duration{500 * time.Millisecond, 5 * time.Second}
+
+// A Runner tries policies in child processes: one at a time in each lane. It implements
+// wasm.Trier.
 type Runner struct {
-	memory      uint64        // how many bytes loading may take, besides those of instances
-	quick, slow chan struct{} // hold one token while a trial runs
+	memory uint64                        // how many bytes loading may take, besides those of instances
+	lanes  [len(steps) + 1]chan struct{} // hold one token while a trial runs
 }
 
 // New returns a Runner.
 func New() *Runner {
 	keepDescriptors()
-	return &Runner{memory: compileMemory, quick: make(chan struct{}, 1), slow: make(chan struct{}, 1)}
+	r := &Runner{memory: compileMemory}
+	for i := range r.lanes {
+		r.lanes[i] = make(chan struct{}, 1)
+	}
+	return r
 }
 
-// Try implements wasm.Sandbox.
+// Try implements wasm.Trier.
 func (r *Runner) Try(ctx context.Context, t wasm.Trial) (wasm.Report, error) {
-	first := t
-	if first.Limits.LoadTime > quick {
-		first.Limits.LoadTime, first.Starved = quick, 0
+	for i, step := range steps {
+		if t.Limits.LoadTime <= step {
+			return r.alone(ctx, r.lanes[i], t)
+		}
+		first := t
+		first.Limits.LoadTime, first.Starved = step, 0
+		report, err := r.alone(ctx, r.lanes[i], first)
+		if err != nil || report.Refusal == nil || !report.Refusal.Slow {
+			return report, err
+		}
 	}
-	report, err := r.alone(ctx, r.quick, first)
-	slow := report.Refusal != nil && report.Refusal.Slow
-	if err != nil || t.Limits.LoadTime <= quick || !slow {
-		return report, err
-	}
-	return r.alone(ctx, r.slow, t)
+	return r.alone(ctx, r.lanes[len(steps)], t)
 }
 
 // alone runs a trial while no other one holds the token of the lane.

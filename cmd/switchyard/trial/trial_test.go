@@ -115,13 +115,13 @@ func TestTrialIsGivenUp(t *testing.T) {
 // A trial that waits for another one ends with its context.
 func TestTrialsWait(t *testing.T) {
 	r := New()
-	r.quick <- struct{}{}
+	r.lanes[0] <- struct{}{}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := r.Try(ctx, trialOf(module(broadcast))); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 	}
-	<-r.quick
+	<-r.lanes[0]
 	if report, err := r.Try(t.Context(), trialOf(module(broadcast))); err != nil || report.Refusal != nil {
 		t.Errorf("got %+v, %v", report, err)
 	}
@@ -137,6 +137,32 @@ func TestNoThread(t *testing.T) {
 		if got := noThread(text); got != want {
 			t.Errorf("%q: got %v", text, got)
 		}
+	}
+}
+
+// A module that takes long is tried with more time, while others pass it.
+func TestSlowTrialsArePassed(t *testing.T) {
+	r := New()
+	r.lanes[1] <- struct{}{} // a trial that does not end
+	ctx, cancel := context.WithCancel(t.Context())
+	slow := make(chan error)
+	go func() {
+		_, err := r.Try(ctx, trialOf(module(manyBlocks(8000))))
+		slow <- err
+	}()
+	for range 3 {
+		if report, err := r.Try(t.Context(), trialOf(module(broadcast))); err != nil || report.Refusal != nil && !report.Refusal.Slow {
+			t.Errorf("got %+v, %v", report, err)
+		}
+	}
+	select {
+	case err := <-slow:
+		t.Fatalf("the slow module was tried in the first lane alone: %v", err)
+	default:
+	}
+	cancel()
+	if err := <-slow; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
 
