@@ -51,7 +51,9 @@ func TestEndIsGraceful(t *testing.T) {
 		}
 		expectLine(t, lines, "reason=certificate-revoked")
 	}
-	tenant.End(nil, hub.NotAllowed) // nobody
+	if tenant.End(nil, hub.NotAllowed) {
+		t.Error("nobody is found")
+	}
 	other.settle()
 }
 

@@ -168,14 +168,15 @@ func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 }
 
 // End ends the session of a connection gracefully, for that reason: what is due to it is
-// still written. The connection may have ended already.
-func (t *Tenant) End(conn net.Conn, why hub.Reason) {
+// still written. It returns false if the connection is not served yet or any more.
+func (t *Tenant) End(conn net.Conn, why hub.Reason) bool {
 	for _, s := range *t.sessions.Load() {
 		if s.conn == conn {
 			s.askToEnd(why)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // enter gives the session its seat and starts its reader.

@@ -67,8 +67,9 @@ type Options struct {
 // was abandoned if its peer closed it at once without having sent anything.
 type Server interface {
 	Serve(conn net.Conn, ended func(abandoned bool)) error
-	// End ends a connection gracefully, for that reason. It may have ended already.
-	End(conn net.Conn, why hub.Reason)
+	// End ends a connection gracefully, for that reason. It returns false if the connection
+	// is not served yet or any more.
+	End(conn net.Conn, why hub.Reason) bool
 }
 
 // A Listener accepts connections until it is closed.

@@ -31,6 +31,7 @@ type harness struct {
 // A fakeTenant passes the connections that it serves to the test.
 type fakeTenant struct {
 	refuses error
+	late    bool // End finds no connection
 	served  chan served
 
 	mu     sync.Mutex // guards all
@@ -51,13 +52,14 @@ func (s served) end() {
 }
 
 // End records why a connection is to end.
-func (f *fakeTenant) End(conn net.Conn, why hub.Reason) {
+func (f *fakeTenant) End(conn net.Conn, why hub.Reason) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ending == nil {
 		f.ending = make(map[net.Conn]hub.Reason)
 	}
 	f.ending[conn] = why
+	return !f.late
 }
 
 func (f *fakeTenant) Serve(conn net.Conn, ended func(abandoned bool)) error {

@@ -54,8 +54,7 @@ func (l *Listener) recheck(now time.Time) {
 		if why == "" || c.admitted.ending {
 			continue
 		}
-		if server := l.find(c.claimed); server != nil {
-			server.End(c.admitted.conn, why)
+		if server := l.find(c.claimed); server != nil && server.End(c.admitted.conn, why) {
 			c.admitted.ending = true
 			ended++
 		}

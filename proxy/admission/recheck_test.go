@@ -86,6 +86,25 @@ func TestRecheckIsLimited(t *testing.T) {
 	}
 }
 
+// A connection that its tenant does not serve yet is ended by a later check.
+func TestRecheckOfANewConnection(t *testing.T) {
+	h := open(t, Options{})
+	h.dial()
+	h.serves("main")
+	main := h.tenants["main"]
+	main.late = true
+	listener := &Listener{find: h.find, open: h.open}
+	listener.options.Store(&Options{Recheck: true, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	for _, late := range []bool{true, false} {
+		main.late = late
+		clear(main.ending)
+		listener.recheck(time.Now())
+		if got := h.reasons()[hub.NotAllowed]; got != 1 {
+			t.Errorf("got %d calls of End, want 1", got)
+		}
+	}
+}
+
 // A certificate is checked by the chains of its handshake.
 func TestRecheckOfCertificates(t *testing.T) {
 	clients := authority.New(t, "clients")
