@@ -39,7 +39,7 @@ type result struct {
 type results struct {
 	mu      sync.Mutex // guards what follows
 	ended   map[sum]result
-	starved map[sum]int           // how often in a row this machine had too little CPU time for a load
+	starved map[sum]int           // how often this machine had too little CPU time for a load
 	turned  map[sum]chan struct{} // of modules that are being loaded; closed when the turn ends
 }
 
@@ -85,6 +85,9 @@ func (r *results) refused(s sum, err error) {
 	case !errors.As(err, &e):
 	case e.Starved():
 		r.mu.Lock()
+		if len(r.starved) >= maxResults {
+			clear(r.starved)
+		}
 		r.starved[s]++
 		r.mu.Unlock()
 	case !e.temporary:
@@ -92,7 +95,7 @@ func (r *results) refused(s sum, err error) {
 	}
 }
 
-// starvedBefore returns how often in a row this machine had too little CPU time for the module.
+// starvedBefore returns how often this machine had too little CPU time for the module.
 func (r *results) starvedBefore(s sum) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,7 +107,6 @@ func (r *results) remember(s sum, what result) {
 	defer r.mu.Unlock()
 	if len(r.ended) >= maxResults {
 		clear(r.ended)
-		clear(r.starved)
 	}
 	r.ended[s] = what
 }

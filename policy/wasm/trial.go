@@ -25,8 +25,8 @@ type Trial struct {
 	Module []byte
 	Config []byte // JSON, or nil
 
-	// Starved is how many loads of the module in a row were given up as this machine had too
-	// little CPU time for them.
+	// Starved is how many loads of the module were given up as this machine had too little CPU
+	// time for them.
 	Starved int
 }
 
