@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -61,6 +62,23 @@ func TestSplitIsMonotoneAndSticky(t *testing.T) {
 	}
 	s.Stable.Release()
 	s.Candidate.Release()
+}
+
+// The sides of a release stay the same after a restart and in later versions of the program.
+func TestSplitNeverChanges(t *testing.T) {
+	g, _ := stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Drop), 0.5)
+	var users, connections string
+	for i := range uint32(24) {
+		_, _, user := compared(g, from(otherCommand, i), 0)
+		_, _, connection := compared(g, pdu.Append(nil, pdu.SID_MSG, otherCommand, 1, nil), ConnectionKey(string(rune('a'+i))))
+		users, connections = users+fmt.Sprint(user.Side), connections+fmt.Sprint(connection.Side)
+	}
+	if want := "221212222111112111221121"; users != want {
+		t.Errorf("sides of users %s, want %s", users, want)
+	}
+	if want := "222111111112111122111112"; connections != want {
+		t.Errorf("sides of connections %s, want %s", connections, want)
+	}
 }
 
 // What a PDU belongs to: the first value of its user field, else its connection.

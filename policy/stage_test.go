@@ -166,6 +166,48 @@ func TestStageIsClosed(t *testing.T) {
 	}
 }
 
+// An audit compares with whatever single generation is in force, pauses during the stages of
+// a release, and closes each policy once.
+func TestAuditAndStages(t *testing.T) {
+	var policies []*policytest.Policy
+	generation := func() *Generation {
+		policies = append(policies, policytest.Always(abi.Drop))
+		return policytest.Generation(policies[len(policies)-1])
+	}
+	first, second, audited, next := generation(), generation(), generation(), generation()
+	a := NewActive(first)
+	inForce := func(when string, stable, candidate *Generation) {
+		t.Helper()
+		g := a.Acquire()
+		defer g.Release()
+		if g.Obeyed(Stable) != stable || (g.Stage() != nil) != (candidate != nil) || candidate != nil && g.Stage().Split.Candidate != candidate {
+			t.Errorf("%s: another generation is in force, or audited", when)
+		}
+	}
+	tally := new(Tally)
+	a.SetAudit(audited, tally)
+	inForce("an audit begins", first, audited)
+	if a.Audit() != tally {
+		t.Error("the audit counts elsewhere")
+	}
+	split := &Split{Stable: first, Candidate: second}
+	a.Install(NewStage(split, 1, new(Tally)))
+	inForce("a release begins", first, second)
+	a.SetAudit(next, tally)
+	inForce("another policy is audited during the release", first, second)
+	a.Install(second)
+	inForce("the release is done", second, next)
+	a.SetAudit(nil, nil)
+	inForce("the audit ends", second, nil)
+	a.Close()
+	a.SetAudit(nil, nil)
+	for i, p := range policies {
+		if n := p.Closed.Load(); n != 1 {
+			t.Errorf("policy %d was closed %d times", i, n)
+		}
+	}
+}
+
 // Faults that say nothing about the ids do not mark the row.
 func TestStageRetriesAfterPassingFaults(t *testing.T) {
 	passing := errors.New("no instance")
