@@ -18,9 +18,7 @@ type Batch struct {
 	stage               *Stage
 	comparison          *Comparison // nil until a stage needs it
 	session, attributes uint64
-	connection          uint64 // ConnectionKey of the sender, for a stage
-	calls               int    // see Calls
-	affected            int    // see Affected
+	calls, affected     int32 // see Calls and Affected
 }
 
 // An asker asks one generation.
@@ -50,7 +48,7 @@ func (g *Generation) Begin(session, attributes uint64) Batch {
 // Calls returns how often the batch has asked the policy itself and not only the memo.
 // A call may take ten thousand times as long as the memo, so a caller that is to bound
 // its time has to look at the clock after calls only.
-func (b *Batch) Calls() int { return b.calls }
+func (b *Batch) Calls() int { return int(b.calls) }
 
 // Judge is a batch of one PDU: see Batch.Judge.
 func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {

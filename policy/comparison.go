@@ -26,7 +26,8 @@ type Comparison struct {
 	Trip              Trip // why the candidate is not obeyed here; it may be a reason that the Split accepts
 	Stable, Candidate Opinion
 
-	candidate asker
+	candidate  asker
+	connection uint64 // ConnectionKey of the sender
 }
 
 // An Opinion is what one generation says about a PDU.
@@ -42,14 +43,14 @@ type Opinion struct {
 // is the sender's ConnectionKey. A batch of another generation ignores both.
 func (b *Batch) Compare(c *Comparison, connection uint64) {
 	if b.stage != nil {
-		b.comparison, b.connection = c, connection
+		b.comparison, c.connection = c, connection
 		c.candidate = asker{generation: b.stage.Split.Candidate}
 	}
 }
 
 // Affected returns how many affected PDUs the batch has judged. If Judge changes it, the
 // Comparison is about that PDU.
-func (b *Batch) Affected() int { return b.affected }
+func (b *Batch) Affected() int { return int(b.affected) }
 
 // judgeStage judges a PDU by both generations of the stage, unless they are alike.
 func (b *Batch) judgeStage(p []byte) (Verdict, *Fault) {
@@ -66,7 +67,7 @@ func (b *Batch) judgeStage(p []byte) (Verdict, *Fault) {
 	}
 	c, split := b.comparison, b.stage.Split
 	b.affected++
-	c.Side, c.Trip = b.stage.side(p, b.connection), NoTrip
+	c.Side, c.Trip = b.stage.side(p, c.connection), NoTrip
 	stable, candidate := split.Stable.memo.load(service, command), split.Candidate.memo.load(service, command)
 	if (stable|candidate)&(abi.ReservedMask|inspect) == 0 { // both are known without a call
 		c.Stable, c.Candidate = Opinion{Asked: true, Verdict: stable}, Opinion{Asked: true, Verdict: candidate}

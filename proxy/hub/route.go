@@ -120,7 +120,8 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest [
 			if !r.joinCommandRun(n, command, v.Action()) {
 				r.commandRuns = append(r.commandRuns, commandRun{command, v.Action(), 1, uint64(n)})
 			}
-			same = stretch{command: command, verdict: v, grows: alike && fault == nil && isPlain(v)}
+			same.bytes, same.pdus = 0, 0
+			same.command, same.verdict, same.grows = command, v, alike && fault == nil && isPlain(v)
 		}
 		batch = batch[n:]
 		if judging.Calls() >= look {
