@@ -1,0 +1,110 @@
+package release
+
+import (
+	"fmt"
+	"time"
+
+	"switchyard/policy"
+)
+
+// maxBeat is the longest time that one beat counts: while the process or the machine stood still,
+// nothing was observed.
+const maxBeat = 5 * time.Second
+
+// A Beat is what the caller has observed since the release began.
+type Beat struct {
+	Elapsed time.Duration  // since the last beat
+	Counts  policy.Weighed // since the release began, with what was counted before a restart
+	Signals []Signal
+}
+
+// A Signal counts something about the whole tenant that cannot be attributed to a policy, such as
+// sessions closed as slow consumers: everybody receives what a few send.
+type Signal struct {
+	Name   string
+	Before uint64 // in a time before the release that was as long
+	During uint64 // since it began
+}
+
+// suspicious reports whether the signal has become clearly more frequent. One that was so before
+// the release is not held against it.
+func (s Signal) suspicious() bool { return s.During > 3 && s.During > 4*s.Before }
+
+// Beat takes the time and the counts, and moves on if the step is over, or ends the release if a
+// budget is exceeded. It reports whether State, Share or Paused has changed.
+func (r *Release) Beat(b Beat) (changed bool) {
+	if r.State.Over() {
+		return false
+	}
+	was := [...]any{r.State, r.Share, r.Paused}
+	r.weighed = weighed(b.Counts)
+	r.baseline = min(r.baseline, r.weighed)
+	if breach := r.judge.breach(&r.Plan, b.Counts); breach != "" {
+		r.end(RolledBack, breach)
+		return true
+	}
+	if !r.Paused {
+		r.Held += min(max(b.Elapsed, 0), maxBeat)
+		r.heed(b.Signals)
+	}
+	if !r.Paused && !r.State.Over() {
+		r.step()
+	}
+	return was != [...]any{r.State, r.Share, r.Paused}
+}
+
+// heed does what the plan says about signals.
+func (r *Release) heed(signals []Signal) {
+	for _, s := range signals {
+		if !s.suspicious() || r.Plan.OnSuspicion == Ignore || r.judge.heeded[s.Name] {
+			continue
+		}
+		reason := fmt.Sprintf("%s: %d since the release began, and %d in as long a time before", s.Name, s.During, s.Before)
+		if r.Plan.OnSuspicion == Back {
+			r.end(RolledBack, reason)
+			return
+		}
+		r.Paused, r.Reason = true, reason
+		r.judge.heed(s.Name) // an operator who resumes has seen it
+		return
+	}
+}
+
+// step moves on if the step is over.
+func (r *Release) step() {
+	switch {
+	case r.Plan.Manual:
+	case r.State == Bake:
+		if r.Held >= r.Plan.Bake {
+			r.next()
+		}
+	case r.Held < r.Plan.Hold:
+	case r.Plan.Neutral, r.Weighed() >= r.Plan.Sample:
+		r.next()
+	case r.Held >= r.Plan.MaxWait:
+		r.quiet()
+	}
+}
+
+// quiet does what the plan says about a step with too few PDUs: that is neither success nor
+// failure.
+func (r *Release) quiet() {
+	reason := fmt.Sprintf("%d PDUs were weighed in %v, and %d are wanted", r.Weighed(), r.Held, r.Plan.Sample)
+	switch r.Plan.OnQuiet {
+	case Proceed:
+		r.next()
+	case Back:
+		r.end(RolledBack, reason)
+	default:
+		r.Paused, r.Reason = true, reason
+		r.Held = 0 // after a resume, the wait begins anew
+	}
+}
+
+// weighed returns how many affected PDUs were compared.
+func weighed(c policy.Weighed) (n uint64) {
+	for i := range c.Commands {
+		n += c.Commands[i].PDUs - c.Commands[i].Unweighed
+	}
+	return n
+}

@@ -1,0 +1,171 @@
+package release
+
+import (
+	"fmt"
+	"math"
+
+	"switchyard/policy"
+)
+
+// A Budget is how much worse than the stable policy a candidate may be.
+type Budget struct {
+	Faults      float64 // rate of affected PDUs on which the candidate fails and the stable policy does not
+	Closes      float64 // rate on which it closes the sender and the stable policy does not
+	Undelivered float64 // rate on which the stable policy sends a copy or more and the candidate none
+	Copies      float64 // how much more, as 0.25
+	Bytes       float64 // how much more, as 0.25
+	Fuel        float64 // how many times as much for an inspection, as 4
+}
+
+const (
+	// alpha is the probability with which a rate at its budget is taken for more, over the whole
+	// release.
+	alpha = 0.001
+	// minRatio is how many PDUs a ratio of copies or bytes is about at least.
+	minRatio = 200
+	// minFuel is how many inspections the fuel is about at least.
+	minFuel = 50
+	// beatsInARow is how many beats in a row a ratio must be exceeded.
+	beatsInARow = 3
+	// mostHighFuel is the rate of inspections that may use more than half of the limit.
+	mostHighFuel = 0.01
+	// littleFuel is the part of the limit up to which an inspection is cheap, whatever the stable
+	// policy uses.
+	littleFuel = 0.1
+)
+
+// LogEvidence returns the logarithm of the evidence that the rate behind bad of all is above the
+// budget: a mean of likelihood ratios against the rates 2, 4, 8 … times the budget, up to 0.95. At
+// the budget it is a martingale, so by Ville's inequality it ever exceeds log(1/alpha) with a
+// probability of alpha at most, however often one looks.
+func LogEvidence(bad, all uint64, budget float64) float64 {
+	k, n := float64(bad), float64(all)
+	var logs []float64
+	for theta := 2 * budget; ; theta *= 2 {
+		theta = min(theta, 0.95)
+		logs = append(logs, k*math.Log(theta/budget)+(n-k)*math.Log((1-theta)/(1-budget)))
+		if theta == 0.95 {
+			break
+		}
+	}
+	most := math.Inf(-1)
+	for _, l := range logs {
+		most = max(most, l)
+	}
+	sum := 0.0
+	for _, l := range logs {
+		sum += math.Exp(l - most)
+	}
+	return most + math.Log(sum/float64(len(logs)))
+}
+
+// exceeds reports whether a rate exceeds its budget. Of a budget of 0, the first one does. commands
+// is among how many the probability of a false alarm is divided.
+func exceeds(bad, all uint64, budget float64, commands int) bool {
+	if budget == 0 || bad == 0 {
+		return bad > 0
+	}
+	return LogEvidence(bad, all, budget) >= math.Log(float64(max(commands, 1))/alpha)
+}
+
+// A judge remembers what a breach takes besides the counts.
+type judge struct {
+	copies, bytes int             // beats in a row in which the ratio was exceeded
+	heeded        map[string]bool // signals after which the release was paused already
+}
+
+func (j *judge) heed(signal string) {
+	if j.heeded == nil {
+		j.heeded = make(map[string]bool)
+	}
+	j.heeded[signal] = true
+}
+
+// breach returns which budget is exceeded, with the evidence; or "".
+func (j *judge) breach(p *Plan, c policy.Weighed) string {
+	all, meant := sums(p, c)
+	commands := max(p.Rows, len(c.Commands))
+	b := &p.Budget
+	switch {
+	case exceeds(all.Faults, all.PDUs, b.Faults, commands):
+		return rate("faults", all.Faults, all.PDUs, b.Faults)
+	case exceeds(meant.Closes, meant.PDUs, b.Closes, commands):
+		return rate("closes", meant.Closes, meant.PDUs, b.Closes)
+	case exceeds(meant.Undelivered, compared(&meant), b.Undelivered, commands):
+		return rate("undelivered", meant.Undelivered, compared(&meant), b.Undelivered)
+	}
+	for i := range c.Commands {
+		if w := &c.Commands[i]; !p.Accept[w.Command] && exceeds(w.Undelivered, compared(&w.Weights), b.Undelivered, commands) {
+			return rate("undelivered", w.Undelivered, compared(&w.Weights), b.Undelivered) + " of " + w.Command.String()
+		}
+	}
+	if fuel := overFuel(p, &all); fuel != "" {
+		return fuel
+	}
+	return j.ratios(b, &meant)
+}
+
+// sums adds up all commands, and those that are not meant to change.
+func sums(p *Plan, c policy.Weighed) (all, meant policy.Weights) {
+	for i := range c.Commands {
+		w := &c.Commands[i]
+		all.Add(&w.Weights)
+		if !p.Accept[w.Command] {
+			meant.Add(&w.Weights)
+		}
+	}
+	return all, meant
+}
+
+func compared(w *policy.Weights) uint64 { return w.PDUs - w.Unweighed }
+
+func rate(budget string, bad, all uint64, allowed float64) string {
+	return fmt.Sprintf("%s: %d of %d PDUs, and %g %% are allowed", budget, bad, all, 100*allowed)
+}
+
+// overFuel returns how the candidate's inspections exceed the budget of fuel; or "".
+func overFuel(p *Plan, w *policy.Weights) string {
+	if w.Inspected[1] < minFuel {
+		return ""
+	}
+	mean := float64(w.Fuel[1]) / float64(w.Inspected[1])
+	before := 0.0
+	if w.Inspected[0] > 0 {
+		before = float64(w.Fuel[0]) / float64(w.Inspected[0])
+	}
+	switch {
+	case mean > littleFuel*float64(p.Fuel) && mean > p.Budget.Fuel*before:
+		return fmt.Sprintf("fuel: %.0f units for an inspection, where the stable policy uses %.0f, and x%g is allowed", mean, before, p.Budget.Fuel)
+	case float64(w.HighFuel) > mostHighFuel*float64(w.Inspected[1]):
+		return fmt.Sprintf("fuel: %d of %d inspections use more than half of the limit", w.HighFuel, w.Inspected[1])
+	}
+	return ""
+}
+
+// ratios returns which ratio has been exceeded for some beats in a row; or "".
+func (j *judge) ratios(b *Budget, w *policy.Weights) string {
+	if compared(w) < minRatio {
+		return ""
+	}
+	count := func(beats *int, before, after uint64, allowed float64) bool {
+		if float64(after) > (1+allowed)*float64(before) {
+			*beats++
+		} else {
+			*beats = 0
+		}
+		return *beats >= beatsInARow
+	}
+	copies := count(&j.copies, w.Copies[0].PDUs, w.Copies[1].PDUs, b.Copies)
+	bytes := count(&j.bytes, w.Copies[0].Bytes, w.Copies[1].Bytes, b.Bytes)
+	switch {
+	case copies:
+		return more("copies", w.Copies[0].PDUs, w.Copies[1].PDUs, b.Copies)
+	case bytes:
+		return more("bytes", w.Copies[0].Bytes, w.Copies[1].Bytes, b.Bytes)
+	}
+	return ""
+}
+
+func more(budget string, before, after uint64, allowed float64) string {
+	return fmt.Sprintf("%s: %d instead of %d, and +%g %% is allowed", budget, after, before, 100*allowed)
+}

@@ -1,0 +1,212 @@
+// Package release decides how far a release of a policy has come: it says which share of the
+// units obeys the candidate, and when the release ends. It is a state machine: it has no clock,
+// starts no goroutine, opens nothing, and installs nothing. Its caller tells it the time that has
+// passed and what was counted, about once a second, and carries out what it decides.
+//
+//	shadow ─▶ 1 % ─▶ 10 % ─▶ 50 % ─▶ bake ─▶ done
+//	   └───────┴──────┴───────┴───────┴─▶ rolled-back, withdrawn, superseded
+package release
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+)
+
+// A State is where a release stands.
+type State string
+
+const (
+	Shadow     State = "shadow"      // the stable policy is obeyed, and both are compared
+	Stage      State = "stage"       // the candidate is obeyed for a share of the units
+	Bake       State = "bake"        // the candidate is obeyed for all, and both are compared
+	Done       State = "done"        // the candidate is in force alone
+	RolledBack State = "rolled-back" // the stable policy is in force again
+	Withdrawn  State = "withdrawn"   // the same, as the configuration names it again
+	Superseded State = "superseded"  // the same, as another candidate arrived
+)
+
+// States holds all of them, in the order in which a release can reach them.
+var States = [...]State{Shadow, Stage, Bake, Done, RolledBack, Withdrawn, Superseded}
+
+// Over reports whether the release has ended.
+func (s State) Over() bool { return s != Shadow && s != Stage && s != Bake }
+
+// A Choice is what to do where the counts alone do not decide.
+type Choice string
+
+const (
+	Wait    Choice = "pause"
+	Proceed Choice = "proceed"
+	Back    Choice = "roll-back"
+	Ignore  Choice = "ignore"
+)
+
+// A Plan is how a release goes. It may be replaced while the release is under way: what it says
+// counts from then on, but the share does not fall.
+type Plan struct {
+	Shadow      bool          // begin with a shadow; else with the first stage
+	Stages      []float64     // shares of the units, each above the one before, 0–1
+	Hold        time.Duration // least time of shadow and of each stage
+	Sample      uint64        // least number of weighed PDUs in each of them
+	MaxWait     time.Duration // after which OnQuiet is done if there were fewer
+	OnQuiet     Choice        // Wait, Proceed or Back
+	Bake        time.Duration
+	OnSuspicion Choice // Wait, Back or Ignore
+	Manual      bool   // shadow, stages and bake wait for Promote
+	AtOnce      bool   // no stages between shadow and bake: the share cannot be split
+	Neutral     bool   // no row differs: shadow for Hold, then done
+	Budget      Budget
+	Accept      map[pdu.CommandID]bool // commands that are meant to change
+	Rows        int                    // commands about which the policies differ, as far as they are known
+	Fuel        uint64                 // that a decision may use
+}
+
+// A Release is one under way, or over. The zero value is none; see New. It is not safe for several
+// goroutines.
+type Release struct {
+	Plan   Plan
+	State  State
+	Share  float64       // of the units that obey the candidate
+	Paused bool          // the share stays and the time stands; a breach still ends the release
+	Reason string        // why it is paused, or how it ended
+	Held   time.Duration // in this state and with this share, without pauses
+
+	judge    judge
+	weighed  uint64 // PDUs, at the last beat
+	baseline uint64 // PDUs that were weighed when this step began: this state with this share
+}
+
+// New begins a release.
+func New(p Plan) *Release {
+	r := &Release{Plan: p, State: Shadow}
+	if !p.Shadow && !p.Neutral {
+		r.next()
+	}
+	return r
+}
+
+// Resume continues a release in the state and with the share that it had before a restart. The time and the
+// sample begin anew; what was counted before, c, is part of the counts of each Beat.
+func Resume(p Plan, s State, share float64, c policy.Weighed) *Release {
+	return &Release{Plan: p, State: s, Share: share, weighed: weighed(c), baseline: weighed(c)}
+}
+
+// Weighed returns how many PDUs were weighed in this step.
+func (r *Release) Weighed() uint64 { return r.weighed - r.baseline }
+
+// An Event is what the caller or an operator tells a release.
+type Event string
+
+const (
+	Promote    Event = "promote"     // the next step, now
+	PromoteAll Event = "promote-all" // bake, now; from there done
+	Pause      Event = "pause"
+	Continue   Event = "resume"
+	Trip       Event = "trip"     // a tripwire of the stage, or a breach
+	Rollback   Event = "rollback" // by word of an operator
+	Withdraw   Event = "withdraw" // the configuration names the stable policy again
+	Supersede  Event = "supersede"
+)
+
+// Events holds all of them.
+var Events = [...]Event{Promote, PromoteAll, Pause, Continue, Trip, Rollback, Withdraw, Supersede}
+
+// ErrOver is the error of an Event for a release that has ended.
+var ErrOver = errors.New("the release has ended")
+
+// errPaused and errGoing are errors of events that would change nothing.
+var (
+	errPaused = errors.New("the release is paused already")
+	errGoing  = errors.New("the release is not paused")
+)
+
+// Handle carries out an event. An error has changed nothing.
+func (r *Release) Handle(e Event, reason string) error {
+	if r.State.Over() {
+		return ErrOver
+	}
+	switch e {
+	case Promote:
+		r.promote()
+	case PromoteAll:
+		if r.State != Bake {
+			r.enter(Bake, 1)
+		} else {
+			r.promote()
+		}
+	case Pause:
+		if r.Paused {
+			return errPaused
+		}
+		r.Paused, r.Reason = true, reason
+	case Continue:
+		if !r.Paused {
+			return errGoing
+		}
+		r.Paused, r.Reason = false, ""
+	case Trip, Rollback:
+		r.end(RolledBack, reason)
+	case Withdraw:
+		r.end(Withdrawn, reason)
+	case Supersede:
+		r.end(Superseded, reason)
+	default:
+		return fmt.Errorf("a release knows no event %q", e)
+	}
+	return nil
+}
+
+// promote enters the next step, and ends a pause: the operator says go.
+func (r *Release) promote() {
+	r.Paused, r.Reason = false, ""
+	r.next()
+}
+
+// next enters the next step.
+func (r *Release) next() {
+	switch {
+	case r.State == Bake, r.Plan.Neutral:
+		r.end(Done, "")
+	case r.Plan.AtOnce:
+		r.enter(Bake, 1)
+	default:
+		r.enter(r.after())
+	}
+}
+
+// after returns the stage after the present share, or bake.
+func (r *Release) after() (State, float64) {
+	for _, share := range r.Plan.Stages {
+		if share > r.Share {
+			return Stage, share
+		}
+	}
+	return Bake, 1
+}
+
+func (r *Release) enter(s State, share float64) {
+	r.State, r.Share, r.Held, r.baseline = s, share, 0, r.weighed
+	r.Paused, r.Reason = false, ""
+}
+
+func (r *Release) end(s State, reason string) {
+	if r.State, r.Paused, r.Reason = s, false, reason; s == Done {
+		r.Share = 1
+	} else {
+		r.Share = 0
+	}
+}
+
+// Unaccepted returns those of the commands that are not meant to change.
+func (p *Plan) Unaccepted(commands []pdu.CommandID) (some []pdu.CommandID) {
+	for _, c := range commands {
+		if !p.Accept[c] {
+			some = append(some, c)
+		}
+	}
+	return some
+}

@@ -1,0 +1,37 @@
+package release
+
+import (
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+)
+
+// Rows are the known commands that a release touches, as both policies say by ids.
+type Rows struct {
+	Affected []pdu.CommandID // they differ, or one of them inspects or fails
+	Presence []pdu.CommandID // only one of them handles these as a change of who is present
+}
+
+// Compare returns the rows in which the candidate may differ from the stable policy.
+func Compare(stable, candidate *policy.Generation) (r Rows) {
+	for _, c := range pdu.Commands {
+		before, failed := stable.Classify(c.Service, c.ID)
+		after, fails := candidate.Classify(c.Service, c.ID)
+		if before == after && failed == nil && fails == nil && !before.Inspected() {
+			continue
+		}
+		r.Affected = append(r.Affected, c.ID)
+		if presence(before) != presence(after) {
+			r.Presence = append(r.Presence, c.ID)
+		}
+	}
+	return r
+}
+
+// presence returns the handler that changes who is present or master, or 0.
+func presence(v policy.Verdict) uint32 {
+	if v.Action() != policy.Handle || v.Argument() == abi.UsersStatusRequest {
+		return 0
+	}
+	return v.Argument()
+}
