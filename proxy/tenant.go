@@ -75,6 +75,7 @@ type Tenant struct {
 	logWasFull  atomic.Bool                 // since the last tick
 	lastTick    atomic.Int64                // when the last tick ended, see clock
 	stoodStill  atomic.Int64                // for how long the hub has stood still in all, as ticks found
+	everySecond atomic.Pointer[func()]      // nil if there is none
 
 	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
 	sessions atomic.Pointer[[]*session] // replaced whole
@@ -135,6 +136,10 @@ func (t *Tenant) SetLimits(l Limits) {
 // PDU as well, and its verdicts are counted and not carried out. nil ends the audit.
 // Hub().Audit() returns the result.
 func (t *Tenant) SetAudit(g *policy.Generation) { t.hub.SetAudit(g) }
+
+// EverySecond sets a function that is called once a second, in a goroutine of the tenant, until
+// the tenant is closed. It must not block.
+func (t *Tenant) EverySecond(f func()) { t.everySecond.Store(&f) }
 
 // KeepFaults sets a function that is called with the question on which a policy failed,
 // for a few of many faults, in a goroutine of its own. It returns the name of a file that

@@ -44,6 +44,9 @@ func (t *Tenant) tickOnce(now time.Time) {
 	t.flush.request()
 	t.wakeWaiters()
 	t.hub.ResetBreaker()
+	if f := t.everySecond.Load(); f != nil {
+		(*f)()
+	}
 	t.notes.flush()
 	t.sessionLog.flush()
 	t.lastTick.Store(clock())

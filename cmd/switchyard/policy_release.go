@@ -109,6 +109,7 @@ func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum strin
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	end := time.After(timeout)
+	seen := false // in a release
 	for {
 		all, err := conn.Releases(ctx, r.tenants())
 		if err != nil {
@@ -117,8 +118,15 @@ func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum strin
 		if len(all.Releases) != 1 {
 			return usageError{errors.New("there are several tenants; name one by --tenant")}
 		}
-		if done, err := awaited(&all.Releases[0], sum); done || err != nil {
+		one := &all.Releases[0]
+		if done, err := awaited(one, sum); done || err != nil {
 			return err
+		}
+		switch released := one.Stage != nil && strings.HasPrefix(one.Stage.Candidate.SHA256, sum); {
+		case released:
+			seen = true
+		case seen:
+			return fmt.Errorf("the release of policy %s was withdrawn or superseded; see 'switchyard policy history'", sum)
 		}
 		select {
 		case <-time.After(waitTime):
@@ -160,6 +168,8 @@ func printReleases(w io.Writer, all *api.Releases) error {
 		switch {
 		case r.Killed:
 			inForce, state = "teamtalk", "killed; "+inForce+" is back after revive"
+		case r.Stage != nil:
+			state = stageOf(r.Stage)
 		case r.Drift != "":
 			state = "not as configured: " + r.Drift
 		case r.Refused != "":
@@ -170,6 +180,13 @@ func printReleases(w io.Writer, all *api.Releases) error {
 	if err := columns(w, rows); err != nil {
 		return err
 	}
+	for _, r := range all.Releases {
+		if r.Stage != nil {
+			if err := printStage(w, &r); err != nil {
+				return err
+			}
+		}
+	}
 	h := all.History
 	fmt.Fprintf(w, "history  %d entries, head %.16s\n", h.Entries, h.Head)
 	if !h.Intact {
@@ -179,6 +196,42 @@ func printReleases(w io.Writer, all *api.Releases) error {
 		return columns(w, [][]string{{fmt.Sprintf("history  %d entries are not written: %s", h.Unsaved, h.Error)}})
 	}
 	return nil
+}
+
+// stageOf describes how far a release is.
+func stageOf(s *api.ReleaseStage) string {
+	text := fmt.Sprintf("candidate %s in %s", shortPolicy(s.Candidate), s.State)
+	if s.State == "stage" {
+		text = fmt.Sprintf("candidate %s for %.4g %%", shortPolicy(s.Candidate), 100*s.Effective)
+	}
+	if s.Paused {
+		return text + ", paused: " + s.Reason
+	}
+	return fmt.Sprintf("%s for %v", text, time.Duration(s.HeldSeconds*float64(time.Second)).Round(time.Second))
+}
+
+// printStage prints what a release has shown so far.
+func printStage(w io.Writer, r *api.Release) error {
+	s, c := r.Stage, &r.Stage.Counts
+	change := func(pair [2]uint64) string {
+		if pair[0] == 0 {
+			return fmt.Sprintf("%d instead of 0", pair[1])
+		}
+		return fmt.Sprintf("%+.1f %%", 100*(float64(pair[1])/float64(pair[0])-1))
+	}
+	unseen := strings.Join(s.Unseen, ", ")
+	if unseen == "" {
+		unseen = "none"
+	}
+	return columns(w, [][]string{
+		{"release", fmt.Sprintf("%d of tenant %s", r.Release, r.Tenant)},
+		{"weighed", fmt.Sprintf("%d PDUs in this stage; %d in all, %d not compared", s.Weighed, c.PDUs-c.Unweighed, c.Unweighed)},
+		{"obeyed", fmt.Sprintf("%d PDUs alike, %d as the policy in force, %d as the candidate", s.Alike, s.ByStable, s.ByCandidate)},
+		{"worse", fmt.Sprintf("faults %d, closes %d, undelivered %d", c.Faults, c.Closes, c.Undelivered)},
+		{"change", fmt.Sprintf("copies %s, bytes %s", change(c.Copies), change(c.Bytes))},
+		{"rows", strings.Join(s.Commands, ", ")},
+		{"unseen", unseen},
+	})
 }
 
 // shortPolicy formats a policy as v6 1fbd0280.
@@ -213,8 +266,14 @@ type releaseVerb struct {
 }
 
 var releaseVerbs = []releaseVerb{
-	{"rollback", "Put the policy that was in force before in force again",
-		"Put the policy that was in force before in force again, at once.\n\n" +
+	{"promote", "Move a release to its next stage, now",
+		"Move a release to its next stage, now: from shadow to the first stage, from the last one to bake,\n" +
+			"where all obey the candidate, and from there to done. Its budgets still hold.", false, ""},
+	{"pause", "Pause a release: its share stays", "Pause a release: its share stays, and its time stands. Its budgets still hold.", false, ""},
+	{"resume", "Resume a release that is paused", "", false, ""},
+	{"rollback", "End a release, or put the policy that was in force before in force again",
+		"End the release that is under way: the policy in force is obeyed again. Without one, put the\n" +
+			"policy that was in force before in force again. Either happens at once.\n\n" +
 			"The present one is skipped from then on, also after a restart, until its content changes or\n" +
 			"'policy retry'. The configuration is not changed: until it names what is in force, the metric\n" +
 			"switchyard_release_drift is 1. A signed version may be lower than the one in force.", true, "rolled back to"},
@@ -255,12 +314,22 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 			if result.InForce != nil {
 				inForce = shortPolicy(*result.InForce)
 			}
-			return columns(stdout, [][]string{{fmt.Sprintf("tenant %s: %s %s", result.Tenant, v.done, inForce)}})
+			text := v.done + " " + inForce
+			switch s := result.Stage; {
+			case s != nil:
+				text = "release " + fmt.Sprint(result.Release) + ": " + stageOf(s)
+			case v.done == "":
+				text = "done; in force is " + inForce
+			}
+			return columns(stdout, [][]string{{fmt.Sprintf("tenant %s: %s", result.Tenant, text)}})
 		},
 	}
 	r.flags(c, true)
 	c.Flags().StringVar(&request.Reason, "reason", "", "`TEXT` for the history")
 	c.Flags().Uint64Var(&request.Release, "release", 0, "fail unless this `NUMBER` of 'policy status' is the present release")
+	if v.name == "promote" {
+		c.Flags().BoolVar(&request.All, "all", false, "pass all stages: to bake, and from there to done")
+	}
 	if v.to {
 		c.Flags().StringVar(&request.To, "to", "", "the policy to go back to: a `SHA256`, its first digits, or a signed version (default the policy before)")
 	}

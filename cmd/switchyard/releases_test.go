@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,13 +26,22 @@ type released struct {
 	said             uint16
 }
 
-func startReleased(t *testing.T) *released {
+func startReleased(t *testing.T, tenant ...string) *released {
 	t.Helper()
 	r := &released{T: t, dir: t.TempDir()}
-	save(t, r.dir, "config.toml", "[admin]\nsocket = \"a.sock\"\n[releases]\nstate = \"state\"\n[reload]\ndebounce = \"10ms\"\n[tenant.default]\npolicy = \"file:routes.toml\"\n")
+	r.configure(tenant...)
 	r.table("broadcast-all")
 	r.restart()
 	return r
+}
+
+// configure saves a configuration with further lines about the tenant.
+func (r *released) configure(tenant ...string) {
+	r.Helper()
+	if !slices.ContainsFunc(tenant, func(line string) bool { return strings.HasPrefix(line, "policy = ") }) {
+		tenant = append(tenant, `policy = "file:routes.toml"`)
+	}
+	save(r.T, r.dir, "config.toml", "[admin]\nsocket = \"a.sock\"\n[releases]\nstate = \"state\"\n[reload]\ndebounce = \"10ms\"\n[tenant.default]\n"+strings.Join(tenant, "\n")+"\n")
 }
 
 // restart starts the server, again if it ran; it is killed without a warning.
@@ -284,7 +294,7 @@ func TestHistoryIsNotWritten(t *testing.T) {
 	t.Parallel()
 	r := &released{T: t, dir: t.TempDir()}
 	save(t, r.dir, "state", "a file where the folder would be")
-	save(t, r.dir, "config.toml", "[admin]\nsocket = \"a.sock\"\n[releases]\nstate = \"state\"\n[reload]\ndebounce = \"10ms\"\n[tenant.default]\npolicy = \"file:routes.toml\"\n")
+	r.configure()
 	r.table("broadcast-all")
 	r.restart()
 	for _, action := range []string{"drop", "broadcast-except-sender"} {

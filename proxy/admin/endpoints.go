@@ -68,7 +68,7 @@ func (s *Server) table() map[string]endpoint {
 		"/api/v1/capture":          last(read, s.capture),
 		"/api/v1/tap":              last(read, s.tap),
 	}
-	for _, name := range []string{Rollback, Retry, Kill, Revive} {
+	for _, name := range []string{Promote, Pause, Resume, Rollback, Retry, Kill, Revive} {
 		all["/api/v1/releases/"+name] = endpoint{http.MethodPost: take(operate, s.verb(name))}
 	}
 	if s.options.Metrics != nil {

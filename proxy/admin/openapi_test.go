@@ -87,7 +87,8 @@ func startFull(t *testing.T) *full {
 		six := history.Policy{Name: "file:p.toml", SHA256: strings.Repeat("6f", 32), Identity: "1", Version: 6, Signers: []string{"ops"}}
 		changed := time.Now()
 		facts.Records.Append(history.Entry{Kind: history.AtOnce, Tenant: "acme", To: &six, Who: history.Who{By: "file", Owner: "1000", Changed: &changed}}, history.Receipt{Sums: &history.Sums{}})
-		released := api.Release{Tenant: "acme", Mode: "at-once", InForce: PolicyOf(&six), Previous: []api.ReleasedPolicy{*PolicyOf(&six)}, Held: []api.ReleasedPolicy{}, Drift: "rolled-back"}
+		released := api.Release{Tenant: "acme", Mode: "at-once", InForce: PolicyOf(&six), Previous: []api.ReleasedPolicy{*PolicyOf(&six)}, Held: []api.ReleasedPolicy{}, Drift: "rolled-back",
+			Stage: &api.ReleaseStage{Candidate: *PolicyOf(&six), State: "stage", Share: 0.1, Commands: []string{"CID_MSG_DATA"}, Unseen: []string{}}}
 		facts.release = func(string) api.Release { return released }
 		facts.carry = func(_ context.Context, v Verb) (api.Release, error) {
 			return released, map[string]error{Retry: Conflict{"nothing is held back"}, Kill: errors.New("it traps"), Revive: ErrStopping}[v.Name]
@@ -175,6 +176,9 @@ var visits = []visit{
 	{"GET", "/api/v1/releases/receipt", "release=1", "", "", 200},
 	{"GET", "/api/v1/releases/receipt", "", "", "", 400},
 	{"GET", "/api/v1/releases/receipt", "release=99", "", "", 404},
+	{"POST", "/api/v1/releases/promote", "", `{"tenant":"acme","all":true}`, "application/json", 200},
+	{"POST", "/api/v1/releases/pause", "", `{}`, "application/json", 200},
+	{"POST", "/api/v1/releases/resume", "", `{"all":true}`, "application/json", 400},
 	{"POST", "/api/v1/releases/rollback", "", `{"tenant":"acme","release":1,"to":"v3","reason":"too many copies"}`, "application/json", 200},
 	{"POST", "/api/v1/releases/retry", "", `{}`, "application/json", 409},
 	{"POST", "/api/v1/releases/retry", "", `{"to":"v3"}`, "application/json", 400},

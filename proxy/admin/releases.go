@@ -14,7 +14,10 @@ import (
 
 // What operators can do to a tenant's policy.
 const (
-	Rollback = "rollback" // to an earlier policy
+	Promote  = "promote"  // a release to its next stage
+	Pause    = "pause"    // a release
+	Resume   = "resume"   // a release
+	Rollback = "rollback" // a release, or to an earlier policy
 	Retry    = "retry"    // let in what was rolled back
 	Kill     = "kill"     // the shipped policy, until Revive
 	Revive   = "revive"
@@ -26,6 +29,7 @@ type Verb struct {
 	Tenant  string
 	Release uint64 // the number that the request is about; 0 for the present one
 	To      string // of Rollback; empty for the policy before
+	All     bool   // of Promote: past all stages
 	Reason  string
 	By      string // who asks
 }
@@ -127,6 +131,8 @@ func (s *Server) verb(name string) responder {
 			return fmt.Errorf("reason: write at most %d bytes of text", maxReason)
 		case asked.To != "" && name != Rollback:
 			return fmt.Errorf("to: only a rollback goes to another policy; leave it out")
+		case asked.All && name != Promote:
+			return fmt.Errorf("all: only a promotion can pass all stages; leave it out")
 		}
 		if err := s.reloads.acquire("requests wait already; ask again when they are done"); err != nil {
 			return err
@@ -135,7 +141,7 @@ func (s *Server) verb(name string) responder {
 		by := s.who(r)
 		s.logRequest(r, name, "tenant", t.Name, "by", by, "reason", asked.Reason)
 		clearDeadlines(w)
-		result, err := s.backend.Carry(r.Context(), Verb{name, t.Name, asked.Release, asked.To, asked.Reason, by})
+		result, err := s.backend.Carry(r.Context(), Verb{name, t.Name, asked.Release, asked.To, asked.All, asked.Reason, by})
 		s.extendWriteDeadline(w)
 		return carried(w, result, err)
 	}

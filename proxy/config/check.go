@@ -8,6 +8,7 @@ func (r *reader) check() {
 	for _, t := range r.config.Tenants {
 		r.checkLimits(t)
 		r.checkTrust(t)
+		r.checkRelease(t)
 		r.checkClaimsMatter(t)
 	}
 	if d := r.config.Drain; d.Spread > 0 && d.Spread >= d.Timeout && r.sound("drain.spread", "drain.timeout") {

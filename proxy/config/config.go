@@ -81,6 +81,37 @@ type Tenant struct {
 	Claims           Claims
 	Limits           Limits
 	Quota            Quota
+	Release          Release
+}
+
+// A Release says how a changed policy of a tenant comes into force.
+type Release struct {
+	Mode        string   // at-once, staged or manual
+	Shadow      bool     // begin with comparing, while nobody obeys the candidate
+	Stages      []string // shares of the units, as "1%", each above the one before; see Percent
+	Hold        Duration // least time of the shadow and of each stage
+	Sample      int64    // least number of compared PDUs in each of them
+	MaxWait     Duration // after which OnQuiet is done if there were fewer
+	OnQuiet     string   // pause, proceed or roll-back
+	Unit        string   // user or connection
+	Bake        Duration // in which the candidate is obeyed for all, and still compared
+	Warm        Duration // for which the policy before stays loaded
+	OnSuspicion string   // pause, roll-back or ignore
+	OnRestart   string   // resume or roll-back
+	Presence    string   // refuse or at-once
+	Accept      []string // commands that are meant to change
+	ShadowFuel  int64    // fuel in a second for the policy that is not obeyed
+	Budget      ReleaseBudget
+}
+
+// A ReleaseBudget is how much worse than the policy in force a candidate may be.
+type ReleaseBudget struct {
+	Faults      string // rate, as "0%"; see Percent
+	Closes      string // rate
+	Undelivered string // rate
+	Copies      string // how much more, as "+25%"; see More
+	Bytes       string // how much more
+	Fuel        string // how many times as much, as "x4"; see Times
 }
 
 // Claims select the connections of a tenant at the listeners that have it in Tenants.

@@ -59,5 +59,22 @@ func defaultTenant(name string) Tenant {
 			PeerUsers:   10_000_000,
 		},
 		Quota: Quota{OnBreach: "slow"},
+		Release: Release{
+			Mode:        "at-once",
+			Shadow:      true,
+			Stages:      []string{"1%", "10%", "50%"},
+			Hold:        5 * minute,
+			Sample:      3000,
+			MaxWait:     24 * hour,
+			OnQuiet:     "pause",
+			Unit:        "user",
+			Bake:        30 * minute,
+			Warm:        hour,
+			OnSuspicion: "pause",
+			OnRestart:   "resume",
+			Presence:    "refuse",
+			ShadowFuel:  20_000_000,
+			Budget:      ReleaseBudget{Faults: "0%", Closes: "0%", Undelivered: "0.1%", Copies: "+25%", Bytes: "+25%", Fuel: "x4"},
+		},
 	}
 }

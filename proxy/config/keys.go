@@ -98,7 +98,7 @@ func (l *Listener) keys() []key {
 
 func (t *Tenant) keys() []key {
 	claims, limits, quota := &t.Claims, &t.Limits, &t.Quota
-	return []key{
+	return append(t.Release.keys(), []key{
 		{name: "policy", field: &t.Policy, check: checkPolicy},
 		{name: "policy_config", field: &t.PolicyConfig},
 		{name: "policy_sha256", field: &t.PolicySHA256, check: checkSHA256},
@@ -126,5 +126,5 @@ func (t *Tenant) keys() []key {
 		{name: "quota.peer_pdus_in", field: &quota.PeerPDUsIn, min: 0, max: mostPDUs},
 		{name: "quota.peer_bytes_in", field: &quota.PeerBytesIn, min: 0, max: int64(mostBytes)},
 		{name: "quota.peer_bytes_out", field: &quota.PeerBytesOut, min: 0, max: int64(mostBytes)},
-	}
+	}...)
 }

@@ -92,6 +92,13 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	emit(policyRefused, oneIf(t.PolicyRefused), t.Name)
 	emit(releaseDrift, oneIf(t.Drift), t.Name)
 	emit(policyKilled, oneIf(t.Killed), t.Name)
+	for i, of := range []string{"wanted", "units", "pdus"} {
+		emit(releaseShare, t.ReleaseShare[i], t.Name, of)
+	}
+	emit(releasePaused, oneIf(t.ReleasePaused), t.Name)
+	for result, n := range withZeros(t.Releases, results) {
+		emit(releasesEnded, float64(n), t.Name, result)
+	}
 	emit(auditRefused, oneIf(t.AuditRefused), t.Name)
 	emit(policyLoad, t.LoadSeconds, t.Name)
 	for _, kind := range policy.FaultKinds { // from 0 on, so that the first one counts as an increase
@@ -124,6 +131,7 @@ var (
 	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull,
 		hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull, hub.SessionEnded}
 	slowings = []hub.Reason{hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
+	results  = []string{"done", "rolled-back", "withdrawn", "superseded"}
 	refusals = []admission.Reason{admission.NoDescriptors, admission.ListenerFull, admission.NotAllowed, admission.SourceFull, admission.SourceRate, admission.TenantFull}
 )
 

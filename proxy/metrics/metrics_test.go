@@ -41,7 +41,7 @@ func everything() State {
 				{Command: pdu.CID_MSG_DATA, PDUs: 5, Bytes: 920, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}},
 			},
 			Paused: 1, Users: 11, Entries: 12, Log: 13, LogLimit: 14, Connections: 15, ProbeSeconds: 0.25, Policy: "file:\xff.toml", SHA256: "1f",
-			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, PolicyRefused: true, AuditRefused: true, Drift: true, Killed: true, SignatureUntil: at,
+			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, PolicyRefused: true, AuditRefused: true, Drift: true, Killed: true, ReleaseShare: [3]float64{0.01, 0.02, 0.03}, ReleasePaused: true, Releases: map[string]uint64{"done": 4}, SignatureUntil: at,
 		}},
 		Listeners: []Listener{{Address: "127.0.0.1:8200", CertificateUntil: at, CertificateRefused: true, CertificateWarnings: 2, Counts: admission.Counts{
 			Accepted: 9, Handshaking: 1, Open: 2, Ended: 3, Refused: map[admission.Reason]uint64{admission.NotAllowed: 3}, Sources: 4}}},
@@ -91,7 +91,7 @@ func TestProcess(t *testing.T) {
 // Names follow the conventions of Prometheus, each metric is emitted, and labels are few.
 func TestNames(t *testing.T) {
 	text := scrape(t, everything)
-	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "name", "sha256", "version", "revision", "goversion", "wazero"}
+	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "name", "sha256", "version", "revision", "goversion", "wazero"}
 	for _, f := range families {
 		if strings.Count(text, "# TYPE "+f.name+" ") != 1 {
 			t.Errorf("%s is not emitted", f.name)

@@ -9,6 +9,7 @@ import (
 
 	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy"
+	"switchyard/policy/release"
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
@@ -209,14 +210,19 @@ func (p *plan) admit(t config.Tenant) {
 	s := &served{
 		tenant: proxy.NewTenant(t.Name, active, limits, srv.log),
 		active: active, policy: a.policy.candidate, engine: p.engine, loadTime: a.policy.took,
+		releases: make(map[release.State]uint64), since: time.Now(),
 	}
 	if folder := srv.faultFolder(); folder != "" {
 		s.tenant.KeepFaults(srv.faultKeeper(folder))
 	}
 	srv.tenants[t.Name] = s
+	s.tenant.EverySecond(func() { srv.second(s) })
 	number := srv.recordInForce(t.Name, s, nil, history.Who{})
 	srv.announce(t.Name, s, "policy in force", "history", number)
 	srv.warnDrift(t.Name, s.policy, "")
+	if !atOnce(t) {
+		srv.checkAgain() // the configuration may name a candidate
+	}
 	if a.audit != nil {
 		srv.beginAudit(t.Name, s, a.audit)
 	}
@@ -226,6 +232,9 @@ func (p *plan) admit(t config.Tenant) {
 // meanwhile waits for it, and bounds it as it does the others.
 func (srv *server) removeTenant(name string, s *served) {
 	srv.log.Info("tenant removed; it drains", "tenant", name)
+	if s.release != nil {
+		srv.tell(name, s, release.Withdraw, history.Who{By: "configuration"}, "the tenant was removed")
+	}
 	s.dropLoads()
 	limit, spread := time.Duration(srv.config.Drain.Timeout), time.Duration(srv.config.Drain.Spread)
 	s.discarded = s.tenant.Hub().Counts().Discarded
@@ -254,6 +263,9 @@ func (s *served) dropLoads() {
 }
 
 func (s *served) close() {
+	if s.release != nil { // the start failed
+		s.dropRelease()
+	}
 	s.tenant.Close()
 	s.before.release()
 	s.active.Close()

@@ -187,6 +187,13 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	}
 	found, err := findPolicy(checker, t)
 	record, _ := recordOf(found)
+	outOfForce := s == nil || s.policy.drift == driftKilled // at the start and after a kill
+	if err == nil && outOfForce && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
+		if stable, err := srv.earlier(checker, t, was.InForce); err == nil {
+			stable.drift = ""
+			return stable, nil // the release begins, or goes on, when that is in force
+		}
+	}
 	if err != nil || !was.Holds(&record) || was.InForce == nil {
 		return found, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"switchyard/policy"
+	"switchyard/policy/release"
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin"
@@ -32,13 +33,13 @@ type earlier struct {
 	since      time.Time          // when the present one replaced it
 }
 
-// earlierTime is how long the policy before stays loaded at least.
-const earlierTime = time.Hour
+// warmEvery is how often the policies before are looked at.
+const warmEvery = time.Minute
 
 // releaseEarlier gives back the policies that were replaced long ago; their files are kept.
 func (srv *server) releaseEarlier(now time.Time) {
-	for _, s := range srv.tenants {
-		if now.Sub(s.before.since) > earlierTime {
+	for name, s := range srv.tenants {
+		if t, ok := srv.config.Tenant(name); ok && now.Sub(s.before.since) > time.Duration(t.Release.Warm) {
 			s.before.release()
 		}
 	}
@@ -55,7 +56,11 @@ func (e *earlier) release() {
 // install puts a policy in force that is loaded, and keeps the one before.
 func (srv *server) install(s *served, l *load) {
 	s.before.release()
-	s.before = earlier{s.policy, s.engine, s.active.Acquire(), time.Now()}
+	now := s.active.Acquire()
+	before := now.Obeyed(policy.Stable) // without what is compared with it
+	before.Acquire()
+	now.Release()
+	s.before = earlier{s.policy, s.engine, before, time.Now()}
 	s.policy, s.engine, s.loadTime = l.candidate, l.engine, l.took
 	s.active.Install(l.take())
 }
@@ -127,11 +132,18 @@ func (srv *server) do(v admin.Verb) error {
 		return conflict("the tenant was removed meanwhile")
 	}
 	state := srv.records.State(v.Tenant)
-	if v.Release != 0 && v.Release != state.Release {
-		return conflict("release %d is not the present one, which is %d; look again by 'switchyard policy status'", v.Release, state.Release)
+	present := state.Release
+	if s.release != nil {
+		present = s.release.id
+	}
+	if v.Release != 0 && v.Release != present {
+		return conflict("release %d is not the present one, which is %d; look again by 'switchyard policy status'", v.Release, present)
 	}
 	if state.Killed && v.Name != admin.Revive {
 		return conflict("the tenant's policy was killed; end that first, by 'switchyard policy revive'")
+	}
+	if e, ok := releaseEventOf(v); ok && s.release != nil {
+		return srv.tell(t.Name, s, e, history.Who{By: v.By}, v.Reason)
 	}
 	switch v.Name {
 	case admin.Rollback:
@@ -146,6 +158,23 @@ func (srv *server) do(v admin.Verb) error {
 	return conflict("no release is under way")
 }
 
+// releaseEventOf returns the event of a verb for a release that is under way.
+func releaseEventOf(v admin.Verb) (e release.Event, ok bool) {
+	switch {
+	case v.Name == admin.Promote && v.All:
+		return release.PromoteAll, true
+	case v.Name == admin.Promote:
+		return release.Promote, true
+	case v.Name == admin.Pause:
+		return release.Pause, true
+	case v.Name == admin.Resume:
+		return release.Continue, true
+	case v.Name == admin.Rollback && v.To == "":
+		return release.Rollback, true
+	}
+	return "", false
+}
+
 func conflict(format string, args ...any) error {
 	return admin.Conflict{Text: fmt.Sprintf(format, args...)}
 }
@@ -153,6 +182,9 @@ func conflict(format string, args ...any) error {
 // rollback puts an earlier policy in force: at once if it is the one before, which is still loaded,
 // else when it is loaded.
 func (srv *server) rollback(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
+	if s.release != nil {
+		return conflict("release %d is under way; roll that back first, without --to", s.release.id)
+	}
 	to, err := target(was, v.To)
 	if err != nil {
 		return err
@@ -262,6 +294,9 @@ func (srv *server) kill(t config.Tenant, s *served, was history.Tenant, v admin.
 	c, err := shippedPolicy(t)
 	if err != nil {
 		return err
+	}
+	if s.release != nil {
+		srv.tell(t.Name, s, release.Withdraw, history.Who{By: v.By}, "the tenant's policy was killed")
 	}
 	to, files := recordOf(c)
 	number := srv.record(history.Entry{Kind: history.Kill, Tenant: t.Name, From: was.InForce, To: &to, Who: history.Who{By: v.By}, Reason: v.Reason},

@@ -79,6 +79,7 @@ func (srv *server) reloadFiles(requested bool) {
 			return
 		}
 		if s := srv.tenants[t.Name]; s != nil {
+			srv.replan(t, s)
 			srv.reloadPolicy(t, s, requested, history.Who{})
 			srv.reloadAudit(t, s, requested)
 		}
@@ -174,6 +175,9 @@ func (srv *server) apply() error {
 // that; without a name, its files did.
 func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by history.Who) {
 	found, err := srv.wanted(srv.checker, t, s)
+	if s.release != nil && srv.releaseSees(t, s, found, err, requested) {
+		return
+	}
 	if err == nil && s.next.joins(found, srv.engine(), requested) {
 		return
 	}
@@ -200,6 +204,10 @@ func (srv *server) replace(tenant string, s *served, c candidate, requested bool
 func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, requested bool) {
 	about := "tenant " + t.Name
 	refused, signed := srv.lastErrors[about] != "", !found.proof.Same(s.policy.proof)
+	if u := srv.records.State(t.Name).Underway; u != nil && s.release == nil && found.drift == "" {
+		srv.record(history.Entry{Kind: history.Withdrawn, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce,
+			Who: srv.whoSaved(t.Name, found), Reason: "the policy in force was put back while the server was stopped"}, history.Receipt{})
+	}
 	was := s.policy.drift
 	s.policy.proof, s.policy.drift = found.proof, found.drift
 	srv.warnDrift(t.Name, s.policy, was)
@@ -248,6 +256,14 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 		l.drop()
 		srv.reloadPolicy(t, s, l.requested, by)
 		return
+	case srv.isStaged(t, s, l.candidate):
+		if err := srv.startRelease(t, s, l, by); err != nil {
+			l.drop()
+			srv.refuse(t, l.candidate, err, l.requested)
+			return
+		}
+		srv.reportOnce("", "tenant "+t.Name, nil, false)
+		return
 	default:
 		start, before := time.Now(), s.policy
 		srv.install(s, l)
@@ -255,6 +271,9 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 		number := srv.recordInForce(tenant, s, s.before.generation, by)
 		srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String(), "history", number)
 		srv.warnDrift(tenant, s.policy, before.drift)
+		if before.drift == driftKilled {
+			srv.checkAgain() // the configuration may name a candidate
+		}
 		srv.reportOnce("", "tenant "+t.Name, nil, false)
 	}
 	srv.reloadAudit(t, s, l.requested)

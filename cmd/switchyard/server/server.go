@@ -33,6 +33,7 @@ import (
 	"switchyard/cmd/switchyard/trust"
 	"switchyard/policy"
 	"switchyard/policy/provenance"
+	"switchyard/policy/release"
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
@@ -83,6 +84,7 @@ type server struct {
 	watched    []string           // the files, also if they are not watched; nil before the start
 	ledger     *provenance.Ledger // of signed versions that were in force
 	records    *history.History   // of policies that were in force
+	releases   chan struct{}      // sent to when a release has decided something; holds one, never closed
 	verbs      []verbRequest      // requests about policies that wait until something is loaded
 	checker    *trust.Checker     // of policy files, by the configuration in force
 	changed    chan struct{}      // sent to by the watcher, holds one, never closed
@@ -104,6 +106,11 @@ type served struct {
 	engine *wasm.Engine // that runs the policy
 	audit  auditState
 	before earlier // the policy that was in force before
+	pulse
+
+	release  *staged                  // of a policy that is to replace it; nil if none is under way
+	releases map[release.State]uint64 // that ended, by how
+	since    time.Time                // when it began to be served
 
 	next, nextAudit *load // what is to replace policy and audit; nil if nothing is being loaded
 	back            *load // an earlier policy that an operator wants in force; nil if none is being loaded
@@ -115,7 +122,7 @@ type served struct {
 
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
 	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
-		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), lastErrors: make(map[string]string)}
+		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), releases: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }
@@ -260,6 +267,8 @@ func (srv *server) run(hangups <-chan os.Signal) {
 	defer signatures.Stop()
 	extend := time.NewTicker(extendEvery)
 	defer extend.Stop()
+	warm := time.NewTicker(warmEvery)
+	defer warm.Stop()
 	defer srv.answer(true)
 	defer srv.answerVerbs(true)
 	for !srv.stopper.isRequested() {
@@ -290,7 +299,10 @@ func (srv *server) run(hangups <-chan os.Signal) {
 			srv.extendStart()
 		case <-signatures.C:
 			srv.reload(false) // a signature may have become valid
-			srv.releaseEarlier(time.Now())
+		case now := <-warm.C:
+			srv.releaseEarlier(now)
+		case <-srv.releases:
+			srv.carryReleases()
 		case <-srv.changed:
 			srv.reload(false)
 		case result := <-requests:
@@ -334,6 +346,7 @@ func (srv *server) publish() {
 // stopper ends it.
 func (srv *server) stop() error {
 	srv.unwritten.begin()
+	srv.stopReleases()
 	for _, s := range srv.tenants {
 		s.discarded = s.tenant.Hub().Counts().Discarded
 	}

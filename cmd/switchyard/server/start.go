@@ -32,6 +32,7 @@ func (srv *server) open() error {
 	if err := srv.openHistory(); err != nil {
 		return err
 	}
+	srv.endInterrupted()
 	srv.engines = append(srv.engines, srv.newEngine(srv.config))
 	srv.watch(false)                         // before the files are read, so that no change in between is missed
 	adminListeners, err := srv.listenAdmin() // before peers are served, as they lose their connection if it fails

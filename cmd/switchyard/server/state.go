@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchyard/policy"
+	"switchyard/policy/release"
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin"
@@ -52,8 +53,11 @@ type view struct {
 	engine     *wasm.Engine
 	tenants    []admin.Tenant       // by name
 	signatures map[string]time.Time // when the signature of a tenant's policy expires
-	drifts     map[string]string    // why a tenant's policy is not the one that the configuration names
-	listeners  []listenerView       // in the order of the configuration
+	staged     map[string]*staged   // releases under way, by tenant
+	modes      map[string]string    // how a changed policy of a tenant comes into force
+	ended      map[string]map[release.State]uint64
+	drifts     map[string]string // why a tenant's policy is not the one that the configuration names
+	listeners  []listenerView    // in the order of the configuration
 }
 
 // A listenerView is a listener that is open.
@@ -79,7 +83,8 @@ func (a *adminState) remember(log *slog.Logger) *slog.Logger {
 
 // update stores a view of what is in force now.
 func (a *adminState) update(srv *server) {
-	v := &view{config: srv.config, engine: srv.engine(), signatures: make(map[string]time.Time), drifts: make(map[string]string)}
+	v := &view{config: srv.config, engine: srv.engine(), signatures: make(map[string]time.Time), drifts: make(map[string]string),
+		staged: make(map[string]*staged), modes: make(map[string]string), ended: make(map[string]map[release.State]uint64)}
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]
 		t, _ := srv.config.Tenant(name)
@@ -89,7 +94,10 @@ func (a *adminState) update(srv *server) {
 			one.Audited = audited.identity()
 		}
 		v.tenants = append(v.tenants, one)
-		v.drifts[name] = s.policy.drift
+		v.drifts[name], v.modes[name], v.ended[name] = s.policy.drift, t.Release.Mode, maps.Clone(s.releases)
+		if s.release != nil {
+			v.staged[name] = s.release
+		}
 		if _, at, ok := s.policy.proof.Expires(); ok {
 			v.signatures[name] = at
 		}

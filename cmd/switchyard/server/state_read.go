@@ -43,8 +43,11 @@ func (l listenerView) read() admin.Listener {
 // Release returns the state of a tenant's policy.
 func (a *adminState) Release(tenant string) api.Release {
 	v, s := a.view.Load(), a.records.Load().State(tenant)
-	r := api.Release{Tenant: tenant, Mode: "at-once", Release: s.Release, InForce: admin.PolicyOf(s.InForce), Previous: []api.ReleasedPolicy{}, Held: []api.ReleasedPolicy{},
+	r := api.Release{Tenant: tenant, Mode: v.modes[tenant], Release: s.Release, InForce: admin.PolicyOf(s.InForce), Previous: []api.ReleasedPolicy{}, Held: []api.ReleasedPolicy{},
 		Killed: s.Killed, Drift: v.drifts[tenant]}
+	if staged := v.staged[tenant]; staged != nil {
+		r.Release, r.Stage = staged.id, staged.stage()
+	}
 	for i := range slices.Backward(s.Previous) {
 		r.Previous = append(r.Previous, *admin.PolicyOf(&s.Previous[i]))
 	}
@@ -131,6 +134,14 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	}
 	reloads, faults := a.history.Counts(t.Name)
 	m.Drift, m.Killed = v.drifts[t.Name] != "", v.drifts[t.Name] == driftKilled
+	m.Releases = make(map[string]uint64)
+	for state, n := range v.ended[t.Name] {
+		m.Releases[string(state)] = n
+	}
+	if r := v.staged[t.Name]; r != nil {
+		s := r.stage()
+		m.ReleaseShare, m.ReleasePaused = [3]float64{s.Share, s.Effective, float64(s.ByCandidate) / float64(max(s.ByCandidate+s.ByStable, 1))}, s.Paused
+	}
 	m.Faults, m.Swapped, m.Refused, m.LoadSeconds = faults, reloads.Swapped, reloads.Refused, reloads.LoadSeconds
 	if g := t.Active.TryAcquire(); g != nil {
 		m.Policy, m.SHA256 = g.Name, g.Sum()

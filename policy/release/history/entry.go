@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"switchyard/policy"
 )
 
 // A Kind says what an entry records.
@@ -53,6 +55,7 @@ type Entry struct {
 	From    *Policy         `json:"from,omitempty"`    // in force before
 	To      *Policy         `json:"to,omitempty"`      // in force from now on, or refused
 	Held    *Policy         `json:"held,omitempty"`    // is skipped from now on, until Retry
+	Stage   *Progress       `json:"stage,omitempty"`   // of Begin, Stage, Pause and Resume: how far the release is
 	Who     Who             `json:"who,omitzero"`
 	Reason  string          `json:"reason,omitempty"`
 	Details json.RawMessage `json:"details,omitempty"` // of the kind, for people
@@ -91,6 +94,14 @@ func (p *Policy) Short() string {
 		version = fmt.Sprintf("v%d ", p.Version)
 	}
 	return version + p.SHA256[:min(8, len(p.SHA256))]
+}
+
+// A Progress is how far a release is.
+type Progress struct {
+	State   string          `json:"state"`            // shadow, stage or bake
+	Share   float64         `json:"share"`            // of the units that obey the candidate
+	Stopped bool            `json:"stopped,omitzero"` // the server stopped; it goes on with the next start
+	Counts  *policy.Weighed `json:"counts,omitempty"` // if it stopped: the evidence so far
 }
 
 // Who is who caused an entry.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"switchyard/policy"
 	"switchyard/policy/provenance"
 )
 
@@ -21,9 +22,55 @@ const (
 
 // A Receipt is what only the server knows about the end of a release.
 type Receipt struct {
-	Before string `json:"routes_before,omitempty"` // what the policy before did with commands, in one line
-	After  string `json:"routes_after,omitempty"`  // what the one in force does
-	Sums   *Sums  `json:"sums,omitempty"`
+	Before string   `json:"routes_before,omitempty"` // what the policy before did with commands, in one line
+	After  string   `json:"routes_after,omitempty"`  // what the one in force does
+	Sums   *Sums    `json:"sums,omitempty"`
+	Steps  []Step   `json:"steps,omitempty"`  // of a release with stages
+	Unseen []string `json:"unseen,omitempty"` // commands that the release affects and of which no PDU was seen
+}
+
+// A Step is one state of a release with stages, and what was counted in it.
+type Step struct {
+	State       string        `json:"state"`
+	Share       float64       `json:"share"`     // of the units that obey the candidate, as wanted
+	Effective   float64       `json:"effective"` // and as it was
+	Begun       time.Time     `json:"begun"`
+	Alike       uint64        `json:"alike"`        // PDUs about which both say the same by ids
+	ByStable    uint64        `json:"by_stable"`    // other PDUs, obeyed as the stable policy says
+	ByCandidate uint64        `json:"by_candidate"` // other PDUs, obeyed as the candidate says
+	Commands    []StepCommand `json:"commands"`
+}
+
+// A StepCommand is what was counted of one command in a step. Pairs are of the stable policy and the
+// candidate.
+type StepCommand struct {
+	Command     string    `json:"command"`
+	PDUs        uint64    `json:"pdus"`
+	Unweighed   uint64    `json:"unweighed"` // of those, not compared
+	Differ      uint64    `json:"differ"`
+	Faults      uint64    `json:"faults"`
+	Closes      uint64    `json:"closes"`
+	Presence    uint64    `json:"presence"`
+	Undelivered uint64    `json:"undelivered"`
+	Copies      [2]uint64 `json:"copies"`
+	Bytes       [2]uint64 `json:"bytes"`
+	Fuel        [2]uint64 `json:"fuel"`
+}
+
+// StepOf returns a step with its counts.
+func StepOf(state string, share, effective float64, begun time.Time, c policy.Weighed) Step {
+	s := Step{State: state, Share: share, Effective: effective, Begun: begun, Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate, Commands: []StepCommand{}}
+	for i := range c.Commands {
+		w := &c.Commands[i]
+		name := "unknown"
+		if w.Command != 0 {
+			name = w.Command.String()
+		}
+		s.Commands = append(s.Commands, StepCommand{Command: name, PDUs: w.PDUs, Unweighed: w.Unweighed, Differ: w.Differ, Faults: w.Faults, Closes: w.Closes,
+			Presence: w.Presence, Undelivered: w.Undelivered, Copies: [2]uint64{w.Copies[0].PDUs, w.Copies[1].PDUs},
+			Bytes: [2]uint64{w.Copies[0].Bytes, w.Copies[1].Bytes}, Fuel: w.Fuel})
+	}
+	return s
 }
 
 // Sums are the counts of a tenant at one moment, since it began to be served. If nothing was

@@ -7,11 +7,19 @@ type State map[string]*Tenant
 
 // A Tenant is what a tenant's entries lead to.
 type Tenant struct {
-	InForce  *Policy  `json:"in_force"`
-	Previous []Policy `json:"previous,omitempty"` // were in force before, the latest last; a rollback goes to the last
-	Held     []Policy `json:"held,omitempty"`     // were rolled back, and are skipped
-	Killed   bool     `json:"killed,omitempty"`   // the shipped policy is in force instead of InForce
-	Release  uint64   `json:"release,omitempty"`  // the number of the last release that ended
+	InForce  *Policy   `json:"in_force"`
+	Previous []Policy  `json:"previous,omitempty"` // were in force before, the latest last; a rollback goes to the last
+	Held     []Policy  `json:"held,omitempty"`     // were rolled back, and are skipped
+	Killed   bool      `json:"killed,omitempty"`   // the shipped policy is in force instead of InForce
+	Release  uint64    `json:"release,omitempty"`  // the number of the last release that ended
+	Underway *Underway `json:"underway,omitempty"` // the release that is under way; nil if there is none
+}
+
+// An Underway is a release that is under way.
+type Underway struct {
+	Release   uint64 `json:"release"`
+	Candidate Policy `json:"candidate"`
+	Progress
 }
 
 // Holds reports whether the policy was rolled back and is skipped.
@@ -25,7 +33,7 @@ func (s State) Of(tenant string) Tenant {
 	if t == nil {
 		return Tenant{}
 	}
-	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Release}
+	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Release, t.Underway}
 }
 
 // clone returns a copy that does not change with s.
@@ -49,13 +57,19 @@ func (s State) apply(e *Entry, keep int) {
 		s[e.Tenant] = t
 	}
 	if e.Kind.ends() {
-		t.Release = e.ID()
+		t.Release, t.Underway = e.ID(), nil
 	}
 	switch e.Kind {
 	case Initial, AtOnce, Done:
 		t.advance(e.To, keep)
 	case RolledBack:
 		t.back(e.To)
+	case Begin:
+		t.Underway = &Underway{e.Number, *e.To, *e.Stage}
+	case Stage, Pause, Resume:
+		if t.Underway != nil && e.Stage != nil {
+			t.Underway = &Underway{t.Underway.Release, t.Underway.Candidate, *e.Stage}
+		}
 	case Kill:
 		t.Killed = true
 	case Revive:
@@ -111,6 +125,9 @@ func (s State) sums() map[string]bool {
 		}
 		for i := range t.Held {
 			note(&t.Held[i])
+		}
+		if t.Underway != nil {
+			note(&t.Underway.Candidate)
 		}
 	}
 	return used

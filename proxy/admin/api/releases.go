@@ -21,7 +21,40 @@ type Release struct {
 	Held     []ReleasedPolicy `json:"held"`     // that were rolled back, and are skipped until a retry
 	Killed   bool             `json:"killed"`   // the shipped policy is in force instead
 	Drift    string           `json:"drift"`    // why the policy in force is not the one that the configuration names: rolled-back or killed; empty if it is
+	Stage    *ReleaseStage    `json:"stage"`    // how far the release is that is under way; nil if there is none
 	Refused  string           `json:"refused"`  // why the policy that the configuration names is refused; empty if it is not
+}
+
+// A ReleaseStage is how far a release is.
+type ReleaseStage struct {
+	Candidate   ReleasedPolicy `json:"candidate"`
+	State       string         `json:"state"`        // shadow, stage or bake
+	Share       float64        `json:"share"`        // of the units that obey the candidate, 0 to 1
+	Effective   float64        `json:"effective"`    // the same as it is, if few connections are the units
+	Paused      bool           `json:"paused"`       //
+	Reason      string         `json:"reason"`       // why it is paused
+	HeldSeconds float64        `json:"held_seconds"` // in this stage, without pauses
+	Weighed     uint64         `json:"weighed"`      // PDUs that were compared in this stage
+	Alike       uint64         `json:"alike"`        // PDUs since it began about which both say the same by ids
+	ByStable    uint64         `json:"by_stable"`    // other PDUs, obeyed as the policy in force says
+	ByCandidate uint64         `json:"by_candidate"` // other PDUs, obeyed as the candidate says
+	Commands    []string       `json:"commands"`     // that the release affects
+	Unseen      []string       `json:"unseen"`       // of those, the ones of which no PDU was seen
+	Counts      ReleaseCounts  `json:"counts"`
+}
+
+// ReleaseCounts is what was compared since the release began. Pairs are of the policy in force and
+// the candidate.
+type ReleaseCounts struct {
+	PDUs        uint64    `json:"pdus"`      // of affected commands
+	Unweighed   uint64    `json:"unweighed"` // of those, not compared
+	Differ      uint64    `json:"differ"`
+	Faults      uint64    `json:"faults"` // on which the candidate alone fails
+	Closes      uint64    `json:"closes"` // on which it alone closes the sender
+	Undelivered uint64    `json:"undelivered"`
+	Copies      [2]uint64 `json:"copies"`
+	Bytes       [2]uint64 `json:"bytes"`
+	Fuel        [2]uint64 `json:"fuel"`
 }
 
 // A ReleasedPolicy is one content of a tenant's policy. Its sums are in hex.
@@ -81,5 +114,6 @@ type ReleaseRequest struct {
 	Tenant  string `json:"tenant"`            // may be left out if there is one
 	Release uint64 `json:"release,omitempty"` // the present one; others are refused. 0 or none: whichever it is
 	To      string `json:"to,omitempty"`      // of a rollback: the beginning of a SHA-256, or a signed version; empty for the policy before
+	All     bool   `json:"all,omitempty"`     // of a promotion: past all stages
 	Reason  string `json:"reason,omitempty"`  // for the history
 }

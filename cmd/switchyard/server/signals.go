@@ -1,0 +1,71 @@
+package server
+
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"switchyard/policy/release"
+	"switchyard/proxy/admin"
+	"switchyard/proxy/hub"
+)
+
+// Signals are about a whole tenant: everybody receives what a few send, so they can be attributed
+// to no policy.
+
+// slowProbe is how long a probe through a tenant's log may take, and fullLog which part of the log's
+// limit may be used, before a second counts as a bad one.
+const (
+	slowProbe = time.Second
+	fullLog   = 0.8
+)
+
+// A pulse counts the bad seconds of a tenant. Its tick counts, and Serve and that read.
+type pulse struct {
+	beats                atomic.Pointer[staged] // the release under way; nil if there is none
+	slowProbes, fullLogs atomic.Uint64
+}
+
+// second is called once a second by a goroutine of the tenant, while it is served.
+func (srv *server) second(s *served) {
+	if srv.state.probes.Last(s.tenant.Name) > slowProbe {
+		s.slowProbes.Add(1)
+	}
+	tenants := srv.state.view.Load().tenants
+	i := slices.IndexFunc(tenants, func(t admin.Tenant) bool { return t.Served == s.tenant })
+	if i >= 0 && tenants[i].Limits.LogBytes > 0 && float64(s.tenant.Hub().Memory()) > fullLog*float64(tenants[i].Limits.LogBytes) {
+		s.fullLogs.Add(1)
+	}
+	if r := s.beats.Load(); r != nil {
+		r.beat()
+	}
+}
+
+// troubles counts, since the tenant is served, what may be the doing of a policy.
+func (s *served) troubles() map[string]uint64 {
+	c := s.tenant.Hub().Counts()
+	all := map[string]uint64{
+		"sessions closed for slow-consumer, write-timeout or peer-reset": c.Closed[hub.SlowConsumer] + c.Closed[hub.WriteTimeout] + c.Closed[hub.PeerReset],
+		"senders slowed": 0, "seconds with a log that is nearly full": s.fullLogs.Load(), "seconds with a slow probe": s.slowProbes.Load(),
+	}
+	for _, n := range c.Slowed {
+		all["senders slowed"] += n
+	}
+	return all
+}
+
+// signals returns a function that counts troubles during a release that begins now, and in as long
+// a time before, by what was counted since the tenant is served.
+func (s *served) signals() func() []release.Signal {
+	begun, before := time.Now(), s.troubles()
+	served := begun.Sub(s.since)
+	return func() []release.Signal {
+		now, part := s.troubles(), min(1, float64(time.Since(begun))/float64(max(served, time.Second)))
+		var all []release.Signal
+		for _, name := range slices.Sorted(maps.Keys(now)) {
+			all = append(all, release.Signal{Name: name, Before: uint64(part * float64(before[name])), During: now[name] - before[name]})
+		}
+		return all
+	}
+}

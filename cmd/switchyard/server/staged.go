@@ -1,0 +1,180 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/release"
+	"switchyard/policy/release/history"
+	"switchyard/policy/wasm"
+	"switchyard/proxy"
+	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
+)
+
+// A staged is a release of a tenant's policy that is under way: the candidate is compared with the
+// stable policy, which stays served.policy until the release is done.
+//
+//	data path            a tripwire: the stable policy is obeyed from the next PDU on
+//	the tenant's tick    beat: takes the time and the counts, and trips if a budget is exceeded
+//	Serve                carryRelease: installs the next stage or the end of the release, and records it
+//
+// So nothing that keeps Serve busy keeps a candidate in force that has failed.
+type staged struct {
+	// Static after begin.
+	tenant    *proxy.Tenant
+	id        uint64         // the number of its first entry
+	from, to  history.Policy // stable and candidate
+	candidate candidate
+	engine    *wasm.Engine          // of the candidate
+	policies  [2]*policy.Generation // stable and candidate, acquired
+	rows      release.Rows
+	split     *policy.Split
+	before    policy.Weighed // what was counted before a restart
+	past      []history.Step // what was counted with other limits
+	signals   func() []release.Signal
+	changed   chan<- struct{} // to Serve
+
+	mu      sync.Mutex // guards what follows
+	machine *release.Release
+	last    time.Time // of the last beat
+	steps   []step    // the present one last; never empty
+	seen    carried   // what Serve was woken for
+
+	// Owned by Serve.
+	carried carried // what is installed and recorded
+}
+
+// A step is one state of the release with its counts.
+type step struct {
+	state     release.State
+	share     float64
+	effective float64
+	begun     time.Time
+	tally     *policy.Tally
+}
+
+// A carried is the part of a machine's state that Serve carries out.
+type carried struct {
+	state  release.State
+	share  float64
+	paused bool
+}
+
+// beat takes the time and the counts. It is called once a second by a goroutine of the tenant.
+func (r *staged) beat() {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.machine.State.Over() {
+		return
+	}
+	counts := r.counts()
+	if trip := r.split.Tripped(); trip != policy.NoTrip {
+		r.machine.Handle(release.Trip, tripReason(trip, counts))
+	} else {
+		r.machine.Beat(release.Beat{Elapsed: now.Sub(r.last), Counts: counts, Signals: r.signals()})
+	}
+	r.last = now
+	if r.machine.State == release.RolledBack {
+		r.split.Trip(policy.TripBudget)
+	}
+	if r.present() != r.seen {
+		r.seen = r.present()
+		r.wake()
+	}
+}
+
+// wake makes Serve look.
+func (r *staged) wake() {
+	select {
+	case r.changed <- struct{}{}:
+	default: // it will look
+	}
+}
+
+func (r *staged) present() carried {
+	return carried{r.machine.State, r.machine.Share, r.machine.Paused}
+}
+
+// counts returns what was counted since the release began. Called under mu.
+func (r *staged) counts() policy.Weighed {
+	all := r.before
+	all.Commands = slices.Clone(all.Commands)
+	for _, s := range r.steps {
+		add(&all, r.tenant.Hub().Weighed(s.tally))
+	}
+	return all
+}
+
+// counted returns the steps with their counts, for the receipt. Called under mu.
+func (r *staged) counted() (all []history.Step) {
+	if len(r.before.Commands) > 0 {
+		all = append(all, history.StepOf("before a restart", 0, 0, time.Time{}, r.before))
+	}
+	for _, step := range r.steps {
+		all = append(all, history.StepOf(string(step.state), step.share, step.effective, step.begun.UTC().Round(time.Millisecond), r.tenant.Hub().Weighed(step.tally)))
+	}
+	return all
+}
+
+// add adds counts to others.
+func add(all *policy.Weighed, more policy.Weighed) {
+	all.Alike += more.Alike
+	all.ByStable += more.ByStable
+	all.ByCandidate += more.ByCandidate
+	for _, c := range more.Commands {
+		i, known := slices.BinarySearchFunc(all.Commands, c.Command, func(x policy.CommandWeights, id pdu.CommandID) int { return cmp.Compare(x.Command, id) })
+		if !known {
+			all.Commands = slices.Insert(all.Commands, i, policy.CommandWeights{Command: c.Command})
+		}
+		all.Commands[i].Add(&c.Weights)
+	}
+}
+
+// tripReason says why a tripwire ended the release.
+func tripReason(why policy.Trip, c policy.Weighed) string {
+	var all policy.Weights
+	for i := range c.Commands {
+		all.Add(&c.Commands[i].Weights)
+	}
+	switch why {
+	case policy.TripFault:
+		return fmt.Sprintf("faults: the candidate failed on %d PDUs on which the stable policy does not", all.Faults)
+	case policy.TripClose:
+		return fmt.Sprintf("closes: the candidate would close the senders of %d PDUs, and the stable policy does not", all.Closes)
+	case policy.TripPresence:
+		return fmt.Sprintf("presence: on %d PDUs, only one of the policies changes who is present", all.Presence)
+	}
+	return why.String()
+}
+
+// stage returns how far the release is, for operators.
+func (r *staged) stage() *api.ReleaseStage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, c := r.machine, r.counts()
+	var all policy.Weights
+	seen := make(map[pdu.CommandID]bool)
+	for i := range c.Commands {
+		all.Add(&c.Commands[i].Weights)
+		seen[c.Commands[i].Command] = true
+	}
+	s := &api.ReleaseStage{Candidate: *admin.PolicyOf(&r.to), State: string(m.State), Share: m.Share, Effective: r.steps[len(r.steps)-1].effective,
+		Paused: m.Paused, Reason: m.Reason, HeldSeconds: m.Held.Seconds(), Weighed: m.Weighed(), Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate,
+		Commands: []string{}, Unseen: []string{},
+		Counts: api.ReleaseCounts{PDUs: all.PDUs, Unweighed: all.Unweighed, Differ: all.Differ, Faults: all.Faults, Closes: all.Closes, Undelivered: all.Undelivered,
+			Copies: [2]uint64{all.Copies[0].PDUs, all.Copies[1].PDUs}, Bytes: [2]uint64{all.Copies[0].Bytes, all.Copies[1].Bytes}, Fuel: all.Fuel}}
+	for _, id := range r.rows.Affected {
+		s.Commands = append(s.Commands, id.String())
+		if !seen[id] {
+			s.Unseen = append(s.Unseen, id.String())
+		}
+	}
+	return s
+}

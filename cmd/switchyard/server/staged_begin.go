@@ -1,0 +1,261 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/plugins/source"
+	"switchyard/policy"
+	"switchyard/policy/command"
+	"switchyard/policy/provenance"
+	"switchyard/policy/release"
+	"switchyard/policy/release/history"
+	"switchyard/policy/table"
+	"switchyard/policy/wasm"
+	"switchyard/proxy/config"
+)
+
+// gateRelease is the gate after those of loading, for policies that come into force in stages.
+const gateRelease wasm.Gate = "release"
+
+// atOnce reports whether a changed policy of the tenant comes into force without stages.
+func atOnce(t config.Tenant) bool { return t.Release.Mode == "at-once" }
+
+// planOf returns how a release of the tenant goes. The configuration has been checked.
+func planOf(t config.Tenant, rows release.Rows, fuel int64) release.Plan {
+	c := t.Release
+	p := release.Plan{Shadow: c.Shadow, Hold: time.Duration(c.Hold), Sample: uint64(c.Sample), MaxWait: time.Duration(c.MaxWait), OnQuiet: release.Choice(c.OnQuiet),
+		Bake: time.Duration(c.Bake), OnSuspicion: release.Choice(c.OnSuspicion), Manual: c.Mode == "manual", Neutral: len(rows.Affected) == 0,
+		Accept: acceptOf(c), Rows: len(rows.Affected), Fuel: uint64(fuel)}
+	for _, text := range c.Stages {
+		share, _ := config.Percent(text)
+		p.Stages = append(p.Stages, share)
+	}
+	p.AtOnce = len(p.Unaccepted(rows.Presence)) > 0
+	b := &p.Budget
+	b.Faults, _ = config.Percent(c.Budget.Faults)
+	b.Closes, _ = config.Percent(c.Budget.Closes)
+	b.Undelivered, _ = config.Percent(c.Budget.Undelivered)
+	b.Copies, _ = config.More(c.Budget.Copies)
+	b.Bytes, _ = config.More(c.Budget.Bytes)
+	b.Fuel, _ = config.Times(c.Budget.Fuel)
+	return p
+}
+
+// acceptOf returns the commands that are meant to change.
+func acceptOf(c config.Release) map[pdu.CommandID]bool {
+	all := make(map[pdu.CommandID]bool)
+	for _, word := range c.Accept {
+		r, _ := command.Parse(word)
+		for id := uint32(r.Lo); id <= uint32(r.Hi); id++ {
+			all[pdu.CommandID(id)] = true
+		}
+	}
+	return all
+}
+
+// users says in which field of a body the user is whom a PDU is about.
+var users = table.SplitFields()
+
+// splitOf returns the split of a release.
+func (srv *server) splitOf(t config.Tenant, id uint64, policies [2]*policy.Generation, rows release.Rows) *policy.Split {
+	tolerated, _ := config.Percent(t.Release.Budget.Faults)
+	salt := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name, id))
+	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users, Accept: acceptOf(t.Release),
+		Fuel: uint64(srv.config.WASM.Fuel), Quota: t.Release.ShadowFuel, TolerateFaults: tolerated > 0}
+	if t.Release.Unit == "connection" {
+		s.Unit = policy.UnitConnection
+	}
+	for _, c := range rows.Presence { // the gate has let them in
+		s.Accept[c] = true
+	}
+	return s
+}
+
+// isStaged reports whether a policy comes into force in stages: unless the configuration says
+// otherwise, every other content than the one in force, but for the first policy of a tenant.
+func (srv *server) isStaged(t config.Tenant, s *served, c candidate) bool {
+	record, _ := recordOf(c)
+	now, _ := recordOf(s.policy)
+	return !atOnce(t) && c.drift == "" && s.policy.drift != driftKilled && srv.records.State(t.Name).InForce != nil && !record.Same(&now)
+}
+
+// releaseSees does what the configuration's policy means for a release that is under way, and
+// reports whether that is all. err is why the policy is refused.
+func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err error, requested bool) bool {
+	r := s.release
+	if err != nil {
+		if gate, ok := errors.AsType[*wasm.GateError](err); ok && slices.Contains([]wasm.Gate{provenance.GatePin, provenance.GateSignature, provenance.GateVersion}, gate.Gate) && srv.fileOf(t) == r.to.SHA256 {
+			srv.tell(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate is let in no more: "+err.Error())
+		}
+		return false
+	}
+	record, _ := recordOf(found)
+	switch {
+	case record.Same(&r.from):
+		srv.tell(t.Name, s, release.Withdraw, srv.whoSaved(t.Name, found), "the policy in force was put back")
+		return false
+	case !record.Same(&r.to):
+		return false
+	case found.may != r.candidate.may || r.engine != srv.engine():
+		srv.relimit(t, s, found)
+	default:
+		srv.reportOnce("", "tenant "+t.Name, nil, false)
+		if requested {
+			srv.log.Info("policy unchanged; its release is under way", append([]any{"tenant", t.Name, "release", r.id, "policy", found.Name}, found.sums()...)...)
+		}
+	}
+	return true
+}
+
+// fileOf returns the sum of the file that the tenant's policy names; "" if it cannot be read.
+func (srv *server) fileOf(t config.Tenant) string {
+	f, err := source.Read(t.Policy, filepath.Dir(srv.config.Path), int64(srv.config.WASM.ModuleSize))
+	if err != nil {
+		return ""
+	}
+	return f.SHA256
+}
+
+// relimit loads both policies of a release anew, as what they may do or take has changed. The stage
+// stays, and the evidence begins anew.
+func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
+	r, engine, stable := s.release, srv.engine(), s.policy
+	stable.effects, stable.may = found.effects, found.may
+	s.next.drop()
+	s.next = srv.begin(engine, stable, false, func(before *load) {
+		s.next = nil
+		if before.err != nil || s.release != r {
+			before.drop()
+			srv.reportOnce("policy refused; the one in force goes on", "tenant "+t.Name, before.err, false)
+			return
+		}
+		s.next = srv.begin(engine, found, false, func(after *load) {
+			s.next = nil
+			switch {
+			case s.release != r:
+				before.drop()
+				after.drop()
+			case after.err != nil:
+				srv.tell(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate does not load with the present limits: "+after.err.Error())
+				srv.install(s, before)
+			default:
+				srv.exchange(t, s, before, after)
+			}
+		})
+	})
+}
+
+// exchange continues a release with both policies loaded anew.
+func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
+	r := s.release
+	r.mu.Lock()
+	r.past = append(r.past, r.counted()...)
+	old := r.policies
+	r.policies, r.candidate, r.engine = [2]*policy.Generation{before.take(), after.take()}, after.candidate, after.engine
+	r.rows = release.Compare(r.policies[0], r.policies[1])
+	paused, reason := r.machine.Paused, r.machine.Reason
+	r.machine = release.Resume(planOf(t, r.rows, srv.config.WASM.Fuel), r.machine.State, r.machine.Share, policy.Weighed{})
+	r.machine.Paused, r.machine.Reason = paused, reason
+	r.split, r.steps, r.before = srv.splitOf(t, r.id, r.policies, r.rows), nil, policy.Weighed{}
+	r.mu.Unlock()
+	s.policy, s.engine = before.candidate, before.engine
+	srv.installStage(s, r)
+	for _, g := range old {
+		g.Release()
+	}
+	srv.log.Info("release goes on with other limits", "tenant", t.Name, "release", r.id, "stage", string(r.carried.state), "share", r.carried.share)
+}
+
+// startRelease begins to compare a policy that is loaded with the one in force, or goes on with the
+// release of it that a stop interrupted. The error is that of the gate.
+func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.Who) error {
+	stable := s.active.Acquire()
+	defer stable.Release()
+	policies := [2]*policy.Generation{stable.Obeyed(policy.Stable), l.generation}
+	rows := release.Compare(policies[0], policies[1])
+	plan := planOf(t, rows, srv.config.WASM.Fuel)
+	if commands := plan.Unaccepted(rows.Presence); len(commands) > 0 && t.Release.Presence == "refuse" {
+		return provenance.Refuse(gateRelease, l.candidate.Name, `name them in release.accept, or write release.presence = "at-once": then all obey it after the shadow`,
+			"it handles %s otherwise than the policy in force, as a change of who is present, which peers say only once", namesOf(commands))
+	}
+	if s.release != nil {
+		srv.tell(t.Name, s, release.Supersede, srv.whoSaved(t.Name, l.candidate), "another candidate arrived")
+	}
+	policies[0].Acquire() // which a generation in force cannot refuse
+	l.take()              // it is policies[1] from now on
+	from, _ := recordOf(s.policy)
+	to, files := recordOf(l.candidate)
+	to.Identity = history.Identify(to.SHA256, to.Config, l.candidate.may)
+	r := &staged{tenant: s.tenant, from: from, to: to, candidate: l.candidate, engine: l.engine, policies: policies, rows: rows, changed: srv.releases, last: time.Now()}
+	r.signals = s.signals()
+	was := srv.records.State(t.Name).Underway
+	if was != nil && was.Candidate.Same(&to) {
+		r.id = was.Release
+		if was.Counts != nil {
+			r.before = *was.Counts
+		}
+		r.machine = release.Resume(plan, release.State(was.State), was.Share, r.before)
+	} else {
+		if was != nil { // it was interrupted by a stop
+			srv.record(history.Entry{Kind: history.Superseded, Tenant: t.Name, Release: was.Release, From: &was.Candidate, To: &from,
+				Who: srv.whoSaved(t.Name, l.candidate), Reason: "another candidate arrived while the server was stopped"}, history.Receipt{})
+		}
+		r.machine = release.New(plan)
+	}
+	r.carried = r.present()
+	r.seen = r.carried
+	if by.By == "" {
+		by = srv.whoSaved(t.Name, l.candidate)
+	}
+	kind, message := history.Begin, "release begins"
+	if r.id != 0 {
+		kind, message = history.Stage, "release goes on"
+	}
+	number := srv.record(history.Entry{Kind: kind, Tenant: t.Name, Release: r.id, From: &from, To: &to, Who: by, Stage: r.progress()}, history.Receipt{}, files...)
+	if r.id == 0 {
+		r.id = number
+	}
+	r.split = srv.splitOf(t, r.id, policies, rows)
+	s.release = r
+	srv.installStage(s, r)
+	s.beats.Store(r)
+	srv.log.Info(message, append([]any{"tenant", t.Name, "release", r.id, "policy", l.candidate.Name, "stage", string(r.carried.state), "share", r.carried.share,
+		"commands", namesOf(rows.Affected), "history", number}, l.candidate.sums()...)...)
+	return nil
+}
+
+func namesOf(commands []pdu.CommandID) string {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.String())
+	}
+	if names == nil {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// progress returns how far the release is, for the history. Called under mu, or before others know
+// the release.
+func (r *staged) progress() *history.Progress {
+	return &history.Progress{State: string(r.machine.State), Share: r.machine.Share}
+}
+
+// installStage puts the present stage in force.
+func (srv *server) installStage(s *served, r *staged) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := step{state: r.machine.State, share: r.machine.Share, begun: time.Now(), tally: new(policy.Tally)}
+	g := policy.NewStage(r.split, next.share, next.tally)
+	next.effective = g.Stage().EffectiveShare()
+	r.steps = append(r.steps, next)
+	s.active.Install(g)
+}

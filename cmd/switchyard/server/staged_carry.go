@@ -1,0 +1,187 @@
+package server
+
+import (
+	"log/slog"
+
+	"switchyard/policy"
+	"switchyard/policy/release"
+	"switchyard/policy/release/history"
+	"switchyard/proxy/config"
+)
+
+// carryReleases carries out what the releases have decided.
+func (srv *server) carryReleases() {
+	for name, s := range srv.tenants {
+		if s.release != nil {
+			srv.carryRelease(name, s, history.Who{By: "budgets and time"})
+		}
+	}
+}
+
+// carryRelease installs and records what a tenant's release has decided, or an operator.
+func (srv *server) carryRelease(tenant string, s *served, by history.Who) {
+	r := s.release
+	r.mu.Lock()
+	now, was, reason, progress := r.present(), r.carried, r.machine.Reason, r.progress()
+	r.mu.Unlock()
+	if now == was {
+		return
+	}
+	r.carried = now
+	if now.state.Over() {
+		srv.endRelease(tenant, s, by, reason)
+		return
+	}
+	e := history.Entry{Kind: history.Stage, Tenant: tenant, Release: r.id, From: &r.from, To: &r.to, Who: by, Reason: reason, Stage: progress}
+	attrs := []any{"tenant", tenant, "release", r.id, "stage", string(now.state), "share", now.share, "by", by.By}
+	if now.state != was.state || now.share != was.share {
+		srv.installStage(s, r)
+		srv.log.Info("release stage", append(attrs, "history", srv.record(e, history.Receipt{}))...)
+	}
+	switch {
+	case now.paused && !was.paused:
+		e.Kind = history.Pause
+		srv.log.Warn("release paused", append(attrs, "reason", reason, "history", srv.record(e, history.Receipt{}))...)
+	case !now.paused && was.paused && now.state == was.state && now.share == was.share:
+		e.Kind = history.Resume
+		srv.log.Info("release resumed", append(attrs, "history", srv.record(e, history.Receipt{}))...)
+	}
+}
+
+// endRelease puts in force what a release that has ended leads to, and records it with its receipt.
+func (srv *server) endRelease(tenant string, s *served, by history.Who, reason string) {
+	r := s.release
+	state := r.carried.state
+	s.release = nil
+	s.beats.Store(nil)
+	before := s.policy
+	s.releases[state]++
+	if state == release.Done {
+		r.policies[1].Acquire() // for being in force
+		srv.install(s, &load{candidate: r.candidate, engine: r.engine, outcome: outcome{generation: r.policies[1]}})
+	} else {
+		r.policies[0].Acquire()
+		s.active.Install(r.policies[0])
+	}
+	e := history.Entry{Kind: history.Kind(state), Tenant: tenant, Release: r.id, From: &r.from, To: &r.to, Who: by, Reason: reason}
+	if state != release.Done {
+		e.From, e.To = &r.to, &r.from
+	}
+	if state == release.RolledBack {
+		e.Held, s.policy.drift = &r.to, driftRolledBack
+	}
+	receipt, judged := srv.receiptOf(s, r)
+	number := srv.record(e, receipt)
+	attrs := []any{"tenant", tenant, "release", r.id, "candidate", r.to.Short(), "by", by.By, "reason", reason, "judged_by_candidate", judged, "history", number}
+	switch state {
+	case release.Done:
+		srv.announce(tenant, s, "release done", append(attrs[2:], "before", before.FileSHA256)...)
+	case release.RolledBack:
+		srv.log.Error("release rolled back", attrs...)
+	default:
+		srv.log.Log(srv.stopper.requested, slog.LevelInfo, "release "+string(state), attrs...)
+	}
+	for _, g := range r.policies {
+		g.Release()
+	}
+}
+
+// receiptOf returns the receipt of a release that ends, and how many PDUs the candidate decided.
+func (srv *server) receiptOf(s *served, r *staged) (receipt history.Receipt, judged uint64) {
+	receipt = s.receipt(nil)
+	receipt.Before, receipt.After = Summary(r.policies[0]), Summary(r.policies[1])
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := make(map[string]bool)
+	receipt.Steps = append(r.past, r.counted()...)
+	for _, step := range receipt.Steps {
+		judged += step.ByCandidate
+		for _, c := range step.Commands {
+			seen[c.Command] = true
+		}
+	}
+	for _, c := range r.rows.Affected {
+		if !seen[c.String()] {
+			receipt.Unseen = append(receipt.Unseen, c.String())
+		}
+	}
+	return receipt, judged
+}
+
+// tell tells a tenant's release of an event, and carries out what follows.
+func (srv *server) tell(tenant string, s *served, e release.Event, by history.Who, reason string) error {
+	r := s.release
+	r.mu.Lock()
+	err := r.machine.Handle(e, reason)
+	if err == nil && r.machine.State != release.Done && r.machine.State.Over() {
+		r.split.Trip(policy.TripStopped)
+	}
+	r.mu.Unlock()
+	if err != nil {
+		return conflict("%v", err)
+	}
+	srv.carryRelease(tenant, s, by)
+	return nil
+}
+
+// replan makes the release of a tenant follow the configuration in force.
+func (srv *server) replan(t config.Tenant, s *served) {
+	r := s.release
+	if r == nil {
+		return
+	}
+	if atOnce(t) {
+		if srv.tell(t.Name, s, release.PromoteAll, history.Who{By: "configuration"}, "") == nil && s.release != nil {
+			srv.tell(t.Name, s, release.PromoteAll, history.Who{By: "configuration"}, "")
+		}
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.machine.Plan = planOf(t, r.rows, srv.config.WASM.Fuel)
+}
+
+// stopReleases records, before the server stops, how far the releases are.
+func (srv *server) stopReleases() {
+	for name, s := range srv.tenants {
+		r := s.release
+		if r == nil {
+			continue
+		}
+		r.mu.Lock()
+		p, counts := r.progress(), r.counts()
+		r.mu.Unlock()
+		p.Stopped, p.Counts = true, &counts
+		srv.record(history.Entry{Kind: history.Stage, Tenant: name, Release: r.id, From: &r.from, To: &r.to, Stage: p,
+			Who: history.Who{By: "stop"}, Reason: "the server stops"}, history.Receipt{})
+		s.dropRelease()
+	}
+}
+
+// dropRelease gives the policies of a release back without deciding about it.
+func (s *served) dropRelease() {
+	r := s.release
+	s.release = nil
+	s.beats.Store(nil)
+	for _, g := range r.policies {
+		g.Release()
+	}
+}
+
+// endInterrupted ends the releases during which the process ended without a stop: nobody knows
+// whether the candidate was the cause.
+func (srv *server) endInterrupted() {
+	for _, t := range srv.config.Tenants {
+		u := srv.records.State(t.Name).Underway
+		if u == nil || u.Stopped && t.Release.OnRestart == "resume" {
+			continue
+		}
+		reason := "crash: the process ended in " + u.State
+		if u.Stopped {
+			reason = "restart: release.on_restart is roll-back"
+		}
+		number := srv.record(history.Entry{Kind: history.RolledBack, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce, Held: &u.Candidate,
+			Who: history.Who{By: "start"}, Reason: reason}, history.Receipt{})
+		srv.log.Error("release rolled back", "tenant", t.Name, "release", u.Release, "candidate", u.Candidate.Short(), "reason", reason, "history", number)
+	}
+}
