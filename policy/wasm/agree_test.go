@@ -2,11 +2,14 @@ package wasm
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/table"
+	"switchyard/policy/wasm/binary"
 )
 
 // A policy that compares zero with an `and` is decided as WebAssembly defines it.
@@ -27,12 +30,20 @@ func TestZeroAnd(t *testing.T) {
 func compare(t *testing.T, compiled, interpreted []byte) (asked int, err error) {
 	t.Helper()
 	e := newEngine(t, DefaultLimits(), nil)
-	l := &loader{engine: e, policy: &Policy{name: "tenant-a", limits: e.limits, config: []byte("{}")}, computed: always(0)}
+	l := &loader{engine: e, module: compiled, policy: &Policy{name: "tenant-a", limits: e.limits, config: []byte("{}")}, computed: always(0)}
 	c, err := l.compare(context.Background(), compiled, interpreted)
 	if err != nil {
 		err = atGate(GateEngines, "tenant-a", err)
 	}
 	return c.asked, err
+}
+
+// A guest that fails each time is asked until the fresh instances for the comparison are used up.
+func TestFaultsEndTheComparison(t *testing.T) {
+	endless := metered(t, "endless_loop")
+	if asked, err := compare(t, endless, endless); err != nil || asked >= comparePDUs {
+		t.Errorf("asked %d questions, %v", asked, err)
+	}
 }
 
 // TestEnginesDisagree gives the two engines modules that differ, as if one of them were
@@ -52,4 +63,30 @@ func TestEnginesDisagree(t *testing.T) {
 			wantGate(t, err, GateEngines, "disagree on "+c.say, "report it")
 		})
 	}
+	t.Run("fuel", func(t *testing.T) { // which differs if they take different paths to one verdict
+		_, err := compare(t, rewrite(t, dropAll(0)), rewrite(t, dropAll(100)))
+		wantGate(t, err, GateEngines, "units of fuel left", "report it")
+	})
+	t.Run("ids of a constant", func(t *testing.T) {
+		oneRule := func(verdict string) []byte {
+			parsed, err := table.Parse("one rule", []byte("[route]\n0x0777 = \""+verdict+"\"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return rewrite(t, parsed.Module())
+		}
+		_, err := compare(t, oneRule("consume"), oneRule("broadcast-all"))
+		wantGate(t, err, GateEngines, "0x0777", "report it")
+	})
+}
+
+// dropAll returns a module whose classify drops everything, after some work that is of no use.
+func dropAll(work int) []byte {
+	export := func(name string, f byte) []byte { return append(binary.AppendSized(nil, []byte(name)), 0, f) }
+	m := binary.AppendSection([]byte(binary.Preamble), binary.SectionType,
+		binary.AppendVector(nil, []byte{binary.Func, 0, 0}, []byte{binary.Func, 2, binary.I32, binary.I32, 1, binary.I64}))
+	m = binary.AppendSection(m, binary.SectionFunction, binary.AppendVector(nil, []byte{0}, []byte{1}))
+	m = binary.AppendSection(m, binary.SectionExport, binary.AppendVector(nil, export(abi.Marker, 0), export(abi.Classify, 1)))
+	classify := wasmCat([]byte{0}, slices.Repeat(wasmCat(wasmI32(1), wasmOp(0x1a)), work), wasmI64(0), wasmOp(0x0b))
+	return binary.AppendSection(m, binary.SectionCode, binary.AppendVector(nil, []byte{2, 0, 0x0b}, binary.AppendSized(nil, classify)))
 }

@@ -57,10 +57,13 @@ func guest(t testing.TB, name string) []byte {
 }
 
 // metered returns the module testdata/name.wasm as the engine compiles it.
-func metered(t testing.TB, name string) []byte {
+func metered(t testing.TB, name string) []byte { return rewrite(t, guest(t, name)) }
+
+// rewrite returns the module as it is compiled with the default limits.
+func rewrite(t testing.TB, module []byte) []byte {
 	t.Helper()
 	l := DefaultLimits()
-	module, err := meter.Rewrite(guest(t, name), meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth})
+	module, err := meter.Rewrite(module, meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth})
 	if err != nil {
 		t.Fatal(err)
 	}

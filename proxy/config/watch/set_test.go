@@ -24,6 +24,18 @@ func TestSet(t *testing.T) {
 	s.wantNoMore(t)
 }
 
+// A file that was saved before Set, and is watched before and after it, has changed.
+func TestSetForgetsNoChange(t *testing.T) {
+	t.Parallel()
+	o := byEvents
+	o.Debounce = time.Hour
+	s := watchFile(t, plainFile(t, t.TempDir()), o, func() (*fsnotify.Watcher, error) { return nil, errors.New("none") })
+	write(t, s.path, "1")
+	s.Set([]string{s.path, s.last})
+	s.Check()
+	s.want(t, "1")
+}
+
 // changed may call Set, as a reload does that changes the set of files.
 func TestSetWithinTheCall(t *testing.T) {
 	t.Parallel()
