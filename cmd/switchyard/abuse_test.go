@@ -23,7 +23,7 @@ import (
 // An abuse is what is done to one of two tenants.
 type abuse struct {
 	name   string
-	policy string   // of the abused tenant; "" is the default
+	policy string   // of the abused tenant: a guest of the tests, or a file; "" is the default
 	limits string   // further keys of the abused tenant
 	attack string   // what the abused tenant's peers do
 	seen   []string // what is logged of it
@@ -48,7 +48,10 @@ var abuses = []abuse{
 func (a abuse) start(t testing.TB) (*process, *attacker) {
 	t.Helper()
 	policy := "teamtalk"
-	if a.policy != "" {
+	switch {
+	case filepath.IsAbs(a.policy):
+		policy = "file:" + a.policy
+	case a.policy != "":
 		path, err := filepath.Abs("../../policy/wasm/testdata/" + a.policy + ".wasm")
 		if err != nil {
 			t.Fatal(err)
