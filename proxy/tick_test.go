@@ -79,14 +79,14 @@ func TestHeartbeatAndTimeout(t *testing.T) {
 	})
 }
 
-// Anything sent to a peer postpones its next heartbeat. Any byte received from it keeps
-// it open, even of an unfinished PDU; what is sent to it does not.
+// Anything sent to a peer postpones its next heartbeat. PDUs received from it keep it open,
+// even if each of them arrives in two parts; what is sent to it does not.
 func TestWhatCountsAsSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tenant, stop := pipeTenant(testLimits())
 		defer stop()
 		talker, talked := listen(tenant)
-		dribbler, dribbled := listen(tenant)
+		halver, halved := listen(tenant)
 		silent, ended := listen(tenant)
 		sent := message(others, 1, "0123456789")
 		for i := range 32 { // 80 s
@@ -94,7 +94,8 @@ func TestWhatCountsAsSilence(t *testing.T) {
 				talker.Write(sent) // every 5 s until 20 s
 			}
 			if i%4 == 0 {
-				dribbler.Write(sent[i/4 : i/4+1]) // every 10 s
+				half := len(sent) / 2 * (i / 4 % 2)
+				halver.Write(sent[half : half+len(sent)/2]) // every 10 s, until 70 s
 			}
 			time.Sleep(2500 * time.Millisecond)
 		}
@@ -111,13 +112,13 @@ func TestWhatCountsAsSilence(t *testing.T) {
 			t.Errorf("the silent peer was closed at %v, want 31s", end.at)
 		}
 		if n := tenant.Hub().Counts().Sessions; n != 1 {
-			t.Errorf("%d sessions after 80 s, want the one that sent a byte every 10 s", n)
+			t.Errorf("%d sessions after 80 s, want the one that sent half a PDU every 10 s", n)
 		}
-		part := <-dribbled // it has stopped in the middle of a PDU
-		if end := part[len(part)-1].at; end <= 100*time.Second || end > 102*time.Second {
-			t.Errorf("the peer that stopped within a PDU 70 s after it began was closed at %v, want 101s", end)
+		part := <-halved
+		if end := part[len(part)-1].at; end != 101*time.Second {
+			t.Errorf("the peer that sent its last half of a PDU at 70 s was closed at %v, want 101s", end)
 		}
-		dribbler.Close()
+		halver.Close()
 		talker.Close()
 		<-talked
 		silent.Close()

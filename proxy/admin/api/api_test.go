@@ -22,6 +22,7 @@ var components = []any{
 	TLS{}, Connection{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
 	Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
 	Reload{}, Drain{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{},
+	Releases{}, Release{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},
 }
 
 // A schema is the part of a JSON Schema that has an equivalent in Go.

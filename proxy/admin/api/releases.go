@@ -111,7 +111,7 @@ type ReleaseReceipt struct {
 
 // A ReleaseRequest asks for a change of one tenant's policy.
 type ReleaseRequest struct {
-	Tenant  string `json:"tenant"`            // may be left out if there is one
+	Tenant  string `json:"tenant,omitempty"`  // may be left out if there is one
 	Release uint64 `json:"release,omitempty"` // the present one; others are refused. 0 or none: whichever it is
 	To      string `json:"to,omitempty"`      // of a rollback: the beginning of a SHA-256, or a signed version; empty for the policy before
 	All     bool   `json:"all,omitempty"`     // of a promotion: past all stages
