@@ -3,6 +3,7 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,5 +17,31 @@ func TestTiming(t *testing.T) {
 	p := start(t, t.TempDir(), "--set", "peer.heartbeat="+heartbeat.String(), "--set", "peer.timeout="+timeout.String())
 	if err := dialogue.Timing(t.Context(), p.address, heartbeat, timeout); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whatever a policy says that is compared with the one in force, peers notice nothing of it.
+func TestDialoguesBesideAnAudit(t *testing.T) {
+	dialogues, err := dialogue.Load("dialogue/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	audited := map[string]string{"traps": "../../policy/wasm/testdata/trap.wasm"}
+	for name, verdict := range map[string]string{"closes": "close", "broadcasts": "broadcast-all", "handles": "handle online-user-info"} {
+		audited[name] = filepath.Join(dir, name+".toml")
+		write(t, audited[name], "[route]\nelse = \""+verdict+"\"\n")
+	}
+	for name, file := range audited {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range dialogues {
+			t.Run(name+"/"+d.Name, func(t *testing.T) {
+				t.Parallel()
+				playDialogue(t, d, "--set", "tenant.default.audit=file:"+path)
+			})
+		}
 	}
 }

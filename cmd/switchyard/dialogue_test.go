@@ -27,21 +27,26 @@ func TestDialogues(t *testing.T) {
 		for _, d := range dialogues {
 			t.Run(d.Name, func(t *testing.T) {
 				t.Parallel()
-				p := start(t, t.TempDir())
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				got, err := d.Play(ctx, p.address)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := dialogue.Compare(d.Want, got); err != nil {
-					t.Error(err)
-				}
-				p.signal(syscall.SIGTERM)
-				if code := p.exit(); code != exitStopped {
-					t.Errorf("exit code %d, want %d", code, exitStopped)
-				}
+				playDialogue(t, d)
 			})
 		}
+	}
+}
+
+// playDialogue plays the dialogue with a server that has those further arguments.
+func playDialogue(t *testing.T, d dialogue.Dialogue, args ...string) {
+	p := start(t, t.TempDir(), args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got, err := d.Play(ctx, p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dialogue.Compare(d.Want, got); err != nil {
+		t.Error(err)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d, want %d", code, exitStopped)
 	}
 }
