@@ -166,16 +166,22 @@ func (h *History) writeHead() error {
 	return statefolder.Replace(h.path(headFile), append(text, '\n'))
 }
 
-// begin begins the first file, or the one after a file that was put aside before a crash.
+// begin begins the first file, or the one after a file that was put aside before a crash. If all
+// files were removed but head.json, numbers go on from there.
 func (h *History) begin() error {
-	h.lines, h.size, h.file = 0, 0, nil
+	h.tip, h.lines, h.size, h.file, h.saved, h.recent = tip{}, 0, 0, nil, make(State), nil
 	names, err := putAside(h.folder)
-	if err != nil || len(names) == 0 {
-		h.tip, h.saved, h.recent = tip{}, make(State), nil
+	if err != nil {
 		return err
 	}
+	if len(names) == 0 {
+		s := scan{fault: h.checkHead(scan{})}
+		if s.fault == nil {
+			return nil // there was no entry yet
+		}
+		return h.breakOff(fileName, s)
+	}
 	last := names[len(names)-1]
-	h.tip, h.saved, h.recent = tip{}, make(State), nil
 	s, entry, err := h.readOn(last)
 	h.lines, h.size = 0, 0
 	if err != nil {

@@ -36,8 +36,8 @@ func Verify(folder string, keys []provenance.Key, visit func(*Entry)) (*Report, 
 	v := &verifier{folder: folder, keys: keys, visit: visit, head: at}
 	for _, name := range append(names, fileName) {
 		err := v.file(name)
-		if errors.Is(err, fs.ErrNotExist) && name == fileName && len(names) > 0 {
-			break // put aside before a crash
+		if errors.Is(err, fs.ErrNotExist) && name == fileName && (len(names) > 0 || headErr == nil) {
+			break // put aside before a crash, or removed, as checkHead finds
 		}
 		if err != nil {
 			return nil, err
@@ -72,8 +72,11 @@ func (v *verifier) file(name string) error {
 	before, first, line := v.before, true, 0
 	s, err := read(f, name, 0, &v.tip, func(e *Entry) {
 		line++
-		if first && before != nil {
+		switch {
+		case first && before != nil:
 			v.checkFile(name, e, before)
+		case first && e.Kind == Broken && e.File != nil:
+			v.Notes = append(v.Notes, fmt.Sprintf("%s:1: the history before is not in the folder; it was damaged: %s", name, e.File.Reason))
 		}
 		first = false
 		v.entry(name, line, e)
@@ -129,7 +132,7 @@ func (v *verifier) entry(name string, line int, e *Entry) {
 
 // checkHead compares the end of the chain with head.json.
 func (v *verifier) checkHead(err error) {
-	end := &Fault{File: fileName}
+	end := &Fault{File: fileName, Line: 1}
 	if v.before != nil {
 		end.Line = v.before.lines + 1
 	}
