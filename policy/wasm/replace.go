@@ -85,8 +85,8 @@ func (in *instance) noteGrowth() {
 type replacements struct {
 	making  atomic.Bool    // one goroutine does
 	running sync.WaitGroup // Policy.Close waits for it
-	since   time.Time      // static
-	paid    atomic.Int64   // nanoseconds after since: by then the share allows for all that was made
+	since   time.Time      // when the policy was loaded; static
+	paid    atomic.Int64   // the age at which the policy's share has paid for all that was made
 }
 
 // Making instances takes at most a share of a core. It may begin while it is ahead of that by
@@ -111,7 +111,8 @@ func (p *Policy) handleGrowth(s *slot) (taken bool) {
 		p.replacements.running.Go(func() { p.remake(s) })
 		return true
 	}
-	// No instance is ready for the next batch, so it would have to wait for one anyway.
+	// None is ready for the next batch, or another one is being made. This goroutine makes its
+	// own, as the guest would lose decisions if it grew on.
 	p.replace(s)
 	return false
 }
