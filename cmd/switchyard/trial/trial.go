@@ -106,8 +106,7 @@ func run(ctx context.Context, o order) (wasm.Report, error) {
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	cmd.WaitDelay = time.Second
-	var out, stderr limited
-	out.room, stderr.room = reportBytes, stderrBytes
+	out, stderr := limited{room: reportBytes}, limited{room: stderrBytes}
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	confine(cmd)
 	if err := feed(cmd, o); err != nil {
@@ -117,7 +116,7 @@ func run(ctx context.Context, o order) (wasm.Report, error) {
 	if ctx.Err() != nil {
 		return wasm.Report{}, ctx.Err()
 	}
-	gate, report := messages(out.Bytes())
+	gate, report := messages(out.kept)
 	switch {
 	case report != nil:
 		return *report, nil
@@ -199,13 +198,16 @@ func brief(stderr string) string {
 	return sanitize.Text(sanitize.Cut(line, 200))
 }
 
-// limited keeps the first bytes that are written to it.
+// limited keeps the first room bytes that are written to it. It embeds no bytes.Buffer, whose
+// ReadFrom io.Copy would call instead of Write.
 type limited struct {
-	bytes.Buffer
+	kept []byte
 	room int
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	l.Buffer.Write(p[:min(len(p), max(0, l.room-l.Len()))])
+	l.kept = append(l.kept, p[:min(len(p), l.room-len(l.kept))]...)
 	return len(p), nil
 }
+
+func (l *limited) String() string { return string(l.kept) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -184,5 +185,18 @@ func TestPostMortem(t *testing.T) {
 		if got := postMortem(o, c.used, c.timedOut, "signal: aborted", c.stderr); !strings.Contains(got.Text, c.want) || got.Remedy == "" {
 			t.Errorf("%v, %v, %q: got %+v; want %q", c.used, c.timedOut, c.stderr, got, c.want)
 		}
+	}
+}
+
+// Of a child's output only the first bytes are kept, however much it writes.
+func TestOutputOfATrial(t *testing.T) {
+	out := limited{room: 8}
+	for range 2 {
+		if n, err := io.Copy(&out, strings.NewReader("12345")); n != 5 || err != nil {
+			t.Errorf("copied %d bytes, %v; want 5", n, err)
+		}
+	}
+	if got := out.String(); got != "12345123" {
+		t.Errorf("kept %q, want the first 8 bytes", got)
 	}
 }
