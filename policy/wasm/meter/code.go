@@ -7,6 +7,19 @@ import (
 	"switchyard/policy/wasm/binary"
 )
 
+// Metering walks the code of each function once, from its first byte to its last, without a
+// tree of it. In the order in which an instruction meets them:
+//
+//	instruction   decodes one opcode; refuses what WebAssembly 2.0 does not have
+//	chargeLength  for bulk instructions: charges the length on the stack (emit.go)
+//	track         notes where a comparison needs a guard (guard.go)
+//	follow        notes which addresses move by small strides (stride.go)
+//	control       opens, divides and closes blocks, and sets marks
+//	operands      copies what follows the opcode (operand.go)
+//
+// The walk only copies instructions and notes places. What is charged where is known after
+// the end of the function, so appendBody inserts the charges then.
+
 // meter rewrites the code of every function, in order.
 func (m *module) meter() error {
 	for i := range m.bodies {
@@ -28,6 +41,7 @@ type body struct {
 	r   binary.Reader
 	sig funcType
 
+	// Of the function as it was given, and of the instructions copied so far.
 	locals    int     // parameters included
 	groups    int     // of local declarations
 	localDecl []byte  // the groups
@@ -49,6 +63,9 @@ type body struct {
 	strides strides // see stride.go
 }
 
+// The charges are fewer than the branches of the code, because one charge costs about as much
+// as four simple instructions. So the place of a charge and the code that it pays for differ.
+//
 // A mark is a place in the instructions where fuel may be charged for the code from there
 // to the next mark. That code costs weight and runs at most once each time the mark is
 // passed. Every path to a mark passes its parent, and no path returns to the mark without
@@ -64,11 +81,14 @@ type body struct {
 //	  2 instructions
 //	  loop           mark 3, no parent  charge 4 at each turn
 //	    4 instructions
+//
+// A charge at the parent also pays for code that a branch then skips. So the fuel that a call
+// has used says what could have run, and not what did.
 type mark struct {
-	at     int
-	parent int32
-	weight uint64
-	loads  uint64 // that may be far
+	at     int    // the offset in body.out before which the charge is inserted
+	parent int32  // an index of body.marks below the mark's own, or noParent
+	weight uint64 // in simple instructions
+	loads  uint64 // that may be far; they are charged here and never merged into the parent
 }
 
 const noParent = -1
@@ -84,6 +104,8 @@ type frame struct {
 	sets, known int
 }
 
+// readLocals reads the declarations of locals. Four bytes can declare 50,000 of them, so each
+// local counts in the weight of the entry: the function sets them all to zero.
 func (b *body) readLocals() {
 	b.locals = b.sig.params
 	b.groups = b.r.Count(2, "groups of locals")
@@ -108,6 +130,8 @@ func (b *body) readLocals() {
 	}
 }
 
+// readCode walks the instructions up to the end of the function, which is the block that was
+// opened first. That the bytes end there too is the last check.
 func (b *body) readCode() {
 	b.out = make([]byte, 0, b.r.Left()+16)
 	b.top, b.holdsAnd = anything, map[uint32]bool{}
@@ -125,13 +149,17 @@ func (b *body) readCode() {
 	b.r.Done("the end of the function")
 }
 
+// mark sets a mark before the next instruction. The code that follows counts for it until
+// another one is set.
 func (b *body) mark(parent int32) {
 	b.marks = append(b.marks, mark{at: len(b.out), parent: parent})
 }
 
 func (b *body) current() int32 { return int32(len(b.marks) - 1) }
 
-// count adds the cost of an instruction, and of the values that it passes on.
+// count adds the cost of an instruction, and of the values that it passes on. It also counts
+// the values that the code makes, of which the size of the frame follows: a block of two
+// results, for example, makes two, and i32.add makes one.
 func (b *body) count(op opcode, values int) {
 	b.marks[len(b.marks)-1].weight += uint64(op.weight) + uint64(values)
 	b.values += uint64(values)
@@ -143,6 +171,8 @@ func (b *body) count(op opcode, values int) {
 	}
 }
 
+// instruction handles one instruction. A length is charged before the instruction is copied,
+// and the mark behind a br_if is set after it, where its path that falls through continues.
 func (b *body) instruction() {
 	start := b.r.Pos
 	first := b.r.Byte()
@@ -205,7 +235,14 @@ func (b *body) second(first byte) uint32 {
 	return v
 }
 
-// control copies an instruction that opens, divides or closes a block.
+// control copies an instruction that opens, divides or closes a block. Each sets the mark of
+// the code behind it:
+//
+//	block   none: the code continues under the same mark
+//	loop    one without a parent, as a branch can return to it
+//	if      a child of the mark before it
+//	else    a child of the mark before the if: both arms have the same parent
+//	end     a child of the mark before the block: every path to it has passed that mark
 func (b *body) control(start int, op byte) {
 	b.out = append(b.out, op)
 	top := len(b.frames) - 1
@@ -257,6 +294,8 @@ func (b *body) blockType() funcType {
 	return funcType{results: 1}
 }
 
+// open opens a block whose label passes arity values. The label of a loop is at its head and
+// passes the parameters; every other label is at the end and passes the results.
 func (b *body) open(op byte, arity int) {
 	if len(b.frames) > MaxNesting {
 		b.r.Fail("more than %d nested blocks are not supported", MaxNesting)
@@ -288,6 +327,18 @@ func (b *body) close() {
 
 // set counts that a local is set, for every open block in which it was not set before.
 // Those are the innermost ones: all that were opened after the last time it was set.
+//
+// Counting in each of them would take as long as the blocks are deep, for each instruction:
+// 10,000 blocks around 100,000 assignments would be a thousand million steps. So only the
+// innermost block counts the local (sets). A block hands its count to the outer one when it
+// is closed. The outermost of the blocks in question notes that its own outer block knows the
+// local already (known), so that it does not hand over this one:
+//
+//	block A            set x: A.sets = 1
+//	  block B
+//	    block C        set x: C.sets = 1, B.known = 1
+//	    end            B.sets += C.sets - C.known, which is 1
+//	  end              A.sets += B.sets - B.known, which is 0: A has counted x before
 func (b *body) set(local uint32) {
 	last := b.m.lastSet[local]
 	b.m.events++

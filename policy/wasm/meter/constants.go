@@ -2,6 +2,10 @@ package meter
 
 import "switchyard/policy/wasm/binary"
 
+// Whoever looks for the ids that a policy names reads its constants, see the survey of package
+// wasm. They are read here because this package knows how long each instruction is. An i32 is
+// reported with its sign, so that 0xffffffff is -1.
+
 // Constants calls see with every i32 and i64 constant in the code and in the initial
 // values of globals, in their order, as often as they occur. The module is one that
 // Rewrite has accepted; of any other it finds some or none.
@@ -31,7 +35,8 @@ func Constants(module []byte, see func(int64)) {
 	}
 }
 
-// constantsOf reads instructions up to the end of their outermost block.
+// constantsOf reads instructions up to the end of their outermost block. Opcodes that Rewrite
+// refuses do not occur; one would be skipped as if nothing followed it.
 func constantsOf(r *binary.Reader, see func(int64)) {
 	for depth := 1; depth > 0 && r.Err == nil; {
 		first := r.Byte()

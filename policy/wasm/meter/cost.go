@@ -1,5 +1,22 @@
 package meter
 
+// A unit of fuel is a promise about time: a call that is given N units ends within about
+// N × 30 ns, whatever its code does. So a weight is what an instruction costs where it costs
+// most, with cold caches and mispredicted branches, and not what it costs on average. Most
+// code therefore pays several times what it uses. Were the average charged, code that is
+// written to be slow would run longer than its fuel says.
+//
+// For example, the body of a loop that divides what it loads:
+//
+//	local.get 0       1
+//	i32.load          4  near; and 3 or 8 units more for each turn in a large memory
+//	local.get 1       1
+//	i32.div_u         8
+//	local.set 1       1
+//	local.get 1       1
+//	br_if             2
+//	                 18, and 1 for the local that the loop sets: 2 units each turn
+
 // The cost of running an instruction at worst, in simple instructions, each of which takes
 // up to 2 ns. Operands add to it: one for each value that a call, a branch or a block passes
 // on, and one for each local that must be merged where paths meet. TestWorstCases of package
@@ -19,19 +36,25 @@ const (
 	weightPerUnit  = 16  // simple instructions that one unit of fuel pays for
 )
 
-// FarPages is the size of memory, in pages, above which loads cost the most.
+// FarPages is the size of memory, in pages of 64 KiB, above which loads cost the most: 4 MiB.
 const FarPages = 64
 
 // A load costs more where the memory is large, as its address may come from the load before:
 // in more than nearPages it may miss a core's own caches, and in more than FarPages the shared
 // one and the translations of addresses as well. See stride.go for loads that never cost more.
+//
+//	memory              up to 1 MiB    up to 4 MiB    more
+//	units for a load    0              3              8      and weightNear in each case
 const (
-	nearPages = 16
-	midUnits  = 3
-	farUnits  = 8
+	nearPages = 16       // 1 MiB
+	midUnits  = 3        // of fuel
+	farUnits  = 8        // of fuel
 	nearCode  = 64 << 10 // bytes of code that stay in the caches
 )
 
+// A few bytes can declare a lot that is then made for each instance. An instance is also made
+// after every fault, so a module could cost the host more by failing than by running.
+//
 // What making an instance costs before its code runs, in units of fuel. TestWorstInstances of
 // package wasm measures that nothing takes much longer.
 const (
@@ -54,6 +77,8 @@ func (m *module) instanceCost() uint64 {
 
 // A bulk is what the length operand of an instruction costs in fuel: the length
 // shifted left by it, or right if negative. Zero stands for no length operand.
+// It is computed in 64 bits, so that no length overflows: memory.fill of 4096 bytes costs
+// 4096 >> 6 = 64 units, memory.grow by 2 pages 2 << 10 = 2048.
 type bulk int8
 
 const (
@@ -71,7 +96,8 @@ const (
 	smallFrame = 16
 )
 
-// fuelFor returns the units of fuel that pay for code of a weight.
+// fuelFor returns the units of fuel that pay for code of a weight, rounded up, so that no
+// charge is for nothing.
 func fuelFor(weight uint64) uint64 { return (weight + weightPerUnit - 1) / weightPerUnit }
 
 // depthFor returns the units of depth of a frame with so many values.

@@ -7,12 +7,14 @@ import (
 	"switchyard/policy/wasm/binary"
 )
 
-// maxGap is how many zeros may be added to join two segments.
+// maxGap is how many zeros may be added to join two segments. A segment takes five bytes or
+// more besides its content, so a gap of up to five makes the module no larger; above that, the
+// module grows for the sake of instances that start sooner.
 const maxGap = 64
 
 // A segment of data is copied to its address when an instance starts.
 type segment struct {
-	at      int64
+	at      int64 // address; 64 bits, so that the end of a segment does not wrap around
 	content []byte
 }
 
@@ -77,6 +79,8 @@ func readSegment(r *binary.Reader) (s segment, ok bool) {
 	return s, ok && r.Err == nil
 }
 
+// overlap reports whether two segments share a byte. The later one would win, and in a joined
+// segment the order of its parts is lost. The segments need not be in order of address.
 func overlap(segments []segment) bool {
 	sorted := slices.SortedStableFunc(slices.Values(segments), func(a, b segment) int { return cmp.Compare(a.at, b.at) })
 	for i := range sorted[1:] {

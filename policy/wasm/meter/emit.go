@@ -2,16 +2,49 @@ package meter
 
 import "switchyard/policy/wasm/binary"
 
+// What metering adds to a function that calls another one, with the bytes of each line. Of
+// the globals, here 0 is the fuel and 2 the depth:
+//
+//	(func (param i32) (result i32)
+//	  local.get 0                          20 00
+//	  call 0                               10 00
+//	end                                    0b
+//
+// becomes
+//
+//	(func (param i32) (result i32)
+//	  fuel -= 1                            23 00  42 01  7d  24 00
+//	  depth -= 1                           23 02  41 01  6b  24 02
+//	  fuel | int64(depth)                  23 00  23 02  ac  84
+//	  if that < 0: trap                    42 00  53  04 40  00  0b
+//	  block (result i32)                   02 7f
+//	    local.get 0                        20 00
+//	    call 0                             10 00
+//	  end                                  0b
+//	  depth += 1                           23 02  41 01  6a  24 02
+//	end                                    0b
+//
+// The `or` of both counters is negative exactly if one of them is, so that one branch checks
+// two limits. Nothing in this sequence needs a local, so the numbers of locals stay, and code
+// whose stack holds values before a charge is not disturbed: a charge leaves the stack as it
+// finds it.
+
 // The added globals follow those of the module.
 func (m *module) fuel() uint64   { return uint64(m.globals) }
 func (m *module) budget() uint64 { return uint64(m.globals) + 1 }
 func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 
-// far is the global with the units that a load costs more while the memory is large.
+// far is the global with the units that a load costs more while the memory is large. It is
+// the only added global that is not exported: the host need not read it.
 func (m *module) far() uint64 { return uint64(m.globals) + 3 }
 
 // appendFar sets far by the present size of the memory: midUnits above nearPages, and
 // farUnits above FarPages.
+//
+//	far = (memory.size >u nearPages) * midUnits + (memory.size >u FarPages) * (farUnits - midUnits)
+//
+// A comparison is 0 or 1, so this needs no branch. The size changes only by memory.grow, so
+// far is set there and in the wrappers, and a charge only reads it.
 func (m *module) appendFar(out []byte) []byte {
 	out = append(out, opMemorySize, 0)
 	out = binary.AppendS(append(out, opI32Const), nearPages)
@@ -21,6 +54,7 @@ func (m *module) appendFar(out []byte) []byte {
 	return global(out, opGlobalSet, m.far())
 }
 
+// global appends global.get or global.set.
 func global(out []byte, op byte, index uint64) []byte { return binary.AppendU(append(out, op), index) }
 
 // pay subtracts units from the fuel, and those of loads that may be far.
@@ -47,7 +81,8 @@ func (m *module) charge(out []byte, k mark) []byte {
 	return trapBelowZero(global(out, opGlobalGet, m.fuel()))
 }
 
-// chargeFrame charges fuel and depth in one go.
+// chargeFrame charges fuel and depth in one go. After a trap, the sign of each global tells
+// the host which of them ran out.
 func (m *module) chargeFrame(out []byte, k mark, depth uint64) []byte {
 	out = m.pay(out, fuelFor(k.weight), k.loads)
 	out = m.moveDepth(out, opI32Sub, depth)
@@ -56,6 +91,8 @@ func (m *module) chargeFrame(out []byte, k mark, depth uint64) []byte {
 	return trapBelowZero(append(out, opI64ExtendS, opI64Or))
 }
 
+// moveDepth adds to the depth or subtracts from it, as op says. A trap leaves the depth as it
+// is: the instance is closed then, and the next call's wrapper would reset it anyway.
 func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
 	out = global(out, opGlobalGet, m.depth())
 	out = binary.AppendS(append(out, opI32Const), int64(depth))
@@ -63,7 +100,15 @@ func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
 }
 
 // chargeLength charges for the length on top of the stack, before the instruction runs. The
-// length stays on the stack.
+// length stays on the stack. For memory.fill, whose length costs a unit for 64 bytes:
+//
+//	… length          local.tee added       keeps the length on the stack
+//	                  fuel -= int64(added) >> 6
+//	                  if fuel < 0: trap
+//	                  memory.fill
+//
+// The length is extended without a sign, so the charge is never negative: a length of
+// 0xffffffff costs 67,108,863 units and does not add fuel.
 func (b *body) chargeLength(shift bulk) {
 	b.bulks = true
 	op, by := byte(opI64Shl), shift
@@ -124,7 +169,9 @@ func (m *module) appendBody(b *body) {
 }
 
 // merge moves weights that are not worth a charge of their own to the parent, so that only
-// the marks that charge have a weight.
+// the marks that charge have a weight. A parent stands before its children, so one pass from
+// the last mark to the first moves a weight as far up as it goes. Marks without a parent keep
+// even a small weight: a loop that charged nothing could turn for ever.
 func (b *body) merge() {
 	for i := len(b.marks) - 1; i >= 0; i-- {
 		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge && k.loads == 0 {

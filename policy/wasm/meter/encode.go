@@ -4,6 +4,16 @@ import "switchyard/policy/wasm/binary"
 
 // encode writes the module with all additions. They follow the module's own items of the
 // same kind, so that no index changes. Only segments of data are joined, see joinData.
+//
+//	types       own, then the types of blocks with several results
+//	functions   own, then a wrapper for each exported one
+//	globals     own, then fuel, budget, depth, far
+//	exports     own, with wrappers in place of functions, then fuel, budget, depth
+//	elements    own, then a segment that declares the wrapped functions, if code refers to any
+//
+// A start function and the elements of tables keep the original functions. They run on the
+// counters of the call, or of making the instance, in the middle of which they are called; a
+// wrapper there would refill the fuel.
 func (m *module) encode(l Limits) []byte {
 	m.joinData()
 	wrapped, wrappers := m.wrap(l)
@@ -34,7 +44,8 @@ func (m *module) encode(l Limits) []byte {
 	return out
 }
 
-// extend adds items to a section, which may be new.
+// extend adds items to a section, which may be new. The capacity of items is cut, so that
+// append copies them: they alias the given module, which stays as it is.
 func (s *section) extend(count int, items []byte) {
 	if count == 0 {
 		return
@@ -49,6 +60,8 @@ func (s *section) replace(items []byte) {
 	s.all, s.items = nil, items
 }
 
+// append writes the section: as it was read, if nothing changed it, or with its present count
+// and items.
 func (s *section) append(out []byte, id byte) []byte {
 	switch {
 	case !s.present:
@@ -61,6 +74,16 @@ func (s *section) append(out []byte, id byte) []byte {
 
 // wrap writes a wrapper for each exported function: it resets the counters and calls the
 // function. The first result lists the functions in the order of their wrappers.
+//
+//	(func (param i32 i32) (result i64)     the type of the exported function
+//	  fuel = budget
+//	  depth = Limits.Depth
+//	  far = …                              if there is a memory
+//	  local.get 0
+//	  local.get 1
+//	  call classify)
+//
+// So the host cannot forget to reset them, and sets a global only when the budget changes.
 func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 	seen := map[uint32]bool{}
 	for _, e := range m.exports {
@@ -86,6 +109,8 @@ func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 	return wrapped, code
 }
 
+// wrapperTypes writes the entries of the wrappers in the function section: a wrapper has the
+// type of its function.
 func (m *module) wrapperTypes(wrapped []uint32) (out []byte) {
 	for _, f := range wrapped {
 		out = binary.AppendU(out, uint64(m.funcs[f]))
@@ -93,7 +118,7 @@ func (m *module) wrapperTypes(wrapped []uint32) (out []byte) {
 	return out
 }
 
-// encodeTables writes the tables with their lowered maximums.
+// encodeTables writes the tables with their lowered maximums. Each now declares one.
 func (m *module) encodeTables() (out []byte) {
 	for _, t := range m.tables {
 		out = binary.AppendU(append(out, t.refType, 1), uint64(t.min))
@@ -102,7 +127,8 @@ func (m *module) encodeTables() (out []byte) {
 	return out
 }
 
-// encodeGlobals writes the fuel, the budget, the depth, and what far loads cost.
+// encodeGlobals writes the fuel, the budget, the depth, and what far loads cost. Until a
+// wrapper or memory.grow sets that, loads cost the most.
 func (m *module) encodeGlobals(l Limits) []byte {
 	const i64, i32, mutable = binary.I64, binary.I32, 1
 	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel-m.instanceCost()))

@@ -10,16 +10,27 @@ package meter
 // shifts by zero, and a local that was never set is a zero too. So no zero is looked for:
 // each ordering comparison whose right operand can be an `and` gets a guard, an `or` with
 // zero between the two, which the compiler does not see through. Comparisons for equality
-// are right either way.
+// are right either way. The same comparison as metering writes it:
+//
+//	i32.const 0                            41 00
+//	local.get 0; i32.const 1; i32.and      20 00 41 01 71
+//	i32.const 0; i32.or                    41 00 72         the guard
+//	i32.ge_u                               4f
+//
+// Whether an operand can be an `and` is approximated in one pass, on the safe side: a local
+// counts as holding one if any instruction of the function may store one in it, before or
+// after the comparison, and what comes from a block, a call or a vector may always be one.
+// The guards are written on every platform, so that a module uses the same fuel everywhere.
 
 // A guard is a place in the instructions, before a comparison.
 type guard struct {
-	at    int
-	local int // the right operand is this local, and needs the guard only if it can hold an `and`
-	wide  bool
+	at    int  // the offset in body.out of the comparison
+	local int  // the right operand is this local, and needs the guard only if it can hold an `and`
+	wide  bool // the operands are i64
 }
 
-// An operand is what is known about the top of the stack.
+// An operand is what is known about the top of the stack. Nothing is known about the values
+// below it: after an instruction that only consumes values, the top is anything.
 type operand int
 
 const (
@@ -80,7 +91,8 @@ func (b *body) trackLocal(op byte, local uint32) {
 	}
 }
 
-// needed reports whether the right operand can be an `and`.
+// needed reports whether the right operand can be an `and`. It is called after the whole
+// function was walked, as a store further down may reach the comparison by a loop.
 func (b *body) needed(g guard) bool {
 	return b.ands && (g.local < 0 || b.holdsAnd[uint32(g.local)])
 }

@@ -12,7 +12,11 @@ var sectionOrder = [...]byte{binary.SectionType, binary.SectionImport, binary.Se
 	binary.SectionDataCount, binary.SectionCode, binary.SectionData}
 
 // A module holds what rewriting needs to know. Sections that do not change are kept as
-// bytes.
+// bytes, which alias the module that was given.
+//
+// The checks are those on which rewriting itself relies, such as the order of sections, the
+// range of every index that is looked up here, and the limits; wazero validates the rest in
+// the result.
 type module struct {
 	sections [binary.Sections]section
 	names    []byte // the content of the custom section with names, or nil
@@ -47,6 +51,10 @@ type module struct {
 }
 
 // A section is a vector of items, or bytes if it is not a vector.
+//
+//	id  size  count  item item item …
+//	          └─ all ───────────────┘
+//	                 └─ items ──────┘
 type section struct {
 	present bool
 	count   int
@@ -106,6 +114,8 @@ func parse(buf []byte) (*module, error) {
 	return m, r.Err
 }
 
+// readHeader reads the magic number and the version. A component has the layer 1 in the byte
+// that is 0 in a module.
 func readHeader(r *binary.Reader) {
 	if head := r.Bytes(min(8, r.Left())); string(head) != binary.Preamble {
 		switch {
@@ -146,6 +156,8 @@ func (m *module) readSection(s *binary.Reader, id byte, start, rank int) int {
 	return at + 1
 }
 
+// readItems reads the items of a section. The count is checked against the bytes that are
+// left, by the least size of an item, before anything is allocated for it.
 func (m *module) readItems(s *binary.Reader, id byte, sec *section) {
 	if id == binary.SectionStart {
 		s.Index(len(m.funcs), "function")

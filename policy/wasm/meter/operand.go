@@ -3,7 +3,8 @@ package meter
 import "switchyard/policy/wasm/binary"
 
 // operands copies the operands of an opcode. It writes every number in its shortest form, so
-// that all decoders agree. It returns how many values the instruction passes on.
+// that all decoders agree: 2 may be given as `82 80 00` and becomes `02`. It returns how many
+// values the instruction passes on, each of which may have to be moved.
 func (b *body) operands(first byte, imm immediate) (values int) {
 	r := &b.r
 	switch imm {
@@ -106,6 +107,8 @@ func (b *body) index(n int, what string) uint32 {
 	return v
 }
 
+// memarg copies alignment and offset. The alignment is a power of two, 4 at most (16 bytes,
+// of a vector). With several memories, bit 6 says that an index follows.
 func (b *body) memarg() {
 	start := b.r.Pos
 	if align := b.u32(); align > 4 {
@@ -114,11 +117,16 @@ func (b *body) memarg() {
 	b.u32()
 }
 
+// label copies a label, which counts the open blocks from the innermost, and returns how many
+// values a branch to it passes. A function that holds depth becomes a block itself; its label
+// is then that block's, so no label changes.
 func (b *body) label() int {
 	label := int(b.index(len(b.frames), "label"))
 	return b.frames[len(b.frames)-1-label].arity
 }
 
+// labels copies the labels of br_table; the last one is its default. All pass the same number
+// of values in a valid module.
 func (b *body) labels() (values int) {
 	n := b.r.Count(1, "labels")
 	b.labelled += n
@@ -131,6 +139,8 @@ func (b *body) labels() (values int) {
 	return values
 }
 
+// call counts what a direct call costs beyond its own weight. A call to the host leaves the
+// compiled code. The host function charges for its work itself, see host.go of package wasm.
 func (b *body) call(f uint32) int {
 	if b.r.Err != nil {
 		return 0
@@ -153,6 +163,7 @@ func (b *body) callIndirect() int {
 	return b.called(t)
 }
 
+// called notes a call of a function of type t, and returns how many values it passes.
 func (b *body) called(t uint32) int {
 	b.calls = true
 	if b.m.reloads += b.m.mutable; b.m.reloads > MaxReloads {
