@@ -18,6 +18,18 @@ import (
 	"switchyard/policy/wasm/meter"
 )
 
+// wazero's compiler has had faults that gave wrong verdicts without a trap (package meter
+// avoids one of them). A policy that decides wrongly cannot be noticed from outside, so each
+// module is compared with the interpreter before it is in force. No comparison of a sample is
+// a proof. It finds what the compiler does wrong on the ordinary paths of this module.
+//
+// The questions are asked in this order, until the time is up:
+//
+//	every command of the protocol     classify(service, command)
+//	ids around the constants          0x0900 in the code: 0x08ff, 0x0900 and 0x0901, each as
+//	                                  command, as service, and as half of a pair
+//	random PDUs                       inspect or inspect_body, for ids that ask for it
+
 // How much the gate "engines" compares. It ends early when the interpreter has used
 // compareTime or a share of the time for loading, so that a slow guest loads too.
 const (
@@ -91,7 +103,9 @@ func (l *loader) compare(ctx context.Context, compiled, interpreted []byte) (c *
 	return c, c.run(l.module)
 }
 
-// A replica is a copy of the policy in a runtime of its own, whose log is discarded.
+// A replica is a copy of the policy in a runtime of its own, whose log is discarded. The
+// policy itself is not asked: thousands of random questions would change the state of its
+// instance before its first PDU.
 type replica struct {
 	policy *Policy
 	in     *instance // nil after a fault
@@ -122,7 +136,9 @@ func (t *replica) start() (err error) {
 	return in.prepare(t.policy)
 }
 
-// A comparison asks both engines the same.
+// A comparison asks both engines the same, in the same order, so that instances which keep
+// state have the same. It is used by one goroutine. Its random numbers have a fixed seed, so
+// that every load of a module asks the same questions.
 type comparison struct {
 	compiled, interpreted *replica
 	random                *rand.Rand
@@ -181,8 +197,15 @@ func disagree(question string, compiled, interpreted callResult) error {
 		"the compiler and the interpreter of WebAssembly disagree on %s: compiled %v, interpreted %v", question, compiled, interpreted)
 }
 
-// ask asks both engines, and returns an error if they disagree, or if there is no further
-// instance. It returns the verdict, and whether there is one.
+// ask asks both engines, and returns an error if they disagree or cannot start. It returns
+// the verdict, and whether there is one: there is none after a fault on both sides, nor when
+// compareRestart pairs of instances are used up.
+//
+//	compiled               interpreted            result
+//	drop, 270,100 left     drop, 270,100 left     agreed
+//	drop, 270,100 left     drop, 270,098 left     disagreed: different paths
+//	trap, 200 left         trap, 200 left         agreed; both get fresh instances
+//	too deep               anything               not compared
 func (c *comparison) ask(question func() string, call func(*instance) (policy.Verdict, error)) (policy.Verdict, bool, error) {
 	if c.compiled.in == nil {
 		if c.restarts++; c.restarts > compareRestart {
@@ -237,6 +260,7 @@ func (c *comparison) run(module []byte) error {
 	return nil
 }
 
+// classify compares one classification, and remembers ids that need an inspection for later.
 func (c *comparison) classify(s pdu.ServiceID, command pdu.CommandID) error {
 	v, ok, err := c.ask(func() string { return fmt.Sprintf("%s(%v, %v)", abi.Classify, s, command) },
 		func(in *instance) (policy.Verdict, error) { return in.callClassify(uint16(s), uint16(command)) })

@@ -25,7 +25,18 @@ const (
 	GateEngines     Gate = "engines"
 )
 
-// A GateError says at which gate a policy was refused, why, and what to do.
+// A GateError says at which gate a policy was refused, why, and what to do:
+//
+//	policy "teamtalk" refused at the exports gate: exports no function classify; export it
+//	as (i32, i32) -> i64
+//
+// Whether the same module may pass another time depends on what the refusal is about:
+//
+//	                    temporary   slow
+//	the module          no          no     the engine remembers it, and refuses it at once
+//	how long it loads   no          yes    the same
+//	the system          yes         no     not remembered: no memory, or the load was given up
+//	a busy machine      yes         yes    not remembered; the next load gets twice the time
 type GateError struct {
 	Gate   Gate
 	Policy string

@@ -22,6 +22,14 @@ const (
 
 // A guestLog passes what one policy's instances log to its Logger, as truncated lines at a
 // limited rate.
+//
+//	switchyard_v1.log(level, ptr, len) ─────────────────▶ line ─▶ take ─▶ Logger
+//	WASI fd_write(1 or 2) ─▶ stream ─▶ join, up to "\n" ──┘         └──▶ dropped
+//
+// All instances of a policy share it, unfinished lines of stdout included: lines that two
+// instances write in parts can be mixed. The Logger is called without the lock. A guest that
+// logs for each PDU thus gets 32 lines at once and then four a second, and each further line
+// that gets through is preceded by one that says how many were dropped.
 type guestLog struct {
 	policy string
 	log    Logger
@@ -47,7 +55,10 @@ func (g *guestLog) logCall(_ context.Context, guest api.Module, stack []uint64) 
 	g.line(int(min(max(level, abi.LogDebug), abi.LogError)), text)
 }
 
-// fdWrite is WASI's fd_write(fd, iovs, n, nwritten) for stdout and stderr.
+// fdWrite is WASI's fd_write(fd, iovs, n, nwritten) for stdout and stderr. An iov is two
+// numbers of 32 bits in little-endian order, the address and the length of a text. The same
+// text may be named a million times, so each iov is charged by its own length, and the whole
+// by the number of iovs before any is read.
 func (g *guestLog) fdWrite(_ context.Context, guest api.Module, stack []uint64) {
 	const iovLen = 8
 	fd, iovs, n, nwritten := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])

@@ -89,7 +89,9 @@ func define(b wazero.HostModuleBuilder, name string, s signature, f api.GoModule
 	b.NewFunctionBuilder().WithGoModuleFunction(f, s.params, s.results).WithName(name).Export(name)
 }
 
-// charge takes fuel from the guest, and traps the guest if it had less.
+// charge takes fuel from the guest, and traps the guest if it had less. Host functions run
+// outside of metered code, so each charges for its own work before it does the work. A panic
+// in a host function ends the call of the guest with an error, as a trap does.
 func charge(guest api.Module, fuel uint64) {
 	tank := guest.ExportedGlobal(meter.FuelExport).(api.MutableGlobal)
 	left := int64(tank.Get()) - int64(fuel)

@@ -24,6 +24,18 @@ import (
 const errorBytes = 2 << 10
 
 // An instance is a running copy of a guest. It belongs to one goroutine at a time.
+//
+// Its life, with the fuel that each step may use:
+//
+//	instantiate   start function, _initialize      LoadFuel
+//	prepare       buffer, configure                what is left of LoadFuel
+//	              buffer, if bodies are inspected  Fuel
+//	call …        classify, inspect, inspect_body  Fuel for each call
+//	close         after a fault, when its memory has grown, or with the policy
+//
+// The bytes of a configuration or body are copied to the guest's memory, at the address that
+// its buffer returns. For bodies it is called once, with the largest size that is copied, and
+// all bodies are put there. If it returns 0 for that size, it is called for each body.
 type instance struct {
 	module api.Module
 	memory api.Memory
@@ -44,7 +56,9 @@ type instance struct {
 // run, and the instance is replaced when its memory has grown: see replace.go.
 var instanceConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithEnv("GOGC", "off")
 
-// instantiate makes an instance and runs its start function and _initialize.
+// instantiate makes an instance and runs its start function and _initialize. Whatever fails,
+// nothing of the instance is left: its memory is mapped by this package (newMemory), and
+// wazero frees it only when a module closes that it has returned.
 func (p *Policy) instantiate() (in *instance, err error) {
 	var memory experimental.LinearMemory
 	var noMemory error // why the system gave none
@@ -196,7 +210,13 @@ func (in *instance) copyBody(body []byte) (ptr uint32, err error) {
 	return ptr, nil
 }
 
-// pushQuestion puts the last four parameters of an inspection on the stack.
+// pushQuestion puts the last four parameters of an inspection on the stack. The 16 bytes of
+// the header become two numbers in network order, so that the first byte on the wire is the
+// highest of the first number:
+//
+//	header     00 00 00 10  00 01  00 07 | 02 01  00 00  00 00  00 00
+//	           length       version flag   sid    cid    seq    reserved
+//	stack[at]  0x0000001000010007   stack[at+1]  0x0201…
 func (in *instance) pushQuestion(at int, q *policy.Question) {
 	s := in.stack[at : at+4]
 	s[0] = binary.BigEndian.Uint64(q.Header)
@@ -227,7 +247,9 @@ func (in *instance) call(f api.Function) error {
 	return nil
 }
 
-// fault finds out why a call failed.
+// fault finds out why a call failed. All failures of metering end in the same trap, so the
+// counters tell which one it was: a negative one ran out. wazero also reports a stack overflow
+// of its own, which the limit of depth normally comes before.
 func (in *instance) fault(err error) *policy.Fault {
 	text := withoutWrapper(readable(err.Error()))
 	var exit *sys.ExitError
@@ -261,7 +283,8 @@ func withoutWrapper(text string) string {
 // which begins as LoadFuel: the start function, _initialize, buffer and configure.
 func (in *instance) left() uint64 { return uint64(max(0, int64(in.fuel.Get()))) }
 
-// budget sets how much fuel each call has from now on.
+// budget sets how much fuel each call has from now on, in units of package meter. While an
+// instance is made it is set before each call to what is left, so that the calls share one sum.
 func (in *instance) budget(fuel uint64) {
 	in.module.ExportedGlobal(meter.BudgetExport).(api.MutableGlobal).Set(fuel)
 }

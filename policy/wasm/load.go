@@ -16,9 +16,22 @@ import (
 	"switchyard/policy/wasm/meter"
 )
 
-// A loader takes one module through the gates.
+// A loader takes one module through the gates. It runs in one goroutine; only compile has
+// another one work for it.
+//
+//	size, magic          without reading the module as a whole
+//	metering             package meter reads and rewrites it
+//	compile              wazero validates and compiles the rewritten module
+//	imports, exports     nothing of the guest has run so far
+//	instantiate          the start function and _initialize run
+//	configure            buffer and configure run; the first slot has its instance
+//	dry-run              classify for known commands; then the survey of rules
+//	engines              two replicas are compared, unless a trial did that
+//
+// The cheap checks stand first, and each gate relies on those before it: nothing is compiled
+// whose calls are not bounded, and nothing runs that has other imports than it may have.
 type loader struct {
-	engine  *Engine
+	engine  *Engine       // shared with other loaders
 	limit   time.Duration // of used
 	longest time.Duration // elapsed
 	module  []byte        // as it was given
@@ -74,7 +87,9 @@ func (l *loader) pass(ctx context.Context, pass func(*loader, context.Context) e
 	return pass(l, ctx)
 }
 
-// used returns the CPU time of loading so far.
+// used returns the CPU time of loading so far. CPU time is limited, and not elapsed time, so
+// that a busy machine does not refuse a sound module: with eight busy processes for two cores,
+// a load of 5 s of CPU time takes 20 s or more.
 func (l *loader) used() time.Duration { return l.computed() + l.compiled }
 
 // checkTime refuses a policy whose loading exceeded its time. Only compile is interrupted:
@@ -257,7 +272,8 @@ func (l *loader) configure(context.Context) error {
 	return nil
 }
 
-// dryRun calls classify for every known command and for some unknown ones.
+// dryRun calls classify for every known command and for some unknown ones. A policy that traps
+// for a command that its author forgot is refused here; in traffic, it would lose PDUs.
 func (l *loader) dryRun(ctx context.Context) error {
 	unknown := []pdu.Command{
 		{Service: 0, ID: 0},

@@ -16,7 +16,10 @@ import (
 
 // A Policy is a loaded module with its configuration. It implements policy.Policy. A fixed
 // number of slots hold its instances, so that its memory is bounded however many goroutines
-// call it.
+// call it: two for each core, each with up to Limits.MemoryPages of memory.
+//
+// All methods but Close may be called by any number of goroutines. Close comes last: who closes
+// the policy knows that nobody uses it any longer (package policy counts references).
 type Policy struct {
 	// Static after Load.
 	name     string
@@ -47,6 +50,11 @@ var (
 //	  └───────────────┘
 //
 // A busy slot may belong to the goroutine that replaces its instance: see replace.go.
+//
+// A compare-and-swap from idle or empty to busy claims a slot, and the store that frees it
+// publishes in and the memory of the instance to the next owner. A mutex for all slots would
+// be one word that every core writes for each batch; here goroutines of different sessions
+// mostly meet different slots.
 type slot struct {
 	policy *Policy // static
 	state  atomic.Uint32
@@ -113,7 +121,9 @@ func (p *Policy) Reserve(session uint64) (policy.Reserved, error) {
 	return s, nil
 }
 
-// Inspect implements policy.Reserved. After a fault the next call uses a fresh instance.
+// Inspect implements policy.Reserved. After a fault the next call uses a fresh instance, which
+// this goroutine makes. That can take up to the time that LoadFuel pays for, so package policy
+// counts it against the circuit breaker.
 func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	if !byIDs.Inspected() {
 		return byIDs, nil
@@ -253,8 +263,9 @@ func (s *slot) release(err error) {
 	s.Release()
 }
 
-// discard closes an instance that failed, as its state is unknown. A fault of kind FaultBody
-// is no failure of the guest, so the instance is kept.
+// discard closes an instance that failed, as its state is unknown: the trap may have come in
+// the middle of a change to its heap. A fault of kind FaultBody is no failure of the guest, so
+// the instance is kept.
 func (s *slot) discard(err error) {
 	if fault, ok := err.(*policy.Fault); ok && fault.Kind != policy.FaultBody {
 		s.in.close()

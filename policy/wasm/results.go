@@ -12,7 +12,8 @@ import (
 // maxResults is how many results an engine remembers. When there are more, it forgets all.
 const maxResults = 1024
 
-// A sum identifies a module with its configuration.
+// A sum identifies a module with its configuration. The length of the module is hashed first,
+// so that moving bytes from one to the other gives another sum.
 type sum [sha256.Size]byte
 
 func sumOf(module, config []byte) sum {
@@ -44,7 +45,9 @@ type results struct {
 }
 
 // begin waits for the caller's turn to load the module, and returns the last result, if one is
-// remembered.
+// remembered. Unless it returns an error, the caller must call end. Several goroutines may wait
+// for the same turn; when its channel is closed they all look again, and one of them makes the
+// next turn's channel.
 func (r *results) begin(ctx context.Context, s sum) (last result, known bool, err error) {
 	for {
 		r.mu.Lock()

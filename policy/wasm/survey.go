@@ -34,6 +34,13 @@ func (p *Policy) Named() policy.Named { return p.named }
 //	candidates  0x08ff 0x0900 0x0901
 //	classify    drop   unicast drop           while any other id gets drop
 //	kept               0x0900
+//
+// What it finds lets the memo answer for these ids without calling the guest, and lets package
+// review show the rules. A rule that it misses is no fault: the guest is asked about such PDUs
+// when they arrive.
+//
+// Asking about all 2^32 pairs of ids would take far longer than loading may. Where there are
+// too many candidates, or asking uses too much fuel, the result is marked as partial.
 type survey struct {
 	policy   *Policy
 	commands []pdu.CommandID                   // candidates, in order
@@ -148,7 +155,7 @@ func (s *survey) otherwise(service pdu.ServiceID) (v policy.Verdict, ok bool) {
 	return v, ok
 }
 
-// keep notes a pair that has a rule, if it has no entry in the memo.
+// keep notes a pair that has a rule, if the table of the memo has no entry for it anyway.
 func (s *survey) keep(service pdu.ServiceID, command pdu.CommandID) {
 	ids := policy.IDs{Service: service, Command: command}
 	switch {
@@ -169,7 +176,13 @@ var firstBeyond = func() (c pdu.CommandID) {
 }()
 
 // findCommands finds the commands beyond the protocol for which services 0–8 have rules. It
-// follows a range from the candidate at its beginning to the one at its end.
+// follows a range from the candidate at its beginning to the one at its end, because of a range
+// only the bounds are constants of the code:
+//
+//	rule        0x0900 <= command <= 0x0905: unicast     otherwise drop
+//	candidates  0x08ff  0x0900  0x0901  …  0x0904  0x0905  0x0906
+//	verdict     drop    unicast unicast    unicast unicast drop
+//	between                             0x0902 and 0x0903: asked as well, and kept
 func (s *survey) findCommands() {
 	beyond, _ := slices.BinarySearch(s.commands, firstBeyond)
 	candidates := s.commands[beyond:]
@@ -204,7 +217,8 @@ func (s *survey) findCommands() {
 }
 
 // findServices finds the services beyond the protocol that have other verdicts than a
-// service that nothing names, on some command that a rule may name.
+// service that nothing names, on some command that a rule may name. For such a service all
+// these commands are kept, those with the usual verdict too.
 func (s *survey) findServices() {
 	if len(s.services) == 0 {
 		return

@@ -6,6 +6,22 @@ import (
 	"time"
 )
 
+// Fuel bounds what a guest does, but nothing bounds wazero's compiler: a module of a few
+// megabytes can keep it busy for minutes and make it allocate gigabytes. So a module from
+// outside is loaded in a process of its own first. The life of a trial:
+//
+//	Engine.Load                          child process
+//	  remembered as refused? ─▶ refused
+//	  Sandbox.Try ──── Trial ──────────▶ Try: all gates, with the limits of the server
+//	                                       entered(gate) at each gate, so that the parent
+//	                                       knows where a child that died had come to
+//	  Report ◀───────────────────────────  Used, Refusal, Lines
+//	  refused?  ─▶ remember it, pass on the guest's lines
+//	  passed    ─▶ wait for a lane, then load it here within compileRoom(Used)
+//
+// The module is then loaded a second time, in this process, as compiled code cannot be handed
+// from one process to another.
+
 // A Sandbox loads a module where it can do no harm, before an engine loads it here. Its
 // implementation runs Try in another process, with limits of memory and time.
 type Sandbox interface {
@@ -31,7 +47,8 @@ type Trial struct {
 }
 
 // Longest returns the elapsed time after which loading is given up. Each load gets twice the time
-// of the one before that was starved.
+// of the one before that was starved: with a LoadTime of 30 s it is 5 minutes, then 10, then 20,
+// and from the tenth on 85 hours.
 func (t Trial) Longest() time.Duration { return ceiling * t.Limits.LoadTime << min(t.Starved, 10) }
 
 // A Report is what a trial found out.
@@ -93,7 +110,8 @@ func (r *Refusal) gateError(name string) *GateError {
 }
 
 // compileRoom returns how much time loading a module may take here that took so much in its
-// trial. Both do the same, so it only allows for caches and clocks that differ.
+// trial. Both do the same, so it only allows for caches and clocks that differ. A module whose
+// trial took 0.5 s may take 2.5 s here, one of 5 s may take 16 s.
 func compileRoom(used, limit time.Duration) time.Duration { return min(limit, 3*used+time.Second) }
 
 // try tries the module with the engine's Sandbox. It returns how much time loading it here may

@@ -165,6 +165,18 @@ func (e *Engine) LoadOwn(ctx context.Context, name string, module, config []byte
 	return e.loadAlone(ctx, e.lanes[0], Trial{Limits: e.limits, Name: name, Module: module, Config: config}, e.limits.LoadTime)
 }
 
+// A tenant may replace its policy while another's is being loaded, and one that takes 30 s to
+// compile must not delay one of a millisecond. Loading all at once would take all cores from the
+// data path. So loads stand in lanes, one at a time in each, by how long their trials took:
+//
+//	lane    time limit here   trial took at most    who
+//	0       2.5 s             0.5 s                 most policies, and the server's own
+//	1       16 s              5 s                   large ones
+//	2       LoadTime          LoadTime              the rest, and those without a trial
+//
+// So at most three modules are loaded in this process at a time. How many trials run at a time
+// is the business of the Sandbox.
+
 // A lane lets one goroutine at a time load a module in this process. It holds one token while one
 // does.
 type lane chan struct{}
