@@ -246,11 +246,31 @@ func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 			[]string{"copies", fmt.Sprintf("due %d = delivered %d + pending %d + discarded %d", n.Due, n.Delivered, n.Pending, n.Discarded)},
 			[]string{"lost", fmt.Sprint(n.Lost)})
 	}
+	if n := p.Judged; n != nil {
+		rows = append(rows, []string{"judged", fmt.Sprintf("received %d = refused %d + unstaged %d + alike %d + by stable %d + by candidate %d; lost %d",
+			n.Received, n.Refused, n.Unstaged, n.Alike, n.ByStable, n.ByCandidate, n.Lost)})
+	}
+	for _, s := range p.Steps {
+		rows = append(rows, []string{"step", stepOf(&s)})
+	}
+	if len(p.Unseen) > 0 {
+		rows = append(rows, []string{"unseen", strings.Join(p.Unseen, ", ")})
+	}
 	signers := strings.Join(r.Signers, ", ")
 	if signers == "" {
 		signers = "nobody"
 	}
 	return columns(w, append(rows, []string{"signed by", signers}))
+}
+
+// stepOf describes a step of a release.
+func stepOf(s *history.Step) string {
+	var differ, faults, closes, undelivered uint64
+	for _, c := range s.Commands {
+		differ, faults, closes, undelivered = differ+c.Differ, faults+c.Faults, closes+c.Closes, undelivered+c.Undelivered
+	}
+	return fmt.Sprintf("%s %.4g %%: by stable %d, by candidate %d, differ %d, faults %d, closes %d, undelivered %d",
+		s.State, 100*s.Effective, s.ByStable, s.ByCandidate, differ, faults, closes, undelivered)
 }
 
 func longPolicy(p *history.Policy) string {

@@ -117,7 +117,7 @@ func TestGoodRelease(t *testing.T) {
 	}
 	s := r.receipt(2)
 	if s.Result != history.Done || len(s.Steps) != 5 || s.Steps[0].State != "shadow" || s.Steps[3].Share != 0.5 || s.Steps[3].ByCandidate < 40 ||
-		len(s.Steps[3].Commands) != 1 || s.Steps[3].Commands[0].Command != "CID_MSG_DATA" || s.Sums.Lost != 0 {
+		len(s.Steps[3].Commands) != 1 || s.Steps[3].Commands[0].Command != "CID_MSG_DATA" || s.Sums.Lost != 0 || s.Judged.Lost != 0 || s.Judged.Received == 0 {
 		t.Errorf("receipt: %+v", s)
 	}
 	r.command(0, "rollback") // to the policy before, which is still loaded
@@ -269,4 +269,20 @@ func TestTrappingRelease(t *testing.T) {
 	if s := r.receipt(2); s.Result != history.RolledBack || s.Steps[0].ByCandidate != 0 || s.Steps[0].ByStable == 0 {
 		t.Errorf("receipt: %+v", s)
 	}
+}
+
+// A candidate that closes senders closes nobody.
+func TestClosingRelease(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t, strings.Replace(staged, "mode", "shadow = false, stages = [\"50%\"], mode", 1))
+	r.table("close")
+	r.expect("release begins")
+	if got := r.chat(30); got != 30 {
+		t.Errorf("%d of 30 chats arrive", got)
+	}
+	r.expect("release rolled back", "closes: ")
+	if n := r.count("session closed"); n != 0 {
+		t.Errorf("%d sessions were closed", n)
+	}
+	r.wantInForce("broadcast-all", "rolled-back", "close")
 }

@@ -75,6 +75,7 @@ type Counts struct {
 	Received  uint64
 	Actions   map[policy.Action]uint64 // accepted PDUs, by action; drop is not included
 	Dropped   map[Reason]uint64
+	Refused   uint64 // PDUs dropped before they were judged
 	Unstaged  uint64 // PDUs judged while no stage was in force; policy.Tally counts the others
 	Made      uint64 // PDUs of the hub's own: notices, answers, heartbeats
 	Due       uint64
@@ -138,10 +139,27 @@ func newCounts() counts {
 func (h *Hub) Counts() Counts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.countsNow()
+}
+
+// CountsAndWeighed returns the counts, and what was counted in tallies, at one moment.
+func (h *Hub) CountsAndWeighed(tallies ...*policy.Tally) (Counts, []policy.Weighed) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]policy.Weighed, 0, len(tallies))
+	for _, t := range tallies {
+		all = append(all, weighedNow(t))
+	}
+	return h.countsNow(), all
+}
+
+// countsNow is Counts under mu.
+func (h *Hub) countsNow() Counts {
 	c := Counts{
 		Received:  h.counts.received,
 		Actions:   make(map[policy.Action]uint64),
 		Dropped:   maps.Clone(h.counts.dropped),
+		Refused:   h.counts.refused,
 		Unstaged:  h.counts.received - h.counts.refused - h.counts.staged,
 		Made:      h.counts.made,
 		Delivered: h.counts.delivered,

@@ -236,6 +236,11 @@ func row(t *policy.Tally, command pdu.CommandID) *policy.Weights {
 func (h *Hub) Weighed(t *policy.Tally) policy.Weighed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return weighedNow(t)
+}
+
+// weighedNow is Weighed under mu.
+func weighedNow(t *policy.Tally) policy.Weighed {
 	all := policy.Weighed{Alike: t.Sides[policy.Alike], ByStable: t.Sides[policy.Stable], ByCandidate: t.Sides[policy.Candidate]}
 	for i := range t.Rows {
 		if w := &t.Rows[i]; w.PDUs+w.Alike > 0 {

@@ -239,6 +239,7 @@ func TestConnectSaysWhatToDo(t *testing.T) {
 		{Target{Address: "127.0.0.1:1", TokenFile: t.TempDir()}, "name a file with a token", true},
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, " \n")}, "holds no token", true},
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "two tokens")}, "holds no token", true},
+		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "anna two 0123456789abcdef")}, "holds no token", true},
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "a\r\nX-Other: b")}, "holds no token", true},
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, strings.Repeat("x", maxToken+1))}, "holds no token", true},
 	} {

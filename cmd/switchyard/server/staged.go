@@ -15,6 +15,7 @@ import (
 	"switchyard/proxy"
 	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/hub"
 )
 
 // A staged is a release of a tenant's policy that is under way: the candidate is compared with the
@@ -36,13 +37,16 @@ type staged struct {
 	rows      release.Rows
 	split     *policy.Split
 	before    policy.Weighed // what was counted before a restart
-	past      []history.Step // what was counted with other limits
+	opened    hub.Counts     // when the first step began
+	audit     *policy.Tally  // of the audit that waits for the release; nil if there is none
+	audited   uint64         // PDUs in audit then
 	signals   func() []release.Signal
 	changed   chan<- struct{} // to Serve
 
 	mu      sync.Mutex // guards what follows
 	machine *release.Release
 	last    time.Time // of the last beat
+	past    []step    // with other limits
 	steps   []step    // the present one last; never empty
 	seen    carried   // what Serve was woken for
 
@@ -112,15 +116,46 @@ func (r *staged) counts() policy.Weighed {
 	return all
 }
 
-// counted returns the steps with their counts, for the receipt. Called under mu.
-func (r *staged) counted() (all []history.Step) {
+// open takes the counts with which the release begins.
+func (r *staged) open(audit *policy.Tally) {
+	if r.audit = audit; audit == nil {
+		r.opened = r.tenant.Hub().Counts()
+		return
+	}
+	var weighed []policy.Weighed
+	r.opened, weighed = r.tenant.Hub().CountsAndWeighed(audit)
+	r.audited = pdus(weighed[0])
+}
+
+func pdus(w policy.Weighed) uint64 { return w.Alike + w.ByStable + w.ByCandidate }
+
+// account returns all steps with their counts, and the sums of the PDUs since the last start, at one
+// moment. Called under mu.
+func (r *staged) account() (all []history.Step, j *history.Judged) {
+	steps := append(slices.Clone(r.past), r.steps...)
+	var tallies []*policy.Tally
+	for _, step := range steps {
+		tallies = append(tallies, step.tally)
+	}
+	if r.audit != nil {
+		tallies = append(tallies, r.audit)
+	}
+	now, weighed := r.tenant.Hub().CountsAndWeighed(tallies...)
+	j = &history.Judged{Received: now.Received - r.opened.Received, Refused: now.Refused - r.opened.Refused, Unstaged: now.Unstaged - r.opened.Unstaged}
+	if r.audit != nil {
+		j.Unstaged += pdus(weighed[len(steps)]) - r.audited
+	}
 	if len(r.before.Commands) > 0 {
 		all = append(all, history.StepOf("before a restart", 0, 0, time.Time{}, r.before))
 	}
-	for _, step := range r.steps {
-		all = append(all, history.StepOf(string(step.state), step.share, step.effective, step.begun.UTC().Round(time.Millisecond), r.tenant.Hub().Weighed(step.tally)))
+	for i, step := range steps {
+		j.Alike += weighed[i].Alike
+		j.ByStable += weighed[i].ByStable
+		j.ByCandidate += weighed[i].ByCandidate
+		all = append(all, history.StepOf(string(step.state), step.share, step.effective, step.begun.UTC().Round(time.Millisecond), weighed[i]))
 	}
-	return all
+	j.Lost = int64(j.Received - j.Refused - j.Unstaged - j.Alike - j.ByStable - j.ByCandidate)
+	return all, j
 }
 
 // add adds counts to others.

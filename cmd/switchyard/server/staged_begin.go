@@ -157,7 +157,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	r := s.release
 	r.mu.Lock()
-	r.past = append(r.past, r.counted()...)
+	r.past = append(r.past, r.steps...)
 	old := r.policies
 	r.policies, r.candidate, r.engine = [2]*policy.Generation{before.take(), after.take()}, after.candidate, after.engine
 	r.rows = release.Compare(r.policies[0], r.policies[1])
@@ -225,6 +225,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	}
 	r.split = srv.splitOf(t, r.id, policies, rows)
 	s.release = r
+	r.open(s.active.Audit())
 	srv.installStage(s, r)
 	s.beats.Store(r)
 	srv.log.Info(message, append([]any{"tenant", t.Name, "release", r.id, "policy", l.candidate.Name, "stage", string(r.carried.state), "share", r.carried.share,

@@ -88,12 +88,14 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 
 // receiptOf returns the receipt of a release that ends, and how many PDUs the candidate decided.
 func (srv *server) receiptOf(s *served, r *staged) (receipt history.Receipt, judged uint64) {
-	receipt = s.receipt(nil)
-	receipt.Before, receipt.After = Summary(r.policies[0]), Summary(r.policies[1])
+	receipt = s.receipt(r.policies[1])
+	if r.carried.state == release.Done {
+		receipt.Before = Summary(r.policies[0])
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen := make(map[string]bool)
-	receipt.Steps = append(r.past, r.counted()...)
+	receipt.Steps, receipt.Judged = r.account()
 	for _, step := range receipt.Steps {
 		judged += step.ByCandidate
 		for _, c := range step.Commands {

@@ -26,7 +26,21 @@ type Receipt struct {
 	After  string   `json:"routes_after,omitempty"`  // what the one in force does
 	Sums   *Sums    `json:"sums,omitempty"`
 	Steps  []Step   `json:"steps,omitempty"`  // of a release with stages
+	Judged *Judged  `json:"judged,omitempty"` // of a release with stages
 	Unseen []string `json:"unseen,omitempty"` // commands that the release affects and of which no PDU was seen
+}
+
+// Judged counts the PDUs that peers sent during a release, since its last start. If none was lost,
+//
+//	received = refused + unstaged + alike + by stable + by candidate
+type Judged struct {
+	Received    uint64 `json:"received"`
+	Refused     uint64 `json:"refused"`      // by a quota or a full log, before they were judged
+	Unstaged    uint64 `json:"unstaged"`     // judged by one policy alone, as the release began or ended
+	Alike       uint64 `json:"alike"`        // both say the same by ids
+	ByStable    uint64 `json:"by_stable"`    // obeyed as the stable policy says
+	ByCandidate uint64 `json:"by_candidate"` // obeyed as the candidate says
+	Lost        int64  `json:"lost"`         // what is missing: 0
 }
 
 // A Step is one state of a release with stages, and what was counted in it.
