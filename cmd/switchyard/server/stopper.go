@@ -37,6 +37,7 @@ type stopper struct {
 	// Written before requested is done, read after it.
 	cause string        // a signal's name
 	limit time.Duration // of the drain
+	ends  time.Time     // when the drain is over; owned by watch
 }
 
 func newStopper() *stopper {
@@ -87,11 +88,11 @@ func (s *stopper) watch(signals <-chan os.Signal, drain, over <-chan struct{}) {
 	}
 }
 
-// begin requests the stop, and limits the drain. If the stop was requested already, the limit
-// only becomes shorter: a person who interrupts does not wait longer than usual.
+// begin requests the stop, and limits the drain. If the stop was requested already, what is left
+// of the limit only becomes shorter: a person who interrupts does not wait longer than usual.
 func (s *stopper) begin(signal os.Signal, timer *time.Timer) {
 	if s.isRequested() {
-		if signal == syscall.SIGINT && s.limit > interruptTime {
+		if signal == syscall.SIGINT && time.Until(s.ends) > interruptTime {
 			timer.Reset(interruptTime)
 		}
 		return
@@ -100,6 +101,7 @@ func (s *stopper) begin(signal os.Signal, timer *time.Timer) {
 	if signal == syscall.SIGINT {
 		s.limit = min(s.limit, interruptTime)
 	}
+	s.ends = time.Now().Add(s.limit)
 	timer.Reset(s.limit)
 	s.request()
 }

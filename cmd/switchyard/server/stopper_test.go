@@ -33,6 +33,8 @@ func TestStopper(t *testing.T) {
 		"a request and an interrupt":     {60 * time.Second, []event{{0, drain}, {2 * time.Second, syscall.SIGINT}}, 0, 2*time.Second + interruptTime},
 		"a request and two signals":      {60 * time.Second, []event{{0, drain}, {2 * time.Second, syscall.SIGTERM}, {4 * time.Second, syscall.SIGTERM}}, 0, 4 * time.Second},
 		"a signal, a request, a signal":  {60 * time.Second, []event{{0, syscall.SIGTERM}, {2 * time.Second, drain}, {5 * time.Second, syscall.SIGTERM}}, 0, 5 * time.Second},
+		"an interrupt, almost over":      {60 * time.Second, []event{{0, drain}, {58 * time.Second, syscall.SIGINT}}, 0, 60 * time.Second},
+		"an interrupt, already forced":   {60 * time.Second, []event{{0, drain}, {60*time.Second + abandonTime/2, syscall.SIGINT}}, 0, 60 * time.Second},
 		"many signals end as one second": {60 * time.Second, []event{{0, syscall.SIGTERM}, {time.Second, syscall.SIGTERM}, {1500 * time.Millisecond, syscall.SIGTERM}}, 0, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
