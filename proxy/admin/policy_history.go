@@ -98,8 +98,8 @@ func (p *PolicyHistory) Confirmed(tenant string, g *policy.Generation, event api
 	p.changed.notify()
 }
 
-// Refused records that a policy was refused for the tenant. If the last event is the same
-// refusal, it is only counted.
+// Refused records that a policy was refused for the tenant. The caller does so once, however often
+// it finds the same policy.
 func (p *PolicyHistory) Refused(tenant, name, sha256 string, err error) {
 	e := &policyEvent{PolicyEvent: api.PolicyEvent{Tenant: tenant, State: api.Refused, Name: name, SHA256: sha256, Since: time.Now().UTC(), Error: err.Error()}}
 	if g, ok := errors.AsType[*wasm.GateError](err); ok {
@@ -111,15 +111,9 @@ func (p *PolicyHistory) Refused(tenant, name, sha256 string, err error) {
 	p.mu.Lock()
 	h := p.of(tenant)
 	h.reloads.Refused++
-	before := h.latest()
-	known := before != nil && before.State == api.Refused && before.SHA256 == sha256 && before.Error == e.Error
-	if !known {
-		p.add(h, e)
-	}
+	p.add(h, e)
 	p.mu.Unlock()
-	if !known {
-		p.changed.notify()
-	}
+	p.changed.notify()
 }
 
 // Removed forgets the tenant, as it is no longer served.
@@ -140,13 +134,6 @@ func (p *PolicyHistory) of(tenant string) *tenantHistory {
 		p.tenants[tenant] = h
 	}
 	return h
-}
-
-func (h *tenantHistory) latest() *policyEvent {
-	if len(h.events) == 0 {
-		return nil
-	}
-	return h.events[len(h.events)-1]
 }
 
 // add appends an event, and drops the oldest one that is not in force if there are too many.

@@ -37,7 +37,6 @@ func TestPolicyHistory(t *testing.T) {
 	fail(first, 2)
 	gate := &wasm.GateError{Gate: wasm.GateMagic, Policy: "x", Err: errors.New("no"), Remedy: "yes"}
 	c.Refused("acme", "file:x", "2", gate)
-	c.Refused("acme", "file:x", "2", gate)
 	c.Refused("acme", "file:x", "3", errors.New(strings.Repeat("long ", keptError)))
 	second := policy.NewGeneration("second", "4", failing{})
 	c.InForce("acme", second, api.PolicyEvent{})
@@ -78,7 +77,7 @@ func TestPolicyHistory(t *testing.T) {
 		t.Errorf("%d are remembered, the oldest is %+v; want that what is in force stays", len(h), h[len(h)-1])
 	}
 	reloads, faults := c.Counts("acme")
-	if reloads.Swapped != 2 || reloads.Refused != 3+2*keptPolicies || faults[policy.FaultTrap] != 7 {
+	if reloads.Swapped != 2 || reloads.Refused != 2+2*keptPolicies || faults[policy.FaultTrap] != 7 {
 		t.Errorf("counts %+v, %v", reloads, faults)
 	}
 	c.InForce("acme", policy.NewGeneration("third", "5", consume{}), api.PolicyEvent{})

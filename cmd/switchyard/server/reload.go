@@ -112,12 +112,8 @@ func (srv *server) warn() {
 		}
 		srv.lastErrors[about] = text
 	}
-	const certificates = "certificate in force of listener "
-	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool {
-		return strings.HasPrefix(about, certificates) && srv.listeners[about[len(certificates):]] == nil
-	})
 	for name, l := range srv.listeners {
-		about, text := certificates+name, ""
+		about, text := "certificate in force of listener "+name, ""
 		if l.source != nil {
 			text = strings.Join(l.source.Warnings(), "; ")
 		}
@@ -188,7 +184,7 @@ func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by h
 	case err == nil:
 		srv.keepPolicy(t, s, found, requested)
 	default:
-		srv.refuse(t, found, err, requested)
+		srv.refuse(t, s, found, err, requested)
 	}
 	s.next.drop()
 	s.next = nil
@@ -223,13 +219,17 @@ func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, reque
 	}
 }
 
-// refuse reports that a tenant's policy is refused; the one in force goes on.
-func (srv *server) refuse(t config.Tenant, found candidate, err error, requested bool) {
-	srv.state.refused(t, found, err)
-	if srv.lastErrors["tenant "+t.Name] != err.Error() {
+// refuse reports that a tenant's policy is refused; the one in force goes on. The same file is
+// counted and recorded once, however often it is read.
+func (srv *server) refuse(t config.Tenant, s *served, found candidate, err error, requested bool) {
+	about := "tenant " + t.Name
+	again := srv.lastErrors[about] == err.Error() && s.refused == found.FileSHA256
+	s.refused = found.FileSHA256
+	if !again {
+		srv.state.history.Refused(t.Name, t.Policy, found.FileSHA256, err)
 		srv.recordRefused(t, found, err)
 	}
-	srv.reportOnce("policy refused; the one in force goes on", "tenant "+t.Name, err, requested)
+	srv.reportOnce("policy refused; the one in force goes on", about, err, requested || !again)
 }
 
 // confirm logs and records that the policy in force stays so, with new facts about it.
@@ -251,7 +251,7 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 	t, _ := srv.config.Tenant(tenant)
 	switch {
 	case l.err != nil:
-		srv.refuse(t, l.candidate, l.err, l.requested)
+		srv.refuse(t, s, l.candidate, l.err, l.requested)
 	case !srv.isWanted(tenant, l.candidate): // an operator went back to another one meanwhile
 		l.drop()
 		srv.reloadPolicy(t, s, l.requested, by)
@@ -259,7 +259,7 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 	case srv.isStaged(t, s, l.candidate):
 		if err := srv.startRelease(t, s, l, by); err != nil {
 			l.drop()
-			srv.refuse(t, l.candidate, err, l.requested)
+			srv.refuse(t, s, l.candidate, err, l.requested)
 			return
 		}
 		srv.reportOnce("", "tenant "+t.Name, nil, false)
@@ -286,7 +286,7 @@ func (srv *server) forget() {
 		known["tenant "+t.Name], known["audit of tenant "+t.Name], known["signature of tenant "+t.Name] = true, true, true
 	}
 	for _, l := range srv.config.Listeners {
-		known["certificate of listener "+l.Name] = true
+		known["certificate of listener "+l.Name], known["certificate in force of listener "+l.Name] = true, true
 	}
 	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
 }

@@ -1,15 +1,20 @@
 package server
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"switchyard/plugins/source"
 	"switchyard/proxy/config"
 )
 
@@ -64,7 +69,8 @@ func TestSaveDuringReload(t *testing.T) {
 func TestForget(t *testing.T) {
 	srv := newServer(nil, nil)
 	for _, about := range []string{"configuration", "tenant default", "audit of tenant default", "tenant gone", "audit of tenant gone",
-		"signature of tenant gone", "certificate of listener 127.0.0.1:9"} {
+		"signature of tenant gone", "certificate of listener 127.0.0.1:8200", "certificate in force of listener 127.0.0.1:8200",
+		"certificate of listener 127.0.0.1:9", "certificate in force of listener 127.0.0.1:9"} {
 		srv.lastErrors[about] = "something"
 	}
 	srv.forget()
@@ -73,7 +79,33 @@ func TestForget(t *testing.T) {
 		left = append(left, about)
 	}
 	slices.Sort(left)
-	if want := []string{"audit of tenant default", "configuration", "tenant default"}; !slices.Equal(left, want) {
+	want := []string{"audit of tenant default", "certificate in force of listener 127.0.0.1:8200", "certificate of listener 127.0.0.1:8200", "configuration", "tenant default"}
+	if !slices.Equal(left, want) {
 		t.Errorf("left are %q, want %q", left, want)
+	}
+}
+
+// A policy that stays refused is counted and recorded once, however often files are read again. It
+// is logged again for an operator who asks. Another file is another refusal.
+func TestRefusedOnce(t *testing.T) {
+	srv, s := newServer(nil, nil), new(served)
+	var lines bytes.Buffer
+	srv.log = slog.New(slog.NewTextHandler(&lines, nil))
+	configured, _ := srv.config.Tenant("default")
+	for i, c := range []struct {
+		file, fault string
+		requested   bool
+		refused     uint64 // so far
+		lines       int    // so far
+	}{
+		{"a", "no", false, 1, 1}, {"a", "no", false, 1, 1}, {"a", "no", true, 1, 2},
+		{"b", "no", false, 2, 3}, {"b", "no", false, 2, 3}, {"b", "worse", false, 3, 4},
+	} {
+		srv.refuse(configured, s, candidate{Module: source.Module{FileSHA256: c.file}}, errors.New(c.fault), c.requested)
+		counts, _ := srv.state.history.Counts("default")
+		recorded := srv.records.Position().Number
+		if got := strings.Count(lines.String(), "\n"); got != c.lines || counts.Refused != c.refused || recorded != c.refused {
+			t.Errorf("step %d: %d lines, counted %d, recorded %d; want %d, %d, %d", i, got, counts.Refused, recorded, c.lines, c.refused, c.refused)
+		}
 	}
 }

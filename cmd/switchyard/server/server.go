@@ -106,6 +106,9 @@ type served struct {
 	engine *wasm.Engine // that runs the policy
 	audit  auditState
 	before earlier // the policy that was in force before
+
+	refused string // the sum of the file that was refused last; "" if it could not be read
+
 	pulse
 
 	release  *staged                  // of a policy that is to replace it; nil if none is under way

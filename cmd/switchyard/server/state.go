@@ -134,13 +134,6 @@ func eventOf(g *policy.Generation, s *served) api.PolicyEvent {
 	return e
 }
 
-// refused records that a tenant's policy was not exchanged, if err is not nil.
-func (a *adminState) refused(t config.Tenant, found candidate, err error) {
-	if err != nil {
-		a.history.Refused(t.Name, t.Policy, found.FileSHA256, err)
-	}
-}
-
 // countReload counts a reload of the configuration, which was refused if err is not nil.
 func (a *adminState) countReload(err error) {
 	a.mu.Lock()
