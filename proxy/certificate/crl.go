@@ -143,22 +143,27 @@ func (s *Source) Withdrawn(chains [][]*x509.Certificate, now time.Time) (reason 
 	if trust.revoked.find(chains) != nil {
 		return ReasonRevoked
 	}
-	valid := func(chain []*x509.Certificate) bool {
-		return !slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return now.After(c.NotAfter) })
+	reason = ReasonUnknownCA
+	for _, chain := range chains {
+		signed, ca := chain[:len(chain)-1], chain[len(chain)-1]
+		switch known, valid := trust.has(ca, now); {
+		case valid && !slices.ContainsFunc(signed, func(c *x509.Certificate) bool { return now.After(c.NotAfter) }):
+			return ""
+		case known:
+			reason = ReasonExpired
+		}
 	}
-	known := func(chain []*x509.Certificate) bool { return trust.has(chain[len(chain)-1]) }
-	switch {
-	case !slices.ContainsFunc(chains, known):
-		return ReasonUnknownCA
-	case !slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool { return known(chain) && valid(chain) }):
-		return ReasonExpired
-	}
-	return ""
+	return reason
 }
 
-// has reports whether a CA is trusted. It may have got a new certificate for its key.
-func (t *clientTrust) has(ca *x509.Certificate) bool {
-	return slices.ContainsFunc(t.cas, func(c *x509.Certificate) bool {
-		return bytes.Equal(c.RawSubject, ca.RawSubject) && bytes.Equal(c.RawSubjectPublicKeyInfo, ca.RawSubjectPublicKeyInfo)
-	})
+// has reports whether a CA is trusted, and whether one of its certificates that are there now is
+// valid. It may have got a new one for its key.
+func (t *clientTrust) has(ca *x509.Certificate, now time.Time) (known, valid bool) {
+	for _, c := range t.cas {
+		if bytes.Equal(c.RawSubject, ca.RawSubject) && bytes.Equal(c.RawSubjectPublicKeyInfo, ca.RawSubjectPublicKeyInfo) {
+			what, _ := untimely(c, now)
+			known, valid = true, valid || what == ""
+		}
+	}
+	return known, valid
 }

@@ -191,6 +191,16 @@ func TestWithdrawn(t *testing.T) {
 	check(t, err)
 	withdrawn("its CA has another certificate", "", time.Now())
 
+	old := chains[0][len(chains[0])-1]
+	chains[0][len(chains[0])-1] = b.clients.Expired("clients").X509()
+	withdrawn("the CA's certificate has expired, and the new one has not", "", time.Now())
+
+	b.files.ClientCA = b.file("both.pem", b.clients.Expired("clients").PEM(), authority.New(t, "more clients").PEM())
+	_, err = s.Exchange(b.files)
+	check(t, err)
+	chains[0][len(chains[0])-1] = old
+	withdrawn("the CA's certificate that is there now has expired", ReasonExpired, time.Now())
+
 	b.files.ClientCA = ""
 	_, err = s.Exchange(b.files)
 	check(t, err)

@@ -52,23 +52,16 @@ type Certificate struct {
 // New returns a root.
 func New(t testing.TB, name string) *Authority {
 	t.Helper()
-	return newRoot(t, ca(name))
+	a := &Authority{t: t, key: newKey(t)}
+	a.certificate = a.sign(ca(name), a.key.Public())
+	return a
 }
 
 // NewExpired returns a root that expired an hour ago. Certificates that it signs are
 // otherwise valid.
 func NewExpired(t testing.TB, name string) *Authority {
 	t.Helper()
-	template := ca(name)
-	template.NotBefore, template.NotAfter = over()
-	return newRoot(t, template)
-}
-
-func newRoot(t testing.TB, template *x509.Certificate) *Authority {
-	t.Helper()
-	a := &Authority{t: t, key: newKey(t)}
-	a.certificate = a.sign(template, a.key.Public())
-	return a
+	return New(t, name).Expired(name)
 }
 
 // over is a validity period in the past.
@@ -82,6 +75,16 @@ func (a *Authority) Renamed(name string) *Authority {
 	renamed := &Authority{t: a.t, key: a.key}
 	renamed.certificate = renamed.sign(ca(name), a.key.Public())
 	return renamed
+}
+
+// Expired returns a root of that name with the same key, whose certificate expired an hour ago.
+func (a *Authority) Expired(name string) *Authority {
+	a.t.Helper()
+	expired := &Authority{t: a.t, key: a.key}
+	template := ca(name)
+	template.NotBefore, template.NotAfter = over()
+	expired.certificate = expired.sign(template, a.key.Public())
+	return expired
 }
 
 // Intermediate returns an authority that is signed by a.
