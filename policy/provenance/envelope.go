@@ -21,6 +21,21 @@ const (
 	maxSignatures = 16
 )
 
+// A signature file as it stands beside its policy. The payload is the statement's JSON in
+// base64, and the signature covers these bytes, not the JSON as this program would write it:
+//
+//	{
+//	  "payloadType": "application/vnd.switchyard.policy-statement.v1+json",
+//	  "payload": "eyJzaGEyNTYiOiI5ZjJj…",     of {"sha256":"9f2c…","name":"acme.wasm",…}
+//	  "signatures": [
+//	    {"keyid": "4f1d07c2a9b3e856", "sig": "…64 bytes in base64…"}
+//	  ]
+//	}
+//
+// What ed25519 signs, with the length of the type and that of the payload:
+//
+//	DSSEv1 51 application/vnd.switchyard.policy-statement.v1+json 214 {"sha256":"9f2c…",…}
+
 // An Envelope is a signed JSON text, such as the statement in a signature file.
 type Envelope struct {
 	Type       string // of the payload
@@ -153,7 +168,9 @@ func (e *Envelope) Examine(keys []Key) []Examined {
 }
 
 // examine tries the keys that the signature names, or all if it names none of them:
-// other tools have other ids.
+// other tools have other ids. The id is not signed; it only chooses which keys are tried. Two
+// keys can have equal ids, as an id is only 64 bits of a hash; the signature must then be valid
+// for one of them.
 func (s Signature) examine(message []byte, keys []Key) Examined {
 	x := Examined{KeyID: s.KeyID}
 	for i, k := range keys {

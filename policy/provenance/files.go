@@ -13,7 +13,8 @@ import (
 	"switchyard/policy/statefolder"
 )
 
-// stable is how long a signature file must be unchanged before it is read.
+// stable is how long a signature file must be unchanged before it is read. The file is small,
+// so a program that writes it needs less than that; the policy's own file is waited for longer.
 const stable = 10 * time.Millisecond
 
 // SignatureFile returns the path of the signature file of a policy's file.
@@ -32,8 +33,9 @@ func ReadSignature(path string) ([]byte, error) {
 	return append([]byte{}, text...), nil // also of an empty file, not nil
 }
 
-// ReadKeys reads files of public keys. It does not wait until they are stable: of a file that
-// is being written, keys may be missing, or the last one is an error.
+// ReadKeys reads files of public keys, each of up to 64 KiB and with any number of keys. It does
+// not wait until they are stable: of a file that is being written, keys may be missing, or the
+// last one is an error. Either refuses policies that would pass later, and admits none.
 func ReadKeys(paths ...string) ([]Key, error) {
 	var keys []Key
 	for _, path := range paths {

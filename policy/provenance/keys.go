@@ -24,12 +24,16 @@ const (
 // maxKeyFile is the size in bytes up to which a file of keys is read.
 const maxKeyFile = 64 << 10
 
-// A Key is a public key that verifies the signatures of policies.
+// A Key is a public key that verifies the signatures of policies. Only ed25519 is supported: one
+// algorithm leaves nothing to negotiate, and OpenSSL makes and reads its keys.
 type Key struct {
 	ID     string // see the package comment
 	public ed25519.PublicKey
 }
 
+// newKey returns the key with its id, which is 16 hex digits. Anybody can compute it:
+//
+//	openssl pkey -pubin -in key.pub -outform DER | sha256sum | head -c 16
 func newKey(public ed25519.PublicKey) (Key, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -142,7 +146,8 @@ func wrongBlock(b *pem.Block, want string) error {
 	return fmt.Errorf("it has a block that is no %s; make keys by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'", want)
 }
 
-// Generate makes a key and returns both halves in PEM.
+// Generate makes a key and returns both halves in PEM: the private one as PKCS #8, the public
+// one as PKIX, the forms in which `openssl genpkey` and `openssl pkey -pubout` write them.
 func Generate() (private, public []byte, id string, err error) {
 	pub, priv, err := ed25519.GenerateKey(nil)
 	if err != nil {

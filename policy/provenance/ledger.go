@@ -31,6 +31,19 @@ const (
 //
 // A user with the right to write there can remove entries, which cannot be detected. Any
 // number of goroutines may use a Ledger.
+//
+// An old policy keeps its valid signature for ever, so signatures alone do not stop whoever can
+// write the policy's file from putting an old one back. The ledger's version is the floor below
+// which that is refused:
+//
+//	in force           version   downgrade_to   floor afterwards
+//	acme.wasm          7         0              7
+//	acme.wasm          6         0              refused: 6 < 7
+//	acme.wasm          6         6              6, lowered by the operator
+//	acme.wasm          8         6              8
+//
+// Where the folder cannot be written, the versions of this process still count: the floor is
+// the greater one of file and memory, unless the one in memory was lowered by the operator.
 type Ledger struct {
 	folder      string // empty: nothing is kept beyond this process
 	lockTimeout time.Duration
@@ -94,7 +107,8 @@ func (l *Ledger) Floor(tenant, name string) (uint64, error) {
 	return u.over(saved[tenant][name]), nil
 }
 
-// Record stores that the version is in force. A version below the floor changes nothing,
+// Record stores that the version is in force. It may wait for the lock of the folder, for as
+// long as statefolder.LockTimeout says. A version below the floor changes nothing,
 // unless it is the one that the operator allows by downgradeTo: then it becomes the floor.
 // If it returns an error, the version counts until the process ends, and is written by the
 // next Record that succeeds.
@@ -122,7 +136,8 @@ func (l *Ledger) keep(tenant, name string, version, downgradeTo uint64) {
 	l.unsaved[policyOf{tenant, name}] = u
 }
 
-// write writes the version, and the unsaved ones.
+// write writes the version, and the unsaved ones. It reads the file under the folder's lock, so
+// that no version of another process is lost between reading and writing.
 func (l *Ledger) write(tenant, name string, version, downgradeTo uint64) error {
 	if err := os.MkdirAll(l.folder, 0o700); err != nil {
 		return err

@@ -60,6 +60,19 @@ func Name(policy string) string {
 	return filepath.Base(strings.TrimPrefix(policy, "file:"))
 }
 
+// The gates from a file to a policy that may be loaded. What is not verified yet is not read:
+// the statement is parsed only after one of its signatures is valid.
+//
+//	file ─▶ pin          SHA-256 is the pinned one, if there is a pin
+//	     ─▶ signature    FILE.sig, if it is required or there is one
+//	          envelope   parsed strictly: no unknown, double or misspelt keys
+//	          Verify     at least one signature by a known key
+//	          statement  is about this file, name, tenant and time
+//	     ─▶ version      not below the floor
+//
+// A pin does not replace a signature and a signature does not replace a pin: with both, a
+// policy must pass both.
+
 // Check checks a policy's file against the rules. It takes the file's SHA-256 in hex, the
 // policy's name, and the content of the signature file, nil if there is none. The error is
 // a *wasm.GateError.
@@ -137,7 +150,8 @@ func verified(fileHash, policy string, e *Envelope, r Rules) (Finding, error) {
 	return f, nil
 }
 
-// allows refuses a file, a tenant, a time or a version that the statement does not cover.
+// allows refuses a file, a tenant, a time or a version that the statement does not cover. The
+// first moment at which a statement is valid is NotBefore; at Expires it is no longer valid.
 func (s *Statement) allows(fileHash, policy string, r Rules) error {
 	const format = "2006-01-02 15:04:05 MST"
 	now, name := r.Now.UTC().Format(format), Name(policy)

@@ -100,7 +100,8 @@ func CheckTenant(pattern string) error {
 	return nil
 }
 
-// Covers reports whether the policy may be used for the tenant.
+// Covers reports whether the policy may be used for the tenant. A pattern matches the whole
+// name: acme-* covers acme-eu and not acme.
 func (s *Statement) Covers(tenant string) bool {
 	for _, pattern := range s.Tenants {
 		if ok, err := path.Match(pattern, tenant); ok && err == nil {
@@ -111,12 +112,15 @@ func (s *Statement) Covers(tenant string) bool {
 }
 
 // Soon returns the time from which on operators should be warned that the statement expires:
-// when a tenth of its lifetime is left, but at most two weeks before its end.
+// when a tenth of its lifetime is left, but at most two weeks before its end. That is the last
+// three days of a statement for 30 days, and the last two weeks of one for a year.
 func (s *Statement) Soon() time.Time {
 	const most = 14 * 24 * time.Hour
 	return s.Expires.Add(-min(s.Expires.Sub(s.NotBefore)/10, most))
 }
 
+// isOf returns an error unless the statement is about the file with that SHA-256, in lower-case
+// hex.
 func (s *Statement) isOf(fileHash string) error {
 	if s.SHA256 != fileHash {
 		return fmt.Errorf("its file has the sha256 %s, and its statement is about %s", fileHash, s.SHA256)

@@ -13,6 +13,14 @@ import (
 // maxDepth is how deep JSON values may be nested.
 const maxDepth = 4
 
+// JSON leaves to its readers what several equal keys mean. One that signs might show the first
+// of two versions, and one that verifies might use the last:
+//
+//	{"version": 8, …, "version": 3}     refused: a key is there twice
+//	{"Version": 3, …}                   refused; encoding/json alone would take it for version
+//	{"version": 8, …, "only": "eu"}     refused: unknown, and may be meant to restrict
+//	{"version": 8, …} {}                refused: something is behind it
+
 // decodeStrictly reads JSON that every reader understands in the same way: it is UTF-8,
 // nothing follows it, no key occurs twice, and all keys are among fields, with exactly that
 // spelling. Without fields, those of v are allowed.
@@ -65,6 +73,7 @@ func walk(d *json.Decoder, fields []string, depth int) error {
 	return err
 }
 
+// key reads the key of one member of an object. seen has the keys of this object before it.
 func key(d *json.Decoder, fields []string, seen map[string]bool) error {
 	t, err := d.Token()
 	if err != nil {

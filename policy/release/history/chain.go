@@ -11,6 +11,17 @@ import (
 	"io"
 )
 
+// Each line has the SHA-256 of the line before it, so that the last sum stands for all lines:
+//
+//	{"n":1,"prev":"",     "kind":"initial", …}   SHA-256 of this line: 5b1e…
+//	{"n":2,"prev":"5b1e…","kind":"at-once", …}                         c07a…
+//	{"n":3,"prev":"c07a…","kind":"kill", …}                            e294…  ◀─ head.json
+//
+// Whoever changes line 1 must compute all later sums anew, and replace head.json too. If that is
+// signed, only the owner of the key can.
+// Full files continue the chain of the file before. After damage a new chain begins, whose
+// numbers go on above all that were ever used.
+
 // A tip is the end of a chain.
 type tip struct {
 	number uint64 // of its last entry; 0 before the first
@@ -27,7 +38,8 @@ type Fault struct {
 
 func (f *Fault) Error() string { return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Problem) }
 
-// next reads one line that must continue the chain.
+// next reads one line that must continue the chain. It moves t only if the line fits. first says
+// that the line is the first of its file, where Broken may begin another chain.
 func (t *tip) next(line []byte, first bool) (*Entry, error) {
 	var e Entry
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -100,6 +112,7 @@ func sumOf(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 var errLong = fmt.Errorf("it is longer than %d bytes", maxLine)
 
 // readLine returns a line without its end. With io.EOF it has none. With errLong it was skipped.
+// A line that somebody damaged may be as long as the file; no more than maxLine is kept of it.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	var line []byte
 	long := false

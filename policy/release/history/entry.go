@@ -33,6 +33,14 @@ const (
 	Broken     Kind = "broken"      // a new chain begins, as the file before is damaged
 )
 
+// What the kinds say about what is in force; State.apply carries it out:
+//
+//	begin, stage, pause, resume   a release is under way, until an entry with a receipt ends it
+//	initial, at-once, done        To is in force, and the one before is kept for a rollback
+//	rolled-back                   To is in force again
+//	kill, revive                  the shipped policy is in force instead, and no longer
+//	retry                         nothing is held any more
+
 // ends reports whether an entry of the kind has a receipt: it says what is in force from then on.
 func (k Kind) ends() bool {
 	switch k {
@@ -104,7 +112,8 @@ type Progress struct {
 	Counts  *policy.Weighed `json:"counts,omitempty"` // if it stopped: the evidence so far
 }
 
-// Who is who caused an entry.
+// Who is who caused an entry. It is what the server could observe, and no proof: of a file, for
+// example, its owner and signers, not the person who copied it.
 type Who struct {
 	By      string     `json:"by,omitempty"`      // "token NAME", "socket, user 1000", "file", or what the server decided by
 	Owner   string     `json:"owner,omitempty"`   // of the policy's file, as a number
@@ -146,7 +155,8 @@ func Sum(text []byte) string {
 
 // Identify returns the identity of a policy: SHA-256 over the sums of file and configuration
 // and over the may settings. It depends on nothing that another version of the program could
-// compute differently.
+// compute differently. The sums are in hex and thus without line ends, so no two triples give the
+// same text.
 func Identify(file, config, may string) string {
 	return Sum(fmt.Appendf(nil, "%s\n%s\n%s\n", file, config, may))
 }

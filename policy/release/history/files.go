@@ -27,6 +27,14 @@ func (h *History) path(name string) string { return filepath.Join(h.folder, name
 
 // catchUp reads what was written since it was called last, all at the first call. A file that is
 // damaged is put aside. The caller has locked the folder.
+//
+//	history.jsonl is          this process
+//	missing                   begins it: the first one, or after one that was put aside
+//	the one it knows, longer  reads on from where it stopped
+//	another one, or shorter   forgets what it knows, and reads all of it
+//
+// The file is never shortened in good order (append only takes back its own incomplete line), so
+// a shorter one was replaced or cut off.
 func (h *History) catchUp() error {
 	info, err := os.Stat(h.path(fileName))
 	switch {
@@ -238,8 +246,10 @@ func (h *History) rename() (name, sum string, err error) {
 	return name, sum, statefolder.Sync(h.folder)
 }
 
-// breakOff begins a new chain after a damaged file. It goes on from the entries before the
-// damage.
+// breakOff begins a new chain after a damaged file. It goes on from the state before the damage,
+// and its numbers from above the damaged lines, so that no number ever means two entries. If
+// entry 40 is the last that fits, three lines follow, and head.json knows entry 42, Broken is
+// entry 44.
 func (h *History) breakOff(name string, s scan) error {
 	s.fault.File = name
 	h.damaged = s.fault
@@ -252,7 +262,8 @@ func (h *History) breakOff(name string, s scan) error {
 		File: &File{Name: name, SHA256: s.sum, Line: s.fault.Line, Reason: s.fault.Problem}})
 }
 
-// save writes an unsaved entry, into a new file if the present one is full.
+// save writes an unsaved entry, into a new file if the present one is full. The files of its
+// policies are written first: an entry that is there never refers to one that is not.
 func (h *History) save(e *Entry) error {
 	if h.size >= h.maxFile {
 		name, sum, err := h.rename()
@@ -294,7 +305,8 @@ func (h *History) write(e *Entry) error {
 	return nil
 }
 
-// append writes a line durably. What it wrote of a line before it failed is removed again.
+// append writes a line durably: it is on the disk when append returns. What it wrote of a line
+// before it failed is removed again.
 func (h *History) append(line []byte) error {
 	f, err := os.OpenFile(h.path(fileName), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {

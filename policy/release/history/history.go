@@ -112,7 +112,9 @@ func (h *History) locked(write func() error) error {
 }
 
 // Append writes an entry with the files that its policies refer to, and returns it with its
-// number. Kinds that end a release get a receipt, of which r has what only the caller knows. If
+// number. It waits for the disk, and up to statefolder.LockTimeout for other processes, so it
+// belongs off the data path. Kinds that end a release get a receipt, of which r has what only
+// the caller knows. If
 // the entry cannot be written, it counts until the process ends and has no number; the next
 // Append writes it.
 func (h *History) Append(e Entry, r Receipt, blobs ...[]byte) (Entry, error) {
@@ -153,7 +155,8 @@ func (h *History) flush() error {
 	})
 }
 
-// take gives an entry its place in the chain of a history that is only in memory.
+// take gives an entry its place in the chain of a history that is only in memory. Of the files of
+// policies it keeps those that prune would keep in a folder.
 func (h *History) take(e *Entry) error {
 	line, err := h.seal(e)
 	if err != nil {
@@ -183,7 +186,8 @@ func (h *History) seal(e *Entry) ([]byte, error) {
 	return e.line()
 }
 
-// remember carries out an entry that is in the chain.
+// remember carries out an entry that is in the chain. A Head or Broken brings the state that all
+// entries before it lead to, so that reading begins with the newest file and needs no older one.
 func (h *History) remember(e *Entry) {
 	if e.State != nil {
 		h.saved = e.State.clone()
@@ -196,7 +200,8 @@ func (h *History) remember(e *Entry) {
 	}
 }
 
-// State returns what all entries lead to for a tenant, those that could not be written included.
+// State returns what all entries lead to for a tenant, those that could not be written included:
+// a rollback must be obeyed even if the disk is full. The result is a copy.
 func (h *History) State(tenant string) Tenant {
 	h.mu.Lock()
 	defer h.mu.Unlock()

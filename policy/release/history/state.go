@@ -83,6 +83,19 @@ func (s State) apply(e *Entry, keep int) {
 	}
 }
 
+// How the lists change, with policies a, b and c and at most three kept:
+//
+//	entry                in force   previous   held
+//	initial a            a
+//	at-once b            b          a
+//	at-once c            c          a b
+//	rolled-back to b     b          a          c      it is skipped until a retry
+//	rolled-back to a     a                     c b
+//	at-once c            c          a          b      what is in force is not held
+//
+// A rollback takes its target and all later ones off the list, so that a second rollback goes
+// one further back and not to and fro.
+
 // advance puts a policy in force, and remembers the one before.
 func (t *Tenant) advance(to *Policy, keep int) {
 	if to == nil {

@@ -14,7 +14,8 @@ import (
 // policies returns the folder of the files of policies.
 func (h *History) policies() string { return h.path("policies") }
 
-// put stores a file under its sum.
+// put stores a file under its sum. One that is there and whole is left alone, so that the same
+// policy in many entries or tenants is stored once.
 func (h *History) put(content []byte) error {
 	path := filepath.Join(h.policies(), Sum(content))
 	if old, err := os.ReadFile(path); err == nil && Sum(old) == Sum(content) {
