@@ -13,7 +13,11 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Decision is a verdict by ids and its parts. The names in JSON do not change.
+// A Decision is a verdict by ids and its parts. The names in JSON do not change. For example,
+// "unicast fields 1 2, not-sender, else-broadcast" for CID_SWITCH_P2P_CMD has the parts
+//
+//	action unicast, targets "fields 1 2", fields from_user_id and to_user_id,
+//	flags not-sender and else-broadcast, decided constant
 type Decision struct {
 	Verdict string   `json:"verdict"`           // as tables and logs spell it
 	Word    string   `json:"word"`              // the ABI's number: 0x and 16 digits

@@ -21,6 +21,15 @@ type Change struct {
 // Else is the command of a Change of what unknown commands get.
 const Else = "else"
 
+// A comparison handles a pair of answers as one value, so that the same spans and groups that
+// make the rows of a table make the lines of a difference:
+//
+//	            before   after    pair
+//	otherwise   drop     drop     (drop, drop)          no change
+//	0x0720      drop     unicast  (drop, unicast)  ┐    one change: 0x0720-0x0721
+//	0x0721      drop     unicast  (drop, unicast)  ┘
+//	0x0722      inspect  inspect  (inspect, inspect)    unproven: the code may differ
+
 // bothAnswers holds the answers of two policies for the same ids.
 type bothAnswers struct{ before, after answer }
 

@@ -6,7 +6,8 @@ import (
 )
 
 // InForce is the policy of a generation, held to what the generation allows. Calling it
-// counts no faults and fills no memo.
+// counts no faults and fills no memo, so that an operator who looks at a policy changes nothing
+// about how it is obeyed.
 type InForce struct{ *policy.Generation }
 
 // Classify implements Classifier.

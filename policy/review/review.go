@@ -112,6 +112,17 @@ type segment struct {
 	answers []answer
 }
 
+// Asking is exhaustive in the commands and a sample in the services: 65,536 commands times 12
+// services are 786,432 calls, and 65,536 services would be four thousand million. It needs no
+// analysis of the code, and so works for a policy in any language.
+//
+// Most neighbouring commands get the same answers, so a table keeps segments:
+//
+//	commands       services 0 … 9, 0xfffe, 0xffff
+//	0x0000-0x0100  drop  drop   … drop  drop           segments[0], first 0x0000
+//	0x0101-0x0101  drop  handle … drop  drop           segments[1], first 0x0101
+//	0x0102-0xffff  drop  drop   … drop  drop           segments[2], first 0x0102
+
 // Extract calls p for every pair of ids. It begins with the commands of the protocol, each
 // with its own service, and goes on with other ids of the protocol, so that faults of
 // other pairs do not prevent those calls. When ctx ends, it stops asking.
@@ -152,14 +163,15 @@ func (t *Table) answers(c pdu.CommandID) []answer {
 // own returns the index of a known command's service.
 func (q *Questions) own(c pdu.Command) int { return slices.Index(q.services, c.Service) }
 
+// An extractor asks the questions for one table.
 type extractor struct {
 	ctx    context.Context
 	policy Classifier
-	known  map[policy.IDs]answer
-	asked  uint64
-	faults int
-	missed uint64
-	ended  bool
+	known  map[policy.IDs]answer // what was asked first: the commands of the protocol
+	asked  uint64                // pairs so far, with those that were missed
+	faults int                   // of classify
+	missed uint64                // pairs for which classify was not called
+	ended  bool                  // ctx has ended
 }
 
 func (e *extractor) answer(s pdu.ServiceID, c pdu.CommandID) answer {
@@ -171,6 +183,8 @@ func (e *extractor) answer(s pdu.ServiceID, c pdu.CommandID) answer {
 	return e.classify(s, c)
 }
 
+// classify asks about one pair. It looks at ctx only for every 64th pair, so that looking costs
+// little beside the calls.
 func (e *extractor) classify(s pdu.ServiceID, c pdu.CommandID) answer {
 	if e.asked++; e.asked%64 == 0 && e.ctx.Err() != nil {
 		e.ended = true

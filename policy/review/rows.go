@@ -101,6 +101,7 @@ func (t *Table) Rows() []Row {
 	return rows
 }
 
+// row returns the row of the services of a group.
 func (s span[T]) row(g group[answer], alike bool) Row {
 	return Row{Command: s.String(), First: uint16(s.first), Last: uint16(s.last), Known: s.isKnown(),
 		Alike: alike, Scope: g.scope, Decision: decide(g.value, s.first)}
@@ -114,7 +115,15 @@ type span[T comparable] struct {
 }
 
 // spans cuts the commands where the answers of one of the tables change, and around known
-// commands.
+// commands. Two pieces that a cut of the other table separates are joined again if their values
+// are equal:
+//
+//	table 1      ├─ a ──────┼─ b ─────────┤
+//	table 2      ├─ x ─────────┼─ y ──────┤
+//	known                         K
+//	spans        ├ a,x ─────┼bx┼by┼K┼ b,y ┤
+//
+// A known command is always a span of its own, even where its neighbours get the same.
 func spans[T comparable](values func(pdu.CommandID) []T, tables ...*Table) []span[T] {
 	var starts []pdu.CommandID
 	for _, t := range tables {
@@ -189,7 +198,13 @@ func groups[T comparable](q *Questions, values []T, include func(service int) bo
 }
 
 // scopeOf returns the scope of the included services. If that is among them which stands
-// for all others, the scope is Any, except for those that are not included.
+// for all others, the scope is Any, except for those that are not included. With the services
+// 0, 1, 2 and 0xfffe, which stands for all others:
+//
+//	included       scope
+//	1, 2           1, 2
+//	0, 2, 0xfffe   any but 1
+//	all            any
 func (q *Questions) scopeOf(include func(service int) bool) Scope {
 	var inside, outside []string
 	for i, s := range q.services {

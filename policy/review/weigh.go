@@ -37,7 +37,8 @@ func (w Weights) Services() []pdu.ServiceID {
 }
 
 // Weigh adds to every change its part of the traffic. Else gets the traffic of unknown
-// commands that no other change has. It returns the sum of all traffic.
+// commands that no other change has. It returns the sum of all traffic. Shares are those of all
+// PDUs, so those of the changes add up to less than 1 where some traffic is not concerned.
 func Weigh(changes []Change, w Weights) (total Weight) {
 	for i := range changes {
 		changes[i].Weight = new(Weight)
@@ -55,7 +56,8 @@ func Weigh(changes []Change, w Weights) (total Weight) {
 	return total
 }
 
-// place returns the index of the change to which the ids belong, or -1.
+// place returns the index of the change to which the ids belong, or -1. A change that names the
+// command comes before Else; no two of them share a command and a service.
 func place(changes []Change, ids policy.IDs) int {
 	_, known := pdu.CommandByID(ids.Command)
 	rest := -1

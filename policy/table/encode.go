@@ -2,7 +2,9 @@ package table
 
 import "switchyard/policy/wasm/binary"
 
-// The part of WebAssembly's binary format that the module of a table needs.
+// The part of WebAssembly's binary format that the module of a table needs. Numbers in code are
+// signed LEB128: 16 is `10`, and 0x0301 is `81 06`. Package binary has the rest; this file only
+// gives its names the shape in which module.go reads like the text format.
 
 const (
 	sectionCustom   = binary.SectionCustom

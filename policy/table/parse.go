@@ -96,7 +96,11 @@ func (p *parser) keys() {
 	}
 }
 
-// significant cuts off what stands below a rule or an unknown section, which has one fault.
+// significant cuts off what stands below a rule or an unknown section, which has one fault:
+//
+//	route.CID_X.y               route.CID_X           a rule that is no string
+//	service.SID_FILE.CID_X.y    service.SID_FILE.CID_X
+//	routes.CID_X                routes                an unknown section
 func (p *parser) significant(key toml.Key) toml.Key {
 	depth := 1
 	switch key[0] {
@@ -108,6 +112,7 @@ func (p *parser) significant(key toml.Key) toml.Key {
 	return key[:min(depth, len(key))]
 }
 
+// key handles a key by its depth: a section, a rule of [route], a service, a rule of a service.
 func (p *parser) key(key toml.Key) {
 	_, isSection := p.value(key).(map[string]any)
 	switch {

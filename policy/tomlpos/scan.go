@@ -40,6 +40,17 @@ func Scan(text []byte) *Document {
 	return d
 }
 
+// A text and what Scan notes of it, each path with its first line:
+//
+//	1  [[listener]]             listener: list;  listener.0: outer
+//	2  address = "::1:8000"     listener.0.address: value
+//	3  tls.cert = "a.pem"       listener.0.tls: outer;  listener.0.tls.cert: value
+//	4  [[listener]]             listener.1: outer, as listener is a list with two elements now
+//	5  [listener.tls]           listener.1.tls: header, in the latest element
+//
+// The decoder tells where a syntax error is, but not where a key stands that it has decoded,
+// and most faults of a configuration are about such keys.
+
 // A scanner reads a text once, from its beginning to its end.
 type scanner struct {
 	*Document
@@ -77,7 +88,14 @@ const (
 )
 
 // note records a path in this role: its line if it is new, and whether it repeats a
-// definition.
+// definition. TOML lets a table be opened twice only where one of both is implied:
+//
+//	first       then        allowed
+//	[a.b]       [a]         yes: a was an outer table so far
+//	[a]         [a]         no
+//	[[a]]       [[a]]       yes: another element
+//	[a]         [[a]]       no
+//	a.b = 1     a = 2       no: a value never comes twice or in the place of a table
 func (s *scanner) note(p place, as role) {
 	if len(p.path) > MaxPath {
 		s.refuse("the path to a key is longer than %d bytes", MaxPath)

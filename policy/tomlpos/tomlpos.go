@@ -53,7 +53,8 @@ type Repeat struct {
 }
 
 // Line returns the line of the key at the path, else that of the innermost table or list
-// around it, else 0. A path without indices leads to a list but not into it.
+// around it, else 0. A path without indices leads to a list but not into it. So a fault of a key
+// that is missing gets the line of its section's header.
 func (d *Document) Line(path ...string) (line int) {
 	at := place{}
 	for _, name := range path {
@@ -82,7 +83,8 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.What) }
 
-// Decode returns the values of the document. The error is a *SyntaxError.
+// Decode returns the values of the document, as BurntSushi/toml decodes them into a map. The
+// error is a *SyntaxError, which quotes nothing of the document.
 func (d *Document) Decode() (values map[string]any, err error) {
 	if d.refused != nil {
 		return nil, d.refused

@@ -12,7 +12,13 @@ var (
 )
 
 // Unquoted reports whether a value on that line looks like a text without its quotes. It is
-// for the remedy of a line that the decoder has refused.
+// for the remedy of a line that the decoder has refused, which is often about the character
+// behind the text:
+//
+//	timeout = 30s           true
+//	names = ["a", b]        true
+//	timeout = 30            false
+//	timeout = "30s          false: it has a quote
 func (d *Document) Unquoted(line int) bool {
 	lines := strings.Split(d.text, "\n")
 	if line < 1 || line > len(lines) {

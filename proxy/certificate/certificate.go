@@ -12,6 +12,20 @@ import (
 	"time"
 )
 
+// A reload, and the handshakes meanwhile:
+//
+//	files ──▶ read, each unchanged for 50 ms ──▶ sum of all contents
+//	            same sum as before    the TLS configuration stays, its warnings are judged anew
+//	            another sum           parse and check
+//	              a fault             the error is returned, the old content stays in force
+//	              sound               inForce is exchanged
+//
+//	handshake ──▶ GetConfigForClient ──▶ what is in force at that moment
+//
+// Certificate and key are two files, which tools replace one after the other. Between the two
+// writes they do not belong together; that is a fault, and the next reload, after the second
+// write, finds a pair.
+
 // stable is how long a file must stay unchanged to be read.
 const stable = 50 * time.Millisecond
 
@@ -39,7 +53,8 @@ type Source struct {
 	files Files      // guarded by mu
 }
 
-// credentials are the result of reading the files once. They are immutable.
+// credentials are the result of reading the files once. They are immutable, so that a handshake
+// uses one set of files from its beginning to its end.
 type credentials struct {
 	config   *tls.Config
 	sum      [sha256.Size]byte // of the files and options they were made from
@@ -70,7 +85,8 @@ func (s *Source) Reload() (changed bool, err error) {
 	return s.exchange(s.files)
 }
 
-// Exchange is Reload with other files. Unless it fails, later reloads read those.
+// Exchange is Reload with other files, for a listener whose configuration names others now. Unless
+// it fails, later reloads read those.
 func (s *Source) Exchange(files Files) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,6 +137,7 @@ func (c contents) sum(files Files) [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
+// newCredentials parses and checks the contents. now decides about validity periods.
 func newCredentials(files Files, contents contents, now time.Time) (*credentials, error) {
 	c := &credentials{}
 	minVersion := files.MinVersion

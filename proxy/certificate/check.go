@@ -16,6 +16,14 @@ import (
 	"time"
 )
 
+// A server with a certificate that clients refuse looks healthy: it listens, and every handshake
+// fails at the other side. So what clients would refuse is found when the files are read. What
+// they would refuse later, or what only some refuse, is a warning. A chain is what TLS sends:
+//
+//	certificate 1  CN=hub.acme.example   with the key in the key file
+//	certificate 2  CN=Acme CA 7          signed 1
+//	(certificate 3 CN=Acme Root          signed 2; may be left out, as clients have it)
+
 // leastRSA is how many bits an RSA key must have to be safe.
 const leastRSA = 2048
 
@@ -152,7 +160,8 @@ func exposed(path string) []string {
 	return []string{warning(roleKey, path, what, "set it to 0600, or to 0640 for a group")}
 }
 
-// clientTrust is what client certificates are verified against. It is immutable.
+// clientTrust is what client certificates are verified against. It is immutable. It is asked twice:
+// by crypto/tls in each handshake, and by Withdrawn about connections that are open already.
 type clientTrust struct {
 	cas  []*x509.Certificate // that may sign those of clients, also if they are not valid now
 	pool *x509.CertPool      // of cas

@@ -28,9 +28,11 @@ const (
 	roleCRL         = "crl"
 )
 
-// contents are the contents of the files.
+// contents are the contents of the files, each read once, so that what is checked is what is
+// served. A file that the configuration does not name has none.
 type contents struct{ certificate, key, clientCA, crl []byte }
 
+// read reads all files that are named, and waits for each until it was unchanged for stable.
 func read(files Files, stable time.Duration) (contents, error) {
 	var c contents
 	for _, f := range []struct {

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 )
 
+// A tenant claims connections by these names, and a certificate may have thousands. The limits
+// bound what one handshake can cost.
 const (
 	mostIdentities  = 64
 	longestIdentity = 256 // bytes, without the kind
@@ -48,7 +50,8 @@ func Issuers(chains [][]*x509.Certificate) (fingerprints []string) {
 	return fingerprints
 }
 
-// names iterates over all names in a certificate, with their kinds.
+// names iterates over all names in a certificate, with their kinds: cn first, then uri, dns and
+// email. A DNS name loses the dot of the root, "hub.acme.example." is "hub.acme.example".
 func names(c *x509.Certificate) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		if !yield("cn", c.Subject.CommonName) {

@@ -26,7 +26,9 @@ const (
 	ReasonOther           = "other"
 )
 
-// Describe returns the reason for an error of a server's handshake, or "" for nil.
+// Describe returns the reason for an error of a server's handshake, or "" for nil. The order of
+// the cases matters: an error may wrap several causes, and an expired certificate, for example, is
+// also one that could not be verified.
 func Describe(err error) (reason string) {
 	switch {
 	case err == nil:

@@ -11,6 +11,8 @@ import (
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
 
+// checkAddress accepts host:port. The host is an address, a name, or empty for all addresses; the
+// port is a number. Names of services, such as http, are not looked up.
 func checkAddress(address string) error {
 	const remedy = `write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`
 	host, port, err := net.SplitHostPort(address)
@@ -64,6 +66,10 @@ func isLoopback(address string) bool {
 // normalAddress returns the one spelling of a valid address. All that listen at the same
 // sockets have the same one: Go listens for IPv4 and IPv6 at any unspecified address, and
 // at 127.0.0.1 for localhost.
+//
+//	:8200  0.0.0.0:8200  [::]:8200        [::]:8200
+//	localhost:08200  [::ffff:127.0.0.1]:8200   127.0.0.1:8200
+//	Hub.example:8200                      hub.example:8200
 func normalAddress(address string) string {
 	host, port, _ := net.SplitHostPort(address)
 	host = strings.ToLower(host)

@@ -35,6 +35,7 @@ func Changes(old, new *Config) (live, restart []string) {
 	return slices.Compact(live), restart
 }
 
+// lastingKeys returns every key by a name that means the same in two configurations.
 func (c *Config) lastingKeys() []key {
 	return c.keysWith(func(i int) string { return c.Listeners[i].Name })
 }

@@ -1,5 +1,9 @@
 package config
 
+// What a single key may be is in its key (keys.go). Here are the faults that take two keys to see.
+// A check first asks whether the keys are sound: a value that was refused already would cause a
+// second fault, which is gone when the first is corrected.
+
 // check finds faults in combinations of keys.
 func (r *reader) check() {
 	r.checkListeners()
@@ -33,6 +37,11 @@ func (r *reader) checkAdmin() {
 	}
 }
 
+// checkLimits requires the limits of memory to fit into each other:
+//
+//	lag_soft < lag_hard            8 MiB < 64 MiB    else lag_soft closes nobody
+//	max_pdu < lag_hard            16 MiB < 64 MiB    else one PDU closes its receivers
+//	lag_hard + max_pdu < log      80 MiB < 256 MiB   else one peer fills the tenant's log
 func (r *reader) checkLimits(t Tenant) {
 	limits := "tenant." + t.Name + ".limits"
 	hard, soft, log, pdu := limits+".lag_hard", limits+".lag_soft", limits+".log", "peer.max_pdu"

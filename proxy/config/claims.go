@@ -41,6 +41,7 @@ func (r *reader) checkClaims(l *Listener, name string) {
 	}
 }
 
+// soundClaims reports whether all claims of a tenant were accepted.
 func (r *reader) soundClaims(name string) bool {
 	claims := "tenant." + name + ".claims"
 	return r.sound(claims+".networks", claims+".certificates", claims+".issuers", claims+".server_names")

@@ -1,5 +1,9 @@
 package config
 
+// The defaults serve a small TeamTalk on one machine: peers connect from there only, and the admin
+// interface is for the operator at that machine. config.toml has the same values, with the reason
+// for each; a test compares the two.
+
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
@@ -30,6 +34,7 @@ func Default() *Config {
 	}
 }
 
+// defaultListener returns what a [[listener]] begins with; its address must be written.
 func defaultListener(address string) Listener {
 	return Listener{
 		Name:              address,
@@ -44,6 +49,7 @@ func defaultListener(address string) Listener {
 	}
 }
 
+// defaultTenant returns what a [tenant.NAME] begins with.
 func defaultTenant(name string) Tenant {
 	return Tenant{
 		Name:    name,

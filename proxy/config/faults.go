@@ -6,6 +6,12 @@ import (
 	"strings"
 )
 
+// A configuration with faults is refused as a whole, and all of them are reported at once:
+//
+//	config.toml:12: peer.timeout: 2h is out of range; write 50ms to 1h
+//	config.toml:31: unknown key "tenant.acme.limit"; did you mean "tenant.acme.limits"?
+//	environment SWITCHYARD_PEER__MAX_PDU: peer.max_pdu: "16" is not a size; write a whole …
+
 // Faults is every fault of a configuration: first those of its file, by line.
 type Faults []Fault
 

@@ -23,7 +23,8 @@ type key struct {
 	restart bool               // a change requires a restart
 }
 
-// set sets the field to a value as TOML decodes it.
+// set sets the field to a value as TOML decodes it: a number is an int64, a text a string, a list
+// a []any. After an error the field is as it was.
 func (k key) set(value any) error {
 	switch field := k.field.(type) {
 	case *Duration:
@@ -109,6 +110,7 @@ func (k key) setText(text string) error {
 	return k.set(text)
 }
 
+// inRange checks a number. text is how it was written, for the error.
 func (k key) inRange(n int64, text string) error {
 	if n < k.min || n > k.max {
 		return fmt.Errorf("%s is out of range; write %s", text, k.allowed())
@@ -116,6 +118,7 @@ func (k key) inRange(n int64, text string) error {
 	return nil
 }
 
+// checkText checks a text by the key's check, or else by its choices.
 func (k key) checkText(text string) error {
 	if k.check != nil {
 		return k.check(text)
@@ -170,6 +173,7 @@ func (k key) text() string {
 	}
 }
 
+// wrongType is the error for a value of another type than the key's.
 func wrongType(want string, value any) error {
 	got := "something else"
 	switch v := value.(type) {

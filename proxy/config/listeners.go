@@ -41,6 +41,8 @@ func (r *reader) checkTenantsOf(l *Listener, name string) {
 	}
 }
 
+// tenantRemedy says what to do about a tenant that does not exist. The default listener, which is
+// there if the file has none, names a default tenant that the file may have replaced.
 func (r *reader) tenantRemedy(listener, tenant string) string {
 	var names []string
 	for _, t := range r.config.Tenants {
@@ -53,6 +55,11 @@ func (r *reader) tenantRemedy(listener, tenant string) string {
 	return remedy
 }
 
+// checkTLS requires the files of TLS to be named together:
+//
+//	certificate   needs key, and key needs certificate; both may be one file
+//	client_ca     needs certificate: without TLS nobody shows a certificate
+//	crl           needs client_ca
 func (r *reader) checkTLS(t TLS, name string) {
 	certificate, key, ca := name+".certificate", name+".key", name+".client_ca"
 	if !r.sound(certificate, key, ca) {
@@ -92,6 +99,7 @@ func (r *reader) checkOpen(l *Listener, name string) {
 		name, l.Address, why, name, name, name)
 }
 
+// everything reports whether a network has all addresses of IPv4 or of IPv6.
 func everything(network netip.Prefix) bool { return network.Bits() == 0 }
 
 // checkProxies refuses to trust the PROXY headers of all sources.

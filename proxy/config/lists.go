@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// memberFaults is the faults of a list's members.
+// memberFaults is the faults of a list's members. Each gets the line of its member, where the list
+// has a line for each.
 type memberFaults []memberFault
 
 type memberFault struct {

@@ -18,6 +18,19 @@ import (
 	"switchyard/policy/tomlpos"
 )
 
+// The layers of a configuration. Each replaces single values of those before, and notes where the
+// value came from, so that a fault in it names the right place:
+//
+//	Default()      tenant.default, a listener at 127.0.0.1:8200, …   "defaults"
+//	file           [peer] timeout = "20s"                            config.toml:7
+//	environment    SWITCHYARD_PEER__TIMEOUT=15s                      environment SWITCHYARD_…
+//	flags          --set peer.timeout=10s                            --set peer.timeout
+//	checks         combinations of the keys as they are then
+//
+// Only the file adds or removes tenants and listeners: the keys of all others exist after it was
+// read, and environment and flags set existing keys. If the file names a tenant, the default one
+// is gone; the same is true of listeners.
+
 const (
 	// defaultFile is read if it exists and no file is named.
 	defaultFile = "config.toml"
@@ -84,6 +97,7 @@ func load(path string, source []byte, env []string, overrides map[string]string)
 	return r.finish(env, overrides)
 }
 
+// readProblem says why a file could not be read, without its path, which the fault has as place.
 func readProblem(path string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -115,6 +129,7 @@ type reader struct {
 	faults     Faults
 }
 
+// finish applies the layers above the file and checks the result.
 func (r *reader) finish(env []string, overrides map[string]string) (*Config, error) {
 	r.environment(env)
 	r.flags(overrides)
@@ -306,6 +321,7 @@ func (r *reader) sound(names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return r.faulty[name] })
 }
 
+// lookup returns the value of a variable among "NAME=value" texts. Of several, the last counts.
 func lookup(env []string, name string) string {
 	value := ""
 	for _, entry := range env {

@@ -66,6 +66,9 @@ func variableOf(key string) string {
 	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "__", "-", "_").Replace(key))
 }
 
+// keyOfVariable is the inverse of variableOf, for the part behind the prefix. A tenant's name has
+// no underscores, so each one in it stands for a hyphen: TENANT__ACME_EU__POLICY is
+// tenant.acme-eu.policy.
 func keyOfVariable(name string) string {
 	parts := strings.Split(strings.ToLower(name), "__")
 	if parts[0] == "tenant" {

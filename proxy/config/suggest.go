@@ -57,6 +57,8 @@ func (r *reader) candidates(name string) []string {
 	return slices.Compact(known)
 }
 
+// sameLastPart returns a key of another section whose last part is that of name, or "": heartbeat
+// outside of any section is perhaps peer.heartbeat.
 func sameLastPart(known []string, name string) string {
 	last := name[strings.LastIndex(name, ".")+1:]
 	for _, candidate := range known {

@@ -29,6 +29,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// String returns a spelling that UnmarshalText reads, without zeros at its end: "1h", and not
+// "1h0m0s".
 func (d Duration) String() string {
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
@@ -80,6 +82,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is not a size; %w", text, errSize)
 }
 
+// String returns the size in the largest unit of which it is a whole number: "1536KiB", "2MiB".
 func (s Size) String() string {
 	for _, u := range sizeUnits {
 		if s != 0 && s%u.bytes == 0 {

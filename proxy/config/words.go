@@ -13,6 +13,8 @@ import (
 	"switchyard/proxy/tenant"
 )
 
+// What texts may be. A pattern bounds the length where the text ends up in metric labels, file
+// names or kernel calls; what only another package knows is asked there.
 var (
 	tenantName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 	policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
@@ -45,6 +47,8 @@ func checkCongestionControl(name string) error {
 	return nil
 }
 
+// checkPolicy accepts the name of a shipped policy, of which only the form is known here, or a
+// file.
 func checkPolicy(policy string) error {
 	path, isFile := strings.CutPrefix(policy, filePolicy)
 	switch {
@@ -91,6 +95,7 @@ func checkSHA256(sum string) error {
 	return fmt.Errorf("%q is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file", sum)
 }
 
+// checkMay accepts an action, or "handle" with a handler.
 func checkMay(word string) error {
 	known := policy.EffectNames
 	if slices.Contains(known, word) {
@@ -126,6 +131,7 @@ func checkCertificate(pattern string) error {
 	return nil
 }
 
+// checkIssuer accepts the SHA-256 of a certificate, as package tenant compares it.
 func checkIssuer(fingerprint string) error {
 	if err := tenant.CheckIssuer(fingerprint); err != nil {
 		return fmt.Errorf("%q: %w", fingerprint, err)
@@ -133,6 +139,7 @@ func checkIssuer(fingerprint string) error {
 	return nil
 }
 
+// checkServerName accepts a host's name, or a pattern with a star as its first part.
 func checkServerName(name string) error {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return fmt.Errorf("%q is an address, and TLS clients never ask for one; write a host's name, or claim networks", name)

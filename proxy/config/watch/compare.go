@@ -16,6 +16,17 @@ import (
 // configured file is larger; such a file is compared by size and time.
 const maxHashed = 64 << 20
 
+// Files are compared by content and not by time: a tool that writes the same bytes again, or a
+// mount that changes its times, is no reason to reload. The states of a file, as the comparison
+// sees it:
+//
+//	                  now = known         now ≠ known
+//	first look        nothing to do       wait for Stable, then look again
+//	second look       —                   the same as in the first look: report it
+//	                                      different: it is being written, wait for Debounce
+//
+// After DebounceMax, the files that are stable are reported without waiting for the others.
+
 // A content is the hash of a file, or why there is none. It is comparable.
 type content struct {
 	sum   [sha256.Size]byte
@@ -49,6 +60,7 @@ func snapshotOf(path string) snapshot {
 	return snapshot{content{sum: [sha256.Size]byte(hash.Sum(nil))}, info}
 }
 
+// equal reports whether nothing wrote to the file between two snapshots, not even the same bytes.
 func (s snapshot) equal(t snapshot) bool {
 	return s.content == t.content && stablefile.Same(s.info, t.info)
 }
@@ -64,6 +76,7 @@ func (w *Watcher) changes() map[string]snapshot {
 	return differing
 }
 
+// differs reports whether a file is watched and has another content than the known one.
 func (w *Watcher) differs(path string, now snapshot) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

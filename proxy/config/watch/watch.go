@@ -139,6 +139,17 @@ func (w *Watcher) Close() {
 	<-w.done
 }
 
+// watchLoop is the watcher's goroutine. It begins dirty, and is in one of these states:
+//
+//	quiet    not dirty; the settle timer is stopped
+//	           event, Set, or a poll that finds a difference ─▶ dirty
+//	dirty    the timer runs, for Debounce after the last event, but at most until
+//	         DebounceMax after the first
+//	           timer, or Check ─▶ compare
+//	compare  all files are stable    ─▶ report, quiet
+//	         one is being written    ─▶ dirty, for Debounce
+//
+// A poll while dirty compares nothing: the timer will.
 func (w *Watcher) watchLoop() {
 	defer close(w.done)
 	var events chan fsnotify.Event
@@ -175,6 +186,7 @@ func (w *Watcher) watchLoop() {
 	}
 }
 
+// compareAndSettle compares now, and again after Debounce if a file is being written.
 func (w *Watcher) compareAndSettle(settle *time.Timer) {
 	settle.Stop()
 	w.watchDirectories() // first, so that a change after the comparison causes an event
@@ -224,6 +236,7 @@ func (w *Watcher) watchDirectories() {
 	w.mu.Unlock()
 }
 
+// paths returns the watched files, sorted.
 func (w *Watcher) paths() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
