@@ -194,14 +194,16 @@ func TestReleaseWhatIf(t *testing.T) {
 	if got := r.chat(20); got != 20 {
 		t.Errorf("%d of 20 chats arrive", got)
 	}
+	r.command(0, "pause", "--reason", "for the night")
 	r.process.signal(syscall.SIGTERM)
 	r.exit()
 	r.process = nil
 	r.restart()
 	r.expect("release goes on")
-	if s := r.awaitStage("broadcast-except-sender", "stage"); s.Share != 0.01 || s.Counts.PDUs < 20 || s.Weighed != 0 {
+	if s := r.awaitStage("broadcast-except-sender", "stage"); s.Share != 0.01 || s.Counts.PDUs < 20 || s.Weighed != 0 || !s.Paused || s.Reason != "for the night" {
 		t.Errorf("after a stop: %+v", s)
 	}
+	r.command(0, "resume")
 
 	// Other limits: the same stage, and the evidence anew.
 	from = r.logged()

@@ -23,6 +23,7 @@ type load struct {
 	ctx       context.Context
 	abandon   context.CancelFunc
 	then      func(*load) // called when the load has ended, unless it was dropped
+	with      *load       // is dropped with it; nil for none
 
 	// Set when the load has ended.
 	ended bool
@@ -88,6 +89,7 @@ func (l *load) drop() {
 	if g := l.take(); g != nil {
 		g.Release()
 	}
+	l.with.drop()
 }
 
 // take returns the loaded policy, which the caller owns from then on.

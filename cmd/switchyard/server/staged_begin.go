@@ -138,6 +138,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 			return
 		}
 		s.next = srv.begin(engine, found, false, func(after *load) {
+			after.with = nil
 			s.next = nil
 			switch {
 			case s.release != r:
@@ -150,6 +151,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 				srv.exchange(t, s, before, after)
 			}
 		})
+		s.next.with = before
 	})
 }
 
@@ -165,9 +167,9 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	r.machine = release.Resume(planOf(t, r.rows, srv.config.WASM.Fuel), r.machine.State, r.machine.Share, policy.Weighed{})
 	r.machine.Paused, r.machine.Reason = paused, reason
 	r.split, r.steps, r.before = srv.splitOf(t, r.id, r.policies, r.rows), nil, policy.Weighed{}
-	r.mu.Unlock()
 	s.policy, s.engine = before.candidate, before.engine
-	srv.installStage(s, r)
+	s.installStage()
+	r.mu.Unlock()
 	for _, g := range old {
 		g.Release()
 	}
@@ -193,7 +195,6 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	l.take()              // it is policies[1] from now on
 	from, _ := recordOf(s.policy)
 	to, files := recordOf(l.candidate)
-	to.Identity = history.Identify(to.SHA256, to.Config, l.candidate.may)
 	r := &staged{tenant: s.tenant, from: from, to: to, candidate: l.candidate, engine: l.engine, policies: policies, rows: rows, changed: srv.releases, last: time.Now()}
 	r.signals = s.signals()
 	was := srv.records.State(t.Name).Underway
@@ -203,6 +204,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 			r.before = *was.Counts
 		}
 		r.machine = release.Resume(plan, release.State(was.State), was.Share, r.before)
+		r.machine.Paused, r.machine.Reason = was.Paused, was.Reason
 	} else {
 		if was != nil { // it was interrupted by a stop
 			srv.record(history.Entry{Kind: history.Superseded, Tenant: t.Name, Release: was.Release, From: &was.Candidate, To: &from,
@@ -226,7 +228,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	r.split = srv.splitOf(t, r.id, policies, rows)
 	s.release = r
 	r.open(s.active.Audit())
-	srv.installStage(s, r)
+	s.installStage()
 	s.beats.Store(r)
 	srv.log.Info(message, append([]any{"tenant", t.Name, "release", r.id, "policy", l.candidate.Name, "stage", string(r.carried.state), "share", r.carried.share,
 		"commands", namesOf(rows.Affected), "history", number}, l.candidate.sums()...)...)
@@ -247,13 +249,17 @@ func namesOf(commands []pdu.CommandID) string {
 // progress returns how far the release is, for the history. Called under mu, or before others know
 // the release.
 func (r *staged) progress() *history.Progress {
-	return &history.Progress{State: string(r.machine.State), Share: r.machine.Share}
+	p := &history.Progress{State: string(r.machine.State), Share: r.machine.Share}
+	if r.machine.Paused {
+		p.Paused, p.Reason = true, r.machine.Reason
+	}
+	return p
 }
 
-// installStage puts the present stage in force.
-func (srv *server) installStage(s *served, r *staged) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// installStage puts the present stage of the release in force. Called under its mu, or before others
+// know the release.
+func (s *served) installStage() {
+	r := s.release
 	next := step{state: r.machine.State, share: r.machine.Share, begun: time.Now(), tally: new(policy.Tally)}
 	g := policy.NewStage(r.split, next.share, next.tally)
 	next.effective = g.Stage().EffectiveShare()

@@ -35,7 +35,9 @@ func (srv *server) carryRelease(tenant string, s *served, by history.Who) {
 	e := history.Entry{Kind: history.Stage, Tenant: tenant, Release: r.id, From: &r.from, To: &r.to, Who: by, Reason: reason, Stage: progress}
 	attrs := []any{"tenant", tenant, "release", r.id, "stage", string(now.state), "share", now.share, "by", by.By}
 	if now.state != was.state || now.share != was.share {
-		srv.installStage(s, r)
+		r.mu.Lock()
+		s.installStage()
+		r.mu.Unlock()
 		srv.log.Info("release stage", append(attrs, "history", srv.record(e, history.Receipt{}))...)
 	}
 	switch {

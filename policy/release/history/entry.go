@@ -106,8 +106,10 @@ func (p *Policy) Short() string {
 
 // A Progress is how far a release is.
 type Progress struct {
-	State   string          `json:"state"`            // shadow, stage or bake
-	Share   float64         `json:"share"`            // of the units that obey the candidate
+	State   string          `json:"state"` // shadow, stage or bake
+	Share   float64         `json:"share"` // of the units that obey the candidate
+	Paused  bool            `json:"paused,omitzero"`
+	Reason  string          `json:"reason,omitempty"` // why it is paused
 	Stopped bool            `json:"stopped,omitzero"` // the server stopped; it goes on with the next start
 	Counts  *policy.Weighed `json:"counts,omitempty"` // if it stopped: the evidence so far
 }
