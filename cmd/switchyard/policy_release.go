@@ -223,7 +223,7 @@ func printStage(w io.Writer, r *api.Release) error {
 	if unseen == "" {
 		unseen = "none"
 	}
-	return columns(w, [][]string{
+	rows := [][]string{
 		{"release", fmt.Sprintf("%d of tenant %s", r.Release, r.Tenant)},
 		{"weighed", fmt.Sprintf("%d PDUs in this stage; %d in all, %d not compared", s.Weighed, c.PDUs-c.Unweighed, c.Unweighed)},
 		{"obeyed", fmt.Sprintf("%d PDUs alike, %d as the policy in force, %d as the candidate", s.Alike, s.ByStable, s.ByCandidate)},
@@ -231,7 +231,55 @@ func printStage(w io.Writer, r *api.Release) error {
 		{"change", fmt.Sprintf("copies %s, bytes %s", change(c.Copies), change(c.Bytes))},
 		{"rows", strings.Join(s.Commands, ", ")},
 		{"unseen", unseen},
-	})
+		{"budget", budgetsOf(s.Budgets)},
+		{"next", nextOf(s, r.Mode)},
+	}
+	return columns(w, rows)
+}
+
+// budgetsOf describes what a candidate uses of its budgets.
+func budgetsOf(all []api.BudgetUse) string {
+	var texts []string
+	for _, b := range all {
+		format := "%s %.3g of %.3g %%"
+		used, allowed := 100*b.Used, 100*b.Allowed
+		switch b.Budget {
+		case "copies", "bytes":
+			format = "%s %+.3g of %+.3g %%"
+		case "fuel":
+			format, used, allowed = "%s %.0f of %.0f units", b.Used, b.Allowed
+		}
+		texts = append(texts, fmt.Sprintf(format, b.Budget, used, allowed))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// nextOf describes what comes after the present step, and when.
+func nextOf(s *api.ReleaseStage, mode string) string {
+	next := "done"
+	if s.Step+1 < len(s.Steps) {
+		if step := s.Steps[s.Step+1]; step.State == "stage" {
+			next = fmt.Sprintf("%.4g %%", 100*step.Share)
+		} else {
+			next = step.State
+		}
+	}
+	var wants []string
+	if left := s.HoldSeconds - s.HeldSeconds; left > 0 {
+		wants = append(wants, fmt.Sprint(time.Duration(left*float64(time.Second)).Round(time.Second)))
+	}
+	if s.Weighed < s.Sample {
+		wants = append(wants, fmt.Sprintf("%d more weighed PDUs", s.Sample-s.Weighed))
+	}
+	switch {
+	case s.Paused:
+		return next + " after 'switchyard policy resume'"
+	case mode == "manual":
+		return next + " after 'switchyard policy promote'"
+	case wants == nil:
+		return next + " now"
+	}
+	return next + " after " + strings.Join(wants, " and ")
 }
 
 // shortPolicy formats a policy as v6 1fbd0280.

@@ -43,8 +43,11 @@ func (r *Release) Beat(b Beat) (changed bool) {
 		r.end(RolledBack, breach)
 		return true
 	}
-	if !r.Paused {
-		r.Held += min(max(b.Elapsed, 0), maxBeat)
+	elapsed := min(max(b.Elapsed, 0), maxBeat)
+	if r.Paused {
+		r.Stood += elapsed
+	} else {
+		r.Held += elapsed
 		r.heed(b.Signals)
 	}
 	if !r.Paused && !r.State.Over() {
@@ -64,7 +67,7 @@ func (r *Release) heed(signals []Signal) {
 			r.end(RolledBack, reason)
 			return
 		}
-		r.Paused, r.Reason = true, reason
+		r.pause(reason)
 		r.judge.heed(s.Name) // an operator who resumes has seen it
 		return
 	}
@@ -96,7 +99,7 @@ func (r *Release) quiet() {
 	case Back:
 		r.end(RolledBack, reason)
 	default:
-		r.Paused, r.Reason = true, reason
+		r.pause(reason)
 		r.Held = 0 // after a resume, the wait begins anew
 	}
 }

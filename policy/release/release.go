@@ -74,6 +74,7 @@ type Release struct {
 	Paused bool          // the share stays and the time stands; a breach still ends the release
 	Reason string        // why it is paused, or how it ended
 	Held   time.Duration // in this state and with this share, without pauses
+	Stood  time.Duration // in the present pause; 0 if it is not paused
 
 	judge    judge
 	weighed  uint64 // PDUs, at the last beat
@@ -142,12 +143,12 @@ func (r *Release) Handle(e Event, reason string) error {
 		if r.Paused {
 			return errPaused
 		}
-		r.Paused, r.Reason = true, reason
+		r.pause(reason)
 	case Continue:
 		if !r.Paused {
 			return errGoing
 		}
-		r.Paused, r.Reason = false, ""
+		r.resume()
 	case Trip, Rollback:
 		r.end(RolledBack, reason)
 	case Withdraw:
@@ -162,9 +163,13 @@ func (r *Release) Handle(e Event, reason string) error {
 
 // promote enters the next step, and ends a pause: the operator says go.
 func (r *Release) promote() {
-	r.Paused, r.Reason = false, ""
+	r.resume()
 	r.next()
 }
+
+func (r *Release) pause(reason string) { r.Paused, r.Reason, r.Stood = true, reason, 0 }
+
+func (r *Release) resume() { r.Paused, r.Reason, r.Stood = false, "", 0 }
 
 // next enters the next step.
 func (r *Release) next() {
@@ -190,11 +195,12 @@ func (r *Release) after() (State, float64) {
 
 func (r *Release) enter(s State, share float64) {
 	r.State, r.Share, r.Held, r.baseline = s, share, 0, r.weighed
-	r.Paused, r.Reason = false, ""
+	r.resume()
 }
 
 func (r *Release) end(s State, reason string) {
-	if r.State, r.Paused, r.Reason = s, false, reason; s == Done {
+	r.resume()
+	if r.State, r.Reason = s, reason; s == Done {
 		r.Share = 1
 	} else {
 		r.Share = 0

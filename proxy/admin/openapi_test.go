@@ -88,7 +88,8 @@ func startFull(t *testing.T) *full {
 		changed := time.Now()
 		facts.Records.Append(history.Entry{Kind: history.AtOnce, Tenant: "acme", To: &six, Who: history.Who{By: "file", Owner: "1000", Changed: &changed}}, history.Receipt{Sums: &history.Sums{}})
 		released := api.Release{Tenant: "acme", Mode: "at-once", InForce: PolicyOf(&six), Previous: []api.ReleasedPolicy{*PolicyOf(&six)}, Held: []api.ReleasedPolicy{}, Drift: "rolled-back",
-			Stage: &api.ReleaseStage{Candidate: *PolicyOf(&six), State: "stage", Share: 0.1, Commands: []string{"CID_MSG_DATA"}, Unseen: []string{}}}
+			Stage: &api.ReleaseStage{Candidate: *PolicyOf(&six), State: "stage", Share: 0.1, Steps: []api.ReleaseStep{{State: "shadow"}, {State: "stage", Share: 0.1}}, Step: 1,
+				Budgets: []api.BudgetUse{{Budget: "copies", Used: -0.5, Allowed: 0.25}}, Commands: []string{"CID_MSG_DATA"}, Unseen: []string{}}}
 		facts.release = func(string) api.Release { return released }
 		facts.carry = func(_ context.Context, v Verb) (api.Release, error) {
 			return released, map[string]error{Retry: Conflict{"nothing is held back"}, Kill: errors.New("it traps"), Revive: ErrStopping}[v.Name]

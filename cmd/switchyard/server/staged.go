@@ -201,10 +201,20 @@ func (r *staged) stage() *api.ReleaseStage {
 		seen[c.Commands[i].Command] = true
 	}
 	s := &api.ReleaseStage{Candidate: *admin.PolicyOf(&r.to), State: string(m.State), Share: m.Share, Effective: r.steps[len(r.steps)-1].effective,
-		Paused: m.Paused, Reason: m.Reason, HeldSeconds: m.Held.Seconds(), Weighed: m.Weighed(), Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate,
+		Paused: m.Paused, Reason: m.Reason, HeldSeconds: m.Held.Seconds(), Weighed: m.Weighed(), Steps: []api.ReleaseStep{}, Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate,
 		Commands: []string{}, Unseen: []string{},
 		Counts: api.ReleaseCounts{PDUs: all.PDUs, Unweighed: all.Unweighed, Differ: all.Differ, Faults: all.Faults, Closes: all.Closes, Undelivered: all.Undelivered,
 			Copies: [2]uint64{all.Copies[0].PDUs, all.Copies[1].PDUs}, Bytes: [2]uint64{all.Copies[0].Bytes, all.Copies[1].Bytes}, Fuel: all.Fuel}}
+	hold, sample := m.Wants()
+	s.HoldSeconds, s.Sample = hold.Seconds(), sample
+	steps, present := m.Steps()
+	s.Step = max(present, 0)
+	for _, step := range steps {
+		s.Steps = append(s.Steps, api.ReleaseStep{State: string(step.State), Share: step.Share})
+	}
+	for _, u := range m.Plan.Uses(c) {
+		s.Budgets = append(s.Budgets, api.BudgetUse(u))
+	}
 	for _, id := range r.rows.Affected {
 		s.Commands = append(s.Commands, id.String())
 		if !seen[id] {

@@ -22,7 +22,7 @@ var components = []any{
 	TLS{}, Connection{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
 	Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
 	Reload{}, Drain{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{},
-	Releases{}, Release{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},
+	Releases{}, Release{}, ReleaseStage{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},
 }
 
 // A schema is the part of a JSON Schema that has an equivalent in Go.
@@ -159,7 +159,7 @@ func (c *checker) value(of reflect.Type, null bool, s schema, at string) {
 	case isRaw:
 	case of.Kind() == reflect.Struct:
 		c.object(of, s, at)
-	case of.Kind() == reflect.Slice:
+	case of.Kind() == reflect.Slice, of.Kind() == reflect.Array:
 		c.value(of.Elem(), false, *s.Items, at+"[]")
 	case of.Kind() == reflect.Map:
 		c.value(of.Elem(), false, again(c.T, s.AdditionalProperties), at+"{}")
@@ -196,7 +196,7 @@ func kindOf(of reflect.Type) any {
 		return "integer"
 	case reflect.Float64:
 		return "number"
-	case reflect.Slice:
+	case reflect.Slice, reflect.Array:
 		return "array"
 	case reflect.Struct, reflect.Map:
 		return "object"

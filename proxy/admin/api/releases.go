@@ -34,13 +34,33 @@ type ReleaseStage struct {
 	Paused      bool           `json:"paused"`       //
 	Reason      string         `json:"reason"`       // why it is paused
 	HeldSeconds float64        `json:"held_seconds"` // in this stage, without pauses
+	HoldSeconds float64        `json:"hold_seconds"` // the least time of this stage; 0 if only an operator ends it
 	Weighed     uint64         `json:"weighed"`      // PDUs that were compared in this stage
+	Sample      uint64         `json:"sample"`       // the least number of those; 0 if the stage wants none
+	Steps       []ReleaseStep  `json:"steps"`        // that it goes through if nothing ends it
+	Step        int            `json:"step"`         // the index of the present one
+	Budgets     []BudgetUse    `json:"budgets"`
 	Alike       uint64         `json:"alike"`        // PDUs since it began about which both say the same by ids
 	ByStable    uint64         `json:"by_stable"`    // other PDUs, obeyed as the policy in force says
 	ByCandidate uint64         `json:"by_candidate"` // other PDUs, obeyed as the candidate says
 	Commands    []string       `json:"commands"`     // that the release affects
 	Unseen      []string       `json:"unseen"`       // of those, the ones of which no PDU was seen
 	Counts      ReleaseCounts  `json:"counts"`
+}
+
+// A ReleaseStep is one state of a release with its share.
+type ReleaseStep struct {
+	State string  `json:"state"` // as of ReleaseStage
+	Share float64 `json:"share"`
+}
+
+// A BudgetUse is how much of one budget a candidate uses. Copies and bytes are how much more, as
+// 0.25; fuel is units for an inspection; the others are rates of PDUs.
+type BudgetUse struct {
+	Budget  string  `json:"budget"`
+	Used    float64 `json:"used"`
+	Allowed float64 `json:"allowed"`
+	Ratio   float64 `json:"ratio"` // used of allowed; a few PDUs above 1 end no release, as they prove nothing
 }
 
 // ReleaseCounts is what was compared since the release began. Pairs are of the policy in force and

@@ -1,0 +1,126 @@
+package release
+
+import (
+	"slices"
+	"time"
+
+	"switchyard/policy"
+)
+
+// A Step is one state of a release that is under way, with its share.
+type Step struct {
+	State State
+	Share float64 // of the units that obey the candidate
+}
+
+// Steps returns the steps that the release goes through if nothing ends it, in their order, and the
+// index of the present one; -1 if it is over. A present share that the plan no longer has is among
+// them.
+func (r *Release) Steps() (all []Step, present int) {
+	p := &r.Plan
+	if p.Shadow || p.Neutral {
+		all = append(all, Step{Shadow, 0})
+	}
+	if !p.Neutral {
+		if !p.AtOnce {
+			for _, share := range p.Stages {
+				all = append(all, Step{Stage, share})
+			}
+		}
+		all = append(all, Step{Bake, 1})
+	}
+	if r.State.Over() {
+		return all, -1
+	}
+	now := Step{r.State, r.Share}
+	if present = slices.Index(all, now); present < 0 {
+		present = 0
+		for present < len(all) && all[present].Share < now.Share {
+			present++
+		}
+		all = slices.Insert(all, present, now)
+	}
+	return all, present
+}
+
+// Wants returns the least time and number of weighed PDUs of the present step. Both are 0 if only an
+// operator ends it.
+func (r *Release) Wants() (held time.Duration, sample uint64) {
+	switch {
+	case r.Plan.Manual:
+		return 0, 0
+	case r.State == Bake:
+		return r.Plan.Bake, 0
+	case r.Plan.Neutral:
+		return r.Plan.Hold, 0
+	}
+	return r.Plan.Hold, r.Plan.Sample
+}
+
+// A Use is how much of a budget a candidate uses. Ratio is Used of Allowed, and 1 if a budget of 0
+// is used at all. A ratio above 1 does not end a release by itself: see LogEvidence, minRatio and
+// beatsInARow.
+type Use struct {
+	Budget  string  // faults, closes, undelivered, copies, bytes or fuel
+	Used    float64 // a rate of PDUs; of copies and bytes, how much more, as 0.25; of fuel, units for an inspection
+	Allowed float64 // the same
+	Ratio   float64
+}
+
+// BudgetNames are the budgets of Uses, in its order.
+var BudgetNames = [...]string{"faults", "closes", "undelivered", "copies", "bytes", "fuel"}
+
+// Uses returns how much of its budgets the candidate has used, by what was counted since the release
+// began.
+func (p *Plan) Uses(c policy.Weighed) [len(BudgetNames)]Use {
+	all, meant := sums(p, c)
+	b := &p.Budget
+	undelivered := rateUse("undelivered", meant.Undelivered, compared(&meant), b.Undelivered)
+	for i := range c.Commands {
+		if w := &c.Commands[i]; !p.Accept[w.Command] {
+			if one := rateUse("undelivered", w.Undelivered, compared(&w.Weights), b.Undelivered); one.Ratio > undelivered.Ratio {
+				undelivered = one
+			}
+		}
+	}
+	return [...]Use{
+		rateUse("faults", all.Faults, all.PDUs, b.Faults),
+		rateUse("closes", meant.Closes, meant.PDUs, b.Closes),
+		undelivered,
+		moreUse("copies", meant.Copies[0].PDUs, meant.Copies[1].PDUs, b.Copies),
+		moreUse("bytes", meant.Copies[0].Bytes, meant.Copies[1].Bytes, b.Bytes),
+		fuelUse(p, &all),
+	}
+}
+
+func rateUse(budget string, bad, all uint64, allowed float64) Use {
+	return use(budget, float64(bad)/float64(max(all, 1)), allowed)
+}
+
+func moreUse(budget string, before, after uint64, allowed float64) Use {
+	if before == 0 && after == 0 {
+		return use(budget, 0, allowed)
+	}
+	return use(budget, float64(after)/float64(max(before, 1))-1, allowed)
+}
+
+// fuelUse is about the mean of an inspection, or about those above half of the limit if they are
+// nearer to what is allowed.
+func fuelUse(p *Plan, w *policy.Weights) Use {
+	mean := func(side int) float64 { return float64(w.Fuel[side]) / float64(max(w.Inspected[side], 1)) }
+	u := use("fuel", mean(1), max(littleFuel*float64(p.Fuel), p.Budget.Fuel*mean(0)))
+	u.Ratio = max(u.Ratio, float64(w.HighFuel)/float64(max(w.Inspected[1], 1))/mostHighFuel)
+	return u
+}
+
+func use(budget string, used, allowed float64) Use {
+	u := Use{Budget: budget, Used: used, Allowed: allowed}
+	switch {
+	case used <= 0: // fewer copies than before use nothing
+	case allowed > 0:
+		u.Ratio = used / allowed
+	default:
+		u.Ratio = 1
+	}
+	return u
+}
