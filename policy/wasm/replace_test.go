@@ -124,7 +124,7 @@ func TestReplacingRests(t *testing.T) {
 		if after := g.batch(1, 1); after != 72 {
 			t.Errorf("%d pages, want the same instance, as two hours have not passed", after)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		g.batch(1, 0)
 		g.wait()
 		if after := g.batch(1, 1); after != 2 {

@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -78,22 +79,34 @@ type Line struct {
 // Try takes the module through all gates in this process. It calls entered, if that is not
 // nil, with each gate before the module meets it.
 func Try(t Trial, entered func(Gate)) Report {
-	var r Report
-	e := NewEngine(t.Limits, func(_ string, level int, text string) {
-		if len(r.Lines) < maxLines {
-			r.Lines = append(r.Lines, Line{level, text})
-		}
-	})
+	var logged reportLines
+	e := NewEngine(t.Limits, logged.add)
 	e.entered = entered
 	defer e.Close()
 	p, used, err := e.load(context.Background(), t, t.Limits.LoadTime)
-	r.Used = used
+	r := Report{Used: used}
 	if err != nil {
 		r.Refusal = refusalOf(err)
-		return r
+	} else {
+		_ = p.Close()
 	}
-	_ = p.Close()
+	r.Lines = logged.first
 	return r
+}
+
+// reportLines keeps the first maxLines lines that a guest logs. The goroutine that makes instances
+// logs as well as the one that loads.
+type reportLines struct {
+	mu    sync.Mutex // guards first
+	first []Line
+}
+
+func (r *reportLines) add(_ string, level int, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.first) < maxLines {
+		r.first = append(r.first, Line{level, text})
+	}
 }
 
 func refusalOf(err error) *Refusal {

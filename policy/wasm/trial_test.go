@@ -181,3 +181,20 @@ func TestTry(t *testing.T) {
 		t.Errorf("got %+v, want a refusal at the configure gate", r.Refusal)
 	}
 }
+
+// Several instances may log at once during a trial. A report has the first lines.
+func TestLinesOfATrial(t *testing.T) {
+	var logged reportLines
+	var logging sync.WaitGroup
+	for range 4 {
+		logging.Go(func() {
+			for i := range maxLines {
+				logged.add("", i, "")
+			}
+		})
+	}
+	logging.Wait()
+	if len(logged.first) != maxLines || logged.first[0].Level != 0 {
+		t.Errorf("%d lines, the first is %+v; want %d from the first on", len(logged.first), logged.first[:1], maxLines)
+	}
+}

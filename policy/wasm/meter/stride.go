@@ -150,7 +150,7 @@ func (b *body) follow(first byte) {
 	case first >= 0x36 && first <= 0x3e: // stores
 		s.pop()
 		s.pop()
-	case first >= 0x45 && first <= 0x45, first == 0x50, first >= 0x67 && first <= 0x69, first >= 0x79 && first <= 0x7b, first >= 0xa7 && first <= 0xad,
+	case first == 0x45, first == 0x50, first >= 0x67 && first <= 0x69, first >= 0x79 && first <= 0x7b, first >= 0xa7 && first <= 0xad,
 		first == 0xc0, first == 0xc1: // of one integer
 		s.pop()
 		s.push(term{})
