@@ -278,3 +278,26 @@ func TestPiece(t *testing.T) {
 		}
 	}
 }
+
+// What is read at once is bounded by each measure of what comes in, of the peer and of all.
+func TestRoom(t *testing.T) {
+	for name, c := range map[string]struct {
+		q    Quota
+		used Use
+		want uint64
+	}{
+		"unlimited":          {Quota{Peer: Rates{BytesOut: 1}}, Use{BytesOut: 5}, math.MaxUint64},
+		"bytes":              {Quota{Peer: Rates{BytesIn: 100}}, Use{BytesIn: 60}, 40},
+		"bytes of all":       {Quota{Peer: Rates{BytesIn: 100}, Tenant: Rates{BytesIn: 70}}, Use{BytesIn: 60}, 10},
+		"PDUs":               {Quota{Peer: Rates{PDUsIn: 10, BytesIn: 1000}}, Use{PDUsIn: 7}, 3 * pdu.HeaderLen},
+		"PDUs of all":        {Quota{Tenant: Rates{PDUsIn: 10}}, Use{PDUsIn: 8}, 2 * pdu.HeaderLen},
+		"more than a number": {Quota{Peer: Rates{PDUsIn: math.MaxUint64}}, Use{}, math.MaxUint64},
+		"none":               {Quota{Peer: Rates{PDUsIn: 10}}, Use{PDUsIn: 10}, 0},
+	} {
+		m := NewMeter(c.q, nil).Peer(nil)
+		m.Take(0, c.used)
+		if got := m.Room(0); got != c.want {
+			t.Errorf("%s: %d bytes, want %d", name, got, c.want)
+		}
+	}
+}
