@@ -95,7 +95,7 @@ func (b *Batch) askBoth(p []byte) {
 	if c.Side == Candidate || quota || split.Candidate.knows(service, command) {
 		c.Candidate = b.opinion(&c.candidate, p)
 	}
-	if !c.Stable.Asked && (c.Candidate.Fault != nil || c.Candidate.Verdict.Action() == Close || presenceHandler(c.Candidate.Verdict) != 0) {
+	if !c.Stable.Asked && (c.Candidate.failed() || c.Candidate.Verdict.Action() == Close || presenceHandler(c.Candidate.Verdict) != 0) {
 		c.Stable = b.opinion(&b.asker, p)
 	}
 	if c.Side == Candidate {
@@ -124,7 +124,7 @@ func (c *Comparison) settle(split *Split, command pdu.CommandID) {
 		return
 	}
 	switch {
-	case candidate.Fault != nil && stable.Fault == nil:
+	case candidate.failed() && !stable.failed():
 		c.Trip = TripFault
 	case candidate.Verdict.Action() == Close && stable.Verdict.Action() != Close:
 		c.Trip = TripClose
@@ -142,11 +142,16 @@ func (c *Comparison) settle(split *Split, command pdu.CommandID) {
 	}
 }
 
+// failed reports whether the policy failed by its own code. If the configuration's limit of bodies
+// kept it from being asked, its verdict by ids is compared and obeyed as any other is.
+func (o *Opinion) failed() bool { return o.Fault != nil && !o.Fault.ByLimit }
+
 // opinion asks one of the generations.
 func (b *Batch) opinion(a *asker, p []byte) Opinion {
 	v, fault := b.ask(a, p)
-	o := Opinion{Asked: true, Inspected: a.inspected, Verdict: v, Fault: fault}
-	if meter, metered := a.reserved.(FuelMeter); a.inspected && metered {
+	called := a.inspected && (fault == nil || !fault.ByLimit)
+	o := Opinion{Asked: true, Inspected: called, Verdict: v, Fault: fault}
+	if meter, metered := a.reserved.(FuelMeter); called && metered {
 		o.Fuel = meter.Fuel()
 	}
 	return o

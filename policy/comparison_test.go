@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"errors"
 	"testing"
 
 	"switchyard/pdu"
@@ -12,6 +13,10 @@ import (
 func TestTripwires(t *testing.T) {
 	const info, role, status = abi.Handle | abi.OnlineUserInfo<<32, abi.Handle | abi.RoleSet<<32, abi.Handle | abi.UsersStatusRequest<<32
 	failed := func(Verdict, Question) (Verdict, error) { return 0, policytest.Trap("trapped") }
+	large := func(Verdict, Question) (Verdict, error) {
+		return 0, &Fault{Kind: FaultBody, ByLimit: true, Err: errors.New("too large")}
+	}
+	noRoom := func(Verdict, Question) (Verdict, error) { return 0, policytest.Fault(FaultBody, "no room") }
 	says := func(v Verdict) func(Verdict, Question) (Verdict, error) {
 		return func(Verdict, Question) (Verdict, error) { return v, nil }
 	}
@@ -23,6 +28,10 @@ func TestTripwires(t *testing.T) {
 		"a fault":                  {says(abi.BroadcastAll), failed, TripFault},
 		"a fault of both":          {failed, failed, NoTrip},
 		"a fault of the stable":    {failed, says(abi.Drop), NoTrip},
+		"a body above the limit":   {says(abi.BroadcastAll), large, NoTrip},
+		"no room for a body":       {says(abi.BroadcastAll), noRoom, TripFault},
+		"a fault, stable by limit": {large, failed, TripFault},
+		"above the limit of both":  {large, large, NoTrip},
 		"close":                    {says(abi.BroadcastAll), says(abi.Close), TripClose},
 		"close by both":            {says(abi.Close), says(abi.Close), NoTrip},
 		"a handler of presence":    {says(abi.BroadcastAll), says(info), TripPresence},

@@ -84,8 +84,9 @@ var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, Faul
 
 // A Fault is the error of a policy that failed to decide.
 type Fault struct {
-	Kind FaultKind
-	Err  error
+	Kind    FaultKind
+	Err     error
+	ByLimit bool // of FaultBody: the body is above the configured limit, so the policy was not asked
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("policy fault (%s): %v", f.Kind, f.Err) }

@@ -28,7 +28,7 @@ type Weights struct {
 	Unweighed   uint64    // of those, not compared: too costly, or the user table was in use
 	Differ      uint64    // with different verdicts
 	Failed      [2]uint64 // the one or the other failed
-	Faults      uint64    // the candidate failed, and the stable generation did not
+	Faults      uint64    // the candidate failed by its own code, and the stable generation did not
 	Closes      uint64    // the candidate says close, and the stable generation does not
 	Presence    uint64    // only one of them handles the PDU as a change of who is present
 	Undelivered uint64    // the stable generation sends a copy or more, and the candidate none

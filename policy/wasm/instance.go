@@ -193,7 +193,7 @@ func (in *instance) callInspectBody(q *policy.Question) (policy.Verdict, error) 
 // copyBody copies a body to the guest's buffer and returns its address.
 func (in *instance) copyBody(body []byte) (ptr uint32, err error) {
 	if len(body) > in.limits.BodyBytes {
-		return 0, &policy.Fault{Kind: policy.FaultBody, Err: fmt.Errorf(
+		return 0, &policy.Fault{Kind: policy.FaultBody, ByLimit: true, Err: fmt.Errorf(
 			"the body has %d bytes, at most %d are inspected", len(body), in.limits.BodyBytes)}
 	}
 	if ptr = in.body; ptr == 0 {

@@ -157,6 +157,9 @@ func TestBodyLargerThanTheLimit(t *testing.T) {
 	before := instances(p)
 	_, err := p.Inspect(body, question(make([]byte, DefaultLimits().BodyBytes+1)))
 	wantFault(t, err, policy.FaultBody, "65537 bytes, at most 65536")
+	if fault, ok := errors.AsType[*policy.Fault](err); !ok || !fault.ByLimit {
+		t.Errorf("%+v, want one by the limit", err)
+	}
 	if got := instances(p); got != before {
 		t.Errorf("a body that was never copied cost an instance: %d, had %d", got, before)
 	}
