@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"switchyard/proxy/hub"
+	"switchyard/proxy/tenant"
 )
 
 // What a drain discards is discarded for the true reason: because the peer took nothing for
@@ -136,6 +138,35 @@ func TestSpreadDrainEndsEarly(t *testing.T) {
 		defer cancel()
 		if err := tenant.Drain(ctx, time.Hour); err == nil || time.Since(start) != 5*time.Second {
 			t.Errorf("Drain: %v after %v, want an error after 5s", err, time.Since(start))
+		}
+	})
+}
+
+// A session that waits for its quota ends in its turn as well, and everything that it sent is
+// handled.
+func TestSpreadDrainOfThrottledSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const peers, said = 3, 50
+		tenant, stop := pipeTenant(quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}))
+		defer stop()
+		var all [peers]<-chan []arrival
+		for i := range all {
+			var conn net.Conn
+			conn, all[i] = listen(tenant)
+			defer conn.Close()
+			conn.Write(bytes.Repeat(message(others, 1, "more than its quota"), said))
+		}
+		if err := tenant.Drain(context.Background(), 30*time.Second); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		for i := range all {
+			got := <-all[i]
+			if end, from := got[len(got)-1].at, time.Duration(10*i)*time.Second; end < from || end > from+2*stopTime {
+				t.Errorf("session %d ended after %v, want %v", i+1, end, from)
+			}
+		}
+		if c := tenant.Hub().Counts(); c.Received != peers*said || c.Closed[hub.Drained] != peers || c.Due != c.Delivered {
+			t.Errorf("got %+v, want all PDUs handled and delivered", c)
 		}
 	})
 }

@@ -42,7 +42,7 @@ type session struct {
 	reason    atomic.Pointer[hub.Reason] // why the session ends; nil until then
 	asked     atomic.Pointer[hub.Reason] // why the reader is to end the session; nil until then
 	stops     atomic.Bool                // the reader is to stop, also if the tenant goes on
-	closing   chan struct{}              // closed when there is a reason or asked, so that no reader pauses on
+	closing   chan struct{}              // closed when there is a reason or asked, or stops, so that no reader pauses on
 	closeOnce sync.Once                  // closes closing
 }
 
@@ -256,8 +256,10 @@ func (s *session) abandoned() bool { return s.seat.Session() == 0 }
 func (s *session) stopping() bool { return s.stops.Load() || s.tenant.isStopping() }
 
 // stop makes the reader handle what has arrived, and then stop, although the tenant goes on.
+// As when the tenant stops, it no longer waits for a quota.
 func (s *session) stop() {
 	s.stops.Store(true)
+	s.endPause()
 	s.wakeReader()
 }
 
