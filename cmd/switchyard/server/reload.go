@@ -105,23 +105,25 @@ func (srv *server) reportOnce(message, about string, err error, requested bool) 
 
 // warn logs, once each, the warnings about signatures of policies and certificates in force.
 func (srv *server) warn() {
+	warned := make(map[string]string)
+	isNew := func(about, text string) bool {
+		warned[about] = text
+		return text != "" && srv.warned[about] != text
+	}
 	for name, s := range srv.tenants {
-		about, text := "signature of tenant "+name, strings.Join(s.policy.proof.Warnings(time.Now()), "; ")
-		if text != "" && srv.lastErrors[about] != text {
+		if text := strings.Join(s.policy.proof.Warnings(time.Now()), "; "); isNew("tenant "+name, text) {
 			srv.log.Warn("about the policy in force", "tenant", name, "policy", s.policy.Name, "warning", text)
 		}
-		srv.lastErrors[about] = text
 	}
 	for name, l := range srv.listeners {
-		about, text := "certificate in force of listener "+name, ""
-		if l.source != nil {
-			text = strings.Join(l.source.Warnings(), "; ")
+		if l.source == nil {
+			continue
 		}
-		if text != "" && srv.lastErrors[about] != text {
+		if text := strings.Join(l.source.Warnings(), "; "); isNew("listener "+name, text) {
 			srv.log.Warn("about the certificate in force", "listener", name, "warning", text)
 		}
-		srv.lastErrors[about] = text
 	}
+	srv.warned = warned
 }
 
 // changed reports whether a section differs between two configurations, of which those keys do.
@@ -283,10 +285,10 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 func (srv *server) forget() {
 	known := map[string]bool{"configuration": true}
 	for _, t := range srv.config.Tenants {
-		known["tenant "+t.Name], known["audit of tenant "+t.Name], known["signature of tenant "+t.Name] = true, true, true
+		known["tenant "+t.Name], known["audit of tenant "+t.Name] = true, true
 	}
 	for _, l := range srv.config.Listeners {
-		known["certificate of listener "+l.Name], known["certificate in force of listener "+l.Name] = true, true
+		known["certificate of listener "+l.Name] = true
 	}
 	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
 }

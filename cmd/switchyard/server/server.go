@@ -89,6 +89,7 @@ type server struct {
 	checker    *trust.Checker     // of policy files, by the configuration in force
 	changed    chan struct{}      // sent to by the watcher, holds one, never closed
 	lastErrors map[string]string  // the error that was last reported, by what it is about
+	warned     map[string]string  // the warning about what is in force, by what that is
 
 	historyWarning string // why the history cannot be written; "" if it can
 
