@@ -151,6 +151,15 @@ func (s *Server) tenant(name string) (Tenant, error) {
 	return Tenant{}, refuse(http.StatusNotFound, "there is no tenant %.40q; there are %s", name, namesOf(all))
 }
 
+// tenantsOf finds the tenants of a request that has no parameter but their names.
+func (s *Server) tenantsOf(r *http.Request) ([]Tenant, error) {
+	q, err := query(r, "tenant")
+	if err != nil {
+		return nil, err
+	}
+	return s.tenantsNamed(q["tenant"])
+}
+
 // tenantsNamed finds the tenants of those names; all if there are none.
 func (s *Server) tenantsNamed(names []string) ([]Tenant, error) {
 	all := s.backend.State().Tenants

@@ -237,11 +237,7 @@ func (p *PolicyHistory) after(id uint64) (events []api.PolicyEvent, last uint64)
 
 // policies lists what is remembered of tenants' policies.
 func (s *Server) policies(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant")
-	if err != nil {
-		return err
-	}
-	tenants, err := s.tenantsNamed(q["tenant"])
+	tenants, err := s.tenantsOf(r)
 	if err != nil {
 		return err
 	}

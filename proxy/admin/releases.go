@@ -46,11 +46,7 @@ const (
 
 // releases answers with the state of tenants' policies.
 func (s *Server) releases(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant")
-	if err != nil {
-		return err
-	}
-	tenants, err := s.tenantsNamed(q["tenant"])
+	tenants, err := s.tenantsOf(r)
 	if err != nil {
 		return err
 	}
