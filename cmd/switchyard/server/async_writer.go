@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxBuffered is how many bytes of the log are buffered.
+	// maxBuffered is how many bytes of the log are buffered: some 5,000 lines.
 	maxBuffered = 1 << 20
 	// flushTime is how long close waits until the last lines are written.
 	flushTime = time.Second
@@ -52,6 +52,7 @@ func (w *asyncWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// wake makes writeLoop look. One wake-up stands for all lines that are waiting.
 func (w *asyncWriter) wake() {
 	select {
 	case w.more <- struct{}{}:

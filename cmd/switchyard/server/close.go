@@ -1,6 +1,7 @@
 package server
 
-// close ends everything in the reverse order of open.
+// close ends everything in the reverse order of open. Whatever is open when it is called is closed
+// at once: stop has drained before, or the start has failed.
 func (srv *server) close() {
 	if srv.watcher != nil {
 		srv.watcher.Close()

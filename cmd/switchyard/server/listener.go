@@ -31,6 +31,17 @@ type listener struct {
 // An InvalidError is a fault of a file that the configuration names.
 type InvalidError struct{ error }
 
+// What can fail about a listener is done before a plan takes effect, and what takes effect cannot
+// fail:
+//
+//	prepareListener   reads certificates, binds the socket   fails ─▶ the plan is rolled back
+//	open              accepts, or changes the options        cannot fail
+//	stopAccepting     frees the address                      cannot fail
+//	close             waits for handshakes in progress       bounded by their timeout
+//
+// The kernel accepts connections from the moment the socket is bound, and queues them. Until open
+// nobody takes them; if the plan is rolled back, they are reset.
+
 // prepareListener prepares a listener. If there is one of that name already, it takes over
 // that one's socket, and its certificate if the files are the same.
 func (p *plan) prepareListener(c config.Listener) (*listener, error) {

@@ -37,6 +37,15 @@ type outcome struct {
 	took       time.Duration
 }
 
+// Who closes the policy that was loaded depends on which comes first. In each case one does:
+//
+//	sent to Serve, then taken      its owner, when another replaces it
+//	sent to Serve, then dropped    drop
+//	dropped while it is handed     finish, which sees that ctx is done
+//	dropped before                 loadFor
+//
+// A load never waits for Serve alone: after the server has gone, ctx is done.
+
 // A finished is what the goroutine of a load sends to that of Serve.
 type finished struct {
 	load *load

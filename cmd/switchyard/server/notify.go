@@ -140,6 +140,7 @@ func (s *supervisor) notify(lines ...string) {
 	s.failed = err != nil
 }
 
+// send sends a datagram. Each message is one, so a supervisor reads all of it or none.
 func (s *supervisor) send(message []byte) error {
 	if s.conn == nil {
 		conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: s.socket, Net: "unixgram"})

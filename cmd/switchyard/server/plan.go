@@ -71,7 +71,8 @@ func (p *plan) begin(find finder, t config.Tenant, then func(*load)) *load {
 }
 
 // isFor reports whether the plan is for a configuration like c, and loads the policies that are
-// there now. If so, an operator may wait for it as well. A nil plan is for none.
+// there now. If so, an operator may wait for it as well. A nil plan is for none. It saves a second
+// load when the same file is saved twice, or when a SIGHUP follows the save.
 func (p *plan) isFor(c *config.Config, requested bool) bool {
 	if p == nil {
 		return false
@@ -101,6 +102,7 @@ func (p *plan) isLoading() bool {
 	return false
 }
 
+// isLoading reports whether one of the addition's policies is still being loaded.
 func (a *addition) isLoading() bool { return !a.policy.ended || a.audit != nil && !a.audit.ended }
 
 // err returns why the tenant cannot be served, as far as that is known.
@@ -262,6 +264,7 @@ func (s *served) dropLoads() {
 	s.next, s.nextAudit, s.back = nil, nil, nil
 }
 
+// close closes the tenant and its policies. Its connections have ended, or end now.
 func (s *served) close() {
 	if s.release != nil { // the start failed
 		s.dropRelease()

@@ -132,7 +132,8 @@ func (srv *server) recordInForce(tenant string, s *served, before *policy.Genera
 }
 
 // receipt returns what the server knows about a change to the policy in force. before is the
-// generation before it; nil if there was none.
+// generation before it; nil if there was none. All counts are of one moment, so that they add up
+// while traffic goes on.
 func (s *served) receipt(before *policy.Generation) history.Receipt {
 	g := s.active.Acquire()
 	defer g.Release()
@@ -179,7 +180,16 @@ func (srv *server) findWanted(checker *trust.Checker, t config.Tenant) (candidat
 }
 
 // wanted finds the policy that belongs in force for a tenant: the one that the configuration names,
-// unless that was rolled back or killed. s is nil for a tenant that is not served yet.
+// unless that was rolled back or killed. s is nil for a tenant that is not served yet. The first
+// that applies decides:
+//
+//	killed                                           the shipped policy
+//	at the start or after a kill, in stages, and     the one that was in force; the release
+//	the configuration names another                  of the other begins after that
+//	the configuration's policy was not rolled back   that, or why it cannot be read
+//	what was in force is still loaded                that
+//	its file is kept by the history                  that
+//	else, at the start                               the configuration's, with an error in the log
 func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (candidate, error) {
 	was := srv.records.State(t.Name)
 	if was.Killed {

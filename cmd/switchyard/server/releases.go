@@ -99,7 +99,7 @@ func (srv *server) carry(r verbRequest) {
 	srv.verbs = append(srv.verbs, r)
 }
 
-// answerVerbs answers the requests about policies whose tenant loads nothing any more. A stop
+// answerVerbs answers the requests about policies whose tenants have nothing left to load. A stop
 // answers them all.
 func (srv *server) answerVerbs(stopping bool) {
 	srv.verbs = slices.DeleteFunc(srv.verbs, func(r verbRequest) bool {
@@ -278,7 +278,7 @@ func (srv *server) fail(v admin.Verb, err error) {
 	})
 }
 
-// retry lets in what was rolled back.
+// retry allows what was rolled back, and loads what the configuration names.
 func (srv *server) retry(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
 	if len(was.Held) == 0 {
 		return conflict("nothing is held back")

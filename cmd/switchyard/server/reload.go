@@ -103,7 +103,8 @@ func (srv *server) reportOnce(message, about string, err error, requested bool) 
 	srv.lastErrors[about] = text
 }
 
-// warn logs, once each, the warnings about signatures of policies and certificates in force.
+// warn logs, once each, the warnings about signatures of policies and certificates in force. It
+// runs after everything that Serve handles, as time alone can cause a warning.
 func (srv *server) warn() {
 	warned := make(map[string]string)
 	isNew := func(about, text string) bool {
@@ -171,6 +172,13 @@ func (srv *server) apply() error {
 
 // reloadPolicy begins to load the tenant's policy if it differs from the one in force. by caused
 // that; without a name, its files did.
+//
+//	what wanted finds            is being loaded already   goes on with that
+//	                             the one in force          keepPolicy
+//	                             another                   replace ─▶ swapPolicy
+//	an error                                               refuse: the one in force stays
+//
+// A load of something else is dropped, as its file has been replaced.
 func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by history.Who) {
 	found, err := srv.wanted(srv.checker, t, s)
 	if s.release != nil && srv.releaseSees(t, s, found, err, requested) {
@@ -281,7 +289,7 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 	srv.reloadAudit(t, s, l.requested)
 }
 
-// forget forgets the complaints about tenants and listeners that the configuration no longer has.
+// forget removes the last errors about tenants and listeners that the configuration no longer has.
 func (srv *server) forget() {
 	known := map[string]bool{"configuration": true}
 	for _, t := range srv.config.Tenants {

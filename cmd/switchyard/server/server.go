@@ -43,6 +43,16 @@ import (
 	"switchyard/proxy/hub"
 )
 
+// What reaches the goroutine of Serve, and from whom; it handles one after the other:
+//
+//	stopper.requested   the stopper's goroutine         stop
+//	loaded              one goroutine for each load     finish: put in force, or refuse
+//	hangups             SIGHUP                          reload, and log the result
+//	changed             the watcher; checkAgain         reload
+//	releases            the tick of a tenant            carry out what a release has decided
+//	state.reloads       admin: POST /api/v1/reload      reload, and answer
+//	state.verbs         admin: rollback, kill, …        carry, and answer when it is loaded
+
 // signatureTime is how often the signatures of policies in force are checked for expiry.
 const signatureTime = time.Hour
 
@@ -239,6 +249,8 @@ func orNone(path string) string {
 // engine returns the engine for new policies.
 func (srv *server) engine() *wasm.Engine { return srv.engines[len(srv.engines)-1] }
 
+// newEngine returns an engine with the limits of a configuration, which never change: a reload that
+// changes [wasm] makes another one for new policies, and those of the old one run on.
 func (srv *server) newEngine(c *config.Config) *wasm.Engine {
 	e := wasm.NewEngine(guestLimits(c), func(policy string, level int, text string) {
 		levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}

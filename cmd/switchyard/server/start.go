@@ -17,7 +17,7 @@ import (
 //	                                   ▶ serve those that are ready ── admitLate ──▶ serving
 //	                                                                 └─ a fault: drain, exit
 //
-// So a fault that shows early is found before a peer is let in.
+// So a fault that shows within startTime is found before a peer can connect.
 
 // startTime is how long the start waits for all policies before it serves some tenants without
 // the others.
