@@ -3,9 +3,14 @@
 // blocks it. openapi.json, which it also serves, describes its answers; package api has them
 // as Go types.
 //
-// A request goes through the files in this order: admin.go accepts the connection, conn_limiter.go
-// limits how many there are, endpoints.go finds the handler, rights.go checks the client's rights, semaphore.go limits
-// how many expensive requests run at once, and answer.go writes the answer.
+// A request goes through the files in this order:
+//
+//	admin.go         accepts the connection
+//	conn_limiter.go  limits how many there are, in all and of one client
+//	endpoints.go     finds the method of the path
+//	rights.go        checks where the request comes from, and the client's rights
+//	semaphore.go     limits how many expensive requests run at once
+//	answer.go        writes the answer, or the error
 package admin
 
 import (

@@ -72,6 +72,7 @@ func (s *Server) sources(names []string) (sources []capture.Source, err error) {
 	return sources, nil
 }
 
+// sourceNames returns the names of tenants, for the log.
 func sourceNames(sources []capture.Source) (names []string) {
 	for _, s := range sources {
 		names = append(names, s.Name)
@@ -79,6 +80,8 @@ func sourceNames(sources []capture.Source) (names []string) {
 	return names
 }
 
+// readOptions reads the query of a capture. Unknown parts are errors: a misspelt redact would
+// otherwise record what was to be left out.
 func readOptions(q url.Values) (o capture.Options, err error) {
 	for name, values := range q {
 		if len(values) > maxListed {

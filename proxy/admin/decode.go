@@ -13,6 +13,10 @@ import (
 	_ "switchyard/pdu/pb" // the messages
 )
 
+// Bodies are decoded for people only: for the tap, evaluations and the dashboard. The hub reads the
+// few bodies that it handles by package body, which is as lenient as the original; here, missing
+// required fields are accepted, and anything else that is invalid is shown in hex.
+
 // messageOf decodes a body as the command's message; nil if it is not a valid one.
 func messageOf(c pdu.CommandID, body []byte) protoreflect.Message {
 	known, _ := pdu.CommandByID(c)

@@ -28,7 +28,9 @@ type responder func(http.ResponseWriter, *http.Request) error
 //go:embed openapi.json
 var document []byte
 
-// table returns all endpoints, which openapi.json describes.
+// table returns all endpoints, which openapi.json describes. What a path needs stands in its line
+// and is checked in one place (respond), so that no handler can forget it. A path is found by its
+// exact text: there are no patterns, and no redirects of `/api/v1/tenants/`.
 func (s *Server) table() map[string]endpoint {
 	get := func(needs right, answer responder) endpoint {
 		return endpoint{http.MethodGet: {needs: needs, answer: answer}}
@@ -122,7 +124,9 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// respond finds the endpoint, checks the client's rights, and answers.
+// respond finds the endpoint, checks the client's rights, and answers. The origin is checked before
+// anything else, so that a page of another site learns nothing, not even which paths exist. The
+// method is checked before the rights, as openapi.json says it to everybody.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	if err := checkOrigin(r); err != nil {
 		return err

@@ -64,7 +64,9 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, a.Evaluation)
 }
 
-// pdu returns the PDU that the question is about.
+// pdu returns the PDU that the question is about: whole in hex, or by its parts. A known command has
+// the service of the protocol unless another is named; an unknown one gets the service of its high
+// byte, as 0x0720 belongs to service 7.
 func (q *question) pdu() ([]byte, error) {
 	if (q.Hex == "") == (q.Command == "") {
 		return nil, errors.New("write either hex, a whole PDU, or command with body")
@@ -92,6 +94,7 @@ func (q *question) pdu() ([]byte, error) {
 	return pdu.Append(nil, service, id, q.Seq, body), nil
 }
 
+// wholePDU reads a PDU in hex, whose header must have its length.
 func wholePDU(text string) ([]byte, error) {
 	p, err := unhex(text)
 	if err != nil {
@@ -106,6 +109,7 @@ func wholePDU(text string) ([]byte, error) {
 	return p, nil
 }
 
+// unhex reads hex digits, with white space anywhere between them, as hex dumps have it.
 func unhex(text string) ([]byte, error) {
 	digits := strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -120,6 +124,7 @@ func unhex(text string) ([]byte, error) {
 	return b, nil
 }
 
+// session returns the number of the sender's session, 1 if none is given. It need not exist.
 func (q *question) session() uint64 {
 	if q.Session == nil {
 		return 1

@@ -13,6 +13,22 @@ import (
 	"time"
 )
 
+// One stream carries three kinds of events, in the format of server-sent events:
+//
+//	event: snapshot                            all figures, once a second
+//	data: {"time":"…","tenants":[…],…}
+//
+//	event: log                                 a line of the log, with its number
+//	id: 4711
+//	data: {"id":4711,"level":"INFO",…}
+//
+//	event: policy                              a policy came into force or was refused
+//	data: {"tenant":"default","state":"in-force",…}
+//
+// A browser that reconnects sends the last id as Last-Event-ID, and gets the lines after it, as far
+// as Lines still has them. Snapshots and policies have no id: the first snapshot after connecting
+// has everything.
+
 // A latestSnapshot is the snapshot of the last second, shared by all streams of events.
 type latestSnapshot struct {
 	changed notifier

@@ -8,6 +8,11 @@ import (
 	"strings"
 )
 
+// The two questions differ in who acts on the answer. A supervisor restarts a server that is not
+// alive, which costs every peer its connection, so only a stalled log makes it so. A load balancer
+// sends new connections elsewhere if the server is not ready: also while it drains, and when
+// file descriptors have run out.
+
 // livez answers whether PDUs move through all tenants' logs.
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
 	if err := s.options.Probes.Alive(s.backend.State().Tenants); err != nil {
@@ -42,6 +47,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 
 var errDraining = errors.New("the server stops")
 
+// checks returns the conditions of being ready, in the order in which they are listed.
 func (s *Server) checks() []check {
 	state := s.backend.State()
 	draining := check{name: "not draining"}

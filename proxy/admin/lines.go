@@ -153,6 +153,7 @@ func jsonOf(v slog.Value) any {
 	return short(v.String())
 }
 
+// short cuts a text at keptText bytes, between two characters.
 func short(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) > keptText {

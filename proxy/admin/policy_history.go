@@ -49,6 +49,17 @@ type Reloads struct {
 	LoadSeconds      float64 // that the last load took; 0 if unknown
 }
 
+// How the faults of a generation are counted once, although it can be in several events. Here
+// generation g is in force, then h, then g again by a rollback, then k:
+//
+//	event          g        h        g        k
+//	counts live    g        h        -        -       before the rollback
+//	counts live    kept     h        g        -       the first event keeps what it had
+//	counts live    kept     frozen   g        k       h cannot be in use any longer
+//
+// Batches may hold a generation for a moment after it was replaced, so it is frozen only when the
+// next but one comes.
+
 // InForce records that g is the tenant's policy from now on. Of event, Signature, LoadSeconds
 // and Routes are used.
 func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.PolicyEvent) {

@@ -24,6 +24,13 @@ type Probes struct {
 	running sync.WaitGroup // the goroutines of start
 }
 
+// A probe and its callers, where a tenant's log stalls:
+//
+//	0.0 s  /livez     start: sends the probe, a goroutine waits in Served.Probe
+//	2.0 s             answers 503; the probe is still in flight
+//	2.5 s  /livez     start: returns the same probe; wait ends at once, as its 2 s are over
+//	3.1 s             the log moves again: the probe is done, and the goroutine ends
+
 // A probe is one PDU in flight.
 type probe struct {
 	begun time.Time

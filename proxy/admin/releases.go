@@ -18,7 +18,7 @@ const (
 	Pause    = "pause"    // a release
 	Resume   = "resume"   // a release
 	Rollback = "rollback" // a release, or to an earlier policy
-	Retry    = "retry"    // let in what was rolled back
+	Retry    = "retry"    // load again what was rolled back
 	Kill     = "kill"     // the shipped policy, until Revive
 	Revive   = "revive"
 )
@@ -143,7 +143,8 @@ func (s *Server) verb(name string) responder {
 	}
 }
 
-// carried answers with the result of a Verb.
+// carried answers with the result of a Verb: 200 if it was carried out, 409 if it does not fit what
+// is in force, 503 if the server stops, 422 if a policy was refused.
 func carried(w http.ResponseWriter, result api.Release, err error) error {
 	switch {
 	case err == nil:

@@ -11,6 +11,17 @@ import (
 	"strings"
 )
 
+// Who may do what:
+//
+//	                                  read                     operate
+//	the Unix socket                   yes                      yes
+//	TCP, without a token              if no read token is set  no
+//	TCP, with a token for reading     yes                      no
+//	TCP, with one for operating       yes                      yes
+//
+// Health checks, openapi.json and the dashboard's page need no right; they contain nothing of what
+// peers send.
+
 // A right is what a client may do. Each includes those before it.
 type right int
 
@@ -54,6 +65,7 @@ func (s *Server) who(r *http.Request) string {
 	return strings.TrimSpace("token " + name)
 }
 
+// callerOf returns the client of a request, which withCaller stored.
 func callerOf(r *http.Request) caller {
 	c, _ := r.Context().Value(callerKey{}).(caller)
 	return c

@@ -83,6 +83,10 @@ func newTraffic(h *hub.Hub, s *sample, rows []review.Row) traffic {
 	return t
 }
 
+// The hub counts known commands one by one, and of the unknown ones those that came first. So the
+// traffic of a row of unknown commands, such as 0x0720-0x072f, is the sum of those among them that
+// the hub counts by id; the others count for else.
+
 // add adds the traffic of a command to a sum.
 func add(sum *api.CommandTraffic, c api.CommandTraffic) {
 	sum.PDUs += c.PDUs

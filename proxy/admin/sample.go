@@ -22,6 +22,15 @@ const (
 	keptProbes = 600
 )
 
+// A rate is the difference of two counts, divided by the time between them. While a client watches,
+// that is about a second:
+//
+//	sample at 10.000 s   12,000 PDUs
+//	sample at 11.002 s   12,451 PDUs    451 / 1.002 s = 450 PDUs/s, shown until the next sample
+//
+// When nobody has asked for a minute, samples are taken every ten seconds, so that the first client
+// that comes finds rates that are at most that old.
+
 // A sampler computes rates from the differences of counts. The zero sampler is ready.
 type sampler struct {
 	freshUntil atomic.Int64 // when rates are no longer wanted fresh, in Unix nanoseconds
@@ -113,6 +122,8 @@ func (s *sampler) put(fresh map[string]*sample, took []time.Duration) {
 	}
 }
 
+// newSample takes the counts of a hub. The parts are read one after the other, so they can differ
+// by what was counted meanwhile.
 func newSample(h *hub.Hub) *sample {
 	s := &sample{hub: h, at: time.Now(), sessions: make(map[uint64]amounts), commands: make(map[pdu.CommandID]uint64)}
 	c := h.Counts()

@@ -19,6 +19,7 @@ func (s semaphore) acquire(otherwise string) error {
 	}
 }
 
+// release gives the slot back that acquire took.
 func (s semaphore) release() { <-s }
 
 // acquirePolicyCall takes a slot of policyCalls. It waits for a free one for a while, as the

@@ -111,6 +111,7 @@ func withoutThose(t *api.CommandTraffic, unknown []hub.CommandStats, s *sample) 
 	return t.PDUs > 0
 }
 
+// addTotals adds a tenant's figures to those of the server.
 func addTotals(t *api.Totals, o api.TenantSnapshot) {
 	t.Tenants++
 	t.Sessions += o.Sessions

@@ -36,6 +36,7 @@ type tapOptions struct {
 	time     time.Duration // 0: any
 }
 
+// readTapOptions reads the query of a tap.
 func readTapOptions(q url.Values) (t tapOptions, err error) {
 	t.tenants = q["tenant"]
 	for _, text := range q["command"] {
@@ -153,6 +154,7 @@ func (t *tapWriter) write(records []capture.Record, missed []uint64) error {
 	return end
 }
 
+// enough returns errEnough if no more PDUs are wanted.
 func (t *tapWriter) enough() error {
 	if t.pdus > 0 && t.sent >= t.pdus {
 		return errEnough
@@ -160,6 +162,7 @@ func (t *tapWriter) enough() error {
 	return nil
 }
 
+// put adds a line to the buffer.
 func (t *tapWriter) put(line api.TapLine) {
 	text, err := json.Marshal(line)
 	if err == nil {
@@ -167,6 +170,7 @@ func (t *tapWriter) put(line api.TapLine) {
 	}
 }
 
+// flush writes the buffer. The client must take it within clientTimeout.
 func (t *tapWriter) flush() error {
 	if len(t.buffer) == 0 {
 		return nil

@@ -25,6 +25,15 @@ const (
 // maxTokens is the size in bytes up to which a file of tokens is read.
 const maxTokens = 64 << 10
 
+// A file of tokens is one token, or lines of a name and a token:
+//
+//	3b9d5e0c7f1a4d26b8…             anna   3b9d5e0c7f1a4d26b8…
+//	                                deploy 91c0aa4e5d7734f2e6…
+//
+// For every request with a token the files are looked at (one stat each), and read when they have
+// changed, so that a leaked token can be replaced without a restart. Tokens are hashed before they
+// are compared, so that the time of a comparison says nothing about their length.
+
 // tokens are those that give clients over TCP their rights.
 type tokens struct {
 	read, operate tokenFile
@@ -197,6 +206,8 @@ func parseTokens(text []byte) ([]token, error) {
 	return all, nil
 }
 
+// isToken reports whether a text can be a token: printable ASCII without blanks, which a header can
+// carry as it is.
 func isToken(text []byte) bool {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' }
 	return len(text) >= minToken && len(text) <= maxToken && !bytes.ContainsFunc(text, odd)

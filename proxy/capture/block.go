@@ -27,6 +27,17 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
+// A block of pcapng. Its length stands at both ends, which finds damage and lets tools read
+// backwards:
+//
+//	offset  size  content
+//	     0     4  kind
+//	     4     4  length of the block, a multiple of 4
+//	     8        body, and options: code (2), length (2), value, padding to 4
+//	    -4     4  length again
+//
+// A section header tells the byte order of what follows it. Its own kind reads the same in both.
+
 // blocks reads pcapng block by block.
 type blocks struct {
 	in     io.Reader

@@ -76,6 +76,8 @@ func (r *Reader) block() (kind uint32, err error) {
 	return kind, nil
 }
 
+// readSection begins a section, whose interfaces are numbered from 0 again. Concatenated captures
+// have several.
 func (r *Reader) readSection(body []byte) error {
 	if len(body) < 16 {
 		return fmt.Errorf("a section header of %d bytes", len(body))
@@ -87,6 +89,8 @@ func (r *Reader) readSection(body []byte) error {
 	return nil
 }
 
+// readInterface reads a tenant: its name, the unit of its times (microseconds unless it says
+// otherwise, by the standard), and what was to be recorded of it.
 func (r *Reader) readInterface(body []byte) error {
 	if len(body) < 8 {
 		return fmt.Errorf("an interface of %d bytes", len(body))
@@ -157,6 +161,9 @@ func (r *Reader) tenant(number uint32) (int, error) {
 	return r.section + int(number), nil
 }
 
+// readPacket reads a packet's block: interface (4 bytes), time (4 high, 4 low), kept and original
+// length (4 each), the packet padded to a multiple of 4, and options. Lengths are checked against
+// the block, and against each other, before they are used.
 func (r *Reader) readPacket(body []byte) (err error) {
 	order := r.blocks.order
 	if len(body) < 20 {
@@ -187,6 +194,7 @@ func (r *Reader) readPacket(body []byte) (err error) {
 	})
 }
 
+// readStatistics reads the counts of a tenant, which replace those before.
 func (r *Reader) readStatistics(body []byte) error {
 	order := r.blocks.order
 	if len(body) < 12 {

@@ -69,7 +69,12 @@ func Run(ctx context.Context, out io.Writer, application string, sources []Sourc
 
 var errTime = errors.New(endedTime)
 
-// A recorder is a capture in progress. It belongs to the goroutine of Run.
+// A recorder is a capture in progress. It belongs to the goroutine of Run. Hubs are attached before
+// anything is written, so what happens while the beginning is written waits in the buffer:
+//
+//	attach ─▶ Joined, Known for each session that is there; then PDUs and events as they come
+//	begin  ─▶ section, interfaces
+//	run    ─▶ known sessions, their users, what came meanwhile; then drain, drain, …
 type recorder struct {
 	options    Options
 	sources    []Source
@@ -210,6 +215,7 @@ func (r *recorder) writeStatistics() error {
 	return nil
 }
 
+// flush hands what is buffered to the client.
 func (r *recorder) flush() error {
 	if err := r.buffered.Flush(); err != nil {
 		return fmt.Errorf("write the capture: %w", err)

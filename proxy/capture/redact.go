@@ -78,6 +78,13 @@ func fieldNames(m protoreflect.MessageDescriptor) (names []string) {
 // cannot be parsed, it zeroes the rest, which may contain such a value.
 func (f Field) redact(body []byte) { redact(body, f.path) }
 
+// redact zeroes the values that path names below a message. The other bytes stay, so that the
+// recording still shows what the message was made of. CID_MSG_DATA.msg_data, field 6, of a body
+// with the text "hi":
+//
+//	before  08 07  10 09  …  32 02 68 69
+//	after   08 07  10 09  …  32 02 00 00
+//	        └ 1    └ 2       └ field 6, two bytes
 func redact(b []byte, path []protowire.Number) {
 	if len(path) == 0 {
 		clear(b)

@@ -102,6 +102,8 @@ type tap struct {
 	policy [8]byte
 }
 
+// newTap returns a tap that records what t keeps. The commands become a table of 64 KiB, as the hub
+// asks about each PDU while it holds its lock.
 func newTap(b *buffer, tenant int, t Tenant) *tap {
 	p := &tap{buffer: b, tenant: tenant, bodies: t.Bodies}
 	if t.Commands != nil {
@@ -124,6 +126,7 @@ func (p *tap) Joined(session uint64) { p.event(Record{Kind: Joined, Session: ses
 
 func (p *tap) Left(session uint64) { p.event(Record{Kind: Left, Session: session}) }
 
+// event adds a record without a PDU.
 func (p *tap) event(r Record) {
 	r.Tenant, r.Time = p.tenant, time.Now()
 	p.buffer.mu.Lock()

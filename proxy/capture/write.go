@@ -46,7 +46,13 @@ type Statistics struct {
 	Ended string
 }
 
-// A Writer writes a capture. Each block is one Write to the underlying writer.
+// A Writer writes a capture. Each block is one Write to the underlying writer, so that a writer
+// which fails between two calls leaves a capture that can be read. The blocks of a capture:
+//
+//	section header        once
+//	interface             one for each tenant
+//	packet                one for each record
+//	interface statistics  one for each tenant every second; the last ones say why it ended
 type Writer struct {
 	out io.Writer
 	buf []byte
@@ -110,6 +116,7 @@ func (w *Writer) Statistics(tenant int, at time.Time, s Statistics) error {
 	return w.end()
 }
 
+// begin begins a block. Its length is set when it is complete.
 func (w *Writer) begin(block uint32) {
 	w.buf = w.buf[:0]
 	w.u32(block)
@@ -122,6 +129,7 @@ func (w *Writer) u64(v uint64) { w.buf = binary.BigEndian.AppendUint64(w.buf, v)
 
 func (w *Writer) time(t time.Time) { w.u64(uint64(t.UnixNano())) }
 
+// pad appends zeros up to a multiple of four bytes, as pcapng requires after values.
 func (w *Writer) pad() {
 	for len(w.buf)%4 != 0 {
 		w.buf = append(w.buf, 0)

@@ -9,6 +9,9 @@ import (
 	"switchyard/proxy/hub"
 )
 
+// Each function below emits the families of one subject, which families.go defines. Values are read
+// from one State, which is taken once for each scrape, so that the sums of a tenant add up.
+
 // An emitFunc takes a value of a family, and the values of its labels in their order.
 type emitFunc func(f *family, value float64, labels ...string)
 

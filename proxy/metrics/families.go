@@ -16,6 +16,9 @@ type family struct {
 // families holds all of them, in the order of their definition.
 var families []*family
 
+// define defines a family. Names follow Prometheus: base units (seconds, bytes) and _total for
+// counters. No label has a value that peers choose, as each combination is a time series that
+// Prometheus keeps for ever.
 func define(kind prometheus.ValueType, name, help string, labels ...string) *family {
 	name = "switchyard_" + name
 	f := &family{name, kind, prometheus.NewDesc(name, help, labels, nil)}
