@@ -170,7 +170,15 @@ func (r *captureOptions) save(ctx context.Context, report io.Writer, body io.Rea
 	return copied
 }
 
-// copy copies the capture and reports its statistics.
+// copy copies the capture and reports its statistics. It copies whole blocks, so out is a sound
+// capture however the copy ends:
+//
+//	a limit was reached      the statistics say which                no error
+//	the user interrupted     "interrupted"                           no error
+//	the server ended, or     some statistics do not say why          errCutOff; what came is kept
+//	cut the answer
+//	the answer is no         the reader's error                      nothing is saved
+//	capture
 func (r *captureOptions) copy(ctx context.Context, out, report io.Writer, body io.Reader) error {
 	in := capture.NewReader(body)
 	err := in.Copy(out)

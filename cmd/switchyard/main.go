@@ -43,7 +43,9 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// run runs the command and returns its exit code.
+// run runs the command and returns its exit code. Errors come back as values with a type that has
+// an exit code, and are printed in one place; a panic is a fault of Switchyard's own, whose trace
+// is wanted in the log.
 func run(args, env []string, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -86,6 +88,8 @@ type usageError struct{ error }
 // does not answer, or a toolchain that is not installed.
 type unavailableError struct{ error }
 
+// exitCode returns the exit code for an error, by its type. The codes from 64 on are those of
+// sysexits.h. The order matters: an error of the command line may wrap one of the configuration.
 func exitCode(err error) int {
 	var (
 		usage       usageError
@@ -176,6 +180,7 @@ func noArguments(c *cobra.Command, args []string) error {
 	return nil
 }
 
+// knownCommand refuses words that are no command, with the nearest one that is.
 func knownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

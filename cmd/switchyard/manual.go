@@ -27,6 +27,9 @@ func manualCommand() *cobra.Command {
 	}
 }
 
+// The manual is made of the --help texts, so the two cannot differ. Pages are in the language of
+// man(7): a line that begins with a dot is a request, and `\fB…\fR` is bold.
+
 // writeManual writes the page of a command, and then those of its subcommands.
 func writeManual(folder string, c *cobra.Command) error {
 	if err := os.WriteFile(filepath.Join(folder, pageName(c)+".1"), []byte(manualPage(c)), 0o644); err != nil {
@@ -92,6 +95,7 @@ func manualPage(c *cobra.Command) string {
 	return p.String()
 }
 
+// moduleVersion returns the version of the program, which 'go build' writes into it.
 func moduleVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

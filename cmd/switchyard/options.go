@@ -17,7 +17,12 @@ type options struct {
 	policy string
 }
 
-// load finds and reads the configuration, and says why it is that one.
+// load finds and reads the configuration, and says why it is that one. --listen and --policy are
+// short for --set of a key that depends on the configuration: to find the first listener's tenant,
+// it is read twice.
+//
+//	switchyard --policy file:routes.toml    --set tenant.default.policy=file:/here/routes.toml
+//	switchyard --listen 127.0.0.1:8300      --set listener.0.address=127.0.0.1:8300
 func (o *options) load() (c *config.Config, why string, err error) {
 	path, why := config.Find(o.config, o.env)
 	overrides := make(map[string]string)

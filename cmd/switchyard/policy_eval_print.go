@@ -247,6 +247,7 @@ func (x *explanation) byIDs() string {
 	return fmt.Sprintf("%s (%s used %d of %d units of fuel; %s)", verdict, x.ByIDs.Export, x.ByIDs.Fuel, x.ByIDs.FuelLimit, how)
 }
 
+// inspected describes the call of the inspection with its parameters, as the guest received them.
 func (x *explanation) inspected() string {
 	i := x.Inspection
 	if i == nil {
@@ -263,6 +264,7 @@ func (x *explanation) inspected() string {
 	return fmt.Sprintf("%s: %s, used %d of %d units of fuel", asked, verdict, i.Fuel, i.FuelLimit)
 }
 
+// instead says which verdict applies after a fault, and where it comes from.
 func (x *explanation) instead() string {
 	if x.Inspection == nil {
 		return x.Verdict + ", as classify failed"
@@ -270,6 +272,8 @@ func (x *explanation) instead() string {
 	return x.Verdict + ", the rest of the verdict by ids"
 }
 
+// sent lists the receivers, with the commands of what they were sent where that is not the PDU
+// itself but a notice or an answer.
 func (x *explanation) sent() string {
 	if len(x.To) == 0 {
 		if x.Dropped != "" {

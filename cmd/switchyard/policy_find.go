@@ -26,6 +26,8 @@ func (o *options) findPolicy(arg string, stderr io.Writer) (source.Module, error
 	return f.Module()
 }
 
+// checkSigned checks the signature of a policy's file, if there is one. Without keys it only warns:
+// a developer's machine seldom has them. No tenant is given, so it may be signed for any.
 func (o *options) checkSigned(f source.File, stderr io.Writer) error {
 	if f.Path == "" {
 		return nil

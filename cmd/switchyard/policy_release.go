@@ -18,7 +18,14 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// Commands about the policies that a running server has in force, and had.
+// Commands about the policies that a running server has in force, and had. They read and change
+// through the admin interface alone, so they also work on another machine through a tunnel:
+//
+//	status, receipt, history      the right to read
+//	status --wait                 the same, five times a second
+//	promote … revive              the right to operate; the answer comes when it is done
+//
+// `history --verify` needs no server: it reads the files.
 
 // A releaseClient has the flags of a command that asks the running server about policies.
 type releaseClient struct {
@@ -141,7 +148,9 @@ func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum strin
 // A notYetError is something that has not happened in the time that the command line allows.
 type notYetError struct{ error }
 
-// awaited reports whether the policy is in force. The error says that it will not be.
+// awaited reports whether the policy is in force. The error says that it will not be, so that a
+// script does not wait for --timeout when the result is known. A refusal counts only if the policy
+// is not in force: it may be about a file that was saved later.
 func awaited(r *api.Release, sum string) (bool, error) {
 	fits := func(p api.ReleasedPolicy) bool { return strings.HasPrefix(p.SHA256, sum) }
 	switch {
@@ -157,6 +166,7 @@ func awaited(r *api.Release, sum string) (bool, error) {
 	return false, nil
 }
 
+// printReleases prints a row for each tenant, and below them how far its release is.
 func printReleases(w io.Writer, all *api.Releases) error {
 	rows := [][]string{{"TENANT", "MODE", "RELEASE", "IN FORCE", "BEFORE", "HELD BACK", "STATE"}}
 	for _, r := range all.Releases {
@@ -291,6 +301,7 @@ func shortPolicy(p api.ReleasedPolicy) string {
 	return text
 }
 
+// shortPolicies formats a list of policies, the first three and how many more there are.
 func shortPolicies(all []api.ReleasedPolicy) string {
 	const most = 3
 	var texts []string
@@ -325,7 +336,7 @@ var releaseVerbs = []releaseVerb{
 			"The present one is skipped from then on, also after a restart, until its content changes or\n" +
 			"'policy retry'. The configuration is not changed: until it names what is in force, the metric\n" +
 			"switchyard_release_drift is 1. A signed version may be lower than the one in force.", true, "rolled back to"},
-	{"retry", "Let in what was rolled back, and load what the configuration names", "", false, "in force is"},
+	{"retry", "Load what the configuration names, even if it was rolled back before", "", false, "in force is"},
 	{"kill", "Put the shipped policy teamtalk in force until revive",
 		"Put the shipped policy teamtalk, which routes as the original does, in force at once.\n\n" +
 			"It stays in force, also after a restart and whatever the configuration names, until 'policy\n" +

@@ -109,6 +109,8 @@ func printReport(w io.Writer, r *replay.Report) error {
 	return nil
 }
 
+// printResult prints what one policy did: by command, by peer, and what differs from the verdicts
+// recorded and from those of the first policy.
 func printResult(w io.Writer, r *replay.Report, i int, p *replay.Result) error {
 	fmt.Fprintf(w, "\npolicy     %s  sha256 %s\n", p.Policy, p.SHA256)
 	fmt.Fprintf(w, "guest      %s in %v; faults: %s\n", quantity(p.Calls, "call"), p.Time.Round(time.Microsecond), faults(p))
@@ -202,6 +204,7 @@ func withFieldNames(verdict string, c pdu.CommandID) string {
 	return text
 }
 
+// faults lists the kinds of faults with their counts.
 func faults(p *replay.Result) string {
 	text := ""
 	kinds := make([]string, 0, len(p.Faults))

@@ -90,6 +90,7 @@ func (t *tapOptions) check() error {
 // does not become too long.
 const maxNumbers = 200
 
+// numbers reads the numbers of a flag, each at most most.
 func numbers(flag string, words []string, most uint64) (all []uint64, err error) {
 	if len(words) > maxNumbers {
 		return nil, usageError{fmt.Errorf("%s names %d; at most %d can be named", flag, len(words), maxNumbers)}
@@ -104,6 +105,8 @@ func numbers(flag string, words []string, most uint64) (all []uint64, err error)
 	return all, nil
 }
 
+// run prints until a limit, a signal, or the end of the server or of stdout's reader. The first
+// signal ends the tap, which then reports on stderr; the second one ends the process.
 func (t *tapOptions) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	client, err := o.connect(t.token)
 	if err != nil {

@@ -74,6 +74,8 @@ func (t *topOptions) check() error {
 	return nil
 }
 
+// run draws until the user quits, or prints once. Whether stdout is a terminal is checked before the
+// server is asked, so that a script with a wrong command line fails without one.
 func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) error {
 	screen, isFile := stdout.(*os.File)
 	if !t.once && (!isFile || !terminal.Is(screen) || o.variable("TERM") == "dumb") {
@@ -97,6 +99,7 @@ func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) erro
 	return topError(err)
 }
 
+// print takes two samples and prints their difference.
 func (t *topOptions) print(ctx context.Context, client *client.Client, stdout io.Writer) error {
 	s, err := top.Once(ctx, client, t.Options)
 	if err != nil {

@@ -48,6 +48,14 @@ func Assign(command pdu.CommandID, assignments []string) (map[string]any, error)
 	return fields, nil
 }
 
+// parseValue reads a value by the type of its field. On a command line, quotes are the shell's, so
+// text and names of enumerations are taken as they are; the rest is decoded as TOML:
+//
+//	msg_data=hello             "hello"
+//	session_type=SESSION_TYPE_SINGLE
+//	user_id=7                  7
+//	user_id_list=[1, 2]        a list
+//	ip_addr_list={ip="10.0.0.1",port=8000}
 func parseValue(f protoreflect.FieldDescriptor, text string) (any, error) {
 	list := f.IsList() && strings.HasPrefix(text, "[")
 	switch f.Kind() {

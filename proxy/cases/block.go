@@ -22,7 +22,16 @@ type block struct {
 
 var caseHeader = regexp.MustCompile(`^[ \t]*\[\[[ \t]*case[ \t]*\]\]`)
 
-// split cuts a file before each [[case]], which becomes a [case] of its block.
+// split cuts a file before each [[case]], which becomes a [case] of its block. Lines stay lines, so
+// a line of a block is that of the file less first:
+//
+//	1  [peers]                      block 0, first 1
+//	2  a = { users = [1] }
+//	3  [[case]]                     block 1, first 3, decoded as [case]
+//	4  from = "a"
+//	5  [[case]]                     block 2, first 5
+//
+// A [[case]] within a string of several lines would be cut as well; such strings are refused.
 func split(src []byte) []*block {
 	blocks := []*block{{first: 1}}
 	number := 0

@@ -26,6 +26,9 @@ func (e *FieldError) Error() string { return e.What + "; " + e.Remedy }
 // Body encodes the body of a command from fields by name, with values as TOML decodes
 // them. It also returns the names of the required fields that are missing. The error is a
 // *FieldError.
+//
+// Missing fields are no error, as a case may be about a body that the original refuses. Fields
+// are encoded in the order of their numbers, so equal fields give equal bytes.
 func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []string, err error) {
 	message, err := messageOf(command)
 	if err != nil {
@@ -60,6 +63,7 @@ func messageOf(command pdu.CommandID) (protoreflect.MessageType, error) {
 	return message, nil
 }
 
+// setFields sets the fields of a message. path leads to the message, for errors.
 func setFields(m protoreflect.Message, fields map[string]any, path []string) error {
 	for name, value := range fields {
 		at := append(path[:len(path):len(path)], name)
@@ -89,6 +93,7 @@ func fieldOf(d protoreflect.MessageDescriptor, name string, path []string) (prot
 	return nil, &FieldError{path, fmt.Sprintf("%s has no field %q", d.FullName(), name), suggest.Hint(name, names, all)}
 }
 
+// setField sets one field, or all elements of a repeated one.
 func setField(m protoreflect.Message, f protoreflect.FieldDescriptor, value any, path []string) error {
 	if !f.IsList() {
 		v, err := valueOf(f, m.NewField, value, path)
@@ -112,6 +117,7 @@ func setField(m protoreflect.Message, f protoreflect.FieldDescriptor, value any,
 	return nil
 }
 
+// listOf returns the elements of a list. TOML decodes a list of tables to another type.
 func listOf(value any) ([]any, bool) {
 	switch value := value.(type) {
 	case []any:
@@ -170,6 +176,7 @@ func valueOf(f protoreflect.FieldDescriptor, fresh func(protoreflect.FieldDescri
 	return refuse("write a value of that type")
 }
 
+// typeOf names the type of a field, as the .proto files do.
 func typeOf(f protoreflect.FieldDescriptor) string {
 	switch f.Kind() {
 	case protoreflect.MessageKind:
@@ -181,6 +188,7 @@ func typeOf(f protoreflect.FieldDescriptor) string {
 	}
 }
 
+// integerOf converts a number to an integer type of protobuf, and reports whether it fits.
 func integerOf(kind protoreflect.Kind, n int64) (protoreflect.Value, bool) {
 	switch kind {
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:

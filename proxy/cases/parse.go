@@ -25,7 +25,8 @@ const (
 // file of cases.
 const maxFaults = 100
 
-// A parser turns blocks into cases.
+// A parser turns blocks into cases. It reads on after a fault, with zeros in place of what was
+// wrong, so that all faults of a file are reported at once; a case with a fault is left out.
 type parser struct {
 	name   string
 	faults tomlpos.Errors
@@ -46,6 +47,7 @@ func Parse(name string, src []byte) ([]Case, error) {
 	return cases, nil
 }
 
+// file reads all blocks: the head, and then one case from each.
 func (p *parser) file(src []byte) (cases []Case) {
 	if len(src) > MaxSize {
 		p.fault(1, fmt.Sprintf("the file has %d bytes, at most %d are read", len(src), MaxSize), "split it")
@@ -115,6 +117,8 @@ func (p *parser) caseOf() (Case, bool) {
 	return c, len(p.faults) == faults
 }
 
+// caseName reads the name of a case. One without a name is called by its command and line, such as
+// "CID_MSG_DATA on line 12".
 func (p *parser) caseName(table map[string]any, command pdu.CommandID) string {
 	name, written := p.text(table, "case", "name")
 	if !written {
@@ -149,6 +153,7 @@ func (p *parser) peer(name string, peers []Peer, path ...string) {
 	}
 }
 
+// namesOf returns the names of peers, for suggestions.
 func namesOf(peers []Peer) []string {
 	names := make([]string, len(peers))
 	for i, peer := range peers {
@@ -200,6 +205,7 @@ func (p *parser) peersAt(path ...string) (peers []Peer) {
 	return peers
 }
 
+// users reads a list of users' numbers.
 func (p *parser) users(value any, path ...string) (users []uint32) {
 	list, ok := value.([]any)
 	for _, v := range list {
@@ -249,6 +255,7 @@ func (p *parser) command(table map[string]any) (pdu.CommandID, bool) {
 	return id, wrong == nil
 }
 
+// body reads the body of a case: hex digits, or fields of the command's message by name.
 func (p *parser) body(table map[string]any, command pdu.CommandID, c *Case) (body []byte) {
 	if text, ok := p.text(table, "case", "hex"); ok {
 		b, err := Hex(text)

@@ -54,7 +54,8 @@ type Coverage struct {
 	Missing []string `json:"missing,omitempty"`
 }
 
-// Run runs cases on a policy, which the caller closes.
+// Run runs cases on a policy, which the caller closes. Each case has a hub of its own, so no case
+// depends on those before it. The policy is instantiated once for all: it has no state by contract.
 func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
 	var r Report
 	for _, c := range cases {
@@ -95,6 +96,7 @@ func (v *Coverage) count(rows []review.Row, cases []Case) {
 	}
 }
 
+// run runs one case, and notes what may explain a mismatch.
 func (c Case) run(name, sha256 string, p policy.Policy) Result {
 	harness := NewHarness(name, sha256, p, c.Peers)
 	defer harness.Close()
@@ -116,6 +118,7 @@ func (c Case) run(name, sha256 string, p policy.Policy) Result {
 	return r
 }
 
+// got returns an outcome by the names that files of cases use.
 func (o Outcome) got() Got {
 	g := Got{Verdict: o.Verdict.String(), To: []string{}, Dropped: o.Dropped}
 	if o.Fault != nil {
@@ -133,7 +136,9 @@ func (o Outcome) got() Got {
 	return g
 }
 
-// compare notes every expectation that was not met.
+// compare notes every expectation that was not met. What a case does not mention may be anything,
+// with two exceptions: a fault, and a drop for another reason than the verdict, must be expected.
+// Otherwise a case that expects action = "drop" would pass for a policy that fails.
 func (c Case) compare(o Outcome, r *Result) {
 	want := c.Want
 	check := func(what, want, got string) {

@@ -62,6 +62,8 @@ type run struct {
 	padded      []byte // scratch of apply
 }
 
+// read applies the records one by one. Their memory is that of one record, however long the
+// capture is; what grows are the peers and the counts, which have limits of their own.
 func (r *run) read() error {
 	for {
 		rec, err := r.in.Next()
@@ -177,6 +179,7 @@ func verdictText(v policy.Verdict, fault policy.FaultKind) string {
 	return v.String() + " by " + string(fault)
 }
 
+// finish completes the report when all records were applied.
 func (r *run) finish() {
 	for i, t := range r.in.Tenants() {
 		if r.tenant == "" || t.Name == r.tenant {

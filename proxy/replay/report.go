@@ -129,6 +129,8 @@ type Change struct {
 // Changes are sorted by when each was first seen.
 type Changes []Change
 
+// add counts a PDU with these verdicts. When there are too many different pairs, the last entry
+// becomes that of all others.
 func (c *Changes) add(before, after string) {
 	at := slices.IndexFunc(*c, func(known Change) bool { return known.Before == before && known.After == after })
 	if at < 0 && len(*c) < mostKinds {
@@ -207,6 +209,7 @@ func (r *Result) command(i ids) *Command {
 	return c
 }
 
+// peer returns the entry of a session. Beyond maxPeers, all sessions share one.
 func (r *Result) peer(session uint64) *Peer {
 	p := r.peers[session]
 	if p == nil && len(r.peers) >= maxPeers {

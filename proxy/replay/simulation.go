@@ -188,6 +188,7 @@ func (s *simulation) receive(from *peer, rec *capture.Record, t *capture.Tenant,
 	}
 }
 
+// countPeers adds the copies of the last PDU to their receivers.
 func (s *simulation) countPeers() {
 	for _, p := range s.joined {
 		if p.copies > 0 {
@@ -215,7 +216,8 @@ func (s *simulation) count(c *Command) {
 	}
 }
 
-// handle gives the hub a PDU and counts what is due because of it. The circuit breaker
+// handle gives the hub a PDU and counts what is due because of it. All peers read at once, so what
+// a peer reads after a PDU is due to that PDU alone. The circuit breaker
 // is reset first: a replay wants every verdict, however often the policy failed before.
 func (s *simulation) handle(from *peer, p []byte) {
 	s.hub.ResetBreaker()
