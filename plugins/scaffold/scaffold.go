@@ -91,7 +91,10 @@ var names = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 var ErrName = errors.New("a policy's name is a small letter and up to 39 small letters, digits and hyphens")
 
 // New creates the folder name in dir, whole or not at all. An existing folder must be
-// empty.
+// empty. The files are written to a temporary folder beside it, which is then renamed:
+//
+//	dir/.new-123/name/…    written
+//	dir/name               removed if it is there and empty; then the rename
 func New(dir, name string, language toolchain.Language) error {
 	if !names.MatchString(name) {
 		return fmt.Errorf("%q: %w", name, ErrName)
@@ -185,6 +188,7 @@ func fill(text, name string, language toolchain.Language) string {
 		"{{policy}}", k.served(name), "{{steps}}", strings.Join(Steps(name, language)[1:], "\n")).Replace(text)
 }
 
+// served returns the file that the configuration of the new policy names.
 func (k kit) served(name string) string {
 	if k.policy != "" {
 		return k.policy

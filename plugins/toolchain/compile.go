@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// A build compiles the policy of one folder.
+// A build compiles the policy of one folder. The module, and what compilers make on the way, go to
+// scratch, so that a build that fails leaves none of it in the folder.
 type build struct {
 	ctx     context.Context
 	dir     string // the folder of the policy
@@ -42,6 +43,8 @@ func (b *build) compileGo() error {
 		tool, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-buildmode=c-shared", "-o", b.module(), ".")
 }
 
+// compileC compiles all C files of the folder but tests. The stack stands first in memory, so that
+// an overflow traps instead of overwriting data.
 func (b *build) compileC() error {
 	const install = "install clang and lld: apt-get install clang lld"
 	sources, err := b.files("*.c", "_test.c")
@@ -94,6 +97,7 @@ func (b *build) knowsTarget(rustc string) bool {
 	return err == nil && exists(strings.TrimSpace(string(lib)))
 }
 
+// cargo builds the crate. Its name is not known here, so the one module that it makes is taken.
 func (b *build) cargo(tool string) error {
 	err := b.run(nil, tool, "build", "--release", "--target", wasmTarget, "--target-dir", b.scratch)
 	if err != nil {
@@ -132,6 +136,8 @@ func (b *build) rustc(tool string) error {
 	return b.run(nil, append(policy, "-o", b.module(), source)...)
 }
 
+// compileAssemblyScript compiles policy.ts, by the compiler in node_modules if there is one. With the
+// runtime "stub" nothing is ever freed, which suits functions that allocate nothing for each PDU.
 func (b *build) compileAssemblyScript() error {
 	if !exists(filepath.Join(b.dir, "policy.ts")) {
 		return fmt.Errorf("%s has no policy.ts, the file to compile", b.dir)

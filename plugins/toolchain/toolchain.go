@@ -74,6 +74,7 @@ func buildTable(path string) ([]byte, error) {
 	return table.Compile(path, src)
 }
 
+// buildFolder builds the policy of a folder in a temporary folder, which it removes.
 func buildFolder(ctx context.Context, dir string, output io.Writer) ([]byte, error) {
 	language, err := Detect(dir)
 	if err != nil {

@@ -32,7 +32,8 @@ func Parse(word string) (Range, []*Problem) {
 }
 
 // Cut splits a range at its hyphen. A word is a range only if a command or a number stands
-// before the hyphen: CID-MSG-DATA is a misspelt name.
+// before the hyphen: CID-MSG-DATA is a misspelt name. 0x0720-0x072f and CID_MSG_DATA-0x03ff are
+// ranges.
 func Cut(word string) (from, to string, ok bool) {
 	from, to, ok = strings.Cut(word, "-")
 	if _, named := ids[from]; !ok || !named && !IsNumeric(from) {

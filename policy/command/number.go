@@ -7,7 +7,11 @@ import (
 	"strings"
 )
 
-// ParseID reads an id of 16 bits, 0x0301 or 769, or returns what to write instead.
+// ParseID reads an id of 16 bits, 0x0301 or 769, or returns what to write instead:
+//
+//	0301     is it 0x0301 or 301?
+//	0x10301  ids go from 0x0000 to 0xffff
+//	0x03g1   write it as 0x0301 or as 769
 func ParseID(word string) (id uint16, remedy string) {
 	n, ok := ParseNumber(word)
 	switch {

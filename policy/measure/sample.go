@@ -28,6 +28,7 @@ func sample(command pdu.Command, size int) []byte {
 	return protowire.AppendBytes(b, make([]byte, padding))
 }
 
+// required returns the message with its required fields and no others, as it is encoded.
 func required(m protoreflect.Message) []byte {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {

@@ -117,7 +117,8 @@ func (c *Client) Open(ctx context.Context, path string, query url.Values) (io.Re
 	return c.send(ctx, http.MethodGet, path, query, nil)
 }
 
-// send makes a request, with a body of JSON unless that is nil.
+// send makes a request, with a body of JSON unless that is nil. Any status but 200 is an error,
+// redirects included.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body []byte) (io.ReadCloser, error) {
 	u := url.URL{Scheme: "http", Host: c.host, Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))

@@ -34,7 +34,12 @@ func (r *Refusal) Error() string { return r.text }
 const maxRefusal = 4 << 10
 
 // errorOf returns the error of a response with another status than 200. The error quotes
-// the response, with control characters escaped.
+// the response, with control characters escaped. What the status says about trying again:
+//
+//	404, not as JSON    no such path: the server is older          an error
+//	401                 a token is missing or wrong                a Refusal, with the remedy
+//	429, 5xx, 3xx       the server cannot answer now               an error
+//	other 4xx           the request is wrong                       a Refusal
 func (c *Client) errorOf(response *http.Response) error {
 	// If the rest takes too long, the error quotes what has arrived until then.
 	timer := time.AfterFunc(c.timeouts.answer, func() { response.Body.Close() })

@@ -86,7 +86,9 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, v any) 
 	return c.exchange(ctx, http.MethodGet, path, query, nil, v)
 }
 
-// exchange makes a request and decodes the answer into v.
+// exchange makes a request and decodes the answer into v. An answer that is longer than maxAnswer is
+// cut there and is then no JSON, which is an error. Fields that are not known are ignored, as a newer
+// server may have more.
 func (c *Client) exchange(ctx context.Context, method, path string, query url.Values, content []byte, v any) error {
 	body, err := c.send(ctx, method, path, query, content)
 	if err != nil {

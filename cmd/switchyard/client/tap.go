@@ -24,6 +24,7 @@ type TapQuery struct {
 	Time     time.Duration // end after that; 0 is no limit
 }
 
+// values returns the query of the request.
 func (q TapQuery) values() url.Values {
 	v := url.Values{"tenant": q.Tenants, "command": q.Commands, "bodies": {strconv.FormatBool(q.Bodies)}}
 	for _, user := range q.Users {

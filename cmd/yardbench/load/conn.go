@@ -30,6 +30,7 @@ type conn struct {
 	short   *shortLife
 }
 
+// A connState is how far a connection is: it only ever goes on to the next.
 type connState uint8
 
 const (
@@ -153,7 +154,8 @@ func (l *loop) say(c *conn, b []byte) {
 	}
 }
 
-// write writes what the socket takes. epoll reports when it takes more.
+// write writes what the socket takes. epoll reports when it takes more. An error of writing does not
+// end the connection: read finds the reason, after what the hub has sent before it closed.
 func (l *loop) write(c *conn) {
 	for c.written < len(c.out) {
 		n, errno := send(c.fd, c.out[c.written:])

@@ -24,7 +24,16 @@ const (
 )
 
 // A loop plays some of the connections on one thread. Everything in it belongs to its
-// goroutine. The functions stand in the order in which a round calls them.
+// goroutine. The functions stand in the order in which a round calls them:
+//
+//	agenda     what is due by time: probes, begin, marks, stalls, short connections, cease
+//	publish    messages that are due, as far as the window or the rate says
+//	wait       for events, but no longer than until the next message or the agenda
+//	serve      reads and writes each connection that has an event
+//	floors     how far the receivers are, for senders of other loops
+//
+// One thread serves thousands of connections, so that the generator takes little of the machine
+// that it shares with the hub.
 type loop struct {
 	run    *run
 	index  int
@@ -65,6 +74,7 @@ type lowest struct {
 	at  uint32
 }
 
+// newLoop returns a loop without connections.
 func newLoop(r *run, index int) (*loop, error) {
 	to, err := resolve(r.plan.Address)
 	if err != nil {
@@ -248,6 +258,8 @@ func (l *loop) updateFloors() {
 	}
 }
 
+// findLowest looks at all receivers for the one that is behind the others. updateFloors calls it
+// only when the last one has moved, so that most rounds look at one receiver for each sender.
 func (l *loop) findLowest(sender uint32) lowest {
 	low := lowest{at: math.MaxUint32}
 	for _, c := range l.long {

@@ -39,6 +39,7 @@ func (l *loop) probe(now int64) {
 	l.todo.at(now+int64(probeTime), l.probe)
 }
 
+// joinLate ends the run if connections still receive nothing.
 func (l *loop) joinLate(int64) {
 	if n := int(l.run.joined.Load()); l.joining {
 		l.fail("%d of %d connections to %s receive nothing; is it a hub that relays to all?", l.run.plan.Connections-n, l.run.plan.Connections, l.run.plan.Address)
@@ -75,6 +76,7 @@ func (l *loop) schedule() {
 // longestDrain bounds the time for missing messages to arrive.
 const longestDrain = time.Minute
 
+// activate begins the sending.
 func (l *loop) activate(now int64) {
 	l.active = true
 	for _, c := range l.sending {

@@ -62,6 +62,7 @@ type Latency struct {
 	Count uint64  `json:"count"`
 }
 
+// latencyOf returns the quantiles of a histogram, in microseconds.
 func latencyOf(h *histogram.Histogram) Latency {
 	us := func(d time.Duration) float64 { return float64(d) / 1e3 }
 	return Latency{P50: us(h.Quantile(0.5)), P90: us(h.Quantile(0.9)), P99: us(h.Quantile(0.99)), P999: us(h.Quantile(0.999)), Max: us(h.Max()), Count: h.Count()}

@@ -12,6 +12,16 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
+// How messages are counted without a word between the connections. A message is published when a
+// sender has made it, and delivered to a receiver when that has read it. With a window, a sender
+// must know how far the slowest receiver is:
+//
+//	loop 0   receivers of its own: 118, 120, 117 messages of sender 3   floors[3] = 117
+//	loop 1                         121, 119                             floors[3] = 119
+//	progress(3) = 117; with a window of 64, sender 3 may make messages up to number 180
+//
+// A loop publishes a floor only when it changes, and then wakes loops whose senders wait.
+
 // A run is the state that the loops of one Plan share.
 type run struct {
 	plan Plan

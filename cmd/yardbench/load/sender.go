@@ -9,6 +9,14 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
+// With a rate, a message has the time at which it was due, not the time at which it was sent. A hub
+// that stalls for a second makes all messages of that second late, and the latencies show it; a
+// generator that waited for the hub would send fewer and show one late message:
+//
+//	due        0 ms   10 ms   20 ms   30 ms …   the hub stands still from 5 ms to 1 s
+//	sent       0 ms   1 s     1 s     1 s
+//	latency    1 ms   990 ms  980 ms  970 ms
+
 // A sender determines which messages of a connection are due when. It may be used by one
 // goroutine at a time.
 type sender struct {
@@ -28,6 +36,8 @@ type sender struct {
 	late     *histogram.Histogram // how much later than due messages were made, in the measured span
 }
 
+// newSender returns the sender of that number. Random steps have a seed of their own for each, so
+// that a plan gives the same messages every time.
 func newSender(p *Plan, w *message.Wire, number int, late *histogram.Histogram) *sender {
 	s := &sender{number: uint32(number), wire: w, late: late, window: uint32(p.Window), batch: uint32(p.Batch)}
 	if p.Rate > 0 {

@@ -39,6 +39,7 @@ func (s *shorts) schedule(l *loop, from, to int64) {
 	next(from)
 }
 
+// open opens a connection that sends its messages at once, and gives up on it after shortDeadline.
 func (s *shorts) open(l *loop) {
 	c, err := l.open()
 	if err != nil {
@@ -100,6 +101,7 @@ func (s *shorts) due(l *loop) uint64 {
 	return uint64(s.opened-s.refused) * uint64(l.run.plan.Short.Messages) * uint64(len(l.long))
 }
 
+// delivered returns how many deliveries of their messages there were so far.
 func (s *shorts) delivered(l *loop) uint64 {
 	n := uint64(0)
 	for _, c := range l.long {

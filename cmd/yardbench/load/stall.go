@@ -32,6 +32,11 @@ type Span struct {
 // spanTime is the length of a Span, unless its phase ends earlier.
 const spanTime = time.Second
 
+// schedule adds a Span for each second, and the turns at which the connections stop and go on.
+//
+//	measured span   0 s ─── 1 s ─── 2 s ─── 3 s ─── 4 s ─── 5 s
+//	phase           before          │ during        │ after
+//	                                turn: pause     turn: resume
 func (s *stalling) schedule(l *loop, from, to int64) {
 	p := &l.run.plan.Stall
 	s.since = from

@@ -105,6 +105,7 @@ func (r *run) openStream(n int) (*stream, error) {
 	return s, nil
 }
 
+// wake makes a write that waits look at the window again.
 func (s *stream) wake() {
 	select {
 	case s.woken <- struct{}{}:
@@ -210,6 +211,7 @@ func (r *run) sleepUntil(at int64) error {
 	}
 }
 
+// markStreams takes the counts at one end of the measured span, while the streams go on.
 func (r *run) markStreams(m *mark, streams []*stream) error {
 	m.at = r.now()
 	for _, s := range streams {
@@ -219,6 +221,7 @@ func (r *run) markStreams(m *mark, streams []*stream) error {
 	return m.measure(r.plan.PID)
 }
 
+// streamsDrained reports whether everything has arrived, or nothing for Plan.Drain.
 func (r *run) streamsDrained(streams []*stream) bool {
 	complete, last := true, r.measureTo()
 	for _, s := range streams {

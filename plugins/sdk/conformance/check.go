@@ -27,6 +27,19 @@ type Result struct {
 	Note  string // figures, whether the policy passed or not
 }
 
+// The checks build on each other: classify, inspect and inspect_body ask questions and remember them
+// with their answers; pure, fuel and memory use what was asked.
+//
+//	load          the gates of the server
+//	classify      every id of ten services, 655,360 calls
+//	inspect       200 random headers for each command that is inspected
+//	inspect_body  empty, random, damaged and expensive bodies
+//	buffer        bodies of all sizes, up to 1 MiB and beyond what a buffer can hold
+//	configure     malformed and extreme configurations
+//	pure          all questions again, backwards, and by a fresh instance
+//	fuel          which question took the most
+//	memory        100,000 questions: the memory must not grow without end
+
 // Check runs the checks that any policy must pass. If the policy does not load, that is
 // the only result.
 func Check(s Subject) []Result {
@@ -68,6 +81,7 @@ type checker struct {
 	answers []wasm.Answer
 }
 
+// close frees the policy and the engine.
 func (c *checker) close() {
 	if c.policy != nil {
 		_ = c.policy.Close()
@@ -109,6 +123,7 @@ type ask struct {
 	ids   ids
 }
 
+// of asks p the question.
 func (a ask) of(p *wasm.Policy) wasm.Answer {
 	if a.Header == nil {
 		return p.ExplainClassify(a.ids.service, a.ids.command)

@@ -91,6 +91,8 @@ func (c *checker) inspected(export string, flag policy.Verdict) (commands []pdu.
 	return nil, "not exported, and not asked for"
 }
 
+// someQuestion returns a question about a command. All other fields of the header are random, as the
+// hub passes them on unchecked; every second header has the right length and service.
 func someQuestion(r *rand.Rand, command pdu.Command, body []byte) policy.Question {
 	q := policy.Question{
 		Header:     make([]byte, pdu.HeaderLen),
@@ -112,7 +114,13 @@ func someQuestion(r *rand.Rand, command pdu.Command, body []byte) policy.Questio
 const most = 64 << 10
 
 // someBodies returns bodies such as a peer could send: empty, random, well formed, cut
-// off, and long ones that cost a reader as much as possible.
+// off, and long ones that cost a reader as much as possible. Each piece is repeated up to 64 KiB:
+//
+//	2801         a field of a number, as often as fits
+//	0a00         empty messages or texts
+//	a880…8000    a tag and a number in more bytes than they need
+//	0b, 0b0c     groups that are opened, and opened and closed
+//	32ffffffff07 a length far beyond the end
 func someBodies(r *rand.Rand) [][]byte {
 	bodies := [][]byte{{}, {0}, {8}, {0x80}, {0xff}}
 	for _, piece := range []string{"00", "01", "ff", "2801", "1001", "0a00", "2a0101", "a880808080808080800081808080808080808000", "0b", "0b0c", "32ffffffff07"} {

@@ -57,6 +57,7 @@ func (l *Load) classify(p *wasm.Policy) error {
 	return all.err()
 }
 
+// classifyOne asks about one pair of ids. The service never matters in the examples.
 func (l *Load) classifyOne(p *wasm.Policy, i ids) error {
 	want, listed := l.Classify[i.command]
 	if !listed {
@@ -69,7 +70,8 @@ func (l *Load) classifyOne(p *wasm.Policy, i ids) error {
 	return nil
 }
 
-// check loads the module twice and asks both policies the questions of l.
+// check loads the module twice and asks both policies the questions of l: a fresh instance must
+// decide as the first one did.
 func (a *asker) check(l *Load, config string) Result {
 	r := Result{Check: a.name, Note: fmt.Sprintf("%d headers and %d bodies", len(l.Inspect), len(l.InspectBody))}
 	if config != "" {

@@ -95,6 +95,7 @@ func Read(name string) (*Example, error) {
 	return e, nil
 }
 
+// parse reads an example's file. A load without configurations stands for one without any.
 func parse(name, text string) (*Example, error) {
 	var w written
 	meta, err := toml.Decode(text, &w)
@@ -124,6 +125,7 @@ func parse(name, text string) (*Example, error) {
 	return e, nil
 }
 
+// readClassify reads the verdicts by command, and that of all other commands.
 func (l *Load) readClassify(rules map[string]string) error {
 	for key, text := range rules {
 		v, problem := policy.ParseVerdict(text)
@@ -155,6 +157,8 @@ func readQuestions(from []writtenQuestion) ([]Question, error) {
 	return questions, nil
 }
 
+// read converts a question of a file. The length is that of the body and the header unless the file
+// says otherwise, and the session is 1.
 func (w *writtenQuestion) read() (Question, error) {
 	q := Question{Name: w.Name}
 	var problem *command.Problem

@@ -44,6 +44,7 @@ func (p *printer) print(q *queue) error {
 	}
 }
 
+// flush writes what is buffered. The error is a *WriteError.
 func (p *printer) flush() error {
 	if err := p.out.Flush(); err != nil {
 		return &WriteError{err}
@@ -51,6 +52,7 @@ func (p *printer) flush() error {
 	return nil
 }
 
+// entry prints one entry, and counts it.
 func (p *printer) entry(e *entry) (err error) {
 	var text string
 	if e.line == nil {
@@ -77,6 +79,7 @@ type missed struct {
 	Missed uint64    `json:"missed"` // since the last such line
 }
 
+// missedLine formats the line in place of PDUs that were missed.
 func (p *printer) missedLine(e *entry) (string, error) {
 	if p.options.JSON {
 		text, err := json.Marshal(missed{"missed", e.time, e.missed})

@@ -22,6 +22,14 @@ type entry struct {
 	cost   int
 }
 
+// The tap must read as fast as the server sends, or the server would miss PDUs for it; and what it
+// prints to may be a pager that nobody scrolls. So two goroutines share a queue of bounded size:
+//
+//	server ──▶ read ──put, miss──▶ queue ──take──▶ print ──▶ terminal, file, pipe
+//	                    full? ──▶ counted, as one entry in place of all that were missed
+//
+// Entries of missed PDUs join the last one, so they cannot fill the queue themselves.
+
 // A queue holds what is to be printed. One goroutine calls put, miss and end, which never
 // block; another calls take.
 type queue struct {

@@ -21,6 +21,11 @@ func keysIn(typed []byte) (keys []rune) {
 
 // sequence returns the length of the escape sequence at the beginning of typed, or of its
 // part that is there: ESC [ ... up to a letter or a tilde, ESC O letter, or ESC letter.
+//
+//	1b 5b 41             arrow up
+//	1b 5b 33 7e          delete
+//	1b 4f 50             F1
+//	1b                   the escape key alone
 func sequence(typed []byte) int {
 	if len(typed) == 1 {
 		return 1

@@ -63,6 +63,8 @@ func Live(ctx context.Context, server Server, o Options, open func() (Screen, er
 	return l.run(ctx)
 }
 
+// run draws after every event: a sample, a key, a new size of the window, or a tick. It never waits
+// for the server, so keys work while the server hangs.
 func (l *live) run(ctx context.Context) error {
 	ticker := time.NewTicker(l.options.Interval)
 	defer ticker.Stop()
@@ -142,6 +144,7 @@ func (l *live) pressed(key rune) bool {
 	return false
 }
 
+// draw draws the present report.
 func (l *live) draw() error {
 	_, rows := l.screen.Size()
 	return l.screen.Draw(page(l.report, view{l.options.Sort, l.options.Interval, l.err}, rows))

@@ -86,7 +86,8 @@ func (v view) foot() terminal.Line {
 }
 
 // share divides rows among sections that want some: each gets what it wants up to an equal
-// part. The last sections get what the others leave.
+// part. The last sections get what the others leave. Of 30 rows for 2 tenants, 9 commands and 1204
+// peers, the tenants get 2, the commands 9 and the peers 19.
 func share(rows int, wants []int) []int {
 	rows = max(rows, 0)
 	got := make([]int, len(wants))

@@ -72,7 +72,11 @@ type Peer struct {
 	Lag        uint64    `json:"lag"`
 }
 
-// compare makes a report from two samples; before may be nil.
+// compare makes a report from two samples; before may be nil. Rates are differences of counts, not
+// averages of the server's rates, so they are exact over the interval:
+//
+//	before   10.0 s   received 1,000    lost 3
+//	now      12.0 s   received 1,500    lost 3    ▶ in 250/s, lost 0/s
 func compare(server string, before, now *sample) *Report {
 	w := now.snapshot
 	s := &Report{Time: w.Time, Server: server, Uptime: w.UptimeSeconds, Draining: w.Draining, Latency: w.Latency,

@@ -90,6 +90,8 @@ func bytes(n float64) string {
 	return scaled(n, 1024, "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 }
 
+// scaled formats a number with a unit and three or four digits: 12.3k, 402k, 99.0MiB. The limits are
+// those at which rounding would give one digit more, so that no cell grows.
 func scaled(n, step float64, units ...string) string {
 	i := 0
 	for n /= step; n >= step-0.5 && i < len(units)-1; i++ {

@@ -28,6 +28,7 @@ func (s section) first(rows int) []string {
 	return table(columns, shown)
 }
 
+// numbers returns columns of numbers, which are aligned right.
 func numbers(titles ...string) (columns []column) {
 	for _, t := range titles {
 		columns = append(columns, column{title: t, number: true, least: 7})
@@ -35,6 +36,7 @@ func numbers(titles ...string) (columns []column) {
 	return columns
 }
 
+// words returns columns of words, which are aligned left.
 func words(titles ...string) (columns []column) {
 	for _, t := range titles {
 		columns = append(columns, column{title: t})

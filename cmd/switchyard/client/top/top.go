@@ -97,6 +97,7 @@ func Once(ctx context.Context, server Server, o Options) (*Report, error) {
 	return s, nil
 }
 
+// orInterrupted returns ErrInterrupted if ctx has ended, which is then the cause of err.
 func orInterrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ErrInterrupted
