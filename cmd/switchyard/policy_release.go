@@ -18,14 +18,7 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// Commands about the policies that a running server has in force, and had. They read and change
-// through the admin interface alone, so they also work on another machine through a tunnel:
-//
-//	status, receipt, history      the right to read
-//	status --wait                 the same, five times a second
-//	promote … revive              the right to operate; the answer comes when it is done
-//
-// `history --verify` needs no server: it reads the files.
+// Commands about the policies that a running server has in force, and had.
 
 // A releaseClient has the flags of a command that asks the running server about policies.
 type releaseClient struct {
@@ -301,7 +294,6 @@ func shortPolicy(p api.ReleasedPolicy) string {
 	return text
 }
 
-// shortPolicies formats a list of policies, the first three and how many more there are.
 func shortPolicies(all []api.ReleasedPolicy) string {
 	const most = 3
 	var texts []string

@@ -47,8 +47,7 @@ import (
 //
 //	stopper.requested   the stopper's goroutine         stop
 //	loaded              one goroutine for each load     finish: put in force, or refuse
-//	hangups             SIGHUP                          reload, and log the result
-//	changed             the watcher; checkAgain         reload
+//	hangups, changed    SIGHUP, the watcher             reload
 //	releases            the tick of a tenant            carry out what a release has decided
 //	state.reloads       admin: POST /api/v1/reload      reload, and answer
 //	state.verbs         admin: rollback, kill, …        carry, and answer when it is loaded
@@ -249,8 +248,7 @@ func orNone(path string) string {
 // engine returns the engine for new policies.
 func (srv *server) engine() *wasm.Engine { return srv.engines[len(srv.engines)-1] }
 
-// newEngine returns an engine with the limits of a configuration, which never change: a reload that
-// changes [wasm] makes another one for new policies, and those of the old one run on.
+// newEngine returns an engine with the limits of a configuration, which never change.
 func (srv *server) newEngine(c *config.Config) *wasm.Engine {
 	e := wasm.NewEngine(guestLimits(c), func(policy string, level int, text string) {
 		levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
