@@ -199,9 +199,13 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	record, _ := recordOf(found)
 	outOfForce := s == nil || s.policy.drift == driftKilled // at the start and after a kill
 	if err == nil && outOfForce && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
-		if stable, err := srv.earlier(checker, t, was.InForce); err == nil {
+		stable, gone := srv.earlier(checker, t, was.InForce)
+		if gone == nil {
 			stable.drift = ""
 			return stable, nil // the release begins, or goes on, when that is in force
+		}
+		if !was.Holds(&record) {
+			srv.log.Error("the policy in force is gone from releases.state; the configured one comes into force without a release", "tenant", t.Name, "policy", t.Policy, "error", gone)
 		}
 	}
 	if err != nil || !was.Holds(&record) || was.InForce == nil {

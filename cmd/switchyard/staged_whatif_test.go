@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"switchyard/policy/release/history"
+)
+
+const except = "broadcast-except-sender"
+
+// stopAndStart stops the server and starts it again.
+func (r *released) stopAndStart() {
+	r.Helper()
+	r.process.signal(syscall.SIGTERM)
+	r.exit()
+	r.process = nil
+	r.restart()
+}
+
+// What happens in the middle of a stage.
+func TestStageWhatIf(t *testing.T) {
+	t.Parallel()
+	const file = `policy = "file:routes.toml"`
+	r := startReleased(t, staged)
+	r.table(except)
+	r.awaitStage(except, "shadow")
+	r.command(0, "promote")
+	r.command(0, "promote")
+
+	// The candidate again is nothing, however it is found.
+	from := r.logged()
+	r.table(except)
+	r.signal(syscall.SIGHUP)
+	r.expectFrom(from, "policy unchanged; its release is under way")
+	if s := r.awaitStage(except, "stage"); s.Share != 0.1 {
+		t.Errorf("after the candidate was saved again: %+v", s)
+	}
+
+	// A smaller share than the present one waits for the next release.
+	from = r.logged()
+	r.configure(strings.Replace(staged, "mode", `stages = ["0.5%", "20%"], mode`, 1), file)
+	r.expectFrom(from, "configuration reloaded", "release.stages")
+	if s := r.awaitStage(except, "stage"); s.Share != 0.1 {
+		t.Errorf("with smaller stages: %+v", s)
+	}
+	r.command(0, "promote")
+	if s := r.awaitStage(except, "stage"); s.Share != 0.2 {
+		t.Errorf("promoted to what the configuration now says: %+v", s)
+	}
+
+	// Other limits of the engine: both are loaded anew, the stage stays, and the evidence begins anew.
+	r.chat(20)
+	from = r.logged()
+	r.configure(staged, file, "[wasm]\nfuel = 300000")
+	r.expectFrom(from, "release goes on with other limits")
+	if s := r.awaitStage(except, "stage"); s.Share != 0.2 || s.Counts.PDUs != 0 {
+		t.Errorf("with other limits of the engine: %+v", s)
+	}
+	if got := r.chat(20); got != 20 {
+		t.Errorf("%d of 20 chats arrive", got)
+	}
+
+	// Another content begins a release of its own, in shadow. A verb about the one before is refused.
+	r.table("consume")
+	r.expectFrom(from, "release superseded")
+	if s := r.awaitStage("consume", "shadow"); s.ByCandidate != 0 {
+		t.Errorf("a second candidate: %+v", s)
+	}
+	if receipt := r.receipt(2); receipt.Result != history.Superseded || len(receipt.Steps) != 5 || receipt.Sums.Lost != 0 {
+		t.Errorf("receipt: %+v", receipt)
+	}
+	r.command(1, "promote", "--release", "2")
+	if code := r.post("promote", `{"tenant": "default", "release": 2}`); code != http.StatusConflict {
+		t.Errorf("a verb about another release: %d", code)
+	}
+	r.awaitStage("consume", "shadow")
+
+	// What was rolled back is skipped, also by request.
+	r.command(0, "rollback")
+	from = r.logged()
+	r.table("consume")
+	r.signal(syscall.SIGHUP)
+	r.expectFrom(from, "policy unchanged")
+	r.wantInForce("broadcast-all", "rolled-back", "consume")
+
+	// A stop ends a release if that is configured.
+	r.configure(strings.Replace(staged, "mode", `on_restart = "roll-back", mode`, 1), file)
+	r.table(except)
+	r.awaitStage(except, "shadow")
+	r.stopAndStart()
+	r.expect("release rolled back", "restart: release.on_restart is roll-back")
+	r.wantInForce("broadcast-all", "rolled-back", "consume", except)
+	r.command(0, "history", "--verify")
+}
+
+// post sends a verb to the admin socket, and returns the status of the answer.
+func (r *released) post(verb, body string) int {
+	r.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(r.dir, "a.sock"))
+	}}}
+	answer, err := c.Post("http://localhost/api/v1/releases/"+verb, "application/json", strings.NewReader(body))
+	if err != nil {
+		r.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
+}
+
+// A pin that no longer lets the candidate in rolls it back.
+func TestReleaseOutOfPin(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t, staged)
+	r.table(except)
+	r.awaitStage(except, "shadow")
+	r.command(0, "promote")
+	r.configure(staged, fmt.Sprintf("policy_sha256 = %q", sum("broadcast-all")))
+	r.expect("release rolled back", "the candidate is let in no more")
+	r.wantInForce("broadcast-all", "rolled-back", except)
+}
+
+// The release of a tenant that is removed is withdrawn, with a receipt.
+func TestReleaseOfRemovedTenant(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t)
+	tenant := func(action string) string {
+		save(t, r.dir, "acme.toml", savedTable(action))
+		return "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"acme\"\n[tenant.acme]\npolicy = \"file:acme.toml\"\n" + staged
+	}
+	const file = `policy = "file:routes.toml"`
+	const first = "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"default\""
+	r.configure(file, first, tenant("drop"))
+	r.expect("policy in force", "acme")
+	replace(t, filepath.Join(r.dir, "acme.toml"), savedTable(except))
+	r.expect("release begins", "acme")
+	r.configure(file, first)
+	r.expect("release withdrawn", "acme")
+	if s := r.receipt(3); s.Result != history.Withdrawn || s.Tenant != "acme" || s.Reason != "the tenant was removed" {
+		t.Errorf("receipt: %+v", s)
+	}
+	r.command(0, "history", "--verify")
+}
+
+// After damage, the stable policy is the last one in force of a chain that verifies; and without a
+// state, the configured policy is in force as the first one.
+func TestReleaseOfDamagedState(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t, staged)
+	r.table(except)
+	r.awaitStage(except, "shadow")
+	r.command(0, "promote")
+	r.process.signal(syscall.SIGKILL)
+	r.exit()
+	r.process = nil
+	path := filepath.Join(r.dir, "state", "history.jsonl")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace(t, path, strings.Replace(string(text), `"share":0.01`, `"share":0.02`, 1))
+	r.restart()
+	r.expect("the history of policies is damaged", "history-000001.jsonl")
+	r.expect("release rolled back", "crash: the process ended in")
+	r.wantDelivered("broadcast-all")
+	r.command(exitData, "history", "--verify")
+
+	r.process.signal(syscall.SIGTERM)
+	r.exit()
+	r.process = nil
+	if err := os.RemoveAll(filepath.Join(r.dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	r.restart()
+	r.wantInForce(except, "")
+}
+
+// wantDelivered is wantInForce without the status, which says that the history is damaged.
+func (r *released) wantDelivered(action string) {
+	r.Helper()
+	if got := r.chat(5); got != 5 {
+		r.Errorf("%d of 5 chats arrive", got)
+	}
+	if out := r.command(0, "status"); !strings.Contains(out, sum(action)[:8]) {
+		r.Errorf("status: %s", out)
+	}
+}
+
+// A stable policy that the store has lost cannot be gone back to: the configured one is in force,
+// and that is said.
+func TestReleaseWithoutItsStablePolicy(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t, staged)
+	r.table(except)
+	r.awaitStage(except, "shadow")
+	r.process.signal(syscall.SIGTERM)
+	r.exit()
+	r.process = nil
+	if err := os.Remove(filepath.Join(r.dir, "state", "policies", sum("broadcast-all"))); err != nil {
+		t.Fatal(err)
+	}
+	r.restart()
+	r.expect("the policy in force is gone from releases.state")
+	r.wantInForce(except, "")
+	r.command(0, "history", "--verify")
+}
