@@ -31,7 +31,7 @@ func TestAlarmsOfLoad(t *testing.T) {
 		})
 		r = startTrial(t, p, common(), drops, 3, salt)
 		defer r.close()
-		user := uint32(0)
+		user, vec := uint32(0), make([][]byte, 0, 64)
 		for range beats {
 			var pdus []byte
 			for range batch {
@@ -40,7 +40,7 @@ func TestAlarmsOfLoad(t *testing.T) {
 			}
 			r.peers[0].Send(t, pdus)
 			for _, peer := range r.peers {
-				peer.Discard(nil, r.hub.Head())
+				peer.Discard(vec, r.hub.Head())
 			}
 			if r.beat(); r.machine.State.Over() {
 				break
