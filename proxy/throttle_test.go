@@ -158,6 +158,19 @@ func TestABatchArrivesAtTheRate(t *testing.T) {
 	}
 }
 
+// The first piece of a batch is as large as its copies to all peers allow. One PDU makes the debt.
+func TestCopiesOfABatch(t *testing.T) {
+	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{BytesOut: 20 * pdu.HeaderLen}}), func(y bubble) {
+		a := y.enter()
+		for range 10 {
+			y.enter()
+		}
+		a.Write([]byte(strings.Repeat(string(message(others, 1, "")), 20)))
+		time.Sleep(time.Millisecond)
+		y.expectCounts("at once", func(c hub.Counts) bool { return c.Received == 3 && c.Delivered == 30 })
+	})
+}
+
 // Peers that send much and are gone leave the tenant a second's debt at most, and a peer
 // that keeps its own rate takes nothing from the tenant's.
 func TestOthersDoNotPay(t *testing.T) {
