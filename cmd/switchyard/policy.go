@@ -73,7 +73,8 @@ type loadedPolicy struct {
 	config []byte // JSON, or nil
 }
 
-// loadPolicy finds and loads the policy that an argument names.
+// loadPolicy finds and loads the policy that an argument names. The limits are the defaults, and not
+// those of a configuration: these commands answer the same on every machine.
 func loadPolicy(o *options, arg, config string, stderr io.Writer) (*loadedPolicy, error) {
 	g := &loadedPolicy{limits: wasm.DefaultLimits()}
 	var err error
@@ -101,6 +102,7 @@ func newEngine(limits wasm.Limits, stderr io.Writer) *wasm.Engine {
 	return e
 }
 
+// close frees the policy and its engine.
 func (g *loadedPolicy) close() {
 	_ = g.Policy.Close()
 	_ = g.engine.Close()

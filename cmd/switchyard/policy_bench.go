@@ -61,6 +61,7 @@ type benchResult struct {
 	Costs   []measure.Cost  `json:"costs"`
 }
 
+// bench loads the policy, measures its decisions, and then measures loading itself.
 func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writer) (benchResult, error) {
 	g, err := loadPolicy(o, arg, config, stderr)
 	if err != nil {

@@ -96,6 +96,8 @@ type traffic struct {
 	Missed  uint64        `json:"missed"`
 }
 
+// run compares. If nothing differs and a policy was not asked about everything, the answer is not
+// known, which is an error: exit code 0 means that they are equal.
 func (c diffOptions) run(ctx context.Context, o *options, stderr io.Writer) (d difference, err error) {
 	a, err := loadPolicy(o, c.before, c.beforeConfig, stderr)
 	if err != nil {

@@ -38,6 +38,7 @@ func (d difference) lines() (lines []diffLine) {
 	return lines
 }
 
+// after describes the verdict of the second policy.
 func after(c review.Change) string {
 	if c.Unproven {
 		return "the same, but inspected by other code"

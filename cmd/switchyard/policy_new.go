@@ -58,6 +58,7 @@ func parseLanguage(lang string) (toolchain.Language, error) {
 	return "", usageError{fmt.Errorf("there is no language %q; %s", lang, suggest.Hint(lang, known, "it is one of "+languageNames()))}
 }
 
+// languageNames lists the languages, for help and errors.
 func languageNames() string {
 	var names []string
 	for _, l := range toolchain.Languages {

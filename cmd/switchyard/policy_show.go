@@ -68,6 +68,7 @@ type shownPolicy struct {
 // reviewTime is how long a policy may take to answer all questions about its table.
 const reviewTime = time.Minute
 
+// describe asks the policy about every command id, for reviewTime at most.
 func describe(ctx context.Context, g *loadedPolicy) shownPolicy {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()

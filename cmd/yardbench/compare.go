@@ -21,7 +21,13 @@ import (
 )
 
 // A comparison runs each scenario with each contender in turn, once a round. A contender
-// is started anew for each run.
+// is started anew for each run, so that no run inherits memory or warm caches of another:
+//
+//	round 1   scenario 1: switchyard, nats, other   scenario 2: switchyard, nats, other   …
+//	round 2   scenario 1: nats, other, switchyard   scenario 2: nats, other, switchyard   …
+//
+// Hub and generator share the machine. What that costs the hubs is equal for all, so the ratios in
+// the tables mean more than the figures.
 type comparison struct {
 	rounds    int
 	duration  time.Duration
@@ -163,6 +169,7 @@ func (c *comparison) measure(ctx context.Context, dir string) error {
 	return nil
 }
 
+// inShort describes a result in one line, for whoever waits for the comparison.
 func inShort(r *load.Result) string {
 	text := fmt.Sprintf("%9.0f/s %8.3f s/M  p99 %.0f µs", r.Delivered, r.Server.PerMillion, r.Latency.P99)
 	if !r.Sound() {
@@ -216,6 +223,8 @@ func (c *comparison) write(ctx context.Context, root string, stdout io.Writer) e
 	return nil
 }
 
+// absolute returns a file's path; a relative name starts at the repository's root, as the command
+// runs in the folder of its own module.
 func absolute(root, name string) string {
 	if filepath.IsAbs(name) {
 		return name

@@ -21,6 +21,7 @@ type surroundings struct {
 	command string
 }
 
+// describe describes this machine and this moment, for the head of a table.
 func describe(ctx context.Context, root string) surroundings {
 	compiler, err := tool(ctx, root, "go", "env", "GOVERSION")
 	if err != nil {

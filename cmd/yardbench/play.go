@@ -87,6 +87,7 @@ func authorities(name string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
+// runCommand loads a hub steadily: with a rate, or as much as it takes.
 func runCommand(stdout io.Writer) *cobra.Command {
 	t := traffic{plan: load.Plan{Duration: 2 * time.Second}}
 	c := &cobra.Command{
@@ -151,6 +152,7 @@ func churnCommand(stdout io.Writer) *cobra.Command {
 	return c
 }
 
+// noArgs refuses arguments: all that these commands take are flags.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("%q is not understood; see '%s --help'", args[0], c.CommandPath())}

@@ -28,6 +28,8 @@ const (
 	encrypted = "tls"       // all connections are TLS
 )
 
+// scenariosOf returns all scenarios, the workloads at saturation first. TLS takes part with one
+// workload only, as its generator is another one whose costs differ (see load).
 func scenariosOf(w []workload) []scenario {
 	var all []scenario
 	for _, kind := range []string{saturated, moderate} {
@@ -76,6 +78,8 @@ func stallScenario(name string, connections int, resume time.Duration) scenario 
 	}}
 }
 
+// churnScenario makes short connections come and go beside steady ones of a moderate rate. What
+// counts is the latency of the steady ones.
 func churnScenario(name string, rate float64, reset bool) scenario {
 	return scenario{kind: churn, name: name, label: name, plan: func(d time.Duration) load.Plan {
 		return load.Plan{Connections: 32, Senders: 4, Size: 200, Rate: 2000, Random: true, Warmup: d / 4, Duration: d,

@@ -15,7 +15,9 @@ import (
 	"switchyard/cmd/yardbench/hostile"
 )
 
-// A saver holds the files that the hub of a soak reads, and saves them anew all the time.
+// A saver holds the files that the hub of a soak reads, and saves them anew all the time: policies
+// that trap, loop and grow, damaged modules, tables, and the configuration. Each save is a load, a
+// refusal or a swap, so twenty minutes have some thousand of them.
 type saver struct {
 	dir     string
 	modules []string // paths of policies, sound and hostile ones
@@ -32,6 +34,7 @@ const (
 	socketFile = "admin.sock"
 )
 
+// newSaver finds the modules of the repository's tests, and writes the first files to dir.
 func newSaver(root, dir string) (*saver, error) {
 	s := &saver{dir: dir}
 	for _, pattern := range []string{"policy/wasm/testdata/*.wasm", "plugins/sdk/conformance/testdata/*.wasm", "plugins/*/*.wasm"} {

@@ -98,7 +98,8 @@ func p99(r *load.Result) float64        { return r.Latency.P99 }
 func p999(r *load.Result) float64       { return r.Latency.P999 }
 func longest(r *load.Result) float64    { return r.Latency.Max }
 
-// against returns the ratios of the first contender's medians to another's.
+// against returns the ratios of the first contender's medians to another's: 2.00 for deliveries means
+// twice as many, 0.50 for CPU time half as much.
 func (c *comparison) against(sc scenario, other contender, what ...func(*load.Result) float64) string {
 	if other.name == c.contenders[0].name {
 		return ""
@@ -115,7 +116,8 @@ func (c *comparison) against(sc scenario, other contender, what ...func(*load.Re
 	return strings.Join(ratios, " · ")
 }
 
-// order returns whether all receivers saw the messages in one order.
+// order returns whether all receivers saw the messages in one order. One run with several is enough
+// for "several": a hub promises an order or does not.
 func order(results []load.Result) string {
 	for _, worst := range []load.Order{load.ManyOrders, load.NoOrder} {
 		if slices.ContainsFunc(results, func(r load.Result) bool { return r.Order == worst }) {
@@ -142,6 +144,8 @@ func number(x float64) string {
 	return fmt.Sprintf("%.0f", x)
 }
 
+// others says how much of the machine other processes used. Where that is much, the figures are worth
+// little, and the reader should know.
 func (c *comparison) others() string {
 	var all []load.Result
 	most := 0.0

@@ -20,7 +20,12 @@ type workload struct {
 	moderate    float64 // messages per second, for measuring latency
 }
 
-// workloads vary the numbers of connections and senders, and the size of messages.
+// workloads vary the numbers of connections and senders, and the size of messages. Each message goes
+// to all other connections, so a workload of c connections has c-1 deliveries for each:
+//
+//	W1   few connections, one of which sends     W4   more connections, larger messages
+//	W2   some tens, a few of which send          W5   few connections, very large messages
+//	W3   the same, where all send                W6   very many connections
 var workloads = []workload{
 	{"W1", 8, 1, 200, 256, 16, 5000},
 	{"W2", 32, 4, 200, 256, 16, 2000},

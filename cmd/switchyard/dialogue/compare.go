@@ -20,6 +20,9 @@ const atEnd = math.MaxInt
 // Compare returns nil if every connection received what was recorded: the same
 // PDUs in the same order, the same bytes behind them, and the same end. Otherwise
 // the error has the first difference of each connection, the earliest first.
+//
+// When a PDU arrived does not count, only its place among those of its connection: the order between
+// connections depends on how the kernel schedules them, with the original too.
 func Compare(want, got Transcript) error {
 	var all []difference
 	received := make(map[string]Connection)
@@ -61,6 +64,8 @@ func compareConnections(want, got Connection) []difference {
 	return all
 }
 
+// comparePDUs returns the first PDU that differs, is missing or is one too many. Later ones would
+// mostly be the same difference again.
 func comparePDUs(want, got Connection) (first difference, same bool) {
 	for i := range max(len(want.PDUs), len(got.PDUs)) {
 		switch {

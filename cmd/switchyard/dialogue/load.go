@@ -27,6 +27,7 @@ func Load(dir string) ([]Dialogue, error) {
 	return pair(dialogues, recordings)
 }
 
+// loadEach parses each *.json of a directory. The error has the faults of all files.
 func loadEach[T any](dir string, parse func([]byte) (T, error)) ([]T, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
@@ -72,7 +73,14 @@ func parseRecording(b []byte) (Transcript, error) {
 	return r.Transcript, nil
 }
 
-// A script is the file of a dialogue.
+// A script is the file of a dialogue:
+//
+//	{"name": "chat", "doc": "a chat goes to all others", "steps": [
+//	  {"op": "open", "conn": "A"},
+//	  {"op": "open", "conn": "B"},
+//	  {"op": "settle"},
+//	  {"op": "send", "conn": "A", "hex": "00000015…"},
+//	  {"op": "settle"}]}
 type script struct {
 	Name   string       `json:"name"`
 	Doc    string       `json:"doc"`

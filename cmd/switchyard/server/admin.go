@@ -83,6 +83,8 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 	return listeners, nil
 }
 
+// listenLoopback listens at the admin address. The configuration's check knows only that a name is
+// localhost; what it resolves to is checked here.
 func listenLoopback(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -111,6 +111,8 @@ func (srv *server) logAudit(tenant string, s *served) {
 		"bytes_saved", percentSaved(all.Sent.Bytes, all.Audited.Bytes))...)
 }
 
+// figures returns the log's attributes for one row. useless are copies that the policy in force sends
+// and the audited one does not; missed are those that only the audited one would send.
 func figures(r hub.AuditRow) []any {
 	return []any{"pdus", r.PDUs, "copies", r.Sent.PDUs, "bytes", r.Sent.Bytes, "audited_copies", r.Audited.PDUs, "audited_bytes", r.Audited.Bytes,
 		"useless", r.Useless.PDUs, "missed", r.Missed.PDUs, "faults", r.Faults}

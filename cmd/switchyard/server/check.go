@@ -112,6 +112,7 @@ func unbound(c *config.Config, l config.Listener, vouchers string) string {
 		"name each tenant's CA in its claims.issuers", vouchers, strings.Join(tenants, ", "))
 }
 
+// dryRun loads a policy as the server would, and prints what it does and what is suspicious.
 func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) error {
 	g, err := loadPolicy(context.Background(), engine, p)
 	if err != nil {

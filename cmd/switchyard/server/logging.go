@@ -52,11 +52,13 @@ func sanitizeField(_ []string, a slog.Attr) slog.Attr {
 	return slog.String(a.Key, sanitize.Lines(text))
 }
 
+// levelOf returns the level from which lines are logged.
 func levelOf(c config.Log) (level slog.Level) {
 	_ = level.UnmarshalText([]byte(c.Level)) // the configuration is checked, so it is one of slog's names
 	return level
 }
 
+// isTerminal reports whether the log goes to a terminal, also through the asyncWriter.
 func isTerminal(w io.Writer) bool {
 	if s, ok := w.(*asyncWriter); ok {
 		w = s.out

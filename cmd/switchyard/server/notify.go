@@ -27,6 +27,12 @@ const (
 // A supervisor is the process that started this one, and receives reports in the protocol of
 // sd_notify(3): systemd, or another that sets NOTIFY_SOCKET. If none does, all methods are
 // no-ops. Any goroutine may call them; each blocks for at most notifyTime.
+//
+//	start            EXTEND_TIMEOUT_USEC=60000000, STATUS=loading policies of acme
+//	serving          READY=1, STATUS=serving
+//	SIGHUP           RELOADING=1, MONOTONIC_USEC=…   then READY=1 with the result
+//	while alive      WATCHDOG=1
+//	stop             STOPPING=1, EXTEND_TIMEOUT_USEC=75000000, STATUS=draining
 type supervisor struct {
 	// Static after newSupervisor.
 	socket   string        // its path, or @ and its abstract name; "" without a supervisor
@@ -65,6 +71,7 @@ func (s *supervisor) ready(status string) {
 	s.notify("READY=1", "STATUS="+shortStatus(status))
 }
 
+// shortStatus cuts a status at maxStatus bytes.
 func shortStatus(status string) string {
 	if len(status) > maxStatus {
 		return strings.ToValidUTF8(status[:maxStatus], "") + " ..."

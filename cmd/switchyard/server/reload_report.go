@@ -17,6 +17,7 @@ type inForce struct {
 	certificates map[string]time.Time          // when they expire, by listener
 }
 
+// inForce returns what is in force now.
 func (srv *server) inForce() inForce {
 	s := inForce{srv.config, make(map[string]*policy.Generation), make(map[string]time.Time)}
 	for name, t := range srv.tenants {
@@ -100,6 +101,7 @@ func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
 	return r
 }
 
+// listenerResult returns what became of a listener's certificate, by when it expires.
 func (srv *server) listenerResult(l config.Listener, before, after inForce) api.ReloadListener {
 	r := api.ReloadListener{Listener: l.Address, Result: api.Unchanged, Error: srv.lastErrors["certificate of listener "+l.Name]}
 	until, secured := after.certificates[l.Name]
@@ -114,6 +116,8 @@ func (srv *server) listenerResult(l config.Listener, before, after inForce) api.
 	return r
 }
 
+// tenantResult returns what became of a tenant. The last error decides, not what changed meanwhile: a
+// policy that is refused is not in force, whatever was before.
 func (srv *server) tenantResult(name string, before, after inForce) api.ReloadTenant {
 	r := api.ReloadTenant{Tenant: name, Result: api.Unchanged, Error: srv.lastErrors["tenant "+name], AuditError: srv.lastErrors["audit of tenant "+name]}
 	was, is := before.generations[name], after.generations[name]
