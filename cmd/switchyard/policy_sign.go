@@ -82,6 +82,8 @@ func policySign(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
+// run signs. The signature file is written last and whole, as the server refuses a policy beside a
+// damaged one.
 func (s *signOptions) run(arg string, now time.Time, stdout, stderr io.Writer) error {
 	f, err := source.Read(source.Argument(arg), ".", wasm.DefaultLimits().ModuleBytes)
 	if err != nil {
@@ -155,7 +157,14 @@ func (s *signOptions) statement(f source.File, now time.Time) (*provenance.State
 }
 
 // envelope returns the envelope to sign: the existing one if it has the same statement, or
-// else a new one, with a note on what that replaces.
+// else a new one, with a note on what that replaces. What is at path, and what happens:
+//
+//	nothing                           a new envelope
+//	the same statement                its signatures stay, this one is added
+//	another statement                 a new envelope, with a note
+//	one of this name about another    an error: a server that had it would refuse the new one
+//	file, with no lower version
+//	damaged                           an error: nobody knows what it was
 func (s *signOptions) envelope(path string, statement *provenance.Statement, now time.Time) (e *provenance.Envelope, note string, err error) {
 	fresh, err := provenance.NewEnvelope(statement)
 	if err != nil || path == "-" {

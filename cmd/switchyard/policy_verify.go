@@ -83,6 +83,8 @@ type checkedSignature struct {
 	Fits  bool   `json:"fits"`
 }
 
+// run verifies a policy as the server would for that tenant. With an error there can be a result,
+// which says what the signature file states, and is printed as well.
 func (v *verifyOptions) run(o *options, arg string) (*verification, error) {
 	t, tenant, err := v.checker(o)
 	if err != nil {

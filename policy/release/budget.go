@@ -60,7 +60,14 @@ func LogEvidence(bad, all uint64, budget float64) float64 {
 }
 
 // exceeds reports whether a rate exceeds its budget. Of a budget of 0, the first one does. commands
-// is among how many the probability of a false alarm is divided.
+// is among how many the probability of a false alarm is divided. With a budget of 0.1 % and one
+// command, the evidence must reach log(1000), 6.9:
+//
+//	bad   of       evidence
+//	3     3        18.4   rolled back
+//	5     1000     2.2
+//	8     1000     7.6    rolled back
+//	12    10,000   -4.0   little more than the 10 that are allowed
 func exceeds(bad, all uint64, budget float64, commands int) bool {
 	if budget == 0 || bad == 0 {
 		return bad > 0
@@ -74,6 +81,7 @@ type judge struct {
 	heeded        map[string]bool // signals after which the release was paused already
 }
 
+// heed remembers that a signal has paused the release, so that it does so once.
 func (j *judge) heed(signal string) {
 	if j.heeded == nil {
 		j.heeded = make(map[string]bool)
@@ -117,6 +125,7 @@ func sums(p *Plan, c policy.Weighed) (all, meant policy.Weights) {
 	return all, meant
 }
 
+// compared returns how many PDUs both policies were asked about.
 func compared(w *policy.Weights) uint64 { return w.PDUs - w.Unweighed }
 
 func rate(budget string, bad, all uint64, allowed float64) string {

@@ -183,7 +183,8 @@ func (r *Release) next() {
 	}
 }
 
-// after returns the stage after the present share, or bake.
+// after returns the stage after the present share, or bake. It goes by the share and not by a number,
+// so that stages may be added and removed while a release is under way.
 func (r *Release) after() (State, float64) {
 	for _, share := range r.Plan.Stages {
 		if share > r.Share {

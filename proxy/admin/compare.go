@@ -15,7 +15,8 @@ import (
 // maxName is the longest file name of a candidate, in bytes.
 const maxName = 255
 
-// compare answers with what a policy's file would change. It does not install it.
+// compare answers with what a policy's file would change. It does not install it. It needs the right
+// to operate all the same: loading runs code of the client's, with all that a policy may use.
 func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "name")
 	if err != nil {
@@ -59,6 +60,8 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, c)
 }
 
+// compared asks both policies about the same ids, within the tenant's may settings, and returns what
+// differs. Neither counts faults or fills a memo for that.
 func compared(ctx context.Context, tenant string, before, after *policy.Generation) api.Comparison {
 	same := before.SHA256 == after.SHA256 && string(before.Config) == string(after.Config)
 	c := api.Comparison{Tenant: tenant, Before: identify(before), After: identify(after),

@@ -60,6 +60,9 @@ func (s *Server) rows(tenants []Tenant) (rows []row) {
 	return rows
 }
 
+// Orders of rows. Equal rows are in the order of their numbers, so that a list does not change its
+// order by itself.
+
 func byID(a, b row) int {
 	return cmp.Or(cmp.Compare(a.tenant.Name, b.tenant.Name), cmp.Compare(a.Number, b.Number))
 }
@@ -73,7 +76,7 @@ func byLag(a, b row) int { return cmp.Or(cmp.Compare(b.Lag, a.Lag), byID(a, b)) 
 var orders = map[string]func(a, b row) int{"id": byID, "rate": byRate, "lag": byLag}
 
 // connectionAnswers looks up what a row does not contain, as that is too expensive for all
-// sessions.
+// sessions: how many users each holds, and the names in its certificate.
 func connectionAnswers(rows []row) []api.Connection {
 	answers := make([]api.Connection, 0, len(rows))
 	for _, l := range rows {

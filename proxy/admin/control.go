@@ -59,6 +59,7 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusAccepted, api.Drain{Draining: true, TimeoutSeconds: limit.Seconds()})
 }
 
+// logLevel answers with the level from which lines are logged, and the configured one.
 func (s *Server) logLevel(w http.ResponseWriter, _ *http.Request) error {
 	return answer(w, http.StatusOK, api.LogLevel{Level: nameOf(s.options.Level.Level()), Configured: nameOf(s.backend.State().Level)})
 }

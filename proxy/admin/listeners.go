@@ -23,6 +23,7 @@ type Listener struct {
 	Counts              admission.Counts
 }
 
+// listeners answers with all listeners and their counts since they opened.
 func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) error {
 	all := []api.Listener{}
 	for _, l := range s.backend.State().Listeners {

@@ -31,6 +31,7 @@ func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, a)
 }
 
+// holdersOf returns the sessions that hold a user. A session that has ended since has no address.
 func holdersOf(t Tenant, user uint32) *api.User {
 	a := &api.User{User: uint64(user), Holders: []api.Holder{}}
 	sessions := t.Served.Sessions()

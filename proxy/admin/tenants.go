@@ -11,6 +11,7 @@ import (
 	"switchyard/proxy/tenant"
 )
 
+// tenants answers with everything about all tenants.
 func (s *Server) tenants(w http.ResponseWriter, _ *http.Request) error {
 	s.sampler.keepFresh()
 	all := []api.Tenant{}
@@ -78,6 +79,7 @@ func acquire(t Tenant) (*policy.Generation, error) {
 	return g, nil
 }
 
+// auditOf returns what the audited policy would have done; nil if none is audited.
 func auditOf(t Tenant) *api.Audit {
 	if t.Audited.Name == "" {
 		return nil

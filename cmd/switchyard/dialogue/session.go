@@ -97,6 +97,7 @@ func (s *session) readLoop(p *peer) {
 	}
 }
 
+// leave closes our end of a connection.
 func (s *session) leave(p *peer) {
 	s.mu.Lock()
 	p.left = true
@@ -132,6 +133,7 @@ func (s *session) await(ctx context.Context, done func() bool) error {
 	}
 }
 
+// transcript returns what all connections received so far.
 func (s *session) transcript(name string) Transcript {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -130,11 +130,16 @@ func (w watch) checkHeartbeats(r timers) error {
 	return nil
 }
 
-// crossed reports whether the heartbeat was due just when another PDU was sent.
+// crossed reports whether the heartbeat was due just when another PDU was sent. The server decided
+// to send it before it handled that PDU, so it is no fault:
+//
+//	before ──────────── heartbeat time ───────────▶ last, a broadcast
+//	                                                 beat, less than slack after it
 func (w watch) crossed(r timers, before, last, beat arrival) bool {
 	return !last.heartbeat && beat.at.Sub(last.at) < r.slack && beat.at.Sub(before.at) >= r.heartbeat-r.slack
 }
 
+// end returns when the connection ended, or the observation.
 func (w watch) end() time.Time {
 	if w.closed.IsZero() {
 		return w.until

@@ -47,7 +47,9 @@ type adminState struct {
 	counts metrics.Reloads
 }
 
-// A view is what is in force, for goroutines that do not own it. It is never changed.
+// A view is what is in force, for goroutines that do not own it. It is never changed: update makes
+// another one after everything that Serve has handled. The tenants in it are live, so their counts
+// are of the moment at which they are read.
 type view struct {
 	config     *config.Config
 	engine     *wasm.Engine
@@ -68,6 +70,7 @@ type listenerView struct {
 	refused   string              // why the certificate files that are there now are refused; "" if they are in force
 }
 
+// newAdminState returns a state with the default configuration and an empty history.
 func newAdminState() *adminState {
 	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), verbs: make(chan verbRequest), drain: make(chan struct{}), stopping: make(chan struct{})}
 	a.counts.LastDone = a.started
@@ -191,6 +194,7 @@ func (a *adminState) Drain() time.Duration {
 // stop makes Reload return ErrStopping from now on. It is called once.
 func (a *adminState) stop() { close(a.stopping) }
 
+// isStopping reports whether the server stops, or an operator has asked it to.
 func (a *adminState) isStopping() bool {
 	select {
 	case <-a.stopping:

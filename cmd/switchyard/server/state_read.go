@@ -30,6 +30,7 @@ func (a *adminState) State() *admin.State {
 	return s
 }
 
+// read returns the listener with its counts at this moment.
 func (l listenerView) read() admin.Listener {
 	r := admin.Listener{Listener: l.config.Address, Address: l.admission.Addr().String(), Tenant: l.config.Tenant,
 		Tenants: l.config.Tenants, TLS: l.source != nil, MutualTLS: l.config.TLS.ClientCA != "", Counts: l.admission.Counts()}
@@ -122,6 +123,8 @@ func (a *adminState) metrics() metrics.State {
 	return s
 }
 
+// tenantMetrics returns the counts of one tenant. The paused sessions are counted here, one by one, as
+// nothing else needs their number.
 func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	h := t.Hub()
 	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Commands: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
