@@ -102,7 +102,7 @@ func (s *session) writeDue() {
 			out.broken.Store(true)
 			s.Close(hub.WriteTimeout)
 		default:
-			// The session goes on: what the peer sent before is still read, and its reader
+			// The session continues: what the peer sent before is still read, and its reader
 			// ends the session.
 			out.broken.Store(true)
 		}

@@ -108,7 +108,7 @@ const (
 	Pause      Event = "pause"
 	Continue   Event = "resume"
 	Trip       Event = "trip"     // a tripwire of the stage, or a breach
-	Rollback   Event = "rollback" // by word of an operator
+	Rollback   Event = "rollback" // asked by an operator
 	Withdraw   Event = "withdraw" // the configuration names the stable policy again
 	Supersede  Event = "supersede"
 )

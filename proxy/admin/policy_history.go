@@ -69,7 +69,7 @@ func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.P
 	p.mu.Lock()
 	h := p.of(tenant)
 	// The previous generation may still finish its batches; the ones before it cannot be in
-	// use any more, so their faults are final.
+	// use, so their faults are final.
 	for _, before := range h.events {
 		switch {
 		case before.State == api.InForce:

@@ -42,7 +42,7 @@ const (
 type Statistics struct {
 	PDUs   uint64 // recorded, without those of the known state
 	Missed uint64 // records that were dropped for lack of room
-	// Ended says why the capture ended. It is empty while the capture goes on.
+	// Ended says why the capture ended. It is empty until then.
 	Ended string
 }
 

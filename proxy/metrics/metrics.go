@@ -65,11 +65,11 @@ type Tenant struct {
 	Swapped, Refused uint64 // policies that came into force, or were refused
 	LoadSeconds      float64
 	PolicyRefused    bool       // the policy that the configuration names
-	Drift            bool       // the policy in force is not the one that the configuration names, by word of an operator
+	Drift            bool       // the policy in force is not the one that the configuration names, as an operator asked
 	ReleaseShare     [3]float64 // of a release under way: the share of the units as wanted, as it is, and of the affected PDUs; else 0
 	ReleasePaused    bool
 	Releases         map[string]uint64 // that ended, by result
-	Killed           bool              // the shipped policy is in force, by word of an operator
+	Killed           bool              // the shipped policy is in force, as an operator asked
 	AuditRefused     bool              // the one that it names to be audited
 	SignatureUntil   time.Time         // zero: no signature
 }

@@ -8,7 +8,7 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// A load is a policy that is being loaded, in a goroutine of its own, while the server goes on:
+// A load is a policy that is being loaded, in a goroutine of its own, while the server continues:
 // a policy that takes long delays nothing but its own tenant.
 //
 //	begin ──▶ loadPolicy ──▶ srv.loaded ──▶ finish: then(l)

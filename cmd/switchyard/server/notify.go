@@ -96,7 +96,7 @@ func (s *supervisor) reloading() {
 	s.notify("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic().Microseconds()), "STATUS=reloading")
 }
 
-// starting reports that the start goes on. The supervisor waits so much longer for it.
+// starting reports that the start continues. The supervisor waits so much longer for it.
 func (s *supervisor) starting(status string, more time.Duration) {
 	s.notify("STATUS="+shortStatus(status), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", more.Microseconds()))
 }

@@ -20,7 +20,7 @@ import (
 // policies, and all listeners with their sockets and certificates. A reload builds it completely
 // before any of it takes effect, so that a configuration which cannot be served changes nothing:
 //
-//	plan ──▶ its policies are loaded, while the server goes on ──▶ prepare ──▶ commit, cannot fail
+//	plan ──▶ its policies are loaded, while the server continues ──▶ prepare ──▶ commit, cannot fail
 //	                            │                                     │
 //	                            └─────────────────────────────────────┴──────▶ rollback
 //

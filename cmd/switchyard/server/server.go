@@ -9,7 +9,7 @@
 //	server.go   Serve, the loop of requests, and stop
 //	close.go    the end, in the reverse order of the start
 //	start.go    the start
-//	loads.go    policies that are being loaded, while the server goes on
+//	loads.go    policies that are being loaded, while the server continues
 //	plan.go     what a configuration adds, built before it takes effect
 //	reload.go   what a changed file or a request leads to
 //	state.go    what operators see, and where they leave requests
@@ -140,7 +140,7 @@ func newServer(load Loader, sandbox wasm.Sandbox) *server {
 	return srv
 }
 
-// Serve serves until it is told to stop, by a signal or by an operator, and drains. sandbox tries
+// Serve serves until it is stopped, by a signal or by an operator, and drains. sandbox tries
 // policies before they are loaded. env is the environment, in which a supervisor announces
 // itself. The log is written to stderr.
 //
@@ -222,7 +222,7 @@ func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signa
 	return err
 }
 
-// openAndRun serves until the server is told to stop, and closes it.
+// openAndRun serves until the server is to stop, and closes it.
 func (srv *server) openAndRun(hangups <-chan os.Signal) error {
 	defer srv.close()
 	err := srv.open()

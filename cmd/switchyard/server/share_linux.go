@@ -49,7 +49,7 @@ const (
 // (with SYN, without ACK) from then on, so a peer that connects meanwhile tries again, and finds
 // the successor. A handshake in progress goes on:
 //
-//	0 ms      the filter is attached: no handshake begins any more at this socket
+//	0 ms      the filter is attached: no further handshake begins at this socket
 //	200 ms    those in progress are complete, and wait to be accepted
 //	…         the accept loop takes them; at 1.2 s at the latest the socket is closed
 func leaveToSuccessor(l net.Listener) {

@@ -39,7 +39,7 @@ const (
 //	initial, at-once, done        To is in force, and the one before is kept for a rollback
 //	rolled-back                   To is in force again
 //	kill, revive                  the shipped policy is in force instead, and no longer
-//	retry                         nothing is held any more
+//	retry                         nothing is held back
 
 // ends reports whether an entry of the kind has a receipt: it says what is in force from then on.
 func (k Kind) ends() bool {

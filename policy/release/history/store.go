@@ -26,7 +26,7 @@ func (h *History) put(content []byte) error {
 }
 
 // Content returns the file with that sum, which a policy in force had. The error wraps
-// fs.ErrNotExist if it is not kept any more.
+// fs.ErrNotExist if it is no longer kept.
 func (h *History) Content(sum string) ([]byte, error) {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
 		return nil, fmt.Errorf("%.80q is no SHA-256", sum)
@@ -59,7 +59,7 @@ func (h *History) unwritten(sum string) []byte {
 	return h.inMemory[sum]
 }
 
-// prune removes the files of policies that are not kept any more, and what a crash left. The
+// prune removes the files of policies that are no longer kept, and what a crash left. The
 // caller has locked the folder.
 func (h *History) prune() error {
 	used := h.saved.sums()
