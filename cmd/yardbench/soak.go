@@ -106,7 +106,9 @@ func (s *soak) run(ctx context.Context) error {
 	return err
 }
 
-// play plays the soak against the server, and judges it.
+// play plays the soak against the server, and judges it. The neighbour's traffic sets the time:
+// what is beside it begins before and is stopped after, so that no second of the traffic that is
+// judged is without attackers.
 func (s *soak) play(ctx context.Context) error {
 	quiet, err := load.Run(ctx, s.neighbour(s.quiet))
 	if err != nil {

@@ -41,7 +41,8 @@ func newSampler(pid int, socket string) *sampler {
 	return &sampler{pid: pid, client: http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial}}}
 }
 
-// run takes samples until ctx is done, and keeps those after settle. It prints one a minute.
+// run takes samples until ctx is done, and keeps those after settle: memory grows while buffers
+// and pools fill for the first time, and is not to be taken for a leak. It prints one a minute.
 func (s *sampler) run(ctx context.Context, settle time.Duration, w io.Writer) {
 	defer s.client.CloseIdleConnections()
 	ticker := time.NewTicker(time.Second)

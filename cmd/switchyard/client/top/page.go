@@ -31,7 +31,15 @@ type view struct {
 	err      error // why there is no newer report
 }
 
-// page lays a report out for a window of that many rows.
+// page lays a report out for a window of that many rows:
+//
+//	head                    1
+//	empty, titles, rows     for each section, with as many rows as share gives it
+//	empty                   up to the foot
+//	foot                    1, always the window's last row
+//
+// A window that is too low for the titles loses lines above the foot, never the foot: it says why
+// the page is old.
 func page(s *Report, v view, rows int) []terminal.Line {
 	head := terminal.Line{{Text: s.Time.Local().Format(time.TimeOnly) + "   "}, {Text: s.summary(), Style: terminal.Strong}}
 	if s.Draining {

@@ -69,7 +69,8 @@ func whole(n uint64) string {
 	return count(float64(n))
 }
 
-// count formats a number, such as a rate, in at most six columns.
+// count formats a number, such as a rate, in at most six columns: 0, 0.3, 12, 9999, 10.0k. What is
+// not zero has a decimal below ten, so that a low rate does not look like none.
 func count(n float64) string {
 	switch {
 	case n == 0:

@@ -1,6 +1,14 @@
 // Command kit checks a policy in WebAssembly: whether it keeps to the policy ABI
 // and, if it is built from one of the examples, whether it decides as the others do. It
 // is for authors of policies, or of an SDK, in a language that has no SDK here.
+//
+// It prints a line per check, and what is wrong below a check that failed:
+//
+//	FAIL  classify
+//	      classify(0x0000, 0x7777): policy fault (abi): verdict 0x0000000000100000 sets reserved bits 20–31
+//	PASS  inspect       asked for 1 commands
+//	...
+//	9 checks, 1 failed
 package main
 
 import (
@@ -16,11 +24,12 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// The exit codes beside 0.
+// The exit codes beside 0. Only exitFailed is about the policy, so that a build that runs kit
+// can tell a bad policy from a wrong path. 64 and 65 are those of sysexits.h.
 const (
 	exitFailed = 1
 	exitUsage  = 64
-	exitData   = 65
+	exitData   = 65 // a file that cannot be read, or an example that there is not
 )
 
 var (
@@ -61,6 +70,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitUsage
 }
 
+// check checks the policy in the file path. Its configuration is config or else, with an
+// example, the first one that the example is asked with. The example's questions are not asked
+// of a policy that does not load, the first of the checks: each would fail for the same reason.
 func check(path, example, config string, stdout, stderr io.Writer) error {
 	module, err := os.ReadFile(path)
 	if err != nil {
