@@ -1,8 +1,10 @@
 // Package source finds the module of a policy by its name: shipped with Switchyard,
-// compiled from a routing table, or read from a file. It runs no module.
+// compiled from a routing table, or read from a file. It runs no module and asks no other
+// machine; package remote does that.
 package source
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +18,7 @@ import (
 
 	"switchyard/plugins/teamtalk"
 	"switchyard/plugins/unicast"
+	"switchyard/policy/provenance"
 	"switchyard/policy/stablefile"
 	"switchyard/policy/suggest"
 	"switchyard/policy/table"
@@ -24,6 +27,7 @@ import (
 
 // The gates that a policy passes before those of package wasm.
 const (
+	GateFetch wasm.Gate = "fetch" // of a policy that another machine has
 	GateFile  wasm.Gate = "file"
 	GateTable wasm.Gate = "table"
 )
@@ -40,7 +44,7 @@ var shipped = map[string][]byte{teamtalk.Name: teamtalk.Module, unicast.Name: un
 // A File is the content of a policy, read but not yet compiled or checked.
 type File struct {
 	Name   string // as the caller gave it
-	Path   string // empty for a shipped policy
+	Path   string // empty for a shipped policy; of a remote one only the name of a file, see Remote
 	Bytes  []byte // a table's text, or a module
 	SHA256 string // of Bytes, in hex, as sha256sum prints it
 }
@@ -48,7 +52,7 @@ type File struct {
 // A Module is a policy's module, found but not loaded.
 type Module struct {
 	Name       string // as the caller gave it
-	Path       string // of its file; empty for a shipped policy
+	Path       string // as in File
 	Bytes      []byte
 	SHA256     string // of Bytes, in hex
 	FileSHA256 string // of its file: for a table, of the text
@@ -69,6 +73,10 @@ func Find(name, dir string, max int64) (Module, error) {
 
 // Read finds the policy as Find does, but does not compile a table.
 func Read(name, dir string, max int64) (File, error) {
+	if IsRemote(name) {
+		return File{}, &wasm.GateError{Gate: GateFetch, Policy: name, Err: errors.New("only a running server and 'switchyard check' fetch policies"),
+			Remedy: "download it, and name the file"}
+	}
 	path, isFile := strings.CutPrefix(name, filePrefix)
 	if !isFile {
 		if module, ok := shipped[name]; ok {
@@ -86,6 +94,23 @@ func Read(name, dir string, max int64) (File, error) {
 		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: err, Remedy: "save the policy there, or name another"}
 	}
 	return File{name, path, content, sum(content)}, nil
+}
+
+// IsRemote reports whether the policy of that name is to be fetched from another machine.
+func IsRemote(name string) bool { return strings.HasPrefix(name, "https://") }
+
+// Remote returns the file of a remote policy that was fetched. It is a module if it begins like
+// one, and otherwise a table: an address need not end in an extension.
+func Remote(name string, content []byte) File {
+	path := provenance.Name(name)
+	extension := ".toml"
+	if bytes.HasPrefix(content, []byte("\x00asm")) {
+		extension = ".wasm"
+	}
+	if filepath.Ext(path) != extension {
+		path += extension
+	}
+	return File{name, path, content, sum(content)}
 }
 
 // Module compiles a table; any other file is the module itself. The error is a
@@ -120,6 +145,9 @@ func sum(b []byte) string {
 // Argument returns the policy name for a command line argument, which may leave out
 // "file:" before what looks like a path.
 func Argument(arg string) string {
+	if IsRemote(arg) {
+		return arg
+	}
 	ext := filepath.Ext(arg)
 	isPath := ext == ".toml" || ext == ".wasm" || strings.ContainsRune(arg, filepath.Separator)
 	if isPath && !strings.HasPrefix(arg, filePrefix) {

@@ -61,6 +61,7 @@ func TestFindRefuses(t *testing.T) {
 	}{
 		"teamtalc":         {GateFile, "did you mean teamtalk?; a file is named as \"file:teamtalc.toml\""},
 		"mine":             {GateFile, "name one of teamtalk, unicast; a file is named as \"file:mine.toml\""},
+		"https://h/a.toml": {GateFetch, "download it, and name the file"},
 		"file:nowhere":     {GateFile, "no such file"},
 		"file:.":           {GateFile, "not a regular file"},
 		"file:bad.toml":    {GateTable, "bad.toml:2: "},
@@ -113,7 +114,7 @@ func errorsQuoteNothing(t *testing.T) {
 
 func TestArgument(t *testing.T) {
 	for arg, want := range map[string]string{
-		"teamtalk": "teamtalk", "routes.toml": "file:routes.toml", "/x/p.wasm": "file:/x/p.wasm", "file:p.wasm": "file:p.wasm", "./x": "file:./x",
+		"teamtalk": "teamtalk", "routes.toml": "file:routes.toml", "/x/p.wasm": "file:/x/p.wasm", "file:p.wasm": "file:p.wasm", "https://h/p.wasm": "https://h/p.wasm", "./x": "file:./x",
 	} {
 		if got := Argument(arg); got != want {
 			t.Errorf("Argument(%s) = %s, want %s", arg, got, want)

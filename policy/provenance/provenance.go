@@ -19,6 +19,7 @@ package provenance
 
 import (
 	"fmt"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -55,8 +56,13 @@ type Finding struct {
 // Verified reports whether one of the keys has signed the statement.
 func (f Finding) Verified() bool { return len(f.Signers) > 0 }
 
-// Name returns the name of the policy in a statement: its file without folders.
+// Name returns the name of the policy in a statement: its file without folders; of an https://
+// address the last part of its path.
 func Name(policy string) string {
+	if address, ok := strings.CutPrefix(policy, "https://"); ok {
+		address, _, _ = strings.Cut(address, "?")
+		return path.Base(address)
+	}
 	return filepath.Base(strings.TrimPrefix(policy, "file:"))
 }
 

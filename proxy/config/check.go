@@ -13,6 +13,7 @@ func (r *reader) check() {
 		r.checkLimits(t)
 		r.checkTrust(t)
 		r.checkRelease(t)
+		r.checkSource(t)
 		r.checkClaimsMatter(t)
 	}
 	if d := r.config.Drain; d.Spread > 0 && d.Spread >= d.Timeout && r.sound("drain.spread", "drain.timeout") {

@@ -23,6 +23,7 @@ type Config struct {
 	WASM       WASM
 	Signatures Signatures
 	Releases   Releases
+	Registry   Registry
 	Reload     Reload
 	Drain      Drain
 	Log        Log
@@ -69,12 +70,13 @@ type TLS struct {
 // A Tenant is a group of peers with a policy and limits of its own.
 type Tenant struct {
 	Name             string          // [a-z0-9-]{1,40}
-	Policy           string          // a shipped policy's name, or "file:" and a path; see Config.PolicyFile
+	Policy           string          // a shipped policy's name, "file:" and a path (see Config.PolicyFile), or an address
 	PolicyConfig     json.RawMessage // a JSON object for the policy; nil if it is empty
 	PolicySHA256     string          // of the policy's file, or of a shipped policy's module: 64 lower-case hex digits; empty for any
 	RequireSignature bool            // refuse a policy without a valid signature
+	InsecureSource   bool            // a policy from an address needs neither PolicySHA256 nor RequireSignature
 	DowngradeTo      int64           // a signed version that may be loaded although a higher one was seen; 0 for none
-	Audit            string          // a policy, as in Policy, whose verdicts are only compared; empty for none
+	Audit            string          // a policy, as in Policy but no address, whose verdicts are only compared; empty for none
 	May              []string        // actions, and "handle" with a handler, that the policy may use; nil for all
 	MayCommands      []string        // commands whose PDUs the policy may do more with than drop; nil for all
 	MayElse          string          // the action for a PDU whose verdict exceeds these limits
@@ -181,6 +183,13 @@ type Releases struct {
 	State string // the folder of the history and of policies that were in force; "auto" is one in the user's cache, empty keeps them in memory
 	Keep  int64  // policies for each tenant that can be brought back
 	Key   string // file with the private key that signs receipts; empty for none
+}
+
+// Registry says how policies are fetched from addresses.
+type Registry struct {
+	Poll Duration // how often each is asked for a new content
+	CA   string   // PEM file of CAs that vouch for those machines, beside the system's; empty for none
+	Auth string   // file with credentials by host, in docker's format; empty for none
 }
 
 // Reload configures how changed files are noticed.

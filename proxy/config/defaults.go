@@ -28,6 +28,7 @@ func Default() *Config {
 		},
 		Signatures: Signatures{State: "auto"},
 		Releases:   Releases{State: "auto", Keep: 20},
+		Registry:   Registry{Poll: minute},
 		Reload:     Reload{Watch: true, Debounce: 150 * millisecond, Poll: 10 * second},
 		Drain:      Drain{Timeout: 60 * second},
 		Log:        Log{Level: "info", Format: "auto"},

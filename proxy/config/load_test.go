@@ -35,6 +35,7 @@ signatures = { keys = ["a.pem", "b.pem"], state = "seen" }
 [tenant.acme-1]
 policy = "file:/opt/policy.wasm"
 policy_sha256 = "00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF"
+insecure_source = true
 require_signature = true
 downgrade_to = 7
 audit = "file:next.toml"
@@ -96,6 +97,10 @@ faults = "kept"
 state = "kept"
 keep = 2
 key = "receipts.key"
+[registry]
+poll = "2m"
+ca = "registry.pem"
+auth = "auth.json"
 [reload]
 watch = false
 debounce = "10ms"
@@ -127,7 +132,7 @@ format = "json"
 			Name: "acme-1", Policy: "file:/opt/policy.wasm",
 			PolicyConfig: []byte(`{"deep":{"at":"1979-05-27T07:32:00Z","day":"1979-05-27","time":"07:32:00.5","when":"1979-05-27T07:32:00"},` +
 				`"ids":[1,-2],"name":"ü","tables":[{"a":1.5},{"b":true}]}`),
-			PolicySHA256: strings.Repeat("00ff", 16), RequireSignature: true, DowngradeTo: 7,
+			PolicySHA256: strings.Repeat("00ff", 16), RequireSignature: true, InsecureSource: true, DowngradeTo: 7,
 			Audit: "file:next.toml",
 			May:   []string{"unicast", "handle role-set"}, MayCommands: []string{"CID_MSG_DATA"}, MayElse: "consume",
 			Claims: Claims{[]netip.Prefix{network("10.1.0.0/16"), network("10.2.0.1/32")}, []string{"cn:*.acme"}, []string{strings.Repeat("0f", 32)}, []string{"*.acme.example"}},
@@ -141,6 +146,7 @@ format = "json"
 		WASM:       WASM{mebibyte, 64 * kibibyte, 1000, 16, kibibyte, 100 * millisecond, "kept"},
 		Signatures: Signatures{[]string{"a.pem", "b.pem"}, "seen"},
 		Releases:   Releases{"kept", 2, "receipts.key"},
+		Registry:   Registry{2 * minute, "registry.pem", "auth.json"},
 		Reload:     Reload{false, 10 * millisecond, hour},
 		Log:        Log{"debug", "json"},
 	}

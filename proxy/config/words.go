@@ -58,16 +58,21 @@ func checkPolicy(policy string) error {
 		return checkPath(path)
 	case policyName.MatchString(policy):
 		return nil
+	case strings.Contains(policy, "://"):
+		return checkAddressOf(policy)
 	case strings.ContainsAny(policy, `./\`):
 		return fmt.Errorf("%q is not a shipped policy's name; for a file write %q", policy, filePolicy+policy)
 	}
 	return fmt.Errorf("%q is not a policy; write a shipped policy's name, such as \"teamtalk\", or a file, such as %q", policy, filePolicy+"routes.toml")
 }
 
-// checkAudit accepts a policy, or an empty one.
+// checkAudit accepts a policy that is not fetched, or an empty one.
 func checkAudit(policy string) error {
 	if policy == "" {
 		return nil
+	}
+	if IsRemote(policy) {
+		return fmt.Errorf("%q is an address, and only a policy in force is fetched; download it, and write the file, such as %q", policy, filePolicy+"routes.toml")
 	}
 	return checkPolicy(policy)
 }

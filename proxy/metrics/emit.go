@@ -107,6 +107,13 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	for _, kind := range policy.FaultKinds { // from 0 on, so that the first one counts as an increase
 		emit(policyFaults, float64(t.Faults[kind]), t.Name, string(kind))
 	}
+	if t.Remote {
+		reached := 0.0
+		if !t.SourceReached.IsZero() {
+			reached = seconds(t.SourceReached)
+		}
+		emit(sourceReached, reached, t.Name)
+	}
 	if !t.SignatureUntil.IsZero() {
 		emit(signatureUntil, seconds(t.SignatureUntil), t.Name)
 	}

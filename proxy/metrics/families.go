@@ -101,6 +101,7 @@ var (
 	releasePaused  = gauge("release_paused", "1 while a release is paused, else 0.", "tenant")
 	releasesEnded  = counter("releases_total", "Releases with stages that have ended, by result.", "tenant", "result")
 	policyKilled   = gauge("policy_killed", "1 while the shipped policy is in force because the tenant's policy was killed, else 0.", "tenant")
+	sourceReached  = gauge("policy_source_reached_timestamp_seconds", "When the address of the tenant's policy was last reached; 0 if it was not.", "tenant")
 	signatureUntil = gauge("policy_signature_expires_timestamp_seconds", "Expiry time of the signature of the policy in force.", "tenant")
 )
 

@@ -72,6 +72,8 @@ type Tenant struct {
 	Killed           bool              // the shipped policy is in force, as an operator asked
 	AuditRefused     bool              // the one that it names to be audited
 	SignatureUntil   time.Time         // zero: no signature
+	Remote           bool              // the policy is fetched from an address
+	SourceReached    time.Time         // zero: it was not
 }
 
 // A Listener holds the counts of one listener.

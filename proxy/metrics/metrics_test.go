@@ -42,6 +42,7 @@ func everything() State {
 			},
 			Paused: 1, Users: 11, Entries: 12, Log: 13, LogLimit: 14, Connections: 15, ProbeSeconds: 0.25, Policy: "file:\xff.toml", SHA256: "1f",
 			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, PolicyRefused: true, AuditRefused: true, Drift: true, Killed: true, ReleaseShare: [3]float64{0.01, 0.02, 0.03}, ReleasePaused: true, Releases: map[string]uint64{"done": 4}, SignatureUntil: at,
+			Remote: true, SourceReached: at,
 		}},
 		Listeners: []Listener{{Address: "127.0.0.1:8200", CertificateUntil: at, CertificateRefused: true, CertificateWarnings: 2, Counts: admission.Counts{
 			Accepted: 9, Handshaking: 1, Open: 2, Ended: 3, Refused: map[admission.Reason]uint64{admission.NotAllowed: 3}, Sources: 4}}},

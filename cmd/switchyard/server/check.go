@@ -39,6 +39,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "warning: %v\n", warning)
 	}
 	checker := trust.New(c, ledger)
+	fetchNow(checker, c)
 	var faults []error
 	if _, err := checker.Keys(); err != nil {
 		faults = append(faults, InvalidError{fmt.Errorf("signatures.keys: %w", err)})

@@ -6,6 +6,9 @@ func (srv *server) close() {
 	if srv.watcher != nil {
 		srv.watcher.Close()
 	}
+	if srv.sources != nil {
+		srv.sources.Close()
+	}
 	srv.stopAccepting()
 	if srv.admin != nil {
 		srv.admin.Close()

@@ -65,29 +65,35 @@ func (l *logBuffer) String() string {
 // serveIn serves a configuration that is saved in a folder of the test. The start waits for
 // policies no longer than startTime.
 func serveIn(t *testing.T, startTime time.Duration, configuration string, policies ...string) *testServer {
-	s := &testServer{t: t, dir: t.TempDir(), log: new(logBuffer), end: make(chan wasm.Report), done: make(chan error, 1)}
+	s := &testServer{t: t, dir: t.TempDir(), end: make(chan wasm.Report)}
 	for _, name := range policies {
 		s.savePolicy(name, name)
 	}
 	s.save("config.toml", []byte(configuration))
+	s.run(func(srv *server) { srv.startTime = startTime })
+	return s
+}
+
+// run serves, with a server that prepare has changed before it starts.
+func (s *testServer) run(prepare func(*server)) {
+	s.log, s.done = new(logBuffer), make(chan error, 1)
 	load := func() (*config.Config, string, error) {
 		c, err := config.Load(filepath.Join(s.dir, "config.toml"), nil, nil)
 		return c, "for the test", err
 	}
 	s.server = newServer(load, slowSandbox{s.end})
-	s.server.startTime = startTime
+	prepare(s.server)
 	over := make(chan struct{})
 	go s.stopper.watch(nil, s.state.drain, over)
 	go func() {
 		s.done <- s.serve(nil, s.log, nil)
 		close(over)
 	}()
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
 		if s.state.Drain(); s.done != nil {
 			s.stop(nil)
 		}
 	})
-	return s
 }
 
 // stop waits for the end of the server, whose error has to contain the text of want.

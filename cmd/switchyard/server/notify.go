@@ -171,3 +171,15 @@ func (s *supervisor) close() {
 		s.conn.Close()
 	}
 }
+
+// startWatchdog starts to report to the supervisor that the process is alive, until stop is
+// called.
+func (srv *server) startWatchdog() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { srv.supervisor.watchdogLoop(ctx, srv.state.alive) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}

@@ -43,7 +43,7 @@ type addition struct {
 // plan begins to build what c adds. changed is called whenever a policy has ended to load. If
 // audits, the policies that are audited are loaded as well.
 func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits bool, changed func(*plan, config.Tenant)) *plan {
-	p := &plan{server: srv, config: c, checker: trust.New(c, srv.ledger), engine: engine, requested: requested, additions: make(map[string]*addition)}
+	p := &plan{server: srv, config: c, checker: srv.newChecker(c), engine: engine, requested: requested, additions: make(map[string]*addition)}
 	for _, t := range c.Tenants {
 		if srv.tenants[t.Name] != nil || srv.stopper.isRequested() {
 			continue
@@ -80,7 +80,7 @@ func (p *plan) isFor(c *config.Config, requested bool) bool {
 	if live, restart := config.Changes(p.config, c); len(live)+len(restart) > 0 {
 		return false
 	}
-	checker := trust.New(c, p.server.ledger)
+	checker := p.server.newChecker(c)
 	for _, t := range c.Tenants {
 		if a := p.additions[t.Name]; a != nil {
 			if found, err := p.server.findWanted(checker, t); err != nil || !found.same(a.policy.candidate) {
@@ -224,6 +224,9 @@ func (p *plan) admit(t config.Tenant) {
 	srv.warnDrift(t.Name, s.policy, "")
 	if !atOnce(t) {
 		srv.checkAgain() // the configuration may name a candidate
+	}
+	if s.policy.kept {
+		srv.log.Warn("policy source unreachable; the policy that was in force is taken from the history", "tenant", t.Name, "source", t.Policy, "in_force", s.policy.FileSHA256)
 	}
 	if a.audit != nil {
 		srv.beginAudit(t.Name, s, a.audit)

@@ -90,6 +90,9 @@ func recordOf(c candidate) (history.Policy, [][]byte) {
 func (srv *server) whoSaved(tenant string, c candidate) history.Who {
 	t, _ := srv.config.Tenant(tenant)
 	path, isFile := srv.config.PolicyFile(t.Policy)
+	if source.IsRemote(t.Policy) {
+		return history.Who{By: "source", Signers: c.proof.Signers}
+	}
 	if !isFile {
 		return history.Who{By: "configuration"}
 	}
@@ -196,6 +199,9 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 		return shippedPolicy(t)
 	}
 	found, err := findPolicy(checker, t)
+	if isUnreached(err) {
+		found, err = srv.kept(checker, t, was.InForce, err)
+	}
 	record, _ := recordOf(found)
 	outOfForce := s == nil || s.policy.drift == driftKilled // at the start and after a kill
 	if err == nil && outOfForce && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
@@ -261,15 +267,9 @@ func (srv *server) earlier(checker *trust.Checker, t config.Tenant, p *history.P
 		return candidate{}, err
 	}
 	c.drift = driftRolledBack
-	f, err := srv.earlierFile(p)
+	f, signature, err := srv.earlierFiles(p)
 	if err != nil {
-		return candidate{}, fmt.Errorf("policy %s: %w", p.Short(), err)
-	}
-	var signature []byte
-	if p.Signature != "" {
-		if signature, err = srv.records.Content(p.Signature); err != nil {
-			return candidate{}, fmt.Errorf("signature of policy %s: %w", p.Short(), err)
-		}
+		return candidate{}, err
 	}
 	if p.Config != "" {
 		if c.config, err = srv.records.Content(p.Config); err != nil {
@@ -278,6 +278,20 @@ func (srv *server) earlier(checker *trust.Checker, t config.Tenant, p *history.P
 	}
 	c.Module, c.proof, err = checker.Earlier(f, signature, p.Version, t)
 	return c, err
+}
+
+// earlierFiles returns the file of a policy that was in force before, and its signature, which may
+// be nil.
+func (srv *server) earlierFiles(p *history.Policy) (f source.File, signature []byte, err error) {
+	if f, err = srv.earlierFile(p); err != nil {
+		return f, nil, fmt.Errorf("policy %s: %w", p.Short(), err)
+	}
+	if p.Signature != "" {
+		if signature, err = srv.records.Content(p.Signature); err != nil {
+			return f, nil, fmt.Errorf("signature of policy %s: %w", p.Short(), err)
+		}
+	}
+	return f, signature, nil
 }
 
 // earlierFile returns the file of a policy that was in force before. A shipped policy is a file as
@@ -291,5 +305,8 @@ func (srv *server) earlierFile(p *history.Policy) (source.File, error) {
 		path = filepath.Base(p.Name) + ".wasm"
 	}
 	content, err := srv.records.Content(p.SHA256)
+	if source.IsRemote(p.Name) {
+		return source.Remote(p.Name, content), err
+	}
 	return source.File{Name: p.Name, Path: path, Bytes: content, SHA256: p.SHA256}, err
 }

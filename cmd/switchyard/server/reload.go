@@ -19,6 +19,7 @@ import (
 // operator asked for the reload, so results are logged even if they are unchanged. A stop ends the
 // reload between two files.
 func (srv *server) reload(requested bool) {
+	requested, srv.postponed = requested || srv.postponed, false
 	if srv.starting != nil {
 		srv.missed = true // a changed configuration waits for the start of the present one
 	} else {
@@ -33,6 +34,13 @@ func (srv *server) reload(requested bool) {
 // needs for that.
 func (srv *server) reloadConfiguration(requested bool) {
 	c, _, err := srv.load()
+	if err == nil {
+		srv.follow(srv.config, c)
+		if !srv.isFetched() { // noticeFetched continues here
+			srv.postponed = requested
+			return
+		}
+	}
 	if err == nil && srv.next.isFor(c, requested) {
 		return
 	}
@@ -65,6 +73,9 @@ func (srv *server) configured(err error, requested bool) {
 		return
 	}
 	srv.state.countReload(err)
+	if err == nil {
+		srv.follow(srv.config)
+	}
 	srv.forget()
 	srv.reportOnce("configuration refused; the one in force goes on", "configuration", err, requested)
 }

@@ -42,6 +42,9 @@ type request struct {
 // request reloads at an operator's request. answer sends the results.
 func (srv *server) request(result chan<- api.Reload) {
 	srv.requests = append(srv.requests, request{srv.inForce(), result})
+	if srv.sources != nil {
+		srv.sources.Wake()
+	}
 	srv.reload(true)
 }
 
@@ -62,7 +65,7 @@ func (srv *server) answer(stopping bool) {
 
 // isAwaited reports whether something is being loaded that an operator waits for.
 func (srv *server) isAwaited() bool {
-	if srv.next != nil && srv.next.requested {
+	if srv.postponed || srv.next != nil && srv.next.requested {
 		return true
 	}
 	for _, s := range srv.tenants {

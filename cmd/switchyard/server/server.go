@@ -11,6 +11,7 @@
 //	start.go    the start
 //	loads.go    policies that are being loaded, while the server continues
 //	plan.go     what a configuration adds, built before it takes effect
+//	sources.go  policies that are fetched from addresses
 //	reload.go   what a changed file or a request leads to
 //	state.go    what operators see, and where they leave requests
 package server
@@ -31,6 +32,7 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
+	"switchyard/plugins/source/remote"
 	"switchyard/policy"
 	"switchyard/policy/provenance"
 	"switchyard/policy/release"
@@ -81,6 +83,7 @@ type server struct {
 	starting   *plan                // the start, while policies are still being loaded for it
 	missed     bool                 // files changed meanwhile, perhaps the configuration
 	startTime  time.Duration        // see the constant
+	sourceTime time.Duration        // see the constant
 	startFault error                // why the start ends although some tenants are served
 	next       *plan                // a configuration whose policies are being loaded
 	requests   []request            // reloads that operators wait for
@@ -95,6 +98,9 @@ type server struct {
 	records    *history.History   // of policies that were in force
 	releases   chan struct{}      // sent to when a release has decided something; holds one, never closed
 	verbs      []verbRequest      // requests about policies that wait until something is loaded
+	sources    *remote.Sources    // of policies that are fetched; nil if there never was one
+	fetched    chan struct{}      // sent to by sources, holds one, never closed
+	postponed  bool               // an operator waits for a reload that waits for an address
 	checker    *trust.Checker     // of policy files, by the configuration in force
 	changed    chan struct{}      // sent to by the watcher, holds one, never closed
 	lastErrors map[string]string  // the error that was last reported, by what it is about
@@ -135,7 +141,7 @@ type served struct {
 
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
 	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
-		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, changed: make(chan struct{}, 1), releases: make(chan struct{}, 1), lastErrors: make(map[string]string)}
+		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), releases: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }
@@ -262,18 +268,6 @@ func (srv *server) newEngine(c *config.Config) *wasm.Engine {
 	return e
 }
 
-// startWatchdog starts to report to the supervisor that the process is alive, until stop is
-// called.
-func (srv *server) startWatchdog() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { srv.supervisor.watchdogLoop(ctx, srv.state.alive) })
-	return func() {
-		cancel()
-		running.Wait()
-	}
-}
-
 // run handles hangups, changed files, requests of operators and policies that have ended to
 // load, one after the other, until the server is to stop.
 func (srv *server) run(hangups <-chan os.Signal) {
@@ -318,6 +312,8 @@ func (srv *server) run(hangups <-chan os.Signal) {
 		case <-srv.releases:
 			srv.carryReleases()
 		case <-srv.changed:
+			srv.reload(false)
+		case <-srv.fetched:
 			srv.reload(false)
 		case result := <-requests:
 			srv.request(result)

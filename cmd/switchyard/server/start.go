@@ -39,6 +39,8 @@ func (srv *server) open() error {
 	if err != nil {
 		return err
 	}
+	srv.follow(srv.config)
+	srv.awaitSources()
 	p := srv.plan(srv.config, srv.engine(), false, true, srv.admitLate)
 	srv.await(p)
 	if err := p.prepare(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"switchyard/plugins/source/remote"
 	"switchyard/policy"
 	"switchyard/policy/release"
 	"switchyard/policy/release/history"
@@ -36,12 +37,13 @@ type adminState struct {
 
 	log      atomic.Pointer[asyncWriter] // nil before the log exists
 	records  atomic.Pointer[history.History]
-	view     atomic.Pointer[view] // replaced whole
-	reloads  chan chan api.Reload // requests; Serve receives them and sends the result once
-	verbs    chan verbRequest     // requests; Serve receives them and sends the result once
-	drain    chan struct{}        // closed by Drain
-	drained  sync.Once            // closes drain
-	stopping chan struct{}        // closed by stop, when Serve takes no more requests
+	sources  atomic.Pointer[remote.Sources] // nil if no policy is fetched
+	view     atomic.Pointer[view]           // replaced whole
+	reloads  chan chan api.Reload           // requests; Serve receives them and sends the result once
+	verbs    chan verbRequest               // requests; Serve receives them and sends the result once
+	drain    chan struct{}                  // closed by Drain
+	drained  sync.Once                      // closes drain
+	stopping chan struct{}                  // closed by stop, when Serve takes no more requests
 
 	mu     sync.Mutex // guards counts
 	counts metrics.Reloads

@@ -136,6 +136,12 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 		}
 	}
 	reloads, faults := a.history.Counts(t.Name)
+	if c, ok := v.config.Tenant(t.Name); ok && source.IsRemote(c.Policy) {
+		m.Remote = true
+		if sources := a.sources.Load(); sources != nil {
+			m.SourceReached = sources.Reached(c.Policy)
+		}
+	}
 	m.Drift, m.Killed = v.drifts[t.Name] != "", v.drifts[t.Name] == driftKilled
 	m.Releases = make(map[string]uint64)
 	for state, n := range v.ended[t.Name] {

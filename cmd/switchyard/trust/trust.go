@@ -19,6 +19,10 @@ import (
 type Checker struct {
 	Keys func() ([]provenance.Key, error) // reads the key files on each call, as they may change
 
+	// Fetched returns what was fetched from an address, with its signature file, or nil. The error is
+	// a *wasm.GateError. It is nil if nothing is fetched.
+	Fetched func(name string) (source.File, []byte, error)
+
 	config *config.Config
 	ledger *provenance.Ledger
 	now    func() time.Time
@@ -56,7 +60,12 @@ type Proof struct {
 
 // Policy reads and checks the policy of a tenant. A refusal is a *wasm.GateError.
 func (t *Checker) Policy(tenant config.Tenant) (source.Module, Proof, error) {
-	return t.find(tenant.Policy, tenant, provenance.Rules{Pin: tenant.PolicySHA256, DowngradeTo: uint64(tenant.DowngradeTo)}, t.ledger)
+	return t.find(tenant.Policy, tenant, rulesOf(tenant), t.ledger)
+}
+
+// rulesOf returns the rules for the policy that a tenant names.
+func rulesOf(tenant config.Tenant) provenance.Rules {
+	return provenance.Rules{Pin: tenant.PolicySHA256, DowngradeTo: uint64(tenant.DowngradeTo)}
 }
 
 // Audit reads and checks the policy that is audited for a tenant. The tenant's pin does not
@@ -67,14 +76,28 @@ func (t *Checker) Audit(tenant config.Tenant) (source.Module, Proof, error) {
 }
 
 func (t *Checker) find(name string, tenant config.Tenant, r provenance.Rules, l *provenance.Ledger) (source.Module, Proof, error) {
+	f, signature, err := t.read(name)
+	if err != nil {
+		return source.Module{}, Proof{}, err
+	}
+	return t.proven(f, signature, tenant, r, l)
+}
+
+// read returns the file of a policy and the content of its signature file, which may be nil.
+func (t *Checker) read(name string) (source.File, []byte, error) {
+	if source.IsRemote(name) && t.Fetched != nil {
+		return t.Fetched(name)
+	}
 	f, err := source.Read(name, filepath.Dir(t.config.Path), int64(t.config.WASM.ModuleSize))
 	if err != nil {
-		return source.Module{}, Proof{}, err
+		return source.File{}, nil, err
 	}
 	signature, err := ReadSignature(f)
-	if err != nil {
-		return source.Module{}, Proof{}, err
-	}
+	return f, signature, err
+}
+
+// proven returns the module of a file that passes the checks.
+func (t *Checker) proven(f source.File, signature []byte, tenant config.Tenant, r provenance.Rules, l *provenance.Ledger) (source.Module, Proof, error) {
 	p, err := t.prove(f, signature, tenant, r, l)
 	if err != nil {
 		return source.Module{}, Proof{}, err
@@ -83,17 +106,18 @@ func (t *Checker) find(name string, tenant config.Tenant, r provenance.Rules, l 
 	return m, p, err
 }
 
+// Kept checks a file that was in force, in place of its address that was not reached: by the same
+// rules as if it had come from there. A refusal is a *wasm.GateError.
+func (t *Checker) Kept(f source.File, signature []byte, tenant config.Tenant) (source.Module, Proof, error) {
+	return t.proven(f, signature, tenant, rulesOf(tenant), t.ledger)
+}
+
 // Earlier checks a file that was in force before, with the content of its signature file, which
 // may be nil. The pin names the policy that is wanted, so it does not apply; and going back to a
 // signed version is the operator's word for it, as downgrade_to is. A refusal is a
 // *wasm.GateError.
 func (t *Checker) Earlier(f source.File, signature []byte, version uint64, tenant config.Tenant) (source.Module, Proof, error) {
-	p, err := t.prove(f, signature, tenant, provenance.Rules{DowngradeTo: version}, t.ledger)
-	if err != nil {
-		return source.Module{}, Proof{}, err
-	}
-	m, err := f.Module()
-	return m, p, err
+	return t.proven(f, signature, tenant, provenance.Rules{DowngradeTo: version}, t.ledger)
 }
 
 // Prove checks a file against the rules, after it has filled in the tenant, the keys, the

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"switchyard/cmd/switchyard/trust"
+	"switchyard/plugins/source"
+	"switchyard/plugins/source/remote"
+	"switchyard/policy/release/history"
+	"switchyard/policy/wasm"
+	"switchyard/proxy/config"
+)
+
+// Policies that are fetched from addresses. An address that is not reached changes nothing: the
+// policy in force goes on, and a start takes what was in force from the history's files.
+//
+//	follow ──▶ remote.Sources asks each address ──▶ srv.fetched ──▶ reload ──▶ trust.Checker.Fetched
+
+// sourceTime is how long a start, or a reload with a new address, waits for an address.
+const sourceTime = 5 * time.Second
+
+// follow makes the server follow the addresses of policies in these configurations, by the
+// options of the last one. Without an address nothing runs.
+func (srv *server) follow(configs ...*config.Config) {
+	var names []string
+	for _, c := range configs {
+		for _, t := range c.Tenants {
+			if source.IsRemote(t.Policy) {
+				names = append(names, t.Policy)
+			}
+		}
+	}
+	if srv.sources == nil && len(names) == 0 {
+		return
+	}
+	if srv.sources == nil {
+		srv.sources = remote.New(srv.log, srv.sourceTime, srv.noticeFetched)
+		srv.state.sources.Store(srv.sources)
+	}
+	srv.sources.Set(fetchOptions(configs[len(configs)-1]), names)
+}
+
+func fetchOptions(c *config.Config) remote.Options {
+	return remote.Options{Poll: time.Duration(c.Registry.Poll), CA: c.File(c.Registry.CA), Auth: c.File(c.Registry.Auth),
+		Max: int64(c.WASM.ModuleSize), Signed: len(c.Signatures.Keys) > 0}
+}
+
+// noticeFetched makes run reload. The goroutines of addresses call it.
+func (srv *server) noticeFetched() {
+	select {
+	case srv.fetched <- struct{}{}:
+	default: // the last one has not been handled yet
+	}
+}
+
+// isFetched reports whether nothing waits for an address.
+func (srv *server) isFetched() bool { return srv.sources == nil || srv.sources.Settled() }
+
+// awaitSources waits until each address was reached, for sourceTime at most.
+func (srv *server) awaitSources() {
+	for !srv.isFetched() {
+		select {
+		case <-srv.fetched:
+		case <-srv.stopper.requested.Done():
+			return
+		}
+	}
+}
+
+// newChecker returns a checker that takes remote policies from what was fetched.
+func (srv *server) newChecker(c *config.Config) *trust.Checker {
+	checker := trust.New(c, srv.ledger)
+	checker.Fetched = func(name string) (source.File, []byte, error) {
+		if srv.sources == nil {
+			f, err := source.Read(name, "", 0) // which refuses it
+			return f, nil, err
+		}
+		return fetchedFile(srv.sources.Content(name))
+	}
+	return checker
+}
+
+// fetchNow makes a checker fetch a remote policy when it is asked for.
+func fetchNow(checker *trust.Checker, c *config.Config) {
+	checker.Fetched = func(name string) (source.File, []byte, error) {
+		return fetchedFile(remote.Fetch(context.Background(), name, fetchOptions(c)))
+	}
+}
+
+func fetchedFile(c remote.Content, err error) (source.File, []byte, error) {
+	return c.File, c.Signature, err
+}
+
+// isUnreached reports whether a policy was refused because its address was not reached.
+func isUnreached(err error) bool {
+	e, ok := errors.AsType[*wasm.GateError](err)
+	return ok && e.Gate == source.GateFetch
+}
+
+// kept returns the policy that was in force before this start, if it came from the tenant's
+// address, which was not reached: unreached says why. It passes the same checks as one from there.
+func (srv *server) kept(checker *trust.Checker, t config.Tenant, p *history.Policy, unreached error) (candidate, error) {
+	if p == nil || p.Name != t.Policy {
+		return candidate{}, unreached
+	}
+	f, signature, err := srv.earlierFiles(p)
+	if err != nil {
+		return candidate{}, fmt.Errorf("%w; and the one that was in force is gone: %w", unreached, err)
+	}
+	c, err := limited(t)
+	if err != nil {
+		return candidate{}, err
+	}
+	c.config, c.kept = t.PolicyConfig, true
+	c.Module, c.proof, err = checker.Kept(f, signature, t)
+	return c, err
+}

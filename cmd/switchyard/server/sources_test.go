@@ -1,0 +1,217 @@
+package server
+
+import (
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"switchyard/policy/release/history"
+	"switchyard/proxy/admin/api"
+)
+
+// A webServer serves policies; an empty text is an answer that it is broken.
+type webServer struct {
+	*httptest.Server
+	text  atomic.Pointer[string]
+	asked atomic.Int64
+}
+
+func serveWeb(t *testing.T, action string) *webServer {
+	w := new(webServer)
+	w.set(action)
+	w.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		w.asked.Add(1)
+		if *w.text.Load() == "" {
+			out.WriteHeader(http.StatusInternalServerError)
+		}
+		io.WriteString(out, *w.text.Load())
+	}))
+	w.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that clients end
+	w.StartTLS()
+	t.Cleanup(w.Close)
+	return w
+}
+
+// set makes it serve a policy that does this with all PDUs; "" makes it broken.
+func (w *webServer) set(action string) {
+	text := ""
+	if action != "" {
+		text = routesFor(action)
+	}
+	w.text.Store(&text)
+}
+
+func routesFor(action string) string { return fmt.Sprintf("[route]\nelse = %q\n", action) }
+
+// serveFrom serves a tenant whose policy is on the web server. more belongs to the tenant.
+func serveFrom(t *testing.T, w *webServer, more string) *testServer {
+	s := &testServer{t: t, dir: t.TempDir()}
+	s.save("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.Certificate().Raw}))
+	s.configure(w, more)
+	s.begin()
+	return s
+}
+
+func (s *testServer) configure(w *webServer, more string) {
+	s.save("config.toml", fmt.Appendf(nil, "[admin]\naddress = \"\"\n[releases]\nstate = \"state\"\n[reload]\nwatch = false\n[registry]\npoll = \"30m\"\nca = \"ca.pem\"\n"+
+		"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"a\"\n[tenant.a]\npolicy = \"%s/routes.toml\"\n%s\n", w.URL, more))
+}
+
+// begin starts the server, again if it ran. It waits for a web server that does not answer no
+// longer than necessary.
+func (s *testServer) begin() {
+	s.t.Helper()
+	if s.server != nil {
+		s.state.Drain()
+		s.stop(nil)
+	}
+	wait := time.Hour
+	if s.server != nil {
+		wait = time.Millisecond
+	}
+	s.run(func(srv *server) { srv.startTime, srv.sourceTime = time.Hour, wait })
+}
+
+func (s *testServer) reload() api.Reload {
+	s.t.Helper()
+	r, err := s.state.Reload(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+// wantInForce waits until the policy that does this is in force.
+func (s *testServer) wantInForce(action string) {
+	s.t.Helper()
+	want := history.Sum([]byte(routesFor(action)))
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if r := s.state.Release("a"); r.InForce != nil && r.InForce.SHA256 == want && len(s.state.State().Tenants) == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s does not come into force\n%s", action, s.log)
+		}
+	}
+}
+
+// A policy comes into force from its address. When that fails, nothing changes, and a start takes
+// what was in force.
+func TestPolicyFromAnAddress(t *testing.T) {
+	t.Parallel()
+	w := serveWeb(t, "drop")
+	s := serveFrom(t, w, "insecure_source = true")
+	s.wantInForce("drop")
+	s.expect("serving", 1)
+	if m := s.state.metrics().Tenants[0]; !m.Remote || m.SourceReached.IsZero() {
+		t.Errorf("metrics: remote %v, reached %v", m.Remote, m.SourceReached)
+	}
+	w.set("broadcast-all")
+	s.reload()
+	s.wantInForce("broadcast-all")
+	if e := s.records.Recent("a", 1); len(e) != 1 || e[0].Who.By != "source" {
+		t.Errorf("the last entry of the history: %+v", e)
+	}
+
+	w.set("")
+	before := s.state.metrics().Tenants[0].SourceReached
+	s.reload()
+	s.expect("policy source unreachable", 1)
+	if r := s.reload(); r.Tenants[0].Result != api.Unchanged {
+		t.Errorf("with its web server broken: %+v", r)
+	}
+	if after := s.state.metrics().Tenants[0].SourceReached; !after.Equal(before) {
+		t.Errorf("reached at %v, before at %v", after, before)
+	}
+
+	s.begin()
+	s.wantInForce("broadcast-all")
+	s.expect("the policy that was in force is taken from the history", 1)
+	s.expect("serving", 1)
+	if m := s.state.metrics().Tenants[0]; !m.Remote || !m.SourceReached.IsZero() {
+		t.Errorf("metrics after a start: remote %v, reached %v", m.Remote, m.SourceReached)
+	}
+	w.set("consume")
+	s.reload()
+	s.wantInForce("consume")
+}
+
+// A policy that is taken from the history passes the same checks as one from its address.
+func TestKeptPolicyIsPinned(t *testing.T) {
+	t.Parallel()
+	w := serveWeb(t, "drop")
+	s := serveFrom(t, w, fmt.Sprintf("policy_sha256 = %q", history.Sum([]byte(routesFor("drop")))))
+	s.wantInForce("drop")
+	s.expect("serving", 1)
+	w.set("consume")
+	s.reload()
+	s.expect("refused at the pin gate", 1)
+	s.wantInForce("drop")
+	w.set("")
+	s.begin()
+	s.wantInForce("drop")
+	s.state.Drain()
+	s.stop(nil)
+	s.configure(w, fmt.Sprintf("policy_sha256 = %q", history.Sum([]byte("another"))))
+	s.run(func(srv *server) { srv.sourceTime = time.Millisecond })
+	s.stop(fmt.Errorf("refused at the pin gate"))
+}
+
+// Without what was in force, a start says why it ends.
+func TestStartWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	w := serveWeb(t, "")
+	s := &testServer{t: t, dir: t.TempDir()}
+	s.save("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.Certificate().Raw}))
+	s.configure(w, "insecure_source = true")
+	s.run(func(srv *server) { srv.sourceTime = time.Millisecond })
+	s.stop(fmt.Errorf("refused at the fetch gate: "))
+}
+
+// A reload adds, removes and changes addresses; it waits for a new one, and a broken one changes
+// nothing.
+func TestReloadOfAddresses(t *testing.T) {
+	t.Parallel()
+	w, other := serveWeb(t, "drop"), serveWeb(t, "consume")
+	s := serveFrom(t, w, "insecure_source = true")
+	s.wantInForce("drop")
+	s.expect("serving", 1)
+	s.configure(w, "insecure_source = true\n[tenant.b]\ninsecure_source = true\npolicy = \""+other.URL+"/b.toml\"")
+	if r := s.reload(); len(r.Tenants) != 2 || r.Tenants[1].Result != api.Added {
+		t.Errorf("another address: %+v\n%s", r, s.log)
+	}
+	s.configure(other, "insecure_source = true")
+	if r := s.reload(); len(r.Tenants) != 2 || r.Tenants[0].Policy.Name != other.URL+"/routes.toml" || r.Tenants[1].Result != api.Removed {
+		t.Errorf("instead of the first: %+v", r)
+	}
+	asked := w.asked.Load()
+	s.reload()
+	s.save("a.toml", []byte(routesFor("drop")))
+	s.configure(other, "")
+	config := strings.Replace(string(readConfig(s)), other.URL+"/routes.toml", "file:a.toml", 1)
+	s.save("config.toml", []byte(config))
+	if r := s.reload(); r.Tenants[0].Policy.Name != "file:a.toml" {
+		t.Errorf("a file again: %+v", r)
+	}
+	if now := w.asked.Load(); now != asked {
+		t.Errorf("a removed address was asked %d times", now-asked)
+	}
+	s.wantInForce("drop")
+}
+
+func readConfig(s *testServer) []byte {
+	text, err := os.ReadFile(filepath.Join(s.dir, "config.toml"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return text
+}

@@ -1,0 +1,63 @@
+package remote
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// A login is what a host knows its user by.
+type login struct{ user, password string }
+
+// logins holds credentials by host, with the port if it is not the usual one.
+type logins map[string]login
+
+// readAuth reads a file in docker's format. Only "auths" counts: nothing is run to get
+// credentials.
+//
+//	{"auths": {"registry.example.org": {"auth": "dXNlcjpwYXNzd29yZA=="}}}
+//
+// No error quotes the file, which is a secret.
+func readAuth(path string) (logins, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Auths map[string]struct {
+			Auth, Username, Password string
+		}
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, fmt.Errorf(`%s is not JSON such as {"auths": {"HOST": {"auth": "…"}}}`, path)
+	}
+	all := make(logins)
+	for host, entry := range file.Auths {
+		l := login{entry.Username, entry.Password}
+		if entry.Auth != "" {
+			plain, err := base64.StdEncoding.DecodeString(entry.Auth)
+			user, password, ok := strings.Cut(string(plain), ":")
+			if err != nil || !ok {
+				return nil, fmt.Errorf("%s: an auth is not USER:PASSWORD in base64", path)
+			}
+			l = login{user, password}
+		}
+		if l != (login{}) {
+			all[hostOf(host)] = l
+		}
+	}
+	return all, nil
+}
+
+// hostOf returns the host of an entry, which may be written as an address.
+func hostOf(entry string) string {
+	if _, rest, ok := strings.Cut(entry, "://"); ok {
+		entry = rest
+	}
+	host, _, _ := strings.Cut(entry, "/")
+	return strings.ToLower(host)
+}

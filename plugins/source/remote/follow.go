@@ -1,0 +1,132 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// maxBackOff is the longest time between two questions to an address that fails.
+	maxBackOff = 10 * time.Minute
+	// firstRetry is the time between two questions until Settled.
+	firstRetry = 500 * time.Millisecond
+)
+
+// A follower is an address that is followed.
+type follower struct {
+	name string
+	stop context.CancelFunc
+	wake chan struct{} // holds one; received by follow, never closed
+	late *time.Timer
+
+	// Guarded by Sources.mu.
+	content  *Content // nil before it was reached
+	reached  time.Time
+	settled  bool
+	err      error // of the last attempt; nil if it reached the address
+	failures int   // in a row
+}
+
+// follow begins to follow an address. The caller holds mu.
+func (s *Sources) follow(name string) *follower {
+	f := &follower{name: name, wake: make(chan struct{}, 1)}
+	var ctx context.Context
+	ctx, f.stop = context.WithCancel(s.ctx)
+	f.late = time.AfterFunc(s.wait, func() { s.settle(f) })
+	s.running.Go(func() { s.followLoop(ctx, f) })
+	return f
+}
+
+// settle makes Settled wait no longer for an address.
+func (s *Sources) settle(f *follower) {
+	s.mu.Lock()
+	f.settled = true
+	s.mu.Unlock()
+	s.changed()
+}
+
+// wakeUp makes followLoop ask at once, unless it was told how long to wait.
+func (f *follower) wakeUp() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *follower) end() {
+	f.late.Stop()
+	f.stop()
+}
+
+// followLoop asks an address until ctx is done.
+func (s *Sources) followLoop(ctx context.Context, f *follower) {
+	for {
+		s.mu.Lock()
+		o, before := s.options, f.content
+		s.mu.Unlock()
+		c, err := fetch(ctx, f.name, o, before)
+		if ctx.Err() != nil {
+			return
+		}
+		wake := f.wake
+		busy, isBusy := errors.AsType[*busyError](err)
+		if isBusy {
+			wake = nil
+		}
+		next := time.NewTimer(jitter(s.record(f, c, err, o.Poll, busy)))
+		select {
+		case <-ctx.Done():
+		case <-next.C:
+		case <-wake:
+		}
+		next.Stop()
+	}
+}
+
+// record records the result of an attempt, and returns how long to wait for the next one.
+func (s *Sources) record(f *follower, c *Content, err error, poll time.Duration, busy *busyError) time.Duration {
+	s.mu.Lock()
+	before, failed := f.content, f.err
+	if f.err = err; err != nil {
+		f.failures++
+	} else {
+		f.content, f.reached, f.settled, f.failures = c, time.Now(), true, 0
+	}
+	wait := backOff(poll, f.failures)
+	if err != nil && !f.settled {
+		wait = firstRetry
+	}
+	s.mu.Unlock()
+	if busy != nil {
+		wait = min(max(wait, busy.after), maxBackOff)
+	}
+	switch {
+	case err != nil && (failed == nil || failed.Error() != err.Error()):
+		s.log.Warn("policy source unreachable", "source", f.name, "error", err)
+	case err == nil && failed != nil:
+		s.log.Info("policy source reached again", "source", f.name)
+	}
+	if err == nil && !c.same(before) {
+		s.changed()
+	}
+	return wait
+}
+
+// backOff returns the time to the next question after so many failures.
+func backOff(poll time.Duration, failures int) time.Duration {
+	wait := poll
+	for range failures {
+		if wait >= maxBackOff {
+			break
+		}
+		wait = min(2*wait, maxBackOff)
+	}
+	return wait
+}
+
+// jitter makes a time up to a tenth longer, so that many servers do not ask at the same moment.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration(rand.Int64N(int64(d)/10+1))
+}

@@ -1,0 +1,119 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"switchyard/plugins/source"
+	"switchyard/policy/provenance"
+)
+
+// maxSignature is the size in bytes of the largest signature file.
+const maxSignature = 64 << 10
+
+// An httpsSource fetches a policy from a web server: FILE, and FILE.sig.
+type httpsSource struct {
+	client  *http.Client
+	name    string
+	options Options
+}
+
+func (s *httpsSource) fetch(ctx context.Context, before *Content) (*Content, error) {
+	if before == nil {
+		before = new(Content)
+	}
+	file, err := s.get(ctx, s.name, before.version, s.options.Max)
+	if err != nil {
+		return nil, err
+	}
+	if !file.there {
+		return nil, fmt.Errorf("the answer is %q", file.status)
+	}
+	signature := answer{there: true}
+	if s.options.Signed {
+		if signature, err = s.get(ctx, signatureAddress(s.name), before.signatureVersion, maxSignature); err != nil {
+			return nil, fmt.Errorf("its signature file: %w", err)
+		}
+	}
+	if file.unchanged {
+		file.body = before.File.Bytes
+	}
+	switch {
+	case signature.unchanged:
+		signature.body = before.Signature
+	case !signature.there:
+		signature.body = nil
+	}
+	return &Content{source.Remote(s.name, file.body), signature.body, file.version, signature.version}, nil
+}
+
+// signatureAddress returns the address of the signature file.
+func signatureAddress(name string) string {
+	u, err := url.Parse(name)
+	if err != nil {
+		return name
+	}
+	u.Path = provenance.SignatureFile(u.Path)
+	u.RawPath = ""
+	return u.String()
+}
+
+// An answer is what a web server answered.
+type answer struct {
+	status    string
+	there     bool // the file exists
+	unchanged bool // it is what it was; body is empty
+	body      []byte
+	version   string // its ETag; empty if it has none
+}
+
+// get gets a file of at most max bytes, unless it still has the version, if that is not empty.
+func (s *httpsSource) get(ctx context.Context, address, version string, max int64) (answer, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	r.Header.Set("User-Agent", "switchyard")
+	if version != "" {
+		r.Header.Set("If-None-Match", version)
+	}
+	resp, err := s.client.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	a := answer{status: resp.Status, there: true, version: resp.Header.Get("ETag")}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		a.body, err = readAll(resp, max)
+		return a, err
+	case http.StatusNotModified:
+		a.unchanged, a.version = true, version
+		if version == "" {
+			return answer{}, fmt.Errorf("the answer is %q, and nothing was there before", resp.Status)
+		}
+		return a, nil
+	case http.StatusNotFound, http.StatusGone:
+		a.there = false
+		return a, nil
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return answer{}, &remedied{fmt.Errorf("the answer is %q", resp.Status), "put user and password for that host into the file registry.auth"}
+	}
+	return answer{}, fmt.Errorf("the answer is %q", resp.Status)
+}
+
+// readAll reads a body of at most max bytes.
+func readAll(resp *http.Response, max int64) ([]byte, error) {
+	tooLarge := &remedied{fmt.Errorf("it is larger than %d bytes", max), "raise wasm.module_size if the policy is to be as large"}
+	if resp.ContentLength > max {
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, max+1))
+	if err == nil && int64(len(body)) > max {
+		err = tooLarge
+	}
+	return body, err
+}

@@ -1,0 +1,181 @@
+// Package remote fetches policies from other machines, and asks them again and again whether
+// there is another content. It keeps what it fetched in memory. It loads no policy and decides
+// nothing.
+//
+//	remote.go     Sources: the addresses that are followed, and what was fetched from them
+//	follow.go     the goroutine of each address
+//	https.go      how a policy is fetched over HTTPS
+//	transport.go  what no request may do, whoever makes it
+//	auth.go       credentials
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"switchyard/plugins/source"
+	"switchyard/policy/wasm"
+)
+
+// Options say how policies are fetched. They may be compared.
+type Options struct {
+	Poll   time.Duration // between two questions
+	CA     string        // path of a PEM file, see the configuration's registry.ca; empty for none
+	Auth   string        // path of a file in docker's format; empty for none
+	Max    int64         // size in bytes of the largest policy
+	Signed bool          // fetch signatures, too
+}
+
+// A Content is what another machine had at one moment.
+type Content struct {
+	File      source.File
+	Signature []byte // nil if there is none, or none was asked for
+
+	version, signatureVersion string // by which the machine recognizes each; empty if it does not
+}
+
+// fetchTime is how long fetching a policy may take.
+const fetchTime = 30 * time.Second
+
+// Fetch fetches the policy of that name once. The error is a *wasm.GateError.
+func Fetch(ctx context.Context, name string, o Options) (Content, error) {
+	c, err := fetch(ctx, name, o, nil)
+	if err != nil {
+		return Content{}, refusal(name, err)
+	}
+	return *c, nil
+}
+
+// refusal returns the error of a policy that could not be fetched.
+func refusal(name string, err error) error {
+	remedy := "make it available there, or name another policy"
+	if e, ok := errors.AsType[*remedied](err); ok {
+		remedy = e.remedy
+	}
+	return &wasm.GateError{Gate: source.GateFetch, Policy: name, Err: err, Remedy: remedy}
+}
+
+// same reports whether both are the same file with the same signature.
+func (c *Content) same(d *Content) bool {
+	return c != nil && d != nil && c.File.SHA256 == d.File.SHA256 && bytes.Equal(c.Signature, d.Signature)
+}
+
+// fetch fetches a policy, or only asks whether there is another one than before, which may be nil.
+func fetch(ctx context.Context, name string, o Options, before *Content) (*Content, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	client, err := newClient(name, o)
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	c, err := (&httpsSource{client, name, o}).fetch(ctx, before)
+	return c, redact(err)
+}
+
+// Sources follow addresses of policies: one goroutine each asks for another content. Any
+// goroutine may use them.
+type Sources struct {
+	log     *slog.Logger
+	changed func()          // called without a lock, by the goroutine of an address
+	wait    time.Duration   // see Settled
+	ctx     context.Context // of all requests
+	cancel  context.CancelFunc
+	running sync.WaitGroup // the goroutines of all addresses
+
+	mu      sync.Mutex // guards what follows
+	options Options
+	follows map[string]*follower
+}
+
+// New returns Sources that follow nothing yet. changed is called whenever Content or Settled may
+// say something else; it must not block. wait is how long Settled waits for an address.
+func New(log *slog.Logger, wait time.Duration, changed func()) *Sources {
+	s := &Sources{log: log, changed: changed, wait: wait, follows: make(map[string]*follower)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Set follows these addresses, and no others. What was fetched from those that stay is kept; new
+// options are tried at once.
+func (s *Sources) Set(o Options, names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wake := o != s.options
+	s.options = o
+	keep := make(map[string]*follower, len(names))
+	for _, name := range names {
+		f := s.follows[name]
+		switch {
+		case keep[name] != nil:
+			continue
+		case f == nil:
+			f = s.follow(name)
+		case wake:
+			f.wakeUp()
+		}
+		keep[name] = f
+	}
+	for name, f := range s.follows {
+		if keep[name] == nil {
+			f.end()
+		}
+	}
+	s.follows = keep
+}
+
+// Wake asks all addresses at once.
+func (s *Sources) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.follows {
+		f.wakeUp()
+	}
+}
+
+// Settled reports whether each address was reached, or was tried for as long as New says.
+func (s *Sources) Settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.follows {
+		if !f.settled {
+			return false
+		}
+	}
+	return true
+}
+
+// Content returns what an address had when it was last reached. The error is a *wasm.GateError.
+func (s *Sources) Content(name string) (Content, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.follows[name]
+	switch {
+	case f != nil && f.content != nil:
+		return *f.content, nil
+	case f != nil && f.err != nil:
+		return Content{}, refusal(name, f.err)
+	}
+	return Content{}, refusal(name, errors.New("it was not reached yet"))
+}
+
+// Reached returns when an address was last reached; zero if it was not.
+func (s *Sources) Reached(name string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.follows[name]; f != nil {
+		return f.reached
+	}
+	return time.Time{}
+}
+
+// Close ends all requests and waits for the goroutines.
+func (s *Sources) Close() {
+	s.Set(Options{}, nil)
+	s.cancel()
+	s.running.Wait()
+}

@@ -1,0 +1,168 @@
+package remote
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"switchyard/policy/sanitize"
+	"switchyard/policy/stablefile"
+)
+
+// maxFile is the size in bytes up to which a file of the configuration is read.
+const maxFile = 1 << 20
+
+// newClient returns an HTTP client for the requests of one attempt. It reads the files of the
+// options, which may have changed since the last attempt.
+func newClient(name string, o Options) (*http.Client, error) {
+	u, err := url.Parse(name)
+	if err != nil {
+		return nil, err
+	}
+	logins, err := readAuth(o.Auth)
+	if err != nil {
+		return nil, fmt.Errorf("registry.auth: %w", err)
+	}
+	roots, err := readCA(o.CA)
+	if err != nil {
+		return nil, fmt.Errorf("registry.ca: %w", err)
+	}
+	base := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // so that a limit of bytes is one of bytes on the wire
+		ForceAttemptHTTP2:      true,
+	}
+	return &http.Client{Transport: &guard{base, u, logins}}, nil
+}
+
+// readCA returns the system's CAs and those of the file.
+func readCA(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: there is no certificate in PEM", path)
+	}
+	return roots, nil
+}
+
+// readFile reads a file of the configuration, when nothing writes to it.
+func readFile(path string) ([]byte, error) {
+	return stablefile.Read(path, 50*time.Millisecond, maxFile)
+}
+
+// A guard refuses requests that the other machine must not cause by a redirect or a challenge, and
+// gives each host its own credentials only.
+type guard struct {
+	base   *http.Transport
+	source *url.URL // the address of the policy
+	logins logins
+}
+
+// RoundTrip implements http.RoundTripper. An answer that says that the machine is busy is a
+// *busyError.
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" && !g.mayBePlain(r.URL) {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, &remedied{fmt.Errorf("it leads to %q, which is not encrypted", r.URL.Scheme+"://"+r.URL.Host), "serve it by https"}
+	}
+	r = r.Clone(r.Context())
+	if !strings.EqualFold(r.URL.Host, g.source.Host) || g.source.Scheme == "https" {
+		r.Header.Del("Authorization")
+		if l, ok := g.logins[strings.ToLower(r.URL.Host)]; ok {
+			r.SetBasicAuth(l.user, l.password)
+		}
+	}
+	resp, err := g.base.RoundTrip(r)
+	if err == nil && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
+		resp.Body.Close()
+		return nil, &busyError{resp.Status, retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	}
+	return resp, err
+}
+
+// CloseIdleConnections is called by that of http.Client.
+func (g *guard) CloseIdleConnections() { g.base.CloseIdleConnections() }
+
+// mayBePlain reports whether a request may go without TLS: from the policy's own machine to
+// itself, unless its address says https.
+func (g *guard) mayBePlain(u *url.URL) bool {
+	return g.source.Scheme != "https" && u.Scheme == "http" && isLoopback(g.source.Hostname()) && isLoopback(u.Hostname())
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// A busyError is an answer that asks to come back later.
+type busyError struct {
+	status string
+	after  time.Duration // 0 if the answer does not say when
+}
+
+func (e *busyError) Error() string { return "the answer is " + strconv.Quote(e.status) }
+
+// retryAfter reads the header of that name: seconds, or a date. What is neither says nothing.
+func retryAfter(text string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, int(maxBackOff/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// A remedied is an error with its remedy.
+type remedied struct {
+	error
+	remedy string
+}
+
+func (e *remedied) Unwrap() error { return e.error }
+
+// A redacted is an error whose text may be logged.
+type redacted struct {
+	text string
+	err  error
+}
+
+func (e *redacted) Error() string { return e.text }
+func (e *redacted) Unwrap() error { return e.err }
+
+// query is what follows the path of an address. Redirects to storage have a key in it.
+var query = regexp.MustCompile(`\?[^\s"]*`)
+
+// redact returns an error whose text is short, harmless and without queries of addresses.
+func redact(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err
+	if e, ok := errors.AsType[*url.Error](err); ok && errors.Is(e, e.Err) {
+		text = e.Err // the address is said beside it
+	}
+	return &redacted{sanitize.Cut(sanitize.Text(query.ReplaceAllString(text.Error(), "")), 500), err}
+}

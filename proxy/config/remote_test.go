@@ -1,0 +1,48 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAddressesOfPolicies(t *testing.T) {
+	for policy, want := range map[string]string{
+		"https://example.org/a/routes.toml":      "",
+		"https://example.org:8443/routes?v=1":    "",
+		"https://[::1]/p":                        "",
+		"http://127.0.0.1/routes.toml":           "begins with neither",
+		"ftp://example.org/routes.toml":          "begins with neither",
+		"https://example.org":                    "names no file on a host",
+		"https://example.org/a/":                 "names no file on a host",
+		"https:///routes.toml":                   "names no file on a host",
+		"https://example.org/a#b":                "names no file on a host",
+		"https://me:secret@example.org/a":        "registry.auth",
+		"https://example.org:port/routes.toml":   "it is not an address",
+		"https://me:sec ret@example.org/%zz.xml": "it is not an address",
+	} {
+		err := checkPolicy(policy)
+		switch {
+		case want == "" && err != nil, want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", policy, err, want)
+		case err != nil && strings.Contains(err.Error(), "sec"):
+			t.Errorf("%s: the error shows the password: %v", policy, err)
+		}
+	}
+}
+
+// A setting must say which content of an address may come into force.
+func TestSourcesAreBound(t *testing.T) {
+	const policy = "[tenant.acme]\npolicy = \"https://example.org/routes.toml\"\n"
+	for more, want := range map[string]bool{
+		"":                          false,
+		"insecure_source = false\n": false,
+		"insecure_source = true\n":  true,
+		"require_signature = true\n[signatures]\nkeys = [\"a.pub\"]\n": true,
+		"policy_sha256 = \"" + strings.Repeat("0f", 32) + "\"\n":       true,
+	} {
+		_, err := load("config.toml", []byte(policy+more+"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"acme\"\n"), nil, nil)
+		if (err == nil) != want {
+			t.Errorf("%q: %v", more, err)
+		}
+	}
+}
