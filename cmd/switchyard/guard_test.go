@@ -88,6 +88,12 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
+		except:   []string{"plugins/source/remote"},
+		not:      []string{"oras.land/...", "github.com/opencontainers/..."},
+		because:  "one package knows registries, so that nothing else can call one",
+	},
+	{
+		packages: []string{"..."},
 		except:   []string{"cmd/switchyard", "cmd/switchyard/server", "cmd/switchyard/trust", "proxy/config/..."},
 		not:      []string{module + "/proxy/config"},
 		because:  "parts are handed what they need; a part that reads the configuration itself cannot be built without a file",

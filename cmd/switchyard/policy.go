@@ -34,7 +34,7 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	for _, sub := range []func(*options, io.Writer, io.Writer) *cobra.Command{
-		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew, policyKeygen, policySign, policyVerify,
+		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew, policyKeygen, policySign, policyVerify, policyPush,
 		policyStatus, policyHistory, policyReceipt,
 	} {
 		c.AddCommand(sub(o, stdout, stderr))

@@ -97,7 +97,9 @@ func Read(name, dir string, max int64) (File, error) {
 }
 
 // IsRemote reports whether the policy of that name is to be fetched from another machine.
-func IsRemote(name string) bool { return strings.HasPrefix(name, "https://") }
+func IsRemote(name string) bool {
+	return strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "oci://")
+}
 
 // Remote returns the file of a remote policy that was fetched. It is a module if it begins like
 // one, and otherwise a table: an address need not end in an extension.

@@ -57,11 +57,16 @@ type Finding struct {
 func (f Finding) Verified() bool { return len(f.Signers) > 0 }
 
 // Name returns the name of the policy in a statement: its file without folders; of an https://
-// address the last part of its path.
+// or oci:// address the last part of its path, without a tag or a digest.
 func Name(policy string) string {
 	if address, ok := strings.CutPrefix(policy, "https://"); ok {
 		address, _, _ = strings.Cut(address, "?")
 		return path.Base(address)
+	}
+	if address, ok := strings.CutPrefix(policy, "oci://"); ok {
+		address, _, _ = strings.Cut(address, "@")
+		name, _, _ := strings.Cut(path.Base(address), ":")
+		return name
 	}
 	return filepath.Base(strings.TrimPrefix(policy, "file:"))
 }

@@ -7,18 +7,24 @@ import (
 
 func TestAddressesOfPolicies(t *testing.T) {
 	for policy, want := range map[string]string{
-		"https://example.org/a/routes.toml":      "",
-		"https://example.org:8443/routes?v=1":    "",
-		"https://[::1]/p":                        "",
-		"http://127.0.0.1/routes.toml":           "begins with neither",
-		"ftp://example.org/routes.toml":          "begins with neither",
-		"https://example.org":                    "names no file on a host",
-		"https://example.org/a/":                 "names no file on a host",
-		"https:///routes.toml":                   "names no file on a host",
-		"https://example.org/a#b":                "names no file on a host",
-		"https://me:secret@example.org/a":        "registry.auth",
-		"https://example.org:port/routes.toml":   "it is not an address",
-		"https://me:sec ret@example.org/%zz.xml": "it is not an address",
+		"https://example.org/a/routes.toml":                              "",
+		"https://example.org:8443/routes?v=1":                            "",
+		"https://[::1]/p":                                                "",
+		"http://127.0.0.1/routes.toml":                                   "begins with none of",
+		"oci://example.org/acme/routes:v7":                               "",
+		"oci://127.0.0.1:5000/routes@sha256:" + strings.Repeat("0f", 32): "",
+		"oci://example.org/acme/routes":                                  "names no tag or digest",
+		"oci://example.org:v7":                                           "it is not an address",
+		"oci://example.org/Acme:v7":                                      "names no tag or digest",
+		"oci://example.org/routes@sha256:12":                             "names no tag or digest",
+		"ftp://example.org/routes.toml":                                  "begins with none of",
+		"https://example.org":                                            "names no file on a host",
+		"https://example.org/a/":                                         "names no file on a host",
+		"https:///routes.toml":                                           "names no file on a host",
+		"https://example.org/a#b":                                        "names no file on a host",
+		"https://me:secret@example.org/a":                                "registry.auth",
+		"https://example.org:port/routes.toml":                           "it is not an address",
+		"https://me:sec ret@example.org/%zz.xml":                         "it is not an address",
 	} {
 		err := checkPolicy(policy)
 		switch {

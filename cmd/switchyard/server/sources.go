@@ -40,10 +40,11 @@ func (srv *server) follow(configs ...*config.Config) {
 		srv.sources = remote.New(srv.log, srv.sourceTime, srv.noticeFetched)
 		srv.state.sources.Store(srv.sources)
 	}
-	srv.sources.Set(fetchOptions(configs[len(configs)-1]), names)
+	srv.sources.Set(FetchOptions(configs[len(configs)-1]), names)
 }
 
-func fetchOptions(c *config.Config) remote.Options {
+// FetchOptions returns how policies are fetched by a configuration.
+func FetchOptions(c *config.Config) remote.Options {
 	return remote.Options{Poll: time.Duration(c.Registry.Poll), CA: c.File(c.Registry.CA), Auth: c.File(c.Registry.Auth),
 		Max: int64(c.WASM.ModuleSize), Signed: len(c.Signatures.Keys) > 0}
 }
@@ -86,7 +87,7 @@ func (srv *server) newChecker(c *config.Config) *trust.Checker {
 // fetchNow makes a checker fetch a remote policy when it is asked for.
 func fetchNow(checker *trust.Checker, c *config.Config) {
 	checker.Fetched = func(name string) (source.File, []byte, error) {
-		return fetchedFile(remote.Fetch(context.Background(), name, fetchOptions(c)))
+		return fetchedFile(remote.Fetch(context.Background(), name, FetchOptions(c)))
 	}
 }
 

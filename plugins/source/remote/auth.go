@@ -58,6 +58,9 @@ func hostOf(entry string) string {
 	if _, rest, ok := strings.Cut(entry, "://"); ok {
 		entry = rest
 	}
-	host, _, _ := strings.Cut(entry, "/")
-	return strings.ToLower(host)
+	host, _, _ := strings.Cut(strings.ToLower(entry), "/")
+	if host == "docker.io" || host == "index.docker.io" { // as docker login writes it
+		return "registry-1.docker.io"
+	}
+	return host
 }

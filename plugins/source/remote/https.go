@@ -76,7 +76,7 @@ func (s *httpsSource) get(ctx context.Context, address, version string, max int6
 	if err != nil {
 		return answer{}, err
 	}
-	r.Header.Set("User-Agent", "switchyard")
+	r.Header.Set("User-Agent", userAgent)
 	if version != "" {
 		r.Header.Set("If-None-Match", version)
 	}
@@ -100,20 +100,23 @@ func (s *httpsSource) get(ctx context.Context, address, version string, max int6
 		a.there = false
 		return a, nil
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return answer{}, &remedied{fmt.Errorf("the answer is %q", resp.Status), "put user and password for that host into the file registry.auth"}
+		return answer{}, &remedied{fmt.Errorf("the answer is %q", resp.Status), remedyLogin}
 	}
 	return answer{}, fmt.Errorf("the answer is %q", resp.Status)
 }
 
 // readAll reads a body of at most max bytes.
 func readAll(resp *http.Response, max int64) ([]byte, error) {
-	tooLarge := &remedied{fmt.Errorf("it is larger than %d bytes", max), "raise wasm.module_size if the policy is to be as large"}
 	if resp.ContentLength > max {
-		return nil, tooLarge
+		return nil, tooLarge(max)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, max+1))
 	if err == nil && int64(len(body)) > max {
-		err = tooLarge
+		err = tooLarge(max)
 	}
 	return body, err
+}
+
+func tooLarge(max int64) error {
+	return &remedied{fmt.Errorf("it is larger than %d bytes", max), "raise wasm.module_size if the policy is to be as large"}
 }

@@ -5,6 +5,7 @@
 //	remote.go     Sources: the addresses that are followed, and what was fetched from them
 //	follow.go     the goroutine of each address
 //	https.go      how a policy is fetched over HTTPS
+//	oci.go        how one is fetched from a registry, and pushed
 //	transport.go  what no request may do, whoever makes it
 //	auth.go       credentials
 package remote
@@ -14,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,7 +75,15 @@ func fetch(ctx context.Context, name string, o Options, before *Content) (*Conte
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
-	c, err := (&httpsSource{client, name, o}).fetch(ctx, before)
+	if !strings.HasPrefix(name, ociScheme) {
+		c, err := (&httpsSource{client, name, o}).fetch(ctx, before)
+		return c, redact(err)
+	}
+	repository, err := newRepository(client, name)
+	if err != nil {
+		return nil, redact(err)
+	}
+	c, err := (&ociSource{repository, name, o}).fetch(ctx, before)
 	return c, redact(err)
 }
 

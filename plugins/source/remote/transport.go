@@ -17,25 +17,30 @@ import (
 	"switchyard/policy/stablefile"
 )
 
+const (
+	userAgent   = "switchyard"
+	remedyLogin = "put user and password for that host into the file registry.auth"
+)
+
 // maxFile is the size in bytes up to which a file of the configuration is read.
 const maxFile = 1 << 20
 
 // newClient returns an HTTP client for the requests of one attempt. It reads the files of the
 // options, which may have changed since the last attempt.
 func newClient(name string, o Options) (*http.Client, error) {
-	u, err := url.Parse(name)
-	if err != nil {
+	g := new(guard)
+	var err error
+	if g.source, g.registry, err = origin(name); err != nil {
 		return nil, err
 	}
-	logins, err := readAuth(o.Auth)
-	if err != nil {
+	if g.logins, err = readAuth(o.Auth); err != nil {
 		return nil, fmt.Errorf("registry.auth: %w", err)
 	}
 	roots, err := readCA(o.CA)
 	if err != nil {
 		return nil, fmt.Errorf("registry.ca: %w", err)
 	}
-	base := &http.Transport{
+	g.base = &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -43,7 +48,25 @@ func newClient(name string, o Options) (*http.Client, error) {
 		DisableCompression:     true, // so that a limit of bytes is one of bytes on the wire
 		ForceAttemptHTTP2:      true,
 	}
-	return &http.Client{Transport: &guard{base, u, logins}}, nil
+	return &http.Client{Transport: g}, nil
+}
+
+// origin returns where the first request for a policy goes, and whether that is a registry. A
+// registry on this machine is asked without TLS.
+func origin(name string) (u *url.URL, isRegistry bool, err error) {
+	if !strings.HasPrefix(name, ociScheme) {
+		u, err = url.Parse(name)
+		return u, false, err
+	}
+	ref, err := reference(name)
+	if err != nil {
+		return nil, true, err
+	}
+	u = &url.URL{Scheme: "https", Host: ref.Host()}
+	if isLoopback(u.Hostname()) {
+		u.Scheme = "http"
+	}
+	return u, true, nil
 }
 
 // readCA returns the system's CAs and those of the file.
@@ -73,9 +96,10 @@ func readFile(path string) ([]byte, error) {
 // A guard refuses requests that the other machine must not cause by a redirect or a challenge, and
 // gives each host its own credentials only.
 type guard struct {
-	base   *http.Transport
-	source *url.URL // the address of the policy
-	logins logins
+	base     *http.Transport
+	source   *url.URL // see origin
+	registry bool     // whose client sets the credentials of that host
+	logins   logins
 }
 
 // RoundTrip implements http.RoundTripper. An answer that says that the machine is busy is a
@@ -88,7 +112,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &remedied{fmt.Errorf("it leads to %q, which is not encrypted", r.URL.Scheme+"://"+r.URL.Host), "serve it by https"}
 	}
 	r = r.Clone(r.Context())
-	if !strings.EqualFold(r.URL.Host, g.source.Host) || g.source.Scheme == "https" {
+	if !g.registry || !strings.EqualFold(r.URL.Host, g.source.Host) {
 		r.Header.Del("Authorization")
 		if l, ok := g.logins[strings.ToLower(r.URL.Host)]; ok {
 			r.SetBasicAuth(l.user, l.password)

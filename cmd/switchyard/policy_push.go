@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/server"
+	"switchyard/cmd/switchyard/trust"
+	"switchyard/plugins/source"
+	"switchyard/plugins/source/remote"
+	"switchyard/policy/provenance"
+)
+
+// policyPush stores a policy in a registry.
+func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "push FILE oci://HOST/REPOSITORY[:TAG]",
+		Short: "Store a policy and its signature in a registry",
+		Long: "Store a policy, and FILE.sig if there is one, in a registry, and print the digest of its\n" +
+			"manifest. A tag that exists is moved; without a tag only the digest names it.\n" +
+			"registry.ca and registry.auth of the configuration apply. A registry on this machine is\n" +
+			"asked without TLS. No server is told: those that follow the tag notice it.",
+		Example: "  switchyard policy push routes.toml oci://registry.example.org/acme/routes:stable",
+		Args:    exactly("FILE", "ADDRESS"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if !strings.HasPrefix(args[1], "oci://") || strings.Contains(args[1], "@") {
+				return usageError{fmt.Errorf("%q is no place in a registry; write one such as oci://registry.example.org/acme/routes:stable", args[1])}
+			}
+			config, _, err := o.load()
+			if err != nil {
+				return err
+			}
+			f, signature, err := readToPush(args[0], args[1], int64(config.WASM.ModuleSize))
+			if err != nil {
+				return err
+			}
+			digest, err := remote.Push(c.Context(), args[1], f, signature, server.FetchOptions(config))
+			if err != nil {
+				return fmt.Errorf("push %s: %w", f.Name, err)
+			}
+			_, err = fmt.Fprintln(stdout, digest)
+			return err
+		},
+	}
+}
+
+// readToPush reads a policy and its signature, which a server that names the address could use.
+func readToPush(arg, address string, max int64) (source.File, []byte, error) {
+	f, err := source.Read(source.Argument(arg), ".", max)
+	if err != nil {
+		return f, nil, err
+	}
+	if f.Path == "" {
+		return f, nil, usageError{fmt.Errorf("%s is shipped with Switchyard; name a file", arg)}
+	}
+	if _, err := f.Module(); err != nil {
+		return f, nil, err
+	}
+	signature, err := trust.ReadSignature(f)
+	if err != nil || signature == nil {
+		return f, nil, err
+	}
+	e, err := provenance.ParseEnvelope(signature)
+	if err != nil {
+		return f, nil, dataError{err}
+	}
+	s, err := provenance.ParseStatement(e.Payload)
+	if err != nil {
+		return f, nil, dataError{err}
+	}
+	name := provenance.Name(address)
+	switch {
+	case s.SHA256 != f.SHA256:
+		return f, nil, dataError{errors.New("its signature is about another content; sign it anew")}
+	case s.Name != name:
+		return f, nil, dataError{fmt.Errorf("its signature is about a policy named %q, and this repository is named %q; sign it with --name %s", s.Name, name, name)}
+	}
+	return f, signature, nil
+}
