@@ -287,6 +287,12 @@ func TestHistoryOfPolicies(t *testing.T) {
 	r.table("drop")
 	r.restart()
 	r.expect("the history of policies is damaged", "history-000001.jsonl")
+	from := r.logged()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	r.table("broadcast-except-sender")
+	r.expectFrom(from, "the history of policies is damaged", "it was removed")
 }
 
 // A folder that cannot be written stops nothing, and is said once.

@@ -49,10 +49,17 @@ func (srv *server) openHistory() error {
 	srv.records = h
 	srv.state.records.Store(h)
 	srv.warnHistory(warning)
-	if damage := h.Position().Damaged; damage != nil {
+	srv.warnDamage()
+	return nil
+}
+
+// warnDamage logs damage of the history that was found since it was called last.
+func (srv *server) warnDamage() {
+	damage := srv.records.Position().Damaged
+	if damage != nil && (srv.historyDamage == nil || *damage != *srv.historyDamage) {
 		srv.log.Error("the history of policies is damaged; the file is kept, and another one begins", "file", damage.File, "line", damage.Line, "error", damage.Problem)
 	}
-	return nil
+	srv.historyDamage = damage
 }
 
 // warnHistory logs once that the history cannot be written, and forgets that when it can.
@@ -109,6 +116,7 @@ func (srv *server) whoSaved(tenant string, c candidate) history.Who {
 func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) uint64 {
 	written, err := srv.records.Append(e, r, files...)
 	srv.warnHistory(err)
+	srv.warnDamage()
 	if err != nil {
 		return 0
 	}

@@ -106,7 +106,8 @@ type server struct {
 	lastErrors map[string]string  // the error that was last reported, by what it is about
 	warned     map[string]string  // the warning about what is in force, by what that is
 
-	historyWarning string // why the history cannot be written; "" if it can
+	historyWarning string         // why the history cannot be written; "" if it can
+	historyDamage  *history.Fault // that was logged last
 
 	supervisor *supervisor
 

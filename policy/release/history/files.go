@@ -174,34 +174,41 @@ func (h *History) writeHead() error {
 	return statefolder.Replace(h.path(headFile), append(text, '\n'))
 }
 
-// begin begins the first file, or the one after a file that was put aside before a crash. If all
-// files were removed but head.json, numbers go on from there.
+// begin begins the first file, or the one after a file that was put aside before a crash. If a
+// file was removed, what this process has read of it counts on.
 func (h *History) begin() error {
-	h.tip, h.lines, h.size, h.file, h.saved, h.recent = tip{}, 0, 0, nil, make(State), nil
 	names, err := putAside(h.folder)
 	if err != nil {
 		return err
 	}
-	if len(names) == 0 {
-		s := scan{fault: h.checkHead(scan{})}
-		if s.fault == nil {
-			return nil // there was no entry yet
+	known, saved, recent := h.tip, h.saved, h.recent
+	h.tip, h.lines, h.size, h.file, h.saved, h.recent = tip{}, 0, 0, nil, make(State), nil
+	var last string
+	var s scan
+	if len(names) > 0 {
+		last = names[len(names)-1]
+		var entry *Entry
+		if s, entry, err = h.readOn(last); err != nil {
+			return err
 		}
-		return h.breakOff(fileName, s)
+		h.lines, h.size = 0, 0
+		if entry != nil {
+			h.remember(entry)
+		}
 	}
-	last := names[len(names)-1]
-	s, entry, err := h.readOn(last)
-	h.lines, h.size = 0, 0
-	if err != nil {
-		return err
-	}
-	if entry != nil {
-		h.remember(entry)
-	}
-	if s.fault == nil {
+	switch {
+	case known.number > h.tip.number+uint64(s.bad):
+		h.tip, h.saved, h.recent = known, saved, recent
+		return h.breakOff(fileName, scan{fault: &Fault{Line: 1, Problem: fmt.Sprintf("it was removed; entry %d was its last", known.number)}})
+	case s.fault != nil:
+		return h.breakOff(last, s)
+	case last != "":
 		return h.write(&Entry{Kind: Head, File: &File{Name: last, SHA256: s.sum}, State: h.saved.clone()})
 	}
-	return h.breakOff(last, s)
+	if s.fault = h.checkHead(s); s.fault != nil {
+		return h.breakOff(fileName, s)
+	}
+	return nil // there was no entry yet
 }
 
 // putAside lists the files before history.jsonl, the oldest first.

@@ -251,30 +251,6 @@ func TestDamagedHistory(t *testing.T) {
 	}
 }
 
-// If all files were removed but head.json, that is damage as well, and no number occurs twice.
-func TestRemovedHistory(t *testing.T) {
-	folder := t.TempDir()
-	h := open(t, folder, nil)
-	save(t, h, "acme", "one")
-	save(t, h, "acme", "two")
-	if err := os.Remove(filepath.Join(folder, fileName)); err != nil {
-		t.Fatal(err)
-	}
-	if r := verify(t, folder); r.Fault == nil || r.Fault.Line != 1 {
-		t.Errorf("found %v, want line 1", r.Fault)
-	}
-	h = open(t, folder, nil)
-	if p := h.Position(); p.Damaged == nil || p.Damaged.File != fileName {
-		t.Errorf("damage: %v", p.Damaged)
-	}
-	if e := save(t, h, "acme", "three"); e.Number <= 2 {
-		t.Errorf("number %d occurs twice", e.Number)
-	}
-	if r := wantSound(t, folder, 2); len(r.Notes) != 1 {
-		t.Errorf("notes: %q", r.Notes)
-	}
-}
-
 // A full file is followed by another one, which a history can be opened with alone.
 func TestFullFile(t *testing.T) {
 	folder := t.TempDir()
