@@ -32,7 +32,7 @@ func TestStageWhatIf(t *testing.T) {
 	r := startReleased(t, staged)
 	r.table(except)
 	r.awaitStage(except, "shadow")
-	r.command(0, "promote")
+	r.command(0, "promote", "--reason", "enough of shadow")
 	r.command(0, "promote")
 
 	// The candidate again is nothing, however it is found.
@@ -98,7 +98,9 @@ func TestStageWhatIf(t *testing.T) {
 	r.stopAndStart()
 	r.expect("release rolled back", "restart: release.on_restart is roll-back")
 	r.wantInForce("broadcast-all", "rolled-back", "consume", except)
-	r.command(0, "history", "--verify")
+	if out := r.command(0, "history", "--verify"); !strings.Contains(out, "enough of shadow") {
+		t.Errorf("the history lacks why the release was promoted: %s", out)
+	}
 }
 
 // post sends a verb to the admin socket, and returns the status of the answer.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 
 	"switchyard/policy"
@@ -13,16 +14,17 @@ import (
 func (srv *server) carryReleases() {
 	for name, s := range srv.tenants {
 		if s.release != nil {
-			srv.carryRelease(name, s, history.Who{By: "budgets and time"})
+			srv.carryRelease(name, s, history.Who{By: "budgets and time"}, "")
 		}
 	}
 }
 
-// carryRelease installs and records what a tenant's release has decided, or an operator.
-func (srv *server) carryRelease(tenant string, s *served, by history.Who) {
+// carryRelease installs and records what a tenant's release has decided, or an operator. why is what
+// the operator says; it is recorded unless the release itself has a reason.
+func (srv *server) carryRelease(tenant string, s *served, by history.Who, why string) {
 	r := s.release
 	r.mu.Lock()
-	now, was, reason, progress := r.present(), r.carried, r.machine.Reason, r.progress()
+	now, was, reason, progress := r.present(), r.carried, cmp.Or(r.machine.Reason, why), r.progress()
 	r.mu.Unlock()
 	if now == was {
 		return
@@ -124,7 +126,7 @@ func (srv *server) tell(tenant string, s *served, e release.Event, by history.Wh
 	if err != nil {
 		return conflict("%v", err)
 	}
-	srv.carryRelease(tenant, s, by)
+	srv.carryRelease(tenant, s, by, reason)
 	return nil
 }
 
