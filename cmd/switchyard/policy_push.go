@@ -40,7 +40,7 @@ func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
 			}
 			digest, err := remote.Push(c.Context(), args[1], f, signature, server.FetchOptions(config))
 			if err != nil {
-				return fmt.Errorf("push %s: %w", f.Name, err)
+				return unavailableError{fmt.Errorf("push %s: %w", f.Name, err)}
 			}
 			_, err = fmt.Fprintln(stdout, digest)
 			return err

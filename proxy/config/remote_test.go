@@ -51,4 +51,10 @@ func TestSourcesAreBound(t *testing.T) {
 			t.Errorf("%q: %v", more, err)
 		}
 	}
+	for policy, want := range map[string]bool{"oci://example.org/routes:v1": false, "oci://example.org/routes@sha256:" + strings.Repeat("0f", 32): true} {
+		_, err := load("config.toml", []byte("[tenant.default]\npolicy = \""+policy+"\"\n"), nil, nil)
+		if (err == nil) != want {
+			t.Errorf("%s: %v", policy, err)
+		}
+	}
 }
