@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -65,7 +66,7 @@ func (n *latestSnapshot) after(seq uint64) ([]byte, uint64) {
 	return n.text, n.seq
 }
 
-// events streams snapshots, log lines and policy changes for as long as the client reads.
+// events streams snapshots, log lines, policy changes and entries of their history for as long as the client reads.
 // Nothing is queued per client: a slow one skips snapshots, and misses lines that Lines has
 // already overwritten.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
@@ -101,13 +102,14 @@ type feed struct {
 	server *Server
 	stream *stream
 
-	line, policy, snapshot uint64 // the last that were sent
+	line, policy, release, snapshot uint64 // the last that were sent
 }
 
 // run sends what is new, again and again, until the client leaves or the server stops.
 func (f *feed) run(r *http.Request, wake <-chan struct{}) {
 	s := f.server
 	_, f.policy = s.options.History.after(math.MaxUint64) // earlier ones are in /api/v1/policies
+	f.release = s.options.Records.Position().Number       // earlier ones are in /api/v1/releases/history
 	_, f.snapshot = s.latest.after(math.MaxUint64)
 	first, err := json.Marshal(s.snapshot())
 	if err == nil {
@@ -145,11 +147,34 @@ func (f *feed) sendNew() error {
 			return err
 		}
 	}
+	if err := f.sendReleases(); err != nil {
+		return err
+	}
 	text, seq := s.latest.after(f.snapshot)
 	if f.snapshot = seq; text == nil {
 		return nil
 	}
 	return f.send("snapshot", "", text)
+}
+
+// sendReleases sends the new entries of the history of policies, at most maxEntries. Each snapshot
+// wakes the stream, so they arrive within a second.
+func (f *feed) sendReleases() error {
+	records := f.server.options.Records
+	last := records.Position().Number
+	if last <= f.release {
+		return nil
+	}
+	for _, e := range slices.Backward(records.Recent("", int(min(last-f.release, maxEntries)))) {
+		if e.Number <= f.release {
+			continue
+		}
+		f.release = e.Number
+		if err := f.sendJSON("release", "", EntryOf(&e)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *feed) sendJSON(event, id string, v any) error {

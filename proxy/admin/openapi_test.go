@@ -322,15 +322,16 @@ func (f *full) visit(t *testing.T, d *description, o operation, v visit) {
 // checkEvents reads events until there was one of each.
 func (f *full) checkEvents(t *testing.T, d *description, body io.Reader) {
 	t.Helper()
-	schemas := map[string]string{"snapshot": "Snapshot", "policy": "PolicyEvent", "log": "Line"}
+	schemas := map[string]string{"snapshot": "Snapshot", "policy": "PolicyEvent", "release": "HistoryEntry", "log": "Line"}
 	counts := make(map[string]int)
 	for e := range eventsIn(t, body) {
 		d.conforms(t, ref(schemas[e.name]), e.data, e.name)
 		if counts[e.name]++; e.name == "snapshot" && counts[e.name] == 1 {
 			f.log.Info("something", "tenant", "acme", "at", time.Now(), "took", time.Second, "n", 3, "error", io.EOF, "counts", map[string]int{"a": 1})
 			f.options.History.Refused("acme", "file:other", "", errors.New("again"))
+			f.options.Records.Append(history.Entry{Kind: history.Kill, Tenant: "acme", Who: history.Who{By: "token ops"}}, history.Receipt{})
 		}
-		if counts["snapshot"] > 1 && counts["policy"] > 0 && counts["log"] > 0 {
+		if counts["snapshot"] > 1 && counts["policy"] > 0 && counts["release"] == 1 && counts["log"] > 0 {
 			return
 		}
 	}

@@ -5,7 +5,8 @@
 //   api, poll        requests to the API, single and repeated
 //   state, history   the data of all parts; the last five minutes
 //   text, table, chart, answer   formatting and display
-//   overview, tenants, peers, routes, policies, log   the parts of the page
+//   overview, tenants, peers, routes, releases, policies, log   the parts of the page
+//   card             one tenant's part of releases
 //   evaluate, body, compare      the forms
 //   access           the state of the connection, and the token
 import { ask } from './api.js';
@@ -18,6 +19,7 @@ import { overview } from './overview.js';
 import { peers } from './peers.js';
 import { policies } from './policies.js';
 import { poll } from './poll.js';
+import { releases } from './releases.js';
 import { routes } from './routes.js';
 import { onUpdate, update } from './state.js';
 import { Stream } from './stream.js';
@@ -32,6 +34,7 @@ overview(history);
 tenants();
 peers();
 routes();
+handlers.set('release', releases());
 handlers.set('policy', policies());
 handlers.set('log', log());
 evaluate();

@@ -26,6 +26,7 @@ type fake struct {
 	mu      sync.Mutex // guards what follows
 	world   *world
 	token   string   // wanted by all but the page; none if empty
+	operate string   // wanted to change releases; none if empty
 	asked   []string // requests of the API, as METHOD path?query
 	lost    bool     // streams break off, and new ones are refused
 	silent  bool     // streams send nothing
@@ -74,6 +75,10 @@ func newFake(t *testing.T, w *world) *fake {
 	api("GET /api/v1/connections", "Connections", (*world).connectionsAnswer)
 	api("GET /api/v1/routes", "Routes", (*world).routesAnswer)
 	api("GET /api/v1/policies", "Policies", (*world).policiesAnswer)
+	api("GET /api/v1/releases", "Releases", (*world).releasesAnswer)
+	api("GET /api/v1/releases/history", "ReleaseHistory", (*world).releaseHistoryAnswer)
+	api("GET /api/v1/releases/receipt", "ReleaseReceipt", (*world).receiptAnswer)
+	api("POST /api/v1/releases/{verb}", "Release", (*world).verbAnswer)
 	api("POST /api/v1/evaluate", "Evaluation", (*world).evaluateAnswer)
 	api("POST /api/v1/compare", "Comparison", (*world).compareAnswer)
 	mux.HandleFunc("GET /api/v1/events", f.allowed(f.events))
@@ -119,6 +124,9 @@ func (f *fake) allowed(next http.HandlerFunc) http.HandlerFunc {
 		f.mu.Lock()
 		f.asked = append(f.asked, r.Method+" "+r.URL.String())
 		wanted := f.token
+		if f.operate != "" && r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/api/v1/releases/") {
+			wanted = f.operate
+		}
 		f.mu.Unlock()
 		given := r.Header.Get("Authorization")
 		if wanted != "" && given != "Bearer "+wanted {
@@ -192,7 +200,7 @@ func (f *fake) events(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var schemas = map[string]string{"snapshot": "Snapshot", "policy": "PolicyEvent", "log": "Line"}
+var schemas = map[string]string{"snapshot": "Snapshot", "policy": "PolicyEvent", "release": "HistoryEntry", "log": "Line"}
 
 func (f *fake) write(rw http.ResponseWriter, e event) {
 	text, err := json.Marshal(e.data)

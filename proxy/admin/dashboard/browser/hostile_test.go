@@ -34,6 +34,10 @@ func TestHostileNames(t *testing.T) {
 		tn.commands = append(tn.commands, command{name, 0x300 + i, other, 12, 9})
 		tn.history[1] = tn.event(1000+i, "refused", name, other)
 		tn.history[1]["signature"] = object{"version": 1, "signers": []string{name}, "expires": nil}
+		tn.begin()
+		stage := tn.release["stage"].(object)
+		stage["commands"], stage["paused"], stage["reason"], tn.release["refused"] = []string{name, other}, true, other, name
+		tn.entries[0]["reason"], tn.entries[0]["who"].(object)["by"] = name, other
 		w.tenants = append(w.tenants, tn)
 		w.lines = append(w.lines, line(20+i, "WARN", name, object{name: other, "tenant": name}))
 	}
@@ -49,6 +53,7 @@ func testHostileNames(t *testing.T, w *world, l look, name string) {
 	p.shows("#peers-table", hostile[0])
 	p.shows("#peers-slow", "11 slow")
 	p.shows("#policies-table", hostile[3], hostile[6])
+	p.shows("#releases-cards", hostile[0], hostile[1], "Paused: "+hostile[2])
 	p.shows("#log-table", hostile[0], hostile[4]+"="+hostile[5])
 	p.shows("#routes-table", "CID_MSG_DATA", hostile[0], hostile[1])
 	for _, tenant := range hostile[:8] {
@@ -70,7 +75,7 @@ func testHostileNames(t *testing.T, w *world, l look, name string) {
 	if got := eval[bool](p, "window.pwned !== undefined || ({}).polluted !== undefined"); got {
 		t.Error("a name became code")
 	}
-	if got := eval[int](p, "document.querySelectorAll('img, script, iframe, object, embed, form, svg').length - document.querySelectorAll('h1 img, head script, #token-form, form.box, .chart svg').length"); got != 0 {
+	if got := eval[int](p, "document.querySelectorAll('img, script, iframe, object, embed, form, svg').length - document.querySelectorAll('h1 img, head script, #token-form, form.box, form.confirm, .chart svg').length"); got != 0 {
 		t.Errorf("names became %d elements", got)
 	}
 	if got := eval[string](p, "document.title"); got != "Switchyard" {

@@ -177,8 +177,8 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s %s", e, check.what)
 		}
 	}
-	live := eval[[]string](p, "[...document.querySelectorAll('[aria-live]')].map(e => e.id)")
-	if got := fmt.Sprint(live); got != "[announcements evaluate-answer compare-answer]" {
+	live := eval[[]string](p, "[...document.querySelectorAll('[aria-live]')].map(e => e.id || e.closest('.card')?.className)")
+	if got := fmt.Sprint(live); got != "[announcements card card evaluate-answer compare-answer]" {
 		t.Errorf("changes of %s are read out", got)
 	}
 }

@@ -31,6 +31,9 @@ type tenant struct {
 	faults   object
 	dropped  object
 	received int
+	release  object   // as the API has it
+	audit    object   // nil if nothing is audited
+	entries  []object // of the history of releases, newest first
 }
 
 type command struct {
@@ -90,6 +93,8 @@ func newTenant(name string, peers int, policy string, first int) *tenant {
 		t.event(first*10+1, "in-force", "", ""),
 		t.event(first*10, "refused", "signature", "no key of signatures.keys has signed it; sign it by switchyard policy sign"),
 	}
+	t.release = t.atOnce()
+	t.entries = []object{t.entry(first, "initial", "")}
 	return t
 }
 
@@ -202,7 +207,7 @@ func (w *world) tenantsAnswer(*http.Request) (any, error) {
 		most, lags := t.lags()
 		all = append(all, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "accepted": object{}, "dropped": t.dropped, "lost": 3, "made": 0, "due": 0,
 			"delivered": 0, "pending": 0, "discarded": object{}, "bytes_in": 0, "bytes_out": 0, "slowed": object{}, "slowed_seconds": object{}, "rates": t.rates(w.now), "users": 0,
-			"lag": most, "lags": lags, "log": 3 << 20, "probe_seconds": nil, "policy": t.policy, "policy_error": "", "audit": nil,
+			"lag": most, "lags": lags, "log": 3 << 20, "probe_seconds": nil, "policy": t.policy, "policy_error": "", "audit_error": "", "audit": nullable(t.audit),
 			"limits": object{"connections": 16384, "lag_hard": hard, "lag_soft": soft, "lag_soft_seconds": 10, "log": 256 << 20, "max_pdu": 16 << 20, "users": 10000000,
 				"peer_users": 10000000, "on_breach": "slow", "quota": quota, "peer_quota": quota}})
 	}
