@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,9 +105,13 @@ func TestGoodRelease(t *testing.T) {
 	if out := r.command(1, "pause"); !strings.Contains(out, "is paused already") {
 		t.Errorf("a second pause: %s", out)
 	}
-	if out := r.command(0, "status"); !strings.Contains(out, "for 50 %, paused") || !strings.Contains(out, "faults 0, closes 0, undelivered 0") {
+	if out := r.command(0, "status"); !strings.Contains(out, "for 50 %, paused") || !strings.Contains(out, "faults 0, closes 0, undelivered 0") ||
+		!strings.Contains(out, "undelivered 0 of 0.1 %, copies -") || !strings.Contains(out, "bake after 'switchyard policy resume'") {
 		t.Errorf("status: %s", out)
 	}
+	r.command(75, "status", "--wait", "--sha256", sum("broadcast-except-sender"), "--timeout", "1ms")
+	r.wantMetrics(`release_stage{stage="stage",tenant="default"} 1`, `release_share_ratio{of="wanted",tenant="default"} 0.5`, `release_unweighed_total{tenant="default"} 0`,
+		`release_budget_ratio{budget="copies",tenant="default"} 0`, `release_differences_total{kind="verdict",tenant="default"} 400`)
 	r.command(0, "resume")
 	r.command(0, "promote", "--all")
 	r.awaitStage("broadcast-except-sender", "bake")
@@ -115,6 +124,8 @@ func TestGoodRelease(t *testing.T) {
 	if out := r.command(1, "promote"); !strings.Contains(out, "no release is under way") {
 		t.Errorf("without a release: %s", out)
 	}
+	r.wantMetrics(`release_stage{stage="bake",tenant="default"} 0`, `releases_total{result="done",tenant="default"} 1`, `release_differences_total{kind="verdict",tenant="default"} 400`,
+		`release_paused_seconds{tenant="default"} 0`)
 	s := r.receipt(2)
 	if s.Result != history.Done || len(s.Steps) != 5 || s.Steps[0].State != "shadow" || s.Steps[3].Share != 0.5 || s.Steps[3].ByCandidate < 40 ||
 		len(s.Steps[3].Commands) != 1 || s.Steps[3].Commands[0].Command != "CID_MSG_DATA" || s.Sums.Lost != 0 || s.Judged.Lost != 0 || s.Judged.Received == 0 {
@@ -123,6 +134,29 @@ func TestGoodRelease(t *testing.T) {
 	r.command(0, "rollback") // to the policy before, which is still loaded
 	r.wantInForce("broadcast-all", "rolled-back", "broadcast-except-sender")
 	r.command(0, "history", "--verify")
+}
+
+// wantMetrics fails unless the server has these lines among its metrics.
+func (r *released) wantMetrics(lines ...string) {
+	r.Helper()
+	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(r.dir, "a.sock"))
+	}}}
+	response, err := c.Get("http://switchyard/metrics")
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(text), "\nswitchyard_"+line+"\n") {
+			name, _, _ := strings.Cut(line, "{")
+			r.Errorf("no %s among the metrics: %q", line, regexp.MustCompile("(?m)^switchyard_"+name+".*$").FindAllString(string(text), -1))
+		}
+	}
 }
 
 // receipt returns what the receipt of a release says.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"switchyard/policy"
+	"switchyard/policy/release"
 	"switchyard/proxy/admission"
 	"switchyard/proxy/hub"
 )
@@ -98,7 +99,8 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	for i, of := range []string{"wanted", "units", "pdus"} {
 		emit(releaseShare, t.ReleaseShare[i], t.Name, of)
 	}
-	emit(releasePaused, oneIf(t.ReleasePaused), t.Name)
+	emit(releasePaused, t.ReleasePaused.Seconds(), t.Name)
+	t.emitRelease(emit)
 	for result, n := range withZeros(t.Releases, results) {
 		emit(releasesEnded, float64(n), t.Name, result)
 	}
@@ -117,6 +119,29 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	if !t.SignatureUntil.IsZero() {
 		emit(signatureUntil, seconds(t.SignatureUntil), t.Name)
 	}
+}
+
+// emitRelease emits every series from 0 on, so that the first one counts as an increase.
+func (t *Tenant) emitRelease(emit emitFunc) {
+	for _, stage := range []release.State{release.Shadow, release.Stage, release.Bake} {
+		emit(releaseStage, oneIf(t.Stage == string(stage)), t.Name, string(stage))
+	}
+	for _, budget := range release.BudgetNames {
+		emit(releaseBudget, t.Budgets[budget], t.Name, budget)
+	}
+	emit(releasePDUs, float64(t.Weighed.Alike), t.Name, "alike")
+	emit(releasePDUs, float64(t.Weighed.ByStable), t.Name, "stable")
+	emit(releasePDUs, float64(t.Weighed.ByCandidate), t.Name, "candidate")
+	var all policy.Weights
+	for i := range t.Weighed.Commands {
+		all.Add(&t.Weighed.Commands[i].Weights)
+	}
+	emit(releaseDiffers, float64(all.Differ), t.Name, "verdict")
+	emit(releaseDiffers, float64(all.Faults), t.Name, "fault")
+	emit(releaseDiffers, float64(all.Closes), t.Name, "close")
+	emit(releaseDiffers, float64(all.Presence), t.Name, "presence")
+	emit(releaseDiffers, float64(all.Undelivered), t.Name, "undelivered")
+	emit(releaseUnweighed, float64(all.Unweighed), t.Name)
 }
 
 func (l *Listener) emit(emit emitFunc) {

@@ -64,16 +64,19 @@ type Tenant struct {
 	Faults           map[policy.FaultKind]uint64
 	Swapped, Refused uint64 // policies that came into force, or were refused
 	LoadSeconds      float64
-	PolicyRefused    bool       // the policy that the configuration names
-	Drift            bool       // the policy in force is not the one that the configuration names, as an operator asked
-	ReleaseShare     [3]float64 // of a release under way: the share of the units as wanted, as it is, and of the affected PDUs; else 0
-	ReleasePaused    bool
-	Releases         map[string]uint64 // that ended, by result
-	Killed           bool              // the shipped policy is in force, as an operator asked
-	AuditRefused     bool              // the one that it names to be audited
-	SignatureUntil   time.Time         // zero: no signature
-	Remote           bool              // the policy is fetched from an address
-	SourceReached    time.Time         // zero: it was not
+	PolicyRefused    bool               // the policy that the configuration names
+	Drift            bool               // the policy in force is not the one that the configuration names, as an operator asked
+	ReleaseShare     [3]float64         // of a release under way: the share of the units as wanted, as it is, and of the affected PDUs; else 0
+	Stage            string             // shadow, stage or bake; empty if no release is under way
+	ReleasePaused    time.Duration      // how long a release has been paused for now
+	Budgets          map[string]float64 // used of allowed, by name; of a release under way
+	Weighed          policy.Weighed     // of all releases since the process began
+	Releases         map[string]uint64  // that ended, by result
+	Killed           bool               // the shipped policy is in force, as an operator asked
+	AuditRefused     bool               // the one that it names to be audited
+	SignatureUntil   time.Time          // zero: no signature
+	Remote           bool               // the policy is fetched from an address
+	SourceReached    time.Time          // zero: it was not
 }
 
 // A Listener holds the counts of one listener.

@@ -41,7 +41,9 @@ func everything() State {
 				{Command: pdu.CID_MSG_DATA, PDUs: 5, Bytes: 920, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}},
 			},
 			Paused: 1, Users: 11, Entries: 12, Log: 13, LogLimit: 14, Connections: 15, ProbeSeconds: 0.25, Policy: "file:\xff.toml", SHA256: "1f",
-			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, PolicyRefused: true, AuditRefused: true, Drift: true, Killed: true, ReleaseShare: [3]float64{0.01, 0.02, 0.03}, ReleasePaused: true, Releases: map[string]uint64{"done": 4}, SignatureUntil: at,
+			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, PolicyRefused: true, AuditRefused: true, Drift: true, Killed: true, ReleaseShare: [3]float64{0.01, 0.02, 0.03}, Stage: "bake", ReleasePaused: 90 * time.Second, Budgets: map[string]float64{"copies": 0.8},
+			Weighed:  policy.Weighed{Alike: 1, ByStable: 2, ByCandidate: 3, Commands: []policy.CommandWeights{{Command: pdu.CID_MSG_DATA, Weights: policy.Weights{PDUs: 20, Unweighed: 4, Differ: 5, Faults: 6, Closes: 7, Presence: 8, Undelivered: 9}}}},
+			Releases: map[string]uint64{"done": 4}, SignatureUntil: at,
 			Remote: true, SourceReached: at,
 		}},
 		Listeners: []Listener{{Address: "127.0.0.1:8200", CertificateUntil: at, CertificateRefused: true, CertificateWarnings: 2, Counts: admission.Counts{
@@ -92,7 +94,7 @@ func TestProcess(t *testing.T) {
 // Names follow the conventions of Prometheus, each metric is emitted, and labels are few.
 func TestNames(t *testing.T) {
 	text := scrape(t, everything)
-	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "name", "sha256", "version", "revision", "goversion", "wazero"}
+	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "side", "stage", "budget", "name", "sha256", "version", "revision", "goversion", "wazero"}
 	for _, f := range families {
 		if strings.Count(text, "# TYPE "+f.name+" ") != 1 {
 			t.Errorf("%s is not emitted", f.name)

@@ -130,6 +130,7 @@ type served struct {
 
 	release  *staged                  // of a policy that is to replace it; nil if none is under way
 	releases map[release.State]uint64 // that ended, by how
+	weighed  policy.Weighed           // by those
 	since    time.Time                // when it began to be served
 
 	next, nextAudit *load // what is to replace policy and audit; nil if nothing is being loaded

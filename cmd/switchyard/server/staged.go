@@ -108,9 +108,20 @@ func (r *staged) present() carried {
 
 // counts returns what was counted since the release began. Called under mu.
 func (r *staged) counts() policy.Weighed {
-	all := r.before
+	return r.plus(r.before, r.steps)
+}
+
+// ownCounts adds what this process has counted, with other limits too, to counts.
+func (r *staged) ownCounts(to policy.Weighed) policy.Weighed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.plus(r.plus(to, r.past), r.steps)
+}
+
+// plus returns counts with those of steps. Called under mu.
+func (r *staged) plus(all policy.Weighed, steps []step) policy.Weighed {
 	all.Commands = slices.Clone(all.Commands)
-	for _, s := range r.steps {
+	for _, s := range steps {
 		add(&all, r.tenant.Hub().Weighed(s.tally))
 	}
 	return all
@@ -187,6 +198,13 @@ func tripReason(why policy.Trip, c policy.Weighed) string {
 		return fmt.Sprintf("presence: on %d PDUs, only one of the policies changes who is present", all.Presence)
 	}
 	return why.String()
+}
+
+// stood returns how long the release has been paused for now.
+func (r *staged) stood() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.machine.Stood
 }
 
 // stage returns how far the release is, for operators.

@@ -60,6 +60,7 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 	s.beats.Store(nil)
 	before := s.policy
 	s.releases[state]++
+	s.weighed = r.ownCounts(s.weighed)
 	if state == release.Done {
 		r.policies[1].Acquire() // for being in force
 		srv.install(s, &load{candidate: r.candidate, engine: r.engine, outcome: outcome{generation: r.policies[1]}})

@@ -60,8 +60,9 @@ type view struct {
 	staged     map[string]*staged   // releases under way, by tenant
 	modes      map[string]string    // how a changed policy of a tenant comes into force
 	ended      map[string]map[release.State]uint64
-	drifts     map[string]string // why a tenant's policy is not the one that the configuration names
-	listeners  []listenerView    // in the order of the configuration
+	weighed    map[string]policy.Weighed // by releases that ended, by tenant
+	drifts     map[string]string         // why a tenant's policy is not the one that the configuration names
+	listeners  []listenerView            // in the order of the configuration
 }
 
 // A listenerView is a listener that is open.
@@ -89,7 +90,7 @@ func (a *adminState) remember(log *slog.Logger) *slog.Logger {
 // update stores a view of what is in force now.
 func (a *adminState) update(srv *server) {
 	v := &view{config: srv.config, engine: srv.engine(), signatures: make(map[string]time.Time), drifts: make(map[string]string),
-		staged: make(map[string]*staged), modes: make(map[string]string), ended: make(map[string]map[release.State]uint64)}
+		staged: make(map[string]*staged), modes: make(map[string]string), ended: make(map[string]map[release.State]uint64), weighed: make(map[string]policy.Weighed)}
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]
 		t, _ := srv.config.Tenant(name)
@@ -100,6 +101,7 @@ func (a *adminState) update(srv *server) {
 		}
 		v.tenants = append(v.tenants, one)
 		v.drifts[name], v.modes[name], v.ended[name] = s.policy.drift, t.Release.Mode, maps.Clone(s.releases)
+		v.weighed[name] = s.weighed // which is replaced, not changed
 		if s.release != nil {
 			v.staged[name] = s.release
 		}

@@ -147,9 +147,15 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	for state, n := range v.ended[t.Name] {
 		m.Releases[string(state)] = n
 	}
+	m.Weighed = v.weighed[t.Name]
 	if r := v.staged[t.Name]; r != nil {
 		s := r.stage()
-		m.ReleaseShare, m.ReleasePaused = [3]float64{s.Share, s.Effective, float64(s.ByCandidate) / float64(max(s.ByCandidate+s.ByStable, 1))}, s.Paused
+		m.ReleaseShare = [3]float64{s.Share, s.Effective, float64(s.ByCandidate) / float64(max(s.ByCandidate+s.ByStable, 1))}
+		m.Stage, m.ReleasePaused, m.Weighed = s.State, r.stood(), r.ownCounts(m.Weighed)
+		m.Budgets = make(map[string]float64)
+		for _, b := range s.Budgets {
+			m.Budgets[b.Budget] = b.Ratio
+		}
 	}
 	m.Faults, m.Swapped, m.Refused, m.LoadSeconds = faults, reloads.Swapped, reloads.Refused, reloads.LoadSeconds
 	if g := t.Active.TryAcquire(); g != nil {
