@@ -12,6 +12,8 @@ type kernel interface {
 	// window returns how many bytes the peer's kernel would take now, and for how long in
 	// all its window has stopped writes.
 	window() (bytes int, stopped time.Duration, known bool)
+	// limitUnsent limits what the kernel holds unsent to tenant.PacedUnsent bytes, or lifts that.
+	limitUnsent(limited bool)
 	// unread reports whether something has arrived that was not read.
 	unread() bool
 	// reset reports whether the connection is gone: the peer has reset it, or closed it and
@@ -25,5 +27,6 @@ type silentKernel struct{}
 func (silentKernel) knows() bool                        { return false }
 func (silentKernel) silence() (time.Duration, bool)     { return 0, false }
 func (silentKernel) window() (int, time.Duration, bool) { return 0, 0, false }
+func (silentKernel) limitUnsent(bool)                   {}
 func (silentKernel) unread() bool                       { return false }
 func (silentKernel) reset() bool                        { return false }

@@ -34,6 +34,10 @@ const (
 	pauseTime  = 50 * time.Millisecond
 	// checkBytes is how much is written between two checks, unless the peer is paced.
 	checkBytes = 128 << 10
+	// largePDU is the size from which on PDUs are not paced, because a msg_server moves few of
+	// them: for the 384 that a window of 6 MiB takes, 0.1 s. largeBytes is how much is written
+	// of them at once, since small ones may follow.
+	largePDU, largeBytes = 16 << 10, 512 << 10
 	// windowTime is for how long the widest window that the peer's kernel has offered counts
 	// as that of an empty socket.
 	windowTime = 2 * time.Second
@@ -73,6 +77,7 @@ type pacer struct {
 	free   int64 // when a peer of this level has processed what it was sent, see clock
 
 	size        float64 // of a PDU, on average over the last write
+	lifted      bool    // the limit of what the kernel holds unsent, because PDUs are large
 	bytes, pdus uint64  // written by then
 
 	recent      int   // bytes written since the last check
@@ -89,6 +94,9 @@ func newPacer(written func() (bytes, pdus uint64), k kernel) *pacer {
 // allows returns how many bytes may be written now, or 0 and how long to wait before asking
 // again.
 func (p *pacer) allows(now int64) (bytes int, wait time.Duration) {
+	if p.size >= largePDU {
+		return largeBytes, 0
+	}
 	if p.level == noPace {
 		if p.recent < flushBytes || now-p.checked < int64(paceCredit) {
 			return flushBytes, 0
@@ -136,6 +144,14 @@ func (p *pacer) wrote(n int, now int64) {
 	if bytes, pdus := p.written(); pdus > p.pdus {
 		p.size = float64(bytes-p.bytes) / float64(pdus-p.pdus)
 		p.bytes, p.pdus = bytes, pdus
+	}
+	large := p.size >= largePDU
+	if large != p.lifted {
+		p.lifted = large
+		p.kernel.limitUnsent(!large)
+	}
+	if large {
+		return
 	}
 	p.free = max(p.free, now-int64(paceCredit)) + int64(p.timeFor(n>>p.level))
 }

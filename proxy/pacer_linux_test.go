@@ -95,6 +95,11 @@ func TestSocketSaysWhetherToPace(t *testing.T) {
 	if !s.raw.paced() {
 		t.Error("not paced")
 	}
+	for _, limited := range []bool{false, true} {
+		if s.kernel.limitUnsent(limited); s.raw.paced() != limited {
+			t.Errorf("the socket has the limit: %v, want %v", !limited, limited)
+		}
+	}
 }
 
 // setPaced does what a listener does that paces.

@@ -24,9 +24,14 @@ type simulatedSocket struct {
 	silentKernel
 	room, held int
 	stopped    time.Duration
+	asked      int  // how often for its window
+	unlimited  bool // what it holds unsent
 }
 
+func (s *simulatedSocket) limitUnsent(limited bool) { s.unlimited = !limited }
+
 func (s *simulatedSocket) window() (int, time.Duration, bool) {
+	s.asked++
 	return s.room - s.held, s.stopped, true
 }
 
@@ -149,6 +154,30 @@ func TestPacerLeavesOthersAlone(t *testing.T) {
 				t.Errorf("%v, PDUs of %d bytes: took %v, and %v without a pace", peer, size, took[1], took[0])
 			}
 		}
+	}
+}
+
+// Large PDUs are not paced, and cost nothing. Small ones that follow are paced again.
+func TestPacerIgnoresLargePDUs(t *testing.T) {
+	bytes, pdus := uint64(0), uint64(0)
+	socket := &simulatedSocket{room: 1 << 20}
+	p := newPacer(func() (uint64, uint64) { return bytes, pdus }, socket)
+	write := func(n int, size uint64, now int64) {
+		bytes, pdus = bytes+uint64(n), pdus+uint64(n)/size
+		p.wrote(n, now)
+	}
+	for now := range int64(100) {
+		write(1<<20, 64<<10, now)
+		if n, _ := p.allows(now); n != largeBytes {
+			t.Fatalf("%d bytes allowed, want %d", n, largeBytes)
+		}
+	}
+	if !socket.unlimited || socket.asked > 0 {
+		t.Errorf("unlimited: %v, asked %d times for the window, want true, 0", socket.unlimited, socket.asked)
+	}
+	write(1<<20, 64, 100)
+	if n, wait := p.allows(100); n > 0 || wait == 0 || socket.unlimited {
+		t.Errorf("%d bytes of small PDUs allowed, unlimited: %v, want 0, false", n, socket.unlimited)
 	}
 }
 

@@ -30,6 +30,7 @@ func (k *fakeKernel) silence() (time.Duration, bool) {
 }
 func (k *fakeKernel) unread() bool                     { return k.input.Load() }
 func (k *fakeKernel) reset() bool                      { return k.broken.Load() }
+func (*fakeKernel) limitUnsent(bool)                   {}
 func (*fakeKernel) window() (int, time.Duration, bool) { return 0, 0, false }
 
 // enterWith connects a peer about whose connection the kernel says what the test wants.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"switchyard/proxy/tenant"
 )
 
 // A peerSocket is the kernel of a TCP connection.
@@ -60,6 +62,16 @@ func (p peerSocket) window() (bytes int, stopped time.Duration, known bool) {
 		return 0, 0, false
 	}
 	return int(info.Snd_wnd), time.Duration(info.Rwnd_limited) * time.Microsecond, true
+}
+
+func (p peerSocket) limitUnsent(limited bool) {
+	limit := tenant.PacedUnsent
+	if !limited {
+		limit = 0 // that of the system
+	}
+	p.conn.Control(func(fd uintptr) {
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, limit)
+	})
 }
 
 func (p peerSocket) unread() (any bool) {
