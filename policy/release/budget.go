@@ -35,16 +35,18 @@ const (
 )
 
 // LogEvidence returns the logarithm of the evidence that the rate behind bad of all is above the
-// budget: a mean of likelihood ratios against the rates 2, 4, 8 … times the budget, up to 0.95. At
+// budget: a mean of likelihood ratios against the rates 2, 4, 8 … times the budget, up to 0.95, or
+// halfway from the budget to 1 if that is more. At
 // the budget it is a martingale, so by Ville's inequality it ever exceeds log(1/alpha) with a
 // probability of alpha at most, however often one looks.
 func LogEvidence(bad, all uint64, budget float64) float64 {
 	k, n := float64(bad), float64(all)
 	var logs []float64
+	top := max(0.95, (1+budget)/2)
 	for theta := 2 * budget; ; theta *= 2 {
-		theta = min(theta, 0.95)
+		theta = min(theta, top)
 		logs = append(logs, k*math.Log(theta/budget)+(n-k)*math.Log((1-theta)/(1-budget)))
-		if theta == 0.95 {
+		if theta == top {
 			break
 		}
 	}
@@ -69,8 +71,11 @@ func LogEvidence(bad, all uint64, budget float64) float64 {
 //	8     1000     7.6    rolled back
 //	12    10,000   -4.0   little more than the 10 that are allowed
 func exceeds(bad, all uint64, budget float64, commands int) bool {
-	if budget == 0 || bad == 0 {
+	switch {
+	case budget == 0 || bad == 0:
 		return bad > 0
+	case budget == 1:
+		return false
 	}
 	return LogEvidence(bad, all, budget) >= math.Log(float64(max(commands, 1))/alpha)
 }

@@ -129,9 +129,15 @@ func TestFalseAlarms(t *testing.T) {
 	if found < 100 || most > 30 {
 		t.Errorf("of 100 releases at ten times their budget %d are rolled back, after %d bad PDUs at most", found, most)
 	}
-	for _, rate := range []float64{1e-6, 0.001, 0.3, 0.5, 0.9} { // borders of the mixture
+	for _, rate := range []float64{1e-6, 0.001, 0.3, 0.5, 0.9, 0.95, 0.97, 0.999} { // borders of the mixture
 		if e := LogEvidence(0, 1000, rate); !(e < 0) {
 			t.Errorf("budget %g: evidence %g from nothing", rate, e)
 		}
+		if exceeds(uint64(1000*rate), 1000, rate, 1) {
+			t.Errorf("budget %g: exceeded by what it allows", rate)
+		}
+	}
+	if exceeds(999, 1000, 1, 1) || exceeds(1000, 1000, 1, 1) {
+		t.Error("a budget of all is exceeded")
 	}
 }

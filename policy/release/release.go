@@ -125,9 +125,10 @@ var (
 	errGoing  = errors.New("the release is not paused")
 )
 
-// Handle carries out an event. An error has changed nothing.
+// Handle carries out an event. An error has changed nothing. The caller may tell a Trip until it has
+// put a candidate in force whose release is Done: that one is rolled back instead.
 func (r *Release) Handle(e Event, reason string) error {
-	if r.State.Over() {
+	if r.State.Over() && !(r.State == Done && e == Trip) {
 		return ErrOver
 	}
 	switch e {

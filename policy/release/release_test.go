@@ -41,7 +41,7 @@ func TestEvents(t *testing.T) {
 		"stage 2, paused": {"bake", "bake", refused, "stage 2", "rolled-back", "rolled-back", "withdrawn", "superseded"},
 		"bake":            {"done", "done", "bake, paused", refused, "rolled-back", "rolled-back", "withdrawn", "superseded"},
 		"bake, paused":    {"done", "done", refused, "bake", "rolled-back", "rolled-back", "withdrawn", "superseded"},
-		"done":            {over, over, over, over, over, over, over, over},
+		"done":            {over, over, over, over, "rolled-back", over, over, over}, // by a Trip before it is carried out
 		"rolled-back":     {over, over, over, over, over, over, over, over},
 		"withdrawn":       {over, over, over, over, over, over, over, over},
 		"superseded":      {over, over, over, over, over, over, over, over},
@@ -233,6 +233,8 @@ type model struct {
 
 func (m *model) handle(e Event) {
 	switch {
+	case m.over == "done" && e == Trip:
+		m.over = "rolled-back"
 	case m.over != "":
 	case e == Promote || e == PromoteAll && m.at == len(m.steps)-1:
 		if m.at++; m.at == len(m.steps) {

@@ -269,7 +269,7 @@ func (s *served) dropLoads() {
 
 // close closes the tenant and its policies. Its connections have ended, or end now.
 func (s *served) close() {
-	if s.release != nil { // the start failed
+	if s.release != nil { // it goes on with the next start
 		s.dropRelease()
 	}
 	s.tenant.Close()

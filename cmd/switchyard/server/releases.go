@@ -250,6 +250,9 @@ func (srv *server) warm(t config.Tenant, s *served, to *history.Policy) *load {
 // goBack puts an earlier policy in force that is loaded. What was in force is skipped from then on.
 func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v admin.Verb, l *load) {
 	s.back = nil
+	if l.err == nil && s.release != nil { // it began while that was loaded
+		srv.tell(tenant, s, release.Withdraw, history.Who{By: v.By}, "an earlier policy was put in force")
+	}
 	now := srv.records.State(tenant)
 	switch {
 	case l.err != nil:

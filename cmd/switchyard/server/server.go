@@ -367,7 +367,9 @@ func (srv *server) stop() error {
 	srv.log.Info("stopping", "signal", srv.stopper.cause, "drain", limit.String())
 	srv.supervisor.stopping(limit)
 	srv.stopAccepting()
-	return srv.drainAll()
+	err := srv.drainAll()
+	srv.endBreached()
+	return err
 }
 
 // drainAll drains all tenants at once, and waits for those that drain already because they

@@ -78,11 +78,8 @@ func (r *staged) beat() {
 	if r.machine.State.Over() {
 		return
 	}
-	counts := r.counts()
-	if trip := r.split.Tripped(); trip != policy.NoTrip {
-		r.machine.Handle(release.Trip, tripReason(trip, counts))
-	} else {
-		r.machine.Beat(release.Beat{Elapsed: now.Sub(r.last), Counts: counts, Signals: r.signals()})
+	if r.obeyTrip(); !r.machine.State.Over() {
+		r.machine.Beat(release.Beat{Elapsed: now.Sub(r.last), Counts: r.counts(), Signals: r.signals()})
 	}
 	r.last = now
 	if r.machine.State == release.RolledBack {
@@ -91,6 +88,14 @@ func (r *staged) beat() {
 	if r.present() != r.seen {
 		r.seen = r.present()
 		r.wake()
+	}
+}
+
+// obeyTrip ends the release if a tripwire has ended it on the data path, also if it was to be done.
+// Called under mu.
+func (r *staged) obeyTrip() {
+	if trip := r.split.Tripped(); trip != policy.NoTrip {
+		r.machine.Handle(release.Trip, tripReason(trip, r.counts())) // which fails if it has ended so
 	}
 }
 

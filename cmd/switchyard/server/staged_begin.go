@@ -145,8 +145,12 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 				before.drop()
 				after.drop()
 			case after.err != nil:
-				srv.tell(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate does not load with the present limits: "+after.err.Error())
-				srv.install(s, before)
+				if srv.tell(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate does not load with the present limits: "+after.err.Error()) == nil {
+					srv.install(s, before)
+					return
+				}
+				before.drop()
+				srv.checkAgain() // it ended by itself: what is in force needs the limits
 			default:
 				srv.exchange(t, s, before, after)
 			}
@@ -159,8 +163,16 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	r := s.release
 	r.mu.Lock()
+	if r.obeyTrip(); r.machine.State.Over() { // what is in force then needs the limits
+		r.mu.Unlock()
+		before.drop()
+		after.drop()
+		srv.carryRelease(t.Name, s, byItself, "")
+		srv.checkAgain()
+		return
+	}
 	r.past = append(r.past, r.steps...)
-	old := r.policies
+	old, oldSplit := r.policies, r.split
 	r.policies, r.candidate, r.engine = [2]*policy.Generation{before.take(), after.take()}, after.candidate, after.engine
 	r.rows = release.Compare(r.policies[0], r.policies[1])
 	paused, reason := r.machine.Paused, r.machine.Reason
@@ -169,6 +181,9 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	r.split, r.steps, r.before = srv.splitOf(t, r.id, r.policies, r.rows), nil, policy.Weighed{}
 	s.policy, s.engine = before.candidate, before.engine
 	s.installStage()
+	if trip := oldSplit.Tripped(); trip != policy.NoTrip { // meanwhile
+		r.split.Trip(trip)
+	}
 	r.mu.Unlock()
 	for _, g := range old {
 		g.Release()
@@ -188,8 +203,8 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 		return provenance.Refuse(gateRelease, l.candidate.Name, `name them in release.accept, or write release.presence = "at-once": then all obey it after the shadow`,
 			"it handles %s otherwise than the policy in force, as a change of who is present, which peers say only once", namesOf(commands))
 	}
-	if s.release != nil {
-		srv.tell(t.Name, s, release.Supersede, srv.whoSaved(t.Name, l.candidate), "another candidate arrived")
+	if s.release != nil && srv.tell(t.Name, s, release.Supersede, srv.whoSaved(t.Name, l.candidate), "another candidate arrived") != nil {
+		return srv.startRelease(t, s, l, by) // it ended by itself, so another policy may be in force
 	}
 	policies[0].Acquire() // which a generation in force cannot refuse
 	l.take()              // it is policies[1] from now on

@@ -14,39 +14,45 @@ import (
 func (srv *server) carryReleases() {
 	for name, s := range srv.tenants {
 		if s.release != nil {
-			srv.carryRelease(name, s, history.Who{By: "budgets and time"}, "")
+			srv.carryRelease(name, s, byItself, "")
 		}
 	}
 }
 
-// carryRelease installs and records what a tenant's release has decided, or an operator. why is what
-// the operator says; it is recorded unless the release itself has a reason.
+// byItself is who causes what no operator and no file does.
+var byItself = history.Who{By: "budgets and time"}
+
+// carryRelease installs and records what a tenant's release has decided, or an operator. A tripwire
+// counts at once and not with the next beat, so that no candidate is put in force after it.
+// why is what the operator says; it is recorded unless the release itself has a reason.
 func (srv *server) carryRelease(tenant string, s *served, by history.Who, why string) {
 	r := s.release
 	r.mu.Lock()
+	r.obeyTrip()
 	now, was, reason, progress := r.present(), r.carried, cmp.Or(r.machine.Reason, why), r.progress()
+	r.carried = now
+	moved := now.state != was.state || now.share != was.share
+	if moved && !now.state.Over() {
+		s.installStage()
+	}
 	r.mu.Unlock()
 	if now == was {
 		return
 	}
-	r.carried = now
 	if now.state.Over() {
 		srv.endRelease(tenant, s, by, reason)
 		return
 	}
 	e := history.Entry{Kind: history.Stage, Tenant: tenant, Release: r.id, From: &r.from, To: &r.to, Who: by, Reason: reason, Stage: progress}
 	attrs := []any{"tenant", tenant, "release", r.id, "stage", string(now.state), "share", now.share, "by", by.By}
-	if now.state != was.state || now.share != was.share {
-		r.mu.Lock()
-		s.installStage()
-		r.mu.Unlock()
+	if moved {
 		srv.log.Info("release stage", append(attrs, "history", srv.record(e, history.Receipt{}))...)
 	}
 	switch {
 	case now.paused && !was.paused:
 		e.Kind = history.Pause
 		srv.log.Warn("release paused", append(attrs, "reason", reason, "history", srv.record(e, history.Receipt{}))...)
-	case !now.paused && was.paused && now.state == was.state && now.share == was.share:
+	case !now.paused && was.paused && !moved:
 		e.Kind = history.Resume
 		srv.log.Info("release resumed", append(attrs, "history", srv.record(e, history.Receipt{}))...)
 	}
@@ -115,15 +121,23 @@ func (srv *server) receiptOf(s *served, r *staged) (receipt history.Receipt, jud
 	return receipt, judged
 }
 
-// tell tells a tenant's release of an event, and carries out what follows.
+// tell tells a tenant's release of an event, and carries out what follows. What the release has
+// decided by itself comes first. An error says that it has ended so, or that the event does not fit.
 func (srv *server) tell(tenant string, s *served, e release.Event, by history.Who, reason string) error {
+	srv.carryRelease(tenant, s, byItself, "")
 	r := s.release
+	if r == nil {
+		return conflict("%v", release.ErrOver)
+	}
 	r.mu.Lock()
 	err := r.machine.Handle(e, reason)
 	if err == nil && r.machine.State != release.Done && r.machine.State.Over() {
 		r.split.Trip(policy.TripStopped)
 	}
 	r.mu.Unlock()
+	if err == release.ErrOver { // since it was carried out
+		srv.carryRelease(tenant, s, byItself, "")
+	}
 	if err != nil {
 		return conflict("%v", err)
 	}
@@ -148,8 +162,9 @@ func (srv *server) replan(t config.Tenant, s *served) {
 	r.machine.Plan = planOf(t, r.rows, srv.config.WASM.Fuel)
 }
 
-// stopReleases records, before the server stops, how far the releases are.
+// stopReleases records, before the server drains, how far the releases are.
 func (srv *server) stopReleases() {
+	srv.carryReleases() // a start would not know what they have decided
 	for name, s := range srv.tenants {
 		r := s.release
 		if r == nil {
@@ -161,7 +176,16 @@ func (srv *server) stopReleases() {
 		p.Stopped, p.Counts = true, &counts
 		srv.record(history.Entry{Kind: history.Stage, Tenant: name, Release: r.id, From: &r.from, To: &r.to, Stage: p,
 			Who: history.Who{By: "stop"}, Reason: "the server stops"}, history.Receipt{})
-		s.dropRelease()
+	}
+}
+
+// endBreached ends the releases that were breached while the server drained: they do not go on with
+// the next start. The others were recorded before.
+func (srv *server) endBreached() {
+	for name, s := range srv.tenants {
+		if r := s.release; r != nil && r.split.Tripped() != policy.NoTrip {
+			srv.carryRelease(name, s, byItself, "")
+		}
 	}
 }
 

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/policy/release"
+	"switchyard/proxy/admin"
+)
+
+// serveStaged serves tenant a, whose policy comes into force in stages that wait for an operator,
+// and begins the release of a policy.
+func serveStaged(t *testing.T) (*testServer, *staged) {
+	t.Parallel()
+	s := serveIn(t, time.Hour, stagedTenant(""), "a")
+	s.expect(`msg":"serving"`, 1)
+	return s, s.beginRelease("first", nil)
+}
+
+// stagedTenant is a configuration with a line more about the tenant.
+func stagedTenant(more string) string {
+	return "[releases]\nstate = \"state\"\n" + tenants("a") + more + "\n[tenant.a.release]\nmode = \"manual\"\n"
+}
+
+// beginRelease saves a policy, and returns its release, which follows another one. The beat of the
+// release is off, so that nothing but the test and Serve moves it.
+func (s *testServer) beginRelease(policy string, last *staged) *staged {
+	s.t.Helper()
+	s.savePolicy("a", policy)
+	return s.nextRelease(last)
+}
+
+// nextRelease waits until a release is published that is not the last one.
+func (s *testServer) nextRelease(last *staged) *staged {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if r := s.state.view.Load().staged["a"]; r != nil && r != last {
+			s.tenants["a"].beats.Store(nil) // tenants are neither added nor removed meanwhile
+			return r
+		}
+	}
+	s.t.Fatalf("no release begins\n%s", s.log)
+	return nil
+}
+
+func (s *testServer) verb(v admin.Verb) error {
+	v.Tenant, v.By = "a", "the test"
+	_, err := s.state.Carry(s.t.Context(), v)
+	return err
+}
+
+// trip is a tripwire on the data path.
+func (r *staged) trip() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.split.Trip(policy.TripFault)
+}
+
+// wantRolledBack waits until the release has been rolled back, with its candidate held.
+func (s *testServer) wantRolledBack(r *staged) {
+	s.t.Helper()
+	s.expect(`msg":"release rolled back"`, 1)
+	if was := s.state.records.Load().State("a"); !was.Holds(&r.to) || was.Underway != nil || !was.InForce.Same(&r.from) {
+		s.t.Errorf("the history leads to %+v", was)
+	}
+}
+
+// A tripwire ends a release that an operator ends as done before the next beat.
+func TestTripBeforePromote(t *testing.T) {
+	s, r := serveStaged(t)
+	r.trip()
+	if err := s.verb(admin.Verb{Name: admin.Promote, All: true}); err == nil || !strings.Contains(err.Error(), release.ErrOver.Error()) {
+		t.Errorf("the promotion: %v", err)
+	}
+	s.wantRolledBack(r)
+}
+
+// A tripwire ends a release that is done by itself, before the candidate is in force.
+func TestTripBeforeDone(t *testing.T) {
+	s, r := serveStaged(t)
+	r.mu.Lock()
+	r.machine.Handle(release.PromoteAll, "")
+	r.machine.Handle(release.PromoteAll, "")
+	r.split.Trip(policy.TripFault)
+	r.wake()
+	r.mu.Unlock()
+	s.wantRolledBack(r)
+}
+
+// A tripwire before a stop, or while the server drains, is not forgotten with the next start.
+func TestTripBeforeStop(t *testing.T) {
+	s, r := serveStaged(t)
+	r.trip()
+	s.state.Drain()
+	s.stop(nil)
+	s.wantRolledBack(r)
+}
+
+// What a release has decided by itself is carried out before a stop: a start would go on with a
+// release that is over, for ever.
+func TestDoneBeforeStop(t *testing.T) {
+	s, r := serveStaged(t)
+	r.mu.Lock()
+	r.machine.Handle(release.PromoteAll, "")
+	r.machine.Handle(release.PromoteAll, "")
+	r.mu.Unlock()
+	s.state.Drain()
+	s.stop(nil)
+	s.expect(`msg":"release done"`, 1)
+	if was := s.state.records.Load().State("a"); was.Underway != nil || !was.InForce.Same(&r.to) {
+		t.Errorf("the history leads to %+v", was)
+	}
+}
+
+// A tripwire before both policies are loaded with other limits is not forgotten with the evidence.
+func TestTripBeforeOtherLimits(t *testing.T) {
+	s, r := serveStaged(t)
+	r.trip()
+	s.save("config.toml", []byte(stagedTenant(`may = ["broadcast-all"]`)))
+	s.wantRolledBack(r)
+}
+
+// A candidate that arrives when another one is to be in force is compared with that.
+func TestSupersedeAfterDone(t *testing.T) {
+	s, r := serveStaged(t)
+	r.mu.Lock()
+	r.machine.Handle(release.PromoteAll, "")
+	r.machine.Handle(release.PromoteAll, "")
+	r.mu.Unlock()
+	next := s.beginRelease("second", r)
+	s.expect(`msg":"release done"`, 1)
+	if !next.from.Same(&r.to) {
+		t.Errorf("the second release is from %+v", next.from)
+	}
+}
