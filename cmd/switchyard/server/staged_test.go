@@ -7,6 +7,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/policy/release"
+	"switchyard/policy/wasm"
 	"switchyard/proxy/admin"
 )
 
@@ -29,6 +30,9 @@ func stagedTenant(more string) string {
 func (s *testServer) beginRelease(policy string, last *staged) *staged {
 	s.t.Helper()
 	s.savePolicy("a", policy)
+	if strings.Contains(policy, "slow") {
+		s.endTrial()
+	}
 	return s.nextRelease(last)
 }
 
@@ -133,5 +137,62 @@ func TestSupersedeAfterDone(t *testing.T) {
 	s.expect(`msg":"release done"`, 1)
 	if !next.from.Same(&r.to) {
 		t.Errorf("the second release is from %+v", next.from)
+	}
+}
+
+// A release that begins while an earlier policy is loaded for an operator ends when that is in
+// force, and begins anew compared with that.
+func TestRollbackDuringRelease(t *testing.T) {
+	s, r := serveStaged(t)
+	r = s.beginRelease("slow", r)
+	old := r.to
+	for _, policy := range []string{"second", "third"} {
+		s.finishRelease()
+		r = s.beginRelease(policy, r)
+	}
+	s.finishRelease()
+	s.save("config.toml", []byte(stagedTenant("")+"[wasm]\nfuel = 1234567\n")) // another engine tries the earlier policy again
+	s.expect(`msg":"policy reloaded"`, 1)
+	back := make(chan error)
+	go func() { back <- s.verb(admin.Verb{Name: admin.Rollback, To: old.SHA256}) }()
+	s.expectTrial()
+	during := s.beginRelease("fourth", r)
+	s.endTrial()
+	if err := <-back; err != nil {
+		t.Fatal(err)
+	}
+	s.expect(`msg":"release withdrawn"`, 1)
+	if next := s.nextRelease(during); !next.from.Same(&old) || !next.to.Same(&during.to) {
+		t.Errorf("the next release is from %+v to %+v", next.from, next.to)
+	}
+}
+
+// expectTrial waits until a policy is being loaded.
+func (s *testServer) expectTrial() {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); s.loading.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("nothing is being loaded")
+		}
+	}
+}
+
+// endTrial lets a policy pass whose trial waits.
+func (s *testServer) endTrial() {
+	s.t.Helper()
+	select {
+	case s.end <- wasm.Report{}:
+	case <-time.After(time.Minute):
+		s.t.Fatalf("no trial waits\n%s", s.log)
+	}
+}
+
+// finishRelease promotes the release until it is done.
+func (s *testServer) finishRelease() {
+	s.t.Helper()
+	for range 2 { // to bake, and from there
+		if err := s.verb(admin.Verb{Name: admin.Promote, All: true}); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }
