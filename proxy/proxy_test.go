@@ -54,7 +54,7 @@ func TestBadLengthInFrontOfMuch(t *testing.T) {
 	tenant, addr, _ := serve(t, testLimits())
 	a := dial(t, addr)
 	good := message(everyone, 1, "good")
-	a.say(good, make([]byte, 2<<20))
+	a.Write(append(good, make([]byte, 2<<20)...)) // the hub may close the connection before it has taken all
 	eventually(t, "the session leaves", func() bool { return tenant.Hub().Counts().Sessions == 0 })
 	a.expect(good)
 	a.expectEnd()
