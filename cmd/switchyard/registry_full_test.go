@@ -82,7 +82,7 @@ func TestRegistry(t *testing.T) {
 	p = start(t, dir)
 	p.expect("the policy that was in force is taken from the history", sum("drop"))
 	p.expect("serving")
-	registry = startRegistry(t, dir, address)
+	startRegistry(t, dir, address)
 	p.expect("policy source reached again")
 
 	// By its digest, the first one needs no other word.

@@ -110,14 +110,16 @@ func TestHostileServers(t *testing.T) {
 			io.WriteString(w, "short")
 		}, "unexpected EOF"},
 		"endless headers": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 100<<10)) }, "server response headers exceeded"},
-		"to plain HTTP":   {http.RedirectHandler("http://example.org/routes.toml?key=KxQz", 302).ServeHTTP, `it leads to "http://example.org", which is not encrypted; serve it by https`},
-		"to loopback":     {http.RedirectHandler(plain.URL+"/routes.toml", 302).ServeHTTP, "which is not encrypted"},
-		"to a file":       {http.RedirectHandler("file:///etc/passwd", 302).ServeHTTP, "which is not encrypted"},
-		"round and round": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again?key=KxQz", 302) }, "stopped after 10 redirects"},
-		"harmful":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://\u202e.example/", 302) }, "not encrypted"},
+		"to plain HTTP":   {http.RedirectHandler("http://example.org/routes.toml?key=KxQz", http.StatusFound).ServeHTTP, `it leads to "http://example.org", which is not encrypted; serve it by https`},
+		"to loopback":     {http.RedirectHandler(plain.URL+"/routes.toml", http.StatusFound).ServeHTTP, "which is not encrypted"},
+		"to a file":       {http.RedirectHandler("file:///etc/passwd", http.StatusFound).ServeHTTP, "which is not encrypted"},
+		"round and round": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again?key=KxQz", http.StatusFound) }, "stopped after 10 redirects"},
+		"harmful": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://\u202e.example/", http.StatusFound)
+		}, "not encrypted"},
 		"hostile location": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "://?KxQz")
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 		}, "Location"},
 	} {
 		t.Run(name, func(t *testing.T) {
