@@ -31,8 +31,8 @@ func TestFirstPDU(t *testing.T) {
 		"sends nothing, sooner":     {10 * time.Second, 30 * time.Second, 0, 0, 11 * time.Second, "no-pdu"},
 		"sends nothing, no timeout": {30 * time.Second, 0, 0, 0, 31 * time.Second, "no-pdu"},
 		"just in time":              {30 * time.Second, 30 * time.Second, len(m) - 15, 15, 61 * time.Second, "idle-timeout"},
-		"its second dribbles":       {10 * time.Second, 30 * time.Second, len(m) + 1, 20, 31 * time.Second, "pdu-timeout"},
-		"no deadline":               {0, 30 * time.Second, 1, 20, 31 * time.Second, "pdu-timeout"},
+		"its second dribbles":       {10 * time.Second, 30 * time.Second, len(m) + 1, 20, 61 * time.Second, "pdu-timeout"},
+		"no deadline":               {0, 30 * time.Second, 1, 20, 61 * time.Second, "pdu-timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := testLimits()

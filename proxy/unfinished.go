@@ -17,10 +17,13 @@ import (
 //	        │  ┌───┘    ╱
 //	        │──┘      ╱──── closed: pdu-timeout
 //	        └────────┴─────────────────▶ time
-//	         ◀ Timeout ▶
+//	         ◀ 2 × Timeout ▶
+//
+// Twice, because the original closes no peer whose bytes arrive: one that needs somewhat longer
+// than Timeout for a PDU is not yet hostile.
 
 const (
-	// leastProgress is how many bytes of a PDU must arrive in a second, after Timeout.
+	// leastProgress is how many bytes of a PDU must arrive in a second, after twice Timeout.
 	leastProgress = 64 << 10
 	// uncountedInput is the largest input buffer that does not count. PDUs of the usual
 	// size need no more, and their peers are never closed for InputFull.
@@ -57,7 +60,7 @@ func (u *unfinished) note(arrived int, isNew bool, now int64) {
 func (u *unfinished) over(at int64, timeout time.Duration) bool {
 	since := u.since.Load()
 	credit := float64(u.arrived.Load()) / leastProgress * float64(time.Second)
-	return timeout > 0 && since != 0 && float64(at-since) > float64(timeout)+credit
+	return timeout > 0 && since != 0 && float64(at-since) > 2*float64(timeout)+credit
 }
 
 // noteInput records what the reader holds now. completed says whether it has read the end

@@ -38,8 +38,8 @@ func TestProgressOfAPDU(t *testing.T) {
 		ends time.Duration
 	}{
 		"as fast as it must": {leastProgress, 0},
-		"too slow":           {20_000, 44 * time.Second},
-		"a byte":             {1, 31 * time.Second},
+		"too slow":           {20_000, 87 * time.Second},
+		"a byte":             {1, 61 * time.Second},
 	} {
 		l := testLimits()
 		l.MaxPDU = 8 << 20
@@ -70,11 +70,11 @@ func TestUnreadPDUIsNotLate(t *testing.T) {
 		k := arrivedAgo(0)
 		k.input.Store(true)
 		a, s := y.enterWith(k)
-		dribble(a, message(others, 1, strings.Repeat("a", 40)), 1)
+		dribble(a, message(others, 1, strings.Repeat("a", 80)), 1)
 		y.expectCounts("while there is input", func(c hub.Counts) bool { return c.Received == 1 && c.Sessions == 1 })
 		k.input.Store(false)
 		var dribbling sync.WaitGroup
-		dribbling.Go(func() { dribble(a, message(others, 1, strings.Repeat("a", 40)), 1) })
+		dribbling.Go(func() { dribble(a, message(others, 1, strings.Repeat("a", 80)), 1) })
 		<-s.done
 		dribbling.Wait()
 		expectReason(y, "pdu-timeout")
@@ -88,11 +88,11 @@ func TestPauseWithinAPDU(t *testing.T) {
 	inBubble(t, l, func(y bubble) {
 		a := y.enter()
 		m := message(others, 1, "")
-		go a.Write([]byte(strings.Repeat(string(m), 60) + string(m[:10]))) // some 60 s, and a part
-		time.Sleep(70 * time.Second)
+		go a.Write([]byte(strings.Repeat(string(m), 100) + string(m[:10]))) // some 100 s, and a part
+		time.Sleep(110 * time.Second)
 		a.Write(m[10:])
 		time.Sleep(2 * time.Second)
-		y.expectCounts("all PDUs", func(c hub.Counts) bool { return c.Received == 61 && c.Sessions == 1 })
+		y.expectCounts("all PDUs", func(c hub.Counts) bool { return c.Received == 101 && c.Sessions == 1 })
 		a.Close()
 	})
 }

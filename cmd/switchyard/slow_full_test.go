@@ -47,7 +47,7 @@ func TestSlowModuleDelaysOnlyItsTenant(t *testing.T) {
 	}
 	save("config.toml", []byte(config))
 	save("a.wasm", version(0))
-	save("slow.wasm", slowToLoad(4500))
+	save("slow.wasm", slowToLoad(7500))
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestSlowModuleDelaysOnlyItsTenant(t *testing.T) {
 	p.expect(`"msg":"listening"`, `"tenant":"slow"`)
 	p.expect(`"msg":"serving"`)
 
-	save("slow.wasm", slowToLoad(4501))
+	save("slow.wasm", slowToLoad(7501))
 	from := p.logged()
 	save("a.wasm", version(2))
 	if got := p.expectFrom(from, `"msg":"policy reloaded"`); got["tenant"] != "a" {
