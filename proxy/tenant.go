@@ -173,7 +173,7 @@ func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 }
 
 // End ends the session of a connection gracefully, for that reason: what is due to it is
-// still written. It returns false if the connection is not served yet or any more.
+// still written. It returns false if the connection is not served yet, or no longer.
 func (t *Tenant) End(conn net.Conn, why hub.Reason) bool {
 	for _, s := range *t.sessions.Load() {
 		if s.conn == conn {

@@ -240,8 +240,8 @@ const (
 	burn = "(loop $again (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $again (i32.lt_u (local.get $i) (i32.const 190000))))"
 )
 
-// Every bad policy is found: in shadow with nobody having obeyed it, and at 1 % of the users before
-// more than a few PDUs were obeyed otherwise than the stable policy says.
+// The server rolls every bad policy back. In shadow it has then routed no PDU as that policy says;
+// at 1 % of the users it has routed at most a few PDUs otherwise than the stable policy says.
 func TestBadReleases(t *testing.T) {
 	for _, c := range []struct {
 		name              string
@@ -318,7 +318,8 @@ func TestBadReleaseByIDs(t *testing.T) {
 // byItself is a release that takes seconds.
 const byItself = `release = { mode = "staged", hold = "1s", sample = 300, bake = "2s" }`
 
-// A good candidate goes through to done although the stable policy traps, and nobody notices.
+// A good candidate reaches done although the stable policy traps on some bodies, and each peer
+// receives what it would receive without a release.
 func TestGoodReleaseAfterTraps(t *testing.T) {
 	t.Parallel()
 	traps := guest{chats: inspected, inspect: sometimes(10, "unreachable")}

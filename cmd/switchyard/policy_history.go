@@ -102,7 +102,7 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 		}
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return dataError{fmt.Errorf("there is no history in %s; does the server run as another user? Name the folder by --set releases.state=FOLDER", folder)}
+		return dataError{fmt.Errorf("%s has no history; give the folder of the server that you mean: --set releases.state=FOLDER (a server of another user has another folder)", folder)}
 	}
 	if err != nil {
 		return dataError{err}

@@ -164,7 +164,7 @@ func (s *signOptions) statement(f source.File, now time.Time) (*provenance.State
 //	another statement                 a new envelope, with a note
 //	one of this name about another    an error: a server that had it would refuse the new one
 //	file, with no lower version
-//	damaged                           an error: nobody knows what it was
+//	damaged                           an error: its former content is unknown
 func (s *signOptions) envelope(path string, statement *provenance.Statement, now time.Time) (e *provenance.Envelope, note string, err error) {
 	fresh, err := provenance.NewEnvelope(statement)
 	if err != nil || path == "-" {

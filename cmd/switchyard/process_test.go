@@ -157,7 +157,13 @@ func (p *process) expect(words ...string) line {
 // expectFrom is expect for lines from number from on.
 func (p *process) expectFrom(from int, words ...string) line {
 	p.t.Helper()
-	timer := time.AfterFunc(patience, func() {
+	return p.expectWithin(patience, from, words...)
+}
+
+// expectWithin is expectFrom for a line that may take long.
+func (p *process) expectWithin(limit time.Duration, from int, words ...string) line {
+	p.t.Helper()
+	timer := time.AfterFunc(limit, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.ended = true

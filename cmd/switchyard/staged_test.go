@@ -169,8 +169,8 @@ func (r *released) receipt(release int) history.Predicate {
 	return s.Predicate
 }
 
-// A candidate that drops a command is found in shadow, with nobody having obeyed it, and is rolled
-// back by itself. It is skipped from then on.
+// The server rolls a candidate that drops a command back in shadow, before it routes any PDU as
+// that candidate says. From then on the server skips this policy.
 func TestBadRelease(t *testing.T) {
 	t.Parallel()
 	r := startReleased(t, staged)

@@ -201,7 +201,7 @@ func (l *Ledger) replace(v versions) error {
 		return err
 	}
 	if len(text) >= maxLedger {
-		return fmt.Errorf("%s would have more than %d bytes; remove what is not used any more", ledgerFile, maxLedger)
+		return fmt.Errorf("%s would have more than %d bytes; remove the entries that are no longer used", ledgerFile, maxLedger)
 	}
 	return statefolder.Replace(filepath.Join(l.folder, ledgerFile), append(text, '\n'))
 }

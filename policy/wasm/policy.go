@@ -18,8 +18,8 @@ import (
 // number of slots hold its instances, so that its memory is bounded however many goroutines
 // call it: two for each core, each with up to Limits.MemoryPages of memory.
 //
-// All methods but Close may be called by any number of goroutines. Close comes last: who closes
-// the policy knows that nobody uses it any longer (package policy counts references).
+// All methods but Close may be called by any number of goroutines. Close comes last: its
+// caller knows that no other method will be called (package policy counts references).
 type Policy struct {
 	// Static after Load.
 	name     string

@@ -28,8 +28,8 @@ const (
 //	sample at 10.000 s   12,000 PDUs
 //	sample at 11.002 s   12,451 PDUs    451 / 1.002 s = 450 PDUs/s, shown until the next sample
 //
-// When nobody has asked for a minute, samples are taken every ten seconds, so that the first client
-// that comes finds rates that are at most that old.
+// After a minute without a request, samples are taken every ten seconds, so that the next client
+// gets rates that are at most ten seconds old.
 
 // A sampler computes rates from the differences of counts. The zero sampler is ready.
 type sampler struct {

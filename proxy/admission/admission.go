@@ -68,7 +68,7 @@ type Options struct {
 type Server interface {
 	Serve(conn net.Conn, ended func(abandoned bool)) error
 	// End ends a connection gracefully, for that reason. It returns false if the connection
-	// is not served yet or any more.
+	// is not served yet, or no longer.
 	End(conn net.Conn, why hub.Reason) bool
 }
 

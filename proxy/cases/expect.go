@@ -74,8 +74,8 @@ func (p *parser) word(t map[string]any, key string, known []string) (string, boo
 	return word, ok
 }
 
-// list reads strings into list, which is then not nil: `to = []` expects that nobody is sent a copy,
-// and without `to` any receivers are right.
+// list reads strings into list, which is then not nil: `to = []` expects no copies at all, and a
+// case without `to` accepts any receivers.
 func (p *parser) list(t map[string]any, key string, list *[]string) []string {
 	value, ok := t[key]
 	if !ok {

@@ -40,7 +40,7 @@ func (r *reader) checkAdmin() {
 
 // checkLimits requires the limits of memory to fit into each other:
 //
-//	lag_soft < lag_hard            8 MiB < 64 MiB    else lag_soft closes nobody
+//	lag_soft < lag_hard            8 MiB < 64 MiB    else lag_soft has no effect
 //	max_pdu < lag_hard            16 MiB < 64 MiB    else one PDU closes its receivers
 //	lag_hard + max_pdu < log      80 MiB < 256 MiB   else one peer fills the tenant's log
 func (r *reader) checkLimits(t Tenant) {

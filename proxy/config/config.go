@@ -89,7 +89,7 @@ type Tenant struct {
 // A Release says how a changed policy of a tenant comes into force.
 type Release struct {
 	Mode        string   // at-once, staged or manual
-	Shadow      bool     // begin with comparing, while nobody obeys the candidate
+	Shadow      bool     // begin with a state that compares and obeys the stable policy only
 	Stages      []string // shares of the units, as "1%", each above the one before; see Percent
 	Hold        Duration // least time of the shadow and of each stage
 	Sample      int64    // least number of compared PDUs in each of them

@@ -58,7 +58,7 @@ func (r *reader) tenantRemedy(listener, tenant string) string {
 // checkTLS requires the files of TLS to be named together:
 //
 //	certificate   needs key, and key needs certificate; both may be one file
-//	client_ca     needs certificate: without TLS nobody shows a certificate
+//	client_ca     needs certificate: a peer shows a certificate only in TLS
 //	crl           needs client_ca
 func (r *reader) checkTLS(t TLS, name string) {
 	certificate, key, ca := name+".certificate", name+".key", name+".client_ca"

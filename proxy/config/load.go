@@ -75,8 +75,8 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 }
 
 // isEmpty reports whether a file has nothing but comments and white space. An editor that
-// fails, a full disk or a template without values leaves such a file, and to serve the
-// defaults instead of what was configured would be a fault that nobody notices.
+// fails, a full disk or a template without values leaves such a file. A server that read it
+// as a configuration would silently serve the defaults.
 func isEmpty(source []byte) bool {
 	for line := range bytes.Lines(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {

@@ -26,7 +26,7 @@ func checkClientType(text string) error {
 }
 
 // parseClientType reads a member of protocol.client_types. Types of one kind are counted
-// together, which matters to nobody: the hub tells PCs from phones and sends no type.
+// together, because the hub only distinguishes PCs from phones and sends no client type.
 func parseClientType(text string) (admitted, as body.ClientType, err error) {
 	kind, number, _ := strings.Cut(text, " ")
 	as, known := map[string]body.ClientType{"pc": body.ClientWindows, "mobile": body.ClientAndroid}[kind]

@@ -31,9 +31,9 @@ func (r *AuditRow) Add(other AuditRow) {
 type Copies = policy.Copies
 
 // SetAudit audits g, which the hub owns from then on, in place of the previous audited
-// policy; nil ends the audit. The policy in force and g are compared in a stage in which
-// nobody obeys g, so whatever g says, and however it fails, the PDUs are routed as without
-// it. All rows begin at 0.
+// policy; nil ends the audit. The policy in force and g are compared in a stage with
+// share 0, so the hub routes all PDUs as without g, whatever g returns and however it fails.
+// All rows begin at 0.
 func (h *Hub) SetAudit(g *policy.Generation) {
 	if g == nil {
 		h.active.SetAudit(nil, nil)

@@ -97,7 +97,7 @@ type Counts struct {
 }
 
 // Lost returns how many PDUs were dropped although the policy did not say so: all but those
-// with the verdict drop, and unicasts to which nobody is a receiver.
+// with the verdict drop, and unicasts that have no receiver.
 func (c *Counts) Lost() (lost uint64) {
 	for why, n := range c.Dropped {
 		if why != ByPolicy && why != NoHolder {

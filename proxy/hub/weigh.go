@@ -12,9 +12,9 @@ import (
 // obeyed; see policy.Stage. The hub weighs such a PDU: it counts what both would have sent,
 // at the moment at which it carries out the verdict that is obeyed.
 //
-// Weighing waits for no lock that routing does not take. The user table, which only some
-// verdicts need, is used if nobody else has it at that moment; otherwise the PDU counts as
-// not weighed.
+// Weighing waits for no lock that routing does not take. Only some
+// verdicts need the user table. If its lock is free at that moment, the hub takes it; otherwise
+// the hub counts the PDU as not weighed.
 
 // A pair is what both generations of a stage say about the PDUs of a run.
 type pair struct {

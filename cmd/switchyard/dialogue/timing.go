@@ -130,8 +130,8 @@ func (w watch) checkHeartbeats(r timers) error {
 	return nil
 }
 
-// crossed reports whether the heartbeat was due just when another PDU was sent. The server decided
-// to send it before it handled that PDU, so it is no fault:
+// crossed reports whether the heartbeat was due just when another PDU was sent. The server may
+// send such a heartbeat, because it decided to before it handled the other PDU:
 //
 //	before ──────────── heartbeat time ───────────▶ last, a broadcast
 //	                                                 beat, less than slack after it

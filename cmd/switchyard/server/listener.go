@@ -39,8 +39,8 @@ type InvalidError struct{ error }
 //	stopAccepting     frees the address                      cannot fail
 //	close             waits for handshakes in progress       bounded by their timeout
 //
-// The kernel accepts connections from the moment the socket is bound, and queues them. Until open
-// nobody takes them; if the plan is rolled back, they are reset.
+// The kernel accepts connections from the moment the socket is bound, and queues them. They stay
+// queued until open takes them; a rollback of the plan resets them.
 
 // prepareListener prepares a listener. If there is one of that name already, it takes over
 // that one's socket, and its certificate if the files are the same.

@@ -112,9 +112,17 @@ func (s *testServer) stop(want error) {
 // expect waits until the log contains a text so many times.
 func (s *testServer) expect(text string, times int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); strings.Count(s.log.String(), text) < times; time.Sleep(time.Millisecond) {
+	s.eventually(fmt.Sprintf("%q stands in the log %d times", text, times), func() bool {
+		return strings.Count(s.log.String(), text) >= times
+	})
+}
+
+// eventually waits until a condition holds, for a minute at most.
+func (s *testServer) eventually(what string, holds func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the log has not %d times %q\n%s", times, text, s.log)
+			s.t.Fatalf("not true after a minute: %s\n%s", what, s.log)
 		}
 	}
 }
@@ -216,11 +224,7 @@ func TestStopWhileStarting(t *testing.T) {
 		s.expect("wasm engine", 1)
 		s.state.Drain()
 		s.stop(nil)
-		for deadline := time.Now().Add(time.Minute); s.loading.Load() > 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("the policy is still being loaded")
-			}
-		}
+		s.eventually("no policy is being loaded", func() bool { return s.loading.Load() == 0 })
 	}
 }
 

@@ -94,14 +94,10 @@ func (s *testServer) reload() api.Reload {
 func (s *testServer) wantInForce(action string) {
 	s.t.Helper()
 	want := history.Sum([]byte(routesFor(action)))
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if r := s.state.Release("a"); r.InForce != nil && r.InForce.SHA256 == want && len(s.state.State().Tenants) == 1 {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s does not come into force\n%s", action, s.log)
-		}
-	}
+	s.eventually(action+" is in force", func() bool {
+		r := s.state.Release("a")
+		return r.InForce != nil && r.InForce.SHA256 == want && len(s.state.State().Tenants) == 1
+	})
 }
 
 // A policy comes into force from its address. When that fails, nothing changes, and a start takes

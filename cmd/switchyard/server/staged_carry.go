@@ -199,8 +199,8 @@ func (s *served) dropRelease() {
 	}
 }
 
-// endInterrupted ends the releases during which the process ended without a stop: nobody knows
-// whether the candidate was the cause.
+// endInterrupted ends the releases during which the process ended without a stop, because the
+// candidate may have caused that end.
 func (srv *server) endInterrupted() {
 	for _, t := range srv.config.Tenants {
 		u := srv.records.State(t.Name).Underway

@@ -39,14 +39,13 @@ func (s *testServer) beginRelease(policy string, last *staged) *staged {
 // nextRelease waits until a release is published that is not the last one.
 func (s *testServer) nextRelease(last *staged) *staged {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if r := s.state.view.Load().staged["a"]; r != nil && r != last {
-			s.tenants["a"].beats.Store(nil) // tenants are neither added nor removed meanwhile
-			return r
-		}
-	}
-	s.t.Fatalf("no release begins\n%s", s.log)
-	return nil
+	var r *staged
+	s.eventually("another release has begun", func() bool {
+		r = s.state.view.Load().staged["a"]
+		return r != nil && r != last
+	})
+	s.tenants["a"].beats.Store(nil) // tenants are neither added nor removed meanwhile
+	return r
 }
 
 func (s *testServer) verb(v admin.Verb) error {
@@ -102,14 +101,20 @@ func TestTripBeforeStop(t *testing.T) {
 	s.wantRolledBack(r)
 }
 
+// decideDone makes the release decide that the candidate is to be in force, which the server has not
+// carried out yet.
+func (r *staged) decideDone() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.machine.Handle(release.PromoteAll, "")
+	r.machine.Handle(release.PromoteAll, "")
+}
+
 // What a release has decided by itself is carried out before a stop: a start would go on with a
 // release that is over, for ever.
 func TestDoneBeforeStop(t *testing.T) {
 	s, r := serveStaged(t)
-	r.mu.Lock()
-	r.machine.Handle(release.PromoteAll, "")
-	r.machine.Handle(release.PromoteAll, "")
-	r.mu.Unlock()
+	r.decideDone()
 	s.state.Drain()
 	s.stop(nil)
 	s.expect(`msg":"release done"`, 1)
@@ -129,10 +134,7 @@ func TestTripBeforeOtherLimits(t *testing.T) {
 // A candidate that arrives when another one is to be in force is compared with that.
 func TestSupersedeAfterDone(t *testing.T) {
 	s, r := serveStaged(t)
-	r.mu.Lock()
-	r.machine.Handle(release.PromoteAll, "")
-	r.machine.Handle(release.PromoteAll, "")
-	r.mu.Unlock()
+	r.decideDone()
 	next := s.beginRelease("second", r)
 	s.expect(`msg":"release done"`, 1)
 	if !next.from.Same(&r.to) {
@@ -170,11 +172,7 @@ func TestRollbackDuringRelease(t *testing.T) {
 // expectTrial waits until a policy is being loaded.
 func (s *testServer) expectTrial() {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); s.loading.Load() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatal("nothing is being loaded")
-		}
-	}
+	s.eventually("a policy is being loaded", func() bool { return s.loading.Load() > 0 })
 }
 
 // endTrial lets a policy pass whose trial waits.

@@ -33,7 +33,7 @@ type Fault struct {
 	File    string
 	Line    int // from 1 on
 	Problem string
-	Torn    bool // the line has no end: its write was interrupted, so nobody relied on it
+	Torn    bool // the line has no end: its write was interrupted, so it was never reported as written
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Problem) }

@@ -22,8 +22,9 @@ type entry struct {
 	cost   int
 }
 
-// The tap must read as fast as the server sends, or the server would miss PDUs for it; and what it
-// prints to may be a pager that nobody scrolls. So two goroutines share a queue of bounded size:
+// The tap must read as fast as the server sends, because the server drops PDUs that a tap does not
+// read. What the tap prints to may block, for example a pager. So two goroutines share a queue of
+// bounded size:
 //
 //	server ──▶ read ──put, miss──▶ queue ──take──▶ print ──▶ terminal, file, pipe
 //	                    full? ──▶ counted, as one entry in place of all that were missed
