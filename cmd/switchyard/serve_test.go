@@ -44,7 +44,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 	defer l.Close()
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"--listen", l.Addr().String()}, nil, &stdout, &stderr); code != exitUnavailable {
+	if code := run([]string{"--listen", l.Addr().String(), "--set", "admin.address="}, nil, &stdout, &stderr); code != exitUnavailable {
 		t.Errorf("exit code %d, want %d", code, exitUnavailable)
 	}
 	for _, want := range []string{l.Addr().String(), "address already in use", "--listen"} {
