@@ -26,7 +26,7 @@ type follower struct {
 	reached  time.Time
 	settled  bool
 	err      error // of the last attempt; nil if it reached the address
-	failures int   // in a row
+	failures int   // in a row, since it is settled
 }
 
 // follow begins to follow an address. The caller holds mu.
@@ -89,14 +89,14 @@ func (s *Sources) followLoop(ctx context.Context, f *follower) {
 func (s *Sources) record(f *follower, c *Content, err error, poll time.Duration, busy *busyError) time.Duration {
 	s.mu.Lock()
 	before, failed := f.content, f.err
-	if f.err = err; err != nil {
-		f.failures++
-	} else {
+	wait := firstRetry
+	switch f.err = err; {
+	case err == nil:
 		f.content, f.reached, f.settled, f.failures = c, time.Now(), true, 0
-	}
-	wait := backOff(poll, f.failures)
-	if err != nil && !f.settled {
-		wait = firstRetry
+		wait = poll
+	case f.settled:
+		f.failures++
+		wait = backOff(poll, f.failures)
 	}
 	s.mu.Unlock()
 	if busy != nil {

@@ -194,6 +194,22 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// The quick attempts of a start do not make those after it rare.
+func TestFailuresOfAStart(t *testing.T) {
+	t.Parallel()
+	s := newFollowed(t, time.Hour).Sources
+	f := &follower{name: "a"}
+	for range 10 {
+		if wait := s.record(f, nil, io.EOF, time.Minute, nil); wait != firstRetry {
+			t.Fatalf("before it is settled, the next attempt is after %v", wait)
+		}
+	}
+	s.settle(f)
+	if wait := s.record(f, nil, io.EOF, time.Minute, nil); wait != 2*time.Minute {
+		t.Errorf("the first failure since then: the next attempt is after %v", wait)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	for failures, want := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 10 * time.Minute, 10 * time.Minute} {
 		if got := backOff(time.Minute, failures); got != want {
