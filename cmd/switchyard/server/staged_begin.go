@@ -5,13 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"switchyard/pdu"
-	"switchyard/plugins/source"
 	"switchyard/policy"
 	"switchyard/policy/command"
 	"switchyard/policy/provenance"
@@ -115,12 +113,10 @@ func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err 
 	return true
 }
 
-// fileOf returns the sum of the file that the tenant's policy names; "" if it cannot be read.
+// fileOf returns the sum of the file that the tenant's policy names, and of what was fetched from an
+// address; "" if it cannot be read.
 func (srv *server) fileOf(t config.Tenant) string {
-	f, err := source.Read(t.Policy, filepath.Dir(srv.config.Path), int64(srv.config.WASM.ModuleSize))
-	if err != nil {
-		return ""
-	}
+	f, _, _ := srv.checker.Read(t.Policy) // also if its signature cannot be read
 	return f.SHA256
 }
 

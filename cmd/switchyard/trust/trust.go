@@ -76,15 +76,16 @@ func (t *Checker) Audit(tenant config.Tenant) (source.Module, Proof, error) {
 }
 
 func (t *Checker) find(name string, tenant config.Tenant, r provenance.Rules, l *provenance.Ledger) (source.Module, Proof, error) {
-	f, signature, err := t.read(name)
+	f, signature, err := t.Read(name)
 	if err != nil {
 		return source.Module{}, Proof{}, err
 	}
 	return t.proven(f, signature, tenant, r, l)
 }
 
-// read returns the file of a policy and the content of its signature file, which may be nil.
-func (t *Checker) read(name string) (source.File, []byte, error) {
+// Read returns the file of a policy and the content of its signature file, which may be nil. If only
+// that cannot be read, it returns the file with the error, a *wasm.GateError.
+func (t *Checker) Read(name string) (source.File, []byte, error) {
 	if source.IsRemote(name) && t.Fetched != nil {
 		return t.Fetched(name)
 	}
