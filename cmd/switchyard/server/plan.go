@@ -225,7 +225,7 @@ func (p *plan) admit(t config.Tenant) {
 	if !atOnce(t) {
 		srv.checkAgain() // the configuration may name a candidate
 	}
-	if s.policy.kept {
+	if s.policy.kept != "" {
 		srv.log.Warn("policy source unreachable; the policy that was in force is taken from the history", "tenant", t.Name, "source", t.Policy, "in_force", s.policy.FileSHA256)
 	}
 	if a.audit != nil {

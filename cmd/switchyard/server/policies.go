@@ -24,7 +24,7 @@ type candidate struct {
 	config  []byte          // JSON, or nil
 	effects *policy.Effects // what it may do
 	may     string          // effects as the configuration writes them, to compare
-	kept    bool            // it was in force before the start, and its address was not reached
+	kept    string          // the address that was not reached, for which the history has it; "" if none
 	drift   string          // why it is not the policy that the configuration names; "" if it is
 }
 

@@ -208,11 +208,10 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	}
 	found, err := findPolicy(checker, t)
 	if isUnreached(err) {
-		found, err = srv.kept(checker, t, was.InForce, err)
+		found, err = srv.kept(checker, t, s, was, err)
 	}
 	record, _ := recordOf(found)
-	outOfForce := s == nil || s.policy.drift == driftKilled // at the start and after a kill
-	if err == nil && outOfForce && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
+	if err == nil && isOutOfForce(s) && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
 		stable, gone := srv.earlier(checker, t, was.InForce)
 		if gone == nil {
 			stable.drift = ""
@@ -239,6 +238,10 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	}
 	return want, err
 }
+
+// isOutOfForce reports whether no policy of the tenant's own is in force: at the start and after a
+// kill.
+func isOutOfForce(s *served) bool { return s == nil || s.policy.drift == driftKilled }
 
 // isWanted reports whether a policy that wanted returned before it was loaded still belongs in
 // force.

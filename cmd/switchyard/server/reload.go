@@ -221,7 +221,7 @@ func (srv *server) replace(tenant string, s *served, c candidate, requested bool
 func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, requested bool) {
 	about := "tenant " + t.Name
 	refused, signed := srv.lastErrors[about] != "", !found.proof.Same(s.policy.proof)
-	if u := srv.records.State(t.Name).Underway; u != nil && s.release == nil && found.drift == "" {
+	if u := srv.records.State(t.Name).Underway; u != nil && s.release == nil && found.drift == "" && found.kept == "" {
 		srv.record(history.Entry{Kind: history.Withdrawn, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce,
 			Who: srv.whoSaved(t.Name, found), Reason: "the policy in force was put back while the server was stopped"}, history.Receipt{})
 	}

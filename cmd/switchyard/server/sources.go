@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
@@ -101,10 +102,28 @@ func isUnreached(err error) bool {
 	return ok && e.Gate == source.GateFetch
 }
 
-// kept returns the policy that was in force before this start, if it came from the tenant's
-// address, which was not reached: unreached says why. It passes the same checks as one from there.
-func (srv *server) kept(checker *trust.Checker, t config.Tenant, p *history.Policy, unreached error) (candidate, error) {
-	if p == nil || p.Name != t.Policy {
+// kept returns the policy that was in force, as the tenant's address was not reached: unreached says
+// why. One from that address passes the same checks as if it were fetched again. Another one is kept
+// if it was in force whatever the address had:
+//
+//	in stages, at the start or after a kill       the stable policy
+//	what the address had was rolled back          the policy that was gone back to
+func (srv *server) kept(checker *trust.Checker, t config.Tenant, s *served, was history.Tenant, unreached error) (candidate, error) {
+	p := was.InForce
+	switch wasHeld := slices.ContainsFunc(was.Held, func(h history.Policy) bool { return h.Name == t.Policy }); {
+	case p == nil:
+		return candidate{}, unreached
+	case p.Name == t.Policy:
+	case (isOutOfForce(s) || s.policy.kept == t.Policy) && (wasHeld || !atOnce(t)):
+		c, err := srv.earlier(checker, t, p)
+		if err != nil {
+			return candidate{}, fmt.Errorf("%w; and the one that was in force does not load: %w", unreached, err)
+		}
+		if c.kept = t.Policy; !wasHeld {
+			c.drift = ""
+		}
+		return c, nil
+	default:
 		return candidate{}, unreached
 	}
 	f, signature, err := srv.earlierFiles(p)
@@ -115,7 +134,7 @@ func (srv *server) kept(checker *trust.Checker, t config.Tenant, p *history.Poli
 	if err != nil {
 		return candidate{}, err
 	}
-	c.config, c.kept = t.PolicyConfig, true
+	c.config, c.kept = t.PolicyConfig, t.Policy
 	c.Module, c.proof, err = checker.Kept(f, signature, t)
 	return c, err
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"switchyard/policy/release/history"
+	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/api"
 )
 
@@ -202,6 +203,98 @@ func TestReloadOfAddresses(t *testing.T) {
 		t.Errorf("a removed address was asked %d times", now-asked)
 	}
 	s.wantInForce("drop")
+}
+
+// stagesByHand makes a policy come into force in stages that wait for an operator.
+const stagesByHand = "insecure_source = true\n[tenant.a.release]\nmode = \"manual\""
+
+// A candidate from an address is rolled back, too, when the pin no longer lets it in.
+func TestPinDuringReleaseFromAnAddress(t *testing.T) {
+	t.Parallel()
+	w := serveWeb(t, "drop")
+	s := serveFrom(t, w, stagesByHand)
+	s.expect("serving", 1)
+	w.set("broadcast-all")
+	s.reload()
+	r := s.nextRelease(nil)
+	s.configure(w, fmt.Sprintf("policy_sha256 = %q\n%s", history.Sum([]byte(routesFor("drop"))), stagesByHand))
+	s.reload()
+	s.wantRolledBack(r)
+	s.expect("the candidate is let in no more", 1)
+}
+
+// After a start that does not reach the address of the candidate, the stable policy is in force, and
+// the release goes on when the address is reached.
+func TestReleaseWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	for name, stable := range map[string]string{"from there": "", "from a file": "file:a.toml"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := serveWeb(t, "drop")
+			s := serveFromFirst(t, w, stable, stagesByHand)
+			w.set("broadcast-all")
+			s.reload()
+			r := s.nextRelease(nil)
+			w.set("")
+			s.begin()
+			s.expect("serving", 1)
+			s.expect("the policy that was in force is taken from the history", 1)
+			s.reload()
+			s.wantInForce("drop")
+			if u := s.state.records.Load().State("a").Underway; u == nil || u.Release != r.id {
+				t.Errorf("release %d is under way no more: %+v", r.id, u)
+			}
+			w.set("broadcast-all")
+			s.reload()
+			if again := s.nextRelease(nil); again.id != r.id {
+				t.Errorf("release %d goes on as %d", r.id, again.id)
+			}
+		})
+	}
+}
+
+// What was gone back to stays in force after a start that does not reach the address of what was
+// rolled back. When it is reached, that is skipped still.
+func TestRolledBackWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	w := serveWeb(t, "consume")
+	s := serveFromFirst(t, w, "file:a.toml", "insecure_source = true")
+	s.reload()
+	s.wantInForce("consume")
+	if err := s.verb(admin.Verb{Name: admin.Rollback}); err != nil {
+		t.Fatal(err)
+	}
+	w.set("")
+	s.begin()
+	s.expect("serving", 1)
+	s.wantInForce("drop")
+	w.set("consume")
+	s.reload()
+	s.eventually("the address is reached", func() bool { return !s.state.metrics().Tenants[0].SourceReached.IsZero() })
+	s.reload()
+	s.wantInForce("drop")
+	w.set("broadcast-all")
+	s.reload()
+	s.wantInForce("broadcast-all")
+}
+
+// serveFromFirst serves what the policy first names, in a.toml, and then names the web server; of ""
+// it serves from there at once.
+func serveFromFirst(t *testing.T, w *webServer, first, more string) *testServer {
+	if first == "" {
+		s := serveFrom(t, w, more)
+		s.expect("serving", 1)
+		return s
+	}
+	s := &testServer{t: t, dir: t.TempDir()}
+	s.save("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.Certificate().Raw}))
+	s.save("a.toml", []byte(routesFor("drop")))
+	s.configure(w, more)
+	s.save("config.toml", []byte(strings.Replace(string(readConfig(s)), w.URL+"/routes.toml", first, 1)))
+	s.begin()
+	s.expect("serving", 1)
+	s.configure(w, more)
+	return s
 }
 
 func readConfig(s *testServer) []byte {
