@@ -167,7 +167,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.config, "config", "", "configuration `file` (default $SWITCHYARD_CONFIG, else config.toml if it is there)")
 	flags.StringArrayVar(&o.set, "set", nil, "replace one value of the configuration, as in peer.timeout=40s; may be repeated")
 	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
-	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, or file:PATH")
+	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, file:PATH or an address")
 	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
 	root.AddCommand(topCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout), manualCommand())
 	return root
@@ -195,5 +195,5 @@ func knownCommand(c *cobra.Command, args []string) error {
 	if near := suggest.Word(args[0], names); near != "" {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
-	return usageError{fmt.Errorf("there is no command %q%s; see 'switchyard --help'", args[0], hint)}
+	return usageError{fmt.Errorf("there is no command %q%s; see '%s --help'", args[0], hint, c.CommandPath())}
 }

@@ -195,7 +195,10 @@ func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
 		Use:   "receipt RELEASE",
 		Short: "Print the receipt of a release",
 		Long: "Print the receipt of a release: what was in force before and after, who caused it, and the\n" +
-			"counts of the tenant at that moment. RELEASE is its number in 'policy history'.",
+			"counts of the tenant at that moment.\n\n" +
+			"RELEASE is the number of the entry with which it began, as 'policy history' prints it under N\n" +
+			"and 'policy status' under RELEASE. All tenants of the server share these numbers. A release\n" +
+			"has its receipt when it has ended.",
 		Args: exactly("RELEASE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := strconv.ParseUint(args[0], 10, 63)

@@ -21,7 +21,8 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 		Short: "Make the folder of a new policy, which builds and runs as it is",
 		Long: "Make the folder NAME with a new policy: TeamTalk's routes with an example of a rule, its\n" +
 			"tests, a configuration to serve with it, and a copy of the SDK. It builds and runs as it\n" +
-			"is, by the commands that are printed.",
+			"is, by the commands that are printed.\n\n" +
+			"NAME is a small letter and up to 39 small letters, digits and hyphens.",
 		Args: exactly("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			language, err := parseLanguage(lang)

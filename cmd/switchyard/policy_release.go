@@ -208,7 +208,7 @@ func stageOf(s *api.ReleaseStage) string {
 		text = fmt.Sprintf("candidate %s for %.4g %%", shortPolicy(s.Candidate), 100*s.Effective)
 	}
 	if s.Paused {
-		return text + ", paused: " + s.Reason
+		return strings.TrimSuffix(text+", paused: "+s.Reason, ": ") // an operator need not give one
 	}
 	return fmt.Sprintf("%s for %v", text, time.Duration(s.HeldSeconds*float64(time.Second)).Round(time.Second))
 }
@@ -222,9 +222,11 @@ func printStage(w io.Writer, r *api.Release) error {
 		}
 		return fmt.Sprintf("%+.1f %%", 100*(float64(pair[1])/float64(pair[0])-1))
 	}
-	unseen := strings.Join(s.Unseen, ", ")
-	if unseen == "" {
-		unseen = "none"
+	list := func(commands []string) string {
+		if len(commands) == 0 {
+			return "none"
+		}
+		return strings.Join(commands, ", ")
 	}
 	rows := [][]string{
 		{"release", fmt.Sprintf("%d of tenant %s", r.Release, r.Tenant)},
@@ -232,8 +234,8 @@ func printStage(w io.Writer, r *api.Release) error {
 		{"obeyed", fmt.Sprintf("%d PDUs alike, %d as the policy in force, %d as the candidate", s.Alike, s.ByStable, s.ByCandidate)},
 		{"worse", fmt.Sprintf("faults %d, closes %d, undelivered %d", c.Faults, c.Closes, c.Undelivered)},
 		{"change", fmt.Sprintf("copies %s, bytes %s", change(c.Copies), change(c.Bytes))},
-		{"rows", strings.Join(s.Commands, ", ")},
-		{"unseen", unseen},
+		{"rows", list(s.Commands)},
+		{"unseen", list(s.Unseen)},
 		{"budget", budgetsOf(s.Budgets)},
 		{"next", nextOf(s, r.Mode)},
 	}

@@ -108,7 +108,7 @@ func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
 		}
 		return answer(w, http.StatusOK, api.ReleaseReceipt{Release: id, Signers: append([]string{}, signers...), Statement: statement, Receipt: e.Receipt})
 	}
-	return refuse(http.StatusNotFound, "no receipt of release %d is among the last %d entries; older ones stand in the history's files", id, maxEntries)
+	return refuse(http.StatusNotFound, "release %d has no receipt among the last %d entries of the history; it has one when it has ended, under the number of its first entry", id, maxEntries)
 }
 
 // verb returns the responder of a request to change a tenant's policy.

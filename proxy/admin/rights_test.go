@@ -189,6 +189,9 @@ func TestBadTokens(t *testing.T) {
 			t.Errorf("%s is taken for a token", missing)
 		}
 	}
+	if err := CheckTokens("", filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "write a token of at least 16 characters") {
+		t.Errorf("a missing file has no remedy: %v", err)
+	}
 }
 
 // Pages of other sites, and of other ports of this machine, may not ask; the server's

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -125,6 +126,9 @@ func (t *tokenFile) current() ([]token, error) {
 	info, err := os.Stat(t.path)
 	if err != nil {
 		t.tokens = nil
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w; write a token of at least %d characters into it, or name another file", err, minToken)
+		}
 		return nil, err
 	}
 	if t.tokens != nil && os.SameFile(info, t.info) && info.Size() == t.size && info.ModTime().Equal(t.time) {

@@ -50,7 +50,7 @@ func (r *reader) tenantRemedy(listener, tenant string) string {
 	}
 	remedy := fmt.Sprintf("add [tenant.%s], or name one of: %s", tenant, strings.Join(names, ", "))
 	if _, written := r.places[listener]; !written {
-		remedy = "add a [[listener]], as the one that is the default is for that; there are the tenants " + strings.Join(names, ", ")
+		remedy = "the default listener is for that one, so add a [[listener]] with one of: " + strings.Join(names, ", ")
 	}
 	return remedy
 }

@@ -51,7 +51,7 @@ func More(text string) (float64, error) {
 	digits, percent := strings.CutSuffix(digits, "%")
 	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	if !ok || !percent || err != nil || !(n >= 0 && n <= 1_000_000) {
-		return 0, fmt.Errorf("%q does not say how much more is allowed; write + and a number and %%, such as \"+25%%\"", text)
+		return 0, fmt.Errorf("%q does not say how much more is allowed; write + and a number from 0 to 1000000 and %%, such as \"+25%%\"", text)
 	}
 	return n / 100, nil
 }
@@ -61,7 +61,7 @@ func Times(text string) (float64, error) {
 	digits, ok := strings.CutPrefix(text, "x")
 	n, err := strconv.ParseFloat(digits, 64)
 	if !ok || err != nil || !(n >= 1 && n <= 1_000_000) {
-		return 0, fmt.Errorf("%q is no factor; write x and a number from 1 on, such as \"x4\"", text)
+		return 0, fmt.Errorf("%q is no factor; write x and a number from 1 to 1000000, such as \"x4\"", text)
 	}
 	return n, nil
 }

@@ -44,6 +44,9 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	if _, err := checker.Keys(); err != nil {
 		faults = append(faults, InvalidError{fmt.Errorf("signatures.keys: %w", err)})
 	}
+	if _, err := releaseSigner(c); err != nil {
+		faults = append(faults, err)
+	}
 	if err := checkHosts(c, net.DefaultResolver.LookupNetIP, stdout); err != nil {
 		faults = append(faults, err)
 	}

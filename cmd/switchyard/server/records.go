@@ -20,11 +20,9 @@ import (
 // the history is lost when the process exits, or cannot be written now; it is usable either way.
 // The error is about the key.
 func OpenHistory(c *config.Config) (h *history.History, warning, err error) {
-	var signer *provenance.Signer
-	if c.Releases.Key != "" {
-		if signer, err = provenance.ReadSigner(c.File(c.Releases.Key)); err != nil {
-			return nil, nil, InvalidError{fmt.Errorf("releases.key: %w", err)}
-		}
+	signer, err := releaseSigner(c)
+	if err != nil {
+		return nil, nil, err
 	}
 	folder, warning := c.StateFolder(c.Releases.State, "releases")
 	if warning != nil {
@@ -32,6 +30,18 @@ func OpenHistory(c *config.Config) (h *history.History, warning, err error) {
 	}
 	h, failed := history.Open(folder, int(c.Releases.Keep), signer)
 	return h, errors.Join(warning, failed), nil
+}
+
+// releaseSigner returns the signer of receipts that the configuration names, or nil.
+func releaseSigner(c *config.Config) (*provenance.Signer, error) {
+	if c.Releases.Key == "" {
+		return nil, nil
+	}
+	signer, err := provenance.ReadSigner(c.File(c.Releases.Key))
+	if err != nil {
+		return nil, InvalidError{fmt.Errorf("releases.key: %w", err)}
+	}
+	return signer, nil
 }
 
 // newHistory returns a history in memory, for a server that has not opened its own yet.

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"switchyard/proxy/admin/api"
+)
+
+// A release that affects no command, and that an operator paused without a reason, leaves no row
+// and no sentence unfinished.
+func TestStatusOfAnEmptyRelease(t *testing.T) {
+	stage := &api.ReleaseStage{State: "shadow", Paused: true, Candidate: api.ReleasedPolicy{SHA256: "5be2a1c4d1"}}
+	var out strings.Builder
+	if err := printReleases(&out, &api.Releases{Releases: []api.Release{{Tenant: "acme", Stage: stage}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"candidate 5be2a1c4 in shadow, paused\n", "rows     none\n", "unseen   none\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
