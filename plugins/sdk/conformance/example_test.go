@@ -16,7 +16,7 @@ func TestReadBody(t *testing.T) {
 }
 
 func TestReadKnowsItsExamples(t *testing.T) {
-	if _, err := Read("tabel"); err == nil || err.Error() != `there is no example "tabel"; there are configured, limit, single, table` {
+	if _, err := Read("tabel"); err == nil || err.Error() != `there is no example "tabel"; the examples are configured, limit, single, table` {
 		t.Errorf("got %v", err)
 	}
 }

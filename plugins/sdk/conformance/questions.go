@@ -81,7 +81,7 @@ type writtenQuestion struct {
 // Read returns the example of that name.
 func Read(name string) (*Example, error) {
 	if !slices.Contains(Names(), name) {
-		return nil, fmt.Errorf("there is no example %q; there are %s", name, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("there is no example %q; the examples are %s", name, strings.Join(Names(), ", "))
 	}
 	file := path.Join("examples", name+".toml")
 	text, err := files.ReadFile(file)

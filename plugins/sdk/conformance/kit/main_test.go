@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 		{"no marker", []string{"../testdata/no_marker.wasm"}, 1, "refused at the exports gate"},
 		{"no module", []string{text}, 1, "refused at the magic gate"},
 		{"no file", []string{"../testdata/missing.wasm"}, 65, "kit: bad input: open ../testdata/missing.wasm"},
-		{"no example", []string{"../testdata/sound.wasm", "--example", "tabel"}, 65, "there are configured, limit, single, table"},
+		{"no example", []string{"../testdata/sound.wasm", "--example", "tabel"}, 65, "the examples are configured, limit, single, table"},
 		{"no configuration", []string{"../testdata/sound.wasm", "--config-json", "missing.json"}, 65, "missing.json"},
 		{"nothing", []string{}, 64, "kit: accepts 1 arg(s)"},
 		{"flag", []string{"--exampel", "table", "../testdata/sound.wasm"}, 64, "unknown flag"},
