@@ -95,7 +95,7 @@ func (b *Batch) askBoth(p []byte) {
 	if c.Side == Candidate || quota || split.Candidate.knows(service, command) {
 		c.Candidate = b.opinion(&c.candidate, p)
 	}
-	if !c.Stable.Asked && (c.Candidate.failed() || c.Candidate.Verdict.Action() == Close || presenceHandler(c.Candidate.Verdict) != 0) {
+	if !c.Stable.Asked && (c.Candidate.failed() || c.Candidate.Verdict.Action() == Close || c.Candidate.Verdict.PresenceHandler() != 0) {
 		c.Stable = b.opinion(&b.asker, p)
 	}
 	if c.Side == Candidate {
@@ -128,7 +128,7 @@ func (c *Comparison) settle(split *Split, command pdu.CommandID) {
 		c.Trip = TripFault
 	case candidate.Verdict.Action() == Close && stable.Verdict.Action() != Close:
 		c.Trip = TripClose
-	case presenceHandler(candidate.Verdict) != presenceHandler(stable.Verdict):
+	case candidate.Verdict.PresenceHandler() != stable.Verdict.PresenceHandler():
 		c.Trip = TripPresence
 	default:
 		return

@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"switchyard/pdu"
-	"switchyard/policy/abi"
-)
+import "switchyard/pdu"
 
 // A Stage is the part of a generation that is made of two others. Where both say the same
 // by ids and without inspection, the generation's memo holds that verdict, so such a PDU
@@ -109,13 +106,4 @@ func (s *Stage) side(p []byte, connection uint64) Side {
 		return Candidate
 	}
 	return Stable
-}
-
-// presenceHandler returns which handler v names of those that change who is present or
-// master, or 0. Peers tell that once, so it can neither be split nor be taken back.
-func presenceHandler(v Verdict) uint32 {
-	if v.Action() == Handle && v.Argument() != abi.UsersStatusRequest {
-		return v.Argument()
-	}
-	return 0
 }

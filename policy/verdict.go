@@ -60,6 +60,15 @@ func (v Verdict) Argument() uint32 { return uint32(v >> abi.ArgumentShift) }
 // Inspected reports whether v asks for an inspection of each PDU.
 func (v Verdict) Inspected() bool { return v&(abi.InspectHeader|abi.InspectBodyOf) != 0 }
 
+// PresenceHandler returns which handler v names of those that change who is present or
+// master, or 0. Peers tell that once, so it can neither be split nor be taken back.
+func (v Verdict) PresenceHandler() uint32 {
+	if v.Action() == Handle && v.Argument() != abi.UsersStatusRequest {
+		return v.Argument()
+	}
+	return 0
+}
+
 // Check returns why v is not a verdict of ABI version 1, or nil.
 func (v Verdict) Check() error {
 	const knownBits = abi.ActionMask | abi.FlagsMask | abi.SelectorMask<<abi.SelectorShift

@@ -3,7 +3,6 @@ package release
 import (
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/abi"
 )
 
 // Rows are the known commands that a release touches, as both policies say by ids.
@@ -21,17 +20,9 @@ func Compare(stable, candidate *policy.Generation) (r Rows) {
 			continue
 		}
 		r.Affected = append(r.Affected, c.ID)
-		if presence(before) != presence(after) {
+		if before.PresenceHandler() != after.PresenceHandler() {
 			r.Presence = append(r.Presence, c.ID)
 		}
 	}
 	return r
-}
-
-// presence returns the handler that changes who is present or master, or 0.
-func presence(v policy.Verdict) uint32 {
-	if v.Action() != policy.Handle || v.Argument() == abi.UsersStatusRequest {
-		return 0
-	}
-	return v.Argument()
 }
