@@ -1,6 +1,11 @@
 package policy
 
-import "switchyard/pdu"
+import (
+	"cmp"
+	"slices"
+
+	"switchyard/pdu"
+)
 
 // A Tally counts what the judging by a stage has shown. The hub for which the stage judges
 // guards it by its lock; Hub.Weighed returns a copy.
@@ -70,6 +75,28 @@ func (w *Weights) Add(other *Weights) {
 type Weighed struct {
 	Alike, ByStable, ByCandidate uint64 // PDUs, by who was obeyed
 	Commands                     []CommandWeights
+}
+
+// Add adds the counts of another stage. The commands stay in the order of their ids.
+func (w *Weighed) Add(other Weighed) {
+	w.Alike += other.Alike
+	w.ByStable += other.ByStable
+	w.ByCandidate += other.ByCandidate
+	for _, c := range other.Commands {
+		i, known := slices.BinarySearchFunc(w.Commands, c.Command, func(x CommandWeights, id pdu.CommandID) int { return cmp.Compare(x.Command, id) })
+		if !known {
+			w.Commands = slices.Insert(w.Commands, i, CommandWeights{Command: c.Command})
+		}
+		w.Commands[i].Add(&c.Weights)
+	}
+}
+
+// Sum returns the counts of all commands together.
+func (w *Weighed) Sum() (all Weights) {
+	for i := range w.Commands {
+		all.Add(&w.Commands[i].Weights)
+	}
+	return all
 }
 
 // CommandWeights are the Weights of one command.

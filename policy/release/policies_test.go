@@ -90,22 +90,10 @@ func (r *trial) close() {
 
 // counts returns what was counted in all stages, and the sum of all commands.
 func (r *trial) counts() (all policy.Weighed, sum policy.Weights) {
-	rows := make(map[pdu.CommandID]int)
 	for _, tally := range r.tallies {
-		c := r.hub.Weighed(tally)
-		all.Alike, all.ByStable, all.ByCandidate = all.Alike+c.Alike, all.ByStable+c.ByStable, all.ByCandidate+c.ByCandidate
-		for i := range c.Commands {
-			row, known := rows[c.Commands[i].Command]
-			if !known {
-				row = len(all.Commands)
-				rows[c.Commands[i].Command] = row
-				all.Commands = append(all.Commands, policy.CommandWeights{Command: c.Commands[i].Command})
-			}
-			all.Commands[row].Add(&c.Commands[i].Weights)
-			sum.Add(&c.Commands[i].Weights)
-		}
+		all.Add(r.hub.Weighed(tally))
 	}
-	return all, sum
+	return all, all.Sum()
 }
 
 // beat ends a second.

@@ -231,10 +231,7 @@ func FuzzStage(f *testing.F) {
 		if all.Alike+all.ByStable+all.ByCandidate+refused != received {
 			t.Errorf("%d PDUs alike, %d by the stable, %d by the candidate, %d refused; %d received", all.Alike, all.ByStable, all.ByCandidate, refused, received)
 		}
-		var sum policy.Weights
-		for _, c := range all.Commands {
-			sum.Add(&c.Weights)
-		}
+		sum := all.Sum()
 		if sum.Side != [2]uint64{all.ByStable, all.ByCandidate} || sum.PDUs != all.ByStable+all.ByCandidate || sum.Unweighed > 0 && h.split.Quota == 0 {
 			t.Errorf("the commands have %+v, in all %+v", sum, all)
 		}

@@ -132,10 +132,7 @@ func (t *Tenant) emitRelease(emit emitFunc) {
 	emit(releasePDUs, float64(t.Weighed.Alike), t.Name, "alike")
 	emit(releasePDUs, float64(t.Weighed.ByStable), t.Name, "stable")
 	emit(releasePDUs, float64(t.Weighed.ByCandidate), t.Name, "candidate")
-	var all policy.Weights
-	for i := range t.Weighed.Commands {
-		all.Add(&t.Weighed.Commands[i].Weights)
-	}
+	all := t.Weighed.Sum()
 	emit(releaseDiffers, float64(all.Differ), t.Name, "verdict")
 	emit(releaseDiffers, float64(all.Faults), t.Name, "fault")
 	emit(releaseDiffers, float64(all.Closes), t.Name, "close")

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -127,7 +126,7 @@ func (r *staged) ownCounts(to policy.Weighed) policy.Weighed {
 func (r *staged) plus(all policy.Weighed, steps []step) policy.Weighed {
 	all.Commands = slices.Clone(all.Commands)
 	for _, s := range steps {
-		add(&all, r.tenant.Hub().Weighed(s.tally))
+		all.Add(r.tenant.Hub().Weighed(s.tally))
 	}
 	return all
 }
@@ -174,26 +173,9 @@ func (r *staged) account() (all []history.Step, j *history.Judged) {
 	return all, j
 }
 
-// add adds counts to others.
-func add(all *policy.Weighed, more policy.Weighed) {
-	all.Alike += more.Alike
-	all.ByStable += more.ByStable
-	all.ByCandidate += more.ByCandidate
-	for _, c := range more.Commands {
-		i, known := slices.BinarySearchFunc(all.Commands, c.Command, func(x policy.CommandWeights, id pdu.CommandID) int { return cmp.Compare(x.Command, id) })
-		if !known {
-			all.Commands = slices.Insert(all.Commands, i, policy.CommandWeights{Command: c.Command})
-		}
-		all.Commands[i].Add(&c.Weights)
-	}
-}
-
 // tripReason says why a tripwire ended the release.
 func tripReason(why policy.Trip, c policy.Weighed) string {
-	var all policy.Weights
-	for i := range c.Commands {
-		all.Add(&c.Commands[i].Weights)
-	}
+	all := c.Sum()
 	switch why {
 	case policy.TripFault:
 		return fmt.Sprintf("faults: the candidate failed on %d PDUs on which the stable policy does not", all.Faults)
@@ -217,10 +199,9 @@ func (r *staged) stage() *api.ReleaseStage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, c := r.machine, r.counts()
-	var all policy.Weights
+	all := c.Sum()
 	seen := make(map[pdu.CommandID]bool)
 	for i := range c.Commands {
-		all.Add(&c.Commands[i].Weights)
 		seen[c.Commands[i].Command] = true
 	}
 	s := &api.ReleaseStage{Candidate: *admin.PolicyOf(&r.to), State: string(m.State), Share: m.Share, Effective: r.steps[len(r.steps)-1].effective,
