@@ -136,17 +136,20 @@ const maxLine = 8 << 20
 
 // line returns the entry as a line, without its end.
 func (e *Entry) line() ([]byte, error) {
-	var b bytes.Buffer
-	j := json.NewEncoder(&b)
-	j.SetEscapeHTML(false)
-	if err := j.Encode(e); err != nil {
-		return nil, err
-	}
-	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	text, err := encode(e)
 	if len(text) > maxLine {
 		return nil, fmt.Errorf("the entry would have %d bytes, at most %d are read", len(text), maxLine)
 	}
-	return text, nil
+	return text, err
+}
+
+// encode returns v as JSON in one line, without its end and with <, > and & as they are.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	j := json.NewEncoder(&b)
+	j.SetEscapeHTML(false)
+	err := j.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // Sum returns the SHA-256 of a text in hex.

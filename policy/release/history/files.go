@@ -164,9 +164,7 @@ func readHead(path string, keys []provenance.Key) (at head, signed bool, err err
 func (h *History) writeHead() error {
 	text, err := json.Marshal(head{h.tip.number, h.tip.sum})
 	if err == nil && h.signer != nil {
-		e := &provenance.Envelope{Type: headType, Payload: text}
-		e.Sign(h.signer)
-		text, err = e.Encode()
+		text, err = envelope(h.signer, headType, text)
 	}
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,25 +152,18 @@ func (e *Entry) sealed(signer *provenance.Signer) (json.RawMessage, error) {
 	if e.To != nil {
 		s.Subject = append(s.Subject, Subject{e.To.Name, map[string]string{"sha256": e.To.SHA256}})
 	}
-	var b bytes.Buffer
-	j := json.NewEncoder(&b)
-	j.SetEscapeHTML(false)
-	if err := j.Encode(s); err != nil {
-		return nil, err
+	text, err := encode(s)
+	if err != nil || signer == nil {
+		return text, err
 	}
-	text := bytes.TrimSpace(b.Bytes())
-	if signer == nil {
-		return text, nil
-	}
-	envelope := &provenance.Envelope{Type: ReceiptType, Payload: text}
-	envelope.Sign(signer)
-	text, err := envelope.Encode()
-	if err != nil {
-		return nil, err
-	}
-	var line bytes.Buffer
-	err = json.Compact(&line, text)
-	return line.Bytes(), err
+	return envelope(signer, ReceiptType, text)
+}
+
+// envelope returns a payload with the signature of a key, as the content of a file.
+func envelope(signer *provenance.Signer, payloadType string, payload []byte) ([]byte, error) {
+	e := &provenance.Envelope{Type: payloadType, Payload: payload}
+	e.Sign(signer)
+	return e.Encode()
 }
 
 // ReadReceipt returns the statement of a receipt as JSON, and the ids of the keys that signed it:
