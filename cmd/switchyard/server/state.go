@@ -156,36 +156,34 @@ func (a *adminState) countReload(err error) {
 // Reload makes Serve reload, and waits for the result.
 func (a *adminState) Reload(ctx context.Context) (api.Reload, error) {
 	result := make(chan api.Reload, 1)
-	select {
-	case a.reloads <- result:
-	case <-a.stopping:
-		return api.Reload{}, admin.ErrStopping
-	case <-ctx.Done():
-		return api.Reload{}, ctx.Err()
-	}
-	select { // Serve has taken the request and will answer
-	case r := <-result:
-		return r, nil
-	case <-ctx.Done():
-		return api.Reload{}, ctx.Err()
-	}
+	return ask(ctx, a.stopping, a.reloads, result, result)
 }
 
 // Carry makes Serve carry out a request about a tenant's policy, and waits for the result.
 func (a *adminState) Carry(ctx context.Context, v admin.Verb) (api.Release, error) {
 	r := verbRequest{v, make(chan verbResult, 1)}
+	result, err := ask(ctx, a.stopping, a.verbs, r, r.result)
+	if err != nil {
+		return api.Release{}, err
+	}
+	return result.release, result.err
+}
+
+// ask sends a request to Serve, and waits for its result, which Serve sends once.
+func ask[Request, Result any](ctx context.Context, stopping <-chan struct{}, requests chan<- Request, r Request, result <-chan Result) (Result, error) {
+	var none Result
 	select {
-	case a.verbs <- r:
-	case <-a.stopping:
-		return api.Release{}, admin.ErrStopping
+	case requests <- r:
+	case <-stopping:
+		return none, admin.ErrStopping
 	case <-ctx.Done():
-		return api.Release{}, ctx.Err()
+		return none, ctx.Err()
 	}
 	select { // Serve has taken the request and will answer
-	case result := <-r.result:
-		return result.release, result.err
+	case got := <-result:
+		return got, nil
 	case <-ctx.Done():
-		return api.Release{}, ctx.Err()
+		return none, ctx.Err()
 	}
 }
 
