@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,7 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	v := verifiedHistory{Notes: []string{}, Entries: []api.HistoryEntry{}}
 	report, err := history.Verify(folder, keys, func(e *history.Entry) {
 		if h.tenant == "" || e.Tenant == h.tenant {
-			v.Entries = append([]api.HistoryEntry{admin.EntryOf(e)}, v.Entries...)
+			v.Entries = append(v.Entries, admin.EntryOf(e))
 		}
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,6 +108,7 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	if err != nil {
 		return dataError{err}
 	}
+	slices.Reverse(v.Entries)
 	v.Sound, v.Number, v.Head, v.Signed, v.Files = report.Fault == nil, report.Number, report.Sum, report.Signed, report.Files
 	v.Notes = append(v.Notes, report.Notes...)
 	if report.Fault != nil {
