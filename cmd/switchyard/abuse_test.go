@@ -235,13 +235,12 @@ func (v *victim) measure(d time.Duration) []time.Duration {
 // wait waits until every receiver has got n more PDUs.
 func (v *victim) wait(t testing.TB, n int64) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
 	for i := range v.received {
-		for want := v.received[i].Load() + n; v.received[i].Load() < want; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("a receiver has got %d PDUs, want %d", v.received[i].Load(), want)
-			}
-		}
+		got := &v.received[i]
+		want := got.Load() + n
+		eventually(t, func() bool { return got.Load() >= want }, func() string {
+			return fmt.Sprintf("a receiver has got %d PDUs, want %d", got.Load(), want)
+		})
 	}
 }
 

@@ -71,11 +71,9 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	sending.Wait()
-	for deadline := time.Now().Add(patience); slowest() < sent.Load(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("a receiver got %d PDUs of %d", slowest(), sent.Load())
-		}
-	}
+	eventually(t, func() bool { return slowest() >= sent.Load() }, func() string {
+		return fmt.Sprintf("a receiver got %d PDUs of %d", slowest(), sent.Load())
+	})
 	p.signal(syscall.SIGTERM) // not before, as a busy machine may not read all of it in a drain's second
 	reading.Wait()
 	if code := p.exit(); code != exitStopped {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"switchyard/cmd/switchyard/dialogue"
 	"switchyard/pdu"
@@ -125,20 +124,13 @@ func together(t *testing.T, dialogues []dialogue.Dialogue, places []string, step
 // await waits until so is true of all msg_servers.
 func await(t *testing.T, what string, servers []*msgServer, so func(*msgServer) bool) {
 	t.Helper()
-	poll := time.NewTicker(time.Millisecond)
-	defer poll.Stop()
-	for end := time.Now().Add(patience); ; <-poll.C {
-		if !slices.ContainsFunc(servers, func(m *msgServer) bool {
+	eventually(t, func() bool {
+		return !slices.ContainsFunc(servers, func(m *msgServer) bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			return !so(m)
-		}) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("no %s", what)
-		}
-	}
+		})
+	}, func() string { return "no " + what })
 }
 
 // settle waits until all msg_servers have received what was sent over those links before.

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
@@ -301,11 +300,11 @@ func TestOperateDrain(t *testing.T) {
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))
 	north.say(m, m, m, m, m, m, m, m)
 	// north and south do not read, so that the drain lasts until they do.
-	p.await(o, "south is behind", func() bool {
+	eventually(t, func() bool {
 		var got struct{ Tenants []struct{ Lag uint64 } }
 		o.ask(200, "GET", "/api/v1/tenants", "", "", &got)
 		return got.Tenants[0].Lag > 1<<20
-	})
+	}, func() string { return "south is not behind" })
 	var got struct {
 		Draining bool
 		Timeout  float64 `json:"timeout_seconds"`
@@ -326,16 +325,6 @@ func TestOperateDrain(t *testing.T) {
 	}
 	if code := p.exit(); code != exitStopped {
 		t.Errorf("exit code %d, want %d", code, exitStopped)
-	}
-}
-
-// await polls until the condition is met.
-func (p *process) await(o *caller, what string, so func() bool) {
-	o.Helper()
-	for deadline := time.Now().Add(patience); !so(); {
-		if time.Now().After(deadline) {
-			o.Fatalf("waited in vain: %s", what)
-		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -47,6 +48,16 @@ func TestMain(m *testing.M) {
 
 // patience is how long a test waits for what must happen. It only costs time if the test fails.
 const patience = 60 * time.Second
+
+// eventually polls until ok. state says how things are, should that not come about.
+func eventually(t testing.TB, ok func() bool, state func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not in time: ", state())
+		}
+	}
+}
 
 // A process is a running switchyard.
 type process struct {
@@ -211,11 +222,9 @@ func (p *process) awaitPDUs(message string, n int) {
 		}
 		return pdus
 	}
-	for deadline := time.Now().Add(patience); total() != n; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("%q is logged of %d PDUs, want %d", message, total(), n)
-		}
-	}
+	eventually(p.t, func() bool { return total() == n }, func() string {
+		return fmt.Sprintf("%q is logged of %d PDUs, want %d", message, total(), n)
+	})
 }
 
 // logged returns how many lines there are so far.

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // startRegistry starts Debian's registry on an address, with what it has in a folder.
@@ -23,15 +22,14 @@ func startRegistry(t *testing.T, dir, address string) *exec.Cmd {
 		t.Fatalf("docker-registry, see CONTRIBUTING.md: %v", err)
 	}
 	t.Cleanup(func() { stopRegistry(c) })
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		if resp, err := http.Get("http://" + address + "/v2/"); err == nil {
+	eventually(t, func() bool {
+		resp, err := http.Get("http://" + address + "/v2/")
+		if err == nil {
 			resp.Body.Close()
-			return c
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("docker-registry does not answer")
-		}
-	}
+		return err == nil
+	}, func() string { return "docker-registry does not answer" })
+	return c
 }
 
 func stopRegistry(c *exec.Cmd) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
@@ -103,7 +102,7 @@ func (r *released) wantInForce(action, drift string, held ...string) {
 		want += " " + sum(action)
 	}
 	var got string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); { // it is published after it is logged
+	eventually(r.T, func() bool { // it is published after it is logged
 		s := r.status()
 		inForce := sum(action) // not that of a policy that was killed
 		if !s.Killed && s.InForce != nil {
@@ -113,14 +112,11 @@ func (r *released) wantInForce(action, drift string, held ...string) {
 		for _, p := range s.Held {
 			got += " " + p.SHA256
 		}
-		if got == want {
-			return
-		}
-	}
-	r.Fatalf("status: %s\nwant    %s", got, want)
+		return got == want
+	}, func() string { return fmt.Sprintf("status: %s\nwant    %s", got, want) })
 }
 
-// await waits until a policy is in force.
+// awaitInForce waits until a policy is in force.
 func (r *released) awaitInForce(action string) {
 	r.Helper()
 	r.command(0, "status", "--wait", "--sha256", sum(action)[:12], "--timeout", "60s")
@@ -272,8 +268,12 @@ func TestHistoryOfPolicies(t *testing.T) {
 	r.signal(syscall.SIGTERM)
 	r.exit()
 	r.process = nil
-	if out := r.command(0, "history", "--verify"); !strings.Contains(out, "sound: entry 4 is the last") || !strings.Contains(out, "nobody can talk") {
+	out := r.command(0, "history", "--verify")
+	if !strings.Contains(out, "sound: entry 4 is the last") || !strings.Contains(out, "nobody can talk") {
 		t.Errorf("verify: %s", out)
+	}
+	if latest, first := strings.Index(out, string(history.RolledBack)), strings.Index(out, string(history.Initial)); latest < 0 || first < latest {
+		t.Errorf("not the latest first: %s", out)
 	}
 	path := filepath.Join(r.dir, "state", "history.jsonl")
 	text, err := os.ReadFile(path)

@@ -124,11 +124,9 @@ func TestMemoryForPeersThatDoNotRead(t *testing.T) {
 		sender.say(m)
 	}
 	reading.Wait()
-	for deadline := time.Now().Add(patience); p.closed("slow-consumer") < mute; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d peers were closed as slow consumers", p.closed("slow-consumer"), mute)
-		}
-	}
+	eventually(t, func() bool { return p.closed("slow-consumer") >= mute }, func() string {
+		return fmt.Sprintf("%d of %d peers were closed as slow consumers", p.closed("slow-consumer"), mute)
+	})
 	p.checkPeak(idle + lagHard + int64(peers)*64*kib)
 }
 

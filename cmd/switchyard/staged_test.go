@@ -28,13 +28,11 @@ const staged = "release = { mode = \"staged\", hold = \"1h\", sample = 10 }"
 func (r *released) awaitStage(action, state string) *api.ReleaseStage {
 	r.Helper()
 	var s api.Release
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if s = r.status(); s.Stage != nil && s.Stage.State == state && s.Stage.Candidate.SHA256 == sum(action) {
-			return s.Stage
-		}
-	}
-	r.Fatalf("status %+v, want %s in %s", s, action, state)
-	return nil
+	eventually(r.T, func() bool {
+		s = r.status()
+		return s.Stage != nil && s.Stage.State == state && s.Stage.Candidate.SHA256 == sum(action)
+	}, func() string { return fmt.Sprintf("status %+v, want %s in %s", s, action, state) })
+	return s.Stage
 }
 
 // chat says n chats of as many users, and returns how many the other peer got.

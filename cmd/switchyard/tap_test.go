@@ -138,19 +138,13 @@ func TestTapOfAClosedPipe(t *testing.T) {
 		l.cmd.Wait()
 		over <- string(report)
 	}()
-	for deadline := time.Now().Add(patience); ; {
+	eventually(t, func() bool {
 		a.settle() // a write to the closed pipe ends the tap
-		select {
-		case report := <-over:
-			if code := l.cmd.ProcessState.ExitCode(); report != "" || code != exitStopped {
-				t.Errorf("exit code %d, it reports %q", code, report)
-			}
-			return
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("it does not end")
-		}
+		return len(over) > 0
+	}, func() string { return "it does not end" })
+	report := <-over
+	if code := l.cmd.ProcessState.ExitCode(); report != "" || code != exitStopped {
+		t.Errorf("exit code %d, it reports %q", code, report)
 	}
 }
 
@@ -240,15 +234,13 @@ func TestTapInterruptedTwice(t *testing.T) {
 		defer close(over)
 		l.cmd.Wait()
 	}()
-	for deadline := time.Now().Add(patience); ; {
+	eventually(t, func() bool {
 		l.cmd.Process.Signal(syscall.SIGINT)
 		select {
 		case <-over:
-			return
+			return true
 		case <-time.After(10 * time.Millisecond):
+			return false
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("it cannot be interrupted")
-		}
-	}
+	}, func() string { return "it cannot be interrupted" })
 }
