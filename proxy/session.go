@@ -56,6 +56,7 @@ type input struct {
 
 	// Once the server stops:
 	stopsAt  time.Time // when reading ends at the latest; zero before
+	stops    wait      // until stopsAt; zero if the time was given once more
 	emptied  bool      // a read has emptied the socket, see noteEmptied
 	caughtUp bool      // and its PDUs have been handled, but for the part of one
 	settled  bool      // see settle
@@ -274,11 +275,14 @@ func (s *session) stop() {
 //	its socket was emptied after quietTime   the peer talks all the time, so waiting is of no use
 //
 // stopTime is the limit for a peer that does not finish a PDU, or sends faster than the
-// hub reads.
+// hub reads. If the hub stood still meanwhile, the peer has that time once more.
 func (s *session) mayReadOn() bool {
 	in, now := &s.input, time.Now()
 	if in.stopsAt.IsZero() {
-		in.stopsAt = now.Add(stopTime)
+		in.stopsAt, in.stops = now.Add(stopTime), s.tenant.beginWait()
+	}
+	if !now.Before(in.stopsAt) && in.stops.tenant != nil && in.stops.disturbed(stopTime) {
+		in.stopsAt, in.stops = now.Add(stopTime), wait{}
 	}
 	if !now.Before(in.stopsAt) {
 		return false

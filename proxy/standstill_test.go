@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"context"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -177,6 +179,49 @@ func TestLastWritesAfterAStandstill(t *testing.T) {
 				if <-s.done; time.Since(start) != want {
 					y.Errorf("ended after %v for %s, want %v", time.Since(start), *s.reason.Load(), want)
 				}
+			})
+		})
+	}
+}
+
+// The same holds for the time in which a tenant that stops reads on. It is given once more,
+// however often the hub stands still.
+func TestDrainAfterAStandstill(t *testing.T) {
+	for name, test := range map[string]struct {
+		standstills int
+		restAfter   time.Duration // the rest of a PDU; 0 if it never comes
+		took        time.Duration
+		received    uint64
+	}{
+		"none":            {0, 0, stopTime, 0},
+		"one":             {1, 0, 2 * stopTime, 0},
+		"one, and a rest": {1, stopTime * 3 / 2, stopTime*3/2 + quietTime, 1},
+		"many":            {4, 0, 2 * stopTime, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, testLimits(), func(y bubble) {
+				talker, m := y.enter(), message(others, 1, "in two halves")
+				talker.Write(m[:20])
+				time.Sleep(500 * time.Millisecond) // so that no tick comes at the same time
+				var meanwhile sync.WaitGroup
+				defer meanwhile.Wait()
+				meanwhile.Go(func() {
+					for range test.standstills {
+						y.lastTick.Store(clock() - int64(time.Minute))
+						time.Sleep(stopTime)
+					}
+				})
+				if test.restAfter > 0 {
+					meanwhile.Go(func() {
+						time.Sleep(test.restAfter)
+						talker.Write(m[20:])
+					})
+				}
+				var err error
+				if d := took(func() { err = y.Drain(context.Background(), 0) }); err != nil || d != test.took {
+					t.Errorf("took %v (%v), want %v", d, err, test.took)
+				}
+				y.expectCounts("after the drain", func(c hub.Counts) bool { return c.Received == test.received })
 			})
 		})
 	}
