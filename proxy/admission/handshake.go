@@ -11,14 +11,14 @@ import (
 )
 
 // handshake reads the PROXY header and does the TLS handshake, as far as the options ask
-// for them, and hands the connection to its tenant. One fixed deadline covers both.
+// for them, and hands the connection to its tenant. One time limit covers both.
 func (c *connection) handshake() {
-	if timeout := c.options.HandshakeTimeout; timeout > 0 {
-		c.conn.SetDeadline(time.Now().Add(timeout))
-	}
 	if !c.begin() {
 		c.refuse(Closing, nil)
 		return
+	}
+	if timeout := c.options.HandshakeTimeout; timeout > 0 {
+		c.limit(&allowance{whole: timeout, left: timeout})
 	}
 	conn, why, err := c.identify()
 	switch going := c.end(); {
@@ -27,9 +27,50 @@ func (c *connection) handshake() {
 	case why != "":
 		c.refuse(why, err)
 	default:
-		c.conn.SetDeadline(time.Time{})
+		c.conn.SetDeadline(time.Time{}) // the limit may have ended just now
 		c.hand(conn)
 	}
+}
+
+// limit waits for a step of the allowance in the background, and for the next ones until the
+// handshake is over. After the last one it makes reading and writing fail with
+// os.ErrDeadlineExceeded.
+func (c *connection) limit(a *allowance) {
+	time.AfterFunc(a.begin(time.Now()), func() {
+		l := c.listener
+		l.mu.Lock() // so that end comes before or after this
+		defer l.mu.Unlock()
+		_, going := l.handshakes[c.conn]
+		switch {
+		case !going:
+		case a.end(time.Now()):
+			c.limit(a)
+		default:
+			c.conn.SetDeadline(time.Now())
+		}
+	})
+}
+
+// An allowance is the time that a client has for its handshake. It is counted in steps of at
+// most a second. A step that ends more than standstill late shows that the process or the
+// machine stood still and read nothing; the client then has the whole time once more.
+type allowance struct {
+	whole, left, step time.Duration
+	begun             time.Time // when the step began
+}
+
+// begin begins a step, and returns how long it is.
+func (a *allowance) begin(now time.Time) time.Duration {
+	a.step, a.begun = min(a.left, time.Second), now
+	return a.step
+}
+
+// end ends a step, and reports whether time is left.
+func (a *allowance) end(now time.Time) bool {
+	if a.left -= a.step; now.Sub(a.begun) > a.step+standstill {
+		a.left = a.whole
+	}
+	return a.left > 0
 }
 
 // begin registers the handshake, so that Close ends it. It returns false if Close was

@@ -250,6 +250,36 @@ func TestOneDeadline(t *testing.T) {
 	t.Error("this machine is too busy for any timeout")
 }
 
+// A time in which the process stood still does not count as the client's.
+func TestAllowance(t *testing.T) {
+	const whole = 2500 * time.Millisecond
+	for name, test := range map[string]struct {
+		late []time.Duration // of each step
+		took time.Duration   // all of them, without what was late
+	}{
+		"in time":         {make([]time.Duration, 3), whole},
+		"a little late":   {[]time.Duration{standstill, standstill, standstill}, whole},
+		"late at first":   {[]time.Duration{time.Minute, 0, 0, 0}, time.Second + whole},
+		"late at last":    {[]time.Duration{0, 0, time.Minute, 0, 0, 0}, 2 * whole},
+		"late repeatedly": {[]time.Duration{time.Minute, time.Minute, 0, 0, 0}, 2*time.Second + whole},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, now, took := allowance{whole: whole, left: whole}, time.Now(), time.Duration(0)
+			for i, late := range test.late {
+				step := a.begin(now)
+				took += step
+				now = now.Add(step + late)
+				if left, want := a.end(now), i < len(test.late)-1; left != want {
+					t.Fatalf("time is left after %d steps: %t, want %t", i+1, left, want)
+				}
+			}
+			if took != test.took {
+				t.Errorf("the steps took %v, want %v", took, test.took)
+			}
+		})
+	}
+}
+
 // Many handshakes that hang do not delay others.
 func TestHangingHandshakesDelayNoOther(t *testing.T) {
 	h := open(t, Options{TLS: serverTLS(t), HandshakeTimeout: time.Hour})
