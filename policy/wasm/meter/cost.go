@@ -23,7 +23,7 @@ package meter
 // wasm measures that no code takes much longer than its weight says.
 const (
 	weightNear     = 4   // a load of what is in a cache of the core; others cost more, see farUnits
-	weightStore    = 8   // of which several are under way at a time
+	weightStore    = 24  // across the border of two pages; of others several are under way at a time
 	weightBranch   = 2   // a conditional branch, which may be mispredicted
 	weightRound    = 4   // conversions to integers, and rounding
 	weightVector   = 4   // a vector instruction is several of the machine's
