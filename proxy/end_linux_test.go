@@ -179,20 +179,8 @@ func TestDrainDoesNotWaitForATalker(t *testing.T) {
 func drainOfATalker(t *testing.T, wrap func(net.Conn) net.Conn) time.Duration {
 	served, stop := pipeTenant(testLimits())
 	defer stop()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	peer, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	peer, far := loopback(t)
 	defer peer.Close()
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
 	join(served, wrap(far))
 	var talking sync.WaitGroup
 	defer talking.Wait()

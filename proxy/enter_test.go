@@ -86,22 +86,10 @@ func TestClosedWhileJoining(t *testing.T) {
 			}
 		}
 	})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	for range 200 {
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		far, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		near, far := loopback(t)
 		join(tenant, far)
-		io.Copy(io.Discard, conn)
-		conn.Close()
+		io.Copy(io.Discard, near)
+		near.Close()
 	}
 }

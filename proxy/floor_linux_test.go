@@ -58,27 +58,15 @@ func newFloor(b *testing.B, size int) *floor {
 	runtime.LockOSThread() // as it is this thread's CPU time that is measured
 	b.Cleanup(runtime.UnlockOSThread)
 	f := &floor{size: size, buf: make([]byte, 1<<20)}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
 	for i := range f.out {
-		out, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			b.Fatal(err)
-		}
-		in, err := l.Accept()
-		if err != nil {
-			b.Fatal(err)
-		}
+		out, in := loopback(b)
 		f.out[i], f.in[i] = descriptor(b, out), descriptor(b, in)
 	}
 	return f
 }
 
-func descriptor(b *testing.B, conn net.Conn) int {
-	file, err := conn.(*net.TCPConn).File()
+func descriptor(b *testing.B, conn *net.TCPConn) int {
+	file, err := conn.File()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -101,6 +101,26 @@ func acceptLoop(tenant *Tenant, l net.Listener) {
 	}
 }
 
+// loopback returns both ends of a TCP connection. near is closed with the test.
+func loopback(t testing.TB) (near, far *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dialed, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dialed.Close() })
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dialed.(*net.TCPConn), accepted.(*net.TCPConn)
+}
+
 // join makes conn a peer of the tenant.
 func join(tenant *Tenant, conn net.Conn) {
 	if err := tenant.Serve(conn, func(bool) {}); err != nil {

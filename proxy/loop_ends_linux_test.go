@@ -35,31 +35,18 @@ func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), rel
 	held := heldRules{testRules(), make(chan struct{}), make(chan struct{})}
 	active := policytest.Active(held)
 	served = NewTenant("default", active, testLimits(), slog.New(slog.DiscardHandler))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		l.Close()
 		served.Close()
 		active.Close()
 	})
 	join = func() (*session, client) {
 		t.Helper()
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		far, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		near, far := loopback(t)
 		if err := served.Serve(far, func(bool) {}); err != nil {
 			t.Fatal(err)
 		}
 		sessions := *served.sessions.Load()
-		return sessions[len(sessions)-1], client{t, conn.(*net.TCPConn)}
+		return sessions[len(sessions)-1], client{t, near}
 	}
 	_, holder := join()
 	holder.say(pdu.Append(nil, 0x7777, 0x7777, 0, nil))

@@ -36,21 +36,8 @@ func TestUnreadKeepsTheRestInTheLog(t *testing.T) {
 	l := testLimits()
 	l.LagSoft = 0
 	served, addr, _ := serve(t, l)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	peer, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
-	far, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	setPaced(t, far.(*net.TCPConn))
+	peer, far := loopback(t)
+	setPaced(t, far)
 	s := newSession(served, far, func(bool) {})
 	kernel := &fullWindow{session: s}
 	s.kernel = kernel

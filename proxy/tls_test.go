@@ -45,22 +45,9 @@ func secure(t *testing.T) (server, client *tls.Config) {
 func dialTLS(t *testing.T, tenant *Tenant) *tls.Conn {
 	t.Helper()
 	server, peer := secure(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	near, far := loopback(t)
 	join(tenant, tls.Server(far, server))
-	c := tls.Client(conn, peer)
-	t.Cleanup(func() { c.NetConn().Close() })
+	c := tls.Client(near, peer)
 	c.SetDeadline(time.Now().Add(generous))
 	if err := c.Handshake(); err != nil {
 		t.Fatal(err)

@@ -50,23 +50,10 @@ func (r hookedRaw) Write(f func(fd uintptr) bool) error {
 // hook makes a hooked connection a peer of the tenant, and returns the remote end.
 func hook(t *testing.T, tenant *Tenant, h *hooked) client {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.TCPConn = far.(*net.TCPConn)
+	near, far := loopback(t)
+	h.TCPConn = far
 	join(tenant, h)
-	return client{t, conn.(*net.TCPConn)}
+	return client{t, near}
 }
 
 // catchUp writes what is appended after its last look and before it gives back the right
