@@ -12,7 +12,6 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy/abi"
-	"switchyard/policy/wasm/meter"
 )
 
 // BenchmarkPrice is what metering costs real policies: calls of each guest as it is and rewritten,
@@ -42,12 +41,7 @@ func BenchmarkPrice(b *testing.B) {
 }
 
 func benchmarkPrice(b *testing.B, module []byte, export string, body []byte) {
-	l := DefaultLimits()
-	metered, err := meter.Rewrite(module, meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth, Pages: l.MemoryPages})
-	if err != nil {
-		b.Fatal(err)
-	}
-	calls := [2]func(){pricedCall(b, module, export, body), pricedCall(b, metered, export, body)}
+	calls := [2]func(){pricedCall(b, module, export, body), pricedCall(b, rewrite(b, module), export, body)}
 	const round = 1000
 	best := [2]time.Duration{time.Hour, time.Hour}
 	for b.Loop() {

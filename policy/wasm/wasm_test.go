@@ -63,7 +63,7 @@ func metered(t testing.TB, name string) []byte { return rewrite(t, guest(t, name
 func rewrite(t testing.TB, module []byte) []byte {
 	t.Helper()
 	l := DefaultLimits()
-	module, err := meter.Rewrite(module, meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth})
+	module, err := meter.Rewrite(module, meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth, Pages: l.MemoryPages})
 	if err != nil {
 		t.Fatal(err)
 	}

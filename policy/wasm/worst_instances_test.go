@@ -113,16 +113,7 @@ func TestWorstInstances(t *testing.T) {
 			continue
 		}
 		t.Run(d.name, func(t *testing.T) {
-			metered, err := meter.Rewrite(d.module(d.n), meter.Limits{Fuel: e.limits.Fuel, LoadFuel: e.limits.LoadFuel, Depth: e.limits.Depth, Pages: e.limits.MemoryPages})
-			if err != nil {
-				t.Fatal(err)
-			}
-			made := compileModule(e.config, metered)
-			defer made.close()
-			if made.err != nil {
-				t.Fatal(made.err)
-			}
-			p := &Policy{limits: e.limits, runtime: made.runtime, compiled: made.module}
+			p := compiled(t, e, d.module(d.n))
 			best := time.Hour
 			for range 3 {
 				read, stop := e.clock()

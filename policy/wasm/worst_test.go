@@ -8,7 +8,6 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/wasm/binary"
-	"switchyard/policy/wasm/meter"
 )
 
 // A worst case is the code of one turn of an endless loop, made to take as long as possible
@@ -352,6 +351,17 @@ func TestWorstCases(t *testing.T) {
 	}
 }
 
+// compiled returns the policy of a module of which no instance is made yet.
+func compiled(t *testing.T, e *Engine, module []byte) *Policy {
+	t.Helper()
+	made := compileModule(e.config, rewrite(t, module))
+	t.Cleanup(func() { made.close() })
+	if made.err != nil {
+		t.Fatal(made.err)
+	}
+	return &Policy{limits: e.limits, runtime: made.runtime, compiled: made.module}
+}
+
 // TestWorstStarts does the same in _initialize, with all of the fuel for loading.
 func TestWorstStarts(t *testing.T) {
 	e := newEngine(t, DefaultLimits(), nil)
@@ -360,18 +370,7 @@ func TestWorstStarts(t *testing.T) {
 			continue
 		}
 		t.Run(c.group+"/"+c.name, func(t *testing.T) {
-			module := c.module(true)
-			l := meter.Limits{Fuel: e.limits.Fuel, LoadFuel: e.limits.LoadFuel, Depth: e.limits.Depth}
-			metered, err := meter.Rewrite(module, l)
-			if err != nil {
-				t.Fatal(err)
-			}
-			made := compileModule(e.config, metered)
-			defer made.close()
-			if made.err != nil {
-				t.Fatal(made.err)
-			}
-			p := &Policy{limits: e.limits, runtime: made.runtime, compiled: made.module}
+			p := compiled(t, e, c.module(true))
 			best := time.Hour
 			for range 2 {
 				read, stop := e.clock()
