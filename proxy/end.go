@@ -36,8 +36,8 @@ func (s *session) Close(why hub.Reason) {
 	}
 }
 
-// askToEnd makes the reader end the session gracefully, for that reason, when it has
-// handled what it has read.
+// askToEnd makes the reader end the session gracefully for the given reason, once the
+// reader has handled what it has read.
 func (s *session) askToEnd(why hub.Reason) {
 	if s.asked.CompareAndSwap(nil, &why) {
 		s.endPause()
@@ -45,15 +45,15 @@ func (s *session) askToEnd(why hub.Reason) {
 	}
 }
 
-// wakeReader makes the reader notice that it is to stop. If a peer that the loop reads from
-// takes nothing, it notices once the peer does, or when the tenant stops.
+// wakeReader makes the reader notice that it must stop. While a peer in the loop accepts no
+// output, its reader notices only when the peer accepts some or the tenant stops.
 func (s *session) wakeReader() {
 	if !s.loop.rouse(s) {
 		s.conn.SetReadDeadline(time.Now())
 	}
 }
 
-// endPause ends a pause of the reader, and lets none begin.
+// endPause ends a pause of the reader and prevents further pauses.
 func (s *session) endPause() { s.closeOnce.Do(func() { close(s.closing) }) }
 
 // abort closes the connection without TLS's closing message, which would have to wait
@@ -134,8 +134,8 @@ func (s *session) end() {
 	}
 }
 
-// abortAfterFlush aborts the session after flushTime. If the hub stood still meanwhile, the
-// peer has that time once more.
+// abortAfterFlush aborts the session after flushTime. If the hub stalled meanwhile, the
+// peer gets that time once more.
 func (s *session) abortAfterFlush() *time.Timer {
 	waits := s.tenant.beginWait()
 	return time.AfterFunc(flushTime, func() {
@@ -249,7 +249,7 @@ func (s *session) discardBatch() error {
 	return nil
 }
 
-// framed reports whether what a session that has ended still reads is counted in PDUs.
+// framed reports whether an ended session still counts its input in PDUs.
 func (s *session) framed() bool {
 	return s.input.ending == hub.Drained || s.input.ending == hub.ClosedBy || errors.Is(s.input.cause, errAsked)
 }

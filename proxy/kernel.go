@@ -9,10 +9,11 @@ type kernel interface {
 	knows() bool
 	// silence returns for how long nothing has arrived, whether or not it was read.
 	silence() (d time.Duration, known bool)
-	// window returns how many bytes the peer's kernel would take now, and for how long in
-	// all its window has stopped writes.
+	// window returns how many bytes the peer's kernel would accept now, and how long its
+	// window has blocked writes in total.
 	window() (bytes int, stopped time.Duration, known bool)
-	// limitUnsent limits what the kernel holds unsent to tenant.PacedUnsent bytes, or lifts that.
+	// limitUnsent limits the kernel's unsent data to tenant.PacedUnsent bytes, or lifts the
+	// limit.
 	limitUnsent(limited bool)
 	// unread reports whether something has arrived that was not read.
 	unread() bool

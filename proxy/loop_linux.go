@@ -144,8 +144,8 @@ func (l *loop) end(s *session) bool {
 	return true
 }
 
-// rouse makes the loop serve the session as soon as its peer has room for more, although it
-// has no input. It returns false if the session is not in the loop.
+// rouse makes the loop serve the session as soon as its peer accepts more output, even if
+// the session has no input. It returns false if the session is not in the loop.
 func (l *loop) rouse(s *session) bool {
 	if l == nil {
 		return false

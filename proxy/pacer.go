@@ -5,46 +5,47 @@ import (
 	"time"
 )
 
-// For how long a msg_server processes a batch, in nanoseconds: it reads until its socket is
-// empty, and only then takes the PDUs off the front of its buffer, moving the rest of the
-// buffer for each.
+// The time in nanoseconds that a msg_server needs for a batch: it reads until its socket is
+// empty, and only then takes the PDUs off the front of its buffer. For each PDU it moves
+// the rest of the buffer.
 const (
-	readTime = 2.0                   // for a byte that it reads
-	pduTime  = 4000.0                // for a PDU
-	moveTime = 1e9 / float64(10<<30) // for a byte that it moves
+	readTime = 2.0                   // to read a byte
+	pduTime  = 4000.0                // to process a PDU
+	moveTime = 1e9 / float64(10<<30) // to move a byte
 )
 
 const (
-	// paceInterval is how much of its time a peer is given for a batch. One that was not sent
-	// anything for longer has credit for paceCredit at most.
+	// paceInterval is how much processing time one batch may cost the peer. A peer that was
+	// idle for longer gets credit for at most paceCredit.
 	paceInterval = time.Millisecond
 	paceCredit   = 16 * time.Millisecond
-	// noPace is the level from which on a peer is not paced.
+	// noPace is the lowest level at which a peer is not paced.
 	noPace = 5
-	// keepBatches is how many batches in succession a peer must keep up with for the next
-	// level; eight times as many each time that it has fallen behind, up to mostBatches.
+	// keepBatches is how many successive batches a peer must keep up with to reach the next
+	// level. Each time the peer falls behind, the number grows eightfold, up to mostBatches.
 	keepBatches, mostBatches = 8, 4096
-	// fallsBehind is how many bytes at least a peer has left unread that falls behind, and
-	// stallTime for how long its full window has stopped the kernel.
+	// A peer falls behind if it has left at least fallsBehind bytes unread, or if its full
+	// window has blocked the kernel for stallTime.
 	fallsBehind = 256 << 10
 	stallTime   = 10 * time.Millisecond
 	fullChecks  = 4
-	// probeBytes is what a peer gets every pauseTime at most that has fallen behind.
+	// probeBytes is how much a peer that has fallen behind gets per pauseTime at most.
 	probeBytes = 4 << 10
 	pauseTime  = 50 * time.Millisecond
 	// checkBytes is how much is written between two checks, unless the peer is paced.
 	checkBytes = 128 << 10
-	// largePDU is the size from which on PDUs are not paced, because a msg_server moves few of
-	// them: for the 384 that a window of 6 MiB takes, 0.1 s. largeBytes is how much is written
-	// of them at once, since small ones may follow.
+	// PDUs of largePDU bytes or more are not paced, because few of them fit into a window: a
+	// msg_server processes the 384 that fit into 6 MiB in 0.1 s. At most largeBytes of them
+	// are written at once, since small PDUs may follow.
 	largePDU, largeBytes = 16 << 10, 512 << 10
-	// windowTime is for how long the widest window that the peer's kernel has offered counts
-	// as that of an empty socket.
+	// windowTime is how long the widest window that the peer's kernel has offered is taken for
+	// the window of an empty socket.
 	windowTime = 2 * time.Second
 )
 
-// A pacer limits how much a peer is sent at once that cannot process it. A msg_server needs
-// time in the square of what it reads at once, and reads nothing meanwhile:
+// A pacer limits how much is sent at once to a peer that processes large batches slowly.
+// The time a msg_server needs grows with the square of what it reads at once, and it reads
+// nothing meanwhile:
 //
 //	read ─ read ─ … ─ empty │ PDU ─ move ─ PDU ─ move ─ … │ read ─ …
 //	       a batch             its time                     what has come since
@@ -54,36 +55,36 @@ const (
 // the last one. In a millisecond that is 200 PDUs of 66 bytes, or 100 of 1 KiB.
 //
 // Other peers can take more. Each level doubles the pace, and a peer that keeps up with it
-// rises to the next one. The peer's kernel tells whether it does. It acknowledges also what
-// the peer has not read, but its window is smaller by that much:
+// rises to the next one. The window of the peer's kernel shows whether it does. The kernel
+// also acknowledges what the peer has not read, but its window shrinks by that much:
 //
 //	widest window  ├─────────────────────────────────────────────┤
 //	window now     ├──────────────┤╶─── unread ───╴╶── recent ──╴┘
 //
-// Recent is what was written since the last check, because the window in the last
-// acknowledgement may not include that it was read. A peer that falls behind gets little until
-// it has read what it has. Then it is at level 0, and rises more slowly.
+// Recent is what was written since the last check. It does not count as unread, because the
+// peer may have read it after the last acknowledgement. A peer that falls behind gets little
+// until it has read what it has. It then restarts at level 0 and rises more slowly.
 type pacer struct {
 	// Static.
 	written func() (bytes, pdus uint64) // so far
 	kernel  kernel
 
 	// Owned by the goroutine that has the right to write.
-	level  int // the pace is that of a msg_server, doubled this often
+	level  int // how often the pace of a msg_server was doubled
 	keep   int // how many batches raise the level
-	kept   int // how many of them the peer has kept up with
-	full   int // how many checks in succession have found little of its window open
+	kept   int // batches of this level that the peer has kept up with
+	full   int // successive checks that found the window nearly closed
 	behind bool
-	free   int64 // when a peer of this level has processed what it was sent, see clock
+	free   int64 // when a peer of this level will have processed what it was sent, see clock
 
-	size        float64 // of a PDU, on average over the last write
-	lifted      bool    // the limit of what the kernel holds unsent, because PDUs are large
-	bytes, pdus uint64  // written by then
+	size        float64 // mean size of a PDU in the last write
+	lifted      bool    // the limit on the kernel's unsent data is lifted, because PDUs are large
+	bytes, pdus uint64  // written up to the last check
 
 	recent      int   // bytes written since the last check
-	checked     int64 // when that was
+	checked     int64 // when the last check was
 	stopped     time.Duration
-	widest      [2]int // windows: before widestSince, and since then
+	widest      [2]int // widest windows before and since widestSince
 	widestSince int64
 }
 
@@ -91,8 +92,8 @@ func newPacer(written func() (bytes, pdus uint64), k kernel) *pacer {
 	return &pacer{written: written, kernel: k, keep: keepBatches, size: 128}
 }
 
-// allows returns how many bytes may be written now, or 0 and how long to wait before asking
-// again.
+// allows returns how many bytes may be written now. If it returns 0, it also returns how
+// long to wait before the next call.
 func (p *pacer) allows(now int64) (bytes int, wait time.Duration) {
 	if p.size >= largePDU {
 		return largeBytes, 0
@@ -122,7 +123,7 @@ func (p *pacer) allows(now int64) (bytes int, wait time.Duration) {
 	return max(probeBytes, p.batch(min(idle, paceCredit>>p.level))<<p.level), 0
 }
 
-// waited notes that a batch had to wait for the pace.
+// waited records that a batch had to wait for the pace.
 func (p *pacer) waited() {
 	if p.behind {
 		return
@@ -135,7 +136,7 @@ func (p *pacer) waited() {
 	}
 }
 
-// wrote notes that n bytes were written.
+// wrote records that n bytes were written.
 func (p *pacer) wrote(n int, now int64) {
 	p.recent += n
 	if p.level == noPace {
@@ -182,7 +183,7 @@ func (p *pacer) check(now int64) {
 	}
 }
 
-// widestWindow returns the widest window for some time up to now.
+// widestWindow returns the widest window of the recent past.
 func (p *pacer) widestWindow(window int, now int64) int {
 	if now-p.widestSince > int64(windowTime) {
 		p.widest, p.widestSince = [2]int{p.widest[1], 0}, now
@@ -200,7 +201,7 @@ func (p *pacer) restart(now int64, pause time.Duration) {
 	p.free = max(p.free, now+int64(min(pause, pauseTime)))
 }
 
-// timeFor returns for how long a msg_server processes n bytes that it reads at once.
+// timeFor returns how long a msg_server takes to process n bytes that it reads at once.
 func (p *pacer) timeFor(n int) time.Duration {
 	bytes := float64(n)
 	return time.Duration(bytes*readTime + bytes/p.size*(pduTime+bytes/2*moveTime))

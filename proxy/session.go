@@ -40,9 +40,9 @@ type session struct {
 
 	lagsSince time.Time                  // since when the lag exceeds the soft limit, or zero; owned by the tick
 	reason    atomic.Pointer[hub.Reason] // why the session ends; nil until then
-	asked     atomic.Pointer[hub.Reason] // why the reader is to end the session; nil until then
-	stops     atomic.Bool                // the reader is to stop, also if the tenant goes on
-	closing   chan struct{}              // closed when there is a reason or asked, or stops, so that no reader pauses on
+	asked     atomic.Pointer[hub.Reason] // why the reader must end the session; nil until then
+	stops     atomic.Bool                // the reader must stop, even if the tenant continues
+	closing   chan struct{}              // closed when reason, asked or stops is set, so that a pause of the reader ends
 	closeOnce sync.Once                  // closes closing
 }
 
@@ -256,8 +256,8 @@ func (s *session) abandoned() bool { return s.seat.Session() == 0 }
 
 func (s *session) stopping() bool { return s.stops.Load() || s.tenant.isStopping() }
 
-// stop makes the reader handle what has arrived, and then stop, although the tenant goes on.
-// As when the tenant stops, it no longer waits for a quota.
+// stop makes the reader handle what has arrived and then stop, although the tenant
+// continues. The reader no longer waits for a quota, as when the tenant stops.
 func (s *session) stop() {
 	s.stops.Store(true)
 	s.endPause()
@@ -288,7 +288,7 @@ func (s *session) mayReadOn() bool {
 		return false
 	}
 	if in.settled && s.stops.Load() {
-		return false // whether or not others still read
+		return false // even if other sessions still read
 	}
 	s.conn.SetReadDeadline(now.Add(min(quietTime, in.stopsAt.Sub(now))))
 	select {

@@ -52,8 +52,8 @@ func (s Session) TLS() (state tls.ConnectionState, ok bool) {
 	return secured.ConnectionState(), true
 }
 
-// identity returns the name by which the peer is known when it connects again: its verified
-// certificate's, or else its address without the port.
+// identity returns the name that identifies the peer across connections: the name in its
+// verified certificate, or else its address without the port.
 func (s *session) identity() string {
 	if state, ok := (Session{session: s}).TLS(); ok && len(state.VerifiedChains) > 0 {
 		return "certificate " + state.PeerCertificates[0].Subject.String()

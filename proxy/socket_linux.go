@@ -75,7 +75,7 @@ func (r *rawReader) watch(epoll int, number int32) (err error) {
 	})
 }
 
-// watchOutput has the epoll set report that the socket has room for output, too.
+// watchOutput makes the epoll set also report when the socket accepts output.
 func (r *rawReader) watchOutput(epoll int, number int32) error {
 	return r.control(func(fd int) error {
 		return unix.EpollCtl(epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP, Fd: number})
@@ -94,7 +94,7 @@ func (r *rawReader) control(do func(fd int) error) (err error) {
 	return err
 }
 
-// paced reports whether the connection's listener wants it paced, see tenant.PacedUnsent.
+// paced reports whether the connection's listener asks for pacing, see tenant.PacedUnsent.
 func (r *rawConn) paced() (is bool) {
 	r.conn.Control(func(fd uintptr) {
 		n, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)

@@ -55,7 +55,7 @@ func (p peerSocket) silence() (time.Duration, bool) {
 	return time.Duration(info.Last_data_recv) * time.Millisecond, true
 }
 
-// window is not known before Linux 5.4, which reports 0.
+// Linux before 5.4 does not report the window; window is then 0.
 func (p peerSocket) window() (bytes int, stopped time.Duration, known bool) {
 	info := p.info()
 	if info == nil {
@@ -67,7 +67,7 @@ func (p peerSocket) window() (bytes int, stopped time.Duration, known bool) {
 func (p peerSocket) limitUnsent(limited bool) {
 	limit := tenant.PacedUnsent
 	if !limited {
-		limit = 0 // that of the system
+		limit = 0 // the system's default
 	}
 	p.conn.Control(func(fd uintptr) {
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, limit)

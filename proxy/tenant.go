@@ -52,8 +52,8 @@ type Limits struct {
 	// Users is how many users the tenant's peers may hold together, and PeerUsers how many
 	// each of them; a user counts once for each peer that holds it. 0 is unlimited.
 	Users, PeerUsers int
-	ClientTypes      body.ClientTypes // admitted besides those of the original
-	Quota            tenant.Quota     // of what the tenant's peers send
+	ClientTypes      body.ClientTypes // admitted in addition to TeamTalk's own
+	Quota            tenant.Quota     // limits what the tenant's peers send
 }
 
 // A Tenant is a hub with the connections of its peers.
@@ -74,7 +74,7 @@ type Tenant struct {
 	roomWaiters atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
 	logWasFull  atomic.Bool                 // since the last tick
 	lastTick    atomic.Int64                // when the last tick ended, see clock
-	stoodStill  atomic.Int64                // for how long the hub has stood still in all, as ticks found
+	stoodStill  atomic.Int64                // total time for which the hub has stalled, as ticks found
 	everySecond atomic.Pointer[func()]      // nil if there is none
 
 	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
@@ -172,8 +172,8 @@ func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 	return nil
 }
 
-// End ends the session of a connection gracefully, for that reason: what is due to it is
-// still written. It returns false if the connection is not served yet, or no longer.
+// End gracefully ends the session of a connection for the given reason: data due to the
+// peer is still written. It returns false if the connection is not being served.
 func (t *Tenant) End(conn net.Conn, why hub.Reason) bool {
 	for _, s := range *t.sessions.Load() {
 		if s.conn == conn {
@@ -229,8 +229,8 @@ func (t *Tenant) remove(s *session) {
 	t.sessions.Store(&sessions)
 }
 
-// stopInTurn stops the sessions one after the other, over the time of spread. Each is served
-// as before until its turn. It returns early when ctx is done, or no session is left.
+// stopInTurn stops the sessions one after the other, spread over the given time. Each is
+// served as before until its turn. It returns early when ctx is done, or no session is left.
 func (t *Tenant) stopInTurn(ctx context.Context, spread time.Duration) {
 	if spread <= 0 {
 		return

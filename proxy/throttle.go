@@ -158,9 +158,9 @@ func (s *session) measure(t *throttle) *tenant.PeerMeter {
 	return in.meter
 }
 
-// pay pays for u, in instalments. It returns when all is paid, the quota is lifted, or the
-// session or its tenant stops; or false if the session was closed, which leaves some of the
-// rest to the tenant.
+// pay pays for u in instalments. It returns true when all is paid, the quota is lifted, or
+// the session or its tenant stops. It returns false if the session was closed or asked to
+// end; part of the rest is then charged to the tenant.
 func (s *session) pay(t *throttle, u tenant.Use) bool {
 	bill := tenant.NewBill(u)
 	wait, what := s.measure(t).Pay(clock(), &bill)
@@ -175,7 +175,7 @@ func (s *session) pay(t *throttle, u tenant.Use) bool {
 		case <-timer.C:
 		case <-s.closing:
 			if s.reason.Load() == nil && s.asked.Load() == nil {
-				return true // it only stops
+				return true // a session that stops still handles what has arrived
 			}
 			s.measure(t).Default(clock(), &bill)
 			return false

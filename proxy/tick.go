@@ -69,17 +69,18 @@ const beginsAfter = time.Second
 // stood still: it was stopped by a signal, suspended, or starved.
 const standstill = tickInterval
 
-// A wait is for a peer. Time during which the hub stood still does not count as the peer's.
+// A wait measures how long the hub has waited for a peer. Time during which the hub stalled
+// does not count.
 type wait struct {
 	tenant     *Tenant
 	begun      int64 // see clock
-	stoodStill int64 // the tenant's then
+	stoodStill int64 // the tenant's stoodStill at that time
 }
 
 func (t *Tenant) beginWait() wait { return wait{t, clock(), t.stoodStill.Load()} }
 
-// disturbed reports, at the end of a wait of d, whether the hub stood still meanwhile. If
-// the end itself was late, no tick may have come since.
+// disturbed reports, at the end of a wait of d, whether the hub stalled meanwhile. It also
+// checks whether the wait itself ended late, because no tick may have come since.
 func (w wait) disturbed(d time.Duration) bool {
 	late := time.Duration(clock()-w.begun) - d
 	return max(late, time.Duration(w.tenant.stoodStill.Load()-w.stoodStill)) > standstill

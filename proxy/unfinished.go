@@ -9,8 +9,8 @@ import (
 )
 
 // The limits of PDUs that have not arrived whole. A peer in the middle of a PDU can send
-// no heartbeat, so the bytes of that PDU count as a sign of life. It has to make progress
-// none the less, and all such PDUs share a memory:
+// no heartbeat, so the bytes of that PDU count as a sign of life. Nevertheless the PDU must
+// make progress, and all such PDUs share a memory limit:
 //
 //	arrived ▲          ┌───── whole in time
 //	        │      ┌───┘  ╱ leastProgress
@@ -19,8 +19,8 @@ import (
 //	        └────────┴─────────────────▶ time
 //	         ◀ 2 × Timeout ▶
 //
-// Twice, because the original closes no peer whose bytes arrive: one that needs somewhat longer
-// than Timeout for a PDU is not yet hostile.
+// The limit is twice Timeout because route_server never closes a peer whose bytes keep
+// arriving: a peer that needs somewhat longer than Timeout for a PDU is not yet hostile.
 
 const (
 	// leastProgress is how many bytes of a PDU must arrive in a second, after twice Timeout.
@@ -35,14 +35,14 @@ const (
 	processInput = 4
 )
 
-// An unfinished is what a session's reader says about the PDU of which a part has arrived.
+// An unfinished describes the PDU of which a session's reader holds only a part.
 type unfinished struct {
 	since   atomic.Int64 // when its first bytes were read, see clock; 0 if there is none
 	arrived atomic.Int64 // bytes of it
 }
 
-// note records that the reader holds that many bytes of a PDU, and of a new one if the
-// last read completed others.
+// note records how many bytes of an unfinished PDU the reader holds. If the last read
+// completed other PDUs, this one is new.
 func (u *unfinished) note(arrived int, isNew bool, now int64) {
 	switch since := u.since.Load(); {
 	case arrived == 0:
@@ -56,22 +56,22 @@ func (u *unfinished) note(arrived int, isNew bool, now int64) {
 	u.arrived.Store(int64(arrived))
 }
 
-// over reports whether the PDU makes less progress than it must, by at.
+// over reports whether the PDU has made too little progress by the time at.
 func (u *unfinished) over(at int64, timeout time.Duration) bool {
 	since := u.since.Load()
 	credit := float64(u.arrived.Load()) / leastProgress * float64(time.Second)
 	return timeout > 0 && since != 0 && float64(at-since) > 2*float64(timeout)+credit
 }
 
-// noteInput records what the reader holds now. completed says whether it has read the end
-// of a PDU since the last call.
+// noteInput records what the reader holds now. completed is true if the reader has read the
+// end of a PDU since the last call.
 func (s *session) noteInput(completed bool, now int64) {
 	s.input.unfinished.note(s.input.pdus.Buffered(), completed, now)
 	s.countInput()
 }
 
-// noteBatch records that whole PDUs are about to be handled. However long that takes, it is
-// not part of the next PDU's time, which begins when the reader waits for it.
+// noteBatch records that whole PDUs are about to be handled. That time is not charged to
+// the next PDU, whose time begins when the reader waits for it.
 func (s *session) noteBatch() {
 	s.input.unfinished.note(0, true, 0)
 	s.countInput()
@@ -101,7 +101,7 @@ func (s *session) shrinkInput() {
 	}
 }
 
-// dropInput releases the memory of a reader that has ended, but for what linger needs.
+// dropInput releases the memory of a reader that has ended, except what linger needs.
 func (s *session) dropInput() {
 	if !s.framed() {
 		s.input.pdus.Discard()
@@ -109,10 +109,10 @@ func (s *session) dropInput() {
 	s.noteBatch()
 }
 
-// An inputMemory is how much memory a reader holds, in bytes.
+// An inputMemory is how much memory a reader holds; both sizes are in bytes.
 type inputMemory struct {
-	size       int64 // of its buffer
-	unfinished int64 // the same while it waits for the rest of a PDU, otherwise 0
+	size       int64 // size of the reader's buffer
+	unfinished int64 // equals size while the reader waits for the rest of a PDU, otherwise 0
 }
 
 func (m *inputMemory) add(size, unfinished int64) {
@@ -132,8 +132,8 @@ type Inputs struct {
 // NewInputs returns Inputs for Limits.
 func NewInputs() *Inputs { return &Inputs{tenants: make(map[*inputs]struct{})} }
 
-// inputs are the input buffers of a tenant's sessions, as far as they count. All but process
-// is guarded by its mu.
+// inputs are those input buffers of a tenant's sessions that count towards the limits.
+// process.mu guards all fields except process.
 type inputs struct {
 	process *Inputs // static
 	limit   int64   // of total.unfinished
@@ -155,8 +155,8 @@ func (i *inputs) setLimit(maxPDU int) {
 	i.limit = max(tenantInput, 4*int64(maxPDU))
 }
 
-// scarce reports whether so much memory is held that buffers without a part of a PDU are
-// not kept for the next one.
+// scarce reports whether readers hold so much memory that empty buffers must be released
+// instead of being kept for the next PDU.
 func (i *inputs) scarce() bool { return i.half.Load() || i.process.scarce.Load() }
 
 // count sets how much the session holds. If too much is held for unfinished PDUs, by the
@@ -191,7 +191,7 @@ func (i *inputs) set(s *session, m inputMemory) (victims []*session) {
 	}
 }
 
-// setLocked is set without a check of the limits. Called under mu.
+// setLocked records the session's memory without checking the limits. Called under mu.
 func (i *inputs) setLocked(s *session, m inputMemory) {
 	p, before := i.process, i.of[s]
 	if i.of[s] = m; m.size == 0 {
@@ -222,7 +222,8 @@ func (p *Inputs) largest() (most *inputs) {
 
 // worst returns the session whose unfinished PDU has cost most by now, in bytes times the
 // time since it began. A peer whose PDU is large but on its way costs less than one that
-// leaves a small one unfinished. There is one, or nothing would be held. Called under mu.
+// leaves a small one unfinished. Such a session exists whenever memory is held. Called
+// under mu.
 func (i *inputs) worst(now int64) (worst *session) {
 	most := 0.0
 	for s, m := range i.of {

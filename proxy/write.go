@@ -121,7 +121,7 @@ func (s *session) awaitPace(p *pacer) int {
 	}
 }
 
-// sent notes that n bytes were written. The caller has the right to write.
+// sent records that n bytes were written. The caller has the right to write.
 func (s *session) sent(n int, now int64) {
 	s.seat.Sent(n)
 	if n == 0 {

@@ -9,12 +9,12 @@ import (
 // Notices and answers, which the hub makes itself, are not included.
 type AuditRow struct {
 	Command pdu.CommandID // 0 stands for all ids that the protocol does not have
-	PDUs    uint64        // without those that were not weighed
-	Sent    Copies        // by the policy in force
-	Audited Copies        // what the audited policy would have sent
-	Useless Copies        // sent, but not by the audited policy
-	Missed  Copies        // not sent, but by the audited policy
-	Faults  uint64        // PDUs about which the audited policy failed to decide
+	PDUs    uint64        // excludes PDUs that were not weighed
+	Sent    Copies        // sent by the policy in force
+	Audited Copies        // that the audited policy would have sent
+	Useless Copies        // that only the policy in force sent
+	Missed  Copies        // that only the audited policy would have sent
+	Faults  uint64        // PDUs for which the audited policy failed to decide
 }
 
 // Add adds the counts of another row.

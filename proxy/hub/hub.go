@@ -43,7 +43,7 @@ type Hub struct {
 	editCap atomic.Int64
 	// users and peerUsers bound the user table; 0 is unlimited.
 	users, peerUsers atomic.Int64
-	// clientTypes are those admitted besides the original's; nil if there are none.
+	// clientTypes are the types admitted in addition to TeamTalk's own; nil if there are none.
 	clientTypes atomic.Pointer[body.ClientTypes]
 
 	announcing sync.Mutex            // held during a long announcement, see announce.go

@@ -35,7 +35,8 @@ func (h *Hub) SetPresenceLimits(users, peerUsers int) {
 	h.peerUsers.Store(int64(peerUsers))
 }
 
-// SetClientTypes sets which further types of client are admitted, as which of those known.
+// SetClientTypes sets which further client types are admitted, and which known type each is
+// treated as.
 func (h *Hub) SetClientTypes(types body.ClientTypes) { h.clientTypes.Store(&types) }
 
 // furtherClients returns what SetClientTypes has set.

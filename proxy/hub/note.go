@@ -13,8 +13,8 @@ type Note struct {
 	PDU     []byte     // the first, whole; valid during the call
 	PDUs    int
 	Verdict policy.Verdict
-	Dropped Reason        // why, if they were dropped
-	Fault   *policy.Fault // how the policy failed to decide, if it did
+	Dropped Reason        // why the PDUs were dropped; empty if they were not
+	Fault   *policy.Fault // how the policy failed to decide; nil if it decided
 	Policy  *policy.Generation
 
 	Attributes uint64 // of the sender, as the policy received them

@@ -146,9 +146,9 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest [
 	return batch
 }
 
-// A stretch is how much the last run and the last command run are to grow: by neighbouring
-// PDUs with the same command and the same verdict. Most batches are one stretch, and
-// counting in variables costs less than counting in the runs.
+// A stretch counts neighbouring PDUs with the same command and verdict, by which the last
+// run and the last command run will grow. Most batches are one stretch, and counting in
+// variables costs less than counting in the runs.
 type stretch struct {
 	bytes, pdus int
 	command     pdu.CommandID
@@ -156,8 +156,8 @@ type stretch struct {
 	grows       bool
 }
 
-// isPlain reports whether v is dropped, consumed or broadcast: what takes no more than the
-// log's lock, for any number of PDUs, and does not change how the next ones are judged.
+// isPlain reports whether v drops, consumes or broadcasts. Such a verdict needs only the
+// log's lock for any number of PDUs, and does not change how later PDUs are judged.
 func isPlain(v policy.Verdict) bool {
 	const plain = 1<<policy.Drop | 1<<policy.Consume | 1<<policy.BroadcastExceptSender | 1<<policy.BroadcastAll
 	return plain>>v.Action()&1 != 0
@@ -209,8 +209,8 @@ func (h *Hub) route(s *Seat) {
 	}
 }
 
-// routeRuns carries out neighbouring runs that do not need presence, and returns how many
-// they are. They share one acquisition of the log's lock.
+// routeRuns carries out neighbouring runs that do not need presence, and returns their
+// number. They share one acquisition of the log's lock.
 func (h *Hub) routeRuns(s *Seat, runs []run) (n int) {
 	staged := s.reader.stage != nil
 	presence := staged && s.weighsByPresence(runs) && h.presenceMu.TryLock()
@@ -304,8 +304,8 @@ func (h *Hub) tryByPresence(s *Seat, r *run) (done bool) {
 	return true
 }
 
-// countRouted counts a run that has been routed by presence. The reader's out was at out
-// before.
+// countRouted counts a run that has been routed by presence. The parameter out is the
+// reader's out before that.
 func (h *Hub) countRouted(s *Seat, r *run, out uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -53,7 +53,7 @@ type Seat struct {
 type reader struct {
 	runs        []run
 	commandRuns []commandRun // of the PDUs being routed
-	out         uint64       // bytes that became due to peers by what this one sent
+	out         uint64       // bytes due to other peers because of what this peer sent
 	master      bool         // the peer is master; written under hub.mu as well, so that others may read it there
 
 	// For a stage, see weigh.go.
@@ -115,8 +115,8 @@ func (h *Hub) newSeat(p Peer) *Seat {
 // before Begin.
 func (s *Seat) Session() uint64 { return s.number.Load() }
 
-// SetIdentity says whose connection it is, by a name that stays the same when the peer
-// reconnects. It has to be called before Handle.
+// SetIdentity sets the peer's name, which stays the same when the peer reconnects. It must
+// be called before Handle.
 func (s *Seat) SetIdentity(name string) { s.reader.connection = policy.ConnectionKey(name) }
 
 // Out returns how many bytes have become due to peers by what this seat's peer sent;

@@ -29,8 +29,8 @@ type Judged struct {
 	Session uint64
 	PDUs    []byte // whole ones; valid during the call
 	Verdict policy.Verdict
-	Fault   *policy.Fault      // how the policy failed to decide, if it did
-	Policy  *policy.Generation // whose verdict it is
+	Fault   *policy.Fault      // how the policy failed to decide; nil if it decided
+	Policy  *policy.Generation // the generation that gave the verdict
 }
 
 // Attach reports the present sessions to t, in the order of their numbers, and from

@@ -112,8 +112,8 @@ func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
 	}
 }
 
-// findUsers sets h.holders to the holders of the users that v names for the PDU p, at most
-// that many. A reason says why there are none. Called under presenceMu.
+// findUsers sets h.holders to the holders of the users that v names for the PDU p, up to
+// the given number. If there are none, it returns the reason. Called under presenceMu.
 func (h *Hub) findUsers(v policy.Verdict, p []byte, atMost int) (unknown Reason) {
 	h.holders = h.holders[:0]
 	if v.Selector() == abi.ToUser {

@@ -8,32 +8,32 @@ import (
 	"switchyard/policy/abi"
 )
 
-// While a stage is in force, two generations judge each affected PDU, and one of them is
-// obeyed; see policy.Stage. The hub weighs such a PDU: it counts what both would have sent,
-// at the moment at which it carries out the verdict that is obeyed.
+// While a stage is in force, two generations judge each affected PDU, and the hub obeys one
+// of them; see policy.Stage. The hub weighs such a PDU: when it carries out the obeyed
+// verdict, it counts what both would have sent.
 //
-// Weighing waits for no lock that routing does not take. Only some
-// verdicts need the user table. If its lock is free at that moment, the hub takes it; otherwise
-// the hub counts the PDU as not weighed.
+// Weighing never waits for a lock that routing does not take. Only some verdicts need the user
+// table. If its lock is free at that moment, the hub takes it; otherwise the hub counts the PDU
+// as not weighed.
 
-// A pair is what both generations of a stage say about the PDUs of a run.
+// A pair holds the opinions of both generations of a stage about the PDUs of a run.
 type pair struct {
 	command           pdu.CommandID
-	side              policy.Side // which is obeyed
+	side              policy.Side // the side that is obeyed
 	weighed           bool
 	trip              policy.Trip
-	asked             bool // both were
+	asked             bool // both generations were asked
 	verdicts          [2]policy.Verdict
-	failed, inspected [2]uint32 // PDUs
+	failed, inspected [2]uint32 // numbers of PDUs, by generation
 	fuel              [2]uint64
 	highFuel          uint32 // PDUs on which the candidate used more than half of its fuel
 }
 
-// maxWeighed is how many users or receivers a PDU that is weighed may have on a side.
+// maxWeighed is how many users or receivers a weighed PDU may have on each side.
 const maxWeighed = 256
 
-// addAffected adds the affected PDU that the reader's comparison is about to its runs. It
-// reports whether weighing or routing it needs presence.
+// addAffected adds the affected PDU that the reader's comparison describes to the reader's
+// runs. It reports whether weighing or routing it needs presence.
 func (r *reader) addAffected(p []byte, v policy.Verdict, fault *policy.Fault) (presence bool) {
 	c := &r.comparison
 	next := pair{command: pdu.ParseHeader(p).Command, side: c.Side, trip: c.Trip, asked: c.Stable.Asked && c.Candidate.Asked}
@@ -56,8 +56,8 @@ func (r *reader) addAffected(p []byte, v policy.Verdict, fault *policy.Fault) (p
 	return asksPresence(next.verdicts[0]) || asksPresence(next.verdicts[1])
 }
 
-// joinAffected adds a PDU of n bytes to the last run, if that is about the same command and
-// both generations say the same about it.
+// joinAffected adds a PDU of n bytes to the last run if the command and the opinions of
+// both generations are the same.
 func (r *reader) joinAffected(n int, v policy.Verdict, fault *policy.Fault, next *pair) bool {
 	if len(r.runs) == 0 || fault != nil || v.Action() == policy.Handle || readsBody(v) {
 		return false
@@ -81,7 +81,7 @@ func (r *reader) joinAffected(n int, v policy.Verdict, fault *policy.Fault, next
 	return true
 }
 
-// side returns whose verdict on the run is obeyed.
+// side returns the side whose verdict on the run is obeyed.
 func (r *reader) side(of *run) policy.Side {
 	if of.pair == 0 {
 		return policy.Alike
@@ -89,15 +89,15 @@ func (r *reader) side(of *run) policy.Side {
 	return r.pairs[of.pair-1].side
 }
 
-// forgetStage keeps no stage alive that the reader has judged by.
+// forgetStage drops the reader's references to a stage, so that the stage can be freed.
 func (r *reader) forgetStage() {
 	if r.stage != nil {
 		r.stage, r.comparison = nil, policy.Comparison{}
 	}
 }
 
-// weighsByPresence reports whether weighing one of the runs needs the user table, of those
-// at the start that do not need it by themselves.
+// weighsByPresence looks at the leading runs whose routing does not need the user table,
+// and reports whether weighing one of them does.
 func (s *Seat) weighsByPresence(runs []run) bool {
 	for i := range runs {
 		if asksPresence(runs[i].verdict) {
@@ -115,8 +115,8 @@ func (p *pair) namesUsers() bool { return namesUsers(p.verdicts[0]) || namesUser
 
 func namesUsers(v policy.Verdict) bool { return v.Action() == policy.Unicast && asksPresence(v) }
 
-// weigh counts a run of affected PDUs, once. Called before it is carried out, under mu; and
-// under presenceMu if presence says so.
+// weigh counts a run of affected PDUs once. Called before the run is carried out, under mu,
+// and also under presenceMu if presence is true.
 func (h *Hub) weigh(s *Seat, r *run, presence bool) {
 	if r.pair == 0 || s.reader.pairs[r.pair-1].weighed {
 		return
@@ -158,8 +158,8 @@ func (h *Hub) weigh(s *Seat, r *run, presence bool) {
 	}
 }
 
-// weighCopies counts the copies that both verdicts of p send of PDUs that go to the same
-// seats, unless those are too many to be compared. Called under mu, and under presenceMu if p
+// weighCopies counts the copies that both verdicts of p send of PDUs with the same receivers,
+// unless there are too many receivers to compare. Called under mu, and under presenceMu if p
 // names users.
 func (h *Hub) weighCopies(s *Seat, pdus []byte, n int, p *pair, w *policy.Weights) {
 	stable, few := h.reach(s, p.verdicts[0], pdus, maxWeighed)
@@ -181,13 +181,13 @@ func (h *Hub) weighCopies(s *Seat, pdus []byte, n int, p *pair, w *policy.Weight
 	}
 }
 
-// copies returns the count of copies to that many seats of n PDUs.
+// copies returns the Copies that result from sending n PDUs to the given number of seats.
 func copies(seats, n int, pdus []byte) policy.Copies {
 	return policy.Copies{PDUs: uint64(seats) * uint64(n), Bytes: uint64(seats) * uint64(len(pdus))}
 }
 
-// undelivers reports whether the candidate's verdict sends nothing where it finds no
-// receiver. A candidate that fails is not obeyed.
+// undelivers reports whether the candidate's verdict sends nothing because it finds no
+// receiver. It is false if the candidate failed, since a failing candidate is not obeyed.
 func (p *pair) undelivers() bool {
 	switch p.verdicts[1].Action() {
 	case policy.Drop, policy.Consume, policy.Unicast:
@@ -196,8 +196,8 @@ func (p *pair) undelivers() bool {
 	return false
 }
 
-// countAlike counts a run about which both generations of a stage say the same, once it has
-// been carried out. The sender's out was at out before. Called under mu.
+// countAlike counts a run on which both generations of a stage agree, after it has been
+// carried out. The parameter out is the sender's out before that. Called under mu.
 func (h *Hub) countAlike(s *Seat, r *run, out uint64) {
 	if r.pair != 0 {
 		return
@@ -232,7 +232,7 @@ func row(t *policy.Tally, command pdu.CommandID) *policy.Weights {
 }
 
 // Weighed returns a copy of what the hub has counted in t, in the order of pdu.Commands,
-// without commands that were not seen. The sums are of one moment.
+// without commands that were not seen. All counts are from the same moment.
 func (h *Hub) Weighed(t *policy.Tally) policy.Weighed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -250,7 +250,7 @@ func weighedNow(t *policy.Tally) policy.Weighed {
 	return all
 }
 
-// cutPDU returns the first of the PDUs, or nil, and the others.
+// cutPDU returns the first PDU, or nil if there is none, and the remaining ones.
 func cutPDU(pdus []byte) (p, rest []byte) {
 	if len(pdus) == 0 {
 		return nil, nil
@@ -265,13 +265,13 @@ type reach struct {
 	all    bool
 	but    *Seat
 	some   []*Seat
-	atHome bool // there would be some, but only the sender's
+	atHome bool // the only receiver would be the sender
 }
 
-// reach returns the seats to which that verdict would send the PDU now: it looks up
-// what routeRun and routeByPresence do, and sends nothing. The result is valid until
-// the next call. It is not ok if the PDU names more than that many users. Called under mu,
-// and under presenceMu if the verdict names users.
+// reach returns the seats to which the verdict would send the PDU now. It does the same
+// lookups as routeRun and routeByPresence, and sends nothing. The result is valid until the
+// next call. ok is false if the PDU names too many users. Called under mu, and under
+// presenceMu if the verdict names users.
 func (h *Hub) reach(s *Seat, v policy.Verdict, p []byte, users int) (r reach, ok bool) {
 	switch v.Action() {
 	case policy.BroadcastAll:
@@ -308,7 +308,7 @@ func (h *Hub) size(r reach) int {
 // shared returns how many seats are in both.
 func (h *Hub) shared(x, y reach) (n int) {
 	if x.all && y.all {
-		return min(h.size(x), h.size(y)) // if they leave out a seat, it is the sender's
+		return min(h.size(x), h.size(y)) // the only seat that either leaves out is the sender's
 	}
 	if x.all {
 		x, y = y, x
