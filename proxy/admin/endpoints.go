@@ -165,7 +165,7 @@ func (s *Server) respondUnlisted(w http.ResponseWriter, r *http.Request) error {
 	ofPage := r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/assets/")
 	switch {
 	case s.options.Page == nil || !ofPage:
-		return refuse(http.StatusNotFound, "there is no %.80q; what there is stands in /api/v1/openapi.json", r.URL.Path)
+		return refuse(http.StatusNotFound, "there is no %.80q; /api/v1/openapi.json lists what there is", r.URL.Path)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		return refuse(http.StatusMethodNotAllowed, "%.80s takes GET, HEAD, not %.20s", r.URL.Path, r.Method)

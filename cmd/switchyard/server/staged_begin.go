@@ -196,8 +196,8 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	rows := release.Compare(policies[0], policies[1])
 	plan := planOf(t, rows, srv.config.WASM.Fuel)
 	if commands := plan.Unaccepted(rows.Presence); len(commands) > 0 && t.Release.Presence == "refuse" {
-		return provenance.Refuse(gateRelease, l.candidate.Name, `name them in release.accept, or write release.presence = "at-once": then all obey it after the shadow`,
-			"it handles %s otherwise than the policy in force, as a change of who is present, which peers say only once", namesOf(commands))
+		return provenance.Refuse(gateRelease, l.candidate.Name, `name these commands in release.accept, or write release.presence = "at-once", so that all users obey it after the shadow`,
+			"it handles presence by other commands than the policy in force (%s), and peers announce presence only once", namesOf(commands))
 	}
 	if s.release != nil && srv.tell(t.Name, s, release.Supersede, srv.whoSaved(t.Name, l.candidate), "another candidate arrived") != nil {
 		return srv.startRelease(t, s, l, by) // it ended by itself, so another policy may be in force
