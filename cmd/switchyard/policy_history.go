@@ -223,7 +223,7 @@ func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
 		},
 	}
 	tokenFlag(c, &r.tokenFile)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the receipt as it stands in the history: an in-toto statement, or its DSSE envelope")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the receipt as it is in the history: an in-toto statement, or its DSSE envelope")
 	return c
 }
 

@@ -23,7 +23,7 @@ func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
 		Long: "Store a policy, and FILE.sig if there is one, in a registry, and print the digest of its\n" +
 			"manifest. A tag that exists is moved; without a tag only the digest names it.\n" +
 			"registry.ca and registry.auth of the configuration apply. A registry on this machine is\n" +
-			"asked without TLS. No server is told: those that follow the tag notice it.",
+			"asked without TLS. Servers whose policy is that tag fetch it within registry.poll.",
 		Example: "  switchyard policy push routes.toml oci://registry.example.org/acme/routes:stable",
 		Args:    exactly("FILE", "ADDRESS"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -28,11 +28,12 @@ type releaseClient struct {
 
 // flags adds the flags. operate: the command needs the right to operate.
 func (r *releaseClient) flags(c *cobra.Command, operate bool) {
-	c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant")
 	if !operate {
+		c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant (default all)")
 		tokenFlag(c, &r.tokenFile)
 		return
 	}
+	c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant (default the only one)")
 	c.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` with the token, if admin.socket is not used (default $"+client.TokenVariable+", else admin.operate_token_file)")
 }
 
@@ -68,8 +69,8 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 		Short: "Print which policies the running server has in force, or wait for one",
 		Long: "Print which policies the running server has in force, which were before, and which are held\n" +
 			"back because they were rolled back.\n\n" +
-			"With --wait it exits when the policy of --sha256 is in force with 0, when it was rolled back or\n" +
-			"refused with 1, and after --timeout with 75.",
+			"With --wait it waits for the policy of --sha256, and exits with 0 when that is in force, with 1\n" +
+			"when it was rolled back or refused, and with 75 after --timeout.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if wait != (sum != "") {
@@ -321,8 +322,8 @@ type releaseVerb struct {
 var releaseVerbs = []releaseVerb{
 	{"promote", "Move a release to its next stage, now",
 		"Move a release to its next stage, now: from shadow to the first stage, from the last one to bake,\n" +
-			"where all obey the candidate, and from there to done. Its budgets still hold.", false, ""},
-	{"pause", "Pause a release: its share stays", "Pause a release: its share stays, and its time stands. Its budgets still hold.", false, ""},
+			"where all obey the candidate, and from there to done. Its budgets still apply.", false, ""},
+	{"pause", "Pause a release: its share stays", "Pause a release: its share stays, and the time of its stage stops. Its budgets still apply.", false, ""},
 	{"resume", "Resume a release that is paused", "", false, ""},
 	{"rollback", "End a release, or put the policy that was in force before in force again",
 		"End the release that is under way: the policy in force is obeyed again. Without one, put the\n" +
