@@ -16,8 +16,8 @@ type Active struct {
 }
 
 const (
-	auditQuota = 20_000_000 // fuel that an audited policy may use in a second: some percent of a core
-	auditByIDs = 200_000    // of it, what a question by ids beyond the memo counts as
+	auditQuota = 20_000_000 // fuel that an audited policy may use in a second: a few percent of a core
+	auditByIDs = 200_000    // fuel charged for each classification that the memo cannot hold
 )
 
 // NewActive puts g in force.
@@ -70,8 +70,8 @@ func (a *Active) install(g *Generation) {
 	a.current.Swap(g).Release()
 }
 
-// SetAudit compares g, which a owns from then on, with the generation in force, and counts
-// in t. It replaces the previous audited policy; nil ends the audit.
+// SetAudit starts comparing g with the generation in force, and counts in t. It takes
+// ownership of g, which replaces the previous audited policy. A nil g ends the audit.
 func (a *Active) SetAudit(g *Generation, t *Tally) {
 	a.replacing.Lock()
 	defer a.replacing.Unlock()
@@ -81,7 +81,7 @@ func (a *Active) SetAudit(g *Generation, t *Tally) {
 	if audits {
 		current = current.stage.Split.Stable
 	}
-	if (audits || current.stage == nil) && current.Acquire() { // false after Close
+	if (audits || current.stage == nil) && current.Acquire() { // Acquire returns false after Close
 		a.install(current)
 	}
 	if previous != nil {
@@ -89,7 +89,7 @@ func (a *Active) SetAudit(g *Generation, t *Tally) {
 	}
 }
 
-// Audit returns the counts of the audit, or nil.
+// Audit returns the counts of the audit, or nil if no policy is audited.
 func (a *Active) Audit() *Tally {
 	a.replacing.Lock()
 	defer a.replacing.Unlock()

@@ -23,17 +23,17 @@ type Batch struct {
 
 // An asker asks one generation.
 //
-// Who waits for an instance while it keeps one of another policy could wait for ever, if
-// others do it the other way round. So the two askers of a stage keep an order: the stable
-// one reserves first, and the candidate's instance is given back before the stable one
-// reserves. Both are given back before a question by ids.
+// Two goroutines that each hold an instance of one policy and wait for one of the other
+// would deadlock. The askers of a stage therefore follow an order: the stable one reserves
+// first, and the candidate's instance is released before the stable one reserves. Both
+// instances are released before a classification by ids.
 type asker struct {
 	generation *Generation
 	reserved   Reserved // nil until there is something to inspect
 
 	// Of the last question.
-	inspected  bool // an inspection was called
-	classified bool // the policy was called by ids, and the memo will not hold the answer
+	inspected  bool // the last question called an inspection
+	classified bool // the last question called classify, and the memo will not hold the answer
 }
 
 // Begin begins a batch of PDUs of the sender.
@@ -46,8 +46,8 @@ func (g *Generation) Begin(session, attributes uint64) Batch {
 }
 
 // Calls returns how often the batch has asked the policy itself and not only the memo.
-// A call may take ten thousand times as long as the memo, so a caller that is to bound
-// its time has to look at the clock after calls only.
+// A call may take ten thousand times as long as the memo, so a caller that must bound its
+// time needs to check the clock only after calls.
 func (b *Batch) Calls() int { return int(b.calls) }
 
 // Judge is a batch of one PDU: see Batch.Judge.
@@ -81,7 +81,7 @@ func (b *Batch) judgeBeyondMemo(p []byte) (Verdict, *Fault) {
 	return b.ask(&b.asker, p)
 }
 
-// ask has one generation decide.
+// ask returns the decision of one generation.
 func (b *Batch) ask(a *asker, p []byte) (Verdict, *Fault) {
 	g, service, command := a.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
 	a.inspected, a.classified = false, false
@@ -130,7 +130,7 @@ func (b *Batch) inspect(a *asker, byIDs Verdict, q Question) (Verdict, error) {
 	return a.reserved.Inspect(byIDs, q)
 }
 
-// Release gives back what is reserved. The batch may be used again afterwards.
+// Release releases the reserved instances. The batch may be used again afterwards.
 func (b *Batch) Release() {
 	if b.reserved != nil || b.comparison != nil {
 		b.release()

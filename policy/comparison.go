@@ -5,35 +5,35 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Side says which generation of a stage was obeyed about a PDU.
+// A Side names the generation of a stage that was obeyed for a PDU.
 type Side uint8
 
 const (
-	Alike     Side = iota // both say the same by ids, or there is only one
+	Alike     Side = iota // both generations agree by ids, or there is only one
 	Stable                // an affected PDU; the stable generation was obeyed
 	Candidate             // an affected PDU; the candidate was obeyed
 )
 
-// A Comparison is what both generations of a stage say about one affected PDU, and the
-// room for asking the second one. The caller of Begin owns it and may use it again for the
-// next batch.
+// A Comparison holds the opinions of both generations of a stage about one affected PDU,
+// and the state needed to ask the second one. The caller of Begin owns it and may reuse it
+// for the next batch.
 //
-// The generation that is not obeyed is not called once the Quota is used up; it is then
-// asked only if the memo knows its answer, or, for the stable one, if the candidate fails or
-// says what cannot be taken back.
+// Once the Quota is used up, the generation that is not obeyed is no longer called. It is
+// then asked only if the memo knows its answer. The stable generation is also asked if the
+// candidate fails or gives a verdict that cannot be undone.
 type Comparison struct {
-	Side              Side // which is obeyed
-	Trip              Trip // why the candidate is not obeyed here; it may be a reason that the Split accepts
+	Side              Side // the side that is obeyed
+	Trip              Trip // why the candidate is not obeyed for this PDU; the Split may accept this reason
 	Stable, Candidate Opinion
 
 	candidate  asker
 	connection uint64 // ConnectionKey of the sender
 }
 
-// An Opinion is what one generation says about a PDU.
+// An Opinion is the decision of one generation about a PDU.
 type Opinion struct {
-	Asked     bool // if not, the rest is zero
-	Inspected bool // by a call, which used Fuel
+	Asked     bool // if false, the other fields are zero
+	Inspected bool // the generation inspected the PDU, which used Fuel
 	Fuel      uint64
 	Verdict   Verdict
 	Fault     *Fault
@@ -81,8 +81,8 @@ func (b *Batch) judgeStage(p []byte) (Verdict, *Fault) {
 	return c.Stable.Verdict, c.Stable.Fault
 }
 
-// askBoth asks both generations, as far as the quota allows, and charges what the one uses
-// that is not to be obeyed.
+// askBoth asks both generations as far as the quota allows, and charges the fuel of the one
+// that is not obeyed.
 func (b *Batch) askBoth(p []byte) {
 	c, split := b.comparison, b.stage.Split
 	service, command := pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
@@ -105,7 +105,7 @@ func (b *Batch) askBoth(p []byte) {
 	}
 }
 
-// charge charges the quota with what the opinion has cost.
+// charge subtracts the cost of the opinion from the quota.
 func (s *Split) charge(a *asker, o *Opinion) {
 	cost := o.Fuel
 	if o.Asked && a.classified {
@@ -116,8 +116,8 @@ func (s *Split) charge(a *asker, o *Opinion) {
 	}
 }
 
-// settle has the stable generation obeyed if the candidate must not be, and trips the
-// split.
+// settle switches to the stable generation and trips the split if the candidate must not be
+// obeyed.
 func (c *Comparison) settle(split *Split, command pdu.CommandID) {
 	stable, candidate := &c.Stable, &c.Candidate
 	if !stable.Asked || !candidate.Asked {
@@ -142,8 +142,8 @@ func (c *Comparison) settle(split *Split, command pdu.CommandID) {
 	}
 }
 
-// failed reports whether the policy failed by its own code. If the configuration's limit of bodies
-// kept it from being asked, its verdict by ids is compared and obeyed as any other is.
+// failed reports whether the policy failed by its own code. If the configured limit on bodies
+// prevented the call, the verdict by ids is compared and obeyed like any other.
 func (o *Opinion) failed() bool { return o.Fault != nil && !o.Fault.ByLimit }
 
 // opinion asks one of the generations.
@@ -157,7 +157,7 @@ func (b *Batch) opinion(a *asker, p []byte) Opinion {
 	return o
 }
 
-// knows reports whether the memo has the generation's answer, so that it is not called.
+// knows reports whether the memo holds the generation's answer, so that no call is needed.
 func (g *Generation) knows(s pdu.ServiceID, c pdu.CommandID) bool {
 	entry := g.entry(s, c)
 	if entry == nil {

@@ -25,9 +25,9 @@ func (x *Excess) Error() string {
 type limits struct {
 	effects *Effects
 
-	// faults extends the memo: it has the fault for each entry that holds memoExcess, by
-	// Generation.entryIndex. It takes 144 KiB, and 1.2 MiB more if peers have tried all
-	// ids that have an entry.
+	// faults extends the memo: for each entry that holds memoExcess it stores the fault,
+	// indexed by Generation.entryIndex. It takes 144 KiB, and 1.2 MiB more if peers have tried
+	// all ids that have an entry.
 	faults []atomic.Pointer[Fault]
 }
 
@@ -58,7 +58,8 @@ func (g *Generation) Enforce(s pdu.ServiceID, c pdu.CommandID, v Verdict) (Verdi
 	return e.otherwise, &Fault{Kind: FaultEffect, Err: &Excess{s, c, v, limit}}
 }
 
-// remembered returns what happens to PDUs whose entry has that index, and the stored fault.
+// remembered returns the effect on PDUs whose entry has the given index, and the stored
+// fault.
 func (l *limits) remembered(index int) (Verdict, *Fault) {
 	return l.effects.otherwise, l.faults[index].Load()
 }

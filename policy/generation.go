@@ -22,7 +22,7 @@ type Generation struct {
 
 	stage *Stage // nil unless the generation is made of two others
 
-	policy Policy   // of a stage: the stable generation's, which closes it
+	policy Policy   // in a stage, the policy of the stable generation, which closes it
 	keeps  Reserver // the policy, if it is one
 	limits *limits  // nil if the policy may do everything
 	memo   memo
@@ -36,17 +36,18 @@ type Generation struct {
 	faults [len(FaultKinds)]atomic.Uint64
 
 	// consecutiveFaults counts the faults since the last ResetBreaker, each as faultWeight.
-	// At breakerLimit the circuit breaker opens: the policy is not called until the next
-	// reset.
+	// When the count reaches breakerLimit, the circuit breaker opens: the policy is not called
+	// until the next reset.
 	consecutiveFaults atomic.Int64
 	faultWeight       int64 // set before the generation is in force
 }
 
 // breakerLimit is how many faults a policy may have between two resets of its circuit
-// breaker. A fault costs many times what a decision does: all of its fuel, which lasts up to
-// decisionTime, and a fresh instance. For each further decisionTime that the instance takes,
-// the fault counts once more. So with a reset in each second, a policy that always fails takes
-// at most 0.4 s of CPU time in a second, and what its last fault takes:
+// breaker. A fault costs many times as much as a decision: it uses all of the decision's fuel,
+// which takes up to decisionTime, and requires a fresh instance. For each further decisionTime
+// that the instance takes, the fault counts once more. So with a reset in each second, a
+// policy that always fails takes at most 0.4 s of CPU time in a second, and what its last
+// fault takes:
 //
 //	an instance takes       0–9 ms   10–19 ms   …   100 ms
 //	a fault counts as       1        2              11
@@ -97,7 +98,7 @@ func (g *Generation) Sum() string {
 // ResetBreaker closes the circuit breaker. Calling it once a second bounds what a policy
 // that always fails costs: see breakerLimit.
 //
-// For a stage it does so for both generations, and for the quota of fuel.
+// In a stage, it resets both generations and the quota of fuel.
 func (g *Generation) ResetBreaker() {
 	g.consecutiveFaults.Store(0)
 	if g.stage != nil {
@@ -120,7 +121,8 @@ func (g *Generation) Classify(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault
 }
 
 // Recall returns the verdict by ids that the memo holds, INSPECT flags included, if it
-// holds one. It never calls the policy. A stage's memo holds what both generations say.
+// holds one. It never calls the policy. A stage's memo holds the verdicts on which both
+// generations agree.
 func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found bool) {
 	entry := g.memo.entry(s, c)
 	if entry == nil {
@@ -132,7 +134,7 @@ func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found 
 	return v, v&abi.ReservedMask == 0
 }
 
-// entry returns where the verdict by ids is kept, or nil if it is not.
+// entry returns the memo's entry for the verdict by ids, or nil if there is none.
 func (g *Generation) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	if entry := g.memo.entry(s, c); entry != nil {
 		return entry
@@ -164,7 +166,7 @@ func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 	case fault == nil:
 		entry.Store(^uint64(v))
 	case fault.Kind == FaultEffect && g.limits != nil:
-		g.limits.faults[g.entryIndex(s, c)].Store(fault) // first, as the memo's entry points to it
+		g.limits.faults[g.entryIndex(s, c)].Store(fault) // stored first, because the memo's entry refers to it
 		entry.Store(^uint64(memoExcess))
 	case fault.Kind != FaultInstance && fault.Kind != FaultBudget:
 		entry.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
@@ -238,8 +240,8 @@ func (g *Generation) Faults(k FaultKind) uint64 {
 // checked against the Effects. It may be called until Release.
 func (g *Generation) Policy() Policy { return g.policy }
 
-// Acquire takes one more use, which Release gives back. It returns false if the generation
-// is closed already.
+// Acquire adds a reference, which Release drops. It returns false if the generation is
+// already closed.
 func (g *Generation) Acquire() bool {
 	for {
 		n := g.uses.Load()
@@ -252,8 +254,8 @@ func (g *Generation) Acquire() bool {
 	}
 }
 
-// Release gives back one use. The last Release closes the policy; that of a stage gives
-// back its two generations.
+// Release drops one reference. The last Release closes the policy; in a stage, it releases
+// both generations.
 func (g *Generation) Release() {
 	if g.uses.Add(-1) == 0 {
 		g.close()

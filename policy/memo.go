@@ -18,8 +18,8 @@ const (
 	memoCommands = 0x800
 )
 
-// Values that an entry of the memo can have instead of a verdict. A verdict never has
-// reserved bits set.
+// Special values that an entry of the memo can hold instead of a verdict. A verdict never
+// has reserved bits set.
 const (
 	memoEmpty Verdict = 1<<64 - 1
 	memoFault Verdict = 0xfff00000 // with the index of the fault's kind in the low bits
@@ -33,7 +33,7 @@ const (
 // same value.
 type memo [memoServices * memoCommands]atomic.Uint64
 
-// entry returns where the pair's verdict is kept, or nil outside of the memo.
+// entry returns the pair's entry, or nil if the memo has none for it.
 func (m *memo) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	if s >= memoServices || c >= memoCommands {
 		return nil
@@ -41,7 +41,8 @@ func (m *memo) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 	return &m[memoIndex(s, c)]
 }
 
-// load returns what the pair's entry holds, or memoEmpty outside of the memo.
+// load returns the content of the pair's entry, or memoEmpty if the memo has no entry for
+// it.
 func (m *memo) load(s pdu.ServiceID, c pdu.CommandID) Verdict {
 	if s >= memoServices || c >= memoCommands {
 		return memoEmpty
@@ -49,5 +50,5 @@ func (m *memo) load(s pdu.ServiceID, c pdu.CommandID) Verdict {
 	return ^Verdict(m[memoIndex(s, c)].Load())
 }
 
-// memoIndex returns the number of a pair's entry; the pair has one.
+// memoIndex returns the index of a pair's entry. The pair must have one.
 func memoIndex(s pdu.ServiceID, c pdu.CommandID) int { return int(s)*memoCommands + int(c) }

@@ -23,7 +23,7 @@ type Namer interface {
 // found. They depend on the policy alone, and their number is bounded.
 type Named struct {
 	Services []pdu.ServiceID // services with rules of their own, besides 0–8
-	Pairs    []IDs           // that have no entry in the memo, but rules; at most MaxNamedPairs
+	Pairs    []IDs           // pairs with a rule but without an entry in the memo; at most MaxNamedPairs
 	Partial  bool            // there are more, or finding them took too long
 }
 
@@ -37,12 +37,12 @@ func InMemo(s pdu.ServiceID, c pdu.CommandID) bool { return s < memoServices && 
 // namedMemo extends the memo by the pairs that the policy names: a hash table with linear
 // probing, whose keys never change. A peer that invents ids changes nothing in it.
 type namedMemo struct {
-	keys    []uint32 // service<<16 | command, or 0: that pair has its entry in the memo
-	shift   uint     // of the hash
+	keys    []uint32 // service<<16 | command; 0 is free, because that pair has its entry in the memo
+	shift   uint     // shift of the hash function
 	entries []atomic.Uint64
 }
 
-// newNamedMemo makes entries for the pairs that have none in the memo.
+// newNamedMemo creates entries for the given pairs that have none in the memo.
 func newNamedMemo(pairs []IDs) *namedMemo {
 	pairs = pairs[:min(len(pairs), MaxNamedPairs)]
 	bits := uint(1)
@@ -95,7 +95,8 @@ func (m *namedMemo) size() int {
 const maxSeen = 16
 
 // seenServices remembers some services of PDUs that had no entry in the memo, for tools
-// that list what a policy does. Zero stands for none: that service has its entries.
+// that list what a policy does. Zero means none, because service 0 has its entries in the
+// memo.
 type seenServices [maxSeen]atomic.Uint32
 
 func (all *seenServices) note(s pdu.ServiceID) {

@@ -36,7 +36,7 @@ type Reserver interface {
 // A Restarter is a Policy that needs a fresh instance after a fault.
 type Restarter interface {
 	Policy
-	// RestartTime returns how much CPU time that takes.
+	// RestartTime returns how much CPU time a fresh instance takes.
 	RestartTime() time.Duration
 }
 
@@ -86,7 +86,7 @@ var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, Faul
 type Fault struct {
 	Kind    FaultKind
 	Err     error
-	ByLimit bool // of FaultBody: the body is above the configured limit, so the policy was not asked
+	ByLimit bool // for FaultBody: the body exceeds the configured limit, so the policy was not called
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("policy fault (%s): %v", f.Kind, f.Err) }

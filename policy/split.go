@@ -7,48 +7,48 @@ import (
 	"switchyard/pdu"
 )
 
-// A Unit says what always stays on one side of a Split.
+// A Unit is what a Split always assigns to one side as a whole.
 type Unit uint8
 
 const (
-	UnitUser       Unit = iota // the user in the body; a PDU without one goes by its connection
+	UnitUser       Unit = iota // the user in the body; a PDU without a user is assigned by its connection
 	UnitConnection             // the sender's connection
 )
 
-// UserFields has for each command the number of the body field, 1–31, that holds the user
-// whom a PDU is about; 0 if there is none.
+// UserFields holds, for each command, the number (1–31) of the body field with the user
+// that a PDU concerns; 0 if there is none.
 type UserFields [memoCommands]uint8
 
 // A Split divides the PDUs of one tenant between two generations during a release: the
 // stable one, which was in force before, and the candidate. The stages of a release share
-// it; see NewStage. It judges for one hub.
+// it; see NewStage. A Split serves one hub.
 type Split struct {
-	// Static from the first stage on. The caller keeps both generations until the last
-	// stage is released.
+	// Immutable once the first stage exists. The caller keeps both generations alive until the
+	// last stage is released.
 	Stable, Candidate *Generation
-	Salt              uint64 // differs between releases, so that each has other units first
+	Salt              uint64 // differs between releases, so that each starts with different units
 	Unit              Unit
-	Users             *UserFields            // nil: every PDU goes by its connection
-	Accept            map[pdu.CommandID]bool // commands that the candidate may close on or handle differently
-	TolerateFaults    bool                   // a fault of the candidate is counted, and trips nothing
-	Fuel              uint64                 // that a decision may use
-	Quota             int64                  // fuel that the generation not obeyed may use between two resets of its breaker; 0: any
+	Users             *UserFields            // nil: every PDU is assigned by its connection
+	Accept            map[pdu.CommandID]bool // commands for which the candidate may close the sender or handle PDUs differently
+	TolerateFaults    bool                   // a fault of the candidate is counted but does not trip the split
+	Fuel              uint64                 // limit for one decision
+	Quota             int64                  // fuel that the generation that is not obeyed may use between two resets of its breaker; 0: unlimited
 
 	tripped atomic.Uint32
-	spent   atomic.Int64  // of Quota
+	spent   atomic.Int64  // fuel of Quota that is used
 	lowest  atomic.Uint64 // 1 + the lowest bucket of a connection that sent an affected PDU in shadow; 0: none
 }
 
-// A Trip says why a release ends.
+// A Trip is the reason why a release ends.
 type Trip uint32
 
 const (
 	NoTrip       Trip = iota
-	TripFault         // the candidate failed about a PDU, and the stable generation did not
-	TripClose         // it closes the sender, and the stable generation does not
-	TripPresence      // only one of them handles the PDU as a change of who is present
+	TripFault         // the candidate failed on a PDU, and the stable generation did not
+	TripClose         // the candidate closes the sender, and the stable generation does not
+	TripPresence      // only one of them handles the PDU as a change of presence
 	TripBudget        // a budget is exceeded; set by the code that watches the budgets
-	TripStopped       // the operator ends the release
+	TripStopped       // the operator ended the release
 )
 
 // Trips holds the name of every Trip, indexed by it.
@@ -56,14 +56,14 @@ var Trips = [...]string{"", "fault", "close", "presence", "budget", "stopped"}
 
 func (t Trip) String() string { return Trips[t] }
 
-// Trip makes the stable generation obeyed from the next PDU on, in every stage. The first
-// reason counts.
+// After Trip, every stage obeys the stable generation from the next PDU on. If Trip is
+// called again, the first reason is kept.
 func (s *Split) Trip(why Trip) { s.tripped.CompareAndSwap(uint32(NoTrip), uint32(why)) }
 
-// Tripped returns why the release ends, or NoTrip.
+// Tripped returns the reason given to Trip, or NoTrip.
 func (s *Split) Tripped() Trip { return Trip(s.tripped.Load()) }
 
-// resetQuota lets the generation that is not obeyed use the quota of fuel again.
+// resetQuota makes the whole quota of fuel available again.
 func (s *Split) resetQuota() { s.spent.Store(0) }
 
 // hasQuota reports whether the generation that is not obeyed may be called.
@@ -84,8 +84,8 @@ func (s *Split) key(p []byte, connection uint64) uint64 {
 	return connection
 }
 
-// bucket returns where the unit lies among all units, which a share divides: a unit is on
-// the candidate's side if its bucket is below the share of 1<<32.
+// bucket maps the unit to a number below 1<<32. A unit is on the candidate's side if its
+// bucket is below share × 1<<32.
 func (s *Split) bucket(key uint64) uint64 {
 	x := s.Salt ^ key // the rest is the finalizer of SplitMix64
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -93,7 +93,7 @@ func (s *Split) bucket(key uint64) uint64 {
 	return uint64(uint32(x ^ x>>31))
 }
 
-// noteConnection remembers the lowest bucket of a connection, see Split.threshold.
+// noteConnection records the lowest bucket of any connection, see Split.threshold.
 func (s *Split) noteConnection(connection uint64) {
 	place := 1 + s.bucket(connection)
 	for {
@@ -104,9 +104,9 @@ func (s *Split) noteConnection(connection uint64) {
 	}
 }
 
-// threshold returns below which bucket units are on the candidate's side. A share of few
-// connections may be less than one of them, so it is raised to the lowest one that the
-// release affects.
+// threshold returns the bucket below which units are on the candidate's side. With few
+// connections, a share may select none of them, so it is raised to include the lowest one
+// that the release affects.
 func (s *Split) threshold(share float64) uint64 {
 	below := uint64(min(max(share, 0), 1) * (1 << 32))
 	if s.Unit == UnitConnection && below > 0 {
@@ -115,8 +115,8 @@ func (s *Split) threshold(share float64) uint64 {
 	return below
 }
 
-// ConnectionKey returns the number of a connection as a unit. It depends on nothing but the
-// peer's identity, so that a peer that reconnects stays on its side.
+// ConnectionKey returns the number of a connection as a unit. It depends only on the peer's
+// identity, so that a peer stays on its side when it reconnects.
 func ConnectionKey(identity string) uint64 {
 	key := uint64(0xcbf29ce484222325) // FNV-1a
 	for i := range len(identity) {
@@ -125,11 +125,12 @@ func ConnectionKey(identity string) uint64 {
 	return key
 }
 
-// maxSkipped is how many fields of a body may be before the user's: an attacker chooses them.
+// maxSkipped bounds how many fields are skipped before the user's, because an attacker
+// chooses their number.
 const maxSkipped = 32
 
-// varintField returns the first value of the body's varint field with that number, as the
-// 32 bits of a user id. It reads no further than that, and gives up after maxSkipped fields.
+// varintField returns the first value of the body's varint field with the given number,
+// truncated to the 32 bits of a user id. It stops at that field, or after maxSkipped others.
 func varintField(body []byte, number uint8) (value uint64, found bool) {
 	if len(body) > 1 && body[0] == number<<3 && number < 16 { // at the start, as in most messages
 		value, n := binary.Uvarint(body[1:])

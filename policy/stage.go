@@ -2,32 +2,31 @@ package policy
 
 import "switchyard/pdu"
 
-// A Stage is the part of a generation that is made of two others. Where both say the same
-// by ids and without inspection, the generation's memo holds that verdict, so such a PDU
-// costs what it costs without a stage. The memo marks every other row, which is called
-// affected:
+// A Stage is the part of a generation that combines two others. Where both give the same
+// verdict by ids and without inspection, the generation's memo holds that verdict, so such
+// a PDU costs no more than without a stage. The memo marks every other row as affected:
 //
 //	                      stable     candidate    the stage's memo
 //	CID_MSG_DATA          broadcast  inspect      memoAffected
 //	CID_MSG_READ_NOTIFY   broadcast  unicast      memoAffected
 //	CID_FILE_NOTIFY       broadcast  broadcast    broadcast
 //
-// A PDU of an affected row is judged by both, so that they can be compared. One of them is
-// obeyed: see Comparison.
+// Both generations judge a PDU of an affected row, so that they can be compared. The hub
+// obeys one of them: see Comparison.
 type Stage struct {
 	Split *Split
-	Share float64 // of the units that obey the candidate, 0–1; 0 is called shadow
-	Tally *Tally  // where the hub counts
+	Share float64 // share of the units that obey the candidate, 0–1; 0 is called shadow
+	Tally *Tally  // the counters that the hub updates
 
 	below uint64 // buckets below this one are on the candidate's side
 }
 
-// memoAffected marks a row of a stage's memo about which both generations are asked.
+// memoAffected marks a row of a stage's memo for which both generations are asked.
 const memoAffected Verdict = 0xffd00000
 
-// NewStage makes a generation of the split's two, of which it keeps one use each until it
-// is closed. Its name and sums are those of the stable generation. The caller holds a use of
-// both.
+// NewStage creates a generation from the split's two generations. It holds a reference to
+// each until it is closed. Its name and sums are those of the stable generation. The caller
+// must hold references to both.
 func NewStage(split *Split, share float64, tally *Tally) *Generation {
 	stable, candidate := split.Stable, split.Candidate
 	if !stable.Acquire() || !candidate.Acquire() {
@@ -45,14 +44,14 @@ func NewStage(split *Split, share float64, tally *Tally) *Generation {
 	return g
 }
 
-// Stage returns what the generation is made of, or nil if it is no stage.
+// Stage returns the stage of the generation, or nil if the generation is not a stage.
 func (g *Generation) Stage() *Stage { return g.stage }
 
-// EffectiveShare returns which share of the units obeys the candidate. For connections it
-// may be above Share, see Split.
+// EffectiveShare returns the share of the units that obeys the candidate. If the units are
+// connections, it may be above Share, see Split.
 func (s *Stage) EffectiveShare() float64 { return float64(s.below) / (1 << 32) }
 
-// Obeyed returns the generation of that side; both have decided about what is Alike.
+// Obeyed returns the generation of the given side. For Alike, either would do.
 func (g *Generation) Obeyed(side Side) *Generation {
 	switch {
 	case g.stage == nil:
@@ -63,7 +62,7 @@ func (g *Generation) Obeyed(side Side) *Generation {
 	return g.stage.Split.Stable
 }
 
-// recallAlike returns what both generations say by ids, if it is the same, asks for no
+// recallAlike returns the verdict by ids if both generations agree on it, it requests no
 // inspection, and the ids have an entry in the stage's memo. It fills the entry.
 func (s *Stage) recallAlike(m *memo, service pdu.ServiceID, command pdu.CommandID) (v Verdict, alike bool) {
 	entry := m.entry(service, command)
@@ -86,13 +85,13 @@ func (s *Stage) recallAlike(m *memo, service pdu.ServiceID, command pdu.CommandI
 	return v, alike
 }
 
-// passes reports whether the fault says nothing about the ids, so that the next call may
-// succeed.
+// passes reports whether the fault is temporary: it does not depend on the ids, so the next
+// call may succeed.
 func (f *Fault) passes() bool {
 	return f != nil && (f.Kind == FaultInstance || f.Kind == FaultBudget)
 }
 
-// side returns which generation is to be obeyed about an affected PDU.
+// side returns the generation to obey for an affected PDU.
 func (s *Stage) side(p []byte, connection uint64) Side {
 	switch {
 	case s.below == 0:

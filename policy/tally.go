@@ -7,16 +7,16 @@ import (
 	"switchyard/pdu"
 )
 
-// A Tally counts what the judging by a stage has shown. The hub for which the stage judges
-// guards it by its lock; Hub.Weighed returns a copy.
+// A Tally counts the results of a stage's judgements. The lock of the stage's hub guards
+// it; Hub.Weighed returns a copy.
 type Tally struct {
-	Sides [3]uint64 // PDUs, by the Side that was obeyed
+	Sides [3]uint64 // numbers of PDUs, by the Side that was obeyed
 	Rows  []Weights // by the hub's numbers of known commands; nil until the first PDU
 
-	CountAlike bool // count PDUs and copies of rows that are not affected, too
+	CountAlike bool // also count PDUs and copies of rows that are not affected
 }
 
-// Copies counts PDUs once for each peer that they go to.
+// Copies counts a PDU once for each peer that receives it.
 type Copies struct{ PDUs, Bytes uint64 }
 
 // Add adds other counts.
@@ -25,26 +25,26 @@ func (c *Copies) Add(other Copies) {
 	c.Bytes += other.Bytes
 }
 
-// Weights compares what both generations of a stage say about the affected PDUs of one
-// command. Pairs are of the stable generation and the candidate.
+// Weights compares both generations of a stage over the affected PDUs of one command. In
+// each pair, index 0 is the stable generation and index 1 the candidate.
 type Weights struct {
-	PDUs        uint64    // affected
-	Side        [2]uint64 // of those, obeyed the one or the other; the sum is PDUs
+	PDUs        uint64    // affected PDUs
+	Side        [2]uint64 // of those, by the generation that was obeyed; the sum is PDUs
 	Unweighed   uint64    // of those, not compared: too costly, or the user table was in use
-	Differ      uint64    // with different verdicts
-	Failed      [2]uint64 // the one or the other failed
+	Differ      uint64    // both generations gave different verdicts
+	Failed      [2]uint64 // PDUs on which the generation failed
 	Faults      uint64    // the candidate failed by its own code, and the stable generation did not
-	Closes      uint64    // the candidate says close, and the stable generation does not
-	Presence    uint64    // only one of them handles the PDU as a change of who is present
-	Undelivered uint64    // the stable generation sends a copy or more, and the candidate none
-	Copies      [2]Copies // that each would have sent of the PDUs that were weighed
-	Inspected   [2]uint64 // calls of an inspection
-	Fuel        [2]uint64 // used by those
+	Closes      uint64    // the candidate closes the sender, and the stable generation does not
+	Presence    uint64    // only one of them handles the PDU as a change of presence
+	Undelivered uint64    // the stable generation sends at least one copy, and the candidate none
+	Copies      [2]Copies // copies that each would have sent of the weighed PDUs
+	Inspected   [2]uint64 // calls of an inspection function
+	Fuel        [2]uint64 // fuel that those calls used
 	HighFuel    uint64    // inspections by the candidate that used more than half of what a decision may
 
-	Only [2]Copies // that only the one or the other would have sent
+	Only [2]Copies // copies that only this generation would have sent
 
-	// Of rows that are not affected, if CountAlike says so.
+	// Counts for rows that are not affected; only if CountAlike is set.
 	Alike  uint64
 	Copied Copies
 }
@@ -73,7 +73,7 @@ func (w *Weights) Add(other *Weights) {
 
 // Weighed is a copy of a Tally.
 type Weighed struct {
-	Alike, ByStable, ByCandidate uint64 // PDUs, by who was obeyed
+	Alike, ByStable, ByCandidate uint64 // numbers of PDUs, by the generation that was obeyed
 	Commands                     []CommandWeights
 }
 
@@ -101,6 +101,6 @@ func (w *Weighed) Sum() (all Weights) {
 
 // CommandWeights are the Weights of one command.
 type CommandWeights struct {
-	Command pdu.CommandID // 0 stands for all ids that the protocol does not have
+	Command pdu.CommandID // 0 stands for all ids that the protocol does not define
 	Weights
 }

@@ -7,31 +7,32 @@ import (
 	"switchyard/policy"
 )
 
-// maxBeat is the longest time that one beat counts: while the process or the machine stood still,
-// nothing was observed.
+// maxBeat is the longest time that one beat counts, because nothing is observed while the process
+// or the machine is stalled.
 const maxBeat = 5 * time.Second
 
 // A Beat is what the caller has observed since the release began.
 type Beat struct {
 	Elapsed time.Duration  // since the last beat
-	Counts  policy.Weighed // since the release began, with what was counted before a restart
+	Counts  policy.Weighed // since the release began, including the counts from before a restart
 	Signals []Signal
 }
 
-// A Signal counts something about the whole tenant that cannot be attributed to a policy, such as
-// sessions closed as slow consumers: everybody receives what a few send.
+// A Signal counts events of the whole tenant that cannot be attributed to one policy. For
+// example, sessions closed as slow consumers receive what peers on both sides send.
 type Signal struct {
 	Name   string
-	Before uint64 // in a time before the release that was as long
-	During uint64 // since it began
+	Before uint64 // in a period of equal length before the release
+	During uint64 // since the release began
 }
 
-// suspicious reports whether the signal has become clearly more frequent. One that was so before
-// the release is not held against it.
+// suspicious reports whether the signal has become clearly more frequent. A signal that was
+// already frequent before the release is not suspicious.
 func (s Signal) suspicious() bool { return s.During > 3 && s.During > 4*s.Before }
 
-// Beat takes the time and the counts, and moves on if the step is over, or ends the release if a
-// budget is exceeded. It reports whether State, Share or Paused has changed.
+// Beat takes the elapsed time and the counts. It enters the next step if the present one is
+// over, and ends the release if a budget is exceeded. It reports whether State, Share or Paused
+// has changed.
 func (r *Release) Beat(b Beat) (changed bool) {
 	if r.State.Over() {
 		return false
@@ -56,7 +57,7 @@ func (r *Release) Beat(b Beat) (changed bool) {
 	return was != [...]any{r.State, r.Share, r.Paused}
 }
 
-// heed does what the plan says about signals.
+// heed applies the plan's choice for suspicious signals.
 func (r *Release) heed(signals []Signal) {
 	for _, s := range signals {
 		if !s.suspicious() || r.Plan.OnSuspicion == Ignore || r.judge.heeded[s.Name] {
@@ -68,12 +69,12 @@ func (r *Release) heed(signals []Signal) {
 			return
 		}
 		r.pause(reason)
-		r.judge.heed(s.Name) // an operator who resumes has seen it
+		r.judge.heed(s.Name) // an operator who resumes the release has seen the signal
 		return
 	}
 }
 
-// step moves on if the step is over.
+// step enters the next step if the present one is over.
 func (r *Release) step() {
 	switch {
 	case r.Plan.Manual:
@@ -89,8 +90,8 @@ func (r *Release) step() {
 	}
 }
 
-// quiet does what the plan says about a step with too few PDUs: that is neither success nor
-// failure.
+// quiet applies the plan's choice for a step with too few PDUs, which is neither a success
+// nor a failure.
 func (r *Release) quiet() {
 	reason := fmt.Sprintf("%d PDUs were weighed in %v, and %d are wanted", r.Weighed(), r.Held, r.Plan.Sample)
 	switch r.Plan.OnQuiet {

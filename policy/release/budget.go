@@ -7,38 +7,38 @@ import (
 	"switchyard/policy"
 )
 
-// A Budget is how much worse than the stable policy a candidate may be.
+// A Budget limits how much worse than the stable policy a candidate may be.
 type Budget struct {
 	Faults      float64 // rate of affected PDUs on which the candidate fails and the stable policy does not
-	Closes      float64 // rate on which it closes the sender and the stable policy does not
-	Undelivered float64 // rate on which the stable policy sends a copy or more and the candidate none
+	Closes      float64 // rate on which the candidate closes the sender and the stable policy does not
+	Undelivered float64 // rate on which the stable policy sends at least one copy and the candidate none
 	Copies      float64 // how much more, as 0.25
 	Bytes       float64 // how much more, as 0.25
-	Fuel        float64 // how many times as much for an inspection, as 4
+	Fuel        float64 // factor by which an inspection may use more, such as 4
 }
 
 const (
-	// alpha is the probability with which a rate at its budget is taken for more, over the whole
-	// release.
+	// alpha is the probability that a rate exactly at its budget is judged to exceed it at any
+	// time during the release.
 	alpha = 0.001
-	// minRatio is how many PDUs a ratio of copies or bytes is about at least.
+	// minRatio is the least number of PDUs for which a ratio of copies or bytes is evaluated.
 	minRatio = 200
-	// minFuel is how many inspections the fuel is about at least.
+	// minFuel is the least number of inspections for which the fuel is evaluated.
 	minFuel = 50
-	// beatsInARow is how many beats in a row a ratio must be exceeded.
+	// beatsInARow is for how many consecutive beats a ratio must be exceeded.
 	beatsInARow = 3
 	// mostHighFuel is the rate of inspections that may use more than half of the limit.
 	mostHighFuel = 0.01
-	// littleFuel is the part of the limit up to which an inspection is cheap, whatever the stable
-	// policy uses.
+	// littleFuel is the fraction of the limit up to which an inspection counts as cheap, whatever
+	// the stable policy uses.
 	littleFuel = 0.1
 )
 
-// LogEvidence returns the logarithm of the evidence that the rate behind bad of all is above the
-// budget: a mean of likelihood ratios against the rates 2, 4, 8 … times the budget, up to 0.95, or
-// halfway from the budget to 1 if that is more. At
-// the budget it is a martingale, so by Ville's inequality it ever exceeds log(1/alpha) with a
-// probability of alpha at most, however often one looks.
+// LogEvidence returns the logarithm of the evidence that the true rate exceeds the budget, given
+// that bad of all PDUs were bad. The evidence is the mean of likelihood ratios against the rates
+// 2, 4, 8 … times the budget, up to 0.95, or halfway from the budget to 1 if that is more. At the
+// budget the evidence is a martingale. By Ville's inequality, the probability that its logarithm
+// ever exceeds log(1/alpha) is at most alpha, however often it is checked.
 func LogEvidence(bad, all uint64, budget float64) float64 {
 	k, n := float64(bad), float64(all)
 	var logs []float64
@@ -61,9 +61,9 @@ func LogEvidence(bad, all uint64, budget float64) float64 {
 	return most + math.Log(sum/float64(len(logs)))
 }
 
-// exceeds reports whether a rate exceeds its budget. Of a budget of 0, the first one does. commands
-// is among how many the probability of a false alarm is divided. With a budget of 0.1 % and one
-// command, the evidence must reach log(1000), 6.9:
+// exceeds reports whether a rate exceeds its budget. If the budget is 0, the first bad PDU exceeds
+// it. commands is the number of commands among which the probability of a false alarm is divided.
+// With a budget of 0.1 % and one command, the evidence must reach log(1000), 6.9:
 //
 //	bad   of       evidence
 //	3     3        18.4   rolled back
@@ -80,13 +80,14 @@ func exceeds(bad, all uint64, budget float64, commands int) bool {
 	return LogEvidence(bad, all, budget) >= math.Log(float64(max(commands, 1))/alpha)
 }
 
-// A judge remembers what a breach takes besides the counts.
+// A judge keeps the state that detecting a breach needs in addition to the counts.
 type judge struct {
-	copies, bytes int             // beats in a row in which the ratio was exceeded
-	heeded        map[string]bool // signals after which the release was paused already
+	copies, bytes int             // consecutive beats in which the ratio was exceeded
+	heeded        map[string]bool // signals that have already paused the release
 }
 
-// heed remembers that a signal has paused the release, so that it does so once.
+// heed records that a signal has paused the release, so that it pauses the release only
+// once.
 func (j *judge) heed(signal string) {
 	if j.heeded == nil {
 		j.heeded = make(map[string]bool)
@@ -94,7 +95,7 @@ func (j *judge) heed(signal string) {
 	j.heeded[signal] = true
 }
 
-// breach returns which budget is exceeded, with the evidence; or "".
+// breach names the exceeded budget, with the evidence; it returns "" if none is exceeded.
 func (j *judge) breach(p *Plan, c policy.Weighed) string {
 	all, meant := sums(p, c)
 	commands := max(p.Rows, len(c.Commands))
@@ -130,14 +131,15 @@ func sums(p *Plan, c policy.Weighed) (all, meant policy.Weights) {
 	return all, meant
 }
 
-// compared returns how many PDUs both policies were asked about.
+// compared returns the number of PDUs for which both policies were asked.
 func compared(w *policy.Weights) uint64 { return w.PDUs - w.Unweighed }
 
 func rate(budget string, bad, all uint64, allowed float64) string {
 	return fmt.Sprintf("%s: %d of %d PDUs, and %g %% are allowed", budget, bad, all, 100*allowed)
 }
 
-// overFuel returns how the candidate's inspections exceed the budget of fuel; or "".
+// overFuel describes how the candidate's inspections exceed the budget of fuel; it returns
+// "" if they do not.
 func overFuel(p *Plan, w *policy.Weights) string {
 	if w.Inspected[1] < minFuel {
 		return ""
@@ -156,7 +158,8 @@ func overFuel(p *Plan, w *policy.Weights) string {
 	return ""
 }
 
-// ratios returns which ratio has been exceeded for some beats in a row; or "".
+// ratios names the ratio that was exceeded for beatsInARow beats; it returns "" if there is
+// none.
 func (j *judge) ratios(b *Budget, w *policy.Weights) string {
 	if compared(w) < minRatio {
 		return ""

@@ -7,15 +7,15 @@ import (
 	"switchyard/policy"
 )
 
-// A Step is one state of a release that is under way, with its share.
+// A Step is one state of an active release, with its share.
 type Step struct {
 	State State
 	Share float64 // of the units that obey the candidate
 }
 
-// Steps returns the steps that the release goes through if nothing ends it, in their order, and the
-// index of the present one; -1 if it is over. A present share that the plan no longer has is among
-// them.
+// Steps returns, in order, the steps of the release if nothing ends it early, and the index of the
+// present one, or -1 if the release is over. If the plan no longer lists the present share, Steps
+// includes it.
 func (r *Release) Steps() (all []Step, present int) {
 	p := &r.Plan
 	if p.Shadow || p.Neutral {
@@ -43,8 +43,8 @@ func (r *Release) Steps() (all []Step, present int) {
 	return all, present
 }
 
-// Wants returns the least time and number of weighed PDUs of the present step. Both are 0 if only an
-// operator ends it.
+// Wants returns the least time and the least number of weighed PDUs for the present step. Both are
+// 0 if only an operator ends the step.
 func (r *Release) Wants() (held time.Duration, sample uint64) {
 	switch {
 	case r.Plan.Manual:
@@ -57,20 +57,20 @@ func (r *Release) Wants() (held time.Duration, sample uint64) {
 	return r.Plan.Hold, r.Plan.Sample
 }
 
-// A Use is how much of a budget a candidate uses. Ratio is Used of Allowed, and 1 if a budget of 0
-// is used at all. A ratio above 1 does not end a release by itself: see LogEvidence, minRatio and
-// beatsInARow.
+// A Use is how much of a budget a candidate uses. Ratio is Used divided by Allowed; for a budget
+// of 0 it is 1 if anything was used. A ratio above 1 alone does not end a release: see
+// LogEvidence, minRatio and beatsInARow.
 type Use struct {
 	Budget  string  // faults, closes, undelivered, copies, bytes or fuel
-	Used    float64 // a rate of PDUs; of copies and bytes, how much more, as 0.25; of fuel, units for an inspection
-	Allowed float64 // the same
+	Used    float64 // a rate of PDUs; for copies and bytes the increase, such as 0.25; for fuel the units of an inspection
+	Allowed float64 // in the unit of Used
 	Ratio   float64
 }
 
-// BudgetNames are the budgets of Uses, in its order.
+// BudgetNames are the budgets that Uses returns, in the same order.
 var BudgetNames = [...]string{"faults", "closes", "undelivered", "copies", "bytes", "fuel"}
 
-// Uses returns how much of its budgets the candidate has used, by what was counted since the release
+// Uses returns how much of its budgets the candidate has used, from the counts since the release
 // began.
 func (p *Plan) Uses(c policy.Weighed) [len(BudgetNames)]Use {
 	all, meant := sums(p, c)
@@ -104,8 +104,8 @@ func moreUse(budget string, before, after uint64, allowed float64) Use {
 	return use(budget, float64(after)/float64(max(before, 1))-1, allowed)
 }
 
-// fuelUse is about the mean of an inspection, or about those above half of the limit if they are
-// nearer to what is allowed.
+// fuelUse returns the use by the mean inspection, or by inspections above half of the limit,
+// whichever is nearer to its limit.
 func fuelUse(p *Plan, w *policy.Weights) Use {
 	mean := func(side int) float64 { return float64(w.Fuel[side]) / float64(max(w.Inspected[side], 1)) }
 	u := use("fuel", mean(1), max(littleFuel*float64(p.Fuel), p.Budget.Fuel*mean(0)))

@@ -1,7 +1,7 @@
 // Package release decides how far a release of a policy has come: it says which share of the
 // units obeys the candidate, and when the release ends. It is a state machine: it has no clock,
-// starts no goroutine, opens nothing, and installs nothing. Its caller tells it the time that has
-// passed and what was counted, about once a second, and carries out what it decides.
+// starts no goroutine, opens nothing, and installs nothing. About once a second, its caller
+// passes in the elapsed time and the counts, and carries out what the package decides.
 //
 //	shadow ─▶ 1 % ─▶ 10 % ─▶ 50 % ─▶ bake ─▶ done
 //	   └───────┴──────┴───────┴───────┴─▶ rolled-back, withdrawn, superseded
@@ -16,7 +16,7 @@ import (
 	"switchyard/policy"
 )
 
-// A State is where a release stands.
+// A State is the state of a release.
 type State string
 
 const (
@@ -25,8 +25,8 @@ const (
 	Bake       State = "bake"        // the candidate is obeyed for all, and both are compared
 	Done       State = "done"        // the candidate is in force alone
 	RolledBack State = "rolled-back" // the stable policy is in force again
-	Withdrawn  State = "withdrawn"   // the same, as the configuration names it again
-	Superseded State = "superseded"  // the same, as another candidate arrived
+	Withdrawn  State = "withdrawn"   // the stable policy is in force, because the configuration names it again
+	Superseded State = "superseded"  // the stable policy is in force, because another candidate arrived
 )
 
 // States holds all of them, in the order in which a release can reach them.
@@ -45,14 +45,14 @@ const (
 	Ignore  Choice = "ignore"
 )
 
-// A Plan is how a release goes. It may be replaced while the release is under way: what it says
-// counts from then on, but the share does not fall.
+// A Plan describes the course of a release. It may be replaced while the release is active: the
+// new plan applies from then on, but the share does not decrease.
 type Plan struct {
-	Shadow      bool          // begin with a shadow; else with the first stage
-	Stages      []float64     // shares of the units, each above the one before, 0–1
+	Shadow      bool          // begin with a shadow; otherwise with the first stage
+	Stages      []float64     // increasing shares of the units, 0–1
 	Hold        time.Duration // least time of shadow and of each stage
 	Sample      uint64        // least number of weighed PDUs in each of them
-	MaxWait     time.Duration // after which OnQuiet is done if there were fewer
+	MaxWait     time.Duration // time after which OnQuiet applies if there were fewer PDUs
 	OnQuiet     Choice        // Wait, Proceed or Back
 	Bake        time.Duration
 	OnSuspicion Choice // Wait, Back or Ignore
@@ -62,22 +62,22 @@ type Plan struct {
 	Budget      Budget
 	Accept      map[pdu.CommandID]bool // commands that are meant to change
 	Rows        int                    // commands about which the policies differ, as far as they are known
-	Fuel        uint64                 // that a decision may use
+	Fuel        uint64                 // limit for one decision
 }
 
-// A Release is one under way, or over. The zero value is none; see New. It is not safe for several
-// goroutines.
+// A Release is an active or ended release. The zero value is not a release; see New. A Release is
+// not safe for concurrent use.
 type Release struct {
 	Plan   Plan
 	State  State
 	Share  float64       // of the units that obey the candidate
-	Paused bool          // the share stays and the time stands; a breach still ends the release
+	Paused bool          // the share stays and the time does not advance; a breach still ends the release
 	Reason string        // why it is paused, or how it ended
-	Held   time.Duration // in this state and with this share, without pauses
-	Stood  time.Duration // in the present pause; 0 if it is not paused
+	Held   time.Duration // time in this state with this share, without pauses
+	Stood  time.Duration // time in the present pause; 0 if the release is not paused
 
 	judge    judge
-	weighed  uint64 // PDUs, at the last beat
+	weighed  uint64 // PDUs weighed up to the last beat
 	baseline uint64 // PDUs that were weighed when this step began: this state with this share
 }
 
@@ -90,8 +90,9 @@ func New(p Plan) *Release {
 	return r
 }
 
-// Resume continues a release in the state and with the share that it had before a restart. The time and the
-// sample begin anew; what was counted before, c, is part of the counts of each Beat.
+// Resume continues a release in the state and with the share that it had before a restart. The time
+// and the sample start again; c, the counts from before the restart, is part of the counts of each
+// Beat.
 func Resume(p Plan, s State, share float64, c policy.Weighed) *Release {
 	return &Release{Plan: p, State: s, Share: share, weighed: weighed(c), baseline: weighed(c)}
 }
@@ -99,12 +100,12 @@ func Resume(p Plan, s State, share float64, c policy.Weighed) *Release {
 // Weighed returns how many PDUs were weighed in this step.
 func (r *Release) Weighed() uint64 { return r.weighed - r.baseline }
 
-// An Event is what the caller or an operator tells a release.
+// An Event is a request to a release by its caller or an operator.
 type Event string
 
 const (
-	Promote    Event = "promote"     // the next step, now
-	PromoteAll Event = "promote-all" // bake, now; from there done
+	Promote    Event = "promote"     // enter the next step now
+	PromoteAll Event = "promote-all" // enter bake now, or done if in bake
 	Pause      Event = "pause"
 	Continue   Event = "resume"
 	Trip       Event = "trip"     // a tripwire of the stage, or a breach
@@ -125,8 +126,9 @@ var (
 	errGoing  = errors.New("the release is not paused")
 )
 
-// Handle carries out an event. An error has changed nothing. The caller may tell a Trip until it has
-// put a candidate in force whose release is Done: that one is rolled back instead.
+// Handle carries out an event. If it returns an error, nothing has changed. When a release is Done
+// but its candidate is not yet in force, the caller may still send a Trip, which rolls the release
+// back.
 func (r *Release) Handle(e Event, reason string) error {
 	if r.State.Over() && !(r.State == Done && e == Trip) {
 		return ErrOver
@@ -162,7 +164,7 @@ func (r *Release) Handle(e Event, reason string) error {
 	return nil
 }
 
-// promote enters the next step, and ends a pause: the operator says go.
+// promote enters the next step and ends a pause, because the operator asked for it.
 func (r *Release) promote() {
 	r.resume()
 	r.next()
@@ -184,8 +186,8 @@ func (r *Release) next() {
 	}
 }
 
-// after returns the stage after the present share, or bake. It goes by the share and not by a number,
-// so that stages may be added and removed while a release is under way.
+// after returns the stage after the present share, or bake. It compares shares rather than counting
+// stages, so that stages may be added and removed while a release is active.
 func (r *Release) after() (State, float64) {
 	for _, share := range r.Plan.Stages {
 		if share > r.Share {

@@ -5,10 +5,11 @@ import (
 	"switchyard/policy"
 )
 
-// Rows are the known commands that a release touches, as both policies say by ids.
+// Rows are the known commands that a release touches, according to both policies' verdicts
+// by ids.
 type Rows struct {
-	Affected []pdu.CommandID // they differ, or one of them inspects or fails
-	Presence []pdu.CommandID // only one of them handles these as a change of who is present
+	Affected []pdu.CommandID // the policies differ, or one of them inspects or fails
+	Presence []pdu.CommandID // only one policy handles these as a change of presence
 }
 
 // Compare returns the rows in which the candidate may differ from the stable policy.

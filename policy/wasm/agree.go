@@ -19,11 +19,12 @@ import (
 )
 
 // wazero's compiler has had faults that gave wrong verdicts without a trap (package meter
-// avoids one of them). A policy that decides wrongly cannot be noticed from outside, so each
-// module is compared with the interpreter before it is in force. No comparison of a sample is
-// a proof. It finds what the compiler does wrong on the ordinary paths of this module.
+// avoids one of them). Wrong verdicts are not visible from outside, so each compiled module
+// is compared with the interpreter before it is put in force. Comparing a sample does not
+// prove that the compiler is correct, but finds its faults on the ordinary paths of this
+// module.
 //
-// The questions are asked in this order, until the time is up:
+// The questions come in this order, until the time is up:
 //
 //	every command of the protocol     classify(service, command)
 //	ids around the constants          0x0900 in the code: 0x08ff, 0x0900 and 0x0901, each as
@@ -103,8 +104,8 @@ func (l *loader) compare(ctx context.Context, compiled, interpreted []byte) (c *
 	return c, c.run(l.module)
 }
 
-// A replica is a copy of the policy in a runtime of its own, whose log is discarded. The
-// policy itself is not asked: thousands of random questions would change the state of its
+// A replica is a copy of the policy in its own runtime, whose log is discarded. The policy
+// itself is not called, because thousands of random questions would change the state of its
 // instance before its first PDU.
 type replica struct {
 	policy *Policy
@@ -136,9 +137,9 @@ func (t *replica) start() (err error) {
 	return in.prepare(t.policy)
 }
 
-// A comparison asks both engines the same, in the same order, so that instances which keep
-// state have the same. It is used by one goroutine. Its random numbers have a fixed seed, so
-// that every load of a module asks the same questions.
+// A comparison asks both engines the same questions in the same order, so that instances
+// that keep state have the same state. Only one goroutine uses it. Its random numbers have a
+// fixed seed, so that every load of a module asks the same questions.
 type comparison struct {
 	compiled, interpreted *replica
 	random                *rand.Rand
@@ -198,7 +199,7 @@ func disagree(question string, compiled, interpreted callResult) error {
 }
 
 // ask asks both engines, and returns an error if they disagree or cannot start. It returns
-// the verdict, and whether there is one: there is none after a fault on both sides, nor when
+// the verdict and whether there is one. There is none after a fault on both sides, or when
 // compareRestart pairs of instances are used up.
 //
 //	compiled               interpreted            result

@@ -30,7 +30,7 @@ const (
 //	policy "teamtalk" refused at the exports gate: exports no function classify; export it
 //	as (i32, i32) -> i64
 //
-// Whether the same module may pass another time depends on what the refusal is about:
+// The cause of the refusal decides whether the same module may pass another time:
 //
 //	                    temporary   slow
 //	the module          no          no     the engine remembers it, and refuses it at once
@@ -56,8 +56,8 @@ func (e *GateError) Error() string {
 
 func (e *GateError) Unwrap() error { return e.Err }
 
-// Starved reports whether the policy was refused as this machine had too little CPU time for
-// loading it. It may have more the next time.
+// Starved reports whether the policy was refused because this machine had too little CPU
+// time to load it. The next attempt may succeed.
 func (e *GateError) Starved() bool { return e.temporary && e.slow }
 
 // remedies holds the remedy of a gate, for refusals that have none of their own.

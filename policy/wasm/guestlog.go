@@ -56,9 +56,9 @@ func (g *guestLog) logCall(_ context.Context, guest api.Module, stack []uint64) 
 }
 
 // fdWrite is WASI's fd_write(fd, iovs, n, nwritten) for stdout and stderr. An iov is two
-// numbers of 32 bits in little-endian order, the address and the length of a text. The same
-// text may be named a million times, so each iov is charged by its own length, and the whole
-// by the number of iovs before any is read.
+// little-endian 32-bit numbers: the address and the length of a text. Many iovs may name the
+// same text, so each iov is charged by its length, and the call is charged by the number of
+// iovs before any is read.
 func (g *guestLog) fdWrite(_ context.Context, guest api.Module, stack []uint64) {
 	const iovLen = 8
 	fd, iovs, n, nwritten := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])

@@ -25,7 +25,7 @@ const errorBytes = 2 << 10
 
 // An instance is a running copy of a guest. It belongs to one goroutine at a time.
 //
-// Its life, with the fuel that each step may use:
+// The life of an instance, with the fuel that each step may use:
 //
 //	instantiate   start function, _initialize      LoadFuel
 //	prepare       buffer, configure                what is left of LoadFuel
@@ -34,8 +34,9 @@ const errorBytes = 2 << 10
 //	close         after a fault, when its memory has grown, or with the policy
 //
 // The bytes of a configuration or body are copied to the guest's memory, at the address that
-// its buffer returns. For bodies it is called once, with the largest size that is copied, and
-// all bodies are put there. If it returns 0 for that size, it is called for each body.
+// its buffer returns. For bodies, buffer is called once with the largest size that is copied,
+// and all bodies are copied to that address. If it returns 0 for that size, it is called for
+// each body.
 type instance struct {
 	module api.Module
 	memory api.Memory
@@ -51,14 +52,14 @@ type instance struct {
 	growth growth
 }
 
-// instanceConfig gives every instance the same small world. The collector of a guest in
-// stock Go would run in the middle of a decision, on its fuel; with this variable it does not
-// run, and the instance is replaced when its memory has grown: see replace.go.
+// instanceConfig gives every instance the same minimal environment. The garbage collector of
+// a guest in stock Go would run during a decision and use its fuel. This variable turns the
+// collector off; instead, the instance is replaced when its memory has grown: see replace.go.
 var instanceConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithEnv("GOGC", "off")
 
-// instantiate makes an instance and runs its start function and _initialize. Whatever fails,
-// nothing of the instance is left: its memory is mapped by this package (newMemory), and
-// wazero frees it only when a module closes that it has returned.
+// instantiate makes an instance and runs its start function and _initialize. After any
+// failure it frees everything: this package maps the memory (newMemory), and wazero frees it
+// only when closing a module that it has returned.
 func (p *Policy) instantiate() (in *instance, err error) {
 	var memory experimental.LinearMemory
 	var noMemory error // why the system gave none
@@ -248,8 +249,8 @@ func (in *instance) call(f api.Function) error {
 }
 
 // fault finds out why a call failed. All failures of metering end in the same trap, so the
-// counters tell which one it was: a negative one ran out. wazero also reports a stack overflow
-// of its own, which the limit of depth normally comes before.
+// counters tell which one it was: a negative one ran out. wazero also reports stack overflows,
+// but the limit of depth normally takes effect first.
 func (in *instance) fault(err error) *policy.Fault {
 	text := withoutWrapper(readable(err.Error()))
 	var exit *sys.ExitError
@@ -279,12 +280,13 @@ func withoutWrapper(text string) string {
 	return text[:i]
 }
 
-// left returns the fuel that the last call left. What makes an instance shares one budget,
-// which begins as LoadFuel: the start function, _initialize, buffer and configure.
+// left returns the fuel that the last call left. The calls that make an instance share one
+// budget, which starts as LoadFuel: the start function, _initialize, buffer and configure.
 func (in *instance) left() uint64 { return uint64(max(0, int64(in.fuel.Get()))) }
 
 // budget sets how much fuel each call has from now on, in units of package meter. While an
-// instance is made it is set before each call to what is left, so that the calls share one sum.
+// instance is made, the budget is set before each call to what is left, so that the calls share
+// one budget.
 func (in *instance) budget(fuel uint64) {
 	in.module.ExportedGlobal(meter.BudgetExport).(api.MutableGlobal).Set(fuel)
 }

@@ -16,8 +16,8 @@ import (
 	"switchyard/policy/wasm/meter"
 )
 
-// A loader takes one module through the gates. It runs in one goroutine; only compile has
-// another one work for it.
+// A loader takes one module through the gates. It runs in one goroutine; only compile
+// starts another one.
 //
 //	size, magic          without reading the module as a whole
 //	metering             package meter reads and rewrites it
@@ -28,8 +28,8 @@ import (
 //	dry-run              classify for known commands; then the survey of rules
 //	engines              two replicas are compared, unless a trial did that
 //
-// The cheap checks stand first, and each gate relies on those before it: nothing is compiled
-// whose calls are not bounded, and nothing runs that has other imports than it may have.
+// The cheap checks come first, and each gate relies on those before it: a module is compiled
+// only if its calls are bounded, and runs only if its imports are allowed.
 type loader struct {
 	engine  *Engine       // shared with other loaders
 	limit   time.Duration // of used
@@ -87,9 +87,9 @@ func (l *loader) pass(ctx context.Context, pass func(*loader, context.Context) e
 	return pass(l, ctx)
 }
 
-// used returns the CPU time of loading so far. CPU time is limited, and not elapsed time, so
-// that a busy machine does not refuse a sound module: with eight busy processes for two cores,
-// a load of 5 s of CPU time takes 20 s or more.
+// used returns the CPU time of loading so far. The limit applies to CPU time rather than
+// elapsed time, so that a busy machine does not refuse a sound module: with eight busy
+// processes for two cores, a load of 5 s of CPU time takes 20 s or more.
 func (l *loader) used() time.Duration { return l.computed() + l.compiled }
 
 // checkTime refuses a policy whose loading exceeded its time. Only compile is interrupted:
@@ -273,7 +273,7 @@ func (l *loader) configure(context.Context) error {
 }
 
 // dryRun calls classify for every known command and for some unknown ones. A policy that traps
-// for a command that its author forgot is refused here; in traffic, it would lose PDUs.
+// on a command that its author forgot is refused here; in production, it would lose PDUs.
 func (l *loader) dryRun(ctx context.Context) error {
 	unknown := []pdu.Command{
 		{Service: 0, ID: 0},

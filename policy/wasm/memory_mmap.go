@@ -16,13 +16,13 @@ import (
 // would be zeroed each time, which takes milliseconds.
 type mapping struct {
 	bytes   []byte
-	touched uint64 // what is from untouched to here has been touched
+	touched uint64 // the memory from untouched up to here has been touched
 }
 
-// untouched is how much of a memory the guest may be the first to touch. Each page costs a
-// fault then, up to 2 µs for which no fuel is paid: 8 ms for 16 MiB in one decision. Few guests
-// have more than this, so the rest is touched when they get it, which is outside of decisions or
-// paid for as growing.
+// untouched is how much memory may be left for the guest to touch first. Each first touch of a
+// page causes a page fault of up to 2 µs that costs no fuel: 8 ms for 16 MiB in one decision.
+// Few guests have more memory than this; the host touches the rest when the guest gets it,
+// either outside of decisions or paid for as growing.
 const untouched = 2 << 20
 
 // newMemory reserves a memory of at most that many bytes. After an error, the memory that it
@@ -34,7 +34,7 @@ func newMemory(most uint64) (experimental.LinearMemory, error) {
 	}
 	b, err := syscall.Mmap(-1, 0, int(most), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
-		return m, fmt.Errorf("map %d bytes: %w", most, err) // Reallocate then returns nil, and instantiating fails
+		return m, fmt.Errorf("map %d bytes: %w", most, err) // Reallocate then returns nil, so that instantiating fails
 	}
 	m.bytes = b
 	return m, nil
@@ -46,7 +46,7 @@ func (m *mapping) Reallocate(size uint64) []byte {
 		return nil
 	}
 	for page := uint64(os.Getpagesize()); m.touched < size; m.touched += page {
-		m.bytes[m.touched] = 0 // as it is
+		m.bytes[m.touched] = 0 // touches the page without changing it
 	}
 	return m.bytes[:size:len(m.bytes)]
 }

@@ -18,8 +18,9 @@ import (
 // number of slots hold its instances, so that its memory is bounded however many goroutines
 // call it: two for each core, each with up to Limits.MemoryPages of memory.
 //
-// All methods but Close may be called by any number of goroutines. Close comes last: its
-// caller knows that no other method will be called (package policy counts references).
+// Any number of goroutines may call the methods except Close. The caller of Close must
+// ensure that no other method runs meanwhile or afterwards (package policy counts
+// references).
 type Policy struct {
 	// Static after Load.
 	name     string
@@ -75,8 +76,8 @@ func (s *slot) put(in *instance) {
 	s.state.Store(idle)
 }
 
-// RestartTime implements policy.Restarter. It returns what the first instance took, as guests
-// start the same way each time: CPU time on Linux, elapsed time elsewhere.
+// RestartTime implements policy.Restarter. It returns the time that the first instance took,
+// because guests start the same way each time: CPU time on Linux, elapsed time elsewhere.
 func (p *Policy) RestartTime() time.Duration { return p.restart }
 
 // Inspects reports whether the guest exports an inspection.
@@ -122,8 +123,8 @@ func (p *Policy) Reserve(session uint64) (policy.Reserved, error) {
 }
 
 // Inspect implements policy.Reserved. After a fault the next call uses a fresh instance, which
-// this goroutine makes. That can take up to the time that LoadFuel pays for, so package policy
-// counts it against the circuit breaker.
+// this goroutine makes. That can take as long as LoadFuel allows, so package policy counts it
+// against the circuit breaker.
 func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	if !byIDs.Inspected() {
 		return byIDs, nil
@@ -157,7 +158,7 @@ func (s *slot) Release() {
 	s.free()
 }
 
-// free makes the slot available to other goroutines.
+// free releases the slot to other goroutines.
 func (s *slot) free() {
 	if s.in == nil {
 		s.state.Store(empty)
@@ -263,9 +264,9 @@ func (s *slot) release(err error) {
 	s.Release()
 }
 
-// discard closes an instance that failed, as its state is unknown: the trap may have come in
-// the middle of a change to its heap. A fault of kind FaultBody is no failure of the guest, so
-// the instance is kept.
+// discard closes an instance that failed, because its state is unknown: the trap may have
+// interrupted a change to its heap. A fault of kind FaultBody is not a failure of the guest,
+// so the instance is kept.
 func (s *slot) discard(err error) {
 	if fault, ok := err.(*policy.Fault); ok && fault.Kind != policy.FaultBody {
 		s.in.close()
@@ -273,8 +274,8 @@ func (s *slot) discard(err error) {
 	}
 }
 
-// Close implements policy.Policy: it closes all instances and frees the machine code. It
-// waits for an instance that is being made, so up to the time that starting one may take.
+// Close implements policy.Policy: it closes all instances and frees the machine code. If an
+// instance is being made, Close waits for it.
 func (p *Policy) Close() error {
 	p.replacements.running.Wait()
 	if err := (compilation{runtime: p.runtime, module: p.compiled}).close(); err != nil {

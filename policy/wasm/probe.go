@@ -39,8 +39,8 @@ func probe() (kind, why string) {
 	return Interpreter, fmt.Sprintf("wazero has no compiler for this CPU on %s/%s", runtime.GOOS, runtime.GOARCH)
 }
 
-// runtimeMu is held while a runtime is made: wazero 1.12 looks up its own version then, and
-// keeps it in a variable without a lock.
+// runtimeMu is held while a runtime is created, because wazero 1.12 then stores its own
+// version in a variable without a lock.
 var runtimeMu sync.Mutex
 
 func newRuntime(config wazero.RuntimeConfig) wazero.Runtime {

@@ -18,8 +18,8 @@ import (
 //	slot 0             busy, idle, busy … │ replaced ───────▶ idle, 40 pages
 //	slot 1             empty │ filled ──▶ idle ─▶ busy, idle, busy …
 //
-// One goroutine of the policy makes instances, one at a time. If they take more than half of a
-// core, none is made for a while, and instances grow on meanwhile.
+// One goroutine of the policy makes instances, one at a time. If that takes more than half of
+// a core, it pauses, and instances continue to grow meanwhile.
 //
 // What Release does with an instance whose memory has grown:
 //
@@ -29,23 +29,23 @@ import (
 //	  another is idle  hands the slot to the goroutine, which replaces the instance
 //	  otherwise        replaces it here, before the slot is free again
 //
-// A collector in the guest is no substitute: it runs in the middle of a decision and on its
+// A garbage collector in the guest is not a substitute: it runs during a decision and uses its
 // fuel. A guest in Go that splits chats of 2 KiB into words lost 39 of 5,000 decisions to it and
 // to the price of a large memory. So GOGC is off (instanceConfig), and memory is taken back here.
 
-// A growth watches the memory of an instance. It belongs to the instance's owner.
+// A growth tracks the memory of an instance. It belongs to the instance's owner.
 type growth struct {
-	size  uint32 // bytes of memory that were noted
-	mark  uint32 // the instance is replaced when it has that much
-	calls int    // since the instance was made
-	due   bool   // Release has to look at it
+	size  uint32 // recorded size of the memory in bytes
+	mark  uint32 // the instance is replaced when its memory reaches this size
+	calls int    // number of calls since the instance was made
+	due   bool   // Release must handle the growth
 }
 
 // worthwhile is how many calls an instance must have answered before it passed its mark. One
 // that passes it sooner needs that much memory, and so would its successor.
 const worthwhile = 16
 
-// beginGrowth begins to watch the memory of an instance that is ready.
+// beginGrowth starts tracking the memory of an instance that is ready.
 func (in *instance) beginGrowth() {
 	if in.memory == nil {
 		return
@@ -54,7 +54,8 @@ func (in *instance) beginGrowth() {
 	in.growth = growth{size: size, mark: in.markAbove(size)}
 }
 
-// beginGrowth begins anew for all instances, after the gates have called them often.
+// beginGrowth restarts tracking for all instances, because the gates have called them
+// often.
 func (p *Policy) beginGrowth() {
 	p.replacements.running.Wait()
 	for i := range p.slots {
@@ -64,10 +65,10 @@ func (p *Policy) beginGrowth() {
 	}
 }
 
-// markAbove returns the size above which loads cost the most, or else three quarters of what
-// the memory can have, whichever is the first that is larger than size. All are in bytes. With
-// 256 pages, an instance that starts with 40 pages has its mark at 64 (4 MiB); one that starts
-// with 100 has it at 192 (12 MiB); one that starts with 200 is never replaced.
+// markAbove returns the size above which loads cost the most if size is below it, and
+// otherwise three quarters of the largest size of the memory if size is below that. All are in
+// bytes. With 256 pages, an instance that starts with 40 pages has its mark at 64 (4 MiB); one
+// that starts with 100 has it at 192 (12 MiB); one that starts with 200 is never replaced.
 func (in *instance) markAbove(size uint32) uint32 {
 	most := in.limits.MemoryPages
 	if declared, limited := in.memory.Definition().Max(); limited {
@@ -82,7 +83,7 @@ func (in *instance) markAbove(size uint32) uint32 {
 	return math.MaxUint32
 }
 
-// noteGrowth notes after a call whether the memory has grown.
+// noteGrowth records after a call whether the memory has grown.
 func (in *instance) noteGrowth() {
 	in.growth.calls++
 	if in.memory == nil || in.memory.Size() == in.growth.size {
@@ -95,24 +96,25 @@ func (in *instance) noteGrowth() {
 	}
 }
 
-// replacements makes instances of a policy while it decides.
+// replacements makes instances of a policy while the policy is in use.
 type replacements struct {
-	making  atomic.Bool    // one goroutine does
+	making  atomic.Bool    // a goroutine is making instances
 	running sync.WaitGroup // Policy.Close waits for it
 	since   time.Time      // when the policy was loaded; static
-	paid    atomic.Int64   // the age at which the policy's share has paid for all that was made
+	paid    atomic.Int64   // the age at which the policy's share has paid for all instances made
 }
 
-// Making instances takes at most a share of a core. It may begin while it is ahead of that by
-// no more than advance, so that one which takes longer than usual does not delay the next.
+// Making instances may use at most share of a core. A new instance may be started while the
+// use exceeds that by no more than advance, so that one slow instance does not delay the
+// next.
 const (
 	share   = 0.5
 	advance = 200 * time.Millisecond
 )
 
-// handleGrowth has a spare instance made when the memory of the slot's instance has grown, and
-// the instance itself replaced when it is at its mark. It reports whether the slot now belongs
-// to the goroutine that does so.
+// handleGrowth starts making a spare instance when the memory of the slot's instance has
+// grown, and replaces the instance itself when it reaches its mark. It reports whether the
+// slot now belongs to the goroutine that does so.
 func (p *Policy) handleGrowth(s *slot) (taken bool) {
 	g := &s.in.growth
 	switch {
@@ -125,8 +127,9 @@ func (p *Policy) handleGrowth(s *slot) (taken bool) {
 		p.replacements.running.Go(func() { p.remake(s) })
 		return true
 	}
-	// None is ready for the next batch, or another one is being made. This goroutine makes its
-	// own, as the guest would lose decisions if it grew on.
+	// No other instance is ready for the next batch, or the goroutine is busy. So this
+	// goroutine makes the instance itself, because the guest would lose decisions if it
+	// continued to grow.
 	p.replace(s)
 	return false
 }
@@ -141,7 +144,8 @@ func (p *Policy) hasIdle() bool {
 	return false
 }
 
-// fillSpare has an instance made for an empty slot, and reports whether it is under way.
+// fillSpare starts making an instance for an empty slot, and reports whether one is being
+// made.
 func (p *Policy) fillSpare() bool {
 	if !p.mayMake() || !p.replacements.making.CompareAndSwap(false, true) {
 		return false
@@ -175,20 +179,20 @@ func (p *Policy) replace(s *slot) {
 	p.pay(computed())
 }
 
-// mayMake reports whether the policy's share allows for an instance.
+// mayMake reports whether the policy's share allows another instance.
 func (p *Policy) mayMake() bool {
 	return p.replacements.paid.Load()-p.age() <= int64(advance)
 }
 
-// pay takes from the policy's share what making an instance took. For example, with a share
-// of one half and an advance of 200 ms:
+// pay charges the time that making an instance took to the policy's share. For example,
+// with a share of one half and an advance of 200 ms:
 //
 //	age 10 s     paid 3 s      an instance takes 150 ms
 //	             paid 10.3 s   = max(3, 10) + 0.15 / 0.5
 //	age 10.05 s  paid - age = 0.25 s > 0.2 s: none may be made
 //	age 10.1 s   paid - age = 0.2 s: the next may be made
 //
-// What was not used before counts for nothing (max), so a policy cannot save up for a burst.
+// Unused time is lost (max), so a policy cannot save up for a burst.
 func (p *Policy) pay(took time.Duration) {
 	for paid := &p.replacements.paid; ; {
 		before := paid.Load()

@@ -13,7 +13,7 @@ import (
 const maxResults = 1024
 
 // A sum identifies a module with its configuration. The length of the module is hashed first,
-// so that moving bytes from one to the other gives another sum.
+// so that moving bytes between module and configuration changes the sum.
 type sum [sha256.Size]byte
 
 func sumOf(module, config []byte) sum {
@@ -40,8 +40,8 @@ type result struct {
 type results struct {
 	mu      sync.Mutex // guards what follows
 	ended   map[sum]result
-	starved map[sum]int           // how often this machine had too little CPU time for a load
-	turned  map[sum]chan struct{} // of modules that are being loaded; closed when the turn ends
+	starved map[sum]int           // number of loads for which this machine had too little CPU time
+	turned  map[sum]chan struct{} // modules that are being loaded; each channel is closed when the turn ends
 }
 
 // begin waits for the caller's turn to load the module, and returns the last result, if one is

@@ -36,8 +36,8 @@ func (p *Policy) Named() policy.Named { return p.named }
 //	kept               0x0900
 //
 // What it finds lets the memo answer for these ids without calling the guest, and lets package
-// review show the rules. A rule that it misses is no fault: the guest is asked about such PDUs
-// when they arrive.
+// review show the rules. A missed rule does no harm: the guest is asked about such PDUs when
+// they arrive.
 //
 // Asking about all 2^32 pairs of ids would take far longer than loading may. Where there are
 // too many candidates, or asking uses too much fuel, the result is marked as partial.
@@ -155,7 +155,8 @@ func (s *survey) otherwise(service pdu.ServiceID) (v policy.Verdict, ok bool) {
 	return v, ok
 }
 
-// keep notes a pair that has a rule, if the table of the memo has no entry for it anyway.
+// keep records a pair that has a rule, unless the table of the memo already has an entry
+// for it.
 func (s *survey) keep(service pdu.ServiceID, command pdu.CommandID) {
 	ids := policy.IDs{Service: service, Command: command}
 	switch {

@@ -9,7 +9,7 @@ import (
 
 // Fuel bounds what a guest does, but nothing bounds wazero's compiler: a module of a few
 // megabytes can keep it busy for minutes and make it allocate gigabytes. So a module from
-// outside is loaded in a process of its own first. The life of a trial:
+// outside is first loaded in a separate process. The life of a trial:
 //
 //	Engine.Load                          child process
 //	  remembered as refused? ─▶ refused
@@ -31,7 +31,7 @@ type Sandbox interface {
 	Try(ctx context.Context, t Trial) (Report, error)
 }
 
-// ErrNoTrial is the error of a Sandbox that cannot try anything now. The module is then loaded
+// ErrNoTrial is the error of a Sandbox that cannot run a trial now. The module is then loaded
 // without a trial.
 var ErrNoTrial = errors.New("policies cannot be tried in another process")
 
@@ -42,8 +42,8 @@ type Trial struct {
 	Module []byte
 	Config []byte // JSON, or nil
 
-	// Starved is how many loads of the module were given up as this machine had too little CPU
-	// time for them.
+	// Starved is how many loads of the module were given up because this machine had too
+	// little CPU time.
 	Starved int
 }
 
@@ -123,8 +123,8 @@ func (r *Refusal) gateError(name string) *GateError {
 }
 
 // compileRoom returns how much time loading a module may take here that took so much in its
-// trial. Both do the same, so it only allows for caches and clocks that differ. A module whose
-// trial took 0.5 s may take 2.5 s here, one of 5 s may take 16 s.
+// trial. Both do the same work, so the allowance only covers differing caches and clocks. A
+// module whose trial took 0.5 s may take 2.5 s here, one of 5 s may take 16 s.
 func compileRoom(used, limit time.Duration) time.Duration { return min(limit, 3*used+time.Second) }
 
 // try tries the module with the engine's Sandbox. It returns how much time loading it here may

@@ -21,8 +21,8 @@ import (
 type Limits struct {
 	ModuleBytes int64         // size of the module
 	MemoryPages uint32        // linear memory of one instance, in pages of 64 KiB
-	Fuel        uint64        // of one decision, in units of package meter: 280,000 take at most 10 ms
-	LoadFuel    uint64        // of all calls that make an instance, together: 2,500,000 take at most 100 ms
+	Fuel        uint64        // limit for one decision, in units of package meter: 280,000 take at most 10 ms
+	LoadFuel    uint64        // limit for all calls that make an instance, together: 2,500,000 take at most 100 ms
 	Depth       uint32        // nesting of the guest's calls
 	BodyBytes   int           // largest body that is copied for inspect_body
 	LoadTime    time.Duration // of Load as a whole: CPU time on Linux, elapsed time elsewhere
@@ -41,8 +41,8 @@ func DefaultLimits() Limits {
 	}
 }
 
-// ceiling is how many times its LoadTime a load may last at first on a machine that has little
-// CPU time for it.
+// ceiling is how many times LoadTime the first load may last on a machine with little free CPU
+// time.
 const ceiling = 10
 
 // A Logger receives one line that a guest logged: the policy's name, one of the levels in
@@ -73,7 +73,7 @@ type Engine struct {
 	entered func(Gate)   // called with each gate that a module meets, or nil
 	results results
 
-	lanes [len(laneTimes) + 1]lane // of loads in this process
+	lanes [len(laneTimes) + 1]lane // lanes for loads in this process
 
 	// compiling counts the goroutines that compile. Load waits for its own unless it gives
 	// up. Only tests wait for one that was given up, because it may run for minutes.
@@ -167,25 +167,26 @@ func (e *Engine) LoadOwn(ctx context.Context, name string, module, config []byte
 
 // A tenant may replace its policy while another's is being loaded, and one that takes 30 s to
 // compile must not delay one of a millisecond. Loading all at once would take all cores from the
-// data path. So loads stand in lanes, one at a time in each, by how long their trials took:
+// data path. So loads are divided into lanes by how long their trials took; each lane loads one
+// module at a time:
 //
 //	lane    time limit here   trial took at most    who
 //	0       2.5 s             0.5 s                 most policies, and the server's own
 //	1       16 s              5 s                   large ones
 //	2       LoadTime          LoadTime              the rest, and those without a trial
 //
-// So at most three modules are loaded in this process at a time. How many trials run at a time
-// is the business of the Sandbox.
+// So at most three modules are loaded in this process at a time. The Sandbox decides how many
+// trials run at a time.
 
-// A lane lets one goroutine at a time load a module in this process. It holds one token while one
-// does.
+// A lane lets one goroutine at a time load a module in this process. The channel holds one token
+// while a goroutine loads.
 type lane chan struct{}
 
-// laneTimes are the longest time limits of the lanes but the last. No module delays those that
-// take less: their trials took at most half a second, and some five.
+// laneTimes are the largest time limits of all lanes except the last. A slow module thus never
+// delays modules of a faster lane. The limits correspond to trials of 0.5 s and about 5 s.
 var laneTimes = [...]time.Duration{compileRoom(time.Second/2, time.Hour), compileRoom(5*time.Second, time.Hour)}
 
-// laneFor returns the lane for modules of that time limit.
+// laneFor returns the lane for modules with the given time limit.
 func (e *Engine) laneFor(limit time.Duration) lane {
 	for i, most := range laneTimes {
 		if limit <= most {
@@ -195,7 +196,7 @@ func (e *Engine) laneFor(limit time.Duration) lane {
 	return e.lanes[len(laneTimes)]
 }
 
-// loadAlone is load, while no other goroutine loads in the lane.
+// loadAlone calls load while no other goroutine loads in the lane.
 func (e *Engine) loadAlone(ctx context.Context, l lane, t Trial, limit time.Duration) (*Policy, error) {
 	select {
 	case l <- struct{}{}:

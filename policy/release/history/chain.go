@@ -17,29 +17,28 @@ import (
 //	{"n":2,"prev":"5b1e…","kind":"at-once", …}                         c07a…
 //	{"n":3,"prev":"c07a…","kind":"kill", …}                            e294…  ◀─ head.json
 //
-// Whoever changes line 1 must compute all later sums anew, and replace head.json too. If that is
-// signed, only the owner of the key can.
-// Full files continue the chain of the file before. After damage a new chain begins, whose
-// numbers go on above all that were ever used.
+// An attacker who changes line 1 must recompute all later sums and replace head.json as well. If
+// head.json is signed, that requires the key. The file after a full one continues its chain.
+// After damage a new chain begins, with numbers above all that were ever used.
 
 // A tip is the end of a chain.
 type tip struct {
-	number uint64 // of its last entry; 0 before the first
-	sum    string // of its last line
+	number uint64 // number of its last entry; 0 before the first
+	sum    string // SHA-256 of its last line
 }
 
-// A Fault is the first line of a file that does not fit.
+// A Fault is the first line of a file that does not continue the chain.
 type Fault struct {
 	File    string
-	Line    int // from 1 on
+	Line    int // counted from 1
 	Problem string
 	Torn    bool // the line has no end: its write was interrupted, so it was never reported as written
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Problem) }
 
-// next reads one line that must continue the chain. It moves t only if the line fits. first says
-// that the line is the first of its file, where Broken may begin another chain.
+// next reads one line, which must continue the chain. It advances t only if the line is valid.
+// first is true for the first line of a file, where Broken may begin another chain.
 func (t *tip) next(line []byte, first bool) (*Entry, error) {
 	var e Entry
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -61,16 +60,16 @@ func (t *tip) next(line []byte, first bool) (*Entry, error) {
 
 // A scan is the result of reading a file of the history.
 type scan struct {
-	size  int64 // of the lines that fit
-	lines int   // that fit
-	bad   int   // the other lines
+	size  int64 // size of the valid lines
+	lines int   // number of valid lines
+	bad   int   // number of invalid lines
 	sum   string
-	fault *Fault // nil if all lines fit
+	fault *Fault // nil if all lines are valid
 }
 
-// read reads a file, or what follows its first lines, whose chain continues t, which it moves on,
-// and calls visit with each line that fits. It reads all of the file, also behind a fault. The
-// error is one of reading.
+// read reads a file, or the rest of one. Its lines must continue the chain of t. read advances t
+// and calls visit for each valid line. It reads the whole file, even after a fault. The error is
+// a read error.
 func read(r io.Reader, name string, before int, t *tip, visit func(*Entry)) (scan, error) {
 	all := sha256.New()
 	lines := bufio.NewReaderSize(io.TeeReader(r, all), 64<<10)
@@ -108,11 +107,12 @@ func read(r io.Reader, name string, before int, t *tip, visit func(*Entry)) (sca
 
 func sumOf(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// errLong is the error of a line that is longer than any entry.
+// errLong is the error for a line that is longer than any entry.
 var errLong = fmt.Errorf("it is longer than %d bytes", maxLine)
 
-// readLine returns a line without its end. With io.EOF it has none. With errLong it was skipped.
-// A line that somebody damaged may be as long as the file; no more than maxLine is kept of it.
+// readLine returns a line without its line end. io.EOF means that the line end is missing, and
+// errLong that the line was skipped. A damaged line may be as long as the file, so at most
+// maxLine bytes of it are kept.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	var line []byte
 	long := false

@@ -19,21 +19,21 @@ const (
 	AtOnce     Kind = "at-once"     // a policy came into force without stages
 	Begin      Kind = "begin"       // a release begins: the candidate is compared
 	Stage      Kind = "stage"       // a release reached another stage
-	Pause      Kind = "pause"       // a release stands
-	Resume     Kind = "resume"      // it goes on
+	Pause      Kind = "pause"       // a release was paused
+	Resume     Kind = "resume"      // a paused release continues
 	Done       Kind = "done"        // the candidate is in force
-	RolledBack Kind = "rolled-back" // the policy before is in force again
-	Withdrawn  Kind = "withdrawn"   // the stable policy was put back as the wanted one
+	RolledBack Kind = "rolled-back" // the previous policy is in force again
+	Withdrawn  Kind = "withdrawn"   // the configuration names the stable policy again
 	Superseded Kind = "superseded"  // another candidate arrived
 	Refused    Kind = "refused"     // a policy was refused, and nothing changed
 	Kill       Kind = "kill"        // the shipped policy is in force until Revive
-	Revive     Kind = "revive"      // the policy that the configuration names counts again
-	Retry      Kind = "retry"       // what was rolled back may come into force again
-	Head       Kind = "head"        // a new file begins, and continues the chain
-	Broken     Kind = "broken"      // a new chain begins, as the file before is damaged
+	Revive     Kind = "revive"      // the policy that the configuration names is in force again
+	Retry      Kind = "retry"       // policies that were rolled back may come into force again
+	Head       Kind = "head"        // a new file begins and continues the chain
+	Broken     Kind = "broken"      // a new chain begins because the previous file is damaged
 )
 
-// What the kinds say about what is in force; State.apply carries it out:
+// How each kind changes the policy in force; State.apply implements this:
 //
 //	begin, stage, pause, resume   a release is under way, until an entry with a receipt ends it
 //	initial, at-once, done        To is in force, and the one before is kept for a rollback
@@ -41,7 +41,7 @@ const (
 //	kill, revive                  the shipped policy is in force instead, and no longer
 //	retry                         nothing is held back
 
-// ends reports whether an entry of the kind has a receipt: it says what is in force from then on.
+// ends reports whether an entry of the kind has a receipt, because it sets the policy in force.
 func (k Kind) ends() bool {
 	switch k {
 	case Initial, AtOnce, Done, RolledBack, Withdrawn, Superseded, Kill, Revive:
@@ -54,45 +54,45 @@ func (k Kind) ends() bool {
 //
 //	{"n":8,"prev":"9f2c…","time":"…","kind":"at-once","tenant":"acme","from":{…},"to":{…},"who":{…},"receipt":{…}}
 type Entry struct {
-	Number  uint64          `json:"n"`                 // from 1 on; in one folder no number occurs twice
-	Prev    string          `json:"prev"`              // SHA-256 of the bytes of the line before, without its end, in hex; empty in the first line of a chain
-	Time    time.Time       `json:"time"`              // a label: the order is that of the chain
+	Number  uint64          `json:"n"`                 // counted from 1; unique in a folder
+	Prev    string          `json:"prev"`              // SHA-256 of the previous line without its line end, in hex; empty in the first line of a chain
+	Time    time.Time       `json:"time"`              // for information: the chain defines the order
 	Kind    Kind            `json:"kind"`              //
 	Tenant  string          `json:"tenant,omitempty"`  //
-	Release uint64          `json:"release,omitempty"` // the number of the entry that began the release; 0 if this entry is all of it
-	From    *Policy         `json:"from,omitempty"`    // in force before
-	To      *Policy         `json:"to,omitempty"`      // in force from now on, or refused
-	Held    *Policy         `json:"held,omitempty"`    // is skipped from now on, until Retry
-	Stage   *Progress       `json:"stage,omitempty"`   // of Begin, Stage, Pause and Resume: how far the release is
+	Release uint64          `json:"release,omitempty"` // the number of the entry that began the release; 0 if the release consists of this entry alone
+	From    *Policy         `json:"from,omitempty"`    // the policy that was in force before
+	To      *Policy         `json:"to,omitempty"`      // the policy in force from now on, or the refused one
+	Held    *Policy         `json:"held,omitempty"`    // the policy to skip from now on, until Retry
+	Stage   *Progress       `json:"stage,omitempty"`   // for Begin, Stage, Pause and Resume: the progress of the release
 	Who     Who             `json:"who,omitzero"`
 	Reason  string          `json:"reason,omitempty"`
-	Details json.RawMessage `json:"details,omitempty"` // of the kind, for people
-	Receipt json.RawMessage `json:"receipt,omitempty"` // a Statement, or its envelope
-	File    *File           `json:"file,omitempty"`    // of Head and Broken: the file before
-	State   State           `json:"state,omitempty"`   // of Head and Broken: what the entries before lead to
+	Details json.RawMessage `json:"details,omitempty"` // specific to the kind, for human readers
+	Receipt json.RawMessage `json:"receipt,omitempty"` // a Statement or its envelope
+	File    *File           `json:"file,omitempty"`    // for Head and Broken: the previous file
+	State   State           `json:"state,omitempty"`   // for Head and Broken: the result of all earlier entries
 
-	blobs   [][]byte // files that its policies refer to
+	blobs   [][]byte // the files that the entry's policies refer to
 	receipt Receipt
 }
 
-// A Policy is one content that a tenant's policy had. Its sums are SHA-256, in hex.
+// A Policy is one content of a tenant's policy. Its sums are SHA-256, in hex.
 type Policy struct {
 	Name      string   `json:"name"`                       // as the configuration names it
-	SHA256    string   `json:"sha256"`                     // of its file; of a shipped policy's module
+	SHA256    string   `json:"sha256"`                     // of its file; for a shipped policy, of its module
 	Config    string   `json:"config_sha256,omitempty"`    // of its configuration; empty without one
 	Signature string   `json:"signature_sha256,omitempty"` // of its signature file; empty without one
 	Identity  string   `json:"identity"`                   // of file, configuration and may settings together
-	Version   uint64   `json:"version,omitempty"`          // that was signed; 0 without a verified signature
+	Version   uint64   `json:"version,omitempty"`          // the signed version; 0 without a verified signature
 	Signers   []string `json:"signers,omitempty"`
 }
 
-// Same reports whether both are the same file with the same configuration. What the tenant
-// may do is a limit and no part of it.
+// Same reports whether both are the same file with the same configuration. The tenant's may
+// settings are not compared.
 func (p *Policy) Same(q *Policy) bool {
 	return p != nil && q != nil && p.SHA256 == q.SHA256 && p.Config == q.Config
 }
 
-// Short describes the policy in a line.
+// Short describes the policy in one line.
 func (p *Policy) Short() string {
 	if p == nil {
 		return "none"
@@ -104,20 +104,21 @@ func (p *Policy) Short() string {
 	return version + p.SHA256[:min(8, len(p.SHA256))]
 }
 
-// A Progress is how far a release is.
+// A Progress is the progress of a release.
 type Progress struct {
 	State   string          `json:"state"` // shadow, stage or bake
 	Share   float64         `json:"share"` // of the units that obey the candidate
 	Paused  bool            `json:"paused,omitzero"`
 	Reason  string          `json:"reason,omitempty"` // why it is paused
-	Stopped bool            `json:"stopped,omitzero"` // the server stopped; it goes on with the next start
-	Counts  *policy.Weighed `json:"counts,omitempty"` // if it stopped: the evidence so far
+	Stopped bool            `json:"stopped,omitzero"` // the server stopped; the release continues at the next start
+	Counts  *policy.Weighed `json:"counts,omitempty"` // if the server stopped: the evidence so far
 }
 
-// Who is who caused an entry. It is what the server could observe, and no proof: of a file, for
-// example, its owner and signers, not the person who copied it.
+// Who identifies the cause of an entry. It records what the server could observe and is not a
+// proof: for a file, for example, it names the owner and the signers, not the person who copied
+// it.
 type Who struct {
-	By      string     `json:"by,omitempty"`      // "token NAME", "socket, user 1000", "file", or what the server decided by
+	By      string     `json:"by,omitempty"`      // "token NAME", "socket, user 1000", "file", or the ground on which the server decided
 	Owner   string     `json:"owner,omitempty"`   // of the policy's file, as a number
 	Changed *time.Time `json:"changed,omitempty"` // when that file was changed
 	Signers []string   `json:"signers,omitempty"` // the keys that signed it
@@ -126,15 +127,15 @@ type Who struct {
 // A File names a file of the history.
 type File struct {
 	Name   string `json:"name"`
-	SHA256 string `json:"sha256"`           // of all of it
-	Line   int    `json:"line,omitempty"`   // of Broken: the first line that does not fit
-	Reason string `json:"reason,omitempty"` // of Broken: why it does not
+	SHA256 string `json:"sha256"`           // of the whole file
+	Line   int    `json:"line,omitempty"`   // for Broken: the first invalid line
+	Reason string `json:"reason,omitempty"` // for Broken: why that line is invalid
 }
 
 // maxLine is the size in bytes up to which a line is read.
 const maxLine = 8 << 20
 
-// line returns the entry as a line, without its end.
+// line returns the entry as a line without its line end.
 func (e *Entry) line() ([]byte, error) {
 	text, err := encode(e)
 	if len(text) > maxLine {
@@ -159,9 +160,8 @@ func Sum(text []byte) string {
 }
 
 // Identify returns the identity of a policy: SHA-256 over the sums of file and configuration
-// and over the may settings. It depends on nothing that another version of the program could
-// compute differently. The sums are in hex and thus without line ends, so no two triples give the
-// same text.
+// and over the may settings. Every version of the program computes the same identity. The sums
+// are in hex and thus without line ends, so no two triples give the same text.
 func Identify(file, config, may string) string {
 	return Sum(fmt.Appendf(nil, "%s\n%s\n%s\n", file, config, may))
 }

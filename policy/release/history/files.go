@@ -17,24 +17,24 @@ import (
 const (
 	// headFile is the file with the number and sum of the last line.
 	headFile = "head.json"
-	// headType is the type of its payload if it is signed.
+	// headType is the payload type of a signed headFile.
 	headType = "application/vnd.switchyard.history-head.v1+json"
-	// maxHead is the size in bytes up to which it is read.
+	// maxHead is the largest size of headFile that is read, in bytes.
 	maxHead = 64 << 10
 )
 
 func (h *History) path(name string) string { return filepath.Join(h.folder, name) }
 
-// catchUp reads what was written since it was called last, all at the first call. A file that is
-// damaged is put aside. The caller has locked the folder.
+// catchUp reads what was written since the last call; the first call reads everything. It puts a
+// damaged file aside. The caller must have locked the folder.
 //
 //	history.jsonl is          this process
 //	missing                   begins it: the first one, or after one that was put aside
 //	the one it knows, longer  reads on from where it stopped
 //	another one, or shorter   forgets what it knows, and reads all of it
 //
-// The file is never shortened in good order (append only takes back its own incomplete line), so
-// a shorter one was replaced or cut off.
+// Normal operation never shortens the file (append only removes its own incomplete line), so a
+// shorter file was replaced or truncated.
 func (h *History) catchUp() error {
 	info, err := os.Stat(h.path(fileName))
 	switch {
@@ -62,8 +62,8 @@ func (h *History) catchUp() error {
 	return nil
 }
 
-// readOn reads a file from where the last call ended. It returns the last entry, which is not
-// carried out yet: head.json may show that it was changed.
+// readOn reads a file from where the last call ended. It returns the last entry without
+// applying it, because head.json may show that it was changed.
 func (h *History) readOn(name string) (s scan, last *Entry, err error) {
 	f, err := os.Open(h.path(name))
 	if err != nil {
@@ -88,8 +88,8 @@ func (h *History) readOn(name string) (s scan, last *Entry, err error) {
 	return s, last, err
 }
 
-// tipBefore returns the end of the chain that a file continues, as the file itself says; Verify
-// compares it with the file before.
+// tipBefore returns the end of the chain that a file claims to continue; Verify compares it
+// with the previous file.
 func tipBefore(f *os.File) (tip, error) {
 	var none tip
 	s, err := read(io.LimitReader(f, maxLine), "", 0, &none, func(*Entry) {})
@@ -101,7 +101,7 @@ func tipBefore(f *os.File) (tip, error) {
 	}
 	var e Entry
 	if json.NewDecoder(f).Decode(&e) != nil || e.Kind != Head || e.Number == 0 {
-		return tip{}, nil // the first line does not fit, as reading it will show
+		return tip{}, nil // the first line is invalid; reading it reports the fault
 	}
 	return tip{e.Number - 1, e.Prev}, nil
 }
@@ -112,8 +112,8 @@ type head struct {
 	SHA256 string `json:"sha256"`
 }
 
-// checkHead compares the end of the chain with head.json: the end may be missing, or its last line
-// may have been changed. A head that cannot be read shows nothing.
+// checkHead compares the end of the chain with head.json, to detect that the end is missing or the
+// last line was changed. An unreadable head.json proves nothing.
 func (h *History) checkHead(s scan) *Fault {
 	at, _, err := readHead(h.path(headFile), h.keys())
 	switch {
@@ -134,7 +134,7 @@ func (h *History) keys() []provenance.Key {
 	return []provenance.Key{h.signer.Key()}
 }
 
-// readHead reads head.json. signed reports whether one of the keys has signed it.
+// readHead reads head.json. signed is true if one of the keys has signed it.
 func readHead(path string, keys []provenance.Key) (at head, signed bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -173,7 +173,7 @@ func (h *History) writeHead() error {
 }
 
 // begin begins the first file, or the one after a file that was put aside before a crash. If a
-// file was removed, what this process has read of it counts on.
+// file was removed, the entries that this process has read from it remain in effect.
 func (h *History) begin() error {
 	names, err := putAside(h.folder)
 	if err != nil {
@@ -206,7 +206,7 @@ func (h *History) begin() error {
 	if s.fault = h.checkHead(s); s.fault != nil {
 		return h.breakOff(fileName, s)
 	}
-	return nil // there was no entry yet
+	return nil // the history is still empty
 }
 
 // putAside lists the files before history.jsonl, the oldest first.
@@ -251,10 +251,10 @@ func (h *History) rename() (name, sum string, err error) {
 	return name, sum, statefolder.Sync(h.folder)
 }
 
-// breakOff begins a new chain after a damaged file. It goes on from the state before the damage,
-// and its numbers from above the damaged lines, so that no number ever means two entries. If
-// entry 40 is the last that fits, three lines follow, and head.json knows entry 42, Broken is
-// entry 44.
+// breakOff begins a new chain after a damaged file. The chain starts from the state before the
+// damage. Its numbers start above those of the damaged lines, so that no two entries share a
+// number. For example, if entry 40 is the last valid one, three lines follow, and head.json
+// names entry 42, then Broken is entry 44.
 func (h *History) breakOff(name string, s scan) error {
 	s.fault.File = name
 	h.damaged = s.fault
@@ -268,7 +268,7 @@ func (h *History) breakOff(name string, s scan) error {
 }
 
 // save writes an unsaved entry, into a new file if the present one is full. The files of its
-// policies are written first: an entry that is there never refers to one that is not.
+// policies are written first, so that an entry never refers to a missing file.
 func (h *History) save(e *Entry) error {
 	if h.size >= h.maxFile {
 		name, sum, err := h.rename()
@@ -310,8 +310,8 @@ func (h *History) write(e *Entry) error {
 	return nil
 }
 
-// append writes a line durably: it is on the disk when append returns. What it wrote of a line
-// before it failed is removed again.
+// append writes a line durably: it is on the disk when append returns. If the write fails,
+// append removes the incomplete line.
 func (h *History) append(line []byte) error {
 	f, err := os.OpenFile(h.path(fileName), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {

@@ -7,10 +7,10 @@
 //	head.json             number and SHA-256 of the last line, signed if there is a key
 //	policies/SHA256       files, configurations and signatures of policies
 //
-// Several processes may share the folder: who writes locks it, and reads first what others wrote.
-// A chain shows that a line was changed, removed or inserted, and head.json that the end was cut
-// off. Who can write to the folder can replace all of it; only a signature, or a number and a sum
-// that were noted elsewhere, show that.
+// Several processes may share the folder: a writer locks it, and first reads what others wrote.
+// The chain reveals that a line was changed, removed or inserted, and head.json reveals that the
+// end was cut off. An attacker with write access can replace the whole folder; only a signature,
+// or a number and sum recorded elsewhere, reveals that.
 //
 // A crash at any moment leaves one of these, in the order in which an entry is written:
 //
@@ -35,11 +35,11 @@ import (
 const (
 	// fileName is the file that is written.
 	fileName = "history.jsonl"
-	// maxFile is the size in bytes from which on a new file is begun.
+	// maxFile is the size in bytes at which a new file is begun.
 	maxFile = 64 << 20
 	// maxRecent is how many entries are kept in memory for readers.
 	maxRecent = 500
-	// maxUnsaved is how many entries wait for a folder that cannot be written.
+	// maxUnsaved is how many entries are kept while the folder cannot be written.
 	maxUnsaved = 100
 )
 
@@ -47,28 +47,28 @@ const (
 type History struct {
 	// Static after Open.
 	folder  string // empty: nothing is kept beyond this process
-	keep    int    // policies for each tenant
+	keep    int    // number of policies to keep for each tenant
 	signer  *provenance.Signer
 	maxFile int64
-	crash   func() // called before each change of a file; tests end there
+	crash   func() // called before each change to a file; tests simulate a crash with it
 
 	mu      sync.Mutex // guards what follows, and is held while files are read or written
 	tip     tip
-	lines   int         // of history.jsonl that were read
-	size    int64       // of those lines
+	lines   int         // number of lines of history.jsonl that were read
+	size    int64       // size of those lines
 	file    os.FileInfo // history.jsonl when it was last read; nil before that
-	saved   State       // by the lines that were read
-	recent  []*Entry    // the last ones, the latest last
-	unsaved []*Entry    // that could not be written yet
+	saved   State       // state after the lines that were read
+	recent  []*Entry    // the last entries, the latest last
+	unsaved []*Entry    // entries that could not be written yet
 	damaged *Fault      // the last damage that was found; nil if there was none
 	err     error       // why the last entry was not written; nil if it was
 
-	inMemory map[string][]byte // files of policies by sum, if there is no folder
+	inMemory map[string][]byte // files of policies by their sums, if there is no folder
 }
 
 // Open returns the history in a folder, which the first Append creates. Without a folder it is
-// lost when the process ends. signer may be nil. The error says why the folder cannot be read or
-// written; the history works in memory then, and each Append tries again.
+// lost when the process ends. signer may be nil. If the folder cannot be read or written, Open
+// returns the error and a history that works in memory; each Append tries the folder again.
 func Open(folder string, keep int, signer *provenance.Signer) (*History, error) {
 	h := &History{folder: folder, keep: keep, signer: signer, maxFile: maxFile, crash: func() {}, saved: make(State), inMemory: make(map[string][]byte)}
 	return h, h.open()
@@ -87,7 +87,7 @@ func (h *History) open() error {
 	return h.err
 }
 
-// located says where an error happened.
+// located adds the place to an error.
 func (h *History) located(err error) error {
 	if err != nil {
 		err = fmt.Errorf("history in %s: %w", h.folder, err)
@@ -113,10 +113,9 @@ func (h *History) locked(write func() error) error {
 
 // Append writes an entry with the files that its policies refer to, and returns it with its
 // number. It waits for the disk, and up to statefolder.LockTimeout for other processes, so it
-// belongs off the data path. Kinds that end a release get a receipt, of which r has what only
-// the caller knows. If
-// the entry cannot be written, it counts until the process ends and has no number; the next
-// Append writes it.
+// belongs off the data path. Kinds that end a release get a receipt; r holds the parts of it
+// that only the caller knows. If the entry cannot be written, it has no number and is in
+// effect until the process ends; the next Append writes it.
 func (h *History) Append(e Entry, r Receipt, blobs ...[]byte) (Entry, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -155,7 +154,7 @@ func (h *History) flush() error {
 	})
 }
 
-// take gives an entry its place in the chain of a history that is only in memory. Of the files of
+// take adds an entry to the chain of a history that exists only in memory. Of the files of
 // policies it keeps those that prune would keep in a folder.
 func (h *History) take(e *Entry) error {
 	line, err := h.seal(e)
@@ -186,8 +185,8 @@ func (h *History) seal(e *Entry) ([]byte, error) {
 	return e.line()
 }
 
-// remember carries out an entry that is in the chain. A Head or Broken brings the state that all
-// entries before it lead to, so that reading begins with the newest file and needs no older one.
+// remember applies an entry of the chain. A Head or Broken contains the state after all earlier
+// entries, so that reading needs only the newest file.
 func (h *History) remember(e *Entry) {
 	if e.State != nil {
 		h.saved = e.State.clone()
@@ -200,8 +199,8 @@ func (h *History) remember(e *Entry) {
 	}
 }
 
-// State returns what all entries lead to for a tenant, those that could not be written included:
-// a rollback must be obeyed even if the disk is full. The result is a copy.
+// State returns the state of a tenant after all entries, including those that could not be
+// written: a rollback must be obeyed even if the disk is full. The result is a copy.
 func (h *History) State(tenant string) Tenant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -215,24 +214,24 @@ func (h *History) State(tenant string) Tenant {
 	return *s[tenant]
 }
 
-// A Position is how far a history has come.
+// A Position is the current end of a history.
 type Position struct {
-	Number  uint64 // of the last entry
-	Sum     string // of its line
+	Number  uint64 // number of the last entry
+	Sum     string // SHA-256 of its line
 	Unsaved int    // entries that could not be written
-	Damaged *Fault // the damage that was last found by this process; nil if there is none
+	Damaged *Fault // the last damage that this process found; nil if it found none
 	Err     error  // why the last entry was not written; nil if it was
 }
 
-// Position returns how far the history has come.
+// Position returns the current end of the history.
 func (h *History) Position() Position {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Position{h.tip.number, h.tip.sum, len(h.unsaved), h.damaged, h.err}
 }
 
-// Recent returns up to limit of the last 500 entries, the latest first; with a tenant, only its
-// own.
+// Recent returns up to limit of the last 500 entries, the latest first. If tenant is not empty,
+// it returns only that tenant's entries.
 func (h *History) Recent(tenant string, limit int) []Entry {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -19,47 +19,48 @@ const (
 	ReceiptType = "application/vnd.in-toto+json"
 )
 
-// A Receipt is what only the server knows about the end of a release.
+// A Receipt holds what only the server knows about the end of a release.
 type Receipt struct {
-	Before string   `json:"routes_before,omitempty"` // what the policy before did with commands, in one line
-	After  string   `json:"routes_after,omitempty"`  // what the one in force does
+	Before string   `json:"routes_before,omitempty"` // what the previous policy did with commands, in one line
+	After  string   `json:"routes_after,omitempty"`  // what the policy in force does with commands
 	Sums   *Sums    `json:"sums,omitempty"`
 	Steps  []Step   `json:"steps,omitempty"`  // of a release with stages
 	Judged *Judged  `json:"judged,omitempty"` // of a release with stages
-	Unseen []string `json:"unseen,omitempty"` // commands that the release affects and of which no PDU was seen
+	Unseen []string `json:"unseen,omitempty"` // commands that the release affects but of which no PDU was seen
 }
 
-// Judged counts the PDUs that peers sent during a release, since its last start. If none was lost,
+// Judged counts the PDUs that peers sent during a release, since the server's last start. If none
+// was lost,
 //
 //	received = refused + unstaged + alike + by stable + by candidate
 type Judged struct {
 	Received    uint64 `json:"received"`
 	Refused     uint64 `json:"refused"`      // by a quota or a full log, before they were judged
-	Unstaged    uint64 `json:"unstaged"`     // judged by one policy alone, as the release began or ended
-	Alike       uint64 `json:"alike"`        // both say the same by ids
-	ByStable    uint64 `json:"by_stable"`    // obeyed as the stable policy says
-	ByCandidate uint64 `json:"by_candidate"` // obeyed as the candidate says
-	Lost        int64  `json:"lost"`         // what is missing: 0
+	Unstaged    uint64 `json:"unstaged"`     // judged by one policy alone, while the release began or ended
+	Alike       uint64 `json:"alike"`        // both policies give the same verdict by ids
+	ByStable    uint64 `json:"by_stable"`    // routed by the verdict of the stable policy
+	ByCandidate uint64 `json:"by_candidate"` // routed by the verdict of the candidate
+	Lost        int64  `json:"lost"`         // PDUs that are unaccounted for; always 0
 }
 
-// A Step is one state of a release with stages, and what was counted in it.
+// A Step is one state of a release with stages, with its counts.
 type Step struct {
 	State       string        `json:"state"`
-	Share       float64       `json:"share"`     // of the units that obey the candidate, as wanted
-	Effective   float64       `json:"effective"` // and as it was
+	Share       float64       `json:"share"`     // the planned share of the units that obey the candidate
+	Effective   float64       `json:"effective"` // the actual share
 	Begun       time.Time     `json:"begun"`
-	Alike       uint64        `json:"alike"`        // PDUs about which both say the same by ids
-	ByStable    uint64        `json:"by_stable"`    // other PDUs, obeyed as the stable policy says
-	ByCandidate uint64        `json:"by_candidate"` // other PDUs, obeyed as the candidate says
+	Alike       uint64        `json:"alike"`        // PDUs for which both policies give the same verdict by ids
+	ByStable    uint64        `json:"by_stable"`    // other PDUs, routed by the verdict of the stable policy
+	ByCandidate uint64        `json:"by_candidate"` // other PDUs, routed by the verdict of the candidate
 	Commands    []StepCommand `json:"commands"`
 }
 
-// A StepCommand is what was counted of one command in a step. Pairs are of the stable policy and the
-// candidate.
+// A StepCommand holds the counts of one command in a step. In each pair, index 0 is the stable
+// policy and index 1 the candidate.
 type StepCommand struct {
 	Command     string    `json:"command"`
 	PDUs        uint64    `json:"pdus"`
-	Unweighed   uint64    `json:"unweighed"` // of those, not compared
+	Unweighed   uint64    `json:"unweighed"` // PDUs that were not compared
 	Differ      uint64    `json:"differ"`
 	Faults      uint64    `json:"faults"`
 	Closes      uint64    `json:"closes"`
@@ -99,7 +100,7 @@ type Sums struct {
 	Delivered uint64 `json:"delivered"`
 	Pending   uint64 `json:"pending"`
 	Discarded uint64 `json:"discarded"`
-	Lost      int64  `json:"lost"` // what is missing on the right sides: 0
+	Lost      int64  `json:"lost"` // what the right sides lack; always 0
 }
 
 // Balance sets Lost.
@@ -107,7 +108,7 @@ func (s *Sums) Balance() {
 	s.Lost = int64(s.Received-s.Accepted-s.Dropped) + int64(s.Due-s.Delivered-s.Pending-s.Discarded)
 }
 
-// A Statement is a receipt, as in-toto defines it.
+// A Statement is a receipt in the format that in-toto defines.
 type Statement struct {
 	Type          string    `json:"_type"`
 	Subject       []Subject `json:"subject"` // the policy that is in force from then on
@@ -121,7 +122,7 @@ type Subject struct {
 	Digest map[string]string `json:"digest"` // "sha256", in hex
 }
 
-// A Predicate is what a receipt says.
+// A Predicate is the content of a receipt.
 type Predicate struct {
 	Release uint64    `json:"release"` // the number of the entry that began it
 	Tenant  string    `json:"tenant"`
@@ -135,7 +136,7 @@ type Predicate struct {
 	Receipt
 }
 
-// ID returns the number by which the release of the entry is known.
+// ID returns the number that identifies the release of the entry.
 func (e *Entry) ID() uint64 {
 	if e.Release != 0 {
 		return e.Release
@@ -143,8 +144,7 @@ func (e *Entry) ID() uint64 {
 	return e.Number
 }
 
-// sealed returns the receipt of an entry that has its number: a Statement, or an envelope with it
-// if there is a key.
+// sealed returns the receipt of a numbered entry: a Statement, or its envelope if there is a key.
 func (e *Entry) sealed(signer *provenance.Signer) (json.RawMessage, error) {
 	s := Statement{Type: StatementType, PredicateType: PredicateType, Subject: []Subject{},
 		Predicate: Predicate{Release: e.ID(), Tenant: e.Tenant, Result: e.Kind, Time: e.Time, From: e.From, To: e.To,
@@ -167,7 +167,7 @@ func envelope(signer *provenance.Signer, payloadType string, payload []byte) ([]
 }
 
 // ReadReceipt returns the statement of a receipt as JSON, and the ids of the keys that signed it:
-// none if it is not signed. With keys, a signature that fits none of them is an error.
+// none if it is not signed. If keys are given, a signature by none of them is an error.
 func ReadReceipt(receipt json.RawMessage, keys []provenance.Key) (statement json.RawMessage, signers []string, err error) {
 	e, notSigned := provenance.ParseEnvelopeOf(ReceiptType, receipt)
 	if notSigned != nil {

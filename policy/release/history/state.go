@@ -2,20 +2,20 @@ package history
 
 import "slices"
 
-// A State is what the entries lead to, by tenant.
+// A State is the result of all entries, by tenant.
 type State map[string]*Tenant
 
-// A Tenant is what a tenant's entries lead to.
+// A Tenant is the result of a tenant's entries.
 type Tenant struct {
 	InForce  *Policy   `json:"in_force"`
-	Previous []Policy  `json:"previous,omitempty"` // were in force before, the latest last; a rollback goes to the last
-	Held     []Policy  `json:"held,omitempty"`     // were rolled back, and are skipped
+	Previous []Policy  `json:"previous,omitempty"` // policies that were in force before, the latest last; a rollback goes to the last
+	Held     []Policy  `json:"held,omitempty"`     // policies that were rolled back and are skipped
 	Killed   bool      `json:"killed,omitempty"`   // the shipped policy is in force instead of InForce
 	Release  uint64    `json:"release,omitempty"`  // the number of the last release that ended
-	Underway *Underway `json:"underway,omitempty"` // the release that is under way; nil if there is none
+	Underway *Underway `json:"underway,omitempty"` // the active release; nil if there is none
 }
 
-// An Underway is a release that is under way.
+// An Underway is an active release.
 type Underway struct {
 	Release   uint64 `json:"release"`
 	Candidate Policy `json:"candidate"`
@@ -27,7 +27,7 @@ func (t *Tenant) Holds(p *Policy) bool {
 	return slices.ContainsFunc(t.Held, func(h Policy) bool { return h.Same(p) })
 }
 
-// Of returns a copy of a tenant's state; that of an unknown tenant is empty.
+// Of returns a copy of a tenant's state; the state of an unknown tenant is empty.
 func (s State) Of(tenant string) Tenant {
 	t := s[tenant]
 	if t == nil {
@@ -36,7 +36,7 @@ func (s State) Of(tenant string) Tenant {
 	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Release, t.Underway}
 }
 
-// clone returns a copy that does not change with s.
+// clone returns a deep copy.
 func (s State) clone() State {
 	c := make(State, len(s))
 	for name := range s {
@@ -46,7 +46,7 @@ func (s State) clone() State {
 	return c
 }
 
-// apply carries out an entry. keep is how many policies are kept for each tenant.
+// apply updates the state by an entry. keep is how many policies are kept for each tenant.
 func (s State) apply(e *Entry, keep int) {
 	if e.Tenant == "" {
 		return
@@ -93,10 +93,10 @@ func (s State) apply(e *Entry, keep int) {
 //	rolled-back to a     a                     c b
 //	at-once c            c          a          b      what is in force is not held
 //
-// A rollback takes its target and all later ones off the list, so that a second rollback goes
-// one further back and not to and fro.
+// A rollback removes its target and all later policies from the list, so that a second
+// rollback goes one policy further back instead of alternating between two.
 
-// advance puts a policy in force, and remembers the one before.
+// advance puts a policy in force and keeps the previous one for a rollback.
 func (t *Tenant) advance(to *Policy, keep int) {
 	if to == nil {
 		return

@@ -11,11 +11,11 @@ import (
 	"switchyard/policy/statefolder"
 )
 
-// policies returns the folder of the files of policies.
+// policies returns the folder that holds the files of policies.
 func (h *History) policies() string { return h.path("policies") }
 
-// put stores a file under its sum. One that is there and whole is left alone, so that the same
-// policy in many entries or tenants is stored once.
+// put stores a file under its sum. A complete file is left unchanged, so that a policy used by
+// many entries or tenants is stored once.
 func (h *History) put(content []byte) error {
 	path := filepath.Join(h.policies(), Sum(content))
 	if old, err := os.ReadFile(path); err == nil && Sum(old) == Sum(content) {
@@ -25,8 +25,8 @@ func (h *History) put(content []byte) error {
 	return statefolder.Replace(path, content)
 }
 
-// Content returns the file with that sum, which a policy in force had. The error wraps
-// fs.ErrNotExist if it is no longer kept.
+// Content returns the file of a policy by its sum. The error wraps fs.ErrNotExist if the
+// file is no longer kept.
 func (h *History) Content(sum string) ([]byte, error) {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
 		return nil, fmt.Errorf("%.80q is no SHA-256", sum)
@@ -45,7 +45,7 @@ func (h *History) Content(sum string) ([]byte, error) {
 	return content, err
 }
 
-// unwritten returns a file that is not in the folder yet, or nil.
+// unwritten returns a file that is not yet in the folder, or nil if all are.
 func (h *History) unwritten(sum string) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,8 +59,8 @@ func (h *History) unwritten(sum string) []byte {
 	return h.inMemory[sum]
 }
 
-// prune removes the files of policies that are no longer kept, and what a crash left. The
-// caller has locked the folder.
+// prune removes the files of policies that are no longer kept, and the remains of a crash.
+// The caller must have locked the folder.
 func (h *History) prune() error {
 	used := h.saved.sums()
 	files, err := os.ReadDir(h.policies())

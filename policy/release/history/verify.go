@@ -12,32 +12,33 @@ import (
 	"switchyard/policy/provenance"
 )
 
-// A Report is what Verify found.
+// A Report is the result of Verify.
 type Report struct {
 	Files   []string // the oldest first
-	Entries int      // that fit
+	Entries int      // number of valid entries
 	Number  uint64   // of the last entry
 	Sum     string   // of its line
 	Signed  bool     // head.json is signed by one of the keys, and so is every receipt
-	Notes   []string // what is not wrong, but limits what the result means
-	Fault   *Fault   // the first line that does not fit; nil if all do
+	Notes   []string // observations that are not faults but limit what the result proves
+	Fault   *Fault   // the first invalid line; nil if all are valid
 }
 
-// Verify reads all of the history in a folder, and visits each entry that fits. It needs no
-// server, and may run beside one. With keys, receipts and head.json must be signed by one of them.
-// The error is one of reading.
+// Verify reads the whole history in a folder and calls visit for each valid entry. It needs no
+// server and may run beside one. If keys are given, receipts and head.json must be signed by one
+// of them. The error is a read error.
 func Verify(folder string, keys []provenance.Key, visit func(*Entry)) (*Report, error) {
 	names, err := putAside(folder)
 	if err != nil {
 		return nil, err
 	}
-	// Read first, as a server may write meanwhile: the chain may then be longer than it says.
+	// head.json is read first, because a server may write meanwhile; the chain may then be
+	// longer than head.json says.
 	at, signed, headErr := readHead(filepath.Join(folder, headFile), keys)
 	v := &verifier{folder: folder, keys: keys, visit: visit, head: at}
 	for _, name := range append(names, fileName) {
 		err := v.file(name)
 		if errors.Is(err, fs.ErrNotExist) && name == fileName && (len(names) > 0 || headErr == nil) {
-			break // put aside before a crash, or removed, as checkHead finds
+			break // the file was put aside before a crash, or was removed; checkHead tells which
 		}
 		if err != nil {
 			return nil, err
@@ -57,7 +58,7 @@ type verifier struct {
 	visit  func(*Entry)
 	tip    tip
 	head   head
-	known  bool  // the entry that head.json knows was read, and is the same
+	known  bool  // the entry that head.json names was read and matches
 	before *scan // the file before
 }
 
@@ -101,7 +102,7 @@ func (v *verifier) fail(f *Fault) {
 	}
 }
 
-// checkFile checks the entry that begins a file against the file before.
+// checkFile checks the first entry of a file against the previous file.
 func (v *verifier) checkFile(name string, e *Entry, before *scan) {
 	switch {
 	case e.File == nil || e.Kind != Head && e.Kind != Broken:
@@ -113,7 +114,7 @@ func (v *verifier) checkFile(name string, e *Entry, before *scan) {
 	}
 }
 
-// entry checks what the chain says nothing about.
+// entry checks what the chain does not cover.
 func (v *verifier) entry(name string, line int, e *Entry) {
 	if v.tip.number == v.head.Number && v.tip.sum == v.head.SHA256 {
 		v.known = true
