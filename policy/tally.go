@@ -101,6 +101,15 @@ func (w *Weighed) Sum() (all Weights) {
 
 // CommandWeights are the Weights of one command.
 type CommandWeights struct {
-	Command pdu.CommandID // 0 stands for all ids that the protocol does not define
+	Command pdu.CommandID // see CommandName
 	Weights
+}
+
+// CommandName returns the name of a command in what is counted by commands, where 0 stands for
+// all ids that the protocol does not define.
+func CommandName(c pdu.CommandID) string {
+	if c == 0 {
+		return "unknown"
+	}
+	return c.String()
 }

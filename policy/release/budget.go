@@ -110,7 +110,7 @@ func (j *judge) breach(p *Plan, c policy.Weighed) string {
 	}
 	for i := range c.Commands {
 		if w := &c.Commands[i]; !p.Accept[w.Command] && exceeds(w.Undelivered, compared(&w.Weights), b.Undelivered, commands) {
-			return rate("undelivered", w.Undelivered, compared(&w.Weights), b.Undelivered) + " of " + w.Command.String()
+			return rate("undelivered", w.Undelivered, compared(&w.Weights), b.Undelivered) + " of " + policy.CommandName(w.Command)
 		}
 	}
 	if fuel := overFuel(p, &all); fuel != "" {

@@ -55,6 +55,17 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// A breach by commands that the protocol does not have is reported under the name that counts have.
+func TestBudgetOfUnknownCommands(t *testing.T) {
+	c := weights(policy.Weights{PDUs: 100_000})
+	c.Commands = append([]policy.CommandWeights{{Weights: policy.Weights{PDUs: 3, Undelivered: 3}}}, c.Commands...)
+	r := New(plan())
+	r.Beat(Beat{Counts: c})
+	if want := "undelivered: 3 of 3 PDUs, and 0.1 % are allowed of unknown"; r.Reason != want {
+		t.Errorf("%s: %q, want %q", r.State, r.Reason, want)
+	}
+}
+
 // What is meant to change counts only for faults; a ratio must be exceeded in each of three beats
 // in a row.
 func TestBudgetsOfAcceptedCommands(t *testing.T) {

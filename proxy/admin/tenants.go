@@ -86,12 +86,8 @@ func auditOf(t Tenant) *api.Audit {
 	}
 	a := &api.Audit{Policy: t.Audited, Rows: []api.AuditRow{}}
 	for _, r := range t.Hub().Audit() {
-		row := api.AuditRow{Command: r.Command.String(), PDUs: r.PDUs, Sent: api.Copies(r.Sent), Audited: api.Copies(r.Audited),
-			Useless: api.Copies(r.Useless), Missed: api.Copies(r.Missed), Faults: r.Faults}
-		if r.Command == 0 {
-			row.Command = "unknown"
-		}
-		a.Rows = append(a.Rows, row)
+		a.Rows = append(a.Rows, api.AuditRow{Command: policy.CommandName(r.Command), PDUs: r.PDUs, Sent: api.Copies(r.Sent), Audited: api.Copies(r.Audited),
+			Useless: api.Copies(r.Useless), Missed: api.Copies(r.Missed), Faults: r.Faults})
 	}
 	return a
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"switchyard/pdu"
+	"switchyard/policy"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 	"switchyard/proxy/hub"
@@ -102,7 +102,7 @@ func (srv *server) logAudit(tenant string, s *served) {
 	for _, r := range s.tenant.Hub().Audit() {
 		all.Add(r)
 		if r.Sent.PDUs+r.Audited.PDUs+r.Faults > 0 {
-			attrs := []any{"tenant", tenant, "audited", s.audit.policy.Name, "command", nameOf(r.Command)}
+			attrs := []any{"tenant", tenant, "audited", s.audit.policy.Name, "command", policy.CommandName(r.Command)}
 			srv.log.Info("audit", append(attrs, figures(r)...)...)
 		}
 	}
@@ -116,13 +116,6 @@ func (srv *server) logAudit(tenant string, s *served) {
 func figures(r hub.AuditRow) []any {
 	return []any{"pdus", r.PDUs, "copies", r.Sent.PDUs, "bytes", r.Sent.Bytes, "audited_copies", r.Audited.PDUs, "audited_bytes", r.Audited.Bytes,
 		"useless", r.Useless.PDUs, "missed", r.Missed.PDUs, "faults", r.Faults}
-}
-
-func nameOf(c pdu.CommandID) string {
-	if c == 0 {
-		return "unknown"
-	}
-	return c.String()
 }
 
 // percentSaved returns how much less the audited policy sends; it is negative if that sends

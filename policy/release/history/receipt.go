@@ -76,11 +76,7 @@ func StepOf(state string, share, effective float64, begun time.Time, c policy.We
 	s := Step{State: state, Share: share, Effective: effective, Begun: begun, Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate, Commands: []StepCommand{}}
 	for i := range c.Commands {
 		w := &c.Commands[i]
-		name := "unknown"
-		if w.Command != 0 {
-			name = w.Command.String()
-		}
-		s.Commands = append(s.Commands, StepCommand{Command: name, PDUs: w.PDUs, Unweighed: w.Unweighed, Differ: w.Differ, Faults: w.Faults, Closes: w.Closes,
+		s.Commands = append(s.Commands, StepCommand{Command: policy.CommandName(w.Command), PDUs: w.PDUs, Unweighed: w.Unweighed, Differ: w.Differ, Faults: w.Faults, Closes: w.Closes,
 			Presence: w.Presence, Undelivered: w.Undelivered, Copies: [2]uint64{w.Copies[0].PDUs, w.Copies[1].PDUs},
 			Bytes: [2]uint64{w.Copies[0].Bytes, w.Copies[1].Bytes}, Fuel: w.Fuel})
 	}
