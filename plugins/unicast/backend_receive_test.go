@@ -9,7 +9,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
-	"switchyard/proxy/hub"
+	"switchyard/policy"
 )
 
 func number(p []byte) uint32 {
@@ -110,7 +110,7 @@ func (b *backend) take(s *server, which int) [][]byte {
 	for _, p := range pdus {
 		c := pdu.ParseHeader(p).Command
 		before := b.copies[which][c]
-		b.copies[which][c] = hub.Copies{PDUs: before.PDUs + 1, Bytes: before.Bytes + uint64(len(p))}
+		b.copies[which][c] = policy.Copies{PDUs: before.PDUs + 1, Bytes: before.Bytes + uint64(len(p))}
 	}
 	return pdus
 }

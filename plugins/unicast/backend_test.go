@@ -44,7 +44,7 @@ const (
 type result struct {
 	wrong  []string // copies that a server needed and missed, and other faults
 	racing int      // copies missed because the hub did not know yet that the user was there
-	copies [2]map[pdu.CommandID]hub.Copies
+	copies [2]map[pdu.CommandID]policy.Copies
 }
 
 // A server is a msg_server.
@@ -71,7 +71,7 @@ func newBackend(t testing.TB, seed uint64, servers int, under *policy.Generation
 		j := policy.NewActive(g)
 		t.Cleanup(j.Close)
 		b.hubs[i] = hub.New(j, 1<<40)
-		b.copies[i] = make(map[pdu.CommandID]hub.Copies)
+		b.copies[i] = make(map[pdu.CommandID]policy.Copies)
 	}
 	for i := range servers {
 		s := &server{name: i, known: make(map[uint32]int)}
@@ -156,7 +156,7 @@ func (b *backend) morning() {
 		}
 	}
 	b.settle()
-	b.copies = [2]map[pdu.CommandID]hub.Copies{{}, {}}
+	b.copies = [2]map[pdu.CommandID]policy.Copies{{}, {}}
 }
 
 func (b *backend) device() pb.ClientType { return []pb.ClientType{1, 2, 0x11, 0x12}[b.rnd.IntN(4)] }

@@ -15,7 +15,6 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/table"
 	"switchyard/policy/wasm"
-	"switchyard/proxy/hub"
 )
 
 var teamtalkModule = teamtalk.Module
@@ -190,7 +189,7 @@ func TestSaving(t *testing.T) {
 		r := b.run(1500 * servers)
 		report(t, r)
 
-		var before, after, allBefore, allAfter hub.Copies
+		var before, after, allBefore, allAfter policy.Copies
 		rows := b.hubs[byBroadcast].Audit()
 		for _, row := range rows {
 			if sent := r.copies[byBroadcast][row.Command]; row.Sent != sent {
@@ -199,13 +198,15 @@ func TestSaving(t *testing.T) {
 			if sent := r.copies[byPolicy][row.Command]; row.Audited != sent || row.Missed.PDUs != 0 || row.Faults != 0 {
 				t.Errorf("%v: the audit says %+v, the policy sent %+v", row.Command, row, sent)
 			}
-			before, after = plus(before, row.Sent), plus(after, row.Audited)
+			before.Add(row.Sent)
+			after.Add(row.Audited)
 			if row.Sent.PDUs > 0 {
 				t.Logf("%2d servers: %-36v %6d copies, %6d by this policy", servers, row.Command, row.Sent.PDUs, row.Audited.PDUs)
 			}
 		}
 		for _, c := range slices.Sorted(maps.Keys(r.copies[byBroadcast])) {
-			allBefore, allAfter = plus(allBefore, r.copies[byBroadcast][c]), plus(allAfter, r.copies[byPolicy][c])
+			allBefore.Add(r.copies[byBroadcast][c])
+			allAfter.Add(r.copies[byPolicy][c])
 		}
 		t.Logf("%2d servers: forwarded %d copies of %d bytes, by this policy %d of %d: %.0f %% and %.0f %% less", servers,
 			before.PDUs, before.Bytes, after.PDUs, after.Bytes, less(before.PDUs, after.PDUs), less(before.Bytes, after.Bytes))
@@ -215,10 +216,6 @@ func TestSaving(t *testing.T) {
 			t.Errorf("%d servers: less than 40 %% saved", servers)
 		}
 	}
-}
-
-func plus(a, b hub.Copies) hub.Copies {
-	return hub.Copies{PDUs: a.PDUs + b.PDUs, Bytes: a.Bytes + b.Bytes}
 }
 
 func less(before, after uint64) float64 { return 100 * (1 - float64(after)/float64(before)) }

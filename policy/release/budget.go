@@ -34,12 +34,12 @@ const (
 	littleFuel = 0.1
 )
 
-// LogEvidence returns the logarithm of the evidence that the true rate exceeds the budget, given
+// logEvidence returns the logarithm of the evidence that the true rate exceeds the budget, given
 // that bad of all PDUs were bad. The evidence is the mean of likelihood ratios against the rates
 // 2, 4, 8 … times the budget, up to 0.95, or halfway from the budget to 1 if that is more. At the
 // budget the evidence is a martingale. By Ville's inequality, the probability that its logarithm
 // ever exceeds log(1/alpha) is at most alpha, however often it is checked.
-func LogEvidence(bad, all uint64, budget float64) float64 {
+func logEvidence(bad, all uint64, budget float64) float64 {
 	k, n := float64(bad), float64(all)
 	var logs []float64
 	top := max(0.95, (1+budget)/2)
@@ -77,7 +77,7 @@ func exceeds(bad, all uint64, budget float64, commands int) bool {
 	case budget == 1:
 		return false
 	}
-	return LogEvidence(bad, all, budget) >= math.Log(float64(max(commands, 1))/alpha)
+	return logEvidence(bad, all, budget) >= math.Log(float64(max(commands, 1))/alpha)
 }
 
 // A judge keeps the state that detecting a breach needs in addition to the counts.

@@ -141,7 +141,7 @@ func TestFalseAlarms(t *testing.T) {
 		t.Errorf("of 100 releases at ten times their budget %d are rolled back, after %d bad PDUs at most", found, most)
 	}
 	for _, rate := range []float64{1e-6, 0.001, 0.3, 0.5, 0.9, 0.95, 0.97, 0.999} { // borders of the mixture
-		if e := LogEvidence(0, 1000, rate); !(e < 0) {
+		if e := logEvidence(0, 1000, rate); !(e < 0) {
 			t.Errorf("budget %g: evidence %g from nothing", rate, e)
 		}
 		if exceeds(uint64(1000*rate), 1000, rate, 1) {

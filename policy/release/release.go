@@ -29,9 +29,6 @@ const (
 	Superseded State = "superseded"  // the stable policy is in force, because another candidate arrived
 )
 
-// States holds all of them, in the order in which a release can reach them.
-var States = [...]State{Shadow, Stage, Bake, Done, RolledBack, Withdrawn, Superseded}
-
 // Over reports whether the release has ended.
 func (s State) Over() bool { return s != Shadow && s != Stage && s != Bake }
 

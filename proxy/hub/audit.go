@@ -10,10 +10,10 @@ import (
 type AuditRow struct {
 	Command pdu.CommandID // 0 stands for all ids that the protocol does not have
 	PDUs    uint64        // excludes PDUs that were not weighed
-	Sent    Copies        // sent by the policy in force
-	Audited Copies        // that the audited policy would have sent
-	Useless Copies        // that only the policy in force sent
-	Missed  Copies        // that only the audited policy would have sent
+	Sent    policy.Copies // sent by the policy in force
+	Audited policy.Copies // that the audited policy would have sent
+	Useless policy.Copies // that only the policy in force sent
+	Missed  policy.Copies // that only the audited policy would have sent
 	Faults  uint64        // PDUs for which the audited policy failed to decide
 }
 
@@ -26,9 +26,6 @@ func (r *AuditRow) Add(other AuditRow) {
 	r.Useless.Add(other.Useless)
 	r.Missed.Add(other.Missed)
 }
-
-// Copies counts PDUs once for each peer that they go to.
-type Copies = policy.Copies
 
 // SetAudit audits g, which the hub owns from then on, in place of the previous audited
 // policy; nil ends the audit. The policy in force and g are compared in a stage with

@@ -148,8 +148,8 @@ func TestAuditIsWhatASwitchDoes(t *testing.T) {
 		for _, row := range now.Audit() {
 			all.Add(row)
 		}
-		got := AuditRow{Sent: Copies{PDUs: all.Sent.PDUs}, Audited: Copies{PDUs: all.Audited.PDUs},
-			Useless: Copies{PDUs: all.Useless.PDUs}, Missed: Copies{PDUs: all.Missed.PDUs}}
+		got := AuditRow{Sent: policy.Copies{PDUs: all.Sent.PDUs}, Audited: policy.Copies{PDUs: all.Audited.PDUs},
+			Useless: policy.Copies{PDUs: all.Useless.PDUs}, Missed: policy.Copies{PDUs: all.Missed.PDUs}}
 		for i := range ours {
 			sent, would := forwarded(ours[i]), forwarded(theirs[i])
 			want.Sent.PDUs += without(sent, nil)

@@ -25,8 +25,8 @@ const (
 var CutPDU = cutPDU
 
 // CopiesOf returns the count of n copies of a PDU.
-func CopiesOf(n int, p []byte) Copies {
-	return Copies{PDUs: uint64(n), Bytes: uint64(n) * uint64(len(p))}
+func CopiesOf(n int, p []byte) policy.Copies {
+	return policy.Copies{PDUs: uint64(n), Bytes: uint64(n) * uint64(len(p))}
 }
 
 // Appended returns how many bytes both logs have received.

@@ -67,8 +67,8 @@ func (c *Client) Receipt(ctx context.Context, release uint64) (*api.ReleaseRecei
 	return r, nil
 }
 
-// ChangeRelease changes a tenant's policy: verb is rollback, retry, kill or revive. The server may
-// load a policy before it answers, for as long as ctx lasts.
+// ChangeRelease changes a tenant's policy: verb is one of the constants of package
+// admin, such as rollback. The server may load a policy before it answers, for as long as ctx lasts.
 func (c *Client) ChangeRelease(ctx context.Context, verb string, r api.ReleaseRequest) (*api.Release, error) {
 	text, err := json.Marshal(r)
 	if err != nil {

@@ -16,20 +16,24 @@ import (
 	"switchyard/proxy/config"
 )
 
-// OpenHistory opens the history of policies that the configuration names. The warning is set if
-// the history is lost when the process exits, or cannot be written now; it is usable either way.
-// The error is about the key.
-func OpenHistory(c *config.Config) (h *history.History, warning, err error) {
+// openHistory opens the history of policies that the configuration names. It logs if the history is
+// lost when the process exits, or cannot be written now. The error is about the key.
+func (srv *server) openHistory() error {
+	c := srv.config
 	signer, err := releaseSigner(c)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	folder, warning := c.StateFolder(c.Releases.State, "releases")
 	if warning != nil {
 		warning = fmt.Errorf("%w; set releases.state to a folder", warning)
 	}
 	h, failed := history.Open(folder, int(c.Releases.Keep), signer)
-	return h, errors.Join(warning, failed), nil
+	srv.records = h
+	srv.state.records.Store(h)
+	srv.warnHistory(errors.Join(warning, failed))
+	srv.warnDamage()
+	return nil
 }
 
 // releaseSigner returns the signer of receipts that the configuration names, or nil.
@@ -48,19 +52,6 @@ func releaseSigner(c *config.Config) (*provenance.Signer, error) {
 func newHistory() *history.History {
 	h, _ := history.Open("", 1, nil) // which cannot fail without a folder
 	return h
-}
-
-// openHistory opens the history of this server.
-func (srv *server) openHistory() error {
-	h, warning, err := OpenHistory(srv.config)
-	if err != nil {
-		return err
-	}
-	srv.records = h
-	srv.state.records.Store(h)
-	srv.warnHistory(warning)
-	srv.warnDamage()
-	return nil
 }
 
 // warnDamage logs damage of the history that was found since it was called last.

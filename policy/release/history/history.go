@@ -205,7 +205,7 @@ func (h *History) State(tenant string) Tenant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := State{tenant: new(Tenant)}
-	*s[tenant] = h.saved.Of(tenant)
+	*s[tenant] = h.saved.of(tenant)
 	for _, e := range h.unsaved {
 		if e.Tenant == tenant {
 			s.apply(e, h.keep)

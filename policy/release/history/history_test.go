@@ -326,7 +326,7 @@ func TestSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	two, _ := policyOf("two")
-	if s.Type != StatementType || s.PredicateType != PredicateType || len(s.Subject) != 1 || s.Subject[0].Digest["sha256"] != two.SHA256 ||
+	if s.Type != statementType || s.PredicateType != predicateType || len(s.Subject) != 1 || s.Subject[0].Digest["sha256"] != two.SHA256 ||
 		s.Predicate.Release != 2 || s.Predicate.Result != AtOnce || s.Predicate.From == nil || s.Predicate.Tenant != "acme" {
 		t.Errorf("statement: %s", text)
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// StatementType is the type of every receipt.
-	StatementType = "https://in-toto.io/Statement/v1"
-	// PredicateType is the type of what a receipt says.
-	PredicateType = "urn:switchyard:policy-release:v1"
-	// ReceiptType is the payload type of a signed receipt's envelope.
-	ReceiptType = "application/vnd.in-toto+json"
+	// statementType is the type of every receipt.
+	statementType = "https://in-toto.io/Statement/v1"
+	// predicateType is the type of what a receipt says.
+	predicateType = "urn:switchyard:policy-release:v1"
+	// receiptType is the payload type of a signed receipt's envelope.
+	receiptType = "application/vnd.in-toto+json"
 )
 
 // A Receipt holds what only the server knows about the end of a release.
@@ -142,7 +142,7 @@ func (e *Entry) ID() uint64 {
 
 // sealed returns the receipt of a numbered entry: a Statement, or its envelope if there is a key.
 func (e *Entry) sealed(signer *provenance.Signer) (json.RawMessage, error) {
-	s := Statement{Type: StatementType, PredicateType: PredicateType, Subject: []Subject{},
+	s := Statement{Type: statementType, PredicateType: predicateType, Subject: []Subject{},
 		Predicate: Predicate{Release: e.ID(), Tenant: e.Tenant, Result: e.Kind, Time: e.Time, From: e.From, To: e.To,
 			Held: e.Held, Who: e.Who, Reason: e.Reason, Receipt: e.receipt}}
 	if e.To != nil {
@@ -152,7 +152,7 @@ func (e *Entry) sealed(signer *provenance.Signer) (json.RawMessage, error) {
 	if err != nil || signer == nil {
 		return text, err
 	}
-	return envelope(signer, ReceiptType, text)
+	return envelope(signer, receiptType, text)
 }
 
 // envelope returns a payload with the signature of a key, as the content of a file.
@@ -165,10 +165,10 @@ func envelope(signer *provenance.Signer, payloadType string, payload []byte) ([]
 // ReadReceipt returns the statement of a receipt as JSON, and the ids of the keys that signed it:
 // none if it is not signed. If keys are given, a signature by none of them is an error.
 func ReadReceipt(receipt json.RawMessage, keys []provenance.Key) (statement json.RawMessage, signers []string, err error) {
-	e, notSigned := provenance.ParseEnvelopeOf(ReceiptType, receipt)
+	e, notSigned := provenance.ParseEnvelopeOf(receiptType, receipt)
 	if notSigned != nil {
 		var s Statement
-		if json.Unmarshal(receipt, &s) != nil || s.Type != StatementType {
+		if json.Unmarshal(receipt, &s) != nil || s.Type != statementType {
 			return nil, nil, errors.New("the receipt is neither a statement nor an envelope with one")
 		}
 		return receipt, nil, nil

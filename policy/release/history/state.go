@@ -27,8 +27,8 @@ func (t *Tenant) Holds(p *Policy) bool {
 	return slices.ContainsFunc(t.Held, func(h Policy) bool { return h.Same(p) })
 }
 
-// Of returns a copy of a tenant's state; the state of an unknown tenant is empty.
-func (s State) Of(tenant string) Tenant {
+// of returns a copy of a tenant's state; the state of an unknown tenant is empty.
+func (s State) of(tenant string) Tenant {
 	t := s[tenant]
 	if t == nil {
 		return Tenant{}
@@ -40,7 +40,7 @@ func (s State) Of(tenant string) Tenant {
 func (s State) clone() State {
 	c := make(State, len(s))
 	for name := range s {
-		t := s.Of(name)
+		t := s.of(name)
 		c[name] = &t
 	}
 	return c
