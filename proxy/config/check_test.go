@@ -71,7 +71,7 @@ func TestFaultsOfListeners(t *testing.T) {
 
 func TestFaultsOfClaims(t *testing.T) {
 	t.Parallel()
-	const two = `tenants "a" and "b" both claim the network 10.0.0.0/8; give each one of its own, or tell them apart by certificates or by server_names that differ`
+	const two = `tenants "a" and "b" both claim the network 10.0.0.0/8; give each one of its own, or tell them apart by certificates, issuers or server_names that differ`
 	mutual := `tls = { certificate = "c", key = "k", client_ca = "ca" }`
 	wantFaults(t, []faultCase{
 		{claimed(mutual, ``, ``), "3: listener.0.tenants: tenant \"a\" claims nothing, so it would get no connection; write [tenant.a.claims], or name it in listener.0.tenant\n" +
@@ -96,9 +96,9 @@ func TestFaultsOfClaims(t *testing.T) {
 		{claimed(`tenant = "default"`, `networks = ["10.0.0.0/8"]`, `networks = ["10.1.0.0/16"]`) + "[tenant.c]\nclaims.networks = [\"10.1.0.0/16\"]", `<nil>`}, // no listener names c
 		// One certificate or server name, without networks.
 		{claimed(mutual, `certificates = ["cn:x"]`, `certificates = ["dns:x", "cn:x"], server_names = ["b"]`),
-			`4: listener.0.tenants: tenants "a" and "b" both claim certificate "cn:x", and nothing else tells their connections apart; give one of them a longer network, or both other certificates or server_names`},
+			`4: listener.0.tenants: tenants "a" and "b" both claim certificate "cn:x", and nothing else tells their connections apart; give one of them a longer network, or both other certificates, issuers or server_names`},
 		{claimed(mutual, `server_names = ["b"]`, `server_names = ["B"]`),
-			`4: listener.0.tenants: tenants "a" and "b" both claim server name "b", and nothing else tells their connections apart; give one of them a longer network, or both other certificates or server_names`},
+			`4: listener.0.tenants: tenants "a" and "b" both claim server name "b", and nothing else tells their connections apart; give one of them a longer network, or both other certificates, issuers or server_names`},
 		{claimed(mutual, `certificates = ["cn:x"]`, `server_names = ["b"]`), `<nil>`},
 		// Claims without effect.
 		{claimed(`tenant = "a"`, `networks = ["::1"]`, `networks = ["::2"]`),

@@ -34,7 +34,7 @@ func (r *reader) checkClaims(l *Listener, name string) {
 	for _, o := range tenant.Overlaps(claims...) {
 		problem := o.Error()
 		if o.Kind == "network" {
-			problem = fmt.Sprintf("tenants %q and %q both claim the network %s; give each one of its own, or tell them apart by certificates or by server_names that differ",
+			problem = fmt.Sprintf("tenants %q and %q both claim the network %s; give each one of its own, or tell them apart by certificates, issuers or server_names that differ",
 				o.First, o.Second, o.What)
 		}
 		r.fault(memberOf(r, several, l.Tenants, o.Second), "%s: %s", several, problem)
@@ -54,8 +54,12 @@ func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) 
 			name, t.Name, t.Name, name)
 	}
 	if ca := name + ".tls.client_ca"; len(t.Claims.Certificates)+len(t.Claims.Issuers) > 0 && l.TLS.ClientCA == "" && r.sound(ca) {
-		r.fault(place, "%s.tenants: tenant %q claims certificates, and clients are not asked for any here; name in %s who vouches for them, or leave the tenant out",
-			name, t.Name, ca)
+		what := "certificates"
+		if len(t.Claims.Certificates) == 0 {
+			what = "issuers of certificates"
+		}
+		r.fault(place, "%s.tenants: tenant %q claims %s, and clients are not asked for any here; name in %s who vouches for them, or leave the tenant out",
+			name, t.Name, what, ca)
 	}
 	if certificate := name + ".tls.certificate"; len(t.Claims.ServerNames) > 0 && l.TLS.Certificate == "" && r.sound(certificate) {
 		r.fault(place, "%s.tenants: tenant %q claims server names, and there is no TLS here by which to ask for one; name a file in %s, or leave the tenant out",

@@ -20,7 +20,7 @@ func (o Overlap) Error() string {
 		what = fmt.Sprintf("%q", what)
 	}
 	return fmt.Sprintf("tenants %q and %q both claim %s %s, and nothing else tells their connections apart; "+
-		"give one of them a longer network, or both other certificates or server_names", o.First, o.Second, o.Kind, what)
+		"give one of them a longer network, or both other certificates, issuers or server_names", o.First, o.Second, o.Kind, what)
 }
 
 const kindNetwork = "network"
