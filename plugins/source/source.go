@@ -1,6 +1,6 @@
 // Package source finds the module of a policy by its name: shipped with Switchyard,
-// compiled from a routing table, or read from a file. It runs no module and asks no other
-// machine; package remote does that.
+// compiled from a routing table, or read from a file. It runs no module and contacts no
+// other machine; package remote does the latter.
 package source
 
 import (
@@ -27,7 +27,7 @@ import (
 
 // The gates that a policy passes before those of package wasm.
 const (
-	GateFetch wasm.Gate = "fetch" // of a policy that another machine has
+	GateFetch wasm.Gate = "fetch" // for a policy that is fetched from another machine
 	GateFile  wasm.Gate = "file"
 	GateTable wasm.Gate = "table"
 )
@@ -44,7 +44,7 @@ var shipped = map[string][]byte{teamtalk.Name: teamtalk.Module, unicast.Name: un
 // A File is the content of a policy, read but not yet compiled or checked.
 type File struct {
 	Name   string // as the caller gave it
-	Path   string // empty for a shipped policy; of a remote one only the name of a file, see Remote
+	Path   string // empty for a shipped policy; for a remote one only the name of a file, see Remote
 	Bytes  []byte // a table's text, or a module
 	SHA256 string // of Bytes, in hex, as sha256sum prints it
 }
@@ -57,7 +57,7 @@ type Module struct {
 	SHA256     string // of Bytes, in hex
 	FileSHA256 string // of its file: for a table, of the text
 	Own        bool   // shipped, or compiled from a table: its code is trusted
-	File       []byte // the content of its file: for a table, the text
+	File       []byte // the content of its file; for a table, the text
 }
 
 // Find finds the policy of that name: a shipped one, or "file:" followed by the path of a
@@ -96,13 +96,13 @@ func Read(name, dir string, max int64) (File, error) {
 	return File{name, path, content, sum(content)}, nil
 }
 
-// IsRemote reports whether the policy of that name is to be fetched from another machine.
+// IsRemote reports whether the name is the address of a policy on another machine.
 func IsRemote(name string) bool {
 	return strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "oci://")
 }
 
-// Remote returns the file of a remote policy that was fetched. It is a module if it begins like
-// one, and otherwise a table: an address need not end in an extension.
+// Remote returns the File of a fetched remote policy. The content is a module if it begins like
+// one, and otherwise a table, because an address need not have an extension.
 func Remote(name string, content []byte) File {
 	path := provenance.Name(name)
 	extension := ".toml"

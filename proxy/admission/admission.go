@@ -41,15 +41,15 @@ type Options struct {
 	// it. It is called for verified certificates only. nil: no names.
 	Identities func(*x509.Certificate) []string
 	// Issuers returns the fingerprints of the CAs in the verified chains of a client's
-	// certificate. nil: none.
+	// certificate. A nil function means none.
 	Issuers func(chains [][]*x509.Certificate) []string
 	// Describe returns one word for why a TLS handshake failed. It has to use few words,
 	// since each is counted. It may be nil.
 	Describe func(error) string
 
-	// Recheck ends open connections, too, if they would no longer be accepted: by Allow, or
-	// by Withdrawn, which returns why a certificate that was verified before, with these
-	// chains, would not be now, or "". Withdrawn may be nil.
+	// Recheck also ends open connections that Allow or Withdrawn would no longer accept.
+	// Withdrawn returns why a certificate that was verified with these chains would now be
+	// refused, or "". Withdrawn may be nil.
 	Recheck   bool
 	Withdrawn func(chains [][]*x509.Certificate, now time.Time) hub.Reason
 
@@ -58,7 +58,7 @@ type Options struct {
 	AcceptRate        int           // connections per second of one source, in bursts of up to SourceConnections
 	HandshakeTimeout  time.Duration // for the PROXY header and the TLS handshake together
 
-	Pacing            bool   // of what goes to peers that fall behind; only on Linux, and without TLS
+	Pacing            bool   // pace output to peers that fall behind; only on Linux and without TLS
 	CongestionControl string // the kernel's name for it; empty: the system's. See CheckCongestionControl
 }
 
@@ -67,8 +67,8 @@ type Options struct {
 // was abandoned if its peer closed it at once without having sent anything.
 type Server interface {
 	Serve(conn net.Conn, ended func(abandoned bool)) error
-	// End ends a connection gracefully, for that reason. It returns false if the connection
-	// is not served yet, or no longer.
+	// End gracefully ends a connection for the given reason. It returns false if the
+	// connection is not being served.
 	End(conn net.Conn, why hub.Reason) bool
 }
 
@@ -154,13 +154,13 @@ func (l *Listener) Close() {
 	l.flushLines(time.Now())
 }
 
-// finishEvery is how often Finish looks whether handshakes are in progress.
+// finishEvery is how often Finish checks whether handshakes are in progress.
 const finishEvery = 10 * time.Millisecond
 
-// StopAccepting frees the address. Handshakes in progress go on.
+// StopAccepting frees the address. Handshakes in progress continue.
 func (l *Listener) StopAccepting() { l.listener.Close() }
 
-// Finish is Close, but lets handshakes in progress end by themselves until ctx is done.
+// Finish is like Close, but lets handshakes in progress finish until ctx is done.
 func (l *Listener) Finish(ctx context.Context) {
 	l.StopAccepting()
 	look := time.NewTicker(finishEvery)

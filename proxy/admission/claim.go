@@ -31,7 +31,7 @@ func (c *connection) hand(conn net.Conn) {
 	}
 }
 
-// countOpen counts the connection as served instead of on its way, or with -1 undoes that.
+// countOpen moves the connection from the pending to the served count; -1 moves it back.
 func (c *connection) countOpen(n int) {
 	l := c.listener
 	l.mu.Lock()

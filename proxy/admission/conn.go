@@ -64,11 +64,11 @@ type progressConn struct {
 	mu       sync.Mutex    // guards the rest, and the write deadline of Conn
 	timeout  time.Duration // 0: no limit, and Conn has the deadline that was set last
 	deadline time.Time     // zero: none
-	begun    time.Time     // when the timeout last began
+	begun    time.Time     // when the timeout was last started
 }
 
-// standstill is how late a timeout must be to count as a sign that the process or the machine
-// stood still.
+// standstill is how late a timeout must be to indicate that the process or the machine
+// stalled.
 const standstill = time.Second
 
 // NetConn returns the connection below, as that of tls.Conn does.
@@ -122,8 +122,8 @@ func (p *progressConn) begin() {
 	}
 }
 
-// isLate reports whether the timeout is noticed much later than it was due: the process or the
-// machine stood still, and the peer could not be seen to take anything.
+// isLate reports whether the timeout fired much later than it was due. Then the process or the
+// machine stalled, and progress of the peer would have gone unnoticed.
 func (p *progressConn) isLate() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 )
 
 // A connection is on its way to a tenant. The struct holds what is known of it so far.
-// It belongs to one goroutine: that of acceptLoop, then that of handshake. From when a
-// tenant serves it, it does not change.
+// It belongs to one goroutine: that of acceptLoop, then that of handshake. Once a tenant
+// serves it, it no longer changes.
 type connection struct {
 	listener *Listener
 	options  *Options // those in force when it was accepted

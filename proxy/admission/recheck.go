@@ -13,20 +13,20 @@ import (
 const (
 	// recheckEvery is how often open connections are checked again.
 	recheckEvery = time.Second
-	// endsPerCheck is how many of them a check ends, so that peers that come back at once
-	// do not do so all together.
+	// endsPerCheck is how many connections a check may end, so that peers that reconnect
+	// immediately do not all do so at once.
 	endsPerCheck = 50
 )
 
 // An admitted is an open connection.
 type admitted struct {
-	conn   net.Conn              // the tenant's
-	chains [][]*x509.Certificate // of the client's certificate; nil if it showed none
+	conn   net.Conn              // the connection that the tenant serves
+	chains [][]*x509.Certificate // verified chains of the client's certificate; nil if it sent none
 	ending bool                  // owned by recheckLoop
 }
 
-// recheckLoop ends open connections that would no longer be accepted, while the options ask
-// for that, until the listener is closed.
+// recheckLoop ends open connections that would no longer be accepted, as long as the
+// options request it, until the listener is closed.
 func (l *Listener) recheckLoop() {
 	ticker := time.NewTicker(recheckEvery)
 	defer ticker.Stop()

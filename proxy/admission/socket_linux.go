@@ -20,7 +20,7 @@ func setUserTimeout(conn *net.TCPConn, d time.Duration) {
 	}
 }
 
-// setUnsentLimit bounds what the kernel accepts and has not sent.
+// setUnsentLimit bounds the data that the kernel accepts without having sent it.
 func setUnsentLimit(conn *net.TCPConn, bytes int) {
 	if raw, err := conn.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) {

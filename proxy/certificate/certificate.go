@@ -23,8 +23,8 @@ import (
 //	handshake ──▶ GetConfigForClient ──▶ what is in force at that moment
 //
 // Certificate and key are two files, which tools replace one after the other. Between the two
-// writes they do not belong together; that is a fault, and the next reload, after the second
-// write, finds a pair.
+// writes they do not match, so a reload at that time fails; the next reload, after the second
+// write, succeeds.
 
 // stable is how long a file must stay unchanged to be read.
 const stable = 50 * time.Millisecond
@@ -34,7 +34,7 @@ type Files struct {
 	Certificate string // PEM: the server's certificate, followed by its issuers; the root may be left out
 	Key         string // PEM: the private key of the certificate, not encrypted
 	ClientCA    string // PEM: the CAs of client certificates; "": clients need none
-	CRL         string // PEM: lists of certificates that those CAs have revoked; "": none
+	CRL         string // PEM file with revocation lists of those CAs; "": none
 	MinVersion  uint16 // tls.VersionTLS12, which 0 means, or tls.VersionTLS13
 }
 
@@ -53,8 +53,8 @@ type Source struct {
 	files Files      // guarded by mu
 }
 
-// credentials are the result of reading the files once. They are immutable, so that a handshake
-// uses one set of files from its beginning to its end.
+// credentials are the result of reading the files once. They are immutable, so that each
+// handshake uses one consistent set of files.
 type credentials struct {
 	config   *tls.Config
 	sum      [sha256.Size]byte // of the files and options they were made from
@@ -85,8 +85,8 @@ func (s *Source) Reload() (changed bool, err error) {
 	return s.exchange(s.files)
 }
 
-// Exchange is Reload with other files, for a listener whose configuration names others now. Unless
-// it fails, later reloads read those.
+// Exchange is Reload with other files, for a listener whose configuration now names them. If it
+// succeeds, later reloads read these files.
 func (s *Source) Exchange(files Files) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +129,7 @@ func (c *credentials) judgedAgain(files Files, contents contents, now time.Time)
 // sum is a hash of everything that the credentials depend on.
 func (c contents) sum(files Files) [sha256.Size]byte {
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%d %t %t", files.MinVersion, files.ClientCA != "", files.CRL != "") // writing to a hash cannot fail
+	fmt.Fprintf(hash, "%d %t %t", files.MinVersion, files.ClientCA != "", files.CRL != "") // writing to a hash never fails
 	for _, content := range [][]byte{c.certificate, c.key, c.clientCA, c.crl} {
 		fmt.Fprintf(hash, " %d ", len(content))
 		hash.Write(content)
@@ -137,7 +137,7 @@ func (c contents) sum(files Files) [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
-// newCredentials parses and checks the contents. now decides about validity periods.
+// newCredentials parses and checks the contents. Validity periods are checked against now.
 func newCredentials(files Files, contents contents, now time.Time) (*credentials, error) {
 	c := &credentials{}
 	minVersion := files.MinVersion
@@ -196,7 +196,7 @@ func (s *Source) Config() *tls.Config {
 func (s *Source) NotAfter() time.Time { return s.inForce.Load().notAfter }
 
 // Vouchers returns why more than one CA can vouch for names in client certificates, or ""
-// if just one can, or none.
+// if at most one can.
 func (s *Source) Vouchers() string { return s.inForce.Load().clients.vouchers() }
 
 // Warnings returns what is suspicious, but not wrong, in the files in force, each with a

@@ -16,9 +16,10 @@ import (
 	"time"
 )
 
-// A server with a certificate that clients refuse looks healthy: it listens, and every handshake
-// fails at the other side. So what clients would refuse is found when the files are read. What
-// they would refuse later, or what only some refuse, is a warning. A chain is what TLS sends:
+// A server whose certificate is refused by clients looks healthy: it listens, and every
+// handshake fails at the client. So whatever clients would refuse is an error when the files are
+// read. Whatever they would refuse later, or only some would refuse, is a warning. TLS sends
+// this chain:
 //
 //	certificate 1  CN=hub.acme.example   with the key in the key file
 //	certificate 2  CN=Acme CA 7          signed 1
@@ -160,10 +161,10 @@ func exposed(path string) []string {
 	return []string{warning(roleKey, path, what, "set it to 0600, or to 0640 for a group")}
 }
 
-// clientTrust is what client certificates are verified against. It is immutable. It is asked twice:
-// by crypto/tls in each handshake, and by Withdrawn about connections that are open already.
+// clientTrust is what client certificates are verified against. It is immutable. It has two users:
+// crypto/tls in each handshake, and Withdrawn for open connections.
 type clientTrust struct {
-	cas  []*x509.Certificate // that may sign those of clients, also if they are not valid now
+	cas  []*x509.Certificate // CAs that may sign client certificates, even if they are not valid now
 	pool *x509.CertPool      // of cas
 
 	revoked *revocations // nil if there are no lists

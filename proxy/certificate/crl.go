@@ -14,14 +14,14 @@ import (
 // crlType is the type of PEM blocks with lists of revoked certificates.
 const crlType = "X509 CRL"
 
-// A revokedError is why a handshake with a revoked certificate fails.
+// A revokedError is the error of a handshake with a revoked certificate.
 type revokedError struct{ certificate *x509.Certificate }
 
 func (e *revokedError) Error() string {
 	return fmt.Sprintf("the certificate with the serial number %x is revoked", e.certificate.SerialNumber)
 }
 
-// revocations are the lists of a file. They are immutable.
+// revocations are the revocation lists of a file. They are immutable.
 type revocations struct {
 	path  string
 	lists []*x509.RevocationList
@@ -30,7 +30,8 @@ type revocations struct {
 	serials map[string]map[string]bool
 }
 
-// parseRevocations reads the lists of the CAs. All entries of all lists of a CA count.
+// parseRevocations parses the revocation lists of the CAs. A certificate is revoked if any
+// list of its CA contains it.
 func parseRevocations(path string, content []byte, cas []*x509.Certificate) (*revocations, error) {
 	r := &revocations{path: path, serials: make(map[string]map[string]bool)}
 	begun := bytes.Count(content, []byte("-----BEGIN "+crlType+"-----"))
@@ -56,7 +57,8 @@ func parseRevocations(path string, content []byte, cas []*x509.Certificate) (*re
 	return r, nil
 }
 
-// add adds the entries of a list. It returns what is wrong with the list, or "".
+// add adds the entries of a list. It returns a description of the fault if the list is
+// invalid, or "".
 func (r *revocations) add(list *x509.RevocationList, cas []*x509.Certificate) (what, remedy string) {
 	signers := slices.DeleteFunc(slices.Clone(cas), func(ca *x509.Certificate) bool {
 		return !bytes.Equal(ca.RawSubject, list.RawIssuer) || list.CheckSignatureFrom(ca) != nil
@@ -86,8 +88,9 @@ func hasCritical(extensions []pkix.Extension) bool {
 	return slices.ContainsFunc(extensions, func(e pkix.Extension) bool { return e.Critical })
 }
 
-// find returns a revoked certificate in the chains, or nil. One chain with it is enough:
-// that the CA's own certificate is in client_ca as well is no reason to trust it.
+// find returns a revoked certificate in the chains, or nil. One chain with a revoked
+// certificate is enough: a revoked intermediate CA is not trusted just because its
+// certificate is also in client_ca.
 func (r *revocations) find(chains [][]*x509.Certificate) *x509.Certificate {
 	if r == nil {
 		return nil
@@ -103,7 +106,7 @@ func (r *revocations) find(chains [][]*x509.Certificate) *x509.Certificate {
 	return nil
 }
 
-// verify is for tls.Config.VerifyConnection.
+// verify implements tls.Config.VerifyConnection.
 func (r *revocations) verify(state tls.ConnectionState) error {
 	if c := r.find(state.VerifiedChains); c != nil {
 		return &revokedError{c}
@@ -111,7 +114,7 @@ func (r *revocations) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// warnings returns what is suspicious at that time.
+// warnings returns what is suspicious about the lists at the given time.
 func (r *revocations) warnings(cas []*x509.Certificate, now time.Time) (all []string) {
 	if r == nil {
 		return nil
@@ -132,8 +135,8 @@ func (r *revocations) warnings(cas []*x509.Certificate, now time.Time) (all []st
 	return all
 }
 
-// Withdrawn returns why a client whose certificate was verified before, with these chains,
-// would be refused now: ReasonRevoked, ReasonExpired, ReasonUnknownCA, or "" if it would not.
+// Withdrawn returns why a client whose certificate was verified with these chains would now
+// be refused: ReasonRevoked, ReasonExpired, ReasonUnknownCA, or "" if it would be accepted.
 // A client without a certificate has no chains.
 func (s *Source) Withdrawn(chains [][]*x509.Certificate, now time.Time) (reason string) {
 	trust := s.inForce.Load().clients
@@ -156,8 +159,8 @@ func (s *Source) Withdrawn(chains [][]*x509.Certificate, now time.Time) (reason 
 	return reason
 }
 
-// has reports whether a CA is trusted, and whether one of its certificates that are there now is
-// valid. It may have got a new one for its key.
+// has reports whether a CA is trusted, and whether one of its present certificates is valid. The
+// CA may have a new certificate for the same key.
 func (t *clientTrust) has(ca *x509.Certificate, now time.Time) (known, valid bool) {
 	for _, c := range t.cas {
 		if bytes.Equal(c.RawSubject, ca.RawSubject) && bytes.Equal(c.RawSubjectPublicKeyInfo, ca.RawSubjectPublicKeyInfo) {

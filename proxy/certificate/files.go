@@ -17,7 +17,8 @@ import (
 // that.
 const largest = 1 << 20
 
-// largestCRL is that of a file with lists of revoked certificates, some 50 bytes each.
+// largestCRL is the largest size of a file with revocation lists, which need about 50 bytes
+// per certificate.
 const largestCRL = 16 << 20
 
 // The files' keys in the configuration.
@@ -28,11 +29,12 @@ const (
 	roleCRL         = "crl"
 )
 
-// contents are the contents of the files, each read once, so that what is checked is what is
-// served. A file that the configuration does not name has none.
+// contents are the contents of the files. Each file is read once, so that the checked
+// content is the served one. The content of a file that the configuration does not name is
+// empty.
 type contents struct{ certificate, key, clientCA, crl []byte }
 
-// read reads all files that are named, and waits for each until it was unchanged for stable.
+// read reads all configured files. It waits until each file was unchanged for stable.
 func read(files Files, stable time.Duration) (contents, error) {
 	var c contents
 	for _, f := range []struct {

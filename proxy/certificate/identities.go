@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// A tenant claims connections by these names, and a certificate may have thousands. The limits
-// bound what one handshake can cost.
+// A tenant claims connections by these names, and a certificate may have thousands of names.
+// The limits bound the cost of one handshake.
 const (
 	mostIdentities  = 64
 	longestIdentity = 256 // bytes, without the kind
@@ -39,7 +39,7 @@ func Identities(c *x509.Certificate) []string {
 
 // Issuers returns the fingerprints of all CAs in the verified chains of a client's
 // certificate: the SHA-256 of each one's certificate in lower-case hex digits. A CA's name
-// would not do, as another CA may sign one of the same name.
+// is not enough, because another CA may sign a certificate with the same name.
 func Issuers(chains [][]*x509.Certificate) (fingerprints []string) {
 	for _, chain := range chains {
 		for _, ca := range chain[1:] {

@@ -18,7 +18,7 @@ const (
 	ReasonNoCertificate   = "no-certificate"   // the client sent none
 	ReasonUnknownCA       = "unknown-ca"       // the client's is not signed by a CA of client_ca
 	ReasonExpired         = "expired"          // the client's has expired, or is not valid yet
-	ReasonRevoked         = "revoked"          // the client's is in a list of crl, or that of a CA between
+	ReasonRevoked         = "revoked"          // the client's certificate, or that of an intermediate CA, is in a list of crl
 	ReasonBadCertificate  = "bad-certificate"  // the client's is not for clients, not its own, or broken
 	ReasonProtocolVersion = "protocol-version" // the client supports none of the served versions
 	ReasonTimeout         = "timeout"          // the handshake took too long
@@ -27,8 +27,8 @@ const (
 )
 
 // Describe returns the reason for an error of a server's handshake, or "" for nil. The order of
-// the cases matters: an error may wrap several causes, and an expired certificate, for example, is
-// also one that could not be verified.
+// the cases matters, because an error may wrap several causes: an expired certificate, for
+// example, also could not be verified.
 func Describe(err error) (reason string) {
 	switch {
 	case err == nil:

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// A login is what a host knows its user by.
+// A login holds the credentials for one host.
 type login struct{ user, password string }
 
-// logins holds credentials by host, with the port if it is not the usual one.
+// logins holds credentials by host, including the port if it is not the default one.
 type logins map[string]login
 
-// readAuth reads a file in docker's format. Only "auths" counts: nothing is run to get
-// credentials.
+// readAuth reads a file in docker's format. It uses only "auths": it runs no credential
+// helper.
 //
 //	{"auths": {"registry.example.org": {"auth": "dXNlcjpwYXNzd29yZA=="}}}
 //
-// No error quotes the file, which is a secret.
+// Errors never quote the file, because it contains secrets.
 func readAuth(path string) (logins, error) {
 	if path == "" {
 		return nil, nil
@@ -53,7 +53,7 @@ func readAuth(path string) (logins, error) {
 	return all, nil
 }
 
-// hostOf returns the host of an entry, which may be written as an address.
+// hostOf returns the host of an entry, which may be written as a URL.
 func hostOf(entry string) string {
 	if _, rest, ok := strings.Cut(entry, "://"); ok {
 		entry = rest

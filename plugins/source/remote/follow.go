@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// maxBackOff is the longest time between two questions to an address that fails.
+	// maxBackOff is the longest time between two requests to a failing address.
 	maxBackOff = 10 * time.Minute
-	// firstRetry is the time between two questions until Settled.
+	// firstRetry is the time between two requests until the address is settled.
 	firstRetry = 500 * time.Millisecond
 )
 
-// A follower is an address that is followed.
+// A follower polls one address.
 type follower struct {
 	name string
 	stop context.CancelFunc
@@ -22,14 +22,14 @@ type follower struct {
 	late *time.Timer
 
 	// Guarded by Sources.mu.
-	content  *Content // nil before it was reached
+	content  *Content // nil until the address is reached
 	reached  time.Time
 	settled  bool
-	err      error // of the last attempt; nil if it reached the address
-	failures int   // in a row, since it is settled
+	err      error // error of the last attempt; nil if it reached the address
+	failures int   // consecutive failures since the address was settled
 }
 
-// follow begins to follow an address. The caller holds mu.
+// follow starts polling an address. The caller holds mu.
 func (s *Sources) follow(name string) *follower {
 	f := &follower{name: name, wake: make(chan struct{}, 1)}
 	var ctx context.Context
@@ -39,7 +39,7 @@ func (s *Sources) follow(name string) *follower {
 	return f
 }
 
-// settle makes Settled wait no longer for an address.
+// settle marks an address so that Settled no longer waits for it.
 func (s *Sources) settle(f *follower) {
 	s.mu.Lock()
 	f.settled = true
@@ -47,7 +47,7 @@ func (s *Sources) settle(f *follower) {
 	s.changed()
 }
 
-// wakeUp makes followLoop ask at once, unless it was told how long to wait.
+// wakeUp makes followLoop ask at once, unless the server specified how long to wait.
 func (f *follower) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
@@ -60,7 +60,7 @@ func (f *follower) end() {
 	f.stop()
 }
 
-// followLoop asks an address until ctx is done.
+// followLoop polls an address until ctx is done.
 func (s *Sources) followLoop(ctx context.Context, f *follower) {
 	for {
 		s.mu.Lock()
@@ -114,7 +114,7 @@ func (s *Sources) record(f *follower, c *Content, err error, poll time.Duration,
 	return wait
 }
 
-// backOff returns the time to the next question after so many failures.
+// backOff returns the time until the next request after the given number of failures.
 func backOff(poll time.Duration, failures int) time.Duration {
 	wait := poll
 	for range failures {
@@ -126,7 +126,7 @@ func backOff(poll time.Duration, failures int) time.Duration {
 	return wait
 }
 
-// jitter makes a time up to a tenth longer, so that many servers do not ask at the same moment.
+// jitter lengthens a time by up to a tenth, so that many servers do not ask at the same moment.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration(rand.Int64N(int64(d)/10+1))
 }

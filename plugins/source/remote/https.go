@@ -61,16 +61,17 @@ func signatureAddress(name string) string {
 	return u.String()
 }
 
-// An answer is what a web server answered.
+// An answer is the response of a web server.
 type answer struct {
 	status    string
 	there     bool // the file exists
-	unchanged bool // it is what it was; body is empty
+	unchanged bool // the file still has the given version; body is empty
 	body      []byte
 	version   string // its ETag; empty if it has none
 }
 
-// get gets a file of at most max bytes, unless it still has the version, if that is not empty.
+// get fetches a file of at most max bytes. If version is not empty and the file still has it,
+// get returns no body.
 func (s *httpsSource) get(ctx context.Context, address, version string, max int64) (answer, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -47,7 +47,7 @@ type ociSource struct {
 	options    Options
 }
 
-// newRepository returns a repository that is asked by the client, whose transport is a guard.
+// newRepository returns a repository that uses the client, whose transport is a guard.
 func newRepository(client *http.Client, name string) (*remote.Repository, error) {
 	ref, err := reference(name)
 	if err != nil {
@@ -96,7 +96,8 @@ func (s *ociSource) fetch(ctx context.Context, before *Content) (*Content, error
 	return c, nil
 }
 
-// layers returns the layers of a manifest with the policy and its signature, which may be nil.
+// layers returns the layers of a manifest that hold the policy and its signature; the latter
+// may be nil.
 func (s *ociSource) layers(ctx context.Context, d ocispec.Descriptor) (policy ocispec.Descriptor, signature *ocispec.Descriptor, err error) {
 	if d.MediaType != ocispec.MediaTypeImageManifest {
 		return policy, nil, fmt.Errorf("it is of type %q, and no image manifest", d.MediaType)
@@ -142,7 +143,7 @@ func typesOf(layers []ocispec.Descriptor) string {
 	return strings.Join(slices.Compact(types), ", ")
 }
 
-// blob fetches a blob of at most max bytes, whose size and digest are verified.
+// blob fetches a blob of at most max bytes and verifies its size and digest.
 func (s *ociSource) blob(ctx context.Context, d ocispec.Descriptor, max int64) ([]byte, error) {
 	if d.Size > max {
 		return nil, tooLarge(max)
@@ -150,7 +151,7 @@ func (s *ociSource) blob(ctx context.Context, d ocispec.Descriptor, max int64) (
 	return content.FetchAll(ctx, s.repository.Blobs(), d)
 }
 
-// explained adds the remedy to an error of a registry that is about credentials.
+// explained adds the remedy to a registry's error about credentials.
 func explained(err error) error {
 	e, ok := errors.AsType[*errcode.ErrorResponse](err)
 	denied := ok && (e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden)

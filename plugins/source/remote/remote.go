@@ -1,12 +1,11 @@
-// Package remote fetches policies from other machines, and asks them again and again whether
-// there is another content. It keeps what it fetched in memory. It loads no policy and decides
-// nothing.
+// Package remote fetches policies from other machines and polls them for new content. It keeps
+// the fetched policies in memory. It neither loads policies nor decides about them.
 //
 //	remote.go     Sources: the addresses that are followed, and what was fetched from them
 //	follow.go     the goroutine of each address
 //	https.go      how a policy is fetched over HTTPS
 //	oci.go        how one is fetched from a registry, and pushed
-//	transport.go  what no request may do, whoever makes it
+//	transport.go  restrictions on all requests
 //	auth.go       credentials
 package remote
 
@@ -25,25 +24,25 @@ import (
 
 // Options say how policies are fetched. They may be compared.
 type Options struct {
-	Poll   time.Duration // between two questions
+	Poll   time.Duration // between two requests
 	CA     string        // path of a PEM file, see the configuration's registry.ca; empty for none
 	Auth   string        // path of a file in docker's format; empty for none
 	Max    int64         // size in bytes of the largest policy
 	Signed bool          // fetch signatures, too
 }
 
-// A Content is what another machine had at one moment.
+// A Content is a policy as another machine served it at one moment.
 type Content struct {
 	File      source.File
-	Signature []byte // nil if there is none, or none was asked for
+	Signature []byte // nil if there is none, or none was requested
 
-	version, signatureVersion string // by which the machine recognizes each; empty if it does not
+	version, signatureVersion string // the machine's version of file and signature; empty if it reports none
 }
 
 // fetchTime is how long fetching a policy may take.
 const fetchTime = 30 * time.Second
 
-// Fetch fetches the policy of that name once. The error is a *wasm.GateError.
+// Fetch fetches the named policy once. The error is a *wasm.GateError.
 func Fetch(ctx context.Context, name string, o Options) (Content, error) {
 	c, err := fetch(ctx, name, o, nil)
 	if err != nil {
@@ -66,7 +65,7 @@ func (c *Content) same(d *Content) bool {
 	return c != nil && d != nil && c.File.SHA256 == d.File.SHA256 && bytes.Equal(c.Signature, d.Signature)
 }
 
-// fetch fetches a policy, or only asks whether there is another one than before, which may be nil.
+// fetch fetches a policy. If before is not nil, it only checks whether the policy has changed.
 func fetch(ctx context.Context, name string, o Options, before *Content) (*Content, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
@@ -87,8 +86,8 @@ func fetch(ctx context.Context, name string, o Options, before *Content) (*Conte
 	return c, redact(err)
 }
 
-// Sources follow addresses of policies: one goroutine each asks for another content. Any
-// goroutine may use them.
+// Sources poll addresses of policies for new content, with one goroutine for each address.
+// Sources are safe for concurrent use.
 type Sources struct {
 	log     *slog.Logger
 	changed func()          // called without a lock, by the goroutine of an address
@@ -102,16 +101,16 @@ type Sources struct {
 	follows map[string]*follower
 }
 
-// New returns Sources that follow nothing yet. changed is called whenever Content or Settled may
-// say something else; it must not block. wait is how long Settled waits for an address.
+// New returns Sources without addresses. changed is called whenever the results of Content or
+// Settled may have changed; it must not block. wait is how long Settled waits for an address.
 func New(log *slog.Logger, wait time.Duration, changed func()) *Sources {
 	s := &Sources{log: log, changed: changed, wait: wait, follows: make(map[string]*follower)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-// Set follows these addresses, and no others. What was fetched from those that stay is kept; new
-// options are tried at once.
+// Set replaces the addresses. The content of addresses that remain is kept; new options take
+// effect at once.
 func (s *Sources) Set(o Options, names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +137,7 @@ func (s *Sources) Set(o Options, names []string) {
 	s.follows = keep
 }
 
-// Wake asks all addresses at once.
+// Wake polls all addresses now.
 func (s *Sources) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +146,8 @@ func (s *Sources) Wake() {
 	}
 }
 
-// Settled reports whether each address was reached, or was tried for as long as New says.
+// Settled reports whether each address was either reached or tried for the time given to
+// New.
 func (s *Sources) Settled() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,7 +159,8 @@ func (s *Sources) Settled() bool {
 	return true
 }
 
-// Content returns what an address had when it was last reached. The error is a *wasm.GateError.
+// Content returns the content of an address when it was last reached. The error is a
+// *wasm.GateError.
 func (s *Sources) Content(name string) (Content, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +174,7 @@ func (s *Sources) Content(name string) (Content, error) {
 	return Content{}, refusal(name, errors.New("it was not reached yet"))
 }
 
-// Reached returns when an address was last reached; zero if it was not.
+// Reached returns when an address was last reached, or the zero time if it never was.
 func (s *Sources) Reached(name string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -88,22 +88,22 @@ func readCA(path string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// readFile reads a file of the configuration, when nothing writes to it.
+// readFile reads a file of the configuration once no process is writing to it.
 func readFile(path string) ([]byte, error) {
 	return stablefile.Read(path, 50*time.Millisecond, maxFile)
 }
 
-// A guard refuses requests that the other machine must not cause by a redirect or a challenge, and
-// gives each host its own credentials only.
+// A guard refuses requests that another machine must not trigger by a redirect or a challenge, and
+// sends credentials only to the host that they belong to.
 type guard struct {
 	base     *http.Transport
 	source   *url.URL // see origin
-	registry bool     // whose client sets the credentials of that host
+	registry bool     // source is a registry, whose client sets the credentials for that host
 	logins   logins
 }
 
-// RoundTrip implements http.RoundTripper. An answer that says that the machine is busy is a
-// *busyError.
+// RoundTrip implements http.RoundTripper. It returns a *busyError if the machine answers
+// that it is busy.
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && !g.mayBePlain(r.URL) {
 		if r.Body != nil {
@@ -126,11 +126,11 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections is called by that of http.Client.
+// CloseIdleConnections is called by http.Client.CloseIdleConnections.
 func (g *guard) CloseIdleConnections() { g.base.CloseIdleConnections() }
 
-// mayBePlain reports whether a request may go without TLS: from the policy's own machine to
-// itself, unless its address says https.
+// mayBePlain reports whether a request may go without TLS: only a request to this machine
+// for a policy on this machine, unless the address says https.
 func (g *guard) mayBePlain(u *url.URL) bool {
 	return g.source.Scheme != "https" && u.Scheme == "http" && isLoopback(g.source.Hostname()) && isLoopback(u.Hostname())
 }
@@ -140,7 +140,7 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// A busyError is an answer that asks to come back later.
+// A busyError is an answer that asks the client to retry later.
 type busyError struct {
 	status string
 	after  time.Duration // 0 if the answer does not say when
@@ -148,7 +148,8 @@ type busyError struct {
 
 func (e *busyError) Error() string { return "the answer is " + strconv.Quote(e.status) }
 
-// retryAfter reads the header of that name: seconds, or a date. What is neither says nothing.
+// retryAfter parses the Retry-After header: seconds or a date. It returns 0 for anything
+// else.
 func retryAfter(text string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
 		return time.Duration(min(seconds, int(maxBackOff/time.Second))) * time.Second
@@ -159,7 +160,7 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return 0
 }
 
-// A remedied is an error with its remedy.
+// A remedied is an error with a remedy in its text.
 type remedied struct {
 	error
 	remedy string
@@ -167,7 +168,7 @@ type remedied struct {
 
 func (e *remedied) Unwrap() error { return e.error }
 
-// A redacted is an error whose text may be logged.
+// A redacted is an error whose text is safe to log.
 type redacted struct {
 	text string
 	err  error
@@ -176,7 +177,7 @@ type redacted struct {
 func (e *redacted) Error() string { return e.text }
 func (e *redacted) Unwrap() error { return e.err }
 
-// query is what follows the path of an address. Redirects to storage have a key in it.
+// query matches the query of an address. Redirects to storage carry a key in it.
 var query = regexp.MustCompile(`\?[^\s"]*`)
 
 // redact returns an error whose text is short, harmless and without queries of addresses.
@@ -186,7 +187,7 @@ func redact(err error) error {
 	}
 	text := err
 	if e, ok := errors.AsType[*url.Error](err); ok && errors.Is(e, e.Err) {
-		text = e.Err // the address is said beside it
+		text = e.Err // the log line already contains the address
 	}
 	return &redacted{sanitize.Cut(sanitize.Text(query.ReplaceAllString(text.Error(), "")), 500), err}
 }

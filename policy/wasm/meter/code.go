@@ -12,13 +12,13 @@ import (
 //
 //	instruction   decodes one opcode; refuses what WebAssembly 2.0 does not have
 //	chargeLength  for bulk instructions: charges the length on the stack (emit.go)
-//	track         notes where a comparison needs a guard (guard.go)
-//	follow        notes which addresses move by small strides (stride.go)
+//	track         records where a comparison needs a guard (guard.go)
+//	follow        records which addresses move by small strides (stride.go)
 //	control       opens, divides and closes blocks, and sets marks
 //	operands      copies what follows the opcode (operand.go)
 //
-// The walk only copies instructions and notes places. What is charged where is known after
-// the end of the function, so appendBody inserts the charges then.
+// The walk only copies instructions and records places. The charges are known only after
+// the end of the function, so appendBody inserts them then.
 
 // meter rewrites the code of every function, in order.
 func (m *module) meter() error {
@@ -41,7 +41,7 @@ type body struct {
 	r   binary.Reader
 	sig funcType
 
-	// Of the function as it was given, and of the instructions copied so far.
+	// State of the given function, and of the instructions copied so far.
 	locals    int     // parameters included
 	groups    int     // of local declarations
 	localDecl []byte  // the groups
@@ -63,8 +63,8 @@ type body struct {
 	strides strides // see stride.go
 }
 
-// The charges are fewer than the branches of the code, because one charge costs about as much
-// as four simple instructions. So the place of a charge and the code that it pays for differ.
+// There are fewer charges than branches, because one charge costs about as much as four
+// simple instructions. So a charge may be in another place than the code that it pays for.
 //
 // A mark is a place in the instructions where fuel may be charged for the code from there
 // to the next mark. That code costs weight and runs at most once each time the mark is
@@ -82,13 +82,13 @@ type body struct {
 //	  loop           mark 3, no parent  charge 4 at each turn
 //	    4 instructions
 //
-// A charge at the parent also pays for code that a branch then skips. So the fuel that a call
-// has used says what could have run, and not what did.
+// A charge at the parent also pays for code that a branch then skips. So the fuel used by a
+// call is an upper bound of what ran.
 type mark struct {
 	at     int    // the offset in body.out before which the charge is inserted
 	parent int32  // an index of body.marks below the mark's own, or noParent
 	weight uint64 // in simple instructions
-	loads  uint64 // that may be far; they are charged here and never merged into the parent
+	loads  uint64 // loads that may be far; they are charged here and never merged into the parent
 }
 
 const noParent = -1
@@ -104,8 +104,8 @@ type frame struct {
 	sets, known int
 }
 
-// readLocals reads the declarations of locals. Four bytes can declare 50,000 of them, so each
-// local counts in the weight of the entry: the function sets them all to zero.
+// readLocals reads the declarations of locals. Four bytes can declare 50,000 locals, all of
+// which the function sets to zero, so each counts in the weight of the entry.
 func (b *body) readLocals() {
 	b.locals = b.sig.params
 	b.groups = b.r.Count(2, "groups of locals")
@@ -131,7 +131,7 @@ func (b *body) readLocals() {
 }
 
 // readCode walks the instructions up to the end of the function, which is the block that was
-// opened first. That the bytes end there too is the last check.
+// opened first. Finally it checks that the bytes end there too.
 func (b *body) readCode() {
 	b.out = make([]byte, 0, b.r.Left()+16)
 	b.top, b.holdsAnd = anything, map[uint32]bool{}
@@ -158,8 +158,8 @@ func (b *body) mark(parent int32) {
 func (b *body) current() int32 { return int32(len(b.marks) - 1) }
 
 // count adds the cost of an instruction, and of the values that it passes on. It also counts
-// the values that the code makes, of which the size of the frame follows: a block of two
-// results, for example, makes two, and i32.add makes one.
+// the values that the code produces, which determine the size of the frame: a block with two
+// results, for example, produces two, and i32.add one.
 func (b *body) count(op opcode, values int) {
 	b.marks[len(b.marks)-1].weight += uint64(op.weight) + uint64(values)
 	b.values += uint64(values)
@@ -171,8 +171,8 @@ func (b *body) count(op opcode, values int) {
 	}
 }
 
-// instruction handles one instruction. A length is charged before the instruction is copied,
-// and the mark behind a br_if is set after it, where its path that falls through continues.
+// instruction handles one instruction. A length is charged before the instruction is copied.
+// The mark for a br_if is set after it, where the path that falls through continues.
 func (b *body) instruction() {
 	start := b.r.Pos
 	first := b.r.Byte()
@@ -236,7 +236,7 @@ func (b *body) second(first byte) uint32 {
 }
 
 // control copies an instruction that opens, divides or closes a block. Each sets the mark of
-// the code behind it:
+// the code after it:
 //
 //	block   none: the code continues under the same mark
 //	loop    one without a parent, as a branch can return to it
@@ -331,8 +331,8 @@ func (b *body) close() {
 // Counting in each of them would take as long as the blocks are deep, for each instruction:
 // 10,000 blocks around 100,000 assignments would be a thousand million steps. So only the
 // innermost block counts the local (sets). A block hands its count to the outer one when it
-// is closed. The outermost of the blocks in question notes that its own outer block knows the
-// local already (known), so that it does not hand over this one:
+// is closed. The outermost of these blocks records that its outer block already counts the
+// local (known), so that it does not hand over this one:
 //
 //	block A            set x: A.sets = 1
 //	  block B

@@ -2,8 +2,8 @@ package meter
 
 import "switchyard/policy/wasm/binary"
 
-// Whoever looks for the ids that a policy names reads its constants, see the survey of package
-// wasm. They are read here because this package knows how long each instruction is. An i32 is
+// The survey of package wasm searches the constants of a policy for the ids that it names.
+// They are read here because this package knows the length of each instruction. An i32 is
 // reported with its sign, so that 0xffffffff is -1.
 
 // Constants calls see with every i32 and i64 constant in the code and in the initial
@@ -36,7 +36,7 @@ func Constants(module []byte, see func(int64)) {
 }
 
 // constantsOf reads instructions up to the end of their outermost block. Opcodes that Rewrite
-// refuses do not occur; one would be skipped as if nothing followed it.
+// refuses do not occur; such an opcode would be skipped as if it had no operands.
 func constantsOf(r *binary.Reader, see func(int64)) {
 	for depth := 1; depth > 0 && r.Err == nil; {
 		first := r.Byte()

@@ -1,10 +1,10 @@
 package meter
 
 // A unit of fuel is a promise about time: a call that is given N units ends within about
-// N × 30 ns, whatever its code does. So a weight is what an instruction costs where it costs
-// most, with cold caches and mispredicted branches, and not what it costs on average. Most
-// code therefore pays several times what it uses. Were the average charged, code that is
-// written to be slow would run longer than its fuel says.
+// N × 30 ns, whatever its code does. So a weight is the worst-case cost of an instruction,
+// with cold caches and mispredicted branches, rather than the average. Most code therefore
+// pays several times what it uses. With average costs, deliberately slow code would run
+// longer than its fuel allows.
 //
 // For example, the body of a loop that divides what it loads:
 //
@@ -17,18 +17,18 @@ package meter
 //	br_if             2
 //	                 18, and 1 for the local that the loop sets: 2 units each turn
 
-// The cost of running an instruction at worst, in simple instructions, each of which takes
-// up to 2 ns. Operands add to it: one for each value that a call, a branch or a block passes
-// on, and one for each local that must be merged where paths meet. TestWorstCases of package
-// wasm measures that no code takes much longer than its weight says.
+// The worst-case cost of an instruction, in simple instructions, each of which takes up to 2
+// ns. Operands add to it: one for each value that a call, a branch or a block passes on, and
+// one for each local that must be merged where paths meet. TestWorstCases of package wasm
+// measures that no code takes much longer than its weight says.
 const (
-	weightNear     = 4   // a load of what is in a cache of the core; others cost more, see farUnits
+	weightNear     = 4   // a load that hits a cache of the core; others cost more, see farUnits
 	weightStore    = 24  // across the border of two pages; of others several are under way at a time
 	weightBranch   = 2   // a conditional branch, which may be mispredicted
 	weightRound    = 4   // conversions to integers, and rounding
 	weightVector   = 4   // a vector instruction is several of the machine's
 	weightDivision = 8   // divisions and square roots
-	weightCall     = 16  // a call within more than nearCode, as the code may be in no cache
+	weightCall     = 16  // a call in a module with more than nearCode, because the code may not be cached
 	weightIndirect = 240 // a call through a table, which may be to the host
 	weightMove     = 96  // filling and copying, in addition to the length
 	weightLeave    = 192 // leaving compiled code: calls to the host, growing, references to functions
@@ -39,9 +39,9 @@ const (
 // FarPages is the size of memory, in pages of 64 KiB, above which loads cost the most: 4 MiB.
 const FarPages = 64
 
-// A load costs more where the memory is large, as its address may come from the load before:
-// in more than nearPages it may miss a core's own caches, and in more than FarPages the shared
-// one and the translations of addresses as well. See stride.go for loads that never cost more.
+// A load costs more in a large memory, because its address may depend on the previous load:
+// above nearPages it may miss a core's own caches, and above FarPages also the shared cache
+// and the TLB. See stride.go for loads that never cost more.
 //
 //	memory              up to 1 MiB    up to 4 MiB    more
 //	units for a load    0              3              8      and weightNear in each case
@@ -52,11 +52,11 @@ const (
 	nearCode  = 64 << 10 // bytes of code that stay in the caches
 )
 
-// A few bytes can declare a lot that is then made for each instance. An instance is also made
+// A few bytes can declare much that must be made for each instance. An instance is also made
 // after every fault, so a module could cost the host more by failing than by running.
 //
-// What making an instance costs before its code runs, in units of fuel. TestWorstInstances of
-// package wasm measures that nothing takes much longer.
+// The cost of making an instance before its code runs, in units of fuel. TestWorstInstances
+// of package wasm measures that nothing takes much longer.
 const (
 	unitsPerElement        = 6 // wazero evaluates an expression for each
 	unitsPerElementSegment = 10
@@ -96,8 +96,7 @@ const (
 	smallFrame = 16
 )
 
-// fuelFor returns the units of fuel that pay for code of a weight, rounded up, so that no
-// charge is for nothing.
+// fuelFor returns the units of fuel for code of the given weight, rounded up.
 func fuelFor(weight uint64) uint64 { return (weight + weightPerUnit - 1) / weightPerUnit }
 
 // depthFor returns the units of depth of a frame with so many values.

@@ -7,9 +7,9 @@ import (
 	"switchyard/policy/wasm/binary"
 )
 
-// maxGap is how many zeros may be added to join two segments. A segment takes five bytes or
-// more besides its content, so a gap of up to five makes the module no larger; above that, the
-// module grows for the sake of instances that start sooner.
+// maxGap is how many zeros may be added to join two segments. A segment takes at least five
+// bytes in addition to its content, so a gap of up to five does not enlarge the module. A
+// larger gap does, but instances start sooner.
 const maxGap = 64
 
 // A segment of data is copied to its address when an instance starts.
@@ -20,15 +20,15 @@ type segment struct {
 
 func (s segment) end() int64 { return s.at + int64(len(s.content)) }
 
-// joinData joins segments of data. Toolchains leave out the zeros between what is not zero:
-// stock Go makes 22,000 small segments, and starting an instance then takes longer for finding
-// them than for copying them. Neighbours with few zeros between them become one, so that 9
-// are left:
+// joinData joins segments of data. Toolchains omit zeros between other data: stock Go produces
+// 22,000 small segments, and starting an instance then takes longer to find the segments than
+// to copy them. Neighbours with few zeros between them are joined, so that 9 remain:
 //
 //	(data (i32.const 16) "ab") (data (i32.const 20) "c")  ─▶  (data (i32.const 16) "ab\00\00c")
 //
-// The memory is the same afterwards, as it begins with zeros and no two of the joined segments
-// overlap. If they would, or if code may name segments by their numbers, all stay as they are.
+// The resulting memory is the same, because it begins with zeros and no two joined segments
+// overlap. If segments overlap, or if code may refer to segments by number, nothing is
+// changed.
 func (m *module) joinData() {
 	s := &m.sections[binary.SectionData]
 	if s.count < 2 || m.sections[binary.SectionDataCount].present {
@@ -49,7 +49,7 @@ func (m *module) joinData() {
 	s.replace(items)
 }
 
-// joinSegments reads segments and joins each with the one before it where that is near.
+// joinSegments reads segments and joins each with its predecessor if that is near.
 func joinSegments(r *binary.Reader, count int) (joined []segment, ok bool) {
 	for range count {
 		next, ok := readSegment(r)

@@ -25,20 +25,19 @@ import "switchyard/policy/wasm/binary"
 //	end                                    0b
 //
 // The `or` of both counters is negative exactly if one of them is, so that one branch checks
-// two limits. Nothing in this sequence needs a local, so the numbers of locals stay, and code
-// whose stack holds values before a charge is not disturbed: a charge leaves the stack as it
-// finds it.
+// two limits. The sequence needs no local, so the indices of locals do not change. A charge
+// leaves the stack unchanged, so it may stand where the stack holds values.
 
 // The added globals follow those of the module.
 func (m *module) fuel() uint64   { return uint64(m.globals) }
 func (m *module) budget() uint64 { return uint64(m.globals) + 1 }
 func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 
-// far is the global with the units that a load costs more while the memory is large. It is
+// far is the global with the extra units that a load costs while the memory is large. It is
 // the only added global that is not exported: the host need not read it.
 func (m *module) far() uint64 { return uint64(m.globals) + 3 }
 
-// appendFar sets far by the present size of the memory: midUnits above nearPages, and
+// appendFar sets far from the present size of the memory: midUnits above nearPages, and
 // farUnits above FarPages.
 //
 //	far = (memory.size >u nearPages) * midUnits + (memory.size >u FarPages) * (farUnits - midUnits)
@@ -57,7 +56,7 @@ func (m *module) appendFar(out []byte) []byte {
 // global appends global.get or global.set.
 func global(out []byte, op byte, index uint64) []byte { return binary.AppendU(append(out, op), index) }
 
-// pay subtracts units from the fuel, and those of loads that may be far.
+// pay subtracts units from the fuel, plus the extra units of loads that may be far.
 func (m *module) pay(out []byte, units, loads uint64) []byte {
 	out = global(out, opGlobalGet, m.fuel())
 	out = binary.AppendS(append(out, opI64Const), int64(units))
@@ -91,8 +90,8 @@ func (m *module) chargeFrame(out []byte, k mark, depth uint64) []byte {
 	return trapBelowZero(append(out, opI64ExtendS, opI64Or))
 }
 
-// moveDepth adds to the depth or subtracts from it, as op says. A trap leaves the depth as it
-// is: the instance is closed then, and the next call's wrapper would reset it anyway.
+// moveDepth adds to the depth or subtracts from it, as op says. A trap does not restore the
+// depth: the instance is closed then, and the wrapper of each call resets it anyway.
 func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
 	out = global(out, opGlobalGet, m.depth())
 	out = binary.AppendS(append(out, opI32Const), int64(depth))
@@ -171,7 +170,7 @@ func (m *module) appendBody(b *body) {
 // merge moves weights that are not worth a charge of their own to the parent, so that only
 // the marks that charge have a weight. A parent stands before its children, so one pass from
 // the last mark to the first moves a weight as far up as it goes. Marks without a parent keep
-// even a small weight: a loop that charged nothing could turn for ever.
+// even a small weight: a loop that charged nothing could run forever.
 func (b *body) merge() {
 	for i := len(b.marks) - 1; i >= 0; i-- {
 		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge && k.loads == 0 {

@@ -11,9 +11,9 @@ import "switchyard/policy/wasm/binary"
 //	exports     own, with wrappers in place of functions, then fuel, budget, depth
 //	elements    own, then a segment that declares the wrapped functions, if code refers to any
 //
-// A start function and the elements of tables keep the original functions. They run on the
-// counters of the call, or of making the instance, in the middle of which they are called; a
-// wrapper there would refill the fuel.
+// A start function and the elements of tables keep the original functions. They use the
+// counters of the call or instantiation that calls them; a wrapper would refill the fuel in
+// the middle of it.
 func (m *module) encode(l Limits) []byte {
 	m.joinData()
 	wrapped, wrappers := m.wrap(l)
@@ -44,8 +44,8 @@ func (m *module) encode(l Limits) []byte {
 	return out
 }
 
-// extend adds items to a section, which may be new. The capacity of items is cut, so that
-// append copies them: they alias the given module, which stays as it is.
+// extend adds items to a section, which may be new. The capacity of items is clipped so
+// that append copies them, because they alias the given module, which must not change.
 func (s *section) extend(count int, items []byte) {
 	if count == 0 {
 		return
@@ -60,8 +60,8 @@ func (s *section) replace(items []byte) {
 	s.all, s.items = nil, items
 }
 
-// append writes the section: as it was read, if nothing changed it, or with its present count
-// and items.
+// append writes the section: unchanged as it was read, or else with its present count and
+// items.
 func (s *section) append(out []byte, id byte) []byte {
 	switch {
 	case !s.present:
@@ -83,7 +83,8 @@ func (s *section) append(out []byte, id byte) []byte {
 //	  local.get 1
 //	  call classify)
 //
-// So the host cannot forget to reset them, and sets a global only when the budget changes.
+// So the host does not have to reset the counters, and sets a global only when the budget
+// changes.
 func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 	seen := map[uint32]bool{}
 	for _, e := range m.exports {
@@ -127,8 +128,8 @@ func (m *module) encodeTables() (out []byte) {
 	return out
 }
 
-// encodeGlobals writes the fuel, the budget, the depth, and what far loads cost. Until a
-// wrapper or memory.grow sets that, loads cost the most.
+// encodeGlobals writes the fuel, the budget, the depth, and far. Until a wrapper or
+// memory.grow sets far, loads cost the most.
 func (m *module) encodeGlobals(l Limits) []byte {
 	const i64, i32, mutable = binary.I64, binary.I32, 1
 	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel-m.instanceCost()))

@@ -17,10 +17,10 @@ package meter
 //	i32.const 0; i32.or                    41 00 72         the guard
 //	i32.ge_u                               4f
 //
-// Whether an operand can be an `and` is approximated in one pass, on the safe side: a local
-// counts as holding one if any instruction of the function may store one in it, before or
-// after the comparison, and what comes from a block, a call or a vector may always be one.
-// The guards are written on every platform, so that a module uses the same fuel everywhere.
+// One pass approximates conservatively whether an operand can be an `and`: a local counts
+// as holding one if any instruction of the function may store one in it, before or after
+// the comparison, and what comes from a block, a call or a vector may always be one. Guards
+// are inserted on every platform, so that a module uses the same fuel everywhere.
 
 // A guard is a place in the instructions, before a comparison.
 type guard struct {
@@ -91,8 +91,8 @@ func (b *body) trackLocal(op byte, local uint32) {
 	}
 }
 
-// needed reports whether the right operand can be an `and`. It is called after the whole
-// function was walked, as a store further down may reach the comparison by a loop.
+// needed reports whether the right operand can be an `and`. It is called after the walk of
+// the whole function, because a later store may reach the comparison through a loop.
 func (b *body) needed(g guard) bool {
 	return b.ands && (g.local < 0 || b.holdsAnd[uint32(g.local)])
 }

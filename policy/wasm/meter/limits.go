@@ -1,8 +1,8 @@
 package meter
 
 // Limits on declarations of a few bytes that cause much memory or work when the module is
-// compiled or instantiated. Real guests stay far below them. They bound what is more than
-// proportional to the size of the module, which has a limit of its own. For example, the
+// compiled or instantiated. Real guests stay far below them. They bound what can grow more
+// than proportionally to the size of the module, which has its own limit. For example, the
 // bytes `ff ff 7f 7f` declare two million locals of type i32, and a compiler makes a variable
 // of each.
 const (

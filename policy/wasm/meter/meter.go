@@ -22,13 +22,13 @@ import (
 // Limits bounds what a rewritten module may use. FuelExport and DepthExport define the
 // units.
 //
-// Good values to begin with are 280,000 units of fuel for a call, 2,500,000 for loading and
+// Reasonable initial values are 280,000 units of fuel for a call, 2,500,000 for loading and
 // a depth of 2,000. A guest built with stock Go uses some 540,000 units and a depth of 300
 // to initialise, and 170,000 units and a depth of 700 to parse a small JSON document the
 // first time. Guests written in C and Rust use a fraction of that.
 type Limits struct {
 	Fuel     uint64 // per call, until the host sets another budget; at most MaxFuel
-	LoadFuel uint64 // what making an instance may use: what the module declares costs some of it, a start function may use the rest, and the counter holds what is left; at most MaxFuel
+	LoadFuel uint64 // budget for making an instance: declarations use some of it, a start function may use the rest, and the counter holds what is left; at most MaxFuel
 	Depth    uint32 // of nested calls; at most MaxDepth
 	Pages    uint32 // of linear memory: a declared maximum above it is lowered; 0 lowers none
 }

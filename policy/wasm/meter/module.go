@@ -14,9 +14,8 @@ var sectionOrder = [...]byte{binary.SectionType, binary.SectionImport, binary.Se
 // A module holds what rewriting needs to know. Sections that do not change are kept as
 // bytes, which alias the module that was given.
 //
-// The checks are those on which rewriting itself relies, such as the order of sections, the
-// range of every index that is looked up here, and the limits; wazero validates the rest in
-// the result.
+// It checks what rewriting relies on, such as the order of sections, the range of every
+// index that it looks up, and the limits; wazero validates the rest in the result.
 type module struct {
 	sections [binary.Sections]section
 	names    []byte // the content of the custom section with names, or nil
@@ -114,7 +113,7 @@ func parse(buf []byte) (*module, error) {
 	return m, r.Err
 }
 
-// readHeader reads the magic number and the version. A component has the layer 1 in the byte
+// readHeader reads the magic number and the version. A component has layer 1 in the byte
 // that is 0 in a module.
 func readHeader(r *binary.Reader) {
 	if head := r.Bytes(min(8, r.Left())); string(head) != binary.Preamble {
@@ -156,8 +155,8 @@ func (m *module) readSection(s *binary.Reader, id byte, start, rank int) int {
 	return at + 1
 }
 
-// readItems reads the items of a section. The count is checked against the bytes that are
-// left, by the least size of an item, before anything is allocated for it.
+// readItems reads the items of a section. Before it allocates anything, it checks the count
+// against the remaining bytes, using the least size of an item.
 func (m *module) readItems(s *binary.Reader, id byte, sec *section) {
 	if id == binary.SectionStart {
 		s.Index(len(m.funcs), "function")

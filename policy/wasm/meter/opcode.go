@@ -104,9 +104,9 @@ type opcode struct {
 }
 
 // plain holds the opcodes of one byte; misc and vector hold those after opMisc and opVector.
-// An entry that is not filled is an opcode that does not exist or belongs to an extension.
-// Opcodes of one kind stand together in the specification, so the tables are filled by ranges;
-// what differs from its range is set afterwards.
+// An empty entry is an opcode that does not exist or belongs to an extension. The
+// specification groups opcodes of one kind, so the tables are filled by ranges; exceptions
+// within a range are set afterwards.
 var (
 	plain  = plainOpcodes()
 	misc   = miscOpcodes()
@@ -195,7 +195,7 @@ func miscOpcodes() (t [256]opcode) {
 }
 
 // vectorOpcodes covers the whole range of fixed-width SIMD, and then removes the numbers that
-// the specification leaves out.
+// the specification does not assign.
 func vectorOpcodes() (t [256]opcode) {
 	fill := func(from, to int, imm immediate) {
 		for i := from; i <= to; i++ {

@@ -139,7 +139,7 @@ func (b *body) labels() (values int) {
 	return values
 }
 
-// call counts what a direct call costs beyond its own weight. A call to the host leaves the
+// call counts the cost of a direct call beyond its own weight. A call to the host leaves the
 // compiled code. The host function charges for its work itself, see host.go of package wasm.
 func (b *body) call(f uint32) int {
 	if b.r.Err != nil {
@@ -163,7 +163,7 @@ func (b *body) callIndirect() int {
 	return b.called(t)
 }
 
-// called notes a call of a function of type t, and returns how many values it passes.
+// called records a call of a function of type t, and returns how many values it passes.
 func (b *body) called(t uint32) int {
 	b.calls = true
 	if b.m.reloads += b.m.mutable; b.m.reloads > MaxReloads {

@@ -3,8 +3,8 @@ package meter
 import "switchyard/policy/wasm/binary"
 
 // The items of each section, in the order of the sections. A method reads one item. On a fault
-// it leaves the error in the reader, whose further reads then return zeros; so a method may
-// go on after a fault, but must not use what it read as an index or a size.
+// it stores the error in the reader, whose further reads then return zeros. So a method may
+// continue after a fault, but must not use the values as an index or a size.
 
 func (m *module) readType(r *binary.Reader) {
 	if b := r.Byte(); r.Err == nil && b != binary.Func {
@@ -81,9 +81,9 @@ func (m *module) readTable(r *binary.Reader) {
 }
 
 // checkTables refuses tables that are too large together, and lowers their maximums so that
-// they cannot grow beyond MaxTableElements together. Each gets an equal part of what is left:
-// of two tables with 8 and 40 elements, which leave 1,048,528, each may grow by 524,264. That
-// a table cannot grow is no fault in WebAssembly: table.grow returns -1.
+// they cannot grow beyond MaxTableElements together. Each gets an equal part of the remaining
+// elements: of two tables with 8 and 40 elements, which leave 1,048,528, each may grow by
+// 524,264. A table that cannot grow is not a fault in WebAssembly: table.grow returns -1.
 func (m *module) checkTables(r *binary.Reader) {
 	room := int64(MaxTableElements)
 	for _, t := range m.tables {
@@ -114,7 +114,7 @@ func (m *module) readGlobal(r *binary.Reader) {
 }
 
 // constant reads an expression that is evaluated when the module is instantiated. It has no
-// loops and calls, so that it needs no metering but for its place in instanceCost.
+// loops or calls, so it needs no metering except in instanceCost.
 func (m *module) constant(r *binary.Reader) {
 	for r.Err == nil {
 		start := r.Pos
@@ -243,8 +243,8 @@ func (m *module) readCustom(s *binary.Reader) {
 }
 
 // readNames validates the name section: the names of the module, of functions, and of
-// locals by function. Other parts are skipped. The names are worth keeping because the trace
-// of a trap shows them to the author of the policy.
+// locals by function. Other parts are skipped. The names are kept because the trace of a
+// trap shows them to the author of the policy.
 func readNames(r *binary.Reader) {
 	for r.Err == nil && r.Left() > 0 {
 		part := r.Byte()

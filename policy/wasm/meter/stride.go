@@ -3,18 +3,18 @@ package meter
 import "sort"
 
 // A load is charged as if it missed every cache, unless its address can move only a little
-// at each turn of a loop: then the first access of the loop may miss, and the following ones
-// find what it brought, or what the processor fetches ahead. That is so for
+// at each turn of a loop: then the first access of the loop may miss, and later ones hit the
+// line that it loaded or that the processor prefetches. That holds for
 //
 //	loop … local.get p; i32.load8_u …; local.get p; i32.const 1; i32.add; local.set p; … br_if
 //
 // if every local in the address is set, within the innermost loop, by nothing but additions of
-// constants of up to maxStride bytes to itself. What is loaded, and which branches are taken,
-// has then no influence on the address beyond that. Such a load can be far once, before
-// the loop, as often as the loop is entered.
+// constants of up to maxStride bytes to itself. The loaded values and the branches taken then
+// have no other influence on the address. Such a load is charged as far once, before the loop,
+// each time the loop is entered.
 //
-// Without this, parsing would be priced as if each byte of the input were in another page. In
-// a memory of more than 4 MiB, reading 1000 bytes one by one costs for its loads
+// Without this, parsing would be charged as if each byte of the input were in a different
+// page. In a memory of more than 4 MiB, the extra cost of reading 1000 bytes one by one is
 //
 //	in the loop       1000 × 8 units = 8000
 //	before the loop      1 × 8 units =    8
@@ -31,14 +31,13 @@ import "sort"
 const (
 	maxStride   = 64
 	maxTerms    = 3  // locals in an address
-	maxNear     = 16 // loads of one loop that can be near, as processors follow few at a time
-	maxOperands = 8  // of the stack that are followed
+	maxNear     = 16 // loads of one loop that can be near, because processors prefetch for only a few at a time
+	maxOperands = 8  // values of the stack that are tracked
 )
 
-// A term is what is known about a value on the stack. The zero value stands for a value about
-// which nothing is known.
+// A term is what is known about a value on the stack. The zero value is an unknown value.
 type term struct {
-	known  bool // it is the sum of the locals and a constant
+	known  bool // the value is the sum of the locals and a constant
 	n      int  // how many locals
 	locals [maxTerms]uint32
 	small  bool // each constant in the sum is at most maxStride from zero
@@ -47,7 +46,7 @@ type term struct {
 // A site is a load whose address is known to be a sum of locals.
 type site struct {
 	at      int   // the position, as of sets and loops
-	mark    int32 // that pays for it
+	mark    int32 // the mark that pays for the load
 	loop    int   // the innermost loop, an index of loops
 	address term
 }
@@ -56,12 +55,12 @@ type site struct {
 type span struct {
 	from, to int
 	before   int32 // the mark before the loop
-	near     int   // loads that stay near
+	near     int   // number of loads that stay near
 }
 
-// strides follows addresses through the code of one function. It collects sites, loops and
-// jumps in one pass; only lighten, at the end, decides about the sites, because a local may be
-// set below the load that uses it:
+// strides tracks addresses through the code of one function. It collects sites, loops and
+// jumps in one pass. Only lighten, at the end, decides about the sites, because a local may be
+// set after the load that uses it:
 //
 //	position   1     2     3     4     5     6     7     8
 //	code       loop  …     load        …     set p …     end of the loop
@@ -71,16 +70,16 @@ type span struct {
 //
 // A jump between from and to makes the load far.
 type strides struct {
-	at    int    // the position: instructions so far
-	stack []term // the top of the operand stack, as far as it is known
+	at    int    // the position: number of instructions so far
+	stack []term // the top of the operand stack, as far as it is tracked
 	open  []int  // for each open block, the innermost loop around it, an index of loops; -1 if none
 	loops []span
 	sites []site
 	jumps map[uint32][]int // by local, the positions at which it is set otherwise than by a stride
 }
 
-// push pushes a value. When the followed part of the stack is full, it forgets the lowest
-// value, so that the time for an instruction does not depend on the depth of the stack.
+// push pushes a value. When the tracked part of the stack is full, it forgets the lowest
+// value, so that the time per instruction does not depend on the depth of the stack.
 func (s *strides) push(t term) {
 	if len(s.stack) == maxOperands {
 		copy(s.stack, s.stack[1:])
@@ -89,7 +88,7 @@ func (s *strides) push(t term) {
 	s.stack = append(s.stack, t)
 }
 
-// pop pops a value, an unknown one if it lies below what is followed.
+// pop pops a value; a value below the tracked part is unknown.
 func (s *strides) pop() (t term) {
 	if n := len(s.stack); n > 0 {
 		t, s.stack = s.stack[n-1], s.stack[:n-1]
@@ -97,8 +96,8 @@ func (s *strides) pop() (t term) {
 	return t
 }
 
-// plus adds two terms. Each constant is judged by itself: p + 64 + 64 still counts as a stride,
-// and pays for two additions. A sum of several locals is never a stride.
+// plus adds two terms. Each constant is judged separately: p + 64 + 64 still counts as a
+// stride, because it pays for two additions. A sum of several locals is never a stride.
 func plus(a, b term) (sum term) {
 	if !a.known || !b.known || a.n+b.n > maxTerms {
 		return term{}
@@ -116,16 +115,16 @@ func (s *strides) constant(v int64) {
 	s.push(term{known: true, small: v >= -maxStride && v <= maxStride})
 }
 
-// set notes what a local is set to.
+// set records the value that a local is set to.
 func (s *strides) set(i uint32, to term) {
 	if !to.known || to.n != 1 || to.locals[0] != i || !to.small {
 		s.jumps[i] = append(s.jumps[i], s.at)
 	}
 }
 
-// follow follows the stack past any instruction but those on locals and constants. Of an
-// instruction that is not in its list it forgets the stack, which is safe: an unknown address
-// is a far one.
+// follow follows the stack past any instruction but those on locals and constants. For an
+// instruction that is not in its list it forgets the stack, which is safe because an unknown
+// address counts as far.
 func (b *body) follow(first byte) {
 	s := &b.strides
 	s.at++
@@ -163,7 +162,7 @@ func (b *body) follow(first byte) {
 	}
 }
 
-// opened notes that a block or a loop was opened, after the mark before it.
+// opened records that a block or a loop was opened, after the mark before it.
 func (b *body) opened(op byte, before int32) {
 	s := &b.strides
 	inner := -1
@@ -177,7 +176,7 @@ func (b *body) opened(op byte, before int32) {
 	s.open = append(s.open, inner)
 }
 
-// closed notes that the innermost block was closed.
+// closed records that the innermost block was closed.
 func (b *body) closed(op byte) {
 	s := &b.strides
 	top := len(s.open) - 1
