@@ -1,5 +1,55 @@
 package server
 
+import (
+	"sync"
+	"time"
+)
+
+// stop drains: it stops accepting, routes what has arrived, and writes what is due, until the
+// stopper ends it.
+func (srv *server) stop() error {
+	srv.unwritten.begin()
+	srv.stopReleases()
+	for _, s := range srv.tenants {
+		s.discarded = s.tenant.Hub().Counts().Discarded
+	}
+	limit := srv.stopper.limit
+	srv.state.stop()
+	srv.log.Info("stopping", "signal", srv.stopper.cause, "drain", limit.String())
+	srv.supervisor.stopping(limit)
+	srv.stopAccepting()
+	err := srv.drainAll()
+	srv.endBreached()
+	return err
+}
+
+// drainAll drains all tenants at once, and waits for those that drain already because they
+// were removed. The error is ErrForced if a tenant did not finish.
+func (srv *server) drainAll() error {
+	spread := time.Duration(srv.config.Drain.Spread)
+	if spread >= srv.stopper.limit {
+		spread = 0 // of an interrupt, for which a person waits
+	}
+	var draining sync.WaitGroup
+	for _, s := range srv.tenants {
+		draining.Go(func() { s.tenant.Drain(srv.stopper.forced, spread) })
+	}
+	draining.Wait()
+	srv.leaving.Wait()
+	if srv.stopper.forced.Err() != nil {
+		return ErrForced
+	}
+	return nil
+}
+
+func (srv *server) stopAccepting() {
+	for _, l := range srv.listeners {
+		l.stopAccepting()
+		l.close(srv.stopper.requested, srv.log)
+	}
+	srv.listeners = nil
+}
+
 // close ends everything in the reverse order of open. Whatever is open when it is called is closed
 // at once: stop has drained before, or the start has failed.
 func (srv *server) close() {

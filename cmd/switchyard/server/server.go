@@ -6,8 +6,9 @@
 // connections that arrive.
 //
 //	stopper.go  which signals and requests stop the server, and when it waits no longer
-//	server.go   Serve, the loop of requests, and stop
-//	close.go    the end, in the reverse order of the start
+//	server.go   Serve
+//	run.go      the loop of requests
+//	close.go    the stop, in the reverse order of the start
 //	start.go    the start
 //	loads.go    policies that are being loaded, while the server continues
 //	plan.go     what a configuration adds, built before it takes effect
@@ -25,7 +26,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -44,18 +44,6 @@ import (
 	"switchyard/proxy/config/watch"
 	"switchyard/proxy/hub"
 )
-
-// What reaches the goroutine of Serve, and from whom; it handles one after the other:
-//
-//	stopper.requested   the stopper's goroutine         stop
-//	loaded              one goroutine for each load     finish: put in force, or refuse
-//	hangups, changed    SIGHUP, the watcher             reload
-//	releases            the tick of a tenant            carry out what a release has decided
-//	state.reloads       admin: POST /api/v1/reload      reload, and answer
-//	state.verbs         admin: rollback, kill, …        carry, and answer when it is loaded
-
-// signatureTime is how often the signatures of policies in force are checked for expiry.
-const signatureTime = time.Hour
 
 // ErrForced is the error of a stop that did not wait until everything was written.
 var ErrForced = errors.New("stopped before everything was written")
@@ -268,133 +256,4 @@ func (srv *server) newEngine(c *config.Config) *wasm.Engine {
 	kind, why := e.Kind()
 	srv.log.Info("wasm engine", "kind", kind, "why", why)
 	return e
-}
-
-// run handles hangups, changed files, requests of operators and policies that have ended to
-// load, one after the other, until the server is to stop.
-func (srv *server) run(hangups <-chan os.Signal) {
-	signatures := time.NewTicker(signatureTime)
-	defer signatures.Stop()
-	extend := time.NewTicker(extendEvery)
-	defer extend.Stop()
-	warm := time.NewTicker(warmEvery)
-	defer warm.Stop()
-	defer srv.answer(true)
-	defer srv.answerVerbs(true)
-	for !srv.stopper.isRequested() {
-		srv.answer(false)
-		srv.warn()
-		srv.state.update(srv)
-		srv.answerVerbs(false)
-		srv.stopper.drainTime.Store(int64(srv.config.Drain.Timeout))
-		if srv.starting == nil && len(srv.requests) == 0 {
-			srv.supervisor.ready(statusOf(srv.lastErrors))
-		}
-		asked, requests, verbs := hangups, srv.state.reloads, srv.state.verbs
-		if srv.starting != nil {
-			asked, requests, verbs = nil, nil, nil // until then they wait in their channels
-		}
-		select {
-		case <-srv.stopper.requested.Done():
-		case f := <-srv.loaded:
-			srv.finish(f)
-		case <-asked:
-			srv.supervisor.reloading()
-			srv.request(nil)
-		case <-extend.C:
-			if srv.starting == nil {
-				extend.Stop()
-				continue
-			}
-			srv.extendStart()
-		case <-signatures.C:
-			srv.reload(false) // a signature may have become valid
-		case now := <-warm.C:
-			srv.releaseEarlier(now)
-		case <-srv.releases:
-			srv.carryReleases()
-		case <-srv.changed:
-			srv.reload(false)
-		case <-srv.fetched:
-			srv.reload(false)
-		case result := <-requests:
-			srv.request(result)
-		case r := <-verbs:
-			srv.carry(r)
-		}
-	}
-}
-
-// announce logs that a tenant's policy is in force from now on, and records it for operators
-// and in the ledger.
-func (srv *server) announce(tenant string, s *served, message string, more ...any) {
-	g := s.active.Acquire()
-	defer g.Release()
-	srv.state.inForce(tenant, g, s)
-	srv.log.Info(message, slices.Concat([]any{"tenant", tenant, "policy", s.policy.Name}, s.policy.sums(), []any{"routes", Summary(g)}, more)...)
-	if text := excess(g); text != "" {
-		srv.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)
-	}
-	srv.recordVersion(tenant, s)
-}
-
-// recordVersion stores the signed version that is in force in the ledger.
-func (srv *server) recordVersion(tenant string, s *served) {
-	if err := s.policy.proof.Record(srv.ledger); err != nil {
-		srv.log.Warn("the signed version that is in force is remembered by this process alone", "tenant", tenant, "error", err)
-	}
-}
-
-// publish makes the present tenants visible to other goroutines.
-func (srv *server) publish() {
-	serving := make(map[string]*proxy.Tenant, len(srv.tenants))
-	for name, s := range srv.tenants {
-		serving[name] = s.tenant
-	}
-	srv.serving.Store(&serving)
-}
-
-// stop drains: it stops accepting, routes what has arrived, and writes what is due, until the
-// stopper ends it.
-func (srv *server) stop() error {
-	srv.unwritten.begin()
-	srv.stopReleases()
-	for _, s := range srv.tenants {
-		s.discarded = s.tenant.Hub().Counts().Discarded
-	}
-	limit := srv.stopper.limit
-	srv.state.stop()
-	srv.log.Info("stopping", "signal", srv.stopper.cause, "drain", limit.String())
-	srv.supervisor.stopping(limit)
-	srv.stopAccepting()
-	err := srv.drainAll()
-	srv.endBreached()
-	return err
-}
-
-// drainAll drains all tenants at once, and waits for those that drain already because they
-// were removed. The error is ErrForced if a tenant did not finish.
-func (srv *server) drainAll() error {
-	spread := time.Duration(srv.config.Drain.Spread)
-	if spread >= srv.stopper.limit {
-		spread = 0 // of an interrupt, for which a person waits
-	}
-	var draining sync.WaitGroup
-	for _, s := range srv.tenants {
-		draining.Go(func() { s.tenant.Drain(srv.stopper.forced, spread) })
-	}
-	draining.Wait()
-	srv.leaving.Wait()
-	if srv.stopper.forced.Err() != nil {
-		return ErrForced
-	}
-	return nil
-}
-
-func (srv *server) stopAccepting() {
-	for _, l := range srv.listeners {
-		l.stopAccepting()
-		l.close(srv.stopper.requested, srv.log)
-	}
-	srv.listeners = nil
 }

@@ -25,11 +25,7 @@ const startTime = 3 * time.Second
 
 // open builds everything from the leaves up.
 func (srv *server) open() error {
-	var err error
-	if srv.ledger, err = trust.OpenLedger(srv.config); err != nil {
-		srv.log.Warn("signed versions are remembered by this process alone", "error", err)
-	}
-	if err := srv.openHistory(); err != nil {
+	if err := srv.openStores(); err != nil {
 		return err
 	}
 	srv.endInterrupted()
@@ -39,10 +35,8 @@ func (srv *server) open() error {
 	if err != nil {
 		return err
 	}
-	srv.follow(srv.config)
-	srv.awaitSources()
-	p := srv.plan(srv.config, srv.engine(), false, true, srv.admitLate)
-	srv.await(p)
+	p := srv.planStart()
+	srv.await(p, srv.startTime)
 	if err := p.prepare(); err != nil {
 		closeAll(adminListeners)
 		p.rollback()
@@ -53,9 +47,24 @@ func (srv *server) open() error {
 	return srv.openAdmin(adminListeners)
 }
 
-// await waits until all policies of the plan are loaded, for startTime at most.
-func (srv *server) await(p *plan) {
-	late := time.NewTimer(srv.startTime)
+// openStores opens the ledger of signed versions and the history of policies.
+func (srv *server) openStores() (err error) {
+	if srv.ledger, err = trust.OpenLedger(srv.config); err != nil {
+		srv.log.Warn("signed versions are remembered by this process alone", "error", err)
+	}
+	return srv.openHistory()
+}
+
+// planStart begins to load the policies of all tenants.
+func (srv *server) planStart() *plan {
+	srv.follow(srv.config)
+	srv.awaitSources()
+	return srv.plan(srv.config, srv.engine(), false, true, srv.admitLate)
+}
+
+// await waits until all policies of the plan are loaded, for limit at most.
+func (srv *server) await(p *plan, limit time.Duration) {
+	late := time.NewTimer(limit)
 	defer late.Stop()
 	for p.isLoading() {
 		select {
