@@ -71,6 +71,11 @@ var imports = []struct {
 		because:  "the configuration uses the words and rules of the core, and nothing that acts on them",
 	},
 	{
+		packages: []string{"proxy/handover"},
+		not:      []string{module + "/..."},
+		because:  "it carries the bytes and descriptors that it is given; what they mean is the business of those who send and adopt them",
+	},
+	{
 		packages: []string{"policy/abi"},
 		not:      []string{"..."},
 		because:  "it is names and numbers that a guest in any language has to agree on",
