@@ -76,7 +76,8 @@ func TestCrashes(t *testing.T) {
 	for point := 1; ; point++ {
 		folder := t.TempDir()
 		h := openKeeping(t, folder, 2, nil)
-		h.maxFile = 1500 // so that files are exchanged, and by keeping two, policies removed
+		h.start = func(write func()) { write() } // so that the panic below is this test's
+		h.maxFile = 1500                         // so that files are exchanged, and by keeping two, policies removed
 		for i := range 4 {
 			save(t, h, "acme", fmt.Sprint(i))
 		}

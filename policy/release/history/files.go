@@ -267,28 +267,36 @@ func (h *History) breakOff(name string, s scan) error {
 		File: &File{Name: name, SHA256: s.sum, Line: s.fault.Line, Reason: s.fault.Problem}})
 }
 
-// save writes an unsaved entry, into a new file if the present one is full. The files of its
-// policies are written first, so that an entry never refers to a missing file.
-func (h *History) save(e *Entry) error {
+// save writes an entry, into a new file if the present one is full, and returns it as written. The
+// files of its policies are written first, so that an entry never refers to a missing file. Without a
+// folder, the entry is added to the chain in memory.
+func (h *History) save(e Entry) (Entry, error) {
+	blobs := e.blobs
+	if h.folder == "" {
+		line, err := h.seal(&e)
+		if err == nil {
+			h.tip = tip{e.Number, Sum(line)}
+			h.remember(&e)
+			h.keepInMemory(blobs)
+		}
+		return e, err
+	}
 	if h.size >= h.maxFile {
 		name, sum, err := h.rename()
 		if err != nil {
-			return err
+			return e, err
 		}
 		if err := h.write(&Entry{Kind: Head, File: &File{Name: name, SHA256: sum}, State: h.saved.clone()}); err != nil {
-			return err
+			return e, err
 		}
 	}
-	for _, blob := range e.blobs {
+	for _, blob := range blobs {
 		if err := h.put(blob); err != nil {
-			return err
+			return e, err
 		}
 	}
-	if err := h.write(e); err != nil {
-		return err
-	}
-	h.unsaved = h.unsaved[1:]
-	return nil
+	err := h.write(&e)
+	return e, err
 }
 
 // write appends an entry to history.jsonl.

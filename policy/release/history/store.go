@@ -45,20 +45,6 @@ func (h *History) Content(sum string) ([]byte, error) {
 	return content, err
 }
 
-// unwritten returns a file that is not yet in the folder, or nil if all are.
-func (h *History) unwritten(sum string) []byte {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, e := range h.unsaved {
-		for _, blob := range e.blobs {
-			if Sum(blob) == sum {
-				return blob
-			}
-		}
-	}
-	return h.inMemory[sum]
-}
-
 // prune removes the files of policies that are no longer kept, and the remains of a crash.
 // The caller must have locked the folder.
 func (h *History) prune() error {
