@@ -64,7 +64,9 @@ func (a *Active) Install(g *Generation) {
 func (a *Active) install(g *Generation) {
 	if a.audited != nil && g.stage == nil {
 		plain := g
-		g = NewStage(&Split{Stable: plain, Candidate: a.audited, Fuel: auditByIDs, Quota: auditQuota}, 0, a.tally)
+		s := &Split{Stable: plain, Candidate: a.audited, Fuel: auditByIDs}
+		s.SetRules(&Rules{Quota: auditQuota})
+		g = NewStage(s, 0, a.tally)
 		plain.Release() // the stage keeps it
 	}
 	a.current.Swap(g).Release()

@@ -111,7 +111,7 @@ func (s *Split) charge(a *asker, o *Opinion) {
 	if o.Asked && a.classified {
 		cost += s.Fuel // of the call by ids, which is not measured: at most this much
 	}
-	if s.Quota != 0 && cost > 0 {
+	if s.Rules().Quota != 0 && cost > 0 {
 		s.spent.Add(int64(cost))
 	}
 }
@@ -133,11 +133,13 @@ func (c *Comparison) settle(split *Split, command pdu.CommandID) {
 	default:
 		return
 	}
-	if c.Trip != TripFault && split.Accept[command] {
+	r := split.Rules()
+	if c.Trip != TripFault && r.Accept[command] {
 		return
 	}
 	c.Side = Stable
-	if c.Trip != TripFault || !split.TolerateFaults {
+	tolerated := c.Trip == TripFault && r.TolerateFaults || c.Trip == TripClose && r.TolerateCloses
+	if !tolerated {
 		split.Trip(c.Trip)
 	}
 }

@@ -60,20 +60,29 @@ func TestTripwires(t *testing.T) {
 	}
 }
 
-// What the operator accepts trips nothing, and a fault trips nothing if it is tolerated;
-// but the stable generation is obeyed about a PDU on which the candidate fails.
+// What the operator accepts trips nothing, and a fault or close trips nothing if it is tolerated;
+// but the stable generation is obeyed about that PDU.
 func TestAcceptedAndTolerated(t *testing.T) {
 	g, s := stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Close), 1)
-	s.Accept = map[pdu.CommandID]bool{otherCommand: true}
+	s.SetRules(&Rules{Accept: map[pdu.CommandID]bool{otherCommand: true}})
 	if v, _, c := compared(g, from(otherCommand, 1), 0); v != abi.Close || c.Trip != TripClose || s.Tripped() != NoTrip {
 		t.Errorf("accepted: %v, %v", v, s.Tripped())
 	}
 	if v, _, _ := compared(g, from(alikeCommand, 1), 0); v != abi.BroadcastAll || s.Tripped() != TripClose {
 		t.Errorf("not accepted: %v, %v", v, s.Tripped())
 	}
+	g, s = stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Close), 1)
+	s.SetRules(&Rules{TolerateCloses: true})
+	if v, _, c := compared(g, from(otherCommand, 1), 0); v != abi.BroadcastAll || c.Trip != TripClose || s.Tripped() != NoTrip {
+		t.Errorf("tolerated to close: %v, %v", v, s.Tripped())
+	}
+	s.SetRules(new(Rules)) // which hold from the next PDU on
+	if compared(g, from(otherCommand, 1), 0); s.Tripped() != TripClose {
+		t.Errorf("tolerated no longer: %v", s.Tripped())
+	}
 	fails := &policytest.Policy{OnClassify: func(pdu.ServiceID, pdu.CommandID) (Verdict, error) { return 0, policytest.Trap("trapped") }}
 	g, s = stageOf(t, policytest.Always(abi.BroadcastAll), fails, 1)
-	s.TolerateFaults = true
+	s.SetRules(&Rules{TolerateFaults: true})
 	if v, fault, c := compared(g, from(otherCommand, 1), 0); v != abi.BroadcastAll || fault != nil || c.Trip != TripFault || s.Tripped() != NoTrip {
 		t.Errorf("tolerated: %v, %v, %v", v, fault, s.Tripped())
 	}
@@ -118,7 +127,8 @@ func TestQuota(t *testing.T) {
 	other := &metered{Policy: policytest.Policy{OnClassify: inspects, OnInspect: func(Verdict, Question) (Verdict, error) { return Verdict(says), nil }}, fuel: 60}
 	for share, pair := range map[float64][2]*metered{0: {m, other}, 1: {other, m}} {
 		g, s := stageOf(t, pair[0], pair[1], share)
-		s.Quota, s.Fuel = 100, 1000
+		s.SetRules(&Rules{Quota: 100})
+		s.Fuel = 1000
 		before := pair[0].Inspected.Load() + pair[1].Inspected.Load()
 		for range 10 {
 			compared(g, from(otherCommand, 1), 0)
@@ -137,7 +147,8 @@ func TestQuota(t *testing.T) {
 	}
 	unknown := policytest.Always(abi.Drop)
 	g, s := stageOf(t, policytest.Always(abi.Consume), unknown, 0)
-	s.Quota, s.Fuel = 100, 60
+	s.SetRules(&Rules{Quota: 100})
+	s.Fuel = 60
 	before := unknown.Classified.Load()
 	for range 10 {
 		compared(g, from(0x9999, 1), 0)
@@ -146,7 +157,7 @@ func TestQuota(t *testing.T) {
 		t.Errorf("%d calls by ids beyond the memo, want 2 within the quota", got)
 	}
 	g, s = stageOf(t, m, other, 1)
-	s.Quota = 1
+	s.SetRules(&Rules{Quota: 1})
 	compared(g, from(otherCommand, 1), 0)
 	says = abi.Close
 	if v, _, c := compared(g, from(otherCommand, 1), 0); v != abi.Consume || !c.Stable.Asked || s.Tripped() != TripClose {

@@ -28,15 +28,34 @@ type Split struct {
 	Stable, Candidate *Generation
 	Salt              uint64 // differs between releases, so that each starts with different units
 	Unit              Unit
-	Users             *UserFields            // nil: every PDU is assigned by its connection
-	Accept            map[pdu.CommandID]bool // commands for which the candidate may close the sender or handle PDUs differently
-	TolerateFaults    bool                   // a fault of the candidate is counted but does not trip the split
-	Fuel              uint64                 // limit for one decision
-	Quota             int64                  // fuel that the generation that is not obeyed may use between two resets of its breaker; 0: unlimited
+	Users             *UserFields // nil: every PDU is assigned by its connection
+	Fuel              uint64      // limit for one decision
 
+	rules   atomic.Pointer[Rules] // nil: the zero Rules
 	tripped atomic.Uint32
-	spent   atomic.Int64  // fuel of Quota that is used
+	spent   atomic.Int64  // fuel of the quota that is used
 	lowest  atomic.Uint64 // 1 + the lowest bucket of a connection that sent an affected PDU in shadow; 0: none
+}
+
+// Rules say which disagreements do not end the release. They may change while it is under way.
+type Rules struct {
+	Accept         map[pdu.CommandID]bool // commands for which the candidate may close the sender or handle PDUs differently
+	TolerateFaults bool                   // a fault of the candidate is counted but does not trip the split
+	TolerateCloses bool                   // the same for a close; the stable generation is obeyed
+	Quota          int64                  // fuel that the generation that is not obeyed may use between two resets of its breaker; 0: unlimited
+}
+
+// SetRules replaces the rules from the next PDU on. The caller must not modify them afterwards.
+func (s *Split) SetRules(r *Rules) { s.rules.Store(r) }
+
+var noRules Rules
+
+// Rules returns the rules in force.
+func (s *Split) Rules() *Rules {
+	if r := s.rules.Load(); r != nil {
+		return r
+	}
+	return &noRules
 }
 
 // A Trip is the reason why a release ends.
@@ -67,7 +86,10 @@ func (s *Split) Tripped() Trip { return Trip(s.tripped.Load()) }
 func (s *Split) resetQuota() { s.spent.Store(0) }
 
 // hasQuota reports whether the generation that is not obeyed may be called.
-func (s *Split) hasQuota() bool { return s.Quota == 0 || s.spent.Load() < s.Quota }
+func (s *Split) hasQuota() bool {
+	quota := s.Rules().Quota
+	return quota == 0 || s.spent.Load() < quota
+}
 
 // key returns the number of the PDU's unit.
 func (s *Split) key(p []byte, connection uint64) uint64 {

@@ -218,7 +218,7 @@ func TestStageRetriesAfterPassingFaults(t *testing.T) {
 		return abi.BroadcastAll, nil
 	}}
 	g, s := stageOf(t, policytest.Always(abi.BroadcastAll), candidate, 0)
-	s.TolerateFaults = true
+	s.SetRules(&Rules{TolerateFaults: true})
 	passing = nil
 	g.ResetBreaker()
 	if _, _, c := compared(g, from(otherCommand, 1), 0); c.Stable.Asked {

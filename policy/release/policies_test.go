@@ -61,7 +61,8 @@ func startTrial(t *testing.T, p Plan, stable, candidate policy.Policy, seats int
 	}
 	g := r.active.Acquire()
 	r.split = &policy.Split{Stable: g, Candidate: policytest.Generation(candidate), Salt: salt, Users: table.SplitFields(),
-		Fuel: fuel, Quota: quota, TolerateFaults: p.Budget.Faults > 0}
+		Fuel: fuel}
+	r.split.SetRules(&policy.Rules{Quota: quota, TolerateFaults: p.Budget.Faults > 0})
 	r.install()
 	return r
 }

@@ -232,7 +232,7 @@ func FuzzStage(f *testing.F) {
 			t.Errorf("%d PDUs alike, %d by the stable, %d by the candidate, %d refused; %d received", all.Alike, all.ByStable, all.ByCandidate, refused, received)
 		}
 		sum := all.Sum()
-		if sum.Side != [2]uint64{all.ByStable, all.ByCandidate} || sum.PDUs != all.ByStable+all.ByCandidate || sum.Unweighed > 0 && h.split.Quota == 0 {
+		if sum.Side != [2]uint64{all.ByStable, all.ByCandidate} || sum.PDUs != all.ByStable+all.ByCandidate || sum.Unweighed > 0 && h.split.Rules().Quota == 0 {
 			t.Errorf("the commands have %+v, in all %+v", sum, all)
 		}
 		for i := range peers {

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// historyTime is how long a stop waits for the disk to take the history of policies.
+const historyTime = 2 * time.Second
+
 // stop drains: it stops accepting, routes what has arrived, and writes what is due, until the
 // stopper ends it.
 func (srv *server) stop() error {
@@ -78,6 +81,9 @@ func (srv *server) close() {
 		for _, e := range srv.engines {
 			e.Close()
 		}
+	}
+	if n := srv.records.Close(historyTime); n > 0 {
+		srv.log.Error("entries of the history of policies are lost, as its folder cannot be written", "entries", n, "error", srv.records.Position().Err)
 	}
 	srv.log.Info("stopped")
 }

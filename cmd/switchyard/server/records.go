@@ -215,7 +215,7 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	if err == nil && isOutOfForce(s) && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
 		stable, gone := srv.earlier(checker, t, was.InForce)
 		if gone == nil {
-			stable.drift = ""
+			stable.drift, stable.kept = "", found.kept
 			return stable, nil // the release begins, or goes on, when that is in force
 		}
 		if !was.Holds(&record) {

@@ -102,18 +102,31 @@ func isUnreached(err error) bool {
 	return ok && e.Gate == source.GateFetch
 }
 
-// kept returns the policy that was in force, as the tenant's address was not reached: unreached says
-// why. One from that address passes the same checks as if it were fetched again. Another one is kept
-// if it was in force whatever the address had:
+// kept returns a policy from the history in the place of the tenant's address, which was not
+// reached: unreached says why. The first that applies decides:
 //
-//	in stages, at the start or after a kill       the stable policy
-//	what the address had was rolled back          the policy that was gone back to
+//	a release of what the address had is under way   its candidate
+//	the policy in force came from the address        that
+//	in stages, at the start or after a kill          the stable policy
+//	what the address had was rolled back             the policy that was gone back to
+//
+// The first two pass the same checks as if they were fetched again.
 func (srv *server) kept(checker *trust.Checker, t config.Tenant, s *served, was history.Tenant, unreached error) (candidate, error) {
+	if u := was.Underway; u != nil && u.Candidate.Name == t.Policy {
+		if c, err := srv.keptAs(checker, t, &u.Candidate); err == nil {
+			return c, nil
+		}
+	}
 	p := was.InForce
-	switch wasHeld := slices.ContainsFunc(was.Held, func(h history.Policy) bool { return h.Name == t.Policy }); {
+	wasHeld := slices.ContainsFunc(was.Held, func(h history.Policy) bool { return h.Name == t.Policy })
+	switch {
 	case p == nil:
-		return candidate{}, unreached
 	case p.Name == t.Policy:
+		c, err := srv.keptAs(checker, t, p)
+		if err != nil {
+			err = fmt.Errorf("%w; and the one that was in force does not load: %w", unreached, err)
+		}
+		return c, err
 	case (isOutOfForce(s) || s.policy.kept == t.Policy) && (wasHeld || !atOnce(t)):
 		c, err := srv.earlier(checker, t, p)
 		if err != nil {
@@ -123,12 +136,15 @@ func (srv *server) kept(checker *trust.Checker, t config.Tenant, s *served, was 
 			c.drift = ""
 		}
 		return c, nil
-	default:
-		return candidate{}, unreached
 	}
+	return candidate{}, unreached
+}
+
+// keptAs returns a policy that the tenant's address had, from the history's files.
+func (srv *server) keptAs(checker *trust.Checker, t config.Tenant, p *history.Policy) (candidate, error) {
 	f, signature, err := srv.earlierFiles(p)
 	if err != nil {
-		return candidate{}, fmt.Errorf("%w; and the one that was in force is gone: %w", unreached, err)
+		return candidate{}, err
 	}
 	c, err := limited(t)
 	if err != nil {

@@ -223,8 +223,8 @@ func TestPinDuringReleaseFromAnAddress(t *testing.T) {
 	s.expect("the candidate is let in no more", 1)
 }
 
-// After a start that does not reach the address of the candidate, the stable policy is in force, and
-// the release goes on when the address is reached.
+// After a start that does not reach the address of the candidate, the release goes on in its stage
+// with the candidate that the history keeps.
 func TestReleaseWithoutAnAddress(t *testing.T) {
 	t.Parallel()
 	for name, stable := range map[string]string{"from there": "", "from a file": "file:a.toml"} {
@@ -235,7 +235,44 @@ func TestReleaseWithoutAnAddress(t *testing.T) {
 			w.set("broadcast-all")
 			s.reload()
 			r := s.nextRelease(nil)
+			if err := s.verb(admin.Verb{Name: admin.Promote}); err != nil {
+				t.Fatal(err)
+			}
 			w.set("")
+			s.begin()
+			s.wantInForce("drop")
+			s.expect("the policy that was in force is taken from the history", 1)
+			again := s.nextRelease(nil)
+			if p := again.stage(); again.id != r.id || !again.to.Same(&r.to) || p.State != "stage" || p.Share != 0.01 {
+				t.Errorf("release %d was in its first stage; after the start, release %d: %+v", r.id, again.id, p)
+			}
+			s.reload()
+			w.set("broadcast-all")
+			s.reload()
+			if now := s.state.view.Load().staged["a"]; now != again {
+				t.Errorf("when the address is reached again, the release is %+v", now)
+			}
+			s.finishRelease()
+			s.wantInForce("broadcast-all")
+		})
+	}
+}
+
+// If the history lacks the candidate, the stable policy is in force until its address is reached.
+func TestReleaseWithoutItsCandidate(t *testing.T) {
+	t.Parallel()
+	for name, stable := range map[string]string{"from there": "", "from a file": "file:a.toml"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := serveWeb(t, "drop")
+			s := serveFromFirst(t, w, stable, stagesByHand)
+			w.set("broadcast-all")
+			s.reload()
+			r := s.nextRelease(nil)
+			w.set("")
+			if err := os.Remove(filepath.Join(s.dir, "state", "policies", r.to.SHA256)); err != nil {
+				t.Fatal(err)
+			}
 			s.begin()
 			s.expect("serving", 1)
 			s.expect("the policy that was in force is taken from the history", 1)

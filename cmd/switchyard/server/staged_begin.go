@@ -64,17 +64,24 @@ var users = table.SplitFields()
 
 // splitOf returns the split of a release.
 func (srv *server) splitOf(t config.Tenant, id uint64, policies [2]*policy.Generation, rows release.Rows) *policy.Split {
-	tolerated, _ := config.Percent(t.Release.Budget.Faults)
 	salt := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name, id))
-	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users, Accept: acceptOf(t.Release),
-		Fuel: uint64(srv.config.WASM.Fuel), Quota: t.Release.ShadowFuel, TolerateFaults: tolerated > 0}
+	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users, Fuel: uint64(srv.config.WASM.Fuel)}
+	s.SetRules(rulesOf(t.Release, rows))
 	if t.Release.Unit == "connection" {
 		s.Unit = policy.UnitConnection
 	}
-	for _, c := range rows.Presence { // the gate has let them in
-		s.Accept[c] = true
-	}
 	return s
+}
+
+// rulesOf returns what does not end a release at once. rows are those that the gate has let in.
+func rulesOf(c config.Release, rows release.Rows) *policy.Rules {
+	faults, _ := config.Percent(c.Budget.Faults)
+	closes, _ := config.Percent(c.Budget.Closes)
+	r := &policy.Rules{Accept: acceptOf(c), TolerateFaults: faults > 0, TolerateCloses: closes > 0, Quota: c.ShadowFuel}
+	for _, id := range rows.Presence {
+		r.Accept[id] = true
+	}
+	return r
 }
 
 // isStaged reports whether a policy comes into force in stages: unless the configuration says

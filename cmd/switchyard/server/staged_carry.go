@@ -160,6 +160,7 @@ func (srv *server) replan(t config.Tenant, s *served) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.machine.Plan = planOf(t, r.rows, srv.config.WASM.Fuel)
+	r.split.SetRules(rulesOf(t.Release, r.rows))
 }
 
 // stopReleases records, before the server drains, how far the releases are.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/release"
 	"switchyard/policy/wasm"
@@ -129,6 +130,19 @@ func TestTripBeforeOtherLimits(t *testing.T) {
 	r.trip()
 	s.save("config.toml", []byte(stagedTenant(`may = ["broadcast-all"]`)))
 	s.wantRolledBack(r)
+}
+
+// What the configuration newly allows a release holds at once for the tripwires as well.
+func TestOtherBudgetsForTripwires(t *testing.T) {
+	s, r := serveStaged(t)
+	if got := r.split.Rules(); got.TolerateFaults || got.TolerateCloses || len(got.Accept) > 0 || got.Quota != 20000000 {
+		t.Errorf("before: %+v", got)
+	}
+	s.save("config.toml", []byte(stagedTenant("")+"accept = [\"CID_MSG_DATA\"]\nshadow_fuel = 1000000\nbudget = { faults = \"1%\", closes = \"2%\" }\n"))
+	s.expect(`msg":"configuration reloaded"`, 1)
+	if got := r.split.Rules(); !got.TolerateFaults || !got.TolerateCloses || !got.Accept[pdu.CID_MSG_DATA] || got.Quota != 1000000 {
+		t.Errorf("after: %+v", got)
+	}
 }
 
 // A candidate that arrives when another one is to be in force is compared with that.
