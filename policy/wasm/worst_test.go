@@ -21,7 +21,7 @@ type worstCase struct {
 
 	funcs   [][]byte // further functions, (i32) -> i32
 	entries int      // of the table that call them, at least
-	midsize bool     // the memory has 64 pages, not 256; only for code that places no address itself
+	pages   uint64   // of memory, if not 256; a smaller memory is only for code that places no address outside it
 }
 
 // The locals.
@@ -65,13 +65,20 @@ func worstCases() []worstCase {
 	}
 	chain := wasmCat(wasmGet(wAddr), slices.Repeat(wasmOp(0x28, 2, 0), 500), wasmSet(wAddr))
 	add("loads", "pure chain", 1, chain)
-	add("loads", "midsize chain", 1, chain).midsize = true
+	add("loads", "midsize chain", 1, chain).pages = 64
 	add("loads", "random", 200, wasmPlace, wasmOp(0x28, 2, 0), wasmGet(wAddr), wasmOp(0x6a), wasmSet(wAddr))
 	add("loads", "random split", 200, wasmPlace, wasmI32(0xfff), wasmOp(0x72), wasmOp(0x29, 0, 0), wasmGet(wLong), wasmOp(0x7c), wasmSet(wLong))
 	add("stores", "random", 200, wasmPlace, wasmGet(wRand), wasmOp(0x36, 2, 0))
 	split := wasmCat(wasmPlace, wasmI32(0xfff), wasmOp(0x72), wasmGet(wLong), wasmOp(0x37, 0, 0))
 	add("stores", "random split", 200, split)
 	add("stores", "one random split a turn", 1, split)
+	vector := wasmCat(wasmPlace, wasmI32(0xfff), wasmOp(0x72), wasmGet(wVec))
+	add("stores", "random split vector", 200, vector, wasmSIMD(0x0b, 0, 0))
+	add("stores", "random split lane", 200, vector, wasmSIMD(0x5b, 0, 0, 1))
+	for name, mask := range map[string]int64{"1 MiB": 0xe_ffff, "4 MiB": 0x3e_ffff} {
+		within := wasmCat(wasmPlace, wasmI32(mask), wasmOp(0x71), wasmI32(0xfff), wasmOp(0x72), wasmGet(wLong), wasmOp(0x37, 0, 0))
+		add("stores", "random split in "+name, 200, within).pages = uint64(mask+0x1_0001) >> 16
+	}
 	add("stores", "chased", 200, wasmGet(wAddr), wasmOp(0x28, 2, 0), wasmNum(0x22, wAddr), wasmGet(wRand), wasmOp(0x36, 2, 8))
 	add("stores", "forwarding stalls", 200, wasmI32(64), wasmGet(wAddr), wasmOp(0x36, 2, 0), wasmI32(65), wasmOp(0x28, 0, 0), wasmSet(wAddr))
 	add("stores", "split forwarding", 200, wasmI32(4094), wasmGet(wAddr), wasmOp(0x36, 0, 0), wasmI32(4093), wasmOp(0x28, 0, 0), wasmSet(wAddr))
@@ -258,8 +265,8 @@ func wasmTable(n int) (out []byte) {
 func (c worstCase) module(atStart bool) []byte {
 	const i32, i64, f64, f32, v128 = 0x7f, 0x7e, 0x7c, 0x7d, 0x7b
 	pages := uint64(256)
-	if c.midsize {
-		pages = 64
+	if c.pages != 0 {
+		pages = c.pages
 	}
 	cells := int64(pages) << 10
 	out := []byte(binary.Preamble)

@@ -14,6 +14,7 @@ import (
 	"switchyard/plugins/toolchain"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/wasm"
 )
 
 // chats is how many chats TestAllocatingGo has judged.
@@ -43,7 +44,7 @@ func TestAllocatingGo(t *testing.T) {
 		texts[i] = sentences(random, 2048)
 	}
 	const batch = 10
-	lost := 0
+	lost, most := 0, uint64(0)
 	for first := 0; first < chats; first += batch {
 		r, err := p.Reserve(1)
 		if err != nil {
@@ -58,9 +59,11 @@ func TestAllocatingGo(t *testing.T) {
 			} else if v != policy.Verdict(abi.BroadcastExceptSender) {
 				t.Fatalf("chat %d: got %v", first+n, v)
 			}
+			most = max(most, r.(policy.FuelMeter).Fuel())
 		}
 		r.Release()
 	}
+	t.Logf("a decision uses at most %d units of fuel, %d%% of the default", most, most*100/wasm.DefaultLimits().Fuel)
 	if lost > 0 {
 		t.Errorf("%d of %d decisions were lost", lost, chats)
 	}

@@ -89,6 +89,7 @@ type mark struct {
 	parent int32  // an index of body.marks below the mark's own, or noParent
 	weight uint64 // in simple instructions
 	loads  uint64 // loads that may be far; they are charged here and never merged into the parent
+	stores uint64 // stores
 }
 
 const noParent = -1
@@ -212,8 +213,11 @@ func (b *body) instruction() {
 			b.out = binary.AppendU(b.out, uint64(second))
 		}
 		b.count(op, b.operands(first, op.imm))
-		if isLoad(first, second) {
+		switch accessOf(first, second) {
+		case load:
 			b.marks[len(b.marks)-1].loads++
+		case store:
+			b.marks[len(b.marks)-1].stores++
 		}
 		if first == opMemoryGrow {
 			b.out = b.m.appendFar(b.out)

@@ -23,7 +23,7 @@ package meter
 // measures that no code takes much longer than its weight says.
 const (
 	weightNear     = 4   // a load that hits a cache of the core; others cost more, see farUnits
-	weightStore    = 24  // across the border of two pages; of others several are under way at a time
+	weightStore    = 8   // of which several are under way at a time; others cost more, see farShift
 	weightBranch   = 2   // a conditional branch, which may be mispredicted
 	weightRound    = 4   // conversions to integers, and rounding
 	weightVector   = 4   // a vector instruction is several of the machine's
@@ -36,19 +36,23 @@ const (
 	weightPerUnit  = 16  // simple instructions that one unit of fuel pays for
 )
 
-// FarPages is the size of memory, in pages of 64 KiB, above which loads cost the most: 4 MiB.
+// FarPages is the size of memory, in pages of 64 KiB, above which loads and stores cost the
+// most: 4 MiB.
 const FarPages = 64
 
 // A load costs more in a large memory, because its address may depend on the previous load:
 // above nearPages it may miss a core's own caches, and above FarPages also the shared cache
-// and the TLB. See stride.go for loads that never cost more.
+// and the TLB. See stride.go for loads that never cost more. A store is only slow across the
+// border of two pages that are not in the TLB, because nothing waits for its value.
 //
 //	memory              up to 1 MiB    up to 4 MiB    more
 //	units for a load    0              3              8      and weightNear in each case
+//	units for a store   0              0              1      and weightStore in each case
 const (
 	nearPages = 16       // 1 MiB
 	midUnits  = 3        // of fuel
 	farUnits  = 8        // of fuel
+	farShift  = 3        // a store costs midUnits>>farShift or farUnits>>farShift
 	nearCode  = 64 << 10 // bytes of code that stay in the caches
 )
 

@@ -66,27 +66,38 @@ func TestGrowingIsPaid(t *testing.T) {
 	}
 }
 
-// TestLoadsCost holds that a load costs a quarter of a unit, and more while the memory is large.
-func TestLoadsCost(t *testing.T) {
-	for pages, want := range map[int]int64{1: 0, nearPages: 0, nearPages + 1: 300, FarPages: 300, FarPages + 1: 800, 200: 800} {
-		used := func(code []byte) int64 {
-			m := instantiate(t, mustRewrite(t, withPages(pages, code).assemble(), ample))
-			if err := stops(t, m, "run"); err != nil {
-				t.Fatal(err)
+// TestFarAccessesCost holds that a load costs a quarter of a unit, a store half of one, and each
+// of them more while the memory is large. A vector costs as much as a number.
+func TestFarAccessesCost(t *testing.T) {
+	const access = 100
+	used := func(pages int, code []byte) int64 {
+		m := instantiate(t, mustRewrite(t, withPages(pages, code).assemble(), ample))
+		if err := stops(t, m, "run"); err != nil {
+			t.Fatal(err)
+		}
+		return int64(ample.Fuel) - fuelLeft(m)
+	}
+	without := used(1, code(i32(0), op(0x1a)))
+	vector := code(op(opVector, opV128Const), make([]byte, 16))
+	for name, tc := range map[string]struct {
+		code           []byte
+		near, mid, far int64
+	}{
+		"loads":          {code(i32(0), repeat(access, op(0x28, 2, 0)), op(0x1a)), 25, 325, 825},
+		"stores":         {repeat(access, code(i32(0), i32(0), op(0x36, 2, 0))), 62, 62, 162},
+		"vectors":        {repeat(access, code(i32(0), vector, op(opVector, 0x0b, 0, 0))), 81, 81, 181},
+		"lanes":          {repeat(access, code(i32(0), vector, op(opVector, 0x5b, 0, 0, 1))), 81, 81, 181},
+		"both":           {repeat(access, code(i32(0), i32(0), op(0x28, 2, 0), op(0x36, 2, 0))), 87, 387, 987},
+		"small branches": {repeat(access, code(i32(0), ifThen(i32(0), i32(0), op(0x36, 2, 0)))), 99, 99, 199}, // paid before them
+	} {
+		for pages, want := range map[int]int64{1: tc.near, nearPages: tc.near, nearPages + 1: tc.mid, FarPages: tc.mid, FarPages + 1: tc.far, 200: tc.far} {
+			if got := used(pages, tc.code) - without; got < want-1 || got > want+1 {
+				t.Errorf("%d pages: %s cost %d units, want %d", pages, name, got, want)
 			}
-			return int64(ample.Fuel) - fuelLeft(m)
-		}
-		got := used(code(i32(0), repeat(100, op(0x28, 2, 0)), op(0x1a))) - used(code(i32(0), op(0x1a)))
-		if got != want+25 {
-			t.Errorf("%d pages: 100 loads cost %d units, want %d", pages, got, want+25)
 		}
 	}
-	grows := code(i32(nearPages), op(opMemoryGrow, 0, 0x1a), loop(i32(0), repeat(100, op(0x28, 2, 0)), op(0x1a)))
-	m := instantiate(t, mustRewrite(t, one(grows).assemble(), ample))
-	if err := stops(t, m, "run"); err != nil {
-		t.Fatal(err)
-	}
-	if used := int64(ample.Fuel) - fuelLeft(m); used < nearPages*1024+300 {
+	grows := code(i32(nearPages), op(opMemoryGrow, 0, 0x1a), loop(i32(0), repeat(access, op(0x28, 2, 0)), op(0x1a)))
+	if used := used(1, grows); used < nearPages*1024+3*access {
 		t.Errorf("after growing: %d units", used)
 	}
 }

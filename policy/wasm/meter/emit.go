@@ -33,8 +33,9 @@ func (m *module) fuel() uint64   { return uint64(m.globals) }
 func (m *module) budget() uint64 { return uint64(m.globals) + 1 }
 func (m *module) depth() uint64  { return uint64(m.globals) + 2 }
 
-// far is the global with the extra units that a load costs while the memory is large. It is
-// the only added global that is not exported: the host need not read it.
+// far is the global with the extra units that a load costs while the memory is large; those of
+// a store follow from it. It is the only added global that is not exported: the host need not
+// read it.
 func (m *module) far() uint64 { return uint64(m.globals) + 3 }
 
 // appendFar sets far from the present size of the memory: midUnits above nearPages, and
@@ -56,14 +57,23 @@ func (m *module) appendFar(out []byte) []byte {
 // global appends global.get or global.set.
 func global(out []byte, op byte, index uint64) []byte { return binary.AppendU(append(out, op), index) }
 
-// pay subtracts units from the fuel, plus the extra units of loads that may be far.
-func (m *module) pay(out []byte, units, loads uint64) []byte {
+// pay subtracts the units of a mark from the fuel, plus the extra units of its loads and
+// stores while the memory is large:
+//
+//	fuel -= units + far*loads + (far>>farShift)*stores
+func (m *module) pay(out []byte, k mark) []byte {
 	out = global(out, opGlobalGet, m.fuel())
-	out = binary.AppendS(append(out, opI64Const), int64(units))
+	out = binary.AppendS(append(out, opI64Const), int64(fuelFor(k.weight)))
 	out = append(out, opI64Sub)
-	if loads > 0 {
+	if k.loads > 0 {
 		out = global(out, opGlobalGet, m.far())
-		out = binary.AppendS(append(out, opI64Const), int64(loads))
+		out = binary.AppendS(append(out, opI64Const), int64(k.loads))
+		out = append(out, opI64Mul, opI64Sub)
+	}
+	if k.stores > 0 {
+		out = global(out, opGlobalGet, m.far())
+		out = append(out, opI64Const, farShift, opI64ShrU)
+		out = binary.AppendS(append(out, opI64Const), int64(k.stores))
 		out = append(out, opI64Mul, opI64Sub)
 	}
 	return global(out, opGlobalSet, m.fuel())
@@ -76,14 +86,14 @@ func trapBelowZero(out []byte) []byte {
 
 // charge subtracts units from the fuel and traps if fewer were left.
 func (m *module) charge(out []byte, k mark) []byte {
-	out = m.pay(out, fuelFor(k.weight), k.loads)
+	out = m.pay(out, k)
 	return trapBelowZero(global(out, opGlobalGet, m.fuel()))
 }
 
 // chargeFrame charges fuel and depth in one go. After a trap, the sign of each global tells
 // the host which of them ran out.
 func (m *module) chargeFrame(out []byte, k mark, depth uint64) []byte {
-	out = m.pay(out, fuelFor(k.weight), k.loads)
+	out = m.pay(out, k)
 	out = m.moveDepth(out, opI32Sub, depth)
 	out = global(out, opGlobalGet, m.fuel())
 	out = global(out, opGlobalGet, m.depth())
@@ -153,7 +163,7 @@ func (m *module) appendBody(b *body) {
 	}
 	from := 0
 	for _, k := range b.marks[1:] {
-		if k.weight == 0 && k.loads == 0 {
+		if k.weight == 0 && k.loads == 0 && k.stores == 0 {
 			continue
 		}
 		out = b.appendGuarded(out, from, k.at)
@@ -170,12 +180,14 @@ func (m *module) appendBody(b *body) {
 // merge moves weights that are not worth a charge of their own to the parent, so that only
 // the marks that charge have a weight. A parent stands before its children, so one pass from
 // the last mark to the first moves a weight as far up as it goes. Marks without a parent keep
-// even a small weight: a loop that charged nothing could run forever.
+// even a small weight: a loop that charged nothing could run forever. Marks with loads that
+// may be far keep their weight too, as the parent would pay much for a load that is skipped.
 func (b *body) merge() {
 	for i := len(b.marks) - 1; i >= 0; i-- {
 		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge && k.loads == 0 {
 			b.marks[k.parent].weight += k.weight
-			k.weight = 0
+			b.marks[k.parent].stores += k.stores
+			k.weight, k.stores = 0, 0
 		}
 	}
 }

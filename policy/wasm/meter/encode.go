@@ -129,7 +129,7 @@ func (m *module) encodeTables() (out []byte) {
 }
 
 // encodeGlobals writes the fuel, the budget, the depth, and far. Until a wrapper or
-// memory.grow sets far, loads cost the most.
+// memory.grow sets far, loads and stores cost the most.
 func (m *module) encodeGlobals(l Limits) []byte {
 	const i64, i32, mutable = binary.I64, binary.I32, 1
 	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel-m.instanceCost()))

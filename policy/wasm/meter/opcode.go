@@ -213,9 +213,11 @@ func vectorOpcodes() (t [256]opcode) {
 	for i := 0x00; i <= 0x0a; i++ {
 		t[i].weight = weightNear
 	}
-	for _, load := range [][2]int{{0x54, 0x57}, {0x5c, 0x5d}} {
-		for i := load[0]; i <= load[1]; i++ {
-			t[i].weight = weightNear
+	t[0x0b].weight = weightStore
+	for i := 0x54; i <= 0x5d; i++ { // single lanes: loads, stores, loads that fill with zeros
+		t[i].weight = weightNear
+		if accessOf(opVector, uint32(i)) == store {
+			t[i].weight = weightStore
 		}
 	}
 	for _, op := range []int{0xe3, 0xe7, 0xef, 0xf3} { // square roots and divisions
@@ -226,6 +228,31 @@ func vectorOpcodes() (t [256]opcode) {
 		t[hole] = opcode{}
 	}
 	return t
+}
+
+// An access is what an instruction does with memory, if that may cost more in a large one.
+type access uint8
+
+const (
+	load access = iota + 1
+	store
+)
+
+// accessOf returns the access of an instruction; zero if it does neither.
+func accessOf(first byte, second uint32) access {
+	switch {
+	case first >= 0x28 && first <= 0x35:
+		return load
+	case first >= 0x36 && first <= 0x3e:
+		return store
+	case first != opVector:
+		return 0
+	case second == 0x0b, second >= 0x58 && second <= 0x5b:
+		return store
+	case second <= 0x0a, second >= 0x54 && second <= 0x57, second == 0x5c, second == 0x5d:
+		return load
+	}
+	return 0
 }
 
 // unknown says why an opcode is refused.

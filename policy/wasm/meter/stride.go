@@ -211,11 +211,3 @@ func (s *strides) near(address term, loop *span) bool {
 	}
 	return true
 }
-
-// isLoad reports whether an instruction loads from memory.
-func isLoad(first byte, second uint32) bool {
-	if first == opVector {
-		return second <= 0x0a || second >= 0x54 && second <= 0x57 || second >= 0x5c && second <= 0x5d
-	}
-	return first >= 0x28 && first <= 0x35
-}
