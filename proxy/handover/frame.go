@@ -39,6 +39,7 @@ const (
 	kindRefuse
 	kindAbort
 	kindListener
+	kindProcess
 	kindTenant
 	kindPresence
 	kindSessions
@@ -48,7 +49,7 @@ const (
 	kindsEnd // the first number that is no kind
 )
 
-var kindNames = [kindsEnd]string{"", "hello", "offer", "refuse", "abort", "listener", "tenant", "presence", "sessions", "end", "ready", "go"}
+var kindNames = [kindsEnd]string{"", "hello", "offer", "refuse", "abort", "listener", "process", "tenant", "presence", "sessions", "end", "ready", "go"}
 
 func (k kind) String() string {
 	if k == 0 || k >= kindsEnd {

@@ -21,6 +21,7 @@ import (
 //	         ◀───────────────── offer, refuse    New.Offer
 //	Old.Freeze
 //	listener ─────────────────────────▶          New.Listener       Old.Send
+//	process  ─────────────────────────▶          New.Process
 //	tenant   ─────────────────────────▶          New.Tenant
 //	presence ─────────────────────────▶          New.Presence
 //	sessions ─────────────────────────▶          New.Session
@@ -49,15 +50,15 @@ type Hello struct {
 type Offer struct {
 	Format      int
 	Version     string            // of the program
-	Config      string            // checksum of the configuration
+	Sockets     []string          // what the process would listen at, one text for each
 	Policies    map[string]string // checksum of the policy, by tenant
 	Descriptors uint64            // how many the process may have open
 }
 
 // Counts says how much was moved.
 type Counts struct {
-	Listeners, Tenants, Sessions int
-	Presence                     int // bytes
+	Listeners, Processes, Tenants, Sessions int
+	Presence                                int // bytes
 }
 
 // Limits are how long the old process waits for each part of a handover.

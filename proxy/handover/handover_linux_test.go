@@ -17,14 +17,14 @@ func TestEverythingMoves(t *testing.T) {
 	o, n := newOld(t, 2*mostTogether+3), &taker{}
 	t.Cleanup(n.close)
 	moved, ofOld, ofNew := run(t, o, n)
-	want := Counts{Listeners: 1, Tenants: 2, Sessions: len(o.sessions), Presence: len(o.presence)}
+	want := Counts{Listeners: 1, Processes: 1, Tenants: 2, Sessions: len(o.sessions), Presence: len(o.presence)}
 	if ofOld != nil || ofNew != nil || moved != want {
 		t.Fatalf("old: %v, new: %v; moved %+v, want %+v", ofOld, ofNew, moved, want)
 	}
 	if o.frozen != 1 || o.thawed != 0 {
 		t.Errorf("frozen %d times, thawed %d times; want 1, 0", o.frozen, o.thawed)
 	}
-	if got := strings.Join(n.tenants, " "); got != `{"name":"empty"} {"name":"main"}` || string(n.presence) != string(o.presence) {
+	if got := strings.Join(n.tenants, " "); got != `{"name":"empty"} {"name":"main"}` || n.process != `"generation 7"` || string(n.presence) != string(o.presence) {
 		t.Errorf("tenants %s, presence %q", got, n.presence)
 	}
 	for i, s := range n.sessions {
@@ -90,7 +90,7 @@ func isBlocking(t testing.TB, c syscall.Conn) (blocking bool) {
 // Whatever the new process refuses, the old one is told why, and goes on.
 func TestNewProcessRefuses(t *testing.T) {
 	for at, step := range map[string]Step{
-		"Offer": StepOffer, "Listener": StepReady, "Tenant": StepReady, "Presence": StepReady,
+		"Offer": StepOffer, "Listener": StepReady, "Process": StepReady, "Tenant": StepReady, "Presence": StepReady,
 		"Session 0": StepReady, "Session 5": StepReady, "Session 102": StepReady, "Ready": StepReady,
 	} {
 		t.Run(at, func(t *testing.T) {

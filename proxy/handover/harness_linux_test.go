@@ -72,19 +72,19 @@ func listen(t testing.TB) *net.TCPListener {
 }
 
 // dial connects to l.
-func dial(t testing.TB, l *net.TCPListener) (d dialled) {
+func dial(t testing.TB, l net.Listener) (d dialled) {
 	t.Helper()
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	server, err := l.AcceptTCP()
+	server, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	return dialled{client.(*net.TCPConn), server}
+	return dialled{client.(*net.TCPConn), server.(*net.TCPConn)}
 }
 
 // An old is a fake of the old process: a tenant with sessions. Session i has i bytes of input,
@@ -122,6 +122,7 @@ func (o *old) Thaw() { o.thawed++ }
 
 func (o *old) Send(s *Sender) error {
 	s.Listener("127.0.0.1", o.listener)
+	s.Process("generation 7")
 	s.Tenant(map[string]string{"name": "empty"})
 	s.Tenant(map[string]string{"name": "main"})
 	s.Presence(o.presence)
@@ -148,7 +149,8 @@ func bytesOf(i int) (input, due []byte) {
 type taker struct {
 	refuses map[string]error // by the method that returns it
 
-	listener *net.TCPListener
+	listener net.Listener
+	process  string
 	tenants  []string
 	presence []byte
 	sessions []taken
@@ -164,9 +166,14 @@ func (n *taker) Offer(hello Hello) (Offer, error) {
 	return Offer{Version: "for " + hello.Version, Policies: map[string]string{"main": "sum"}, Descriptors: 1024}, n.refuses["Offer"]
 }
 
-func (n *taker) Listener(record json.RawMessage, socket *net.TCPListener) error {
+func (n *taker) Listener(record json.RawMessage, socket net.Listener) error {
 	n.listener = socket
 	return n.refuses["Listener"]
+}
+
+func (n *taker) Process(record json.RawMessage) error {
+	n.process = string(record)
+	return n.refuses["Process"]
 }
 
 func (n *taker) Tenant(record json.RawMessage) error {

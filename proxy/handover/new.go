@@ -14,8 +14,10 @@ import (
 type New interface {
 	// Offer returns what this process could serve with. The old one has the version in hello.
 	Offer(hello Hello) (Offer, error)
-	// Listener takes a listening socket.
-	Listener(record json.RawMessage, socket *net.TCPListener) error
+	// Listener takes a listening socket, of TCP or Unix.
+	Listener(record json.RawMessage, socket net.Listener) error
+	// Process takes a record about the process as a whole.
+	Process(record json.RawMessage) error
 	// Tenant takes the record of the next tenant.
 	Tenant(record json.RawMessage) error
 	// Presence takes a part of the presence of the tenant that came last.
@@ -146,6 +148,9 @@ func (r *receiver) take(f frame) error {
 	}
 	closeAll(f.descriptors)
 	switch f.kind {
+	case kindProcess:
+		r.taken.Processes++
+		return r.to.Process(f.header)
 	case kindTenant:
 		r.taken.Tenants++
 		return r.to.Tenant(f.header)
@@ -172,7 +177,7 @@ func (r *receiver) listener(f frame) error {
 		closeAll(f.descriptors)
 		return fmt.Errorf("%v came with %d descriptors, want 1", f.kind, len(f.descriptors))
 	}
-	socket, err := tcpListener(f.descriptors[0])
+	socket, err := listener(f.descriptors[0])
 	if err != nil {
 		return fmt.Errorf("listener: %w", err)
 	}

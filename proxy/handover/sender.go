@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// A Sender sends what Old.Send gives it, in an order that New can take: listeners first, then each
-// tenant with its presence and then its sessions. After an error, all methods return that error.
+// A Sender sends what Old.Send gives it, in that order: each tenant with its presence and then its
+// sessions, the rest anywhere. After an error, all methods return that error.
 type Sender struct {
 	conn *Conn
 	sent Counts
@@ -39,7 +39,8 @@ func (s *Sender) all(old Old) error {
 	return s.err
 }
 
-// Listener sends a listening socket. record is encoded as JSON, here and below.
+// Listener sends a listening socket. record is encoded as JSON, here and below. The caller lets a
+// net.UnixListener keep its file on Close (SetUnlinkOnClose).
 func (s *Sender) Listener(record any, socket syscall.Conn) error {
 	s.sent.Listeners++
 	if f, ok := s.begin(kindListener, record); ok {
@@ -54,10 +55,20 @@ func (s *Sender) Listener(record any, socket syscall.Conn) error {
 	return s.err
 }
 
+// Process sends what concerns the process as a whole.
+func (s *Sender) Process(record any) error {
+	s.sent.Processes++
+	return s.record(kindProcess, record)
+}
+
 // Tenant begins a tenant.
 func (s *Sender) Tenant(record any) error {
 	s.sent.Tenants++
-	if f, ok := s.begin(kindTenant, record); ok {
+	return s.record(kindTenant, record)
+}
+
+func (s *Sender) record(k kind, record any) error {
+	if f, ok := s.begin(k, record); ok {
 		s.send(f)
 	}
 	return s.err

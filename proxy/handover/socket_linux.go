@@ -72,17 +72,13 @@ func tcpConn(fd int) (*net.TCPConn, error) {
 	return nil, errors.New("the descriptor is no TCP connection")
 }
 
-// tcpListener makes a listener of a received descriptor, which it takes ownership of.
-func tcpListener(fd int) (*net.TCPListener, error) {
-	l, err := fileOf(fd, "listener", net.FileListener)
-	if err != nil {
-		return nil, err
+// listener makes a listener of a received descriptor, which it takes ownership of.
+func listener(fd int) (net.Listener, error) {
+	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listening == 0 {
+		unix.Close(fd)
+		return nil, errors.Join(errors.New("the descriptor is no listening socket"), err)
 	}
-	if tcp, ok := l.(*net.TCPListener); ok {
-		return tcp, nil
-	}
-	l.Close()
-	return nil, errors.New("the descriptor is no TCP listener")
+	return fileOf(fd, "listener", net.FileListener)
 }
 
 // duplicate returns another descriptor of a socket. It leaves the mode of the socket alone.

@@ -20,10 +20,10 @@ func Pair() (*Conn, *os.File, error) { return nil, nil, errNotLinux }
 // Inherit fails, like Pair.
 func Inherit(int) (*Conn, error) { return nil, errNotLinux }
 
-func tcpConn(int) (*net.TCPConn, error)         { return nil, errNotLinux }
-func tcpListener(int) (*net.TCPListener, error) { return nil, errNotLinux }
-func duplicate(syscall.Conn) (int, error)       { return -1, errNotLinux }
-func closeAll([]int)                            {}
-func rights([]int) []byte                       { return nil }
-func parseRights([]byte) ([]int, error)         { return nil, nil }
-func isTruncated(int) bool                      { return false }
+func tcpConn(int) (*net.TCPConn, error)   { return nil, errNotLinux }
+func listener(int) (net.Listener, error)  { return nil, errNotLinux }
+func duplicate(syscall.Conn) (int, error) { return -1, errNotLinux }
+func closeAll([]int)                      {}
+func rights([]int) []byte                 { return nil }
+func parseRights([]byte) ([]int, error)   { return nil, nil }
+func isTruncated(int) bool                { return false }
