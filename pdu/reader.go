@@ -117,6 +117,24 @@ func (r *Reader) keep(own []byte) {
 	r.filled, r.quiet = false, 0
 }
 
+// Rest returns the bytes that were read and not handed out, see Buffered. The slice
+// aliases the buffer and is valid until the next call.
+func (r *Reader) Rest() []byte { return r.buf[r.start:r.end] }
+
+// Max returns the largest length accepted, in bytes.
+func (r *Reader) Max() int { return r.max }
+
+// Resume gives a new Reader bytes of the stream that another one has read before what src
+// returns: the last batch of that Reader, if it was not used, and its Rest. Resume returns
+// the complete PDUs at their start and keeps the others, as if it had read them itself. It
+// takes over read, of which the batch is a part.
+func (r *Reader) Resume(read []byte) (batch []byte) {
+	r.buf, r.start, r.end = read, 0, len(read)
+	batch = r.take()
+	r.Compact()
+	return batch
+}
+
 // Discard releases all memory, and with it the bytes that were not handed out.
 func (r *Reader) Discard() { r.buf, r.start, r.end = nil, 0, 0 }
 
