@@ -48,6 +48,7 @@ const (
 	NoPDU        Reason = "no-pdu"        // the first PDU did not arrive whole in time
 	PDUTimeout   Reason = "pdu-timeout"   // a PDU arrived too slowly
 	InputFull    Reason = "input-full"    // PDUs that had not arrived whole took too much memory
+	Handover     Reason = "handover"      // the session could not move to the new process
 )
 
 // Why sessions are closed that would no longer be accepted.

@@ -1,0 +1,199 @@
+package hub
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/proxy/presence"
+)
+
+// sideBegins is where the side log of a hub begins that imports a state. The edits of
+// restored seats lie before it, see Restore.
+const sideBegins = 1 << 32
+
+// Import makes a new hub, which has no seats yet, go on from the state that another one has
+// exported. The function next returns the chunks of its user table one after the other, and
+// is called until the end of the table. At an error the hub is unusable.
+func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
+	if err := st.addUp(); err != nil {
+		return err
+	}
+	users, err := presence.Import(next)
+	if err != nil {
+		return err
+	}
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.seats) > 0 || h.sessions > 0 || h.log.end > 0 {
+		return errors.New("a hub that is in use cannot import a state")
+	}
+	h.presence, h.sessions, h.side.end = users, st.Sessions, sideBegins
+	c := &h.counts
+	c.received, c.refused, c.staged, c.made = st.Received, st.Refused, st.Staged, st.Made
+	c.delivered, c.joined, c.bytesIn, c.bytesOut = st.Delivered, st.Joined, st.BytesIn, st.BytesOut
+	maps.Copy(c.dropped, st.Dropped)
+	maps.Copy(c.discarded, st.Discarded)
+	maps.Copy(c.closed, st.Closed)
+	maps.Copy(c.slowed, st.Slowed)
+	maps.Copy(c.slowedTime, st.SlowedTime)
+	copy(c.actions[:], st.Actions)
+	for i := range st.Commands {
+		index := uint8(0)
+		if command := int(st.Commands[i].Command); command < len(commandIndex) {
+			index = commandIndex[command]
+		}
+		c.commands[index].add(&st.Commands[i])
+	}
+	for i := range st.Unknown {
+		one := new(commandCounts)
+		one.add(&st.Unknown[i])
+		c.unknown[st.Unknown[i].Command] = one
+	}
+	c.unknownRoom = st.UnknownRoom
+	return nil
+}
+
+// addUp returns an error if the counts cannot be those of a hub.
+func (st *State) addUp() error {
+	if len(st.Actions) != len(policy.Actions) {
+		return fmt.Errorf("the counts have %d actions, not %d", len(st.Actions), len(policy.Actions))
+	}
+	for _, one := range slices.Concat(st.Commands, st.Unknown) {
+		if len(one.Actions) != len(policy.Actions) {
+			return fmt.Errorf("the counts of command 0x%04x have %d actions, not %d", uint16(one.Command), len(one.Actions), len(policy.Actions))
+		}
+	}
+	var accounted uint64
+	for _, n := range st.Actions {
+		accounted += n
+	}
+	for _, n := range st.Dropped {
+		accounted += n
+	}
+	if accounted != st.Received {
+		return fmt.Errorf("%d PDUs were received, but %d accepted or dropped", st.Received, accounted)
+	}
+	return nil
+}
+
+// add adds the counts of one.
+func (c *commandCounts) add(one *CommandState) {
+	c.bytes += one.Bytes
+	for action, n := range one.Actions {
+		c.actions[action] += n
+	}
+}
+
+// Restore gives the peer the seat that Seat.Export has exported, in a hub that has imported
+// the state. What is due comes first: it is an edit at the place where the seat's log begins.
+// Nothing is counted, and taps see nothing, because the session goes on.
+func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
+	if err := st.check(due); err != nil {
+		return nil, fmt.Errorf("session %d: %w", st.Session, err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case st.Session > h.sessions:
+		return nil, fmt.Errorf("session %d: the last number given is %d", st.Session, h.sessions)
+	case h.numbered[st.Session] != nil:
+		return nil, fmt.Errorf("session %d is there already", st.Session)
+	case h.side.end < sideBegins:
+		return nil, fmt.Errorf("session %d: the hub has imported no state", st.Session)
+	}
+	s := h.newSeat(p)
+	s.pdusIn, s.bytesIn, s.own = st.PDUsIn, st.BytesIn, st.PDUsOut
+	s.reader.out, s.reader.master = st.Out, st.Master
+	s.writer.restore(&st)
+	h.insertBefore(due, int(st.Due), s)
+	h.seats[s] = struct{}{}
+	if st.Session != 0 {
+		s.number.Store(st.Session)
+		h.numbered[st.Session] = s
+	}
+	return s, nil
+}
+
+// restore sets what was sent to the peer.
+func (w *writer) restore(st *SeatState) {
+	w.base, w.inserted = st.PDUsOut, st.PDUsOut
+	w.sent.Store(st.PDUsOut)
+	w.sentBytes.Store(st.BytesOut)
+	w.since = counter{have: len(st.Begun), left: st.Left}
+	copy(w.since.length[:], st.Begun)
+}
+
+// insertBefore is insert for a restored seat, which has no edits yet. The bytes were due
+// before the side log began, so no seat lags because of those of another one. Called under mu.
+//
+//	due of this seat      ├──────────────┤
+//	due of another one              ├────┤
+//	side log                             ├──── sideBegins ──▶
+func (h *Hub) insertBefore(due []byte, pdus int, s *Seat) {
+	end := h.side.end
+	h.insert(due, pdus, s)
+	h.side.end = end
+	for i := range s.added {
+		s.added[i].side -= uint64(len(due))
+	}
+}
+
+var (
+	errBegun = errors.New("the part of a PDU that was written is not one")
+	errDue   = errors.New("the bytes due do not end with a PDU")
+)
+
+// check returns an error if due cannot be what is due in that state.
+func (st *SeatState) check(due []byte) error {
+	rest, pdus := due, uint64(0)
+	if len(st.Begun) > 0 {
+		left := st.left(due)
+		if left <= 0 || left > len(due) {
+			return errBegun
+		}
+		rest, pdus = due[left:], 1
+	} else if st.Left != 0 {
+		return errBegun
+	}
+	for len(rest) > 0 {
+		n, err := pdu.Next(rest, math.MaxInt)
+		if err != nil {
+			return fmt.Errorf("the bytes due: %w", err)
+		}
+		if n == 0 {
+			return errDue
+		}
+		rest = rest[n:]
+		pdus++
+	}
+	if pdus != st.Due {
+		return fmt.Errorf("%d PDUs are due, but the bytes due are %d", st.Due, pdus)
+	}
+	return nil
+}
+
+// left returns how many bytes are due of the PDU that was begun, or 0 if due or the state is
+// wrong.
+func (st *SeatState) left(due []byte) int {
+	var length [4]byte
+	begun := copy(length[:], st.Begun)
+	whole := begun + copy(length[begun:], due)
+	n := int(binary.BigEndian.Uint32(length[:])) - begun
+	switch {
+	case begun != len(st.Begun) || whole < len(length) || n+begun < pdu.HeaderLen:
+		return 0
+	case begun < len(length) && st.Left == 0:
+		return n
+	case begun == len(length) && st.Left <= n:
+		return st.Left
+	}
+	return 0
+}
