@@ -69,13 +69,14 @@ type Tenant struct {
 
 	slowLane slowLane
 
-	limits      atomic.Pointer[Limits]
-	throttle    atomic.Pointer[throttle]    // nil if there is no limit to apply
-	roomWaiters atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
-	logWasFull  atomic.Bool                 // since the last tick
-	lastTick    atomic.Int64                // when the last tick ended, see clock
-	stoodStill  atomic.Int64                // total time for which the hub has stalled, as ticks found
-	everySecond atomic.Pointer[func()]      // nil if there is none
+	limits       atomic.Pointer[Limits]
+	throttle     atomic.Pointer[throttle]    // nil if there is no limit to apply
+	roomWaiters  atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
+	logWasFull   atomic.Bool                 // since the last tick
+	lastTick     atomic.Int64                // when the last tick ended, see clock
+	stoodStill   atomic.Int64                // total time for which the hub has stalled, as ticks found
+	everySecond  atomic.Pointer[func()]      // nil if there is none
+	endsOutdated atomic.Bool                 // each tick ends one outdated session
 
 	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
 	sessions atomic.Pointer[[]*session] // replaced whole

@@ -44,6 +44,7 @@ func (t *Tenant) tickOnce(now time.Time) {
 	t.flush.request()
 	t.wakeWaiters()
 	t.hub.ResetBreaker()
+	t.endOneOutdated()
 	if f := t.everySecond.Load(); f != nil {
 		(*f)()
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os/signal"
 	"slices"
 	"strings"
@@ -190,6 +189,9 @@ func printReleases(w io.Writer, all *api.Releases) error {
 				return err
 			}
 		}
+		if r.OutdatedPeers > 0 {
+			fmt.Fprintf(w, "peers    tenant %s: %s\n", r.Tenant, outdatedPeers(&r))
+		}
 	}
 	h := all.History
 	fmt.Fprintf(w, "history  %d entries, head %.16s\n", h.Entries, h.Head)
@@ -200,6 +202,14 @@ func printReleases(w io.Writer, all *api.Releases) error {
 		return columns(w, [][]string{{fmt.Sprintf("history  %d entries are not written: %s", h.Unsaved, h.Error)}})
 	}
 	return nil
+}
+
+// outdatedPeers describes the peers that have to reconnect.
+func outdatedPeers(r *api.Release) string {
+	if r.Reconnecting {
+		return fmt.Sprintf("%d peers have yet to be closed, one per second, so that they reconnect", r.OutdatedPeers)
+	}
+	return fmt.Sprintf("%d peers announced their users to a policy that was rolled back; let them reconnect by 'switchyard policy rollback --reconnect'", r.OutdatedPeers)
 }
 
 // stageOf describes how far a release is.
@@ -310,91 +320,4 @@ func shortPolicies(all []api.ReleasedPolicy) string {
 		return "-"
 	}
 	return strings.Join(texts, ", ")
-}
-
-// A releaseVerb is a command that changes a tenant's policy.
-type releaseVerb struct {
-	name, short, long string
-	to                bool // it has the flag --to
-	done              string
-}
-
-var releaseVerbs = []releaseVerb{
-	{"promote", "Move a release to its next stage, now",
-		"Move a release to its next stage, now: from shadow to the first stage, from the last one to bake,\n" +
-			"where all obey the candidate, and from there to done. Its budgets still apply.", false, ""},
-	{"pause", "Pause a release: its share stays", "Pause a release: its share stays, and the time of its stage stops. Its budgets still apply.", false, ""},
-	{"resume", "Resume a release that is paused", "", false, ""},
-	{"rollback", "End a release, or put the policy that was in force before in force again",
-		"End the release that is under way: the policy in force is obeyed again. Without one, put the\n" +
-			"policy that was in force before in force again. Either happens at once.\n\n" +
-			"The present one is skipped from then on, also after a restart, until its content changes or\n" +
-			"'policy retry'. The configuration is not changed: until it names what is in force, the metric\n" +
-			"switchyard_release_drift is 1. A signed version may be lower than the one in force.", true, "rolled back to"},
-	{"retry", "Load what the configuration names, even if it was rolled back before", "", false, "in force is"},
-	{"kill", "Put the shipped policy teamtalk in force until revive",
-		"Put the shipped policy teamtalk, which routes as the original does, in force at once.\n\n" +
-			"It stays in force, also after a restart and whatever the configuration names, until 'policy\n" +
-			"revive'. The tenant's may settings apply to it.", false, "killed; after revive, in force is"},
-	{"revive", "End a kill: what the configuration names is in force again", "", false, "in force is"},
-}
-
-// policyVerbs returns the commands that change a tenant's policy.
-func policyVerbs(o *options, stdout io.Writer) (all []*cobra.Command) {
-	for _, v := range releaseVerbs {
-		all = append(all, v.command(o, stdout))
-	}
-	return all
-}
-
-func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
-	r, request := &releaseClient{options: o}, new(api.ReleaseRequest)
-	c := &cobra.Command{
-		Use: v.name, Short: v.short, Long: v.long, Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			conn, err := r.connect(true)
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			request.Tenant = r.tenant
-			result, err := conn.ChangeRelease(ctx, v.name, *request)
-			if err != nil {
-				return verbError(err)
-			}
-			inForce := "unknown"
-			if result.InForce != nil {
-				inForce = shortPolicy(*result.InForce)
-			}
-			text := v.done + " " + inForce
-			switch s := result.Stage; {
-			case s != nil:
-				text = "release " + fmt.Sprint(result.Release) + ": " + stageOf(s)
-			case v.done == "":
-				text = "done; in force is " + inForce
-			}
-			return columns(stdout, [][]string{{fmt.Sprintf("tenant %s: %s", result.Tenant, text)}})
-		},
-	}
-	r.flags(c, true)
-	c.Flags().StringVar(&request.Reason, "reason", "", "`TEXT` for the history")
-	c.Flags().Uint64Var(&request.Release, "release", 0, "fail unless this `NUMBER` of 'policy status' is the present release")
-	if v.name == "promote" {
-		c.Flags().BoolVar(&request.All, "all", false, "pass all stages: to bake, and from there to done")
-	}
-	if v.to {
-		c.Flags().StringVar(&request.To, "to", "", "the policy to go back to: a `SHA256`, its first digits, or a signed version (default the policy before)")
-	}
-	return c
-}
-
-// verbError returns the error of a request that the server did not carry out. That it does not fit
-// what is in force, or that the policy does not load, is no fault of the command line.
-func verbError(err error) error {
-	if refusal, ok := errors.AsType[*client.Refusal](err); ok && (refusal.Status == http.StatusConflict || refusal.Status == http.StatusUnprocessableEntity) {
-		return errors.New(refusal.Error())
-	}
-	return serverError(err)
 }

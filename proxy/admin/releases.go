@@ -32,6 +32,8 @@ type Verb struct {
 	All     bool   // of Promote: past all stages
 	Reason  string
 	By      string // who asks
+
+	Reconnect bool // of Rollback: peers are closed one after the other, so that they reconnect
 }
 
 // A Conflict is the error of a Verb that does not fit what is in force.
@@ -129,6 +131,8 @@ func (s *Server) verb(name string) responder {
 			return fmt.Errorf("to: only a rollback goes to another policy; leave it out")
 		case asked.All && name != Promote:
 			return fmt.Errorf("all: only a promotion can pass all stages; leave it out")
+		case asked.Reconnect && name != Rollback:
+			return fmt.Errorf("reconnect: only a rollback makes peers reconnect; leave it out")
 		}
 		if err := s.reloads.acquire("requests wait already; ask again when they are done"); err != nil {
 			return err
@@ -137,7 +141,7 @@ func (s *Server) verb(name string) responder {
 		by := s.who(r)
 		s.logRequest(r, name, "tenant", t.Name, "by", by, "reason", asked.Reason)
 		clearDeadlines(w)
-		result, err := s.backend.Carry(r.Context(), Verb{name, t.Name, asked.Release, asked.To, asked.All, asked.Reason, by})
+		result, err := s.backend.Carry(r.Context(), Verb{name, t.Name, asked.Release, asked.To, asked.All, asked.Reason, by, asked.Reconnect})
 		s.extendWriteDeadline(w)
 		return carried(w, result, err)
 	}

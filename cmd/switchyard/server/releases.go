@@ -143,10 +143,18 @@ func (srv *server) do(v admin.Verb) error {
 		return conflict("the tenant's policy was killed; end that first, by 'switchyard policy revive'")
 	}
 	if e, ok := releaseEventOf(v); ok && s.release != nil {
-		return srv.tell(t.Name, s, e, history.Who{By: v.By}, v.Reason)
+		err := srv.tell(t.Name, s, e, history.Who{By: v.By}, v.Reason)
+		if err == nil && v.Reconnect {
+			srv.reconnect(s, v)
+		}
+		return err
 	}
 	switch v.Name {
 	case admin.Rollback:
+		if v.Reconnect && v.To == "" && s.isRolledBack() {
+			srv.reconnect(s, v)
+			return nil
+		}
 		return srv.rollback(t, s, state, v)
 	case admin.Retry:
 		return srv.retry(t, s, state, v)
@@ -269,6 +277,12 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 	srv.log.Warn("policy rolled back", "tenant", tenant, "from", from.Short(), "to", to.Short(), "by", v.By, "reason", v.Reason, "history", number)
 	srv.announce(tenant, s, "policy in force", "history", number)
 	srv.checkAgain() // the configuration may name that policy already
+	if s.hasChangedPresence() {
+		srv.markOutdated(tenant, s)
+	}
+	if v.Reconnect {
+		srv.reconnect(s, v)
+	}
 }
 
 // fail answers the request of a verb that could not be carried out.

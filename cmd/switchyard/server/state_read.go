@@ -58,6 +58,7 @@ func (a *adminState) Release(tenant string) api.Release {
 	for _, t := range v.tenants {
 		if t.Name == tenant {
 			r.Refused = t.PolicyError
+			r.OutdatedPeers, r.Reconnecting = t.Served.Outdated()
 		}
 	}
 	return r

@@ -23,6 +23,9 @@ type Release struct {
 	Drift    string           `json:"drift"`    // why the policy in force is not the one that the configuration names: rolled-back or killed; empty if it is
 	Stage    *ReleaseStage    `json:"stage"`    // how far the release is that is under way; nil if there is none
 	Refused  string           `json:"refused"`  // why the policy that the configuration names is refused; empty if it is not
+
+	OutdatedPeers int  `json:"outdated_peers"` // whose users were announced to a policy that was rolled back and handled presence otherwise
+	Reconnecting  bool `json:"reconnecting"`   // those peers are being closed, one per second
 }
 
 // A ReleaseStage is how far a release is.
@@ -136,4 +139,6 @@ type ReleaseRequest struct {
 	To      string `json:"to,omitempty"`      // of a rollback: the beginning of a SHA-256, or a signed version; empty for the policy before
 	All     bool   `json:"all,omitempty"`     // of a promotion: past all stages
 	Reason  string `json:"reason,omitempty"`  // for the history
+
+	Reconnect bool `json:"reconnect,omitempty"` // of a rollback: close peers, one per second, so that they reconnect
 }

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"slices"
+
+	"switchyard/policy"
+	"switchyard/policy/release"
+	"switchyard/proxy/admin"
+)
+
+// Peers announce their users once per connection. So a rollback does not correct what the policy
+// that was rolled back made of these announcements; only a new connection of the peer does.
+
+// markOutdated marks the tenant's peers as outdated, and logs that they should reconnect.
+func (srv *server) markOutdated(tenant string, s *served) {
+	s.tenant.MarkOutdated()
+	if peers, _ := s.tenant.Outdated(); peers > 0 {
+		srv.log.Warn("the policy that was rolled back handled presence otherwise; let peers reconnect by 'switchyard policy rollback --reconnect'", "tenant", tenant, "peers", peers)
+	}
+}
+
+// reconnect begins to close the outdated peers, or all if none is known to be outdated, so that they
+// reconnect.
+func (srv *server) reconnect(s *served, v admin.Verb) {
+	if peers, _ := s.tenant.Outdated(); peers == 0 {
+		s.tenant.MarkOutdated()
+	}
+	peers, _ := s.tenant.Outdated()
+	srv.log.Info("peers are closed so that they reconnect, one per second", "tenant", v.Tenant, "peers", peers, "by", v.By, "reason", v.Reason)
+	s.tenant.EndOutdated()
+}
+
+// isRolledBack reports whether a policy was rolled back and its peers may still be outdated. Then a
+// rollback for the sake of presence must not go back once more.
+func (s *served) isRolledBack() bool {
+	peers, _ := s.tenant.Outdated()
+	return peers > 0 || s.policy.drift == driftRolledBack
+}
+
+// hasChangedPresence reports whether the policy before the one in force handles other commands as
+// changes of presence, by their verdicts by ids.
+func (s *served) hasChangedPresence() bool {
+	now := s.active.Acquire()
+	defer now.Release()
+	return len(release.Compare(s.before.generation, now).Presence) > 0
+}
+
+// hasChangedPresence reports whether the candidate was obeyed about a PDU that only one of the two
+// policies handles as a change of presence. It needs release.presence or release.accept for that.
+func (r *staged) hasChangedPresence() bool {
+	counts, accept := r.ownCounts(policy.Weighed{}), r.split.Rules().Accept
+	return slices.ContainsFunc(counts.Commands, func(w policy.CommandWeights) bool {
+		return w.Presence > 0 && w.Side[1] > 0 && accept[w.Command]
+	})
+}

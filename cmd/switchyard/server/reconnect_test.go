@@ -1,0 +1,56 @@
+package server
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"switchyard/pdu/pdutest"
+	"switchyard/policy/release/history"
+	"switchyard/proxy/admin"
+)
+
+// A rollback marks the peers as outdated if the policies differ in presence. Another one that asks
+// for their end goes back no further.
+func TestRollbackOfPresence(t *testing.T) {
+	t.Parallel()
+	s := &testServer{t: t, dir: t.TempDir()}
+	table := func(action string) []byte {
+		return []byte(routesFor("drop") + "CID_OTHER_ROLE_SET = \"" + action + "\"\n")
+	}
+	wantInForce := func(action string, outdated int, reconnecting bool) {
+		t.Helper()
+		want := history.Sum(table(action))
+		s.eventually(action+" is in force", func() bool {
+			r := s.state.Release("a")
+			return r.InForce != nil && r.InForce.SHA256 == want && r.OutdatedPeers == outdated && r.Reconnecting == reconnecting
+		})
+	}
+	s.save("a.toml", table("broadcast-all"))
+	s.save("config.toml", []byte("[admin]\naddress = \"\"\n[releases]\nstate = \"state\"\n[reload]\ndebounce = \"10ms\"\n[peer]\ntimeout = \"1h\"\n"+
+		"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"a\"\n[tenant.a]\npolicy = \"file:a.toml\"\n"))
+	s.run(func(srv *server) { srv.startTime = time.Hour })
+	s.expect(`msg":"serving"`, 1)
+	conn, err := net.Dial("tcp", s.address("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write(pdutest.Heartbeat()) // else it is no session for a second
+	s.eventually("the peer is served", func() bool { return len(s.state.State().Tenants[0].Served.Sessions()) == 1 })
+	for _, action := range []string{"handle role-set", "drop"} {
+		s.save("a.toml", table(action))
+		wantInForce(action, 0, false)
+	}
+	if err := s.verb(admin.Verb{Name: admin.Rollback}); err != nil {
+		t.Error(err)
+	}
+	wantInForce("handle role-set", 1, false)
+	if err := s.verb(admin.Verb{Name: admin.Rollback, Reconnect: true}); err != nil {
+		t.Error(err)
+	}
+	if r := s.state.Release("a"); r.OutdatedPeers > 0 && !r.Reconnecting || len(r.Held) != 1 {
+		t.Errorf("after a rollback for the sake of peers: %+v", r)
+	}
+	wantInForce("handle role-set", 0, false) // when the peer was closed
+}
