@@ -45,12 +45,19 @@ function auditText(a) {
     + `${count(total('useless', 'pdus'))} useless, ${count(total('missed', 'pdus'))} missed; ${count(total('faults'))} faults`;
 }
 
+// peersText says that peers announced their users to a policy that was rolled back.
+function peersText(r) {
+  return r.reconnecting ? `${count(r.outdated_peers)} have yet to be closed, one per second, so that they reconnect`
+    : `${count(r.outdated_peers)} announced their users to a policy that was rolled back; let them reconnect by 'switchyard policy rollback --reconnect'`;
+}
+
 // pairs returns the facts of a card.
 function pairs(r, audit) {
   const all = [];
   if (r.drift) all.push(['Not as configured', r.drift, 'wrong']);
   if (r.refused) all.push(['Refused', r.refused, 'wrong']);
   if (r.held.length) all.push(['Held back', r.held.map(policy).join(', ')]);
+  if (r.outdated_peers) all.push(['Peers', peersText(r), 'wrong']);
   if (r.stage) {
     const s = r.stage;
     const c = s.counts;
@@ -69,6 +76,7 @@ const verbs = [
   { verb: 'pause', title: 'Pause', help: 'The share stays, and the time stands. Budgets still hold.', offered: (r) => r.stage && !r.stage.paused },
   { verb: 'resume', title: 'Resume', help: 'The time goes on.', offered: (r) => r.stage?.paused },
   { verb: 'rollback', title: 'Roll back', help: 'The policy before is in force again, at once.', offered: (r) => !r.killed && (r.stage || r.previous.length) },
+  { verb: 'retry', title: 'Retry', help: 'What was rolled back is let in again, and what the configuration names is loaded.', offered: (r) => !r.killed && r.held.length },
   { verb: 'kill', title: 'Kill', help: 'The shipped policy is in force at once, and stays so until revive.', offered: (r) => !r.killed },
   { verb: 'revive', title: 'Revive', help: 'What the configuration names is in force again.', offered: (r) => r.killed },
 ];

@@ -26,7 +26,8 @@ func (t *tenant) released(version int) object {
 
 // atOnce is the state of a tenant without a release under way.
 func (t *tenant) atOnce() object {
-	return object{"tenant": t.name, "mode": "at-once", "release": 1, "in_force": t.released(6), "previous": []object{}, "held": []object{}, "killed": false, "drift": "", "stage": nil, "refused": ""}
+	return object{"tenant": t.name, "mode": "at-once", "release": 1, "in_force": t.released(6), "previous": []object{}, "held": []object{}, "killed": false, "drift": "", "stage": nil, "refused": "",
+		"outdated_peers": 0, "reconnecting": false}
 }
 
 // begin makes release 12 of the tenant stand at the second of three stages.
@@ -86,8 +87,11 @@ func (w *world) verbAnswer(r *http.Request) (any, error) {
 	case "pause", "resume":
 		stage["paused"], stage["reason"] = r.PathValue("verb") == "pause", q["reason"]
 	case "rollback":
-		t.release["stage"] = nil
+		t.release["stage"], t.release["held"], t.release["outdated_peers"] = nil, []object{t.released(7)}, 3
 		t.entries = append([]object{t.entry(40, "rolled-back", fmt.Sprint(q["reason"]))}, t.entries...)
+	case "retry":
+		t.release["held"], t.release["outdated_peers"] = []object{}, 0
+		t.begin()
 	case "kill", "revive":
 		t.release["killed"], t.release["stage"] = r.PathValue("verb") == "kill", nil
 	}
@@ -108,7 +112,7 @@ func (p *page) verb(name, reason string) {
 func TestRelease(t *testing.T) {
 	f, p := opened(t, "status of 409")
 	p.shows(card, "acme", "In force v6 666666666666.", "initial", "ops.pem")
-	if p.text(card+".steps")+p.text(card+".verb-promote")+p.text(card+".verb-rollback") != "" {
+	if p.text(card+".steps")+p.text(card+".verb-promote")+p.text(card+".verb-rollback")+p.text(card+".verb-retry") != "" {
 		t.Error("steps or buttons are shown without a release and without a policy to go back to")
 	}
 	f.change(func(w *world) { w.tenants[0].begin() })
@@ -158,6 +162,16 @@ func TestRelease(t *testing.T) {
 	p.until("!document.querySelector('" + card + ".steps').checkVisibility()")
 	p.click(card + ".receipts button")
 	p.shows(card+".receipt", "a statement", "<img src=x onerror=")
+	p.shows(card+".facts", "Held back", "v7 777777777777", "3 announced their users to a policy that was rolled back")
+
+	// What is held back can be tried again.
+	p.verb("retry", "repaired")
+	p.shows(card+".answer", "Retry: done.")
+	p.shows(card+".steps", "▶ 10 %")
+	p.until("!document.querySelector('" + card + ".verb-retry').checkVisibility()")
+	if got := f.lastBody(); got != `{"tenant":"acme","release":13,"reason":"repaired"}` {
+		t.Errorf("sent %s", got)
+	}
 	p.verb("kill", "")
 	p.shows(card+".headline", "The shipped policy is in force; v6 666666666666 is back after revive.")
 	p.verb("revive", "")
@@ -191,6 +205,11 @@ func TestReleaseWithoutRight(t *testing.T) {
 	f.mu.Lock()
 	f.operate = "operator"
 	f.mu.Unlock()
+	f.change(func(w *world) { w.tenants[0].release["held"] = []object{w.tenants[0].released(7)} })
+	p.until("document.querySelector('" + card + ".verb-retry').checkVisibility()")
+	p.verb("retry", "")
+	p.shows(card+".answer", "Retry needs the operate token")
+	p.shows(card+".facts", "Held back")
 	p.verb("kill", "")
 	p.shows(card+".answer", "Kill needs the operate token")
 	p.shows(card+".headline", "In force")
