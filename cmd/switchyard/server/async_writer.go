@@ -28,7 +28,8 @@ type asyncWriter struct {
 
 	mu      sync.Mutex // guards what follows; held while a line is copied
 	waiting []byte
-	closed  bool
+	closed  bool // close was called
+	ended   bool // writeLoop takes nothing any more
 }
 
 func newAsyncWriter(out io.Writer) *asyncWriter {
@@ -36,13 +37,13 @@ func newAsyncWriter(out io.Writer) *asyncWriter {
 }
 
 // start starts to write. report is called after lines were lost, with their number, once the
-// output takes lines again; it may log.
+// output takes lines again, also if the writer is being closed; it may log.
 func (w *asyncWriter) start(report func(lines int)) { go w.writeLoop(report) }
 
 // Write copies a line to the buffer if there is room. It does not block and does not fail.
 func (w *asyncWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
-	if w.closed || len(w.waiting)+len(line) > maxBuffered {
+	if w.ended || len(w.waiting)+len(line) > maxBuffered {
 		w.lostSoFar.Add(1)
 	} else {
 		w.waiting = append(w.waiting, line...)
@@ -60,41 +61,52 @@ func (w *asyncWriter) wake() {
 	}
 }
 
-// writeLoop writes what is buffered, until the writer is closed and the buffer is empty.
+// writeLoop writes what is buffered, until the writer is closed, the buffer is empty, and what was
+// lost is reported. It reports when it has just emptied the buffer, so that there is room for the
+// report, and only if the output took all of the lines before. A report that is lost would count
+// as a lost line and cause the next one.
 func (w *asyncWriter) writeLoop(report func(lines int)) {
 	defer close(w.done)
 	var writing []byte
 	var reported uint64
-	cut := false // the last line was written only in part
+	takes := false // the output took all of what was last written
+	cut := false   // the last line was written only in part
 	for range w.more {
 		w.mu.Lock()
 		writing, w.waiting = w.waiting, writing[:0]
 		w.mu.Unlock()
-		taken := w.write(writing, cut)
-		if taken > 0 {
-			cut = writing[taken-1] != '\n'
-		}
-		w.mu.Lock()
-		ended := w.closed && len(w.waiting) == 0
-		w.mu.Unlock()
-		if ended {
-			return
-		}
-		// While the output takes nothing, a report would be lost as well, and cause the next one.
-		if lost := w.lostSoFar.Load(); lost > reported && taken > 0 && taken == len(writing) {
+		if lost := w.lostSoFar.Load(); lost > reported && takes {
 			report(int(lost - reported))
 			reported = lost
 		}
+		if len(writing) > 0 {
+			taken := w.write(writing, cut)
+			takes = taken == len(writing)
+			if taken > 0 {
+				cut = writing[taken-1] != '\n'
+			}
+		}
+		if takes && w.lostSoFar.Load() > reported {
+			w.wake()
+		} else if w.end() {
+			return
+		}
 	}
+}
+
+// end ends the taking of lines if the writer is closed and its buffer empty, and reports whether
+// it has.
+func (w *asyncWriter) end() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = w.closed && len(w.waiting) == 0
+	return w.ended
 }
 
 // write writes whole lines, and returns how many bytes of them were taken. It counts the rest as
 // lost: the output is a full disk, or a pipe whose reader is gone. If the line before was cut, it
 // is ended first.
 func (w *asyncWriter) write(lines []byte, cut bool) (taken int) {
-	if len(lines) == 0 {
-		return 0
-	}
 	if cut {
 		if _, err := w.out.Write([]byte("\n")); err != nil {
 			w.lostSoFar.Add(uint64(bytes.Count(lines, []byte("\n"))))

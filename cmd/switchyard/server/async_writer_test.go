@@ -57,6 +57,29 @@ func TestAsyncWriter(t *testing.T) {
 	}
 }
 
+// Lost lines are reported although the buffer is full when the output takes lines again, and the
+// writer is closed before it is written.
+func TestAsyncWriterReportsWhileItCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 10)}
+		w := newAsyncWriter(out)
+		w.start(func(lines int) { fmt.Fprintf(w, "lost %d\n", lines) })
+		io.WriteString(w, "first\n")
+		<-out.writing
+		full := strings.Repeat("x", maxBuffered-1) + "\n"
+		for _, line := range []string{full, "lost\n", "lost\n"} {
+			io.WriteString(w, line)
+		}
+		out.gate <- struct{}{} // for the first line
+		<-out.writing          // the buffer is being written
+		go close(out.gate)
+		w.close()
+		if got, _ := strings.CutPrefix(out.String(), "first\n"+full); got != "lost 2\n" {
+			t.Errorf("after the lines that fit: %q", got)
+		}
+	})
+}
+
 // close does not wait for ever for an output that is not read.
 func TestAsyncWriterThatIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
