@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +32,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":  exits,
+			"serves": serves,
 		},
 	})
 }
@@ -50,5 +55,47 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// serves is the scripts' command that starts a server, which ends with the script. The variable
+// admin is then the address of its admin interface:
+//
+//	serves --config config.toml
+func serves(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: serves ARGUMENT...")
+	}
+	exe, err := os.Executable()
+	ts.Check(err)
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--set", "admin.address=127.0.0.1:0", "--set", "log.format=json"}, args...)
+	cmd := exec.Command(exe, args...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+ts.MkAbs("cache"), "XDG_STATE_HOME="+ts.MkAbs("state"))
+	log, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ended := make(chan struct{})
+	ts.Defer(func() {
+		cmd.Process.Kill()
+		<-ended
+	})
+	lines, serving := bufio.NewScanner(log), false
+	for !serving && lines.Scan() {
+		var l line
+		json.Unmarshal(lines.Bytes(), &l) // a start that fails ends with a line for people
+		switch l["msg"] {
+		case "admin":
+			ts.Setenv("admin", fmt.Sprint(l["address"]))
+		case "serving":
+			serving = true
+		}
+	}
+	go func() {
+		defer close(ended)
+		io.Copy(io.Discard, log)
+		cmd.Wait()
+	}()
+	if !serving {
+		ts.Fatalf("%q does not serve; its last line is %s", args, lines.Bytes())
 	}
 }

@@ -28,9 +28,9 @@ import (
 type staged struct {
 	// Static after begin.
 	tenant    *proxy.Tenant
-	id        uint64         // the number of its first entry
-	from, to  history.Policy // stable and candidate
-	candidate candidate
+	id        uint64                // the number of its first entry
+	from, to  history.Policy        // stable and candidate
+	candidate candidate             // Serve replaces its proof if it is signed anew
 	engine    *wasm.Engine          // of the candidate
 	policies  [2]*policy.Generation // stable and candidate, acquired
 	rows      release.Rows

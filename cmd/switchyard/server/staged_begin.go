@@ -112,6 +112,7 @@ func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err 
 	case found.may != r.candidate.may || r.engine != srv.engine():
 		srv.relimit(t, s, found)
 	default:
+		r.candidate.proof = found.proof // it may be signed anew
 		srv.reportOnce("", "tenant "+t.Name, nil, false)
 		if requested {
 			srv.log.Info("policy unchanged; its release is under way", append([]any{"tenant", t.Name, "release", r.id, "policy", found.Name}, found.sums()...)...)
