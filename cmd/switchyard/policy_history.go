@@ -77,7 +77,8 @@ type verifiedHistory struct {
 	Number  uint64             `json:"last"`  // of the last entry that fits
 	Head    string             `json:"head"`  // SHA-256 of its line
 	Signed  bool               `json:"signed"`
-	Files   []string           `json:"files"`
+	Folder  string             `json:"folder"`
+	Files   []string           `json:"files"` // in the folder, the oldest first
 	Notes   []string           `json:"notes"`
 	Entries []api.HistoryEntry `json:"entries"` // the latest first
 }
@@ -96,14 +97,14 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	if err != nil {
 		return dataError{err}
 	}
-	v := verifiedHistory{Notes: []string{}, Entries: []api.HistoryEntry{}}
+	v := verifiedHistory{Folder: folder, Notes: []string{}, Entries: []api.HistoryEntry{}}
 	report, err := history.Verify(folder, keys, func(e *history.Entry) {
 		if h.tenant == "" || e.Tenant == h.tenant {
 			v.Entries = append(v.Entries, admin.EntryOf(e))
 		}
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return dataError{fmt.Errorf("%s has no history; give the folder of the server that you mean: --set releases.state=FOLDER (a server of another user has another folder)", folder)}
+		return dataError{fmt.Errorf("%s has no history; name the configuration of the server that you mean by --config, or its folder by --set releases.state=FOLDER (a server of another user has another folder)", folder)}
 	}
 	if err != nil {
 		return dataError{err}
@@ -130,7 +131,7 @@ func (v *verifiedHistory) print(w io.Writer, asJSON bool) error {
 	if err := printHistory(w, v.Entries); err != nil {
 		return err
 	}
-	var rows [][]string
+	rows := [][]string{{"folder: " + v.Folder}}
 	for _, note := range v.Notes {
 		rows = append(rows, []string{"note: " + note})
 	}
@@ -146,7 +147,7 @@ func (v *verifiedHistory) print(w io.Writer, asJSON bool) error {
 
 // historyFolder returns the folder of the history.
 func historyFolder(c *config.Config) (string, error) {
-	folder, err := c.StateFolder(c.Releases.State, "releases")
+	folder, err := c.HistoryFolder()
 	if err == nil && folder == "" {
 		err = errors.New("the history is kept in memory alone; name its folder by --set releases.state=FOLDER")
 	}

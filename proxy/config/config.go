@@ -4,9 +4,7 @@ package config
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -239,17 +237,4 @@ func (c *Config) File(path string) string {
 		return path
 	}
 	return filepath.Join(filepath.Dir(c.Path), path) // Dir("") is "."
-}
-
-// StateFolder returns the folder that a setting names: "auto" is the one of that name in the
-// user's cache. An empty setting stays empty.
-func (c *Config) StateFolder(setting, name string) (string, error) {
-	if setting != "auto" {
-		return c.File(setting), nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("the user's cache is not known: %w", err)
-	}
-	return filepath.Join(cache, "switchyard", name), nil
 }

@@ -24,7 +24,7 @@ func (srv *server) openHistory() error {
 	if err != nil {
 		return err
 	}
-	folder, warning := c.StateFolder(c.Releases.State, "releases")
+	folder, warning := c.HistoryFolder()
 	if warning != nil {
 		warning = fmt.Errorf("%w; set releases.state to a folder", warning)
 	}
