@@ -21,4 +21,5 @@ const (
 	allWorstCases = true
 	worstDecision = 20 * time.Millisecond
 	worstStart    = 200 * time.Millisecond
+	measurements  = 3
 )
