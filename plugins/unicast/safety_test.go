@@ -19,11 +19,12 @@ import (
 
 var teamtalkModule = teamtalk.Module
 
+// engine loads the policies of all tests, so that a module passes the slow gates once.
+var engine = wasm.NewEngine(wasm.DefaultLimits(), nil)
+
 // generation loads a module as the server does.
 func generation(t testing.TB, module []byte) *policy.Generation {
 	t.Helper()
-	engine := wasm.NewEngine(wasm.DefaultLimits(), nil)
-	t.Cleanup(func() { engine.Close() })
 	p, err := engine.Load(context.Background(), "under test", module, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +187,7 @@ func TestSaving(t *testing.T) {
 		b.morning()
 		b.hubs[byBroadcast].SetAudit(generation(t, Module))
 		t.Cleanup(func() { b.hubs[byBroadcast].SetAudit(nil) })
-		r := b.run(1500 * servers)
+		r := b.run(300 * servers)
 		report(t, r)
 
 		var before, after, allBefore, allAfter policy.Copies
