@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,11 @@ import (
 	"switchyard/proxy/hub"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Parallel tests wait for timers and sockets, not for a core.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "16")
+	goleak.VerifyTestMain(m)
+}
 
 func TestRoute(t *testing.T) {
 	_, addr, _ := serve(t, testLimits())

@@ -163,6 +163,7 @@ func TestTrimWritesWhatBecameDue(t *testing.T) {
 	tenant, addr, _ := serve(t, testLimits())
 	c := dial(t, addr)
 	tenant.stopTick() // which would flush by itself
+	eventually(t, "no flusher is at work", func() bool { return tenant.flush.requests.Load() == 0 })
 	s := (*tenant.sessions.Load())[0]
 	tenant.Hub().Send(s.seat, heartbeat) // without a flush
 	s.trim()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,7 +30,11 @@ import (
 	"switchyard/proxy/hub"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Parallel tests wait for timers and sockets, not for a core.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "16")
+	goleak.VerifyTestMain(m)
+}
 
 // consume is a policy that takes everything and sends nothing.
 type consume struct{}

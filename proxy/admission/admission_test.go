@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +14,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Parallel tests wait for timers and sockets, not for a core.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "16")
+	goleak.VerifyTestMain(m)
+}
 
 // Without a handshake, a peer is served before it has sent anything.
 func TestPlain(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +18,12 @@ import (
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/config"
 )
+
+// Parallel tests wait for timers and files, not for a core.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "16")
+	os.Exit(m.Run())
+}
 
 // A slowSandbox tries no module: it passes it at once, or holds it if its content contains "slow",
 // until the test says how the trial ends.
