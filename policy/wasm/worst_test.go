@@ -90,6 +90,16 @@ func worstCases() []worstCase {
 		add("loads", name, 1, wasmI32(0), wasmSet(wAddr), wasmOp(0x03, 0x40), wasmGet(wAddr), wasmOp(0x28, 2, 0), wasmSet(wRand), steps,
 			wasmGet(wAddr), wasmI32(64), wasmOp(0x6a), wasmNum(0x22, wAddr), wasmI32(0xff_f000), wasmOp(0x49, 0x0d, 0, 0x0b))
 	}
+	// A walk of 16 streams by steps of several additions, each of which is a stride.
+	for _, lines := range []int{1, 2, 3, 4, 8, 16, 65} {
+		further := slices.Repeat(wasmCat(wasmI32(64), wasmOp(0x6a)), lines)
+		body := wasmOp(0x03, 0x40)
+		for offset := range uint64(16) {
+			body = wasmCat(body, wasmGet(wAddr), wasmOp(0x28, 2), binary.AppendU(nil, offset<<18), wasmGet(wRand), wasmOp(0x6a), wasmSet(wRand))
+		}
+		add("loads", "strides"+hex(uint64(lines)), 1, wasmI32(0), wasmSet(wAddr), body, wasmGet(wAddr), further,
+			wasmNum(0x22, wAddr), wasmI32(0xb_0000), wasmOp(0x49, 0x0d, 0, 0x0b))
+	}
 	// Arithmetic.
 	for name, op := range map[string]byte{"div_s": 0x7f, "div_u": 0x80, "rem_s": 0x81, "rem_u": 0x82, "mul": 0x7e, "rotl": 0x89, "shl": 0x86} {
 		add("integers", "i64."+name, 300, wasmI64(-0x7123456789abcdef), wasmGet(wLong), wasmI64(3), wasmOp(0x84), wasmOp(op), wasmSet(wLong))
