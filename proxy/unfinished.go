@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +27,9 @@ import (
 const (
 	// leastProgress is how many bytes of a PDU must arrive in a second, after twice Timeout.
 	leastProgress = 64 << 10
+	// quickProgress is how many bytes of a PDU arrive in a second from a peer in the same network
+	// that does not stall.
+	quickProgress = 1 << 20
 	// uncountedInput is the largest input buffer that does not count. PDUs of the usual
 	// size need no more, and their peers are never closed for InputFull.
 	uncountedInput = 4 << 10
@@ -61,6 +66,12 @@ func (u *unfinished) over(at int64, timeout time.Duration) bool {
 	since := u.since.Load()
 	credit := float64(u.arrived.Load()) / leastProgress * float64(time.Second)
 	return timeout > 0 && since != 0 && float64(at-since) > 2*float64(timeout)+credit
+}
+
+// slow reports whether the PDU has arrived so slowly that it counts first when memory is short.
+func (u *unfinished) slow(now int64) bool {
+	age := time.Duration(now - u.since.Load())
+	return float64(u.arrived.Load()) < quickProgress*age.Seconds()
 }
 
 // noteInput records what the reader holds now. completed is true if the reader has read the
@@ -176,6 +187,7 @@ func (i *inputs) set(s *session, m inputMemory) (victims []*session) {
 		return nil // it is closing
 	}
 	i.setLocked(s, m)
+	var ranked map[*inputs][]*session // the sessions that are left of a tenant; nil unless needed
 	for {
 		crowded := i
 		switch {
@@ -185,7 +197,14 @@ func (i *inputs) set(s *session, m inputMemory) (victims []*session) {
 		default:
 			return victims
 		}
-		victim := crowded.worst(clock())
+		if ranked == nil {
+			ranked = make(map[*inputs][]*session)
+		}
+		if ranked[crowded] == nil {
+			ranked[crowded] = crowded.rank(clock())
+		}
+		victim := ranked[crowded][0]
+		ranked[crowded] = ranked[crowded][1:]
 		crowded.setLocked(victim, inputMemory{})
 		victims = append(victims, victim)
 	}
@@ -220,21 +239,54 @@ func (p *Inputs) largest() (most *inputs) {
 	return most
 }
 
-// worst returns the session whose unfinished PDU has cost most by now, in bytes times the
-// time since it began. A peer whose PDU is large but on its way costs less than one that
-// leaves a small one unfinished. Such a session exists whenever memory is held. Called
-// under mu.
-func (i *inputs) worst(now int64) (worst *session) {
-	most := 0.0
-	for s, m := range i.of {
-		since := s.input.unfinished.since.Load() // 0 if the rest has just arrived
-		cost := float64(m.unfinished) * float64(max(1, now-since))
-		if since == 0 {
-			cost = min(float64(m.unfinished), 1)
-		}
-		if cost > most {
-			worst, most = s, cost
-		}
+// rank returns the sessions with an unfinished PDU, with those to be closed first in front.
+// They are ordered by what their PDUs have cost by now, in bytes times the time since they
+// began. A peer whose PDU is large but on its way thus costs less than one that leaves a
+// small one unfinished for long. But each of many small ones may cost less than the large
+// one, although they have caused the shortage:
+//
+//	                                 memory      cost
+//	8000 peers, 8 KiB, 10 s ago      64 MiB      80 KiB s each
+//	a peer, 16 MiB, 0.1 s ago        16 MiB      1600 KiB s, but it arrives quickly
+//
+// So if PDUs that arrive slowly take at least half of the memory, their sessions come first.
+// Called under mu.
+func (i *inputs) rank(now int64) []*session {
+	type ranked struct {
+		*session
+		cost float64
+		slow bool
 	}
-	return worst
+	var all []ranked
+	var slow int64 // bytes
+	for s, m := range i.of {
+		if m.unfinished == 0 {
+			continue
+		}
+		u := &s.input.unfinished
+		since := u.since.Load()
+		r := ranked{s, float64(m.unfinished) * float64(max(1, now-since)), u.slow(now)}
+		if since == 0 { // the rest has just arrived
+			r.cost, r.slow = 1, false
+		}
+		if r.slow {
+			slow += m.unfinished
+		}
+		all = append(all, r)
+	}
+	slowFirst := slow >= i.total.unfinished/2
+	slices.SortFunc(all, func(a, b ranked) int {
+		if slowFirst && a.slow != b.slow {
+			if a.slow {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.cost, a.cost)
+	})
+	sessions := make([]*session, len(all))
+	for n, r := range all {
+		sessions[n] = r.session
+	}
+	return sessions
 }
