@@ -173,6 +173,8 @@ func printReleases(w io.Writer, all *api.Releases) error {
 			inForce, state = "teamtalk", "killed; "+inForce+" is back after revive"
 		case r.Stage != nil:
 			state = stageOf(r.Stage)
+		case r.Drift == "lost":
+			state = "in force without a release, as the policy before was lost"
 		case r.Drift != "":
 			state = "not as configured: " + r.Drift
 		case r.Refused != "":

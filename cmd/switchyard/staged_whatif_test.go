@@ -174,6 +174,22 @@ func TestReleaseOfDamagedState(t *testing.T) {
 	r.wantDelivered("broadcast-all")
 	r.command(exitData, "history", "--verify")
 
+	// If the damage hides which policy is the stable one, the configured policy is in force.
+	r.process.signal(syscall.SIGTERM)
+	r.exit()
+	r.process = nil
+	replace(t, path, "{}\n")
+	r.restart()
+	r.expect("the policy in force was not compared with the one before, which is lost")
+	r.wantDelivered(except)
+	r.wantMetrics(`release_drift{tenant="default"} 1`)
+	r.command(0, "retry")
+	r.wantMetrics(`release_drift{tenant="default"} 0`)
+	if out := r.command(1, "retry"); !strings.Contains(out, "nothing is held back") {
+		t.Errorf("a second retry: %s", out)
+	}
+
+	// Without any state it is the first one.
 	r.process.signal(syscall.SIGTERM)
 	r.exit()
 	r.process = nil
@@ -182,6 +198,7 @@ func TestReleaseOfDamagedState(t *testing.T) {
 	}
 	r.restart()
 	r.wantInForce(except, "")
+	r.wantMetrics(`release_drift{tenant="default"} 0`)
 }
 
 // wantDelivered is wantInForce without the status, which says that the history is damaged.
@@ -210,6 +227,35 @@ func TestReleaseWithoutItsStablePolicy(t *testing.T) {
 	}
 	r.restart()
 	r.expect("the policy in force is gone from releases.state")
-	r.wantInForce(except, "")
+	r.wantLost(except)
+	r.restart() // which does not hide it
+	r.wantLost(except)
+	if e := r.history()[0]; e.Kind != string(history.AtOnce) || !strings.Contains(e.Reason, "gone from releases.state") {
+		t.Errorf("the last entry is %+v", e)
+	}
+
+	// Either an operator accepts that, or another policy comes into force.
+	r.table("drop")
+	r.awaitStage("drop", "shadow")
+	r.wantMetrics(`release_drift{tenant="default"} 1`)
+	r.stopAndStart()
+	r.awaitStage("drop", "shadow")
+	r.wantMetrics(`release_drift{tenant="default"} 1`)
+	r.command(0, "promote", "--all")
+	r.command(0, "promote")
+	r.wantInForce("drop", "")
+	r.wantMetrics(`release_drift{tenant="default"} 0`)
 	r.command(0, "history", "--verify")
+}
+
+// wantLost is wantInForce for a policy that came into force without a release, as the one before
+// was lost.
+func (r *released) wantLost(action string) {
+	r.Helper()
+	r.expect("the policy in force was not compared with the one before, which is lost")
+	r.wantInForce(action, "lost")
+	r.wantMetrics(`release_drift{tenant="default"} 1`)
+	if out := r.command(0, "status"); !strings.Contains(out, "in force without a release") {
+		r.Errorf("status: %s", out)
+	}
 }

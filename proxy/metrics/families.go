@@ -96,7 +96,7 @@ var (
 	policyRefused    = gauge("policy_refused", "1 while the policy that the configuration names is refused and another one is in force, else 0.", "tenant")
 	policyLoad       = gauge("policy_load_seconds", "Time that loading the policy in force took; 0 if unknown.", "tenant")
 	policyFaults     = counter("policy_faults_total", "Faults of the tenant's policies, by kind.", "tenant", "kind")
-	releaseDrift     = gauge("release_drift", "1 while the policy in force is not the one that the configuration names, because that was rolled back or killed, else 0.", "tenant")
+	releaseDrift     = gauge("release_drift", "1 while the policy in force is not the one that the configuration names, because that was rolled back or killed, or is in force without a release, because the one before was lost; else 0.", "tenant")
 	releaseShare     = gauge("release_share_ratio", "Share that obeys the candidate of a release under way: of the units as wanted and as it is, and of the PDUs that the release affects.", "tenant", "of")
 	releaseStage     = gauge("release_stage", "1 for the stage of a release under way, else 0.", "tenant", "stage")
 	releasePDUs      = counter("release_pdus_total", "PDUs received in releases: about which both policies say the same by ids, and others by which policy was obeyed.", "tenant", "side")

@@ -65,7 +65,7 @@ type Tenant struct {
 	Swapped, Refused uint64 // policies that came into force, or were refused
 	LoadSeconds      float64
 	PolicyRefused    bool               // the policy that the configuration names
-	Drift            bool               // the policy in force is not the one that the configuration names, as an operator asked
+	Drift            bool               // the policy in force is not the one that belongs there
 	ReleaseShare     [3]float64         // of a release under way: the share of the units as wanted, as it is, and of the affected PDUs; else 0
 	Stage            string             // shadow, stage or bake; empty if no release is under way
 	ReleasePaused    time.Duration      // how long a release has been paused for now

@@ -25,7 +25,7 @@ type candidate struct {
 	effects *policy.Effects // what it may do
 	may     string          // effects as the configuration writes them, to compare
 	kept    string          // the address that was not reached, for which the history has it; "" if none
-	drift   string          // why it is not the policy that the configuration names; "" if it is
+	drift   string          // why it is not the policy that belongs in force; "" if it is
 }
 
 // same reports whether both would load as the same policy from the same file.

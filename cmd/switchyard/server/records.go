@@ -130,10 +130,13 @@ func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) u
 func (srv *server) recordInForce(tenant string, s *served, before *policy.Generation, by history.Who) uint64 {
 	now, files := recordOf(s.policy)
 	was := srv.records.State(tenant)
-	if s.policy.drift != "" || was.InForce != nil && was.InForce.Identity == now.Identity {
+	if s.policy.isHeldBack() || was.InForce != nil && was.InForce.Identity == now.Identity {
 		return srv.records.Position().Number
 	}
 	e := history.Entry{Kind: history.AtOnce, Tenant: tenant, From: was.InForce, To: &now, Who: by}
+	if s.policy.drift == driftLost {
+		e.Lost, e.Reason = true, "the policy that was in force is gone from releases.state"
+	}
 	if was.InForce == nil {
 		e.Kind = history.Initial
 	}
@@ -180,11 +183,15 @@ func (srv *server) recordRefused(t config.Tenant, found candidate, err error) {
 		Who: srv.whoSaved(t.Name, found), Reason: reason[:min(len(reason), most)]}, history.Receipt{})
 }
 
-// Why the policy in force is not the one that the configuration names.
+// Why the policy in force is not the one that belongs there.
 const (
-	driftRolledBack = "rolled-back"
-	driftKilled     = "killed"
+	driftRolledBack = "rolled-back" // the one that the configuration names was rolled back
+	driftKilled     = "killed"      // the one that the configuration names was killed
+	driftLost       = "lost"        // it is the one that the configuration names, and the one to compare it with was lost
 )
+
+// isHeldBack reports whether the policy is in force instead of the one that the configuration names.
+func (c *candidate) isHeldBack() bool { return c.drift == driftRolledBack || c.drift == driftKilled }
 
 // findWanted finds the policy that belongs in force for a tenant that is not served yet.
 func (srv *server) findWanted(checker *trust.Checker, t config.Tenant) (candidate, error) {
@@ -215,12 +222,16 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	if err == nil && isOutOfForce(s) && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
 		stable, gone := srv.earlier(checker, t, was.InForce)
 		if gone == nil {
-			stable.drift, stable.kept = "", found.kept
+			stable.drift, stable.kept = lostIf(was.Lost), found.kept
 			return stable, nil // the release begins, or goes on, when that is in force
 		}
 		if !was.Holds(&record) {
+			found.drift = driftLost
 			srv.log.Error("the policy in force is gone from releases.state; the configured one comes into force without a release", "tenant", t.Name, "policy", t.Policy, "error", gone)
 		}
+	}
+	if err == nil && (was.Lost && record.Same(was.InForce) || s == nil && srv.hasLost(was, t)) {
+		found.drift = driftLost
 	}
 	if err != nil || !was.Holds(&record) || was.InForce == nil {
 		return found, err
@@ -235,9 +246,23 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	want, err := srv.earlier(checker, t, was.InForce)
 	if err != nil && s == nil {
 		srv.log.Error("the policy before a rollback is gone; the one that was rolled back comes into force", "tenant", t.Name, "policy", t.Policy, "error", err)
+		found.drift = driftLost
 		return found, nil
 	}
 	return want, err
+}
+
+func lostIf(lost bool) string {
+	if lost {
+		return driftLost
+	}
+	return ""
+}
+
+// hasLost reports whether the tenant may have had a policy in force of which a damaged history says
+// nothing any more.
+func (srv *server) hasLost(was history.Tenant, t config.Tenant) bool {
+	return was.InForce == nil && !atOnce(t) && srv.records.Position().Damaged != nil
 }
 
 // isOutOfForce reports whether no policy of the tenant's own is in force: at the start and after a

@@ -65,8 +65,8 @@ func (srv *server) install(s *served, l *load) {
 	s.active.Install(l.take())
 }
 
-// warnDrift logs that the policy in force is not the one that the configuration names, unless that
-// was so before: was is why.
+// warnDrift logs that the policy in force is not the one that belongs there, unless that was so
+// before: was is why.
 func (srv *server) warnDrift(tenant string, inForce candidate, was string) {
 	if inForce.drift == was {
 		return
@@ -74,6 +74,8 @@ func (srv *server) warnDrift(tenant string, inForce candidate, was string) {
 	switch inForce.drift {
 	case driftRolledBack:
 		srv.log.Warn("policy held back: it was rolled back before; change it, or let it in by 'switchyard policy retry'", "tenant", tenant, "in_force", inForce.FileSHA256)
+	case driftLost:
+		srv.log.Warn("the policy in force was not compared with the one before, which is lost; accept it by 'switchyard policy retry'", "tenant", tenant, "in_force", inForce.FileSHA256)
 	case driftKilled:
 		srv.log.Warn("policy held back: the tenant's policy was killed; end that by 'switchyard policy revive'", "tenant", tenant, "in_force", inForce.FileSHA256)
 	}
@@ -297,7 +299,7 @@ func (srv *server) fail(v admin.Verb, err error) {
 
 // retry allows what was rolled back, and loads what the configuration names.
 func (srv *server) retry(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
-	if len(was.Held) == 0 {
+	if len(was.Held) == 0 && !was.Lost {
 		return conflict("nothing is held back")
 	}
 	number := srv.record(history.Entry{Kind: history.Retry, Tenant: t.Name, Who: history.Who{By: v.By}, Reason: v.Reason}, history.Receipt{})

@@ -61,7 +61,7 @@ type view struct {
 	modes      map[string]string    // how a changed policy of a tenant comes into force
 	ended      map[string]map[release.State]uint64
 	weighed    map[string]policy.Weighed // by releases that ended, by tenant
-	drifts     map[string]string         // why a tenant's policy is not the one that the configuration names
+	drifts     map[string]string         // why a tenant's policy is not the one that belongs in force
 	listeners  []listenerView            // in the order of the configuration
 }
 

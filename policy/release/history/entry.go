@@ -64,6 +64,7 @@ type Entry struct {
 	To      *Policy         `json:"to,omitempty"`      // the policy in force from now on, or the refused one
 	Held    *Policy         `json:"held,omitempty"`    // the policy to skip from now on, until Retry
 	Stage   *Progress       `json:"stage,omitempty"`   // for Begin, Stage, Pause and Resume: the progress of the release
+	Lost    bool            `json:"lost,omitzero"`     // for Initial and AtOnce: To is in force because the policy that was in force is lost
 	Who     Who             `json:"who,omitzero"`
 	Reason  string          `json:"reason,omitempty"`
 	Details json.RawMessage `json:"details,omitempty"` // specific to the kind, for human readers

@@ -11,6 +11,7 @@ type Tenant struct {
 	Previous []Policy  `json:"previous,omitempty"` // policies that were in force before, the latest last; a rollback goes to the last
 	Held     []Policy  `json:"held,omitempty"`     // policies that were rolled back and are skipped
 	Killed   bool      `json:"killed,omitempty"`   // the shipped policy is in force instead of InForce
+	Lost     bool      `json:"lost,omitempty"`     // InForce is in force because the policy before it was lost
 	Release  uint64    `json:"release,omitempty"`  // the number of the last release that ended
 	Underway *Underway `json:"underway,omitempty"` // the active release; nil if there is none
 }
@@ -33,7 +34,7 @@ func (s State) of(tenant string) Tenant {
 	if t == nil {
 		return Tenant{}
 	}
-	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Release, t.Underway}
+	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Lost, t.Release, t.Underway}
 }
 
 // clone returns a deep copy.
@@ -62,8 +63,10 @@ func (s State) apply(e *Entry, keep int) {
 	switch e.Kind {
 	case Initial, AtOnce, Done:
 		t.advance(e.To, keep)
+		t.Lost = e.Lost
 	case RolledBack:
 		t.back(e.To)
+		t.Lost = false
 	case Begin:
 		t.Underway = &Underway{e.Number, *e.To, *e.Stage}
 	case Stage, Pause, Resume:
@@ -75,7 +78,7 @@ func (s State) apply(e *Entry, keep int) {
 	case Revive:
 		t.Killed = false
 	case Retry:
-		t.Held = nil
+		t.Held, t.Lost = nil, false
 	}
 	if e.Held != nil && !t.Holds(e.Held) {
 		t.Held = append(t.Held, *e.Held)

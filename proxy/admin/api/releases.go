@@ -20,7 +20,7 @@ type Release struct {
 	Previous []ReleasedPolicy `json:"previous"` // that were in force before and are kept, the latest first
 	Held     []ReleasedPolicy `json:"held"`     // that were rolled back, and are skipped until a retry
 	Killed   bool             `json:"killed"`   // the shipped policy is in force instead
-	Drift    string           `json:"drift"`    // why the policy in force is not the one that the configuration names: rolled-back or killed; empty if it is
+	Drift    string           `json:"drift"`    // why the policy in force is not the one that belongs there; empty if it is: rolled-back or killed, if another one than the configuration names is in force, or lost, if the one before was lost and there was nothing to compare it with
 	Stage    *ReleaseStage    `json:"stage"`    // how far the release is that is under way; nil if there is none
 	Refused  string           `json:"refused"`  // why the policy that the configuration names is refused; empty if it is not
 

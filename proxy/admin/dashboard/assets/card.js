@@ -54,7 +54,8 @@ function peersText(r) {
 // pairs returns the facts of a card.
 function pairs(r, audit) {
   const all = [];
-  if (r.drift) all.push(['Not as configured', r.drift, 'wrong']);
+  if (r.drift === 'lost') all.push(['In force', "without a release, as the policy before was lost; accept it by 'switchyard policy retry'", 'wrong']);
+  else if (r.drift) all.push(['Not as configured', r.drift, 'wrong']);
   if (r.refused) all.push(['Refused', r.refused, 'wrong']);
   if (r.held.length) all.push(['Held back', r.held.map(policy).join(', ')]);
   if (r.outdated_peers) all.push(['Peers', peersText(r), 'wrong']);
