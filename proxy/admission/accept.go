@@ -19,6 +19,23 @@ const userTimeout = 30 * time.Second // TCP_USER_TIMEOUT
 // acceptLoop accepts until the listener is closed, and pauses when accepting fails.
 func (l *Listener) acceptLoop() {
 	var failures backoff
+	for l.takes(l.accepting) {
+		pause, open := l.accept(&failures)
+		l.accepting <- struct{}{}
+		if !open {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-l.closing:
+			return
+		}
+	}
+}
+
+// accept accepts until that fails or the listener freezes, and returns how long to pause then. It
+// returns false if the listener is closed.
+func (l *Listener) accept(failures *backoff) (pause time.Duration, open bool) {
 	for {
 		conn, err := l.listener.AcceptTCP()
 		switch {
@@ -27,23 +44,20 @@ func (l *Listener) acceptLoop() {
 			l.arrive(conn)
 			continue
 		case errors.Is(err, net.ErrClosed):
-			return
+			return 0, false
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			// admitLine set the deadline: it is time to log how many lines were left out.
-			l.listener.SetDeadline(time.Time{})
+			// The listener freezes, or admitLine set the deadline: it is time to log how many
+			// lines were left out.
+			l.wakeAt(time.Time{})
 			l.flushLines(time.Now())
-			continue
+			return 0, true
 		}
-		pause := failures.after(time.Now())
+		pause = failures.after(time.Now())
 		l.log.Error("accepting a connection failed; trying again", "pause", pause.String(), "error", err)
 		if isExhausted(err) {
 			l.turnAway()
 		}
-		select {
-		case <-time.After(pause):
-		case <-l.closing:
-			return
-		}
+		return pause, true
 	}
 }
 
@@ -79,7 +93,7 @@ func (l *Listener) turnAway() {
 	}
 	l.spare.Close()
 	l.spare = nil
-	l.listener.SetDeadline(time.Now().Add(time.Millisecond))
+	l.wakeAt(time.Now().Add(time.Millisecond))
 	if conn, err := l.listener.AcceptTCP(); err == nil {
 		conn.Close()
 		l.mu.Lock()
@@ -87,7 +101,7 @@ func (l *Listener) turnAway() {
 		l.counts.Refused[NoDescriptors]++
 		l.mu.Unlock()
 	}
-	l.listener.SetDeadline(time.Now().Add(linesEvery)) // this replaced a deadline of admitLine, if there was one
+	l.wakeAt(time.Now().Add(linesEvery)) // this replaced a deadline of admitLine, if there was one
 	l.keepSpare()
 }
 

@@ -9,6 +9,8 @@
 //	                  │         conn.go            │
 //	                  │             │              │
 //	                  └─────────────┴──────────────┴──▶ refuse.go
+//
+// freeze.go and adopt.go move a listener and its connections to another process.
 package admission
 
 import (
@@ -83,6 +85,10 @@ type Listener struct {
 
 	options atomic.Pointer[Options] // replaced as a whole
 
+	// Each has one element, which the loop of that name holds while it does something, and Freeze
+	// until Thaw.
+	accepting, rechecking chan struct{}
+
 	// Owned by acceptLoop.
 	spare *os.File // closed when descriptors run out, so that accept works once more; may be nil
 
@@ -94,6 +100,7 @@ type Listener struct {
 	open       map[*connection]struct{}  // served
 	lines      logsample.Lines           // has a lock of its own
 	flushed    time.Time                 // when lines were last flushed
+	frozen     bool
 }
 
 // Counts says what became of the connections of a listener, at one moment:
@@ -112,14 +119,8 @@ type Counts struct {
 // the server of a tenant, or nil if there is no such tenant. It is called by several
 // goroutines.
 func Open(l net.Listener, o Options, find func(tenant string) Server, log *slog.Logger) *Listener {
-	a := &Listener{listener: l.(*net.TCPListener), find: find, log: log.With("address", l.Addr().String()), closing: make(chan struct{})}
-	a.counts.Refused = make(map[Reason]uint64)
-	a.handshakes = make(map[*net.TCPConn]struct{})
-	a.open = make(map[*connection]struct{})
-	a.Set(o)
-	a.keepSpare()
-	a.done.Go(a.acceptLoop)
-	a.done.Go(a.recheckLoop)
+	a := OpenFrozen(l, o, State{}, find, log)
+	a.Thaw()
 	return a
 }
 

@@ -47,6 +47,10 @@ func (a *proxiedConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Early returns what was read together with the header and not yet by the tenant. Only the reader
+// may call it.
+func (a *proxiedConn) Early() []byte { return a.early }
+
 // WriteTo hides that of TCPConn, which would skip early.
 func (a *proxiedConn) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{a})

@@ -79,6 +79,14 @@ func (f *fakeTenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 // Claims. When the test ends, the counts have to add up.
 func open(t testing.TB, o Options) *harness {
 	t.Helper()
+	h := openFrozen(t, o, State{})
+	h.Thaw()
+	return h
+}
+
+// openFrozen opens a listener that continues another one.
+func openFrozen(t testing.TB, o Options, s State) *harness {
+	t.Helper()
 	tenants := map[string]*fakeTenant{}
 	for _, name := range []string{"main", "other"} {
 		tenants[name] = &fakeTenant{served: make(chan served, 1000)}
@@ -86,7 +94,7 @@ func open(t testing.TB, o Options) *harness {
 	tenants["full"] = &fakeTenant{refuses: fmt.Errorf("wrapped: %w", proxy.ErrFull)}
 	tenants["stopping"] = &fakeTenant{refuses: proxy.ErrStopping}
 	tenants["strange"] = &fakeTenant{refuses: io.ErrClosedPipe}
-	h := openFor(t, o, func(name string) Server {
+	h := openFrozenFor(t, o, s, func(name string) Server {
 		if f := tenants[name]; f != nil {
 			return f
 		}
@@ -99,6 +107,13 @@ func open(t testing.TB, o Options) *harness {
 // openFor opens a listener for other tenants than the fake ones.
 func openFor(t testing.TB, o Options, find func(tenant string) Server) *harness {
 	t.Helper()
+	h := openFrozenFor(t, o, State{}, find)
+	h.Thaw()
+	return h
+}
+
+func openFrozenFor(t testing.TB, o Options, s State, find func(tenant string) Server) *harness {
+	t.Helper()
 	if o.Claims == nil {
 		o.Claims = claims(t, "main")
 	}
@@ -107,7 +122,7 @@ func openFor(t testing.TB, o Options, find func(tenant string) Server) *harness 
 		t.Fatal(err)
 	}
 	h := &harness{t: t, lines: new(logLines)}
-	h.Listener = Open(socket, o, find, slog.New(slog.NewTextHandler(h.lines, nil)))
+	h.Listener = OpenFrozen(socket, o, s, find, slog.New(slog.NewTextHandler(h.lines, nil)))
 	t.Cleanup(h.end)
 	return h
 }

@@ -33,7 +33,10 @@ func (l *Listener) recheckLoop() {
 	for {
 		select {
 		case now := <-ticker.C:
-			l.recheck(now)
+			if l.takes(l.rechecking) {
+				l.recheck(now)
+				l.rechecking <- struct{}{}
+			}
 		case <-l.closing:
 			return
 		}

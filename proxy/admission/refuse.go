@@ -96,7 +96,7 @@ func (l *Listener) admitLine(why Reason) bool {
 	if l.lines.Admit(string(why), 1) {
 		return true
 	}
-	l.listener.SetDeadline(now.Add(linesEvery))
+	l.wakeAt(now.Add(linesEvery))
 	return false
 }
 

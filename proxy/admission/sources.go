@@ -32,27 +32,40 @@ type source struct {
 // enter counts a connection of a, or returns why a may not have one more.
 func (s *sources) enter(a netip.Addr, now time.Time, o *Options) Reason {
 	s.forget(now)
-	if s.known == nil {
-		s.known = make(map[netip.Addr]*source)
-	}
-	key := keyOf(a)
-	x := s.known[key]
-	if x == nil {
-		x = &source{key: key}
-	}
+	x := s.find(a)
 	if o.SourceConnections > 0 && x.open >= o.SourceConnections {
 		return SourceFull
 	}
 	if !x.take(now, o) {
 		return SourceRate
 	}
+	s.open(x)
+	return ""
+}
+
+// adopt counts a connection of a that another process has accepted, whatever the limits are.
+func (s *sources) adopt(a netip.Addr) { s.open(s.find(a)) }
+
+// find returns the source of a, which is not remembered if it is new.
+func (s *sources) find(a netip.Addr) *source {
+	key := keyOf(a)
+	if x := s.known[key]; x != nil {
+		return x
+	}
+	return &source{key: key}
+}
+
+// open counts a connection of x.
+func (s *sources) open(x *source) {
+	if s.known == nil {
+		s.known = make(map[netip.Addr]*source)
+	}
 	x.open++
-	s.known[key] = x
+	s.known[x.key] = x
 	if x.idle != nil {
 		s.idle.Remove(x.idle)
 		x.idle = nil
 	}
-	return ""
 }
 
 // take counts a connection for the rate of the source. It returns false if the rate is
