@@ -87,5 +87,10 @@ func dataBytes() (uint64, error) {
 	return kib << 10, err
 }
 
+// peakMemory returns the most bytes that a process which has ended had in RAM.
+func peakMemory(ended *os.ProcessState) uint64 {
+	return uint64(ended.SysUsage().(*syscall.Rusage).Maxrss) << 10
+}
+
 // limitsMemory reports whether limitProcess limits memory.
 const limitsMemory = true

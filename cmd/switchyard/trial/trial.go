@@ -120,7 +120,9 @@ func run(ctx context.Context, o order) (wasm.Report, error) {
 	switch {
 	case report != nil:
 		return *report, nil
-	case noThread(stderr.String()): // at any moment: a guest cannot cause that
+	case noThread(stderr.String()) && peakMemory(cmd.ProcessState) < o.Memory/2:
+		// It can happen at any moment, and is no fault of the guest, unless the guest has used up the
+		// memory: with cgo, the stack of a thread counts as memory.
 		return wasm.Report{}, fmt.Errorf("%s got no thread: %s; raise the limits of processes (ulimit -u, TasksMax) and of address space (ulimit -v)", path, brief(stderr.String()))
 	case gate == "" && timed.Err() == nil:
 		return wasm.Report{}, fmt.Errorf("%s ended before it began (%v): %s", path, err, brief(stderr.String()))
@@ -171,7 +173,7 @@ func postMortem(o order, used time.Duration, timedOut bool, state, stderr string
 	case outOfMemory(stderr) && addressesLimited():
 		return &wasm.Refusal{Text: "loading got no memory: the address space of this process is limited", Temporary: true,
 			Remedy: "raise its limit (ulimit -v, LimitAS), then load it again"}
-	case outOfMemory(stderr):
+	case outOfMemory(stderr), noThread(stderr):
 		return &wasm.Refusal{Text: fmt.Sprintf("loading took more than %d MiB of memory, besides that of instances", o.Memory>>20),
 			Remedy: "make the module smaller: fewer functions, globals and tables, less code"}
 	}

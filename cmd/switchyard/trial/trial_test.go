@@ -179,6 +179,7 @@ func TestPostMortem(t *testing.T) {
 		{31 * time.Second, true, "", "more than 30s"},
 		{3 * time.Second, true, "", "did not end within 5m0s, in which it got 3s"},
 		{time.Second, false, "fatal error: runtime: out of memory\n", "more than 512 MiB"},
+		{time.Second, false, "runtime/cgo: pthread_create failed: Resource temporarily unavailable\n", "more than 512 MiB"},
 		{time.Second, false, "SIGSEGV: segmentation violation\nPC=0x1", "ended (signal: aborted): SIGSEGV: segmentation violation"},
 		{time.Second, false, "", "ended (signal: aborted): without a word"},
 	} {
