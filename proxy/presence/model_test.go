@@ -85,10 +85,7 @@ func (m model) leave(h Holder) {
 
 // There are few peers and few users, so that all combinations occur.
 func TestDirectoryAgreesWithModel(t *testing.T) {
-	steps := 60_000
-	if testing.Short() {
-		steps = 5_000
-	}
+	const steps = 20_000
 	for _, size := range []struct{ peers, users int }{{1, 1}, {2, 2}, {3, 4}, {8, 5}, {4, 60}} {
 		t.Run(fmt.Sprintf("%d peers, %d users", size.peers, size.users), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(size.peers), uint64(size.users)))
