@@ -27,7 +27,7 @@ func (srv *server) reloadAudit(t config.Tenant, s *served, requested bool) {
 		return // swapPolicy calls it again
 	}
 	found, err := findAudit(srv.checker, t)
-	if err == nil && s.nextAudit.joins(found, srv.engine(), requested) {
+	if err == nil && s.nextAudit.joins(found, srv.engine, requested) {
 		return
 	}
 	s.nextAudit.drop()
@@ -36,8 +36,8 @@ func (srv *server) reloadAudit(t config.Tenant, s *served, requested bool) {
 	case err != nil:
 		srv.refuseAudit(t.Name, s, err, requested)
 		return
-	case found.Name != "" && !s.audit.is(found, srv.engine(), s.policy):
-		s.nextAudit = srv.begin(srv.engine(), found, requested, func(l *load) { srv.swapAudit(t.Name, s, l) })
+	case found.Name != "" && !s.audit.is(found, srv.engine, s.policy):
+		s.nextAudit = srv.begin(srv.engine, found, requested, func(l *load) { srv.swapAudit(t.Name, s, l) })
 		return
 	case found.Name == "":
 		srv.endAudit(t.Name, s)

@@ -77,10 +77,8 @@ func (srv *server) close() {
 		s.dropLoads()
 		srv.endTenant(name, s)
 	}
-	if srv.loading.Load() == 0 { // otherwise a load that was given up may run code of an engine
-		for _, e := range srv.engines {
-			e.Close()
-		}
+	if srv.engine != nil && srv.loading.Load() == 0 { // otherwise a load that was given up may run its code
+		srv.engine.Close()
 	}
 	if n := srv.records.Close(historyTime); n > 0 {
 		srv.log.Error("entries of the history of policies are lost, as its folder cannot be written", "entries", n, "error", srv.records.Position().Err)

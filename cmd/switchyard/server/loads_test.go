@@ -9,10 +9,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin/api"
@@ -283,4 +285,33 @@ func TestOperatorWaitsForWhatIsLoaded(t *testing.T) {
 	if r := <-result; r.OK || len(r.Tenants) != 2 || r.Tenants[0].Result != api.Refused || r.Tenants[1].Result != api.Unchanged {
 		t.Errorf("got %+v, want the first tenant's policy refused", r)
 	}
+}
+
+// A reload that changes the limits of policies makes an engine. Nothing keeps earlier ones, except
+// that of the policy before.
+func TestEarlierEnginesAreFreed(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, time.Hour, strings.Replace(tenants("a"), "[reload]", "[reload]\nwatch = false", 1), "a")
+	s.expect(`msg":"serving"`, 1)
+	configuration := strings.Replace(tenants("a"), "[reload]", "[reload]\nwatch = false", 1)
+	var engines []weak.Pointer[wasm.Engine]
+	const reloads = 10
+	for n := range reloads {
+		s.save("config.toml", fmt.Appendf(nil, "%s[wasm]\nfuel = %d\n", configuration, 280_000+n))
+		if r, err := s.state.Reload(t.Context()); err != nil || !r.OK {
+			t.Fatal(r, err)
+		}
+		engines = append(engines, weak.Make(s.state.view.Load().engine))
+	}
+	s.expect("policy reloaded", reloads-1) // the first sets the default
+	s.eventually("earlier engines are freed", func() bool {
+		runtime.GC()
+		left := 0
+		for _, e := range engines {
+			if e.Value() != nil {
+				left++
+			}
+		}
+		return left <= 3
+	})
 }

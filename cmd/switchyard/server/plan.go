@@ -153,7 +153,7 @@ func (p *plan) rollback() {
 	for _, l := range p.server.listeners {
 		l.successor = false
 	}
-	if p.engine != p.server.engine() && !p.isLoading() {
+	if p.engine != p.server.engine && !p.isLoading() {
 		p.engine.Close() // otherwise a load that was given up may run its code; its end frees that
 	}
 }

@@ -210,7 +210,7 @@ func (srv *server) rollback(t config.Tenant, s *served, was history.Tenant, v ad
 	if err != nil {
 		return fmt.Errorf("go back to policy %s: %w", to.Short(), err)
 	}
-	s.back = srv.begin(srv.engine(), c, true, func(l *load) { srv.goBack(t.Name, s, was.InForce, to, v, l) })
+	s.back = srv.begin(srv.engine, c, true, func(l *load) { srv.goBack(t.Name, s, was.InForce, to, v, l) })
 	return nil
 }
 
@@ -248,7 +248,7 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 func (srv *server) warm(t config.Tenant, s *served, to *history.Policy) *load {
 	limits, err := limited(t)
 	record, _ := recordOf(s.before.policy)
-	if err != nil || s.before.generation == nil || !record.Same(to) || s.before.engine != srv.engine() || s.before.policy.may != limits.may {
+	if err != nil || s.before.generation == nil || !record.Same(to) || s.before.engine != srv.engine || s.before.policy.may != limits.may {
 		return nil
 	}
 	l := &load{candidate: s.before.policy, engine: s.before.engine, ended: true, outcome: outcome{generation: s.before.generation}}

@@ -148,7 +148,7 @@ func (srv *server) engineFor(c *config.Config) *wasm.Engine {
 	if live, _ := config.Changes(srv.config, c); changed(live, "wasm") {
 		return srv.newEngine(c)
 	}
-	return srv.engine()
+	return srv.engine
 }
 
 // apply puts the next configuration in force, whose policies are loaded, except for changed
@@ -161,9 +161,7 @@ func (srv *server) apply() error {
 		return err
 	}
 	live, restart := config.Changes(srv.config, p.config)
-	if p.engine != srv.engine() {
-		srv.engines = append(srv.engines, p.engine)
-	}
+	srv.engine = p.engine
 	if len(restart) > 0 {
 		srv.log.Warn("these changes take effect after a restart", "keys", restart)
 	}
@@ -195,11 +193,11 @@ func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by h
 	if s.release != nil && srv.releaseSees(t, s, found, err, requested) {
 		return
 	}
-	if err == nil && s.next.joins(found, srv.engine(), requested) {
+	if err == nil && s.next.joins(found, srv.engine, requested) {
 		return
 	}
 	switch {
-	case err == nil && !(found.same(s.policy) && s.engine == srv.engine()):
+	case err == nil && !(found.same(s.policy) && s.engine == srv.engine):
 		srv.replace(t.Name, s, found, requested, by)
 		return
 	case err == nil:
@@ -214,7 +212,7 @@ func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by h
 // replace begins to load a policy that is to replace the tenant's.
 func (srv *server) replace(tenant string, s *served, c candidate, requested bool, by history.Who) {
 	s.next.drop()
-	s.next = srv.begin(srv.engine(), c, requested, func(l *load) { srv.swapPolicy(tenant, s, l, by) })
+	s.next = srv.begin(srv.engine, c, requested, func(l *load) { srv.swapPolicy(tenant, s, l, by) })
 }
 
 // keepPolicy is a reload that found the policy in force.

@@ -62,7 +62,7 @@ type server struct {
 	config     *config.Config
 	log        *slog.Logger
 	level      *slog.LevelVar
-	engines    []*wasm.Engine // the last one loads new policies; earlier ones run older policies
+	engine     *wasm.Engine // loads new policies; an earlier one is garbage once no policy of it is left
 	tenants    map[string]*served
 	listeners  map[string]*listener // by their name in the configuration
 	loading    atomic.Int64         // policies that are being loaded, also if that was given up
@@ -240,9 +240,6 @@ func orNone(path string) string {
 	}
 	return path
 }
-
-// engine returns the engine for new policies.
-func (srv *server) engine() *wasm.Engine { return srv.engines[len(srv.engines)-1] }
 
 // newEngine returns an engine with the limits of a configuration, which never change.
 func (srv *server) newEngine(c *config.Config) *wasm.Engine {

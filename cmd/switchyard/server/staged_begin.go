@@ -109,7 +109,7 @@ func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err 
 		return false
 	case !record.Same(&r.to):
 		return false
-	case found.may != r.candidate.may || r.engine != srv.engine():
+	case found.may != r.candidate.may || r.engine != srv.engine:
 		srv.relimit(t, s, found)
 	default:
 		r.candidate.proof = found.proof // it may be signed anew
@@ -131,7 +131,7 @@ func (srv *server) fileOf(t config.Tenant) string {
 // relimit loads both policies of a release anew, as what they may do or take has changed. The stage
 // stays, and the evidence begins anew.
 func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
-	r, engine, stable := s.release, srv.engine(), s.policy
+	r, engine, stable := s.release, srv.engine, s.policy
 	stable.effects, stable.may = found.effects, found.may
 	s.next.drop()
 	s.next = srv.begin(engine, stable, false, func(before *load) {

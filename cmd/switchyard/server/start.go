@@ -29,7 +29,7 @@ func (srv *server) open() error {
 		return err
 	}
 	srv.endInterrupted()
-	srv.engines = append(srv.engines, srv.newEngine(srv.config))
+	srv.engine = srv.newEngine(srv.config)
 	srv.watch(false)                         // before the files are read, so that no change in between is missed
 	adminListeners, err := srv.listenAdmin() // before peers are served, as they lose their connection if it fails
 	if err != nil {
@@ -59,7 +59,7 @@ func (srv *server) openStores() (err error) {
 func (srv *server) planStart() *plan {
 	srv.follow(srv.config)
 	srv.awaitSources()
-	return srv.plan(srv.config, srv.engine(), false, true, srv.admitLate)
+	return srv.plan(srv.config, srv.engine, false, true, srv.admitLate)
 }
 
 // await waits until all policies of the plan are loaded, for limit at most.

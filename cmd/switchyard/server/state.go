@@ -89,7 +89,7 @@ func (a *adminState) remember(log *slog.Logger) *slog.Logger {
 
 // update stores a view of what is in force now.
 func (a *adminState) update(srv *server) {
-	v := &view{config: srv.config, engine: srv.engine(), signatures: make(map[string]time.Time), drifts: make(map[string]string),
+	v := &view{config: srv.config, engine: srv.engine, signatures: make(map[string]time.Time), drifts: make(map[string]string),
 		staged: make(map[string]*staged), modes: make(map[string]string), ended: make(map[string]map[release.State]uint64), weighed: make(map[string]policy.Weighed)}
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]
