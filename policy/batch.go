@@ -118,7 +118,7 @@ func (b *Batch) inspect(a *asker, byIDs Verdict, q Question) (Verdict, error) {
 		return g.policy.Inspect(byIDs, q)
 	}
 	if a.reserved == nil {
-		if a == &b.asker && b.comparison != nil {
+		if a == &b.asker && b.affected > 0 {
 			b.comparison.candidate.release()
 		}
 		r, err := g.keeps.Reserve(b.session)
@@ -132,13 +132,13 @@ func (b *Batch) inspect(a *asker, byIDs Verdict, q Question) (Verdict, error) {
 
 // Release releases the reserved instances. The batch may be used again afterwards.
 func (b *Batch) Release() {
-	if b.reserved != nil || b.comparison != nil {
+	if b.reserved != nil || b.affected > 0 {
 		b.release()
 	}
 }
 
 func (b *Batch) release() {
-	if b.comparison != nil {
+	if b.affected > 0 {
 		b.comparison.candidate.release()
 	}
 	b.asker.release()

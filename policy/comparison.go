@@ -44,7 +44,14 @@ type Opinion struct {
 func (b *Batch) Compare(c *Comparison, connection uint64) {
 	if b.stage != nil {
 		b.comparison, c.connection = c, connection
-		c.candidate = asker{generation: b.stage.Split.Candidate}
+	}
+}
+
+// Forget drops the references to the stage and to the last PDU's opinions, so that the stage can be
+// freed. It costs nothing if no PDU was affected.
+func (c *Comparison) Forget() {
+	if c.candidate.generation != nil {
+		*c = Comparison{}
 	}
 }
 
@@ -67,6 +74,9 @@ func (b *Batch) judgeStage(p []byte) (Verdict, *Fault) {
 	}
 	c, split := b.comparison, b.stage.Split
 	b.affected++
+	if c.candidate.generation != split.Candidate {
+		c.candidate = asker{generation: split.Candidate}
+	}
 	c.Side, c.Trip = b.stage.side(p, c.connection), NoTrip
 	stable, candidate := split.Stable.memo.load(service, command), split.Candidate.memo.load(service, command)
 	if (stable|candidate)&(abi.ReservedMask|inspect) == 0 { // both are known without a call

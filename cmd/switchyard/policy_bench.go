@@ -19,7 +19,8 @@ func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench POLICY",
 		Short: "Measure what a policy's decisions cost",
-		Long: "Measure what a policy's decisions cost, on one goroutine: a remembered verdict, a call of\n" +
+		Long: "Measure what a policy's decisions cost, on one goroutine: a remembered verdict, without a\n" +
+			"release and during one of a policy that agrees on it (alike) or not (compared), a call of\n" +
 			"classify, and the inspections that it requests, with bodies of several sizes.",
 		Args: exactly("POLICY"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -36,6 +36,8 @@ type Cost struct {
 // The kinds of calls that are measured.
 const (
 	Remembered  = "remembered"   // a verdict by ids, as for nearly every PDU
+	Alike       = "alike"        // the same during a release of a policy that agrees on it
+	Compared    = "compared"     // the same during a release of a policy that has another verdict by ids
 	Classify    = "classify"     // the same, by a call of the guest
 	Inspect     = "inspect"      // a header
 	InspectBody = "inspect_body" // a body
@@ -50,12 +52,7 @@ func Costs(p *wasm.Policy, effort Effort) []Cost {
 	constant, header, body := samples(p)
 	var costs []Cost
 	if constant != nil {
-		g := policy.NewGeneration("", "", noClose{p})
-		defer g.Release()
-		whole := pdu.Append(nil, constant.Service, constant.ID, 0, nil)
-		c := Cost{Question: Remembered, Command: constant.Name}
-		c.time(effort, func() error { _, _ = g.Judge(whole, 1, 0); return nil })
-		costs = append(costs, c)
+		costs = append(costs, remembered(p, *constant, effort)...)
 	}
 	costs = append(costs, classify(p, effort))
 	if header != nil {
@@ -95,6 +92,33 @@ func first(have, c *pdu.Command) *pdu.Command {
 	return c
 }
 
+// remembered measures a decision that the memo knows, without a release and during one, in turn.
+func remembered(p *wasm.Policy, command pdu.Command, effort Effort) []Cost {
+	g, other := policy.NewGeneration("", "", noClose{p}), policy.NewGeneration("", "", otherwise{noClose{p}})
+	defer g.Release()
+	defer other.Release()
+	alike := policy.NewStage(&policy.Split{Stable: g, Candidate: g}, 0.5, nil)
+	defer alike.Release()
+	compared := policy.NewStage(&policy.Split{Stable: g, Candidate: other}, 0.5, nil)
+	defer compared.Release()
+	whole := pdu.Append(nil, command.Service, command.ID, 0, nil)
+	costs := make([]Cost, 3)
+	var calls []func() error
+	for i, g := range []*policy.Generation{g, alike, compared} {
+		costs[i] = Cost{Question: []string{Remembered, Alike, Compared}[i], Command: command.Name}
+		c := new(policy.Comparison)
+		calls = append(calls, func() error {
+			b := g.Begin(1, 0)
+			b.Compare(c, 1)
+			b.Judge(whole)
+			b.Release()
+			return nil
+		})
+	}
+	timeInTurn(effort, costs, calls)
+	return costs
+}
+
 // classify measures classify for all commands in turn.
 func classify(p *wasm.Policy, effort Effort) Cost {
 	c := Cost{Question: Classify, Command: "all in turn"}
@@ -130,29 +154,51 @@ func inspect(p *wasm.Policy, question string, command pdu.Command, size int, eff
 	return c
 }
 
-// time measures how long call takes. It increases the number of calls in a round until a
+// time measures how long call takes.
+func (c *Cost) time(effort Effort, call func() error) {
+	one := []Cost{*c}
+	timeInTurn(effort, one, []func() error{call})
+	*c = one[0]
+}
+
+// timeInTurn measures how long each call takes. It increases the number of calls in a round until a
 // round takes long enough: for a call of 50 ns and rounds of 50 ms, 1 call, then 100, 10,000 and a
 // million. Then come the rounds that count. Their median is robust against other processes; the
-// least and the most show how quiet the machine was.
-func (c *Cost) time(effort Effort, call func() error) {
-	calls := 1
-	for calls < 1<<40 {
+// least and the most show how quiet the machine was. A round of each call follows one of the call
+// before, so that all have the machine at the same speed.
+func timeInTurn(effort Effort, costs []Cost, calls []func() error) {
+	times, nanos := make([]int, len(calls)), make([][]float64, len(calls))
+	for i, call := range calls {
+		var fault error
+		if times[i], fault = enough(effort, call); fault != nil {
+			costs[i].Fault = kindOf(fault)
+		}
+	}
+	for range effort.Rounds {
+		for i, call := range calls {
+			took, _ := round(times[i], call)
+			nanos[i] = append(nanos[i], float64(took.Nanoseconds())/float64(times[i]))
+		}
+	}
+	for i, n := range nanos {
+		slices.Sort(n)
+		costs[i].Nanos, costs[i].Least, costs[i].Most = n[len(n)/2], n[0], n[len(n)-1]
+	}
+}
+
+// enough returns how many calls a round needs to take long enough, and the last error of a call.
+func enough(effort Effort, call func() error) (calls int, failed error) {
+	for calls = 1; calls < 1<<40; {
 		took, err := round(calls, call)
 		if err != nil {
-			c.Fault = kindOf(err)
+			failed = err
 		}
 		if took >= effort.Time {
 			break
 		}
 		calls = max(2*calls, int(float64(calls)*min(100, 1.1*float64(effort.Time)/float64(took+1))))
 	}
-	var nanos []float64
-	for range effort.Rounds {
-		took, _ := round(calls, call)
-		nanos = append(nanos, float64(took.Nanoseconds())/float64(calls))
-	}
-	slices.Sort(nanos)
-	c.Nanos, c.Least, c.Most = nanos[len(nanos)/2], nanos[0], nanos[len(nanos)-1]
+	return calls, failed
 }
 
 // round makes that many calls, and returns the last error.
@@ -214,3 +260,13 @@ func Load(name string, module, config []byte, limits wasm.Limits, effort Effort)
 type noClose struct{ policy.Policy }
 
 func (noClose) Close() error { return nil }
+
+// An otherwise is a policy that drops what the other one does not, and consumes what it drops.
+type otherwise struct{ noClose }
+
+func (o otherwise) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
+	if v, err := o.noClose.Classify(s, c); err == nil && v.Action() == policy.Drop {
+		return abi.Consume, nil
+	}
+	return abi.Drop, nil
+}

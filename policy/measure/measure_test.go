@@ -55,17 +55,17 @@ func questions(costs []Cost) (q []string) {
 
 func TestCosts(t *testing.T) {
 	table := costs(t, teamtalk.Module)
-	if got, want := questions(table), []string{Remembered, Classify}; !slices.Equal(got, want) {
+	if got, want := questions(table), []string{Remembered, Alike, Compared, Classify}; !slices.Equal(got, want) {
 		t.Errorf("a table is asked %v, want %v", got, want)
 	}
-	if table[0].Fuel != 0 || table[1].Fuel == 0 {
+	if table[0].Fuel != 0 || table[3].Fuel == 0 {
 		t.Errorf("fuel: %+v", table)
 	}
 	sound := costs(t, guest(t, "sound"))
-	if got, want := questions(sound), []string{Remembered, Classify, Inspect, InspectBody, InspectBody, InspectBody}; !slices.Equal(got, want) {
+	if got, want := questions(sound), []string{Remembered, Alike, Compared, Classify, Inspect, InspectBody, InspectBody, InspectBody}; !slices.Equal(got, want) {
 		t.Errorf("a guest that inspects is asked %v, want %v", got, want)
 	}
-	if small, large := sound[3], sound[5]; large.Fuel < small.Fuel+1000/16 || large.Body != 4096 {
+	if small, large := sound[5], sound[7]; large.Fuel < small.Fuel+1000/16 || large.Body != 4096 {
 		t.Errorf("4096 bytes take %d units, 16 bytes %d", large.Fuel, small.Fuel)
 	}
 	trap := costs(t, guest(t, "trap"))

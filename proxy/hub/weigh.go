@@ -92,7 +92,8 @@ func (r *reader) side(of *run) policy.Side {
 // forgetStage drops the reader's references to a stage, so that the stage can be freed.
 func (r *reader) forgetStage() {
 	if r.stage != nil {
-		r.stage, r.comparison = nil, policy.Comparison{}
+		r.stage = nil
+		r.comparison.Forget()
 	}
 }
 
