@@ -35,6 +35,7 @@ type comparison struct {
 	workloads string
 	only      string
 	nats      bool
+	stages    bool
 	servers   []string
 	out       string
 	raw       string
@@ -63,6 +64,9 @@ func compareCommand(stdout, stderr io.Writer) *cobra.Command {
 			"write the medians of several rounds to a document, between the lines\n" + beginMarker + " and " + endMarker + ".",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.stages && (len(c.servers) > 0 || c.only != "" && c.only != saturated && c.only != moderate) {
+				return usageError{errors.New("--stages compares Switchyard with itself, saturated and moderate; leave --server and other kinds out")}
+			}
 			return c.run(cmd.Context(), cmd.Flags().Changed("out"), stdout)
 		},
 	}
@@ -73,6 +77,7 @@ func compareCommand(stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&c.workloads, "workloads", "W1,W2,W3,W4,W5,W6", "`workloads` to run")
 	f.StringVar(&c.only, "only", "", "kind of `scenario` to run: saturated, moderate, stall, churn or tls; all if empty")
 	f.BoolVar(&c.nats, "nats", true, "run nats-server too")
+	f.BoolVar(&c.stages, "stages", false, "compare Switchyard with itself while a policy is released; prints the table unless --out is given")
 	f.StringArrayVar(&c.servers, "server", nil, "run a further server that speaks PDUs: `NAME=COMMAND`, with {address} where it takes its address; may be repeated")
 	f.StringVar(&c.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` to write the table to; - prints it")
 	f.StringVar(&c.raw, "json", "", "`file` to write the results of all runs to")
@@ -89,12 +94,15 @@ func (c *comparison) run(ctx context.Context, chosen bool, stdout io.Writer) err
 	}
 	if c.quick {
 		c.rounds, c.duration = 1, 200*time.Millisecond
-		if !chosen {
-			c.out = "-"
-		}
+	}
+	if (c.quick || c.stages) && !chosen {
+		c.out = "-"
 	}
 	if c.scenarios, err = chooseScenarios(found, c.only); err != nil {
 		return err
+	}
+	if c.stages {
+		c.scenarios = slices.DeleteFunc(c.scenarios, func(s scenario) bool { return s.kind != saturated && s.kind != moderate })
 	}
 	root, err := repository(ctx)
 	if err != nil {
@@ -125,6 +133,10 @@ func (c *comparison) build(ctx context.Context, root, dir string) error {
 	s, err := buildSwitchyard(ctx, root, dir, id)
 	if err != nil {
 		return err
+	}
+	if c.stages {
+		c.contenders = stageContenders(s)
+		return nil
 	}
 	c.contenders = append(c.contenders, s)
 	if c.nats {
@@ -184,12 +196,20 @@ func (c *comparison) one(ctx context.Context, dir string, server contender, s sc
 	if s.tls {
 		plan.TLS, command = c.trusted, slices.Concat(command, server.tls)
 	}
-	running, err := process.Start(ctx, dir, command)
+	running, err := (*process.Server)(nil), error(nil)
+	if server.staging != nil {
+		running, dir, err = server.staging.start(ctx, dir, command)
+	} else {
+		running, err = process.Start(ctx, dir, command)
+	}
 	if err != nil {
 		return load.Result{}, err
 	}
 	plan.Address, plan.PID, plan.Protocol = running.Address, running.PID(), server.protocol
 	res, err := load.Run(ctx, plan)
+	if err == nil && server.staging != nil {
+		err = server.staging.check(ctx, dir, command[0])
+	}
 	if gone := running.Stop(); gone != nil {
 		err = errors.Join(gone, err)
 	}

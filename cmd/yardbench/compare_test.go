@@ -54,6 +54,23 @@ func TestCompareQuickly(t *testing.T) {
 	requireRuns(t, raw)
 }
 
+// compare --stages measures Switchyard with itself while a release is under way, which has counted
+// every PDU in the way that its name says.
+func TestCompareStagesQuickly(t *testing.T) {
+	dir := t.TempDir()
+	raw := filepath.Join(dir, "runs.json")
+	code, out, stderr := yardbench(t, "compare", "--stages", "--quick", "--workloads", "W1", "--json", raw)
+	if code != exitSound {
+		t.Fatalf("exit code %d\n%s\n%s", code, out, stderr)
+	}
+	for _, want := range []string{"| W1: 8/1, 200 B | switchyard |", "|  | alike |", "|  | compared |", "| W1: 8/1, 200 B, 5000/s | switchyard |", "All 6 runs were checked"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the table lacks %q:\n%s", want, out)
+		}
+	}
+	requireRuns(t, raw)
+}
+
 // requireRuns checks what holds even for very short runs.
 func requireRuns(t *testing.T, raw string) {
 	t.Helper()

@@ -22,6 +22,7 @@ type contender struct {
 	protocol message.Protocol
 	command  []string
 	tls      []string // further arguments that make it speak TLS from the first byte; nil: unknown
+	staging  *staging // a release that it has under way; nil for contenders of other comparisons
 }
 
 // buildSwitchyard builds this repository's server, whose root is given, into dir.

@@ -37,6 +37,8 @@ func TestUsage(t *testing.T) {
 		{"compare", "--workloads", "W7"},
 		{"compare", "--only", "nothing"},
 		{"compare", "too", "much"},
+		{"compare", "--stages", "--only", "churn"},
+		{"compare", "--stages", "--server", "x={address}"},
 		{"soak", "--duration", "1ms"},
 		{"soak", "--quiet", "0s"},
 		{"soak", "attack"},
@@ -146,6 +148,31 @@ func TestTables(t *testing.T) {
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the tables lack\n%s\nin\n%s", want, got)
+		}
+	}
+}
+
+// The costs of a release are ratios of runs of the same round.
+func TestStageTable(t *testing.T) {
+	c := comparison{rounds: 3, duration: 2e9, stages: true, contenders: stageContenders(contender{name: "switchyard", version: "new"})}
+	var err error
+	if c.scenarios, err = chooseScenarios(workloads[:1], saturated); err != nil {
+		t.Fatal(err)
+	}
+	for round, cpu := range [][]float64{{0.1, 0.11, 0.4}, {0.2, 0.2, 0.4}, {1, 0.9, 5}} {
+		for i, server := range c.contenders {
+			r := load.Result{Seconds: 2, Delivered: 9e6, Server: &load.Usage{PerMillion: cpu[i]}}
+			c.runs = append(c.runs, outcome{c.scenarios[0].name, server.name, round + 1, r})
+		}
+	}
+	got := c.tables(surroundings{})
+	for _, want := range []string{
+		"| W1: 8/1, 200 B | switchyard | 9.00 | 0.200 | 0 | 0 |  |  |\n",
+		"|  | alike | 9.00 | 0.200 | 0 | 0 | 1.000 | 0.900–1.100 |\n",
+		"|  | compared | 9.00 | 0.400 | 0 | 0 | 4.000 | 2.000–5.000 |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the table lacks\n%s\nin\n%s", want, got)
 		}
 	}
 }

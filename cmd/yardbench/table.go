@@ -32,6 +32,12 @@ func (c *comparison) tables(where surroundings) string {
 	for _, server := range c.contenders {
 		fmt.Fprintf(&s.b, "- %s: %s\n", server.name, server.version)
 	}
+	if c.stages {
+		fmt.Fprintln(&s.b)
+		c.stageTable(&s, c.scenarios)
+		c.faults(&s)
+		return s.b.String() + "\n"
+	}
 	for _, t := range []struct {
 		kind, title string
 		write       func(*sheet, []scenario)
