@@ -104,6 +104,7 @@ func TestAuditRefused(t *testing.T) {
 
 // An audited policy that fails at every PDU is counted, and disturbs no peer.
 func TestHostileAudit(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"trap", "endless_loop", "endless_recursion", "no_room"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 // Each file of testdata/bad has one mistake, after which it is named. It begins with what check
 // must print about it, in lines "# want: TEXT".
 func TestBadConfigurations(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/bad/*.toml")
 	if err != nil || len(files) < 40 {
 		t.Fatalf("got %d files, %v, want at least 40", len(files), err)

@@ -17,6 +17,7 @@ import (
 // Rules for ids that the protocol does not have are seen by every command that shows what a
 // policy does.
 func TestRulesBeyondTheProtocolAreShown(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	before, after := filepath.Join(dir, "before.toml"), filepath.Join(dir, "after.toml")
 	const table = "[route]\nCID_MSG_DATA = \"broadcast-except-sender\"\n"
@@ -48,6 +49,7 @@ func TestRulesBeyondTheProtocolAreShown(t *testing.T) {
 
 // A capture whose PDUs two policies decide differently is a difference, whatever their ids.
 func TestDiffOfServicesInACapture(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	recording := filepath.Join(dir, "strange.pcapng")
 	f, err := os.Create(recording)

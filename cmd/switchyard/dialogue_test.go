@@ -15,6 +15,7 @@ const moreDialogues = "SWITCHYARD_DIALOGUES"
 // Switchyard answers every dialogue that was recorded from the original with the same bytes on
 // each connection.
 func TestDialogues(t *testing.T) {
+	t.Parallel()
 	dirs := []string{"dialogue/testdata"}
 	if dir := os.Getenv(moreDialogues); dir != "" {
 		dirs = append(dirs, dir)

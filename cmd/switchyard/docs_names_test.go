@@ -12,6 +12,7 @@ import (
 // A name in backticks is a promise that it exists: a rename that forgets a document
 // fails here.
 func TestNamesOfDocuments(t *testing.T) {
+	t.Parallel()
 	source := readSource(t)
 	for _, name := range documents(t) {
 		if strings.Contains(name, "CHANGELOG") {

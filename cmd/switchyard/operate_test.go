@@ -113,6 +113,7 @@ type reloaded struct {
 
 // Operators read what happens, and reload, explain and compare policies.
 func TestOperate(t *testing.T) {
+	t.Parallel()
 	dir, p, o := startOperated(t, everyone)
 	north, south := p.dial(), p.dial()
 	north.say(pdutest.Online(pdutest.Stat(7, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS)))
@@ -295,6 +296,7 @@ func TestOperate(t *testing.T) {
 // A drain by the API is like one by SIGTERM: what is due is written, and /readyz says that the
 // server is not ready.
 func TestOperateDrain(t *testing.T) {
+	t.Parallel()
 	_, p, o := startOperated(t, everyone)
 	north, south := p.dial(), p.dial()
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))
@@ -330,6 +332,7 @@ func TestOperateDrain(t *testing.T) {
 
 // Only its owner can use the socket, and it replaces one that was left behind.
 func TestOperateSocket(t *testing.T) {
+	t.Parallel()
 	dir, p, o := startOperated(t, everyone)
 	path := filepath.Join(dir, "a.sock")
 	info, err := os.Stat(path)

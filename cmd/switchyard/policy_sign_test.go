@@ -28,6 +28,7 @@ func TestMoments(t *testing.T) {
 
 // What strangers write into a signature file does not act on a terminal.
 func TestHostileKeyIDs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	key, routes := filepath.Join(dir, "k"), filepath.Join(dir, "routes.toml")
 	write := func(path string, content []byte) {

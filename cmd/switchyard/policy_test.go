@@ -33,6 +33,7 @@ func runHere(t *testing.T, want int, args ...string) (stdout, stderr string) {
 // A change is weighed by what a capture holds: three chats of a user whose server is
 // known, to two other servers each, of which one is enough.
 func TestDiffWeighsByACapture(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	recording := filepath.Join(dir, "chats.pcapng")
 	writeCapture(t, recording)

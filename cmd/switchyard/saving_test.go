@@ -14,6 +14,7 @@ import (
 // Each way of saving a policy's file is noticed and takes effect: a message is returned to its
 // sender before, and not after.
 func TestWaysOfSaving(t *testing.T) {
+	t.Parallel()
 	const before, after = "broadcast-all", "broadcast-except-sender"
 	for name, way := range map[string]struct {
 		file string                         // the policy's path in dir

@@ -17,6 +17,7 @@ import (
 
 // The scripts under testdata/script say what the command does, as its manual would.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {

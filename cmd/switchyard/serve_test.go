@@ -56,6 +56,7 @@ func TestAddressInUse(t *testing.T) {
 
 // SIGTERM and SIGINT write what is due, also to a peer that reads late, and exit 0.
 func TestStopDrains(t *testing.T) {
+	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
@@ -227,6 +228,7 @@ func TestConfigurationReload(t *testing.T) {
 // does, and each failure is counted and logged. The quick tests take one policy for each kind of
 // fault; the tests of policy/wasm call all of them.
 func TestHostilePolicies(t *testing.T) {
+	t.Parallel()
 	policies := map[string]string{
 		"trap": "trap", "endless_loop": "fuel", "endless_recursion": "recursion", "asks_again": "abi", "no_room": "body-size", "exit": "trap",
 	}

@@ -78,6 +78,7 @@ func talk() Dialogue {
 }
 
 func TestPlay(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name  string
 		spoil func([]byte) []byte

@@ -99,6 +99,7 @@ func (s *scene) wantNoMore(t *testing.T) {
 // Every way to give a file new content causes one call. It is done twice: the second call
 // shows that the watch followed the file.
 func TestChangeIsReportedOnce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		prepare func(t *testing.T, dir string) (path string)
@@ -197,6 +198,7 @@ func TestChangeIsReportedOnce(t *testing.T) {
 }
 
 func TestSameContentIsNotTold(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		do   func(t *testing.T, dir string)
