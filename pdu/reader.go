@@ -131,7 +131,9 @@ func (r *Reader) Max() int { return r.max }
 func (r *Reader) Resume(read []byte) (batch []byte) {
 	r.buf, r.start, r.end = read, 0, len(read)
 	batch = r.take()
-	r.Compact()
+	if len(batch) > 0 || len(read) < keptBuffer { // otherwise read is just the part of a large PDU
+		r.Compact()
+	}
 	return batch
 }
 

@@ -103,4 +103,8 @@ func TestResumeKeepsLittleMemory(t *testing.T) {
 			}
 		})
 	}
+	r := pdu.NewReader(bytes.NewReader(nil), pdu.DefaultMaxLen)
+	if batch := r.Resume(p[:1<<20]); len(batch) != 0 || r.Size() != 1<<20 {
+		t.Errorf("a part of 1 MiB: got a batch of %d bytes, and holds %d", len(batch), r.Size())
+	}
 }

@@ -89,6 +89,9 @@ func (p *pair) handOver(unhandled map[*twins][]byte) (resumed map[*twins][]byte)
 	if after := old.Counts(); !reflect.DeepEqual(before, after) {
 		p.t.Errorf("the export has changed the old hub:\n%+v\n%+v", before, after)
 	}
+	if err := h.Restored(); err != nil {
+		p.t.Error(err)
+	}
 	p.hubs[moving] = h
 	p.check()
 	return resumed

@@ -122,6 +122,21 @@ func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 	return s, nil
 }
 
+// Restored returns an error if a session holds users that was not restored. Nobody would ever
+// release them.
+func (h *Hub) Restored() error {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for holder := range h.presence.Present() {
+		if h.numbered[uint64(holder)] == nil {
+			return fmt.Errorf("session %d holds %d users and was not restored", holder, h.presence.Holds(holder))
+		}
+	}
+	return nil
+}
+
 // restore sets what was sent to the peer.
 func (w *writer) restore(st *SeatState) {
 	w.base, w.inserted = st.PDUsOut, st.PDUsOut

@@ -59,6 +59,32 @@ func TestImportRefusesCounts(t *testing.T) {
 	}
 }
 
+// A session that holds users and is not restored is noticed.
+func TestRestoredMissesHolder(t *testing.T) {
+	old := newHub(commonRules())
+	a, b := hubtest.Join(old), hubtest.Join(old)
+	b.Send(t, online(1, 2))
+	move := func(*Seat) bool { return true }
+	h := newHub(commonRules())
+	if err := h.Import(old.Export(move), func() (table []byte, err error) {
+		return table, old.ExportPresence(move, func(chunk []byte) error { table = bytes.Clone(chunk); return nil })
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []*hubtest.Peer{a, b} {
+		if err := h.Restored(); err == nil || err.Error() != "session 2 holds 2 users and was not restored" {
+			t.Errorf("got %v", err)
+		}
+		st, due, _ := g.Export(1 << 20)
+		if _, err := h.Restore(&hubtest.Peer{}, st, due); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Restored(); err != nil {
+		t.Error(err)
+	}
+}
+
 // The limit of unknown commands that are counted separately is kept by the next hub.
 func TestImportKeepsRoomForUnknownCommands(t *testing.T) {
 	old := newHub(commonRules())

@@ -1,6 +1,15 @@
 package presence
 
-import "switchyard/pdu/body"
+import (
+	"iter"
+	"maps"
+
+	"switchyard/pdu/body"
+)
+
+// Present returns the holders that have announced users and have not left, in no particular
+// order.
+func (d *Directory) Present() iter.Seq[Holder] { return maps.Keys(d.byHolder) }
 
 // Holds returns how many users h holds.
 func (d *Directory) Holds(h Holder) int { return d.peers[d.byHolder[h]].held.n }
