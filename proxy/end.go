@@ -79,6 +79,7 @@ func (s *session) Noted(n hub.Note) { s.tenant.notes.write(s.seat.Session(), n) 
 
 // finish ends the session, whose reading has ended.
 func (s *session) finish() {
+	s.pass()
 	s.settle()
 	s.tenant.reading.Done()
 	s.dropInput()
@@ -103,6 +104,7 @@ func (s *session) end() {
 	}
 	s.tenant.hub.Leave(s.seat)
 	close(out.leaving)
+	s.tenant.gate.leave(sessionWork) // the rest concerns no other session
 	graceful := first && ending != hub.PeerReset
 	if !graceful {
 		s.abort() // which ends a write that is under way
@@ -114,7 +116,7 @@ func (s *session) end() {
 	}
 	out.right.Lock() // for good
 	if graceful {
-		s.writeDue()
+		s.writeDue(toTheEnd)
 	}
 	out.writers.Wait()
 	if reset := hub.PeerReset; ending == hub.Drained && out.broken.Load() && s.reason.CompareAndSwap(&ending, &reset) {

@@ -55,8 +55,10 @@ func (f *flusher) run(ctx context.Context) {
 	for {
 		select {
 		case <-f.relay:
+			f.tenant.gate.enter(tenantWork)
 			for !f.takeTurn() {
 			}
+			f.tenant.gate.leave(tenantWork)
 		case <-ctx.Done():
 			return
 		}

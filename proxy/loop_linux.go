@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"net"
 	"os"
@@ -93,6 +94,7 @@ func startLoop(t *Tenant) *loop {
 		return nil
 	}
 	l.buf, l.turn, l.events, l.poll = make([]byte, loopBuffer), newTurn(), make([]unix.EpollEvent, loopEvents), l.pollOnce
+	t.gate.add(loopWork)
 	t.serving.Go(l.run)
 	return l
 }
@@ -105,9 +107,10 @@ func (l *loop) add(s *session) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || s.stops.Load() || s.reason.Load() != nil || s.asked.Load() != nil {
+	if l.over || l.tenant.gate.isShut() || s.stops.Load() || s.reason.Load() != nil || s.asked.Load() != nil {
 		return false
 	}
+	s.conn.SetReadDeadline(time.Time{}) // a freeze may have set it, see interrupt
 	for l.last++; l.last == 0 || l.members[l.last] != nil; {
 		l.last++
 	}
@@ -155,22 +158,38 @@ func (l *loop) rouse(s *session) bool {
 	return l.members[s.input.member] == s && s.socket.watchOutput(l.fd, s.input.member) == nil
 }
 
-// stop ends the loop. Its sessions go on in goroutines of their own.
-func (l *loop) stop() {
+// wake makes the loop notice that the tenant stops, or is to be frozen.
+func (l *loop) wake() {
 	if l != nil {
 		l.epoll.SetReadDeadline(time.Now())
 	}
 }
 
-// run serves the sessions that have input, until stop is called. It requests a flush after every
-// round, and within a round after each loopBuffer of input.
+// interrupt makes the session's own reader stop waiting for input, during a freeze. A session of
+// the loop has none, and none gets into the loop meanwhile.
+func (l *loop) interrupt(s *session) {
+	if l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.members[s.input.member] == s {
+			return
+		}
+	}
+	s.conn.SetReadDeadline(time.Now())
+}
+
+// run serves the sessions that have input, until the tenant stops. Then they go on in goroutines
+// of their own. It requests a flush after every round, and within a round after each loopBuffer
+// of input.
 func (l *loop) run() {
 	defer l.epoll.Close()
-	for l.raw.Read(l.poll) == nil {
+	defer l.tenant.gate.leave(loopWork)
+	for l.await() {
 		l.rounds.Add(1)
 		l.now, l.slow = clock(), false
 		unwritten := 0
 		for _, e := range l.events[:l.ready] {
+			l.tenant.gate.pass(loopWork)
 			s := l.member(e.Fd)
 			if s == nil {
 				continue // removed by an earlier event of this round
@@ -190,6 +209,20 @@ func (l *loop) run() {
 	}
 }
 
+// await waits until a socket has input. It returns false when the tenant stops.
+func (l *loop) await() bool {
+	for {
+		l.tenant.gate.pass(loopWork)
+		if l.tenant.isStopping() { // looked at after the deadline was cleared
+			return false
+		}
+		if err := l.raw.Read(l.poll); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err == nil
+		}
+		l.epoll.SetReadDeadline(time.Time{})
+	}
+}
+
 // pollOnce asks the epoll set which sockets have input, and reports whether any have;
 // if not, the runtime waits. The call itself does not wait, so the scheduler is not
 // informed, see rawConn.writeOnce.
@@ -204,51 +237,6 @@ func (l *loop) pollOnce(fd uintptr) bool {
 		}
 		return l.ready > 0
 	}
-}
-
-// awaitProgress returns when the loop waits for input, or has read from a session
-// meanwhile. It does not return while the loop is stuck.
-func (l *loop) awaitProgress() {
-	if l == nil {
-		return
-	}
-	for rounds, served := l.rounds.Load(), l.served.Load(); rounds%2 == 1 && rounds == l.rounds.Load() && served == l.served.Load(); {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// awaitRead returns when the loop has read what had arrived before the call, for a
-// connection that is about to get a seat. The peer may have had another connection
-// before, and what it sent there must not come back to it. That matters if the hub has not
-// read for a while: if it was overloaded, or stood still. Otherwise awaitRead costs one
-// system call.
-func (l *loop) awaitRead() {
-	if l == nil || clock() < l.noAwaitUntil.Load() {
-		return
-	}
-	first, until := l.rounds.Load(), clock()+l.awaitTime.Load()
-	for {
-		n := l.rounds.Load()
-		idle := n%2 == 0 && !l.hasInput() && n == l.rounds.Load()
-		if idle || n >= first+4 { // a whole round began and ended meanwhile
-			return
-		}
-		if clock() >= until {
-			l.noAwaitUntil.Store(until + int64(awaitReadPause))
-			return
-		}
-		time.Sleep(100 * time.Microsecond)
-	}
-}
-
-// hasInput reports whether any socket has input. Any goroutine may call it.
-func (l *loop) hasInput() (any bool) {
-	l.raw.Control(func(fd uintptr) { // fails when the loop has ended
-		var e [1]unix.EpollEvent
-		n, err := unix.EpollWait(int(fd), e[:], 0)
-		any = n > 0 && err == nil
-	})
-	return any
 }
 
 // roundBegan returns when the round began. Only the loop's goroutine calls it.
@@ -360,11 +348,11 @@ func (l *loop) detach(s *session, batch []byte) {
 	if s.reason.Load() != nil {
 		s.abort() // Close may have left this to the loop, see end
 	}
-	l.tenant.serving.Go(func() { s.serve(batch) })
+	s.start(func() { s.serve(batch) })
 }
 
 // finish takes the session out of the loop and ends it.
 func (l *loop) finish(s *session) {
 	l.remove(s)
-	l.tenant.serving.Go(s.finish)
+	s.start(s.finish)
 }

@@ -2,7 +2,10 @@
 
 package proxy
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // On Linux a loop reads for many sessions in one goroutine. Here each session has a
 // goroutine of its own, and there is no loop.
@@ -10,13 +13,14 @@ type loop struct{}
 
 func startLoop(*Tenant) *loop { return nil }
 
-func (*loop) add(*session) bool   { return false }
-func (*loop) end(*session) bool   { return false }
-func (*loop) rouse(*session) bool { return false }
-func (*loop) stop()               {}
-func (*loop) awaitProgress()      {}
-func (*loop) awaitRead()          {}
-func (*loop) roundBegan() int64   { panic("not reached: there is no loop") }
+func (*loop) add(*session) bool    { return false }
+func (*loop) end(*session) bool    { return false }
+func (*loop) rouse(*session) bool  { return false }
+func (*loop) wake()                {}
+func (*loop) interrupt(s *session) { s.conn.SetReadDeadline(time.Now()) }
+func (*loop) awaitProgress()       {}
+func (*loop) awaitRead()           {}
+func (*loop) roundBegan() int64    { panic("not reached: there is no loop") }
 
 func (*rawConn) paced() bool { return false }
 

@@ -50,10 +50,11 @@ type session struct {
 // An input is the part of a session that its reader owns: the tenant's loop, or a
 // goroutine of the session's own.
 type input struct {
-	pdus    *pdu.Reader
-	looped  bool  // the loop reads, so Read must not wait
-	member  int32 // the session's number in the loop; guarded by the loop's lock
-	sniffer sniffer
+	pdus      *pdu.Reader
+	unhandled []byte // of the last batch, what has not been handed over; used outside the loop
+	looped    bool   // the loop reads, so Read must not wait
+	member    int32  // the session's number in the loop; guarded by the loop's lock
+	sniffer   sniffer
 
 	// Once the server stops:
 	stopsAt  time.Time // when reading ends at the latest; zero before
@@ -120,14 +121,22 @@ func newSession(t *Tenant, conn net.Conn, ended func(abandoned bool)) *session {
 	return s
 }
 
+// start starts a goroutine that reads from the connection, or ends the session. It leaves the
+// tenant's gate by itself.
+func (s *session) start(f func()) {
+	s.tenant.gate.add(sessionWork)
+	s.tenant.serving.Go(f)
+}
+
 // serve hands over batch, which was read already, and reads on until the session ends
 // or moves to the tenant's loop.
 func (s *session) serve(batch []byte) {
 	for s.readLoop(batch) {
 		s.input.pdus.Compact() // the loop reads into its own buffer
 		s.countInput()
-		if s.loop.add(s) {
-			return // the loop owns the reader's part now
+		if s.loop.add(s) { // the loop owns the reader's part now
+			s.tenant.gate.leave(sessionWork)
+			return
 		}
 		batch = nil
 	}
@@ -146,6 +155,7 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 				return false
 			}
 		}
+		s.input.unhandled = batch
 		s.noteFirstPDU()
 		s.noteBatch()
 		var err error
@@ -159,6 +169,7 @@ func (s *session) readLoop(batch []byte) (goesOn bool) {
 			s.input.ending = hub.ClosedBy
 			return false
 		}
+		s.input.unhandled = nil
 		s.noteCaughtUp()
 		if batch = nil; s.loop != nil && !s.input.slow && t.passes(s.tenant.hub) && s.input.pdus.Err() == nil && !s.stopping() {
 			return true
@@ -200,6 +211,7 @@ func (s *session) Read(p []byte) (int, error) {
 	}
 	s.noteInput(false, clock())
 	for {
+		s.pass()
 		if s.asked.Load() != nil {
 			return 0, errAsked
 		}
@@ -219,7 +231,10 @@ func (s *session) Read(p []byte) (int, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
-		if s.stopping() && s.input.pdus.Buffered() == 0 && !s.input.stopsAt.IsZero() {
+		switch {
+		case !s.stopping():
+			s.conn.SetReadDeadline(time.Time{}) // a freeze may have set it
+		case s.input.pdus.Buffered() == 0 && !s.input.stopsAt.IsZero():
 			s.settle() // the peer is quiet
 		}
 	}

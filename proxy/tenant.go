@@ -88,6 +88,10 @@ type Tenant struct {
 	serving  sync.WaitGroup // counts all goroutines of the tenant
 	stopTick context.CancelFunc
 
+	gate     *gate      // static
+	freezing sync.Mutex // guards frozen; held by Freeze and Thaw
+	frozen   []*session // whose right to write a freeze has taken
+
 	// unsettled counts the sessions that are not settled, see session.settle, and one
 	// more until stop.
 	unsettled atomic.Int64
@@ -97,7 +101,7 @@ type Tenant struct {
 // yet. Close ends what NewTenant starts.
 func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logger) *Tenant {
 	t := &Tenant{Name: name, hub: hub.New(active, limits.LagHard), log: log.With("tenant", name),
-		stopping: make(chan struct{}), settled: make(chan struct{}), inputs: newInputs(limits.Input)}
+		stopping: make(chan struct{}), settled: make(chan struct{}), inputs: newInputs(limits.Input), gate: newGate()}
 	t.unsettled.Store(1)
 	t.SetLimits(limits)
 	t.lastTick.Store(clock())
@@ -158,11 +162,15 @@ var (
 // if the peer closed it at once without having sent anything, as health checks do; it then
 // was no session. If Serve returns an error, conn still belongs to the caller, and ended is
 // not called.
+//
+// Serve waits while the tenant is frozen.
 func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 	t.mu.Lock()
 	loop := t.loop
 	t.mu.Unlock()
 	loop.awaitRead()
+	t.gate.enter(tenantWork)
+	defer t.gate.leave(tenantWork)
 	s := newSession(t, conn, ended)
 	if err := t.enter(s); err != nil {
 		return err
@@ -217,7 +225,7 @@ func (t *Tenant) enter(s *session) error {
 		t.serving.Go(s.writeLoop)
 	}
 	if !s.loop.add(s) {
-		t.serving.Go(func() { s.serve(nil) })
+		s.start(func() { s.serve(nil) })
 	}
 	return nil
 }
@@ -268,7 +276,7 @@ func (t *Tenant) stop() {
 		defer t.mu.Unlock()
 		close(t.stopping)
 		t.wakeReaders()
-		t.loop.stop()
+		t.loop.wake()
 		t.settle()
 	})
 }
@@ -293,6 +301,7 @@ func (t *Tenant) wakeReaders() {
 // 0. When ctx is done, it returns early with ctx's error; Close then discards what is still
 // due.
 func (t *Tenant) Drain(ctx context.Context, spread time.Duration) error {
+	t.Thaw()
 	t.stopInTurn(ctx, spread)
 	t.stop()
 	for {
@@ -311,6 +320,7 @@ func (t *Tenant) Drain(ctx context.Context, spread time.Duration) error {
 // Close closes all connections at once, and returns when every goroutine of the tenant
 // has ended.
 func (t *Tenant) Close() {
+	t.Thaw()
 	t.stop()
 	for _, s := range *t.sessions.Load() {
 		s.Close(hub.Forced)

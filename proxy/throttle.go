@@ -135,6 +135,7 @@ func (s *session) admit(t *throttle, batch []byte) []byte {
 		s.tenant.logWasFull.Store(true)
 		if t.drop {
 			h.Refuse(s.seat, batch, hub.LogFull)
+			s.input.unhandled = nil
 			return nil
 		}
 		s.awaitRoom(t)
@@ -145,6 +146,7 @@ func (s *session) admit(t *throttle, batch []byte) []byte {
 	fit, what := s.measure(t).Fit(clock(), batch)
 	if fit < len(batch) {
 		h.Refuse(s.seat, batch[fit:], overQuota[what])
+		s.input.unhandled = batch[:fit]
 	}
 	return batch[:fit]
 }
@@ -179,6 +181,8 @@ func (s *session) pay(t *throttle, u tenant.Use) bool {
 			}
 			s.measure(t).Default(clock(), &bill)
 			return false
+		case <-s.tenant.gate.began():
+			s.pass()
 		case <-s.tenant.stopping:
 			return true
 		case <-t.replaced:
@@ -210,6 +214,8 @@ func (s *session) awaitRoom(t *throttle) {
 		case <-waiters.wake:
 		case <-s.closing:
 			return
+		case <-tenant.gate.began():
+			s.pass()
 		case <-tenant.stopping:
 			return
 		case <-t.replaced:

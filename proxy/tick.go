@@ -20,8 +20,12 @@ func (t *Tenant) tick(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		select {
-		case now := <-ticker.C:
-			t.tickOnce(now)
+		case <-ticker.C:
+			if t.gate.enter(tenantWork) {
+				ticker.Reset(tickInterval) // what has arrived during the freeze is read before the next tick
+			}
+			t.tickOnce(time.Now())
+			t.gate.leave(tenantWork)
 		case <-ctx.Done():
 			return
 		}
@@ -86,6 +90,10 @@ func (w wait) disturbed(d time.Duration) bool {
 	late := time.Duration(clock()-w.begun) - d
 	return max(late, time.Duration(w.tenant.stoodStill.Load()-w.stoodStill)) > standstill
 }
+
+// endedEarly reports, at the end of a wait of d, whether it was cut short by a freeze. A wait
+// without a limit can end in no other way.
+func (w wait) endedEarly(d time.Duration) bool { return d == 0 || clock()-w.begun < int64(d) }
 
 // tick closes a session that has been silent or slow for too long, and sends it a
 // heartbeat if nothing else was sent. The limits are exclusive, as in the original.

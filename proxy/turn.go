@@ -71,8 +71,10 @@ type slowLane struct{ sync.Mutex }
 // batches, are in the slow lane, until one turn suffices for a batch.
 func (s *session) handle(batch []byte) error {
 	for {
-		slow := s.input.slow
+		s.pass()
+		slow, all := s.input.slow, len(batch)
 		rest, err := s.handleTurn(batch, slow)
+		s.input.unhandled = s.input.unhandled[all-len(rest):]
 		s.tenant.flush.request()
 		if err != nil || len(rest) == 0 {
 			s.input.slow = slow && len(rest) != 0
@@ -94,6 +96,9 @@ func (s *session) handleTurn(batch []byte, slow bool) (rest []byte, err error) {
 		s.tenant.slowLane.Lock()
 		defer runtime.Gosched() // the loop may have been waiting for a processor
 		defer s.tenant.slowLane.Unlock()
+		if s.tenant.gate.isShut() { // so a freeze does not have to wait for one turn of each slow session
+			return batch, nil
+		}
 	}
 	in := &s.input
 	if in.turn == nil {

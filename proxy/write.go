@@ -21,11 +21,12 @@ func (s *session) startCatchUp() {
 // to it; catchUp gives it back.
 func (s *session) catchUp() {
 	defer s.output.writers.Done()
+	gate := s.tenant.gate
 	for {
-		s.writeDue()
+		s.writeDue(gate.endsWrites)
 		s.output.right.Unlock()
 		// A flusher that found the right taken since writeDue's last look has left its work here.
-		if s.output.broken.Load() || !s.seat.Behind(s.tenant.hub.Head()) || !s.output.right.TryLock() {
+		if s.output.broken.Load() || gate.endsWrites() || !s.seat.Behind(s.tenant.hub.Head()) || !s.output.right.TryLock() {
 			return
 		}
 	}
@@ -43,7 +44,7 @@ func (s *session) writeLoop() {
 			return
 		}
 		out.right.Lock() // free, because no other goroutine takes it while this loop runs
-		s.writeDue()
+		s.writeDue(toTheEnd)
 		if out.broken.Load() {
 			s.seat.PassOver(s.tenant.hub.Head())
 			s.tenant.wakeWaiters()
@@ -65,8 +66,12 @@ func (s *session) wakeWriter() {
 	}
 }
 
-// writeDue writes until nothing is due. The caller has the right to write.
-func (s *session) writeDue() {
+// toTheEnd is for a writeDue that writes everything.
+func toTheEnd() bool { return false }
+
+// writeDue writes until nothing is due, or stop says that a freeze wants it to stop. The caller
+// has the right to write.
+func (s *session) writeDue(stop func() bool) {
 	out, buffers := &s.output, writeBufferPool.Get().(*writeBuffers)
 	defer buffers.release()
 	own, timesOut := s.conn.(boundedWriter)
@@ -77,7 +82,7 @@ func (s *session) writeDue() {
 	if s.raw == nil {
 		limit = flatBytes
 	}
-	for !out.broken.Load() {
+	for !out.broken.Load() && !stop() {
 		due := s.seat.Due(buffers.vec[:0], s.tenant.hub.Head(), limit)
 		s.tenant.wakeWaiters() // Due may have passed a part of the log
 		if len(due) == 0 {
@@ -87,17 +92,19 @@ func (s *session) writeDue() {
 			due = cut(due, s.awaitPace(out.pacer))
 		}
 		timeout, waits := s.tenant.limits.Load().WriteTimeout, s.tenant.beginWait()
-		switch {
-		case timesOut:
+		if timesOut {
 			own.SetWriteTimeout(timeout)
-		case timeout > 0:
-			s.conn.SetWriteDeadline(time.Now().Add(timeout))
+		} else {
+			s.setWriteDeadline(timeout)
+		}
+		if stop() { // the freeze's deadline may have been overwritten
+			return
 		}
 		n, err := s.write(buffers, due)
 		s.sent(n, clock())
 		switch {
 		case err == nil:
-		case !timesOut && errors.Is(err, os.ErrDeadlineExceeded) && (n > 0 || waits.disturbed(timeout)):
+		case !timesOut && errors.Is(err, os.ErrDeadlineExceeded) && (n > 0 || s.raw != nil && waits.endedEarly(timeout) || waits.disturbed(timeout)):
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			out.broken.Store(true)
 			s.Close(hub.WriteTimeout)
@@ -107,6 +114,15 @@ func (s *session) writeDue() {
 			out.broken.Store(true)
 		}
 	}
+}
+
+// setWriteDeadline makes a write fail that takes longer than timeout; 0 is no limit.
+func (s *session) setWriteDeadline(timeout time.Duration) {
+	var until time.Time
+	if timeout > 0 {
+		until = time.Now().Add(timeout)
+	}
+	s.conn.SetWriteDeadline(until)
 }
 
 // awaitPace waits until the peer may be sent more, and returns how many bytes.

@@ -1,0 +1,177 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A tenant can be frozen, so that its connections can move to another process. While it is
+// frozen, nothing is read, handled or written, and no session ends:
+//
+//	Freeze   began ──▶ all goroutines stopped ──▶ last writes ──▶ all rights to write taken
+//	Thaw     rights given back ──▶ over ──▶ goroutines go on where they stopped
+//
+// All goroutines that read, handle or write pass the tenant's gate wherever they hold
+// nothing: between two sessions of the loop, before a read, before a turn, and in the pauses of a
+// throttle. There they stop. What they have read and not handed over stays in input.pdus and
+// input.unhandled. Goroutines that wait for a socket are woken by its deadline.
+//
+// Not frozen are the writers of TLS connections, because crypto/tls cannot give up a write, and
+// sessions that have left the hub. Neither makes anything due to another session.
+
+const (
+	// lastWrites is for how long a freeze lets peers take what is due to them, if that is more
+	// than mostDue.
+	lastWrites = 500 * time.Millisecond
+	// mostDue is how much may be due to a session that moves, in bytes.
+	mostDue = 1 << 20
+	// freezePoll is how often a freeze looks whether writers have stopped.
+	freezePoll = 100 * time.Microsecond
+)
+
+// Freeze stops the tenant, and returns when it stands still. If ctx is done before that, the
+// tenant goes on, and the error says what did not stop. No connection must be on its way to Serve
+// from a listener, because Serve waits until Thaw.
+func (t *Tenant) Freeze(ctx context.Context) error {
+	t.freezing.Lock()
+	defer t.freezing.Unlock()
+	f := t.gate.freeze.Load()
+	switch {
+	case t.isStopping():
+		return ErrStopping
+	case isClosed(f.began):
+		return errors.New("the tenant is frozen already")
+	}
+	close(f.began)
+	err := t.stopReaders(ctx)
+	if err == nil {
+		t.lastWrites(ctx)
+		close(f.writes)
+		err = t.stopWriters(ctx)
+	}
+	if err != nil {
+		t.thaw()
+	}
+	return err
+}
+
+// stopReaders stops everything that could make something due.
+func (t *Tenant) stopReaders(ctx context.Context) error {
+	t.mu.Lock()
+	loop := t.loop
+	t.mu.Unlock()
+	loop.wake()
+	for _, s := range *t.sessions.Load() {
+		loop.interrupt(s)
+	}
+	if err := t.gate.await(ctx); err != nil {
+		return fmt.Errorf("%w: did not stop: %s", err, t.notStopped())
+	}
+	return nil
+}
+
+// notStopped names the goroutines that have not stopped.
+func (t *Tenant) notStopped() string {
+	var names []string
+	if t.gate.inside[tenantWork].Load() > 0 {
+		names = append(names, "the tick, a flush or a new connection")
+	}
+	if t.gate.inside[loopWork].Load() > 0 {
+		names = append(names, "the loop")
+	}
+	if n := t.gate.inside[sessionWork].Load(); n > 0 {
+		names = append(names, fmt.Sprintf("%d sessions outside the loop", n))
+	}
+	return strings.Join(names, ", ")
+}
+
+// lastWrites writes what is due as far as the sockets take it, and waits a little for the peers
+// to which too much is due.
+func (t *Tenant) lastWrites(ctx context.Context) {
+	t.flush.pass() // no other goroutine has the turn now, or it waits to begin it
+	ctx, cancel := context.WithTimeout(ctx, lastWrites)
+	defer cancel()
+	behind := slices.Clone(*t.sessions.Load())
+	await(ctx, func() bool {
+		behind = slices.DeleteFunc(behind, func(s *session) bool {
+			return s.raw == nil || s.hasLeft() || s.output.broken.Load() || s.seat.Lag() <= mostDue
+		})
+		return len(behind) == 0
+	})
+}
+
+// stopWriters takes the right to write of every session that may move.
+func (t *Tenant) stopWriters(ctx context.Context) error {
+	writing := slices.Clone(*t.sessions.Load())
+	if await(ctx, func() bool {
+		writing = slices.DeleteFunc(writing, t.stopWriter)
+		return len(writing) == 0
+	}) {
+		return nil
+	}
+	return fmt.Errorf("%w: did not stop: writing to %d sessions, of which one is %d", ctx.Err(), len(writing), writing[0].seat.Session())
+}
+
+// stopWriter takes the right to write to the session, or makes the goroutine stop that has it.
+func (t *Tenant) stopWriter(s *session) (stopped bool) {
+	if s.raw == nil || s.hasLeft() {
+		return true // nobody waits for it
+	}
+	if !s.output.right.TryLock() {
+		s.conn.SetWriteDeadline(time.Now()) // catchUp has it
+		return false
+	}
+	s.conn.SetWriteDeadline(time.Time{})
+	t.frozen = append(t.frozen, s)
+	return true
+}
+
+// hasLeft reports whether the session has left the hub.
+func (s *session) hasLeft() bool { return isClosed(s.output.leaving) }
+
+// Thaw ends a freeze, if there is one: the tenant goes on as if it had stood still. It counts
+// like a stall of the process, see tickOnce.
+func (t *Tenant) Thaw() {
+	t.freezing.Lock()
+	defer t.freezing.Unlock()
+	if t.gate.isShut() {
+		t.thaw()
+	}
+}
+
+func (t *Tenant) thaw() {
+	for _, s := range t.frozen {
+		s.output.right.Unlock()
+	}
+	t.frozen = nil
+	f := t.gate.freeze.Load()
+	t.gate.renew()
+	close(f.over)
+	t.gate.enter(tenantWork)
+	t.flush.request() // for the goroutines that have given up writing
+	t.gate.leave(tenantWork)
+}
+
+// pass stops the session's reader for as long as there is a freeze. Only the reader calls it,
+// outside the loop.
+func (s *session) pass() {
+	s.tenant.gate.pass(sessionWork)
+}
+
+// await polls until done, and returns false if ctx is done before that.
+func await(ctx context.Context, done func() bool) bool {
+	poll := time.NewTicker(freezePoll)
+	defer poll.Stop()
+	for !done() {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}

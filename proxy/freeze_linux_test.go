@@ -1,0 +1,295 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
+	"switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
+	"switchyard/proxy/tenant"
+)
+
+// inspected returns a policy that judges so slowly that a batch takes several turns.
+func inspected() policy.Policy {
+	rules := testRules()
+	rules[others] |= abi.InspectHeader
+	return &policytest.Policy{OnClassify: rules.Classify, OnInspect: func(byIDs policy.Verdict, _ policy.Question) (policy.Verdict, error) {
+		time.Sleep(turnTime / 8)
+		return policytest.Final(byIDs), nil
+	}}
+}
+
+// freezeNow freezes the tenant, and fails the test if that takes too long.
+func freezeNow(t testing.TB, served *Tenant) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), generous)
+	defer cancel()
+	if err := served.Freeze(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Everything that peers say arrives once and in order, although their tenant is frozen again and
+// again, and nothing changes while it is frozen.
+func TestFreezeUnderTraffic(t *testing.T) { freezeUnderTraffic(t, 10) }
+
+func freezeUnderTraffic(t *testing.T, times int) {
+	for name, test := range map[string]struct {
+		limits Limits
+		rules  policy.Policy
+		slowed hub.Reason // what makes readers pause
+		size   int
+		atOnce int // bytes on their way
+	}{
+		"in the loop":   {testLimits(), testRules(), "", 100, 300_000},
+		"with a quota":  {quotaLimits(), testRules(), hub.OverQuotaPDUs, 100, 300_000},
+		"with full log": {fullLimits(tenant.Slow), testRules(), hub.LogFull, 60_000, 3_000_000},
+		"in slow turns": {testLimits(), inspected(), "", 100, 30_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			served, _, _ := serveBy(t, test.limits, policytest.Active(test.rules))
+			converse(t, served, 3, test.size, test.atOnce, func() {
+				eventually(t, "a reader pauses", func() bool { return test.slowed == "" || served.hub.Counts().Slowed[test.slowed] > 0 })
+				for range times {
+					freezeNow(t, served)
+					expectStandstill(t, served)
+					served.Thaw()
+					received := served.hub.Counts().Received
+					eventually(t, "it goes on", func() bool { return served.hub.Counts().Received > received })
+				}
+			})
+			hubtest.Conserved(t, served.Hub())
+		})
+	}
+}
+
+func quotaLimits() Limits {
+	l := testLimits()
+	l.Quota = tenant.Quota{Peer: tenant.Rates{PDUsIn: 2000}}
+	return l
+}
+
+// expectStandstill checks that a frozen tenant does nothing, as far as that can be seen.
+func expectStandstill(t *testing.T, served *Tenant) {
+	t.Helper()
+	look := func() (received uint64, written []uint64) {
+		for _, s := range *served.sessions.Load() {
+			if s.raw != nil {
+				bytes, _ := s.seat.Written()
+				written = append(written, bytes, uint64(s.input.pdus.Buffered()), uint64(len(s.input.unhandled)))
+			}
+		}
+		return served.hub.Counts().Received, written
+	}
+	received, written := look()
+	for range 20 {
+		runtime.Gosched()
+	}
+	if later, writtenLater := look(); later != received || fmt.Sprint(writtenLater) != fmt.Sprint(written) {
+		t.Errorf("%d PDUs were handled, %v became %v", later-received, written, writtenLater)
+	}
+}
+
+// A freeze that does not succeed in time says what did not stop, and leaves no trace.
+func TestFreezeThatFails(t *testing.T) {
+	served, join, release := holdLoop(t)
+	_, a := join()
+	_, b := join()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	err := served.Freeze(ctx)
+	if want := "context deadline exceeded: did not stop: the loop"; err == nil || err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	release()
+	a.say(message(others, 1, "after the freeze"))
+	b.expect(message(others, 1, "after the freeze"))
+	freezeNow(t, served)
+	if err := served.Freeze(context.Background()); err == nil {
+		t.Error("a frozen tenant was frozen again")
+	}
+	served.Thaw()
+	served.Thaw()
+	a.say(message(others, 2, "after another one"))
+	b.expect(message(others, 2, "after another one"))
+	served.stop()
+	if err := served.Freeze(context.Background()); !errors.Is(err, ErrStopping) {
+		t.Errorf("got %v, want ErrStopping", err)
+	}
+}
+
+// What happens to connections during a freeze is noticed after it: one peer closes, one resets,
+// one sends without an end, one connects. A frozen tenant can be closed.
+func TestPeersDuringAFreeze(t *testing.T) {
+	served, addr, _ := serve(t, testLimits())
+	listener, closes, resets, floods := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
+	freezeNow(t, served)
+	closes.say(message(others, 1, "last words"))
+	closes.CloseWrite()
+	go io.Copy(io.Discard, closes)
+	resets.SetLinger(0)
+	resets.Close()
+	filled := make(chan int)
+	go func() { // until the socket is full
+		floods.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		sent := 0
+		for {
+			n, err := floods.Write(large)
+			if sent += n; err != nil {
+				filled <- sent
+				return
+			}
+		}
+	}()
+	sent := <-filled
+	late, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	expectStandstill(t, served)
+	if n := len(*served.sessions.Load()); n != 4 {
+		t.Errorf("%d sessions, want 4 that last", n)
+	}
+	served.Thaw()
+	floods.SetWriteDeadline(time.Now().Add(generous))
+	floods.Write(large[sent%len(large):])
+	words, flood := message(others, 1, "last words"), 0
+	for r, got := pdu.NewReader(listener, 1<<20), 0; flood < (sent+len(large)-1)/len(large) || got == 0; {
+		listener.SetReadDeadline(time.Now().Add(generous))
+		batch, err := r.ReadBatch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ; len(batch) > 0; batch = batch[pdu.ParseHeader(batch).Length:] {
+			if int(pdu.ParseHeader(batch).Length) == len(words) {
+				got++
+			} else {
+				flood++
+			}
+		}
+	}
+	eventually(t, "the ends are noticed", func() bool {
+		c := served.hub.Counts()
+		return c.Closed[hub.PeerClosed] == 1 && c.Closed[hub.PeerReset] == 1
+	})
+	words = message(others, 2, "first words")
+	late.Write(words)
+	listener.expect(words)
+	freezeNow(t, served) // and closed by Cleanup
+}
+
+// A peer that takes nothing does not hold up a freeze, although a goroutine waits for its socket,
+// and its write timeout goes on afterwards.
+func TestFreezeWithPeersThatTakeNothing(t *testing.T) {
+	for _, timeout := range []time.Duration{0, time.Hour} {
+		l := testLimits()
+		l.WriteTimeout = timeout
+		served, addr, _ := serve(t, l)
+		a := dial(t, addr)
+		lagging := dial(t, addr)
+		var said []byte
+		for i := range 100 {
+			said = append(said, message(others, uint16(i), string(large))...)
+		}
+		a.say(said)
+		a.settle()
+		s := (*served.sessions.Load())[1]
+		eventually(t, "a goroutine catches up", func() bool { return !s.output.right.TryLock() || unlock(s) })
+		freezeNow(t, served)
+		if s.output.broken.Load() || s.reason.Load() != nil {
+			t.Fatal("the connection that lags has ended")
+		}
+		served.Thaw()
+		lagging.expect(said)
+	}
+}
+
+// unlock gives back a right that was not taken by another goroutine, and returns false.
+func unlock(s *session) bool {
+	s.output.right.Unlock()
+	return false
+}
+
+// A session that was told to end, or whose reader found the end, before the freeze ends after it.
+func TestEndsDuringAFreeze(t *testing.T) {
+	served, addr, _ := serve(t, testLimits())
+	dial(t, addr)
+	near, far := loopback(t)
+	join(served, ownReader{far})
+	freezeNow(t, served)
+	for _, s := range *served.sessions.Load() {
+		if !served.End(s.conn, hub.NotAllowed) {
+			t.Error("not found")
+		}
+	}
+	expectStandstill(t, served)
+	served.Thaw()
+	client{t, near}.expectEnd()
+	eventually(t, "both end", func() bool { return served.hub.Counts().Closed[hub.NotAllowed] == 2 })
+}
+
+// A freeze counts like a stall: nothing is sent meanwhile, what has become due is sent at once
+// afterwards, and nobody is closed for a silence that was the tenant's.
+func TestTimeDuringAFreeze(t *testing.T) {
+	inBubble(t, testLimits(), func(y bubble) {
+		speaker := y.enter()
+		quiet, received := listen(y.Tenant)
+		const began, over = 20500 * time.Millisecond, 40500 * time.Millisecond
+		time.Sleep(began)
+		freezeNow(y.T, y.Tenant)
+		go speaker.Write(message(others, 1, "during"))
+		go quiet.Write(heartbeat)
+		time.Sleep(over - began)
+		y.Thaw()
+		time.Sleep(2 * time.Second)
+		y.expectCounts("nobody was closed", func(c hub.Counts) bool { return c.Received == 2 && len(c.Closed) == 0 })
+		quiet.Close()
+		atOnce := 0
+		for _, a := range <-received {
+			if began < a.at && a.at < over {
+				y.Errorf("%s arrived after %v, during the freeze", a.what, a.at)
+			}
+			if a.at == over {
+				atOnce++
+			}
+		}
+		if atOnce == 0 {
+			y.Error("nothing arrived at the end of the freeze")
+		}
+	})
+}
+
+// Frozen and thawed tenants keep no goroutines and no descriptors.
+func TestFreezeLeavesNothing(t *testing.T) {
+	served, addr, _ := serve(t, testLimits())
+	dial(t, addr)
+	_, far := loopback(t)
+	join(served, ownReader{far})
+	descriptors := func() int {
+		names, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(names)
+	}
+	goroutines, files := runtime.NumGoroutine(), descriptors()
+	for range 100 {
+		freezeNow(t, served)
+		served.Thaw()
+	}
+	eventually(t, "as many goroutines and descriptors as before", func() bool {
+		return runtime.NumGoroutine() <= goroutines && descriptors() <= files
+	})
+}
