@@ -2,12 +2,14 @@ package handover
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,9 +65,16 @@ func exchange(t testing.TB, from, to net.Conn) {
 	if _, err := io.WriteString(from, text); err != nil {
 		t.Fatal(err)
 	}
-	got := make([]byte, len(text))
-	if _, err := io.ReadFull(to, got); err != nil || string(got) != text {
-		t.Fatalf("received %q, %v", got, err)
+	hears(t, to, text)
+}
+
+// hears reads exactly that text.
+func hears(t testing.TB, conn net.Conn, want string) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(testTimeout))
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(conn, got); err != nil || string(got) != want {
+		t.Fatalf("received %q (%v), want %q", got[:n], err, want)
 	}
 }
 
@@ -113,10 +122,99 @@ func TestNewProcessRefuses(t *testing.T) {
 			if o.frozen != o.thawed {
 				t.Errorf("frozen %d times, thawed %d times", o.frozen, o.thawed)
 			}
-			for _, d := range o.sessions {
-				exchange(t, d.client, d.server)
-				exchange(t, d.server, d.client)
-			}
+			o.works(t)
 		})
+	}
+}
+
+// What cannot be frozen in time, or not at all, is not thawed either.
+func TestFreezeFails(t *testing.T) {
+	for _, test := range []struct {
+		old  old
+		want string
+	}{
+		{old{freeze: errors.New("a session is writing")}, "freeze: a session is writing"},
+		{old{hang: true}, "freeze: not everything stopped after 10ms"},
+	} {
+		from, to := pair(t)
+		done := make(chan error)
+		go func() { done <- to.TakeOver(t.Context(), &taker{}) }()
+		if _, err := from.Ask(t.Context(), Hello{}, patient); err != nil {
+			t.Fatal(err)
+		}
+		_, err := from.HandOver(t.Context(), &test.old, Limits{Freeze: 10 * time.Millisecond, Ready: testTimeout})
+		if err == nil || err.Error() != test.want || test.old.thawed != 0 {
+			t.Errorf("error %v, want %q; thawed %d times", err, test.want, test.old.thawed)
+		}
+		if err := <-done; !errors.Is(err, ErrAborted) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("the new process: %v", err)
+		}
+	}
+}
+
+// A part that cannot be sent is reported once, with its own error.
+func TestSendFails(t *testing.T) {
+	flat(t)
+	o := newOld(t, 3)
+	o.fails = errors.New("session 3 has no record")
+	var first, second taker
+	t.Cleanup(first.close)
+	t.Cleanup(second.close)
+	_, ofOld, ofNew := run(t, o, &first)
+	if ofOld == nil || ofOld.Error() != "send: session 3 has no record" || o.thawed != 1 || !errors.Is(ofNew, ErrAborted) {
+		t.Errorf("old: %v, new: %v, thawed %d times", ofOld, ofNew, o.thawed)
+	}
+	closed := newOld(t, 1)
+	closed.sessions[0].server.Close()
+	if _, ofOld, _ := run(t, closed, &second); !errors.Is(ofOld, net.ErrClosed) || closed.thawed != 1 {
+		t.Errorf("with a closed connection: %v", ofOld)
+	}
+}
+
+// A stop of either process ends the handover before go.
+func TestStopMeanwhile(t *testing.T) {
+	stop := errors.New("told to stop")
+	t.Run("old", func(t *testing.T) {
+		o := newOld(t, 1)
+		from, to := pair(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() {
+			await(to, kindHello)
+			offer(to)
+			await(to, kindEnd)
+			cancel(stop)
+		}()
+		if _, err := from.Ask(ctx, Hello{}, patient); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := from.HandOver(ctx, o, patient); !errors.Is(err, stop) || o.thawed != 1 {
+			t.Errorf("error %v, want %v; thawed %d times", err, stop, o.thawed)
+		}
+	})
+	t.Run("new", func(t *testing.T) {
+		from, to := pair(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		done := make(chan error)
+		go func() { done <- to.TakeOver(ctx, &taker{}) }()
+		if _, err := from.Ask(t.Context(), Hello{}, patient); err != nil {
+			t.Fatal(err)
+		}
+		cancel(stop)
+		if err := <-done; !errors.Is(err, stop) {
+			t.Errorf("the new process: %v, want %v", err, stop)
+		}
+		if err := from.hear(kindReady, new(Counts)); err == nil || !strings.Contains(err.Error(), stop.Error()) {
+			t.Errorf("the old process hears %v", err)
+		}
+	})
+}
+
+// A process that could not load its files says so instead of an offer.
+func TestRefuseInsteadOfAnOffer(t *testing.T) {
+	from, to := pair(t)
+	to.Refuse(errors.New("the policy is not there"))
+	_, err := from.Ask(t.Context(), Hello{}, patient)
+	if err == nil || err.Error() != "offer: the new process refused: the policy is not there" {
+		t.Error(err)
 	}
 }

@@ -124,7 +124,7 @@ func aborted(f frame) error {
 	if err := f.decode(&r); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s", ErrAborted, r.Why)
+	return fmt.Errorf("%w: %s", ErrAborted, cut(r.Why))
 }
 
 // A receiver hands what arrives to a New.

@@ -95,7 +95,7 @@ func (c *Conn) hear(want kind, v any) error {
 	if err := f.decode(&r); err != nil {
 		return err
 	}
-	return &RefusedError{r.Why}
+	return &RefusedError{cut(r.Why)}
 }
 
 var errNewGone = errors.New("the new process ended; its last lines in the log say why")
