@@ -63,7 +63,7 @@ func TestCompareStagesQuickly(t *testing.T) {
 	if code != exitSound {
 		t.Fatalf("exit code %d\n%s\n%s", code, out, stderr)
 	}
-	for _, want := range []string{"| W1: 8/1, 200 B | switchyard |", "|  | alike |", "|  | compared |", "| W1: 8/1, 200 B, 5000/s | switchyard |", "All 6 runs were checked"} {
+	for _, want := range []string{"| W1: 8/1, 200 B | switchyard |", "|  | again |", "|  | alike |", "|  | compared |", "| W1: 8/1, 200 B, 5000/s | switchyard |", "All 8 runs were checked"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}

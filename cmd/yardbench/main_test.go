@@ -159,7 +159,7 @@ func TestStageTable(t *testing.T) {
 	if c.scenarios, err = chooseScenarios(workloads[:1], saturated); err != nil {
 		t.Fatal(err)
 	}
-	for round, cpu := range [][]float64{{0.1, 0.11, 0.4}, {0.2, 0.2, 0.4}, {1, 0.9, 5}} {
+	for round, cpu := range [][]float64{{0.1, 0.1, 0.11, 0.4}, {0.2, 0.2, 0.2, 0.4}, {1, 1, 0.9, 5}} {
 		for i, server := range c.contenders {
 			r := load.Result{Seconds: 2, Delivered: 9e6, Server: &load.Usage{PerMillion: cpu[i]}}
 			c.runs = append(c.runs, outcome{c.scenarios[0].name, server.name, round + 1, r})
@@ -168,6 +168,7 @@ func TestStageTable(t *testing.T) {
 	got := c.tables(surroundings{})
 	for _, want := range []string{
 		"| W1: 8/1, 200 B | switchyard | 9.00 | 0.200 | 0 | 0 |  |  |\n",
+		"|  | again | 9.00 | 0.200 | 0 | 0 | 1.000 | 1.000–1.000 |\n",
 		"|  | alike | 9.00 | 0.200 | 0 | 0 | 1.000 | 0.900–1.100 |\n",
 		"|  | compared | 9.00 | 0.400 | 0 | 0 | 4.000 | 2.000–5.000 |\n",
 	} {

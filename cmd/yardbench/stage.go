@@ -19,6 +19,7 @@ import (
 // With --stages, Switchyard is compared with itself while it releases a policy:
 //
 //	switchyard  one policy
+//	again       the same: how far its figures differ is the noise
 //	alike       a stage of two policies, half of the users each, that agree on what the load sends
 //	compared    a shadow of two policies that differ on it: each PDU is judged by both, and weighed
 //
@@ -42,14 +43,16 @@ CID_OTHER_HEARTBEAT = "consume"
 
 // stageContenders returns the contenders of --stages.
 func stageContenders(s contender) []contender {
-	alike, compared := s, s
-	alike.name, compared.name = "alike", "compared"
+	again, alike, compared := s, s, s
+	again.name, alike.name, compared.name = "again", "alike", "compared"
+	again.version += ", the same: the noise"
 	alike.version += ", in a stage of two policies that agree on what is sent"
 	compared.version += ", in the shadow of a policy that differs on it"
 	s.staging = &staging{keys: `mode = "manual"`}
+	again.staging = s.staging
 	alike.staging = &staging{`mode = "manual", shadow = false, stages = ["50%"]`, strings.Replace(stagePolicy, "NOTIFY = \"broadcast-except-sender\"", "NOTIFY = \"drop\"", 1), "alike"}
 	compared.staging = &staging{`mode = "manual"`, strings.Replace(stagePolicy, "DATA = \"broadcast-except-sender\"", "DATA = \"broadcast-all\"", 1), "by_stable"}
-	return []contender{s, alike, compared}
+	return []contender{s, again, alike, compared}
 }
 
 // start starts the contender in a new folder, and waits until its release has begun. It returns the
