@@ -91,6 +91,18 @@ func (f *Fault) passes() bool {
 	return f != nil && (f.Kind == FaultInstance || f.Kind == FaultBudget)
 }
 
+// ConnectionSide returns the side of all that a connection sends, or Alike if the stage does not
+// split connections.
+func (s *Stage) ConnectionSide(connection uint64) Side {
+	switch {
+	case s.Split.Unit != UnitConnection, s.below == 0, s.below == 1<<32, s.Split.Tripped() != NoTrip:
+		return Alike
+	case s.Split.bucket(connection) < s.below:
+		return Candidate
+	}
+	return Stable
+}
+
 // side returns the generation to obey for an affected PDU.
 func (s *Stage) side(p []byte, connection uint64) Side {
 	switch {

@@ -13,6 +13,10 @@ type Tally struct {
 	Sides [3]uint64 // numbers of PDUs, by the Side that was obeyed
 	Rows  []Weights // by the hub's numbers of known commands; nil until the first PDU
 
+	// Ended counts the sessions that ended while the stage was in force, of peers on the stable
+	// generation's side and on the candidate's. Only if the unit is the connection.
+	Ended [2]uint64
+
 	CountAlike bool // also count PDUs and copies of rows that are not affected
 }
 
@@ -75,6 +79,7 @@ func (w *Weights) Add(other *Weights) {
 type Weighed struct {
 	Alike, ByStable, ByCandidate uint64 // numbers of PDUs, by the generation that was obeyed
 	Commands                     []CommandWeights
+	Ended                        [2]uint64 // see Tally
 }
 
 // Add adds the counts of another stage. The commands stay in the order of their ids.
@@ -82,6 +87,8 @@ func (w *Weighed) Add(other Weighed) {
 	w.Alike += other.Alike
 	w.ByStable += other.ByStable
 	w.ByCandidate += other.ByCandidate
+	w.Ended[0] += other.Ended[0]
+	w.Ended[1] += other.Ended[1]
 	for _, c := range other.Commands {
 		i, known := slices.BinarySearchFunc(w.Commands, c.Command, func(x CommandWeights, id pdu.CommandID) int { return cmp.Compare(x.Command, id) })
 		if !known {

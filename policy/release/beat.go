@@ -16,6 +16,7 @@ type Beat struct {
 	Elapsed time.Duration  // since the last beat
 	Counts  policy.Weighed // since the release began, including the counts from before a restart
 	Signals []Signal
+	Ends    Ends // since the last beat; in a stage of connections
 }
 
 // A Signal counts events of the whole tenant that cannot be attributed to one policy. For
@@ -26,9 +27,14 @@ type Signal struct {
 	During uint64 // since the release began
 }
 
-// suspicious reports whether the signal has become clearly more frequent. A signal that was
-// already frequent before the release is not suspicious.
-func (s Signal) suspicious() bool { return s.During > 3 && s.During > 4*s.Before }
+// suspicion describes how much more frequent the signal has become; it is empty if it has not, or
+// was already frequent before the release.
+func (s *Signal) suspicion() string {
+	if s.During <= 3 || s.During <= 4*s.Before {
+		return ""
+	}
+	return fmt.Sprintf("%s: %d since the release began, and %d in as long a time before", s.Name, s.During, s.Before)
+}
 
 // Beat takes the elapsed time and the counts. It enters the next step if the present one is
 // over, and ends the release if a budget is exceeded. It reports whether State, Share or Paused
@@ -44,12 +50,13 @@ func (r *Release) Beat(b Beat) (changed bool) {
 		r.end(RolledBack, breach)
 		return true
 	}
+	r.judge.endings.add(b.Ends)
 	elapsed := min(max(b.Elapsed, 0), maxBeat)
 	if r.Paused {
 		r.Stood += elapsed
 	} else {
 		r.Held += elapsed
-		r.heed(b.Signals)
+		r.heed(b)
 	}
 	if !r.Paused && !r.State.Over() {
 		r.step()
@@ -57,20 +64,24 @@ func (r *Release) Beat(b Beat) (changed bool) {
 	return was != [...]any{r.State, r.Share, r.Paused}
 }
 
-// heed applies the plan's choice for suspicious signals.
-func (r *Release) heed(signals []Signal) {
-	for _, s := range signals {
-		if !s.suspicious() || r.Plan.OnSuspicion == Ignore || r.judge.heeded[s.Name] {
-			continue
-		}
-		reason := fmt.Sprintf("%s: %d since the release began, and %d in as long a time before", s.Name, s.During, s.Before)
-		if r.Plan.OnSuspicion == Back {
-			r.end(RolledBack, reason)
-			return
-		}
-		r.pause(reason)
-		r.judge.heed(s.Name) // an operator who resumes the release has seen the signal
-		return
+// heed applies the plan's choice for what is suspicious.
+func (r *Release) heed(b Beat) {
+	r.suspect("session ends", r.judge.endings.suspicion())
+	for i := range b.Signals {
+		r.suspect(b.Signals[i].Name, b.Signals[i].suspicion())
+	}
+}
+
+// suspect applies the plan's choice to one signal, if it is suspicious, once: an operator who resumes
+// the release has seen it.
+func (r *Release) suspect(name, suspicion string) {
+	switch {
+	case suspicion == "", r.Paused, r.State.Over(), r.judge.heeded[name]:
+	case r.Plan.OnSuspicion == Back:
+		r.end(RolledBack, suspicion)
+	case r.Plan.OnSuspicion == Wait:
+		r.pause(suspicion)
+		r.judge.heed(name)
 	}
 }
 

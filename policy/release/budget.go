@@ -3,6 +3,7 @@ package release
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"switchyard/policy"
 )
@@ -50,10 +51,12 @@ func logEvidence(bad, all uint64, budget float64) float64 {
 			break
 		}
 	}
-	most := math.Inf(-1)
-	for _, l := range logs {
-		most = max(most, l)
-	}
+	return logMean(logs)
+}
+
+// logMean returns the logarithm of the mean of numbers that are given by their logarithms.
+func logMean(logs []float64) float64 {
+	most := slices.Max(logs)
 	sum := 0.0
 	for _, l := range logs {
 		sum += math.Exp(l - most)
@@ -84,6 +87,7 @@ func exceeds(bad, all uint64, budget float64, commands int) bool {
 type judge struct {
 	copies, bytes int             // consecutive beats in which the ratio was exceeded
 	heeded        map[string]bool // signals that have already paused the release
+	endings       endings
 }
 
 // heed records that a signal has paused the release, so that it pauses the release only

@@ -218,6 +218,10 @@ func (s *Seat) dueSoFar() uint64 {
 func (s *Seat) Release(why Reason) {
 	s.free()
 	h := s.hub
+	if g := h.active.TryAcquire(); g != nil {
+		defer g.Release() // not under mu, as it may close the generation
+		s.countEnd(g.Stage(), why)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.leaving, s)

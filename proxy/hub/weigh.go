@@ -242,7 +242,7 @@ func (h *Hub) Weighed(t *policy.Tally) policy.Weighed {
 
 // weighedNow is Weighed under mu.
 func weighedNow(t *policy.Tally) policy.Weighed {
-	all := policy.Weighed{Alike: t.Sides[policy.Alike], ByStable: t.Sides[policy.Stable], ByCandidate: t.Sides[policy.Candidate]}
+	all := policy.Weighed{Alike: t.Sides[policy.Alike], ByStable: t.Sides[policy.Stable], ByCandidate: t.Sides[policy.Candidate], Ended: t.Ended}
 	for i := range t.Rows {
 		if w := &t.Rows[i]; w.PDUs+w.Alike > 0 {
 			all.Commands = append(all.Commands, policy.CommandWeights{Command: countedCommands[i], Weights: *w})

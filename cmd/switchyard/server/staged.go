@@ -44,10 +44,13 @@ type staged struct {
 
 	mu      sync.Mutex // guards what follows
 	machine *release.Release
-	last    time.Time // of the last beat
-	past    []step    // with other limits
-	steps   []step    // the present one last; never empty
-	seen    carried   // what Serve was woken for
+	last    time.Time     // of the last beat
+	past    []step        // with other limits
+	steps   []step        // the present one last; never empty
+	seen    carried       // what Serve was woken for
+	inForce *policy.Stage // of the present step
+	ended   [2]uint64     // sessions that had ended at the last beat, by side
+	share   float64       // of the sessions that were open then, those on the candidate's side
 
 	// Owned by Serve.
 	carried carried // what is installed and recorded
@@ -78,7 +81,8 @@ func (r *staged) beat() {
 		return
 	}
 	if r.obeyTrip(); !r.machine.State.Over() {
-		r.machine.Beat(release.Beat{Elapsed: now.Sub(r.last), Counts: r.counts(), Signals: r.signals()})
+		counts := r.counts()
+		r.machine.Beat(release.Beat{Elapsed: now.Sub(r.last), Counts: counts, Signals: r.signals(), Ends: r.ends(counts.Ended)})
 	}
 	r.last = now
 	if r.machine.State == release.RolledBack {
@@ -88,6 +92,13 @@ func (r *staged) beat() {
 		r.seen = r.present()
 		r.wake()
 	}
+}
+
+// ends returns the sessions that have ended since the last beat. Called under mu.
+func (r *staged) ends(ended [2]uint64) release.Ends {
+	e := release.Ends{Stable: ended[0] - r.ended[0], Candidate: ended[1] - r.ended[1], Share: r.share}
+	r.ended, r.share = ended, r.tenant.Hub().CandidateShare(r.inForce)
+	return e
 }
 
 // obeyTrip ends the release if a tripwire has ended it on the data path, also if it was to be done.

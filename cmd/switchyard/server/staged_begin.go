@@ -281,7 +281,9 @@ func (s *served) installStage() {
 	r := s.release
 	next := step{state: r.machine.State, share: r.machine.Share, begun: time.Now(), tally: new(policy.Tally)}
 	g := policy.NewStage(r.split, next.share, next.tally)
-	next.effective = g.Stage().EffectiveShare()
+	r.inForce = g.Stage()
+	next.effective = r.inForce.EffectiveShare()
 	r.steps = append(r.steps, next)
 	s.active.Install(g)
+	r.ends(r.counts().Ended) // what ended since the last beat cannot be attributed to one of two steps
 }

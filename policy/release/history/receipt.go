@@ -49,9 +49,10 @@ type Step struct {
 	Share       float64       `json:"share"`     // the planned share of the units that obey the candidate
 	Effective   float64       `json:"effective"` // the actual share
 	Begun       time.Time     `json:"begun"`
-	Alike       uint64        `json:"alike"`        // PDUs for which both policies give the same verdict by ids
-	ByStable    uint64        `json:"by_stable"`    // other PDUs, routed by the verdict of the stable policy
-	ByCandidate uint64        `json:"by_candidate"` // other PDUs, routed by the verdict of the candidate
+	Alike       uint64        `json:"alike"`          // PDUs for which both policies give the same verdict by ids
+	ByStable    uint64        `json:"by_stable"`      // other PDUs, routed by the verdict of the stable policy
+	ByCandidate uint64        `json:"by_candidate"`   // other PDUs, routed by the verdict of the candidate
+	Ended       [2]uint64     `json:"ended,omitzero"` // sessions that ended, of peers that obeyed the stable policy and the candidate; by unit connection
 	Commands    []StepCommand `json:"commands"`
 }
 
@@ -73,7 +74,7 @@ type StepCommand struct {
 
 // StepOf returns a step with its counts.
 func StepOf(state string, share, effective float64, begun time.Time, c policy.Weighed) Step {
-	s := Step{State: state, Share: share, Effective: effective, Begun: begun, Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate, Commands: []StepCommand{}}
+	s := Step{State: state, Share: share, Effective: effective, Begun: begun, Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate, Ended: c.Ended, Commands: []StepCommand{}}
 	for i := range c.Commands {
 		w := &c.Commands[i]
 		s.Commands = append(s.Commands, StepCommand{Command: policy.CommandName(w.Command), PDUs: w.PDUs, Unweighed: w.Unweighed, Differ: w.Differ, Faults: w.Faults, Closes: w.Closes,
