@@ -205,21 +205,9 @@ func (t *Tenant) enter(s *session) error {
 	if most := t.limits.Load().Connections; most > 0 && len(*t.sessions.Load()) >= most {
 		return ErrFull
 	}
-	if s.socket != nil {
-		if t.loop == nil {
-			t.loop = startLoop(t)
-		}
-		s.loop = t.loop
-	}
+	t.prepareLoop(s)
 	s.seat = t.hub.Connect(s) // from now on other goroutines may call s.Close
-	s.seat.SetIdentity(s.identity())
-	if s.raw != nil && s.raw.paced() {
-		s.output.pacer = newPacer(s.seat.Written, s.kernel)
-	}
-	sessions := append(slices.Clone(*t.sessions.Load()), s)
-	t.sessions.Store(&sessions)
-	t.unsettled.Add(1)
-	t.reading.Add(1)
+	t.list(s)
 	if s.raw == nil {
 		s.output.writers.Add(1)
 		t.serving.Go(s.writeLoop)
@@ -228,6 +216,28 @@ func (t *Tenant) enter(s *session) error {
 		s.start(func() { s.serve(nil) })
 	}
 	return nil
+}
+
+// prepareLoop lets the loop read from the session, if it is a plain socket. Called under mu.
+func (t *Tenant) prepareLoop(s *session) {
+	if s.socket != nil {
+		if t.loop == nil {
+			t.loop = startLoop(t)
+		}
+		s.loop = t.loop
+	}
+}
+
+// list adds a session that has a seat to the list. Called under mu.
+func (t *Tenant) list(s *session) {
+	s.seat.SetIdentity(s.identity())
+	if s.raw != nil && s.raw.paced() {
+		s.output.pacer = newPacer(s.seat.Written, s.kernel)
+	}
+	sessions := append(slices.Clone(*t.sessions.Load()), s)
+	t.sessions.Store(&sessions)
+	t.unsettled.Add(1)
+	t.reading.Add(1)
 }
 
 // remove takes a session that has ended off the list.
