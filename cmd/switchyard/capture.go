@@ -124,6 +124,8 @@ func (r *captureOptions) query() (url.Values, error) {
 	}, nil
 }
 
+// run asks the server for a capture, which it streams while it records. The first signal ends the
+// recording: ctx ends the request, and copy keeps what has come.
 func (r *captureOptions) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	query, err := r.query()
 	if err != nil {
@@ -141,6 +143,7 @@ func (r *captureOptions) run(ctx context.Context, o *options, stdout, stderr io.
 		return serverError(err)
 	}
 	defer body.Close()
+	// It goes to stderr, because stdout may be the capture.
 	fmt.Fprintln(stderr, "recording; interrupt to end it")
 	if r.out == "-" {
 		return r.copy(ctx, stdout, stderr, body)

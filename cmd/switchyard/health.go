@@ -41,6 +41,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 					return err
 				}
 				admin := configuration.Admin
+				// Neither path needs a token, so none is read.
 				target = client.Target{Socket: configuration.File(admin.Socket), Address: admin.Address}
 			}
 			path := "/livez"
@@ -75,6 +76,7 @@ func askHealth(ctx context.Context, target client.Target, path string, within ti
 		return "", err
 	}
 	defer body.Close()
+	// Whatever answers at the address need not be Switchyard, and may send without end.
 	text, err := io.ReadAll(io.LimitReader(body, 4<<10))
 	if err != nil {
 		return "", fmt.Errorf("read the answer of %s: %w", client.Server(), err)

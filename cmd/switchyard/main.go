@@ -37,6 +37,8 @@ const (
 )
 
 func main() {
+	// The server starts its own program to load a policy for trial. A child reads neither flags nor
+	// environment, so this comes before them.
 	if trial.IsChild(os.Args) {
 		os.Exit(trial.Child(os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -173,6 +175,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	return root
 }
 
+// noArguments refuses words after a command that takes none, such as a flag without its hyphens.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("%s takes no argument %q; see '%s --help'", c.Name(), args[0], c.CommandPath())}

@@ -45,6 +45,7 @@ func writeManual(folder string, c *cobra.Command) error {
 
 func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
 
+// pagesBelow returns the subcommands that have a page: neither hidden ones nor help.
 func pagesBelow(c *cobra.Command) (subs []*cobra.Command) {
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() && sub.Name() != "help" {
@@ -162,6 +163,7 @@ func (p *page) text(text string) {
 	}
 }
 
+// verbatim adds lines as they are, such as a shell command. Indentation of the source is removed.
 func (p *page) verbatim(lines []string) {
 	p.line(".PP\n.RS 2\n.nf")
 	for _, l := range lines {

@@ -77,6 +77,8 @@ type difference struct {
 	Traffic *traffic        `json:"traffic"`
 }
 
+// A side is one of the two policies. SHA256 is the checksum of its file, and Module that of the
+// module which a table compiles to; of a module they are equal.
 type side struct {
 	Policy string `json:"policy"`
 	SHA256 string `json:"sha256"`

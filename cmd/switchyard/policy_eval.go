@@ -73,6 +73,9 @@ func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 }
 
 // evaluate explains how the PDU that the flags describe is routed.
+// evaluate explains how the PDU that the flags describe is routed. The policy is called twice for
+// it: once alone, for the verdicts and their cost, and once by a hub with the peers of the flags,
+// for the copies.
 func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout, stderr io.Writer) error {
 	p, err := e.pdu(c)
 	if err != nil {
@@ -116,6 +119,8 @@ func (e *evalOptions) again(o *options, c *cobra.Command, args []string, stdout,
 	if err != nil {
 		return dataError{fmt.Errorf("%s: %w", e.reproduce, err)}
 	}
+	// The file names the policy and has its configuration; the command line can replace both, to
+	// see whether a corrected module still fails.
 	name := failure.Policy
 	if len(args) == 1 {
 		name = args[0]
@@ -150,6 +155,7 @@ func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 	known, ok := pdu.CommandByID(id)
 	service := known.Service
 	if !ok {
+		// The high byte of a command's id is its service, for all commands of the protocol.
 		service = pdu.ServiceID(id >> 8)
 	}
 	if e.service != "" {
@@ -176,6 +182,7 @@ func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 // casePeers returns the peers that the flags name, the sender first.
 func (e *evalOptions) casePeers() ([]cases.Peer, error) {
 	peers := []cases.Peer{{Name: e.from}}
+	// A flag may name a peer that no other flag has named.
 	find := func(name string) *cases.Peer {
 		i := slices.IndexFunc(peers, func(p cases.Peer) bool { return p.Name == name })
 		if i < 0 {
@@ -205,6 +212,7 @@ func (e *evalOptions) casePeers() ([]cases.Peer, error) {
 	return peers, nil
 }
 
+// explained calls the policy for the question and describes its answers.
 func explained(g *loadedPolicy, q policy.Question) *explanation {
 	return newExplanation(g, q, g.Policy.Explain(q))
 }

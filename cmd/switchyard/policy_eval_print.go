@@ -53,6 +53,7 @@ type explanation struct {
 	Notes      []string            `json:"notes,omitempty"`
 }
 
+// An explainedPDU is the PDU as the policy received it.
 type explainedPDU struct {
 	Service string `json:"service"`
 	Command string `json:"command"`
@@ -63,12 +64,15 @@ type explainedPDU struct {
 	Fields  string `json:"fields"` // the body as text, if it is a message
 }
 
+// An explainedSender is what a policy learns of the sender. Peer has no name if the decision is
+// reproduced from a file, which does not record it.
 type explainedSender struct {
 	Peer       string `json:"peer,omitempty"`
 	Session    uint64 `json:"session"`
 	Attributes uint64 `json:"attributes"`
 }
 
+// An explainedAnswer is the result of one call of the guest. Verdict is empty if the call failed.
 type explainedAnswer struct {
 	Export     string `json:"export"`
 	Verdict    string `json:"verdict,omitempty"`
@@ -77,16 +81,20 @@ type explainedAnswer struct {
 	FuelLimit  uint64 `json:"fuel_limit"`
 }
 
+// An explainedFault is why the policy could not decide.
 type explainedFault struct {
 	Kind  policy.FaultKind `json:"kind"`
 	Error string           `json:"error"`
 }
 
+// An explainedUser is a user that a unicast names. Peers is empty if nobody holds the user.
 type explainedUser struct {
 	User  uint32   `json:"user"`
 	Peers []string `json:"peers"`
 }
 
+// newExplanation describes the calls of the guest. Where the PDU goes is added by name and route,
+// if it is known.
 func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *explanation {
 	h := pdu.ParseHeader(q.Header)
 	x := &explanation{
@@ -109,6 +117,7 @@ func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *exp
 	return x
 }
 
+// answer describes one call of the guest.
 func answer(a wasm.Answer, limits wasm.Limits) explainedAnswer {
 	x := explainedAnswer{Export: a.Export, Fuel: a.Fuel, FuelLimit: limits.Fuel}
 	if a.Fault == nil {
@@ -179,6 +188,7 @@ func (x *explanation) route(o cases.Outcome) {
 	}
 }
 
+// output prints the explanation: as one JSON object, or as a line for each part.
 func (x *explanation) output(asJSON bool, w io.Writer) error {
 	if asJSON {
 		return printJSON(w, x)
@@ -224,6 +234,8 @@ func (x *explanation) lines() [][]string {
 	return lines
 }
 
+// body describes the body of the PDU: its fields if it is the command's message, or else its
+// first 32 bytes in hex.
 func (x *explanation) body() string {
 	switch {
 	case x.PDU.Body == "":
@@ -235,6 +247,8 @@ func (x *explanation) body() string {
 	}
 }
 
+// byIDs describes the call of classify. Only a verdict for ids of the protocol is remembered by a
+// running hub.
 func (x *explanation) byIDs() string {
 	how := "asked for each PDU, as the ids are not the protocol's"
 	if x.ByIDs.Remembered {

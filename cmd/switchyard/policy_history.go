@@ -99,6 +99,7 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	}
 	v := verifiedHistory{Folder: folder, Notes: []string{}, Entries: []api.HistoryEntry{}}
 	report, err := history.Verify(folder, keys, func(e *history.Entry) {
+		// Every entry is verified, as the entries of all tenants are one chain.
 		if h.tenant == "" || e.Tenant == h.tenant {
 			v.Entries = append(v.Entries, admin.EntryOf(e))
 		}
@@ -115,6 +116,7 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	if report.Fault != nil {
 		v.Fault = report.Fault.Error()
 	}
+	// The entries before the fault are valid, so they are printed as well.
 	if err := v.print(stdout, h.asJSON); err != nil {
 		return err
 	}
@@ -124,6 +126,10 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	return nil
 }
 
+// print prints the entries, and below them where they are and how far they are valid:
+//
+//	folder: /var/lib/switchyard/releases
+//	sound: entry 12 is the last, head 1fbdb280a74545ac, signed
 func (v *verifiedHistory) print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, v)
@@ -157,6 +163,8 @@ func historyFolder(c *config.Config) (string, error) {
 	return folder, nil
 }
 
+// printHistory prints a row for each entry. A policy is printed as its version and the first
+// digits of its checksum; the JSON has the whole checksum.
 func printHistory(w io.Writer, entries []api.HistoryEntry) error {
 	rows := [][]string{{"N", "TIME", "TENANT", "KIND", "FROM", "TO", "WHO", "REASON"}}
 	of := func(p *api.ReleasedPolicy) string {
@@ -171,6 +179,8 @@ func printHistory(w io.Writer, entries []api.HistoryEntry) error {
 	return columns(w, rows)
 }
 
+// orDash fills an empty cell, so that a script which splits a row at blanks counts its columns
+// right.
 func orDash(text string) string {
 	if text == "" {
 		return "-"
@@ -228,6 +238,8 @@ func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
 	return c
 }
 
+// printReceipt prints the statement of a receipt. Everything but the signers comes from the
+// statement itself, since that is what was signed.
 func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 	var s history.Statement
 	if err := json.Unmarshal(r.Statement, &s); err != nil {
@@ -279,6 +291,7 @@ func stepOf(s *history.Step) string {
 		s.State, 100*s.Effective, s.ByStable, s.ByCandidate, differ, faults, closes, undelivered)
 }
 
+// longPolicy formats a policy with its whole checksum, for the records of a release.
 func longPolicy(p *history.Policy) string {
 	if p == nil {
 		return "none"

@@ -35,6 +35,7 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 				return fmt.Errorf("make a policy: %w", err)
 			}
 			fmt.Fprintf(stderr, "made the policy %s in %s/; go on with:\n", args[0], args[0])
+			// The steps alone go to stdout, so that a shell can run them.
 			for _, step := range scaffold.Steps(args[0], language) {
 				fmt.Fprintln(stdout, step)
 			}
@@ -45,6 +46,8 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
+// parseLanguage finds the language of the flag. There is no default, because a policy's author
+// has to choose.
 func parseLanguage(lang string) (toolchain.Language, error) {
 	if lang == "" {
 		return "", usageError{errors.New("new needs a language: write --lang and one of " + languageNames())}

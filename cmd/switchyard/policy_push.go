@@ -57,6 +57,7 @@ func readToPush(arg, address string, max int64) (source.File, []byte, error) {
 	if f.Path == "" {
 		return f, nil, usageError{fmt.Errorf("%s is shipped with Switchyard; name a file", arg)}
 	}
+	// A table that does not compile would be refused only by the servers that fetch it.
 	if _, err := f.Module(); err != nil {
 		return f, nil, err
 	}
@@ -72,6 +73,7 @@ func readToPush(arg, address string, max int64) (source.File, []byte, error) {
 	if err != nil {
 		return f, nil, dataError{err}
 	}
+	// A server takes the name of a policy from its address, and compares it with the statement.
 	name := provenance.Name(address)
 	switch {
 	case s.SHA256 != f.SHA256:

@@ -109,6 +109,7 @@ func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum strin
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	end := time.After(timeout)
+	// A policy that was seen in a release and is neither in it nor in force any more will not come.
 	seen := false // in a release
 	for {
 		all, err := conn.Releases(ctx, r.tenants())
@@ -309,6 +310,7 @@ func shortPolicy(p api.ReleasedPolicy) string {
 	return text
 }
 
+// shortPolicies lists the first few policies and counts the rest.
 func shortPolicies(all []api.ReleasedPolicy) string {
 	const most = 3
 	var texts []string

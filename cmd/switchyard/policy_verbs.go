@@ -52,6 +52,8 @@ func policyVerbs(o *options, stdout io.Writer) (all []*cobra.Command) {
 	return all
 }
 
+// command returns the command of the verb. It prints what is in force afterwards, or how far the
+// release is, because the server answers only when the change is made.
 func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	r, request := &releaseClient{options: o}, new(api.ReleaseRequest)
 	c := &cobra.Command{
@@ -64,6 +66,7 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 			defer conn.Close()
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
+			// An empty name stands for the only tenant; the server refuses it if there are several.
 			request.Tenant = r.tenant
 			result, err := conn.ChangeRelease(ctx, v.name, *request)
 			if err != nil {

@@ -72,11 +72,14 @@ type verification struct {
 	shipped    bool
 }
 
+// A refusal is the gate that the policy did not pass, with the remedy in the text.
 type refusal struct {
 	Gate  wasm.Gate `json:"gate"`
 	Error string    `json:"error"`
 }
 
+// A checkedSignature is one signature of the file. It counts only if its key is known and it
+// fits.
 type checkedSignature struct {
 	KeyID string `json:"keyid"`
 	Known bool   `json:"known"`
@@ -153,6 +156,7 @@ func (r *verification) addSignatures(f source.File, keys []provenance.Key) {
 	}
 }
 
+// print prints a line for each fact, and a line for each signature with what it is worth.
 func (r *verification) print(w io.Writer) error {
 	rows := [][]string{{"policy", r.Policy}, {"sha256", r.SHA256}}
 	if r.shipped {

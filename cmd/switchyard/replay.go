@@ -38,6 +38,8 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			// All policies are loaded before the capture is read, which standard input gives only
+			// once.
 			var policies []*loadedPolicy
 			for _, arg := range args[1:] {
 				g, err := loadPolicy(o, arg, config, stderr)
@@ -141,6 +143,8 @@ func printResult(w io.Writer, r *replay.Report, i int, p *replay.Result) error {
 
 // commandRows returns the row of one command, with a row below for each detail.
 func commandRows(c *replay.Command) (rows [][]string) {
+	// PDUs without the part of the capture that decides have no copies here. Numbers that lack some
+	// PDUs end in +?, and a ? stands for those that lack all.
 	copies, sent := number(c.Copies), size(c.Sent)
 	if unknown := c.Undecided.Sum() + c.Unrouted.Sum(); unknown == c.PDUs {
 		copies, sent = "?", "?"
@@ -175,6 +179,8 @@ func commandRows(c *replay.Command) (rows [][]string) {
 	return rows
 }
 
+// printChanges prints the PDUs whose verdict differs from an earlier one, by command and pair of
+// verdicts. before heads the column of that one, and nothing is what is printed if none differ.
 func printChanges(w io.Writer, before, nothing string, p *replay.Result, of func(*replay.Command) replay.Changes) error {
 	rows := [][]string{{"CHANGED", "PDUS", before, "NOW"}}
 	for _, c := range p.Commands {
@@ -192,6 +198,7 @@ func printChanges(w io.Writer, before, nothing string, p *replay.Result, of func
 
 // withFieldNames returns the verdict of a report with the fields of a unicast by name.
 func withFieldNames(verdict string, c pdu.CommandID) string {
+	// A verdict after a fault is the fallback and the fault: "drop, log by trap".
 	text, fault, failed := strings.Cut(verdict, " by ")
 	v, problem := policy.ParseVerdict(text)
 	if problem != nil {
@@ -223,6 +230,7 @@ func faults(p *replay.Result) string {
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
+// quantity formats a number with its noun, in the plural unless it is 1.
 func quantity(n uint64, of string) string {
 	if n == 1 {
 		return "1 " + of
