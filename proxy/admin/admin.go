@@ -147,6 +147,8 @@ func Serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger) (*S
 	return serve(listeners, b, o, log, clientTimeout)
 }
 
+// serve is Serve with another time for clients, for tests. It starts a goroutine for each
+// listener, and one that takes samples; Close ends them and waits for them.
 func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, clientTimeout time.Duration) (*Server, error) {
 	s := &Server{backend: b, options: o, log: log, clientTimeout: clientTimeout,
 		captures: make(semaphore, maxCaptures), taps: make(semaphore, maxTaps), streams: make(semaphore, maxStreams),

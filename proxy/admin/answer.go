@@ -182,6 +182,7 @@ func (s *Server) tenantsNamed(names []string) ([]Tenant, error) {
 	return some, nil
 }
 
+// namesOf lists tenants, for errors.
 func namesOf(tenants []Tenant) string {
 	var names []string
 	for _, t := range tenants {

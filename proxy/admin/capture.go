@@ -96,6 +96,7 @@ func readOptions(q url.Values) (o capture.Options, err error) {
 	return o, nil
 }
 
+// readOption reads one part of the query. The tenants are read by sources.
 func readOption(o *capture.Options, name, value string) (err error) {
 	switch name {
 	case "tenant":

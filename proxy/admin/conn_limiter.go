@@ -82,6 +82,7 @@ func (l *connLimiter) count() (counts map[string]int, health int) {
 	return counts, health
 }
 
+// most returns the client that has most connections; any of them if several have as many.
 func most(counts map[string]int) (client string) {
 	for c, n := range counts {
 		if client == "" || n > counts[client] {

@@ -205,12 +205,14 @@ func (e endpoint) methods() string {
 	return strings.Join(names, ", ")
 }
 
+// openapi answers with the description of this interface.
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(document)
 	return nil
 }
 
+// version answers with the text of Options.Version.
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte(s.options.Version))

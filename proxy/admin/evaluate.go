@@ -132,6 +132,7 @@ func (q *question) session() uint64 {
 	return *q.Session
 }
 
+// attributes returns the attribute bits of the sender, as the hub passes them to a guest.
 func (q *question) attributes() uint64 {
 	if q.Master {
 		return abi.AttributeMaster
@@ -176,6 +177,7 @@ func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Qu
 	return a
 }
 
+// answerOf describes one call of the guest. A call that failed has no decision.
 func answerOf(a wasm.Answer, c pdu.CommandID, fuel uint64) api.Answer {
 	answer := api.Answer{Export: a.Export, Fuel: a.Fuel, FuelLimit: fuel, Memory: a.Memory}
 	if a.Fault == nil {

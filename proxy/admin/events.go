@@ -177,6 +177,7 @@ func (f *feed) sendReleases() error {
 	return nil
 }
 
+// sendJSON sends one event. An empty id leaves the client's last one as it is.
 func (f *feed) sendJSON(event, id string, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -207,6 +208,8 @@ func (s *Server) stream(w http.ResponseWriter) *stream {
 	return &stream{w: w, control: http.NewResponseController(w), clientTimeout: s.clientTimeout}
 }
 
+// Write implements io.Writer. Each write has its own deadline: a stream may last, but a client
+// that stops reading may not.
 func (s *stream) Write(p []byte) (int, error) {
 	if err := s.control.SetWriteDeadline(time.Now().Add(s.clientTimeout)); err != nil {
 		return 0, err

@@ -75,6 +75,8 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelInfo || h.next.Enabled(ctx, level)
 }
 
+// Handle implements slog.Handler. A line is remembered before it is written, so that a log which
+// blocks does not hide it from operators.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelInfo {
 		h.lines.add(h.line(r))
@@ -85,6 +87,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.next.Handle(ctx, r)
 }
 
+// WithAttrs implements slog.Handler.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	other := *h
 	other.next = h.next.WithAttrs(attrs)
@@ -96,6 +99,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &other
 }
 
+// WithGroup implements slog.Handler. In a remembered line, groups are prefixes of names.
 func (h *handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h

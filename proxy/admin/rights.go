@@ -136,6 +136,7 @@ func (s *Server) authorize(r *http.Request, needed right) error {
 	}
 }
 
+// tokenFor returns the part of a key's name that says which token gives the right.
 func tokenFor(r right) string {
 	if r == operate {
 		return "operate"

@@ -66,6 +66,7 @@ type traffic struct {
 	rest    api.CommandTraffic
 }
 
+// newTraffic sorts the traffic of a hub by the rows of a table that show it.
 func newTraffic(h *hub.Hub, s *sample, rows []review.Row) traffic {
 	t := traffic{known: make(map[pdu.CommandID]api.CommandTraffic)}
 	for _, c := range trafficOf(h, s) {
@@ -100,6 +101,7 @@ func add(sum *api.CommandTraffic, c api.CommandTraffic) {
 	}
 }
 
+// route returns a row of the table with the traffic of its commands.
 func (t traffic) route(row review.Row) api.Route {
 	r := api.Route{Command: row.Command, First: row.First, Last: row.Last, Known: row.Known, Alike: row.Alike,
 		Scope: row.Scope, Decision: row.Decision, Actions: map[string]uint64{}}
@@ -115,6 +117,7 @@ func (t traffic) route(row review.Row) api.Route {
 	return t.put(r, sum)
 }
 
+// put adds traffic to a row. Actions is never null in JSON.
 func (t traffic) put(r api.Route, c api.CommandTraffic) api.Route {
 	r.PDUs, r.Bytes, r.Rate = c.PDUs, c.Bytes, c.Rate
 	if c.Actions != nil {

@@ -59,6 +59,7 @@ type sample struct {
 // amounts are PDUs and bytes so far.
 type amounts struct{ pdusIn, bytesIn, pdusOut, bytesOut uint64 }
 
+// since returns the rates between two samples that are that many seconds apart.
 func (a amounts) since(before amounts, seconds float64) api.Rates {
 	per := func(now, before uint64) float64 { return float64(now-before) / seconds }
 	return api.Rates{PDUsIn: per(a.pdusIn, before.pdusIn), BytesIn: per(a.bytesIn, before.bytesIn),

@@ -34,6 +34,7 @@ func (s *Server) describe(t Tenant) api.Tenant {
 	}
 }
 
+// inSeconds converts times for JSON, whose durations are all in seconds.
 func inSeconds(times map[hub.Reason]time.Duration) map[string]float64 {
 	seconds := make(map[string]float64)
 	for why, d := range times {
@@ -42,6 +43,7 @@ func inSeconds(times map[hub.Reason]time.Duration) map[string]float64 {
 	return seconds
 }
 
+// limitsOf returns the limits in force as JSON has them, with times in seconds.
 func limitsOf(l proxy.Limits) api.Limits {
 	quota := func(r tenant.Rates) api.Quota {
 		return api.Quota{PDUsIn: r.PDUsIn, BytesIn: r.BytesIn, BytesOut: r.BytesOut}

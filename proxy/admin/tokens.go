@@ -70,6 +70,8 @@ func (t *tokens) rightOf(shown string) (has right, name string) {
 	return t.rightOfSum(sha256.Sum256([]byte(shown)))
 }
 
+// rightOfSum is rightOf for the hash of a token. Both files are always searched, so that the time
+// does not tell in which one a token is.
 func (t *tokens) rightOfSum(shown [sha256.Size]byte) (has right, name string) {
 	mayRead, reader := t.read.has(shown)
 	mayOperate, operator := t.operate.has(shown)

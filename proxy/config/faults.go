@@ -15,6 +15,7 @@ import (
 // Faults is every fault of a configuration: first those of its file, by line.
 type Faults []Fault
 
+// Error implements error: one line for each fault.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
@@ -29,6 +30,7 @@ type Fault struct {
 	Problem string // what is wrong, and after a semicolon what to do
 }
 
+// Error implements error, in the form that editors and compilers use for places.
 func (f Fault) Error() string { return fmt.Sprintf("%s: %s", f.Place, f.Problem) }
 
 // A Place is where a value was set.
@@ -37,6 +39,7 @@ type Place struct {
 	Line   int    // in the file, from 1; otherwise 0
 }
 
+// String returns the source, with the line after a colon if there is one.
 func (p Place) String() string {
 	if p.Line == 0 {
 		return p.Source
@@ -44,6 +47,8 @@ func (p Place) String() string {
 	return fmt.Sprintf("%s:%d", p.Source, p.Line)
 }
 
+// sort sorts faults by line, those of the file first. Others keep the order in which they were
+// found.
 func (f Faults) sort() {
 	slices.SortStableFunc(f, func(a, b Fault) int {
 		if inFile := a.Place.Line > 0; inFile != (b.Place.Line > 0) {

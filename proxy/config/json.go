@@ -47,6 +47,7 @@ func plain(value any) (any, error) {
 	return value, nil
 }
 
+// plainList converts the members of a list. Errors name a member by its index, from 0.
 func plainList[T any](list []T) ([]any, error) {
 	plains := make([]any, len(list))
 	for i, inner := range list {

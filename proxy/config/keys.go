@@ -23,6 +23,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys())...)
 	}
 	return append(keys,
+		// A key without restart takes effect with the next reload.
 		key{name: "admin.address", field: &c.Admin.Address, check: checkAdminAddress, restart: true},
 		key{name: "admin.socket", field: &c.Admin.Socket, check: checkSocket, restart: true},
 		key{name: "admin.read_token_file", field: &c.Admin.ReadTokenFile, check: checkPath, restart: true},
@@ -76,6 +77,7 @@ const (
 	mostBytes       = 1024 * gibibyte
 )
 
+// keys returns the keys of a listener, without its name in front.
 func (l *Listener) keys() []key {
 	return []key{
 		{name: "address", field: &l.Address, check: checkAddress},
@@ -99,6 +101,7 @@ func (l *Listener) keys() []key {
 	}
 }
 
+// keys returns the keys of a tenant, without its name in front.
 func (t *Tenant) keys() []key {
 	claims, limits, quota := &t.Claims, &t.Limits, &t.Quota
 	return append(t.Release.keys(), []key{

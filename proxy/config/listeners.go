@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// checkListeners checks what the keys of a listener mean together, and what listeners mean to
+// each other. A check is left out if a key that it needs has a fault of its own (see sound),
+// because its result would mislead.
 func (r *reader) checkListeners() {
 	for i := range r.config.Listeners {
 		l, name := &r.config.Listeners[i], fmt.Sprintf("listener.%d", i)

@@ -18,6 +18,7 @@ type memberFault struct {
 	error
 }
 
+// Error implements error: one line for each fault.
 func (f memberFaults) Error() string {
 	errs := make([]error, len(f))
 	for i, fault := range f {

@@ -69,6 +69,7 @@ func Times(text string) (float64, error) {
 // mostRate is the highest rate that a budget may allow: its test compares it with twice as much.
 const mostRate = 0.45
 
+// checkRate accepts a rate that a budget may allow.
 func checkRate(text string) error {
 	rate, err := Percent(text)
 	if err == nil && rate > mostRate {
@@ -77,6 +78,7 @@ func checkRate(text string) error {
 	return err
 }
 
+// checkShare accepts the share of a stage.
 func checkShare(text string) error {
 	share, err := Percent(text)
 	if err == nil && (share == 0 || share == 1) {
@@ -85,11 +87,13 @@ func checkShare(text string) error {
 	return err
 }
 
+// checkMore accepts how much more a candidate may send.
 func checkMore(text string) error {
 	_, err := More(text)
 	return err
 }
 
+// checkTimes accepts how many times as much a candidate may use.
 func checkTimes(text string) error {
 	_, err := Times(text)
 	return err

@@ -23,6 +23,8 @@ var (
 	serverName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
 
+// checkTenantName accepts a name that can be a metric label, part of a file name, and part of a
+// key.
 func checkTenantName(name string) error {
 	if !tenantName.MatchString(name) {
 		return fmt.Errorf("%q is not a tenant's name; write 1 to 40 of a-z, 0-9 and -", name)
@@ -85,6 +87,7 @@ func checkPath(path string) error {
 	return nil
 }
 
+// checkFile accepts every path but an empty one.
 func checkFile(path string) error {
 	if path == "" {
 		return fmt.Errorf("%q names no file; write a path, or leave it out", path)

@@ -30,6 +30,7 @@ func (srv *server) openAdmin(listeners []net.Listener) (err error) {
 		return err
 	}
 	c, state := srv.config.Admin, srv.state
+	// The first request may come at once, and reads this view.
 	state.update(srv)
 	srv.admin, err = admin.Serve(listeners, state, admin.Options{
 		Version: version.String(), Started: state.started, Level: srv.level,
@@ -46,6 +47,7 @@ func (srv *server) openAdmin(listeners []net.Listener) (err error) {
 	return nil
 }
 
+// closeAll closes listeners that nothing serves yet.
 func closeAll(listeners []net.Listener) {
 	for _, l := range listeners {
 		l.Close()

@@ -29,6 +29,8 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "warning: wasm.fuel is %d: a unit of fuel now stands for time at worst, and a load from a large memory takes up to 8; "+
 			"leave the key out for the default, %d, which takes at most 10 ms\n", c.WASM.Fuel, usual)
 	}
+	// Whatever is wrong from here on does not end the check, because the operator is to see all
+	// faults at once.
 	engine := wasm.NewEngine(guestLimits(c), func(policy string, _ int, text string) {
 		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
 	})
@@ -149,6 +151,8 @@ func reviewTable(g *policy.Generation, about string, stdout io.Writer) {
 	p := review.InForce{Generation: g}
 	table := review.NewQuestions(nil, p).Extract(ctx, p)
 	const most = 10 // rows that are printed
+	// A row is shown if its command is unknown, or is known but has the row for services that the
+	// protocol does not have. Rows that are alike follow else, which is shown below.
 	beyond := slices.DeleteFunc(table.Rows(), func(r review.Row) bool { return r.Alike || r.Known && !r.Scope.Beyond() })
 	for _, r := range table.Rest() {
 		if r.Scope.Beyond() {

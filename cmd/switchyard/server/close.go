@@ -45,6 +45,7 @@ func (srv *server) drainAll() error {
 	return nil
 }
 
+// stopAccepting closes all listeners. Connections that they have accepted stay open.
 func (srv *server) stopAccepting() {
 	for _, l := range srv.listeners {
 		l.stopAccepting()

@@ -99,6 +99,7 @@ func loadCertificate(c *config.Config, l config.Listener) (*certificate.Source, 
 	return s, nil
 }
 
+// tlsVersion returns the number of a version that the configuration allows: 1.2 or 1.3.
 func tlsVersion(name string) uint16 {
 	if name == "1.3" {
 		return tls.VersionTLS13

@@ -252,6 +252,8 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	return want, err
 }
 
+// lostIf returns the drift of a policy that is in force because the one before was lost, if it
+// was.
 func lostIf(lost bool) string {
 	if lost {
 		return driftLost

@@ -87,6 +87,8 @@ type verbRequest struct {
 	result chan verbResult // holds one
 }
 
+// A verbResult is what the operator is answered: the state afterwards, or why nothing was
+// changed.
 type verbResult struct {
 	release api.Release
 	err     error
@@ -185,6 +187,7 @@ func releaseEventOf(v admin.Verb) (e release.Event, ok bool) {
 	return "", false
 }
 
+// conflict returns the error of a verb that does not fit what is in force. Nothing was changed.
 func conflict(format string, args ...any) error {
 	return admin.Conflict{Text: fmt.Sprintf(format, args...)}
 }
@@ -216,6 +219,11 @@ func (srv *server) rollback(t config.Tenant, s *served, was history.Tenant, v ad
 
 // target finds the policy that a rollback goes to: the last one, or that with the SHA-256, its
 // beginning, or the signed version that to is.
+//
+//	to          the policy
+//	""          the one before
+//	"1fbdb280"  the one whose SHA-256 begins so
+//	"7", "v7"   the one with this signed version
 func target(was history.Tenant, to string) (*history.Policy, error) {
 	if to == "" {
 		if len(was.Previous) == 0 {
@@ -223,6 +231,7 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 		}
 		return &was.Previous[len(was.Previous)-1], nil
 	}
+	// A shorter beginning could fit a policy by chance, or be meant as a version.
 	const least = 8 // hex digits
 	version, _ := strconv.ParseUint(strings.TrimPrefix(to, "v"), 10, 64)
 	kept := slices.Concat(was.Held, was.Previous)

@@ -92,6 +92,8 @@ func (srv *server) report(before inForce) api.Reload {
 	return r
 }
 
+// configResult returns what became of the configuration. Keys that need a restart are reported as
+// changed, although they have no effect yet.
 func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
 	r := api.ReloadConfiguration{Result: api.Unchanged, Error: srv.lastErrors["configuration"]}
 	r.Changed, r.Restart = config.Changes(before, srv.config)

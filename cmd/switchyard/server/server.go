@@ -129,6 +129,8 @@ type served struct {
 	discarded map[hub.Reason]uint64 // copies, when it began to drain
 }
 
+// newServer returns a server that has opened nothing. Its channels of capacity one are notices: a
+// sender that finds one full need not wait, because what it has to say will be looked at anyway.
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
 	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
 		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), releases: make(chan struct{}, 1), lastErrors: make(map[string]string)}
@@ -234,6 +236,7 @@ func (srv *server) openAndRun(hangups <-chan os.Signal) error {
 	return srv.stop()
 }
 
+// orNone names a path that may be empty, in a line for people.
 func orNone(path string) string {
 	if path == "" {
 		return "none"

@@ -94,6 +94,13 @@ func (srv *server) isStaged(t config.Tenant, s *served, c candidate) bool {
 
 // releaseSees does what the configuration's policy means for a release that is under way, and
 // reports whether that is all. err is why the policy is refused.
+//
+//	the configuration's policy              what follows
+//	refused, and its file is the candidate  the release is rolled back
+//	the policy in force                     the release is withdrawn
+//	another content                         it is loaded, and supersedes the release
+//	the candidate, with other limits        both policies are loaded anew
+//	the candidate                           nothing
 func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err error, requested bool) bool {
 	r := s.release
 	if err != nil {
@@ -133,6 +140,8 @@ func (srv *server) fileOf(t config.Tenant) string {
 func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 	r, engine, stable := s.release, srv.engine, s.policy
 	stable.effects, stable.may = found.effects, found.may
+	// The two loads are one after the other. If the release ends meanwhile, s.release is no longer
+	// r, and what was loaded for it is dropped.
 	s.next.drop()
 	s.next = srv.begin(engine, stable, false, func(before *load) {
 		s.next = nil
@@ -167,6 +176,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	r := s.release
 	r.mu.Lock()
+	// The release may have ended by itself while both policies were loaded.
 	if r.obeyTrip(); r.machine.State.Over() { // what is in force then needs the limits
 		r.mu.Unlock()
 		before.drop()
@@ -197,6 +207,12 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 
 // startRelease begins to compare a policy that is loaded with the one in force, or goes on with the
 // release of it that a stop interrupted. The error is that of the gate.
+//
+//	compare     the rows about which the policies differ by ids, or that one of them inspects
+//	gate        refuses other commands of presence, unless release.presence allows them
+//	supersede   ends the release of an earlier candidate
+//	resume      continues an interrupted release of this candidate, with its stage and counts
+//	install     a stage of both policies; from then on the tenant's tick calls beat
 func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.Who) error {
 	stable := s.active.Acquire()
 	defer stable.Release()
@@ -254,6 +270,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	return nil
 }
 
+// namesOf lists commands for a log line or an error.
 func namesOf(commands []pdu.CommandID) string {
 	var names []string
 	for _, c := range commands {

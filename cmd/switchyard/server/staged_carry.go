@@ -29,6 +29,8 @@ func (srv *server) carryRelease(tenant string, s *served, by history.Who, why st
 	r := s.release
 	r.mu.Lock()
 	r.obeyTrip()
+	// carried is what was carried out last. A call that finds nothing new does nothing, so it is
+	// called whenever something may have changed.
 	now, was, reason, progress := r.present(), r.carried, cmp.Or(r.machine.Reason, why), r.progress()
 	r.carried = now
 	moved := now.state != was.state || now.share != was.share
@@ -68,6 +70,8 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 	s.releases[state]++
 	s.weighed = r.ownCounts(s.weighed)
 	if state == release.Done {
+		// The release holds both policies, and gives them back at the end. The one that is in force
+		// afterwards is therefore acquired once more.
 		r.policies[1].Acquire() // for being in force
 		srv.install(s, &load{candidate: r.candidate, engine: r.engine, outcome: outcome{generation: r.policies[1]}})
 	} else {

@@ -159,6 +159,7 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 		}
 	}
 	m.Faults, m.Swapped, m.Refused, m.LoadSeconds = faults, reloads.Swapped, reloads.Refused, reloads.LoadSeconds
+	// The view may still have a tenant that was removed and closed meanwhile.
 	if g := t.Active.TryAcquire(); g != nil {
 		m.Policy, m.SHA256 = g.Name, g.Sum()
 		g.Release()

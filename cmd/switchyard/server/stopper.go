@@ -40,6 +40,8 @@ type stopper struct {
 	ends  time.Time     // when the drain is over; owned by watch
 }
 
+// newStopper returns a stopper whose contexts are done in this order, if at all: requested,
+// forced, abandoned.
 func newStopper() *stopper {
 	s := new(stopper)
 	s.requested, s.request = context.WithCancel(context.Background())

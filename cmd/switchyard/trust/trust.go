@@ -75,6 +75,7 @@ func (t *Checker) Audit(tenant config.Tenant) (source.Module, Proof, error) {
 	return t.find(tenant.Audit, tenant, provenance.Rules{}, provenance.NewLedger(""))
 }
 
+// find reads a policy and checks it by rules and a ledger of versions that were in force.
 func (t *Checker) find(name string, tenant config.Tenant, r provenance.Rules, l *provenance.Ledger) (source.Module, Proof, error) {
 	f, signature, err := t.Read(name)
 	if err != nil {
@@ -132,6 +133,8 @@ func (t *Checker) Prove(f source.File, tenant config.Tenant, r provenance.Rules)
 	return t.prove(f, signature, tenant, r, t.ledger)
 }
 
+// prove is Prove with the content of the signature file and a ledger. Without keys the versions
+// that were in force do not matter, since nothing can say which version a file is.
 func (t *Checker) prove(f source.File, signature []byte, tenant config.Tenant, r provenance.Rules, l *provenance.Ledger) (Proof, error) {
 	name := provenance.Name(f.Name)
 	if f.Path == "" {
