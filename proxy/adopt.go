@@ -53,9 +53,6 @@ func (t *Tenant) Adopt(conn net.Conn, st SessionState, input, due []byte, ended 
 	t.frozen = append(t.frozen, s)
 	t.prepareLoop(s)
 	t.list(s)
-	if s.output.pacer != nil {
-		s.kernel.limitUnsent(true) // which the old process may have lifted, see pacer
-	}
 	s.start(s.resume)
 	return nil
 }
