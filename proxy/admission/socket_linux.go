@@ -11,7 +11,9 @@ import (
 )
 
 // setUserTimeout bounds how long sent data may stay unacknowledged. Keepalive probes are
-// not sent while data is unacknowledged, so they do not notice a peer that vanished then.
+// not sent while data is unacknowledged, so they do not notice a peer that vanished then. The
+// kernel counts the time in which the peer's window is smaller than the next segment too, even if
+// the peer answers; most such peers are closed for WriteTimeout before.
 func setUserTimeout(conn *net.TCPConn, d time.Duration) {
 	if raw, err := conn.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) {
