@@ -122,7 +122,7 @@ func (t *Tenant) stopWriter(s *session) (stopped bool) {
 		return true // nobody waits for it
 	}
 	if !s.output.right.TryLock() {
-		s.conn.SetWriteDeadline(time.Now()) // catchUp has it
+		s.conn.SetWriteDeadline(time.Now()) // catchUp has it; again at each poll, in case it sets a deadline of its own
 		return false
 	}
 	s.conn.SetWriteDeadline(time.Time{})
@@ -154,12 +154,6 @@ func (t *Tenant) thaw() {
 	t.gate.enter(tenantWork)
 	t.flush.request() // for the goroutines that have given up writing
 	t.gate.leave(tenantWork)
-}
-
-// pass stops the session's reader for as long as there is a freeze. Only the reader calls it,
-// outside the loop.
-func (s *session) pass() {
-	s.tenant.gate.pass(sessionWork)
 }
 
 // await polls until done, and returns false if ctx is done before that.

@@ -50,11 +50,15 @@ func (t *Tenant) Moving(room int) (moving []Moving, drained, closed int) {
 }
 
 func (s *session) moving(room int) (m Moving, moves bool) {
-	if s.raw == nil || s.hasLeft() || s.reason.Load() != nil || s.asked.Load() != nil || s.input.ending != "" {
+	ends := s.hasLeft() || s.reason.Load() != nil || s.asked.Load() != nil || s.stops.Load() || s.input.ending != ""
+	if s.raw == nil || ends {
 		return m, false
 	}
+	s.output.pacer.restoreLimit()
 	m = Moving{Conn: s.conn, State: s.state(), Input: s.heldInput(), session: s}
-	m.State.Seat, m.Due, moves = s.seat.Export(min(mostDue, room-len(m.Input)))
+	if room -= len(m.Input); room >= 0 {
+		m.State.Seat, m.Due, moves = s.seat.Export(min(mostDue, room))
+	}
 	return m, moves
 }
 

@@ -178,6 +178,20 @@ func (l *loop) interrupt(s *session) {
 	s.conn.SetReadDeadline(time.Now())
 }
 
+// release removes a session of a frozen tenant from the loop, if it is there.
+func (l *loop) release(s *session) {
+	if l != nil && l.has(s) {
+		l.remove(s)
+	}
+}
+
+// has reports whether the session is in the loop.
+func (l *loop) has(s *session) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.members[s.input.member] == s
+}
+
 // run serves the sessions that have input, until the tenant stops. Then they go on in goroutines
 // of their own. It requests a flush after every round, and within a round after each loopBuffer
 // of input.

@@ -17,6 +17,7 @@ func (*loop) add(*session) bool    { return false }
 func (*loop) end(*session) bool    { return false }
 func (*loop) rouse(*session) bool  { return false }
 func (*loop) wake()                {}
+func (*loop) release(*session)     {}
 func (*loop) interrupt(s *session) { s.conn.SetReadDeadline(time.Now()) }
 func (*loop) awaitProgress()       {}
 func (*loop) awaitRead()           {}

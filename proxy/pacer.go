@@ -157,6 +157,15 @@ func (p *pacer) wrote(n int, now int64) {
 	p.free = max(p.free, now-int64(paceCredit)) + int64(p.timeFor(n>>p.level))
 }
 
+// restoreLimit limits the kernel's unsent data again, by which another process knows that the
+// connection is paced. The pacer may be nil.
+func (p *pacer) restoreLimit() {
+	if p != nil && p.lifted {
+		p.lifted = false
+		p.kernel.limitUnsent(true)
+	}
+}
+
 // check asks the kernel whether the peer keeps up.
 func (p *pacer) check(now int64) {
 	window, stopped, known := p.kernel.window()

@@ -42,6 +42,7 @@ type session struct {
 	reason    atomic.Pointer[hub.Reason] // why the session ends; nil until then
 	asked     atomic.Pointer[hub.Reason] // why the reader must end the session; nil until then
 	stops     atomic.Bool                // the reader must stop, even if the tenant continues
+	moved     bool                       // the session is in another process; written during a freeze
 	outdated  atomic.Bool                // see MarkOutdated
 	closing   chan struct{}              // closed when reason, asked or stops is set, so that a pause of the reader ends
 	closeOnce sync.Once                  // closes closing

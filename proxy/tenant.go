@@ -88,9 +88,10 @@ type Tenant struct {
 	serving  sync.WaitGroup // counts all goroutines of the tenant
 	stopTick context.CancelFunc
 
-	gate     *gate      // static
-	freezing sync.Mutex // guards frozen; held by Freeze and Thaw
-	frozen   []*session // whose right to write a freeze has taken
+	gate     *gate       // static
+	freezing sync.Mutex  // guards frozen; held by Freeze and Thaw
+	frozen   []*session  // whose right to write a freeze has taken
+	departed atomic.Bool // the hub's successor is in another process, so this one handles nothing more
 
 	// unsettled counts the sessions that are not settled, see session.settle, and one
 	// more until stop.

@@ -72,6 +72,10 @@ type slowLane struct{ sync.Mutex }
 func (s *session) handle(batch []byte) error {
 	for {
 		s.pass()
+		if s.tenant.departed.Load() {
+			s.tenant.hub.Refuse(s.seat, batch, hub.SessionEnded)
+			return nil // the reader finds that the session is to end
+		}
 		slow, all := s.input.slow, len(batch)
 		rest, err := s.handleTurn(batch, slow)
 		s.input.unhandled = s.input.unhandled[all-len(rest):]

@@ -97,9 +97,6 @@ func (s *session) writeDue(stop func() bool) {
 		} else {
 			s.setWriteDeadline(timeout)
 		}
-		if stop() { // the freeze's deadline may have been overwritten
-			return
-		}
 		n, err := s.write(buffers, due)
 		s.sent(n, clock())
 		switch {
