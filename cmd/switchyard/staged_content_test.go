@@ -180,3 +180,48 @@ func TestReleaseWithoutItsSignature(t *testing.T) {
 		})
 	}
 }
+
+// A policy whose verdicts are all those of the one in force has nothing to compare: after the shadow
+// it is in force.
+func TestReleaseOfTheSameVerdicts(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t, staged)
+	replace(t, filepath.Join(r.dir, "routes.toml"), savedTable("broadcast-all")+"# the same\n")
+	if l := r.expect("release begins"); l["commands"] != "none" || l["stage"] != "shadow" {
+		t.Errorf("begun with %v in %v", l["commands"], l["stage"])
+	}
+	if got := r.chat(5); got != 5 {
+		t.Errorf("%d of 5 chats arrive", got)
+	}
+	r.command(0, "promote")
+	if l := r.expect("release done"); l["judged_by_candidate"] != 0.0 {
+		t.Errorf("the candidate judged %v PDUs", l["judged_by_candidate"])
+	}
+	if s := r.receipt(2); s.Result != history.Done || len(s.Steps) != 1 || s.Steps[0].Alike == 0 || s.Steps[0].ByStable != 0 || s.Judged.Lost != 0 {
+		t.Errorf("receipt: %+v", s)
+	}
+}
+
+// Limits of the engine that the candidate no longer fits into roll it back; what is in force then
+// has the new limits.
+func TestReleaseOutOfLimits(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t, staged)
+	sound, err := os.ReadFile("../../policy/wasm/testdata/sound.wasm") // it has three pages of memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, r.dir, "sound.wasm", string(sound))
+	const file = `policy = "file:sound.wasm"`
+	r.configure(staged, file)
+	r.expect("release begins")
+	r.command(0, "promote")
+	from := r.logged()
+	r.configure(staged, file, "[wasm]\nmemory = \"128KiB\"")
+	r.expectFrom(from, "release rolled back", "the candidate does not load with the present limits", "compile gate", "raise wasm.memory")
+	s := r.status()
+	if len(s.Held) != 1 || s.Held[0].SHA256 != history.Sum(sound) || s.Drift != "rolled-back" {
+		t.Errorf("status: %+v", s)
+	}
+	r.wantDelivered("broadcast-all")
+}

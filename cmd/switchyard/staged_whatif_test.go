@@ -259,3 +259,54 @@ func (r *released) wantLost(action string) {
 		r.Errorf("status: %s", out)
 	}
 }
+
+// While the folder of the history cannot be written, releases go on, and that is said once. When it
+// can be written again, nothing of them is missing.
+func TestReleaseWithoutAFolder(t *testing.T) {
+	t.Parallel()
+	r := &released{T: t, dir: t.TempDir()}
+	state := filepath.Join(r.dir, "state")
+	write(t, state, "a file where the folder would be")
+	r.configure(staged)
+	r.table("broadcast-all")
+	r.restart()
+	begin := func(action string) { // status says that the history is not as it should be
+		from := r.logged()
+		r.table(action)
+		r.expectFrom(from, "release begins", sum(action))
+	}
+	begin(except)
+	r.command(0, "promote", "--all")
+	if got := r.chat(20); got != 20 {
+		t.Errorf("%d of 20 chats arrive", got)
+	}
+	r.command(0, "promote")
+	r.expect("release done")
+	begin("drop")
+	r.chat(30)
+	r.expect("release rolled back", "undelivered: 30 of 30")
+	r.wantDelivered(except)
+	begin("consume")
+	if n := r.count("the history of policies is kept by this process alone"); n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
+
+	remove(t, state)
+	r.command(0, "promote")
+	r.command(0, "rollback", "--reason", "enough")
+	var kinds []string
+	for _, e := range r.history() {
+		kinds = append(kinds, e.Kind)
+	}
+	if got, want := strings.Join(kinds, " "), "rolled-back stage begin rolled-back begin done stage begin initial"; got != want {
+		t.Errorf("the history has, the latest first, %s, want %s", got, want)
+	}
+	r.command(0, "history", "--verify")
+	for _, action := range []string{"drop", "consume"} {
+		if !strings.Contains(r.command(0, "status", "--json"), sum(action)) {
+			t.Errorf("%s is not held back", action)
+		}
+	}
+	r.stopAndStart()
+	r.wantInForce(except, "rolled-back", "drop", "consume")
+}

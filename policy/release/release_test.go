@@ -173,6 +173,19 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// A pause holds the share, and no breach.
+func TestBreachWhilePaused(t *testing.T) {
+	for _, state := range []State{Shadow, Stage, Bake} {
+		r := Resume(plan(), state, 0.5, policy.Weighed{})
+		if err := r.Handle(Pause, "for the night"); err != nil {
+			t.Fatal(err)
+		}
+		if r.Beat(Beat{Elapsed: time.Second, Counts: weights(policy.Weights{PDUs: 9, Faults: 1})}); r.State != RolledBack || r.Share != 0 || r.Paused {
+			t.Errorf("%s after a breach in %s", place(r), state)
+		}
+	}
+}
+
 // After a restart, the time and the sample of a step begin anew, and the evidence stays.
 func TestResume(t *testing.T) {
 	before := weights(policy.Weights{PDUs: 1000, Undelivered: 4})

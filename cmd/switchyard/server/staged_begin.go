@@ -159,6 +159,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 				after.drop()
 			case after.err != nil:
 				if srv.tell(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate does not load with the present limits: "+after.err.Error()) == nil {
+					before.candidate.drift = s.policy.drift // by the rollback
 					srv.install(s, before)
 					return
 				}
