@@ -173,11 +173,9 @@ func printJSON(w io.Writer, v any) error {
 // columns prints rows of aligned cells. It escapes what a terminal would obey, as cells may
 // hold text from peers or from a file of unknown origin.
 func columns(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var aligned, b strings.Builder
+	t := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
 	for _, cells := range rows {
-		for len(cells) > 1 && cells[len(cells)-1] == "" {
-			cells = cells[:len(cells)-1]
-		}
 		for i, cell := range cells {
 			if i > 0 {
 				io.WriteString(t, "\t")
@@ -186,5 +184,10 @@ func columns(w io.Writer, rows [][]string) error {
 		}
 		io.WriteString(t, "\n")
 	}
-	return t.Flush()
+	t.Flush()
+	for line := range strings.Lines(aligned.String()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n") // an empty last cell leaves spaces
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

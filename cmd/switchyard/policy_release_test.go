@@ -21,3 +21,15 @@ func TestStatusOfAnEmptyRelease(t *testing.T) {
 		}
 	}
 }
+
+// An empty last cell does not end the alignment of its column.
+func TestColumns(t *testing.T) {
+	var out strings.Builder
+	rows := [][]string{{"WHO", "REASON"}, {"socket, user 0", ""}, {"budgets and time", "faults"}, {"file", "a\nb"}}
+	if err := columns(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	if want := "WHO               REASON\nsocket, user 0\nbudgets and time  faults\nfile              a\\nb\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
