@@ -66,6 +66,7 @@ func (s *session) restore(st *SessionState, input []byte) {
 	in.lastRead.Store(now - int64(st.LastRead))
 	s.output.lastWrite.Store(now - int64(st.LastWrite))
 	in.gotPDU.Store(st.GotPDU)
+	s.outdated.Store(st.Outdated)
 	if arrived := in.pdus.Buffered(); arrived > 0 {
 		in.unfinished.note(arrived, true, now-int64(st.Unfinished))
 	}

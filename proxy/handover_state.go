@@ -19,6 +19,7 @@ type SessionState struct {
 	GotPDU     bool
 	Sniffed    []byte `json:",omitempty"` // the first bytes, until they are a header
 	MaxPDU     int
+	Outdated   bool // see Tenant.MarkOutdated
 }
 
 // A Moving is a session that can move to another process.
@@ -67,7 +68,7 @@ func (s *session) state() SessionState {
 	in, now := &s.input, clock()
 	age := func(since int64) time.Duration { return time.Duration(now - since) }
 	st := SessionState{Opened: age(s.opened), LastRead: age(in.lastRead.Load()), LastWrite: age(s.output.lastWrite.Load()),
-		GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max()}
+		GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max(), Outdated: s.outdated.Load()}
 	if since := in.unfinished.since.Load(); since != 0 {
 		st.Unfinished = age(since)
 	}
