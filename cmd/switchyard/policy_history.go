@@ -271,6 +271,16 @@ func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 	for _, s := range p.Steps {
 		rows = append(rows, []string{"step", stepOf(&s)})
 	}
+	if len(p.Budgets) > 0 {
+		var uses []api.BudgetUse
+		for _, b := range p.Budgets {
+			uses = append(uses, api.BudgetUse{Budget: b.Budget, Used: b.Used, Allowed: b.Allowed})
+		}
+		rows = append(rows, []string{"budget", budgetsOf(uses)})
+	}
+	for _, s := range p.Signals {
+		rows = append(rows, []string{"signal", fmt.Sprintf("%s: %d, and %d in as long a time before", s.Name, s.During, s.Before)})
+	}
 	if len(p.Unseen) > 0 {
 		rows = append(rows, []string{"unseen", strings.Join(p.Unseen, ", ")})
 	}

@@ -182,8 +182,15 @@ func TestBadRelease(t *testing.T) {
 		t.Errorf("obeyed by %v PDUs", l["judged_by_candidate"])
 	}
 	r.wantInForce("broadcast-all", "rolled-back", "drop")
-	if s := r.receipt(2); s.Result != history.RolledBack || s.Steps[0].Commands[0].Undelivered != 30 || s.Held == nil || s.Held.SHA256 != sum("drop") {
-		t.Errorf("receipt: %+v", s)
+	s := r.receipt(2)
+	if s.Result != history.RolledBack || s.Steps[0].Commands[0].Undelivered != 30 || s.Held == nil || s.Held.SHA256 != sum("drop") || len(s.Budgets) != 6 {
+		t.Fatalf("receipt: %+v", s)
+	}
+	if b := s.Budgets[2]; b.Budget != "undelivered" || b.Used != 1 || b.Allowed != 0.001 || b.Evidence < 3 || s.Budgets[0].Evidence != 0 {
+		t.Errorf("budgets of the receipt: %+v", s.Budgets)
+	}
+	if out := r.command(0, "receipt", "2"); !strings.Contains(out, "undelivered 100 of 0.1 %") {
+		t.Errorf("receipt: %s", out)
 	}
 	r.command(1, "status", "--wait", "--sha256", sum("drop"))
 	r.restart()

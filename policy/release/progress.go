@@ -1,6 +1,7 @@
 package release
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -91,6 +92,28 @@ func (p *Plan) Uses(c policy.Weighed) [len(BudgetNames)]Use {
 		moreUse("bytes", meant.Copies[0].Bytes, meant.Copies[1].Bytes, b.Bytes),
 		fuelUse(p, &all),
 	}
+}
+
+// Evidence returns, for each budget of Uses that is a rate above 0, the decimal logarithm of the
+// evidence that the candidate exceeds it, see logEvidence; 0 for the others.
+func (p *Plan) Evidence(c policy.Weighed) (e [len(BudgetNames)]float64) {
+	all, meant := sums(p, c)
+	e[0] = evidence(all.Faults, all.PDUs, p.Budget.Faults)
+	e[1] = evidence(meant.Closes, meant.PDUs, p.Budget.Closes)
+	e[2] = evidence(meant.Undelivered, compared(&meant), p.Budget.Undelivered)
+	for i := range c.Commands {
+		if w := &c.Commands[i]; !p.Accept[w.Command] {
+			e[2] = max(e[2], evidence(w.Undelivered, compared(&w.Weights), p.Budget.Undelivered))
+		}
+	}
+	return e
+}
+
+func evidence(bad, all uint64, budget float64) float64 {
+	if budget <= 0 || budget >= 1 {
+		return 0
+	}
+	return logEvidence(bad, all, budget) / math.Ln10
 }
 
 func rateUse(budget string, bad, all uint64, allowed float64) Use {

@@ -88,3 +88,22 @@ func TestUses(t *testing.T) {
 		}
 	}
 }
+
+// The evidence is that by which a release ends: with one command from 3 on, and with ten from 4 on.
+func TestEvidence(t *testing.T) {
+	p := plan()
+	p.Budget.Faults, p.Budget.Closes = 0, 1
+	for _, c := range []struct {
+		undelivered, pdus uint64
+		least, most       float64
+	}{{0, 0, 0, 0}, {0, 10_000, -9, 0}, {1, 1000, -2, 1}, {7, 1000, 2, 3}, {8, 1000, 3, 4}, {30, 30, 70, 90}} {
+		w := policy.Weights{PDUs: c.pdus, Undelivered: c.undelivered, Faults: 1, Closes: 1}
+		e := p.Evidence(weights(w))
+		if e[2] < c.least || e[2] > c.most || e[0] != 0 || e[1] != 0 {
+			t.Errorf("%d of %d: evidence %v, want %v to %v", c.undelivered, c.pdus, e, c.least, c.most)
+		}
+		if over := exceeds(c.undelivered, c.pdus, p.Budget.Undelivered, 1); over != (e[2] >= 3) {
+			t.Errorf("%d of %d: evidence %v, exceeded %v", c.undelivered, c.pdus, e[2], over)
+		}
+	}
+}

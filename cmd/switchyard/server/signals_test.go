@@ -1,12 +1,15 @@
 package server
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
+	"switchyard/policy/release/history"
 	"switchyard/proxy/admin"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
@@ -47,6 +50,18 @@ func TestSignalsOfATenant(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+	if err := s.verb(admin.Verb{Name: admin.Rollback}); err != nil {
+		t.Fatal(err)
+	}
+	var receipt history.Statement
+	if err := json.Unmarshal(s.state.records.Load().Recent("a", 1)[0].Receipt, &receipt); err != nil {
+		t.Fatal(err)
+	}
+	want := []history.Signal{{Name: "seconds with a log that is nearly full", During: 4}, {Name: "seconds with a slow probe", During: 4},
+		{Name: "senders slowed", During: 4}, {Name: "sessions closed for slow-consumer, write-timeout or peer-reset", During: 13}}
+	if !slices.Equal(receipt.Predicate.Signals, want) {
+		t.Errorf("the receipt has the signals %+v, want %+v", receipt.Predicate.Signals, want)
 	}
 }
 

@@ -120,6 +120,16 @@ func (srv *server) receiptOf(s *served, r *staged) (receipt history.Receipt, jud
 			seen[c.Command] = true
 		}
 	}
+	counts := r.counts()
+	evidence := r.machine.Plan.Evidence(counts)
+	for i, u := range r.machine.Plan.Uses(counts) {
+		receipt.Budgets = append(receipt.Budgets, history.BudgetUse{Budget: u.Budget, Used: u.Used, Allowed: u.Allowed, Evidence: evidence[i]})
+	}
+	for _, signal := range r.signals() {
+		if signal.Before+signal.During > 0 {
+			receipt.Signals = append(receipt.Signals, history.Signal(signal))
+		}
+	}
 	for _, c := range r.rows.Affected {
 		if !seen[c.String()] {
 			receipt.Unseen = append(receipt.Unseen, c.String())

@@ -27,6 +27,24 @@ type Receipt struct {
 	Steps  []Step   `json:"steps,omitempty"`  // of a release with stages
 	Judged *Judged  `json:"judged,omitempty"` // of a release with stages
 	Unseen []string `json:"unseen,omitempty"` // commands that the release affects but of which no PDU was seen
+
+	Budgets []BudgetUse `json:"budgets,omitempty"` // of a release with stages
+	Signals []Signal    `json:"signals,omitempty"` // of the whole tenant, those that were seen before or during the release
+}
+
+// A BudgetUse is how much of a budget the candidate used in the whole release.
+type BudgetUse struct {
+	Budget   string  `json:"budget"`            // faults, closes, undelivered, copies, bytes or fuel
+	Used     float64 `json:"used"`              // a rate of PDUs; for copies and bytes the increase, such as 0.25; for fuel the units of an inspection
+	Allowed  float64 `json:"allowed"`           // in the unit of Used
+	Evidence float64 `json:"evidence,omitzero"` // for rates: the decimal logarithm of the evidence that the rate is above what is allowed; from 3 on it counts, and from 4 with ten affected commands
+}
+
+// A Signal counts events of the whole tenant that cannot be attributed to one policy.
+type Signal struct {
+	Name   string `json:"name"`
+	Before uint64 `json:"before"` // in as long a time before the release: what was so already
+	During uint64 `json:"during"`
 }
 
 // Judged counts the PDUs that peers sent during a release, since the server's last start. If none
