@@ -23,6 +23,7 @@ func (t *Tenant) Depart(ctx context.Context, moving []Moving) {
 		for i := range moving {
 			moving[i].session.depart()
 		}
+		t.remove(func(s *session) bool { return s.moved })
 		for _, s := range *t.sessions.Load() {
 			s.askToEnd(hub.Handover)
 		}
@@ -43,7 +44,6 @@ func (s *session) depart() {
 	s.tenant.inputs.count(s, inputMemory{})
 	s.settle()
 	s.tenant.reading.Done()
-	s.tenant.remove(s)
 	close(s.done)
 }
 

@@ -86,7 +86,7 @@ func (s *session) finish() {
 	s.end()
 	s.input.pdus.Discard()
 	s.countInput()
-	s.tenant.remove(s)
+	s.tenant.remove(func(x *session) bool { return x == s })
 	close(s.done)
 	s.ended(s.abandoned())
 }

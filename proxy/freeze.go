@@ -25,8 +25,9 @@ import (
 
 const (
 	// lastWrites is for how long a freeze lets peers take what is due to them, if that is more
-	// than mostDue.
-	lastWrites = 500 * time.Millisecond
+	// than mostDue. It does not go on when none of them has taken anything for uselessTime.
+	lastWrites  = 500 * time.Millisecond
+	uselessTime = 100 * time.Millisecond
 	// mostDue is how much may be due to a session that moves, in bytes.
 	mostDue = 1 << 20
 	// freezePoll is how often a freeze looks whether writers have stopped.
@@ -95,13 +96,26 @@ func (t *Tenant) lastWrites(ctx context.Context) {
 	t.flush.pass() // no other goroutine has the turn now, or it waits to begin it
 	ctx, cancel := context.WithTimeout(ctx, lastWrites)
 	defer cancel()
-	behind := slices.Clone(*t.sessions.Load())
+	behind, lag, progress := slices.Clone(*t.sessions.Load()), uint64(0), time.Now()
 	await(ctx, func() bool {
-		behind = slices.DeleteFunc(behind, func(s *session) bool {
-			return s.raw == nil || s.hasLeft() || s.output.broken.Load() || s.seat.Lag() <= mostDue
-		})
-		return len(behind) == 0
+		before := lag
+		if behind, lag = tooFarBehind(behind); lag != before {
+			progress = time.Now()
+		}
+		return len(behind) == 0 || time.Since(progress) > uselessTime
 	})
+}
+
+// tooFarBehind returns those of the sessions that could move if less were due to them, and how
+// many bytes they are behind.
+func tooFarBehind(sessions []*session) (behind []*session, lag uint64) {
+	behind = slices.DeleteFunc(sessions, func(s *session) bool {
+		return s.raw == nil || s.hasLeft() || s.output.broken.Load() || s.seat.Lag() <= mostDue
+	})
+	for _, s := range behind {
+		lag += s.seat.Lag()
+	}
+	return behind, lag
 }
 
 // stopWriters takes the right to write of every session that may move.

@@ -241,11 +241,11 @@ func (t *Tenant) list(s *session) {
 	t.reading.Add(1)
 }
 
-// remove takes a session that has ended off the list.
-func (t *Tenant) remove(s *session) {
+// remove takes sessions that have ended off the list.
+func (t *Tenant) remove(ended func(*session) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	sessions := slices.DeleteFunc(slices.Clone(*t.sessions.Load()), func(x *session) bool { return x == s })
+	sessions := slices.DeleteFunc(slices.Clone(*t.sessions.Load()), ended)
 	t.sessions.Store(&sessions)
 }
 
