@@ -209,6 +209,26 @@ func TestStopMeanwhile(t *testing.T) {
 	})
 }
 
+// A new process that is told to stop once it is ready leaves the decision to the old one.
+func TestStopWhenReady(t *testing.T) {
+	from, to := pair(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- to.TakeOver(ctx, &taker{}) }()
+	if _, err := from.Ask(t.Context(), Hello{}, patient); err != nil {
+		t.Fatal(err)
+	}
+	from.say(kindEnd, Counts{})
+	if err := from.hear(kindReady, new(Counts)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	from.say(kindGo, nil)
+	if err := <-done; err != nil {
+		t.Errorf("the old process said go, and the new one does not serve: %v", err)
+	}
+}
+
 // A process that could not load its files says so instead of an offer.
 func TestRefuseInsteadOfAnOffer(t *testing.T) {
 	from, to := pair(t)

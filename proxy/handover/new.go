@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 )
 
 // New is what the new process does in TakeOver. It owns the sockets and the memory that it is
@@ -34,19 +35,21 @@ type New interface {
 // that it was handed, or end: the old process serves on, or is gone. The error is ErrGone or
 // ErrAborted if the old process caused it. TakeOver closes c.
 //
-// TakeOver has no time limit, as the old process has some and closes the stream. If this process
-// gave up by itself, the old one might say go to nobody. So ctx must not end because of time, only
-// because this process is told to stop.
+// When ctx is done, this process gives up, unless it has said that it is ready: then only the old
+// process decides, which has a time limit and closes the stream. Otherwise it might say go to
+// nobody.
 func (c *Conn) TakeOver(ctx context.Context, n New) error {
 	defer c.Close()
-	defer c.bound(ctx)()
-	if err := c.takeOver(n); err != nil {
+	release := sync.OnceFunc(c.bound(ctx))
+	defer release()
+	if err := c.takeOver(n, release); err != nil {
 		return c.refuse(ctx, err)
 	}
 	return nil
 }
 
-func (c *Conn) takeOver(n New) error {
+// takeOver calls ready before it says that this process is ready.
+func (c *Conn) takeOver(n New, ready func()) error {
 	if err := c.offer(n); err != nil {
 		return err
 	}
@@ -65,6 +68,7 @@ func (c *Conn) takeOver(n New) error {
 			return err
 		}
 		if r.isReady {
+			ready()
 			if err := c.say(kindReady, r.taken); err != nil {
 				return err
 			}

@@ -85,8 +85,9 @@ func (s *Sender) Presence(chunk []byte) error {
 }
 
 // Session sends a connection of the tenant that was begun last, with what was read from it and not
-// handled, and what is to be written to it. Its socket must not be in an epoll set of the caller,
-// other than that of the runtime. The bytes are copied.
+// handled, and what is to be written to it. The bytes are copied. A caller that has the socket in an
+// epoll set takes it out before it closes its own descriptor: the set would go on reporting the
+// socket, which the other process keeps open.
 func (s *Sender) Session(state any, socket syscall.Conn, input, due []byte) error {
 	s.sent.Sessions++
 	if len(s.sessions) == mostTogether || len(s.batch.body)+len(input)+len(due) > batchBytes {
