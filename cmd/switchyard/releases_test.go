@@ -267,9 +267,10 @@ func TestHistoryOfPolicies(t *testing.T) {
 
 	r.signal(syscall.SIGTERM)
 	r.exit()
+	l := r.expect("policy rolled back")
 	r.process = nil
 	out := r.command(0, "history", "--verify")
-	if !strings.Contains(out, "sound: entry 4 is the last") || !strings.Contains(out, "nobody can talk") {
+	if !strings.Contains(out, fmt.Sprintf("sound: entry %v is the last, head %v, ", l["history"], l["head"])) || l["history"] != 4.0 || !strings.Contains(out, "nobody can talk") {
 		t.Errorf("verify: %s", out)
 	}
 	if latest, first := strings.Index(out, string(history.RolledBack)), strings.Index(out, string(history.Initial)); latest < 0 || first < latest {

@@ -108,7 +108,8 @@ func TestGoodRelease(t *testing.T) {
 		t.Errorf("status: %s", out)
 	}
 	r.command(75, "status", "--wait", "--sha256", sum("broadcast-except-sender"), "--timeout", "1ms")
-	r.wantMetrics(`release_stage{stage="stage",tenant="default"} 1`, `release_share_ratio{of="wanted",tenant="default"} 0.5`, `release_unweighed_total{tenant="default"} 0`,
+	r.wantMetrics(`release_stage{stage="stage",tenant="default"} 1`, `release_share_ratio{of="wanted",tenant="default"} 0.5`, `release_share_ratio{of="units",tenant="default"} 0.5`, "history_intact 1", "history_entries 6",
+		`release_unweighed_total{tenant="default"} 0`,
 		`release_budget_ratio{budget="copies",tenant="default"} 0`, `release_differences_total{kind="verdict",tenant="default"} 400`)
 	r.command(0, "resume")
 	r.command(0, "promote", "--all")

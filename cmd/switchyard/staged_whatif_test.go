@@ -170,6 +170,7 @@ func TestReleaseOfDamagedState(t *testing.T) {
 	replace(t, path, strings.Replace(string(text), `"share":0.01`, `"share":0.02`, 1))
 	r.restart()
 	r.expect("the history of policies is damaged", "history-000001.jsonl")
+	r.wantMetrics("history_intact 0")
 	r.expect("release rolled back", "crash: the process ended in")
 	r.wantDelivered("broadcast-all")
 	r.command(exitData, "history", "--verify")

@@ -219,8 +219,8 @@ func (p *plan) admit(t config.Tenant) {
 	}
 	srv.tenants[t.Name] = s
 	s.tenant.EverySecond(func() { srv.second(s) })
-	number := srv.recordInForce(t.Name, s, nil, history.Who{})
-	srv.announce(t.Name, s, "policy in force", "history", number)
+	place := srv.recordInForce(t.Name, s, nil, history.Who{})
+	srv.announce(t.Name, s, "policy in force", place.attr())
 	srv.warnDrift(t.Name, s.policy, "")
 	if !atOnce(t) {
 		srv.checkAgain() // the configuration may name a candidate

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -112,26 +113,45 @@ func (srv *server) whoSaved(tenant string, c candidate) history.Who {
 	return who
 }
 
-// record writes an entry about a tenant, and returns its number for the log; 0 if it could not be
-// written.
-func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) uint64 {
+// A place is where an entry is in the history; the zero place is that of one that is not written. It
+// is logged, so that a log kept elsewhere shows a history that was cut or replaced.
+type place struct {
+	number uint64
+	head   string // the first digits of the SHA-256 of its line
+}
+
+// attr returns the place as attributes of a log line.
+func (p place) attr() slog.Attr { return slog.Group("", "history", p.number, "head", p.head) }
+
+// present returns the place of the last entry.
+func (srv *server) present() place {
+	p := srv.records.Position()
+	return place{p.Number, p.Sum[:min(len(p.Sum), 16)]}
+}
+
+// record writes an entry about a tenant.
+func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) place {
 	written, err := srv.records.Append(e, r, files...)
 	srv.warnHistory(err)
 	srv.warnDamage()
 	if err != nil {
-		return 0
+		return place{}
 	}
-	return written.Number
+	p := srv.present()
+	if p.number != written.Number { // another process has written since
+		p = place{number: written.Number}
+	}
+	return p
 }
 
 // recordInForce writes that the tenant's policy is in force without stages, if it is not the one
-// that the history has already. It returns the number of the last entry. before is the generation
+// that the history has already. It returns the place of the last entry. before is the generation
 // before it; nil if there was none. by caused that; without a name, the files did.
-func (srv *server) recordInForce(tenant string, s *served, before *policy.Generation, by history.Who) uint64 {
+func (srv *server) recordInForce(tenant string, s *served, before *policy.Generation, by history.Who) place {
 	now, files := recordOf(s.policy)
 	was := srv.records.State(tenant)
 	if s.policy.isHeldBack() || was.InForce != nil && was.InForce.Identity == now.Identity {
-		return srv.records.Position().Number
+		return srv.present()
 	}
 	e := history.Entry{Kind: history.AtOnce, Tenant: tenant, From: was.InForce, To: &now, Who: by}
 	if s.policy.drift == driftLost {

@@ -48,15 +48,15 @@ func (srv *server) carryRelease(tenant string, s *served, by history.Who, why st
 	e := history.Entry{Kind: history.Stage, Tenant: tenant, Release: r.id, From: &r.from, To: &r.to, Who: by, Reason: reason, Stage: progress}
 	attrs := []any{"tenant", tenant, "release", r.id, "stage", string(now.state), "share", now.share, "by", by.By}
 	if moved {
-		srv.log.Info("release stage", append(attrs, "history", srv.record(e, history.Receipt{}))...)
+		srv.log.Info("release stage", append(attrs, srv.record(e, history.Receipt{}).attr())...)
 	}
 	switch {
 	case now.paused && !was.paused:
 		e.Kind = history.Pause
-		srv.log.Warn("release paused", append(attrs, "reason", reason, "history", srv.record(e, history.Receipt{}))...)
+		srv.log.Warn("release paused", append(attrs, "reason", reason, srv.record(e, history.Receipt{}).attr())...)
 	case !now.paused && was.paused && !moved:
 		e.Kind = history.Resume
-		srv.log.Info("release resumed", append(attrs, "history", srv.record(e, history.Receipt{}))...)
+		srv.log.Info("release resumed", append(attrs, srv.record(e, history.Receipt{}).attr())...)
 	}
 }
 
@@ -86,8 +86,8 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 		e.Held, s.policy.drift = &r.to, driftRolledBack
 	}
 	receipt, judged := srv.receiptOf(s, r)
-	number := srv.record(e, receipt)
-	attrs := []any{"tenant", tenant, "release", r.id, "candidate", r.to.Short(), "by", by.By, "reason", reason, "judged_by_candidate", judged, "history", number}
+	place := srv.record(e, receipt)
+	attrs := []any{"tenant", tenant, "release", r.id, "candidate", r.to.Short(), "by", by.By, "reason", reason, "judged_by_candidate", judged, place.attr()}
 	switch state {
 	case release.Done:
 		srv.announce(tenant, s, "release done", append(attrs[2:], "before", before.FileSHA256)...)
@@ -229,8 +229,8 @@ func (srv *server) endInterrupted() {
 		if u.Stopped {
 			reason = "restart: release.on_restart is roll-back"
 		}
-		number := srv.record(history.Entry{Kind: history.RolledBack, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce, Held: &u.Candidate,
+		place := srv.record(history.Entry{Kind: history.RolledBack, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce, Held: &u.Candidate,
 			Who: history.Who{By: "start"}, Reason: reason}, history.Receipt{})
-		srv.log.Error("release rolled back", "tenant", t.Name, "release", u.Release, "candidate", u.Candidate.Short(), "reason", reason, "history", number)
+		srv.log.Error("release rolled back", "tenant", t.Name, "release", u.Release, "candidate", u.Candidate.Short(), "reason", reason, place.attr())
 	}
 }
