@@ -44,7 +44,7 @@ func (m *module) far() uint64 { return uint64(m.globals) + 3 }
 //	far = (memory.size >u nearPages) * midUnits + (memory.size >u FarPages) * (farUnits - midUnits)
 //
 // A comparison is 0 or 1, so this needs no branch. The size changes only by memory.grow, so
-// far is set there and in the wrappers, and a charge only reads it.
+// far is set there, and a charge only reads it.
 func (m *module) appendFar(out []byte) []byte {
 	out = append(out, opMemorySize, 0)
 	out = binary.AppendS(append(out, opI32Const), nearPages)
@@ -66,17 +66,21 @@ func (m *module) pay(out []byte, k mark) []byte {
 	out = binary.AppendS(append(out, opI64Const), int64(fuelFor(k.weight)))
 	out = append(out, opI64Sub)
 	if k.loads > 0 {
-		out = global(out, opGlobalGet, m.far())
-		out = binary.AppendS(append(out, opI64Const), int64(k.loads))
-		out = append(out, opI64Mul, opI64Sub)
+		out = append(times(global(out, opGlobalGet, m.far()), k.loads), opI64Sub)
 	}
 	if k.stores > 0 {
 		out = global(out, opGlobalGet, m.far())
-		out = append(out, opI64Const, farShift, opI64ShrU)
-		out = binary.AppendS(append(out, opI64Const), int64(k.stores))
-		out = append(out, opI64Mul, opI64Sub)
+		out = append(times(append(out, opI64Const, farShift, opI64ShrU), k.stores), opI64Sub)
 	}
 	return global(out, opGlobalSet, m.fuel())
+}
+
+// times multiplies the i64 on top of the stack.
+func times(out []byte, n uint64) []byte {
+	if n == 1 {
+		return out
+	}
+	return append(binary.AppendS(append(out, opI64Const), int64(n)), opI64Mul)
 }
 
 // trapBelowZero traps if the i64 on top of the stack is negative.

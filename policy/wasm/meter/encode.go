@@ -78,7 +78,6 @@ func (s *section) append(out []byte, id byte) []byte {
 //	(func (param i32 i32) (result i64)     the type of the exported function
 //	  fuel = budget
 //	  depth = Limits.Depth
-//	  far = …                              if there is a memory
 //	  local.get 0
 //	  local.get 1
 //	  call classify)
@@ -98,9 +97,6 @@ func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 		out = global(out, opGlobalSet, m.fuel())
 		out = binary.AppendS(append(out, opI32Const), int64(l.Depth))
 		out = global(out, opGlobalSet, m.depth())
-		if m.sections[binary.SectionMemory].count > 0 {
-			out = m.appendFar(out)
-		}
 		for i := range m.types[m.funcs[e.index]].params {
 			out = binary.AppendU(append(out, opLocalGet), uint64(i))
 		}
@@ -128,14 +124,14 @@ func (m *module) encodeTables() (out []byte) {
 	return out
 }
 
-// encodeGlobals writes the fuel, the budget, the depth, and far. Until a wrapper or
-// memory.grow sets far, loads and stores cost the most.
+// encodeGlobals writes the fuel, the budget, the depth, and far. Until memory.grow sets it, far
+// is that of the size with which the memory begins.
 func (m *module) encodeGlobals(l Limits) []byte {
 	const i64, i32, mutable = binary.I64, binary.I32, 1
 	out := binary.AppendS([]byte{i64, mutable, opI64Const}, int64(l.LoadFuel-m.instanceCost()))
 	out = binary.AppendS(append(out, opEnd, i64, mutable, opI64Const), int64(l.Fuel))
 	out = binary.AppendS(append(out, opEnd, i32, mutable, opI32Const), int64(l.Depth))
-	return append(out, opEnd, i64, mutable, opI64Const, farUnits, opEnd)
+	return append(out, opEnd, i64, mutable, opI64Const, byte(m.memory.far()), opEnd)
 }
 
 // encodeExports writes the exports, with wrappers in place of functions.

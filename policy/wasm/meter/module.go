@@ -69,6 +69,7 @@ type funcType struct {
 type memory struct {
 	min, max uint32
 	bounded  bool // it declares max
+	own      bool // the module defines it
 }
 
 // most returns the largest number of pages that the memory declares.
@@ -77,6 +78,18 @@ func (m memory) most() uint32 {
 		return max(m.min, m.max)
 	}
 	return m.min
+}
+
+// far returns what a load costs more in the memory as it begins, in units of fuel. A memory that
+// is imported may have any size.
+func (m memory) far() int {
+	switch {
+	case !m.own || m.min > FarPages:
+		return farUnits
+	case m.min > nearPages:
+		return midUnits
+	}
+	return 0
 }
 
 type table struct {

@@ -101,6 +101,7 @@ func (m *module) checkTables(r *binary.Reader) {
 
 func (m *module) readMemory(r *binary.Reader) {
 	start := r.Pos
+	m.memory.own = true
 	m.memory.min, m.memory.max = r.Limits()
 	m.memory.bounded = r.Pos > start && r.Buf[start] == 1
 	if most := m.memory.most(); r.Err == nil && most > MaxPages {
