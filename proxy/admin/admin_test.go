@@ -282,7 +282,7 @@ func (f *fixture) begin(query string) (*capture.Reader, *http.Response) {
 
 func TestCapture(t *testing.T) {
 	t.Parallel()
-	const clientTimeout = 200 * time.Millisecond // a capture may take longer
+	const clientTimeout = 500 * time.Millisecond // a capture may take longer
 	f := start(t, clientTimeout)
 	r, _ := f.begin("tenant=default&bodies=true&pdus=2&time=1m")
 	<-time.After(2 * clientTimeout) // longer than a request may take
@@ -340,7 +340,7 @@ func TestCloseEndsCaptures(t *testing.T) {
 // A client that takes nothing is cut off, and does not hold its place.
 func TestStalledCaptureIsCutOff(t *testing.T) {
 	t.Parallel()
-	f := start(t, 100*time.Millisecond)
+	f := start(t, 500*time.Millisecond)
 	conn, err := net.Dial("tcp", f.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
