@@ -254,11 +254,7 @@ func (x *explanation) byIDs() string {
 	if x.ByIDs.Remembered {
 		how = "remembered: asked once, not for each PDU"
 	}
-	verdict := x.ByIDs.Verdict
-	if verdict == "" {
-		verdict = "failed"
-	}
-	return fmt.Sprintf("%s (%s used %d of %d units of fuel; %s)", verdict, x.ByIDs.Export, x.ByIDs.Fuel, x.ByIDs.FuelLimit, how)
+	return fmt.Sprintf("%s (%s used %d of %d units of fuel; %s)", cmp.Or(x.ByIDs.Verdict, "failed"), x.ByIDs.Export, x.ByIDs.Fuel, x.ByIDs.FuelLimit, how)
 }
 
 // inspected describes the call of the inspection with its parameters, as the guest received them.
@@ -271,11 +267,7 @@ func (x *explanation) inspected() string {
 	if i.Export == "inspect_body" {
 		asked = strings.Replace(asked, "(", fmt.Sprintf("(%d bytes of body, ", len(x.PDU.Body)/2), 1)
 	}
-	verdict := i.Verdict
-	if verdict == "" {
-		verdict = "failed"
-	}
-	return fmt.Sprintf("%s: %s, used %d of %d units of fuel", asked, verdict, i.Fuel, i.FuelLimit)
+	return fmt.Sprintf("%s: %s, used %d of %d units of fuel", asked, cmp.Or(i.Verdict, "failed"), i.Fuel, i.FuelLimit)
 }
 
 // instead says which verdict applies after a fault, and where it comes from.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -174,23 +175,14 @@ func printHistory(w io.Writer, entries []api.HistoryEntry) error {
 		return shortPolicy(*p)
 	}
 	for _, e := range entries {
-		rows = append(rows, []string{fmt.Sprint(e.Number), e.Time.UTC().Format(time.RFC3339), orDash(e.Tenant), e.Kind, of(e.From), of(e.To), whoOf(e.Who), e.Reason})
+		rows = append(rows, []string{fmt.Sprint(e.Number), e.Time.UTC().Format(time.RFC3339), cmp.Or(e.Tenant, "-"), e.Kind, of(e.From), of(e.To), whoOf(e.Who), e.Reason})
 	}
 	return columns(w, rows)
 }
 
-// orDash fills an empty cell, so that a script which splits a row at blanks counts its columns
-// right.
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
 // whoOf describes who caused an entry.
 func whoOf(w api.ReleaseWho) string {
-	text := orDash(w.By)
+	text := cmp.Or(w.By, "-")
 	if w.Owner != "" {
 		text += " of user " + w.Owner
 	}
@@ -284,11 +276,7 @@ func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 	if len(p.Unseen) > 0 {
 		rows = append(rows, []string{"unseen", strings.Join(p.Unseen, ", ")})
 	}
-	signers := strings.Join(r.Signers, ", ")
-	if signers == "" {
-		signers = "nobody"
-	}
-	return columns(w, append(rows, []string{"signed by", signers}))
+	return columns(w, append(rows, []string{"signed by", cmp.Or(strings.Join(r.Signers, ", "), "nobody")}))
 }
 
 // stepOf describes a step of a release.

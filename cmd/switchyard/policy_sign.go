@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -103,10 +104,7 @@ func (s *signOptions) run(arg string, now time.Time, stdout, stderr io.Writer) e
 	if err != nil {
 		return dataError{err}
 	}
-	path := s.output
-	if path == "" {
-		path = provenance.SignatureFile(f.Path)
-	}
+	path := cmp.Or(s.output, provenance.SignatureFile(f.Path))
 	e, note, err := s.envelope(path, statement, now)
 	if err != nil {
 		return err

@@ -60,18 +60,9 @@ type Module struct {
 	File       []byte // the content of its file; for a table, the text
 }
 
-// Find finds the policy of that name: a shipped one, or "file:" followed by the path of a
+// Read finds the policy of that name: a shipped one, or "file:" followed by the path of a
 // table (.toml) or a module, relative to dir unless it is absolute. It refuses files of
-// more than max bytes. The error is a *wasm.GateError.
-func Find(name, dir string, max int64) (Module, error) {
-	f, err := Read(name, dir, max)
-	if err != nil {
-		return Module{}, err
-	}
-	return f.Module()
-}
-
-// Read finds the policy as Find does, but does not compile a table.
+// more than max bytes, and does not compile a table. The error is a *wasm.GateError.
 func Read(name, dir string, max int64) (File, error) {
 	if IsRemote(name) {
 		return File{}, &wasm.GateError{Gate: GateFetch, Policy: name, Err: errors.New("only a running server and 'switchyard check' fetch policies"),

@@ -15,6 +15,15 @@ import (
 	"switchyard/policy/wasm"
 )
 
+// find returns the module of the policy of that name.
+func find(name, dir string, max int64) (Module, error) {
+	f, err := Read(name, dir, max)
+	if err != nil {
+		return Module{}, err
+	}
+	return f.Module()
+}
+
 func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string][]byte{"a.toml": teamtalk.Table, "a.wasm": teamtalk.Module} {
@@ -23,9 +32,9 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"teamtalk", "file:a.toml", "file:a.wasm", "file:" + filepath.Join(dir, "a.wasm")} {
-		m, err := Find(name, dir, 1<<20)
+		m, err := find(name, dir, 1<<20)
 		if err != nil || !bytes.Equal(m.Bytes, teamtalk.Module) || m.Name != name || len(m.SHA256) != 64 {
-			t.Errorf("Find(%s) = %d bytes, %q, %v", name, len(m.Bytes), m.SHA256, err)
+			t.Errorf("find(%s) = %d bytes, %q, %v", name, len(m.Bytes), m.SHA256, err)
 		}
 	}
 }
@@ -37,11 +46,11 @@ func TestSums(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.toml"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	shipped, err := Find("teamtalk", dir, 1<<20)
+	shipped, err := find("teamtalk", dir, 1<<20)
 	if err != nil || shipped.FileSHA256 != shipped.SHA256 || shipped.Path != "" {
 		t.Errorf("shipped: file %q with %s, module %s, %v", shipped.Path, shipped.FileSHA256, shipped.SHA256, err)
 	}
-	m, err := Find("file:a.toml", dir, 1<<20)
+	m, err := find("file:a.toml", dir, 1<<20)
 	if want := sha256.Sum256(text); err != nil || m.FileSHA256 != hex.EncodeToString(want[:]) || m.SHA256 != shipped.SHA256 || m.Path != filepath.Join(dir, "a.toml") {
 		t.Errorf("a table: file %q with %s, module %s, %v", m.Path, m.FileSHA256, m.SHA256, err)
 	}
@@ -69,10 +78,10 @@ func TestFindRefuses(t *testing.T) {
 		"file:":            {GateFile, "not a regular file"},
 		"file:../nowhere/": {GateFile, "no such file"},
 	} {
-		_, err := Find(name, dir, 100)
+		_, err := find(name, dir, 100)
 		var gate *wasm.GateError
 		if !errors.As(err, &gate) || gate.Gate != want.gate || !strings.Contains(err.Error(), want.text) {
-			t.Errorf("Find(%s) = %v; want the %s gate and %q", name, err, want.gate, want.text)
+			t.Errorf("find(%s) = %v; want the %s gate and %q", name, err, want.gate, want.text)
 		}
 	}
 }
@@ -99,7 +108,7 @@ func errorsQuoteNothing(t *testing.T) {
 			if err := os.Symlink("secret", path); err != nil {
 				t.Fatal(err)
 			}
-			m, err := Find("file:"+name, dir, 1<<20)
+			m, err := find("file:"+name, dir, 1<<20)
 			if err == nil {
 				e := wasm.NewEngine(wasm.DefaultLimits(), nil)
 				_, err = m.Load(t.Context(), e, nil)

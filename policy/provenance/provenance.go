@@ -18,6 +18,7 @@
 package provenance
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -182,15 +183,8 @@ func (s *Statement) allows(fileHash, policy string, r Rules) error {
 		return Refuse(GateSignature, policy, "sign it with --tenant "+r.Tenant,
 			"its statement is for the tenants %s, and not for %s", strings.Join(s.Tenants, ", "), r.Tenant)
 	case s.Version < r.Floor && s.Version != r.DowngradeTo:
-		return Refuse(GateVersion, policy, fmt.Sprintf("use version %d or a later one; to go back all the same, set tenant.%s.downgrade_to = %d", r.Floor, orName(r.Tenant), s.Version),
+		return Refuse(GateVersion, policy, fmt.Sprintf("use version %d or a later one; to go back all the same, set tenant.%s.downgrade_to = %d", r.Floor, cmp.Or(r.Tenant, "NAME"), s.Version),
 			"it is version %d, and version %d was in force already", s.Version, r.Floor)
 	}
 	return nil
-}
-
-func orName(tenant string) string {
-	if tenant == "" {
-		return "NAME"
-	}
-	return tenant
 }

@@ -97,7 +97,7 @@ func Compile(name string, src []byte) ([]byte, error) {
 	return t.Module(), nil
 }
 
-// Verdict returns the verdict of the table, for display and to test the module. Traffic is
+// Verdict returns the verdict of the table, to compare the module with it in tests. Traffic is
 // judged by the module.
 func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Verdict {
 	if v, ok := t.pairs[pair{service, command}]; ok {

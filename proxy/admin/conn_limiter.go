@@ -139,10 +139,3 @@ func (l *connLimiter) release(conn net.Conn) {
 		l.releaseLocked(x)
 	}
 }
-
-// total returns how many connections are open.
-func (l *connLimiter) total() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.open)
-}

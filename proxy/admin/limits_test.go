@@ -94,7 +94,7 @@ func TestBadBodies(t *testing.T) {
 // What is no request, or one without end, is cut off without harm.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
-	f := start(t, 200*time.Millisecond)
+	f := start(t, time.Second)
 	for _, c := range []struct{ request, want string }{
 		{"nonsense\r\n\r\n", "HTTP/1.1 400"},
 		{"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "HTTP/1.1 431"},
@@ -192,7 +192,7 @@ func TestHeavyRequestsWait(t *testing.T) {
 // A policy that takes longer than a request may is waited for.
 func TestSlowPolicyIsAnswered(t *testing.T) {
 	t.Parallel()
-	const clientTimeout = 100 * time.Millisecond
+	const clientTimeout = time.Second
 	f := start(t, clientTimeout)
 	p := f.installSlow()
 	go func() {
@@ -355,4 +355,11 @@ func TestFewLinesOfClients(t *testing.T) {
 			t.Errorf("%s: %d lines and %d left out, want few, and 50 in all", message, n, left[message])
 		}
 	}
+}
+
+// total returns how many connections are open.
+func (l *connLimiter) total() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
 }

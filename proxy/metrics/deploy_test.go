@@ -30,7 +30,7 @@ func checkUse(t *testing.T, where, expression string) {
 	}
 	var all []string
 	for _, name := range names {
-		if !slices.Contains(Names(), name) && !slices.Contains(foreign, name) {
+		if !slices.Contains(familyNames(), name) && !slices.Contains(foreign, name) {
 			t.Errorf("%s: there is no metric %s", where, name)
 		}
 		all = append(all, labels[name]...)

@@ -89,15 +89,6 @@ type Listener struct {
 	CertificateWarnings int  // about those in force
 }
 
-// Names returns the names of Switchyard's own metrics, for checking their users.
-func Names() []string {
-	var all []string
-	for _, f := range families {
-		all = append(all, f.name)
-	}
-	return all
-}
-
 // Handler serves the State that read returns, and metrics of the Go runtime and the
 // process. It answers maxScrapes scrapes at a time and refuses more.
 func Handler(read func() State) http.Handler {

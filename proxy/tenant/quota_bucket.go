@@ -32,9 +32,6 @@ type Bucket struct {
 	paid atomic.Uint64
 }
 
-// NewBucket returns a full bucket of that many units per second; 0 is unlimited.
-func NewBucket(rate uint64) *Bucket { return &Bucket{rate: rate} }
-
 // Take uses n units, whether or not the bucket has them, and returns how long the bucket
 // is in debt from now on: 0 if it is not.
 func (b *Bucket) Take(now int64, n uint64) (wait time.Duration) {

@@ -40,7 +40,7 @@ func TestBucket(t *testing.T) {
 		"the end of the clock": {1, []step{{math.MaxInt64, 3, 2 * time.Second, 0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := NewBucket(c.rate)
+			b := &Bucket{rate: c.rate}
 			for i, s := range c.steps {
 				if got := b.Take(int64(s.at), s.take); got != s.wait {
 					t.Errorf("step %d: wait %v, want %v", i, got, s.wait)
@@ -62,7 +62,7 @@ func TestBucketKeepsTheRate(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		rate := 1 + r.Uint64()>>r.IntN(64)
-		b, now, used := NewBucket(rate), r.Int64N(1<<40), new(big.Int)
+		b, now, used := &Bucket{rate: rate}, r.Int64N(1<<40), new(big.Int)
 		start, last := now, uint64(0)
 		for range 500 {
 			last = r.Uint64N(rate/2 + 1)
@@ -85,7 +85,7 @@ func TestBucketKeepsTheRate(t *testing.T) {
 
 // Concurrent uses are all charged.
 func TestBucketIsShared(t *testing.T) {
-	b := NewBucket(1000)
+	b := &Bucket{rate: 1000}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -137,7 +137,7 @@ func TestFit(t *testing.T) {
 				t.Errorf("%d bytes fit, too much of %d; want %d, %d", fit, what, want, c.what)
 			}
 			// What passed is charged for, and nothing else.
-			charged := NewBucket(c.q.Peer.BytesIn)
+			charged := &Bucket{rate: c.q.Peer.BytesIn}
 			charged.Take(0, c.used[BytesIn]+uint64(fit))
 			if got, want := m.own[BytesIn].Owes(0), charged.Owes(0); got != want {
 				t.Errorf("the peer owes %v, want %v", got, want)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "configuration %s (%s): sound\n", orNone(c.Path), why)
+	fmt.Fprintf(stdout, "configuration %s (%s): sound\n", cmp.Or(c.Path, "none"), why)
 	if usual := int64(wasm.DefaultLimits().Fuel); c.WASM.Fuel != usual {
 		fmt.Fprintf(stdout, "warning: wasm.fuel is %d: a unit of fuel now stands for time at worst, and a load from a large memory takes up to 8; "+
 			"leave the key out for the default, %d, which takes at most 10 ms\n", c.WASM.Fuel, usual)

@@ -18,6 +18,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,7 +208,7 @@ func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signa
 	}
 	srv.stopper.last.Store(&last)
 	srv.stopper.drainTime.Store(int64(c.Drain.Timeout))
-	srv.log.Info("configuration", "file", orNone(c.Path), "why", why)
+	srv.log.Info("configuration", "file", cmp.Or(c.Path, "none"), "why", why)
 	srv.supervisor = newSupervisor(env, srv.log)
 	defer srv.supervisor.close()
 	err = srv.openAndRun(hangups)
@@ -234,14 +235,6 @@ func (srv *server) openAndRun(hangups <-chan os.Signal) error {
 	defer srv.startWatchdog()()
 	srv.run(hangups)
 	return srv.stop()
-}
-
-// orNone names a path that may be empty, in a line for people.
-func orNone(path string) string {
-	if path == "" {
-		return "none"
-	}
-	return path
 }
 
 // newEngine returns an engine with the limits of a configuration, which never change.
