@@ -277,19 +277,22 @@ func TestFreezeLeavesNothing(t *testing.T) {
 	dial(t, addr)
 	_, far := loopback(t)
 	join(served, ownReader{far})
-	descriptors := func() int {
-		names, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Skip(err)
-		}
-		return len(names)
-	}
-	goroutines, files := runtime.NumGoroutine(), descriptors()
+	goroutines, files := runtime.NumGoroutine(), descriptors(t)
 	for range 100 {
 		freezeNow(t, served)
 		served.Thaw()
 	}
 	eventually(t, "as many goroutines and descriptors as before", func() bool {
-		return runtime.NumGoroutine() <= goroutines && descriptors() <= files
+		return runtime.NumGoroutine() <= goroutines && descriptors(t) <= files
 	})
+}
+
+// descriptors returns how many descriptors the process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
 }

@@ -26,6 +26,7 @@ func TestEndOutdated(t *testing.T) {
 		tenant.EndOutdated() // which changes nothing
 		talker.Write(message(others, 1, "before the first tick"))
 		first := <-firstGot
+		synctest.Wait() // until the session is off the list
 		if n, ending := tenant.Outdated(); n != 1 || !ending {
 			t.Errorf("%d sessions are outdated and ending is %v, want 1 and true", n, ending)
 		}
