@@ -16,6 +16,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/policytest"
+	"switchyard/proxy/logtest"
 )
 
 const (
@@ -44,34 +45,16 @@ func testLimits() Limits {
 // generous is how long tests wait for what takes milliseconds on an idle machine.
 const generous = time.Minute
 
-// logLines collects what is logged.
-type logLines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 // serve starts a tenant with a listener on loopback and ends it with the test.
-func serve(t testing.TB, l Limits) (*Tenant, string, *logLines) {
+func serve(t testing.TB, l Limits) (*Tenant, string, *logtest.Lines) {
 	t.Helper()
 	return serveBy(t, l, policytest.Active(testRules()))
 }
 
 // serveBy is serve with a policy.
-func serveBy(t testing.TB, l Limits, active *policy.Active) (*Tenant, string, *logLines) {
+func serveBy(t testing.TB, l Limits, active *policy.Active) (*Tenant, string, *logtest.Lines) {
 	t.Helper()
-	lines := new(logLines)
+	lines := new(logtest.Lines)
 	tenant := NewTenant("default", active, l, slog.New(slog.NewTextHandler(lines, nil)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -199,7 +182,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 // expectLine waits until the log contains want.
-func expectLine(t testing.TB, lines *logLines, want string) {
+func expectLine(t testing.TB, lines *logtest.Lines, want string) {
 	t.Helper()
 	eventually(t, "a line in the log with "+want, func() bool { return strings.Contains(lines.String(), want) })
 }

@@ -8,6 +8,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/logtest"
 )
 
 // A folder that does not answer, in which the PDUs are kept on which a policy failed, holds up no
@@ -23,7 +24,7 @@ func TestFaultFolderThatHangs(t *testing.T) {
 			<-hang
 			return "late"
 		})
-		lines := new(logLines)
+		lines := new(logtest.Lines)
 		tenant.notes.log = slog.New(slog.NewTextHandler(lines, nil))
 		pdu := message(others, 1, "what the policy fails on")
 		for range faults {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"switchyard/proxy/logtest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,7 @@ import (
 // tenant closes.
 func TestFewSessionLines(t *testing.T) {
 	const seconds, each = 5, 400
-	var lines *logLines
+	var lines *logtest.Lines
 	inBubble(t, testLimits(), func(y bubble) {
 		lines = y.lines
 		for range seconds {

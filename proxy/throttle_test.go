@@ -17,6 +17,7 @@ import (
 	"switchyard/policy/policytest"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
+	"switchyard/proxy/logtest"
 	"switchyard/proxy/tenant"
 )
 
@@ -24,7 +25,7 @@ import (
 type bubble struct {
 	*testing.T
 	*Tenant
-	lines *logLines
+	lines *logtest.Lines
 }
 
 // inBubble runs play with a tenant in a synctest bubble, and checks afterwards that the
@@ -32,7 +33,7 @@ type bubble struct {
 func inBubble(t *testing.T, l Limits, play func(bubble)) {
 	synctest.Test(t, func(t *testing.T) {
 		active := policytest.Active(testRules())
-		y := bubble{T: t, lines: new(logLines)}
+		y := bubble{T: t, lines: new(logtest.Lines)}
 		y.Tenant = NewTenant("default", active, l, slog.New(slog.NewTextHandler(y.lines, nil)))
 		defer active.Close()
 		defer hubtest.Conserved(t, y.Hub())

@@ -13,6 +13,7 @@ import (
 	"switchyard/policy/policytest"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
+	"switchyard/proxy/logtest"
 )
 
 // slow is a command whose PDUs the slow policy inspects.
@@ -151,7 +152,7 @@ func TestProbeAsksTheLoop(t *testing.T) {
 
 // standStill starts a tenant whose loop stands still from the call of hold until that of
 // goOn.
-func standStill(t *testing.T, l Limits) (served *Tenant, addr string, lines *logLines, hold func() (goOn func())) {
+func standStill(t *testing.T, l Limits) (served *Tenant, addr string, lines *logtest.Lines, hold func() (goOn func())) {
 	stuck := newSlowPolicy(0)
 	served, addr, lines = serveBy(t, l, policytest.Active(stuck))
 	t.Cleanup(stuck.release)

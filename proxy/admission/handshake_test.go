@@ -140,7 +140,7 @@ func TestBadHandshakes(t *testing.T) {
 	handshake(t, h.dial(), "", good)
 	h.serves("main")
 	h.Close()
-	if h.lines.has("reason=abandoned") {
+	if h.lines.Has("reason=abandoned") {
 		t.Error("a health check is in the log")
 	}
 }

@@ -1,19 +1,18 @@
 package admission
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"switchyard/proxy"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/logtest"
 	"switchyard/proxy/tenant"
 )
 
@@ -24,7 +23,7 @@ const testTimeout = time.Minute
 type harness struct {
 	*Listener
 	t       testing.TB
-	lines   *logLines
+	lines   *logtest.Lines
 	tenants map[string]*fakeTenant
 }
 
@@ -121,7 +120,7 @@ func openFrozenFor(t testing.TB, o Options, s State, find func(tenant string) Se
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{t: t, lines: new(logLines)}
+	h := &harness{t: t, lines: new(logtest.Lines)}
 	h.Listener = OpenFrozen(socket, o, s, find, slog.New(slog.NewTextHandler(h.lines, nil)))
 	t.Cleanup(h.end)
 	return h
@@ -179,7 +178,7 @@ func (h *harness) refuses(want map[Reason]uint64) {
 // logs waits for a line with all of the words.
 func (h *harness) logs(words ...string) {
 	h.t.Helper()
-	eventually(h.t, func() bool { return h.lines.has(words...) }, func() string { return fmt.Sprintf("%q\n%s", words, h.lines) })
+	eventually(h.t, func() bool { return h.lines.Has(words...) }, func() string { return fmt.Sprintf("%q\n%s", words, h.lines) })
 }
 
 // servesUntil calls connect until a connection is refused for the reason, and returns how
@@ -291,36 +290,4 @@ func networks(all ...string) (p []netip.Prefix) {
 		p = append(p, netip.MustParsePrefix(s))
 	}
 	return p
-}
-
-// logLines collects what is logged.
-type logLines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// has reports whether one line has all of the words.
-func (l *logLines) has(words ...string) bool {
-	for line := range strings.Lines(l.String()) {
-		found := true
-		for _, w := range words {
-			found = found && strings.Contains(line, w)
-		}
-		if found {
-			return true
-		}
-	}
-	return false
 }

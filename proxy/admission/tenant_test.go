@@ -18,6 +18,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy"
+	"switchyard/proxy/logtest"
 )
 
 // toOthers is a policy that broadcasts everything, except to the sender.
@@ -30,8 +31,8 @@ func (toOthers) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, er
 func (toOthers) Close() error                                                        { return nil }
 
 // realTenant returns a production tenant, a function that closes it, and its log.
-func realTenant(l proxy.Limits) (*proxy.Tenant, func(), *logLines) {
-	lines := new(logLines)
+func realTenant(l proxy.Limits) (*proxy.Tenant, func(), *logtest.Lines) {
+	lines := new(logtest.Lines)
 	active := policy.NewActive(policy.NewGeneration("test", "", toOthers{}))
 	l.MaxPDU, l.LagHard = 1<<20, 64<<20
 	real := proxy.NewTenant("real", active, l, slog.New(slog.NewTextHandler(lines, nil)))
@@ -153,7 +154,7 @@ func TestSlowPeerOfATenant(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
-		if took := time.Since(start); took < timeout || took > 2*timeout || !lines.has("session closed", "reason=write-timeout") {
+		if took := time.Since(start); took < timeout || took > 2*timeout || !lines.Has("session closed", "reason=write-timeout") {
 			t.Errorf("after %v:\n%s", took, lines)
 		}
 		talker.Close()

@@ -288,15 +288,7 @@ func BenchmarkAudit(b *testing.B) {
 				all = append(all, hubtest.Join(h))
 				all[i].Send(b, online(i+1))
 			}
-			vec := make([][]byte, 0, 256)
-			b.ReportAllocs()
-			for b.Loop() {
-				h.Handle(all[0].Seat, batch)
-				head := h.Head()
-				for _, g := range all {
-					g.Discard(vec, head)
-				}
-			}
+			benchmarkBatches(b, h, all, batch)
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*64), "ns/PDU")
 		})
 	}

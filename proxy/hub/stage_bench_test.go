@@ -32,14 +32,6 @@ func benchmarkStage(b *testing.B, h *Hub, pdus int) {
 	for range 8 {
 		all = append(all, hubtest.Join(h))
 	}
-	vec := make([][]byte, 0, 256)
-	b.ReportAllocs()
-	for b.Loop() {
-		h.Handle(all[0].Seat, batch)
-		head := h.Head()
-		for _, g := range all {
-			g.Discard(vec, head)
-		}
-	}
+	benchmarkBatches(b, h, all, batch)
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*pdus), "ns/PDU")
 }

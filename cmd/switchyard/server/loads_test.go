@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 	"weak"
@@ -19,6 +18,7 @@ import (
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/config"
+	"switchyard/proxy/logtest"
 )
 
 // Parallel tests wait for timers and files, not for a core.
@@ -48,27 +48,9 @@ type testServer struct {
 	*server
 	t    *testing.T
 	dir  string
-	log  *logBuffer
+	log  *logtest.Lines
 	end  chan wasm.Report
 	done chan error
-}
-
-// A logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // serveIn serves a configuration that is saved in a folder of the test. The start waits for
@@ -85,7 +67,7 @@ func serveIn(t *testing.T, startTime time.Duration, configuration string, polici
 
 // run serves, with a server that prepare has changed before it starts.
 func (s *testServer) run(prepare func(*server)) {
-	s.log, s.done = new(logBuffer), make(chan error, 1)
+	s.log, s.done = new(logtest.Lines), make(chan error, 1)
 	load := func() (*config.Config, string, error) {
 		c, err := config.Load(filepath.Join(s.dir, "config.toml"), nil, nil)
 		return c, "for the test", err

@@ -223,6 +223,17 @@ func TestPinDuringReleaseFromAnAddress(t *testing.T) {
 	s.expect("the candidate is let in no more", 1)
 }
 
+// serveCandidate begins the release of a policy from a web server. stable is the policy before, if it
+// is not from there.
+func serveCandidate(t *testing.T, stable string) (*webServer, *testServer, *staged) {
+	t.Helper()
+	w := serveWeb(t, "drop")
+	s := serveFromFirst(t, w, stable, stagesByHand)
+	w.set("broadcast-all")
+	s.reload()
+	return w, s, s.nextRelease(nil)
+}
+
 // After a start that does not reach the address of the candidate, the release goes on in its stage
 // with the candidate that the history keeps.
 func TestReleaseWithoutAnAddress(t *testing.T) {
@@ -230,11 +241,7 @@ func TestReleaseWithoutAnAddress(t *testing.T) {
 	for name, stable := range map[string]string{"from there": "", "from a file": "file:a.toml"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := serveWeb(t, "drop")
-			s := serveFromFirst(t, w, stable, stagesByHand)
-			w.set("broadcast-all")
-			s.reload()
-			r := s.nextRelease(nil)
+			w, s, r := serveCandidate(t, stable)
 			if err := s.verb(admin.Verb{Name: admin.Promote}); err != nil {
 				t.Fatal(err)
 			}
@@ -264,11 +271,7 @@ func TestReleaseWithoutItsCandidate(t *testing.T) {
 	for name, stable := range map[string]string{"from there": "", "from a file": "file:a.toml"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := serveWeb(t, "drop")
-			s := serveFromFirst(t, w, stable, stagesByHand)
-			w.set("broadcast-all")
-			s.reload()
-			r := s.nextRelease(nil)
+			w, s, r := serveCandidate(t, stable)
 			w.set("")
 			if err := os.Remove(filepath.Join(s.dir, "state", "policies", r.to.SHA256)); err != nil {
 				t.Fatal(err)
