@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -14,48 +13,10 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/policytest"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
-	"switchyard/proxy/logtest"
 	"switchyard/proxy/tenant"
 )
-
-// A bubble is a tenant in a synctest bubble, with what it logs.
-type bubble struct {
-	*testing.T
-	*Tenant
-	lines *logtest.Lines
-}
-
-// inBubble runs play with a tenant in a synctest bubble, and checks afterwards that the
-// counts add up.
-func inBubble(t *testing.T, l Limits, play func(bubble)) {
-	synctest.Test(t, func(t *testing.T) {
-		active := policytest.Active(testRules())
-		y := bubble{T: t, lines: new(logtest.Lines)}
-		y.Tenant = NewTenant("default", active, l, slog.New(slog.NewTextHandler(y.lines, nil)))
-		defer active.Close()
-		defer hubtest.Conserved(t, y.Hub())
-		defer y.Close()
-		play(y)
-	})
-}
-
-// enter connects a peer that reads everything.
-func (y bubble) enter() net.Conn {
-	conn, far := net.Pipe()
-	join(y.Tenant, far)
-	go io.Copy(io.Discard, conn)
-	return conn
-}
-
-// idle connects a peer that reads nothing.
-func (y bubble) idle() net.Conn {
-	conn, far := net.Pipe()
-	join(y.Tenant, far)
-	return conn
-}
 
 func (y bubble) expectCounts(what string, ok func(c hub.Counts) bool) {
 	y.Helper()
