@@ -28,6 +28,7 @@ func threadClock() (read func() time.Duration, stop func()) {
 	}, runtime.UnlockOSThread
 }
 
+// cpuTimeOf reads a clock of a thread or process: its CPU time so far.
 func cpuTimeOf(clock int32) (time.Duration, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(clock, &t); err != nil {

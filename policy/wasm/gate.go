@@ -46,6 +46,8 @@ type GateError struct {
 	temporary, slow bool // see Refusal
 }
 
+// Error says which policy was refused where, why, and what to do. After a stack trace the remedy
+// has a line of its own.
 func (e *GateError) Error() string {
 	text, separator := e.Err.Error(), "; "
 	if strings.Contains(text, "\n\t") { // it ends in a stack trace

@@ -181,6 +181,7 @@ func (in *instance) callInspect(q *policy.Question) (policy.Verdict, error) {
 	return in.verdict(in.inspect)
 }
 
+// callInspectBody passes address and length of the body first, and then what callInspect passes.
 func (in *instance) callInspectBody(q *policy.Question) (policy.Verdict, error) {
 	ptr, err := in.copyBody(q.Body)
 	if err != nil {

@@ -82,6 +82,8 @@ func (l *loader) run(ctx context.Context) (used time.Duration, err error) {
 	return l.used(), nil
 }
 
+// pass takes the module through one gate. A panic of wazero, which a malformed module may cause,
+// becomes a refusal.
 func (l *loader) pass(ctx context.Context, pass func(*loader, context.Context) error) (err error) {
 	defer recovered(&err)
 	return pass(l, ctx)
@@ -96,6 +98,8 @@ func (l *loader) used() time.Duration { return l.computed() + l.compiled }
 // at the other gates, fuel bounds what the guest does.
 func (l *loader) checkTime(ctx context.Context) error { return l.checkLimits(ctx, l.used()) }
 
+// checkLimits is checkTime for a given CPU time. Three limits apply: a multiple of what the trial
+// took, the time for loading, and the elapsed time after which a starved load is given up.
 func (l *loader) checkLimits(ctx context.Context, used time.Duration) error {
 	limit := l.limit
 	switch err := ctx.Err(); {
@@ -111,6 +115,7 @@ func (l *loader) checkLimits(ctx context.Context, used time.Duration) error {
 	return nil
 }
 
+// size refuses modules that are too large to be rewritten and compiled.
 func (l *loader) size(context.Context) error {
 	if n, most := int64(len(l.module)), l.engine.limits.ModuleBytes; n > most {
 		return refuse("strip it (Go: -ldflags='-s -w') or raise wasm.module_size", "the module has %d bytes, at most %d are accepted", n, most)
@@ -120,6 +125,8 @@ func (l *loader) size(context.Context) error {
 
 func (l *loader) magic(context.Context) error { return checkMagic(l.module) }
 
+// meter rewrites the module so that fuel and depth bound each call. It comes before the compiler,
+// which sees no code that was not rewritten.
 func (l *loader) meter(context.Context) (err error) {
 	limits := l.engine.limits
 	l.metered, err = meter.Rewrite(l.module, meter.Limits{Fuel: limits.Fuel, LoadFuel: limits.LoadFuel, Depth: limits.Depth, Pages: limits.MemoryPages})
@@ -218,6 +225,8 @@ func (l *loader) compileFor(ctx context.Context, clocks chan<- func() time.Durat
 	}
 }
 
+// compileModule compiles in a runtime of its own, so that closing it frees everything of the
+// module. A panic becomes the error.
 func compileModule(config wazero.RuntimeConfig, module []byte) (c compilation) {
 	defer recovered(&c.err)
 	c.runtime = newRuntime(config)
@@ -238,6 +247,7 @@ func (c compilation) close() error {
 	return err
 }
 
+// checkImports refuses modules that import what the host does not offer.
 func (l *loader) checkImports(ctx context.Context) (err error) {
 	if l.imports, err = importsOf(l.module); err != nil {
 		return err
@@ -247,6 +257,8 @@ func (l *loader) checkImports(ctx context.Context) (err error) {
 
 func (l *loader) checkExports(context.Context) error { return checkExports(l.policy.compiled) }
 
+// instantiate makes the first instance, which runs the guest's start function and _initialize.
+// The time of this and of configure is what each later instance takes.
 func (l *loader) instantiate(ctx context.Context) (err error) {
 	p := l.policy
 	if err := hostFunctions(ctx, p.runtime, l.imports, &p.lines); err != nil {
@@ -258,6 +270,8 @@ func (l *loader) instantiate(ctx context.Context) (err error) {
 	return err
 }
 
+// configure passes the configuration to the guest, which may refuse it. A policy without one gets
+// the empty object.
 func (l *loader) configure(context.Context) error {
 	p := l.policy
 	if p.config = bytes.Clone(l.config); len(p.config) == 0 {
@@ -297,6 +311,7 @@ func (l *loader) dryRun(ctx context.Context) error {
 	return nil
 }
 
+// tryClassify asks for one verdict. The remedy of a refusal depends on how the call failed.
 func (l *loader) tryClassify(c pdu.Command) error {
 	_, err := l.policy.Classify(c.Service, c.ID)
 	if err == nil {

@@ -43,6 +43,7 @@ func probe() (kind, why string) {
 // version in a variable without a lock.
 var runtimeMu sync.Mutex
 
+// newRuntime returns a runtime, see runtimeMu.
 func newRuntime(config wazero.RuntimeConfig) wazero.Runtime {
 	runtimeMu.Lock()
 	defer runtimeMu.Unlock()

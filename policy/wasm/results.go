@@ -105,6 +105,8 @@ func (r *results) starvedBefore(s sum) int {
 	return r.starved[s]
 }
 
+// remember stores how a load ended. If there is no room, all earlier results are dropped: their
+// modules are tried again.
 func (r *results) remember(s sum, what result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

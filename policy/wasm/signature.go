@@ -34,6 +34,7 @@ var exports = map[string]signature{
 
 func (s signature) String() string { return spell(s.params) + " -> " + spell(s.results) }
 
+// spell writes types as the text format of WebAssembly does: one alone, several in parentheses.
 func spell(types []api.ValueType) string {
 	if len(types) == 1 {
 		return api.ValueTypeName(types[0])
@@ -73,6 +74,8 @@ func checkExports(m wazero.CompiledModule) error {
 	return checkBuffer(m)
 }
 
+// checkVersion refuses guests of another version of the ABI. A guest names its version by the
+// function that it exports, because exports can be read before any of its code runs.
 func checkVersion(functions map[string]api.FunctionDefinition) error {
 	if functions[abi.Marker] != nil {
 		return nil
@@ -92,6 +95,7 @@ func checkVersion(functions map[string]api.FunctionDefinition) error {
 		"exports no function %s", abi.Marker)
 }
 
+// checkSignatures compares all exports that the guest has, and reports all that are wrong.
 func checkSignatures(functions map[string]api.FunctionDefinition) error {
 	var wrong []string
 	for name, want := range exports {
@@ -139,6 +143,8 @@ func checkImports(m wazero.CompiledModule, list []imported) error {
 	return checkLog(m)
 }
 
+// checkLog refuses a log import of another type, and one of a guest without a memory from which
+// the host could read the text.
 func checkLog(m wazero.CompiledModule) error {
 	for _, f := range m.ImportedFunctions() {
 		module, name, _ := f.Import()

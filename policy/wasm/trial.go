@@ -109,6 +109,7 @@ func (r *reportLines) add(_ string, level int, text string) {
 	}
 }
 
+// refusalOf returns the refusal in an error of a gate. Any other error has no gate and no remedy.
 func refusalOf(err error) *Refusal {
 	var e *GateError
 	if !errors.As(err, &e) {

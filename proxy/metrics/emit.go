@@ -16,6 +16,7 @@ import (
 // An emitFunc takes a value of a family, and the values of its labels in their order.
 type emitFunc func(f *family, value float64, labels ...string)
 
+// emit emits what concerns the whole server.
 func (s *State) emit(emit emitFunc) {
 	emit(buildInfo, 1, s.Build.Version, s.Build.Revision, s.Build.Go, s.Build.Wazero)
 	emit(draining, oneIf(s.Draining))
@@ -29,6 +30,7 @@ func (s *State) emit(emit emitFunc) {
 	emit(configSuccessTime, seconds(s.Reloads.LastDone))
 }
 
+// emit emits what concerns one tenant, with its name as the first label.
 func (t *Tenant) emit(emit emitFunc) {
 	t.emitConnections(emit)
 	t.emitReceived(emit)
@@ -38,6 +40,7 @@ func (t *Tenant) emit(emit emitFunc) {
 	emit(entries, float64(t.Entries), t.Name)
 }
 
+// emitConnections emits the peers that are connected, and why others are not any more.
 func (t *Tenant) emitConnections(emit emitFunc) {
 	emit(connections, float64(t.Counts.Sessions), t.Name)
 	emit(connectionsLimit, float64(t.Connections), t.Name)
@@ -48,6 +51,7 @@ func (t *Tenant) emitConnections(emit emitFunc) {
 	}
 }
 
+// emitReceived emits what came from peers and what became of it, and what the hub made itself.
 func (t *Tenant) emitReceived(emit emitFunc) {
 	emit(pdusReceived, float64(t.Counts.Received), t.Name)
 	emit(bytesReceived, float64(t.Counts.BytesIn), t.Name)
@@ -74,6 +78,7 @@ func (t *Tenant) emitReceived(emit emitFunc) {
 	}
 }
 
+// emitSent emits copies to peers. Due is the sum of delivered, pending and discarded.
 func (t *Tenant) emitSent(emit emitFunc) {
 	emit(copiesDue, float64(t.Counts.Due), t.Name)
 	emit(copiesDelivered, float64(t.Counts.Delivered), t.Name)
@@ -89,6 +94,7 @@ func (t *Tenant) emitSent(emit emitFunc) {
 	emit(probeSeconds, t.ProbeSeconds, t.Name)
 }
 
+// emitPolicy emits the policy in force, its reloads, its release and its faults.
 func (t *Tenant) emitPolicy(emit emitFunc) {
 	emit(policyInfo, 1, t.Name, t.Policy, t.SHA256)
 	emit(policyReloads, float64(t.Swapped), t.Name, "in-force")
@@ -141,6 +147,7 @@ func (t *Tenant) emitRelease(emit emitFunc) {
 	emit(releaseUnweighed, float64(all.Unweighed), t.Name)
 }
 
+// emit emits the counts of one listener, with its address as the first label.
 func (l *Listener) emit(emit emitFunc) {
 	emit(accepted, float64(l.Counts.Accepted), l.Address)
 	emit(handshaking, float64(l.Counts.Handshaking), l.Address)

@@ -112,12 +112,15 @@ const maxScrapes = 4
 // A collector is a prometheus.Collector of a State.
 type collector struct{ read func() State }
 
+// Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, f := range families {
 		to <- f.desc
 	}
 }
 
+// Collect implements prometheus.Collector. The State is read once, so that sums add up. Label
+// values come from peers and files in part, and are cleaned.
 func (c collector) Collect(to chan<- prometheus.Metric) {
 	s := c.read()
 	emit := func(f *family, value float64, labels ...string) {

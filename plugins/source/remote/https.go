@@ -21,6 +21,8 @@ type httpsSource struct {
 	options Options
 }
 
+// fetch returns what the addresses have now; before is what was fetched last, or nil. A file that
+// still has the ETag of before is not downloaded again.
 func (s *httpsSource) fetch(ctx context.Context, before *Content) (*Content, error) {
 	if before == nil {
 		before = new(Content)

@@ -67,6 +67,9 @@ func newRepository(client *http.Client, name string) (*remote.Repository, error)
 	}, nil
 }
 
+// fetch returns what the address has now; before is what was fetched last, or nil. A tag is
+// resolved to the digest of its manifest first: while that is the same, nothing is downloaded.
+// Every layer is verified against its digest.
 func (s *ociSource) fetch(ctx context.Context, before *Content) (*Content, error) {
 	manifest, err := s.repository.Manifests().Resolve(ctx, s.repository.Reference.Reference)
 	if err != nil {
@@ -125,6 +128,7 @@ func (s *ociSource) layers(ctx context.Context, d ocispec.Descriptor) (policy oc
 	return policies[0], signature, nil
 }
 
+// ofType returns the layers that have one of the media types.
 func ofType(layers []ocispec.Descriptor, types ...string) (found []ocispec.Descriptor) {
 	for _, l := range layers {
 		if slices.Contains(types, l.MediaType) {
@@ -134,6 +138,7 @@ func ofType(layers []ocispec.Descriptor, types ...string) (found []ocispec.Descr
 	return found
 }
 
+// typesOf lists the media types of layers, each once, for an error.
 func typesOf(layers []ocispec.Descriptor) string {
 	var types []string
 	for _, l := range layers {
@@ -180,6 +185,8 @@ func Push(ctx context.Context, name string, f source.File, signature []byte, o O
 	return digest, redact(err)
 }
 
+// push stores the layers first and the manifest last, so that a tag never names a manifest whose
+// layers are missing.
 func push(ctx context.Context, r *remote.Repository, f source.File, signature []byte) (string, error) {
 	layer := typeTable
 	if bytes.HasPrefix(f.Bytes, []byte("\x00asm")) {
@@ -215,6 +222,7 @@ func push(ctx context.Context, r *remote.Repository, f source.File, signature []
 	return d.Digest.String(), err
 }
 
+// digestsOf returns the digests of layers, which the configuration of an image lists.
 func digestsOf(layers []ocispec.Descriptor) (all []string) {
 	for _, l := range layers {
 		all = append(all, l.Digest.String())

@@ -113,6 +113,7 @@ var (
 	vector = vectorOpcodes()
 )
 
+// plainOpcodes returns the instructions whose opcode is one byte.
 func plainOpcodes() (t [256]opcode) {
 	fill := func(from, to int, imm immediate) {
 		for i := from; i <= to; i++ {

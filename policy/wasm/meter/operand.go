@@ -95,12 +95,15 @@ func (b *body) zeroOr(want byte) {
 	b.out = append(b.out, want)
 }
 
+// u32 copies an unsigned number. Its encoding may become shorter, because a module may pad
+// numbers.
 func (b *body) u32() uint32 {
 	v := b.r.U32()
 	b.out = binary.AppendU(b.out, uint64(v))
 	return v
 }
 
+// index copies an index, which must be below n. what is its subject, for the error.
 func (b *body) index(n int, what string) uint32 {
 	v := b.r.Index(n, what)
 	b.out = binary.AppendU(b.out, uint64(v))
@@ -154,6 +157,7 @@ func (b *body) call(f uint32) int {
 	return b.called(b.m.funcs[f])
 }
 
+// callIndirect copies the operands of call_indirect: the type that is called, and the table.
 func (b *body) callIndirect() int {
 	t := b.index(len(b.m.types), "type")
 	b.u32()

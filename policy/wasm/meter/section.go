@@ -6,6 +6,9 @@ import "switchyard/policy/wasm/binary"
 // it stores the error in the reader, whose further reads then return zeros. So a method may
 // continue after a fault, but must not use the values as an index or a size.
 
+// readType reads the type of a function:
+//
+//	0x60  vec(value type)  vec(value type)    parameters, results
 func (m *module) readType(r *binary.Reader) {
 	if b := r.Byte(); r.Err == nil && b != binary.Func {
 		r.FailAt(r.Pos-1, "%#x does not begin the type of a function", b)
@@ -34,6 +37,13 @@ func valueTypes(r *binary.Reader) []byte {
 	return r.Buf[types:r.Pos]
 }
 
+// readImport reads an import. Functions, tables, memories and globals have index spaces of their
+// own, in which the imported ones come first:
+//
+//	name  name  0x00  type index             function
+//	            0x01  reftype  limits        table
+//	            0x02  limits                 memory
+//	            0x03  value type  mutable    global
 func (m *module) readImport(r *binary.Reader) {
 	r.Name()
 	r.Name()
@@ -66,10 +76,12 @@ func (m *module) readGlobalType(r *binary.Reader) {
 	m.mutable += int(mutable)
 }
 
+// readFunction reads the type index of a function. Its body is in the code section.
 func (m *module) readFunction(r *binary.Reader) {
 	m.funcs = append(m.funcs, r.Index(len(m.types), "type"))
 }
 
+// readTable reads a table: the type of its elements, and its limits.
 func (m *module) readTable(r *binary.Reader) {
 	start := r.Pos
 	t := table{refType: r.RefType()}
@@ -99,6 +111,8 @@ func (m *module) checkTables(r *binary.Reader) {
 	}
 }
 
+// readMemory reads a memory, of which a module may have one. Its limits begin with a flag: 1 if a
+// maximum follows. Without one, the memory could grow as far as 32-bit addresses go.
 func (m *module) readMemory(r *binary.Reader) {
 	start := r.Pos
 	m.memory.own = true
@@ -109,6 +123,7 @@ func (m *module) readMemory(r *binary.Reader) {
 	}
 }
 
+// readGlobal reads a global: its type, and an expression with its first value.
 func (m *module) readGlobal(r *binary.Reader) {
 	m.readGlobalType(r)
 	m.constant(r)
@@ -147,6 +162,8 @@ func (m *module) constant(r *binary.Reader) {
 	}
 }
 
+// readExport reads an export: a name, a kind, and an index in the index space of that kind.
+// Guests cannot export globals by the names that the host reads fuel and depth from.
 func (m *module) readExport(r *binary.Reader) {
 	start := r.Pos
 	n := r.U32()
@@ -208,12 +225,19 @@ func (m *module) readElement(r *binary.Reader) {
 	m.elems++
 }
 
+// readCode takes the bytes of a function's body. They are rewritten when all sections are read,
+// because the code refers to sections after it.
 func (m *module) readCode(r *binary.Reader) {
 	body := r.Part("a function")
 	m.codeBytes += body.Left()
 	m.bodies = append(m.bodies, body)
 }
 
+// readData reads a data segment:
+//
+//	0  expression  bytes                active, at the address of the expression
+//	1  bytes                            passive, for memory.init
+//	2  memory index  expression  bytes  active, as 0
 func (m *module) readData(r *binary.Reader) {
 	start := r.Pos
 	kind := r.U32()
@@ -269,6 +293,7 @@ func readNames(r *binary.Reader) {
 	}
 }
 
+// nameMap reads names by index, of functions or of locals.
 func nameMap(r *binary.Reader) {
 	n := r.Count(2, "names")
 	for i := 0; i < n && r.Err == nil; i++ {
