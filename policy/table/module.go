@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
 )
@@ -136,23 +135,26 @@ func (t *Table) pairIntervals() []interval {
 	return cover(hits, 1<<32-1)
 }
 
-// commandIntervals writes wide ranges first and overwrites them with narrower ranges and
-// with single commands.
+// commandIntervals takes single commands first, and then what narrower ranges leave to wider
+// ones. It visits only ids that have a verdict, as a reload makes the modules of all tables.
 func (t *Table) commandIntervals() []interval {
-	ids := make([]interval, 1<<16)
-	for id := range ids {
-		ids[id] = interval{lo: uint32(id), hi: uint32(id), none: true}
-	}
-	put := func(id pdu.CommandID, v policy.Verdict) { ids[id].verdict, ids[id].none = v, false }
-	for _, r := range slices.Backward(t.ranges) {
-		for id := uint32(r.lo); id <= uint32(r.hi); id++ {
-			put(pdu.CommandID(id), r.verdict)
+	var hits []interval
+	taken := make([]bool, 1<<16)
+	take := func(id uint32, v policy.Verdict) {
+		if !taken[id] {
+			taken[id] = true
+			hits = append(hits, interval{lo: id, hi: id, verdict: v})
 		}
 	}
 	for id, v := range t.commands {
-		put(id, v)
+		take(uint32(id), v)
 	}
-	return cover(ids, 1<<16-1)
+	for _, r := range t.ranges {
+		for id := uint32(r.lo); id <= uint32(r.hi); id++ {
+			take(id, r.verdict)
+		}
+	}
+	return cover(hits, 1<<16-1)
 }
 
 func (t *Table) serviceIntervals() []interval {
