@@ -106,15 +106,23 @@ func TestStageWhatIf(t *testing.T) {
 // post sends a verb to the admin socket, and returns the status of the answer.
 func (r *released) post(verb, body string) int {
 	r.Helper()
+	status, err := r.tryPost(verb, body)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return status
+}
+
+func (r *released) tryPost(verb, body string) (status int, err error) {
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(r.dir, "a.sock"))
 	}}}
 	answer, err := c.Post("http://localhost/api/v1/releases/"+verb, "application/json", strings.NewReader(body))
 	if err != nil {
-		r.Fatal(err)
+		return 0, err
 	}
 	answer.Body.Close()
-	return answer.StatusCode
+	return answer.StatusCode, nil
 }
 
 // A pin that no longer lets the candidate in rolls it back.
