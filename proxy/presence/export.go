@@ -139,7 +139,8 @@ func Import(next func() (chunk []byte, err error)) (*Directory, error) {
 	return m.d, nil
 }
 
-// An importer reads chunks.
+// An importer reads chunks. It collects the users first, because a map is filled faster if its size
+// is known.
 type importer struct {
 	d     *Directory
 	rest  []byte // of the chunk
@@ -147,9 +148,13 @@ type importer struct {
 	peers uint32 // still to be read
 	over  bool   // the end was read
 
-	user  uint32   // the last one
-	users uint32   // read so far
-	seen  []uint32 // the value of users when the peer was last a holder, by its index in Directory.peers
+	users list[listed]
+	seen  []int // how many users there were when the peer was last a holder, by its index in Directory.peers
+}
+
+type listed struct {
+	id uint32
+	user
 }
 
 var (
@@ -186,7 +191,7 @@ func (m *importer) readBegin() error {
 	if len(m.rest) < 4 {
 		return errCut
 	}
-	m.peers, m.begun, m.seen = m.number(0), true, []uint32{0}
+	m.peers, m.begun, m.seen = m.number(0), true, []int{0}
 	m.rest = m.rest[4:]
 	return nil
 }
@@ -220,14 +225,7 @@ func (m *importer) readUser() error {
 	if uint64(len(m.rest)) < size {
 		return errCut
 	}
-	id := m.number(4)
-	u, known := m.d.users[id]
-	switch {
-	case !known:
-		m.user, m.users = id, m.users+1
-	case id != m.user:
-		return errTwice
-	}
+	u := m.userAt(m.number(4))
 	for i := range u.counts {
 		u.counts[i] = m.number(8 + 4*i)
 	}
@@ -236,22 +234,37 @@ func (m *importer) readUser() error {
 		switch {
 		case p >= uint64(len(m.d.peers)):
 			return errNoPeer
-		case m.seen[p] == m.users:
+		case m.seen[p] == m.users.n:
 			return errSame
 		}
-		m.seen[p] = m.users
-		m.d.hold(id, &u, uint32(p))
+		m.seen[p] = m.users.n
+		m.d.hold(u.id, &u.user, uint32(p))
 	}
-	m.d.users[id] = u
 	m.rest = m.rest[size:]
 	return nil
 }
 
+// userAt returns the last user, if that is it, or another one.
+func (m *importer) userAt(id uint32) *listed {
+	if m.users.n == 0 || m.users.at(uint32(m.users.n-1)).id != id {
+		m.users.push(listed{id: id})
+	}
+	return m.users.at(uint32(m.users.n - 1))
+}
+
 func (m *importer) readEnd() error {
-	if m.number(4) != m.users {
+	if int(m.number(4)) != m.users.n {
 		return errMissing
 	}
-	m.over = true
+	users := make(map[uint32]user, m.users.n)
+	for i := range uint32(m.users.n) {
+		u := m.users.at(i)
+		users[u.id] = u.user
+	}
+	if len(users) != m.users.n {
+		return errTwice
+	}
+	m.d.users, m.over = users, true
 	m.rest = m.rest[endItem:]
 	return nil
 }

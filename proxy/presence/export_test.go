@@ -54,16 +54,16 @@ func moved(t testing.TB, d *Directory, keep func(Holder) bool) *Directory {
 	return again
 }
 
-// A listed is what a table knows of a user.
-type listed struct {
+// A known is what a table knows of a user.
+type known struct {
 	counts  [4]uint32
 	holders string // in their order
 }
 
-func tableOf(d *Directory) map[uint32]listed {
-	all := make(map[uint32]listed)
+func tableOf(d *Directory) map[uint32]known {
+	all := make(map[uint32]known)
 	for id, u := range d.users {
-		all[id] = listed{u.counts, fmt.Sprint(d.Holders(id, nil))}
+		all[id] = known{u.counts, fmt.Sprint(d.Holders(id, nil))}
 	}
 	return all
 }
@@ -191,7 +191,7 @@ func TestImportRefuses(t *testing.T) {
 		"peer out of all":  {[]string{peers, user + "\x00\x00\x00\x00\xff\xff\xff\xff"}, "byte 0: a user is held by a peer that is not there"},
 		"same peer":        {[]string{peers, user + "\x00\x00\x00\x01\x00\x00\x00\x01"}, "byte 0: a user is held twice by the same peer"},
 		"same peer, again": {[]string{peers, user + both, user + both}, "chunk 2 of the user table, byte 0: a user is held twice by the same peer"},
-		"user twice":       {[]string{peers, user + both, user[:4] + "\x00\x00\x00\x08" + user[8:] + both, user + both}, "chunk 3 of the user table, byte 0: a user is there twice"},
+		"user twice":       {[]string{peers, user + both, user[:4] + "\x00\x00\x00\x08" + user[8:] + both, user + both, end[:7] + "\x03"}, "chunk 4 of the user table, byte 0: a user is there twice"},
 		"other number":     {[]string{peers, user + both, end[:7] + "\x02"}, "chunk 2 of the user table, byte 0: the number of users differs"},
 		"behind the end":   {[]string{peers, user + both, end + "x"}, "chunk 2 of the user table, byte 8: bytes follow the end"},
 	} {
