@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -292,4 +293,35 @@ func TestTimesMove(t *testing.T) {
 	if slices.Max(again.input.sniffer.bytes[:]) == 0 || !again.input.sniffer.done() || again.input.gotPDU.Load() {
 		t.Errorf("sniffed %x, got a PDU: %v", again.input.sniffer.bytes, again.input.gotPDU.Load())
 	}
+}
+
+// Neither descriptors nor goroutines are left behind, however often a tenant hands over.
+func TestHandoversLeaveNothingBehind(t *testing.T) {
+	l := newLine(t, testLimits())
+	var conns []client
+	for range 20 {
+		conns = append(conns, dial(t, l.addr))
+	}
+	talk := func() {
+		p := message(everyone, 1, "to all")
+		conns[0].say(p)
+		for _, c := range conns {
+			c.expect(p)
+		}
+		l.handOver()
+	}
+	talk()
+	talk()
+	eventually(t, "all sessions in the loop", func() bool {
+		l.now.loop.mu.Lock()
+		defer l.now.loop.mu.Unlock()
+		return len(l.now.loop.members) == len(conns)
+	})
+	files, goroutines := descriptors(t), runtime.NumGoroutine()
+	for range 10 {
+		talk()
+	}
+	eventually(t, "as many descriptors and goroutines as before", func() bool {
+		return descriptors(t) <= files && runtime.NumGoroutine() <= goroutines
+	})
 }
