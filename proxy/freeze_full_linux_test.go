@@ -27,5 +27,7 @@ func TestHandoversLeaveNothing(t *testing.T) {
 }
 
 func TestTrafficAcrossManyHandovers(t *testing.T) {
-	talkAcrossHandovers(t, newLine(t, testLimits()), 20_000, 300)
+	limits := testLimits()
+	limits.Timeout = 0 // the traffic may be over long before the last handover
+	talkAcrossHandovers(t, newLine(t, limits), 6000, 100)
 }
