@@ -48,9 +48,18 @@ func (s step) String() string { return strings.TrimSpace(string(s.op) + " " + s.
 // Play runs the script against the server at addr and returns what every connection received.
 // It fails only if the script could not be played to its end; Compare finds wrong answers.
 func (d Dialogue) Play(ctx context.Context, addr string) (Transcript, error) {
+	return d.PlayWith(ctx, addr, func(int) {})
+}
+
+// Steps returns how many steps the script has.
+func (d Dialogue) Steps() int { return len(d.steps) }
+
+// PlayWith is like Play, but calls before with the number of each step, from 0 on, before that.
+func (d Dialogue) PlayWith(ctx context.Context, addr string, before func(step int)) (Transcript, error) {
 	s := newSession(addr)
 	defer s.close()
 	for i, st := range d.steps {
+		before(i)
 		if err := s.act(ctx, i, st, d.quiet); err != nil {
 			return s.transcript(d.Name), fmt.Errorf("play %s, step %d (%v): %w", d.Name, i, st, err)
 		}
