@@ -31,8 +31,8 @@ const (
 	exitUsage       = 64 // the command line is wrong
 	exitData        = 65 // a file of the command line is not what it should be
 	exitUnavailable = 69 // an address cannot be listened on
-	exitInternal    = 70 // a fault of Switchyard's own
-	exitNotYet      = 75 // what was waited for has not happened yet
+	exitInternal    = 70 // a fault of Switchyard's own, or of the program that was to replace it
+	exitNotYet      = 75 // what was waited for has not happened yet, or the server is busy
 	exitConfig      = 78 // the configuration or a policy is refused
 )
 
@@ -99,6 +99,7 @@ func exitCode(err error) int {
 		data        dataError
 		unavailable unavailableError
 		notYet      notYetError
+		failed      failedUpgradeError
 		listen      server.UnavailableError
 		invalid     server.InvalidError
 		faults      config.Faults
@@ -117,6 +118,8 @@ func exitCode(err error) int {
 		return exitUnavailable
 	case errors.As(err, &notYet):
 		return exitNotYet
+	case errors.As(err, &failed):
+		return exitInternal
 	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid):
 		return exitConfig
 	default:
@@ -171,7 +174,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
 	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, file:PATH or an address")
 	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
-	root.AddCommand(topCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout), manualCommand())
+	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout), manualCommand())
 	return root
 }
 

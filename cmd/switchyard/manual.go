@@ -114,6 +114,7 @@ var commandFacts = []struct {
 		{"SIGHUP", "Reads the configuration, policies, certificates and keys again. What is refused changes nothing, and the log says why."},
 		{"SIGTERM", "Stops accepting, routes what has arrived and writes what is due, for drain.timeout at most. A second one ends it at once."},
 		{"SIGINT", "As SIGTERM, but for 5 seconds at most."},
+		{"SIGUSR2", "Starts the program anew and hands the connections over to it, as 'switchyard upgrade' does. On Linux."},
 	}},
 	{"ENVIRONMENT", [][2]string{
 		{"SWITCHYARD_CONFIG", "The configuration file, unless --config names one."},
@@ -128,8 +129,8 @@ var commandFacts = []struct {
 		{fmt.Sprint(exitUsage), "The command line is wrong."},
 		{fmt.Sprint(exitData), "A file that the command line names is not what it should be."},
 		{fmt.Sprint(exitUnavailable), "An address cannot be listened on, or a server or tool is not available."},
-		{fmt.Sprint(exitNotYet), "What policy status --wait waits for has not happened in time."},
-		{fmt.Sprint(exitInternal), "A fault of Switchyard's own."},
+		{fmt.Sprint(exitNotYet), "What policy status --wait waits for has not happened in time; upgrade: the server is busy."},
+		{fmt.Sprint(exitInternal), "A fault of Switchyard's own; upgrade: the new program could not take over."},
 		{fmt.Sprint(exitConfig), "The configuration or a policy is refused. As with 64, starting again does not help."},
 	}},
 }

@@ -32,7 +32,6 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	if os.Getenv(asCommand) != "" {
-		os.Unsetenv(asCommand)
 		main()
 	}
 	if what := os.Getenv(asAttacker); what != "" {

@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"switchyard/policy"
@@ -48,6 +49,11 @@ type Backend interface {
 	// Carry carries out a request to change a tenant's policy, and returns its state. The error
 	// is a Conflict, ErrStopping, that of ctx, or why the policy cannot be loaded.
 	Carry(ctx context.Context, v Verb) (api.Release, error)
+	// Upgrade puts another program in this one's place, and returns when that has succeeded or
+	// failed. The error is a Conflict, ErrStopping or that of ctx.
+	Upgrade(ctx context.Context, r api.UpgradeRequest) (api.Upgrade, error)
+	// LastUpgrade returns the last upgrade, or the one that is under way.
+	LastUpgrade() api.Upgrade
 }
 
 // A State is the server's state at one moment. It is never changed; the tenants in it are
@@ -119,6 +125,7 @@ type Server struct {
 	tokens        tokens
 	log           *slog.Logger
 	http          *http.Server
+	sockets       []net.Listener
 	addresses     []net.Addr
 	stop          context.CancelFunc // ends streams
 	clientTimeout time.Duration
@@ -139,6 +146,8 @@ type Server struct {
 	// open is read-locked by each request while it is answered, and locked by Close for good.
 	open   sync.RWMutex
 	closed sync.Once
+
+	accepts atomic.Bool // until StopAccepting
 }
 
 // Serve starts to answer at TCP and Unix listeners, and owns them from now on. The error is
@@ -160,6 +169,8 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	s.endpoints = s.table()
+	s.sockets = listeners
+	s.accepts.Store(true)
 	s.http = &http.Server{
 		Handler:      http.HandlerFunc(s.serveHTTP),
 		ReadTimeout:  clientTimeout,
@@ -176,7 +187,7 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 	for _, l := range listeners {
 		s.addresses = append(s.addresses, l.Addr())
 		s.serving.Go(func() {
-			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && s.accepts.Load() {
 				log.Error("admin has stopped answering", "address", l.Addr().String(), "error", err)
 			}
 		})
@@ -187,6 +198,14 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 
 // Addrs returns the addresses that are listened on, in the order of the listeners.
 func (s *Server) Addrs() []net.Addr { return s.addresses }
+
+// StopAccepting closes the listeners. Requests on connections that are open are still answered.
+func (s *Server) StopAccepting() {
+	s.accepts.Store(false)
+	for _, l := range s.sockets {
+		l.Close()
+	}
+}
 
 // Close ends captures, so that their files are complete, and then everything else. After it
 // returns, the Backend is not called again.

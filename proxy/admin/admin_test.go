@@ -86,6 +86,8 @@ type fake struct {
 	drain   time.Duration
 	release func(tenant string) api.Release
 	carry   func(context.Context, Verb) (api.Release, error)
+	upgrade func(context.Context, api.UpgradeRequest) (api.Upgrade, error)
+	last    api.Upgrade
 	load    func(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
 }
 
@@ -94,6 +96,10 @@ func (f *fake) Reload(ctx context.Context) (api.Reload, error)         { return 
 func (f *fake) Drain() time.Duration                                   { return f.drain }
 func (f *fake) Release(tenant string) api.Release                      { return f.release(tenant) }
 func (f *fake) Carry(ctx context.Context, v Verb) (api.Release, error) { return f.carry(ctx, v) }
+func (f *fake) LastUpgrade() api.Upgrade                               { return f.last }
+func (f *fake) Upgrade(ctx context.Context, r api.UpgradeRequest) (api.Upgrade, error) {
+	return f.upgrade(ctx, r)
+}
 func (f *fake) Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error) {
 	return f.load(ctx, tenant, name, file)
 }

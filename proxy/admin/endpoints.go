@@ -62,6 +62,7 @@ func (s *Server) table() map[string]endpoint {
 		"/api/v1/compare":          {http.MethodPost: take(operate, s.compare)},
 		"/api/v1/reload":           post(operate, s.reload),
 		"/api/v1/drain":            post(operate, s.drain),
+		"/api/v1/upgrade":          {http.MethodGet: {needs: read, answer: s.lastUpgrade}, http.MethodPost: take(operate, s.upgrade)},
 		"/api/v1/log-level":        {http.MethodGet: {needs: read, answer: s.logLevel}, http.MethodPut: take(operate, s.setLogLevel)},
 		"/api/v1/releases":         get(read, s.releases),
 		"/api/v1/releases/history": get(read, s.releaseHistory),

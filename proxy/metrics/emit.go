@@ -28,6 +28,16 @@ func (s *State) emit(emit emitFunc) {
 	emit(configReloads, float64(s.Reloads.Refused), "refused")
 	emit(configSuccessful, oneIf(!s.Reloads.LastRefused))
 	emit(configSuccessTime, seconds(s.Reloads.LastDone))
+	s.Handovers.emit(emit)
+}
+
+func (h *Handovers) emit(emit emitFunc) {
+	emit(handovers, float64(h.Done), "done")
+	emit(handovers, float64(h.Failed), "failed")
+	emit(handoverSeconds, h.Frozen.Seconds())
+	emit(handoverSessions, float64(h.Moved), "moved")
+	emit(handoverSessions, float64(h.Drained), "drained")
+	emit(handoverSessions, float64(h.Closed), "closed")
 }
 
 // emit emits what concerns one tenant, with its name as the first label.

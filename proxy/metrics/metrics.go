@@ -24,6 +24,7 @@ import (
 type State struct {
 	Build     Build
 	Reloads   Reloads
+	Handovers Handovers
 	Draining  bool
 	LinesLost uint64 // of the log
 	History   History
@@ -46,6 +47,14 @@ type Reloads struct {
 	Done, Refused uint64
 	LastRefused   bool      // the last reload was refused
 	LastDone      time.Time // of the last reload that was not, or of the start
+}
+
+// Handovers counts attempts to put another program in the place of the running one, and says what
+// became of the sessions in the last one that succeeded.
+type Handovers struct {
+	Done, Failed           uint64
+	Frozen                 time.Duration // for which peers were not served
+	Moved, Drained, Closed int           // sessions
 }
 
 // A Tenant holds the counts of one tenant.

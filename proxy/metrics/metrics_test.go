@@ -34,7 +34,7 @@ func everything() State {
 	}
 	return State{
 		Build:   Build{"v1", "abc", "go1", "v2"},
-		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true, History: History{7, 1, true},
+		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true, Handovers: Handovers{2, 1, 41 * time.Millisecond, 500, 2, 1}, History: History{7, 1, true},
 		Tenants: []Tenant{{
 			Name: "acme", Counts: counts, Commands: []hub.CommandStats{
 				{Command: 0, PDUs: 5, Bytes: 80, Actions: map[policy.Action]uint64{policy.Drop: 5}},
@@ -94,7 +94,7 @@ func TestProcess(t *testing.T) {
 // Names follow the conventions of Prometheus, each metric is emitted, and labels are few.
 func TestNames(t *testing.T) {
 	text := scrape(t, everything)
-	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "side", "stage", "budget", "name", "sha256", "version", "revision", "goversion", "wazero"}
+	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "side", "stage", "budget", "fate", "name", "sha256", "version", "revision", "goversion", "wazero"}
 	for _, f := range families {
 		if strings.Count(text, "# TYPE "+f.name+" ") != 1 {
 			t.Errorf("%s is not emitted", f.name)

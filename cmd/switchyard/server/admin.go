@@ -30,6 +30,7 @@ func (srv *server) openAdmin(listeners []net.Listener) (err error) {
 		return err
 	}
 	c, state := srv.config.Admin, srv.state
+	srv.adminListeners = listeners
 	// The first request may come at once, and reads this view.
 	state.update(srv)
 	srv.admin, err = admin.Serve(listeners, state, admin.Options{
@@ -76,13 +77,19 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 		}
 		listeners = append(listeners, l)
 	}
-	if len(listeners) > 0 {
-		c := srv.config
-		if err := admin.CheckTokens(c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile)); err != nil {
-			return listeners, InvalidError{err}
-		}
+	return listeners, srv.checkTokens(listeners)
+}
+
+// checkTokens checks the token files, if there are listeners for them.
+func (srv *server) checkTokens(listeners []net.Listener) error {
+	if len(listeners) == 0 {
+		return nil
 	}
-	return listeners, nil
+	c := srv.config
+	if err := admin.CheckTokens(c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile)); err != nil {
+		return InvalidError{err}
+	}
+	return nil
 }
 
 // listenLoopback listens at the admin address. The configuration's check knows only that a name is

@@ -3,6 +3,8 @@ package server
 import (
 	"sync"
 	"time"
+
+	"switchyard/proxy/admin"
 )
 
 // historyTime is how long a stop waits for the disk to take the history of policies.
@@ -12,7 +14,7 @@ const historyTime = 2 * time.Second
 // stopper ends it.
 func (srv *server) stop() error {
 	srv.unwritten.begin()
-	srv.stopReleases()
+	srv.stopReleases("stop", "the server stops")
 	for _, s := range srv.tenants {
 		s.discarded = s.tenant.Hub().Counts().Discarded
 	}
@@ -63,6 +65,11 @@ func (srv *server) close() {
 	if srv.sources != nil {
 		srv.sources.Close()
 	}
+	if u := srv.upgrade; u != nil {
+		u.abandon()
+		answerUpgrade(u.result, upgradeResult{err: admin.ErrStopping})
+	}
+	srv.asking.Wait()
 	srv.stopAccepting()
 	if srv.admin != nil {
 		srv.admin.Close()
@@ -76,6 +83,10 @@ func (srv *server) close() {
 	}
 	for name, s := range srv.tenants {
 		s.dropLoads()
+		if srv.succeeded != nil { // another process goes on with its accounts
+			s.close()
+			continue
+		}
 		srv.endTenant(name, s)
 	}
 	if srv.engine != nil && srv.loading.Load() == 0 { // otherwise a load that was given up may run its code

@@ -26,6 +26,13 @@ type listener struct {
 	socket    net.Listener        // bound before open, so that commit cannot fail
 	admission *admission.Listener // nil before open
 	successor bool                // another listener shares its port, and goes on when this one closes
+	continues admission.State     // the counts of the listener in another process that this one continues
+}
+
+// An inherited is the socket of a listener in another process, and what that has counted.
+type inherited struct {
+	socket net.Listener
+	state  admission.State
 }
 
 // An InvalidError is a fault of a file that the configuration names.
@@ -49,26 +56,34 @@ func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 	before := p.server.listeners[c.Name]
 	if before != nil {
 		l.socket, l.admission = before.socket, before.admission
-	}
-	var err error
-	switch {
-	case c.TLS.Certificate == "":
-	case before != nil && before.config.TLS == c.TLS:
-		l.source = before.source
-	default:
-		if l.source, err = loadCertificate(p.config, c); err != nil {
-			return nil, err
+		if before.config.TLS == c.TLS {
+			l.source = before.source
 		}
 	}
-	if l.options, err = l.admissionOptions(p.config); err != nil {
+	if err := p.configure(l); err != nil {
 		return nil, err
 	}
+	if i, ok := p.inherited[c.Name]; ok {
+		l.socket, l.continues = i.socket, i.state
+	}
 	if l.socket == nil {
+		var err error
 		if l.socket, err = p.listen(c); err != nil {
 			return nil, UnavailableError{fmt.Errorf("listen on %s: %w; free the address, or name another by --listen or in the configuration", c.Address, err)}
 		}
 	}
 	return l, nil
+}
+
+// configure loads the listener's certificate, unless it has one, and sets its options.
+func (p *plan) configure(l *listener) (err error) {
+	if l.config.TLS.Certificate != "" && l.source == nil {
+		if l.source, err = loadCertificate(p.config, l.config); err != nil {
+			return err
+		}
+	}
+	l.options, err = l.admissionOptions(p.config)
+	return err
 }
 
 // listen listens at the listener's address. A listener that the plan removes may have a part of
@@ -160,6 +175,21 @@ func (l *listener) open(srv *server) {
 		return
 	}
 	l.admission = admission.Open(l.socket, l.options, srv.find, srv.log)
+	l.logOpen(srv.log)
+}
+
+// openFrozen prepares to accept connections from thaw on, and to adopt connections before that.
+func (l *listener) openFrozen(srv *server) {
+	l.admission = admission.OpenFrozen(l.socket, l.options, l.continues, srv.find, srv.log)
+}
+
+// thaw starts to accept connections after openFrozen.
+func (l *listener) thaw(srv *server) {
+	l.admission.Thaw()
+	l.logOpen(srv.log)
+}
+
+func (l *listener) logOpen(log *slog.Logger) {
 	attrs := []any{"address", l.admission.Addr().String(), "tenant", l.config.Tenant}
 	if len(l.config.Tenants) > 0 {
 		attrs = append(attrs, "claimed_by", l.config.Tenants)
@@ -167,7 +197,7 @@ func (l *listener) open(srv *server) {
 	if l.source != nil {
 		attrs = append(attrs, "tls", true, "certificate_until", l.source.NotAfter().Format(time.RFC3339))
 	}
-	srv.log.Info("listening", attrs...)
+	log.Info("listening", attrs...)
 }
 
 // stopAccepting frees the address. Existing connections stay open, and handshakes in progress go

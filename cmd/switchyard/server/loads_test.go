@@ -73,11 +73,12 @@ func (s *testServer) run(prepare func(*server)) {
 		return c, "for the test", err
 	}
 	s.server = newServer(load, slowSandbox{s.end})
+	s.stderr = s.log
 	prepare(s.server)
 	over := make(chan struct{})
 	go s.stopper.watch(nil, s.state.drain, over)
 	go func() {
-		s.done <- s.serve(nil, s.log, nil)
+		s.done <- s.serve(signals{})
 		close(over)
 	}()
 	s.t.Cleanup(func() {

@@ -33,6 +33,7 @@ const (
 //	SIGHUP           RELOADING=1, MONOTONIC_USEC=…   then READY=1 with the result
 //	while alive      WATCHDOG=1
 //	stop             STOPPING=1, EXTEND_TIMEOUT_USEC=75000000, STATUS=draining
+//	upgrade          MAINPID=4711                    from the old process, then READY=1 from the new one
 type supervisor struct {
 	// Static after newSupervisor.
 	socket   string        // its path, or @ and its abstract name; "" without a supervisor
@@ -105,6 +106,12 @@ func (s *supervisor) starting(status string, more time.Duration) {
 // does not kill it if drain.timeout is longer than the unit's TimeoutStopSec.
 func (s *supervisor) stopping(drain time.Duration) {
 	s.notify("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (drain+stopMargin).Microseconds()), "STATUS=draining")
+}
+
+// replaced reports that another process serves, and counts as its first sign of life. Until the
+// supervisor knows the process, it ignores what that reports.
+func (s *supervisor) replaced(by int) {
+	s.notify(fmt.Sprintf("MAINPID=%d", by), "STATUS=serving", "WATCHDOG=1")
 }
 
 // watchdogLoop reports to a supervisor with a watchdog that the process is alive, twice per

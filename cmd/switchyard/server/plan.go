@@ -33,6 +33,7 @@ type plan struct {
 	requested bool                 // an operator waits for it
 	additions map[string]*addition // the new tenants
 	listeners map[string]*listener // all, by name, from prepare on; the new ones do not accept yet
+	inherited map[string]inherited // sockets of another process, by the listener's name; nil: they are opened
 }
 
 // An addition is a new tenant of a plan.
@@ -117,6 +118,28 @@ func (a *addition) err(tenant string) error {
 	return errors.Join(faults...)
 }
 
+// check returns the faults of the plan that show without its sockets.
+func (p *plan) check() error {
+	if p.server.stopper.isRequested() {
+		return errStopping
+	}
+	faults := p.faults()
+	for _, c := range p.config.Listeners {
+		faults = append(faults, p.configure(&listener{config: c}))
+	}
+	return errors.Join(faults...)
+}
+
+// faults returns why tenants cannot be served, as far as that is known.
+func (p *plan) faults() (faults []error) {
+	for _, t := range p.config.Tenants {
+		if a := p.additions[t.Name]; a != nil {
+			faults = append(faults, a.err(t.Name))
+		}
+	}
+	return faults
+}
+
 // prepare prepares all listeners. All faults of the plan are joined in the error, after which the
 // plan is to be rolled back.
 func (p *plan) prepare() error {
@@ -124,12 +147,7 @@ func (p *plan) prepare() error {
 	if p.server.stopper.isRequested() {
 		return errStopping
 	}
-	var faults []error
-	for _, t := range p.config.Tenants {
-		if a := p.additions[t.Name]; a != nil {
-			faults = append(faults, a.err(t.Name))
-		}
-	}
+	faults := p.faults()
 	for _, c := range p.config.Listeners {
 		l, err := p.prepareListener(c)
 		if err != nil {

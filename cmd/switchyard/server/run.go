@@ -1,11 +1,11 @@
 package server
 
 import (
-	"os"
 	"slices"
 	"time"
 
 	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
 )
 
 // What reaches the goroutine of Serve, and from whom; it handles one after the other:
@@ -16,13 +16,16 @@ import (
 //	releases            the tick of a tenant            carry out what a release has decided
 //	state.reloads       admin: POST /api/v1/reload      reload, and answer
 //	state.verbs         admin: rollback, kill, …        carry, and answer when it is loaded
+//	state.upgrades      admin: POST /api/v1/upgrade     beginUpgrade, and answer when it is over
+//	signals.upgrades    SIGUSR2                         beginUpgrade
+//	offers              askSuccessor                    considerOffer: hand over, or serve on
 
 // signatureTime is how often the signatures of policies in force are checked for expiry.
 const signatureTime = time.Hour
 
 // run handles hangups, changed files, requests of operators and policies that have ended to
 // load, one after the other, until the server is to stop.
-func (srv *server) run(hangups <-chan os.Signal) {
+func (srv *server) run(signals signals) {
 	signatures := time.NewTicker(signatureTime)
 	defer signatures.Stop()
 	extend := time.NewTicker(extendEvery)
@@ -31,7 +34,7 @@ func (srv *server) run(hangups <-chan os.Signal) {
 	defer warm.Stop()
 	defer srv.answer(true)
 	defer srv.answerVerbs(true)
-	for !srv.stopper.isRequested() {
+	for !srv.stopper.isRequested() && srv.succeeded == nil {
 		srv.answer(false)
 		srv.warn()
 		srv.state.update(srv)
@@ -40,15 +43,18 @@ func (srv *server) run(hangups <-chan os.Signal) {
 		if srv.starting == nil && len(srv.requests) == 0 {
 			srv.supervisor.ready(statusOf(srv.lastErrors))
 		}
-		asked, requests, verbs := hangups, srv.state.reloads, srv.state.verbs
-		if srv.starting != nil {
-			asked, requests, verbs = nil, nil, nil // until then they wait in their channels
+		hangups, reloads, verbs, changed, fetched := signals.hangups, srv.state.reloads, srv.state.verbs, srv.changed, srv.fetched
+		if srv.starting != nil || srv.upgrade != nil {
+			hangups, reloads, verbs = nil, nil, nil // until then they wait in their channels
+		}
+		if srv.upgrade != nil {
+			changed, fetched = nil, nil
 		}
 		select {
 		case <-srv.stopper.requested.Done():
 		case f := <-srv.loaded:
 			srv.finish(f)
-		case <-asked:
+		case <-hangups:
 			srv.supervisor.reloading()
 			srv.request(nil)
 		case <-extend.C:
@@ -58,19 +64,25 @@ func (srv *server) run(hangups <-chan os.Signal) {
 			}
 			srv.extendStart()
 		case <-signatures.C:
-			srv.reload(false) // a signature may have become valid
+			srv.checkAgain() // a signature may have become valid
 		case now := <-warm.C:
 			srv.releaseEarlier(now)
 		case <-srv.releases:
 			srv.carryReleases()
-		case <-srv.changed:
+		case <-changed:
 			srv.reload(false)
-		case <-srv.fetched:
+		case <-fetched:
 			srv.reload(false)
-		case result := <-requests:
+		case result := <-reloads:
 			srv.request(result)
 		case r := <-verbs:
 			srv.carry(r)
+		case r := <-srv.state.upgrades:
+			srv.beginUpgrade(r.UpgradeRequest, "operator", r.result)
+		case s := <-signals.upgrades:
+			srv.beginUpgrade(api.UpgradeRequest{}, s.String(), nil)
+		case o := <-srv.offers:
+			srv.considerOffer(o)
 		}
 	}
 }

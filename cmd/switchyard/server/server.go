@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -43,6 +44,7 @@ import (
 	"switchyard/proxy/admin"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
+	"switchyard/proxy/handover"
 	"switchyard/proxy/hub"
 )
 
@@ -100,6 +102,16 @@ type server struct {
 
 	supervisor *supervisor
 
+	env      []string       // of the process
+	stderr   io.Writer      // of the process, where the log is written
+	tookOver bool           // this process has replaced another one
+	upgrade  *upgrade       // that is under way; nil if none is
+	offers   chan offered   // from askSuccessor; never closed
+	asking   sync.WaitGroup // askSuccessor
+
+	succeeded      *successor     // the process that has replaced this one; nil if none has
+	adminListeners []net.Listener // owned by admin
+
 	// serving is the content of tenants for other goroutines; replaced whole.
 	serving atomic.Pointer[map[string]*proxy.Tenant]
 }
@@ -134,7 +146,7 @@ type served struct {
 // sender that finds one full need not wait, because what it has to say will be looked at anyway.
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
 	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
-		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), releases: make(chan struct{}, 1), lastErrors: make(map[string]string)}
+		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), offers: make(chan offered), releases: make(chan struct{}, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }
@@ -150,12 +162,16 @@ func Serve(load Loader, sandbox wasm.Sandbox, env []string, stderr io.Writer) er
 	stops, hangups := make(chan os.Signal, 8), make(chan os.Signal, 1) // one pending reload reads everything
 	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(hangups, syscall.SIGHUP)
+	upgrades := make(chan os.Signal, 1)
+	notifyOfUpgrades(upgrades)
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE) // whose default ends the process when the log's reader is gone
 	defer signal.Stop(stops)
 	defer signal.Stop(hangups)
+	defer signal.Stop(upgrades)
 
 	srv, over := newServer(load, sandbox), make(chan struct{})
+	srv.env, srv.stderr = env, stderr
 	var watching sync.WaitGroup
 	watching.Go(func() { srv.stopper.watch(stops, srv.state.drain, over) })
 	defer watching.Wait()
@@ -168,7 +184,7 @@ func Serve(load Loader, sandbox wasm.Sandbox, env []string, stderr io.Writer) er
 				done <- &panicError{fmt.Sprintf("%v\n%s", p, debug.Stack())}
 			}
 		}()
-		done <- srv.serve(env, stderr, hangups)
+		done <- srv.serve(signals{hangups, upgrades})
 	}()
 	select {
 	case err := <-done:
@@ -186,18 +202,28 @@ type panicError struct{ text string }
 
 func (p *panicError) Error() string { return p.text }
 
+// signals are those that the goroutine of Serve handles.
+type signals struct{ hangups, upgrades <-chan os.Signal }
+
 // serve is Serve in the goroutine that owns the server.
 //
 // The deferred calls run in reverse: the watchdog ends, as a server that closes is not alive;
 // then the server closes, then the supervisor's socket, as closing may report to it; and the
 // log is flushed last, as all of them write to it.
-func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signal) error {
+func (srv *server) serve(signals signals) error {
+	from, err := inheritedStream(srv.env)
+	if err != nil {
+		return InvalidError{err}
+	}
 	c, why, err := srv.load()
 	if err != nil {
+		if from != nil {
+			from.Refuse(err)
+		}
 		return err
 	}
 	srv.config = c
-	lines := newAsyncWriter(stderr)
+	lines := newAsyncWriter(srv.stderr)
 	srv.state.log.Store(lines)
 	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))
 	lines.start(func(lost int) { srv.log.Warn("log lines were lost because the output was too slow", "lines", lost) })
@@ -209,9 +235,9 @@ func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signa
 	srv.stopper.last.Store(&last)
 	srv.stopper.drainTime.Store(int64(c.Drain.Timeout))
 	srv.log.Info("configuration", "file", cmp.Or(c.Path, "none"), "why", why)
-	srv.supervisor = newSupervisor(env, srv.log)
+	srv.supervisor = newSupervisor(srv.env, srv.log)
 	defer srv.supervisor.close()
-	err = srv.openAndRun(hangups)
+	err = srv.openAndRun(from, signals)
 	if srv.startFault != nil {
 		return srv.startFault
 	}
@@ -221,19 +247,38 @@ func (srv *server) serve(env []string, stderr io.Writer, hangups <-chan os.Signa
 	return err
 }
 
-// openAndRun serves until the server is to stop, and closes it.
-func (srv *server) openAndRun(hangups <-chan os.Signal) error {
-	defer srv.close()
-	err := srv.open()
-	if srv.stopper.isRequested() {
-		return srv.stop() // an error of open is one of giving up
+// openAndRun serves until the server is to stop, and closes it. from is the stream to a process
+// that this one is to replace; nil without one.
+func (srv *server) openAndRun(from *handover.Conn, signals signals) error {
+	if from != nil {
+		err := srv.takeOver(from)
+		if errors.Is(err, handover.ErrAborted) {
+			srv.log.Info("ended, as the running program serves on", "why", err.Error())
+			return nil
+		}
+		if err != nil {
+			return err // what was taken is not closed, as it is still the other process's
+		}
 	}
-	if err != nil {
-		return err
+	defer srv.close()
+	if from == nil {
+		err := srv.open()
+		if srv.stopper.isRequested() {
+			return srv.stop() // an error of open is one of giving up
+		}
+		if err != nil {
+			return err
+		}
 	}
 	srv.reportLate()
-	defer srv.startWatchdog()()
-	srv.run(hangups)
+	stopWatchdog := srv.startWatchdog()
+	defer stopWatchdog()
+	srv.run(signals)
+	if srv.succeeded != nil {
+		stopWatchdog() // the other process is watched from now on
+		srv.leave(signals.hangups)
+		return nil
+	}
 	return srv.stop()
 }
 

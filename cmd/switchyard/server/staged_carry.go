@@ -180,9 +180,16 @@ func (srv *server) replan(t config.Tenant, s *served) {
 	r.split.SetRules(rulesOf(t.Release, r.rows))
 }
 
-// stopReleases records, before the server drains, how far the releases are.
-func (srv *server) stopReleases() {
+// stopReleases records, before the server drains or another process takes over, how far the
+// releases are.
+func (srv *server) stopReleases(by, reason string) {
 	srv.carryReleases() // a start would not know what they have decided
+	srv.recordReleases(true, by, reason)
+}
+
+// recordReleases records how far the releases are. A start goes on with those that were stopped, and
+// takes the end of the process for the fault of the others.
+func (srv *server) recordReleases(stopped bool, by, reason string) {
 	for name, s := range srv.tenants {
 		r := s.release
 		if r == nil {
@@ -191,9 +198,9 @@ func (srv *server) stopReleases() {
 		r.mu.Lock()
 		p, counts := r.progress(), r.counts()
 		r.mu.Unlock()
-		p.Stopped, p.Counts = true, &counts
+		p.Stopped, p.Counts = stopped, &counts
 		srv.record(history.Entry{Kind: history.Stage, Tenant: name, Release: r.id, From: &r.from, To: &r.to, Stage: p,
-			Who: history.Who{By: "stop"}, Reason: "the server stops"}, history.Receipt{})
+			Who: history.Who{By: by}, Reason: reason}, history.Receipt{})
 	}
 }
 

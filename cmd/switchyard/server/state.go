@@ -41,12 +41,15 @@ type adminState struct {
 	view     atomic.Pointer[view]           // replaced whole
 	reloads  chan chan api.Reload           // requests; Serve receives them and sends the result once
 	verbs    chan verbRequest               // requests; Serve receives them and sends the result once
+	upgrades chan upgradeRequest            // requests; Serve receives them and sends the result once
 	drain    chan struct{}                  // closed by Drain
 	drained  sync.Once                      // closes drain
 	stopping chan struct{}                  // closed by stop, when Serve takes no more requests
 
-	mu     sync.Mutex // guards counts
-	counts metrics.Reloads
+	mu       sync.Mutex // guards what follows
+	counts   metrics.Reloads
+	upgrade  api.Upgrade // the last one, or the one that is under way
+	upgraded handovers
 }
 
 // A view is what is in force, for goroutines that do not own it. It is never changed: update makes
@@ -75,8 +78,9 @@ type listenerView struct {
 
 // newAdminState returns a state with the default configuration and an empty history.
 func newAdminState() *adminState {
-	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), verbs: make(chan verbRequest), drain: make(chan struct{}), stopping: make(chan struct{})}
+	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), verbs: make(chan verbRequest), upgrades: make(chan upgradeRequest), drain: make(chan struct{}), stopping: make(chan struct{})}
 	a.counts.LastDone = a.started
+	a.upgrade.Result = api.UpgradeNone
 	a.view.Store(&view{config: config.Default()})
 	a.records.Store(newHistory())
 	return a

@@ -107,7 +107,7 @@ func (a *adminState) metrics() metrics.State {
 		s.LinesLost = lines.lost()
 	}
 	a.mu.Lock()
-	s.Reloads = a.counts
+	s.Reloads, s.Handovers = a.counts, a.upgraded.metrics()
 	a.mu.Unlock()
 	p := a.records.Load().Position()
 	s.History = metrics.History{Entries: p.Number, Unsaved: p.Unsaved, Intact: p.Damaged == nil}

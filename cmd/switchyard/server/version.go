@@ -1,22 +1,28 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
 
 	"switchyard/policy/abi"
+	"switchyard/proxy/handover"
 )
 
 // PrintVersion prints the program's version and revision, its Go and wazero versions, and the
-// policy ABI that it runs.
+// policy ABI that it runs, and the format in which it can hand over to another program.
 func PrintVersion(w io.Writer) error {
 	version, revision, engine := built()
-	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s/%s\nwazero %s\npolicy ABI %s\n",
-		version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine, abi.Marker)
+	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s/%s\nwazero %s\npolicy ABI %s\nhandover %d\n",
+		version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine, abi.Marker, handover.Format)
 	return err
 }
+
+// stamped is the version if the linker was told one, as for a build without the repository:
+// go build -ldflags '-X switchyard/cmd/switchyard/server.stamped=v1.2.3'
+var stamped string
 
 // built returns the versions of the running program and of its engine.
 func built() (version, revision, engine string) {
@@ -37,5 +43,5 @@ func built() (version, revision, engine string) {
 			}
 		}
 	}
-	return version, revision, engine
+	return cmp.Or(stamped, version), revision, engine
 }

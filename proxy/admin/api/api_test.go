@@ -21,7 +21,7 @@ var components = []any{
 	Error{}, Rates{}, Limits{}, Quota{}, Policy{}, Copies{}, AuditRow{}, Audit{}, CommandTraffic{}, Tenant{}, Tenants{},
 	TLS{}, Connection{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
 	Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
-	Reload{}, Drain{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{},
+	Reload{}, Drain{}, UpgradeRequest{}, Upgrade{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{},
 	Releases{}, Release{}, ReleaseStage{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},
 }
 

@@ -5,7 +5,7 @@
 //   api, poll        requests to the API, single and repeated
 //   state, history   the data of all parts; the last five minutes
 //   text, table, chart, answer   formatting and display
-//   overview, tenants, peers, routes, releases, policies, log   the parts of the page
+//   overview, upgrade, tenants, peers, routes, releases, policies, log   the parts of the page
 //   card             one tenant's part of releases
 //   evaluate, body, compare      the forms
 //   access           the state of the connection, and the token
@@ -24,6 +24,7 @@ import { routes } from './routes.js';
 import { onUpdate, update } from './state.js';
 import { Stream } from './stream.js';
 import { tenants } from './tenants.js';
+import { upgrade } from './upgrade.js';
 
 const history = new History();
 let onState = () => {};
@@ -31,6 +32,7 @@ const handlers = new Map(); // by the name of an event
 const stream = new Stream((name, value) => handlers.get(name)?.(value), (next) => onState(next));
 
 overview(history);
+upgrade();
 tenants();
 peers();
 routes();

@@ -79,6 +79,7 @@ func newFake(t *testing.T, w *world) *fake {
 	api("GET /api/v1/releases/history", "ReleaseHistory", (*world).releaseHistoryAnswer)
 	api("GET /api/v1/releases/receipt", "ReleaseReceipt", (*world).receiptAnswer)
 	api("POST /api/v1/releases/{verb}", "Release", (*world).verbAnswer)
+	api("GET /api/v1/upgrade", "Upgrade", (*world).upgradeAnswer)
 	api("POST /api/v1/evaluate", "Evaluation", (*world).evaluateAnswer)
 	api("POST /api/v1/compare", "Comparison", (*world).compareAnswer)
 	mux.HandleFunc("GET /api/v1/events", f.allowed(f.events))

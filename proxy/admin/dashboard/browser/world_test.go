@@ -20,6 +20,7 @@ type world struct {
 	draining bool
 	tenants  []*tenant
 	lines    []object
+	upgrade  object // nil if there was none
 }
 
 type tenant struct {

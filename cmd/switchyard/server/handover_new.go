@@ -1,0 +1,240 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/handover"
+)
+
+// The new process, in the order in which it meets the messages of the old one:
+//
+//	inheritedStream   the environment names the descriptor of the stream
+//	Offer             loads everything, as a start does, but opens no socket and writes no file
+//	Listener, …       builds tenants and listeners of what arrives; nothing is read or written
+//	TakeOver returns  begin: serves
+//
+// If anything fails before TakeOver returns, the process ends without closing what it was given,
+// because closing a session resets its connection, which is still the other process's.
+
+// loadTime is how long the new process may take to load the policies. The old one waits less.
+const loadTime = time.Minute
+
+// inheritedStream returns the stream to a process that this one is to replace, or nil.
+func inheritedStream(env []string) (*handover.Conn, error) {
+	i := slices.IndexFunc(env, func(entry string) bool { return strings.HasPrefix(entry, handoverVariable+"=") })
+	if i < 0 {
+		return nil, nil
+	}
+	_, value, _ := strings.Cut(env[i], "=")
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("environment %s is %.20q, and no descriptor; only an upgrade sets it, so remove it", handoverVariable, value)
+	}
+	return handover.Inherit(fd)
+}
+
+// A taker is what the new process does with what it is given. It implements handover.New.
+type taker struct {
+	*server
+	plan    *plan
+	process processRecord
+	admin   []net.Listener
+
+	// The tenant that came last; nil before the first one, and when it is imported.
+	tenant   *tenantRecord
+	presence [][]byte // its user table
+	served   *served
+}
+
+// takeOver builds everything of what the old process hands over, and begins to serve.
+func (srv *server) takeOver(from *handover.Conn) error {
+	t := &taker{server: srv}
+	if err := from.TakeOver(srv.stopper.requested, t); err != nil {
+		return fmt.Errorf("take over from the running program: %w", err)
+	}
+	t.begin()
+	return nil
+}
+
+// Offer loads what the configuration names.
+func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
+	srv := t.server
+	srv.log.Info("taking over", "from_version", hello.Version, "from_pid", hello.PID)
+	if err := srv.openStores(); err != nil {
+		return handover.Offer{}, err
+	}
+	srv.engine = srv.newEngine(srv.config)
+	srv.watch(false) // before the files are read, so that no change in between is missed
+	t.plan = srv.planStart()
+	srv.await(t.plan, loadTime)
+	if err := t.plan.check(); err != nil {
+		return handover.Offer{}, err
+	}
+	version, _, _ := built()
+	o := handover.Offer{Version: version, Policies: make(map[string]string), Sockets: socketsOf(srv.config), Descriptors: descriptorLimit()}
+	for name, a := range t.plan.additions {
+		record, _ := recordOf(a.policy.candidate)
+		o.Policies[name] = record.Identity
+	}
+	t.plan.inherited = make(map[string]inherited)
+	return o, nil
+}
+
+// Listener keeps a listening socket until Process.
+func (t *taker) Listener(record json.RawMessage, socket net.Listener) error {
+	var l listenerRecord
+	if err := json.Unmarshal(record, &l); err != nil {
+		return fmt.Errorf("record of a listener: %w", err)
+	}
+	if l.Listener == "" {
+		t.admin = append(t.admin, socket)
+	} else {
+		t.plan.inherited[l.Listener] = inherited{socket, l.State}
+	}
+	return nil
+}
+
+// Process prepares the listeners, which do not accept yet. The history of policies is read again,
+// as the old process may have written since Offer.
+func (t *taker) Process(record json.RawMessage) error {
+	if err := json.Unmarshal(record, &t.process); err != nil {
+		return fmt.Errorf("record of the process: %w", err)
+	}
+	if err := errors.Join(t.openHistory(), t.checkTokens(t.admin)); err != nil {
+		return err
+	}
+	if err := t.plan.prepare(); err != nil {
+		return err
+	}
+	for _, l := range t.plan.listeners {
+		l.openFrozen(t.server)
+	}
+	return nil
+}
+
+// Tenant begins a tenant, which stands still until begin.
+func (t *taker) Tenant(record json.RawMessage) error {
+	if err := t.finishTenant(); err != nil {
+		return err
+	}
+	t.tenant = new(tenantRecord)
+	if err := json.Unmarshal(record, t.tenant); err != nil {
+		return fmt.Errorf("record of a tenant: %w", err)
+	}
+	c, ok := t.plan.config.Tenant(t.tenant.Name)
+	if !ok || t.plan.additions[c.Name] == nil {
+		return fmt.Errorf("tenant %.80q is handed over, and not in the configuration", t.tenant.Name)
+	}
+	t.plan.admit(c)
+	t.served = t.tenants[c.Name]
+	return t.served.tenant.Freeze(context.Background()) // it has nothing that could hold that up
+}
+
+// Presence keeps a part of the user table until the table is complete.
+func (t *taker) Presence(chunk []byte) error {
+	t.presence = append(t.presence, chunk)
+	return nil
+}
+
+// Session adds a session to the tenant that came last.
+func (t *taker) Session(state json.RawMessage, conn *net.TCPConn, input, due []byte) error {
+	if err := t.finishTenant(); err != nil {
+		return err
+	}
+	var s sessionRecord
+	if err := json.Unmarshal(state, &s); err != nil {
+		return fmt.Errorf("record of a session: %w", err)
+	}
+	adopted, ended := net.Conn(conn), func(bool) {} // of a listener that a reload has removed
+	if s.Listener != "" {
+		l := t.plan.listeners[s.Listener]
+		if l == nil {
+			return fmt.Errorf("a session of listener %.80q is handed over, and the configuration does not have it", s.Listener)
+		}
+		adopted, ended = l.admission.Adopt(conn, s.Admitted)
+	}
+	if err := t.served.tenant.Adopt(adopted, s.Session, input, due, ended); err != nil {
+		return fmt.Errorf("session %d: %w", s.Session.Seat.Session, err)
+	}
+	return nil
+}
+
+// finishTenant makes the hub of the tenant that came last go on from its state, unless it does
+// already.
+func (t *taker) finishTenant() error {
+	if t.tenant == nil {
+		return nil
+	}
+	state, chunks := t.tenant.Hub, t.presence
+	t.tenant, t.presence = nil, nil
+	err := t.served.tenant.Hub().Import(state, func() ([]byte, error) {
+		if len(chunks) == 0 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		next := chunks[0]
+		chunks = chunks[1:]
+		return next, nil
+	})
+	if err != nil {
+		return fmt.Errorf("tenant %s: %w", t.served.tenant.Name, err)
+	}
+	return nil
+}
+
+// Ready checks that everything has come.
+func (t *taker) Ready() error {
+	if err := t.finishTenant(); err != nil {
+		return err
+	}
+	if names := t.plan.late(); len(names) > 0 {
+		return fmt.Errorf("tenants that were not handed over: %s", strings.Join(names, ", "))
+	}
+	if t.plan.listeners == nil {
+		return errors.New("the record of the process was not handed over")
+	}
+	for name, s := range t.tenants {
+		if err := s.tenant.Hub().Restored(); err != nil {
+			return fmt.Errorf("tenant %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// begin serves. Peers wait until the tenants are thawed, so whatever can wait comes after that.
+// Nothing may fail any more.
+func (t *taker) begin() {
+	srv, u := t.server, t.process.Upgrade
+	for _, s := range srv.tenants {
+		s.tenant.Thaw()
+	}
+	t.plan.commit()
+	for _, l := range srv.listeners {
+		l.thaw(srv)
+	}
+	frozen := monotonic() - t.process.Frozen
+	srv.tookOver, srv.starting, srv.state.started = true, t.plan, t.process.Started
+	u.Result, u.FrozenSeconds = api.UpgradeDone, frozen.Seconds()
+	srv.state.continueFrom(t.process)
+	srv.state.setUpgrade(u)
+	srv.log.Info("upgraded", "from_version", u.From, "to_version", u.To, "frozen", frozen.Round(time.Microsecond).String(),
+		"moved", u.Moved, "drained", u.Drained, "closed", u.Closed, "by", t.process.By)
+	for _, l := range t.admin {
+		if u, ok := l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(true) // as the one that made the file would
+		}
+	}
+	if err := srv.openAdmin(t.admin); err != nil { // the token files have changed since Process
+		srv.log.Error("admin has stopped answering", "error", err)
+	}
+	srv.checkAgain() // files may have changed since Offer; a release in stages goes on
+}

@@ -1,0 +1,301 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/config"
+	"switchyard/proxy/handover"
+)
+
+// mostCarried is how many bytes of all sessions together can move: read and not handled, or due and
+// not written.
+const mostCarried = 64 << 20
+
+// spareDescriptors is how many descriptors the new process needs besides those of sessions.
+const spareDescriptors = 100
+
+// considerOffer goes on with the upgrade when the new process has said what it could serve with.
+func (srv *server) considerOffer(o offered) {
+	u := srv.upgrade
+	u.To = o.offer.Version
+	if o.successor != nil {
+		u.PID = o.successor.cmd.Process.Pid
+	}
+	err := o.err
+	if err == nil {
+		if differs := srv.compare(o.offer); differs != nil {
+			err = &handover.Error{Step: handover.StepOffer, Err: differs}
+		}
+	}
+	switch {
+	case err != nil:
+		o.successor.end("it was refused", endTime)
+		srv.failUpgrade(err)
+	case u.Check:
+		o.successor.end("it was only checked", endTime)
+		u.Result = api.UpgradeChecked
+		srv.log.Info("upgrade checked; this program serves on", "program", u.Program, "to_version", u.To, "by", u.by)
+		srv.endUpgrade()
+	default:
+		srv.handOver(o.successor)
+	}
+}
+
+// handOver makes the new process serve. It holds up Serve for as long as handover.DefaultLimits allow,
+// which is longer than peers may notice.
+func (srv *server) handOver(to *successor) {
+	srv.stopReleases("upgrade", "another program takes over")
+	g := &giver{server: srv, to: to}
+	err := srv.unsaved()
+	if err == nil {
+		_, err = to.conn.HandOver(srv.stopper.requested, g, handover.DefaultLimits)
+	}
+	if err != nil {
+		to.end(err.Error(), 0)
+		srv.failUpgrade(err)
+		srv.recordReleases(false, "upgrade", "the other program could not take over")
+		return
+	}
+	u := srv.upgrade
+	u.Result, u.FrozenSeconds = api.UpgradeDone, (monotonic() - g.frozen).Seconds()
+	to.took = g.departing
+	srv.succeeded = to
+}
+
+// A giver is what the old process does in a handover. It implements handover.Old.
+type giver struct {
+	*server
+	to     *successor
+	frozen time.Duration // when peers ceased to be served, on the clock of monotonic
+
+	departing []departure // what was sent; nil before
+}
+
+// Freeze makes everything stand still: first the listeners, so that no connection is on its way
+// to a tenant, then the tenants.
+func (g *giver) Freeze(ctx context.Context) error {
+	g.frozen = monotonic()
+	err := g.freezeAll(ctx)
+	if err != nil {
+		g.thawAll()
+	}
+	return err
+}
+
+func (g *giver) freezeAll(ctx context.Context) error {
+	for _, l := range g.listeners {
+		if err := l.admission.Freeze(ctx); err != nil {
+			return err
+		}
+	}
+	var freezing sync.WaitGroup
+	errs := make(chan error, len(g.tenants))
+	for name, s := range g.tenants {
+		freezing.Go(func() {
+			if err := s.tenant.Freeze(ctx); err != nil {
+				errs <- fmt.Errorf("tenant %s: %w", name, err)
+			}
+		})
+	}
+	freezing.Wait()
+	close(errs)
+	return <-errs
+}
+
+// Thaw ends the new process, and lets everything go on.
+func (g *giver) Thaw() {
+	g.to.end("the handover failed", 0)
+	g.thawAll()
+}
+
+func (g *giver) thawAll() {
+	for _, s := range g.tenants {
+		s.tenant.Thaw()
+	}
+	for _, l := range g.listeners {
+		l.admission.Thaw()
+	}
+}
+
+// A departure is what moves of a tenant.
+type departure struct {
+	served *served
+	moving []proxy.Moving
+}
+
+// Send sends what taker takes.
+func (g *giver) Send(to *handover.Sender) error {
+	all, u := g.departures(), g.upgrade
+	g.departing = all
+	records, moved := g.admitted(), make(map[string]int)
+	for _, d := range all {
+		for _, m := range d.moving {
+			moved[records[m.Conn].Listener]++
+		}
+	}
+	for name, l := range g.listeners {
+		to.Listener(listenerRecord{name, l.admission.State(moved[name])}, l.socket.(syscall.Conn))
+	}
+	for _, l := range g.adminListeners {
+		to.Listener(listenerRecord{}, l.(syscall.Conn))
+	}
+	reloads, handovers := g.state.counted()
+	to.Process(processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, Handovers: handovers, Reloads: reloads, Started: g.state.started})
+	for _, d := range all {
+		g.sendTenant(to, d, records)
+	}
+	return nil // errors are sticky
+}
+
+// departures returns what moves of each tenant, and counts what does not.
+func (g *giver) departures() (all []departure) {
+	u, room := g.upgrade, mostCarried
+	for _, s := range g.tenants {
+		moving, drained, closed := s.tenant.Moving(room)
+		for _, m := range moving {
+			room -= len(m.Input) + len(m.Due)
+		}
+		u.Moved, u.Drained, u.Closed = u.Moved+len(moving), u.Drained+drained, u.Closed+closed
+		all = append(all, departure{s, moving})
+	}
+	return all
+}
+
+// admitted returns what listeners know of the connections that may move. Those of a listener that
+// a reload has removed are not in it.
+func (g *giver) admitted() map[net.Conn]sessionRecord {
+	all := make(map[net.Conn]sessionRecord)
+	for name, l := range g.listeners {
+		for conn, r := range l.admission.Records() {
+			all[conn] = sessionRecord{Listener: name, Admitted: r}
+		}
+	}
+	return all
+}
+
+// sendTenant sends a tenant, its user table and its sessions.
+func (g *giver) sendTenant(to *handover.Sender, d departure, admitted map[net.Conn]sessionRecord) {
+	t := d.served.tenant
+	to.Tenant(tenantRecord{t.Name, t.Export(d.moving)})
+	t.ExportPresence(d.moving, to.Presence)
+	for _, m := range d.moving {
+		r := admitted[m.Conn]
+		r.Session = m.State
+		to.Session(r, m.Conn.(syscall.Conn), m.Input, m.Due)
+	}
+}
+
+// departTime is how long sessions that cannot move may take to be written what is due to them.
+const departTime = 5 * time.Second
+
+// leave ends this process, which another one has replaced. Nothing that was handed over is touched
+// any more, only this process's descriptors of it are closed. A reload that waits is passed on.
+func (srv *server) leave(hangups <-chan os.Signal) {
+	u := srv.upgrade
+	srv.log.Info("handed over", "program", u.Program, "to_version", u.To, "pid", u.PID, "frozen_seconds", u.FrozenSeconds,
+		"moved", u.Moved, "drained", u.Drained, "closed", u.Closed, "by", u.by)
+	srv.supervisor.replaced(u.PID)
+	select {
+	case hangup := <-hangups:
+		srv.succeeded.cmd.Process.Signal(hangup)
+	default:
+	}
+	srv.leaveAdmin() // before the operator who has asked for the upgrade asks for more
+	srv.endUpgrade()
+	srv.state.stop()
+	ctx, cancel := context.WithTimeout(srv.stopper.forced, departTime)
+	defer cancel()
+	var departing sync.WaitGroup
+	for _, d := range srv.succeeded.took {
+		departing.Go(func() { d.served.tenant.Depart(ctx, d.moving) })
+	}
+	departing.Wait()
+	for _, l := range srv.listeners {
+		l.admission.Close()
+	}
+	srv.listeners = nil
+	srv.leaving.Wait() // tenants that a reload has removed are not in the other process
+}
+
+// leaveAdmin leaves further requests to the other process. Those that have come are answered.
+func (srv *server) leaveAdmin() {
+	for _, l := range srv.adminListeners {
+		if u, ok := l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false) // the other process listens there
+		}
+	}
+	if srv.admin != nil {
+		srv.admin.StopAccepting()
+	}
+}
+
+// compare returns why the new process would not go on with what is in force.
+func (srv *server) compare(o handover.Offer) error {
+	faults := slices.Concat(srv.differentPolicies(o.Policies), differentSockets(socketsOf(srv.config), o.Sockets))
+	sessions := uint64(0)
+	for _, s := range srv.tenants {
+		sessions += uint64(s.tenant.Hub().Counts().Sessions)
+	}
+	if need := sessions + spareDescriptors; o.Descriptors < need {
+		faults = append(faults, fmt.Errorf("it may have %d descriptors open and needs %d; raise the limit (LimitNOFILE, ulimit -n), then restart", o.Descriptors, need))
+	}
+	return errors.Join(faults...)
+}
+
+// differentPolicies returns the tenants for which the new process would put another policy in force.
+func (srv *server) differentPolicies(offered map[string]string) (faults []error) {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(srv.tenants)), maps.Keys(offered))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		s, identity := srv.tenants[name], offered[name]
+		switch {
+		case s == nil:
+			faults = append(faults, fmt.Errorf("tenant %s is in its configuration and not served here; reload, then ask again", name))
+		case identity == "":
+			faults = append(faults, fmt.Errorf("tenant %s is served here and not in its configuration; reload, then ask again", name))
+		default:
+			if now, _ := recordOf(s.policy); now.Identity != identity {
+				faults = append(faults, fmt.Errorf("tenant %s: it would put another policy in force than %s; reload, or bring the file back, then ask again", name, now.Short()))
+			}
+		}
+	}
+	return faults
+}
+
+// socketsOf describes the sockets of a configuration, so that they can be compared.
+func socketsOf(c *config.Config) []string {
+	sockets := []string{"admin address " + cmp.Or(c.Admin.Address, "none"), "admin socket " + cmp.Or(c.File(c.Admin.Socket), "none")}
+	for _, l := range c.Listeners {
+		kind := "plain"
+		if l.TLS.Certificate != "" {
+			kind = "TLS"
+		}
+		sockets = append(sockets, fmt.Sprintf("listener %s at %s, %s", l.Name, l.Address, kind))
+	}
+	return sockets
+}
+
+// differentSockets returns an error if the sockets are not the same.
+func differentSockets(here, there []string) []error {
+	without := func(a, b []string) string {
+		only := slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+		return cmp.Or(strings.Join(only, "; "), "nothing")
+	}
+	if slices.Equal(slices.Sorted(slices.Values(here)), slices.Sorted(slices.Values(there))) {
+		return nil
+	}
+	return []error{fmt.Errorf("its configuration has other addresses: %s instead of %s; reload, or restart if an admin address has changed", without(there, here), without(here, there))}
+}

@@ -1,0 +1,43 @@
+package server
+
+import (
+	"time"
+
+	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/admission"
+	"switchyard/proxy/hub"
+	"switchyard/proxy/metrics"
+)
+
+// What both processes say about what moves, as JSON. A change needs another handover.Format.
+
+// A listenerRecord comes with a listening socket: of a listener of the configuration, or, without
+// a name, of the admin interface.
+type listenerRecord struct {
+	Listener string
+	State    admission.State // empty without a name
+}
+
+// A processRecord is what belongs to no tenant.
+type processRecord struct {
+	Upgrade   api.Upgrade   // with the sessions' fates
+	By        string        // who asked for it
+	Frozen    time.Duration // when peers ceased to be served, on the clock of monotonic
+	Handovers handovers     // so far
+	Reloads   metrics.Reloads
+	Started   time.Time // of the service: the start of the first process
+}
+
+// A tenantRecord begins a tenant.
+type tenantRecord struct {
+	Name string
+	Hub  hub.State
+}
+
+// A sessionRecord comes with a connection.
+type sessionRecord struct {
+	Session  proxy.SessionState
+	Listener string // that accepted it
+	Admitted admission.Record
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/handover"
+	"switchyard/proxy/metrics"
+)
+
+// An upgrade puts another program in the place of this one, in another process, which goes on with
+// the same connections. Until that process has shown that it can, nothing changes:
+//
+//	state.upgrades, SIGUSR2 ──▶ beginUpgrade   refused, or a goroutine starts the program
+//	                                │
+//	          askSuccessor ──▶ srv.offers ──▶ considerOffer   other sums: the new process ends
+//	                                               │
+//	                                  checked  ◀───┴───▶  handOver ──▶ an error: this process serves on
+//	                                                          │
+//	                                                          └─────▶ leave: the other one serves
+//
+//	upgrade.go       requests, refusals and results
+//	successor.go     starts the new process and ends it, in the old one
+//	handover_old.go  compares, freezes, sends and leaves, in the old process
+//	handover_new.go  loads, takes over and serves, in the new one
+//
+// Reloads and requests about policies wait from beginUpgrade on, so that what the new process has
+// read stays what is in force.
+
+// An upgrade is one that is under way.
+type upgrade struct {
+	api.Upgrade
+	by      string             // who asked for it
+	result  chan upgradeResult // answers the operator; holds one. nil: it was a signal
+	abandon context.CancelFunc // ends askSuccessor
+}
+
+// An upgradeRequest is sent to Serve by an operator.
+type upgradeRequest struct {
+	api.UpgradeRequest
+	result chan upgradeResult // holds one
+}
+
+// An upgradeResult is the answer to an upgradeRequest.
+type upgradeResult struct {
+	upgrade api.Upgrade
+	err     error
+}
+
+// Upgrade makes Serve upgrade, and waits for the result.
+func (a *adminState) Upgrade(ctx context.Context, r api.UpgradeRequest) (api.Upgrade, error) {
+	asked := upgradeRequest{r, make(chan upgradeResult, 1)}
+	got, err := ask(ctx, a.stopping, a.upgrades, asked, asked.result)
+	if err != nil {
+		return api.Upgrade{}, err
+	}
+	return got.upgrade, got.err
+}
+
+// LastUpgrade returns the last upgrade, or the one that is under way.
+func (a *adminState) LastUpgrade() api.Upgrade {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.upgrade
+}
+
+// A handovers counts upgrades. The new process goes on counting.
+type handovers struct {
+	Done, Failed uint64
+	Last         api.Upgrade // the last one that was done
+}
+
+// metrics returns the counts for Prometheus.
+func (h *handovers) metrics() metrics.Handovers {
+	return metrics.Handovers{Done: h.Done, Failed: h.Failed, Frozen: time.Duration(h.Last.FrozenSeconds * float64(time.Second)),
+		Moved: h.Last.Moved, Drained: h.Last.Drained, Closed: h.Last.Closed}
+}
+
+// counted returns what the new process counts on from.
+func (a *adminState) counted() (metrics.Reloads, handovers) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.counts, a.upgraded
+}
+
+// continueFrom makes the new process count from what the old one has counted.
+func (a *adminState) continueFrom(p processRecord) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counts, a.upgraded = p.Reloads, p.Handovers
+}
+
+// stepRefused is the step of an upgrade that is not possible here at all. The others are those of
+// package handover and of askSuccessor.
+const stepRefused handover.Step = "refused"
+
+// beginUpgrade begins an upgrade that was asked for, unless it is refused. result may be nil.
+func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upgradeResult) {
+	if busy := srv.busy(); busy != nil {
+		srv.log.Warn("upgrade refused; this program serves on", "by", by, "error", busy)
+		answerUpgrade(result, upgradeResult{err: busy})
+		return
+	}
+	version, _, _ := built()
+	begun := time.Now().UTC()
+	u := &upgrade{by: by, result: result, Upgrade: api.Upgrade{Result: api.UpgradeRunning, Check: r.Check, Begun: &begun, From: version}}
+	srv.upgrade = u
+	if err := positionOf(srv.env, srv.tookOver).unreplaceable(); err != nil {
+		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
+		return
+	}
+	if err := srv.unsaved(); err != nil {
+		srv.failUpgrade(err)
+		return
+	}
+	program, err := programPath(r.Program)
+	if err != nil {
+		srv.failUpgrade(&handover.Error{Step: stepProgram, Err: err})
+		return
+	}
+	u.Program = program
+	srv.state.setUpgrade(u.Upgrade)
+	srv.log.Info("upgrade begun", "program", program, "check", r.Check, "by", by)
+	ctx, abandon := context.WithCancel(srv.stopper.requested)
+	u.abandon = abandon
+	srv.asking.Go(func() { srv.askSuccessor(ctx, program) })
+}
+
+// busy returns why an upgrade has to wait; nil if it has not.
+func (srv *server) busy() error {
+	switch {
+	case srv.stopper.isRequested():
+		return admin.ErrStopping
+	case srv.upgrade != nil:
+		return conflict("an upgrade to %s is under way; wait for its end", srv.upgrade.Program)
+	case srv.starting != nil:
+		return conflict("this program is still loading policies for its start; ask again when it logs \"serving\"")
+	case srv.next != nil || srv.postponed:
+		return conflict("a configuration is being loaded; ask again when it is in force or refused")
+	}
+	for name, s := range srv.tenants {
+		if s.next != nil || s.nextAudit != nil || s.back != nil {
+			return conflict("a policy of tenant %s is being loaded; ask again when it is in force or refused", name)
+		}
+	}
+	return nil
+}
+
+// unsaved returns an error if the history of policies has entries that another process cannot know.
+func (srv *server) unsaved() error {
+	if p := srv.records.Position(); p.Unsaved > 0 {
+		return &handover.Error{Step: stepRefused, Err: fmt.Errorf("the new process would not know %d entries of the history of policies, which are not written: %w", p.Unsaved, p.Err)}
+	}
+	return nil
+}
+
+// failUpgrade ends the upgrade, which has changed nothing.
+func (srv *server) failUpgrade(err error) {
+	u := srv.upgrade
+	u.Result, u.Error = api.UpgradeFailed, err.Error()
+	u.Moved, u.Drained, u.Closed = 0, 0, 0
+	if e, ok := errors.AsType[*handover.Error](err); ok {
+		u.Step, u.Error = string(e.Step), e.Err.Error()
+	}
+	srv.log.Error("upgrade failed; this program serves on", "program", u.Program, "step", u.Step, "error", u.Error, "check", u.Check, "by", u.by)
+	srv.endUpgrade()
+}
+
+// endUpgrade records and answers the upgrade that was under way.
+func (srv *server) endUpgrade() {
+	u := srv.upgrade
+	srv.upgrade = nil
+	if u.abandon != nil {
+		u.abandon()
+	}
+	srv.state.setUpgrade(u.Upgrade)
+	answerUpgrade(u.result, upgradeResult{upgrade: u.Upgrade})
+}
+
+// setUpgrade records an upgrade for operators, and counts it if it has ended. A check is no
+// attempt.
+func (a *adminState) setUpgrade(u api.Upgrade) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.upgrade = u
+	switch {
+	case u.Check:
+	case u.Result == api.UpgradeFailed:
+		a.upgraded.Failed++
+	case u.Result == api.UpgradeDone:
+		a.upgraded.Done++
+		a.upgraded.Last = u
+	}
+}
+
+func answerUpgrade(to chan upgradeResult, r upgradeResult) {
+	if to != nil {
+		to <- r
+	}
+}

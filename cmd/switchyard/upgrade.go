@@ -1,0 +1,88 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/client"
+	"switchyard/proxy/admin/api"
+)
+
+// upgradeCommand puts another program in the place of the running one.
+func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
+	r, request := &releaseClient{options: o}, new(api.UpgradeRequest)
+	c := &cobra.Command{
+		Use:   "upgrade",
+		Short: "Put another program in the place of the running one, which keeps the connections",
+		Long: "Put another program in the place of the running one: the file at the path by which that was\n" +
+			"started, or at that of --program. Plain TCP connections go on, after a pause of a fraction of a\n" +
+			"second. TLS connections are written what is due to them, and closed.\n\n" +
+			"The new program loads the configuration and all policies first. If it cannot take over, the\n" +
+			"running one serves on, and this command exits with 70. It exits with 75 if the running program\n" +
+			"is busy, as while it loads a policy. Not possible in a container, whose first process must stay.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if request.Program != "" {
+				path, err := filepath.Abs(request.Program)
+				if err != nil {
+					return usageError{fmt.Errorf("--program: %w", err)}
+				}
+				request.Program = path
+			}
+			conn, err := r.connect(true)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			u, err := conn.Upgrade(ctx, *request)
+			if err != nil {
+				return upgradeError(err)
+			}
+			return printUpgrade(stdout, u)
+		},
+	}
+	c.Flags().StringVar(&request.Program, "program", "", "`PATH` of the new program (default the path by which the running one was started); needs admin.socket")
+	c.Flags().BoolVar(&request.Check, "check", false, "only ask the new program whether it could take over")
+	c.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` with the token, if admin.socket is not used (default $"+client.TokenVariable+", else admin.operate_token_file)")
+	return c
+}
+
+// A failedUpgradeError is a new program that could not take over.
+type failedUpgradeError struct{ error }
+
+// upgradeError returns the error of a request that the server did not carry out. One that it is too
+// busy for may succeed later.
+func upgradeError(err error) error {
+	if refusal, ok := errors.AsType[*client.Refusal](err); ok && refusal.Status == http.StatusConflict {
+		return notYetError{refusal}
+	}
+	return serverError(err)
+}
+
+// printUpgrade prints what has happened, or returns why nothing has.
+func printUpgrade(w io.Writer, u *api.Upgrade) error {
+	switch u.Result {
+	case api.UpgradeDone:
+		frozen := time.Duration(u.FrozenSeconds * float64(time.Second)).Round(time.Millisecond)
+		return columns(w, [][]string{
+			{"upgraded", fmt.Sprintf("from %s to %s, process %d", u.From, u.To, u.PID)},
+			{"sessions", fmt.Sprintf("%d moved, %d drained, %d closed", u.Moved, u.Drained, u.Closed)},
+			{"paused", frozen.String()},
+		})
+	case api.UpgradeChecked:
+		return columns(w, [][]string{{"checked", fmt.Sprintf("%s can take over from %s", u.To, u.From)}})
+	default:
+		return failedUpgradeError{fmt.Errorf("%s could not take over, and the running program serves on: %s: %s", cmp.Or(u.Program, "the new program"), u.Step, u.Error)}
+	}
+}

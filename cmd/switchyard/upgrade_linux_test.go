@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/cmd/switchyard/client"
+	"switchyard/cmd/switchyard/dialogue"
+	"switchyard/pdu"
+	"switchyard/pdu/pb"
+	"switchyard/pdu/pdutest"
+	"switchyard/proxy/admin/api"
+)
+
+// An upgradable is a server that can be asked to upgrade.
+type upgradable struct {
+	*process
+	socket string
+}
+
+// startUpgradable starts a server with an admin socket. It and its successors are killed with the
+// test.
+func startUpgradable(t testing.TB, args ...string) *upgradable {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startUpgradableProgram(t, exe, args...)
+}
+
+// startUpgradableProgram is startUpgradable for another program.
+func startUpgradableProgram(t testing.TB, program string, args ...string) *upgradable {
+	t.Helper()
+	dir := t.TempDir()
+	u := &upgradable{socket: filepath.Join(dir, "admin.sock")}
+	cmd := exec.Command(program, slices.Concat([]string{"--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "admin.socket=" + u.socket}, args)...)
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // which successors inherit
+	u.process = startCommand(t, cmd)
+	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	return u
+}
+
+// upgrade runs the command, and returns its exit code and what it prints.
+func (u *upgradable) upgrade(args ...string) (code int, out string) {
+	u.t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(append([]string{"upgrade", "--set", "admin.socket=" + u.socket}, args...), os.Environ(), &stdout, &stderr)
+	return code, stdout.String() + stderr.String()
+}
+
+// mustUpgrade upgrades, and returns the result.
+func (u *upgradable) mustUpgrade(args ...string) api.Upgrade {
+	u.t.Helper()
+	if code, out := u.upgrade(args...); code != exitStopped {
+		u.t.Fatalf("exit code %d, %s", code, out)
+	}
+	return u.last()
+}
+
+// admin returns a client of the server.
+func (u *upgradable) admin() *client.Client {
+	u.t.Helper()
+	c, err := client.Connect(client.Target{Socket: u.socket})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.t.Cleanup(c.Close)
+	return c
+}
+
+// last returns the last upgrade, as the process knows it that serves.
+func (u *upgradable) last() api.Upgrade {
+	u.t.Helper()
+	last, err := u.admin().LastUpgrade(u.t.Context())
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return *last
+}
+
+// stop stops the process that serves now, and waits for its end.
+func (u *upgradable) stop() {
+	u.t.Helper()
+	pid := u.cmd.Process.Pid
+	if last := u.last(); last.Result == api.UpgradeDone {
+		pid = last.PID
+	}
+	from := u.logged()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		u.t.Fatal(err)
+	}
+	u.expectFrom(from, "stopped")
+	u.exit()
+}
+
+// awaitEnd waits until a process has ended. One whose parent does not wait for it remains as a
+// zombie.
+func awaitEnd(t testing.TB, pid int) {
+	t.Helper()
+	eventually(t, func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(status), ") Z ")
+	}, func() string { return fmt.Sprintf("process %d goes on", pid) })
+}
+
+// script writes a program that the shell runs.
+func script(t testing.TB, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// isServed fails the test unless a peer gets answers.
+func (u *upgradable) isServed() {
+	u.t.Helper()
+	u.dial().Close()
+}
+
+// Peers notice nothing of an upgrade: not in the middle of a PDU, not in what is present, and not in
+// the counts.
+func TestUpgrade(t *testing.T) {
+	u := startUpgradable(t)
+	a, b, away := u.dial(), u.dial(), u.dial()
+	a.say(pdutest.Online(stat(7)))
+	a.settle()
+	long := pdutest.Raw(pdu.CID_MSG_DATA, 1, bytes.Repeat([]byte("x"), 100_000))
+	away.Close()
+	u.expect("session closed", `"session":3`)
+	for i := range 3 {
+		a.say(long[:50_000])
+		if last := u.mustUpgrade(); last.Result != api.UpgradeDone || last.Moved != 2 || last.Drained+last.Closed != 0 {
+			t.Errorf("upgrade %d: %+v", i, last)
+		}
+		a.say(long[50_000:])
+		b.expect(long)
+		b.say(pdutest.StatusRequest(9, 1, nil, 7))
+		b.expect(pdutest.StatusResponse(9, 1, nil, pdutest.UserStat(7, pb.UserStatType_USER_STATUS_ONLINE)))
+	}
+	from := u.logged()
+	u.dial().Close()
+	u.expectFrom(from, `"session":4`, "session closed")
+	s, err := u.admin().Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Each dial settles; a has told of a user and settled once more; then three long PDUs and questions.
+	if want := uint64(4 + 2 + 2*3); s.Totals.Received != want || s.Totals.Sessions != 2 {
+		t.Errorf("%d PDUs received in %d sessions, want %d in 2", s.Totals.Received, s.Totals.Sessions, want)
+	}
+	u.stop()
+	u.expectFrom(from, `"joined":4`, "sessions")
+}
+
+func stat(user uint32) *pb.ServerUserStat {
+	return pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS)
+}
+
+// What is due to a peer that lags moves along, from the byte that the kernel did not take.
+func TestUpgradeOfALaggingPeer(t *testing.T) {
+	t.Parallel()
+	u := startUpgradable(t, "--set", "peer.timeout=1h")
+	a, b := u.dial(), u.dial()
+	long, sent := pdutest.Raw(pdu.CID_MSG_DATA, 1, bytes.Repeat([]byte("x"), 100_000)), 0
+	eventually(t, func() bool {
+		a.say(long)
+		a.settle()
+		sent++
+		all, err := u.admin().Connections(t.Context(), nil, "lag", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all.Connections[0].Lag > 0
+	}, func() string { return "it does not lag" })
+	if last := u.mustUpgrade(); last.Moved != 2 {
+		t.Errorf("%+v", last)
+	}
+	for range sent {
+		b.expect(long)
+	}
+	b.settle()
+}
+
+// The signal upgrades as well, while traffic goes on.
+func TestUpgradeBySignal(t *testing.T) {
+	u := startUpgradable(t)
+	tr := startStream(u.process, 20, 4, 5*time.Millisecond)
+	for i := range 2 {
+		from, pid := u.logged(), u.cmd.Process.Pid
+		if i > 0 {
+			pid = u.last().PID
+		}
+		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		u.expectFrom(from, "upgraded", `"moved":20`)
+		eventually(t, func() bool { return u.last().Result == api.UpgradeDone }, func() string { return "no upgrade" })
+	}
+	tr.finish()
+}
+
+// A check starts the same program, which could take over.
+func TestUpgradeCheck(t *testing.T) {
+	r := startUpgradable(t)
+	code, out := r.upgrade("--check")
+	if code != exitStopped || !strings.Contains(out, "can take over from") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	r.isServed()
+}
+
+// A program that cannot take over changes nothing, and the error says at which step it failed.
+func TestUpgradeFails(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	truncated := filepath.Join(t.TempDir(), "truncated")
+	program, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(truncated, program[:4096], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for elf, machine := 18, []byte{0xf3, 0}; ; { // EM_RISCV
+		copy(program[elf:], machine)
+		break
+	}
+	foreign := filepath.Join(t.TempDir(), "foreign")
+	if err := os.WriteFile(foreign, program[:1<<20], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unexecutable := filepath.Join(t.TempDir(), "unexecutable")
+	if err := os.WriteFile(unexecutable, program[:4096], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	itself := exe + ` "$@"`
+	r := startUpgradable(t)
+	for _, c := range []struct{ name, program, want string }{
+		{"missing", "/nonexistent/switchyard", "program: run '/nonexistent/switchyard version'"},
+		{"not executable", unexecutable, "permission denied"},
+		{"truncated", truncated, "program: run"},
+		{"for another architecture", foreign, "exec format error"},
+		{"another program", script(t, "echo hello"), `prints "hello", so it is not switchyard`},
+		{"from before", script(t, `echo "switchyard v0.1"`), "switchyard v0.1 at"},
+		{"another format", script(t, `echo "switchyard v9"; echo "handover 999"`), "another format of the handover (handover 999)"},
+		{"exits", script(t, `[ "$1" = version ] && exec `+itself+`; exit 3`), "offer: the new process ended"},
+		{"does not listen", script(t, `[ "$1" = version ] && exec `+itself+`; exec 3>&-; exit 4`), "exit status 4"},
+		{"refuses its configuration", script(t, `SWITCHYARD_PEER__TIMEOUT=soon exec `+itself), "offer: the new process refused: environment SWITCHYARD_PEER__TIMEOUT"},
+		{"other addresses", script(t, `SWITCHYARD_ADMIN__ADDRESS= exec `+itself), "other addresses: admin address none instead of admin address 127.0.0.1:0"},
+		{"few descriptors", script(t, `ulimit -n 90; exec `+itself), "it may have 90 descriptors open and needs 100"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out := r.upgrade("--program", c.program)
+			if code != exitInternal || !strings.Contains(out, c.want) {
+				t.Errorf("exit code %d, want %d; %s\nwant %s", code, exitInternal, out, c.want)
+			}
+			r.isServed()
+		})
+	}
+}
+
+// playAcrossUpgrades plays a dialogue with a server that is upgraded before some of the steps.
+func playAcrossUpgrades(t *testing.T, d dialogue.Dialogue, before func(step int) bool) {
+	u := startUpgradable(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	got, err := d.PlayWith(ctx, u.address, func(step int) {
+		if before(step) {
+			u.mustUpgrade()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dialogue.Compare(d.Want, got); err != nil {
+		t.Error(err)
+	}
+	u.stop()
+}
+
+// The recorded dialogues are answered with the same bytes if there is an upgrade in the middle.
+func TestDialoguesAcrossAnUpgrade(t *testing.T) {
+	dialogues, err := dialogue.Load("dialogue/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dialogues {
+		t.Run(d.Name, func(t *testing.T) {
+			t.Parallel()
+			playAcrossUpgrades(t, d, func(step int) bool { return step == d.Steps()/2 })
+		})
+	}
+}
