@@ -55,6 +55,8 @@ type outcome struct {
 	Result   load.Result `json:"result"`
 }
 
+// compareCommand measures servers side by side. One run follows another, so that no server has
+// the machine with another one.
 func compareCommand(stdout, stderr io.Writer) *cobra.Command {
 	c := comparison{progress: stderr}
 	cmd := &cobra.Command{
@@ -84,6 +86,8 @@ func compareCommand(stdout, stderr io.Writer) *cobra.Command {
 	return cmd
 }
 
+// run measures everything and writes the table. chosen says that the command line names the
+// output; otherwise short and special runs do not replace the table of the document.
 func (c *comparison) run(ctx context.Context, chosen bool, stdout io.Writer) error {
 	if c.rounds < 1 || c.rounds > 1000 || c.duration < 10*time.Millisecond || c.duration > time.Hour {
 		return usageError{errors.New("--rounds goes from 1 to 1000, --duration from 10ms to 1h")}

@@ -36,6 +36,7 @@ func insert(name, text string) error {
 	return nil
 }
 
+// replaceBetween replaces the lines between the markers. The markers stay for the next time.
 func replaceBetween(document, text string) (string, error) {
 	before, rest, begins := strings.Cut(document, beginMarker+"\n")
 	_, after, ends := strings.Cut(rest, endMarker)

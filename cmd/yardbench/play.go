@@ -122,6 +122,8 @@ func (t *traffic) fill() error {
 	return nil
 }
 
+// slowCommand loads a hub while some connections do not read: a run of the stall table, by
+// itself.
 func slowCommand(stdout io.Writer) *cobra.Command {
 	t := traffic{plan: load.Plan{Duration: 10 * time.Second, Rate: 4000, Random: true}}
 	c := &cobra.Command{
@@ -137,6 +139,7 @@ func slowCommand(stdout io.Writer) *cobra.Command {
 	return c
 }
 
+// churnCommand loads a hub while connections come and go: a run of the churn table, by itself.
 func churnCommand(stdout io.Writer) *cobra.Command {
 	t := traffic{plan: load.Plan{Duration: 5 * time.Second, Rate: 2000, Random: true}}
 	c := &cobra.Command{

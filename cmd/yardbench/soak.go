@@ -38,6 +38,7 @@ type soak struct {
 	files    *saver
 }
 
+// soakCommand runs a soak. It fails if anything grew or the neighbour lost a message.
 func soakCommand(stdout io.Writer) *cobra.Command {
 	s := soak{stdout: stdout}
 	c := &cobra.Command{
@@ -72,6 +73,7 @@ func attackCommand(stdout io.Writer) *cobra.Command {
 	}
 }
 
+// run builds and starts the hub, plays the soak against it, and stops it in any case.
 func (s *soak) run(ctx context.Context) error {
 	if s.duration < time.Second || s.quiet < time.Second {
 		return usageError{fmt.Errorf("%v and %v quiet are no soak; write at least 1s each", s.duration, s.quiet)}

@@ -35,6 +35,8 @@ type sampler struct {
 	metricsNow map[string]float64 // of the last sample
 }
 
+// newSampler returns a sampler of the hub with this process id, whose metrics are read over its
+// socket.
 func newSampler(pid int, socket string) *sampler {
 	var d net.Dialer
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) }
@@ -74,6 +76,7 @@ func (s sample) String() string {
 	return fmt.Sprintf("%s resident, %d goroutines, %d descriptors, %d threads", mebibytes(s.resident), s.goroutines, s.descriptors, s.threads)
 }
 
+// take takes one sample: of the process from /proc, and of the hub from its metrics.
 func (s *sampler) take(ctx context.Context) (now sample, err error) {
 	memory, err := process.MemoryOf(s.pid)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 
 // The tables, one for each kind of scenario.
 
+// saturatedTable has runs in which the senders send as fast as the server takes it: what counts
+// is how much that is, and what it costs.
 func (c *comparison) saturatedTable(s *sheet, of []scenario) {
 	first := c.contenders[0].name
 	s.head("", "server", "million deliveries/s", "CPU s per million", "cores", "generator's cores", "resident MiB", "order", first+" against it: deliveries · CPU")
@@ -22,6 +24,7 @@ func (c *comparison) saturatedTable(s *sheet, of []scenario) {
 	}
 }
 
+// moderateTable has runs at a rate that all servers manage: what counts is latency, and the cost.
 func (c *comparison) moderateTable(s *sheet, of []scenario) {
 	first := c.contenders[0].name
 	s.head("", "server", "CPU s per million", "cores", "p50 µs", "p90", "p99", "p99.9", "max", "order", first+" against it: CPU · p50 · p99")
@@ -35,6 +38,8 @@ func (c *comparison) moderateTable(s *sheet, of []scenario) {
 	}
 }
 
+// stallTable has runs in which some connections stop reading: what counts is how little the
+// others notice, and how much memory the server takes meanwhile.
 func (c *comparison) stallTable(s *sheet, of []scenario) {
 	s.head("", "server", "others' p50 · p99 µs before", "during", "after", "longest", "resident MiB before", "at most", "of the stalled kept", "delivered to them")
 	for _, sc := range of {
@@ -74,6 +79,7 @@ func residentBefore(r *load.Result) float64 {
 	return float64(n)
 }
 
+// residentMost returns the most memory that the server had in any span.
 func residentMost(r *load.Result) float64 {
 	n := int64(0)
 	for _, span := range r.Stall.Spans {
@@ -82,6 +88,8 @@ func residentMost(r *load.Result) float64 {
 	return float64(n)
 }
 
+// churnTable has runs in which short connections come and go beside steady ones. The first of
+// them is without short ones, to compare with.
 func (c *comparison) churnTable(s *sheet, of []scenario) {
 	s.head("", "server", "steady p50 µs", "p99", "p99.9", "cores", "short ones' messages delivered", "not closed by the server")
 	for _, sc := range of {
@@ -110,6 +118,7 @@ func (c *comparison) tlsTable(s *sheet, of []scenario) {
 	}
 }
 
+// shortDelivered returns the share of the short connections' messages that arrived.
 func shortDelivered(r *load.Result) float64 {
 	return float64(r.Short.Delivered) / max(float64(r.Short.Due), 1)
 }

@@ -31,6 +31,7 @@ func (f *Faults) Add(other Faults) {
 // Any reports whether there was a fault.
 func (f Faults) Any() bool { return f != Faults{} }
 
+// String lists the kinds of faults that there were, with their numbers.
 func (f Faults) String() string {
 	if !f.Any() {
 		return "no fault"

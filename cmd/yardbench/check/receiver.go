@@ -79,6 +79,7 @@ func (r *Receiver) Take(b []byte, now int64) (int, error) {
 	}
 }
 
+// takeNATS takes the whole operations of NATS in b, and returns how many bytes they are.
 func (r *Receiver) takeNATS(b []byte, now int64) (int, error) {
 	used, size := 0, r.wire.Size()
 	for {

@@ -90,6 +90,7 @@ func (p *peers) play(ctx context.Context, source, address string, counts *Counts
 	}
 }
 
+// playOne plays one connection to its end. The end of ctx closes it, whatever it is doing.
 func (p *peers) playOne(ctx context.Context, c *conn) {
 	defer c.reading.Wait()
 	defer c.Close()
@@ -109,6 +110,7 @@ func (c *conn) discard() {
 	c.reading.Go(func() { io.Copy(io.Discard, c.TCPConn) })
 }
 
+// Write implements net.Conn. It counts what was written, even if the write fails half way.
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.TCPConn.Write(b)
 	c.counts.Bytes.Add(int64(n))
@@ -135,6 +137,7 @@ func every(ctx context.Context, interval, while time.Duration, do func() error) 
 	}
 }
 
+// sleep waits for d, or until ctx is done.
 func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

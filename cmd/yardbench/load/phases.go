@@ -101,6 +101,8 @@ type mark struct {
 	memory               process.Memory
 }
 
+// mark records the counts of this loop's connections. Only the first loop measures processes,
+// since all loops are one process.
 func (l *loop) mark(int64) {
 	m := mark{at: l.run.now()}
 	for _, c := range l.long {
@@ -117,6 +119,8 @@ func (l *loop) mark(int64) {
 	l.marks = append(l.marks, m)
 }
 
+// measure reads CPU time so far of this process, of the machine, and of the server if there is
+// one.
 func (m *mark) measure(pid int) (err error) {
 	if m.own, m.machine, err = ownCPU(); err != nil || pid == 0 {
 		return err

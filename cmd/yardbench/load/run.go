@@ -63,6 +63,7 @@ const (
 	lead      = 100 * time.Millisecond // from the last join to begin, so that the last probes have arrived
 )
 
+// newRun checks a plan and prepares its run. Times of the run count from now on.
 func newRun(ctx context.Context, p Plan) (*run, error) {
 	if err := p.check(); err != nil {
 		return nil, err

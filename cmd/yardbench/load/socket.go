@@ -102,6 +102,7 @@ type poller struct {
 // wakeSlot is the slot of events that only end a wait.
 const wakeSlot = -1
 
+// newPoller returns a poller that takes up to that many events in one wait.
 func newPoller(events int) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -135,6 +136,7 @@ func (p *poller) change(fd int, slot int32, events uint32) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, slot, events)
 }
 
+// control changes what epoll reports of a descriptor. Events carry the slot, not the descriptor.
 func (p *poller) control(op, fd int, slot int32, events uint32) error {
 	if err := unix.EpollCtl(p.fd, op, fd, &unix.EpollEvent{Events: events, Fd: slot}); err != nil {
 		return fmt.Errorf("epoll: %w", err)

@@ -51,6 +51,7 @@ func Start(ctx context.Context, dir string, command []string) (*Server, error) {
 	return nil, err
 }
 
+// start starts the command once, at a free address that replaces the placeholders in it.
 func start(ctx context.Context, dir string, command []string) (*Server, error) {
 	if len(command) == 0 {
 		return nil, errors.New("a server needs a command; write one")
@@ -93,6 +94,7 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
+// fill replaces the placeholders of address, host and port in the words of a command.
 func fill(command []string, address string) []string {
 	host, port, _ := net.SplitHostPort(address)
 	r := strings.NewReplacer(Address, address, Host, host, Port, port)
@@ -156,6 +158,7 @@ type tail struct {
 	b  []byte
 }
 
+// Write implements io.Writer. It keeps at most twice tailLen, so that it seldom copies.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -166,6 +169,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// String returns the last tailLen bytes that were written.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -68,6 +68,7 @@ func Descriptors(pid int) (int64, error) { return entries(pid, "fd") }
 // Threads returns how many threads a process has.
 func Threads(pid int) (int64, error) { return entries(pid, "task") }
 
+// entries counts what a folder of a process in /proc has.
 func entries(pid int, folder string) (int64, error) {
 	found, err := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, folder))
 	if err != nil {
