@@ -6,8 +6,9 @@ import "switchyard/proxy/hub"
 // announcements otherwise, the user table has what that policy made of them, until the peers
 // reconnect and announce their users to the policy in force:
 //
-//	MarkOutdated   the open sessions are outdated
-//	EndOutdated    each tick ends one of them; msg_servers reconnect by themselves
+//	MarkOutdated     the open sessions are outdated
+//	EndOutdated      each tick ends one of them; msg_servers reconnect by themselves
+//	ForgetOutdated   the next policy came before anybody asked for that
 //
 // A session that opens later is not outdated.
 
@@ -15,6 +16,16 @@ import "switchyard/proxy/hub"
 func (t *Tenant) MarkOutdated() {
 	for _, s := range *t.sessions.Load() {
 		s.outdated.Store(true)
+	}
+}
+
+// ForgetOutdated makes no session outdated, unless the tenant ends those that are.
+func (t *Tenant) ForgetOutdated() {
+	if t.endsOutdated.Load() {
+		return
+	}
+	for _, s := range *t.sessions.Load() {
+		s.outdated.Store(false)
 	}
 }
 

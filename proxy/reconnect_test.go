@@ -22,8 +22,16 @@ func TestEndOutdated(t *testing.T) {
 		if n, ending := tenant.Outdated(); n != 2 || ending {
 			t.Errorf("%d sessions are outdated and ending is %v, want 2 and false", n, ending)
 		}
+		tenant.ForgetOutdated()
+		if n, _ := tenant.Outdated(); n != 0 {
+			t.Errorf("%d sessions are outdated, want none", n)
+		}
+		for _, s := range (*tenant.sessions.Load())[:2] {
+			s.outdated.Store(true)
+		}
 		tenant.EndOutdated()
-		tenant.EndOutdated() // which changes nothing
+		tenant.EndOutdated()    // which changes nothing
+		tenant.ForgetOutdated() // too late
 		talker.Write(message(others, 1, "before the first tick"))
 		first := <-firstGot
 		synctest.Wait() // until the session is off the list

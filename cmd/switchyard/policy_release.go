@@ -212,7 +212,7 @@ func outdatedPeers(r *api.Release) string {
 	if r.Reconnecting {
 		return fmt.Sprintf("%d peers have yet to be closed, one per second, so that they reconnect", r.OutdatedPeers)
 	}
-	return fmt.Sprintf("%d peers announced their users to a policy that was rolled back; let them reconnect by 'switchyard policy rollback --reconnect'", r.OutdatedPeers)
+	return fmt.Sprintf("%d peers announced their users to a policy that handled presence otherwise; let them reconnect by 'switchyard policy rollback --reconnect'", r.OutdatedPeers)
 }
 
 // stageOf describes how far a release is.

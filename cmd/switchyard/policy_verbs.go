@@ -35,7 +35,7 @@ var releaseVerbs = []releaseVerb{
 			"switchyard_release_drift is 1. A signed version may be lower than the one in force.\n\n" +
 			"With --reconnect, the tenant's peers are closed after that, one per second: they reconnect and\n" +
 			"announce their users to the policy in force. If a policy was rolled back already, by itself\n" +
-			"too, --reconnect goes back no further. 'policy status' says when that is needed.", true, "rolled back to"},
+			"too, or killed, --reconnect goes back no further. 'policy status' says when it is needed.", true, "rolled back to"},
 	{"retry", "Load what the configuration names, even if it was rolled back before", "", false, "in force is"},
 	{"kill", "Put the shipped policy teamtalk in force until revive",
 		"Put the shipped policy teamtalk, which routes as the original does, in force at once.\n\n" +

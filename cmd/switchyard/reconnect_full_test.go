@@ -52,7 +52,7 @@ func TestReconnectAfterRollback(t *testing.T) {
 	r.sender.wantUser(pb.UserStatType_USER_STATUS_OFFLINE)
 	r.command(0, "rollback", "--reason", "nobody is online")
 	r.expect("let peers reconnect by 'switchyard policy rollback --reconnect'", `"peers":2`)
-	if out := r.command(0, "status"); !strings.Contains(out, "tenant default: 2 peers announced their users to a policy that was rolled back") {
+	if out := r.command(0, "status"); !strings.Contains(out, "tenant default: 2 peers announced their users to a policy that handled presence otherwise") {
 		t.Errorf("status: %s", out)
 	}
 	r.receiver.wantUser(pb.UserStatType_USER_STATUS_OFFLINE)
@@ -85,7 +85,7 @@ func TestReconnectAfterRelease(t *testing.T) {
 		t.Errorf("rollback --reconnect: %s", out)
 	}
 	r.expect("release rolled back")
-	r.expect("the policy that was rolled back handled presence otherwise")
+	r.expect("the policy before handled presence otherwise")
 	r.wantReconnected(r.sender, r.receiver)
 	r.receiver.wantUser(pb.UserStatType_USER_STATUS_OFFLINE)
 }

@@ -44,7 +44,7 @@ const (
 	ClosedBy     Reason = "policy-close"  // the verdict is close
 	UrgentData   Reason = "urgent-data"   // the peer sent TCP urgent data, on which the original closes
 	Drained      Reason = "drain"         // the server stops
-	RolledBack   Reason = "rollback"      // its users were announced to a policy that was rolled back
+	RolledBack   Reason = "rollback"      // its users were announced to a policy that was rolled back or killed
 	Forced       Reason = "forced"        // the server stops at once
 	NoPDU        Reason = "no-pdu"        // the first PDU did not arrive whole in time
 	PDUTimeout   Reason = "pdu-timeout"   // a PDU arrived too slowly

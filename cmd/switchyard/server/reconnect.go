@@ -8,14 +8,14 @@ import (
 	"switchyard/proxy/admin"
 )
 
-// Peers announce their users once per connection. So a rollback does not correct what the policy
-// that was rolled back made of these announcements; only a new connection of the peer does.
+// Peers announce their users once per connection. So a rollback or a kill does not correct what the
+// policy before made of these announcements; only a new connection of the peer does.
 
 // markOutdated marks the tenant's peers as outdated, and logs that they should reconnect.
 func (srv *server) markOutdated(tenant string, s *served) {
 	s.tenant.MarkOutdated()
 	if peers, _ := s.tenant.Outdated(); peers > 0 {
-		srv.log.Warn("the policy that was rolled back handled presence otherwise; let peers reconnect by 'switchyard policy rollback --reconnect'", "tenant", tenant, "peers", peers)
+		srv.log.Warn("the policy before handled presence otherwise; let peers reconnect by 'switchyard policy rollback --reconnect'", "tenant", tenant, "peers", peers)
 	}
 }
 
@@ -30,11 +30,12 @@ func (srv *server) reconnect(s *served, v admin.Verb) {
 	s.tenant.EndOutdated()
 }
 
-// isRolledBack reports whether a policy was rolled back and its peers may still be outdated. Then a
-// rollback for the sake of presence must not go back once more.
+// isRolledBack reports whether the policy in force is there because of a rollback or a kill. Then a
+// rollback that asks peers to reconnect goes back no further. Outdated peers show that after the
+// process was replaced and the configuration names that policy.
 func (s *served) isRolledBack() bool {
-	peers, _ := s.tenant.Outdated()
-	return peers > 0 || s.policy.drift == driftRolledBack
+	peers, ending := s.tenant.Outdated()
+	return s.rolledBack || s.policy.drift != "" || peers > 0 && !ending
 }
 
 // hasChangedPresence reports whether the policy before the one in force handles other commands as

@@ -42,15 +42,28 @@ func TestRollbackOfPresence(t *testing.T) {
 		s.save("a.toml", table(action))
 		wantInForce(action, 0, false)
 	}
-	if err := s.verb(admin.Verb{Name: admin.Rollback}); err != nil {
-		t.Error(err)
+	do := func(v admin.Verb) {
+		t.Helper()
+		if err := s.verb(v); err != nil {
+			t.Error(err)
+		}
 	}
+	do(admin.Verb{Name: admin.Rollback})
 	wantInForce("handle role-set", 1, false)
-	if err := s.verb(admin.Verb{Name: admin.Rollback, Reconnect: true}); err != nil {
-		t.Error(err)
+
+	// Another policy is another matter: what is asked for then goes back from it.
+	s.save("a.toml", table("consume"))
+	wantInForce("consume", 0, false)
+	reconnect := admin.Verb{Name: admin.Rollback, Reconnect: true}
+	do(reconnect)
+	if r := s.state.Release("a"); r.OutdatedPeers > 0 && !r.Reconnecting {
+		t.Errorf("after a rollback with peers that reconnect: %+v", r)
 	}
-	if r := s.state.Release("a"); r.OutdatedPeers > 0 && !r.Reconnecting || len(r.Held) != 1 {
-		t.Errorf("after a rollback for the sake of peers: %+v", r)
-	}
+	do(reconnect)
 	wantInForce("handle role-set", 0, false) // when the peer was closed
+	do(admin.Verb{Name: admin.Kill})
+	do(reconnect)
+	if err := s.verb(admin.Verb{Name: admin.Rollback}); err == nil {
+		t.Error("a rollback ends a kill")
+	}
 }

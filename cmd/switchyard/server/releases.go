@@ -63,6 +63,8 @@ func (srv *server) install(s *served, l *load) {
 	s.before = earlier{s.policy, s.engine, before, time.Now()}
 	s.policy, s.engine, s.loadTime = l.candidate, l.engine, l.took
 	s.active.Install(l.take())
+	s.rolledBack = false
+	s.tenant.ForgetOutdated()
 }
 
 // warnDrift logs that the policy in force is not the one that belongs there, unless that was so
@@ -143,6 +145,10 @@ func (srv *server) do(v admin.Verb) error {
 	if v.Release != 0 && v.Release != present {
 		return conflict("release %d is not the present one, which is %d; look again by 'switchyard policy status'", v.Release, present)
 	}
+	if v.Name == admin.Rollback && v.Reconnect && v.To == "" && s.release == nil && s.isRolledBack() {
+		srv.reconnect(s, v)
+		return nil
+	}
 	if state.Killed && v.Name != admin.Revive {
 		return conflict("the tenant's policy was killed; end that first, by 'switchyard policy revive'")
 	}
@@ -155,10 +161,6 @@ func (srv *server) do(v admin.Verb) error {
 	}
 	switch v.Name {
 	case admin.Rollback:
-		if v.Reconnect && v.To == "" && s.isRolledBack() {
-			srv.reconnect(s, v)
-			return nil
-		}
 		return srv.rollback(t, s, state, v)
 	case admin.Retry:
 		return srv.retry(t, s, state, v)
@@ -283,6 +285,7 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 		return
 	}
 	srv.install(s, l)
+	s.rolledBack = true
 	place := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, From: from, To: to, Held: from,
 		Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(s.before.generation))
 	srv.log.Warn("policy rolled back", "tenant", tenant, "from", from.Short(), "to", to.Short(), "by", v.By, "reason", v.Reason, place.attr())

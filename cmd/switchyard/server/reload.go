@@ -293,6 +293,9 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 		if before.drift == driftKilled {
 			srv.checkAgain() // the configuration may name a candidate
 		}
+		if s.policy.drift == driftKilled && s.hasChangedPresence() {
+			srv.markOutdated(tenant, s)
+		}
 		srv.reportOnce("", "tenant "+t.Name, nil, false)
 	}
 	srv.reloadAudit(t, s, l.requested)

@@ -24,7 +24,7 @@ type Release struct {
 	Stage    *ReleaseStage    `json:"stage"`    // how far the release is that is under way; nil if there is none
 	Refused  string           `json:"refused"`  // why the policy that the configuration names is refused; empty if it is not
 
-	OutdatedPeers int  `json:"outdated_peers"` // whose users were announced to a policy that was rolled back and handled presence otherwise
+	OutdatedPeers int  `json:"outdated_peers"` // whose users were announced to a policy that was rolled back or killed and handled presence otherwise
 	Reconnecting  bool `json:"reconnecting"`   // those peers are being closed, one per second
 }
 

@@ -162,7 +162,7 @@ func TestRelease(t *testing.T) {
 	p.until("!document.querySelector('" + card + ".steps').checkVisibility()")
 	p.click(card + ".receipts button")
 	p.shows(card+".receipt", "a statement", "<img src=x onerror=")
-	p.shows(card+".facts", "Held back", "v7 777777777777", "3 announced their users to a policy that was rolled back")
+	p.shows(card+".facts", "Held back", "v7 777777777777", "3 announced their users to a policy that handled presence otherwise")
 
 	// What is held back can be tried again.
 	p.verb("retry", "repaired")
