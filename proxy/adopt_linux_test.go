@@ -249,9 +249,9 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 	pipe, _ := net.Pipe()
 	for want, err := range map[string]error{
-		errNotPlain.Error():                     adopt(pipe, SessionState{}),
-		errForeign.Error():                      adopt(far, SessionState{Sniffed: []byte("GET / HTTP/1.1\r\n")}),
-		"session 5: the last number given is 0": adopt(far, SessionState{Seat: hub.SeatState{Session: 5}}),
+		errNotPlain.Error():                  adopt(pipe, SessionState{}),
+		errForeign.Error():                   adopt(far, SessionState{Sniffed: []byte("GET / HTTP/1.1\r\n")}),
+		"the last session number given is 0": adopt(far, SessionState{Seat: hub.SeatState{Session: 5}}),
 	} {
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

@@ -94,20 +94,21 @@ func (c *commandCounts) add(one *CommandState) {
 
 // Restore gives the peer the seat that Seat.Export has exported, in a hub that has imported
 // the state. What is due comes first: it is an edit at the place where the seat's log begins.
-// Nothing is counted, and taps see nothing, because the session goes on.
+// Nothing is counted, and taps see nothing, because the session goes on. Errors do not name the
+// session.
 func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 	if err := st.check(due); err != nil {
-		return nil, fmt.Errorf("session %d: %w", st.Session, err)
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case st.Session > h.sessions:
-		return nil, fmt.Errorf("session %d: the last number given is %d", st.Session, h.sessions)
+		return nil, fmt.Errorf("the last session number given is %d", h.sessions)
 	case h.numbered[st.Session] != nil:
-		return nil, fmt.Errorf("session %d is there already", st.Session)
+		return nil, errors.New("a session with this number is there already")
 	case h.side.end < sideBegins:
-		return nil, fmt.Errorf("session %d: the hub has imported no state", st.Session)
+		return nil, errors.New("the hub has imported no state")
 	}
 	s := h.newSeat(p)
 	s.pdusIn, s.bytesIn, s.own = st.PDUsIn, st.BytesIn, st.PDUsOut

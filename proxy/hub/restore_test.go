@@ -119,9 +119,9 @@ func TestRestoreRefuses(t *testing.T) {
 		{"part of a PDU, whose length was not sent", SeatState{Session: 2, Due: 2, Begun: p[:3]}, append(p[3:], p...), ""},
 		{"part of a PDU, whose length was sent", SeatState{Session: 2, Due: 2, Begun: p[:4], Left: 1}, append(p[25:], p...), ""},
 
-		{"taken", SeatState{Session: 1}, nil, "session 1 is there already"},
-		{"not given yet", SeatState{Session: 4}, nil, "session 4: the last number given is 3"},
-		{"more PDUs", SeatState{Session: 2, Due: 2}, p, "session 2: 2 PDUs are due, but the bytes due are 1"},
+		{"taken", SeatState{Session: 1}, nil, "a session with this number is there already"},
+		{"not given yet", SeatState{Session: 4}, nil, "the last session number given is 3"},
+		{"more PDUs", SeatState{Session: 2, Due: 2}, p, "2 PDUs are due, but the bytes due are 1"},
 		{"nothing although a PDU is due", SeatState{Session: 2, Due: 1}, nil, "1 PDUs are due, but the bytes due are 0"},
 		{"cut", SeatState{Session: 2, Due: 1}, p[:25], "the bytes due do not end with a PDU"},
 		{"illegal length", SeatState{Session: 2, Due: 1}, make([]byte, 16), "PDU length 0 is below"},
