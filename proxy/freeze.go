@@ -15,9 +15,9 @@ import (
 //	Freeze   began ──▶ all goroutines stopped ──▶ last writes ──▶ all rights to write taken
 //	Thaw     rights given back ──▶ over ──▶ goroutines go on where they stopped
 //
-// All goroutines that read, handle or write pass the tenant's gate wherever they hold
+// All goroutines that read, handle or make something due pass the tenant's gate wherever they hold
 // nothing: between two sessions of the loop, before a read, before a turn, and in the pauses of a
-// throttle. There they stop. What they have read and not handed over stays in input.pdus and
+// throttle. There they stop. What they have read and not handled stays in input.pdus and
 // input.unhandled. Goroutines that wait for a socket are woken by its deadline.
 //
 // Not frozen are the writers of TLS connections, because crypto/tls cannot give up a write, and
@@ -70,7 +70,7 @@ func (t *Tenant) stopReaders(ctx context.Context) error {
 		loop.interrupt(s)
 	}
 	if err := t.gate.await(ctx); err != nil {
-		return fmt.Errorf("%w: did not stop: %s", err, t.notStopped())
+		return fmt.Errorf("%s did not stop: %w", t.notStopped(), err)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (t *Tenant) notStopped() string {
 		names = append(names, "the loop")
 	}
 	if n := t.gate.inside[sessionWork].Load(); n > 0 {
-		names = append(names, fmt.Sprintf("%d sessions outside the loop", n))
+		names = append(names, fmt.Sprintf("the goroutines of %d sessions", n))
 	}
 	return strings.Join(names, ", ")
 }
@@ -127,7 +127,7 @@ func (t *Tenant) stopWriters(ctx context.Context) error {
 	}) {
 		return nil
 	}
-	return fmt.Errorf("%w: did not stop: writing to %d sessions, of which one is %d", ctx.Err(), len(writing), writing[0].seat.Session())
+	return fmt.Errorf("writes to %d sessions, one of which is %d, did not stop: %w", len(writing), writing[0].seat.Session(), ctx.Err())
 }
 
 // stopWriter takes the right to write to the session, or makes the goroutine stop that has it.

@@ -109,7 +109,7 @@ func TestFreezeThatFails(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	err := served.Freeze(ctx)
-	if want := "context deadline exceeded: did not stop: the loop"; err == nil || err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
+	if want := "the loop did not stop: context deadline exceeded"; err == nil || err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	release()
