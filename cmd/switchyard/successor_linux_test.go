@@ -117,11 +117,11 @@ func playSuccessors(t *testing.T, how string, messages ...string) {
 			t.Errorf("%s in %s: %+v", how, message, last)
 		}
 	}
-	u.isServed()
 	if last := u.mustUpgrade(); last.Moved != 12 {
 		t.Errorf("and then an upgrade: %+v", last)
 	}
 	tr.finish()
+	u.isServed()
 }
 
 var messages = []string{"offer", "listener", "process", "tenant", "presence", "session", "ready"}

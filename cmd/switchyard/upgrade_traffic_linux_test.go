@@ -156,13 +156,6 @@ func (c *streamPeer) check(p []byte) error {
 	return nil
 }
 
-// forget begins to measure the longest times without anything anew.
-func (tr *stream) forget() {
-	for _, c := range tr.peers {
-		c.longest.Store(0)
-	}
-}
-
 // finish stops the senders, and waits until every connection has everything of the others.
 func (tr *stream) finish() {
 	tr.t.Helper()

@@ -137,6 +137,9 @@ func (t *taker) Tenant(record json.RawMessage) error {
 	}
 	t.plan.admit(c)
 	t.served = t.tenants[c.Name]
+	if t.tenant.EndsOutdated {
+		t.served.tenant.EndOutdated() // with the first tick after begin
+	}
 	return t.served.tenant.Freeze(context.Background()) // it has nothing that could hold that up
 }
 
@@ -164,7 +167,7 @@ func (t *taker) Session(state json.RawMessage, conn *net.TCPConn, input, due []b
 		adopted, ended = l.admission.Adopt(conn, s.Admitted)
 	}
 	if err := t.served.tenant.Adopt(adopted, s.Session, input, due, ended); err != nil {
-		return fmt.Errorf("session %d: %w", s.Session.Seat.Session, err)
+		return fmt.Errorf("tenant %s, session %d: %w", t.served.tenant.Name, s.Session.Seat.Session, err)
 	}
 	return nil
 }

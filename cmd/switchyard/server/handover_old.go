@@ -189,7 +189,8 @@ func (g *giver) admitted() map[net.Conn]sessionRecord {
 // sendTenant sends a tenant, its user table and its sessions.
 func (g *giver) sendTenant(to *handover.Sender, d departure, admitted map[net.Conn]sessionRecord) {
 	t := d.served.tenant
-	to.Tenant(tenantRecord{t.Name, t.Export(d.moving)})
+	_, endsOutdated := t.Outdated()
+	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated})
 	t.ExportPresence(d.moving, to.Presence)
 	for _, m := range d.moving {
 		r := admitted[m.Conn]

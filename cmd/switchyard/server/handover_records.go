@@ -31,8 +31,9 @@ type processRecord struct {
 
 // A tenantRecord begins a tenant.
 type tenantRecord struct {
-	Name string
-	Hub  hub.State
+	Name         string
+	Hub          hub.State
+	EndsOutdated bool // its outdated sessions are being ended, one after the other
 }
 
 // A sessionRecord comes with a connection.
