@@ -47,12 +47,12 @@ const FarPages = 64
 //
 //	memory              up to 1 MiB    up to 4 MiB    more
 //	units for a load    0              3              8      and weightNear in each case
-//	units for a store   0              0              1      and weightStore in each case
+//	units for a store   0              0              2      and weightStore in each case
 const (
 	nearPages = 16       // 1 MiB
 	midUnits  = 3        // of fuel
 	farUnits  = 8        // of fuel
-	farShift  = 3        // a store costs midUnits>>farShift or farUnits>>farShift
+	farShift  = 2        // a store costs midUnits>>farShift or farUnits>>farShift
 	nearCode  = 64 << 10 // bytes of code that stay in the caches
 )
 

@@ -49,7 +49,7 @@ const (
 	// One unit pays for at most 16 simple instructions that run once each, for
 	// 64 bytes that a bulk instruction writes, or for 8 elements of a table. Instructions
 	// that can take longer count as several: a load costs 3 units more in a memory of more
-	// than 1 MiB, and 8 in one of more than 4 MiB, as it may miss the caches; a store costs 1 more
+	// than 1 MiB, and 8 in one of more than 4 MiB, as it may miss the caches; a store costs 2 more
 	// there. A unit takes at most some 30 ns, and far less in most code. Code is charged before it runs: the entry of a
 	// function and each turn of a loop charge for everything that can run at most once from
 	// there, whether or not a branch skips it.
