@@ -197,7 +197,11 @@ func printReleases(w io.Writer, all *api.Releases) error {
 		}
 	}
 	h := all.History
-	fmt.Fprintf(w, "history  %d entries, head %.16s\n", h.Entries, h.Head)
+	entries := "entries"
+	if h.Entries == 1 {
+		entries = "entry"
+	}
+	fmt.Fprintf(w, "history  %d %s, head %.16s\n", h.Entries, entries, h.Head)
 	if !h.Intact {
 		fmt.Fprintln(w, "history  damaged; see 'switchyard policy history --verify'")
 	}
