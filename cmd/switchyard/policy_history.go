@@ -295,6 +295,9 @@ func longPolicy(p *history.Policy) string {
 		return "none"
 	}
 	text := p.Name + ", sha256 " + p.SHA256
+	if p.Revision != "" {
+		text += ", revision " + p.Revision
+	}
 	if p.Version > 0 {
 		text += fmt.Sprintf(", version %d", p.Version)
 	}

@@ -47,6 +47,8 @@ type File struct {
 	Path   string // empty for a shipped policy; for a remote one only the name of a file, see Remote
 	Bytes  []byte // a table's text, or a module
 	SHA256 string // of Bytes, in hex, as sha256sum prints it
+
+	Revision string // of an address, as that reports it: the digest of a manifest, or an ETag; empty if it reports none
 }
 
 // A Module is a policy's module, found but not loaded.
@@ -58,6 +60,7 @@ type Module struct {
 	FileSHA256 string // of its file: for a table, of the text
 	Own        bool   // shipped, or compiled from a table: its code is trusted
 	File       []byte // the content of its file; for a table, the text
+	Revision   string // as in File
 }
 
 // Read finds the policy of that name: a shipped one, or "file:" followed by the path of a
@@ -71,7 +74,7 @@ func Read(name, dir string, max int64) (File, error) {
 	path, isFile := strings.CutPrefix(name, filePrefix)
 	if !isFile {
 		if module, ok := shipped[name]; ok {
-			return File{name, "", module, sum(module)}, nil
+			return File{Name: name, Bytes: module, SHA256: sum(module)}, nil
 		}
 		names := slices.Sorted(maps.Keys(shipped))
 		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: errors.New("no policy of that name is shipped"),
@@ -84,7 +87,7 @@ func Read(name, dir string, max int64) (File, error) {
 	if err != nil {
 		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: err, Remedy: "save the policy there, or name another"}
 	}
-	return File{name, path, content, sum(content)}, nil
+	return File{Name: name, Path: path, Bytes: content, SHA256: sum(content)}, nil
 }
 
 // IsRemote reports whether the name is the address of a policy on another machine.
@@ -103,13 +106,13 @@ func Remote(name string, content []byte) File {
 	if filepath.Ext(path) != extension {
 		path += extension
 	}
-	return File{name, path, content, sum(content)}
+	return File{Name: name, Path: path, Bytes: content, SHA256: sum(content)}
 }
 
 // Module compiles a table; any other file is the module itself. The error is a
 // *wasm.GateError.
 func (f File) Module() (Module, error) {
-	m := Module{f.Name, f.Path, f.Bytes, f.SHA256, f.SHA256, f.Path == "", f.Bytes}
+	m := Module{f.Name, f.Path, f.Bytes, f.SHA256, f.SHA256, f.Path == "", f.Bytes, f.Revision}
 	if filepath.Ext(f.Path) != ".toml" {
 		return m, nil
 	}

@@ -78,7 +78,7 @@ func (srv *server) warnHistory(err error) {
 
 // recordOf returns what the history stores of a policy, and the files that it refers to.
 func recordOf(c candidate) (history.Policy, [][]byte) {
-	p := history.Policy{Name: c.Name, SHA256: c.FileSHA256}
+	p := history.Policy{Name: c.Name, Revision: c.Revision, SHA256: c.FileSHA256}
 	files := [][]byte{c.File}
 	if c.config != nil {
 		p.Config = history.Sum(c.config)
@@ -365,7 +365,9 @@ func (srv *server) earlierFile(p *history.Policy) (source.File, error) {
 	}
 	content, err := srv.records.Content(p.SHA256)
 	if source.IsRemote(p.Name) {
-		return source.Remote(p.Name, content), err
+		f := source.Remote(p.Name, content)
+		f.Revision = p.Revision
+		return f, err
 	}
 	return source.File{Name: p.Name, Path: path, Bytes: content, SHA256: p.SHA256}, err
 }

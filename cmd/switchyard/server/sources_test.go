@@ -33,6 +33,8 @@ func serveWeb(t *testing.T, action string) *webServer {
 		w.asked.Add(1)
 		if *w.text.Load() == "" {
 			out.WriteHeader(http.StatusInternalServerError)
+		} else {
+			out.Header().Set("ETag", revisionOf(*w.text.Load()))
 		}
 		io.WriteString(out, *w.text.Load())
 	}))
@@ -50,6 +52,8 @@ func (w *webServer) set(action string) {
 	}
 	w.text.Store(&text)
 }
+
+func revisionOf(text string) string { return `"` + history.Sum([]byte(text))[:8] + `"` }
 
 func routesFor(action string) string { return fmt.Sprintf("[route]\nelse = %q\n", action) }
 
@@ -115,9 +119,10 @@ func TestPolicyFromAnAddress(t *testing.T) {
 	w.set("broadcast-all")
 	s.reload()
 	s.wantInForce("broadcast-all")
-	if e := s.records.Recent("a", 1); len(e) != 1 || e[0].Who.By != "source" {
-		t.Errorf("the last entry of the history: %+v", e)
-	}
+	s.eventually("the history has what the address reported", func() bool {
+		e := s.state.records.Load().Recent("a", 1)
+		return e[0].Who.By == "source" && e[0].From != nil && e[0].From.Revision == revisionOf(routesFor("drop")) && e[0].To.Revision == revisionOf(routesFor("broadcast-all"))
+	})
 
 	w.set("")
 	before := s.state.metrics().Tenants[0].SourceReached
@@ -261,6 +266,10 @@ func TestReleaseWithoutAnAddress(t *testing.T) {
 			}
 			s.finishRelease()
 			s.wantInForce("broadcast-all")
+			s.eventually("the receipt has what the address reported", func() bool {
+				e := s.state.records.Load().Recent("a", 1)[0]
+				return e.Kind == history.Done && e.To.Revision == revisionOf(routesFor("broadcast-all"))
+			})
 		})
 	}
 }

@@ -49,8 +49,15 @@ func (s *httpsSource) fetch(ctx context.Context, before *Content) (*Content, err
 	case !signature.there:
 		signature.body = nil
 	}
-	return &Content{source.Remote(s.name, file.body), signature.body, file.version, signature.version}, nil
+	c := &Content{source.Remote(s.name, file.body), signature.body, file.version, signature.version}
+	if len(file.version) <= maxRevision {
+		c.File.Revision = file.version
+	}
+	return c, nil
 }
+
+// maxRevision is how long an ETag may be, in bytes, to be recorded.
+const maxRevision = 128
 
 // signatureAddress returns the address of the signature file.
 func signatureAddress(name string) string {

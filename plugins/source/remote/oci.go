@@ -91,6 +91,7 @@ func (s *ociSource) fetch(ctx context.Context, before *Content) (*Content, error
 		return nil, fmt.Errorf("the layer of type %q is not what its type says", policy.MediaType)
 	}
 	c.File = source.Remote(s.name, file)
+	c.File.Revision = c.version
 	if signature != nil {
 		if c.Signature, err = s.blob(ctx, *signature, maxSignature); err != nil {
 			return nil, fmt.Errorf("its signature: %w", explained(err))

@@ -129,7 +129,7 @@ func TestPushAndFetch(t *testing.T) {
 		}
 		for _, ref := range []string{":v1", "@" + digest} {
 			c, err := s.fetch(t, ref, o)
-			if err != nil || string(c.File.Bytes) != content || c.File.Path != path || string(c.Signature) != "signed" {
+			if err != nil || string(c.File.Bytes) != content || c.File.Path != path || string(c.Signature) != "signed" || c.File.Revision != digest {
 				t.Errorf("%s: %+v, %v", ref, c, err)
 			}
 		}

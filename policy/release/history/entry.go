@@ -79,6 +79,7 @@ type Entry struct {
 // A Policy is one content of a tenant's policy. Its sums are SHA-256, in hex.
 type Policy struct {
 	Name      string   `json:"name"`                       // as the configuration names it
+	Revision  string   `json:"revision,omitempty"`         // for an address, as it reported it: the digest of a manifest, or an ETag
 	SHA256    string   `json:"sha256"`                     // of its file; for a shipped policy, of its module
 	Config    string   `json:"config_sha256,omitempty"`    // of its configuration; empty without one
 	Signature string   `json:"signature_sha256,omitempty"` // of its signature file; empty without one
