@@ -92,8 +92,8 @@ func (k *counter) listen(counters int) error {
 }
 
 // converse makes n plain peers, one with its own reader and one with TLS talk to each other until
-// during returns.
-func converse(t *testing.T, served *Tenant, n, size, atOnce int, during func()) {
+// during returns. They do not listen before ready.
+func converse(t *testing.T, served *Tenant, n, size, atOnce int, ready func() bool, during func()) {
 	t.Helper()
 	var counters []*counter
 	for i := range n + 2 {
@@ -123,6 +123,9 @@ func converse(t *testing.T, served *Tenant, n, size, atOnce int, during func()) 
 				t.Errorf("counter %d: %v", k.number, err)
 			}
 		})
+	}
+	eventually(t, "listeners may begin", ready)
+	for _, k := range counters {
 		all.Go(func() {
 			if err := k.listen(len(counters)); err != nil {
 				t.Error(err)
