@@ -50,16 +50,19 @@ func (srv *server) considerOffer(o offered) {
 		srv.log.Info("upgrade checked; this program serves on", "program", u.Program, "to_version", u.To, "by", u.by)
 		srv.endUpgrade()
 	default:
-		srv.handOver(o.successor)
+		srv.handOver(o)
 	}
 }
 
-// handOver makes the new process serve. It holds up Serve for as long as handover.DefaultLimits allow,
-// which is longer than peers may notice.
-func (srv *server) handOver(to *successor) {
+// handOver makes the new process serve. It holds up Serve for as long as handover.DefaultLimits
+// allow. What releases have decided since the offer may have changed a policy.
+func (srv *server) handOver(o offered) {
 	srv.stopReleases("upgrade", "another program takes over")
-	g := &giver{server: srv, to: to}
+	to, g := o.successor, &giver{server: srv, to: o.successor}
 	err := srv.unsaved()
+	if faults := srv.differentPolicies(o.offer.Policies); err == nil && faults != nil {
+		err = &handover.Error{Step: handover.StepOffer, Err: errors.Join(faults...)}
+	}
 	if err == nil {
 		_, err = to.conn.HandOver(srv.stopper.requested, g, handover.DefaultLimits)
 	}
