@@ -79,7 +79,7 @@ type Tenant struct {
 	endsOutdated atomic.Bool                 // each tick ends one outdated session
 
 	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
-	sessions atomic.Pointer[[]*session] // replaced whole
+	sessions atomic.Pointer[[]*session] // replaced; its elements never change
 	loop     *loop                      // reads from sockets; nil before the first one, and where there is no epoll
 	stopping chan struct{}              // closed when readers are to stop
 	stopOnce sync.Once
@@ -235,7 +235,7 @@ func (t *Tenant) list(s *session) {
 	if s.raw != nil && s.raw.paced() {
 		s.output.pacer = newPacer(s.seat.Written, s.kernel)
 	}
-	sessions := append(slices.Clone(*t.sessions.Load()), s)
+	sessions := append(*t.sessions.Load(), s) // not cloned, as nobody looks behind the end of a list
 	t.sessions.Store(&sessions)
 	t.unsettled.Add(1)
 	t.reading.Add(1)

@@ -40,12 +40,12 @@ type State struct {
 	Refused   uint64
 	Staged    uint64 // PDUs judged by a stage
 	Made      uint64
-	Delivered uint64 // to the sessions that do not move
+	Delivered uint64 // to sessions that have ended or do not move
 	Discarded map[Reason]uint64
 	Joined    uint64
 	Closed    map[Reason]uint64
 	BytesIn   uint64
-	BytesOut  uint64 // to the sessions that do not move
+	BytesOut  uint64 // to sessions that have ended or do not move
 
 	Slowed     map[Reason]uint64
 	SlowedTime map[Reason]time.Duration
