@@ -211,6 +211,8 @@ func TestStopMeanwhile(t *testing.T) {
 
 // A new process that is told to stop once it is ready leaves the decision to the old one.
 func TestStopWhenReady(t *testing.T) {
+	file := open(t)
+	flat(t)
 	from, to := pair(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -223,7 +225,7 @@ func TestStopWhenReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	from.say(kindGo, nil)
+	raw(from, headOf(kindGo, 1, 0, 0), file) // with a descriptor, which changes nothing
 	if err := <-done; err != nil {
 		t.Errorf("the old process said go, and the new one does not serve: %v", err)
 	}

@@ -62,6 +62,7 @@ func (c *Conn) takeOver(n New, ready func()) error {
 		case f.kind == kindAbort:
 			return aborted(f)
 		case f.kind == kindGo && r.isReady:
+			closeAll(f.descriptors) // there should be none
 			return nil
 		}
 		if err := r.take(f); err != nil {
