@@ -32,6 +32,7 @@ func TestDoublingRelease(t *testing.T) {
 	t.Parallel()
 	r := startReleased(t, `release = { mode = "staged", shadow = false, stages = ["1%"], hold = "1h" }`)
 	r.table("unicast session 1") // the sender, of two peers
+	r.awaitStage("unicast session 1", "stage")
 	r.command(0, "promote", "--all")
 	r.command(0, "promote")
 	r.awaitInForce("unicast session 1")
