@@ -256,6 +256,8 @@ func TestUpgradeFails(t *testing.T) {
 		{"truncated", truncated, "program: run"},
 		{"for another architecture", foreign, "exec format error"},
 		{"another program", script(t, "echo hello"), `prints "hello", so it is not switchyard`},
+		{"prints without end", script(t, "exec yes"), "it prints more than 4096 bytes"},
+		{"leaves a process behind", script(t, "sleep 3600 & echo hello"), `prints "hello", so it is not switchyard`},
 		{"from before", script(t, `echo "switchyard v0.1"`), "switchyard v0.1 at"},
 		{"another format", script(t, `echo "switchyard v9"; echo "handover 999"`), "another format of the handover (handover 999)"},
 		{"exits", script(t, `[ "$1" = version ] && exec `+itself+`; exit 3`), "offer: the new process ended"},

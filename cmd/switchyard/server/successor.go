@@ -132,19 +132,37 @@ func checkProgram(ctx context.Context, program string, env []string) error {
 	return nil
 }
 
-// printedVersion returns the first 4 KiB of what '<program> version' prints.
+// printedVersion returns what '<program> version' prints. It does not wait for processes that the
+// program has left behind, which may hold its standard output open.
 func printedVersion(ctx context.Context, program string, env []string) (string, error) {
+	var text versionText
 	cmd := exec.CommandContext(ctx, program, "version")
-	cmd.Env, cmd.WaitDelay = withoutHandover(env), time.Second
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", err
+	cmd.Env, cmd.Stdout, cmd.WaitDelay = withoutHandover(env), &text, time.Second
+	err := cmd.Run()
+	switch {
+	case text.tooLong:
+		return "", fmt.Errorf("it prints more than %d bytes", maxVersion)
+	case errors.Is(err, exec.ErrWaitDelay):
+		err = nil
 	}
-	if err := cmd.Start(); err != nil {
-		return "", err
+	return string(text.bytes), err
+}
+
+// maxVersion limits what a program may print as its version, in bytes.
+const maxVersion = 4 << 10
+
+// A versionText is what a program has printed. When it prints too much, its pipe is closed.
+type versionText struct {
+	bytes   []byte
+	tooLong bool
+}
+
+func (t *versionText) Write(p []byte) (int, error) {
+	if t.tooLong = len(t.bytes)+len(p) > maxVersion; t.tooLong {
+		return 0, io.ErrShortWrite
 	}
-	text, err := io.ReadAll(io.LimitReader(out, 4<<10))
-	return string(text), errors.Join(err, cmd.Wait())
+	t.bytes = append(t.bytes, p...)
+	return len(p), nil
 }
 
 // startSuccessor starts the program with the arguments and the environment of this one. What it
