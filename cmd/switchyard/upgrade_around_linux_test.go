@@ -153,13 +153,15 @@ func TestUpgradeOfOtherConnections(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	servers, clients := authorities(t, dir)
-	write(t, filepath.Join(dir, "config.toml"), `
+	secure := `
 [[listener]]
 tenant = "default"
 [listener.tls]
 certificate = "server.pem"
 key = "server.key"
 client_ca = "clients.pem"
+`
+	write(t, filepath.Join(dir, "config.toml"), secure+`
 [[listener]]
 address = "127.0.0.1:0"
 tenant = "default"
@@ -187,13 +189,21 @@ proxy_from = ["127.0.0.0/8"]
 	if n, err := secured.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("the TLS connection: %d bytes, %v; want its end", n, err)
 	}
-	p.settle()
-	all, err := u.admin().Connections(t.Context(), nil, "id", 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(all.Connections) != 1 || all.Connections[0].Peer != "10.1.0.1:1000" {
-		t.Errorf("connections %+v", all.Connections)
+	for range 2 {
+		p.settle()
+		all, err := u.admin().Connections(t.Context(), nil, "id", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all.Connections) != 1 || all.Connections[0].Peer != "10.1.0.1:1000" {
+			t.Errorf("connections %+v", all.Connections)
+		}
+		write(t, filepath.Join(dir, "config.toml"), secure) // and again without its listener
+		syscall.Kill(u.last().PID, syscall.SIGHUP)
+		u.expect("listening no more")
+		if last := u.mustUpgrade(); last.Moved != 1 {
+			t.Errorf("%+v", last)
+		}
 	}
 }
 
@@ -231,6 +241,36 @@ source_connections = 2
 		defer conn.Close()
 	}
 	u.expectFrom(from, "connection refused", "source-full")
+}
+
+// While a removed tenant drains, an upgrade is refused: its connections would not move. One that has
+// drained is none of the new process's business.
+func TestUpgradeWhileATenantDrains(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	configuration := func(tenants ...string) {
+		text := "[drain]\nspread = \"30m\"\ntimeout = \"1h\"\n"
+		for _, name := range tenants {
+			text += fmt.Sprintf("[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%s]\n", name, name)
+		}
+		write(t, filepath.Join(dir, "config.toml"), text)
+	}
+	configuration("stays", "drains", "empty")
+	u := startUpgradable(t, append([]string{"--config", filepath.Join(dir, "config.toml")}, quiet...)...)
+	u.at(`"tenant":"drains"`)
+	u.dial()
+	second := u.dial() // which has its turn after a quarter of an hour
+	configuration("stays", "drains")
+	u.signal(syscall.SIGHUP)
+	u.expect(`"msg":"sessions"`, `"tenant":"empty"`)
+	pid := u.mustUpgrade().PID
+	configuration("stays")
+	syscall.Kill(pid, syscall.SIGHUP)
+	u.expect("tenant removed", `"tenant":"drains"`)
+	if code, out := u.upgrade(); code != exitNotYet || !strings.Contains(out, "is still draining; ask again") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	second.settle()
 }
 
 // listeners returns the addresses that are listened on.

@@ -64,12 +64,7 @@ func (s State) counts() Counts {
 // all limits but the rate, even if there are more than may be.
 func (l *Listener) Adopt(conn *net.TCPConn, r Record) (forTenant net.Conn, ended func(abandoned bool)) {
 	c := &connection{listener: l, options: l.options.Load(), conn: conn, peer: r.Peer, proxied: r.Proxied, claimed: r.Tenant}
-	tune(conn, c.options) // making a connection of the descriptor has changed keepalive
-	c.admitted.conn = conn
-	// A socket whose peer has reset the connection no longer knows the address.
-	if r.Proxied || conn.RemoteAddr() == nil {
-		c.admitted.conn = &proxiedConn{TCPConn: conn, peer: r.Peer}
-	}
+	c.admitted.conn = adopted(conn, r, c.options)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Accepted++
@@ -79,4 +74,26 @@ func (l *Listener) Adopt(conn *net.TCPConn, r Record) (forTenant net.Conn, ended
 		l.sources.adopt(c.source())
 	}
 	return c.admitted.conn, c.ended
+}
+
+// RecordWithoutListener returns the record of a connection whose listener was removed. conn is what
+// its tenant was handed; it has no TLS.
+func RecordWithoutListener(conn net.Conn) Record {
+	_, proxied := conn.(*proxiedConn)
+	return Record{Peer: unmapped(conn.RemoteAddr().(*net.TCPAddr)), Proxied: proxied}
+}
+
+// AdoptWithoutListener is Adopt for a connection whose listener was removed. No limit counts it.
+func AdoptWithoutListener(conn *net.TCPConn, r Record) (forTenant net.Conn) {
+	return adopted(conn, r, new(Options))
+}
+
+// adopted returns what a tenant is handed of an adopted connection.
+func adopted(conn *net.TCPConn, r Record, o *Options) net.Conn {
+	tune(conn, o) // making a connection of the descriptor has changed keepalive
+	// A socket whose peer has reset the connection no longer knows the address.
+	if r.Proxied || conn.RemoteAddr() == nil {
+		return &proxiedConn{TCPConn: conn, peer: r.Peer}
+	}
+	return conn
 }

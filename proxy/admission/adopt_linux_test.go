@@ -167,15 +167,41 @@ func TestAdoptedConnectionHasItsOptions(t *testing.T) {
 	from := open(t, Options{})
 	from.dial()
 	from.serves("main")
-	s := from.moves(Options{}).serves("main")
+	checkOptions(t, from.moves(Options{}).serves("main").Conn.(*net.TCPConn))
+}
+
+func checkOptions(t *testing.T, conn *net.TCPConn) {
+	t.Helper()
 	for option, want := range map[int]int{unix.TCP_KEEPIDLE: 15, unix.TCP_KEEPINTVL: 5, unix.TCP_KEEPCNT: 3, unix.TCP_USER_TIMEOUT: 30_000, unix.TCP_NODELAY: 1} {
-		control(t, s.Conn.(*net.TCPConn), func(fd int) error {
+		control(t, conn, func(fd int) error {
 			got, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, option)
 			if got != want {
 				t.Errorf("option %d is %d, want %d", option, got, want)
 			}
 			return err
 		})
+	}
+}
+
+// A connection whose listener was removed keeps its address and its options.
+func TestAdoptWithoutListener(t *testing.T) {
+	from := open(t, Options{ProxyFrom: networks("127.0.0.2/32"), HandshakeTimeout: testTimeout})
+	io.WriteString(from.dial("127.0.0.2"), "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n")
+	proxied := from.serves("main")
+	reset := from.dial()
+	plain := from.serves("main")
+	reset.SetLinger(0)
+	reset.Close()
+	eventually(t, func() bool { return state(t, plain.Conn.(*net.TCPConn)) == unix.BPF_TCP_CLOSE }, func() string { return "the reset does not arrive" })
+	for _, s := range []served{proxied, plain} {
+		again := AdoptWithoutListener(received(t, s.Conn), recoded(t, RecordWithoutListener(s.Conn)))
+		defer again.Close()
+		if got, want := again.RemoteAddr().String(), s.RemoteAddr().String(); got != want {
+			t.Errorf("the address is %s, want %s", got, want)
+		}
+		if s.Conn == proxied.Conn {
+			checkOptions(t, again.(*proxiedConn).TCPConn)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/admission"
 	"switchyard/proxy/handover"
 )
 
@@ -158,15 +159,16 @@ func (t *taker) Session(state json.RawMessage, conn *net.TCPConn, input, due []b
 	if err := json.Unmarshal(state, &s); err != nil {
 		return fmt.Errorf("record of a session: %w", err)
 	}
-	adopted, ended := net.Conn(conn), func(bool) {} // of a listener that a reload has removed
-	if s.Listener != "" {
-		l := t.plan.listeners[s.Listener]
-		if l == nil {
-			return fmt.Errorf("a session of listener %.80q is handed over, and the configuration does not have it", s.Listener)
-		}
-		adopted, ended = l.admission.Adopt(conn, s.Admitted)
+	l, forTenant, ended := t.plan.listeners[s.Listener], net.Conn(nil), func(bool) {}
+	switch {
+	case s.Listener == "":
+		forTenant = admission.AdoptWithoutListener(conn, s.Admitted)
+	case l == nil:
+		return fmt.Errorf("a session of listener %.80q is handed over, and the configuration does not have it", s.Listener)
+	default:
+		forTenant, ended = l.admission.Adopt(conn, s.Admitted)
 	}
-	if err := t.served.tenant.Adopt(adopted, s.Session, input, due, ended); err != nil {
+	if err := t.served.tenant.Adopt(forTenant, s.Session, input, due, ended); err != nil {
 		return fmt.Errorf("tenant %s, session %d: %w", t.served.tenant.Name, s.Session.Seat.Session, err)
 	}
 	return nil

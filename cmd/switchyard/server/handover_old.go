@@ -16,6 +16,7 @@ import (
 
 	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/admission"
 	"switchyard/proxy/config"
 	"switchyard/proxy/handover"
 )
@@ -196,7 +197,10 @@ func (g *giver) sendTenant(to *handover.Sender, d departure, admitted map[net.Co
 	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated})
 	t.ExportPresence(d.moving, to.Presence)
 	for _, m := range d.moving {
-		r := admitted[m.Conn]
+		r, ok := admitted[m.Conn]
+		if !ok {
+			r.Admitted = admission.RecordWithoutListener(m.Conn)
+		}
 		r.Session = m.State
 		to.Session(r, m.Conn.(syscall.Conn), m.Input, m.Due)
 	}
@@ -231,7 +235,7 @@ func (srv *server) leave(hangups <-chan os.Signal) {
 		l.admission.Close()
 	}
 	srv.listeners = nil
-	srv.leaving.Wait() // tenants that a reload has removed are not in the other process
+	srv.leaving.Wait() // listeners that a reload has removed
 }
 
 // leaveAdmin leaves further requests to the other process. Those that have come are answered.

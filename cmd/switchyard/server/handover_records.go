@@ -39,6 +39,6 @@ type tenantRecord struct {
 // A sessionRecord comes with a connection.
 type sessionRecord struct {
 	Session  proxy.SessionState
-	Listener string // that accepted it
+	Listener string // that accepted it; "" if a reload has removed that
 	Admitted admission.Record
 }

@@ -261,7 +261,9 @@ func (srv *server) removeTenant(name string, s *served) {
 	s.dropLoads()
 	limit, spread := time.Duration(srv.config.Drain.Timeout), time.Duration(srv.config.Drain.Spread)
 	s.discarded = s.tenant.Hub().Counts().Discarded
+	srv.draining.Add(1)
 	srv.leaving.Go(func() {
+		defer srv.draining.Add(-1)
 		ctx, cancel := context.WithTimeout(srv.stopper.forced, limit)
 		defer cancel()
 		s.tenant.Drain(ctx, spread)

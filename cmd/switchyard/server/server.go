@@ -79,6 +79,7 @@ type server struct {
 	next       *plan                // a configuration whose policies are being loaded
 	requests   []request            // reloads that operators wait for
 	leaving    sync.WaitGroup       // removed tenants that still drain, and listeners
+	draining   atomic.Int64         // removed tenants that still drain
 	unwritten  unwritten            // what the stop discarded
 	stopper    *stopper
 	state      *adminState

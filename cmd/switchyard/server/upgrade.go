@@ -141,6 +141,8 @@ func (srv *server) busy() error {
 		return conflict("this program is still loading policies for its start; ask again when it logs \"serving\"")
 	case srv.next != nil || srv.postponed:
 		return conflict("a configuration is being loaded; ask again when it is in force or refused")
+	case srv.draining.Load() > 0: // it would not be frozen, and could close sessions of others, which share its input memory
+		return conflict("a tenant that was removed is still draining; ask again when the log has its counts, within drain.timeout")
 	}
 	for name, s := range srv.tenants {
 		if s.next != nil || s.nextAudit != nil || s.back != nil {
