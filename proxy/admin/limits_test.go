@@ -18,6 +18,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/logsample"
 )
 
 // post sends a body.
@@ -331,6 +332,7 @@ func TestNoHead(t *testing.T) {
 func TestFewLinesOfClients(t *testing.T) {
 	t.Parallel()
 	f := start(t, clientTimeout)
+	begun := time.Now()
 	for range 50 {
 		f.read(f.ask("GET", "/api/v1/capture?time=1ms"))
 		f.read(f.ask("GET", "/api/v1/tenants", "Authorization: Bearer wrong"))
@@ -350,9 +352,10 @@ func TestFewLinesOfClients(t *testing.T) {
 			left[more.Message] += more.Times
 		}
 	}
+	few := logsample.Burst * int(time.Since(begun)/time.Second+2) // a busy machine takes several seconds
 	for _, message := range []string{"capture begins", "capture ends", "admin refused a token"} {
-		if n := counts[message]; n == 0 || n > 40 || n+left[message] != 50 {
-			t.Errorf("%s: %d lines and %d left out, want few, and 50 in all", message, n, left[message])
+		if n := counts[message]; n == 0 || n > few || n+left[message] != 50 {
+			t.Errorf("%s: %d lines and %d left out, want at most %d, and 50 in all", message, n, left[message], few)
 		}
 	}
 }
