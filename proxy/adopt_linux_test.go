@@ -188,6 +188,25 @@ func TestHalfWrittenPDUMoves(t *testing.T) {
 	b.expect(append(all, last)...)
 }
 
+// The rest of a PDU that is half written moves, however long that is.
+func TestLongPDUHalfWrittenMoves(t *testing.T) {
+	limits := testLimits()
+	limits.MaxPDU = 16 << 20
+	l := newLine(t, limits)
+	a, b := dial(t, l.addr), dial(t, l.addr)
+	long, last := message(others, 1, string(make([]byte, 15<<20))), message(others, 2, "the last")
+	go a.say(long)
+	eventually(t, "a part is written", func() bool {
+		c := l.now.Hub().Counts()
+		return c.BytesOut > 0 && c.Pending == 1
+	})
+	if moving := l.handOver(); len(moving[0].Due)+len(moving[1].Due) <= mostDue {
+		t.Error("there is not more due than may be due of whole PDUs")
+	}
+	a.say(last)
+	b.expect(long, last)
+}
+
 // Users, roles and limits are those of before.
 func TestPresenceMoves(t *testing.T) {
 	l := newLine(t, testLimits())

@@ -28,7 +28,8 @@ const (
 	// than mostDue. It does not go on when none of them has taken anything for uselessTime.
 	lastWrites  = 500 * time.Millisecond
 	uselessTime = 100 * time.Millisecond
-	// mostDue is how much may be due to a session that moves, in bytes.
+	// mostDue is how much may be due to a session that moves, in bytes, besides the rest of a
+	// PDU that is half written.
 	mostDue = 1 << 20
 	// freezePoll is how often a freeze looks whether writers have stopped.
 	freezePoll = 100 * time.Microsecond

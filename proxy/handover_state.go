@@ -58,7 +58,8 @@ func (s *session) moving(room int) (m Moving, moves bool) {
 	s.output.pacer.restoreLimit()
 	m = Moving{Conn: s.conn, State: s.state(), Input: s.heldInput(), session: s}
 	if room -= len(m.Input); room >= 0 {
-		m.State.Seat, m.Due, moves = s.seat.Export(min(mostDue, room))
+		m.State.Seat, m.Due, moves = s.seat.Export(mostDue)
+		moves = moves && len(m.Due) <= room
 	}
 	return m, moves
 }

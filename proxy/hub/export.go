@@ -140,33 +140,34 @@ func (h *Hub) ExportPresence(move func(*Seat) bool, yield func(chunk []byte) err
 }
 
 // Export returns the state of the seat and a copy of the bytes that are due to its peer. It
-// returns false if the seat cannot move: more than limit bytes are due, it has left, or its
-// peer is being closed. The caller has the right to write. Export changes nothing that the
-// peer or the counts would show.
+// returns false if the seat cannot move: more than limit bytes are due, not counting the rest
+// of a PDU whose beginning was written; it has left; or its peer is being closed. The caller
+// has the right to write. Export changes nothing that the peer or the counts would show.
 func (s *Seat) Export(limit int) (st SeatState, due []byte, ok bool) {
-	due, ok = s.peek(limit)
-	if !ok {
-		return st, nil, false
-	}
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
 	w := &s.writer
-	st = SeatState{Session: s.Session(), Master: s.reader.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn, Out: s.reader.out,
-		PDUsOut: w.sent.Load(), BytesOut: w.sentBytes.Load(), Due: s.dueSoFar() - w.sent.Load()}
 	if w.since.have > 0 {
 		st.Begun = bytes.Clone(w.since.length[:w.since.have])
 	}
 	if w.since.have == len(w.since.length) {
 		st.Left = w.since.left
 	}
+	due, ok = s.peek(&st, limit)
+	if !ok {
+		return SeatState{}, nil, false
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	st.Session, st.Master, st.PDUsIn, st.BytesIn, st.Out = s.Session(), s.reader.master, s.pdusIn, s.bytesIn, s.reader.out
+	st.PDUsOut, st.BytesOut, st.Due = w.sent.Load(), w.sentBytes.Load(), s.dueSoFar()-w.sent.Load()
 	if s.final.Load() != nil || s.kicked || st.check(due) != nil { // the last if PassOver was called
 		return SeatState{}, nil, false
 	}
 	return st, due, true
 }
 
-// peek returns a copy of all bytes that are due, or false if they are more than limit.
-func (s *Seat) peek(limit int) (due []byte, ok bool) {
+// peek returns a copy of all bytes that are due, or false if they are more than limit behind
+// the PDU that was begun.
+func (s *Seat) peek(st *SeatState, limit int) (due []byte, ok bool) {
 	head := s.hub.Head()
 	s.takeEdits()
 	w := &s.writer
@@ -176,7 +177,12 @@ func (s *Seat) peek(limit int) (due []byte, ok bool) {
 		if piece, cur = w.next(cur); piece == nil {
 			return due, true
 		}
-		if due = append(due, piece...); len(due) > limit {
+		due = append(due, piece...)
+		rest := 0
+		if len(st.Begun) > 0 {
+			rest = st.left(due)
+		}
+		if len(due) > limit+rest {
 			return nil, false
 		}
 	}

@@ -228,6 +228,13 @@ func TestSeatsThatCannotMove(t *testing.T) {
 			t.Errorf("26 bytes due, with a limit of %d: %v", limit, ok)
 		}
 	}
+	b.ReadSome(3, 1) // of the length of the PDU
+	a.Send(t, message(others, 2, "0123456789"))
+	for limit, want := range map[int]bool{25: false, 26: true} {
+		if _, _, ok := b.Export(limit); ok != want {
+			t.Errorf("26 bytes due behind a PDU that was begun, with a limit of %d: %v", limit, ok)
+		}
+	}
 	c.PassOver(h.Head())
 	h.Leave(d.Seat)
 	for name, g := range map[string]*hubtest.Peer{"that was passed over": c, "that has left": d} {
