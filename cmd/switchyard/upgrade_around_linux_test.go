@@ -137,6 +137,21 @@ func TestUpgradeKeepsPolicies(t *testing.T) {
 	a.expect(spoken("hello"))
 }
 
+// A kill that the new process cannot know is not ended by an upgrade, though the policy is the same.
+func TestUpgradeKeepsAKillWithoutAFolder(t *testing.T) {
+	t.Parallel()
+	u := startUpgradable(t, "--set", "releases.state=")
+	u.policy("kill")
+	if code, out := u.upgrade(); code != exitInternal || !strings.Contains(out, "tenant default: it would end the kill") {
+		t.Errorf("killed: exit code %d, %s", code, out)
+	}
+	if out := u.policy("status"); !strings.Contains(out, "killed") {
+		t.Errorf("after the upgrade was refused: %s", out)
+	}
+	u.policy("revive")
+	u.mustUpgrade()
+}
+
 // policy runs a command about policies.
 func (u *upgradable) policy(verb string) string {
 	u.t.Helper()

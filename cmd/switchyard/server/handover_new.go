@@ -84,8 +84,7 @@ func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
 	version, _, _ := built()
 	o := handover.Offer{Version: version, Policies: make(map[string]string), Sockets: socketsOf(srv.config), Descriptors: descriptorLimit()}
 	for name, a := range t.plan.additions {
-		record, _ := recordOf(a.policy.candidate)
-		o.Policies[name] = record.Identity
+		o.Policies[name] = offeredPolicy(a.policy.candidate)
 	}
 	t.plan.inherited = make(map[string]inherited)
 	return o, nil

@@ -268,19 +268,32 @@ func (srv *server) differentPolicies(offered map[string]string) (faults []error)
 	names := slices.AppendSeq(slices.Collect(maps.Keys(srv.tenants)), maps.Keys(offered))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		s, identity := srv.tenants[name], offered[name]
+		s, there := srv.tenants[name], offered[name]
 		switch {
 		case s == nil:
 			faults = append(faults, fmt.Errorf("tenant %s is in its configuration and not served here; reload, then ask again", name))
-		case identity == "":
+		case there == "":
 			faults = append(faults, fmt.Errorf("tenant %s is served here and not in its configuration; reload, then ask again", name))
+		case there == offeredPolicy(s.policy):
+		case s.policy.drift == driftKilled:
+			faults = append(faults, fmt.Errorf("tenant %s: it would end the kill, which is not in its history of policies (releases.state); end it by 'switchyard policy revive', then ask again", name))
 		default:
-			if now, _ := recordOf(s.policy); now.Identity != identity {
-				faults = append(faults, fmt.Errorf("tenant %s: it would put another policy in force than %s; reload, or bring the file back, then ask again", name, now.Short()))
-			}
+			now, _ := recordOf(s.policy)
+			faults = append(faults, fmt.Errorf("tenant %s: it would put another policy in force than %s; reload, or bring the file back, then ask again", name, now.Short()))
 		}
 	}
 	return faults
+}
+
+// offeredPolicy describes a policy so that both processes can compare it. The new one knows a kill
+// only from the history of policies, which it may not have: the shipped policy would be in force
+// as if the configuration named it, until the next reload.
+func offeredPolicy(c candidate) string {
+	record, _ := recordOf(c)
+	if c.drift == driftKilled {
+		return record.Identity + ", after a kill"
+	}
+	return record.Identity
 }
 
 // socketsOf describes the sockets of a configuration, so that they can be compared.
