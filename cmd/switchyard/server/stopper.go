@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -40,11 +41,15 @@ type stopper struct {
 	ends  time.Time     // when the drain is over; owned by watch
 }
 
+// errStopRequested is the cause that requested is done: why whatever was under way is given up.
+var errStopRequested = errors.New("a stop was requested")
+
 // newStopper returns a stopper whose contexts are done in this order, if at all: requested,
 // forced, abandoned.
 func newStopper() *stopper {
 	s := new(stopper)
-	s.requested, s.request = context.WithCancel(context.Background())
+	requested, request := context.WithCancelCause(context.Background())
+	s.requested, s.request = requested, func() { request(errStopRequested) }
 	s.forced, s.force = context.WithCancel(context.Background())
 	s.abandoned, s.abandon = context.WithCancel(context.Background())
 	return s

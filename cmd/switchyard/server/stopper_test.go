@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -56,6 +57,9 @@ func TestStopper(t *testing.T) {
 				<-s.requested.Done()
 				if at := time.Since(start); at != c.requests {
 					t.Errorf("requested at %v, want %v", at, c.requests)
+				}
+				if why := context.Cause(s.requested); why != errStopRequested {
+					t.Errorf("requested because of %v", why)
 				}
 				<-s.forced.Done()
 				if at := time.Since(start); at != c.forces {
