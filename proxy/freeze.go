@@ -71,12 +71,14 @@ func (t *Tenant) stopReaders(ctx context.Context) error {
 		loop.interrupt(s)
 	}
 	if err := t.gate.await(ctx); err != nil {
-		return fmt.Errorf("%s did not stop: %w", t.notStopped(), err)
+		if names := t.notStopped(); names != "" {
+			return fmt.Errorf("%s did not stop: %w", names, err)
+		}
 	}
 	return nil
 }
 
-// notStopped names the goroutines that have not stopped.
+// notStopped names the goroutines that have not stopped; "" if all have.
 func (t *Tenant) notStopped() string {
 	var names []string
 	if t.gate.inside[tenantWork].Load() > 0 {
@@ -128,7 +130,7 @@ func (t *Tenant) stopWriters(ctx context.Context) error {
 	}) {
 		return nil
 	}
-	return fmt.Errorf("writes to %d sessions, one of which is %d, did not stop: %w", len(writing), writing[0].seat.Session(), ctx.Err())
+	return fmt.Errorf("writes to %d sessions, one of which is %d, did not stop: %w", len(writing), writing[0].seat.Session(), context.Cause(ctx))
 }
 
 // stopWriter takes the right to write to the session, or makes the goroutine stop that has it.

@@ -107,10 +107,11 @@ func TestFreezeThatFails(t *testing.T) {
 	served, join, release := holdLoop(t)
 	_, a := join()
 	_, b := join()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	late := errors.New("10 ms are over")
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, late)
 	defer cancel()
 	err := served.Freeze(ctx)
-	if want := "the loop did not stop: context deadline exceeded"; err == nil || err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
+	if want := "the loop did not stop: 10 ms are over"; err == nil || err.Error() != want || !errors.Is(err, late) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	release()

@@ -93,14 +93,14 @@ func (g *gate) leave(k gateKind) {
 	}
 }
 
-// await returns when all goroutines that have entered have stopped.
+// await returns when all goroutines that have entered have stopped, or with the cause of ctx.
 func (g *gate) await(ctx context.Context) error {
 	for k := range gateKinds {
 		for g.inside[k].Load() > 0 {
 			select {
 			case <-g.idle:
 			case <-ctx.Done():
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 		}
 	}
