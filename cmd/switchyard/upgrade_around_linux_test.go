@@ -204,7 +204,7 @@ proxy_from = ["127.0.0.0/8"]
 	if n, err := secured.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("the TLS connection: %d bytes, %v; want its end", n, err)
 	}
-	for range 2 {
+	hasAddress := func() {
 		p.settle()
 		all, err := u.admin().Connections(t.Context(), nil, "id", 10)
 		if err != nil {
@@ -213,13 +213,29 @@ proxy_from = ["127.0.0.0/8"]
 		if len(all.Connections) != 1 || all.Connections[0].Peer != "10.1.0.1:1000" {
 			t.Errorf("connections %+v", all.Connections)
 		}
-		write(t, filepath.Join(dir, "config.toml"), secure) // and again without its listener
-		syscall.Kill(u.last().PID, syscall.SIGHUP)
-		u.expect("listening no more")
-		if last := u.mustUpgrade(); last.Moved != 1 {
-			t.Errorf("%+v", last)
-		}
 	}
+	hasAddress()
+	write(t, filepath.Join(dir, "config.toml"), secure) // which removes its listener
+	u.expect("listening no more")
+	if last := u.upgradeWhenIdle(); last.Moved != 1 {
+		t.Errorf("%+v", last)
+	}
+	hasAddress()
+}
+
+// upgradeWhenIdle upgrades as soon as the server is not busy, and returns the result.
+func (u *upgradable) upgradeWhenIdle() api.Upgrade {
+	u.t.Helper()
+	var code int
+	var out string
+	eventually(u.t, func() bool {
+		code, out = u.upgrade()
+		return code != exitNotYet
+	}, func() string { return out })
+	if code != exitStopped {
+		u.t.Fatalf("exit code %d, %s", code, out)
+	}
+	return u.last()
 }
 
 // Each tenant goes on by itself.
@@ -276,13 +292,17 @@ func TestUpgradeWhileATenantDrains(t *testing.T) {
 	u.dial()
 	second := u.dial() // which has its turn after a quarter of an hour
 	configuration("stays", "drains")
-	u.signal(syscall.SIGHUP)
 	u.expect(`"msg":"sessions"`, `"tenant":"empty"`)
-	pid := u.mustUpgrade().PID
+	u.upgradeWhenIdle()
 	configuration("stays")
-	syscall.Kill(pid, syscall.SIGHUP)
 	u.expect("tenant removed", `"tenant":"drains"`)
-	if code, out := u.upgrade(); code != exitNotYet || !strings.Contains(out, "is still draining; ask again") {
+	var code int
+	var out string
+	eventually(t, func() bool { // it may be loading first
+		code, out = u.upgrade()
+		return code != exitNotYet || strings.Contains(out, "is still draining; ask again")
+	}, func() string { return out })
+	if code != exitNotYet {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	second.settle()

@@ -122,7 +122,7 @@ func checkProgram(ctx context.Context, program string, env []string) error {
 	case err != nil:
 		return fmt.Errorf("run '%s version': %w; name a program that runs on this machine", program, err)
 	case !strings.HasPrefix(name, "switchyard "):
-		return fmt.Errorf("'%s version' prints %q, so it is not switchyard", program, name)
+		return fmt.Errorf("'%s version' prints %q, so it is not switchyard; name another program by --program", program, name)
 	case has < 0:
 		return fmt.Errorf("%s at %s cannot take over connections; restart this server with it instead", name, program)
 	case lines[has] != want:

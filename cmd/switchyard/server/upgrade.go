@@ -155,7 +155,7 @@ func (srv *server) busy() error {
 // unsaved returns an error if the history of policies has entries that another process cannot know.
 func (srv *server) unsaved() error {
 	if p := srv.records.Position(); p.Unsaved > 0 {
-		return &handover.Error{Step: stepRefused, Err: fmt.Errorf("the new process would not know %d entries of the history of policies, which are not written: %w", p.Unsaved, p.Err)}
+		return &handover.Error{Step: stepRefused, Err: fmt.Errorf("the new process would not know %d entries of the history of policies, which are not written; make releases.state writable, then ask again: %w", p.Unsaved, p.Err)}
 	}
 	return nil
 }
