@@ -78,7 +78,6 @@ func TestNewProcessLies(t *testing.T) {
 		{"a second offer", func(c *Conn) { offer(c); await(c, kindEnd); offer(c) }, StepReady, "says offer, want ready"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			files(0)
 			flat(t)
 			o := newOld(t, 1)
 			from, to := pair(t)
