@@ -25,7 +25,7 @@ type listener struct {
 	options   admission.Options
 	socket    net.Listener        // bound before open, so that commit cannot fail
 	admission *admission.Listener // nil before open
-	successor bool                // another listener shares its port, and goes on when this one closes
+	shared    bool                // another listener shares its port, and goes on when this one closes
 	continues admission.State     // the counts of the listener in another process that this one continues
 }
 
@@ -93,7 +93,7 @@ func (p *plan) listen(c config.Listener) (net.Listener, error) {
 	for name, old := range p.server.listeners {
 		if config.Collide(old.config.Address, c.Address) && !slices.ContainsFunc(p.config.Listeners, func(l config.Listener) bool { return l.Name == name }) {
 			sharing = append(sharing, old.socket)
-			old.successor = true
+			old.shared = true
 		}
 	}
 	if len(sharing) == 0 {
@@ -207,7 +207,7 @@ func (l *listener) stopAccepting() {
 		l.socket.Close()
 		return
 	}
-	if l.successor {
+	if l.shared {
 		leaveToSuccessor(l.socket)
 	}
 	l.admission.StopAccepting()

@@ -169,7 +169,7 @@ func (p *plan) rollback() {
 		l.rollback()
 	}
 	for _, l := range p.server.listeners {
-		l.successor = false
+		l.shared = false
 	}
 	if p.engine != p.server.engine && !p.isLoading() {
 		p.engine.Close() // otherwise a load that was given up may run its code; its end frees that
