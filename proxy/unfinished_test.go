@@ -125,7 +125,7 @@ func TestInputFull(t *testing.T) {
 	l := testLimits()
 	l.Timeout = time.Hour
 	inBubble(t, l, func(y bubble) {
-		y.inputs.limit = 2 << 20
+		y.inputs.limitTo(2 << 20)
 		small, large := y.enter(), y.enter()
 		usual := message(others, 1, string(make([]byte, 3500)))
 		small.Write(usual[:3000])
@@ -162,7 +162,7 @@ func TestInputFullOfManyPeers(t *testing.T) {
 	l := testLimits()
 	l.Timeout = time.Hour
 	inBubble(t, l, func(y bubble) {
-		y.inputs.limit = 2 << 20
+		y.inputs.limitTo(2 << 20)
 		good := y.enter()
 		for range 200 {
 			y.enter().Write(part(5000)) // in buffers of 8 KiB
@@ -183,7 +183,7 @@ func TestInputFullSparesSlowPeers(t *testing.T) {
 	l := testLimits()
 	l.Timeout = time.Hour
 	inBubble(t, l, func(y bubble) {
-		y.inputs.limit = 2 << 20
+		y.inputs.limitTo(2 << 20)
 		slow := y.enter()
 		m := message(others, 1, string(make([]byte, 5000)))
 		slow.Write(m[:4800])
@@ -210,7 +210,7 @@ func TestInputFullOfAProcess(t *testing.T) {
 			l.Input = shared
 			tenant := NewTenant("t", active, l, slog.New(slog.DiscardHandler))
 			defer tenant.Close()
-			tenant.inputs.limit = 1 << 20
+			tenant.inputs.limitTo(1 << 20)
 			tenants = append(tenants, tenant)
 		}
 		for i, tenant := range tenants {
@@ -252,12 +252,19 @@ func (i *inputs) unfinished() (n int) {
 	return n
 }
 
+// limitTo sets the limit of a tenant that serves already.
+func (i *inputs) limitTo(bytes int64) {
+	i.process.mu.Lock()
+	defer i.process.mu.Unlock()
+	i.limit = bytes
+}
+
 // Sockets in the loop and TLS connections hold no more than the limit, neither while PDUs
 // are unfinished nor afterwards, and nothing when they have ended.
 func TestInputMemoryOfSockets(t *testing.T) {
 	const limit = 1 << 20
 	tenant, addr, _ := serve(t, testLimits())
-	tenant.inputs.limit = limit
+	tenant.inputs.limitTo(limit)
 	whole := message(others, 1, string(make([]byte, 120_000)))
 	dials := map[string]func() net.Conn{
 		"plain": func() net.Conn { return dial(t, addr).TCPConn },
