@@ -170,8 +170,9 @@ func TestResetInAPause(t *testing.T) {
 	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y bubble) {
 		kernel := arrivedAgo(0)
 		conn, s := y.enterWith(kernel)
+		time.Sleep(tickInterval / 2) // so that no tick comes in the instant between two pauses
 		conn.Write([]byte(strings.Repeat(string(message(others, 1, "")), 200)))
-		time.Sleep(5500 * time.Millisecond)
+		time.Sleep(5250 * time.Millisecond)
 		kernel.broken.Store(true)
 		if got := took(func() { <-s.done }); got > tickInterval {
 			y.Errorf("ended after %v, want by the next tick", got)
