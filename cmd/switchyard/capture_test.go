@@ -249,7 +249,7 @@ func TestCaptureRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{exitUsage, []string{"-o", file, "--tenant", "acme", "--set", address}, `no tenant "acme"; the configuration has default`},
+		{exitUsage, []string{"-o", file, "--tenant", "acme", "--set", address}, `unknown tenant "acme"; known tenants: default`},
 		{exitUsage, []string{"-o", file, "--bytes", "many", "--set", address}, "--bytes many"},
 		{exitUnavailable, []string{"-o", file, "--set", "admin.address=127.0.0.1:1"}, "does switchyard serve"},
 		{exitUnavailable, []string{"-o", file, "--set", "admin.address="}, "admin.address is empty"},

@@ -201,5 +201,5 @@ func knownCommand(c *cobra.Command, args []string) error {
 	if near := suggest.Word(args[0], names); near != "" {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
-	return usageError{fmt.Errorf("there is no command %q%s; see '%s --help'", args[0], hint, c.CommandPath())}
+	return usageError{fmt.Errorf("unknown command %q%s; see '%s --help'", args[0], hint, c.CommandPath())}
 }

@@ -87,7 +87,8 @@ type explainedFault struct {
 	Error string           `json:"error"`
 }
 
-// An explainedUser is a user that a unicast names. Peers is empty if nobody holds the user.
+// An explainedUser is a receiver of a unicast. Peers lists the peers that hold the user; it is
+// empty if none does.
 type explainedUser struct {
 	User  uint32   `json:"user"`
 	Peers []string `json:"peers"`

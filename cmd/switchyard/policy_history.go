@@ -276,7 +276,7 @@ func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 	if len(p.Unseen) > 0 {
 		rows = append(rows, []string{"unseen", strings.Join(p.Unseen, ", ")})
 	}
-	return columns(w, append(rows, []string{"signed by", cmp.Or(strings.Join(r.Signers, ", "), "nobody")}))
+	return columns(w, append(rows, []string{"signers", cmp.Or(strings.Join(r.Signers, ", "), "none")}))
 }
 
 // stepOf describes a step of a release.

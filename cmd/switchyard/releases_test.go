@@ -250,7 +250,7 @@ func TestHistoryOfPolicies(t *testing.T) {
 	}
 
 	receipt := r.command(0, "receipt", "4")
-	for _, words := range []string{"rolled-back", "held back  file:routes.toml, sha256 " + sum("drop"), "nobody can talk", "lost       0", "signed by  nobody"} {
+	for _, words := range []string{"rolled-back", "held back  file:routes.toml, sha256 " + sum("drop"), "nobody can talk", "lost       0", "signers    none"} {
 		if !strings.Contains(receipt, words) {
 			t.Errorf("the receipt lacks %q:\n%s", words, receipt)
 		}

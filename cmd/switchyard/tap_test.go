@@ -207,10 +207,10 @@ func TestTapRefused(t *testing.T) {
 	p := start(t, t.TempDir())
 	address := "admin.address=" + p.expect(`"msg":"admin"`)["address"].(string)
 	for want, args := range map[string][]string{
-		`there is no tenant "acme"; the configuration has default`: {"--tenant", "acme"},
-		"--user names none":    {"--user", "", "--bodies"},
-		"--command names none": {"--command", ""},
-		"--session names none": {"--session="},
+		`unknown tenant "acme"; known tenants: default`: {"--tenant", "acme"},
+		"--user names none":                             {"--user", "", "--bodies"},
+		"--command names none":                          {"--command", ""},
+		"--session names none":                          {"--session="},
 	} {
 		_, stderr := runHere(t, exitUsage, append([]string{"tap", "--for", "10ms", "--set", address}, args...)...)
 		if !strings.Contains(stderr, want) {

@@ -217,11 +217,11 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/api/v1/connections?limit=0", "", 400, "from 1 to 10000"},
 		{"GET", "/api/v1/connections?limit=-1", "", 400, "from 1 to 10000"},
 		{"GET", "/api/v1/connections?sort=name", "", 400, "rate, lag or id"},
-		{"GET", "/api/v1/connections?tenant=acme", "", 404, "the configuration has default"},
-		{"GET", "/api/v1/connections?tenant=", "", 404, "the configuration has default"},
+		{"GET", "/api/v1/connections?tenant=acme", "", 404, "known tenants: default"},
+		{"GET", "/api/v1/connections?tenant=", "", 404, "known tenants: default"},
 		{"GET", "/api/v1/presence?user=4294967296", "", 400, "from 0 to 4294967295"},
 		{"GET", "/api/v1/presence?name=x", "", 400, "known are tenant, user"},
-		{"GET", "/api/v1/routes?tenant=acme", "", 404, "the configuration has default"},
+		{"GET", "/api/v1/routes?tenant=acme", "", 404, "known tenants: default"},
 		{"GET", "/api/v1/events?Last-Event-ID=x", "", 400, "whole number"},
 		{"GET", "/api/v1/tap?user=x", "", 400, "number of a user"},
 		{"GET", "/api/v1/tap?command=CID_NO", "", 400, "unknown command"},
@@ -238,7 +238,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/livez", "Host: localhost:1234", 200, "ok"},
 		{"GET", "/livez", "Host: [::1]:8280", 200, "ok"},
 		{"GET", "/livez", "Host: [::1]", 200, "ok"},
-		{"GET", "/api/v1/capture?tenant=acme", "", 404, `no tenant "acme"; the configuration has default`},
+		{"GET", "/api/v1/capture?tenant=acme", "", 404, `unknown tenant "acme"; known tenants: default`},
 		{"GET", "/api/v1/capture?bytes=-1", "", 400, "bytes=-1"},
 		{"GET", "/api/v1/capture?time=-1s", "", 400, "negative"},
 		{"GET", "/api/v1/capture?commands=CID_MSG", "", 400, "unknown command"},
@@ -267,7 +267,7 @@ func errorOf(t *testing.T, r *http.Response, body string) string {
 	t.Helper()
 	var e api.Error
 	if err := json.Unmarshal([]byte(body), &e); err != nil || e.Error == "" || r.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("%s %s: %d %q is no error as JSON", r.Request.Method, r.Request.URL, r.StatusCode, body)
+		t.Errorf("%s %s: %d %q is not a JSON error", r.Request.Method, r.Request.URL, r.StatusCode, body)
 	}
 	return e.Error
 }

@@ -148,7 +148,7 @@ func (s *Server) tenant(name string) (Tenant, error) {
 	if name == "" {
 		return Tenant{}, fmt.Errorf("there are several tenants; name one of %s", namesOf(all))
 	}
-	return Tenant{}, refuse(http.StatusNotFound, "there is no tenant %.40q; the configuration has %s", name, namesOf(all))
+	return Tenant{}, refuse(http.StatusNotFound, "unknown tenant %.40q; known tenants: %s", name, namesOf(all))
 }
 
 // tenantsOf finds the tenants of a request that has no parameter but their names.
@@ -169,7 +169,7 @@ func (s *Server) tenantsNamed(names []string) ([]Tenant, error) {
 	wanted := make(map[string]bool)
 	for _, name := range names {
 		if _, err := s.tenant(name); err != nil || name == "" {
-			return nil, refuse(http.StatusNotFound, "there is no tenant %.40q; the configuration has %s", name, namesOf(all))
+			return nil, refuse(http.StatusNotFound, "unknown tenant %.40q; known tenants: %s", name, namesOf(all))
 		}
 		wanted[name] = true
 	}

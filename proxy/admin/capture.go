@@ -66,7 +66,7 @@ func (s *Server) sources(names []string) (sources []capture.Source, err error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, refuse(http.StatusNotFound, "there is no tenant %.40q; the configuration has %s", name, strings.Join(all, ", "))
+			return nil, refuse(http.StatusNotFound, "unknown tenant %.40q; known tenants: %s", name, strings.Join(all, ", "))
 		}
 	}
 	return sources, nil

@@ -64,7 +64,7 @@ func TestFaultsOfListeners(t *testing.T) {
 		{listenerWith(`address = "[::1]:1"`, `handshake_timeout = "0s"`), `3: listener.0.handshake_timeout: 0s is out of range; write 10ms to 1m`},
 		// Tenants.
 		{listenerWith(`address = "[::1]:1"`, `tenant = ""`), `3: listener.0.tenant: "" refuses what no tenant claims, and tenants is empty, so every connection would be refused; name a tenant here, or some in tenants`},
-		{listenerWith(`address = "[::1]:1"`, `tenants = ["acme"]`) + "[tenant.default]", `3: listener.0.tenants: there is no tenant "acme"; add [tenant.acme], or name one of: default`},
+		{listenerWith(`address = "[::1]:1"`, `tenants = ["acme"]`) + "[tenant.default]", `3: listener.0.tenants: unknown tenant "acme"; add [tenant.acme], or name one of: default`},
 		{listenerWith(`address = "[::1]:1"`, `tenants = ["Acme"]`), `3: listener.0.tenants: "Acme" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
 	})
 }
@@ -182,7 +182,7 @@ func TestFaultsOfOverriddenLists(t *testing.T) {
 		path + `:5: listener.0.allow: "10.0.0.0/33"` + network,
 		`environment SWITCHYARD_LISTENER__0__ALLOW: listener.0.allow: ""` + network,
 		`environment SWITCHYARD_LISTENER__0__ALLOW: listener.0.allow: "10.0.0.1" stands here twice; remove one`,
-		`--set listener.0.tenants: listener.0.tenants: there is no tenant "y"; add [tenant.y], or name one of: default`,
+		`--set listener.0.tenants: listener.0.tenants: unknown tenant "y"; add [tenant.y], or name one of: default`,
 	}, "\n")
 	if got := fmt.Sprint(err); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

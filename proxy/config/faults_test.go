@@ -70,9 +70,9 @@ func TestFaults(t *testing.T) {
 		{"[tenant.Big]", `1: tenant: "Big" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
 		{"[tenant.\"\"]", `1: tenant: "" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
 		{"[tenant." + strings.Repeat("x", 41) + "]", `1: tenant: "` + strings.Repeat("x", 41) + `" is not a tenant's name; write 1 to 40 of a-z, 0-9 and -`},
-		{"[[listener]]\naddress = \"[::1]:1\"\ntenant = \"b\"\n[tenant.a]", `3: listener.0.tenant: there is no tenant "b"; add [tenant.b], or name one of: a`},
-		{"[[listener]]\naddress = \"[::1]:1\"\n[tenant.a]", `1: listener.0.tenant: there is no tenant "default"; add [tenant.default], or name one of: a`},
-		{"[tenant.a]\n[tenant.b]", ` listener.0.tenant: there is no tenant "default"; the default listener is for that one, so add a [[listener]] with one of: a, b`},
+		{"[[listener]]\naddress = \"[::1]:1\"\ntenant = \"b\"\n[tenant.a]", `3: listener.0.tenant: unknown tenant "b"; add [tenant.b], or name one of: a`},
+		{"[[listener]]\naddress = \"[::1]:1\"\n[tenant.a]", `1: listener.0.tenant: unknown tenant "default"; add [tenant.default], or name one of: a`},
+		{"[tenant.a]\n[tenant.b]", ` listener.0.tenant: unknown tenant "default"; the default listener serves that tenant, so add a [[listener]] with one of: a, b`},
 		// Combinations of keys.
 		{"[tenant.default.limits]\nlag_soft = \"64MiB\"", `2: tenant.default.limits.lag_soft: 64MiB is not below lag_hard, 64MiB, so it would never matter; lower it or raise lag_hard`},
 		{"[peer]\nmax_pdu = \"64MiB\"", `2: tenant.default.limits.lag_hard: 64MiB is not above peer.max_pdu, 64MiB, so one large PDU would close every peer that it is sent to; raise it or lower peer.max_pdu`},

@@ -35,11 +35,11 @@ func (r *reader) checkTenantsOf(l *Listener, name string) {
 		return
 	}
 	if _, known := r.config.Tenant(l.Tenant); !known && l.Tenant != "" {
-		r.fault(r.place(one, name), "%s: there is no tenant %q; %s", one, l.Tenant, r.tenantRemedy(name, l.Tenant))
+		r.fault(r.place(one, name), "%s: unknown tenant %q; %s", one, l.Tenant, r.tenantRemedy(name, l.Tenant))
 	}
 	for i, t := range l.Tenants {
 		if _, known := r.config.Tenant(t); !known {
-			r.fault(r.member(several, i), "%s: there is no tenant %q; %s", several, t, r.tenantRemedy(name, t))
+			r.fault(r.member(several, i), "%s: unknown tenant %q; %s", several, t, r.tenantRemedy(name, t))
 		}
 	}
 }
@@ -53,7 +53,7 @@ func (r *reader) tenantRemedy(listener, tenant string) string {
 	}
 	remedy := fmt.Sprintf("add [tenant.%s], or name one of: %s", tenant, strings.Join(names, ", "))
 	if _, written := r.places[listener]; !written {
-		remedy = "the default listener is for that one, so add a [[listener]] with one of: " + strings.Join(names, ", ")
+		remedy = "the default listener serves that tenant, so add a [[listener]] with one of: " + strings.Join(names, ", ")
 	}
 	return remedy
 }

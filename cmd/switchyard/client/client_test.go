@@ -108,8 +108,8 @@ func TestWrongAnswers(t *testing.T) {
 		"older server": {http.NotFound, []string{"has no /api/v1/", "older than this command", "upgrade"}, false},
 		"no such tenant": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(404)
-			fmt.Fprint(w, `{"error":"there is no tenant \"x\"; the configuration has a, b"}`)
-		}, []string{"404", `there is no tenant "x"; the configuration has a, b`}, true},
+			fmt.Fprint(w, `{"error":"unknown tenant \"x\"; known tenants: a, b"}`)
+		}, []string{"404", `unknown tenant "x"; known tenants: a, b`}, true},
 		"no token": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(401)
 			fmt.Fprint(w, `{"error":"this needs a token"}`)

@@ -14,8 +14,9 @@ import (
 // version, 30 s to load everything and 7 s to take over.
 const upgradeTime = time.Minute
 
-// Upgrade puts another program in the place of the running one, or checks whether it could be, and
-// returns what has come of it. That the new program could not take over is no error.
+// Upgrade asks the server to put another program in its place, or to check whether that is
+// possible, and returns the result. If the new program could not take over, the result says why,
+// and the error is nil.
 func (c *Client) Upgrade(ctx context.Context, r api.UpgradeRequest) (*api.Upgrade, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
