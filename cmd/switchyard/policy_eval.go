@@ -72,7 +72,6 @@ func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// evaluate explains how the PDU that the flags describe is routed.
 // evaluate explains how the PDU that the flags describe is routed. The policy is called twice for
 // it: once alone, for the verdicts and their cost, and once by a hub with the peers of the flags,
 // for the copies.
