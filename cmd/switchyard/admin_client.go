@@ -14,6 +14,11 @@ func tokenFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if the server requires one (default $"+client.TokenVariable+", else admin.read_token_file)")
 }
 
+// operateTokenFlag adds the flag for a token that may operate the server.
+func operateTokenFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if admin.socket is not used (default $"+client.TokenVariable+", else admin.operate_token_file)")
+}
+
 // connect returns a client of the server that runs with this configuration.
 func (o *options) connect(tokenFile string) (*client.Client, error) {
 	c, _, err := o.load()

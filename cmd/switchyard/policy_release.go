@@ -33,7 +33,7 @@ func (r *releaseClient) flags(c *cobra.Command, operate bool) {
 		return
 	}
 	c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant (default the only one)")
-	c.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` with the token, if admin.socket is not used (default $"+client.TokenVariable+", else admin.operate_token_file)")
+	operateTokenFlag(c, &r.tokenFile)
 }
 
 // connect returns a client of the server. operate: it needs the right to operate.

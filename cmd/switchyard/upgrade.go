@@ -54,7 +54,7 @@ func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 	}
 	c.Flags().StringVar(&request.Program, "program", "", "`PATH` of the new program (default the path by which the running one was started); needs admin.socket")
 	c.Flags().BoolVar(&request.Check, "check", false, "only ask the new program whether it could take over")
-	c.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` with the token, if admin.socket is not used (default $"+client.TokenVariable+", else admin.operate_token_file)")
+	operateTokenFlag(c, &r.tokenFile)
 	return c
 }
 
