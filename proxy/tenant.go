@@ -198,10 +198,8 @@ func (t *Tenant) End(conn net.Conn, why hub.Reason) bool {
 func (t *Tenant) enter(s *session) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	select {
-	case <-t.stopping:
+	if t.isStopping() {
 		return ErrStopping
-	default:
 	}
 	if most := t.limits.Load().Connections; most > 0 && len(*t.sessions.Load()) >= most {
 		return ErrFull
@@ -270,14 +268,7 @@ func (t *Tenant) stopInTurn(ctx context.Context, spread time.Duration) {
 	}
 }
 
-func (t *Tenant) isStopping() bool {
-	select {
-	case <-t.stopping:
-		return true
-	default:
-		return false
-	}
-}
+func (t *Tenant) isStopping() bool { return isClosed(t.stopping) }
 
 // stop makes every reader handle what has arrived, and then stop. When it returns, no
 // Serve is in progress, and later ones return ErrStopping.
