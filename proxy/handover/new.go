@@ -161,7 +161,10 @@ func (r *receiver) take(f frame) error {
 		return r.to.Tenant(f.header)
 	case kindPresence:
 		r.taken.Presence += len(f.body)
-		return r.inTenant(f.kind, func() error { return r.to.Presence(f.body) })
+		if err := r.inTenant(f.kind); err != nil {
+			return err
+		}
+		return r.to.Presence(f.body)
 	case kindEnd:
 		return r.end(f)
 	default:
@@ -169,12 +172,12 @@ func (r *receiver) take(f frame) error {
 	}
 }
 
-// inTenant calls f if a tenant has come before.
-func (r *receiver) inTenant(k kind, f func() error) error {
+// inTenant returns an error unless a tenant has come before the message.
+func (r *receiver) inTenant(k kind) error {
 	if r.taken.Tenants == 0 {
 		return fmt.Errorf("the old process says %v before any tenant", k)
 	}
-	return f()
+	return nil
 }
 
 func (r *receiver) listener(f frame) error {
@@ -194,7 +197,7 @@ func (r *receiver) listener(f frame) error {
 func (r *receiver) sessions(f frame) error {
 	batch, err := parseSessions(f)
 	if err == nil {
-		err = r.inTenant(f.kind, func() error { return nil })
+		err = r.inTenant(f.kind)
 	}
 	if err != nil {
 		closeAll(f.descriptors)
