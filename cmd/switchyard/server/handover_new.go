@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,16 +31,16 @@ const loadTime = time.Minute
 
 // inheritedStream returns the stream to a process that this one is to replace, or nil.
 func inheritedStream(env []string) (*handover.Conn, error) {
-	i := slices.IndexFunc(env, func(entry string) bool { return strings.HasPrefix(entry, handoverVariable+"=") })
-	if i < 0 {
-		return nil, nil
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, handoverVariable+"="); ok {
+			fd, err := strconv.Atoi(value)
+			if err != nil || fd < 3 {
+				return nil, fmt.Errorf("environment %s is %.20q, and no descriptor; only an upgrade sets it, so remove it", handoverVariable, value)
+			}
+			return handover.Inherit(fd)
+		}
 	}
-	_, value, _ := strings.Cut(env[i], "=")
-	fd, err := strconv.Atoi(value)
-	if err != nil || fd < 3 {
-		return nil, fmt.Errorf("environment %s is %.20q, and no descriptor; only an upgrade sets it, so remove it", handoverVariable, value)
-	}
-	return handover.Inherit(fd)
+	return nil, nil
 }
 
 // A taker is what the new process does with what it is given. It implements handover.New.

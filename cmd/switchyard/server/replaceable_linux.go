@@ -19,15 +19,12 @@ type position struct {
 }
 
 // positionOf returns the position of this process.
-func positionOf(env []string, tookOver bool) position {
-	p := position{pid: os.Getpid(), parent: os.Getppid(), tookOver: tookOver}
+func positionOf(notifies, tookOver bool) position {
+	p := position{pid: os.Getpid(), parent: os.Getppid(), notifies: notifies, tookOver: tookOver}
 	p.session, _ = unix.Getsid(0)
 	p.parentSession, _ = unix.Getsid(p.parent)
 	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.parent))
 	p.parentName = strings.TrimSpace(string(name))
-	for _, entry := range env {
-		p.notifies = p.notifies || strings.HasPrefix(entry, "NOTIFY_SOCKET=") && entry != "NOTIFY_SOCKET="
-	}
 	return p
 }
 

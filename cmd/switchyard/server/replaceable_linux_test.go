@@ -32,7 +32,7 @@ func TestUnreplaceable(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
-	p := positionOf([]string{"NOTIFY_SOCKET=/run/x"}, false)
+	p := positionOf(true, false)
 	if p.pid != os.Getpid() || p.parent != os.Getppid() || p.parentName == "" || p.session == 0 && p.parentSession == 0 || !p.notifies {
 		t.Errorf("position %+v", p)
 	}

@@ -109,7 +109,7 @@ func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upg
 	begun := time.Now().UTC()
 	u := &upgrade{by: by, result: result, Upgrade: api.Upgrade{Result: api.UpgradeRunning, Check: r.Check, Begun: &begun, From: version}}
 	srv.upgrade = u
-	if err := positionOf(srv.env, srv.tookOver).unreplaceable(); err != nil {
+	if err := positionOf(srv.supervisor.socket != "", srv.tookOver).unreplaceable(); err != nil {
 		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
 		return
 	}
