@@ -5,11 +5,8 @@ import (
 	"context"
 	"io"
 	"net"
-	"os"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"switchyard/pdu"
 	"switchyard/policy/policytest"
@@ -29,32 +26,13 @@ func departs(t *testing.T, served *Tenant, want, drained, closed int) []Moving {
 	elsewhere := make([]Moving, len(moving))
 	for i, m := range moving {
 		elsewhere[i] = m
-		elsewhere[i].Conn = duplicated(t, m.Conn)
+		elsewhere[i].Conn = duplicate(t, m.Conn)
+		t.Cleanup(func() { elsewhere[i].Conn.Close() })
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), generous)
 	defer cancel()
 	served.Depart(ctx, moving)
 	return elsewhere
-}
-
-// duplicated returns another connection of the same socket.
-func duplicated(t *testing.T, conn net.Conn) *net.TCPConn {
-	t.Helper()
-	raw := newRawConn(conn)
-	var fd int
-	var err error
-	raw.conn.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := os.NewFile(uintptr(fd), "")
-	defer f.Close()
-	again, err := net.FileConn(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { again.Close() })
-	return again.(*net.TCPConn)
 }
 
 // expectAll expects that what a session takes along and what its socket holds is what its peer
@@ -148,7 +126,8 @@ func TestDepartOfThoseWhoStay(t *testing.T) {
 	if len(moving) != 1 || drained != 1 || closed != 1 {
 		t.Fatalf("%d sessions move, %d are drained, %d closed; want one of each", len(moving), drained, closed)
 	}
-	elsewhere := duplicated(t, moving[0].Conn)
+	elsewhere := duplicate(t, moving[0].Conn)
+	defer elsewhere.Close()
 	departed := make(chan struct{})
 	go func() {
 		defer close(departed)

@@ -134,7 +134,7 @@ func journey[T any](t testing.TB, v T) (received T) {
 	return received
 }
 
-// duplicate returns a connection of the same socket.
+// duplicate returns a connection of the same socket. The caller closes it.
 func duplicate(t testing.TB, conn net.Conn) *net.TCPConn {
 	t.Helper()
 	raw, err := conn.(syscall.Conn).SyscallConn()
