@@ -5,10 +5,11 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
-	"switchyard/proxy/logtest"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"switchyard/proxy/logtest"
 )
 
 // Peers that come and go a thousand times a second have a few lines each second, and those of

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	. "switchyard/proxy/hub"
-
 	"switchyard/policy/abi"
+	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
 
