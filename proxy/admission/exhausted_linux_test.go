@@ -3,6 +3,7 @@ package admission
 import (
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestSpareIsReplaced(t *testing.T) {
 	a, b := newClient(t), newClient(t)
 	before := mayOpen(t, 3) // nothing, not even what the spare one was
 	a.connect(h, "127.0.0.1")
-	h.logs("accepting a connection failed")
+	h.losesSpare()
 	mayOpen(t, before)
 	h.serves("main")
 	openAll(t)
@@ -38,10 +39,17 @@ func TestFewLinesWhenExhausted(t *testing.T) {
 	h.refuses(map[Reason]uint64{NotAllowed: n})
 	before := mayOpen(t, 3)
 	client.connect(h, "127.0.0.2")
-	h.logs("accepting a connection failed")
+	h.losesSpare()
 	mayOpen(t, before)
 	h.serves("main")
 	eventually(t, func() bool { return h.logged() == n }, func() string { return h.lines.String() })
+}
+
+// losesSpare waits until a listener that may open nothing has closed its spare descriptor: the line
+// about the second failure comes after that.
+func (h *harness) losesSpare() {
+	h.t.Helper()
+	eventually(h.t, func() bool { return strings.Count(h.lines.String(), "accepting a connection failed") >= 2 }, h.lines.String)
 }
 
 // mayOpen limits the process to descriptors below most until the test ends, and returns
