@@ -40,7 +40,7 @@ var releaseVerbs = []releaseVerb{
 	{"kill", "Put the shipped policy teamtalk in force until revive",
 		"Put the shipped policy teamtalk, which routes as the original does, in force at once.\n\n" +
 			"It stays in force, also after a restart and whatever the configuration names, until 'policy\n" +
-			"revive'. The tenant's may settings apply to it.", false, "killed; after revive, in force is"},
+			"revive'. The tenant's may settings apply to it.", false, ""},
 	{"revive", "End a kill: what the configuration names is in force again", "", false, "in force is"},
 }
 
@@ -78,6 +78,8 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 			}
 			text := v.done + " " + inForce
 			switch s := result.Stage; {
+			case result.Killed: // also after 'rollback --reconnect'
+				text = "killed; after revive, in force is " + inForce
 			case s != nil:
 				text = "release " + fmt.Sprint(result.Release) + ": " + stageOf(s)
 			case v.done == "":

@@ -201,6 +201,9 @@ func TestKill(t *testing.T) {
 	r.restart()
 	r.expect("policy held back: the tenant's policy was killed")
 	r.wantInForce("broadcast-except-sender", "killed")
+	if out := r.command(0, "rollback", "--reconnect"); !strings.Contains(out, "killed; after revive, in force is") {
+		t.Errorf("rollback --reconnect: %s", out)
+	}
 	r.command(0, "revive")
 	r.wantInForce("drop", "")
 	if out := r.command(1, "revive"); !strings.Contains(out, "was not killed") {

@@ -256,6 +256,7 @@ func TestUpgradeFails(t *testing.T) {
 		{"truncated", truncated, "program: run"},
 		{"for another architecture", foreign, "exec format error"},
 		{"another program", script(t, "echo hello"), `prints "hello", so it is not switchyard`},
+		{"another program that fails", script(t, "exit 9"), "exit status 9, so it is not switchyard"},
 		{"prints without end", script(t, "exec yes"), "it prints more than 4096 bytes"},
 		{"leaves a process behind", script(t, "sleep 3600 & echo hello"), `prints "hello", so it is not switchyard`},
 		{"from before", script(t, `echo "switchyard v0.1"`), "switchyard v0.1 at"},

@@ -38,7 +38,7 @@ func (t *traffic) flags(c *cobra.Command) {
 	f.IntVar(&p.Connections, "connections", 32, "`number` of connections")
 	f.IntVar(&p.Senders, "senders", 4, "`number` of them that send")
 	f.IntVar(&p.Size, "size", 200, "`bytes` of a message, the header of its PDU included")
-	f.Float64Var(&p.Rate, "rate", p.Rate, "messages per `second` of all senders together; 0 is as many as the windows let out")
+	f.Float64Var(&p.Rate, "rate", p.Rate, "`number` of messages per second of all senders together; 0 is as many as the windows let out")
 	f.BoolVar(&p.Random, "random", p.Random, "with a rate, send at random instead of in equal steps")
 	f.DurationVar(&p.Warmup, "warmup", 500*time.Millisecond, "`time` before measuring")
 	f.DurationVar(&p.Duration, "duration", p.Duration, "`time` of measuring")
@@ -149,7 +149,7 @@ func churnCommand(stdout io.Writer) *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return t.play(c.Context(), stdout) },
 	}
 	t.flags(c)
-	c.Flags().Float64Var(&t.plan.Short.Rate, "short", 200, "short connections per `second`")
+	c.Flags().Float64Var(&t.plan.Short.Rate, "short", 200, "`number` of short connections per second")
 	c.Flags().IntVar(&t.plan.Short.Messages, "messages", 5, "`number` of messages that each sends")
 	c.Flags().BoolVar(&t.plan.Short.Reset, "reset", false, "end them with a reset")
 	return c

@@ -47,7 +47,7 @@ var (
 	historyEntries    = gauge("history_entries", "Entries of the history of policies.")
 	historyUnsaved    = gauge("history_unsaved", "Entries of the history of policies that could not be written.")
 	historyIntact     = gauge("history_intact", "0 if the process has found the history of policies damaged, else 1.")
-	handovers         = counter("handovers_total", "Attempts to put another program in the place of the running one, by result: done or failed. They are counted on by the new program.", "result")
+	handovers         = counter("handovers_total", "Attempts to put another program in the place of the running one, by result: done or failed. The new program continues these counts.", "result")
 	handoverSeconds   = gauge("handover_seconds", "Time for which peers were not served during the last handover; 0 if there was none.")
 	handoverSessions  = gauge("handover_sessions", "Sessions of the last handover, by fate: moved to the new program, drained, or closed.", "fate")
 	configSuccessTime = gauge("config_last_reload_success_timestamp_seconds", "Time of the last reload of the configuration that was not refused.")

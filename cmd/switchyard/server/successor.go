@@ -116,9 +116,12 @@ func checkProgram(ctx context.Context, program string, env []string) error {
 	has := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "handover ") })
 	short := func(line string) string { return sanitize.Text(sanitize.Cut(line, 100)) }
 	name := short(lines[0])
+	_, failed := errors.AsType[*exec.ExitError](err)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", program, context.Cause(ctx))
+	case failed:
+		return fmt.Errorf("run '%s version': %w, so it is not switchyard, or it is damaged; name another program by --program", program, err)
 	case err != nil:
 		return fmt.Errorf("run '%s version': %w; name a program that runs on this machine", program, err)
 	case !strings.HasPrefix(name, "switchyard "):
