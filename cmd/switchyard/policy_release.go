@@ -305,7 +305,7 @@ func nextOf(s *api.ReleaseStage, mode string) string {
 	return next + " after " + strings.Join(wants, " and ")
 }
 
-// shortPolicy formats a policy as v6 1fbd0280.
+// shortPolicy formats a policy as v6 1fbdb280.
 func shortPolicy(p api.ReleasedPolicy) string {
 	text := fmt.Sprintf("%.8s", p.SHA256)
 	if p.Version > 0 {
