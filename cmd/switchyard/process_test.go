@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"switchyard/cmd/switchyard/trial"
+	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
 )
 
@@ -307,6 +308,32 @@ func (c peer) expect(want ...[]byte) {
 			c.t.Fatalf("got %d bytes, %.40x (%v), want %s", n, got[:n], err, pdutest.Dump(w))
 		}
 	}
+}
+
+// next reads one PDU.
+func (c peer) next() []byte {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	p, err := readPDU(c)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return p
+}
+
+// readPDU reads one PDU, of at most 1 MiB.
+func readPDU(r io.Reader) ([]byte, error) {
+	p := make([]byte, pdu.HeaderLen)
+	if _, err := io.ReadFull(r, p); err != nil {
+		return nil, err
+	}
+	length := int(pdu.ParseHeader(p).Length)
+	if length < pdu.HeaderLen || length > 1<<20 {
+		return nil, fmt.Errorf("a header %x, which no PDU has", p)
+	}
+	p = append(p, make([]byte, length-len(p))...)
+	_, err := io.ReadFull(r, p[pdu.HeaderLen:])
+	return p, err
 }
 
 // settle requests the status of no user, and expects the answer next: then everything that

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
@@ -44,7 +43,7 @@ func (r *released) chat(n int) (got int) {
 	r.sender.say(pdutest.StatusRequest(7, 1, nil))
 	drain := func(c peer) (chats int) {
 		for {
-			p := c.read()
+			p := c.next()
 			if pdu.ParseHeader(p).Command != pdu.CID_MSG_DATA {
 				return chats
 			}
@@ -54,22 +53,6 @@ func (r *released) chat(n int) (got int) {
 	drain(r.sender)
 	r.receiver.say(pdutest.StatusRequest(7, 1, nil))
 	return drain(r.receiver)
-}
-
-// read reads one PDU.
-func (c peer) read() []byte {
-	c.t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
-	p := make([]byte, pdu.HeaderLen)
-	_, err := io.ReadFull(c, p)
-	if err == nil {
-		p = append(p, make([]byte, int(pdu.ParseHeader(p).Length)-len(p))...)
-		_, err = io.ReadFull(c, p[pdu.HeaderLen:])
-	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
 }
 
 // A good candidate is compared in shadow, obeyed for a share of the users, and then for all. The

@@ -121,17 +121,6 @@ func TestUpgradeWhilePeersLeave(t *testing.T) {
 	}
 }
 
-// next reads a PDU.
-func (c peer) next() []byte {
-	c.t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
-	p, err := readPDU(c)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
-}
-
 // connection returns what the server shows of a connection.
 func (u *upgradable) connection(c peer) api.Connection {
 	u.t.Helper()

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -122,21 +121,6 @@ func (tr *stream) readLoop(peer int, c *streamPeer, slow time.Duration) {
 			time.Sleep(slow)
 		}
 	}
-}
-
-// readPDU reads a whole PDU.
-func readPDU(r io.Reader) ([]byte, error) {
-	head := make([]byte, 16)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, err
-	}
-	length := binary.BigEndian.Uint32(head)
-	if length < 16 || length > 1<<20 {
-		return nil, fmt.Errorf("a header %x, which no PDU has", head)
-	}
-	p := append(head, make([]byte, length-16)...)
-	_, err := io.ReadFull(r, p[16:])
-	return p, err
 }
 
 // check checks the number of a PDU, if it has one.
