@@ -33,10 +33,7 @@ type attacker struct {
 
 func startAttacker(t testing.TB, attack, address string) *attacker {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), asAttacker+"="+attack+" "+address)
 	cmd.Stderr = os.Stderr

@@ -33,10 +33,7 @@ type taker struct {
 // has begun.
 func take(t *testing.T, p *process, args ...string) *taker {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	address := p.expect(`"msg":"admin"`)["address"].(string)
 	c := &taker{T: t, cmd: exec.Command(exe, append([]string{"capture", "--set", "admin.address=" + address}, args...)...)}
 	c.cmd.Env = append(os.Environ(), asCommand+"=1")
@@ -196,10 +193,7 @@ func TestCaptureToStandardOutput(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	a, b := p.dial(), p.dial()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	cmd := exec.Command(exe, "capture", "-o", "-", "--headers", "--pdus", "1", "--commands", "CID_MSG_DATA,0x0999", "--set", "admin.address="+p.expect(`"msg":"admin"`)["address"].(string))
 	cmd.Env = append(os.Environ(), asCommand+"=1")
 	out, err := cmd.StdoutPipe()

@@ -18,10 +18,7 @@ import (
 func TestDescriptorsExhausted(t *testing.T) {
 	t.Parallel()
 	const descriptors = 48
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	p := startCommand(t, exec.Command("/bin/sh", "-c", `ulimit -n "$1"; shift; exec "$@"`, "sh", "48", exe,
 		"--listen", "127.0.0.1:0", "--set", "log.format=json"))
 	a, b := p.dial(), p.dial()

@@ -146,10 +146,7 @@ func measureTrial(b *testing.B, module []byte) (r trialResult) {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), "policy.wasm")
 	write(b, file, string(module))
-	exe, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
+	exe := executable(b)
 	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), asTrial+"="+file)
 	cmd.Stderr = os.Stderr

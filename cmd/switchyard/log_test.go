@@ -22,10 +22,7 @@ import (
 // the log is read again, it says how many lines are missing.
 func TestBlockedLog(t *testing.T) {
 	t.Parallel()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	cmd := exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "admin.socket=a.sock")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
@@ -122,10 +119,7 @@ func pipedLog(t *testing.T) (cmd *exec.Cmd, log *os.File, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	cmd = exec.Command(exe, "--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "log.level=debug")
 	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=")
 	cmd.Dir, cmd.Stderr = t.TempDir(), end

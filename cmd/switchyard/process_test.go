@@ -59,6 +59,16 @@ func eventually(t testing.TB, ok func() bool, state func() string) {
 	}
 }
 
+// executable returns the path of the test's program, which launch runs as switchyard.
+func executable(t testing.TB) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
 // A process is a running switchyard.
 type process struct {
 	t       testing.TB
@@ -83,10 +93,7 @@ func (l line) text() string {
 // with the test.
 func start(t testing.TB, dir string, args ...string) *process {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	args = append(args, "--set", "log.format=json")
 	if !slices.Contains(args, "listener.0.address=127.0.0.1:0") {
 		args = append(args, "--listen", "127.0.0.1:0")

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -28,10 +27,7 @@ func TestListenerMovesWithinItsPort(t *testing.T) {
 		return fmt.Sprintf("[reload]\nwatch = false\n[[listener]]\naddress = \"%s:%s\"\ninsecure_open = true\naccept_rate = 0\n[tenant.default]\n", host, port)
 	}
 	write(t, path, conf("127.0.0.1"))
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	cmd := exec.Command(exe, "--config", path, "--set", "log.format=json")
 	cmd.Dir = dir
 	p := startCommand(t, cmd)

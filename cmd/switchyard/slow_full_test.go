@@ -48,10 +48,7 @@ func TestSlowModuleDelaysOnlyItsTenant(t *testing.T) {
 	save("config.toml", []byte(config))
 	save("a.wasm", version(0))
 	save("slow.wasm", slowToLoad(7500))
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	cmd := exec.Command(exe, "--config", "config.toml", "--set", "log.format=json")
 	cmd.Dir = dir
 	p := launch(t, cmd)

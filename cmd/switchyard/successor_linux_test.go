@@ -100,10 +100,7 @@ func (u *upgradable) offer() string {
 // playSuccessors upgrades to programs that fail in each message, while traffic goes on. The old
 // program serves on as if nothing had been.
 func playSuccessors(t *testing.T, how string, messages ...string) {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	u := startUpgradable(t, "--set", "peer.timeout=1h") // some only listen
 	tr := startStream(u.process, 12, 3, 5*time.Millisecond)
 	for _, message := range messages {

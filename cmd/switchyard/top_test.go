@@ -20,10 +20,7 @@ import (
 // asCommandHere returns switchyard as a process of its own, not started yet.
 func asCommandHere(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), asCommand+"=1", "TERM=xterm")
 	return cmd

@@ -37,10 +37,7 @@ func TestUpgradeOverTCP(t *testing.T) {
 // held writes a program that starts when release is called.
 func held(t *testing.T) (program string, release func()) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	flag := filepath.Join(t.TempDir(), "go")
 	return script(t, fmt.Sprintf(`while [ "$1" != version ] && [ ! -e %s ]; do sleep 0.01; done; exec %s "$@"`, flag, exe)),
 		func() { write(t, flag, "") }

@@ -180,10 +180,7 @@ func TestSuccessorHangs(t *testing.T) {
 // If the old process is killed before it has handed over, the new one ends, too.
 func TestOldProcessKilled(t *testing.T) {
 	u := startUpgradable(t)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	pids := filepath.Join(t.TempDir(), "pid")
 	program := script(t, fmt.Sprintf(`[ "$1" = version ] && exec %s "$@"
 echo $$ > %s.new && mv %s.new %s

@@ -31,10 +31,7 @@ type upgradable struct {
 // test.
 func startUpgradable(t testing.TB, args ...string) *upgradable {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	return startUpgradableProgram(t, exe, args...)
 }
 
@@ -224,10 +221,7 @@ func TestUpgradeCheck(t *testing.T) {
 
 // A program that cannot take over changes nothing, and the error says at which step it failed.
 func TestUpgradeFails(t *testing.T) {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	truncated := filepath.Join(t.TempDir(), "truncated")
 	program, err := os.ReadFile(exe)
 	if err != nil {

@@ -134,10 +134,7 @@ func (c peer) expectAll(want ...[]byte) {
 
 // A new process that gets too little memory changes nothing.
 func TestUpgradeWithoutMemory(t *testing.T) {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	u := startUpgradable(t)
 	tr := startStream(u.process, 12, 3, 5*time.Millisecond)
 	failed, succeeded := 0, false
@@ -160,10 +157,7 @@ func TestUpgradeWithoutMemory(t *testing.T) {
 
 // With a full disk, an upgrade changes nothing or succeeds, and peers notice nothing.
 func TestUpgradeWithAFullDisk(t *testing.T) {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := executable(t)
 	dir := t.TempDir()
 	state := filepath.Join(dir, "state")
 	if err := os.Mkdir(state, 0o700); err != nil {
