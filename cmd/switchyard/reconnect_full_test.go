@@ -10,6 +10,7 @@ import (
 
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
+	"switchyard/policy/release/history"
 )
 
 // presenceTable is a policy that knows who is online, and does this with chats.
@@ -70,6 +71,10 @@ func TestReconnectAfterRollback(t *testing.T) {
 		t.Errorf("it went back further: %+v", s)
 	}
 	r.command(64, "kill", "--reconnect")
+	r.command(0, "kill")
+	if out := r.command(0, "rollback", "--reconnect"); !strings.Contains(out, "killed; after revive, in force is "+history.Sum([]byte(presenceTable("broadcast-all")))[:8]) {
+		t.Errorf("after a kill: %s", out)
+	}
 }
 
 // The same with a release that all users obeyed. One command ends it and lets peers reconnect.

@@ -5,6 +5,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/policy/release"
+	"switchyard/policy/release/history"
 	"switchyard/proxy/admin"
 )
 
@@ -30,12 +31,11 @@ func (srv *server) reconnect(s *served, v admin.Verb) {
 	s.tenant.EndOutdated()
 }
 
-// isRolledBack reports whether the policy in force is there because of a rollback or a kill. Then a
-// rollback that asks peers to reconnect goes back no further. Outdated peers show that after the
-// process was replaced and the configuration names that policy.
-func (s *served) isRolledBack() bool {
+// isRolledBack reports whether the policy in force is there because of a rollback or a kill, also in
+// an earlier process. Then a rollback that asks peers to reconnect goes back no further.
+func isRolledBack(s *served, was history.Tenant) bool {
 	peers, ending := s.tenant.Outdated()
-	return s.rolledBack || s.policy.drift != "" || peers > 0 && !ending
+	return was.Returned || was.Killed || s.policy.isHeldBack() || peers > 0 && !ending
 }
 
 // hasChangedPresence reports whether the policy before the one in force handles other commands as

@@ -67,3 +67,40 @@ func TestRollbackOfPresence(t *testing.T) {
 		t.Error("a rollback ends a kill")
 	}
 }
+
+// Another process, too, goes back no further, though the configuration names the policy in force
+// and no peer is outdated.
+func TestReconnectInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	s := &testServer{t: t, dir: t.TempDir()}
+	save := func(action string) { s.save("a.toml", []byte(routesFor(action))) }
+	do := func(v admin.Verb) {
+		t.Helper()
+		if err := s.verb(v); err != nil {
+			t.Error(err)
+		}
+	}
+	save("drop")
+	s.save("config.toml", []byte("[admin]\naddress = \"\"\n[releases]\nstate = \"state\"\n[reload]\ndebounce = \"10ms\"\n"+
+		"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"a\"\n[tenant.a]\npolicy = \"file:a.toml\"\n"))
+	s.begin()
+	s.wantInForce("drop")
+	for _, action := range []string{"broadcast-all", "consume"} {
+		save(action)
+		s.wantInForce(action)
+	}
+	do(admin.Verb{Name: admin.Rollback})
+	save("broadcast-all")
+	s.eventually("the policy in force is the configured one", func() bool { return s.state.Release("a").Drift == "" })
+	s.begin()
+	s.wantInForce("broadcast-all")
+	reconnect := admin.Verb{Name: admin.Rollback, Reconnect: true}
+	do(reconnect)
+	if r := s.state.Release("a"); r.InForce.SHA256 != history.Sum([]byte(routesFor("broadcast-all"))) || len(r.Held) != 1 {
+		t.Errorf("it went back further: %+v", r)
+	}
+	save("broadcast-except-sender")
+	s.wantInForce("broadcast-except-sender")
+	do(reconnect)
+	s.wantInForce("broadcast-all")
+}

@@ -63,7 +63,6 @@ func (srv *server) install(s *served, l *load) {
 	s.before = earlier{s.policy, s.engine, before, time.Now()}
 	s.policy, s.engine, s.loadTime = l.candidate, l.engine, l.took
 	s.active.Install(l.take())
-	s.rolledBack = false
 	s.tenant.ForgetOutdated()
 }
 
@@ -145,7 +144,7 @@ func (srv *server) do(v admin.Verb) error {
 	if v.Release != 0 && v.Release != present {
 		return conflict("release %d is not the present one, which is %d; look again by 'switchyard policy status'", v.Release, present)
 	}
-	if v.Name == admin.Rollback && v.Reconnect && v.To == "" && s.release == nil && s.isRolledBack() {
+	if v.Name == admin.Rollback && v.Reconnect && v.To == "" && s.release == nil && isRolledBack(s, state) {
 		srv.reconnect(s, v)
 		return nil
 	}
@@ -285,7 +284,6 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 		return
 	}
 	srv.install(s, l)
-	s.rolledBack = true
 	place := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, From: from, To: to, Held: from,
 		Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(s.before.generation))
 	srv.log.Warn("policy rolled back", "tenant", tenant, "from", from.Short(), "to", to.Short(), "by", v.By, "reason", v.Reason, place.attr())

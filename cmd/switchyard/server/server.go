@@ -126,8 +126,6 @@ type served struct {
 	audit  auditState
 	before earlier // the policy that was in force before
 
-	rolledBack bool // the policy is in force because of a rollback
-
 	refused string // the sum of the file that was refused last; "" if it could not be read
 
 	pulse

@@ -96,7 +96,7 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 	default:
 		srv.log.Log(srv.stopper.requested, slog.LevelInfo, "release "+string(state), attrs...)
 	}
-	if s.rolledBack = state != release.Done; s.rolledBack && r.hasChangedPresence() {
+	if state != release.Done && r.hasChangedPresence() {
 		srv.markOutdated(tenant, s)
 	}
 	for _, g := range r.policies {

@@ -122,8 +122,11 @@ func TestHistory(t *testing.T) {
 			}
 			wantState(t, h, "acme", "one", nil, []string{"three", "two"})
 			wantState(t, h, "east", "one", nil, nil)
-			if !h.State("acme").Killed || h.State("east").Killed {
-				t.Error("killed is not that of acme alone")
+			if acme, east := h.State("acme"), h.State("east"); !acme.Killed || !acme.Returned || east.Killed || east.Returned {
+				t.Error("the kill and the rollback are not those of acme alone")
+			}
+			if save(t, h, "acme", "one"); !h.State("acme").Returned { // as with other may settings
+				t.Error("a policy that was returned to does not count as that once it was recorded anew")
 			}
 			for _, kind := range []Kind{Revive, Retry} {
 				if _, err := h.Append(Entry{Kind: kind, Tenant: "acme"}, Receipt{}); err != nil {
@@ -135,6 +138,9 @@ func TestHistory(t *testing.T) {
 			}
 			save(t, h, "acme", "two")
 			wantState(t, h, "acme", "two", []string{"one"}, nil)
+			if h.State("acme").Returned {
+				t.Error("a policy that came into force after a rollback counts as one that was returned to")
+			}
 			for _, text := range []string{"one", "two"} {
 				if got, err := h.Content(Sum([]byte(text))); string(got) != text || err != nil {
 					t.Errorf("content of %q: %q, %v", text, got, err)
@@ -143,11 +149,11 @@ func TestHistory(t *testing.T) {
 			if _, err := h.Content(third.To.SHA256); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("content that nothing refers to: %v", err)
 			}
-			if got := h.Recent("acme", 2); len(got) != 2 || got[0].Kind != AtOnce || got[0].Number != 10 || got[1].Kind != Retry {
+			if got := h.Recent("acme", 2); len(got) != 2 || got[0].Kind != AtOnce || got[0].Number != 11 || got[1].Kind != Retry {
 				t.Errorf("recent: %+v", got)
 			}
 			if folder != "" {
-				wantSound(t, folder, 10)
+				wantSound(t, folder, 11)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ type Tenant struct {
 	Previous []Policy  `json:"previous,omitempty"` // policies that were in force before, the latest last; a rollback goes to the last
 	Held     []Policy  `json:"held,omitempty"`     // policies that were rolled back and are skipped
 	Killed   bool      `json:"killed,omitempty"`   // the shipped policy is in force instead of InForce
+	Returned bool      `json:"returned,omitempty"` // InForce is in force again because a later policy was rolled back
 	Lost     bool      `json:"lost,omitempty"`     // InForce is in force because the policy before it was lost
 	Release  uint64    `json:"release,omitempty"`  // the number of the last release that ended
 	Underway *Underway `json:"underway,omitempty"` // the active release; nil if there is none
@@ -34,7 +35,7 @@ func (s State) of(tenant string) Tenant {
 	if t == nil {
 		return Tenant{}
 	}
-	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Lost, t.Release, t.Underway}
+	return Tenant{t.InForce, slices.Clone(t.Previous), slices.Clone(t.Held), t.Killed, t.Returned, t.Lost, t.Release, t.Underway}
 }
 
 // clone returns a deep copy.
@@ -62,11 +63,12 @@ func (s State) apply(e *Entry, keep int) {
 	}
 	switch e.Kind {
 	case Initial, AtOnce, Done:
+		t.Returned = t.Returned && e.To.Same(t.InForce) // with other may settings
 		t.advance(e.To, keep)
 		t.Lost = e.Lost
 	case RolledBack:
 		t.back(e.To)
-		t.Lost = false
+		t.Returned, t.Lost = true, false
 	case Begin:
 		t.Underway = &Underway{e.Number, *e.To, *e.Stage}
 	case Stage, Pause, Resume:
