@@ -7,7 +7,6 @@ import (
 	"switchyard/pdu/body"
 	"switchyard/policy"
 	"switchyard/policy/abi"
-	"switchyard/proxy/presence"
 )
 
 // A msg_server that connects announces all of its users in one PDU. That may be many
@@ -31,21 +30,21 @@ func isLongAnnouncement(r *run) bool {
 }
 
 // routeLongAnnouncement is routeByPresence for a long announcement.
-func (h *Hub) routeLongAnnouncement(s *Seat, r *run) {
+func (h *Hub) routeLongAnnouncement(from *reader, r *run) {
 	h.announcing.Lock()
 	defer h.announcing.Unlock()
-	r.dropped = h.announce(s, r.bytes[pdu.HeaderLen:])
-	h.countRouted(s, r, s.reader.out)
+	r.dropped = h.announce(from, r.bytes[pdu.HeaderLen:])
+	h.countRouted(from, r, from.out)
 }
 
 // announce adds the users of a long announcement to the table, in steps. Called under
 // announcing.
-func (h *Hub) announce(s *Seat, b []byte) Reason {
+func (h *Hub) announce(from *reader, b []byte) Reason {
 	info, err := body.ReadOnlineUserInfo(b, h.furtherClients())
 	if err != nil {
 		return MalformedBody
 	}
-	added, fits := h.reserve(s, info)
+	added, fits := h.reserve(from, info)
 	if !fits {
 		return PresenceFull
 	}
@@ -53,7 +52,7 @@ func (h *Hub) announce(s *Seat, b []byte) Reason {
 	for stat := range info.All() {
 		step, left = append(step, stat), left-1
 		if len(step) == announceStep || left == 0 {
-			h.applyStep(s, step, min(left, added))
+			h.applyStep(from, step, min(left, added))
 			step = step[:0]
 		}
 	}
@@ -63,24 +62,24 @@ func (h *Hub) announce(s *Seat, b []byte) Reason {
 
 // reserve reserves room for all entries that info adds, and returns how many they are at
 // most, or false if there is not enough room. Called under announcing.
-func (h *Hub) reserve(s *Seat, info body.OnlineUserInfo) (added int, fits bool) {
-	room, ok := h.tryReserve(s, info.Len)
+func (h *Hub) reserve(from *reader, info body.OnlineUserInfo) (added int, fits bool) {
+	room, ok := h.tryReserve(from, info.Len)
 	if ok {
 		return info.Len, true
 	}
-	if added = h.countAdded(s, info, room); added > room {
+	if added = h.countAdded(from, info, room); added > room {
 		return 0, false
 	}
-	_, ok = h.tryReserve(s, added)
+	_, ok = h.tryReserve(from, added)
 	return added, ok
 }
 
 // tryReserve reserves room for n entries, if there is as much. It returns how much there
 // is.
-func (h *Hub) tryReserve(s *Seat, n int) (room int, ok bool) {
+func (h *Hub) tryReserve(from *reader, n int) (room int, ok bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
-	if room = h.presenceRoom(s); n > room {
+	if room = h.presenceRoom(from); n > room {
 		return room, false
 	}
 	h.reserved = n
@@ -90,7 +89,7 @@ func (h *Hub) tryReserve(s *Seat, n int) (room int, ok bool) {
 // countAdded returns how many entries info adds, or some number above most if it adds more
 // than that. It takes the lock in steps; the number stays true meanwhile, because only
 // the peer itself changes which users it holds. Called under announcing.
-func (h *Hub) countAdded(s *Seat, info body.OnlineUserInfo, most int) int {
+func (h *Hub) countAdded(from *reader, info body.OnlineUserInfo, most int) int {
 	added := make(map[uint32]struct{}) // one user may be named several times
 	step, left := h.step[:0], info.Len
 	for stat := range info.All() {
@@ -98,7 +97,7 @@ func (h *Hub) countAdded(s *Seat, info body.OnlineUserInfo, most int) int {
 		if len(step) < announceStep && left > 0 {
 			continue
 		}
-		for _, new := range h.keepAdding(s, step) {
+		for _, new := range h.keepAdding(from, step) {
 			added[new.User] = struct{}{}
 		}
 		if step = step[:0]; len(added) > most {
@@ -110,35 +109,35 @@ func (h *Hub) countAdded(s *Seat, info body.OnlineUserInfo, most int) int {
 }
 
 // keepAdding keeps those of step, in place, that add an entry.
-func (h *Hub) keepAdding(s *Seat, step []body.ServerUserStat) []body.ServerUserStat {
+func (h *Hub) keepAdding(from *reader, step []body.ServerUserStat) []body.ServerUserStat {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	return slices.DeleteFunc(step, func(stat body.ServerUserStat) bool {
-		return !h.presence.Adds(presence.Holder(s.Session()), stat)
+		return !h.presence.Adds(from.holder(), stat)
 	})
 }
 
 // applyStep adds users for which there is room, and leaves reserved what the rest of
 // the announcement needs.
-func (h *Hub) applyStep(s *Seat, step []body.ServerUserStat, reserved int) {
+func (h *Hub) applyStep(from *reader, step []body.ServerUserStat, reserved int) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	for _, stat := range step {
-		h.presence.Apply(presence.Holder(s.Session()), stat)
+		h.presence.Apply(from.holder(), stat)
 	}
 	h.reserved = reserved
 }
 
 // presenceRoom returns how many entries the peer may add. Called under presenceMu.
-func (h *Hub) presenceRoom(s *Seat) int {
-	holder := presence.Holder(s.Session())
+func (h *Hub) presenceRoom(from *reader) int {
+	holder := from.holder()
 	ofAll := h.presence.Room(holder, int(h.users.Load()), 0) - h.reserved
 	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
 }
 
 // fits reports whether there is room for all users that info adds. It looks up which of
 // them are known only if there might be too little room. Called under presenceMu.
-func (h *Hub) fits(s *Seat, info body.OnlineUserInfo) bool {
-	room := h.presenceRoom(s)
-	return info.Len <= room || h.presence.AddsAtMost(room, presence.Holder(s.Session()), info.All())
+func (h *Hub) fits(from *reader, info body.OnlineUserInfo) bool {
+	room := h.presenceRoom(from)
+	return info.Len <= room || h.presence.AddsAtMost(room, from.holder(), info.All())
 }

@@ -71,8 +71,8 @@ func (r *reader) joinCommandRun(n int, command pdu.CommandID, action policy.Acti
 }
 
 // countCommands counts the reader's command runs, once. Called under mu.
-func (h *Hub) countCommands(s *Seat) {
-	for _, r := range s.reader.commandRuns {
+func (h *Hub) countCommands(from *reader) {
+	for _, r := range from.commandRuns {
 		index := uint8(0)
 		if int(r.command) < len(commandIndex) {
 			index = commandIndex[r.command]
@@ -83,11 +83,11 @@ func (h *Hub) countCommands(s *Seat) {
 		if index == 0 {
 			h.counts.countUnknown(r)
 		}
-		s.pdusIn += uint64(r.pdus)
-		s.bytesIn += r.bytes
+		from.seat.pdusIn += uint64(r.pdus)
+		from.seat.bytesIn += r.bytes
 		h.counts.bytesIn += r.bytes
 	}
-	s.reader.commandRuns = s.reader.commandRuns[:0]
+	from.commandRuns = from.commandRuns[:0]
 }
 
 // maxUnknown bounds the unknown commands that are counted separately, twice: those whose

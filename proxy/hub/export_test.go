@@ -67,13 +67,13 @@ func (h *Hub) Reserve(s *Seat, announcement []byte) (added int, fits bool) {
 	if err != nil {
 		panic(err)
 	}
-	return h.reserve(s, info)
+	return h.reserve(&s.reader, info)
 }
 
 // TryByPresence routes a PDU whose verdict needs the user table, if that is possible while
 // some of its room is reserved.
 func (h *Hub) TryByPresence(s *Seat, v policy.Verdict, p []byte) (done bool) {
-	return h.tryByPresence(s, &run{bytes: p, pdus: 1, verdict: v})
+	return h.tryByPresence(&s.reader, &run{bytes: p, pdus: 1, verdict: v})
 }
 
 // ScratchCap returns the capacity of the scratch memory that is kept.

@@ -17,37 +17,37 @@ const keptScratch = 64 << 10
 // handle runs the built-in handler that the verdict names. What the handler sends is in
 // the log when it returns. The reason says why the PDU was dropped, if it was. Called
 // under presenceMu.
-func (h *Hub) handle(s *Seat, r *run) Reason {
+func (h *Hub) handle(from *reader, r *run) Reason {
 	b := r.bytes[pdu.HeaderLen:]
 	switch r.verdict.Argument() {
 	case abi.OnlineUserInfo:
-		return h.onlineUserInfo(s, b)
+		return h.onlineUserInfo(from, b)
 	case abi.UserStatusUpdate:
-		return h.userStatusUpdate(s, b)
+		return h.userStatusUpdate(from, b)
 	default:
-		return h.usersStatusRequest(s, pdu.ParseHeader(r.bytes).Seq, b)
+		return h.usersStatusRequest(from, pdu.ParseHeader(r.bytes).Seq, b)
 	}
 }
 
 // onlineUserInfo adds the users that a msg_server announces, if they are few; see
 // announce for many. It sends nothing. Called under presenceMu.
-func (h *Hub) onlineUserInfo(s *Seat, b []byte) Reason {
+func (h *Hub) onlineUserInfo(from *reader, b []byte) Reason {
 	info, err := body.ReadOnlineUserInfo(b, h.furtherClients())
 	if err != nil {
 		return MalformedBody
 	}
-	if !h.fits(s, info) {
+	if !h.fits(from, info) {
 		return PresenceFull
 	}
 	for stat := range info.All() {
-		h.presence.Apply(presence.Holder(s.Session()), stat)
+		h.presence.Apply(from.holder(), stat)
 	}
 	return ""
 }
 
 // userStatusUpdate applies one user's change and sends the original's notices about it
 // to every peer, including the sender. Called under presenceMu.
-func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
+func (h *Hub) userStatusUpdate(from *reader, b []byte) Reason {
 	stat, err := body.ReadUserStatusUpdate(b, h.furtherClients())
 	if err != nil {
 		return MalformedBody
@@ -55,10 +55,10 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	if !stat.Announceable() {
 		return BadStatus
 	}
-	if h.presenceRoom(s) <= 0 && h.presence.Adds(presence.Holder(s.Session()), stat) {
+	if h.presenceRoom(from) <= 0 && h.presence.Adds(from.holder(), stat) {
 		return PresenceFull
 	}
-	notices := h.presence.Update(presence.Holder(s.Session()), stat)
+	notices := h.presence.Update(from.holder(), stat)
 	p, pdus := h.scratch[:0], 0
 	if notices.Login != presence.NoLogin {
 		p = pdu.Append(p, pdu.SID_OTHER, pdu.CID_OTHER_LOGIN_STATUS_NOTIFY, 0, nil)
@@ -78,7 +78,7 @@ func (h *Hub) userStatusUpdate(s *Seat, b []byte) Reason {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.made += uint64(pdus)
-	h.broadcast(s, p, pdus, nil)
+	h.broadcast(from, p, pdus, nil)
 	return ""
 }
 
@@ -118,7 +118,7 @@ func asksTooMuch(r *run) Reason {
 // receiver that believes the last word about a user is right. If the lock were released
 // in between, the answer could be behind notices of changes that it missed. That is why
 // the number of users is limited, see asksTooMuch.
-func (h *Hub) usersStatusRequest(s *Seat, seq uint16, b []byte) Reason {
+func (h *Hub) usersStatusRequest(from *reader, seq uint16, b []byte) Reason {
 	request, err := body.ReadUsersStatusRequest(b)
 	if err != nil {
 		return MalformedBody
@@ -140,17 +140,18 @@ func (h *Hub) usersStatusRequest(s *Seat, seq uint16, b []byte) Reason {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.made++
-	h.insert(p, 1, s)
-	s.reader.out += uint64(len(p))
+	h.insert(p, 1, from.seat)
+	from.out += uint64(len(p))
 	return ""
 }
 
 // setRole remembers whether the peer declared itself master. Called under mu.
-func (s *Seat) setRole(b []byte) Reason {
+func (from *reader) setRole(b []byte) Reason {
 	master, err := body.ReadRoleSet(b)
 	if err != nil {
 		return MalformedBody
 	}
-	s.reader.master = master != 0
+	from.master = master != 0
+	from.seat.master = from.master
 	return ""
 }

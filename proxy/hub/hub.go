@@ -121,7 +121,7 @@ func (s *Seat) Begin() bool {
 		return false
 	}
 	h.sessions++
-	s.number.Store(h.sessions)
+	s.setNumber(h.sessions)
 	h.numbered[h.sessions] = s
 	h.counts.joined++
 	for _, t := range h.attached() {

@@ -112,12 +112,12 @@ func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 	}
 	s := h.newSeat(p)
 	s.pdusIn, s.bytesIn, s.own = st.PDUsIn, st.BytesIn, st.PDUsOut
-	s.reader.out, s.reader.master = st.Out, st.Master
+	s.reader.out, s.reader.master, s.master = st.Out, st.Master, st.Master
 	s.writer.restore(&st)
 	h.insertBefore(due, int(st.Due), s)
 	h.seats[s] = struct{}{}
 	if st.Session != 0 {
-		s.number.Store(st.Session)
+		s.setNumber(st.Session)
 		h.numbered[st.Session] = s
 	}
 	return s, nil

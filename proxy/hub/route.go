@@ -61,7 +61,7 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 		if taps := h.taps.Load(); taps != nil {
 			s.showTaps(*taps, g)
 		}
-		h.route(s)
+		h.route(&s.reader)
 		s.note(g)
 		last := s.reader.runs[len(s.reader.runs)-1].verdict
 		clear(s.reader.runs) // so that they do not keep the batch alive
@@ -197,30 +197,30 @@ func (r *reader) joinRun(n int, v policy.Verdict, fault *policy.Fault) bool {
 }
 
 // route carries out the verdicts of the reader's runs, in their order.
-func (h *Hub) route(s *Seat) {
-	runs := s.reader.runs
+func (h *Hub) route(from *reader) {
+	runs := from.runs
 	for i := 0; i < len(runs); {
 		if asksPresence(runs[i].verdict) {
-			h.routeByPresence(s, &runs[i])
+			h.routeByPresence(from, &runs[i])
 			i++
 			continue
 		}
-		i += h.routeRuns(s, runs[i:])
+		i += h.routeRuns(from, runs[i:])
 	}
 }
 
 // routeRuns carries out neighbouring runs that do not need presence, and returns their
 // number. They share one acquisition of the log's lock.
-func (h *Hub) routeRuns(s *Seat, runs []run) (n int) {
-	staged := s.reader.stage != nil
-	presence := staged && s.weighsByPresence(runs) && h.presenceMu.TryLock()
+func (h *Hub) routeRuns(from *reader, runs []run) (n int) {
+	staged := from.stage != nil
+	presence := staged && from.weighsByPresence(runs) && h.presenceMu.TryLock()
 	h.mu.Lock()
-	h.countCommands(s)
+	h.countCommands(from)
 	for ; n < len(runs) && !asksPresence(runs[n].verdict); n++ {
 		if staged {
-			h.weigh(s, &runs[n], presence)
+			h.weigh(from, &runs[n], presence)
 		}
-		h.routeRun(s, &runs[n])
+		h.routeRun(from, &runs[n])
 	}
 	h.scanLags()
 	h.mu.Unlock()
@@ -232,8 +232,8 @@ func (h *Hub) routeRuns(s *Seat, runs []run) (n int) {
 }
 
 // routeRun carries out a verdict that does not need presence. Called under mu.
-func (h *Hub) routeRun(s *Seat, r *run) {
-	out := s.reader.out
+func (h *Hub) routeRun(from *reader, r *run) {
+	out := from.out
 	switch v := r.verdict; v.Action() {
 	case policy.Drop:
 		r.dropped = ByPolicy
@@ -241,39 +241,39 @@ func (h *Hub) routeRun(s *Seat, r *run) {
 			r.dropped = PolicyFault
 		}
 	case policy.BroadcastExceptSender:
-		h.broadcast(s, r.bytes, int(r.pdus), s)
+		h.broadcast(from, r.bytes, int(r.pdus), from.seat)
 	case policy.BroadcastAll:
-		h.broadcast(s, r.bytes, int(r.pdus), nil)
+		h.broadcast(from, r.bytes, int(r.pdus), nil)
 	case policy.Unicast:
-		r.dropped = h.unicast(s, r)
+		r.dropped = h.unicast(from, r)
 	case policy.Handle: // role-set, the only handler that does not need presence
-		r.dropped = s.setRole(r.bytes[pdu.HeaderLen:])
+		r.dropped = from.setRole(r.bytes[pdu.HeaderLen:])
 	case policy.Consume, policy.Close:
 	}
 	h.counts.count(r)
-	if s.reader.stage != nil {
-		h.countAlike(s, r, out)
+	if from.stage != nil {
+		h.countAlike(from, r, out)
 	}
 }
 
 // routeByPresence carries out a verdict that depends on who holds which users.
-func (h *Hub) routeByPresence(s *Seat, r *run) {
+func (h *Hub) routeByPresence(from *reader, r *run) {
 	if isLongAnnouncement(r) {
-		h.routeLongAnnouncement(s, r)
+		h.routeLongAnnouncement(from, r)
 		return
 	}
 	if r.dropped = asksTooMuch(r); r.dropped != "" {
-		h.countRouted(s, r, s.reader.out)
+		h.countRouted(from, r, from.out)
 		return
 	}
-	if h.tryByPresence(s, r) {
+	if h.tryByPresence(from, r) {
 		return
 	}
 	// The room that the PDU needs is reserved for a long announcement. When that is
 	// over, much of the room may be free again.
 	h.announcing.Lock()
 	defer h.announcing.Unlock()
-	h.tryByPresence(s, r)
+	h.tryByPresence(from, r)
 }
 
 // tryByPresence is routeByPresence for all but long announcements. It returns false,
@@ -282,63 +282,63 @@ func (h *Hub) routeByPresence(s *Seat, r *run) {
 //
 // The table is locked until what follows from the PDU is in the log. So the log has
 // the notices in the order in which the table changed.
-func (h *Hub) tryByPresence(s *Seat, r *run) (done bool) {
+func (h *Hub) tryByPresence(from *reader, r *run) (done bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	defer h.trimHolders()
-	if s.reader.stage != nil {
+	if from.stage != nil {
 		h.mu.Lock()
-		h.weigh(s, r, true)
+		h.weigh(from, r, true)
 		h.mu.Unlock()
 	}
-	out := s.reader.out
+	out := from.out
 	if r.verdict.Action() == policy.Handle {
-		r.dropped = h.handle(s, r)
+		r.dropped = h.handle(from, r)
 	} else {
-		r.dropped = h.unicastByPresence(s, r)
+		r.dropped = h.unicastByPresence(from, r)
 	}
 	if r.dropped == PresenceFull && h.reserved > 0 {
 		return false
 	}
-	h.countRouted(s, r, out)
+	h.countRouted(from, r, out)
 	return true
 }
 
 // countRouted counts a run that has been routed by presence. The parameter out is the
 // reader's out before that.
-func (h *Hub) countRouted(s *Seat, r *run, out uint64) {
+func (h *Hub) countRouted(from *reader, r *run, out uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.countCommands(s)
+	h.countCommands(from)
 	h.counts.count(r)
-	if s.reader.stage != nil {
-		h.weigh(s, r, false)
-		h.countAlike(s, r, out)
+	if from.stage != nil {
+		h.weigh(from, r, false)
+		h.countAlike(from, r, out)
 	}
 	h.scanLags()
 }
 
 // broadcast appends whole PDUs to the log, for every seat but except, which may be
 // nil. They are charged to by, whose peer caused them. Called under mu.
-func (h *Hub) broadcast(by *Seat, p []byte, pdus int, except *Seat) {
-	from, to := h.log.end, len(h.seats)
+func (h *Hub) broadcast(by *reader, p []byte, pdus int, except *Seat) {
+	at, to := h.log.end, len(h.seats)
 	h.log.append(p, pdus)
 	if except != nil {
 		to--
 		except.excluded += uint64(pdus)
-		except.add(edit{at: from, side: h.side.end, size: uint32(len(p)), pdus: uint32(pdus)})
+		except.add(edit{at: at, side: h.side.end, size: uint32(len(p)), pdus: uint32(pdus)})
 	}
-	by.reader.out += uint64(to) * uint64(len(p))
+	by.out += uint64(to) * uint64(len(p))
 }
 
 // insert sends whole PDUs to the seats in to alone, behind everything that is in the
 // log now. The bytes are stored once, in the side log. Called under mu.
 func (h *Hub) insert(p []byte, pdus int, to ...*Seat) {
 	for len(p) > 0 {
-		from := h.side.end
+		at := h.side.end
 		n := len(h.side.extend(p))
 		c := h.side.last
-		e := edit{at: h.log.end, side: from, from: c, off: uint32(c.n - n), size: uint32(n)}
+		e := edit{at: h.log.end, side: at, from: c, off: uint32(c.n - n), size: uint32(n)}
 		if p = p[n:]; len(p) == 0 {
 			e.pdus = uint32(pdus)
 		}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"switchyard/policy"
+	"switchyard/proxy/presence"
 )
 
 // A Seat is one session's place in its hub. What the session is to be sent is the
@@ -38,6 +39,7 @@ type Seat struct {
 	reader reader
 
 	// Guarded by hub.mu.
+	master   bool   // the peer is master, and so receives what is sent to the masters
 	kicked   bool   // its peer was closed as a slow consumer
 	added    []edit // not yet taken over by the writer
 	excluded uint64 // PDUs of the log that it does not get
@@ -49,12 +51,17 @@ type Seat struct {
 	editCap atomic.Int64
 }
 
-// A reader is the part of a seat that the goroutine owns which calls Handle.
+// A reader is where the PDUs of one peer are judged, and where they come from when they are
+// routed. The reader of a seat belongs to the goroutine that calls Handle.
 type reader struct {
+	// Static after Begin.
+	seat    *Seat
+	session uint64 // the seat's number
+
 	runs        []run
 	commandRuns []commandRun // of the PDUs being routed
 	out         uint64       // bytes due to other peers because of what this peer sent
-	master      bool         // the peer is master; written under hub.mu as well, so that others may read it there
+	master      bool         // the peer's PDUs are judged as those of a master
 
 	// For a stage, see weigh.go.
 	connection uint64 // the peer as a unit of a split
@@ -104,6 +111,7 @@ const (
 // newSeat returns a seat for which the log begins at its present end. Called under mu.
 func (h *Hub) newSeat(p Peer) *Seat {
 	s := &Seat{hub: h, peer: p, joined: h.log.head()}
+	s.reader.seat = s
 	s.writer.cursor = cursor{chunk: h.log.last, off: h.log.last.n}
 	h.log.last.refs.Add(1)
 	s.writer.at.Store(s.joined.at)
@@ -114,6 +122,15 @@ func (h *Hub) newSeat(p Peer) *Seat {
 // Session returns the number by which policies and logs know the session. It is 0
 // before Begin.
 func (s *Seat) Session() uint64 { return s.number.Load() }
+
+// setNumber makes n the number of the session.
+func (s *Seat) setNumber(n uint64) {
+	s.reader.session = n // before number, by which the reader's goroutine sees that it is set
+	s.number.Store(n)
+}
+
+// holder returns the peer as the user table knows it.
+func (from *reader) holder() presence.Holder { return presence.Holder(from.session) }
 
 // SetIdentity sets the peer's name, which stays the same when the peer reconnects. It must
 // be called before Handle.

@@ -21,7 +21,7 @@ func (h *Hub) Sessions(dst []Session) []Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.numbered {
-		dst = append(dst, Session{Number: s.Session(), Master: s.reader.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
+		dst = append(dst, Session{Number: s.Session(), Master: s.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
 			PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()})
 	}
 	return dst
@@ -65,9 +65,10 @@ func (h *Hub) Recipients(session uint64, v policy.Verdict, p []byte, max int) (s
 	s := h.numbered[session]
 	if s == nil {
 		s = &Seat{hub: h}
-		s.number.Store(session)
+		s.reader.seat = s
+		s.setNumber(session)
 	}
-	r, _ := h.reach(s, v, p, maxNamed)
+	r, _ := h.reach(&s.reader, v, p, maxNamed)
 	if !r.all {
 		for _, to := range r.some[:min(max, len(r.some))] {
 			sessions = append(sessions, to.Session())

@@ -40,7 +40,7 @@ func (h *Hub) Attach(t Tap) (detach func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, session := range slices.Sorted(maps.Keys(h.numbered)) {
-		t.Present(session, h.numbered[session].reader.master)
+		t.Present(session, h.numbered[session].master)
 	}
 	h.setTaps(append(slices.Clone(h.attached()), t))
 	return func() {

@@ -69,25 +69,25 @@ func readsBody(v policy.Verdict) bool {
 
 // unicast sends the run to the seats that its verdict names without the user table.
 // Called under mu.
-func (h *Hub) unicast(s *Seat, r *run) Reason {
-	h.findNamed(s, r.verdict)
-	return h.send(s, r)
+func (h *Hub) unicast(from *reader, r *run) Reason {
+	h.findNamed(from, r.verdict)
+	return h.send(from, r)
 }
 
 // findNamed sets h.targets to the seats that v names, which does not need the user
 // table. Called under mu.
-func (h *Hub) findNamed(s *Seat, v policy.Verdict) {
+func (h *Hub) findNamed(from *reader, v policy.Verdict) {
 	h.targets = h.targets[:0]
 	switch v.Selector() {
 	case abi.ToSender:
-		h.targets = append(h.targets, s)
+		h.targets = append(h.targets, from.seat)
 	case abi.ToSession:
 		if to := h.numbered[uint64(v.Argument())]; to != nil {
 			h.targets = append(h.targets, to)
 		}
 	case abi.ToMaster:
 		for to := range h.seats {
-			if to.reader.master {
+			if to.master {
 				h.targets = append(h.targets, to)
 			}
 		}
@@ -96,16 +96,16 @@ func (h *Hub) findNamed(s *Seat, v policy.Verdict) {
 
 // unicastByPresence sends the run to the holders of the users that its verdict names,
 // or does what the verdict says for unknown users. Called under presenceMu.
-func (h *Hub) unicastByPresence(s *Seat, r *run) Reason {
+func (h *Hub) unicastByPresence(from *reader, r *run) Reason {
 	unknown := h.findUsers(r.verdict, r.bytes, maxNamed)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case unknown == "":
 		h.seatHolders()
-		return h.send(s, r)
+		return h.send(from, r)
 	case r.verdict.Has(abi.ElseBroadcast):
-		h.broadcast(s, r.bytes, int(r.pdus), s)
+		h.broadcast(from, r.bytes, int(r.pdus), from.seat)
 		return ""
 	default:
 		return unknown
@@ -180,19 +180,19 @@ func (h *Hub) findHolders(user uint32) bool {
 
 // send sends the run to h.targets, without the sender if the verdict says so. Called
 // under mu.
-func (h *Hub) send(s *Seat, r *run) Reason {
-	h.leaveOut(s, r.verdict)
+func (h *Hub) send(from *reader, r *run) Reason {
+	h.leaveOut(from, r.verdict)
 	if len(h.targets) == 0 {
 		return NoHolder
 	}
 	h.insert(r.bytes, int(r.pdus), h.targets...)
-	s.reader.out += uint64(len(h.targets)) * uint64(len(r.bytes))
+	from.out += uint64(len(h.targets)) * uint64(len(r.bytes))
 	return ""
 }
 
 // leaveOut removes the sender from h.targets, if the verdict says so. Called under mu.
-func (h *Hub) leaveOut(s *Seat, v policy.Verdict) {
+func (h *Hub) leaveOut(from *reader, v policy.Verdict) {
 	if v.Has(abi.NotSender) {
-		h.targets = slices.DeleteFunc(h.targets, func(to *Seat) bool { return to == s })
+		h.targets = slices.DeleteFunc(h.targets, func(to *Seat) bool { return to == from.seat })
 	}
 }

@@ -99,12 +99,12 @@ func (r *reader) forgetStage() {
 
 // weighsByPresence looks at the leading runs whose routing does not need the user table,
 // and reports whether weighing one of them does.
-func (s *Seat) weighsByPresence(runs []run) bool {
+func (r *reader) weighsByPresence(runs []run) bool {
 	for i := range runs {
 		if asksPresence(runs[i].verdict) {
 			break
 		}
-		if pair := runs[i].pair; pair != 0 && s.reader.pairs[pair-1].namesUsers() {
+		if pair := runs[i].pair; pair != 0 && r.pairs[pair-1].namesUsers() {
 			return true
 		}
 	}
@@ -118,11 +118,11 @@ func namesUsers(v policy.Verdict) bool { return v.Action() == policy.Unicast && 
 
 // weigh counts a run of affected PDUs once. Called before the run is carried out, under mu,
 // and also under presenceMu if presence is true.
-func (h *Hub) weigh(s *Seat, r *run, presence bool) {
-	if r.pair == 0 || s.reader.pairs[r.pair-1].weighed {
+func (h *Hub) weigh(from *reader, r *run, presence bool) {
+	if r.pair == 0 || from.pairs[r.pair-1].weighed {
 		return
 	}
-	p, tally := &s.reader.pairs[r.pair-1], s.reader.stage.Tally
+	p, tally := &from.pairs[r.pair-1], from.stage.Tally
 	p.weighed = true
 	n := uint64(r.pdus)
 	w := row(tally, p.command)
@@ -152,21 +152,21 @@ func (h *Hub) weigh(s *Seat, r *run, presence bool) {
 		w.Unweighed += n
 	case readsBody(p.verdicts[0]) || readsBody(p.verdicts[1]):
 		for one, rest := cutPDU(r.bytes); one != nil; one, rest = cutPDU(rest) {
-			h.weighCopies(s, one, 1, p, w)
+			h.weighCopies(from, one, 1, p, w)
 		}
 	default:
-		h.weighCopies(s, r.bytes, int(r.pdus), p, w)
+		h.weighCopies(from, r.bytes, int(r.pdus), p, w)
 	}
 }
 
 // weighCopies counts the copies that both verdicts of p send of PDUs with the same receivers,
 // unless there are too many receivers to compare. Called under mu, and under presenceMu if p
 // names users.
-func (h *Hub) weighCopies(s *Seat, pdus []byte, n int, p *pair, w *policy.Weights) {
-	stable, few := h.reach(s, p.verdicts[0], pdus, maxWeighed)
+func (h *Hub) weighCopies(from *reader, pdus []byte, n int, p *pair, w *policy.Weights) {
+	stable, few := h.reach(from, p.verdicts[0], pdus, maxWeighed)
 	h.reached = append(h.reached[:0], stable.some...) // the next call overwrites h.targets
 	stable.some = h.reached
-	candidate, alsoFew := h.reach(s, p.verdicts[1], pdus, maxWeighed)
+	candidate, alsoFew := h.reach(from, p.verdicts[1], pdus, maxWeighed)
 	if !few || !alsoFew || max(len(stable.some), len(candidate.some)) > maxWeighed {
 		w.Unweighed += uint64(n)
 		return
@@ -198,12 +198,12 @@ func (p *pair) undelivers() bool {
 }
 
 // countAlike counts a run on which both generations of a stage agree, after it has been
-// carried out. The parameter out is the sender's out before that. Called under mu.
-func (h *Hub) countAlike(s *Seat, r *run, out uint64) {
+// carried out. The parameter out is the reader's out before that. Called under mu.
+func (h *Hub) countAlike(from *reader, r *run, out uint64) {
 	if r.pair != 0 {
 		return
 	}
-	stage := s.reader.stage
+	stage := from.stage
 	h.counts.staged += uint64(r.pdus)
 	stage.Tally.Sides[policy.Alike] += uint64(r.pdus)
 	if !stage.Tally.CountAlike {
@@ -211,7 +211,7 @@ func (h *Hub) countAlike(s *Seat, r *run, out uint64) {
 	}
 	copies := uint64(0)
 	if r.verdict.Action() != policy.Handle { // what a handler sends is the hub's own
-		copies = (s.reader.out - out) / uint64(len(r.bytes))
+		copies = (from.out - out) / uint64(len(r.bytes))
 	}
 	for p, rest := cutPDU(r.bytes); p != nil; p, rest = cutPDU(rest) {
 		w := row(stage.Tally, pdu.ParseHeader(p).Command)
@@ -273,23 +273,23 @@ type reach struct {
 // lookups as routeRun and routeByPresence, and sends nothing. The result is valid until the
 // next call. ok is false if the PDU names too many users. Called under mu, and under
 // presenceMu if the verdict names users.
-func (h *Hub) reach(s *Seat, v policy.Verdict, p []byte, users int) (r reach, ok bool) {
+func (h *Hub) reach(from *reader, v policy.Verdict, p []byte, users int) (r reach, ok bool) {
 	switch v.Action() {
 	case policy.BroadcastAll:
 		return reach{all: true}, true
 	case policy.BroadcastExceptSender:
-		return reach{all: true, but: s}, true
+		return reach{all: true, but: from.seat}, true
 	case policy.Unicast:
 		if !asksPresence(v) {
-			h.findNamed(s, v)
+			h.findNamed(from, v)
 		} else if unknown := h.findUsers(v, p, users); unknown == "" {
 			h.seatHolders()
 		} else {
 			tooMany := unknown == TooManyUsers && users < maxNamed
-			return reach{all: v.Has(abi.ElseBroadcast), but: s}, !tooMany
+			return reach{all: v.Has(abi.ElseBroadcast), but: from.seat}, !tooMany
 		}
 		found := len(h.targets)
-		h.leaveOut(s, v)
+		h.leaveOut(from, v)
 		return reach{some: h.targets, atHome: found > 0 && len(h.targets) == 0}, true
 	}
 	return reach{}, true
