@@ -110,7 +110,7 @@ func TestUpgradeUnderASupervisor(t *testing.T) {
 	}
 }
 
-// A policy that was killed stays so, and one that was changed and not reloaded is no answer to the
+// A policy that was killed stays so, also if the history of that was damaged, and one that was changed and not reloaded is no answer to the
 // question whether another program does the same.
 func TestUpgradeKeepsPolicies(t *testing.T) {
 	t.Parallel()
@@ -123,6 +123,12 @@ func TestUpgradeKeepsPolicies(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "routes.toml"), savedTable("broadcast-all"))
 	u.policy("kill")
+	history := filepath.Join(dir, "state", "history.jsonl")
+	text, err := os.ReadFile(history)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, history, strings.Replace(string(text), `"kind":"initial"`, `"kind":"Initial"`, 1)) // which damages it
 	u.mustUpgrade()
 	if out := u.policy("status"); !strings.Contains(out, "killed") {
 		t.Errorf("after the upgrade: %s", out)

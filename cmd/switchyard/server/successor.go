@@ -88,6 +88,7 @@ func (srv *server) offerOf(ctx context.Context, program string) offered {
 	if err := checkProgram(ctx, program, srv.env); err != nil {
 		return offered{err: &handover.Error{Step: stepProgram, Err: err}}
 	}
+	srv.records.Recheck() // if that fails, the offer shows what the new process does not know
 	s, err := startSuccessor(program, srv.env, srv.stderr)
 	if err != nil {
 		return offered{err: &handover.Error{Step: stepStart, Err: err}}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,11 +32,13 @@ func (h *History) path(name string) string { return filepath.Join(h.folder, name
 //	history.jsonl is          this process
 //	missing                   begins it: the first one, or after one that was put aside
 //	the one it knows, longer  reads on from where it stopped
-//	another one, or shorter   forgets what it knows, and reads all of it
+//	another one, or shorter   reads all of it
 //
 // Normal operation never shortens the file (append only removes its own incomplete line), so a
-// shorter file was replaced or truncated.
+// shorter file was replaced or truncated. If that damaged it, what this process has read and written
+// before remains in effect.
 func (h *History) catchUp() error {
+	before := known{h.tip, h.saved, h.recent}
 	info, err := os.Stat(h.path(fileName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -43,23 +46,51 @@ func (h *History) catchUp() error {
 	case err != nil:
 		return err
 	case h.file == nil || !os.SameFile(info, h.file) || info.Size() < h.size:
-		h.tip, h.lines, h.size, h.saved, h.recent = tip{}, 0, 0, make(State), nil
+		h.forget()
 	}
 	s, last, err := h.readOn(fileName)
 	if err != nil {
 		return err
 	}
 	h.file = info
+	h.finish(&s, last)
 	if s.fault == nil {
-		s.fault = h.checkHead(s)
+		return nil
+	}
+	h.keepKnown(before)
+	return h.putAside(s)
+}
+
+// A known is what a process has read and written.
+type known struct {
+	tip    tip
+	saved  State
+	recent []*Entry
+}
+
+// forget makes the next call of readOn read a whole file.
+func (h *History) forget() {
+	h.tip, h.lines, h.size, h.file, h.saved, h.recent = tip{}, 0, 0, nil, make(State), nil
+}
+
+// keepKnown makes what was known before remain in effect if the valid lines end before it.
+func (h *History) keepKnown(before known) {
+	if before.tip.number > h.tip.number {
+		h.tip, h.saved, h.recent = before.tip, before.saved, before.recent
+	}
+}
+
+// finish compares the end of a file that was read with head.json, and applies the last entry unless
+// that was changed. A line without an end is harmless only if head.json does not know its entry.
+func (h *History) finish(s *scan, last *Entry) {
+	if s.fault == nil || s.fault.Torn {
+		if end := h.checkHead(*s); end != nil {
+			s.fault = end
+		}
 	}
 	if last != nil && (s.fault == nil || s.fault.Line > s.lines) {
 		h.remember(last)
 	}
-	if s.fault != nil {
-		return h.putAside(s)
-	}
-	return nil
 }
 
 // readOn reads a file from where the last call ended. It returns the last entry without
@@ -179,32 +210,28 @@ func (h *History) begin() error {
 	if err != nil {
 		return err
 	}
-	known, saved, recent := h.tip, h.saved, h.recent
-	h.tip, h.lines, h.size, h.file, h.saved, h.recent = tip{}, 0, 0, nil, make(State), nil
-	var last string
+	before := known{h.tip, h.saved, h.recent}
+	h.forget()
+	var name string
 	var s scan
+	var last *Entry
 	if len(names) > 0 {
-		last = names[len(names)-1]
-		var entry *Entry
-		if s, entry, err = h.readOn(last); err != nil {
+		name = names[len(names)-1]
+		if s, last, err = h.readOn(name); err != nil {
 			return err
 		}
 		h.lines, h.size = 0, 0
-		if entry != nil {
-			h.remember(entry)
-		}
 	}
+	h.finish(&s, last)
+	isRemoved := before.tip.number > h.tip.number+uint64(s.bad)
+	h.keepKnown(before)
 	switch {
-	case known.number > h.tip.number+uint64(s.bad):
-		h.tip, h.saved, h.recent = known, saved, recent
-		return h.breakOff(fileName, scan{fault: &Fault{Line: 1, Problem: fmt.Sprintf("it was removed; entry %d was its last", known.number)}})
+	case isRemoved:
+		return h.breakOff(fileName, scan{fault: &Fault{Line: 1, Problem: fmt.Sprintf("it was removed; entry %d was its last", before.tip.number)}})
 	case s.fault != nil:
-		return h.breakOff(last, s)
-	case last != "":
-		return h.write(&Entry{Kind: Head, File: &File{Name: last, SHA256: s.sum}, State: h.saved.clone()})
-	}
-	if s.fault = h.checkHead(s); s.fault != nil {
-		return h.breakOff(fileName, s)
+		return h.breakOff(cmp.Or(name, fileName), s)
+	case name != "":
+		return h.write(&Entry{Kind: Head, File: &File{Name: name, SHA256: s.sum}, State: h.saved.clone()})
 	}
 	return nil // the history is still empty
 }

@@ -101,6 +101,25 @@ func (h *History) open() error {
 	return err
 }
 
+// Recheck reads the whole file again. Damage that was done to it since it was read shows only so;
+// what this process knows remains in effect, also for a process that opens the history after that.
+// It waits for the disk.
+func (h *History) Recheck() error {
+	h.disk.Lock()
+	defer h.disk.Unlock()
+	if h.folder == "" {
+		return nil
+	}
+	h.file = nil
+	if err := h.located(h.locked(func() error { return nil })); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shown = shown{h.tip, h.saved.clone(), slices.Clone(h.recent), h.damaged, h.shown.err}
+	return nil
+}
+
 // located adds the place to an error.
 func (h *History) located(err error) error {
 	if err != nil {

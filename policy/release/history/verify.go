@@ -109,7 +109,7 @@ func (v *verifier) checkFile(name string, e *Entry, before *scan) {
 		v.fail(&Fault{File: name, Line: 1, Problem: "it names no file before it, and there is one"})
 	case e.File.SHA256 != before.sum:
 		v.fail(&Fault{File: name, Line: 1, Problem: fmt.Sprintf("the file before has another SHA-256, %s", before.sum)})
-	case e.Kind == Broken && before.fault == nil:
+	case e.Kind == Broken && (before.fault == nil || before.fault.Torn && e.File.Reason != before.fault.Problem):
 		v.fail(&Fault{File: name, Line: 1, Problem: "it says that the file before was damaged, as its end was missing or changed: " + e.File.Reason})
 	}
 }
