@@ -225,6 +225,17 @@ func TestSocketBeforeAddress(t *testing.T) {
 	}
 }
 
+// From a file with the tokens of several clients, the first one is sent.
+func TestFirstTokenOfFile(t *testing.T) {
+	const token, other = "0123456789abcdef", "fedcba9876543210"
+	for _, text := range []string{token, "\n  " + token + "\r\n", "anna " + token + "\n", "anna\t" + token + "\n\nbob " + other + "\n",
+		"anna " + token + strings.Repeat("\nbob "+other, maxToken/20)} {
+		if got, err := readToken(write(t, text)); got != token || err != nil {
+			t.Errorf("of %.40q: %q, %v", text, got, err)
+		}
+	}
+}
+
 func TestConnectSaysWhatToDo(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, c := range []struct {
@@ -241,7 +252,9 @@ func TestConnectSaysWhatToDo(t *testing.T) {
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "two tokens")}, "holds no token", true},
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "anna two 0123456789abcdef")}, "holds no token", true},
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "a\r\nX-Other: b")}, "holds no token", true},
+		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "0123456789abcdef\nfedcba9876543210\n")}, "holds no token", true},
 		{Target{Address: "127.0.0.1:1", TokenFile: write(t, strings.Repeat("x", maxToken+1))}, "holds no token", true},
+		{Target{Address: "127.0.0.1:1", TokenFile: write(t, "anna 0123456789abcdef"+strings.Repeat("\n", maxTokens))}, "holds no token", true},
 	} {
 		_, err := Connect(c.target)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -104,16 +104,23 @@ const maxToken = 4 << 10
 // minNamedToken is how long a token behind a name is at least, in bytes.
 const minNamedToken = 16
 
-// readToken reads the token in a file, which may stand behind a name. Its content appears in no error.
+// maxTokens is the size in bytes up to which a file of tokens is read.
+const maxTokens = 64 << 10
+
+// readToken reads the first token of a file such as the server's: one token, or lines of a name and
+// a token. Its content appears in no error.
 func readToken(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", &Refusal{0, fmt.Sprintf("read the token: %v; name a file that you may read by --token-file, or by %s", err, TokenVariable)}
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
-	token := string(bytes.TrimSpace(text))
-	if fields := strings.Fields(token); len(fields) == 2 && len(fields[1]) >= minNamedToken { // as the server's files have it
+	text, err := io.ReadAll(io.LimitReader(f, maxTokens+1))
+	first, _, several := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
+	token := string(bytes.TrimSpace(first))
+	fields := strings.Fields(token)
+	named := len(fields) == 2 && len(fields[1]) >= minNamedToken
+	if named {
 		token = fields[1]
 	}
 	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
@@ -122,7 +129,7 @@ func readToken(path string) (string, error) {
 		return "", &Refusal{0, fmt.Sprintf("read the token: %v; name a file with a token", err)}
 	case stablefile.CheckMark(text) != nil:
 		return "", &Refusal{0, fmt.Sprintf("%s: %v", path, stablefile.CheckMark(text))}
-	case token == "", len(text) > maxToken, strings.ContainsFunc(token, unprintable):
+	case token == "", several && !named, len(text) > maxTokens, len(token) > maxToken, strings.ContainsFunc(token, unprintable):
 		return "", &Refusal{0, fmt.Sprintf("%s holds no token; name the file with the server's, of up to %d printable characters without blanks", path, maxToken)}
 	}
 	return token, nil
