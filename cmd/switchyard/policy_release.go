@@ -109,8 +109,9 @@ func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum strin
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	end := time.After(timeout)
-	// A policy that was seen in a release and is neither in it nor in force any more will not come.
-	seen := false // in a release
+	// A policy whose release has ended without putting it in force will not come. While a process that
+	// has just started loads the candidate, the last release that ended is an earlier one.
+	var release uint64 // of the policy; 0 if it was not seen in one
 	for {
 		all, err := conn.Releases(ctx, r.tenants())
 		if err != nil {
@@ -123,10 +124,10 @@ func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum strin
 		if done, err := awaited(one, sum); done || err != nil {
 			return err
 		}
-		switch released := one.Stage != nil && strings.HasPrefix(one.Stage.Candidate.SHA256, sum); {
-		case released:
-			seen = true
-		case seen:
+		switch {
+		case one.Stage != nil && strings.HasPrefix(one.Stage.Candidate.SHA256, sum):
+			release = one.Release
+		case release != 0 && one.Release >= release:
 			return fmt.Errorf("the release of policy %s was withdrawn or superseded; see 'switchyard policy history'", sum)
 		}
 		select {

@@ -17,7 +17,8 @@ func TestWaitForPolicy(t *testing.T) {
 	const sum = "5be2a1c4"
 	wanted, other := api.ReleasedPolicy{SHA256: sum + "00"}, api.ReleasedPolicy{SHA256: "1fbd0280"}
 	stage := func(p api.ReleasedPolicy) *api.ReleaseStage { return &api.ReleaseStage{Candidate: p, State: "shadow"} }
-	before, during := api.Release{InForce: &other}, api.Release{InForce: &other, Stage: stage(wanted)}
+	before, during := api.Release{InForce: &other, Release: 3}, api.Release{InForce: &other, Release: 7, Stage: stage(wanted)}
+	withdrawn := api.Release{InForce: &other, Release: 7}
 	for name, c := range map[string]struct {
 		answers []api.Release
 		exit    int
@@ -25,8 +26,9 @@ func TestWaitForPolicy(t *testing.T) {
 	}{
 		"done":            {[]api.Release{before, during, {InForce: &wanted}}, 0, ""},
 		"rolled back":     {[]api.Release{during, {InForce: &other, Held: []api.ReleasedPolicy{wanted}}}, 1, "was rolled back; let it in by 'switchyard policy retry'"},
-		"withdrawn":       {[]api.Release{before, during, before}, 1, "was withdrawn or superseded"},
-		"superseded":      {[]api.Release{during, {InForce: &other, Stage: stage(other)}}, 1, "was withdrawn or superseded"},
+		"withdrawn":       {[]api.Release{before, during, withdrawn}, 1, "was withdrawn or superseded"},
+		"superseded":      {[]api.Release{during, {InForce: &other, Release: 8, Stage: stage(other)}}, 1, "was withdrawn or superseded"},
+		"upgraded":        {[]api.Release{during, before, during, {InForce: &wanted, Release: 7}}, 0, ""},
 		"killed":          {[]api.Release{during, {InForce: &other, Killed: true}}, 1, "policy revive"},
 		"refused":         {[]api.Release{before, {InForce: &other, Refused: "table gate: no"}}, 1, "refused: table gate: no"},
 		"not yet":         {[]api.Release{during}, exitNotYet, "is not in force after 500ms"},
