@@ -224,7 +224,7 @@ func outdatedPeers(r *api.Release) string {
 func stageOf(s *api.ReleaseStage) string {
 	text := fmt.Sprintf("candidate %s in %s", shortPolicy(s.Candidate), s.State)
 	if s.State == "stage" {
-		text = fmt.Sprintf("candidate %s for %.4g %%", shortPolicy(s.Candidate), 100*s.Effective)
+		text = fmt.Sprintf("candidate %s at %.4g %%", shortPolicy(s.Candidate), 100*s.Effective)
 	}
 	if s.Paused {
 		return strings.TrimSuffix(text+", paused: "+s.Reason, ": ") // an operator need not give one
@@ -250,10 +250,10 @@ func printStage(w io.Writer, r *api.Release) error {
 	rows := [][]string{
 		{"release", fmt.Sprintf("%d of tenant %s", r.Release, r.Tenant)},
 		{"weighed", fmt.Sprintf("%d PDUs in this stage; %d in all, %d not compared", s.Weighed, c.PDUs-c.Unweighed, c.Unweighed)},
-		{"obeyed", fmt.Sprintf("%d PDUs alike, %d as the policy in force, %d as the candidate", s.Alike, s.ByStable, s.ByCandidate)},
+		{"obeyed", fmt.Sprintf("%d PDUs alike, %d as the stable policy, %d as the candidate", s.Alike, s.ByStable, s.ByCandidate)},
 		{"worse", fmt.Sprintf("faults %d, closes %d, undelivered %d", c.Faults, c.Closes, c.Undelivered)},
 		{"change", fmt.Sprintf("copies %s, bytes %s", change(c.Copies), change(c.Bytes))},
-		{"rows", list(s.Commands)},
+		{"affects", list(s.Commands)},
 		{"unseen", list(s.Unseen)},
 		{"budget", budgetsOf(s.Budgets)},
 		{"next", nextOf(s, r.Mode)},

@@ -15,7 +15,7 @@ func TestStatusOfAnEmptyRelease(t *testing.T) {
 	if err := printReleases(&out, &api.Releases{Releases: []api.Release{{Tenant: "acme", Stage: stage}}, History: api.HistoryAccount{Entries: 1, Head: "41a6", Intact: true}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"candidate 5be2a1c4 in shadow, paused\n", "rows     none\n", "unseen   none\n", "history  1 entry, head 41a6\n"} {
+	for _, want := range []string{"candidate 5be2a1c4 in shadow, paused\n", "affects  none\n", "unseen   none\n", "history  1 entry, head 41a6\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

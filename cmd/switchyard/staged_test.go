@@ -68,7 +68,7 @@ func TestGoodRelease(t *testing.T) {
 	if s := r.awaitStage("broadcast-except-sender", "shadow"); s.ByCandidate != 0 || s.ByStable < 200 || s.Counts.Differ < 200 || len(s.Commands) != 1 || len(s.Unseen) != 0 {
 		t.Errorf("in shadow: %+v", s)
 	}
-	if out := r.command(0, "promote", "--reason", "looks good"); !strings.Contains(out, "for 1 %") {
+	if out := r.command(0, "promote", "--reason", "looks good"); !strings.Contains(out, "at 1 %") {
 		t.Errorf("promote: %s", out)
 	}
 	r.command(0, "promote")
@@ -86,7 +86,7 @@ func TestGoodRelease(t *testing.T) {
 	if out := r.command(1, "pause"); !strings.Contains(out, "is paused already") {
 		t.Errorf("a second pause: %s", out)
 	}
-	if out := r.command(0, "status"); !strings.Contains(out, "for 50 %, paused") || !strings.Contains(out, "faults 0, closes 0, undelivered 0") ||
+	if out := r.command(0, "status"); !strings.Contains(out, "at 50 %, paused") || !strings.Contains(out, "faults 0, closes 0, undelivered 0") ||
 		!strings.Contains(out, "undelivered 0 of 0.1 %, copies -") || !strings.Contains(out, "bake after 'switchyard policy resume'") {
 		t.Errorf("status: %s", out)
 	}

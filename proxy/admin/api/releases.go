@@ -44,7 +44,7 @@ type ReleaseStage struct {
 	Step        int            `json:"step"`         // the index of the present one
 	Budgets     []BudgetUse    `json:"budgets"`
 	Alike       uint64         `json:"alike"`        // PDUs since it began about which both say the same by ids
-	ByStable    uint64         `json:"by_stable"`    // other PDUs, obeyed as the policy in force says
+	ByStable    uint64         `json:"by_stable"`    // other PDUs, obeyed as the stable policy says
 	ByCandidate uint64         `json:"by_candidate"` // other PDUs, obeyed as the candidate says
 	Commands    []string       `json:"commands"`     // that the release affects
 	Unseen      []string       `json:"unseen"`       // of those, the ones of which no PDU was seen
@@ -66,8 +66,8 @@ type BudgetUse struct {
 	Ratio   float64 `json:"ratio"` // used of allowed; a few PDUs above 1 end no release, as they prove nothing
 }
 
-// ReleaseCounts is what was compared since the release began. Pairs are of the policy in force and
-// the candidate.
+// ReleaseCounts is what was compared since the release began. Pairs are of the stable policy and the
+// candidate.
 type ReleaseCounts struct {
 	PDUs        uint64    `json:"pdus"`      // of affected commands
 	Unweighed   uint64    `json:"unweighed"` // of those, not compared

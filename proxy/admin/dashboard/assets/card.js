@@ -64,9 +64,9 @@ function pairs(r, audit) {
     const c = s.counts;
     all.push(['Next', next(r), s.paused ? 'wrong' : '']);
     all.push(['Weighed', `${count(s.weighed)} PDUs in this stage; ${count(c.pdus - c.unweighed)} in all, ${count(c.unweighed)} not compared`]);
-    all.push(['Obeyed', `${count(s.alike)} PDUs alike, ${count(s.by_stable)} as the policy in force, ${count(s.by_candidate)} as the candidate`]);
-    all.push(['Affected', s.commands.join(', ') || 'none']);
-    all.push(['Not seen yet', s.unseen.join(', ') || 'none']);
+    all.push(['Obeyed', `${count(s.alike)} PDUs alike, ${count(s.by_stable)} as the stable policy, ${count(s.by_candidate)} as the candidate`]);
+    all.push(['Affects', s.commands.join(', ') || 'none']);
+    all.push(['Unseen', s.unseen.join(', ') || 'none']);
   }
   if (audit) all.push(['Audit', auditText(audit)]);
   return all;

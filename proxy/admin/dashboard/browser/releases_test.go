@@ -125,7 +125,7 @@ func TestRelease(t *testing.T) {
 	if got := eval[[]float64](p, "[...document.querySelectorAll('"+card+"meter')].map(m => m.value)"); !slices.Equal(got, []float64{0, 0, 0.2, 0, 0.8, 0.012}) {
 		t.Errorf("the bars show %v", got)
 	}
-	p.shows(card+".facts", "50 % after 60.00 s and 1796 more weighed PDUs", "1204 PDUs in this stage; 20.2 k in all, 4 not compared", "5120 PDUs alike, 18.0 k as the policy in force, 2204 as the candidate", "CID_MSG_DATA, CID_MSG_READ_NOTIFY")
+	p.shows(card+".facts", "50 % after 60.00 s and 1796 more weighed PDUs", "1204 PDUs in this stage; 20.2 k in all, 4 not compared", "5120 PDUs alike, 18.0 k as the stable policy, 2204 as the candidate", "CID_MSG_DATA, CID_MSG_READ_NOTIFY")
 	p.shows("#releases-count", "1 under way")
 	p.picture("release")
 
