@@ -26,7 +26,7 @@ const (
 
 // core lists the packages that decide and route. Their callers give them everything they
 // work on.
-var core = []string{"pdu", "pdu/body", "policy", "policy/abi", "policy/command", "policy/release", "proxy/hub", "proxy/presence", "proxy/tenant"}
+var core = []string{"pdu", "pdu/body", "policy", "policy/abi", "policy/command", "policy/release", "proxy/hub", "proxy/order", "proxy/presence", "proxy/tenant"}
 
 // imports says which packages may not import what, outside tests. "x/..." is x and
 // all below it, "..." is everything.

@@ -1,0 +1,95 @@
+package order
+
+import "time"
+
+// A Census knows the last record of each hub number, whether or not it counts. So a hub that is no
+// member yet sees from the log itself who is there.
+type Census struct {
+	hub     uint16
+	process uint64
+
+	others map[uint16]*sighting
+	rival  *sighting // of another process with our number
+	bus    time.Time // the latest time by the engine's clock
+	seen   time.Time // when that was, by this hub's
+}
+
+// A sighting is what is known of a hub number.
+type sighting struct {
+	Origin
+	facts   Facts
+	entered Position // where Enter of this incarnation stood, or zero
+	last    time.Time
+	left    bool
+	first   time.Time // of the records with facts since Begin, or zero
+	latest  time.Time // of the same
+}
+
+// NewCensus returns what the process knows, with this hub number, before it reads anything.
+func NewCensus(hub uint16, process uint64) *Census {
+	return &Census{hub: hub, process: process, others: make(map[uint16]*sighting)}
+}
+
+// Begin says that the records noted so far were old, and the following ones are new.
+func (c *Census) Begin() {
+	if c.rival != nil {
+		c.rival.first, c.rival.latest = time.Time{}, time.Time{}
+	}
+}
+
+// Note is told of the last record of each hub before the reading began, and of every record that is
+// read.
+func (c *Census) Note(now time.Time, e Entry, r *Record) {
+	if e.At.After(c.bus) {
+		c.bus, c.seen = e.At, now
+	}
+	tells := r.Kind == Enter || r.Kind == Beat || r.Kind == Found
+	if r.Hub == c.hub {
+		if tells && r.Facts.Process != c.process {
+			c.rival = c.rival.with(e, r, tells)
+		}
+		return
+	}
+	c.others[r.Hub] = c.others[r.Hub].with(e, r, tells)
+}
+
+// with returns the sighting after one more record; s may be nil or of another incarnation.
+func (s *sighting) with(e Entry, r *Record, tells bool) *sighting {
+	if s == nil || s.Origin != r.Origin {
+		s = &sighting{Origin: r.Origin}
+	}
+	s.last, s.left = e.At, r.Kind == Gone && r.About == r.Origin
+	if r.Kind == Enter && s.entered == (Position{}) {
+		s.entered = e.Position
+	}
+	if tells {
+		s.facts, s.latest = r.Facts, e.At
+		if s.first.IsZero() {
+			s.first = e.At
+		}
+	}
+	return s
+}
+
+// Alone reports whether a hub whose Enter stood at entered may say Found: every other one has left,
+// has said nothing for twice the timeout by the engine's clock, or has its Enter behind that.
+func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration) bool {
+	bus := c.bus.Add(max(0, now.Sub(c.seen))) // or later
+	for _, s := range c.others {
+		if !s.left && bus.Sub(s.last) <= 2*timeout && !entered.Before(s.entered) {
+			return false
+		}
+	}
+	return true
+}
+
+// Taken returns what another process tells of itself that lives and has this hub's number: it has
+// spoken twice since Begin, half a second apart, and its Enter does not stand behind that of this
+// hub, which is at entered, or zero if it has not been read.
+func (c *Census) Taken(entered Position) (by Facts, taken bool) {
+	s := c.rival
+	if s == nil || s.latest.Sub(s.first) < time.Second/2 || entered != (Position{}) && entered.Before(s.entered) {
+		return Facts{}, false
+	}
+	return s.facts, true
+}

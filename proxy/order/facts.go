@@ -1,0 +1,107 @@
+package order
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// Facts, all integers big-endian:
+//
+//	length 2                          of what follows; a later release may add to the end
+//	formats 1 + 1, rules 1 + 1        least, most
+//	flags 1                           1: entering, 2: check
+//	process 8, largest PDU 4
+//	epoch 8, sequence 8, sum 8        table
+//	policies 1, 8 for each
+//	name 1, …
+
+// Facts are what a hub tells of itself.
+type Facts struct {
+	Formats  Range    // of records that it can read and write
+	Rules    Range    // that it can follow
+	Process  uint64   // drawn once by each process
+	MaxPDU   uint32   // the largest PDU that its peers may send, in bytes
+	Entering bool     // it does not have the tenant's state yet, so it cannot be the donor
+	Check    bool     // Beat: all who read it take the sum of their table as of here
+	Table    TableSum // of its user table
+	Policies []uint64 // sums of the policies in force, at most 16
+	Name     string   // of the hub, for people; at most 64 bytes
+}
+
+// A Range is what a hub knows of something that has versions: those from Least to Most.
+type Range struct{ Least, Most uint8 }
+
+// overlap returns what is in both ranges, and false if nothing is.
+func (r Range) overlap(s Range) (Range, bool) {
+	both := Range{max(r.Least, s.Least), min(r.Most, s.Most)}
+	return both, both.Least <= both.Most
+}
+
+// A TableSum is the sum of a user table as of a position.
+type TableSum struct {
+	Position
+	Sum uint64
+}
+
+const (
+	maxPolicies = 16
+	maxName     = 64
+	factsLen    = 4 + 1 + 8 + 4 + positionLen + 8 + 1 + 1 // without its length, policies and name
+
+	flagEntering = 1
+	flagCheck    = 2
+)
+
+func (f *Facts) append(dst []byte) []byte {
+	name, policies := f.Name[:min(len(f.Name), maxName)], f.Policies[:min(len(f.Policies), maxPolicies)]
+	dst = binary.BigEndian.AppendUint16(dst, uint16(factsLen+8*len(policies)+len(name)))
+	dst = append(dst, f.Formats.Least, f.Formats.Most, f.Rules.Least, f.Rules.Most, f.flags())
+	dst = binary.BigEndian.AppendUint64(dst, f.Process)
+	dst = binary.BigEndian.AppendUint32(dst, f.MaxPDU)
+	dst = appendPosition(dst, f.Table.Position)
+	dst = binary.BigEndian.AppendUint64(dst, f.Table.Sum)
+	dst = append(dst, byte(len(policies)))
+	for _, sum := range policies {
+		dst = binary.BigEndian.AppendUint64(dst, sum)
+	}
+	return append(append(dst, byte(len(name))), name...)
+}
+
+func (f *Facts) flags() (b byte) {
+	if f.Entering {
+		b |= flagEntering
+	}
+	if f.Check {
+		b |= flagCheck
+	}
+	return b
+}
+
+// parse parses facts, which end with b. It ignores what a later release has added to them.
+func (f *Facts) parse(b []byte) error {
+	if len(b) < 2 || int(binary.BigEndian.Uint16(b)) < factsLen || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
+		return errCut
+	}
+	if len(b)-2 > int(binary.BigEndian.Uint16(b)) {
+		return errMore
+	}
+	b = b[2:]
+	*f = Facts{Formats: Range{b[0], b[1]}, Rules: Range{b[2], b[3]}, Entering: b[4]&flagEntering != 0, Check: b[4]&flagCheck != 0,
+		Process: binary.BigEndian.Uint64(b[5:]), MaxPDU: binary.BigEndian.Uint32(b[13:])}
+	f.Table = TableSum{parsePosition(b[17:]), binary.BigEndian.Uint64(b[33:])}
+	if f.Formats.Least > f.Formats.Most || f.Rules.Least > f.Rules.Most {
+		return errors.New("a range of formats or rules is empty")
+	}
+	n := int(b[41])
+	if b = b[42:]; n > maxPolicies || len(b) < 8*n+1 {
+		return errCut
+	}
+	for ; n > 0; n-- {
+		f.Policies, b = append(f.Policies, binary.BigEndian.Uint64(b)), b[8:]
+	}
+	if n = int(b[0]); n > maxName || len(b) < 1+n {
+		return errCut
+	}
+	f.Name = string(b[1 : 1+n])
+	return nil
+}

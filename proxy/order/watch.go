@@ -1,0 +1,35 @@
+package order
+
+import "time"
+
+// steadyFor is how long none of our own records may be read before we cannot tell whether others
+// are silent. Each hub says something every second.
+const steadyFor = 2500 * time.Millisecond
+
+// ownRead notes that a record of this hub was read.
+func (m *Members) ownRead(now time.Time) {
+	if now.Sub(m.ownAt) > steadyFor {
+		m.steadyAt = now
+	}
+	m.ownAt = now
+}
+
+// Due returns which members are to be declared gone: those of which nothing has counted for the
+// timeout, all of which this hub's own records came back in time. While the log stands still nobody
+// reads his own, so nobody is accused.
+func (m *Members) Due(now time.Time) []Origin {
+	if !m.in || now.Sub(m.ownAt) > steadyFor {
+		return nil
+	}
+	var due []Origin
+	for _, member := range m.List() {
+		since := member.Heard
+		if since.Before(m.steadyAt) {
+			since = m.steadyAt
+		}
+		if member.Origin != m.self && now.Sub(since) >= m.timeout {
+			due = append(due, member.Origin)
+		}
+	}
+	return due
+}
