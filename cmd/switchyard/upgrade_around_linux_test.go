@@ -155,6 +155,25 @@ func TestUpgradeKeepsAKillWithoutAFolder(t *testing.T) {
 	u.mustUpgrade()
 }
 
+// What could not be written to releases.state is written by the next attempt to upgrade.
+func TestUpgradeAfterADiskFailed(t *testing.T) {
+	t.Parallel()
+	state := filepath.Join(t.TempDir(), "state")
+	write(t, state, "") // a file where the folder should be
+	u := startUpgradable(t, "--set", "releases.state="+state)
+	u.policy("kill")
+	if code, out := u.upgrade(); code != exitInternal || !strings.Contains(out, "the new process would not know 2 entries") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	if err := os.Remove(state); err != nil {
+		t.Fatal(err)
+	}
+	u.mustUpgrade()
+	if out := u.policy("status"); !strings.Contains(out, "killed") {
+		t.Errorf("after the upgrade: %s", out)
+	}
+}
+
 // policy runs a command about policies.
 func (u *upgradable) policy(verb string) string {
 	u.t.Helper()

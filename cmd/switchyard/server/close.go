@@ -7,7 +7,7 @@ import (
 	"switchyard/proxy/admin"
 )
 
-// historyTime is how long a stop waits for the disk to take the history of policies.
+// historyTime is how long a stop, and an upgrade, wait for the disk to take the history of policies.
 const historyTime = 2 * time.Second
 
 // stop drains: it stops accepting, routes what has arrived, and writes what is due, until the
@@ -92,7 +92,7 @@ func (srv *server) close() {
 	if srv.engine != nil && srv.loading.Load() == 0 { // otherwise a load that was given up may run its code
 		srv.engine.Close()
 	}
-	if n := srv.records.Close(historyTime); n > 0 {
+	if n := srv.records.Flush(historyTime); n > 0 {
 		srv.log.Error("entries of the history of policies are lost, as its folder cannot be written", "entries", n, "error", srv.records.Position().Err)
 	}
 	srv.log.Info("stopped")

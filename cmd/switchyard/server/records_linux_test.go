@@ -46,5 +46,5 @@ func TestDiskOfTheHistoryHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Close()
-	records.Close(time.Minute) // the writer finds no file
+	records.Flush(time.Minute) // the writer finds no file
 }

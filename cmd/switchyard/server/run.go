@@ -67,6 +67,7 @@ func (srv *server) run(signals signals) {
 			srv.checkAgain() // a signature may have become valid
 		case now := <-warm.C:
 			srv.releaseEarlier(now)
+			srv.records.Flush(0) // without waiting; the disk may work again
 		case <-srv.releases:
 			srv.carryReleases()
 		case <-changed:

@@ -152,9 +152,11 @@ func (srv *server) busy() error {
 	return nil
 }
 
-// unsaved returns an error if the history of policies has entries that another process cannot know.
+// unsaved returns an error if the history of policies has entries that another process cannot know,
+// as they cannot be written now either.
 func (srv *server) unsaved() error {
-	if p := srv.records.Position(); p.Unsaved > 0 {
+	if srv.records.Flush(historyTime) > 0 {
+		p := srv.records.Position()
 		return &handover.Error{Step: stepRefused, Err: fmt.Errorf("the new process would not know %d entries of the history of policies, which are not written; make releases.state writable, then ask again: %w", p.Unsaved, p.Err)}
 	}
 	return nil

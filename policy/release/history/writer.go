@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// One goroutine writes the entries. Append starts it; it ends when all entries are written or a
-// write fails, and Close waits for it. Readers see a copy of its results and never wait for the
-// disk:
+// One goroutine writes the entries. Append or Flush starts it; it ends when all entries are written
+// or a write fails, and the last Flush waits for it. Readers see a copy of its results and never wait
+// for the disk:
 //
 //	Append ──▶ unsaved ──▶ writeLoop ──▶ history.jsonl
 //	  ▲ for writeTime          │
@@ -43,7 +43,7 @@ type shown struct {
 // It waits for the disk for at most a second, so it belongs off the data path. Kinds that end a
 // release get a receipt; r holds the parts of it that only the caller knows. If the entry cannot
 // be written in that time, it has no number and is in effect until the process ends; it is written
-// when the disk responds, or together with the next entry.
+// when the disk responds, by the next call of Append or Flush.
 func (h *History) Append(e Entry, r Receipt, blobs ...[]byte) (Entry, error) {
 	e.Time, e.blobs, e.receipt = now(), blobs, r
 	u := &unsaved{e, make(chan written, 1)}
@@ -103,11 +103,19 @@ func (h *History) takeGiven() {
 	clear(h.given)
 }
 
-// Close waits at most limit until all entries are written, and returns how many are not.
-func (h *History) Close(limit time.Duration) (unwritten int) {
+// Flush tries to write the entries that could not be written before, waits at most limit until all
+// are written, and returns how many are not.
+func (h *History) Flush(limit time.Duration) (unwritten int) {
 	h.mu.Lock()
+	begin := h.writing == nil && len(h.unsaved) > 0
+	if begin {
+		h.writing = make(chan struct{})
+	}
 	writing := h.writing
 	h.mu.Unlock()
+	if begin {
+		h.start(h.writeLoop)
+	}
 	if writing != nil {
 		select {
 		case <-writing:

@@ -38,11 +38,11 @@ func TestDiskThatHangs(t *testing.T) {
 		if took := time.Since(begun); took != writeTime {
 			t.Errorf("two entries took %v", took)
 		}
-		if n := h.Close(time.Second); n != 2 {
+		if n := h.Flush(time.Second); n != 2 {
 			t.Errorf("%d entries are not written, want 2", n)
 		}
 		close(answers)
-		if n := h.Close(time.Minute); n != 0 {
+		if n := h.Flush(time.Minute); n != 0 {
 			t.Errorf("%d entries are not written when the disk responds", n)
 		}
 		if p := h.Position(); p.Number != 3 || p.Unsaved != 0 || p.Err != nil {
@@ -78,7 +78,7 @@ func TestDiskThatHangsForLong(t *testing.T) {
 			t.Errorf("%d entries wait, want %d", p.Unsaved, maxUnsaved)
 		}
 		close(answers)
-		if n := h.Close(time.Minute); n != 0 {
+		if n := h.Flush(time.Minute); n != 0 {
 			t.Errorf("%d entries are not written", n)
 		}
 		wantState(t, h, "acme", "one", nil, []string{"two"})
@@ -128,5 +128,36 @@ func TestDiskThatFailsForLong(t *testing.T) {
 	wantState(t, h, "acme", "three", []string{"one"}, []string{"two"})
 	if !h.State("zeta").Killed {
 		t.Error("the kill that was given up is no longer in effect")
+	}
+}
+
+// What a disk could not take is written by Flush, once it can.
+func TestDiskThatFailed(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(folder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := Open(folder, 8, nil)
+	if err == nil {
+		t.Fatal("opened a file as a folder")
+	}
+	one, file := policyOf("one")
+	for _, e := range []Entry{{Kind: AtOnce, Tenant: "acme", To: one}, {Kind: Kill, Tenant: "acme"}} {
+		if _, err := h.Append(e, Receipt{}, file); err == nil {
+			t.Error("an entry was written")
+		}
+	}
+	if n := h.Flush(time.Minute); n != 2 || h.Position().Err == nil {
+		t.Errorf("%d entries are not written, %v; want 2 and an error", n, h.Position().Err)
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.Flush(time.Minute); n != 0 || h.Position().Err != nil {
+		t.Errorf("%d entries are not written, %v", n, h.Position().Err)
+	}
+	wantSound(t, folder, 2)
+	if !open(t, folder, nil).State("acme").Killed {
+		t.Error("the kill is forgotten")
 	}
 }
