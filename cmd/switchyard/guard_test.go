@@ -121,7 +121,7 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
-		not:      []string{module + "/cmd/switchyard/dialogue", module + "/pdu/pdutest", module + "/policy/policytest", module + "/proxy/hub/hubtest", module + "/proxy/logtest", module + "/proxy/certificate/authority", module + "/cmd/switchyard/client/terminal/pty"},
+		not:      []string{module + "/cmd/switchyard/dialogue", module + "/pdu/pdutest", module + "/policy/policytest", module + "/proxy/hub/hubtest", module + "/proxy/order/ordertest", module + "/proxy/logtest", module + "/proxy/certificate/authority", module + "/cmd/switchyard/client/terminal/pty"},
 		because:  "these help tests only",
 	},
 }

@@ -80,9 +80,12 @@ func NewMembers(timeout time.Duration) *Members {
 }
 
 // Begin says that the hub enters as self. Until Import succeeds, or a Found of its own counts, Next
-// ignores everything but Found.
+// ignores everything but Found. What NextOf knows stays known.
 func (m *Members) Begin(self Origin) {
-	*m = Members{timeout: m.timeout, self: self, founded: m.founded, slots: make(map[uint16]*slot)}
+	for _, s := range m.slots {
+		s.retire(s.since)
+	}
+	*m = Members{self: self, timeout: m.timeout, founded: m.founded, slots: m.slots, check: check{mismatches: m.check.mismatches}}
 }
 
 // In reports whether this hub has the members' state and is one of them.
@@ -209,7 +212,7 @@ func (m *Members) found(now time.Time, e Entry, r *Record) (*Record, Ignored) {
 	*s = slot{incarnation: r.Incarnation, member: true, ready: true, next: r.Number + 1, since: e.Position, facts: r.Facts, past: s.past, heard: now}
 	m.agreed = m.agreement(0)
 	m.in = r.Origin == m.self
-	m.check, m.steadyAt = check{}, now
+	m.check, m.steadyAt = check{mismatches: m.check.mismatches}, now
 	return r, ""
 }
 

@@ -18,10 +18,9 @@ import (
 // An Outbox keeps what a hub says to the log until it is read back, so that an append may be lost,
 // doubled or overtaken. It is not safe for concurrent use.
 type Outbox struct {
-	origin   Origin
-	previous Origin // under which what is said anew had its last numbers, see Enter
-	window   int    // bytes under way at most
-	queue    int    // bytes waiting at which the outbox is full
+	origin Origin
+	window int // bytes under way at most
+	queue  int // bytes waiting at which the outbox is full
 
 	waiting      []*item
 	waitingBytes int
@@ -39,9 +38,11 @@ type Outbox struct {
 type item struct {
 	kind  Kind
 	bytes []byte // a record; its header is written when it gets a number
-	first bool   // said by SayFirst
 	sent  bool   // bytes was returned by Next, so somebody may still read it
-	old   uint64 // the last number under Outbox.previous, or 0
+
+	// The number, of its last piece, that it had before the hub entered anew, or 0.
+	old       uint64
+	oldOrigin Origin
 }
 
 // A piece is a record with a number: an item, or a part of one that is longer than a record.
@@ -87,12 +88,8 @@ func (o *Outbox) Say(r *Record) {
 }
 
 // SayFirst says a record about a session before all that waits. It is for what a hub says between
-// Enter and Resume about the sessions that it has already; another Enter forgets it.
-func (o *Outbox) SayFirst(r *Record) {
-	it := newItem(r)
-	it.first = true
-	o.number(it)
-}
+// Enter and Resume about the sessions that it has already.
+func (o *Outbox) SayFirst(r *Record) { o.number(newItem(r)) }
 
 func newItem(r *Record) *item {
 	size := headerLen + sessionLen

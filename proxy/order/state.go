@@ -4,16 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"math"
 	"slices"
 	"time"
 )
 
-// The exported state is a stream of bytes, cut into chunks anywhere, all integers big-endian:
+// The exported state, all integers big-endian:
 //
-//	length 8                                      of what follows
 //	at: epoch 8, sequence 8; founded: the same    positions
 //	slots 2, then for each of them:
 //	    hub 2, incarnation 4, flags 1             1: member, 2: ready, 4: said
@@ -23,31 +20,23 @@ import (
 //	    left 4, bytes 4, …                        of a batch in parts
 
 const (
-	maxChunk = 512 << 10
-	maxHub   = 4095
-	slotLen  = 2 + 4 + 1 + 8 + positionLen // up to the facts
-	pastLen  = 4 + 8
+	maxHub  = 4095
+	slotLen = 2 + 4 + 1 + 8 + positionLen // up to the facts
+	pastLen = 4 + 8
 
 	flagMember = 1
 	flagReady  = 2
 	flagSaid   = 4
 )
 
-// Export hands the state of the members, as of the record read last, to yield in chunks of at most
-// 512 KiB, for Import. A chunk is valid during the call. Export returns the first error of yield.
-func (m *Members) Export(yield func(chunk []byte) error) error {
-	b := appendPosition(appendPosition(make([]byte, 8), m.at), m.founded)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(m.slots)))
+// Export appends the state of the members, as of the record that was read last, to dst, for Import.
+func (m *Members) Export(dst []byte) []byte {
+	dst = appendPosition(appendPosition(dst, m.at), m.founded)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.slots)))
 	for _, hub := range slices.Sorted(maps.Keys(m.slots)) {
-		b = m.slots[hub].append(binary.BigEndian.AppendUint16(b, hub))
+		dst = m.slots[hub].append(binary.BigEndian.AppendUint16(dst, hub))
 	}
-	binary.BigEndian.PutUint64(b, uint64(len(b)-8))
-	for chunk := range slices.Chunk(b, maxChunk) {
-		if err := yield(chunk); err != nil {
-			return err
-		}
-	}
-	return nil
+	return dst
 }
 
 func (s *slot) append(b []byte) []byte {
@@ -76,15 +65,11 @@ func (s *slot) flags() (b byte) {
 }
 
 // Import makes this hub go on from the state that the donor has exported at this hub's Enter. The
-// function next returns its chunks one after the other, and is called until the end of the state of
-// the members; what else the donor sends follows in other chunks. The records behind the Enter are to
-// be given to Next afterwards. After an error the hub has to enter again.
-func (m *Members) Import(now time.Time, next func() (chunk []byte, err error)) error {
-	b, err := readState(next)
-	if err != nil {
-		return fmt.Errorf("the state of the members: %w", err)
-	}
-	in := Members{self: m.self, timeout: m.timeout, slots: make(map[uint16]*slot), ownAt: m.ownAt, steadyAt: now}
+// records that were read since are to be given to Next afterwards; those before are Early. After an
+// error nothing has changed.
+func (m *Members) Import(now time.Time, b []byte) error {
+	in := Members{self: m.self, timeout: m.timeout, slots: make(map[uint16]*slot), ownAt: m.ownAt, steadyAt: now,
+		check: check{mismatches: m.check.mismatches}}
 	if err := in.parse(b, now); err != nil {
 		return fmt.Errorf("the state of the members: %w", err)
 	}
@@ -94,35 +79,6 @@ func (m *Members) Import(now time.Time, next func() (chunk []byte, err error)) e
 	in.in, in.agreed = true, in.agreement(0)
 	*m = in
 	return nil
-}
-
-// readState returns what follows the length.
-func readState(next func() ([]byte, error)) ([]byte, error) {
-	var b []byte
-	for {
-		chunk, err := next()
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		switch {
-		case err != nil:
-			return nil, err
-		case len(chunk) == 0 || len(chunk) > maxChunk:
-			return nil, fmt.Errorf("a chunk has %d bytes, which is not 1 to %d", len(chunk), maxChunk)
-		}
-		b = append(b, chunk...)
-		if len(b) < 8 {
-			continue
-		}
-		switch n, have := binary.BigEndian.Uint64(b), uint64(len(b)-8); {
-		case n > math.MaxInt32+maxLong:
-			return nil, errors.New("it is too long")
-		case have > n:
-			return nil, errMore
-		case have == n:
-			return b[8:], nil
-		}
-	}
 }
 
 func (m *Members) parse(b []byte, now time.Time) error {
