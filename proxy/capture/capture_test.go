@@ -131,24 +131,6 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestStatistics(t *testing.T) {
-	var b bytes.Buffer
-	w, _ := NewWriter(&b, "a test")
-	w.AddTenant(Tenant{Name: "a"})
-	w.AddTenant(Tenant{Name: "b"})
-	want := []Statistics{{PDUs: 10, Missed: 3}, {PDUs: 1, Ended: "somebody stopped it"}}
-	w.Statistics(0, time.Now(), Statistics{PDUs: 5})
-	w.Statistics(1, time.Now(), want[1])
-	w.Statistics(0, time.Now(), want[0])
-	r := NewReader(&b)
-	if _, err := r.Next(); err != io.EOF {
-		t.Fatal(err)
-	}
-	if got := []Statistics{r.Statistics(0), r.Statistics(1)}; !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
 // Of a PDU that is larger than Wireshark takes, the beginning and the length are kept.
 func TestLargePDU(t *testing.T) {
 	p := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))

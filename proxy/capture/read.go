@@ -48,7 +48,8 @@ func (r *Reader) Next() (*Record, error) {
 // Tenants returns the tenants read so far. Record.Tenant is an index of it.
 func (r *Reader) Tenants() []Tenant { return r.tenants }
 
-// Statistics returns the counts of a tenant that were read last.
+// Statistics returns the counts of a tenant that were read last, and PDUs that were read since. A
+// capture that was interrupted or cut off has no statistics at its end.
 func (r *Reader) Statistics(tenant int) Statistics { return r.statistics[tenant] }
 
 // Offset returns where the current block begins, in bytes.
@@ -185,6 +186,9 @@ func (r *Reader) readPacket(body []byte) (err error) {
 	}
 	if err := rec.parse(body[:kept:kept], length); err != nil {
 		return err
+	}
+	if rec.Kind == PDU && !rec.Known {
+		r.statistics[rec.Tenant].PDUs++
 	}
 	return r.blocks.options(body[min(int(kept+3)&^3, len(body)):], func(code uint16, value []byte) error {
 		if code == packetDropped && len(value) == 8 {
