@@ -137,26 +137,25 @@ func (srv *server) do(v admin.Verb) error {
 		return conflict("the tenant was removed meanwhile")
 	}
 	state := srv.records.State(v.Tenant)
-	present := state.Release
-	if s.release != nil {
+	present, isUnderWay := state.Release, s.release != nil || state.Underway != nil
+	switch {
+	case s.release != nil:
 		present = s.release.id
+	case isUnderWay:
+		present = state.Underway.Release
 	}
 	if v.Release != 0 && v.Release != present {
 		return conflict("release %d is not the present one, which is %d; look again by 'switchyard policy status'", v.Release, present)
 	}
-	if v.Name == admin.Rollback && v.Reconnect && v.To == "" && s.release == nil && isRolledBack(s, state) {
+	if v.Name == admin.Rollback && v.Reconnect && v.To == "" && !isUnderWay && isRolledBack(s, state) {
 		srv.reconnect(s, v)
 		return nil
 	}
 	if state.Killed && v.Name != admin.Revive {
 		return conflict("the tenant's policy was killed; end that first, by 'switchyard policy revive'")
 	}
-	if e, ok := releaseEventOf(v); ok && s.release != nil {
-		err := srv.tell(t.Name, s, e, history.Who{By: v.By}, v.Reason)
-		if err == nil && v.Reconnect {
-			srv.reconnect(s, v)
-		}
-		return err
+	if e, ok := releaseEventOf(v); ok && isUnderWay {
+		return srv.carryEvent(t, s, state.Underway, e, v)
 	}
 	switch v.Name {
 	case admin.Rollback:
@@ -169,6 +168,25 @@ func (srv *server) do(v admin.Verb) error {
 		return srv.revive(t, s, state, v)
 	}
 	return conflict("no release is under way")
+}
+
+// carryEvent carries out a verb about the release that is under way. After a start or an upgrade that
+// waits until its candidate is loaded; u is what the history says of it.
+func (srv *server) carryEvent(t config.Tenant, s *served, u *history.Underway, e release.Event, v admin.Verb) error {
+	switch {
+	case s.release != nil:
+		if err := srv.tell(t.Name, s, e, history.Who{By: v.By}, v.Reason); err != nil {
+			return err
+		}
+	case e == release.Rollback:
+		srv.rollBackWaiting(t, s, u, history.Who{By: v.By}, v.Reason)
+	default:
+		return conflict("release %d goes on when its candidate is loaded; do that then, or end it by 'switchyard policy rollback'", u.Release)
+	}
+	if v.Reconnect {
+		srv.reconnect(s, v)
+	}
+	return nil
 }
 
 // releaseEventOf returns the event of a verb for a release that is under way.
@@ -196,8 +214,11 @@ func conflict(format string, args ...any) error {
 // rollback puts an earlier policy in force: at once if it is the one before, which is still loaded,
 // else when it is loaded.
 func (srv *server) rollback(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
-	if s.release != nil {
+	switch {
+	case s.release != nil:
 		return conflict("release %d is under way; roll that back first, without --to", s.release.id)
+	case was.Underway != nil:
+		return conflict("release %d is under way; roll that back first, without --to", was.Underway.Release)
 	}
 	to, err := target(was, v.To)
 	if err != nil {

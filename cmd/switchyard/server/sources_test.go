@@ -302,6 +302,40 @@ func TestReleaseWithoutItsCandidate(t *testing.T) {
 	}
 }
 
+// A rollback ends a release that waits for its candidate, and does not go back further than that. Other
+// verbs have to wait.
+func TestRollbackOfAReleaseThatWaits(t *testing.T) {
+	t.Parallel()
+	w, s, _ := serveCandidate(t, "")
+	s.finishRelease()
+	w.set("consume")
+	s.reload()
+	r := s.nextRelease(nil)
+	w.set("")
+	if err := os.Remove(filepath.Join(s.dir, "state", "policies", r.to.SHA256)); err != nil {
+		t.Fatal(err)
+	}
+	s.begin()
+	s.expect("serving", 1)
+	s.wantInForce("broadcast-all")
+	for _, v := range []admin.Verb{{Name: admin.Promote}, {Name: admin.Rollback, To: history.Sum([]byte(routesFor("drop")))}, {Name: admin.Rollback, Release: r.id - 1}} {
+		if err := s.verb(v); err == nil || !strings.Contains(err.Error(), "release ") {
+			t.Errorf("%+v: %v", v, err)
+		}
+	}
+	if err := s.verb(admin.Verb{Name: admin.Rollback, Release: r.id, Reason: "no"}); err != nil {
+		t.Fatal(err)
+	}
+	s.wantRolledBack(r)
+	w.set("consume")
+	s.reload()
+	s.expect("policy held back", 1)
+	s.wantInForce("broadcast-all")
+	if e := s.state.records.Load().Recent("a", 1)[0]; e.Kind != history.RolledBack || e.Release != r.id || e.Reason != "no" {
+		t.Errorf("the last entry is %+v", e)
+	}
+}
+
 // What was gone back to stays in force after a start that does not reach the address of what was
 // rolled back. When it is reached, that is skipped still.
 func TestRolledBackWithoutAnAddress(t *testing.T) {

@@ -236,8 +236,21 @@ func (srv *server) endInterrupted() {
 		if u.Stopped {
 			reason = "restart: release.on_restart is roll-back"
 		}
-		place := srv.record(history.Entry{Kind: history.RolledBack, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce, Held: &u.Candidate,
-			Who: history.Who{By: "start"}, Reason: reason}, history.Receipt{})
-		srv.log.Error("release rolled back", "tenant", t.Name, "release", u.Release, "candidate", u.Candidate.Short(), "reason", reason, place.attr())
+		srv.rollBackStopped(t.Name, u, history.Who{By: "start"}, reason)
 	}
+}
+
+// rollBackStopped rolls back a release that does not go on after a stop or an upgrade.
+func (srv *server) rollBackStopped(tenant string, u *history.Underway, by history.Who, reason string) {
+	place := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, Release: u.Release, From: &u.Candidate, To: srv.records.State(tenant).InForce, Held: &u.Candidate,
+		Who: by, Reason: reason}, history.Receipt{})
+	srv.log.Error("release rolled back", "tenant", tenant, "release", u.Release, "candidate", u.Candidate.Short(), "by", by.By, "reason", reason, place.attr())
+}
+
+// rollBackWaiting rolls back a release that would go on when its candidate is loaded. The stable
+// policy is in force.
+func (srv *server) rollBackWaiting(t config.Tenant, s *served, u *history.Underway, by history.Who, reason string) {
+	srv.rollBackStopped(t.Name, u, by, reason)
+	s.releases[release.RolledBack]++
+	srv.reloadPolicy(t, s, true, by) // which finds that the candidate is held back
 }
