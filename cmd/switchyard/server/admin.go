@@ -77,15 +77,15 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 		}
 		listeners = append(listeners, l)
 	}
-	return listeners, srv.checkTokens(listeners)
+	return listeners, srv.checkTokens()
 }
 
-// checkTokens checks the token files, if there are listeners for them.
-func (srv *server) checkTokens(listeners []net.Listener) error {
-	if len(listeners) == 0 {
+// checkTokens checks the token files, if there is a listener for them.
+func (srv *server) checkTokens() error {
+	c := srv.config
+	if c.Admin.Address == "" && c.Admin.Socket == "" {
 		return nil
 	}
-	c := srv.config
 	if err := admin.CheckTokens(c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile)); err != nil {
 		return InvalidError{err}
 	}
