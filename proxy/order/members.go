@@ -44,7 +44,7 @@ type slot struct {
 	past        []past
 	long        assembly
 
-	heard time.Time // when one of its records last counted, by this hub's clock
+	heard time.Time // when one of its records was last read, by this hub's clock
 	vote  TableSum
 }
 
@@ -88,6 +88,19 @@ func (m *Members) Begin(self Origin) {
 	*m = Members{self: self, timeout: m.timeout, founded: m.founded, slots: m.slots, check: check{mismatches: m.check.mismatches}}
 }
 
+// Follow returns a copy for a hub that is to enter again and knows the members' state as of what it
+// read last. The copy goes on with what the others say, until the hub has entered. It is no member.
+func (m *Members) Follow() *Members {
+	f := *m
+	f.self, f.in, f.slots = Origin{}, true, make(map[uint16]*slot, len(m.slots))
+	for hub, s := range m.slots {
+		one := *s
+		one.past, one.long.bytes = slices.Clone(s.past), slices.Clip(s.long.bytes)
+		f.slots[hub] = &one
+	}
+	return &f
+}
+
 // In reports whether this hub has the members' state and is one of them.
 func (m *Members) In() bool { return m.in }
 
@@ -118,9 +131,11 @@ func (m *Members) Next(now time.Time, e Entry, r *Record) (whole *Record, ignore
 		return m.enter(now, e, r)
 	}
 	s := m.slots[r.Hub]
-	switch {
-	case s == nil || !s.member || s.incarnation != r.Incarnation:
+	if s == nil || !s.member || s.incarnation != r.Incarnation {
 		return nil, Stranger
+	}
+	s.heard = now // it lives, also if one before it is missing
+	switch {
 	case r.Number < s.next:
 		return nil, Doubled
 	case r.Number > s.next:
@@ -130,7 +145,6 @@ func (m *Members) Next(now time.Time, e Entry, r *Record) (whole *Record, ignore
 		return nil, ignored
 	}
 	s.next++
-	s.heard = now
 	s.said = s.said || whole == nil || r.Kind.ofSession()
 	switch {
 	case r.Kind == Gone && !m.gone(e, r.About):
@@ -252,7 +266,7 @@ type Member struct {
 	Ready bool // it has the tenant's state
 	Next  uint64
 	Facts Facts
-	Heard time.Time // when one of its records last counted here
+	Heard time.Time // when one of its records was last read here
 }
 
 // List returns the members by their numbers.

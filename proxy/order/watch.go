@@ -14,7 +14,7 @@ func (m *Members) ownRead(now time.Time) {
 	m.ownAt = now
 }
 
-// Due returns which members are to be declared gone: those of which nothing has counted for the
+// Due returns which members are to be declared gone: those of which nothing was read for the
 // timeout, all of which this hub's own records came back in time. While the log stands still nobody
 // reads his own, so nobody is accused.
 func (m *Members) Due(now time.Time) []Origin {
