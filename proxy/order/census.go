@@ -72,11 +72,14 @@ func (s *sighting) with(e Entry, r *Record, tells bool) *sighting {
 }
 
 // Alone reports whether a hub whose Enter stood at entered may say Found: every other one has left,
-// has said nothing for twice the timeout by the engine's clock, or has its Enter behind that.
-func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration) bool {
+// has said nothing for twice the timeout by the engine's clock, or has its Enter behind that. If the
+// hub's Enter is unanswered, it need not wait for those with higher numbers that want to enter, too;
+// otherwise two that ask again and again would wait for each other.
+func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration, unanswered bool) bool {
 	bus := c.bus.Add(max(0, now.Sub(c.seen))) // or later
-	for _, s := range c.others {
-		if !s.left && bus.Sub(s.last) <= 2*timeout && !entered.Before(s.entered) {
+	for hub, s := range c.others {
+		waits := entered.Before(s.entered) || unanswered && s.facts.Entering && hub > c.hub
+		if !s.left && bus.Sub(s.last) <= 2*timeout && !waits {
 			return false
 		}
 	}

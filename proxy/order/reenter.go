@@ -27,8 +27,8 @@ func (o *Outbox) Enter(incarnation uint32) {
 // that the hub has imported. Settle is called between Enter and Resume.
 func (o *Outbox) Settle(nextOf func(Origin) (next uint64, known bool)) []Record {
 	return o.take(func(it *item) bool {
-		next, _ := nextOf(it.oldOrigin)
-		return it.old < next && it.old > 0
+		next, known := nextOf(it.oldOrigin)
+		return known && it.old < next && it.old > 0
 	})
 }
 

@@ -1,0 +1,137 @@
+package order_test
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/proxy/order"
+	"switchyard/proxy/order/ordertest"
+)
+
+var trouble = ordertest.Trouble{Lose: 0.03, Double: 0.05, Delay: 0.03, Most: 300 * time.Millisecond}
+
+// check compares what counted with what was said: of each process, all messages once and in order,
+// or their beginning if the process was killed.
+func (w *world) check() {
+	w.Helper()
+	positions := slices.Concat(slices.Collect(maps.Keys(w.counted)), slices.Collect(maps.Keys(w.forgotten)))
+	slices.SortFunc(positions, func(a, b order.Position) int {
+		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Sequence, b.Sequence))
+	})
+	last := make(map[uint64]uint64)
+	forgetful := make(map[uint64]bool)
+	for _, at := range positions {
+		if process := w.forgotten[at]; process != 0 {
+			forgetful[process] = true
+		}
+		r := w.counted[at]
+		if len(r.Runs) == 0 {
+			continue
+		}
+		body := r.Runs[0].Bytes[pdu.HeaderLen:]
+		process, message := binary.BigEndian.Uint64(body), binary.BigEndian.Uint64(body[8:])
+		if message != last[process]+1 && !(forgetful[process] && message <= last[process]) {
+			w.logHubs()
+			w.Fatalf("at %v message %d of process %d counts after %d", at, message, process, last[process])
+		}
+		last[process] = message
+		delete(forgetful, process)
+	}
+	for _, h := range w.hubs {
+		if !h.over && last[h.process] != w.said[h.process] {
+			w.Errorf("hub %d has said %d messages, %d count; it entered %q", h.number, w.said[h.process], last[h.process], h.whys)
+		}
+	}
+}
+
+// Whatever the log loses, doubles and delays, all hubs count the same, and all that was said, once
+// and in order. What is appended stays below three times what counts.
+func TestOneOrder(t *testing.T) { oneOrder(t, 0, 5) }
+
+func oneOrder(t *testing.T, from, to uint64) {
+	for seed := from; seed < to; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			w.log.Latency = time.Duration(w.random.Int64N(int64(50 * time.Millisecond)))
+			w.log.Trouble, w.long, w.messages = trouble, seed%4 == 0, 1+int(seed%3)*3
+			for n := range uint16(1 + w.random.UintN(5)) {
+				w.start(n + 1)
+			}
+			w.run(10 * time.Second)
+			appended, head := w.log.Appended, len(w.counted)
+			w.calm()
+			w.check()
+			if w.founded != 1 {
+				t.Errorf("the tenant began %d times", w.founded)
+			}
+			if !w.long && appended > 3*head {
+				t.Errorf("%d appends for %d records that count", appended, head)
+			}
+			if head < 150 {
+				t.Errorf("only %d records count", head)
+			}
+		})
+	}
+}
+
+// incident does one of the things that happen to hubs and to their log.
+func (w *world) incident() {
+	h := w.hubs[w.random.IntN(len(w.hubs))]
+	after := time.Duration(w.random.Int64N(int64(12 * time.Second)))
+	switch w.random.IntN(8) {
+	case 0, 1: // it stands still, perhaps until it is gone
+		h.stalled = w.now.Add(after)
+	case 2: // it is killed, and a new process has its number
+		if !h.over {
+			h.over = true
+			w.start(h.number).stalled = w.now.Add(after)
+		}
+	case 3: // the bus elects
+		w.log.Halted = true
+	case 4:
+		w.log.Halted = false
+	case 5: // it misses a part of the log
+		if !h.over {
+			h.begin("fell out")
+		}
+	case 6: // it leaves, for a while
+		if !h.over && len(w.hubs) < 10 {
+			h.leaving = true
+			w.start(uint16(10 + len(w.hubs))).stalled = w.now.Add(after)
+		}
+	case 7: // a new one
+		if len(w.hubs) < 8 {
+			w.start(uint16(20 + len(w.hubs)))
+		}
+	}
+}
+
+// The same while hubs are killed, stand still, miss parts of the log, come and go, and while the bus
+// takes nothing for a time.
+func TestOneOrderThroughIncidents(t *testing.T) { throughIncidents(t, 0, 5) }
+
+func throughIncidents(t *testing.T, from, to uint64) {
+	for seed := from; seed < to; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			w.log.Latency, w.long, w.messages = 5*time.Millisecond, seed%4 == 0, 1+int(seed%3)
+			w.log.Trouble = trouble
+			for n := range uint16(1 + w.random.UintN(4)) {
+				w.start(n + 1)
+			}
+			w.run(2 * time.Second)
+			for range 20 {
+				w.incident()
+				w.run(time.Duration(w.random.Int64N(int64(4 * time.Second))))
+			}
+			w.calm()
+			w.check()
+		})
+	}
+}
