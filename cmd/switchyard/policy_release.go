@@ -273,6 +273,9 @@ func budgetsOf(all []api.BudgetUse) string {
 		case "fuel":
 			format, used, allowed = "%s %.0f of %.0f units", b.Used, b.Allowed
 		}
+		if max(used, allowed) >= 1000 { // in digits, not as 1e+03
+			format = strings.ReplaceAll(format, ".3g", ".0f")
+		}
 		texts = append(texts, fmt.Sprintf(format, b.Budget, used, allowed))
 	}
 	return strings.Join(texts, ", ")

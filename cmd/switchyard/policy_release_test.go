@@ -22,6 +22,15 @@ func TestStatusOfAnEmptyRelease(t *testing.T) {
 	}
 }
 
+// A budget that is used many times over is printed in digits.
+func TestBudgets(t *testing.T) {
+	got := budgetsOf([]api.BudgetUse{{Budget: "undelivered", Used: 0.00012, Allowed: 0.001}, {Budget: "copies", Used: -0.5, Allowed: 0.25},
+		{Budget: "bytes", Used: 23.456, Allowed: 100}, {Budget: "fuel", Used: 12345, Allowed: 28000}})
+	if want := "undelivered 0.012 of 0.1 %, copies -50 of +25 %, bytes +2346 of +10000 %, fuel 12345 of 28000 units"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // An empty last cell does not end the alignment of its column.
 func TestColumns(t *testing.T) {
 	var out strings.Builder

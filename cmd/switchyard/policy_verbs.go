@@ -59,6 +59,9 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use: v.name, Short: v.short, Long: v.long, Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if request.To == "" && c.Flags().Changed("to") { // an empty variable of a script is not the policy before
+				return usageError{errors.New("--to names no policy; write its SHA-256 or version, or leave --to out")}
+			}
 			conn, err := r.connect(true)
 			if err != nil {
 				return err

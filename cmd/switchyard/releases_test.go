@@ -177,6 +177,7 @@ func TestRollback(t *testing.T) {
 	if out := r.command(1, "rollback", "--release", "1"); !strings.Contains(out, "release 1 is not the present one") {
 		t.Errorf("of another release: %s", out)
 	}
+	r.command(exitUsage, "rollback", "--to", "")
 	r.command(exitUsage, "rollback", "--tenant", "acme")
 	r.command(exitUsage, "status", "--wait")
 	r.command(exitNotYet, "status", "--wait", "--sha256", "0000", "--timeout", "1ms")
