@@ -47,6 +47,37 @@ func TestRulesBeyondTheProtocolAreShown(t *testing.T) {
 	}
 }
 
+// check shows the rules of each tenant, though it extracts the table of equal policies once.
+func TestCheckOfEqualPolicies(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const table = "[route]\nCID_MSG_DATA = \"broadcast-except-sender\"\n"
+	write(t, filepath.Join(dir, "plain.toml"), table)
+	write(t, filepath.Join(dir, "beyond.toml"), table+"0x0900 = \"broadcast-all\"\n")
+	config := filepath.Join(dir, "config.toml")
+	write(t, config, `[[listener]]
+address = "127.0.0.1:8200"
+tenant = "a"
+insecure_open = true
+[tenant.a]
+policy = "file:beyond.toml"
+[tenant.b]
+policy = "file:plain.toml"
+[tenant.c]
+policy = "file:beyond.toml"
+[tenant.d]
+policy = "file:beyond.toml"
+may = ["broadcast-except-sender"]
+`)
+	out, _ := runHere(t, 0, "check", "--config", config)
+	for tenant, want := range map[string]string{"a": "broadcast-all", "b": "", "c": "broadcast-all", "d": "drop"} {
+		rule := "tenant " + tenant + ": rule for ids beyond the protocol: 0x0900 of any: "
+		if want == "" && strings.Contains(out, rule) || want != "" && !strings.Contains(out, rule+want) {
+			t.Errorf("tenant %s, want %q:\n%s", tenant, want, out)
+		}
+	}
+}
+
 // A capture whose PDUs two policies decide differently is a difference, whatever their ids.
 func TestDiffOfServicesInACapture(t *testing.T) {
 	t.Parallel()

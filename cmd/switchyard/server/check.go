@@ -58,10 +58,11 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 			faults = append(faults, err)
 		}
 	}
+	dry := dryRunner{engine: engine, stdout: stdout}
 	for _, t := range c.Tenants {
 		p, err := findPolicy(checker, t)
 		if err == nil {
-			err = dryRun(engine, p, "tenant "+t.Name, stdout)
+			err = dry.run(p, "tenant "+t.Name)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("tenant %s: %w", t.Name, err))
@@ -70,7 +71,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 			continue
 		}
 		if p, err = findAudit(checker, t); err == nil {
-			err = dryRun(engine, p, "audit of tenant "+t.Name, stdout)
+			err = dry.run(p, "audit of tenant "+t.Name)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("audit of tenant %s: %w", t.Name, err))
@@ -119,9 +120,24 @@ func unbound(c *config.Config, l config.Listener, vouchers string) string {
 		"name each tenant's CA in its claims.issuers", vouchers, strings.Join(tenants, ", "))
 }
 
-// dryRun loads a policy as the server would, and prints what it does and what is suspicious.
-func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) error {
-	g, err := loadPolicy(context.Background(), engine, p)
+// A dryRunner loads policies as the server would, and prints what they do and what is suspicious.
+// It extracts the table of each policy once, because that takes most of the time of check, and
+// many tenants may have the same policy.
+type dryRunner struct {
+	engine *wasm.Engine
+	stdout io.Writer
+	tables []extracted
+}
+
+// extracted is the table of a policy.
+type extracted struct {
+	policy candidate
+	table  *review.Table
+}
+
+// run loads a policy and prints its findings about that tenant.
+func (d *dryRunner) run(p candidate, about string) error {
+	g, err := loadPolicy(context.Background(), d.engine, p)
 	if err != nil {
 		return err
 	}
@@ -130,27 +146,38 @@ func dryRun(engine *wasm.Engine, p candidate, about string, stdout io.Writer) er
 	if p.SHA256 != sum {
 		sum += ", compiled to a module with sha256 " + p.SHA256
 	}
-	fmt.Fprintf(stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, sum, Summary(g))
+	fmt.Fprintf(d.stdout, "%s: policy %s, sha256 %s: %s\n", about, p.Name, sum, Summary(g))
 	for _, w := range p.proof.Warnings(time.Now()) {
-		fmt.Fprintf(stdout, "%s: warning: %s\n", about, w)
+		fmt.Fprintf(d.stdout, "%s: warning: %s\n", about, w)
 	}
 	if text := excess(g); text != "" {
-		fmt.Fprintf(stdout, "%s: warning: %s\n", about, text)
+		fmt.Fprintf(d.stdout, "%s: warning: %s\n", about, text)
 	}
-	reviewTable(g, about, stdout)
+	printReview(d.table(p, g), about, d.stdout)
 	return nil
+}
+
+// table returns the table of a policy that is loaded as g.
+func (d *dryRunner) table(p candidate, g *policy.Generation) *review.Table {
+	for _, e := range d.tables {
+		if e.policy.same(p) {
+			return e.table
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reviewTime)
+	defer cancel()
+	inForce := review.InForce{Generation: g}
+	table := review.NewQuestions(nil, inForce).Extract(ctx, inForce)
+	d.tables = append(d.tables, extracted{p, table})
+	return table
 }
 
 // reviewTime is how long a policy may take to answer all questions about its table.
 const reviewTime = 30 * time.Second
 
-// reviewTable prints the rules for ids that the protocol does not have, which no summary
+// printReview prints the rules for ids that the protocol does not have, which no summary
 // counts, and likely mistakes.
-func reviewTable(g *policy.Generation, about string, stdout io.Writer) {
-	ctx, cancel := context.WithTimeout(context.Background(), reviewTime)
-	defer cancel()
-	p := review.InForce{Generation: g}
-	table := review.NewQuestions(nil, p).Extract(ctx, p)
+func printReview(table *review.Table, about string, stdout io.Writer) {
 	const most = 10 // rows that are printed
 	// A row is shown if its command is unknown, or is known but has the row for services that the
 	// protocol does not have. Rows that are alike follow else, which is shown below.
