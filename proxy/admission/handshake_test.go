@@ -238,16 +238,15 @@ func TestOneDeadline(t *testing.T) {
 			gone(t, conn)
 			h.logs("peer=" + conn.LocalAddr().String())
 		}
-		if h.Counts().Refused[HandshakeTimeout] < 2 {
-			continue // the machine was too busy to send a header in time
-		}
 		log := h.lines.String()
-		if strings.Index(log, first.LocalAddr().String()) > strings.Index(log, second.LocalAddr().String()) {
-			t.Errorf("the header moved the deadline:\n%s", log)
+		if h.Counts().Refused[HandshakeTimeout] == 2 &&
+			strings.Index(log, first.LocalAddr().String()) < strings.Index(log, second.LocalAddr().String()) {
+			return
 		}
-		return
+		// Either the machine was too busy to send a header in time or to handle the first deadline
+		// before the second one, or the header moved the deadline, as it then does each time.
 	}
-	t.Error("this machine is too busy for any timeout")
+	t.Error("the header moves the deadline, or this machine is too busy for any timeout")
 }
 
 // A time in which the process stood still does not count as the client's.
