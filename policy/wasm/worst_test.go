@@ -163,9 +163,9 @@ func worstCases() []worstCase {
 		cold.code = append(cold.code, wasmCat(wasmGet(wAddr), wasmNum(0x10, uint64(3+(i*15401)%15_000)), wasmSet(wAddr))...)
 	}
 	cold.funcs = slices.Repeat([][]byte{wasmGet(0)}, 15_000)
-	for name, entries := range map[string]int64{"indirect": 1 << 19, "indirect of few": 1 << 15} {
-		indirect := add("calls", name, 100, wasmGet(wAddr), wasmRandom, wasmI32(11), wasmOp(0x76), wasmI32(entries-1), wasmOp(0x71), wasmOp(0x11, 3, 0), wasmSet(wAddr))
-		indirect.funcs, indirect.entries = slices.Repeat([][]byte{wasmGet(0)}, 8000), int(entries)
+	for name, n := range map[string]struct{ entries, funcs int }{"indirect": {1 << 19, 8000}, "indirect of few": {1 << 15, 8000}, "indirect of 500": {1 << 15, 500}} {
+		indirect := add("calls", name, 100, wasmGet(wAddr), wasmRandom, wasmI32(11), wasmOp(0x76), wasmI32(int64(n.entries-1)), wasmOp(0x71), wasmOp(0x11, 3, 0), wasmSet(wAddr))
+		indirect.funcs, indirect.entries = slices.Repeat([][]byte{wasmGet(0)}, n.funcs), n.entries
 	}
 	deep := add("calls", "deep", 10, wasmI32(150), wasmNum(0x10, 3), wasmSet(wAddr))
 	deep.funcs = [][]byte{wasmCat(wasmGet(0), wasmOp(0x04, 0x7f), wasmGet(0), wasmI32(1), wasmOp(0x6b), wasmNum(0x10, 3), wasmOp(0x05), wasmI32(0), wasmOp(0x0b))}
@@ -278,7 +278,7 @@ func (c worstCase) module(atStart bool) []byte {
 
 // inQuickTests are the cases of each group that take longest, and are quick to compile.
 var inQuickTests = []string{"pure chain", "midsize chain", "walk", "walk by steps", "chased", "random split", "memory.fill 3f", "v128 one fd", "f64.sqrt", "i64.rem_u",
-	"br_if of one", "br_table of 200", "indirect of few", "deep", "memory.grow", "table.copy 8", "ref.func", "f64.mul chain"}
+	"br_if of one", "br_table of 200", "indirect of 500", "deep", "memory.grow", "table.copy 8", "ref.func", "f64.mul chain"}
 
 // TestWorstCases measures the CPU time of a decision that uses all of its fuel in the worst
 // ways known. Instances are made before.

@@ -91,7 +91,7 @@ func TestAnnouncingAgainTakesNoRoom(t *testing.T) {
 	var announcing sync.WaitGroup
 	defer announcing.Wait()
 	announcing.Go(func() {
-		for range 10 {
+		for range 4 {
 			a.Send(t, all)
 		}
 	})

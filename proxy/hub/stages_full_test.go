@@ -12,6 +12,8 @@ import (
 
 func TestManyStageChanges(t *testing.T) { stageChanges(t, 6000, 8) }
 
+func TestRandomTrafficOfManySeeds(t *testing.T) { randomTraffics(t, 300) }
+
 // Releases leave no memory behind.
 func TestMemoryOfReleases(t *testing.T) {
 	active := policytest.Active(commonRules())

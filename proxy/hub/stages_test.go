@@ -18,7 +18,7 @@ import (
 	"switchyard/proxy/hub/hubtest"
 )
 
-func TestStageChanges(t *testing.T) { stageChanges(t, 150, 3) }
+func TestStageChanges(t *testing.T) { stageChanges(t, 60, 3) }
 
 // stageChanges begins, grows, trips, ends and replaces releases, while peers send. Each
 // receiver gets every sender's PDUs in order and none twice, and the holder of the user to

@@ -4,3 +4,6 @@ package meter
 
 // generatedModules is how many modules TestRewrittenAgrees generates.
 const generatedModules = 1000
+
+// allFrames makes TestStackIsBounded compile the frames that take long, too.
+const allFrames = true

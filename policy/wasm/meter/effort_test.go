@@ -4,3 +4,6 @@ package meter
 
 // generatedModules is how many modules TestRewrittenAgrees generates.
 const generatedModules = 50
+
+// allFrames makes TestStackIsBounded compile the frames that take long, too.
+const allFrames = false
