@@ -91,6 +91,9 @@ func (d *Directory) hold(id uint32, u *user, p uint32) {
 	u.holding = added
 	d.peers[p].held.push(id)
 	d.entries++
+	if d.summed {
+		d.sum += sumOfHolding(id, d.peers[p].holder)
+	}
 }
 
 // release removes p's holding from u, if there is one.
@@ -104,6 +107,9 @@ func (d *Directory) release(id uint32, u *user, p uint32) {
 	u.holding = d.take(u.next)  // and the second one becomes the first
 	d.strike(p, at)
 	d.entries--
+	if d.summed {
+		d.sum -= sumOfHolding(id, d.peers[p].holder)
+	}
 	if d.peers[p].left {
 		d.left--
 	}

@@ -90,6 +90,7 @@ func TestDirectoryAgreesWithModel(t *testing.T) {
 		t.Run(fmt.Sprintf("%d peers, %d users", size.peers, size.users), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(size.peers), uint64(size.users)))
 			w := walk{t: t, r: r, d: New(), m: model{}, users: size.users}
+			w.d.KeepSum()
 			for range size.peers {
 				w.connect()
 			}
@@ -201,6 +202,9 @@ func (w *walk) compare(id uint32) {
 // checkInvariants checks the invariants that the doc comment of Directory gives.
 func checkInvariants(t *testing.T, d *Directory) {
 	t.Helper()
+	if want := d.sumUp(); d.summed && d.Sum() != want {
+		t.Errorf("the sum is %#x, want %#x", d.Sum(), want)
+	}
 	named := 0 // holdings
 	used := map[uint32]bool{0: true}
 	for id, u := range d.users {

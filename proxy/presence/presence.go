@@ -34,6 +34,9 @@ type Directory struct {
 
 	entries int // holdings, including those of peers in leaving
 	left    int // holdings of peers in leaving
+
+	summed bool
+	sum    uint64 // see KeepSum
 }
 
 // A user is 28 bytes without pointers, so the garbage collector does not scan millions
@@ -135,7 +138,7 @@ func (d *Directory) Users() int { return len(d.users) }
 // apply returns the user as it is after the change.
 func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) {
 	u, known = d.find(s.User)
-	count := u.count(s.Client)
+	count, before := u.count(s.Client), u.counts
 	switch p := d.byHolder[h]; {
 	case s.Status != body.Offline:
 		if p == 0 {
@@ -156,6 +159,9 @@ func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) 
 		if u.counts == [4]uint32{} {
 			d.release(s.User, &u, p)
 		}
+	}
+	if d.summed {
+		d.sum += sumOfCounts(s.User, &u.counts) - sumOfCounts(s.User, &before)
 	}
 	return u, d.store(s.User, u)
 }
@@ -196,6 +202,9 @@ func (d *Directory) leftHolder(u *user) (p uint32) {
 func (d *Directory) store(id uint32, u user) (known bool) {
 	if u.peer == 0 {
 		delete(d.users, id)
+		if d.summed {
+			d.sum -= sumOfCounts(id, &u.counts)
+		}
 		return false
 	}
 	d.users[id] = u
