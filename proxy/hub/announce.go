@@ -130,9 +130,12 @@ func (h *Hub) applyStep(from *reader, step []body.ServerUserStat, reserved int) 
 
 // presenceRoom returns how many entries the peer may add. Called under presenceMu.
 func (h *Hub) presenceRoom(from *reader) int {
-	holder := from.holder()
-	ofAll := h.presence.Room(holder, int(h.users.Load()), 0) - h.reserved
-	return min(ofAll, h.presence.Room(holder, 0, int(h.peerUsers.Load())))
+	holder, most := from.holder(), from.limits
+	if !from.applies {
+		most = limits{int(h.users.Load()), int(h.peerUsers.Load())}
+	}
+	ofAll := h.presence.Room(holder, most.users, 0) - h.reserved
+	return min(ofAll, h.presence.Room(holder, 0, most.peerUsers))
 }
 
 // fits reports whether there is room for all users that info adds. It looks up which of

@@ -30,6 +30,7 @@ const (
 	OverQuotaBytesIn  Reason = "over-quota-bytes-in"
 	OverQuotaBytesOut Reason = "over-quota-bytes-out" // counted after fan-out
 	LogFull           Reason = "log-full"             // the logs and edits have reached limits.log
+	OrderFull         Reason = "order-full"           // too much is under way in the order of several hubs
 	SessionEnded      Reason = "session-ended"        // sent to a session that no longer routes
 )
 
@@ -69,7 +70,7 @@ const (
 
 // Counts says what became of every PDU and every copy since the hub was made:
 //
-//	Received   = sum of Actions + sum of Dropped
+//	Received   = sum of Actions + sum of Dropped + Underway
 //	Due        = Delivered + Pending + sum of Discarded
 //
 // The first equation is about PDUs that peers sent, the second about copies to peers.
@@ -77,6 +78,7 @@ type Counts struct {
 	Received  uint64
 	Actions   map[policy.Action]uint64 // accepted PDUs, by action; drop is not included
 	Dropped   map[Reason]uint64
+	Underway  uint64 // judged PDUs that have not come back in the order of several hubs
 	Refused   uint64 // PDUs dropped before they were judged
 	Unstaged  uint64 // PDUs judged while no stage was in force; policy.Tally counts the others
 	Made      uint64 // PDUs of the hub's own: notices, answers, heartbeats
@@ -175,6 +177,9 @@ func (h *Hub) countsNow() Counts {
 		Slowed:     maps.Clone(h.counts.slowed),
 		SlowedTime: maps.Clone(h.counts.slowedTime),
 	}
+	if h.order != nil {
+		c.Underway = h.order.pdus
+	}
 	for action, n := range h.counts.actions {
 		if n > 0 {
 			c.Actions[policy.Action(action)] = n
@@ -203,9 +208,25 @@ func (s *Seat) countTo(c *Counts) {
 	c.Lag, c.Lags = max(c.Lag, lag), c.Lags+lag
 }
 
+// countReceived counts a run that was judged. Called under mu.
+func (h *Hub) countReceived(from *reader, r *run) {
+	h.counts.received += uint64(r.pdus)
+	if from.stage != nil {
+		h.counts.staged += uint64(r.pdus)
+	}
+}
+
 // count counts a run that has been routed. Called under mu.
-func (c *counts) count(r *run) {
-	c.received += uint64(r.pdus)
+func (h *Hub) count(from *reader, r *run) {
+	c := &h.counts
+	switch {
+	case from.uncounted:
+		return
+	case from.applies:
+		h.order.pdus -= uint64(r.pdus)
+	default:
+		h.countReceived(from, r)
+	}
 	if r.dropped != "" {
 		c.dropped[r.dropped] += uint64(r.pdus)
 	} else {

@@ -157,7 +157,7 @@ func (s *Seat) Export(limit int) (st SeatState, due []byte, ok bool) {
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	st.Session, st.Master, st.PDUsIn, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.bytesIn, s.reader.out
+	st.Session, st.Master, st.PDUsIn, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.bytesIn, s.Out()
 	st.PDUsOut, st.BytesOut, st.Due = w.sent.Load(), w.sentBytes.Load(), s.dueSoFar()-w.sent.Load()
 	if s.final.Load() != nil || s.kicked || st.check(due) != nil { // the last if PassOver was called
 		return SeatState{}, nil, false

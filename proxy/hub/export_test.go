@@ -4,6 +4,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/body"
 	"switchyard/policy"
+	"switchyard/proxy/presence"
 )
 
 // What tests of package hub_test see of the inside. They are in a package of their own
@@ -52,6 +53,21 @@ func (s *Seat) EditCap() int64 { return s.editCap.Load() }
 
 // Edits returns for how many edits there is memory.
 func (s *Seat) Edits() int { return cap(s.writer.edits) + cap(s.added) }
+
+// BeginAs is Begin with a given number, which need not be above the earlier ones.
+func (s *Seat) BeginAs(session uint64) {
+	s.hub.sessions = session - 1
+	s.Begin()
+}
+
+// KeepSum makes a lone hub keep the sum of its table.
+func (h *Hub) KeepSum() { h.presence.KeepSum() }
+
+// ReleaseUsers releases the users of a session, which stays.
+func (h *Hub) ReleaseUsers(session uint64) {
+	for h.presence.Leave(presence.Holder(session), leaveStep) {
+	}
+}
 
 // Reserved returns how much room is reserved for a long announcement.
 func (h *Hub) Reserved() int {

@@ -23,13 +23,14 @@ func TestEverythingOfSeatsMoves(t *testing.T) {
 		due     = "it follows from the bytes due"
 		anew    = "the new hub makes it"
 		scratch = "it is empty between two calls"
+		apply   = "it is only for Apply"
 	)
 	known := map[string]map[string]string{
 		"Seat": {"hub": anew, "peer": anew, "joined": anew, "number": moves, "master": moves, "final": "a seat that has left does not move", "fresh": due,
 			"writer": "see below", "reader": "see below", "kicked": "such a seat does not move", "added": due, "excluded": moves, "own": moves,
-			"pdusIn": moves, "bytesIn": moves, "editCap": due},
+			"pdusIn": moves, "bytesIn": moves, "outApplied": moves, "back": "such a seat does not move", "editCap": due},
 		"reader": {"seat": anew, "session": moves, "runs": scratch, "commandRuns": scratch, "out": moves, "master": moves,
-			"connection": "the caller of Restore sets the identity", "stage": scratch, "comparison": scratch, "pairs": scratch},
+			"connection": "the caller of Restore sets the identity", "stage": scratch, "comparison": scratch, "pairs": scratch, "applies": apply, "uncounted": apply, "limits": apply},
 		"writer": {"cursor": anew, "edits": due, "until": scratch, "most": due, "due": scratch, "all": scratch, "skipped": moves, "inserted": moves,
 			"base": moves, "since": moves, "at": anew, "sideAt": due, "queued": due, "sent": moves, "sentBytes": moves},
 	}

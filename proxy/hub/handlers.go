@@ -77,7 +77,9 @@ func (h *Hub) userStatusUpdate(from *reader, b []byte) Reason {
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.counts.made += uint64(pdus)
+	if !from.uncounted {
+		h.counts.made += uint64(pdus)
+	}
 	h.broadcast(from, p, pdus, nil)
 	return ""
 }
@@ -139,19 +141,26 @@ func (h *Hub) usersStatusRequest(from *reader, seq uint16, b []byte) Reason {
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.counts.made++
-	h.insert(p, 1, from.seat)
-	from.out += uint64(len(p))
+	if to := from.present(); to != nil {
+		h.counts.made++
+		h.insert(p, 1, to)
+		from.out += uint64(len(p))
+	}
 	return ""
 }
 
 // setRole remembers whether the peer declared itself master. Called under mu.
-func (from *reader) setRole(b []byte) Reason {
+func (h *Hub) setRole(from *reader, b []byte) Reason {
 	master, err := body.ReadRoleSet(b)
 	if err != nil {
 		return MalformedBody
 	}
 	from.master = master != 0
-	from.seat.master = from.master
+	if from.seat != nil {
+		from.seat.master = from.master
+	}
+	if h.order != nil {
+		h.order.setSession(from.session, from.master)
+	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 
 	"switchyard/pdu/body"
 	"switchyard/policy"
+	"switchyard/proxy/order"
 	"switchyard/proxy/presence"
 )
 
@@ -32,6 +33,9 @@ type Hub struct {
 	// Static after New.
 	active *policy.Active
 	spares spares
+
+	// order is nil for a lone hub. It is static after SetOrder.
+	order *ordering
 
 	// lags is set, under mu, when lagging gets a seat.
 	lags atomic.Bool
@@ -127,6 +131,9 @@ func (s *Seat) Begin() bool {
 	for _, t := range h.attached() {
 		t.Joined(h.sessions)
 	}
+	if h.order != nil {
+		h.saySession(order.Joined, s)
+	}
 	return true
 }
 
@@ -136,8 +143,15 @@ const leaveStep = 250
 
 // Leave takes the seat's peer out of the hub, and releases the users that it holds.
 // From then on nothing more becomes due to it. The seat keeps its part of the log
-// until Release.
+// until Release. If several hubs share the tenant, the users are released in their order.
 func (h *Hub) Leave(s *Seat) {
+	if h.order != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.sayLeft(s)
+		h.vacate(s)
+		return
+	}
 	for more := h.leave(s); more; {
 		more = h.leaveUsers(s)
 	}
@@ -151,19 +165,25 @@ func (h *Hub) leave(s *Seat) (more bool) {
 	more = h.presence.Leave(presence.Holder(s.Session()), leaveStep)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s.final.Load() == nil {
-		final := h.log.head()
-		s.final.Store(&final)
-		delete(h.seats, s)
-		h.leaving[s] = struct{}{}
-		if n := s.Session(); n != 0 {
-			delete(h.numbered, n)
-			for _, t := range h.attached() {
-				t.Left(n)
-			}
+	h.vacate(s)
+	return more
+}
+
+// vacate ends the log for the seat here, unless it has ended. Called under mu.
+func (h *Hub) vacate(s *Seat) {
+	if s.final.Load() != nil {
+		return
+	}
+	final := h.log.head()
+	s.final.Store(&final)
+	delete(h.seats, s)
+	h.leaving[s] = struct{}{}
+	if n := s.Session(); n != 0 {
+		delete(h.numbered, n)
+		for _, t := range h.attached() {
+			t.Left(n)
 		}
 	}
-	return more
 }
 
 func (h *Hub) leaveUsers(s *Seat) (more bool) {

@@ -20,7 +20,8 @@ var ErrClose = errors.New("the policy closes the session")
 type run struct {
 	bytes   []byte
 	pdus    int32
-	pair    int32 // of affected PDUs: 1 + the index in reader.pairs; otherwise 0
+	pair    int16 // of affected PDUs: 1 + the index in reader.pairs; otherwise 0
+	said    bool  // it is under way, see order.go
 	verdict policy.Verdict
 	fault   *policy.Fault
 	dropped Reason // set by route if the PDUs were dropped
@@ -61,9 +62,13 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 		if taps := h.taps.Load(); taps != nil {
 			s.showTaps(*taps, g)
 		}
-		h.route(&s.reader)
-		s.note(g)
 		last := s.reader.runs[len(s.reader.runs)-1].verdict
+		if h.order == nil {
+			h.route(&s.reader)
+		} else {
+			h.say(s, g)
+		}
+		s.note(&s.reader, g)
 		clear(s.reader.runs) // so that they do not keep the batch alive
 		if last.Action() == policy.Close {
 			if len(batch) > 0 {
@@ -86,7 +91,7 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 // returns the rest. It stops after a PDU whose handling can change how the next one is
 // judged, when the turn is over, and before the user table has too much to do.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest []byte) {
-	judging := g.Begin(s.Session(), s.attributes())
+	judging := g.Begin(s.Session(), s.reader.attributes())
 	defer judging.Release()
 	r := &s.reader
 	r.runs, r.commandRuns = r.runs[:0], r.commandRuns[:0]
@@ -174,8 +179,8 @@ func (r *reader) grow(by stretch) {
 }
 
 // attributes returns the attribute bits of the sender that a policy receives.
-func (s *Seat) attributes() uint64 {
-	if s.reader.master {
+func (from *reader) attributes() uint64 {
+	if from.master {
 		return abi.AttributeMaster
 	}
 	return 0
@@ -241,16 +246,16 @@ func (h *Hub) routeRun(from *reader, r *run) {
 			r.dropped = PolicyFault
 		}
 	case policy.BroadcastExceptSender:
-		h.broadcast(from, r.bytes, int(r.pdus), from.seat)
+		h.broadcast(from, r.bytes, int(r.pdus), from.present())
 	case policy.BroadcastAll:
 		h.broadcast(from, r.bytes, int(r.pdus), nil)
 	case policy.Unicast:
 		r.dropped = h.unicast(from, r)
 	case policy.Handle: // role-set, the only handler that does not need presence
-		r.dropped = from.setRole(r.bytes[pdu.HeaderLen:])
+		r.dropped = h.setRole(from, r.bytes[pdu.HeaderLen:])
 	case policy.Consume, policy.Close:
 	}
-	h.counts.count(r)
+	h.count(from, r)
 	if from.stage != nil {
 		h.countAlike(from, r, out)
 	}
@@ -310,7 +315,7 @@ func (h *Hub) countRouted(from *reader, r *run, out uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.countCommands(from)
-	h.counts.count(r)
+	h.count(from, r)
 	if from.stage != nil {
 		h.weigh(from, r, false)
 		h.countAlike(from, r, out)
@@ -352,14 +357,14 @@ func (h *Hub) insert(p []byte, pdus int, to ...*Seat) {
 
 // note reports to the peer every run that deserves a line in the log: drops other
 // than the policy's own, faults, and verdicts with the LOG flag.
-func (s *Seat) note(g *policy.Generation) {
-	for i := range s.reader.runs {
-		r := &s.reader.runs[i]
+func (s *Seat) note(from *reader, g *policy.Generation) {
+	for i := range from.runs {
+		r := &from.runs[i]
 		byPolicy := r.dropped == "" || r.dropped == ByPolicy // then the LOG flag decides
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			first := pdu.ParseHeader(r.bytes)
 			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: int(r.pdus), Verdict: r.verdict,
-				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(s.reader.side(r)), Attributes: s.attributes(), clientTypes: s.hub.furtherClients()})
+				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(from.side(r)), Attributes: from.attributes(), clientTypes: s.hub.furtherClients()})
 		}
 	}
 }

@@ -28,6 +28,9 @@ type Seat struct {
 	// number is the session's. It is set once, by Begin, and 0 before.
 	number atomic.Uint64
 
+	// outApplied is the part of Out that Apply has counted.
+	outApplied atomic.Uint64
+
 	// final is set once, by Leave: where the log ends for this seat.
 	final atomic.Pointer[position]
 
@@ -39,24 +42,26 @@ type Seat struct {
 	reader reader
 
 	// Guarded by hub.mu.
-	master   bool   // the peer is master, and so receives what is sent to the masters
-	kicked   bool   // its peer was closed as a slow consumer
-	added    []edit // not yet taken over by the writer
-	excluded uint64 // PDUs of the log that it does not get
-	own      uint64 // PDUs that it alone gets, beside the log
-	pdusIn   uint64 // PDUs that its peer sent
-	bytesIn  uint64 // of those
+	master   bool          // the peer is master, and so receives what is sent to the masters
+	kicked   bool          // its peer was closed as a slow consumer
+	added    []edit        // not yet taken over by the writer
+	excluded uint64        // PDUs of the log that it does not get
+	own      uint64        // PDUs that it alone gets, beside the log
+	pdusIn   uint64        // PDUs that its peer sent
+	bytesIn  uint64        // of those
+	back     chan struct{} // see LeaveOrdered; nil before
 
 	// editCap is how many edits fit into the memory of writer.edits and added.
 	editCap atomic.Int64
 }
 
 // A reader is where the PDUs of one peer are judged, and where they come from when they are
-// routed. The reader of a seat belongs to the goroutine that calls Handle.
+// routed. The reader of a seat belongs to the goroutine that calls Handle; there is another one for
+// Apply.
 type reader struct {
 	// Static after Begin.
-	seat    *Seat
-	session uint64 // the seat's number
+	seat    *Seat  // nil if the peer is at another hub
+	session uint64 // its number
 
 	runs        []run
 	commandRuns []commandRun // of the PDUs being routed
@@ -68,6 +73,11 @@ type reader struct {
 	stage      *policy.Stage
 	comparison policy.Comparison
 	pairs      []pair // of the runs being routed
+
+	// For Apply, see begin in apply.go.
+	applies   bool   // the runs come from the order and were counted as received before
+	uncounted bool   // they are counted at another hub
+	limits    limits // of the run being routed
 }
 
 // A writer is the part of a seat that belongs to the goroutine that may write to the
@@ -132,14 +142,22 @@ func (s *Seat) setNumber(n uint64) {
 // holder returns the peer as the user table knows it.
 func (from *reader) holder() presence.Holder { return presence.Holder(from.session) }
 
+// present returns the peer's seat, or nil if it is at another hub or has left. Called under hub.mu.
+func (from *reader) present() *Seat {
+	if from.seat == nil || from.seat.final.Load() != nil {
+		return nil
+	}
+	return from.seat
+}
+
 // SetIdentity sets the peer's name, which stays the same when the peer reconnects. It must
 // be called before Handle.
 func (s *Seat) SetIdentity(name string) { s.reader.connection = policy.ConnectionKey(name) }
 
 // Out returns how many bytes have become due to peers by what this seat's peer sent;
-// a byte that goes to k peers counts k times. Only the goroutine that calls Handle may
-// call it.
-func (s *Seat) Out() uint64 { return s.reader.out }
+// a byte that goes to k peers counts k times. Peers of other hubs do not count. Only the
+// goroutine that calls Handle may call it.
+func (s *Seat) Out() uint64 { return s.reader.out + s.outApplied.Load() }
 
 // Written returns how many bytes were written to the session's connection, and how many
 // whole PDUs.

@@ -70,19 +70,22 @@ func readsBody(v policy.Verdict) bool {
 // unicast sends the run to the seats that its verdict names without the user table.
 // Called under mu.
 func (h *Hub) unicast(from *reader, r *run) Reason {
-	h.findNamed(from, r.verdict)
-	return h.send(from, r)
+	far := h.findNamed(from, r.verdict)
+	return h.send(from, r, far)
 }
 
 // findNamed sets h.targets to the seats that v names, which does not need the user
-// table. Called under mu.
-func (h *Hub) findNamed(from *reader, v policy.Verdict) {
+// table. It reports whether v names sessions of other hubs as well. Called under mu.
+func (h *Hub) findNamed(from *reader, v policy.Verdict) (far bool) {
 	h.targets = h.targets[:0]
 	switch v.Selector() {
 	case abi.ToSender:
-		h.targets = append(h.targets, from.seat)
-	case abi.ToSession:
-		if to := h.numbered[uint64(v.Argument())]; to != nil {
+		if to := from.present(); to != nil {
+			h.targets = append(h.targets, to)
+		}
+	case abi.ToSession: // of the sender's hub, as the argument has only 32 bits
+		hub := from.session >> HubShift << HubShift
+		if to := h.numbered[hub|uint64(v.Argument())]; to != nil {
 			h.targets = append(h.targets, to)
 		}
 	case abi.ToMaster:
@@ -91,7 +94,9 @@ func (h *Hub) findNamed(from *reader, v policy.Verdict) {
 				h.targets = append(h.targets, to)
 			}
 		}
+		return h.order != nil && h.order.farMasters > 0
 	}
+	return false
 }
 
 // unicastByPresence sends the run to the holders of the users that its verdict names,
@@ -102,10 +107,10 @@ func (h *Hub) unicastByPresence(from *reader, r *run) Reason {
 	defer h.mu.Unlock()
 	switch {
 	case unknown == "":
-		h.seatHolders()
-		return h.send(from, r)
+		far := h.seatHolders()
+		return h.send(from, r, far)
 	case r.verdict.Has(abi.ElseBroadcast):
-		h.broadcast(from, r.bytes, int(r.pdus), from.seat)
+		h.broadcast(from, r.bytes, int(r.pdus), from.present())
 		return ""
 	default:
 		return unknown
@@ -158,16 +163,19 @@ func (h *Hub) trimHolders() {
 	}
 }
 
-// seatHolders sets h.targets to the seats of h.holders, each once. Called under
-// presenceMu and mu.
-func (h *Hub) seatHolders() {
+// seatHolders sets h.targets to the seats of h.holders, each once, and reports whether some
+// holders are at other hubs. Called under presenceMu and mu.
+func (h *Hub) seatHolders() (far bool) {
 	h.compactHolders()
 	h.targets = h.targets[:0]
 	for _, holder := range h.holders {
 		if to := h.numbered[uint64(holder)]; to != nil {
 			h.targets = append(h.targets, to)
+		} else {
+			far = far || h.isFar(uint64(holder))
 		}
 	}
+	return far
 }
 
 // findHolders adds the user's holders to h.holders, and reports whether there are any.
@@ -178,11 +186,14 @@ func (h *Hub) findHolders(user uint32) bool {
 	return len(h.holders) > before
 }
 
-// send sends the run to h.targets, without the sender if the verdict says so. Called
-// under mu.
-func (h *Hub) send(from *reader, r *run) Reason {
+// send sends the run to h.targets, without the sender if the verdict says so. far says
+// that other hubs send it to sessions of theirs. Called under mu.
+func (h *Hub) send(from *reader, r *run, far bool) Reason {
 	h.leaveOut(from, r.verdict)
 	if len(h.targets) == 0 {
+		if far {
+			return ""
+		}
 		return NoHolder
 	}
 	h.insert(r.bytes, int(r.pdus), h.targets...)

@@ -51,7 +51,7 @@ func (r *reader) addAffected(p []byte, v policy.Verdict, fault *policy.Fault) (p
 	}
 	if !r.joinAffected(len(p), v, fault, &next) {
 		r.pairs = append(r.pairs, next)
-		r.runs = append(r.runs, run{bytes: p, pdus: 1, verdict: v, fault: fault, pair: int32(len(r.pairs))})
+		r.runs = append(r.runs, run{bytes: p, pdus: 1, verdict: v, fault: fault, pair: int16(len(r.pairs))})
 	}
 	return asksPresence(next.verdicts[0]) || asksPresence(next.verdicts[1])
 }
@@ -126,7 +126,6 @@ func (h *Hub) weigh(from *reader, r *run, presence bool) {
 	p.weighed = true
 	n := uint64(r.pdus)
 	w := row(tally, p.command)
-	h.counts.staged += n
 	tally.Sides[p.side] += n
 	w.PDUs += n
 	w.Side[p.side-policy.Stable] += n
@@ -177,7 +176,7 @@ func (h *Hub) weighCopies(from *reader, pdus []byte, n int, p *pair, w *policy.W
 	w.Copies[1].Add(copies(toCandidate, n, pdus))
 	w.Only[0].Add(copies(toStable-both, n, pdus))
 	w.Only[1].Add(copies(toCandidate-both, n, pdus))
-	if toStable > 0 && toCandidate == 0 && p.undelivers() && !candidate.atHome {
+	if (toStable > 0 || stable.far) && toCandidate == 0 && !candidate.far && p.undelivers() && !candidate.atHome {
 		w.Undelivered += uint64(n)
 	}
 }
@@ -204,7 +203,6 @@ func (h *Hub) countAlike(from *reader, r *run, out uint64) {
 		return
 	}
 	stage := from.stage
-	h.counts.staged += uint64(r.pdus)
 	stage.Tally.Sides[policy.Alike] += uint64(r.pdus)
 	if !stage.Tally.CountAlike {
 		return
@@ -267,6 +265,7 @@ type reach struct {
 	but    *Seat
 	some   []*Seat
 	atHome bool // the only receiver would be the sender
+	far    bool // sessions of other hubs get it as well
 }
 
 // reach returns the seats to which the verdict would send the PDU now. It does the same
@@ -276,21 +275,23 @@ type reach struct {
 func (h *Hub) reach(from *reader, v policy.Verdict, p []byte, users int) (r reach, ok bool) {
 	switch v.Action() {
 	case policy.BroadcastAll:
-		return reach{all: true}, true
+		return reach{all: true, far: h.order.hasFar()}, true
 	case policy.BroadcastExceptSender:
-		return reach{all: true, but: from.seat}, true
+		return reach{all: true, but: from.present(), far: h.order.hasFar()}, true
 	case policy.Unicast:
+		far := false
 		if !asksPresence(v) {
-			h.findNamed(from, v)
+			far = h.findNamed(from, v)
 		} else if unknown := h.findUsers(v, p, users); unknown == "" {
-			h.seatHolders()
+			far = h.seatHolders()
 		} else {
 			tooMany := unknown == TooManyUsers && users < maxNamed
-			return reach{all: v.Has(abi.ElseBroadcast), but: from.seat}, !tooMany
+			all := v.Has(abi.ElseBroadcast)
+			return reach{all: all, but: from.present(), far: all && h.order.hasFar()}, !tooMany
 		}
 		found := len(h.targets)
 		h.leaveOut(from, v)
-		return reach{some: h.targets, atHome: found > 0 && len(h.targets) == 0}, true
+		return reach{some: h.targets, atHome: found > 0 && len(h.targets) == 0, far: far}, true
 	}
 	return reach{}, true
 }

@@ -1,0 +1,191 @@
+package hub
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"switchyard/pdu"
+	"switchyard/pdu/body"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/proxy/order"
+	"switchyard/proxy/presence"
+)
+
+// What hubs that share a tenant have in common after the same records are the sessions in the order
+// and the user table. A hub that enters imports both from another one:
+//
+//	sessions 4, then for each: number 8, master 1       chunks; items are never split
+//	the user table                                      chunks, see package presence
+//
+// It has none of the entering hub's own sessions, because the others have dropped them. So that hub
+// has its sessions join anew (Rejoin), behind its own entry and before all that is under way.
+
+const (
+	maxStateChunk = 512 << 10
+	stateSession  = 8 + 1
+)
+
+// ExportOrdered hands the sessions of all hubs and the user table to yield, in chunks of at most 512
+// KiB, for ImportOrdered. A chunk is valid during the call. It returns the first error of yield. The
+// user table is locked meanwhile.
+func (h *Hub) ExportOrdered(yield func(chunk []byte) error) error {
+	h.mu.Lock()
+	sessions := maps.Clone(h.order.sessions)
+	h.mu.Unlock()
+	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(sessions)))
+	for session, master := range sessions {
+		if len(chunk)+stateSession > maxStateChunk {
+			if err := yield(chunk); err != nil {
+				return err
+			}
+			chunk = chunk[:0]
+		}
+		chunk = binary.BigEndian.AppendUint64(chunk, session)
+		if master {
+			chunk = append(chunk, 1)
+		} else {
+			chunk = append(chunk, 0)
+		}
+	}
+	if err := yield(chunk); err != nil {
+		return err
+	}
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	return h.presence.Export(func(presence.Holder) bool { return true }, yield)
+}
+
+// ImportOrdered puts what ExportOrdered has handed out in the place of all sessions in the order and of
+// the user table. Seats stay. The function next returns the chunks one after the other. If its first
+// call returns io.EOF, the state is empty. At an error nothing has changed.
+func (h *Hub) ImportOrdered(next func() (chunk []byte, err error)) error {
+	sessions, users, err := readOrdered(next)
+	if err != nil {
+		return err
+	}
+	users.KeepSum()
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o := h.order
+	h.presence = users
+	o.sessions, o.far, o.farMasters = make(map[uint64]bool, len(sessions)), 0, 0
+	for session, master := range sessions {
+		o.setSession(session, master)
+	}
+	return nil
+}
+
+// readOrdered reads the state that next returns.
+func readOrdered(next func() ([]byte, error)) (sessions map[uint64]bool, users *presence.Directory, err error) {
+	sessions, err = readSessions(next)
+	if err == io.EOF {
+		return nil, presence.New(), nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("the sessions of the state: %w", err)
+	}
+	if users, err = presence.Import(next); err != nil {
+		return nil, nil, err
+	}
+	for holder := range users.Present() {
+		if _, found := sessions[uint64(holder)]; !found {
+			return nil, nil, fmt.Errorf("session %d holds users of the state and is not among its sessions", holder)
+		}
+	}
+	return sessions, users, nil
+}
+
+var errState = errors.New("a chunk is not what a hub exports")
+
+// readSessions returns io.EOF if that is what next returns first.
+func readSessions(next func() ([]byte, error)) (map[uint64]bool, error) {
+	chunk, err := next()
+	if err != nil {
+		return nil, err
+	}
+	if len(chunk) < 4 {
+		return nil, errState
+	}
+	left := binary.BigEndian.Uint32(chunk)
+	sessions := make(map[uint64]bool)
+	for chunk = chunk[4:]; ; {
+		if uint64(len(chunk)) > stateSession*uint64(left) || len(chunk)%stateSession != 0 {
+			return nil, errState
+		}
+		for ; len(chunk) > 0; left-- {
+			sessions[binary.BigEndian.Uint64(chunk)] = chunk[8] != 0
+			chunk = chunk[stateSession:]
+		}
+		if left == 0 {
+			return sessions, nil
+		}
+		if chunk, err = next(); err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(chunk) == 0 {
+			return nil, errState
+		}
+	}
+}
+
+// rejoinStep is how many users one announcement of Rejoin has at most: about 20 KiB.
+const rejoinStep = 1000
+
+// Rejoin hands records to say by which this hub's sessions in the order join anew, with their roles
+// and users. A record is valid during the call. They must come back before all that is under way.
+// Rejoin is called before ImportOrdered or DropHub, which remove what it reads. Announced users cause
+// no notices. Their room in the user table is not limited, because they had it before.
+func (h *Hub) Rejoin(say func(*order.Record)) {
+	h.mu.Lock()
+	sessions := maps.Clone(h.order.sessions)
+	h.mu.Unlock()
+	ahead := 0
+	sayOne := func(r order.Record) {
+		say(&r)
+		ahead++
+	}
+	for _, session := range slices.Sorted(maps.Keys(sessions)) {
+		if hubOf(session) != h.order.hub {
+			continue
+		}
+		sayOne(order.Record{Kind: order.Joined, Session: session})
+		if sessions[session] {
+			sayOne(ofHandler(session, abi.RoleSet, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ROLE_SET, 0, []byte{1 << 3, 1})))
+		}
+		h.announceHeld(session, sayOne)
+	}
+	h.mu.Lock()
+	h.order.ahead += ahead
+	h.mu.Unlock()
+}
+
+// announceHeld says which users the session holds.
+func (h *Hub) announceHeld(session uint64, say func(order.Record)) {
+	var held []body.ServerUserStat
+	for at := -1; at != 0; {
+		if held, at = h.Held(session, at, rejoinStep, held[:0]); len(held) == 0 {
+			continue
+		}
+		p := pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, nil)
+		for _, stat := range held {
+			p = body.AppendOnlineUser(p, stat)
+		}
+		pdu.SetLength(p)
+		say(ofHandler(session, abi.OnlineUserInfo, p))
+	}
+}
+
+// ofHandler returns the record of one PDU for a handler.
+func ofHandler(session uint64, handler policy.Verdict, p []byte) order.Record {
+	return order.Record{Kind: order.Batch, Session: session, Runs: []order.Run{{Verdict: abi.Handle | handler<<abi.ArgumentShift, PDUs: 1, Bytes: p}}}
+}

@@ -1,0 +1,131 @@
+package hub_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/policy/policytest"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
+	"switchyard/proxy/order"
+)
+
+// Rejoin restores the sessions of a hub with their roles and users, ahead of what is under way, also if
+// it happens twice.
+func TestRejoin(t *testing.T) {
+	w := newWire(t, policytest.Active(roleRules{sharedRules()}), 2)
+	a, b, other := hubtest.Join(w.hubs[0]), hubtest.Join(w.hubs[0]), hubtest.Join(w.hubs[1])
+	a.Send(t, online(1, 2, 3), status(1, 1), pdu.Append(nil, 7, pdu.CID_OTHER_ROLE_SET, 0, []byte{8, 1}))
+	b.Send(t, online(5))
+	other.Send(t, online(9))
+	w.pass()
+	for _, g := range []*hubtest.Peer{a, b, other} {
+		g.Read()
+		g.Got = nil
+	}
+	before := w.sums()
+	toMasters := message(pdu.CID_MSG_UNREAD_CNT_REQUEST, 2, "for masters")
+	b.Send(t, toMasters, online(6))
+	for range 2 {
+		var again []*order.Record
+		w.hubs[0].Rejoin(func(r *order.Record) { again = append(again, wireEnd{w, 1}.copied(r)) })
+		for _, h := range w.hubs {
+			h.DropHub(1)
+		}
+		if w.hubs[0].Users() != 1 {
+			t.Errorf("%d users after the hub was dropped, want that of the other one", w.hubs[0].Users())
+		}
+		imported := importOrdered(t, w.hubs[1], w.hubs[0])
+		if imported != nil {
+			t.Fatal(imported)
+		}
+		w.held = append(again, w.held...)
+		for range 2 { // only a part comes back before the hub enters once more
+			for _, h := range w.hubs {
+				h.Apply(w.held[0])
+			}
+			w.held = w.held[1:]
+		}
+	}
+	rest := w.held[len(w.held)-1]
+	w.held = w.held[:len(w.held)-1]
+	w.pass()
+	if after := w.sums(); len(after) != 1 || after[0] != before[0] {
+		t.Errorf("the sums are %x, before they were %x", after, before)
+	}
+	w.held = append(w.held, rest)
+	w.pass()
+	other.Send(t, toMasters)
+	w.pass()
+	a.Expect(t, "the master", toMasters, toMasters)
+	if c := hubtest.Conserved(t, w.hubs[0]); c.Underway != 0 || w.hubs[1].Users() != 6 {
+		t.Errorf("%d PDUs under way, %d users; want none, and 6", c.Underway, w.hubs[1].Users())
+	}
+	if c := hubtest.Conserved(t, w.hubs[1]); c.Dropped[NoHolder] != 0 {
+		t.Errorf("the other hub knows no master: %v", c.Dropped)
+	}
+}
+
+// importOrdered has one hub import what another one exports.
+func importOrdered(t *testing.T, from, to *Hub) error {
+	var chunks [][]byte
+	if err := from.ExportOrdered(func(chunk []byte) error {
+		chunks = append(chunks, bytes.Clone(chunk))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return to.ImportOrdered(feedOf(chunks))
+}
+
+func feedOf(chunks [][]byte) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		if len(chunks) == 0 {
+			return nil, io.EOF
+		}
+		chunk := chunks[0]
+		chunks = chunks[1:]
+		return chunk, nil
+	}
+}
+
+// A hub imports nothing but whole states, and is as before if it does not.
+func TestImportOrderedRefuses(t *testing.T) {
+	w := newWire(t, policytest.Active(roleRules{sharedRules()}), 2)
+	a := hubtest.Join(w.hubs[0])
+	hubtest.Join(w.hubs[1])
+	a.Send(t, online(1, 2, 3))
+	w.pass()
+	sum := w.hubs[1].TableSum()
+	var chunks [][]byte
+	w.hubs[0].ExportOrdered(func(chunk []byte) error {
+		chunks = append(chunks, bytes.Clone(chunk))
+		return nil
+	})
+	noSession := bytes.Clone(chunks[0])
+	noSession[4]++ // the session that holds the users has another number
+	noSession[13]++
+	errWire := errors.New("the connection is cut")
+	for name, next := range map[string]func() ([]byte, error){
+		"error":           func() ([]byte, error) { return nil, errWire },
+		"cut number":      feedOf([][]byte{chunks[0][:3]}),
+		"cut session":     feedOf([][]byte{chunks[0][:len(chunks[0])-1]}),
+		"more sessions":   feedOf([][]byte{append(bytes.Clone(chunks[0]), make([]byte, 9)...)}),
+		"no table":        feedOf(chunks[:1]),
+		"fewer sessions":  feedOf([][]byte{chunks[0][:13], {}}),
+		"without session": feedOf([][]byte{noSession, chunks[1]}),
+	} {
+		if err := w.hubs[1].ImportOrdered(next); err == nil {
+			t.Errorf("%s: imported", name)
+		}
+		if w.hubs[1].TableSum() != sum {
+			t.Fatalf("%s: the table has changed", name)
+		}
+	}
+	if err := w.hubs[1].ImportOrdered(feedOf(nil)); err != nil || w.hubs[1].Users() != 0 || w.hubs[1].TableSum() != 0 {
+		t.Errorf("an empty state: %v, %d users", err, w.hubs[1].Users())
+	}
+}
