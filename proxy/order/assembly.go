@@ -22,7 +22,7 @@ func (s *slot) assemble(r *Record) (*Record, Ignored) {
 	n := uint64(len(r.Piece)) + uint64(r.Left)
 	switch {
 	case s.long.left > 0 && n != uint64(s.long.left),
-		s.long.left == 0 && (r.Left == 0 || n > min(uint64(s.facts.MaxPDU)+MaxRecord, maxLong)):
+		s.long.left == 0 && n > min(uint64(s.facts.MaxPDU)+MaxRecord, maxLong):
 		return nil, Broken
 	case r.Left > 0:
 		s.long = assembly{append(s.long.bytes, r.Piece...), r.Left}

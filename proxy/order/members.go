@@ -111,8 +111,8 @@ func (m *Members) In() bool { return m.in }
 //
 // The caller does the rest: after Enter, the donor sends the state; after Found, the tenant begins
 // anew, and all but its author enter; after Gone, About's sessions end, and if it is this hub, it
-// enters; after a Beat with Check, the next Beat says the sum of the table as of here. Enter of a
-// number that was a member's (see Replaces) ends the sessions of that hub, too.
+// enters; after a Beat with Check, the next Beat says the sum of the table as of here. An Enter that
+// replaces an earlier incarnation of the same process ends the sessions of that number, too.
 func (m *Members) Next(now time.Time, e Entry, r *Record) (whole *Record, ignored Ignored) {
 	if r.Origin == m.self {
 		m.ownRead(now)

@@ -277,6 +277,9 @@ func TestAgreement(t *testing.T) {
 	newest.Process = 2 // an upgrade of hub 2
 	m.wants("", &order.Record{Kind: order.Enter, Origin: origin(2, 8), Number: 1, After: m.head, Facts: newest})
 	want(2, one)
-	m.wants("", &order.Record{Kind: order.Gone, Origin: origin(1, 1), Number: 3, About: origin(2, 8)})
+	m.wants("", &order.Record{Kind: order.Gone, Origin: origin(2, 8), Number: 2, About: origin(2, 8)})
+	m.wants("", &order.Record{Kind: order.Enter, Origin: origin(2, 9), Number: 1, After: m.head, Facts: older})
+	want(1, one)
+	m.wants("", &order.Record{Kind: order.Gone, Origin: origin(1, 1), Number: 3, About: origin(2, 9)})
 	want(2, one)
 }

@@ -76,4 +76,10 @@ func TestBadParts(t *testing.T) {
 	m.wants("", part(3, make([]byte, 10), 10))
 	m.enters(origin(2, 8), 2)
 	m.wants("", say(order.Joined, origin(2, 8), 2)) // the parts of 7 are forgotten
+	before := len(m.Export(nil))
+	m.wants("", &order.Record{Kind: order.Part, Origin: origin(2, 8), Number: 3, Piece: make([]byte, 1000), Left: 10})
+	m.wants("", &order.Record{Kind: order.Gone, Origin: origin(1, 1), Number: 3, About: origin(2, 8)})
+	if after := len(m.Export(nil)); after > before+100 {
+		t.Errorf("the state grows from %d to %d bytes by parts of a hub that is gone", before, after)
+	}
 }

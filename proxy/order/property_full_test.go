@@ -4,6 +4,6 @@ package order_test
 
 import "testing"
 
-func TestOneOrderManyTimes(t *testing.T) { oneOrder(t, 1000, 1100) }
+func TestOneOrderManyTimes(t *testing.T) { oneOrder(t, 1000, 1030) }
 
-func TestIncidentsManyTimes(t *testing.T) { throughIncidents(t, 1000, 1100) }
+func TestIncidentsManyTimes(t *testing.T) { throughIncidents(t, 1000, 1030) }

@@ -135,3 +135,30 @@ func throughIncidents(t *testing.T, from, to uint64) {
 		})
 	}
 }
+
+// A hub whose table has become another one notices, and enters again; the others do not.
+func TestDamagedTable(t *testing.T) {
+	for damaged := range 3 {
+		w := newWorld(t, uint64(damaged))
+		for n := range uint16(3) {
+			w.start(n + 1)
+		}
+		w.run(5 * time.Second)
+		entered := w.entered
+		w.hubs[damaged].wrong = true
+		w.run(10 * time.Second)
+		for i, h := range w.hubs {
+			if h.wrong {
+				t.Errorf("hub %d has not noticed that its table is wrong", h.number)
+			}
+			if h.members.Mismatches() == 0 && i != damaged {
+				t.Errorf("hub %d has not noticed that the tables differ", h.number)
+			}
+		}
+		if w.entered != entered+1 {
+			t.Errorf("%d hubs entered again, want 1", w.entered-entered)
+		}
+		w.calm()
+		w.check()
+	}
+}

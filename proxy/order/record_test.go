@@ -90,6 +90,8 @@ func TestRefusedRecords(t *testing.T) {
 		return b
 	}
 	all := records()
+	empty := all[0]
+	empty.Runs = []order.Run{{Verdict: policy.Verdict(abi.BroadcastAll)}}
 	long := all[3]
 	long.Piece = make([]byte, order.MaxRecord)
 	for _, c := range []struct {
@@ -107,7 +109,7 @@ func TestRefusedRecords(t *testing.T) {
 		{"verdict", change(all[0], func(b []byte) { b[24+4] = 0xff }), "verdict"},
 		{"run beyond the end", change(all[0], func(b []byte) { b[24+12] = 0xff }), "cut off"},
 		{"count of PDUs", change(all[0], func(b []byte) { b[24+11] = 3 }), "it has 2 PDUs, not 3"},
-		{"no PDUs", change(all[0], func(b []byte) { clear(b[24+8 : 24+16]) }), "PDU"},
+		{"no PDUs", empty.Append(nil), "it has 0 PDUs"},
 		{"length of a PDU", change(all[0], func(b []byte) { b[24+24+3] = 15 }), "below the header"},
 		{"PDU beyond the run", change(all[0], func(b []byte) { b[24+24] = 1 }), "cut off"},
 		{"formats", change(all[4], func(b []byte) { b[18] = 9 }), "empty"},

@@ -130,6 +130,7 @@ func TestRefusedStates(t *testing.T) {
 		{"hub 0", origin(4, 9), change(func(b []byte) { b[slots+1] = 0 }), "hub number 0"},
 		{"hub 4096", origin(4, 9), change(func(b []byte) { b[slots] = 0x10 }), "hub number"},
 		{"twice", origin(4, 9), change(func(b []byte) { b[slots+1] = 2 }), "twice"},
+		{"parts without bytes", origin(4, 9), change(func(b []byte) { b[slots+31+45+1] = 1 }), "cut off"},
 		{"facts", origin(4, 9), change(func(b []byte) { binary.BigEndian.PutUint16(b[slots+31:], 0xffff) }), "the state of the members"},
 	} {
 		if err := try(c.self, c.b); err == nil || !strings.Contains(err.Error(), c.want) {

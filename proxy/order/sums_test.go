@@ -83,6 +83,25 @@ func TestSums(t *testing.T) {
 	}
 }
 
+// A hub that enters has no table yet; nobody waits for its sum.
+func TestSumOfNewcomer(t *testing.T) {
+	m := newReader(t)
+	m.enters(origin(2, 1), 2)
+	m.wants("", say(order.Joined, origin(2, 1), 2))
+	m.enters(origin(3, 1), 3)
+	r := say(order.Beat, origin(1, 1), 3)
+	r.Facts.Check = true
+	m.wants("", r)
+	for hub := range uint16(2) {
+		r = say(order.Beat, origin(hub+1, 1), uint64(4-hub))
+		r.Facts.Table = order.TableSum{Position: m.CheckAt(), Sum: uint64(hub)}
+		m.wants("", r)
+	}
+	if m.Mismatches() != 1 {
+		t.Error("the sums of the two members that have a table were not compared")
+	}
+}
+
 // A sum of an earlier check is no vote.
 func TestLateSum(t *testing.T) {
 	m := newReader(t)
