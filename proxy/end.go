@@ -102,6 +102,7 @@ func (s *session) end() {
 	if !first || ending != hub.PeerClosed && ending != hub.PeerReset {
 		s.begin()
 	}
+	s.leaveOrder()
 	s.tenant.hub.Leave(s.seat)
 	close(out.leaving)
 	s.tenant.gate.leave(sessionWork) // the rest concerns no other session

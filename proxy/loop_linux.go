@@ -320,7 +320,7 @@ func (l *loop) serveOnce(s *session) (n int, stays bool) {
 		return 0, false
 	case len(batch) == 0:
 		return 0, true
-	case !s.tenant.throttle.Load().passes(h), h.Lengthy(batch, in.pdus.Longest()):
+	case s.tenant.orderIsFull(), !s.tenant.throttle.Load().passes(h), h.Lengthy(batch, in.pdus.Longest()):
 		l.detach(s, bytes.Clone(batch))
 		return 0, false
 	}

@@ -76,6 +76,7 @@ type input struct {
 
 	throttle *throttle         // that meter is for
 	meter    *tenant.PeerMeter // nil until there is a quota
+	charged  uint64            // what meter was charged of Seat.Out; used with an order
 
 	ending hub.Reason // why reading ended; "" if it ended because the loop found that Close was called
 	cause  error      // of ending

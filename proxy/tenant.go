@@ -69,6 +69,11 @@ type Tenant struct {
 
 	slowLane slowLane
 
+	order        Order         // nil for a hub of its own; set before the first Serve
+	orderWaiters waiters       // readers that wait for room in order
+	forced       chan struct{} // closed by Close
+	forceOnce    sync.Once
+
 	limits       atomic.Pointer[Limits]
 	throttle     atomic.Pointer[throttle]    // nil if there is no limit to apply
 	roomWaiters  atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
@@ -102,7 +107,7 @@ type Tenant struct {
 // yet. Close ends what NewTenant starts.
 func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logger) *Tenant {
 	t := &Tenant{Name: name, hub: hub.New(active, limits.LagHard), log: log.With("tenant", name),
-		stopping: make(chan struct{}), settled: make(chan struct{}), inputs: newInputs(limits.Input), gate: newGate()}
+		stopping: make(chan struct{}), settled: make(chan struct{}), forced: make(chan struct{}), inputs: newInputs(limits.Input), gate: newGate()}
 	t.unsettled.Store(1)
 	t.SetLimits(limits)
 	t.lastTick.Store(clock())
@@ -137,6 +142,9 @@ func (t *Tenant) SetLimits(l Limits) {
 		close(before.replaced)
 	}
 }
+
+// MaxPDU returns the largest PDU that a connection accepted now may send, in bytes.
+func (t *Tenant) MaxPDU() int { return t.limits.Load().MaxPDU }
 
 // SetAudit audits a second policy, which the tenant owns from then on: it judges every
 // PDU as well, and its verdicts are counted and not carried out. nil ends the audit.
@@ -309,6 +317,9 @@ func (t *Tenant) Drain(ctx context.Context, spread time.Duration) error {
 	for {
 		sessions := *t.sessions.Load()
 		if len(sessions) == 0 {
+			if t.order != nil {
+				t.order.Leave(ctx)
+			}
 			return nil
 		}
 		select {
@@ -324,11 +335,15 @@ func (t *Tenant) Drain(ctx context.Context, spread time.Duration) error {
 func (t *Tenant) Close() {
 	t.Thaw()
 	t.stop()
+	t.forceOnce.Do(func() { close(t.forced) })
 	for _, s := range *t.sessions.Load() {
 		s.Close(hub.Forced)
 	}
 	for _, s := range *t.sessions.Load() {
 		<-s.done
+	}
+	if t.order != nil {
+		t.order.Close()
 	}
 	t.stopTick()
 	t.serving.Wait()

@@ -72,10 +72,10 @@ func (s *session) handleThrottled(t *throttle, batch []byte) error {
 		time.Sleep(dropPause)
 		return nil
 	}
-	before := s.seat.Out()
+	before := s.outBefore()
 	err := s.handle(batch)
 	if t.meter != nil { // admit has charged the input, and checks the debt
-		s.measure(t).Take(clock(), tenant.Use{tenant.BytesOut: s.seat.Out() - before})
+		s.measure(t).Take(clock(), tenant.Use{tenant.BytesOut: s.outSince(before)})
 	}
 	return err
 }
@@ -101,17 +101,33 @@ func (s *session) handlePaid(batch []byte) error {
 			s.tenant.hub.Refuse(s.seat, batch, hub.SessionEnded)
 			return nil // the reader finds the end of the connection
 		}
-		before := s.seat.Out()
+		before := s.outBefore()
 		if err := s.handle(piece); err != nil {
 			if rest := batch[len(piece):]; len(rest) > 0 {
 				s.tenant.hub.Refuse(s.seat, rest, hub.SessionEnded)
 			}
 			return err
 		}
-		s.pay(t, tenant.Use{tenant.BytesOut: s.seat.Out() - before})
+		s.pay(t, tenant.Use{tenant.BytesOut: s.outSince(before)})
 		batch = batch[len(piece):]
 	}
 	return nil
+}
+
+// outBefore returns what the peer had caused before the batch that is about to be handled, as
+// Seat.Out counts it. With an order a batch becomes due later than it is handled, so what has
+// become due since the last one is charged together with this one.
+func (s *session) outBefore() uint64 {
+	if s.tenant.order == nil {
+		return s.seat.Out()
+	}
+	return s.input.charged
+}
+
+// outSince returns how much has become due since before, and that it is charged now.
+func (s *session) outSince(before uint64) uint64 {
+	s.input.charged = s.seat.Out()
+	return s.input.charged - before
 }
 
 // slows reports whether a quota slows senders down. The throttle may be nil.
@@ -155,7 +171,7 @@ func (s *session) admit(t *throttle, batch []byte) []byte {
 func (s *session) measure(t *throttle) *tenant.PeerMeter {
 	in := &s.input
 	if in.throttle != t {
-		in.throttle, in.meter = t, t.meter.Peer(in.meter)
+		in.throttle, in.meter, in.charged = t, t.meter.Peer(in.meter), s.seat.Out()
 	}
 	return in.meter
 }

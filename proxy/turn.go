@@ -72,6 +72,7 @@ type slowLane struct{ sync.Mutex }
 func (s *session) handle(batch []byte) error {
 	for {
 		s.pass()
+		s.awaitOrder()
 		if s.tenant.departed.Load() {
 			s.tenant.hub.Refuse(s.seat, batch, hub.SessionEnded)
 			return nil // the reader finds that the session is to end

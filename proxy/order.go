@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"switchyard/proxy/hub"
+)
+
+// An Order puts what the tenant's peers say into one order with what the peers of other hubs
+// say. Say takes it from the hub, and the order's own goroutine brings it back:
+//
+//	reader ─▶ Hub.HandleTurn ─▶ Order.Say            Tenant.Ordered ─▶ Hub.Apply ─▶ flush ─▶ peers
+//
+// Until it has come back it takes room. When there is none, readers wait, see awaitOrder.
+type Order interface {
+	hub.Order
+	// Full reports whether there is no room, so that readers have to wait until the order
+	// calls Tenant.OrderHasRoom.
+	Full() bool
+	// Ready returns why connections should not be sent to this hub; nil if they should.
+	Ready() error
+	// Leave says that this hub is gone, once all sessions have ended. It returns when all
+	// that was said before has come back, or when ctx is done.
+	Leave(ctx context.Context)
+	// Close ends the order's goroutines. Nothing is said after that. It may be called again.
+	Close()
+}
+
+// orderTime is for how long a session that ends waits until what its peer said has come back.
+const orderTime = 5 * time.Second
+
+// SetOrder makes the tenant one of several that act as one. The number is this hub's among
+// them. SetOrder must be called before Serve, and the tenant closes the order.
+func (t *Tenant) SetOrder(o Order, number uint16) {
+	t.order = o
+	t.hub.SetOrder(o, number)
+}
+
+// Order returns what SetOrder has set; nil for a hub of its own.
+func (t *Tenant) Order() Order { return t.order }
+
+// Ordered calls f, which may change the hub and make PDUs due, and has them written. It waits
+// while the tenant is frozen. The order calls it from its own goroutine.
+func (t *Tenant) Ordered(f func()) {
+	t.gate.enter(tenantWork)
+	defer t.gate.leave(tenantWork)
+	f()
+	t.flush.request()
+}
+
+// OrderHasRoom wakes the readers that wait for room in the order.
+func (t *Tenant) OrderHasRoom() { t.orderWaiters.wake() }
+
+// Ready returns why connections should not be sent to this tenant now, although it works; nil
+// if they should.
+func (t *Tenant) Ready() error {
+	if t.order == nil {
+		return nil
+	}
+	return t.order.Ready()
+}
+
+// orderIsFull reports whether readers have to wait for the order.
+func (t *Tenant) orderIsFull() bool { return t.order != nil && t.order.Full() }
+
+// awaitOrder pauses until the order has room, or the session or the tenant stops. Room is certain
+// to come: a hub that cannot reach the others goes on alone after a while.
+func (s *session) awaitOrder() {
+	t := s.tenant
+	if !t.orderIsFull() {
+		return
+	}
+	defer s.pause(hub.OrderFull)()
+	for {
+		wake := t.orderWaiters.join()
+		if !t.order.Full() { // looked at after joining, so that no wake-up is missed
+			return
+		}
+		select {
+		case <-wake:
+		case <-t.gate.began():
+			s.pass()
+		case <-s.closing:
+			return
+		case <-t.stopping:
+			return
+		}
+	}
+}
+
+// leaveOrder says that the session ends, and serves it until everybody knows: what its peer
+// said before reaches all, itself included. A session that is to end at once waits for nothing.
+func (s *session) leaveOrder() {
+	t := s.tenant
+	if t.order == nil || s.abandoned() {
+		return
+	}
+	back := t.hub.LeaveOrdered(s.seat)
+	timer := time.NewTimer(orderTime)
+	defer timer.Stop()
+	for {
+		select {
+		case <-back:
+			return
+		case <-timer.C:
+			return
+		case <-t.forced:
+			return
+		case <-t.gate.began():
+			s.pass()
+		}
+	}
+}
+
+// waiters are goroutines that wait for the same event. The zero value has none.
+type waiters struct{ next atomic.Pointer[chan struct{}] } // nil if nobody waits; closed by wake
+
+// join returns a channel that the next wake closes.
+func (w *waiters) join() <-chan struct{} {
+	for {
+		if c := w.next.Load(); c != nil {
+			return *c
+		}
+		c := make(chan struct{})
+		if w.next.CompareAndSwap(nil, &c) {
+			return c
+		}
+	}
+}
+
+// wake wakes all goroutines that have joined.
+func (w *waiters) wake() {
+	if c := w.next.Swap(nil); c != nil {
+		close(*c)
+	}
+}
