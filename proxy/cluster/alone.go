@@ -1,0 +1,40 @@
+package cluster
+
+import "time"
+
+// separate makes the hub go on alone: its peers hear each other, in an order of their own. What was
+// under way is applied, and users of other hubs are offline. It still asks to enter.
+//
+//	together ── nothing comes back for AloneAfter ──▶ alone ── it has the state ──▶ together
+//	             ▲                                      │ Say ─▶ kept ─▶ Hub.Apply
+//	             └ the bus is away, or takes nothing    └ nothing of it is told to others
+func (c *membership) separate(now time.Time) {
+	c.log.Error("alone: the cluster has not answered for cluster.alone_after; only the peers of this hub hear each other", "since", c.proved)
+	c.counts.Alone++
+	c.alone = true
+	c.out.separate()
+	c.others = nil
+	c.dropAll()
+	c.applyKept()
+	c.why = "alone"
+	if c.phase != beginning {
+		c.ask(now)
+	}
+}
+
+// applyKept applies what was said alone.
+func (c *membership) applyKept() {
+	for kept := c.out.take(); len(kept) > 0; kept = c.out.take() {
+		for i := range kept {
+			c.settings.Hub.Apply(&kept[i])
+		}
+	}
+}
+
+// unite ends being alone. What is said from now on waits until this hub is a member.
+func (c *membership) unite() {
+	for c.applyKept(); !c.out.unite(); {
+		c.applyKept()
+	}
+	c.alone = false
+}

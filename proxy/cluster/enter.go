@@ -1,0 +1,283 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"switchyard/proxy/order"
+)
+
+// How a hub gets the state of the tenant:
+//
+//	log       … a7  c1:Enter  a8  b3  a9 …                     a: the donor, c: enters
+//	donor           │ exports members, sessions and users as of here
+//	                └──── chunks ────▶ c imports them, then applies a8  b3  a9
+//	                                   c says joined and announces the users of its own peers,
+//	                                   and then what it had said and not read back
+
+// start begins to enter.
+func (c *membership) start(now time.Time) {
+	c.proved = now
+	c.restart("start")
+}
+
+// restart begins to read the log, and to enter.
+func (c *membership) restart(why string) {
+	c.phase, c.why, c.others = beginning, why, nil
+	c.begin()
+}
+
+// begun is called when what is behind head comes as events. last has the last record of each hub.
+func (c *membership) begun(now time.Time, last []order.Entry, head order.Position) {
+	for _, e := range last {
+		if r, err := order.Parse(e.Record); err == nil {
+			c.census.Note(now, e, &r)
+		}
+	}
+	c.census.Begin()
+	c.last = head
+	c.ask(now)
+}
+
+// again enters anew although the log can be read on. Until its Enter comes back, the hub goes on
+// with what the others say: a hub that was taken for gone has everything to read that they have said
+// since.
+func (c *membership) again(now time.Time, why string) {
+	switch {
+	case c.alone:
+	case c.phase == member:
+		c.others, c.why = c.members.Follow(), why
+	case c.phase == expecting && c.others != nil:
+		c.followHeld(now)
+	}
+	c.ask(now)
+}
+
+// followHeld takes up what was kept for a state that has not come.
+func (c *membership) followHeld(now time.Time) {
+	for _, e := range c.held {
+		if r, err := order.Parse(e.Record); err == nil {
+			c.followOthers(now, e, &r)
+		}
+	}
+}
+
+// followOthers handles an entry while this hub is no member. It returns whether the entry counts, as
+// far as this hub knows.
+func (c *membership) followOthers(now time.Time, e order.Entry, r *order.Record) (counts bool) {
+	if c.others == nil {
+		return true
+	}
+	r = c.count(now, c.others, e, r)
+	if r == nil {
+		return false
+	}
+	if c.carry(r); r.Kind == order.Found {
+		c.others = c.others.Follow()
+	}
+	return true
+}
+
+// ask says that this hub wants to be a member, under another incarnation.
+func (c *membership) ask(now time.Time) {
+	c.phase, c.origin.Incarnation = asking, c.draw()
+	c.held, c.heldBytes, c.chunks, c.complete, c.founds, c.outdated = nil, 0, nil, false, false, false
+	c.beats, c.beatAt = 0, now.Add(beatTime)
+	c.members.Begin(c.origin)
+	c.out.do(func(o *order.Outbox) {
+		o.Enter(c.origin.Incarnation)
+		o.Say(&order.Record{Kind: order.Enter, After: c.last, Facts: c.facts(true)})
+	})
+}
+
+// awaitEnter handles an entry while this hub's Enter has not come back. If something about this
+// hub's number stands before it that its author had not read, Enter counts nowhere.
+func (c *membership) awaitEnter(now time.Time, e order.Entry, r *order.Record) {
+	counts := c.followOthers(now, e, r)
+	switch {
+	case r.Kind == order.Found:
+		c.members.Next(now, e, r) // for where the tenant began
+		c.outdated = true
+	case r.Kind == order.Gone && r.About.Hub == c.origin.Hub, r.Kind == order.Enter && r.Hub == c.origin.Hub && r.Origin != c.origin:
+		c.outdated = c.outdated || counts
+	case r.Kind == order.Enter && r.Origin == c.origin && c.outdated:
+		c.ask(now)
+	case r.Kind == order.Enter && r.Origin == c.origin:
+		c.readOwnEnter(now, e)
+	}
+}
+
+// readOwnEnter handles the place as of which this hub needs the state.
+func (c *membership) readOwnEnter(now time.Time, e order.Entry) {
+	c.phase, c.answered, c.entered = expecting, now, order.Entry{Position: e.Position, At: e.At}
+	if c.complete {
+		c.importState(now)
+		return
+	}
+	c.tryFound(now)
+}
+
+// tryFound makes the tenant begin anew with this hub, once, if no other one can be a member.
+func (c *membership) tryFound(now time.Time) {
+	if !c.founds && c.census.Alone(now, c.entered.Position, c.settings.MemberTimeout, c.tries > 0) {
+		c.founds = true
+		c.say(&order.Record{Kind: order.Found, After: c.entered.Position, Facts: c.facts(false)})
+	}
+}
+
+// expect handles an entry behind this hub's Enter, while it does not have the state as of there.
+func (c *membership) expect(now time.Time, e order.Entry, r *order.Record) {
+	c.held = append(c.held, e)
+	c.heldBytes += len(e.Record)
+	switch {
+	case r.Kind == order.Found:
+		c.expectFound(now, e, r)
+	case r.Kind == order.Gone && (r.About == c.origin || r.About.Hub == c.origin.Hub && c.others == nil && len(c.chunks) == 0):
+		c.again(now, c.why) // this incarnation is taken for gone, or the number is free only now
+	case c.heldBytes > c.settings.Held:
+		c.log.Warn("the state did not come in time for what was said meanwhile; entering again", "bytes", c.heldBytes)
+		c.again(now, "held")
+	}
+}
+
+// expectFound handles that the tenant begins anew, unless that counts nowhere.
+func (c *membership) expectFound(now time.Time, e order.Entry, r *order.Record) {
+	switch _, ignored := c.members.Next(now, e, r); {
+	case ignored != "":
+	case c.members.In():
+		c.followHeld(now)
+		c.held = nil
+		c.join(now, func() ([]byte, error) { return nil, io.EOF })
+	default:
+		c.again(now, "found")
+	}
+}
+
+// export sends the state as of the last entry to a hub that has entered there.
+func (c *membership) export(to order.Origin) {
+	var chunks [][]byte
+	keep := func(chunk []byte) error {
+		chunks = append(chunks, bytes.Clone(chunk))
+		return nil
+	}
+	if err := errors.Join(c.exportMembers(keep), c.settings.Hub.ExportOrdered(keep)); err != nil {
+		c.log.Error("the state could not be exported for a hub that enters the cluster", "hub", to.Hub, "error", err)
+		return
+	}
+	c.donate(c.origin, to, chunks)
+}
+
+// chunkLen is the length of a chunk of the state at most.
+const chunkLen = 512 << 10
+
+// exportMembers hands what is known of the members to yield, behind its length in 8 bytes.
+func (c *membership) exportMembers(yield func([]byte) error) error {
+	b := c.members.Export(make([]byte, 8))
+	binary.BigEndian.PutUint64(b, uint64(len(b)-8))
+	for chunk := range slices.Chunk(b, chunkLen) {
+		if err := yield(chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// importMembers is the reverse of exportMembers.
+func (c *membership) importMembers(now time.Time, next func() ([]byte, error)) error {
+	var b []byte
+	for len(b) < 8 || uint64(len(b)-8) < binary.BigEndian.Uint64(b) {
+		chunk, err := next()
+		if err != nil {
+			return fmt.Errorf("the members: %w", err)
+		}
+		b = append(b, chunk...)
+	}
+	return c.members.Import(now, b[8:])
+}
+
+// receive handles a chunk of the state, which may come before this hub has read its own Enter.
+func (c *membership) receive(now time.Time, s order.StateChunk) {
+	if c.phase != asking && c.phase != expecting || s.For != c.origin || c.complete {
+		return
+	}
+	c.chunks, c.complete, c.answered = append(c.chunks, s.Chunk), s.Last, now
+	s.Ack() // if that is lost, the donor gives up, and this hub asks again
+	c.proved = now
+	if c.complete && c.phase == expecting {
+		c.importState(now)
+	}
+}
+
+// importState makes this hub a member with the state that has come.
+func (c *membership) importState(now time.Time) {
+	chunks := c.chunks
+	c.chunks = nil
+	next := func() ([]byte, error) {
+		if len(chunks) == 0 {
+			return nil, io.EOF
+		}
+		chunk := chunks[0]
+		chunks = chunks[1:]
+		return chunk, nil
+	}
+	if err := c.importMembers(now, next); err != nil {
+		c.refuse(now, err)
+		return
+	}
+	c.join(now, next)
+}
+
+// refuse handles a state that is none. Its donor may be of another release, or this hub.
+func (c *membership) refuse(now time.Time, err error) {
+	c.log.Error("the state from another hub cannot be used; entering again", "error", err)
+	c.tries++
+	c.again(now, "no-answer")
+}
+
+// join makes this hub a member. Its own sessions go into the state by what it says of them; before
+// that, its hub takes up what others have counted of what it said and did not read back itself.
+func (c *membership) join(now time.Time, next func() ([]byte, error)) {
+	h := c.settings.Hub
+	if c.alone {
+		c.unite()
+	}
+	for _, r := range c.settle() {
+		h.Apply(&r)
+	}
+	h.Rejoin(func(r *order.Record) { c.out.do(func(o *order.Outbox) { o.SayFirst(r) }) })
+	if err := h.ImportOrdered(next); err != nil {
+		c.refuse(now, fmt.Errorf("import: %w", err))
+		return
+	}
+	c.out.do(func(o *order.Outbox) { o.Resume() })
+	clear(c.far)
+	for _, m := range c.members.List() {
+		if m.Hub == c.origin.Hub {
+			continue
+		}
+		c.far[m.Hub] = true
+	}
+	held := c.held
+	c.phase, c.proved, c.tries, c.held, c.heldBytes, c.others = member, now, 0, nil, 0, nil
+	clear(c.accused)
+	c.counts.Entered[c.why]++
+	c.log.Info("entered the cluster", "why", c.why, "hub", c.origin.Hub, "members", len(c.members.List()), "position", c.last.Sequence)
+	for _, e := range held {
+		if r, err := order.Parse(e.Record); err == nil {
+			c.follow(now, e, &r)
+		}
+	}
+}
+
+// settle returns what this hub said and others have counted, although it did not read it back.
+func (c *membership) settle() (counted []order.Record) {
+	c.out.do(func(o *order.Outbox) {
+		counted = o.Settle(c.members.NextOf)
+	})
+	return counted
+}

@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/proxy/order/ordertest"
+)
+
+// Two fresh hubs that enter at once end with one state, whichever of them begins it.
+func TestTwoEnterAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.bus.SetFate(ordertest.Lost)
+		a, b, c := w.start(2), w.start(1), w.start(3)
+		synctest.Wait()
+		w.bus.SetFate(nil)
+		for _, n := range []*node{a, b, c} {
+			<-n.entered
+			n.expect(Together)
+		}
+		p, q := a.peer(), c.peer()
+		p.say(message(others, "hello"))
+		q.expect(message(others, "hello"))
+	})
+}
+
+// Hubs that want to enter wait for those that are there. If these are gone and did not say so, and
+// all others wait for each other, one of them begins anew.
+func TestEnterAfterACrashOfAll(t *testing.T) {
+	inWorld(t, func(w *world) {
+		for _, n := range w.hubs(3) {
+			n.kill()
+		}
+		start := time.Now()
+		a, b := w.start(2), w.start(1)
+		for _, n := range []*node{a, b} {
+			<-n.entered
+			n.expect(Together)
+		}
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("took %v", took)
+		}
+		p, q := a.peer(), b.peer()
+		p.say(message(others, "hello"))
+		q.expect(message(others, "hello"))
+	})
+}
+
+// The state has every user, and what was said while it was on its way is applied after it.
+func TestEnterWhileOthersTalk(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.hub(1)
+		p := a.peer()
+		many := make([]uint32, 100_000)
+		for i := range many {
+			many[i] = uint32(i + 1000)
+		}
+		p.say(online(many...), online(1, 2))
+		a.log.set(func() { a.log.mute = true })
+		b := w.start(2)
+		synctest.Wait()
+		p.say(online(3))
+		time.Sleep(answerTime / 2)
+		a.log.set(func() { a.log.mute = false })
+		<-b.entered
+		q := b.peer()
+		q.online(true, true, true, false)
+		p.online(true, true, true, false)
+		w.sameTables()
+	})
+}
+
+// If the donor dies before the state has been sent, another one sends it.
+func TestDonorDies(t *testing.T) {
+	inWorld(t, func(w *world) {
+		all := w.hubs(2)
+		q := all[1].peer()
+		q.say(online(1))
+		all[0].log.set(func() { all[0].log.mute = true })
+		c := w.start(3)
+		synctest.Wait()
+		all[0].kill()
+		<-c.entered
+		c.expect(Together)
+		c.peer().online(true)
+	})
+}
+
+// A donor that lives and sends nothing does not keep a hub out for ever: it goes on alone.
+func TestDonorIsSilent(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.hub(1)
+		a.log.set(func() { a.log.mute = true })
+		b := w.start(2)
+		if b.tenant.Ready() == nil {
+			t.Error("a hub that has not entered is ready")
+		}
+		<-b.entered
+		b.expect(Alone)
+		a.log.set(func() { a.log.mute = false })
+		time.Sleep(10 * time.Second)
+		b.expect(Together)
+	})
+}
+
+// A hub with the number of another one that lives cannot take part, and names the other one.
+func TestNumberTaken(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a, c := w.hub(1), w.hub(2)
+		b := w.start(1)
+		time.Sleep(10 * time.Second)
+		var taken *TakenError
+		if err := b.error(); !errors.As(err, &taken) || taken.Name != "host-1" || taken.Number != 1 {
+			t.Errorf("error %v", err)
+		}
+		b.close()
+		if err := a.error(); err != nil {
+			t.Errorf("the first hub ends as well: %v", err)
+		}
+		a.expect(Together)
+		c.expect(Together)
+	})
+}
+
+// A hub that is killed and started again at once has its number back, once the others know that its
+// former process is gone.
+func TestRestartAfterAKill(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a, b := w.hub(1), w.hub(2)
+		p := a.peer()
+		p.say(online(1))
+		q := b.peer()
+		q.online(true)
+		a.kill()
+		start := time.Now()
+		a = w.start(1)
+		<-a.entered
+		a.expect(Together)
+		if took := time.Since(start); took > 12*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if err := a.error(); err != nil {
+			t.Error(err)
+		}
+		q.online(false)
+		w.sameTables()
+	})
+}

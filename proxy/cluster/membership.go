@@ -1,0 +1,343 @@
+package cluster
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"switchyard/proxy/order"
+)
+
+// A Hub is the tenant's hub, which *hub.Hub implements. One goroutine calls it.
+type Hub interface {
+	Apply(r *order.Record)
+	DropHub(hub uint16)
+	ExportOrdered(yield func(chunk []byte) error) error
+	ImportOrdered(next func() ([]byte, error)) error
+	Rejoin(say func(*order.Record))
+	TableSum() uint64
+}
+
+// A phase is how far a hub has come on its way into the cluster:
+//
+//	            Begin returns          own Enter is read          state imported, or own Found read
+//	beginning ──────────────▶ asking ────────────────▶ expecting ──────────────────────────▶ member
+//	    ▲                        ▲                         │                                    │
+//	    │ fell out               └─────────────────────────┴────────────────────────────────────┘
+//	    │                          no answer for answerTime; declared gone; Found of another hub;
+//	    │                          its table differs
+//
+// Besides, a hub is alone when for AloneAfter it has not been a member whose words come back. It
+// stays so until it is a member again.
+type phase int
+
+const (
+	beginning phase = iota
+	asking
+	expecting
+	member
+	departed // the tenant has drained, and all hubs know that this one is gone
+)
+
+const (
+	// beatTime is how often a hub says that it is there, and checkTime how often the donor has the
+	// tables of all members compared.
+	beatTime, checkTime = time.Second, 5 * time.Second
+	// answerTime is for how long a hub that enters waits for the next piece of state.
+	answerTime = 5 * time.Second
+	// standstill is how late a tick is if this process stood still.
+	standstill = time.Second
+	// mostBeats is how many beats may be under way, so that they stay few while nothing comes back.
+	mostBeats = 16
+	// waitingAfter is after how long without a word of its own a member is shown as waiting.
+	waitingAfter = 3 * time.Second
+)
+
+// A membership decides what this hub says and does as a member of the cluster. It starts no goroutine
+// and reads no clock. The applier owns it. Entering is in enter.go, being alone in alone.go.
+type membership struct {
+	// Static.
+	settings Settings
+	out      *outgoing
+	log      *slog.Logger
+	process  uint64                                       // tells processes with the same number apart
+	draw     func() uint32                                // draws an incarnation
+	begin    func()                                       // begins to read the log; begun is called once for each call
+	donate   func(from, to order.Origin, chunks [][]byte) // sends the state
+
+	phase  phase
+	alone  bool
+	stops  bool      // leave was called
+	left   bool      // and this hub has said that it is gone
+	taken  bool      // another process has this hub's number
+	why    string    // it enters, as a metric's label
+	tries  int       // how often it has entered again for want of an answer
+	heard  time.Time // when something that it said was last read
+	proved time.Time // when it was last a member whose words came back, or began to enter
+
+	origin  order.Origin
+	members *order.Members
+	others  *order.Members        // while it asks again: what the others say, which its peers still hear; nil if it is not known
+	accused map[order.Origin]bool // this hub has said that they are gone
+	far     map[uint16]bool       // hubs whose sessions the hub may have
+	last    order.Position        // of what was read
+	census  *order.Census
+
+	ticked          time.Time      // when tick was last called
+	beatAt, checkAt time.Time      // when the next beat is due, and the next one with Check
+	beats           int            // that are under way
+	table           order.TableSum // as of the last check
+
+	outdated bool // its Enter will count nowhere
+
+	// While it is expecting the state.
+	entered   order.Entry   // its own Enter, without the record
+	answered  time.Time     // when that was read, or the last chunk came
+	held      []order.Entry // read since then
+	heldBytes int
+	chunks    [][]byte // of the state
+	complete  bool     // chunks has the last one
+	founds    bool     // it has said Found
+
+	counts Counts
+}
+
+func newMembership(s Settings, out *outgoing) *membership {
+	process := rand.Uint64()
+	return &membership{settings: s, out: out, log: s.Log, process: process, draw: rand.Uint32, origin: order.Origin{Hub: s.Number},
+		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), accused: make(map[order.Origin]bool), far: make(map[uint16]bool), counts: newCounts()}
+}
+
+// event handles what the log brings.
+func (c *membership) event(now time.Time, e order.Event) {
+	switch e.Kind {
+	case order.Recorded:
+		c.read(now, e.Entry)
+	case order.FellOut:
+		if c.phase == departed {
+			return
+		}
+		c.counts.FellOut[e.Reason]++
+		c.log.Warn("fell out of the cluster's order; entering again", "reason", string(e.Reason), "error", e.Err)
+		c.restart("fell-out")
+	case order.Reached:
+		c.out.do(func(o *order.Outbox) { o.Reached() })
+	}
+}
+
+// read handles an entry of the log.
+func (c *membership) read(now time.Time, e order.Entry) {
+	c.last = e.Position
+	r, err := order.Parse(e.Record)
+	if err != nil {
+		c.counts.Ignored["malformed"]++ // by all hubs alike; its author is stuck at that number, and enters again
+		return
+	}
+	c.census.Note(now, e, &r)
+	if facts, taken := c.census.Taken(c.entered.Position); taken && !c.taken {
+		c.taken = true
+		c.settings.Fail(&TakenError{c.origin.Hub, facts.Name})
+	}
+	if r.Origin == c.origin {
+		c.readOwn(now, &r)
+	} else {
+		c.out.do(func(o *order.Outbox) { o.Heard(now) })
+	}
+	c.follow(now, e, &r)
+}
+
+// follow handles an entry by the phase.
+func (c *membership) follow(now time.Time, e order.Entry, r *order.Record) {
+	switch c.phase {
+	case asking:
+		c.awaitEnter(now, e, r)
+	case expecting:
+		c.expect(now, e, r)
+	case member:
+		c.apply(now, e, r)
+	}
+}
+
+// readOwn handles that a record of this hub has come back.
+func (c *membership) readOwn(now time.Time, r *order.Record) {
+	c.heard = now
+	if r.Kind == order.Beat {
+		c.beats = max(0, c.beats-1) // one may come back twice
+	}
+	c.out.do(func(o *order.Outbox) { o.Back(now, r) })
+}
+
+// apply handles an entry as a member.
+func (c *membership) apply(now time.Time, e order.Entry, r *order.Record) {
+	r = c.count(now, c.members, e, r)
+	if r == nil {
+		return
+	}
+	if r.Origin == c.origin {
+		c.proved = now
+	}
+	switch c.carry(r); r.Kind {
+	case order.Enter:
+		if donor, ok := c.members.Donor(r.Origin); ok && donor == c.origin {
+			c.export(r.Origin)
+		}
+	case order.Gone:
+		c.readGone(now, r)
+	case order.Found:
+		c.again(now, "found")
+	case order.Beat:
+		c.compare(now, e, r)
+	}
+}
+
+// count returns the record if it counts and something follows from it.
+func (c *membership) count(now time.Time, m *order.Members, e order.Entry, r *order.Record) *order.Record {
+	whole, ignored := m.Next(now, e, r)
+	if ignored != "" {
+		c.counts.Ignored[ignored]++
+		return nil
+	}
+	c.counts.Applied[r.Hub]++
+	return whole
+}
+
+// carry carries out what follows from a record for the hub.
+func (c *membership) carry(r *order.Record) {
+	h := c.settings.Hub
+	switch {
+	case r.Kind == order.Batch, r.Kind == order.Joined, r.Kind == order.Left:
+		h.Apply(r)
+	case r.Kind == order.Enter && r.Hub != c.origin.Hub:
+		h.DropHub(r.Hub) // its sessions join anew
+		c.far[r.Hub] = true
+	case r.Kind == order.Gone && r.About.Hub != c.origin.Hub:
+		h.DropHub(r.About.Hub)
+		delete(c.far, r.About.Hub)
+	case r.Kind == order.Found:
+		c.dropAll()
+	}
+}
+
+// dropAll removes what the hub knows of the others.
+func (c *membership) dropAll() {
+	for hub := range c.far {
+		c.settings.Hub.DropHub(hub)
+	}
+	clear(c.far)
+}
+
+// readGone handles that a hub is no member any more.
+func (c *membership) readGone(now time.Time, r *order.Record) {
+	switch {
+	case r.About != c.origin:
+		c.counts.Gone++
+		c.log.Warn("a hub has left the cluster", "hub", r.About.Hub, "by", r.Hub)
+	case c.stops:
+		c.phase = departed
+	default:
+		c.log.Warn("the other hubs took this one for gone; entering again", "by", r.Hub)
+		c.again(now, "gone")
+	}
+}
+
+// compare handles a beat: with Check, all members take the sum of their table there, and say it in
+// their next beat.
+func (c *membership) compare(now time.Time, e order.Entry, r *order.Record) {
+	if r.Facts.Check {
+		c.table = order.TableSum{Position: e.Position, Sum: c.settings.Hub.TableSum()}
+	}
+	if c.members.Differs() {
+		c.log.Error("the user table differs from that of the other hubs; entering again", "position", c.table.Position.Sequence)
+		c.again(now, "table")
+	}
+}
+
+// tick does what depends on time alone.
+func (c *membership) tick(now time.Time) {
+	if c.phase == departed {
+		return
+	}
+	c.excuse(now)
+	if after := c.settings.AloneAfter; after > 0 && !c.alone && now.Sub(c.proved) >= after {
+		c.separate(now)
+	}
+	if c.phase == expecting && now.Sub(c.answered) >= answerTime {
+		c.tries++
+		c.again(now, "no-answer")
+	} else if c.phase == expecting && now.Sub(c.heard) < waitingAfter {
+		c.tryFound(now)
+	}
+	if (c.phase == member || c.phase == expecting) && !now.Before(c.beatAt) {
+		c.beat(now)
+	}
+	if c.phase == member {
+		for _, o := range c.members.Due(now) {
+			c.accuse(o)
+		}
+	}
+	c.tryLeave()
+}
+
+// excuse takes the time for which this process stood still off what it has waited: what has arrived
+// meanwhile is not read yet.
+func (c *membership) excuse(now time.Time) {
+	if late := now.Sub(c.ticked); late > standstill && !c.ticked.IsZero() {
+		c.proved, c.answered = c.proved.Add(late), c.answered.Add(late)
+	}
+	c.ticked = now
+}
+
+// accuse says that another hub is gone, once.
+func (c *membership) accuse(o order.Origin) {
+	if !c.accused[o] {
+		c.accused[o] = true
+		c.say(&order.Record{Kind: order.Gone, About: o})
+	}
+}
+
+// beat says that this hub is there.
+func (c *membership) beat(now time.Time) {
+	if c.beats >= mostBeats {
+		return
+	}
+	c.beats++
+	c.beatAt = now.Add(beatTime)
+	facts := c.facts(c.phase == expecting)
+	if donor, ok := c.members.Donor(order.Origin{}); ok && donor == c.origin && !now.Before(c.checkAt) {
+		facts.Check, c.checkAt = true, now.Add(checkTime)
+	}
+	c.say(&order.Record{Kind: order.Beat, Facts: facts})
+}
+
+// facts are what this hub tells of itself.
+func (c *membership) facts(entering bool) order.Facts {
+	return order.Facts{Formats: order.Range{Least: order.Format, Most: order.Format}, Rules: order.Range{Least: rules, Most: rules},
+		Process: c.process, MaxPDU: uint32(c.settings.MaxPDU()), Entering: entering, Table: c.table, Policies: c.settings.Policies(), Name: c.settings.Name}
+}
+
+// rules is the number of the rules by which this release changes the table and makes notices.
+const rules = 1
+
+func (c *membership) say(r *order.Record) { c.out.do(func(o *order.Outbox) { o.Say(r) }) }
+
+// leave begins to say that this hub is gone, because its tenant has drained.
+func (c *membership) leave() {
+	c.stops = true
+	c.tryLeave()
+}
+
+// tryLeave says that this hub is gone, once all that its peers said has come back.
+func (c *membership) tryLeave() {
+	if !c.stops || c.left || c.phase != member || c.alone {
+		return
+	}
+	c.out.do(func(o *order.Outbox) {
+		if n, _, _ := o.Underway(); n <= c.beats {
+			o.Say(&order.Record{Kind: order.Gone, About: c.origin})
+			c.left = true
+		}
+	})
+}
+
+// hasLeft reports whether nothing more is to be awaited after leave.
+func (c *membership) hasLeft() bool { return c.stops && (c.phase != member || c.alone) }

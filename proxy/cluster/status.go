@@ -1,0 +1,112 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"switchyard/proxy/order"
+)
+
+// A State is what a member is to operators, as the label of a metric.
+type State string
+
+// The states.
+const (
+	Entering State = "entering" // it does not have the tenant's state
+	Together State = "together"
+	Waiting  State = "waiting" // nothing that it said comes back
+	Alone    State = "alone"
+	Departed State = "departed" // it has drained
+)
+
+// Counts are what a member has counted since it was made. The maps have the labels of metrics.
+type Counts struct {
+	Applied map[uint16]uint64        // records that counted, by the hub that said them
+	Ignored map[order.Ignored]uint64 // records that did not count
+	Entered map[string]uint64        // by why it entered
+	FellOut map[order.Reason]uint64
+	Gone    uint64 // hubs that were members no more
+	Alone   uint64 // times that it went on alone
+}
+
+func newCounts() Counts {
+	return Counts{Applied: make(map[uint16]uint64), Ignored: make(map[order.Ignored]uint64), Entered: make(map[string]uint64), FellOut: make(map[order.Reason]uint64)}
+}
+
+// A Status is what a member is and has counted at some moment. It is not changed any more.
+type Status struct {
+	State    State
+	Why      string // it is entering
+	Origin   order.Origin
+	Position order.Position // of what was read last
+	TableSum uint64         // as of there
+	Members  []order.Member // as of there; nil unless it is one of them
+	Rules    uint8          // in force
+	Quiet    time.Duration  // for which nothing that it said as a member has come back
+	Counts
+	Mismatches uint64 // checks at which not all tables were equal
+
+	UnderwayRecords int // said and not come back
+	UnderwayBytes   int
+	Oldest          time.Time // when the oldest of them was said first; zero if there is none
+}
+
+// state returns the state by now.
+func (c *membership) state(now time.Time) State {
+	switch {
+	case c.alone:
+		return Alone
+	case c.phase == departed:
+		return Departed
+	case c.phase != member:
+		return Entering
+	case now.Sub(c.proved) >= waitingAfter:
+		return Waiting
+	}
+	return Together
+}
+
+// status returns the status by now.
+func (c *membership) status(now time.Time) *Status {
+	s := &Status{State: c.state(now), Why: c.why, Origin: c.origin, Position: c.last, TableSum: c.settings.Hub.TableSum(), Rules: c.members.Rules(), Quiet: now.Sub(c.proved), Mismatches: c.members.Mismatches()}
+	if c.members.In() {
+		s.Members = c.members.List()
+	}
+	s.Counts = Counts{maps.Clone(c.counts.Applied), maps.Clone(c.counts.Ignored), maps.Clone(c.counts.Entered), maps.Clone(c.counts.FellOut), c.counts.Gone, c.counts.Alone}
+	c.out.do(func(o *order.Outbox) { s.UnderwayRecords, s.UnderwayBytes, s.Oldest = o.Underway() })
+	return s
+}
+
+// Status returns the member's status, which is a few hundred milliseconds old at most unless the
+// tenant is frozen.
+func (m *Member) Status() *Status { return m.status.Load() }
+
+// Fresh returns the status as of now.
+func (m *Member) Fresh(ctx context.Context) (*Status, error) {
+	answer := make(chan *Status, 1)
+	select {
+	case m.asks <- answer:
+		return <-answer, nil
+	case <-m.ctx.Done():
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+var errClosed = errors.New("the tenant is closed")
+
+// Ready implements proxy.Order: peers can be served together with those of the other hubs, or
+// alone.
+func (m *Member) Ready() error {
+	switch s := m.Status(); s.State {
+	case Entering:
+		return fmt.Errorf("this hub is entering the cluster (%s)", s.Why)
+	case Waiting:
+		return fmt.Errorf("the cluster has not answered for %v", s.Quiet.Round(time.Second))
+	}
+	return nil
+}
