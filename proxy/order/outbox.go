@@ -31,7 +31,8 @@ type Outbox struct {
 	cursor   int    // numbered[cursor] is the next to be appended
 	inflight int    // bytes of numbered[:cursor]
 
-	again again
+	again  again
+	counts Counts
 }
 
 // An item is a record that was said.
@@ -131,6 +132,7 @@ func (o *Outbox) Next(now time.Time) (record []byte, ok bool) {
 	}
 	if o.cursor > 0 && o.again.probes(now) {
 		o.again.probe(now, o.back, o.back+uint64(o.cursor))
+		o.counts.Again++
 		return o.record(0), true
 	}
 	if o.cursor == len(o.numbered) && !o.held && len(o.waiting) > 0 && o.fits(len(o.waiting[0].bytes)) {
@@ -151,6 +153,9 @@ func (o *Outbox) Next(now time.Time) (record []byte, ok bool) {
 	}
 	if p.sentAt.IsZero() {
 		p.sentAt = now
+		o.counts.Appended++
+	} else {
+		o.counts.Again++
 	}
 	o.inflight += p.len()
 	o.cursor++
@@ -193,6 +198,9 @@ func (o *Outbox) Back(now time.Time, r *Record) {
 // pop removes the first piece, which was read back.
 func (o *Outbox) pop(now time.Time) {
 	n := o.numbered[0].len()
+	if at := o.numbered[0].sentAt; !at.IsZero() {
+		o.counts.Trips.add(now.Sub(at))
+	}
 	o.numbered[0], o.numbered = piece{}, o.numbered[1:]
 	if o.cursor > 0 { // otherwise it was to be said again, but an earlier copy has come
 		o.cursor--
