@@ -34,6 +34,8 @@ func (h *Hub) Apply(r *order.Record) {
 	}
 	if kept != nil {
 		h.settle(kept)
+	}
+	if r.Hub == h.order.hub {
 		h.answer()
 	}
 	h.closeLagging()
@@ -191,9 +193,9 @@ func (h *Hub) settle(kept *said) {
 func (h *Hub) answer() {
 	for {
 		h.mu.Lock()
-		kept := h.order.first
+		kept, ahead := h.order.first, h.order.ahead
 		h.mu.Unlock()
-		if kept == nil || kept.kind != 0 {
+		if kept == nil || kept.kind != 0 || ahead > 0 {
 			return
 		}
 		h.applyOwn(nil, kept, true)

@@ -25,10 +25,10 @@ type Peer interface {
 }
 
 // A Hub routes for one tenant. It is safe for concurrent use, but for each seat one
-// goroutine at a time calls Handle and Leave.
+// goroutine at a time calls Handle, LeaveOrdered and Leave, and one goroutine calls Apply.
 //
 // Locks are taken in this order: announcing, presenceMu, mu, spares.mu. None of them
-// is held while a policy or a Peer is called.
+// is held while a policy or a Peer is called. An Order is called under mu.
 type Hub struct {
 	// Static after New.
 	active *policy.Active

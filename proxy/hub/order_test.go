@@ -46,7 +46,7 @@ func (s *sharing) step(hubsChange bool) {
 		if w := s.peer(m); w != nil {
 			w.step(n)
 		}
-	case !hubsChange || s.rnd.IntN(4) > 0:
+	case !hubsChange || s.rnd.IntN(3) > 0:
 	case n == 90 && len(s.hubs) < 6:
 		s.enter()
 	case n == 91 && s.living() > 2 && m.number > 1:

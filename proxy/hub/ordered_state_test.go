@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"switchyard/pdu"
+	"switchyard/pdu/body"
 	"switchyard/policy/policytest"
 	. "switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
@@ -29,6 +30,7 @@ func TestRejoin(t *testing.T) {
 	before := w.sums()
 	toMasters := message(pdu.CID_MSG_UNREAD_CNT_REQUEST, 2, "for masters")
 	b.Send(t, toMasters, online(6))
+	ask := pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, 3, []byte{8, 1, 0x10, 1})
 	for range 2 {
 		var again []*order.Record
 		w.hubs[0].Rejoin(func(r *order.Record) { again = append(again, wireEnd{w, 1}.copied(r)) })
@@ -43,6 +45,8 @@ func TestRejoin(t *testing.T) {
 			t.Fatal(imported)
 		}
 		w.held = append(again, w.held...)
+		other.Send(t, ask) // nothing of its hub is under way
+		a.Send(t, ask)
 		for range 2 { // only a part comes back before the hub enters once more
 			for _, h := range w.hubs {
 				h.Apply(w.held[0])
@@ -60,7 +64,9 @@ func TestRejoin(t *testing.T) {
 	w.pass()
 	other.Send(t, toMasters)
 	w.pass()
-	a.Expect(t, "the master", toMasters, toMasters)
+	answer := body.AppendAttachData(body.AppendUserStat(body.AppendUsersStatusResponse(pdu.Append(nil, 2, pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, 3, nil), 1), 1, body.Online), nil)
+	pdu.SetLength(answer)
+	a.Expect(t, "the master", toMasters, answer, answer, toMasters) // the questions wait until it has its users again
 	if c := hubtest.Conserved(t, w.hubs[0]); c.Underway != 0 || w.hubs[1].Users() != 6 {
 		t.Errorf("%d PDUs under way, %d users; want none, and 6", c.Underway, w.hubs[1].Users())
 	}

@@ -54,7 +54,7 @@ func (h *Hub) sayRuns(s *Seat, g *policy.Generation, runs []run) (n int) {
 	kept := h.order.take()
 	for ; n < len(runs); n++ {
 		r := &runs[n]
-		if isQuestion(r.verdict) && len(kept.runs) == 0 && h.order.first == nil {
+		if isQuestion(r.verdict) && len(kept.runs) == 0 && h.order.first == nil && h.order.ahead == 0 {
 			break
 		}
 		if !from.isDone(r) {
