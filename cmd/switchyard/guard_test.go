@@ -105,7 +105,19 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
-		except:   []string{"cmd/switchyard", "cmd/switchyard/server", "cmd/switchyard/trust", "proxy/config/..."},
+		except:   []string{"proxy/order/jetstream/..."},
+		not:      []string{"github.com/nats-io/nats.go/..."},
+		because:  "one package knows the bus, so that another engine can take its place",
+	},
+	{
+		packages: []string{"..."},
+		except:   []string{"cmd/yardbus"},
+		not:      []string{"github.com/nats-io/nats-server/..."},
+		because:  "the bus is a process of its own, so that a hub contains no server",
+	},
+	{
+		packages: []string{"..."},
+		except:   []string{"cmd/switchyard", "cmd/switchyard/server", "cmd/switchyard/trust", "cmd/yardbus", "proxy/config/..."},
 		not:      []string{module + "/proxy/config"},
 		because:  "parts are handed what they need; a part that reads the configuration itself cannot be built without a file",
 	},
@@ -127,7 +139,7 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
-		not:      []string{module + "/cmd/switchyard/dialogue", module + "/pdu/pdutest", module + "/policy/policytest", module + "/proxy/hub/hubtest", module + "/proxy/order/ordertest", module + "/proxy/logtest", module + "/proxy/certificate/authority", module + "/cmd/switchyard/client/terminal/pty"},
+		not:      []string{module + "/cmd/switchyard/dialogue", module + "/pdu/pdutest", module + "/policy/policytest", module + "/proxy/hub/hubtest", module + "/proxy/order/jetstream/bustest", module + "/proxy/order/ordertest", module + "/proxy/logtest", module + "/proxy/certificate/authority", module + "/cmd/switchyard/client/terminal/pty"},
 		because:  "these help tests only",
 	},
 }

@@ -1,0 +1,118 @@
+package jetstream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"switchyard/proxy/order"
+)
+
+// Begin starts reading at the end of the log, and ends an earlier reading. It creates the
+// stream if it is missing. What heals by waiting is tried again until ctx ends; the error is
+// then that of the last attempt. What an operator has to mend is returned at once.
+//
+// head is the end of the log: all records behind it will be reported as events. last has the
+// last record of each hub's subject that the log still keeps, oldest first. Some may be
+// behind head, and will be reported again.
+func (l *Log) Begin(ctx context.Context) (last []order.Entry, head order.Position, err error) {
+	l.stopReading()
+	for {
+		last, head, err = l.begin(ctx)
+		if err == nil || errors.As(err, &hopeless{}) {
+			return last, head, err
+		}
+		select {
+		case <-time.After(l.times.again):
+		case <-ctx.Done():
+			return nil, order.Position{}, err
+		case <-l.ctx.Done():
+			return nil, order.Position{}, l.ctx.Err()
+		}
+	}
+}
+
+// begin is one attempt to begin.
+func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err error) {
+	k := l.link.Load()
+	if k.conn.IsClosed() { // the client library gives up after some faults of the protocol
+		renewed, err := l.connect()
+		if err != nil {
+			return nil, order.Position{}, err
+		}
+		k.close()
+		k = renewed
+		l.link.Store(k)
+	}
+	if !k.conn.IsConnected() {
+		return nil, order.Position{}, l.unreached()
+	}
+	// Subscribed first, so that no record can fall between what is read here and the events.
+	sub, err := k.subscribe(l.settings.out("*"))
+	if err != nil {
+		return nil, order.Position{}, err
+	}
+	defer func() {
+		if err != nil {
+			_ = sub.Unsubscribe() // fails only if the connection is gone
+		}
+	}()
+	if err := l.flush(ctx, k); err != nil {
+		return nil, order.Position{}, l.explain(k, "subscribe to "+sub.Subject, err)
+	}
+	// A missing permission shows in the next message. A record that this takes is not lost: it
+	// stands before head, or is read again.
+	if _, err := sub.NextMsg(time.Nanosecond); errors.Is(err, nats.ErrPermissionViolation) {
+		return nil, order.Position{}, l.explain(k, "subscribe to "+sub.Subject, err)
+	}
+	info, err := l.find(ctx, k)
+	if err != nil {
+		return nil, order.Position{}, err
+	}
+	head := order.Position{Epoch: info.Created.UnixNano(), Sequence: info.State.LastSeq}
+	last, err := l.lasts(ctx, k, info)
+	if err != nil {
+		return nil, order.Position{}, err
+	}
+	r := newReader(l, k, sub, head)
+	if i := slices.IndexFunc(last, func(e order.Entry) bool { return e.Position == head }); i >= 0 {
+		r.previous = last[i].At
+	}
+	if err := r.start(); err != nil {
+		return nil, order.Position{}, err
+	}
+	l.reader = r
+	return last, head, nil
+}
+
+// lasts returns the last record of each hub's subject, as the stream's leader knows them.
+func (l *Log) lasts(ctx context.Context, k *link, info *nats.StreamInfo) ([]order.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	defer cancel()
+	var last []order.Entry
+	for subject := range info.State.Subjects {
+		m, err := k.js.GetLastMsg(l.settings.stream(), subject, nats.Context(ctx))
+		if errors.Is(err, nats.ErrMsgNotFound) {
+			continue // it fell out of the ring meanwhile
+		}
+		if err != nil {
+			return nil, l.explain(k, fmt.Sprintf("get the last record of %s", subject), err)
+		}
+		last = append(last, order.Entry{Position: order.Position{Epoch: info.Created.UnixNano(), Sequence: m.Sequence}, At: m.Time, Record: m.Data})
+	}
+	slices.SortFunc(last, func(a, b order.Entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return last, nil
+}
+
+// stopReading ends the reading that is under way, if any, and waits for its end.
+func (l *Log) stopReading() {
+	if l.reader != nil {
+		l.reader.stop()
+		l.reader = nil
+	}
+}

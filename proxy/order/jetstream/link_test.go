@@ -1,0 +1,122 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"switchyard/proxy/order"
+)
+
+// The client library closes a connection for good when it does not know the server's error.
+// Reading then begins anew over another connection.
+func TestConnectionClosedForGood(t *testing.T) {
+	b := startFake(t)
+	l := begun(t, b, short)
+	b.mu.Lock()
+	for c := range b.clients {
+		fmt.Fprint(c.conn, "-ERR 'Something New'\r\n")
+	}
+	b.mu.Unlock()
+	if e := event(t, l, order.Recorded, order.FellOut); e.Kind != order.FellOut || e.Reason != order.Disconnected {
+		t.Fatalf("event %+v, want that the reader fell out", e)
+	}
+	if err := l.Append([]byte("a")); err == nil {
+		t.Error("a record was published over a closed connection")
+	}
+	begin(t, l)
+	if err := l.Append([]byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	reads(t, l, 1, "b")
+}
+
+func begin(t *testing.T, l *Log) (last []order.Entry, head order.Position) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	last, head, err := l.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return last, head
+}
+
+// Whoever begins anew gets the last record of each hub, and nothing else of what was before.
+func TestBeginAnew(t *testing.T) {
+	b := startFake(t)
+	l := begun(t, b, short)
+	b.append("a")
+	if err := l.Append([]byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	reads(t, l, 1, "a", "b")
+	b.append("c")
+	last, head := begin(t, l)
+	if head.Sequence != 3 || len(last) != 2 || string(last[0].Record) != "b" || string(last[1].Record) != "c" || last[1].Position != head {
+		t.Errorf("head %v, last %v, want b and c", head, last)
+	}
+	b.append("d")
+	reads(t, l, 4, "d")
+}
+
+// Chunks of the state come in order, to whom they are for. One that does not follow the one
+// before, or whose subject is no such thing, is not handed over.
+func TestState(t *testing.T) {
+	b := startFake(t)
+	l := begun(t, b, short)
+	b.mu.Lock()
+	for _, end := range []string{
+		"7.2.8.1.more", "7.70000.8.0.more", "7.2.8.0", "7.2.8.x.more", "x.2.8.0.more", // refused
+		"7.2.8.0.more", "7.2.8.2.last", "7.2.9.1.last", "7.2.8.1.last",
+	} {
+		b.send("sy.test.main.state.1."+end, "reply", "", []byte(end))
+	}
+	b.mu.Unlock()
+	from, to := order.Origin{Hub: 2, Incarnation: 8}, order.Origin{Hub: 1, Incarnation: 7}
+	for _, want := range []string{"7.2.8.0.more", "7.2.8.1.last"} {
+		select {
+		case c := <-l.State():
+			if string(c.Chunk) != want || c.From != from || c.For != to || c.Last != strings.HasSuffix(want, "last") {
+				t.Errorf("chunk %q from %v for %v, last %v; want %s", c.Chunk, c.From, c.For, c.Last, want)
+			}
+		case <-time.After(limit):
+			t.Fatal("no chunk")
+		}
+	}
+}
+
+// What waiting does not mend is refused at once.
+func TestOpenRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		settings Settings
+		want     string
+	}{
+		{Settings{Servers: []string{"nats://["}}, "connect to the bus"},
+		{Settings{Credentials: "/missing"}, "/missing"},
+		{Settings{Credentials: file}, "no file with NATS credentials"},
+		{Settings{CA: file}, file},
+		{Settings{Certificate: file, Key: file}, "certificate"},
+	} {
+		s := tc.settings
+		s.Cluster, s.Tenant, s.Log = "test", "main", slog.New(slog.DiscardHandler)
+		if s.Servers == nil {
+			s.Servers = []string{"nats://127.0.0.1:1"}
+		}
+		if l, err := Open(s); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("error %v, want %q", err, tc.want)
+			if l != nil {
+				l.Close()
+			}
+		}
+	}
+}
