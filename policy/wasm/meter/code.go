@@ -14,14 +14,16 @@ import (
 //	chargeLength  for bulk instructions: charges the length on the stack (emit.go)
 //	track         records where a comparison needs a guard (guard.go)
 //	follow        records which addresses move by small strides (stride.go)
-//	control       opens, divides and closes blocks, and sets marks
+//	control       opens, divides and closes blocks, and sets marks (sections.go)
 //	operands      copies what follows the opcode (operand.go)
 //
 // The walk only copies instructions and records places. The charges are known only after
-// the end of the function, so appendBody inserts them then.
+// the end of the function, so paths.go computes them and emit.go inserts them then.
 
 // meter rewrites the code of every function, in order.
 func (m *module) meter() error {
+	m.referenced = append(m.referenced, make([]bool, len(m.funcs)-len(m.referenced))...)
+	m.metered = make([]function, len(m.bodies))
 	for i := range m.bodies {
 		index := m.imported + i
 		b := body{m: m, r: m.bodies[i], sig: m.types[m.funcs[index]]}
@@ -30,7 +32,8 @@ func (m *module) meter() error {
 		if b.r.Err != nil {
 			return fmt.Errorf("function %d: %w", index, b.r.Err)
 		}
-		m.appendBody(&b)
+		b.price()
+		m.metered[i] = b.function()
 	}
 	return nil
 }
@@ -42,16 +45,24 @@ type body struct {
 	sig funcType
 
 	// State of the given function, and of the instructions copied so far.
-	locals    int     // parameters included
-	groups    int     // of local declarations
-	localDecl []byte  // the groups
-	out       []byte  // the instructions, without the charges at the marks
-	marks     []mark  // in order; the first is the entry of the function
-	frames    []frame // the open blocks; the first is the function
-	labelled  int     // labels of br_table
-	values    uint64  // how many the code can produce
-	calls     bool    // it calls a function
-	bulks     bool    // it has an instruction whose cost depends on a length
+	locals    int        // parameters included
+	groups    int        // of local declarations
+	localDecl []byte     // the groups
+	out       []byte     // the instructions, without the charges at the marks
+	marks     []mark     // in order; the first is the entry of the function
+	frames    []frame    // the open blocks; the first is the function
+	labelled  int        // labels of br_table
+	values    uint64     // how many the code can produce
+	lengths   []length   // instructions whose cost depends on a length
+	callSites []callSite // in order
+	tight     bool       // there is a loop without calls, so the fuel is kept in a local
+	calls     []uint32   // the functions that it calls directly
+	indirect  bool       // it calls a function through a table
+	at        int        // the offset in out of the present instruction
+	dead      bool       // no path leads to the present instruction
+	grown     bool       // the memory may have grown since the last mark
+	renewed   int        // marks that were set because of that
+	backs     []back     // branches to loops, in order
 
 	// See guard.go.
 	guards   []guard // in order
@@ -63,43 +74,28 @@ type body struct {
 	strides strides // see stride.go
 }
 
-// There are fewer charges than branches, because one charge costs about as much as four
-// simple instructions. So a charge may be in another place than the code that it pays for.
-//
-// A mark is a place in the instructions where fuel may be charged for the code from there
-// to the next mark. That code costs weight and runs at most once each time the mark is
-// passed. Every path to a mark passes its parent, and no path returns to the mark without
-// passing the parent again. So the parent may charge for the mark as well; merge makes it
-// do so where the weight is too small for a charge of its own. Entries of functions and
-// heads of loops have no parent:
-//
-//	func             mark 0            charge 7 = 3 + 2 + 2
-//	  3 instructions
-//	  if             mark 1, parent 0
-//	    2 instructions
-//	  end            mark 2, parent 0
-//	  2 instructions
-//	  loop           mark 3, no parent  charge 4 at each turn
-//	    4 instructions
-//
-// A charge at the parent also pays for code that a branch then skips. So the fuel used by a
-// call is an upper bound of what ran.
-type mark struct {
-	at     int    // the offset in body.out before which the charge is inserted
-	parent int32  // an index of body.marks below the mark's own, or noParent
-	weight uint64 // in simple instructions
-	loads  uint64 // loads that may be far; they are charged here and never merged into the parent
-	stores uint64 // stores
+// A length is an instruction whose cost depends on the length on top of the stack.
+type length struct {
+	at    int    // its offset in body.out
+	label uint32 // how many blocks are open there
+	shift bulk
 }
 
-const noParent = -1
+// A callSite is where a call begins and ends in body.out.
+type callSite struct{ at, end int }
 
 // A frame is an open block.
 type frame struct {
 	op     byte
-	arity  int   // values that a branch to it passes
-	before int32 // the mark before the block
-	opened int   // the value of module.events when it was opened
+	arity  int     // values that a branch to it passes
+	before int32   // the mark before the block
+	opened int     // the value of module.events when it was opened
+	dead   bool    // no path leads to the block
+	loop   int     // the frame of the innermost loop around it, or 0
+	leaves int     // the outermost frame that a branch in the block goes to
+	calls  bool    // there is a call in the block
+	grows  bool    // there is an instruction in the block that may change the size of the memory
+	joins  []int32 // the marks of the sections that branch to the end of the block
 	// sets is the number of distinct locals that the block and the closed blocks in it set;
 	// known is how many of them an outer block has counted already.
 	sets, known int
@@ -137,26 +133,19 @@ func (b *body) readCode() {
 	b.out = make([]byte, 0, b.r.Left()+16)
 	b.top, b.holdsAnd = anything, map[uint32]bool{}
 	b.strides.jumps = map[uint32][]int{}
-	b.mark(noParent)
 	b.open(opBlock, b.sig.results)
+	b.mark(noParent)
 	b.count(plain[opBlock], b.locals+b.sig.results)
 	for len(b.frames) > 0 && b.r.Err == nil {
 		b.instruction()
 	}
-	b.m.branching += int64(len(b.marks))*int64(len(b.marks)) + int64(b.labelled)*int64(b.labelled)
+	branches := int64(len(b.marks) - b.renewed)
+	b.m.branching += branches*branches + int64(b.labelled)*int64(b.labelled)
 	if b.m.branching > MaxBranching {
 		b.r.Fail("too many blocks, branches and labels in too few functions")
 	}
 	b.r.Done("the end of the function")
 }
-
-// mark sets a mark before the next instruction. The code that follows counts for it until
-// another one is set.
-func (b *body) mark(parent int32) {
-	b.marks = append(b.marks, mark{at: len(b.out), parent: parent})
-}
-
-func (b *body) current() int32 { return int32(len(b.marks) - 1) }
 
 // count adds the cost of an instruction, and of the values that it passes on. It also counts
 // the values that the code produces, which determine the size of the frame: a block with two
@@ -197,8 +186,12 @@ func (b *body) instruction() {
 		return
 	}
 	if op.bulk != 0 {
-		b.chargeLength(op.bulk)
+		b.lengths = append(b.lengths, length{at: len(b.out), label: uint32(len(b.frames)), shift: op.bulk})
 	}
+	if b.grown && b.renewed < maxRenewed && (op.imm == immControl && first != opEnd && first != opElse || first == opBrIf || accessOf(first, second) != 0) {
+		b.renew()
+	}
+	b.at = len(b.out)
 	b.track(first, op)
 	b.follow(first)
 	switch op.imm {
@@ -206,6 +199,8 @@ func (b *body) instruction() {
 		b.control(start, first)
 	case immReturn:
 		b.count(op, b.sig.results)
+		b.branch(first, 0)
+		b.dead = true
 		b.out = binary.AppendU(append(b.out, opBr), uint64(len(b.frames)-1))
 	default:
 		b.out = append(b.out, first)
@@ -213,17 +208,20 @@ func (b *body) instruction() {
 			b.out = binary.AppendU(b.out, uint64(second))
 		}
 		b.count(op, b.operands(first, op.imm))
-		switch accessOf(first, second) {
-		case load:
-			b.marks[len(b.marks)-1].loads++
-		case store:
-			b.marks[len(b.marks)-1].stores++
-		}
+		b.access(accessOf(first, second))
 		if first == opMemoryGrow {
 			b.out = b.m.appendFar(b.out)
+			b.grow()
 		}
-		if first == opBrIf {
+		switch first {
+		case opCall, opCallIndirect:
+			b.callSites = append(b.callSites, callSite{at: b.at, end: len(b.out)})
+			b.frames[len(b.frames)-1].calls = true
+			b.grow()
+		case opBrIf:
 			b.mark(b.current())
+		case opUnreachable, opBr, opBrTable:
+			b.dead = true
 		}
 	}
 }
@@ -243,7 +241,7 @@ func (b *body) second(first byte) uint32 {
 // the code after it:
 //
 //	block   none: the code continues under the same mark
-//	loop    one without a parent, as a branch can return to it
+//	loop    a child of the mark before it; branches back to it charge by themselves
 //	if      a child of the mark before it
 //	else    a child of the mark before the if: both arms have the same parent
 //	end     a child of the mark before the block: every path to it has passed that mark
@@ -256,8 +254,7 @@ func (b *body) control(start int, op byte) {
 			b.r.FailAt(start, "an else without an if")
 			return
 		}
-		b.frames[top].op = opElse
-		b.mark(b.frames[top].before)
+		b.elseArm(&b.frames[top])
 		b.count(plain[op], 0)
 	case opEnd:
 		b.close()
@@ -266,7 +263,7 @@ func (b *body) control(start int, op byte) {
 		b.count(plain[op], t.params+t.results)
 		if op == opLoop {
 			b.open(op, t.params)
-			b.mark(noParent)
+			b.mark(b.current()).always = true
 			return
 		}
 		b.open(op, t.results)
@@ -306,7 +303,13 @@ func (b *body) open(op byte, arity int) {
 		return
 	}
 	b.m.events++
-	b.frames = append(b.frames, frame{op: op, arity: arity, before: b.current(), opened: b.m.events})
+	loop, n := 0, len(b.frames)
+	if n > 0 {
+		if loop = b.frames[n-1].loop; b.frames[n-1].op == opLoop {
+			loop = n - 1
+		}
+	}
+	b.frames = append(b.frames, frame{op: op, arity: arity, before: b.current(), opened: b.m.events, dead: b.dead, loop: loop, leaves: n})
 	b.opened(op, b.current())
 }
 
@@ -321,12 +324,23 @@ func (b *body) close() {
 		b.count(plain[opEnd], f.sets)
 		return
 	}
+	b.frames[top-1].calls = b.frames[top-1].calls || f.calls
 	if f.op == opLoop {
+		b.tight = b.tight || !f.calls
 		b.marks[f.before+1].weight += uint64(f.sets)
 	}
-	b.mark(f.before)
+	if f.op == opIf && !f.dead {
+		f.joins = append(f.joins, f.before)
+	}
+	k := b.mark(f.before)
+	k.from, k.grown = f.joins, f.grows
+	k.always = f.leaves == top || f.leaves < f.loop
+	b.dead = b.dead && len(f.joins) == 0
 	b.count(plain[opEnd], f.sets)
-	b.frames[top-1].sets += f.sets - f.known
+	outer := &b.frames[top-1]
+	outer.grows = outer.grows || f.grows
+	outer.sets += f.sets - f.known
+	outer.leaves = min(outer.leaves, f.leaves)
 }
 
 // set counts that a local is set, for every open block in which it was not set before.

@@ -88,7 +88,7 @@ func TestFarAccessesCost(t *testing.T) {
 		"vectors":        {repeat(access, code(i32(0), vector, op(opVector, 0x0b, 0, 0))), 81, 81, 281},
 		"lanes":          {repeat(access, code(i32(0), vector, op(opVector, 0x5b, 0, 0, 1))), 81, 81, 281},
 		"both":           {repeat(access, code(i32(0), i32(0), op(0x28, 2, 0), op(0x36, 2, 0))), 87, 387, 1087},
-		"small branches": {repeat(access, code(i32(0), ifThen(i32(0), i32(0), op(0x36, 2, 0)))), 99, 99, 299}, // paid before them
+		"small branches": {repeat(access, code(i32(0), ifThen(i32(0), i32(0), op(0x36, 2, 0)))), 87, 87, 287}, // paid before them
 	} {
 		for pages, want := range map[int]int64{1: tc.near, nearPages: tc.near, nearPages + 1: tc.mid, FarPages: tc.mid, FarPages + 1: tc.far, 200: tc.far} {
 			if got := used(pages, tc.code) - without; got < want-1 || got > want+1 {
@@ -96,9 +96,48 @@ func TestFarAccessesCost(t *testing.T) {
 			}
 		}
 	}
-	grows := code(i32(nearPages), op(opMemoryGrow, 0, 0x1a), loop(i32(0), repeat(access, op(0x28, 2, 0)), op(0x1a)))
-	if used := used(1, grows); used < nearPages*1024+3*access {
-		t.Errorf("after growing: %d units", used)
+}
+
+// TestGrownMemoryCosts holds that loads and stores after memory.grow, or after a call of a
+// function that does it, cost what they cost in the memory of the new size, although charges
+// before it pay for the rest of the code.
+func TestGrownMemoryCosts(t *testing.T) {
+	const access = 100
+	grow := code(i32(FarPages), op(opMemoryGrow, 0, 0x1a))
+	loads := code(i32(0), repeat(access, op(0x28, 2, 0)), op(0x1a))
+	for name, tc := range map[string]struct {
+		code []byte
+		most int64 // units besides those of growing
+	}{
+		"loads":             {code(grow, loads), access * (farUnits + 1)},
+		"stores":            {code(grow, repeat(access, code(i32(0), i32(0), op(0x36, 2, 0)))), access * 3},
+		"in a call":         {code(call(1), loads), access * (farUnits + 1)},
+		"in a block":        {code(block(get(0), brIf(0), grow), loads), access * (farUnits + 1)},
+		"in an if":          {code(i32(1), ifThen(grow), loads), access * (farUnits + 1)},
+		"in an else":        {code(get(0), control(opIf, blockEmpty, op(opElse), grow), loads), access * (farUnits + 1)},
+		"call in a block":   {code(block(block(get(0), brIf(1), call(1))), loads), access * (farUnits + 1)},
+		"in a loop":         {code(loop(grow), loads), access * (farUnits + 1)},
+		"loads in a branch": {code(call(1), block(get(0), brIf(0), loads)), access * (farUnits + 1)},
+		"loads in a loop":   {code(call(1), loop(loads)), access * (farUnits + 1)},
+		"loads twice":       {code(loop(loads, get(0), op(0x45), ifThen(grow, i32(1), set(0), br(1)))), access * (farUnits + 1)},
+		"after many calls":  {code(grow, repeat(maxRenewed, code(call(2), i32(0), op(0x28, 2, 0), op(0x1a))), call(2), loads), (maxRenewed + access) * (farUnits + 2)},
+		"loads before":      {code(loads, grow), access},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &guest{pages: 1, funcs: []fn{{export: "run", locals: []byte{tI32}, code: tc.code}, {code: grow}, {}}}
+			m := instantiate(t, mustRewrite(t, g.assemble(), ample))
+			if err := stops(t, m, "run"); err != nil {
+				t.Fatal(err)
+			}
+			used := int64(ample.Fuel) - fuelLeft(m) - FarPages*1024
+			least := tc.most * 9 / 10
+			if name == "loads before" {
+				least = access / 4
+			}
+			if used < least || used > tc.most+100 {
+				t.Errorf("%d units besides those of growing, want %d to %d", used, least, tc.most+100)
+			}
+		})
 	}
 }
 
@@ -185,6 +224,45 @@ func TestDepthIsTaken(t *testing.T) {
 			_, err := m.ExportedFunction("run").Call(ctx, uint64(tc.calls))
 			if fits := err == nil && depthLeft(m) >= 0; fits != tc.fits {
 				t.Errorf("got %v, %d units of depth left; want it to fit: %v", err, depthLeft(m), tc.fits)
+			}
+		})
+	}
+}
+
+// TestDepthOfShallowCalls holds that functions hold no depth if together they can never have
+// more than some small frames, and that those do which can recurse or nest deeper.
+func TestDepthOfShallowCalls(t *testing.T) {
+	chain := func(n int, last []byte) (funcs []fn) {
+		for i := range n - 1 {
+			funcs = append(funcs, fn{code: call(i + 1)})
+		}
+		return append(funcs, fn{code: last})
+	}
+	for name, tc := range map[string]struct {
+		funcs []fn
+		want  int // of the functions from the first on that are counted
+	}{
+		"short chain":          {chain(smallFrame, nil), 0},
+		"longer chain":         {chain(smallFrame+3, nil), 3},
+		"twice the same":       {chain(3, code(call(3), call(3))), 0},
+		"large last frame":     {chain(3, repeat(smallFrame*valuesPerDepth, code(i32(1), op(0x1a)))), 3},
+		"recursive at the end": {chain(5, call(4)), 5},
+		"cycle":                {chain(5, call(0)), 5},
+		"through a table":      {chain(4, code(i32(0), op(opCallIndirect, 0, 0))), 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &guest{tables: [][2]uint32{{1, 1}}, funcs: append(tc.funcs, fn{})}
+			m, err := parse(g.assemble())
+			if err == nil {
+				err = m.meter()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, counted := range m.counted() {
+				if counted != (i < tc.want) {
+					t.Errorf("function %d is counted: %v", i, counted)
+				}
 			}
 		})
 	}

@@ -1,6 +1,11 @@
 package meter
 
-import "switchyard/policy/wasm/binary"
+import (
+	"cmp"
+	"slices"
+
+	"switchyard/policy/wasm/binary"
+)
 
 // What metering adds to a function that calls another one, with the bytes of each line. Of
 // the globals, here 0 is the fuel and 2 the depth:
@@ -13,20 +18,29 @@ import "switchyard/policy/wasm/binary"
 // becomes
 //
 //	(func (param i32) (result i32)
-//	  fuel -= 1                            23 00  42 01  7d  24 00
-//	  depth -= 1                           23 02  41 01  6b  24 02
-//	  fuel | int64(depth)                  23 00  23 02  ac  84
-//	  if that < 0: trap                    42 00  53  04 40  00  0b
-//	  block (result i32)                   02 7f
-//	    local.get 0                        20 00
-//	    call 0                             10 00
+//	  block                                02 40
+//	    fuel -= 1                          23 00  42 01  7d  24 00
+//	    depth -= 1                         23 00  23 02  41 01  6b  24 02
+//	    fuel | int64(depth)                23 02  ac  84
+//	    if that < 0: branch to the end     42 00  53  0d 00
+//	    block (result i32)                 02 7f
+//	      local.get 0                      20 00
+//	      call 0                           10 00
+//	    end                                0b
+//	    depth += 1                         23 02  41 01  6a  24 02
+//	    return                             0f
 //	  end                                  0b
-//	  depth += 1                           23 02  41 01  6a  24 02
+//	  unreachable                          00
 //	end                                    0b
 //
 // The `or` of both counters is negative exactly if one of them is, so that one branch checks
-// two limits. The sequence needs no local, so the indices of locals do not change. A charge
-// leaves the stack unchanged, so it may stand where the stack holds values.
+// two limits. All charges of a function branch to the same end, which a compiler places after
+// the code: only a branch that is taken costs more than its comparison. A charge leaves the
+// stack unchanged, so it may stand where the stack holds values.
+//
+// A function with a loop that calls nothing keeps the fuel in a local, as a compiler has locals
+// in registers. It writes the global before calls and at its end, and reads it back after calls.
+// Added locals follow the function's own, so that no index changes.
 
 // The added globals follow those of the module.
 func (m *module) fuel() uint64   { return uint64(m.globals) }
@@ -57,12 +71,32 @@ func (m *module) appendFar(out []byte) []byte {
 // global appends global.get or global.set.
 func global(out []byte, op byte, index uint64) []byte { return binary.AppendU(append(out, op), index) }
 
-// pay subtracts the units of a mark from the fuel, plus the extra units of its loads and
-// stores while the memory is large:
+// A counter is where a function keeps the fuel while it runs: the global, or a local.
+type counter struct {
+	local bool
+	index uint64
+}
+
+func (c counter) get(out []byte) []byte {
+	if c.local {
+		return binary.AppendU(append(out, opLocalGet), c.index)
+	}
+	return global(out, opGlobalGet, c.index)
+}
+
+// keep sets the counter to the i64 on top of the stack, which stays there.
+func (c counter) keep(out []byte) []byte {
+	if c.local {
+		return binary.AppendU(append(out, opLocalTee), c.index)
+	}
+	return c.get(global(out, opGlobalSet, c.index))
+}
+
+// less subtracts the units of a cost from the i64 on top of the stack, with the extra units of
+// loads and stores while the memory is large:
 //
-//	fuel -= units + far*loads + (far>>farShift)*stores
-func (m *module) pay(out []byte, k mark) []byte {
-	out = global(out, opGlobalGet, m.fuel())
+//	units + far*loads + (far>>farShift)*stores
+func (m *module) less(out []byte, k cost) []byte {
 	out = binary.AppendS(append(out, opI64Const), int64(fuelFor(k.weight)))
 	out = append(out, opI64Sub)
 	if k.loads > 0 {
@@ -72,40 +106,43 @@ func (m *module) pay(out []byte, k mark) []byte {
 		out = global(out, opGlobalGet, m.far())
 		out = append(times(append(out, opI64Const, farShift, opI64ShrU), k.stores), opI64Sub)
 	}
-	return global(out, opGlobalSet, m.fuel())
+	return out
 }
 
 // times multiplies the i64 on top of the stack.
-func times(out []byte, n uint64) []byte {
+func times(out []byte, n uint32) []byte {
 	if n == 1 {
 		return out
 	}
 	return append(binary.AppendS(append(out, opI64Const), int64(n)), opI64Mul)
 }
 
-// trapBelowZero traps if the i64 on top of the stack is negative.
-func trapBelowZero(out []byte) []byte {
-	return append(out, opI64Const, 0, opI64LtS, opIf, blockEmpty, opUnreachable, opEnd)
+// trapBelowZero branches to a label if the i64 on top of the stack is negative.
+func trapBelowZero(out []byte, label uint32) []byte {
+	return binary.AppendU(append(out, opI64Const, 0, opI64LtS, opBrIf), uint64(label))
 }
 
-// charge subtracts units from the fuel and traps if fewer were left.
-func (m *module) charge(out []byte, k mark) []byte {
-	out = m.pay(out, k)
-	return trapBelowZero(global(out, opGlobalGet, m.fuel()))
+// charge subtracts a cost from the fuel, and branches to the label if less was left.
+func (m *module) charge(out []byte, fuel counter, k cost, label uint32) []byte {
+	return trapBelowZero(fuel.keep(m.less(fuel.get(out), k)), label)
 }
 
-// chargeFrame charges fuel and depth in one go. After a trap, the sign of each global tells
-// the host which of them ran out.
-func (m *module) chargeFrame(out []byte, k mark, depth uint64) []byte {
-	out = m.pay(out, k)
-	out = m.moveDepth(out, opI32Sub, depth)
-	out = global(out, opGlobalGet, m.fuel())
-	out = global(out, opGlobalGet, m.depth())
-	return trapBelowZero(append(out, opI64ExtendS, opI64Or))
+// chargeInPlace subtracts a cost from the fuel, and traps if less was left. A branch to a label
+// shared by all charges is faster, but a compiler's time grows with the square of their number,
+// which only that of blocks and branches bounds: see MaxBranching.
+func (m *module) chargeInPlace(out []byte, fuel counter, k cost) []byte {
+	out = fuel.keep(m.less(fuel.get(out), k))
+	out = append(out, opI64Const, 0, opI64LtS, opIf, blockEmpty)
+	return append(m.store(out, fuel), opUnreachable, opEnd)
+}
+
+// resetDepth sets the depth to that of a call from the host.
+func (m *module) resetDepth(out []byte, l Limits) []byte {
+	return global(binary.AppendS(append(out, opI32Const), int64(l.Depth)), opGlobalSet, m.depth())
 }
 
 // moveDepth adds to the depth or subtracts from it, as op says. A trap does not restore the
-// depth: the instance is closed then, and the wrapper of each call resets it anyway.
+// depth: the instance is closed then, and each call from the host resets it anyway.
 func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
 	out = global(out, opGlobalGet, m.depth())
 	out = binary.AppendS(append(out, opI32Const), int64(depth))
@@ -122,78 +159,163 @@ func (m *module) moveDepth(out []byte, op byte, depth uint64) []byte {
 //
 // The length is extended without a sign, so the charge is never negative: a length of
 // 0xffffffff costs 67,108,863 units and does not add fuel.
-func (b *body) chargeLength(shift bulk) {
-	b.bulks = true
+func chargeLength(out []byte, fuel counter, added uint64, shift bulk, label uint32) []byte {
 	op, by := byte(opI64Shl), shift
 	if shift < 0 {
 		op, by = opI64ShrU, -shift
 	}
-	out, m := b.out, b.m
-	out = binary.AppendU(append(out, opLocalTee), uint64(b.locals)) // the added local
-	out = global(out, opGlobalGet, m.fuel())
-	out = binary.AppendU(append(out, opLocalGet), uint64(b.locals))
+	out = binary.AppendU(append(out, opLocalTee), added)
+	out = binary.AppendU(append(fuel.get(out), opLocalGet), added)
 	out = append(out, opI64ExtendU, opI64Const, byte(by), op, opI64Sub)
-	out = global(out, opGlobalSet, m.fuel())
-	b.out = trapBelowZero(global(out, opGlobalGet, m.fuel()))
+	return trapBelowZero(fuel.keep(out), label)
 }
 
-// appendBody assembles a function: the charge at its entry, and its code with the charges at
-// its marks. If it holds depth, a block encloses the code, so that every way out of it gives
-// the depth back:
-//
-//	charge fuel and depth
-//	block
-//	  code                  a return is a branch to the end of the block
-//	end
-//	depth += held
-func (m *module) appendBody(b *body) {
-	b.lighten()
-	b.merge()
-	out := make([]byte, 0, len(b.localDecl)+len(b.out)+len(b.out)/8+64)
-	if b.bulks {
-		out = binary.AppendU(out, uint64(b.groups)+1)
-		out = append(append(out, b.localDecl...), 1, binary.I32)
-	} else {
-		out = append(binary.AppendU(out, uint64(b.groups)), b.localDecl...)
-	}
-	depth := depthFor(b.values)
-	holds := b.calls || depth > smallFrame
-	if holds {
-		out = m.chargeFrame(out, b.marks[0], depth)
-		out = append(out, opBlock)
-		out = m.appendBlockType(out, b.sig)
-	} else {
-		out = m.charge(out, b.marks[0])
-	}
+// An insertion is what metering adds at an offset of the code.
+type insertion struct {
+	at   int
+	skip int // bytes of the code in whose place it stands
+	code []byte
+}
+
+// function writes the code of a function with all its charges but that of the entry.
+func (b *body) function() function {
+	f := function{entry: b.marks[0].most, fuel: counter{index: b.m.fuel()}, depth: depthFor(b.values), calls: b.calls, indirect: b.indirect}
+	f.locals = b.addLocals(&f.fuel)
 	from := 0
-	for _, k := range b.marks[1:] {
-		if k.weight == 0 && k.loads == 0 && k.stores == 0 {
+	f.code = make([]byte, 0, len(b.out)+len(b.out)/8+16)
+	for _, in := range b.insertions(f.fuel) {
+		f.code = append(b.appendGuarded(f.code, from, in.at), in.code...)
+		from = in.at + in.skip
+	}
+	f.code = b.appendGuarded(f.code, from, len(b.out))
+	return f
+}
+
+// addLocals writes the declarations of the locals, with an i32 for lengths and an i64 for the
+// fuel if they are needed.
+func (b *body) addLocals(fuel *counter) []byte {
+	groups, added := uint64(b.groups), []byte(nil)
+	if len(b.lengths) > 0 {
+		groups++
+		added = append(added, 1, binary.I32)
+	}
+	if b.tight {
+		*fuel = counter{local: true, index: uint64(b.locals) + uint64(len(added)/2)}
+		groups++
+		added = append(added, 1, binary.I64)
+	}
+	return append(append(binary.AppendU(nil, groups), b.localDecl...), added...)
+}
+
+// insertions returns everything that metering adds, in the order of the places. At one place,
+// the fuel is read back after a call before anything charges, and written before the next call
+// after that.
+func (b *body) insertions(fuel counter) (all []insertion) {
+	add := func(at int, code []byte) { all = append(all, insertion{at: at, code: code}) }
+	for _, k := range b.callSites {
+		if fuel.local {
+			add(k.end, binary.AppendU(append(global(nil, opGlobalGet, b.m.fuel()), opLocalSet), fuel.index))
+		}
+	}
+	for i := range b.marks[1:] {
+		k := &b.marks[i+1]
+		switch {
+		case k.payer != int32(i+1) || !k.reached || k.most == cost{}:
+		case k.renews:
+			add(k.at, b.m.chargeInPlace(nil, fuel, k.most))
+		default:
+			add(k.at, b.m.charge(nil, fuel, k.most, k.label))
+		}
+	}
+	all = append(all, b.turns(fuel)...)
+	for _, k := range b.lengths {
+		add(k.at, chargeLength(nil, fuel, uint64(b.locals), k.shift, k.label))
+	}
+	for _, k := range b.callSites {
+		if fuel.local {
+			add(k.at, global(fuel.get(nil), opGlobalSet, b.m.fuel()))
+		}
+	}
+	slices.SortStableFunc(all, func(a, b insertion) int { return cmp.Compare(a.at, b.at) })
+	return all
+}
+
+// turns returns the charges of branches to loops. That of a br_if stands where the branch is
+// taken, and others before the branch. A br_table pays for the dearest of its loops.
+//
+//	br_if $loop   ─▶   if  charge  br $loop  end
+func (b *body) turns(fuel counter) (all []insertion) {
+	for i := 0; i < len(b.backs); i++ {
+		k := b.backs[i]
+		turn := b.turn(k)
+		if k.cond {
+			out := b.m.charge([]byte{opIf, blockEmpty}, fuel, turn, k.label+1)
+			out = append(binary.AppendU(append(out, opBr), uint64(k.to)+1), opEnd)
+			all = append(all, insertion{k.at, len(binary.AppendU([]byte{opBrIf}, uint64(k.to))), out})
 			continue
 		}
-		out = b.appendGuarded(out, from, k.at)
-		out = m.charge(out, k)
-		from = k.at
+		for ; i+1 < len(b.backs) && b.backs[i+1].at == k.at; i++ {
+			turn = turn.or(b.turn(b.backs[i+1]))
+		}
+		all = append(all, insertion{at: k.at, code: b.m.charge(nil, fuel, turn, k.label)})
 	}
-	out = b.appendGuarded(out, from, len(b.out))
-	if holds {
-		out = append(m.moveDepth(out, opI32Add, depth), opEnd)
-	}
-	m.code = binary.AppendSized(m.code, out)
+	return all
 }
 
-// merge moves weights that are not worth a charge of their own to the parent, so that only
-// the marks that charge have a weight. A parent stands before its children, so one pass from
-// the last mark to the first moves a weight as far up as it goes. Marks without a parent keep
-// even a small weight: a loop that charged nothing could run forever. Marks with loads that
-// may be far keep their weight too, as the parent would pay much for a load that is skipped.
-func (b *body) merge() {
-	for i := len(b.marks) - 1; i >= 0; i-- {
-		if k := &b.marks[i]; k.parent != noParent && k.weight < worthCharge && k.loads == 0 {
-			b.marks[k.parent].weight += k.weight
-			b.marks[k.parent].stores += k.stores
-			k.weight, k.stores = 0, 0
+// assemble writes all functions.
+func (m *module) assemble(l Limits) (code []byte) {
+	counted := m.counted()
+	for i := range m.metered {
+		code = binary.AppendSized(code, m.assembled(i, counted[i], l))
+	}
+	return code
+}
+
+// assembled writes a function: the charge at the entry, and the code.
+//
+//	block                   a charge that finds too little fuel branches to its end
+//	  charge fuel and depth
+//	  block
+//	    code                a return is a branch to the end of this block
+//	  end
+//	  depth += held
+//	  return
+//	end
+//	unreachable
+//
+// If only the host calls the function, it takes the budget as the fuel that is left, and needs
+// no wrapper.
+func (m *module) assembled(i int, counted bool, l Limits) []byte {
+	f := &m.metered[i]
+	index := m.imported + i
+	out := append(f.locals, opBlock, blockEmpty)
+	before := counter{index: m.fuel()}
+	if m.onlyExported(uint32(index)) {
+		before = counter{index: m.budget()}
+		if counted {
+			out = m.resetDepth(out, l)
 		}
 	}
+	out = f.fuel.keep(m.less(before.get(out), f.entry))
+	if counted {
+		out = m.moveDepth(out, opI32Sub, f.depth)
+		out = append(global(out, opGlobalGet, m.depth()), opI64ExtendS, opI64Or)
+	}
+	out = m.appendBlockType(append(trapBelowZero(out, 0), opBlock), m.types[m.funcs[index]])
+	out = m.store(append(out, f.code...), f.fuel)
+	if counted {
+		out = m.moveDepth(out, opI32Add, f.depth)
+	}
+	out = append(out, opReturn, opEnd)
+	return append(m.store(out, f.fuel), opUnreachable, opEnd)
+}
+
+// store writes the fuel to its global, if the function keeps it in a local.
+func (m *module) store(out []byte, fuel counter) []byte {
+	if fuel.local {
+		return global(fuel.get(out), opGlobalSet, m.fuel())
+	}
+	return out
 }
 
 // appendBlockType appends the type of a block that has no parameters and the results of a

@@ -6,7 +6,7 @@ import "switchyard/policy/wasm/binary"
 // same kind, so that no index changes. Only segments of data are joined, see joinData.
 //
 //	types       own, then the types of blocks with several results
-//	functions   own, then a wrapper for each exported one
+//	functions   own, then a wrapper for each exported one that the module itself refers to
 //	globals     own, then fuel, budget, depth, far
 //	exports     own, with wrappers in place of functions, then fuel, budget, depth
 //	elements    own, then a segment that declares the wrapped functions, if code refers to any
@@ -16,6 +16,7 @@ import "switchyard/policy/wasm/binary"
 // the middle of it.
 func (m *module) encode(l Limits) []byte {
 	m.joinData()
+	code := m.assemble(l)
 	wrapped, wrappers := m.wrap(l)
 	sec := &m.sections
 	sec[binary.SectionType].extend(len(m.blockTypes), m.addedTypes)
@@ -31,7 +32,7 @@ func (m *module) encode(l Limits) []byte {
 	if m.refFuncs && len(wrapped) > 0 {
 		sec[binary.SectionElement].extend(1, declare(wrapped))
 	}
-	sec[binary.SectionCode].replace(m.code)
+	sec[binary.SectionCode].replace(code)
 	sec[binary.SectionCode].extend(len(wrapped), wrappers)
 
 	out := []byte(binary.Preamble)
@@ -72,8 +73,9 @@ func (s *section) append(out []byte, id byte) []byte {
 	return binary.AppendSection(out, id, binary.AppendU(nil, uint64(s.count)), s.items)
 }
 
-// wrap writes a wrapper for each exported function: it resets the counters and calls the
-// function. The first result lists the functions in the order of their wrappers.
+// wrap writes a wrapper for each exported function that the module itself calls or refers to:
+// it resets the counters and calls the function. Other exported functions reset them
+// themselves, see assembled. The first result lists the functions in the order of their wrappers.
 //
 //	(func (param i32 i32) (result i64)     the type of the exported function
 //	  fuel = budget
@@ -87,7 +89,7 @@ func (s *section) append(out []byte, id byte) []byte {
 func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 	seen := map[uint32]bool{}
 	for _, e := range m.exports {
-		if e.kind != binary.KindFunction || seen[e.index] {
+		if e.kind != binary.KindFunction || seen[e.index] || m.onlyExported(e.index) {
 			continue
 		}
 		seen[e.index] = true
@@ -95,8 +97,7 @@ func (m *module) wrap(l Limits) (wrapped []uint32, code []byte) {
 		out := []byte{0} // no locals
 		out = global(out, opGlobalGet, m.budget())
 		out = global(out, opGlobalSet, m.fuel())
-		out = binary.AppendS(append(out, opI32Const), int64(l.Depth))
-		out = global(out, opGlobalSet, m.depth())
+		out = m.resetDepth(out, l)
 		for i := range m.types[m.funcs[e.index]].params {
 			out = binary.AppendU(append(out, opLocalGet), uint64(i))
 		}
@@ -142,8 +143,8 @@ func (m *module) encodeExports(wrapped []uint32) (out []byte) {
 	}
 	for _, e := range m.exports {
 		index := uint64(e.index)
-		if e.kind == binary.KindFunction {
-			index = uint64(wrapper[e.index])
+		if w, ok := wrapper[e.index]; ok && e.kind == binary.KindFunction {
+			index = uint64(w)
 		}
 		out = appendExport(out, e.name, e.kind, index)
 	}

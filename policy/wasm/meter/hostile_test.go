@@ -9,6 +9,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"switchyard/policy/wasm/binary"
 )
 
 var none = sig{}
@@ -120,12 +122,41 @@ func backstop(t *testing.T) (stop func()) {
 	}
 }
 
+// TestHostileStartFunctionStops holds that an endless start function stops, also if it is
+// exported, as the export would refill the fuel.
 func TestHostileStartFunctionStops(t *testing.T) {
-	g := &guest{start: 1, funcs: []fn{{export: "run"}, {code: loop(br(0))}}}
-	limits := tight
-	limits.LoadFuel = 1000
-	if _, err := newRuntime(t).Instantiate(ctx, mustRewrite(t, g.assemble(), limits)); err == nil {
-		t.Fatal("an endless start function came to an end")
+	for _, export := range []string{"", "start"} {
+		g := &guest{start: 1, funcs: []fn{{export: "run"}, {export: export, code: loop(br(0))}}}
+		limits := Limits{Fuel: 1 << 40, LoadFuel: 1000, Depth: 1000}
+		func() {
+			defer backstop(t)()
+			if _, err := newRuntime(t).Instantiate(ctx, mustRewrite(t, g.assemble(), limits)); err == nil {
+				t.Fatal("an endless start function came to an end")
+			}
+		}()
+	}
+}
+
+// TestExportedRecursionStops holds that a function that is exported and called by the module,
+// too, gets its fuel and depth only once for each call from the host.
+func TestExportedRecursionStops(t *testing.T) {
+	expression := code(op(opRefFunc, 0), op(opEnd))
+	for name, module := range map[string][]byte{
+		"call":     (&guest{funcs: []fn{{export: "run", code: call(0)}}}).assemble(),
+		"other":    (&guest{funcs: []fn{{export: "run", code: call(1)}, {export: "also", code: call(0)}}}).assemble(),
+		"table":    (&guest{table: []uint32{0}, funcs: []fn{{export: "run", code: code(i32(0), op(opCallIndirect, 0, 0))}}}).assemble(),
+		"ref.func": (&guest{tables: [][2]uint32{{1, 1}}, funcs: []fn{{export: "run", code: code(i32(0), op(opRefFunc, 0), op(0x26, 0), i32(0), op(opCallIndirect, 0, 0))}}}).assemble(),
+		"expressions": sections(op(binary.SectionType, 1, 0x60, 0, 0), op(binary.SectionFunction, 1, 0), op(binary.SectionTable, 1, tFunc, 0, 1),
+			append(op(binary.SectionExport, 1, 3), "run\x00\x00"...),
+			code(op(binary.SectionElement, 1, 4, opI32Const, 0, opEnd, 1), expression),
+			op(binary.SectionCode, 1, 7, 0, opI32Const, 0, opCallIndirect, 0, 0, opEnd)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := instantiate(t, mustRewrite(t, module, tight))
+			if err := stops(t, m, "run"); err == nil || depthLeft(m) >= 0 {
+				t.Errorf("err %v, depth left %d; want it to run out", err, depthLeft(m))
+			}
+		})
 	}
 }
 

@@ -1,17 +1,20 @@
 // Package meter rewrites a WebAssembly module so that every call into it is bounded in time
 // and stack. It runs nothing.
 //
-// It adds three globals, a wrapper for each exported function, and charges to the code:
+// It adds four globals and charges to the code, and makes each function that the host calls
+// begin with full counters:
 //
-//	host ──▶ wrapper of "classify"         fuel = budget; depth = Limits.Depth
-//	           └─▶ classify                fuel -= cost of the straight code; trap if below 0
-//	                 │                     depth -= size of the frame; trap if below 0
-//	                 ├─ loop               fuel -= cost of one turn; trap if below 0
-//	                 └─ any way out        depth += size of the frame
+//	host ──▶ classify                     fuel = budget; depth = Limits.Depth
+//	           │                            fuel -= cost of the longest path; trap if below 0
+//	           │                            depth -= size of the frame; trap if below 0
+//	           ├─ large branch              fuel -= cost of the longest path in it
+//	           ├─ branch back to a loop     fuel -= cost of the longest turn; trap if below 0
+//	           └─ any way out               depth += size of the frame
 //
-// meter.go is the entry; module.go and section.go parse, code.go and operand.go walk the
-// code, cost.go and opcode.go say what it costs, emit.go and encode.go write the result, and
-// data.go joins segments of data.
+// meter.go is the entry; module.go and section.go parse, code.go, sections.go and operand.go
+// walk the code, cost.go and opcode.go say what it costs, paths.go which places pay for it,
+// depth.go which functions count depth, emit.go and encode.go write the result, and data.go
+// joins segments of data.
 package meter
 
 import (
@@ -51,8 +54,11 @@ const (
 	// that can take longer count as several: a load costs 3 units more in a memory of more
 	// than 1 MiB, and 8 in one of more than 4 MiB, as it may miss the caches; a store costs 2 more
 	// there. A unit takes at most some 30 ns, and far less in most code. Code is charged before it runs: the entry of a
-	// function and each turn of a loop charge for everything that can run at most once from
-	// there, whether or not a branch skips it.
+	// function charges for its longest path, a branch back to a loop for the longest turn that
+	// ends there, and large branches charge where they begin: see paths.go.
+	//
+	// A function with a loop that calls nothing keeps the fuel in a local. If it traps by itself,
+	// the global still has the value that it had at the last call or at the entry.
 	FuelExport = "switchyard_fuel"
 
 	// BudgetExport is the fuel of each following call, an i64. It begins as Limits.Fuel; the
@@ -60,19 +66,18 @@ const (
 	BudgetExport = "switchyard_budget"
 
 	// DepthExport is the units of depth left, an i32. It is negative after an error if calls
-	// nested too deep. Each exported function begins by setting it to Limits.Depth. Every
-	// function that calls others holds units while it runs.
+	// nested too deep. Each call from the host that can nest deep begins by setting it to
+	// Limits.Depth. A function that can nest deep holds units while it runs.
 	//
 	// One unit stands for at most 1 KiB of native stack: a function takes one,
 	// and one more for every 64 values that its code can make, as each may need a
-	// slot of its own in the frame. A function that calls nothing takes none if
-	// its frame is small.
+	// slot of its own in the frame. A function takes none if its frame is small, together with
+	// those of all functions that it can call.
 	DepthExport = "switchyard_depth"
 )
 
-// Rewrite returns a module that does the same as the given one, but is metered: every
-// exported function is replaced by a wrapper that resets the counters, and all code that
-// can run long or nest deep is charged. It refuses everything beyond WebAssembly 2.0 (which
+// Rewrite returns a module that does the same as the given one, but is metered: every call from
+// the host resets the counters, and all code that can run long or nest deep is charged. It refuses everything beyond WebAssembly 2.0 (which
 // has multiple values, bulk memory, reference types and SIMD). It does not check types: the
 // result is valid exactly if the module was, which the compiler finds out.
 //

@@ -34,11 +34,13 @@ type module struct {
 	exports   []export
 
 	exportedFuncs int             // of exports
+	referenced    []bool          // by function: something in the module calls it or refers to it
+	exported      map[uint32]bool // functions
 	codeBytes     int             // of all functions
 	bodies        []binary.Reader // of the functions that are not imported
 
 	// Computed by metering.
-	code       []byte         // the rewritten bodies, each with its size
+	metered    []function
 	blockTypes map[string]int // results -> index of the added type
 	addedTypes []byte
 	refFuncs   bool  // some code takes a reference to a function
@@ -107,7 +109,7 @@ type export struct {
 func parse(buf []byte) (*module, error) {
 	r := binary.NewReader(buf)
 	readHeader(r)
-	m := &module{blockTypes: map[string]int{}}
+	m := &module{blockTypes: map[string]int{}, exported: map[uint32]bool{}}
 	rank := 0
 	for r.Err == nil && r.Left() > 0 {
 		start := r.Pos
@@ -172,7 +174,7 @@ func (m *module) readSection(s *binary.Reader, id byte, start, rank int) int {
 // against the remaining bytes, using the least size of an item.
 func (m *module) readItems(s *binary.Reader, id byte, sec *section) {
 	if id == binary.SectionStart {
-		s.Index(len(m.funcs), "function")
+		m.refer(s)
 		return
 	}
 	if id == binary.SectionDataCount {

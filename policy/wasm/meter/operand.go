@@ -9,7 +9,7 @@ func (b *body) operands(first byte, imm immediate) (values int) {
 	r := &b.r
 	switch imm {
 	case immLabel:
-		return b.label()
+		return b.label(first)
 	case immLabels:
 		return b.labels()
 	case immCall:
@@ -17,7 +17,9 @@ func (b *body) operands(first byte, imm immediate) (values int) {
 	case immCallIndirect:
 		return b.callIndirect()
 	case immRefFunc:
-		b.index(len(b.m.funcs), "function")
+		if f := b.index(len(b.m.funcs), "function"); r.Err == nil {
+			b.m.referenced[f] = true
+		}
 		b.m.refFuncs = true
 	case immLocalGet:
 		b.trackLocal(first, b.index(b.locals, "local"))
@@ -123,9 +125,14 @@ func (b *body) memarg() {
 // label copies a label, which counts the open blocks from the innermost, and returns how many
 // values a branch to it passes. A function that holds depth becomes a block itself; its label
 // is then that block's, so no label changes.
-func (b *body) label() int {
+func (b *body) label(op byte) int {
 	label := int(b.index(len(b.frames), "label"))
-	return b.frames[len(b.frames)-1-label].arity
+	if b.r.Err != nil {
+		return 0
+	}
+	to := len(b.frames) - 1 - label
+	b.branch(op, to)
+	return b.frames[to].arity
 }
 
 // labels copies the labels of br_table; the last one is its default. All pass the same number
@@ -135,7 +142,7 @@ func (b *body) labels() (values int) {
 	b.labelled += n
 	b.out = binary.AppendU(b.out, uint64(n))
 	for i := 0; i <= n && b.r.Err == nil; i++ {
-		values = max(values, b.label())
+		values = max(values, b.label(opBrTable))
 	}
 	// A compiler emits code for each label that passes values.
 	b.values += uint64(n) * uint64(values)
@@ -148,6 +155,8 @@ func (b *body) call(f uint32) int {
 	if b.r.Err != nil {
 		return 0
 	}
+	b.m.referenced[f] = true
+	b.calls = append(b.calls, f)
 	if int(f) < b.m.imported {
 		b.count(opcode{weight: weightLeave, idle: true}, 0)
 	}
@@ -164,12 +173,12 @@ func (b *body) callIndirect() int {
 	if b.r.Err != nil {
 		return 0
 	}
+	b.indirect = true
 	return b.called(t)
 }
 
 // called records a call of a function of type t, and returns how many values it passes.
 func (b *body) called(t uint32) int {
-	b.calls = true
 	if b.m.reloads += b.m.mutable; b.m.reloads > MaxReloads {
 		b.r.Fail("calls times mutable globals are more than %d, which is not supported", MaxReloads)
 	}

@@ -150,7 +150,7 @@ func (m *module) constant(r *binary.Reader) {
 		case opRefNull:
 			r.RefType()
 		case opRefFunc:
-			r.Index(len(m.funcs), "function")
+			m.refer(r)
 		case opVector:
 			if second := r.U32(); second != opV128Const {
 				r.FailAt(start, "opcode %#x %#x in a constant expression is not supported", op, second)
@@ -171,6 +171,7 @@ func (m *module) readExport(r *binary.Reader) {
 	switch e.kind {
 	case binary.KindFunction:
 		e.index = r.Index(len(m.funcs), "function")
+		m.exported[e.index] = true
 		if m.exportedFuncs++; m.exportedFuncs > MaxExportedFuncs {
 			r.FailAt(start, "more than %d exported functions are not supported", MaxExportedFuncs)
 		}
@@ -219,10 +220,25 @@ func (m *module) readElement(r *binary.Reader) {
 		if expressions {
 			m.constant(r)
 		} else {
-			r.Index(len(m.funcs), "function")
+			m.refer(r)
 		}
 	}
 	m.elems++
+}
+
+// refer reads the index of a function to which the module refers other than by its export.
+func (m *module) refer(r *binary.Reader) {
+	f := int(r.Index(len(m.funcs), "function"))
+	if r.Err != nil {
+		return
+	}
+	m.referenced = append(m.referenced, make([]bool, len(m.funcs)-len(m.referenced))...)
+	m.referenced[f] = true
+}
+
+// onlyExported reports whether a function of the module is called by nothing but the host.
+func (m *module) onlyExported(f uint32) bool {
+	return int(f) >= m.imported && m.exported[f] && !m.referenced[f]
 }
 
 // readCode takes the bytes of a function's body. They are rewritten when all sections are read,

@@ -144,7 +144,7 @@ func (b *body) follow(first byte) {
 	case first >= 0x28 && first <= 0x35: // loads
 		address := s.pop()
 		s.push(term{})
-		if len(s.open) == 0 || s.open[len(s.open)-1] < 0 || !address.known || address.n == 0 {
+		if b.renewed == maxRenewed || len(s.open) == 0 || s.open[len(s.open)-1] < 0 || !address.known || address.n == 0 {
 			return
 		}
 		s.sites = append(s.sites, site{at: s.at, mark: b.current(), loop: s.open[len(s.open)-1], address: address})
