@@ -17,10 +17,9 @@ import (
 
 // A wire is an order that holds back what was said until pass.
 type wire struct {
-	t     *testing.T
-	hubs  []*Hub
-	held  []*order.Record
-	again []*order.Record // said by Rejoin
+	t    *testing.T
+	hubs []*Hub
+	held []*order.Record
 }
 
 // A wireEnd is the order of one hub.
@@ -257,6 +256,15 @@ func TestForgedRecords(t *testing.T) {
 				t.Errorf("%s: hub %d has taken it", name, i+1)
 			}
 		}
+	}
+	a.Send(t, message(everyone, 1, ""), online(5))
+	w.hubs[0].Apply(&order.Record{Kind: order.Batch, Session: mine, Origin: order.Origin{Hub: 1}, Runs: run(abi.BroadcastAll, message(everyone, 2, "forged"))})
+	if c := w.hubs[0].Counts(); c.Underway != 2 {
+		t.Errorf("%d PDUs are under way, want the 2 that were said", c.Underway)
+	}
+	w.pass()
+	if c := hubtest.Conserved(t, w.hubs[0]); c.Underway != 0 || w.hubs[0].Users() != 1 {
+		t.Errorf("%d PDUs under way, %d users; want none, and 1", c.Underway, w.hubs[0].Users())
 	}
 }
 
