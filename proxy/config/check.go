@@ -9,6 +9,7 @@ func (r *reader) check() {
 	r.checkListeners()
 	r.checkAdmin()
 	r.checkProtocol()
+	r.checkCluster()
 	for _, t := range r.config.Tenants {
 		r.checkLimits(t)
 		r.checkTrust(t)

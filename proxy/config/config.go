@@ -24,6 +24,7 @@ type Config struct {
 	Registry   Registry
 	Reload     Reload
 	Drain      Drain
+	Cluster    Cluster
 	Log        Log
 }
 
@@ -78,6 +79,7 @@ type Tenant struct {
 	May              []string        // actions, and "handle" with a handler, that the policy may use; nil for all
 	MayCommands      []string        // commands whose PDUs the policy may do more with than drop; nil for all
 	MayElse          string          // the action for a PDU whose verdict exceeds these limits
+	Cluster          bool            // in a cluster: acts as one with this tenant at the other hubs
 	Claims           Claims
 	Limits           Limits
 	Quota            Quota

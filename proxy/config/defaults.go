@@ -31,7 +31,15 @@ func Default() *Config {
 		Registry:   Registry{Poll: minute},
 		Reload:     Reload{Watch: true, Debounce: 150 * millisecond, Poll: 10 * second},
 		Drain:      Drain{Timeout: 60 * second},
-		Log:        Log{Level: "info", Format: "auto"},
+		Cluster: Cluster{
+			Replicas:      3,
+			Log:           256 * mebibyte,
+			Window:        4 * mebibyte,
+			Queue:         32 * mebibyte,
+			MemberTimeout: 5 * second,
+			AloneAfter:    20 * second,
+		},
+		Log: Log{Level: "info", Format: "auto"},
 	}
 }
 
@@ -55,6 +63,7 @@ func defaultTenant(name string) Tenant {
 		Name:    name,
 		Policy:  "teamtalk",
 		MayElse: "drop",
+		Cluster: true,
 		Limits: Limits{
 			LagHard:     64 * mebibyte,
 			LagSoft:     8 * mebibyte,

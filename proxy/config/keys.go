@@ -22,6 +22,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 	for i := range c.Tenants {
 		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys())...)
 	}
+	keys = append(keys, c.Cluster.keys()...)
 	return append(keys,
 		// A key without restart takes effect with the next reload.
 		key{name: "admin.address", field: &c.Admin.Address, check: checkAdminAddress, restart: true},
@@ -115,6 +116,7 @@ func (t *Tenant) keys() []key {
 		{name: "may", field: &t.May, check: checkMay},
 		{name: "may_commands", field: &t.MayCommands, check: checkCommand},
 		{name: "may_else", field: &t.MayElse, choices: policy.Fallbacks},
+		{name: "cluster", field: &t.Cluster, restart: true},
 		{name: "claims.networks", field: &claims.Networks},
 		{name: "claims.certificates", field: &claims.Certificates, check: checkCertificate},
 		{name: "claims.issuers", field: &claims.Issuers, check: checkIssuer},

@@ -33,6 +33,7 @@ listener = [
 tenant.default.policy = "file:a b/routes.toml"
 signatures = { keys = ["a.pem", "b.pem"], state = "seen" }
 [tenant.acme-1]
+cluster = false
 policy = "file:/opt/policy.wasm"
 policy_sha256 = "00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF"
 insecure_source = true
@@ -107,6 +108,20 @@ debounce = "10ms"
 poll = "1h"
 [drain]
 timeout = "0s"
+[cluster]
+name = "a-1"
+hub = 7
+servers = ["tls://10.0.0.1:4222", "nats://[::1]:1"]
+credentials = "hub.creds"
+ca = "bus.pem"
+certificate = "hub.pem"
+key = "hub.key"
+replicas = 1
+log = "8MiB"
+window = "1MiB"
+queue = "2MiB"
+member_timeout = "3s"
+alone_after = "0s"
 [log]
 level = "debug"
 format = "json"
@@ -148,6 +163,7 @@ format = "json"
 		Releases:   Releases{"kept", 2, "receipts.key"},
 		Registry:   Registry{2 * minute, "registry.pem", "auth.json"},
 		Reload:     Reload{false, 10 * millisecond, hour},
+		Cluster:    Cluster{"a-1", 7, []string{"tls://10.0.0.1:4222", "nats://[::1]:1"}, "hub.creds", "bus.pem", "hub.pem", "hub.key", 1, 8 * mebibyte, mebibyte, 2 * mebibyte, 3 * second, 0},
 		Log:        Log{"debug", "json"},
 	}
 	if !reflect.DeepEqual(got, want) {
