@@ -53,6 +53,9 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	if err := checkHosts(c, net.DefaultResolver.LookupNetIP, stdout); err != nil {
 		faults = append(faults, err)
 	}
+	if err := checkBus(c, stdout); err != nil {
+		faults = append(faults, err)
+	}
 	for _, l := range c.Listeners {
 		if err := checkListener(c, l, stdout); err != nil {
 			faults = append(faults, err)

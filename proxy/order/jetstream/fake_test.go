@@ -27,10 +27,11 @@ type fakeBus struct {
 	first   uint64 // number of the first record
 	records []fakeRecord
 
-	lose   func(number uint64) bool // whether a record is not republished
-	behind int                      // as many direct gets do not know the last record
-	mute   bool                     // no question is answered
-	asked  map[string]int           // questions, by the verb of the interface
+	largest int                      // max_payload
+	lose    func(number uint64) bool // whether a record is not republished
+	behind  int                      // as many direct gets do not know the last record
+	mute    bool                     // no question is answered
+	asked   map[string]int           // questions, by the verb of the interface
 }
 
 type fakeRecord struct {
@@ -51,7 +52,7 @@ func startFake(t testing.TB) *fakeBus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &fakeBus{t: t, listener: l, clients: map[*fakeClient]struct{}{}, first: 1, asked: map[string]int{}}
+	b := &fakeBus{t: t, listener: l, clients: map[*fakeClient]struct{}{}, first: 1, asked: map[string]int{}, largest: 1 << 20}
 	b.running.Go(b.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -70,8 +71,8 @@ func (b *fakeBus) accept() {
 		c := &fakeClient{conn: conn, subs: map[string]string{}}
 		b.mu.Lock()
 		b.clients[c] = struct{}{}
+		fmt.Fprintf(conn, "INFO {\"server_id\":\"fake\",\"version\":\"2.15.2\",\"proto\":1,\"headers\":true,\"jetstream\":true,\"max_payload\":%d}\r\n", b.largest)
 		b.mu.Unlock()
-		fmt.Fprintf(conn, "INFO {\"server_id\":\"fake\",\"version\":\"2.15.2\",\"proto\":1,\"headers\":true,\"jetstream\":true,\"max_payload\":1048576}\r\n")
 		b.running.Go(func() { b.serve(c) })
 	}
 }

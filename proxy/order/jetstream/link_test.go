@@ -120,3 +120,21 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A server that would refuse the state of a tenant is not used.
+func TestServerTakesTooLittle(t *testing.T) {
+	b := startFake(t)
+	b.mu.Lock()
+	b.largest = 512<<10 - 1
+	b.mu.Unlock()
+	l, err := open(settingsOf(b), short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	if _, _, err := l.Begin(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "set max_payload") {
+		t.Errorf("error %v, want at once that max_payload is too small", err)
+	}
+}

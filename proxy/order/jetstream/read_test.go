@@ -18,10 +18,14 @@ const limit = time.Minute
 // short makes a reader ask soon, and believe a contradiction late.
 var short = times{quiet: 5 * time.Millisecond, look: time.Millisecond, patience: 10 * time.Second, again: time.Millisecond, enough: time.Hour}
 
+func settingsOf(b *fakeBus) Settings {
+	return Settings{Servers: []string{"nats://" + b.listener.Addr().String()}, Cluster: "test", Tenant: "main", Hub: 1, Replicas: 1, LogBytes: 1 << 20, Log: slog.New(slog.DiscardHandler)}
+}
+
 // begun returns a log that reads from the fake's stream.
 func begun(t *testing.T, b *fakeBus, times times) *Log {
 	t.Helper()
-	l, err := open(Settings{Servers: []string{"nats://" + b.listener.Addr().String()}, Cluster: "test", Tenant: "main", Hub: 1, Replicas: 1, LogBytes: 1 << 20, Log: slog.New(slog.DiscardHandler)}, times)
+	l, err := open(settingsOf(b), times)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,8 @@ func (h hopeless) Unwrap() error { return h.error }
 
 // find returns what the stream says about itself, after creating it if it is missing.
 func (l *Log) find(ctx context.Context, k *link) (*nats.StreamInfo, error) {
-	if size := k.conn.MaxPayload(); size < smallest {
-		return nil, hopeless{fmt.Errorf("server %s takes messages of at most %d bytes, and the state of a tenant needs %d: set max_payload of all servers of the bus to 1MB, which is its default", k.conn.ConnectedUrlRedacted(), size, smallest)}
+	if err := k.largeEnough(); err != nil {
+		return nil, err
 	}
 	info, err := l.info(ctx, k, l.settings.in("*"))
 	if errors.Is(err, nats.ErrStreamNotFound) {
@@ -52,6 +52,14 @@ func (l *Log) find(ctx context.Context, k *link) (*nats.StreamInfo, error) {
 		return nil, err
 	}
 	return info, l.suits(&info.Config)
+}
+
+// largeEnough checks that the server takes the largest message of a hub.
+func (k *link) largeEnough() error {
+	if size := k.conn.MaxPayload(); size < smallest {
+		return hopeless{fmt.Errorf("server %s takes messages of at most %d bytes, and the state of a tenant needs %d: set max_payload of all servers of the bus to 1MB, which is its default", k.conn.ConnectedUrlRedacted(), size, smallest)}
+	}
+	return nil
 }
 
 // info asks the stream's leader, and for the subjects that match filter, if there is one.

@@ -1,0 +1,126 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// A Report is what Check found out about a bus that can be used.
+type Report struct {
+	Servers   int           // that answer
+	RoundTrip time.Duration // of a record through a stream, the median of several
+	Warnings  []string
+}
+
+// slow is the round trip above which peers notice that hubs agree before they deliver.
+const slow = 20 * time.Millisecond
+
+// Check tries what a hub needs of the bus: that servers answer and take messages that are
+// large enough, that streams may be created, and that those of the tenants, where they exist,
+// have the right settings. It creates a stream and deletes it again. Settings.Tenant does not
+// matter.
+func Check(ctx context.Context, settings Settings, tenants []string) (Report, error) {
+	settings.Tenant = "_check" // no tenant has this name
+	var report Report
+	var faults []error
+	var usable *Log
+	for _, server := range settings.Servers {
+		one := settings
+		one.Servers = []string{server}
+		l, err := Open(one)
+		if err != nil {
+			return report, err
+		}
+		defer l.Close()
+		if err := l.answers(ctx); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		report.Servers++
+		if usable == nil {
+			usable = l
+		}
+	}
+	if usable == nil {
+		return report, errors.Join(faults...)
+	}
+	for _, fault := range faults {
+		report.Warnings = append(report.Warnings, fault.Error())
+	}
+	for _, tenant := range tenants {
+		if err := usable.checkTenant(ctx, tenant); err != nil {
+			return report, err
+		}
+	}
+	var err error
+	if report.RoundTrip, err = usable.measure(ctx); err != nil {
+		return report, err
+	}
+	if report.RoundTrip > slow {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("a record takes %v through the bus, more than %v: give its servers cores of their own, and put them near the hubs and each other", report.RoundTrip.Round(time.Millisecond/10), slow))
+	}
+	return report, nil
+}
+
+// answers waits until the one server of l is connected, and checks what it takes.
+func (l *Log) answers(ctx context.Context) error {
+	k := l.link.Load()
+	for end := time.Now().Add(2 * l.times.patience); !k.conn.IsConnected(); {
+		if time.Now().After(end) || ctx.Err() != nil {
+			return l.unreached()
+		}
+		time.Sleep(l.times.look)
+	}
+	return k.largeEnough()
+}
+
+// checkTenant checks the stream of a tenant, if there is one.
+func (l *Log) checkTenant(ctx context.Context, tenant string) error {
+	t := &Log{settings: l.settings, times: l.times}
+	t.settings.Tenant = tenant
+	t.link.Store(l.link.Load())
+	info, err := t.info(ctx, l.link.Load(), "")
+	if errors.Is(err, nats.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.suits(&info.Config)
+}
+
+// measure creates a stream, sends records through it, deletes it, and returns the median of
+// the round trips.
+func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
+	k := l.link.Load()
+	ctx, cancel := context.WithTimeout(ctx, 5*l.times.patience)
+	defer cancel()
+	c := l.settings.config()
+	unique := nats.NewInbox()[len(nats.InboxPrefix):]
+	c.Name += "_" + unique
+	subject := l.settings.subject("in." + unique)
+	c.Subjects, c.RePublish = []string{subject}, nil
+	if _, err := k.js.AddStream(c, nats.Context(ctx)); err != nil {
+		return 0, l.explain(k, "create a stream for trial", err)
+	}
+	defer func() {
+		if e := k.js.DeleteStream(c.Name, nats.Context(ctx)); e != nil && err == nil {
+			err = l.explain(k, "delete stream "+c.Name+", which was created for trial", e)
+		}
+	}()
+	times := make([]time.Duration, 15)
+	for i := range times {
+		begun := time.Now()
+		if _, err := k.js.Publish(subject, make([]byte, 200), nats.Context(ctx)); err != nil {
+			return 0, l.explain(k, "append a record to a stream for trial", err)
+		}
+		times[i] = time.Since(begun)
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}
