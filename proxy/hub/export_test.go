@@ -69,6 +69,9 @@ func (h *Hub) ReleaseUsers(session uint64) {
 	}
 }
 
+// SessionsInOrder returns how many sessions of all hubs have joined.
+func (h *Hub) SessionsInOrder() int { return len(h.order.sessions) }
+
 // Reserved returns how much room is reserved for a long announcement.
 func (h *Hub) Reserved() int {
 	h.presenceMu.Lock()

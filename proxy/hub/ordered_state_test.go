@@ -135,3 +135,18 @@ func TestImportOrderedRefuses(t *testing.T) {
 		t.Errorf("an empty state: %v, %d users", err, w.hubs[1].Users())
 	}
 }
+
+// A state can have more sessions than one chunk has room for.
+func TestManySessionsMove(t *testing.T) {
+	const sessions = 60_000
+	w := newWire(t, policytest.Active(roleRules{sharedRules()}), 2)
+	for n := range uint64(sessions) {
+		w.hubs[0].Apply(&order.Record{Kind: order.Joined, Origin: order.Origin{Hub: 3}, Session: 3<<HubShift + n})
+	}
+	if err := importOrdered(t, w.hubs[0], w.hubs[1]); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.hubs[1].SessionsInOrder(); got != sessions {
+		t.Errorf("%d of %d sessions were imported", got, sessions)
+	}
+}
