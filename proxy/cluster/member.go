@@ -33,6 +33,8 @@ type Log interface {
 	SendState(ctx context.Context, from, to order.Origin, chunk []byte, last bool) error
 	// State returns what was sent to this hub.
 	State() <-chan order.StateChunk
+	// Counts returns what was counted so far.
+	Counts() order.LogCounts
 	Close()
 }
 
@@ -179,7 +181,7 @@ func (m *Member) apply() {
 		case <-m.out.loop:
 			m.ordered(m.membership.applyKept)
 		case answer := <-m.asks:
-			answer <- m.membership.status(time.Now())
+			answer <- m.look(time.Now())
 			continue
 		case <-leaves:
 			leaves = nil
@@ -214,7 +216,7 @@ func (m *Member) handle(e order.Event, events <-chan order.Event) {
 
 // show makes the member's status visible to others, and returns its state.
 func (m *Member) show(now time.Time) State {
-	s := m.membership.status(now)
+	s := m.look(now)
 	m.status.Store(s)
 	if s.State != Entering && !m.entered.Swap(true) {
 		m.membership.settings.Entered()

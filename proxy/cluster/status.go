@@ -51,7 +51,10 @@ type Status struct {
 
 	UnderwayRecords int // said and not come back
 	UnderwayBytes   int
-	Oldest          time.Time // when the oldest of them was said first; zero if there is none
+	OldestAge       time.Duration // since the oldest of them was first appended; 0 if there is none
+
+	Outbox order.Counts
+	Log    order.LogCounts
 }
 
 // state returns the state by now.
@@ -76,7 +79,21 @@ func (c *membership) status(now time.Time) *Status {
 		s.Members = c.members.List()
 	}
 	s.Counts = Counts{maps.Clone(c.counts.Applied), maps.Clone(c.counts.Ignored), maps.Clone(c.counts.Entered), maps.Clone(c.counts.FellOut), c.counts.Gone, c.counts.Alone}
-	c.out.do(func(o *order.Outbox) { s.UnderwayRecords, s.UnderwayBytes, s.Oldest = o.Underway() })
+	var oldest time.Time
+	c.out.do(func(o *order.Outbox) {
+		s.UnderwayRecords, s.UnderwayBytes, oldest = o.Underway()
+		s.Outbox = o.Counts()
+	})
+	if !oldest.IsZero() {
+		s.OldestAge = now.Sub(oldest)
+	}
+	return s
+}
+
+// look returns the status by now, with what the log has counted. Only the applier calls it.
+func (m *Member) look(now time.Time) *Status {
+	s := m.membership.status(now)
+	s.Log = m.log.Counts()
 	return s
 }
 

@@ -46,6 +46,7 @@ func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err
 			return nil, order.Position{}, err
 		}
 		k.close()
+		l.counts.reconnects.Add(k.conn.Stats().Reconnects + 1)
 		k = renewed
 		l.link.Store(k)
 	}
@@ -87,6 +88,7 @@ func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err
 		return nil, order.Position{}, err
 	}
 	l.reader = r
+	l.counts.sub.Store(sub)
 	return last, head, nil
 }
 

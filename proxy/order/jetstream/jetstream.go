@@ -70,6 +70,7 @@ type Log struct {
 
 	link   atomic.Pointer[link] // exchanged by Begin when the client has given up the old one
 	reader *reader              // owned by the caller of Begin and Close; nil if nothing is being read
+	counts counts
 
 	mu   sync.Mutex          // held for moments
 	sent map[transfer]int    // guarded by mu: chunks of each transfer that were acknowledged

@@ -23,6 +23,7 @@ type contradiction fellOut
 // missing up to number upto. It tries again until that succeeds; otherwise the reader has
 // fallen out or was stopped.
 func (r *reader) catchUp(upto uint64) error {
+	r.log.counts.end.Store(upto + 1)
 	var since time.Time // of the contradiction
 	for {
 		err := r.tryCatchUp(upto)
@@ -121,6 +122,7 @@ func (r *reader) get(from, upto uint64) (uint64, error) {
 		case e.Sequence != from:
 			return from, contradiction{order.Incomplete, fmt.Errorf("record %d is not to be had: the stream answers with %d", from, e.Sequence)}
 		case from == r.next:
+			r.log.counts.again.Add(1)
 			err = r.deliver(e)
 		case !e.At.Equal(r.previous):
 			err = fellOut{order.OtherLog, fmt.Errorf("the stream has lost its content and began anew: record %d is of %v, was of %v", from, e.At, r.previous)}

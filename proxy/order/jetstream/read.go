@@ -62,6 +62,8 @@ func (r *reader) start() error {
 		return err
 	}
 	r.answers = answers
+	r.log.counts.next.Store(r.next)
+	r.log.counts.end.Store(r.next)
 	r.ctx, r.cancel = context.WithCancel(r.log.ctx)
 	go r.run()
 	return nil
@@ -158,6 +160,7 @@ func (r *reader) deliver(e order.Entry) error {
 		return err
 	}
 	r.next, r.previous = e.Sequence+1, e.At
+	r.log.counts.next.Store(r.next)
 	return r.report(order.Event{Kind: order.Recorded, Entry: e})
 }
 

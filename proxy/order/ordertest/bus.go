@@ -173,6 +173,14 @@ func (c *Conn) Begin(ctx context.Context) (last []order.Entry, head order.Positi
 // Events returns what the reader is told, always the same channel.
 func (c *Conn) Events() <-chan order.Event { return c.events }
 
+// Counts returns how many entries the reader has not received.
+func (c *Conn) Counts() order.LogCounts {
+	b := c.bus
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return order.LogCounts{Behind: b.first + uint64(len(b.entries)) - c.read}
+}
+
 // Cut makes the bus unreachable: appends fail, and entries come after Heal.
 func (c *Conn) Cut() {
 	c.bus.mu.Lock()
