@@ -27,6 +27,7 @@ import (
 	"switchyard/policy/release/history"
 	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/cluster"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/logsample"
 )
@@ -78,6 +79,15 @@ type Tenant struct {
 	// AuditError is why the policy that the configuration names to be audited is refused.
 	AuditError string
 	Audited    api.Policy // the policy that is audited; without a name there is none
+	Member     Member     // of a cluster; nil if the tenant's hub is alone by its configuration
+}
+
+// A Member is a tenant's hub as a member of a cluster, which *cluster.Member implements.
+type Member interface {
+	// Status returns what it was a moment ago.
+	Status() *cluster.Status
+	// Fresh returns what it is now. It waits for the tenant.
+	Fresh(ctx context.Context) (*cluster.Status, error)
 }
 
 // Hub returns the tenant's hub.

@@ -58,6 +58,7 @@ func startFull(t *testing.T) *full {
 	tenant.Served.SetAudit(audited)
 	t.Cleanup(func() { tenant.Served.SetAudit(nil) })
 	tenant.Audited = api.Policy{Name: "audited", SHA256: audited.SHA256}
+	tenant.Member = fakeMember{was: memberStatus(), is: memberStatus()}
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(fullToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -61,12 +61,16 @@ func (s *Server) tenantSnapshot(t Tenant) api.TenantSnapshot {
 	h, sample := t.Hub(), s.sampler.of(t)
 	c := h.Counts()
 	one := api.TenantSnapshot{Tenant: t.Name, Sessions: c.Sessions, Received: c.Received, Delivered: c.Delivered, Pending: c.Pending,
-		Dropped: byName(c.Dropped), Lost: c.Lost(), Discarded: byName(c.Discarded), BytesIn: c.BytesIn, BytesOut: c.BytesOut, Rates: sample.rates,
+		Dropped: byName(c.Dropped), Underway: c.Underway, Lost: c.Lost(), Discarded: byName(c.Discarded), BytesIn: c.BytesIn, BytesOut: c.BytesOut, Rates: sample.rates,
 		Users: h.Users(), Lag: c.Lag, Lags: c.Lags, Log: h.Memory(), ProbeSeconds: sample.probe,
 		Faults: map[string]uint64{}, Commands: trafficOf(h, sample)}
 	if g := t.Active.TryAcquire(); g != nil {
 		defer g.Release()
 		one.Policy, one.Faults = identify(g), byName(faultsOf(g))
+	}
+	if t.Member != nil {
+		member := clusterTenant(t.Name, t.Member.Status())
+		one.Cluster = &member
 	}
 	return one
 }

@@ -26,7 +26,7 @@ func (s *Server) describe(t Tenant) api.Tenant {
 	h := t.Hub()
 	c, sample := h.Counts(), s.sampler.of(t)
 	return api.Tenant{
-		Tenant: t.Name, Sessions: c.Sessions, Received: c.Received, Accepted: byName(c.Actions), Dropped: byName(c.Dropped), Lost: c.Lost(),
+		Tenant: t.Name, Sessions: c.Sessions, Received: c.Received, Accepted: byName(c.Actions), Dropped: byName(c.Dropped), Underway: c.Underway, Lost: c.Lost(),
 		Made: c.Made, Due: c.Due, Delivered: c.Delivered, Pending: c.Pending, Discarded: byName(c.Discarded),
 		BytesIn: c.BytesIn, BytesOut: c.BytesOut, Slowed: byName(c.Slowed), SlowedSeconds: inSeconds(c.SlowedTime),
 		Rates: sample.rates, Users: h.Users(), Lag: c.Lag, Lags: c.Lags, Log: h.Memory(), ProbeSeconds: sample.probe,

@@ -36,6 +36,15 @@ func (c *Client) Snapshot(ctx context.Context) (*api.Snapshot, error) {
 	return s, nil
 }
 
+// Cluster returns what the named tenants, or all, are in the cluster.
+func (c *Client) Cluster(ctx context.Context, tenants []string) (*api.Cluster, error) {
+	all := new(api.Cluster)
+	if err := c.get(ctx, "/api/v1/cluster", url.Values{"tenant": tenants}, all); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
 // Releases returns the state of the policies of the named tenants, or of all.
 func (c *Client) Releases(ctx context.Context, tenants []string) (*api.Releases, error) {
 	all := new(api.Releases)

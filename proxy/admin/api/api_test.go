@@ -21,7 +21,7 @@ var components = []any{
 	Error{}, Rates{}, Limits{}, Quota{}, Policy{}, Copies{}, AuditRow{}, Audit{}, CommandTraffic{}, Tenant{}, Tenants{},
 	TLS{}, Connection{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
 	Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
-	Reload{}, Drain{}, UpgradeRequest{}, Upgrade{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{},
+	Reload{}, Drain{}, UpgradeRequest{}, Upgrade{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{}, Cluster{}, ClusterTenant{},
 	Releases{}, Release{}, ReleaseStage{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},
 }
 
@@ -192,7 +192,7 @@ func kindOf(of reflect.Type) any {
 		return "string"
 	case reflect.Bool:
 		return "boolean"
-	case reflect.Int, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.Int, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return "integer"
 	case reflect.Float64:
 		return "number"

@@ -47,6 +47,7 @@ type TenantSnapshot struct {
 	Delivered    uint64            `json:"delivered"`
 	Pending      uint64            `json:"pending"`
 	Dropped      map[string]uint64 `json:"dropped"`
+	Underway     uint64            `json:"underway,omitempty"`
 	Lost         uint64            `json:"lost"`
 	Discarded    map[string]uint64 `json:"discarded"`
 	BytesIn      uint64            `json:"bytes_in"`
@@ -59,8 +60,9 @@ type TenantSnapshot struct {
 	Paused       int               `json:"paused"` // sessions that are not read from now
 	ProbeSeconds *float64          `json:"probe_seconds"`
 	Policy       Policy            `json:"policy"`
-	Faults       map[string]uint64 `json:"faults"`   // of the policy in force, by kind
-	Commands     []CommandTraffic  `json:"commands"` // that peers have sent
+	Faults       map[string]uint64 `json:"faults"`            // of the policy in force, by kind
+	Commands     []CommandTraffic  `json:"commands"`          // that peers have sent
+	Cluster      *ClusterTenant    `json:"cluster,omitempty"` // nil if this hub alone serves the tenant by its configuration
 }
 
 // CommandTraffic is what peers have sent of one command.

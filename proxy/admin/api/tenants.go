@@ -7,20 +7,21 @@ type Tenants struct {
 
 // A Tenant is everything there is to know about one. Its counts add up:
 //
-//	Received = sum of Accepted + sum of Dropped
+//	Received = sum of Accepted + sum of Dropped + Underway
 //	Due      = Delivered + Pending + sum of Discarded
 type Tenant struct {
 	Tenant    string            `json:"tenant"` // its name
 	Sessions  int               `json:"sessions"`
-	Received  uint64            `json:"received"`  // PDUs from peers
-	Accepted  map[string]uint64 `json:"accepted"`  // PDUs by action; drop is not among them
-	Dropped   map[string]uint64 `json:"dropped"`   // PDUs by reason
-	Lost      uint64            `json:"lost"`      // PDUs dropped for other reasons than policy and no-holder, which are as the policy says
-	Made      uint64            `json:"made"`      // PDUs that the hub created: notices, answers, heartbeats
-	Due       uint64            `json:"due"`       // copies to be sent to peers
-	Delivered uint64            `json:"delivered"` // copies written whole
-	Pending   uint64            `json:"pending"`   // copies not written yet
-	Discarded map[string]uint64 `json:"discarded"` // copies by the reason for which the session ended
+	Received  uint64            `json:"received"`           // PDUs from peers
+	Accepted  map[string]uint64 `json:"accepted"`           // PDUs by action; drop is not among them
+	Dropped   map[string]uint64 `json:"dropped"`            // PDUs by reason
+	Underway  uint64            `json:"underway,omitempty"` // PDUs judged that have not come back in the cluster's order
+	Lost      uint64            `json:"lost"`               // PDUs dropped for other reasons than policy and no-holder, which are as the policy says
+	Made      uint64            `json:"made"`               // PDUs that the hub created: notices, answers, heartbeats
+	Due       uint64            `json:"due"`                // copies to be sent to peers
+	Delivered uint64            `json:"delivered"`          // copies written whole
+	Pending   uint64            `json:"pending"`            // copies not written yet
+	Discarded map[string]uint64 `json:"discarded"`          // copies by the reason for which the session ended
 	BytesIn   uint64            `json:"bytes_in"`
 	BytesOut  uint64            `json:"bytes_out"`
 
