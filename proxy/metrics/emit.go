@@ -48,6 +48,9 @@ func (t *Tenant) emit(emit emitFunc) {
 	t.emitPolicy(emit)
 	emit(users, float64(t.Users), t.Name)
 	emit(entries, float64(t.Entries), t.Name)
+	if t.Member != nil {
+		t.emitCluster(emit)
+	}
 }
 
 // emitConnections emits the peers that are connected, and why others are not any more.
@@ -82,10 +85,18 @@ func (t *Tenant) emitReceived(emit emitFunc) {
 		}
 	}
 	emit(pdusMade, float64(t.Counts.Made), t.Name)
-	for why, n := range withZeros(t.Counts.Slowed, slowings) {
+	for why, n := range withZeros(t.Counts.Slowed, t.slowings()) {
 		emit(slowed, float64(n), t.Name, string(why))
 		emit(slowedSeconds, t.Counts.SlowedTime[why].Seconds(), t.Name, string(why))
 	}
+}
+
+// slowings are the reasons for slowing senders that the tenant can have.
+func (t *Tenant) slowings() []hub.Reason {
+	if t.Member != nil {
+		return append([]hub.Reason{hub.OrderFull}, slowings...)
+	}
+	return slowings
 }
 
 // emitSent emits copies to peers. Due is the sum of delivered, pending and discarded.

@@ -30,6 +30,9 @@ func counter(name, help string, labels ...string) *family {
 	return define(prometheus.CounterValue, name, help, labels...)
 }
 
+// histogram is the kind of a histogram, which emit does not emit.
+const histogram prometheus.ValueType = -1
+
 func gauge(name, help string, labels ...string) *family {
 	return define(prometheus.GaugeValue, name, help, labels...)
 }
@@ -68,7 +71,7 @@ var (
 	bytesReceived = counter("received_bytes_total", "Bytes of PDUs from peers, headers included.", "tenant")
 	pdusByAction  = counter("pdus_total", "PDUs from peers that were judged, by command and by the action of the verdict.", "tenant", "command", "action")
 	bytesBy       = counter("command_received_bytes_total", "Bytes of PDUs from peers that were judged, headers included, by command.", "tenant", "command")
-	pdusAccepted  = counter("pdus_accepted_total", "PDUs from peers that were not dropped, by action. Together with the dropped ones, these are all that were received.", "tenant", "action")
+	pdusAccepted  = counter("pdus_accepted_total", "PDUs from peers that were not dropped, by action. Together with the dropped ones, and in a cluster those under way, these are all that were received.", "tenant", "action")
 	pdusDropped   = counter("pdus_dropped_total", "PDUs from peers that were dropped, by reason.", "tenant", "reason")
 	pdusMade      = counter("pdus_made_total", "PDUs made by the server: notices, answers, heartbeats.", "tenant")
 	slowed        = counter("senders_slowed_total", "Pauses in reading from a peer, by reason.", "tenant", "reason")
@@ -111,6 +114,29 @@ var (
 	policyKilled     = gauge("policy_killed", "1 while the shipped policy is in force because the tenant's policy was killed, else 0.", "tenant")
 	signatureUntil   = gauge("policy_signature_expires_timestamp_seconds", "Expiry time of the signature of the policy in force.", "tenant")
 	sourceReached    = gauge("policy_source_reached_timestamp_seconds", "When the address of the tenant's policy was last reached; 0 if it was not.", "tenant")
+)
+
+// Of a tenant that several hubs serve as one. Other tenants have none of these.
+var (
+	clusterState     = gauge("cluster_state", "1 for the state of this hub in its cluster, else 0.", "tenant", "state")
+	clusterMembers   = gauge("cluster_members", "Hubs that are members, this one included; 0 while it is none.", "tenant")
+	clusterPDUs      = gauge("cluster_underway_pdus", "PDUs from peers that were judged and have not come back in the common order.", "tenant")
+	clusterBytes     = gauge("cluster_underway_bytes", "Bytes of records that this hub has said and not read back.", "tenant")
+	clusterSeconds   = gauge("cluster_underway_seconds", "Age of the oldest record that this hub has said and not read back; 0 if there is none.", "tenant")
+	clusterBehind    = gauge("cluster_behind_records", "Records that are in the log and not applied yet, as far as is known.", "tenant")
+	clusterAppended  = counter("cluster_appended_total", "Records that this hub has appended to the log, each counted once.", "tenant")
+	clusterSaidAgain = counter("cluster_said_again_total", "Appends of records that this hub had appended before.", "tenant")
+	clusterReadAgain = counter("cluster_read_again_total", "Records that this hub had missed and got from what the log keeps.", "tenant")
+	clusterReconnect = counter("cluster_reconnects_total", "Times that the connection to the bus was restored.", "tenant")
+	clusterTrip      = define(histogram, "cluster_round_trip_seconds", "Time from the first append of a record until it was read back.", "tenant")
+	clusterApplied   = counter("cluster_applied_total", "Records that counted, by the hub that said them.", "tenant", "hub")
+	clusterIgnored   = counter("cluster_ignored_total", "Records that did not count, by why.", "tenant", "why")
+	clusterEntered   = counter("cluster_entered_total", "Times that this hub became a member, by why it entered.", "tenant", "why")
+	clusterFellOut   = counter("cluster_fell_out_total", "Times that this hub could not read the log on, by reason.", "tenant", "reason")
+	clusterGone      = counter("cluster_gone_total", "Other hubs that ceased to be members.", "tenant")
+	clusterAlone     = counter("cluster_alone_total", "Times that this hub went on alone.", "tenant")
+	clusterTables    = counter("cluster_table_mismatch_total", "Checks at which not all members had the same user table.", "tenant")
+	clusterPolicies  = gauge("cluster_policy_mismatch", "Other members that have no policy in common with this hub.", "tenant")
 )
 
 // Of listeners.

@@ -17,6 +17,7 @@ import (
 
 	"switchyard/policy"
 	"switchyard/proxy/admission"
+	"switchyard/proxy/cluster"
 	"switchyard/proxy/hub"
 )
 
@@ -86,6 +87,7 @@ type Tenant struct {
 	SignatureUntil   time.Time          // zero: no signature
 	Remote           bool               // the policy is fetched from an address
 	SourceReached    time.Time          // zero: it was not
+	Member           *cluster.Status    // of a cluster; nil: this hub alone serves the tenant
 }
 
 // A Listener holds the counts of one listener.
@@ -140,7 +142,11 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 	s.emit(emit)
 	for i := range s.Tenants {
-		s.Tenants[i].emit(emit)
+		t := &s.Tenants[i]
+		t.emit(emit)
+		if t.Member != nil {
+			to <- roundTrips(clean(t.Name), t.Member.Outbox.Trips)
+		}
 	}
 	taken := make(map[string]bool)
 	for i := range s.Listeners {

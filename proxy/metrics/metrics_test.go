@@ -18,7 +18,9 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/proxy/admission"
+	"switchyard/proxy/cluster"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/order"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,10 +29,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func everything() State {
 	at := time.Unix(1_700_000_000, 5e8)
 	counts := hub.Counts{
-		Received: 10, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}, Dropped: map[hub.Reason]uint64{hub.ByPolicy: 5},
+		Received: 26, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}, Dropped: map[hub.Reason]uint64{hub.ByPolicy: 5},
 		Made: 1, Due: 9, Delivered: 4, Pending: 2, Discarded: map[hub.Reason]uint64{hub.SlowConsumer: 3}, Sessions: 2, Joined: 7,
 		Closed: map[hub.Reason]uint64{hub.SlowConsumer: 4, hub.PeerClosed: 1}, BytesIn: 1000, BytesOut: 2000, Lag: 30, Lags: 40,
-		Slowed: map[hub.Reason]uint64{hub.LogFull: 2}, SlowedTime: map[hub.Reason]time.Duration{hub.LogFull: 1500 * time.Millisecond},
+		Underway: 16, Slowed: map[hub.Reason]uint64{hub.LogFull: 2}, SlowedTime: map[hub.Reason]time.Duration{hub.LogFull: 1500 * time.Millisecond},
 	}
 	return State{
 		Build:   Build{"v1", "abc", "go1", "v2"},
@@ -44,11 +46,24 @@ func everything() State {
 			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, PolicyRefused: true, AuditRefused: true, Drift: true, Killed: true, ReleaseShare: [3]float64{0.01, 0.02, 0.03}, Stage: "bake", ReleasePaused: 90 * time.Second, Budgets: map[string]float64{"copies": 0.8},
 			Weighed:  policy.Weighed{Alike: 1, ByStable: 2, ByCandidate: 3, Commands: []policy.CommandWeights{{Command: pdu.CID_MSG_DATA, Weights: policy.Weights{PDUs: 20, Unweighed: 4, Differ: 5, Faults: 6, Closes: 7, Presence: 8, Undelivered: 9}}}},
 			Releases: map[string]uint64{"done": 4}, SignatureUntil: at,
-			Remote: true, SourceReached: at,
+			Remote: true, SourceReached: at, Member: memberStatus(),
 		}},
 		Listeners: []Listener{{Address: "127.0.0.1:8200", CertificateUntil: at, CertificateRefused: true, CertificateWarnings: 2, Counts: admission.Counts{
 			Accepted: 9, Handshaking: 1, Open: 2, Ended: 3, Refused: map[admission.Reason]uint64{admission.NotAllowed: 3}, Sources: 4}}},
 	}
+}
+
+func memberStatus() *cluster.Status {
+	member := func(hub uint16, policy uint64) order.Member {
+		return order.Member{Origin: order.Origin{Hub: hub, Incarnation: 1}, Facts: order.Facts{Policies: []uint64{policy}}}
+	}
+	s := &cluster.Status{State: cluster.Waiting, Origin: order.Origin{Hub: 1, Incarnation: 1}, Members: []order.Member{member(1, 10), member(2, 10), member(3, 11)},
+		Counts: cluster.Counts{Applied: map[uint16]uint64{1: 21, 2: 22}, Ignored: map[order.Ignored]uint64{order.Doubled: 23}, Entered: map[string]uint64{"start": 1},
+			FellOut: map[order.Reason]uint64{order.Overtaken: 24}, Gone: 25, Alone: 26},
+		Mismatches: 27, UnderwayRecords: 28, UnderwayBytes: 29, OldestAge: 1500 * time.Millisecond,
+		Outbox: order.Counts{Appended: 30, Again: 31, Trips: order.Trips{Count: 6, Sum: 20 * time.Second}}, Log: order.LogCounts{ReadAgain: 32, Behind: 33, Reconnects: 34}}
+	s.Outbox.Trips.Buckets[0], s.Outbox.Trips.Buckets[3] = 2, 3
+	return s
 }
 
 func scrape(t *testing.T, read func() State) string {
@@ -94,7 +109,7 @@ func TestProcess(t *testing.T) {
 // Names follow the conventions of Prometheus, each metric is emitted, and labels are few.
 func TestNames(t *testing.T) {
 	text := scrape(t, everything)
-	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "side", "stage", "budget", "fate", "name", "sha256", "version", "revision", "goversion", "wazero"}
+	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "side", "stage", "budget", "fate", "state", "hub", "why", "le", "name", "sha256", "version", "revision", "goversion", "wazero"}
 	for _, f := range families {
 		if strings.Count(text, "# TYPE "+f.name+" ") != 1 {
 			t.Errorf("%s is not emitted", f.name)
@@ -132,6 +147,18 @@ func TestNothing(t *testing.T) {
 	text := scrape(t, func() State { return State{} })
 	if !strings.Contains(text, "switchyard_draining 0\n") || strings.Contains(text, "tenant=") {
 		t.Errorf("got %s", text)
+	}
+}
+
+// A tenant that this hub serves alone has no series that is about a cluster.
+func TestLoneHub(t *testing.T) {
+	lone := everything()
+	lone.Tenants[0].Member = nil
+	text := scrape(t, func() State { return lone })
+	for _, word := range []string{"switchyard_cluster_", "order-full"} {
+		if strings.Contains(text, word) {
+			t.Errorf("%s in %s", word, text)
+		}
 	}
 }
 
