@@ -149,9 +149,16 @@ func TestHubUsesTheBus(t *testing.T) {
 		other := s
 		tc.change(&other)
 		l := hub(t, other)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		if _, _, err := l.Begin(ctx); err == nil || !strings.Contains(err.Error(), tc.want) {
+		var err error
+		for end := time.Now().Add(limit); time.Now().Before(end); { // a busy machine may show no more than that nothing answers
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			_, _, err = l.Begin(ctx)
+			cancel()
+			if err == nil || strings.Contains(err.Error(), tc.want) {
+				break
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("error %v, want %q", err, tc.want)
 		}
 	}

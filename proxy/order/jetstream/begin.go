@@ -15,22 +15,27 @@ import (
 
 // Begin starts reading at the end of the log, and ends an earlier reading. It creates the
 // stream if it is missing. What heals by waiting is tried again until ctx ends; the error is
-// then that of the last attempt. What an operator has to mend is returned at once.
+// then that of the last attempt that ctx did not cut short. What an operator has to mend is
+// returned at once.
 //
 // head is the end of the log: all records behind it will be reported as events. last has the
 // last record of each hub's subject that the log still keeps, oldest first. Some may be
 // behind head, and will be reported again.
 func (l *Log) Begin(ctx context.Context) (last []order.Entry, head order.Position, err error) {
 	l.stopReading()
+	var cause error
 	for {
 		last, head, err = l.begin(ctx)
 		if err == nil || errors.As(err, &hopeless{}) {
 			return last, head, err
 		}
+		if cause == nil || ctx.Err() == nil { // an attempt that was cut short does not show the fault
+			cause = err
+		}
 		select {
 		case <-time.After(l.times.again):
 		case <-ctx.Done():
-			return nil, order.Position{}, err
+			return nil, order.Position{}, cause
 		case <-l.ctx.Done():
 			return nil, order.Position{}, l.ctx.Err()
 		}
