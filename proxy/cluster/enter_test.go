@@ -148,3 +148,35 @@ func TestRestartAfterAKill(t *testing.T) {
 		w.sameTables()
 	})
 }
+
+// The same without any other hub: the newcomer does not begin the tenant anew, as the other one may
+// live.
+func TestNumberTakenOfTheOnlyHub(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.hub(1)
+		a.peer().say(online(1))
+		b := w.start(1)
+		time.Sleep(10 * time.Second)
+		var taken *TakenError
+		if err := b.error(); !errors.As(err, &taken) {
+			t.Errorf("error %v", err)
+		}
+		b.close()
+		a.expect(Together)
+		if s := a.member.Status(); a.error() != nil || s.Entered["found"] > 0 {
+			t.Errorf("error %v, entered %v", a.error(), s.Entered)
+		}
+	})
+}
+
+// A hub that is killed while it is the only one has its number back soon.
+func TestRestartOfTheOnlyHub(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.hub(1).kill()
+		start := time.Now()
+		w.hub(1).expect(Together)
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}

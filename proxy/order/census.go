@@ -9,7 +9,8 @@ type Census struct {
 	process uint64
 
 	others map[uint16]*sighting
-	rival  *sighting // of another process with our number
+	self   Origin    // under which this process spoke last
+	rival  *sighting // of another process with our number; or of this one, before that
 	bus    time.Time // the latest time by the engine's clock
 	seen   time.Time // when that was, by this hub's
 }
@@ -44,13 +45,14 @@ func (c *Census) Note(now time.Time, e Entry, r *Record) {
 		c.bus, c.seen = e.At, now
 	}
 	tells := r.Kind == Enter || r.Kind == Beat || r.Kind == Found
-	if r.Hub == c.hub {
-		if tells && r.Facts.Process != c.process {
-			c.rival = c.rival.with(e, r, tells)
-		}
-		return
+	switch {
+	case r.Hub != c.hub:
+		c.others[r.Hub] = c.others[r.Hub].with(e, r, tells)
+	case tells && r.Facts.Process == c.process:
+		c.self = r.Origin
+	case tells, r.Origin != c.self:
+		c.rival = c.rival.with(e, r, tells)
 	}
-	c.others[r.Hub] = c.others[r.Hub].with(e, r, tells)
 }
 
 // with returns the sighting after one more record; s may be nil or of another incarnation.
@@ -71,12 +73,20 @@ func (s *sighting) with(e Entry, r *Record, tells bool) *sighting {
 	return s
 }
 
+// rivalTime is within what time another process with this hub's number speaks, if it lives: each hub
+// says something every second.
+const rivalTime = 3 * time.Second
+
 // Alone reports whether a hub whose Enter stood at entered may say Found: every other one has left,
 // has said nothing for twice the timeout by the engine's clock, or has its Enter behind that. If the
-// hub's Enter is unanswered, it need not wait for those with higher numbers that want to enter, too;
+// So has another process with this hub's number, if it has spoken within rivalTime: if it lives, it
+// soon shows, see Taken. If the hub's Enter is unanswered, it need not wait for those with higher numbers that want to enter, too;
 // otherwise two that ask again and again would wait for each other.
 func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration, unanswered bool) bool {
 	bus := c.bus.Add(max(0, now.Sub(c.seen))) // or later
+	if s := c.rival; s != nil && !s.left && bus.Sub(s.last) <= rivalTime && !entered.Before(s.entered) {
+		return false
+	}
 	for hub, s := range c.others {
 		waits := entered.Before(s.entered) || unanswered && s.facts.Entering && hub > c.hub
 		if !s.left && bus.Sub(s.last) <= 2*timeout && !waits {

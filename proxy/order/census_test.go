@@ -36,7 +36,7 @@ func (s *sky) wantAlone(want bool, entered order.Position) {
 func TestAlone(t *testing.T) {
 	s := newSky(t)
 	enter := func(o order.Origin) *order.Record {
-		return &order.Record{Kind: order.Enter, Origin: o, Number: 1, Facts: known(9)}
+		return &order.Record{Kind: order.Enter, Origin: o, Number: 1, Facts: known(uint64(10 + o.Hub))} // 11 is ours
 	}
 	s.wantAlone(true, s.at)
 	s.note(20*time.Second, say(order.Batch, origin(2, 7), 5))
@@ -82,6 +82,23 @@ func TestAloneUnanswered(t *testing.T) {
 	if higher.Alone(s.now, order.Position{Epoch: 1, Sequence: 500}, 5*time.Second, true) {
 		t.Error("hub 3 does not wait for hub 2")
 	}
+}
+
+// Another process that has just spoken with our number may live, so nothing begins anew.
+func TestNotAloneWithARival(t *testing.T) {
+	s := newSky(t)
+	s.note(0, say(order.Batch, origin(1, 5), 4))
+	s.Begin()
+	facts := known(11)
+	mine := s.note(0, &order.Record{Kind: order.Enter, Origin: origin(1, 9), Number: 1, Facts: facts})
+	s.wantAlone(false, mine)
+	s.now = s.now.Add(3*time.Second + 1)
+	s.note(0, &order.Record{Kind: order.Beat, Origin: origin(1, 9), Number: 2, Facts: facts})
+	s.wantAlone(true, mine)
+	s.note(0, say(order.Batch, origin(1, 5), 5))
+	s.wantAlone(false, mine)
+	s.note(0, &order.Record{Kind: order.Gone, Origin: origin(1, 5), Number: 6, About: origin(1, 5)})
+	s.wantAlone(true, mine)
 }
 
 // Another process with our number is there if it speaks twice after we have begun to read.
