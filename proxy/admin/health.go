@@ -60,7 +60,8 @@ func (s *Server) checks() []check {
 	}
 	_, errs := s.options.Probes.probeAll(state.Tenants)
 	for i, err := range errs {
-		checks = append(checks, check{"tenant " + state.Tenants[i].Name, err})
+		t := state.Tenants[i]
+		checks = append(checks, check{"tenant " + t.Name, errors.Join(err, t.Served.Ready())})
 	}
 	return checks
 }

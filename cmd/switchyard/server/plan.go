@@ -13,6 +13,7 @@ import (
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
+	"switchyard/proxy/cluster"
 	"switchyard/proxy/config"
 )
 
@@ -38,7 +39,8 @@ type plan struct {
 
 // An addition is a new tenant of a plan.
 type addition struct {
-	policy, audit *load // audit is nil if none is loaded: a reload does that later
+	policy, audit *load       // audit is nil if none is loaded: a reload does that later
+	log           cluster.Log // in the cluster, from prepare on; nil if this hub serves the tenant alone
 }
 
 // plan begins to build what c adds. changed is called whenever a policy has ended to load. If
@@ -148,6 +150,14 @@ func (p *plan) prepare() error {
 		return errStopping
 	}
 	faults := p.faults()
+	for _, t := range p.config.Tenants {
+		if a := p.additions[t.Name]; a != nil {
+			var err error
+			if a.log, err = p.openLog(t); err != nil {
+				faults = append(faults, err)
+			}
+		}
+	}
 	for _, c := range p.config.Listeners {
 		l, err := p.prepareListener(c)
 		if err != nil {
@@ -164,6 +174,9 @@ func (p *plan) rollback() {
 	for _, a := range p.additions {
 		a.policy.drop()
 		a.audit.drop()
+		if a.log != nil {
+			a.log.Close()
+		}
 	}
 	for _, l := range p.listeners {
 		l.rollback()
@@ -209,10 +222,14 @@ func (p *plan) commit() {
 // openListeners opens the listeners of tenants that are served. One that has none waits: the
 // kernel keeps its connections until then.
 func (p *plan) openListeners() {
-	for _, c := range p.config.Listeners {
-		served := func(tenant string) bool { return p.server.tenants[tenant] != nil }
+	p.server.openListeners(p.config.Listeners, p.listeners)
+}
+
+func (srv *server) openListeners(all []config.Listener, listeners map[string]*listener) {
+	for _, c := range all {
+		served := func(tenant string) bool { return srv.tenants[tenant].isServed() }
 		if served(c.Tenant) || slices.ContainsFunc(c.Tenants, served) {
-			p.listeners[c.Name].open(p.server)
+			listeners[c.Name].open(srv)
 		}
 	}
 }
@@ -234,6 +251,9 @@ func (p *plan) admit(t config.Tenant) {
 	}
 	if folder := srv.faultFolder(); folder != "" {
 		s.tenant.KeepFaults(srv.faultKeeper(folder))
+	}
+	if a.log != nil {
+		srv.joinCluster(p.config, s, a.log)
 	}
 	srv.tenants[t.Name] = s
 	s.tenant.EverySecond(func() { srv.second(s) })

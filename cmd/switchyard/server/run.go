@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"switchyard/proxy"
@@ -14,6 +15,8 @@ import (
 //	loaded              one goroutine for each load     finish: put in force, or refuse
 //	hangups, changed    SIGHUP, the watcher             reload
 //	releases            the tick of a tenant            carry out what a release has decided
+//	entered             the member of a tenant          openListeners: its peers can be served
+//	failed              the member of a tenant          stop
 //	state.reloads       admin: POST /api/v1/reload      reload, and answer
 //	state.verbs         admin: rollback, kill, …        carry, and answer when it is loaded
 //	state.upgrades      admin: POST /api/v1/upgrade     beginUpgrade, and answer when it is over
@@ -40,7 +43,8 @@ func (srv *server) run(signals signals) {
 		srv.state.update(srv)
 		srv.answerVerbs(false)
 		srv.stopper.drainTime.Store(int64(srv.config.Drain.Timeout))
-		if srv.starting == nil && len(srv.requests) == 0 {
+		entering := srv.entering()
+		if srv.starting == nil && len(srv.requests) == 0 && len(entering) == 0 {
 			srv.supervisor.ready(statusOf(srv.lastErrors))
 		}
 		hangups, reloads, verbs, changed, fetched := signals.hangups, srv.state.reloads, srv.state.verbs, srv.changed, srv.fetched
@@ -58,16 +62,23 @@ func (srv *server) run(signals signals) {
 			srv.supervisor.reloading()
 			srv.request(nil)
 		case <-extend.C:
-			if srv.starting == nil {
+			if srv.starting != nil {
+				srv.extendStart()
+			} else if len(entering) > 0 {
+				srv.supervisor.starting("entering the cluster with "+strings.Join(entering, ", "), 6*extendEvery)
+			} else {
 				extend.Stop()
-				continue
 			}
-			srv.extendStart()
 		case <-signatures.C:
 			srv.checkAgain() // a signature may have become valid
 		case now := <-warm.C:
 			srv.releaseEarlier(now)
 			srv.records.Flush(0) // without waiting; the disk may work again
+		case <-srv.entered:
+			srv.publish()
+			srv.openListeners(srv.config.Listeners, srv.listeners)
+		case srv.startFault = <-srv.failed:
+			srv.state.Drain()
 		case <-srv.releases:
 			srv.carryReleases()
 		case <-changed:
@@ -112,7 +123,9 @@ func (srv *server) recordVersion(tenant string, s *served) {
 func (srv *server) publish() {
 	serving := make(map[string]*proxy.Tenant, len(srv.tenants))
 	for name, s := range srv.tenants {
-		serving[name] = s.tenant
+		if s.isServed() {
+			serving[name] = s.tenant
+		}
 	}
 	srv.serving.Store(&serving)
 }

@@ -42,10 +42,12 @@ import (
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
 	"switchyard/proxy/admin"
+	"switchyard/proxy/cluster"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
 	"switchyard/proxy/handover"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/order/jetstream"
 )
 
 // ErrForced is the error of a stop that did not wait until everything was written.
@@ -88,15 +90,18 @@ type server struct {
 	watched    []string           // the files, also if they are not watched; nil before the start
 	ledger     *provenance.Ledger // of signed versions that were in force
 	records    *history.History   // of policies that were in force
-	releases   chan struct{}      // sent to when a release has decided something; holds one, never closed
-	verbs      []verbRequest      // requests about policies that wait until something is loaded
-	sources    *remote.Sources    // of policies that are fetched; nil if there never was one
-	fetched    chan struct{}      // sent to by sources, holds one, never closed
-	postponed  bool               // an operator waits for a reload that waits for an address
-	checker    *trust.Checker     // of policy files, by the configuration in force
-	changed    chan struct{}      // sent to by the watcher, holds one, never closed
-	lastErrors map[string]string  // the error that was last reported, by what it is about
-	warned     map[string]string  // the warning about what is in force, by what that is
+	openBus    func(jetstream.Settings) (cluster.Log, error)
+	entered    chan struct{}     // sent to when a tenant's hub has entered the cluster; holds one, never closed
+	failed     chan error        // sent to when a tenant's hub cannot take part in the cluster; holds one, never closed
+	releases   chan struct{}     // sent to when a release has decided something; holds one, never closed
+	verbs      []verbRequest     // requests about policies that wait until something is loaded
+	sources    *remote.Sources   // of policies that are fetched; nil if there never was one
+	fetched    chan struct{}     // sent to by sources, holds one, never closed
+	postponed  bool              // an operator waits for a reload that waits for an address
+	checker    *trust.Checker    // of policy files, by the configuration in force
+	changed    chan struct{}     // sent to by the watcher, holds one, never closed
+	lastErrors map[string]string // the error that was last reported, by what it is about
+	warned     map[string]string // the warning about what is in force, by what that is
 
 	historyWarning string         // why the history cannot be written; "" if it can
 	historyDamage  *history.Fault // that was logged last
@@ -121,6 +126,7 @@ type server struct {
 type served struct {
 	tenant *proxy.Tenant
 	active *policy.Active
+	member *cluster.Member // nil if this hub serves the tenant alone
 	policy candidate
 	engine *wasm.Engine // that runs the policy
 	audit  auditState
@@ -147,7 +153,7 @@ type served struct {
 // sender that finds one full need not wait, because what it has to say will be looked at anyway.
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
 	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
-		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), offers: make(chan offered), releases: make(chan struct{}, 1), lastErrors: make(map[string]string)}
+		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), offers: make(chan offered), releases: make(chan struct{}, 1), openBus: openJetStream, entered: make(chan struct{}, 1), failed: make(chan error, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
 }

@@ -113,6 +113,10 @@ func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upg
 		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
 		return
 	}
+	if err := unmovable(srv.config); err != nil {
+		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
+		return
+	}
 	if err := srv.unsaved(); err != nil {
 		srv.failUpgrade(err)
 		return

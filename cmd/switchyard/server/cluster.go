@@ -1,0 +1,122 @@
+package server
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"time"
+
+	"switchyard/policy"
+	"switchyard/proxy/cluster"
+	"switchyard/proxy/config"
+	"switchyard/proxy/order/jetstream"
+)
+
+// The hubs of a cluster serve a tenant as if they were one. A tenant is served when its hub has
+// entered: it has the state that the others have, or goes on alone.
+//
+//	prepare   openLog            a fault of the configuration shows
+//	admit     joinCluster        the member begins to enter
+//	          entered ──▶ run    the listeners of the tenant open
+//	Drain, Close                 the tenant says that the hub is gone, and closes the member
+
+// isShared reports whether the tenant is served by all hubs of a cluster.
+func isShared(c *config.Config, t config.Tenant) bool { return c.Cluster.Name != "" && t.Cluster }
+
+// openLog opens the tenant's log in the cluster, which is nil if this hub serves it alone.
+func (p *plan) openLog(t config.Tenant) (cluster.Log, error) {
+	if !isShared(p.config, t) {
+		return nil, nil
+	}
+	l, err := p.server.openBus(busSettings(p.config, t.Name, p.server.log.With("tenant", t.Name)))
+	if err != nil {
+		return nil, InvalidError{fmt.Errorf("cluster %s: %w", p.config.Cluster.Name, err)}
+	}
+	return l, nil
+}
+
+// openJetStream is server.openBus outside tests.
+func openJetStream(s jetstream.Settings) (cluster.Log, error) {
+	l, err := jetstream.Open(s)
+	if err != nil {
+		return nil, err // not a nil *jetstream.Log in an interface
+	}
+	return l, nil
+}
+
+// joinCluster makes the tenant's hub a member of the cluster.
+func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
+	name, _ := os.Hostname()
+	number := uint16(c.Cluster.Hub)
+	s.member = cluster.New(l, cluster.Settings{
+		Number: number, Name: cmp.Or(name, "unknown"),
+		Window: int(c.Cluster.Window), Queue: int(c.Cluster.Queue), Held: int(c.Cluster.Log),
+		MemberTimeout: time.Duration(c.Cluster.MemberTimeout), AloneAfter: time.Duration(c.Cluster.AloneAfter),
+		Hub: s.tenant.Hub(), Ordered: s.tenant.Ordered, Room: s.tenant.OrderHasRoom,
+		Policies: func() []uint64 { return sumsOf(s.active) }, MaxPDU: s.tenant.MaxPDU,
+		Entered: func() { notice(srv.entered) },
+		Fail: func(err error) {
+			select {
+			case srv.failed <- err:
+			default: // another tenant has failed already
+			}
+		},
+		Log: srv.log.With("tenant", s.tenant.Name),
+	})
+	s.tenant.SetOrder(s.member, number)
+	s.member.Start()
+}
+
+// notice sends to a channel of capacity one. If it is full, the notice that is there suffices.
+func notice(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// sumsOf returns the sums of the policies that judge, as other hubs are told them.
+func sumsOf(active *policy.Active) []uint64 {
+	g := active.TryAcquire()
+	if g == nil {
+		return nil
+	}
+	defer g.Release()
+	judging := []*policy.Generation{g}
+	if stage := g.Stage(); stage != nil {
+		judging = []*policy.Generation{stage.Split.Stable, stage.Split.Candidate}
+	}
+	var sums []uint64
+	for _, g := range judging {
+		if sum, err := hex.DecodeString(g.Sum()); err == nil && len(sum) >= 8 {
+			sums = append(sums, binary.BigEndian.Uint64(sum))
+		}
+	}
+	return sums
+}
+
+// isServed reports whether connections can be handed to the tenant.
+func (s *served) isServed() bool { return s != nil && (s.member == nil || s.member.Entered()) }
+
+// entering returns the tenants whose hub has not entered the cluster yet.
+func (srv *server) entering() (names []string) {
+	for name, s := range srv.tenants {
+		if !s.isServed() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// unmovable returns why connections cannot move to another process, or nil: it would have to be the
+// same member of the cluster, with what is under way.
+func unmovable(c *config.Config) error {
+	for _, t := range c.Tenants {
+		if isShared(c, t) {
+			return fmt.Errorf("tenant %s is shared by the hubs of cluster %s, and the place of a hub among them cannot move to another process; install the new program and restart the hubs one after the other", t.Name, c.Cluster.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"switchyard/proxy"
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/cluster"
+	"switchyard/proxy/order/jetstream"
+	"switchyard/proxy/order/ordertest"
+)
+
+// serveOn serves tenant a as hub number of a cluster whose bus is in memory.
+func serveOn(t *testing.T, bus *ordertest.Bus, number int) *testServer {
+	s := &testServer{t: t, dir: t.TempDir()}
+	s.savePolicy("a", "a")
+	s.save("config.toml", []byte(tenants("a")+fmt.Sprintf("[cluster]\nname = \"test\"\nhub = %d\nservers = [\"nats://127.0.0.1:4222\"]\n", number)))
+	s.run(func(srv *server) {
+		srv.openBus = func(settings jetstream.Settings) (cluster.Log, error) {
+			if settings.Cluster != "test" || settings.Tenant != "a" || int(settings.Hub) != number || settings.Replicas != 3 {
+				t.Errorf("settings %+v", settings)
+			}
+			return bus.Conn(), nil
+		}
+	})
+	return s
+}
+
+// Two servers with one bus are one cluster. Neither lets a peer in before its hub has entered.
+func TestServersActAsOne(t *testing.T) {
+	bus := ordertest.NewBus()
+	bus.SetFate(ordertest.Lost)
+	one := serveOn(t, bus, 1)
+	one.expect("serving", 1)
+	if s := one.state.State(); len(s.Listeners) > 0 {
+		t.Errorf("a listener is open before the hub has entered: %+v", s.Listeners)
+	}
+	if err := one.tenant("a").Ready(); err == nil {
+		t.Error("the tenant is ready before its hub has entered")
+	}
+	bus.SetFate(nil)
+	one.expect("listening", 1)
+	two := serveOn(t, bus, 2)
+	two.expect("listening", 1)
+	for _, s := range []*testServer{one, two} {
+		s.eventually("the hub knows both", func() bool {
+			return len(s.tenant("a").Order().(*cluster.Member).Status().Members) == 2
+		})
+		conn, err := net.Dial("tcp", s.address("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if _, err := one.state.Upgrade(t.Context(), api.UpgradeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if u := one.state.LastUpgrade(); u.Step != string(stepRefused) || !strings.Contains(u.Error, "restart the hubs one after the other") {
+		t.Errorf("an upgrade ended with %+v", u)
+	}
+	one.state.Drain()
+	one.stop(nil)
+	two.expect("a hub has left the cluster", 1)
+}
+
+// tenant returns a tenant that the server has, whether or not peers are let in.
+func (s *testServer) tenant(name string) *proxy.Tenant {
+	for _, t := range s.state.State().Tenants {
+		if t.Name == name {
+			return t.Served
+		}
+	}
+	s.t.Fatalf("there is no tenant %s", name)
+	return nil
+}
