@@ -45,6 +45,21 @@ type step struct {
 
 func (s step) String() string { return strings.TrimSpace(string(s.op) + " " + s.conn) }
 
+// Servers are servers that act as one.
+type Servers struct {
+	Addresses []string // connection i is made to number i, modulo their number
+	// Level returns when each server has handled what any of them had handled before the call. It
+	// is called whenever the dialogue settles.
+	Level func(context.Context) error
+	// Patience limits a settling.
+	Patience time.Duration
+}
+
+// lone returns a single server as Servers.
+func lone(addr string) Servers {
+	return Servers{[]string{addr}, func(context.Context) error { return nil }, settleTimeout}
+}
+
 // Play runs the script against the server at addr and returns what every connection received.
 // It fails only if the script could not be played to its end; Compare finds wrong answers.
 func (d Dialogue) Play(ctx context.Context, addr string) (Transcript, error) {
@@ -56,7 +71,12 @@ func (d Dialogue) Steps() int { return len(d.steps) }
 
 // PlayWith is like Play, but calls before with the number of each step, from 0 on, before that.
 func (d Dialogue) PlayWith(ctx context.Context, addr string, before func(step int)) (Transcript, error) {
-	s := newSession(addr)
+	return d.PlayOver(ctx, lone(addr), before)
+}
+
+// PlayOver is like PlayWith, with the connections spread over several servers.
+func (d Dialogue) PlayOver(ctx context.Context, over Servers, before func(step int)) (Transcript, error) {
+	s := newSession(over)
 	defer s.close()
 	for i, st := range d.steps {
 		before(i)

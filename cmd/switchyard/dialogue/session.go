@@ -16,7 +16,7 @@ const (
 // A session plays one script: it holds the connections and what they have received. One
 // goroutine plays, and one per connection reads. close waits for the readers.
 type session struct {
-	addr    string
+	over    Servers
 	readers sync.WaitGroup
 
 	// Owned by the goroutine that plays.
@@ -30,8 +30,8 @@ type session struct {
 	changed chan struct{} // closed and replaced whenever a connection receives or ends
 }
 
-func newSession(addr string) *session {
-	return &session{addr: addr, byName: map[string]*peer{}, changed: make(chan struct{})}
+func newSession(over Servers) *session {
+	return &session{over: over, byName: map[string]*peer{}, changed: make(chan struct{})}
 }
 
 // act performs one step.
@@ -65,7 +65,7 @@ func (s *session) act(ctx context.Context, i int, st step, quiet bool) error {
 
 func (s *session) open(ctx context.Context, name string) (*peer, error) {
 	d := net.Dialer{Timeout: dialTimeout}
-	conn, err := d.DialContext(ctx, "tcp", s.addr)
+	conn, err := d.DialContext(ctx, "tcp", s.over.Addresses[len(s.peers)%len(s.over.Addresses)])
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

@@ -22,11 +22,13 @@ const (
 // arrived that it sent in response. A server handles the PDUs of a connection in order, so the
 // answer to a request after them shows that they have been handled:
 //
-//	round 1   every connection has its answer: all PDUs have been handled
+//	round 1   every connection has its answer: all PDUs have been handled, by the server of
+//	          their connection
+//	level     by all servers
 //	round 2   every connection has its answer: all that round 1 waited for has arrived
 //	          before it
 func (s *session) settle(ctx context.Context, quiet bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settleTimeout, fmt.Errorf("not settled within %v", settleTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, s.over.Patience, fmt.Errorf("not settled within %v", s.over.Patience))
 	defer cancel()
 	if s.needsSilence() || quiet {
 		if err := s.awaitSilence(ctx); err != nil {
@@ -34,14 +36,26 @@ func (s *session) settle(ctx context.Context, quiet bool) error {
 		}
 	}
 	if quiet {
+		return s.settleQuietly(ctx)
+	}
+	if err := s.askAll(ctx); err != nil {
+		return err
+	}
+	if err := s.over.Level(ctx); err != nil {
+		return fmt.Errorf("servers that act as one: %w", err)
+	}
+	return s.askAll(ctx)
+}
+
+// settleQuietly is settle after a silence, by silence alone.
+func (s *session) settleQuietly(ctx context.Context) error {
+	if len(s.over.Addresses) == 1 {
 		return nil
 	}
-	for range 2 {
-		if err := s.askAll(ctx); err != nil {
-			return err
-		}
+	if err := s.over.Level(ctx); err != nil {
+		return fmt.Errorf("servers that act as one: %w", err)
 	}
-	return nil
+	return s.awaitSilence(ctx)
 }
 
 // needsSilence reports whether something was sent after which no request can follow: the end

@@ -25,7 +25,7 @@ const leastSlack = 100 * time.Millisecond
 // the original's 5 s and 30 s.
 func Timing(ctx context.Context, addr string, heartbeat, timeout time.Duration) error {
 	r := timers{heartbeat, timeout, leastSlack}
-	s := newSession(addr)
+	s := newSession(lone(addr))
 	defer s.close()
 	var watched []watch
 	for _, name := range []string{"idle", "beating", "dribbling", "talking"} {
