@@ -70,7 +70,7 @@ func (b *Bus) Restart(i int) {
 		}
 		args = append(args, "--peer-listen", s.peer, "--peers", strings.Join(peers, ","))
 	}
-	s.command = exec.Command(program(b.t), args...)
+	s.command = exec.Command(Program(b.t), args...)
 	s.command.Stderr = s.log
 	if err := s.command.Start(); err != nil {
 		b.t.Fatal(err)
@@ -156,9 +156,16 @@ func (b *Bus) Leader(js nats.JetStreamContext, stream string) int {
 	}
 }
 
-// program builds the server once.
-func program(t testing.TB) string {
+// ProgramVariable is the environment variable with the path of the server, for tests that run in
+// a process of their own. Without it, Program builds the server.
+const ProgramVariable = "SWITCHYARD_TEST_YARDBUS"
+
+// Program returns the path of the server, which is built once.
+func Program(t testing.TB) string {
 	t.Helper()
+	if path := os.Getenv(ProgramVariable); path != "" {
+		return path
+	}
 	built.once.Do(func() {
 		_, file, _, _ := runtime.Caller(0)
 		module := filepath.Join(filepath.Dir(file), "../../../../cmd/yardbus")
