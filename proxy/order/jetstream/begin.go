@@ -51,7 +51,7 @@ func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err
 			return nil, order.Position{}, err
 		}
 		k.close()
-		l.counts.reconnects.Add(k.conn.Stats().Reconnects + 1)
+		l.counts.reconnects.Add(1)
 		k = renewed
 		l.link.Store(k)
 	}

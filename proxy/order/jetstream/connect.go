@@ -62,6 +62,7 @@ func (l *Log) connect() (*link, error) {
 		nats.PermissionErrOnSubscribe(true),
 		nats.CustomInboxPrefix(s.inbox()),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { k.note(err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { l.counts.reconnects.Add(1) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { k.note(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(k, err) }),
 		nats.ClosedHandler(func(*nats.Conn) { close(k.closed) }),

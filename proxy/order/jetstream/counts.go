@@ -11,15 +11,16 @@ import (
 // counts are read while the log is in use.
 type counts struct {
 	again      atomic.Uint64 // records that were had by direct get
-	reconnects atomic.Uint64 // of connections that were given up
+	reconnects atomic.Uint64
 	next, end  atomic.Uint64 // the reader is to report the records from next up to end, end not included
 	sub        atomic.Pointer[nats.Subscription]
 }
 
-// Counts returns what was counted so far. Any goroutine may call it.
+// Counts returns what was counted so far. Any goroutine may call it. It asks the connection nothing,
+// which may be locked for as long as its socket takes no record.
 func (l *Log) Counts() order.LogCounts {
 	c := &l.counts
-	all := order.LogCounts{ReadAgain: c.again.Load(), Reconnects: c.reconnects.Load() + l.link.Load().conn.Stats().Reconnects}
+	all := order.LogCounts{ReadAgain: c.again.Load(), Reconnects: c.reconnects.Load()}
 	if next, end := c.next.Load(), c.end.Load(); end > next {
 		all.Behind = end - next
 	}

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,41 @@ func TestCounts(t *testing.T) {
 	b.cut()
 	b.append("after the cut")
 	awaitCounts(t, l, func(c order.LogCounts) bool { return c.Reconnects == 1 })
+}
+
+// Counts does not wait for a record that a full socket does not take. Whoever handles the records
+// asks for the counts.
+func TestCountsWhileTheBusTakesNothing(t *testing.T) {
+	b := startFake(t)
+	l := begun(t, b, short)
+	b.mu.Lock() // the bus reads nothing
+	var appending atomic.Int64
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for record := make([]byte, 256<<10); l.Append(record) == nil; {
+			appending.Add(1)
+		}
+	}()
+	for same, before := 0, int64(0); same < 50; time.Sleep(time.Millisecond) {
+		if now := appending.Load(); now != before {
+			same, before = 0, now
+		} else if now > 0 {
+			same++
+		}
+	}
+	for range 1000 {
+		l.Counts()
+		runtime.Gosched()
+	}
+	select {
+	case <-over:
+		t.Error("the counts came only when the record was given up")
+	default:
+	}
+	b.mu.Unlock()
+	l.Close()
+	<-over
 }
 
 // awaitCounts waits until the counts are as wanted.
