@@ -103,6 +103,9 @@ func (a *adminState) update(srv *server) {
 		if audited := s.audit.policy; audited.Name != "" {
 			one.Audited = audited.identity()
 		}
+		if s.member != nil { // no nil *cluster.Member in the interface
+			one.Member = s.member
+		}
 		v.tenants = append(v.tenants, one)
 		v.drifts[name], v.modes[name], v.ended[name] = s.policy.drift, t.Release.Mode, maps.Clone(s.releases)
 		v.weighed[name] = s.weighed // which is replaced, not changed
