@@ -241,7 +241,7 @@ func TestLossyBus(t *testing.T) {
 				got = p.take()
 			}
 			if string(got) != string(first) {
-				t.Errorf("peer %d got other bytes than peer 0; its hub entered %v, that of peer 0 %v", i, all[i].member.Status().Entered, all[0].member.Status().Entered)
+				t.Errorf("peer %d got other bytes than peer 0; its hub entered %v, that of peer 0 %v\n%s", i, all[i].member.Status().Entered, all[0].member.Status().Entered, all[0].lines)
 			}
 		}
 		for i := range 200 {
@@ -251,5 +251,21 @@ func TestLossyBus(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A bus that takes nothing, so that whoever appends is blocked, is like none.
+func TestBusTakesNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.hub(1)
+		p, q := a.peer(), a.peer()
+		a.log.set(func() { a.log.blocked = true })
+		time.Sleep(25 * time.Second)
+		a.expect(Alone)
+		p.say(message(others, "alone"))
+		q.expect(message(others, "alone"))
+		a.log.set(func() { a.log.blocked = false })
+		time.Sleep(15 * time.Second)
+		a.expect(Together)
 	})
 }

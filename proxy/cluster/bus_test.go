@@ -20,6 +20,7 @@ type busLog struct {
 	changed sync.Cond // on mu
 	stalled bool      // it reads nothing
 	mute    bool      // it sends no state
+	blocked bool      // Append does not return
 	over    bool
 }
 
@@ -63,6 +64,11 @@ func (l *busLog) pump() {
 		case <-l.closed:
 		}
 	}
+}
+
+func (l *busLog) Append(record []byte) error {
+	l.await(&l.blocked)
+	return l.Conn.Append(record)
 }
 
 func (l *busLog) Events() <-chan order.Event { return l.events }

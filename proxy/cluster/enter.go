@@ -200,17 +200,18 @@ func (c *membership) importMembers(now time.Time, next func() ([]byte, error)) e
 	return c.members.Import(now, b[8:])
 }
 
-// receive handles a chunk of the state, which may come before this hub has read its own Enter.
-func (c *membership) receive(now time.Time, s order.StateChunk) {
+// receive handles a chunk of the state, which may come before this hub has read its own Enter. It
+// returns whether the donor may send the next one.
+func (c *membership) receive(now time.Time, s order.StateChunk) (taken bool) {
 	if c.phase != asking && c.phase != expecting || s.For != c.origin || c.complete {
-		return
+		return false
 	}
 	c.chunks, c.complete, c.answered = append(c.chunks, s.Chunk), s.Last, now
-	s.Ack() // if that is lost, the donor gives up, and this hub asks again
 	c.proved = now
 	if c.complete && c.phase == expecting {
 		c.importState(now)
 	}
+	return true
 }
 
 // importState makes this hub a member with the state that has come.

@@ -18,10 +18,11 @@ import (
 
 // A Log is one order of records that all hubs of a tenant read. What is appended may be lost,
 // doubled or overtaken before it has a place in the log. What has a place is read by all, once, and
-// in order.
+// in order. Append, Begin, SendState and StateChunk.Ack may block while the bus takes nothing, so the
+// applier calls none of them.
 type Log interface {
-	// Append appends a record, which the caller does not change any more. An error says that it
-	// certainly has no place.
+	// Append appends a record, which the caller does not change any more. An error says that the
+	// bus is not reached.
 	Append(record []byte) error
 	// Begin begins to read, at the start and after order.FellOut. It returns the last record of
 	// each hub; what is behind head comes as events. It tries until ctx is done, unless an operator
@@ -175,7 +176,11 @@ func (m *Member) apply() {
 		case e := <-events:
 			m.ordered(func() { m.handle(e, events) })
 		case s := <-state:
-			m.ordered(func() { m.membership.receive(time.Now(), s) })
+			m.ordered(func() {
+				if m.membership.receive(time.Now(), s) {
+					m.running.Go(func() { s.Ack() }) // which may block, as the bus does; if it is lost, the donor gives up
+				}
+			})
 		case r := <-m.begun:
 			m.ordered(func() { m.membership.begun(time.Now(), r.last, r.head) })
 		case <-m.out.loop:
