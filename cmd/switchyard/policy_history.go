@@ -252,13 +252,13 @@ func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 	}
 	rows = append(rows, []string{"after", p.After})
 	if n := p.Sums; n != nil {
-		rows = append(rows, []string{"PDUs", fmt.Sprintf("received %d = accepted %d + dropped %d", n.Received, n.Accepted, n.Dropped)},
+		rows = append(rows, []string{"PDUs", fmt.Sprintf("received %d = accepted %d + dropped %d", n.Received, n.Accepted, n.Dropped) + underway(n.Underway)},
 			[]string{"copies", fmt.Sprintf("due %d = delivered %d + pending %d + discarded %d", n.Due, n.Delivered, n.Pending, n.Discarded)},
 			[]string{"lost", fmt.Sprint(n.Lost)})
 	}
 	if n := p.Judged; n != nil {
-		rows = append(rows, []string{"judged", fmt.Sprintf("received %d = refused %d + unstaged %d + alike %d + by stable %d + by candidate %d; lost %d",
-			n.Received, n.Refused, n.Unstaged, n.Alike, n.ByStable, n.ByCandidate, n.Lost)})
+		rows = append(rows, []string{"judged", fmt.Sprintf("received %d = refused %d + unstaged %d + alike %d + by stable %d + by candidate %d%s; lost %d",
+			n.Received, n.Refused, n.Unstaged, n.Alike, n.ByStable, n.ByCandidate, underway(n.Underway), n.Lost)})
 	}
 	for _, s := range p.Steps {
 		rows = append(rows, []string{"step", stepOf(&s)})
@@ -277,6 +277,14 @@ func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 		rows = append(rows, []string{"unseen", strings.Join(p.Unseen, ", ")})
 	}
 	return columns(w, append(rows, []string{"signers", cmp.Or(strings.Join(r.Signers, ", "), "none")}))
+}
+
+// underway is the last summand of what was received, which only a cluster has.
+func underway(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" + under way %d", n)
 }
 
 // stepOf describes a step of a release.

@@ -98,12 +98,16 @@ func (srv *server) close() {
 	srv.log.Info("stopped")
 }
 
-// logCounts logs a tenant's counts. The lines add up: every PDU received is accepted or dropped,
-// every copy due is delivered or discarded, and every session that joined is closed. Copies
+// logCounts logs a tenant's counts. The lines add up: every PDU received is accepted or dropped, or
+// under way to the other hubs of a cluster that did not answer any more; every copy due is delivered or discarded, and every session that joined is closed. Copies
 // become due only to sessions that are open at that moment.
 func (srv *server) logCounts(name string, t *served) {
 	c := t.tenant.Hub().Counts()
-	srv.log.Info("PDUs", "tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped, "lost", c.Lost(), "made", c.Made)
+	pdus := []any{"tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped}
+	if t.member != nil {
+		pdus = append(pdus, "underway", c.Underway)
+	}
+	srv.log.Info("PDUs", append(pdus, "lost", c.Lost(), "made", c.Made)...)
 	srv.log.Info("copies", "tenant", name, "due", c.Due, "delivered", c.Delivered, "discarded", c.Discarded)
 	srv.log.Info("sessions", "tenant", name, "joined", c.Joined, "closed", c.Closed)
 }

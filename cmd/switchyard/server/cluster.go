@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"switchyard/policy"
 	"switchyard/proxy/cluster"
 	"switchyard/proxy/config"
 	"switchyard/proxy/order/jetstream"
@@ -50,12 +49,13 @@ func openJetStream(s jetstream.Settings) (cluster.Log, error) {
 func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 	name, _ := os.Hostname()
 	number := uint16(c.Cluster.Hub)
+	s.tell()
 	s.member = cluster.New(l, cluster.Settings{
 		Number: number, Name: cmp.Or(name, "unknown"),
 		Window: int(c.Cluster.Window), Queue: int(c.Cluster.Queue), Held: int(c.Cluster.Log),
 		MemberTimeout: time.Duration(c.Cluster.MemberTimeout), AloneAfter: time.Duration(c.Cluster.AloneAfter),
 		Hub: s.tenant.Hub(), Ordered: s.tenant.Ordered, Room: s.tenant.OrderHasRoom,
-		Policies: func() []uint64 { return sumsOf(s.active) }, MaxPDU: s.tenant.MaxPDU,
+		Policies: func() []uint64 { return *s.told.Load() }, MaxPDU: s.tenant.MaxPDU,
 		Entered: func() { notice(srv.entered) },
 		Fail: func(err error) {
 			select {
@@ -77,24 +77,21 @@ func notice(c chan<- struct{}) {
 	}
 }
 
-// sumsOf returns the sums of the policies that judge, as other hubs are told them.
-func sumsOf(active *policy.Active) []uint64 {
-	g := active.TryAcquire()
-	if g == nil {
-		return nil
-	}
-	defer g.Release()
-	judging := []*policy.Generation{g}
-	if stage := g.Stage(); stage != nil {
-		judging = []*policy.Generation{stage.Split.Stable, stage.Split.Candidate}
+// tell sets what the other hubs are told about the policies that judge: the first 8 bytes of their
+// identities, as a configuration or may settings that differ make other decisions as well.
+func (s *served) tell() {
+	p, _ := recordOf(s.policy)
+	identities := []string{p.Identity}
+	if s.release != nil {
+		identities = append(identities, s.release.to.Identity)
 	}
 	var sums []uint64
-	for _, g := range judging {
-		if sum, err := hex.DecodeString(g.Sum()); err == nil && len(sum) >= 8 {
-			sums = append(sums, binary.BigEndian.Uint64(sum))
+	for _, identity := range identities {
+		if b, err := hex.DecodeString(identity); err == nil && len(b) >= 8 {
+			sums = append(sums, binary.BigEndian.Uint64(b))
 		}
 	}
-	return sums
+	s.told.Store(&sums)
 }
 
 // isServed reports whether connections can be handed to the tenant.

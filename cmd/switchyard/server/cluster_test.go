@@ -76,3 +76,34 @@ func (s *testServer) tenant(name string) *proxy.Tenant {
 	s.t.Fatalf("there is no tenant %s", name)
 	return nil
 }
+
+// Each server tells the others by what it judges, and shows operators who judges otherwise.
+func TestServersComparePolicies(t *testing.T) {
+	bus := ordertest.NewBus()
+	one, two := serveOn(t, bus, 1), serveOn(t, bus, 2)
+	one.expect("listening", 1)
+	two.expect("listening", 1)
+	mismatches := func(want int) func() bool {
+		return func() bool {
+			for _, s := range []*testServer{one, two} {
+				m := s.state.State().Tenants[0].Member.Status()
+				if len(m.Members) != 2 || m.PolicyMismatches() != want {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	one.eventually("both judge alike", mismatches(0))
+	identity := one.state.Release("a").InForce.Identity
+	if got := one.state.State().Tenants[0].Member.Status().Members[0].Facts.Policies; len(got) != 1 || fmt.Sprintf("%016x", got[0]) != identity[:16] {
+		t.Errorf("the policies told are %x, in force is %s", got, identity)
+	}
+	two.savePolicy("a", "b")
+	one.eventually("they judge differently", mismatches(1))
+	if m := one.state.metrics().Tenants[0].Member; m == nil || m.PolicyMismatches() != 1 {
+		t.Errorf("metrics have %+v", m)
+	}
+	one.savePolicy("a", "b")
+	one.eventually("both judge alike again", mismatches(0))
+}

@@ -177,7 +177,7 @@ func (s *served) receipt(before *policy.Generation) history.Receipt {
 		r.Before = Summary(before)
 	}
 	c := s.tenant.Hub().Counts()
-	r.Sums.Received, r.Sums.Due, r.Sums.Delivered, r.Sums.Pending = c.Received, c.Due, c.Delivered, c.Pending
+	r.Sums.Received, r.Sums.Underway, r.Sums.Due, r.Sums.Delivered, r.Sums.Pending = c.Received, c.Underway, c.Due, c.Delivered, c.Pending
 	for _, n := range c.Actions {
 		r.Sums.Accepted += n
 	}

@@ -126,7 +126,8 @@ type server struct {
 type served struct {
 	tenant *proxy.Tenant
 	active *policy.Active
-	member *cluster.Member // nil if this hub serves the tenant alone
+	member *cluster.Member          // nil if this hub serves the tenant alone
+	told   atomic.Pointer[[]uint64] // the sums of its policies that the other hubs are told
 	policy candidate
 	engine *wasm.Engine // that runs the policy
 	audit  auditState

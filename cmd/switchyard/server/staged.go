@@ -180,7 +180,7 @@ func (r *staged) account() (all []history.Step, j *history.Judged) {
 		j.ByCandidate += weighed[i].ByCandidate
 		all = append(all, history.StepOf(string(step.state), step.share, step.effective, step.begun.UTC().Round(time.Millisecond), weighed[i]))
 	}
-	j.Lost = int64(j.Received - j.Refused - j.Unstaged - j.Alike - j.ByStable - j.ByCandidate)
+	j.Balance(now.Underway)
 	return all, j
 }
 

@@ -105,6 +105,7 @@ func (a *adminState) update(srv *server) {
 		}
 		if s.member != nil { // no nil *cluster.Member in the interface
 			one.Member = s.member
+			s.tell()
 		}
 		v.tenants = append(v.tenants, one)
 		v.drifts[name], v.modes[name], v.ended[name] = s.policy.drift, t.Release.Mode, maps.Clone(s.releases)

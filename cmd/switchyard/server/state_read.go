@@ -131,6 +131,9 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Commands: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
 		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], PolicyRefused: t.PolicyError != "", AuditRefused: t.AuditError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
 	m.Users, m.Entries = h.Presence()
+	if t.Member != nil {
+		m.Member = t.Member.Status()
+	}
 	for _, s := range t.Served.Sessions() {
 		if s.Paused() {
 			m.Paused++

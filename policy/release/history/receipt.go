@@ -50,7 +50,7 @@ type Signal struct {
 // Judged counts the PDUs that peers sent during a release, since the server's last start. If none
 // was lost,
 //
-//	received = refused + unstaged + alike + by stable + by candidate
+//	received = refused + unstaged + alike + by stable + by candidate + under way
 type Judged struct {
 	Received    uint64 `json:"received"`
 	Refused     uint64 `json:"refused"`      // by a quota or a full log, before they were judged
@@ -58,7 +58,17 @@ type Judged struct {
 	Alike       uint64 `json:"alike"`        // both policies give the same verdict by ids
 	ByStable    uint64 `json:"by_stable"`    // routed by the verdict of the stable policy
 	ByCandidate uint64 `json:"by_candidate"` // routed by the verdict of the candidate
-	Lost        int64  `json:"lost"`         // PDUs that are unaccounted for; always 0
+
+	Underway uint64 `json:"underway,omitempty"` // of a cluster: judged, and to be routed when all hubs know them
+	Lost     int64  `json:"lost"`               // PDUs that are unaccounted for; always 0
+}
+
+// Balance sets Underway and Lost. So many PDUs of the tenant are under way; those that were judged
+// before the release began are not among the ones received.
+func (j *Judged) Balance(underway uint64) {
+	rest := int64(j.Received - j.Refused - j.Unstaged - j.Alike - j.ByStable - j.ByCandidate)
+	j.Underway = min(underway, uint64(max(rest, 0)))
+	j.Lost = rest - int64(j.Underway)
 }
 
 // A Step is one state of a release with stages, with its counts.
@@ -105,12 +115,13 @@ func StepOf(state string, share, effective float64, begun time.Time, c policy.We
 // Sums are the counts of a tenant at one moment, since it began to be served. If nothing was
 // lost, both sides of each line are equal:
 //
-//	received = accepted + dropped                PDUs from peers
+//	received = accepted + dropped + under way    PDUs from peers
 //	due      = delivered + pending + discarded   copies to peers
 type Sums struct {
 	Received  uint64 `json:"received"`
 	Accepted  uint64 `json:"accepted"`
 	Dropped   uint64 `json:"dropped"`
+	Underway  uint64 `json:"underway,omitempty"` // of a cluster: judged, and to be routed when all hubs know them
 	Due       uint64 `json:"due"`
 	Delivered uint64 `json:"delivered"`
 	Pending   uint64 `json:"pending"`
@@ -120,7 +131,7 @@ type Sums struct {
 
 // Balance sets Lost.
 func (s *Sums) Balance() {
-	s.Lost = int64(s.Received-s.Accepted-s.Dropped) + int64(s.Due-s.Delivered-s.Pending-s.Discarded)
+	s.Lost = int64(s.Received-s.Accepted-s.Dropped-s.Underway) + int64(s.Due-s.Delivered-s.Pending-s.Discarded)
 }
 
 // A Statement is a receipt in the format that in-toto defines.
