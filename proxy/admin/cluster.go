@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/cluster"
@@ -47,7 +48,8 @@ func clusterTenant(name string, s *cluster.Status) api.ClusterTenant {
 func clusterMembers(s *cluster.Status) []api.ClusterMember {
 	all := []api.ClusterMember{}
 	for _, m := range s.Members {
-		one := api.ClusterMember{Hub: m.Hub, Incarnation: m.Incarnation, Name: m.Facts.Name, Ready: m.Ready, Next: m.Next, Policies: []string{}}
+		one := api.ClusterMember{Hub: m.Hub, Incarnation: m.Incarnation, Name: m.Facts.Name, Ready: m.Ready, Next: m.Next, Policies: []string{},
+			HeardSeconds: time.Since(m.Heard).Seconds(), TablePosition: m.Facts.Table.Sequence, TableSum: hexadecimal(m.Facts.Table.Sum)}
 		for _, sum := range m.Facts.Policies {
 			one.Policies = append(one.Policies, hexadecimal(sum))
 		}

@@ -26,7 +26,8 @@ func (m fakeMember) Fresh(context.Context) (*cluster.Status, error) { return m.i
 // memberStatus has a value for every property.
 func memberStatus() *cluster.Status {
 	member := func(hub uint16, sums ...uint64) order.Member {
-		return order.Member{Origin: order.Origin{Hub: hub, Incarnation: 70}, Ready: true, Next: 100 + uint64(hub), Facts: order.Facts{Name: "north", Policies: sums}}
+		return order.Member{Origin: order.Origin{Hub: hub, Incarnation: 70}, Ready: true, Next: 100 + uint64(hub), Heard: time.Now().Add(-3 * time.Second),
+			Facts: order.Facts{Name: "north", Policies: sums, Table: order.TableSum{Position: order.Position{Sequence: 5}, Sum: 0xcd}}}
 	}
 	return &cluster.Status{State: cluster.Together, Why: "start", Origin: order.Origin{Hub: 2, Incarnation: 70}, Position: order.Position{Epoch: 1<<60 + 1, Sequence: 9}, TableSum: 0xab,
 		Members: []order.Member{member(1, 0xa), member(2, 0xa, 0xb), member(3, 0xc)}, Rules: 1, Quiet: 250 * time.Millisecond,
@@ -50,7 +51,8 @@ func TestCluster(t *testing.T) {
 		one.Applied["1"] != 5 || one.Ignored["doubled"] != 1 || one.FellOut["behind"] != 2 || one.UnderwaySeconds != 60 || one.PolicyMismatches != 1 || one.TableMismatches != 7 {
 		t.Errorf("got %+v", one)
 	}
-	if len(one.Members) != 3 || one.Members[1].Next != 102 || one.Members[1].Name != "north" || one.Members[1].Policies[1] != "000000000000000b" {
+	if len(one.Members) != 3 || one.Members[1].Next != 102 || one.Members[1].Name != "north" || one.Members[1].Policies[1] != "000000000000000b" ||
+		one.Members[1].HeardSeconds < 3 || one.Members[1].TablePosition != 5 || one.Members[1].TableSum != "00000000000000cd" {
 		t.Errorf("got members %+v", one.Members)
 	}
 	var s api.Snapshot

@@ -48,4 +48,8 @@ type ClusterMember struct {
 	Ready       bool     `json:"ready"`    // it has the tenant's state
 	Next        uint64   `json:"next"`     // number of its next record
 	Policies    []string `json:"policies"` // sums of what it has in force, in hexadecimal
+
+	HeardSeconds  float64 `json:"heard_seconds"`  // since one of its records was read
+	TablePosition uint64  `json:"table_position"` // at which it took the sum of its user table last; 0 if it has told none
+	TableSum      string  `json:"table_sum"`      // in hexadecimal
 }

@@ -5,12 +5,13 @@
 //   api, poll        requests to the API, single and repeated
 //   state, history   the data of all parts; the last five minutes
 //   text, table, chart, answer   formatting and display
-//   overview, upgrade, tenants, peers, routes, releases, policies, log   the parts of the page
+//   overview, upgrade, cluster, tenants, peers, routes, releases, policies, log   the parts of the page
 //   card             one tenant's part of releases
 //   evaluate, body, compare      the forms
 //   access           the state of the connection, and the token
 import { ask } from './api.js';
 import { access } from './access.js';
+import { cluster } from './cluster.js';
 import { compare } from './compare.js';
 import { evaluate } from './evaluate.js';
 import { History } from './history.js';
@@ -33,6 +34,7 @@ const stream = new Stream((name, value) => handlers.get(name)?.(value), (next) =
 
 overview(history);
 upgrade();
+cluster();
 tenants();
 peers();
 routes();

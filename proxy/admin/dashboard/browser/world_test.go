@@ -35,6 +35,7 @@ type tenant struct {
 	release  object   // as the API has it
 	audit    object   // nil if nothing is audited
 	entries  []object // of the history of releases, newest first
+	cluster  object   // nil if the hub serves it alone
 }
 
 type command struct {
@@ -171,9 +172,13 @@ func (w *world) snapshot() object {
 		received += t.received
 		most, all := t.lags()
 		paused := len(slices.DeleteFunc(slices.Clone(t.peers), func(p *peer) bool { return !p.paused }))
-		tenants = append(tenants, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "delivered": 5, "pending": 2, "dropped": t.dropped, "lost": 3,
+		one := object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "delivered": 5, "pending": 2, "dropped": t.dropped, "lost": 3,
 			"discarded": object{"slow-consumer": 7}, "bytes_in": 1, "bytes_out": 1, "rates": r, "users": 840, "lag": most, "lags": all, "log": 3 << 20,
-			"paused": paused, "probe_seconds": 0.00021 * (1.5 + math.Sin(float64(w.now.Unix())/9)), "policy": t.policy, "faults": t.faults, "commands": t.traffic()})
+			"paused": paused, "probe_seconds": 0.00021 * (1.5 + math.Sin(float64(w.now.Unix())/9)), "policy": t.policy, "faults": t.faults, "commands": t.traffic()}
+		if t.cluster != nil {
+			one["cluster"] = t.cluster
+		}
+		tenants = append(tenants, one)
 	}
 	slowest := slices.DeleteFunc(w.peers(""), func(o object) bool { return o["lag"] == 0 })
 	slices.SortFunc(slowest, func(a, b object) int { return b["lag"].(int) - a["lag"].(int) })
