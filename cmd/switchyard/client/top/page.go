@@ -17,6 +17,9 @@ func (s *Report) Print(w io.Writer, limit int) error {
 	if s.Draining {
 		lines = append(lines, "draining: the server stops")
 	}
+	for _, c := range s.clusters() {
+		lines = append(lines, sanitize.Text(c.text))
+	}
 	for _, section := range s.sections() {
 		lines = append(append(lines, ""), section.first(limit)...)
 	}
@@ -34,6 +37,7 @@ type view struct {
 // page lays a report out for a window of that many rows:
 //
 //	head                    1
+//	cluster                 1 for each tenant that several hubs serve as one
 //	empty, titles, rows     for each section, with as many rows as share gives it
 //	empty                   up to the foot
 //	foot                    1, always the window's last row
@@ -46,13 +50,20 @@ func page(s *Report, v view, rows int) []terminal.Line {
 		head = append(terminal.Line{{Text: "DRAINING   ", Style: terminal.Alarm}}, head...)
 	}
 	lines := []terminal.Line{head}
+	for _, c := range s.clusters() {
+		style := terminal.Plain
+		if c.alarm {
+			style = terminal.Alarm
+		}
+		lines = append(lines, terminal.Line{{Text: c.text, Style: style}})
+	}
 	sections := s.sections()
 	wants := make([]int, len(sections))
 	for i, section := range sections {
 		wants[i] = len(section.rows)
 	}
-	const around = 2                                  // the head and the foot
-	room := share(rows-around-2*len(sections), wants) // each section has an empty line and its titles
+	const foot = 1
+	room := share(rows-len(lines)-foot-2*len(sections), wants) // each section has an empty line and its titles
 	for i, section := range sections {
 		lines = append(lines, nil)
 		for n, text := range section.first(room[i]) {

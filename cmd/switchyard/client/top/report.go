@@ -40,6 +40,8 @@ type Tenant struct {
 	Lags     uint64     `json:"lags"`   // of all peers together
 	Log      uint64     `json:"log"`    // memory of the logs
 	Policy   api.Policy `json:"policy"`
+
+	Cluster *api.ClusterTenant `json:"cluster,omitempty"` // nil if this hub alone serves the tenant by its configuration
 }
 
 // A Command is the row of a command that peers of one tenant send.
@@ -101,7 +103,7 @@ func compare(server string, before, now *sample) *Report {
 func (s *Report) addTenant(t, before api.TenantSnapshot) {
 	known := s.Seconds > 0 && before.Tenant == t.Tenant && t.Received >= before.Received && t.Delivered >= before.Delivered
 	entry := Tenant{Tenant: t.Tenant, Sessions: t.Sessions, Users: t.Users, Received: t.Received, Dropped: sum(t.Dropped), Lost: t.Lost,
-		Rates: t.Rates, Paused: t.Paused, Lag: t.Lag, Lags: t.Lags, Log: t.Log, Policy: t.Policy}
+		Rates: t.Rates, Paused: t.Paused, Lag: t.Lag, Lags: t.Lags, Log: t.Log, Policy: t.Policy, Cluster: t.Cluster}
 	if known {
 		entry.DropRate = per(entry.Dropped, sum(before.Dropped), s.Seconds)
 		entry.LostRate = per(entry.Lost, before.Lost, s.Seconds)

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/proxy/admin/api"
+)
+
+// clusterCommand is about the hubs that act as one.
+func clusterCommand(o *options, stdout io.Writer) *cobra.Command {
+	c := &cobra.Command{
+		Use:                        "cluster",
+		Short:                      "Show what the running Switchyard is among the hubs that act as one",
+		Args:                       knownCommand,
+		SuggestionsMinimumDistance: 2,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("cluster what? See '%s --help'", c.CommandPath())}
+		},
+	}
+	c.AddCommand(clusterStatus(o, stdout))
+	return c
+}
+
+func clusterStatus(o *options, stdout io.Writer) *cobra.Command {
+	r := &releaseClient{options: o}
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Print state, position and members of each tenant, and exit 0 if it is together with them",
+		Long: "Print state, position and members of each tenant that several hubs serve as one.\n\n" +
+			"The exit code is 0 if this hub is together with the others for all tenants, and otherwise 1.\n" +
+			"POLICIES are the first digits of IDENTITY in 'switchyard policy status --json': a hub with a\n" +
+			"release under way has two.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			conn, err := r.connect(false)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			all, err := conn.Cluster(c.Context(), r.tenants())
+			if err != nil {
+				return serverError(err)
+			}
+			print := printCluster
+			if asJSON {
+				print = func(w io.Writer, all *api.Cluster) error { return printJSON(w, all) }
+			}
+			if err := print(stdout, all); err != nil {
+				return err
+			}
+			return togetherError(all)
+		},
+	}
+	r.flags(c, false)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as /api/v1/cluster answers")
+	return c
+}
+
+// printCluster prints a row for each tenant, and then one for each of its members.
+func printCluster(w io.Writer, all *api.Cluster) error {
+	if len(all.Tenants) == 0 {
+		return nil
+	}
+	rows := [][]string{{"TENANT", "STATE", "HUB", "POSITION", "UNDER WAY", "TABLE"}}
+	for _, t := range all.Tenants {
+		underway := fmt.Sprintf("%d records, %d bytes", t.UnderwayRecords, t.UnderwayBytes)
+		if t.UnderwayRecords > 0 {
+			underway += ", for " + time.Duration(t.UnderwaySeconds*float64(time.Second)).Round(time.Millisecond).String()
+		}
+		rows = append(rows, []string{t.Tenant, t.State, fmt.Sprint(t.Hub), fmt.Sprint(t.Position.Sequence), underway, t.TableSum})
+	}
+	if err := columns(w, rows); err != nil {
+		return err
+	}
+	rows = [][]string{{"TENANT", "MEMBER", "NAME", "NEXT", "POLICIES", ""}}
+	for _, t := range all.Tenants {
+		for _, m := range t.Members {
+			rows = append(rows, []string{t.Tenant, fmt.Sprint(m.Hub), m.Name, fmt.Sprint(m.Next), strings.Join(m.Policies, " "), noteOn(m, t.Hub)})
+		}
+	}
+	if len(rows) == 1 {
+		return nil
+	}
+	io.WriteString(w, "\n")
+	return columns(w, rows)
+}
+
+// noteOn says what is special about a member, as the hub with that number sees it.
+func noteOn(m api.ClusterMember, hub uint16) string {
+	switch {
+	case m.Hub == hub:
+		return "this hub"
+	case !m.Ready:
+		return "entering"
+	}
+	return ""
+}
+
+// togetherError returns an error unless the hub is together with the others for all tenants.
+func togetherError(all *api.Cluster) error {
+	if len(all.Tenants) == 0 {
+		return errors.New("this server is in no cluster: cluster.name is empty, or cluster = false for its tenants")
+	}
+	var not []string
+	for _, t := range all.Tenants {
+		if t.State != "together" {
+			not = append(not, fmt.Sprintf("tenant %s is %s", t.Tenant, t.State))
+		}
+	}
+	if len(not) > 0 {
+		return errors.New(strings.Join(not, ", "))
+	}
+	return nil
+}
