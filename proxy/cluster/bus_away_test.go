@@ -158,15 +158,27 @@ func TestStartWithoutTheBus(t *testing.T) {
 	})
 }
 
-// If somebody deletes the log, all enter again, and their peers stay.
+// If somebody deletes the log, or all servers that had it in memory start again, all hubs enter
+// again, and their peers stay.
 func TestLogIsDeleted(t *testing.T) {
+	for name, restart := range map[string]func(*ordertest.Bus){"deleted": (*ordertest.Bus).Recreate, "lost its content": (*ordertest.Bus).Empty} {
+		t.Run(name, func(t *testing.T) { testLogIsGone(t, restart) })
+	}
+}
+
+func testLogIsGone(t *testing.T, restart func(*ordertest.Bus)) {
 	inWorld(t, func(w *world) {
 		all := w.hubs(3)
 		p, q := all[0].peer(), all[1].peer()
 		p.say(online(1))
 		q.say(online(2))
 		synctest.Wait()
-		w.bus.Recreate()
+		time.Sleep(time.Minute)
+		w.bus.SetFate(ordertest.Lost)
+		time.Sleep(25 * time.Second)
+		w.bus.SetFate(nil) // so that the tenant begins anew at a high number
+		time.Sleep(15 * time.Second)
+		restart(w.bus)
 		time.Sleep(12 * time.Second)
 		for _, n := range all {
 			n.expect(Together)

@@ -34,6 +34,9 @@ func (c *membership) restart(why string) {
 
 // begun is called when what is behind head comes as events. last has the last record of each hub.
 func (c *membership) begun(now time.Time, last []order.Entry, head order.Position) {
+	if head.Before(c.last) {
+		c.forgetPositions()
+	}
 	for _, e := range last {
 		if r, err := order.Parse(e.Record); err == nil {
 			c.census.Note(now, e, &r)
@@ -42,6 +45,14 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 	c.census.Begin()
 	c.last = head
 	c.ask(now)
+}
+
+// forgetPositions is called when the log has begun anew, perhaps as the same epoch: nothing that was
+// read stands before what is said from now on.
+func (c *membership) forgetPositions() {
+	c.members.Forget()
+	c.census.Forget()
+	c.last, c.entered, c.table = order.Position{}, order.Entry{}, order.TableSum{}
 }
 
 // again enters anew although the log can be read on. Until its Enter comes back, the hub goes on

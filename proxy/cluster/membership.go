@@ -119,6 +119,9 @@ func (c *membership) event(now time.Time, e order.Event) {
 		}
 		c.counts.FellOut[e.Reason]++
 		c.log.Warn("fell out of the cluster's order; entering again", "reason", string(e.Reason), "error", e.Err)
+		if e.Reason == order.OtherLog {
+			c.forgetPositions()
+		}
 		c.restart("fell-out")
 	case order.Reached:
 		c.out.do(func(o *order.Outbox) { o.Reached() })

@@ -38,6 +38,16 @@ func (c *Census) Begin() {
 	}
 }
 
+// Forget forgets all positions, because the log has begun anew, see Members.Forget.
+func (c *Census) Forget() {
+	for _, s := range c.others {
+		s.entered = Position{}
+	}
+	if c.rival != nil {
+		c.rival.entered = Position{}
+	}
+}
+
 // Note is told of the last record of each hub before the reading began, and of every record that is
 // read.
 func (c *Census) Note(now time.Time, e Entry, r *Record) {

@@ -88,6 +88,15 @@ func (m *Members) Begin(self Origin) {
 	*m = Members{self: self, timeout: m.timeout, founded: m.founded, slots: m.slots, check: check{mismatches: m.check.mismatches}}
 }
 
+// Forget forgets all positions, because the log has begun anew. Its creation time may be the same,
+// so they would stand behind whatever is said from now on. What NextOf knows stays known.
+func (m *Members) Forget() {
+	m.at, m.founded, m.check.at = Position{}, Position{}, Position{}
+	for _, s := range m.slots {
+		s.since = Position{}
+	}
+}
+
 // Follow returns a copy for a hub that is to enter again and knows the members' state as of what it
 // read last. The copy goes on with what the others say, until the hub has entered. It is no member.
 func (m *Members) Follow() *Members {

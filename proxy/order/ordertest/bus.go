@@ -45,6 +45,17 @@ func (b *Bus) Recreate() {
 	}
 }
 
+// Empty makes the log lose its entries. Its epoch stays, and its numbers begin anew, as when all
+// servers that had it in memory were restarted. All readers fall out.
+func (b *Bus) Empty() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.entries, b.first = nil, 0
+	for _, c := range b.conns {
+		c.fallOut(order.OtherLog)
+	}
+}
+
 // Discard removes the entries so far. A reader that has not read them falls out.
 func (b *Bus) Discard() {
 	b.mu.Lock()
