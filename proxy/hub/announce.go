@@ -40,7 +40,7 @@ func (h *Hub) routeLongAnnouncement(from *reader, r *run) {
 // announce adds the users of a long announcement to the table, in steps. Called under
 // announcing.
 func (h *Hub) announce(from *reader, b []byte) Reason {
-	info, err := body.ReadOnlineUserInfo(b, h.furtherClients())
+	info, err := body.ReadOnlineUserInfo(b, h.clientTypesOf(from))
 	if err != nil {
 		return MalformedBody
 	}

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy/order"
@@ -264,6 +266,7 @@ func (h *Hub) DropHub(hub uint16) {
 		}
 	}
 	h.mu.Unlock()
+	slices.Sort(sessions) // the order of a user's other holders depends on that of the removals
 	for _, session := range sessions {
 		h.forget(session)
 	}

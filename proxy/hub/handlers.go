@@ -29,10 +29,20 @@ func (h *Hub) handle(from *reader, r *run) Reason {
 	}
 }
 
+// clientTypesOf returns the further client types by which bodies of the peer are read. What comes
+// from the order names known types alone, see Hub.recorded: all hubs have to read the same in it,
+// whatever they admit.
+func (h *Hub) clientTypesOf(from *reader) body.ClientTypes {
+	if from.applies {
+		return nil
+	}
+	return h.furtherClients()
+}
+
 // onlineUserInfo adds the users that a msg_server announces, if they are few; see
 // announce for many. It sends nothing. Called under presenceMu.
 func (h *Hub) onlineUserInfo(from *reader, b []byte) Reason {
-	info, err := body.ReadOnlineUserInfo(b, h.furtherClients())
+	info, err := body.ReadOnlineUserInfo(b, h.clientTypesOf(from))
 	if err != nil {
 		return MalformedBody
 	}
@@ -48,7 +58,7 @@ func (h *Hub) onlineUserInfo(from *reader, b []byte) Reason {
 // userStatusUpdate applies one user's change and sends the original's notices about it
 // to every peer, including the sender. Called under presenceMu.
 func (h *Hub) userStatusUpdate(from *reader, b []byte) Reason {
-	stat, err := body.ReadUserStatusUpdate(b, h.furtherClients())
+	stat, err := body.ReadUserStatusUpdate(b, h.clientTypesOf(from))
 	if err != nil {
 		return MalformedBody
 	}

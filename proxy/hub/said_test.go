@@ -312,3 +312,45 @@ func TestClientTypesAreRestated(t *testing.T) {
 	}
 	b.Read()
 }
+
+// All hubs read the same in a record, whichever further client types they admit: what is unknown at
+// the hub of the sender is refused by all.
+func TestClientTypesOfOtherHubsDoNotCount(t *testing.T) {
+	w := newWire(t, policytest.Active(roleRules{sharedRules()}), 2)
+	w.hubs[1].SetClientTypes(body.ClientTypes{0x13: body.ClientAndroid, 3: body.ClientWindows})
+	a, b := hubtest.Join(w.hubs[0]), hubtest.Join(w.hubs[1])
+	long := pdu.Append(nil, 7, pdu.CID_OTHER_ONLINE_USER_INFO, 0, bytes.Repeat([]byte{0xa, 6, 8, 7, 0x10, 1, 0x18, 3}, 4<<10))
+	a.Send(t, pdu.Append(nil, 7, pdu.CID_OTHER_ONLINE_USER_INFO, 0, []byte{0xa, 6, 8, 5, 0x10, 1, 0x18, 3}),
+		pdu.Append(nil, 7, pdu.CID_OTHER_USER_STATUS_UPDATE, 0, []byte{8, 1, 0x10, 6, 0x18, 0x13}), long)
+	w.pass()
+	if users := w.hubs[1].Users(); users != 0 || len(w.sums()) != 1 {
+		t.Errorf("%d users, sums %x; want none, as the other hub has none", users, w.sums())
+	}
+	if c := hubtest.Conserved(t, w.hubs[0]); c.Dropped[MalformedBody] != 3 {
+		t.Errorf("dropped %v; want all", c.Dropped)
+	}
+	b.Expect(t, "b")
+}
+
+// All hubs end up with the holders of a user in the same order when a hub with several of them is
+// gone, whatever order their maps have: by it Rejoin decides who says the user's counts.
+func TestDropHubKeepsTheOrderOfHolders(t *testing.T) {
+	var want []body.ServerUserStat
+	for try := range 30 {
+		w := newWire(t, policytest.Active(roleRules{sharedRules()}), 3)
+		at := []*Hub{w.hubs[0], w.hubs[1], w.hubs[1], w.hubs[2], w.hubs[1], w.hubs[1], w.hubs[0]}
+		peers := make([]*hubtest.Peer, len(at))
+		for i, h := range at {
+			peers[i] = hubtest.Join(h)
+			peers[i].Send(t, online(7))
+		}
+		w.pass()
+		w.hubs[0].DropHub(2)
+		held, _ := w.hubs[0].Held(peers[len(at)-1].Session(), -1, 9, nil)
+		if try == 0 {
+			want = held
+		} else if !slices.Equal(held, want) {
+			t.Fatalf("the last peer holds %v, and %v at another hub", want, held)
+		}
+	}
+}
