@@ -36,6 +36,7 @@ type comparison struct {
 	only      string
 	nats      bool
 	stages    bool
+	hubs      []int
 	servers   []string
 	out       string
 	raw       string
@@ -66,9 +67,6 @@ func compareCommand(stdout, stderr io.Writer) *cobra.Command {
 			"write the medians of several rounds to a document, between the lines\n" + beginMarker + " and " + endMarker + ".",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if c.stages && (len(c.servers) > 0 || c.only != "" && c.only != saturated && c.only != moderate) {
-				return usageError{errors.New("--stages compares Switchyard with itself, saturated and moderate; leave --server and other kinds out")}
-			}
 			return c.run(cmd.Context(), cmd.Flags().Changed("out"), stdout)
 		},
 	}
@@ -80,17 +78,32 @@ func compareCommand(stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&c.only, "only", "", "kind of `scenario` to run: saturated, moderate, stall, churn or tls; all if empty")
 	f.BoolVar(&c.nats, "nats", true, "run nats-server too")
 	f.BoolVar(&c.stages, "stages", false, "compare Switchyard with itself while a policy is released; prints the table unless --out is given")
+	f.IntSliceVar(&c.hubs, "hubs", nil, "compare a lone hub with clusters of so many `hubs`, such as 1,2,3; prints the table unless --out is given")
 	f.StringArrayVar(&c.servers, "server", nil, "run a further server that speaks PDUs: `NAME=COMMAND`, with {address} where it takes its address; may be repeated")
 	f.StringVar(&c.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` to write the table to; - prints it")
 	f.StringVar(&c.raw, "json", "", "`file` to write the results of all runs to")
 	return cmd
 }
 
+// check returns a fault of the flags.
+func (c *comparison) check() error {
+	steady := c.only == "" || c.only == saturated || c.only == moderate
+	switch {
+	case c.rounds < 1 || c.rounds > 1000 || c.duration < 10*time.Millisecond || c.duration > time.Hour:
+		return usageError{errors.New("--rounds goes from 1 to 1000, --duration from 10ms to 1h")}
+	case c.stages && (len(c.servers) > 0 || !steady):
+		return usageError{errors.New("--stages compares Switchyard with itself, saturated and moderate; leave --server and other kinds out")}
+	case len(c.hubs) > 0 && (c.stages || !steady || slices.Min(c.hubs) < 1 || slices.Max(c.hubs) > maxHubs):
+		return usageError{fmt.Errorf("--hubs compares clusters of 1 to %d hubs, saturated and moderate; leave --stages and other kinds out", maxHubs)}
+	}
+	return nil
+}
+
 // run measures everything and writes the table. chosen says that the command line names the
 // output; otherwise short and special runs do not replace the table of the document.
 func (c *comparison) run(ctx context.Context, chosen bool, stdout io.Writer) error {
-	if c.rounds < 1 || c.rounds > 1000 || c.duration < 10*time.Millisecond || c.duration > time.Hour {
-		return usageError{errors.New("--rounds goes from 1 to 1000, --duration from 10ms to 1h")}
+	if err := c.check(); err != nil {
+		return err
 	}
 	found, err := findWorkloads(c.workloads)
 	if err != nil {
@@ -99,10 +112,14 @@ func (c *comparison) run(ctx context.Context, chosen bool, stdout io.Writer) err
 	if c.quick {
 		c.rounds, c.duration = 1, 200*time.Millisecond
 	}
-	if (c.quick || c.stages) && !chosen {
+	if (c.quick || c.stages || len(c.hubs) > 0) && !chosen {
 		c.out = "-"
 	}
-	if c.scenarios, err = chooseScenarios(found, c.only); err != nil {
+	offered := scenariosOf(found)
+	if len(c.hubs) > 0 {
+		offered = clusterScenarios()
+	}
+	if c.scenarios, err = chooseScenarios(offered, c.only); err != nil {
 		return err
 	}
 	if c.stages {
@@ -143,7 +160,11 @@ func (c *comparison) build(ctx context.Context, root, dir string) error {
 		return nil
 	}
 	c.contenders = append(c.contenders, s)
-	if c.nats {
+	if len(c.hubs) > 0 {
+		if c.contenders, err = clusterContenders(ctx, root, dir, s, c.hubs); err != nil {
+			return err
+		}
+	} else if c.nats {
 		n, err := buildNATS(ctx, root, dir, id)
 		if err != nil {
 			return err
@@ -200,24 +221,35 @@ func (c *comparison) one(ctx context.Context, dir string, server contender, s sc
 	if s.tls {
 		plan.TLS, command = c.trusted, slices.Concat(command, server.tls)
 	}
-	running, err := (*process.Server)(nil), error(nil)
-	if server.staging != nil {
-		running, dir, err = server.staging.start(ctx, dir, command)
-	} else {
-		running, err = process.Start(ctx, dir, command)
-	}
+	running, dir, err := server.start(ctx, dir, command)
 	if err != nil {
 		return load.Result{}, err
 	}
-	plan.Address, plan.PID, plan.Protocol = running.Address, running.PID(), server.protocol
+	running.fill(&plan)
+	plan.Protocol = server.protocol
 	res, err := load.Run(ctx, plan)
 	if err == nil && server.staging != nil {
 		err = server.staging.check(ctx, dir, command[0])
 	}
-	if gone := running.Stop(); gone != nil {
+	if gone := running.stop(); gone != nil {
 		err = errors.Join(gone, err)
 	}
 	return res, err
+}
+
+// start starts the contender with its command. It returns the folder in which it runs.
+func (c *contender) start(ctx context.Context, dir string, command []string) (*group, string, error) {
+	if c.cluster != nil {
+		all, err := c.cluster.start(ctx, dir, command)
+		return all, dir, err
+	}
+	one, err := (*process.Server)(nil), error(nil)
+	if c.staging != nil {
+		one, dir, err = c.staging.start(ctx, dir, command)
+	} else {
+		one, err = process.Start(ctx, dir, command)
+	}
+	return &group{hubs: []*process.Server{one}}, dir, err
 }
 
 // write writes the results and the table.

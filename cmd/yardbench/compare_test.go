@@ -71,6 +71,21 @@ func TestCompareStagesQuickly(t *testing.T) {
 	requireRuns(t, raw)
 }
 
+// compare --hubs measures a lone hub and a cluster, whose hubs deliver what peers of any of them send.
+func TestCompareHubs(t *testing.T) {
+	raw := filepath.Join(t.TempDir(), "runs.json")
+	code, out, stderr := yardbench(t, "compare", "--hubs", "2", "--only", moderate, "--rounds", "1", "--duration", "2s", "--json", raw)
+	if code != exitSound {
+		t.Fatalf("exit code %d\n%s\n%s", code, out, stderr)
+	}
+	for _, want := range []string{"| 12 peers: 12/6, 200 B, 1000/s | switchyard |", "|  | cluster of 2 |", "All 2 runs were checked"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the table lacks %q:\n%s", want, out)
+		}
+	}
+	requireRuns(t, raw)
+}
+
 // requireRuns checks what holds even for very short runs.
 func requireRuns(t *testing.T, raw string) {
 	t.Helper()
@@ -94,8 +109,8 @@ func requireRuns(t *testing.T, raw string) {
 			t.Errorf("%s, %s: %+v, server %+v", o.Scenario, o.Server, r, r.Server)
 		}
 		sums[o.Server] = sum{sums[o.Server].seconds + r.Server.CPU, sums[o.Server].latencies + r.Latency.Count}
-		if o.Server == "switchyard" && r.Order != load.OneOrder {
-			t.Errorf("%s: Switchyard's order is %s, want one", o.Scenario, r.Order)
+		if o.Server != "nats" && r.Order != load.OneOrder {
+			t.Errorf("%s, %s: the order is %s, want one", o.Scenario, o.Server, r.Order)
 		}
 	}
 	for server, s := range sums {

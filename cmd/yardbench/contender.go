@@ -21,8 +21,9 @@ type contender struct {
 	version  string
 	protocol message.Protocol
 	command  []string
-	tls      []string // further arguments that make it speak TLS from the first byte; nil: unknown
-	staging  *staging // a release that it has under way; nil for contenders of other comparisons
+	tls      []string    // further arguments that make it speak TLS from the first byte; nil: unknown
+	staging  *staging    // a release that it has under way; nil for contenders of other comparisons
+	cluster  *clustering // nil: one process
 }
 
 // buildSwitchyard builds this repository's server, whose root is given, into dir.

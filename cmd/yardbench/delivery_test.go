@@ -36,7 +36,7 @@ func BenchmarkDelivery(b *testing.B) {
 				defer running.Stop()
 				var seconds, deliveries float64
 				for b.Loop() {
-					res, err := load.Run(b.Context(), load.Plan{Address: running.Address, PID: running.PID(), Connections: peers, Senders: 4,
+					res, err := load.Run(b.Context(), load.Plan{Addresses: []string{running.Address}, PIDs: []int{running.PID()}, Connections: peers, Senders: 4,
 						Size: 200, Window: 256, Batch: 16, Rate: c.deliveries / float64(peers-1), Random: true, Warmup: time.Second / 2, Duration: time.Second})
 					if err != nil {
 						b.Fatal(err)

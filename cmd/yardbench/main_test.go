@@ -39,6 +39,10 @@ func TestUsage(t *testing.T) {
 		{"compare", "too", "much"},
 		{"compare", "--stages", "--only", "churn"},
 		{"compare", "--stages", "--server", "x={address}"},
+		{"compare", "--hubs", "0"},
+		{"compare", "--hubs", "17"},
+		{"compare", "--hubs", "1", "--stages"},
+		{"compare", "--hubs", "1", "--only", "churn"},
 		{"soak", "--duration", "1ms"},
 		{"soak", "--quiet", "0s"},
 		{"soak", "attack"},
@@ -121,7 +125,7 @@ func TestTables(t *testing.T) {
 	}
 	c := comparison{rounds: 3, duration: 2e9, contenders: []contender{{name: "switchyard", version: "new"}, {name: "nats", version: "v2"}}}
 	var err error
-	if c.scenarios, err = chooseScenarios(w, saturated); err != nil {
+	if c.scenarios, err = chooseScenarios(scenariosOf(w), saturated); err != nil {
 		t.Fatal(err)
 	}
 	for i, o := range []outcome{
@@ -156,7 +160,7 @@ func TestTables(t *testing.T) {
 func TestStageTable(t *testing.T) {
 	c := comparison{rounds: 3, duration: 2e9, stages: true, contenders: stageContenders(contender{name: "switchyard", version: "new"})}
 	var err error
-	if c.scenarios, err = chooseScenarios(workloads[:1], saturated); err != nil {
+	if c.scenarios, err = chooseScenarios(scenariosOf(workloads[:1]), saturated); err != nil {
 		t.Fatal(err)
 	}
 	for round, cpu := range [][]float64{{0.1, 0.1, 0.11, 0.4}, {0.2, 0.2, 0.2, 0.4}, {1, 1, 0.9, 5}} {
@@ -171,6 +175,34 @@ func TestStageTable(t *testing.T) {
 		"|  | again | 9.00 | 0.200 | 0 | 0 | 1.000 | 1.000–1.000 |\n",
 		"|  | alike | 9.00 | 0.200 | 0 | 0 | 1.000 | 0.900–1.100 |\n",
 		"|  | compared | 9.00 | 0.400 | 0 | 0 | 4.000 | 2.000–5.000 |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the table lacks\n%s\nin\n%s", want, got)
+		}
+	}
+}
+
+// The costs of a cluster are CPU time per PDU, of which each peer but its sender gets a copy.
+func TestClusterTable(t *testing.T) {
+	c := comparison{rounds: 3, duration: 2e9, hubs: []int{3}, contenders: []contender{{name: "switchyard"}, {name: "cluster of 3"}}}
+	var err error
+	if c.scenarios, err = chooseScenarios(clusterScenarios(), ""); err != nil {
+		t.Fatal(err)
+	}
+	c.scenarios = c.scenarios[:2] // 12 peers, at a rate and as much as possible
+	for _, sc := range c.scenarios {
+		for round, factor := range []float64{1, 2, 4} {
+			lone := load.Result{Seconds: 2, Delivered: 11e6, Latency: load.Latency{P50: 100, P99: 200}, Order: load.OneOrder, Server: &load.Usage{PerMillion: factor}}
+			cluster := lone
+			cluster.Latency, cluster.Server, cluster.BusCPU = load.Latency{P50: 3000, P99: 4000}, &load.Usage{PerMillion: 3}, 22
+			c.runs = append(c.runs, outcome{sc.name, "switchyard", round + 1, lone}, outcome{sc.name, "cluster of 3", round + 1, cluster})
+		}
+	}
+	got := c.tables(surroundings{})
+	for _, want := range []string{
+		"| 12 peers: 12/6, 200 B, 1000/s | switchyard | 1000000 | 11.0 | 22.0 | 0 | 0.100 | 0.200 | one |  |  |\n",
+		"|  | cluster of 3 | 1000000 | 11.0 | 33.0 | 11.0 | 3.00 | 4.00 | one | 2.000 | 1.000–4.000 |\n",
+		"| 12 peers: 12/6, 200 B | switchyard | 1000000 | 11.0 | 22.0 | 0 |  |  | one |  |  |\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the table lacks\n%s\nin\n%s", want, got)

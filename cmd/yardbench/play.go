@@ -31,10 +31,10 @@ type traffic struct {
 // flags adds the flags that these commands share.
 func (t *traffic) flags(c *cobra.Command) {
 	p, f := &t.plan, c.Flags()
-	f.StringVar(&p.Address, "address", "127.0.0.1:8200", "`address` of the hub")
+	f.StringSliceVar(&p.Addresses, "address", []string{"127.0.0.1:8200"}, "`address` of the hub, or of each hub of a cluster, over which connections are spread")
 	f.StringVar(&t.protocol, "protocol", "pdu", "`protocol` of the hub: pdu or nats")
 	f.StringVar(&t.ca, "tls", "", "speak TLS with a hub whose certificate is one of the authorities in the PEM `file`")
-	f.IntVar(&p.PID, "pid", 0, "`number` of the hub's process, to measure its CPU time and memory")
+	f.IntSliceVar(&p.PIDs, "pid", nil, "`number` of the hub's process, to measure its CPU time and memory; of each hub of a cluster")
 	f.IntVar(&p.Connections, "connections", 32, "`number` of connections")
 	f.IntVar(&p.Senders, "senders", 4, "`number` of them that send")
 	f.IntVar(&p.Size, "size", 200, "`bytes` of a message, the header of its PDU included")

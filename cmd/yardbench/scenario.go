@@ -88,9 +88,9 @@ func churnScenario(name string, rate float64, reset bool) scenario {
 }
 
 // chooseScenarios returns the scenarios of a kind, or all if it is empty.
-func chooseScenarios(w []workload, kind string) ([]scenario, error) {
+func chooseScenarios(offered []scenario, kind string) ([]scenario, error) {
 	var chosen []scenario
-	for _, s := range scenariosOf(w) {
+	for _, s := range offered {
 		if kind == "" || s.kind == kind {
 			chosen = append(chosen, s)
 		}

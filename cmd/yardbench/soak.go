@@ -150,7 +150,7 @@ func (s *soak) play(ctx context.Context) error {
 
 // neighbour is the traffic of the tenant that must not notice anything.
 func (s *soak) neighbour(d time.Duration) load.Plan {
-	return load.Plan{Address: s.address, Connections: 8, Senders: 2, Size: 200, Rate: 500, Random: true, Warmup: time.Second, Duration: d}
+	return load.Plan{Addresses: []string{s.address}, Connections: 8, Senders: 2, Size: 200, Rate: 500, Random: true, Warmup: time.Second, Duration: d}
 }
 
 // attack starts the hostile peers. The function that it returns ends them, and returns what

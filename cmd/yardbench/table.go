@@ -32,9 +32,13 @@ func (c *comparison) tables(where surroundings) string {
 	for _, server := range c.contenders {
 		fmt.Fprintf(&s.b, "- %s: %s\n", server.name, server.version)
 	}
-	if c.stages {
+	if c.stages || len(c.hubs) > 0 {
 		fmt.Fprintln(&s.b)
-		c.stageTable(&s, c.scenarios)
+		if c.stages {
+			c.stageTable(&s, c.scenarios)
+		} else {
+			c.clusterTable(&s, c.scenarios)
+		}
 		c.faults(&s)
 		return s.b.String() + "\n"
 	}

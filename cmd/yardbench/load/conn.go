@@ -45,9 +45,9 @@ func (c *conn) idle() bool { return c.state == open && len(c.out) == 0 }
 // counts reports whether a message is delivered only when this connection has it.
 func (c *conn) counts() bool { return c.state != closed && !c.pause }
 
-// open opens a connection in a free slot.
-func (l *loop) open() (*conn, error) {
-	fd, err := dial(l.to)
+// open opens a connection to the hub of connection n, in a free slot.
+func (l *loop) open(n int) (*conn, error) {
+	fd, err := dial(l.to[n%len(l.to)])
 	if err != nil {
 		return nil, err
 	}

@@ -30,11 +30,12 @@ type testHub struct {
 	// echo has senders get back what they send. Static.
 	echo bool
 
-	mu    sync.Mutex // guards the rest, and the fields of peers below it
-	peers map[*hubPeer]bool
-	next  int
-	seen  map[uint32]int // messages received, by sender
-	ended int            // connections whose input ended without an error
+	mu       sync.Mutex // guards the rest, and the fields of peers below it
+	peers    map[*hubPeer]bool
+	next     int
+	seen     map[uint32]int // messages received, by sender
+	ended    int            // connections whose input ended without an error
+	accepted map[string]int // connections, by the address that they were made to
 }
 
 // A hubPeer is one connection of a testHub.
@@ -61,8 +62,8 @@ func startHub(t *testing.T, h *testHub, config *tls.Config) *testHub {
 	if config != nil {
 		h.listener = tls.NewListener(h.listener, config)
 	}
-	h.peers, h.seen = map[*hubPeer]bool{}, map[uint32]int{}
-	h.serving.Go(h.accept)
+	h.peers, h.seen, h.accepted = map[*hubPeer]bool{}, map[uint32]int{}, map[string]int{}
+	h.serving.Go(func() { h.accept(h.listener) })
 	t.Cleanup(h.stop)
 	return h
 }
@@ -89,9 +90,9 @@ func (h *testHub) received() (n int) {
 	return n
 }
 
-func (h *testHub) accept() {
+func (h *testHub) accept(l net.Listener) {
 	for {
-		conn, err := h.listener.Accept()
+		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
@@ -102,6 +103,7 @@ func (h *testHub) accept() {
 		p := &hubPeer{number: h.next, conn: conn, used: map[string]bool{}, more: sync.NewCond(&h.mu)}
 		h.next++
 		h.peers[p] = true
+		h.accepted[l.Addr().String()]++
 		if h.protocol == message.NATS {
 			p.put([]byte("INFO {\"server_id\":\"test\"}\r\nPING\r\n"))
 		}

@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"math"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +33,7 @@ func paced() Plan {
 // play plays a plan against a hub.
 func play(t *testing.T, h *testHub, p Plan) Result {
 	t.Helper()
-	p.Address, p.Protocol = h.address(), h.protocol
+	p.Addresses, p.Protocol = []string{h.address()}, h.protocol
 	res, err := Run(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +98,52 @@ func TestSound(t *testing.T) {
 				t.Errorf("%d deliveries were checked, want %d messages at %d connections", res.Checked, sent, others)
 			}
 		})
+	}
+}
+
+// Connections are spread over the hubs of a cluster. Here one hub has two addresses.
+func TestConnectionsAreSpread(t *testing.T) {
+	server, client := certificate(t)
+	for name, c := range map[string]struct{ server, client *tls.Config }{"loops": {}, "streams": {server, client}} {
+		t.Run(name, func(t *testing.T) {
+			h := startHub(t, new(testHub), c.server)
+			second, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.server != nil {
+				second = tls.NewListener(second, c.server)
+			}
+			t.Cleanup(func() { second.Close() })
+			h.serving.Go(func() { h.accept(second) })
+			plan := paced()
+			plan.Connections, plan.TLS, plan.Addresses = 7, c.client, []string{h.address(), second.Addr().String()}
+			res, err := Run(t.Context(), plan)
+			if err != nil || !res.Sound() {
+				t.Fatalf("faults %v, ended %v, %v", res.Faults, res.Ended, err)
+			}
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if first, second := h.accepted[plan.Addresses[0]], h.accepted[plan.Addresses[1]]; first != 4 || second != 3 {
+				t.Errorf("%d and %d connections, want 4 and 3", first, second)
+			}
+		})
+	}
+}
+
+// CPU time and memory are those of all hubs together, and those of the bus are apart. Here this
+// process is all of them.
+func TestMarksAddUp(t *testing.T) {
+	self := os.Getpid()
+	var one, both mark
+	if err := one.measure(&Plan{PIDs: []int{self}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := both.measure(&Plan{PIDs: []int{self, self}, Bus: []int{self}}); err != nil {
+		t.Fatal(err)
+	}
+	if one.bus != 0 || both.bus < one.server || both.server < 2*one.server || both.memory.Peak < 2*one.memory.Peak || both.memory.Resident <= 0 {
+		t.Errorf("one hub: %+v; two hubs and a bus: %+v", one, both)
 	}
 }
 
@@ -230,23 +278,24 @@ func TestClosedConnectionsAreNoticed(t *testing.T) {
 
 func TestRefusedPlans(t *testing.T) {
 	good := saturating()
-	good.Address = "127.0.0.1:1"
+	good.Addresses = []string{"127.0.0.1:1"}
 	for name, change := range map[string]func(*Plan){
-		"no address":          func(p *Plan) { p.Address = "" },
-		"one connection":      func(p *Plan) { p.Connections = 1 },
-		"no sender":           func(p *Plan) { p.Senders = 0 },
-		"too many senders":    func(p *Plan) { p.Senders = 7 },
-		"a negative rate":     func(p *Plan) { p.Rate = -1 },
-		"a rate of none":      func(p *Plan) { p.Rate = math.NaN() },
-		"no window":           func(p *Plan) { p.Window = 0 },
-		"a batch too large":   func(p *Plan) { p.Batch = 65 },
-		"no duration":         func(p *Plan) { p.Duration = 0 },
-		"too many stalled":    func(p *Plan) { p.Stall.Connections = 4 },
-		"short, no messages":  func(p *Plan) { p.Short.Rate = 1 },
-		"short, with threads": func(p *Plan) { p.Short = Short{Rate: 1, Messages: 1}; p.Threads = 2 },
-		"too small":           func(p *Plan) { p.Size = 39 },
-		"a wrong address":     func(p *Plan) { p.Address = "nowhere" },
-		"nobody there":        func(*Plan) {},
+		"no address":           func(p *Plan) { p.Addresses = nil },
+		"one connection":       func(p *Plan) { p.Connections = 1 },
+		"no sender":            func(p *Plan) { p.Senders = 0 },
+		"too many senders":     func(p *Plan) { p.Senders = 7 },
+		"a negative rate":      func(p *Plan) { p.Rate = -1 },
+		"a rate of none":       func(p *Plan) { p.Rate = math.NaN() },
+		"no window":            func(p *Plan) { p.Window = 0 },
+		"a batch too large":    func(p *Plan) { p.Batch = 65 },
+		"no duration":          func(p *Plan) { p.Duration = 0 },
+		"too many stalled":     func(p *Plan) { p.Stall.Connections = 4 },
+		"short, no messages":   func(p *Plan) { p.Short.Rate = 1 },
+		"short, with threads":  func(p *Plan) { p.Short = Short{Rate: 1, Messages: 1}; p.Threads = 2 },
+		"a stall in a cluster": func(p *Plan) { p.Stall.Connections, p.Addresses = 1, append(p.Addresses, "127.0.0.1:2") },
+		"too small":            func(p *Plan) { p.Size = 39 },
+		"a wrong address":      func(p *Plan) { p.Addresses = []string{"nowhere"} },
+		"nobody there":         func(*Plan) {},
 	} {
 		plan := good
 		change(&plan)
@@ -262,7 +311,7 @@ func TestStoppedRun(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer time.AfterFunc(100*time.Millisecond, func() { cancel(why) }).Stop()
 	plan := saturating()
-	plan.Address, plan.Duration, plan.Threads = h.address(), time.Hour, 2
+	plan.Addresses, plan.Duration, plan.Threads = []string{h.address()}, time.Hour, 2
 	if _, err := Run(ctx, plan); !errors.Is(err, why) {
 		t.Errorf("ended with %v, want %v", err, why)
 	}
@@ -272,7 +321,7 @@ func TestStoppedRun(t *testing.T) {
 func TestWrongProtocol(t *testing.T) {
 	h := startHub(t, &testHub{protocol: message.NATS}, nil)
 	plan := paced()
-	plan.Address = h.address()
+	plan.Addresses = []string{h.address()}
 	if _, err := Run(t.Context(), plan); err == nil || !strings.Contains(err.Error(), "cannot be read on") {
 		t.Errorf("ended with %v", err)
 	}

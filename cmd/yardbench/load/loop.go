@@ -41,8 +41,8 @@ type loop struct {
 	poller *poller
 	buf    []byte // what was left over from a connection, and what was read after it
 
-	to    *unix.SockaddrInet4
-	slots []*conn // by the number in epoll events; nil: free
+	to    []*unix.SockaddrInet4 // the hubs
+	slots []*conn               // by the number in epoll events; nil: free
 	free  []int32
 	long  []*conn // connections that last for the whole run
 	todo  agenda
@@ -76,12 +76,17 @@ type lowest struct {
 
 // newLoop returns a loop without connections.
 func newLoop(r *run, index int) (*loop, error) {
-	to, err := resolve(r.plan.Address)
-	if err != nil {
-		return nil, err
+	var to []*unix.SockaddrInet4
+	for _, address := range r.plan.Addresses {
+		one, err := resolve(address)
+		if err != nil {
+			return nil, err
+		}
+		to = append(to, one)
 	}
 	l := &loop{run: r, index: index, to: to, buf: make([]byte, readSize), paced: r.plan.Rate > 0, joining: true,
 		nextDue: math.MaxInt64, lowest: make([]lowest, r.plan.Senders)}
+	var err error
 	if l.poller, err = newPoller(eventsSize); err != nil {
 		return nil, err
 	}
@@ -109,7 +114,7 @@ func (l *loop) connect(n int) error {
 		self = uint32(n)
 		s = newSender(p, &l.run.wire, n, &l.late)
 	}
-	c, err := l.open()
+	c, err := l.open(n)
 	if err != nil {
 		return err
 	}

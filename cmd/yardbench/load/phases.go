@@ -42,7 +42,7 @@ func (l *loop) probe(now int64) {
 // joinLate ends the run if connections still receive nothing.
 func (l *loop) joinLate(int64) {
 	if n := int(l.run.joined.Load()); l.joining {
-		l.fail("%d of %d connections to %s receive nothing; is it a hub that relays to all?", l.run.plan.Connections-n, l.run.plan.Connections, l.run.plan.Address)
+		l.fail("%d of %d connections to %s receive nothing; is it a hub that relays to all?", l.run.plan.Connections-n, l.run.plan.Connections, l.run.plan.hubs())
 	}
 }
 
@@ -97,7 +97,8 @@ func (l *loop) cease(now int64) {
 type mark struct {
 	at                   int64
 	delivered, published uint64
-	server, own, machine time.Duration // CPU time so far
+	server, bus          time.Duration // CPU time so far
+	own, machine         time.Duration
 	memory               process.Memory
 }
 
@@ -112,22 +113,44 @@ func (l *loop) mark(int64) {
 		}
 	}
 	if l.index == 0 {
-		if err := m.measure(l.run.plan.PID); err != nil {
+		if err := m.measure(&l.run.plan); err != nil {
 			l.fail("measure: %w", err)
 		}
 	}
 	l.marks = append(l.marks, m)
 }
 
-// measure reads CPU time so far of this process, of the machine, and of the server if there is
-// one.
-func (m *mark) measure(pid int) (err error) {
-	if m.own, m.machine, err = ownCPU(); err != nil || pid == 0 {
+// measure reads CPU time so far of this process, of the machine, of the plan's hubs and of their
+// bus, and the memory of the hubs together.
+func (m *mark) measure(p *Plan) (err error) {
+	if m.own, m.machine, err = ownCPU(); err != nil {
 		return err
 	}
-	if m.server, err = process.CPU(pid); err != nil {
+	if m.bus, err = cpuOf(p.Bus); err != nil {
 		return err
 	}
-	m.memory, err = process.MemoryOf(pid)
-	return err
+	if m.server, err = cpuOf(p.PIDs); err != nil {
+		return err
+	}
+	for _, pid := range p.PIDs {
+		one, err := process.MemoryOf(pid)
+		if err != nil {
+			return err
+		}
+		m.memory.Resident += one.Resident
+		m.memory.Peak += one.Peak
+	}
+	return nil
+}
+
+// cpuOf returns the CPU time of some processes together.
+func cpuOf(pids []int) (sum time.Duration, err error) {
+	for _, pid := range pids {
+		one, err := process.CPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += one
+	}
+	return sum, nil
 }

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"switchyard/cmd/yardbench/message"
@@ -19,10 +20,13 @@ import (
 
 // A Plan describes a run.
 type Plan struct {
-	Address  string // host and port of the hub
-	Protocol message.Protocol
-	TLS      *tls.Config // nil is plain TCP
-	PID      int         // of the hub's process, to measure it; 0: not measured
+	// Host and port of the hub, or of each hub of a cluster. Connection n is at Addresses[n],
+	// and begins anew behind the last.
+	Addresses []string
+	Protocol  message.Protocol
+	TLS       *tls.Config // nil is plain TCP
+	PIDs      []int       // of the hubs' processes, to measure them; none: not measured
+	Bus       []int       // of the processes over which the hubs agree, which are measured apart
 
 	Connections int
 	Senders     int // of the connections; the others only receive
@@ -73,7 +77,7 @@ func (p *Plan) check() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	require(p.Address != "", "the plan has no address; write host:port")
+	require(len(p.Addresses) > 0, "the plan has no address; write host:port")
 	require(p.Connections >= 2 && p.Connections <= maxConnections, "%d connections are no hub's; write 2 to %d", p.Connections, maxConnections)
 	require(p.Senders >= 1 && p.Senders <= p.Connections, "%d of %d connections cannot send; write 1 to %[2]d senders", p.Senders, p.Connections)
 	require(p.Rate >= 0 && p.Rate <= 1e7, "a rate of %g is none; write 0 to 1e7 messages per second", p.Rate)
@@ -86,9 +90,15 @@ func (p *Plan) check() error {
 	require(p.Short.Rate >= 0 && p.Short.Rate <= 1e5, "%g short connections per second are none; write 0 to 1e5", p.Short.Rate)
 	require(p.Short.Rate == 0 || p.Short.Messages >= 1 && p.Short.Messages <= 1000, "%d messages of a short connection are none; write 1 to 1000", p.Short.Messages)
 	special := p.Stall.Connections > 0 || p.Short.Rate > 0
-	require(!special || p.Threads <= 1 && p.TLS == nil, "stalls and short connections need one thread and no TLS; leave out one or the other")
+	require(!special || p.Threads <= 1 && p.TLS == nil && len(p.Addresses) == 1, "stalls and short connections need one hub, one thread and no TLS; leave out one or the other")
 	return errors.Join(faults...)
 }
+
+// address returns the address of the hub of connection n.
+func (p *Plan) address(n int) string { return p.Addresses[n%len(p.Addresses)] }
+
+// hubs names the hubs in messages.
+func (p *Plan) hubs() string { return strings.Join(p.Addresses, ", ") }
 
 // complete fills in defaults.
 func (p Plan) complete() Plan {

@@ -22,9 +22,10 @@ type Result struct {
 	Latency Latency `json:"latency"` // from when a message was due until a receiver had read it
 	Late    Latency `json:"late"`    // how late messages with a rate were sent; included in the latency
 
-	Server   *Usage  `json:"server,omitempty"` // nil: not measured
-	OwnCPU   float64 `json:"own_cpu"`          // seconds, of this process
-	OtherCPU float64 `json:"other_cpu"`        // seconds, of the rest of the machine
+	Server   *Usage  `json:"server,omitempty"`  // nil: not measured; the hubs of a cluster together
+	BusCPU   float64 `json:"bus_cpu,omitempty"` // seconds, of the bus of a cluster
+	OwnCPU   float64 `json:"own_cpu"`           // seconds, of this process
+	OtherCPU float64 `json:"other_cpu"`         // seconds, of the rest of the machine
 
 	Faults check.Faults `json:"faults"`
 	Ended  []string     `json:"ended,omitempty"` // connections that the hub closed, with the reason
@@ -142,7 +143,7 @@ func (r *run) result(loops []*loop) (Result, error) {
 	}
 	res.Latency, res.Late = latencyOf(&all), latencyOf(&late)
 	res.Order = orderOf(receivers, res.Faults)
-	res.usage(&first.marks[0], &first.marks[1], r.plan.PID != 0)
+	res.usage(&first.marks[0], &first.marks[1], len(r.plan.PIDs) > 0)
 	return res, nil
 }
 
@@ -151,7 +152,9 @@ func (res *Result) usage(from, to *mark, server bool) {
 	res.Seconds = float64(to.at-from.at) / 1e9
 	cpu := to.server - from.server
 	res.OwnCPU = (to.own - from.own).Seconds()
-	res.OtherCPU = max((to.machine - from.machine - (to.own - from.own) - cpu).Seconds(), 0)
+	bus := to.bus - from.bus
+	res.BusCPU = bus.Seconds()
+	res.OtherCPU = max((to.machine - from.machine - (to.own - from.own) - cpu - bus).Seconds(), 0)
 	if !server {
 		return
 	}

@@ -154,7 +154,7 @@ func (r *run) playLoops(cancel context.CancelCauseFunc) (Result, error) {
 	}
 	for n := range r.plan.Connections {
 		if err := loops[n%len(loops)].connect(n); err != nil {
-			return Result{}, fmt.Errorf("connection %d of %d to %s: %w", n+1, r.plan.Connections, r.plan.Address, err)
+			return Result{}, fmt.Errorf("connection %d of %d to %s: %w", n+1, r.plan.Connections, r.plan.address(n), err)
 		}
 	}
 	var playing sync.WaitGroup

@@ -41,7 +41,7 @@ func (s *shorts) schedule(l *loop, from, to int64) {
 
 // open opens a connection that sends its messages at once, and gives up on it after shortDeadline.
 func (s *shorts) open(l *loop) {
-	c, err := l.open()
+	c, err := l.open(0)
 	if err != nil {
 		l.fail("open a short connection: %w", err)
 		return

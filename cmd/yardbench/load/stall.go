@@ -57,7 +57,7 @@ func (s *stalling) tell(l *loop, now int64) {
 	}
 	h := &l.rec.Latency
 	span := Span{From: time.Duration(s.since - l.rec.From), Latency: latencyOf(h), Kept: s.kept(l), Stalling: s.phase == 1, Delivered: h.Count()}
-	if pid := l.run.plan.PID; pid != 0 {
+	for _, pid := range l.run.plan.PIDs { // of one hub
 		m, err := process.MemoryOf(pid)
 		if err != nil {
 			l.fail("measure: %w", err)
@@ -91,7 +91,7 @@ func (s *stalling) turn(l *loop, now int64, pause bool) {
 
 // kept counts the connections that the hub has not closed.
 func (s *stalling) kept(l *loop) int {
-	there, err := process.Established(netip.AddrPortFrom(netip.AddrFrom4(l.to.Addr), uint16(l.to.Port)))
+	there, err := process.Established(netip.AddrPortFrom(netip.AddrFrom4(l.to[0].Addr), uint16(l.to[0].Port)))
 	if err != nil {
 		l.fail("measure: %w", err)
 	}

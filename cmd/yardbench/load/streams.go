@@ -53,7 +53,7 @@ func (r *run) playStreams(cancel context.CancelCauseFunc) (Result, error) {
 	for n := range streams {
 		s, err := r.openStream(n)
 		if err != nil {
-			return Result{}, fmt.Errorf("connection %d of %d to %s: %w", n+1, len(streams), r.plan.Address, err)
+			return Result{}, fmt.Errorf("connection %d of %d to %s: %w", n+1, len(streams), r.plan.address(n), err)
 		}
 		defer s.conn.Close()
 		streams[n] = s
@@ -84,7 +84,7 @@ func (r *run) playStreams(cancel context.CancelCauseFunc) (Result, error) {
 // openStream connects, does the handshake, and sends the greeting.
 func (r *run) openStream(n int) (*stream, error) {
 	d := tls.Dialer{Config: r.plan.TLS}
-	conn, err := d.DialContext(r.over, "tcp", r.plan.Address)
+	conn, err := d.DialContext(r.over, "tcp", r.plan.address(n))
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (s *stream) tell(now int64) {
 func (r *run) leadStreams(streams []*stream, working *sync.WaitGroup) (marks [2]mark, err error) {
 	for r.begin.Load() == 0 {
 		if r.now() > int64(joinTime) {
-			return marks, fmt.Errorf("%d of %d connections to %s receive nothing; is it a hub that relays to all?", r.plan.Connections-int(r.joined.Load()), r.plan.Connections, r.plan.Address)
+			return marks, fmt.Errorf("%d of %d connections to %s receive nothing; is it a hub that relays to all?", r.plan.Connections-int(r.joined.Load()), r.plan.Connections, r.plan.hubs())
 		}
 		for _, s := range streams[:2] {
 			probe := r.wire.Append(nil, message.Message{Sender: message.Probe, Seq: uint32(s.number), Due: r.now()})
@@ -218,7 +218,7 @@ func (r *run) markStreams(m *mark, streams []*stream) error {
 		m.delivered += uint64(s.delivered.Load())
 		m.published += uint64(s.published.Load())
 	}
-	return m.measure(r.plan.PID)
+	return m.measure(&r.plan)
 }
 
 // streamsDrained reports whether everything has arrived, or nothing for Plan.Drain.

@@ -52,7 +52,7 @@ func TestStreamsWithoutTrust(t *testing.T) {
 	server, _ := certificate(t)
 	h := startHub(t, &testHub{}, server)
 	plan := paced()
-	plan.Address, plan.TLS = h.address(), &tls.Config{RootCAs: x509.NewCertPool()}
+	plan.Addresses, plan.TLS = []string{h.address()}, &tls.Config{RootCAs: x509.NewCertPool()}
 	if _, err := Run(t.Context(), plan); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("ended with %v", err)
 	}

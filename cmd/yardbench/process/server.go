@@ -56,7 +56,7 @@ func start(ctx context.Context, dir string, command []string) (*Server, error) {
 	if len(command) == 0 {
 		return nil, errors.New("a server needs a command; write one")
 	}
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,8 @@ func (s *Server) wait() {
 	close(s.ended)
 }
 
-// freeAddress returns an address that is not in use.
-func freeAddress() (string, error) {
+// FreeAddress returns an address that is not in use.
+func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
