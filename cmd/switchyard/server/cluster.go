@@ -59,7 +59,7 @@ func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 		Entered: func() { notice(srv.entered) },
 		Fail: func(err error) {
 			select {
-			case srv.failed <- err:
+			case srv.failed <- InvalidError{err}:
 			default: // another tenant has failed already
 			}
 		},
