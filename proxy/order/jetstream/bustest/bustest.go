@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -200,16 +201,26 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// freeAddress returns an address of the loopback on which nothing listens.
+// freeAddress returns an address of the loopback on which nothing listens. Its port is below those
+// that systems choose from by themselves, so that no connection takes it before the server does, or
+// while the server is restarted.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if _, used := addresses.LoadOrStore(address, true); used {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port from 10000 to 29999 is free")
+	return ""
 }
+
+var addresses sync.Map // that this process has chosen
 
 // output keeps what a process writes.
 type output struct {
