@@ -22,6 +22,7 @@ import (
 	"switchyard/cmd/switchyard/trial"
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
+	"switchyard/proxy/order/jetstream/bustest"
 )
 
 // asCommand makes the test's program run as switchyard, for tests that need a process with
@@ -43,8 +44,13 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"switchyard": main})
+	testscript.Main(withBus{m}, map[string]func(){"switchyard": main})
 }
+
+// withBus removes the server of the bus that a test has built.
+type withBus struct{ *testing.M }
+
+func (m withBus) Run() int { return bustest.Main(m.M) }
 
 // patience is how long a test waits for what must happen. It only costs time if the test fails.
 const patience = 60 * time.Second

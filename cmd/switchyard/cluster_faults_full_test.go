@@ -1,0 +1,113 @@
+//go:build full
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/proxy/order/jetstream/bustest"
+)
+
+// during runs a fault under traffic, and checks that everything arrives once and in one order at all
+// hubs, and that their tables are equal.
+func (tr *numberedTraffic) during(name string, fault func()) account {
+	tr.t.Helper()
+	tr.begin()
+	tr.talk()
+	tr.awaitHeard(200)
+	tr.forgetPauses()
+	fault()
+	tr.awaitHeard(500)
+	a := tr.count()
+	a.check(tr, name)
+	tr.hubs.checkTables()
+	return a
+}
+
+// Each server of the bus is killed, and stands still: one that leads, and others. Nothing is lost,
+// doubled or reordered, and no hub is taken for gone.
+func TestFaultsOfBusServers(t *testing.T) {
+	t.Parallel()
+	bus := bustest.Start(t, 3)
+	f := startFleet(bus, 3, fleetSettings{tenants: []string{"default"}, cluster: "alone_after = \"5m\"\nmember_timeout = \"1m\"\n"})
+	tr := startTraffic(f, 6, 30*time.Millisecond)
+	defer tr.close()
+	before := f.atOnePosition()
+	js := bus.Admin()
+	const stream = "SY_fleet_default"
+	during := func(i int, fault string, f func()) {
+		role := "following"
+		if bus.Leader(js, stream) == i {
+			role = "leading"
+		}
+		tr.during(fmt.Sprintf("%s server %d: %s", role, i, fault), f)
+	}
+	bus.Lead(js, stream, 0)
+	for i := range 3 {
+		during(i, "kill -9", func() { bus.Kill(i) })
+		bus.Restart(i)
+		bus.AwaitReplicas(js, stream)
+	}
+	bus.Lead(js, stream, 0)
+	for i := range 3 {
+		during(i, "stands still for 5 s", func() {
+			bus.Signal(i, syscall.SIGSTOP)
+			time.Sleep(5 * time.Second) // the fault
+			bus.Signal(i, syscall.SIGCONT)
+		})
+		bus.AwaitReplicas(js, stream)
+	}
+	after := f.atOnePosition()
+	for i := range after {
+		for hub := range after[i].Applied {
+			after[i].Applied[hub] -= before[i].Applied[hub]
+		}
+		if !maps.Equal(after[i].Applied, after[0].Applied) {
+			t.Errorf("from one position to another hub %d has applied %v, hub 1 %v", i+1, after[i].Applied, after[0].Applied)
+		}
+		if after[i].Gone > 0 || after[i].Alone > 0 {
+			t.Errorf("hub %d: %+v", i+1, after[i])
+		}
+	}
+	tr.checkAccounts()
+}
+
+// Each hub stands still for so long that the others take it for gone, and goes on; then each is
+// killed, and comes back. What the peers of the others say arrives everywhere, once and in one
+// order. What is for a user of such a hub alone may be lost while it is gone.
+func TestFaultsOfHubs(t *testing.T) {
+	t.Parallel()
+	f := startFleet(bustest.Start(t, 3), 3, fleetSettings{tenants: []string{"default"}, cluster: "alone_after = \"5m\"\n"})
+	tr := startTraffic(f, 6, 30*time.Millisecond)
+	defer tr.close()
+	for place := range 3 {
+		tr.during(fmt.Sprintf("hub %d stands still for 8 s", place+1), func() {
+			f.members[place].signal(syscall.SIGSTOP)
+			time.Sleep(8 * time.Second) // the fault
+			f.members[place].signal(syscall.SIGCONT)
+			f.awaitMembers(3)
+		})
+		tr.during(fmt.Sprintf("kill hub %d", place+1), func() {
+			tr.doom(place)
+			f.kill(place)
+			for range 3 { // some connect elsewhere
+				tr.connect((place+1)%3, false)
+			}
+			tr.talk()
+			f.awaitMembers(2)
+		})
+		tr.during(fmt.Sprintf("hub %d comes back", place+1), func() {
+			f.launch(place)
+			f.serve(place)
+			f.awaitMembers(3)
+			for i := range 4 {
+				tr.connect(place, i == 0)
+			}
+			tr.talk()
+		})
+	}
+}

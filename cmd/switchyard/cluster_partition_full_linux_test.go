@@ -1,0 +1,207 @@
+//go:build full
+
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchyard/proxy/certificate/authority"
+	"switchyard/proxy/order/jetstream/bustest"
+)
+
+// inNetwork is set in the process that plays TestPartition in a network of its own.
+const inNetwork = "SWITCHYARD_TEST_IN_NETWORK"
+
+// The network of TestPartition. The hub that is cut off has a network namespace of its own, and two
+// cables to that of the test: one to the bus, which is cut, and one to its peers.
+//
+//	servers on 127.0.0.1 ◀── relays on busHost ◀══ bus ══ hub ══ peers ══▶ talkers
+const (
+	busHost, busHub     = "10.231.1.1", "10.231.1.2"
+	peersHost, peersHub = "10.231.2.1", "10.231.2.2"
+)
+
+// One hub of three is cut off from the bus for 3 s, in which nobody takes it for gone, for 8 s, and
+// for 40 s, after half of which it goes on alone. What peers of the others say arrives everywhere
+// among them, once and in one order; afterwards the tables are equal, and everything arrives.
+//
+// Where no network namespace can be made, as in a container without that right, relays that stop
+// forwarding stand for the cable.
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(inNetwork) != "" {
+		playPartition(t, newCable(t))
+		return
+	}
+	args := []string{"--net", executable(t), "-test.run=^TestPartition$", "-test.v", "-test.timeout=5m"}
+	if os.Getuid() != 0 {
+		args = append([]string{"--user", "--map-root-user"}, args...)
+	}
+	if out, err := exec.Command("unshare", append(args[:len(args)-4:len(args)-4], "true")...).CombinedOutput(); err != nil {
+		t.Logf("relays instead of a network namespace: %v, %s", err, out)
+		playPartition(t, &relayedCable{})
+		return
+	}
+	cmd := exec.Command("unshare", args...)
+	cmd.Env = append(os.Environ(), inNetwork+"=1", bustest.ProgramVariable+"="+bustest.Program(t))
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A cable connects the hub at cutPlace with the bus.
+type cable interface {
+	prepare(bus *bustest.Bus, s *fleetSettings)
+	cut()
+	mend()
+}
+
+const cutPlace = 2
+
+func playPartition(t *testing.T, c cable) {
+	dir := t.TempDir()
+	ca := authority.New(t, "bus")
+	leaf := authority.Leaf{Server: true, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr(busHost)}}
+	certificate, key := ca.Issue(leaf).Write(dir, "server")
+	bus := bustest.Start(t, 3, "--certificate", certificate, "--key", key)
+	s := fleetSettings{tenants: []string{"default"}, cluster: fmt.Sprintf("ca = %q\n", ca.Write(dir, "ca"))}
+	c.prepare(bus, &s)
+	f := startFleet(bus, 3, s)
+	tr := startTraffic(f, 6, 30*time.Millisecond)
+	defer tr.close()
+	cut := func(d time.Duration) func() {
+		return func() {
+			c.cut()
+			time.Sleep(d) // the fault
+			c.mend()
+			f.awaitMembers(3)
+		}
+	}
+	if a := tr.during("a hub is cut off for 3 s", cut(3*time.Second)); a.excused > 0 {
+		t.Logf("on this busy machine the others took the hub for gone")
+	}
+	tr.during("a hub is cut off for 8 s", cut(8*time.Second))
+	tr.apart = cutPlace
+	tr.during("a hub is cut off for 40 s", cut(40*time.Second))
+	tr.apart = -1
+	tr.during("after all", func() {})
+	for _, m := range f.atOnePosition() {
+		if alone := m.Hub == cutPlace+1; alone != (m.Alone == 1) || !alone && m.Alone > 0 {
+			t.Errorf("hub %d was alone %d times", m.Hub, m.Alone)
+		}
+	}
+}
+
+// A relayedCable is relays.
+type relayedCable struct{ relays []*relay }
+
+func (c *relayedCable) prepare(bus *bustest.Bus, s *fleetSettings) {
+	s.servers = func(place int) []string {
+		if place != cutPlace {
+			return tlsServers(bus, place)
+		}
+		var through []string
+		for _, server := range tlsServers(bus, place) {
+			r := startRelay(bus.T(), strings.TrimPrefix(server, "tls://"), nil)
+			c.relays = append(c.relays, r)
+			through = append(through, "tls://"+r.address)
+		}
+		return through
+	}
+}
+
+func (c *relayedCable) set(held bool) {
+	for _, r := range c.relays {
+		r.set(func() { r.held = held })
+	}
+}
+
+func (c *relayedCable) cut()  { c.set(true) }
+func (c *relayedCable) mend() { c.set(false) }
+
+func tlsServers(bus *bustest.Bus, place int) (all []string) {
+	for _, server := range bus.Servers(place) {
+		all = append(all, strings.Replace(server, "nats://", "tls://", 1))
+	}
+	return all
+}
+
+// A networkCable is a pair of network devices.
+type networkCable struct {
+	t testing.TB
+}
+
+func newCable(t testing.TB) *networkCable {
+	c := &networkCable{t: t}
+	c.ip("link", "set", "lo", "up")
+	return c
+}
+
+// ip configures the network.
+func (c *networkCable) ip(args ...string) {
+	c.t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		c.t.Fatalf("ip %v: %v; it is in Debian's package iproute2\n%s", args, err, out)
+	}
+}
+
+func (c *networkCable) prepare(bus *bustest.Bus, s *fleetSettings) {
+	s.servers = func(place int) []string {
+		if place != cutPlace {
+			return tlsServers(bus, place)
+		}
+		var through []string
+		for _, server := range tlsServers(bus, place) {
+			through = append(through, "tls://"+startRelayAt(bus.T(), busHost, strings.TrimPrefix(server, "tls://"), nil).address)
+		}
+		return through
+	}
+	s.listen = func(place int) string {
+		if place == cutPlace {
+			return peersHub + ":0"
+		}
+		return "127.0.0.1:0"
+	}
+	// The devices are there before the hub, as the relays listen at them.
+	c.ip("link", "add", "bus", "type", "veth", "peer", "name", "bushub")
+	c.ip("link", "add", "peers", "type", "veth", "peer", "name", "peershub")
+	for device, host := range map[string]string{"bus": busHost, "peers": peersHost} {
+		c.ip("address", "add", host+"/24", "dev", device)
+		c.ip("link", "set", device, "up")
+	}
+	s.started = func(place, pid int) {
+		for _, device := range []string{"bushub", "peershub"} {
+			if place == cutPlace {
+				c.ip("link", "set", device, "netns", fmt.Sprint(pid))
+			}
+		}
+	}
+	s.wrap = func(place int, program string, args []string) *exec.Cmd {
+		if place != cutPlace {
+			return exec.Command(program, args...)
+		}
+		return c.inside(program, args)
+	}
+}
+
+// inside returns a command that runs the program in a network namespace of its own, once it has its
+// devices.
+func (c *networkCable) inside(program string, args []string) *exec.Cmd {
+	script := fmt.Sprintf(`until ip link set bushub up 2>/dev/null && ip link set peershub up 2>/dev/null; do sleep 0.01; done
+ip link set lo up && ip address add %s/24 dev bushub && ip address add %s/24 dev peershub && exec "$0" "$@"`, busHub, peersHub)
+	cmd := exec.Command("sh", append([]string{"-c", script, program}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	return cmd
+}
+
+func (c *networkCable) cut()  { c.ip("link", "set", "bus", "down") }
+func (c *networkCable) mend() { c.ip("link", "set", "bus", "up") }
