@@ -228,6 +228,7 @@ func TestFallsBehind(t *testing.T) {
 // Whatever the bus loses or doubles, all peers get everything once, in one order.
 func TestLossyBus(t *testing.T) {
 	inWorld(t, func(w *world) {
+		w.settings = func(s *Settings) { s.AloneAfter = 0 } // a hub that loses that much may be silent for long
 		all := w.hubs(3)
 		var peers []*peer
 		for _, n := range all {
@@ -245,7 +246,7 @@ func TestLossyBus(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		w.bus.SetFate(nil)
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Minute)
 		first := peers[0].take()
 		for i, p := range peers {
 			got := first
@@ -253,13 +254,13 @@ func TestLossyBus(t *testing.T) {
 				got = p.take()
 			}
 			if string(got) != string(first) {
-				t.Errorf("peer %d got other bytes than peer 0; its hub entered %v, that of peer 0 %v\n%s", i, all[i].member.Status().Entered, all[0].member.Status().Entered, all[0].lines)
+				t.Errorf("peer %d got other bytes than peer 0; its hub entered %v, that of peer 0 %v", i, all[i].member.Status().Entered, all[0].member.Status().Entered)
 			}
 		}
 		for i := range 200 {
 			for j := range peers {
 				if n := countOf(first, message(everyone, fmt.Sprintf("%d from %d", i, j))); n != 1 {
-					t.Fatalf("%d from %d came %d times", i, j, n)
+					t.Errorf("%d from %d came %d times", i, j, n)
 				}
 			}
 		}
