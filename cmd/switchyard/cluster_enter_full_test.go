@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"strings"
@@ -28,8 +29,9 @@ func (f *fleet) announce(place, users int) {
 		for i := range min(each, users-first) {
 			all = append(all, pdutest.Stat(uint32(1<<24+first+i), pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS))
 		}
-		c.say(pdutest.Online(all...))
-		c.settle()
+		c.say(pdutest.Online(all...), pdutest.StatusRequest(7, 1, nil))
+		for bytes.Equal(c.next(), pdutest.Heartbeat()) { // until the answer
+		}
 		c.SetReadDeadline(time.Time{})
 		go io.Copy(io.Discard, c) // until the test closes the connection
 	}
@@ -71,11 +73,11 @@ func TestEntering(t *testing.T) {
 
 	// The donor has the lowest number, and no users of those that were announced.
 	f.grow(5)
-	passed := func() (bytes int64) {
+	passed := func() (all int64) {
 		for _, r := range slow {
-			bytes += r.passed.Load()
+			all += r.passed.Load()
 		}
-		return bytes
+		return all
 	}
 	tr.during("two hubs enter, and the donor is killed half-way", func() {
 		f.launch(3)

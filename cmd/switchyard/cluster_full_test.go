@@ -49,7 +49,7 @@ type fleetSettings struct {
 // configuration is that of a hub with so many listeners for each tenant.
 func (s *fleetSettings) configuration(listeners int, listen string) string {
 	var b strings.Builder
-	b.WriteString("[peer]\nheartbeat = \"30m\"\ntimeout = \"1h\"\nfirst_pdu = \"1h\"\n")
+	b.WriteString("[peer]\nheartbeat = \"25s\"\ntimeout = \"1h\"\nfirst_pdu = \"1h\"\n")
 	for _, tenant := range s.tenants {
 		for range listeners {
 			fmt.Fprintf(&b, "[[listener]]\naddress = %q\ntenant = %q\ninsecure_open = %t\n", listen, tenant, !strings.HasPrefix(listen, "127."))
