@@ -230,7 +230,7 @@ func rightIn(t *testing.T, o operation) right {
 // visit makes the request and holds the answer against the document.
 func (f *full) visit(t *testing.T, d *description, o operation, v visit) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, v.method, "http://"+f.Addrs()[0].String()+v.path+"?"+v.query, strings.NewReader(v.body))
 	if err != nil {

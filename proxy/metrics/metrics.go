@@ -1,8 +1,8 @@
 // Package metrics serves counts to Prometheus. It counts nothing itself: each scrape reads
 // a State from its caller, so that the path of a PDU has plain additions only.
 //
-// Names begin with switchyard_, units are seconds and bytes. Labels are tenant, listener,
-// command, action, reason and kind. A peer can make up none of their values: a command
+// Names begin with switchyard_, units are seconds and bytes. Labels are tenant, listener, hub, state,
+// command, action, reason, kind and the like. A peer can make up none of their values: a command
 // that the protocol does not have is "other". No metric is by connection or user.
 package metrics
 
