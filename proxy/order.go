@@ -16,8 +16,8 @@ import (
 // Until it has come back it takes room. When there is none, readers wait, see awaitOrder.
 type Order interface {
 	hub.Order
-	// Full reports whether there is no room, so that readers have to wait until the order
-	// calls Tenant.OrderHasRoom.
+	// Full reports whether there is no room, so that readers have to wait. The order calls
+	// Tenant.OrderHasRoom when there may be room for another reason than that Ordered was called.
 	Full() bool
 	// Ready returns why connections should not be sent to this hub; nil if they should.
 	Ready() error
@@ -48,6 +48,9 @@ func (t *Tenant) Ordered(f func()) {
 	defer t.gate.leave(tenantWork)
 	f()
 	t.flush.request()
+	if !t.order.Full() {
+		t.orderWaiters.wake()
+	}
 }
 
 // OrderHasRoom wakes the readers that wait for room in the order.

@@ -143,9 +143,6 @@ func (t *Tenant) SetLimits(l Limits) {
 	}
 }
 
-// MaxPDU returns the largest PDU that a connection accepted now may send, in bytes.
-func (t *Tenant) MaxPDU() int { return t.limits.Load().MaxPDU }
-
 // SetAudit audits a second policy, which the tenant owns from then on: it judges every
 // PDU as well, and its verdicts are counted and not carried out. nil ends the audit.
 // Hub().Audit() returns the result.

@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"time"
+
+	"switchyard/proxy/order"
+)
 
 // separate makes the hub go on alone: its peers hear each other, in an order of their own. What was
 // under way is applied, and users of other hubs are offline. It still asks to enter.
@@ -22,19 +26,18 @@ func (c *membership) separate(now time.Time) {
 	}
 }
 
-// applyKept applies what was said alone.
-func (c *membership) applyKept() {
-	for kept := c.out.take(); len(kept) > 0; kept = c.out.take() {
-		for i := range kept {
-			c.settings.Hub.Apply(&kept[i])
-		}
+// applyKept applies what was said alone so far. What is said meanwhile waits for the next call, or
+// senders that are faster than this hub would keep it from everything else.
+func (c *membership) applyKept() { c.applyAll(c.out.take()) }
+
+func (c *membership) applyAll(kept []order.Record) {
+	for i := range kept {
+		c.settings.Hub.Apply(&kept[i])
 	}
 }
 
 // unite ends being alone. What is said from now on waits until this hub is a member.
 func (c *membership) unite() {
-	for c.applyKept(); !c.out.unite(); {
-		c.applyKept()
-	}
 	c.alone = false
+	c.applyAll(c.out.unite())
 }

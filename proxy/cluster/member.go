@@ -52,10 +52,8 @@ type Settings struct {
 	Hub     Hub
 	Ordered func(func()) // makes the changes of the hub, see proxy.Tenant
 	Room    func()       // wakes senders that wait for room
-	// Policies returns the sums of the policies in force, and MaxPDU the largest PDU that a peer may
-	// send.
+	// Policies returns the sums of the policies in force.
 	Policies func() []uint64
-	MaxPDU   func() int
 	Entered  func()      // the hub has become a member, or is alone, for the first time
 	Fail     func(error) // this hub cannot take part, by an error of its operator; called once at most
 	Log      *slog.Logger
@@ -130,8 +128,12 @@ func (m *Member) Entered() bool { return m.entered.Load() }
 // Say implements hub.Order.
 func (m *Member) Say(r *order.Record) { m.out.Say(r) }
 
-// Full implements proxy.Order.
-func (m *Member) Full() bool { return m.out.Full() }
+// Full implements proxy.Order. Questions of peers are not said, but the hub keeps them behind what
+// is under way.
+func (m *Member) Full() bool {
+	s := &m.membership.settings
+	return m.out.Full() || s.Hub.UnderwayBytes() > uint64(s.Window+s.Queue)
+}
 
 // Close ends the goroutines and closes the log. It may be called again.
 func (m *Member) Close() {
@@ -172,8 +174,12 @@ func (m *Member) apply() {
 	events, state, leaves := m.log.Events(), m.log.State(), m.leaves
 	m.ordered(func() { m.membership.start(time.Now()) })
 	for shown := State(""); ; {
+		read := events
+		if m.membership.phase == beginning {
+			read = nil // what is behind the head comes after begun
+		}
 		select {
-		case e := <-events:
+		case e := <-read:
 			m.ordered(func() { m.handle(e, events) })
 		case s := <-state:
 			m.ordered(func() {
@@ -208,7 +214,7 @@ func (m *Member) handle(e order.Event, events <-chan order.Event) {
 	now := time.Now()
 	for n := 1; ; n++ {
 		m.membership.event(now, e)
-		if n == batch {
+		if n == batch || m.membership.phase == beginning {
 			return
 		}
 		select {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"switchyard/pdu"
+	"switchyard/pdu/pb"
+	"switchyard/pdu/pdutest"
 	"switchyard/proxy"
 	"switchyard/proxy/order"
 	"switchyard/proxy/order/ordertest"
@@ -124,7 +126,7 @@ func TestOrderFull(t *testing.T) {
 			}
 		}()
 		time.Sleep(5 * time.Second)
-		if _, bytes := all[0].tenant.Hub().Underway(); bytes > 64<<10 {
+		if bytes := all[0].tenant.Hub().UnderwayBytes(); bytes > 64<<10 {
 			t.Errorf("%d bytes are under way", bytes)
 		}
 		if all[0].tenant.Hub().Counts().Slowed["order-full"] == 0 {
@@ -134,6 +136,36 @@ func TestOrderFull(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if got := countOf(q.take(), message(others, string(make([]byte, 1000)))); got != n {
 			t.Errorf("%d arrived, want %d", got, n)
+		}
+	})
+}
+
+// Questions that wait for what is under way take room, too, although no other hub is told of them.
+func TestOrderFullOfQuestions(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.settings = func(s *Settings) { s.Window, s.Queue = 4<<10, 16<<10 }
+		a := w.hub(1)
+		p := a.peer()
+		w.bus.SetFate(ordertest.Lost)
+		p.say(message(others, "is under way"))
+		const n = 500
+		go func() {
+			for range n {
+				p.say(pdutest.StatusRequest(1, 9, nil, 7))
+			}
+		}()
+		time.Sleep(5 * time.Second)
+		if bytes := a.tenant.Hub().UnderwayBytes(); bytes > 64<<10 {
+			t.Errorf("%d bytes are under way", bytes)
+		}
+		if a.tenant.Hub().Counts().Slowed["order-full"] == 0 {
+			t.Error("nobody was slowed")
+		}
+		w.bus.SetFate(nil)
+		time.Sleep(10 * time.Second)
+		answer := pdutest.StatusResponse(1, 9, nil, pdutest.UserStat(7, pb.UserStatType_USER_STATUS_OFFLINE))
+		if got := countOf(p.take(), answer); got != n {
+			t.Errorf("%d questions were answered, want %d", got, n)
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// A Hub is the tenant's hub, which *hub.Hub implements. One goroutine calls it.
+// A Hub is the tenant's hub, which *hub.Hub implements. One goroutine calls all methods but the last.
 type Hub interface {
 	Apply(r *order.Record)
 	DropHub(hub uint16)
@@ -16,6 +16,7 @@ type Hub interface {
 	ImportOrdered(next func() ([]byte, error)) error
 	Rejoin(say func(*order.Record))
 	TableSum() uint64
+	UnderwayBytes() uint64 // by any goroutine
 }
 
 // A phase is how far a hub has come on its way into the cluster:
@@ -315,7 +316,7 @@ func (c *membership) beat(now time.Time) {
 // facts are what this hub tells of itself.
 func (c *membership) facts(entering bool) order.Facts {
 	return order.Facts{Formats: order.Range{Least: order.Format, Most: order.Format}, Rules: order.Range{Least: rules, Most: rules},
-		Process: c.process, MaxPDU: uint32(c.settings.MaxPDU()), Entering: entering, Table: c.table, Policies: c.settings.Policies(), Name: c.settings.Name}
+		Process: c.process, Entering: entering, Table: c.table, Policies: c.settings.Policies(), Name: c.settings.Name}
 }
 
 // rules is the number of the rules by which this release changes the table and makes notices.

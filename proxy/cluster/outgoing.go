@@ -107,20 +107,22 @@ func (o *outgoing) separate() {
 func (o *outgoing) take() []order.Record {
 	o.mu.Lock()
 	defer o.unlock()
+	return o.takeKept()
+}
+
+// takeKept is take under mu.
+func (o *outgoing) takeKept() []order.Record {
 	kept := o.kept
 	o.kept, o.keptBytes = nil, 0
 	return kept
 }
 
-// unite ends separate, if everything is taken. From then on what is said is for all hubs.
-func (o *outgoing) unite() bool {
+// unite is take, and ends separate: what is said from then on is for all hubs.
+func (o *outgoing) unite() []order.Record {
 	o.mu.Lock()
 	defer o.unlock()
-	if len(o.kept) > 0 {
-		return false
-	}
 	o.alone = false
-	return true
+	return o.takeKept()
 }
 
 // clone returns a copy that shares no bytes with r.

@@ -87,7 +87,7 @@ func (w *world) start(number uint16) *node {
 	n.tenant = proxy.NewTenant("default", n.active, limits, log)
 	s := Settings{Number: number, Name: fmt.Sprintf("host-%d", number), Window: 4 << 20, Queue: 32 << 20, Held: 64 << 20,
 		MemberTimeout: 5 * time.Second, AloneAfter: 20 * time.Second, Policies: func() []uint64 { return []uint64{7} },
-		Hub: n.tenant.Hub(), Ordered: n.tenant.Ordered, Room: n.tenant.OrderHasRoom, Log: log, Fail: n.failed, Entered: func() { close(n.entered) }, MaxPDU: func() int { return 1 << 20 }}
+		Hub: n.tenant.Hub(), Ordered: n.tenant.Ordered, Room: n.tenant.OrderHasRoom, Log: log, Fail: n.failed, Entered: func() { close(n.entered) }}
 	if w.settings != nil {
 		w.settings(&s)
 	}

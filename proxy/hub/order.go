@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"sync/atomic"
+
 	"switchyard/proxy/order"
 )
 
@@ -53,7 +55,7 @@ type ordering struct {
 	spares      int             // their number
 	ahead       int             // records of Rejoin that come back before first
 	pdus        uint64          // PDUs under way
-	bytes       uint64          // memory that they take
+	bytes       atomic.Uint64   // memory that they take; read without mu
 	record      order.Record    // scratch
 	restated    []byte          // scratch
 }
@@ -83,16 +85,9 @@ func (h *Hub) TableSum() uint64 {
 	return h.presence.Sum()
 }
 
-// Underway returns how many PDUs of this hub's peers are under way, questions included, and how much
-// memory they take. Callers let peers wait when it is too much.
-func (h *Hub) Underway() (pdus, bytes uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.order == nil {
-		return 0, 0
-	}
-	return h.order.pdus, h.order.bytes
-}
+// UnderwayBytes returns how much memory takes what is under way of this hub's peers, questions
+// included. Callers let peers wait when it is too much. A lone hub must not be asked.
+func (h *Hub) UnderwayBytes() uint64 { return h.order.bytes.Load() }
 
 // hasFar reports whether other hubs have sessions. The ordering of a lone hub is nil. Called under
 // hub.mu.

@@ -219,14 +219,14 @@ func (o *ordering) push(kept *said) {
 		o.last.next = kept
 	}
 	o.last = kept
-	o.bytes += kept.bytes
+	o.bytes.Add(kept.bytes)
 }
 
 // pop removes the first of what is under way. Called under hub.mu.
 func (o *ordering) pop() {
 	kept := o.first
 	o.first = kept.next
-	o.bytes -= kept.bytes
+	o.bytes.Add(-kept.bytes)
 	o.giveBack(kept)
 }
 

@@ -1,6 +1,7 @@
 package order
 
-// maxLong bounds a batch in parts, whatever its hub says of its largest PDU.
+// maxLong bounds a batch in parts: the largest peer.max_pdu, and what was read together with such a
+// PDU. A lower limit of its hub does not count here, as it changes while PDUs are under way.
 const maxLong = 1<<30 + MaxRecord
 
 // An assembly is a batch of which not all parts have been read. Other records of the hub that are
@@ -22,7 +23,7 @@ func (s *slot) assemble(r *Record) (*Record, Ignored) {
 	n := uint64(len(r.Piece)) + uint64(r.Left)
 	switch {
 	case s.long.left > 0 && n != uint64(s.long.left),
-		s.long.left == 0 && n > min(uint64(s.facts.MaxPDU)+MaxRecord, maxLong):
+		s.long.left == 0 && n > maxLong:
 		return nil, Broken
 	case r.Left > 0:
 		s.long = assembly{append(s.long.bytes, r.Piece...), r.Left}

@@ -88,10 +88,11 @@ func (s *sighting) with(e Entry, r *Record, tells bool) *sighting {
 const rivalTime = 3 * time.Second
 
 // Alone reports whether a hub whose Enter stood at entered may say Found: every other one has left,
-// has said nothing for twice the timeout by the engine's clock, or has its Enter behind that. If the
-// So has another process with this hub's number, if it has spoken within rivalTime: if it lives, it
-// soon shows, see Taken. If the hub's Enter is unanswered, it need not wait for those with higher numbers that want to enter, too;
-// otherwise two that ask again and again would wait for each other.
+// has said nothing for twice the timeout by the engine's clock, or has its Enter behind that. The
+// same is asked of another process with this hub's number, if it has spoken within rivalTime: if it
+// lives, it soon shows, see Taken. If the hub's Enter is unanswered, the hub need not wait for those
+// with higher numbers that want to enter, too; otherwise two that ask again and again would wait for
+// each other.
 func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration, unanswered bool) bool {
 	bus := c.bus.Add(max(0, now.Sub(c.seen))) // or later
 	if s := c.rival; s != nil && !s.left && bus.Sub(s.last) <= rivalTime && !entered.Before(s.entered) {

@@ -10,7 +10,7 @@ import (
 //	length 2                          of what follows; a later release may add to the end
 //	formats 1 + 1, rules 1 + 1        least, most
 //	flags 1                           1: entering, 2: check
-//	process 8, largest PDU 4
+//	process 8
 //	epoch 8, sequence 8, sum 8        table
 //	policies 1, 8 for each
 //	name 1, …
@@ -20,7 +20,6 @@ type Facts struct {
 	Formats  Range    // of records that it can read and write
 	Rules    Range    // that it can follow
 	Process  uint64   // drawn once by each process
-	MaxPDU   uint32   // the largest PDU that its peers may send, in bytes
 	Entering bool     // it does not have the tenant's state yet, so it cannot be the donor
 	Check    bool     // Beat: all who read it take the sum of their table as of here
 	Table    TableSum // of its user table
@@ -46,7 +45,7 @@ type TableSum struct {
 const (
 	maxPolicies = 16
 	maxName     = 64
-	factsLen    = 4 + 1 + 8 + 4 + positionLen + 8 + 1 + 1 // without its length, policies and name
+	factsLen    = 4 + 1 + 8 + positionLen + 8 + 1 + 1 // without its length, policies and name
 
 	flagEntering = 1
 	flagCheck    = 2
@@ -57,7 +56,6 @@ func (f *Facts) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(factsLen+8*len(policies)+len(name)))
 	dst = append(dst, f.Formats.Least, f.Formats.Most, f.Rules.Least, f.Rules.Most, f.flags())
 	dst = binary.BigEndian.AppendUint64(dst, f.Process)
-	dst = binary.BigEndian.AppendUint32(dst, f.MaxPDU)
 	dst = appendPosition(dst, f.Table.Position)
 	dst = binary.BigEndian.AppendUint64(dst, f.Table.Sum)
 	dst = append(dst, byte(len(policies)))
@@ -87,13 +85,13 @@ func (f *Facts) parse(b []byte) error {
 	}
 	b = b[2:]
 	*f = Facts{Formats: Range{b[0], b[1]}, Rules: Range{b[2], b[3]}, Entering: b[4]&flagEntering != 0, Check: b[4]&flagCheck != 0,
-		Process: binary.BigEndian.Uint64(b[5:]), MaxPDU: binary.BigEndian.Uint32(b[13:])}
-	f.Table = TableSum{parsePosition(b[17:]), binary.BigEndian.Uint64(b[33:])}
+		Process: binary.BigEndian.Uint64(b[5:])}
+	f.Table = TableSum{parsePosition(b[13:]), binary.BigEndian.Uint64(b[29:])}
 	if f.Formats.Least > f.Formats.Most || f.Rules.Least > f.Rules.Most {
 		return errors.New("a range of formats or rules is empty")
 	}
-	n := int(b[41])
-	if b = b[42:]; n > maxPolicies || len(b) < 8*n+1 {
+	n := int(b[37])
+	if b = b[38:]; n > maxPolicies || len(b) < 8*n+1 {
 		return errCut
 	}
 	for ; n > 0; n-- {

@@ -30,7 +30,7 @@ func newReader(t *testing.T) *reader {
 
 // known are the facts of the process p.
 func known(p uint64) order.Facts {
-	return order.Facts{Formats: order.Range{Least: 1, Most: 1}, Rules: order.Range{Least: 1, Most: 2}, Process: p, MaxPDU: 1 << 20}
+	return order.Facts{Formats: order.Range{Least: 1, Most: 1}, Rules: order.Range{Least: 1, Most: 2}, Process: p}
 }
 
 // read reads the record.

@@ -60,6 +60,15 @@ func TestBatchInParts(t *testing.T) {
 	m.wants("", say(order.Joined, two, 5))
 }
 
+// A hub whose limit for PDUs was changed while one was under way is not stuck: all members assemble
+// what the largest limit admits.
+func TestLongestBatchInParts(t *testing.T) {
+	m := newReader(t)
+	two := origin(2, 7)
+	m.enters(two, 2)
+	m.wants("", &order.Record{Kind: order.Part, Origin: two, Number: 2, Piece: make([]byte, 10), Left: 1 << 30})
+}
+
 // What the parts are together is checked as any record is, and their length before there is memory.
 func TestBadParts(t *testing.T) {
 	m := newReader(t)
@@ -69,7 +78,7 @@ func TestBadParts(t *testing.T) {
 		return &order.Record{Kind: order.Part, Origin: two, Number: number, Piece: piece, Left: left}
 	}
 	m.wants(order.Broken, part(2, make([]byte, 10), 0)) // a batch in one part
-	m.wants(order.Broken, part(2, make([]byte, 10), 1<<20+order.MaxRecord))
+	m.wants(order.Broken, part(2, make([]byte, 10), 1<<30+order.MaxRecord))
 	m.wants(order.Broken, part(2, make([]byte, 10), 1<<32-1))
 	m.wants("", part(2, make([]byte, 10), 20))
 	m.wants(order.Broken, part(3, bytes.Repeat([]byte{1}, 20), 0)) // no run

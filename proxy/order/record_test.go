@@ -21,7 +21,7 @@ func pdus(n, body int) (b []byte) {
 }
 
 func facts() order.Facts {
-	return order.Facts{Formats: order.Range{Least: 1, Most: 2}, Rules: order.Range{Least: 0, Most: 3}, Process: 0x0102030405060708, MaxPDU: 16 << 20,
+	return order.Facts{Formats: order.Range{Least: 1, Most: 2}, Rules: order.Range{Least: 0, Most: 3}, Process: 0x0102030405060708,
 		Entering: true, Table: order.TableSum{Position: order.Position{Epoch: 9, Sequence: 8}, Sum: 7}, Policies: []uint64{5, 6}, Name: "hub-a"}
 }
 
@@ -113,8 +113,8 @@ func TestRefusedRecords(t *testing.T) {
 		{"length of a PDU", change(all[0], func(b []byte) { b[24+24+3] = 15 }), "below the header"},
 		{"PDU beyond the run", change(all[0], func(b []byte) { b[24+24] = 1 }), "cut off"},
 		{"formats", change(all[4], func(b []byte) { b[18] = 9 }), "empty"},
-		{"policies", change(all[4], func(b []byte) { b[18+41] = 17 }), "cut off"},
-		{"name", change(all[4], func(b []byte) { b[18+42+16] = 65 }), "cut off"},
+		{"policies", change(all[4], func(b []byte) { b[18+37] = 17 }), "cut off"},
+		{"name", change(all[4], func(b []byte) { b[18+38+16] = 65 }), "cut off"},
 		{"facts too short", change(all[4], func(b []byte) { binary.BigEndian.PutUint16(b[16:], 10) }), "cut off"},
 	} {
 		if _, err := order.Parse(c.bytes); err == nil || !strings.Contains(err.Error(), c.want) {

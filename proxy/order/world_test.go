@@ -127,7 +127,7 @@ func (h *hub) enter(why string) {
 }
 
 func (h *hub) facts() order.Facts {
-	return order.Facts{Formats: order.Range{Least: 1, Most: 1}, Process: h.process, MaxPDU: 1 << 20, Entering: !h.members.In(), Table: h.checked}
+	return order.Facts{Formats: order.Range{Least: 1, Most: 1}, Process: h.process, Entering: !h.members.In(), Table: h.checked}
 }
 
 // beat does what is due.

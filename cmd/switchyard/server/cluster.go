@@ -55,8 +55,8 @@ func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 		Window: int(c.Cluster.Window), Queue: int(c.Cluster.Queue), Held: int(c.Cluster.Log),
 		MemberTimeout: time.Duration(c.Cluster.MemberTimeout), AloneAfter: time.Duration(c.Cluster.AloneAfter),
 		Hub: s.tenant.Hub(), Ordered: s.tenant.Ordered, Room: s.tenant.OrderHasRoom,
-		Policies: func() []uint64 { return *s.told.Load() }, MaxPDU: s.tenant.MaxPDU,
-		Entered: func() { notice(srv.entered) },
+		Policies: func() []uint64 { return *s.told.Load() },
+		Entered:  func() { notice(srv.entered) },
 		Fail: func(err error) {
 			select {
 			case srv.failed <- InvalidError{err}:
@@ -109,9 +109,10 @@ func (srv *server) entering() (names []string) {
 
 // unmovable returns why connections cannot move to another process, or nil: it would have to be the
 // same member of the cluster, with what is under way.
-func unmovable(c *config.Config) error {
+func (srv *server) unmovable() error {
+	c := srv.config
 	for _, t := range c.Tenants {
-		if isShared(c, t) {
+		if s := srv.tenants[t.Name]; s != nil && s.member != nil || isShared(c, t) {
 			return fmt.Errorf("tenant %s is shared by the hubs of cluster %s, and the place of a hub among them cannot move to another process; install the new program and restart the hubs one after the other", t.Name, c.Cluster.Name)
 		}
 	}

@@ -66,6 +66,30 @@ func TestServersActAsOne(t *testing.T) {
 	two.expect("a hub has left the cluster", 1)
 }
 
+// What a reload changes in [cluster] waits for a restart, also for tenants that it adds. Until then
+// the tenants of the cluster cannot move to another process.
+func TestClusterKeysWaitForARestart(t *testing.T) {
+	bus := ordertest.NewBus()
+	s := serveOn(t, bus, 1)
+	s.expect("listening", 1)
+	s.savePolicy("b", "b")
+	s.save("config.toml", []byte(strings.ReplaceAll(tenants("a", "b"), "[tenant.b]", "[tenant.b]\ncluster = false")))
+	s.expect("take effect after a restart", 1)
+	s.expect("configuration reloaded", 1)
+	s.expect("listening", 2)
+	if s.tenant("a").Order() == nil || s.tenant("b").Order() != nil {
+		t.Error("a tenant is in the cluster that should not, or is not")
+	}
+	if _, err := s.state.Upgrade(t.Context(), api.UpgradeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if u := s.state.LastUpgrade(); u.Step != string(stepRefused) || !strings.Contains(u.Error, "restart the hubs one after the other") {
+		t.Errorf("an upgrade ended with %+v", u)
+	}
+	s.state.Drain()
+	s.stop(nil)
+}
+
 // tenant returns a tenant that the server has, whether or not peers are let in.
 func (s *testServer) tenant(name string) *proxy.Tenant {
 	for _, t := range s.state.State().Tenants {

@@ -69,7 +69,7 @@ func (srv *server) takeOver(from *handover.Conn) error {
 // Offer loads what the configuration names.
 func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
 	srv := t.server
-	if err := unmovable(srv.config); err != nil {
+	if err := srv.unmovable(); err != nil {
 		return handover.Offer{}, err
 	}
 	srv.log.Info("taking over", "from_version", hello.Version, "from_pid", hello.PID)

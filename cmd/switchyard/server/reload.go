@@ -156,11 +156,12 @@ func (srv *server) engineFor(c *config.Config) *wasm.Engine {
 func (srv *server) apply() error {
 	p := srv.next
 	srv.next = nil
+	live, restart := config.Changes(srv.config, p.config)
+	p.config.Cluster = srv.config.Cluster // its keys wait for a restart, also for tenants that are added now
 	if err := p.prepare(); err != nil {
 		p.rollback()
 		return err
 	}
-	live, restart := config.Changes(srv.config, p.config)
 	srv.engine = p.engine
 	if len(restart) > 0 {
 		srv.log.Warn("these changes take effect after a restart", "keys", restart)

@@ -113,7 +113,7 @@ func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upg
 		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
 		return
 	}
-	if err := unmovable(srv.config); err != nil {
+	if err := srv.unmovable(); err != nil {
 		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
 		return
 	}

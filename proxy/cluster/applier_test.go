@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"switchyard/proxy/order"
+)
+
+// A fakeHub has no peers.
+type fakeHub struct {
+	applied int
+	apply   func()
+}
+
+func (h *fakeHub) Apply(*order.Record) {
+	h.applied++
+	if h.apply != nil {
+		h.apply()
+	}
+}
+func (h *fakeHub) DropHub(uint16)                             {}
+func (h *fakeHub) ExportOrdered(func([]byte) error) error     { return nil }
+func (h *fakeHub) ImportOrdered(func() ([]byte, error)) error { return nil }
+func (h *fakeHub) Rejoin(func(*order.Record))                 {}
+func (h *fakeHub) TableSum() uint64                           { return 0 }
+func (h *fakeHub) UnderwayBytes() uint64                      { return 0 }
+
+func settingsOf(h Hub) Settings {
+	return Settings{Number: 1, Hub: h, Ordered: func(f func()) { f() }, Room: func() {}, Policies: func() []uint64 { return nil },
+		Entered: func() {}, Window: 1 << 20, Queue: 1 << 20, MemberTimeout: time.Second, Log: slog.New(slog.DiscardHandler)}
+}
+
+// Peers that say more as fast as a hub that is alone applies it do not keep it from everything else.
+func TestFastSendersAlone(t *testing.T) {
+	h := new(fakeHub)
+	s := settingsOf(h)
+	out := newOutgoing(1, s.Window, s.Queue, s.Room)
+	c := newMembership(s, out)
+	joined := order.Record{Kind: order.Joined, Session: 1<<40 + 1}
+	out.separate()
+	h.apply = func() {
+		if h.applied < 1000 {
+			out.Say(&joined)
+		}
+	}
+	out.Say(&joined)
+	c.applyKept()
+	if h.applied != 1 {
+		t.Errorf("applied %d records at once, of which 1 was said before", h.applied)
+	}
+	c.unite()
+	if n, _, _ := out.outbox.Underway(); h.applied != 2 || n != 1 || c.alone {
+		t.Errorf("%d records are applied and %d under way, alone: %v; want 2, the second as the last one said alone, and 1 for all hubs", h.applied, n, c.alone)
+	}
+}
+
+// An earlyLog offers a record before Begin has returned.
+type earlyLog struct {
+	events chan order.Event
+	early  chan bool // whether the record was received before that
+}
+
+func (l *earlyLog) Append([]byte) error { return nil }
+func (l *earlyLog) Begin(context.Context) (last []order.Entry, head order.Position, err error) {
+	select {
+	case l.events <- order.Event{Kind: order.Reached}:
+		l.early <- true
+	case <-time.After(time.Second):
+		l.early <- false
+	}
+	return nil, order.Position{Epoch: 1, Sequence: 1}, nil
+}
+func (l *earlyLog) Events() <-chan order.Event { return l.events }
+func (l *earlyLog) SendState(context.Context, order.Origin, order.Origin, []byte, bool) error {
+	return nil
+}
+func (l *earlyLog) State() <-chan order.StateChunk { return nil }
+func (l *earlyLog) Counts() order.LogCounts        { return order.LogCounts{} }
+func (l *earlyLog) Close()                         {}
+
+// What is behind the head is handled behind it: the hub's Enter names what it has read.
+func TestEventsWaitForBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &earlyLog{events: make(chan order.Event), early: make(chan bool, 1)}
+		m := New(l, settingsOf(new(fakeHub)))
+		m.Start()
+		defer m.Close()
+		if <-l.early {
+			t.Error("an event was handled before the reading had begun")
+		}
+		l.events <- order.Event{Kind: order.Reached} // is received now
+	})
+}
