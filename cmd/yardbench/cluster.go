@@ -82,7 +82,7 @@ func (g *clustering) start(ctx context.Context, dir string, command []string) (*
 		return nil, fmt.Errorf("make a folder for the cluster: %w", err)
 	}
 	all := new(group)
-	if err := all.startBus(ctx, dir, g.bus); err == nil {
+	if err = all.startBus(ctx, dir, g.bus); err == nil {
 		err = all.startHubs(ctx, dir, command, g.hubs)
 	}
 	if err != nil {

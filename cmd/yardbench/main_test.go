@@ -210,6 +210,16 @@ func TestClusterTable(t *testing.T) {
 	}
 }
 
+// A cluster whose bus or hubs do not start is an error.
+func TestClusterThatDoesNotStart(t *testing.T) {
+	for _, hubs := range []int{0, 1} {
+		g := clustering{hubs: hubs, bus: filepath.Join(t.TempDir(), "missing")}
+		if _, err := g.start(t.Context(), t.TempDir(), []string{g.bus}); err == nil {
+			t.Errorf("%d hubs run without a bus", hubs)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for x, want := range map[float64]string{0: "0", 0.01234: "0.0123", 0.1234: "0.123", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 12345: "12345"} {
 		if got := number(x); got != want {
