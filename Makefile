@@ -86,22 +86,25 @@ uninstall:
 
 # release builds the same bytes from the same commit with the same version of Go, on any
 # machine. 'switchyard version' prints the commit and its tag. It refuses a checkout with
-# changes, because such a release could not be reproduced.
+# changes, because such a release could not be reproduced. yardbus is
+# built in its folder, because it has a module of its own.
 RELEASE = $(DIST)/release
+RELEASED = GOFLAGS= GOEXPERIMENT= GOOS=linux GOARCH=$$arch GOAMD64=v1 GOARM64=v8.0 $(GOBUILD) -mod=readonly -buildvcs=true
 
 release: | $(DIST)/.gitignore
 	@test -z "$$(git status --porcelain)" || { git status --short; echo 'release: commit these changes, or put them away: a release is built from a commit' >&2; exit 1; }
 	rm -rf $(RELEASE)
 	for arch in amd64 arm64; do \
-		GOFLAGS= GOEXPERIMENT= GOOS=linux GOARCH=$$arch GOAMD64=v1 GOARM64=v8.0 \
-			$(GOBUILD) -mod=readonly -buildvcs=true -o $(RELEASE)/switchyard-linux-$$arch ./cmd/switchyard || exit 1; \
+		$(RELEASED) -o $(RELEASE)/switchyard-linux-$$arch ./cmd/switchyard || exit 1; \
+		(cd cmd/yardbus && $(RELEASED) -o $(abspath $(RELEASE))/yardbus-linux-$$arch .) || exit 1; \
 	done
-	cd $(RELEASE) && sha256sum switchyard-linux-* > SHA256SUMS
+	cd $(RELEASE) && sha256sum *-linux-* > SHA256SUMS
 
-# image builds an image that contains the release's program alone. ENGINE is docker,
-# podman or buildah.
+# image builds two images, each with one program of the release and nothing else. ENGINE is
+# docker, podman or buildah.
 image: release
 	rm -rf $(DIST)/image
 	mkdir -p $(DIST)/image/state
-	cp $(RELEASE)/switchyard-linux-* deploy/container/Containerfile deploy/container/config.toml $(DIST)/image
+	cp $(RELEASE)/*-linux-* deploy/container/*Containerfile deploy/container/config.toml $(DIST)/image
 	$(ENGINE) build --file $(DIST)/image/Containerfile --tag switchyard $(DIST)/image
+	$(ENGINE) build --file $(DIST)/image/yardbus.Containerfile --tag yardbus $(DIST)/image

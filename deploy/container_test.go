@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,11 +36,18 @@ func execForm(t *testing.T, text string) (words []string) {
 	return words
 }
 
-func TestContainerfile(t *testing.T) {
+// instructionsOf returns the texts of a Containerfile's instructions by name.
+func instructionsOf(t *testing.T, file string) map[string][]string {
+	t.Helper()
 	got := map[string][]string{}
-	for _, i := range instructions(t, read(t, "container/Containerfile")) {
+	for _, i := range instructions(t, read(t, file)) {
 		got[i.name] = append(got[i.name], i.text)
 	}
+	return got
+}
+
+func TestContainerfile(t *testing.T) {
+	got := instructionsOf(t, "container/Containerfile")
 	for name, want := range map[string][]string{
 		"FROM":       {"scratch"},
 		"ARG":        {"TARGETARCH=amd64"},
@@ -86,4 +94,24 @@ func TestContainerConfiguration(t *testing.T) {
 	if !strings.Contains(text, `address = ":8200"`) || !strings.Contains(text, "\nallow = [") || strings.Contains(text, "insecure_open") {
 		t.Errorf("want a listener that only private networks reach:\n%s", text)
 	}
+}
+
+func TestContainerfileOfTheBus(t *testing.T) {
+	want := map[string][]string{
+		"FROM":       {"scratch"},
+		"ARG":        {"TARGETARCH=amd64"},
+		"USER":       {"65532:65532"},
+		"EXPOSE":     {"4222 6222"},
+		"STOPSIGNAL": {"SIGTERM"},
+		"COPY": {
+			"--chmod=755 yardbus-linux-${TARGETARCH} /yardbus",
+			"--chown=65532:65532 --chmod=700 state /var/lib/yardbus",
+		},
+		"ENTRYPOINT": {`["/yardbus", "--store", "/var/lib/yardbus"]`},
+	}
+	got := instructionsOf(t, "container/yardbus.Containerfile")
+	if !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	execForm(t, got["ENTRYPOINT"][0])
 }

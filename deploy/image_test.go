@@ -33,7 +33,7 @@ func TestContainerProgram(t *testing.T) {
 	}
 }
 
-// 'make image' builds an image whose program runs with nothing but the image's files.
+// 'make image' builds images whose programs run with nothing but the image's files.
 func TestImage(t *testing.T) {
 	buildah := tool(t, "buildah", "buildah")
 	if os.Geteuid() != 0 { // in a user namespace, where the user is root
@@ -62,6 +62,12 @@ func TestImage(t *testing.T) {
 		if got := strings.TrimSpace(execute(t, in("inspect", "--type", "image", "--format", field, "switchyard"))); got != want {
 			t.Errorf("%s is %q, want %q", field, got, want)
 		}
+	}
+
+	// That of the bus has the program, which starts with its own folder.
+	bus := strings.TrimSpace(execute(t, in("from", "yardbus")))
+	if out, err := in("run", bus, "--", "/yardbus", "--store", "/var/lib/yardbus", "--listen", "0.0.0.0:4222").CombinedOutput(); err == nil || !strings.Contains(string(out), "yardbus: --listen 0.0.0.0:4222 is no loopback address") {
+		t.Errorf("a listener without TLS: %v\n%s", err, out)
 	}
 
 	container := strings.TrimSpace(execute(t, in("from", "switchyard")))
