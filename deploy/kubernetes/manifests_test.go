@@ -29,21 +29,28 @@ type manifests struct {
 	networkPolicy    networkPolicy
 }
 
-// readManifests reads them strictly: each kind once, without unknown fields.
+// readManifests reads them strictly.
 func readManifests(t *testing.T) (m manifests) {
 	t.Helper()
-	kinds := map[string]any{
-		"v1 ConfigMap":                       &m.configMap,
-		"apps/v1 Deployment":                 &m.deployment,
-		"v1 Service":                         &m.service,
-		"policy/v1 PodDisruptionBudget":      &m.disruptionBudget,
-		"networking.k8s.io/v1 NetworkPolicy": &m.networkPolicy,
-	}
-	files, err := filepath.Glob("*.yaml")
+	readObjects(t, "*.yaml", map[string]any{
+		"v1 ConfigMap switchyard":                       &m.configMap,
+		"apps/v1 Deployment switchyard":                 &m.deployment,
+		"v1 Service switchyard":                         &m.service,
+		"policy/v1 PodDisruptionBudget switchyard":      &m.disruptionBudget,
+		"networking.k8s.io/v1 NetworkPolicy switchyard": &m.networkPolicy,
+	})
+	return m
+}
+
+// readObjects reads the objects of files by version, kind and name, each once and without unknown
+// fields.
+func readObjects(t *testing.T, files string, objects map[string]any) {
+	t.Helper()
+	names, err := filepath.Glob(files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range files {
+	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -56,43 +63,52 @@ func readManifests(t *testing.T) (m manifests) {
 			} else if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			var h head
-			if err := node.Decode(&h); err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			kind := h.APIVersion + " " + h.Kind
-			into, ok := kinds[kind]
-			if !ok {
-				t.Fatalf("%s: a %q, which is unknown or occurs twice", name, kind)
-			}
-			delete(kinds, kind)
-			again, err := yaml.Marshal(&node)
-			if err != nil {
-				t.Fatal(err)
-			}
-			strict := yaml.NewDecoder(bytes.NewReader(again))
-			strict.KnownFields(true)
-			if err := strict.Decode(into); err != nil {
-				t.Fatalf("%s, %s: %v", name, kind, err)
-			}
-			if h.Metadata.Name != "switchyard" || h.Metadata.Labels["app.kubernetes.io/name"] != "switchyard" {
-				t.Errorf("%s, %s: named and labelled %+v", name, kind, h.Metadata)
-			}
+			readObject(t, name, &node, objects)
 		}
 	}
-	for kind := range kinds {
-		t.Fatalf("there is no %s", kind)
+	for object := range objects {
+		t.Fatalf("there is no %s", object)
 	}
-	return m
+}
+
+// readObject reads one object and takes it off the list.
+func readObject(t *testing.T, file string, node *yaml.Node, objects map[string]any) {
+	t.Helper()
+	var h head
+	if err := node.Decode(&h); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	object := h.APIVersion + " " + h.Kind + " " + h.Metadata.Name
+	into, ok := objects[object]
+	if !ok {
+		t.Fatalf("%s: %q is unknown or occurs twice", file, object)
+	}
+	delete(objects, object)
+	again, err := yaml.Marshal(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict := yaml.NewDecoder(bytes.NewReader(again))
+	strict.KnownFields(true)
+	if err := strict.Decode(into); err != nil {
+		t.Fatalf("%s, %s: %v", file, object, err)
+	}
+	if h.Metadata.Labels["app.kubernetes.io/name"] != h.Metadata.Name {
+		t.Errorf("%s, %s: labelled %v", file, object, h.Metadata.Labels)
+	}
 }
 
 func (m manifests) container(t *testing.T) container {
 	t.Helper()
-	all := m.deployment.Spec.Template.Spec.Containers
-	if len(all) != 1 {
-		t.Fatalf("%d containers, want one", len(all))
+	return m.deployment.Spec.Template.Spec.container(t)
+}
+
+func (p pod) container(t *testing.T) container {
+	t.Helper()
+	if len(p.Containers) != 1 {
+		t.Fatalf("%d containers, want one", len(p.Containers))
 	}
-	return all[0]
+	return p.Containers[0]
 }
 
 // Objects refer to each other by existing names and labels.
@@ -135,15 +151,16 @@ func TestThereIsOneHub(t *testing.T) {
 	if b := m.disruptionBudget.Spec; b.MinAvailable != 1 || b.UnhealthyPodEvictionPolicy != "AlwaysAllow" {
 		t.Errorf("got %+v", b)
 	}
-	if c := m.container(t); c.Resources.Limits["cpu"] != "" || c.Resources.Requests["cpu"] == "" {
-		t.Errorf("CPU: %+v, want a request and no limit", c.Resources)
-	}
 }
 
 // The pod has no rights that it does not need.
 func TestPodIsConfined(t *testing.T) {
-	m := readManifests(t)
-	p, c := m.deployment.Spec.Template.Spec, m.container(t)
+	wantConfined(t, readManifests(t).deployment.Spec.Template.Spec)
+}
+
+func wantConfined(t *testing.T, p pod) {
+	t.Helper()
+	c := p.container(t)
 	if s := p.SecurityContext; !s.RunAsNonRoot || s.RunAsUser != 65532 || s.RunAsGroup != 65532 || s.FSGroup != 65532 || s.SeccompProfile.Type != "RuntimeDefault" {
 		t.Errorf("the pod's context is %+v", s)
 	}
@@ -196,14 +213,22 @@ func bytesOf(t *testing.T, q string) float64 {
 	return n * map[string]float64{"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}[found[2]]
 }
 
-func TestMemory(t *testing.T) {
-	c := readManifests(t).container(t)
-	if len(c.Env) != 1 || c.Env[0].Name != "GOMEMLIMIT" {
+func TestResources(t *testing.T) {
+	wantResources(t, readManifests(t).container(t))
+}
+
+// wantResources compares the memory limits of Go and of the container, and wants no limit of CPU.
+func wantResources(t *testing.T, c container) {
+	t.Helper()
+	if len(c.Env) == 0 || c.Env[0].Name != "GOMEMLIMIT" {
 		t.Fatalf("the environment is %v, want GOMEMLIMIT", c.Env)
 	}
 	limit := bytesOf(t, c.Resources.Limits["memory"])
 	if share := bytesOf(t, c.Env[0].Value) / limit; share < 0.8 || share > 0.95 {
 		t.Errorf("GOMEMLIMIT is %.2f of the limit, want 0.8 to 0.95", share)
+	}
+	if c.Resources.Limits["cpu"] != "" || c.Resources.Requests["cpu"] == "" {
+		t.Errorf("CPU: %+v, want a request and no limit", c.Resources)
 	}
 	if request := c.Resources.Requests["memory"]; bytesOf(t, request) != limit {
 		t.Errorf("%s requested of %s: what is not requested may be taken back", request, c.Resources.Limits["memory"])
@@ -295,6 +320,14 @@ func TestProbes(t *testing.T) {
 	if strings.Contains(m.configMap.Data["config.toml"], "[admin]") || !strings.Contains(string(defaults), `address = "127.0.0.1:8280"`) {
 		t.Error("admin does not listen on 127.0.0.1:8280")
 	}
+	wantProbes(t, c)
+	// 69 and not 64: the command and its flags exist, and nothing listens on port 1.
+	run(t, t.TempDir(), 69, "health", "--ready", "--address", "127.0.0.1:1")
+}
+
+// wantProbes wants the probes of a hub.
+func wantProbes(t *testing.T, c container) {
+	t.Helper()
 	asks := []string{"/switchyard", "health", "--address", "127.0.0.1:8280"}
 	asksReady := []string{"/switchyard", "health", "--ready", "--address", "127.0.0.1:8280"}
 	for what, p := range map[string]struct {
@@ -312,15 +345,18 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%s: %+v; want a timeout above the command's 5s and more than one failure", what, p.probe)
 		}
 	}
-	// 69 and not 64: the command and its flags exist, and nothing listens on port 1.
-	run(t, t.TempDir(), 69, "health", "--ready", "--address", "127.0.0.1:1")
 	if s := c.StartupProbe; s.PeriodSeconds*s.FailureThreshold < 180 {
 		t.Errorf("starting may take %ds, as under systemd it is 180s", s.PeriodSeconds*s.FailureThreshold)
 	}
 }
 
-// The grace period covers the drain and 15s for the rest.
 func TestGrace(t *testing.T) {
+	wantGrace(t, readManifests(t).deployment.Spec.Template.Spec)
+}
+
+// wantGrace wants a grace period for the drain and 15s for the rest.
+func wantGrace(t *testing.T, p pod) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "config.toml"))
 	if err != nil {
 		t.Fatal(err)
@@ -333,7 +369,7 @@ func TestGrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if grace := readManifests(t).deployment.Spec.Template.Spec.TerminationGracePeriodSeconds; grace != seconds+15 {
+	if grace := p.TerminationGracePeriodSeconds; grace != seconds+15 {
 		t.Errorf("the grace is %ds, the drain takes %ds", grace, seconds)
 	}
 }

@@ -37,6 +37,31 @@ type deployment struct {
 	}
 }
 
+type statefulSet struct {
+	head `yaml:",inline"`
+	Spec struct {
+		Replicas             int
+		Ordinals             struct{ Start int }
+		ServiceName          string                `yaml:"serviceName"`
+		PodManagementPolicy  string                `yaml:"podManagementPolicy"`
+		UpdateStrategy       struct{ Type string } `yaml:"updateStrategy"`
+		MinReadySeconds      int                   `yaml:"minReadySeconds"`
+		RevisionHistoryLimit int                   `yaml:"revisionHistoryLimit"`
+		Selector             selector
+		Template             struct {
+			Metadata meta
+			Spec     pod
+		}
+		VolumeClaimTemplates []struct {
+			Metadata meta
+			Spec     struct {
+				AccessModes []string `yaml:"accessModes"`
+				Resources   struct{ Requests map[string]string }
+			}
+		} `yaml:"volumeClaimTemplates"`
+	}
+}
+
 type pod struct {
 	AutomountServiceAccountToken  *bool `yaml:"automountServiceAccountToken"`
 	EnableServiceLinks            *bool `yaml:"enableServiceLinks"`
@@ -48,11 +73,22 @@ type pod struct {
 		FSGroup        int                   `yaml:"fsGroup"`
 		SeccompProfile struct{ Type string } `yaml:"seccompProfile"`
 	} `yaml:"securityContext"`
+	Affinity struct {
+		PodAntiAffinity struct {
+			Required []struct {
+				TopologyKey   string   `yaml:"topologyKey"`
+				LabelSelector selector `yaml:"labelSelector"`
+			} `yaml:"requiredDuringSchedulingIgnoredDuringExecution"`
+		} `yaml:"podAntiAffinity"`
+	}
 	Containers []container
 	Volumes    []struct {
 		Name      string
 		ConfigMap struct{ Name string } `yaml:"configMap"`
-		EmptyDir  *struct {
+		Secret    struct {
+			SecretName string `yaml:"secretName"`
+		}
+		EmptyDir *struct {
 			SizeLimit string `yaml:"sizeLimit"`
 		} `yaml:"emptyDir"`
 	}
@@ -61,7 +97,7 @@ type pod struct {
 type container struct {
 	Name, Image string
 	Args        []string
-	Env         []struct{ Name, Value string }
+	Env         []variable
 	Ports       []struct {
 		Name          string
 		ContainerPort int `yaml:"containerPort"`
@@ -75,16 +111,29 @@ type container struct {
 		ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
 		Capabilities             struct{ Drop []string }
 	} `yaml:"securityContext"`
-	VolumeMounts []struct {
-		Name      string
-		MountPath string `yaml:"mountPath"`
-		SubPath   string `yaml:"subPath"`
-		ReadOnly  bool   `yaml:"readOnly"`
-	} `yaml:"volumeMounts"`
+	VolumeMounts []mount `yaml:"volumeMounts"`
+}
+
+type mount struct {
+	Name      string
+	MountPath string `yaml:"mountPath"`
+	SubPath   string `yaml:"subPath"`
+	ReadOnly  bool   `yaml:"readOnly"`
+}
+
+type variable struct {
+	Name, Value string
+	ValueFrom   struct {
+		FieldRef struct {
+			FieldPath string `yaml:"fieldPath"`
+		} `yaml:"fieldRef"`
+	} `yaml:"valueFrom"`
 }
 
 type probe struct {
-	Exec             struct{ Command []string }
+	Exec    struct{ Command []string }
+	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
+
 	PeriodSeconds    int `yaml:"periodSeconds"`
 	TimeoutSeconds   int `yaml:"timeoutSeconds"`
 	FailureThreshold int `yaml:"failureThreshold"`
@@ -93,9 +142,11 @@ type probe struct {
 type service struct {
 	head `yaml:",inline"`
 	Spec struct {
-		Type     string
-		Selector map[string]string
-		Ports    []struct {
+		Type                     string
+		ClusterIP                string `yaml:"clusterIP"`
+		PublishNotReadyAddresses bool   `yaml:"publishNotReadyAddresses"`
+		Selector                 map[string]string
+		Ports                    []struct {
 			Name       string
 			Port       int
 			TargetPort string `yaml:"targetPort"`
@@ -107,6 +158,7 @@ type disruptionBudget struct {
 	head `yaml:",inline"`
 	Spec struct {
 		MinAvailable               int    `yaml:"minAvailable"`
+		MaxUnavailable             int    `yaml:"maxUnavailable"`
 		UnhealthyPodEvictionPolicy string `yaml:"unhealthyPodEvictionPolicy"`
 		Selector                   selector
 	}
@@ -117,11 +169,15 @@ type networkPolicy struct {
 	Spec struct {
 		PodSelector selector `yaml:"podSelector"`
 		PolicyTypes []string `yaml:"policyTypes"`
-		Ingress     []struct {
-			From []struct {
-				PodSelector selector `yaml:"podSelector"`
-			}
-			Ports []struct{ Port string }
-		}
+		Ingress     []rule
+		Egress      []rule
 	}
+}
+
+// A rule lets traffic from or to some pods through, on some ports.
+type rule struct {
+	From, To []struct {
+		PodSelector selector `yaml:"podSelector"`
+	}
+	Ports []struct{ Port, Protocol string }
 }
