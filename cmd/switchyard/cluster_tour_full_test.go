@@ -40,6 +40,11 @@ const tourTime = 10 * time.Minute
 
 func startTour(t *testing.T) *tour {
 	t.Helper()
+	for _, tool := range []string{"bash", "curl", "openssl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("%s is not installed: apt-get install %s", tool, tool)
+		}
+	}
 	o := &tour{T: t, ports: make(map[string]string), folder: filepath.Join(t.TempDir(), "yard")}
 	o.shell = exec.Command("bash", "-e")
 	o.shell.Dir = root
