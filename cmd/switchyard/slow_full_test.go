@@ -29,8 +29,10 @@ func slowToLoad(n int) []byte {
 	return binary.AppendSection(m, binary.SectionCode, binary.AppendSized(binary.AppendSized([]byte{2}, []byte{0, 0x0b}), classify))
 }
 
-// A module that compiles for seconds delays neither the start of another tenant, nor a save for it.
+// Modules that compile for seconds, one after the other, delay neither the start of another tenant,
+// nor a save for it.
 func TestSlowModuleDelaysOnlyItsTenant(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	save := func(name string, content []byte) {
 		t.Helper()
@@ -42,12 +44,15 @@ func TestSlowModuleDelaysOnlyItsTenant(t *testing.T) {
 	}
 	version := func(n byte) []byte { return append(bytes.Clone(sound), 0, 2, 1, 'a'+n) }
 	config := "[reload]\ndebounce = \"10ms\"\n"
-	for _, name := range []string{"a", "slow"} {
+	slow := []string{"slow", "slow2", "slow3", "slow4"}
+	for _, name := range append([]string{"a"}, slow...) {
 		config += fmt.Sprintf("[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%s]\npolicy = \"file:%s.wasm\"\n", name, name, name)
 	}
 	save("config.toml", []byte(config))
 	save("a.wasm", version(0))
-	save("slow.wasm", slowToLoad(7500))
+	for i, name := range slow {
+		save(name+".wasm", slowToLoad(7500-i))
+	}
 	exe := executable(t)
 	cmd := exec.Command(exe, "--config", "config.toml", "--set", "log.format=json")
 	cmd.Dir = dir
@@ -56,9 +61,11 @@ func TestSlowModuleDelaysOnlyItsTenant(t *testing.T) {
 	save("a.wasm", version(1))
 	p.expect(`"msg":"policy reloaded"`, `"tenant":"a"`)
 	if strings.Contains(p.log(), `"msg":"serving"`) {
-		t.Error("the slow policy was loaded first")
+		t.Error("the slow policies were loaded first")
 	}
-	p.expect(`"msg":"listening"`, `"tenant":"slow"`)
+	for _, name := range slow {
+		p.expect(`"msg":"listening"`, `"tenant":"`+name+`"`)
+	}
 	p.expect(`"msg":"serving"`)
 
 	save("slow.wasm", slowToLoad(7501))
