@@ -303,7 +303,9 @@ func TestOperateDrain(t *testing.T) {
 	north.say(m, m, m, m, m, m, m, m)
 	// north and south do not read, so that the drain lasts until they do.
 	eventually(t, func() bool {
-		var got struct{ Tenants []struct{ Lag, Received uint64 } }
+		var got struct {
+			Tenants []struct{ Lag, Received uint64 }
+		}
 		o.ask(200, "GET", "/api/v1/tenants", "", "", &got)
 		return got.Tenants[0].Lag > 1<<20 && got.Tenants[0].Received == 10 // with two questions of dial
 	}, func() string { return "south is not behind, or not all has arrived" })

@@ -173,7 +173,7 @@ func (f *fixture) read(r *http.Response) string {
 // await waits until it is so.
 func (f *fixture) await(what string, so func() bool) {
 	f.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !so(); runtime.Gosched() {
+	for deadline := time.Now().Add(2 * time.Minute); !so(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			f.Fatalf("waited in vain: %s", what)
 		}
