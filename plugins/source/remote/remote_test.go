@@ -160,12 +160,12 @@ func TestHostileSignatures(t *testing.T) {
 
 func TestSlowServer(t *testing.T) {
 	t.Parallel()
-	asked := make(chan struct{})
-	h := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	asked, returned := make(chan struct{}), make(chan struct{})
+	h := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "[")
 		w.(http.Flusher).Flush()
 		close(asked)
-		<-r.Context().Done()
+		<-returned // so the answer does not end by itself
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -175,6 +175,7 @@ func TestSlowServer(t *testing.T) {
 	if _, err := Fetch(ctx, h.URL+"/a.toml", h.options); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+	close(returned)
 }
 
 // Certificates are checked, by the system's CAs and those of registry.ca.
