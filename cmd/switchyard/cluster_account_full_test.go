@@ -16,17 +16,17 @@ type account struct {
 	said, heard int
 	lost        int // by connections that were open all the time
 	doubled     int
-	disordered  int             // heard behind something that the same talker said later
-	strayed     int             // heard by somebody for whom it is not
-	misordered  int             // connections that heard in another order than the others
-	first       string          // fault, for people
-	pause       []time.Duration // the longest without hearing anything, for each hub
-	excused     int             // did not arrive, which is no fault
+	disordered  int             // PDUs that arrived after a later one of the same talker
+	misdirected int             // PDUs that arrived at a connection to which nobody sent them
+	misordered  int             // connections that received the PDUs in another order than the others
+	first       string          // describes the first fault
+	pause       []time.Duration // for each hub, the longest time in which nothing arrived
+	tolerated   int             // PDUs that did not arrive, and that the hubs may lose
 }
 
 func (a account) String() string {
-	return fmt.Sprintf("%d said, %d heard, %d lost, %d doubled, %d out of order, %d strayed, %d connections with another order, %d excused; longest pauses %v",
-		a.said, a.heard, a.lost, a.doubled, a.disordered, a.strayed, a.misordered, a.excused, a.pause)
+	return fmt.Sprintf("%d said, %d heard, %d lost, %d doubled, %d out of order, %d misdirected, %d connections with another order, %d tolerated; longest pauses %v",
+		a.said, a.heard, a.lost, a.doubled, a.disordered, a.misdirected, a.misordered, a.tolerated, a.pause)
 }
 
 // fault records the first fault for people.
@@ -36,15 +36,15 @@ func (a *account) fault(count *int, format string, args ...any) {
 	}
 }
 
-// excuses reports whether it is no fault if something does not arrive: a unicast, if the hub of its
-// receiver has entered again meanwhile, as its users were offline for the others until then; and what
-// passes between a hub that was alone and the others.
-func (tr *numberedTraffic) excuses(from *talker, k kind, to *talker) bool {
+// mayLose reports whether the hubs may lose a PDU. They may lose a unicast if the receiver's hub has
+// entered the cluster again meanwhile, because the receiver's users were offline for the other hubs
+// until then. They may lose every PDU between a hub that was alone and the other hubs.
+func (tr *numberedTraffic) mayLose(from *talker, k kind, to *talker) bool {
 	return k == isUnicast && tr.again[to.place] || (from.place == tr.apart) != (to.place == tr.apart)
 }
 
 // count settles, and counts what became of all that was said since begin. Everything must have
-// arrived at every connection that was open all the time, but for what tr excuses.
+// arrived at every connection that was open all the time, except what mayLose allows.
 func (tr *numberedTraffic) count() account {
 	tr.t.Helper()
 	tr.quiet()
@@ -99,7 +99,7 @@ func (tr *numberedTraffic) countOne(a *account, to *talker, heard []event, reach
 	next := make([]uint32, len(tr.talkers))
 	for _, e := range heard {
 		if int(e.from) >= len(tr.talkers) {
-			a.fault(&a.strayed, "talker %d heard %+v", to.id, e)
+			a.fault(&a.misdirected, "talker %d heard %+v", to.id, e)
 			continue
 		}
 		from := tr.talkers[e.from]
@@ -107,7 +107,7 @@ func (tr *numberedTraffic) countOne(a *account, to *talker, heard []event, reach
 		case seen[e]:
 			a.fault(&a.doubled, "talker %d heard %+v twice", to.id, e)
 		case int(e.number) < from.from || int(e.number) >= len(from.to) || !slices.Contains(from.kinds(e.number, to), e.kind):
-			a.fault(&a.strayed, "talker %d heard %+v", to.id, e)
+			a.fault(&a.misdirected, "talker %d heard %+v", to.id, e)
 		case e.number < next[e.from]:
 			a.fault(&a.disordered, "talker %d heard %+v behind number %d", to.id, e, next[e.from])
 		}
@@ -123,8 +123,8 @@ func (tr *numberedTraffic) countOne(a *account, to *talker, heard []event, reach
 				if seen[event{uint32(from.id), uint32(number), k}] {
 					continue
 				}
-				if tr.excuses(from, k, to) {
-					a.excused++
+				if tr.mayLose(from, k, to) {
+					a.tolerated++
 					continue
 				}
 				a.fault(&a.lost, "talker %d at hub %d did not hear number %d, kind %d, of talker %d at hub %d", to.id, to.place, number, k, from.id, from.place)
@@ -222,7 +222,7 @@ func (tr *numberedTraffic) checkAnswers(answers map[*talker][]byte) {
 func (a account) check(tr *numberedTraffic, during string) {
 	tr.t.Helper()
 	tr.t.Logf("%s: %v", during, a)
-	if a.lost+a.doubled+a.disordered+a.strayed+a.misordered > 0 {
+	if a.lost+a.doubled+a.disordered+a.misdirected+a.misordered > 0 {
 		tr.t.Errorf("%s: %v", during, a.first)
 	}
 	if a.said == 0 || a.heard == 0 {

@@ -57,7 +57,7 @@ func TestFaultsOfBusServers(t *testing.T) {
 	for i := range 3 {
 		during(i, "stands still for 5 s", func() {
 			bus.Signal(i, syscall.SIGSTOP)
-			time.Sleep(5 * time.Second) // the fault
+			time.Sleep(5 * time.Second) // for as long as the server stands still
 			bus.Signal(i, syscall.SIGCONT)
 		})
 		bus.AwaitReplicas(js, stream)
@@ -88,7 +88,7 @@ func TestFaultsOfHubs(t *testing.T) {
 	for place := range 3 {
 		tr.during(fmt.Sprintf("hub %d stands still for 8 s", place+1), func() {
 			f.members[place].signal(syscall.SIGSTOP)
-			time.Sleep(8 * time.Second) // the fault
+			time.Sleep(8 * time.Second) // for as long as the hub stands still
 			f.members[place].signal(syscall.SIGCONT)
 			f.awaitMembers(3)
 		})
@@ -128,7 +128,7 @@ func TestFaultsOfTheStream(t *testing.T) {
 	tr.during("two of three servers are killed, and start again after 2 s", func() {
 		bus.Kill(0)
 		bus.Kill(1)
-		time.Sleep(2 * time.Second) // the fault
+		time.Sleep(2 * time.Second) // for as long as the servers are away
 		bus.Restart(0)
 		bus.Restart(1)
 		f.awaitMembers(3)

@@ -146,7 +146,7 @@ func (r *relay) copy(to, from net.Conn, passed *atomic.Int64) {
 			passed.Add(int64(n))
 		}
 		if limit > 0 {
-			time.Sleep(time.Second / 10 * time.Duration(n) / time.Duration(limit)) // only paces
+			time.Sleep(time.Second / 10 * time.Duration(n) / time.Duration(limit)) // limits the rate of the relay
 		}
 	}
 }

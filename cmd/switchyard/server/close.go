@@ -98,8 +98,9 @@ func (srv *server) close() {
 	srv.log.Info("stopped")
 }
 
-// logCounts logs a tenant's counts. The lines add up: every PDU received is accepted or dropped, or
-// under way to the other hubs of a cluster that did not answer any more; every copy due is delivered or discarded, and every session that joined is closed. Copies
+// logCounts logs a tenant's counts. The lines add up: the hub has accepted or dropped every PDU that it
+// received. In a cluster, a PDU that has not come back from the bus is counted as under way. The hub
+// has delivered or discarded every copy that was due, and closed every session that joined. Copies
 // become due only to sessions that are open at that moment.
 func (srv *server) logCounts(name string, t *served) {
 	c := t.tenant.Hub().Counts()
