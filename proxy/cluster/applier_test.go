@@ -22,12 +22,12 @@ func (h *fakeHub) Apply(*order.Record) {
 		h.apply()
 	}
 }
-func (h *fakeHub) DropHub(uint16)                             {}
-func (h *fakeHub) ExportOrdered(func([]byte) error) error     { return nil }
-func (h *fakeHub) ImportOrdered(func() ([]byte, error)) error { return nil }
-func (h *fakeHub) Rejoin(func(*order.Record))                 {}
-func (h *fakeHub) TableSum() uint64                           { return 0 }
-func (h *fakeHub) UnderwayBytes() uint64                      { return 0 }
+func (h *fakeHub) DropHub(uint16)                                     {}
+func (h *fakeHub) ExportOrdered(func([]byte) error) error             { return nil }
+func (h *fakeHub) ReadOrdered(func() ([]byte, error)) (func(), error) { return func() {}, nil }
+func (h *fakeHub) Rejoin(func(*order.Record))                         {}
+func (h *fakeHub) TableSum() uint64                                   { return 0 }
+func (h *fakeHub) UnderwayBytes() uint64                              { return 0 }
 
 func settingsOf(h Hub) Settings {
 	return Settings{Number: 1, Hub: h, Ordered: func(f func()) { f() }, Room: func() {}, Policies: func() []uint64 { return nil },

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"sync"
+	"time"
 
 	"switchyard/proxy/order"
 	"switchyard/proxy/order/ordertest"
@@ -20,6 +21,8 @@ type busLog struct {
 	changed sync.Cond // on mu
 	stalled bool      // it reads nothing
 	mute    bool      // it sends no state
+	cuts    bool      // it cuts the end of the state off
+	states  int       // that it has sent
 	blocked bool      // Append does not return
 	over    bool
 }
@@ -80,9 +83,17 @@ func (l *busLog) SendState(ctx context.Context, from, to order.Origin, chunk []b
 	for l.mute && ctx.Err() == nil {
 		l.changed.Wait()
 	}
+	if last {
+		l.states++
+	}
+	cut := last && l.cuts
 	l.mu.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if cut {
+		time.Sleep(10 * time.Millisecond) // so that time goes on for a hub that asks again at once
+		chunk = chunk[:len(chunk)-1]
 	}
 	return l.Conn.SendState(ctx, from, to, chunk, last)
 }

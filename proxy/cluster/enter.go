@@ -163,7 +163,8 @@ func (c *membership) expectFound(now time.Time, e order.Entry, r *order.Record) 
 	case c.members.In():
 		c.followHeld(now)
 		c.held = nil
-		c.join(now, func() ([]byte, error) { return nil, io.EOF })
+		empty, _ := c.settings.Hub.ReadOrdered(func() ([]byte, error) { return nil, io.EOF }) // which cannot fail
+		c.join(now, empty)
 	default:
 		c.again(now, "found")
 	}
@@ -198,17 +199,17 @@ func (c *membership) exportMembers(yield func([]byte) error) error {
 	return nil
 }
 
-// importMembers is the reverse of exportMembers.
-func (c *membership) importMembers(now time.Time, next func() ([]byte, error)) error {
+// readMembers returns what exportMembers has exported.
+func readMembers(next func() ([]byte, error)) ([]byte, error) {
 	var b []byte
 	for len(b) < 8 || uint64(len(b)-8) < binary.BigEndian.Uint64(b) {
 		chunk, err := next()
 		if err != nil {
-			return fmt.Errorf("the members: %w", err)
+			return nil, fmt.Errorf("the members: %w", err)
 		}
 		b = append(b, chunk...)
 	}
-	return c.members.Import(now, b[8:])
+	return b[8:], nil
 }
 
 // receive handles a chunk of the state, which may come before this hub has read its own Enter. It
@@ -216,6 +217,9 @@ func (c *membership) importMembers(now time.Time, next func() ([]byte, error)) e
 func (c *membership) receive(now time.Time, s order.StateChunk) (taken bool) {
 	if c.phase != asking && c.phase != expecting || s.For != c.origin || c.complete {
 		return false
+	}
+	if len(c.chunks) == 0 {
+		c.unproved = c.proved
 	}
 	c.chunks, c.complete, c.answered = append(c.chunks, s.Chunk), s.Last, now
 	c.proved = now
@@ -237,23 +241,35 @@ func (c *membership) importState(now time.Time) {
 		chunks = chunks[1:]
 		return chunk, nil
 	}
-	if err := c.importMembers(now, next); err != nil {
+	members, err := readMembers(next)
+	if err != nil {
 		c.refuse(now, err)
 		return
 	}
-	c.join(now, next)
+	install, err := c.settings.Hub.ReadOrdered(next)
+	if err != nil {
+		c.refuse(now, err)
+		return
+	}
+	if err := c.members.Import(now, members); err != nil {
+		c.refuse(now, err)
+		return
+	}
+	c.join(now, install)
 }
 
-// refuse handles a state that is none. Its donor may be of another release, or this hub.
+// refuse handles a state that is none, before anything has changed. Its donor may be of another
+// release, or this hub: then the next state is none, either. So tick asks again, after answerTime, and
+// the state that came is no sign that this hub need not go on alone.
 func (c *membership) refuse(now time.Time, err error) {
 	c.log.Error("the state from another hub cannot be used; entering again", "error", err)
-	c.tries++
-	c.again(now, "no-answer")
+	c.answered, c.proved = now, c.unproved
 }
 
-// join makes this hub a member. Its own sessions go into the state by what it says of them; before
-// that, its hub takes up what others have counted of what it said and did not read back itself.
-func (c *membership) join(now time.Time, next func() ([]byte, error)) {
+// join makes this hub a member. Its own sessions go into the state that install installs by what it
+// says of them; before that, its hub takes up what others have counted of what it said and did not
+// read back itself.
+func (c *membership) join(now time.Time, install func()) {
 	h := c.settings.Hub
 	if c.alone {
 		c.unite()
@@ -262,10 +278,7 @@ func (c *membership) join(now time.Time, next func() ([]byte, error)) {
 		h.Apply(&r)
 	}
 	h.Rejoin(func(r *order.Record) { c.out.do(func(o *order.Outbox) { o.SayFirst(r) }) })
-	if err := h.ImportOrdered(next); err != nil {
-		c.refuse(now, fmt.Errorf("import: %w", err))
-		return
-	}
+	install()
 	c.out.do(func(o *order.Outbox) { o.Resume() })
 	clear(c.far)
 	for _, m := range c.members.List() {

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"switchyard/proxy/order"
 	"switchyard/proxy/order/ordertest"
 )
 
@@ -102,6 +103,39 @@ func TestDonorIsSilent(t *testing.T) {
 		a.log.set(func() { a.log.mute = false })
 		time.Sleep(10 * time.Second)
 		b.expect(Together)
+	})
+}
+
+// A hub that can use no state asks for one every few seconds, and goes on alone meanwhile. What it would
+// say as a member is not kept for each try.
+func TestStateIsRefused(t *testing.T) {
+	inWorld(t, func(w *world) {
+		all := w.hubs(2)
+		a, b := all[0], all[1]
+		p, q := a.peer(), b.peer()
+		p.say(online(1))
+		q.say(online(2))
+		a.log.set(func() { a.log.cuts, a.log.states = true, 0 })
+		b.log.FallOut(order.Overtaken)
+		for range 18 {
+			time.Sleep(time.Second)
+			if s := b.member.Status(); s.UnderwayRecords > 3 { // Enter, and a beat for each second that it waits
+				t.Fatalf("%d records of a hub that waits for the state are under way", s.UnderwayRecords)
+			}
+		}
+		a.log.set(func() {
+			if a.log.states == 0 || a.log.states > 5 {
+				t.Errorf("the donor has sent %d states, want one every %v", a.log.states, answerTime)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		b.expect(Alone)
+		q.online(false, true)
+		a.log.set(func() { a.log.cuts = false })
+		time.Sleep(2 * answerTime)
+		b.expect(Together)
+		q.online(true, true)
+		w.sameTables()
 	})
 }
 

@@ -13,7 +13,7 @@ type Hub interface {
 	Apply(r *order.Record)
 	DropHub(hub uint16)
 	ExportOrdered(yield func(chunk []byte) error) error
-	ImportOrdered(next func() ([]byte, error)) error
+	ReadOrdered(next func() ([]byte, error)) (install func(), err error)
 	Rejoin(say func(*order.Record))
 	TableSum() uint64
 	UnderwayBytes() uint64 // by any goroutine
@@ -74,7 +74,7 @@ type membership struct {
 	why    string    // it enters, as a metric's label
 	tries  int       // how often it has entered again for want of an answer
 	heard  time.Time // when something that it said was last read
-	proved time.Time // when it was last a member whose words came back, or began to enter
+	proved time.Time // when it was last a member whose words came back, began to enter, or received some of the state
 
 	origin  order.Origin
 	members *order.Members
@@ -96,9 +96,10 @@ type membership struct {
 	answered  time.Time     // when that was read, or the last chunk came
 	held      []order.Entry // read since then
 	heldBytes int
-	chunks    [][]byte // of the state
-	complete  bool     // chunks has the last one
-	founds    bool     // it has said Found
+	chunks    [][]byte  // of the state
+	unproved  time.Time // what proved was before the first of them
+	complete  bool      // chunks has the last one
+	founds    bool      // it has said Found
 
 	counts Counts
 }
@@ -286,7 +287,7 @@ func (c *membership) tick(now time.Time) {
 // meanwhile is not read yet.
 func (c *membership) excuse(now time.Time) {
 	if late := now.Sub(c.ticked); late > standstill && !c.ticked.IsZero() {
-		c.proved, c.answered = c.proved.Add(late), c.answered.Add(late)
+		c.proved, c.unproved, c.answered = c.proved.Add(late), c.unproved.Add(late), c.answered.Add(late)
 	}
 	c.ticked = now
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // ExportOrdered hands the sessions of all hubs and the user table to yield, in chunks of at most 512
-// KiB, for ImportOrdered. A chunk is valid during the call. It returns the first error of yield. The
+// KiB, for ReadOrdered. A chunk is valid during the call. It returns the first error of yield. The
 // user table is locked meanwhile.
 func (h *Hub) ExportOrdered(yield func(chunk []byte) error) error {
 	h.mu.Lock()
@@ -60,15 +60,19 @@ func (h *Hub) ExportOrdered(yield func(chunk []byte) error) error {
 	return h.presence.Export(func(presence.Holder) bool { return true }, yield)
 }
 
-// ImportOrdered puts what ExportOrdered has handed out in the place of all sessions in the order and of
-// the user table. Seats stay. The function next returns the chunks one after the other. If its first
-// call returns io.EOF, the state is empty. At an error nothing has changed.
-func (h *Hub) ImportOrdered(next func() (chunk []byte, err error)) error {
+// ReadOrdered reads what ExportOrdered has handed out, and changes nothing. The function install puts it
+// in the place of all sessions in the order and of the user table. Seats stay. The function next
+// returns the chunks one after the other. If its first call returns io.EOF, the state is empty.
+func (h *Hub) ReadOrdered(next func() (chunk []byte, err error)) (install func(), err error) {
 	sessions, users, err := readOrdered(next)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	users.KeepSum()
+	return func() { h.install(sessions, users) }, nil
+}
+
+func (h *Hub) install(sessions map[uint64]bool, users *presence.Directory) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	h.mu.Lock()
@@ -79,7 +83,6 @@ func (h *Hub) ImportOrdered(next func() (chunk []byte, err error)) error {
 	for session, master := range sessions {
 		o.setSession(session, master)
 	}
-	return nil
 }
 
 // readOrdered reads the state that next returns.
@@ -143,7 +146,7 @@ const rejoinStep = 1000
 
 // Rejoin hands records to say by which this hub's sessions in the order join anew, with their roles
 // and users. A record is valid during the call. They must come back before all that is under way.
-// Rejoin is called before ImportOrdered or DropHub, which remove what it reads. Announced users cause
+// Rejoin is called before the install of ReadOrdered or DropHub, which remove what it reads. Announced users cause
 // no notices. Their room in the user table is not limited, because they had it before.
 func (h *Hub) Rejoin(say func(*order.Record)) {
 	h.mu.Lock()

@@ -84,7 +84,16 @@ func importOrdered(t *testing.T, from, to *Hub) error {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	return to.ImportOrdered(feedOf(chunks))
+	return takeOver(to, feedOf(chunks))
+}
+
+// takeOver has a hub read a state and install it.
+func takeOver(h *Hub, next func() ([]byte, error)) error {
+	install, err := h.ReadOrdered(next)
+	if err == nil {
+		install()
+	}
+	return err
 }
 
 func feedOf(chunks [][]byte) func() ([]byte, error) {
@@ -99,7 +108,7 @@ func feedOf(chunks [][]byte) func() ([]byte, error) {
 }
 
 // A hub imports nothing but whole states, and is as before if it does not.
-func TestImportOrderedRefuses(t *testing.T) {
+func TestReadOrderedRefuses(t *testing.T) {
 	w := newWire(t, policytest.Active(roleRules{sharedRules()}), 2)
 	a := hubtest.Join(w.hubs[0])
 	hubtest.Join(w.hubs[1])
@@ -124,14 +133,14 @@ func TestImportOrderedRefuses(t *testing.T) {
 		"fewer sessions":  feedOf([][]byte{chunks[0][:13], {}}),
 		"without session": feedOf([][]byte{noSession, chunks[1]}),
 	} {
-		if err := w.hubs[1].ImportOrdered(next); err == nil {
+		if err := takeOver(w.hubs[1], next); err == nil {
 			t.Errorf("%s: imported", name)
 		}
 		if w.hubs[1].TableSum() != sum {
 			t.Fatalf("%s: the table has changed", name)
 		}
 	}
-	if err := w.hubs[1].ImportOrdered(feedOf(nil)); err != nil || w.hubs[1].Users() != 0 || w.hubs[1].TableSum() != 0 {
+	if err := takeOver(w.hubs[1], feedOf(nil)); err != nil || w.hubs[1].Users() != 0 || w.hubs[1].TableSum() != 0 {
 		t.Errorf("an empty state: %v, %d users", err, w.hubs[1].Users())
 	}
 }

@@ -342,7 +342,7 @@ func (m *member) export() (chunks [][]byte) {
 func (m *member) imports(e *entry) {
 	chunks := e.state
 	before := m.TableSum()
-	if err := m.ImportOrdered(func() ([]byte, error) {
+	if err := takeOver(m.Hub, func() ([]byte, error) {
 		chunk := chunks[0]
 		chunks = chunks[1:]
 		return chunk, nil
