@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 	"github.com/spf13/cobra"
+
+	"switchyard/proxy/config"
 )
 
 // Files that accountCommand writes.
@@ -35,12 +36,9 @@ func accountCommand() *cobra.Command {
 	return c
 }
 
-// clusterName is what a hub's configuration takes as the name of a cluster.
-var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
-
 // makeAccount writes both files. It overwrites none.
 func makeAccount(cluster, out string) error {
-	if !clusterName.MatchString(cluster) {
+	if !config.IsClusterName(cluster) {
 		return usage("--cluster %q: write the [cluster] name of the hubs, of a-z, 0-9 and -", cluster)
 	}
 	accounts, credentials, err := account(cluster)

@@ -59,9 +59,12 @@ func (c *Cluster) keys() []key {
 
 var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 
-// checkClusterName accepts a name that can be part of a subject of the bus, or none.
+// IsClusterName reports whether text can be the name of a cluster, and so part of a subject of the bus.
+func IsClusterName(text string) bool { return clusterName.MatchString(text) }
+
+// checkClusterName accepts the name of a cluster, or none.
 func checkClusterName(text string) error {
-	if text == "" || clusterName.MatchString(text) {
+	if text == "" || IsClusterName(text) {
 		return nil
 	}
 	return fmt.Errorf("%q is not a cluster's name; write 1 to 32 of a-z, 0-9 and -, with no - at the ends, or \"\" for a hub of its own", text)
