@@ -139,6 +139,7 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
+		except:   []string{"proxy/order/jetstream/bustest"}, // itself one of them
 		not:      []string{module + "/cmd/switchyard/dialogue", module + "/pdu/pdutest", module + "/policy/policytest", module + "/proxy/hub/hubtest", module + "/proxy/order/jetstream/bustest", module + "/proxy/order/ordertest", module + "/proxy/logtest", module + "/proxy/certificate/authority", module + "/cmd/switchyard/client/terminal/pty"},
 		because:  "these help tests only",
 	},

@@ -10,14 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"switchyard/proxy/certificate/authority"
+	"switchyard/proxy/logtest"
 	"switchyard/proxy/order"
 	"switchyard/proxy/order/jetstream"
+	"switchyard/proxy/order/jetstream/bustest"
 )
 
 // limit is how long anything may take on a machine that is busy with other work.
@@ -63,7 +64,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{append(store, "--accounts", file("port", "port: 1\naccounts: {}")), exitData, `has the key "port"`},
 		{append(store, "--accounts", file("bad", "accounts: {")), exitData, "read --accounts"},
 		{append(store, "--listen", taken.Addr().String()), exitUnavailable, "choose another address"},
-		{[]string{"--store", file("file", "x"), "--listen", free(t)}, exitInternal, "JetStream"},
+		{[]string{"--store", file("file", "x"), "--listen", bustest.FreeAddress(t)}, exitInternal, "JetStream"},
 		{[]string{"account", "--cluster", "A", "--out", dir}, exitUsage, `--cluster "A"`},
 		{[]string{"account", "--cluster", "a", "--out", filepath.Join(dir, "missing")}, exitForced, "no such file"},
 	} {
@@ -74,22 +75,11 @@ func TestWrongCommandLines(t *testing.T) {
 	}
 }
 
-// free returns an address on which nothing listens.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // A running server is one that a test stops by signals.
 type running struct {
 	signals chan os.Signal
 	code    chan int
-	stderr  safeBuffer
+	stderr  logtest.Lines
 }
 
 func start(t *testing.T, args ...string) *running {
@@ -125,7 +115,7 @@ func TestHubUsesTheBus(t *testing.T) {
 		t.Errorf("files overwritten: exit code %d, want %d", code, exitForced)
 	}
 	ca, certificate, key := certificates(t, dir)
-	address := free(t)
+	address := bustest.FreeAddress(t)
 	server := start(t, "--store", filepath.Join(dir, "store"), "--listen", address, "--accounts", filepath.Join(dir, accountsFile), "--certificate", certificate, "--key", key)
 	s := jetstream.Settings{Servers: []string{"tls://" + address}, Cluster: "test", Tenant: "main", Hub: 1, Replicas: 1, LogBytes: 1 << 20,
 		CA: ca, Credentials: filepath.Join(dir, credentialsFile), Log: slog.New(slog.DiscardHandler)}
@@ -168,7 +158,7 @@ func TestHubUsesTheBus(t *testing.T) {
 // The second signal ends what the first one began.
 func TestSignals(t *testing.T) {
 	dir := t.TempDir()
-	address := free(t)
+	address := bustest.FreeAddress(t)
 	server := start(t, "--store", filepath.Join(dir, "store"), "--listen", address)
 	for i := range 50 { // so that it takes long to tell all to go elsewhere
 		begin(t, hub(t, jetstream.Settings{Servers: []string{"nats://" + address}, Cluster: "test", Tenant: fmt.Sprint(i % 2), Hub: 1, Replicas: 1, LogBytes: 1 << 20, Log: slog.New(slog.DiscardHandler)}), limit)
@@ -193,24 +183,6 @@ func begin(t *testing.T, l *jetstream.Log, within time.Duration) {
 	if _, _, err := l.Begin(ctx); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// safeBuffer keeps what several goroutines write.
-type safeBuffer struct {
-	mu  sync.Mutex // held for moments
-	all bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.String()
 }
 
 // certificates makes an authority and a server's certificate.

@@ -3,7 +3,6 @@
 package bustest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"switchyard/proxy/logtest"
 )
 
 // A Bus is a number of servers on the loopback.
@@ -34,7 +35,7 @@ type server struct {
 	store         string
 	command       *exec.Cmd // nil if it does not run
 	ended         chan struct{}
-	log           *output
+	log           *logtest.Lines
 }
 
 // Start starts n servers with the flags, which may add TLS and accounts. They end with the
@@ -43,7 +44,7 @@ func Start(t testing.TB, n int, flags ...string) *Bus {
 	t.Helper()
 	b := &Bus{t: t, flags: flags}
 	for range n {
-		b.servers = append(b.servers, &server{address: freeAddress(t), peer: freeAddress(t), store: t.TempDir(), log: &output{}})
+		b.servers = append(b.servers, &server{address: FreeAddress(t), peer: FreeAddress(t), store: t.TempDir(), log: new(logtest.Lines)})
 	}
 	for i := range b.servers {
 		b.Restart(i)
@@ -201,10 +202,10 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// freeAddress returns an address of the loopback on which nothing listens. Its port is below those
+// FreeAddress returns an address of the loopback on which nothing listens. Its port is below those
 // that systems choose from by themselves, so that no connection takes it before the server does, or
 // while the server is restarted.
-func freeAddress(t testing.TB) string {
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
 		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
@@ -221,21 +222,3 @@ func freeAddress(t testing.TB) string {
 }
 
 var addresses sync.Map // that this process has chosen
-
-// output keeps what a process writes.
-type output struct {
-	mu  sync.Mutex // held for moments
-	all bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.all.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.all.String()
-}
