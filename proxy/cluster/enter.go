@@ -42,7 +42,6 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 			c.census.Note(now, e, &r)
 		}
 	}
-	c.census.Begin()
 	c.last = head
 	c.ask(now)
 }
@@ -99,6 +98,7 @@ func (c *membership) ask(now time.Time) {
 	c.phase, c.origin.Incarnation = asking, c.draw()
 	c.held, c.heldBytes, c.chunks, c.complete, c.founds, c.outdated = nil, 0, nil, false, false, false
 	c.beats, c.beatAt = 0, now.Add(beatTime)
+	c.census.Begin() // another process with this number may have spoken before, and have ended
 	c.members.Begin(c.origin)
 	c.out.do(func(o *order.Outbox) {
 		o.Enter(c.origin.Incarnation)

@@ -158,6 +158,30 @@ func TestNumberTaken(t *testing.T) {
 	})
 }
 
+// A hub remains after another process with its number has ended, also when it has to enter again: the
+// Enter of that process then stands before its own.
+func TestNumberIsFreeAgain(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.hub(1)
+		w.hub(2)
+		b := w.start(1)
+		time.Sleep(10 * time.Second)
+		if b.error() == nil {
+			t.Error("the second hub 1 takes part")
+		}
+		b.close()
+		w.bus.SetFate(ordertest.Lost)
+		time.Sleep(30 * time.Second)
+		a.expect(Alone)
+		w.bus.SetFate(nil)
+		time.Sleep(10 * time.Second)
+		a.expect(Together)
+		if err := a.error(); err != nil {
+			t.Errorf("the first hub ends: %v", err)
+		}
+	})
+}
+
 // A hub that is killed and started again at once has its number back, once the others know that its
 // former process is gone.
 func TestRestartAfterAKill(t *testing.T) {

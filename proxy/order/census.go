@@ -31,7 +31,7 @@ func NewCensus(hub uint16, process uint64) *Census {
 	return &Census{hub: hub, process: process, others: make(map[uint16]*sighting)}
 }
 
-// Begin says that the records noted so far were old, and the following ones are new.
+// Begin says that this hub asks to enter: the records noted so far are old, the following ones new.
 func (c *Census) Begin() {
 	if c.rival != nil {
 		c.rival.first, c.rival.latest = time.Time{}, time.Time{}
