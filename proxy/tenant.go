@@ -341,6 +341,7 @@ func (t *Tenant) Close() {
 	}
 	if t.order != nil {
 		t.order.Close()
+		t.hub.Abandon()
 	}
 	t.stopTick()
 	t.serving.Wait()

@@ -9,6 +9,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
+	"switchyard/policy/policytest"
 	"switchyard/proxy"
 	"switchyard/proxy/order"
 	"switchyard/proxy/order/ordertest"
@@ -76,6 +77,24 @@ func TestDrainTellsTheOthers(t *testing.T) {
 		all[0].close()
 		a := w.hub(1)
 		a.expect(Together)
+	})
+}
+
+// A tenant that is closed keeps no policy, although what the policy judged has not come back.
+func TestCloseReleasesThePolicy(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.hub(1)
+		judged := &policytest.Policy{OnClassify: rulesOfWorld.Classify}
+		a.active.Install(policytest.Generation(judged))
+		p := a.peer()
+		w.bus.SetFate(ordertest.Lost)
+		p.say(message(others, "under way"), pdutest.StatusRequest(1, 9, nil, 7))
+		p.say(message(others, "too"))
+		synctest.Wait()
+		a.close()
+		if n := judged.Closed.Load(); n != 1 {
+			t.Errorf("the policy was closed %d times, want 1", n)
+		}
 	})
 }
 

@@ -230,6 +230,25 @@ func (o *ordering) pop() {
 	o.giveBack(kept)
 }
 
+// Abandon gives up what is under way, because Apply is not called any more, and releases the
+// generations that judged it. Counts.Underway goes on counting it. For a lone hub it is a no-op.
+func (h *Hub) Abandon() {
+	if h.order == nil {
+		return
+	}
+	var held []*policy.Generation
+	h.mu.Lock()
+	for o := h.order; o.first != nil; o.pop() {
+		if g := o.first.generation; g != nil {
+			held = append(held, g)
+		}
+	}
+	h.mu.Unlock()
+	for _, g := range held {
+		g.Release() // not under mu, as it may close the generation
+	}
+}
+
 // trimScratch returns b without content, and without its memory if that has grown large.
 func trimScratch(b []byte) []byte {
 	if cap(b) > keptScratch {
