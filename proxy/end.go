@@ -102,11 +102,13 @@ func (s *session) end() {
 	if !first || ending != hub.PeerClosed && ending != hub.PeerReset {
 		s.begin()
 	}
-	s.leaveOrder()
+	graceful := first && ending != hub.PeerReset
+	if graceful {
+		s.leaveOrder()
+	}
 	s.tenant.hub.Leave(s.seat)
 	close(out.leaving)
 	s.tenant.gate.leave(sessionWork) // the rest concerns no other session
-	graceful := first && ending != hub.PeerReset
 	if !graceful {
 		s.abort() // which ends a write that is under way
 	} else if ending != hub.Drained { // the time of a drain is limited by its caller

@@ -94,7 +94,8 @@ func (s *session) awaitOrder() {
 }
 
 // leaveOrder says that the session ends, and serves it until everybody knows: what its peer
-// said before reaches all, itself included. A session that is to end at once waits for nothing.
+// said before reaches all, itself included. A session to which nothing can be written any more is
+// not served: it only leaves the hub.
 func (s *session) leaveOrder() {
 	t := s.tenant
 	if t.order == nil || s.abandoned() {

@@ -80,6 +80,23 @@ func TestDrainTellsTheOthers(t *testing.T) {
 	})
 }
 
+// A session that the hub closes at once does not wait for what its peer said: nothing can be written
+// to the peer any more.
+func TestClosedAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.limits = func(l *proxy.Limits) { l.Timeout = 3 * time.Second }
+		a := w.hub(1)
+		p := a.peer()
+		w.bus.SetFate(ordertest.Lost)
+		p.say(message(others, "under way"))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := len(a.tenant.Sessions()); n != 0 {
+			t.Errorf("%d sessions are left of a silent peer", n)
+		}
+	})
+}
+
 // A tenant that is closed keeps no policy, although what the policy judged has not come back.
 func TestCloseReleasesThePolicy(t *testing.T) {
 	inWorld(t, func(w *world) {
