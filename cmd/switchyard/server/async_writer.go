@@ -54,12 +54,7 @@ func (w *asyncWriter) Write(line []byte) (int, error) {
 }
 
 // wake makes writeLoop look. One wake-up stands for all lines that are waiting.
-func (w *asyncWriter) wake() {
-	select {
-	case w.more <- struct{}{}:
-	default: // the last wake-up is still pending
-	}
-}
+func (w *asyncWriter) wake() { notice(w.more) }
 
 // writeLoop writes what is buffered, until the writer is closed, the buffer is empty, and what was
 // lost is reported. It reports when it has just emptied the buffer, so that there is room for the

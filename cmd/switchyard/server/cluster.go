@@ -69,14 +69,6 @@ func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 	s.member.Start()
 }
 
-// notice sends to a channel of capacity one. If it is full, the notice that is there suffices.
-func notice(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // tell sets what the other hubs are told about the policies that judge: the first 8 bytes of their
 // identities, as a configuration or may settings that differ make other decisions as well.
 func (s *served) tell() {

@@ -343,10 +343,7 @@ func (srv *server) watch(fresh bool) {
 // files asks for it as well: they may have changed since it read them, and the watcher takes what it
 // finds for known.
 func (srv *server) checkAgain() {
-	select {
-	case srv.changed <- struct{}{}:
-	default: // the last change has not been handled yet
-	}
+	notice(srv.changed)
 }
 
 // watchedFiles returns every file that a reload reads.

@@ -159,6 +159,14 @@ func newServer(load Loader, sandbox wasm.Sandbox) *server {
 	return srv
 }
 
+// notice sends to a channel of capacity one. If it is full, the notice that is there suffices.
+func notice(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
 // Serve serves until it is stopped, by a signal or by an operator, and drains. sandbox tries
 // policies before they are loaded. env is the environment, in which a supervisor announces
 // itself. The log is written to stderr.

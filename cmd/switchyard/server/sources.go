@@ -51,12 +51,7 @@ func FetchOptions(c *config.Config) remote.Options {
 }
 
 // noticeFetched makes run reload. The goroutines of addresses call it.
-func (srv *server) noticeFetched() {
-	select {
-	case srv.fetched <- struct{}{}:
-	default: // the last one has not been handled yet
-	}
-}
+func (srv *server) noticeFetched() { notice(srv.fetched) }
 
 // isFetched reports whether nothing waits for an address.
 func (srv *server) isFetched() bool { return srv.sources == nil || srv.sources.Settled() }

@@ -110,12 +110,7 @@ func (r *staged) obeyTrip() {
 }
 
 // wake makes Serve look.
-func (r *staged) wake() {
-	select {
-	case r.changed <- struct{}{}:
-	default: // it will look
-	}
-}
+func (r *staged) wake() { notice(r.changed) }
 
 func (r *staged) present() carried {
 	return carried{r.machine.State, r.machine.Share, r.machine.Paused}
