@@ -29,6 +29,9 @@ const (
 	Disconnected Reason = "connection" // the connection was closed for good
 )
 
+// MaxStateChunk is the largest length of a chunk of a tenant's state in bytes.
+const MaxStateChunk = 512 << 10
+
 // A StateChunk is a part of a tenant's state that a donor sends to a hub that enters.
 type StateChunk struct {
 	From, For Origin
