@@ -184,14 +184,11 @@ func (c *membership) export(to order.Origin) {
 	c.donate(c.origin, to, chunks)
 }
 
-// chunkLen is the length of a chunk of the state at most.
-const chunkLen = 512 << 10
-
 // exportMembers hands what is known of the members to yield, behind its length in 8 bytes.
 func (c *membership) exportMembers(yield func([]byte) error) error {
 	b := c.members.Export(make([]byte, 8))
 	binary.BigEndian.PutUint64(b, uint64(len(b)-8))
-	for chunk := range slices.Chunk(b, chunkLen) {
+	for chunk := range slices.Chunk(b, order.MaxStateChunk) {
 		if err := yield(chunk); err != nil {
 			return err
 		}

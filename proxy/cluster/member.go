@@ -29,8 +29,8 @@ type Log interface {
 	// has to do something first.
 	Begin(ctx context.Context) (last []order.Entry, head order.Position, err error)
 	Events() <-chan order.Event
-	// SendState sends a chunk of the tenant's state, at most 512 KiB, and returns when it was
-	// acknowledged.
+	// SendState sends a chunk of the tenant's state, at most order.MaxStateChunk bytes, and returns
+	// when it was acknowledged.
 	SendState(ctx context.Context, from, to order.Origin, chunk []byte, last bool) error
 	// State returns what was sent to this hub.
 	State() <-chan order.StateChunk

@@ -25,21 +25,18 @@ import (
 // It has none of the entering hub's own sessions, because the others have dropped them. So that hub
 // has its sessions join anew (Rejoin), behind its own entry and before all that is under way.
 
-const (
-	maxStateChunk = 512 << 10
-	stateSession  = 8 + 1
-)
+const stateSession = 8 + 1
 
-// ExportOrdered hands the sessions of all hubs and the user table to yield, in chunks of at most 512
-// KiB, for ReadOrdered. A chunk is valid during the call. It returns the first error of yield. The
-// user table is locked meanwhile.
+// ExportOrdered hands the sessions of all hubs and the user table to yield, in chunks of at most
+// order.MaxStateChunk bytes, for ReadOrdered. A chunk is valid during the call. It returns the first
+// error of yield. The user table is locked meanwhile.
 func (h *Hub) ExportOrdered(yield func(chunk []byte) error) error {
 	h.mu.Lock()
 	sessions := maps.Clone(h.order.sessions)
 	h.mu.Unlock()
 	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(sessions)))
 	for session, master := range sessions {
-		if len(chunk)+stateSession > maxStateChunk {
+		if len(chunk)+stateSession > order.MaxStateChunk {
 			if err := yield(chunk); err != nil {
 				return err
 			}

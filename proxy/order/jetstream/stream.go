@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"switchyard/proxy/order"
 )
 
 // smallest is the least max_payload of the bus's servers: a chunk of a tenant's state.
-const smallest = 512 << 10
+const smallest = order.MaxStateChunk
 
 // config returns what a stream has to be.
 func (s Settings) config() *nats.StreamConfig {
