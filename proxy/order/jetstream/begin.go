@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -97,13 +99,15 @@ func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err
 	return last, head, nil
 }
 
-// lasts returns the last record of each hub's subject, as the stream's leader knows them.
+// lasts returns the last record of each hub's subject, as the stream's leader knows them. What
+// somebody has published to other subjects of the stream is no hub's.
 func (l *Log) lasts(ctx context.Context, k *link, info *nats.StreamInfo) ([]order.Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
-	defer cancel()
 	var last []order.Entry
 	for subject := range info.State.Subjects {
-		m, err := k.js.GetLastMsg(l.settings.stream(), subject, nats.Context(ctx))
+		if !l.settings.isOfHub(subject) {
+			continue
+		}
+		m, err := l.last(ctx, k, subject)
 		if errors.Is(err, nats.ErrMsgNotFound) {
 			continue // it fell out of the ring meanwhile
 		}
@@ -114,6 +118,19 @@ func (l *Log) lasts(ctx context.Context, k *link, info *nats.StreamInfo) ([]orde
 	}
 	slices.SortFunc(last, func(a, b order.Entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	return last, nil
+}
+
+// isOfHub reports whether a hub publishes to the subject.
+func (s Settings) isOfHub(subject string) bool {
+	hub, err := strconv.ParseUint(strings.TrimPrefix(subject, s.in("")), 10, 16)
+	return err == nil && subject == s.in(strconv.FormatUint(hub, 10))
+}
+
+// last returns the last record of a subject.
+func (l *Log) last(ctx context.Context, k *link, subject string) (*nats.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	defer cancel()
+	return k.js.GetLastMsg(l.settings.stream(), subject, nats.Context(ctx))
 }
 
 // stopReading ends the reading that is under way, if any, and waits for its end.

@@ -105,14 +105,16 @@ func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
 	c.Name += "_" + unique
 	subject := l.settings.subject("in." + unique)
 	c.Subjects, c.RePublish = []string{subject}, nil
-	if _, err := k.js.AddStream(c, nats.Context(ctx)); err != nil {
-		return 0, l.explain(k, "create a stream for trial", err)
-	}
+	// The bus may have created the stream although its answer was late, and has to delete it although
+	// the time for the trial is over.
 	defer func() {
-		if e := k.js.DeleteStream(c.Name, nats.Context(ctx)); e != nil && err == nil {
+		if e := l.remove(context.WithoutCancel(ctx), k, c.Name); e != nil && err == nil {
 			err = l.explain(k, "delete stream "+c.Name+", which was created for trial", e)
 		}
 	}()
+	if _, err := k.js.AddStream(c, nats.Context(ctx)); err != nil {
+		return 0, l.explain(k, "create a stream for trial", err)
+	}
 	times := make([]time.Duration, 15)
 	for i := range times {
 		begun := time.Now()
@@ -123,4 +125,11 @@ func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
 	}
 	slices.Sort(times)
 	return times[len(times)/2], nil
+}
+
+// remove deletes a stream.
+func (l *Log) remove(ctx context.Context, k *link, stream string) error {
+	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	defer cancel()
+	return k.js.DeleteStream(stream, nats.Context(ctx))
 }

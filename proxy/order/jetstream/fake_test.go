@@ -233,6 +233,8 @@ func (b *fakeBus) question(verb, reply string, payload []byte) {
 	b.asked[verb]++
 	switch {
 	case b.mute:
+	case strings.HasPrefix(verb, "STREAM.DELETE."): // of another stream, whose creation is not answered
+		b.send(reply, "", "", []byte(`{"success":true}`))
 	case verb == "STREAM.CREATE":
 		b.created, b.config = time.Now(), append(json.RawMessage(nil), payload...)
 		b.send(reply, "", "", b.info(false))
@@ -245,6 +247,18 @@ func (b *fakeBus) question(verb, reply string, payload []byte) {
 	case verb == "DIRECT.GET":
 		b.answerGet(reply, payload)
 	}
+}
+
+// askedAbout returns how many questions began with these words.
+func (b *fakeBus) askedAbout(words string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for question, times := range b.asked {
+		if strings.HasPrefix(question, words) {
+			n += times
+		}
+	}
+	return n
 }
 
 // info is what the stream says about itself, with its subjects if they were asked for.

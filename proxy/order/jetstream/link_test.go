@@ -65,6 +65,26 @@ func TestBeginAnew(t *testing.T) {
 	reads(t, l, 4, "d")
 }
 
+// What somebody has published to other subjects of the stream is no hub's, however much it is.
+func TestBeginAsksAboutHubsAlone(t *testing.T) {
+	b := startFake(t)
+	l := begun(t, b, short)
+	b.append("a")
+	b.mu.Lock()
+	for _, token := range []string{"x", "", "09", "65536", "-1"} {
+		b.store("sy.test.main.in."+token, "garbage")
+	}
+	asked := b.asked["STREAM.MSG.GET"]
+	b.mu.Unlock()
+	last, _ := begin(t, l)
+	b.mu.Lock()
+	asked = b.asked["STREAM.MSG.GET"] - asked
+	b.mu.Unlock()
+	if len(last) != 1 || string(last[0].Record) != "a" || asked != 1 {
+		t.Errorf("asked %d times, and got %v; want the record of hub 9 alone", asked, last)
+	}
+}
+
 // Chunks of the state come in order, to whom they are for. One that does not follow the one
 // before, or whose subject is no such thing, is not handed over.
 func TestState(t *testing.T) {
@@ -136,5 +156,31 @@ func TestServerTakesTooLittle(t *testing.T) {
 	defer cancel()
 	if _, _, err := l.Begin(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "set max_payload") {
 		t.Errorf("error %v, want at once that max_payload is too small", err)
+	}
+}
+
+// A stream for trial is deleted although its creation was not answered in time.
+func TestTrialLeavesNothingBehind(t *testing.T) {
+	b := startFake(t)
+	l := begun(t, b, short)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error)
+	go func() {
+		_, err := l.measure(ctx)
+		done <- err
+	}()
+	const trial = ".SY_test_main_"
+	for end := time.Now().Add(limit); b.askedAbout("STREAM.CREATE"+trial) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no stream was created")
+		}
+	}
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("the trial succeeded without an answer")
+	}
+	if n := b.askedAbout("STREAM.DELETE" + trial); n != 1 {
+		t.Errorf("the bus was asked %d times to delete the stream, want once", n)
 	}
 }
