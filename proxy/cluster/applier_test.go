@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"switchyard/proxy/logtest"
 	"switchyard/proxy/order"
 )
 
@@ -93,5 +95,30 @@ func TestEventsWaitForBegin(t *testing.T) {
 			t.Error("an event was handled before the reading had begun")
 		}
 		l.events <- order.Event{Kind: order.Reached} // is received now
+	})
+}
+
+// An awayLog is one whose bus cannot be reached.
+type awayLog struct{ earlyLog }
+
+func (*awayLog) Begin(ctx context.Context) ([]order.Entry, order.Position, error) {
+	<-ctx.Done()
+	return nil, order.Position{}, errors.New("no server of the bus is connected")
+}
+
+// A hub that starts without the bus logs why it cannot enter before it goes on alone.
+func TestLogsWhyItCannotBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := new(logtest.Lines)
+		s := settingsOf(new(fakeHub))
+		s.Log = slog.New(slog.NewTextHandler(lines, nil))
+		m := New(new(awayLog), s)
+		m.Start()
+		defer m.Close()
+		time.Sleep(19 * time.Second)
+		synctest.Wait()
+		if !lines.Has("the cluster cannot be reached", "no server of the bus is connected") {
+			t.Errorf("the log has no cause:\n%s", lines)
+		}
 	})
 }

@@ -74,6 +74,9 @@ const (
 	tickTime = 250 * time.Millisecond
 	// batch is how many events are handled before what became due by them is written.
 	batch = 256
+	// beginTime is after how long the cause is logged why a reading cannot begin. A hub that waits
+	// for this when it starts shows nothing else.
+	beginTime = 15 * time.Second
 	// beginPause is the pause after a reading could not begin.
 	beginPause = time.Second
 )
@@ -258,7 +261,7 @@ func (m *Member) begin() { m.running.Go(m.read) }
 
 func (m *Member) read() {
 	for said := ""; ; {
-		last, head, err := m.log.Begin(m.ctx)
+		last, head, err := m.tryBegin()
 		if err == nil {
 			select {
 			case m.begun <- reading{last, head}:
@@ -277,6 +280,13 @@ func (m *Member) read() {
 			return
 		}
 	}
+}
+
+// tryBegin tries to begin for beginTime.
+func (m *Member) tryBegin() (last []order.Entry, head order.Position, err error) {
+	ctx, cancel := context.WithTimeout(m.ctx, beginTime)
+	defer cancel()
+	return m.log.Begin(ctx)
 }
 
 // sleep returns false if the member closes meanwhile.
