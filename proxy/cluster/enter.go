@@ -34,6 +34,7 @@ func (c *membership) restart(why string) {
 
 // begun is called when what is behind head comes as events. last has the last record of each hub.
 func (c *membership) begun(now time.Time, last []order.Entry, head order.Position) {
+	c.reached()
 	if head.Before(c.last) {
 		c.forgetPositions()
 	}
@@ -286,6 +287,7 @@ func (c *membership) join(now time.Time, install func()) {
 	}
 	held := c.held
 	c.phase, c.proved, c.tries, c.held, c.heldBytes, c.others = member, now, 0, nil, 0, nil
+	c.silence = false
 	clear(c.accused)
 	c.counts.Entered[c.why]++
 	c.log.Info("entered the cluster", "why", c.why, "hub", c.origin.Hub, "members", len(c.members.List()), "position", c.last.Sequence)

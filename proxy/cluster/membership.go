@@ -91,6 +91,11 @@ type membership struct {
 
 	outdated bool // its Enter will count nowhere
 
+	// What was logged, see explain.go.
+	away    bool              // the bus does not answer
+	refused map[uint16]uint64 // the processes, by their hub numbers, that cannot enter
+	silence bool              // nobody lets this hub enter
+
 	// While it is expecting the state.
 	entered   order.Entry   // its own Enter, without the record
 	answered  time.Time     // when that was read, or the last chunk came
@@ -107,7 +112,7 @@ type membership struct {
 func newMembership(s Settings, out *outgoing) *membership {
 	process := rand.Uint64()
 	return &membership{settings: s, out: out, log: s.Log, process: process, draw: rand.Uint32, origin: order.Origin{Hub: s.Number},
-		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), accused: make(map[order.Origin]bool), far: make(map[uint16]bool), counts: newCounts()}
+		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), accused: make(map[order.Origin]bool), far: make(map[uint16]bool), refused: make(map[uint16]uint64), counts: newCounts()}
 }
 
 // event handles what the log brings.
@@ -125,7 +130,10 @@ func (c *membership) event(now time.Time, e order.Event) {
 			c.forgetPositions()
 		}
 		c.restart("fell-out")
+	case order.Unreached:
+		c.unreached(e.Err)
 	case order.Reached:
+		c.reached()
 		c.out.do(func(o *order.Outbox) { o.Reached() })
 	}
 }
@@ -200,6 +208,9 @@ func (c *membership) count(now time.Time, m *order.Members, e order.Entry, r *or
 	whole, ignored := m.Next(now, e, r)
 	if ignored != "" {
 		c.counts.Ignored[ignored]++
+		if ignored == order.Disagreed {
+			c.explainRefusal(r)
+		}
 		return nil
 	}
 	c.counts.Applied[r.Hub]++
@@ -268,6 +279,7 @@ func (c *membership) tick(now time.Time) {
 	}
 	if c.phase == expecting && now.Sub(c.answered) >= answerTime {
 		c.tries++
+		c.explainSilence(now)
 		c.again(now, "no-answer")
 	} else if c.phase == expecting && now.Sub(c.heard) < waitingAfter {
 		c.tryFound(now)

@@ -94,17 +94,39 @@ const rivalTime = 3 * time.Second
 // with higher numbers that want to enter, too; otherwise two that ask again and again would wait for
 // each other.
 func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration, unanswered bool) bool {
-	bus := c.bus.Add(max(0, now.Sub(c.seen))) // or later
+	bus := c.busTime(now)
 	if s := c.rival; s != nil && !s.left && bus.Sub(s.last) <= rivalTime && !entered.Before(s.entered) {
 		return false
 	}
 	for hub, s := range c.others {
 		waits := entered.Before(s.entered) || unanswered && s.facts.Entering && hub > c.hub
-		if !s.left && bus.Sub(s.last) <= 2*timeout && !waits {
+		if s.isThere(bus, timeout) && !waits {
 			return false
 		}
 	}
 	return true
+}
+
+// busTime returns the time by the engine's clock, or an earlier one.
+func (c *Census) busTime(now time.Time) time.Time { return c.bus.Add(max(0, now.Sub(c.seen))) }
+
+// isThere reports whether the hub has not left and has spoken within twice the timeout.
+func (s *sighting) isThere(bus time.Time, timeout time.Duration) bool {
+	return !s.left && bus.Sub(s.last) <= 2*timeout
+}
+
+// Disagrees returns a hub that is there, as for Alone, and has no format or no rules in common with
+// own. If it is a member, a hub with these facts cannot enter.
+func (c *Census) Disagrees(now time.Time, timeout time.Duration, own Facts) (hub uint16, facts Facts, found bool) {
+	for hub, s := range c.others {
+		if s.latest.IsZero() || !s.isThere(c.busTime(now), timeout) {
+			continue
+		}
+		if _, ok := (agreement{own.Formats, own.Rules}).with(s.facts); !ok {
+			return hub, s.facts, true
+		}
+	}
+	return 0, Facts{}, false
 }
 
 // Taken returns what another process tells of itself that lives and has this hub's number: it has

@@ -1,0 +1,48 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"switchyard/proxy/order"
+)
+
+// What operators are told about the bus and about hubs that do not fit together. Each line is logged
+// once, until what it says has ended or changed.
+
+// unreached notes that the bus does not answer.
+func (c *membership) unreached(err error) {
+	if !c.away {
+		c.away = true
+		c.log.Warn("the bus does not answer; what peers say waits", "error", err)
+	}
+}
+
+// reached notes that it does.
+func (c *membership) reached() {
+	if c.away {
+		c.away = false
+		c.log.Info("the bus answers again")
+	}
+}
+
+// explainRefusal says that the Enter of another hub does not count because the hubs do not agree.
+func (c *membership) explainRefusal(r *order.Record) {
+	if c.refused[r.Hub] != r.Facts.Process {
+		c.refused[r.Hub] = r.Facts.Process
+		c.log.Warn("a hub cannot enter the cluster: its release does not work together with those of the members; bring all hubs to one release",
+			"hub", r.Hub, "name", r.Facts.Name, "formats", text(r.Facts.Formats), "rules", text(r.Facts.Rules))
+	}
+}
+
+// explainSilence says that nobody lets this hub enter because the hubs do not agree, if that is so.
+func (c *membership) explainSilence(now time.Time) {
+	own := c.facts(true)
+	if hub, facts, found := c.census.Disagrees(now, c.settings.MemberTimeout, own); found && !c.silence {
+		c.silence = true
+		c.log.Warn("this hub cannot enter the cluster: its release does not work together with that of another hub; bring all hubs to one release",
+			"hub", hub, "name", facts.Name, "formats", text(facts.Formats), "own_formats", text(own.Formats), "rules", text(facts.Rules), "own_rules", text(own.Rules))
+	}
+}
+
+func text(r order.Range) string { return fmt.Sprintf("%d-%d", r.Least, r.Most) }
