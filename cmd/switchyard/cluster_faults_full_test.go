@@ -30,7 +30,7 @@ func (tr *numberedTraffic) during(name string, fault func()) account {
 }
 
 // Each server of the bus is killed, and stands still: one that leads, and others. Nothing is lost,
-// doubled or reordered, and no hub is taken for gone.
+// doubled or reordered, and no hub is declared gone.
 func TestFaultsOfBusServers(t *testing.T) {
 	t.Parallel()
 	bus := bustest.Start(t, 3)
@@ -77,7 +77,7 @@ func TestFaultsOfBusServers(t *testing.T) {
 	tr.checkAccounts()
 }
 
-// Each hub stands still for so long that the others take it for gone, and goes on; then each is
+// Each hub stands still for so long that the others declare it gone, and goes on; then each is
 // killed, and comes back. What the peers of the others say arrives everywhere, once and in one
 // order. What is for a user of such a hub alone may be lost while it is gone.
 func TestFaultsOfHubs(t *testing.T) {

@@ -88,7 +88,7 @@ func playPartition(t *testing.T, c cable) {
 		}
 	}
 	if a := tr.during("a hub is cut off for 3 s", cut(3*time.Second)); a.tolerated > 0 {
-		t.Logf("on this busy machine the others took the hub for gone")
+		t.Logf("the machine is so busy that the other hubs declared this one gone")
 	}
 	tr.during("a hub is cut off for 8 s", cut(8*time.Second))
 	tr.apart = cutPlace

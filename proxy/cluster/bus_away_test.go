@@ -67,7 +67,7 @@ func TestCutOff(t *testing.T) {
 	})
 }
 
-// While the bus elects, all hubs wait: nobody is taken for gone, and what was said arrives once.
+// While the bus elects, all hubs wait: none is declared gone, and what was said arrives once.
 func TestElection(t *testing.T) {
 	inWorld(t, func(w *world) {
 		all := w.hubs(3)

@@ -56,7 +56,7 @@ func (c *membership) forgetPositions() {
 }
 
 // again enters anew although the log can be read on. Until its Enter comes back, the hub goes on
-// with what the others say: a hub that was taken for gone has everything to read that they have said
+// with what the others say: a hub that was declared gone has everything to read that they have said
 // since.
 func (c *membership) again(now time.Time, why string) {
 	switch {
@@ -150,7 +150,7 @@ func (c *membership) expect(now time.Time, e order.Entry, r *order.Record) {
 	case r.Kind == order.Found:
 		c.expectFound(now, e, r)
 	case r.Kind == order.Gone && (r.About == c.origin || r.About.Hub == c.origin.Hub && c.others == nil && len(c.chunks) == 0):
-		c.again(now, c.why) // this incarnation is taken for gone, or the number is free only now
+		c.again(now, c.why) // this incarnation is declared gone, or the number is free only now
 	case c.heldBytes > c.settings.Held:
 		c.log.Warn("the state did not come in time for what was said meanwhile; entering again", "bytes", c.heldBytes)
 		c.again(now, "held")
@@ -288,7 +288,7 @@ func (c *membership) join(now time.Time, install func()) {
 	held := c.held
 	c.phase, c.proved, c.tries, c.held, c.heldBytes, c.others = member, now, 0, nil, 0, nil
 	c.silence = false
-	clear(c.accused)
+	clear(c.declared)
 	c.counts.Entered[c.why]++
 	c.log.Info("entered the cluster", "why", c.why, "hub", c.origin.Hub, "members", len(c.members.List()), "position", c.last.Sequence)
 	for _, e := range held {

@@ -76,13 +76,13 @@ type membership struct {
 	heard  time.Time // when something that it said was last read
 	proved time.Time // when it was last a member whose words came back, began to enter, or received some of the state
 
-	origin  order.Origin
-	members *order.Members
-	others  *order.Members        // while it asks again: what the others say, which its peers still hear; nil if it is not known
-	accused map[order.Origin]bool // this hub has said that they are gone
-	far     map[uint16]bool       // hubs whose sessions the hub may have
-	last    order.Position        // of what was read
-	census  *order.Census
+	origin   order.Origin
+	members  *order.Members
+	others   *order.Members        // while it asks again: what the others say, which its peers still hear; nil if it is not known
+	declared map[order.Origin]bool // hubs that this one has declared gone
+	far      map[uint16]bool       // hubs whose sessions the hub may have
+	last     order.Position        // of what was read
+	census   *order.Census
 
 	ticked          time.Time      // when tick was last called
 	beatAt, checkAt time.Time      // when the next beat is due, and the next one with Check
@@ -112,7 +112,7 @@ type membership struct {
 func newMembership(s Settings, out *outgoing) *membership {
 	process := rand.Uint64()
 	return &membership{settings: s, out: out, log: s.Log, process: process, draw: rand.Uint32, origin: order.Origin{Hub: s.Number},
-		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), accused: make(map[order.Origin]bool), far: make(map[uint16]bool), refused: make(map[uint16]uint64), counts: newCounts()}
+		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), declared: make(map[order.Origin]bool), far: make(map[uint16]bool), refused: make(map[uint16]uint64), counts: newCounts()}
 }
 
 // event handles what the log brings.
@@ -251,7 +251,7 @@ func (c *membership) readGone(now time.Time, r *order.Record) {
 	case c.stops:
 		c.phase = departed
 	default:
-		c.log.Warn("the other hubs took this one for gone; entering again", "by", r.Hub)
+		c.log.Warn("the other hubs declared this one gone; entering again", "by", r.Hub)
 		c.again(now, "gone")
 	}
 }
@@ -273,7 +273,7 @@ func (c *membership) tick(now time.Time) {
 	if c.phase == departed {
 		return
 	}
-	c.excuse(now)
+	c.discountStandstill(now)
 	if after := c.settings.AloneAfter; after > 0 && !c.alone && now.Sub(c.proved) >= after {
 		c.separate(now)
 	}
@@ -289,25 +289,25 @@ func (c *membership) tick(now time.Time) {
 	}
 	if c.phase == member {
 		for _, o := range c.members.Due(now) {
-			c.accuse(o)
+			c.declareGone(o)
 		}
 	}
 	c.tryLeave()
 }
 
-// excuse takes the time for which this process stood still off what it has waited: what has arrived
-// meanwhile is not read yet.
-func (c *membership) excuse(now time.Time) {
+// discountStandstill subtracts the time for which this process stood still from the times that it has
+// waited, because it has not yet read what arrived meanwhile.
+func (c *membership) discountStandstill(now time.Time) {
 	if late := now.Sub(c.ticked); late > standstill && !c.ticked.IsZero() {
 		c.proved, c.unproved, c.answered = c.proved.Add(late), c.unproved.Add(late), c.answered.Add(late)
 	}
 	c.ticked = now
 }
 
-// accuse says that another hub is gone, once.
-func (c *membership) accuse(o order.Origin) {
-	if !c.accused[o] {
-		c.accused[o] = true
+// declareGone says that another hub is gone, once.
+func (c *membership) declareGone(o order.Origin) {
+	if !c.declared[o] {
+		c.declared[o] = true
 		c.say(&order.Record{Kind: order.Gone, About: o})
 	}
 }

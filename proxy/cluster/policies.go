@@ -3,11 +3,11 @@ package cluster
 import "slices"
 
 // Each hub judges by its own files. While they are exchanged one hub after the other, hubs judge
-// differently; who was forgotten goes on doing so. A hub with a staged release judges by two
+// differently, and a hub that was forgotten goes on doing so. A hub with a staged release judges by two
 // policies, and tells both sums:
 //
 //	hub 1   new          differs from hub 3
-//	hub 2   old, new     differs from nobody
+//	hub 2   old, new     differs from none
 //	hub 3   old          differs from hub 1
 
 // PolicyMismatches returns how many other members have no policy in common with this hub. Members

@@ -13,7 +13,7 @@ const firstHubs = 3
 
 // Three hubs share a tenant. Their peers connect, say things of all kinds, ask and leave. The hubs
 // append what was said in pieces and read the log when they like; some are killed, some enter, and some are
-// taken for gone and enter again. Each peer receives, byte for byte, what a lone hub would have sent it.
+// declared gone and enter again. Each peer receives, byte for byte, what a lone hub would have sent it.
 // The user tables are equal, and each hub's counts add up.
 func TestSharedTenantIsAsOneHub(t *testing.T) {
 	for seed := range uint64(20) {

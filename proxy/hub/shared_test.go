@@ -298,7 +298,7 @@ func (m *member) cameBack(e *entry) {
 	}
 }
 
-// enterAgain is what a hub does that was taken for gone.
+// enterAgain does what a hub does after it was declared gone.
 func (m *member) enterAgain() {
 	m.life++
 	var all []*entry

@@ -7,7 +7,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// A hub that was taken for gone goes on with what the others say. One that lives is heard by
+// A hub that was declared gone goes on with what the others say. One that lives is heard by
 // whatever it says, also behind a hole.
 func TestFollow(t *testing.T) {
 	now, at := time.Unix(0, 0), order.Position{Epoch: 1, Sequence: 10}
@@ -37,7 +37,7 @@ func TestFollow(t *testing.T) {
 	now = now.Add(time.Second)
 	for _, due := range m.Due(now) {
 		if due == two {
-			t.Error("a hub that lives is taken for gone, as a record of it is missing")
+			t.Error("a live hub is declared gone because one of its records is missing")
 		}
 	}
 	read("", &order.Record{Kind: order.Joined, Origin: two, Number: 2, Session: 1})

@@ -78,7 +78,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// Those that are silent are not accused by a hub that has just come.
+// A hub that has just imported the state does not declare silent hubs gone.
 func TestHeardRestarts(t *testing.T) {
 	a, _ := exporter(t)
 	a.now = a.now.Add(time.Hour)

@@ -15,8 +15,8 @@ func (m *Members) ownRead(now time.Time) {
 }
 
 // Due returns which members are to be declared gone: those of which nothing was read for the
-// timeout, all of which this hub's own records came back in time. While the log stands still nobody
-// reads his own, so nobody is accused.
+// timeout, if this hub's own records came back in time all the while. While the log stands still no
+// hub reads its own records, so it declares none gone.
 func (m *Members) Due(now time.Time) []Origin {
 	if !m.in || now.Sub(m.ownAt) > steadyFor {
 		return nil
