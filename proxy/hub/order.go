@@ -85,8 +85,8 @@ func (h *Hub) TableSum() uint64 {
 	return h.presence.Sum()
 }
 
-// UnderwayBytes returns how much memory takes what is under way of this hub's peers, questions
-// included. Callers let peers wait when it is too much. A lone hub must not be asked.
+// UnderwayBytes returns how many bytes of memory the PDUs of this hub's peers take that are under way,
+// questions included. Callers make peers wait when it is too much. It must not be called on a lone hub.
 func (h *Hub) UnderwayBytes() uint64 { return h.order.bytes.Load() }
 
 // hasFar reports whether other hubs have sessions. The ordering of a lone hub is nil. Called under

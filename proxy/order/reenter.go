@@ -22,8 +22,8 @@ func (o *Outbox) Enter(incarnation uint32) {
 	o.again = newAgain(o.window)
 }
 
-// Settle removes what was said before Enter and has counted, and returns it, the oldest first. This
-// can be if the hub has missed a part of the log. The function nextOf is Members.NextOf of the state
+// Settle removes what was said before Enter and has counted, and returns it, the oldest first. There
+// is some if the hub has missed a part of the log. The function nextOf is Members.NextOf of the state
 // that the hub has imported. Settle is called between Enter and Resume.
 func (o *Outbox) Settle(nextOf func(Origin) (next uint64, known bool)) []Record {
 	return o.take(func(it *item) bool {

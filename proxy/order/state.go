@@ -128,7 +128,7 @@ func (s *slot) parse(b []byte) ([]byte, error) {
 		s.past = append(s.past, past{binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[4:])})
 		b = b[pastLen:]
 	}
-	s.long.left, n = binary.BigEndian.Uint32(b), 0
+	s.long.left = binary.BigEndian.Uint32(b)
 	size := binary.BigEndian.Uint32(b[4:])
 	if b = b[8:]; uint64(size) > uint64(len(b)) || (size == 0) != (s.long.left == 0) {
 		return nil, errCut
