@@ -63,8 +63,8 @@ type Judged struct {
 	Lost     int64  `json:"lost"`               // PDUs that are unaccounted for; always 0
 }
 
-// Balance sets Underway and Lost. So many PDUs of the tenant are under way; those that were judged
-// before the release began are not among the ones received.
+// Balance sets Underway and Lost. underway is the number of the tenant's PDUs that are under way. Some
+// of them may have been judged before the release began, and are not among the ones received.
 func (j *Judged) Balance(underway uint64) {
 	rest := int64(j.Received - j.Refused - j.Unstaged - j.Alike - j.ByStable - j.ByCandidate)
 	j.Underway = min(underway, uint64(max(rest, 0)))

@@ -123,8 +123,8 @@ func (b *body) memarg() {
 }
 
 // label copies a label, which counts the open blocks from the innermost, and returns how many
-// values a branch to it passes. A function that holds depth becomes a block itself; its label
-// is then that block's, so no label changes.
+// values a branch to it passes. The code of each function becomes a block, which takes the label of
+// the function, so no label changes.
 func (b *body) label(op byte) int {
 	label := int(b.index(len(b.frames), "label"))
 	if b.r.Err != nil {

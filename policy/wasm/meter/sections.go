@@ -94,9 +94,9 @@ func (b *body) access(a access) {
 	}
 }
 
-// renew sets a mark after such an instruction, before the first load, store, block or branch. It
-// pays for the loads and stores that follow. The end of a block with such an instruction does
-// the same, see close.
+// renew sets a mark after an instruction that may have changed the size of the memory, before the
+// first load, store, block or branch. It pays for the loads and stores that follow. The end of a
+// block with such an instruction does the same, see close.
 func (b *body) renew() {
 	parent := b.current()
 	if last := &b.marks[parent]; last.renews && int(last.label) == len(b.frames) {
