@@ -30,6 +30,16 @@ func yardbench(t *testing.T, args ...string) (code int, out, errors string) {
 	return code, stdout.String(), stderr.String()
 }
 
+// requireTexts checks that a table has all of the texts.
+func requireTexts(t *testing.T, table string, texts ...string) {
+	t.Helper()
+	for _, want := range texts {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks\n%s\nin\n%s", want, table)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"compare", "--rounds", "0"},
@@ -143,17 +153,12 @@ func TestTables(t *testing.T) {
 		c.runs = append(c.runs, o)
 	}
 	got := c.tables(surroundings{date: "today", machine: "this", command: "that"})
-	for _, want := range []string{
+	requireTexts(t, got,
 		"\ntoday, by `that`. this.\n",
 		"- nats: v2\n",
 		"| W1: 8/1, 200 B | switchyard | 8.00 | 0.200 | 0 | 0 | 3.00 | one |  |\n",
 		"|  | nats | 2.00 | 0.400 | 0 | 0 | 3.00 | several | 4.00 · 0.500 |\n",
-		"**Fault:** W1 saturated, nats, round 3: 7 lost; 0 connections closed",
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("the tables lack\n%s\nin\n%s", want, got)
-		}
-	}
+		"**Fault:** W1 saturated, nats, round 3: 7 lost; 0 connections closed")
 }
 
 // The costs of a release are ratios of runs of the same round.
@@ -170,16 +175,11 @@ func TestStageTable(t *testing.T) {
 		}
 	}
 	got := c.tables(surroundings{})
-	for _, want := range []string{
+	requireTexts(t, got,
 		"| W1: 8/1, 200 B | switchyard | 9.00 | 0.200 | 0 | 0 |  |  |\n",
 		"|  | again | 9.00 | 0.200 | 0 | 0 | 1.000 | 1.000–1.000 |\n",
 		"|  | alike | 9.00 | 0.200 | 0 | 0 | 1.000 | 0.900–1.100 |\n",
-		"|  | compared | 9.00 | 0.400 | 0 | 0 | 4.000 | 2.000–5.000 |\n",
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("the table lacks\n%s\nin\n%s", want, got)
-		}
-	}
+		"|  | compared | 9.00 | 0.400 | 0 | 0 | 4.000 | 2.000–5.000 |\n")
 }
 
 // The costs of a cluster are CPU time per PDU, of which each peer but its sender gets a copy.
@@ -199,15 +199,10 @@ func TestClusterTable(t *testing.T) {
 		}
 	}
 	got := c.tables(surroundings{})
-	for _, want := range []string{
+	requireTexts(t, got,
 		"| 12 peers: 12/6, 200 B, 1000/s | switchyard | 1000000 | 11.0 | 22.0 | 0 | 0.100 | 0.200 | one |  |  |\n",
 		"|  | cluster of 3 | 1000000 | 11.0 | 33.0 | 11.0 | 3.00 | 4.00 | one | 2.000 | 1.000–4.000 |\n",
-		"| 12 peers: 12/6, 200 B | switchyard | 1000000 | 11.0 | 22.0 | 0 |  |  | one |  |  |\n",
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("the table lacks\n%s\nin\n%s", want, got)
-		}
-	}
+		"| 12 peers: 12/6, 200 B | switchyard | 1000000 | 11.0 | 22.0 | 0 |  |  | one |  |  |\n")
 }
 
 // A cluster whose bus or hubs do not start is an error.
