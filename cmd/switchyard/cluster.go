@@ -68,9 +68,9 @@ func printCluster(w io.Writer, all *api.Cluster) error {
 	if len(all.Tenants) == 0 {
 		return nil
 	}
-	rows := [][]string{{"TENANT", "STATE", "HUB", "POSITION", "UNDER WAY", "TABLE"}}
+	rows := [][]string{{"TENANT", "STATE", "HUB", "POSITION", "UNDERWAY", "TABLE"}}
 	for _, t := range all.Tenants {
-		underway := fmt.Sprintf("%d records, %d bytes", t.UnderwayRecords, t.UnderwayBytes)
+		underway := quantity(uint64(t.UnderwayRecords), "record") + ", " + quantity(uint64(t.UnderwayBytes), "byte")
 		if t.UnderwayRecords > 0 {
 			underway += ", for " + time.Duration(t.UnderwaySeconds*float64(time.Second)).Round(time.Millisecond).String()
 		}

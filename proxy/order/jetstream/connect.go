@@ -163,7 +163,7 @@ func (l *Log) complain(k *link, err error) {
 	}
 	l.mu.Unlock()
 	if !known {
-		l.settings.Log.Warn("the bus refuses this hub", "tenant", l.settings.Tenant, "err", plain(err))
+		l.settings.Log.Warn("the bus refuses this hub", "error", plain(err))
 	}
 }
 

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"switchyard/proxy/logtest"
 	"switchyard/proxy/order"
 )
 
@@ -182,5 +184,17 @@ func TestTrialLeavesNothingBehind(t *testing.T) {
 	}
 	if n := b.askedAbout("STREAM.DELETE" + trial); n != 1 {
 		t.Errorf("the bus was asked %d times to delete the stream, want once", n)
+	}
+}
+
+// What the bus refuses is logged once for each text, and names the tenant once.
+func TestComplaints(t *testing.T) {
+	lines := new(logtest.Lines)
+	l := &Log{settings: Settings{Tenant: "main", Log: slog.New(slog.NewTextHandler(lines, nil)).With("tenant", "main")}, seen: map[string]struct{}{}}
+	for range 2 {
+		l.complain(new(link), errors.New("nats: authorization violation"))
+	}
+	if text := lines.String(); strings.Count(text, "tenant=main") != 1 || strings.Count(text, "authorization violation") != 1 {
+		t.Errorf("logged %q", text)
 	}
 }
