@@ -55,12 +55,7 @@ func TestServersActAsOne(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	if _, err := one.state.Upgrade(t.Context(), api.UpgradeRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	if u := one.state.LastUpgrade(); u.Step != string(stepRefused) || !strings.Contains(u.Error, "restart the hubs one after the other") {
-		t.Errorf("an upgrade ended with %+v", u)
-	}
+	one.refusesUpgrade()
 	one.state.Drain()
 	one.stop(nil)
 	two.expect("a hub has left the cluster", 1)
@@ -80,14 +75,20 @@ func TestClusterKeysWaitForARestart(t *testing.T) {
 	if s.tenant("a").Order() == nil || s.tenant("b").Order() != nil {
 		t.Error("a tenant is in the cluster that should not, or is not")
 	}
-	if _, err := s.state.Upgrade(t.Context(), api.UpgradeRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	if u := s.state.LastUpgrade(); u.Step != string(stepRefused) || !strings.Contains(u.Error, "restart the hubs one after the other") {
-		t.Errorf("an upgrade ended with %+v", u)
-	}
+	s.refusesUpgrade()
 	s.state.Drain()
 	s.stop(nil)
+}
+
+// refusesUpgrade checks that the connections of a hub in a cluster cannot move to another process.
+func (s *testServer) refusesUpgrade() {
+	s.t.Helper()
+	if _, err := s.state.Upgrade(s.t.Context(), api.UpgradeRequest{}); err != nil {
+		s.t.Fatal(err)
+	}
+	if u := s.state.LastUpgrade(); u.Step != string(stepRefused) || !strings.Contains(u.Error, "restart the hubs one after the other") {
+		s.t.Errorf("an upgrade ended with %+v", u)
+	}
 }
 
 // tenant returns a tenant that the server has, whether or not peers are let in.
