@@ -60,7 +60,7 @@ func (tr *numberedTraffic) count() account {
 		a.said += len(k.to) - k.from
 		k.mu.Lock()
 		heard[k] = k.heard
-		if !k.doomed {
+		if !k.mayEnd {
 			a.pause[k.place] = max(a.pause[k.place], k.longest.Round(time.Millisecond))
 		}
 		k.mu.Unlock()
@@ -86,7 +86,7 @@ func (tr *numberedTraffic) reached(heard map[*talker][]event) []int {
 		}
 	}
 	for i, k := range tr.talkers {
-		if !k.isDoomed() {
+		if !k.isAllowedToEnd() {
 			reached[i] = len(k.to)
 		}
 	}
@@ -114,7 +114,7 @@ func (tr *numberedTraffic) countOne(a *account, to *talker, heard []event, reach
 		seen[e] = true
 		next[e.from] = max(next[e.from], e.number)
 	}
-	if to.isDoomed() || to.late {
+	if to.isAllowedToEnd() || to.late {
 		return
 	}
 	for _, from := range tr.talkers {
@@ -155,7 +155,7 @@ func (t *talker) kinds(number uint32, to *talker) []kind {
 func (tr *numberedTraffic) compareOrder(a *account, heard map[*talker][]event) {
 	var all []event
 	for _, k := range tr.talkers {
-		if k.mute && !k.isDoomed() && !k.late && k.place != tr.apart {
+		if k.mute && !k.isAllowedToEnd() && !k.late && k.place != tr.apart {
 			all = common(heard[k])
 			break
 		}
@@ -166,8 +166,8 @@ func (tr *numberedTraffic) compareOrder(a *account, heard map[*talker][]event) {
 		}
 		got := common(heard[k])
 		want := slices.DeleteFunc(slices.Clone(all), func(e event) bool { return int(e.from) == k.id && e.kind == isBroadcast })
-		if k.isDoomed() || k.late {
-			want = part(want, got, k.isDoomed())
+		if k.isAllowedToEnd() || k.late {
+			want = part(want, got, k.isAllowedToEnd())
 		}
 		if slices.Equal(want, got) {
 			continue

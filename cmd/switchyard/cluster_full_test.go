@@ -207,8 +207,7 @@ func (f *fleet) awaitMembers(n int) {
 	for _, tenant := range f.settings.tenants {
 		for _, place := range f.places() {
 			_, err := f.await(ctx, place, tenant, func(s *api.ClusterTenant) bool {
-				ready := func(m api.ClusterMember) bool { return m.Ready }
-				return s.State == "together" && len(s.Members) == n && !slices.ContainsFunc(s.Members, func(m api.ClusterMember) bool { return !ready(m) })
+				return s.State == "together" && len(s.Members) == n && !slices.ContainsFunc(s.Members, func(m api.ClusterMember) bool { return !m.Ready })
 			})
 			if err != nil {
 				f.t.Fatalf("waiting for %d members: %v", n, err)

@@ -20,7 +20,7 @@ func TestAccountsOfALoneHub(t *testing.T) {
 	tr.talk()
 	tr.awaitHeard(200)
 	for _, k := range tr.at(1)[:2] {
-		k.doom()
+		k.allowEnd()
 		k.Close()
 		tr.connect(0, false)
 	}

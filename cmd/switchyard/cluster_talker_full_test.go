@@ -45,7 +45,7 @@ type talker struct {
 	mu      sync.Mutex // guards what follows
 	heard   []event
 	answers [][]byte // users status responses
-	doomed  bool     // the connection may end
+	mayEnd  bool     // the end of the connection is no fault
 	ended   bool
 	late    bool // it has not heard everything since the accounts began
 	last    time.Time
@@ -112,17 +112,17 @@ func (t *talker) say(tb testing.TB, p []byte) {
 	}
 }
 
-func (t *talker) isDoomed() bool {
+func (t *talker) isAllowedToEnd() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.doomed
+	return t.mayEnd
 }
 
-// doom allows the connection to end.
-func (t *talker) doom() {
+// allowEnd allows the connection to end.
+func (t *talker) allowEnd() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.doomed = true
+	t.mayEnd = true
 }
 
 // hears returns how much was heard.

@@ -81,7 +81,7 @@ func (tr *numberedTraffic) connect(place int, mute bool) *talker {
 // talk makes all talkers send that do not.
 func (tr *numberedTraffic) talk() {
 	for _, k := range tr.talkers {
-		if k.mute || k.stop != nil || k.isDoomed() {
+		if k.mute || k.stop != nil || k.isAllowedToEnd() {
 			continue
 		}
 		ctx, stop := context.WithCancel(context.Background())
@@ -117,7 +117,7 @@ func (tr *numberedTraffic) sendLoop(ctx context.Context, k *talker) {
 		k.to = append(k.to, to)
 		k.SetWriteDeadline(time.Now().Add(patience))
 		if _, err := k.Write(p); err != nil {
-			if !k.isDoomed() {
+			if !k.isAllowedToEnd() {
 				tr.t.Errorf("talker %d: %v", k.id, err)
 			}
 			return
@@ -158,7 +158,7 @@ func (tr *numberedTraffic) readLoop(k *talker) {
 		k.mu.Lock()
 		if err != nil {
 			k.ended = true
-			if !k.doomed {
+			if !k.mayEnd {
 				tr.t.Errorf("connection of talker %d ended: %v", k.id, err)
 			}
 			k.mu.Unlock()
@@ -169,10 +169,10 @@ func (tr *numberedTraffic) readLoop(k *talker) {
 	}
 }
 
-// doom allows the connections to a hub to end.
-func (tr *numberedTraffic) doom(place int) {
+// allowEnd allows the connections to a hub to end.
+func (tr *numberedTraffic) allowEnd(place int) {
 	for _, k := range tr.at(place) {
-		k.doom()
+		k.allowEnd()
 	}
 }
 
@@ -202,7 +202,7 @@ func (tr *numberedTraffic) forgetPauses() {
 // at returns the talkers of a hub whose connections are open.
 func (tr *numberedTraffic) at(place int) (open []*talker) {
 	for _, k := range tr.talkers {
-		if k.place == place && !k.isDoomed() {
+		if k.place == place && !k.isAllowedToEnd() {
 			open = append(open, k)
 		}
 	}
@@ -274,7 +274,7 @@ func (tr *numberedTraffic) begin() {
 // close closes all connections.
 func (tr *numberedTraffic) close() {
 	for _, k := range tr.talkers {
-		k.doom()
+		k.allowEnd()
 		k.Close()
 	}
 	tr.quiet()
