@@ -31,9 +31,9 @@ const pendingBytes = 64 << 20
 type link struct {
 	conn   *nats.Conn
 	js     nats.JetStreamContext
-	states *nats.Subscription
-	done   chan struct{} // closed when stateLoop has ended
-	closed chan struct{} // closed by the client library as its last act
+	states *nats.Subscription // owned by stateLoop
+	done   chan struct{}      // closed when stateLoop has ended
+	closed chan struct{}      // closed by the client library as its last act
 
 	mu        sync.Mutex // held for moments
 	cause     error      // guarded by mu: why the last attempt to connect failed

@@ -113,6 +113,41 @@ func TestState(t *testing.T) {
 	}
 }
 
+// A hub that was not permitted to receive the state receives it once it is.
+func TestStateIsPermittedLater(t *testing.T) {
+	b := startFake(t)
+	l := begun(t, b, short)
+	b.mu.Lock()
+	for c := range b.clients {
+		fmt.Fprint(c.conn, "-ERR 'Permissions Violation for Subscription to \"sy.test.main.state.1.>\"'\r\n")
+	}
+	b.mu.Unlock()
+	refused := func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.seen) > 0
+	}
+	for deadline := time.Now().Add(limit); !refused(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the refusal was not read")
+		}
+	}
+	got := 0 // one chunk may be taken before the refusal
+	for deadline := time.Now().Add(limit); got < 2; time.Sleep(time.Millisecond) {
+		b.mu.Lock()
+		b.send("sy.test.main.state.1.7.2.8.0.last", "reply", "", []byte("state"))
+		b.mu.Unlock()
+		select {
+		case <-l.State():
+			got++
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no chunk")
+		}
+	}
+}
+
 // What waiting does not mend is refused at once.
 func TestOpenRefuses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

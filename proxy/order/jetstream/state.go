@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -69,10 +70,13 @@ func (l *Log) stateLoop(k *link) {
 	next := map[uint16]progress{} // by the number of the sender
 	for {
 		m, err := k.states.NextMsgWithContext(l.ctx)
+		if errors.Is(err, nats.ErrPermissionViolation) && l.resubscribe(k) == nil {
+			continue
+		}
 		if errors.Is(err, nats.ErrSlowConsumer) {
 			continue // the senders get no acknowledgement
 		}
-		if err != nil { // the log or the connection is closed, or the subscription not permitted
+		if err != nil { // the log or the connection is closed
 			return
 		}
 		t, index, last, ok := l.parseState(m.Subject)
@@ -86,6 +90,25 @@ func (l *Log) stateLoop(k *link) {
 			return
 		}
 	}
+}
+
+// resubscribe subscribes to the state again after a pause, because an operator may permit it
+// meanwhile. It fails if the log or the connection is closed.
+func (l *Log) resubscribe(k *link) error {
+	pause := time.NewTimer(10 * l.times.again)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-k.closed:
+	case <-l.ctx.Done():
+		return l.ctx.Err()
+	}
+	k.states.Unsubscribe() // fails with subscribe
+	again, err := k.subscribe(l.settings.stateSubject(">"))
+	if err == nil {
+		k.states = again
+	}
+	return err
 }
 
 // parseState reads what the subject of a chunk says.
