@@ -60,6 +60,61 @@ func TestFastSendersAlone(t *testing.T) {
 	}
 }
 
+// The sender is woken for what it can do, and not by each record that is read.
+func TestSenderIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutgoing(1, 1<<20, 1<<20, func() {})
+		woken := func() bool {
+			select {
+			case <-o.wake:
+				return true
+			default:
+				return false
+			}
+		}
+		send := func() (records []order.Record) {
+			for {
+				b, _ := o.next(time.Now())
+				if b == nil {
+					return records
+				}
+				r, err := order.Parse(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				records = append(records, r)
+			}
+		}
+		back := func(r *order.Record) { o.do(func(b *order.Outbox) { b.Back(time.Now(), r) }) }
+		o.do(func(b *order.Outbox) {
+			for range 4 {
+				b.Say(&order.Record{Kind: order.Beat})
+			}
+		})
+		if !woken() {
+			t.Error("the sender sleeps although there are records to append")
+		}
+		sent := send()
+		o.do(func(b *order.Outbox) { b.Heard(time.Now()) })
+		back(&sent[0])
+		if woken() {
+			t.Error("the sender is woken although there is nothing to append")
+		}
+		back(&sent[2])
+		if !woken() || len(send()) != 3 {
+			t.Error("the sender sleeps although a record was lost")
+		}
+		time.Sleep(time.Second)
+		if probe := send(); len(probe) != 1 {
+			t.Fatalf("%d records are said again after a second, want 1", len(probe))
+		}
+		back(&sent[1])
+		if !woken() {
+			t.Error("the sender sleeps although others than the first may have been lost")
+		}
+	})
+}
+
 // An earlyLog offers a record before Begin has returned.
 type earlyLog struct {
 	events chan order.Event

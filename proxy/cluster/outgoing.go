@@ -29,6 +29,7 @@ type outgoing struct {
 	full      atomic.Bool // set under mu
 	mu        sync.Mutex  // guards what follows
 	outbox    *order.Outbox
+	wakes     time.Time // when the sender wakes by itself; zero: it does not
 	alone     bool
 	kept      []order.Record // said and not applied, alone
 	keptBytes int
@@ -75,12 +76,16 @@ func (o *outgoing) unlock() {
 	}
 }
 
-// do calls f with the outbox, after which there may be more to send.
+// do calls f with the outbox, and wakes the sender if it may have something to do before it wakes by
+// itself.
 func (o *outgoing) do(f func(*order.Outbox)) {
 	o.mu.Lock()
 	defer o.unlock()
 	f(o.outbox)
-	notify(o.wake)
+	at := o.outbox.Wake()
+	if o.outbox.Pending() || !at.IsZero() && at.Before(o.wakes) {
+		notify(o.wake)
+	}
 }
 
 // next returns a record to append, or when to ask again although nothing has happened.
@@ -90,7 +95,8 @@ func (o *outgoing) next(now time.Time) (record []byte, at time.Time) {
 	if record, ok := o.outbox.Next(now); ok {
 		return record, time.Time{}
 	}
-	return nil, o.outbox.Wake()
+	o.wakes = o.outbox.Wake()
+	return nil, o.wakes
 }
 
 // separate makes the hub's peers its only ones: what they have said is applied in that order.

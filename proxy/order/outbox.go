@@ -233,6 +233,12 @@ func (o *Outbox) Reached() {
 	}
 }
 
+// Pending reports whether Next may have something before Wake: a record that is not under way, or a
+// probe that is due at once.
+func (o *Outbox) Pending() bool {
+	return o.cursor < len(o.numbered) || !o.held && len(o.waiting) > 0 || o.cursor > 0 && o.again.now
+}
+
 // Wake returns when Next may have something although nothing is said or read until then, or zero.
 func (o *Outbox) Wake() time.Time {
 	if o.cursor == 0 {
