@@ -217,7 +217,10 @@ func (c *membership) receive(now time.Time, s order.StateChunk) (taken bool) {
 		return false
 	}
 	if len(c.chunks) == 0 {
-		c.unproved = c.proved
+		c.donor, c.unproved = s.From, c.proved
+	}
+	if s.From != c.donor {
+		return false // members that do not agree who the donor is; their chunks are not of one state
 	}
 	c.chunks, c.complete, c.answered = append(c.chunks, s.Chunk), s.Last, now
 	c.proved = now

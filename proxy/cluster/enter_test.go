@@ -238,3 +238,36 @@ func TestRestartOfTheOnlyHub(t *testing.T) {
 		}
 	})
 }
+
+// Chunks of two donors are not put together: the first donor goes on, and the other one is refused.
+func TestStateOfTwoDonors(t *testing.T) {
+	s := settingsOf(new(fakeHub))
+	c := newMembership(s, newOutgoing(1, s.Window, s.Queue, s.Room))
+	c.phase = asking
+	now := time.Now()
+	for i, from := range []uint16{2, 3, 2} {
+		chunk := order.StateChunk{From: order.Origin{Hub: from}, For: c.origin, Chunk: []byte{byte(i)}}
+		if taken := c.receive(now, chunk); taken != (from == 2) {
+			t.Errorf("chunk %d, of hub %d: taken is %v", i, from, taken)
+		}
+	}
+	if len(c.chunks) != 2 {
+		t.Errorf("%d chunks are kept, want 2", len(c.chunks))
+	}
+}
+
+// A hub remembers which silent members it has declared gone, and no others.
+func TestDeclaredGoneAreForgotten(t *testing.T) {
+	inWorld(t, func(w *world) {
+		all := w.hubs(2)
+		all[1].kill()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s := all[0].member.Status(); s.Gone != 1 {
+			t.Errorf("%d hubs were declared gone, want 1", s.Gone)
+		}
+		if n := len(all[0].member.membership.declared); n != 0 {
+			t.Errorf("%d hubs that are gone are remembered", n)
+		}
+	})
+}

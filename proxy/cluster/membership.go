@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"switchyard/proxy/order"
@@ -79,7 +81,7 @@ type membership struct {
 	origin   order.Origin
 	members  *order.Members
 	others   *order.Members        // while it asks again: what the others say, which its peers still hear; nil if it is not known
-	declared map[order.Origin]bool // hubs that this one has declared gone
+	declared map[order.Origin]bool // silent members that this hub has declared gone
 	far      map[uint16]bool       // hubs whose sessions the hub may have
 	last     order.Position        // of what was read
 	census   *order.Census
@@ -101,10 +103,11 @@ type membership struct {
 	answered  time.Time     // when that was read, or the last chunk came
 	held      []order.Entry // read since then
 	heldBytes int
-	chunks    [][]byte  // of the state
-	unproved  time.Time // what proved was before the first of them
-	complete  bool      // chunks has the last one
-	founds    bool      // it has said Found
+	chunks    [][]byte     // of the state
+	donor     order.Origin // that has sent the first of them
+	unproved  time.Time    // what proved was before that
+	complete  bool         // chunks has the last one
+	founds    bool         // it has said Found
 
 	counts Counts
 }
@@ -288,7 +291,9 @@ func (c *membership) tick(now time.Time) {
 		c.beat(now)
 	}
 	if c.phase == member {
-		for _, o := range c.members.Due(now) {
+		due := c.members.Due(now)
+		maps.DeleteFunc(c.declared, func(o order.Origin, _ bool) bool { return !slices.Contains(due, o) })
+		for _, o := range due {
 			c.declareGone(o)
 		}
 	}
