@@ -115,13 +115,23 @@ func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
 	if _, err := k.js.AddStream(c, nats.Context(ctx)); err != nil {
 		return 0, l.explain(k, "create a stream for trial", err)
 	}
-	times := make([]time.Duration, 15)
-	for i := range times {
-		begun := time.Now()
+	return median(l.times.patience, func() error {
 		if _, err := k.js.Publish(subject, make([]byte, 200), nats.Context(ctx)); err != nil {
-			return 0, l.explain(k, "append a record to a stream for trial", err)
+			return l.explain(k, "append a record to a stream for trial", err)
 		}
-		times[i] = time.Since(begun)
+		return nil
+	})
+}
+
+// median returns the median time of several trips, of fewer if they take longer than enough.
+func median(enough time.Duration, trip func() error) (time.Duration, error) {
+	var times []time.Duration
+	for start := time.Now(); len(times) == 0 || len(times) < 15 && time.Since(start) < enough; {
+		begun := time.Now()
+		if err := trip(); err != nil {
+			return 0, err
+		}
+		times = append(times, time.Since(begun))
 	}
 	slices.Sort(times)
 	return times[len(times)/2], nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"switchyard/proxy/logtest"
@@ -232,4 +233,24 @@ func TestComplaints(t *testing.T) {
 	if text := lines.String(); strings.Count(text, "tenant=main") != 1 || strings.Count(text, "authorization violation") != 1 {
 		t.Errorf("logged %q", text)
 	}
+}
+
+// A slow bus is measured by fewer records, so that Check can warn about it instead of failing.
+func TestMedianOfASlowBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tc := range []struct {
+			each time.Duration
+			want int
+		}{{time.Millisecond, 15}, {900 * time.Millisecond, 3}, {5 * time.Second, 1}} {
+			trips := 0
+			got, err := median(2*time.Second, func() error {
+				trips++
+				time.Sleep(tc.each)
+				return nil
+			})
+			if got != tc.each || err != nil || trips != tc.want {
+				t.Errorf("median %v, %v of %d trips, want %v of %d", got, err, trips, tc.each, tc.want)
+			}
+		}
+	})
 }
