@@ -9,10 +9,11 @@ type Census struct {
 	process uint64
 
 	others map[uint16]*sighting
-	self   Origin    // under which this process spoke last
-	rival  *sighting // of another process with our number; or of this one, before that
-	bus    time.Time // the latest time by the engine's clock
-	seen   time.Time // when that was, by this hub's
+	self   Origin        // under which this process spoke last
+	rival  *sighting     // of another process with our number; or of this one, before that
+	bus    time.Time     // the latest time by the engine's clock, see timeOf
+	seen   time.Time     // when that was, by this hub's
+	ahead  time.Duration // what the engine's clock was put back in all
 }
 
 // A sighting is what is known of a hub number.
@@ -51,9 +52,7 @@ func (c *Census) Forget() {
 // Note is told of the last record of each hub before the reading began, and of every record that is
 // read.
 func (c *Census) Note(now time.Time, e Entry, r *Record) {
-	if e.At.After(c.bus) {
-		c.bus, c.seen = e.At, now
-	}
+	e.At = c.timeOf(now, e.At)
 	tells := r.Kind == Enter || r.Kind == Beat || r.Kind == Found
 	switch {
 	case r.Hub != c.hub:
@@ -63,6 +62,18 @@ func (c *Census) Note(now time.Time, e Entry, r *Record) {
 	case tells, r.Origin != c.self:
 		c.rival = c.rival.with(e, r, tells)
 	}
+}
+
+// timeOf returns the time by the engine's clock, which does not go back: as records are noted in the
+// order of the log, a time before the latest one is by the clock of another server. Otherwise all
+// others would seem to have been silent for as long as the clocks differ.
+func (c *Census) timeOf(now, at time.Time) time.Time {
+	if at = at.Add(c.ahead); at.Before(c.bus) {
+		c.ahead += c.bus.Sub(at)
+		at = c.bus
+	}
+	c.bus, c.seen = at, now
+	return at
 }
 
 // with returns the sighting after one more record; s may be nil or of another incarnation.

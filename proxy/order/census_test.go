@@ -62,6 +62,23 @@ func TestAlone(t *testing.T) {
 	s.wantAlone(false, mine)
 }
 
+// The clocks of the bus's servers may differ by hours, and another server may lead any time.
+func TestAloneWhenTheClockIsPutBack(t *testing.T) {
+	s := newSky(t)
+	s.note(-2*time.Hour, say(order.Batch, origin(2, 7), 5))
+	s.note(-2*time.Hour, say(order.Batch, origin(3, 7), 5))
+	s.Begin()
+	s.note(0, say(order.Batch, origin(2, 7), 6))
+	mine := s.note(0, &order.Record{Kind: order.Enter, Origin: origin(1, 1), Number: 1, Facts: known(11)})
+	s.wantAlone(false, mine) // 2 has just spoken
+	s.now = s.now.Add(10*time.Second + time.Millisecond)
+	s.wantAlone(true, mine) // 2 and 3 are silent
+	s.note(0, say(order.Batch, origin(2, 7), 7))
+	s.wantAlone(false, mine)
+	s.note(time.Hour, say(order.Batch, origin(2, 7), 8))
+	s.wantAlone(false, mine)
+}
+
 // Two that have asked in vain do not wait for each other: the one with the lower number begins.
 func TestAloneUnanswered(t *testing.T) {
 	s := newSky(t)
