@@ -67,6 +67,7 @@ func (s *session) restore(st *SessionState, input []byte) {
 	s.output.lastWrite.Store(now - int64(st.LastWrite))
 	in.gotPDU.Store(st.GotPDU)
 	s.outdated.Store(st.Outdated)
+	s.output.broken.Store(st.Broken)
 	if arrived := in.pdus.Buffered(); arrived > 0 {
 		in.unfinished.note(arrived, true, now-int64(st.Unfinished))
 	}

@@ -348,3 +348,40 @@ func leaveNothingBehind(t *testing.T, handovers int) {
 		return descriptors(t) <= files && runtime.NumGoroutine() <= goroutines
 	})
 }
+
+// A session moves although nothing can be written to its peer any more: what the peer said before
+// it reset the connection arrives, and the copy that could not be written counts as discarded.
+func TestPeerThatHasResetMoves(t *testing.T) {
+	limited := testLimits()
+	limited.Quota = tenant.Quota{Peer: tenant.Rates{PDUsIn: 3}}
+	l := startLine(&line{t: t, limits: limited, wrap: func(conn *net.TCPConn) net.Conn { return namedConn{conn} }})
+	a, b := dial(t, l.addr), dial(t, l.addr)
+	all := bytes.Repeat(message(others, 1, "the last words"), 20)
+	a.say(all)
+	s := (*l.now.sessions.Load())[0]
+	eventually(t, "the reader pauses", s.input.paused.Load)
+	a.SetLinger(0)
+	a.Close()
+	b.say(message(others, 1, "for nobody"))
+	eventually(t, "a write has failed", s.output.broken.Load)
+	l.limits = testLimits()
+	if moving := l.handOver(); len(moving) != 2 {
+		t.Fatalf("%d sessions move", len(moving))
+	}
+	b.expect(all)
+	eventually(t, "the session has ended", func() bool { return l.now.Hub().Counts().Sessions == 1 })
+	c := l.now.Hub().Counts()
+	why := hub.PeerReset
+	if c.Closed[why] == 0 {
+		why = hub.PeerClosed // the failed write took the socket's error away
+	}
+	if c.Closed[why] != 1 || c.Discarded[why] != 1 || c.Due != c.Delivered+c.Pending+1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A namedConn knows its peer's address, as one that proxy/admission adopts: the socket of a peer
+// that has reset does not.
+type namedConn struct{ *net.TCPConn }
+
+func (namedConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }

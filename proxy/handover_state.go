@@ -20,6 +20,7 @@ type SessionState struct {
 	Sniffed    []byte `json:",omitempty"` // the first bytes, until they are a header
 	MaxPDU     int
 	Outdated   bool // see Tenant.MarkOutdated
+	Broken     bool // writing has failed, so that only what the peer said before is to be read
 }
 
 // A Moving is a session that can move to another process.
@@ -57,7 +58,12 @@ func (s *session) moving(room int) (m Moving, moves bool) {
 	}
 	s.output.pacer.restoreLimit()
 	m = Moving{Conn: s.conn, State: s.state(), Input: s.heldInput(), session: s}
-	if room -= len(m.Input); room >= 0 {
+	room -= len(m.Input)
+	switch {
+	case room < 0:
+	case m.State.Broken:
+		m.State.Seat, moves = s.seat.ExportBroken()
+	default:
 		m.State.Seat, m.Due, moves = s.seat.Export(mostDue)
 		moves = moves && len(m.Due) <= room
 	}
@@ -69,7 +75,7 @@ func (s *session) state() SessionState {
 	in, now := &s.input, clock()
 	age := func(since int64) time.Duration { return time.Duration(now - since) }
 	st := SessionState{Opened: age(s.opened), LastRead: age(in.lastRead.Load()), LastWrite: age(s.output.lastWrite.Load()),
-		GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max(), Outdated: s.outdated.Load()}
+		GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max(), Outdated: s.outdated.Load(), Broken: s.output.broken.Load()}
 	if since := in.unfinished.since.Load(); since != 0 {
 		st.Unfinished = age(since)
 	}

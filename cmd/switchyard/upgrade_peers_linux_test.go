@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -118,13 +117,8 @@ func TestUpgradeWhilePeersLeave(t *testing.T) {
 			}
 			delete(want, string(p))
 		}
-		// A peer that closes without having read everything resets its connection. If the hub writes to
-		// it, the session cannot move, and what it said last is lost with it.
-		lost := 0
 		for text := range want {
-			if lost++; !strings.Contains(text, "close") || strings.Contains(text, "half") || lost > last.Closed {
-				t.Errorf("%q is lost, after %+v", text, last)
-			}
+			t.Errorf("%q is lost, after %+v", text, last)
 		}
 	}
 }

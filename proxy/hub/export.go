@@ -72,6 +72,7 @@ type SeatState struct {
 	PDUsOut  uint64 // written whole
 	BytesOut uint64
 	Due      uint64 // PDUs that became due and were not written whole
+	Passed   uint64 `json:",omitempty"` // PDUs that became due and can no longer be written, see ExportBroken
 
 	// Begun are the first bytes of a PDU of which a part was written, at most 4: what was
 	// written of its length. Left is how many bytes of it are due, if all 4 were written.
@@ -157,12 +158,32 @@ func (s *Seat) Export(limit int) (st SeatState, due []byte, ok bool) {
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	st.Session, st.Master, st.PDUsIn, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.bytesIn, s.Out()
-	st.PDUsOut, st.BytesOut, st.Due = w.sent.Load(), w.sentBytes.Load(), s.dueSoFar()-w.sent.Load()
+	st.Due = s.describe(&st)
 	if s.final.Load() != nil || s.kicked || st.check(due) != nil { // the last if PassOver was called
 		return SeatState{}, nil, false
 	}
 	return st, due, true
+}
+
+// ExportBroken is Export for a seat to whose connection nothing can be written any more. What is
+// due to its peer does not move, and counts as discarded when the session ends.
+func (s *Seat) ExportBroken() (st SeatState, ok bool) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	st.Passed = s.describe(&st)
+	if s.final.Load() != nil || s.kicked {
+		return SeatState{}, false
+	}
+	return st, true
+}
+
+// describe sets what Export and ExportBroken have in common. It returns how many PDUs became due
+// and were not written whole. Called under hub.mu.
+func (s *Seat) describe(st *SeatState) (unwritten uint64) {
+	w := &s.writer
+	st.Session, st.Master, st.PDUsIn, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.bytesIn, s.Out()
+	st.PDUsOut, st.BytesOut = w.sent.Load(), w.sentBytes.Load()
+	return s.dueSoFar() - st.PDUsOut
 }
 
 // peek returns a copy of all bytes that are due, or false if they are more than limit behind

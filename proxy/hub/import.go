@@ -111,7 +111,7 @@ func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 		return nil, errors.New("the hub has imported no state")
 	}
 	s := h.newSeat(p)
-	s.pdusIn, s.bytesIn, s.own = st.PDUsIn, st.BytesIn, st.PDUsOut
+	s.pdusIn, s.bytesIn, s.own = st.PDUsIn, st.BytesIn, st.PDUsOut+st.Passed
 	s.reader.out, s.reader.master, s.master = st.Out, st.Master, st.Master
 	s.writer.restore(&st)
 	h.insertBefore(due, int(st.Due), s)
