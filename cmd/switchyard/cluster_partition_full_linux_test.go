@@ -106,18 +106,11 @@ func playPartition(t *testing.T, c cable) {
 type relayedCable struct{ relays []*relay }
 
 func (c *relayedCable) prepare(bus *bustest.Bus, s *fleetSettings) {
-	s.servers = func(place int) []string {
-		if place != cutPlace {
-			return tlsServers(bus, place)
-		}
-		var through []string
-		for _, server := range tlsServers(bus, place) {
-			r := startRelay(bus.T(), strings.TrimPrefix(server, "tls://"), nil)
-			c.relays = append(c.relays, r)
-			through = append(through, "tls://"+r.address)
-		}
-		return through
-	}
+	s.servers = tlsServers(bus, func(address string) *relay {
+		r := startRelay(bus.T(), address, nil)
+		c.relays = append(c.relays, r)
+		return r
+	})
 }
 
 func (c *relayedCable) set(held bool) {
@@ -129,11 +122,19 @@ func (c *relayedCable) set(held bool) {
 func (c *relayedCable) cut()  { c.set(true) }
 func (c *relayedCable) mend() { c.set(false) }
 
-func tlsServers(bus *bustest.Bus, place int) (all []string) {
-	for _, server := range bus.Servers(place) {
-		all = append(all, strings.Replace(server, "nats://", "tls://", 1))
+// tlsServers returns the addresses of the bus for each place. The hub at cutPlace reaches the servers
+// through relays, which start starts.
+func tlsServers(bus *bustest.Bus, start func(address string) *relay) func(place int) []string {
+	return func(place int) (all []string) {
+		for _, server := range bus.Servers(place) {
+			address := strings.TrimPrefix(server, "nats://")
+			if place == cutPlace {
+				address = start(address).address
+			}
+			all = append(all, "tls://"+address)
+		}
+		return all
 	}
-	return all
 }
 
 // A networkCable is a pair of network devices.
@@ -156,16 +157,7 @@ func (c *networkCable) ip(args ...string) {
 }
 
 func (c *networkCable) prepare(bus *bustest.Bus, s *fleetSettings) {
-	s.servers = func(place int) []string {
-		if place != cutPlace {
-			return tlsServers(bus, place)
-		}
-		var through []string
-		for _, server := range tlsServers(bus, place) {
-			through = append(through, "tls://"+startRelayAt(bus.T(), busHost, strings.TrimPrefix(server, "tls://"), nil).address)
-		}
-		return through
-	}
+	s.servers = tlsServers(bus, func(address string) *relay { return startRelayAt(bus.T(), busHost, address, nil) })
 	s.listen = func(place int) string {
 		if place == cutPlace {
 			return peersHub + ":0"
