@@ -152,9 +152,9 @@ func (l *loader) compile(ctx context.Context) error {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	clocks, made := make(chan func() time.Duration, 1), make(chan compilation)
-	l.engine.compiling.Go(func() { l.compileFor(ctx, clocks, made) })
 	before := l.computed()
-	c, err := l.await(ctx, clocks, made)
+	l.engine.compiling.Go(func() { l.compileFor(ctx, clocks, made) })
+	c, err := l.await(ctx, before, clocks, made)
 	l.compiled = c.took - (l.computed() - before)
 	if err != nil {
 		return err
@@ -163,8 +163,9 @@ func (l *loader) compile(ctx context.Context) error {
 	return c.refusal()
 }
 
-// await returns the compilation, or an error if it takes too long or ctx ends. clocks
-// delivers the function that reads how much CPU time the compiler has used.
+// await returns the compilation, or an error if it takes too long or ctx ends. used is the CPU time
+// of loading before the compiler started. clocks delivers the function that reads how much the
+// compiler has used.
 //
 // CPU time never passes faster than elapsed time. So await reads the clock when the limit
 // can be reached at the earliest, and again after as much time as was left then:
@@ -172,9 +173,8 @@ func (l *loader) compile(ctx context.Context) error {
 //	limit 30 s, and the compiler gets half of a core
 //	elapsed   0 s ───────────── 30 s ────── 45 s ── 52 s ─ …  60 s
 //	CPU time  0 s               15 s        22 s    26 s      30 s: give up
-func (l *loader) await(ctx context.Context, clocks <-chan func() time.Duration, made <-chan compilation) (compilation, error) {
+func (l *loader) await(ctx context.Context, used time.Duration, clocks <-chan func() time.Duration, made <-chan compilation) (compilation, error) {
 	const shortest = 5 * time.Millisecond // between two reads
-	used := l.used()
 	computed := func() time.Duration { return 0 }
 	again := time.NewTimer(l.limit - used)
 	defer again.Stop()
