@@ -104,6 +104,7 @@ func exitCode(err error) int {
 		invalid     server.InvalidError
 		faults      config.Faults
 		gate        *wasm.GateError
+		fleet       fleetError
 	)
 	switch {
 	case err == nil:
@@ -120,7 +121,7 @@ func exitCode(err error) int {
 		return exitNotYet
 	case errors.As(err, &failed):
 		return exitInternal
-	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid):
+	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid), errors.As(err, &fleet):
 		return exitConfig
 	default:
 		return exitForced
@@ -174,7 +175,8 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
 	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, file:PATH or an address")
 	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
-	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), clusterCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout), manualCommand())
+	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), clusterCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout))
+	root.AddCommand(msgserverCommand(o, stdout), manualCommand())
 	return root
 }
 
