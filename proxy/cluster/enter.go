@@ -88,6 +88,9 @@ func (c *membership) followOthers(now time.Time, e order.Entry, r *order.Record)
 	if r == nil {
 		return false
 	}
+	if r.Hub == c.origin.Hub {
+		c.out.do(func(o *order.Outbox) { o.Counted(r) })
+	}
 	if c.carry(r); r.Kind == order.Found {
 		c.others = c.others.Follow()
 	}

@@ -344,3 +344,22 @@ func TestSettle(t *testing.T) {
 	b.Resume()
 	b.wants("1")
 }
+
+// What was said before Enter and counts while the hub asks to enter again is not said again, nor
+// settled.
+func TestCounted(t *testing.T) {
+	b := newBox(t, 1<<20, 1<<20)
+	b.say(3)
+	b.wants("1 2 3")
+	b.Enter(8)
+	old := order.Origin{Hub: 1, Incarnation: 7}
+	b.Counted(&order.Record{Kind: order.Joined, Origin: old, Number: 2})
+	b.Counted(&order.Record{Kind: order.Joined, Origin: old, Number: 4})
+	b.Counted(&order.Record{Kind: order.Joined, Origin: order.Origin{Hub: 1, Incarnation: 6}, Number: 1})
+	settled := b.Settle(func(order.Origin) (next uint64, known bool) { return 3, true })
+	if len(settled) != 1 || settled[0].Number != 1 {
+		t.Errorf("Settle returns %+v, want the record with number 1", settled)
+	}
+	b.Resume()
+	b.wants("1")
+}
