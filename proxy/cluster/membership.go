@@ -174,21 +174,22 @@ func (c *membership) follow(now time.Time, e order.Entry, r *order.Record) {
 	}
 }
 
-// readOwn handles that a record of this hub has come back.
-func (c *membership) readOwn(now time.Time, r *order.Record) {
-	c.heard = now
-	if r.Kind == order.Beat {
-		c.beats = max(0, c.beats-1) // one may come back twice
-	}
-	c.out.do(func(o *order.Outbox) { o.Back(now, r) })
-}
-
 // apply handles an entry as a member.
 func (c *membership) apply(now time.Time, e order.Entry, r *order.Record) {
-	r = c.count(now, c.members, e, r)
-	if r == nil {
-		return
+	whole := c.count(now, c.members, e, r)
+	sound := r.Origin != c.origin || c.checkOwn(now, e, r)
+	if whole != nil {
+		c.carryOut(now, e, whole)
 	}
+	if !sound && c.phase == member {
+		c.log.Error("what this hub says counts no more, because somebody else has said records in its name; entering again")
+		c.again(now, "ignored")
+		c.others = nil // which have counted the others' records in the place of this hub's
+	}
+}
+
+// carryOut does what follows from a record that counts.
+func (c *membership) carryOut(now time.Time, e order.Entry, r *order.Record) {
 	if r.Origin == c.origin {
 		c.proved = now
 	}

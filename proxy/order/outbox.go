@@ -1,6 +1,7 @@
 package order
 
 import (
+	"bytes"
 	"slices"
 	"time"
 )
@@ -178,6 +179,25 @@ func (o *Outbox) record(i int) []byte {
 	return part.Append(make([]byte, 0, p.len()))
 }
 
+// Forged reports whether a record in this hub's name, with its bytes, is none that the hub has said,
+// though its number is one that has not been read back.
+func (o *Outbox) Forged(r *Record, record []byte) bool {
+	if r.Origin != o.origin || r.Number < o.back {
+		return false
+	}
+	if r.Number-o.back >= uint64(len(o.numbered)) {
+		return true
+	}
+	p := &o.numbered[r.Number-o.back]
+	if p.whole() {
+		return !bytes.Equal(record, p.bytes)
+	}
+	return r.Kind != Part || int(r.Left) != len(p.bytes)-p.to || !bytes.Equal(r.Piece, p.bytes[p.from:p.to])
+}
+
+// NextBack returns the number of the next record to be read back.
+func (o *Outbox) NextBack() uint64 { return o.back }
+
 // Back is told of every record of this hub that is read while it is a member, or while it enters.
 func (o *Outbox) Back(now time.Time, r *Record) {
 	o.again.heard = now
@@ -249,13 +269,13 @@ func (o *Outbox) Wake() time.Time {
 
 // Underway returns how many records and bytes have been said and not read back, and when the oldest
 // of them was first appended, or zero.
-func (o *Outbox) Underway() (records, bytes int, oldest time.Time) {
-	bytes = o.waitingBytes
+func (o *Outbox) Underway() (records, size int, oldest time.Time) {
+	size = o.waitingBytes
 	for i := range o.numbered {
-		bytes += o.numbered[i].len()
+		size += o.numbered[i].len()
 	}
 	if len(o.numbered) > 0 {
 		oldest = o.numbered[0].sentAt
 	}
-	return len(o.numbered) + len(o.waiting), bytes, oldest
+	return len(o.numbered) + len(o.waiting), size, oldest
 }
