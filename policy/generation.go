@@ -9,6 +9,10 @@ import (
 	"switchyard/policy/abi"
 )
 
+// An Origin returns where the rule of a policy is written that decides about the ids, as FILE:LINE;
+// empty if that is not known.
+type Origin func(pdu.ServiceID, pdu.CommandID) string
+
 // A Generation is one loaded policy with its configuration and its memo. A tenant's
 // generation is replaced as a whole. The functions stand in the order of its life: it is
 // made, judges, and is closed when the count of its uses reaches zero.
@@ -19,6 +23,7 @@ type Generation struct {
 	// Set before the generation is in force.
 	FileSHA256 string // of the policy's file, in hex; empty if that is the module
 	Config     []byte // JSON that the policy was configured with, or nil
+	Origin     Origin // where its rules are written; nil if that is not known
 
 	stage *Stage // nil unless the generation is made of two others
 

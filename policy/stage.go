@@ -33,7 +33,7 @@ func NewStage(split *Split, share float64, tally *Tally) *Generation {
 		panic("policy: a stage of a generation that is closed")
 	}
 	g := &Generation{
-		Name: stable.Name, SHA256: stable.SHA256, FileSHA256: stable.FileSHA256, Config: stable.Config,
+		Name: stable.Name, SHA256: stable.SHA256, FileSHA256: stable.FileSHA256, Config: stable.Config, Origin: stable.Origin,
 		policy: stable.policy, limits: stable.limits,
 		stage: &Stage{Split: split, Share: share, Tally: tally, below: split.threshold(share)},
 	}

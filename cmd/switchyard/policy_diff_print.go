@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"switchyard/policy/review"
 )
@@ -43,7 +44,15 @@ func after(c review.Change) string {
 	if c.Unproven {
 		return "the same, but inspected by other code"
 	}
-	return c.After.Text()
+	return withSources(c.After)
+}
+
+// withSources describes a verdict, and where it is written if that is known.
+func withSources(d review.Decision) string {
+	if len(d.Sources) == 0 {
+		return d.Text()
+	}
+	return fmt.Sprintf("%s (%s)", d.Text(), strings.Join(d.Sources, ", "))
 }
 
 // print prints the changes, or nothing if there are none.
@@ -65,7 +74,7 @@ func (d difference) print(w io.Writer) error {
 		case l.commands > 1:
 			name, scope = fmt.Sprintf("%d commands that else is for", l.commands), "their own"
 		}
-		rows = append(rows, append([]string{name, scope, l.Before.Text(), after(l.Change)}, weight(l.Weight)...))
+		rows = append(rows, append([]string{name, scope, withSources(l.Before), after(l.Change)}, weight(l.Weight)...))
 	}
 	if err := columns(w, rows); err != nil {
 		return err

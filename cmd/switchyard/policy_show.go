@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +18,22 @@ import (
 // policyShow prints what a policy decides by ids.
 func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
-	var asJSON bool
+	var asJSON, asTable bool
 	c := &cobra.Command{
 		Use:   "show POLICY",
 		Short: "Print the routing table of a policy",
-		Long:  "Print the routing table of any policy, found by asking it about every command id.",
-		Args:  exactly("POLICY"),
+		Long: "Print the routing table of any policy, found by asking it about every command id, and\n" +
+			"for a table where each row is written.\n\n" +
+			"With --table, print the text of a table: of one that extends others, as one table that\n" +
+			"needs no other file and has the same rules. Its SHA-256 is the one to pin and sign.",
+		Args: exactly("POLICY"),
 		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case asTable && asJSON:
+				return usageError{errors.New("--table and --json are two forms of output; keep one")}
+			case asTable:
+				return printTable(o, args[0], stdout, stderr)
+			}
 			g, err := loadPolicy(o, args[0], config, stderr)
 			if err != nil {
 				return err
@@ -37,7 +48,21 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 	}
 	configFlag(c, &config)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, with every command of the protocol")
+	c.Flags().BoolVar(&asTable, "table", false, "print the text of a table, with what it extends")
 	return c
+}
+
+// printTable prints the text of a table.
+func printTable(o *options, arg string, stdout, stderr io.Writer) error {
+	m, err := o.findPolicy(arg, stderr)
+	if err != nil {
+		return err
+	}
+	if m.Table == nil {
+		return dataError{fmt.Errorf("%s is no table but a module; leave out --table", arg)}
+	}
+	_, err = stdout.Write(m.File)
+	return err
 }
 
 // A shownPolicy is what policy show prints as JSON. Its names do not change.
@@ -86,6 +111,9 @@ func (s shownPolicy) print(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "engine   %s\nconfig   %s\nexports  %s\n\n", s.Engine, orConfig(s.Config), strings.Join(s.Exports, ", "))
 	rows := [][]string{{"COMMAND", "ID", "SERVICE", "ACTION", "TARGETS", "FLAGS", "DECIDED BY"}}
+	if slices.ContainsFunc(s.Rows, func(r review.Row) bool { return len(r.Sources) > 0 }) {
+		rows[0] = append(rows[0], "FROM")
+	}
 	alike := 0
 	for _, r := range s.Rows {
 		if r.Alike {
@@ -124,7 +152,7 @@ func cells(d review.Decision) []string {
 	if len(d.Fields) > 0 {
 		targets = "fields " + strings.Join(d.Fields, " ")
 	}
-	return []string{action, targets, strings.Join(d.Flags, ", "), decidedBy[d.Decided]}
+	return []string{action, targets, strings.Join(d.Flags, ", "), decidedBy[d.Decided], strings.Join(d.Sources, ", ")}
 }
 
 var decidedBy = map[string]string{review.Constant: "ids", review.ByHeader: "inspecting headers", review.ByBody: "inspecting bodies"}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"switchyard/pdu"
 	"switchyard/plugins/teamtalk"
 	"switchyard/plugins/unicast"
 	"switchyard/policy/provenance"
@@ -45,10 +46,12 @@ var shipped = map[string][]byte{teamtalk.Name: teamtalk.Module, unicast.Name: un
 type File struct {
 	Name   string // as the caller gave it
 	Path   string // empty for a shipped policy; for a remote one only the name of a file, see Remote
-	Bytes  []byte // a table's text, or a module
+	Bytes  []byte // a table's text, or a module; of a table that extends another, the text of both as one
 	SHA256 string // of Bytes, in hex, as sha256sum prints it
 
 	Revision string // of an address, as that reports it: the digest of a manifest, or an ETag; empty if it reports none
+
+	table *table.Table // of a table that extends another, with the places of its rules
 }
 
 // A Module is a policy's module, found but not loaded.
@@ -61,11 +64,14 @@ type Module struct {
 	Own        bool   // shipped, or compiled from a table: its code is trusted
 	File       []byte // the content of its file; for a table, the text
 	Revision   string // as in File
+
+	Table *table.Table // what it was compiled from; nil if not from a table
 }
 
 // Read finds the policy of that name: a shipped one, or "file:" followed by the path of a
 // table (.toml) or a module, relative to dir unless it is absolute. It refuses files of
-// more than max bytes, and does not compile a table. The error is a *wasm.GateError.
+// more than max bytes. It does not compile a table, but reads those that it extends, so that what
+// is signed, pinned and kept is all that decides. The error is a *wasm.GateError.
 func Read(name, dir string, max int64) (File, error) {
 	if IsRemote(name) {
 		return File{}, &wasm.GateError{Gate: GateFetch, Policy: name, Err: errors.New("only a running server and 'switchyard check' fetch policies"),
@@ -87,7 +93,7 @@ func Read(name, dir string, max int64) (File, error) {
 	if err != nil {
 		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: err, Remedy: "save the policy there, or name another"}
 	}
-	return File{Name: name, Path: path, Bytes: content, SHA256: sum(content)}, nil
+	return extended(File{Name: name, Path: path, Bytes: content}, max)
 }
 
 // IsRemote reports whether the name is the address of a policy on another machine.
@@ -112,14 +118,17 @@ func Remote(name string, content []byte) File {
 // Module compiles a table; any other file is the module itself. The error is a
 // *wasm.GateError.
 func (f File) Module() (Module, error) {
-	m := Module{f.Name, f.Path, f.Bytes, f.SHA256, f.SHA256, f.Path == "", f.Bytes, f.Revision}
+	m := Module{Name: f.Name, Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256, FileSHA256: f.SHA256, Own: f.Path == "", File: f.Bytes, Revision: f.Revision, Table: f.table}
 	if filepath.Ext(f.Path) != ".toml" {
 		return m, nil
 	}
-	var err error
-	if m.Bytes, err = table.Compile(f.Path, f.Bytes); err != nil {
-		return Module{}, &wasm.GateError{Gate: GateTable, Policy: f.Name, Err: err, Remedy: "correct the table"}
+	if m.Table == nil {
+		var err error
+		if m.Table, err = table.Parse(f.Path, f.Bytes); err != nil {
+			return Module{}, refusedTable(f.Name, err)
+		}
 	}
+	m.Bytes = m.Table.Module()
 	m.SHA256, m.Own = sum(m.Bytes), true
 	return m, nil
 }
@@ -131,6 +140,22 @@ func (m Module) Load(ctx context.Context, e *wasm.Engine, config []byte) (*wasm.
 		return e.LoadOwn(ctx, m.Name, m.Bytes, config)
 	}
 	return e.Load(ctx, m.Name, m.Bytes, config)
+}
+
+// Source returns where the rule of a table is written that decides about the ids, as FILE:LINE;
+// empty if that is not known.
+func (m Module) Source(s pdu.ServiceID, c pdu.CommandID) string {
+	if m.Table == nil {
+		return ""
+	}
+	at := m.Table.Place(s, c)
+	if at.Line == 0 {
+		return ""
+	}
+	if at.File == "" {
+		at.File = filepath.Base(m.Path)
+	}
+	return at.String()
 }
 
 func sum(b []byte) string {

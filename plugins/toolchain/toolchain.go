@@ -13,8 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"switchyard/policy/stablefile"
-	"switchyard/policy/table"
+	"switchyard/plugins/source"
 )
 
 // A Language is a language of policies.
@@ -67,11 +66,11 @@ func Build(ctx context.Context, path string, output io.Writer) ([]byte, error) {
 }
 
 func buildTable(path string) ([]byte, error) {
-	src, err := stablefile.Read(path, 10*time.Millisecond, maxTable)
+	t, err := source.ReadTable(path, 10*time.Millisecond, maxTable)
 	if err != nil {
 		return nil, err
 	}
-	return table.Compile(path, src)
+	return t.Module(), nil
 }
 
 // buildFolder builds the policy of a folder in a temporary folder, which it removes.

@@ -28,6 +28,7 @@ type Decision struct {
 	Flags   []string `json:"flags,omitempty"`   // log, not-sender, else-broadcast
 	Decided string   `json:"decided"`           // constant, inspect, inspect_body
 	Fault   string   `json:"fault,omitempty"`   // the kind of fault, if classify failed
+	Sources []string `json:"sources,omitempty"` // where its rules are written, as FILE:LINE, if it comes from a table
 }
 
 // The values of Decided.

@@ -59,7 +59,10 @@ func (c comparison) rest() []Change {
 	}
 	var changes []Change
 	for _, g := range groups(c.before.Questions, pairs, func(i int) bool { return c.changes(pairs[i]) }) {
-		changes = append(changes, g.value.change(Change{Command: Else, Scope: g.scope}, 0))
+		change := g.value.change(Change{Command: Else, Scope: g.scope}, 0)
+		change.Before.Sources = c.before.restSources(g.value.before, g.scope)
+		change.After.Sources = c.after.restSources(g.value.after, g.scope)
+		changes = append(changes, change)
 	}
 	return changes
 }
@@ -82,13 +85,21 @@ func (c comparison) of(s span[bothAnswers]) []Change {
 	if known, ok := s.known(); ok && alike(c.before.own(known)) && c.changes(s.values[c.before.own(known)]) {
 		row := row
 		row.Alike, row.Scope = true, Scope{Services: []string{known.Service.String()}}
-		changes = append(changes, s.values[c.before.own(known)].change(row, s.first))
+		changes = append(changes, c.change(s.values[c.before.own(known)], row, s))
 	}
 	for _, g := range groups(c.before.Questions, s.values, func(i int) bool { return c.changes(s.values[i]) && !alike(i) }) {
 		row.Scope = g.scope
-		changes = append(changes, g.value.change(row, s.first))
+		changes = append(changes, c.change(g.value, row, s))
 	}
 	return changes
+}
+
+// change returns the change of a span, of whose scope row has it already.
+func (c comparison) change(v bothAnswers, row Change, s span[bothAnswers]) Change {
+	row = v.change(row, s.first)
+	row.Before.Sources = c.before.sources(s.first, s.last, row.Scope)
+	row.After.Sources = c.after.sources(s.first, s.last, row.Scope)
+	return row
 }
 
 // changes reports whether the answers differ, or may differ after an inspection.

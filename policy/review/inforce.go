@@ -19,3 +19,11 @@ func (p InForce) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, err
 	v, _ = p.Enforce(s, c, v)
 	return v, nil
 }
+
+// Source implements Sourcer.
+func (p InForce) Source(s pdu.ServiceID, c pdu.CommandID) string {
+	if p.Origin == nil {
+		return ""
+	}
+	return p.Origin(s, c)
+}

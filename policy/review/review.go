@@ -13,9 +13,17 @@ import (
 )
 
 // A Classifier is the part of a policy.Policy that is reviewed. If it has the method Named
-// of policy.Namer, the services that this names are reviewed as well.
+// of policy.Namer, the services that this names are reviewed as well. If it has the method Source of
+// Sourcer, the decisions say where they come from.
 type Classifier interface {
 	Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error)
+}
+
+// A Sourcer knows where the rules of a policy are written.
+type Sourcer interface {
+	// Source returns where the rule is written that decides about the ids, as FILE:LINE; empty if
+	// that is not known.
+	Source(pdu.ServiceID, pdu.CommandID) string
 }
 
 // maxFurther bounds the services beyond the protocol that are asked about.
@@ -104,6 +112,7 @@ type Table struct {
 	segments  []segment
 	otherwise []answer // of most unknown commands
 	missed    uint64   // pairs that were not asked about
+	sourcer   Sourcer  // nil if it is not known where rules are written
 }
 
 // A segment is a run of commands, from first to the next segment, with equal answers.
@@ -132,6 +141,7 @@ func (q *Questions) Extract(ctx context.Context, p Classifier) *Table {
 		e.known[policy.IDs{Service: c.Service, Command: c.ID}] = e.classify(c.Service, c.ID)
 	}
 	t := &Table{Questions: q}
+	t.sourcer, _ = p.(Sourcer)
 	row := make([]answer, len(q.services))
 	for c := pdu.CommandID(0); ; c++ {
 		for i, s := range q.services {

@@ -64,7 +64,9 @@ type Rest struct {
 func (t *Table) Rest() []Rest {
 	var rest []Rest
 	for _, g := range groups(t.Questions, t.otherwise, func(int) bool { return true }) {
-		rest = append(rest, Rest{Scope: g.scope, Decision: decide(g.value, 0)})
+		d := decide(g.value, 0)
+		d.Sources = t.restSources(g.value, g.scope)
+		rest = append(rest, Rest{Scope: g.scope, Decision: d})
 	}
 	return rest
 }
@@ -92,19 +94,21 @@ func (t *Table) Rows() []Row {
 		if known, ok := s.known(); ok && !differs(t.own(known)) {
 			v := s.values[t.own(known)]
 			alike := func(service int) bool { return !differs(service) && s.values[service] == v }
-			rows = append(rows, s.row(group[answer]{v, t.scopeOf(alike)}, true))
+			rows = append(rows, t.row(s, group[answer]{v, t.scopeOf(alike)}, true))
 		}
 		for _, g := range groups(t.Questions, s.values, differs) {
-			rows = append(rows, s.row(g, false))
+			rows = append(rows, t.row(s, g, false))
 		}
 	}
 	return rows
 }
 
-// row returns the row of the services of a group.
-func (s span[T]) row(g group[answer], alike bool) Row {
+// row returns the row of the services of a group of a span.
+func (t *Table) row(s span[answer], g group[answer], alike bool) Row {
+	d := decide(g.value, s.first)
+	d.Sources = t.sources(s.first, s.last, g.scope)
 	return Row{Command: s.String(), First: uint16(s.first), Last: uint16(s.last), Known: s.isKnown(),
-		Alike: alike, Scope: g.scope, Decision: decide(g.value, s.first)}
+		Alike: alike, Scope: g.scope, Decision: d}
 }
 
 // A span is one known command, or a run of unknown ones whose values are equal for every

@@ -22,6 +22,8 @@ func (p *parser) problem(key toml.Key, problem *command.Problem) {
 	switch key[len(key)-1] {
 	case "default", "otherwise", "*":
 		remedy = "did you mean else?"
+	case keyExtends:
+		remedy = "write it above the first section"
 	}
 	p.faultAt(key, problem.What, remedy)
 }

@@ -74,7 +74,7 @@ const (
 func (t *Table) classify() []byte {
 	b := append(vector([]byte{1, typeI32}), // one local of type i32
 		opLocalGet, localService, opLocalGet, localCommand, opI32Or, opI32Const, 16, opI32ShrU, opIf, typeVoid)
-	b = leaf(b, t.otherwise) // an id of more than 16 bits
+	b = leaf(b, t.otherwise.verdict) // an id of more than 16 bits
 	b = append(b, opEnd)
 	if len(t.pairs) > 0 {
 		b = append(b, opLocalGet, localService, opI32Const, 16, opI32Shl,
@@ -84,7 +84,7 @@ func (t *Table) classify() []byte {
 	b = tree(b, localCommand, t.commandIntervals())
 	b = tree(b, localService, t.serviceIntervals())
 	b = append(b, opI64Const)
-	b = appendSigned(b, int64(t.otherwise))
+	b = appendSigned(b, int64(t.otherwise.verdict))
 	return append(b, opEnd)
 }
 
@@ -128,9 +128,9 @@ func leaf(b []byte, v policy.Verdict) []byte {
 
 func (t *Table) pairIntervals() []interval {
 	var hits []interval
-	for p, v := range t.pairs {
+	for p, r := range t.pairs {
 		id := uint32(p.service)<<16 | uint32(p.command)
-		hits = append(hits, interval{lo: id, hi: id, verdict: v})
+		hits = append(hits, interval{lo: id, hi: id, verdict: r.verdict})
 	}
 	return cover(hits, 1<<32-1)
 }
@@ -146,8 +146,8 @@ func (t *Table) commandIntervals() []interval {
 			hits = append(hits, interval{lo: id, hi: id, verdict: v})
 		}
 	}
-	for id, v := range t.commands {
-		take(uint32(id), v)
+	for id, r := range t.commands {
+		take(uint32(id), r.verdict)
 	}
 	for _, r := range t.ranges {
 		for id := uint32(r.lo); id <= uint32(r.hi); id++ {
@@ -159,8 +159,8 @@ func (t *Table) commandIntervals() []interval {
 
 func (t *Table) serviceIntervals() []interval {
 	var hits []interval
-	for id, v := range t.services {
-		hits = append(hits, interval{lo: uint32(id), hi: uint32(id), verdict: v})
+	for id, r := range t.services {
+		hits = append(hits, interval{lo: uint32(id), hi: uint32(id), verdict: r.verdict})
 	}
 	return cover(hits, 1<<16-1)
 }

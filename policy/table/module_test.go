@@ -123,11 +123,11 @@ func agree(t *testing.T, table *Table, services []uint32) {
 			}
 		}
 		for _, beyond := range []uint32{0x10000, 0x10005, 0x10508, 0x7fffffff, 0x80000000, 0xffffffff} {
-			if got := classify(service, beyond); got != table.otherwise {
-				t.Fatalf("classify(%#x, %#x): got %v, want %v", service, beyond, got, table.otherwise)
+			if got := classify(service, beyond); got != table.otherwise.verdict {
+				t.Fatalf("classify(%#x, %#x): got %v, want %v", service, beyond, got, table.otherwise.verdict)
 			}
-			if got := classify(beyond, 0x0508); got != table.otherwise {
-				t.Fatalf("classify(%#x, 0x0508): got %v, want %v", beyond, got, table.otherwise)
+			if got := classify(beyond, 0x0508); got != table.otherwise.verdict {
+				t.Fatalf("classify(%#x, 0x0508): got %v, want %v", beyond, got, table.otherwise.verdict)
 			}
 		}
 	}

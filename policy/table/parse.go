@@ -13,55 +13,62 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// The names of the two sections, and of the rule for all other commands.
+// The names of the two sections, of the rule for all other commands, and of the key for the table
+// that is extended.
 const (
 	sectionRoute   = "route"
 	sectionService = "service"
 	keyElse        = "else"
+	keyExtends     = "extends"
 )
 
 // A parser turns the keys of a source into a Table. It keeps the key of each rule, for the
 // errors about rules that repeat or overlap it.
 type parser struct {
 	source
+	file  string // the table's name in places
 	table Table
+	base  *base // nil if the table extends no other
 
 	pairsAt    map[pair]toml.Key
 	commandsAt map[pdu.CommandID]toml.Key
 	servicesAt map[pdu.ServiceID]toml.Key
-	rangesAt   []placedSpan
 	rules      int
 }
 
-type placedSpan struct {
-	span
-	at toml.Key
+// Parse reads a table that extends no other. name is the table's name in errors. An error is of
+// type tomlpos.Errors and has every fault.
+func Parse(name string, src []byte) (*Table, error) {
+	return Extend(name, src, nil)
 }
 
-// Parse reads a table. name is the table's name in errors. An error is of type
-// tomlpos.Errors and has every fault.
-func Parse(name string, src []byte) (*Table, error) {
-	p := &parser{
+// newParser returns a parser of a table. name is its name in errors, file that in places.
+func newParser(name, file string) *parser {
+	return &parser{
+		file:   file,
 		source: source{name: name},
 		table: Table{
-			pairs:     map[pair]policy.Verdict{},
-			commands:  map[pdu.CommandID]policy.Verdict{},
-			services:  map[pdu.ServiceID]policy.Verdict{},
-			otherwise: Otherwise,
+			pairs:     map[pair]rule{},
+			commands:  map[pdu.CommandID]rule{},
+			services:  map[pdu.ServiceID]rule{},
+			otherwise: rule{verdict: Otherwise},
 		},
 		pairsAt:    map[pair]toml.Key{},
 		commandsAt: map[pdu.CommandID]toml.Key{},
 		servicesAt: map[pdu.ServiceID]toml.Key{},
 	}
-	if p.decode(src) {
-		p.keys()
-		p.nest()
+}
+
+// read reads the rules of the text, without those of a table that it extends.
+func (p *parser) read(src []byte) {
+	if !p.decode(src) {
+		return
 	}
-	if len(p.faults) > 0 {
-		p.faults.Sort()
-		return nil, p.faults
+	p.keys()
+	var clashes [][2]span
+	if p.table.ranges, clashes = nest(p.table.ranges); len(clashes) > 0 {
+		p.clashes(clashes)
 	}
-	return &p.table, nil
 }
 
 // keys reads every section and rule in the order of the text.
@@ -91,7 +98,7 @@ func (p *parser) keys() {
 	switch {
 	case p.rules > MaxRules:
 		p.tooLarge(1, fmt.Sprintf("the table has %d rules", p.rules))
-	case p.rules == 0 && len(p.faults) == 0:
+	case p.rules == 0 && p.base == nil && len(p.faults) == 0:
 		p.fault(1, "the table has no rule", `write at least [route] and else = "drop, log"`)
 	}
 }
@@ -116,6 +123,8 @@ func (p *parser) significant(key toml.Key) toml.Key {
 func (p *parser) key(key toml.Key) {
 	_, isSection := p.value(key).(map[string]any)
 	switch {
+	case key[0] == keyExtends:
+		p.extends(key)
 	case key[0] != sectionRoute && key[0] != sectionService:
 		p.unknownSection(key)
 	case len(key) == 1 && !isSection:
@@ -141,7 +150,8 @@ func header(section string) string {
 
 func (p *parser) unknownSection(key toml.Key) {
 	if _, ok := p.value(key).(map[string]any); !ok {
-		p.faultAt(key, fmt.Sprintf("%s stands outside of a section", key), "write it below [route] or [service.SERVICE]")
+		p.faultAt(key, fmt.Sprintf("%s stands outside of a section", key),
+			suggest.Hint(key[0], []string{keyExtends}, "write it below [route] or [service.SERVICE]"))
 		return
 	}
 	p.faultAt(key, fmt.Sprintf("unknown section %q", key[0]),
@@ -154,7 +164,7 @@ func (p *parser) rule(key toml.Key) {
 	word := key[1]
 	if word == keyElse {
 		if v, ok := p.verdict(key, ""); ok {
-			p.table.otherwise = v
+			p.table.otherwise = p.written(key, v)
 		}
 		return
 	}
@@ -168,7 +178,7 @@ func (p *parser) rule(key toml.Key) {
 		return
 	}
 	if v, ok := p.verdict(key, messageOf(id)); ok {
-		p.table.commands[id] = v
+		p.table.commands[id] = p.written(key, v)
 	}
 	if first, ok := p.commandsAt[id]; ok {
 		p.twice(key, first)
@@ -183,8 +193,13 @@ func (p *parser) rangeRule(key toml.Key, from, to string) {
 		p.problem(key, problem)
 	}
 	if v, ok := p.verdict(key, ""); ok && problems == nil {
-		p.rangesAt = append(p.rangesAt, placedSpan{span{r.Lo, r.Hi, v}, key})
+		p.table.ranges = append(p.table.ranges, span{lo: r.Lo, hi: r.Hi, word: key[1], rule: p.written(key, v)})
 	}
+}
+
+// written returns the rule that is written at the key.
+func (p *parser) written(key toml.Key, v policy.Verdict) rule {
+	return rule{verdict: v, at: Place{p.file, p.line(key)}}
 }
 
 // service reads the header of one service.
@@ -209,7 +224,7 @@ func (p *parser) ruleOfService(key toml.Key) {
 	word := key[2]
 	if word == keyElse {
 		if v, ok := p.verdict(key, ""); ok && known {
-			p.table.services[service] = v
+			p.table.services[service] = p.written(key, v)
 		}
 		return
 	}
@@ -227,7 +242,7 @@ func (p *parser) ruleOfService(key toml.Key) {
 	if first, twice := p.pairsAt[at]; known && twice {
 		p.twice(key, first)
 	} else if ok && known {
-		p.table.pairs[at] = v
+		p.table.pairs[at] = p.written(key, v)
 	}
 	p.pairsAt[at] = key
 }
@@ -240,45 +255,54 @@ func (p *parser) twice(key, first toml.Key) {
 	p.faultAt(key, fmt.Sprintf("%s names the same as %s on line %d", key[len(key)-1], first[len(first)-1], p.line(first)), "keep one")
 }
 
-// nest orders the ranges, narrower ones first, and refuses two ranges that overlap without
-// one being inside the other. It visits them by their first command, wider ones first, with
-// a stack of the ranges that are still open:
+// nest returns the ranges, narrower ones first, and the pairs that overlap without one being
+// inside the other. It visits them by their first command, wider ones first, with a stack of the
+// ranges that are still open:
 //
 //	0x0100 ├───────────────────────┤ 0x01ff     open: a
 //	0x0110    ├────────┤ 0x0120                 open: a, b     b is inside a
 //	0x0120             ├────────┤ 0x0130        clash: begins in b and ends behind it
-func (p *parser) nest() {
-	ranges := p.rangesAt
-	slices.SortStableFunc(ranges, func(a, b placedSpan) int {
+func nest(ranges []span) (nested []span, clashes [][2]span) {
+	nested = slices.Clone(ranges)
+	slices.SortStableFunc(nested, func(a, b span) int {
 		return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(b.hi, a.hi))
 	})
-	var around []placedSpan // the open ranges, widest first
-	for _, r := range ranges {
+	var around []span // the open ranges, widest first
+	for _, r := range nested {
 		for len(around) > 0 && around[len(around)-1].hi < r.lo {
 			around = around[:len(around)-1]
 		}
 		if n := len(around); n > 0 && (r.hi > around[n-1].hi || r.lo == around[n-1].lo && r.hi == around[n-1].hi) {
-			p.clash(around[n-1], r)
+			clashes = append(clashes, [2]span{around[n-1], r})
 		}
 		around = append(around, r)
-		p.table.ranges = append(p.table.ranges, r.span)
 	}
-	slices.SortStableFunc(p.table.ranges, func(a, b span) int {
+	slices.SortStableFunc(nested, func(a, b span) int {
 		return cmp.Compare(a.hi-a.lo, b.hi-b.lo)
 	})
+	return nested, clashes
 }
 
-func (p *parser) clash(a, b placedSpan) {
-	if len(p.faults) >= maxFaults {
-		return
+// clashes notes the pairs of ranges that overlap, on the line of the later one. One of them may be
+// of a table that this one extends.
+func (p *parser) clashes(all [][2]span) {
+	for _, pair := range all {
+		a, b := pair[0], pair[1]
+		if b.at.File != p.file || a.at.File == p.file && a.at.Line > b.at.Line {
+			a, b = b, a
+		}
+		if len(p.faults) >= maxFaults {
+			return
+		}
+		if a.lo == b.lo && a.hi == b.hi {
+			p.fault(b.at.Line, fmt.Sprintf("%s names the same as %s on line %d", b.word, a.word, a.at.Line), "keep one")
+			continue
+		}
+		on := fmt.Sprintf("line %d", a.at.Line)
+		if a.at.File != p.file {
+			on = fmt.Sprintf("line %d of %s", a.at.Line, a.at.File)
+		}
+		p.fault(b.at.Line, fmt.Sprintf("the range %s overlaps %s on %s, and neither holds the other", b.word, a.word, on),
+			"part them, or put one inside the other")
 	}
-	if p.line(a.at) > p.line(b.at) {
-		a, b = b, a
-	}
-	if a.lo == b.lo && a.hi == b.hi {
-		p.twice(b.at, a.at)
-		return
-	}
-	p.faultAt(b.at, fmt.Sprintf("the range %s overlaps %s on line %d, and neither holds the other", b.at[1], a.at[1], p.line(a.at)),
-		"part them, or put one inside the other")
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -77,9 +76,17 @@ func (s *source) tooLarge(line int, what string) {
 // isForeign reports whether the file has keys, but none of a table. It is then perhaps a secret,
 // and nothing of it is quoted.
 func (s *source) isForeign() bool {
-	return len(s.doc.Keys) > 0 && !slices.ContainsFunc(s.doc.Keys, func(k tomlpos.Key) bool {
-		return k.Name[0] == sectionRoute || k.Name[0] == sectionService
-	})
+	rules, others := false, false
+	for _, k := range s.doc.Keys {
+		switch k.Name[0] {
+		case sectionRoute, sectionService:
+			rules = true
+		case keyExtends:
+		default:
+			others = true
+		}
+	}
+	return others && !rules
 }
 
 func (s *source) syntaxFault(e *tomlpos.SyntaxError) {

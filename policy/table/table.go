@@ -34,6 +34,20 @@
 //
 // Two rules of the same rank that can both match are an error.
 //
+// # Tables that extend another
+//
+// A table may begin with the name of another one, a shipped table or a file in its own folder or
+// below, and then has only the rules that differ:
+//
+//	extends = "teamtalk"
+//
+//	[route]
+//	CID_FILE_NOTIFY = "unicast fields to_user_id, else-broadcast"
+//
+// It means the same as one table with the rules of both, except that of two rules for the same
+// service and command, the same range, or the same else, the extending table's applies. Extend
+// reads such tables, and Text writes them out as one.
+//
 // # Verdicts
 //
 // A verdict is an action and, after commas, flags. Tables spell it as policy.Verdict
@@ -67,13 +81,13 @@ const MaxRules = 4096
 // unknown commands.
 const Otherwise policy.Verdict = abi.Drop | abi.Log
 
-// A Table is a parsed routing table. It is immutable.
+// A Table is a parsed routing table, with the rules of those that it extends. It is immutable.
 type Table struct {
-	pairs     map[pair]policy.Verdict // rules for one command of one service
-	commands  map[pdu.CommandID]policy.Verdict
+	pairs     map[pair]rule // rules for one command of one service
+	commands  map[pdu.CommandID]rule
 	ranges    []span // narrower ones first
-	services  map[pdu.ServiceID]policy.Verdict
-	otherwise policy.Verdict
+	services  map[pdu.ServiceID]rule
+	otherwise rule
 }
 
 type pair struct {
@@ -81,10 +95,23 @@ type pair struct {
 	command pdu.CommandID
 }
 
+// A rule is a verdict and where it is written.
+type rule struct {
+	verdict policy.Verdict
+	at      Place
+}
+
 // A span is the rule for the commands from lo to hi, both included.
 type span struct {
-	lo, hi  pdu.CommandID
-	verdict policy.Verdict
+	lo, hi pdu.CommandID
+	word   string // as the table writes it
+	rule
+}
+
+// A Place is where a rule is written. The zero Place is that of the else that no table wrote.
+type Place struct {
+	File string // empty for the table itself; for one that it extends, its name for a Reader
+	Line int    // from 1
 }
 
 // Compile parses the table and returns its module. name is the table's name in errors. An
@@ -100,19 +127,29 @@ func Compile(name string, src []byte) ([]byte, error) {
 // Verdict returns the verdict of the table, to compare the module with it in tests. Traffic is
 // judged by the module.
 func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Verdict {
-	if v, ok := t.pairs[pair{service, command}]; ok {
-		return v
+	return t.rule(service, command).verdict
+}
+
+// Place returns where the rule is written that decides about the ids.
+func (t *Table) Place(service pdu.ServiceID, command pdu.CommandID) Place {
+	return t.rule(service, command).at
+}
+
+// rule returns the rule that decides about the ids.
+func (t *Table) rule(service pdu.ServiceID, command pdu.CommandID) rule {
+	if r, ok := t.pairs[pair{service, command}]; ok {
+		return r
 	}
-	if v, ok := t.commands[command]; ok {
-		return v
+	if r, ok := t.commands[command]; ok {
+		return r
 	}
 	for _, r := range t.ranges {
 		if r.lo <= command && command <= r.hi {
-			return r.verdict
+			return r.rule
 		}
 	}
-	if v, ok := t.services[service]; ok {
-		return v
+	if r, ok := t.services[service]; ok {
+		return r
 	}
 	return t.otherwise
 }

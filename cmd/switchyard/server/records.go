@@ -95,7 +95,8 @@ func recordOf(c candidate) (history.Policy, [][]byte) {
 	return p, files
 }
 
-// whoSaved returns who changed the file of a tenant's policy, as far as the file says so.
+// whoSaved returns who changed the file of a tenant's policy, as far as the file says so: of a table
+// that extends others, the one that was changed last.
 func (srv *server) whoSaved(tenant string, c candidate) history.Who {
 	t, _ := srv.config.Tenant(tenant)
 	path, isFile := srv.config.PolicyFile(t.Policy)
@@ -106,9 +107,14 @@ func (srv *server) whoSaved(tenant string, c candidate) history.Who {
 		return history.Who{By: "configuration"}
 	}
 	who := history.Who{By: "file", Signers: c.proof.Signers}
-	if info, err := os.Stat(path); err == nil {
-		changed := info.ModTime().UTC().Round(time.Millisecond)
-		who.Owner, who.Changed = ownerOf(info), &changed
+	for _, file := range append([]string{path}, source.Bases(path)...) {
+		info, err := os.Stat(file)
+		if err != nil {
+			continue
+		}
+		if changed := info.ModTime().UTC().Round(time.Millisecond); who.Changed == nil || changed.After(*who.Changed) {
+			who.Owner, who.Changed = ownerOf(info), &changed
+		}
 	}
 	return who
 }

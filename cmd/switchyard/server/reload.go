@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
+	"switchyard/plugins/source"
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
@@ -82,6 +83,7 @@ func (srv *server) configured(err error, requested bool) {
 
 // reloadFiles reads certificates and policies of the configuration in force again.
 func (srv *server) reloadFiles(requested bool) {
+	srv.watchBases() // before the files are read, so that no change in between is missed
 	for _, l := range srv.config.Listeners {
 		srv.reloadCertificate(l.Name, srv.listeners[l.Name], requested)
 	}
@@ -346,6 +348,13 @@ func (srv *server) checkAgain() {
 	notice(srv.changed)
 }
 
+// watchBases watches what the tables extend now, which can change with every save of one.
+func (srv *server) watchBases() {
+	if !slices.Equal(watchedFiles(srv.config), srv.watched) {
+		srv.watch(false)
+	}
+}
+
 // watchedFiles returns every file that a reload reads.
 func watchedFiles(c *config.Config) []string {
 	paths := trust.Files(c)
@@ -362,7 +371,7 @@ func watchedFiles(c *config.Config) []string {
 	for _, t := range c.Tenants {
 		for _, policy := range []string{t.Policy, t.Audit} {
 			if path, ok := c.PolicyFile(policy); ok {
-				paths = append(paths, path)
+				paths = append(append(paths, path), source.Bases(path)...)
 			}
 		}
 	}

@@ -1,0 +1,91 @@
+package table
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"switchyard/pdu"
+)
+
+// Text returns the table as one text, with the rules of those that it extends and without extends.
+// Equal tables have equal texts, on every machine, and the text is a table with the same module.
+// Behind each rule stands where it comes from:
+//
+//	[route]
+//	CID_MSG_DATA = "broadcast-all"  # line 4
+//	CID_OTHER_HEARTBEAT = "consume"  # teamtalk:9
+//
+// The text is what a signature of such a table signs, and what is kept of it. So it has to stay
+// the same from one version of Switchyard to the next.
+func (t *Table) Text() []byte {
+	var b strings.Builder
+	b.WriteString("# A routing table and what it extends, written out as one by Switchyard.\n\n[route]\n")
+	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
+		t.commands[id].write(&b, id.String())
+	}
+	byPlace := slices.Clone(t.ranges)
+	slices.SortFunc(byPlace, func(x, y span) int { return cmp.Or(cmp.Compare(x.lo, y.lo), cmp.Compare(y.hi, x.hi)) })
+	for _, r := range byPlace {
+		r.write(&b, fmt.Sprintf("0x%04x-0x%04x", uint16(r.lo), uint16(r.hi)))
+	}
+	t.otherwise.write(&b, keyElse)
+	for _, service := range t.named() {
+		fmt.Fprintf(&b, "\n[service.%v]\n", service)
+		for _, p := range t.pairsOf(service) {
+			t.pairs[p].write(&b, p.command.String())
+		}
+		if r, ok := t.services[service]; ok {
+			r.write(&b, keyElse)
+		}
+	}
+	return []byte(b.String())
+}
+
+// write writes the rule's line.
+func (r rule) write(b *strings.Builder, key string) {
+	fmt.Fprintf(b, "%s = %q", key, r.verdict.String())
+	if r.at != (Place{}) {
+		fmt.Fprintf(b, "  # %v", r.at)
+	}
+	b.WriteByte('\n')
+}
+
+// String returns the place in one word or two: line 4, or base.toml:4.
+func (p Place) String() string {
+	if p.File == "" {
+		return fmt.Sprintf("line %d", p.Line)
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
+
+// named returns the services that have rules of their own, in order.
+func (t *Table) named() []pdu.ServiceID {
+	services := maps.Clone(t.services)
+	for p := range t.pairs {
+		services[p.service] = rule{}
+	}
+	return slices.Sorted(maps.Keys(services))
+}
+
+// pairsOf returns the pairs of a service that have a rule, in order.
+func (t *Table) pairsOf(service pdu.ServiceID) (pairs []pair) {
+	for p := range t.pairs {
+		if p.service == service {
+			pairs = append(pairs, p)
+		}
+	}
+	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.command, b.command) })
+	return pairs
+}
+
+// rules returns how many rules the table has.
+func (t *Table) rules() int {
+	n := len(t.pairs) + len(t.commands) + len(t.ranges) + len(t.services)
+	if t.otherwise.at.Line > 0 {
+		n++
+	}
+	return n
+}
