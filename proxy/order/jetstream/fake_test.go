@@ -31,6 +31,7 @@ type fakeBus struct {
 	lose    func(number uint64) bool // whether a record is not republished
 	behind  int                      // as many direct gets do not know the last record
 	mute    bool                     // no question is answered
+	refuse  string                   // an error, as JSON, with which records are refused
 	asked   map[string]int           // questions, by the verb of the interface
 }
 
@@ -160,6 +161,10 @@ func (b *fakeBus) published(subject, reply string, payload []byte) {
 	switch {
 	case isQuestion:
 		b.question(strings.TrimSuffix(question, "."+fakeStream), reply, payload)
+	case strings.HasPrefix(subject, "sy.test.main.in.") && b.refuse != "":
+		if reply != "" {
+			b.send(reply, "", "", []byte(`{"error":`+b.refuse+`,"stream":"`+fakeStream+`","seq":0}`))
+		}
 	case strings.HasPrefix(subject, "sy.test.main.in."):
 		b.store(subject, string(payload))
 	default:

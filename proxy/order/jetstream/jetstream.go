@@ -1,6 +1,7 @@
 // Package jetstream is the log of a tenant on a NATS JetStream stream. It publishes records,
 // reads them back in order, and carries the state of a tenant from one hub to another. It
-// uses the stream as a sequencer and a ring: no consumers, no acknowledgements. What a record
+// uses the stream as a sequencer and a ring: no consumers, no acknowledgements but one when the
+// stream seems to take nothing. What a record
 // means is not its business.
 package jetstream
 
@@ -30,7 +31,7 @@ import (
 // for its last number when nothing has come for a while, so that it misses no tail either.
 //
 // Read the files in this order: connect.go, begin.go with stream.go, read.go, missed.go,
-// state.go.
+// refuse.go, state.go.
 
 // Settings say which log to take part in, and how to reach it.
 type Settings struct {
@@ -71,6 +72,8 @@ type Log struct {
 	link   atomic.Pointer[link] // exchanged by Begin when the client has given up the old one
 	reader *reader              // owned by the caller of Begin and Close; nil if nothing is being read
 	counts counts
+
+	receiptTo atomic.Pointer[string] // where the receipt of the next record goes; nil: nobody wants one
 
 	mu   sync.Mutex          // held for moments
 	sent map[transfer]int    // guarded by mu: chunks of each transfer that were acknowledged
@@ -120,7 +123,7 @@ func open(settings Settings, times times) (*Log, error) {
 // It blocks while the socket takes nothing, for stalled at most, and keeps no part of record.
 // An error means that the bus is not reached, and that the record was probably lost.
 func (l *Log) Append(record []byte) error {
-	err := l.link.Load().conn.Publish(l.subject, record)
+	err := l.publish(record)
 	switch {
 	case err == nil:
 		return nil

@@ -20,7 +20,7 @@ import (
 //	            number is below next    a late copy of what was got by direct get; or the stream
 //	                                    lost what it held and began anew, so ask
 //	quiet       ask the stream          its last number shows a lost tail, its creation time
-//	                                    another stream
+//	                                    another stream; if this lasts, see refusals
 //	reconnect   doubt                   before anything is reported, the last reported record is
 //	                                    got again: the same time means the same stream
 type reader struct {
@@ -40,7 +40,8 @@ type reader struct {
 	copies     int       // messages that were queued when the stream was last found to be the same
 	reconnects uint64    // of the connection, as of the last look
 	question
-	since time.Time // when the stream began not to answer; zero if it answers
+	refusals
+	since time.Time // when the stream began not to answer, or to refuse records; zero if it works
 	lost  bool      // Unreached was reported
 }
 
@@ -57,11 +58,14 @@ func newReader(l *Log, k *link, sub *nats.Subscription, head order.Position) *re
 
 // start starts run.
 func (r *reader) start() error {
-	answers, err := r.link.subscribe(r.link.conn.NewInbox())
-	if err != nil {
+	var err error
+	if r.answers, err = r.link.subscribe(r.link.conn.NewInbox()); err != nil {
 		return err
 	}
-	r.answers = answers
+	if r.receipts, err = r.link.subscribe(r.link.conn.NewInbox()); err != nil {
+		_ = r.answers.Unsubscribe() // fails only if the connection is gone
+		return err
+	}
 	r.log.counts.next.Store(r.next)
 	r.log.counts.end.Store(r.next)
 	r.ctx, r.cancel = context.WithCancel(r.log.ctx)
@@ -75,6 +79,7 @@ func (r *reader) stop() {
 	// Fails only if the connection is gone, with everything on it.
 	_ = r.sub.Unsubscribe()
 	_ = r.answers.Unsubscribe()
+	_ = r.receipts.Unsubscribe()
 	<-r.done
 }
 
@@ -156,6 +161,7 @@ func (l *Log) entry(m *nats.Msg, epoch int64) (order.Entry, error) {
 
 // deliver reports the record that is next.
 func (r *reader) deliver(e order.Entry) error {
+	r.silent, r.refused = time.Time{}, nil
 	if err := r.answered(); err != nil {
 		return err
 	}
@@ -204,6 +210,7 @@ func (r *reader) ask() error {
 		return r.unanswered(r.log.unreached())
 	}
 	r.asked, r.behind = time.Now(), r.next
+	r.askReceipt()
 	return nil
 }
 
@@ -227,12 +234,18 @@ func (r *reader) answer(m *nats.Msg) error {
 	case info.Error != nil, r.doubt, info.Created.UnixNano() != r.epoch, info.State.LastSeq+1 != r.behind:
 		return r.catchUp(max(info.State.LastSeq, r.next-1))
 	}
+	r.readReceipts()
 	return r.answered()
 }
 
 // unanswered notes that the stream does not answer, and reports that if it has lasted.
 func (r *reader) unanswered(cause error) error {
 	r.doubt = true
+	return r.broken(cause)
+}
+
+// broken notes that the stream does not do its work, and reports that if it has lasted.
+func (r *reader) broken(cause error) error {
 	switch {
 	case r.since.IsZero():
 		r.since = time.Now()
@@ -243,8 +256,11 @@ func (r *reader) unanswered(cause error) error {
 	return nil
 }
 
-// answered notes that the stream answers.
+// answered notes that the stream answers, which is not enough if it refuses records.
 func (r *reader) answered() error {
+	if r.refused != nil {
+		return r.broken(r.refused)
+	}
 	r.since = time.Time{}
 	if !r.lost {
 		return nil
