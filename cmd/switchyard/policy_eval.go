@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/pdu"
+	"switchyard/pdu/message"
 	"switchyard/policy"
 	"switchyard/policy/command"
 	"switchyard/policy/reproduce"
@@ -151,12 +152,7 @@ func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 	if problem != nil {
 		return nil, usageError{fmt.Errorf("--command: %w", problem)}
 	}
-	known, ok := pdu.CommandByID(id)
-	service := known.Service
-	if !ok {
-		// The high byte of a command's id is its service, for all commands of the protocol.
-		service = pdu.ServiceID(id >> 8)
-	}
+	service := message.Service(id)
 	if e.service != "" {
 		if service, problem = command.Service(e.service); problem != nil {
 			return nil, usageError{fmt.Errorf("--service: %w", problem)}

@@ -8,25 +8,20 @@ import (
 
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"switchyard/pdu"
+	"switchyard/pdu/message"
 )
 
 // PDU returns a PDU with m as its body and the service that the command belongs to.
 // Required fields may be missing, for tests of that case.
 func PDU(command pdu.CommandID, seq uint16, m proto.Message) []byte {
-	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("pdutest: marshal %s: %v", m.ProtoReflect().Descriptor().FullName(), err))
-	}
-	return Raw(command, seq, body)
+	return message.Append(nil, command, seq, m)
 }
 
 // Raw is PDU with the body as bytes.
 func Raw(command pdu.CommandID, seq uint16, body []byte) []byte {
-	return pdu.Append(nil, service(command), command, seq, body)
+	return pdu.Append(nil, message.Service(command), command, seq, body)
 }
 
 // Split splits a stream into its PDUs. A truncated PDU or one of an illegal length is
@@ -53,7 +48,7 @@ func Dump(p []byte) string {
 	}
 	h, body := pdu.ParseHeader(p), p[pdu.HeaderLen:]
 	line := fmt.Sprintf("%s seq %d", h.Command, h.Seq)
-	if h.Service != service(h.Command) {
+	if h.Service != message.Service(h.Command) {
 		line += fmt.Sprintf(" service %s", h.Service)
 	}
 	if h.Version != 1 || h.Flag != 0 || h.Reserved != 0 {
@@ -63,10 +58,8 @@ func Dump(p []byte) string {
 }
 
 func dumpBody(command pdu.CommandID, body []byte) string {
-	known, _ := pdu.CommandByID(command)
-	mt, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
-	if err == nil {
-		m := mt.New().Interface()
+	if t := message.Type(command); t != nil {
+		m := t.New().Interface()
 		if proto.Unmarshal(body, m) == nil {
 			return "{" + prototext.MarshalOptions{EmitUnknown: true}.Format(m) + "}"
 		}
@@ -81,13 +74,4 @@ func hex(b []byte) string {
 		return fmt.Sprintf("%x...", b[:most])
 	}
 	return fmt.Sprintf("%x", b)
-}
-
-// service returns the service of a command. For an unknown command it is the high
-// byte of the id.
-func service(command pdu.CommandID) pdu.ServiceID {
-	if known, ok := pdu.CommandByID(command); ok {
-		return known.Service
-	}
-	return pdu.ServiceID(command >> 8)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchyard/pdu"
+	"switchyard/pdu/message"
 	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/policy/abi"
@@ -244,7 +245,7 @@ func TestMost(t *testing.T) {
 func TestNames(t *testing.T) {
 	online := pdutest.Online(stat(5), stat(6))
 	for user, want := range map[uint64]bool{5: true, 6: true, 7: false} {
-		m := messageOf(pdu.CID_OTHER_ONLINE_USER_INFO, online[pdu.HeaderLen:])
+		m := message.Read(pdu.CID_OTHER_ONLINE_USER_INFO, online[pdu.HeaderLen:])
 		if got := names(m, map[uint64]bool{user: true}); got != want {
 			t.Errorf("user %d: %t, want %t", user, got, want)
 		}
@@ -258,11 +259,11 @@ func TestNames(t *testing.T) {
 		{"\xff", ""},
 		{"", "{}"},
 	} {
-		if got := compact(decoded(pdu.CID_MSG_DATA, []byte(c.body))); string(got) != c.want {
+		if got := compact(message.JSON(pdu.CID_MSG_DATA, []byte(c.body))); string(got) != c.want {
 			t.Errorf("%q: %s, want %s", c.body, got, c.want)
 		}
 	}
-	if got := decoded(0x0999, nil); got != nil {
+	if got := message.JSON(0x0999, nil); got != nil {
 		t.Errorf("of no command: %s", got)
 	}
 }

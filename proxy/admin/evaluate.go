@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"switchyard/pdu"
+	"switchyard/pdu/message"
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/command"
@@ -160,7 +161,7 @@ func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Qu
 	a := &explained{verdict: e.Verdict, Evaluation: api.Evaluation{
 		Policy: identify(g),
 		PDU: api.EvaluatedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
-			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: decoded(h.Command, q.Body)},
+			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: message.JSON(h.Command, q.Body)},
 		Sender:   api.Sender{Session: q.Session, Attributes: q.Attributes},
 		ByIDs:    answerOf(e.ByIDs, h.Command, fuel),
 		Decision: review.Decide(e.Verdict, h.Command),

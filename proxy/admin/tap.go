@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"switchyard/pdu"
+	"switchyard/pdu/message"
 	"switchyard/policy/command"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/capture"
@@ -194,7 +195,7 @@ func (t *tapWriter) line(r *capture.Record) (api.TapLine, bool) {
 	h := pdu.ParseHeader(r.PDU)
 	body := r.PDU[pdu.HeaderLen:]
 	if t.users != nil {
-		m := messageOf(h.Command, body)
+		m := message.Read(h.Command, body)
 		if m == nil || !names(m, t.users) {
 			return line, false
 		}
@@ -210,7 +211,7 @@ func (t *tapWriter) line(r *capture.Record) (api.TapLine, bool) {
 // putBody puts the body into the line, as a message if it is one.
 func putBody(l *api.TapLine, c pdu.CommandID, body []byte, whole bool) {
 	if whole && len(body) <= mostBody {
-		if l.Body = decoded(c, body); l.Body != nil {
+		if l.Body = message.JSON(c, body); l.Body != nil {
 			return
 		}
 	}

@@ -8,10 +8,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"switchyard/pdu"
-	_ "switchyard/pdu/pb" // the messages
+	"switchyard/pdu/message"
 	"switchyard/policy/suggest"
 )
 
@@ -30,11 +29,11 @@ func (e *FieldError) Error() string { return e.What + "; " + e.Remedy }
 // Missing fields are no error, as a case may be about a body that the original refuses. Fields
 // are encoded in the order of their numbers, so equal fields give equal bytes.
 func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []string, err error) {
-	message, err := messageOf(command)
+	t, err := messageOf(command)
 	if err != nil {
 		return nil, nil, err
 	}
-	m := message.New()
+	m := t.New()
 	if err := setFields(m, fields, nil); err != nil {
 		return nil, nil, err
 	}
@@ -52,15 +51,14 @@ func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []st
 }
 
 func messageOf(command pdu.CommandID) (protoreflect.MessageType, error) {
-	known, ok := pdu.CommandByID(command)
-	if !ok {
+	if _, ok := pdu.CommandByID(command); !ok {
 		return nil, &FieldError{What: fmt.Sprintf("%v is no command of the protocol, so its body has no fields", command), Remedy: "write the body as hex"}
 	}
-	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
-	if err != nil {
+	t := message.Type(command)
+	if t == nil {
 		return nil, &FieldError{What: fmt.Sprintf("%v has no known message", command), Remedy: "write the body as hex"}
 	}
-	return message, nil
+	return t, nil
 }
 
 // setFields sets the fields of a message. path leads to the message, for errors.

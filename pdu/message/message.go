@@ -1,0 +1,88 @@
+// Package message relates commands to the protobuf messages in their bodies, for those who read
+// or write whole messages: commands of the operator, the admin interface and tests. The hub reads
+// the few bodies that it handles by package body, which is as lenient as the original.
+package message
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"switchyard/pdu"
+	_ "switchyard/pdu/pb" // the messages
+)
+
+// Type returns the type of the message in a command's body; nil if the command is none of the
+// protocol.
+func Type(c pdu.CommandID) protoreflect.MessageType {
+	known, _ := pdu.CommandByID(c)
+	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
+	if err != nil {
+		return nil
+	}
+	return t
+}
+
+// Service returns the service that a command belongs to. For a command that is none of the
+// protocol it is the high byte of the id, as it is for all others.
+func Service(c pdu.CommandID) pdu.ServiceID {
+	if known, ok := pdu.CommandByID(c); ok {
+		return known.Service
+	}
+	return pdu.ServiceID(c >> 8)
+}
+
+// Append appends a PDU with m as its body to b. Required fields may be missing. Nothing else can
+// be wrong with a message of proto2, so it panics if m cannot be encoded.
+func Append(b []byte, c pdu.CommandID, seq uint16, m proto.Message) []byte {
+	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("message: encode the body of %v: %v", c, err))
+	}
+	return pdu.Append(b, Service(c), c, seq, body)
+}
+
+// Read decodes a body as the command's message. Required fields may be missing; for anything else
+// that is invalid the result is nil.
+func Read(c pdu.CommandID, body []byte) protoreflect.Message {
+	t := Type(c)
+	if t == nil {
+		return nil
+	}
+	m := t.New()
+	if (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(body, m.Interface()) != nil {
+		return nil
+	}
+	return m
+}
+
+// JSON returns a body as JSON, with the names of fields and of the values of enumerations, and
+// with bytes in base64; nil if Read returns nil.
+func JSON(c pdu.CommandID, body []byte) json.RawMessage {
+	m := Read(c, body)
+	if m == nil {
+		return nil
+	}
+	text, err := protojson.MarshalOptions{AllowPartial: true, UseProtoNames: true}.Marshal(m.Interface())
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// FromJSON encodes the body that JSON describes. Required fields may be missing.
+func FromJSON(c pdu.CommandID, text []byte) ([]byte, error) {
+	t := Type(c)
+	if t == nil {
+		return nil, fmt.Errorf("%v is no command of the protocol, so its body has no fields", c)
+	}
+	m := t.New().Interface()
+	if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal(text, m); err != nil {
+		return nil, err
+	}
+	return proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(m)
+}
