@@ -1,19 +1,22 @@
 package cases
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"switchyard/pdu"
+	"switchyard/policy/stablefile"
 )
 
 // Assign reads fields of a command's body from a command line, each as FIELD=VALUE. Text
-// and bytes are written without quotes, other values as in TOML. A repeated field is
-// written as a list or several times. The error is a *FieldError.
+// and bytes are written without quotes, bytes also as hex:DIGITS or as file:PATH, other values
+// as in TOML. A repeated field is written as a list or several times. The error is a *FieldError.
 func Assign(command pdu.CommandID, assignments []string) (map[string]any, error) {
-	message, err := messageOf(command)
+	t, err := messageOf(command)
 	if err != nil && len(assignments) > 0 {
 		return nil, err
 	}
@@ -23,7 +26,7 @@ func Assign(command pdu.CommandID, assignments []string) (map[string]any, error)
 		if !ok {
 			return nil, &FieldError{What: fmt.Sprintf("%q has no value", a), Remedy: "write FIELD=VALUE, as in from_user_id=7"}
 		}
-		f, err := fieldOf(message.Descriptor(), name, []string{name})
+		f, err := fieldOf(t.Descriptor(), name, []string{name})
 		if err != nil {
 			return nil, err
 		}
@@ -52,6 +55,7 @@ func Assign(command pdu.CommandID, assignments []string) (map[string]any, error)
 // text and names of enumerations are taken as they are; the rest is decoded as TOML:
 //
 //	msg_data=hello             "hello"
+//	msg_data=file:photo.jpg    the bytes in that file
 //	session_type=SESSION_TYPE_SINGLE
 //	user_id=7                  7
 //	user_id_list=[1, 2]        a list
@@ -60,6 +64,9 @@ func parseValue(f protoreflect.FieldDescriptor, text string) (any, error) {
 	list := f.IsList() && strings.HasPrefix(text, "[")
 	switch f.Kind() {
 	case protoreflect.StringKind, protoreflect.BytesKind:
+		if path, ok := strings.CutPrefix(text, "file:"); ok && f.Kind() == protoreflect.BytesKind {
+			return fileOf(f, path)
+		}
 		if !list {
 			return text, nil
 		}
@@ -78,4 +85,16 @@ func parseValue(f protoreflect.FieldDescriptor, text string) (any, error) {
 		return nil, refused
 	}
 	return b.values["v"], nil
+}
+
+// mostFile is the largest file that is read as the value of a field, in bytes.
+const mostFile = pdu.DefaultMaxLen
+
+// fileOf returns the bytes in a file, as a text that bytesOf reads.
+func fileOf(f protoreflect.FieldDescriptor, path string) (any, error) {
+	content, err := stablefile.Read(path, 10*time.Millisecond, mostFile)
+	if err != nil {
+		return nil, &FieldError{What: fmt.Sprintf("%s: read %s: %v", f.Name(), path, err), Remedy: "name a file of at most 16 MiB, as in file:photo.jpg"}
+	}
+	return "hex:" + hex.EncodeToString(content), nil
 }

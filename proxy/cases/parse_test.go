@@ -2,6 +2,8 @@ package cases
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -181,6 +183,10 @@ func TestBounds(t *testing.T) {
 }
 
 func TestAssign(t *testing.T) {
+	photo := filepath.Join(t.TempDir(), "photo")
+	if err := os.WriteFile(photo, []byte{0xff, 0}, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		command pdu.CommandID
 		args    []string
@@ -190,6 +196,9 @@ func TestAssign(t *testing.T) {
 		{pdu.CID_MSG_DATA, []string{"msg_type=1"}, "map[msg_type:1]"},
 		{pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST, []string{"user_id_list=1", "user_id_list=[2, 3]"}, "map[user_id_list:[1 2 3]]"},
 		{pdu.CID_OTHER_ONLINE_USER_INFO, []string{"user_stat_list={user_id=1, status=1}"}, "map[user_stat_list:[map[status:1 user_id:1]]]"},
+		{pdu.CID_MSG_DATA, []string{"msg_data=file:" + photo}, "map[msg_data:hex:ff00]"},
+		{pdu.CID_MSG_DATA, []string{"msg_data=file:" + photo + ".png"}, "name a file of at most 16 MiB"},
+		{pdu.CID_SWITCH_P2P_CMD, []string{"cmd_msg_data=file:x"}, "map[cmd_msg_data:file:x]"},
 		{pdu.CID_MSG_DATA, []string{"from_user_id"}, "write FIELD=VALUE"},
 		{pdu.CID_MSG_DATA, []string{"from=1"}, "did you mean from_user_id?"},
 		{pdu.CID_MSG_DATA, []string{"from_user_id=1\nx=2"}, "is no value for from_user_id"},

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/dial"
+	"switchyard/proxy/config"
+)
+
+// targetOptions are the flags that say which listener of a hub to connect to, and how.
+type targetOptions struct {
+	hub, proxy                string
+	tls                       bool
+	ca, cert, key, serverName string
+}
+
+func (t *targetOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&t.hub, "hub", "", "`address` of the hub (default the configuration's first listener)")
+	f.StringVar(&t.proxy, "proxy", "", "send a PROXY header that names this `source`, such as 192.0.2.7")
+	f.BoolVar(&t.tls, "tls", false, "use TLS; so do the next four")
+	f.StringVar(&t.ca, "ca", "", "PEM `file` of the CAs that vouch for the hub (default the system's, or the listener's certificate)")
+	f.StringVar(&t.cert, "cert", "", "PEM `file` of the client's certificate, for mutual TLS")
+	f.StringVar(&t.key, "key", "", "PEM `file` of its private key")
+	f.StringVar(&t.serverName, "server-name", "", "server `name` (SNI) to ask for and to verify (default the host of the address)")
+}
+
+// target returns what the flags name, completed from the configuration if they name no hub.
+func (t *targetOptions) target(o *options) (dial.Target, error) {
+	proxy, err := t.source()
+	if err != nil {
+		return dial.Target{}, usageError{err}
+	}
+	if (t.cert == "") != (t.key == "") {
+		return dial.Target{}, usageError{errors.New("--cert and --key belong together; name both")}
+	}
+	target := dial.Target{Address: t.hub, Proxy: proxy}
+	if t.hub == "" {
+		if target.Address, err = t.complete(o); err != nil {
+			return dial.Target{}, err
+		}
+	} else if _, _, err := net.SplitHostPort(t.hub); err != nil {
+		return dial.Target{}, usageError{fmt.Errorf("--hub: %w; write host:port, such as 127.0.0.1:8200", err)}
+	}
+	if t.tls || t.ca != "" || t.cert != "" || t.serverName != "" {
+		if target.TLS, err = t.config(); err != nil {
+			return dial.Target{}, dataError{err}
+		}
+	}
+	return target, nil
+}
+
+// source reads --proxy, an address with or without a port.
+func (t *targetOptions) source() (netip.AddrPort, error) {
+	if t.proxy == "" {
+		return netip.AddrPort{}, nil
+	}
+	if a, err := netip.ParseAddr(t.proxy); err == nil {
+		return netip.AddrPortFrom(a, 1), nil
+	}
+	a, err := netip.ParseAddrPort(t.proxy)
+	if err != nil {
+		return a, fmt.Errorf("--proxy %s: write the address of a client, such as 192.0.2.7 or 192.0.2.7:5000", t.proxy)
+	}
+	return a, nil
+}
+
+// complete returns the address of the first listener of the configuration, and sets what it needs
+// and no flag says: a listener with TLS has its certificate here, which is trusted then.
+func (t *targetOptions) complete(o *options) (string, error) {
+	c, _, err := o.load()
+	if err != nil {
+		return "", err
+	}
+	l := c.Listeners[0]
+	address, host, err := reachable(l)
+	if err != nil {
+		return "", usageError{err}
+	}
+	if t.proxy == "" && slices.ContainsFunc(l.ProxyFrom, func(n netip.Prefix) bool { return n.Contains(host) }) {
+		return "", usageError{fmt.Errorf("the listener at %s expects a PROXY header from %v; name a client by --proxy, such as --proxy 192.0.2.7", l.Address, host)}
+	}
+	if l.TLS.Certificate == "" {
+		return address, nil
+	}
+	if l.TLS.ClientCA != "" && t.cert == "" {
+		return "", usageError{fmt.Errorf("the listener at %s asks for a certificate of %s; name one by --cert and --key", l.Address, l.TLS.ClientCA)}
+	}
+	t.tls = true
+	if t.ca == "" {
+		t.ca = c.File(l.TLS.Certificate)
+		if t.serverName == "" {
+			t.serverName = nameIn(t.ca)
+		}
+	}
+	return address, nil
+}
+
+// reachable returns the address to connect to for a listener of this machine, and its host.
+func reachable(l config.Listener) (address string, host netip.Addr, err error) {
+	name, port, err := net.SplitHostPort(l.Address)
+	if err != nil {
+		return "", host, err
+	}
+	if port == "0" {
+		return "", host, fmt.Errorf("the listener at %s has any free port; say which by --hub, as the server's log has it", l.Address)
+	}
+	host, err = netip.ParseAddr(name)
+	switch {
+	case name == "localhost" || err == nil && host == netip.IPv4Unspecified() || name == "":
+		host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case err == nil && host == netip.IPv6Unspecified():
+		host = netip.IPv6Loopback()
+	case err != nil:
+		return l.Address, netip.Addr{}, nil // a name, which the connection resolves
+	}
+	return net.JoinHostPort(host.String(), port), host, nil
+}
+
+// nameIn returns a name that the first certificate of a file is for; "" if it has none.
+func nameIn(file string) string {
+	text, _ := os.ReadFile(file) // a fault shows when the file is read as CA
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return ""
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	switch {
+	case err != nil:
+		return ""
+	case len(c.DNSNames) > 0:
+		return strings.Replace(c.DNSNames[0], "*", "hub", 1)
+	case len(c.IPAddresses) > 0:
+		return c.IPAddresses[0].String()
+	}
+	return ""
+}
+
+// config returns the client's side of TLS. An error names the file, the fault and the remedy.
+func (t *targetOptions) config() (*tls.Config, error) {
+	c := &tls.Config{ServerName: t.serverName}
+	if t.ca != "" {
+		text, err := os.ReadFile(t.ca)
+		if err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--ca: %s has no certificate; name a PEM file with BEGIN CERTIFICATE", t.ca)
+		}
+	}
+	if t.cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
+		if err != nil {
+			return nil, fmt.Errorf("--cert %s, --key %s: %w; name the PEM files of a certificate and its key", t.cert, t.key, err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
