@@ -172,7 +172,7 @@ func runCommand(t *testing.T, command string) string {
 		}
 		return string(out)
 	}
-	if len(words) < 2 || !slices.Contains([]string{"check", "version", "policy", "msgserver"}, words[1]) {
+	if len(words) < 2 || !slices.Contains([]string{"check", "version", "policy", "msgserver", "cert"}, words[1]) {
 		t.Fatalf("$ %s: documents run commands that neither serve nor ask a server", command)
 	}
 	var out bytes.Buffer
