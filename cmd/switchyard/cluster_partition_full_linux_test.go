@@ -74,7 +74,7 @@ func playPartition(t *testing.T, c cable) {
 	leaf := authority.Leaf{Server: true, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr(busHost)}}
 	certificate, key := ca.Issue(leaf).Write(dir, "server")
 	bus := bustest.Start(t, 3, "--certificate", certificate, "--key", key)
-	s := fleetSettings{tenants: []string{"default"}, cluster: fmt.Sprintf("ca = %q\n", ca.Write(dir, "ca"))}
+	s := fleetSettings{tenants: []string{"default"}, cluster: fmt.Sprintf("ca = %q\nmember_timeout = \"5s\"\n", ca.Write(dir, "ca"))}
 	c.prepare(bus, &s)
 	f := startFleet(bus, 3, s)
 	tr := startTraffic(f, 6, 30*time.Millisecond)

@@ -175,13 +175,16 @@ func (c *membership) expectFound(now time.Time, e order.Entry, r *order.Record) 
 }
 
 // export sends the state as of the last entry to a hub that has entered there.
-func (c *membership) export(to order.Origin) {
+func (c *membership) export(now time.Time, to order.Origin) {
 	var chunks [][]byte
 	keep := func(chunk []byte) error {
 		chunks = append(chunks, bytes.Clone(chunk))
 		return nil
 	}
-	if err := errors.Join(c.exportMembers(keep), c.settings.Hub.ExportOrdered(keep)); err != nil {
+	c.beat(now)
+	var err error
+	c.audible(func() { err = errors.Join(c.exportMembers(keep), c.settings.Hub.ExportOrdered(keep)) })
+	if err != nil {
 		c.log.Error("the state could not be exported for a hub that enters the cluster", "hub", to.Hub, "error", err)
 		return
 	}
@@ -250,7 +253,9 @@ func (c *membership) importState(now time.Time) {
 		c.refuse(now, err)
 		return
 	}
-	install, err := c.settings.Hub.ReadOrdered(next)
+	var install func()
+	c.beat(now)
+	c.audible(func() { install, err = c.settings.Hub.ReadOrdered(next) })
 	if err != nil {
 		c.refuse(now, err)
 		return
@@ -281,8 +286,10 @@ func (c *membership) join(now time.Time, install func()) {
 	for _, r := range c.settle() {
 		h.Apply(&r)
 	}
-	h.Rejoin(func(r *order.Record) { c.out.do(func(o *order.Outbox) { o.SayFirst(r) }) })
-	install()
+	c.audible(func() {
+		h.Rejoin(func(r *order.Record) { c.out.do(func(o *order.Outbox) { o.SayFirst(r) }) })
+		install()
+	})
 	c.out.do(func(o *order.Outbox) { o.Resume() })
 	clear(c.far)
 	for _, m := range c.members.List() {

@@ -243,6 +243,7 @@ func TestRestartOfTheOnlyHub(t *testing.T) {
 func TestStateOfTwoDonors(t *testing.T) {
 	s := settingsOf(new(fakeHub))
 	c := newMembership(s, newOutgoing(1, s.Window, s.Queue, s.Room))
+	c.audible = func(f func()) { f() }
 	c.phase = asking
 	now := time.Now()
 	for i, from := range []uint16{2, 3, 2} {

@@ -114,7 +114,7 @@ func New(l Log, s Settings) *Member {
 		donations: make(map[uint16]context.CancelFunc)}
 	m.ctx, m.end = context.WithCancel(context.Background())
 	m.membership = newMembership(s, m.out)
-	m.membership.begin, m.membership.donate = m.begin, m.donate
+	m.membership.begin, m.membership.donate, m.membership.audible = m.begin, m.donate, m.audible
 	m.status.Store(&Status{State: Entering})
 	return m
 }
@@ -248,6 +248,28 @@ func closeOnce(c chan struct{}) {
 	default:
 		close(c)
 	}
+}
+
+// audible calls f. The applier reads nothing and says no beats meanwhile, so what it said last is said
+// again, or the others would declare this hub gone.
+func (m *Member) audible(f func()) {
+	done := make(chan struct{})
+	var again sync.WaitGroup
+	again.Go(func() {
+		ticker := time.NewTicker(beatTime)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				m.out.do(func(o *order.Outbox) { o.Probe() })
+			case <-done:
+				return
+			}
+		}
+	})
+	f()
+	close(done)
+	again.Wait()
 }
 
 // A reading is what Log.Begin returns.

@@ -45,7 +45,7 @@ const (
 const (
 	// beatTime is how often a hub says that it is there, and checkTime how often the donor has the
 	// tables of all members compared.
-	beatTime, checkTime = time.Second, 5 * time.Second
+	beatTime, checkTime = 500 * time.Millisecond, 5 * time.Second
 	// answerTime is for how long a hub that enters waits for the next piece of state.
 	answerTime = 5 * time.Second
 	// standstill is how late a tick is if this process stood still.
@@ -67,6 +67,7 @@ type membership struct {
 	draw     func() uint32                                // draws an incarnation
 	begin    func()                                       // begins to read the log; begun is called once for each call
 	donate   func(from, to order.Origin, chunks [][]byte) // sends the state
+	audible  func(f func())                               // calls f, which may take seconds, while the others go on hearing this hub
 
 	phase  phase
 	alone  bool
@@ -137,7 +138,7 @@ func (c *membership) event(now time.Time, e order.Event) {
 		c.unreached(e.Err)
 	case order.Reached:
 		c.reached()
-		c.out.do(func(o *order.Outbox) { o.Reached() })
+		c.out.do(func(o *order.Outbox) { o.Probe() })
 	}
 }
 
@@ -196,7 +197,7 @@ func (c *membership) carryOut(now time.Time, e order.Entry, r *order.Record) {
 	switch c.carry(r); r.Kind {
 	case order.Enter:
 		if donor, ok := c.members.Donor(r.Origin); ok && donor == c.origin {
-			c.export(r.Origin)
+			c.export(now, r.Origin)
 		}
 	case order.Gone:
 		c.readGone(now, r)

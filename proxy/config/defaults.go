@@ -36,7 +36,7 @@ func Default() *Config {
 			Log:           256 * mebibyte,
 			Window:        4 * mebibyte,
 			Queue:         32 * mebibyte,
-			MemberTimeout: 5 * second,
+			MemberTimeout: 2500 * millisecond,
 			AloneAfter:    20 * second,
 		},
 		Log: Log{Level: "info", Format: "auto"},

@@ -95,11 +95,11 @@ func (s *sighting) with(e Entry, r *Record, tells bool) *sighting {
 }
 
 // rivalTime is within what time another process with this hub's number speaks, if it lives: each hub
-// says something every second.
+// says something every 0.5 s.
 const rivalTime = 3 * time.Second
 
 // Alone reports whether a hub whose Enter stood at entered may say Found: every other one has left,
-// has said nothing for twice the timeout by the engine's clock, or has its Enter behind that. The
+// has said nothing for long by the engine's clock, see isThere, or has its Enter behind that. The
 // same is asked of another process with this hub's number, if it has spoken within rivalTime: if it
 // lives, it soon shows, see Taken. If the hub's Enter is unanswered, the hub need not wait for those
 // with higher numbers that want to enter, too; otherwise two that ask again and again would wait for
@@ -121,9 +121,14 @@ func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration, u
 // busTime returns the time by the engine's clock, or an earlier one.
 func (c *Census) busTime(now time.Time) time.Time { return c.bus.Add(max(0, now.Sub(c.seen))) }
 
-// isThere reports whether the hub has not left and has spoken within twice the timeout.
+// longestPause is above the 9 s for which a log may take nothing while its engine elects a leader. The
+// first record behind such a pause does not show that those who speak next have ended.
+const longestPause = 10 * time.Second
+
+// isThere reports whether the hub has not left and has spoken within twice the timeout, or within
+// longestPause if that is longer.
 func (s *sighting) isThere(bus time.Time, timeout time.Duration) bool {
-	return !s.left && bus.Sub(s.last) <= 2*timeout
+	return !s.left && bus.Sub(s.last) <= max(2*timeout, longestPause)
 }
 
 // Disagrees returns a hub that is there, as for Alone, and has no format or no rules in common with

@@ -246,8 +246,9 @@ func (o *Outbox) Heard(now time.Time) {
 	}
 }
 
-// Reached says that the log is reached again after it was not.
-func (o *Outbox) Reached() {
+// Probe has the first record that is under way, if there is one, said again at once: the log is
+// reached again after it was not, or the other hubs have to hear something.
+func (o *Outbox) Probe() {
 	if o.cursor > 0 {
 		o.again.probeNow()
 	}

@@ -194,10 +194,10 @@ func TestHeardAfterPause(t *testing.T) {
 
 func TestReached(t *testing.T) {
 	b := newBox(t, 1000, 1000)
-	b.Reached()
+	b.Probe()
 	b.say(2)
 	b.wants("1 2")
-	b.after(time.Millisecond).Reached()
+	b.after(time.Millisecond).Probe()
 	b.wants("1")
 	b.wants("")
 }
