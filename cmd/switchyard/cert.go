@@ -45,7 +45,7 @@ func certDev(stdout, stderr io.Writer) *cobra.Command {
 			"DNS name NAME." + devcert.Domain + ". The configuration for it goes to stdout.\n\n" +
 			"The CA vouches for these names and hosts only, and its key is not kept: for other\n" +
 			"certificates, make another folder. In production, use a CA of your own.",
-		Example: "  switchyard cert dev --client ms1 --client ms2 certs >config.toml",
+		Example: "  switchyard cert dev --client ms1 --client ms2 certs >>config.toml",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("dev takes no argument %q; see '%s --help'", args[1], c.CommandPath())}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,7 +162,6 @@ func claimed(c *config.Config, a tenant.Arrival) string {
 // Every recipe of the cookbook does what its heading says.
 func TestCookbook(t *testing.T) {
 	recipes := recipesOf(t)
-	base := document(t, filepath.Join(root, "plugins", "teamtalk", "routes.toml"))
 	t.Chdir(t.TempDir())
 	write(t, "acme.toml", "[route]\nCID_MSG_DATA = \"broadcast-all\"\n")
 	runs(t, "policy keygen release.key")
@@ -174,7 +172,7 @@ func TestCookbook(t *testing.T) {
 		holds, isConfig := configRecipes[heading]
 		switch {
 		case isTable && r.file == "rows.toml":
-			write(t, "routes.toml", withRows(base, r.lines))
+			write(t, "routes.toml", "extends = \"teamtalk\"\n\n[route]\n"+strings.Join(r.lines, "\n"))
 			requirePassed(t, heading, cookbookPeers+cases)
 		case isConfig && r.file == "config.toml":
 			write(t, "config.toml", strings.Join(r.lines, "\n"))
@@ -247,26 +245,6 @@ func recipesOf(t *testing.T) map[string]example {
 		recipes[heading] = examples[0]
 	}
 	return recipes
-}
-
-var rowKey = regexp.MustCompile(`^([\w-]+) *= "`)
-
-// withRows returns the table with rows in the place of those for the same commands.
-func withRows(table string, rows []string) string {
-	replaced := make(map[string]bool)
-	for _, row := range rows {
-		if strings.HasPrefix(row, "[") {
-			break // what follows is about a service
-		}
-		if m := rowKey.FindStringSubmatch(row); m != nil {
-			replaced[m[1]] = true
-		}
-	}
-	kept := slices.DeleteFunc(strings.Split(table, "\n"), func(line string) bool {
-		m := rowKey.FindStringSubmatch(line)
-		return m != nil && replaced[m[1]]
-	})
-	return strings.Join(append(kept, rows...), "\n")
 }
 
 // runs runs a command that must succeed.
