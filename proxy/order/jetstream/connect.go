@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -144,7 +146,8 @@ func (k *link) note(err error) {
 }
 
 // complain notes what the server refuses, and logs it once. The client reports this apart
-// from the request that was refused, which gets no answer.
+// from the request that was refused, which gets no answer. It also reports a broken connection
+// here, which is no refusal.
 func (l *Log) complain(k *link, err error) {
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		return // the reader sees the gap, and gets what it missed
@@ -155,16 +158,25 @@ func (l *Log) complain(k *link, err error) {
 		k.refused, k.refusedAt = plain(err), time.Now()
 	}
 	k.mu.Unlock()
-
-	l.mu.Lock()
-	_, known := l.seen[err.Error()]
-	if len(l.seen) < complaints {
-		l.seen[err.Error()] = struct{}{}
-	}
-	l.mu.Unlock()
-	if !known {
+	if !isOfConnection(err) && l.isNews(err.Error()) {
 		l.settings.Log.Warn("the bus refuses this hub", "error", plain(err))
 	}
+}
+
+// isOfConnection reports whether the connection broke, which heals by itself.
+func isOfConnection(err error) bool {
+	return errors.As(err, new(*net.OpError)) || errors.Is(err, io.EOF)
+}
+
+// isNews reports whether a complaint is to be logged: once, and not if it is one of too many.
+func (l *Log) isNews(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.seen[text]; known || len(l.seen) == complaints {
+		return false
+	}
+	l.seen[text] = struct{}{}
+	return true
 }
 
 // complaints is how many different ones are logged.

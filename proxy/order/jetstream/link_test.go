@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,6 +235,25 @@ func TestComplaints(t *testing.T) {
 	}
 	if text := lines.String(); strings.Count(text, "tenant=main") != 1 || strings.Count(text, "authorization violation") != 1 {
 		t.Errorf("logged %q", text)
+	}
+	for n := range 2 * complaints {
+		l.complain(new(link), fmt.Errorf("refused %d", n))
+	}
+	if n := strings.Count(lines.String(), "level=WARN"); n != complaints {
+		t.Errorf("%d complaints were logged, want %d", n, complaints)
+	}
+}
+
+// A connection that breaks is the cause of what follows, but the bus has refused nothing.
+func TestBrokenConnectionIsNoRefusal(t *testing.T) {
+	for _, err := range []error{io.EOF, &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}} {
+		lines := new(logtest.Lines)
+		l := &Log{settings: Settings{Log: slog.New(slog.NewTextHandler(lines, nil))}, seen: map[string]struct{}{}}
+		k := new(link)
+		l.complain(k, err)
+		if text := lines.String(); text != "" || k.cause == nil {
+			t.Errorf("%v: logged %q, cause %v", err, text, k.cause)
+		}
 	}
 }
 
