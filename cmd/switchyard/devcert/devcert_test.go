@@ -48,8 +48,8 @@ func ca(t *testing.T, folder string) *x509.CertPool {
 	return pool
 }
 
-// handshake returns what hub and client find in a handshake, and the DNS name of the client.
-func handshake(t *testing.T, trusted *x509.CertPool, hub tls.Certificate, name string, clients ...tls.Certificate) (hubs, clientsError error, identity string) {
+// handshake returns the DNS name of the client, and what hub and client find in a handshake.
+func handshake(t *testing.T, trusted *x509.CertPool, hub tls.Certificate, name string, clients ...tls.Certificate) (identity string, hubs, clientsError error) {
 	t.Helper()
 	a, b := net.Pipe()
 	defer a.Close()
@@ -72,7 +72,7 @@ func handshake(t *testing.T, trusted *x509.CertPool, hub tls.Certificate, name s
 		server.Write([]byte{1})
 	}
 	a.Close()
-	return hubs, <-done, identity
+	return identity, hubs, <-done
 }
 
 // A client with a certificate gets through, and the hub learns its name. Neither another host, nor a
@@ -81,7 +81,7 @@ func TestHandshakes(t *testing.T) {
 	folder, other := made(t), made(t)
 	trusted := ca(t, folder)
 	for _, host := range []string{"localhost", "hub.example", "10.1.0.5", "::1"} {
-		hubs, clients, identity := handshake(t, trusted, pair(t, folder, "hub"), host, pair(t, folder, "ms1"))
+		identity, hubs, clients := handshake(t, trusted, pair(t, folder, "hub"), host, pair(t, folder, "ms1"))
 		if hubs != nil || clients != nil || identity != "ms1.msgserver.test" {
 			t.Errorf("%s: hub %v, client %v, identity %q", host, hubs, clients, identity)
 		}
@@ -97,7 +97,7 @@ func TestHandshakes(t *testing.T) {
 		"the hub's as a client's": {"localhost", pair(t, folder, "hub"), pair(t, folder, "hub")},
 		"a client's as the hub's": {"ms1.msgserver.test", pair(t, folder, "ms1"), pair(t, folder, "ms1")},
 	} {
-		if hubs, clients, _ := handshake(t, trusted, refused.hub, refused.host, refused.client); hubs == nil && clients == nil {
+		if _, hubs, clients := handshake(t, trusted, refused.hub, refused.host, refused.client); hubs == nil && clients == nil {
 			t.Errorf("%s: the handshake succeeds", name)
 		}
 	}
