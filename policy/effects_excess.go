@@ -66,16 +66,21 @@ func (l *limits) remembered(index int) (Verdict, *Fault) {
 
 // Outside returns the verdicts by ids that the Effects do not allow, on known commands and
 // on the pairs that the policy names, in the order of the commands. Verdicts after an
-// inspection cannot be known beforehand.
+// inspection cannot be known beforehand, except those of cases that the Origin knows.
 func (g *Generation) Outside() (excesses []*Excess) {
 	add := func(s pdu.ServiceID, c pdu.CommandID) {
 		if n := len(excesses); n > 0 && excesses[n-1].Command == c {
 			return // of another service
 		}
-		if _, fault := g.Classify(s, c); fault != nil {
-			if x, ok := errors.AsType[*Excess](fault); ok {
-				excesses = append(excesses, x)
-			}
+		_, fault := g.Classify(s, c)
+		if fault == nil {
+			fault = g.outsideCase(s, c)
+		}
+		if fault == nil {
+			return
+		}
+		if x, ok := errors.AsType[*Excess](fault); ok {
+			excesses = append(excesses, x)
 		}
 	}
 	for _, c := range pdu.Commands {
@@ -87,4 +92,18 @@ func (g *Generation) Outside() (excesses []*Excess) {
 		}
 	}
 	return excesses
+}
+
+// outsideCase returns the fault of the first case whose verdict the Effects do not allow, or nil.
+func (g *Generation) outsideCase(s pdu.ServiceID, c pdu.CommandID) *Fault {
+	if g.Origin == nil {
+		return nil
+	}
+	for _, one := range g.Origin(s, c).Cases {
+		v, _ := ParseVerdict(one.Verdict) // it was printed by a Verdict
+		if _, fault := g.Enforce(s, c, v); fault != nil {
+			return fault
+		}
+	}
+	return nil
 }

@@ -9,9 +9,22 @@ import (
 	"switchyard/policy/abi"
 )
 
-// An Origin returns where the rule of a policy is written that decides about the ids, as FILE:LINE;
-// empty if that is not known.
-type Origin func(pdu.ServiceID, pdu.CommandID) string
+// An Origin returns what is known about the rule of a policy that decides about the ids.
+type Origin func(pdu.ServiceID, pdu.CommandID) Rule
+
+// A Rule is where a rule is written, as FILE:LINE, empty if that is not known, and its cases. The first
+// case that holds decides; the verdict by ids does if none holds.
+type Rule struct {
+	Source string
+	Cases  []Case
+}
+
+// A Case is a condition on a PDU and what is done with it. The names in JSON do not change.
+type Case struct {
+	If      string `json:"if"`      // as a table spells it: msg_type = 1-2
+	Verdict string `json:"verdict"` // as tables and logs spell it
+	Source  string `json:"source"`  // where the case is written, as FILE:LINE
+}
 
 // A Generation is one loaded policy with its configuration and its memo. A tenant's
 // generation is replaced as a whole. The functions stand in the order of its life: it is

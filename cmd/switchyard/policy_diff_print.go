@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"switchyard/pdu"
+	"switchyard/policy"
 	"switchyard/policy/review"
 )
 
@@ -44,15 +46,26 @@ func after(c review.Change) string {
 	if c.Unproven {
 		return "the same, but inspected by other code"
 	}
-	return withSources(c.After)
+	return withSources(c.After, c.First)
 }
 
-// withSources describes a verdict, and where it is written if that is known.
-func withSources(d review.Decision) string {
-	if len(d.Sources) == 0 {
-		return d.Text()
+// decisionOf returns the parts of a case's verdict on a command.
+func decisionOf(c policy.Case, command uint16) review.Decision {
+	v, _ := policy.ParseVerdict(c.Verdict) // it was printed by a Verdict
+	return review.Decide(v, pdu.CommandID(command))
+}
+
+// withSources describes a verdict and its cases, and where they are written if that is known.
+func withSources(d review.Decision, command uint16) string {
+	var b strings.Builder
+	for _, c := range d.Cases {
+		fmt.Fprintf(&b, "if %s: %s (%s); else ", c.If, decisionOf(c, command).Text(), c.Source)
 	}
-	return fmt.Sprintf("%s (%s)", d.Text(), strings.Join(d.Sources, ", "))
+	b.WriteString(d.Text())
+	if len(d.Sources) > 0 {
+		fmt.Fprintf(&b, " (%s)", strings.Join(d.Sources, ", "))
+	}
+	return b.String()
 }
 
 // print prints the changes, or nothing if there are none.
@@ -74,7 +87,7 @@ func (d difference) print(w io.Writer) error {
 		case l.commands > 1:
 			name, scope = fmt.Sprintf("%d commands that else is for", l.commands), "their own"
 		}
-		rows = append(rows, append([]string{name, scope, withSources(l.Before), after(l.Change)}, weight(l.Weight)...))
+		rows = append(rows, append([]string{name, scope, withSources(l.Before, l.First), after(l.Change)}, weight(l.Weight)...))
 	}
 	if err := columns(w, rows); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"switchyard/pdu/body"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/review"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/cases"
 )
@@ -28,6 +29,7 @@ import (
 //	sender          peer, session number and attribute bits
 //	by_ids          the answer of classify, and whether it is remembered
 //	inspection      the answer of inspect or inspect_body, or null
+//	case            of a table with cases, the one that holds, or null
 //	verdict         the decision
 //	fault           how the policy failed to decide, or null; verdict is then the fallback
 //	routed          whether the following four are known
@@ -43,6 +45,7 @@ type explanation struct {
 	Sender     explainedSender     `json:"sender"`
 	ByIDs      explainedAnswer     `json:"by_ids"`
 	Inspection *explainedAnswer    `json:"inspection"`
+	Case       *policy.Case        `json:"case"`
 	Verdict    string              `json:"verdict"`
 	Fault      *explainedFault     `json:"fault"`
 	Routed     bool                `json:"routed"`
@@ -111,6 +114,9 @@ func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *exp
 	if e.Inspection != nil {
 		inspection := answer(*e.Inspection, g.limits)
 		x.Inspection = &inspection
+	}
+	if c, ok := g.Decided(h.Service, h.Command, q.Body); ok && e.Fault == nil {
+		x.Case = &c
 	}
 	if e.Fault != nil {
 		x.Fault = &explainedFault{e.Fault.Kind, e.Fault.Err.Error()}
@@ -210,6 +216,9 @@ func (x *explanation) lines() [][]string {
 		{"sender", strings.TrimLeft(fmt.Sprintf("%s, session %d, %s", x.Sender.Peer, x.Sender.Session, role), ", ")},
 		{"by ids", x.byIDs()},
 		{"inspected", x.inspected()},
+	}
+	if x.Case != nil {
+		lines = append(lines, []string{"case", fmt.Sprintf("%s (%s)", cmp.Or(x.Case.If, review.Else), x.Case.Source)})
 	}
 	if x.Fault != nil {
 		for i, line := range strings.Split(x.Fault.Error, "\n") {

@@ -68,3 +68,69 @@ func TestWhereRowsComeFrom(t *testing.T) {
 	}
 	runHere(t, exitUsage, "policy", "show", routes, "--table", "--json")
 }
+
+// show, diff, eval and check explain the cases of a command.
+func TestCasesOfATable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	routes, config := filepath.Join(dir, "routes.toml"), filepath.Join(dir, "config.toml")
+	for path, text := range map[string]string{
+		routes: "extends = \"teamtalk\"\n[route.CID_MSG_DATA]\n\"msg_type = 1-2\" = \"unicast fields from_user_id to_session_id, not-sender\"\n\"msg_type = 2\" = \"drop\"\nelse = \"broadcast-all\"\n",
+		config: "[tenant.default]\npolicy = \"file:routes.toml\"\nmay = [\"handle\", \"consume\", \"broadcast-except-sender\", \"broadcast-all\"]\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eval := func(msgType string) []string {
+		return []string{"policy", "eval", routes, "--command", "CID_MSG_DATA", "--body", "from_user_id=1", "--body", "to_session_id=2", "--body", "msg_id=1",
+			"--body", "create_time=1", "--body", "msg_data=x", "--body", "msg_type=" + msgType}
+	}
+	const never = `routes.toml:4: the case "msg_type = 2" never decides`
+	for _, step := range []struct {
+		code int
+		args []string
+		want []string
+	}{
+		{exitStopped, []string{"policy", "show", routes}, []string{"CID_MSG_DATA 0x0301 any broadcast-all inspecting bodies routes.toml:5",
+			"if msg_type = 1-2 unicast fields from_user_id to_session_id not-sender routes.toml:3", "warning: " + never}},
+		{1, []string{"policy", "diff", "teamtalk", routes}, []string{"CID_MSG_DATA any broadcast-except-sender if msg_type = 1-2: unicast fields from_user_id to_session_id, not-sender (routes.toml:3); " +
+			"else if msg_type = 2: drop (routes.toml:4); else broadcast-all, inspect-body (routes.toml:5)"}},
+		{exitStopped, []string{"policy", "diff", routes, routes}, nil},
+		{exitStopped, eval("1"), []string{"case msg_type = 1-2 (routes.toml:3)", "verdict unicast fields 1 2, not-sender"}},
+		{exitStopped, eval("17"), []string{"case else (routes.toml:5)", "verdict broadcast-all"}},
+		{exitStopped, []string{"check", "--config", config}, []string{"tenant default: warning: " + never,
+			"warning: unicast fields 1 2, not-sender for CID_MSG_DATA is more than the policy may do"}},
+	} {
+		out, _ := runHere(t, step.code, step.args...)
+		for _, want := range step.want {
+			if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+				t.Errorf("%q prints no %q:\n%s", step.args[:2], want, out)
+			}
+		}
+	}
+}
+
+// The difference of two tables with cases is known without traffic: other code is no difference, and
+// another case is.
+func TestDiffOfCases(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	table := func(name, cases string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("[route.CID_MSG_DATA]\n"+cases+"else = \"drop\"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one := table("one.toml", "\"msg_type = 1\" = \"close\"\n")
+	moved := table("moved.toml", "")
+	other := table("other.toml", "\"msg_type = 2\" = \"close\"\n")
+	if err := os.WriteFile(moved, []byte("[route]\n0x0999 = \"drop, log\"\n[route.CID_MSG_DATA]\n\"msg_type  =  1\" = \"close\"\nelse = \"drop\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runHere(t, exitStopped, "policy", "diff", one, moved)
+	if out, _ := runHere(t, 1, "policy", "diff", one, other); strings.Contains(out, "other code") || !strings.Contains(out, "msg_type = 2") {
+		t.Errorf("got\n%s", out)
+	}
+}

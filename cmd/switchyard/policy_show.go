@@ -100,7 +100,7 @@ func describe(ctx context.Context, g *loadedPolicy) shownPolicy {
 	kind, _ := g.engine.Kind()
 	t := review.NewQuestions(nil, g).Extract(ctx, g)
 	return shownPolicy{Policy: g.Name, SHA256: g.FileSHA256, Module: g.SHA256, Engine: kind, Config: g.config, Exports: g.Exports(),
-		Rows: t.Rows(), Else: t.Rest(), Asked: t.Asked(), Warnings: t.Warnings()}
+		Rows: t.Rows(), Else: t.Rest(), Asked: t.Asked(), Warnings: append(t.Warnings(), g.Warnings()...)}
 }
 
 // print prints the rows that differ from else, and how many do not.
@@ -125,6 +125,7 @@ func (s shownPolicy) print(w io.Writer) error {
 			id = ""
 		}
 		rows = append(rows, append([]string{r.Command, id, r.Scope.String()}, cells(r.Decision)...))
+		rows = append(rows, caseRows(r)...)
 	}
 	for _, r := range s.Else {
 		rows = append(rows, append([]string{review.Else, "", r.Scope.String()}, cells(r.Decision)...))
@@ -137,6 +138,15 @@ func (s shownPolicy) print(w io.Writer) error {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	return nil
+}
+
+// caseRows returns a row for each case of a row, whose own row is for what they leave.
+func caseRows(r review.Row) (rows [][]string) {
+	for _, c := range r.Cases {
+		verdict := cells(decisionOf(c, r.First))[:3]
+		rows = append(rows, slices.Concat([]string{"  if " + c.If, "", ""}, verdict, []string{"", c.Source}))
+	}
+	return rows
 }
 
 // cells returns the cells of a decision.

@@ -46,7 +46,7 @@ func TestExtendedTable(t *testing.T) {
 	for command, want := range map[pdu.CommandID]string{
 		pdu.CID_MSG_DATA: "routes.toml:3", pdu.CID_FILE_NOTIFY: "b/common.toml:3", pdu.CID_OTHER_HEARTBEAT: "teamtalk:",
 	} {
-		if got := first.Source(pdu.SID_MSG, command); !strings.HasPrefix(got, want) {
+		if got := first.Rule(pdu.SID_MSG, command).Source; !strings.HasPrefix(got, want) {
 			t.Errorf("%v is from %s, want %s", command, got, want)
 		}
 	}

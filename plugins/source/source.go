@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"switchyard/pdu"
 	"switchyard/plugins/teamtalk"
 	"switchyard/plugins/unicast"
 	"switchyard/policy/provenance"
@@ -140,22 +139,6 @@ func (m Module) Load(ctx context.Context, e *wasm.Engine, config []byte) (*wasm.
 		return e.LoadOwn(ctx, m.Name, m.Bytes, config)
 	}
 	return e.Load(ctx, m.Name, m.Bytes, config)
-}
-
-// Source returns where the rule of a table is written that decides about the ids, as FILE:LINE;
-// empty if that is not known.
-func (m Module) Source(s pdu.ServiceID, c pdu.CommandID) string {
-	if m.Table == nil {
-		return ""
-	}
-	at := m.Table.Place(s, c)
-	if at.Line == 0 {
-		return ""
-	}
-	if at.File == "" {
-		at.File = filepath.Base(m.Path)
-	}
-	return at.String()
 }
 
 func sum(b []byte) string {

@@ -29,6 +29,8 @@ type Decision struct {
 	Decided string   `json:"decided"`           // constant, inspect, inspect_body
 	Fault   string   `json:"fault,omitempty"`   // the kind of fault, if classify failed
 	Sources []string `json:"sources,omitempty"` // where its rules are written, as FILE:LINE, if it comes from a table
+
+	Cases []policy.Case `json:"cases,omitempty"` // of a table's rule that is inspected: the first that holds decides
 }
 
 // The values of Decided.

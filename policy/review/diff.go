@@ -97,14 +97,15 @@ func (c comparison) of(s span[bothAnswers]) []Change {
 // change returns the change of a span, of whose scope row has it already.
 func (c comparison) change(v bothAnswers, row Change, s span[bothAnswers]) Change {
 	row = v.change(row, s.first)
-	row.Before.Sources = c.before.sources(s.first, s.last, row.Scope)
-	row.After.Sources = c.after.sources(s.first, s.last, row.Scope)
+	c.before.explain(&row.Before, s.first, s.last, row.Scope)
+	c.after.explain(&row.After, s.first, s.last, row.Scope)
 	return row
 }
 
-// changes reports whether the answers differ, or may differ after an inspection.
+// changes reports whether the answers differ, or may differ after an inspection whose cases are not
+// known.
 func (c comparison) changes(t bothAnswers) bool {
-	return t.before != t.after || !c.equal && t.before.verdict.Inspected()
+	return t.before != t.after || !c.equal && t.before.verdict.Inspected() && t.before.cases == ""
 }
 
 func (t bothAnswers) change(row Change, command pdu.CommandID) Change {

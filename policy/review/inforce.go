@@ -20,10 +20,10 @@ func (p InForce) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, err
 	return v, nil
 }
 
-// Source implements Sourcer.
-func (p InForce) Source(s pdu.ServiceID, c pdu.CommandID) string {
+// Rule implements Ruler.
+func (p InForce) Rule(s pdu.ServiceID, c pdu.CommandID) policy.Rule {
 	if p.Origin == nil {
-		return ""
+		return policy.Rule{}
 	}
 	return p.Origin(s, c)
 }

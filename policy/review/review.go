@@ -13,17 +13,16 @@ import (
 )
 
 // A Classifier is the part of a policy.Policy that is reviewed. If it has the method Named
-// of policy.Namer, the services that this names are reviewed as well. If it has the method Source of
-// Sourcer, the decisions say where they come from.
+// of policy.Namer, the services that this names are reviewed as well. If it has the method Rule of
+// Ruler, the decisions say where they come from, and which cases they have.
 type Classifier interface {
 	Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error)
 }
 
-// A Sourcer knows where the rules of a policy are written.
-type Sourcer interface {
-	// Source returns where the rule is written that decides about the ids, as FILE:LINE; empty if
-	// that is not known.
-	Source(pdu.ServiceID, pdu.CommandID) string
+// A Ruler knows the rules of a policy.
+type Ruler interface {
+	// Rule returns the rule that decides about the ids; it is empty if that is not known.
+	Rule(pdu.ServiceID, pdu.CommandID) policy.Rule
 }
 
 // maxFurther bounds the services beyond the protocol that are asked about.
@@ -96,6 +95,7 @@ func (q *Questions) add(services ...pdu.ServiceID) bool {
 type answer struct {
 	verdict policy.Verdict
 	fault   policy.FaultKind // empty if it decided
+	cases   string           // the cases of an inspected verdict, to compare; empty if they are not known
 }
 
 // notAsked is the fault of a pair for which classify was not called.
@@ -112,7 +112,7 @@ type Table struct {
 	segments  []segment
 	otherwise []answer // of most unknown commands
 	missed    uint64   // pairs that were not asked about
-	sourcer   Sourcer  // nil if it is not known where rules are written
+	ruler     Ruler    // nil if its rules are not known
 }
 
 // A segment is a run of commands, from first to the next segment, with equal answers.
@@ -137,11 +137,11 @@ type segment struct {
 // other pairs do not prevent those calls. When ctx ends, it stops asking.
 func (q *Questions) Extract(ctx context.Context, p Classifier) *Table {
 	e := extractor{ctx: ctx, policy: p, known: make(map[policy.IDs]answer)}
+	e.ruler, _ = p.(Ruler)
 	for _, c := range pdu.Commands {
 		e.known[policy.IDs{Service: c.Service, Command: c.ID}] = e.classify(c.Service, c.ID)
 	}
-	t := &Table{Questions: q}
-	t.sourcer, _ = p.(Sourcer)
+	t := &Table{Questions: q, ruler: e.ruler}
 	row := make([]answer, len(q.services))
 	for c := pdu.CommandID(0); ; c++ {
 		for i, s := range q.services {
@@ -177,6 +177,7 @@ func (q *Questions) own(c pdu.Command) int { return slices.Index(q.services, c.S
 type extractor struct {
 	ctx    context.Context
 	policy Classifier
+	ruler  Ruler                 // nil if the policy is none
 	known  map[policy.IDs]answer // what was asked first: the commands of the protocol
 	asked  uint64                // pairs so far, with those that were missed
 	faults int                   // of classify
@@ -205,13 +206,25 @@ func (e *extractor) classify(s pdu.ServiceID, c pdu.CommandID) answer {
 	}
 	v, err := e.policy.Classify(s, c)
 	if err == nil {
-		return answer{verdict: v}
+		return answer{verdict: v, cases: e.cases(s, c, v)}
 	}
 	e.faults++
 	if fault, ok := err.(*policy.Fault); ok {
 		return answer{fault: fault.Kind}
 	}
 	return answer{fault: policy.FaultTrap}
+}
+
+// cases returns the cases behind a verdict as one text.
+func (e *extractor) cases(s pdu.ServiceID, c pdu.CommandID, v policy.Verdict) string {
+	if e.ruler == nil || !v.Inspected() {
+		return ""
+	}
+	var b strings.Builder
+	for _, one := range e.ruler.Rule(s, c).Cases {
+		fmt.Fprintf(&b, "%s: %s\n", one.If, one.Verdict)
+	}
+	return b.String()
 }
 
 // most returns the answer that most unknown commands of a service get. If several are

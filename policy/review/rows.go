@@ -106,7 +106,7 @@ func (t *Table) Rows() []Row {
 // row returns the row of the services of a group of a span.
 func (t *Table) row(s span[answer], g group[answer], alike bool) Row {
 	d := decide(g.value, s.first)
-	d.Sources = t.sources(s.first, s.last, g.scope)
+	t.explain(&d, s.first, s.last, g.scope)
 	return Row{Command: s.String(), First: uint16(s.first), Last: uint16(s.last), Known: s.isKnown(),
 		Alike: alike, Scope: g.scope, Decision: d}
 }

@@ -156,8 +156,8 @@ else = [
 ]
 `, `
 x:2: the rule CID_MSG_DATA is not a string; write CID_MSG_DATA = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close
-x:3: the rule 0x0302 is not a string; write 0x0302 = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close
-x:4: the rule CID_MSG_READ_ACK is not a string; write CID_MSG_READ_ACK = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close
+x:3: "unicast" is no comparison; write FIELD = NUMBER, as in "msg_type = 1-2" or "body-length > 4096"; comparisons are =, !=, <, <=, > and >=, and several are joined by and
+x:4: "unicast" is no comparison; write FIELD = NUMBER, as in "msg_type = 1-2" or "body-length > 4096"; comparisons are =, !=, <, <=, > and >=, and several are joined by and
 x:5: the rule else is not a string; write else = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`},
 	{"actions", `[route]
 1 = "brodcast-all"

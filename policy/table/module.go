@@ -25,12 +25,15 @@ import (
 // and a command is found in at most three comparisons. With 4096 rules it takes some 13; a table of
 // 65,536 entries would be faster, but needs memory, and the memo asks only once about each pair.
 
-// Module returns the table as a WebAssembly module of ABI version 1. It has no imports,
-// memory or state, and equal tables have equal modules. Its classify searches three
-// decision trees in the order of precedence and falls through to else:
+// Module returns the table as a WebAssembly module of ABI version 1. It has no imports and no
+// state, memory only if it looks into bodies, and equal tables have equal modules. Its classify
+// searches three decision trees in the order of precedence and falls through to else:
 //
 //	pairs (service and command) → commands and ranges → services → else
 func (t *Table) Module() []byte {
+	if t.inspects() {
+		return t.inspecting()
+	}
 	var m []byte
 	m = append(m, "\x00asm\x01\x00\x00\x00"...)
 	m = section(m, sectionType, vector(
@@ -130,7 +133,7 @@ func (t *Table) pairIntervals() []interval {
 	var hits []interval
 	for p, r := range t.pairs {
 		id := uint32(p.service)<<16 | uint32(p.command)
-		hits = append(hits, interval{lo: id, hi: id, verdict: r.verdict})
+		hits = append(hits, interval{lo: id, hi: id, verdict: r.byIDs()})
 	}
 	return cover(hits, 1<<32-1)
 }
@@ -147,7 +150,7 @@ func (t *Table) commandIntervals() []interval {
 		}
 	}
 	for id, r := range t.commands {
-		take(uint32(id), r.verdict)
+		take(uint32(id), r.byIDs())
 	}
 	for _, r := range t.ranges {
 		for id := uint32(r.lo); id <= uint32(r.hi); id++ {

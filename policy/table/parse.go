@@ -177,8 +177,8 @@ func (p *parser) rule(key toml.Key) {
 		p.verdict(key, anyMessage)
 		return
 	}
-	if v, ok := p.verdict(key, messageOf(id)); ok {
-		p.table.commands[id] = p.written(key, v)
+	if r, ok := p.ruleOf(key, messageOf(id)); ok {
+		p.table.commands[id] = r
 	}
 	if first, ok := p.commandsAt[id]; ok {
 		p.twice(key, first)
@@ -195,6 +195,15 @@ func (p *parser) rangeRule(key toml.Key, from, to string) {
 	if v, ok := p.verdict(key, ""); ok && problems == nil {
 		p.table.ranges = append(p.table.ranges, span{lo: r.Lo, hi: r.Hi, word: key[1], rule: p.written(key, v)})
 	}
+}
+
+// ruleOf reads the rule of one command, whose message is given.
+func (p *parser) ruleOf(key toml.Key, message string) (rule, bool) {
+	if _, isSection := p.value(key).(map[string]any); isSection {
+		return p.cases(key, message)
+	}
+	v, ok := p.verdict(key, message)
+	return p.written(key, v), ok
 }
 
 // written returns the rule that is written at the key.
@@ -237,12 +246,12 @@ func (p *parser) ruleOfService(key toml.Key) {
 		p.verdict(key, anyMessage)
 		return
 	}
-	v, ok := p.verdict(key, messageOf(id))
+	r, ok := p.ruleOf(key, messageOf(id))
 	at := pair{service, id}
 	if first, twice := p.pairsAt[at]; known && twice {
 		p.twice(key, first)
 	} else if ok && known {
-		p.table.pairs[at] = p.written(key, v)
+		p.table.pairs[at] = r
 	}
 	p.pairsAt[at] = key
 }

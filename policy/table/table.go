@@ -34,6 +34,22 @@
 //
 // Two rules of the same rank that can both match are an error.
 //
+// # Cases
+//
+// A command whose rule is a section has cases, of which the first one that holds decides:
+//
+//	[route.CID_MSG_DATA]
+//	"msg_type = 1-2"                           = "unicast fields from_user_id to_session_id, else-broadcast"
+//	"msg_type = 17-18 and body-length > 4096"  = "drop, log"
+//	else                                       = "broadcast-except-sender"
+//
+// A case compares the length of the body, or a numeric field of it, by its name in the command's
+// message or as in "field 5", with a number, a range, or the name of a value of the field's
+// enumeration. The comparisons are = != < <= > >=; several of them are joined by and. A comparison
+// with a field that is not in the body does not hold, and that is so for all fields of a body that
+// cannot be read. A number is cut to 32 bits, and of a field that is there several times the last one
+// counts. else, which must be written, is also for a PDU that cannot be inspected.
+//
 // # Tables that extend another
 //
 // A table may begin with the name of another one, a shipped table or a file in its own folder or
@@ -46,7 +62,7 @@
 //
 // It means the same as one table with the rules of both, except that of two rules for the same
 // service and command, the same range, or the same else, the extending table's applies. Extend
-// reads such tables, and Text writes them out as one.
+// reads such tables, and Text writes them out as one. The cases of a command are one rule.
 //
 // # Verdicts
 //
@@ -95,9 +111,10 @@ type pair struct {
 	command pdu.CommandID
 }
 
-// A rule is a verdict and where it is written.
+// A rule is a verdict and where it is written. If it has cases, the verdict is their else.
 type rule struct {
 	verdict policy.Verdict
+	cases   []oneCase
 	at      Place
 }
 
@@ -124,10 +141,10 @@ func Compile(name string, src []byte) ([]byte, error) {
 	return t.Module(), nil
 }
 
-// Verdict returns the verdict of the table, to compare the module with it in tests. Traffic is
+// Verdict returns the verdict of the table by ids, to compare the module with it in tests. Traffic is
 // judged by the module.
 func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Verdict {
-	return t.rule(service, command).verdict
+	return t.rule(service, command).byIDs()
 }
 
 // Place returns where the rule is written that decides about the ids.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"switchyard/pdu"
+	"switchyard/policy"
 )
 
 // Text returns the table as one text, with the rules of those that it extends and without extends.
@@ -32,6 +33,9 @@ func (t *Table) Text() []byte {
 		r.write(&b, fmt.Sprintf("0x%04x-0x%04x", uint16(r.lo), uint16(r.hi)))
 	}
 	t.otherwise.write(&b, keyElse)
+	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
+		t.commands[id].writeCases(&b, fmt.Sprintf("%s.%v", sectionRoute, id))
+	}
 	for _, service := range t.named() {
 		fmt.Fprintf(&b, "\n[service.%v]\n", service)
 		for _, p := range t.pairsOf(service) {
@@ -40,15 +44,36 @@ func (t *Table) Text() []byte {
 		if r, ok := t.services[service]; ok {
 			r.write(&b, keyElse)
 		}
+		for _, p := range t.pairsOf(service) {
+			t.pairs[p].writeCases(&b, fmt.Sprintf("%s.%v.%v", sectionService, service, p.command))
+		}
 	}
 	return []byte(b.String())
 }
 
-// write writes the rule's line.
+// write writes the line of a rule without cases.
 func (r rule) write(b *strings.Builder, key string) {
-	fmt.Fprintf(b, "%s = %q", key, r.verdict.String())
-	if r.at != (Place{}) {
-		fmt.Fprintf(b, "  # %v", r.at)
+	if len(r.cases) == 0 {
+		writeLine(b, key, r.verdict, r.at)
+	}
+}
+
+// writeCases writes the section of a rule with cases.
+func (r rule) writeCases(b *strings.Builder, section string) {
+	if len(r.cases) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n[%s]\n", section)
+	for _, c := range r.cases {
+		writeLine(b, fmt.Sprintf("%q", c.when), c.verdict, c.at)
+	}
+	writeLine(b, keyElse, r.verdict, r.at)
+}
+
+func writeLine(b *strings.Builder, key string, v policy.Verdict, at Place) {
+	fmt.Fprintf(b, "%s = %q", key, v.String())
+	if at != (Place{}) {
+		fmt.Fprintf(b, "  # %v", at)
 	}
 	b.WriteByte('\n')
 }
@@ -84,6 +109,9 @@ func (t *Table) pairsOf(service pdu.ServiceID) (pairs []pair) {
 // rules returns how many rules the table has.
 func (t *Table) rules() int {
 	n := len(t.pairs) + len(t.commands) + len(t.ranges) + len(t.services)
+	for _, r := range t.conditional() {
+		n += len(r.cases)
+	}
 	if t.otherwise.at.Line > 0 {
 		n++
 	}

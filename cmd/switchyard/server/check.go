@@ -157,6 +157,9 @@ func (d *dryRunner) run(p candidate, about string) error {
 		fmt.Fprintf(d.stdout, "%s: warning: %s\n", about, text)
 	}
 	printReview(d.table(p, g), about, d.stdout)
+	for _, w := range p.Warnings() {
+		fmt.Fprintf(d.stdout, "%s: warning: %s\n", about, w)
+	}
 	return nil
 }
 

@@ -89,7 +89,7 @@ func loadPolicy(ctx context.Context, e *wasm.Engine, c candidate) (*policy.Gener
 		return nil, err
 	}
 	g := policy.NewLimitedGeneration(c.Name, c.SHA256, p, c.effects)
-	g.Config, g.FileSHA256, g.Origin = c.config, c.FileSHA256, c.Source
+	g.Config, g.FileSHA256, g.Origin = c.config, c.FileSHA256, c.Rule
 	return g, nil
 }
 

@@ -13,14 +13,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"switchyard/policy"
 )
 
 // components are the types that openapi.json has a schema of the same name for. Decision
-// is review.Decision.
+// is review.Decision, and Case is policy.Case.
 var components = []any{
 	Error{}, Rates{}, Limits{}, Quota{}, Policy{}, Copies{}, AuditRow{}, Audit{}, CommandTraffic{}, Tenant{}, Tenants{},
 	TLS{}, Connection{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
-	Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
+	policy.Case{}, Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
 	Reload{}, Drain{}, UpgradeRequest{}, Upgrade{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{}, Cluster{}, ClusterTenant{},
 	Releases{}, Release{}, ReleaseStage{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},
 }

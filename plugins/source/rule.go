@@ -1,0 +1,51 @@
+package source
+
+import (
+	"path/filepath"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/table"
+)
+
+// Rule returns what is known about the rule of a table that decides about the ids; nothing is about
+// other modules.
+func (m Module) Rule(s pdu.ServiceID, c pdu.CommandID) (r policy.Rule) {
+	if m.Table == nil {
+		return r
+	}
+	r.Source = m.at(m.Table.Place(s, c))
+	for _, one := range m.Table.Cases(s, c) {
+		r.Cases = append(r.Cases, policy.Case{If: one.If, Verdict: one.Verdict.String(), Source: m.at(one.Place)})
+	}
+	return r
+}
+
+// Decided returns the case of a table that decides about a PDU with that body, and whether its rule has
+// cases. The case of else has no condition.
+func (m Module) Decided(s pdu.ServiceID, c pdu.CommandID, body []byte) (policy.Case, bool) {
+	if m.Table == nil || len(m.Table.Cases(s, c)) == 0 {
+		return policy.Case{}, false
+	}
+	one := m.Table.Decide(s, c, body)
+	return policy.Case{If: one.If, Verdict: one.Verdict.String(), Source: m.at(one.Place)}, true
+}
+
+// Warnings returns the rows of a table that can never decide.
+func (m Module) Warnings() []string {
+	if m.Table == nil {
+		return nil
+	}
+	return m.Table.Warnings(filepath.Base(m.Path))
+}
+
+// at returns a place as FILE:LINE; empty for none.
+func (m Module) at(p table.Place) string {
+	if p.Line == 0 {
+		return ""
+	}
+	if p.File == "" {
+		p.File = filepath.Base(m.Path)
+	}
+	return p.String()
+}
