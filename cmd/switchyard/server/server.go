@@ -110,6 +110,7 @@ type server struct {
 
 	env      []string       // of the process
 	stderr   io.Writer      // of the process, where the log is written
+	embedder func()         // what Embed has to call; nil if this is no part of another command
 	tookOver bool           // this process has replaced another one
 	upgrade  *upgrade       // that is under way; nil if none is
 	offers   chan offered   // from askSuccessor; never closed
@@ -175,6 +176,23 @@ func notice(c chan<- struct{}) {
 // does not end. Stop signals have a channel of their own, which is always received from: signals
 // that find their channel full are lost, as those of a script that sends many hangups would be.
 func Serve(load Loader, sandbox wasm.Sandbox, env []string, stderr io.Writer) error {
+	srv := newServer(load, sandbox)
+	srv.env = env
+	return srv.serveUntilStopped(stderr)
+}
+
+// Embed is Serve for a command that is more than a server: it also drains when ctx is done, calls
+// serving once when all tenants are served, and refuses to be upgraded, because another process
+// would not go on with the rest of the command.
+func Embed(ctx context.Context, load Loader, sandbox wasm.Sandbox, stderr io.Writer, serving func()) error {
+	srv := newServer(load, sandbox)
+	srv.embedder = serving
+	defer context.AfterFunc(ctx, func() { srv.state.Drain() })()
+	return srv.serveUntilStopped(stderr)
+}
+
+// serveUntilStopped is Serve for a server that was made for it.
+func (srv *server) serveUntilStopped(stderr io.Writer) error {
 	stops, hangups := make(chan os.Signal, 8), make(chan os.Signal, 1) // one pending reload reads everything
 	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -186,8 +204,8 @@ func Serve(load Loader, sandbox wasm.Sandbox, env []string, stderr io.Writer) er
 	defer signal.Stop(hangups)
 	defer signal.Stop(upgrades)
 
-	srv, over := newServer(load, sandbox), make(chan struct{})
-	srv.env, srv.stderr = env, stderr
+	over := make(chan struct{})
+	srv.stderr = stderr
 	var watching sync.WaitGroup
 	watching.Go(func() { srv.stopper.watch(stops, srv.state.drain, over) })
 	defer watching.Wait()

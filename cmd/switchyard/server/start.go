@@ -134,6 +134,9 @@ func (srv *server) reportLate() {
 	}
 	srv.starting = nil
 	srv.log.Info("serving")
+	if srv.embedder != nil {
+		srv.embedder()
+	}
 	if srv.missed {
 		srv.checkAgain()
 	}

@@ -109,6 +109,10 @@ func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upg
 	begun := time.Now().UTC()
 	u := &upgrade{by: by, result: result, Upgrade: api.Upgrade{Result: api.UpgradeRunning, Check: r.Check, Begun: &begun, From: version}}
 	srv.upgrade = u
+	if srv.embedder != nil {
+		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: errors.New("this server is part of another command, which would not go on; upgrade one that 'switchyard serve' runs")})
+		return
+	}
 	if err := positionOf(srv.supervisor.socket != "", srv.tookOver).unreplaceable(); err != nil {
 		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
 		return

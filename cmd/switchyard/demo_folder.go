@@ -1,0 +1,145 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"switchyard/plugins/teamtalk"
+)
+
+// demoHeader is the first line of a configuration that demo has written.
+const demoHeader = "# Written by 'switchyard demo'. Saved changes take effect at once.\n"
+
+// usualAddresses are where a demo listens if nothing else does.
+type usualAddresses struct{ hub, admin string }
+
+// A demoFolder has the files of a demo.
+type demoFolder struct {
+	path       string // absolute
+	temporary  bool
+	hub, admin string   // addresses
+	taken      []string // usual addresses that are in use
+}
+
+func (f *demoFolder) config() string { return filepath.Join(f.path, "config.toml") }
+func (f *demoFolder) table() string  { return filepath.Join(f.path, "routes.toml") }
+func (f *demoFolder) token() string  { return filepath.Join(f.path, "operate.token") }
+
+// openDemoFolder makes a temporary folder, or takes the one that is given if it is new, empty, or
+// of an earlier demo. No other folder is written to.
+func openDemoFolder(given string) (*demoFolder, error) {
+	if given == "" {
+		path, err := os.MkdirTemp("", "switchyard-demo-")
+		if err != nil {
+			return nil, fmt.Errorf("make a folder: %w; set TMPDIR, or name a folder", err)
+		}
+		return &demoFolder{path: path, temporary: true}, nil
+	}
+	path, err := filepath.Abs(given)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", given, err)
+	}
+	f := &demoFolder{path: path}
+	switch err := os.Mkdir(path, 0o700); {
+	case err == nil:
+		return f, nil
+	case !errors.Is(err, fs.ErrExist):
+		return nil, dataError{fmt.Errorf("make the demo's folder: %w; name another", err)}
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, dataError{fmt.Errorf("read the demo's folder: %w; name another", err)}
+	}
+	before, err := os.ReadFile(f.config())
+	if len(entries) > 0 && (err != nil || !strings.HasPrefix(string(before), demoHeader)) {
+		return nil, dataError{fmt.Errorf("%s has files, and not those of an earlier demo; name a new or empty folder", path)}
+	}
+	return f, nil
+}
+
+// write writes the configuration for ports that are free, and what it refers to. A table that is
+// there already stays, as somebody may have edited it.
+func (f *demoFolder) write(usual usualAddresses) (err error) {
+	f.taken = nil
+	if f.hub, err = f.free(usual.hub); err != nil {
+		return err
+	}
+	if f.admin, err = f.free(usual.admin); err != nil {
+		return err
+	}
+	text := demoHeader + fmt.Sprintf(`
+[admin]
+address = %q
+# Commands such as 'switchyard policy rollback' take it from here.
+operate_token_file = "operate.token"
+
+[[listener]]
+address = %q
+
+[tenant.default]
+policy = "file:routes.toml"
+# What another policy would save, which the dashboard shows.
+audit = "unicast"
+
+# By default these are in the user's cache.
+[releases]
+state = "state"
+
+[signatures]
+state = "state"
+
+[wasm]
+faults = ""
+`, f.admin, f.hub)
+	if _, err := os.Stat(f.table()); errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(f.table(), teamtalk.Table, 0o600); err != nil {
+			return fmt.Errorf("write the table: %w", err)
+		}
+	}
+	if err := os.WriteFile(f.token(), []byte(rand.Text()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the token: %w", err)
+	}
+	if err := os.WriteFile(f.config(), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	return nil
+}
+
+// free returns the usual address if nothing listens there, or else one with a free port.
+func (f *demoFolder) free(usual string) (string, error) {
+	l, err := net.Listen("tcp", usual)
+	if err != nil {
+		f.taken = append(f.taken, usual)
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return "", unavailableError{fmt.Errorf("find a free port: %w", err)}
+		}
+	}
+	defer l.Close()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)), nil
+}
+
+// fate says where the folder is, and what becomes of it.
+func (f *demoFolder) fate() string {
+	if f.temporary {
+		return f.path + " (removed at the end)"
+	}
+	return f.path + " (stays)"
+}
+
+// close removes what a demo leaves.
+func (f *demoFolder) close() error {
+	if !f.temporary {
+		return nil
+	}
+	if err := os.RemoveAll(f.path); err != nil {
+		return fmt.Errorf("remove the demo's folder: %w", err)
+	}
+	return nil
+}
