@@ -12,7 +12,7 @@ func TestCounts(t *testing.T) {
 	o := NewOutbox(1, 7, 1<<20, 1<<20)
 	o.Resume()
 	for range 3 {
-		o.Say(&Record{Kind: Joined, Session: 1})
+		o.Say(&Record{Kind: Left, Session: 1})
 	}
 	var first []byte
 	for {

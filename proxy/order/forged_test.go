@@ -35,7 +35,7 @@ func TestForged(t *testing.T) {
 		other[len(other)-1] ^= 1
 		forged(true, other)
 	}
-	forged(true, (&order.Record{Kind: order.Left, Origin: b.Origin(), Number: 1, Session: 1}).Append(nil))
+	forged(true, (&order.Record{Kind: order.Left, Origin: b.Origin(), Number: 1, Session: 2}).Append(nil))
 	forged(true, (&order.Record{Kind: order.Left, Origin: b.Origin(), Number: 3, Session: 1}).Append(nil))
 	forged(true, (&order.Record{Kind: order.Left, Origin: b.Origin(), Number: 4, Session: 1}).Append(nil))
 	b.read(1)

@@ -32,7 +32,7 @@ func newBox(t *testing.T, window, queue int) *box {
 // say says n records of 24 bytes.
 func (b *box) say(n int) {
 	for range n {
-		b.Say(&order.Record{Kind: order.Joined, Session: 1})
+		b.Say(&order.Record{Kind: order.Left, Session: 1})
 	}
 }
 
@@ -68,7 +68,7 @@ func (b *box) after(d time.Duration) *box {
 // read says that these were read back.
 func (b *box) read(numbers ...uint64) *box {
 	for _, n := range numbers {
-		b.Back(b.now, &order.Record{Kind: order.Joined, Origin: b.Origin(), Number: n})
+		b.Back(b.now, &order.Record{Kind: order.Left, Origin: b.Origin(), Number: n})
 	}
 	return b
 }
@@ -243,7 +243,7 @@ func TestForeignRecords(t *testing.T) {
 	b := newBox(t, 1000, 1000)
 	b.say(2)
 	b.wants("1 2")
-	b.Back(b.now, &order.Record{Kind: order.Joined, Origin: order.Origin{Hub: 1, Incarnation: 6}, Number: 1})
+	b.Back(b.now, &order.Record{Kind: order.Left, Origin: order.Origin{Hub: 1, Incarnation: 6}, Number: 1})
 	b.read(0, 3, 4, 1<<63).wants("")
 	if n, _, _ := b.Underway(); n != 2 {
 		t.Errorf("%d records are under way, want 2", n)
@@ -285,7 +285,7 @@ func TestEnterAnew(t *testing.T) {
 	b := newBox(t, 4*24, 1000)
 	b.Say(&order.Record{Kind: order.Beat})
 	for session := range uint64(6) {
-		b.Say(&order.Record{Kind: order.Joined, Session: session})
+		b.Say(&order.Record{Kind: order.Left, Session: session})
 	}
 	b.wants("1 2")
 	b.read(1).wants("3 4 5")
@@ -293,7 +293,7 @@ func TestEnterAnew(t *testing.T) {
 	b.Enter(8)
 	b.Say(&order.Record{Kind: order.Enter})
 	b.Say(&order.Record{Kind: order.Left, Session: 6})
-	b.SayFirst(&order.Record{Kind: order.Joined, Session: 77})
+	b.SayFirst(&order.Record{Kind: order.Left, Session: 77})
 	b.wants("1")
 	b.read(1).wants("2")
 	b.Resume()
@@ -314,16 +314,16 @@ func TestEnterAnew(t *testing.T) {
 func TestSettle(t *testing.T) {
 	b := newBox(t, 1<<20, 1<<20)
 	long := order.Record{Kind: order.Batch, Session: 3, Runs: []order.Run{{Verdict: policy.Verdict(abi.BroadcastAll), PDUs: 1, Bytes: pdus(1, 300<<10)}}}
-	b.Say(&order.Record{Kind: order.Joined, Session: 1}) // 1
-	b.Say(&order.Record{Kind: order.Joined, Session: 2}) // 2
-	b.Say(&long)                                         // 3 and 4
-	b.Say(&order.Record{Kind: order.Left, Session: 4})   // 5
+	b.Say(&order.Record{Kind: order.Left, Session: 1}) // 1
+	b.Say(&order.Record{Kind: order.Left, Session: 2}) // 2
+	b.Say(&long)                                       // 3 and 4
+	b.Say(&order.Record{Kind: order.Left, Session: 4}) // 5
 	b.wants("1 2 3+ 4 5")
 	nextOf := func(inc uint32, next uint64) func(order.Origin) (uint64, bool) {
 		return func(o order.Origin) (uint64, bool) { return next, o == order.Origin{Hub: 1, Incarnation: inc} }
 	}
 	b.Enter(8)
-	b.SayFirst(&order.Record{Kind: order.Joined, Session: 9})
+	b.SayFirst(&order.Record{Kind: order.Left, Session: 9})
 	b.Enter(9) // before the members were asked about 7
 	settled := b.Settle(nextOf(7, 4))
 	if len(settled) != 2 || settled[0].Session != 1 || settled[1].Session != 2 || settled[1].Number != 2 || settled[1].Incarnation != 7 {

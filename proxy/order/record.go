@@ -14,6 +14,7 @@ import (
 //
 //	format 1, kind 1, hub 2, incarnation 4, number 8        all kinds
 //	session 8                                               batch, joined, left
+//	source 8, users 4, flags 1                              joined: see Link
 //	verdict 8, PDUs 4, bytes 4, users 4, peer users 4, …    each run of a batch; … are its bytes
 //	left 4, …                                               part; … is the piece
 //	hub 2, incarnation 4                                    gone
@@ -54,6 +55,7 @@ const (
 
 	headerLen   = 16
 	sessionLen  = 8
+	linkLen     = 13
 	runLen      = 24
 	partLen     = 4
 	originLen   = 6
@@ -71,6 +73,7 @@ type Record struct {
 
 	Session uint64 // Batch, Joined, Left
 	Runs    []Run  // Batch
+	Link    Link   // Joined
 
 	Piece []byte // Part: of the batch, from its session on
 	Left  uint32 // Part: how many bytes of the batch follow in further parts
@@ -78,6 +81,44 @@ type Record struct {
 	About Origin   // Gone: who is gone
 	After Position // Enter: the last position that its author had read. Found: that of its author's Enter
 	Facts Facts    // Enter, Found, Beat
+}
+
+// A Link says by what the hubs know a session that belongs to the same peer as another one.
+type Link struct {
+	Source    uint64 // stands for the address or the certificate of the peer
+	Users     uint32 // that the peer has reported before the session joined; they are announced next
+	TakesOver bool   // the users that the session announces first are taken from the one that it replaces
+	Again     bool   // it has announced users before; its hub has entered anew since
+	Replaced  bool   // another session has taken its users
+}
+
+const (
+	flagTakesOver = 1 << iota
+	flagAgain
+	flagReplaced
+)
+
+func (l *Link) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, l.Source), l.Users)
+	flags := byte(0)
+	if l.TakesOver {
+		flags |= flagTakesOver
+	}
+	if l.Again {
+		flags |= flagAgain
+	}
+	if l.Replaced {
+		flags |= flagReplaced
+	}
+	return append(dst, flags)
+}
+
+func parseLink(b []byte) (Link, error) {
+	flags := b[12]
+	if flags >= flagReplaced<<1 {
+		return Link{}, errors.New("a flag is unknown")
+	}
+	return Link{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:]), flags&flagTakesOver != 0, flags&flagAgain != 0, flags&flagReplaced != 0}, nil
 }
 
 // A Run is one or more neighbouring PDUs of a batch with one verdict.
@@ -115,6 +156,9 @@ func (r *Record) appendHeader(dst []byte) []byte {
 // appendSession appends what follows the header of a record about a session.
 func (r *Record) appendSession(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, r.Session)
+	if r.Kind == Joined {
+		return r.Link.append(dst)
+	}
 	for i := range r.Runs {
 		run := &r.Runs[i]
 		dst = binary.BigEndian.AppendUint64(dst, uint64(run.Verdict))
@@ -168,7 +212,7 @@ func Parse(b []byte) (Record, error) {
 }
 
 // leastLen holds how many bytes follow the header at least, by Kind.
-var leastLen = [...]int{Batch: sessionLen, Joined: sessionLen, Left: sessionLen, Part: partLen + 1, Beat: 2, Enter: positionLen, Found: positionLen, Gone: originLen}
+var leastLen = [...]int{Batch: sessionLen, Joined: sessionLen + linkLen, Left: sessionLen, Part: partLen + 1, Beat: 2, Enter: positionLen, Found: positionLen, Gone: originLen}
 
 func parseOrigin(b []byte) Origin {
 	return Origin{binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[2:])}
@@ -189,7 +233,13 @@ func (r *Record) parseRest(b []byte) error {
 	switch r.Kind {
 	case Batch:
 		return r.parseSession(b)
-	case Joined, Left:
+	case Joined:
+		var err error
+		if r.Link, err = parseLink(b[sessionLen:]); err != nil {
+			return err
+		}
+		r.Session, b = binary.BigEndian.Uint64(b), b[sessionLen+linkLen:]
+	case Left:
 		r.Session, b = binary.BigEndian.Uint64(b), b[sessionLen:]
 	case Part:
 		r.Left, r.Piece, b = binary.BigEndian.Uint32(b), b[partLen:], nil

@@ -36,13 +36,14 @@ func records() []order.Record {
 			{Verdict: policy.Verdict(abi.BroadcastAll), PDUs: 2, Bytes: pdus(2, 3)},
 			{Verdict: policy.Verdict(abi.Handle) | 1<<abi.ArgumentShift, PDUs: 1, Users: 100, PeerUsers: 50, Bytes: pdus(1, 0)},
 		}},
-		{Kind: order.Joined, Origin: from, Number: 2, Session: 1 << 63},
+		{Kind: order.Joined, Origin: from, Number: 2, Session: 1 << 63, Link: order.Link{Source: 0x1112131415161718, Users: 0x01020304, TakesOver: true, Again: true}},
 		{Kind: order.Left, Origin: from, Number: 3, Session: 3},
 		{Kind: order.Part, Origin: from, Number: 4, Piece: []byte("piece"), Left: 77},
 		{Kind: order.Beat, Origin: from, Number: 5, Facts: checks},
 		{Kind: order.Enter, Origin: from, Number: 6, After: after, Facts: facts()},
 		{Kind: order.Found, Origin: from, Number: 7, After: after, Facts: order.Facts{}},
 		{Kind: order.Gone, Origin: from, Number: 8, About: order.Origin{Hub: 9, Incarnation: 10}},
+		{Kind: order.Joined, Origin: from, Number: 2, Session: 1 << 63, Link: order.Link{Replaced: true}},
 	}
 }
 
@@ -59,7 +60,8 @@ func TestRecordsAreReadAsTheyWereWritten(t *testing.T) {
 // The header is what every release writes.
 func TestHeader(t *testing.T) {
 	r := records()[1]
-	want := []byte{1, 2, 1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0}
+	want := []byte{1, 2, 1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0,
+		0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 1, 2, 3, 4, 3}
 	if got := r.Append(nil); !bytes.Equal(got, want) {
 		t.Errorf("got % x\nwant % x", got, want)
 	}
@@ -112,6 +114,7 @@ func TestRefusedRecords(t *testing.T) {
 		{"no PDUs", empty.Append(nil), "it has 0 PDUs"},
 		{"length of a PDU", change(all[0], func(b []byte) { b[24+24+3] = 15 }), "below the header"},
 		{"PDU beyond the run", change(all[0], func(b []byte) { b[24+24] = 1 }), "cut off"},
+		{"flags", change(all[1], func(b []byte) { b[24+12] = 8 }), "a flag is unknown"},
 		{"formats", change(all[4], func(b []byte) { b[18] = 9 }), "empty"},
 		{"policies", change(all[4], func(b []byte) { b[18+37] = 17 }), "cut off"},
 		{"name", change(all[4], func(b []byte) { b[18+38+16] = 65 }), "cut off"},

@@ -60,7 +60,7 @@ func (o *Outbox) take(wanted func(*item) bool) (records []Record) {
 			return false
 		}
 		r := Record{Kind: it.kind, Origin: it.oldOrigin, Number: it.old}
-		_ = r.parseSession(it.bytes[headerLen:]) // it cannot fail, as this hub has written it
+		_ = r.parseRest(it.bytes[headerLen:]) // it cannot fail, as this hub has written it
 		records = append(records, r)
 		o.waitingBytes -= len(it.bytes)
 		return true
