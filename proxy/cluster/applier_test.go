@@ -15,6 +15,7 @@ import (
 // A fakeHub has no peers.
 type fakeHub struct {
 	applied int
+	twice   uint64 // a session that is a msg_server's second one
 	apply   func()
 }
 
@@ -30,6 +31,7 @@ func (h *fakeHub) ReadOrdered(func() ([]byte, error)) (func(), error) { return f
 func (h *fakeHub) Rejoin(func(*order.Record))                         {}
 func (h *fakeHub) TableSum() uint64                                   { return 0 }
 func (h *fakeHub) UnderwayBytes() uint64                              { return 0 }
+func (h *fakeHub) FindTwice() (session, other uint64)                 { return h.twice, 9 }
 
 func settingsOf(h Hub) Settings {
 	return Settings{Number: 1, Hub: h, Ordered: func(f func()) { f() }, Room: func() {}, Policies: func() []uint64 { return nil },

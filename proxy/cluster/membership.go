@@ -19,6 +19,7 @@ type Hub interface {
 	Rejoin(say func(*order.Record))
 	TableSum() uint64
 	UnderwayBytes() uint64 // by any goroutine
+	FindTwice() (session, other uint64)
 }
 
 // A phase is how far a hub has come on its way into the cluster:
@@ -98,6 +99,7 @@ type membership struct {
 	away    bool              // the bus does not answer
 	refused map[uint16]uint64 // the processes, by their hub numbers, that cannot enter
 	silence bool              // nobody lets this hub enter
+	twice   twiceWatch        // see twice.go
 
 	// While it is expecting the state.
 	entered   order.Entry   // its own Enter, without the record
@@ -299,6 +301,7 @@ func (c *membership) tick(now time.Time) {
 			c.declareGone(o)
 		}
 	}
+	c.warnOfTwice(now)
 	c.tryLeave()
 }
 

@@ -23,6 +23,7 @@ type Cluster struct {
 	Queue         Size     // bytes of a tenant that may wait behind these
 	MemberTimeout Duration // after which a hub of which nothing was read is gone
 	AloneAfter    Duration // without the bus, after which this hub goes on alone; zero is never
+	StandbyLinks  bool     // sessions get nothing until they declare themselves master
 }
 
 // MostHubs is the highest number of a hub.
@@ -49,6 +50,7 @@ func (c *Cluster) keys() []key {
 		{name: "queue", field: &c.Queue, min: int64(mebibyte), max: int64(4 * gibibyte)},
 		{name: "member_timeout", field: &c.MemberTimeout, min: int64(2 * second), max: int64(5 * minute)},
 		{name: "alone_after", field: &c.AloneAfter, min: 0, max: int64(hour)},
+		{name: "standby_links", field: &c.StandbyLinks},
 	}
 	for i := range keys {
 		keys[i].name = "cluster." + keys[i].name
@@ -92,6 +94,8 @@ func (r *reader) checkCluster() {
 	c := r.config.Cluster
 	switch {
 	case !r.sound(name):
+	case c.Name == "" && c.StandbyLinks && r.sound("cluster.standby_links"):
+		r.fault(r.place("cluster.standby_links"), "cluster.standby_links: a hub of its own serves every link; leave it out, or write the name of the hubs that act as one in cluster.name")
 	case c.Name == "" && (c.Hub != 0 && r.sound(hub) || len(c.Servers) > 0 && r.sound(servers)):
 		r.fault(r.place(hub, servers), "cluster: a number or servers without cluster.name have no effect; write the name of the hubs that act as one, or leave them out")
 	case c.Name == "":

@@ -122,6 +122,7 @@ window = "1MiB"
 queue = "2MiB"
 member_timeout = "3s"
 alone_after = "0s"
+standby_links = true
 [log]
 level = "debug"
 format = "json"
@@ -163,7 +164,7 @@ format = "json"
 		Releases:   Releases{"kept", 2, "receipts.key"},
 		Registry:   Registry{2 * minute, "registry.pem", "auth.json"},
 		Reload:     Reload{false, 10 * millisecond, hour},
-		Cluster:    Cluster{"a-1", 7, []string{"tls://10.0.0.1:4222", "nats://[::1]:1"}, "hub.creds", "bus.pem", "hub.pem", "hub.key", 1, 8 * mebibyte, mebibyte, 2 * mebibyte, 3 * second, 0},
+		Cluster:    Cluster{"a-1", 7, []string{"tls://10.0.0.1:4222", "nats://[::1]:1"}, "hub.creds", "bus.pem", "hub.pem", "hub.key", 1, 8 * mebibyte, mebibyte, 2 * mebibyte, 3 * second, 0, true},
 		Log:        Log{"debug", "json"},
 	}
 	if !reflect.DeepEqual(got, want) {

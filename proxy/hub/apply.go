@@ -24,9 +24,7 @@ func (h *Hub) Apply(r *order.Record) {
 	kept, joined := h.cameBack(r)
 	switch {
 	case r.Kind == order.Joined && !joined:
-		h.mu.Lock()
-		h.order.setSession(r.Session, false)
-		h.mu.Unlock()
+		h.applyJoined(r)
 	case r.Kind == order.Batch && kept != nil:
 		h.applyOwn(r.Runs, kept, joined)
 	case r.Kind == order.Batch && joined:
@@ -40,6 +38,7 @@ func (h *Hub) Apply(r *order.Record) {
 	if r.Hub == h.order.hub {
 		h.answer()
 	}
+	h.closeReplaced()
 	h.closeLagging()
 }
 
@@ -117,7 +116,7 @@ func (h *Hub) applyOwn(runs []order.Run, kept *said, joined bool) {
 // begin returns the reader from which Apply routes what the session said.
 func (h *Hub) begin(session uint64, kept *said) *reader {
 	from := &h.order.applier
-	*from = reader{session: session, applies: true, uncounted: kept == nil, runs: from.runs[:0]}
+	*from = reader{session: session, applies: true, uncounted: kept == nil || kept.made, runs: from.runs[:0]}
 	h.order.limits = h.order.limits[:0]
 	if kept != nil {
 		from.seat, from.stage, from.pairs, from.master = kept.seat, kept.stage, kept.pairs, kept.master
@@ -154,7 +153,9 @@ func (h *Hub) routeApplied(from *reader) {
 	for i := 0; i < len(from.runs); {
 		if asksPresence(from.runs[i].verdict) {
 			from.limits = h.order.limits[i]
-			h.routeByPresence(from, &from.runs[i])
+			if !h.routeByLink(from, &from.runs[i]) {
+				h.routeByPresence(from, &from.runs[i])
+			}
 			i++
 			continue
 		}
@@ -169,6 +170,12 @@ func (h *Hub) countUnrouted(from *reader, r *run, joined bool) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.countUnweighed(from, r)
+}
+
+// countUnweighed counts a run that is not routed here, so that a stage has nothing to compare. Called
+// under mu.
+func (h *Hub) countUnweighed(from *reader, r *run) {
 	h.count(from, r)
 	switch {
 	case from.stage == nil:
@@ -221,14 +228,19 @@ func (h *Hub) applyLeft(session uint64, kept *said) {
 
 // forget removes a session from the order, with all users that it holds.
 func (h *Hub) forget(session uint64) {
+	h.releaseUsers(session)
+	h.mu.Lock()
+	h.order.removeSession(session)
+	h.mu.Unlock()
+}
+
+// releaseUsers releases all users that a session holds.
+func (h *Hub) releaseUsers(session uint64) {
 	for more := true; more; {
 		h.presenceMu.Lock()
 		more = h.presence.Leave(presence.Holder(session), leaveStep)
 		h.presenceMu.Unlock()
 	}
-	h.mu.Lock()
-	h.order.removeSession(session)
-	h.mu.Unlock()
 }
 
 // LeaveOrdered says that the seat's session has left, once. The channel is closed when that has come
@@ -248,11 +260,11 @@ func (h *Hub) sayLeft(s *Seat) {
 		return
 	}
 	s.back = make(chan struct{})
-	if h.order == nil || s.Session() == 0 {
+	if h.order == nil || s.Session() == 0 || s.reader.standby {
 		close(s.back)
 		return
 	}
-	h.saySession(order.Left, s)
+	h.saySession(order.Left, s, order.Link{})
 }
 
 // DropHub removes the sessions of another hub from the order, with their users, and tells nobody. For

@@ -22,6 +22,7 @@ const (
 	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up, or a question about more
 	AnswerTooLong Reason = "answer-too-long"
 	PresenceFull  Reason = "presence-full" // more users than the tenant or the peer may have
+	Standby       Reason = "standby"       // said by a link of a msg_server that another one serves
 )
 
 // Why PDUs are dropped without having been judged, or why their sender is paused.
@@ -51,6 +52,7 @@ const (
 	PDUTimeout   Reason = "pdu-timeout"   // a PDU arrived too slowly
 	InputFull    Reason = "input-full"    // PDUs that had not arrived whole took too much memory
 	Handover     Reason = "handover"      // the session could not move to the new process
+	Replaced     Reason = "replaced"      // another link of the same msg_server has taken its users over
 )
 
 // Why sessions are closed that would no longer be accepted.

@@ -117,6 +117,9 @@ func (s *Seat) Due(vec [][]byte, head Head, limit int) [][]byte {
 	s.takeEdits()
 	w := &s.writer
 	w.until = head.position
+	if w.passed.at > w.until.at { // an edit passes over more than head
+		w.until = w.passed
+	}
 	if final := s.final.Load(); final != nil && final.at < w.until.at {
 		w.until = *final
 	}
@@ -179,7 +182,7 @@ func (s *Seat) PassOver(head Head) {
 
 // takeEdits takes over the edits that were added.
 func (s *Seat) takeEdits() {
-	if !s.fresh.Load() {
+	if !s.fresh.Load() && !s.standby.Load() {
 		return
 	}
 	w := &s.writer
@@ -189,7 +192,11 @@ func (s *Seat) takeEdits() {
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
+	if s.standby.Load() {
+		s.passLog()
+	}
 	s.fresh.Store(false)
+	w.passed = s.passed
 	had := cap(w.edits)
 	w.edits = append(w.edits, s.added...)
 	if cap(w.edits) != had {

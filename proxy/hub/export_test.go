@@ -63,6 +63,29 @@ func (s *Seat) BeginAs(session uint64) {
 // KeepSum makes a lone hub keep the sum of its table.
 func (h *Hub) KeepSum() { h.presence.KeepSum() }
 
+// Online reports whether a user is online by a PC.
+func (h *Hub) Online(user uint32) bool {
+	h.presenceMu.Lock()
+	defer h.presenceMu.Unlock()
+	return h.presence.Status(user) == body.Online
+}
+
+// ReplaceUsers makes a session hold the given users, one entry each, and no others, as if another session had
+// taken its users over.
+func (h *Hub) ReplaceUsers(session uint64, users []body.ServerUserStat) {
+	from, to := presence.Holder(session), presence.Holder(1<<50)
+	for range 2 {
+		for i := range users {
+			if !h.presence.TakeOver(to, from, users[i:i+1]) {
+				h.presence.Apply(to, users[i])
+			}
+		}
+		for h.presence.Leave(from, leaveStep) {
+		}
+		from, to = to, from
+	}
+}
+
 // ReleaseUsers releases the users of a session, which stays.
 func (h *Hub) ReleaseUsers(session uint64) {
 	for h.presence.Leave(presence.Holder(session), leaveStep) {

@@ -166,11 +166,17 @@ func (h *Hub) setRole(from *reader, b []byte) Reason {
 		return MalformedBody
 	}
 	from.master = master != 0
+	if h.order != nil {
+		as := h.order.sessions[from.session]
+		if as.Replaced {
+			return Standby
+		}
+		as.master = from.master
+		h.order.setSession(from.session, as)
+	}
 	if from.seat != nil {
 		from.seat.master = from.master
-	}
-	if h.order != nil {
-		h.order.setSession(from.session, from.master)
+		h.activate(from.seat)
 	}
 	return ""
 }

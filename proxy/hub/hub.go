@@ -112,6 +112,9 @@ func (h *Hub) Connect(p Peer) *Seat {
 	defer h.mu.Unlock()
 	s := h.newSeat(p)
 	h.seats[s] = struct{}{}
+	if h.order != nil && h.order.standby {
+		h.beginStandby(s)
+	}
 	return s
 }
 
@@ -131,8 +134,8 @@ func (s *Seat) Begin() bool {
 	for _, t := range h.attached() {
 		t.Joined(h.sessions)
 	}
-	if h.order != nil {
-		h.saySession(order.Joined, s)
+	if h.order != nil && !s.reader.standby {
+		h.saySession(order.Joined, s, order.Link{Source: s.reader.connection})
 	}
 	return true
 }
@@ -174,6 +177,10 @@ func (h *Hub) vacate(s *Seat) {
 	if s.final.Load() != nil {
 		return
 	}
+	if s.standby.Load() {
+		s.passLog()
+		h.order.standbys--
+	}
 	final := h.log.head()
 	s.final.Store(&final)
 	delete(h.seats, s)
@@ -208,6 +215,9 @@ func (h *Hub) Send(s *Seat, p []byte) {
 	defer h.mu.Unlock()
 	if s.final.Load() == nil {
 		h.counts.made++
+		if s.standby.Load() {
+			s.passLog()
+		}
 		h.insert(p, 1, s)
 	}
 }

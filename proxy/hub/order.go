@@ -39,25 +39,36 @@ const HubShift = 40
 // An ordering is what a hub has in addition that shares its tenant with others.
 type ordering struct {
 	// Static after SetOrder.
-	order Order
-	hub   uint16
+	order   Order
+	hub     uint16
+	standby bool // see SetStandbyLinks
 
 	// Of the goroutine that calls Apply.
-	applier reader
-	limits  []limits // of applier.runs
+	applier  reader
+	limits   []limits // of applier.runs
+	replaced []*Seat  // to be closed at the end of Apply
 
 	// Guarded by hub.mu.
-	sessions    map[uint64]bool // that have joined and not left in the order, of all hubs; whether their peers are masters
-	far         int             // of those, at other hubs
-	farMasters  int             // of these, masters
-	first, last *said           // what is under way; said.next links them
-	spare       *said           // those that are not in use
-	spares      int             // their number
-	ahead       int             // records of Rejoin that come back before first
-	pdus        uint64          // PDUs under way
-	bytes       atomic.Uint64   // memory that they take; read without mu
-	record      order.Record    // scratch
-	restated    []byte          // scratch
+	sessions    map[uint64]ordered // that have joined and not left in the order, of all hubs
+	far         int                // of those, at other hubs
+	farMasters  int                // of these, masters
+	standbys    int                // seats of this hub that are standby
+	first, last *said              // what is under way; said.next links them
+	spare       *said              // those that are not in use
+	spares      int                // their number
+	ahead       int                // records of Rejoin that come back before first
+	pdus        uint64             // PDUs under way
+	bytes       atomic.Uint64      // memory that they take; read without mu
+	record      order.Record       // scratch
+	restated    []byte             // scratch
+}
+
+// An ordered is what all hubs know of a session in the order, beside its users.
+type ordered struct {
+	order.Link        // Users counts down while they are announced
+	master     bool   // its peer declared itself master
+	announced  bool   // it has announced users, all that its Link promised
+	replaces   uint64 // the session whose users it takes over until then; 0 if there is none
 }
 
 // limits are those of the user table at the hub where a run comes from; 0 is unlimited.
@@ -66,7 +77,7 @@ type limits struct{ users, peerUsers int }
 // SetOrder makes the hub share its tenant with others. It must be called before the first Connect.
 // The number of the hub is 1 to 4095, and different at each.
 func (h *Hub) SetOrder(o Order, hub uint16) {
-	h.order = &ordering{order: o, hub: hub, sessions: make(map[uint64]bool)}
+	h.order = &ordering{order: o, hub: hub, sessions: make(map[uint64]ordered)}
 	h.sessions = uint64(hub) << HubShift
 	h.presence.KeepSum()
 }
@@ -93,18 +104,18 @@ func (h *Hub) UnderwayBytes() uint64 { return h.order.bytes.Load() }
 // hub.mu.
 func (o *ordering) hasFar() bool { return o != nil && o.far > 0 }
 
-// setSession adds a session, or changes whether its peer is master. Called under hub.mu.
-func (o *ordering) setSession(session uint64, master bool) {
+// setSession adds a session, or changes what is known of it. Called under hub.mu.
+func (o *ordering) setSession(session uint64, as ordered) {
 	o.removeSession(session)
-	o.sessions[session] = master
-	o.countFar(session, master, 1)
+	o.sessions[session] = as
+	o.countFar(session, as.master, 1)
 }
 
 // removeSession removes a session, if it is there. Called under hub.mu.
 func (o *ordering) removeSession(session uint64) {
-	if master, found := o.sessions[session]; found {
+	if as, found := o.sessions[session]; found {
 		delete(o.sessions, session)
-		o.countFar(session, master, -1)
+		o.countFar(session, as.master, -1)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 
@@ -19,13 +20,13 @@ import (
 // What hubs that share a tenant have in common after the same records are the sessions in the order
 // and the user table. A hub that enters imports both from another one:
 //
-//	sessions 4, then for each: number 8, master 1       chunks; items are never split
+//	sessions 4, then each, see appendSession            chunks; items are never split
 //	the user table                                      chunks, see package presence
 //
 // It has none of the entering hub's own sessions, because the others have dropped them. So that hub
 // has its sessions join anew (Rejoin), behind its own entry and before all that is under way.
 
-const stateSession = 8 + 1
+const stateSession = 8 + 8 + 4 + 1 + 8
 
 // ExportOrdered hands the sessions of all hubs and the user table to yield, in chunks of at most
 // order.MaxStateChunk bytes, for ReadOrdered. A chunk is valid during the call. It returns the first
@@ -35,19 +36,14 @@ func (h *Hub) ExportOrdered(yield func(chunk []byte) error) error {
 	sessions := maps.Clone(h.order.sessions)
 	h.mu.Unlock()
 	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(sessions)))
-	for session, master := range sessions {
+	for session, as := range sessions {
 		if len(chunk)+stateSession > order.MaxStateChunk {
 			if err := yield(chunk); err != nil {
 				return err
 			}
 			chunk = chunk[:0]
 		}
-		chunk = binary.BigEndian.AppendUint64(chunk, session)
-		if master {
-			chunk = append(chunk, 1)
-		} else {
-			chunk = append(chunk, 0)
-		}
+		chunk = appendSession(chunk, session, as)
 	}
 	if err := yield(chunk); err != nil {
 		return err
@@ -69,21 +65,21 @@ func (h *Hub) ReadOrdered(next func() (chunk []byte, err error)) (install func()
 	return func() { h.install(sessions, users) }, nil
 }
 
-func (h *Hub) install(sessions map[uint64]bool, users *presence.Directory) {
+func (h *Hub) install(sessions map[uint64]ordered, users *presence.Directory) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o := h.order
 	h.presence = users
-	o.sessions, o.far, o.farMasters = make(map[uint64]bool, len(sessions)), 0, 0
-	for session, master := range sessions {
-		o.setSession(session, master)
+	o.sessions, o.far, o.farMasters = make(map[uint64]ordered, len(sessions)), 0, 0
+	for session, as := range sessions {
+		o.setSession(session, as)
 	}
 }
 
 // readOrdered reads the state that next returns.
-func readOrdered(next func() ([]byte, error)) (sessions map[uint64]bool, users *presence.Directory, err error) {
+func readOrdered(next func() ([]byte, error)) (sessions map[uint64]ordered, users *presence.Directory, err error) {
 	sessions, err = readSessions(next)
 	if err == io.EOF {
 		return nil, presence.New(), nil
@@ -102,10 +98,42 @@ func readOrdered(next func() ([]byte, error)) (sessions map[uint64]bool, users *
 	return sessions, users, nil
 }
 
+// The flags of a session in the state.
+const (
+	flagMaster = 1 << iota
+	flagAnnounced
+	flagTakesOver
+	flagAgain
+	flagReplaced
+)
+
+// appendSession appends what all hubs know of a session:
+//
+//	number 8, source 8, users 4, flags 1, replaces 8
+func appendSession(dst []byte, session uint64, as ordered) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, session)
+	dst = binary.BigEndian.AppendUint64(dst, as.Source)
+	dst = binary.BigEndian.AppendUint32(dst, as.Users)
+	flags := byte(0)
+	for i, set := range []bool{as.master, as.announced, as.TakesOver, as.Again, as.Replaced} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	return binary.BigEndian.AppendUint64(append(dst, flags), as.replaces)
+}
+
+// parseSession reads what appendSession has written behind the number.
+func parseSession(b []byte) ordered {
+	flags := b[12]
+	link := order.Link{Source: binary.BigEndian.Uint64(b), Users: binary.BigEndian.Uint32(b[8:]), TakesOver: flags&flagTakesOver != 0, Again: flags&flagAgain != 0, Replaced: flags&flagReplaced != 0}
+	return ordered{link, flags&flagMaster != 0, flags&flagAnnounced != 0, binary.BigEndian.Uint64(b[13:])}
+}
+
 var errState = errors.New("a chunk is not what a hub exports")
 
 // readSessions returns io.EOF if that is what next returns first.
-func readSessions(next func() ([]byte, error)) (map[uint64]bool, error) {
+func readSessions(next func() ([]byte, error)) (map[uint64]ordered, error) {
 	chunk, err := next()
 	if err != nil {
 		return nil, err
@@ -114,13 +142,13 @@ func readSessions(next func() ([]byte, error)) (map[uint64]bool, error) {
 		return nil, errState
 	}
 	left := binary.BigEndian.Uint32(chunk)
-	sessions := make(map[uint64]bool)
+	sessions := make(map[uint64]ordered)
 	for chunk = chunk[4:]; ; {
 		if uint64(len(chunk)) > stateSession*uint64(left) || len(chunk)%stateSession != 0 {
 			return nil, errState
 		}
 		for ; len(chunk) > 0; left-- {
-			sessions[binary.BigEndian.Uint64(chunk)] = chunk[8] != 0
+			sessions[binary.BigEndian.Uint64(chunk)] = parseSession(chunk[8:])
 			chunk = chunk[stateSession:]
 		}
 		if left == 0 {
@@ -158,8 +186,9 @@ func (h *Hub) Rejoin(say func(*order.Record)) {
 		if hubOf(session) != h.order.hub {
 			continue
 		}
-		sayOne(order.Record{Kind: order.Joined, Session: session})
-		if sessions[session] {
+		as := sessions[session]
+		sayOne(order.Record{Kind: order.Joined, Session: session, Link: h.linkAgain(session, as)})
+		if as.master {
 			sayOne(ofHandler(session, abi.RoleSet, pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ROLE_SET, 0, []byte{1 << 3, 1})))
 		}
 		h.announceHeld(session, sayOne)
@@ -171,17 +200,30 @@ func (h *Hub) Rejoin(say func(*order.Record)) {
 
 // announceHeld says which users the session holds.
 func (h *Hub) announceHeld(session uint64, say func(order.Record)) {
-	var held []body.ServerUserStat
-	for at := -1; at != 0; {
-		if held, at = h.Held(session, at, rejoinStep, held[:0]); len(held) == 0 {
-			continue
-		}
-		p := pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, nil)
-		for _, stat := range held {
-			p = body.AppendOnlineUser(p, stat)
-		}
-		pdu.SetLength(p)
+	held := func(at, max int, dst []body.ServerUserStat) ([]body.ServerUserStat, int) {
+		return h.Held(session, at, max, dst)
+	}
+	for p := range announcements(held) {
 		say(ofHandler(session, abi.OnlineUserInfo, p))
+	}
+}
+
+// announcements returns PDUs that announce all users that held returns, see presence.Directory.Held.
+func announcements(held func(at, max int, dst []body.ServerUserStat) ([]body.ServerUserStat, int)) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var step []body.ServerUserStat
+		for at := -1; at != 0; {
+			if step, at = held(at, rejoinStep, step[:0]); len(step) == 0 {
+				continue
+			}
+			p := pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, nil)
+			for _, stat := range step {
+				p = body.AppendOnlineUser(p, stat)
+			}
+			if pdu.SetLength(p); !yield(p) {
+				return
+			}
+		}
 	}
 }
 

@@ -63,9 +63,12 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 			s.showTaps(*taps, g)
 		}
 		last := s.reader.runs[len(s.reader.runs)-1].verdict
-		if h.order == nil {
+		switch {
+		case h.order == nil:
 			h.route(&s.reader)
-		} else {
+		case s.reader.standby:
+			h.standBy(s, g)
+		default:
 			h.say(s, g)
 		}
 		s.note(&s.reader, g)
@@ -326,7 +329,7 @@ func (h *Hub) countRouted(from *reader, r *run, out uint64) {
 // broadcast appends whole PDUs to the log, for every seat but except, which may be
 // nil. They are charged to by, whose peer caused them. Called under mu.
 func (h *Hub) broadcast(by *reader, p []byte, pdus int, except *Seat) {
-	at, to := h.log.end, len(h.seats)
+	at, to := h.log.end, h.served()
 	h.log.append(p, pdus)
 	if except != nil {
 		to--

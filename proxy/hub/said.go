@@ -16,6 +16,7 @@ type said struct {
 	kind       order.Kind // 0: there is no record, only questions
 	seat       *Seat
 	generation *policy.Generation // that judged; held, as notes name it
+	made       bool               // the hub made the record, so that its PDUs are not counted
 	stage      *policy.Stage
 	master     bool  // the sender was judged as a master
 	runs       []run // in their order; the bytes of a run are in the record, and those of a question here
@@ -182,12 +183,12 @@ func (h *Hub) sayKept(kept *said, s *Seat, g *policy.Generation) {
 	}
 }
 
-// saySession says that the seat's session has joined or left. Called under mu.
-func (h *Hub) saySession(kind order.Kind, s *Seat) {
+// saySession says that the seat's session has joined, as link, or left. Called under mu.
+func (h *Hub) saySession(kind order.Kind, s *Seat, link order.Link) {
 	kept := h.order.take()
 	kept.kind, kept.seat, kept.bytes = kind, s, saidSize
 	h.order.push(kept)
-	h.order.order.Say(&order.Record{Kind: kind, Session: s.Session()})
+	h.order.order.Say(&order.Record{Kind: kind, Session: s.Session(), Link: link})
 }
 
 // take returns an empty said. Called under hub.mu.

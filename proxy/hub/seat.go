@@ -39,6 +39,9 @@ type Seat struct {
 	fresh  atomic.Bool
 	writer writer
 
+	// standby is set while the seat gets nothing of the log. It changes under hub.mu.
+	standby atomic.Bool
+
 	reader reader
 
 	// Guarded by hub.mu.
@@ -50,6 +53,7 @@ type Seat struct {
 	pdusIn   uint64        // PDUs that its peer sent
 	bytesIn  uint64        // of those
 	back     chan struct{} // see LeaveOrdered; nil before
+	passed   position      // of a seat that is or was standby: what is before it is not for the seat
 
 	// editCap is how many edits fit into the memory of writer.edits and added.
 	editCap atomic.Int64
@@ -64,9 +68,11 @@ type reader struct {
 	session uint64 // its number
 
 	runs        []run
-	commandRuns []commandRun // of the PDUs being routed
-	out         uint64       // bytes due to other peers because of what this peer sent
-	master      bool         // the peer's PDUs are judged as those of a master
+	commandRuns []commandRun        // of the PDUs being routed
+	out         uint64              // bytes due to other peers because of what this peer sent
+	master      bool                // the peer's PDUs are judged as those of a master
+	standby     bool                // the peer has not declared itself master, see standby.go
+	aside       *presence.Directory // the users that it has reported meanwhile; nil if there are none
 
 	// For a stage, see weigh.go.
 	connection uint64 // the peer as a unit of a split
@@ -84,6 +90,7 @@ type reader struct {
 // session's connection now. Package proxy ensures that there is at most one.
 type writer struct {
 	cursor   cursor
+	passed   position // see Seat.passed, as of when the edits were taken over
 	edits    []edit   // taken over; those before cursor.edit are passed
 	until    position // where the log ends for this call of Due
 	most     int      // the longest that edits has been since Trim
@@ -212,6 +219,8 @@ func (s *Seat) Behind(head Head) bool {
 	end := head.at
 	if final := s.final.Load(); final != nil {
 		end = min(end, final.at)
+	} else if s.standby.Load() {
+		end = max(end, passAfter) - passAfter // it is only to let go of old chunks
 	}
 	return s.writer.at.Load() < end || s.fresh.Load() || s.writer.queued.Load() > 0
 }
@@ -228,6 +237,9 @@ func (s *Seat) Lag() uint64 {
 func (s *Seat) lag() uint64 {
 	h := s.hub
 	lag := h.log.end - s.writer.at.Load()
+	if s.standby.Load() {
+		lag = s.passed.at - s.writer.at.Load()
+	}
 	oldest := s.writer.sideAt.Load()
 	if len(s.added) > 0 {
 		oldest = min(oldest, s.added[0].side)
@@ -244,6 +256,8 @@ func (s *Seat) dueSoFar() uint64 {
 	end := s.hub.log.pdus
 	if final := s.final.Load(); final != nil {
 		end = final.pdus
+	} else if s.standby.Load() {
+		end = s.passed.pdus
 	}
 	return end - s.joined.pdus - s.excluded + s.own
 }

@@ -85,7 +85,7 @@ func (h *Hub) findNamed(from *reader, v policy.Verdict) (far bool) {
 		}
 	case abi.ToSession: // of the sender's hub, as the argument has only 32 bits
 		hub := from.session >> HubShift << HubShift
-		if to := h.numbered[hub|uint64(v.Argument())]; to != nil {
+		if to := h.numbered[hub|uint64(v.Argument())]; to != nil && !to.standby.Load() {
 			h.targets = append(h.targets, to)
 		}
 	case abi.ToMaster:
@@ -164,15 +164,19 @@ func (h *Hub) trimHolders() {
 }
 
 // seatHolders sets h.targets to the seats of h.holders, each once, and reports whether some
-// holders are at other hubs. Called under presenceMu and mu.
+// holders are at other hubs, or have announced their users and are about to be served. Called under
+// presenceMu and mu.
 func (h *Hub) seatHolders() (far bool) {
 	h.compactHolders()
 	h.targets = h.targets[:0]
 	for _, holder := range h.holders {
-		if to := h.numbered[uint64(holder)]; to != nil {
-			h.targets = append(h.targets, to)
-		} else {
+		switch to := h.numbered[uint64(holder)]; {
+		case to == nil:
 			far = far || h.isFar(uint64(holder))
+		case to.standby.Load():
+			far = true
+		default:
+			h.targets = append(h.targets, to)
 		}
 	}
 	return far

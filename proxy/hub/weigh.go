@@ -302,9 +302,9 @@ func (h *Hub) size(r reach) int {
 	case !r.all:
 		return len(r.some)
 	case r.but != nil:
-		return len(h.seats) - 1
+		return h.served() - 1
 	}
-	return len(h.seats)
+	return h.served()
 }
 
 // shared returns how many seats are in both.

@@ -188,7 +188,7 @@ func (l *Listener) emit(emit emitFunc) {
 // occurrence as an increase.
 var (
 	closings = []hub.Reason{hub.SlowConsumer, hub.WriteTimeout, hub.IdleTimeout}
-	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull,
+	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull, hub.Standby,
 		hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull, hub.SessionEnded}
 	slowings = []hub.Reason{hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
 	results  = []string{"done", "rolled-back", "withdrawn", "superseded"}

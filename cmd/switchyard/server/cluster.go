@@ -66,6 +66,9 @@ func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 		Log: srv.log.With("tenant", s.tenant.Name),
 	})
 	s.tenant.SetOrder(s.member, number)
+	if c.Cluster.StandbyLinks {
+		s.tenant.Hub().SetStandbyLinks()
+	}
 	s.member.Start()
 }
 

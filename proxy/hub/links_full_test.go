@@ -1,0 +1,7 @@
+//go:build full
+
+package hub_test
+
+import "testing"
+
+func TestStandbyLinksOfManySeeds(t *testing.T) { standbyHistories(t, 100) }
