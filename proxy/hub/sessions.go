@@ -9,6 +9,7 @@ import (
 type Session struct {
 	Number   uint64 // by which policies and logs know it
 	Master   bool   // its peer declared itself master
+	Standby  bool   // it gets heartbeats only, see SetStandbyLinks
 	PDUsIn   uint64 // that its peer sent
 	BytesIn  uint64 // of those
 	PDUsOut  uint64 // written to it whole
@@ -21,7 +22,7 @@ func (h *Hub) Sessions(dst []Session) []Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.numbered {
-		dst = append(dst, Session{Number: s.Session(), Master: s.master, PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
+		dst = append(dst, Session{Number: s.Session(), Master: s.master, Standby: s.standby.Load(), PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
 			PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()})
 	}
 	return dst
@@ -76,7 +77,7 @@ func (h *Hub) Recipients(session uint64, v policy.Verdict, p []byte, max int) (s
 		return sessions, len(r.some)
 	}
 	for to := range h.seats {
-		if to == r.but {
+		if to == r.but || to.standby.Load() {
 			continue
 		}
 		if all++; len(sessions) < max && to.Session() != 0 {

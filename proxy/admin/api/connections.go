@@ -18,6 +18,7 @@ type Connection struct {
 	TLS        *TLS      `json:"tls"`        // nil for plain TCP
 	Since      time.Time `json:"since"`      // when it was accepted
 	Master     bool      `json:"master"`     // it declared itself master by ROLE_SET
+	Standby    bool      `json:"standby"`    // it gets heartbeats only, as cluster.standby_links says, until it declares itself master
 	Users      int       `json:"users"`      // that it holds
 	PDUsIn     uint64    `json:"pdus_in"`
 	BytesIn    uint64    `json:"bytes_in"`

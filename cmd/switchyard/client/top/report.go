@@ -64,6 +64,7 @@ type Peer struct {
 	Identities []string  `json:"identities"`
 	Since      time.Time `json:"since"`
 	Master     bool      `json:"master"`
+	Standby    bool      `json:"standby"`
 	Paused     bool      `json:"paused"`
 	Users      int       `json:"users"`
 	PDUsIn     uint64    `json:"pdus_in"`
@@ -153,7 +154,7 @@ func (s *Report) addPeers(before, now *sample) {
 				PDUsOut: per(c.PDUsOut, b.PDUsOut, seconds), BytesOut: per(c.BytesOut, b.BytesOut, seconds)}
 		}
 		s.Peers = append(s.Peers, Peer{Tenant: c.Tenant, Session: c.Session, Peer: c.Peer, Identities: c.Identities, Since: c.Since,
-			Master: c.Master, Paused: c.Paused, Users: c.Users, PDUsIn: c.PDUsIn, BytesIn: c.BytesIn, PDUsOut: c.PDUsOut, BytesOut: c.BytesOut,
+			Master: c.Master, Standby: c.Standby, Paused: c.Paused, Users: c.Users, PDUsIn: c.PDUsIn, BytesIn: c.BytesIn, PDUsOut: c.PDUsOut, BytesOut: c.BytesOut,
 			Rates: rates, Lag: c.Lag})
 	}
 }

@@ -68,6 +68,9 @@ func (s *Report) sections() []section {
 		if p.Master {
 			state = append(state, "master")
 		}
+		if p.Standby {
+			state = append(state, "standby")
+		}
 		if p.Paused {
 			state = append(state, "paused")
 		}

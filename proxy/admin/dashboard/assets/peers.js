@@ -51,6 +51,8 @@ function more(peer) {
   return [`session ${peer.session}`, `by ${peer.listener || 'an unknown listener'}`, tls, ...(peer.identities ?? [])].join('\n');
 }
 
+const role = (peer) => (peer.master ? 'master' : peer.standby ? 'standby' : '');
+
 const figure = (title, of, format, width = 'w8') => ({ title, number: true, width, first: 'descending', sort: (p) => number(of(p)), cell: (td, p) => write(td, format(of(p))) });
 const perSecond = (format) => (value) => `${format(value)}/s`;
 
@@ -69,7 +71,7 @@ const columns = [
   figure('In bytes', (p) => p.rates?.bytes_in, perSecond(bytes), 'w10'),
   figure('Out bytes', (p) => p.rates?.bytes_out, perSecond(bytes), 'w10'),
   figure('Users', (p) => p.users, count, 'w6'),
-  { title: 'Role', cell: (td, p) => write(td, p.master ? 'master' : ''), sort: (p) => (p.master ? 1 : 0), first: 'descending' },
+  { title: 'Role', cell: (td, p) => write(td, role(p)), sort: (p) => (p.master ? 2 : p.standby ? 1 : 0), first: 'descending' },
   { title: 'Session', number: true, width: 'w6', sort: (p) => number(p.session), cell: (td, p) => write(td, String(number(p.session))) },
   { title: 'Connected', number: true, width: 'w8', sort: (p) => String(p.since), cell: (td, p) => write(td, age(p.since, state.snapshot?.time ?? Date.now()), moment(p.since)) },
 ];

@@ -53,6 +53,7 @@ type peer struct {
 	in, out    float64
 	lag        int
 	paused     bool
+	standby    bool
 	master     bool
 	tls        bool
 }
@@ -64,6 +65,7 @@ var start = time.Date(2031, 5, 14, 11, 30, 0, 0, time.UTC)
 func newWorld() *world {
 	w := &world{now: start, uptime: 93784}
 	w.tenants = []*tenant{newTenant("acme", 7, "teamtalk", 1), newTenant("default", 5, "file:routes.toml", 2)}
+	w.tenants[0].peers[1].standby = true
 	w.tenants[0].peers[2].lag, w.tenants[0].peers[2].paused = 1900<<10, true
 	w.tenants[0].peers[1].tls, w.tenants[0].peers[1].identities = true, []string{"cn:north.acme"}
 	for i, level := range []string{"INFO", "INFO", "WARN", "ERROR"} {
@@ -121,7 +123,7 @@ func (t *tenant) rates(now time.Time) object {
 
 func (p *peer) object(tenant string, now time.Time) object {
 	o := object{"tenant": tenant, "session": p.session, "peer": p.address, "listener": "127.0.0.1:8200", "identities": append([]string{}, p.identities...), "tls": nil,
-		"since": start.Add(-7 * time.Hour), "master": p.master, "users": 120 + p.session, "pdus_in": 12, "bytes_in": 12, "pdus_out": 12, "bytes_out": 12,
+		"since": start.Add(-7 * time.Hour), "master": p.master, "standby": p.standby, "users": 120 + p.session, "pdus_in": 12, "bytes_in": 12, "pdus_out": 12, "bytes_out": 12,
 		"rates": rates(p.in, p.out), "lag": p.lag, "paused": p.paused}
 	if p.tls {
 		o["tls"] = object{"version": "TLS 1.3", "cipher": "TLS_AES_128_GCM_SHA256", "server_name": tenant + ".example"}
