@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"switchyard/proxy/order"
 )
 
 // A Report is what Check found out about a bus that can be used.
@@ -21,9 +23,9 @@ type Report struct {
 const slow = 20 * time.Millisecond
 
 // Check tries what a hub needs of the bus: that servers answer and take messages that are
-// large enough, that streams may be created, and that those of the tenants, where they exist,
-// have the right settings. It creates a stream and deletes it again. Settings.Tenant does not
-// matter.
+// large enough, that streams may be created, written and read, that hubs may send each other the
+// state of a tenant, and that the streams of the tenants, where they exist, have the right settings.
+// It creates a stream and deletes it again. Settings.Tenant does not matter.
 func Check(ctx context.Context, settings Settings, tenants []string) (Report, error) {
 	settings.Tenant = "_check" // no tenant has this name
 	var report Report
@@ -56,6 +58,9 @@ func Check(ctx context.Context, settings Settings, tenants []string) (Report, er
 		if err := usable.checkTenant(ctx, tenant); err != nil {
 			return report, err
 		}
+	}
+	if err := usable.tryState(ctx); err != nil {
+		return report, err
 	}
 	var err error
 	if report.RoundTrip, err = usable.measure(ctx); err != nil {
@@ -94,6 +99,56 @@ func (l *Log) checkTenant(ctx context.Context, tenant string) error {
 	return t.suits(&info.Config)
 }
 
+// tryState sends the largest chunk of a state to this hub itself.
+func (l *Log) tryState(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case s := <-l.states:
+			_ = s.Ack() // if it is lost, SendState fails
+		case <-ctx.Done():
+		}
+	}()
+	self := order.Origin{Hub: l.settings.Hub, Incarnation: 1}
+	err := l.SendState(ctx, self, self, make([]byte, order.MaxStateChunk), true)
+	cancel()
+	<-done
+	if err != nil {
+		return l.refusedOr(l.link.Load(), err)
+	}
+	return nil
+}
+
+// tryGet asks a stream for its first record like a hub that has missed it. Any answer will do: a
+// replica may not have the record yet, and the servers need a moment to know who answers.
+func (l *Log) tryGet(ctx context.Context, k *link, stream string) error {
+	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	defer cancel()
+	for {
+		_, err := k.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, []byte(`{"seq":1}`))
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, nats.ErrNoResponders) || ctx.Err() != nil {
+			return l.refusedOr(k, fmt.Errorf("get a record of a stream for trial: %w", plain(err)))
+		}
+		time.Sleep(l.times.look)
+	}
+}
+
+// refusedOr returns err, with what the bus has refused if it has.
+func (l *Log) refusedOr(k *link, err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.refused == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w: %s", err, k.refused, l.permissions())
+}
+
 // measure creates a stream, sends records through it, deletes it, and returns the median of
 // the round trips.
 func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
@@ -115,12 +170,16 @@ func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
 	if _, err := k.js.AddStream(c, nats.Context(ctx)); err != nil {
 		return 0, l.explain(k, "create a stream for trial", err)
 	}
-	return median(l.times.patience, func() error {
+	trip, err := median(l.times.patience, func() error {
 		if _, err := k.js.Publish(subject, make([]byte, 200), nats.Context(ctx)); err != nil {
 			return l.explain(k, "append a record to a stream for trial", err)
 		}
 		return nil
 	})
+	if err != nil {
+		return 0, err
+	}
+	return trip, l.tryGet(ctx, k, c.Name)
 }
 
 // median returns the median time of several trips, of fewer if they take longer than enough.

@@ -32,6 +32,7 @@ type fakeBus struct {
 	behind  int                      // as many direct gets do not know the last record
 	mute    bool                     // no question is answered
 	refuse  string                   // an error, as JSON, with which records are refused
+	forbid  string                   // what begins the subjects to which nobody may publish; "" forbids none
 	asked   map[string]int           // questions, by the verb of the interface
 }
 
@@ -151,6 +152,10 @@ func (b *fakeBus) line(c *fakeClient, f []string, payload []byte) {
 		reply := ""
 		if len(f) == 4 {
 			reply = f[2]
+		}
+		if b.forbid != "" && strings.HasPrefix(f[1], b.forbid) {
+			fmt.Fprintf(c.conn, "-ERR 'Permissions Violation for Publish to \"%s\"'\r\n", f[1])
+			return
 		}
 		b.published(f[1], reply, payload)
 	}
