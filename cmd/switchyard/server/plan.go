@@ -294,7 +294,7 @@ func (srv *server) removeTenant(name string, s *served) {
 // endTenant closes a tenant that has drained, and logs its counts.
 func (srv *server) endTenant(name string, s *served) {
 	s.close()
-	srv.unwritten.add(s.discarded, s.tenant.Hub().Counts().Discarded)
+	srv.unwritten.add(s.discarded, s.tenant.Hub().Counts())
 	srv.logCounts(name, s)
 	srv.endAudit(name, s)
 }

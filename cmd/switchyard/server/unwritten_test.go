@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 
 	"switchyard/proxy/hub"
@@ -27,9 +28,24 @@ func TestUnwritten(t *testing.T) {
 		if c.begin {
 			u.begin()
 		}
-		u.add(c.before, c.after)
+		u.add(c.before, hub.Counts{Discarded: c.after})
 		if err := u.err(); errors.Is(err, ErrForced) != (len(c.want) > 0) || !maps.Equal(u.copies, c.want) {
 			t.Errorf("%s: got %v, %v; want %v", c.name, u.copies, err, c.want)
 		}
+	}
+}
+
+// What a hub of a cluster has received and not read back from the bus may reach nobody.
+func TestUnderwayAtTheEnd(t *testing.T) {
+	var u unwritten
+	u.add(nil, hub.Counts{Underway: 7}) // of a tenant that was removed earlier
+	u.begin()
+	u.add(nil, hub.Counts{})
+	if err := u.err(); err != nil {
+		t.Errorf("error %v with nothing under way", err)
+	}
+	u.add(nil, hub.Counts{Underway: 5})
+	if err := u.err(); !errors.Is(err, ErrForced) || !strings.HasSuffix(err.Error(), ": 5") {
+		t.Errorf("error %v, want 5 PDUs", err)
 	}
 }
