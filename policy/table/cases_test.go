@@ -266,10 +266,11 @@ func TestFaultsOfCases(t *testing.T) {
 		fmt.Fprintf(&many, "\"msg_type = %d\" = 'drop'\n", n)
 	}
 	for src, want := range map[string]string{
-		"[route.CID_MSG_DATA]\n" + many.String() + "else = 'drop'": `x:1: CID_MSG_DATA has 65 cases, at most 64 are possible; write ranges, such as msg_type = 1-2`,
-		"[route.CID_MSG_DATA]\n\"msg_type = 1\" = 'drop'\n":        `x:1: the cases of CID_MSG_DATA have no else; write what happens if none of them holds, as in else = "broadcast-except-sender"`,
-		"[route.CID_MSG_DATA]\nelse = 'drop'\n":                    `x:1: CID_MSG_DATA has no case but else; write it as a rule: CID_MSG_DATA = "drop"`,
-		"[route.0x0999]\n\"abc = 1\"='drop'\nelse = 'drop'":        `x:2: the command has no known message to find the field "abc" in; compare body-length, or a field by its number, as in field 5`,
+		"[route.0x0720-0x072f]\n\"body-length = 1\" = 'drop'\nelse = 'drop'": `x:1: the rule 0x0720-0x072f is a section; only a single command can have cases; write them for each`,
+		"[route.CID_MSG_DATA]\n" + many.String() + "else = 'drop'":           `x:1: CID_MSG_DATA has 65 cases, at most 64 are possible; write ranges, such as msg_type = 1-2`,
+		"[route.CID_MSG_DATA]\n\"msg_type = 1\" = 'drop'\n":                  `x:1: the cases of CID_MSG_DATA have no else; write what happens if none of them holds, as in else = "broadcast-except-sender"`,
+		"[route.CID_MSG_DATA]\nelse = 'drop'\n":                              `x:1: CID_MSG_DATA has no case but else; write it as a rule: CID_MSG_DATA = "drop"`,
+		"[route.0x0999]\n\"abc = 1\"='drop'\nelse = 'drop'":                  `x:2: the command has no known message to find the field "abc" in; compare body-length, or a field by its number, as in field 5`,
 	} {
 		if _, err := Parse("x", []byte(src)); err == nil || err.Error() != want {
 			t.Errorf("%s:\ngot  %v\nwant %s", src, err, want)

@@ -28,6 +28,10 @@ func (p *parser) verdict(key toml.Key, message string) (policy.Verdict, bool) {
 	text, ok := p.value(key).(string)
 	if !ok {
 		rule := key[len(key)-1:].String()
+		if _, isSection := p.value(key).(map[string]any); isSection && message == "" {
+			p.faultAt(key, fmt.Sprintf("the rule %s is a section", rule), "only a single command can have cases; write them for each")
+			return 0, false
+		}
 		p.faultAt(key, fmt.Sprintf("the rule %s is not a string", rule),
 			fmt.Sprintf(`write %s = "ACTION"; actions are %s`, rule, strings.Join(policy.Actions[:], ", ")))
 		return 0, false
