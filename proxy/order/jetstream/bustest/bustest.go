@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -169,13 +168,18 @@ func Program(t testing.TB) string {
 		return path
 	}
 	built.once.Do(func() {
-		_, file, _, _ := runtime.Caller(0)
-		module := filepath.Join(filepath.Dir(file), "../../../../cmd/yardbus")
+		// Not by the path of this file, which a program that is built with -trimpath does not know.
+		root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "switchyard").Output()
+		if err != nil {
+			built.err = fmt.Errorf("find the folder of the module: %w", err)
+			return
+		}
 		var dir string
 		if dir, built.err = os.MkdirTemp("", "yardbus"); built.err != nil {
 			return
 		}
 		built.path = filepath.Join(dir, "yardbus")
+		module := filepath.Join(strings.TrimSpace(string(root)), "cmd/yardbus")
 		if out, err := exec.Command("go", "-C", module, "build", "-o", built.path, ".").CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build yardbus: %w\n%s", err, out)
 		}
