@@ -46,7 +46,8 @@ func msgserverCheck(o *options, stdout io.Writer) *cobra.Command {
 			"The files are read as msg_server reads them. Each must name the same route servers, by\n" +
 			"address, with numbers that have no gap. Another order is a warning only. With --config the\n" +
 			"files must also fit the hub of that configuration: its addresses, no TLS, and in a cluster one\n" +
-			"address in each file. No name is looked up and no connection opened.",
+			"address in each file, unless it has standby_links. No name is looked up and no connection\n" +
+			"opened.",
 		Example: "  switchyard msgserver check conf/*/msgserver.conf\n" +
 			"  switchyard msgserver check --config /etc/switchyard/config.toml ms1.conf ms2.conf",
 		Args: func(c *cobra.Command, args []string) error {
@@ -78,7 +79,7 @@ func (o *options) hub() (*msgserver.Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &msgserver.Hub{Name: c.Path, Cluster: c.Cluster.Name != "" && slices.ContainsFunc(c.Tenants, func(t config.Tenant) bool { return t.Cluster })}
+	h := &msgserver.Hub{Name: c.Path, Standby: c.Cluster.StandbyLinks, Cluster: c.Cluster.Name != "" && slices.ContainsFunc(c.Tenants, func(t config.Tenant) bool { return t.Cluster })}
 	if h.Name == "" {
 		h.Name = "the command line"
 	}

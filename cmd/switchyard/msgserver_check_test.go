@@ -41,6 +41,7 @@ func TestMsgserverCheck(t *testing.T) {
 		{"sound.conf --config hub.toml --listen 10.1.0.5:8201", exitConfig, "the hub of hub.toml does not listen at 10.1.0.5:8200; connect to 10.1.0.5:8201"},
 		{"sound.conf --config tls.toml", exitConfig, "sound.conf:3: RouteServerIP2: the listener 10.1.0.5:8200 of tls.toml expects TLS"},
 		{"sound.conf --config member.toml", exitConfig, "sound.conf:3: the hub of member.toml is one of a cluster"},
+		{"sound.conf --config member.toml --set cluster.standby_links=true", exitStopped, "sound.conf: 10.1.0.4:8200"},
 		{"sound.conf --config local.toml", exitStopped, "sound.conf: 10.1.0.4:8200"},
 		{"sound.conf --config nowhere.toml", exitConfig, "nowhere.toml: no such file"},
 		{"", exitUsage, "check needs the msgserver.conf files"},

@@ -131,6 +131,8 @@ func TestHub(t *testing.T) {
 		{"TLS", Hub{Listeners: []Listener{tls}}, fleet("10.1.0.4"), []string{"1:1: RouteServerIP1: the listener 10.1.0.4:8200 of c.toml expects TLS"}},
 		{"twice", Hub{Listeners: []Listener{at("::", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: RouteServerIP2 leads to the hub of c.toml, as one before it does"}},
 		{"cluster", Hub{Cluster: true, Listeners: []Listener{at("10.1.0.4", 8200)}}, fleet("10.1.0.4", "10.1.0.5", "10.1.0.9"), nil},
+		{"two of a cluster with standby links", Hub{Cluster: true, Standby: true, Listeners: []Listener{at("10.1.0.4", 8200)}}, fleet("10.1.0.4 10.1.0.5", "10.1.0.5 10.1.0.4", "10.1.0.6"), nil},
+		{"a hub of a cluster twice", Hub{Cluster: true, Standby: true, Listeners: []Listener{at("::", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: RouteServerIP2 leads to the hub of c.toml"}},
 		{"two of a cluster", Hub{Cluster: true, Listeners: []Listener{at("10.1.0.4", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: the hub of c.toml is one of a cluster"}},
 	} {
 		c.hub.Name = "c.toml"

@@ -13,6 +13,7 @@ type Hub struct {
 	Name      string // of the configuration, for messages
 	Listeners []Listener
 	Cluster   bool // it is one of the hubs that act as one
+	Standby   bool // in a cluster: a msg_server may connect to several of its hubs
 }
 
 // A Listener is an address of the hub at which peers connect.
@@ -133,9 +134,9 @@ func (h *Hub) check(f *File) (found []Finding) {
 	add := func(line int, problem, remedy string) {
 		found = append(found, Finding{File: f.Name, Line: line, Problem: problem, Remedy: remedy})
 	}
-	if h.Cluster && len(f.Servers) > 1 {
+	if h.Cluster && !h.Standby && len(f.Servers) > 1 {
 		add(f.Servers[1].Line, fmt.Sprintf("the hub of %s is one of a cluster, and a msg_server that connects to two of its hubs counts its users twice and receives everything twice", h.Name),
-			"name one address: that of a balancer, or of one hub")
+			"name one address, that of a balancer or of one hub, or set cluster.standby_links = true at all hubs")
 	}
 	leads := 0 // to this hub
 	for i, s := range f.Servers {
@@ -150,7 +151,7 @@ func (h *Hub) check(f *File) (found []Finding) {
 			}
 			continue
 		}
-		if leads++; leads > 1 && !h.Cluster {
+		if leads++; leads > 1 && (!h.Cluster || h.Standby) {
 			add(s.Line, fmt.Sprintf("RouteServerIP%d leads to the hub of %s, as one before it does", i+1, h.Name), "name each hub once")
 		}
 		if l.TLS {
