@@ -41,6 +41,8 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 	for _, e := range last {
 		if r, err := order.Parse(e.Record); err == nil {
 			c.census.Note(now, e, &r)
+		} else if errors.Is(err, order.ErrFormat) {
+			c.census.NoteFormat(now, e, &r)
 		}
 	}
 	c.last = head
@@ -300,7 +302,7 @@ func (c *membership) join(now time.Time, install func()) {
 	}
 	held := c.held
 	c.phase, c.proved, c.tries, c.held, c.heldBytes, c.others = member, now, 0, nil, 0, nil
-	c.silence = false
+	c.misfit = false
 	clear(c.declared)
 	c.counts.Entered[c.why]++
 	c.log.Info("entered the cluster", "why", c.why, "hub", c.origin.Hub, "members", len(c.members.List()), "position", c.last.Sequence)

@@ -26,23 +26,40 @@ func (c *membership) reached() {
 	}
 }
 
+// A stranger is what tells apart hubs with one number that do not agree with this one. A hub whose
+// records cannot be read has no process.
+type stranger struct {
+	process uint64
+	formats order.Range
+}
+
 // explainRefusal says that the Enter of another hub does not count because the hubs do not agree.
 func (c *membership) explainRefusal(r *order.Record) {
-	if c.refused[r.Hub] != r.Facts.Process {
-		c.refused[r.Hub] = r.Facts.Process
+	if who := (stranger{r.Facts.Process, r.Facts.Formats}); c.refused[r.Hub] != who {
+		c.refused[r.Hub] = who
 		c.log.Warn("a hub cannot enter the cluster: its release does not work together with those of the members; bring all hubs to one release",
 			"hub", r.Hub, "name", r.Facts.Name, "formats", text(r.Facts.Formats), "rules", text(r.Facts.Rules))
 	}
 }
 
-// explainSilence says that nobody lets this hub enter because the hubs do not agree, if that is so.
+// readFormat handles a record in a format that this hub cannot read. What its hub says counts at no
+// member.
+func (c *membership) readFormat(now time.Time, e order.Entry, r *order.Record) {
+	if r.Facts = c.census.NoteFormat(now, e, r); c.phase == member {
+		c.explainRefusal(r)
+	}
+}
+
+// explainSilence says in the log, and by Ready, that nobody lets this hub enter because the hubs do
+// not agree, if that is so.
 func (c *membership) explainSilence(now time.Time) {
 	own := c.facts(true)
-	if hub, facts, found := c.census.Disagrees(now, c.settings.MemberTimeout, own); found && !c.silence {
-		c.silence = true
+	hub, facts, found := c.census.Disagrees(now, c.settings.MemberTimeout, own)
+	if found && !c.misfit {
 		c.log.Warn("this hub cannot enter the cluster: its release does not work together with that of another hub; bring all hubs to one release",
 			"hub", hub, "name", facts.Name, "formats", text(facts.Formats), "own_formats", text(own.Formats), "rules", text(facts.Rules), "own_rules", text(own.Rules))
 	}
+	c.misfit = found
 }
 
 func text(r order.Range) string { return fmt.Sprintf("%d-%d", r.Least, r.Most) }

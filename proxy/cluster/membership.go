@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -65,6 +66,8 @@ type membership struct {
 	out      *outgoing
 	log      *slog.Logger
 	process  uint64                                       // tells processes with the same number apart
+	formats  order.Range                                  // of records that this release knows
+	rules    order.Range                                  // by which it can change the table and make notices
 	draw     func() uint32                                // draws an incarnation
 	begin    func()                                       // begins to read the log; begun is called once for each call
 	donate   func(from, to order.Origin, chunks [][]byte) // sends the state
@@ -96,10 +99,10 @@ type membership struct {
 	outdated bool // its Enter will count nowhere
 
 	// What was logged, see explain.go.
-	away    bool              // the bus does not answer
-	refused map[uint16]uint64 // the processes, by their hub numbers, that cannot enter
-	silence bool              // nobody lets this hub enter
-	twice   twiceWatch        // see twice.go
+	away    bool                // the bus does not answer
+	refused map[uint16]stranger // those that cannot enter, by their hub numbers
+	misfit  bool                // nobody lets this hub enter, as the hubs do not agree
+	twice   twiceWatch          // see twice.go
 
 	// While it is expecting the state.
 	entered   order.Entry   // its own Enter, without the record
@@ -117,8 +120,8 @@ type membership struct {
 
 func newMembership(s Settings, out *outgoing) *membership {
 	process := rand.Uint64()
-	return &membership{settings: s, out: out, log: s.Log, process: process, draw: rand.Uint32, origin: order.Origin{Hub: s.Number},
-		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), declared: make(map[order.Origin]bool), far: make(map[uint16]bool), refused: make(map[uint16]uint64), counts: newCounts()}
+	return &membership{settings: s, out: out, log: s.Log, process: process, formats: order.Range{Least: order.Format, Most: order.Format}, rules: order.Range{Least: rules, Most: rules}, draw: rand.Uint32, origin: order.Origin{Hub: s.Number},
+		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), declared: make(map[order.Origin]bool), far: make(map[uint16]bool), refused: make(map[uint16]stranger), counts: newCounts()}
 }
 
 // event handles what the log brings.
@@ -148,6 +151,9 @@ func (c *membership) event(now time.Time, e order.Event) {
 func (c *membership) read(now time.Time, e order.Entry) {
 	c.last = e.Position
 	r, err := order.Parse(e.Record)
+	if errors.Is(err, order.ErrFormat) {
+		c.readFormat(now, e, &r)
+	}
 	if err != nil {
 		c.counts.Ignored["malformed"]++ // by all hubs alike; its author is stuck at that number, and enters again
 		return
@@ -338,7 +344,7 @@ func (c *membership) beat(now time.Time) {
 
 // facts are what this hub tells of itself.
 func (c *membership) facts(entering bool) order.Facts {
-	return order.Facts{Formats: order.Range{Least: order.Format, Most: order.Format}, Rules: order.Range{Least: rules, Most: rules},
+	return order.Facts{Formats: c.formats, Rules: c.rules,
 		Process: c.process, Entering: entering, Table: c.table, Policies: c.settings.Policies(), Name: c.settings.Name}
 }
 

@@ -40,6 +40,7 @@ func newCounts() Counts {
 type Status struct {
 	State    State
 	Why      string // it is entering
+	Misfit   bool   // nobody lets it enter, because its release does not work together with another hub's
 	Origin   order.Origin
 	Position order.Position // of what was read last
 	TableSum uint64         // as of there
@@ -74,7 +75,7 @@ func (c *membership) state(now time.Time) State {
 
 // status returns the status by now.
 func (c *membership) status(now time.Time) *Status {
-	s := &Status{State: c.state(now), Why: c.why, Origin: c.origin, Position: c.last, TableSum: c.settings.Hub.TableSum(), Rules: c.members.Rules(), Quiet: now.Sub(c.proved), Mismatches: c.members.Mismatches()}
+	s := &Status{State: c.state(now), Why: c.why, Misfit: c.misfit, Origin: c.origin, Position: c.last, TableSum: c.settings.Hub.TableSum(), Rules: c.members.Rules(), Quiet: now.Sub(c.proved), Mismatches: c.members.Mismatches()}
 	if c.members.In() {
 		s.Members = c.members.List()
 	}
@@ -117,12 +118,15 @@ func (m *Member) Fresh(ctx context.Context) (*Status, error) {
 var errClosed = errors.New("the tenant is closed")
 
 // Ready implements proxy.Order: peers can be served together with those of the other hubs, or
-// alone.
+// alone if these are not there.
 func (m *Member) Ready() error {
-	switch s := m.Status(); s.State {
-	case Entering:
+	s := m.Status()
+	switch {
+	case s.Misfit: // also alone: the others are there, and serve
+		return errors.New("this hub cannot enter the cluster: its release does not work together with that of another hub")
+	case s.State == Entering:
 		return fmt.Errorf("this hub is entering the cluster (%s)", s.Why)
-	case Waiting:
+	case s.State == Waiting:
 		return fmt.Errorf("the cluster has not answered for %v", s.Quiet.Round(time.Second))
 	}
 	return nil

@@ -32,6 +32,7 @@ type world struct {
 	bus      *ordertest.Bus
 	settings func(*Settings)
 	limits   func(*proxy.Limits)
+	release  func(*membership) // what the hub's release knows
 	nodes    []*node
 }
 
@@ -92,6 +93,9 @@ func (w *world) start(number uint16) *node {
 		w.settings(&s)
 	}
 	n.member = New(n.log, s)
+	if w.release != nil {
+		w.release(n.member.membership)
+	}
 	n.tenant.SetOrder(n.member, number)
 	n.member.Start()
 	w.nodes = append(w.nodes, n)

@@ -64,6 +64,18 @@ func (c *Census) Note(now time.Time, e Entry, r *Record) {
 	}
 }
 
+// NoteFormat is told of a record in another format, of which only the header can be read: its hub is
+// there, and has no format in common with this one. It returns what is known of the hub, for people.
+func (c *Census) NoteFormat(now time.Time, e Entry, r *Record) Facts {
+	format := e.Record[0]
+	as := Record{Kind: r.Kind, Origin: r.Origin, Facts: Facts{Formats: Range{format, format}}}
+	e.At = c.timeOf(now, e.At)
+	if r.Hub != c.hub {
+		c.others[r.Hub] = c.others[r.Hub].with(e, &as, true)
+	}
+	return as.Facts
+}
+
 // timeOf returns the time by the engine's clock, which does not go back: as records are noted in the
 // order of the log, a time before the latest one is by the clock of another server. Otherwise all
 // others would seem to have been silent for as long as the clocks differ.

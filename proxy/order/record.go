@@ -10,7 +10,7 @@ import (
 	"switchyard/policy"
 )
 
-// A record, all integers big-endian:
+// A record, all integers big-endian. The header is the same in all formats:
 //
 //	format 1, kind 1, hub 2, incarnation 4, number 8        all kinds
 //	session 8                                               batch, joined, left
@@ -179,7 +179,7 @@ func appendPosition(dst []byte, p Position) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, uint64(p.Epoch)), p.Sequence)
 }
 
-// ErrFormat is the error of Parse about a record of another format.
+// ErrFormat is the error of Parse about a record of another format. It returns the header.
 var ErrFormat = errors.New("the record has another format than 1")
 
 var (
@@ -194,9 +194,6 @@ func Parse(b []byte) (Record, error) {
 	if len(b) > MaxRecord {
 		return Record{}, errLong
 	}
-	if len(b) > 0 && b[0] != Format {
-		return Record{}, ErrFormat
-	}
 	if len(b) < headerLen {
 		return Record{}, errCut
 	}
@@ -204,6 +201,9 @@ func Parse(b []byte) (Record, error) {
 	r.Origin = parseOrigin(b[2:])
 	if r.Hub == 0 || r.Hub > maxHub || r.Number == 0 {
 		return Record{}, errors.New("the record has no hub or no number")
+	}
+	if b[0] != Format {
+		return r, ErrFormat
 	}
 	if err := r.parseRest(b[headerLen:]); err != nil {
 		return Record{}, fmt.Errorf("%s %d of hub %d: %w", r.Kind, r.Number, r.Hub, err)

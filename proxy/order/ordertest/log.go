@@ -3,6 +3,7 @@
 package ordertest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -103,7 +104,7 @@ func (l *Log) Recreate() { l.epoch, l.entries = l.epoch+1, nil }
 func lastOfEach(entries []order.Entry) (last []order.Entry) {
 	seen := make(map[uint16]bool)
 	for _, e := range slices.Backward(entries) {
-		if r, err := order.Parse(e.Record); err == nil && !seen[r.Hub] {
+		if r, err := order.Parse(e.Record); (err == nil || errors.Is(err, order.ErrFormat)) && !seen[r.Hub] {
 			seen[r.Hub] = true
 			last = append(last, e)
 		}
