@@ -18,6 +18,7 @@ func (c *membership) separate(now time.Time) {
 	c.alone = true
 	c.out.separate()
 	c.others = nil
+	clear(c.missing)
 	c.dropAll()
 	c.applyKept()
 	c.why = "alone"

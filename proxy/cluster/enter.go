@@ -52,6 +52,7 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 // forgetPositions is called when the log has begun anew, perhaps as the same epoch: nothing that was
 // read stands before what is said from now on.
 func (c *membership) forgetPositions() {
+	c.expectMembers()
 	c.members.Forget()
 	c.census.Forget()
 	c.last, c.entered, c.table = order.Position{}, order.Entry{}, order.TableSum{}
@@ -292,7 +293,6 @@ func (c *membership) join(now time.Time, install func()) {
 		h.Rejoin(func(r *order.Record) { c.out.do(func(o *order.Outbox) { o.SayFirst(r) }) })
 		install()
 	})
-	c.out.do(func(o *order.Outbox) { o.Resume() })
 	clear(c.far)
 	for _, m := range c.members.List() {
 		if m.Hub == c.origin.Hub {
@@ -302,7 +302,8 @@ func (c *membership) join(now time.Time, install func()) {
 	}
 	held := c.held
 	c.phase, c.proved, c.tries, c.held, c.heldBytes, c.others = member, now, 0, nil, 0, nil
-	c.misfit = false
+	c.misfit, c.joined, c.waits = false, now, true
+	c.resume(now)
 	clear(c.declared)
 	c.counts.Entered[c.why]++
 	c.log.Info("entered the cluster", "why", c.why, "hub", c.origin.Hub, "members", len(c.members.List()), "position", c.last.Sequence)

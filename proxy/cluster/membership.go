@@ -88,6 +88,9 @@ type membership struct {
 	others   *order.Members        // while it asks again: what the others say, which its peers still hear; nil if it is not known
 	declared map[order.Origin]bool // silent members that this hub has declared gone
 	far      map[uint16]bool       // hubs whose sessions the hub may have
+	missing  map[uint16]bool       // hubs that were members of a lost log and have not entered since
+	joined   time.Time             // when it last became a member
+	waits    bool                  // since then, for those that are missing
 	last     order.Position        // of what was read
 	census   *order.Census
 
@@ -121,7 +124,7 @@ type membership struct {
 func newMembership(s Settings, out *outgoing) *membership {
 	process := rand.Uint64()
 	return &membership{settings: s, out: out, log: s.Log, process: process, formats: order.Range{Least: order.Format, Most: order.Format}, rules: order.Range{Least: rules, Most: rules}, draw: rand.Uint32, origin: order.Origin{Hub: s.Number},
-		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), declared: make(map[order.Origin]bool), far: make(map[uint16]bool), refused: make(map[uint16]stranger), counts: newCounts()}
+		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), declared: make(map[order.Origin]bool), far: make(map[uint16]bool), missing: make(map[uint16]bool), refused: make(map[uint16]stranger), counts: newCounts()}
 }
 
 // event handles what the log brings.
@@ -204,6 +207,7 @@ func (c *membership) carryOut(now time.Time, e order.Entry, r *order.Record) {
 	}
 	switch c.carry(r); r.Kind {
 	case order.Enter:
+		c.resume(now)
 		if donor, ok := c.members.Donor(r.Origin); ok && donor == c.origin {
 			c.export(now, r.Origin)
 		}
@@ -308,6 +312,7 @@ func (c *membership) tick(now time.Time) {
 		}
 	}
 	c.warnOfTwice(now)
+	c.resume(now)
 	c.tryLeave()
 }
 

@@ -1,0 +1,90 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+	"switchyard/proxy/order"
+	"switchyard/proxy/order/ordertest"
+)
+
+// The log is lost, and one hub after the other notices. What the peers of each say meanwhile reaches
+// all others, once and in order.
+func TestNothingIsLostWithTheLog(t *testing.T) {
+	for name, lose := range map[string]func(*ordertest.Bus){"deleted": (*ordertest.Bus).Recreate, "empty": (*ordertest.Bus).Empty} {
+		t.Run(name, func(t *testing.T) { testLostUnderTraffic(t, lose) })
+	}
+}
+
+func testLostUnderTraffic(t *testing.T, lose func(*ordertest.Bus)) {
+	inWorld(t, func(w *world) {
+		all := w.hubs(3)
+		var talkers, listeners []*peer
+		for _, n := range all {
+			talkers, listeners = append(talkers, n.peer()), append(listeners, n.peer())
+		}
+		time.Sleep(time.Second)
+		said := 0
+		talk := func(d time.Duration) {
+			for range d / (50 * time.Millisecond) {
+				for i, p := range talkers {
+					p.say(message(others, fmt.Sprint(i, " ", said)))
+				}
+				said++
+				time.Sleep(50 * time.Millisecond)
+			}
+		}
+		talk(time.Second)
+		for i, n := range all[1:] {
+			n.log.set(func() { n.log.stalled = true })
+			time.AfterFunc(time.Duration(i+1)*time.Second, func() { n.log.set(func() { n.log.stalled = false }) })
+		}
+		w.bus.SetFate(func(record []byte) (copies int, delay time.Duration) {
+			if r, _ := order.Parse(record); r.Kind == order.Enter {
+				delay = 50 * time.Millisecond // so that a hub that begins the tenant anew could say much before
+			}
+			return 1, delay
+		})
+		lose(w.bus)
+		talk(8 * time.Second)
+		time.Sleep(2 * time.Second)
+		for i, p := range listeners {
+			next := make([]int, len(talkers))
+			for _, one := range pdutest.Split(p.take()) {
+				var who, number int
+				fmt.Sscanf(string(one[pdu.HeaderLen:]), "%d %d", &who, &number)
+				if number != next[who] {
+					t.Fatalf("a peer of hub %d heard message %d of hub %d, want %d", i+1, number, who+1, next[who])
+				}
+				next[who]++
+			}
+			if slices.Min(next) != said {
+				t.Errorf("a peer of hub %d heard %d messages of each hub, want %d", i+1, next, said)
+			}
+		}
+		for _, n := range all {
+			if n.expect(Together); n.member.Status().Entered["fell-out"] != 1 {
+				t.Errorf("entered %v", n.member.Status().Entered)
+			}
+		}
+		w.sameTables()
+	})
+}
+
+// A hub that was a member of a lost log and does not come back holds up the others for a while only.
+func TestLostLogAndHub(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.settings = func(s *Settings) { s.AloneAfter = 0 }
+		all := w.hubs(3)
+		p, q := all[0].peer(), all[1].peer()
+		all[2].kill()
+		w.bus.Recreate()
+		p.say(message(others, "hello"))
+		time.Sleep(30 * time.Second)
+		q.expect(message(others, "hello"))
+	})
+}
