@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,8 +30,23 @@ const (
 // beyond is dropped by the client, and the reader gets it by direct get.
 const pendingBytes = 64 << 20
 
+// A dialer connects, and counts how often. The reader sees by that whether the connection may have
+// been lost since: asking the connection would wait for a record that a full socket does not take, or
+// for a server that does not answer.
+type dialer struct {
+	net.Dialer
+	dials atomic.Uint64 // also those that failed
+}
+
+// Dial implements nats.CustomDialer. It is called before anything is read from the new connection.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	d.dials.Add(1)
+	return d.Dialer.Dial(network, address)
+}
+
 // A link is one connection of the client library with what belongs to it.
 type link struct {
+	dialer dialer
 	conn   *nats.Conn
 	js     nats.JetStreamContext
 	states *nats.Subscription // owned by stateLoop
@@ -46,7 +62,7 @@ type link struct {
 // connect makes a link, which connects in the background and again whenever it breaks.
 func (l *Log) connect() (*link, error) {
 	s := l.settings
-	k := &link{done: make(chan struct{}), closed: make(chan struct{})}
+	k := &link{dialer: dialer{Dialer: net.Dialer{Timeout: dialTimeout}}, done: make(chan struct{}), closed: make(chan struct{})}
 	options := []nats.Option{
 		nats.Name(fmt.Sprintf("switchyard hub %d, cluster %s, tenant %s", s.Hub, s.Cluster, s.Tenant)),
 		nats.DontRandomize(),
@@ -60,6 +76,7 @@ func (l *Log) connect() (*link, error) {
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsOut),
 		nats.Timeout(dialTimeout),
+		nats.SetCustomDialer(&k.dialer),
 		nats.FlusherTimeout(stalled),
 		nats.PermissionErrOnSubscribe(true),
 		nats.CustomInboxPrefix(s.inbox()),

@@ -36,12 +36,19 @@ func TestCounts(t *testing.T) {
 	awaitCounts(t, l, func(c order.LogCounts) bool { return c.Reconnects == 1 })
 }
 
-// Counts does not wait for a record that a full socket does not take. Whoever handles the records
-// asks for the counts.
-func TestCountsWhileTheBusTakesNothing(t *testing.T) {
+// Neither the counts nor the records that have come wait for one that a full socket does not take.
+func TestReadWhileTheBusTakesNothing(t *testing.T) {
 	b := startFake(t)
-	l := begun(t, b, short)
-	b.mu.Lock() // the bus reads nothing
+	times := short
+	times.quiet = time.Hour // the reader asks for nothing
+	l := begun(t, b, times)
+	var want []string
+	for n := 1; n <= 50; n++ {
+		b.append(fmt.Sprint(n))
+		want = append(want, fmt.Sprint(n))
+	}
+	awaitCounts(t, l, func(c order.LogCounts) bool { return c.Behind == 49 }) // the reader has one
+	b.mu.Lock()                                                               // the bus reads nothing
 	var appending atomic.Int64
 	over := make(chan struct{})
 	go func() {
@@ -57,13 +64,14 @@ func TestCountsWhileTheBusTakesNothing(t *testing.T) {
 			same++
 		}
 	}
+	reads(t, l, 1, want...)
 	for range 1000 {
 		l.Counts()
 		runtime.Gosched()
 	}
 	select {
 	case <-over:
-		t.Error("the counts came only when the record was given up")
+		t.Error("the records or the counts came only when the record was given up")
 	default:
 	}
 	b.mu.Unlock()

@@ -58,7 +58,7 @@ func (r *reader) catchUp(upto uint64) error {
 
 // tryCatchUp is one attempt of catchUp.
 func (r *reader) tryCatchUp(upto uint64) error {
-	reconnects := r.link.conn.Stats().Reconnects
+	dials := r.link.dialer.dials.Load()
 	info, err := r.log.info(r.ctx, r.link, "")
 	switch {
 	case errors.Is(err, nats.ErrStreamNotFound):
@@ -83,7 +83,7 @@ func (r *reader) tryCatchUp(upto uint64) error {
 			return err
 		}
 	}
-	r.reconnects = reconnects
+	r.dials = dials
 	return nil
 }
 

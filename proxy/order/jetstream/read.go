@@ -33,12 +33,12 @@ type reader struct {
 
 	// Owned by run.
 
-	epoch      int64
-	next       uint64    // the number of the record that is to be reported next
-	previous   time.Time // the time of the record before it; zero if it is not known
-	doubt      bool      // the stream may be another one, or have another content
-	copies     int       // messages that were queued when the stream was last found to be the same
-	reconnects uint64    // of the connection, as of the last look
+	epoch    int64
+	next     uint64    // the number of the record that is to be reported next
+	previous time.Time // the time of the record before it; zero if it is not known
+	doubt    bool      // the stream may be another one, or have another content
+	copies   int       // messages that were queued when the stream was last found to be the same
+	dials    uint64    // of the link, as of the last look
 	question
 	refusals
 	since time.Time // when the stream began not to answer, or to refuse records; zero if it works
@@ -53,7 +53,7 @@ type question struct {
 }
 
 func newReader(l *Log, k *link, sub *nats.Subscription, head order.Position) *reader {
-	return &reader{log: l, link: k, sub: sub, done: make(chan struct{}), epoch: head.Epoch, next: head.Sequence + 1, reconnects: k.conn.Stats().Reconnects}
+	return &reader{log: l, link: k, sub: sub, done: make(chan struct{}), epoch: head.Epoch, next: head.Sequence + 1, dials: k.dialer.dials.Load()}
 }
 
 // start starts run.
@@ -123,8 +123,8 @@ func (r *reader) take(m *nats.Msg) error {
 		return nil // somebody else publishes to the subject
 	}
 	r.asked = time.Time{} // the stream is at work; an answer that comes later is stale
-	if n := r.link.conn.Stats().Reconnects; n != r.reconnects {
-		r.reconnects, r.doubt = n, true
+	if n := r.link.dialer.dials.Load(); n != r.dials {
+		r.dials, r.doubt = n, true
 	}
 	late := r.copies > 0
 	r.copies = max(r.copies-1, 0)
