@@ -303,6 +303,9 @@ func (c *membership) join(now time.Time, install func()) {
 	held := c.held
 	c.phase, c.proved, c.tries, c.held, c.heldBytes, c.others = member, now, 0, nil, 0, nil
 	c.misfit, c.joined, c.waits = false, now, true
+	if len(c.missing) > 0 {
+		c.beat(now) // for which the others wait
+	}
 	c.resume(now)
 	clear(c.declared)
 	c.counts.Entered[c.why]++

@@ -207,7 +207,6 @@ func (c *membership) carryOut(now time.Time, e order.Entry, r *order.Record) {
 	}
 	switch c.carry(r); r.Kind {
 	case order.Enter:
-		c.resume(now)
 		if donor, ok := c.members.Donor(r.Origin); ok && donor == c.origin {
 			c.export(now, r.Origin)
 		}
@@ -216,6 +215,7 @@ func (c *membership) carryOut(now time.Time, e order.Entry, r *order.Record) {
 	case order.Found:
 		c.again(now, "found")
 	case order.Beat:
+		c.reunite(now, r)
 		c.compare(now, e, r)
 	}
 }

@@ -72,7 +72,26 @@ func testLostUnderTraffic(t *testing.T, lose func(*ordertest.Bus)) {
 			}
 		}
 		w.sameTables()
+		if n := w.joinedFirst(); n != len(talkers)+len(listeners) {
+			t.Errorf("%d sessions have joined before somebody speaks, want all", n)
+		}
 	})
+}
+
+// joinedFirst returns how many sessions have joined before the first batch that counts.
+func (w *world) joinedFirst() int {
+	entered, joined := make(map[order.Origin]bool), make(map[uint64]bool)
+	for _, e := range w.bus.Entries() {
+		switch r, _ := order.Parse(e.Record); {
+		case r.Kind == order.Enter:
+			entered[r.Origin] = true
+		case r.Kind == order.Joined:
+			joined[r.Session] = true
+		case r.Kind == order.Batch && entered[r.Origin]:
+			return len(joined)
+		}
+	}
+	return len(joined)
 }
 
 // A hub that was a member of a lost log and does not come back holds up the others for a while only.
