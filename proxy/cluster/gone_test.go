@@ -20,9 +20,9 @@ const memberTimeout = 2500 * time.Millisecond
 func TestStandstillOfTheBus(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.settings = func(s *Settings) { s.MemberTimeout, s.AloneAfter = memberTimeout, 0 }
-		random := rand.New(rand.NewPCG(1, 2))
+		random, ofBus := rand.New(rand.NewPCG(1, 2)), rand.New(rand.NewPCG(3, 4))
 		late := func([]byte) (copies int, delay time.Duration) {
-			return 1, time.Duration(random.Int64N(int64(200 * time.Millisecond)))
+			return 1, time.Duration(ofBus.Int64N(int64(200 * time.Millisecond)))
 		}
 		w.bus.SetFate(late)
 		for number := range uint16(3) {
