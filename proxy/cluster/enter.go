@@ -140,9 +140,21 @@ func (c *membership) readOwnEnter(now time.Time, e order.Entry) {
 	c.tryFound(now)
 }
 
+// forever is longer than anybody waits for a hub.
+const forever = 100 * 365 * 24 * time.Hour
+
+// hearTime is for how long a hub that has read its own Enter waits for others before it takes them for
+// silent by the clock of the bus. Another server may lead since they spoke, whose clock is ahead by
+// hours. Members that live say something twice in that time, and at once after a pause of the bus.
+const hearTime = time.Second
+
 // tryFound makes the tenant begin anew with this hub, once, if no other one can be a member.
 func (c *membership) tryFound(now time.Time) {
-	if !c.founds && c.census.Alone(now, c.entered.Position, c.settings.MemberTimeout, c.tries > 0) {
+	silent := c.settings.MemberTimeout
+	if now.Sub(c.answered) < hearTime {
+		silent = forever
+	}
+	if !c.founds && c.census.Alone(now, c.entered.Position, silent, c.tries > 0) {
 		c.founds = true
 		c.say(&order.Record{Kind: order.Found, After: c.entered.Position, Facts: c.facts(false)})
 	}
