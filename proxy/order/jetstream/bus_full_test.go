@@ -95,6 +95,9 @@ func (h *hub) event(e order.Event) {
 	case order.FellOut:
 		h.mu.Lock()
 		h.fell = append(h.fell, e.Reason)
+		if e.Reason == order.OtherLog {
+			clear(h.records) // the new log may have the creation time of the old one, and the same positions
+		}
 		h.mu.Unlock()
 		h.begin()
 	case order.Unreached:
