@@ -8,44 +8,44 @@ type Census struct {
 	hub     uint16
 	process uint64
 
-	others map[uint16]*sighting
+	others map[uint16]*Sighting
 	self   Origin        // under which this process spoke last
-	rival  *sighting     // of another process with our number; or of this one, before that
+	rival  *Sighting     // of another process with our number; or of this one, before that
 	bus    time.Time     // the latest time by the engine's clock, see timeOf
 	seen   time.Time     // when that was, by this hub's
 	ahead  time.Duration // what the engine's clock was put back in all
 }
 
-// A sighting is what is known of a hub number.
-type sighting struct {
+// A Sighting is what is known of a hub number.
+type Sighting struct {
 	Origin
-	facts   Facts
-	entered Position // where Enter of this incarnation stood, or zero
-	last    time.Time
-	left    bool
-	first   time.Time // of the records with facts since Begin, or zero
-	latest  time.Time // of the same
+	Facts   Facts
+	Entered Position // where Enter of this incarnation stood, or zero
+	Last    time.Time
+	Left    bool
+	First   time.Time // of the records with facts since Begin, or zero
+	Latest  time.Time // of the same
 }
 
 // NewCensus returns what the process knows, with this hub number, before it reads anything.
 func NewCensus(hub uint16, process uint64) *Census {
-	return &Census{hub: hub, process: process, others: make(map[uint16]*sighting)}
+	return &Census{hub: hub, process: process, others: make(map[uint16]*Sighting)}
 }
 
 // Begin says that this hub asks to enter: the records noted so far are old, the following ones new.
 func (c *Census) Begin() {
 	if c.rival != nil {
-		c.rival.first, c.rival.latest = time.Time{}, time.Time{}
+		c.rival.First, c.rival.Latest = time.Time{}, time.Time{}
 	}
 }
 
 // Forget forgets all positions, because the log has begun anew, see Members.Forget.
 func (c *Census) Forget() {
 	for _, s := range c.others {
-		s.entered = Position{}
+		s.Entered = Position{}
 	}
 	if c.rival != nil {
-		c.rival.entered = Position{}
+		c.rival.Entered = Position{}
 	}
 }
 
@@ -89,18 +89,18 @@ func (c *Census) timeOf(now, at time.Time) time.Time {
 }
 
 // with returns the sighting after one more record; s may be nil or of another incarnation.
-func (s *sighting) with(e Entry, r *Record, tells bool) *sighting {
+func (s *Sighting) with(e Entry, r *Record, tells bool) *Sighting {
 	if s == nil || s.Origin != r.Origin {
-		s = &sighting{Origin: r.Origin}
+		s = &Sighting{Origin: r.Origin}
 	}
-	s.last, s.left = e.At, r.Kind == Gone && r.About == r.Origin
-	if r.Kind == Enter && s.entered == (Position{}) {
-		s.entered = e.Position
+	s.Last, s.Left = e.At, r.Kind == Gone && r.About == r.Origin
+	if r.Kind == Enter && s.Entered == (Position{}) {
+		s.Entered = e.Position
 	}
 	if tells {
-		s.facts, s.latest = r.Facts, e.At
-		if s.first.IsZero() {
-			s.first = e.At
+		s.Facts, s.Latest = r.Facts, e.At
+		if s.First.IsZero() {
+			s.First = e.At
 		}
 	}
 	return s
@@ -118,11 +118,11 @@ const rivalTime = 3 * time.Second
 // each other.
 func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration, unanswered bool) bool {
 	bus := c.busTime(now)
-	if s := c.rival; s != nil && !s.left && bus.Sub(s.last) <= rivalTime && !entered.Before(s.entered) {
+	if s := c.rival; s != nil && !s.Left && bus.Sub(s.Last) <= rivalTime && !entered.Before(s.Entered) {
 		return false
 	}
 	for hub, s := range c.others {
-		waits := entered.Before(s.entered) || unanswered && s.facts.Entering && hub > c.hub
+		waits := entered.Before(s.Entered) || unanswered && s.Facts.Entering && hub > c.hub
 		if s.isThere(bus, timeout) && !waits {
 			return false
 		}
@@ -139,19 +139,19 @@ const longestPause = 10 * time.Second
 
 // isThere reports whether the hub has not left and has spoken within twice the timeout, or within
 // longestPause if that is longer.
-func (s *sighting) isThere(bus time.Time, timeout time.Duration) bool {
-	return !s.left && bus.Sub(s.last) <= max(2*timeout, longestPause)
+func (s *Sighting) isThere(bus time.Time, timeout time.Duration) bool {
+	return !s.Left && bus.Sub(s.Last) <= max(2*timeout, longestPause)
 }
 
 // Disagrees returns a hub that is there, as for Alone, and has no format or no rules in common with
 // own. If it is a member, a hub with these facts cannot enter.
 func (c *Census) Disagrees(now time.Time, timeout time.Duration, own Facts) (hub uint16, facts Facts, found bool) {
 	for hub, s := range c.others {
-		if s.latest.IsZero() || !s.isThere(c.busTime(now), timeout) {
+		if s.Latest.IsZero() || !s.isThere(c.busTime(now), timeout) {
 			continue
 		}
-		if _, ok := (agreement{own.Formats, own.Rules}).with(s.facts); !ok {
-			return hub, s.facts, true
+		if _, ok := (agreement{own.Formats, own.Rules}).with(s.Facts); !ok {
+			return hub, s.Facts, true
 		}
 	}
 	return 0, Facts{}, false
@@ -162,8 +162,8 @@ func (c *Census) Disagrees(now time.Time, timeout time.Duration, own Facts) (hub
 // hub, which is at entered, or zero if it has not been read.
 func (c *Census) Taken(entered Position) (by Facts, taken bool) {
 	s := c.rival
-	if s == nil || s.latest.Sub(s.first) < time.Second/2 || entered != (Position{}) && entered.Before(s.entered) {
+	if s == nil || s.Latest.Sub(s.First) < time.Second/2 || entered != (Position{}) && entered.Before(s.Entered) {
 		return Facts{}, false
 	}
-	return s.facts, true
+	return s.Facts, true
 }

@@ -30,6 +30,9 @@ type Facts struct {
 // A Range is what a hub knows of something that has versions: those from Least to Most.
 type Range struct{ Least, Most uint8 }
 
+// Includes reports whether all of s is in r.
+func (r Range) Includes(s Range) bool { return r.Least <= s.Least && s.Most <= r.Most }
+
 // overlap returns what is in both ranges, and false if nothing is.
 func (r Range) overlap(s Range) (Range, bool) {
 	both := Range{max(r.Least, s.Least), min(r.Most, s.Most)}

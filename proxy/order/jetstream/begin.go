@@ -25,11 +25,31 @@ import (
 // behind head, and will be reported again.
 func (l *Log) Begin(ctx context.Context) (last []order.Entry, head order.Position, err error) {
 	l.stopReading()
+	err = l.retry(ctx, func() error {
+		last, head, err = l.begin(ctx, nil)
+		return err
+	})
+	return last, head, err
+}
+
+// Continue is Begin for a process that goes on behind the entry that another one has read last. What
+// is in the log behind it is reported as well. If that cannot be had, FellOut is. Its time is zero if
+// it is not known.
+func (l *Log) Continue(ctx context.Context, last order.Entry) error {
+	l.stopReading()
+	return l.retry(ctx, func() error {
+		_, _, err := l.begin(ctx, &last)
+		return err
+	})
+}
+
+// retry tries again what heals by waiting, as Begin says.
+func (l *Log) retry(ctx context.Context, try func() error) error {
 	var cause error
 	for {
-		last, head, err = l.begin(ctx)
+		err := try()
 		if err == nil || errors.As(err, &hopeless{}) {
-			return last, head, err
+			return err
 		}
 		if cause == nil || ctx.Err() == nil { // an attempt that was cut short does not show the fault
 			cause = err
@@ -37,15 +57,15 @@ func (l *Log) Begin(ctx context.Context) (last []order.Entry, head order.Positio
 		select {
 		case <-time.After(l.times.again):
 		case <-ctx.Done():
-			return nil, order.Position{}, cause
+			return cause
 		case <-l.ctx.Done():
-			return nil, order.Position{}, l.ctx.Err()
+			return l.ctx.Err()
 		}
 	}
 }
 
-// begin is one attempt to begin.
-func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err error) {
+// begin is one attempt to begin, behind the entry that was read last if there is one.
+func (l *Log) begin(ctx context.Context, read *order.Entry) (_ []order.Entry, _ order.Position, err error) {
 	k := l.link.Load()
 	if k.conn.IsClosed() { // the client library gives up after some faults of the protocol
 		renewed, err := l.connect()
@@ -83,6 +103,11 @@ func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err
 		return nil, order.Position{}, err
 	}
 	head := order.Position{Epoch: info.Created.UnixNano(), Sequence: info.State.LastSeq}
+	if read != nil {
+		r := newReader(l, k, sub, read.Position)
+		r.previous, r.doubt, r.upto = read.At, true, head.Sequence
+		return nil, head, l.start(r)
+	}
 	last, err := l.lasts(ctx, k, info)
 	if err != nil {
 		return nil, order.Position{}, err
@@ -91,12 +116,18 @@ func (l *Log) begin(ctx context.Context) (_ []order.Entry, _ order.Position, err
 	if i := slices.IndexFunc(last, func(e order.Entry) bool { return e.Position == head }); i >= 0 {
 		r.previous = last[i].At
 	}
-	if err := r.start(); err != nil {
-		return nil, order.Position{}, err
-	}
+	return last, head, l.start(r)
+}
+
+// start starts a reader. It is known before, as its first event may make the caller Begin again.
+func (l *Log) start(r *reader) error {
 	l.reader = r
-	l.counts.sub.Store(sub)
-	return last, head, nil
+	l.counts.sub.Store(r.sub)
+	err := r.start()
+	if err != nil {
+		l.reader = nil
+	}
+	return err
 }
 
 // lasts returns the last record of each hub's subject, as the stream's leader knows them. What

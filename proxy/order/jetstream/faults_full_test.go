@@ -146,6 +146,51 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// Another process reads on behind what one has read, without a gap, unless the stream is another one or
+// has lost what comes next.
+func TestContinue(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t, 1)
+	l := opened(t, settingsFor(b, 1, 1))
+	if _, _, err := l.Begin(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	write := func(n int) {
+		for i := range n {
+			if err := l.Append(fmt.Appendf(nil, "record %d", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(3)
+	last := receive(t, l).Entry
+	receive(t, l)
+	receive(t, l)
+	for _, at := range []time.Time{last.At, {}} {
+		next := opened(t, settingsFor(b, 1, 1))
+		if err := next.Continue(ctx(t), order.Entry{Position: last.Position, At: at}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range uint64(2) {
+			if e := receive(t, next); e.Kind != order.Recorded || e.Entry.Sequence != last.Sequence+1+i {
+				t.Errorf("event %+v, want record %d", e, last.Sequence+1+i)
+			}
+		}
+	}
+	other, later := last, last
+	other.Epoch--
+	later.At = later.At.Add(time.Second)
+	for _, at := range []order.Entry{other, later} {
+		next := opened(t, settingsFor(b, 1, 1))
+		if err := next.Continue(ctx(t), at); err != nil {
+			t.Fatal(err)
+		}
+		if e := receive(t, next); e.Kind != order.FellOut || e.Reason != order.OtherLog {
+			t.Errorf("behind %+v: event %+v, want that the reader fell out of another stream", at, e)
+		}
+	}
+}
+
 // A hub that begins learns the last record of each hub.
 func TestBeginTellsWhoIsThere(t *testing.T) {
 	t.Parallel()

@@ -37,6 +37,7 @@ type reader struct {
 	next     uint64    // the number of the record that is to be reported next
 	previous time.Time // the time of the record before it; zero if it is not known
 	doubt    bool      // the stream may be another one, or have another content
+	upto     uint64    // what there is to be read at the start, up to this number; 0: nothing
 	copies   int       // messages that were queued when the stream was last found to be the same
 	dials    uint64    // of the link, as of the last look
 	question
@@ -86,6 +87,9 @@ func (r *reader) stop() {
 // run reports events until it is stopped or has fallen out.
 func (r *reader) run() {
 	defer close(r.done)
+	if r.upto > 0 && !r.goesOn(r.catchUp(max(r.upto, r.next-1))) {
+		return
+	}
 	for r.ctx.Err() == nil {
 		wait := r.log.times.quiet
 		if !r.asked.IsZero() {
@@ -102,12 +106,20 @@ func (r *reader) run() {
 		case r.ctx.Err() == nil:
 			err = fellOut{order.Disconnected, fmt.Errorf("the bus ended the subscription: %w", plain(err))}
 		}
-		var out fellOut
-		if errors.As(err, &out) {
-			r.report(order.Event{Kind: order.FellOut, Reason: out.reason, Err: out.error})
+		if !r.goesOn(err) {
 			return
 		}
 	}
+}
+
+// goesOn returns false, and reports why, if an error ends reading.
+func (r *reader) goesOn(err error) bool {
+	var out fellOut
+	if !errors.As(err, &out) {
+		return true
+	}
+	r.report(order.Event{Kind: order.FellOut, Reason: out.reason, Err: out.error})
+	return false
 }
 
 // A fellOut error ends reading.

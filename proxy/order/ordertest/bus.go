@@ -189,6 +189,26 @@ func (c *Conn) Begin(ctx context.Context) (last []order.Entry, head order.Positi
 	}
 }
 
+// Continue begins a reading behind the entry that another connection has read last. It is for a
+// connection that has read nothing.
+func (c *Conn) Continue(ctx context.Context, last order.Entry) error {
+	b := c.bus
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.cut {
+		return ErrUnreached
+	}
+	c.reading, c.read = true, last.Sequence
+	switch {
+	case last.Epoch != b.epoch || last.Sequence > b.first+uint64(len(b.entries)):
+		c.fallOut(order.OtherLog)
+	case last.Sequence < b.first:
+		c.fallOut(order.Overtaken)
+	}
+	c.wake()
+	return nil
+}
+
 // Events returns what the reader is told, always the same channel.
 func (c *Conn) Events() <-chan order.Event { return c.events }
 
