@@ -25,6 +25,9 @@ import (
 //	… ─── PDU ───┬── PD│U ──┬── PDU ──┐
 //	             └ begun ┘
 //
+// A hub that shares its tenant moves with the users and sessions of all hubs, and with what is under
+// way, see underway.go.
+//
 // A seat that does not move is left out, as if it had left. The imported counts say that its
 // session was closed and that the copies still due to it were discarded, for the reason
 // Handover, so that they add up and never decrease. The first hub still has the seat and may
@@ -38,6 +41,7 @@ type State struct {
 	Actions   []uint64 // by policy.Action
 	Dropped   map[Reason]uint64
 	Refused   uint64
+	Underway  uint64 `json:",omitempty"`
 	Staged    uint64 // PDUs judged by a stage
 	Made      uint64
 	Delivered uint64 // to sessions that have ended or do not move
@@ -74,6 +78,15 @@ type SeatState struct {
 	Due      uint64 // PDUs that became due and were not written whole
 	Passed   uint64 `json:",omitempty"` // PDUs that became due and can no longer be written, see ExportBroken
 
+	// RoleUnderway says that the peer has declared another role than Master, which counts for what it
+	// says and has not come back in the order of several hubs.
+	RoleUnderway bool `json:",omitempty"`
+
+	// Standby says that the seat gets nothing of the log, and Joining that its peer has declared itself
+	// master, which has not come back.
+	Standby bool `json:",omitempty"`
+	Joining bool `json:",omitempty"`
+
 	// Begun are the first bytes of a PDU of which a part was written, at most 4: what was
 	// written of its length. Left is how many bytes of it are due, if all 4 were written.
 	Begun []byte `json:",omitempty"`
@@ -91,6 +104,9 @@ func (h *Hub) Export(move func(*Seat) bool) State {
 		Refused: c.refused, Staged: c.staged, Made: c.made, Delivered: c.delivered, Discarded: maps.Clone(c.discarded),
 		Joined: c.joined, Closed: maps.Clone(c.closed), BytesIn: c.bytesIn, BytesOut: c.bytesOut,
 		Slowed: maps.Clone(c.slowed), SlowedTime: maps.Clone(c.slowedTime), UnknownRoom: c.unknownRoom}
+	if h.order != nil {
+		st.Underway = h.order.pdus
+	}
 	for index := range c.commands {
 		st.Commands = append(st.Commands, c.commands[index].export(countedCommands[index]))
 	}
@@ -126,9 +142,13 @@ func (st *State) leaveOut(s *Seat) {
 }
 
 // ExportPresence hands the users that the moving seats hold to yield, in chunks of at most
-// 512 KiB, for Import. A chunk is valid during the call. The user table is locked until
-// ExportPresence returns, which it does with the first error of yield.
+// 512 KiB, for Import. If several hubs share the tenant, it is what ExportOrdered hands out. A chunk is
+// valid during the call. The user table is locked until ExportPresence returns, which it does with the
+// first error of yield.
 func (h *Hub) ExportPresence(move func(*Seat) bool, yield func(chunk []byte) error) error {
+	if h.order != nil {
+		return h.ExportOrdered(yield)
+	}
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	moves := make(map[presence.Holder]bool)
@@ -182,6 +202,9 @@ func (s *Seat) ExportBroken() (st SeatState, ok bool) {
 func (s *Seat) describe(st *SeatState) (unwritten uint64) {
 	w := &s.writer
 	st.Session, st.Master, st.PDUsIn, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.bytesIn, s.Out()
+	st.RoleUnderway = s.reader.master != s.master
+	st.Standby = s.standby.Load()
+	st.Joining = st.Standby && !s.reader.standby
 	st.PDUsOut, st.BytesOut = w.sent.Load(), w.sentBytes.Load()
 	return s.dueSoFar() - st.PDUsOut
 }

@@ -24,18 +24,26 @@ func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
 	if err := st.addUp(); err != nil {
 		return err
 	}
-	users, err := presence.Import(next)
+	install, err := h.readTable(next)
 	if err != nil {
 		return err
 	}
-	h.presenceMu.Lock()
-	defer h.presenceMu.Unlock()
+	h.mu.Lock()
+	inUse := len(h.seats) > 0 || h.sessions != h.firstSession() || h.log.end > 0
+	h.mu.Unlock()
+	switch {
+	case inUse:
+		return errors.New("a hub that is in use cannot import a state")
+	case st.Sessions < h.firstSession() || hubOf(st.Sessions) != hubOf(h.firstSession()):
+		return errors.New("the sessions are those of a hub with another number")
+	}
+	install()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.seats) > 0 || h.sessions > 0 || h.log.end > 0 {
-		return errors.New("a hub that is in use cannot import a state")
+	h.sessions, h.side.end = st.Sessions, sideBegins
+	if h.order != nil {
+		h.order.imported = st.Underway
 	}
-	h.presence, h.sessions, h.side.end = users, st.Sessions, sideBegins
 	c := &h.counts
 	c.received, c.refused, c.staged, c.made = st.Received, st.Refused, st.Staged, st.Made
 	c.delivered, c.joined, c.bytesIn, c.bytesOut = st.Delivered, st.Joined, st.BytesIn, st.BytesOut
@@ -61,6 +69,28 @@ func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
 	return nil
 }
 
+// readTable reads the user table, and the sessions of all hubs if they share the tenant. The function
+// install puts it in force.
+func (h *Hub) readTable(next func() ([]byte, error)) (install func(), err error) {
+	if h.order != nil {
+		return h.ReadOrdered(next)
+	}
+	users, err := presence.Import(next)
+	return func() {
+		h.presenceMu.Lock()
+		defer h.presenceMu.Unlock()
+		h.presence = users
+	}, err
+}
+
+// firstSession returns the number before that of the first session.
+func (h *Hub) firstSession() uint64 {
+	if h.order == nil {
+		return 0
+	}
+	return uint64(h.order.hub) << HubShift
+}
+
 // addUp returns an error if the counts cannot be those of a hub.
 func (st *State) addUp() error {
 	if len(st.Actions) != len(policy.Actions) {
@@ -71,7 +101,7 @@ func (st *State) addUp() error {
 			return fmt.Errorf("the counts of command 0x%04x have %d actions, not %d", uint16(one.Command), len(one.Actions), len(policy.Actions))
 		}
 	}
-	var accounted uint64
+	accounted := st.Underway
 	for _, n := range st.Actions {
 		accounted += n
 	}
@@ -79,7 +109,7 @@ func (st *State) addUp() error {
 		accounted += n
 	}
 	if accounted != st.Received {
-		return fmt.Errorf("%d PDUs were received, but %d accepted or dropped", st.Received, accounted)
+		return fmt.Errorf("%d PDUs were received, but %d accepted, dropped or under way", st.Received, accounted)
 	}
 	return nil
 }
@@ -111,8 +141,12 @@ func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 		return nil, errors.New("the hub has imported no state")
 	}
 	s := h.newSeat(p)
+	if st.Standby && h.order != nil {
+		h.beginStandby(s)
+		s.reader.standby = !st.Joining
+	}
 	s.pdusIn, s.bytesIn, s.own = st.PDUsIn, st.BytesIn, st.PDUsOut+st.Passed
-	s.reader.out, s.reader.master, s.master = st.Out, st.Master, st.Master
+	s.reader.out, s.reader.master, s.master = st.Out, st.Master != st.RoleUnderway, st.Master
 	s.writer.restore(&st)
 	h.insertBefore(due, int(st.Due), s)
 	h.seats[s] = struct{}{}
@@ -124,8 +158,11 @@ func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 }
 
 // Restored returns an error if a session holds users that was not restored. Nobody would ever
-// release them.
+// release them. If several hubs share the tenant, RestoreUnderway has them released.
 func (h *Hub) Restored() error {
+	if h.order != nil {
+		return nil
+	}
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()
 	h.mu.Lock()

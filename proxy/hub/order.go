@@ -58,6 +58,7 @@ type ordering struct {
 	spares      int                // their number
 	ahead       int                // records of Rejoin that come back before first
 	pdus        uint64             // PDUs under way
+	imported    uint64             // PDUs that were under way when the state of another process was exported
 	bytes       atomic.Uint64      // memory that they take; read without mu
 	record      order.Record       // scratch
 	restated    []byte             // scratch
@@ -78,7 +79,7 @@ type limits struct{ users, peerUsers int }
 // The number of the hub is 1 to 4095, and different at each.
 func (h *Hub) SetOrder(o Order, hub uint16) {
 	h.order = &ordering{order: o, hub: hub, sessions: make(map[uint64]ordered)}
-	h.sessions = uint64(hub) << HubShift
+	h.sessions = h.firstSession()
 	h.presence.KeepSum()
 }
 

@@ -38,12 +38,12 @@ func nextHub(t *testing.T, change func(*State)) (*Hub, error) {
 
 func TestImportRefusesCounts(t *testing.T) {
 	for want, change := range map[string]func(*State){
-		"the counts have 6 actions, not 7":                   func(st *State) { st.Actions = st.Actions[1:] },
-		"counts of command 0x0101 have 8 actions, not 7":     func(st *State) { st.Commands[1].Command, st.Commands[1].Actions = 0x101, make([]uint64, 8) },
-		"counts of command 0x7777 have 0 actions, not 7":     func(st *State) { st.Unknown[0].Actions = nil },
-		"7 PDUs were received, but 6 accepted or dropped":    func(st *State) { st.Received++ },
-		"6 PDUs were received, but 106 accepted or dropped":  func(st *State) { st.Dropped[ByPolicy] += 100 },
-		"18446744073709551615 PDUs were received, but 6 acc": func(st *State) { st.Received = 1<<64 - 1 },
+		"the counts have 6 actions, not 7":                             func(st *State) { st.Actions = st.Actions[1:] },
+		"counts of command 0x0101 have 8 actions, not 7":               func(st *State) { st.Commands[1].Command, st.Commands[1].Actions = 0x101, make([]uint64, 8) },
+		"counts of command 0x7777 have 0 actions, not 7":               func(st *State) { st.Unknown[0].Actions = nil },
+		"7 PDUs were received, but 6 accepted, dropped or under way":   func(st *State) { st.Received++ },
+		"6 PDUs were received, but 106 accepted, dropped or under way": func(st *State) { st.Dropped[ByPolicy] += 100 },
+		"18446744073709551615 PDUs were received, but 6 acc":           func(st *State) { st.Received = 1<<64 - 1 },
 	} {
 		if _, err := nextHub(t, change); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

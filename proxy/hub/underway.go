@@ -1,0 +1,198 @@
+package hub
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"switchyard/policy"
+	"switchyard/proxy/order"
+	"switchyard/proxy/presence"
+)
+
+// A hub that shares its tenant moves to another process with what is under way, whose records come back
+// there. It is exported beside State, the user table and the seats:
+//
+//	old   first ─ … ─ last (said)    ExportUnderway ─▶ Underway
+//	new   Import, Restore …          RestoreUnderway: the same list, of the seats that have moved,
+//	                                 and of vacant ones for the sessions that have not
+//
+// The other hubs know the sessions that do not move. So the new hub says that these have left.
+
+// An Underway is what this hub has said, and the questions that wait behind it, in their order.
+type Underway struct {
+	Said  []SaidState
+	Aside map[uint64][][]byte // the users that standby sessions have reported, by session, in chunks
+}
+
+// A SaidState is a record under way, or questions between two of them.
+type SaidState struct {
+	Kind    order.Kind // 0: there is no record, only questions
+	Session uint64
+	Master  bool // the sender was judged as a master
+	Made    bool // by the hub, so that it is not counted
+	Runs    []RunState
+	Bytes   uint64 // memory that all of it takes, in the record as well
+}
+
+// A RunState is one run of a record, or a question.
+type RunState struct {
+	PDUs     int32
+	Verdict  policy.Verdict
+	Fault    *FaultState
+	Question []byte // nil if the bytes are in the record
+}
+
+// A FaultState is a policy.Fault.
+type FaultState struct {
+	Kind    policy.FaultKind
+	Text    string
+	ByLimit bool
+}
+
+// ExportUnderway returns what is under way. It changes nothing. A hub that has just entered cannot
+// move until what its sessions said first has come back.
+func (h *Hub) ExportUnderway() (Underway, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.order.ahead > 0 {
+		return Underway{}, errors.New("the sessions of this hub are just entering the cluster; ask again in a moment")
+	}
+	all := Underway{Aside: make(map[uint64][][]byte)}
+	for session, s := range h.numbered {
+		if aside := s.reader.aside; aside != nil {
+			aside.Export(func(presence.Holder) bool { return true }, func(chunk []byte) error {
+				all.Aside[session] = append(all.Aside[session], bytes.Clone(chunk))
+				return nil
+			})
+		}
+	}
+	for kept := h.order.first; kept != nil; kept = kept.next {
+		one := SaidState{Kind: kept.kind, Session: kept.seat.Session(), Master: kept.master, Made: kept.made, Bytes: kept.bytes}
+		for i := range kept.runs {
+			one.Runs = append(one.Runs, kept.runs[i].export())
+		}
+		all.Said = append(all.Said, one)
+	}
+	return all, nil
+}
+
+func (r *run) export() RunState {
+	st := RunState{PDUs: r.pdus, Verdict: r.verdict, Question: bytes.Clone(r.bytes)}
+	if f := r.fault; f != nil {
+		st.Fault = &FaultState{f.Kind, f.Err.Error(), f.ByLimit}
+	}
+	return st
+}
+
+// RestoreUnderway makes a hub go on with what is under way, after the seats that have moved were
+// restored. Nothing may be said before, and the order already has what is under way. If the first hub
+// judged some of it in a stage, its two policies are not compared about that.
+func (h *Hub) RestoreUnderway(all Underway) error {
+	g := h.active.Acquire()
+	defer g.Release()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o := h.order
+	vacant := make(map[uint64]*Seat)
+	seat := func(session uint64) *Seat {
+		s := h.numbered[session]
+		if s == nil {
+			s = vacant[session]
+		}
+		if s == nil {
+			s = h.vacantSeat(session)
+			vacant[session] = s
+		}
+		return s
+	}
+	in := maps.Clone(o.sessions)
+	for i := range all.Said {
+		st := &all.Said[i]
+		if hubOf(st.Session) != o.hub {
+			return fmt.Errorf("session %d of another hub is under way here", st.Session)
+		}
+		kept := o.take()
+		kept.restore(st)
+		kept.seat = seat(st.Session)
+		switch st.Kind {
+		case order.Batch, 0:
+			g.Acquire()
+			kept.generation = g
+		case order.Joined:
+			in[st.Session] = ordered{}
+		case order.Left:
+			kept.seat.back = make(chan struct{})
+			delete(in, st.Session)
+		}
+		for i := range kept.runs {
+			if !kept.made {
+				o.pdus += uint64(kept.runs[i].pdus)
+			}
+		}
+		o.push(kept)
+	}
+	for _, session := range slices.Sorted(maps.Keys(in)) {
+		if hubOf(session) == o.hub && h.numbered[session] == nil {
+			h.sayLeft(seat(session))
+		}
+	}
+	if o.pdus != o.imported {
+		return fmt.Errorf("%d PDUs are under way, but the counts say %d", o.pdus, o.imported)
+	}
+	return h.restoreAside(all.Aside)
+}
+
+// restoreAside sets what standby sessions have reported. Called under mu.
+func (h *Hub) restoreAside(all map[uint64][][]byte) error {
+	for session, chunks := range all {
+		s := h.numbered[session]
+		if s == nil {
+			continue // it has not moved
+		}
+		aside, err := presence.Import(func() ([]byte, error) {
+			if len(chunks) == 0 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			next := chunks[0]
+			chunks = chunks[1:]
+			return next, nil
+		})
+		if err != nil {
+			return fmt.Errorf("what session %d has reported: %w", session, err)
+		}
+		s.reader.aside = aside
+	}
+	return nil
+}
+
+// restore sets what was kept about a record, or about questions.
+func (kept *said) restore(st *SaidState) {
+	kept.kind, kept.master, kept.made, kept.bytes = st.Kind, st.Master, st.Made, st.Bytes
+	for _, r := range st.Runs {
+		one := run{bytes: r.Question, pdus: r.PDUs, verdict: r.Verdict, said: true}
+		if f := r.Fault; f != nil {
+			one.fault = &policy.Fault{Kind: f.Kind, Err: errors.New(f.Text), ByLimit: f.ByLimit}
+		}
+		kept.runs = append(kept.runs, one)
+	}
+}
+
+// vacantSeat returns the seat of a session whose connection has not moved. It gets nothing, and counts
+// as left. Called under mu.
+func (h *Hub) vacantSeat(session uint64) *Seat {
+	s, final := &Seat{hub: h, peer: absent{}}, h.log.head()
+	s.reader.seat = s
+	s.setNumber(session)
+	s.final.Store(&final)
+	return s
+}
+
+// absent is the peer of a vacant seat. The first hub has told its connection everything.
+type absent struct{}
+
+func (absent) Noted(Note)   {}
+func (absent) Close(Reason) {}
