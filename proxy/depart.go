@@ -20,6 +20,9 @@ func (t *Tenant) Depart(ctx context.Context, moving []Moving) {
 	if t.gate.isShut() {
 		t.everySecond.Store(nil)
 		t.departed.Store(true)
+		if t.order != nil {
+			t.order.Depart()
+		}
 		for i := range moving {
 			moving[i].session.depart()
 		}

@@ -24,6 +24,9 @@ type Order interface {
 	// Leave says that this hub is gone, once all sessions have ended. It returns when all
 	// that was said before has come back, or when ctx is done.
 	Leave(ctx context.Context)
+	// Depart says that another process goes on with this hub's place in the order: from now on nothing
+	// is said or brought back here. It is called while the tenant is frozen.
+	Depart()
 	// Close ends the order's goroutines. Nothing is said after that. It may be called again.
 	Close()
 }
@@ -98,7 +101,7 @@ func (s *session) awaitOrder() {
 // not served: it only leaves the hub.
 func (s *session) leaveOrder() {
 	t := s.tenant
-	if t.order == nil || s.abandoned() {
+	if t.order == nil || s.abandoned() || t.departed.Load() {
 		return
 	}
 	back := t.hub.LeaveOrdered(s.seat)
@@ -113,7 +116,9 @@ func (s *session) leaveOrder() {
 		case <-t.forced:
 			return
 		case <-t.gate.began():
-			s.pass()
+			if s.pass(); t.departed.Load() {
+				return
+			}
 		}
 	}
 }

@@ -97,16 +97,21 @@ func (u *upgradable) offer() string {
 	return string(text)
 }
 
+// successor returns a program that takes over until it fails like that in the message.
+func (u *upgradable) successor(how, message string) (program string) {
+	u.t.Helper()
+	exe := executable(u.t)
+	return script(u.t, fmt.Sprintf(`[ "$1" = version ] && exec %s "$@"
+%s='%s' %s='%s %s' exec %s "$@"`, exe, offerVariable, u.offer(), asSuccessor, message, how, exe))
+}
+
 // playSuccessors upgrades to programs that fail in each message, while traffic goes on. The old
 // program serves on as if nothing had been.
 func playSuccessors(t *testing.T, how string, messages ...string) {
-	exe := executable(t)
 	u := startUpgradable(t, "--set", "peer.timeout=1h") // some only listen
 	tr := startStream(u.process, 12, 3, 5*time.Millisecond)
 	for _, message := range messages {
-		program := script(t, fmt.Sprintf(`[ "$1" = version ] && exec %s "$@"
-%s='%s' %s='%s %s' exec %s "$@"`, exe, offerVariable, u.offer(), asSuccessor, message, how, exe))
-		code, out := u.upgrade("--program", program)
+		code, out := u.upgrade("--program", u.successor(how, message))
 		if code != exitInternal {
 			t.Errorf("%s in %s: exit code %d, %s", how, message, code, out)
 		}

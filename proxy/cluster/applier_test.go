@@ -133,7 +133,8 @@ func (l *earlyLog) Begin(context.Context) (last []order.Entry, head order.Positi
 	}
 	return nil, order.Position{Epoch: 1, Sequence: 1}, nil
 }
-func (l *earlyLog) Events() <-chan order.Event { return l.events }
+func (l *earlyLog) Continue(context.Context, order.Entry) error { return nil }
+func (l *earlyLog) Events() <-chan order.Event                  { return l.events }
 func (l *earlyLog) SendState(context.Context, order.Origin, order.Origin, []byte, bool) error {
 	return nil
 }

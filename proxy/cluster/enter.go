@@ -45,7 +45,7 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 			c.census.NoteFormat(now, e, &r)
 		}
 	}
-	c.last = head
+	c.last, c.lastAt = head, time.Time{}
 	c.ask(now)
 }
 
@@ -55,7 +55,7 @@ func (c *membership) forgetPositions() {
 	c.expectMembers()
 	c.members.Forget()
 	c.census.Forget()
-	c.last, c.entered, c.table = order.Position{}, order.Entry{}, order.TableSum{}
+	c.last, c.lastAt, c.entered, c.table = order.Position{}, time.Time{}, order.Entry{}, order.TableSum{}
 }
 
 // again enters anew although the log can be read on. Until its Enter comes back, the hub goes on

@@ -10,6 +10,16 @@ import (
 // What operators are told about the bus and about hubs that do not fit together. Each line is logged
 // once, until what it says has ended or changed.
 
+// A TakenError says that another hub of the cluster has the same number.
+type TakenError struct {
+	Number uint16
+	Name   string // of the other one
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("cluster.hub = %d is the number of a hub that runs already (%q); give each hub a number of its own", e.Number, e.Name)
+}
+
 // unreached notes that the bus does not answer.
 func (c *membership) unreached(err error) {
 	if !c.away {

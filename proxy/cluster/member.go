@@ -7,7 +7,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -28,6 +27,9 @@ type Log interface {
 	// each hub; what is behind head comes as events. It tries until ctx is done, unless an operator
 	// has to do something first.
 	Begin(ctx context.Context) (last []order.Entry, head order.Position, err error)
+	// Continue begins to read behind the entry that another process of this hub has read last, or
+	// reports order.FellOut if that cannot be done. It tries as Begin does.
+	Continue(ctx context.Context, last order.Entry) error
 	Events() <-chan order.Event
 	// SendState sends a chunk of the tenant's state, at most order.MaxStateChunk bytes, and returns
 	// when it was acknowledged.
@@ -59,16 +61,6 @@ type Settings struct {
 	Log      *slog.Logger
 }
 
-// A TakenError says that another hub of the cluster has the same number.
-type TakenError struct {
-	Number uint16
-	Name   string // of the other one
-}
-
-func (e *TakenError) Error() string {
-	return fmt.Sprintf("cluster.hub = %d is the number of a hub that runs already (%q); give each hub a number of its own", e.Number, e.Name)
-}
-
 const (
 	// tickTime is how often a member looks at the clock.
 	tickTime = 250 * time.Millisecond
@@ -93,12 +85,17 @@ type Member struct {
 	ctx context.Context // done when the goroutines are to end
 	end context.CancelFunc
 
+	// Static after Continue.
+	continues bool  // at the place of another process
+	was       Place // of that: Last, Mismatches and Log
+
 	membership *membership       // owned by the applier
 	ordered    func(func())      // for the applier
 	begun      chan reading      // sent to by read once for each call of begin; received by the applier
 	asks       chan chan *Status // sent to by Fresh; the applier answers each once
 	leaves     chan struct{}     // sent to by Leave; received by the applier
 	entered    atomic.Bool
+	departed   atomic.Bool   // another process goes on; set while the tenant is frozen
 	left       chan struct{} // closed by the applier when Leave may return
 	status     atomic.Pointer[Status]
 	running    sync.WaitGroup // all goroutines
@@ -109,9 +106,16 @@ type Member struct {
 
 // New returns a member whose goroutines Start starts. It owns the log.
 func New(l Log, s Settings) *Member {
-	m := &Member{log: l, out: newOutgoing(s.Number, s.Window, s.Queue, s.Room), ordered: s.Ordered,
+	m := &Member{log: l, out: newOutgoing(s.Number, s.Window, s.Queue, s.Room),
 		begun: make(chan reading), asks: make(chan chan *Status), leaves: make(chan struct{}), left: make(chan struct{}),
 		donations: make(map[uint16]context.CancelFunc)}
+	m.ordered = func(f func()) {
+		s.Ordered(func() {
+			if !m.departed.Load() {
+				f()
+			}
+		})
+	}
 	m.ctx, m.end = context.WithCancel(context.Background())
 	m.membership = newMembership(s, m.out)
 	m.membership.begin, m.membership.donate, m.membership.audible = m.begin, m.donate, m.audible
@@ -119,9 +123,13 @@ func New(l Log, s Settings) *Member {
 	return m
 }
 
-// Start makes the hub enter the cluster.
+// Start makes the hub enter the cluster, or go on from the place that Continue was given.
 func (m *Member) Start() {
 	m.running.Go(m.apply)
+	if m.continues {
+		m.running.Go(m.readOn)
+		return
+	}
 	m.running.Go(m.send)
 }
 
@@ -175,7 +183,9 @@ func (m *Member) apply() {
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
 	events, state, leaves := m.log.Events(), m.log.State(), m.leaves
-	m.ordered(func() { m.membership.start(time.Now()) })
+	if !m.continues {
+		m.ordered(func() { m.membership.start(time.Now()) })
+	}
 	for shown := State(""); ; {
 		read := events
 		if m.membership.phase == beginning {
@@ -282,33 +292,37 @@ type reading struct {
 func (m *Member) begin() { m.running.Go(m.read) }
 
 func (m *Member) read() {
-	for said := ""; ; {
-		last, head, err := m.tryBegin()
-		if err == nil {
-			select {
-			case m.begun <- reading{last, head}:
-			case <-m.ctx.Done():
-			}
-			return
+	m.retry(func(ctx context.Context) error {
+		last, head, err := m.log.Begin(ctx)
+		if err != nil {
+			return err
 		}
-		if m.ctx.Err() != nil {
-			return
+		select {
+		case m.begun <- reading{last, head}:
+		case <-m.ctx.Done():
+		}
+		return nil
+	})
+}
+
+// retry calls try, which gives up after beginTime, until it succeeds or the member closes, when it
+// returns false.
+func (m *Member) retry(try func(context.Context) error) bool {
+	for said := ""; ; {
+		ctx, cancel := context.WithTimeout(m.ctx, beginTime)
+		err := try(ctx)
+		cancel()
+		if err == nil || m.ctx.Err() != nil {
+			return err == nil
 		}
 		if text := err.Error(); text != said {
 			m.membership.log.Warn("the cluster cannot be reached; trying again", "error", text)
 			said = text
 		}
 		if !m.sleep(beginPause) {
-			return
+			return false
 		}
 	}
-}
-
-// tryBegin tries to begin for beginTime.
-func (m *Member) tryBegin() (last []order.Entry, head order.Position, err error) {
-	ctx, cancel := context.WithTimeout(m.ctx, beginTime)
-	defer cancel()
-	return m.log.Begin(ctx)
 }
 
 // sleep returns false if the member closes meanwhile.

@@ -92,6 +92,7 @@ type membership struct {
 	joined   time.Time             // when it last became a member
 	waits    bool                  // since then, for those that are missing
 	last     order.Position        // of what was read
+	lastAt   time.Time             // when the engine took it; zero if it is not known
 	census   *order.Census
 
 	ticked          time.Time      // when tick was last called
@@ -152,7 +153,7 @@ func (c *membership) event(now time.Time, e order.Event) {
 
 // read handles an entry of the log.
 func (c *membership) read(now time.Time, e order.Entry) {
-	c.last = e.Position
+	c.last, c.lastAt = e.Position, e.At
 	r, err := order.Parse(e.Record)
 	if errors.Is(err, order.ErrFormat) {
 		c.readFormat(now, e, &r)

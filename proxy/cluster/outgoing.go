@@ -30,6 +30,7 @@ type outgoing struct {
 	mu        sync.Mutex  // guards what follows
 	outbox    *order.Outbox
 	wakes     time.Time // when the sender wakes by itself; zero: it does not
+	stopped   bool      // nothing is to be appended, as another process may go on
 	alone     bool
 	kept      []order.Record // said and not applied, alone
 	keptBytes int
@@ -92,6 +93,9 @@ func (o *outgoing) do(f func(*order.Outbox)) {
 func (o *outgoing) next(now time.Time) (record []byte, at time.Time) {
 	o.mu.Lock()
 	defer o.unlock()
+	if o.stopped {
+		return nil, time.Time{}
+	}
 	if record, ok := o.outbox.Next(now); ok {
 		return record, time.Time{}
 	}

@@ -95,6 +95,9 @@ func (c *membership) status(now time.Time) *Status {
 func (m *Member) look(now time.Time) *Status {
 	s := m.membership.status(now)
 	s.Log = m.log.Counts()
+	s.Log.ReadAgain += m.was.Log.ReadAgain
+	s.Log.Reconnects += m.was.Log.Reconnects
+	s.Mismatches += m.was.Mismatches
 	return s
 }
 

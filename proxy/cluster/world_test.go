@@ -151,6 +151,7 @@ var rulesOfWorld = policytest.Rules{
 	others:                                  abi.BroadcastExceptSender,
 	everyone:                                abi.BroadcastAll,
 	pdu.CID_OTHER_HEARTBEAT:                 abi.Consume,
+	pdu.CID_OTHER_ROLE_SET:                  abi.Handle | abi.RoleSet<<abi.ArgumentShift,
 	pdu.CID_OTHER_ONLINE_USER_INFO:          abi.Handle | abi.OnlineUserInfo<<abi.ArgumentShift,
 	pdu.CID_OTHER_USER_STATUS_UPDATE:        abi.Handle | abi.UserStatusUpdate<<abi.ArgumentShift,
 	pdu.CID_BUDDY_LIST_USERS_STATUS_REQUEST: abi.Handle | abi.UsersStatusRequest<<abi.ArgumentShift,

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"switchyard/proxy/cluster"
@@ -19,6 +21,7 @@ import (
 //	prepare   openLog            a fault of the configuration shows
 //	admit     joinCluster        the member begins to enter
 //	          entered ──▶ run    the listeners of the tenant open
+//	                             in place of that, a process that takes over another one goes on at its place
 //	Drain, Close                 the tenant says that the hub is gone, and closes the member
 
 // isShared reports whether the tenant is served by all hubs of a cluster.
@@ -45,7 +48,7 @@ func openJetStream(s jetstream.Settings) (cluster.Log, error) {
 	return l, nil
 }
 
-// joinCluster makes the tenant's hub a member of the cluster.
+// joinCluster makes the tenant's hub a member of the cluster, which the member's Start begins.
 func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 	name, _ := os.Hostname()
 	number := uint16(c.Cluster.Hub)
@@ -69,7 +72,6 @@ func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 	if c.Cluster.StandbyLinks {
 		s.tenant.Hub().SetStandbyLinks()
 	}
-	s.member.Start()
 }
 
 // tell sets what the other hubs are told about the policies that judge: the first 8 bytes of their
@@ -102,14 +104,21 @@ func (srv *server) entering() (names []string) {
 	return names
 }
 
-// unmovable returns why connections cannot move to another process, or nil: it would have to be the
-// same member of the cluster, with what is under way.
-func (srv *server) unmovable() error {
-	c := srv.config
-	for _, t := range c.Tenants {
-		if s := srv.tenants[t.Name]; s != nil && s.member != nil || isShared(c, t) {
-			return fmt.Errorf("tenant %s is shared by the hubs of cluster %s, and the place of a hub among them cannot move to another process; install the new program and restart the hubs one after the other", t.Name, c.Cluster.Name)
+// placeOf says which place a tenant has in a cluster, so that two processes can compare it.
+func placeOf(c *config.Config, t config.Tenant) string {
+	if !isShared(c, t) {
+		return "in no cluster"
+	}
+	return fmt.Sprintf("hub %d of cluster %s", c.Cluster.Hub, c.Cluster.Name)
+}
+
+// differentPlaces returns the tenants that would have another place in the cluster. A reload does not
+// move them, so the place of a tenant is that of its start.
+func (srv *server) differentPlaces(offered map[string]string) (faults []error) {
+	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
+		if here, there := srv.tenants[name].place, offered[name]; there != "" && there != here {
+			faults = append(faults, fmt.Errorf("tenant %s: it would be %s and is %s; restart instead", name, there, here))
 		}
 	}
-	return nil
+	return faults
 }

@@ -9,6 +9,7 @@ import (
 	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/cluster"
+	"switchyard/proxy/config"
 	"switchyard/proxy/order/jetstream"
 	"switchyard/proxy/order/ordertest"
 )
@@ -55,14 +56,12 @@ func TestServersActAsOne(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	one.refusesUpgrade()
 	one.state.Drain()
 	one.stop(nil)
 	two.expect("a hub has left the cluster", 1)
 }
 
-// What a reload changes in [cluster] waits for a restart, also for tenants that it adds. Until then
-// the tenants of the cluster cannot move to another process.
+// What a reload changes in [cluster] waits for a restart, also for tenants that it adds.
 func TestClusterKeysWaitForARestart(t *testing.T) {
 	bus := ordertest.NewBus()
 	s := serveOn(t, bus, 1)
@@ -75,20 +74,40 @@ func TestClusterKeysWaitForARestart(t *testing.T) {
 	if s.tenant("a").Order() == nil || s.tenant("b").Order() != nil {
 		t.Error("a tenant is in the cluster that should not, or is not")
 	}
-	s.refusesUpgrade()
 	s.state.Drain()
 	s.stop(nil)
 }
 
-// refusesUpgrade checks that the connections of a hub in a cluster cannot move to another process.
-func (s *testServer) refusesUpgrade() {
-	s.t.Helper()
-	if _, err := s.state.Upgrade(s.t.Context(), api.UpgradeRequest{}); err != nil {
-		s.t.Fatal(err)
+// A tenant goes on in another process only at the same place in the same cluster.
+func TestDifferentPlaces(t *testing.T) {
+	c := config.Default()
+	c.Cluster.Name, c.Cluster.Hub = "test", 3
+	shared, alone := c.Tenants[0], c.Tenants[0]
+	shared.Name, shared.Cluster = "a", true
+	alone.Name, alone.Cluster = "b", false
+	srv := &server{tenants: map[string]*served{"a": {place: placeOf(c, shared)}, "b": {place: placeOf(c, alone)}}}
+	if faults := srv.differentPlaces(map[string]string{"a": "hub 3 of cluster test", "b": "in no cluster"}); faults != nil {
+		t.Errorf("the same places: %v", faults)
 	}
-	if u := s.state.LastUpgrade(); u.Step != string(stepRefused) || !strings.Contains(u.Error, "restart the hubs one after the other") {
-		s.t.Errorf("an upgrade ended with %+v", u)
+	shared.Cluster, alone.Cluster = false, true
+	faults := srv.differentPlaces(map[string]string{"a": placeOf(c, shared), "b": placeOf(c, alone)})
+	if want := "[tenant a: it would be in no cluster and is hub 3 of cluster test; restart instead tenant b: it would be hub 3 of cluster test and is in no cluster; restart instead]"; fmt.Sprint(faults) != want {
+		t.Errorf("got %v, want %s", faults, want)
 	}
+}
+
+// An upgrade waits until the hub has entered the cluster.
+func TestUpgradeWhileEntering(t *testing.T) {
+	bus := ordertest.NewBus()
+	bus.SetFate(ordertest.Lost)
+	s := serveOn(t, bus, 1)
+	s.expect("serving", 1)
+	_, err := s.state.Upgrade(s.t.Context(), api.UpgradeRequest{})
+	if err == nil || !strings.Contains(err.Error(), "tenant a: this hub is entering; ask again") {
+		t.Errorf("an upgrade ended with %v", err)
+	}
+	s.state.Drain()
+	s.stop(nil)
 }
 
 // tenant returns a tenant that the server has, whether or not peers are let in.

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
 	"switchyard/proxy/handover"
+	"switchyard/proxy/hub"
 )
 
 // The new process, in the order in which it meets the messages of the old one:
@@ -52,13 +55,15 @@ type taker struct {
 
 	// The tenant that came last; nil before the first one, and when it is imported.
 	tenant   *tenantRecord
-	presence [][]byte // its user table
+	presence [][]byte // its place in the cluster, if it has one, and its user table
 	served   *served
+
+	underway map[*served]hub.Underway // in the cluster, until Ready
 }
 
 // takeOver builds everything of what the old process hands over, and begins to serve.
 func (srv *server) takeOver(from *handover.Conn) error {
-	t := &taker{server: srv}
+	t := &taker{server: srv, underway: make(map[*served]hub.Underway)}
 	if err := from.TakeOver(srv.stopper.requested, t); err != nil {
 		return fmt.Errorf("take over from the running program: %w", err)
 	}
@@ -69,9 +74,6 @@ func (srv *server) takeOver(from *handover.Conn) error {
 // Offer loads what the configuration names.
 func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
 	srv := t.server
-	if err := srv.unmovable(); err != nil {
-		return handover.Offer{}, err
-	}
 	srv.log.Info("taking over", "from_version", hello.Version, "from_pid", hello.PID)
 	if err := srv.openStores(); err != nil {
 		return handover.Offer{}, err
@@ -84,9 +86,12 @@ func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
 		return handover.Offer{}, err
 	}
 	version, _, _ := built()
-	o := handover.Offer{Version: version, Policies: make(map[string]string), Sockets: socketsOf(srv.config), Descriptors: descriptorLimit()}
+	o := handover.Offer{Version: version, Policies: make(map[string]string), Places: make(map[string]string), Sockets: socketsOf(srv.config), Descriptors: descriptorLimit()}
 	for name, a := range t.plan.additions {
 		o.Policies[name] = offeredPolicy(a.policy.candidate)
+	}
+	for _, c := range srv.config.Tenants {
+		o.Places[c.Name] = placeOf(srv.config, c)
 	}
 	t.plan.inherited = make(map[string]inherited)
 	return o, nil
@@ -182,6 +187,15 @@ func (t *taker) finishTenant() error {
 		return nil
 	}
 	state, chunks := t.tenant.Hub, t.presence
+	if n := t.tenant.PlaceChunks; n > 0 {
+		if n > len(chunks) || t.served.member == nil {
+			return fmt.Errorf("tenant %s: its place in the cluster is not there", t.served.tenant.Name)
+		}
+		if err := t.continueAt(bytes.Join(chunks[:n], nil)); err != nil {
+			return fmt.Errorf("tenant %s: %w", t.served.tenant.Name, err)
+		}
+		chunks = chunks[n:]
+	}
 	t.tenant, t.presence = nil, nil
 	err := t.served.tenant.Hub().Import(state, func() ([]byte, error) {
 		if len(chunks) == 0 {
@@ -197,6 +211,16 @@ func (t *taker) finishTenant() error {
 	return nil
 }
 
+// continueAt makes the tenant that came last go on at its place in the cluster, after begin.
+func (t *taker) continueAt(encoded []byte) error {
+	var p placeRecord
+	if err := gob.NewDecoder(bytes.NewReader(encoded)).Decode(&p); err != nil {
+		return fmt.Errorf("record of the place in the cluster: %w", err)
+	}
+	t.underway[t.served] = p.Underway
+	return t.served.member.Continue(p.Member)
+}
+
 // Ready checks that everything has come.
 func (t *taker) Ready() error {
 	if err := t.finishTenant(); err != nil {
@@ -209,7 +233,12 @@ func (t *taker) Ready() error {
 		return errors.New("the record of the process was not handed over")
 	}
 	for name, s := range t.tenants {
-		if err := s.tenant.Hub().Restored(); err != nil {
+		h := s.tenant.Hub()
+		err := h.Restored()
+		if s.member != nil {
+			err = h.RestoreUnderway(t.underway[s])
+		}
+		if err != nil {
 			return fmt.Errorf("tenant %s: %w", name, err)
 		}
 	}
@@ -221,6 +250,9 @@ func (t *taker) Ready() error {
 func (t *taker) begin() {
 	srv, u := t.server, t.process.Upgrade
 	for _, s := range srv.tenants {
+		if s.member != nil {
+			s.member.Start()
+		}
 		s.tenant.Thaw()
 	}
 	t.plan.commit()

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"maps"
@@ -128,6 +130,9 @@ func (g *giver) Thaw() {
 
 func (g *giver) thawAll() {
 	for _, s := range g.tenants {
+		if s.member != nil {
+			s.member.Stay()
+		}
 		s.tenant.Thaw()
 	}
 	for _, l := range g.listeners {
@@ -160,7 +165,11 @@ func (g *giver) Send(to *handover.Sender) error {
 	reloads, handovers := g.state.counted()
 	to.Process(processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, Handovers: handovers, Reloads: reloads, Started: g.state.started})
 	for _, d := range all {
-		g.sendTenant(to, d, records)
+		place, err := d.served.exportPlace()
+		if err != nil {
+			return fmt.Errorf("tenant %s: %w", d.served.tenant.Name, err)
+		}
+		g.sendTenant(to, d, place, records)
 	}
 	return nil // errors are sticky
 }
@@ -191,11 +200,33 @@ func (g *giver) admitted() map[net.Conn]sessionRecord {
 	return all
 }
 
-// sendTenant sends a tenant, its user table and its sessions.
-func (g *giver) sendTenant(to *handover.Sender, d departure, admitted map[net.Conn]sessionRecord) {
+// exportPlace returns the tenant's placeRecord in chunks, or none if it is in no cluster.
+func (s *served) exportPlace() (chunks [][]byte, err error) {
+	if s.member == nil {
+		return nil, nil
+	}
+	var p placeRecord
+	var encoded bytes.Buffer
+	if p.Member, err = s.member.Export(); err == nil {
+		p.Underway, err = s.tenant.Hub().ExportUnderway()
+	}
+	if err == nil {
+		err = gob.NewEncoder(&encoded).Encode(&p)
+	}
+	return slices.Collect(slices.Chunk(encoded.Bytes(), placeChunk)), err
+}
+
+// placeChunk is the largest length of a chunk of a placeRecord.
+const placeChunk = 1 << 20
+
+// sendTenant sends a tenant, its place in the cluster, its user table and its sessions.
+func (g *giver) sendTenant(to *handover.Sender, d departure, place [][]byte, admitted map[net.Conn]sessionRecord) {
 	t := d.served.tenant
 	_, endsOutdated := t.Outdated()
-	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated})
+	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated, len(place)})
+	for _, chunk := range place {
+		to.Presence(chunk)
+	}
 	t.ExportPresence(d.moving, to.Presence)
 	for _, m := range d.moving {
 		r, ok := admitted[m.Conn]
@@ -253,7 +284,7 @@ func (srv *server) leaveAdmin() {
 
 // compare returns why the new process would not go on with what is in force.
 func (srv *server) compare(o handover.Offer) error {
-	faults := slices.Concat(srv.differentPolicies(o.Policies), differentSockets(socketsOf(srv.config), o.Sockets))
+	faults := slices.Concat(srv.differentPolicies(o.Policies), srv.differentPlaces(o.Places), differentSockets(socketsOf(srv.config), o.Sockets))
 	sessions := uint64(0)
 	for _, s := range srv.tenants {
 		sessions += uint64(s.tenant.Hub().Counts().Sessions)

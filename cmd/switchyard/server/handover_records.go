@@ -6,6 +6,7 @@ import (
 	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
+	"switchyard/proxy/cluster"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/metrics"
 )
@@ -34,6 +35,14 @@ type tenantRecord struct {
 	Name         string
 	Hub          hub.State
 	EndsOutdated bool // its outdated sessions are being ended, one after the other
+	PlaceChunks  int  `json:",omitempty"` // how many of the chunks of presence are its placeRecord
+}
+
+// A placeRecord is the place of a tenant in its cluster. It is in the encoding of gob, as it can have
+// all that is under way.
+type placeRecord struct {
+	Member   cluster.Place
+	Underway hub.Underway
 }
 
 // A sessionRecord comes with a connection.

@@ -247,13 +247,16 @@ func (p *plan) admit(t config.Tenant) {
 	s := &served{
 		tenant: proxy.NewTenant(t.Name, active, limits, srv.log),
 		active: active, policy: a.policy.candidate, engine: p.engine, loadTime: a.policy.took,
-		releases: make(map[release.State]uint64), since: time.Now(),
+		releases: make(map[release.State]uint64), since: time.Now(), place: placeOf(p.config, t),
 	}
 	if folder := srv.faultFolder(); folder != "" {
 		s.tenant.KeepFaults(srv.faultKeeper(folder))
 	}
 	if a.log != nil {
 		srv.joinCluster(p.config, s, a.log)
+		if p.inherited == nil {
+			s.member.Start()
+		}
 	}
 	srv.tenants[t.Name] = s
 	s.tenant.EverySecond(func() { srv.second(s) })

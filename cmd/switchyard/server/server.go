@@ -129,6 +129,7 @@ type served struct {
 	active *policy.Active
 	member *cluster.Member          // nil if this hub serves the tenant alone
 	told   atomic.Pointer[[]uint64] // the sums of its policies that the other hubs are told
+	place  string                   // in the cluster, see placeOf
 	policy candidate
 	engine *wasm.Engine // that runs the policy
 	audit  auditState

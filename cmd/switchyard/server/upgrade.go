@@ -117,10 +117,6 @@ func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upg
 		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
 		return
 	}
-	if err := srv.unmovable(); err != nil {
-		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: err})
-		return
-	}
 	if err := srv.unsaved(); err != nil {
 		srv.failUpgrade(err)
 		return
@@ -155,6 +151,12 @@ func (srv *server) busy() error {
 	for name, s := range srv.tenants {
 		if s.next != nil || s.nextAudit != nil || s.back != nil {
 			return conflict("a policy of tenant %s is being loaded; ask again when it is in force or refused", name)
+		}
+		if s.member == nil {
+			continue
+		}
+		if err := s.member.Movable(); err != nil {
+			return conflict("tenant %s: %v", name, err)
 		}
 	}
 	return nil

@@ -1,0 +1,164 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"switchyard/proxy/order"
+)
+
+// A member can go on in another process of the same hub, with the same number and incarnation. The
+// other hubs notice only that it says nothing for a while:
+//
+//	old   Ordered stands still ─▶ Export: nothing is appended from here on ─▶ Depart, or Stay
+//	                                 │ Place
+//	new   New ────────────────────▶ Continue ─▶ Start: reads on behind what the old one has read,
+//	                                             then says what is under way again
+//
+// A process that entered anew would not do. Its sessions would join again, and until then the
+// other hubs would know its users as offline, and a PDU for one of them would be lost.
+
+// A Place is the place of a hub among the members.
+type Place struct {
+	Origin  order.Origin
+	Last    order.Entry    // what was read last, without the record
+	Entered order.Position // of its Enter
+	Why     string         // it has entered
+	Members []byte
+	Census  order.CensusState
+	Outbox  order.OutboxState
+	Table   order.TableSum
+	Beats   int // that are under way
+
+	Heard, Proved time.Duration // since then
+
+	Counts     Counts
+	Mismatches uint64
+	Log        order.LogCounts
+}
+
+// Movable returns why the place cannot move to another process; nil if it can.
+func (m *Member) Movable() error { return movable(m.Status().State) }
+
+func movable(s State) error {
+	if s != Together && s != Waiting {
+		return fmt.Errorf("this hub is %s; ask again when 'switchyard cluster status' shows that it is together with the others", s)
+	}
+	return nil
+}
+
+// Export returns the hub's place, while the tenant is frozen. From then on nothing is appended here,
+// until Stay.
+func (m *Member) Export() (Place, error) {
+	c, now := m.membership, time.Now()
+	if err := movable(c.state(now)); err != nil {
+		return Place{}, err
+	}
+	switch {
+	case c.stops:
+		return Place{}, errors.New("the tenant drains")
+	case c.waits:
+		return Place{}, errors.New("this hub waits for others to enter the cluster again; ask again in a few seconds")
+	}
+	s := m.look(now)
+	p := c.place(now)
+	p.Mismatches, p.Log = s.Mismatches, s.Log
+	m.out.mu.Lock()
+	defer m.out.mu.Unlock()
+	m.out.stopped = true
+	p.Outbox = m.out.outbox.Export(now)
+	return p, nil
+}
+
+// place returns the hub's place without the outbox and what Status adds up.
+func (c *membership) place(now time.Time) Place {
+	return Place{Origin: c.origin, Last: order.Entry{Position: c.last, At: c.lastAt}, Entered: c.entered.Position, Why: c.why,
+		Members: c.members.Export(nil), Census: c.census.Export(now), Table: c.table, Beats: c.beats,
+		Heard: now.Sub(c.heard), Proved: now.Sub(c.proved), Counts: c.counts}
+}
+
+// Stay undoes Export: the other process does not go on.
+func (m *Member) Stay() {
+	m.out.mu.Lock()
+	defer m.out.mu.Unlock()
+	m.out.stopped = false
+	notify(m.out.wake)
+}
+
+// Depart implements proxy.Order. A hub that was being sent the state asks again.
+func (m *Member) Depart() {
+	m.departed.Store(true)
+	m.end()
+}
+
+// Continue makes a member that has not started go on at a place. After an error it is unusable.
+func (m *Member) Continue(p Place) error {
+	now := time.Now()
+	if err := m.membership.continueAt(now, p); err != nil {
+		return err
+	}
+	o, err := order.ContinueOutbox(now, p.Outbox, m.membership.settings.Window, m.membership.settings.Queue)
+	if err != nil {
+		return fmt.Errorf("what is under way in the cluster: %w", err)
+	}
+	m.continues, m.out.outbox = true, o
+	m.was = Place{Last: p.Last, Mismatches: p.Mismatches, Log: p.Log}
+	m.entered.Store(true)
+	m.status.Store(m.look(now))
+	return nil
+}
+
+func (c *membership) continueAt(now time.Time, p Place) error {
+	if p.Origin.Hub != c.origin.Hub {
+		return fmt.Errorf("the running program is hub %d of the cluster, and cluster.hub says %d", p.Origin.Hub, c.origin.Hub)
+	}
+	c.members.Begin(p.Origin)
+	if err := c.members.Import(now, p.Members); err != nil {
+		return err
+	}
+	c.phase, c.why, c.origin, c.process = member, p.Why, p.Origin, p.Census.Process
+	c.census = order.ContinueCensus(now, c.origin.Hub, p.Census)
+	c.last, c.lastAt, c.entered.Position, c.table, c.beats = p.Last.Position, p.Last.At, p.Entered, p.Table, p.Beats
+	c.heard, c.proved, c.ticked = now.Add(-p.Heard), now.Add(-p.Proved), now
+	c.continueCounts(p.Counts)
+	return c.knowOthers()
+}
+
+// continueCounts counts on. A map that was empty is nil in p.
+func (c *membership) continueCounts(p Counts) {
+	own := newCounts()
+	maps.Copy(own.Applied, p.Applied)
+	maps.Copy(own.Ignored, p.Ignored)
+	maps.Copy(own.Entered, p.Entered)
+	maps.Copy(own.FellOut, p.FellOut)
+	own.Gone, own.Alone = p.Gone, p.Alone
+	c.counts = own
+}
+
+// knowOthers returns an error if this program does not know the formats and rules that the hub has
+// entered with.
+func (c *membership) knowOthers() error {
+	own := c.facts(false)
+	for _, m := range c.members.List() {
+		if m.Hub != c.origin.Hub {
+			c.far[m.Hub] = true
+			continue
+		}
+		if f := m.Facts; !own.Formats.Includes(f.Formats) || !own.Rules.Includes(f.Rules) {
+			return fmt.Errorf("this hub has entered the cluster with formats %s and rules %s, and this program knows formats %s and rules %s; restart instead",
+				text(f.Formats), text(f.Rules), text(own.Formats), text(own.Rules))
+		}
+	}
+	return nil
+}
+
+// readOn reads behind what the other process has read. Before, nothing is appended: the bus may
+// not be reached yet, and what is lost then would be said again only after a second.
+func (m *Member) readOn() {
+	if m.retry(func(ctx context.Context) error { return m.log.Continue(ctx, m.was.Last) }) {
+		m.send()
+	}
+}
