@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -154,19 +153,9 @@ func hearEachOther(peers []peer) {
 			if i == j {
 				continue
 			}
-			got := receiver.next()
-			for isHeartbeat(got) {
-				got = receiver.next()
-			}
-			if !bytes.Equal(got, chat) {
-				receiver.t.Errorf("peer %d got %s, want %s", j, pdutest.Dump(got), pdutest.Dump(chat))
-			}
+			receiver.expect(chat)
 		}
 	}
-}
-
-func isHeartbeat(p []byte) bool {
-	return binary.BigEndian.Uint16(p[10:]) == uint16(pdu.CID_OTHER_HEARTBEAT)
 }
 
 // commandsOf returns the blocks of commands in a section of a document.

@@ -120,17 +120,18 @@ func TestReadOrderedRefuses(t *testing.T) {
 		chunks = append(chunks, bytes.Clone(chunk))
 		return nil
 	})
+	session := (len(chunks[0]) - 4) / 2 // bytes for each of the two
 	noSession := bytes.Clone(chunks[0])
-	noSession[4]++ // the session that holds the users has another number
-	noSession[13]++
+	noSession[4]++ // both sessions have other numbers, so also the one that holds the users
+	noSession[4+session]++
 	errWire := errors.New("the connection is cut")
 	for name, next := range map[string]func() ([]byte, error){
 		"error":           func() ([]byte, error) { return nil, errWire },
 		"cut number":      feedOf([][]byte{chunks[0][:3]}),
 		"cut session":     feedOf([][]byte{chunks[0][:len(chunks[0])-1]}),
-		"more sessions":   feedOf([][]byte{append(bytes.Clone(chunks[0]), make([]byte, 9)...)}),
+		"more sessions":   feedOf([][]byte{append(bytes.Clone(chunks[0]), make([]byte, session)...)}),
 		"no table":        feedOf(chunks[:1]),
-		"fewer sessions":  feedOf([][]byte{chunks[0][:13], {}}),
+		"fewer sessions":  feedOf([][]byte{chunks[0][:4+session], {}}),
 		"without session": feedOf([][]byte{noSession, chunks[1]}),
 	} {
 		if err := takeOver(w.hubs[1], next); err == nil {
