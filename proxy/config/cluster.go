@@ -48,7 +48,7 @@ func (c *Cluster) keys() []key {
 		{name: "log", field: &c.Log, min: int64(8 * mebibyte), max: int64(64 * gibibyte)},
 		{name: "window", field: &c.Window, min: int64(mebibyte), max: int64(256 * mebibyte)},
 		{name: "queue", field: &c.Queue, min: int64(mebibyte), max: int64(4 * gibibyte)},
-		{name: "member_timeout", field: &c.MemberTimeout, min: int64(2 * second), max: int64(5 * minute)},
+		{name: "member_timeout", field: &c.MemberTimeout, min: int64(2500 * millisecond), max: int64(5 * minute)},
 		{name: "alone_after", field: &c.AloneAfter, min: 0, max: int64(hour)},
 		{name: "standby_links", field: &c.StandbyLinks},
 	}

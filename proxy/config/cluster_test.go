@@ -23,6 +23,7 @@ func TestFaultsOfTheCluster(t *testing.T) {
 		{sound + `window = "64MiB"`, `5: cluster.log: 256MiB is less than 8 windows, 512MiB, so a hub that lags a little would have to enter anew; raise it or lower cluster.window`},
 		{sound + "standby_links = true", `<nil>`},
 		{"[cluster]\nstandby_links = true", `2: cluster.standby_links: a hub of its own serves every link; leave it out, or write the name of the hubs that act as one in cluster.name`},
+		{sound + `member_timeout = "2s"`, `5: cluster.member_timeout: 2s is out of range; write 2.5s to 5m`},
 		{sound + `alone_after = "2s"`, `5: cluster.alone_after: 2s is not above cluster.member_timeout, 2.5s; raise it, as the bus may take 9s to elect a leader, or write 0s for never`},
 	})
 }

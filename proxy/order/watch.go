@@ -5,7 +5,7 @@ import "time"
 // steadyFor is how long none of our own records may be read before we cannot tell whether others
 // are silent. Each hub says something every 0.5 s, or up to 0.75 s as it looks at the clock every
 // 0.25 s. So after a pause of the log that is shorter than steadyFor, a hub that lives may have been
-// silent for 2.25 s, which is to be less than the timeout.
+// silent for 2.25 s. The timeout is 2.5 s at least.
 const steadyFor = 1500 * time.Millisecond
 
 // ownRead notes that a record of this hub was read.
