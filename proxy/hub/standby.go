@@ -80,12 +80,13 @@ func (h *Hub) activate(s *Seat) {
 func (h *Hub) standBy(s *Seat, g *policy.Generation) {
 	from := &s.reader
 	n := 0
+	for ; n < len(from.runs) && !declaresMaster(&from.runs[n]); n++ {
+		from.runs[n].dropped = h.standByRun(from, &from.runs[n]) // not under mu, as it may take long
+	}
 	h.mu.Lock()
 	h.countCommands(from)
-	for ; n < len(from.runs) && !declaresMaster(&from.runs[n]); n++ {
-		r := &from.runs[n]
-		r.dropped = h.standByRun(from, r)
-		h.countUnweighed(from, r)
+	for i := range n {
+		h.countUnweighed(from, &from.runs[i])
 	}
 	h.mu.Unlock()
 	if n == len(from.runs) {
