@@ -171,8 +171,9 @@ const rejoinStep = 1000
 
 // Rejoin hands records to say by which this hub's sessions in the order join anew, with their roles
 // and users. A record is valid during the call. They must come back before all that is under way.
-// Rejoin is called before the install of ReadOrdered or DropHub, which remove what it reads. Announced users cause
-// no notices. Their room in the user table is not limited, because they had it before.
+// Rejoin is called before the function install of ReadOrdered, and before DropHub of this hub's own
+// number, as these remove what it reads. Announced users cause no notices. Their room in the user table
+// is not limited, because they had it before.
 func (h *Hub) Rejoin(say func(*order.Record)) {
 	h.mu.Lock()
 	sessions := maps.Clone(h.order.sessions)

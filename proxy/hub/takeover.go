@@ -64,17 +64,15 @@ func (h *Hub) routeFirst(from *reader, as ordered, info body.OnlineUserInfo) (dr
 	case other != 0 && as.Again:
 		h.replace(from.session)
 		return Standby, true
-	case other == 0:
-		as.Users -= min(as.Users, uint32(countUsers(info)))
-	default:
+	case other != 0:
 		done = true
 		if dropped = h.takeOver(from, other, info); dropped == "" {
 			h.replace(other)
 		} else {
 			as.replaces = 0
 		}
-		as.Users -= min(as.Users, uint32(countUsers(info)))
 	}
+	as.Users -= min(as.Users, uint32(countUsers(info)))
 	as.announced = as.Users == 0 || as.Again
 	h.mu.Lock()
 	h.order.setSession(from.session, as)
