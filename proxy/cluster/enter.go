@@ -154,7 +154,7 @@ func (c *membership) tryFound(now time.Time) {
 	if now.Sub(c.answered) < hearTime {
 		silent = forever
 	}
-	if !c.founds && c.census.Alone(now, c.entered.Position, silent, c.tries > 0) {
+	if !c.founds && c.census.MayFound(now, c.entered.Position, silent, c.tries > 0) {
 		c.founds = true
 		c.say(&order.Record{Kind: order.Found, After: c.entered.Position, Facts: c.facts(false)})
 	}

@@ -36,16 +36,16 @@ func (c *membership) reached() {
 	}
 }
 
-// A stranger is what tells apart hubs with one number that do not agree with this one. A hub whose
-// records cannot be read has no process.
-type stranger struct {
+// A refusedHub identifies a hub that cannot enter, beside its number, which another process may have
+// had before. The process is 0 if the hub's records cannot be read.
+type refusedHub struct {
 	process uint64
 	formats order.Range
 }
 
 // explainRefusal says that the Enter of another hub does not count because the hubs do not agree.
 func (c *membership) explainRefusal(r *order.Record) {
-	if who := (stranger{r.Facts.Process, r.Facts.Formats}); c.refused[r.Hub] != who {
+	if who := (refusedHub{r.Facts.Process, r.Facts.Formats}); c.refused[r.Hub] != who {
 		c.refused[r.Hub] = who
 		c.log.Warn("a hub cannot enter the cluster: its release does not work together with those of the members; bring all hubs to one release",
 			"hub", r.Hub, "name", r.Facts.Name, "formats", text(r.Facts.Formats), "rules", text(r.Facts.Rules))

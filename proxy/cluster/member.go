@@ -1,5 +1,5 @@
-// Package cluster makes a tenant's hub a member of several that act as one. It says what the hub's
-// peers send into a log that all of them read, and applies what it reads, its own words included,
+// Package cluster makes a tenant's hub a member of several that act as one. It appends what the hub's
+// peers send to a log that all of them read, and applies what it reads, its own records included,
 // to the hub. It knows no engine: a Log is handed to it.
 //
 // What a member does is decided in membership.go and the files that it names; this file has the goroutines.
@@ -17,8 +17,8 @@ import (
 
 // A Log is one order of records that all hubs of a tenant read. What is appended may be lost,
 // doubled or overtaken before it has a place in the log. What has a place is read by all, once, and
-// in order. Append, Begin, SendState and StateChunk.Ack may block while the bus takes nothing, so the
-// applier calls none of them.
+// in order. Append, Begin, Continue, SendState and StateChunk.Ack may block while the bus takes nothing,
+// so the applier calls none of them.
 type Log interface {
 	// Append appends a record, which the caller does not change any more. An error says that the
 	// bus is not reached.
@@ -95,7 +95,7 @@ type Member struct {
 	asks       chan chan *Status // sent to by Fresh; the applier answers each once
 	leaves     chan struct{}     // sent to by Leave; received by the applier
 	entered    atomic.Bool
-	departed   atomic.Bool   // another process goes on; set while the tenant is frozen
+	moved      atomic.Bool   // another process goes on; set while the tenant is frozen
 	left       chan struct{} // closed by the applier when Leave may return
 	status     atomic.Pointer[Status]
 	running    sync.WaitGroup // all goroutines
@@ -111,7 +111,7 @@ func New(l Log, s Settings) *Member {
 		donations: make(map[uint16]context.CancelFunc)}
 	m.ordered = func(f func()) {
 		s.Ordered(func() {
-			if !m.departed.Load() {
+			if !m.moved.Load() {
 				f()
 			}
 		})

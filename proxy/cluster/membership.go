@@ -32,7 +32,7 @@ type Hub interface {
 //	    │                          no answer for answerTime; declared gone; Found of another hub;
 //	    │                          its table differs
 //
-// Besides, a hub is alone when for AloneAfter it has not been a member whose words come back. It
+// Besides, a hub is alone when for AloneAfter it has not been a member whose records come back. It
 // stays so until it is a member again.
 type phase int
 
@@ -54,7 +54,7 @@ const (
 	standstill = time.Second
 	// mostBeats is how many beats may be under way, so that they stay few while nothing comes back.
 	mostBeats = 16
-	// waitingAfter is after how long without a word of its own a member is shown as waiting.
+	// waitingAfter is after how long without reading a record of its own a member is shown as waiting.
 	waitingAfter = 3 * time.Second
 )
 
@@ -81,7 +81,7 @@ type membership struct {
 	why    string    // it enters, as a metric's label
 	tries  int       // how often it has entered again for want of an answer
 	heard  time.Time // when something that it said was last read
-	proved time.Time // when it was last a member whose words came back, began to enter, or received some of the state
+	proved time.Time // when it was last a member whose records came back, began to enter, or received some of the state
 
 	origin   order.Origin
 	members  *order.Members
@@ -103,10 +103,10 @@ type membership struct {
 	outdated bool // its Enter will count nowhere
 
 	// What was logged, see explain.go.
-	away    bool                // the bus does not answer
-	refused map[uint16]stranger // those that cannot enter, by their hub numbers
-	misfit  bool                // nobody lets this hub enter, as the hubs do not agree
-	twice   twiceWatch          // see twice.go
+	away    bool                  // the bus does not answer
+	refused map[uint16]refusedHub // those that cannot enter, by their hub numbers
+	misfit  bool                  // nobody lets this hub enter, as the hubs do not agree
+	twice   twiceWatch            // see twice.go
 
 	// While it is expecting the state.
 	entered   order.Entry   // its own Enter, without the record
@@ -124,8 +124,13 @@ type membership struct {
 
 func newMembership(s Settings, out *outgoing) *membership {
 	process := rand.Uint64()
-	return &membership{settings: s, out: out, log: s.Log, process: process, formats: order.Range{Least: order.Format, Most: order.Format}, rules: order.Range{Least: rules, Most: rules}, draw: rand.Uint32, origin: order.Origin{Hub: s.Number},
-		members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process), declared: make(map[order.Origin]bool), far: make(map[uint16]bool), missing: make(map[uint16]bool), refused: make(map[uint16]stranger), counts: newCounts()}
+	return &membership{
+		settings: s, out: out, log: s.Log, process: process, draw: rand.Uint32,
+		formats: order.Range{Least: order.Format, Most: order.Format}, rules: order.Range{Least: rules, Most: rules},
+		origin: order.Origin{Hub: s.Number}, members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process),
+		declared: make(map[order.Origin]bool), far: make(map[uint16]bool), missing: make(map[uint16]bool),
+		refused: make(map[uint16]refusedHub), counts: newCounts(),
+	}
 }
 
 // event handles what the log brings.

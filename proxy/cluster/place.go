@@ -90,7 +90,7 @@ func (m *Member) Stay() {
 
 // Depart implements proxy.Order. A hub that was being sent the state asks again.
 func (m *Member) Depart() {
-	m.departed.Store(true)
+	m.moved.Store(true)
 	m.end()
 }
 
@@ -138,8 +138,8 @@ func (c *membership) continueCounts(p Counts) {
 	c.counts = own
 }
 
-// knowOthers returns an error if this program does not know the formats and rules that the hub has
-// entered with.
+// knowOthers notes which other hubs are members. It returns an error if this program does not know the
+// formats and rules that the hub itself has entered with.
 func (c *membership) knowOthers() error {
 	own := c.facts(false)
 	for _, m := range c.members.List() {

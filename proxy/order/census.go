@@ -13,7 +13,7 @@ type Census struct {
 	rival  *Sighting     // of another process with our number; or of this one, before that
 	bus    time.Time     // the latest time by the engine's clock, see timeOf
 	seen   time.Time     // when that was, by this hub's
-	ahead  time.Duration // what the engine's clock was put back in all
+	ahead  time.Duration // by how much the engine's clock has gone back in all
 }
 
 // A Sighting is what is known of a hub number.
@@ -110,13 +110,13 @@ func (s *Sighting) with(e Entry, r *Record, tells bool) *Sighting {
 // says something every 0.5 s.
 const rivalTime = 3 * time.Second
 
-// Alone reports whether a hub whose Enter stood at entered may say Found: every other one has left,
+// MayFound reports whether a hub whose Enter stood at entered may say Found: every other one has left,
 // has said nothing for long by the engine's clock, see isThere, or has its Enter behind that. The
 // same is asked of another process with this hub's number, if it has spoken within rivalTime: if it
 // lives, it soon shows, see Taken. If the hub's Enter is unanswered, the hub need not wait for those
 // with higher numbers that want to enter, too; otherwise two that ask again and again would wait for
 // each other.
-func (c *Census) Alone(now time.Time, entered Position, timeout time.Duration, unanswered bool) bool {
+func (c *Census) MayFound(now time.Time, entered Position, timeout time.Duration, unanswered bool) bool {
 	bus := c.busTime(now)
 	if s := c.rival; s != nil && !s.Left && bus.Sub(s.Last) <= rivalTime && !entered.Before(s.Entered) {
 		return false
@@ -143,7 +143,7 @@ func (s *Sighting) isThere(bus time.Time, timeout time.Duration) bool {
 	return !s.Left && bus.Sub(s.Last) <= max(2*timeout, longestPause)
 }
 
-// Disagrees returns a hub that is there, as for Alone, and has no format or no rules in common with
+// Disagrees returns a hub that is there, as for MayFound, and has no format or no rules in common with
 // own. If it is a member, a hub with these facts cannot enter.
 func (c *Census) Disagrees(now time.Time, timeout time.Duration, own Facts) (hub uint16, facts Facts, found bool) {
 	for hub, s := range c.others {

@@ -26,40 +26,40 @@ func (s *sky) note(ago time.Duration, r *order.Record) order.Position {
 	return s.at
 }
 
-func (s *sky) wantAlone(want bool, entered order.Position) {
+func (s *sky) wantMayFound(want bool, entered order.Position) {
 	s.Helper()
-	if got := s.Alone(s.now, entered, 5*time.Second, false); got != want {
-		s.Fatalf("alone: %v, want %v", got, want)
+	if got := s.MayFound(s.now, entered, 5*time.Second, false); got != want {
+		s.Fatalf("may say Found: %v, want %v", got, want)
 	}
 }
 
-func TestAlone(t *testing.T) {
+func TestMayFound(t *testing.T) {
 	s := newSky(t)
 	enter := func(o order.Origin) *order.Record {
 		return &order.Record{Kind: order.Enter, Origin: o, Number: 1, Facts: known(uint64(10 + o.Hub))} // 11 is ours
 	}
-	s.wantAlone(true, s.at)
+	s.wantMayFound(true, s.at)
 	s.note(20*time.Second, say(order.Batch, origin(2, 7), 5))
 	s.note(0, &order.Record{Kind: order.Gone, Origin: origin(3, 7), Number: 6, About: origin(3, 7)})
 	s.Begin()
 	mine := s.note(0, enter(origin(1, 1)))
-	s.wantAlone(true, mine) // 2 is silent, 3 has left
+	s.wantMayFound(true, mine) // 2 is silent, 3 has left
 	s.note(0, &order.Record{Kind: order.Gone, Origin: origin(4, 7), Number: 6, About: origin(3, 7)})
-	s.wantAlone(false, mine) // 4 has spoken
+	s.wantMayFound(false, mine) // 4 has spoken
 	s.now = s.now.Add(10 * time.Second)
-	s.wantAlone(false, mine)
+	s.wantMayFound(false, mine)
 	s.now = s.now.Add(time.Millisecond)
-	s.wantAlone(true, mine)
+	s.wantMayFound(true, mine)
 	s.note(0, enter(origin(5, 7)))
-	s.wantAlone(true, mine) // 5 is behind
+	s.wantMayFound(true, mine) // 5 is behind
 	s.note(0, say(order.Beat, origin(5, 7), 2))
-	s.wantAlone(true, mine)
+	s.wantMayFound(true, mine)
 	mine = s.note(0, enter(origin(1, 2)))
-	s.wantAlone(false, mine) // now 5 is in front
+	s.wantMayFound(false, mine) // now 5 is in front
 	s.note(0, enter(origin(5, 8)))
-	s.wantAlone(true, mine)
+	s.wantMayFound(true, mine)
 	s.note(0, say(order.Batch, origin(2, 7), 6))
-	s.wantAlone(false, mine)
+	s.wantMayFound(false, mine)
 }
 
 // The clocks of the bus's servers may differ by hours, and another server may lead any time.
@@ -70,13 +70,13 @@ func TestAloneWhenTheClockIsPutBack(t *testing.T) {
 	s.Begin()
 	s.note(0, say(order.Batch, origin(2, 7), 6))
 	mine := s.note(0, &order.Record{Kind: order.Enter, Origin: origin(1, 1), Number: 1, Facts: known(11)})
-	s.wantAlone(false, mine) // 2 has just spoken
+	s.wantMayFound(false, mine) // 2 has just spoken
 	s.now = s.now.Add(10*time.Second + time.Millisecond)
-	s.wantAlone(true, mine) // 2 and 3 are silent
+	s.wantMayFound(true, mine) // 2 and 3 are silent
 	s.note(0, say(order.Batch, origin(2, 7), 7))
-	s.wantAlone(false, mine)
+	s.wantMayFound(false, mine)
 	s.note(time.Hour, say(order.Batch, origin(2, 7), 8))
-	s.wantAlone(false, mine)
+	s.wantMayFound(false, mine)
 }
 
 // Two that have asked in vain do not wait for each other: the one with the lower number begins.
@@ -86,17 +86,17 @@ func TestAloneUnanswered(t *testing.T) {
 	entering.Entering = true
 	s.note(0, &order.Record{Kind: order.Enter, Origin: origin(2, 7), Number: 1, Facts: entering})
 	mine := s.note(0, &order.Record{Kind: order.Enter, Origin: origin(1, 1), Number: 1, Facts: known(11)})
-	s.wantAlone(false, mine)
-	if !s.Alone(s.now, mine, 5*time.Second, true) {
+	s.wantMayFound(false, mine)
+	if !s.MayFound(s.now, mine, 5*time.Second, true) {
 		t.Error("hub 1 waits for hub 2, which waits for an answer, too")
 	}
 	s.note(0, say(order.Beat, origin(2, 7), 2)) // it has the state
-	if s.Alone(s.now, mine, 5*time.Second, true) {
+	if s.MayFound(s.now, mine, 5*time.Second, true) {
 		t.Error("hub 1 does not wait for hub 2, which is a member")
 	}
 	higher := order.NewCensus(3, 11)
 	higher.Note(s.now, order.Entry{Position: mine, At: s.now}, &order.Record{Kind: order.Enter, Origin: origin(2, 7), Number: 1, Facts: entering})
-	if higher.Alone(s.now, order.Position{Epoch: 1, Sequence: 500}, 5*time.Second, true) {
+	if higher.MayFound(s.now, order.Position{Epoch: 1, Sequence: 500}, 5*time.Second, true) {
 		t.Error("hub 3 does not wait for hub 2")
 	}
 }
@@ -108,14 +108,14 @@ func TestNotAloneWithARival(t *testing.T) {
 	s.Begin()
 	facts := known(11)
 	mine := s.note(0, &order.Record{Kind: order.Enter, Origin: origin(1, 9), Number: 1, Facts: facts})
-	s.wantAlone(false, mine)
+	s.wantMayFound(false, mine)
 	s.now = s.now.Add(3*time.Second + 1)
 	s.note(0, &order.Record{Kind: order.Beat, Origin: origin(1, 9), Number: 2, Facts: facts})
-	s.wantAlone(true, mine)
+	s.wantMayFound(true, mine)
 	s.note(0, say(order.Batch, origin(1, 5), 5))
-	s.wantAlone(false, mine)
+	s.wantMayFound(false, mine)
 	s.note(0, &order.Record{Kind: order.Gone, Origin: origin(1, 5), Number: 6, About: origin(1, 5)})
-	s.wantAlone(true, mine)
+	s.wantMayFound(true, mine)
 }
 
 // Another process with our number is there if it speaks twice after we have begun to read.

@@ -148,7 +148,7 @@ func (h *hub) duties() {
 		return
 	}
 	switch {
-	case !h.foundSaid && h.census.Alone(h.now, h.enteredAt, memberTimeout, h.unanswered):
+	case !h.foundSaid && h.census.MayFound(h.now, h.enteredAt, memberTimeout, h.unanswered):
 		h.foundSaid = true
 		h.outbox.Say(&order.Record{Kind: order.Found, After: h.enteredAt, Facts: h.facts()})
 	case h.now.Sub(h.waitsFrom) > donorTimeout:

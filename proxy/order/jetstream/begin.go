@@ -33,8 +33,8 @@ func (l *Log) Begin(ctx context.Context) (last []order.Entry, head order.Positio
 }
 
 // Continue is Begin for a process that goes on behind the entry that another one has read last. What
-// is in the log behind it is reported as well. If that cannot be had, FellOut is. Its time is zero if
-// it is not known.
+// is in the log behind that entry is reported as well, or FellOut if the log no longer has it. The
+// entry's time is zero if it is not known.
 func (l *Log) Continue(ctx context.Context, last order.Entry) error {
 	l.stopReading()
 	return l.retry(ctx, func() error {

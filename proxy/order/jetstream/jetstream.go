@@ -1,8 +1,7 @@
 // Package jetstream is the log of a tenant on a NATS JetStream stream. It publishes records,
 // reads them back in order, and carries the state of a tenant from one hub to another. It
 // uses the stream as a sequencer and a ring: no consumers, no acknowledgements but one when the
-// stream seems to take nothing. What a record
-// means is not its business.
+// stream seems to take nothing. What a record means is not its business.
 package jetstream
 
 import (
@@ -25,7 +24,7 @@ import (
 //	            a plain publish: may be        gives it a number,          republished, each with         in order, without
 //	            lost or doubled                keeps the last ones         its number: may be lost        gaps
 //	                                                  │
-//	                                                  └── what a reader missed: batched direct get ──▶ reader.missed
+//	                                                  └── what a reader missed: batched direct get ──▶ reader.catchUp
 //
 // The numbers of a stream have no gaps, so the reader sees what it missed. It asks the stream
 // for its last number when nothing has come for a while, so that it misses no tail either.
@@ -58,7 +57,7 @@ func (s Settings) inbox() string { return "sy." + s.Cluster + "._INBOX" }
 
 // A Log is the log of one tenant as one hub sees it. It has a connection of its own, so that
 // tenants do not wait for each other. Append and SendState may be called by any goroutine, at
-// any time; Begin and Close by one goroutine, which also receives the events.
+// any time; Begin, Continue and Close by one goroutine at a time.
 type Log struct {
 	settings Settings
 	times    times
@@ -70,7 +69,7 @@ type Log struct {
 	states chan order.StateChunk // never closed
 
 	link   atomic.Pointer[link] // exchanged by Begin when the client has given up the old one
-	reader *reader              // owned by the caller of Begin and Close; nil if nothing is being read
+	reader *reader              // owned by the caller of Begin, Continue and Close; nil if nothing is being read
 	counts counts
 
 	receiptTo atomic.Pointer[string] // where the receipt of the next record goes; nil: nobody wants one
