@@ -55,6 +55,9 @@ func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
 			p.faultAt(at, problem.What, problem.Remedy)
 			continue
 		}
+		if i := slices.IndexFunc(r.cases, func(c oneCase) bool { return c.when.String() == when.String() }); i >= 0 {
+			p.faultAt(at, fmt.Sprintf("the case %q stands on line %d already", when, r.cases[i].at.Line), "keep one")
+		}
 		v, _ := p.verdict(at, message)
 		r.cases = append(r.cases, oneCase{when, v, Place{p.file, k.Line}})
 	}

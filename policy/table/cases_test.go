@@ -214,6 +214,10 @@ else = "broadcast-except-sender"  # line 8
 	if again := parse(t, text); string(again.Module()) != string(table.Module()) {
 		t.Errorf("another module than that of\n%s", text)
 	}
+	p := newParser("x", "")
+	if p.read([]byte(text)); p.rules != table.rules() {
+		t.Errorf("the text has %d rules, the table counts %d", p.rules, table.rules())
+	}
 }
 
 // A rule of the extending table replaces all cases of a command.
@@ -236,21 +240,22 @@ func TestExtendCases(t *testing.T) {
 func TestFaultsOfCases(t *testing.T) {
 	const write = `write FIELD = NUMBER, as in "msg_type = 1-2" or "body-length > 4096"; comparisons are =, !=, <, <=, > and >=, and several are joined by and`
 	for line, want := range map[string]string{
-		`"msg_type" = "drop"`:                        `x:2: "msg_type" is no comparison; ` + write,
-		`"msg_type = 1 and" = "drop"`:                `x:2: "msg_type = 1 and" is no comparison; ` + write,
-		`"msg_type ~ 1" = "drop"`:                    `x:2: "msg_type ~ 1" is no comparison; ` + write,
-		`"msg_typ = 1" = "drop"`:                     `x:2: IM.Message.IMMsgData has no numeric field "msg_typ"; did you mean msg_type?`,
-		`"msg_data = 1" = "drop"`:                    `x:2: IM.Message.IMMsgData has no numeric field "msg_data"; compare from_user_id, to_session_id, msg_id, create_time, msg_type, body-length, or a field by its number, as in field 5`,
-		`"msg_type = MSG_TYPE_SINGLE_TXT" = "drop"`:  `x:2: "MSG_TYPE_SINGLE_TXT" is no number; did you mean MSG_TYPE_SINGLE_TEXT?`,
-		`"msg_type = 010" = "drop"`:                  `x:2: "010" is no number; write a number such as 17 or 0x11, or a range such as 1-2`,
-		`"msg_type = 4294967296" = "drop"`:           `x:2: "4294967296" is no number; write a number such as 17 or 0x11, or a range such as 1-2`,
-		`"msg_type = 2-1" = "drop"`:                  `x:2: the range 2-1 is empty or one number; write the lower number first`,
-		`"msg_type > 1-2" = "drop"`:                  `x:2: msg_type > 1-2 compares with a range; a range goes with = and !=`,
-		`"body-length < 0" = "drop"`:                 `x:2: body-length < 0 never holds; numbers go from 0 to 4294967295`,
-		`"field 32 = 0" = "drop"`:                    `x:2: "32" is no field number; fields have the numbers 1 to 31`,
-		`"msg_type = 1" = "drp"`:                     `x:2: unknown action "drp"; did you mean drop?`,
-		`"msg_type = 1" = 7`:                         `x:2: the rule "msg_type = 1" is not a string; write "msg_type = 1" = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`,
-		"else = \"drop\"\n\"msg_type = 1\" = 'drop'": `x:3: the case "msg_type = 1" stands behind else; write else last`,
+		`"msg_type" = "drop"`:                             `x:2: "msg_type" is no comparison; ` + write,
+		`"msg_type = 1 and" = "drop"`:                     `x:2: "msg_type = 1 and" is no comparison; ` + write,
+		`"msg_type ~ 1" = "drop"`:                         `x:2: "msg_type ~ 1" is no comparison; ` + write,
+		`"msg_typ = 1" = "drop"`:                          `x:2: IM.Message.IMMsgData has no numeric field "msg_typ"; did you mean msg_type?`,
+		`"msg_data = 1" = "drop"`:                         `x:2: IM.Message.IMMsgData has no numeric field "msg_data"; compare from_user_id, to_session_id, msg_id, create_time, msg_type, body-length, or a field by its number, as in field 5`,
+		`"msg_type = MSG_TYPE_SINGLE_TXT" = "drop"`:       `x:2: "MSG_TYPE_SINGLE_TXT" is no number; did you mean MSG_TYPE_SINGLE_TEXT?`,
+		`"msg_type = 010" = "drop"`:                       `x:2: "010" is no number; write a number such as 17 or 0x11, or a range such as 1-2`,
+		`"msg_type = 4294967296" = "drop"`:                `x:2: "4294967296" is no number; write a number such as 17 or 0x11, or a range such as 1-2`,
+		`"msg_type = 2-1" = "drop"`:                       `x:2: the range 2-1 is empty or one number; write the lower number first`,
+		`"msg_type > 1-2" = "drop"`:                       `x:2: msg_type > 1-2 compares with a range; a range goes with = and !=`,
+		`"body-length < 0" = "drop"`:                      `x:2: body-length < 0 never holds; numbers go from 0 to 4294967295`,
+		`"field 32 = 0" = "drop"`:                         `x:2: "32" is no field number; fields have the numbers 1 to 31`,
+		`"msg_type = 1" = "drp"`:                          `x:2: unknown action "drp"; did you mean drop?`,
+		`"msg_type = 1" = 7`:                              `x:2: the rule "msg_type = 1" is not a string; write "msg_type = 1" = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`,
+		"else = \"drop\"\n\"msg_type = 1\" = 'drop'":      `x:3: the case "msg_type = 1" stands behind else; write else last`,
+		"'msg_type = 1' = 'drop'\n'msg_type=1' = 'close'": `x:3: the case "msg_type = 1" stands on line 2 already; keep one`,
 		"\"field 1 = 1\" = \"drop\"\n\"field 2 = 1 and field 3 = 1 and field 4 = 1 and field 5 = 1\" = 'drop'": `x:1: the cases of CID_MSG_DATA compare 5 fields, at most 4 are possible; compare fewer fields`,
 	} {
 		end := "\nelse = 'drop'\n"

@@ -19,28 +19,28 @@ const (
 	typeI64    = binary.I64
 	typeVoid   = binary.Block
 
-	opIf       = 0x04
-	opElse     = 0x05
-	opEnd      = 0x0b
-	opReturn   = 0x0f
-	opCall     = 0x10
-	opLocalGet = 0x20
-	opLocalSet = 0x21
-	opGlobal   = 0x23
-	opI32Const = 0x41
-	opI64Const = 0x42
-	opI32Eqz   = 0x45
-	opI32Eq    = 0x46
-	opI32LtU   = 0x49
-	opI64Ne    = 0x52
-	opI64LeU   = 0x58
-	opI32And   = 0x71
-	opI32Or    = 0x72
-	opI32Shl   = 0x74
-	opI32ShrU  = 0x76
-	opI64Sub   = 0x7d
-	opI64ShrU  = 0x88
-	opI32Wrap  = 0xa7
+	opIf        = 0x04
+	opElse      = 0x05
+	opEnd       = 0x0b
+	opReturn    = 0x0f
+	opCall      = 0x10
+	opLocalGet  = 0x20
+	opLocalSet  = 0x21
+	opGlobalGet = 0x23
+	opI32Const  = 0x41
+	opI64Const  = 0x42
+	opI32Eqz    = 0x45
+	opI32Eq     = 0x46
+	opI32LtU    = 0x49
+	opI64Ne     = 0x52
+	opI64LeU    = 0x58
+	opI32And    = 0x71
+	opI32Or     = 0x72
+	opI32Shl    = 0x74
+	opI32ShrU   = 0x76
+	opI64Sub    = 0x7d
+	opI64ShrU   = 0x88
+	opI32Wrap   = 0xa7
 )
 
 // section appends a section: its id, its length in bytes, its content.

@@ -76,7 +76,7 @@ func (b *base) problem() string {
 	case b.text == "":
 		return "it is empty"
 	case strings.ContainsFunc(b.text, func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' || r == unicode.ReplacementChar }):
-		return "it has signs that no such name has"
+		return "it has characters that no such name has"
 	case !IsFile(b.text) && strings.ContainsAny(b.text, "/."):
 		return "it is neither a shipped table nor a file that ends in .toml"
 	case IsFile(b.text) && !filepath.IsLocal(filepath.FromSlash(b.text)):
@@ -173,7 +173,7 @@ func (c *chain) refusal(name, text string) (what, remedy string) {
 	}
 	switch {
 	case c.read == nil:
-		return fmt.Sprintf("it extends %q, which is not at hand where a table comes alone", text),
+		return fmt.Sprintf("it extends %q, which cannot be read where a table comes alone, as from an address", text),
 			"write it out as one table: 'switchyard policy show --table FILE'"
 	case len(c.files) > MaxBases:
 		return fmt.Sprintf("it extends %q, and more than %d tables would extend one another", text, MaxBases), "put the rules of some of them into one"
@@ -206,7 +206,8 @@ func (p *parser) extend(b *Table) {
 	}
 	var clashes [][2]span
 	t.ranges, clashes = nest(t.ranges)
-	p.clashes(clashes)
+	own := func(c [2]span) bool { return c[0].at.File == p.file && c[1].at.File == p.file }
+	p.clashes(slices.DeleteFunc(clashes, own)) // read has noted the table's own
 	if n := t.rules(); n > MaxRules {
 		p.tooLarge(p.line(p.base.key), fmt.Sprintf("the table and what it extends have %d rules", n))
 	}

@@ -164,7 +164,7 @@ func TestExtendRefuses(t *testing.T) {
 		"extends = 'c/../../a.toml'":              `dir/x.toml:1: extends names "c/../../a.toml", and it leads out of the table's folder; ` + write,
 		"extends = '/etc/a.toml'":                 `dir/x.toml:1: extends names "/etc/a.toml", and it leads out of the table's folder; ` + write,
 		"extends = 'base.wasm'":                   `dir/x.toml:1: extends names "base.wasm", and it is neither a shipped table nor a file that ends in .toml; ` + write,
-		`extends = "a\nb.toml"`:                   `dir/x.toml:1: extends names "a\nb.toml", and it has signs that no such name has; ` + write,
+		`extends = "a\nb.toml"`:                   `dir/x.toml:1: extends names "a\nb.toml", and it has characters that no such name has; ` + write,
 		"extends = 'none.toml'":                   `dir/x.toml:1: it extends "none.toml": file does not exist; ` + write,
 		"extends = 'x.toml'":                      `dir/x.toml:1: it extends "x.toml", which extends this table: x.toml, x.toml; remove one of these, so that the last one extends no other`,
 		"extends = 'a.toml'":                      `dir/b.toml:1: it extends "a.toml", which extends this table: a.toml, b.toml, a.toml; remove one of these, so that the last one extends no other`,
@@ -172,18 +172,19 @@ func TestExtendRefuses(t *testing.T) {
 		"extends = 'config.toml'":                 `dir/config.toml:1: neither [route] nor [service.SERVICE] is there: this is no routing table; write sections as [route] and rules as COMMAND = "action"`,
 		"extends = 'empty.toml'":                  `dir/empty.toml:1: the table has no rule; write at least [route] and else = "drop, log"`,
 		"extends = 'bad.toml'\n[route]\nq='drop'": "dir/x.toml:3: unknown command \"q\"; write its name as in docs/protocol.md, or its id, such as 0x0301\n" + `dir/bad.toml:2: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?`,
-		"extends = 'ranges.toml'\n[route]\n0x0780-0x0800 = 'drop'": `dir/x.toml:3: the range 0x0780-0x0800 overlaps 0x0700-0x07ff on line 3 of ranges.toml, and neither holds the other; part them, or put one inside the other`,
-		"extends = 'many.toml'\n[route]\n0xffff = 'drop'":          `dir/x.toml:1: the table and what it extends have 4097 rules, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`,
-		"[route]\nextends = 'a.toml'":                              `dir/x.toml:2: unknown command "extends"; write it above the first section` + "\n" + `dir/x.toml:2: unknown action "a.toml"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`,
-		"extend = 'a.toml'\n[route]\nelse='drop'":                  `dir/x.toml:1: extend stands outside of a section; did you mean extends?`,
-		"extends = 'a.toml'\nsecret = 'x'":                         `dir/x.toml:1: neither [route] nor [service.SERVICE] is there: this is no routing table; write sections as [route] and rules as COMMAND = "action"`,
+		"extends = 'ranges.toml'\n[route]\n0x0780-0x0800 = 'drop'":     `dir/x.toml:3: the range 0x0780-0x0800 overlaps 0x0700-0x07ff on line 3 of ranges.toml, and neither holds the other; part them, or put one inside the other`,
+		"extends = 'ranges.toml'\n[route]\n1-5 = 'drop'\n4-9 = 'drop'": `dir/x.toml:4: the range 4-9 overlaps 1-5 on line 3, and neither holds the other; part them, or put one inside the other`,
+		"extends = 'many.toml'\n[route]\n0xffff = 'drop'":              `dir/x.toml:1: the table and what it extends have 4098 rules, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`,
+		"[route]\nextends = 'a.toml'":                                  `dir/x.toml:2: unknown command "extends"; write it above the first section` + "\n" + `dir/x.toml:2: unknown action "a.toml"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`,
+		"extend = 'a.toml'\n[route]\nelse='drop'":                      `dir/x.toml:1: extend stands outside of a section; did you mean extends?`,
+		"extends = 'a.toml'\nsecret = 'x'":                             `dir/x.toml:1: neither [route] nor [service.SERVICE] is there: this is no routing table; write sections as [route] and rules as COMMAND = "action"`,
 	} {
 		_, err := Extend("dir/x.toml", []byte(src), from(files))
 		if err == nil || err.Error() != want {
 			t.Errorf("%q:\ngot  %v\nwant %s", src, err, want)
 		}
 	}
-	const alone = `x:1: it extends "teamtalk", which is not at hand where a table comes alone; write it out as one table: 'switchyard policy show --table FILE'`
+	const alone = `x:1: it extends "teamtalk", which cannot be read where a table comes alone, as from an address; write it out as one table: 'switchyard policy show --table FILE'`
 	if _, err := Parse("x", []byte("extends = 'teamtalk'")); err == nil || err.Error() != alone {
 		t.Errorf("got  %v\nwant %s", err, alone)
 	}

@@ -145,7 +145,7 @@ func (r rule) code(b []byte, f frame) []byte {
 		for i, one := range c.when {
 			value := []byte{opLocalGet, f.length}
 			if one.field > 0 {
-				value = []byte{opGlobal, globalValue + byte(slices.Index(fields, one.field))}
+				value = []byte{opGlobalGet, globalValue + byte(slices.Index(fields, one.field))}
 			}
 			b = one.code(b, value)
 			if i > 0 {
@@ -200,7 +200,7 @@ func (m *module) function(name string, signature, code []byte) {
 	typeIndex := m.count(binary.SectionType) + len(m.types)
 	m.types = append(m.types, signature)
 	m.functions = append(m.functions, binary.AppendU(nil, uint64(typeIndex)))
-	m.exports = append(m.exports, binary.AppendU(append(binary.AppendSized(nil, []byte(name)), exportFunc), uint64(index)))
+	m.exports = append(m.exports, binary.AppendU(append(sized([]byte(name)), exportFunc), uint64(index)))
 	m.code = append(m.code, sized(code))
 }
 
@@ -214,7 +214,7 @@ func (m *module) count(id int) int {
 
 // bytes returns the module: each section is what was parsed and what was added.
 func (m *module) bytes() []byte {
-	added := map[int][][]byte{sectionType: m.types, sectionFunction: m.functions, sectionExport: m.exports, sectionCode: m.code}
+	added := map[int][][]byte{binary.SectionType: m.types, binary.SectionFunction: m.functions, binary.SectionExport: m.exports, binary.SectionCode: m.code}
 	b := []byte(binary.Preamble)
 	for _, id := range []int{binary.SectionType, binary.SectionFunction, binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionCode} {
 		var items []byte

@@ -15,7 +15,7 @@ import (
 //	     ─▶ keys, nest       rules by rank, with the faults of all of them
 //	     ─▶ …Intervals       for each rank, intervals of ids that cover all values
 //	     ─▶ tree             a binary search of the intervals, as nested ifs
-//	     ─▶ Module           the sections around that code
+//	     ─▶ Module           the sections around that code; inspect.go adds what cases need
 //
 // A table with CID_OTHER_HEARTBEAT = "consume", the range 0x0720-0x072f and else has the
 // intervals

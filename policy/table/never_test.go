@@ -18,7 +18,7 @@ func TestRowsThatNeverDecide(t *testing.T) {
 	}
 	for cases, dead := range map[string]bool{ // whether the last one never decides
 		"msg_type = 1": false, "msg_type = 1 and msg_type = 2": true, "msg_type > 3 and msg_type <= 4": false, "msg_type > 3 and msg_type < 4": true,
-		"msg_type = 1; msg_type = 1": true, "msg_type = 1; msg_type = 2; msg_type = 1-2": true, "msg_type = 1; msg_type = 1-2": false,
+		"msg_type = 1; msg_type = 0x1": true, "msg_type = 1; msg_type = 2; msg_type = 1-2": true, "msg_type = 1; msg_type = 1-2": false,
 		"msg_type = 1; msg_type = 1 and body-length > 4": true, "msg_type = 1 and body-length > 4; msg_type = 1": false,
 		"body-length > 4; msg_type = 1": false, "body-length > 4; msg_type = 1 and body-length = 9": true,
 		"msg_type != 1; msg_type = 1": false, "msg_type != 1; msg_type = 2": true, "msg_type != 1; msg_type = 1; msg_type >= 0": true,
@@ -31,9 +31,6 @@ func TestRowsThatNeverDecide(t *testing.T) {
 		b.WriteString("[route.CID_MSG_DATA]\n")
 		lines := 1
 		for _, c := range strings.Split(cases, "; ") {
-			if strings.Contains(b.String(), `"`+c+`"`) {
-				c += " " // another spelling of the same condition, as keys must differ
-			}
 			b.WriteString(`"` + c + "\" = 'drop'\n")
 			lines++
 		}
@@ -47,7 +44,7 @@ func TestRowsThatNeverDecide(t *testing.T) {
 
 // Rows of a base that the table replaces are no mistake.
 func TestRowsOfABaseThatNeverDecide(t *testing.T) {
-	base := from(map[string]string{"b.toml": "[route]\n0x0301-0x0302 = 'drop'\n[route.CID_MSG_DATA_ACK]\n'body-length=1'='drop'\n'body-length = 1'='drop'\nelse='drop'"})
+	base := from(map[string]string{"b.toml": "[route]\n0x0301-0x0302 = 'drop'\n[route.CID_MSG_DATA_ACK]\n'body-length=1'='drop'\n'body-length=0x1'='drop'\nelse='drop'"})
 	table, err := Extend("x", []byte("extends='b.toml'\nroute.CID_MSG_DATA='drop'"), base)
 	if err != nil {
 		t.Fatal(err)

@@ -66,9 +66,8 @@ func (p *parser) read(src []byte) {
 	}
 	p.keys()
 	var clashes [][2]span
-	if p.table.ranges, clashes = nest(p.table.ranges); len(clashes) > 0 {
-		p.clashes(clashes)
-	}
+	p.table.ranges, clashes = nest(p.table.ranges)
+	p.clashes(clashes)
 }
 
 // keys reads every section and rule in the order of the text.
@@ -103,9 +102,10 @@ func (p *parser) keys() {
 	}
 }
 
-// significant cuts off what stands below a rule or an unknown section, which has one fault:
+// significant cuts off what stands below a rule, which reads its cases itself, or below an unknown
+// section, which has one fault:
 //
-//	route.CID_X.y               route.CID_X           a rule that is no string
+//	route.CID_X.y               route.CID_X           a rule with cases
 //	service.SID_FILE.CID_X.y    service.SID_FILE.CID_X
 //	routes.CID_X                routes                an unknown section
 func (p *parser) significant(key toml.Key) toml.Key {

@@ -89,8 +89,8 @@ import (
 // MaxSize is the largest table that Parse reads, in bytes.
 const MaxSize = 1 << 20
 
-// MaxRules is the largest number of rules in one table. TeamTalk's protocol has
-// 94 commands and 8 services.
+// MaxRules is the largest number of rules in one table, with its cases and those of the tables that
+// it extends. TeamTalk's protocol has 94 commands and 8 services.
 const MaxRules = 4096
 
 // Otherwise is the verdict of a table without else, and what the original does with

@@ -13,7 +13,7 @@ import (
 
 // Text returns the table as one text, with the rules of those that it extends and without extends.
 // Equal tables have equal texts, on every machine, and the text is a table with the same module.
-// Behind each rule stands where it comes from:
+// A comment says where each rule comes from:
 //
 //	[route]
 //	CID_MSG_DATA = "broadcast-all"  # line 4
@@ -106,14 +106,11 @@ func (t *Table) pairsOf(service pdu.ServiceID) (pairs []pair) {
 	return pairs
 }
 
-// rules returns how many rules the table has.
+// rules returns how many rules its text has: also an else that no table wrote.
 func (t *Table) rules() int {
-	n := len(t.pairs) + len(t.commands) + len(t.ranges) + len(t.services)
+	n := len(t.pairs) + len(t.commands) + len(t.ranges) + len(t.services) + 1
 	for _, r := range t.conditional() {
-		n += len(r.cases)
-	}
-	if t.otherwise.at.Line > 0 {
-		n++
+		n += len(r.cases) + 1 // and their else
 	}
 	return n
 }
