@@ -129,7 +129,7 @@ var commandFacts = []struct {
 		{fmt.Sprint(exitUsage), "The command line is wrong."},
 		{fmt.Sprint(exitData), "A file that the command line names is not what it should be."},
 		{fmt.Sprint(exitUnavailable), "An address cannot be listened on, or a server or tool is not available."},
-		{fmt.Sprint(exitNotYet), "What policy status --wait waits for has not happened in time; upgrade: the server is busy."},
+		{fmt.Sprint(exitNotYet), "What policy status --wait or send --expect waits for has not happened in time; upgrade: the server is busy."},
 		{fmt.Sprint(exitInternal), "A fault of Switchyard's own; upgrade: the new program could not take over."},
 		{fmt.Sprint(exitConfig), "The configuration or a policy is refused. As with 64, starting again does not help."},
 	}},

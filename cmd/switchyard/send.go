@@ -23,6 +23,9 @@ import (
 	"switchyard/proxy/cases"
 )
 
+// writeTime is how long a hub may take to accept the PDUs, whatever --wait says.
+const writeTime = 10 * time.Second
+
 // sendOptions are the flags of send.
 type sendOptions struct {
 	targetOptions
@@ -115,19 +118,33 @@ func (s *sendOptions) run(ctx context.Context, o *options, args []string, stdout
 	}
 	defer conn.Close()
 	begun := time.Now()
-	conn.SetDeadline(begun.Add(s.wait))
+	conn.SetReadDeadline(begun.Add(s.wait))
+	conn.SetWriteDeadline(begun.Add(max(s.wait, writeTime)))
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(begun) })()
+	unsent := s.write(conn, pdus, stderr)
+	if errors.Is(unsent, os.ErrDeadlineExceeded) {
+		return unsent
+	}
+	// A hub that closes the connection meanwhile may have sent something before.
+	if err := s.answers(conn, begun, stdout, stderr); err != nil {
+		return err
+	}
+	return unsent
+}
+
+// write sends the PDUs, and prints those that were sent as a whole.
+func (s *sendOptions) write(conn net.Conn, pdus [][]byte, stderr io.Writer) error {
 	for _, p := range pdus {
-		// A hub that closes meanwhile may have sent something before, so a failed write is no end.
+		command := pdu.ParseHeader(p).Command
 		if _, err := conn.Write(p); err != nil {
-			break
+			return unavailableError{fmt.Errorf("%v was not sent as a whole: %w; does the hub still read from its peers? See its log", command, err)}
 		}
 		s.print(stderr, "sent", p)
-		if m := message.Read(pdu.ParseHeader(p).Command, p[pdu.HeaderLen:]); m != nil && proto.CheckInitialized(m.Interface()) != nil {
+		if m := message.Read(command, p[pdu.HeaderLen:]); m != nil && proto.CheckInitialized(m.Interface()) != nil {
 			fmt.Fprintf(stderr, "its body lacks required fields of %s, so that a receiver may refuse it\n", m.Descriptor().FullName())
 		}
 	}
-	return s.answers(conn, begun, stdout, stderr)
+	return nil
 }
 
 // pdus returns the PDUs to send: what the flags announce, and the one that the arguments describe.

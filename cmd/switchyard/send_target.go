@@ -29,7 +29,7 @@ func (t *targetOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&t.hub, "hub", "", "`address` of the hub (default the configuration's first listener)")
 	f.StringVar(&t.proxy, "proxy", "", "send a PROXY header that names this `source`, such as 192.0.2.7")
-	f.BoolVar(&t.tls, "tls", false, "use TLS; so do the next four")
+	f.BoolVar(&t.tls, "tls", false, "use TLS, as with --ca, --cert or --server-name")
 	f.StringVar(&t.ca, "ca", "", "PEM `file` of the CAs that vouch for the hub (default the system's, or the listener's certificate)")
 	f.StringVar(&t.cert, "cert", "", "PEM `file` of the client's certificate, for mutual TLS")
 	f.StringVar(&t.key, "key", "", "PEM `file` of its private key")

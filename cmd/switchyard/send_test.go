@@ -121,11 +121,26 @@ func TestSendEnds(t *testing.T) {
 	_, stderr := sends(t, exitNotYet, "CID_OTHER_HEARTBEAT", "--hub", hub, "--wait", "0s", "--expect", statusResponse)
 	says(t, stderr, statusResponse+" did not come back within 0s")
 	_, stderr = sends(t, exitStopped, "0x0999", "--hub", hub, "--wait", "0s")
-	says(t, stderr, "nothing came back within 0s; what goes to other peers does not come back")
+	says(t, stderr, "sent 0x0999", "nothing came back within 0s; what goes to other peers does not come back")
 	_, stderr = sends(t, exitForced, "CID_MSG_READ_ACK", "--hub", hub, "--wait", "1m")
 	says(t, stderr, "the hub closed the connection after", "its log says why")
 	_, stderr = sends(t, exitUnavailable, "CID_OTHER_HEARTBEAT", "--hub", "127.0.0.1:1")
 	says(t, stderr, "connect to 127.0.0.1:1", "does a hub listen there")
+}
+
+// A PDU that the hub does not accept in time is an error, and is not printed as sent.
+func TestSendToAHubThatDoesNotRead(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	near.SetWriteDeadline(time.Now())
+	var s sendOptions
+	var stderr bytes.Buffer
+	err := s.write(near, [][]byte{pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil)}, &stderr)
+	if exitCode(err) != exitUnavailable || stderr.Len() > 0 {
+		t.Errorf("exit code %d for %v\n%s", exitCode(err), err, stderr.String())
+	}
+	says(t, fmt.Sprint(err), "CID_OTHER_HEARTBEAT was not sent as a whole")
 }
 
 // A server of something else is recognized by what it sends.
