@@ -92,7 +92,7 @@ func (o *options) hub() (*msgserver.Hub, error) {
 	return h, nil
 }
 
-// mostOfFile is how long a msgserver.conf may be; the original's has 1 KiB.
+// mostOfFile is how long a msgserver.conf may be, in bytes; the original's has 1 KiB.
 const mostOfFile = 1 << 20
 
 // readFleet reads the files that can be read, each once.

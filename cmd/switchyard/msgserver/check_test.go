@@ -46,6 +46,7 @@ func TestRead(t *testing.T) {
 		{"no address to connect to", "RouteServerIP1=0.0.0.0\nRouteServerPort1=8200\n", "0.0.0.0:8200", []string{"nothing can be connected to at 0.0.0.0"}},
 		{"ports", "RouteServerIP1=10.1.0.4\nRouteServerPort1=78200\nRouteServerIP2=10.1.0.5\nRouteServerPort2=82OO\n", "10.1.0.4:0 10.1.0.5:0", []string{`f:2: RouteServerPort1: "78200" is not a port`, `f:4: RouteServerPort2: "82OO" is not a port`}},
 		{"the same twice", "RouteServerIP1=10.1.0.4\nRouteServerPort1=8200\nRouteServerIP2=10.1.0.4\nRouteServerPort2=8200\n", "10.1.0.4:8200 10.1.0.4:8200", []string{"f:3: RouteServerIP1 and RouteServerIP2 are the same route server"}},
+		{"the same three times", "RouteServerIP1=10.1.0.4\nRouteServerPort1=8200\nRouteServerIP2=10.1.0.4\nRouteServerPort2=8200\nRouteServerIP3=10.1.0.4\nRouteServerPort3=8200\n", "10.1.0.4:8200 10.1.0.4:8200 10.1.0.4:8200", []string{"f:3: RouteServerIP1 and RouteServerIP2", "f:5: RouteServerIP1 and RouteServerIP3"}},
 		{"long comment", "# " + long + "\n" + two, "10.1.0.4:8200 10.1.0.5:8200", nil},
 		{"long comment with a setting", "#" + strings.Repeat("x", bytesAtOnce-1) + "RouteServerIP1=10.1.0.3\n" + two, "10.1.0.3:8200 10.1.0.5:8200", []string{"f:1: the line is longer than 255 bytes", "f:2: RouteServerIP1 is set in line 1 already"}},
 		{"long value", "aesKey=" + long + "\n" + two, "10.1.0.4:8200 10.1.0.5:8200", []string{"f:1: the line is longer than 255 bytes"}},

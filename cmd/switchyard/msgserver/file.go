@@ -13,9 +13,9 @@ type File struct {
 	Name    string
 	Servers []Server // the route servers that msg_server connects to, in its order
 
-	all      []setting          // in the order of their lines
-	counts   map[string]setting // of each key the one that msg_server takes
-	findings []Finding
+	all       []setting          // in the order of their lines
+	effective map[string]setting // of each key the first one, which msg_server takes
+	findings  []Finding
 }
 
 // A Finding is something that is wrong, or that may not be meant.
@@ -51,7 +51,7 @@ const byteOrderMark = "\xef\xbb\xbf"
 // Read reads the text of the file of that name. It never fails: what msg_server does not
 // understand, it ignores.
 func Read(name string, text []byte) *File {
-	f := &File{Name: name, counts: make(map[string]setting)}
+	f := &File{Name: name, effective: make(map[string]setting)}
 	if bytes.IndexByte(text, 0) >= 0 {
 		f.fault(0, "the file has zero bytes, as in UTF-16, at which msg_server ends a line", "save it as UTF-8 without a byte order mark")
 		return f
@@ -92,11 +92,11 @@ func (f *File) readPiece(piece []byte, line int) {
 	}
 	s := setting{key, value, line}
 	f.all = append(f.all, s)
-	if before, twice := f.counts[key]; twice {
+	if before, twice := f.effective[key]; twice {
 		f.fault(line, fmt.Sprintf("%s is set in line %d already, and msg_server takes the first", key, before.line), "remove one of the two")
 		return
 	}
-	f.counts[key] = s
+	f.effective[key] = s
 }
 
 // checkText looks for what editors of other systems do to keys and values.

@@ -31,8 +31,8 @@ var (
 // that lacks an address or a port (read_server_config in the original's base/ServInfo.cpp).
 func (f *File) readServers() {
 	for n := 1; ; n++ {
-		host, hasHost := f.counts[fmt.Sprintf("RouteServerIP%d", n)]
-		port, hasPort := f.counts[fmt.Sprintf("RouteServerPort%d", n)]
+		host, hasHost := f.effective[fmt.Sprintf("RouteServerIP%d", n)]
+		port, hasPort := f.effective[fmt.Sprintf("RouteServerPort%d", n)]
 		if !hasHost || !hasPort {
 			break
 		}
@@ -88,13 +88,18 @@ func (f *File) checkSpelling(s setting) {
 	f.fault(s.line, fmt.Sprintf("msg_server knows no key %q", s.key), fmt.Sprintf("write RouteServer%s%s; the numbers begin at 1", kind, number))
 }
 
-// checkRepeated reports a route server that is in the list twice.
+// checkRepeated reports each route server that stands in the list before.
 func (f *File) checkRepeated() {
+	first := make(map[netip.AddrPort]int)
 	for i, s := range f.Servers {
-		for j, before := range f.Servers[:i] {
-			if s.sound() && before.sound() && s.Addr == before.Addr && s.Port == before.Port {
-				f.fault(s.Line, fmt.Sprintf("RouteServerIP%d and RouteServerIP%d are the same route server, which this msg_server then connects to twice, and receives everything twice", j+1, i+1), "name it once")
-			}
+		if !s.sound() {
+			continue
+		}
+		at := netip.AddrPortFrom(s.Addr, s.Port)
+		if before, twice := first[at]; twice {
+			f.fault(s.Line, fmt.Sprintf("RouteServerIP%d and RouteServerIP%d are the same route server, which this msg_server then connects to twice, and receives everything twice", before+1, i+1), "name it once")
+		} else {
+			first[at] = i
 		}
 	}
 }
