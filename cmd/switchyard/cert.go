@@ -46,12 +46,7 @@ func certDev(stdout, stderr io.Writer) *cobra.Command {
 			"The CA vouches for these names and hosts only, and its key is not kept: for other\n" +
 			"certificates, make another folder. In production, use a CA of your own.",
 		Example: "  switchyard cert dev --client ms1 --client ms2 certs >>config.toml",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usageError{fmt.Errorf("dev takes no argument %q; see '%s --help'", args[1], c.CommandPath())}
-			}
-			return nil
-		},
+		Args:    optional("FOLDER"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			folder := "dev-certs"
 			if len(args) > 0 {
@@ -86,6 +81,9 @@ var (
 func checkRequest(folder string, r devcert.Request) error {
 	if strings.ContainsFunc(folder, func(r rune) bool { return r < ' ' || strings.ContainsRune(`"\'`, r) }) || folder == "" {
 		return fmt.Errorf("%q cannot be the folder, as the configuration is to name it; use another name", folder)
+	}
+	if filepath.Clean(folder) == "." {
+		return fmt.Errorf("%q is the working directory, which cannot be replaced; name a new folder in it", folder)
 	}
 	for i, name := range r.Clients {
 		switch {
@@ -123,6 +121,7 @@ func printTLS(w io.Writer, folder string, r devcert.Request) error {
 		listen, host = "0.0.0.0", r.Hosts[remote]
 	}
 	client := r.Clients[0]
+	word := func(name string) string { return shellWord(file(name)) }
 	_, err := fmt.Fprintf(w, `[[listener]]
 address = "%[1]s:8243"
 tls.certificate = "%[3]s"
@@ -130,10 +129,10 @@ tls.key = "%[4]s"
 tls.client_ca = "%[5]s"
 
 # Serve with it, connect as %[2]s, and look for its name in 'switchyard top --once':
-#   openssl s_client -connect %[6]s -CAfile %[5]s -verify_return_error -brief \
-#       -cert %[7]s -key %[8]s
+#   openssl s_client -connect %[6]s -CAfile %[7]s -verify_return_error -brief \
+#       -cert %[8]s -key %[9]s
 # Without -cert and -key the hub refuses the connection as tls-no-certificate.
-`, listen, client, file("hub.pem"), file("hub.key"), file("ca.pem"), net.JoinHostPort(host, "8243"), file(client+".pem"), file(client+".key"))
+`, listen, client, file("hub.pem"), file("hub.key"), file("ca.pem"), net.JoinHostPort(host, "8243"), word("ca.pem"), word(client+".pem"), word(client+".key"))
 	return err
 }
 

@@ -48,6 +48,7 @@ func TestCertDevRefuses(t *testing.T) {
 		"--valid long":              "invalid argument",
 		"one two":                   `takes no argument "two"`,
 		"a\"b":                      "cannot be the folder",
+		"./":                        "name a new folder in it",
 	} {
 		var out bytes.Buffer
 		if code := run(append([]string{"cert", "dev"}, strings.Fields(args)...), nil, &out, &out); code != exitUsage || !strings.Contains(out.String(), want) {

@@ -45,12 +45,7 @@ func demoCommand(stdout, stderr io.Writer) *cobra.Command {
 			"end, or in FOLDER, which stays: there the table of an earlier demo is used again. It listens on\n" +
 			"the loopback only, on other ports if the usual ones are taken.",
 		Example: "  switchyard demo\n  switchyard demo --for 1h --rate 500 --servers 10 --users 2000 /tmp/demo",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exactly("FOLDER")(c, args)
-			}
-			return nil
-		},
+		Args:    optional("FOLDER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := d.check(c); err != nil {
 				return err

@@ -64,6 +64,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// optional permits one argument of that name.
+func optional(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return exactly(name)(c, args)
+		}
+		return nil
+	}
+}
+
 // A loadedPolicy is a policy of the command line, loaded in the same engine as in serve.
 type loadedPolicy struct {
 	source.Module

@@ -10,7 +10,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/netip"
@@ -162,7 +164,10 @@ func encode(kind string, der []byte) []byte {
 // folder of that name is replaced, anything else refused.
 func Write(folder string, files []File) error {
 	there, err := os.ReadDir(folder)
-	if len(there) > 0 {
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; name a new folder", err)
+	case len(there) > 0:
 		return fmt.Errorf("%s is there and not empty; nothing is replaced, so name another folder", folder)
 	}
 	empty := err == nil
