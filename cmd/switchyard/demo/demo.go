@@ -182,7 +182,7 @@ func (f *fleet) close() (t Totals) {
 	end := time.Now().Add(closingTime)
 	for _, s := range f.servers {
 		if s.conn != nil {
-			s.finish(end)
+			s.finish()
 		}
 	}
 	for _, s := range f.servers {

@@ -9,8 +9,8 @@ import (
 // who are online.
 const logins = 100
 
-// mix is what users do, and how often: by weight, of total. The last three are what a hub drops, and
-// says so in its log.
+// mix is what users do, and how often: by weight, of total. A hub drops the last three, and logs
+// that.
 var mix = []struct {
 	weight int
 	pdu    func(f *fleet, user uint32) []byte // that the user's server sends

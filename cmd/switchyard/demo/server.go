@@ -43,8 +43,7 @@ func (s *server) hasEnded() bool { return s.conn != nil && len(s.ended) > 0 }
 
 // finish says that nothing more will come from the server. The hub then writes what is due to it,
 // and closes.
-func (s *server) finish(end time.Time) {
-	s.conn.SetReadDeadline(end)
+func (s *server) finish() {
 	if tcp, ok := s.conn.(interface{ CloseWrite() error }); ok {
 		tcp.CloseWrite()
 	} else {
