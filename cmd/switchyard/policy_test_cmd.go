@@ -12,14 +12,14 @@ import (
 	"switchyard/proxy/cases"
 )
 
-// policyTest runs a file of cases on a policy.
+// policyTest runs a file of test cases on a policy.
 func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "test POLICY CASES",
-		Short: "Run a file of cases on a policy",
-		Long: "Run a file of cases on a policy: how a PDU is routed, given its sender and which peers\n" +
+		Short: "Run a file of test cases on a policy",
+		Long: "Run a file of test cases on a policy: how a PDU is routed, given its sender and which peers\n" +
 			"hold which users. Exits with 1 if a case fails, 65 if the file is faulty.\n" +
 			"docs/policies.md says how cases are written, plugins/teamtalk/cases.toml has some.",
 		Args: exactly("POLICY", "file of CASES"),
