@@ -110,10 +110,11 @@ func Bases(path string) (files []string) {
 			break
 		}
 		name = table.Base(name, src)
-		if file := baseFile(path, name); !table.IsFile(name) || file == path || slices.Contains(files, file) {
+		file := baseFile(path, name)
+		if !table.IsFile(name) || file == path || slices.Contains(files, file) {
 			break
 		}
-		files = append(files, baseFile(path, name))
+		files = append(files, file)
 	}
 	return files
 }

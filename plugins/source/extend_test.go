@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"switchyard/pdu"
+	"switchyard/policy/abi"
 )
 
 // saveAll writes files into a folder.
@@ -57,6 +58,23 @@ func TestExtendedTable(t *testing.T) {
 	saveAll(t, dir, map[string]string{"b/common.toml": "extends = 'teamtalk'\n[route]\nCID_FILE_NOTIFY = 'broadcast-all'\n"})
 	if second, err := find("file:routes.toml", dir, 1<<20); err != nil || second.FileSHA256 == first.FileSHA256 || second.SHA256 == first.SHA256 {
 		t.Errorf("with another base: %v, file %s, module %s", err, second.FileSHA256, second.SHA256)
+	}
+}
+
+// A base may be a symbolic link out of the folder: whoever can make one can also write the table.
+func TestBaseIsASymbolicLink(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	saveAll(t, elsewhere, map[string]string{"common.toml": "[route]\nCID_MSG_DATA = 'drop'\n"})
+	saveAll(t, dir, map[string]string{"routes.toml": "extends = 'base.toml'\n"})
+	if err := os.Symlink(filepath.Join(elsewhere, "common.toml"), filepath.Join(dir, "base.toml")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := find("file:routes.toml", dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Table.Verdict(pdu.SID_MSG, pdu.CID_MSG_DATA); got != abi.Drop {
+		t.Errorf("got %v", got)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 // maxSources bounds the places that one decision names.
 const maxSources = 4
 
-// explain adds to the decision about the commands from first to last where it is written, and its
-// cases.
+// explain completes the decision about the commands from first to last: where its rules are written,
+// and which cases they have.
 func (t *Table) explain(d *Decision, first, last pdu.CommandID, scope Scope) {
 	d.Sources = t.sources(first, last, scope)
 	if service, ok := t.exampleFor(first, scope); ok && d.Decided != Constant {
