@@ -97,53 +97,61 @@ func (h *Hub) RestoreUnderway(all Underway) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o := h.order
-	vacant := make(map[uint64]*Seat)
-	seat := func(session uint64) *Seat {
-		s := h.numbered[session]
-		if s == nil {
-			s = vacant[session]
-		}
-		if s == nil {
-			s = h.vacantSeat(session)
-			vacant[session] = s
-		}
-		return s
-	}
-	in := maps.Clone(o.sessions)
+	in, vacant := maps.Clone(o.sessions), make(map[uint64]*Seat)
 	for i := range all.Said {
 		st := &all.Said[i]
 		if hubOf(st.Session) != o.hub {
 			return fmt.Errorf("session %d of another hub is under way here", st.Session)
 		}
-		kept := o.take()
-		kept.restore(st)
-		kept.seat = seat(st.Session)
+		h.restoreSaid(st, h.seatOf(st.Session, vacant), g)
 		switch st.Kind {
-		case order.Batch, 0:
-			g.Acquire()
-			kept.generation = g
 		case order.Joined:
 			in[st.Session] = ordered{}
 		case order.Left:
-			kept.seat.back = make(chan struct{})
 			delete(in, st.Session)
 		}
-		for i := range kept.runs {
-			if !kept.made {
-				o.pdus += uint64(kept.runs[i].pdus)
-			}
-		}
-		o.push(kept)
 	}
 	for _, session := range slices.Sorted(maps.Keys(in)) {
 		if hubOf(session) == o.hub && h.numbered[session] == nil {
-			h.sayLeft(seat(session))
+			h.sayLeft(h.seatOf(session, vacant))
 		}
 	}
 	if o.pdus != o.imported {
 		return fmt.Errorf("%d PDUs are under way, but the counts say %d", o.pdus, o.imported)
 	}
 	return h.restoreAside(all.Aside)
+}
+
+// seatOf returns the session's seat, or a vacant one if it has not moved. Called under mu.
+func (h *Hub) seatOf(session uint64, vacant map[uint64]*Seat) *Seat {
+	if s := h.numbered[session]; s != nil {
+		return s
+	}
+	if vacant[session] == nil {
+		vacant[session] = h.vacantSeat(session)
+	}
+	return vacant[session]
+}
+
+// restoreSaid puts a record, or questions, behind all that is under way. Called under mu.
+func (h *Hub) restoreSaid(st *SaidState, s *Seat, g *policy.Generation) {
+	o := h.order
+	kept := o.take()
+	kept.restore(st)
+	kept.seat = s
+	switch st.Kind {
+	case order.Batch, 0:
+		g.Acquire()
+		kept.generation = g
+	case order.Left:
+		s.back = make(chan struct{})
+	}
+	for i := range kept.runs {
+		if !kept.made {
+			o.pdus += uint64(kept.runs[i].pdus)
+		}
+	}
+	o.push(kept)
 }
 
 // restoreAside sets what standby sessions have reported. Called under mu.
