@@ -95,6 +95,16 @@ func TestBasesOfFaultyTables(t *testing.T) {
 	}
 }
 
+// A fault of the syntax elsewhere does not hide what a table extends.
+func TestExtendedTableWithASyntaxFault(t *testing.T) {
+	dir := t.TempDir()
+	saveAll(t, dir, map[string]string{"routes.toml": "extends = 'teamtalk'\n[route]\nCID_MSG_DATA = 'drop'\nCID_MSG_DATA = 'close'\n"})
+	_, err := find("file:routes.toml", dir, 1000)
+	if err == nil || !strings.Contains(err.Error(), "routes.toml:4: route.CID_MSG_DATA stands on line 3 already") || strings.Contains(err.Error(), "extends") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestExtendedTableRefused(t *testing.T) {
 	dir := t.TempDir()
 	saveAll(t, dir, map[string]string{"base.toml": "[route]\nelse = 'drop'\n", "folder.toml/x": "", "large.toml": "# " + strings.Repeat("x", 2000)})

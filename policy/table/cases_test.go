@@ -275,6 +275,8 @@ func TestFaultsOfCases(t *testing.T) {
 		"[route.CID_MSG_DATA]\n" + many.String() + "else = 'drop'":           `x:1: CID_MSG_DATA has 65 cases, at most 64 are possible; write ranges, such as msg_type = 1-2`,
 		"[route.CID_MSG_DATA]\n\"msg_type = 1\" = 'drop'\n":                  `x:1: the cases of CID_MSG_DATA have no else; write what happens if none of them holds, as in else = "broadcast-except-sender"`,
 		"[route.CID_MSG_DATA]\nelse = 'drop'\n":                              `x:1: CID_MSG_DATA has no case but else; write it as a rule: CID_MSG_DATA = "drop"`,
+		"[route.CID_MSG_DTA]\n\"body-length = 1\" = 'drop'\nelse = 'drop'":   `x:1: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?`,
+		"[service.SID_FILE.CID_FILE_NOTIFI]\nelse = 'drop'":                  `x:1: unknown command "CID_FILE_NOTIFI"; did you mean CID_FILE_NOTIFY?`,
 		"[route.0x0999]\n\"abc = 1\"='drop'\nelse = 'drop'":                  `x:2: the command has no known message to find the field "abc" in; compare body-length, or a field by its number, as in field 5`,
 	} {
 		if _, err := Parse("x", []byte(src)); err == nil || err.Error() != want {

@@ -44,13 +44,10 @@ func Extend(name string, src []byte, read Reader) (*Table, error) {
 }
 
 // Base returns the name of the table that the text extends, as a Reader gets it if the text is the
-// file of that name; empty if it extends none or the name is faulty.
+// file of that name; empty if it extends none or the name is faulty. Faults elsewhere do not matter.
 func Base(file string, src []byte) string {
-	if len(src) > MaxSize {
-		return ""
-	}
-	s := source{doc: tomlpos.Scan(src)}
-	if s.values, _ = s.doc.Decode(); s.doc.Line(keyExtends) == 0 {
+	var s source
+	if !s.decode(src) || s.doc.Line(keyExtends) == 0 {
 		return ""
 	}
 	text, _ := s.values[keyExtends].(string)

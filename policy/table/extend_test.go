@@ -192,7 +192,7 @@ func TestExtendRefuses(t *testing.T) {
 
 func TestBase(t *testing.T) {
 	for src, want := range map[string]string{
-		"extends = 'b.toml'": "dir/b.toml", "extends = 'c/b.toml'\n[route": "", "[route]\nextends = 'b.toml'": "", "extends = 'teamtalk'\n[route]": "teamtalk",
+		"extends = 'b.toml'": "dir/b.toml", "extends = 'c/b.toml'\n[route": "dir/c/b.toml", "[route]\nextends = 'b.toml'": "", "extends = 'teamtalk'\n[route]": "teamtalk",
 		"extends = '../b.toml'": "", "extends = 7": "", "": "", "extends": "",
 	} {
 		if got := Base("dir/a.toml", []byte(src)); got != want {

@@ -174,7 +174,7 @@ func (p *parser) rule(key toml.Key) {
 	}
 	id, known := p.command(key, word)
 	if !known {
-		p.verdict(key, anyMessage)
+		p.actionOfUnknown(key)
 		return
 	}
 	if r, ok := p.ruleOf(key, messageOf(id)); ok {
@@ -185,6 +185,14 @@ func (p *parser) rule(key toml.Key) {
 		return
 	}
 	p.commandsAt[id] = key
+}
+
+// actionOfUnknown notes what is wrong with the action of an unknown command. A section of cases has
+// none.
+func (p *parser) actionOfUnknown(key toml.Key) {
+	if _, isSection := p.value(key).(map[string]any); !isSection {
+		p.verdict(key, anyMessage)
+	}
 }
 
 func (p *parser) rangeRule(key toml.Key, from, to string) {
@@ -243,7 +251,7 @@ func (p *parser) ruleOfService(key toml.Key) {
 	}
 	id, ok := p.command(key, word)
 	if !ok {
-		p.verdict(key, anyMessage)
+		p.actionOfUnknown(key)
 		return
 	}
 	r, ok := p.ruleOf(key, messageOf(id))
