@@ -130,10 +130,13 @@ func TestHub(t *testing.T) {
 		{"another port", Hub{Listeners: []Listener{at("10.1.0.4", 8300)}}, fleet("10.1.0.5 10.1.0.4"), []string{"1:3: RouteServerIP2: the hub of c.toml does not listen at 10.1.0.4:8200; connect to 10.1.0.4:8300"}},
 		{"another machine", Hub{Listeners: []Listener{at("127.0.0.1", 8200)}}, fleet("10.1.0.4"), []string{"1: no route server is the hub of c.toml, which listens at 127.0.0.1:8200"}},
 		{"TLS", Hub{Listeners: []Listener{tls}}, fleet("10.1.0.4"), []string{"1:1: RouteServerIP1: the listener 10.1.0.4:8200 of c.toml expects TLS"}},
-		{"twice", Hub{Listeners: []Listener{at("::", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: RouteServerIP2 leads to the hub of c.toml, as one before it does"}},
+		{"twice", Hub{Listeners: []Listener{at("10.1.0.4", 8200), at("10.1.0.5", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: RouteServerIP2 leads to the hub of c.toml, as one before it does"}},
+		{"two hubs, each at every address", Hub{Listeners: []Listener{at("::", 8200)}}, fleet("10.1.0.4 10.1.0.5"), nil},
+		{"two hubs, each with a name", Hub{Listeners: []Listener{named}}, fleet("10.1.0.4 10.1.0.5"), nil},
 		{"cluster", Hub{Cluster: true, Listeners: []Listener{at("10.1.0.4", 8200)}}, fleet("10.1.0.4", "10.1.0.5", "10.1.0.9"), nil},
 		{"two of a cluster with standby links", Hub{Cluster: true, Standby: true, Listeners: []Listener{at("10.1.0.4", 8200)}}, fleet("10.1.0.4 10.1.0.5", "10.1.0.5 10.1.0.4", "10.1.0.6"), nil},
-		{"a hub of a cluster twice", Hub{Cluster: true, Standby: true, Listeners: []Listener{at("::", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: RouteServerIP2 leads to the hub of c.toml"}},
+		{"a hub of a cluster twice", Hub{Cluster: true, Standby: true, Listeners: []Listener{at("10.1.0.4", 8200), at("10.1.0.5", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: RouteServerIP2 leads to the hub of c.toml"}},
+		{"two hubs of a cluster, each at every address", Hub{Cluster: true, Standby: true, Listeners: []Listener{at("::", 8200)}}, fleet("10.1.0.4 10.1.0.5"), nil},
 		{"two of a cluster", Hub{Cluster: true, Listeners: []Listener{at("10.1.0.4", 8200)}}, fleet("10.1.0.4 10.1.0.5"), []string{"1:3: the hub of c.toml is one of a cluster"}},
 	} {
 		c.hub.Name = "c.toml"

@@ -138,7 +138,8 @@ func (h *Hub) check(f *File) (found []Finding) {
 		add(f.Servers[1].Line, fmt.Sprintf("the hub of %s is one of a cluster, and a msg_server that connects to two of its hubs counts its users twice and receives everything twice", h.Name),
 			"name one address, that of a balancer or of one hub, or set cluster.standby_links = true at all hubs")
 	}
-	leads := 0 // to this hub
+	// What leads to a listener for every address may be another hub, on another machine.
+	leads, surely := 0, 0
 	for i, s := range f.Servers {
 		if !s.sound() {
 			continue
@@ -147,12 +148,16 @@ func (h *Hub) check(f *File) (found []Finding) {
 		if l == nil {
 			if near := h.at(s.Addr); near != "" {
 				leads++
+				surely++
 				add(s.Line, fmt.Sprintf("RouteServerIP%d: the hub of %s does not listen at %s", i+1, h.Name, s), "connect to "+near)
 			}
 			continue
 		}
-		if leads++; leads > 1 && (!h.Cluster || h.Standby) {
-			add(s.Line, fmt.Sprintf("RouteServerIP%d leads to the hub of %s, as one before it does", i+1, h.Name), "name each hub once")
+		leads++
+		if l.Addr.IsValid() && !l.Addr.IsUnspecified() {
+			if surely++; surely > 1 && (!h.Cluster || h.Standby) {
+				add(s.Line, fmt.Sprintf("RouteServerIP%d leads to the hub of %s, as one before it does", i+1, h.Name), "name each hub once")
+			}
 		}
 		if l.TLS {
 			add(s.Line, fmt.Sprintf("RouteServerIP%d: the listener %s of %s expects TLS, and a msg_server has none", i+1, l.Address, h.Name),
