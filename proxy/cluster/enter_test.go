@@ -95,8 +95,8 @@ func TestDonorIsSilent(t *testing.T) {
 		a := w.hub(1)
 		a.log.set(func() { a.log.mute = true })
 		b := w.start(2)
-		if b.tenant.Ready() == nil {
-			t.Error("a hub that has not entered is ready")
+		if err := b.tenant.Ready(); err == nil || err.Error() != "this hub is entering the cluster" {
+			t.Errorf("a hub that has not entered is ready, or says no proper reason: %v", err)
 		}
 		<-b.entered
 		b.expect(Alone)

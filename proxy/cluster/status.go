@@ -127,6 +127,8 @@ func (m *Member) Ready() error {
 	switch {
 	case s.Misfit: // also alone: the others are there, and serve
 		return errors.New("this hub cannot enter the cluster: its release does not work together with that of another hub")
+	case s.State == Entering && s.Why == "":
+		return errors.New("this hub is entering the cluster")
 	case s.State == Entering:
 		return fmt.Errorf("this hub is entering the cluster (%s)", s.Why)
 	case s.State == Waiting:
