@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"switchyard/plugins/teamtalk"
+	"switchyard/policy/stablefile"
 )
 
 // demoHeader is the first line of a configuration that demo has written.
@@ -57,7 +58,7 @@ func openDemoFolder(given string) (*demoFolder, error) {
 	if err != nil {
 		return nil, dataError{fmt.Errorf("read the demo's folder: %w; name another", err)}
 	}
-	before, err := os.ReadFile(f.config())
+	before, err := stablefile.Read(f.config(), 0, 1<<20) // which refuses what is no regular file
 	if len(entries) > 0 && (err != nil || !strings.HasPrefix(string(before), demoHeader)) {
 		return nil, dataError{fmt.Errorf("%s has files, and not those of an earlier demo; name a new or empty folder", path)}
 	}

@@ -150,6 +150,10 @@ func TestDemoRefuses(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.toml")
 	write(t, file, "# mine\n")
+	pipe := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(pipe, "config.toml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -162,6 +166,7 @@ func TestDemoRefuses(t *testing.T) {
 		{"--policy unicast", exitUsage, "--policy does not go with demo"},
 		{"a b", exitUsage, `takes no argument "b"`},
 		{dir, exitData, "name a new or empty folder"},
+		{pipe, exitData, "name a new or empty folder"},
 		{file, exitData, "name another"},
 		{filepath.Join(dir, "none", "demo"), exitData, "no such file"},
 	} {
