@@ -8,11 +8,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy/stablefile"
+	"switchyard/policy/statefolder"
 )
 
 // demoHeader is the first line of a configuration that demo has written.
@@ -27,6 +29,7 @@ type demoFolder struct {
 	temporary  bool
 	hub, admin string   // addresses
 	taken      []string // usual addresses that are in use
+	unlock     func()   // lets another demo use the folder
 }
 
 func (f *demoFolder) config() string { return filepath.Join(f.path, "config.toml") }
@@ -47,22 +50,46 @@ func openDemoFolder(given string) (*demoFolder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", given, err)
 	}
-	f := &demoFolder{path: path}
-	switch err := os.Mkdir(path, 0o700); {
-	case err == nil:
-		return f, nil
-	case !errors.Is(err, fs.ErrExist):
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, dataError{fmt.Errorf("make the demo's folder: %w; name another", err)}
 	}
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return nil, dataError{fmt.Errorf("read the demo's folder: %w; name another", err)}
-	}
-	before, err := stablefile.Read(f.config(), 0, 1<<20) // which refuses what is no regular file
-	if len(entries) > 0 && (err != nil || !strings.HasPrefix(string(before), demoHeader)) {
-		return nil, dataError{fmt.Errorf("%s has files, and not those of an earlier demo; name a new or empty folder", path)}
+	f := &demoFolder{path: path}
+	if err := f.take(); err != nil {
+		return nil, dataError{err}
 	}
 	return f, nil
+}
+
+// take locks the folder. It refuses one that has other files than a demo's, or in which other users
+// may exchange them.
+func (f *demoFolder) take() error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return fmt.Errorf("read the demo's folder: %w; name another", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is no folder; name another", f.path)
+	}
+	unlock, err := statefolder.Lock(f.path, 0)
+	if err != nil {
+		return fmt.Errorf("%w: name another folder, or end the demo that runs in it", err)
+	}
+	entries, err := os.ReadDir(f.path)
+	before, unread := stablefile.Read(f.config(), 0, 1<<20) // which refuses what is no regular file
+	switch mode := info.Mode().Perm(); {
+	case err != nil:
+		err = fmt.Errorf("read the demo's folder: %w; name another", err)
+	case len(entries) > 0 && (unread != nil || !strings.HasPrefix(string(before), demoHeader)):
+		err = fmt.Errorf("%s has files, and not those of an earlier demo; name a new or empty folder", f.path)
+	case mode&0o022 != 0 && runtime.GOOS != "windows":
+		err = fmt.Errorf("%s has mode %04o, so others can change what is in it; run 'chmod go-w' on it, or name another folder", f.path, mode)
+	}
+	if err != nil {
+		unlock()
+		return err
+	}
+	f.unlock = unlock
+	return nil
 }
 
 // write writes the configuration for ports that are free, and what it refers to. A table that is
@@ -100,14 +127,14 @@ state = "state"
 faults = ""
 `, f.admin, f.hub)
 	if _, err := os.Stat(f.table()); errors.Is(err, fs.ErrNotExist) {
-		if err := os.WriteFile(f.table(), teamtalk.Table, 0o600); err != nil {
+		if err := statefolder.WriteNew(f.table(), teamtalk.Table, 0o600); err != nil {
 			return fmt.Errorf("write the table: %w", err)
 		}
 	}
-	if err := os.WriteFile(f.token(), []byte(rand.Text()+"\n"), 0o600); err != nil {
+	if err := statefolder.Replace(f.token(), []byte(rand.Text()+"\n")); err != nil {
 		return fmt.Errorf("write the token: %w", err)
 	}
-	if err := os.WriteFile(f.config(), []byte(text), 0o600); err != nil {
+	if err := statefolder.Replace(f.config(), []byte(text)); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
 	return nil
@@ -137,6 +164,7 @@ func (f *demoFolder) fate() string {
 // close removes what a demo leaves.
 func (f *demoFolder) close() error {
 	if !f.temporary {
+		f.unlock()
 		return nil
 	}
 	if err := os.RemoveAll(f.path); err != nil {

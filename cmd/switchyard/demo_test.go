@@ -114,6 +114,11 @@ func TestDemoFolder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a demo")
 	d := runDemo(t, folder, anyPorts)
 	says(t, d.stdout.String(), "export SWITCHYARD_CONFIG='"+folder+"/config.toml'", folder+" (stays)")
+	var second bytes.Buffer
+	if code := run([]string{"demo", "--for", "1s", folder}, nil, &second, &second); code != exitData {
+		t.Errorf("another demo in the folder: exit code %d, want %d", code, exitData)
+	}
+	says(t, second.String(), "end the demo that runs in it")
 	d.end(t)
 	table := filepath.Join(folder, "routes.toml")
 	if got, err := os.ReadFile(table); err != nil || !bytes.Equal(got, teamtalk.Table) {
@@ -154,6 +159,10 @@ func TestDemoRefuses(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(pipe, "config.toml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -167,6 +176,7 @@ func TestDemoRefuses(t *testing.T) {
 		{"a b", exitUsage, `takes no argument "b"`},
 		{dir, exitData, "name a new or empty folder"},
 		{pipe, exitData, "name a new or empty folder"},
+		{open, exitData, "has mode 0777, so others can change what is in it"},
 		{file, exitData, "name another"},
 		{filepath.Join(dir, "none", "demo"), exitData, "no such file"},
 	} {
