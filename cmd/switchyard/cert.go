@@ -18,15 +18,10 @@ import (
 
 // certCommand is about certificates.
 func certCommand(stdout, stderr io.Writer) *cobra.Command {
-	c := &cobra.Command{
-		Use:                        "cert",
-		Short:                      "Make certificates for trying mutual TLS",
-		Args:                       knownCommand,
-		SuggestionsMinimumDistance: 2,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("cert what? See '%s --help'", c.CommandPath())}
-		},
-	}
+	c := group(&cobra.Command{
+		Use:   "cert",
+		Short: "Make certificates for trying mutual TLS",
+	})
 	c.AddCommand(certDev(stdout, stderr))
 	return c
 }
@@ -97,7 +92,7 @@ func checkRequest(folder string, r devcert.Request) error {
 	}
 	for _, host := range r.Hosts {
 		if addr, err := netip.ParseAddr(host); (err != nil || addr.Zone() != "") && !hostName.MatchString(host) {
-			return fmt.Errorf("--host %q is no host; write a name such as hub.example, or an address such as 10.1.0.5", host)
+			return fmt.Errorf("--host %q is not a host; write a name such as hub.example, or an address such as 10.1.0.5", host)
 		}
 	}
 	if r.Valid < time.Minute || r.Valid > mostValid {

@@ -14,15 +14,10 @@ import (
 
 // clusterCommand is about the hubs that act as one.
 func clusterCommand(o *options, stdout io.Writer) *cobra.Command {
-	c := &cobra.Command{
-		Use:                        "cluster",
-		Short:                      "Show what the running Switchyard is among the hubs that act as one",
-		Args:                       knownCommand,
-		SuggestionsMinimumDistance: 2,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("cluster what? See '%s --help'", c.CommandPath())}
-		},
-	}
+	c := group(&cobra.Command{
+		Use:   "cluster",
+		Short: "Show what the running Switchyard is among the hubs that act as one",
+	})
 	c.AddCommand(clusterStatus(o, stdout))
 	return c
 }

@@ -188,6 +188,15 @@ func noArguments(c *cobra.Command, args []string) error {
 	return nil
 }
 
+// group makes c a command that does nothing itself, but has commands below it.
+func group(c *cobra.Command) *cobra.Command {
+	c.Args, c.SuggestionsMinimumDistance = knownCommand, 2
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return usageError{fmt.Errorf("%s what? See '%s --help'", c.Name(), c.CommandPath())}
+	}
+	return c
+}
+
 // knownCommand refuses words that are no command, with the nearest one that is.
 func knownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {

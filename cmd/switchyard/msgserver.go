@@ -24,15 +24,10 @@ type fleetError struct{ error }
 
 // msgserverCommand is about the msg_servers that connect to a hub.
 func msgserverCommand(o *options, stdout io.Writer) *cobra.Command {
-	c := &cobra.Command{
-		Use:                        "msgserver",
-		Short:                      "Check the configuration of the msg_servers that connect here",
-		Args:                       knownCommand,
-		SuggestionsMinimumDistance: 2,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("msgserver what? See '%s --help'", c.CommandPath())}
-		},
-	}
+	c := group(&cobra.Command{
+		Use:   "msgserver",
+		Short: "Check the configuration of the msg_servers that connect here",
+	})
 	c.AddCommand(msgserverCheck(o, stdout))
 	return c
 }

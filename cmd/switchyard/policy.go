@@ -22,17 +22,12 @@ import (
 
 // policyCommand holds the commands that inspect, test and make policies.
 func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
-	c := &cobra.Command{
+	c := group(&cobra.Command{
 		Use:   "policy",
 		Short: "Show, compare, try, measure, make and sign policies, and bring earlier ones back",
 		Long: "Show, compare, try, measure, make and sign policies, and bring earlier ones back.\n\n" +
 			"A POLICY is a shipped one by name, or a file: a routing table (.toml) or a module (.wasm).",
-		Args:                       knownCommand,
-		SuggestionsMinimumDistance: 2,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("policy what? See '%s --help'", c.CommandPath())}
-		},
-	}
+	})
 	for _, sub := range []func(*options, io.Writer, io.Writer) *cobra.Command{
 		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew, policyKeygen, policySign, policyVerify, policyPush,
 		policyStatus, policyHistory, policyReceipt,
