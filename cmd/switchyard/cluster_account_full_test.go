@@ -17,7 +17,7 @@ type account struct {
 	lost        int // by connections that were open all the time
 	doubled     int
 	disordered  int             // PDUs that arrived after a later one of the same talker
-	misdirected int             // PDUs that arrived at a connection to which nobody sent them
+	misdirected int             // PDUs that a connection received although they were for others
 	misordered  int             // connections that received the PDUs in another order than the others
 	first       string          // describes the first fault
 	pause       []time.Duration // for each hub, the longest time in which nothing arrived

@@ -42,7 +42,7 @@ func TestStandbyLinksOverHubs(t *testing.T) {
 	checkNoticedOnce(t, servers, 70)
 
 	if n := f.standby(1); n != 0 {
-		t.Errorf("%d PDUs were dropped that nobody said over a standby link", n)
+		t.Errorf("the hub counts %d PDUs as standby, and no peer has sent one over a standby link", n)
 	}
 	moving[0].mu.Lock()
 	moving[0].links[b].Write(pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("over a standby link")))

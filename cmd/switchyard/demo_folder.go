@@ -68,7 +68,7 @@ func (f *demoFolder) take() error {
 		return fmt.Errorf("read the demo's folder: %w; name another", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is no folder; name another", f.path)
+		return fmt.Errorf("%s is not a folder; name another", f.path)
 	}
 	unlock, err := statefolder.Lock(f.path, 0)
 	if err != nil {
