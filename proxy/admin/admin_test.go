@@ -64,6 +64,9 @@ type fixture struct {
 	client *http.Client
 }
 
+// patient is a client timeout for tests of other things: on a busy machine ten seconds can pass.
+const patient = time.Minute
+
 func start(t *testing.T, clientTimeout time.Duration) *fixture {
 	t.Helper()
 	return startAt(t, clientTimeout, Options{}, func(*fake) {}, listen(t, "tcp", "127.0.0.1:0"))
@@ -181,7 +184,7 @@ func (f *fixture) await(what string, so func() bool) {
 }
 
 func TestAnswers(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	for path, want := range map[string]string{"/livez": "ok\n", "/version": "switchyard v9\nmore\n"} {
 		if got := f.read(f.ask("GET", path)); got != want {
 			t.Errorf("%s answers %q, want %q", path, got, want)
@@ -201,7 +204,7 @@ func TestAnswers(t *testing.T) {
 
 // Only requests of programs on this machine that read are answered.
 func TestRefusals(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	for _, c := range []struct {
 		method, path, header string
 		status               int
@@ -308,7 +311,7 @@ func TestCapture(t *testing.T) {
 }
 
 func TestCapturesAreFew(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	var ends []func() error
 	for range maxCaptures {
 		_, response := f.begin("")
@@ -328,7 +331,7 @@ func TestCapturesAreFew(t *testing.T) {
 
 // A server that closes ends captures properly.
 func TestCloseEndsCaptures(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	r, _ := f.begin("")
 	f.Close()
 	for {

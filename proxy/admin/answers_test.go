@@ -141,7 +141,7 @@ func TestTenantEnds(t *testing.T) {
 	ended.Served.Close()
 	ended.Active = policy.NewActive(policy.NewGeneration("gone", "", consume{}))
 	ended.Active.Close()
-	g := startAt(t, clientTimeout, Options{}, func(facts *fake) {
+	g := startAt(t, patient, Options{}, func(facts *fake) {
 		facts.state.Tenants = []Tenant{ended}
 	}, listen(t, "tcp", "127.0.0.1:0"))
 	for path, want := range map[string]int{"/api/v1/tenants": 200, "/api/v1/routes": 404, "/api/v1/connections": 200} {
@@ -162,7 +162,7 @@ func TestTenantEnds(t *testing.T) {
 func TestNotLive(t *testing.T) {
 	t.Parallel()
 	var p Probes
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	held := hold(t, f)
 	f.await("it is noticed", func() bool { return p.Alive([]Tenant{f.tenant}) != nil })
 	r := f.ask("GET", "/livez")
@@ -210,7 +210,7 @@ func (b *blocker) Present(uint64, bool) {
 }
 
 func TestReady(t *testing.T) {
-	f := startAt(t, clientTimeout, Options{}, func(f *fake) {
+	f := startAt(t, patient, Options{}, func(f *fake) {
 		f.state.Draining, f.state.Listeners = true, []Listener{{Address: "127.0.0.1:1"}}
 	}, listen(t, "tcp", "127.0.0.1:0"))
 	r := f.ask("GET", "/readyz")

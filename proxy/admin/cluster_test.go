@@ -64,7 +64,7 @@ func TestCluster(t *testing.T) {
 
 // A lone hub is in no cluster, and its answers have no word of one.
 func TestClusterOfLoneHub(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	var own api.Cluster
 	if f.tell("/api/v1/cluster", &own); own.Tenants == nil || len(own.Tenants) > 0 {
 		t.Errorf("got %+v", own)
@@ -92,5 +92,5 @@ func TestClusterSilent(t *testing.T) {
 // startMember starts a server whose tenant has a hub that is a member.
 func startMember(t *testing.T, m Member) *fixture {
 	t.Helper()
-	return startAt(t, clientTimeout, Options{}, func(facts *fake) { facts.state.Tenants[0].Member = m }, listen(t, "tcp", "127.0.0.1:0"))
+	return startAt(t, patient, Options{}, func(facts *fake) { facts.state.Tenants[0].Member = m }, listen(t, "tcp", "127.0.0.1:0"))
 }

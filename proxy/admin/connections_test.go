@@ -89,7 +89,7 @@ func TestConnections(t *testing.T) {
 
 // A TLS session is listed with its client's identities.
 func TestSecuredConnection(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	ca := authority.New(t, "clients")
 	l := listen(t, "tcp", "127.0.0.1:0")
 	defer l.Close()

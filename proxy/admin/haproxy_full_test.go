@@ -21,7 +21,7 @@ func TestHaproxyChecks(t *testing.T) {
 		t.Fatal(err, "; install haproxy")
 	}
 	for _, draining := range []bool{false, true} {
-		f := startAt(t, clientTimeout, Options{}, func(f *fake) { f.state.Draining = draining }, listen(t, "tcp", "127.0.0.1:0"))
+		f := startAt(t, patient, Options{}, func(f *fake) { f.state.Draining = draining }, listen(t, "tcp", "127.0.0.1:0"))
 		want := map[bool]string{false: "L7OK", true: "L7STS"}[draining]
 		for _, check := range []string{
 			"option httpchk",

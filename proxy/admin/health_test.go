@@ -31,7 +31,7 @@ func (f *fixture) raw(request string) (status int, allow, body string) {
 // Load balancers and scrapers send no Host, or one with a dot; browsers, which another site
 // may control, always send the name that they looked up.
 func TestHealthCheckRequests(t *testing.T) {
-	f := startAt(t, clientTimeout, Options{}, func(f *fake) {
+	f := startAt(t, patient, Options{}, func(f *fake) {
 		f.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	}, listen(t, "tcp", "127.0.0.1:0"))
 	for _, path := range []string{"/livez", "/readyz", "/healthz", "/metrics"} {
@@ -60,7 +60,7 @@ func TestHealthCheckRequests(t *testing.T) {
 // OPTIONS, which haproxy sends by default, is answered as GET is.
 func TestOptionsIsAHealthCheck(t *testing.T) {
 	for _, draining := range []bool{false, true} {
-		f := startAt(t, clientTimeout, Options{}, func(f *fake) { f.state.Draining = draining }, listen(t, "tcp", "127.0.0.1:0"))
+		f := startAt(t, patient, Options{}, func(f *fake) { f.state.Draining = draining }, listen(t, "tcp", "127.0.0.1:0"))
 		ready := map[bool]int{false: 200, true: 503}[draining]
 		for path, want := range map[string]int{"/": ready, "/readyz": ready, "/livez": 200, "/healthz": 200} {
 			if status, _, body := f.raw("OPTIONS " + path + " HTTP/1.0\r\n\r\n"); status != want {
@@ -168,7 +168,7 @@ func TestBusyConnections(t *testing.T) {
 
 // Connections that have ended make room for others.
 func TestEndedConnectionsAreReleased(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	var conns []net.Conn
 	for range maxOfClient {
 		conns = append(conns, f.dial("127.0.0.1"))

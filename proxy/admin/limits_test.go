@@ -170,7 +170,7 @@ func TestHeavyRequestsAreFew(t *testing.T) {
 // The page asks about several tenants in one go, and is answered about each.
 func TestHeavyRequestsWait(t *testing.T) {
 	t.Parallel()
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	p := f.installSlow()
 	const asked = 3 * maxPolicyCalls
 	statuses := make(chan int, asked)
@@ -289,7 +289,7 @@ func TestReloadsAreFew(t *testing.T) {
 
 // Profiles are there when asked for, for operators.
 func TestProfiles(t *testing.T) {
-	f := startAt(t, clientTimeout, Options{OperateToken: write(t, t.TempDir()+"/token", tokenOperate)}, func(f *fake) { f.Profiles = true }, listen(t, "tcp", "127.0.0.1:0"))
+	f := startAt(t, patient, Options{OperateToken: write(t, t.TempDir()+"/token", tokenOperate)}, func(f *fake) { f.Profiles = true }, listen(t, "tcp", "127.0.0.1:0"))
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline", "/debug/pprof/trace?seconds=0.1"} {
 		if r := f.ask("GET", path); r.StatusCode != 401 {
 			t.Errorf("%s without a token: %d, want 401", path, r.StatusCode)
@@ -303,7 +303,7 @@ func TestProfiles(t *testing.T) {
 
 // HEAD is GET without the body.
 func TestHead(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	conn, err := net.Dial("tcp", f.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
@@ -319,7 +319,7 @@ func TestHead(t *testing.T) {
 // An answer that goes on has no HEAD: nothing is written that would tell whether its
 // client is still there.
 func TestNoHead(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	for _, path := range []string{"/api/v1/events", "/api/v1/tap", "/api/v1/capture"} {
 		r := f.ask("HEAD", path)
 		if r.Body.Close(); r.StatusCode != 405 || r.Header.Get("Allow") != "GET" {
@@ -331,7 +331,7 @@ func TestNoHead(t *testing.T) {
 // What a client without a token does again and again has a few lines.
 func TestFewLinesOfClients(t *testing.T) {
 	t.Parallel()
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	begun := time.Now()
 	for range 50 {
 		f.read(f.ask("GET", "/api/v1/capture?time=1ms"))

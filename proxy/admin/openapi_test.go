@@ -63,7 +63,7 @@ func startFull(t *testing.T) *full {
 	if err := os.WriteFile(file, []byte(fullToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := startAt(t, clientTimeout, Options{OperateToken: file}, func(facts *fake) {
+	f := startAt(t, patient, Options{OperateToken: file}, func(facts *fake) {
 		until := time.Now()
 		facts.state.Tenants = []Tenant{tenant}
 		facts.state.Listeners = []Listener{

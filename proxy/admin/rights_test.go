@@ -36,7 +36,7 @@ func startGuarded(t *testing.T, withRead, withOperate bool, change ...func(*fake
 			c(f)
 		}
 	}
-	return startAt(t, clientTimeout, o, changed, listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", filepath.Join(dir, "s")))
+	return startAt(t, patient, o, changed, listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", filepath.Join(dir, "s")))
 }
 
 func write(t *testing.T, file, text string) string {

@@ -82,7 +82,7 @@ func memory() int64 {
 
 func TestStreamsAreFew(t *testing.T) {
 	t.Parallel()
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	for _, c := range []struct {
 		path string
 		all  semaphore
@@ -112,7 +112,7 @@ func TestStreamsAreFew(t *testing.T) {
 // A client that reconnects gets the lines after its Last-Event-ID, and all lines if the ID
 // is another process's.
 func TestLastEventID(t *testing.T) {
-	f := start(t, clientTimeout)
+	f := start(t, patient)
 	for i := range 5 {
 		f.log.Info(fmt.Sprint("line ", i+1))
 	}
