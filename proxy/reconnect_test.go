@@ -62,3 +62,31 @@ func TestEndOutdated(t *testing.T) {
 		<-talkerGot
 	})
 }
+
+// A session that an operator ends is written what is due to it, and is not ended a second time.
+func TestSessionEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant, stop := pipeTenant(testLimits())
+		defer stop()
+		_, got := listen(tenant)
+		talker, talkerGot := listen(tenant)
+		time.Sleep(1500 * time.Millisecond) // so that both are sessions
+		talker.Write(message(others, 1, "before the end"))
+		synctest.Wait()
+		for _, s := range tenant.Sessions() {
+			if s.Number != 1 {
+				continue
+			}
+			if !s.End() || s.End() {
+				t.Error("End is to return true once")
+			}
+		}
+		all := <-got
+		synctest.Wait()
+		if c := tenant.Hub().Counts(); c.Closed[hub.ByOperator] != 1 || c.Sessions != 1 || c.Due != c.Delivered || all[0].what != "other" {
+			t.Errorf("got %v and %+v, want one session closed, and everything delivered", all, c)
+		}
+		talker.Close()
+		<-talkerGot
+	})
+}

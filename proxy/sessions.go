@@ -52,6 +52,17 @@ func (s Session) TLS() (state tls.ConnectionState, ok bool) {
 	return secured.ConnectionState(), true
 }
 
+// End ends the session gracefully at an operator's request: what its peer has sent is handled, and
+// what is due to it is written. It does not wait for that. It returns false if the session was
+// ending already.
+func (s Session) End() bool {
+	if s.session.reason.Load() != nil || s.session.asked.Load() != nil {
+		return false
+	}
+	s.session.askToEnd(hub.ByOperator)
+	return true
+}
+
 // identity returns the name that identifies the peer across connections: the name in its
 // verified certificate, or else its address without the port.
 func (s *session) identity() string {

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"crypto/tls"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"switchyard/pdu/pdutest"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/certificate/authority"
+	"switchyard/proxy/hub"
 )
 
 // Sessions are sorted by rate, by lag or by number, and have the figures of their peers.
@@ -127,5 +130,51 @@ func TestSecuredConnection(t *testing.T) {
 	f.tenant.Served.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// An operator closes one peer, which is logged with who and why; the others stay.
+func TestCloseConnection(t *testing.T) {
+	t.Parallel()
+	f := startFull(t)
+	token := "Bearer " + f.token
+	ask := func(body, token string) (status int, text string) {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+f.Addrs()[0].String()+"/api/v1/connections/close", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", token)
+		answer, err := f.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, f.read(answer)
+	}
+	if status, _ := ask(`{"session":2}`, "Bearer wrong"); status != 401 {
+		t.Errorf("with a wrong token: %d", status)
+	}
+	if status, text := ask(`{"session":2,"reason":"`+strings.Repeat("x", maxReason+1)+`"}`, token); status != 400 || !strings.Contains(text, "reason: write at most") {
+		t.Errorf("with a long reason: %d %s", status, text)
+	}
+	before, _ := f.options.Lines.after(0)
+	status, text := ask(`{"tenant":"acme","session":2,"reason":"it hangs"}`, token)
+	if status != 200 || !strings.Contains(text, `"session": 2`) || !strings.Contains(text, `"peer": "127.0.0.1:`) {
+		t.Errorf("got %d %s", status, text)
+	}
+	f.await("the session has ended", func() bool {
+		c := f.hub.Counts()
+		return c.Sessions == 2 && c.Closed[hub.ByOperator] == 1
+	})
+	lines, _ := f.options.Lines.after(before[len(before)-1].ID)
+	logged := slices.ContainsFunc(lines, func(l api.Line) bool {
+		a := string(l.Attributes)
+		return l.Message == "admin request" && strings.Contains(a, `"request":"close"`) && strings.Contains(a, `"session":2`) && strings.Contains(a, `"by":"token"`) && strings.Contains(a, `"reason":"it hangs"`)
+	})
+	if !logged {
+		t.Errorf("the log has %+v", lines)
+	}
+	if status, text := ask(`{"session":2}`, token); status != 404 || !strings.Contains(text, "tenant acme has no session 2") {
+		t.Errorf("the second time: %d %s", status, text)
 	}
 }

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
+	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
 )
 
 // Requests that change the server. Each is logged with its client.
 
-// logRequest logs a request that operates the server, with its client.
+// logRequest logs a request that operates the server: with the client's address or process, and by
+// whom, as the history of policies has it.
 func (s *Server) logRequest(r *http.Request, what string, attributes ...any) {
-	s.log.Info("admin request", append([]any{"request", what, "client", callerOf(r).name}, attributes...)...)
+	s.log.Info("admin request", append([]any{"request", what, "client", callerOf(r).name, "by", s.who(r)}, attributes...)...)
 }
 
 // logFew logs a line that clients without a token can cause: a few with each message between
@@ -57,6 +60,35 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	s.logRequest(r, "drain")
 	limit := s.backend.Drain()
 	return answer(w, http.StatusAccepted, api.Drain{Draining: true, TimeoutSeconds: limit.Seconds()})
+}
+
+// closeConnection closes the connection of one peer, gracefully, and does not wait for its end.
+func (s *Server) closeConnection(w http.ResponseWriter, r *http.Request) error {
+	var asked api.CloseRequest
+	if err := s.readJSON(w, r, &asked, 4<<10); err != nil {
+		return err
+	}
+	if err := checkReason(asked.Reason); err != nil {
+		return err
+	}
+	if asked.Session == 0 {
+		return errors.New("session: name the one to close by its number, as /api/v1/connections has it")
+	}
+	t, err := s.tenant(asked.Tenant)
+	if err != nil {
+		return err
+	}
+	sessions := t.Served.Sessions()
+	i := slices.IndexFunc(sessions, func(s proxy.Session) bool { return s.Number == asked.Session })
+	if i < 0 {
+		return refuse(http.StatusNotFound, "tenant %s has no session %d; it may have ended. /api/v1/connections lists those that are open", t.Name, asked.Session)
+	}
+	if !sessions[i].End() {
+		return refuse(http.StatusConflict, "session %d is being closed already", asked.Session)
+	}
+	closed := api.Closed{Tenant: t.Name, Session: asked.Session, Peer: sessions[i].Peer().String()}
+	s.logRequest(r, "close", "tenant", t.Name, "session", closed.Session, "peer", closed.Peer, "reason", asked.Reason)
+	return answer(w, http.StatusOK, closed)
 }
 
 // logLevel answers with the level from which lines are logged, and the configured one.

@@ -124,9 +124,10 @@ func (s *Server) verb(name string) responder {
 		if err != nil {
 			return err
 		}
+		if err := checkReason(asked.Reason); err != nil {
+			return err
+		}
 		switch {
-		case len(asked.Reason) > maxReason || !utf8.ValidString(asked.Reason):
-			return fmt.Errorf("reason: write at most %d bytes of text", maxReason)
 		case asked.To != "" && name != Rollback:
 			return fmt.Errorf("to: only a rollback goes to another policy; leave it out")
 		case asked.All && name != Promote:
@@ -139,12 +140,20 @@ func (s *Server) verb(name string) responder {
 		}
 		defer s.reloads.release()
 		by := s.who(r)
-		s.logRequest(r, name, "tenant", t.Name, "by", by, "reason", asked.Reason)
+		s.logRequest(r, name, "tenant", t.Name, "reason", asked.Reason)
 		clearDeadlines(w)
 		result, err := s.backend.Carry(r.Context(), Verb{name, t.Name, asked.Release, asked.To, asked.All, asked.Reason, by, asked.Reconnect})
 		s.extendWriteDeadline(w)
 		return carried(w, result, err)
 	}
+}
+
+// checkReason checks why an operator asks for something.
+func checkReason(reason string) error {
+	if len(reason) > maxReason || !utf8.ValidString(reason) {
+		return fmt.Errorf("reason: write at most %d bytes of text", maxReason)
+	}
+	return nil
 }
 
 // carried answers with the result of a Verb: 200 if it was carried out, 409 if it does not fit what

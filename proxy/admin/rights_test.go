@@ -245,6 +245,9 @@ func TestOperatingIsLogged(t *testing.T) {
 	if len(lines) != 2 || !strings.Contains(string(lines[0].Attributes), `"client":"127.0.0.1:`) || !strings.Contains(string(lines[1].Attributes), `"client":"socket, user `) {
 		t.Errorf("got %+v", lines)
 	}
+	if by := `"by":"token"`; !strings.Contains(string(lines[0].Attributes), by) || !strings.Contains(string(lines[1].Attributes), `"by":"socket, user `) {
+		t.Errorf("got %s and %s, want %s and the user of the socket", lines[0].Attributes, lines[1].Attributes, by)
+	}
 	for _, l := range lines {
 		if !strings.Contains(string(l.Attributes), `"request":"drain"`) {
 			t.Errorf("got %s", l.Attributes)

@@ -52,6 +52,7 @@ const (
 	PDUTimeout   Reason = "pdu-timeout"   // a PDU arrived too slowly
 	InputFull    Reason = "input-full"    // PDUs that had not arrived whole took too much memory
 	Handover     Reason = "handover"      // the session could not move to the new process
+	ByOperator   Reason = "operator"      // an operator closed it
 	Replaced     Reason = "replaced"      // another link of the same msg_server has taken its users over
 )
 

@@ -21,7 +21,7 @@ import (
 // is review.Decision, and Case is policy.Case.
 var components = []any{
 	Error{}, Rates{}, Limits{}, Quota{}, Policy{}, Copies{}, AuditRow{}, Audit{}, CommandTraffic{}, Tenant{}, Tenants{},
-	TLS{}, Connection{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
+	TLS{}, Connection{}, CloseRequest{}, Closed{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
 	policy.Case{}, Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
 	Reload{}, Drain{}, UpgradeRequest{}, Upgrade{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{}, Cluster{}, ClusterTenant{},
 	Releases{}, Release{}, ReleaseStage{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},

@@ -29,6 +29,20 @@ type Connection struct {
 	Paused     bool      `json:"paused"` // it is not read from now, because of a quota or a full log
 }
 
+// A CloseRequest is a request to close the connection of one peer.
+type CloseRequest struct {
+	Tenant  string `json:"tenant,omitempty"` // may be left out if there is one tenant
+	Session uint64 `json:"session"`
+	Reason  string `json:"reason,omitempty"` // for the log
+}
+
+// A Closed is a session that is being closed: what is due to its peer is written first.
+type Closed struct {
+	Tenant  string `json:"tenant"`
+	Session uint64 `json:"session"`
+	Peer    string `json:"peer"`
+}
+
 // A TLS is what a handshake agreed on.
 type TLS struct {
 	Version    string `json:"version"` // such as TLS 1.3
