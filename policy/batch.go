@@ -64,7 +64,7 @@ func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Faul
 func (b *Batch) Judge(p []byte) (Verdict, *Fault) {
 	// Copying the whole header would take longer than the memo.
 	v := b.memo.load(pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command)
-	if v&(abi.ReservedMask|inspect) == 0 {
+	if v&(memoSpecial|inspect) == 0 {
 		return v, nil
 	}
 	return b.judgeBeyondMemo(p)

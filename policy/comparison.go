@@ -2,7 +2,6 @@ package policy
 
 import (
 	"switchyard/pdu"
-	"switchyard/policy/abi"
 )
 
 // A Side names the generation of a stage that was obeyed for a PDU.
@@ -79,7 +78,7 @@ func (b *Batch) judgeStage(p []byte) (Verdict, *Fault) {
 	}
 	c.Side, c.Trip = b.stage.side(p, c.connection), NoTrip
 	stable, candidate := split.Stable.memo.load(service, command), split.Candidate.memo.load(service, command)
-	if (stable|candidate)&(abi.ReservedMask|inspect) == 0 { // both are known without a call
+	if (stable|candidate)&(memoSpecial|inspect) == 0 { // both are known without a call
 		c.Stable, c.Candidate = Opinion{Asked: true, Verdict: stable}, Opinion{Asked: true, Verdict: candidate}
 	} else {
 		b.askBoth(p)
@@ -176,5 +175,5 @@ func (g *Generation) knows(s pdu.ServiceID, c pdu.CommandID) bool {
 		return false
 	}
 	v := ^Verdict(entry.Load())
-	return v != memoEmpty && (v&abi.ReservedMask != 0 || !v.Inspected())
+	return v != memoEmpty && (v&memoSpecial != 0 || !v.Inspected())
 }

@@ -149,7 +149,7 @@ func (g *Generation) Recall(s pdu.ServiceID, c pdu.CommandID) (v Verdict, found 
 		}
 	}
 	v = ^Verdict(entry.Load())
-	return v, v&abi.ReservedMask == 0
+	return v, v&memoSpecial == 0
 }
 
 // entry returns the memo's entry for the verdict by ids, or nil if there is none.
@@ -171,13 +171,13 @@ func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 		return g.callClassify(s, c)
 	}
 	switch v := ^Verdict(entry.Load()); {
-	case v&abi.ReservedMask == 0:
+	case v&memoSpecial == 0:
 		return v, nil // another goroutine stored it
 	case v == memoEmpty:
 	case v == memoExcess:
 		return g.limits.remembered(g.entryIndex(s, c))
 	default:
-		return 0, &rememberedFaults[v&abi.ActionMask]
+		return 0, &rememberedFaults[v&abi.ActionMask&^memoSpecial]
 	}
 	v, fault := g.callClassify(s, c)
 	switch {
@@ -187,7 +187,7 @@ func (g *Generation) fill(s pdu.ServiceID, c pdu.CommandID) (Verdict, *Fault) {
 		g.limits.faults[g.entryIndex(s, c)].Store(fault) // stored first, because the memo's entry refers to it
 		entry.Store(^uint64(memoExcess))
 	case fault.Kind != FaultInstance && fault.Kind != FaultBudget:
-		entry.Store(^(uint64(memoFault) | uint64(fault.Kind.index())))
+		entry.Store(^uint64(memoFault | Verdict(fault.Kind.index())))
 	}
 	return v, fault
 }

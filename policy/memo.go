@@ -18,14 +18,16 @@ const (
 	memoCommands = 0x800
 )
 
-// Special values that an entry of the memo can hold instead of a verdict. A verdict never
-// has reserved bits set.
+// Special values that an entry of the memo can hold instead of a verdict. They have the bit
+// memoSpecial, which no action has.
 const (
+	memoSpecial Verdict = 0x80
+
 	memoEmpty Verdict = 1<<64 - 1
-	memoFault Verdict = 0xfff00000 // with the index of the fault's kind in the low bits
+	memoFault Verdict = memoSpecial // with the index of the fault's kind in the low bits
 
 	// memoExcess stands for a verdict that is not allowed; limits has the fault.
-	memoExcess Verdict = 0xffe00000
+	memoExcess Verdict = memoSpecial | 0x40
 )
 
 // memo stores verdicts by ids, each as its complement, so that zeroed memory is an empty

@@ -22,7 +22,7 @@ type Stage struct {
 }
 
 // memoAffected marks a row of a stage's memo for which both generations are asked.
-const memoAffected Verdict = 0xffd00000
+const memoAffected Verdict = memoSpecial | 0x41
 
 // NewStage creates a generation from the split's two generations. It holds a reference to
 // each until it is closed. Its name and sums are those of the stable generation. The caller

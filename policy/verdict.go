@@ -73,7 +73,7 @@ func (v Verdict) PresenceHandler() uint32 {
 func (v Verdict) Check() error {
 	const knownBits = abi.ActionMask | abi.FlagsMask | abi.SelectorMask<<abi.SelectorShift
 	switch low := v & (1<<abi.ArgumentShift - 1); {
-	case low&abi.ReservedMask != 0:
+	case low&(abi.ReservedMask|abi.LimitMask) != 0:
 		return fmt.Errorf("verdict %#016x sets reserved bits 20–31", uint64(v))
 	case low&^knownBits != 0:
 		return fmt.Errorf("verdict %#016x sets reserved flags", uint64(v))

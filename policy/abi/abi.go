@@ -51,13 +51,18 @@ const (
 //	bits  0–7   action
 //	bits  8–15  flags
 //	bits 16–19  selector of UNICAST
-//	bits 20–31  zero; a verdict with any of them set is a fault
+//	bits 20–25  zero
+//	bits 26–31  number of a rate limit of the guest, 1–63; 0 is none
 //	bits 32–63  argument
+//
+// A verdict that sets a bit which has to be zero is a fault.
 const (
 	ActionMask    = 0xff
 	SelectorShift = 16
 	SelectorMask  = 0xf
-	ReservedMask  = 0xfff00000
+	ReservedMask  = 0x03f00000
+	LimitShift    = 26
+	LimitMask     = 0xfc000000
 	ArgumentShift = 32
 )
 
