@@ -11,9 +11,12 @@ import (
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
 
+// portPattern matches a port, 0 to 65535.
+const portPattern = `0*([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])`
+
 // checkAddress accepts host:port. The host is an address, a name, or empty for all addresses; the
 // port is a number. Names of services, such as http, are not looked up.
-func checkAddress(address string) error {
+var checkAddress = check{`^(\[[^\[\]]*\]|[A-Za-z0-9_.%-]*):` + portPattern + `$`, func(address string) error {
 	const remedy = `write host:port, such as "127.0.0.1:8200" or "[::1]:8200"`
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -26,34 +29,34 @@ func checkAddress(address string) error {
 		return fmt.Errorf("%q has host %q; %s", address, host, remedy)
 	}
 	return nil
-}
+}}
 
 // checkAdminAddress accepts only loopback addresses, as the interface shows what peers
 // send, without encryption. An empty address is no interface.
-func checkAdminAddress(address string) error {
+var checkAdminAddress = check{`^(|([Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|127\.[0-9.]+|\[[0-9A-Fa-f:.%]+\]):` + portPattern + `)$`, func(address string) error {
 	if address == "" {
 		return nil
 	}
-	if err := checkAddress(address); err != nil {
+	if err := checkAddress.accept(address); err != nil {
 		return err
 	}
 	if isLoopback(address) {
 		return nil
 	}
 	return fmt.Errorf("%q can be reached from other machines, and what goes there is not encrypted; write a loopback address, such as \"127.0.0.1:8280\", or \"\" for none", address)
-}
+}}
 
 // maxSocket is the length in bytes of the longest path of a Unix socket, on the system
 // with the lowest limit.
 const maxSocket = 103
 
 // checkSocket accepts the path of a Unix socket, or an empty one.
-func checkSocket(path string) error {
+var checkSocket = check{`^[^\x00]{0,103}$`, func(path string) error {
 	if len(path) > maxSocket {
 		return fmt.Errorf("%q has %d bytes, and the path of a socket has %d at most; write a shorter one", path, len(path), maxSocket)
 	}
-	return checkPath(path)
-}
+	return checkPath.accept(path)
+}}
 
 // isLoopback reports whether a valid address is reachable only from this machine. The
 // only name known to be is localhost.
@@ -101,7 +104,7 @@ func (c *Config) nameListeners() {
 	seen := make(map[string]int)
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		if checkAddress(l.Address) != nil {
+		if checkAddress.accept(l.Address) != nil {
 			continue // reported elsewhere
 		}
 		l.Name = normalAddress(l.Address)

@@ -65,16 +65,16 @@ var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 func IsClusterName(text string) bool { return clusterName.MatchString(text) }
 
 // checkClusterName accepts the name of a cluster, or none.
-func checkClusterName(text string) error {
+var checkClusterName = check{orNone(clusterName.String()), func(text string) error {
 	if text == "" || IsClusterName(text) {
 		return nil
 	}
 	return fmt.Errorf("%q is not a cluster's name; write 1 to 32 of a-z, 0-9 and -, with no - at the ends, or \"\" for a hub of its own", text)
-}
+}}
 
 // checkBusServer accepts the address of a server of the bus. The bus sees all bodies, so what
 // leaves the machine is encrypted.
-func checkBusServer(text string) error {
+var checkBusServer = check{`^(tls|nats)://[^/@?#]+:[0-9]+/*$`, func(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Port() == "" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Scheme != "tls" && u.Scheme != "nats" {
 		return fmt.Errorf("%q is no address of the bus; write \"tls://HOST:PORT\", such as \"tls://10.1.0.7:4222\"", text)
@@ -86,7 +86,7 @@ func checkBusServer(text string) error {
 		return fmt.Errorf("%q is another machine, and what is said to it would not be encrypted; write \"tls://%s\", and let the server use TLS", text, net.JoinHostPort(u.Hostname(), u.Port()))
 	}
 	return nil
-}
+}}
 
 // checkCluster requires what belongs together.
 func (r *reader) checkCluster() {

@@ -14,13 +14,13 @@ import (
 // the values it may have.
 type key struct {
 	name    string
-	owner   string             // the prefix of the name that is a listener or a tenant, or empty
-	field   any                // *Duration, *Size, *int64, *bool, *string, *[]string, *[]netip.Prefix or *json.RawMessage
-	min     int64              // of a number, in the unit of its field
-	max     int64              // of a number, in the same unit
-	check   func(string) error // of a string, or of each string of a list
-	choices []string           // of a string that must be one of these
-	restart bool               // a change requires a restart
+	owner   string   // the prefix of the name that is a listener or a tenant, or empty
+	field   any      // *Duration, *Size, *int64, *bool, *string, *[]string, *[]netip.Prefix or *json.RawMessage
+	min     int64    // of a number, in the unit of its field
+	max     int64    // of a number, in the same unit
+	check   check    // of a string, or of each string of a list
+	choices []string // of a string that must be one of these
+	restart bool     // a change requires a restart
 }
 
 // set sets the field to a value as TOML decodes it: a number is an int64, a text a string, a list
@@ -120,8 +120,8 @@ func (k key) inRange(n int64, text string) error {
 
 // checkText checks a text by the key's check, or else by its choices.
 func (k key) checkText(text string) error {
-	if k.check != nil {
-		return k.check(text)
+	if k.check.accept != nil {
+		return k.check.accept(text)
 	}
 	for _, choice := range k.choices {
 		if text == choice {

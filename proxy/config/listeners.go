@@ -87,7 +87,7 @@ func (r *reader) checkOpen(l *Listener, name string) {
 	if l.InsecureOpen || l.TLS.ClientCA != "" || !r.sound(name+".address", name+".allow", name+".insecure_open", name+".tls.client_ca") {
 		return
 	}
-	if checkAddress(l.Address) != nil || isLoopback(l.Address) {
+	if checkAddress.accept(l.Address) != nil || isLoopback(l.Address) {
 		return
 	}
 	everybody := slices.IndexFunc(l.Allow, everything)

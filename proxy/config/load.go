@@ -185,7 +185,7 @@ func (r *reader) tenants(value any) {
 	r.config.Tenants = nil
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		place := r.place(toml.Key{"tenant", name}.String(), "tenant")
-		if err := checkTenantName(name); err != nil {
+		if err := checkTenantName.accept(name); err != nil {
 			r.badTenants = true
 			r.fault(place, "tenant: %v", err)
 		} else if _, ok := tables[name].(map[string]any); !ok {

@@ -20,10 +20,10 @@ func (p Protocol) Clients() body.ClientTypes {
 	return types
 }
 
-func checkClientType(text string) error {
+var checkClientType = check{`^(pc|mobile) [0-9][0-9A-Fa-f_xXoO]*$`, func(text string) error {
 	_, _, err := parseClientType(text)
 	return err
-}
+}}
 
 // parseClientType reads a member of protocol.client_types. Types of one kind are counted
 // together, because the hub only distinguishes PCs from phones and sends no client type.

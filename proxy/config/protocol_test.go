@@ -14,7 +14,7 @@ func TestClients(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, text := range []string{"", "pc", "pc ", "PC 3", "mobile", "mobile x", "mobile -1", "mobile 4294967296", "tablet 3", "pc  3", "pc 1", "mobile 0x12"} {
-		if checkClientType(text) == nil {
+		if checkClientType.accept(text) == nil {
 			t.Errorf("%q is accepted", text)
 		}
 	}

@@ -70,34 +70,34 @@ func Times(text string) (float64, error) {
 const mostRate = 0.45
 
 // checkRate accepts a rate that a budget may allow.
-func checkRate(text string) error {
+var checkRate = check{`^\+?(([0-9]|[1-3][0-9]|4[0-4])(\.[0-9]*)?|45(\.0*)?|\.[0-9]+)%$`, func(text string) error {
 	rate, err := Percent(text)
 	if err == nil && rate > mostRate {
 		err = fmt.Errorf("%q is more than a budget can allow; write at most \"%g%%\"", text, 100*mostRate)
 	}
 	return err
-}
+}}
 
 // checkShare accepts the share of a stage.
-func checkShare(text string) error {
+var checkShare = check{`^\+?([0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)%$`, func(text string) error {
 	share, err := Percent(text)
 	if err == nil && (share == 0 || share == 1) {
 		err = fmt.Errorf("%q is no share of some; write more than 0%% and less than 100%%: shadow and bake are steps of their own", text)
 	}
 	return err
-}
+}}
 
 // checkMore accepts how much more a candidate may send.
-func checkMore(text string) error {
+var checkMore = check{`^\+([0-9]{1,6}(\.[0-9]*)?|1000000(\.0*)?|\.[0-9]+)%$`, func(text string) error {
 	_, err := More(text)
 	return err
-}
+}}
 
 // checkTimes accepts how many times as much a candidate may use.
-func checkTimes(text string) error {
+var checkTimes = check{`^x([1-9][0-9]{0,5}(\.[0-9]*)?|1000000(\.0*)?)$`, func(text string) error {
 	_, err := Times(text)
 	return err
-}
+}}
 
 // checkRelease requires shares to grow, and a wait that can end.
 func (r *reader) checkRelease(t Tenant) {
