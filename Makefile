@@ -29,7 +29,7 @@ bench:
 # A static program that runs anywhere and contains no paths of this machine.
 GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 
-SOURCES := $(shell find cmd pdu plugins policy proxy go.mod go.sum -type f -not -path '*/node_modules/*')
+SOURCES := $(shell find cmd pdu plugins policy proxy go.mod go.sum embed.go config.toml -type f -not -path '*/node_modules/*')
 
 $(DIST)/switchyard: $(SOURCES) | $(DIST)/.gitignore
 	$(GOBUILD) -o $@ ./cmd/switchyard

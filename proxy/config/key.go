@@ -20,6 +20,7 @@ type key struct {
 	max     int64    // of a number, in the same unit
 	check   check    // of a string, or of each string of a list
 	choices []string // of a string that must be one of these
+	must    bool     // its table must have it
 	restart bool     // a change requires a restart
 }
 

@@ -81,7 +81,7 @@ const (
 // keys returns the keys of a listener, without its name in front.
 func (l *Listener) keys() []key {
 	return []key{
-		{name: "address", field: &l.Address, check: checkAddress},
+		{name: "address", field: &l.Address, check: checkAddress, must: true},
 		{name: "tenant", field: &l.Tenant, check: checkTenantOrNone},
 		{name: "tenants", field: &l.Tenants, check: checkTenantName},
 		{name: "allow", field: &l.Allow},

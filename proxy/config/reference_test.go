@@ -1,0 +1,55 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// Every key and its table are in the reference, with the comments of config.toml.
+func TestReference(t *testing.T) {
+	t.Parallel()
+	if got := Intro(); !strings.HasPrefix(got, "Switchyard's configuration. Every key") || strings.Contains(got, "#") {
+		t.Errorf("the introduction is %q", got)
+	}
+	described := map[string]Key{}
+	for _, table := range Tables() {
+		if table.Header != "[[listener]]" && table.Header != "["+strings.Replace(table.Name, "listener.N", "listener", 1)+"]" {
+			t.Errorf("the header of %s is %s", table.Name, table.Header)
+		}
+		for _, k := range table.Keys {
+			if !strings.HasPrefix(k.Name, table.Name+".") || k.Type == "" || k.Default == nil {
+				t.Errorf("%s: got %+v", table.Name, k)
+			}
+			if len(k.Doc) < 10 || strings.Contains(k.Doc, "#") {
+				t.Errorf("%s: the comment above it in config.toml is %q; write one", k.Name, k.Doc)
+			}
+			described[k.Name] = k
+		}
+	}
+	for _, k := range Default().keys() {
+		name := strings.NewReplacer("listener.0.", "listener.N.", "tenant.default.", "tenant.NAME.").Replace(k.name)
+		if _, ok := described[name]; !ok {
+			t.Errorf("the reference lacks %s", name)
+		}
+		delete(described, name)
+	}
+	for name := range described {
+		t.Errorf("the reference has %s, which is no key", name)
+	}
+}
+
+func TestReferenceInTheOrderOfTheFile(t *testing.T) {
+	t.Parallel()
+	var headers []string
+	for _, table := range Tables() {
+		headers = append(headers, table.Header)
+	}
+	got := strings.Join(headers, " ")
+	if want := "[admin] [[listener]] [listener.tls] [tenant.NAME] [tenant.NAME.claims]"; !strings.HasPrefix(got, want) {
+		t.Errorf("got %s, want %s …", got, want)
+	}
+	address := Tables()[1].Keys[0]
+	if address.Name != "listener.N.address" || !address.Must || address.Default != "127.0.0.1:8200" {
+		t.Errorf("got %+v", address)
+	}
+}
