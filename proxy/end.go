@@ -126,6 +126,7 @@ func (s *session) end() {
 		s.input.cause = errWriteFailed
 	}
 	why := *s.reason.Load()
+	last := s.seat.Observe()
 	s.seat.Release(why)
 	s.tenant.wakeWaiters()
 	if out.broken.Load() {
@@ -136,6 +137,7 @@ func (s *session) end() {
 	s.conn.Close()
 	if !s.abandoned() {
 		s.tenant.sessionLog.closed(s, why)
+		s.tenant.ended.add(s.endOf(last, why))
 	}
 }
 

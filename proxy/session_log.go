@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
@@ -40,13 +39,11 @@ func (l *sessionLog) closed(s *session, why hub.Reason) {
 	}
 	attrs := []any{"session", s.seat.Session(), "peer", s.conn.RemoteAddr().String(), "reason", why,
 		"open", time.Duration(clock() - s.opened).Round(time.Millisecond).String()}
-	cause := s.input.cause
-	var foreign *foreignError
-	switch {
-	case (why == hub.BadLength || why == hub.PeerReset) && !errors.Is(cause, net.ErrClosed):
+	if cause := s.causeOf(why); cause != nil {
 		attrs = append(attrs, "error", cause)
-	case errors.As(cause, &foreign) && why == foreign.reason:
-		attrs = append(attrs, "error", cause, "hint", foreign.hint)
+		if foreign, ok := errors.AsType[*foreignError](cause); ok {
+			attrs = append(attrs, "hint", foreign.hint)
+		}
 	}
 	if late := s.input.latePDUs; late > 0 {
 		attrs = append(attrs, "not_routed", late)
@@ -56,14 +53,22 @@ func (l *sessionLog) closed(s *session, why hub.Reason) {
 
 // levelOf returns the level of the line about a session that ended for that reason.
 func levelOf(why hub.Reason) slog.Level {
+	if warns(why) {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// warns reports whether an end for that reason is the fault of the peer or of the path to it.
+func warns(why hub.Reason) bool {
 	switch why {
 	case hub.SlowConsumer, hub.WriteTimeout, hub.BadLength, hub.IdleTimeout, hub.UrgentData, hub.NoPDU,
 		hub.PDUTimeout, hub.InputFull,
 		hub.NotAllowed, hub.CertificateRevoked, hub.CertificateExpired, hub.CertificateUnknownCA,
 		hub.TLSOnPlainPort, hub.ProxyHeader, hub.HTTP:
-		return slog.LevelWarn
+		return true
 	}
-	return slog.LevelInfo
+	return false
 }
 
 // flush lets the next lines of each kind through, and logs how many were suppressed.

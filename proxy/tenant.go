@@ -64,6 +64,7 @@ type Tenant struct {
 	log        *slog.Logger
 	notes      noteLog
 	sessionLog sessionLog
+	ended      endings
 	flush      flusher
 	inputs     *inputs
 

@@ -22,10 +22,22 @@ func (h *Hub) Sessions(dst []Session) []Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.numbered {
-		dst = append(dst, Session{Number: s.Session(), Master: s.master, Standby: s.standby.Load(), PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
-			PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()})
+		dst = append(dst, s.observed())
 	}
 	return dst
+}
+
+// Observe returns the seat's session, which may have left the hub but must not be released.
+func (s *Seat) Observe() Session {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return s.observed()
+}
+
+// observed is Observe. Called under mu.
+func (s *Seat) observed() Session {
+	return Session{Number: s.Session(), Master: s.master, Standby: s.standby.Load(), PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
+		PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()}
 }
 
 // Presence returns how many users are present, and how many entries the user table

@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"switchyard/proxy/hub"
+)
+
+// keptEnds is how many ended sessions a tenant remembers: the log, which suppresses lines when
+// many peers leave at once, need not have them.
+const keptEnds = 100
+
+// An EndedSession is a session that has ended, with its counts at the end.
+type EndedSession struct {
+	hub.Session
+	Peer     net.Addr
+	Local    net.Addr // that the peer connected to
+	Identity string   // the name in the peer's verified certificate, or its address
+	Since    time.Time
+	Until    time.Time
+	Reason   hub.Reason
+	Error    string // what the peer did wrong, or what the network did; "" if there is nothing to say
+}
+
+// Warns reports whether the log has the end as a warning: the peer, or the path to it, is at fault.
+func (e EndedSession) Warns() bool { return warns(e.Reason) }
+
+// An endings remembers the sessions of a tenant that ended last. The zero endings is ready.
+type endings struct {
+	mu    sync.Mutex // guards what follows
+	total int
+	ring  []EndedSession // at most keptEnds; the n-th, from 0, is at n % keptEnds
+}
+
+func (e *endings) add(ended EndedSession) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.total < keptEnds {
+		e.ring = append(e.ring, ended)
+	} else {
+		e.ring[e.total%keptEnds] = ended
+	}
+	e.total++
+}
+
+// Ended returns the sessions that ended last, the latest first: at most keptEnds since the
+// tenant began.
+func (t *Tenant) Ended() []EndedSession {
+	e := &t.ended
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	latest := make([]EndedSession, 0, min(e.total, keptEnds))
+	for n := e.total - 1; n >= max(0, e.total-keptEnds); n-- {
+		latest = append(latest, e.ring[n%keptEnds])
+	}
+	return latest
+}
+
+// endOf describes the end of a session with the given last counts.
+func (s *session) endOf(last hub.Session, why hub.Reason) EndedSession {
+	e := EndedSession{Session: last, Peer: s.conn.RemoteAddr(), Local: s.conn.LocalAddr(), Identity: s.identity(),
+		Since: epoch.Add(time.Duration(s.opened)), Until: time.Now(), Reason: why}
+	if cause := s.causeOf(why); cause != nil {
+		e.Error = cause.Error()
+	}
+	return e
+}
+
+// causeOf returns the error that explains a reason; nil if the reason says all.
+func (s *session) causeOf(why hub.Reason) error {
+	cause := s.input.cause
+	var foreign *foreignError
+	switch {
+	case (why == hub.BadLength || why == hub.PeerReset) && !errors.Is(cause, net.ErrClosed):
+		return cause
+	case errors.As(cause, &foreign) && why == foreign.reason:
+		return cause
+	}
+	return nil
+}
