@@ -45,6 +45,9 @@ type Backend interface {
 	// Load takes a policy's file through all gates as if it were the tenant's, and does not
 	// install it. The caller releases the generation. An error may be a *wasm.GateError.
 	Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
+	// LoadKept loads a policy that was in force before, by its name and its SHA-256, as Load does
+	// a file. The error says why it is not there any more.
+	LoadKept(ctx context.Context, tenant, name, sha256 string) (*policy.Generation, error)
 	// Release returns the state of a tenant's policy.
 	Release(tenant string) api.Release
 	// Carry carries out a request to change a tenant's policy, and returns its state. The error
@@ -66,6 +69,9 @@ type State struct {
 	Fuel        uint64     // that one decision of a policy may use
 	ModuleBytes int64      // the largest policy file
 	Level       slog.Level // from which lines are logged, by the configuration
+
+	Configuration api.Configuration
+	Marks         []api.Mark // the start and the last reloads, the earliest first
 }
 
 // A Tenant is one that is served.
@@ -149,6 +155,7 @@ type Server struct {
 
 	limiters [2]connLimiter // over TCP, and over the socket, so that the owner of the socket is never locked out
 	sampler  sampler
+	hour     lastHour
 	latest   latestSnapshot
 	limited  logsample.Lines // those that clients without a token can cause
 	serving  sync.WaitGroup  // the goroutines that Serve starts

@@ -92,6 +92,7 @@ type fake struct {
 	upgrade func(context.Context, api.UpgradeRequest) (api.Upgrade, error)
 	last    api.Upgrade
 	load    func(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
+	kept    func(ctx context.Context, name, sha256 string) (*policy.Generation, error)
 }
 
 func (f *fake) State() *State                                          { return &f.state }
@@ -105,6 +106,10 @@ func (f *fake) Upgrade(ctx context.Context, r api.UpgradeRequest) (api.Upgrade, 
 }
 func (f *fake) Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error) {
 	return f.load(ctx, tenant, name, file)
+}
+
+func (f *fake) LoadKept(ctx context.Context, tenant, name, sha256 string) (*policy.Generation, error) {
+	return f.kept(ctx, name, sha256)
 }
 
 // startAt starts a server for a fake that change may change.

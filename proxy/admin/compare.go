@@ -79,3 +79,68 @@ func compared(ctx context.Context, tenant string, before, after *policy.Generati
 	c.Warnings = append(c.Warnings, table.Warnings()...)
 	return c
 }
+
+// comparePolicies answers with what differs between two policies of a tenant, which are named by the
+// SHA-256 of their files: the one in force, and those that were in force before and are kept. It
+// needs no right to operate, as it runs nothing that was not in force.
+func (s *Server) comparePolicies(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "tenant", "before", "after")
+	if err != nil {
+		return err
+	}
+	t, err := s.tenant(q.Get("tenant"))
+	if err != nil {
+		return err
+	}
+	clearDeadlines(w)
+	if err := s.acquirePolicyCall(r); err != nil {
+		return err
+	}
+	defer s.policyCalls.release()
+	var both [2]*policy.Generation
+	for i, name := range []string{"before", "after"} {
+		g, err := s.earlier(r.Context(), t, q.Get(name))
+		if err != nil {
+			s.extendWriteDeadline(w)
+			return err
+		}
+		defer g.Release()
+		both[i] = g
+	}
+	c := compared(r.Context(), t.Name, both[0], both[1])
+	s.extendWriteDeadline(w)
+	return answer(w, http.StatusOK, c)
+}
+
+// earlier returns the policy of that SHA-256: the one in force, or one that was.
+func (s *Server) earlier(ctx context.Context, t Tenant, sha256 string) (*policy.Generation, error) {
+	g, err := acquire(t)
+	if err != nil || g.Sum() == sha256 {
+		return g, err
+	}
+	g.Release()
+	name, ok := s.nameOf(t.Name, sha256)
+	if !ok {
+		return nil, refuse(http.StatusNotFound, "tenant %s had no policy with the SHA-256 %.80q in force; /api/v1/policies and /api/v1/releases list those it had", t.Name, sha256)
+	}
+	g, err = s.backend.LoadKept(ctx, t.Name, name, sha256)
+	if err != nil {
+		return nil, refuse(http.StatusNotFound, "policy %.12s is not kept: %v", sha256, err)
+	}
+	return g, nil
+}
+
+// nameOf finds the name of a policy that was in force.
+func (s *Server) nameOf(tenant, sha256 string) (name string, ok bool) {
+	for _, e := range s.options.History.History(tenant) {
+		if e.SHA256 == sha256 && e.State != api.Refused {
+			return e.Name, true
+		}
+	}
+	for _, p := range s.backend.Release(tenant).Previous {
+		if p.SHA256 == sha256 {
+			return p.Name, true
+		}
+	}
+	return "", false
+}

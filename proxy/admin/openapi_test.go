@@ -71,12 +71,17 @@ func startFull(t *testing.T) *full {
 			{Listener: "127.0.0.1:2", Address: "127.0.0.1:2", Tenants: []string{"acme"}, TLS: true, MutualTLS: true, CertificateUntil: &until,
 				Counts: admission.Counts{Accepted: 2, Refused: map[admission.Reason]uint64{admission.NotAllowed: 2}}},
 		}
+		facts.state.Configuration = api.Configuration{File: "config.toml", Since: until, Restart: []string{"log.format"}}
+		facts.state.Marks = []api.Mark{{Time: until, Kind: api.MarkStart, Text: "the server started"}}
 		facts.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			io.WriteString(w, "switchyard_draining 0\n")
 		})
 		facts.load = func(_ context.Context, _, name string, file []byte) (*policy.Generation, error) {
 			return load(name, file)
+		}
+		facts.kept = func(_ context.Context, name, _ string) (*policy.Generation, error) {
+			return load(name, teamtalk.Module)
 		}
 		facts.reload = func(context.Context) (api.Reload, error) {
 			r := api.Reload{Configuration: api.ReloadConfiguration{Result: api.Changed, Changed: []string{"peer.timeout"}},
@@ -191,6 +196,7 @@ func TestDocumentBusy(t *testing.T) {
 	}
 	for _, v := range []visit{
 		{"GET", "/api/v1/routes", "", "", "", 429},
+		{"GET", "/api/v1/policies/compare", "before=1f&after=1f", "", "", 429},
 		{"POST", "/api/v1/evaluate", "", `{"command":"CID_MSG_DATA"}`, "application/json", 429},
 		{"POST", "/api/v1/compare", "", "x", "application/octet-stream", 429},
 		{"POST", "/api/v1/reload", "", "", "", 429},

@@ -80,6 +80,9 @@ func (s *Server) sampleLoop(ctx context.Context) {
 		if n%idleEvery == 0 || time.Now().UnixNano() < s.sampler.freshUntil.Load() {
 			s.takeSamples()
 		}
+		if n%idleEvery == 0 {
+			s.hour.add(time.Now(), s.backend.State().Tenants, s.sampler.of, s.sampler.latency())
+		}
 		s.flushFew()
 		s.publishSnapshot()
 		select {

@@ -1,6 +1,10 @@
 package admin
 
-import "switchyard/plugins/teamtalk"
+import (
+	"strings"
+
+	"switchyard/plugins/teamtalk"
+)
 
 // A visit is a request that is answered, for one operation of the document.
 type visit struct {
@@ -10,6 +14,9 @@ type visit struct {
 	status       int
 }
 
+// The sums of the policy in force of a full server, and of the one before.
+var fullSum, keptSum = strings.Repeat("1f", 32), strings.Repeat("6f", 32)
+
 var visits = []visit{
 	{"GET", "/livez", "", "", "", 200},
 	{"GET", "/healthz", "", "", "", 200},
@@ -18,6 +25,10 @@ var visits = []visit{
 	{"GET", "/version", "", "", "", 200},
 	{"GET", "/api/v1/openapi.json", "", "", "", 200},
 	{"GET", "/api/v1/snapshot", "", "", "", 200},
+	{"GET", "/api/v1/server", "", "", "", 200},
+	{"GET", "/api/v1/last-hour", "", "", "", 200},
+	{"GET", "/api/v1/last-hour", "tenant=acme", "", "", 200},
+	{"GET", "/api/v1/last-hour", "tenant=x", "", "", 404},
 	{"GET", "/api/v1/tenants", "", "", "", 200},
 	{"GET", "/api/v1/connections", "tenant=acme&sort=lag&limit=2", "", "", 200},
 	{"GET", "/api/v1/connections", "sort=name", "", "", 400},
@@ -26,9 +37,15 @@ var visits = []visit{
 	{"POST", "/api/v1/connections/close", "", `{"session":99}`, "application/json", 404},
 	{"POST", "/api/v1/connections/close", "", `{}`, "application/json", 400},
 	{"POST", "/api/v1/connections/close", "", `{}`, "text/plain", 415},
+	{"GET", "/api/v1/disconnects", "tenant=acme&limit=5", "", "", 200},
+	{"GET", "/api/v1/disconnects", "limit=0", "", "", 400},
+	{"GET", "/api/v1/disconnects", "tenant=x", "", "", 404},
 	{"GET", "/api/v1/listeners", "", "", "", 200},
 	{"GET", "/api/v1/policies", "tenant=acme", "", "", 200},
 	{"GET", "/api/v1/policies", "name=x", "", "", 400},
+	{"GET", "/api/v1/policies/compare", "tenant=acme&before=" + fullSum + "&after=" + keptSum, "", "", 200},
+	{"GET", "/api/v1/policies/compare", "before=" + fullSum + "&after=5f", "", "", 404},
+	{"GET", "/api/v1/policies/compare", "from=5f", "", "", 400},
 	{"GET", "/api/v1/routes", "tenant=acme", "", "", 200},
 	{"GET", "/api/v1/presence", "user=7", "", "", 200},
 	{"GET", "/api/v1/presence", "", "", "", 200},

@@ -264,6 +264,7 @@ func (t *taker) begin() {
 	u.Result, u.FrozenSeconds = api.UpgradeDone, frozen.Seconds()
 	srv.state.continueFrom(t.process)
 	srv.state.setUpgrade(u)
+	srv.state.markUpgrade(u)
 	srv.log.Info("upgraded", "from_version", u.From, "to_version", u.To, "frozen", frozen.Round(time.Microsecond).String(),
 		"moved", u.Moved, "drained", u.Drained, "closed", u.Closed, "by", t.process.By)
 	for _, l := range t.admin {

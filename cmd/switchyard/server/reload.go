@@ -74,6 +74,7 @@ func (srv *server) configured(err error, requested bool) {
 		return
 	}
 	srv.state.countReload(err)
+	srv.markReload(err, requested)
 	if err == nil {
 		srv.follow(srv.config)
 	}
@@ -159,12 +160,14 @@ func (srv *server) apply() error {
 	p := srv.next
 	srv.next = nil
 	live, restart := config.Changes(srv.config, p.config)
+	_, waiting := config.Changes(srv.began, p.config)
 	p.config.Cluster = srv.config.Cluster // its keys wait for a restart, also for tenants that are added now
 	if err := p.prepare(); err != nil {
 		p.rollback()
 		return err
 	}
 	srv.engine = p.engine
+	srv.noteChanges(live, waiting)
 	if len(restart) > 0 {
 		srv.log.Warn("these changes take effect after a restart", "keys", restart)
 	}

@@ -65,6 +65,9 @@ type server struct {
 	load       Loader
 	sandbox    wasm.Sandbox
 	config     *config.Config
+	began      *config.Config // with which the process started; keys that need a restart are still those
+	waiting    []string       // keys that differ from began, and take effect after a restart
+	changes    []string       // keys that the last reload has changed
 	log        *slog.Logger
 	level      *slog.LevelVar
 	engine     *wasm.Engine // loads new policies; an earlier one is garbage once no policy of it is left
@@ -155,7 +158,7 @@ type served struct {
 // newServer returns a server that has opened nothing. Its channels of capacity one are notices: a
 // sender that finds one full need not wait, because what it has to say will be looked at anyway.
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
-	srv := &server{load: load, sandbox: sandbox, config: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
+	srv := &server{load: load, sandbox: sandbox, config: config.Default(), began: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
 		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), offers: make(chan offered), releases: make(chan struct{}, 1), openBus: openJetStream, entered: make(chan struct{}, 1), failed: make(chan error, 1), lastErrors: make(map[string]string)}
 	srv.publish()
 	return srv
@@ -257,7 +260,7 @@ func (srv *server) serve(signals signals) error {
 		}
 		return err
 	}
-	srv.config = c
+	srv.config, srv.began = c, c
 	lines := newAsyncWriter(srv.stderr)
 	srv.state.log.Store(lines)
 	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))

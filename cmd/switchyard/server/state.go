@@ -48,6 +48,7 @@ type adminState struct {
 
 	mu       sync.Mutex // guards what follows
 	counts   metrics.Reloads
+	marks    []api.Mark  // the start and the last reloads, the earliest first
 	upgrade  api.Upgrade // the last one, or the one that is under way
 	upgraded handovers
 }
@@ -66,6 +67,8 @@ type view struct {
 	weighed    map[string]policy.Weighed // by releases that ended, by tenant
 	drifts     map[string]string         // why a tenant's policy is not the one that belongs in force
 	listeners  []listenerView            // in the order of the configuration
+	refused    string                    // why the configuration that is there now is refused; "" if it is in force
+	waiting    []string                  // keys that take effect after a restart
 }
 
 // A listenerView is a listener that is open.
@@ -80,6 +83,7 @@ type listenerView struct {
 func newAdminState() *adminState {
 	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), verbs: make(chan verbRequest), upgrades: make(chan upgradeRequest), drain: make(chan struct{}), stopping: make(chan struct{})}
 	a.counts.LastDone = a.started
+	a.marks = []api.Mark{{Time: a.started.UTC(), Kind: api.MarkStart, Text: "the server started"}}
 	a.upgrade.Result = api.UpgradeNone
 	a.view.Store(&view{config: config.Default()})
 	a.records.Store(newHistory())
@@ -93,7 +97,7 @@ func (a *adminState) remember(log *slog.Logger) *slog.Logger {
 
 // update stores a view of what is in force now.
 func (a *adminState) update(srv *server) {
-	v := &view{config: srv.config, engine: srv.engine, signatures: make(map[string]time.Time), drifts: make(map[string]string),
+	v := &view{config: srv.config, engine: srv.engine, refused: srv.lastErrors["configuration"], waiting: srv.waiting, signatures: make(map[string]time.Time), drifts: make(map[string]string),
 		staged: make(map[string]*staged), modes: make(map[string]string), ended: make(map[string]map[release.State]uint64), weighed: make(map[string]policy.Weighed)}
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]

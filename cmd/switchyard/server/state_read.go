@@ -23,7 +23,9 @@ import (
 func (a *adminState) State() *admin.State {
 	v := a.view.Load()
 	s := &admin.State{Draining: a.isStopping(), Tenants: v.tenants, Fuel: uint64(v.config.WASM.Fuel),
-		ModuleBytes: int64(v.config.WASM.ModuleSize), Level: levelOf(v.config.Log)}
+		ModuleBytes: int64(v.config.WASM.ModuleSize), Level: levelOf(v.config.Log),
+		Configuration: api.Configuration{File: v.config.Path, Error: v.refused, Restart: append([]string{}, v.waiting...)}}
+	s.Configuration.Since, s.Marks = a.configured()
 	for _, l := range v.listeners {
 		s.Listeners = append(s.Listeners, l.read())
 	}
@@ -81,6 +83,18 @@ func (a *adminState) Load(ctx context.Context, tenant, name string, file []byte)
 	}
 	c.config = t.PolicyConfig
 	return loadPolicy(ctx, v.engine, c)
+}
+
+// LoadKept loads a policy that was in force before as Load does a file: one that this program ships,
+// or one from the history's files. The tenant's present configuration applies to it.
+func (a *adminState) LoadKept(ctx context.Context, tenant, name, sha256 string) (*policy.Generation, error) {
+	file, err := source.Read(name, "", 0)
+	if err != nil || file.SHA256 != sha256 {
+		if file.Bytes, err = a.records.Load().Content(sha256); err != nil {
+			return nil, err
+		}
+	}
+	return a.Load(ctx, tenant, strings.TrimPrefix(name, "file:"), file.Bytes)
 }
 
 // uploaded returns a file that a client has sent as source.Read would have read it. It is a
