@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 
@@ -20,7 +21,7 @@ const (
 
 // connectionsOf lists sessions.
 func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant", "sort", "limit")
+	q, err := query(r, "tenant", "session", "sort", "limit")
 	if err != nil {
 		return err
 	}
@@ -36,8 +37,15 @@ func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	session, err := number(q, "session", 0, 1, math.MaxUint64)
+	if err != nil {
+		return err
+	}
 	s.sampler.keepFresh()
 	rows := s.rows(tenants)
+	if session != 0 {
+		rows = slices.DeleteFunc(rows, func(l row) bool { return l.Number != session })
+	}
 	slices.SortFunc(rows, order)
 	return answer(w, http.StatusOK, api.Connections{Total: len(rows), Connections: connectionAnswers(rows[:min(len(rows), int(limit))])})
 }

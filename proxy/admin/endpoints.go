@@ -62,6 +62,7 @@ func (s *Server) table() map[string]endpoint {
 		"/api/v1/policies":          get(read, s.policies),
 		"/api/v1/policies/compare":  get(read, s.comparePolicies),
 		"/api/v1/routes":            get(read, s.routes),
+		"/api/v1/command":           get(read, s.command),
 		"/api/v1/presence":          get(read, s.presence),
 		"/api/v1/cluster":           get(read, s.cluster),
 		"/api/v1/evaluate":          {http.MethodPost: take(read, s.evaluate)},

@@ -32,6 +32,7 @@ type tapOptions struct {
 	tenants  []string
 	commands []pdu.CommandID
 	users    map[uint64]bool // nil: of all users
+	session  uint64          // 0: of all sessions
 	bodies   bool
 	pdus     uint64        // 0: any number
 	time     time.Duration // 0: any
@@ -57,6 +58,9 @@ func readTapOptions(q url.Values) (t tapOptions, err error) {
 		}
 		t.users[id] = true
 	}
+	if t.session, err = number(q, "session", 0, 1, math.MaxUint64); err != nil {
+		return t, err
+	}
 	if q.Has("bodies") {
 		if t.bodies, err = strconv.ParseBool(q.Get("bodies")); err != nil {
 			return t, fmt.Errorf("bodies=%.40s: write true or false", q.Get("bodies"))
@@ -76,7 +80,7 @@ func readTapOptions(q url.Values) (t tapOptions, err error) {
 // tap streams what peers send, one line for each PDU. It receives PDUs like a capture does, so
 // the hub never waits for it.
 func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant", "command", "user", "bodies", "pdus", "time")
+	q, err := query(r, "tenant", "command", "user", "session", "bodies", "pdus", "time")
 	if err != nil {
 		return err
 	}
@@ -184,6 +188,9 @@ func (t *tapWriter) flush() error {
 // line returns the line for a record; false if the client did not ask for it.
 func (t *tapWriter) line(r *capture.Record) (api.TapLine, bool) {
 	line := api.TapLine{Time: r.Time.UTC(), Tenant: t.sources[r.Tenant].Name, Session: r.Session}
+	if t.session != 0 && t.session != r.Session {
+		return line, false
+	}
 	switch r.Kind {
 	case capture.Joined:
 		line.Kind = api.TapJoined

@@ -25,7 +25,7 @@ var components = []any{
 	policy.Case{}, Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
 	Reload{}, Drain{}, UpgradeRequest{}, Upgrade{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{}, Cluster{}, ClusterTenant{},
 	Releases{}, Release{}, ReleaseStage{}, ReleasedPolicy{}, ReleaseHistory{}, HistoryEntry{}, ReleaseReceipt{}, ReleaseRequest{},
-	Server{}, Configuration{}, LastHour{}, Sample{}, Mark{}, Disconnects{}, Disconnect{},
+	Server{}, Configuration{}, LastHour{}, Sample{}, Mark{}, Disconnects{}, Disconnect{}, Command{}, Field{},
 }
 
 // A schema is the part of a JSON Schema that has an equivalent in Go.
