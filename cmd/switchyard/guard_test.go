@@ -117,7 +117,7 @@ var imports = []struct {
 	},
 	{
 		packages: []string{"..."},
-		except:   []string{"cmd/switchyard", "cmd/switchyard/server", "cmd/switchyard/trust", "cmd/yardbus", "proxy/config/..."},
+		except:   []string{"cmd/switchyard", "cmd/switchyard/schema", "cmd/switchyard/server", "cmd/switchyard/trust", "cmd/yardbus", "proxy/config/..."},
 		not:      []string{module + "/proxy/config"},
 		because:  "parts are handed what they need; a part that reads the configuration itself cannot be built without a file",
 	},

@@ -176,7 +176,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, file:PATH or an address")
 	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
 	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), clusterCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout))
-	root.AddCommand(demoCommand(stdout, stderr), sendCommand(o, stdout, stderr), msgserverCommand(o, stdout), certCommand(stdout, stderr), manualCommand())
+	root.AddCommand(demoCommand(stdout, stderr), sendCommand(o, stdout, stderr), msgserverCommand(o, stdout), certCommand(stdout, stderr), schemaCommand(stdout), manualCommand())
 	return root
 }
 

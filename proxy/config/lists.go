@@ -91,6 +91,9 @@ func memberOf[T comparable](r *reader, list string, members []T, member T) Place
 	return r.member(list, slices.Index(members, member))
 }
 
+// networkPattern is what parseNetwork accepts, for editors: it does not see bits behind the prefix.
+const networkPattern = `^([0-9]{1,3}(\.[0-9]{1,3}){3}(/(3[0-2]|[12]?[0-9]))?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$`
+
 // parseNetwork reads a network or a single address. It accepts one spelling for each
 // network, so that equal networks are equal texts.
 func parseNetwork(text string) (netip.Prefix, error) {

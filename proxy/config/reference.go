@@ -32,7 +32,6 @@ const (
 	TypeNumber   Type = "number"
 	TypeBool     Type = "bool"
 	TypeList     Type = "list"
-	TypeNetworks Type = "networks"
 	TypeTable    Type = "table"
 )
 
@@ -52,17 +51,20 @@ type Key struct {
 	Min     int64    // of a number; of a duration in nanoseconds, of a size in bytes
 	Max     int64    // as Min
 	Choices []string // of a text that must be one of these
-	Pattern string   // a regular expression for a text, or for the members of a list; see check
+	Pattern string   // a regular expression for what stands in quotes; see check
 	Default any      // as TOML has it: a text, an int64, a bool, a []string or a map[string]any
 	Must    bool     // its table must have it, whatever the default
 	Restart bool     // a change requires a restart
 }
 
-// The names that stand for any listener and any tenant in the reference.
+// The parts of names that stand for any listener and for any tenant in the reference.
 const (
-	anyListener = "N"
-	anyTenant   = "NAME"
+	AnyListener = "N"
+	AnyName     = "NAME"
 )
+
+// NamePattern is what a tenant's name is, as a regular expression.
+var NamePattern = tenantName.String()
 
 // Intro is the comment that begins config.toml, in one paragraph.
 func Intro() string { return reference().intro }
@@ -79,9 +81,9 @@ var reference = sync.OnceValue(func() document {
 	shipped := readComments(switchyard.Configuration)
 	c := Default()
 	names := c.keys()
-	c.Tenants[0].Name = anyTenant
+	c.Tenants[0].Name = AnyName
 	tables := map[string]*Table{}
-	for i, k := range c.keysWith(func(int) string { return anyListener }) {
+	for i, k := range c.keysWith(func(int) string { return AnyListener }) {
 		name := k.name[:strings.LastIndex(k.name, ".")]
 		t := tables[name]
 		if t == nil {
@@ -96,10 +98,10 @@ var reference = sync.OnceValue(func() document {
 
 // headerOf returns the header of a table of the reference.
 func headerOf(name string) string {
-	if name == "listener."+anyListener {
+	if name == "listener."+AnyListener {
 		return "[[listener]]"
 	}
-	return "[" + strings.Replace(name, "listener."+anyListener+".", "listener.", 1) + "]"
+	return "[" + strings.Replace(name, "listener."+AnyListener+".", "listener.", 1) + "]"
 }
 
 // describe returns the key with that documentation.
@@ -107,9 +109,9 @@ func (k key) describe(doc string) Key {
 	d := Key{Name: k.name, Doc: doc, Min: k.min, Max: k.max, Choices: k.choices, Pattern: k.check.pattern, Must: k.must, Restart: k.restart}
 	switch field := k.field.(type) {
 	case *Duration:
-		d.Type, d.Default = TypeDuration, field.String()
+		d.Type, d.Default, d.Pattern = TypeDuration, field.String(), durationPattern
 	case *Size:
-		d.Type, d.Default = TypeSize, field.String()
+		d.Type, d.Default, d.Pattern = TypeSize, field.String(), sizePattern
 	case *int64:
 		d.Type, d.Default = TypeNumber, *field
 	case *bool:
@@ -119,7 +121,7 @@ func (k key) describe(doc string) Key {
 	case *[]string:
 		d.Type, d.Default = TypeList, append([]string{}, *field...)
 	case *[]netip.Prefix:
-		d.Type, d.Default = TypeNetworks, []string{}
+		d.Type, d.Default, d.Pattern = TypeList, []string{}, networkPattern
 	case *json.RawMessage:
 		d.Type, d.Default = TypeTable, map[string]any{}
 	}
@@ -157,8 +159,8 @@ func (c comments) above(name string) string {
 // sort returns the tables, and the keys of each, in the order of the file.
 func (c comments) sort(tables map[string]*Table) []Table {
 	line := func(name string) int {
-		name = strings.Replace(name, "listener."+anyListener, "listener.0", 1)
-		return c.at[strings.Replace(name, "tenant."+anyTenant, "tenant.default", 1)]
+		name = strings.Replace(name, "listener."+AnyListener, "listener.0", 1)
+		return c.at[strings.Replace(name, "tenant."+AnyName, "tenant.default", 1)]
 	}
 	var sorted []Table
 	for _, name := range slices.SortedFunc(maps.Keys(tables), func(a, b string) int { return line(a) - line(b) }) {

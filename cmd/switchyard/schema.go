@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/schema"
+	"switchyard/policy/suggest"
+)
+
+// schemaCommand prints a JSON Schema.
+func schemaCommand(stdout io.Writer) *cobra.Command {
+	kinds := []string{"config", "table"}
+	return &cobra.Command{
+		Use:   "schema config|table",
+		Short: "Print the JSON Schema of the configuration or of routing tables, for editors",
+		Long: `Print the JSON Schema of the configuration, config.toml, or of routing tables. Editors that
+know TOML and JSON Schema (such as VS Code with Even Better TOML, and every editor that speaks to
+the language server taplo) complete keys by it, show what each means, and mark mistakes.
+
+It knows keys, types, numbers and forms. 'switchyard check' also knows the ranges of durations and
+sizes, what several keys mean together, and what files contain.`,
+		Example: `  switchyard schema config > config.schema.json
+  sed -i '1i #:schema ./config.schema.json' config.toml`,
+		Args:      exactly("config|table"),
+		ValidArgs: kinds,
+		RunE: func(_ *cobra.Command, args []string) error {
+			var text []byte
+			switch args[0] {
+			case "config":
+				text = schema.Config()
+			case "table":
+				text = schema.Table()
+			default:
+				return usageError{fmt.Errorf("there is no schema of %q; %s", args[0], suggest.Hint(args[0], kinds, "write config or table"))}
+			}
+			_, err := stdout.Write(text)
+			return err
+		},
+	}
+}

@@ -1,0 +1,79 @@
+package schema
+
+import (
+	"math"
+	"strings"
+
+	"switchyard/proxy/config"
+)
+
+// Config returns the schema of config.toml. A schema cannot express everything that "switchyard
+// check" refuses: the range of a duration or a size, what several keys mean together, and what
+// files contain.
+func Config() []byte {
+	root := newTable(config.Intro())
+	root.Schema, root.Title = draft, "Switchyard's configuration"
+	for _, t := range config.Tables() {
+		table := root.below(strings.Split(t.Name, "."))
+		if table.Description = t.Doc; t.Header == "[[listener]]" {
+			root.Properties["listener"].Description = t.Doc
+		}
+		for _, k := range t.Keys {
+			table.add(k)
+		}
+	}
+	return root.text()
+}
+
+// below returns the table at a path of the reference, and makes what is missing of it:
+//
+//	tenant NAME limits    properties.tenant.patternProperties."^[a-z0-9-]{1,40}$".properties.limits
+//	listener N tls        properties.listener.items.properties.tls
+func (n *node) below(path []string) *node {
+	if len(path) == 0 {
+		return n
+	}
+	in, name := n.Properties, path[0]
+	switch name {
+	case config.AnyListener:
+		if n.Items == nil {
+			*n = node{Type: "array", Items: newTable("")}
+		}
+		return n.Items.below(path[1:])
+	case config.AnyName:
+		in, name = n.Patterns, config.NamePattern
+	}
+	if in[name] == nil {
+		in[name] = newTable("")
+	}
+	return in[name].below(path[1:])
+}
+
+// add adds a key to its table.
+func (n *node) add(k config.Key) {
+	name := k.Name[strings.LastIndex(k.Name, ".")+1:]
+	value := &node{Description: k.Doc, Default: k.Default}
+	if k.Restart {
+		value.Description += " A change requires a restart."
+	}
+	if k.Must {
+		n.Required = append(n.Required, name)
+		value.Default = nil
+	}
+	switch k.Type {
+	case config.TypeNumber:
+		value.Type, value.Minimum = "integer", &k.Min
+		if k.Max < math.MaxInt64 {
+			value.Maximum = &k.Max
+		}
+	case config.TypeBool:
+		value.Type = "boolean"
+	case config.TypeTable:
+		value.Type = "object"
+	case config.TypeList:
+		value.Type, value.Unique, value.Items = "array", true, &node{Type: "string", Pattern: k.Pattern}
+	default:
+		value.Type, value.Pattern, value.Enum = "string", k.Pattern, k.Choices
+	}
+	n.Properties[name] = value
+}

@@ -1,0 +1,56 @@
+// Package schema writes JSON Schemas of config.toml and of routing tables, for editors that check
+// and complete TOML. It knows no rule itself: they are those of packages config and table.
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+//go:generate sh -c "go run .. schema config > ../../../deploy/schema/config.schema.json"
+//go:generate sh -c "go run .. schema table > ../../../deploy/schema/table.schema.json"
+
+// draft is the version of JSON Schema that the editors of TOML know.
+const draft = "http://json-schema.org/draft-07/schema#"
+
+// A node is a JSON Schema or a part of one.
+type node struct {
+	Schema      string           `json:"$schema,omitempty"`
+	Title       string           `json:"title,omitempty"`
+	Description string           `json:"description,omitempty"`
+	Ref         string           `json:"$ref,omitempty"` // what stands beside it does not count
+	AllOf       []*node          `json:"allOf,omitempty"`
+	Type        any              `json:"type,omitempty"` // a string or several
+	Pattern     string           `json:"pattern,omitempty"`
+	Enum        []string         `json:"enum,omitempty"`
+	Minimum     *int64           `json:"minimum,omitempty"`
+	Maximum     *int64           `json:"maximum,omitempty"`
+	Items       *node            `json:"items,omitempty"`
+	Unique      bool             `json:"uniqueItems,omitempty"`
+	Required    []string         `json:"required,omitempty"`
+	Least       int              `json:"minProperties,omitempty"`
+	Most        int              `json:"maxProperties,omitempty"`
+	Properties  map[string]*node `json:"properties,omitempty"`
+	Patterns    map[string]*node `json:"patternProperties,omitempty"`
+	Additional  *bool            `json:"additionalProperties,omitempty"`
+	Default     any              `json:"default,omitempty"`
+	Examples    []string         `json:"examples,omitempty"`
+	Definitions map[string]*node `json:"definitions,omitempty"`
+}
+
+// newTable returns a table that has no other keys than those that are added to it.
+func newTable(description string) *node {
+	return &node{Description: description, Type: "object", Additional: new(bool), Properties: map[string]*node{}, Patterns: map[string]*node{}}
+}
+
+// text returns the schema as indented JSON that ends in a newline.
+func (n *node) text() []byte {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(n); err != nil {
+		panic(err) // a node has nothing that JSON cannot express
+	}
+	return out.Bytes()
+}

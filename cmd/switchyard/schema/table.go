@@ -1,0 +1,92 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/policy/table"
+)
+
+// Ids as tables write them: 0x0301 or 769.
+const number = `(0x[0-9A-Fa-f]+|0|[1-9][0-9]*)`
+
+// Table returns the schema of a routing table. It cannot express which fields a command has, which
+// flags have no effect, and that two rules are for the same PDU.
+func Table() []byte {
+	root := newTable("Who receives which command. The most specific rule applies, whatever its position.")
+	root.Schema, root.Title, root.Least = draft, "A routing table of Switchyard", 1
+	root.Properties["extends"] = &node{
+		Type: "string", Pattern: table.BasePattern,
+		Description: `The table that this one extends: a shipped one, such as "teamtalk", or a file in the table's folder or below it. This table then has only the rules that differ.`,
+	}
+	route := rules("Rules for every service.")
+	route.Patterns[`^(`+number+`|[A-Za-z_][A-Za-z0-9_]*)-`] = reference("verdict", "A range of commands, both ends included.")
+	root.Properties["route"] = route
+	services := newTable("Rules for single services, which are more specific than those below [route].")
+	for id := pdu.SID_LOGIN; id <= pdu.SID_INTERNAL; id++ {
+		services.Properties[id.String()] = reference("service", fmt.Sprintf("The service %#04x.", uint16(id)))
+	}
+	services.Patterns[`^`+number+`$`] = reference("service", "The service with that id.")
+	root.Properties["service"] = services
+	root.Definitions = map[string]*node{"verdict": verdict(), "rule": rule(), "service": rules("")}
+	return root.text()
+}
+
+// reference returns a definition with a description of its own, which the keyword $ref alone would
+// not allow.
+func reference(name, description string) *node {
+	return &node{Description: description, AllOf: []*node{{Ref: "#/definitions/" + name}}}
+}
+
+// rules returns a table of rules for single commands and else.
+func rules(description string) *node {
+	n := newTable(description)
+	n.Properties["else"] = reference("verdict", "The rule for all other commands.")
+	for _, c := range pdu.Commands {
+		n.Properties[c.Name] = reference("rule", describe(c))
+	}
+	n.Patterns[`^`+number+`$`] = reference("rule", "The command with that id.")
+	return n
+}
+
+// describe says what a rule of the command can be about.
+func describe(c pdu.Command) string {
+	text := fmt.Sprintf("%#04x, %s.", uint16(c.ID), c.Message)
+	if fields := table.UserFields(c.ID); len(fields) > 0 {
+		text += " Fields for unicast fields: " + strings.Join(fields, ", ") + "."
+	}
+	if fields := table.NumericFields(c.ID); len(fields) > 0 {
+		text += " Fields for cases: " + strings.Join(fields, ", ") + "."
+	}
+	return text
+}
+
+func verdict() *node {
+	n := &node{Type: "string", Pattern: policy.RulePattern(), Description: "An action and, after commas, flags."}
+	for a, name := range policy.Actions {
+		switch policy.Action(a) {
+		case policy.Handle:
+			for _, h := range policy.Handlers[1:] {
+				n.Examples = append(n.Examples, name+" "+h)
+			}
+		case policy.Unicast:
+			n.Examples = append(n.Examples, "unicast sender", "unicast master", "unicast fields to_user_id, not-sender, else-broadcast")
+		default:
+			n.Examples = append(n.Examples, name)
+		}
+	}
+	return n
+}
+
+// rule returns the rule of one command: a verdict, or a table of cases. A keyword about one of the
+// two does not count for the other, so there is one message for a mistake, unlike with anyOf.
+func rule() *node {
+	n := newTable("An action and, after commas, flags; or cases, of which the first one that holds decides.")
+	n.Type, n.Pattern = []string{"string", "object"}, policy.RulePattern()
+	n.Required, n.Least, n.Most = []string{"else"}, 2, 1+table.MaxCases
+	n.Properties["else"] = reference("verdict", "What happens if no case holds, or the body cannot be inspected. It stands last.")
+	n.Patterns[table.ConditionPattern()] = reference("verdict", `What happens if the condition holds, such as "msg_type = 1-2".`)
+	return n
+}

@@ -1,0 +1,182 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+const root = "../.."
+
+// beyond lists the mistakes in cmd/switchyard/testdata/bad that a schema cannot express.
+var beyond = map[string][]string{
+	"what several keys mean together": {
+		"admin_one_token_for_both", "admin_token_without_an_address", "claims_certificates_without_mutual_tls", "claims_issuers_without_mutual_tls",
+		"claims_keep_nobody_out", "claims_nothing", "claims_of_the_tenant_of_the_rest", "claims_one_network_and_one_certificate", "claims_one_network_twice",
+		"claims_server_names_without_tls", "cluster_without_a_bus", "drain_spread_not_below_timeout", "limits_lag_above_log", "limits_lag_below_pdu",
+		"limits_log_below_lag", "limits_soft_above_hard", "listener_address_of_admin", "listener_address_twice", "listener_allows_everybody",
+		"listener_any_address", "listener_any_address_v6", "listener_empty_host", "listener_host_name", "listener_tls_is_not_enough", "may_else_without_may",
+		"policy_address_without_pin", "signature_without_keys", "tls_client_ca_alone", "tls_crl_without_client_ca", "tls_no_certificate", "tls_no_key",
+		"tls_of_the_second_listener",
+	},
+	"names that the configuration itself or the system defines": {
+		"listener_congestion_control_unknown", "may_commands_unknown", "policy_unknown", "tenant_none_at_all", "tenant_unknown", "tenants_unknown",
+	},
+	"files and addresses, and what is in them": {
+		"audit_missing", "policy_address_closed", "policy_is_no_table", "policy_missing", "policy_not_signed", "policy_pin_wrong", "signature_key_missing",
+		"tls_file_missing", "tls_file_not_pem",
+	},
+	"arithmetic: ranges of values with a unit, bits of networks, numbers in two spellings": {
+		"allow_host_bits", "allow_ipv4_as_ipv6", "allow_twice", "certificate_pattern_claims_everybody", "claims_host_bits", "cluster_bus_in_the_clear",
+		"listener_handshake_without_end", "peer_first_pdu_never", "protocol_client_type_of_teamtalk", "protocol_client_type_twice", "proxy_from_everybody",
+		"proxy_from_everybody_v6", "registry_poll_too_short", "wasm_memory_of_no_pages",
+	},
+}
+
+// The schemas accept what "switchyard check" accepts, and refuse the mistakes that a schema can
+// express.
+func TestConfigurations(t *testing.T) {
+	s := compile(t, "config.schema.json")
+	for name, text := range sources(t, isConfiguration) {
+		if err := validate(s, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	s := compile(t, "table.schema.json")
+	for name, text := range sources(t, isTable) {
+		if mistakes := bytes.Contains(text, []byte("CID_MSG_DAT ")); (validate(s, text) != nil) != mistakes {
+			t.Errorf("%s: %v", name, validate(s, text))
+		}
+	}
+}
+
+func TestBadConfigurations(t *testing.T) {
+	s := compile(t, "config.schema.json")
+	paths, err := filepath.Glob(root + "/cmd/switchyard/testdata/bad/*.toml")
+	if err != nil || len(paths) < 40 {
+		t.Fatalf("got %d files, %v, want at least 40", len(paths), err)
+	}
+	exceptions := map[string]bool{}
+	for _, names := range beyond {
+		for _, name := range names {
+			exceptions[name] = true
+		}
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(path), ".toml")
+		switch refused := validate(s, text) != nil; {
+		case refused && exceptions[name]:
+			t.Errorf("%s is refused; take it out of beyond", name)
+		case !refused && !exceptions[name]:
+			t.Errorf("%s is accepted; give its key a pattern or a range in proxy/config, run 'go generate ./cmd/switchyard/schema', or list it in beyond", name)
+		}
+		delete(exceptions, name)
+	}
+	for name := range exceptions {
+		t.Errorf("beyond lists %s, which is not there", name)
+	}
+}
+
+// Mistakes in tables that the schema refuses.
+func TestBadTables(t *testing.T) {
+	s := compile(t, "table.schema.json")
+	for _, text := range []string{
+		``, `extends = 7`, `extends = "../base.toml"`, `extends = "base.json"`, `[routes]`, `route = "drop"`,
+		"[route]\nCID_MSG_DTA = \"drop\"", "[route]\nCID_MSG_DATA = \"drp\"", "[route]\nCID_MSG_DATA = \"unicast fields\"", "[route]\nCID_MSG_DATA = \"drop, lgo\"",
+		"[route]\n0301 = \"drop\"", "[route]\nelse = 1", "[route]\n[route.else]\nelse = \"drop\"", "[service.SID_FIL]\nelse = \"drop\"",
+		"[service.SID_FILE]\n0x0720-0x072f = \"drop\"", "[route.0x0720-0x072f]\n\"body-length > 1\" = \"drop\"\nelse = \"drop\"",
+		"[route.CID_MSG_DATA]\n\"msg_type = 1\" = \"drop\"", "[route.CID_MSG_DATA]\nelse = \"drop\"", "[route.CID_MSG_DATA]\n\"msg_type\" = \"drop\"\nelse = \"drop\"",
+	} {
+		if validate(s, []byte(text)) == nil {
+			t.Errorf("accepted:\n%s", text)
+		}
+	}
+}
+
+// compile returns a schema of this folder, which has to be one by its own draft.
+func compile(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	s, err := jsonschema.NewCompiler().Compile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// validate says what is wrong with a text: it is no TOML, or not what the schema wants.
+func validate(s *jsonschema.Schema, text []byte) error {
+	var values map[string]any
+	if err := toml.Unmarshal(text, &values); err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded))
+	if err != nil {
+		return err
+	}
+	return s.Validate(value)
+}
+
+var (
+	isConfiguration = regexp.MustCompile(`(?m)^(\[\[listener\]\]|\[(tenant|peer|admin|cluster|registry|log)[].])`)
+	isTable         = regexp.MustCompile(`(?m)^(extends =|\[(route|service)[].])`)
+	example         = regexp.MustCompile("(?ms)^```toml( [\\w./-]+)?$(.*?)^```$")
+)
+
+// sources returns the TOML files of the repository and of its documents that are of that kind, by
+// path and line.
+func sources(t *testing.T, kind *regexp.Regexp) map[string][]byte {
+	t.Helper()
+	texts := map[string][]byte{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains([]string{".git", "node_modules", "testdata", "dist"}, d.Name()):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, ".toml") && !strings.HasSuffix(path, ".md"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if name, _ := filepath.Rel(root, path); strings.HasSuffix(path, ".toml") {
+			texts[name] = text
+		} else {
+			for _, m := range example.FindAllSubmatchIndex(text, -1) {
+				texts[fmt.Sprintf("%s:%d", name, 1+bytes.Count(text[:m[0]], []byte("\n")))] = text[m[4]:m[5]]
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range texts {
+		if !kind.Match(text) {
+			delete(texts, name)
+		}
+	}
+	if len(texts) < 4 {
+		t.Fatalf("found %d texts, want at least 4", len(texts))
+	}
+	return texts
+}

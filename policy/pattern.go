@@ -1,0 +1,43 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// RulePattern is what ParseRule reads as a regular expression, for editors. It uses only what Go,
+// JavaScript and Rust read alike, and accepts more: flags without effect, and fields by any name.
+//
+//	unicast fields from_user_id to_user_id, not-sender, else-broadcast
+func RulePattern() string {
+	var actions []string
+	for a, name := range Actions {
+		switch Action(a) {
+		case Handle:
+			name += `\s+(` + strings.Join(Handlers[1:], "|") + `)`
+		case Unicast:
+			name += `\s+(` + strings.Join(targetPatterns(), "|") + `)`
+		}
+		actions = append(actions, name)
+	}
+	flags := (&verdictParser{isRule: true}).flagNames()
+	return fmt.Sprintf(`^\s*(%s)(\s*,\s*(%s))*\s*$`, strings.Join(actions, "|"), strings.Join(flags, "|"))
+}
+
+// targetPatterns returns a pattern for each of Selectors.
+func targetPatterns() []string {
+	const number = `([0-9]+|0x[0-9A-Fa-f]+)`
+	patterns := map[string]string{
+		"session": `session\s+` + number,
+		"user":    `user\s+` + number,
+		"fields":  `fields(\s+([A-Za-z_][A-Za-z0-9_]*|` + number + `))+`,
+	}
+	var targets []string
+	for _, name := range Selectors {
+		if p, ok := patterns[name]; ok {
+			name = p
+		}
+		targets = append(targets, name)
+	}
+	return targets
+}
