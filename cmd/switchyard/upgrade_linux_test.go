@@ -166,6 +166,23 @@ func stat(user uint32) *pb.ServerUserStat {
 	return pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS)
 }
 
+// The address of metrics moves along: no scrape is refused, and the counts go on.
+func TestUpgradeOfTheMetricsAddress(t *testing.T) {
+	t.Parallel()
+	u := startUpgradable(t, "--set", "metrics.address=127.0.0.1:0")
+	u.dial()
+	address := u.expect(`"msg":"metrics"`)["address"].(string)
+	for i := range 2 {
+		if status, text := scrape(t, "http://"+address+"/metrics", "", nil); status != 200 || !strings.Contains(text, "\nswitchyard_connections_opened_total{tenant=\"default\"} 1\n") {
+			t.Fatalf("after %d upgrades: %d %s", i, status, text)
+		}
+		u.mustUpgrade()
+	}
+	if status, text := scrape(t, "http://"+address+"/metrics", "", nil); status != 200 || !strings.Contains(text, "switchyard_handovers_total{result=\"done\"} 2\n") {
+		t.Errorf("after two upgrades: %d %s", status, text)
+	}
+}
+
 // What is due to a peer that lags moves along, from the byte that the kernel did not take.
 func TestUpgradeOfALaggingPeer(t *testing.T) {
 	t.Parallel()

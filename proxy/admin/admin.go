@@ -137,6 +137,7 @@ const (
 type Server struct {
 	// Static after Serve.
 	backend       Backend
+	health        health
 	options       Options
 	tokens        tokens
 	log           *slog.Logger
@@ -179,6 +180,7 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 	s := &Server{backend: b, options: o, log: log, clientTimeout: clientTimeout,
 		captures: make(semaphore, maxCaptures), taps: make(semaphore, maxTaps), streams: make(semaphore, maxStreams),
 		policyCalls: make(semaphore, maxPolicyCalls), reloads: make(semaphore, maxReloads)}
+	s.health = health{b, o.Probes}
 	s.tokens.read.path, s.tokens.operate.path = o.ReadToken, o.OperateToken
 	if err := s.tokens.check(); err != nil {
 		return nil, err
@@ -259,10 +261,5 @@ func (s *Server) admit(conn net.Conn, client string) *openConn {
 
 // follow keeps account of which connections wait for a request, and which have ended.
 func (s *Server) follow(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateActive, http.StateIdle: // active from a request's first byte on
-		s.limiterFor(conn).wait(conn)
-	case http.StateClosed, http.StateHijacked:
-		s.limiterFor(conn).release(conn)
-	}
+	s.limiterFor(conn).follow(conn, state)
 }

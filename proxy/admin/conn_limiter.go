@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -111,6 +112,16 @@ func (l *connLimiter) closeLongest(those func(*openConn) bool) bool {
 func (l *connLimiter) releaseLocked(x *openConn) {
 	x.closed = true
 	delete(l.open, x.conn)
+}
+
+// follow is told of every change of a connection's state.
+func (l *connLimiter) follow(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateActive, http.StateIdle: // active from a request's first byte on
+		l.wait(conn)
+	case http.StateClosed, http.StateHijacked:
+		l.release(conn)
+	}
 }
 
 // wait records that the next request of the connection is waited for.

@@ -10,6 +10,7 @@ import (
 
 	"switchyard/proxy"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/logsample"
 )
 
 // Requests that change the server. Each is logged with its client.
@@ -29,8 +30,10 @@ func (s *Server) logFew(level slog.Level, message string, attributes ...any) {
 }
 
 // flushFew lets the next lines through, and logs how many were suppressed.
-func (s *Server) flushFew() {
-	s.limited.Flush(func(message string, times int) { s.log.Warn("more of the same", "message", message, "times", times) })
+func (s *Server) flushFew() { flushFew(&s.limited, s.log) }
+
+func flushFew(limited *logsample.Lines, log *slog.Logger) {
+	limited.Flush(func(message string, times int) { log.Warn("more of the same", "message", message, "times", times) })
 }
 
 // reload reads configuration, policies and certificates again, and answers with the results.

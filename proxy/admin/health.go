@@ -13,13 +13,22 @@ import (
 // sends new connections elsewhere if the server is not ready: also while it drains, and when
 // file descriptors have run out.
 
+// A health asks a server how it is.
+type health struct {
+	backend Backend
+	probes  *Probes
+}
+
 // livez answers whether PDUs move through all tenants' logs.
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
-	if err := s.options.Probes.Alive(s.backend.State().Tenants); err != nil {
+	if err := s.health.alive(); err != nil {
 		return answerHealth(w, false, err.Error()+"\n")
 	}
 	return answerHealth(w, true, "")
 }
+
+// alive returns an error if PDUs do not move through all tenants' logs.
+func (h health) alive() error { return h.probes.Alive(h.backend.State().Tenants) }
 
 // A check is one condition for sending connections to this server.
 type check struct {
@@ -31,7 +40,7 @@ type check struct {
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	ready := true
 	var text strings.Builder
-	for _, c := range s.checks() {
+	for _, c := range s.health.checks() {
 		if c.err != nil {
 			ready = false
 			fmt.Fprintf(&text, "[-]%s %v\n", c.name, c.err)
@@ -45,11 +54,20 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	return answerHealth(w, ready, text.String())
 }
 
+// ready returns an error if connections should not be sent to this server.
+func (h health) ready() error {
+	var errs []error
+	for _, c := range h.checks() {
+		errs = append(errs, c.err)
+	}
+	return errors.Join(errs...)
+}
+
 var errDraining = errors.New("the server stops")
 
 // checks returns the conditions of being ready, in the order in which they are listed.
-func (s *Server) checks() []check {
-	state := s.backend.State()
+func (h health) checks() []check {
+	state := h.backend.State()
 	draining := check{name: "not draining"}
 	if state.Draining {
 		draining.err = errDraining
@@ -58,7 +76,7 @@ func (s *Server) checks() []check {
 	for _, l := range state.Listeners {
 		checks = append(checks, check{name: "listener " + l.Address})
 	}
-	_, errs := s.options.Probes.probeAll(state.Tenants)
+	_, errs := h.probes.probeAll(state.Tenants)
 	for i, err := range errs {
 		t := state.Tenants[i]
 		checks = append(checks, check{"tenant " + t.Name, errors.Join(err, t.Served.Ready())})
@@ -78,9 +96,13 @@ func descriptorsLeft() error {
 // answerHealth answers by the status, for programs, and in text, for people.
 func answerHealth(w http.ResponseWriter, good bool, text string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if !good {
+	switch {
+	case !good:
 		w.WriteHeader(http.StatusServiceUnavailable)
-	} else if text == "" {
+		if text == "" {
+			text = "unavailable\n"
+		}
+	case text == "":
 		text = "ok\n"
 	}
 	fmt.Fprint(w, text)

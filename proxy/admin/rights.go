@@ -146,20 +146,32 @@ func tokenFor(r right) string {
 
 // rightOf returns the right of a client over TCP, by its token, and the token's name.
 func (s *Server) rightOf(r *http.Request) (has right, name string, err error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
+	if len(r.Header.Values("Authorization")) == 0 {
 		if s.tokens.read.path == "" {
 			return read, "", nil
 		}
 		return nothing, "", nil
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return nothing, "", refuse(http.StatusUnauthorized, "write the token as Authorization: Bearer TOKEN, once")
+	token, err := bearer(r)
+	if err != nil {
+		return nothing, "", err
 	}
-	if has, name = s.tokens.rightOf(strings.TrimSpace(token)); has == nothing {
+	if has, name = s.tokens.rightOf(token); has == nothing {
 		s.logFew(slog.LevelWarn, "admin refused a token", "client", callerOf(r).name, "path", r.URL.Path)
 		return nothing, "", refuse(http.StatusUnauthorized, "the token is wrong; send what is in the file of admin.read_token_file or admin.operate_token_file")
 	}
 	return has, name, nil
+}
+
+// bearer returns the token that a request shows; "" if it shows none.
+func bearer(r *http.Request) (string, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return "", nil
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return "", refuse(http.StatusUnauthorized, "write the token as Authorization: Bearer TOKEN, once")
+	}
+	return strings.TrimSpace(token), nil
 }

@@ -103,6 +103,11 @@ type token struct {
 	hash [sha256.Size]byte
 }
 
+// holds is has for a token itself.
+func (t *tokenFile) holds(shown string) (found bool, name string) {
+	return t.has(sha256.Sum256([]byte(shown)))
+}
+
 // has reports whether the hash is one of a token in the file, and its name. It is false if the file
 // cannot be read.
 func (t *tokenFile) has(shown [sha256.Size]byte) (found bool, name string) {

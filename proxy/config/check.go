@@ -8,6 +8,7 @@ package config
 func (r *reader) check() {
 	r.checkListeners()
 	r.checkAdmin()
+	r.checkMetrics()
 	r.checkProtocol()
 	r.checkCluster()
 	for _, t := range r.config.Tenants {

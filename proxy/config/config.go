@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Path       string // the file it was read from; empty for the defaults
 	Admin      Admin
+	Metrics    Metrics
 	Listeners  []Listener
 	Tenants    []Tenant // sorted by name
 	Peer       Peer
@@ -35,6 +36,14 @@ type Admin struct {
 	ReadTokenFile    string // file with the token for reading over Address; empty if none is needed
 	OperateTokenFile string // file with the token for operating over Address; empty to disable that
 	PProf            bool   // serve Go's profiles
+}
+
+// Metrics is an address at which Prometheus reads, apart from the admin interface.
+type Metrics struct {
+	Address   string         // host:port; empty for none
+	Allow     []netip.Prefix // sources that may read; nil for all
+	TokenFile string         // file with the token for reading, see Config.File; empty if none is needed
+	TLS       TLS
 }
 
 // A Listener is an address at which peers connect.

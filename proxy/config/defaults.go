@@ -8,6 +8,7 @@ package config
 func Default() *Config {
 	return &Config{
 		Admin:     Admin{Address: "127.0.0.1:8280"},
+		Metrics:   Metrics{TLS: TLS{MinVersion: "1.2"}},
 		Listeners: []Listener{defaultListener("127.0.0.1:8200")},
 		Tenants:   []Tenant{defaultTenant("default")},
 		Peer: Peer{

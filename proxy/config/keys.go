@@ -22,7 +22,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 	for i := range c.Tenants {
 		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys())...)
 	}
-	keys = append(keys, c.Cluster.keys()...)
+	keys = append(append(keys, c.Cluster.keys()...), c.Metrics.keys()...)
 	return append(keys,
 		// A key without restart takes effect with the next reload.
 		key{name: "admin.address", field: &c.Admin.Address, check: checkAdminAddress, restart: true},
@@ -80,7 +80,7 @@ const (
 
 // keys returns the keys of a listener, without its name in front.
 func (l *Listener) keys() []key {
-	return []key{
+	return append([]key{
 		{name: "address", field: &l.Address, check: checkAddress, must: true},
 		{name: "tenant", field: &l.Tenant, check: checkTenantOrNone},
 		{name: "tenants", field: &l.Tenants, check: checkTenantName},
@@ -94,11 +94,17 @@ func (l *Listener) keys() []key {
 		{name: "handshake_timeout", field: &l.HandshakeTimeout, min: int64(10 * millisecond), max: int64(minute)},
 		{name: "congestion_control", field: &l.CongestionControl, check: checkCongestionControl},
 		{name: "pacing", field: &l.Pacing},
-		{name: "tls.certificate", field: &l.TLS.Certificate, check: checkPath},
-		{name: "tls.key", field: &l.TLS.Key, check: checkPath},
-		{name: "tls.client_ca", field: &l.TLS.ClientCA, check: checkPath},
-		{name: "tls.crl", field: &l.TLS.CRL, check: checkPath},
-		{name: "tls.min_version", field: &l.TLS.MinVersion, choices: []string{"1.2", "1.3"}},
+	}, l.TLS.keys("tls")...)
+}
+
+// keys returns the keys of a section about TLS.
+func (t *TLS) keys(section string) []key {
+	return []key{
+		{name: section + ".certificate", field: &t.Certificate, check: checkPath},
+		{name: section + ".key", field: &t.Key, check: checkPath},
+		{name: section + ".client_ca", field: &t.ClientCA, check: checkPath},
+		{name: section + ".crl", field: &t.CRL, check: checkPath},
+		{name: section + ".min_version", field: &t.MinVersion, choices: []string{"1.2", "1.3"}},
 	}
 }
 

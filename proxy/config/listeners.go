@@ -129,6 +129,13 @@ func (r *reader) checkAddresses() {
 	if admin := r.config.Admin.Address; admin != "" && r.sound("admin.address") {
 		seen = append(seen, taken{"admin.address", admin})
 	}
+	if metrics := r.config.Metrics.Address; metrics != "" && r.sound("metrics.address") {
+		if len(seen) > 0 && Collide(seen[0].address, metrics) {
+			r.fault(r.place("metrics.address"), "metrics.address: %q collides with admin.address, %q; write another port", metrics, seen[0].address)
+		} else {
+			seen = append(seen, taken{"metrics.address", metrics})
+		}
+	}
 	for i, l := range r.config.Listeners {
 		name := fmt.Sprintf("listener.%d", i)
 		if !r.sound(name + ".address") {
@@ -143,9 +150,9 @@ func (r *reader) checkAddresses() {
 		case other < 0:
 			seen = append(seen, taken{name, l.Address})
 		case normalAddress(seen[other].address) == normalAddress(l.Address):
-			r.fault(r.place(name+".address", "admin.address"), "%s.address: %s; write another", name, alreadyHas(seen[other].key, seen[other].address, l.Address))
+			r.fault(r.place(name+".address", seen[other].key), "%s.address: %s; write another", name, alreadyHas(seen[other].key, seen[other].address, l.Address))
 		default:
-			r.fault(r.place(name+".address", "admin.address"), "%s.address: %q includes what %s has, %q, or is part of it; write another port", name, l.Address, seen[other].key, seen[other].address)
+			r.fault(r.place(name+".address", seen[other].key), "%s.address: %q includes what %s has, %q, or is part of it; write another port", name, l.Address, seen[other].key, seen[other].address)
 		}
 	}
 }

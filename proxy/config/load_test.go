@@ -102,6 +102,11 @@ key = "receipts.key"
 poll = "2m"
 ca = "registry.pem"
 auth = "auth.json"
+[metrics]
+address = ":9280"
+allow = ["10.0.0.9"]
+token_file = "scrape.token"
+tls = { certificate = "c", key = "k", client_ca = "ca", crl = "crl", min_version = "1.3" }
 [reload]
 watch = false
 debounce = "10ms"
@@ -143,6 +148,7 @@ format = "json"
 	want := &Config{
 		Path:      got.Path,
 		Admin:     Admin{Address: "localhost:7009"},
+		Metrics:   Metrics{":9280", []netip.Prefix{network("10.0.0.9/32")}, "scrape.token", TLS{"c", "k", "ca", "crl", "1.3"}},
 		Listeners: []Listener{first, next, third, fourth},
 		Tenants: []Tenant{{
 			Name: "acme-1", Policy: "file:/opt/policy.wasm",

@@ -177,6 +177,11 @@ func (l *Listener) emit(emit emitFunc) {
 	for why, n := range withZeros(l.Counts.Refused, refusals) {
 		emit(refused, float64(n), l.Address, string(why))
 	}
+	l.emitCertificate(emit)
+}
+
+// emitCertificate emits what is known of the listener's certificate, if it has one.
+func (l *Listener) emitCertificate(emit emitFunc) {
 	if !l.CertificateUntil.IsZero() {
 		emit(certificateUntil, seconds(l.CertificateUntil), l.Address)
 		emit(certificateRefused, oneIf(l.CertificateRefused), l.Address)

@@ -31,6 +31,7 @@ type State struct {
 	History   History
 	Tenants   []Tenant
 	Listeners []Listener
+	Scrapes   *Listener // the address that serves metrics alone, of which only the certificate counts; nil if it has none
 }
 
 // A Build identifies the running program.
@@ -154,6 +155,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		l.Address = unique(l.Address, taken)
 		taken[l.Address] = true
 		l.emit(emit)
+	}
+	if s.Scrapes != nil {
+		s.Scrapes.emitCertificate(emit)
 	}
 }
 

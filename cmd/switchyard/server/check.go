@@ -15,6 +15,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/review"
 	"switchyard/policy/wasm"
+	"switchyard/proxy/certificate"
 	"switchyard/proxy/config"
 )
 
@@ -56,6 +57,9 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	if err := checkBus(c, stdout); err != nil {
 		faults = append(faults, err)
 	}
+	if err := checkScrapes(c, stdout); err != nil {
+		faults = append(faults, err)
+	}
 	for _, l := range c.Listeners {
 		if err := checkListener(c, l, stdout); err != nil {
 			faults = append(faults, err)
@@ -89,19 +93,24 @@ func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error 
 	if l.TLS.Certificate == "" {
 		return faults
 	}
-	source, err := loadCertificate(c, l)
+	source, err := loadCertificate(c, l.TLS, "listener "+l.Address)
 	if err != nil {
 		return errors.Join(faults, err)
 	}
-	fmt.Fprintf(stdout, "listener %s: TLS, its certificate is good until %s\n", l.Address, source.NotAfter().Format(time.RFC3339))
 	warnings := source.Warnings()
 	if w := unbound(c, l, source.Vouchers()); w != "" {
 		warnings = append(warnings, w)
 	}
-	for _, w := range warnings {
-		fmt.Fprintf(stdout, "listener %s: warning: %s\n", l.Address, w)
-	}
+	printCertificate("listener "+l.Address, source, warnings, stdout)
 	return faults
+}
+
+// printCertificate prints until when a certificate is good, and warnings about it.
+func printCertificate(whose string, source *certificate.Source, warnings []string, stdout io.Writer) {
+	fmt.Fprintf(stdout, "%s: TLS, its certificate is good until %s\n", whose, source.NotAfter().Format(time.RFC3339))
+	for _, w := range warnings {
+		fmt.Fprintf(stdout, "%s: warning: %s\n", whose, w)
+	}
 }
 
 // unbound returns a warning if a CA that is meant for one tenant could vouch for another's

@@ -103,9 +103,12 @@ func (t *taker) Listener(record json.RawMessage, socket net.Listener) error {
 	if err := json.Unmarshal(record, &l); err != nil {
 		return fmt.Errorf("record of a listener: %w", err)
 	}
-	if l.Listener == "" {
+	switch {
+	case l.Metrics:
+		t.plan.scraped = socket
+	case l.Listener == "":
 		t.admin = append(t.admin, socket)
-	} else {
+	default:
 		t.plan.inherited[l.Listener] = inherited{socket, l.State}
 	}
 	return nil

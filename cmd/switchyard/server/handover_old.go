@@ -157,10 +157,13 @@ func (g *giver) Send(to *handover.Sender) error {
 		}
 	}
 	for name, l := range g.listeners {
-		to.Listener(listenerRecord{name, l.admission.State(moved[name])}, l.socket.(syscall.Conn))
+		to.Listener(listenerRecord{Listener: name, State: l.admission.State(moved[name])}, l.socket.(syscall.Conn))
 	}
 	for _, l := range g.adminListeners {
 		to.Listener(listenerRecord{}, l.(syscall.Conn))
+	}
+	if g.scrapes != nil {
+		to.Listener(listenerRecord{Metrics: true}, g.scrapes.socket.(syscall.Conn))
 	}
 	reloads, handovers := g.state.counted()
 	to.Process(processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, Handovers: handovers, Reloads: reloads, Started: g.state.started})
@@ -280,6 +283,9 @@ func (srv *server) leaveAdmin() {
 	if srv.admin != nil {
 		srv.admin.StopAccepting()
 	}
+	if srv.scrapes != nil {
+		srv.scrapes.server.StopAccepting()
+	}
 }
 
 // compare returns why the new process would not go on with what is in force.
@@ -331,6 +337,9 @@ func offeredPolicy(c candidate) string {
 // socketsOf describes the sockets of a configuration, so that they can be compared.
 func socketsOf(c *config.Config) []string {
 	sockets := []string{"admin address " + cmp.Or(c.Admin.Address, "none"), "admin socket " + cmp.Or(c.File(c.Admin.Socket), "none")}
+	if c.Metrics.Address != "" {
+		sockets = append(sockets, "metrics address "+c.Metrics.Address)
+	}
 	for _, l := range c.Listeners {
 		kind := "plain"
 		if l.TLS.Certificate != "" {

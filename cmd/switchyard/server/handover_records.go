@@ -14,10 +14,12 @@ import (
 // What both processes say about what moves, as JSON. A change needs another handover.Format.
 
 // A listenerRecord comes with a listening socket: of a listener of the configuration, or, without
-// a name, of the admin interface.
+// a name, of metrics or of the admin interface. A process that knows no address for metrics is not
+// offered one, because it refuses a configuration with one.
 type listenerRecord struct {
 	Listener string
 	State    admission.State // empty without a name
+	Metrics  bool            `json:",omitempty"`
 }
 
 // A processRecord is what belongs to no tenant.

@@ -78,7 +78,7 @@ func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 // configure loads the listener's certificate, unless it has one, and sets its options.
 func (p *plan) configure(l *listener) (err error) {
 	if l.config.TLS.Certificate != "" && l.source == nil {
-		if l.source, err = loadCertificate(p.config, l.config); err != nil {
+		if l.source, err = loadCertificate(p.config, l.config.TLS, "listener "+l.config.Address); err != nil {
 			return err
 		}
 	}
@@ -102,14 +102,14 @@ func (p *plan) listen(c config.Listener) (net.Listener, error) {
 	return listenShared(c.Address, sharing)
 }
 
-// loadCertificate loads the files of a listener's TLS.
-func loadCertificate(c *config.Config, l config.Listener) (*certificate.Source, error) {
+// loadCertificate loads the files of a section about TLS. whose says what they are for, in errors.
+func loadCertificate(c *config.Config, t config.TLS, whose string) (*certificate.Source, error) {
 	s, err := certificate.Load(certificate.Files{
-		Certificate: c.File(l.TLS.Certificate), Key: c.File(l.TLS.Key), ClientCA: c.File(l.TLS.ClientCA), CRL: c.File(l.TLS.CRL),
-		MinVersion: tlsVersion(l.TLS.MinVersion),
+		Certificate: c.File(t.Certificate), Key: c.File(t.Key), ClientCA: c.File(t.ClientCA), CRL: c.File(t.CRL),
+		MinVersion: tlsVersion(t.MinVersion),
 	})
 	if err != nil {
-		return nil, InvalidError{fmt.Errorf("listener %s: %w", l.Address, err)}
+		return nil, InvalidError{fmt.Errorf("%s: %w", whose, err)}
 	}
 	return s, nil
 }
@@ -231,18 +231,21 @@ func (l *listener) rollback() {
 	}
 }
 
-// reloadCertificate loads the listener's certificate again if its files changed, for new
-// handshakes.
-func (srv *server) reloadCertificate(name string, l *listener, requested bool) {
-	if l.source == nil {
+// reloadCertificate loads a certificate again if its files changed, for new handshakes. whose is the
+// address that it is for. A nil source is plain TCP.
+func (srv *server) reloadCertificate(whose string, source *certificate.Source, requested bool) {
+	if source == nil {
 		return
 	}
-	changed, err := l.source.Reload()
+	changed, err := source.Reload()
 	if changed {
-		srv.log.Info("certificate reloaded", "listener", name, "until", l.source.NotAfter().Format(time.RFC3339))
+		srv.log.Info("certificate reloaded", "listener", whose, "until", source.NotAfter().Format(time.RFC3339))
 	}
-	srv.reportOnce("certificate refused; the one in force goes on", "certificate of listener "+name, err, requested)
+	srv.reportOnce("certificate refused; the one in force goes on", certificateOf(whose), err, requested)
 }
+
+// certificateOf is what reports about the certificate of an address are about.
+func certificateOf(whose string) string { return "certificate of listener " + whose }
 
 // find returns the tenant of that name for a connection that arrives. Any goroutine may call
 // it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -35,6 +36,8 @@ type plan struct {
 	additions map[string]*addition // the new tenants
 	listeners map[string]*listener // all, by name, from prepare on; the new ones do not accept yet
 	inherited map[string]inherited // sockets of another process, by the listener's name; nil: they are opened
+	scrapes   *scrapes             // from prepare on; nil if there is no address for metrics
+	scraped   net.Listener         // socket of another process for it; nil: it is opened
 }
 
 // An addition is a new tenant of a plan.
@@ -129,7 +132,7 @@ func (p *plan) check() error {
 	for _, c := range p.config.Listeners {
 		faults = append(faults, p.configure(&listener{config: c}))
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, (&scrapes{config: p.config.Metrics}).configure(p.config))...)
 }
 
 // faults returns why tenants cannot be served, as far as that is known.
@@ -166,7 +169,9 @@ func (p *plan) prepare() error {
 		}
 		p.listeners[c.Name] = l
 	}
-	return errors.Join(faults...)
+	var err error
+	p.scrapes, err = p.prepareScrapes()
+	return errors.Join(append(faults, err)...)
 }
 
 // rollback closes what the plan has built, and abandons what it loads.
@@ -183,6 +188,9 @@ func (p *plan) rollback() {
 	}
 	for _, l := range p.server.listeners {
 		l.shared = false
+	}
+	if p.scrapes != nil && p.scrapes.server == nil {
+		p.scrapes.close()
 	}
 	if p.engine != p.server.engine && !p.isLoading() {
 		p.engine.Close() // otherwise a load that was given up may run its code; its end frees that
@@ -217,6 +225,7 @@ func (p *plan) commit() {
 	}
 	srv.publish()
 	srv.state.update(srv) // at once, as removed tenants must not be probed
+	p.commitScrapes()
 }
 
 // openListeners opens the listeners of tenants that are served. One that has none waits: the

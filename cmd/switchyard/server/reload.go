@@ -86,7 +86,10 @@ func (srv *server) configured(err error, requested bool) {
 func (srv *server) reloadFiles(requested bool) {
 	srv.watchBases() // before the files are read, so that no change in between is missed
 	for _, l := range srv.config.Listeners {
-		srv.reloadCertificate(l.Name, srv.listeners[l.Name], requested)
+		srv.reloadCertificate(l.Name, srv.listeners[l.Name].source, requested)
+	}
+	if srv.scrapes != nil {
+		srv.reloadCertificate(metricsCertificate, srv.scrapes.source, requested)
 	}
 	for _, t := range srv.config.Tenants {
 		if srv.stopper.isRequested() {
@@ -130,11 +133,8 @@ func (srv *server) warn() {
 			srv.log.Warn("about the policy in force", "tenant", name, "policy", s.policy.Name, "warning", text)
 		}
 	}
-	for name, l := range srv.listeners {
-		if l.source == nil {
-			continue
-		}
-		if text := strings.Join(l.source.Warnings(), "; "); isNew("listener "+name, text) {
+	for name, source := range srv.certificates() {
+		if text := strings.Join(source.Warnings(), "; "); isNew("listener "+name, text) {
 			srv.log.Warn("about the certificate in force", "listener", name, "warning", text)
 		}
 	}
@@ -314,8 +314,9 @@ func (srv *server) forget() {
 		known["tenant "+t.Name], known["audit of tenant "+t.Name] = true, true
 	}
 	for _, l := range srv.config.Listeners {
-		known["certificate of listener "+l.Name] = true
+		known[certificateOf(l.Name)] = true
 	}
+	known[certificateOf(metricsCertificate)] = srv.scrapes != nil
 	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
 }
 
@@ -364,8 +365,12 @@ func watchedFiles(c *config.Config) []string {
 	if c.Path != "" {
 		paths = append(paths, c.Path)
 	}
+	sections := []config.TLS{c.Metrics.TLS}
 	for _, l := range c.Listeners {
-		for _, file := range []string{l.TLS.Certificate, l.TLS.Key, l.TLS.ClientCA, l.TLS.CRL} {
+		sections = append(sections, l.TLS)
+	}
+	for _, t := range sections {
+		for _, file := range []string{t.Certificate, t.Key, t.ClientCA, t.CRL} {
 			if file != "" {
 				paths = append(paths, c.File(file))
 			}

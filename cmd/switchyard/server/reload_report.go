@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -95,7 +96,7 @@ func (srv *server) report(before inForce) api.Reload {
 // configResult returns what became of the configuration. Keys that need a restart are reported as
 // changed, although they have no effect yet.
 func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
-	r := api.ReloadConfiguration{Result: api.Unchanged, Error: srv.lastErrors["configuration"]}
+	r := api.ReloadConfiguration{Result: api.Unchanged, Error: cmp.Or(srv.lastErrors["configuration"], srv.lastErrors[certificateOf(metricsCertificate)])}
 	r.Changed, r.Restart = config.Changes(before, srv.config)
 	switch {
 	case r.Error != "":
@@ -108,7 +109,7 @@ func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
 
 // listenerResult returns what became of a listener's certificate, by when it expires.
 func (srv *server) listenerResult(l config.Listener, before, after inForce) api.ReloadListener {
-	r := api.ReloadListener{Listener: l.Address, Result: api.Unchanged, Error: srv.lastErrors["certificate of listener "+l.Name]}
+	r := api.ReloadListener{Listener: l.Address, Result: api.Unchanged, Error: srv.lastErrors[certificateOf(l.Name)]}
 	until, secured := after.certificates[l.Name]
 	switch {
 	case !secured:

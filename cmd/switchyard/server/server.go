@@ -121,6 +121,7 @@ type server struct {
 
 	succeeded      *successor     // the process that has replaced this one; nil if none has
 	adminListeners []net.Listener // owned by admin
+	scrapes        *scrapes       // nil if there is no address for metrics
 
 	// serving is the content of tenants for other goroutines; replaced whole.
 	serving atomic.Pointer[map[string]*proxy.Tenant]

@@ -69,6 +69,7 @@ type view struct {
 	listeners  []listenerView            // in the order of the configuration
 	refused    string                    // why the configuration that is there now is refused; "" if it is in force
 	waiting    []string                  // keys that take effect after a restart
+	scrapes    *listenerView             // of metrics, with only the certificate; nil for plain TCP and without an address
 }
 
 // A listenerView is a listener that is open.
@@ -123,8 +124,11 @@ func (a *adminState) update(srv *server) {
 	}
 	for _, c := range srv.config.Listeners {
 		if l := srv.listeners[c.Name]; l != nil && l.admission != nil {
-			v.listeners = append(v.listeners, listenerView{c, l.admission, l.source, srv.lastErrors["certificate of listener "+c.Name]})
+			v.listeners = append(v.listeners, listenerView{c, l.admission, l.source, srv.lastErrors[certificateOf(c.Name)]})
 		}
+	}
+	if s := srv.scrapes; s != nil && s.source != nil {
+		v.scrapes = &listenerView{source: s.source, refused: srv.lastErrors[certificateOf(metricsCertificate)]}
 	}
 	a.view.Store(v)
 }

@@ -114,9 +114,9 @@ func uploaded(name string, file []byte) source.File {
 
 // metrics returns all counts, for Prometheus.
 func (a *adminState) metrics() metrics.State {
-	v, state := a.view.Load(), a.State()
+	v := a.view.Load()
 	version, revision, engine := built()
-	s := metrics.State{Build: metrics.Build{Version: version, Revision: revision, Go: runtime.Version(), Wazero: engine}, Draining: state.Draining}
+	s := metrics.State{Build: metrics.Build{Version: version, Revision: revision, Go: runtime.Version(), Wazero: engine}, Draining: a.isStopping()}
 	if lines := a.log.Load(); lines != nil {
 		s.LinesLost = lines.lost()
 	}
@@ -128,14 +128,25 @@ func (a *adminState) metrics() metrics.State {
 	for _, t := range v.tenants {
 		s.Tenants = append(s.Tenants, a.tenantMetrics(v, t))
 	}
-	for _, l := range state.Listeners {
-		m := metrics.Listener{Address: l.Listener, Counts: l.Counts, CertificateRefused: l.CertificateError != "", CertificateWarnings: len(l.CertificateWarnings)}
-		if l.CertificateUntil != nil {
-			m.CertificateUntil = *l.CertificateUntil
-		}
+	for _, l := range v.listeners {
+		m := l.certificateMetrics()
+		m.Address, m.Counts = l.config.Address, l.admission.Counts()
 		s.Listeners = append(s.Listeners, m)
 	}
+	if v.scrapes != nil {
+		m := v.scrapes.certificateMetrics()
+		m.Address = metricsCertificate
+		s.Scrapes = &m
+	}
 	return s
+}
+
+// certificateMetrics returns what metrics say of the listener's certificate.
+func (l listenerView) certificateMetrics() (m metrics.Listener) {
+	if l.source != nil {
+		m.CertificateUntil, m.CertificateRefused, m.CertificateWarnings = l.source.NotAfter(), l.refused != "", len(l.source.Warnings())
+	}
+	return m
 }
 
 // tenantMetrics returns the counts of one tenant. The paused sessions are counted here, one by one, as

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"switchyard/proxy/admin"
+	"switchyard/proxy/certificate"
+	"switchyard/proxy/config"
+	"switchyard/proxy/metrics"
+)
+
+// A scrapes is the address of [metrics]. As with a listener, what can fail is done before a plan
+// takes effect:
+//
+//	prepareScrapes   reads certificate and token, binds the socket   fails ─▶ the plan is rolled back
+//	open             answers, or changes who may read                cannot fail
+//	close            frees the address                               cannot fail
+type scrapes struct {
+	config  config.Metrics
+	source  *certificate.Source // nil for plain TCP
+	options admin.ScrapeOptions
+	socket  net.Listener   // bound before open
+	server  *admin.Scrapes // nil before open
+}
+
+// prepareScrapes prepares the address of [metrics]; nil if there is none. If it is served already,
+// the socket is taken over, and the certificate if its files are the same.
+func (p *plan) prepareScrapes() (*scrapes, error) {
+	c := p.config.Metrics
+	if c.Address == "" {
+		return nil, nil
+	}
+	s := &scrapes{config: c}
+	if before := p.server.scrapes; before != nil && before.config.Address == c.Address {
+		s.socket, s.server = before.socket, before.server
+		if before.config.TLS == c.TLS {
+			s.source = before.source
+		}
+	}
+	if err := s.configure(p.config); err != nil {
+		return nil, err
+	}
+	if p.scraped != nil {
+		s.socket = p.scraped
+	}
+	if s.socket == nil {
+		var err error
+		if s.socket, err = net.Listen("tcp", c.Address); err != nil {
+			return nil, UnavailableError{fmt.Errorf("listen on %s for metrics: %w; free the address, or write another metrics.address", c.Address, err)}
+		}
+	}
+	return s, nil
+}
+
+// configure loads the certificate, unless there is one, and reads the token.
+func (s *scrapes) configure(c *config.Config) (err error) {
+	if s.config.Address == "" {
+		return nil
+	}
+	if s.config.TLS.Certificate != "" && s.source == nil {
+		if s.source, err = loadCertificate(c, s.config.TLS, "metrics"); err != nil {
+			return err
+		}
+	}
+	s.options = admin.ScrapeOptions{Allow: s.config.Allow, TokenFile: c.File(s.config.TokenFile)}
+	if s.source != nil {
+		s.options.TLS = s.source.Config()
+	}
+	if err := admin.CheckToken(s.options.TokenFile); err != nil {
+		return InvalidError{fmt.Errorf("metrics.token_file: %w", err)}
+	}
+	return nil
+}
+
+// open starts to answer; if the address is served already, the new options apply from now on.
+func (s *scrapes) open(srv *server) {
+	if s.server != nil {
+		s.server.Set(s.options)
+		return
+	}
+	s.server = admin.ServeScrapes(s.socket, srv.state, &srv.state.probes, metrics.Handler(srv.state.metrics), s.options, srv.log)
+	attrs := []any{"address", s.socket.Addr().String()}
+	if s.source != nil {
+		attrs = append(attrs, "tls", true, "certificate_until", s.source.NotAfter().Format(time.RFC3339))
+	}
+	srv.log.Info("metrics", attrs...)
+}
+
+// close frees the address. A nil scrapes has none.
+func (s *scrapes) close() {
+	switch {
+	case s == nil:
+	case s.server == nil:
+		s.socket.Close()
+	default:
+		s.server.Close()
+	}
+}
+
+// commitScrapes puts the plan's address of metrics in place of the one before.
+func (p *plan) commitScrapes() {
+	srv, before := p.server, p.server.scrapes
+	if srv.scrapes = p.scrapes; srv.scrapes != nil {
+		srv.scrapes.open(srv)
+	}
+	if before != nil && (p.scrapes == nil || p.scrapes.server != before.server) {
+		before.server.StopAccepting()
+		srv.leaving.Go(before.close)
+	}
+}
+
+// metricsCertificate is the name of the certificate of metrics among those of listeners.
+const metricsCertificate = "metrics"
+
+// certificates returns the certificates in force, by the name of their listener.
+func (srv *server) certificates() map[string]*certificate.Source {
+	all := make(map[string]*certificate.Source)
+	for name, l := range srv.listeners {
+		if l.source != nil {
+			all[name] = l.source
+		}
+	}
+	if srv.scrapes != nil && srv.scrapes.source != nil {
+		all[metricsCertificate] = srv.scrapes.source
+	}
+	return all
+}
+
+// checkScrapes checks what the address of metrics needs except that address and its token.
+func checkScrapes(c *config.Config, stdout io.Writer) error {
+	if c.Metrics.Address == "" || c.Metrics.TLS.Certificate == "" {
+		return nil
+	}
+	source, err := loadCertificate(c, c.Metrics.TLS, "metrics")
+	if err != nil {
+		return err
+	}
+	printCertificate("metrics "+c.Metrics.Address, source, source.Warnings(), stdout)
+	return nil
+}
