@@ -58,7 +58,7 @@ $(DIST)/man/switchyard.1: $(DIST)/switchyard
 # install keeps an existing configuration. DESTDIR is for packages: it precedes every path
 # and does not appear in the files.
 BIN        = $(DESTDIR)$(PREFIX)/bin
-MAN        = $(DESTDIR)$(PREFIX)/share/man/man1
+MAN        = $(DESTDIR)$(PREFIX)/share/man
 BASH       = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSH        = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISH       = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
@@ -67,9 +67,10 @@ SYSUSERS   = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 CONFIG     = $(DESTDIR)$(SYSCONFDIR)/switchyard
 
 install: completions man
-	install -d $(BIN) $(MAN) $(BASH) $(ZSH) $(FISH) $(UNITS) $(SYSUSERS) $(CONFIG)
+	install -d $(BIN) $(MAN)/man1 $(MAN)/man5 $(BASH) $(ZSH) $(FISH) $(UNITS) $(SYSUSERS) $(CONFIG)
 	install -m 755 $(DIST)/switchyard $(BIN)
-	install -m 644 $(DIST)/man/*.1 $(MAN)
+	install -m 644 $(DIST)/man/*.1 $(MAN)/man1
+	install -m 644 $(DIST)/man/*.5 $(MAN)/man5
 	install -m 644 $(DIST)/completions/switchyard $(BASH)
 	install -m 644 $(DIST)/completions/_switchyard $(ZSH)
 	install -m 644 $(DIST)/completions/switchyard.fish $(FISH)
@@ -80,7 +81,8 @@ install: completions man
 	test -e $(CONFIG)/config.toml || install -m 644 config.toml $(CONFIG)
 
 uninstall:
-	rm -f $(BIN)/switchyard $(MAN)/switchyard.1 $(MAN)/switchyard-*.1 \
+	rm -f $(BIN)/switchyard $(MAN)/man1/switchyard.1 $(MAN)/man1/switchyard-*.1 \
+		$(MAN)/man5/switchyard.toml.5 $(MAN)/man5/switchyard-table.5 \
 		$(BASH)/switchyard $(ZSH)/_switchyard $(FISH)/switchyard.fish \
 		$(UNITS)/switchyard.service $(SYSUSERS)/switchyard.conf
 

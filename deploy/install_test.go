@@ -56,6 +56,8 @@ func TestInstall(t *testing.T) {
 		"/usr/bin/switchyard":                                  0o755,
 		"/usr/share/man/man1/switchyard.1":                     0o644,
 		"/usr/share/man/man1/switchyard-policy-eval.1":         0o644,
+		"/usr/share/man/man5/switchyard.toml.5":                0o644,
+		"/usr/share/man/man5/switchyard-table.5":               0o644,
 		"/usr/share/bash-completion/completions/switchyard":    0o644,
 		"/usr/share/zsh/site-functions/_switchyard":            0o644,
 		"/usr/share/fish/vendor_completions.d/switchyard.fish": 0o644,

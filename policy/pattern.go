@@ -20,8 +20,7 @@ func RulePattern() string {
 		}
 		actions = append(actions, name)
 	}
-	flags := (&verdictParser{isRule: true}).flagNames()
-	return fmt.Sprintf(`^\s*(%s)(\s*,\s*(%s))*\s*$`, strings.Join(actions, "|"), strings.Join(flags, "|"))
+	return fmt.Sprintf(`^\s*(%s)(\s*,\s*(%s))*\s*$`, strings.Join(actions, "|"), strings.Join(RuleFlags(), "|"))
 }
 
 // targetPatterns returns a pattern for each of Selectors.

@@ -188,6 +188,9 @@ func (p *verdictParser) addFlag(v Verdict, name string) (Verdict, *command.Probl
 	return v | flag, nil
 }
 
+// RuleFlags returns the flags that a rule of a table may have.
+func RuleFlags() []string { return (&verdictParser{isRule: true}).flagNames() }
+
 // flagNames returns the flags that may be written.
 func (p *verdictParser) flagNames() []string {
 	names := []string{"log", "not-sender", "else-broadcast"}

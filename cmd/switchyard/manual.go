@@ -14,31 +14,43 @@ import (
 func manualCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "manual FOLDER",
-		Short:  "Write the manual pages of all commands",
-		Long:   "Write the manual pages of all commands to FOLDER, which is made if it is missing.",
+		Short:  "Write the manual pages of all commands and files",
+		Long:   "Write the manual pages of all commands (section 1) and files (section 5) to FOLDER, which is made if it is missing.",
 		Hidden: true,
 		Args:   exactly("FOLDER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("make the manual's folder: %w", err)
 			}
+			for name, text := range filePages() {
+				if err := writePage(args[0], name+".5", text); err != nil {
+					return err
+				}
+			}
 			return writeManual(args[0], c.Root())
 		},
 	}
 }
 
-// The manual is made of the --help texts, so the two cannot differ. Pages are in the language of
+// The pages of section 1 are made of the --help texts, so the two cannot differ. Pages are in the language of
 // man(7): a line that begins with a dot is a request, and `\fB…\fR` is bold.
 
 // writeManual writes the page of a command, and then those of its subcommands.
 func writeManual(folder string, c *cobra.Command) error {
-	if err := os.WriteFile(filepath.Join(folder, pageName(c)+".1"), []byte(manualPage(c)), 0o644); err != nil {
-		return fmt.Errorf("write the manual: %w", err)
+	if err := writePage(folder, pageName(c)+".1", manualPage(c)); err != nil {
+		return err
 	}
 	for _, sub := range pagesBelow(c) {
 		if err := writeManual(folder, sub); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func writePage(folder, name, text string) error {
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write the manual: %w", err)
 	}
 	return nil
 }
@@ -59,10 +71,7 @@ func pagesBelow(c *cobra.Command) (subs []*cobra.Command) {
 // that builds are reproducible.
 func manualPage(c *cobra.Command) string {
 	var p page
-	p.line(`.\" Written by 'switchyard manual'.`)
-	p.line(`.TH "%s" "1" "" "switchyard %s" "Switchyard"`, roff(strings.ToUpper(pageName(c))), roff(moduleVersion()))
-	p.section("NAME")
-	p.line(`%s \- %s`, roff(pageName(c)), roff(c.Short))
+	p.head(pageName(c), "1", c.Short)
 	p.section("SYNOPSIS")
 	rest := strings.TrimPrefix(c.UseLine(), c.CommandPath())
 	p.line(`\fB%s\fR%s`, roff(c.CommandPath()), roff(rest))
@@ -89,10 +98,10 @@ func manualPage(c *cobra.Command) string {
 				p.item(`\fB`+roff(fact[0])+`\fR`, fact[1])
 			}
 		}
+		p.also("switchyard.toml(5)", "switchyard-table(5)")
 		return p.String()
 	}
-	p.section("SEE ALSO")
-	p.line(`\fB%s\fR(1)`, roff(pageName(c.Parent())))
+	p.also(pageName(c.Parent()) + "(1)")
 	return p.String()
 }
 

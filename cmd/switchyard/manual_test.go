@@ -1,16 +1,22 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"switchyard/pdu"
+	"switchyard/policy"
+	"switchyard/proxy/config"
 )
 
 // writtenManual returns the folder with the manual, and the commands that are to
@@ -89,6 +95,49 @@ func TestManualHasEveryExitCode(t *testing.T) {
 	}
 	if found < 8 {
 		t.Errorf("found %d exit codes, want at least 8", found)
+	}
+}
+
+// switchyard.toml(5) has an entry for every key, below its table.
+func TestManualHasEveryKey(t *testing.T) {
+	folder, _ := writtenManual(t)
+	page := document(t, filepath.Join(folder, "switchyard.toml.5"))
+	for _, table := range config.Tables() {
+		_, section, ok := strings.Cut(page, "\n.SS "+roff(table.Header)+"\n")
+		section, _, _ = strings.Cut(section, "\n.SS ")
+		if !ok || !strings.Contains(section, roff(table.Doc)) {
+			t.Errorf("switchyard.toml(5) lacks the table %s or what it is for, %q", table.Header, table.Doc)
+		}
+		for _, k := range table.Keys {
+			_, entry, ok := strings.Cut(section, "\n.TP\n\\fB"+roff(strings.TrimPrefix(k.Name, table.Name+"."))+"\\fR (")
+			entry, _, _ = strings.Cut(entry, "\n.TP\n")
+			if !ok || !strings.Contains(entry, roff(k.Doc)) || strings.Contains(entry, "requires a restart") != k.Restart {
+				t.Errorf("switchyard.toml(5) has no whole entry for %s: %q", k.Name, entry)
+			}
+		}
+	}
+}
+
+// switchyard-table(5) explains every word of a rule. Add a new one to the comment of package table.
+func TestManualHasEveryWordOfTables(t *testing.T) {
+	folder, _ := writtenManual(t)
+	page := document(t, filepath.Join(folder, "switchyard-table.5"))
+	words := slices.Concat(policy.Actions[:], policy.Handlers[1:], policy.RuleFlags(), []string{"[route]", "[service.X]", "else", "extends", "body-length", "SID_FILE"})
+	for _, selector := range policy.Selectors {
+		words = append(words, "unicast "+selector)
+	}
+	for _, c := range pdu.Commands {
+		words = append(words, fmt.Sprintf("%s\\fR %#04x", c.Name, uint16(c.ID)))
+	}
+	for _, word := range words {
+		if !strings.Contains(page, roff(word)) && !strings.Contains(page, word) {
+			t.Errorf("switchyard-table(5) lacks %q; explain it in the comment of package table", word)
+		}
+	}
+	for _, heading := range []string{"DESCRIPTION", "KEYS", "PRECEDENCE", "CASES", "TABLES THAT EXTEND ANOTHER", "VERDICTS", "LIMITS", "COMMANDS"} {
+		if !strings.Contains(page, "\n.SH "+heading+"\n") {
+			t.Errorf("switchyard-table(5) lacks the section %s", heading)
+		}
 	}
 }
 

@@ -61,23 +61,34 @@
 //	CID_FILE_NOTIFY = "unicast fields to_user_id, else-broadcast"
 //
 // It means the same as one table with the rules of both, except that of two rules for the same
-// service and command, the same range, or the same else, the extending table's applies. Extend
-// reads such tables, and Text writes them out as one. The cases of a command are one rule.
+// service and command, the same range, or the same else, the extending table's applies. The
+// cases of a command are one rule.
 //
 // # Verdicts
 //
-// A verdict is an action and, after commas, flags. Tables spell it as policy.Verdict
-// prints it, so that the output of a tool can be copied into a table.
+// A verdict is an action and, after commas, flags. Tools print it as tables spell it, so that
+// their output can be copied into a table.
 //
-//	drop                     close                    consume
-//	broadcast-except-sender  broadcast-all            handle HANDLER
-//	unicast sender           unicast session N        unicast user N
-//	unicast fields F…        unicast master
+//	drop                     dropped and counted
+//	consume                  accepted, and sent to nobody
+//	handle HANDLER           handled by the hub: online-user-info, user-status-update, role-set
+//	                         or users-status-request
+//	broadcast-except-sender  sent to all other peers
+//	broadcast-all            sent to all peers
+//	unicast sender           sent back to the sender
+//	unicast master           sent to the peers that declared themselves master
+//	unicast session N        sent to that session
+//	unicast user N           sent to the peers that hold that user
+//	unicast fields F…        sent to the peers that hold the users in these fields of the body
+//	close                    the sender's connection is closed
 //
-// F is a field of the command's body that holds users, by its number, 1–31, or by
-// its name in the command's message. The flag log logs the PDU's header. With
-// unicast, not-sender leaves the sender out, and else-broadcast, for users and
-// fields, broadcasts except to the sender if a named user is not known.
+// F is a field of the command's body that holds users, by its number, 1–31, or by its name in the
+// command's message. The flags:
+//
+//	log             the PDU's header is logged
+//	not-sender      of a unicast: not back to the sender
+//	else-broadcast  of a unicast to users or fields: if one of the users is not known, broadcast
+//	                except to the sender
 package table
 
 import (
