@@ -9,7 +9,7 @@ GO         ?= go
 ENGINE     ?= docker
 
 .DELETE_ON_ERROR:
-.PHONY: build test test-full bench completions man install uninstall release image
+.PHONY: build test test-full bench completions man site install uninstall release image
 
 build:
 	go build -o switchyard ./cmd/switchyard
@@ -54,6 +54,11 @@ $(DIST)/completions/switchyard.fish: $(DIST)/switchyard
 $(DIST)/man/switchyard.1: $(DIST)/switchyard
 	rm -rf $(@D)
 	$(DIST)/switchyard manual $(@D)
+
+# The documents as a web site, in $(DIST)/site. It fails if a link or an anchor leads nowhere.
+site: | $(DIST)/.gitignore
+	rm -rf $(DIST)/site
+	$(GO) -C docs/site run . $(abspath $(DIST))/site
 
 # install keeps an existing configuration. DESTDIR is for packages: it precedes every path
 # and does not appear in the files.
