@@ -17,6 +17,7 @@ type Batch struct {
 	asker                     // the generation; in a stage, the stable one
 	stage               *Stage
 	comparison          *Comparison // nil until a stage needs it
+	sampler             *Sampler    // nil: no decision is measured
 	session, attributes uint64
 	calls, affected     int32 // see Calls and Affected
 }
@@ -86,6 +87,19 @@ func (b *Batch) ask(a *asker, p []byte) (Verdict, *Fault) {
 	g, service, command := a.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
 	a.inspected, a.classified = false, false
 	v, found := g.Recall(service, command)
+	if found && !v.Inspected() {
+		return v, nil
+	}
+	if s := b.sampler; s != nil && s.isNext() {
+		return b.callTimed(a, p, v, found, s.Timing)
+	}
+	return b.call(a, p, v, found)
+}
+
+// call is the part of ask that calls the policy. If found, v is the verdict by ids, which asks for an
+// inspection.
+func (b *Batch) call(a *asker, p []byte, v Verdict, found bool) (Verdict, *Fault) {
+	g, service, command := a.generation, pdu.ParseHeader(p).Service, pdu.ParseHeader(p).Command
 	if !found {
 		b.calls++
 		b.Release() // Classify needs an instance too, and other goroutines may hold all the others

@@ -114,9 +114,11 @@ func (f *flusher) write(s *session, head hub.Head, now int64) {
 			return
 		}
 	}
+	s.output.marks.arm()
 	vec := cut(s.seat.Due(f.vec, head, limit), limit)
 	total := size(vec)
 	if total == 0 {
+		s.settleMarks()
 		s.output.right.Unlock()
 		return
 	}

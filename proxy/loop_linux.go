@@ -209,11 +209,13 @@ func (l *loop) run() {
 				continue // removed by an earlier event of this round
 			}
 			if unwritten += l.serve(s, e.Events); unwritten >= loopBuffer {
+				l.tenant.sampleLatency(l.now)
 				l.tenant.flush.request()
 				unwritten = 0
 			}
 		}
 		if unwritten > 0 {
+			l.tenant.sampleLatency(l.now)
 			l.tenant.flush.request()
 		}
 		l.rounds.Add(1)

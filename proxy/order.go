@@ -49,7 +49,9 @@ func (t *Tenant) Order() Order { return t.order }
 func (t *Tenant) Ordered(f func()) {
 	t.gate.enter(tenantWork)
 	defer t.gate.leave(tenantWork)
+	began := clock()
 	f()
+	t.sampleLatency(began)
 	t.flush.request()
 	if !t.order.Full() {
 		t.orderWaiters.wake()

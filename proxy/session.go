@@ -101,6 +101,7 @@ type output struct {
 
 	pacer *pacer // nil if the connection is not paced; used with the right to write
 
+	marks     marks        // samples of the latency, until they have been written
 	broken    atomic.Bool  // writing has failed; what is due is passed over
 	lastWrite atomic.Int64 // when something was last written, see clock
 }

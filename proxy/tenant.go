@@ -67,6 +67,8 @@ type Tenant struct {
 	ended      endings
 	flush      flusher
 	inputs     *inputs
+	latency    latency
+	timing     *policy.Timing
 
 	slowLane slowLane
 
@@ -115,6 +117,9 @@ func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logg
 	t.sessions.Store(new([]*session))
 	t.notes = noteLog{log: t.log, keeping: make(chan struct{}, keepAtOnce)}
 	t.sessionLog = sessionLog{log: t.log}
+	t.latency.init()
+	t.timing = policy.NewTiming(clock)
+	t.hub.SetTiming(t.timing)
 	t.flush = flusher{tenant: t, relay: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.stopTick = cancel

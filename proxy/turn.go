@@ -80,6 +80,7 @@ func (s *session) handle(batch []byte) error {
 		slow, all := s.input.slow, len(batch)
 		rest, err := s.handleTurn(batch, slow)
 		s.input.unhandled = s.input.unhandled[all-len(rest):]
+		s.tenant.sampleLatency(s.input.lastRead.Load())
 		s.tenant.flush.request()
 		if err != nil || len(rest) == 0 {
 			s.input.slow = slow && len(rest) != 0

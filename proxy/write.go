@@ -83,9 +83,11 @@ func (s *session) writeDue(stop func() bool) {
 		limit = flatBytes
 	}
 	for !out.broken.Load() && !stop() {
+		out.marks.arm()
 		due := s.seat.Due(buffers.vec[:0], s.tenant.hub.Head(), limit)
 		s.tenant.wakeWaiters() // Due may have passed a part of the log
 		if len(due) == 0 {
+			s.settleMarks()
 			return
 		}
 		if out.pacer != nil {
@@ -137,6 +139,7 @@ func (s *session) awaitPace(p *pacer) int {
 // sent records that n bytes were written. The caller has the right to write.
 func (s *session) sent(n int, now int64) {
 	s.seat.Sent(n)
+	s.settleMarks()
 	if n == 0 {
 		return
 	}

@@ -31,7 +31,7 @@ func TestEverythingOfSeatsMoves(t *testing.T) {
 			"writer": "see below", "reader": "see below", "kicked": "such a seat does not move", "added": due, "excluded": moves, "own": moves,
 			"pdusIn": moves, "bytesIn": moves, "outApplied": moves, "back": "such a seat does not move", "editCap": due, "standby": moves, "passed": anew},
 		"reader": {"seat": anew, "session": moves, "runs": scratch, "commandRuns": scratch, "out": moves, "master": moves,
-			"connection": "the caller of Restore sets the identity", "stage": scratch, "comparison": scratch, "pairs": scratch, "applies": apply, "uncounted": apply, "limits": apply,
+			"sampler": anew, "connection": "the caller of Restore sets the identity", "stage": scratch, "comparison": scratch, "pairs": scratch, "applies": apply, "uncounted": apply, "limits": apply,
 			"standby": moves, "aside": place},
 		"writer": {"cursor": anew, "passed": anew, "edits": due, "until": scratch, "most": due, "due": scratch, "all": scratch, "skipped": moves, "inserted": moves,
 			"base": moves, "since": moves, "at": anew, "sideAt": due, "queued": due, "sent": moves, "sentBytes": moves},

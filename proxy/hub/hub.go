@@ -37,6 +37,9 @@ type Hub struct {
 	// order is nil for a lone hub. It is static after SetOrder.
 	order *ordering
 
+	// timing is nil if no decision is measured. It is static after SetTiming.
+	timing *policy.Timing
+
 	// lags is set, under mu, when lagging gets a seat.
 	lags atomic.Bool
 	// lagHard is how many bytes a seat may be behind before its peer is closed.
@@ -83,6 +86,9 @@ func New(active *policy.Active, lagHard uint64) *Hub {
 	h.SetLagHard(lagHard)
 	return h
 }
+
+// SetTiming has some of the policy's decisions measured. It must be called before Connect.
+func (h *Hub) SetTiming(t *policy.Timing) { h.timing = t }
 
 // SetLagHard changes how many bytes a seat may be behind. Peers that are further behind by
 // now are closed at once.

@@ -95,6 +95,7 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 // judged, when the turn is over, and before the user table has too much to do.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest []byte) {
 	judging := g.Begin(s.Session(), s.reader.attributes())
+	judging.Time(&s.reader.sampler)
 	defer judging.Release()
 	r := &s.reader
 	r.runs, r.commandRuns = r.runs[:0], r.commandRuns[:0]

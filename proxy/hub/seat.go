@@ -73,6 +73,7 @@ type reader struct {
 	master      bool                // the peer's PDUs are judged as those of a master
 	standby     bool                // the peer has not declared itself master, see standby.go
 	aside       *presence.Directory // the users that it has reported meanwhile; nil if there are none
+	sampler     policy.Sampler      // of decisions that are measured
 
 	// For a stage, see weigh.go.
 	connection uint64 // the peer as a unit of a split
@@ -129,6 +130,7 @@ const (
 func (h *Hub) newSeat(p Peer) *Seat {
 	s := &Seat{hub: h, peer: p, joined: h.log.head()}
 	s.reader.seat = s
+	s.reader.sampler.Timing = h.timing
 	s.writer.cursor = cursor{chunk: h.log.last, off: h.log.last.n}
 	h.log.last.refs.Add(1)
 	s.writer.at.Store(s.joined.at)

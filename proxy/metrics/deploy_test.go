@@ -63,7 +63,7 @@ func checkUse(t *testing.T, where, expression string) {
 // seriesNames returns the names of all series: a histogram has several.
 func seriesNames() (names []string) {
 	for _, f := range families {
-		if f.kind == histogram {
+		if f.kind == ofDurations {
 			names = append(names, f.name+"_bucket", f.name+"_sum", f.name+"_count")
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/release"
 	"switchyard/proxy/admission"
@@ -75,10 +76,7 @@ func (t *Tenant) emitReceived(emit emitFunc) {
 		emit(pdusDropped, float64(n), t.Name, string(why))
 	}
 	for _, c := range t.Commands {
-		command := "other"
-		if c.Command != 0 {
-			command = c.Command.String()
-		}
+		command := nameOf(c.Command)
 		emit(bytesBy, float64(c.Bytes), t.Name, command)
 		for action, n := range c.Actions {
 			emit(pdusByAction, float64(n), t.Name, command, action.String())
@@ -132,6 +130,7 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 		emit(releasesEnded, float64(n), t.Name, result)
 	}
 	emit(auditRefused, oneIf(t.AuditRefused), t.Name)
+	t.emitAudit(emit)
 	emit(policyLoad, t.LoadSeconds, t.Name)
 	for _, kind := range policy.FaultKinds { // from 0 on, so that the first one counts as an increase
 		emit(policyFaults, float64(t.Faults[kind]), t.Name, string(kind))
@@ -146,6 +145,36 @@ func (t *Tenant) emitPolicy(emit emitFunc) {
 	if !t.SignatureUntil.IsZero() {
 		emit(signatureUntil, seconds(t.SignatureUntil), t.Name)
 	}
+}
+
+// emitAudit emits what the audited policy would have done. Without an audit there are no series.
+func (t *Tenant) emitAudit(emit emitFunc) {
+	if t.Audit == nil {
+		return
+	}
+	faults := uint64(0)
+	for _, r := range t.Audit {
+		faults += r.Faults
+		if r.PDUs == 0 {
+			continue
+		}
+		command := nameOf(r.Command)
+		emit(auditPDUs, float64(r.PDUs), t.Name, command)
+		emit(auditCopies, float64(r.Sent.PDUs), t.Name, command, "sent")
+		emit(auditCopies, float64(r.Audited.PDUs), t.Name, command, "audited")
+		emit(auditCopies, float64(r.Useless.PDUs), t.Name, command, "useless")
+		emit(auditCopies, float64(r.Missed.PDUs), t.Name, command, "missed")
+	}
+	emit(auditFaults, float64(faults), t.Name)
+}
+
+// nameOf returns the value of the label command. All commands without a name are one, so that peers
+// cannot make up values.
+func nameOf(c pdu.CommandID) string {
+	if c == 0 {
+		return "other"
+	}
+	return c.String()
 }
 
 // emitRelease emits every series from 0 on, so that the first one counts as an increase.

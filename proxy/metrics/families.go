@@ -30,8 +30,9 @@ func counter(name, help string, labels ...string) *family {
 	return define(prometheus.CounterValue, name, help, labels...)
 }
 
-// histogram is the kind of a histogram, which emit does not emit.
-const histogram prometheus.ValueType = -1
+// ofDurations is the kind of a histogram, which emit does not emit. Its buckets are fixed ones, which
+// every version of Prometheus reads.
+const ofDurations prometheus.ValueType = -1
 
 func gauge(name, help string, labels ...string) *family {
 	return define(prometheus.GaugeValue, name, help, labels...)
@@ -87,6 +88,7 @@ var (
 	bytesSent       = counter("sent_bytes_total", "Bytes written to peers.", "tenant")
 	lagMax          = gauge("lag_max_bytes", "Lag of the peer that lags most.", "tenant")
 	lagSum          = gauge("lag_bytes", "Sum of the lags of all peers.", "tenant")
+	latency         = define(ofDurations, "delivery_seconds", "Time from when PDUs were read from their sender until all that was due by them to a receiver had been written to it, of a sample of receivers. In a cluster it begins when they were read back in the common order.", "tenant")
 	logBytes        = gauge("log_bytes", "Memory of the tenant's logs.", "tenant")
 	logLimit        = gauge("log_limit_bytes", "Limit of the memory of the tenant's logs; 0 means unlimited.", "tenant")
 	probeSeconds    = gauge("probe_seconds", "Time that the last probe took through the tenant's log, or has taken so far if it is still under way.", "tenant")
@@ -98,9 +100,13 @@ var (
 	entries          = gauge("presence_entries", "Present users, each counted once for each peer that holds it.", "tenant")
 	policyInfo       = gauge("policy_info", "The policy in force; always 1.", "tenant", "name", "sha256")
 	policyReloads    = counter("policy_reloads_total", "Policies that came into force, including the first one, or were refused.", "tenant", "result")
+	auditPDUs        = counter("audit_pdus_total", "PDUs on which the audited policy was compared with the one in force, since the audit began.", "tenant", "command")
+	auditCopies      = counter("audit_copies_total", "Copies of those PDUs: that the policy in force sent and that the audited one would have sent, and of these the useless ones, which only the policy in force sent, and the missed ones, which only the audited one would have sent.", "tenant", "command", "kind")
+	auditFaults      = counter("audit_faults_total", "PDUs about which the audited policy failed to decide.", "tenant")
 	auditRefused     = gauge("audit_refused", "1 while the policy that the configuration names to be audited is refused, else 0.", "tenant")
 	policyRefused    = gauge("policy_refused", "1 while the policy that the configuration names is refused and another one is in force, else 0.", "tenant")
 	policyLoad       = gauge("policy_load_seconds", "Time that loading the policy in force took; 0 if unknown.", "tenant")
+	decisions        = define(ofDurations, "policy_decision_seconds", "Time that decisions took for which the policy was called, of a sample. All others are answered from memory, in nanoseconds.", "tenant")
 	policyFaults     = counter("policy_faults_total", "Faults of the tenant's policies, by kind.", "tenant", "kind")
 	releaseDrift     = gauge("release_drift", "1 while the policy in force is not the one that the configuration names, because that was rolled back or killed, or is in force without a release, because the one before was lost; else 0.", "tenant")
 	releaseShare     = gauge("release_share_ratio", "Share that obeys the candidate of a release under way: of the units as wanted and as it is, and of the PDUs that the release affects.", "tenant", "of")
@@ -128,7 +134,7 @@ var (
 	clusterSaidAgain = counter("cluster_said_again_total", "Appends of records that this hub had appended before.", "tenant")
 	clusterReadAgain = counter("cluster_read_again_total", "Records that this hub had missed and got from what the log keeps.", "tenant")
 	clusterReconnect = counter("cluster_reconnects_total", "Times that the connection to the bus was restored.", "tenant")
-	clusterTrip      = define(histogram, "cluster_round_trip_seconds", "Time from the first append of a record until it was read back.", "tenant")
+	clusterTrip      = define(ofDurations, "cluster_round_trip_seconds", "Time from the first append of a record until it was read back.", "tenant")
 	clusterApplied   = counter("cluster_applied_total", "Records that counted, by the hub that said them.", "tenant", "hub")
 	clusterIgnored   = counter("cluster_ignored_total", "Records that did not count, by why.", "tenant", "why")
 	clusterEntered   = counter("cluster_entered_total", "Times that this hub became a member, by why it entered.", "tenant", "why")

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"switchyard/policy"
+	"switchyard/policy/histogram"
 	"switchyard/proxy/admission"
 	"switchyard/proxy/cluster"
 	"switchyard/proxy/hub"
@@ -65,6 +66,9 @@ type Tenant struct {
 	Counts   hub.Counts
 	Commands []hub.CommandStats
 	Paused   int // sessions whose reading is paused now
+	Latency  histogram.Counts
+	Calls    histogram.Counts // decisions by calls of a policy
+	Audit    []hub.AuditRow   // of the audit under way
 
 	Users, Entries int    // of presence
 	Log, LogLimit  uint64 // bytes; limit 0: unlimited
@@ -145,6 +149,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for i := range s.Tenants {
 		t := &s.Tenants[i]
 		t.emit(emit)
+		to <- durations(latency, t.Latency, clean(t.Name))
+		to <- durations(decisions, t.Calls, clean(t.Name))
 		if t.Member != nil {
 			to <- roundTrips(clean(t.Name), t.Member.Outbox.Trips)
 		}
@@ -159,6 +165,15 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if s.Scrapes != nil {
 		s.Scrapes.emitCertificate(emit)
 	}
+}
+
+// durations returns the histogram of a family.
+func durations(f *family, c histogram.Counts, labels ...string) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(c.Buckets))
+	for i, n := range c.Buckets {
+		buckets[c.Bounds[i].Seconds()] = n
+	}
+	return prometheus.MustNewConstHistogram(f.desc, c.Count, c.Sum.Seconds(), buckets, labels...)
 }
 
 // unique returns the address, or the address with a number if it is taken: several
