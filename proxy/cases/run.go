@@ -28,6 +28,7 @@ type Result struct {
 	Mismatches []Mismatch `json:"mismatches,omitempty"`
 	Got        Got        `json:"got"`
 	Notes      []string   `json:"notes,omitempty"` // what may explain a mismatch
+	Log        []string   `json:"log,omitempty"`   // what the policy logged while it decided
 }
 
 // A Mismatch is one expectation that was not met.
@@ -110,7 +111,7 @@ func (c Case) run(name, sha256 string, p policy.Policy) Result {
 	harness := NewHarness(name, sha256, p, c.Peers)
 	defer harness.Close()
 	o := harness.Send(c.From, c.PDU)
-	r := Result{Name: c.Name, Line: c.Line, Got: o.got()}
+	r := Result{Name: c.Name, Line: c.Line, Got: o.got(), Log: o.Logged}
 	c.compare(o, &r)
 	if r.Passed = len(r.Mismatches) == 0; r.Passed {
 		return r
