@@ -9,7 +9,7 @@ GO         ?= go
 ENGINE     ?= docker
 
 .DELETE_ON_ERROR:
-.PHONY: build test test-full bench completions man site install uninstall release image
+.PHONY: build test test-full bench completions man site install uninstall release image packages push
 
 build:
 	go build -o switchyard ./cmd/switchyard
@@ -115,3 +115,26 @@ image: release
 	cp $(RELEASE)/*-linux-* deploy/container/*Containerfile deploy/container/config.toml $(DIST)/image
 	$(ENGINE) build --file $(DIST)/image/Containerfile --tag switchyard $(DIST)/image
 	$(ENGINE) build --file $(DIST)/image/yardbus.Containerfile --tag yardbus $(DIST)/image
+
+# packages builds, without Docker and without root, packages for Debian and RPM, and images, with
+# checksums. VERSION, if it is given, must be that of the commit's tag. KEY is the file of an
+# ed25519 private key, which signs the checksums.
+PACKAGES = $(DIST)/packages
+STAGE = $(abspath $(DIST))/stage
+
+packages: release completions man
+	rm -rf $(PACKAGES) $(STAGE)
+	$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr SYSCONFDIR=/etc
+	$(GO) -C deploy/packages run -trimpath . build --release $(abspath $(RELEASE)) --stage $(STAGE) \
+		--out $(abspath $(PACKAGES)) --version '$(VERSION)' --key '$(abspath $(KEY))'
+
+# push copies the images of 'make packages' to a registry: REGISTRY=registry.example/group. The
+# credentials are those of 'docker login' or 'podman login'.
+push:
+	@test -n '$(REGISTRY)' || { echo 'push: say where to: make push REGISTRY=registry.example/group' >&2; exit 1; }
+	@test -d $(PACKAGES) || { echo "push: $(PACKAGES) is missing: run 'make packages'" >&2; exit 1; }
+	for image in switchyard yardbus; do \
+		file=$$(echo $(abspath $(PACKAGES))/$$image-*-image.tar); \
+		version=$${file##*/$$image-}; \
+		$(GO) -C deploy/packages run -trimpath . push $$file $(REGISTRY)/$$image:$${version%-image.tar} || exit 1; \
+	done

@@ -40,9 +40,7 @@ func TestImage(t *testing.T) {
 		t.Log(execute(t, exec.CommandContext(t.Context(), buildah, "unshare", os.Args[0], "-test.run=^TestImage$")))
 		return
 	}
-	store := t.TempDir()
-	globals := []string{"--storage-driver", "vfs", "--root", filepath.Join(store, "root"), "--runroot", filepath.Join(store, "run")}
-	env := append(os.Environ(), "BUILDAH_ISOLATION=chroot", "BUILDAH_FORMAT=docker")
+	globals, env := buildahStore(t)
 	in := func(args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(t.Context(), buildah, append(slices.Clone(globals), args...)...)
 		cmd.Env = env
@@ -109,6 +107,15 @@ func TestImage(t *testing.T) {
 	}
 	logged(t, lines, "stopped")
 	io.Copy(io.Discard, log)
+}
+
+// buildahStore returns the flags and the environment with which buildah keeps everything in a folder
+// of this test.
+func buildahStore(t *testing.T) (flags, env []string) {
+	t.Helper()
+	store := t.TempDir()
+	return []string{"--storage-driver", "vfs", "--root", filepath.Join(store, "root"), "--runroot", filepath.Join(store, "run")},
+		append(os.Environ(), "BUILDAH_ISOLATION=chroot", "BUILDAH_FORMAT=docker")
 }
 
 // descendant returns the process below pid that runs /switchyard with this first argument.

@@ -85,12 +85,13 @@ var elsewhere = regexp.MustCompile(`^(` + strings.Join([]string{
 	`OnConfirm|OnRead|HandlePdu|_HandleStatusNotify|\w+_route_serv(er|_conn)`,
 	`NAME|LANGUAGE|HANDLER|FILE|HOST|POLICY|field|service\.X`, `.*/(NAME|LANGUAGE)\b.*`,
 	`bbr|io_uring|MSG_ZEROCOPY|fs\.inotify\.\w+|max_user_watches|go_memstats_\w+|__builtin_trap|memset|Killed`,
-	`tls-[a-z-]+`, // made of two parts
+	`.*\.(deb|rpm|rpmsave|tar|cdx\.json)`, // packages, and what they leave
+	`tls-[a-z-]+`,                         // made of two parts
 	`COMMAND\.field.*|before\.pcap|denied|reject|SWITCHYARD_DIALOGUES`,
 }, "|") + `)$`)
 
 // otherPrograms begin commands that are not looked at.
-var otherPrograms = regexp.MustCompile(`^(sudo|man|wat2wasm|curl|ss|ssh|ls|sysctl|systemctl|journalctl|kubectl|perf|npx|chgrp|editcap|mergecap|switchyard-new|\(umask)\b`)
+var otherPrograms = regexp.MustCompile(`^(sudo|man|wat2wasm|curl|ss|ssh|ls|sysctl|systemctl|journalctl|kubectl|perf|npx|chgrp|editcap|mergecap|apt|dnf|podman|skopeo|docker|helm|make|switchyard-new|\(umask)\b`)
 
 // quoted are examples within a message.
 var quoted = regexp.MustCompile(`"[^"]*"`)

@@ -1,0 +1,101 @@
+//go:build full
+
+package deploy
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func debianPackage(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(packages(t), "switchyard_"+version+"-1_"+arch+".deb")
+}
+
+// The package is installed, keeps what the operator has written, and leaves nothing when it is
+// purged but the user. It starts nothing.
+func TestDebianPackage(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	r := newSystemRoot(t)
+	r.booted()
+	r.systemctl("252")
+	r.dpkg("--install", debianPackage(t))
+	r.wantInstalled("usr/share/zsh/vendor-completions/_switchyard")
+	if asked := r.asked(); asked != "daemon-reload\n" {
+		t.Errorf("systemd is asked to %q", asked)
+	}
+	const dropIn = "etc/systemd/system/switchyard.service.d/before-253.conf"
+	if at, err := os.Readlink(r.path(dropIn)); err != nil || at != "/usr/share/switchyard/before-253.conf" {
+		t.Errorf("for systemd 252 there is no drop-in: %s, %v", at, err)
+	}
+
+	const mine = "[admin]\naddress = \"127.0.0.1:1\"\n"
+	r.write("etc/switchyard/config.toml", mine, 0o644)
+	r.systemctl("257")
+	r.dpkg("--install", debianPackage(t))
+	if got := read(t, r.path("etc/switchyard/config.toml")); got != mine {
+		t.Errorf("the operator's configuration became\n%s", got)
+	}
+	if r.exists(dropIn) {
+		t.Error("the drop-in stays with a newer systemd")
+	}
+
+	r.asked()
+	r.write("var/lib/switchyard/state", "kept", 0o600)
+	r.systemctl("252")
+	r.dpkg("--install", debianPackage(t))
+	r.dpkg("--remove", "switchyard")
+	if asked := r.asked(); !strings.Contains(asked, "stop switchyard.service\ndisable --quiet switchyard.service\ndaemon-reload\n") {
+		t.Errorf("systemd is asked to %q", asked)
+	}
+	if r.exists("usr/bin/switchyard") || r.exists(dropIn) || !r.exists("etc/switchyard/config.toml") || !r.exists("var/lib/switchyard/state") {
+		t.Error("after a removal the program must be gone, and the configuration and the state must not")
+	}
+	r.dpkg("--purge", "switchyard")
+	for _, name := range []string{"etc/switchyard", "var/lib/switchyard", "usr/share/switchyard", "usr/share/doc/switchyard", "etc/systemd/system/switchyard.service.d"} {
+		if r.exists(name) {
+			t.Errorf("after a purge there is %s", name)
+		}
+	}
+	if !strings.Contains(read(t, r.path("etc/passwd")), "switchyard:") {
+		t.Error("the user is gone, and another one may get its number and its files")
+	}
+}
+
+// An upgrade of the package puts the new program in the place of the running one: the connection of
+// a peer stays open. So it does where root has no right to operate, and where that fails, the old
+// program serves on.
+func TestDebianUpgradeKeepsConnections(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	r := newSystemRoot(t)
+	r.booted()
+	r.dpkg("--install", debianPackage(t))
+	r.write("etc/switchyard/config.toml", "[admin]\naddress = \"\"\nsocket = \"/run/switchyard/admin.sock\"\n", 0o644)
+
+	s := startService(r)
+	out := r.dpkg("--install", debianPackage(t))
+	if !strings.Contains(out, "upgraded  from "+tag+" to "+tag) || !strings.Contains(out, "sessions  1 moved, 0 drained, 0 closed") {
+		t.Errorf("dpkg prints\n%s", out)
+	}
+	s.wantTaken()
+
+	// The signal works without the socket.
+	r.write("etc/switchyard/config.toml", "[admin]\naddress = \"\"\n", 0o644)
+	r.dpkg("--install", debianPackage(t))
+	s.wantTaken()
+
+	// A program that cannot take over does not.
+	r.write("etc/switchyard/config.toml", "[admin]\naddress = \"\"\nsocket = \"/run/switchyard/admin.sock\"\n", 0o644)
+	r.write("config.toml", "nonsense = 1\n", 0o644)
+	out = r.dpkg("--install", debianPackage(t))
+	if !strings.Contains(out, "the program before serves on, because the new one has not taken over") {
+		t.Errorf("dpkg prints\n%s", out)
+	}
+	s.wantAnswer()
+}
