@@ -20,8 +20,8 @@ func schemaCommand(stdout io.Writer) *cobra.Command {
 know TOML and JSON Schema (such as VS Code with Even Better TOML, and every editor that speaks to
 the language server taplo) complete keys by it, show what each means, and mark mistakes.
 
-It knows keys, types, numbers and forms. 'switchyard check' also knows the ranges of durations and
-sizes, what several keys mean together, and what files contain.`,
+It knows keys, types, ranges and forms. 'switchyard check' also knows what several keys mean
+together, and what files contain.`,
 		Example: `  switchyard schema config > config.schema.json
   sed -i '1i #:schema ./config.schema.json' config.toml`,
 		Args:      exactly("config|table"),

@@ -151,8 +151,14 @@ func (s *site) isFolder(name string) bool {
 
 // readMenu reads the menu from a document: each table is a group, named by the paragraph above it, of
 // the pages to which the first links of its rows lead.
-func (s *site) readMenu(from *page) []group {
-	menu := []group{{"", []*page{s.find("README.md")}}}
+func (s *site) readMenu(from *page) (menu []group) {
+	add := func(title string, pages ...*page) {
+		pages = slices.DeleteFunc(pages, func(p *page) bool { return p == nil }) // a link to elsewhere
+		if len(pages) > 0 {
+			menu = append(menu, group{title, pages})
+		}
+	}
+	add("", s.find("README.md"))
 	title := ""
 	for block := from.tree.FirstChild(); block != nil; block = block.NextSibling() {
 		if block.Kind() == ast.KindParagraph {
@@ -165,11 +171,10 @@ func (s *site) readMenu(from *page) []group {
 				pages = append(pages, s.at(from, string(links[0].Destination)))
 			}
 		}
-		if len(pages) > 0 {
-			menu = append(menu, group{title, pages})
-		}
+		add(title, pages...)
 	}
-	return append(menu, group{"The project", []*page{s.find("CHANGELOG.md"), s.find("SECURITY.md")}})
+	add("The project", s.find("CHANGELOG.md"), s.find("SECURITY.md"))
+	return menu
 }
 
 // at returns the page to which a resolved link of another page leads.

@@ -108,7 +108,7 @@ func TestMenuIsThatOfTheDocuments(t *testing.T) {
 func TestLinksThatLeadNowhere(t *testing.T) {
 	files := func(text string) fs.FS {
 		return fstest.MapFS{
-			"README.md": {Data: []byte("# First\n\n" + text)}, "CHANGELOG.md": {Data: []byte("# Changes")}, "SECURITY.md": {Data: []byte("# Security")},
+			"README.md":      {Data: []byte("# First\n\n" + text)},
 			"docs/README.md": {Data: []byte("# Documents\n\nAll:\n\n| Document |\n| --- |\n| [a](a.md) |")},
 			"docs/a.md":      {Data: []byte("# A\n\n## Part one")}, "x/file.txt": {Data: []byte("<text>")},
 		}

@@ -109,9 +109,9 @@ func (k key) describe(doc string) Key {
 	d := Key{Name: k.name, Doc: doc, Min: k.min, Max: k.max, Choices: k.choices, Pattern: k.check.pattern, Must: k.must, Restart: k.restart}
 	switch field := k.field.(type) {
 	case *Duration:
-		d.Type, d.Default, d.Pattern = TypeDuration, field.String(), durationPattern
+		d.Type, d.Default, d.Pattern = TypeDuration, field.String(), durationPattern(Duration(k.min), Duration(k.max))
 	case *Size:
-		d.Type, d.Default, d.Pattern = TypeSize, field.String(), sizePattern
+		d.Type, d.Default, d.Pattern = TypeSize, field.String(), sizePattern(Size(k.min), Size(k.max))
 	case *int64:
 		d.Type, d.Default = TypeNumber, *field
 	case *bool:

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
@@ -35,6 +37,29 @@ func TestReference(t *testing.T) {
 	}
 	for name := range described {
 		t.Errorf("the reference has %s, which is no key", name)
+	}
+}
+
+// The JSON Schema for editors has every key with its present comment. A test of the schema's own
+// package compares the whole.
+func TestSchemaHasEveryKey(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../deploy/schema/config.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range Tables() {
+		for _, k := range table.Keys {
+			var doc strings.Builder
+			e := json.NewEncoder(&doc)
+			e.SetEscapeHTML(false)
+			if err := e.Encode(k.Doc); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(text), strings.TrimSuffix(doc.String(), "\"\n")) {
+				t.Errorf("the schema lacks %s or its comment; run go generate ./cmd/switchyard/schema", k.Name)
+			}
+		}
 	}
 }
 

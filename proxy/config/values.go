@@ -9,12 +9,6 @@ import (
 	"time"
 )
 
-// What a duration and a size look like, for editors. Their ranges cannot be told by a pattern.
-const (
-	durationPattern = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(h|m|s|ms|us|µs|ns))+$|^0$`
-	sizePattern     = `^\+?[0-9]+(B|KiB|MiB|GiB)$`
-)
-
 // A Duration is a time span, written "150ms", "30s" or "1m30s".
 type Duration time.Duration
 

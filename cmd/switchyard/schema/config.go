@@ -8,8 +8,7 @@ import (
 )
 
 // Config returns the schema of config.toml. A schema cannot express everything that "switchyard
-// check" refuses: the range of a duration or a size, what several keys mean together, and what
-// files contain.
+// check" refuses: what several keys mean together, what is in files, and whether "1m30s" is in a range.
 func Config() []byte {
 	root := newTable(config.Intro())
 	root.Schema, root.Title = draft, "Switchyard's configuration"
