@@ -69,6 +69,7 @@ func (a *Active) install(g *Generation) {
 		g = NewStage(s, 0, a.tally)
 		plain.Release() // the stage keeps it
 	}
+	g.rates.continues(a.current.Load().rates)
 	a.current.Swap(g).Release()
 }
 

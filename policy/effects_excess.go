@@ -100,7 +100,7 @@ func (g *Generation) outsideCase(s pdu.ServiceID, c pdu.CommandID) *Fault {
 		return nil
 	}
 	for _, one := range g.Origin(s, c).Cases {
-		v, _ := ParseVerdict(one.Verdict) // it was printed by a Verdict
+		v, _, _ := ParseSpelled(one.Verdict) // it was spelled by RateLimits
 		if _, fault := g.Enforce(s, c, v); fault != nil {
 			return fault
 		}

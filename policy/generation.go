@@ -40,9 +40,10 @@ type Generation struct {
 
 	stage *Stage // nil unless the generation is made of two others
 
-	policy Policy   // in a stage, the policy of the stable generation, which closes it
-	keeps  Reserver // the policy, if it is one
-	limits *limits  // nil if the policy may do everything
+	policy Policy    // in a stage, the policy of the stable generation, which closes it
+	keeps  Reserver  // the policy, if it is one
+	limits *limits   // nil if the policy may do everything
+	rates  *limitSet // nil if the policy has no rate limits
 	memo   memo
 	named  *namedMemo // what the policy names beyond the memo; nil if nothing
 
@@ -97,6 +98,7 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 	if e != nil {
 		g.limits = newLimits(e, g.named)
 	}
+	g.rates = newLimitSet(RateLimitsOf(p))
 	g.uses.Store(1)
 	for _, c := range pdu.Commands {
 		g.Classify(c.Service, c.ID)
@@ -253,6 +255,9 @@ func (g *Generation) Faults(k FaultKind) uint64 {
 	}
 	return g.faults[k.index()].Load()
 }
+
+// RateLimits returns the rate limits of the policy; in a stage, those of the stable one.
+func (g *Generation) RateLimits() RateLimits { return RateLimitsOf(g.policy) }
 
 // Policy returns the policy itself, for tools that explain it. Its verdicts are not
 // checked against the Effects. It may be called until Release.

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// RulePattern is what ParseRule reads as a regular expression, for editors. It uses only what Go,
+// RulePattern is what CutLimit and ParseRule read as a regular expression, for editors. It uses only what Go,
 // JavaScript and Rust read alike, and accepts more: flags without effect, and fields by any name.
 //
 //	unicast fields from_user_id to_user_id, not-sender, else-broadcast
@@ -20,16 +20,20 @@ func RulePattern() string {
 		}
 		actions = append(actions, name)
 	}
-	return fmt.Sprintf(`^\s*(%s)(\s*,\s*(%s))*\s*$`, strings.Join(actions, "|"), strings.Join(RuleFlags(), "|"))
+	return fmt.Sprintf(`^\s*(%s)(\s*,\s*(%s))*\s*$`, strings.Join(actions, "|"), strings.Join(append(RuleFlags(), limitPattern, `else\s+drop`), "|"))
 }
+
+const (
+	numberPattern = `([0-9]+|0x[0-9A-Fa-f]+)`
+	limitPattern  = `limit\s+` + numberPattern + `/(s|min)\s+per\s+(peer|tenant)(\s+burst\s+` + numberPattern + `)?`
+)
 
 // targetPatterns returns a pattern for each of Selectors.
 func targetPatterns() []string {
-	const number = `([0-9]+|0x[0-9A-Fa-f]+)`
 	patterns := map[string]string{
-		"session": `session\s+` + number,
-		"user":    `user\s+` + number,
-		"fields":  `fields(\s+([A-Za-z_][A-Za-z0-9_]*|` + number + `))+`,
+		"session": `session\s+` + numberPattern,
+		"user":    `user\s+` + numberPattern,
+		"fields":  `fields(\s+([A-Za-z_][A-Za-z0-9_]*|` + numberPattern + `))+`,
 	}
 	var targets []string
 	for _, name := range Selectors {

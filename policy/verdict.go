@@ -7,9 +7,12 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A Verdict says what happens to one PDU, in the layout of policy/abi: action, flags,
-// selector and argument in one word. The zero Verdict drops the PDU.
+// A Verdict says what happens to one PDU, in the layout of policy/abi but for the number of a rate
+// limit: action, flags, selector and argument in one word. The zero Verdict drops the PDU.
 type Verdict uint64
+
+// actionBits hold the action.
+const actionBits = 0x7
 
 // An Action is what a Verdict does with a PDU.
 type Action uint8
@@ -46,7 +49,7 @@ var Handlers = [...]string{"", "online-user-info", "user-status-update", "role-s
 var Selectors = [...]string{"sender", "session", "user", "fields", "master"}
 
 // Action returns what v does.
-func (v Verdict) Action() Action { return Action(v & abi.ActionMask) }
+func (v Verdict) Action() Action { return Action(v & actionBits) }
 
 // Has reports whether v carries the flag, one of those in policy/abi.
 func (v Verdict) Has(flag Verdict) bool { return v&flag != 0 }
@@ -69,29 +72,54 @@ func (v Verdict) PresenceHandler() uint32 {
 	return 0
 }
 
-// Check returns why v is not a verdict of ABI version 1, or nil.
+// GuestVerdict returns what the word of a guest means, or an error if it is no verdict of ABI version 1.
+func GuestVerdict(word uint64) (Verdict, error) {
+	const known = abi.ActionMask | abi.FlagsMask | abi.SelectorMask<<abi.SelectorShift | abi.LimitMask
+	switch low := word & (1<<abi.ArgumentShift - 1); {
+	case low&abi.ReservedMask != 0:
+		return 0, fmt.Errorf("verdict %#016x sets reserved bits", word)
+	case low&^known != 0:
+		return 0, fmt.Errorf("verdict %#016x sets reserved flags", word)
+	case low&abi.ActionMask >= uint64(len(Actions)):
+		return 0, fmt.Errorf("verdict %#016x names action %d, the last is %d", word, low&abi.ActionMask, len(Actions)-1)
+	}
+	v := VerdictOf(word)
+	return v, v.Check()
+}
+
+// VerdictOf is GuestVerdict without its checks.
+func VerdictOf(word uint64) Verdict {
+	return Verdict(word &^ abi.LimitMask).WithLimit(int(word & abi.LimitMask >> abi.LimitShift))
+}
+
+// GuestWord returns the word by which a guest says v. VerdictOf is the inverse.
+func (v Verdict) GuestWord() uint64 {
+	return uint64(v.WithLimit(0)) | uint64(v.Limit())<<abi.LimitShift
+}
+
+// Check returns why v is not a verdict that a policy may return, or nil.
 func (v Verdict) Check() error {
-	const knownBits = abi.ActionMask | abi.FlagsMask | abi.SelectorMask<<abi.SelectorShift
-	switch low := v & (1<<abi.ArgumentShift - 1); {
-	case low&(abi.ReservedMask|abi.LimitMask) != 0:
-		return fmt.Errorf("verdict %#016x sets reserved bits 20–31", uint64(v))
-	case low&^knownBits != 0:
-		return fmt.Errorf("verdict %#016x sets reserved flags", uint64(v))
+	const known = actionBits | LimitBits | abi.FlagsMask | abi.SelectorMask<<abi.SelectorShift
+	if v&(1<<abi.ArgumentShift-1)&^known != 0 {
+		return fmt.Errorf("verdict %#016x sets reserved bits", v.GuestWord())
 	}
 	switch action := v.Action(); {
 	case int(action) >= len(Actions):
-		return fmt.Errorf("verdict %#016x names action %d, the last is %d", uint64(v), action, len(Actions)-1)
+		return fmt.Errorf("verdict %#016x names action %d, the last is %d", v.GuestWord(), action, len(Actions)-1)
 	case action == Handle && (v.Argument() == 0 || int(v.Argument()) >= len(Handlers)):
-		return fmt.Errorf("verdict %#016x names handler %d; there are 1–%d", uint64(v), v.Argument(), len(Handlers)-1)
+		return fmt.Errorf("verdict %#016x names handler %d; there are 1–%d", v.GuestWord(), v.Argument(), len(Handlers)-1)
 	case action == Unicast && v.Selector() >= len(Selectors):
-		return fmt.Errorf("verdict %#016x names selector %d, the last is %d", uint64(v), v.Selector(), len(Selectors)-1)
+		return fmt.Errorf("verdict %#016x names selector %d, the last is %d", v.GuestWord(), v.Selector(), len(Selectors)-1)
 	case action == Unicast && v.Selector() == abi.ToFields && (v.Argument() == 0 || v.Argument()&1 != 0):
-		return fmt.Errorf("verdict %#016x names body fields %#x; bit n is field n, 1–31", uint64(v), v.Argument())
+		return fmt.Errorf("verdict %#016x names body fields %#x; bit n is field n, 1–31", v.GuestWord(), v.Argument())
+	case v.Limit() != 0 && v.Limitable() != "":
+		return fmt.Errorf("verdict %#016x names rate limit %d, but %s", v.GuestWord(), v.Limit(), v.Limitable())
 	}
 	return nil
 }
 
-// String spells v: "broadcast-except-sender, log". ParseVerdict reads it back.
+// String spells v: "broadcast-except-sender, log". ParseVerdict reads it back, unless v names a rate
+// limit, of which v knows only the number; RateLimits.Spell spells that.
 func (v Verdict) String() string {
 	parts := []string{v.Action().String()}
 	switch v.Action() {
@@ -106,6 +134,12 @@ func (v Verdict) String() string {
 		if v.Has(f.flag) {
 			parts = append(parts, f.name)
 		}
+	}
+	switch n := v.Limit(); {
+	case v.OverLimit():
+		parts = append(parts, "over a limit")
+	case n != 0:
+		parts = append(parts, fmt.Sprintf("limit #%d", n))
 	}
 	return strings.Join(parts, ", ")
 }

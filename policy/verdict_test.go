@@ -8,7 +8,7 @@ import (
 	"switchyard/policy/command"
 )
 
-func TestVerdictCheck(t *testing.T) {
+func TestGuestVerdict(t *testing.T) {
 	for _, tt := range []struct {
 		v    Verdict
 		want string // part of the error, "" for none
@@ -19,7 +19,11 @@ func TestVerdictCheck(t *testing.T) {
 		{abi.Unicast | abi.ToFields<<abi.SelectorShift | 1<<(32+31), ""},
 		{abi.Unicast | abi.ToMaster<<abi.SelectorShift, ""},
 		{1 << 20, "reserved bits"},
-		{1 << 31, "reserved bits"},
+		{1 << 25, "reserved bits"},
+		{abi.BroadcastAll | 1<<31, ""},
+		{abi.Drop | 1<<26, "drop sends nothing"},
+		{abi.Handle | abi.RoleSet<<abi.ArgumentShift | 1<<26, "users and their role"},
+		{abi.Handle | 5<<abi.ArgumentShift | 1<<26, "handler 5"},
 		{1 << 13, "reserved flags"},
 		{1 << 15, "reserved flags"},
 		{7, "action 7"},
@@ -30,9 +34,9 @@ func TestVerdictCheck(t *testing.T) {
 		{abi.Unicast | abi.ToFields<<abi.SelectorShift, "body fields"},
 		{abi.Unicast | abi.ToFields<<abi.SelectorShift | 1<<32, "body fields"},
 	} {
-		err := tt.v.Check()
+		_, err := GuestVerdict(uint64(tt.v))
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("Check(%#x) = %v, want %q", uint64(tt.v), err, tt.want)
+			t.Errorf("GuestVerdict(%#x) = %v, want %q", uint64(tt.v), err, tt.want)
 		}
 	}
 }

@@ -46,6 +46,9 @@ func (l *noteLog) write(session uint64, n hub.Note) {
 	if n.Dropped != "" {
 		attrs = append(attrs, "reason", n.Dropped)
 	}
+	if n.Dropped == hub.OverLimit {
+		attrs = append(attrs, "limit", n.Policy.RateLimits().Of(n.Verdict).String())
+	}
 	if err := n.Malformed(); err != nil {
 		attrs = append(attrs, "error", err.Error())
 		if invalid := (*body.Error)(nil); errors.As(err, &invalid) && invalid.Field != "" {
@@ -97,6 +100,8 @@ func describe(n hub.Note) (string, slog.Level) {
 	switch {
 	case n.Fault != nil:
 		return "the policy failed to decide about a PDU", slog.LevelError
+	case n.Dropped == hub.OverLimit:
+		return "PDU dropped: over-limit", slog.LevelWarn
 	case n.Dropped == hub.ByPolicy:
 		return "PDU dropped: wrong command id", slog.LevelWarn
 	case n.Dropped == hub.NoHolder && n.Verdict.Has(abi.NotSender) && n.Verdict.Has(abi.ElseBroadcast):

@@ -111,6 +111,7 @@ func (s *session) handleTurn(batch []byte, slow bool) (rest []byte, err error) {
 		in.turn = newTurn()
 	}
 	in.turn.begin(batch)
+	in.turn.Now = in.lastRead.Load()
 	return s.tenant.hub.HandleTurn(s.seat, batch, &in.turn.Turn)
 }
 

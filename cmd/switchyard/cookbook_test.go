@@ -52,6 +52,27 @@ var tableRecipes = map[string]string{
 	"Do not send a changed signature back": `
 		command = "CID_BUDDY_LIST_SIGN_INFO_CHANGED_NOTIFY"
 		expect  = { to = ["b", "c"] }`,
+	"Stop peers that flood with one command": `
+		command = "CID_MSG_DATA"
+		before  = 49
+		expect  = { to = ["b", "c"] }
+		[[case]]
+		from    = "a"
+		command = "CID_MSG_DATA"
+		before  = 50
+		expect  = { dropped = "over-limit", to = [] }
+		[[case]]
+		from    = "a"
+		command = "CID_FILE_NOTIFY"
+		before  = 5
+		wait    = "1.9s"
+		expect  = { dropped = "over-limit" }
+		[[case]]
+		from    = "a"
+		command = "CID_FILE_NOTIFY"
+		before  = 5
+		wait    = "2s"
+		expect  = { to = ["b", "c"] }`,
 	"Let commands of your own through": `
 		command = 0x0901
 		expect  = { to = ["b", "c"] }

@@ -83,7 +83,7 @@ var elsewhere = regexp.MustCompile(`^(` + strings.Join([]string{
 	`/(etc|var|proc|run|tmp|usr|home)(/.*)?`, `https?://.*`, `dist/.*`, `versions\.json`, `(.*/)?(policy|unicast|teamtalk)\.wasm`,
 	`.*\.(cpp|conf)`, `base/.*`, `msg_server/.*`, `server/src`, `ServInfo\.h`, `RouteServer(IP|Port)?\d?`,
 	`OnConfirm|OnRead|HandlePdu|_HandleStatusNotify|\w+_route_serv(er|_conn)`,
-	`NAME|LANGUAGE|HANDLER|FILE|HOST|POLICY|field|service\.X`, `.*/(NAME|LANGUAGE)\b.*`,
+	`NAME|LANGUAGE|HANDLER|FILE|HOST|POLICY|field|service\.X`, `.*/(NAME|LANGUAGE)\b.*`, `\d+/(s|min)( .*)?`,
 	`bbr|io_uring|MSG_ZEROCOPY|fs\.inotify\.\w+|max_user_watches|go_memstats_\w+|__builtin_trap|memset|Killed`,
 	`.*\.(deb|rpm|rpmsave|tar|cdx\.json)`, // packages, and what they leave
 	`tls-[a-z-]+`,                         // made of two parts

@@ -51,8 +51,8 @@ func after(c review.Change) string {
 
 // decisionOf returns the parts of a case's verdict on a command.
 func decisionOf(c policy.Case, command uint16) review.Decision {
-	v, _ := policy.ParseVerdict(c.Verdict) // it was printed by a Verdict
-	return review.Decide(v, pdu.CommandID(command))
+	v, limit, _ := policy.ParseSpelled(c.Verdict) // it was spelled by RateLimits
+	return review.DecideLimited(v, pdu.CommandID(command), limit)
 }
 
 // withSources describes a verdict and its cases, and where they are written if that is known.

@@ -106,13 +106,13 @@ func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *exp
 		PDU: explainedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
 			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: fieldsOf(h.Command, q.Body)},
 		Sender:  explainedSender{Session: q.Session, Attributes: q.Attributes},
-		ByIDs:   answer(e.ByIDs, g.limits),
-		Verdict: e.Verdict.String(),
+		ByIDs:   g.answer(e.ByIDs),
+		Verdict: g.RateLimits().Spell(e.Verdict),
 		To:      []string{},
 	}
 	x.ByIDs.Remembered = e.Remembered
 	if e.Inspection != nil {
-		inspection := answer(*e.Inspection, g.limits)
+		inspection := g.answer(*e.Inspection)
 		x.Inspection = &inspection
 	}
 	if c, ok := g.Decided(h.Service, h.Command, q.Body); ok && e.Fault == nil {
@@ -125,10 +125,10 @@ func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *exp
 }
 
 // answer describes one call of the guest.
-func answer(a wasm.Answer, limits wasm.Limits) explainedAnswer {
-	x := explainedAnswer{Export: a.Export, Fuel: a.Fuel, FuelLimit: limits.Fuel}
+func (g *loadedPolicy) answer(a wasm.Answer) explainedAnswer {
+	x := explainedAnswer{Export: a.Export, Fuel: a.Fuel, FuelLimit: g.limits.Fuel}
 	if a.Fault == nil {
-		x.Verdict = a.Verdict.String()
+		x.Verdict = g.RateLimits().Spell(a.Verdict)
 	}
 	return x
 }

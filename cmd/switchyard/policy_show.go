@@ -47,7 +47,7 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	configFlag(c, &config)
-	jsonFlag(c, &asJSON, "print JSON, with every command of the protocol")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, with every command of the protocol")
 	c.Flags().BoolVar(&asTable, "table", false, "print the text of a table, with what it extends")
 	return c
 }
@@ -162,7 +162,11 @@ func cells(d review.Decision) []string {
 	if len(d.Fields) > 0 {
 		targets = "fields " + strings.Join(d.Fields, " ")
 	}
-	return []string{action, targets, strings.Join(d.Flags, ", "), decidedBy[d.Decided], strings.Join(d.Sources, ", ")}
+	flags := d.Flags
+	if d.Limit != "" {
+		flags = append(slices.Clone(flags), d.Limit)
+	}
+	return []string{action, targets, strings.Join(flags, ", "), decidedBy[d.Decided], strings.Join(d.Sources, ", ")}
 }
 
 var decidedBy = map[string]string{review.Constant: "ids", review.ByHeader: "inspecting headers", review.ByBody: "inspecting bodies"}

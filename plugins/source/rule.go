@@ -16,7 +16,7 @@ func (m Module) Rule(s pdu.ServiceID, c pdu.CommandID) (r policy.Rule) {
 	}
 	r.Source = m.at(m.Table.Place(s, c))
 	for _, one := range m.Table.Cases(s, c) {
-		r.Cases = append(r.Cases, policy.Case{If: one.If, Verdict: one.Verdict.String(), Source: m.at(one.Place)})
+		r.Cases = append(r.Cases, policy.Case{If: one.If, Verdict: m.Table.Spell(one.Verdict), Source: m.at(one.Place)})
 	}
 	return r
 }
@@ -28,7 +28,7 @@ func (m Module) Decided(s pdu.ServiceID, c pdu.CommandID, body []byte) (policy.C
 		return policy.Case{}, false
 	}
 	one := m.Table.Decide(s, c, body)
-	return policy.Case{If: one.If, Verdict: one.Verdict.String(), Source: m.at(one.Place)}, true
+	return policy.Case{If: one.If, Verdict: m.Table.Spell(one.Verdict), Source: m.at(one.Place)}, true
 }
 
 // Warnings returns the rows of a table that can never decide.

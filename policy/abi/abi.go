@@ -25,6 +25,8 @@ const (
 	// Configure takes the tenant's configuration for the policy as JSON and
 	// returns 0, or anything else to refuse the generation: (ptr i32, len i32) -> i32.
 	Configure = "configure"
+	// RateLimit states the rate limits that verdicts name: (number i32, scope i32) -> i64.
+	RateLimit = "rate_limit"
 	// Initialize is called once per instance: () -> ().
 	Initialize = "_initialize"
 	// Memory is the guest's linear memory, needed by Buffer, InspectBody,
@@ -102,6 +104,28 @@ const (
 	UserStatusUpdate   = 2
 	RoleSet            = 3
 	UsersStatusRequest = 4
+)
+
+// Scopes of a rate limit, the second parameter of RateLimit.
+const (
+	PerPeer   = 0
+	PerTenant = 1
+)
+
+// MaxLimits is how many rate limits a policy may have. Their numbers go from 1 on.
+const MaxLimits = 63
+
+// A rate, the result of RateLimit, is one unsigned 64-bit integer; 0 is none:
+//
+//	bits  0–23  PDUs in each period, 1 to 1,000,000
+//	bits 24–31  period: 1 is a second, 2 a minute
+//	bits 32–55  burst, the PDUs that may come at once; 0 is as many as in a period
+//	bits 56–63  zero
+const (
+	RateMask        = 0xffffff
+	RatePeriodShift = 24
+	RateBurstShift  = 32
+	RateEnd         = 56
 )
 
 // Attributes of the sender, the last parameter of Inspect and InspectBody. The

@@ -261,6 +261,8 @@ type noClose struct{ policy.Policy }
 
 func (noClose) Close() error { return nil }
 
+func (n noClose) RateLimits() policy.RateLimits { return policy.RateLimitsOf(n.Policy) }
+
 // An otherwise is a policy that drops what the other one does not, and consumes what it drops.
 type otherwise struct{ noClose }
 

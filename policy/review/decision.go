@@ -26,6 +26,7 @@ type Decision struct {
 	Targets string   `json:"targets,omitempty"` // of unicast: sender, session 7, user 7, fields 1 2, master
 	Fields  []string `json:"fields,omitempty"`  // their names, if the command's message has them
 	Flags   []string `json:"flags,omitempty"`   // log, not-sender, else-broadcast
+	Limit   string   `json:"limit,omitempty"`   // the rate limit: limit 50/s per peer, else drop
 	Decided string   `json:"decided"`           // constant, inspect, inspect_body
 	Fault   string   `json:"fault,omitempty"`   // the kind of fault, if classify failed
 	Sources []string `json:"sources,omitempty"` // where its rules are written, as FILE:LINE, if it comes from a table
@@ -45,10 +46,19 @@ func Decide(v policy.Verdict, command pdu.CommandID) Decision {
 	return decide(answer{verdict: v}, command)
 }
 
+// DecideLimited is Decide for a verdict that names that rate limit.
+func DecideLimited(v policy.Verdict, command pdu.CommandID, limit policy.RateLimit) Decision {
+	return decide(answer{verdict: v.WithLimit(0), limit: limit}, command)
+}
+
 func decide(a answer, command pdu.CommandID) Decision {
 	const inspect = abi.InspectHeader | abi.InspectBodyOf
 	v := a.verdict
-	d := Decision{Verdict: v.String(), Word: fmt.Sprintf("%#016x", uint64(v)), Action: v.Action().String(), Decided: decidedBy(v), Fault: string(a.fault)}
+	d := Decision{Verdict: v.String(), Word: fmt.Sprintf("%#016x", v.GuestWord()), Action: v.Action().String(), Decided: decidedBy(v), Fault: string(a.fault)}
+	if a.limit != (policy.RateLimit{}) {
+		d.Limit = a.limit.String()
+		d.Verdict += ", " + d.Limit
+	}
 	if a.fault != "" {
 		d.Verdict = fmt.Sprintf("%s (%s)", v, a.fault)
 	}

@@ -14,7 +14,8 @@ import (
 
 // A Classifier is the part of a policy.Policy that is reviewed. If it has the method Named
 // of policy.Namer, the services that this names are reviewed as well. If it has the method Rule of
-// Ruler, the decisions say where they come from, and which cases they have.
+// Ruler, the decisions say where they come from, and which cases they have. If it has the method
+// RateLimits of policy.RateLimiter, they have its limits.
 type Classifier interface {
 	Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error)
 }
@@ -93,7 +94,8 @@ func (q *Questions) add(services ...pdu.ServiceID) bool {
 
 // An answer is the result of classify for one pair of ids.
 type answer struct {
-	verdict policy.Verdict
+	verdict policy.Verdict // without the number of a limit
+	limit   policy.RateLimit
 	fault   policy.FaultKind // empty if it decided
 	cases   string           // the cases of an inspected verdict, to compare; empty if they are not known
 }
@@ -138,6 +140,7 @@ type segment struct {
 func (q *Questions) Extract(ctx context.Context, p Classifier) *Table {
 	e := extractor{ctx: ctx, policy: p, known: make(map[policy.IDs]answer)}
 	e.ruler, _ = p.(Ruler)
+	e.limits = policy.RateLimitsOf(p)
 	for _, c := range pdu.Commands {
 		e.known[policy.IDs{Service: c.Service, Command: c.ID}] = e.classify(c.Service, c.ID)
 	}
@@ -177,7 +180,8 @@ func (q *Questions) own(c pdu.Command) int { return slices.Index(q.services, c.S
 type extractor struct {
 	ctx    context.Context
 	policy Classifier
-	ruler  Ruler                 // nil if the policy is none
+	ruler  Ruler // nil if the policy is none
+	limits policy.RateLimits
 	known  map[policy.IDs]answer // what was asked first: the commands of the protocol
 	asked  uint64                // pairs so far, with those that were missed
 	faults int                   // of classify
@@ -206,7 +210,7 @@ func (e *extractor) classify(s pdu.ServiceID, c pdu.CommandID) answer {
 	}
 	v, err := e.policy.Classify(s, c)
 	if err == nil {
-		return answer{verdict: v, cases: e.cases(s, c, v)}
+		return answer{verdict: v.WithLimit(0), limit: e.limits.Of(v), cases: e.cases(s, c, v)}
 	}
 	e.faults++
 	if fault, ok := err.(*policy.Fault); ok {

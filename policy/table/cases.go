@@ -24,9 +24,9 @@ const MaxCases = 64
 
 // A oneCase is a condition and the verdict if it holds.
 type oneCase struct {
-	when    condition
-	verdict policy.Verdict
-	at      Place
+	when condition
+	decision
+	at Place
 }
 
 // cases reads the cases of the command at key, whose message is given.
@@ -43,7 +43,7 @@ func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
 		at := k.Name[:len(key)+1]
 		p.rules++
 		if word == keyElse {
-			r.verdict, _ = p.verdict(at, message)
+			r.decision, _ = p.verdict(at, message)
 			r.at, hasElse = Place{p.file, k.Line}, true
 			continue
 		}
@@ -58,15 +58,15 @@ func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
 		if i := slices.IndexFunc(r.cases, func(c oneCase) bool { return c.when.String() == when.String() }); i >= 0 {
 			p.faultAt(at, fmt.Sprintf("the case %q stands on line %d already", when, r.cases[i].at.Line), "keep one")
 		}
-		v, _ := p.verdict(at, message)
-		r.cases = append(r.cases, oneCase{when, v, Place{p.file, k.Line}})
+		d, _ := p.verdict(at, message)
+		r.cases = append(r.cases, oneCase{when, d, Place{p.file, k.Line}})
 	}
 	switch fields := r.fields(); {
 	case len(p.faults) > faults:
 	case !hasElse:
 		p.faultAt(key, fmt.Sprintf("the cases of %s have no else", key[len(key)-1]), `write what happens if none of them holds, as in else = "broadcast-except-sender"`)
 	case len(r.cases) == 0:
-		p.faultAt(key, fmt.Sprintf("%s has no case but else", key[len(key)-1]), fmt.Sprintf("write it as a rule: %s = %q", key[len(key)-1], r.verdict))
+		p.faultAt(key, fmt.Sprintf("%s has no case but else", key[len(key)-1]), fmt.Sprintf("write it as a rule: %s = %q", key[len(key)-1], r.decision))
 	case len(r.cases) > MaxCases:
 		p.faultAt(key, fmt.Sprintf("%s has %d cases, at most %d are possible", key[len(key)-1], len(r.cases), MaxCases), "write ranges, such as msg_type = 1-2")
 	case len(fields) > maxFields:

@@ -36,6 +36,10 @@ func Extend(name string, src []byte, read Reader) (*Table, error) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
+	t.numberLimits()
+	if faults = t.tooManyLimits(name); faults != nil {
+		return nil, faults
+	}
 	if len(c.files) > 1 && len(t.Text()) > MaxSize {
 		return nil, tomlpos.Errors{{Name: name, Line: 1, What: fmt.Sprintf("written out as one, it would have more than %d bytes", MaxSize),
 			Remedy: "give the tables that it extends shorter names"}}

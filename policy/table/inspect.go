@@ -69,7 +69,7 @@ type conditional struct {
 
 func (t *Table) inspects() bool { return len(t.conditional()) > 0 }
 
-// inspecting returns the module of a table with cases.
+// inspecting returns the module of a table with cases or rate limits.
 func (t *Table) inspecting() []byte {
 	var byHeader, byBody []conditional
 	for _, c := range t.conditional() {
@@ -90,6 +90,9 @@ func (t *Table) inspecting() []byte {
 	}
 	if len(byBody) > 0 {
 		m.function(abi.InspectBody, []byte{funcType, 6, typeI32, typeI32, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byBody, bodyFrame))
+	}
+	if len(t.limits) > 0 {
+		m.function(abi.RateLimit, []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, t.rateLimit())
 	}
 	return m.bytes()
 }
@@ -124,7 +127,7 @@ func (t *Table) inspection(rules []conditional, f frame) []byte {
 		b = append(b, opEnd)
 	}
 	b = append(b, opI64Const)
-	return append(appendSigned(b, int64(t.otherwise.verdict)), opEnd)
+	return append(appendSigned(b, int64(t.otherwise.verdict.GuestWord())), opEnd)
 }
 
 // code appends the cases of a rule, which return a verdict.

@@ -31,7 +31,7 @@ import (
 //
 //	pairs (service and command) → commands and ranges → services → else
 func (t *Table) Module() []byte {
-	if t.inspects() {
+	if t.inspects() || len(t.limits) > 0 {
 		return t.inspecting()
 	}
 	var m []byte
@@ -87,7 +87,7 @@ func (t *Table) classify() []byte {
 	b = tree(b, localCommand, t.commandIntervals())
 	b = tree(b, localService, t.serviceIntervals())
 	b = append(b, opI64Const)
-	b = appendSigned(b, int64(t.otherwise.verdict))
+	b = appendSigned(b, int64(t.otherwise.verdict.GuestWord()))
 	return append(b, opEnd)
 }
 
@@ -125,7 +125,7 @@ func tree(b []byte, local byte, all []interval) []byte {
 // leaf appends the return of a verdict.
 func leaf(b []byte, v policy.Verdict) []byte {
 	b = append(b, opI64Const)
-	b = appendSigned(b, int64(v))
+	b = appendSigned(b, int64(v.GuestWord()))
 	return append(b, opReturn)
 }
 

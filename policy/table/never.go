@@ -10,7 +10,7 @@ import (
 // Warnings returns the rows of the table itself, and not of those that it extends, that can never
 // decide, with their lines. name is the table's.
 func (t *Table) Warnings(name string) []string {
-	found := t.deadRanges()
+	found := append(t.deadRanges(), t.idleLimits()...)
 	for _, r := range t.conditional() {
 		for i, c := range r.cases {
 			if c.at.File == "" && neverHolds(r.cases, i) {

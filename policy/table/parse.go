@@ -8,7 +8,6 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"switchyard/pdu"
-	"switchyard/policy"
 	"switchyard/policy/command"
 	"switchyard/policy/suggest"
 )
@@ -51,7 +50,7 @@ func newParser(name, file string) *parser {
 			pairs:     map[pair]rule{},
 			commands:  map[pdu.CommandID]rule{},
 			services:  map[pdu.ServiceID]rule{},
-			otherwise: rule{verdict: Otherwise},
+			otherwise: rule{decision: decision{verdict: Otherwise}},
 		},
 		pairsAt:    map[pair]toml.Key{},
 		commandsAt: map[pdu.CommandID]toml.Key{},
@@ -163,8 +162,8 @@ func (p *parser) rule(key toml.Key) {
 	p.rules++
 	word := key[1]
 	if word == keyElse {
-		if v, ok := p.verdict(key, ""); ok {
-			p.table.otherwise = p.written(key, v)
+		if d, ok := p.verdict(key, ""); ok {
+			p.table.otherwise = p.written(key, d)
 		}
 		return
 	}
@@ -200,8 +199,8 @@ func (p *parser) rangeRule(key toml.Key, from, to string) {
 	for _, problem := range problems {
 		p.problem(key, problem)
 	}
-	if v, ok := p.verdict(key, ""); ok && problems == nil {
-		p.table.ranges = append(p.table.ranges, span{lo: r.Lo, hi: r.Hi, word: key[1], rule: p.written(key, v)})
+	if d, ok := p.verdict(key, ""); ok && problems == nil {
+		p.table.ranges = append(p.table.ranges, span{lo: r.Lo, hi: r.Hi, word: key[1], rule: p.written(key, d)})
 	}
 }
 
@@ -210,13 +209,13 @@ func (p *parser) ruleOf(key toml.Key, message string) (rule, bool) {
 	if _, isSection := p.value(key).(map[string]any); isSection {
 		return p.cases(key, message)
 	}
-	v, ok := p.verdict(key, message)
-	return p.written(key, v), ok
+	d, ok := p.verdict(key, message)
+	return p.written(key, d), ok
 }
 
 // written returns the rule that is written at the key.
-func (p *parser) written(key toml.Key, v policy.Verdict) rule {
-	return rule{verdict: v, at: Place{p.file, p.line(key)}}
+func (p *parser) written(key toml.Key, d decision) rule {
+	return rule{decision: d, at: Place{p.file, p.line(key)}}
 }
 
 // service reads the header of one service.
@@ -240,8 +239,8 @@ func (p *parser) ruleOfService(key toml.Key) {
 	known := problem == nil
 	word := key[2]
 	if word == keyElse {
-		if v, ok := p.verdict(key, ""); ok && known {
-			p.table.services[service] = p.written(key, v)
+		if d, ok := p.verdict(key, ""); ok && known {
+			p.table.services[service] = p.written(key, d)
 		}
 		return
 	}

@@ -89,6 +89,18 @@
 //	not-sender      of a unicast: not back to the sender
 //	else-broadcast  of a unicast to users or fields: if one of the users is not known, broadcast
 //	                except to the sender
+//
+// # Rate limits
+//
+// A row may limit how many of its PDUs are carried out; the others are dropped:
+//
+//	CID_MSG_DATA    = "broadcast-except-sender, limit 50/s per peer burst 100, else drop"
+//	CID_FILE_NOTIFY = "broadcast-except-sender, limit 30/min per peer, limit 500/s per tenant, else drop"
+//
+// A rate is 1 to 1000000 PDUs in a second (s) or a minute (min), and without burst as many may come
+// at once. All PDUs of a row count together: all commands of a range, and of a case those alone for
+// which it decides. What drops, consumes, closes, or reports users and roles has no limit. else drop
+// may be left out. A table has at most 63 rows with a limit.
 package table
 
 import (
@@ -115,6 +127,7 @@ type Table struct {
 	ranges    []span // narrower ones first
 	services  map[pdu.ServiceID]rule
 	otherwise rule
+	limits    policy.RateLimits // by the numbers in its verdicts
 }
 
 type pair struct {
@@ -122,11 +135,11 @@ type pair struct {
 	command pdu.CommandID
 }
 
-// A rule is a verdict and where it is written. If it has cases, the verdict is their else.
+// A rule is a decision and where it is written. If it has cases, the decision is their else.
 type rule struct {
-	verdict policy.Verdict
-	cases   []oneCase
-	at      Place
+	decision
+	cases []oneCase
+	at    Place
 }
 
 // A span is the rule for the commands from lo to hi, both included.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"switchyard/pdu"
-	"switchyard/policy"
 )
 
 // Text returns the table as one text, with the rules of those that it extends and without extends.
@@ -28,7 +27,7 @@ func (t *Table) Text() []byte {
 		t.commands[id].write(&b, id.String())
 	}
 	byPlace := slices.Clone(t.ranges)
-	slices.SortFunc(byPlace, func(x, y span) int { return cmp.Or(cmp.Compare(x.lo, y.lo), cmp.Compare(y.hi, x.hi)) })
+	slices.SortFunc(byPlace, compareSpans)
 	for _, r := range byPlace {
 		r.write(&b, fmt.Sprintf("0x%04x-0x%04x", uint16(r.lo), uint16(r.hi)))
 	}
@@ -54,7 +53,7 @@ func (t *Table) Text() []byte {
 // write writes the line of a rule without cases.
 func (r rule) write(b *strings.Builder, key string) {
 	if len(r.cases) == 0 {
-		writeLine(b, key, r.verdict, r.at)
+		writeLine(b, key, r.decision, r.at)
 	}
 }
 
@@ -65,13 +64,13 @@ func (r rule) writeCases(b *strings.Builder, section string) {
 	}
 	fmt.Fprintf(b, "\n[%s]\n", section)
 	for _, c := range r.cases {
-		writeLine(b, fmt.Sprintf("%q", c.when), c.verdict, c.at)
+		writeLine(b, fmt.Sprintf("%q", c.when), c.decision, c.at)
 	}
-	writeLine(b, keyElse, r.verdict, r.at)
+	writeLine(b, keyElse, r.decision, r.at)
 }
 
-func writeLine(b *strings.Builder, key string, v policy.Verdict, at Place) {
-	fmt.Fprintf(b, "%s = %q", key, v.String())
+func writeLine(b *strings.Builder, key string, d decision, at Place) {
+	fmt.Fprintf(b, "%s = %q", key, d.String())
 	if at != (Place{}) {
 		fmt.Fprintf(b, "  # %v", at)
 	}

@@ -13,9 +13,13 @@ import (
 )
 
 // ParseVerdict reads the verdict of a rule for one command, which may name fields of that
-// command's body.
-func ParseVerdict(text string, c pdu.CommandID) (policy.Verdict, *command.Problem) {
-	return policy.ParseRule(text, fieldsOf(messageOf(c)))
+// command's body, and its rate limit. A verdict with a limit has the number 1 of one.
+func ParseVerdict(text string, c pdu.CommandID) (policy.Verdict, policy.RateLimit, *command.Problem) {
+	d, problem := parseDecision(text, fieldsOf(messageOf(c)))
+	if d.limit != (policy.RateLimit{}) {
+		d.verdict = d.verdict.WithLimit(1)
+	}
+	return d.verdict, d.limit, problem
 }
 
 // anyMessage is the message of an unknown command, which is a fault of its own. Every name
@@ -24,23 +28,37 @@ const anyMessage = "*"
 
 // verdict reads the verdict of the rule at key. message is the message of the rule's
 // command, and empty for a rule without a single command.
-func (p *parser) verdict(key toml.Key, message string) (policy.Verdict, bool) {
+func (p *parser) verdict(key toml.Key, message string) (decision, bool) {
 	text, ok := p.value(key).(string)
 	if !ok {
 		rule := key[len(key)-1:].String()
 		if _, isSection := p.value(key).(map[string]any); isSection && message == "" {
 			p.faultAt(key, fmt.Sprintf("the rule %s is a section", rule), "only a single command can have cases; write them for each")
-			return 0, false
+			return decision{}, false
 		}
 		p.faultAt(key, fmt.Sprintf("the rule %s is not a string", rule),
 			fmt.Sprintf(`write %s = "ACTION"; actions are %s`, rule, strings.Join(policy.Actions[:], ", ")))
-		return 0, false
+		return decision{}, false
 	}
-	v, problem := policy.ParseRule(text, fieldsOf(message))
+	d, problem := parseDecision(text, fieldsOf(message))
 	if problem != nil {
 		p.faultAt(key, problem.What, problem.Remedy)
 	}
-	return v, problem == nil
+	return d, problem == nil
+}
+
+func parseDecision(text string, number policy.FieldNumber) (d decision, problem *command.Problem) {
+	text, d.limit, problem = policy.CutLimit(text)
+	if problem != nil {
+		return d, problem
+	}
+	if d.verdict, problem = policy.ParseRule(text, number); problem != nil {
+		return d, problem
+	}
+	if why := d.verdict.Limitable(); why != "" && d.limit != (policy.RateLimit{}) {
+		return d, &command.Problem{What: "a limit: " + why, Remedy: "remove the limit"}
+	}
+	return d, nil
 }
 
 // fieldsOf returns a lookup of a message's fields by name.

@@ -114,7 +114,7 @@ type replica struct {
 
 func (l *loader) replica(ctx context.Context, config wazero.RuntimeConfig, module []byte) (*replica, error) {
 	c := compileModule(config, module)
-	p := &Policy{name: l.policy.name, limits: l.policy.limits, config: l.policy.config, runtime: c.runtime, compiled: c.module}
+	p := &Policy{name: l.policy.name, limits: l.policy.limits, config: l.policy.config, runtime: c.runtime, compiled: c.module, rates: l.policy.rates}
 	p.lines.init(p.name, func(string, int, string) {})
 	t := &replica{policy: p}
 	if c.err != nil {

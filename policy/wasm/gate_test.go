@@ -56,6 +56,10 @@ func TestGates(t *testing.T) {
 		{name: "trap", config: `{"a": 1}`, gate: GateConfigure, say: []string{"no configure", "remove the policy's configuration"}},
 		{name: "bad_pointer", gate: GateConfigure, say: []string{"buffer(65536) returned 0xfffffff0", "return from buffer the address"}},
 		{name: "reserved_bits", gate: GateDryRun, say: []string{"reserved bits", "SID_OTHER", "CID_OTHER_HEARTBEAT"}},
+		{name: "rate_limit_bad", gate: GateDryRun, say: []string{"rate_limit(1, 0): rate 0x0000000000000032 has period 0; 1 is a second and 2 a minute", "docs/abi.md"}},
+		{name: "rate_limit_trap", gate: GateDryRun, say: []string{"rate_limit(1, 0): policy fault (trap)"}},
+		{name: "rate_limit_unknown", gate: GateDryRun, say: []string{"CID_OTHER_HEARTBEAT", "names rate limit 2, and rate_limit states 1"}},
+		{name: "rate_limit_drop", gate: GateDryRun, say: []string{"names rate limit 1, but drop sends nothing that could be limited"}},
 		{name: "lacks_inspect", gate: GateDryRun, say: []string{"asks for inspect, which the guest does not export", "leave that flag out"}},
 		{name: "slow_classify", gate: GateDryRun, say: []string{"CID_OTHER_HEARTBEAT", "280000 units of fuel", "wasm.fuel"}},
 	} {

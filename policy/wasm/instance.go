@@ -41,6 +41,7 @@ type instance struct {
 	module api.Module
 	memory api.Memory
 	limits Limits
+	rates  *policy.RateLimits // the policy's
 
 	classify, inspect, inspectBody api.Function // the exports, nil if there is none
 	buffer, configure              api.Function
@@ -85,6 +86,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 		module:      m,
 		memory:      m.ExportedMemory(abi.Memory),
 		limits:      p.limits,
+		rates:       &p.rates,
 		classify:    m.ExportedFunction(abi.Classify),
 		inspect:     m.ExportedFunction(abi.Inspect),
 		inspectBody: m.ExportedFunction(abi.InspectBody),
@@ -233,9 +235,12 @@ func (in *instance) verdict(f api.Function) (policy.Verdict, error) {
 		return 0, err
 	}
 	in.noteGrowth()
-	v := policy.Verdict(in.stack[0])
-	if err := v.Check(); err != nil {
+	v, err := policy.GuestVerdict(in.stack[0])
+	if err != nil {
 		return 0, &policy.Fault{Kind: policy.FaultABI, Err: err}
+	}
+	if v.Limit() != 0 {
+		return v, in.knowsLimit(v)
 	}
 	return v, nil
 }

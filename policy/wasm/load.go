@@ -286,9 +286,12 @@ func (l *loader) configure(context.Context) error {
 	return nil
 }
 
-// dryRun calls classify for every known command and for some unknown ones. A policy that traps
+// dryRun asks for the rate limits, and calls classify for every known command and for some unknown ones. A policy that traps
 // on a command that its author forgot is refused here; in production, it would lose PDUs.
 func (l *loader) dryRun(ctx context.Context) error {
+	if err := l.findRateLimits(); err != nil {
+		return err
+	}
 	unknown := []pdu.Command{
 		{Service: 0, ID: 0},
 		{Service: pdu.SID_OTHER, ID: 0},

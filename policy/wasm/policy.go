@@ -29,6 +29,7 @@ type Policy struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	named    policy.Named
+	rates    policy.RateLimits
 	clock    clock // measures making an instance
 
 	restart time.Duration // see RestartTime
@@ -42,6 +43,8 @@ var (
 	_ policy.Reserver  = (*Policy)(nil)
 	_ policy.Restarter = (*Policy)(nil)
 	_ policy.Namer     = (*Policy)(nil)
+
+	_ policy.RateLimiter = (*Policy)(nil)
 )
 
 // A slot holds an instance or room for one. The goroutine that set state to busy owns in:

@@ -29,6 +29,7 @@ var exports = map[string]signature{
 	abi.Buffer:      {[]api.ValueType{i32}, []api.ValueType{i32}},
 	abi.InspectBody: {[]api.ValueType{i32, i32, i64, i64, i64, i64}, []api.ValueType{i64}},
 	abi.Configure:   {[]api.ValueType{i32, i32}, []api.ValueType{i32}},
+	abi.RateLimit:   {[]api.ValueType{i32, i32}, []api.ValueType{i64}},
 	abi.Initialize:  {},
 }
 

@@ -90,7 +90,7 @@ func connectionAnswers(rows []row) []api.Connection {
 	for _, l := range rows {
 		c := api.Connection{Tenant: l.tenant.Name, Session: l.Number, Peer: l.Peer().String(), Listener: l.Local().String(),
 			Identities: []string{}, Since: l.Since().UTC(), Master: l.Master, Standby: l.Standby, Users: l.tenant.Hub().Holds(l.Number),
-			PDUsIn: l.PDUsIn, BytesIn: l.BytesIn, PDUsOut: l.PDUsOut, BytesOut: l.BytesOut, Rates: l.rates, Lag: l.Lag, Paused: l.Paused()}
+			PDUsIn: l.PDUsIn, OverLimit: l.Limited, BytesIn: l.BytesIn, PDUsOut: l.PDUsOut, BytesOut: l.BytesOut, Rates: l.rates, Lag: l.Lag, Paused: l.Paused()}
 		if state, ok := l.TLS(); ok {
 			c.TLS = &api.TLS{Version: tls.VersionName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite), ServerName: state.ServerName}
 			if len(state.VerifiedChains) > 0 {

@@ -163,13 +163,13 @@ func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Qu
 		PDU: api.EvaluatedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
 			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: message.JSON(h.Command, q.Body)},
 		Sender:   api.Sender{Session: q.Session, Attributes: q.Attributes},
-		ByIDs:    answerOf(e.ByIDs, h.Command, fuel),
-		Decision: review.Decide(e.Verdict, h.Command),
+		ByIDs:    answerOf(e.ByIDs, h.Command, guest.RateLimits(), fuel),
+		Decision: review.DecideLimited(e.Verdict, h.Command, guest.RateLimits().Of(e.Verdict)),
 		Sessions: []uint64{}, Notes: []string{},
 	}}
 	a.ByIDs.Remembered = e.Remembered
 	if e.Inspection != nil {
-		inspection := answerOf(*e.Inspection, h.Command, fuel)
+		inspection := answerOf(*e.Inspection, h.Command, guest.RateLimits(), fuel)
 		a.Inspection = &inspection
 	}
 	if e.Fault != nil {
@@ -179,10 +179,10 @@ func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Qu
 }
 
 // answerOf describes one call of the guest. A call that failed has no decision.
-func answerOf(a wasm.Answer, c pdu.CommandID, fuel uint64) api.Answer {
+func answerOf(a wasm.Answer, c pdu.CommandID, limits policy.RateLimits, fuel uint64) api.Answer {
 	answer := api.Answer{Export: a.Export, Fuel: a.Fuel, FuelLimit: fuel, Memory: a.Memory}
 	if a.Fault == nil {
-		d := review.Decide(a.Verdict, c)
+		d := review.DecideLimited(a.Verdict, c, limits.Of(a.Verdict))
 		answer.Decision = &d
 	}
 	return answer

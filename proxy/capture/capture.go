@@ -107,7 +107,7 @@ func (r *Record) appendInfo(b []byte) []byte {
 	b = append(b, prefix...)
 	b = append(b, infoVersion, byte(r.Kind), flags, byte(fault), 0, 0, 0, 0)
 	b = binary.BigEndian.AppendUint64(b, r.Session)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Verdict))
+	b = binary.BigEndian.AppendUint64(b, r.Verdict.GuestWord())
 	return append(b, r.Policy[:]...)
 }
 
@@ -135,7 +135,7 @@ func (r *Record) parse(packet []byte, length uint32) error {
 		r.Fault = policy.FaultKinds[info[3]-1]
 	}
 	r.Session = binary.BigEndian.Uint64(info[8:])
-	r.Verdict = policy.Verdict(binary.BigEndian.Uint64(info[16:]))
+	r.Verdict = policy.VerdictOf(binary.BigEndian.Uint64(info[16:]))
 	copy(r.Policy[:], info[24:])
 	r.PDU, r.Length = packet[overhead:], int(length)-overhead
 	return r.check()

@@ -49,7 +49,7 @@ func randomRecord(r *rand.Rand, tenants int) Record {
 	if rec.Kind != PDU {
 		return rec
 	}
-	rec.Verdict = policy.Verdict(r.Uint64())
+	rec.Verdict = policy.VerdictOf(r.Uint64()).WithLimit(r.IntN(64))
 	if r.IntN(3) == 0 {
 		rec.Fault = policy.FaultKinds[r.IntN(len(policy.FaultKinds))]
 	}

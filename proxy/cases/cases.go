@@ -32,6 +32,9 @@
 //	command  is a name or an id: "CID_MSG_DATA", 0x0301
 //	service  is a name or an id; without one it is that of the command
 //	seq      is the sequence number, 0 without one
+//	before   is how many PDUs like this one the sender has sent before it, all at one
+//	         time, for rate limits: 50 makes it the 51st
+//	wait     is the time between those and this one, "20ms"
 //	master   makes the sender master or not, instead of what [peers] says
 //	body     has the fields of the command's message by name: numbers, true and
 //	         false, strings, lists for repeated fields, tables for messages, and
@@ -54,11 +57,13 @@
 //	         unless a handler makes others
 //	dropped  is the reason why the PDU is dropped: policy, policy-fault,
 //	         malformed-body, bad-status, no-holder, too-many-users,
-//	         answer-too-long
+//	         answer-too-long, over-limit
 //	fault    is the way in which the policy fails: trap, fuel, recursion, abi, body-size
 package cases
 
 import (
+	"time"
+
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/proxy/hub"
@@ -66,28 +71,31 @@ import (
 
 // A Case is one PDU and what should become of it.
 type Case struct {
-	Name  string
-	Line  int // where it begins, from 1
-	From  string
-	PDU   []byte
-	Lacks []string // required fields that are missing from the body
-	Peers []Peer
-	Want  Expectation
+	Name string
+	Line int // where it begins, from 1
+	From string
+	// Before is how many such PDUs the sender has sent before, and Wait the time since then.
+	Before int
+	Wait   time.Duration
+	PDU    []byte
+	Lacks  []string // required fields that are missing from the body
+	Peers  []Peer
+	Want   Expectation
 }
 
 // A Peer is a connected peer.
 type Peer struct {
-	Name    string
-	Users   []uint32
-	Master  bool
-	Session uint64 // number of its session, above those of the peers before it; 0 for the next one
+	Name   string
+	Users  []uint32
+	Master bool
 }
 
 // An Expectation is what a case compares. Fields that are nil or empty are not compared.
 type Expectation struct {
 	Action  *policy.Action
 	Verdict *policy.Verdict
-	To      []string // names of the receiving peers; none if it is empty but not nil
+	Limit   policy.RateLimit // of Verdict
+	To      []string         // names of the receiving peers; none if it is empty but not nil
 	Sends   []pdu.CommandID
 	Dropped hub.Reason
 	Fault   policy.FaultKind

@@ -16,7 +16,7 @@ var (
 	expectKeys = []string{"action", "verdict", "to", "sends", "dropped", "fault"}
 
 	reasons = []string{string(hub.ByPolicy), string(hub.PolicyFault), string(hub.MalformedBody), string(hub.BadStatus),
-		string(hub.NoHolder), string(hub.TooManyUsers), string(hub.AnswerTooLong)}
+		string(hub.NoHolder), string(hub.TooManyUsers), string(hub.AnswerTooLong), string(hub.OverLimit)}
 
 	faultKinds = func() (kinds []string) {
 		for _, k := range policy.FaultKinds {
@@ -45,9 +45,9 @@ func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []
 		e.Action = &action
 	}
 	if text, ok := p.text(t, "case", "expect", "verdict"); ok {
-		v, problem := table.ParseVerdict(text, command)
+		v, limit, problem := table.ParseVerdict(text, command)
 		p.wrong(fieldError(problem), "case", "expect", "verdict")
-		e.Verdict = &v
+		e.Verdict, e.Limit = &v, limit
 	}
 	for _, name := range p.list(t, "to", &e.To) {
 		p.peer(name, peers, "case", "expect", "to")

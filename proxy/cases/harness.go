@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,21 +21,7 @@ type Harness struct {
 	hub    *hub.Hub
 	active *policy.Active
 	peers  []*testPeer
-
-	logging Logging // the policy; nil if it does not keep what it logs
-}
-
-// A Logging is a policy that keeps what it logs.
-type Logging interface {
-	// TakeLines returns the lines since the last call.
-	TakeLines() []string
-}
-
-func (h *Harness) takeLines() []string {
-	if h.logging == nil {
-		return nil
-	}
-	return h.logging.TakeLines()
+	now    int64 // the time, by which rate limits count
 }
 
 // A testPeer is a peer of a harness. It reads its seat only when the harness asks.
@@ -49,7 +36,6 @@ func (p *testPeer) Close(hub.Reason) {}
 
 // An Outcome is what became of a PDU.
 type Outcome struct {
-	Logged  []string       // what the policy logged while it decided; see Logging
 	Verdict policy.Verdict // the one that took effect
 	Fault   *policy.Fault  // how the policy failed to decide, if it did
 	Dropped hub.Reason     // why the PDU was dropped, if it was
@@ -69,25 +55,12 @@ func NewHarness(name, sha256 string, p policy.Policy, peers []Peer) *Harness {
 	h.hub = hub.New(h.active, math.MaxInt64)
 	for _, peer := range peers {
 		tp := &testPeer{name: peer.Name}
-		tp.seat = h.join(tp, peer.Session)
+		tp.seat = h.hub.Join(tp)
 		h.peers = append(h.peers, tp)
 		h.prepare(tp, peer)
 	}
-	h.logging, _ = p.(Logging)
 	h.active.Install(policy.NewGeneration(name, sha256, noClose{p}))
 	return h
-}
-
-// join gives a peer its session number: the next one for 0.
-func (h *Harness) join(tp *testPeer, session uint64) *hub.Seat {
-	if session == 0 {
-		return h.hub.Join(tp)
-	}
-	seat, err := h.hub.JoinAs(tp, session)
-	if err != nil {
-		panic(fmt.Sprintf("cases: session %d of peer %s: %v", session, tp.name, err)) // a bug of the caller
-	}
-	return seat
 }
 
 // prepare sends the PDUs by which the peer announces its users and its role.
@@ -134,14 +107,12 @@ func (h *Harness) peer(name string) *testPeer {
 func (h *Harness) Send(from string, p []byte) Outcome {
 	sender := h.peer(from)
 	var o Outcome
-	h.takeLines() // what it logged before
 	g := h.active.Acquire()
 	o.Verdict, o.Fault = g.Judge(p, sender.seat.Session(), sender.attributes)
 	g.Release()
-	o.Logged = h.takeLines()
 	before := h.hub.Counts().Dropped
 	// The verdict close makes Handle return ErrClose.
-	if err := h.hub.Handle(sender.seat, p); err != nil && !errors.Is(err, hub.ErrClose) {
+	if _, err := h.hub.HandleTurn(sender.seat, p, hub.Unbounded(h.now)); err != nil && !errors.Is(err, hub.ErrClose) {
 		panic(fmt.Sprintf("cases: handle a PDU: %v", err))
 	}
 	for reason, n := range h.hub.Counts().Dropped {
@@ -155,6 +126,21 @@ func (h *Harness) Send(from string, p []byte) Outcome {
 		}
 	}
 	return o
+}
+
+// Repeat sends a whole PDU n times at one time, and lets the time pass. Nobody sees what becomes of
+// these PDUs.
+func (h *Harness) Repeat(from string, p []byte, n int, wait time.Duration) {
+	sender := h.peer(from)
+	for range n {
+		if _, err := h.hub.HandleTurn(sender.seat, p, hub.Unbounded(h.now)); err != nil {
+			break // the policy closes the sender
+		}
+		for _, peer := range h.peers {
+			h.take(peer)
+		}
+	}
+	h.now += int64(wait)
 }
 
 // take reads everything that is due to a peer.
@@ -206,3 +192,5 @@ func (setupPolicy) Close() error { return nil }
 type noClose struct{ policy.Policy }
 
 func (noClose) Close() error { return nil }
+
+func (n noClose) RateLimits() policy.RateLimits { return policy.RateLimitsOf(n.Policy) }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"switchyard/pdu"
 	"switchyard/policy/suggest"
@@ -88,7 +89,7 @@ func (p *parser) head() {
 	}
 }
 
-var caseKeys = []string{"name", "from", "command", "service", "seq", "master", "body", "hex", "peers", "expect"}
+var caseKeys = []string{"name", "from", "command", "service", "seq", "before", "wait", "master", "body", "hex", "peers", "expect"}
 
 // caseOf reads a case, and reports whether it has no faults.
 func (p *parser) caseOf() (Case, bool) {
@@ -112,6 +113,7 @@ func (p *parser) caseOf() (Case, bool) {
 		c.Peers = p.promote(c.Peers, c.From, master)
 	}
 	command := p.pdu(table, &c)
+	c.Before, c.Wait = p.before(table), p.wait(table)
 	c.Name = p.caseName(table, command)
 	c.Want = p.expectation(table, command, c.Peers)
 	return c, len(p.faults) == faults
@@ -291,6 +293,37 @@ func (p *parser) number(table map[string]any, name string) uint16 {
 		p.faultAt(fmt.Sprintf("%s is no number from 0 to 65535", name), fmt.Sprintf("write %s = 1", name), "case", name)
 	}
 	return uint16(n)
+}
+
+// maxBefore bounds how long a case takes.
+const maxBefore = 100_000
+
+// before reads how many PDUs are sent before the one of the case.
+func (p *parser) before(table map[string]any) int {
+	value, ok := table["before"]
+	if !ok {
+		return 0
+	}
+	n, ok := value.(int64)
+	if !ok || n < 0 || n > maxBefore {
+		p.faultAt(fmt.Sprintf("before is no number from 0 to %d", maxBefore), "write before = 50", "case", "before")
+		return 0
+	}
+	return int(n)
+}
+
+// wait reads the time between the PDUs before and the one of the case.
+func (p *parser) wait(table map[string]any) time.Duration {
+	text, ok := p.text(table, "case", "wait")
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		p.faultAt(fmt.Sprintf("wait is no time: %q", text), `write wait = "20ms"`, "case", "wait")
+		return 0
+	}
+	return d
 }
 
 // text reads a string, and reports whether the key exists.

@@ -28,7 +28,6 @@ type Result struct {
 	Mismatches []Mismatch `json:"mismatches,omitempty"`
 	Got        Got        `json:"got"`
 	Notes      []string   `json:"notes,omitempty"` // what may explain a mismatch
-	Log        []string   `json:"log,omitempty"`   // what the policy logged while it decided
 }
 
 // A Mismatch is one expectation that was not met.
@@ -110,8 +109,10 @@ func (v *Coverage) count(rows []review.Row, cases []Case) {
 func (c Case) run(name, sha256 string, p policy.Policy) Result {
 	harness := NewHarness(name, sha256, p, c.Peers)
 	defer harness.Close()
+	harness.Repeat(c.From, c.PDU, c.Before, c.Wait)
 	o := harness.Send(c.From, c.PDU)
-	r := Result{Name: c.Name, Line: c.Line, Got: o.got(), Log: o.Logged}
+	limits := policy.RateLimitsOf(p)
+	r := Result{Name: c.Name, Line: c.Line, Got: o.got(limits)}
 	c.compare(o, &r)
 	if r.Passed = len(r.Mismatches) == 0; r.Passed {
 		return r
@@ -129,8 +130,8 @@ func (c Case) run(name, sha256 string, p policy.Policy) Result {
 }
 
 // got returns an outcome by the names that files of cases use.
-func (o Outcome) got() Got {
-	g := Got{Verdict: o.Verdict.String(), To: []string{}, Dropped: o.Dropped}
+func (o Outcome) got(limits policy.RateLimits) Got {
+	g := Got{Verdict: limits.Spell(o.Verdict), To: []string{}, Dropped: o.Dropped}
 	if o.Fault != nil {
 		g.Fault = o.Fault.Kind
 	}
@@ -160,7 +161,7 @@ func (c Case) compare(o Outcome, r *Result) {
 		check("action", want.Action.String(), o.Verdict.Action().String())
 	}
 	if want.Verdict != nil {
-		check("verdict", want.Verdict.String(), o.Verdict.String())
+		check("verdict", policy.RateLimits{want.Limit}.Spell(*want.Verdict), r.Got.Verdict)
 	}
 	if want.To != nil {
 		check("to", list(inOrder(want.To, c.Peers)), list(r.Got.To))

@@ -18,6 +18,7 @@ const (
 	PolicyFault   Reason = "policy-fault"   // the policy failed to decide, and there is no verdict by ids
 	MalformedBody Reason = "malformed-body" // a body that a handler or a verdict needs does not parse
 	BadStatus     Reason = "bad-status"     // a status that the original aborts on
+	OverLimit     Reason = "over-limit"     // beyond a rate limit of the policy
 	NoHolder      Reason = "no-holder"      // a unicast without a receiver
 	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up, or a question about more
 	AnswerTooLong Reason = "answer-too-long"
@@ -104,10 +105,10 @@ type Counts struct {
 }
 
 // Lost returns how many PDUs were dropped although the policy did not say so: all but those
-// with the verdict drop, and unicasts that have no receiver.
+// with the verdict drop or beyond a rate limit, and unicasts that have no receiver.
 func (c *Counts) Lost() (lost uint64) {
 	for why, n := range c.Dropped {
-		if why != ByPolicy && why != NoHolder {
+		if why != ByPolicy && why != OverLimit && why != NoHolder {
 			lost += n
 		}
 	}
@@ -232,6 +233,9 @@ func (h *Hub) count(from *reader, r *run) {
 	}
 	if r.dropped != "" {
 		c.dropped[r.dropped] += uint64(r.pdus)
+		if r.dropped == OverLimit {
+			from.seat.limited += uint64(r.pdus)
+		}
 	} else {
 		c.actions[r.verdict.Action()] += uint64(r.pdus)
 	}

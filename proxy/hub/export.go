@@ -71,6 +71,7 @@ type SeatState struct {
 	Session  uint64 // its number, or 0 if it is no session yet
 	Master   bool
 	PDUsIn   uint64
+	Limited  uint64 `json:",omitempty"` // of PDUsIn, dropped as OverLimit
 	BytesIn  uint64
 	Out      uint64 // as Seat.Out returns it
 	PDUsOut  uint64 // written whole
@@ -201,7 +202,7 @@ func (s *Seat) ExportBroken() (st SeatState, ok bool) {
 // and were not written whole. Called under hub.mu.
 func (s *Seat) describe(st *SeatState) (unwritten uint64) {
 	w := &s.writer
-	st.Session, st.Master, st.PDUsIn, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.bytesIn, s.Out()
+	st.Session, st.Master, st.PDUsIn, st.Limited, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.limited, s.bytesIn, s.Out()
 	st.RoleUnderway = s.reader.master != s.master
 	st.Standby = s.standby.Load()
 	st.Joining = st.Standby && !s.reader.standby

@@ -29,10 +29,10 @@ func TestEverythingOfSeatsMoves(t *testing.T) {
 	known := map[string]map[string]string{
 		"Seat": {"hub": anew, "peer": anew, "joined": anew, "number": moves, "master": moves, "final": "a seat that has left does not move", "fresh": due,
 			"writer": "see below", "reader": "see below", "kicked": "such a seat does not move", "added": due, "excluded": moves, "own": moves,
-			"pdusIn": moves, "bytesIn": moves, "outApplied": moves, "back": "such a seat does not move", "editCap": due, "standby": moves, "passed": anew},
+			"pdusIn": moves, "limited": moves, "bytesIn": moves, "outApplied": moves, "back": "such a seat does not move", "editCap": due, "standby": moves, "passed": anew},
 		"reader": {"seat": anew, "session": moves, "runs": scratch, "commandRuns": scratch, "out": moves, "master": moves,
 			"sampler": anew, "connection": "the caller of Restore sets the identity", "stage": scratch, "comparison": scratch, "pairs": scratch, "applies": apply, "uncounted": apply, "limits": apply,
-			"standby": moves, "aside": place},
+			"standby": moves, "aside": place, "buckets": "rate limits begin anew, as docs/policies.md says"},
 		"writer": {"cursor": anew, "passed": anew, "edits": due, "until": scratch, "most": due, "due": scratch, "all": scratch, "skipped": moves, "inserted": moves,
 			"base": moves, "since": moves, "at": anew, "sideAt": due, "queued": due, "sent": moves, "sentBytes": moves},
 	}

@@ -145,7 +145,7 @@ func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 		h.beginStandby(s)
 		s.reader.standby = !st.Joining
 	}
-	s.pdusIn, s.bytesIn, s.own = st.PDUsIn, st.BytesIn, st.PDUsOut+st.Passed
+	s.pdusIn, s.limited, s.bytesIn, s.own = st.PDUsIn, st.Limited, st.BytesIn, st.PDUsOut+st.Passed
 	s.reader.out, s.reader.master, s.master = st.Out, st.Master != st.RoleUnderway, st.Master
 	s.writer.restore(&st)
 	h.insertBefore(due, int(st.Due), s)

@@ -35,12 +35,20 @@ type Turn struct {
 	// Over reports whether the turn is over. HandleTurn calls it seldom, so that it may
 	// read a clock. It may change Every.
 	Over func() bool
+	// Now is the time by which rate limits count, in nanoseconds of any clock that does not go
+	// below 0. It may lag behind the present.
+	Now int64
 	// Every is after how many calls of the policy HandleTurn calls Over next, at least 1.
 	Every int
 }
 
 // unbounded is the turn of Handle.
-var unbounded = &Turn{Over: func() bool { return false }, Every: 1 << 30}
+var unbounded = Unbounded(0)
+
+// Unbounded returns a turn that is never over, at the time now.
+func Unbounded(now int64) *Turn {
+	return &Turn{Over: func() bool { return false }, Now: now, Every: 1 << 30}
+}
 
 // Handle judges and routes what the seat's peer sent: whole PDUs, which the caller
 // may overwrite afterwards. When Handle returns, everything that follows from them is
@@ -110,6 +118,9 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest [
 		// Parsing the header into a variable would copy all of it, which costs more than counting.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
 		v, fault := judging.Judge(batch[:n])
+		if v&policy.LimitBits != 0 {
+			v = r.admit(g, v, judging.Affected() != affected, turn.Now)
+		}
 		if same.grows && v == same.verdict && command == same.command && fault == nil && judging.Affected() == affected {
 			same.bytes += n
 			same.pdus++
@@ -245,10 +256,7 @@ func (h *Hub) routeRun(from *reader, r *run) {
 	out := from.out
 	switch v := r.verdict; v.Action() {
 	case policy.Drop:
-		r.dropped = ByPolicy
-		if r.fault != nil {
-			r.dropped = PolicyFault
-		}
+		r.dropped = dropReason(r)
 	case policy.BroadcastExceptSender:
 		h.broadcast(from, r.bytes, int(r.pdus), from.present())
 	case policy.BroadcastAll:

@@ -51,6 +51,7 @@ type Seat struct {
 	excluded uint64        // PDUs of the log that it does not get
 	own      uint64        // PDUs that it alone gets, beside the log
 	pdusIn   uint64        // PDUs that its peer sent
+	limited  uint64        // of those, dropped as OverLimit
 	bytesIn  uint64        // of those
 	back     chan struct{} // see LeaveOrdered; nil before
 	passed   position      // of a seat that is or was standby: what is before it is not for the seat
@@ -68,10 +69,11 @@ type reader struct {
 	session uint64 // its number
 
 	runs        []run
-	commandRuns []commandRun        // of the PDUs being routed
-	out         uint64              // bytes due to other peers because of what this peer sent
-	master      bool                // the peer's PDUs are judged as those of a master
-	standby     bool                // the peer has not declared itself master, see standby.go
+	commandRuns []commandRun // of the PDUs being routed
+	out         uint64       // bytes due to other peers because of what this peer sent
+	master      bool         // the peer's PDUs are judged as those of a master
+	standby     bool         // the peer has not declared itself master, see standby.go
+	buckets     policy.RateBuckets
 	aside       *presence.Directory // the users that it has reported meanwhile; nil if there are none
 	sampler     policy.Sampler      // of decisions that are measured
 

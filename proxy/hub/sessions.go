@@ -11,7 +11,8 @@ type Session struct {
 	Master   bool   // its peer declared itself master
 	Standby  bool   // it gets heartbeats only, see SetStandbyLinks
 	PDUsIn   uint64 // that its peer sent
-	BytesIn  uint64 // of those
+	Limited  uint64 // of those, dropped as OverLimit
+	BytesIn  uint64 // of PDUsIn
 	PDUsOut  uint64 // written to it whole
 	BytesOut uint64 // written to it
 	Lag      uint64 // bytes that it is behind
@@ -36,7 +37,7 @@ func (s *Seat) Observe() Session {
 
 // observed is Observe. Called under mu.
 func (s *Seat) observed() Session {
-	return Session{Number: s.Session(), Master: s.master, Standby: s.standby.Load(), PDUsIn: s.pdusIn, BytesIn: s.bytesIn,
+	return Session{Number: s.Session(), Master: s.master, Standby: s.standby.Load(), PDUsIn: s.pdusIn, Limited: s.limited, BytesIn: s.bytesIn,
 		PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()}
 }
 

@@ -113,10 +113,7 @@ func declaresMaster(r *run) bool {
 func (h *Hub) standByRun(from *reader, r *run) Reason {
 	switch v := r.verdict; v.Action() {
 	case policy.Drop:
-		if r.fault != nil {
-			return PolicyFault
-		}
-		return ByPolicy
+		return dropReason(r)
 	case policy.Consume, policy.Close:
 		return ""
 	case policy.Handle:

@@ -143,7 +143,7 @@ func (h *Hub) weigh(from *reader, r *run, presence bool) {
 	case policy.TripPresence:
 		w.Presence += n
 	}
-	if p.asked && p.verdicts[0] != p.verdicts[1] {
+	if p.asked && !from.stage.Same(p.verdicts[0], p.verdicts[1]) {
 		w.Differ += n
 	}
 	switch {

@@ -222,7 +222,7 @@ func (l *Listener) emitCertificate(emit emitFunc) {
 // occurrence as an increase.
 var (
 	closings = []hub.Reason{hub.SlowConsumer, hub.WriteTimeout, hub.IdleTimeout}
-	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull, hub.Standby,
+	drops    = []hub.Reason{hub.ByPolicy, hub.PolicyFault, hub.MalformedBody, hub.BadStatus, hub.OverLimit, hub.NoHolder, hub.TooManyUsers, hub.AnswerTooLong, hub.PresenceFull, hub.Standby,
 		hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull, hub.SessionEnded}
 	slowings = []hub.Reason{hub.OverQuotaPDUs, hub.OverQuotaBytesIn, hub.OverQuotaBytesOut, hub.LogFull}
 	results  = []string{"done", "rolled-back", "withdrawn", "superseded"}

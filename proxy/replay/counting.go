@@ -32,6 +32,9 @@ type answer struct {
 // Close does nothing: the policy belongs to the caller of Run.
 func (c *countingPolicy) Close() error { return nil }
 
+// RateLimits implements policy.RateLimiter.
+func (c *countingPolicy) RateLimits() policy.RateLimits { return policy.RateLimitsOf(c.Policy) }
+
 // resetCounts forgets the calls so far, which filled the memo.
 func (c *countingPolicy) resetCounts() { c.calls, c.time = 0, 0 }
 

@@ -162,7 +162,7 @@ func (r *run) compare(rec *capture.Record) {
 		if last.certainty == undecided {
 			continue
 		}
-		if last.verdict != rec.Verdict || last.fault != rec.Fault {
+		if last.verdict != comparable(rec.Verdict) || last.fault != rec.Fault {
 			c.FromRecorded.add(verdictText(rec.Verdict, rec.Fault), verdictText(last.verdict, last.fault))
 		}
 		if first.certainty >= decided && (last.verdict != first.verdict || last.fault != first.fault) {

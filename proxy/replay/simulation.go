@@ -36,6 +36,7 @@ type simulation struct {
 
 	unknown unknown
 
+	now  int64   // the time of the record, by which rate limits count
 	from *peer   // the sender of the PDU that was applied last
 	last outcome // of that PDU
 }
@@ -83,6 +84,7 @@ func (s *simulation) apply(rec *capture.Record, t *capture.Tenant, p []byte) err
 	case rec.Kind == capture.Joined:
 		s.leave(rec.Session)
 	}
+	s.now = max(0, rec.Time.UnixNano())
 	from, err := s.peer(rec.Session)
 	if err != nil {
 		return err
@@ -222,7 +224,7 @@ func (s *simulation) count(c *Command) {
 func (s *simulation) handle(from *peer, p []byte) {
 	s.hub.ResetBreaker()
 	s.from, s.last = from, outcome{}
-	err := s.hub.Handle(from.seat, p)
+	_, err := s.hub.HandleTurn(from.seat, p, hub.Unbounded(s.now))
 	head := s.hub.Head()
 	for _, to := range s.joined {
 		to.copies, to.bytes = 0, 0
@@ -242,9 +244,18 @@ func (s *simulation) Present(uint64, bool) {}
 func (s *simulation) Joined(uint64)        {}
 func (s *simulation) Left(uint64)          {}
 
+// comparable returns a verdict without the number by which one generation knows the limit that a PDU
+// is beyond.
+func comparable(v policy.Verdict) policy.Verdict {
+	if v.OverLimit() {
+		return policy.Verdict(policy.Drop).WithLimit(1)
+	}
+	return v
+}
+
 // Judged records the verdict of the policy, and which peer became master.
 func (s *simulation) Judged(j hub.Judged) {
-	s.last.verdict = j.Verdict
+	s.last.verdict = comparable(j.Verdict)
 	if j.Fault != nil {
 		s.last.fault = j.Fault.Kind
 	}

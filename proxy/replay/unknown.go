@@ -88,7 +88,7 @@ func (s *simulation) decideFromRecord(from *peer, rec *capture.Record, t *captur
 		v, fault = s.policy.inspectFirst(v, policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: from.seat.Session(), Attributes: from.attributes()})
 	}
 	if why = s.missing(v, rec, t, h.Command); why != "" {
-		s.last = outcome{certainty: decided, verdict: v}
+		s.last = outcome{certainty: decided, verdict: v.WithLimit(0)} // the limit is not charged
 		if fault != nil {
 			s.last.fault = fault.Kind
 		}

@@ -21,6 +21,7 @@ type Connection struct {
 	Standby    bool      `json:"standby"`    // it gets heartbeats only, as cluster.standby_links says, until it declares itself master
 	Users      int       `json:"users"`      // that it holds
 	PDUsIn     uint64    `json:"pdus_in"`
+	OverLimit  uint64    `json:"over_limit"` // of these, dropped beyond a rate limit of the policy
 	BytesIn    uint64    `json:"bytes_in"`
 	PDUsOut    uint64    `json:"pdus_out"`
 	BytesOut   uint64    `json:"bytes_out"`

@@ -16,7 +16,7 @@ type Tenant struct {
 	Accepted  map[string]uint64 `json:"accepted"`           // PDUs by action; drop is not among them
 	Dropped   map[string]uint64 `json:"dropped"`            // PDUs by reason
 	Underway  uint64            `json:"underway,omitempty"` // PDUs judged that have not come back in the cluster's order
-	Lost      uint64            `json:"lost"`               // PDUs dropped for other reasons than policy and no-holder, which are as the policy says
+	Lost      uint64            `json:"lost"`               // PDUs dropped for other reasons than policy, over-limit and no-holder, which are as the policy says
 	Made      uint64            `json:"made"`               // PDUs that the hub created: notices, answers, heartbeats
 	Due       uint64            `json:"due"`                // copies to be sent to peers
 	Delivered uint64            `json:"delivered"`          // copies written whole

@@ -68,6 +68,7 @@ type Peer struct {
 	Paused     bool      `json:"paused"`
 	Users      int       `json:"users"`
 	PDUsIn     uint64    `json:"pdus_in"`
+	OverLimit  float64   `json:"over_limit"` // PDUs per second beyond a rate limit of the policy
 	BytesIn    uint64    `json:"bytes_in"`
 	PDUsOut    uint64    `json:"pdus_out"`
 	BytesOut   uint64    `json:"bytes_out"`
@@ -147,14 +148,15 @@ func (s *Report) addPeers(before, now *sample) {
 		}
 	}
 	for _, c := range now.sessions.Connections {
-		rates := c.Rates
+		rates, over := c.Rates, 0.0
 		if b, known := earlier[key{c.Tenant, c.Session}]; known && seconds > 0 && b.Since.Equal(c.Since) {
 			rates = api.Rates{
 				PDUsIn: per(c.PDUsIn, b.PDUsIn, seconds), BytesIn: per(c.BytesIn, b.BytesIn, seconds),
 				PDUsOut: per(c.PDUsOut, b.PDUsOut, seconds), BytesOut: per(c.BytesOut, b.BytesOut, seconds)}
+			over = per(c.OverLimit, b.OverLimit, seconds)
 		}
 		s.Peers = append(s.Peers, Peer{Tenant: c.Tenant, Session: c.Session, Peer: c.Peer, Identities: c.Identities, Since: c.Since,
-			Master: c.Master, Standby: c.Standby, Paused: c.Paused, Users: c.Users, PDUsIn: c.PDUsIn, BytesIn: c.BytesIn, PDUsOut: c.PDUsOut, BytesOut: c.BytesOut,
+			Master: c.Master, Standby: c.Standby, Paused: c.Paused, Users: c.Users, PDUsIn: c.PDUsIn, OverLimit: over, BytesIn: c.BytesIn, PDUsOut: c.PDUsOut, BytesOut: c.BytesOut,
 			Rates: rates, Lag: c.Lag})
 	}
 }

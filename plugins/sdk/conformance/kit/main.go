@@ -5,7 +5,7 @@
 // It prints a line per check, and what is wrong below a check that failed:
 //
 //	FAIL  classify
-//	      classify(0x0000, 0x7777): policy fault (abi): verdict 0x0000000000100000 sets reserved bits 20–31
+//	      classify(0x0000, 0x7777): policy fault (abi): verdict 0x0000000000100000 sets reserved bits
 //	PASS  inspect       asked for 1 commands
 //	...
 //	9 checks, 1 failed

@@ -117,8 +117,8 @@ export const reasons = (counts) => Object.entries(counts ?? {}).filter(([, n]) =
 export const sum = (counts) => Object.values(counts ?? {}).reduce((total, n) => total + number(n), 0);
 
 // asPolicySays and lost part PDUs that were dropped by whether the policy says so: its own
-// drops, and unicasts to which nobody is a receiver.
-const wanted = new Set(['policy', 'no-holder']);
+// drops and rate limits, and unicasts to which nobody is a receiver.
+const wanted = new Set(['policy', 'over-limit', 'no-holder']);
 const part = (counts, isWanted) => Object.fromEntries(Object.entries(counts ?? {}).filter(([why]) => wanted.has(why) === isWanted));
 export const asPolicySays = (counts) => part(counts, true);
 export const lost = (counts) => part(counts, false);

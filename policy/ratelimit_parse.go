@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+
+	"switchyard/policy/command"
+	"switchyard/policy/suggest"
+)
+
+// The words of a rate limit in a table.
+const (
+	wordLimit   = "limit"
+	wordElse    = "else"
+	wordBurst   = "burst"
+	scopePeer   = "peer"
+	scopeTenant = "tenant"
+	elseDrop    = "else drop"
+)
+
+const (
+	writeLimit = "write limit 50/s per peer, or per tenant; behind it burst 100 for more at once"
+	writeElse  = `write else drop; to slow a peer down instead, set its tenant's quota with on_breach = "slow"`
+)
+
+// CutLimit cuts the rate limit out of the text of a rule. The rest is a verdict without one.
+//
+//	broadcast-except-sender, limit 50/s per peer, limit 500/s per tenant, else drop, log
+//	└─ rest ──────────────┘  └─ limit ──────────────────────────────────────────┘  └─ rest
+//
+// The limit is the zero RateLimit if the text has none.
+func CutLimit(text string) (rest string, l RateLimit, wrong *command.Problem) {
+	var kept []string
+	hasElse := false
+	for part := range strings.SplitSeq(text, ",") {
+		words := strings.Fields(part)
+		switch first := ""; {
+		case len(words) > 0:
+			first = words[0]
+			if first == wordLimit || len(words) > 1 && suggest.Word(first, []string{wordLimit}) != "" && !isHead(first) {
+				if wrong = addLimit(&l, words); wrong != nil {
+					return "", l, wrong
+				}
+				continue
+			}
+			if first == wordElse && len(words) > 1 {
+				if strings.Join(words, " ") != elseDrop {
+					return "", l, problem(writeElse, "%q: what is over a limit can only be dropped", strings.Join(words, " "))
+				}
+				if hasElse {
+					return "", l, problem("keep one", "else drop is written twice")
+				}
+				hasElse = true
+				continue
+			}
+		}
+		kept = append(kept, part)
+	}
+	if hasElse && l == (RateLimit{}) {
+		return "", l, problem(writeLimit, "else drop stands without a limit")
+	}
+	return strings.Join(kept, ","), l, nil
+}
+
+// ParseSpelled reads what RateLimits.Spell writes.
+func ParseSpelled(text string) (v Verdict, l RateLimit, wrong *command.Problem) {
+	if text, l, wrong = CutLimit(text); wrong == nil {
+		v, wrong = ParseVerdict(text)
+	}
+	return v, l, wrong
+}
+
+// isHead reports whether the word begins an action or is a flag, so that it is no misspelt limit.
+func isHead(word string) bool {
+	for _, action := range Actions {
+		if word == action {
+			return true
+		}
+	}
+	return flagOf(word) != 0
+}
+
+// addLimit reads one limit, in words, for a scope that l does not have yet.
+func addLimit(l *RateLimit, words []string) *command.Problem {
+	written := strings.Join(words, " ")
+	if words[0] != wordLimit {
+		return problem("did you mean limit?", "unknown flag %q", words[0])
+	}
+	if len(words) == 1 {
+		return problem(writeLimit, "limit has no rate")
+	}
+	r, wrong := parseRate(words[1])
+	if wrong != nil {
+		return wrong
+	}
+	words = words[2:]
+	if len(words) < 2 || words[0] != "per" {
+		return problem("write "+wordLimit+" "+r.short()+" per peer, or per tenant", "%q does not say whose PDUs are counted together", written)
+	}
+	to, scope := &l.Peer, words[1]
+	switch scope {
+	case scopePeer:
+	case scopeTenant:
+		to = &l.Tenant
+	default:
+		return problem(suggest.Hint(scope, []string{scopePeer, scopeTenant}, "limits are per peer or per tenant"), "unknown scope %q", scope)
+	}
+	if words = words[2:]; len(words) > 0 {
+		if r.Burst, wrong = parseBurst(words); wrong != nil {
+			return wrong
+		}
+	}
+	if *to != (Rate{}) {
+		return problem("keep one", "two limits per %s", scope)
+	}
+	*to = r
+	return nil
+}
+
+func (r Rate) short() string { return strconv.Itoa(int(r.PDUs)) + "/" + Periods[r.Period] }
+
+// parseRate reads 50/s or 600/min. The burst is as many PDUs as the rate.
+func parseRate(word string) (r Rate, wrong *command.Problem) {
+	number, unit, ok := strings.Cut(word, "/")
+	if r.PDUs, wrong = parsePDUs(number, "rate "+word); wrong != nil {
+		return r, wrong
+	}
+	r.Burst = r.PDUs
+	switch {
+	case !ok || unit == "":
+		return r, problem("write "+number+"/s or "+number+"/min", "the rate %s has no unit", number)
+	case unit == Periods[Second]:
+		r.Period = Second
+	case unit == Periods[Minute]:
+		r.Period = Minute
+	default:
+		return r, problem(suggest.Hint(unit, []string{"min"}, "units are s, a second, and min, a minute"), "unknown unit %q of the rate %s", unit, word)
+	}
+	return r, nil
+}
+
+// parsePDUs reads a number of PDUs; what is what it is the number of.
+func parsePDUs(word, what string) (uint32, *command.Problem) {
+	n, ok := command.ParseNumber(word)
+	switch {
+	case word == "" || !ok:
+		return 0, problem("write a whole number from 1 to "+strconv.Itoa(MaxRate)+", as in limit 50/s per peer; for less than one a second, write it per minute", "the %s has no number of PDUs", what)
+	case n == 0:
+		return 0, problem("write drop as the action if nothing is to pass", "the %s lets nothing pass", what)
+	case n > MaxRate:
+		return 0, problem("write a number from 1 to "+strconv.Itoa(MaxRate)+", or remove the limit", "the %s is too large", what)
+	}
+	return uint32(n), nil
+}
+
+// parseBurst reads what stands behind the scope.
+func parseBurst(words []string) (uint32, *command.Problem) {
+	if words[0] != wordBurst {
+		return 0, problem(suggest.Hint(words[0], []string{wordBurst}, "behind the scope stands at most a burst, as in limit 50/s per peer burst 100; flags come after a comma"),
+			"%q stands behind a limit", strings.Join(words, " "))
+	}
+	if len(words) != 2 {
+		return 0, problem("write one number, as in burst 100", "burst takes one number of PDUs, not %d", len(words)-1)
+	}
+	return parsePDUs(words[1], "burst "+words[1])
+}

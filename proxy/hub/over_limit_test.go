@@ -1,0 +1,139 @@
+package hub_test
+
+import (
+	"bytes"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/policytest"
+	. "switchyard/proxy/hub"
+	"switchyard/proxy/hub/hubtest"
+)
+
+// limitedRules have limit 1, ten PDUs a second from each peer, for CID_MSG_DATA, and limit 2, three
+// a second from all, for CID_MSG_READ_NOTIFY.
+type limitedRules struct{ policytest.Rules }
+
+func newLimitedRules() limitedRules {
+	r := commonRules()
+	r[pdu.CID_MSG_DATA] = policy.Verdict(abi.BroadcastExceptSender).WithLimit(1)
+	r[pdu.CID_MSG_READ_NOTIFY] = policy.Verdict(abi.BroadcastExceptSender).WithLimit(2)
+	return limitedRules{r}
+}
+
+func (limitedRules) RateLimits() policy.RateLimits {
+	ten := policy.Rate{PDUs: 10, Period: policy.Second, Burst: 10}
+	return policy.RateLimits{{Peer: ten}, {Tenant: policy.Rate{PDUs: 3, Period: policy.Second, Burst: 3}}}
+}
+
+// What is over a limit is dropped, counted, noted and shown to taps; what stands before, between and
+// behind it is routed.
+func TestOverLimit(t *testing.T) {
+	h := New(policytest.Active(newLimitedRules()), farBehind)
+	a, b, c := hubtest.Join(h), hubtest.Join(h), hubtest.Join(h)
+	tap := &tapped{}
+	defer h.Attach(tap)()
+	chat, receipt := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello")), pdutest.Raw(pdu.CID_MSG_READ_NOTIFY, 1, nil)
+	send := func(from *hubtest.Peer, now int64, pdus ...[]byte) {
+		t.Helper()
+		if _, err := h.HandleTurn(from.Seat, bytes.Join(pdus, nil), Unbounded(now)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(a, 0, append([][]byte{receipt}, append(repeated(chat, 25), receipt, pdutest.Heartbeat())...)...)
+	send(b, 0, append(repeated(receipt, 4), repeated(chat, 10)...)...)
+	send(a, 1e9, repeated(chat, 11)...)
+
+	for _, to := range []struct {
+		peer *hubtest.Peer
+		want int
+	}{{a, 1 + 10}, {b, 2 + 10 + 10}, {c, 2 + 10 + 1 + 10 + 10}} {
+		if got := len(pdutest.Split(to.peer.Read())); got != to.want {
+			t.Errorf("session %d gets %d PDUs, want %d", to.peer.Session(), got, to.want)
+		}
+	}
+	counts := h.Counts()
+	if got := counts.Dropped[OverLimit]; got != 15+3+1 || counts.Lost() != 0 {
+		t.Errorf("%d PDUs are over a limit, %d lost", got, counts.Lost())
+	}
+	hubtest.Conserved(t, h)
+	limited := map[uint64]uint64{}
+	for _, s := range h.Sessions(nil) {
+		limited[s.Number] = s.Limited
+	}
+	if limited[a.Session()] != 15+1 || limited[b.Session()] != 3 || limited[c.Session()] != 0 {
+		t.Errorf("PDUs of sessions over a limit: %v", limited)
+	}
+	if len(a.Notes) != 2 || a.Notes[0].Dropped != OverLimit || a.Notes[0].PDUs != 15 ||
+		a.Notes[0].Policy.RateLimits().Of(a.Notes[0].Verdict).String() != "limit 10/s per peer, else drop" {
+		t.Errorf("notes: %+v", a.Notes)
+	}
+	if got := tap.verdicts["drop, over a limit"]; got != 19 || tap.verdicts["broadcast-except-sender"] == 0 {
+		t.Errorf("a tap sees %v", tap.verdicts)
+	}
+	for _, one := range h.CommandStats() {
+		if one.Command == pdu.CID_MSG_DATA && (one.PDUs != 46 || one.Actions[policy.Drop] != 16) {
+			t.Errorf("chats: %+v", one)
+		}
+	}
+}
+
+func repeated(p []byte, n int) (all [][]byte) {
+	for range n {
+		all = append(all, p)
+	}
+	return all
+}
+
+// tapped counts PDUs by the verdicts that a tap sees.
+type tapped struct{ verdicts map[string]int }
+
+func (*tapped) Present(uint64, bool) {}
+func (*tapped) Joined(uint64)        {}
+func (*tapped) Left(uint64)          {}
+func (t *tapped) Judged(j Judged) {
+	if t.verdicts == nil {
+		t.verdicts = map[string]int{}
+	}
+	t.verdicts[j.Verdict.String()] += len(pdutest.Split(j.PDUs))
+}
+
+// A rate limit costs no allocation per PDU, whether it lets the PDU pass or not.
+func TestLimitsDoNotAllocate(t *testing.T) {
+	h := New(policytest.Active(newLimitedRules()), farBehind)
+	a, b := hubtest.Join(h), hubtest.Join(h)
+	batch := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello")), 100)
+	turn := Unbounded(0)
+	vec := make([][]byte, 0, 16)
+	send := func() {
+		turn.Now += 1e8
+		h.HandleTurn(a.Seat, batch, turn)
+		b.Discard(vec, h.Head())
+		a.Notes = a.Notes[:0]
+	}
+	for range 1000 {
+		send()
+	}
+	if n := testing.AllocsPerRun(100, send); n > 1 { // the log may get a chunk
+		t.Errorf("%v allocations for a batch of 100 PDUs", n)
+	}
+	if got := h.Counts().Dropped[OverLimit]; got == 0 {
+		t.Error("nothing was over the limit")
+	}
+}
+
+func BenchmarkHandleLimited(b *testing.B) {
+	h := New(policytest.Active(newLimitedRules()), farBehind)
+	p, other := hubtest.Join(h), hubtest.Join(h)
+	batch := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 240)), 10)
+	turn := Unbounded(0)
+	vec := make([][]byte, 0, 16)
+	for b.Loop() {
+		turn.Now += 1e9 // nothing is over the limit
+		h.HandleTurn(p.Seat, batch, turn)
+		other.Discard(vec, h.Head())
+	}
+}
