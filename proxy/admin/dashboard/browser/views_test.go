@@ -33,7 +33,9 @@ func TestLastHour(t *testing.T) {
 	// Another tenant has its own hour, and a new policy a mark at once.
 	p.choose("#tenant", "default")
 	p.until(points + " > 300")
-	f.change(func(w *world) { w.server.marks = append(w.server.marks, mark(0, "policy", "default", "policy new.toml in force")) })
+	f.change(func(w *world) {
+		w.server.marks = append(w.server.marks, mark(0, "policy", "default", "policy new.toml in force"))
+	})
 	f.tell("policy", f.world.tenants[1].history[0])
 	p.shows("#marks", "policy new.toml in force")
 	if !slices.ContainsFunc(f.requests(), func(r string) bool { return strings.HasSuffix(r, "/api/v1/last-hour?tenant=default") }) {
@@ -123,7 +125,9 @@ func TestViews(t *testing.T) {
 	})
 	eval[bool](p, "(location.hash = '#policy/acme/"+strings.Repeat("b", 64)+"', true)")
 	p.shows("#view", "Policy teamtalk bbbbbbbbbbbb of acme", "● in force", "2 routes differ from teamtalk 999999999999", "CID_MSG_DATA", "drop")
-	if !slices.ContainsFunc(f.requests(), func(r string) bool { return strings.Contains(r, "/api/v1/policies/compare?") && strings.Contains(r, "before=99") }) {
+	if !slices.ContainsFunc(f.requests(), func(r string) bool {
+		return strings.Contains(r, "/api/v1/policies/compare?") && strings.Contains(r, "before=99")
+	}) {
 		t.Errorf("asked %q", f.requests())
 	}
 }
