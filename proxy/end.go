@@ -137,7 +137,11 @@ func (s *session) end() {
 	s.conn.Close()
 	if !s.abandoned() {
 		s.tenant.sessionLog.closed(s, why)
-		s.tenant.ended.add(s.endOf(last, why))
+		ended := s.endOf(last, why)
+		s.tenant.ended.add(ended)
+		if o := s.tenant.observer; o != nil {
+			o.Closed(s.tenant.Name, Session{last, s}, ended)
+		}
 	}
 }
 

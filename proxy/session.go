@@ -267,6 +267,9 @@ var (
 func (s *session) begin() {
 	if s.seat.Session() == 0 && s.seat.Begin() {
 		s.tenant.sessionLog.opened(s)
+		if o := s.tenant.observer; o != nil {
+			o.Opened(s.tenant.Name, Session{hub.Session{Number: s.seat.Session()}, s})
+		}
 	}
 }
 

@@ -67,6 +67,7 @@ type Tenant struct {
 	ended      endings
 	flush      flusher
 	inputs     *inputs
+	observer   Observer // nil if there is none; set before the first Serve
 	latency    latency
 	timing     *policy.Timing
 
@@ -157,6 +158,17 @@ func (t *Tenant) SetAudit(g *policy.Generation) { t.hub.SetAudit(g) }
 // EverySecond sets a function that is called once a second, in a goroutine of the tenant, until
 // the tenant is closed. It must not block.
 func (t *Tenant) EverySecond(f func()) { t.everySecond.Store(&f) }
+
+// An Observer is told of sessions. It is called in the goroutines that serve peers, and must not block.
+type Observer interface {
+	// Opened tells that a connection has become a session. Its counts are 0.
+	Opened(tenant string, s Session)
+	// Closed tells how a session has ended.
+	Closed(tenant string, s Session, e EndedSession)
+}
+
+// Observe sets who is told of sessions. Call Observe before Serve.
+func (t *Tenant) Observe(o Observer) { t.observer = o }
 
 // KeepFaults sets a function that is called with the question on which a policy failed,
 // for a few of many faults, in a goroutine of its own. It returns the name of a file that

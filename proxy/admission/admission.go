@@ -55,6 +55,10 @@ type Options struct {
 	Recheck   bool
 	Withdrawn func(chains [][]*x509.Certificate, now time.Time) hub.Reason
 
+	// Refused is told of each connection that is refused, but not of those that were abandoned. It must
+	// not block. It may be nil.
+	Refused func(Refusal)
+
 	Connections       int           // of the listener at once, handshakes included
 	SourceConnections int           // of one source at once
 	AcceptRate        int           // connections per second of one source, in bursts of up to SourceConnections

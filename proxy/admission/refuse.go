@@ -53,6 +53,32 @@ func (c *connection) refuse(why Reason, cause error) {
 	c.uncountSource()
 	l.mu.Unlock()
 	c.logRefusal(why, cause)
+	if tell := c.options.Refused; tell != nil && why != Abandoned {
+		tell(c.refusal(why, cause))
+	}
+}
+
+// A Refusal describes a connection that was refused.
+type Refusal struct {
+	Reason     Reason
+	Peer       string   // address and port, as a trusted proxy announced them if there is one
+	Proxy      string   // its address and port; "" if there is none
+	Listener   string   // address at which it was accepted
+	ServerName string   // that the client asked for; "" if none
+	Identities []string // in the client's certificate
+	Tenant     string   // that claims it; "" if none does
+	Error      string   // what explains the reason; "" if there is nothing to say
+}
+
+func (c *connection) refusal(why Reason, cause error) Refusal {
+	r := Refusal{Reason: why, Peer: c.peer.String(), Listener: c.conn.LocalAddr().String(), ServerName: c.serverName, Identities: c.identities, Tenant: c.claimed}
+	if c.proxied {
+		r.Proxy = c.conn.RemoteAddr().String()
+	}
+	if cause != nil {
+		r.Error = cause.Error()
+	}
+	return r
 }
 
 // logRefusal writes the line about a connection that was refused.

@@ -216,8 +216,9 @@ type Drain struct {
 
 // Log configures what is logged and how.
 type Log struct {
-	Level  string // debug, info, warn or error
-	Format string // auto, text or json
+	Level      string // debug, info, warn or error
+	Format     string // auto, text or json
+	AccessFile string // that gets a line for each connection, see Config.File; empty for none
 }
 
 // Tenant returns the tenant of that name.

@@ -172,6 +172,7 @@ policy_config = { x = 1, y = 2 }
 		{"what waits", base, base + "[admin]\naddress = \"\"\n[log]\nformat = \"text\"\n[signatures]\nstate = \"\"\nkeys = [\"k\"]\n[wasm]\nfaults = \"\"",
 			[]string{"signatures.keys"}, []string{"admin.address", "log.format", "signatures.state", "wasm.faults"}},
 		{"metrics", base, base + "[metrics]\naddress = \"[::1]:9280\"\ntoken_file = \"t\"", []string{"metrics.address", "metrics.token_file"}, nil},
+		{"access log", base, base + "[log]\naccess_file = \"access.log\"", []string{"log.access_file"}, nil},
 		{"tenants", base, strings.Replace(base, "[tenant.b]", "[tenant.c]", 1), []string{"tenant.b", "tenant.c"}, nil},
 		{"tenant of a listener", base, strings.Replace(base, `tenant = "a"`, `tenant = "b"`, 1), []string{"listener.127.0.0.1:1.tenant"}, nil},
 		{"listener's address", base, strings.Replace(base, ":1", ":2", 1), []string{"listener.127.0.0.1:1", "listener.127.0.0.1:2"}, nil},

@@ -17,7 +17,7 @@ func TestFaults(t *testing.T) {
 		{"[peeer]\ntimeout = \"1s\"", `1: unknown key "peeer"; did you mean "peer"?`},
 		{"heartbeat = \"1s\"", `1: unknown key "heartbeat"; did you mean "peer.heartbeat"?`},
 		{"[tenant.default]\nlag_hard = \"1MiB\"", `2: unknown key "tenant.default.lag_hard"; did you mean "tenant.default.limits.lag_hard"?`},
-		{"[log]\nzzz = 1", `2: unknown key "log.zzz"; known here: format, level`},
+		{"[log]\nzzz = 1", `2: unknown key "log.zzz"; known here: access_file, format, level`},
 		{"[limits]\nusers = 1", `1: unknown key "limits"; did you mean "tenant.default.limits"?`},
 		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, cluster, drain, listener, log, metrics, peer, protocol, registry, releases, reload, signatures, tenant, wasm`},
 		{"[[listener]]\nadress = \":1\"", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"` + "\n" +

@@ -57,6 +57,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 		key{name: "drain.spread", field: &c.Drain.Spread, min: 0, max: int64(hour)},
 		key{name: "drain.timeout", field: &c.Drain.Timeout, min: 0, max: int64(hour)},
 		key{name: "log.level", field: &c.Log.Level, choices: []string{"debug", "info", "warn", "error"}},
+		key{name: "log.access_file", field: &c.Log.AccessFile, check: checkPath},
 		key{name: "log.format", field: &c.Log.Format, choices: []string{"auto", "text", "json"}, restart: true},
 	)
 }

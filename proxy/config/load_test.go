@@ -131,6 +131,7 @@ standby_links = true
 [log]
 level = "debug"
 format = "json"
+access_file = "access.log"
 `)
 	normal := defaultTenant("default")
 	normal.Policy = "file:a b/routes.toml"
@@ -171,7 +172,7 @@ format = "json"
 		Registry:   Registry{2 * minute, "registry.pem", "auth.json"},
 		Reload:     Reload{false, 10 * millisecond, hour},
 		Cluster:    Cluster{"a-1", 7, []string{"tls://10.0.0.1:4222", "nats://[::1]:1"}, "hub.creds", "bus.pem", "hub.pem", "hub.key", 1, 8 * mebibyte, mebibyte, 2 * mebibyte, 3 * second, 0, true},
-		Log:        Log{"debug", "json"},
+		Log:        Log{"debug", "json", "access.log"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v, want\n%+v", got, want)

@@ -22,6 +22,7 @@ func (s *State) emit(emit emitFunc) {
 	emit(buildInfo, 1, s.Build.Version, s.Build.Revision, s.Build.Go, s.Build.Wazero)
 	emit(draining, oneIf(s.Draining))
 	emit(linesLost, float64(s.LinesLost))
+	emit(accessLost, float64(s.AccessLost))
 	emit(historyEntries, float64(s.History.Entries))
 	emit(historyUnsaved, float64(s.History.Unsaved))
 	emit(historyIntact, oneIf(s.History.Intact))

@@ -46,6 +46,7 @@ var (
 	buildInfo         = gauge("build_info", "Identifies the program; always 1.", "version", "revision", "goversion", "wazero")
 	draining          = gauge("draining", "1 while the server is stopping, else 0.")
 	linesLost         = counter("log_lines_lost_total", "Lines of the log that were lost, as its output did not take them.")
+	accessLost        = counter("access_log_lines_lost_total", "Lines of the access log that were lost, as its file did not take them.")
 	configReloads     = counter("config_reloads_total", "Reloads of the configuration since the start, by result: done or refused.", "result")
 	configSuccessful  = gauge("config_last_reload_successful", "1 if the last reload of the configuration was not refused, else 0.")
 	historyEntries    = gauge("history_entries", "Entries of the history of policies.")

@@ -24,15 +24,16 @@ import (
 
 // A State holds all counts at one moment.
 type State struct {
-	Build     Build
-	Reloads   Reloads
-	Handovers Handovers
-	Draining  bool
-	LinesLost uint64 // of the log
-	History   History
-	Tenants   []Tenant
-	Listeners []Listener
-	Scrapes   *Listener // the address that serves metrics alone, of which only the certificate counts; nil if it has none
+	Build      Build
+	Reloads    Reloads
+	Handovers  Handovers
+	Draining   bool
+	LinesLost  uint64 // of the log
+	AccessLost uint64 // lines of the access log
+	History    History
+	Tenants    []Tenant
+	Listeners  []Listener
+	Scrapes    *Listener // the address that serves metrics alone, of which only the certificate counts; nil if it has none
 }
 
 // A Build identifies the running program.

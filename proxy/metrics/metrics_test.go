@@ -37,7 +37,7 @@ func everything() State {
 	}
 	return State{
 		Build:   Build{"v1", "abc", "go1", "v2"},
-		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true, Handovers: Handovers{2, 1, 41 * time.Millisecond, 500, 2, 1}, History: History{7, 1, true},
+		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true, AccessLost: 5, Handovers: Handovers{2, 1, 41 * time.Millisecond, 500, 2, 1}, History: History{7, 1, true},
 		Tenants: []Tenant{{
 			Name: "acme", Counts: counts, Commands: []hub.CommandStats{
 				{Command: 0, PDUs: 5, Bytes: 80, Actions: map[policy.Action]uint64{policy.Drop: 5}},

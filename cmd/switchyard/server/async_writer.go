@@ -118,15 +118,17 @@ func (w *asyncWriter) write(lines []byte, cut bool) (taken int) {
 // lost returns how many lines were lost so far.
 func (w *asyncWriter) lost() uint64 { return w.lostSoFar.Load() }
 
-// close returns when the buffer is written, or after flushTime. In that case the goroutine keeps
-// running until the process exits.
-func (w *asyncWriter) close() {
+// close returns true when the buffer is written, or false after flushTime. In that case the goroutine
+// keeps running until the process exits.
+func (w *asyncWriter) close() (written bool) {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	w.wake()
 	select {
 	case <-w.done:
+		return true
 	case <-time.After(flushTime):
+		return false
 	}
 }

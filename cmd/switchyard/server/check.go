@@ -57,7 +57,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	if err := checkBus(c, stdout); err != nil {
 		faults = append(faults, err)
 	}
-	if err := checkScrapes(c, stdout); err != nil {
+	if err := errors.Join(checkScrapes(c, stdout), checkAccess(c)); err != nil {
 		faults = append(faults, err)
 	}
 	for _, l := range c.Listeners {
@@ -89,7 +89,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 
 // checkListener checks everything a listener needs except its address.
 func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error {
-	_, faults := (&listener{config: l}).admissionOptions(c)
+	_, faults := (&listener{config: l}).admissionOptions(c, nil)
 	if l.TLS.Certificate == "" {
 		return faults
 	}

@@ -96,6 +96,7 @@ func (srv *server) close() {
 	if n := srv.records.Flush(historyTime); n > 0 {
 		srv.log.Error("entries of the history of policies are lost, as its folder cannot be written", "entries", n, "error", srv.records.Position().Err)
 	}
+	srv.access.file.Swap(nil).close()
 	srv.log.Info("stopped")
 }
 

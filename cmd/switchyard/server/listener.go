@@ -82,7 +82,7 @@ func (p *plan) configure(l *listener) (err error) {
 			return err
 		}
 	}
-	l.options, err = l.admissionOptions(p.config)
+	l.options, err = l.admissionOptions(p.config, p.server.access.refused)
 	return err
 }
 
@@ -123,7 +123,8 @@ func tlsVersion(name string) uint16 {
 }
 
 // admissionOptions returns the listener's configuration in the form that admission takes.
-func (l *listener) admissionOptions(c *config.Config) (admission.Options, error) {
+// refused is told of every connection that is refused, and may be nil.
+func (l *listener) admissionOptions(c *config.Config, refused func(admission.Refusal)) (admission.Options, error) {
 	claims, err := claimsOf(c, l.config)
 	if err != nil {
 		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: %w", l.config.Address, err)}
@@ -140,7 +141,7 @@ func (l *listener) admissionOptions(c *config.Config) (admission.Options, error)
 		Connections: int(l.config.Connections), SourceConnections: int(l.config.SourceConnections), AcceptRate: int(l.config.AcceptRate),
 		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), CongestionControl: l.config.CongestionControl, Pacing: l.config.Pacing,
 	}
-	o.Recheck = l.config.Recheck
+	o.Recheck, o.Refused = l.config.Recheck, refused
 	if l.source != nil {
 		o.TLS = l.source.Config()
 		o.Withdrawn = func(chains [][]*x509.Certificate, now time.Time) hub.Reason {

@@ -37,6 +37,7 @@ type plan struct {
 	listeners map[string]*listener // all, by name, from prepare on; the new ones do not accept yet
 	inherited map[string]inherited // sockets of another process, by the listener's name; nil: they are opened
 	scrapes   *scrapes             // from prepare on; nil if there is no address for metrics
+	access    *accessFile          // from prepare on; nil if there is no access log
 	scraped   net.Listener         // socket of another process for it; nil: it is opened
 }
 
@@ -171,6 +172,8 @@ func (p *plan) prepare() error {
 	}
 	var err error
 	p.scrapes, err = p.prepareScrapes()
+	faults = append(faults, err)
+	p.access, err = p.prepareAccess()
 	return errors.Join(append(faults, err)...)
 }
 
@@ -192,6 +195,9 @@ func (p *plan) rollback() {
 	if p.scrapes != nil && p.scrapes.server == nil {
 		p.scrapes.close()
 	}
+	if p.access != p.server.access.file.Load() {
+		p.access.close()
+	}
 	if p.engine != p.server.engine && !p.isLoading() {
 		p.engine.Close() // otherwise a load that was given up may run its code; its end frees that
 	}
@@ -204,6 +210,7 @@ func (p *plan) rollback() {
 func (p *plan) commit() {
 	srv := p.server
 	srv.config, srv.checker = p.config, p.checker
+	p.commitAccess()
 	for _, t := range p.config.Tenants {
 		p.admit(t)
 	}
@@ -258,6 +265,7 @@ func (p *plan) admit(t config.Tenant) {
 		active: active, policy: a.policy.candidate, engine: p.engine, loadTime: a.policy.took,
 		releases: make(map[release.State]uint64), since: time.Now(), place: placeOf(p.config, t),
 	}
+	s.tenant.Observe(&srv.access)
 	if folder := srv.faultFolder(); folder != "" {
 		s.tenant.KeepFaults(srv.faultKeeper(folder))
 	}
@@ -268,7 +276,10 @@ func (p *plan) admit(t config.Tenant) {
 		}
 	}
 	srv.tenants[t.Name] = s
-	s.tenant.EverySecond(func() { srv.second(s) })
+	s.tenant.EverySecond(func() {
+		srv.second(s)
+		srv.access.flush()
+	})
 	place := srv.recordInForce(t.Name, s, nil, history.Who{})
 	srv.announce(t.Name, s, "policy in force", place.attr())
 	srv.warnDrift(t.Name, s.policy, "")

@@ -46,6 +46,7 @@ func (srv *server) request(result chan<- api.Reload) {
 	if srv.sources != nil {
 		srv.sources.Wake()
 	}
+	srv.access.reopen()
 	srv.reload(true)
 }
 

@@ -122,6 +122,7 @@ type server struct {
 	succeeded      *successor     // the process that has replaced this one; nil if none has
 	adminListeners []net.Listener // owned by admin
 	scrapes        *scrapes       // nil if there is no address for metrics
+	access         accessLog
 
 	// serving is the content of tenants for other goroutines; replaced whole.
 	serving atomic.Pointer[map[string]*proxy.Tenant]
@@ -264,6 +265,7 @@ func (srv *server) serve(signals signals) error {
 	srv.config, srv.began = c, c
 	lines := newAsyncWriter(srv.stderr)
 	srv.state.log.Store(lines)
+	srv.state.access.Store(&srv.access)
 	srv.log = srv.state.remember(newLogger(c.Log, srv.level, lines))
 	lines.start(func(lost int) { srv.log.Warn("log lines were lost because the output was too slow", "lines", lost) })
 	defer lines.close()

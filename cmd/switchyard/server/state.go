@@ -36,6 +36,7 @@ type adminState struct {
 	probes  admin.Probes
 
 	log      atomic.Pointer[asyncWriter] // nil before the log exists
+	access   atomic.Pointer[accessLog]
 	records  atomic.Pointer[history.History]
 	sources  atomic.Pointer[remote.Sources] // nil if no policy is fetched
 	view     atomic.Pointer[view]           // replaced whole
@@ -88,6 +89,7 @@ func newAdminState() *adminState {
 	a.upgrade.Result = api.UpgradeNone
 	a.view.Store(&view{config: config.Default()})
 	a.records.Store(newHistory())
+	a.access.Store(new(accessLog))
 	return a
 }
 

@@ -120,6 +120,7 @@ func (a *adminState) metrics() metrics.State {
 	if lines := a.log.Load(); lines != nil {
 		s.LinesLost = lines.lost()
 	}
+	s.AccessLost = a.access.Load().lost()
 	a.mu.Lock()
 	s.Reloads, s.Handovers = a.counts, a.upgraded.metrics()
 	a.mu.Unlock()

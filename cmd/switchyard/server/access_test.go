@@ -1,0 +1,131 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"switchyard/proxy/admission"
+	"switchyard/proxy/logsample"
+	"switchyard/proxy/logtest"
+)
+
+// accessLines reads the lines of an access log, each of which is an object.
+func accessLines(t *testing.T, path string) (lines []map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(text) {
+		var one map[string]any
+		if err := json.Unmarshal(line, &one); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		lines = append(lines, one)
+	}
+	return lines
+}
+
+// What peers make long or strange is one line of bounded length.
+func TestAccessLinesAreBounded(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	f, err := openAccess(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := new(accessLog)
+	a.refused(admission.Refusal{Reason: admission.NotAllowed}) // without a file
+	a.file.Store(f)
+	long := strings.Repeat("x\n\xff", 10_000)
+	names := make([]string, 100)
+	for i := range names {
+		names[i] = long
+	}
+	a.refused(admission.Refusal{Reason: admission.Unclaimed, Peer: "192.0.2.1:5", ServerName: long, Identities: names, Error: long})
+	f.close()
+	text, err := os.ReadFile(path)
+	if err != nil || len(text) > 100_000 || bytes.Count(text, []byte("\n")) != 1 {
+		t.Errorf("%d bytes, %d lines, %v", len(text), bytes.Count(text, []byte("\n")), err)
+	}
+	l := accessLines(t, path)[0]
+	if l["event"] != "refused" || l["reason"] != "unclaimed" || len(l["identities"].([]any)) != mostIdentities {
+		t.Errorf("got %v", l)
+	}
+	if len(names[0]) != len(long) {
+		t.Error("the caller's names were changed")
+	}
+}
+
+// Clients that are refused again and again get a few lines a second, and one for the others.
+func TestAccessLogOfManyRefusals(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	f, err := openAccess(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := new(accessLog)
+	a.file.Store(f)
+	for range 1000 {
+		a.refused(admission.Refusal{Reason: admission.SourceRate, Peer: "192.0.2.1:5"})
+	}
+	a.flush()
+	f.close()
+	lines := accessLines(t, path)
+	if len(lines) != logsample.Burst+1 {
+		t.Fatalf("%d lines, want %d: %v", len(lines), logsample.Burst+1, lines)
+	}
+	if l := lines[logsample.Burst]; l["reason"] != "source-rate" || l["connections"] != float64(1000-logsample.Burst) || l["peer"] != nil {
+		t.Errorf("the last line is %v", l)
+	}
+}
+
+// A renamed file gets no more lines once the log was opened anew. If that fails, the file that is open
+// gets them.
+func TestAccessLogIsReopened(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, moved := filepath.Join(dir, "sub", "access.log"), filepath.Join(dir, "sub", "access.log.1")
+	if _, err := openAccess(path, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "make the folder") {
+		t.Errorf("without the folder: %v", err)
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	logged := new(logtest.Lines)
+	f, err := openAccess(path, slog.New(slog.NewTextHandler(logged, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := new(accessLog)
+	a.file.Store(f)
+	if _, err := f.Write([]byte("{\"n\":1}\n")); err != nil { // as the goroutine of lines does
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("{\"n\":2}\n"))
+	a.reopen()
+	f.Write([]byte("{\"n\":3}\n"))
+	if before, now := accessLines(t, moved), accessLines(t, path); len(before) != 2 || len(now) != 1 {
+		t.Errorf("%d lines before, %d in the new file, want 2 and 1", len(before), len(now))
+	}
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	a.reopen()
+	if _, err := f.Write([]byte("{\"n\":4}\n")); err != nil {
+		t.Errorf("without the folder: %v", err)
+	}
+	if !logged.Has("the access log cannot be opened anew; lines go to the file before", path) {
+		t.Errorf("log: %s", logged)
+	}
+	f.close()
+}
