@@ -2,37 +2,161 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"switchyard/cmd/switchyard/client"
+	"switchyard/cmd/switchyard/contexts"
 )
 
-// tokenFlag adds the flag for the token of the admin interface.
-func tokenFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if the server requires one (default $"+client.TokenVariable+", else admin.read_token_file)")
+// How a command finds the server that it asks, the first of these that there is:
+//
+//	--server ADDRESS      the admin interface there
+//	--context NAME        that of 'switchyard context add'
+//	$SWITCHYARD_SERVER, $SWITCHYARD_CONTEXT
+//	--config, --set       the server of that configuration, on this machine
+//	the current context   of 'switchyard context use'
+//	                      the server of the configuration, on this machine
+//
+// The token is that of --token-file, else of the context, else of $SWITCHYARD_ADMIN_TOKEN_FILE, else,
+// on this machine, of the configuration. A context's own goes before the variable, which may be meant
+// for another server.
+
+// Environment variables, beside client.TokenVariable.
+const (
+	serverVariable  = "SWITCHYARD_SERVER"
+	contextVariable = "SWITCHYARD_CONTEXT"
+)
+
+// A serverChoice is what the flags say about the server to ask.
+type serverChoice struct {
+	server, context, tokenFile string
+	operate                    bool // the command needs the right to operate
 }
 
-// operateTokenFlag adds the flag for a token that may operate the server.
-func operateTokenFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVar(file, "token-file", "", "`FILE` with the token, if admin.socket is not used (default $"+client.TokenVariable+", else admin.operate_token_file)")
+// serverFlags adds the flags for the server to ask. operate: the command needs the right to operate.
+func (o *options) serverFlags(c *cobra.Command, operate bool) {
+	o.chosen.addTo(c, operate)
+	c.RegisterFlagCompletionFunc("context", o.completeContexts)
 }
 
-// connect returns a client of the server that runs with this configuration.
-func (o *options) connect(tokenFile string) (*client.Client, error) {
-	c, _, err := o.load()
+func (s *serverChoice) addTo(c *cobra.Command, operate bool) {
+	key := "admin.read_token_file"
+	if operate {
+		key = "admin.operate_token_file"
+	}
+	f := c.Flags()
+	f.StringVar(&s.server, "server", "", "`ADDRESS` of the server to ask, such as https://hub.example.org:8281 or unix:/run/switchyard/admin.sock (default $"+serverVariable+", else that of the context or configuration)")
+	f.StringVar(&s.context, "context", "", "`NAME` of the context that says which server to ask, and how (default $"+contextVariable+", else that of 'switchyard context use')")
+	f.StringVar(&s.tokenFile, "token-file", "", "`FILE` with the token, if the server requires one (default the context's, else $"+client.TokenVariable+", else "+key+")")
+	c.PreRun = func(*cobra.Command, []string) { s.operate = operate }
+}
+
+// connect returns a client of the server to ask.
+func (o *options) connect() (*client.Client, error) {
+	target, err := o.serverTarget()
 	if err != nil {
 		return nil, err
 	}
-	if tokenFile == "" {
-		tokenFile = o.variable(client.TokenVariable)
+	conn, err := client.Connect(target)
+	return conn, serverError(err)
+}
+
+// serverTarget finds the server to ask.
+func (o *options) serverTarget() (client.Target, error) {
+	s := &o.chosen
+	if s.server != "" && s.context != "" {
+		return client.Target{}, usageError{errors.New("--server and --context both name a server; keep one")}
 	}
-	if tokenFile == "" {
-		tokenFile = c.File(c.Admin.ReadTokenFile)
+	server, name := s.server, s.context
+	if server == "" && name == "" {
+		if server = o.variable(serverVariable); server == "" {
+			name = o.variable(contextVariable)
+		}
 	}
-	client, err := client.Connect(client.Target{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: tokenFile})
-	return client, serverError(err)
+	if server != "" {
+		return o.contextTarget("--server", contexts.Context{Server: server})
+	}
+	if name == "" && o.config == "" && len(o.set) == 0 {
+		file, err := o.contexts()
+		if err != nil {
+			return client.Target{}, err
+		}
+		name = file.Current
+	}
+	if name == "" || name == contexts.Local {
+		return o.localTarget()
+	}
+	file, err := o.contexts()
+	if err != nil {
+		return client.Target{}, err
+	}
+	c, err := file.Find(name)
+	if err != nil {
+		return client.Target{}, usageError{err}
+	}
+	return o.contextTarget("context "+name, c)
+}
+
+// contextTarget returns how to reach the server of a context. An error begins with what named it.
+func (o *options) contextTarget(named string, c contexts.Context) (client.Target, error) {
+	e, err := contexts.Parse(c.Server)
+	if err != nil {
+		return client.Target{}, usageError{fmt.Errorf("%s: %w", named, err)}
+	}
+	t := client.Target{Socket: e.Socket, Address: e.Address, TokenFile: o.chosen.tokenFile}
+	if t.TokenFile == "" {
+		t.TokenFile = c.TokenFile
+	}
+	if t.TokenFile == "" {
+		t.TokenFile = o.variable(client.TokenVariable)
+	}
+	if t.TLS, err = c.TLSConfig(); err == nil {
+		err = contexts.CheckPrivate(t.TokenFile)
+	}
+	if err != nil {
+		return t, usageError{fmt.Errorf("%s: %w", named, err)}
+	}
+	return t, nil
+}
+
+// localTarget returns how to reach the server of the configuration.
+func (o *options) localTarget() (client.Target, error) {
+	c, _, err := o.load()
+	if err != nil {
+		return client.Target{}, err
+	}
+	t := client.Target{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: o.chosen.tokenFile}
+	if t.TokenFile == "" {
+		t.TokenFile = o.variable(client.TokenVariable)
+	}
+	if t.TokenFile == "" && o.chosen.operate {
+		t.TokenFile = c.File(c.Admin.OperateTokenFile)
+	}
+	if t.TokenFile == "" {
+		t.TokenFile = c.File(c.Admin.ReadTokenFile)
+	}
+	return t, nil
+}
+
+// contexts reads the user's contexts.
+func (o *options) contexts() (*contexts.File, error) {
+	file, err := contexts.Read(contexts.Path(o.variable))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return file, nil
+}
+
+// absolute makes the path of a file in a context absolute; no path stays none.
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	return filepath.Abs(path)
 }
 
 // variable returns the value of an environment variable, the last one if it is set twice.

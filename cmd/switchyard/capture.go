@@ -31,7 +31,7 @@ type captureOptions struct {
 	bytes                     string
 	time                      time.Duration
 	out                       string
-	token                     string
+	asJSON                    bool
 }
 
 // captureCommand records the PDUs that peers of a running Switchyard send.
@@ -61,7 +61,10 @@ func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&r.bytes, "bytes", captureBytes, "end before the file exceeds this size; 0B is no limit")
 	f.DurationVar(&r.time, "time", time.Minute, "end after this time; 0 is no limit")
 	f.StringVarP(&r.out, "output", "o", "", "`FILE` to write, or - for standard output")
-	tokenFlag(c, &r.token)
+	o.serverFlags(c, false)
+	jsonFlag(c, &r.asJSON, "print JSON about what was recorded, at the end")
+	c.RegisterFlagCompletionFunc("commands", completeCommands)
+	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
 	return c
 }
 
@@ -131,7 +134,7 @@ func (r *captureOptions) run(ctx context.Context, o *options, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	client, err := o.connect(r.token)
+	client, err := o.connect()
 	if err != nil {
 		return err
 	}
@@ -193,6 +196,7 @@ func (r *captureOptions) copy(ctx context.Context, out, report io.Writer, body i
 	case isFormat && cut.Cut:
 		err = errCutOff
 	}
+	var recorded []recordedTenant
 	for i, t := range in.Tenants() {
 		s := in.Statistics(i)
 		switch {
@@ -201,13 +205,35 @@ func (r *captureOptions) copy(ctx context.Context, out, report io.Writer, body i
 		case s.Ended == "" && err == nil:
 			err = errCutOff
 		}
-		fmt.Fprintf(report, "tenant %s: %d PDUs, %d missed", t.Name, s.PDUs, s.Missed)
-		if s.Ended != "" {
-			fmt.Fprintf(report, "; ended: %s", s.Ended)
-		}
-		fmt.Fprintln(report)
+		recorded = append(recorded, recordedTenant{t.Name, s.PDUs, s.Missed, s.Ended})
 	}
+	r.print(report, recorded)
 	return err
+}
+
+// A recordedTenant is what capture prints about a tenant, also as JSON. Its names do not change.
+type recordedTenant struct {
+	Tenant string `json:"tenant"`
+	PDUs   uint64 `json:"pdus"`
+	Missed uint64 `json:"missed"`
+	Ended  string `json:"ended"` // why; empty if it was cut off
+}
+
+// print prints what was recorded.
+func (r *captureOptions) print(w io.Writer, recorded []recordedTenant) {
+	if r.asJSON {
+		printJSON(w, struct {
+			Tenants []recordedTenant `json:"tenants"`
+		}{append([]recordedTenant{}, recorded...)})
+		return
+	}
+	for _, t := range recorded {
+		fmt.Fprintf(w, "tenant %s: %d PDUs, %d missed", t.Tenant, t.PDUs, t.Missed)
+		if t.Ended != "" {
+			fmt.Fprintf(w, "; ended: %s", t.Ended)
+		}
+		fmt.Fprintln(w)
+	}
 }
 
 var errCutOff = errors.New("the capture was cut off: the server ended, or this was too slow for it; what came until then is kept")

@@ -31,6 +31,7 @@ const mostValid = 90 * 24 * time.Hour
 
 func certDev(stdout, stderr io.Writer) *cobra.Command {
 	var r devcert.Request
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "dev [FOLDER]",
 		Short: "Make a CA, and certificates of a hub and its clients, for trying mutual TLS",
@@ -58,6 +59,11 @@ func certDev(stdout, stderr io.Writer) *cobra.Command {
 			if err := devcert.Write(folder, files); err != nil {
 				return fmt.Errorf("write certificates: %w", err)
 			}
+			if asJSON {
+				var text strings.Builder
+				printTLS(&text, folder, r)
+				return printJSON(stdout, madeCertificates{folder, names(files), now.Add(r.Valid).UTC().Truncate(time.Second), text.String()})
+			}
 			fmt.Fprintf(stderr, "made %s in %s/, good until %s\n", strings.Join(names(files), ", "), folder, now.Add(r.Valid).Format(time.RFC3339))
 			return printTLS(stdout, folder, r)
 		},
@@ -65,7 +71,16 @@ func certDev(stdout, stderr io.Writer) *cobra.Command {
 	c.Flags().StringArrayVar(&r.Hosts, "host", []string{"localhost", "127.0.0.1", "::1"}, "`name` or address at which clients connect to the hub; may be repeated")
 	c.Flags().StringArrayVar(&r.Clients, "client", []string{"ms1", "ms2", "admin"}, "`name` of a client; may be repeated")
 	c.Flags().DurationVar(&r.Valid, "valid", 7*24*time.Hour, "how long the certificates are valid, 2160h at most")
+	jsonFlag(c, &asJSON, "print JSON: the files, and the configuration")
 	return c
+}
+
+// madeCertificates are what cert dev prints as JSON. Its names do not change.
+type madeCertificates struct {
+	Folder        string    `json:"folder"`
+	Files         []string  `json:"files"` // in the folder
+	Until         time.Time `json:"until"` // when the certificates expire
+	Configuration string    `json:"configuration"`
 }
 
 var (

@@ -34,7 +34,7 @@ func clusterStatus(o *options, stdout io.Writer) *cobra.Command {
 			"release under way has two.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			conn, err := r.connect(false)
+			conn, err := r.connect()
 			if err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ func clusterStatus(o *options, stdout io.Writer) *cobra.Command {
 		},
 	}
 	r.flags(c, false)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as /api/v1/cluster answers")
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/cluster answers")
 	return c
 }
 

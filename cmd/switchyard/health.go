@@ -21,7 +21,7 @@ const healthTime = 5 * time.Second
 // no shell.
 func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 	var address string
-	var ready bool
+	var ready, asJSON bool
 	c := &cobra.Command{
 		Use:   "health",
 		Short: "Ask the running Switchyard whether it is alive, and exit 0 or 69",
@@ -36,13 +36,11 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 				return usageError{fmt.Errorf("--address: %w; write host:port, such as 127.0.0.1:8280", err)}
 			}
 			if address == "" {
-				configuration, _, err := o.load()
-				if err != nil {
+				var err error
+				if target, err = o.serverTarget(); err != nil {
 					return err
 				}
-				admin := configuration.Admin
-				// Neither path needs a token, so none is read.
-				target = client.Target{Socket: configuration.File(admin.Socket), Address: admin.Address}
+				target.TokenFile = "" // neither path needs a token, so none is read
 			}
 			path := "/livez"
 			if ready {
@@ -52,13 +50,24 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return unavailableError{fmt.Errorf("health: %w", err)}
 			}
+			if asJSON {
+				return printJSON(stdout, healthAnswer{Healthy: true, Answer: answer})
+			}
 			_, err = fmt.Fprintln(stdout, sanitize.Lines(answer))
 			return err
 		},
 	}
 	c.Flags().StringVar(&address, "address", "", "`address` to ask, instead of the configuration's admin.socket and admin.address")
 	c.Flags().BoolVar(&ready, "ready", false, "ask whether it takes new peers, which it does not while it drains")
+	o.serverFlags(c, false)
+	jsonFlag(c, &asJSON, "print JSON")
 	return c
+}
+
+// A healthAnswer is what health prints as JSON about a healthy server. Its names do not change.
+type healthAnswer struct {
+	Healthy bool   `json:"healthy"`
+	Answer  string `json:"answer"` // of the server
 }
 
 // askHealth returns the answer at a path, for which no token is needed. Any answer but 200

@@ -57,9 +57,9 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 	}()
 	root := rootCommand(env, stdout, stderr)
 	root.SetArgs(args)
-	err := root.Execute()
+	c, err := root.ExecuteC()
 	if err != nil {
-		printError(stderr, err)
+		printError(stderr, err, wantsJSON(c, args))
 	}
 	return exitCode(err)
 }
@@ -67,12 +67,16 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 // printTime is how long the process waits at its end until the error is printed.
 const printTime = time.Second
 
-// printError prints the error, unless nothing takes it: a server whose log is a full pipe has to
-// end all the same.
-func printError(stderr io.Writer, err error) {
+// printError prints the error, as JSON if the command is to print that, unless nothing takes it: a
+// server whose log is a full pipe has to end all the same.
+func printError(stderr io.Writer, err error, asJSON bool) {
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
+		if asJSON {
+			printJSONError(stderr, err)
+			return
+		}
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "switchyard: %s\n", strings.TrimSuffix(line, "\n"))
 		}
@@ -105,6 +109,7 @@ func exitCode(err error) int {
 		faults      config.Faults
 		gate        *wasm.GateError
 		fleet       fleetError
+		refused     refusedError
 	)
 	switch {
 	case err == nil:
@@ -121,7 +126,7 @@ func exitCode(err error) int {
 		return exitNotYet
 	case errors.As(err, &failed):
 		return exitInternal
-	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid), errors.As(err, &fleet):
+	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid), errors.As(err, &fleet), errors.As(err, &refused):
 		return exitConfig
 	default:
 		return exitForced
@@ -137,18 +142,31 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(*cobra.Command, []string) error { return server.Serve(o.load, trial.New(), env, stderr) },
 	}
+	var checkJSON, versionJSON bool
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Report every fault of the configuration and its policies, and exit 0 or 78",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return server.Check(o.load, trial.New(), stdout, stderr) },
+		RunE: func(*cobra.Command, []string) error {
+			if checkJSON {
+				return checkAsJSON(o, stdout, stderr)
+			}
+			return server.Check(o.load, trial.New(), stdout, stderr)
+		},
 	}
 	version := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return server.PrintVersion(stdout) },
+		RunE: func(*cobra.Command, []string) error {
+			if versionJSON {
+				return printJSON(stdout, server.ProgramVersion())
+			}
+			return server.PrintVersion(stdout)
+		},
 	}
+	jsonFlag(check, &checkJSON, "print JSON, with the faults")
+	jsonFlag(version, &versionJSON, "print JSON")
 	printVersion := false
 	root := &cobra.Command{
 		Use:   "switchyard",
@@ -174,8 +192,11 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	flags.StringArrayVar(&o.set, "set", nil, "replace one value of the configuration, as in peer.timeout=40s; may be repeated")
 	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
 	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, file:PATH or an address")
+	root.RegisterFlagCompletionFunc("set", o.completeSet)
+	root.RegisterFlagCompletionFunc("policy", completePolicies)
 	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
 	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), clusterCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout))
+	root.AddCommand(reloadCommand(o, stdout), drainCommand(o, stdout), logLevelCommand(o, stdout), peersCommand(o, stdout), tenantsCommand(o, stdout), auditCommand(o, stdout), contextCommand(o, stdout))
 	root.AddCommand(demoCommand(stdout, stderr), sendCommand(o, stdout, stderr), msgserverCommand(o, stdout), certCommand(stdout, stderr), schemaCommand(stdout), manualCommand())
 	return root
 }

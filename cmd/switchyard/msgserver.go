@@ -60,7 +60,7 @@ func msgserverCheck(o *options, stdout io.Writer) *cobra.Command {
 			return errors.Join(err, reportFleet(stdout, fleet, hub, asJSON))
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print the route servers of each file, and the findings, as JSON")
+	jsonFlag(c, &asJSON, "print the route servers of each file, and the findings, as JSON")
 	return c
 }
 

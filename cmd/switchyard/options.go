@@ -15,6 +15,7 @@ type options struct {
 	set    []string
 	listen string
 	policy string
+	chosen serverChoice // the server to ask
 }
 
 // load finds and reads the configuration, and says why it is that one. --listen and --policy are

@@ -29,12 +29,18 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			"A POLICY is a shipped one by name, or a file: a routing table (.toml) or a module (.wasm).",
 	})
 	for _, sub := range []func(*options, io.Writer, io.Writer) *cobra.Command{
-		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyNew, policyKeygen, policySign, policyVerify, policyPush,
+		policyShow, policyDiff, policyTest, policyEval, policyBench, policyBuild, policyFmt, policyNew, policyKeygen, policySign, policyVerify, policyPush,
 		policyStatus, policyHistory, policyReceipt,
 	} {
 		c.AddCommand(sub(o, stdout, stderr))
 	}
 	c.AddCommand(policyVerbs(o, stdout)...)
+	for _, sub := range c.Commands() {
+		switch sub.Name() {
+		case "show", "diff", "test", "eval", "bench":
+			sub.ValidArgsFunction = completePolicies
+		}
+	}
 	return c
 }
 
@@ -76,12 +82,13 @@ type loadedPolicy struct {
 	engine *wasm.Engine
 	limits wasm.Limits
 	config []byte // JSON, or nil
+	lines  *guestLines
 }
 
 // loadPolicy finds and loads the policy that an argument names. The limits are the defaults, and not
 // those of a configuration: these commands answer the same on every machine.
 func loadPolicy(o *options, arg, config string, stderr io.Writer) (*loadedPolicy, error) {
-	g := &loadedPolicy{limits: wasm.DefaultLimits()}
+	g := &loadedPolicy{limits: wasm.DefaultLimits(), lines: &guestLines{stderr: stderr}}
 	var err error
 	if g.config, err = readConfig(config); err != nil {
 		return nil, err
@@ -89,7 +96,7 @@ func loadPolicy(o *options, arg, config string, stderr io.Writer) (*loadedPolicy
 	if g.Module, err = o.findPolicy(arg, stderr); err != nil {
 		return nil, err
 	}
-	g.engine = newEngine(g.limits, stderr)
+	g.engine = newEngine(g.limits, g.lines.log, stderr)
 	if g.Policy, err = g.Module.Load(context.Background(), g.engine, g.config); err != nil {
 		g.engine.Close()
 		return nil, err
@@ -97,12 +104,9 @@ func loadPolicy(o *options, arg, config string, stderr io.Writer) (*loadedPolicy
 	return g, nil
 }
 
-// newEngine returns an engine that tries modules in a child process first, and prints what
-// guests log.
-func newEngine(limits wasm.Limits, stderr io.Writer) *wasm.Engine {
-	e := wasm.NewEngine(limits, func(policy string, _ int, text string) {
-		fmt.Fprintf(stderr, "policy %q says: %s\n", policy, text)
-	})
+// newEngine returns an engine that tries modules in a child process first. log gets what guests log.
+func newEngine(limits wasm.Limits, log wasm.Logger, stderr io.Writer) *wasm.Engine {
+	e := wasm.NewEngine(limits, log)
 	e.TryFirst(trial.New(), func(err error) { fmt.Fprintf(stderr, "switchyard: warning: %v\n", err) })
 	return e
 }

@@ -40,7 +40,7 @@ func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 	configFlag(c, &config)
 	c.Flags().IntVar(&effort.Rounds, "rounds", effort.Rounds, "`number` of rounds, of which the median counts")
 	c.Flags().DurationVar(&effort.Time, "time", effort.Time, "least `time` of a round")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON, "print JSON")
 	return c
 }
 

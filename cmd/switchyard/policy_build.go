@@ -18,48 +18,84 @@ import (
 	"switchyard/policy/wasm"
 )
 
+// buildOptions are the flags of policy build.
+type buildOptions struct {
+	out, config   string
+	watch, asJSON bool
+}
+
 // policyBuild builds the module of a policy.
 func policyBuild(_ *options, stdout, stderr io.Writer) *cobra.Command {
-	var out, config string
+	var b buildOptions
 	c := &cobra.Command{
 		Use:   "build TABLE|FOLDER",
 		Short: "Build the module of a policy: of a table, or of a folder in any language",
 		Long: "Build the module of a policy: of a routing table (.toml), or of a folder as 'switchyard\n" +
 			"policy new' makes it, with the compiler of its language. A module that does not load is\n" +
 			"not written. Exits with 65 if it does not compile, 69 if the compiler is not installed, and\n" +
-			"78 if the module is refused.",
+			"78 if the module is refused. With --watch it builds again whenever a source changes, and\n" +
+			"exits with 0 at Ctrl-C.",
 		Args: exactly("TABLE or FOLDER"),
 		RunE: func(c *cobra.Command, args []string) error {
-			out, err := moduleName(args[0], out)
-			if err != nil {
-				return err
+			if b.watch && b.out == "-" {
+				return usageError{errors.New("--watch builds again and again, and standard output is one module; name a file by -o")}
 			}
-			configuration, err := readConfig(config)
-			if err != nil {
-				return err
+			if !b.watch {
+				return b.run(c.Context(), args[0], stdout, stderr)
 			}
-			module, err := buildModule(c.Context(), args[0], stderr)
-			if err != nil {
-				return err
-			}
-			says, err := tryModule(out, module, configuration, stderr)
-			if err != nil {
-				return err
-			}
-			if out == "-" {
-				_, err = stdout.Write(module)
-				return err
-			}
-			if err := writeWhole(out, module); err != nil {
-				return fmt.Errorf("write the module: %w", err)
-			}
-			_, err = fmt.Fprintf(stdout, "%s: %d bytes, sha256 %x: %s\n", out, len(module), sha256.Sum256(module), says)
-			return err
+			return watched{
+				list:   func() ([]string, error) { return filesOf(args[0], b.config) },
+				run:    func(ctx context.Context) error { return b.run(ctx, args[0], stdout, stderr) },
+				stderr: stderr,
+			}.untilSignal(c.Context())
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "`FILE` to write, or - for standard output (default the argument's name with .wasm, in this folder)")
-	configFlag(c, &config)
+	c.Flags().StringVarP(&b.out, "output", "o", "", "`FILE` to write, or - for standard output (default the argument's name with .wasm, in this folder)")
+	configFlag(c, &b.config)
+	watchFlag(c, &b.watch)
+	jsonFlag(c, &b.asJSON, "print JSON about the module that was written")
 	return c
+}
+
+// A builtModule is what policy build prints as JSON. Its names do not change.
+type builtModule struct {
+	File   string `json:"file"`
+	Bytes  int    `json:"bytes"`
+	SHA256 string `json:"sha256"`
+	Routes string `json:"routes"` // how many commands have which action
+}
+
+// run builds once.
+func (b *buildOptions) run(ctx context.Context, arg string, stdout, stderr io.Writer) error {
+	out, err := moduleName(arg, b.out)
+	if err != nil {
+		return err
+	}
+	configuration, err := readConfig(b.config)
+	if err != nil {
+		return err
+	}
+	module, err := buildModule(ctx, arg, stderr)
+	if err != nil {
+		return err
+	}
+	says, err := tryModule(out, module, configuration, stderr)
+	if err != nil {
+		return err
+	}
+	if out == "-" {
+		_, err = stdout.Write(module)
+		return err
+	}
+	if err := writeWhole(out, module); err != nil {
+		return fmt.Errorf("write the module: %w", err)
+	}
+	built := builtModule{out, len(module), fmt.Sprintf("%x", sha256.Sum256(module)), says}
+	if b.asJSON {
+		return printJSON(stdout, built)
+	}
+	_, err = fmt.Fprintf(stdout, "%s: %d bytes, sha256 %s: %s\n", built.File, built.Bytes, built.SHA256, built.Routes)
+	return err
 }
 
 // moduleName returns the file to write the module to: out, or a name made from the argument.
@@ -91,7 +127,7 @@ func buildModule(ctx context.Context, arg string, stderr io.Writer) ([]byte, err
 
 // tryModule loads a module, through all gates, and returns a summary of its routes.
 func tryModule(name string, module, config []byte, stderr io.Writer) (string, error) {
-	engine := newEngine(wasm.DefaultLimits(), stderr)
+	engine := newEngine(wasm.DefaultLimits(), (&guestLines{stderr: stderr}).log, stderr)
 	defer engine.Close()
 	p, err := engine.Load(context.Background(), name, module, config)
 	if err != nil {

@@ -59,7 +59,7 @@ func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&c.afterConfig, "after-config", "", "configuration of the second policy, likewise as `JSON` or file")
 	f.StringVar(&c.capture, "capture", "", "`file` of traffic that 'switchyard capture' wrote, to weight each change")
 	f.StringVar(&c.tenant, "tenant", "", "`name` of the tenant in the capture, if it has several")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(cmd, &asJSON, "print JSON")
 	return cmd
 }
 

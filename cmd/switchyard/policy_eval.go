@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type evalOptions struct {
 	fields           []string
 	hex              string
 	from             string
+	session          uint64
 	users            []string
 	peers            []string
 	masters          []string
@@ -64,12 +66,14 @@ func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringArrayVar(&e.fields, "body", nil, "`FIELD=VALUE` of the body's message; may be repeated")
 	f.StringVar(&e.hex, "hex", "", "body as hex `digits` instead")
 	f.StringVar(&e.from, "from", "sender", "`name` of the peer that sends")
+	f.Uint64Var(&e.session, "session", 1, "session `number` of the sender, from 1; other peers have the next ones")
 	f.StringArrayVar(&e.users, "user", nil, "`USER=PEER`: that peer holds the user with that number; may be repeated")
 	f.StringArrayVar(&e.peers, "peer", nil, "`name` of one more peer; may be repeated (default one, other)")
 	f.StringArrayVar(&e.masters, "master", nil, "`name` of a peer that is master; may be repeated")
 	f.StringVar(&e.reproduce, "reproduce", "", "`file` that was saved when a policy failed; repeats that decision")
-	f.BoolVar(&e.asJSON, "json", false, "print JSON")
+	jsonFlag(c, &e.asJSON, "print JSON")
 	configFlag(c, &e.config)
+	c.RegisterFlagCompletionFunc("command", completeCommands)
 	return c
 }
 
@@ -103,7 +107,7 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 
 // again repeats a decision on which a policy failed.
 func (e *evalOptions) again(o *options, c *cobra.Command, args []string, stdout, stderr io.Writer) error {
-	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "user", "peer", "master"} {
+	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "session", "user", "peer", "master"} {
 		if c.Flags().Changed(other) {
 			return usageError{fmt.Errorf("--%s does not go with --reproduce, whose file holds the PDU; see '%s --help'", other, c.CommandPath())}
 		}
@@ -176,7 +180,10 @@ func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 
 // casePeers returns the peers that the flags name, the sender first.
 func (e *evalOptions) casePeers() ([]cases.Peer, error) {
-	peers := []cases.Peer{{Name: e.from}}
+	if e.session == 0 || e.session > math.MaxInt64 {
+		return nil, usageError{fmt.Errorf("--session %d: sessions count from 1; write a number up to %d", e.session, int64(math.MaxInt64))}
+	}
+	peers := []cases.Peer{{Name: e.from, Session: e.session}}
 	// A flag may name a peer that no other flag has named.
 	find := func(name string) *cases.Peer {
 		i := slices.IndexFunc(peers, func(p cases.Peer) bool { return p.Name == name })

@@ -48,7 +48,7 @@ func policyHistory(o *options, stdout, _ io.Writer) *cobra.Command {
 			if len(h.keys) > 0 {
 				return usageError{errors.New("--key is for --verify; write both, or neither")}
 			}
-			conn, err := h.connect(false)
+			conn, err := h.connect()
 			if err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ func policyHistory(o *options, stdout, _ io.Writer) *cobra.Command {
 	}
 	h.flags(c, false)
 	c.Flags().BoolVar(&h.verify, "verify", false, "verify the files of the history, without a server")
-	c.Flags().BoolVar(&h.asJSON, "json", false, "print JSON, as /api/v1/releases/history answers")
+	jsonFlag(c, &h.asJSON, "print JSON, as /api/v1/releases/history answers")
 	c.Flags().IntVar(&h.limit, "limit", 50, "print at most this `NUMBER` of entries, up to 500; with --verify all are printed")
 	c.Flags().StringArrayVar(&h.keys, "key", nil, "`FILE` with the public key of releases.key; may be repeated")
 	return c
@@ -210,7 +210,7 @@ func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
 			if err != nil || id == 0 {
 				return usageError{fmt.Errorf("%q is not the number of a release; 'switchyard policy history' prints them", args[0])}
 			}
-			conn, err := r.connect(false)
+			conn, err := r.connect()
 			if err != nil {
 				return err
 			}
@@ -225,8 +225,8 @@ func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
 			return printReceipt(stdout, receipt)
 		},
 	}
-	tokenFlag(c, &r.tokenFile)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the receipt as it is in the history: an in-toto statement, or its DSSE envelope")
+	o.serverFlags(c, false)
+	jsonFlag(c, &asJSON, "print the receipt as it is in the history: an in-toto statement, or its DSSE envelope")
 	return c
 }
 

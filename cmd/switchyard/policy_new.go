@@ -16,6 +16,7 @@ import (
 // policyNew makes the folder of a new policy.
 func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	var lang string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "new --lang LANGUAGE NAME",
 		Short: "Make the folder of a new policy, which builds and runs as it is",
@@ -34,6 +35,9 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 			} else if err != nil {
 				return fmt.Errorf("make a policy: %w", err)
 			}
+			if asJSON {
+				return printJSON(stdout, newPolicy{args[0], scaffold.Steps(args[0], language)})
+			}
 			fmt.Fprintf(stderr, "made the policy %s in %s/; go on with:\n", args[0], args[0])
 			// The steps alone go to stdout, so that a shell can run them.
 			for _, step := range scaffold.Steps(args[0], language) {
@@ -43,7 +47,14 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&lang, "lang", "", "`language` to write it in: "+languageNames())
+	jsonFlag(c, &asJSON, "print JSON: the folder and the commands to go on with")
 	return c
+}
+
+// A newPolicy is what policy new prints as JSON. Its names do not change.
+type newPolicy struct {
+	Folder string   `json:"folder"`
+	Steps  []string `json:"steps"` // commands of a shell
 }
 
 // parseLanguage finds the language of the flag. There is no default, because a policy's author

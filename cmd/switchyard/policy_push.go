@@ -17,7 +17,8 @@ import (
 
 // policyPush stores a policy in a registry.
 func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "push FILE oci://HOST/REPOSITORY[:TAG]",
 		Short: "Store a policy and its signature in a registry",
 		Long: "Store a policy, and FILE.sig if there is one, in a registry, and print the digest of its\n" +
@@ -42,10 +43,17 @@ func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
 			if err != nil {
 				return unavailableError{fmt.Errorf("push %s: %w", f.Name, err)}
 			}
+			if asJSON {
+				return printJSON(stdout, struct {
+					Digest string `json:"digest"`
+				}{digest})
+			}
 			_, err = fmt.Fprintln(stdout, digest)
 			return err
 		},
 	}
+	jsonFlag(c, &asJSON, "print JSON")
+	return c
 }
 
 // readToPush reads a policy and its signature, which a server that names the address could use.

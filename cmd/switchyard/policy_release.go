@@ -22,31 +22,18 @@ import (
 // A releaseClient has the flags of a command that asks the running server about policies.
 type releaseClient struct {
 	*options
-	tenant, tokenFile string
+	tenant string
 }
 
 // flags adds the flags. operate: the command needs the right to operate.
 func (r *releaseClient) flags(c *cobra.Command, operate bool) {
-	if !operate {
-		c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant (default all)")
-		tokenFlag(c, &r.tokenFile)
-		return
+	of := "all"
+	if operate {
+		of = "the only one"
 	}
-	c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant (default the only one)")
-	operateTokenFlag(c, &r.tokenFile)
-}
-
-// connect returns a client of the server. operate: it needs the right to operate.
-func (r *releaseClient) connect(operate bool) (*client.Client, error) {
-	file := r.tokenFile
-	if operate && file == "" && r.variable(client.TokenVariable) == "" {
-		c, _, err := r.load()
-		if err != nil {
-			return nil, err
-		}
-		file = c.File(c.Admin.OperateTokenFile)
-	}
-	return r.options.connect(file)
+	c.Flags().StringVar(&r.tenant, "tenant", "", "`NAME` of the tenant (default "+of+")")
+	c.RegisterFlagCompletionFunc("tenant", r.completeTenants)
+	r.serverFlags(c, operate)
 }
 
 // tenants returns the tenants that the flag names.
@@ -75,7 +62,7 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 			if wait != (sum != "") {
 				return usageError{errors.New("write --wait and --sha256 together")}
 			}
-			conn, err := r.connect(false)
+			conn, err := r.connect()
 			if err != nil {
 				return err
 			}
@@ -94,7 +81,7 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 		},
 	}
 	r.flags(c, false)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as /api/v1/releases answers")
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/releases answers")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the policy of --sha256 is in force or refused")
 	c.Flags().StringVar(&sum, "sha256", "", "`SHA256` of the policy's file to wait for, or its first digits")
 	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")

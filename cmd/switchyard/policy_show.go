@@ -47,7 +47,7 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	configFlag(c, &config)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, with every command of the protocol")
+	jsonFlag(c, &asJSON, "print JSON, with every command of the protocol")
 	c.Flags().BoolVar(&asTable, "table", false, "print the text of a table, with what it extends")
 	return c
 }

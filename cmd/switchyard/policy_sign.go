@@ -20,7 +20,8 @@ import (
 
 // policyKeygen makes a key to sign with.
 func policyKeygen(_ *options, stdout, _ io.Writer) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "keygen FILE",
 		Short: "Make a key to sign policies with",
 		Long: "Make a key to sign policies with: the private one in FILE, to be kept secret, and the\n" +
@@ -32,10 +33,23 @@ func policyKeygen(_ *options, stdout, _ io.Writer) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("make a key: %w", err)
 			}
-			_, err = fmt.Fprintf(stdout, "key %s: private %s, public %s.pub\n", id, args[0], args[0])
+			made := madeKey{id, args[0], args[0] + ".pub"}
+			if asJSON {
+				return printJSON(stdout, made)
+			}
+			_, err = fmt.Fprintf(stdout, "key %s: private %s, public %s\n", made.ID, made.Private, made.Public)
 			return err
 		},
 	}
+	jsonFlag(c, &asJSON, "print JSON: the key's id and its files")
+	return c
+}
+
+// A madeKey is what policy keygen prints as JSON. Its names do not change.
+type madeKey struct {
+	ID      string `json:"id"`
+	Private string `json:"private"` // file
+	Public  string `json:"public"`  // file
 }
 
 // signOptions are the flags of policy sign.
@@ -44,6 +58,18 @@ type signOptions struct {
 	notBefore, expires string
 	version            uint64
 	tenants            []string
+	asJSON             bool
+}
+
+// A signedPolicy is what policy sign prints as JSON. Its names do not change.
+type signedPolicy struct {
+	File    string    `json:"file"` // of the signature
+	Name    string    `json:"name"` // of the policy
+	SHA256  string    `json:"sha256"`
+	Version uint64    `json:"version"`
+	Tenants []string  `json:"tenants"`
+	Expires time.Time `json:"expires"`
+	Signers []string  `json:"signers"` // ids of keys
 }
 
 // clockSkew is how long before now a statement becomes valid by default, for servers whose
@@ -80,6 +106,7 @@ func policySign(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&s.notBefore, "not-before", "", "`TIME` before which it is not loaded (default 5 minutes ago)")
 	f.StringVar(&s.name, "name", "", "`name` of the policy's file where it is used (default as it is here)")
 	f.StringVarP(&s.output, "output", "o", "", "`FILE` to write, or - for standard output (default POLICY.sig)")
+	jsonFlag(c, &s.asJSON, "print JSON about the statement that was signed")
 	return c
 }
 
@@ -123,6 +150,9 @@ func (s *signOptions) run(arg string, now time.Time, stdout, stderr io.Writer) e
 	}
 	if note != "" {
 		fmt.Fprintf(stderr, "%s: %s\n", path, note)
+	}
+	if s.asJSON {
+		return printJSON(stdout, signedPolicy{path, statement.Name, statement.SHA256, statement.Version, statement.Tenants, statement.Expires, strings.Split(signersOf(e), ", ")})
 	}
 	_, err = fmt.Fprintf(stdout, "%s: %s version %d for %s until %s, signed by %s\n", path, statement.Name, statement.Version,
 		strings.Join(statement.Tenants, ", "), statement.Expires.Format(time.RFC3339), signersOf(e))

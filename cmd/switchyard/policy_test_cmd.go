@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -12,42 +13,65 @@ import (
 	"switchyard/proxy/cases"
 )
 
+// testOptions are the flags of policy test.
+type testOptions struct {
+	config                 string
+	verbose, watch, asJSON bool
+}
+
 // policyTest runs a file of test cases on a policy.
 func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
-	var config string
-	var asJSON bool
+	var t testOptions
 	c := &cobra.Command{
 		Use:   "test POLICY CASES",
 		Short: "Run a file of test cases on a policy",
 		Long: "Run a file of test cases on a policy: how a PDU is routed, given its sender and which peers\n" +
-			"hold which users. Exits with 1 if a case fails, 65 if the file is faulty.\n" +
+			"hold which users. What the policy logs is printed below the case that failed, and with\n" +
+			"--verbose below each. Exits with 1 if a case fails, 65 if the file is faulty. With --watch it\n" +
+			"runs them again whenever the policy or the file changes, and exits with 0 at Ctrl-C.\n" +
 			"docs/policies.md says how cases are written, plugins/teamtalk/cases.toml has some.",
 		Args: exactly("POLICY", "file of CASES"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			list, err := readCases(args[1])
-			if err != nil {
-				return err
+		RunE: func(c *cobra.Command, args []string) error {
+			once := func(context.Context) error { return t.run(o, args[0], args[1], stdout, stderr) }
+			if !t.watch {
+				return once(c.Context())
 			}
-			g, err := loadPolicy(o, args[0], config, stderr)
-			if err != nil {
-				return err
-			}
-			defer g.close()
-			t := testResult{Policy: g.Name, SHA256: g.SHA256, File: args[1], Report: cases.Run(g.Name, g.SHA256, g, list)}
-			if asJSON {
-				err = printJSON(stdout, t)
-			} else {
-				t.print(stdout)
-			}
-			if err == nil && t.Failed > 0 {
-				err = errSilent
-			}
-			return err
+			return watched{
+				list:   func() ([]string, error) { return filesOf(args[0], args[1], t.config) },
+				run:    once,
+				stderr: stderr,
+			}.untilSignal(c.Context())
 		},
 	}
-	configFlag(c, &config)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	configFlag(c, &t.config)
+	c.Flags().BoolVarP(&t.verbose, "verbose", "v", false, "print the cases that pass as well, with what the policy logs about them")
+	watchFlag(c, &t.watch)
+	jsonFlag(c, &t.asJSON, "print JSON")
 	return c
+}
+
+// run runs the cases once. Its error is silent if a case failed.
+func (t *testOptions) run(o *options, policy, file string, stdout, stderr io.Writer) error {
+	list, err := readCases(file)
+	if err != nil {
+		return err
+	}
+	g, err := loadPolicy(o, policy, t.config, stderr)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	g.keepLines()
+	result := testResult{Policy: g.Name, SHA256: g.SHA256, File: file, Report: cases.Run(g.Name, g.SHA256, g, list)}
+	if t.asJSON {
+		err = printJSON(stdout, result)
+	} else {
+		result.print(stdout, t.verbose)
+	}
+	if err == nil && result.Failed > 0 {
+		err = errSilent
+	}
+	return err
 }
 
 // readCases reads a file of cases; the error is a dataError.
@@ -77,18 +101,26 @@ type testResult struct {
 	cases.Report
 }
 
-// print prints the cases that failed, with their differences, and the totals.
-func (t testResult) print(w io.Writer) {
+// print prints the cases that failed, with their differences and what the policy logged, and the
+// totals. With verbose it prints those that passed, too.
+func (t testResult) print(w io.Writer, verbose bool) {
 	for _, r := range t.Results {
+		word := "FAIL"
 		if r.Passed {
+			word = "PASS"
+		}
+		if r.Passed && !verbose {
 			continue
 		}
-		fmt.Fprintf(w, "FAIL %s:%d: %s\n", t.File, r.Line, r.Name)
+		fmt.Fprintf(w, "%s %s:%d: %s\n", word, t.File, r.Line, r.Name)
 		for _, m := range r.Mismatches {
 			fmt.Fprintf(w, "\t%s\n\t\twant  %s\n\t\tgot   %s\n", m.What, m.Want, m.Got)
 		}
 		for _, note := range r.Notes {
 			fmt.Fprintf(w, "\tnote: %s\n", strings.ReplaceAll(note, "\n", "\n\t\t"))
+		}
+		for _, line := range r.Log {
+			fmt.Fprintf(w, "\tlog: %s\n", line)
 		}
 	}
 	fmt.Fprintf(w, "%d passed, %d failed\n", t.Passed, t.Failed)

@@ -56,13 +56,14 @@ func policyVerbs(o *options, stdout io.Writer) (all []*cobra.Command) {
 // release is, because the server answers only when the change is made.
 func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	r, request := &releaseClient{options: o}, new(api.ReleaseRequest)
+	var asJSON bool
 	c := &cobra.Command{
 		Use: v.name, Short: v.short, Long: v.long, Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if request.To == "" && c.Flags().Changed("to") { // an empty variable of a script is not the policy before
 				return usageError{errors.New("--to names no policy; write its SHA-256 or version, or leave --to out")}
 			}
-			conn, err := r.connect(true)
+			conn, err := r.connect()
 			if err != nil {
 				return err
 			}
@@ -75,26 +76,14 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return verbError(err)
 			}
-			inForce := "unknown"
-			if result.InForce != nil {
-				inForce = shortPolicy(*result.InForce)
+			if asJSON {
+				return printJSON(stdout, result)
 			}
-			text := v.done + " " + inForce
-			switch s := result.Stage; {
-			case result.Killed: // also after 'rollback --reconnect'
-				text = "killed; after revive, in force is " + inForce
-			case s != nil:
-				text = "release " + fmt.Sprint(result.Release) + ": " + stageOf(s)
-			case v.done == "":
-				text = "done; in force is " + inForce
-			}
-			if result.Reconnecting {
-				text += "; " + outdatedPeers(result)
-			}
-			return columns(stdout, [][]string{{fmt.Sprintf("tenant %s: %s", result.Tenant, text)}})
+			return columns(stdout, [][]string{{fmt.Sprintf("tenant %s: %s", result.Tenant, v.result(result))}})
 		},
 	}
 	r.flags(c, true)
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/releases/"+v.name+" answers")
 	c.Flags().StringVar(&request.Reason, "reason", "", "`TEXT` for the history")
 	c.Flags().Uint64Var(&request.Release, "release", 0, "fail unless this `NUMBER` of 'policy status' is the present release")
 	if v.name == "promote" {
@@ -103,8 +92,30 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	if v.to {
 		c.Flags().BoolVar(&request.Reconnect, "reconnect", false, "close the peers one after the other, so that they reconnect and announce their users again")
 		c.Flags().StringVar(&request.To, "to", "", "the policy to go back to: a `SHA256`, its first digits, or a signed version (default the policy before)")
+		c.RegisterFlagCompletionFunc("to", o.completeEarlier)
 	}
 	return c
+}
+
+// result describes the state of a tenant's policy after the verb was carried out.
+func (v releaseVerb) result(result *api.Release) string {
+	inForce := "unknown"
+	if result.InForce != nil {
+		inForce = shortPolicy(*result.InForce)
+	}
+	text := v.done + " " + inForce
+	switch s := result.Stage; {
+	case result.Killed: // also after 'rollback --reconnect'
+		text = "killed; after revive, in force is " + inForce
+	case s != nil:
+		text = "release " + fmt.Sprint(result.Release) + ": " + stageOf(s)
+	case v.done == "":
+		text = "done; in force is " + inForce
+	}
+	if result.Reconnecting {
+		text += "; " + outdatedPeers(result)
+	}
+	return text
 }
 
 // verbError returns the error of a request that the server did not carry out. That it does not fit

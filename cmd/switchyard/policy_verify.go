@@ -48,7 +48,7 @@ func policyVerify(o *options, stdout, _ io.Writer) *cobra.Command {
 	f := c.Flags()
 	f.StringArrayVar(&v.keys, "key", nil, "`FILE` of public keys, in PEM, instead of the configuration's; may be repeated")
 	f.StringVar(&v.tenant, "tenant", "", "`name` of the tenant that is to use it")
-	f.BoolVar(&v.asJSON, "json", false, "print JSON")
+	jsonFlag(c, &v.asJSON, "print JSON")
 	return c
 }
 

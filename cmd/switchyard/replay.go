@@ -61,7 +61,7 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&tenant, "tenant", "", "`name` of the tenant to replay, if there are several in the capture")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON, "print JSON")
 	configFlag(c, &config)
 	return c
 }

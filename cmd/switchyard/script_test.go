@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -60,7 +61,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // serves is the scripts' command that starts a server, which ends with the script. The variable
-// admin is then the address of its admin interface:
+// admin is then the TCP address of its admin interface:
 //
 //	serves --config config.toml
 func serves(ts *testscript.TestScript, neg bool, args []string) {
@@ -86,7 +87,9 @@ func serves(ts *testscript.TestScript, neg bool, args []string) {
 		json.Unmarshal(lines.Bytes(), &l) // a start that fails ends with a line for people
 		switch l["msg"] {
 		case "admin":
-			ts.Setenv("admin", fmt.Sprint(l["address"]))
+			if address := fmt.Sprint(l["address"]); strings.HasPrefix(address, "127.0.0.1:") { // and no socket
+				ts.Setenv("admin", address)
+			}
 		case "serving":
 			serving = true
 		}

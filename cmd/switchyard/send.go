@@ -77,7 +77,7 @@ func sendCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringSliceVar(&s.users, "user", nil, "announce before that these `users` are online here, on a PC, by number")
 	f.DurationVar(&s.wait, "wait", time.Second, "how long to wait for what comes back")
 	f.StringVar(&s.expect, "expect", "", "end as soon as this `command` comes back, and exit 75 if it does not")
-	f.BoolVar(&s.asJSON, "json", false, "print lines of JSON")
+	jsonFlag(c, &s.asJSON, "print lines of JSON")
 	s.targetOptions.flags(c)
 	return c
 }

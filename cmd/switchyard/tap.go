@@ -21,7 +21,6 @@ import (
 type tapOptions struct {
 	tap.Options
 	commands, users, sessions []string
-	token                     string
 }
 
 // tapCommand prints the PDUs that peers send, live.
@@ -54,10 +53,13 @@ func tapCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringSliceVar(&t.users, "user", nil, "only PDUs whose body names one of these `users`, by number")
 	f.StringSliceVar(&t.sessions, "session", nil, "only PDUs that these `sessions` send, by number")
 	f.BoolVar(&t.Bodies, "bodies", false, "print bodies, too; they include what users write")
-	f.BoolVar(&t.JSON, "json", false, "print lines of JSON")
+	jsonFlag(c, &t.JSON, "print lines of JSON")
 	f.Uint64Var(&t.Count, "count", 0, "end after so many PDUs (default no limit)")
 	f.DurationVar(&t.Time, "for", 0, "end after this time (default no limit)")
-	tokenFlag(c, &t.token)
+	o.serverFlags(c, false)
+	c.RegisterFlagCompletionFunc("command", completeCommands)
+	c.RegisterFlagCompletionFunc("session", o.completePeers)
+	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
 	return c
 }
 
@@ -108,7 +110,7 @@ func numbers(flag string, words []string, most uint64) (all []uint64, err error)
 // run prints until a limit, a signal, or the end of the server or of stdout's reader. The first
 // signal ends the tap, which then reports on stderr; the second one ends the process.
 func (t *tapOptions) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
-	client, err := o.connect(t.token)
+	client, err := o.connect()
 	if err != nil {
 		return err
 	}

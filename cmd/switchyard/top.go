@@ -23,7 +23,6 @@ type topOptions struct {
 	top.Options
 	sort       string
 	once, json bool
-	token      string
 }
 
 // screenLimit is how many peers top requests when it draws on a terminal.
@@ -53,8 +52,10 @@ func topCommand(o *options, stdout io.Writer) *cobra.Command {
 	f.StringVar(&t.sort, "sort", string(top.ByRate), "order of the rows: rate, lag or name")
 	f.IntVar(&t.Limit, "limit", 20, "with --once: at most this many rows in each table, and peers in JSON")
 	f.BoolVar(&t.once, "once", false, "print tables once, after one interval, and exit")
-	f.BoolVar(&t.json, "json", false, "with --once: print JSON")
-	tokenFlag(c, &t.token)
+	jsonFlag(c, &t.json, "with --once: print JSON")
+	o.serverFlags(c, false)
+	c.RegisterFlagCompletionFunc("sort", words("rate", "lag", "name"))
+	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
 	return c
 }
 
@@ -81,7 +82,7 @@ func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) erro
 	if !t.once && (!isFile || !terminal.Is(screen) || o.variable("TERM") == "dumb") {
 		return usageError{errors.New("standard output is no terminal to draw on; add --once to print tables")}
 	}
-	client, err := o.connect(t.token)
+	client, err := o.connect()
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 // upgradeCommand puts another program in the place of the running one.
 func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 	r, request := &releaseClient{options: o}, new(api.UpgradeRequest)
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "upgrade",
 		Short: "Put another program in the place of the running one, which keeps the connections",
@@ -38,7 +39,7 @@ func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 				}
 				request.Program = path
 			}
-			conn, err := r.connect(true)
+			conn, err := r.connect()
 			if err != nil {
 				return err
 			}
@@ -49,12 +50,16 @@ func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return upgradeError(err)
 			}
+			if asJSON {
+				return cmp.Or(printJSON(stdout, u), printUpgrade(io.Discard, u))
+			}
 			return printUpgrade(stdout, u)
 		},
 	}
 	c.Flags().StringVar(&request.Program, "program", "", "`PATH` of the new program (default the path by which the running one was started); needs admin.socket")
 	c.Flags().BoolVar(&request.Check, "check", false, "only ask the new program whether it could take over")
-	operateTokenFlag(c, &r.tokenFile)
+	o.serverFlags(c, true)
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/upgrade answers")
 	return c
 }
 

@@ -67,6 +67,9 @@ type Module struct {
 	Table *table.Table // what it was compiled from; nil if not from a table
 }
 
+// Shipped returns the names of the policies that need no file, sorted.
+func Shipped() []string { return slices.Sorted(maps.Keys(shipped)) }
+
 // Read finds the policy of that name: a shipped one, or "file:" followed by the path of a
 // table (.toml) or a module, relative to dir unless it is absolute. It refuses files of
 // more than max bytes. It does not compile a table, but reads those that it extends, so that what
@@ -81,7 +84,7 @@ func Read(name, dir string, max int64) (File, error) {
 		if module, ok := shipped[name]; ok {
 			return File{Name: name, Bytes: module, SHA256: sum(module)}, nil
 		}
-		names := slices.Sorted(maps.Keys(shipped))
+		names := Shipped()
 		return File{}, &wasm.GateError{Gate: GateFile, Policy: name, Err: errors.New("no policy of that name is shipped"),
 			Remedy: fmt.Sprintf("%s; a file is named as %q", suggest.Hint(name, names, "name one of "+strings.Join(names, ", ")), filePrefix+name+".toml")}
 	}

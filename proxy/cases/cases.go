@@ -85,9 +85,10 @@ type Case struct {
 
 // A Peer is a connected peer.
 type Peer struct {
-	Name   string
-	Users  []uint32
-	Master bool
+	Name    string
+	Users   []uint32
+	Master  bool
+	Session uint64 // number of its session, above those of the peers before it; 0 for the next one
 }
 
 // An Expectation is what a case compares. Fields that are nil or empty are not compared.

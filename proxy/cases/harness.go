@@ -22,6 +22,21 @@ type Harness struct {
 	active *policy.Active
 	peers  []*testPeer
 	now    int64 // the time, by which rate limits count
+
+	logging Logging // the policy; nil if it does not keep what it logs
+}
+
+// A Logging is a policy that keeps what it logs.
+type Logging interface {
+	// TakeLines returns the lines since the last call.
+	TakeLines() []string
+}
+
+func (h *Harness) takeLines() []string {
+	if h.logging == nil {
+		return nil
+	}
+	return h.logging.TakeLines()
 }
 
 // A testPeer is a peer of a harness. It reads its seat only when the harness asks.
@@ -36,6 +51,7 @@ func (p *testPeer) Close(hub.Reason) {}
 
 // An Outcome is what became of a PDU.
 type Outcome struct {
+	Logged  []string       // what the policy logged while it decided; see Logging
 	Verdict policy.Verdict // the one that took effect
 	Fault   *policy.Fault  // how the policy failed to decide, if it did
 	Dropped hub.Reason     // why the PDU was dropped, if it was
@@ -55,12 +71,25 @@ func NewHarness(name, sha256 string, p policy.Policy, peers []Peer) *Harness {
 	h.hub = hub.New(h.active, math.MaxInt64)
 	for _, peer := range peers {
 		tp := &testPeer{name: peer.Name}
-		tp.seat = h.hub.Join(tp)
+		tp.seat = h.join(tp, peer.Session)
 		h.peers = append(h.peers, tp)
 		h.prepare(tp, peer)
 	}
+	h.logging, _ = p.(Logging)
 	h.active.Install(policy.NewGeneration(name, sha256, noClose{p}))
 	return h
+}
+
+// join gives a peer its session number: the next one for 0.
+func (h *Harness) join(tp *testPeer, session uint64) *hub.Seat {
+	if session == 0 {
+		return h.hub.Join(tp)
+	}
+	seat, err := h.hub.JoinAs(tp, session)
+	if err != nil {
+		panic(fmt.Sprintf("cases: session %d of peer %s: %v", session, tp.name, err)) // a bug of the caller
+	}
+	return seat
 }
 
 // prepare sends the PDUs by which the peer announces its users and its role.
@@ -107,9 +136,11 @@ func (h *Harness) peer(name string) *testPeer {
 func (h *Harness) Send(from string, p []byte) Outcome {
 	sender := h.peer(from)
 	var o Outcome
+	h.takeLines() // what it logged before
 	g := h.active.Acquire()
 	o.Verdict, o.Fault = g.Judge(p, sender.seat.Session(), sender.attributes)
 	g.Release()
+	o.Logged = h.takeLines()
 	before := h.hub.Counts().Dropped
 	// The verdict close makes Handle return ErrClose.
 	if _, err := h.hub.HandleTurn(sender.seat, p, hub.Unbounded(h.now)); err != nil && !errors.Is(err, hub.ErrClose) {

@@ -28,6 +28,7 @@ type Result struct {
 	Mismatches []Mismatch `json:"mismatches,omitempty"`
 	Got        Got        `json:"got"`
 	Notes      []string   `json:"notes,omitempty"` // what may explain a mismatch
+	Log        []string   `json:"log,omitempty"`   // what the policy logged while it decided
 }
 
 // A Mismatch is one expectation that was not met.
@@ -112,7 +113,7 @@ func (c Case) run(name, sha256 string, p policy.Policy) Result {
 	harness.Repeat(c.From, c.PDU, c.Before, c.Wait)
 	o := harness.Send(c.From, c.PDU)
 	limits := policy.RateLimitsOf(p)
-	r := Result{Name: c.Name, Line: c.Line, Got: o.got(limits)}
+	r := Result{Name: c.Name, Line: c.Line, Got: o.got(limits), Log: o.Logged}
 	c.compare(o, &r)
 	if r.Passed = len(r.Mismatches) == 0; r.Passed {
 		return r

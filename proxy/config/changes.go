@@ -39,3 +39,14 @@ func Changes(old, new *Config) (live, restart []string) {
 func (c *Config) lastingKeys() []key {
 	return c.keysWith(func(i int) string { return c.Listeners[i].Name })
 }
+
+// A Value is a key with its value, as --set takes them.
+type Value struct{ Name, Value string }
+
+// Values returns all keys, listeners by their index, in no particular order.
+func (c *Config) Values() (all []Value) {
+	for _, k := range c.keys() {
+		all = append(all, Value{k.name, k.text()})
+	}
+	return all
+}

@@ -11,6 +11,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,10 @@ const TokenVariable = "SWITCHYARD_ADMIN_TOKEN_FILE"
 
 // A Target says how to reach the server.
 type Target struct {
-	Socket    string // path of its Unix socket; empty for none
-	Address   string // host:port on the loopback; empty for none
-	TokenFile string // file with the token for Address; empty for none
+	Socket    string      // path of its Unix socket; empty for none
+	Address   string      // host:port; empty for none
+	TLS       *tls.Config // for Address; nil for plain TCP, which is for the loopback
+	TokenFile string      // file with the token for Address; empty for none
 }
 
 // timeouts are how long the client waits for the server.
@@ -45,6 +47,7 @@ type Client struct {
 	server    string // address or path of the server, for people
 	host      string
 	token     string
+	scheme    string
 	http      http.Client
 	timeouts  timeouts
 	transport *http.Transport
@@ -62,7 +65,7 @@ func connect(target Target, t timeouts) (*Client, error) {
 			network, address = "unix", target.Socket
 		}
 	}
-	c := &Client{server: address, host: address, timeouts: t}
+	c := &Client{server: address, host: address, scheme: "http", timeouts: t}
 	switch {
 	case network == "unix":
 		c.host = "localhost"
@@ -72,16 +75,22 @@ func connect(target Target, t timeouts) (*Client, error) {
 		return nil, errors.New("admin.address is empty in this configuration, so there is no server to ask; set it, and restart the server")
 	case strings.HasSuffix(address, ":0"):
 		return nil, fmt.Errorf("admin.address is %s, any free port; say which by --set admin.address=, as the server's log has it", address)
-	case target.TokenFile != "":
+	}
+	if target.TLS != nil && network == "tcp" {
+		c.scheme = "https"
+	}
+	if target.TokenFile != "" && network == "tcp" {
 		var err error
 		if c.token, err = readToken(target.TokenFile); err != nil {
 			return nil, err
 		}
 	}
-	c.transport = &http.Transport{ // without Proxy: the server runs on this machine
+	c.transport = &http.Transport{ // without Proxy, which would learn what is asked
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: t.dial}).DialContext(ctx, network, address)
 		},
+		TLSClientConfig:        target.TLS,
+		TLSHandshakeTimeout:    t.dial,
 		ResponseHeaderTimeout:  t.answer,
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConns:           4,
@@ -117,10 +126,10 @@ func (c *Client) Open(ctx context.Context, path string, query url.Values) (io.Re
 	return c.send(ctx, http.MethodGet, path, query, nil)
 }
 
-// send makes a request, with a body of JSON unless that is nil. Any status but 200 is an error,
-// redirects included.
+// send makes a request, with a body of JSON unless that is nil. Any status but 200 and 202 is an
+// error, redirects included.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body []byte) (io.ReadCloser, error) {
-	u := url.URL{Scheme: "http", Host: c.host, Path: path, RawQuery: query.Encode()}
+	u := url.URL{Scheme: c.scheme, Host: c.host, Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("ask the server: %w", err)
@@ -135,7 +144,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, c.noAnswer(ctx, err)
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusAccepted {
 		return response.Body, nil
 	}
 	defer response.Body.Close()

@@ -3,6 +3,8 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +28,7 @@ import (
 type Refusal struct {
 	Status int
 	text   string
+	answer []byte // the body; nil if the server was not asked
 }
 
 func (r *Refusal) Error() string { return r.text }
@@ -44,24 +47,29 @@ func (c *Client) errorOf(response *http.Response) error {
 	// If the rest takes too long, the error quotes what has arrived until then.
 	timer := time.AfterFunc(c.timeouts.answer, func() { response.Body.Close() })
 	defer timer.Stop()
-	text, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
+	status, limit := response.StatusCode, int64(maxRefusal)
+	if status == http.StatusUnprocessableEntity { // has the outcome of a reload
+		limit = maxAnswer
+	}
+	text, _ := io.ReadAll(io.LimitReader(response.Body, limit))
 	var answer api.Error
-	message := strings.TrimSpace(string(text))
+	message := strings.TrimSpace(string(text[:min(len(text), maxRefusal)]))
 	isJSON := json.Unmarshal(text, &answer) == nil && answer.Error != ""
 	if isJSON {
 		message = answer.Error
 	}
-	status := response.StatusCode
 	err := errors.New(sanitize.Lines(fmt.Sprintf("the server at %s answers %s: %s", c.server, response.Status, message)))
 	switch {
 	case status == http.StatusNotFound && !isJSON && bytes.HasPrefix(text, []byte("404 page not found")):
 		return fmt.Errorf("the server at %s has no %s: it is older than this command; upgrade the server, or use the switchyard that it was started from", c.server, response.Request.URL.Path)
 	case status == http.StatusUnauthorized:
-		return &Refusal{status, fmt.Sprintf("%v; name the file with the token by --token-file, or by %s", err, TokenVariable)}
+		return &Refusal{status, fmt.Sprintf("%v; name the file with the token by --token-file, or by %s", err, TokenVariable), text}
+	case status == http.StatusForbidden && strings.Contains(message, "this token is for reading"):
+		return &Refusal{status, fmt.Sprintf("%v; name its file by --token-file, or by %s", err, TokenVariable), text}
 	case status == http.StatusTooManyRequests, status >= 500, status < 400:
 		return err
 	}
-	return &Refusal{status, err.Error()}
+	return &Refusal{status, err.Error(), text}
 }
 
 // noAnswer returns the error of a request without a complete answer.
@@ -86,7 +94,13 @@ func (c *Client) unexpected(err error) error {
 // dialRemedy says what to do when no server answers.
 func dialRemedy(err error) string {
 	timeout, isNet := errors.AsType[net.Error](err)
+	if remedy := tlsRemedy(err); remedy != "" {
+		return remedy
+	}
+	_, unnamed := errors.AsType[*net.DNSError](err)
 	switch {
+	case unnamed:
+		return "write the server's name or address as this machine knows it"
 	case errors.Is(err, fs.ErrPermission):
 		return "become the user that it runs as"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
@@ -96,6 +110,28 @@ func dialRemedy(err error) string {
 	default:
 		return "does switchyard serve with this configuration, and nothing else there?"
 	}
+}
+
+// tlsRemedy says what to do when a TLS handshake fails; "" if none did.
+func tlsRemedy(err error) string {
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, misnamed := errors.AsType[x509.HostnameError](err)
+	_, plain := errors.AsType[tls.RecordHeaderError](err)
+	_, refused := errors.AsType[tls.AlertError](err)
+	text := err.Error()
+	switch {
+	case unknown:
+		return "name the CA that vouches for the server by 'switchyard context add --ca'"
+	case misnamed:
+		return "name the server as its certificate does, by the address or by 'switchyard context add --server-name'"
+	case plain, strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return "it answers without TLS: write http:// if that is meant, or set admin.tls there"
+	case refused, strings.Contains(text, "remote error: tls"):
+		return "it asks for a certificate of the client: name one that a CA in its admin.tls.client_ca has signed, by 'switchyard context add --cert --key'"
+	case strings.Contains(text, "malformed HTTP response"):
+		return "does it answer by TLS? Write https://"
+	}
+	return ""
 }
 
 // maxToken is how long a token may be, in bytes.
@@ -112,7 +148,7 @@ const maxTokens = 64 << 10
 func readToken(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", &Refusal{0, fmt.Sprintf("read the token: %v; name a file that you may read by --token-file, or by %s", err, TokenVariable)}
+		return "", &Refusal{text: fmt.Sprintf("read the token: %v; name a file that you may read by --token-file, or by %s", err, TokenVariable)}
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxTokens+1))
@@ -126,11 +162,11 @@ func readToken(path string) (string, error) {
 	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
 	case err != nil:
-		return "", &Refusal{0, fmt.Sprintf("read the token: %v; name a file with a token", err)}
+		return "", &Refusal{text: fmt.Sprintf("read the token: %v; name a file with a token", err)}
 	case stablefile.CheckMark(text) != nil:
-		return "", &Refusal{0, fmt.Sprintf("%s: %v", path, stablefile.CheckMark(text))}
+		return "", &Refusal{text: fmt.Sprintf("%s: %v", path, stablefile.CheckMark(text))}
 	case token == "", several && !named, len(text) > maxTokens, len(token) > maxToken, strings.ContainsFunc(token, unprintable):
-		return "", &Refusal{0, fmt.Sprintf("%s holds no token; name the file with the server's, of up to %d printable characters without blanks", path, maxToken)}
+		return "", &Refusal{text: fmt.Sprintf("%s holds no token; name the file with the server's, of up to %d printable characters without blanks", path, maxToken)}
 	}
 	return token, nil
 }

@@ -79,12 +79,8 @@ func (c *Client) Receipt(ctx context.Context, release uint64) (*api.ReleaseRecei
 // ChangeRelease changes a tenant's policy: verb is one of the constants of package
 // admin, such as rollback. The server may load a policy before it answers, for as long as ctx lasts.
 func (c *Client) ChangeRelease(ctx context.Context, verb string, r api.ReleaseRequest) (*api.Release, error) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
 	result := new(api.Release)
-	return result, c.exchange(ctx, http.MethodPost, "/api/v1/releases/"+verb, nil, text, result)
+	return result, c.request(ctx, http.MethodPost, "/api/v1/releases/"+verb, r, result)
 }
 
 // get decodes the answer at a path into v.

@@ -11,12 +11,29 @@ import (
 	"switchyard/proxy/handover"
 )
 
+// A Version is what identifies a program. Its names in JSON do not change.
+type Version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"` // of the repository
+	Go       string `json:"go"`
+	Platform string `json:"platform"` // such as linux/amd64
+	Wazero   string `json:"wazero"`
+	ABI      string `json:"policy_abi"`
+	Handover int    `json:"handover"` // the format in which it can hand over to another program
+}
+
+// ProgramVersion returns the version of the running program.
+func ProgramVersion() Version {
+	version, revision, engine := built()
+	return Version{version, revision, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine, abi.Marker, handover.Format}
+}
+
 // PrintVersion prints the program's version and revision, its Go and wazero versions, and the
 // policy ABI that it runs, and the format in which it can hand over to another program.
 func PrintVersion(w io.Writer) error {
-	version, revision, engine := built()
-	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s/%s\nwazero %s\npolicy ABI %s\nhandover %d\n",
-		version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine, abi.Marker, handover.Format)
+	v := ProgramVersion()
+	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s\nwazero %s\npolicy ABI %s\nhandover %d\n",
+		v.Version, v.Revision, v.Go, v.Platform, v.Wazero, v.ABI, v.Handover)
 	return err
 }
 

@@ -22,7 +22,7 @@ func (s *Report) clusters() (lines []clusterLine) {
 		if len(c.Members) > 0 {
 			parts = append(parts, fmt.Sprintf("%d members", len(c.Members)))
 		}
-		parts = append(parts, fmt.Sprintf("position %d", c.Position.Sequence), "under way "+bytes(float64(c.UnderwayBytes)))
+		parts = append(parts, fmt.Sprintf("position %d", c.Position.Sequence), "under way "+Bytes(float64(c.UnderwayBytes)))
 		if c.QuietSeconds >= 1 {
 			parts = append(parts, "quiet for "+since(c.QuietSeconds))
 		}

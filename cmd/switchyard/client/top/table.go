@@ -66,12 +66,12 @@ func whole(n uint64) string {
 	if n < 10 {
 		return fmt.Sprint(n)
 	}
-	return count(float64(n))
+	return Count(float64(n))
 }
 
-// count formats a number, such as a rate, in at most six columns: 0, 0.3, 12, 9999, 10.0k. What is
+// Count formats a number, such as a rate, in at most six columns: 0, 0.3, 12, 9999, 10.0k. What is
 // not zero has a decimal below ten, so that a low rate does not look like none.
-func count(n float64) string {
+func Count(n float64) string {
 	switch {
 	case n == 0:
 		return "0"
@@ -83,8 +83,8 @@ func count(n float64) string {
 	return scaled(n, 1000, "k", "M", "G", "T", "P", "E")
 }
 
-// bytes formats a size in at most eight columns.
-func bytes(n float64) string {
+// Bytes formats a size in at most eight columns.
+func Bytes(n float64) string {
 	if n < 1023.5 {
 		return fmt.Sprintf("%.0fB", n)
 	}

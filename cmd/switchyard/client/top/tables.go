@@ -51,14 +51,14 @@ func (s *Report) sections() []section {
 		numbers("PEERS", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "LOST/S", "PAUSED", "USERS", "LOG"), words("POLICY", "SHA256"))}
 	for _, t := range s.Tenants {
 		r := t.Rates
-		tenants.rows = append(tenants.rows, row{alarm: t.Paused > 0, cells: []string{t.Tenant, fmt.Sprint(t.Sessions), bytes(float64(t.Lag)),
-			count(r.PDUsIn), bytes(r.BytesIn), count(r.PDUsOut), bytes(r.BytesOut), count(t.LostRate), fmt.Sprint(t.Paused),
-			fmt.Sprint(t.Users), bytes(float64(t.Log)), t.Policy.Name, beginning(t.Policy.SHA256)}})
+		tenants.rows = append(tenants.rows, row{alarm: t.Paused > 0, cells: []string{t.Tenant, fmt.Sprint(t.Sessions), Bytes(float64(t.Lag)),
+			Count(r.PDUsIn), Bytes(r.BytesIn), Count(r.PDUsOut), Bytes(r.BytesOut), Count(t.LostRate), fmt.Sprint(t.Paused),
+			fmt.Sprint(t.Users), Bytes(float64(t.Log)), t.Policy.Name, beginning(t.Policy.SHA256)}})
 	}
 	commands := section{name: "COMMAND", all: len(s.Commands), columns: slices.Concat(words("", "TENANT"),
 		numbers("IN/S", "BYTES/S", "PDUS"), words("ACTIONS"))}
 	for _, c := range s.Commands {
-		commands.rows = append(commands.rows, row{cells: []string{c.Command, c.Tenant, count(c.Rate), bytes(c.ByteRate), whole(c.PDUs), actions(c.Actions)}})
+		commands.rows = append(commands.rows, row{cells: []string{c.Command, c.Tenant, Count(c.Rate), Bytes(c.ByteRate), whole(c.PDUs), actions(c.Actions)}})
 	}
 	peers := section{name: "PEER", all: s.Sessions, columns: slices.Concat(words("", "TENANT"),
 		numbers("SESSION", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "USERS"), words("STATE", "IDENTITY"))}
@@ -75,10 +75,10 @@ func (s *Report) sections() []section {
 			state = append(state, "paused")
 		}
 		if p.OverLimit > 0 {
-			state = append(state, "limited "+count(p.OverLimit)+"/s")
+			state = append(state, "limited "+Count(p.OverLimit)+"/s")
 		}
-		peers.rows = append(peers.rows, row{alarm: p.Paused, cells: []string{p.Peer, p.Tenant, fmt.Sprint(p.Session), bytes(float64(p.Lag)),
-			count(r.PDUsIn), bytes(r.BytesIn), count(r.PDUsOut), bytes(r.BytesOut), fmt.Sprint(p.Users), strings.Join(state, " "), strings.Join(p.Identities, " ")}})
+		peers.rows = append(peers.rows, row{alarm: p.Paused, cells: []string{p.Peer, p.Tenant, fmt.Sprint(p.Session), Bytes(float64(p.Lag)),
+			Count(r.PDUsIn), Bytes(r.BytesIn), Count(r.PDUsOut), Bytes(r.BytesOut), fmt.Sprint(p.Users), strings.Join(state, " "), strings.Join(p.Identities, " ")}})
 	}
 	return []section{tenants, commands, peers}
 }
@@ -103,8 +103,8 @@ func actions(counts map[string]uint64) string {
 // summary is the whole server in one line.
 func (s *Report) summary() string {
 	parts := []string{"switchyard " + s.Server, "up " + since(s.Uptime), fmt.Sprintf("%d peers", s.Sessions),
-		fmt.Sprintf("in %s/s %s/s", count(s.Rates.PDUsIn), bytes(s.Rates.BytesIn)),
-		fmt.Sprintf("out %s/s %s/s", count(s.Rates.PDUsOut), bytes(s.Rates.BytesOut))}
+		fmt.Sprintf("in %s/s %s/s", Count(s.Rates.PDUsIn), Bytes(s.Rates.BytesIn)),
+		fmt.Sprintf("out %s/s %s/s", Count(s.Rates.PDUsOut), Bytes(s.Rates.BytesOut))}
 	if s.Latency != nil {
 		parts = append(parts, "p99 "+time.Duration(s.Latency.P99*float64(time.Second)).Round(10*time.Microsecond).String())
 	}

@@ -235,7 +235,7 @@ func TestPrint(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for n, want := range map[float64]string{0: "0", 0.04: "0.0", 3.14: "3.1", 9.96: "10", 1234: "1234", 9999: "9999", 12345: "12.3k", 123456: "123k", 999600: "1.0M", 1e6: "1.0M", 2.5e9: "2.5G", 1e30: "1000000000000E"} {
-		if got := count(n); got != want {
+		if got := Count(n); got != want {
 			t.Errorf("count(%v) is %s, want %s", n, got, want)
 		}
 	}
@@ -245,7 +245,7 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for n, want := range map[float64]string{0: "0B", 1023: "1023B", 1024: "1.0KiB", 1536: "1.5KiB", 1 << 20: "1.0MiB", 200 << 20: "200MiB", 5 << 30: "5.0GiB"} {
-		if got := bytes(n); got != want {
+		if got := Bytes(n); got != want {
 			t.Errorf("bytes(%v) is %s, want %s", n, got, want)
 		}
 	}

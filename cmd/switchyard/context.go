@@ -1,0 +1,243 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/contexts"
+)
+
+// contextCommand holds the commands about named servers.
+func contextCommand(o *options, stdout io.Writer) *cobra.Command {
+	c := group(&cobra.Command{
+		Use:   "context",
+		Short: "Name the servers that commands ask, and how to reach them",
+		Long: "Name the servers that commands ask, and how to reach them.\n\n" +
+			"Contexts are in $XDG_CONFIG_HOME/switchyard/contexts.toml, else in ~/.config. They have the paths\n" +
+			"of tokens and keys, and not their content. The context " + contexts.Local + " is the server that runs with the\n" +
+			"configuration on this machine; it is the current one until 'switchyard context use'.",
+	})
+	c.AddCommand(contextAdd(o, stdout), contextList(o, stdout), contextUse(o, stdout), contextRemove(o, stdout), contextShow(o, stdout))
+	return c
+}
+
+// A contextAnswer is what the commands print as JSON. Its names do not change.
+type contextAnswer struct {
+	Name    string `json:"name"`
+	Current bool   `json:"current"`
+	contexts.Context
+}
+
+func contextAdd(o *options, stdout io.Writer) *cobra.Command {
+	var added contexts.Context
+	var use, replace, asJSON bool
+	c := &cobra.Command{
+		Use:   "add NAME --server ADDRESS",
+		Short: "Name a server, and how to reach it",
+		Example: "  switchyard context add north --server https://hub-north.example.org:8281 \\\n" +
+			"    --ca hub-ca.pem --token-file north.token --use",
+		Args: exactly("NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := contexts.CheckName(args[0]); err != nil {
+				return usageError{err}
+			}
+			if added.Server == "" {
+				return usageError{fmt.Errorf("add needs a server, as in 'switchyard context add %s --server https://hub.example.org:8281'", args[0])}
+			}
+			for _, path := range []*string{&added.TokenFile, &added.CA, &added.Cert, &added.Key} {
+				var err error
+				if *path, err = absolute(*path); err != nil {
+					return err
+				}
+			}
+			if err := added.Check(); err != nil {
+				return usageError{err}
+			}
+			file, err := o.contexts()
+			if err != nil {
+				return err
+			}
+			if _, known := file.Context[args[0]]; known && !replace {
+				return usageError{fmt.Errorf("there is a context %q already; choose another name, or add --replace", args[0])}
+			}
+			file.Context[args[0]] = added
+			if use {
+				file.Current = args[0]
+			}
+			if err := file.Write(); err != nil {
+				return err
+			}
+			return printContext(stdout, file, args[0], asJSON)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&added.Server, "server", "", "`ADDRESS` of the admin interface: https://HOST:PORT, http://127.0.0.1:PORT or unix:PATH")
+	f.StringVar(&added.TokenFile, "token-file", "", "`FILE` with the token")
+	f.StringVar(&added.CA, "ca", "", "PEM `FILE` of the CAs that vouch for the server (default the system's)")
+	f.StringVar(&added.Cert, "cert", "", "PEM `FILE` of the client's certificate, for mutual TLS")
+	f.StringVar(&added.Key, "key", "", "PEM `FILE` of its private key")
+	f.StringVar(&added.ServerName, "server-name", "", "`NAME` that the server's certificate must have (default the host of the address)")
+	f.BoolVar(&use, "use", false, "make it the current context")
+	f.BoolVar(&replace, "replace", false, "replace a context of that name")
+	jsonFlag(c, &asJSON, "print JSON")
+	return c
+}
+
+func contextList(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "Print all contexts",
+		Args:  noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			file, err := o.contexts()
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"", "NAME", "SERVER", "TOKEN", "CA"}}
+			all := []contextAnswer{}
+			for _, name := range append([]string{contexts.Local}, file.Names()...) {
+				a := answerOf(file, name)
+				all = append(all, a)
+				mark := ""
+				if a.Current {
+					mark = "*"
+				}
+				rows = append(rows, []string{mark, name, a.Server, cmp.Or(a.TokenFile, "-"), cmp.Or(a.CA, "-")})
+			}
+			if asJSON {
+				return printJSON(stdout, struct {
+					Contexts []contextAnswer `json:"contexts"`
+				}{all})
+			}
+			return columns(stdout, rows)
+		},
+	}
+	jsonFlag(c, &asJSON, "print JSON")
+	return c
+}
+
+func contextUse(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:               "use NAME",
+		Short:             "Make a context the current one, which commands use that name none",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: firstArgument(o.completeContexts),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := o.contexts()
+			if err != nil {
+				return err
+			}
+			if args[0] != contexts.Local {
+				if _, err := file.Find(args[0]); err != nil {
+					return usageError{err}
+				}
+			}
+			file.Current = args[0]
+			if err := file.Write(); err != nil {
+				return err
+			}
+			return printContext(stdout, file, args[0], asJSON)
+		},
+	}
+	jsonFlag(c, &asJSON, "print JSON")
+	return c
+}
+
+func contextRemove(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:               "remove NAME",
+		Short:             "Remove a context; the files that it names stay",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: firstArgument(o.completeContexts),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if args[0] == contexts.Local {
+				return usageError{fmt.Errorf("%s is the server of the configuration on this machine, which is always there; name another context", contexts.Local)}
+			}
+			file, err := o.contexts()
+			if err != nil {
+				return err
+			}
+			if _, err := file.Find(args[0]); err != nil {
+				return usageError{err}
+			}
+			removed := answerOf(file, args[0])
+			delete(file.Context, args[0])
+			note := ""
+			if file.Current == args[0] {
+				file.Current, note = "", "; the current one is "+contexts.Local
+			}
+			if err := file.Write(); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(stdout, removed)
+			}
+			_, err = fmt.Fprintf(stdout, "removed %s%s\n", args[0], note)
+			return err
+		},
+	}
+	jsonFlag(c, &asJSON, "print JSON: the context that was removed")
+	return c
+}
+
+func contextShow(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:               "show [NAME]",
+		Short:             "Print a context, or the current one",
+		Args:              optional("NAME"),
+		ValidArgsFunction: firstArgument(o.completeContexts),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := o.contexts()
+			if err != nil {
+				return err
+			}
+			name := cmp.Or(file.Current, contexts.Local)
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return printContext(stdout, file, name, asJSON)
+		},
+	}
+	jsonFlag(c, &asJSON, "print JSON")
+	return c
+}
+
+// answerOf returns the context of that name, which there is, as JSON has it.
+func answerOf(file *contexts.File, name string) contextAnswer {
+	a := contextAnswer{Name: name, Current: name == cmp.Or(file.Current, contexts.Local), Context: file.Context[name]}
+	if name == contexts.Local {
+		a.Server = "the configuration's"
+	}
+	return a
+}
+
+// printContext prints one context.
+func printContext(w io.Writer, file *contexts.File, name string, asJSON bool) error {
+	if name != contexts.Local {
+		if _, err := file.Find(name); err != nil {
+			return usageError{err}
+		}
+	}
+	a := answerOf(file, name)
+	if asJSON {
+		return printJSON(w, a)
+	}
+	rows := [][]string{{"context", name}, {"server", a.Server}}
+	for _, row := range [][]string{{"token file", a.TokenFile}, {"ca", a.CA}, {"certificate", a.Cert}, {"key", a.Key}, {"server name", a.ServerName}} {
+		if row[1] != "" {
+			rows = append(rows, row)
+		}
+	}
+	current := "no"
+	if a.Current {
+		current = "yes"
+	}
+	return columns(w, append(rows, []string{"current", current}))
+}

@@ -1,0 +1,308 @@
+// Package contexts keeps named servers and how to reach their admin interfaces, in a file of the
+// user. It makes no connection, and reads neither tokens nor keys: the file has their paths only.
+package contexts
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"switchyard/policy/stablefile"
+	"switchyard/policy/suggest"
+	"switchyard/policy/tomlpos"
+)
+
+// Local is the name of the server that runs with the configuration on this machine. No context has it.
+const Local = "local"
+
+// maxFile is the size in bytes up to which a file of contexts is read.
+const maxFile = 1 << 20
+
+// A Context is a server and how to reach it. Paths are absolute.
+type Context struct {
+	Server     string `toml:"server" json:"server"`                               // as Parse takes it
+	TokenFile  string `toml:"token_file,omitempty" json:"token_file,omitempty"`   // empty for none
+	CA         string `toml:"ca,omitempty" json:"ca,omitempty"`                   // PEM file of the CAs that vouch for the server; empty for the system's
+	Cert       string `toml:"cert,omitempty" json:"cert,omitempty"`               // PEM file of the client's certificate; empty for none
+	Key        string `toml:"key,omitempty" json:"key,omitempty"`                 // PEM file of its private key
+	ServerName string `toml:"server_name,omitempty" json:"server_name,omitempty"` // that the certificate must have; empty for the host
+}
+
+// File is a file of contexts:
+//
+//	current = "north"
+//
+//	[context.north]
+//	server     = "https://hub-north.example.org:8281"
+//	token_file = "/home/anna/north.token"
+type File struct {
+	Current string             `toml:"current,omitempty"` // Local or empty: the server of the configuration
+	Context map[string]Context `toml:"context"`
+
+	path string
+}
+
+var name = regexp.MustCompile(`^[A-Za-z0-9._-]{1,40}$`)
+
+// CheckName returns an error for a name that no context can have.
+func CheckName(text string) error {
+	switch {
+	case text == Local:
+		return fmt.Errorf("%q is the server of the configuration on this machine; choose another name", Local)
+	case !name.MatchString(text):
+		return fmt.Errorf("%q is no name of a context; write 1 to 40 of A-Z, a-z, 0-9 and . _ -", text)
+	}
+	return nil
+}
+
+// Path returns the file of a user's contexts, by the variables XDG_CONFIG_HOME and HOME; "" if
+// neither is set.
+func Path(variable func(string) string) string {
+	folder := variable("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(folder) { // the specification ignores relative paths
+		home := variable("HOME")
+		if home == "" {
+			return ""
+		}
+		folder = filepath.Join(home, ".config")
+	}
+	return filepath.Join(folder, "switchyard", "contexts.toml")
+}
+
+// Read reads the file; one that does not exist is empty. An error says what to do.
+func Read(path string) (*File, error) {
+	f := &File{path: path, Context: make(map[string]Context)}
+	if path == "" {
+		return f, nil
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("contexts: %w", err)
+	}
+	if err := checkWritable(path, info); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("contexts: %w", err)
+	case len(text) > maxFile:
+		return nil, fmt.Errorf("%s is larger than %d bytes; is it the right file?", path, maxFile)
+	case stablefile.CheckMark(text) != nil:
+		return nil, fmt.Errorf("%s: %w", path, stablefile.CheckMark(text))
+	}
+	return f, f.parse(string(text))
+}
+
+// checkWritable refuses a file that others may write: they could direct a token to their own server.
+func checkWritable(path string, info fs.FileInfo) error {
+	if info.Mode().Perm()&0o022 != 0 && os.PathSeparator == '/' {
+		return fmt.Errorf("%s may be written by others, who could direct your tokens to a server of theirs; run chmod go-w %s", path, path)
+	}
+	return nil
+}
+
+// parse reads the text of the file, and reports the first fault with its line.
+func (f *File) parse(text string) error {
+	d := tomlpos.Scan([]byte(text))
+	if _, err := d.Decode(); err != nil {
+		return fmt.Errorf("%s: %w; mend it, or remove the file", f.path, err)
+	}
+	meta, err := toml.Decode(text, f)
+	if err != nil {
+		return fmt.Errorf("%s: %w; mend it, or remove the file", f.path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		key := unknown[0]
+		known := []string{"server", "token_file", "ca", "cert", "key", "server_name"}
+		if len(key) < 3 {
+			known = []string{"current", "context"}
+		}
+		return fmt.Errorf("%s:%d: unknown key %q; %s", f.path, d.Line(key...), key.String(), suggest.Hint(key[len(key)-1], known, "write one of "+strings.Join(known, ", ")))
+	}
+	for _, name := range f.Names() {
+		if err := errors.Join(CheckName(name), f.Context[name].Check()); err != nil {
+			return fmt.Errorf("%s:%d: context.%s: %w", f.path, d.Line("context", name), name, err)
+		}
+	}
+	return nil
+}
+
+// Names returns the names of the contexts, sorted.
+func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.Context)) }
+
+// Path returns where the file is.
+func (f *File) Path() string { return f.path }
+
+// Find returns the context of that name.
+func (f *File) Find(name string) (Context, error) {
+	c, ok := f.Context[name]
+	if !ok {
+		return c, fmt.Errorf("there is no context %q; %s", name, suggest.Hint(name, append(f.Names(), Local), "'switchyard context list' prints those that there are, 'switchyard context add' makes one"))
+	}
+	return c, nil
+}
+
+// Write replaces the file, which only its user may read then. The folder is made if it is missing.
+func (f *File) Write() error {
+	if f.path == "" {
+		return errors.New("contexts: neither HOME nor XDG_CONFIG_HOME says where they are kept; set HOME")
+	}
+	var text bytes.Buffer
+	text.WriteString("# Servers of 'switchyard --context'. 'switchyard context' writes this file.\n")
+	e := toml.NewEncoder(&text)
+	e.Indent = ""
+	if err := e.Encode(f); err != nil {
+		return fmt.Errorf("contexts: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return fmt.Errorf("contexts: %w", err)
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(f.path), ".contexts-*") // of mode 0600
+	if err != nil {
+		return fmt.Errorf("contexts: %w", err)
+	}
+	defer os.Remove(temporary.Name()) // does nothing after the rename
+	_, err = temporary.Write(text.Bytes())
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("contexts: %w", err)
+	}
+	return nil
+}
+
+// An Endpoint is where a server's admin interface is.
+type Endpoint struct {
+	Socket  string // path of a Unix socket; empty for an address
+	Address string // host:port
+	TLS     bool
+}
+
+// Parse reads the address of a server:
+//
+//	https://hub.example.org:8281    over TLS; the port is 8280 if there is none
+//	http://127.0.0.1:8280           plain, on this machine's loopback only
+//	hub.example.org:8281            http:// on the loopback, else https://
+//	unix:/run/switchyard/admin.sock a Unix socket; or its path alone
+func Parse(server string) (e Endpoint, err error) {
+	const remedy = "write https://HOST:PORT, http://127.0.0.1:PORT, or unix:PATH"
+	if path, ok := strings.CutPrefix(server, "unix:"); ok || strings.HasPrefix(server, "/") {
+		path = strings.TrimPrefix(path, "//")
+		if !filepath.IsAbs(path) {
+			return e, fmt.Errorf("%q has no absolute path; write unix:/PATH", server)
+		}
+		return Endpoint{Socket: path}, nil
+	}
+	text, bare := server, !strings.Contains(server, "://")
+	if bare {
+		text = "https://" + server
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
+		return e, fmt.Errorf("%q is no address of a server; %s", server, remedy)
+	case u.User != nil:
+		return e, fmt.Errorf("the address of a server has no user or password; %s, and name the token's file by --token-file", remedy)
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
+		return e, fmt.Errorf("%q has more than host and port; %s", server, remedy)
+	}
+	port := u.Port()
+	if port == "" {
+		port = "8280"
+	}
+	e.Address = net.JoinHostPort(u.Hostname(), port)
+	loopback := isLoopback(u.Hostname())
+	e.TLS = u.Scheme == "https" && !(bare && loopback)
+	if !e.TLS && !loopback {
+		return e, fmt.Errorf("%q: without TLS, everybody on the way can read the token; write https://, or ask by a tunnel to the loopback", server)
+	}
+	return e, nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// Check reports what is wrong with the context. It reads no file.
+func (c Context) Check() error {
+	e, err := Parse(c.Server)
+	switch {
+	case c.Server == "":
+		return errors.New("it has no server; write https://HOST:PORT")
+	case err != nil:
+		return err
+	case (c.Cert == "") != (c.Key == ""):
+		return errors.New("cert and key belong together; name both")
+	case !e.TLS && (c.CA != "" || c.Cert != "" || c.ServerName != ""):
+		return fmt.Errorf("ca, cert, key and server_name are for TLS, and %s is asked without it; write https://", c.Server)
+	}
+	return nil
+}
+
+// TLSConfig returns the client's side of TLS; nil if the server is asked without it. An error names
+// the file, the fault and the remedy.
+func (c Context) TLSConfig() (*tls.Config, error) {
+	e, err := Parse(c.Server)
+	if err != nil || !e.TLS {
+		return nil, err
+	}
+	t := &tls.Config{ServerName: c.ServerName, MinVersion: tls.VersionTLS12}
+	if c.CA != "" {
+		if t.RootCAs, err = pool(c.CA); err != nil {
+			return nil, err
+		}
+	}
+	if c.Cert != "" {
+		if err := CheckPrivate(c.Key); err != nil {
+			return nil, err
+		}
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("cert %s, key %s: %w; name the PEM files of a certificate and its key", c.Cert, c.Key, err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+// pool reads a PEM file of CAs.
+func pool(path string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w; name a PEM file that you may read", err)
+	}
+	cas := x509.NewCertPool()
+	if !cas.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("ca: %s has no certificate; name a PEM file with BEGIN CERTIFICATE", path)
+	}
+	return cas, nil
+}
+
+// CheckPrivate refuses a file with a token or a key that every user of the machine may read. A file
+// that does not exist is not its business.
+func CheckPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 && os.PathSeparator == '/' {
+		return fmt.Errorf("%s may be read by every user of this machine; run chmod o= %s", path, path)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/client"
+	"switchyard/policy/suggest"
+	"switchyard/proxy/admin/api"
+)
+
+// ask runs do with a client of the server to ask, until a signal.
+func (o *options) ask(c *cobra.Command, do func(context.Context, *client.Client) error) error {
+	conn, err := o.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return do(ctx, conn)
+}
+
+// A refusedError is a reload that refused something.
+type refusedError struct{ error }
+
+// reloadCommand has the server read its files again.
+func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the running Switchyard read its configuration, policies and certificates again",
+		Long: "Have the running Switchyard read its configuration, policies and certificates again, wait until\n" +
+			"all are loaded, and print what became of each. What is refused changes nothing.\n\n" +
+			"It exits with 0 if nothing was refused, and else with 78.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
+				r, err := conn.Reload(ctx)
+				if err != nil {
+					return serverError(err)
+				}
+				if asJSON {
+					err = printJSON(stdout, r)
+				} else {
+					err = printReload(stdout, r)
+				}
+				if err == nil && !r.OK {
+					err = refusedError{errors.New(r.Error)}
+				}
+				return err
+			})
+		},
+	}
+	o.serverFlags(c, true)
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/reload answers")
+	return c
+}
+
+// printReload prints a row for each part of the configuration.
+func printReload(w io.Writer, r *api.Reload) error {
+	row := func(what, result, note, err string) []string {
+		if err != "" {
+			note = err
+		}
+		return []string{what, result, note}
+	}
+	note := strings.Join(r.Configuration.Changed, ", ")
+	if len(r.Configuration.Restart) > 0 {
+		note = strings.TrimPrefix(note+"; after a restart: "+strings.Join(r.Configuration.Restart, ", "), "; ")
+	}
+	rows := [][]string{row("configuration", r.Configuration.Result, note, r.Configuration.Error)}
+	for _, l := range r.Listeners {
+		rows = append(rows, row("certificate of listener "+l.Listener, l.Result, "", l.Error))
+	}
+	for _, t := range r.Tenants {
+		rows = append(rows, row("policy of tenant "+t.Tenant, t.Result, shortSHA256(t.Policy), t.Error))
+		if t.AuditError != "" {
+			rows = append(rows, []string{"audit of tenant " + t.Tenant, api.Refused, t.AuditError})
+		}
+	}
+	return columns(w, rows)
+}
+
+// shortSHA256 formats a policy with the first digits of its checksum.
+func shortSHA256(p api.Policy) string {
+	return strings.TrimSpace(p.Name + " " + p.SHA256[:min(8, len(p.SHA256))])
+}
+
+// drainCommand stops the server.
+func drainCommand(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "drain",
+		Short: "Stop the running Switchyard, which writes what is due to its peers first",
+		Long: "Stop the running Switchyard, as SIGTERM does: it accepts no more peers, writes what is due, closes\n" +
+			"the connections, and exits. This command does not wait for that. Under systemd the server stays\n" +
+			"down; msg_servers connect again when it is back.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
+				d, err := conn.Drain(ctx)
+				if err != nil {
+					return serverError(err)
+				}
+				if asJSON {
+					return printJSON(stdout, d)
+				}
+				limit := time.Duration(d.TimeoutSeconds * float64(time.Second))
+				_, err = fmt.Fprintf(stdout, "%s drains; what is not written within %v is discarded\n", conn.Server(), limit)
+				return err
+			})
+		},
+	}
+	o.serverFlags(c, true)
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/drain answers")
+	return c
+}
+
+var logLevels = []string{"debug", "info", "warn", "error"}
+
+// logLevelCommand prints or sets the level from which the server logs.
+func logLevelCommand(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "log-level [LEVEL]",
+		Short: "Print the level from which the running Switchyard logs, or set it",
+		Long: "Print the level from which the running Switchyard logs, or set it to debug, info, warn or error.\n" +
+			"It returns to log.level at a restart, and when that key changes. To set it needs the right to\n" +
+			"operate: admin.socket, or the token in admin.operate_token_file.",
+		Args:              optional("LEVEL"),
+		ValidArgsFunction: firstArgument(words(logLevels...)),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 && !slices.Contains(logLevels, args[0]) {
+				return usageError{fmt.Errorf("%q is no level; %s", args[0], suggest.Hint(args[0], logLevels, "write debug, info, warn or error"))}
+			}
+			o.chosen.operate = len(args) == 1
+			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
+				level, err := new(api.LogLevel), error(nil)
+				if len(args) == 1 {
+					level, err = conn.SetLogLevel(ctx, args[0])
+				} else {
+					level, err = conn.LogLevel(ctx)
+				}
+				if err != nil {
+					return serverError(err)
+				}
+				if asJSON {
+					return printJSON(stdout, level)
+				}
+				note := ""
+				if level.Configured != level.Level {
+					note = " (log.level is " + level.Configured + ")"
+				}
+				_, err = fmt.Fprintf(stdout, "%s%s\n", level.Level, note)
+				return err
+			})
+		},
+	}
+	o.serverFlags(c, true)
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/log-level answers")
+	return c
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/client"
+	"switchyard/cmd/switchyard/client/top"
+	"switchyard/proxy/admin/api"
+)
+
+// peerSorts are the orders of peers, as /api/v1/connections takes them.
+var peerSorts = []string{"id", "rate", "lag"}
+
+// peersCommand lists the peers of the server, and holds what can be done to them.
+func peersCommand(o *options, stdout io.Writer) *cobra.Command {
+	var tenants []string
+	var sort string
+	var limit int
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "peers",
+		Short: "List the peers of the running Switchyard, or close one",
+		Long: "List the peers of the running Switchyard: their session numbers, addresses, users, rates, lags\n" +
+			"and the names in their certificates.",
+		Args: knownCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case !slices.Contains(peerSorts, sort):
+				return usageError{fmt.Errorf("--sort %s: write id, rate or lag", sort)}
+			case limit < 1 || limit > 10_000:
+				return usageError{fmt.Errorf("--limit %d: write a number from 1 to 10000", limit)}
+			}
+			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
+				all, err := conn.Connections(ctx, tenants, sort, limit)
+				if err != nil {
+					return serverError(err)
+				}
+				if asJSON {
+					return printJSON(stdout, all)
+				}
+				return printPeers(stdout, all)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&tenants, "tenant", nil, "`NAME` of a tenant; may be repeated (default all)")
+	f.StringVar(&sort, "sort", "id", "order of the rows: id, rate or lag")
+	f.IntVar(&limit, "limit", 100, "print at most this `NUMBER` of peers, up to 10000")
+	o.serverFlags(c, false)
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/connections answers")
+	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
+	c.RegisterFlagCompletionFunc("sort", words(peerSorts...))
+	c.AddCommand(peersClose(o, stdout))
+	return c
+}
+
+// printPeers prints a row for each peer.
+func printPeers(w io.Writer, all *api.Connections) error {
+	rows := [][]string{{"TENANT", "SESSION", "PEER", "USERS", "IN/S", "OUT/S", "LAG", "SINCE", "STATE", "IDENTITY"}}
+	for _, p := range all.Connections {
+		rows = append(rows, []string{p.Tenant, fmt.Sprint(p.Session), p.Peer, fmt.Sprint(p.Users), top.Count(p.Rates.PDUsIn), top.Count(p.Rates.PDUsOut),
+			top.Bytes(float64(p.Lag)), p.Since.UTC().Format(time.RFC3339), cmp.Or(stateOfPeer(p), "-"), strings.Join(p.Identities, " ")})
+	}
+	if err := columns(w, rows); err != nil {
+		return err
+	}
+	if left := all.Total - len(all.Connections); left > 0 {
+		fmt.Fprintf(w, "%d more; --limit prints them\n", left)
+	}
+	return nil
+}
+
+// stateOfPeer says what is special about a peer.
+func stateOfPeer(p api.Connection) string {
+	var all []string
+	for _, s := range []struct {
+		is   bool
+		word string
+	}{{p.Master, "master"}, {p.Standby, "standby"}, {p.Paused, "paused"}} {
+		if s.is {
+			all = append(all, s.word)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// A closedPeers is what peers close prints as JSON. Its names do not change.
+type closedPeers struct {
+	Closed []*api.Closed `json:"closed"`
+}
+
+// peersClose closes the connections of peers.
+func peersClose(o *options, stdout io.Writer) *cobra.Command {
+	var request api.CloseRequest
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "close SESSION...",
+		Short: "Close the connections of peers, by their session numbers",
+		Long: "Close the connections of peers, by the session numbers that 'switchyard peers' prints. What a\n" +
+			"peer has sent is handled, and what is due to it is written, for up to 5 s. This command does not\n" +
+			"wait for that. msg_servers connect again by themselves; to keep one out, see the listener's allow.",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return exactly("SESSION")(c, args)
+			}
+			return nil
+		},
+		ValidArgsFunction: o.completePeers,
+		RunE: func(c *cobra.Command, args []string) error {
+			sessions, err := numbers("SESSION", args, math.MaxUint64)
+			if err != nil {
+				return err
+			}
+			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
+				return closePeers(ctx, conn, request, sessions, asJSON, stdout)
+			})
+		},
+	}
+	c.Flags().StringVar(&request.Tenant, "tenant", "", "`NAME` of the tenant (default the only one)")
+	c.Flags().StringVar(&request.Reason, "reason", "", "`TEXT` for the server's log")
+	o.serverFlags(c, true)
+	jsonFlag(c, &asJSON, "print JSON")
+	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
+	return c
+}
+
+// closePeers closes one session after the other. A fault ends that, after what was closed is printed.
+func closePeers(ctx context.Context, conn *client.Client, request api.CloseRequest, sessions []uint64, asJSON bool, w io.Writer) error {
+	all := closedPeers{Closed: []*api.Closed{}}
+	var fault error
+	for _, session := range sessions {
+		request.Session = session
+		closed, err := conn.CloseConnection(ctx, request)
+		if err != nil {
+			fault = closeError(err)
+			break
+		}
+		all.Closed = append(all.Closed, closed)
+	}
+	var err error
+	if asJSON && (fault == nil || len(all.Closed) > 0) {
+		err = printJSON(w, all)
+	} else if !asJSON {
+		var rows [][]string
+		for _, p := range all.Closed {
+			rows = append(rows, []string{fmt.Sprintf("closed session %d of tenant %s, %s", p.Session, p.Tenant, p.Peer)})
+		}
+		err = columns(w, rows)
+	}
+	return cmp.Or(fault, err)
+}
+
+// closeError returns the error of a session that was not closed. That it has ended meanwhile is no
+// fault of the command line.
+func closeError(err error) error {
+	if refusal, ok := errors.AsType[*client.Refusal](err); ok && (refusal.Status == http.StatusNotFound || refusal.Status == http.StatusConflict) {
+		return errors.New(refusal.Error())
+	}
+	return serverError(err)
+}

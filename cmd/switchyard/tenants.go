@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/cmd/switchyard/client"
+	"switchyard/cmd/switchyard/client/top"
+	"switchyard/proxy/admin/api"
+)
+
+// tenantsCommand prints the tenants of the server.
+func tenantsCommand(o *options, stdout io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "tenants",
+		Short: "List the tenants of the running Switchyard, with their peers, rates and policies",
+		Args:  noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
+				all, err := conn.Tenants(ctx)
+				if err != nil {
+					return serverError(err)
+				}
+				if asJSON {
+					return printJSON(stdout, all)
+				}
+				return printTenants(stdout, all)
+			})
+		},
+	}
+	o.serverFlags(c, false)
+	jsonFlag(c, &asJSON, "print JSON, as /api/v1/tenants answers")
+	return c
+}
+
+// printTenants prints a row for each tenant. LAG is the largest of its peers.
+func printTenants(w io.Writer, all *api.Tenants) error {
+	rows := [][]string{{"TENANT", "PEERS", "USERS", "IN/S", "OUT/S", "LAG", "RECEIVED", "DROPPED", "LOST", "POLICY", "SHA256", "REFUSED"}}
+	for _, t := range all.Tenants {
+		var dropped uint64
+		for _, n := range t.Dropped {
+			dropped += n
+		}
+		rows = append(rows, []string{t.Tenant, fmt.Sprint(t.Sessions), fmt.Sprint(t.Users), top.Count(t.Rates.PDUsIn), top.Count(t.Rates.PDUsOut), top.Bytes(float64(t.Lag)),
+			fmt.Sprint(t.Received), fmt.Sprint(dropped), fmt.Sprint(t.Lost), t.Policy.Name, t.Policy.SHA256[:min(8, len(t.Policy.SHA256))], t.PolicyError})
+	}
+	return columns(w, rows)
+}
+
+// A tenantAudit is what audit prints as JSON. Its names do not change.
+type tenantAudit struct {
+	Tenant string     `json:"tenant"`
+	Policy api.Policy `json:"policy"` // in force
+	Audit  *api.Audit `json:"audit"`  // nil if none is audited
+	Error  string     `json:"error"`  // why the policy to audit is refused
+}
+
+// auditCommand prints what audited policies would have done.
+func auditCommand(o *options, stdout io.Writer) *cobra.Command {
+	var tenants []string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "audit",
+		Short: "Print what the audited policies of the running Switchyard would have done",
+		Long: "Print what the policies of the keys tenant.NAME.audit would have done with the traffic so far, by\n" +
+			"command: the copies that were sent, the copies that the audited policy would have sent, and of\n" +
+			"those that were sent, how many nobody needed. MISSED copies are those that the audited policy\n" +
+			"would not have sent to a peer that needed them.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
+				all, err := conn.Tenants(ctx)
+				if err != nil {
+					return serverError(err)
+				}
+				some, err := auditsOf(all, tenants)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(stdout, struct {
+						Tenants []tenantAudit `json:"tenants"`
+					}{some})
+				}
+				return printAudits(stdout, some)
+			})
+		},
+	}
+	c.Flags().StringArrayVar(&tenants, "tenant", nil, "`NAME` of a tenant; may be repeated (default all)")
+	o.serverFlags(c, false)
+	jsonFlag(c, &asJSON, "print JSON")
+	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
+	return c
+}
+
+// auditsOf returns the audits of the named tenants, or of all.
+func auditsOf(all *api.Tenants, names []string) ([]tenantAudit, error) {
+	some := []tenantAudit{}
+	var known []string
+	for _, t := range all.Tenants {
+		if known = append(known, t.Tenant); len(names) == 0 || slices.Contains(names, t.Tenant) {
+			some = append(some, tenantAudit{t.Tenant, t.Policy, t.Audit, t.AuditError})
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, usageError{fmt.Errorf("unknown tenant %q; known tenants: %v", name, known)}
+		}
+	}
+	return some, nil
+}
+
+// printAudits prints a row for each command of each tenant.
+func printAudits(w io.Writer, all []tenantAudit) error {
+	rows := [][]string{{"TENANT", "AUDITED", "COMMAND", "PDUS", "SENT", "AUDIT", "USELESS", "MISSED", "FAULTS"}}
+	for _, t := range all {
+		if t.Audit == nil {
+			rows = append(rows, []string{t.Tenant, cmp.Or(t.Error, "none; set tenant."+t.Tenant+".audit")})
+			continue
+		}
+		for _, r := range t.Audit.Rows {
+			rows = append(rows, []string{t.Tenant, shortSHA256(t.Audit.Policy), r.Command, fmt.Sprint(r.PDUs), fmt.Sprint(r.Sent.PDUs), fmt.Sprint(r.Audited.PDUs),
+				fmt.Sprint(r.Useless.PDUs), fmt.Sprint(r.Missed.PDUs), fmt.Sprint(r.Faults)})
+		}
+		if len(t.Audit.Rows) == 0 {
+			rows = append(rows, []string{t.Tenant, shortSHA256(t.Audit.Policy), "no PDU so far"})
+		}
+	}
+	return columns(w, rows)
+}

@@ -1,0 +1,92 @@
+package tomlfmt
+
+import "strings"
+
+// indent is what each bracket indents the rows in it by.
+const indent = "  "
+
+// A row is one line within brackets.
+type row struct {
+	items   []string
+	comment string
+}
+
+// list returns a list or an inline table, from its opening bracket on.
+func (s *scanner) list(depth int, open, close byte) string {
+	rows := []row{{}}
+	several := false // it has several lines
+	for s.at++; !s.failed; {
+		s.skip(" \t\r,")
+		last := &rows[len(rows)-1]
+		switch c := s.peek(); {
+		case s.at >= len(s.text):
+			s.failed = true
+		case c == close:
+			s.at++
+			return brackets(rows, several, depth, open, close)
+		case c == '\n':
+			s.at++
+			several = true
+			rows = append(rows, row{})
+		case c == '#':
+			several = true
+			last.comment = s.comment()
+		default:
+			item := ""
+			if open == '{' {
+				item = s.key()
+				s.expect('=')
+				item += " = "
+			}
+			item += s.value(depth + 1)
+			several = several || strings.Contains(item, "\n")
+			last.items = append(last.items, item)
+		}
+	}
+	return ""
+}
+
+// brackets writes rows in brackets, on one line unless they had several.
+func brackets(rows []row, several bool, depth int, open, close byte) string {
+	rows = withoutBlanks(rows)
+	switch {
+	case len(rows) == 0:
+		return string(open) + string(close)
+	case !several && open == '[':
+		return "[" + strings.Join(rows[0].items, ", ") + "]"
+	case !several:
+		return "{ " + strings.Join(rows[0].items, ", ") + " }"
+	}
+	var b strings.Builder
+	b.WriteString(string(open) + "\n")
+	for _, r := range rows {
+		text := ""
+		if len(r.items) > 0 {
+			text = strings.Join(r.items, ", ") + ","
+		}
+		if r.comment != "" && text != "" {
+			text += " "
+		}
+		if text += r.comment; text != "" {
+			b.WriteString(strings.Repeat(indent, depth+1) + text)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString(strings.Repeat(indent, depth) + string(close))
+	return b.String()
+}
+
+// withoutBlanks drops blank rows at both ends, and all but one of several.
+func withoutBlanks(rows []row) (kept []row) {
+	isBlank := func(r row) bool { return len(r.items) == 0 && r.comment == "" }
+	for _, r := range rows {
+		if isBlank(r) && (len(kept) == 0 || isBlank(kept[len(kept)-1])) {
+			continue
+		}
+		kept = append(kept, r)
+	}
+	for len(kept) > 0 && isBlank(kept[len(kept)-1]) {
+		kept = kept[:len(kept)-1]
+	}
+	return kept
+}
