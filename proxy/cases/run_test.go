@@ -32,6 +32,7 @@ CID_MSG_TIME_REQUEST = "unicast master"
 CID_SWITCH_P2P_CMD   = "broadcast-all, log"
 CID_OTHER_HEARTBEAT  = "close"
 0x0720-0x0722        = "consume"
+0x0730               = "broadcast-all, limit 5/s per peer burst 3, else drop"
 else                 = "drop"
 `
 
@@ -57,6 +58,10 @@ func TestCasesThatPass(t *testing.T) {
 		{"B", `command = "CID_MSG_READ_ACK"`, `to = ["B"]`},
 		{"D", `command = "CID_MSG_READ_NOTIFY"`, `to = ["B"], verdict = "unicast session 2"`},
 		{"D", `command = "CID_MSG_TIME_REQUEST"`, `to = ["C"]`},
+		{"D", "command = 0x0730\nbefore = 2", `to = ["A", "B", "C", "D"], verdict = "broadcast-all, limit 5/s per peer burst 3"`},
+		{"D", "command = 0x0730\nbefore = 3", `to = [], action = "broadcast-all", dropped = "over-limit"`},
+		{"D", "command = 0x0730\nbefore = 3\nwait = \"199ms\"", `dropped = "over-limit"`},
+		{"D", "command = 0x0730\nbefore = 3\nwait = \"200ms\"", `to = ["A", "B", "C", "D"]`},
 		{"D", `command = "CID_MSG_TIME_REQUEST"` + "\nmaster = true", `to = ["C", "D"]`},
 		{"D", `command = "CID_SWITCH_P2P_CMD"`, `to = ["A", "B", "C", "D"], verdict = "broadcast-all, log"`},
 		{"D", `command = "CID_OTHER_HEARTBEAT"`, `to = [], action = "close"`},
@@ -70,7 +75,7 @@ func TestCasesThatPass(t *testing.T) {
 			t.Errorf("%s: %+v", result.Name, result)
 		}
 	}
-	if got, want := r.Coverage.Missing, "0x0720-0x0722"; len(got) != 1 || got[0] != want || r.Coverage.Ruled != 8 || r.Coverage.Covered != 7 {
+	if got, want := r.Coverage.Missing, "0x0720-0x0722"; len(got) != 1 || got[0] != want || r.Coverage.Ruled != 9 || r.Coverage.Covered != 8 {
 		t.Errorf("coverage %+v, want all but %s", r.Coverage, want)
 	}
 }

@@ -75,6 +75,30 @@ static inline sy_verdict sy_unicast_fields(uint32_t fields) { return 3 | 3 << 16
 
 #define SY_FIELD(number) ((uint32_t)1 << (number))
 
+// ---- rate limits
+
+// A policy that limits exports rate_limit, and names the limits of that function in its verdicts:
+// SY_BROADCAST_ALL | sy_limit(1). The server asks for the numbers from 1 on, and stops at one
+// without a rate, which is 0. What drops, consumes, closes, or handles users and roles has none.
+//
+//     SY_EXPORT(rate_limit) sy_rate rate_limit(uint32_t number, uint32_t scope)
+//     {
+//         return number == 1 && scope == SY_PER_PEER ? sy_burst(sy_per_second(50), 100) : 0;
+//     }
+typedef uint64_t sy_rate;
+
+enum { SY_PER_PEER = 0, SY_PER_TENANT = 1 }; // of each peer, or of all peers of the tenant together
+
+// sy_limit names a rate limit in a verdict, 1 to 63.
+static inline sy_verdict sy_limit(uint32_t number) { return (sy_verdict)(number & 63) << 26; }
+
+// 1 to 1,000,000 PDUs in a second or a minute, and as many at once.
+static inline sy_rate sy_per_second(uint32_t pdus) { return (pdus & 0xffffff) | (sy_rate)1 << 24; }
+static inline sy_rate sy_per_minute(uint32_t pdus) { return (pdus & 0xffffff) | (sy_rate)2 << 24; }
+
+// sy_burst lets that many PDUs through at once, 1 to 1,000,000.
+static inline sy_rate sy_burst(sy_rate rate, uint32_t pdus) { return (rate & 0xffffffff) | (sy_rate)(pdus & 0xffffff) << 32; }
+
 // ---- headers, as inspect and inspect_body get them
 
 static inline uint32_t sy_length(uint64_t hi) { return (uint32_t)(hi >> 32); } // in bytes, the header's 16 included

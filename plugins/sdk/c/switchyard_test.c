@@ -36,6 +36,8 @@ static void test_verdicts(void)
     assert((SY_BROADCAST_EXCEPT_SENDER | SY_INSPECT_BODY) == 0x204);
     assert((SY_BROADCAST_EXCEPT_SENDER | SY_INSPECT_HEADER) == 0x104);
     assert((SY_BROADCAST_ALL | SY_LOG) == 0x405);
+    assert((SY_BROADCAST_EXCEPT_SENDER | sy_limit(1)) == 0x4000004 && sy_limit(63) == 0xfc000000);
+    assert(sy_per_second(50) == 0x1000032 && sy_burst(sy_per_minute(30), 5) == 0x50200001e);
     assert(SY_CLOSE == 6);
 }
 

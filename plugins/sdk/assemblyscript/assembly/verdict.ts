@@ -68,6 +68,38 @@ export const NOT_SENDER: Verdict = 1 << 11;
 /** If a user of a unicast is not known, broadcast except to the sender. */
 export const ELSE_BROADCAST: Verdict = 1 << 12;
 
+/** Drop PDUs beyond the rate limit of that number, 1 to 63, that `rate_limit` states. */
+export function limit(number: u32): Verdict {
+  return <u64>(number & 63) << 26;
+}
+
+/**
+ * How many PDUs a rate limit lets through, 1 to 1,000,000; 0 is no limit. A policy that limits exports
+ * `rate_limit(number: u32, scope: u32): Rate`. The hub asks it for the numbers from 1 on, up to
+ * one without a rate.
+ */
+export type Rate = u64;
+
+/** The scope of a rate that each peer has. */
+export const PER_PEER: u32 = 0;
+/** The scope of a rate that all peers of the tenant have together. */
+export const PER_TENANT: u32 = 1;
+
+/** That many in a second, and as many at once. */
+export function perSecond(pdus: u32): Rate {
+  return <u64>(pdus & 0xffffff) | 1 << 24;
+}
+
+/** That many in a minute, and as many at once. */
+export function perMinute(pdus: u32): Rate {
+  return <u64>(pdus & 0xffffff) | 2 << 24;
+}
+
+/** The rate with that many at once. */
+export function burst(rate: Rate, pdus: u32): Rate {
+  return rate & 0xffffffff | <u64>(pdus & 0xffffff) << 32;
+}
+
 const HANDLE: Verdict = 2;
 const UNICAST: Verdict = 3;
 

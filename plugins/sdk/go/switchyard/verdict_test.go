@@ -20,6 +20,21 @@ func TestVerdicts(t *testing.T) {
 		{BroadcastExceptSender.InspectHeader(), 0x104},
 		{BroadcastAll.Log(), 0x405},
 		{Close, 6},
+		{BroadcastExceptSender.Limit(1), 0x4000004},
+		{BroadcastAll.Limit(9).Log().Limit(63), 0xfc000405},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %#x, want %#x", c.got, c.want)
+		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	for _, c := range []struct{ got, want Rate }{
+		{NoRate, 0},
+		{PerSecond(50), 0x1000032},
+		{PerMinute(30).Burst(5), 0x5_0200001e},
+		{PerSecond(1_000_000).Burst(7).Burst(1_000_000), 0xf4240_010f4240},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %#x, want %#x", c.got, c.want)

@@ -8,6 +8,7 @@
 //! fn inspect(pdu: Pdu) -> Verdict
 //! fn inspect_body(pdu: Pdu, body: &[u8]) -> Verdict
 //! fn configure(config: &[u8]) -> bool // false refuses the configuration
+//! fn rate_limit(number: u32, scope: u32) -> Rate // of the limits that verdicts name, from 1 on
 //!
 //! switchyard::export!(classify, inspect, inspect_body, configure, buffer: 65536);
 //! ```
@@ -24,7 +25,7 @@ pub mod names;
 mod tests;
 mod verdict;
 
-pub use verdict::{Handler, Verdict};
+pub use verdict::{Handler, Rate, Verdict};
 
 use core::cell::UnsafeCell;
 
@@ -201,6 +202,13 @@ macro_rules! export_one {
                 ROOM.bytes(len),
             )
             .bits()
+        }
+    };
+    (rate_limit) => {
+        #[export_name = "rate_limit"]
+        pub extern "C" fn rate_limit(number: u32, scope: u32) -> u64 {
+            let rate: $crate::Rate = super::rate_limit(number, scope);
+            rate.bits()
         }
     };
     (configure) => {

@@ -1,7 +1,7 @@
 use std::vec::Vec;
 
 use crate::fields::{self, Field, Fields, Packed, Value, MAX_FIELDS};
-use crate::{config, log, Handler, Level, Malformed, Pdu, Verdict};
+use crate::{config, log, Handler, Level, Malformed, Pdu, Rate, Verdict};
 
 #[test]
 fn verdicts_have_the_bits_of_the_abi() {
@@ -28,6 +28,23 @@ fn verdicts_have_the_bits_of_the_abi() {
         (Verdict::BROADCAST_EXCEPT_SENDER.inspect_body(), 0x204),
         (Verdict::BROADCAST_ALL.log(), 0x405),
         (Verdict::CLOSE, 6),
+        (Verdict::BROADCAST_EXCEPT_SENDER.limit(1), 0x400_0004),
+        (Verdict::BROADCAST_ALL.limit(9).log().limit(63), 0xfc00_0405),
+    ] {
+        assert_eq!(got.bits(), want, "{:#x}", want);
+    }
+}
+
+#[test]
+fn rates_have_the_bits_of_the_abi() {
+    for (got, want) in [
+        (Rate::NONE, 0),
+        (Rate::per_second(50), 0x100_0032),
+        (Rate::per_minute(30).burst(5), 0x5_0200_001e),
+        (
+            Rate::per_second(1_000_000).burst(7).burst(1_000_000),
+            0xf4240_010f_4240,
+        ),
     ] {
         assert_eq!(got.bits(), want, "{:#x}", want);
     }

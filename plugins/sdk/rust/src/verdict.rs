@@ -95,7 +95,48 @@ impl Verdict {
         Verdict(self.0 | 1 << 12)
     }
 
+    /// Drop PDUs beyond the rate limit of that number, 1 to 63, of `rate_limit`. What
+    /// drops, consumes, closes, or handles users and roles cannot have one.
+    pub const fn limit(self, number: u32) -> Verdict {
+        Verdict(self.0 & !(63 << 26) | (number as u64 & 63) << 26)
+    }
+
     /// The verdict as the hub reads it.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+/// How many PDUs a rate limit lets through, 1 to 1,000,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[repr(transparent)]
+pub struct Rate(u64);
+
+impl Rate {
+    /// No limit. The hub asks `rate_limit` for no further number if neither scope has a rate.
+    pub const NONE: Rate = Rate(0);
+    /// The scope of a rate that each peer has.
+    pub const PER_PEER: u32 = 0;
+    /// The scope of a rate that all peers of the tenant have together.
+    pub const PER_TENANT: u32 = 1;
+
+    /// That many in a second, and as many at once.
+    pub const fn per_second(pdus: u32) -> Rate {
+        Rate(pdus as u64 & 0xff_ffff | 1 << 24)
+    }
+
+    /// That many in a minute, and as many at once.
+    pub const fn per_minute(pdus: u32) -> Rate {
+        Rate(pdus as u64 & 0xff_ffff | 2 << 24)
+    }
+
+    /// That many at once.
+    pub const fn burst(self, pdus: u32) -> Rate {
+        Rate(self.0 & 0xffff_ffff | (pdus as u64 & 0xff_ffff) << 32)
+    }
+
+    /// The rate as the hub reads it.
     pub const fn bits(self) -> u64 {
         self.0
     }
