@@ -85,14 +85,19 @@ func labelsOf(t *testing.T) map[string][]string {
 	return labels
 }
 
-// Alerts use existing metrics, and each says what to do.
+// Alerts use existing metrics, and each leads to the section that says what to do. Prometheus' own
+// test of an alert says when it fires.
 func TestAlerts(t *testing.T) {
 	const file = "../../deploy/prometheus/switchyard.rules.yml"
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
-	rules := strings.Split(string(text), "      - alert: ")[1:]
+	text, operations, tests := read(file), read("../../docs/operations.md"), read(strings.Replace(file, ".yml", ".test.yml", 1))
+	rules := strings.Split(text, "      - alert: ")[1:]
 	if len(rules) < 10 {
 		t.Fatalf("%s has %d alerts", file, len(rules))
 	}
@@ -109,10 +114,16 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("%s has no expr", name)
 		}
 		checkUse(t, name, expression)
-		for _, want := range []string{"        labels: {severity: ", "          summary: \"", "          runbook: docs/operations.md#" + strings.ToLower(name) + "\n"} {
+		for _, want := range []string{"        labels: {severity: ", "          summary: \"", "          runbook_url: https://switchyard.example.org/docs/operations.html#" + strings.ToLower(name) + "\n"} {
 			if !strings.Contains(rest, want) {
 				t.Errorf("%s has no %q", name, strings.TrimSpace(want))
 			}
+		}
+		if !strings.Contains(operations, "\n### "+name+"\n") { // whose anchor is the name in small letters
+			t.Errorf("docs/operations.md has no section %s, to which its runbook_url leads", name)
+		}
+		if !strings.Contains(tests, "- alertname: "+name+"\n") {
+			t.Errorf("no test in switchyard.rules.test.yml says when %s fires", name)
 		}
 	}
 }
