@@ -135,7 +135,7 @@ type Command struct {
 }
 
 // Commands lists every command of the protocol in the order of their ids. It is
-// read-only.
+// read-only. KnownCommands has those that the operator has added as well.
 var Commands = []Command{
 	{SID_LOGIN, CID_LOGIN_REQ_MSGSERVER, "CID_LOGIN_REQ_MSGSERVER", "IM.Login.IMMsgServReq"},
 	{SID_LOGIN, CID_LOGIN_RES_MSGSERVER, "CID_LOGIN_RES_MSGSERVER", "IM.Login.IMMsgServRsp"},
@@ -245,22 +245,6 @@ var serviceNames = map[ServiceID]string{
 	SID_INTERNAL:       "SID_INTERNAL",
 }
 
-var commandsByID = func() map[CommandID]*Command {
-	m := make(map[CommandID]*Command, len(Commands))
-	for i := range Commands {
-		m[Commands[i].ID] = &Commands[i]
-	}
-	return m
-}()
-
-// CommandByID returns the command with that id, if the protocol has one.
-func CommandByID(id CommandID) (Command, bool) {
-	if c := commandsByID[id]; c != nil {
-		return *c, true
-	}
-	return Command{}, false
-}
-
 // String returns the name in IM.BaseDefine, or the number as 0x0009.
 func (s ServiceID) String() string {
 	if name := serviceNames[s]; name != "" {
@@ -269,9 +253,9 @@ func (s ServiceID) String() string {
 	return fmt.Sprintf("0x%04x", uint16(s))
 }
 
-// String returns the name in IM.BaseDefine, or the number as 0x0709.
+// String returns the command's name, in IM.BaseDefine or of an own command, or the number as 0x0709.
 func (c CommandID) String() string {
-	if known := commandsByID[c]; known != nil {
+	if known, ok := CommandByID(c); ok {
 		return known.Name
 	}
 	return fmt.Sprintf("0x%04x", uint16(c))

@@ -9,12 +9,10 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/prototext"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"switchyard/pdu"
 	"switchyard/pdu/body"
+	"switchyard/pdu/message"
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/review"
@@ -135,17 +133,12 @@ func (g *loadedPolicy) answer(a wasm.Answer) explainedAnswer {
 
 // fieldsOf formats a body as text; it returns "" if the body is not the command's message.
 func fieldsOf(command pdu.CommandID, body []byte) string {
-	known, _ := pdu.CommandByID(command)
-	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
-	if err != nil {
-		return ""
-	}
-	m := message.New().Interface()
-	if (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(body, m) != nil {
+	m := message.Read(command, body)
+	if m == nil {
 		return ""
 	}
 	// prototext varies the spaces on purpose.
-	return strings.Join(strings.Fields(prototext.MarshalOptions{EmitUnknown: true}.Format(m)), " ")
+	return strings.Join(strings.Fields(prototext.MarshalOptions{EmitUnknown: true}.Format(m.Interface())), " ")
 }
 
 // maxUsers is how many users of a verdict are shown.

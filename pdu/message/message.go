@@ -6,6 +6,8 @@ package message
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -16,19 +18,47 @@ import (
 	_ "switchyard/pdu/pb" // the messages
 )
 
-// Type returns the type of the message in a command's body; nil if the command is none of the
-// protocol.
-func Type(c pdu.CommandID) protoreflect.MessageType {
-	known, _ := pdu.CommandByID(c)
-	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
+// own has the types of messages of own commands, by full name. It is replaced whole.
+var own atomic.Pointer[map[string]protoreflect.MessageType]
+
+// SetOwn replaces the own commands, and the types of the messages in their bodies, by full name.
+func SetOwn(commands []pdu.Command, types map[string]protoreflect.MessageType) {
+	own.Store(&types)
+	pdu.SetOwnCommands(commands)
+}
+
+// ByName returns the type of the message of that full name, one of the protocol's or of an own
+// command's; nil if there is none.
+func ByName(name string) protoreflect.MessageType {
+	if t := OfProtocol(name); t != nil {
+		return t
+	}
+	if types := own.Load(); types != nil {
+		return (*types)[name]
+	}
+	return nil
+}
+
+// OfProtocol returns the type of the protocol's message of that full name; nil if there is none.
+func OfProtocol(name string) protoreflect.MessageType {
+	if !strings.HasPrefix(name, "IM.") { // other packages of this program register messages, too
+		return nil
+	}
+	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
 	if err != nil {
 		return nil
 	}
 	return t
 }
 
-// Service returns the service that a command belongs to. For a command that is none of the
-// protocol it is the high byte of the id, as it is for all others.
+// Type returns the type of the message in a command's body; nil if that is not known.
+func Type(c pdu.CommandID) protoreflect.MessageType {
+	known, _ := pdu.CommandByID(c)
+	return ByName(known.Message)
+}
+
+// Service returns the service that a command belongs to. For a command that is not known it is the
+// high byte of the id, as it is for all others.
 func Service(c pdu.CommandID) pdu.ServiceID {
 	if known, ok := pdu.CommandByID(c); ok {
 		return known.Service
@@ -78,7 +108,7 @@ func JSON(c pdu.CommandID, body []byte) json.RawMessage {
 func FromJSON(c pdu.CommandID, text []byte) ([]byte, error) {
 	t := Type(c)
 	if t == nil {
-		return nil, fmt.Errorf("%v is no command of the protocol, so its body has no fields", c)
+		return nil, fmt.Errorf("no message is known for the body of %v, so it has no fields", c)
 	}
 	m := t.New().Interface()
 	if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal(text, m); err != nil {

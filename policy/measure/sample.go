@@ -4,10 +4,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"switchyard/pdu"
-	_ "switchyard/pdu/pb" // the messages
+	"switchyard/pdu/message"
 )
 
 // paddingField is a field number that no message has.
@@ -17,8 +16,8 @@ const paddingField = 500
 // an unknown field fills the rest.
 func sample(command pdu.Command, size int) []byte {
 	var b []byte
-	if message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(command.Message)); err == nil {
-		b = required(message.New())
+	if t := message.ByName(command.Message); t != nil {
+		b = required(t.New())
 	}
 	padding := size - len(b) - protowire.SizeTag(paddingField) - protowire.SizeVarint(uint64(size))
 	if padding < 0 {

@@ -5,10 +5,9 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"switchyard/pdu"
-	_ "switchyard/pdu/pb" // the messages, for the names of their fields
+	"switchyard/pdu/message"
 	"switchyard/policy"
 	"switchyard/policy/abi"
 )
@@ -120,10 +119,9 @@ func fieldNames(command pdu.CommandID, bits uint32) []string {
 
 // messageOf returns the message of a command, or nil if it has none.
 func messageOf(command pdu.CommandID) protoreflect.MessageDescriptor {
-	known, _ := pdu.CommandByID(command)
-	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(known.Message))
-	if err != nil {
+	t := message.Type(command)
+	if t == nil {
 		return nil
 	}
-	return message.Descriptor()
+	return t.Descriptor()
 }

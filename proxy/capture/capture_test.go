@@ -301,7 +301,7 @@ func TestFilterOfOthers(t *testing.T) {
 		"bodies; commands CID_MSG":    `unknown command "CID_MSG"`,
 		"bodies; redacted CID_LOGIN":  "names no field",
 		"headers; everything":         "unknown part",
-		"headers; redacted 0x0999.ab": "does not say what a body of",
+		"headers; redacted 0x0999.ab": "no message is known for the body of",
 	} {
 		if err := new(Tenant).parseFilter(filter); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", filter, err, want)

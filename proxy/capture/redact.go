@@ -6,10 +6,9 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"switchyard/pdu"
-	_ "switchyard/pdu/pb" // registers the messages whose fields can be named
+	"switchyard/pdu/message"
 	"switchyard/policy/command"
 	"switchyard/policy/suggest"
 )
@@ -47,22 +46,21 @@ func ParseField(text string) (Field, error) {
 	if names == "*" {
 		return f, nil
 	}
-	known, _ := pdu.CommandByID(id)
-	descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(known.Message))
-	message, isMessage := descriptor.(protoreflect.MessageDescriptor)
-	if err != nil || !isMessage {
-		return Field{}, fmt.Errorf("the protocol does not say what a body of %v is; write %v.* for all of it", id, id)
+	t := message.Type(id)
+	if t == nil {
+		return Field{}, fmt.Errorf("no message is known for the body of %v; write %v.* for all of it", id, id)
 	}
+	in := t.Descriptor()
 	for name := range strings.SplitSeq(names, ".") {
-		if message == nil {
+		if in == nil {
 			return Field{}, fmt.Errorf("%q goes deeper than the message; name the field before", text)
 		}
-		field := message.Fields().ByName(protoreflect.Name(name))
+		field := in.Fields().ByName(protoreflect.Name(name))
 		if field == nil {
-			return Field{}, fmt.Errorf("%s has no field %q; %s", message.Name(), name, suggest.Hint(name, fieldNames(message), "there are "+strings.Join(fieldNames(message), ", ")))
+			return Field{}, fmt.Errorf("%s has no field %q; %s", in.Name(), name, suggest.Hint(name, fieldNames(in), "there are "+strings.Join(fieldNames(in), ", ")))
 		}
 		f.path = append(f.path, field.Number())
-		message = field.Message()
+		in = field.Message()
 	}
 	return f, nil
 }

@@ -56,7 +56,7 @@ func messageOf(command pdu.CommandID) (protoreflect.MessageType, error) {
 	}
 	t := message.Type(command)
 	if t == nil {
-		return nil, &FieldError{What: fmt.Sprintf("%v has no known message", command), Remedy: "write the body as hex"}
+		return nil, &FieldError{What: fmt.Sprintf("%v has no known message", command), Remedy: "name its message in [commands] of the configuration, or write the body as hex"}
 	}
 	return t, nil
 }
