@@ -5,6 +5,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"switchyard/pdu"
@@ -19,34 +20,50 @@ func (p *Problem) Error() string { return p.What + "; " + p.Remedy }
 // A Range is the commands from Lo to Hi, both included.
 type Range struct{ Lo, Hi pdu.CommandID }
 
-// Parse reads a command or a range, or returns every problem of it.
-func Parse(word string) (Range, []*Problem) {
-	if from, to, ok := Cut(word); ok {
-		return Between(from, to)
+// Own are the operator's own commands, whose names are read besides those of the protocol.
+type Own []pdu.Command
+
+// Parse reads a command or a range, or returns every problem of it. The names are those that this
+// process knows.
+func Parse(word string) (Range, []*Problem) { return known().Parse(word) }
+
+// Cut splits a range at its hyphen. A word is a range only if a command or a number stands
+// before the hyphen: CID-MSG-DATA is a misspelt name. 0x0720-0x072f and CID_MSG_DATA-0x03ff are
+// ranges.
+func Cut(word string) (from, to string, ok bool) { return known().cut(word) }
+
+// Between reads the two ends of a range.
+func Between(from, to string) (Range, []*Problem) { return known().between(from, to) }
+
+// ID reads one command.
+func ID(word string) (pdu.CommandID, *Problem) { return known().id(word) }
+
+func known() Own { return pdu.OwnCommands() }
+
+// Parse is the function Parse with these own commands.
+func (o Own) Parse(word string) (Range, []*Problem) {
+	if from, to, ok := o.cut(word); ok {
+		return o.between(from, to)
 	}
-	id, problem := ID(word)
+	id, problem := o.id(word)
 	if problem != nil {
 		return Range{}, []*Problem{problem}
 	}
 	return Range{id, id}, nil
 }
 
-// Cut splits a range at its hyphen. A word is a range only if a command or a number stands
-// before the hyphen: CID-MSG-DATA is a misspelt name. 0x0720-0x072f and CID_MSG_DATA-0x03ff are
-// ranges.
-func Cut(word string) (from, to string, ok bool) {
+func (o Own) cut(word string) (from, to string, ok bool) {
 	from, to, ok = strings.Cut(word, "-")
-	if _, named := ids[from]; !ok || !named && !IsNumeric(from) {
+	if _, named := o.named(from); !ok || !named && !IsNumeric(from) {
 		return word, "", false
 	}
 	return from, to, true
 }
 
-// Between reads the two ends of a range.
-func Between(from, to string) (r Range, problems []*Problem) {
+func (o Own) between(from, to string) (r Range, problems []*Problem) {
 	ends := [...]*pdu.CommandID{&r.Lo, &r.Hi}
 	for i, word := range [...]string{from, to} {
-		id, problem := ID(word)
+		id, problem := o.id(word)
 		if problem != nil {
 			problems = append(problems, problem)
 		}
@@ -62,14 +79,13 @@ func Between(from, to string) (r Range, problems []*Problem) {
 	return r, problems
 }
 
-// ID reads one command.
-func ID(word string) (pdu.CommandID, *Problem) {
-	if id, ok := ids[word]; ok {
+func (o Own) id(word string) (pdu.CommandID, *Problem) {
+	if id, ok := o.named(word); ok {
 		return id, nil
 	}
 	if !IsNumeric(word) {
 		return 0, &Problem{fmt.Sprintf("unknown command %q", word),
-			suggest.Hint(word, names, "write its name as in docs/protocol.md, or its id, such as 0x0301")}
+			suggest.Hint(word, o.names(), "write its name as in docs/protocol.md, or its id, such as 0x0301")}
 	}
 	id, remedy := ParseID(word)
 	if remedy != "" {
@@ -78,6 +94,28 @@ func ID(word string) (pdu.CommandID, *Problem) {
 	return pdu.CommandID(id), nil
 }
 
+// named returns the command of that name.
+func (o Own) named(word string) (pdu.CommandID, bool) {
+	if id, ok := ids[word]; ok {
+		return id, true
+	}
+	for _, c := range o {
+		if c.Name == word {
+			return c.ID, true
+		}
+	}
+	return 0, false
+}
+
+func (o Own) names() []string {
+	all := slices.Clone(names)
+	for _, c := range o {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+// names and ids are those of the protocol.
 var names, ids = func() (names []string, ids map[string]pdu.CommandID) {
 	ids = map[string]pdu.CommandID{}
 	for _, c := range pdu.Commands {

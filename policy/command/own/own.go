@@ -1,0 +1,153 @@
+// Package own is the operator's own commands: what their names and ids may be, and the messages of
+// their bodies, which it reads from a .proto file. It reads no configuration.
+package own
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"switchyard/pdu"
+	"switchyard/pdu/message"
+	"switchyard/policy/command"
+	"switchyard/policy/suggest"
+)
+
+// MaxCommands is how many own commands there may be. Each is a label of the metrics.
+const MaxCommands = 256
+
+// A Set is own commands with the messages of their bodies. It is immutable; nil is a set without
+// commands.
+type Set struct {
+	commands []pdu.Command
+	types    map[string]protoreflect.MessageType // by full name
+	text     string
+}
+
+// NewSet returns a set of commands that Check and the Messages accept. messages may be nil.
+func NewSet(commands []pdu.Command, messages *Messages) *Set {
+	s := &Set{commands: commands, types: make(map[string]protoreflect.MessageType)}
+	var text strings.Builder
+	for _, c := range commands {
+		if d := messages.byName(c.Message); d != nil {
+			s.types[c.Message] = dynamicpb.NewMessageType(d)
+		}
+		fmt.Fprintf(&text, "%v %#04x %s\n", c.Name, uint16(c.ID), c.Message)
+	}
+	if messages != nil {
+		for _, name := range slices.Sorted(maps.Keys(messages.content)) {
+			fmt.Fprintf(&text, "%s %x\n", name, sha256.Sum256(messages.content[name]))
+		}
+	}
+	s.text = text.String()
+	return s
+}
+
+// Use makes these the own commands of this process.
+func (s *Set) Use() {
+	if s == nil {
+		s = NewSet(nil, nil)
+	}
+	message.SetOwn(s.commands, s.types)
+}
+
+// Commands returns the commands. The caller must not change them.
+func (s *Set) Commands() []pdu.Command {
+	if s == nil {
+		return nil
+	}
+	return s.commands
+}
+
+// Text returns a text that is equal for equal sets: names, ids, messages, and what the messages are.
+func (s *Set) Text() string {
+	if s == nil {
+		return ""
+	}
+	return s.text
+}
+
+var nameForm = regexp.MustCompile(`^CID_[A-Z0-9]+(_[A-Z0-9]+)*$`)
+
+// maxName is the length in bytes of the longest name of a command.
+const maxName = 64
+
+// Check returns what is wrong with the name and the id of a command, or nil. before are own commands
+// that were accepted.
+func Check(name string, id int64, before []pdu.Command) *command.Problem {
+	problem := func(remedy, format string, args ...any) *command.Problem {
+		return &command.Problem{What: fmt.Sprintf(format, args...), Remedy: remedy}
+	}
+	number := fmt.Sprintf("0x%04x", id)
+	if p := CheckName(name); p != nil {
+		return p
+	}
+	if id < 1 || id > 0xffff {
+		return problem("ids go from 0x0001 to 0xffff; the high byte is the service", "the id %d is out of range", id)
+	}
+	for _, c := range pdu.Commands {
+		switch {
+		case c.Name == name:
+			return problem("choose another name", "%s is a command of the protocol, 0x%04x", name, uint16(c.ID))
+		case int64(c.ID) == id:
+			return problem("choose an id that docs/protocol.md does not list, such as 0x0901", "the id %s is that of %s in the protocol", number, c.Name)
+		}
+	}
+	for _, c := range before {
+		if int64(c.ID) == id {
+			return problem("keep one", "the id %s is that of %s as well", number, c.Name)
+		}
+	}
+	return nil
+}
+
+// CheckName returns what is wrong with the form of a command's name, or nil.
+func CheckName(name string) *command.Problem {
+	switch {
+	case len(name) > maxName:
+		return &command.Problem{What: fmt.Sprintf("the name has %d characters, at most %d are possible", len(name), maxName), Remedy: "shorten it"}
+	case !nameForm.MatchString(name):
+		return &command.Problem{What: fmt.Sprintf("%q is no name of a command", name), Remedy: "write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER"}
+	}
+	return nil
+}
+
+// CheckMessage returns what is wrong with the name of a command's message, or nil. messages is nil if
+// there is no .proto file. A message of the protocol needs none.
+func CheckMessage(name string, messages *Messages) *command.Problem {
+	if message.OfProtocol(name) != nil {
+		return nil
+	}
+	what := fmt.Sprintf("there is no message %q", name)
+	if messages == nil {
+		return &command.Problem{What: what + " in the protocol", Remedy: `name the file that has it, as in proto = "my.proto" above the commands`}
+	}
+	if messages.byName(name) != nil {
+		return nil
+	}
+	names := messages.Names()
+	for _, known := range names { // Order for my.Order
+		if strings.HasSuffix(known, "."+name) {
+			return &command.Problem{What: what + " in " + messages.file, Remedy: fmt.Sprintf("did you mean %s?", known)}
+		}
+	}
+	return &command.Problem{What: what + " in " + messages.file, Remedy: suggest.Hint(name, names, "it has "+list(names))}
+}
+
+// list returns some of the names.
+func list(names []string) string {
+	const most = 8
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > most:
+		return strings.Join(names[:most], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}

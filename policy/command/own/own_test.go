@@ -1,0 +1,209 @@
+package own
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchyard/pdu"
+	"switchyard/pdu/message"
+)
+
+// folder returns a folder with these files.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const orders = `syntax = "proto3";
+package my;
+import "types/side.proto";
+import "google/protobuf/timestamp.proto";
+message Order {
+  message Line { uint32 item = 1; }
+  uint32 user_id = 1;
+  Side side = 2;
+  repeated Line lines = 3;
+  google.protobuf.Timestamp at = 4;
+}
+`
+
+const sides = "syntax = \"proto3\";\npackage my;\nenum Side { NONE = 0; BUY = 1; }\nmessage Fill { uint32 order = 1; }\n"
+
+func TestCheck(t *testing.T) {
+	before := []pdu.Command{{Name: "CID_MY_ORDER", ID: 0x0901}}
+	for _, c := range []struct {
+		name string
+		id   int64
+		want string
+	}{
+		{"CID_MY_FILL", 0x0902, ""},
+		{"CID_X1", 0xffff, ""},
+		{"CID_OTHER_MINE", 0x0735, ""},
+		{"CID_MY_FILL", 0, "the id 0 is out of range; ids go from 0x0001 to 0xffff; the high byte is the service"},
+		{"CID_MY_FILL", 0x10000, "the id 65536 is out of range; ids go from 0x0001 to 0xffff; the high byte is the service"},
+		{"CID_MY_FILL", 0x0901, "the id 0x0901 is that of CID_MY_ORDER as well; keep one"},
+		{"CID_MY_FILL", 0x0301, "the id 0x0301 is that of CID_MSG_DATA in the protocol; choose an id that docs/protocol.md does not list, such as 0x0901"},
+		{"CID_MSG_DATA", 0x0902, "CID_MSG_DATA is a command of the protocol, 0x0301; choose another name"},
+		{"MY_FILL", 0x0902, `"MY_FILL" is no name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
+		{"CID_my", 0x0902, `"CID_my" is no name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
+		{"CID_A-B", 0x0902, `"CID_A-B" is no name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
+		{"CID_" + strings.Repeat("A", 61), 0x0902, "the name has 65 characters, at most 64 are possible; shorten it"},
+	} {
+		got := ""
+		if problem := Check(c.name, c.id, before); problem != nil {
+			got = problem.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s = %d: got %q, want %q", c.name, c.id, got, c.want)
+		}
+	}
+}
+
+func TestReadProto(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"my.proto": orders, "types/side.proto": sides})
+	m, files, faults := ReadProto(filepath.Join(dir, "my.proto"))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if want := []string{filepath.Join(dir, "my.proto"), filepath.Join(dir, "types", "side.proto")}; !slices.Equal(files, want) {
+		t.Errorf("files are %q, want %q", files, want)
+	}
+	if got := m.Names(); !slices.Equal(got, []string{"my.Fill", "my.Order", "my.Order.Line"}) {
+		t.Errorf("messages are %q", got)
+	}
+}
+
+func TestProtoRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string // FILE:LINE: what it says; without the folder
+	}{
+		"syntax":          {map[string]string{"my.proto": "syntax = \"proto3\";\nmessage Order { uint32 a 1; }\n"}, "my.proto:2: syntax error"},
+		"unknown type":    {map[string]string{"my.proto": "syntax = \"proto3\";\n\nmessage Order { Side a = 1; }\n"}, "my.proto:3: field Order.a: unknown type Side"},
+		"no import":       {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n"}, "my.proto:2: there is no file "},
+		"fault in import": {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n", "side.proto": "\nenum"}, "side.proto:2: syntax error"},
+		"leads out":       {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"../side.proto\";\n"}, "leads out of the folder"},
+		"cycle":           {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"my.proto\";\n"}, "cycle found in imports"},
+		"too large":       {map[string]string{"my.proto": "syntax = \"proto3\";\n" + strings.Repeat(" ", maxSource)}, "too large"},
+		"not a proto":     {map[string]string{"my.proto": "\x00\x01\xff"}, "my.proto:1: "},
+		"twice":           {map[string]string{"my.proto": "syntax = \"proto3\";\nmessage A {}\nmessage A {}\n"}, `my.proto:3: symbol "A" already defined`},
+	} {
+		dir := folder(t, c.files)
+		m, _, faults := ReadProto(filepath.Join(dir, "my.proto"))
+		if m != nil || len(faults) == 0 {
+			t.Errorf("%s: accepted", name)
+			continue
+		}
+		got := strings.ReplaceAll(fmt.Sprintf("%s:%d: %v", faults[0].File, faults[0].Line, faults[0]), dir+string(filepath.Separator), "")
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestTooManyImports(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"my.proto": "syntax = \"proto3\";\n", "empty.proto": "syntax = \"proto3\";\n"}
+	for i := range maxFiles {
+		files["my.proto"] += fmt.Sprintf("import \"f%d.proto\";\n", i)
+	}
+	dir := folder(t, files)
+	for i := range maxFiles {
+		if err := os.Symlink("empty.proto", filepath.Join(dir, fmt.Sprintf("f%d.proto", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, opened, faults := ReadProto(filepath.Join(dir, "my.proto"))
+	if len(faults) == 0 || !strings.Contains(faults[0].What, "more than 64 files") || len(opened) > maxFiles {
+		t.Errorf("%d files were opened, faults %v", len(opened), faults)
+	}
+}
+
+func TestCheckMessage(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"my.proto": orders, "types/side.proto": sides})
+	m, _, _ := ReadProto(filepath.Join(dir, "my.proto"))
+	for _, c := range []struct {
+		name     string
+		messages *Messages
+		want     string
+	}{
+		{"my.Order", m, ""},
+		{"my.Order.Line", m, ""},
+		{"IM.Message.IMMsgData", m, ""},
+		{"IM.Message.IMMsgData", nil, ""},
+		{"Order", m, "did you mean my.Order?"},
+		{"my.Odrer", m, "did you mean my.Order?"},
+		{"zzz", m, "it has my.Fill, my.Order, my.Order.Line"},
+		{"google.protobuf.Timestamp", m, "it has my.Fill"},
+		{"my.Order", nil, `there is no message "my.Order" in the protocol; name the file that has it, as in proto = "my.proto" above the commands`},
+	} {
+		got := ""
+		if problem := CheckMessage(c.name, c.messages); problem != nil {
+			got = problem.Error()
+		}
+		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A set in use gives bodies their fields, and its text changes with all that it depends on.
+func TestSet(t *testing.T) {
+	t.Cleanup((*Set)(nil).Use)
+	files := map[string]string{"my.proto": orders, "types/side.proto": sides}
+	texts := map[string]bool{(*Set)(nil).Text(): true}
+	read := func(commands ...pdu.Command) *Set {
+		m, _, faults := ReadProto(filepath.Join(folder(t, files), "my.proto"))
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		s := NewSet(commands, m)
+		if texts[s.Text()] {
+			t.Errorf("the text has not changed: %s", s.Text())
+		}
+		texts[s.Text()] = true
+		return s
+	}
+	order := pdu.Command{Service: 9, ID: 0x0901, Name: "CID_MY_ORDER", Message: "my.Order"}
+	s := read(order)
+	delete(texts, s.Text())
+	read(order) // in another folder, which the text does not depend on
+	s.Use()
+	body, err := message.FromJSON(0x0901, []byte(`{"user_id":7,"side":"BUY","lines":[{"item":3}]}`))
+	if err != nil || fmt.Sprintf("%x", body) != "080710011a020803" {
+		t.Errorf("the body is %x, %v", body, err)
+	}
+	if got := strings.ReplaceAll(string(message.JSON(0x0901, body)), " ", ""); got != `{"user_id":7,"side":"BUY","lines":[{"item":3}]}` {
+		t.Errorf("it is read as %s", got)
+	}
+	(*Set)(nil).Use()
+	if message.Type(0x0901) != nil || len(pdu.OwnCommands()) > 0 {
+		t.Error("a set that is no longer in use is known")
+	}
+	if again := NewSet([]pdu.Command{order}, nil); texts[again.Text()] {
+		t.Error("the text does not depend on the messages")
+	}
+	order.ID = 0x0902
+	read(order)
+	order.Message = "my.Fill"
+	read(order)
+	files["types/side.proto"] += "// more\n"
+	read(order)
+}

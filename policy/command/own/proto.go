@@ -1,0 +1,172 @@
+package own
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/reporter"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"switchyard/policy/stablefile"
+)
+
+// Bounds of a .proto file and what it imports.
+const (
+	maxFiles  = 64
+	maxSource = 1 << 20 // bytes of all files together
+	maxFaults = 20
+)
+
+// builtIn begins the names of files that the compiler has.
+const builtIn = "google/protobuf/"
+
+// stable is how long a file must stay unchanged to be read.
+const stable = 50 * time.Millisecond
+
+// Messages are the messages of a .proto file and of those that it imports.
+type Messages struct {
+	file     string
+	messages map[string]protoreflect.MessageDescriptor // by full name
+	content  map[string][]byte                         // of the files, by their paths from the folder
+}
+
+// A Fault is something wrong with a .proto file.
+type Fault struct {
+	File string // as ReadProto was given it, or one beside it
+	Line int    // from 1; 0 if it is not about a line
+	What string
+}
+
+// Error implements error.
+func (f Fault) Error() string { return f.What }
+
+// ReadProto reads a .proto file. What it imports is found from the file's folder, and must be in it or
+// below it; the files of google/protobuf are built in. files are all files that it tried to read,
+// also if there are faults, so that a change of them is noticed.
+func ReadProto(path string) (m *Messages, files []string, faults []Fault) {
+	r := &protoReader{folder: filepath.Dir(path), content: make(map[string][]byte)}
+	name := filepath.Base(path)
+	compiler := protocompile.Compiler{
+		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: r.open}),
+		Reporter: reporter.NewReporter(r.report, nil),
+	}
+	compiled, err := compiler.Compile(context.Background(), name)
+	if err != nil && len(r.faults) == 0 {
+		r.faults = append(r.faults, r.fault(err))
+	}
+	if len(r.faults) > 0 {
+		return nil, r.opened(), r.faults
+	}
+	m = &Messages{file: path, messages: make(map[string]protoreflect.MessageDescriptor), content: r.content}
+	for _, f := range compiled {
+		m.addFile(f, make(map[string]bool))
+	}
+	return m, r.opened(), nil
+}
+
+// A protoReader opens the files of one compilation. The compiler calls open from several goroutines,
+// and report from one at a time.
+type protoReader struct {
+	folder string
+	faults []Fault
+
+	mu      sync.Mutex
+	content map[string][]byte // of the files, by their paths from the folder; guarded by mu
+	size    int               // of all of it; guarded by mu
+}
+
+// open returns the content of an imported file, by its path from the folder.
+func (r *protoReader) open(name string) (io.ReadCloser, error) {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return nil, errors.New("it leads out of the folder of the first file; put what is imported there or below")
+	}
+	if strings.HasPrefix(name, builtIn) {
+		return nil, fs.ErrNotExist
+	}
+	path := filepath.Join(r.folder, filepath.FromSlash(name))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.content) == maxFiles {
+		return nil, fmt.Errorf("more than %d files are imported", maxFiles)
+	}
+	src, err := stablefile.Read(path, stable, maxSource)
+	r.content[name] = src
+	r.size += len(src)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no file %s", path)
+	case err != nil:
+		return nil, err
+	case r.size > maxSource:
+		return nil, fmt.Errorf("%s and what was read before have more than %d bytes", path, maxSource)
+	}
+	return io.NopCloser(bytes.NewReader(src)), nil
+}
+
+// opened returns the files that open was called for, in order.
+func (r *protoReader) opened() (files []string) {
+	for _, name := range slices.Sorted(maps.Keys(r.content)) {
+		files = append(files, filepath.Join(r.folder, filepath.FromSlash(name)))
+	}
+	return files
+}
+
+// report notes a fault. The compiler goes on, unless there are too many.
+func (r *protoReader) report(err reporter.ErrorWithPos) error {
+	r.faults = append(r.faults, r.fault(err))
+	if len(r.faults) >= maxFaults {
+		return err
+	}
+	return nil
+}
+
+// fault returns an error of the compiler as a Fault.
+func (r *protoReader) fault(err error) Fault {
+	at, ok := errors.AsType[reporter.ErrorWithPos](err)
+	if !ok {
+		return Fault{What: err.Error()}
+	}
+	return Fault{File: filepath.Join(r.folder, at.GetPosition().Filename), Line: at.GetPosition().Line, What: at.Unwrap().Error()}
+}
+
+// addFile adds the messages of a file and of those that it imports.
+func (m *Messages) addFile(f protoreflect.FileDescriptor, seen map[string]bool) {
+	if seen[f.Path()] || strings.HasPrefix(f.Path(), builtIn) {
+		return
+	}
+	seen[f.Path()] = true
+	m.add(f.Messages())
+	for i := range f.Imports().Len() {
+		m.addFile(f.Imports().Get(i), seen)
+	}
+}
+
+func (m *Messages) add(all protoreflect.MessageDescriptors) {
+	for i := range all.Len() {
+		d := all.Get(i)
+		m.messages[string(d.FullName())] = d
+		m.add(d.Messages())
+	}
+}
+
+// byName returns a message by its full name, or nil. m may be nil.
+func (m *Messages) byName(name string) protoreflect.MessageDescriptor {
+	if m == nil {
+		return nil
+	}
+	return m.messages[name]
+}
+
+// Names returns the full names of the messages, in order.
+func (m *Messages) Names() []string { return slices.Sorted(maps.Keys(m.messages)) }
