@@ -83,7 +83,7 @@ func (g *Generation) Outside() (excesses []*Excess) {
 			excesses = append(excesses, x)
 		}
 	}
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		add(c.Service, c.ID)
 	}
 	if g.limits != nil {

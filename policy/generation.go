@@ -100,7 +100,7 @@ func NewLimitedGeneration(name, sha256 string, p Policy, e *Effects) *Generation
 	}
 	g.rates = newLimitSet(RateLimitsOf(p))
 	g.uses.Store(1)
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		g.Classify(c.Service, c.ID)
 	}
 	return g

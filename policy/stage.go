@@ -41,7 +41,7 @@ func NewStage(split *Split, share float64, tally *Tally) *Generation {
 	}
 	g.stage.rates = g.rates
 	g.uses.Store(1)
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		g.stage.recallAlike(&g.memo, c.Service, c.ID)
 	}
 	return g

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"switchyard/pdu"
 	"switchyard/plugins/teamtalk"
 	"switchyard/plugins/unicast"
 	"switchyard/policy/command"
@@ -24,20 +25,27 @@ import (
 //	base.toml ────┼─▶ table.Extend ─▶ Table.Text ─▶ File.Bytes, File.SHA256
 //	teamtalk ─────┘
 //
+// A table with names of own commands becomes such a text as well, with their ids.
+//
 // So its checksum changes with every table that it extends; a pin or a signature refuses it then,
 // and the history keeps a text that needs no other file.
 
 // shippedTables holds the texts of the shipped policies that are tables.
 var shippedTables = map[string][]byte{teamtalk.Name: teamtalk.Table}
 
-// extended returns a file with what it extends.
+// extended returns a file with what it extends, and with the ids of own commands in place of their
+// names.
 func extended(f File, max int64) (File, error) {
-	if filepath.Ext(f.Path) == ".toml" && table.Base("", f.Bytes) != "" {
-		var err error
-		if f.table, err = table.Extend(f.Path, f.Bytes, bases(f.Path, stable, max)); err != nil {
+	isTable := filepath.Ext(f.Path) == ".toml"
+	extends := isTable && table.Base("", f.Bytes) != ""
+	if extends || isTable && len(pdu.OwnCommands()) > 0 {
+		t, err := table.Extend(f.Path, f.Bytes, bases(f.Path, stable, max))
+		if err != nil {
 			return File{}, refusedTable(f.Name, err)
 		}
-		f.Bytes = f.table.Text()
+		if extends || t.UsesOwn() {
+			f.table, f.Bytes = t, t.Text()
+		}
 	}
 	f.SHA256 = sum(f.Bytes)
 	return f, nil

@@ -14,7 +14,7 @@ type Rows struct {
 
 // Compare returns the rows in which the candidate may differ from the stable policy.
 func Compare(stable, candidate *policy.Generation) (r Rows) {
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		before, failed := stable.Classify(c.Service, c.ID)
 		after, fails := candidate.Classify(c.Service, c.ID)
 		if before == after && failed == nil && fails == nil && !before.Inspected() {

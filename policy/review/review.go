@@ -63,6 +63,9 @@ func NewQuestions(seen []pdu.ServiceID, policies ...Classifier) *Questions {
 			q.partial = !q.add(named.Services...) || q.partial || named.Partial
 		}
 	}
+	for _, c := range pdu.OwnCommands() {
+		q.partial = !q.add(c.Service) || q.partial
+	}
 	for _, s := range seen {
 		if !q.add(s) {
 			q.left++
@@ -141,7 +144,7 @@ func (q *Questions) Extract(ctx context.Context, p Classifier) *Table {
 	e := extractor{ctx: ctx, policy: p, known: make(map[policy.IDs]answer)}
 	e.ruler, _ = p.(Ruler)
 	e.limits = policy.RateLimitsOf(p)
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		e.known[policy.IDs{Service: c.Service, Command: c.ID}] = e.classify(c.Service, c.ID)
 	}
 	t := &Table{Questions: q, ruler: e.ruler}
@@ -173,8 +176,14 @@ func (t *Table) answers(c pdu.CommandID) []answer {
 	return t.segments[i].answers
 }
 
-// own returns the index of a known command's service.
-func (q *Questions) own(c pdu.Command) int { return slices.Index(q.services, c.Service) }
+// own returns the index of a known command's service. One that became known meanwhile counts as one of
+// all others.
+func (q *Questions) own(c pdu.Command) int {
+	if i := slices.Index(q.services, c.Service); i >= 0 {
+		return i
+	}
+	return q.other
+}
 
 // An extractor asks the questions for one table.
 type extractor struct {

@@ -135,7 +135,7 @@ func spans[T comparable](values func(pdu.CommandID) []T, tables ...*Table) []spa
 			starts = append(starts, s.first)
 		}
 	}
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		starts = append(starts, c.ID, c.ID+1)
 	}
 	slices.Sort(starts)

@@ -17,7 +17,7 @@ func (t *Table) Warnings() []string {
 	var asked, inspected bool
 	handled := make(map[uint32]bool)
 	masters := false
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		v := t.answers(c.ID)[t.own(c)].verdict
 		inspected = inspected || v.Inspected()
 		switch {
@@ -41,7 +41,7 @@ func (t *Table) Warnings() []string {
 // misrouted warns of known commands that go to the holders of users by fields that do not
 // always hold a user. Commands that are inspected are the guest's business.
 func (t *Table) misrouted() (warnings []string) {
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		var told []policy.Verdict
 		for _, a := range t.answers(c.ID) {
 			v := a.verdict
@@ -68,10 +68,12 @@ func misroutedBy(c pdu.Command, n protoreflect.FieldNumber) string {
 	if message == nil {
 		return ""
 	}
+	own := c.ID.IsOwn() // the names of its fields say nothing
 	field := message.Fields().ByNumber(n)
 	switch {
 	case field == nil:
 		return fmt.Sprintf("%s is sent to the holders of the user in field %d, which its message %s does not have", c.Name, n, c.Message)
+	case own:
 	case strings.HasSuffix(string(field.Name()), "session_id"):
 		return fmt.Sprintf("%s is sent to the holders of %s, which is a user in single chats only: in group chats it is the group, so that they go to the user of the same number. "+
 			"Broadcast it, or inspect the type of the session, as the shipped policy unicast does", c.Name, field.Name())

@@ -9,9 +9,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	_ "switchyard/pdu/pb" // the messages, for their numeric fields
+	messages "switchyard/pdu/message"
 	"switchyard/policy/command"
 	"switchyard/policy/suggest"
 )
@@ -33,13 +32,23 @@ type comparison struct {
 	not    bool
 	lo, hi uint32
 
-	text string // in one form
+	text    string // in one form
+	numbers string // the same without names
 }
 
 func (c condition) String() string {
 	texts := make([]string, len(c))
 	for i, one := range c {
 		texts[i] = one.text
+	}
+	return strings.Join(texts, " and ")
+}
+
+// numbers returns the condition without names of fields and values.
+func (c condition) numbers() string {
+	texts := make([]string, len(c))
+	for i, one := range c {
+		texts[i] = one.numbers
 	}
 	return strings.Join(texts, " and ")
 }
@@ -83,6 +92,7 @@ func parseComparison(subject, operator, word, message string) (c comparison, pro
 	if c.lo, c.hi, problem = parseValues(word, values); problem != nil {
 		return c, problem
 	}
+	c.numbers = withNumbers(c.field, operator, c.lo, c.hi)
 	if c.lo != c.hi && operator != "=" && operator != "!=" {
 		return c, &command.Problem{What: fmt.Sprintf("%s compares with a range", c.text), Remedy: "a range goes with = and !="}
 	}
@@ -103,6 +113,18 @@ func parseComparison(subject, operator, word, message string) (c comparison, pro
 		return c, &command.Problem{What: fmt.Sprintf("%s never holds", c.text), Remedy: "numbers go from 0 to 4294967295"}
 	}
 	return c, nil
+}
+
+// withNumbers returns a comparison with a field, or with the length for field 0.
+func withNumbers(field uint32, operator string, lo, hi uint32) string {
+	subject := bodyLength
+	if field > 0 {
+		subject = fmt.Sprintf("field %d", field)
+	}
+	if lo == hi {
+		return fmt.Sprintf("%s %s %d", subject, operator, lo)
+	}
+	return fmt.Sprintf("%s %s %d-%d", subject, operator, lo, hi)
 }
 
 // parseValues reads a number, a range of two, or the name of a value of the field's enumeration.
@@ -171,12 +193,12 @@ func subjectField(subject, message string) (uint32, protoreflect.EnumValueDescri
 // numericFields returns the fields of a message that a comparison can be about: single varints of at
 // most 32 bits.
 func numericFields(message string) (fields []protoreflect.FieldDescriptor) {
-	found, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(message))
-	if err != nil {
+	t := messages.ByName(message)
+	if t == nil {
 		return nil
 	}
 	kinds := []protoreflect.Kind{protoreflect.Uint32Kind, protoreflect.EnumKind, protoreflect.BoolKind}
-	all := found.Descriptor().Fields()
+	all := t.Descriptor().Fields()
 	for i := range all.Len() {
 		if f := all.Get(i); slices.Contains(kinds, f.Kind()) && !f.IsList() && f.Number() < 32 {
 			fields = append(fields, f)

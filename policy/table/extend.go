@@ -123,6 +123,7 @@ type chain struct {
 func (c *chain) table(name, file string, src []byte) (*Table, tomlpos.Errors) {
 	c.files = append(c.files, file)
 	p := newParser(name, file)
+	p.alone = c.read == nil
 	p.read(src)
 	var faults tomlpos.Errors
 	if p.base != nil {
@@ -194,6 +195,7 @@ func (c *chain) names(i int) []string {
 // extend adds the rules of b for which the table has none of its own.
 func (p *parser) extend(b *Table) {
 	t := &p.table
+	t.own = t.own || b.own
 	if t.otherwise.at.Line == 0 {
 		t.otherwise = b.otherwise
 	}

@@ -1,7 +1,12 @@
 package table
 
 import (
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"switchyard/pdu"
+	messages "switchyard/pdu/message"
 	"switchyard/policy"
 )
 
@@ -21,6 +26,25 @@ func SplitFields() *policy.UserFields {
 type field struct {
 	number int
 	name   string
+}
+
+// usersIn returns the fields of a message that a rule may name. Which fields of an own command's message
+// hold users is not known: they are all fields that can.
+func usersIn(message string) (fields []field) {
+	if all, ok := userFields[message]; ok || messages.OfProtocol(message) != nil {
+		return all
+	}
+	t := messages.ByName(message)
+	if t == nil {
+		return nil
+	}
+	kinds := []protoreflect.Kind{protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Int32Kind, protoreflect.Int64Kind}
+	for i := range t.Descriptor().Fields().Len() {
+		if f := t.Descriptor().Fields().Get(i); slices.Contains(kinds, f.Kind()) && f.Number() < 32 {
+			fields = append(fields, field{int(f.Number()), string(f.Name())})
+		}
+	}
+	return fields
 }
 
 // userFields has, by message, the top-level fields that a rule may name: varint fields,

@@ -1,6 +1,8 @@
 package table
 
 import (
+	"fmt"
+
 	"github.com/BurntSushi/toml"
 
 	"switchyard/pdu"
@@ -10,10 +12,36 @@ import (
 // command returns the command that the word names.
 func (p *parser) command(key toml.Key, word string) (pdu.CommandID, bool) {
 	id, problem := command.ID(word)
+	if problem == nil {
+		problem = p.ownName(word)
+	}
 	if problem != nil {
 		p.problem(key, problem)
 	}
 	return id, problem == nil
+}
+
+// ownName notes that the word may name an own command of the configuration. Such a name has no meaning
+// in a table that comes alone, whose text is all that a sum or a signature is about.
+func (p *parser) ownName(word string) *command.Problem {
+	c, ok := pdu.CommandByName(word)
+	if !ok || !c.ID.IsOwn() {
+		return nil
+	}
+	if p.alone {
+		return &command.Problem{What: fmt.Sprintf("%s is a name of this configuration, which a table that comes alone, as from an address, cannot use", word),
+			Remedy: fmt.Sprintf("write 0x%04x, or write the table out: 'switchyard policy show --table FILE'", uint16(c.ID))}
+	}
+	p.table.own = true
+	return nil
+}
+
+// idOf returns a command as the text of a table writes it: by name if it is one of the protocol.
+func idOf(c pdu.CommandID) string {
+	if c.IsOwn() {
+		return fmt.Sprintf("0x%04x", uint16(c))
+	}
+	return c.String()
 }
 
 // problem notes a fault of the command that is the last name of the key.
@@ -26,6 +54,17 @@ func (p *parser) problem(key toml.Key, problem *command.Problem) {
 		remedy = "write it above the first section"
 	}
 	p.faultAt(key, problem.What, remedy)
+}
+
+// messageOf returns the message of a command's body for the fields of its rule.
+func (p *parser) messageOf(command pdu.CommandID) string {
+	if command.IsOwn() {
+		if p.alone {
+			return ""
+		}
+		p.table.own = true // a field by name has no meaning without the configuration
+	}
+	return messageOf(command)
 }
 
 func messageOf(command pdu.CommandID) string {

@@ -26,6 +26,7 @@ const (
 type parser struct {
 	source
 	file  string // the table's name in places
+	alone bool   // its text is all that there is
 	table Table
 	base  *base // nil if the table extends no other
 
@@ -176,7 +177,7 @@ func (p *parser) rule(key toml.Key) {
 		p.actionOfUnknown(key)
 		return
 	}
-	if r, ok := p.ruleOf(key, messageOf(id)); ok {
+	if r, ok := p.ruleOf(key, p.messageOf(id)); ok {
 		p.table.commands[id] = r
 	}
 	if first, ok := p.commandsAt[id]; ok {
@@ -196,6 +197,11 @@ func (p *parser) actionOfUnknown(key toml.Key) {
 
 func (p *parser) rangeRule(key toml.Key, from, to string) {
 	r, problems := command.Between(from, to)
+	for _, end := range [...]string{from, to} {
+		if problem := p.ownName(end); problem != nil {
+			problems = append(problems, problem)
+		}
+	}
 	for _, problem := range problems {
 		p.problem(key, problem)
 	}
@@ -253,7 +259,7 @@ func (p *parser) ruleOfService(key toml.Key) {
 		p.actionOfUnknown(key)
 		return
 	}
-	r, ok := p.ruleOf(key, messageOf(id))
+	r, ok := p.ruleOf(key, p.messageOf(id))
 	at := pair{service, id}
 	if first, twice := p.pairsAt[at]; known && twice {
 		p.twice(key, first)

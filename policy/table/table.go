@@ -128,6 +128,7 @@ type Table struct {
 	services  map[pdu.ServiceID]rule
 	otherwise rule
 	limits    policy.RateLimits // by the numbers in its verdicts
+	own       bool              // it names own commands of the configuration, or their fields
 }
 
 type pair struct {
@@ -175,6 +176,10 @@ func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Ver
 func (t *Table) Place(service pdu.ServiceID, command pdu.CommandID) Place {
 	return t.rule(service, command).at
 }
+
+// UsesOwn reports whether the table names own commands of the configuration, or fields of their bodies,
+// so that its own text does not say all that it means; Text does.
+func (t *Table) UsesOwn() bool { return t.own }
 
 // rule returns the rule that decides about the ids.
 func (t *Table) rule(service pdu.ServiceID, command pdu.CommandID) rule {

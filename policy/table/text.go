@@ -18,13 +18,16 @@ import (
 //	CID_MSG_DATA = "broadcast-all"  # line 4
 //	CID_OTHER_HEARTBEAT = "consume"  # teamtalk:9
 //
+// Own commands of the configuration are written by their ids, and their fields by number, so that the
+// text means the same without it.
+//
 // The text is what a signature of such a table signs, and what is kept of it. So it has to stay
 // the same from one version of Switchyard to the next.
 func (t *Table) Text() []byte {
 	var b strings.Builder
 	b.WriteString("# A routing table and what it extends, written out as one by Switchyard.\n\n[route]\n")
 	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
-		t.commands[id].write(&b, id.String())
+		t.commands[id].write(&b, idOf(id))
 	}
 	byPlace := slices.Clone(t.ranges)
 	slices.SortFunc(byPlace, compareSpans)
@@ -33,18 +36,18 @@ func (t *Table) Text() []byte {
 	}
 	t.otherwise.write(&b, keyElse)
 	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
-		t.commands[id].writeCases(&b, fmt.Sprintf("%s.%v", sectionRoute, id))
+		t.commands[id].writeCases(&b, fmt.Sprintf("%s.%s", sectionRoute, idOf(id)), id.IsOwn())
 	}
 	for _, service := range t.named() {
 		fmt.Fprintf(&b, "\n[service.%v]\n", service)
 		for _, p := range t.pairsOf(service) {
-			t.pairs[p].write(&b, p.command.String())
+			t.pairs[p].write(&b, idOf(p.command))
 		}
 		if r, ok := t.services[service]; ok {
 			r.write(&b, keyElse)
 		}
 		for _, p := range t.pairsOf(service) {
-			t.pairs[p].writeCases(&b, fmt.Sprintf("%s.%v.%v", sectionService, service, p.command))
+			t.pairs[p].writeCases(&b, fmt.Sprintf("%s.%v.%s", sectionService, service, idOf(p.command)), p.command.IsOwn())
 		}
 	}
 	return []byte(b.String())
@@ -57,14 +60,18 @@ func (r rule) write(b *strings.Builder, key string) {
 	}
 }
 
-// writeCases writes the section of a rule with cases.
-func (r rule) writeCases(b *strings.Builder, section string) {
+// writeCases writes the section of a rule with cases; by numbers alone if it is for an own command.
+func (r rule) writeCases(b *strings.Builder, section string, own bool) {
 	if len(r.cases) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n[%s]\n", section)
 	for _, c := range r.cases {
-		writeLine(b, fmt.Sprintf("%q", c.when), c.decision, c.at)
+		when := c.when.String()
+		if own {
+			when = c.when.numbers()
+		}
+		writeLine(b, fmt.Sprintf("%q", when), c.decision, c.at)
 	}
 	writeLine(b, keyElse, r.decision, r.at)
 }

@@ -77,7 +77,7 @@ func fieldsOf(message string) policy.FieldNumber {
 
 func fieldIn(message, name string) (int, *command.Problem) {
 	var names []string
-	for _, f := range userFields[message] {
+	for _, f := range usersIn(message) {
 		if f.name == name {
 			return f.number, nil
 		}

@@ -299,7 +299,7 @@ func (l *loader) dryRun(ctx context.Context) error {
 		{Service: pdu.SID_INTERNAL, ID: 0x08ff},
 		{Service: 0xffff, ID: 0xffff},
 	}
-	for _, commands := range [][]pdu.Command{pdu.Commands, unknown} {
+	for _, commands := range [][]pdu.Command{pdu.KnownCommands(), unknown} {
 		for _, c := range commands {
 			if err := l.tryClassify(c); err != nil {
 				return err

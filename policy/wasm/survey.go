@@ -60,6 +60,9 @@ func (l *loader) survey() policy.Named {
 	s.collect(l.module, l.config)
 	s.findCommands()
 	s.findServices()
+	for _, c := range pdu.OwnCommands() { // their PDUs are no rare ones
+		s.keep(c.Service, c.ID)
+	}
 	s.named.Pairs = slices.SortedFunc(maps.Keys(s.found), func(a, b policy.IDs) int {
 		return cmp.Or(cmp.Compare(a.Command, b.Command), cmp.Compare(a.Service, b.Service))
 	})
@@ -256,7 +259,7 @@ func (s *survey) findServices() {
 // candidates for which some service has a rule.
 func (s *survey) commonCommands() []pdu.CommandID {
 	commands := unnamed(s.commands, 1)
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		commands = append(commands, c.ID)
 	}
 	if !s.large {
