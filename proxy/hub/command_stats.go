@@ -49,7 +49,7 @@ type commandCounts struct {
 // A CommandStats is what peers sent of one command and the policy judged, since the
 // hub was made.
 type CommandStats struct {
-	Command pdu.CommandID // 0 stands for all ids that the protocol does not have
+	Command pdu.CommandID // 0 stands for all ids that are not known
 	PDUs    uint64
 	Bytes   uint64
 	Actions map[policy.Action]uint64 // PDUs, by the action of their verdict
@@ -78,16 +78,35 @@ func (h *Hub) countCommands(from *reader) {
 			index = commandIndex[r.command]
 		}
 		c := &h.counts.commands[index]
+		if index == 0 {
+			if c = h.counts.countsOf(r.command); c == &h.counts.commands[0] {
+				h.counts.countUnknown(r)
+			}
+		}
 		c.actions[r.action] += uint64(r.pdus)
 		c.bytes += r.bytes
-		if index == 0 {
-			h.counts.countUnknown(r)
-		}
 		from.seat.pdusIn += uint64(r.pdus)
 		from.seat.bytesIn += r.bytes
 		h.counts.bytesIn += r.bytes
 	}
 	from.commandRuns = from.commandRuns[:0]
+}
+
+// maxOwn bounds the own commands that are counted separately. It is above how many there can be at a
+// time, as a reload can exchange them.
+const maxOwn = 1024
+
+// countsOf returns where a command without an index is counted. Called under mu.
+func (c *counts) countsOf(id pdu.CommandID) *commandCounts {
+	if one := c.own[id]; one != nil {
+		return one
+	}
+	if !id.IsOwn() || len(c.own) == maxOwn {
+		return &c.commands[0]
+	}
+	one := new(commandCounts)
+	c.own[id] = one
+	return one
 }
 
 // maxUnknown bounds the unknown commands that are counted separately, twice: those whose
@@ -119,18 +138,22 @@ func (c *counts) countUnknown(r commandRun) {
 
 // UnknownStats returns the statistics of single commands that the protocol does not have, in
 // the order of their ids: of those that came first, while there was room. They are part of
-// what CommandStats returns for id 0.
+// what CommandStats returns for id 0. A command that has become an own one is not among them.
 func (h *Hub) UnknownStats() (all []CommandStats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(h.counts.unknown)) {
+		if h.counts.own[id] != nil {
+			continue
+		}
 		all = append(all, h.counts.unknown[id].stats(id))
 	}
 	return all
 }
 
-// CommandStats returns the statistics of the commands that peers sent, in the order of
-// pdu.Commands. PDUs that were dropped by Refuse are not included.
+// CommandStats returns the statistics of the commands that peers sent: in the order of
+// pdu.Commands, and then those that are or were own commands. PDUs that were dropped by Refuse are
+// not included.
 func (h *Hub) CommandStats() (all []CommandStats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,6 +161,9 @@ func (h *Hub) CommandStats() (all []CommandStats) {
 		if one := h.counts.commands[index].stats(countedCommands[index]); one.PDUs > 0 {
 			all = append(all, one)
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.counts.own)) {
+		all = append(all, h.counts.own[id].stats(id))
 	}
 	return all
 }

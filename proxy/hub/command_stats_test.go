@@ -237,3 +237,45 @@ func TestLost(t *testing.T) {
 		t.Errorf("lost %d", got)
 	}
 }
+
+// An own command is counted by itself, from the moment on at which it is one.
+func TestOwnCommandsAreCounted(t *testing.T) {
+	t.Cleanup(func() { pdu.SetOwnCommands(nil) })
+	const id = pdu.CommandID(0x9001)
+	h := newHub(commonRules())
+	peer := hubtest.Join(h)
+	want := func(own, other, unknown uint64) {
+		t.Helper()
+		got := map[pdu.CommandID]uint64{}
+		for _, c := range h.CommandStats() {
+			got[c.Command] = c.PDUs
+		}
+		single := uint64(0)
+		for _, c := range h.UnknownStats() {
+			single += c.PDUs
+		}
+		if got[id] != own || got[0] != other || single != unknown {
+			t.Errorf("own %d, other %d, of which %d are told apart; want %d, %d and %d", got[id], got[0], single, own, other, unknown)
+		}
+	}
+	send := func(commands ...pdu.CommandID) {
+		for _, c := range commands {
+			peer.Send(t, message(c, 1, ""))
+		}
+	}
+	send(id, 0x9002)
+	want(0, 2, 2)
+	pdu.SetOwnCommands([]pdu.Command{{Service: 0x90, ID: id, Name: "CID_MY_ORDER"}})
+	send(id, id, 0x9002)
+	want(2, 3, 2) // what came before stays among the others
+	pdu.SetOwnCommands(nil)
+	send(id)
+	want(3, 3, 2)
+
+	next := newHub(commonRules())
+	if err := next.Import(sent(t, h.Export(noSeat)), emptyTable()); err != nil {
+		t.Fatal(err)
+	}
+	h = next
+	want(3, 3, 2)
+}

@@ -131,7 +131,8 @@ type counts struct {
 	bytesOut  uint64          // to sessions that have ended
 	commands  []commandCounts // by commandIndex
 
-	unknown     map[pdu.CommandID]*commandCounts // of commands that the protocol does not have
+	own         map[pdu.CommandID]*commandCounts // of own commands, and of those that were
+	unknown     map[pdu.CommandID]*commandCounts // of commands that are not known, a part of commands[0]
 	unknownRoom [2]int                           // that is used, see countUnknown
 
 	slowed     map[Reason]uint64
@@ -139,7 +140,7 @@ type counts struct {
 }
 
 func newCounts() counts {
-	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), commands: make([]commandCounts, len(countedCommands)), unknown: make(map[pdu.CommandID]*commandCounts),
+	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), commands: make([]commandCounts, len(countedCommands)), own: make(map[pdu.CommandID]*commandCounts), unknown: make(map[pdu.CommandID]*commandCounts),
 		slowed: make(map[Reason]uint64), slowedTime: make(map[Reason]time.Duration)}
 }
 

@@ -55,6 +55,7 @@ type State struct {
 	SlowedTime map[Reason]time.Duration
 
 	Commands    []CommandState // of the commands that the protocol has, and of 0
+	Own         []CommandState `json:",omitempty"` // of own commands, and of those that were
 	Unknown     []CommandState // of single commands that it does not have
 	UnknownRoom [2]int         // how many of these began with a PDU that was dropped, and with another one
 }
@@ -110,6 +111,9 @@ func (h *Hub) Export(move func(*Seat) bool) State {
 	}
 	for index := range c.commands {
 		st.Commands = append(st.Commands, c.commands[index].export(countedCommands[index]))
+	}
+	for id, one := range c.own {
+		st.Own = append(st.Own, one.export(id))
 	}
 	for id, one := range c.unknown {
 		st.Unknown = append(st.Unknown, one.export(id))

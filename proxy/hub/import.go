@@ -60,6 +60,11 @@ func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
 		}
 		c.commands[index].add(&st.Commands[i])
 	}
+	for i := range st.Own {
+		one := new(commandCounts)
+		one.add(&st.Own[i])
+		c.own[st.Own[i].Command] = one
+	}
 	for i := range st.Unknown {
 		one := new(commandCounts)
 		one.add(&st.Unknown[i])
