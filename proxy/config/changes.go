@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Changes returns the dotted keys whose values differ: live ones, which take effect at run
 // time, and those that require a restart. Both lists are sorted.
@@ -29,6 +32,10 @@ func Changes(old, new *Config) (live, restart []string) {
 	}
 	for _, k := range before {
 		live = append(live, k.owner)
+	}
+	ofCommands := func(name string) bool { return strings.HasPrefix(name, sectionCommands+".") }
+	if old.Commands.Set.Text() != new.Commands.Set.Text() && !slices.ContainsFunc(live, ofCommands) {
+		live = append(live, keyProto) // the content of the file has changed
 	}
 	slices.Sort(live)
 	slices.Sort(restart)

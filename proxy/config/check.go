@@ -10,6 +10,7 @@ func (r *reader) check() {
 	r.checkAdmin()
 	r.checkMetrics()
 	r.checkProtocol()
+	r.checkCommands()
 	r.checkCluster()
 	for _, t := range r.config.Tenants {
 		r.checkLimits(t)

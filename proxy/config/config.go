@@ -19,6 +19,7 @@ type Config struct {
 	Tenants    []Tenant // sorted by name
 	Peer       Peer
 	Protocol   Protocol
+	Commands   Commands
 	WASM       WASM
 	Signatures Signatures
 	Releases   Releases

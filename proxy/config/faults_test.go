@@ -19,7 +19,7 @@ func TestFaults(t *testing.T) {
 		{"[tenant.default]\nlag_hard = \"1MiB\"", `2: unknown key "tenant.default.lag_hard"; did you mean "tenant.default.limits.lag_hard"?`},
 		{"[log]\nzzz = 1", `2: unknown key "log.zzz"; known here: access_file, format, level`},
 		{"[limits]\nusers = 1", `1: unknown key "limits"; did you mean "tenant.default.limits"?`},
-		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, cluster, drain, listener, log, metrics, peer, protocol, registry, releases, reload, signatures, tenant, wasm`},
+		{"[nowhere]\nx = 1", `1: unknown key "nowhere"; known here: admin, cluster, commands, drain, listener, log, metrics, peer, protocol, registry, releases, reload, signatures, tenant, wasm`},
 		{"[[listener]]\nadress = \":1\"", `1: listener.0 has no address; write one, such as address = "127.0.0.1:8200"` + "\n" +
 			`2: unknown key "listener.0.adress"; did you mean "listener.0.address"?`},
 		{"\n\npeer = 3", `3: "peer" is a table; write [peer] and its keys below`},

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"switchyard/pdu"
 )
 
 // A key is one value of the configuration: its dotted name, the field that holds it, and
@@ -15,7 +17,7 @@ import (
 type key struct {
 	name    string
 	owner   string   // the prefix of the name that is a listener or a tenant, or empty
-	field   any      // *Duration, *Size, *int64, *bool, *string, *[]string, *[]netip.Prefix or *json.RawMessage
+	field   any      // *Duration, *Size, *int64, *bool, *string, *[]string, *[]netip.Prefix, *json.RawMessage or *pdu.Command
 	min     int64    // of a number, in the unit of its field
 	max     int64    // of a number, in the same unit
 	check   check    // of a string, or of each string of a list
@@ -60,6 +62,8 @@ func (k key) set(value any) error {
 		return setList(field, value, func(text string) (string, error) { return text, k.checkText(text) })
 	case *[]netip.Prefix:
 		return setList(field, value, parseNetwork)
+	case *pdu.Command:
+		return setCommand(field, value)
 	case *json.RawMessage:
 		table, ok := value.(map[string]any)
 		if !ok {
@@ -97,6 +101,8 @@ func (k key) setText(text string) error {
 	switch k.field.(type) {
 	case *json.RawMessage:
 		return errors.New("it is a table; set it in the configuration's file")
+	case *pdu.Command:
+		return errors.New("it is a command; set it in the configuration's file")
 	case *int64:
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return k.set(n)
@@ -169,6 +175,8 @@ func (k key) text() string {
 		return fmt.Sprint(*field)
 	case *json.RawMessage:
 		return string(*field)
+	case *pdu.Command:
+		return fmt.Sprintf("%d %s", uint16(field.ID), field.Message)
 	default:
 		return *k.field.(*string)
 	}

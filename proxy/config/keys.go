@@ -2,9 +2,11 @@ package config
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"switchyard/policy"
+	"switchyard/policy/command"
 )
 
 // keys returns every key of c, with a listener named by its index. This is the only list
@@ -20,9 +22,9 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 		keys = append(keys, owned("listener."+listener(i), c.Listeners[i].keys())...)
 	}
 	for i := range c.Tenants {
-		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys())...)
+		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys(c.Commands.Own))...)
 	}
-	keys = append(append(keys, c.Cluster.keys()...), c.Metrics.keys()...)
+	keys = slices.Concat(keys, c.Cluster.keys(), c.Metrics.keys(), c.Commands.keys())
 	return append(keys,
 		// A key without restart takes effect with the next reload.
 		key{name: "admin.address", field: &c.Admin.Address, check: checkAdminAddress, restart: true},
@@ -109,10 +111,10 @@ func (t *TLS) keys(section string) []key {
 	}
 }
 
-// keys returns the keys of a tenant, without its name in front.
-func (t *Tenant) keys() []key {
+// keys returns the keys of a tenant, without its name in front. They may name own commands.
+func (t *Tenant) keys(own command.Own) []key {
 	claims, limits, quota := &t.Claims, &t.Limits, &t.Quota
-	return append(t.Release.keys(), []key{
+	return append(t.Release.keys(own), []key{
 		{name: "policy", field: &t.Policy, check: checkPolicy},
 		{name: "policy_config", field: &t.PolicyConfig},
 		{name: "policy_sha256", field: &t.PolicySHA256, check: checkSHA256},
@@ -121,7 +123,7 @@ func (t *Tenant) keys() []key {
 		{name: "downgrade_to", field: &t.DowngradeTo, min: 0, max: math.MaxInt64},
 		{name: "audit", field: &t.Audit, check: checkAudit},
 		{name: "may", field: &t.May, check: checkMay},
-		{name: "may_commands", field: &t.MayCommands, check: checkCommand},
+		{name: "may_commands", field: &t.MayCommands, check: checkCommand(own)},
 		{name: "may_else", field: &t.MayElse, choices: policy.Fallbacks},
 		{name: "cluster", field: &t.Cluster, restart: true},
 		{name: "claims.networks", field: &claims.Networks},

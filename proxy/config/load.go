@@ -64,7 +64,7 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 	if path == "" {
 		return load("", nil, env, overrides)
 	}
-	source, err := stablefile.Read(path, stable, maxSource)
+	source, err := readSource(path)
 	if err != nil {
 		return nil, Faults{{Place{Source: path}, readProblem(path, err)}}
 	}
@@ -73,6 +73,8 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 	}
 	return load(path, source, env, overrides)
 }
+
+func readSource(path string) ([]byte, error) { return stablefile.Read(path, stable, maxSource) }
 
 // isEmpty reports whether a file has nothing but comments and white space. An editor that
 // fails, a full disk or a template without values leaves such a file. A server that read it
@@ -88,8 +90,7 @@ func isEmpty(source []byte) bool {
 
 // load is Load with the content of the file.
 func load(path string, source []byte, env []string, overrides map[string]string) (*Config, error) {
-	r := &reader{config: Default(), places: make(map[string]Place), faulty: make(map[string]bool)}
-	r.config.Path = path
+	r := newReader(path)
 	r.index()
 	if !r.file(source) {
 		return nil, r.faults
@@ -127,6 +128,12 @@ type reader struct {
 	faulty     map[string]bool     // keys whose value was refused
 	badTenants bool                // a tenant was refused
 	faults     Faults
+}
+
+func newReader(path string) *reader {
+	r := &reader{config: Default(), places: make(map[string]Place), faulty: make(map[string]bool)}
+	r.config.Path = path
+	return r
 }
 
 // finish applies the layers above the file and checks the result.
@@ -170,6 +177,7 @@ func (r *reader) file(source []byte) bool {
 	if v, ok := values["listener"]; ok {
 		r.listeners(v)
 	}
+	r.commands(values[sectionCommands])
 	r.index()
 	r.walk(nil, values)
 	return true
@@ -271,7 +279,7 @@ func (r *reader) walk(path toml.Key, table map[string]any) {
 			r.walk(path, inner)
 		} else if r.sections[name] && name != "tenant" {
 			r.fault(r.place(name), "%q is a table; write [%s] and its keys below", name, header(path))
-		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" { // tenants has reported those
+		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" && !isOwn(path) { // tenants and commands have reported those
 			r.fault(r.place(name), "unknown key %q; %s", name, r.suggest(name))
 		}
 	}

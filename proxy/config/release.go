@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"switchyard/policy/command"
 )
 
 // keys returns the keys of how a tenant's policy comes into force.
-func (r *Release) keys() []key {
+func (r *Release) keys(own command.Own) []key {
 	const day = 24 * hour
 	budget := &r.Budget
 	return []key{
@@ -24,7 +26,7 @@ func (r *Release) keys() []key {
 		{name: "release.on_suspicion", field: &r.OnSuspicion, choices: []string{"pause", "roll-back", "ignore"}},
 		{name: "release.on_restart", field: &r.OnRestart, choices: []string{"resume", "roll-back"}},
 		{name: "release.presence", field: &r.Presence, choices: []string{"refuse", "at-once"}},
-		{name: "release.accept", field: &r.Accept, check: checkCommand},
+		{name: "release.accept", field: &r.Accept, check: checkCommand(own)},
 		{name: "release.shadow_fuel", field: &r.ShadowFuel, min: 1_000_000, max: 10_000_000_000},
 		{name: "release.budget.faults", field: &budget.Faults, check: checkRate},
 		{name: "release.budget.closes", field: &budget.Closes, check: checkRate},

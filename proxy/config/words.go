@@ -138,16 +138,18 @@ var checkMay = check{`^(` + strings.Join(policy.EffectNames, "|") + `)$`, func(w
 	return fmt.Errorf("%q is not an action; %s", word, suggest.Hint(word, known, "write one of "+strings.Join(known, ", ")))
 }}
 
-// checkCommand accepts a command or a range of commands.
-var checkCommand = check{`^([A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Fa-fx]*)(-([A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Fa-fx]*))?$`, func(name string) error {
-	if strings.TrimSpace(name) == "" {
-		return fmt.Errorf("%q is not a command; write its name, such as \"CID_MSG_DATA\"", name)
-	}
-	if _, problems := command.Parse(name); problems != nil {
-		return problems[0]
-	}
-	return nil
-}}
+// checkCommand accepts a command or a range of commands, also own ones.
+func checkCommand(own command.Own) check {
+	return check{`^([A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Fa-fx]*)(-([A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Fa-fx]*))?$`, func(name string) error {
+		if strings.TrimSpace(name) == "" {
+			return fmt.Errorf("%q is not a command; write its name, such as \"CID_MSG_DATA\"", name)
+		}
+		if _, problems := own.Parse(name); problems != nil {
+			return problems[0]
+		}
+		return nil
+	}}
+}
 
 // checkCertificate accepts what may be a pattern of names in certificates. Package tenant
 // checks its stars.
