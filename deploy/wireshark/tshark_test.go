@@ -1,6 +1,6 @@
 //go:build full
 
-package main
+package wireshark
 
 import (
 	"bytes"
@@ -22,13 +22,18 @@ import (
 	"switchyard/proxy/capture"
 )
 
-// tshark dissects a file with the dissector, and returns what it prints.
+// tshark dissects a file with the shipped dissector, and returns what it prints.
 func tshark(t *testing.T, file string, args ...string) string {
+	t.Helper()
+	return tsharkWith(t, "teamtalk.lua", file, args...)
+}
+
+func tsharkWith(t *testing.T, lua, file string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Fatal("tshark is not installed: apt-get install tshark")
 	}
-	cmd := exec.Command("tshark", append([]string{"-X", "lua_script:" + dissector, "-r", file}, args...)...)
+	cmd := exec.Command("tshark", append([]string{"-X", "lua_script:" + lua, "-r", file}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=", "LC_ALL=C", "TZ=UTC")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -138,7 +143,7 @@ func TestProtobuf(t *testing.T) {
 	if got := tshark(t, file, args...); !strings.Contains(got, "Protocol Buffers: IM.Message.IMMsgData") || !strings.Contains(got, "Field(2): 7 (uint32)") {
 		t.Errorf("without the messages it prints\n%s", got)
 	}
-	root, err := filepath.Abs("../../..")
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +187,30 @@ func onWire(t *testing.T, port uint16, segments ...[]byte) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// Own commands are shown by the names that the configuration gives them, and their fields by those of
+// its .proto file.
+func TestOwnCommands(t *testing.T) {
+	t.Cleanup(func() { pdu.SetOwnCommands(nil) })
+	pdu.SetOwnCommands([]pdu.Command{{Service: 9, ID: 0x0901, Name: "CID_MY_ORDER", Message: "my.Order"}})
+	dir := t.TempDir()
+	text, err := Dissector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"own.lua": string(text), "my.proto": "syntax = \"proto2\";\npackage my;\nmessage Order { optional uint32 buyer = 1; }\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wire := onWire(t, 8200, pdutest.Raw(0x0901, 1, []byte{8, 7}))
+	got := tsharkWith(t, filepath.Join(dir, "own.lua"), wire, "-O", "teamtalk,protobuf", "-o", `uat:protobuf_search_paths:"`+dir+`","TRUE"`)
+	for _, want := range []string{"TeamTalk PDU, CID_MY_ORDER, 18 bytes", "Message: my.Order", "buyer = 7"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not print %q:\n%s", want, got)
+		}
+	}
 }
 
 // On a connection PDUs are found however TCP cuts them.
