@@ -37,11 +37,12 @@ type sendOptions struct {
 	asJSON               bool
 
 	awaited pdu.CommandID // that --expect names
+	probe   time.Duration // how long to wait for an answer in HTTP
 }
 
 // sendCommand sends one PDU to a hub, as a msg_server does.
 func sendCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
-	var s sendOptions
+	s := sendOptions{probe: 250 * time.Millisecond}
 	c := &cobra.Command{
 		Use:   "send COMMAND [FIELD=VALUE...]",
 		Short: "Send one PDU to a hub as a msg_server, and print what comes back",
@@ -126,7 +127,7 @@ func (s *sendOptions) run(ctx context.Context, o *options, args []string, stdout
 		return unsent
 	}
 	// A hub that closes the connection meanwhile may have sent something before.
-	if err := s.answers(conn, begun, stdout, stderr); err != nil {
+	if err := s.answers(ctx, conn, begun, stdout, stderr); err != nil {
 		return err
 	}
 	return unsent
@@ -225,8 +226,9 @@ func (s *sendOptions) body(id pdu.CommandID, fields []string) (body []byte, err 
 // send, read as a length, is above it.
 const mostPDU = 1 << 30
 
-// answers prints what comes back. The error says why it did not end as it should.
-func (s *sendOptions) answers(conn net.Conn, begun time.Time, stdout, stderr io.Writer) error {
+// answers prints what comes back, until the deadline of conn, which also ends with ctx. The error says
+// why it did not end as it should.
+func (s *sendOptions) answers(ctx context.Context, conn net.Conn, begun time.Time, stdout, stderr io.Writer) error {
 	came := 0
 	for r := pdu.NewReader(conn, mostPDU); ; {
 		batch, err := r.ReadBatch()
@@ -249,6 +251,12 @@ func (s *sendOptions) answers(conn net.Conn, begun time.Time, stdout, stderr io.
 			return unavailableError{fmt.Errorf("what listens at %s sends no PDUs: %w; name a hub by --hub", conn.RemoteAddr(), err)}
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("the hub closed the connection after %v: %w; its log says why", time.Since(begun).Round(time.Millisecond), err)
+		case s.expect != "" && ctx.Err() != nil:
+			return notYetError{fmt.Errorf("interrupted after %v, before %v came back; %d other PDUs did", time.Since(begun).Round(time.Millisecond), s.awaited, came)}
+		case ctx.Err() != nil:
+			return nil
+		case came == 0 && s.answersHTTP(conn):
+			return unavailableError{fmt.Errorf("what listens at %s is no hub but an HTTP server, such as the admin interface; name a hub by --hub", conn.RemoteAddr())}
 		case s.expect != "":
 			return notYetError{fmt.Errorf("%v did not come back within %v, %d other PDUs did; see the command in 'switchyard tap', or wait longer by --wait", s.awaited, s.wait, came)}
 		case came == 0:
@@ -258,4 +266,16 @@ func (s *sendOptions) answers(conn net.Conn, begun time.Time, stdout, stderr io.
 			return nil
 		}
 	}
+}
+
+// answersHTTP reports whether the other end speaks HTTP: it says what is wrong with an empty line behind a
+// PDU. To a hub that is the beginning of another PDU, which it discards when the connection ends.
+func (s *sendOptions) answersHTTP(conn net.Conn) bool {
+	conn.SetDeadline(time.Now().Add(s.probe))
+	if _, err := io.WriteString(conn, "\r\n\r\n"); err != nil {
+		return false
+	}
+	answer := make([]byte, len("HTTP/"))
+	_, err := io.ReadFull(conn, answer)
+	return err == nil && string(answer) == "HTTP/"
 }

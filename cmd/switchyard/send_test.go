@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -160,6 +163,48 @@ func TestSendToNoHub(t *testing.T) {
 	}()
 	_, stderr := sends(t, exitUnavailable, "CID_OTHER_HEARTBEAT", "--hub", l.Addr().String(), "--wait", "1m")
 	says(t, stderr, "sends no PDUs", "name a hub by --hub")
+}
+
+// An HTTP server, such as the admin interface, waits for the rest of a request that it does not get from
+// a PDU. It is recognized when nothing comes back.
+func TestSendToAnHTTPServer(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	conn, err := net.Dial("tcp", web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_HEARTBEAT, 0, nil)); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now())
+	s := sendOptions{probe: time.Minute}
+	err = s.answers(t.Context(), conn, time.Now(), io.Discard, io.Discard)
+	if exitCode(err) != exitUnavailable {
+		t.Errorf("exit code %d", exitCode(err))
+	}
+	says(t, fmt.Sprint(err), "is no hub but an HTTP server, such as the admin interface")
+}
+
+// An interrupt ends the wait, and is not told as the end of the time.
+func TestSendIsInterrupted(t *testing.T) {
+	t.Parallel()
+	for expect, want := range map[string]int{"": exitStopped, statusResponse: exitNotYet} {
+		near, far := net.Pipe()
+		near.SetDeadline(time.Now())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s := sendOptions{expect: expect, awaited: pdu.CID_BUDDY_LIST_USERS_STATUS_RESPONSE, wait: time.Minute}
+		var stderr bytes.Buffer
+		err := s.answers(ctx, near, time.Now(), io.Discard, &stderr)
+		if exitCode(err) != want || stderr.Len() > 0 || err != nil && !strings.HasPrefix(err.Error(), "interrupted after ") || err != nil && !strings.HasSuffix(err.Error(), ", before "+statusResponse+" came back; 0 other PDUs did") {
+			t.Errorf("expecting %q: exit code %d, %v\n%s", expect, exitCode(err), err, stderr.String())
+		}
+		near.Close()
+		far.Close()
+	}
 }
 
 // A PROXY header and mutual TLS: what the listener of the configuration needs and no flag says is
