@@ -99,6 +99,9 @@ func TestCompare(t *testing.T) {
 		{"one more", fleet("10.1.0.4", "10.1.0.4 10.1.0.5"), []string{"2:3: the route servers are"}},
 		{"another order", fleet("10.1.0.4 10.1.0.5", "10.1.0.5 10.1.0.4"), []string{"2:1: the route servers are 10.1.0.5:8200, 10.1.0.4:8200, and in 1 they are 10.1.0.4:8200, 10.1.0.5:8200: another order"}},
 		{"a name is not what the others are compared with", fleet("hub-a 10.1.0.5", "10.1.0.4 10.1.0.5"), []string{`1:1: RouteServerIP1: "hub-a"`, "1:1: the route servers are hub-a:8200"}},
+		{"a list that ends at a gap is not what the others are compared with", []*File{
+			Read("1", []byte("RouteServerIP1=10.1.0.4\nRouteServerPort1=8200\nRouteServerIP3=10.1.0.5\nRouteServerPort3=8200\n")), fleet("", "10.1.0.4 10.1.0.5")[1],
+		}, []string{"1:3: RouteServerIP3 is not read", "1:1: the route servers are 10.1.0.4:8200, and in 2 they are 10.1.0.4:8200, 10.1.0.5:8200"}},
 		{"names alone", fleet("hub-a", "hub-b"), []string{`1:1: RouteServerIP1: "hub-a"`, `2:1: RouteServerIP1: "hub-b"`, "2:1: the route servers are hub-b:8200"}},
 		{"none", fleet("10.1.0.4", ""), []string{"2: names no route server"}},
 	} {

@@ -13,6 +13,7 @@ type File struct {
 	Name    string
 	Servers []Server // the route servers that msg_server connects to, in its order
 
+	cut       bool               // settings behind the end of the list are not read
 	all       []setting          // in the order of their lines
 	effective map[string]setting // of each key the first one, which msg_server takes
 	findings  []Finding

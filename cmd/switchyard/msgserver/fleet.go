@@ -80,7 +80,7 @@ func compare(files []*File) (found []Finding) {
 // that need to be corrected anyway count only if there are no others.
 func mostCommon(files []*File) (most *File, same int) {
 	unsound := func(f *File) bool {
-		return len(f.Servers) == 0 || slices.ContainsFunc(f.Servers, func(s Server) bool { return !s.sound() })
+		return len(f.Servers) == 0 || f.cut || slices.ContainsFunc(f.Servers, func(s Server) bool { return !s.sound() })
 	}
 	if slices.ContainsFunc(files, func(f *File) bool { return !unsound(f) }) {
 		files = slices.DeleteFunc(slices.Clone(files), unsound)

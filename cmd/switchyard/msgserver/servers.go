@@ -62,7 +62,7 @@ func (f *File) checkNumbers() {
 		if n < end || reported[n] {
 			continue
 		}
-		reported[n] = true
+		reported[n], f.cut = true, true
 		missing := map[string]string{"IP": "Port", "Port": "IP"}[m[1]]
 		if n == end {
 			f.fault(s.line, fmt.Sprintf("%s is not read, because RouteServer%s%d is missing or has no value", s.key, missing, n), "add it")
