@@ -103,6 +103,9 @@ func newSigner(r Request, now time.Time) (*signer, error) {
 		PermittedDNSDomains:         append(names, Domain),
 		PermittedIPRanges:           networks,
 	}
+	if len(networks) == 0 { // without a constraint every address would be permitted
+		root.ExcludedIPRanges = []*net.IPNet{{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}, {IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}}
+	}
 	ca := &signer{certificate: root, key: key}
 	ca.certificate, err = ca.sign(root, key.Public())
 	return ca, err

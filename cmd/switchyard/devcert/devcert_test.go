@@ -3,6 +3,7 @@ package devcert
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"os"
 	"path/filepath"
@@ -171,5 +172,42 @@ func TestNothingIsReplaced(t *testing.T) {
 	}
 	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// The CA vouches for no address if none was asked for: it issues a certificate, and nobody accepts it.
+func TestAddressesAreConstrained(t *testing.T) {
+	for _, c := range []struct {
+		hosts   []string
+		address string
+		refused bool
+	}{
+		{[]string{"hub.example"}, "10.1.0.5", true},
+		{[]string{"hub.example"}, "fd00::5", true},
+		{[]string{"hub.example", "10.1.0.5"}, "10.1.0.5", false},
+		{[]string{"hub.example", "10.1.0.5"}, "10.1.0.6", true},
+		{[]string{"hub.example", "10.1.0.5"}, "fd00::5", true},
+	} {
+		ca, err := newSigner(Request{Hosts: c.hosts, Valid: time.Hour}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf := template(Hub, x509.ExtKeyUsageServerAuth)
+		leaf.IPAddresses = []net.IP{net.ParseIP(c.address)}
+		files, err := ca.issue(leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(files[0].Content)
+		signed, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		roots.AddCert(ca.certificate)
+		_, err = signed.Verify(x509.VerifyOptions{Roots: roots})
+		if (err != nil) != c.refused {
+			t.Errorf("a CA for %q, and a hub at %s: %v", c.hosts, c.address, err)
+		}
 	}
 }
