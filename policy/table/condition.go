@@ -1,6 +1,7 @@
 package table
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -141,6 +142,9 @@ func parseValues(word string, values protoreflect.EnumValueDescriptors) (lo, hi 
 			}
 		}
 		if err != nil || strings.HasPrefix(text, "0") && len(text) > 1 && !strings.HasPrefix(text, "0x") || strings.Contains(text, "_") && '0' <= text[0] && text[0] <= '9' {
+			if _, numeric := command.ParseNumber(text); numeric && errors.Is(err, strconv.ErrRange) {
+				return 0, 0, &command.Problem{What: fmt.Sprintf("the number %s is too large", text), Remedy: "numbers go from 0 to 4294967295"}
+			}
 			return 0, 0, &command.Problem{What: fmt.Sprintf("%q is no number", text), Remedy: suggest.Hint(text, namesOf(values), "write a number such as 17 or 0x11, or a range such as 1-2")}
 		}
 		if i == 0 {

@@ -188,9 +188,9 @@ func (p *parser) rule(key toml.Key) {
 }
 
 // actionOfUnknown notes what is wrong with the action of an unknown command. A section of cases has
-// none.
+// none, and neither has an extends that stands below a section.
 func (p *parser) actionOfUnknown(key toml.Key) {
-	if _, isSection := p.value(key).(map[string]any); !isSection {
+	if _, isSection := p.value(key).(map[string]any); !isSection && key[len(key)-1] != keyExtends {
 		p.verdict(key, anyMessage)
 	}
 }
