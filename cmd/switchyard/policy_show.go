@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/plugins/source"
 	"switchyard/policy/review"
 )
 
@@ -56,6 +57,10 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 func printTable(o *options, arg string, stdout, stderr io.Writer) error {
 	m, err := o.findPolicy(arg, stderr)
 	if err != nil {
+		return err
+	}
+	if text, ok := source.ShippedTable(m.Name); ok {
+		_, err = stdout.Write(text)
 		return err
 	}
 	if m.Table == nil {

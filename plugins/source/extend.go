@@ -97,6 +97,12 @@ func tablesIn(dir string) (names []string) {
 	return names
 }
 
+// ShippedTable returns the text of a shipped policy that is a table.
+func ShippedTable(name string) (text []byte, ok bool) {
+	text, ok = shippedTables[name]
+	return text, ok
+}
+
 func shippedTable(name string) ([]byte, error) {
 	if text, ok := shippedTables[name]; ok {
 		return text, nil
