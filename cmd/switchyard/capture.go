@@ -63,9 +63,9 @@ func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVarP(&r.out, "output", "o", "", "`FILE` to write, or - for standard output")
 	o.serverFlags(c, false)
 	jsonFlag(c, &r.asJSON, "print JSON about what was recorded, at the end")
-	c.RegisterFlagCompletionFunc("commands", completeCommands)
+	c.RegisterFlagCompletionFunc("commands", o.completeCommands)
 	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
-	return c
+	return o.named(c)
 }
 
 // check finds errors in the command line before anything is requested.

@@ -53,11 +53,12 @@ func (o *options) completeContexts(*cobra.Command, []string, string) ([]string, 
 	return all, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeCommands suggests the commands of the protocol, as the last of a list with commas.
-func completeCommands(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+// completeCommands suggests the commands that are known, as the last of a list with commas.
+func (o *options) completeCommands(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	before := begun[:strings.LastIndex(begun, ",")+1]
 	var all []string
-	for _, c := range pdu.Commands {
+	_ = o.useCommands() // a completion has nowhere to report a fault
+	for _, c := range pdu.KnownCommands() {
 		all = append(all, before+c.Name)
 	}
 	return all, cobra.ShellCompDirectiveNoFileComp

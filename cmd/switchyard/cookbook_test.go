@@ -131,6 +131,10 @@ const cookbookPeers = "[peers]\na = { users = [1] }\nb = { users = [2] }\nc = { 
 var configRecipes = map[string]func(*config.Config) bool{
 	"Send what concerns single users only to their servers": func(c *config.Config) bool { return theTenant(c).Policy == "unicast" },
 	"Find out what another policy would save":               func(c *config.Config) bool { return theTenant(c).Audit == "unicast" },
+	"Give commands of your own names": func(c *config.Config) bool {
+		own := c.Commands.Set.Commands()
+		return len(own) == 2 && own[0].Name == "CID_MY_ORDER" && own[0].ID == 0x0901 && own[1].Message == "IM.Message.IMMsgData"
+	},
 	"Keep two customers apart by their networks": func(c *config.Config) bool {
 		return claimed(c, tenant.Arrival{Source: netip.MustParseAddr("10.1.2.3")}) == "acme" &&
 			claimed(c, tenant.Arrival{Source: netip.MustParseAddr("10.2.2.3")}) == "globex" && claimed(c, tenant.Arrival{Source: netip.MustParseAddr("10.3.2.3")}) == ""

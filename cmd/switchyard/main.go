@@ -197,7 +197,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(serve, check, version, policyCommand(o, stdout, stderr), captureCommand(o, stdout, stderr), replayCommand(o, stdout, stderr))
 	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), clusterCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout))
 	root.AddCommand(reloadCommand(o, stdout), drainCommand(o, stdout), logLevelCommand(o, stdout), peersCommand(o, stdout), tenantsCommand(o, stdout), auditCommand(o, stdout), contextCommand(o, stdout))
-	root.AddCommand(demoCommand(stdout, stderr), sendCommand(o, stdout, stderr), msgserverCommand(o, stdout), certCommand(stdout, stderr), schemaCommand(stdout), manualCommand())
+	root.AddCommand(demoCommand(stdout, stderr), sendCommand(o, stdout, stderr), wiresharkCommand(o, stdout), msgserverCommand(o, stdout), certCommand(stdout, stderr), schemaCommand(o, stdout), manualCommand())
 	return root
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"switchyard/proxy/config"
 )
 
@@ -50,6 +52,24 @@ func (o *options) load() (c *config.Config, why string, err error) {
 	}
 	c, err = config.Load(path, o.env, overrides)
 	return c, why, err
+}
+
+// useCommands makes the own commands of the configuration known, for commands that need nothing else of
+// it. A configuration that cannot be read has none.
+func (o *options) useCommands() error {
+	path, _ := config.Find(o.config, o.env)
+	set, err := config.OwnCommands(path)
+	if err != nil {
+		return err
+	}
+	set.Use()
+	return nil
+}
+
+// named makes a command, and those below it, know the own commands of the configuration.
+func (o *options) named(c *cobra.Command) *cobra.Command {
+	c.PersistentPreRunE = func(*cobra.Command, []string) error { return o.useCommands() }
+	return c
 }
 
 // fromHere makes the path of a policy named on the command line start at the working

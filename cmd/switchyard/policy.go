@@ -41,7 +41,7 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			sub.ValidArgsFunction = completePolicies
 		}
 	}
-	return c
+	return o.named(c)
 }
 
 // A dataError is invalid input, such as a file of cases or a capture.

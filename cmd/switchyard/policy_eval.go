@@ -73,7 +73,7 @@ func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&e.reproduce, "reproduce", "", "`file` that was saved when a policy failed; repeats that decision")
 	jsonFlag(c, &e.asJSON, "print JSON")
 	configFlag(c, &e.config)
-	c.RegisterFlagCompletionFunc("command", completeCommands)
+	c.RegisterFlagCompletionFunc("command", o.completeCommands)
 	return c
 }
 

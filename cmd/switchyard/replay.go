@@ -63,7 +63,7 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c.Flags().StringVar(&tenant, "tenant", "", "`name` of the tenant to replay, if there are several in the capture")
 	jsonFlag(c, &asJSON, "print JSON")
 	configFlag(c, &config)
-	return c
+	return o.named(c)
 }
 
 // replayFile runs policies over a capture. With the error of a capture that is

@@ -11,9 +11,9 @@ import (
 )
 
 // schemaCommand prints a JSON Schema.
-func schemaCommand(stdout io.Writer) *cobra.Command {
+func schemaCommand(o *options, stdout io.Writer) *cobra.Command {
 	kinds := []string{"config", "table"}
-	return &cobra.Command{
+	return o.named(&cobra.Command{
 		Use:   "schema config|table",
 		Short: "Print the JSON Schema of the configuration or of routing tables, for editors",
 		Long: `Print the JSON Schema of the configuration, config.toml, or of routing tables. Editors that
@@ -21,7 +21,8 @@ know TOML and JSON Schema (such as VS Code with Even Better TOML, and every edit
 the language server taplo) complete keys by it, show what each means, and mark mistakes.
 
 It knows keys, types, ranges and forms. 'switchyard check' also knows what several keys mean
-together, and what files contain.`,
+together, and what files contain. The schema of tables has the names of your own commands, of the
+configuration's [commands].`,
 		Example: `  switchyard schema config > config.schema.json
   sed -i '1i #:schema ./config.schema.json' config.toml`,
 		Args:      exactly("config|table"),
@@ -39,5 +40,5 @@ together, and what files contain.`,
 			_, err := stdout.Write(text)
 			return err
 		},
-	}
+	})
 }

@@ -65,7 +65,9 @@ func sendCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			}
 			return nil
 		},
-		ValidArgsFunction: completeSend,
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return completeSend(o, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.run(c.Context(), o, args, stdout, stderr)
 		},
@@ -80,13 +82,14 @@ func sendCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&s.expect, "expect", "", "end as soon as this `command` comes back, and exit 75 if it does not")
 	jsonFlag(c, &s.asJSON, "print lines of JSON")
 	s.targetOptions.flags(c)
-	return c
+	return o.named(c)
 }
 
 // completeSend completes the name of the command, and then its fields.
-func completeSend(_ *cobra.Command, args []string, _ string) (words []string, _ cobra.ShellCompDirective) {
+func completeSend(o *options, args []string) (words []string, _ cobra.ShellCompDirective) {
+	_ = o.useCommands() // a completion has nowhere to report a fault
 	if len(args) == 0 {
-		for _, c := range pdu.Commands {
+		for _, c := range pdu.KnownCommands() {
 			words = append(words, c.Name)
 		}
 		return words, cobra.ShellCompDirectiveNoFileComp

@@ -57,10 +57,10 @@ func tapCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.Uint64Var(&t.Count, "count", 0, "end after so many PDUs (default no limit)")
 	f.DurationVar(&t.Time, "for", 0, "end after this time (default no limit)")
 	o.serverFlags(c, false)
-	c.RegisterFlagCompletionFunc("command", completeCommands)
+	c.RegisterFlagCompletionFunc("command", o.completeCommands)
 	c.RegisterFlagCompletionFunc("session", o.completePeers)
 	c.RegisterFlagCompletionFunc("tenant", o.completeTenants)
-	return c
+	return o.named(c)
 }
 
 // check finds errors in the command line before anything is requested.

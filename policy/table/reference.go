@@ -26,7 +26,7 @@ func Reference() string {
 
 // UserFields returns the names of the fields of the command's body that a unicast can name.
 func UserFields(id pdu.CommandID) (names []string) {
-	for _, f := range userFields[messageOf(id)] {
+	for _, f := range usersIn(messageOf(id)) {
 		names = append(names, f.name)
 	}
 	return names

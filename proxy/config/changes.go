@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"switchyard/pdu"
 )
 
 // Changes returns the dotted keys whose values differ: live ones, which take effect at run
@@ -50,9 +52,13 @@ func (c *Config) lastingKeys() []key {
 // A Value is a key with its value, as --set takes them.
 type Value struct{ Name, Value string }
 
-// Values returns all keys, listeners by their index, in no particular order.
+// Values returns all keys but those of own commands, which only the file can set. Listeners go by their
+// index. The order is no particular one.
 func (c *Config) Values() (all []Value) {
 	for _, k := range c.keys() {
+		if _, isCommand := k.field.(*pdu.Command); isCommand {
+			continue
+		}
 		all = append(all, Value{k.name, k.text()})
 	}
 	return all

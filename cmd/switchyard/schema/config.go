@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"switchyard/policy/command/own"
 	"switchyard/proxy/config"
 )
 
@@ -21,7 +22,19 @@ func Config() []byte {
 			table.add(k)
 		}
 	}
+	root.Properties["commands"].Patterns[own.NamePattern] = ownCommand()
 	return root.text()
+}
+
+// ownCommand returns an own command: its id, or a table with id and message.
+func ownCommand() *node {
+	n := newTable("An own command: its id, or a table of its id and the message in its body.")
+	low, high := int64(1), int64(math.MaxUint16)
+	n.Type, n.Minimum, n.Maximum = []string{"integer", "object"}, &low, &high
+	n.Required = []string{"id"}
+	n.Properties["id"] = &node{Type: "integer", Minimum: &low, Maximum: &high, Description: "The id, which the protocol does not use. Its high byte is the service."}
+	n.Properties["message"] = &node{Type: "string", Description: `The full name of a message of the file in proto, such as "my.Order", or of the protocol.`}
+	return n
 }
 
 // below returns the table at a path of the reference, and makes what is missing of it:

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -44,7 +45,7 @@ func reference(name, description string) *node {
 func rules(description string) *node {
 	n := newTable(description)
 	n.Properties["else"] = reference("verdict", "The rule for all other commands.")
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		n.Properties[c.Name] = reference("rule", describe(c))
 	}
 	n.Patterns[`^`+number+`$`] = reference("rule", "The command with that id.")
@@ -53,7 +54,7 @@ func rules(description string) *node {
 
 // describe says what a rule of the command can be about.
 func describe(c pdu.Command) string {
-	text := fmt.Sprintf("%#04x, %s.", uint16(c.ID), c.Message)
+	text := fmt.Sprintf("%#04x, %s.", uint16(c.ID), cmp.Or(c.Message, "without a known message"))
 	if fields := table.UserFields(c.ID); len(fields) > 0 {
 		text += " Fields for unicast fields: " + strings.Join(fields, ", ") + "."
 	}

@@ -26,6 +26,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	c.Commands.Set.Use()
 	fmt.Fprintf(stdout, "configuration %s (%s): sound\n", cmp.Or(c.Path, "none"), why)
 	if usual := int64(wasm.DefaultLimits().Fuel); c.WASM.Fuel != usual {
 		fmt.Fprintf(stdout, "warning: wasm.fuel is %d: a unit of fuel now stands for time at worst, and a load from a large memory takes up to 8; "+

@@ -50,6 +50,7 @@ type addition struct {
 // plan begins to build what c adds. changed is called whenever a policy has ended to load. If
 // audits, the policies that are audited are loaded as well.
 func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits bool, changed func(*plan, config.Tenant)) *plan {
+	defer srv.withCommandsOf(c)()
 	p := &plan{server: srv, config: c, checker: srv.newChecker(c), engine: engine, requested: requested, additions: make(map[string]*addition)}
 	for _, t := range c.Tenants {
 		if srv.tenants[t.Name] != nil || srv.stopper.isRequested() {
@@ -63,6 +64,14 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits
 		p.additions[t.Name] = a
 	}
 	return p
+}
+
+// withCommandsOf makes the own commands of c known, and returns a function that makes those of the
+// configuration in force known again. The tables of a plan are found in between: what they mean depends
+// on the names.
+func (srv *server) withCommandsOf(c *config.Config) (restore func()) {
+	c.Commands.Set.Use()
+	return srv.config.Commands.Set.Use
 }
 
 // A finder finds a policy of a tenant: server.findWanted or findAudit.
@@ -87,6 +96,7 @@ func (p *plan) isFor(c *config.Config, requested bool) bool {
 	if live, restart := config.Changes(p.config, c); len(live)+len(restart) > 0 {
 		return false
 	}
+	defer p.server.withCommandsOf(c)()
 	checker := p.server.newChecker(c)
 	for _, t := range c.Tenants {
 		if a := p.additions[t.Name]; a != nil {

@@ -12,6 +12,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/plugins/source"
 	"switchyard/policy"
+	"switchyard/policy/command"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/config"
@@ -79,7 +80,16 @@ func limited(t config.Tenant) (candidate, error) {
 	if err != nil {
 		return candidate{}, InvalidError{err}
 	}
-	return candidate{effects: effects, may: fmt.Sprintf("%q %q %q", t.May, t.MayCommands, t.MayElse)}, nil
+	return candidate{effects: effects, may: fmt.Sprintf("%q %v %q", t.May, rangesOf(t.MayCommands), t.MayElse)}, nil
+}
+
+// rangesOf returns commands by their ids. A reload can give the same name another id.
+func rangesOf(words []string) (ranges []command.Range) {
+	for _, word := range words {
+		r, _ := command.Parse(word) // ParseEffects has checked it
+		ranges = append(ranges, r)
+	}
+	return ranges
 }
 
 // loadPolicy takes the policy through all gates and makes it a generation.
@@ -116,7 +126,7 @@ func excess(g *policy.Generation) string {
 func Summary(g *policy.Generation) string {
 	counts := make(map[policy.Action]int)
 	inspected := 0
-	for _, c := range pdu.Commands {
+	for _, c := range pdu.KnownCommands() {
 		v, _ := g.Classify(c.Service, c.ID)
 		counts[v.Action()]++
 		if v.Inspected() {

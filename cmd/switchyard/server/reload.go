@@ -167,6 +167,7 @@ func (srv *server) apply() error {
 		return err
 	}
 	srv.engine = p.engine
+	p.config.Commands.Set.Use()
 	srv.noteChanges(live, waiting)
 	if len(restart) > 0 {
 		srv.log.Warn("these changes take effect after a restart", "keys", restart)
@@ -361,7 +362,7 @@ func (srv *server) watchBases() {
 
 // watchedFiles returns every file that a reload reads.
 func watchedFiles(c *config.Config) []string {
-	paths := trust.Files(c)
+	paths := append(trust.Files(c), c.Commands.Files...)
 	if c.Path != "" {
 		paths = append(paths, c.Path)
 	}

@@ -263,6 +263,7 @@ func (srv *server) serve(signals signals) error {
 		return err
 	}
 	srv.config, srv.began = c, c
+	c.Commands.Set.Use()
 	lines := newAsyncWriter(srv.stderr)
 	srv.state.log.Store(lines)
 	srv.state.access.Store(&srv.access)

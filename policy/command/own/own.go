@@ -73,7 +73,10 @@ func (s *Set) Text() string {
 	return s.text
 }
 
-var nameForm = regexp.MustCompile(`^CID_[A-Z0-9]+(_[A-Z0-9]+)*$`)
+// NamePattern is what a name is, as a regular expression, but for its length.
+const NamePattern = `^CID_[A-Z0-9]+(_[A-Z0-9]+)*$`
+
+var nameForm = regexp.MustCompile(NamePattern)
 
 // maxName is the length in bytes of the longest name of a command.
 const maxName = 64
