@@ -50,52 +50,59 @@ func readObjects(t *testing.T, files string, objects map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var all []byte
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		documents := yaml.NewDecoder(bytes.NewReader(text))
-		for {
-			var node yaml.Node
-			if err := documents.Decode(&node); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			readObject(t, name, &node, objects)
+		all = append(append(all, "---\n"...), text...)
+	}
+	for _, h := range decodeObjects(t, all, objects) {
+		if h.Metadata.Labels["app.kubernetes.io/name"] != h.Metadata.Name {
+			t.Errorf("%s, %s: labelled %v", files, h.Metadata.Name, h.Metadata.Labels)
 		}
+	}
+}
+
+// decodeObjects decodes documents into objects, as readObjects does, and returns their heads.
+func decodeObjects(t *testing.T, text []byte, objects map[string]any) (heads []head) {
+	t.Helper()
+	for documents := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var node yaml.Node
+		if err := documents.Decode(&node); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if node.Content[0].Tag == "!!null" {
+			continue
+		}
+		var h head
+		if err := node.Decode(&h); err != nil {
+			t.Fatal(err)
+		}
+		object := h.APIVersion + " " + h.Kind + " " + h.Metadata.Name
+		into, ok := objects[object]
+		if !ok {
+			t.Fatalf("%q is unknown or occurs twice", object)
+		}
+		delete(objects, object)
+		again, err := yaml.Marshal(&node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		strict := yaml.NewDecoder(bytes.NewReader(again))
+		strict.KnownFields(true)
+		if err := strict.Decode(into); err != nil {
+			t.Fatalf("%s: %v", object, err)
+		}
+		heads = append(heads, h)
 	}
 	for object := range objects {
 		t.Fatalf("there is no %s", object)
 	}
-}
-
-// readObject reads one object and takes it off the list.
-func readObject(t *testing.T, file string, node *yaml.Node, objects map[string]any) {
-	t.Helper()
-	var h head
-	if err := node.Decode(&h); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	object := h.APIVersion + " " + h.Kind + " " + h.Metadata.Name
-	into, ok := objects[object]
-	if !ok {
-		t.Fatalf("%s: %q is unknown or occurs twice", file, object)
-	}
-	delete(objects, object)
-	again, err := yaml.Marshal(node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	strict := yaml.NewDecoder(bytes.NewReader(again))
-	strict.KnownFields(true)
-	if err := strict.Decode(into); err != nil {
-		t.Fatalf("%s, %s: %v", file, object, err)
-	}
-	if h.Metadata.Labels["app.kubernetes.io/name"] != h.Metadata.Name {
-		t.Errorf("%s, %s: labelled %v", file, object, h.Metadata.Labels)
-	}
+	return heads
 }
 
 func (m manifests) container(t *testing.T) container {

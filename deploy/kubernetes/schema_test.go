@@ -4,8 +4,8 @@ package kubernetes
 // API. A manifest with another field fails the tests: add the field here.
 
 type meta struct {
-	Name   string
-	Labels map[string]string
+	Name                string
+	Labels, Annotations map[string]string
 }
 
 type selector struct {
@@ -54,10 +54,7 @@ type statefulSet struct {
 		}
 		VolumeClaimTemplates []struct {
 			Metadata meta
-			Spec     struct {
-				AccessModes []string `yaml:"accessModes"`
-				Resources   struct{ Requests map[string]string }
-			}
+			Spec     claim
 		} `yaml:"volumeClaimTemplates"`
 	}
 }
@@ -91,14 +88,18 @@ type pod struct {
 		EmptyDir *struct {
 			SizeLimit string `yaml:"sizeLimit"`
 		} `yaml:"emptyDir"`
+		PersistentVolumeClaim struct {
+			ClaimName string `yaml:"claimName"`
+		} `yaml:"persistentVolumeClaim"`
 	}
 }
 
 type container struct {
-	Name, Image string
-	Args        []string
-	Env         []variable
-	Ports       []struct {
+	Name, Image     string
+	ImagePullPolicy string `yaml:"imagePullPolicy"`
+	Args            []string
+	Env             []variable
+	Ports           []struct {
 		Name          string
 		ContainerPort int `yaml:"containerPort"`
 	}
@@ -139,10 +140,33 @@ type probe struct {
 	FailureThreshold int `yaml:"failureThreshold"`
 }
 
+// A claim is what a volume has to have.
+type claim struct {
+	AccessModes      []string `yaml:"accessModes"`
+	StorageClassName string   `yaml:"storageClassName"`
+	Resources        struct{ Requests map[string]string }
+}
+
+type volumeClaim struct {
+	head `yaml:",inline"`
+	Spec claim
+}
+
+// A podMonitor is one of Prometheus' operator.
+type podMonitor struct {
+	head `yaml:",inline"`
+	Spec struct {
+		JobLabel            string `yaml:"jobLabel"`
+		Selector            selector
+		PodMetricsEndpoints []struct{ Port, Interval string } `yaml:"podMetricsEndpoints"`
+	}
+}
+
 type service struct {
 	head `yaml:",inline"`
 	Spec struct {
 		Type                     string
+		ExternalTrafficPolicy    string `yaml:"externalTrafficPolicy"`
 		ClusterIP                string `yaml:"clusterIP"`
 		PublishNotReadyAddresses bool   `yaml:"publishNotReadyAddresses"`
 		Selector                 map[string]string
@@ -177,7 +201,8 @@ type networkPolicy struct {
 // A rule lets traffic from or to some pods through, on some ports.
 type rule struct {
 	From, To []struct {
-		PodSelector selector `yaml:"podSelector"`
+		PodSelector       selector `yaml:"podSelector"`
+		NamespaceSelector selector `yaml:"namespaceSelector"`
 	}
 	Ports []struct{ Port, Protocol string }
 }
