@@ -130,6 +130,15 @@ func (o *options) localTarget() (client.Target, error) {
 		return client.Target{}, err
 	}
 	t := client.Target{Socket: c.File(c.Admin.Socket), Address: c.Admin.Address, TokenFile: o.chosen.tokenFile}
+	if certificate := c.File(c.Admin.TLS.Certificate); certificate != "" && c.Admin.Address != "" {
+		if t.Address, _, err = reachable("admin", c.Admin.Address, "--server"); err != nil {
+			return t, usageError{err}
+		}
+		// Its certificate is here, so it is trusted without its CA.
+		if t.TLS, err = (contexts.Context{Server: "https://" + t.Address, CA: certificate, ServerName: nameIn(certificate)}).TLSConfig(); err != nil {
+			return t, usageError{fmt.Errorf("admin.tls: %w", err)}
+		}
+	}
 	if t.TokenFile == "" {
 		t.TokenFile = o.variable(client.TokenVariable)
 	}

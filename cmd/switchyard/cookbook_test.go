@@ -166,6 +166,7 @@ var configRecipes = map[string]func(*config.Config) bool{
 	"End connections from a network as soon as it is removed": func(c *config.Config) bool { return c.Listeners[0].Recheck },
 	"Let Prometheus on another machine read the metrics":      func(c *config.Config) bool { return c.Metrics.Address != "" && len(c.Metrics.Allow) == 1 },
 	"Keep a record of who connected, when and why they left":  func(c *config.Config) bool { return c.Log.AccessFile != "" },
+	"Operate hubs from your own machine":                      func(c *config.Config) bool { return c.Admin.TLS.Key != "" && c.Admin.ReadTokenFile != "" },
 	"Give each operator a token of their own":                 func(c *config.Config) bool { return c.Admin.OperateTokenFile != "" },
 }
 

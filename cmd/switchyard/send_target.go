@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/cmd/switchyard/dial"
-	"switchyard/proxy/config"
 )
 
 // targetOptions are the flags that say which listener of a hub to connect to, and how.
@@ -84,7 +83,7 @@ func (t *targetOptions) complete(o *options) (string, error) {
 		return "", err
 	}
 	l := c.Listeners[0]
-	address, host, err := reachable(l)
+	address, host, err := reachable("listener", l.Address, "--hub")
 	if err != nil {
 		return "", usageError{err}
 	}
@@ -107,14 +106,15 @@ func (t *targetOptions) complete(o *options) (string, error) {
 	return address, nil
 }
 
-// reachable returns the address to connect to for a listener of this machine, and its host.
-func reachable(l config.Listener) (address string, host netip.Addr, err error) {
-	name, port, err := net.SplitHostPort(l.Address)
+// reachable returns the address to connect to for one that this machine listens at, and its host. what
+// listens there, and the flag that names another address, are for errors.
+func reachable(what, at, flag string) (address string, host netip.Addr, err error) {
+	name, port, err := net.SplitHostPort(at)
 	if err != nil {
 		return "", host, err
 	}
 	if port == "0" {
-		return "", host, fmt.Errorf("the listener at %s has any free port; say which by --hub, as the server's log has it", l.Address)
+		return "", host, fmt.Errorf("the %s at %s has any free port; say which by %s, as the server's log has it", what, at, flag)
 	}
 	host, err = netip.ParseAddr(name)
 	switch {
@@ -123,7 +123,7 @@ func reachable(l config.Listener) (address string, host netip.Addr, err error) {
 	case err == nil && host == netip.IPv6Unspecified():
 		host = netip.IPv6Loopback()
 	case err != nil:
-		return l.Address, netip.Addr{}, nil // a name, which the connection resolves
+		return at, netip.Addr{}, nil // a name, which the connection resolves
 	}
 	return net.JoinHostPort(host.String(), port), host, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/certificate/authority"
 )
 
 // An upgradable is a server that can be asked to upgrade.
@@ -180,6 +182,19 @@ func TestUpgradeOfTheMetricsAddress(t *testing.T) {
 	}
 	if status, text := scrape(t, "http://"+address+"/metrics", "", nil); status != 200 || !strings.Contains(text, "switchyard_handovers_total{result=\"done\"} 2\n") {
 		t.Errorf("after two upgrades: %d %s", status, text)
+	}
+}
+
+// TLS at the admin address goes on in the new process, with the certificate that is there then.
+func TestUpgradeOfAdminTLS(t *testing.T) {
+	t.Parallel()
+	folder, ca := t.TempDir(), authority.New(t, "CA")
+	certificate, key := ca.Server("127.0.0.1").Write(folder, "hub")
+	u := startUpgradable(t, "--set", "admin.tls.certificate="+certificate, "--set", "admin.tls.key="+key)
+	address := u.expect(`"msg":"admin"`, "127.0.0.1")["address"].(string)
+	u.mustUpgrade()
+	if status, text := scrape(t, "https://"+address+"/api/v1/upgrade", "", &tls.Config{RootCAs: ca.Pool()}); status != 200 || !strings.Contains(text, `"result": "done"`) {
+		t.Errorf("after an upgrade: %d %s", status, text)
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 //	TCP, with a token for reading     yes                      no
 //	TCP, with one for operating       yes                      yes
 //
+// TLS changes none of that: a client certificate alone lets a client read if no read token is set.
+//
 // Health checks, openapi.json and the dashboard's page need no right; they contain nothing of what
 // peers send.
 
@@ -83,17 +85,22 @@ func refuse(status int, format string, args ...any) *refusal {
 	return &refusal{status, fmt.Sprintf(format, args...)}
 }
 
-// checkOrigin refuses requests that a browser on this machine was made to send by another
-// site: cross-site requests, by their headers, and DNS rebinding, by the Host. A request without
-// a Host, as load balancers send it with HTTP/1.0, is not a browser's.
+// checkOrigin refuses requests that a browser was made to send by another site: cross-site requests,
+// by their headers, and DNS rebinding, by the Host. A request without a Host, as load balancers send it
+// with HTTP/1.0, is not a browser's. Over TLS any Host will do: a browser has compared the certificate
+// with the name that it shows, and other machines know the server by other names.
 func checkOrigin(r *http.Request) error {
-	if !callerOf(r).socket && r.Host != "" && !isLoopback(r.Host) {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if !callerOf(r).socket && r.TLS == nil && r.Host != "" && !isLoopback(r.Host) {
 		return refuse(http.StatusForbidden, "host %.80q is not this machine's loopback; ask for 127.0.0.1, [::1] or localhost", r.Host)
 	}
 	ours := true
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)
-		ours = ours && err == nil && u.Scheme == "http" && strings.EqualFold(u.Host, r.Host)
+		ours = ours && err == nil && u.Scheme == scheme && strings.EqualFold(u.Host, r.Host)
 	}
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		ours = ours && (site == "none" || site == "same-origin")

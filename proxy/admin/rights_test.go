@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/certificate/authority"
 )
 
 const (
@@ -230,6 +232,33 @@ func TestCrossOrigin(t *testing.T) {
 			if strings.HasPrefix(name, "Access-Control") {
 				t.Errorf("%+v: the answer has %s", c, name)
 			}
+		}
+	}
+}
+
+// Over TLS a client may know the server by any name, and pages of other sites are refused as ever.
+func TestOriginsOverTLS(t *testing.T) {
+	t.Parallel()
+	ca := authority.New(t, "CA")
+	l := tls.NewListener(listen(t, "tcp", "127.0.0.1:0"), &tls.Config{Certificates: []tls.Certificate{ca.Server("hub.example.org").TLS()}})
+	f := startAt(t, patient, Options{}, func(*fake) {}, l)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), ServerName: "hub.example.org"}}
+	t.Cleanup(transport.CloseIdleConnections)
+	for origin, want := range map[string]int{"": 200, "https://hub.example.org:1": 200, "http://hub.example.org:1": 403, "https://evil.example.org": 403} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+l.Addr().String()+"/api/v1/tenants", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "hub.example.org:1"
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		answer, err := (&http.Client{Transport: transport, Timeout: patient}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := f.read(answer); answer.StatusCode != want {
+			t.Errorf("from %q: %d %s, want %d", origin, answer.StatusCode, text, want)
 		}
 	}
 }

@@ -31,21 +31,6 @@ var checkAddress = check{`^(\[[^\[\]]*\]|[A-Za-z0-9_.%-]*):` + portPattern + `$`
 	return nil
 }}
 
-// checkAdminAddress accepts only loopback addresses, as the interface shows what peers
-// send, without encryption. An empty address is no interface.
-var checkAdminAddress = check{`^(|([Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|127\.[0-9.]+|\[[0-9A-Fa-f:.%]+\]):` + portPattern + `)$`, func(address string) error {
-	if address == "" {
-		return nil
-	}
-	if err := checkAddress.accept(address); err != nil {
-		return err
-	}
-	if isLoopback(address) {
-		return nil
-	}
-	return fmt.Errorf("%q can be reached from other machines, and what goes there is not encrypted; write a loopback address, such as \"127.0.0.1:8280\", or \"\" for none", address)
-}}
-
 // maxSocket is the length in bytes of the longest path of a Unix socket, on the system
 // with the lowest limit.
 const maxSocket = 103

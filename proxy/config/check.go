@@ -27,20 +27,6 @@ func (r *reader) check() {
 	}
 }
 
-// checkAdmin requires two rights to have two tokens, and tokens to have an address.
-func (r *reader) checkAdmin() {
-	const read, operate = "admin.read_token_file", "admin.operate_token_file"
-	a := r.config.Admin
-	if a.ReadTokenFile != "" && a.ReadTokenFile == a.OperateTokenFile {
-		r.fault(r.place(operate), "%s: %q is %s as well, so reading would include operating; write another file", operate, a.OperateTokenFile, read)
-	}
-	for name, file := range map[string]string{read: a.ReadTokenFile, operate: a.OperateTokenFile} {
-		if file != "" && a.Address == "" && r.sound("admin.address") {
-			r.fault(r.place(name), "%s: tokens are for admin.address, which is none; set that, or leave this out: admin.socket goes by the permissions of its file", name)
-		}
-	}
-}
-
 // checkLimits requires the limits of memory to fit into each other:
 //
 //	lag_soft < lag_hard            8 MiB < 64 MiB    else lag_soft has no effect

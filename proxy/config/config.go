@@ -32,11 +32,12 @@ type Config struct {
 
 // Admin is the admin interface: where it listens and which tokens it takes.
 type Admin struct {
-	Address          string // loopback host:port; empty for none
+	Address          string // host:port; empty for none
 	Socket           string // path of a Unix socket, see Config.File; empty for none
 	ReadTokenFile    string // file with the token for reading over Address; empty if none is needed
 	OperateTokenFile string // file with the token for operating over Address; empty to disable that
 	PProf            bool   // serve Go's profiles
+	TLS              TLS    // of Address; without a certificate it is plain, and a loopback address
 }
 
 // Metrics is an address at which Prometheus reads, apart from the admin interface.

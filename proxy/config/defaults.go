@@ -7,7 +7,7 @@ package config
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
-		Admin:     Admin{Address: "127.0.0.1:8280"},
+		Admin:     Admin{Address: "127.0.0.1:8280", TLS: TLS{MinVersion: "1.2"}},
 		Metrics:   Metrics{TLS: TLS{MinVersion: "1.2"}},
 		Listeners: []Listener{defaultListener("127.0.0.1:8200")},
 		Tenants:   []Tenant{defaultTenant("default")},

@@ -24,14 +24,9 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 	for i := range c.Tenants {
 		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys(c.Commands.Own))...)
 	}
-	keys = slices.Concat(keys, c.Cluster.keys(), c.Metrics.keys(), c.Commands.keys())
+	keys = slices.Concat(keys, c.Cluster.keys(), c.Admin.keys(), c.Metrics.keys(), c.Commands.keys())
 	return append(keys,
 		// A key without restart takes effect with the next reload.
-		key{name: "admin.address", field: &c.Admin.Address, check: checkAdminAddress, restart: true},
-		key{name: "admin.socket", field: &c.Admin.Socket, check: checkSocket, restart: true},
-		key{name: "admin.read_token_file", field: &c.Admin.ReadTokenFile, check: checkPath, restart: true},
-		key{name: "admin.operate_token_file", field: &c.Admin.OperateTokenFile, check: checkPath, restart: true},
-		key{name: "admin.pprof", field: &c.Admin.PProf, restart: true},
 		key{name: "peer.heartbeat", field: &c.Peer.Heartbeat, min: int64(10 * millisecond), max: int64(25 * second)},
 		key{name: "peer.timeout", field: &c.Peer.Timeout, min: int64(50 * millisecond), max: int64(hour)},
 		key{name: "peer.write_timeout", field: &c.Peer.WriteTimeout, min: int64(50 * millisecond), max: int64(10 * minute)},

@@ -23,7 +23,7 @@ func TestLoadWithoutFile(t *testing.T) {
 func TestLoadTakesEverything(t *testing.T) {
 	t.Parallel()
 	got := mustLoad(t, `
-admin.address = "localhost:7009"
+admin = { address = ":7009", read_token_file = "read.token", tls = { certificate = "c", key = "k", client_ca = "ca", crl = "crl", min_version = "1.3" } }
 listener = [
     { address = "[0::1]:7000", tenant = "", tenants = ["acme-1"], tls = { certificate = "c", key = "k", client_ca = "ca", crl = "crl", min_version = "1.3" } },
     { address = "localhost:0" },
@@ -148,7 +148,7 @@ access_file = "access.log"
 	fourth.Recheck = true
 	want := &Config{
 		Path:      got.Path,
-		Admin:     Admin{Address: "localhost:7009"},
+		Admin:     Admin{Address: ":7009", ReadTokenFile: "read.token", TLS: TLS{"c", "k", "ca", "crl", "1.3"}},
 		Metrics:   Metrics{":9280", []netip.Prefix{network("10.0.0.9/32")}, "scrape.token", TLS{"c", "k", "ca", "crl", "1.3"}},
 		Listeners: []Listener{first, next, third, fourth},
 		Tenants: []Tenant{{

@@ -70,10 +70,10 @@ func TestReferenceInTheOrderOfTheFile(t *testing.T) {
 		headers = append(headers, table.Header)
 	}
 	got := strings.Join(headers, " ")
-	if want := "[admin] [metrics] [metrics.tls] [[listener]] [listener.tls] [tenant.NAME] [tenant.NAME.claims]"; !strings.HasPrefix(got, want) {
+	if want := "[admin] [admin.tls] [metrics] [metrics.tls] [[listener]] [listener.tls] [tenant.NAME] [tenant.NAME.claims]"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want %s …", got, want)
 	}
-	address := Tables()[3].Keys[0]
+	address := Tables()[4].Keys[0]
 	if address.Name != "listener.N.address" || !address.Must || address.Default != "127.0.0.1:8200" {
 		t.Errorf("got %+v", address)
 	}

@@ -58,15 +58,20 @@ func (r *reader) candidates(name string) []string {
 }
 
 // sameLastPart returns a key of another section whose last part is that of name, or "": heartbeat
-// outside of any section is perhaps peer.heartbeat.
-func sameLastPart(known []string, name string) string {
+// outside of any section is perhaps peer.heartbeat. That of a listener goes first, as more people
+// write TLS for peers than for operators.
+func sameLastPart(known []string, name string) (found string) {
 	last := name[strings.LastIndex(name, ".")+1:]
 	for _, candidate := range known {
-		if strings.HasSuffix(candidate, "."+last) {
+		switch ofListener := strings.HasPrefix(candidate, "listener."); {
+		case !strings.HasSuffix(candidate, "."+last):
+		case ofListener:
 			return candidate
+		case found == "":
+			found = candidate
 		}
 	}
-	return ""
+	return found
 }
 
 // children returns the names that may follow a section. The section ends in a dot or is

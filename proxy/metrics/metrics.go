@@ -33,6 +33,7 @@ type State struct {
 	History    History
 	Tenants    []Tenant
 	Listeners  []Listener
+	Admin      *Listener // the admin interface, of which only the certificate counts; nil if it has none
 	Scrapes    *Listener // the address that serves metrics alone, of which only the certificate counts; nil if it has none
 }
 
@@ -162,6 +163,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		l.Address = unique(l.Address, taken)
 		taken[l.Address] = true
 		l.emit(emit)
+	}
+	if s.Admin != nil {
+		s.Admin.emitCertificate(emit)
 	}
 	if s.Scrapes != nil {
 		s.Scrapes.emitCertificate(emit)

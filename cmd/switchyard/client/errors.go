@@ -64,6 +64,8 @@ func (c *Client) errorOf(response *http.Response) error {
 		return fmt.Errorf("the server at %s has no %s: it is older than this command; upgrade the server, or use the switchyard that it was started from", c.server, response.Request.URL.Path)
 	case status == http.StatusUnauthorized:
 		return &Refusal{status, fmt.Sprintf("%v; name the file with the token by --token-file, or by %s", err, TokenVariable), text}
+	case status == http.StatusBadRequest && strings.Contains(message, "HTTP request to an HTTPS server"):
+		return &Refusal{status, fmt.Sprintf("the server at %s answers by TLS alone; write https://, and name its CA by 'switchyard context add --ca' unless this machine knows it", c.server), text}
 	case status == http.StatusForbidden && strings.Contains(message, "this token is for reading"):
 		return &Refusal{status, fmt.Sprintf("%v; name its file by --token-file, or by %s", err, TokenVariable), text}
 	case status == http.StatusTooManyRequests, status >= 500, status < 400:

@@ -1,17 +1,21 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/dashboard"
+	"switchyard/proxy/config"
 	"switchyard/proxy/metrics"
 )
 
@@ -33,7 +37,7 @@ func (srv *server) openAdmin(listeners []net.Listener) (err error) {
 	srv.adminListeners = listeners
 	// The first request may come at once, and reads this view.
 	state.update(srv)
-	srv.admin, err = admin.Serve(listeners, state, admin.Options{
+	srv.admin, err = admin.Serve(srv.securedAdmin(listeners), state, admin.Options{
 		Version: version.String(), Started: state.started, Level: srv.level,
 		Lines: &state.lines, History: &state.history, Records: state.records.Load(), Probes: &state.probes,
 		Metrics: metrics.Handler(state.metrics), Page: dashboard.Handler(), Profiles: c.PProf,
@@ -55,7 +59,7 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// listenAdmin listens at the configured address and socket, and checks the token files: a fault
+// listenAdmin listens at the configured address and socket, and checks the files for that: a fault
 // that shows only when peers are served would cost them their connection.
 func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 	defer func() {
@@ -64,7 +68,7 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 		}
 	}()
 	if address := srv.config.Admin.Address; address != "" {
-		l, err := listenLoopback(address)
+		l, err := listenAddress(address, srv.config.Admin.TLS.Certificate != "")
 		if err != nil {
 			return nil, err
 		}
@@ -77,11 +81,47 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 		}
 		listeners = append(listeners, l)
 	}
-	return listeners, srv.checkTokens()
+	return listeners, srv.checkAdminFiles()
 }
 
-// checkTokens checks the token files, if there is a listener for them.
-func (srv *server) checkTokens() error {
+// loadAdminCertificate loads the certificate of admin.tls, unless it is loaded.
+func (srv *server) loadAdminCertificate() (err error) {
+	if c := srv.config.Admin; srv.adminSource == nil && c.Address != "" && c.TLS.Certificate != "" {
+		srv.adminSource, err = loadCertificate(srv.config, c.TLS, "admin")
+	}
+	return err
+}
+
+// securedAdmin returns the listeners with TLS at the address, as admin.tls has it. An upgrade hands
+// over the listeners themselves.
+func (srv *server) securedAdmin(listeners []net.Listener) []net.Listener {
+	secured := slices.Clone(listeners)
+	for i, l := range secured {
+		if srv.adminSource != nil && l.Addr().Network() == "tcp" {
+			secured[i] = tls.NewListener(l, srv.adminSource.Config())
+		}
+	}
+	return secured
+}
+
+// adminCertificate is the name of the certificate of admin.tls among those of listeners.
+const adminCertificate = "admin"
+
+// checkAdmin checks the certificate of admin.tls.
+func checkAdmin(c *config.Config, stdout io.Writer) error {
+	if c.Admin.Address == "" || c.Admin.TLS.Certificate == "" {
+		return nil
+	}
+	source, err := loadCertificate(c, c.Admin.TLS, "admin")
+	if err != nil {
+		return err
+	}
+	printCertificate("admin "+c.Admin.Address, source, source.Warnings(), stdout)
+	return nil
+}
+
+// checkAdminFiles checks the token files, if there is a listener for them, and loads the certificate.
+func (srv *server) checkAdminFiles() error {
 	c := srv.config
 	if c.Admin.Address == "" && c.Admin.Socket == "" {
 		return nil
@@ -89,17 +129,17 @@ func (srv *server) checkTokens() error {
 	if err := admin.CheckTokens(c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile)); err != nil {
 		return InvalidError{err}
 	}
-	return nil
+	return srv.loadAdminCertificate()
 }
 
-// listenLoopback listens at the admin address. The configuration's check knows only that a name is
-// localhost; what it resolves to is checked here.
-func listenLoopback(address string) (net.Listener, error) {
+// listenAddress listens at the admin address, which without TLS has to be of the loopback. The
+// configuration's check knows only that a name is localhost; what it resolves to is checked here.
+func listenAddress(address string, secured bool) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, UnavailableError{fmt.Errorf("listen on %s for admin: %w; free the address, or set another by --set admin.address=127.0.0.1:0, or none by --set admin.address=", address, err)}
 	}
-	if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
+	if ip := l.Addr().(*net.TCPAddr).IP; !secured && !ip.IsLoopback() {
 		l.Close()
 		return nil, UnavailableError{fmt.Errorf("listen on %s for admin: %s is not the loopback; write 127.0.0.1", address, ip)}
 	}

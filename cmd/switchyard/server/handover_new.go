@@ -82,7 +82,7 @@ func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
 	srv.watch(false) // before the files are read, so that no change in between is missed
 	t.plan = srv.planStart()
 	srv.await(t.plan, loadTime)
-	if err := errors.Join(t.plan.check(), t.checkTokens()); err != nil {
+	if err := errors.Join(t.plan.check(), t.checkAdminFiles()); err != nil {
 		return handover.Offer{}, err
 	}
 	version, _, _ := built()
@@ -120,7 +120,7 @@ func (t *taker) Process(record json.RawMessage) error {
 	if err := json.Unmarshal(record, &t.process); err != nil {
 		return fmt.Errorf("record of the process: %w", err)
 	}
-	if err := errors.Join(t.openHistory(), t.checkTokens()); err != nil {
+	if err := errors.Join(t.openHistory(), t.checkAdminFiles()); err != nil {
 		return err
 	}
 	if err := t.plan.prepare(); err != nil {

@@ -336,7 +336,11 @@ func offeredPolicy(c candidate) string {
 
 // socketsOf describes the sockets of a configuration, so that they can be compared.
 func socketsOf(c *config.Config) []string {
-	sockets := []string{"admin address " + cmp.Or(c.Admin.Address, "none"), "admin socket " + cmp.Or(c.File(c.Admin.Socket), "none")}
+	kind := ""
+	if c.Admin.TLS.Certificate != "" {
+		kind = ", TLS"
+	}
+	sockets := []string{"admin address " + cmp.Or(c.Admin.Address, "none") + kind, "admin socket " + cmp.Or(c.File(c.Admin.Socket), "none")}
 	if c.Metrics.Address != "" {
 		sockets = append(sockets, "metrics address "+c.Metrics.Address)
 	}

@@ -88,6 +88,7 @@ func (srv *server) reloadFiles(requested bool) {
 	for _, l := range srv.config.Listeners {
 		srv.reloadCertificate(l.Name, srv.listeners[l.Name].source, requested)
 	}
+	srv.reloadCertificate(adminCertificate, srv.adminSource, requested)
 	if srv.scrapes != nil {
 		srv.reloadCertificate(metricsCertificate, srv.scrapes.source, requested)
 	}
@@ -318,6 +319,7 @@ func (srv *server) forget() {
 		known[certificateOf(l.Name)] = true
 	}
 	known[certificateOf(metricsCertificate)] = srv.scrapes != nil
+	known[certificateOf(adminCertificate)] = srv.adminSource != nil
 	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
 }
 
@@ -366,7 +368,7 @@ func watchedFiles(c *config.Config) []string {
 	if c.Path != "" {
 		paths = append(paths, c.Path)
 	}
-	sections := []config.TLS{c.Metrics.TLS}
+	sections := []config.TLS{c.Admin.TLS, c.Metrics.TLS}
 	for _, l := range c.Listeners {
 		sections = append(sections, l.TLS)
 	}

@@ -123,6 +123,9 @@ func (srv *server) certificates() map[string]*certificate.Source {
 			all[name] = l.source
 		}
 	}
+	if srv.adminSource != nil {
+		all[adminCertificate] = srv.adminSource
+	}
 	if srv.scrapes != nil && srv.scrapes.source != nil {
 		all[metricsCertificate] = srv.scrapes.source
 	}

@@ -42,6 +42,7 @@ import (
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
 	"switchyard/proxy/admin"
+	"switchyard/proxy/certificate"
 	"switchyard/proxy/cluster"
 	"switchyard/proxy/config"
 	"switchyard/proxy/config/watch"
@@ -119,9 +120,10 @@ type server struct {
 	offers   chan offered   // from askSuccessor; never closed
 	asking   sync.WaitGroup // askSuccessor
 
-	succeeded      *successor     // the process that has replaced this one; nil if none has
-	adminListeners []net.Listener // owned by admin
-	scrapes        *scrapes       // nil if there is no address for metrics
+	succeeded      *successor          // the process that has replaced this one; nil if none has
+	adminListeners []net.Listener      // owned by admin
+	adminSource    *certificate.Source // of admin.tls; nil for plain HTTP
+	scrapes        *scrapes            // nil if there is no address for metrics
 	access         accessLog
 
 	// serving is the content of tenants for other goroutines; replaced whole.

@@ -71,6 +71,7 @@ type view struct {
 	refused    string                    // why the configuration that is there now is refused; "" if it is in force
 	waiting    []string                  // keys that take effect after a restart
 	scrapes    *listenerView             // of metrics, with only the certificate; nil for plain TCP and without an address
+	admin      *listenerView             // of the admin interface, likewise
 }
 
 // A listenerView is a listener that is open.
@@ -128,6 +129,9 @@ func (a *adminState) update(srv *server) {
 		if l := srv.listeners[c.Name]; l != nil && l.admission != nil {
 			v.listeners = append(v.listeners, listenerView{c, l.admission, l.source, srv.lastErrors[certificateOf(c.Name)]})
 		}
+	}
+	if srv.adminSource != nil {
+		v.admin = &listenerView{source: srv.adminSource, refused: srv.lastErrors[certificateOf(adminCertificate)]}
 	}
 	if s := srv.scrapes; s != nil && s.source != nil {
 		v.scrapes = &listenerView{source: s.source, refused: srv.lastErrors[certificateOf(metricsCertificate)]}

@@ -134,6 +134,11 @@ func (a *adminState) metrics() metrics.State {
 		m.Address, m.Counts = l.config.Address, l.admission.Counts()
 		s.Listeners = append(s.Listeners, m)
 	}
+	if v.admin != nil {
+		m := v.admin.certificateMetrics()
+		m.Address = adminCertificate
+		s.Admin = &m
+	}
 	if v.scrapes != nil {
 		m := v.scrapes.certificateMetrics()
 		m.Address = metricsCertificate

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"switchyard/proxy/certificate/authority"
+)
+
+// Over TLS an operator reaches the server from another machine: by its CA, its name, a certificate of
+// the client if one is required, and a token. What is missing is answered with what to set.
+func TestAdminTLS(t *testing.T) {
+	t.Parallel()
+	dir, home := t.TempDir(), t.TempDir()
+	ca, clients := authority.New(t, "CA"), authority.New(t, "clients")
+	ca.Server("hub.example.org").Write(dir, "hub")
+	clients.Client("anna").Write(home, "anna")
+	clients.Write(dir, "clients.pem")
+	ca.Write(home, "ca.pem")
+	authority.New(t, "others").Write(home, "others.pem")
+	for _, folder := range []string{dir, home} {
+		save(t, folder, "read.token", "a-token-to-read-with")
+		save(t, folder, "operate.token", operateToken)
+	}
+	settings := "[admin]\nread_token_file = \"read.token\"\noperate_token_file = \"operate.token\"\ntls.certificate = \"hub.pem\"\ntls.key = \"hub.key\"\n"
+	save(t, dir, "config.toml", settings)
+	p := start(t, dir)
+	address := p.expect(`"msg":"admin"`)["address"].(string)
+	ask := func(want int, args ...string) string {
+		t.Helper()
+		var out bytes.Buffer
+		if code := run(args, []string{"XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home}, &out, &out); code != want {
+			t.Errorf("%q: exit code %d, want %d: %s", args, code, want, out.String())
+		}
+		return out.String()
+	}
+	file := func(name string) string { return filepath.Join(home, name) }
+	add := func(name string, more ...string) {
+		t.Helper()
+		ask(exitStopped, append([]string{"context", "add", name, "--server", "https://" + address}, more...)...)
+	}
+	add("hub", "--ca", file("ca.pem"), "--server-name", "hub.example.org", "--token-file", file("read.token"))
+	if text := ask(exitStopped, "tenants", "--context", "hub"); !strings.Contains(text, "default") {
+		t.Errorf("got %s", text)
+	}
+	ask(exitStopped, "health", "--context", "hub")
+	if text := ask(exitUsage, "reload", "--context", "hub"); !strings.Contains(text, "this token is for reading; send the one in admin.operate_token_file") {
+		t.Errorf("got %s", text)
+	}
+	ask(exitStopped, "reload", "--context", "hub", "--token-file", file("operate.token"))
+	ask(exitStopped, "top", "--once", "--interval", "1s", "--context", "hub")
+	// On the hub's own machine its configuration says enough.
+	local := []string{"--config", filepath.Join(dir, "config.toml"), "--set", "admin.address=" + address}
+	ask(exitStopped, append(local, "reload")...)
+	ask(exitStopped, append(local, "health", "--ready")...)
+
+	for want, more := range map[string][]string{
+		"name the CA that vouches for the server": {"--ca", file("others.pem"), "--server-name", "hub.example.org"},
+		"name the server as its certificate does": {"--ca", file("ca.pem"), "--server-name", "wrong.example.org"},
+		"has no certificate; name a PEM file":     {"--ca", file("read.token")},
+		"401 Unauthorized: this needs a token":    {"--ca", file("ca.pem"), "--server-name", "hub.example.org"},
+		"chmod o=":                                {"--ca", file("ca.pem"), "--server-name", "hub.example.org", "--token-file", file("open.token")},
+	} {
+		os.WriteFile(file("open.token"), []byte(operateToken), 0o644)
+		os.Chmod(file("open.token"), 0o644) // whatever the umask
+		add("wrong", append(more, "--replace")...)
+		code := exitUsage
+		if strings.HasPrefix(want, "name the") {
+			code = exitUnavailable
+		}
+		if text := ask(code, "tenants", "--context", "wrong"); !strings.Contains(text, want) || strings.Contains(text, operateToken) {
+			t.Errorf("%q: got %s, want %q", more, text, want)
+		}
+	}
+	if text := ask(exitUsage, "tenants", "--server", "http://"+address); !strings.Contains(text, "answers by TLS alone; write https://") {
+		t.Errorf("plain HTTP: %s", text)
+	}
+	if status, text := scrape(t, "https://"+address+"/metrics", operateToken, &tls.Config{RootCAs: ca.Pool(), ServerName: "hub.example.org"}); status != 200 || !strings.Contains(text, `switchyard_tls_certificate_not_after_timestamp_seconds{listener="admin"}`) {
+		t.Errorf("metrics: %d %s", status, text)
+	}
+	if log := p.log(); strings.Contains(log, operateToken) || strings.Contains(log, "a-token-to-read-with") {
+		t.Error("the log has a token")
+	}
+
+	// A renewed certificate takes effect without a restart.
+	renewed := authority.New(t, "another CA")
+	renewed.Server("hub.example.org").Write(dir, "hub")
+	renewed.Write(home, "renewed.pem")
+	p.expect(`"msg":"certificate reloaded"`, `"listener":"admin"`)
+	ask(exitStopped, append(local, "log-level")...)
+	add("renewed", "--ca", file("renewed.pem"), "--server-name", "hub.example.org", "--token-file", file("read.token"))
+	ask(exitStopped, "tenants", "--context", "renewed")
+}
+
+// With client_ca a client needs a certificate of those CAs as well.
+func TestAdminMutualTLS(t *testing.T) {
+	t.Parallel()
+	dir, home := t.TempDir(), t.TempDir()
+	ca, clients := authority.New(t, "CA"), authority.New(t, "clients")
+	ca.Server("127.0.0.1").Write(dir, "hub")
+	ca.Write(home, "ca.pem")
+	clients.Write(dir, "clients.pem")
+	certificate, key := clients.Client("anna").Write(home, "anna")
+	save(t, dir, "config.toml", "[admin]\ntls.certificate = \"hub.pem\"\ntls.key = \"hub.key\"\ntls.client_ca = \"clients.pem\"\n")
+	p := start(t, dir)
+	address := p.expect(`"msg":"admin"`)["address"].(string)
+	env := []string{"XDG_CONFIG_HOME=" + home}
+	ask := func(want int, args ...string) string {
+		t.Helper()
+		var out bytes.Buffer
+		if code := run(args, env, &out, &out); code != want {
+			t.Errorf("%q: exit code %d, want %d: %s", args, code, want, out.String())
+		}
+		return out.String()
+	}
+	ask(exitStopped, "context", "add", "anna", "--server", "https://"+address, "--ca", filepath.Join(home, "ca.pem"), "--cert", certificate, "--key", key)
+	ask(exitStopped, "context", "add", "nobody", "--server", "https://"+address, "--ca", filepath.Join(home, "ca.pem"))
+	ask(exitStopped, "peers", "--context", "anna")
+	if text := ask(exitUnavailable, "peers", "--context", "nobody"); !strings.Contains(text, "it asks for a certificate of the client") {
+		t.Errorf("got %s", text)
+	}
+	if text := ask(exitUsage, "reload", "--context", "anna"); !strings.Contains(text, "set admin.operate_token_file") {
+		t.Errorf("got %s", text)
+	}
+}
