@@ -350,9 +350,9 @@ func (l *loop) serveOnce(s *session) (n int, stays bool) {
 // the others by a whole turn each.
 func (l *loop) beginTurn(batch []byte) *hub.Turn {
 	if l.slow {
-		l.turn.beginShort()
+		l.turn.beginShort(l.now)
 	} else {
-		l.turn.begin(batch)
+		l.turn.begin(batch, l.now)
 	}
 	return &l.turn.Turn
 }

@@ -48,6 +48,16 @@ func TestOverLimit(t *testing.T) {
 	expectLine(t, lines, `limit="limit 1/min per peer burst 5, else drop"`)
 }
 
+// A limit lets more through once time has passed, also where a loop reads for all sessions.
+func TestLimitRefills(t *testing.T) {
+	tenant, addr, _ := serveBy(t, testLimits(), policytest.Active(limitedTo(policy.Rate{PDUs: 1000, Period: policy.Second, Burst: 1})))
+	a := dial(t, addr)
+	eventually(t, "three PDUs pass", func() bool {
+		a.say(message(pdu.CID_MSG_DATA, 1, "hello"))
+		return tenant.Hub().Counts().Actions[policy.BroadcastExceptSender] >= 3
+	})
+}
+
 // A limit lets PDUs through at its rate, by the time when they are read, and a reload with the same
 // limit gives no new burst.
 func TestLimitInTime(t *testing.T) {

@@ -50,9 +50,10 @@ func newTurn() *turn {
 	return t
 }
 
-// begin begins a turn of turnTime for batch. One PDU needs no look at the clock.
-func (t *turn) begin(batch []byte) {
-	t.Every = 1
+// begin begins a turn of turnTime for batch, which was read at the time read. One PDU needs no look
+// at the clock.
+func (t *turn) begin(batch []byte, read int64) {
+	t.Every, t.Now = 1, read
 	if int(pdu.ParseHeader(batch).Length) < len(batch) {
 		t.last = clock()
 		t.ends = t.last + int64(turnTime)
@@ -60,7 +61,7 @@ func (t *turn) begin(batch []byte) {
 }
 
 // beginShort begins a turn that is over after one call of the policy.
-func (t *turn) beginShort() { t.Every, t.ends = 1, 0 }
+func (t *turn) beginShort(read int64) { t.Every, t.Now, t.ends = 1, read, 0 }
 
 // A slowLane lets one of a tenant's slow sessions at a time handle PDUs. The mutex is fair
 // to those that have waited for more than a millisecond.
@@ -110,8 +111,7 @@ func (s *session) handleTurn(batch []byte, slow bool) (rest []byte, err error) {
 	if in.turn == nil {
 		in.turn = newTurn()
 	}
-	in.turn.begin(batch)
-	in.turn.Now = in.lastRead.Load()
+	in.turn.begin(batch, in.lastRead.Load())
 	return s.tenant.hub.HandleTurn(s.seat, batch, &in.turn.Turn)
 }
 
