@@ -84,8 +84,11 @@ func (o Own) id(word string) (pdu.CommandID, *Problem) {
 		return id, nil
 	}
 	if !IsNumeric(word) {
-		return 0, &Problem{fmt.Sprintf("unknown command %q", word),
-			suggest.Hint(word, o.names(), "write its name as in docs/protocol.md, or its id, such as 0x0301")}
+		remedy := "write its name as in docs/protocol.md, or its id, such as 0x0301"
+		if strings.HasPrefix(word, "CID_") {
+			remedy = "is it an own one, which [commands] of the configuration names? Otherwise " + remedy
+		}
+		return 0, &Problem{fmt.Sprintf("unknown command %q", word), suggest.Hint(word, o.names(), remedy)}
 	}
 	id, remedy := ParseID(word)
 	if remedy != "" {
