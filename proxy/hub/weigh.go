@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"slices"
 
 	"switchyard/pdu"
@@ -218,19 +219,30 @@ func (h *Hub) countAlike(from *reader, r *run, out uint64) {
 	}
 }
 
-// row returns where PDUs of the command are counted. All unknown ids share one row. Called
+// row returns where PDUs of the command are counted. All ids that are not known share one row. Called
 // under mu.
 func row(t *policy.Tally, command pdu.CommandID) *policy.Weights {
 	if t.Rows == nil {
 		t.Rows = make([]policy.Weights, len(countedCommands))
 	}
-	if int(command) >= len(commandIndex) {
-		return &t.Rows[0]
+	if int(command) < len(commandIndex) && commandIndex[command] > 0 {
+		return &t.Rows[commandIndex[command]]
 	}
-	return &t.Rows[commandIndex[command]]
+	w := t.Own[command]
+	switch {
+	case w != nil:
+		return w
+	case !command.IsOwn() || len(t.Own) == maxOwn:
+		return &t.Rows[0]
+	case t.Own == nil:
+		t.Own = make(map[pdu.CommandID]*policy.Weights)
+	}
+	w = new(policy.Weights)
+	t.Own[command] = w
+	return w
 }
 
-// Weighed returns a copy of what the hub has counted in t, in the order of pdu.Commands,
+// Weighed returns a copy of what the hub has counted in t, in the order of the commands' ids,
 // without commands that were not seen. All counts are from the same moment.
 func (h *Hub) Weighed(t *policy.Tally) policy.Weighed {
 	h.mu.Lock()
@@ -246,6 +258,10 @@ func weighedNow(t *policy.Tally) policy.Weighed {
 			all.Commands = append(all.Commands, policy.CommandWeights{Command: countedCommands[i], Weights: *w})
 		}
 	}
+	for id, w := range t.Own {
+		all.Commands = append(all.Commands, policy.CommandWeights{Command: id, Weights: *w})
+	}
+	slices.SortFunc(all.Commands, func(a, b policy.CommandWeights) int { return cmp.Compare(a.Command, b.Command) })
 	return all
 }
 
