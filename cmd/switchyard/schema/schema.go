@@ -18,8 +18,7 @@ type node struct {
 	Schema      string           `json:"$schema,omitempty"`
 	Title       string           `json:"title,omitempty"`
 	Description string           `json:"description,omitempty"`
-	Ref         string           `json:"$ref,omitempty"` // what stands beside it does not count
-	AllOf       []*node          `json:"allOf,omitempty"`
+	Ref         string           `json:"$ref,omitempty"` // validators ignore what stands beside it
 	Type        any              `json:"type,omitempty"` // a string or several
 	Pattern     string           `json:"pattern,omitempty"`
 	Enum        []string         `json:"enum,omitempty"`

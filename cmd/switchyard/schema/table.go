@@ -22,7 +22,7 @@ func Table() []byte {
 		Type: "string", Pattern: table.BasePattern,
 		Description: `The table that this one extends: a shipped one, such as "teamtalk", or a file in the table's folder or below it. This table then has only the rules that differ.`,
 	}
-	route := rules("Rules for every service.")
+	route := rules("Rules for every service.", rule)
 	route.Patterns[`^(`+number+`|[A-Za-z_][A-Za-z0-9_]*)-`] = reference("verdict", "A range of commands, both ends included.")
 	root.Properties["route"] = route
 	services := newTable("Rules for single services, which are more specific than those below [route].")
@@ -31,24 +31,28 @@ func Table() []byte {
 	}
 	services.Patterns[`^`+number+`$`] = reference("service", "The service with that id.")
 	root.Properties["service"] = services
-	root.Definitions = map[string]*node{"verdict": verdict(), "rule": rule(), "service": rules("")}
+	root.Definitions = map[string]*node{
+		"verdict": verdict(),
+		"rule":    rule("An action and, after commas, flags; or cases, of which the first one that holds decides."),
+		"service": rules("Rules for one service.", func(description string) *node { return reference("rule", description) }),
+	}
 	return root.text()
 }
 
-// reference returns a definition with a description of its own, which the keyword $ref alone would
-// not allow.
+// reference returns a definition. Its own description is for editors that show one beside $ref. With
+// $ref in an allOf, taplo 0.9 would never end.
 func reference(name, description string) *node {
-	return &node{Description: description, AllOf: []*node{{Ref: "#/definitions/" + name}}}
+	return &node{Description: description, Ref: "#/definitions/" + name}
 }
 
-// rules returns a table of rules for single commands and else.
-func rules(description string) *node {
+// rules returns a table of rules for single commands, each made by one, and else.
+func rules(description string, one func(description string) *node) *node {
 	n := newTable(description)
 	n.Properties["else"] = reference("verdict", "The rule for all other commands.")
 	for _, c := range pdu.KnownCommands() {
-		n.Properties[c.Name] = reference("rule", describe(c))
+		n.Properties[c.Name] = one(describe(c))
 	}
-	n.Patterns[`^`+number+`$`] = reference("rule", "The command with that id.")
+	n.Patterns[`^`+number+`$`] = one("The command with that id.")
 	return n
 }
 
@@ -83,10 +87,11 @@ func verdict() *node {
 
 // rule returns the rule of one command: a verdict, or a table of cases. A keyword about one of the
 // two does not count for the other, so there is one message for a mistake, unlike with anyOf.
-func rule() *node {
-	n := newTable("An action and, after commas, flags; or cases, of which the first one that holds decides.")
+func rule(description string) *node {
+	n := newTable(description)
 	n.Type, n.Pattern = []string{"string", "object"}, policy.RulePattern()
 	n.Required, n.Least, n.Most = []string{"else"}, 2, 1+table.MaxCases
+	n.Default = table.Otherwise.String() // which editors write behind a completed command
 	n.Properties["else"] = reference("verdict", "What happens if no case holds, or the body cannot be inspected. It stands last.")
 	n.Patterns[table.ConditionPattern()] = reference("verdict", `What happens if the condition holds, such as "msg_type = 1-2".`)
 	return n
