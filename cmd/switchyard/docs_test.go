@@ -58,19 +58,39 @@ func document(t *testing.T, name string) string {
 	return string(text)
 }
 
-var documentLink = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+var documentLink = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
 
 func TestLinksOfDocuments(t *testing.T) {
 	for _, name := range documents(t) {
-		for _, link := range documentLink.FindAllStringSubmatch(document(t, name), -1) {
+		for _, link := range documentLink.FindAllStringSubmatch(fencedBlock.ReplaceAllString(document(t, name), ""), -1) {
 			if strings.Contains(link[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(name), link[1])); err != nil {
+			target := name
+			if link[1] != "" {
+				target = filepath.Join(filepath.Dir(name), link[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s: %v", name, link[1], err)
+			} else if anchor := strings.TrimPrefix(link[2], "#"); anchor != "" && !slices.Contains(anchorsOf(document(t, target)), anchor) {
+				t.Errorf("%s links to %s, and %s has no such heading", name, link[1]+link[2], target)
 			}
 		}
 	}
+}
+
+var (
+	headingLine = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	noAnchor    = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchorsOf returns the anchors of a document's headings, as GitHub makes them, but for repeated
+// headings. docs/site checks the links with all rules of Markdown.
+func anchorsOf(text string) (anchors []string) {
+	for _, m := range headingLine.FindAllStringSubmatch(fencedBlock.ReplaceAllString(text, ""), -1) {
+		anchors = append(anchors, strings.ReplaceAll(strings.ToLower(noAnchor.ReplaceAllString(m[1], "")), " ", "-"))
+	}
+	return anchors
 }
 
 // The examples run in the order of their document, in a directory of its own: a
