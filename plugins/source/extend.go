@@ -75,7 +75,7 @@ func bases(path string, stable time.Duration, max int64) table.Reader {
 		file := baseFile(path, name)
 		src, err := stablefile.Read(file, stable, max)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &command.Problem{What: fmt.Sprintf("there is no file %s", file), Remedy: suggest.Hint(filepath.Base(file), tablesIn(filepath.Dir(file)), "save it there, or name another table")}
+			return nil, &command.Problem{What: fmt.Sprintf("there is no file %s", file), Remedy: suggest.Hint(filepath.Base(file), tablesBeside(file, path), "save it there, or name another table")}
 		}
 		return src, err
 	}
@@ -86,11 +86,13 @@ func baseFile(path, name string) string {
 	return filepath.Join(filepath.Dir(path), filepath.FromSlash(name))
 }
 
-// tablesIn returns the names of the files in a folder that may be tables.
-func tablesIn(dir string) (names []string) {
+// tablesBeside returns the names of the files in the folder of a file that may be tables, without the
+// table itself.
+func tablesBeside(file, itself string) (names []string) {
+	dir := filepath.Dir(file)
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if table.IsFile(e.Name()) {
+		if table.IsFile(e.Name()) && filepath.Join(dir, e.Name()) != itself {
 			names = append(names, e.Name())
 		}
 	}

@@ -137,3 +137,26 @@ func BenchmarkHandleLimited(b *testing.B) {
 		other.Discard(vec, h.Head())
 	}
 }
+
+// With several hubs, the sender's hub counts, and the others are said only what is within the limit.
+func TestOverLimitOfSeveralHubs(t *testing.T) {
+	w := newWire(t, policytest.Active(newLimitedRules()), 1)
+	other := New(policytest.Active(newLimitedRules()), farBehind) // each hub has loaded the policy by itself
+	other.SetOrder(&wireEnd{w, 2}, 2)
+	w.hubs = append(w.hubs, other)
+	near, far := hubtest.Join(w.hubs[0]), hubtest.Join(w.hubs[1])
+	w.pass()
+	for _, from := range []*hubtest.Peer{near, far} {
+		from.Send(t, append(repeated(pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello")), 15), repeated(pdutest.Raw(pdu.CID_MSG_READ_NOTIFY, 1, nil), 5)...)...)
+	}
+	w.pass()
+	for i, to := range []*hubtest.Peer{near, far} {
+		if got := len(pdutest.Split(to.Read())); got != 10+3 {
+			t.Errorf("session %d gets %d PDUs, want 13", to.Session(), got)
+		}
+		if got := w.hubs[i].Counts().Dropped[OverLimit]; got != 5+2 {
+			t.Errorf("hub %d dropped %d PDUs, want 7", i+1, got)
+		}
+		hubtest.Conserved(t, w.hubs[i])
+	}
+}

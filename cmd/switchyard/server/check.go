@@ -70,7 +70,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	for _, t := range c.Tenants {
 		p, err := findPolicy(checker, t)
 		if err == nil {
-			err = dry.run(p, "tenant "+t.Name)
+			err = dry.run(p, "tenant "+t.Name, t.Quota)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("tenant %s: %w", t.Name, err))
@@ -79,7 +79,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 			continue
 		}
 		if p, err = findAudit(checker, t); err == nil {
-			err = dry.run(p, "audit of tenant "+t.Name)
+			err = dry.run(p, "audit of tenant "+t.Name, t.Quota)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("audit of tenant %s: %w", t.Name, err))
@@ -148,8 +148,8 @@ type extracted struct {
 	table  *review.Table
 }
 
-// run loads a policy and prints its findings about that tenant.
-func (d *dryRunner) run(p candidate, about string) error {
+// run loads a policy and prints its findings about that tenant, which has that quota.
+func (d *dryRunner) run(p candidate, about string, q config.Quota) error {
 	g, err := loadPolicy(context.Background(), d.engine, p)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (d *dryRunner) run(p candidate, about string) error {
 		fmt.Fprintf(d.stdout, "%s: warning: %s\n", about, text)
 	}
 	printReview(d.table(p, g), about, d.stdout)
-	for _, w := range p.Warnings() {
+	for _, w := range append(p.Warnings(), aboveQuota(g.RateLimits(), q)...) {
 		fmt.Fprintf(d.stdout, "%s: warning: %s\n", about, w)
 	}
 	return nil
