@@ -1,18 +1,45 @@
-// Encodes the body of a PDU from hex, or from fields by their numbers in the protobuf message.
+// Encodes the body of a PDU from hex, or from fields by their names or numbers in the protobuf
+// message.
 
-const lineForm = /^(\d{1,9})\s*[=:]\s*(.*)$/;
+const lineForm = /^([A-Za-z_]\w{0,99}|\d{1,9})\s*[=:]\s*(.*)$/;
 
-// bodyOf returns the body in hex. Its error names the line.
-export function bodyOf(text) {
+// bodyOf returns the body in hex. fields are those of the command's message, as the API's Field
+// describes them. Its error names the line.
+export function bodyOf(text, fields = []) {
   const lines = text.split('\n').map((line, i) => ({ text: line.trim(), at: i + 1 })).filter((line) => line.text !== '');
   if (!lines.some((line) => /[=:]/.test(line.text))) return hexOf(text);
   return lines.map(({ text: line, at }) => {
     const parts = lineForm.exec(line);
-    if (!parts) throw new Error(`line ${at}: ${JSON.stringify(line.slice(0, 40))} is no field; write NUMBER = VALUE, as 1 = 42`);
-    const field = Number(parts[1]);
-    if (field < 1 || field > 536870911) throw new Error(`line ${at}: fields have numbers from 1 to 536870911`);
-    return encode(field, parts[2], at);
+    if (!parts) throw new Error(`line ${at}: ${JSON.stringify(line.slice(0, 40))} is no field; write NAME = VALUE or NUMBER = VALUE, as from_user_id = 42 or 1 = 42`);
+    if (/^\d/.test(parts[1])) {
+      const field = Number(parts[1]);
+      if (field < 1 || field > 536870911) throw new Error(`line ${at}: fields have numbers from 1 to 536870911`);
+      return encode(field, parts[2], at);
+    }
+    const field = fields.find((f) => f.name === parts[1]);
+    if (!field) {
+      const known = fields.map((f) => f.name).join(', ');
+      throw new Error(`line ${at}: ${JSON.stringify(parts[1])} is no field of the command; ${known ? `it has ${known}` : 'its fields are not known, so write their numbers'}`);
+    }
+    return encode(field.number, valueOf(field, parts[2], at), at);
   }).join('');
+}
+
+const whole = new Set(['uint32', 'uint64', 'int32', 'int64', 'bool', 'enum']);
+
+// valueOf writes the value of a named field as encode takes it: names of an enum become numbers,
+// and text needs no quotes.
+function valueOf(field, value, at) {
+  if (field.type === 'enum' && field.values?.[value] !== undefined) return String(field.values[value]);
+  if (field.type === 'enum' && !/^-?\d+$/.test(value)) throw new Error(`line ${at}: ${JSON.stringify(value.slice(0, 40))} is no value of ${field.name}; it has ${Object.keys(field.values ?? {}).join(', ')}`);
+  if (whole.has(field.type)) {
+    if (!/^(-?\d{1,20}|true|false)$/.test(value)) throw new Error(`line ${at}: ${field.name} takes a whole number, not ${JSON.stringify(value.slice(0, 40))}`);
+    return value;
+  }
+  const text = field.type === 'string' || field.type === 'bytes';
+  if (text) return value.startsWith('"') || /^0?x[0-9a-f]/i.test(value) ? value : JSON.stringify(value);
+  if (!/^0?x/i.test(value)) throw new Error(`line ${at}: ${field.name} is a ${field.type}; write its bytes as x0aff`);
+  return value;
 }
 
 // hexOf removes spaces from hex and checks it.

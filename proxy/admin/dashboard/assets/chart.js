@@ -1,7 +1,8 @@
-// Draws lines over the last five minutes as SVG. Pointer and arrow keys move a cursor to one
-// moment, whose values the legend shows; without it, the legend shows the latest values.
-import { clock, make, write } from './text.js';
-import { span } from './history.js';
+// Draws lines over the last hour or minutes as SVG, with marks of what happened. Pointer and arrow
+// keys move a cursor to one moment, whose values the legend shows; without it, the legend shows the
+// latest values.
+import { sign } from './hour.js';
+import { clock, make, show, write } from './text.js';
 
 const svg = 'http://www.w3.org/2000/svg';
 const height = 150;
@@ -9,7 +10,9 @@ const top = 8;
 const bottom = 20; // for the words of the time axis
 const left = 64; // for the figures of the other
 const right = 6;
-const gap = 3500; // milliseconds without a sample: the line is interrupted
+
+// gapOf is the time without a sample that interrupts a line: the server's are ten seconds apart.
+const gapOf = (span) => (span > 300000 ? 35000 : 15000);
 
 function draw(parent, tag, attributes) {
   const node = document.createElementNS(svg, tag);
@@ -39,7 +42,9 @@ export class Chart {
   #when;
   #at = -1; // place of the cursor in samples, or none
   #samples = [];
+  #marks = [];
   #now = 0;
+  #span = 300000; // milliseconds
   #width = 0;
 
   constructor(figure, { title, format, binary = false, least = 1, series }) {
@@ -51,7 +56,7 @@ export class Chart {
     this.#series = series.map((s, i) => ({ ...s, value: make('span', { class: 'value' }), label: make('span', { class: 'name' }), i }));
     const legend = make('ul', { class: 'legend' }, ...this.#series.map((s) => make('li', { class: `series-${s.i}` }, make('span', { class: 'swatch', 'aria-hidden': 'true' }), s.label, s.value)));
     this.#picture = document.createElementNS(svg, 'svg');
-    for (const [name, value] of Object.entries({ height, tabindex: 0, role: 'slider', 'aria-label': title, 'aria-valuemin': 0, 'aria-valuemax': 300 })) this.#picture.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ height, tabindex: 0, role: 'slider', 'aria-label': title, 'aria-valuemin': 0 })) this.#picture.setAttribute(name, value);
     figure.append(make('figcaption', {}, make('strong', {}, title), ' ', this.#when, legend), this.#picture);
     this.#picture.addEventListener('pointermove', (e) => this.#point(e.offsetX));
     this.#picture.addEventListener('pointerleave', () => this.#move(-1));
@@ -60,15 +65,17 @@ export class Chart {
     new ResizeObserver(() => this.#paint()).observe(figure);
   }
 
-  // update draws samples up to now. series may give the series other keys and names.
-  update(samples, now, series = this.#series) {
+  // update draws samples and marks up to now. series may give the series other keys and names.
+  update({ samples, marks, now, span }, series = this.#series) {
     if (this.#at >= 0 && this.#samples[this.#at]) {
       // The cursor moves to the left with its moment, up to the edge.
       const time = this.#samples[this.#at].time;
       this.#at = samples.findIndex((s) => s.time >= time);
     }
     this.#samples = samples;
+    this.#marks = marks;
     this.#now = now;
+    this.#span = span;
     this.#series.forEach((s, i) => {
       s.key = series[i]?.key;
       s.name = series[i]?.name ?? '';
@@ -77,7 +84,7 @@ export class Chart {
     this.#paint();
   }
 
-  #x = (time) => left + (1 - (this.#now - time) / span) * (this.#width - left - right);
+  #x = (time) => left + (1 - (this.#now - time) / this.#span) * (this.#width - left - right);
 
   #paint() {
     const box = this.#picture.parentNode;
@@ -91,6 +98,7 @@ export class Chart {
     const most = Math.max(this.#least, ...this.#samples.flatMap((s) => shown.map(({ key }) => (Number.isFinite(s[key]) ? s[key] : 0))));
     const ceil = ceiling(most, this.#binary);
     this.#axes(ceil);
+    for (const m of this.#marks) this.#mark(m);
     const y = (value) => height - bottom - (value / ceil) * (height - top - bottom);
     for (const s of shown) draw(this.#picture, 'path', { class: `line series-${s.i}`, d: this.#path(s.key, y) });
     const sample = this.#samples[this.#at];
@@ -104,12 +112,22 @@ export class Chart {
       draw(this.#picture, 'line', { class: 'grid', x1: left, x2: this.#width - right, y1: y, y2: y });
       draw(this.#picture, 'text', { x: left - 6, y: y + 4, 'text-anchor': 'end' }).textContent = share ? this.#format(share * ceil).replace(/\.0+(?=[ /])/, '') : '0';
     }
-    const words = this.#width < 420 ? [5, 0] : [5, 4, 3, 2, 1, 0];
-    for (const minutes of words) {
-      const anchor = minutes === 5 ? 'start' : minutes === 0 ? 'end' : 'middle';
-      const text = minutes ? `${minutes} min ago` : 'now';
-      draw(this.#picture, 'text', { x: this.#x(this.#now - minutes * 60000), y: height - 5, 'text-anchor': anchor }).textContent = this.#width < 620 && minutes % 5 ? `${minutes}` : text;
+    const all = this.#span / 60000;
+    const step = this.#width < 420 ? all / 2 : all > 5 ? all / 4 : 1;
+    for (let minutes = all; minutes >= 0; minutes -= step) {
+      const anchor = minutes === all ? 'start' : minutes === 0 ? 'end' : 'middle';
+      const text = minutes ? `${minutes} min${minutes === all ? ' ago' : ''}` : 'now';
+      draw(this.#picture, 'text', { x: this.#x(this.#now - minutes * 60000), y: height - 5, 'text-anchor': anchor }).textContent = this.#width < 620 && minutes % all ? `${Number(minutes.toFixed(1))}` : text;
     }
+  }
+
+  // mark draws a line at the time of an event, with its sign at the top.
+  #mark(m) {
+    const x = this.#x(m.time);
+    const group = draw(this.#picture, 'g', { class: `mark ${m.kind === 'refused' ? 'bad' : ''}` });
+    show(draw(group, 'title', {}), `${clock(m.time)} ${m.text}`.slice(0, 200));
+    draw(group, 'line', { x1: x, x2: x, y1: top + 6, y2: height - bottom });
+    draw(group, 'text', { x, y: top + 3, 'text-anchor': 'middle' }).textContent = sign(m.kind);
   }
 
   #path(key, y) {
@@ -117,7 +135,7 @@ export class Chart {
     let before = -Infinity;
     for (const s of this.#samples) {
       if (!Number.isFinite(s[key])) continue;
-      path += `${s.time - before > gap ? 'M' : 'L'}${this.#x(s.time).toFixed(1)} ${y(s[key]).toFixed(1)}`;
+      path += `${s.time - before > gapOf(this.#span) ? 'M' : 'L'}${this.#x(s.time).toFixed(1)} ${y(s[key]).toFixed(1)}`;
       before = s.time;
     }
     return path;
@@ -125,7 +143,7 @@ export class Chart {
 
   #legend(shown) {
     const sample = this.#samples[this.#at] ?? this.#samples.at(-1);
-    write(this.#when, this.#at >= 0 && sample ? `at ${clock(sample.time)}` : '');
+    write(this.#when, this.#at >= 0 && sample ? `at ${clock(sample.time)}${this.#marksAt(sample.time)}` : '');
     const values = shown.map((s) => {
       const text = sample && Number.isFinite(sample[s.key]) ? this.#format(sample[s.key]) : '–';
       write(s.label, s.name);
@@ -133,12 +151,20 @@ export class Chart {
       return `${s.name} ${text}`;
     });
     const ago = sample ? Math.round((this.#now - sample.time) / 1000) : 0;
-    this.#picture.setAttribute('aria-valuenow', 300 - ago);
-    this.#picture.setAttribute('aria-valuetext', `${this.#title}, ${ago ? `${ago} seconds ago` : 'now'}: ${values.join(', ')}`);
+    this.#picture.setAttribute('aria-valuemax', this.#span / 1000);
+    this.#picture.setAttribute('aria-valuenow', this.#span / 1000 - ago);
+    this.#picture.setAttribute('aria-valuetext', `${this.#title}, ${ago ? `${ago} seconds ago` : 'now'}${sample ? this.#marksAt(sample.time) : ''}: ${values.join(', ')}`);
+  }
+
+  // marksAt names what happened about that time, within two pixels.
+  #marksAt(time) {
+    const close = 2 * this.#span / (this.#width - left - right);
+    const texts = this.#marks.filter((m) => Math.abs(m.time - time) <= close).map((m) => m.text);
+    return texts.length ? `, ${texts.join(', ')}` : '';
   }
 
   #point(x) {
-    const time = this.#now - (1 - (x - left) / (this.#width - left - right)) * span;
+    const time = this.#now - (1 - (x - left) / (this.#width - left - right)) * this.#span;
     let best = -1;
     this.#samples.forEach((s, i) => {
       if (best < 0 || Math.abs(s.time - time) < Math.abs(this.#samples[best].time - time)) best = i;

@@ -12,12 +12,19 @@ const timeout = 60000; // milliseconds, as a large module takes time to compile
 const ids = (c) => (c.first === c.last ? id(c.first) : `${id(c.first)}–${id(c.last)}`);
 const services = (c) => (c.services ?? []).join(', ') + (c.except?.length ? ` except ${c.except.join(', ')}` : '');
 
-const columns = [
+// columns are those of changes; titles are those of the two policies.
+const columns = ([before, after]) => [
   { title: 'Command', width: 'command', sort: (c) => c.command, cell: (td, c) => write(td, c.command, `${ids(c)}, ${services(c)}`) },
   { title: 'Service', sort: services, cell: (td, c) => write(td, services(c)) },
-  { title: 'In force', width: 'verdict', sort: (c) => verdict(c.before), cell: (td, c) => write(td, verdict(c.before)) },
-  { title: 'Candidate', width: 'verdict', sort: (c) => verdict(c.after), cell: (td, c) => write(td, c.unproven ? `${verdict(c.after)} (inspected by other code: only traffic can show a difference)` : verdict(c.after)) },
+  { title: before, width: 'verdict', sort: (c) => verdict(c.before), cell: (td, c) => write(td, verdict(c.before)) },
+  { title: after, width: 'verdict', sort: (c) => verdict(c.after), cell: (td, c) => write(td, c.unproven ? `${verdict(c.after)} (inspected by other code: only traffic can show a difference)` : verdict(c.after)) },
 ];
+
+// changesTable displays changes in a place.
+export function changesTable(place, changes, titles) {
+  const table = new Table(place, { label: 'Changes', columns: columns(titles), key: (c) => `${c.first} ${c.last} ${services(c)}`, empty: '', tall: true });
+  table.update(changes);
+}
 
 function answerOf(a) {
   const changes = a.changes ?? [];
@@ -32,8 +39,7 @@ function answerOf(a) {
   const parts = [heading(what, certain ? 'bad' : ''), facts(pairs)];
   if (changes.length) {
     const place = make('div');
-    const table = new Table(place, { label: 'Changes', columns, key: (c) => `${c.first} ${c.last} ${services(c)}`, empty: '', tall: true });
-    table.update(changes);
+    changesTable(place, changes, ['In force', 'Candidate']);
     parts.push(place);
   }
   return parts;

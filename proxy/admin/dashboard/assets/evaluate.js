@@ -2,6 +2,7 @@
 import { ask } from './api.js';
 import { facts, form, heading, verdict } from './answer.js';
 import { bodyOf, hexOf } from './body.js';
+import { fieldsOf, offerFields } from './fields.js';
 import { onUpdate, state } from './state.js';
 import { options } from './tenants.js';
 import { bytes, count, hide, make, number, short, show } from './text.js';
@@ -20,7 +21,7 @@ function whole(field, name, most) {
   return n;
 }
 
-function question(byHex) {
+async function question(byHex) {
   const q = { tenant: byId('tenant').value || undefined, session: whole(byId('session'), 'Sender’s session', Number.MAX_SAFE_INTEGER), master: byId('master').checked };
   if (byHex) {
     q.hex = hexOf(byId('hex').value);
@@ -32,7 +33,7 @@ function question(byHex) {
   q.service = byId('service').value.trim() || undefined;
   q.seq = whole(byId('seq'), 'Sequence number', 65535);
   try {
-    q.body = bodyOf(byId('body').value) || undefined;
+    q.body = bodyOf(byId('body').value, await fieldsOf(q.command)) || undefined;
   } catch (e) {
     throw new Error(`Body: ${e.message}`);
   }
@@ -76,8 +77,9 @@ export function evaluate() {
   };
   for (const way of ways) way.addEventListener('change', turn);
   turn();
+  offerFields(byId('command'), byId('body-fields'));
   form(document.getElementById('evaluate'), byId('answer'), async () => {
-    const body = JSON.stringify(question(byHex()));
+    const body = JSON.stringify(await question(byHex()));
     return answerOf(await ask('/api/v1/evaluate', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }));
   });
   follow(byId('tenant'));

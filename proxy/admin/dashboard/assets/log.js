@@ -1,11 +1,12 @@
-// The last lines of the server's log.
+// The last lines of the server's log: by level, by words, and with equal ones in one row.
 import { onUpdate, state } from './state.js';
 import { Table } from './table.js';
-import { long, moment, number, write } from './text.js';
+import { clock, long, moment, number, write } from './text.js';
 
 const most = 200;
 const levels = ['DEBUG', 'INFO', 'WARN', 'ERROR'];
 const marks = new Map([['WARN', '△ WARN'], ['ERROR', '▲ ERROR']]);
+const byId = (id) => document.getElementById(id);
 
 let lines = []; // newest first
 
@@ -14,29 +15,53 @@ const key = (l) => `${l.time} ${l.id}`;
 
 const attributes = (line) => Object.entries(line.attributes ?? {}).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`).join('  ');
 
+const times = (l) => (l.times > 1 ? `${l.times} × since ${clock(l.first)}` : '');
 const columns = [
   { title: 'When', width: 'when', cell: (td, l) => write(td, moment(l.time)) },
   { title: 'Level', width: 'w8', cell: (td, l) => write(td, marks.get(l.level) ?? l.level) },
+  { title: 'Times', width: 'w8', cell: (td, l) => write(td, times(l)) },
   { title: 'Message', width: 'name', cell: (td, l) => write(td, l.message, '', long) },
   { title: 'About', width: 'long', cell: (td, l) => write(td, attributes(l), '', long) },
 ];
 
+// grouped returns one row for lines of the same level, message, tenant and reason: the latest.
+function grouped(all) {
+  const groups = new Map();
+  for (const l of all) {
+    const { tenant, reason, request } = l.attributes ?? {};
+    const same = JSON.stringify([l.level, l.message, tenant, reason, request]);
+    const g = groups.get(same);
+    if (g) Object.assign(g, { times: g.times + 1, first: l.time });
+    else groups.set(same, { ...l, times: 1, first: l.time });
+  }
+  return [...groups.values()];
+}
+
 // log displays the lines. It returns the handler of lines from the stream.
 export function log() {
-  const least = document.getElementById('log-least');
-  const table = new Table(document.getElementById('log-table'), {
-    label: 'Log', columns, key, tall: true, empty: 'No such line yet.', classes: (l) => String(l.level).toLowerCase().replace(/[^a-z]/g, ''),
+  const least = byId('log-least');
+  const find = byId('log-find');
+  const group = byId('log-group');
+  const table = new Table(byId('log-table'), {
+    label: 'Log', columns, key, tall: true, empty: 'No such line.', classes: (l) => String(l.level).toLowerCase().replace(/[^a-z]/g, ''),
   });
   // A line without a tenant concerns all tenants. An unknown level counts as important.
-  const wanted = (l) => {
+  const wanted = (l, words) => {
     const level = levels.indexOf(l.level);
     const of = l.attributes?.tenant;
-    return (level < 0 || level >= levels.indexOf(least.value)) && (!state.tenant || of === undefined || of === state.tenant);
+    if (!((level < 0 || level >= levels.indexOf(least.value)) && (!state.tenant || of === undefined || of === state.tenant))) return false;
+    const text = `${l.message} ${attributes(l)}`.toLowerCase();
+    return words.every((w) => text.includes(w));
   };
   const show = () => {
-    if (!document.hidden) table.update(lines.filter(wanted));
+    if (document.hidden) return;
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const some = lines.filter((l) => wanted(l, words));
+    table.show('Times', group.checked);
+    table.update(group.checked ? grouped(some) : some);
+    write(byId('log-count'), some.length < lines.length ? `${some.length} of ${lines.length} lines` : '');
   };
-  least.addEventListener('change', show);
+  for (const [control, event] of [[least, 'change'], [find, 'input'], [group, 'change']]) control.addEventListener(event, show);
   let waiting = false;
   onUpdate((changed) => {
     if (changed.includes('tenant') || changed.includes('snapshot')) show();

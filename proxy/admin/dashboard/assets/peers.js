@@ -1,9 +1,10 @@
 // The connected peers, their rates and their lag. The table is requested every two seconds;
 // in between, snapshots bring the fastest and the slowest.
+import { addressOf } from './address.js';
 import { ask } from './api.js';
 import { poll } from './poll.js';
 import { announce, onUpdate, several, state } from './state.js';
-import { meter, Table } from './table.js';
+import { link, meter, Table } from './table.js';
 import { limitsOf } from './tenants.js';
 import { age, bytes, count, long, moment, name, number, rate, write } from './text.js';
 
@@ -22,7 +23,7 @@ let slowBefore = new Map(); // tenant by key, so that each is announced once
 const key = (peer) => `${peer.session} ${peer.tenant}`;
 
 // condition returns the state of a peer in words, and how bad it is: 0 to 2.
-function condition(peer) {
+export function condition(peer) {
   const { lag_soft: soft, lag_hard: hard } = limitsOf(peer.tenant);
   const bound = soft || hard || unknown;
   const lag = number(peer.lag);
@@ -44,20 +45,22 @@ function condition(peer) {
 }
 
 // nameOf returns the address of a peer, and the first name in its certificate.
-const nameOf = (peer) => (peer.identities?.length ? `${peer.peer} ${peer.identities[0]}` : peer.peer);
+export const nameOf = (peer) => (peer.identities?.length ? `${peer.peer} ${peer.identities[0]}` : peer.peer);
 
 function more(peer) {
-  const tls = peer.tls ? `${peer.tls.version}, ${peer.tls.cipher}${peer.tls.server_name ? `, for ${peer.tls.server_name}` : ''}` : 'plain TCP';
-  return [`session ${peer.session}`, `by ${peer.listener || 'an unknown listener'}`, tls, ...(peer.identities ?? [])].join('\n');
+  return [`session ${peer.session}`, `by ${peer.listener || 'an unknown listener'}`, security(peer), ...(peer.identities ?? [])].join('\n');
 }
 
-const role = (peer) => (peer.master ? 'master' : peer.standby ? 'standby' : '');
+// security describes the connection's TLS.
+export const security = (peer) => (peer.tls ? `${peer.tls.version}, ${peer.tls.cipher}${peer.tls.server_name ? `, for ${peer.tls.server_name}` : ''}` : 'plain TCP');
+
+export const role = (peer) => (peer.master ? 'master' : peer.standby ? 'standby' : '');
 
 const figure = (title, of, format, width = 'w8') => ({ title, number: true, width, first: 'descending', sort: (p) => number(of(p)), cell: (td, p) => write(td, format(of(p))) });
 const perSecond = (format) => (value) => `${format(value)}/s`;
 
 const columns = [
-  { title: 'Peer', cell: (td, p) => write(td, nameOf(p), more(p), name), sort: nameOf, width: 'name' },
+  { title: 'Peer', cell: (td, p) => link(td, nameOf(p), addressOf('peer', p.tenant, p.session), more(p), name), sort: nameOf, width: 'name' },
   { title: 'State', width: 'state', first: 'descending', sort: (p) => condition(p).bad * 2 ** 50 + number(p.lag), cell: (td, p) => write(td, condition(p).text) },
   { title: 'Tenant', cell: (td, p) => write(td, p.tenant, '', name), sort: (p) => p.tenant },
   {

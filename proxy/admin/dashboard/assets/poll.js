@@ -2,12 +2,13 @@
 import { state } from './state.js';
 
 // poll calls work, which returns a promise, every so many milliseconds. It returns a function
-// that calls it at once. wrong gets the error, or an empty text.
-export function poll(every, work, wrong = () => {}) {
+// that calls it at once. wrong gets the error, or an empty text. A signal ends it for good.
+export function poll(every, work, wrong = () => {}, signal = undefined) {
   let timer = 0;
   let running = false;
   let again = false;
   async function run() {
+    if (signal?.aborted) return;
     if (running) {
       again = true; // the request under way may not see the change
       return;
@@ -17,17 +18,18 @@ export function poll(every, work, wrong = () => {}) {
     if (state.live && !document.hidden) {
       try {
         await work();
-        wrong('');
+        if (!signal?.aborted) wrong('');
       } catch (e) {
-        wrong(e.message);
+        if (!signal?.aborted) wrong(e.message);
       }
     }
     running = false;
-    timer = setTimeout(run, again ? 0 : every);
+    if (!signal?.aborted) timer = setTimeout(run, again ? 0 : every);
     again = false;
   }
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden) run();
-  });
+  }, { signal });
+  signal?.addEventListener('abort', () => clearTimeout(timer));
   return run;
 }

@@ -1,9 +1,10 @@
 // The routing table: the rows, requested when the policy changes, and the traffic of each
 // command, from the snapshots.
+import { addressOf } from './address.js';
 import { ask } from './api.js';
 import { poll } from './poll.js';
 import { chosen, onUpdate, several, state } from './state.js';
-import { meter, Table } from './table.js';
+import { link, meter, Table } from './table.js';
 import { bytes, count, hide, id, long, make, name, number, rate, reasons, write } from './text.js';
 
 const most = 8; // tenants whose tables are requested
@@ -48,7 +49,7 @@ const decided = new Map([['constant', 'by ids'], ['inspect', 'by header'], ['ins
 const figures = (row) => (row.shared ? 'under all services' : '');
 
 const columns = [
-  { title: 'Command', width: 'command', sort: (r) => r.route.command, cell: (td, r) => write(td, r.route.command, '', name) },
+  { title: 'Command', width: 'command', sort: (r) => r.route.command, cell: (td, r) => link(td, r.route.command, addressOf('command', r.tenant, r.other ? 'else' : id(r.route.first)), '', name) },
   {
     title: 'Verdict', width: 'verdict', sort: action, cell: (td, r) => {
       write(td, action(r) + (r.route.decision?.fault ? ` (fault: ${r.route.decision.fault})` : ''));
@@ -65,7 +66,7 @@ const columns = [
   { title: 'PDUs', number: true, width: 'w6', first: 'descending', sort: (r) => number(r.traffic.pdus), cell: (td, r) => write(td, count(r.traffic.pdus), figures(r)) },
   { title: 'Bytes', number: true, width: 'w8', first: 'descending', sort: (r) => number(r.traffic.bytes), cell: (td, r) => write(td, bytes(r.traffic.bytes), figures(r)) },
   { title: 'Actions', width: 'actions', sort: (r) => reasons(r.traffic.actions), cell: (td, r) => write(td, reasons(r.traffic.actions)) },
-  { title: 'Service', sort: services, cell: (td, r) => write(td, services(r)) },
+  { title: 'Service', width: 'service', sort: services, cell: (td, r) => write(td, services(r)) },
   { title: 'Decided', sort: (r) => r.route.decision?.decided ?? '', cell: (td, r) => write(td, decided.get(r.route.decision?.decided) ?? r.route.decision?.decided) },
   { title: 'Id', sort: (r) => r.at, cell: (td, r) => write(td, ids(r)) },
 ];
@@ -74,6 +75,9 @@ const matches = (row, words) => {
   const text = `${row.route.command} ${ids(row)} ${services(row)} ${action(row)} ${reasons(row.traffic.actions)}`.toLowerCase();
   return words.every((w) => text.includes(w));
 };
+
+// isPlain reports whether a command has no rule of its own and no traffic: such rows are folded.
+const isPlain = (r) => r.route.alike && !r.other && number(r.traffic.pdus) === 0;
 
 // suggest fills the list of command names of the form that evaluates a PDU.
 function suggest() {
@@ -96,7 +100,8 @@ const inForce = () => chosen().map((t) => `${t.policy?.sha256} ${t.tenant}`).joi
 // routes displays the table. It returns a function that requests it at once.
 export function routes() {
   const find = document.getElementById('routes-find');
-  const seen = document.getElementById('routes-seen');
+  const fold = document.getElementById('routes-fold');
+  let folded = true;
   const table = new Table(document.getElementById('routes-table'), {
     label: 'Routing table', columns, key: (r) => `${r.route.first} ${r.route.last} ${services(r)} ${r.tenant}`, tall: true,
     empty: 'No route matches.', sorted: { column: 'PDUs', descending: true }, classes: (r) => (number(r.traffic.rate) > 0 ? 'busy' : ''),
@@ -107,9 +112,15 @@ export function routes() {
     const busiest = Math.max(1, ...all.map((r) => number(r.traffic.rate)));
     for (const row of all) row.busiest = busiest;
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const rows = all.filter((r) => (!seen.checked || number(r.traffic.pdus) > 0) && matches(r, words));
+    // A search is in all rows.
+    const rows = all.filter((r) => (words.length || !folded || !isPlain(r)) && matches(r, words));
     table.show('Tenant', several());
+    table.show('Service', all.some((r) => services(r) !== 'any'));
     table.update(rows);
+    const plain = all.filter(isPlain).length;
+    hide(fold, plain === 0 || words.length > 0);
+    fold.setAttribute('aria-expanded', String(!folded));
+    write(fold, `${folded ? 'Show' : 'Hide'} ${plain} ${plain === 1 ? 'command' : 'commands'} without a rule of their own and without traffic`);
     const shown = rows.length === all.length ? `${all.length} rows` : `${rows.length} of ${all.length} rows`;
     write(document.getElementById('routes-count'), all.length ? shown + (left ? `; choose a tenant to see the tables of the other ${left}` : '') : '');
   };
@@ -129,7 +140,10 @@ export function routes() {
     hide(place, why === '');
   });
   find.addEventListener('input', show);
-  seen.addEventListener('change', show);
+  fold.addEventListener('click', () => {
+    folded = !folded;
+    show();
+  });
   onUpdate((changed) => {
     if (changed.includes('tenant') || changed.includes('live') || (state.live && inForce() !== known)) {
       known = inForce(); // one request per change, whatever the answer

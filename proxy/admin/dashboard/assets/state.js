@@ -2,9 +2,10 @@
 // of tenants. Only update changes it, and notifies all parts.
 import { long, write } from './text.js';
 
-// snapshot is the last one, or null before the first. known are the API's Tenants by name,
-// requested less often than snapshots arrive.
-export const state = { tenant: '', snapshot: null, live: false, known: new Map() };
+// snapshot is the last one, or null before the first. known are the API's Tenants by name, server
+// its Server and listeners its Listeners, requested less often than snapshots arrive. view is
+// {kind, tenant, id} of what is displayed in place of the parts, or null.
+export const state = { tenant: '', snapshot: null, live: false, known: new Map(), server: null, listeners: [], view: null };
 
 const parts = [];
 
@@ -30,6 +31,9 @@ export const chosen = () => (state.snapshot?.tenants ?? []).filter((t) => !state
 
 // several reports whether rows must name their tenant.
 export const several = () => !state.tenant && (state.snapshot?.tenants?.length ?? 0) > 1;
+
+// mayOperate reports whether this client has the right to operate, as far as is known.
+export const mayOperate = () => state.server?.right === 'operate';
 
 // announce makes screen readers read out a text, after earlier ones.
 export function announce(text) {

@@ -31,7 +31,7 @@ export class Table {
   #note;
 
   constructor(place, { label, columns, key, classes = () => '', empty, sorted, onSort = () => {}, tall = false }) {
-    this.#columns = columns;
+    this.#columns = columns.map((c) => ({ ...c })); // several tables can have the same
     this.#key = key;
     this.#classes = classes;
     this.#empty = empty;
@@ -39,7 +39,7 @@ export class Table {
     this.#onSort = onSort;
     this.#body = make('tbody');
     this.#note = make('p', { class: 'note' });
-    const head = make('tr', {}, ...columns.map((c) => this.#header(c)));
+    const head = make('tr', {}, ...this.#columns.map((c) => this.#header(c)));
     this.#table = make('table', {}, make('caption', { class: 'unseen' }, label), make('thead', {}, head), this.#body);
     // A table that is too wide scrolls, by the keyboard too.
     place.append(make('div', { class: tall ? 'scroll tall' : 'scroll', role: 'region', 'aria-label': label, tabindex: 0 }, this.#table), this.#note);
@@ -76,7 +76,11 @@ export class Table {
 
   // show hides or shows a column.
   show(title, shown) {
-    this.#table.classList.toggle(`without-${this.#columns.findIndex((c) => c.title === title) + 1}`, !shown);
+    const column = this.#columns.find((c) => c.title === title);
+    if (Boolean(column.hidden) === !shown) return;
+    column.hidden = !shown;
+    const i = this.#columns.indexOf(column);
+    for (const row of this.#table.rows) row.cells[i].hidden = !shown;
   }
 
   // update displays rows in the order of the sorted column, or else in the given order.
@@ -119,7 +123,7 @@ export class Table {
   }
 
   #make(key) {
-    const cells = this.#columns.map((c, i) => make(i === 0 ? 'th' : 'td', { scope: i === 0 && 'row', class: this.#class(c) }));
+    const cells = this.#columns.map((c, i) => make(i === 0 ? 'th' : 'td', { scope: i === 0 && 'row', class: this.#class(c), hidden: Boolean(c.hidden) }));
     const tr = make('tr', {}, ...cells);
     this.#nodes.set(key, tr);
     return tr;
@@ -130,6 +134,17 @@ export class Table {
     if (tr.className !== classes) tr.className = classes;
     this.#columns.forEach((c, i) => c.cell(tr.cells[i], row));
   }
+}
+
+// link writes a link to a view or a part into a cell.
+export function link(cell, text, href, title = '', room = undefined) {
+  let a = cell.firstElementChild;
+  if (!a) {
+    a = make('a');
+    cell.append(a);
+  }
+  if (a.getAttribute('href') !== href) a.setAttribute('href', href);
+  return write(a, text, title, room);
 }
 
 // meter draws a bar under the text of a cell: a share from 0 to 1.

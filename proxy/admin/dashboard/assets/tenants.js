@@ -1,6 +1,7 @@
 // The tenants and their limits. A click on a name chooses the tenant.
-import { asPolicySays, bytes, count, lost, make, name, number, rate, reasons, seconds, short, sum, write } from './text.js';
-import { meter, Table } from './table.js';
+import { addressOf } from './address.js';
+import { asPolicySays, bytes, count, lost, make, name, number, rate, reasons, seconds, sum, write } from './text.js';
+import { link, meter, Table } from './table.js';
 import { chosen, onUpdate, state, update } from './state.js';
 
 // limitsOf returns the limits of a tenant, as far as they are known.
@@ -23,8 +24,9 @@ function nameCell(cell, row) {
   write(button, row.tenant, '', name);
 }
 
-const policyText = (p) => (p ? `${p.name.length > 48 ? `${p.name.slice(0, 47)}…` : p.name} ${short(p.sha256)}` : '');
-const withReasons = (counts) => (sum(counts) ? `${count(sum(counts))} (${reasons(counts)})` : '0');
+const policyText = (p) => p?.name ?? '';
+// counted is a column of counts by reason: their sum, with the reasons as the title.
+const counted = (title, of) => ({ title, number: true, width: 'w6', first: 'descending', sort: (t) => sum(of(t)), cell: (td, t) => write(td, count(sum(of(t))), reasons(of(t))) });
 
 // amount writes a figure, and its share of the limit.
 function amount(cell, value, limit, format) {
@@ -38,14 +40,14 @@ const columns = [
   { title: 'Users', number: true, width: 'w6', first: 'descending', sort: (t) => number(t.users), cell: (td, t) => amount(td, t.users, limitsOf(t.tenant).users, count) },
   { title: 'In', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.rates?.pdus_in), cell: (td, t) => write(td, `${rate(t.rates?.pdus_in)}/s`, `${bytes(t.rates?.bytes_in)}/s`) },
   { title: 'Out', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.rates?.pdus_out), cell: (td, t) => write(td, `${rate(t.rates?.pdus_out)}/s`, `${bytes(t.rates?.bytes_out)}/s`) },
-  { title: 'Largest lag', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.lag), cell: (td, t) => amount(td, t.lag, limitsOf(t.tenant).lag_hard, bytes) },
-  { title: 'Log memory', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.log), cell: (td, t) => amount(td, t.log, limitsOf(t.tenant).log, bytes) },
+  { title: 'Lag', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.lag), cell: (td, t) => amount(td, t.lag, limitsOf(t.tenant).lag_hard, bytes) },
+  { title: 'Memory', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.log), cell: (td, t) => amount(td, t.log, limitsOf(t.tenant).log, bytes) },
   { title: 'Probe', number: true, width: 'w8', first: 'descending', sort: (t) => number(t.probe_seconds), cell: (td, t) => write(td, t.probe_seconds === null ? '–' : seconds(t.probe_seconds)) },
-  { title: 'Policy', cell: (td, t) => write(td, policyText(t.policy), t.policy?.sha256, name), sort: (t) => policyText(t.policy), width: 'name' },
-  { title: 'Faults', cell: (td, t) => write(td, withReasons(t.faults)), sort: (t) => sum(t.faults), first: 'descending' },
-  { title: 'Lost', cell: (td, t) => write(td, withReasons(lost(t.dropped))), sort: (t) => sum(lost(t.dropped)), first: 'descending' },
-  { title: 'Dropped as the policy says', cell: (td, t) => write(td, withReasons(asPolicySays(t.dropped))), sort: (t) => sum(asPolicySays(t.dropped)), first: 'descending' },
-  { title: 'Discarded', cell: (td, t) => write(td, withReasons(t.discarded)), sort: (t) => sum(t.discarded), first: 'descending' },
+  { title: 'Policy', cell: (td, t) => link(td, policyText(t.policy), addressOf('policy', t.tenant, t.policy?.sha256 ?? ''), t.policy?.sha256, name), sort: (t) => policyText(t.policy), width: 'policy' },
+  counted('Faults', (t) => t.faults),
+  counted('Lost', (t) => lost(t.dropped)),
+  counted('Dropped by policy', (t) => asPolicySays(t.dropped)),
+  counted('Discarded', (t) => t.discarded),
 ];
 
 // options sets the entries of a select to names; all is the entry for all tenants, if there is

@@ -171,10 +171,28 @@ func TestModules(t *testing.T) {
 			const h = new History();
 			const at = s => new Date(Date.UTC(2031, 0, 1) + 1000 * s).toISOString();
 			for (let s = 0; s < 1000; s++) h.add({ time: at(s), totals: { rates: { pdus_in: s } }, latency: null, tenants: [{ tenant: '__proto__', rates: {}, probe_seconds: null }] });
-			const all = h.samples('').samples;
+			const all = h.samples('', 300000).samples;
 			h.add({ time: at(500), totals: {}, tenants: [] }); // a clock that was set back
-			return [all.length, all[0].pdusIn, all.at(-1).pdusIn, h.samples('').samples.length, h.samples('__proto__').samples.length].join(' ');
+			return [all.length, all[0].pdusIn, all.at(-1).pdusIn, h.samples('', 300000).samples.length, h.samples('__proto__', 300000).samples.length].join(' ');
 		})`, "301 699 999 1 0"},
+		// The server's samples come before those of snapshots, and none is shown twice.
+		{`import('/assets/history.js').then(({ History }) => {
+			const h = new History();
+			const at = s => new Date(Date.UTC(2031, 0, 1) + 1000 * s).toISOString();
+			const hour = [];
+			for (let s = 0; s <= 3600; s += 10) hour.push({ time: at(s), rates: { pdus_in: 1 }, lag: 7, latency: null, probe_seconds: null });
+			h.begin({ tenant: '', since: at(0), samples: hour, marks: [{ time: at(-9), kind: 'start' }, { time: at(1200), kind: 'reload' }] });
+			for (let s = 3500; s <= 3620; s++) h.add({ time: at(s), totals: { rates: { pdus_in: 2 } }, latency: null, tenants: [] });
+			const [hours, minutes] = [h.samples('', 3600000), h.samples('', 300000)];
+			const rises = all => all.samples.every((x, i) => i === 0 || x.time > all.samples[i - 1].time);
+			return [hours.samples.length, rises(hours), hours.marks.length, minutes.samples.length, rises(minutes), minutes.marks.length, minutes.samples[0].lag, h.samples('acme', 3600000).samples.length].join(' ');
+		})`, "379 true 1 139 true 0 7 0"},
+		// Fields have names, and values by their types.
+		{`import('/assets/body.js').then(({ bodyOf }) => {
+			const fields = [{ name: 'from_user_id', number: 1, type: 'uint32' }, { name: 'msg_type', number: 5, type: 'enum', values: { SINGLE: 17 } }, { name: 'msg_data', number: 6, type: 'bytes' }, { name: 'list', number: 7, type: 'message' }];
+			const tried = t => { try { return bodyOf(t, fields); } catch (e) { return e.message; } };
+			return ['from_user_id = 300\nmsg_type = SINGLE\nmsg_data = 42', 'msg_data: x0aff', '1 = 1\nmsg_data = "a=b"', 'from_user = 1', 'msg_type = DOUBLE', 'from_user_id = many', 'list = a'].map(tried).join(' | ');
+		})`, `08ac02281132023432 | 32020aff | 08013203613d62 | line 1: "from_user" is no field of the command; it has from_user_id, msg_type, msg_data, list | line 1: "DOUBLE" is no value of msg_type; it has SINGLE | line 1: from_user_id takes a whole number, not "many" | line 1: list is a message; write its bytes as x0aff`},
 	} {
 		if got := eval[string](p, c.expression); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.expression, got, c.want)

@@ -79,6 +79,18 @@ func newFake(t *testing.T, w *world) *fake {
 	api("GET /api/v1/releases/history", "ReleaseHistory", (*world).releaseHistoryAnswer)
 	api("GET /api/v1/releases/receipt", "ReleaseReceipt", (*world).receiptAnswer)
 	api("POST /api/v1/releases/{verb}", "Release", (*world).verbAnswer)
+	api("GET /api/v1/server", "Server", (*world).serverAnswer)
+	api("GET /api/v1/listeners", "Listeners", (*world).listenersAnswer)
+	api("GET /api/v1/last-hour", "LastHour", (*world).lastHourAnswer)
+	api("GET /api/v1/disconnects", "Disconnects", (*world).disconnectsAnswer)
+	api("GET /api/v1/command", "Command", (*world).commandAnswer)
+	api("GET /api/v1/policies/compare", "Comparison", (*world).policiesCompareAnswer)
+	api("POST /api/v1/connections/close", "Closed", (*world).closeAnswer)
+	api("POST /api/v1/reload", "Reload", (*world).reloadAnswer)
+	api("POST /api/v1/drain", "Drain", (*world).drainAnswer)
+	api("GET /api/v1/log-level", "LogLevel", (*world).logLevelAnswer)
+	api("PUT /api/v1/log-level", "LogLevel", (*world).logLevelAnswer)
+	mux.HandleFunc("GET /api/v1/tap", f.allowed(f.tap))
 	api("GET /api/v1/upgrade", "Upgrade", (*world).upgradeAnswer)
 	api("POST /api/v1/evaluate", "Evaluation", (*world).evaluateAnswer)
 	api("POST /api/v1/compare", "Comparison", (*world).compareAnswer)
@@ -125,7 +137,7 @@ func (f *fake) allowed(next http.HandlerFunc) http.HandlerFunc {
 		f.mu.Lock()
 		f.asked = append(f.asked, r.Method+" "+r.URL.String())
 		wanted := f.token
-		if f.operate != "" && r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/api/v1/releases/") {
+		if f.operate != "" && r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/evaluate") {
 			wanted = f.operate
 		}
 		f.mu.Unlock()
@@ -198,6 +210,22 @@ func (f *fake) events(rw http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+	}
+}
+
+// tap sends the lines of the world, and ends.
+func (f *fake) tap(rw http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	lines := f.world.server.tap
+	f.mu.Unlock()
+	rw.Header().Set("Content-Type", "application/x-ndjson")
+	for _, l := range lines {
+		text, err := json.Marshal(l)
+		if err != nil {
+			f.t.Error(err)
+		}
+		f.contract.check(f.t, "TapLine", text)
+		fmt.Fprintf(rw, "%s\n", text)
 	}
 }
 

@@ -21,6 +21,7 @@ type world struct {
 	tenants  []*tenant
 	lines    []object
 	upgrade  object // nil if there was none
+	server   serverParts
 }
 
 type tenant struct {
@@ -63,7 +64,7 @@ const hard, soft = 64 << 20, 8 << 20 // bytes of lag
 var start = time.Date(2031, 5, 14, 11, 30, 0, 0, time.UTC)
 
 func newWorld() *world {
-	w := &world{now: start, uptime: 93784}
+	w := &world{now: start, uptime: 93784, server: newServerParts()}
 	w.tenants = []*tenant{newTenant("acme", 7, "teamtalk", 1), newTenant("default", 5, "file:routes.toml", 2)}
 	w.tenants[0].peers[1].standby = true
 	w.tenants[0].peers[2].lag, w.tenants[0].peers[2].paused = 1900<<10, true
@@ -228,6 +229,9 @@ func (w *world) connectionsAnswer(r *http.Request) (any, error) {
 	if q.Get("sort") == "lag" {
 		slices.SortStableFunc(all, func(a, b object) int { return b["lag"].(int) - a["lag"].(int) })
 	}
+	if number := q.Get("session"); number != "" {
+		all = slices.DeleteFunc(all, func(o object) bool { return fmt.Sprint(o["session"]) != number })
+	}
 	limit, err := strconv.Atoi(q.Get("limit"))
 	if err != nil {
 		return nil, refusal{http.StatusBadRequest, object{"error": err.Error()}}
@@ -254,7 +258,9 @@ func (w *world) routesAnswer(r *http.Request) (any, error) {
 	for _, c := range t.commands {
 		routes = append(routes, route(c.name, c.id, c.id, true, c.verdict))
 	}
-	routes = append(routes, route("0x0720-0x072f", 0x720, 0x72f, false, "broadcast-all"), route("else", 0, 0xffff, false, "drop"))
+	plain := route("CID_FILE_STATE", 0x505, 0x505, true, "drop")
+	plain["alike"] = true
+	routes = append(routes, plain, route("0x0720-0x072f", 0x720, 0x72f, false, "broadcast-all"), route("else", 0, 0xffff, false, "drop"))
 	return object{"tenant": t.name, "policy": t.policy, "routes": routes, "asked": "all commands of 9 services", "warnings": []string{}}, nil
 }
 
