@@ -40,6 +40,8 @@ export function address() {
     if (viewed && state.view === null) go();
   });
   let first = true;
+  let moved = false; // by the user
+  for (const event of ['wheel', 'keydown', 'pointerdown', 'touchstart']) window.addEventListener(event, () => { moved = true; }, { once: true, passive: true });
   onUpdate((changed) => {
     if (changed.includes('tenant') && state.tenant !== tenantOf(location.search)) {
       const url = new URL(location.href);
@@ -49,7 +51,7 @@ export function address() {
     }
     if (first && changed.includes('snapshot')) {
       first = false;
-      setTimeout(go, 300); // the parts above have got their content
+      for (const wait of [300, 1500]) setTimeout(() => moved || go(), wait); // the parts above get their content
     }
   });
   follow();

@@ -24,6 +24,7 @@ export function confirm(what) {
   hide(byId('confirm-submit'), false);
   write(byId('confirm-cancel'), 'Cancel');
   byId('confirm').showModal();
+  byId(what.reason ? 'confirm-reason' : 'confirm-cancel').focus(); // so that a stray Enter does nothing
 }
 
 // confirmation makes the dialog work.

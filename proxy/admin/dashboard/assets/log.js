@@ -15,13 +15,16 @@ const key = (l) => `${l.time} ${l.id}`;
 
 const attributes = (line) => Object.entries(line.attributes ?? {}).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`).join('  ');
 
+// brief is attributes without the ends of hashes.
+const brief = (line) => attributes(line).replace(/(sha256=[0-9a-f]{12})[0-9a-f]{52}/g, '$1…');
+
 const times = (l) => (l.times > 1 ? `${l.times} × since ${clock(l.first)}` : '');
 const columns = [
   { title: 'When', width: 'when', cell: (td, l) => write(td, moment(l.time)) },
   { title: 'Level', width: 'w8', cell: (td, l) => write(td, marks.get(l.level) ?? l.level) },
   { title: 'Times', width: 'w8', cell: (td, l) => write(td, times(l)) },
   { title: 'Message', width: 'name', cell: (td, l) => write(td, l.message, '', long) },
-  { title: 'About', width: 'long', cell: (td, l) => write(td, attributes(l), '', long) },
+  { title: 'About', width: 'long', cell: (td, l) => write(td, brief(l), attributes(l), long) },
 ];
 
 // grouped returns one row for lines of the same level, message, tenant and reason: the latest.

@@ -85,6 +85,7 @@ function commands(view, signal) {
   const place = make('div');
   const note = make('p', { class: 'note' });
   const button = make('button', { type: 'button' }, `Watch for ${watched} s`);
+  hide(place, true);
   const table = new Table(place, { label: 'What it sends', columns: commandColumns, key: (c) => `${c.command} ${c.verdict}`, empty: '', sorted: { column: 'PDUs', descending: true } });
   button.addEventListener('click', async () => {
     button.disabled = true;
@@ -94,6 +95,7 @@ function commands(view, signal) {
       await watch(view, signal, (rows) => {
         seen = rows.reduce((n, c) => n + c.pdus, 0);
         table.update(rows);
+        hide(place, rows.length === 0);
       });
       write(note, seen ? `Its PDUs of ${watched} s${seen >= most ? `, at most ${most}` : ''}.` : `It sent nothing in ${watched} s.`);
     } catch (e) {

@@ -37,10 +37,10 @@ export class Table {
     this.#empty = empty;
     this.#sorted = sorted;
     this.#onSort = onSort;
-    this.#body = make('tbody');
+    this.#body = make('tbody', { role: 'rowgroup' });
     this.#note = make('p', { class: 'note' });
-    const head = make('tr', {}, ...this.#columns.map((c) => this.#header(c)));
-    this.#table = make('table', {}, make('caption', { class: 'unseen' }, label), make('thead', {}, head), this.#body);
+    const head = make('tr', { role: 'row' }, ...this.#columns.map((c) => this.#header(c)));
+    this.#table = make('table', { role: 'table' }, make('caption', { class: 'unseen' }, label), make('thead', { role: 'rowgroup' }, head), this.#body);
     // A table that is too wide scrolls, by the keyboard too.
     place.append(make('div', { class: tall ? 'scroll tall' : 'scroll', role: 'region', 'aria-label': label, tabindex: 0 }, this.#table), this.#note);
     this.#inOrder([]);
@@ -52,7 +52,7 @@ export class Table {
   }
 
   #header(column) {
-    const th = make('th', { scope: 'col', class: this.#class(column) });
+    const th = make('th', { scope: 'col', role: 'columnheader', class: this.#class(column) });
     column.header = th;
     if (!column.sort) {
       th.append(column.title);
@@ -123,8 +123,9 @@ export class Table {
   }
 
   #make(key) {
-    const cells = this.#columns.map((c, i) => make(i === 0 ? 'th' : 'td', { scope: i === 0 && 'row', class: this.#class(c), hidden: Boolean(c.hidden) }));
-    const tr = make('tr', {}, ...cells);
+    // On a small screen, rows are not displayed as such: roles and labels say what they are.
+    const cells = this.#columns.map((c, i) => make(i === 0 ? 'th' : 'td', { scope: i === 0 && 'row', role: i === 0 ? 'rowheader' : 'cell', class: this.#class(c), hidden: Boolean(c.hidden), 'data-label': c.title }));
+    const tr = make('tr', { role: 'row' }, ...cells);
     this.#nodes.set(key, tr);
     return tr;
   }

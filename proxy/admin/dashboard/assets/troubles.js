@@ -9,37 +9,45 @@ import { bytes, count, lost, make, number, reasons, show, sum } from './text.js'
 const memory = 60000; // milliseconds for which an increase counts
 const soon = 14; // days before a certificate expires
 const nearly = 0.9; // share of a limit
+const few = 0.005; // share of the received PDUs that may get lost without being red
 
 const byId = (id) => document.getElementById(id);
 const wrong = (text, part) => ({ text, part, bad: true });
 const pdus = (n) => `${count(n)} ${n === 1 ? 'PDU' : 'PDUs'}`;
 const caution = (text, part) => ({ text, part, bad: false });
 
-// An Increase remembers when a counter last rose.
+// An Increase remembers counters of the last minute.
 class Increase {
-  #counts = new Map(); // {value, rose} by name
+  #samples = new Map(); // [{at, value}] by name, the earliest first, five seconds apart
 
-  // recent returns by how much the counter has risen of late. The first value is no rise.
+  // recent returns by how much a counter has risen in the last minute, as far as it was seen.
   recent(key, value, now) {
-    const c = this.#counts.get(key) ?? { value, base: value, rose: -Infinity };
-    if (value < c.value) Object.assign(c, { value, base: value, rose: -Infinity }); // another policy, or a restart
-    if (now - c.rose > memory) c.base = c.value;
-    if (value > c.value) Object.assign(c, { value, rose: now });
-    this.#counts.set(key, c);
-    return now - c.rose <= memory ? c.value - c.base : 0;
+    let all = this.#samples.get(key) ?? [];
+    if (all.some((s) => s.value > value || s.at > now)) all = []; // another policy, or a restart
+    all = all.filter((s) => now - s.at <= memory);
+    if (!all.length || now - all.at(-1).at >= 5000) all.push({ at: now, value });
+    this.#samples.set(key, all);
+    return value - all[0].value;
   }
 }
 
 const increase = new Increase();
 
+// brief is the first fault of several. The part about the server has all of them.
+function brief(error) {
+  const [first, ...more] = error.split('\n').filter((line) => line.trim());
+  const cut = first.length > 120 ? `${first.slice(0, 119)}…` : first;
+  return more.length ? `${cut} (and ${more.length} more)` : cut;
+}
+
 function ofServer(now) {
   const all = [];
   const { error, restart } = state.server?.configuration ?? {};
-  if (error) all.push(wrong(`The configuration is refused; the one before is in force: ${error}`, 'server'));
+  if (error) all.push(wrong(`The configuration is refused; the one before is in force: ${brief(error)}`, 'server'));
   if (restart?.length) all.push(caution(`Waits for a restart: ${restart.join(', ')}`, 'server'));
   for (const l of state.listeners) {
     const days = daysLeft(l, now);
-    if (l.certificate_error) all.push(wrong(`The certificate files of ${l.address} are refused: ${l.certificate_error}`, 'server'));
+    if (l.certificate_error) all.push(wrong(`The certificate files of ${l.address} are refused: ${brief(l.certificate_error)}`, 'server'));
     if (days < 0) all.push(wrong(`The certificate of ${l.address} has expired`, 'server'));
     else if (days < soon) all.push(caution(`The certificate of ${l.address} expires in ${Math.floor(days)} days`, 'server'));
     for (const w of days < soon ? [] : l.certificate_warnings ?? []) all.push(caution(`${l.address}: ${w}`, 'server'));
@@ -54,7 +62,9 @@ function ofTenant(t, now) {
   if (known.policy_error) all.push(wrong(`Tenant ${t.tenant}: the policy is refused; the one before is in force`, 'policies'));
   if (known.audit_error) all.push(caution(`Tenant ${t.tenant}: the policy to audit is refused`, 'audit'));
   const gone = increase.recent(`lost ${t.tenant}`, sum(lost(t.dropped)), now);
-  if (gone) all.push(wrong(`Tenant ${t.tenant}: ${pdus(gone)} lost in the last minute (so far ${reasons(lost(t.dropped))})`, 'tenants'));
+  const received = increase.recent(`received ${t.tenant}`, number(t.received), now);
+  // A few of many are the fault of a peer that sends nonsense.
+  if (gone) all.push((gone > few * received ? wrong : caution)(`Tenant ${t.tenant}: ${pdus(gone)} lost in the last minute (so far ${reasons(lost(t.dropped))})`, 'tenants'));
   const discarded = increase.recent(`discarded ${t.tenant}`, sum(t.discarded), now);
   if (discarded) all.push(caution(`Tenant ${t.tenant}: ${pdus(discarded)} discarded in the last minute, as their peers were gone`, 'disconnects'));
   const faults = increase.recent(`faults ${t.tenant}`, sum(t.faults), now);

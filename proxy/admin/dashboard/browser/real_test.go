@@ -235,8 +235,22 @@ func TestWithTheServer(t *testing.T) {
 	p.click("#compare-send")
 	p.shows("#compare-answer", "Refused by the gate")
 
-	// The peer disconnects, and later the server stops.
+	// An operator reloads, and closes the peer that does not read.
+	p.shows("#head-line", " on ", ", up ")
+	p.confirmed("#operate-reload", "Read the configuration")
+	p.shows("#confirm-answer", "refused: policy of tenant default")
+	p.click("#confirm-cancel")
+	p.shows("#troubles", "Tenant default: the policy is refused")
+	p.shows("#log-table", "request=reload", "by=token")
+	eval[bool](p, "([...document.querySelectorAll('#peers-table tbody th a')].find(a => a.innerText === '"+idle.LocalAddr().String()+"').click(), true)")
+	p.shows("#view", "It has yet to be written", "limits.lag_hard", "plain TCP")
+	p.confirmed("#peer-close", "Close the connection of "+idle.LocalAddr().String())
+	p.shows("#confirm-answer", "is being closed.")
+	p.click("#confirm-cancel")
 	idle.Close()
+	p.shows("#view", "It has ended")
+	p.click("#view-back")
+	p.shows("#disconnects-table", idle.LocalAddr().String())
 	p.until("!document.getElementById('peers-slow').innerText.includes('slow')")
 	p.mu.Lock()
 	p.expected = append(p.expected, "net::ERR_", "status of 422", "status of 400")
