@@ -47,6 +47,7 @@ function pairs(p, now) {
     ['In', `${rate(p.rates?.pdus_in)} PDUs/s, ${bytes(p.rates?.bytes_in)}/s; ${count(p.pdus_in)} PDUs, ${bytes(p.bytes_in)} so far`],
     ['Out', `${rate(p.rates?.pdus_out)} PDUs/s, ${bytes(p.rates?.bytes_out)}/s; ${count(p.pdus_out)} PDUs, ${bytes(p.bytes_out)} so far`],
     ['Lag', bytes(p.lag)],
+    ...(p.over_limit ? [['Over a limit', `${count(p.over_limit)} of its PDUs were dropped beyond a rate limit of the policy`]] : []),
   ];
 }
 

@@ -60,12 +60,13 @@ func TestTroubles(t *testing.T) {
 	p.shows("#head-line", "v1.4.2 on hub-a, up 26 h")
 	f.change(func(w *world) {
 		w.tenants[1].peers[3].lag = 24 << 20
-		w.tenants[0].dropped = object{"policy": 99, "action": 12, "quota": 8}
+		w.tenants[0].dropped = object{"policy": 9999, "over-limit": 9999, "action": 12, "quota": 800}
+		w.tenants[1].dropped = object{"action": 12, "quota": 4}
 		w.tenants[0].faults = object{"fuel": 2}
 	})
-	p.shows("#troubles", "▲ Peer 10.2.0.14:40003 is slow: lag 24.0 MiB", "▲ Tenant acme: 5 PDUs lost in the last minute (so far action 12, quota 8)", "the policy failed on 2 PDUs")
+	p.shows("#troubles", "▲ Peer 10.2.0.14:40003 is slow: lag 24.0 MiB", "▲ Tenant acme: 797 PDUs lost in the last minute (so far quota 800, action 12)", "△ Tenant default: 1 PDU lost in the last minute", "the policy failed on 2 PDUs")
 	p.shows("#announcements", "Tenant acme:")
-	if strings.Contains(p.text("#troubles"), "99") {
+	if strings.Contains(p.text("#troubles"), "9999") {
 		t.Error("what the policy drops counts as trouble")
 	}
 	f.change(func(w *world) {

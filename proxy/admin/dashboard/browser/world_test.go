@@ -124,7 +124,7 @@ func (t *tenant) rates(now time.Time) object {
 
 func (p *peer) object(tenant string, now time.Time) object {
 	o := object{"tenant": tenant, "session": p.session, "peer": p.address, "listener": "127.0.0.1:8200", "identities": append([]string{}, p.identities...), "tls": nil,
-		"since": start.Add(-7 * time.Hour), "master": p.master, "standby": p.standby, "users": 120 + p.session, "pdus_in": 12, "bytes_in": 12, "pdus_out": 12, "bytes_out": 12,
+		"since": start.Add(-7 * time.Hour), "master": p.master, "standby": p.standby, "users": 120 + p.session, "pdus_in": 12, "bytes_in": 12, "pdus_out": 12, "bytes_out": 12, "over_limit": 0,
 		"rates": rates(p.in, p.out), "lag": p.lag, "paused": p.paused}
 	if p.tls {
 		o["tls"] = object{"version": "TLS 1.3", "cipher": "TLS_AES_128_GCM_SHA256", "server_name": tenant + ".example"}
