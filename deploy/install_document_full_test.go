@@ -31,7 +31,7 @@ func TestInstallDocument(t *testing.T) {
 	if err := os.CopyFS(folder, os.DirFS(packages(t))); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "release.pub"), []byte(read(t, signingKey(t)+".pub")), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "release.key.pub"), []byte(read(t, signingKey(t)+".pub")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	debian, fedora := newSystemRoot(t), newSystemRoot(t)

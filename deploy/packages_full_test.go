@@ -125,6 +125,22 @@ func TestPackagesAreComplete(t *testing.T) {
 	}
 }
 
+// The packages of each architecture have its program, and no other.
+func TestPackagesOfBothArchitectures(t *testing.T) {
+	folder := packages(t)
+	for _, arch := range []string{"amd64", "arm64"} {
+		file := filepath.Join(folder, "switchyard_"+version+"-1_"+arch+".deb")
+		if got := strings.TrimSpace(execute(t, exec.Command(tool(t, "dpkg-deb", "dpkg"), "--field", file, "Architecture"))); got != arch {
+			t.Errorf("%s is for %s", file, got)
+		}
+		unpacked := t.TempDir()
+		execute(t, exec.Command("dpkg-deb", "--extract", file, unpacked))
+		if read(t, filepath.Join(unpacked, "usr/bin/switchyard")) != read(t, filepath.Join(filepath.Dir(folder), "release", "switchyard-linux-"+arch)) {
+			t.Errorf("%s has another program than the release", file)
+		}
+	}
+}
+
 // What 'make packages' makes of the same commit elsewhere, at another time and with other settings,
 // has the same bytes.
 func TestPackagesAreReproducible(t *testing.T) {

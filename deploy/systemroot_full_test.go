@@ -157,6 +157,7 @@ func (r systemRoot) wantInstalled(completion string) {
 		"usr/lib/sysusers.d/switchyard.conf":                  0o644,
 		"usr/share/man/man1/switchyard.1.gz":                  0o644,
 		"usr/share/man/man1/switchyard-policy-eval.1.gz":      0o644,
+		"usr/share/man/man5/switchyard.toml.5.gz":             0o644,
 		"usr/share/bash-completion/completions/switchyard":    0o644,
 		"usr/share/fish/vendor_completions.d/switchyard.fish": 0o644,
 		completion:                             0o644,

@@ -35,12 +35,13 @@ fi
 main_pid() { systemctl show --property MainPID --value switchyard.service; }
 
 # The connections stay open, unless they use TLS. Where the configuration gives root no right to
-# operate, the signal asks for the same, and the answer is who serves from then on.
+# operate, the signal asks for the same, and the answer is who serves from then on. The old program
+# decides within 45 s.
 code=0
 switchyard upgrade --config /etc/switchyard/config.toml || code=$?
 case $code in
 0) exit 0 ;;
-70 | 75) ;;
+70 | 75 | 78) ;; # the new program cannot, the server is busy, the configuration has a fault
 *)
 	old=$(main_pid)
 	kill -USR2 "$old"
