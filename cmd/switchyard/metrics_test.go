@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"switchyard/pdu"
 	"switchyard/proxy/certificate/authority"
 )
 
@@ -91,6 +92,27 @@ func TestMetricsAddress(t *testing.T) {
 	}
 }
 
+// Own commands have their names in the metrics, also where they are dropped; other unknown commands
+// have none.
+func TestMetricsOfOwnCommands(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	save(t, dir, "config.toml", "[commands]\nCID_MY_ORDER = 0x0901\nCID_MY_NOISE = 0x0902\n[tenant.default]\npolicy = \"file:routes.toml\"\n[reload]\nwatch = false\n")
+	save(t, dir, "routes.toml", everyone+"CID_MY_ORDER = \"broadcast-all\"\nCID_MY_NOISE = \"drop\"\n")
+	p := start(t, dir, "--set", "metrics.address=127.0.0.1:0")
+	c := p.dial()
+	order := pdu.Append(nil, 9, 0x0901, 0, nil)
+	c.say(order, pdu.Append(nil, 9, 0x0902, 0, nil), pdu.Append(nil, 9, 0x0903, 0, nil))
+	c.expect(order)
+	c.settle()
+	status, text := scrape(t, "http://"+p.expect(`"msg":"metrics"`)["address"].(string)+"/metrics", "", nil)
+	for _, want := range []string{`action="broadcast-all",command="CID_MY_ORDER"`, `action="drop",command="CID_MY_NOISE"`, `action="drop",command="other"`} {
+		if status != 200 || !strings.Contains(text, "\nswitchyard_pdus_total{"+want+`,tenant="default"} 1`+"\n") {
+			t.Errorf("%d, no %s in\n%s", status, want, text)
+		}
+	}
+}
+
 // A start without the token, or with an address that is taken, fails before peers are served.
 func TestMetricsAddressRefused(t *testing.T) {
 	t.Parallel()
@@ -105,5 +127,21 @@ func TestMetricsAddressRefused(t *testing.T) {
 		if code != want || !strings.Contains(stderr.String(), "metrics") {
 			t.Errorf("%s: exit code %d, %s", args, code, stderr.String())
 		}
+	}
+}
+
+// check reads the certificate of the address of metrics, and says until when it is good.
+func TestCheckOfMetricsAddress(t *testing.T) {
+	t.Parallel()
+	dir, ca := t.TempDir(), authority.New(t, "CA")
+	ca.Server("127.0.0.1").Write(dir, "metrics")
+	save(t, dir, "config.toml", "[metrics]\naddress = \"10.1.0.5:9280\"\nallow = [\"10.1.0.9\"]\ntls.certificate = \"metrics.pem\"\ntls.key = \"metrics.key\"\n[releases]\nstate = \"\"\n[signatures]\nstate = \"\"\n")
+	var out strings.Builder
+	if code := run([]string{"check", "--config", filepath.Join(dir, "config.toml")}, nil, &out, &out); code != exitStopped || !strings.Contains(out.String(), "metrics 10.1.0.5:9280: TLS, its certificate is good until ") {
+		t.Errorf("exit code %d, %s", code, out.String())
+	}
+	save(t, dir, "metrics.key", "nonsense")
+	if code := run([]string{"check", "--config", filepath.Join(dir, "config.toml"), "--set", "log.access_file=none/access.log"}, nil, &out, &out); code != exitConfig || !strings.Contains(out.String(), "metrics.key") || !strings.Contains(out.String(), "log.access_file: there is no folder") {
+		t.Errorf("exit code %d, %s", code, out.String())
 	}
 }

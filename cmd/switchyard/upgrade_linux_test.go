@@ -198,6 +198,24 @@ func TestUpgradeOfAdminTLS(t *testing.T) {
 	}
 }
 
+// A session that moves has one line for its beginning, by the old process, and one for its end, by the
+// new one.
+func TestUpgradeOfTheAccessLog(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	u := startUpgradable(t, "--set", "log.access_file="+path)
+	c := u.dial()
+	if lines := awaitAccess(t, path, 1); lines[0].Event != "opened" {
+		t.Errorf("got %+v", lines[0])
+	}
+	u.mustUpgrade()
+	c.settle()
+	c.Close()
+	if l := awaitAccess(t, path, 2)[1]; l.Event != "closed" || l.Session != 1 || l.Peer != c.LocalAddr().String() || l.Reason != "peer-closed" || l.PDUsIn == nil || *l.PDUsIn != 2 {
+		t.Errorf("got %+v", l)
+	}
+}
+
 // What is due to a peer that lags moves along, from the byte that the kernel did not take.
 func TestUpgradeOfALaggingPeer(t *testing.T) {
 	t.Parallel()
