@@ -46,7 +46,8 @@ func TestSearchOnAPhone(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Virtual time passes when the page has nothing to do, so a busy machine changes nothing.
-	out, err := exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(), "--window-size=390,844",
+	out, err := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		"--user-data-dir="+t.TempDir(), "--window-size=390,844",
 		"--virtual-time-budget=60000", "--dump-dom", "file://"+page).Output()
 	if err != nil {
 		t.Fatal(err)
