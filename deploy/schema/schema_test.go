@@ -30,10 +30,10 @@ var beyond = map[string][]string{
 		"tls_of_the_second_listener",
 	},
 	"names that the configuration itself or the system defines": {
-		"listener_congestion_control_unknown", "may_commands_unknown", "policy_unknown", "tenant_none_at_all", "tenant_unknown", "tenants_unknown",
+		"commands_id_of_the_protocol", "commands_id_twice", "commands_name_of_the_protocol", "listener_congestion_control_unknown", "may_commands_unknown", "policy_unknown", "tenant_none_at_all", "tenant_unknown", "tenants_unknown",
 	},
 	"files and addresses, and what is in them": {
-		"audit_missing", "policy_address_closed", "policy_is_no_table", "policy_missing", "policy_not_signed", "policy_pin_wrong", "signature_key_missing",
+		"audit_missing", "commands_message_missing", "commands_proto_missing", "policy_address_closed", "policy_is_no_table", "policy_missing", "policy_not_signed", "policy_pin_wrong", "signature_key_missing",
 		"tls_file_missing", "tls_file_not_pem",
 	},
 	"arithmetic: bits of networks, multiples, values in two spellings": {
@@ -139,7 +139,7 @@ func validate(s *jsonschema.Schema, text []byte) error {
 }
 
 var (
-	isConfiguration = regexp.MustCompile(`(?m)^(\[\[listener\]\]|\[(tenant|peer|admin|cluster|registry|log)[].])`)
+	isConfiguration = regexp.MustCompile(`(?m)^(\[\[listener\]\]|\[(tenant|peer|admin|cluster|registry|log|commands)[].])`)
 	isTable         = regexp.MustCompile(`(?m)^(extends =|\[(route|service)[].])`)
 	ownCommand      = regexp.MustCompile(`CID_MY_\w+`)
 	example         = regexp.MustCompile("(?ms)^```toml( [\\w./-]+)?$(.*?)^```$")

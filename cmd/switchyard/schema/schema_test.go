@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"switchyard/pdu"
+	"switchyard/pdu/message"
 )
 
 func TestSchemasAreUpToDate(t *testing.T) {
@@ -16,6 +20,18 @@ func TestSchemasAreUpToDate(t *testing.T) {
 		}
 		if !bytes.Equal(bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n")), want) {
 			t.Errorf("%s is stale: a key, its range or its comment in config.toml, or what tables may say, has changed; run go generate ./cmd/switchyard/schema", path)
+		}
+	}
+}
+
+// The schema of tables has the own commands that are known, with what their rules can be about.
+func TestTableHasOwnCommands(t *testing.T) {
+	t.Cleanup(func() { message.SetOwn(nil, nil) })
+	message.SetOwn([]pdu.Command{{Service: 9, ID: 0x0901, Name: "CID_MY_CHAT", Message: "IM.Message.IMMsgData"}, {Service: 9, ID: 0x0902, Name: "CID_MY_PING"}}, nil)
+	text := string(Table())
+	for _, want := range []string{`"CID_MY_CHAT"`, "0x0901, IM.Message.IMMsgData. Fields for unicast fields: from_user_id", `"CID_MY_PING"`, "0x0902, without a known message."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not have %s", want)
 		}
 	}
 }
