@@ -74,6 +74,9 @@ func TestFormatOfFiles(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
+		if strings.Contains(name, "scaffold") && !strings.HasSuffix(name, "Cargo.toml") && once != string(text) {
+			t.Errorf("%s: a new policy's file is not formatted; run 'switchyard policy fmt' on it", name)
+		}
 		if twice, err := Format(once); err != nil || twice != once {
 			t.Errorf("%s: formatted again it differs: %v", name, err)
 		}
