@@ -19,7 +19,8 @@ type Batch struct {
 	comparison          *Comparison // nil until a stage needs it
 	sampler             *Sampler    // nil: no decision is measured
 	session, attributes uint64
-	calls, affected     int32 // see Calls and Affected
+	groups              []Group // in which the sender is
+	calls, affected     int32   // see Calls and Affected
 }
 
 // An asker asks one generation.
@@ -37,9 +38,9 @@ type asker struct {
 	classified bool // the last question called classify, and the memo will not hold the answer
 }
 
-// Begin begins a batch of PDUs of the sender.
-func (g *Generation) Begin(session, attributes uint64) Batch {
-	b := Batch{memo: &g.memo, asker: asker{generation: g}, stage: g.stage, session: session, attributes: attributes}
+// Begin begins a batch of PDUs of the sender, which is in those groups.
+func (g *Generation) Begin(session, attributes uint64, groups []Group) Batch {
+	b := Batch{memo: &g.memo, asker: asker{generation: g}, stage: g.stage, session: session, attributes: attributes, groups: groups}
 	if g.stage != nil {
 		b.generation = g.stage.Split.Stable
 	}
@@ -52,8 +53,8 @@ func (g *Generation) Begin(session, attributes uint64) Batch {
 func (b *Batch) Calls() int { return int(b.calls) }
 
 // Judge is a batch of one PDU: see Batch.Judge.
-func (g *Generation) Judge(p []byte, session, attributes uint64) (Verdict, *Fault) {
-	b := g.Begin(session, attributes)
+func (g *Generation) Judge(p []byte, session, attributes uint64, groups ...Group) (Verdict, *Fault) {
+	b := g.Begin(session, attributes, groups)
 	defer b.Release()
 	return b.Judge(p)
 }
@@ -117,7 +118,7 @@ func (b *Batch) call(a *asker, p []byte, v Verdict, found bool) (Verdict, *Fault
 	}
 	b.calls++
 	a.inspected = true
-	seen, err := b.inspect(a, v, Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: b.session, Attributes: b.attributes})
+	seen, err := b.inspect(a, v, Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: b.session, Attributes: b.attributes, Groups: b.groups})
 	if err != nil {
 		return v &^ inspect, g.count(err)
 	}

@@ -64,7 +64,7 @@ func (k *keptInstance) Release() {
 func TestBatch(t *testing.T) {
 	k := &keeper{t: t}
 	g := NewGeneration("kept", "", k)
-	h := g.Begin(7, 1)
+	h := g.Begin(7, 1, nil)
 	inspected := pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 0, nil)
 	judge := func(p []byte, want Verdict) {
 		t.Helper()

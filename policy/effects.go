@@ -34,6 +34,8 @@ func (e *Effects) exceeded(c pdu.CommandID, v Verdict) string {
 		return "the handler is not in " + KeyMay
 	case action == Unicast && v.Has(abi.ElseBroadcast) && !e.mayDo(BroadcastExceptSender):
 		return "else-broadcast takes broadcast-except-sender, which is not in " + KeyMay
+	case v.Has(abi.Also) && !e.mayDo(Unicast):
+		return "also group takes unicast, which is not in " + KeyMay
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -262,6 +263,17 @@ func (g *Generation) RateLimits() RateLimits { return RateLimitsOf(g.policy) }
 // Policy returns the policy itself, for tools that explain it. Its verdicts are not
 // checked against the Effects. It may be called until Release.
 func (g *Generation) Policy() Policy { return g.policy }
+
+// Groups returns the groups that the policy names; for a stage, those of both generations.
+func (g *Generation) Groups() []Group {
+	if g.stage != nil {
+		return slices.Concat(g.stage.Split.Stable.Groups(), g.stage.Split.Candidate.Groups())
+	}
+	if named, names := g.policy.(Grouper); names {
+		return named.Groups()
+	}
+	return nil
+}
 
 // Acquire adds a reference, which Release drops. It returns false if the generation is
 // already closed.

@@ -20,10 +20,13 @@ func RulePattern() string {
 		}
 		actions = append(actions, name)
 	}
-	return fmt.Sprintf(`^\s*(%s)(\s*,\s*(%s))*\s*$`, strings.Join(actions, "|"), strings.Join(append(RuleFlags(), limitPattern, `else\s+drop`), "|"))
+	flags := strings.Join(append(RuleFlags(), limitPattern, `else\s+drop`), "|")
+	flags = strings.ReplaceAll(flags, alsoGroup+"NAME", `also\s+group\s+`+groupPattern)
+	return fmt.Sprintf(`^\s*(%s)(\s*,\s*(%s))*\s*$`, strings.Join(actions, "|"), flags)
 }
 
 const (
+	groupPattern  = `[a-z0-9-]{1,40}`
 	numberPattern = `([0-9]+|0x[0-9A-Fa-f]+)`
 	limitPattern  = `limit\s+` + numberPattern + `/(s|min)\s+per\s+(peer|tenant)(\s+burst\s+` + numberPattern + `)?`
 )
@@ -33,6 +36,7 @@ func targetPatterns() []string {
 	patterns := map[string]string{
 		"session": `session\s+` + numberPattern,
 		"user":    `user\s+` + numberPattern,
+		"group":   `group\s+` + groupPattern,
 		"fields":  `fields(\s+([A-Za-z_][A-Za-z0-9_]*|` + numberPattern + `))+`,
 	}
 	var targets []string

@@ -16,10 +16,10 @@ func TestRulePattern(t *testing.T) {
 	accepted := 0
 	for _, action := range Actions {
 		for _, what := range append(append([]string{""}, Handlers[:]...), Selectors[:]...) {
-			for _, argument := range []string{"", "7", "0x1f", "user_id", "1 2", "user_id 2", "NAME"} {
-				for _, flags := range []string{"", ", log", ",log , not-sender", ", else-broadcast, not-sender, log"} {
+			for _, argument := range []string{"", "7", "0x1f", "user_id", "1 2", "user_id 2", "NAME", "archive"} {
+				for _, flags := range []string{"", ", log", ",log , not-sender", ", else-broadcast, not-sender, log", ", also group archive", ",  also  group a-1 , log"} {
 					text := strings.Join(strings.Fields(action+" "+what+" "+argument), " ") + flags
-					_, problem := ParseRule(text, anyField)
+					_, problem := ParseRule(text, anyField, nil)
 					if problem == nil {
 						accepted++
 					}
@@ -33,7 +33,7 @@ func TestRulePattern(t *testing.T) {
 	if accepted < 40 {
 		t.Errorf("found %d rules, want at least 40", accepted)
 	}
-	for _, text := range []string{"", "drp", "drop log", "drop,", "handle", "handle rol-set", "unicast", "unicast user", "unicast user x", "unicast fields", "unicast nobody", "drop, lgo", "drop, inspect-body"} {
+	for _, text := range []string{"", "drp", "drop log", "drop,", "handle", "handle rol-set", "unicast", "unicast user", "unicast user x", "unicast fields", "unicast nobody", "drop, lgo", "drop, inspect-body", "unicast group", "unicast group A", "broadcast-all, also", "broadcast-all, also group"} {
 		if pattern.MatchString(text) {
 			t.Errorf("%q matches, and is no rule", text)
 		}

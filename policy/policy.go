@@ -59,8 +59,17 @@ type FuelMeter interface {
 type Question struct {
 	Header     []byte // the 16 bytes on the wire
 	Body       []byte
-	Session    uint64 // the sender's session number
-	Attributes uint64 // facts about the sender: the attribute bits of policy/abi
+	Session    uint64  // the sender's session number
+	Attributes uint64  // facts about the sender: the attribute bits of policy/abi, but for groups
+	Groups     []Group // in which the sender is
+}
+
+// A Grouper is a Policy that may name groups.
+type Grouper interface {
+	Policy
+	// Groups returns the groups that the policy names, by its own numbers. It returns the same
+	// each time.
+	Groups() []Group
 }
 
 // A FaultKind says in which way a policy failed to decide. It is metric label,

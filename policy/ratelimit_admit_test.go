@@ -35,7 +35,7 @@ func admitted(t *testing.T, g *Generation, b *RateBuckets, n int, now time.Durat
 	t.Helper()
 	side := Alike
 	for range n {
-		batch := g.Begin(1, 0)
+		batch := g.Begin(1, 0, nil)
 		var both Comparison
 		batch.Compare(&both, 0)
 		v, _ := batch.Judge(from(alikeCommand, 1))
@@ -171,7 +171,7 @@ func TestLimitsOfStage(t *testing.T) {
 			return rateLimited(perTenant(1, 1), l)
 		}
 		g, _ := stageOf(t, side(test.stable), side(test.candidate), test.share)
-		b := g.Begin(1, 0)
+		b := g.Begin(1, 0, nil)
 		b.Compare(new(Comparison), 0)
 		b.Judge(from(pdu.CID_MSG_DATA, user))
 		if got := b.Affected() > 0; got != test.affected {

@@ -112,7 +112,7 @@ func TestLimitOfVerdict(t *testing.T) {
 			if l.Limit() != n || l.WithLimit(0) != v || l.Action() != v.Action() || l.Selector() != v.Selector() || l.Argument() != v.Argument() {
 				t.Fatalf("%v with limit %d is %v", v, n, l)
 			}
-			if word := l.GuestWord(); word != uint64(v)|uint64(n)<<26 || VerdictOf(word) != l {
+			if word := l.GuestNumbers(); word != uint64(v)|uint64(n)<<26 || VerdictOf(word) != l {
 				t.Fatalf("%v has the word %#x, which is %v", l, word, VerdictOf(word))
 			}
 			if n > 0 && l.OverLimit() != (v.Action() == Drop) {

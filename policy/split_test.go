@@ -21,7 +21,7 @@ func TestSplitIsMonotoneAndSticky(t *testing.T) {
 		g := NewStage(s, share, new(Tally))
 		defer g.Release()
 		in := make([]bool, units)
-		b := g.Begin(1, 0)
+		b := g.Begin(1, 0, nil)
 		defer b.Release()
 		var c Comparison
 		b.Compare(&c, connection)

@@ -43,7 +43,7 @@ func stageOf(t testing.TB, stable, candidate Policy, share float64) (*Generation
 
 // compared judges p by the stage and returns the comparison.
 func compared(g *Generation, p []byte, connection uint64) (v Verdict, fault *Fault, c Comparison) {
-	b := g.Begin(1, 0)
+	b := g.Begin(1, 0, nil)
 	defer b.Release()
 	b.Compare(&c, connection)
 	v, fault = b.Judge(p)
@@ -55,7 +55,7 @@ func TestStageMemo(t *testing.T) {
 	candidate := policytest.Rules{alikeCommand: abi.BroadcastAll, otherCommand: abi.BroadcastAll | abi.Log, 0x0305: abi.BroadcastAll | abi.InspectHeader}
 	g, _ := stageOf(t, stable, candidate, 1)
 	for c, want := range map[pdu.CommandID]int{alikeCommand: 0, 0x0309: 0, 0x07ff: 0, otherCommand: 1, 0x0305: 1, 0x9999: 1} {
-		b := g.Begin(1, 0)
+		b := g.Begin(1, 0, nil)
 		var both Comparison
 		b.Compare(&both, 0)
 		got, fault := b.Judge(from(c, 1))
@@ -102,7 +102,7 @@ func TestStageReservationsDoNotDeadlock(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			for n := range 200 {
-				b := g.Begin(uint64(i), 0)
+				b := g.Begin(uint64(i), 0, nil)
 				var c Comparison
 				b.Compare(&c, uint64(i))
 				for k := range 6 {
@@ -237,7 +237,7 @@ func TestNoAllocationInStage(t *testing.T) {
 	p := from(otherCommand, 3)
 	for name, g := range map[string]*Generation{"by ids": byIDs, "inspected": inspected} {
 		if got := testing.AllocsPerRun(100, func() {
-			b := g.Begin(1, 0)
+			b := g.Begin(1, 0, nil)
 			b.Compare(&c, 1)
 			b.Judge(p)
 			b.Release()
@@ -259,7 +259,7 @@ func BenchmarkStage(b *testing.B) {
 	}{{"plain", plain, alikeCommand}, {"alike", split, alikeCommand}, {"affected", split, otherCommand}} {
 		b.Run(bench.name, func(b *testing.B) {
 			p := from(bench.c, 3)
-			batch := bench.g.Begin(1, 0)
+			batch := bench.g.Begin(1, 0, nil)
 			var c Comparison
 			batch.Compare(&c, 1)
 			for b.Loop() {

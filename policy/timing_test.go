@@ -23,7 +23,7 @@ func TestTiming(t *testing.T) {
 	sampler := Sampler{Timing: timing}
 	inspected := pdutest.Raw(pdu.CID_MSG_DATA, 1, nil)
 	for range 4 { // in batches, as peers send
-		b := g.Begin(7, 1)
+		b := g.Begin(7, 1, nil)
 		b.Time(&sampler)
 		for range timeEvery / 2 {
 			b.Judge(inspected)
@@ -35,7 +35,7 @@ func TestTiming(t *testing.T) {
 		t.Errorf("got %+v after %d looks at the clock, want two decisions of 30 µs", c, looks)
 	}
 	none := Sampler{}
-	b := g.Begin(7, 1)
+	b := g.Begin(7, 1, nil)
 	b.Time(&none)
 	b.Judge(inspected)
 	b.Release()

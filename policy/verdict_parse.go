@@ -14,19 +14,54 @@ import (
 // numbers may be hexadecimal, and flags may come in any order. Verdict.Check accepts
 // every result.
 func ParseVerdict(text string) (Verdict, *command.Problem) {
-	return new(verdictParser).parse(text)
+	p := verdictParser{bind: named}
+	return p.parse(text)
 }
 
 // A FieldNumber returns the number, 1–31, of the body field of that name. The number 0
 // leaves the field out.
 type FieldNumber func(name string) (int, *command.Problem)
 
+// A Binder puts groups into a verdict: the one to which it sends, and the one that gets a copy as well.
+// Either may be empty. Nil binds as the Verdict has them.
+type Binder func(v Verdict, target, also string) (Verdict, *command.Problem)
+
 // ParseRule reads a final verdict as a person writes it in a routing table. It differs
 // from ParseVerdict in that body fields may be written by name, and that it refuses
 // flags that ask for an inspection or that have no effect with the action.
-func ParseRule(text string, number FieldNumber) (Verdict, *command.Problem) {
-	p := verdictParser{isRule: true, number: number}
+func ParseRule(text string, number FieldNumber, bind Binder) (Verdict, *command.Problem) {
+	p := verdictParser{isRule: true, number: number, bind: bind}
+	if bind == nil {
+		p.bind = named
+	}
 	return p.parse(text)
+}
+
+func named(v Verdict, target, also string) (Verdict, *command.Problem) {
+	if target != "" {
+		g, err := GroupNamed(target)
+		if err != nil {
+			return v, problemOf(err)
+		}
+		v |= argument(uint32(g))
+	}
+	if also != "" {
+		g, err := GroupNamed(also)
+		if err != nil {
+			return v, problemOf(err)
+		}
+		v = v.WithAlso(g)
+	}
+	return v, nil
+}
+
+// problemOf returns an error of this package about groups, whose remedy stands behind a semicolon.
+func problemOf(err error) *command.Problem {
+	if err == nil {
+		return nil
+	}
+	what, remedy, _ := strings.Cut(err.Error(), "; ")
+	return problem(remedy, "%s", what)
 }
 
 // A verdictParser reads one verdict. Its methods stand in the order of the text:
@@ -36,6 +71,9 @@ func ParseRule(text string, number FieldNumber) (Verdict, *command.Problem) {
 type verdictParser struct {
 	isRule bool
 	number FieldNumber // nil: fields are written by number
+	bind   Binder
+
+	target, also string // groups
 }
 
 func problem(remedy, format string, args ...any) *command.Problem {
@@ -51,6 +89,9 @@ func (p *verdictParser) parse(text string) (Verdict, *command.Problem) {
 		if wrong == nil {
 			v, wrong = p.addFlag(v, strings.TrimSpace(flag))
 		}
+	}
+	if wrong == nil {
+		v, wrong = p.bind(v, p.target, p.also)
 	}
 	if wrong != nil {
 		return 0, wrong
@@ -100,7 +141,7 @@ func argument(n uint32) Verdict { return Verdict(n) << abi.ArgumentShift }
 
 // parseTargets reads whom a unicast goes to.
 func (p *verdictParser) parseTargets(words []string) (Verdict, *command.Problem) {
-	const forms = "write unicast sender, session N, user N, fields F…, or master"
+	const forms = "write unicast sender, session N, user N, fields F…, master, or group NAME"
 	if len(words) == 0 {
 		return 0, problem(forms, "unicast to whom?")
 	}
@@ -117,10 +158,20 @@ func (p *verdictParser) parseTargets(words []string) (Verdict, *command.Problem)
 		n, wrong = parseTarget(name, rest)
 	case abi.ToFields:
 		n, wrong = p.parseFields(rest)
+	case abi.ToGroup:
+		p.target, wrong = parseGroup("unicast group", rest)
 	default:
 		wrong = problem(suggest.Hint(name, Selectors[:], forms), "unknown target %q", name)
 	}
 	return abi.Unicast | Verdict(selector)<<abi.SelectorShift | argument(n), wrong
+}
+
+// parseGroup reads the name of a group behind what.
+func parseGroup(what string, words []string) (string, *command.Problem) {
+	if len(words) != 1 {
+		return "", problem("write "+what+" archive", "%s takes one name, not %d", what, len(words))
+	}
+	return words[0], problemOf(CheckGroupName(words[0]))
 }
 
 // parseTarget reads the number of a session or a user.
@@ -171,7 +222,9 @@ func (p *verdictParser) addFlag(v Verdict, name string) (Verdict, *command.Probl
 	known := p.flagNames()
 	all := "flags are " + strings.Join(known, ", ")
 	flag := flagOf(name)
-	switch {
+	switch words := strings.Fields(name); {
+	case len(words) > 0 && words[0] == "also":
+		return p.addAlso(v, words[1:])
 	case name == "":
 		return v, problem("remove the comma; "+all, "no flag is written behind a comma")
 	case p.isRule && strings.HasPrefix(name, "inspect-"):
@@ -193,11 +246,30 @@ func RuleFlags() []string { return (&verdictParser{isRule: true}).flagNames() }
 
 // flagNames returns the flags that may be written.
 func (p *verdictParser) flagNames() []string {
-	names := []string{"log", "not-sender", "else-broadcast"}
+	names := []string{"log", "not-sender", "else-broadcast", alsoGroup + "NAME"}
 	if !p.isRule {
 		names = append(names, "inspect-header", "inspect-body")
 	}
 	return names
+}
+
+// addAlso adds the group that gets a copy as well.
+func (p *verdictParser) addAlso(v Verdict, words []string) (Verdict, *command.Problem) {
+	switch {
+	case len(words) == 0 || words[0] != "group":
+		return v, problem("write also group archive", "also what?")
+	case p.also != "":
+		return v, problem("keep one; a peer can be in several groups", "also group is written twice")
+	case v.Action() == Handle:
+		return v, problem("what a handler sends goes to all peers or to the sender alone; remove it", "also group does nothing with handle")
+	case !v.sends():
+		return v, problem("write unicast group "+strings.Join(words[1:], " "), "also group does nothing with %v, which sends nothing", v.Action())
+	}
+	var wrong *command.Problem
+	if p.also, wrong = parseGroup("also group", words[1:]); wrong == nil && p.also == p.target {
+		wrong = problem("remove also group", "the group %s gets the PDU already", p.also)
+	}
+	return v, wrong
 }
 
 func flagOf(name string) Verdict {

@@ -34,7 +34,7 @@ func TestGuestVerdict(t *testing.T) {
 		{abi.Unicast | abi.ToFields<<abi.SelectorShift, "body fields"},
 		{abi.Unicast | abi.ToFields<<abi.SelectorShift | 1<<32, "body fields"},
 	} {
-		_, err := GuestVerdict(uint64(tt.v))
+		_, err := GuestVerdict(uint64(tt.v), nil)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("GuestVerdict(%#x) = %v, want %q", uint64(tt.v), err, tt.want)
 		}
@@ -70,6 +70,8 @@ func everyVerdict(f func(Verdict)) {
 			arguments = []uint32{0, 1, 769, 1<<32 - 1}
 		case abi.ToFields:
 			arguments = []uint32{1 << 1, 1 << 31, 1<<2 | 1<<7, 1<<32 - 2}
+		case abi.ToGroup:
+			arguments = []uint32{uint32(testGroup("east"))}
 		}
 		for _, n := range arguments {
 			heads = append(heads, abi.Unicast|Verdict(s)<<abi.SelectorShift|argument(n))
@@ -82,8 +84,20 @@ func everyVerdict(f func(Verdict)) {
 				v |= flag.flag * (flags >> i & 1)
 			}
 			f(v)
+			if v.sends() {
+				f(v.WithAlso(testGroup("archive")))
+			}
 		}
 	}
+}
+
+// testGroup returns the group of that name.
+func testGroup(name string) Group {
+	g, err := GroupNamed(name)
+	if err != nil {
+		panic(err)
+	}
+	return g
 }
 
 func TestParseVerdictReadsWhatStringWrites(t *testing.T) {
@@ -97,7 +111,7 @@ func TestParseVerdictReadsWhatStringWrites(t *testing.T) {
 			t.Errorf("ParseVerdict(%q) = %#x, %v; want %#x", v, uint64(got), wrong, uint64(v))
 		}
 	})
-	if want := (5 + 4 + 2 + 4 + 4 + 4) * 32; len(seen) != want {
+	if want := (5 + 4 + 2 + 4 + 4 + 4 + 1 + 2 + 2 + 4 + 4 + 4 + 1) * 32; len(seen) != want {
 		t.Errorf("%d spellings of verdicts, want %d", len(seen), want)
 	}
 }
@@ -123,7 +137,7 @@ func TestParseVerdictRefuses(t *testing.T) {
 	const (
 		actions  = "actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close"
 		handlers = "handlers are online-user-info, user-status-update, role-set, users-status-request"
-		flags    = "flags are log, not-sender, else-broadcast"
+		flags    = "flags are log, not-sender, else-broadcast, also group NAME"
 	)
 	for _, tt := range []struct{ text, want, rule string }{
 		{"", "no action is written; " + actions, ""},
@@ -134,9 +148,9 @@ func TestParseVerdictRefuses(t *testing.T) {
 		{"handle", "handle takes one handler, not 0; " + handlers, ""},
 		{"handle role-set x", "handle takes one handler, not 2; " + handlers, ""},
 		{"handle roleset", `unknown handler "roleset"; did you mean role-set?`, ""},
-		{"unicast", "unicast to whom?; write unicast sender, session N, user N, fields F…, or master", ""},
+		{"unicast", "unicast to whom?; write unicast sender, session N, user N, fields F…, master, or group NAME", ""},
 		{"unicast sendr", `unknown target "sendr"; did you mean sender?`, ""},
-		{"unicast selector-9", `unknown target "selector-9"; write unicast sender, session N, user N, fields F…, or master`, ""},
+		{"unicast selector-9", `unknown target "selector-9"; write unicast sender, session N, user N, fields F…, master, or group NAME`, ""},
 		{"unicast master 7", `unicast master takes nothing behind it, not "7"; flags come after a comma`, ""},
 		{"unicast session", "unicast session takes one number, not 0; write unicast session 7", ""},
 		{"unicast user bob", `"bob" is no user's number; write a number from 0 to 4294967295`, ""},
@@ -153,6 +167,15 @@ func TestParseVerdictRefuses(t *testing.T) {
 		{"unicast fields 1, 2", `unknown flag "2"; ` + flags + ", inspect-header, inspect-body; fields are parted by blanks",
 			`unknown flag "2"; ` + flags + "; fields are parted by blanks"},
 		{"drop, log, log", "the flag log is written twice; keep one", ""},
+		{"unicast group", "unicast group takes one name, not 0; write unicast group archive", ""},
+		{"unicast group Archive", `"Archive" is not a group's name; write 1 to 40 of a-z, 0-9 and -`, ""},
+		{"unicast group master", `"master" stands for the peers that declared themselves master; choose another name`, ""},
+		{"unicast group archive, also group archive", "the group archive gets the PDU already; remove also group", ""},
+		{"broadcast-all, also archive", "also what?; write also group archive", ""},
+		{"broadcast-all, also group a b", "also group takes one name, not 2; write also group archive", ""},
+		{"broadcast-all, also group a, also group b", "also group is written twice; keep one; a peer can be in several groups", ""},
+		{"drop, also group archive", "also group does nothing with drop, which sends nothing; write unicast group archive", ""},
+		{"handle role-set, also group archive", "also group does nothing with handle; what a handler sends goes to all peers or to the sender alone; remove it", ""},
 	} {
 		noField := func(name string) (int, *command.Problem) { return 0, problem("write 1", "no field %q", name) }
 		if got, wrong := ParseVerdict(tt.text); wrong == nil || wrong.Error() != tt.want || got != 0 {
@@ -161,7 +184,7 @@ func TestParseVerdictRefuses(t *testing.T) {
 		if tt.rule == "" {
 			tt.rule = tt.want
 		}
-		if got, wrong := ParseRule(tt.text, noField); wrong == nil || wrong.Error() != tt.rule || got != 0 {
+		if got, wrong := ParseRule(tt.text, noField, nil); wrong == nil || wrong.Error() != tt.rule || got != 0 {
 			t.Errorf("ParseRule(%q) = %v, %v; want %s", tt.text, got, wrong, tt.rule)
 		}
 	}
@@ -177,7 +200,7 @@ func TestParseRuleReadsFinalVerdicts(t *testing.T) {
 		"close, else-broadcast":                  "else-broadcast does nothing with close; it goes with unicast user and unicast fields; remove it",
 		"unicast session 1, log, else-broadcast": "else-broadcast does nothing with unicast session, which names no user; remove it",
 	} {
-		if v, wrong := ParseRule(text, nil); wrong == nil || wrong.Error() != want {
+		if v, wrong := ParseRule(text, nil, nil); wrong == nil || wrong.Error() != want {
 			t.Errorf("ParseRule(%q) = %v, %v; want %s", text, v, wrong, want)
 		}
 	}
@@ -186,7 +209,7 @@ func TestParseRuleReadsFinalVerdicts(t *testing.T) {
 		final := !v.Inspected() &&
 			(!v.Has(abi.NotSender) || unicast && v.Selector() != abi.ToSender) &&
 			(!v.Has(abi.ElseBroadcast) || unicast && byUser)
-		got, wrong := ParseRule(v.String(), nil)
+		got, wrong := ParseRule(v.String(), nil, nil)
 		if (wrong == nil) != final || final && got != v {
 			t.Errorf("ParseRule(%q) = %v, %v", v, got, wrong)
 		}
@@ -201,11 +224,11 @@ func TestParseRuleNamesFields(t *testing.T) {
 		"unicast fields other to":    abi.Unicast | abi.ToFields<<abi.SelectorShift | argument(4), // 0 leaves the field out
 		"unicast fields other other": abi.Unicast | abi.ToFields<<abi.SelectorShift,
 	} {
-		if got, wrong := ParseRule(text, byName); wrong != nil || got != want {
+		if got, wrong := ParseRule(text, byName, nil); wrong != nil || got != want {
 			t.Errorf("ParseRule(%q) = %v, %v; want %v", text, got, wrong, want)
 		}
 	}
-	if v, wrong := ParseRule("unicast fields 2 to", byName); wrong == nil || wrong.What != "field 2 is named twice" {
+	if v, wrong := ParseRule("unicast fields 2 to", byName, nil); wrong == nil || wrong.What != "field 2 is named twice" {
 		t.Errorf("got %v, %v", v, wrong)
 	}
 }

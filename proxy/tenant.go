@@ -79,13 +79,14 @@ type Tenant struct {
 	forceOnce    sync.Once
 
 	limits       atomic.Pointer[Limits]
-	throttle     atomic.Pointer[throttle]    // nil if there is no limit to apply
-	roomWaiters  atomic.Pointer[roomWaiters] // nil if no reader waits for room in the log
-	logWasFull   atomic.Bool                 // since the last tick
-	lastTick     atomic.Int64                // when the last tick ended, see clock
-	stoodStill   atomic.Int64                // total time for which the hub has stalled, as ticks found
-	everySecond  atomic.Pointer[func()]      // nil if there is none
-	endsOutdated atomic.Bool                 // each tick ends one outdated session
+	membership   func(net.Conn) *hub.Membership // of the peer of a connection; nil if there are no groups; guarded by mu
+	throttle     atomic.Pointer[throttle]       // nil if there is no limit to apply
+	roomWaiters  atomic.Pointer[roomWaiters]    // nil if no reader waits for room in the log
+	logWasFull   atomic.Bool                    // since the last tick
+	lastTick     atomic.Int64                   // when the last tick ended, see clock
+	stoodStill   atomic.Int64                   // total time for which the hub has stalled, as ticks found
+	everySecond  atomic.Pointer[func()]         // nil if there is none
+	endsOutdated atomic.Bool                    // each tick ends one outdated session
 
 	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
 	sessions atomic.Pointer[[]*session] // replaced; its elements never change
@@ -148,6 +149,29 @@ func (t *Tenant) SetLimits(l Limits) {
 	if before != nil {
 		close(before.replaced)
 	}
+}
+
+// SetGroups sets the function that says in which groups the peer of a connection is, for all present
+// and later connections; nil for none. It is called with a lock held, so it must be quick. What is due
+// to a peer that is muted from now on is still written.
+func (t *Tenant) SetGroups(of func(net.Conn) *hub.Membership) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if of == nil && t.membership == nil {
+		return
+	}
+	t.membership = of
+	for _, s := range *t.sessions.Load() {
+		s.seat.SetMembership(t.membershipOf(s.conn))
+	}
+}
+
+// membershipOf returns in which groups the peer of a connection is. Called under mu.
+func (t *Tenant) membershipOf(conn net.Conn) *hub.Membership {
+	if t.membership == nil {
+		return nil
+	}
+	return t.membership(conn)
 }
 
 // SetAudit audits a second policy, which the tenant owns from then on: it judges every
@@ -228,7 +252,7 @@ func (t *Tenant) enter(s *session) error {
 		return ErrFull
 	}
 	t.prepareLoop(s)
-	s.seat = t.hub.Connect(s) // from now on other goroutines may call s.Close
+	s.seat = t.hub.Connect(s, t.membershipOf(s.conn)) // from now on other goroutines may call s.Close
 	t.list(s)
 	if s.raw == nil {
 		s.output.writers.Add(1)

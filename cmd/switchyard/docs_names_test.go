@@ -181,8 +181,9 @@ func (s *sourceNames) unknownName(name, folder string) string {
 	case !identifier.MatchString(name) || s.words[name]:
 		return ""
 	}
-	// In examples the tenant has some name.
-	parts := strings.Split(placeholder.ReplaceAllString(name, "tenant.default"), ".")
+	// In examples the tenant and its group have some name.
+	name = placeholder.ReplaceAllString(name, "tenant.default")
+	parts := strings.Split(groupPlaceholder.ReplaceAllString(name, ".group.admin"), ".")
 	for i, of := range parts[:len(parts)-1] {
 		if members, known := s.members[of]; known && !members[parts[i+1]] {
 			return of + " has no " + parts[i+1]
@@ -195,6 +196,8 @@ func (s *sourceNames) unknownName(name, folder string) string {
 	}
 	return ""
 }
+
+var groupPlaceholder = regexp.MustCompile(`\.group\.[\w-]+`)
 
 var placeholder = regexp.MustCompile(`^tenant\.(NAME|x|acme)`)
 

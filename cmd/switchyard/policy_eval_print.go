@@ -113,7 +113,7 @@ func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *exp
 		inspection := g.answer(*e.Inspection)
 		x.Inspection = &inspection
 	}
-	if c, ok := g.Decided(h.Service, h.Command, q.Body); ok && e.Fault == nil {
+	if c, ok := g.Decided(h.Service, h.Command, q); ok && e.Fault == nil {
 		x.Case = &c
 	}
 	if e.Fault != nil {

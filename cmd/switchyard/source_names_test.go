@@ -97,8 +97,8 @@ func (s *sourceNames) addWords(text string) {
 }
 
 var (
-	configTable = regexp.MustCompile(`^\[+([\w.]+)\]+$`)
-	configKey   = regexp.MustCompile(`^(\w+) = `)
+	configTable = regexp.MustCompile(`^#?\[+([\w.]+)\]+$`)
+	configKey   = regexp.MustCompile(`^#?(\w+) = `)
 )
 
 // addKeys adds the keys of the configuration as members of their tables.

@@ -5,6 +5,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/abi"
 	"switchyard/policy/table"
 )
 
@@ -21,13 +22,17 @@ func (m Module) Rule(s pdu.ServiceID, c pdu.CommandID) (r policy.Rule) {
 	return r
 }
 
-// Decided returns the case of a table that decides about a PDU with that body, and whether its rule has
+// Decided returns the case of a table that decides about a PDU, and whether its rule has
 // cases. The case of else has no condition.
-func (m Module) Decided(s pdu.ServiceID, c pdu.CommandID, body []byte) (policy.Case, bool) {
+func (m Module) Decided(s pdu.ServiceID, c pdu.CommandID, q policy.Question) (policy.Case, bool) {
 	if m.Table == nil || len(m.Table.Cases(s, c)) == 0 {
 		return policy.Case{}, false
 	}
-	one := m.Table.Decide(s, c, body)
+	from := table.Sender{Master: q.Attributes&abi.AttributeMaster != 0}
+	for _, g := range q.Groups {
+		from.Groups = append(from.Groups, g.String())
+	}
+	one := m.Table.Decide(s, c, from, q.Body)
 	return policy.Case{If: one.If, Verdict: m.Table.Spell(one.Verdict), Source: m.at(one.Place)}, true
 }
 

@@ -25,6 +25,10 @@ const (
 	// Configure takes the tenant's configuration for the policy as JSON and
 	// returns 0, or anything else to refuse the generation: (ptr i32, len i32) -> i32.
 	Configure = "configure"
+	// Groups names the groups of peers that the policy knows: () -> i64, the address of the text
+	// in the upper 32 bits and its length in the lower ones. The text has the names one after
+	// the other, with line feeds between. The first one is number 0.
+	Groups = "switchyard_groups"
 	// RateLimit states the rate limits that verdicts name: (number i32, scope i32) -> i64.
 	RateLimit = "rate_limit"
 	// Initialize is called once per instance: () -> ().
@@ -53,7 +57,7 @@ const (
 //	bits  0–7   action
 //	bits  8–15  flags
 //	bits 16–19  selector of UNICAST
-//	bits 20–25  zero
+//	bits 20–24  with the flag ALSO, the number of the group; bit 25 is zero
 //	bits 26–31  number of a rate limit of the guest, 1–63; 0 is none
 //	bits 32–63  argument
 //
@@ -62,7 +66,9 @@ const (
 	ActionMask    = 0xff
 	SelectorShift = 16
 	SelectorMask  = 0xf
-	ReservedMask  = 0x03f00000
+	AlsoShift     = 20
+	AlsoMask      = 0x1f
+	ReservedMask  = 0x02000000
 	LimitShift    = 26
 	LimitMask     = 0xfc000000
 	ArgumentShift = 32
@@ -86,7 +92,8 @@ const (
 	Log           = 1 << 10 // log the PDU's header
 	NotSender     = 1 << 11 // leave the sender out of UNICAST's targets
 	ElseBroadcast = 1 << 12 // if a named user is not known, broadcast except sender
-	FlagsMask     = InspectHeader | InspectBodyOf | Log | NotSender | ElseBroadcast
+	Also          = 1 << 13 // of UNICAST and broadcasts: to the peers of a group as well
+	FlagsMask     = InspectHeader | InspectBodyOf | Log | NotSender | ElseBroadcast | Also
 )
 
 // Selectors of UNICAST, bits 16–19 of a verdict.
@@ -96,6 +103,7 @@ const (
 	ToUser    = 2 // the holders of the user in the argument
 	ToFields  = 3 // the holders of the users in the body's varint fields: argument bit n is field n, 1–31
 	ToMaster  = 4 // the peers that declared themselves master
+	ToGroup   = 5 // the peers of the group whose number is the argument
 )
 
 // Built-in handlers, the argument of HANDLE.
@@ -131,5 +139,9 @@ const (
 // Attributes of the sender, the last parameter of Inspect and InspectBody. The
 // other bits are reserved and zero.
 const (
-	AttributeMaster = 1 << 0 // declared by ROLE_SET
+	AttributeMaster     = 1 << 0 // declared by ROLE_SET
+	AttributeGroupShift = 32     // bit 32+n: the sender is in the group of number n
 )
+
+// MaxGroups is how many groups a policy may name.
+const MaxGroups = 32

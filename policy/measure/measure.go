@@ -108,7 +108,7 @@ func remembered(p *wasm.Policy, command pdu.Command, effort Effort) []Cost {
 		costs[i] = Cost{Question: []string{Remembered, Alike, Compared}[i], Command: command.Name}
 		c := new(policy.Comparison)
 		calls = append(calls, func() error {
-			b := g.Begin(1, 0)
+			b := g.Begin(1, 0, nil)
 			b.Compare(c, 1)
 			b.Judge(whole)
 			b.Release()

@@ -10,7 +10,8 @@
 //	header      the PDU's 16 bytes of header, as hex digits
 //	body        its body, as hex digits
 //	session     of the sender
-//	attributes  facts about the sender, as in policy/abi
+//	attributes  facts about the sender, as in policy/abi, but for groups
+//	groups      in which the sender is, by name
 //	fault       the kind of the failure
 //	error       its text, with the guest's stack trace
 //
@@ -71,6 +72,7 @@ type file struct {
 	Body       string           `json:"body"`
 	Session    uint64           `json:"session"`
 	Attributes uint64           `json:"attributes"`
+	Groups     []policy.Group   `json:"groups,omitempty"`
 	Kind       policy.FaultKind `json:"fault"`
 	Error      string           `json:"error"`
 }
@@ -100,7 +102,7 @@ func (f Failure) encode() ([]byte, error) {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	err := e.Encode(file{version, f.Policy, f.SHA256, f.Config, hex.EncodeToString(f.Question.Header), hex.EncodeToString(f.Question.Body),
-		f.Question.Session, f.Question.Attributes, f.Kind, f.Error})
+		f.Question.Session, f.Question.Attributes, f.Question.Groups, f.Kind, f.Error})
 	return b.Bytes(), err
 }
 
@@ -155,6 +157,6 @@ func Parse(text []byte) (Failure, error) {
 	if string(f.Config) == "null" {
 		f.Config = nil
 	}
-	q := policy.Question{Header: header, Body: body, Session: f.Session, Attributes: f.Attributes}
+	q := policy.Question{Header: header, Body: body, Session: f.Session, Attributes: f.Attributes, Groups: f.Groups}
 	return Failure{f.Policy, f.SHA256, f.Config, q, f.Kind, f.Error}, nil
 }

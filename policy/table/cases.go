@@ -66,7 +66,7 @@ func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
 	case !hasElse:
 		p.faultAt(key, fmt.Sprintf("the cases of %s have no else", key[len(key)-1]), `write what happens if none of them holds, as in else = "broadcast-except-sender"`)
 	case len(r.cases) == 0:
-		p.faultAt(key, fmt.Sprintf("%s has no case but else", key[len(key)-1]), fmt.Sprintf("write it as a rule: %s = %q", key[len(key)-1], r.decision))
+		p.faultAt(key, fmt.Sprintf("%s has no case but else", key[len(key)-1]), fmt.Sprintf("write it as a rule: %s = %q", key[len(key)-1], r.spell(p.numbers.names)))
 	case len(r.cases) > MaxCases:
 		p.faultAt(key, fmt.Sprintf("%s has %d cases, at most %d are possible", key[len(key)-1], len(r.cases), MaxCases), "write ranges, such as msg_type = 1-2")
 	case len(fields) > maxFields:
@@ -100,23 +100,33 @@ func (r rule) byIDs() policy.Verdict {
 
 // A Case is one case of a rule.
 type Case struct {
-	If      string // in one form; empty for else
-	Verdict policy.Verdict
+	If      string         // in one form; empty for else
+	Verdict policy.Verdict // as Table.Spell takes it
 	Place   Place
 }
 
 // Cases returns the cases of the rule that decides about the ids, without else; none for a rule that
-// has no condition.
+// has no condition. The rules for certain senders come first.
 func (t *Table) Cases(service pdu.ServiceID, command pdu.CommandID) (cases []Case) {
+	for _, f := range t.from {
+		if r, has := f.rule(command); has {
+			cases = append(cases, Case{f.condition(), r.verdict, r.at})
+		}
+	}
 	for _, c := range t.rule(service, command).cases {
 		cases = append(cases, Case{c.when.String(), c.verdict, c.at})
 	}
 	return cases
 }
 
-// Decide returns the case that decides about a PDU with that body, to explain a decision and to
-// compare the module with it in tests. Traffic is judged by the module.
-func (t *Table) Decide(service pdu.ServiceID, command pdu.CommandID, body []byte) Case {
+// Decide returns the case that decides about a PDU of that sender and with that body, to explain a
+// decision and to compare the module with it in tests. Traffic is judged by the module.
+func (t *Table) Decide(service pdu.ServiceID, command pdu.CommandID, from Sender, body []byte) Case {
+	for _, f := range t.from {
+		if r, has := f.rule(command); has && f.is(from) {
+			return Case{f.condition(), r.verdict, r.at}
+		}
+	}
 	r := t.rule(service, command)
 	fields := r.fields()
 	values := read(body, fields)

@@ -47,6 +47,12 @@ func (g guest) call(name string, params ...uint64) uint64 {
 // judge returns the verdict about a PDU, by the inspection that the verdict by ids asks for.
 func (g guest) judge(service pdu.ServiceID, command pdu.CommandID, body []byte) policy.Verdict {
 	g.t.Helper()
+	return g.judgeFrom(service, command, 0, body)
+}
+
+// judgeFrom is judge for a sender with those attributes.
+func (g guest) judgeFrom(service pdu.ServiceID, command pdu.CommandID, attributes uint64, body []byte) policy.Verdict {
+	g.t.Helper()
 	header := pdu.Append(nil, service, command, 7, body)[:pdu.HeaderLen]
 	hi, lo := binary.BigEndian.Uint64(header), binary.BigEndian.Uint64(header[8:])
 	v := policy.Verdict(g.call(abi.Classify, uint64(service), uint64(command)))
@@ -56,9 +62,9 @@ func (g guest) judge(service pdu.ServiceID, command pdu.CommandID, body []byte) 
 		if !g.Memory().Write(uint32(at), body) {
 			g.t.Fatal("the buffer is too small")
 		}
-		return policy.Verdict(g.call(abi.InspectBody, at, uint64(len(body)), hi, lo, 1, 0))
+		return policy.Verdict(g.call(abi.InspectBody, at, uint64(len(body)), hi, lo, 1, attributes))
 	case v.Has(abi.InspectHeader):
-		return policy.Verdict(g.call(abi.Inspect, hi, lo, 1, 0))
+		return policy.Verdict(g.call(abi.Inspect, hi, lo, 1, attributes))
 	}
 	return v
 }
@@ -126,7 +132,7 @@ func TestCases(t *testing.T) {
 		{0xffff, 0x8000, varints(31, 1<<32-2), "drop"},
 		{0xfffe, 0x8000, varints(31, 1<<32-1), "drop, log"},
 	} {
-		got, explained := g.judge(test.service, test.command, test.body), table.Decide(test.service, test.command, test.body).Verdict
+		got, explained := g.judge(test.service, test.command, test.body), table.Decide(test.service, test.command, Sender{}, test.body).Verdict
 		if got.String() != test.want || explained != got {
 			t.Errorf("%v %v % x: %v, explained as %v, want %s", test.service, test.command, test.body, got, explained, test.want)
 		}
@@ -159,7 +165,7 @@ func TestCasesOfRandomBodies(t *testing.T) {
 		if random.IntN(4) == 0 && len(body) > 0 {
 			body = body[:random.IntN(len(body))]
 		}
-		got, want := g.judge(pdu.SID_MSG, pdu.CID_MSG_DATA, body), table.Decide(pdu.SID_MSG, pdu.CID_MSG_DATA, body)
+		got, want := g.judge(pdu.SID_MSG, pdu.CID_MSG_DATA, body), table.Decide(pdu.SID_MSG, pdu.CID_MSG_DATA, Sender{}, body)
 		if got != want.Verdict {
 			t.Fatalf("% x: %v, want %+v", body, got, want)
 		}
@@ -176,7 +182,7 @@ func TestCasesOfLongBodies(t *testing.T) {
 	g := loadGuest(t, table.Module())
 	for n, want := range map[int]string{255: "unicast fields 1 2, not-sender, else-broadcast", 256: "broadcast-except-sender"} {
 		body := append([]byte(strings.Repeat("\x30\x01", n)), varints(5, 1)...)
-		if got := g.judge(pdu.SID_MSG, pdu.CID_MSG_DATA, body); got.String() != want || table.Decide(pdu.SID_MSG, pdu.CID_MSG_DATA, body).Verdict != got {
+		if got := g.judge(pdu.SID_MSG, pdu.CID_MSG_DATA, body); got.String() != want || table.Decide(pdu.SID_MSG, pdu.CID_MSG_DATA, Sender{}, body).Verdict != got {
 			t.Errorf("%d fields: %v, want %s", n+1, got, want)
 		}
 	}
@@ -214,7 +220,7 @@ else = "broadcast-except-sender"  # line 8
 	if again := parse(t, text); string(again.Module()) != string(table.Module()) {
 		t.Errorf("another module than that of\n%s", text)
 	}
-	p := newParser("x", "")
+	p := newParser("x", "", new(numbering))
 	if p.read([]byte(text)); p.rules != table.rules() {
 		t.Errorf("the text has %d rules, the table counts %d", p.rules, table.rules())
 	}

@@ -33,6 +33,8 @@ const (
 	opI32Eq     = 0x46
 	opI32LtU    = 0x49
 	opI64Ne     = 0x52
+	opI64And    = 0x83
+	opI64Or     = 0x84
 	opI64LeU    = 0x58
 	opI32And    = 0x71
 	opI32Or     = 0x72

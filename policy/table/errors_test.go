@@ -118,10 +118,10 @@ else = "drop"
 [service.0x10000]
 [service.nothing]
 `, `
-x:1: version stands outside of a section; write it below [route] or [service.SERVICE]
+x:1: version stands outside of a section; write it below [route], [service.SERVICE] or [from.GROUP]
 x:2: unknown section "routes"; did you mean route?
 x:5: unknown section "servce"; did you mean service?
-x:7: unknown section "tenant"; the sections are [route] and [service.SERVICE]
+x:7: unknown section "tenant"; the sections are [route], [service.SERVICE] and [from.GROUP]
 x:9: unknown service "SID_FIEL"; did you mean SID_FILE?
 x:11: "0x10000" is no service id; ids go from 0x0000 to 0xffff
 x:12: unknown service "nothing"; services are SID_LOGIN, SID_BUDDY_LIST, SID_MSG, SID_GROUP, SID_FILE, SID_SWITCH_SERVICE, SID_OTHER, SID_INTERNAL`},
@@ -221,9 +221,9 @@ x:6: unknown handler "3"; handlers are online-user-info, user-status-update, rol
 8 = "unicast user 4294967296"
 9 = "unicast session -1"
 `, `
-x:2: unicast to whom?; write unicast sender, session N, user N, fields F…, or master
+x:2: unicast to whom?; write unicast sender, session N, user N, fields F…, master, or group NAME
 x:3: unknown target "sendr"; did you mean sender?
-x:4: unknown target "to"; write unicast sender, session N, user N, fields F…, or master
+x:4: unknown target "to"; write unicast sender, session N, user N, fields F…, master, or group NAME
 x:5: unicast sender takes nothing behind it, not "7"; flags come after a comma
 x:6: unicast session takes one number, not 0; write unicast session 7
 x:7: unicast user takes one number, not 2; write unicast user 7
@@ -269,9 +269,9 @@ x:12: IM.SwitchService.IMP2PCmdMsg has no field "msg_id" that holds users; those
 12 = "unicast fields 1, 2"
 13 = "unicast sender, else-broadcast"
 `, `
-x:2: no flag is written behind a comma; remove the comma; flags are log, not-sender, else-broadcast
+x:2: no flag is written behind a comma; remove the comma; flags are log, not-sender, else-broadcast, also group NAME
 x:3: unknown flag "lgo"; did you mean log?
-x:4: unknown flag "quietly"; flags are log, not-sender, else-broadcast
+x:4: unknown flag "quietly"; flags are log, not-sender, else-broadcast, also group NAME
 x:5: the flag log is written twice; keep one
 x:6: not-sender does nothing with drop; it goes with unicast; remove it
 x:7: not-sender does nothing with broadcast-all; write broadcast-except-sender
@@ -280,7 +280,7 @@ x:9: else-broadcast does nothing with unicast session, which names no user; remo
 x:10: else-broadcast does nothing with consume; it goes with unicast user and unicast fields; remove it
 x:11: else-broadcast does nothing with unicast master, which names no user; remove it
 x:12: a table cannot inspect-body: it holds no code to look with; write a policy in a language, see docs/policies.md
-x:13: unknown flag "2"; flags are log, not-sender, else-broadcast; fields are parted by blanks
+x:13: unknown flag "2"; flags are log, not-sender, else-broadcast, also group NAME; fields are parted by blanks
 x:14: else-broadcast does nothing with unicast sender, which names no user; remove it`},
 	{"syntax", `[route]
 CID_MSG_DATA = drop

@@ -31,11 +31,12 @@ type Reader func(name string) ([]byte, error)
 //	  bases/east.toml    extends = "common.toml"       which is bases/common.toml
 //	    bases/common.toml    extends = "teamtalk"      which is shipped and extends nothing
 func Extend(name string, src []byte, read Reader) (*Table, error) {
-	c := chain{name: name, read: read}
+	c := chain{name: name, read: read, numbers: new(numbering)}
 	t, faults := c.table(name, "", src)
 	if len(faults) > 0 {
 		return nil, faults
 	}
+	t.finish(c.numbers)
 	t.numberLimits()
 	if faults = t.tooManyLimits(name); faults != nil {
 		return nil, faults
@@ -114,15 +115,16 @@ func (p *parser) extends(key toml.Key) {
 
 // A chain reads tables that extend one another, from the first to the last.
 type chain struct {
-	name  string // of the first table, in errors
-	read  Reader
-	files []string // the tables so far, by their names from the first one's folder; the first one's is empty
+	name    string // of the first table, in errors
+	read    Reader
+	numbers *numbering
+	files   []string // the tables so far, by their names from the first one's folder; the first one's is empty
 }
 
 // table reads the table of that name from its text, and those that it extends.
 func (c *chain) table(name, file string, src []byte) (*Table, tomlpos.Errors) {
 	c.files = append(c.files, file)
-	p := newParser(name, file)
+	p := newParser(name, file, c.numbers)
 	p.alone = c.read == nil
 	p.read(src)
 	var faults tomlpos.Errors
@@ -202,18 +204,27 @@ func (p *parser) extend(b *Table) {
 	missing(t.pairs, b.pairs)
 	missing(t.commands, b.commands)
 	missing(t.services, b.services)
-	for _, r := range b.ranges {
-		if !slices.ContainsFunc(t.ranges, func(own span) bool { return own.lo == r.lo && own.hi == r.hi }) {
-			t.ranges = append(t.ranges, r)
-		}
-	}
+	t.ranges = withMissing(t.ranges, b.ranges)
 	var clashes [][2]span
 	t.ranges, clashes = nest(t.ranges)
-	own := func(c [2]span) bool { return c[0].at.File == p.file && c[1].at.File == p.file }
-	p.clashes(slices.DeleteFunc(clashes, own)) // read has noted the table's own
+	p.clashes(slices.DeleteFunc(clashes, p.isOwn)) // read has noted the table's own
+	p.extendFrom(b)
 	if n := t.rules(); n > MaxRules {
 		p.tooLarge(p.line(p.base.key), fmt.Sprintf("the table and what it extends have %d rules", n))
 	}
+}
+
+// isOwn reports whether both ranges are the table's own.
+func (p *parser) isOwn(c [2]span) bool { return c[0].at.File == p.file && c[1].at.File == p.file }
+
+// withMissing returns the ranges, and those that only base has.
+func withMissing(ranges, base []span) []span {
+	for _, r := range base {
+		if !slices.ContainsFunc(ranges, func(own span) bool { return own.lo == r.lo && own.hi == r.hi }) {
+			ranges = append(ranges, r)
+		}
+	}
+	return ranges
 }
 
 // missing adds to own what only base has.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"switchyard/pdu"
+	"switchyard/policy"
 	"switchyard/policy/tomlpos"
 )
 
@@ -13,6 +14,7 @@ import (
 // faults that have a line and a remedy.
 func FuzzCompile(f *testing.F) {
 	f.Add(precedences, uint32(5))
+	f.Add(senderRules, uint32(0x0301))
 	f.Add("1 = [0b\n1]\n", uint32(0)) // the decoder's message has two lines
 	for _, test := range faultTests {
 		if len(test.src) < 4<<10 { // large ones take the fuzzer minutes to shrink
@@ -43,7 +45,11 @@ func FuzzCompile(f *testing.F) {
 				if got != want {
 					t.Fatalf("classify(%#x, %#x): got %v, want %v", uint16(service), uint16(command), got, want)
 				}
-				if err := got.Check(); err != nil {
+				groups := make([]policy.Group, len(table.groups))
+				for i := range groups {
+					groups[i] = policy.ElsewhereGroup
+				}
+				if _, err := policy.GuestVerdict(uint64(got), groups); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -67,9 +67,8 @@ type conditional struct {
 	ofService bool
 }
 
-func (t *Table) inspects() bool { return len(t.conditional()) > 0 }
-
-// inspecting returns the module of a table with cases or rate limits.
+// inspecting returns the module of a table with cases or rate limits, with rules for certain senders, or
+// with names of groups.
 func (t *Table) inspecting() []byte {
 	var byHeader, byBody []conditional
 	for _, c := range t.conditional() {
@@ -84,12 +83,21 @@ func (t *Table) inspecting() []byte {
 		m = parsedModule(fieldsModule)
 	}
 	m.function(abi.Marker, []byte{funcType, 0, 0}, []byte{0, opEnd})
-	m.function(abi.Classify, []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, t.classify())
-	if len(byHeader) > 0 {
-		m.function(abi.Inspect, []byte{funcType, 4, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byHeader, headerFrame))
+	byIDs, common := []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, -1
+	if len(t.from) > 0 {
+		common = m.function("", byIDs, t.classify())
+		m.function(abi.Classify, byIDs, t.classifySenders(common))
+	} else {
+		m.function(abi.Classify, byIDs, t.classify())
+	}
+	if len(byHeader) > 0 || len(t.from) > 0 {
+		m.function(abi.Inspect, []byte{funcType, 4, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byHeader, headerFrame, common))
 	}
 	if len(byBody) > 0 {
-		m.function(abi.InspectBody, []byte{funcType, 6, typeI32, typeI32, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byBody, bodyFrame))
+		m.function(abi.InspectBody, []byte{funcType, 6, typeI32, typeI32, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byBody, bodyFrame, common))
+	}
+	if len(t.groups) > 0 {
+		t.addGroups(m)
 	}
 	if len(t.limits) > 0 {
 		m.function(abi.RateLimit, []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, t.rateLimit())
@@ -101,20 +109,30 @@ func (t *Table) inspecting() []byte {
 // header.
 type frame struct {
 	body, size, hi, lo byte
+	attributes         byte
 	ids, length        byte // locals: service<<16 | command, and the body's length
+	command            byte // local, only if rules depend on the sender
 	hasBody            bool
 }
 
 var (
-	headerFrame = frame{hi: 0, lo: 1, ids: 4, length: 5}
-	bodyFrame   = frame{body: 0, size: 1, hi: 2, lo: 3, ids: 6, length: 7, hasBody: true}
+	headerFrame = frame{hi: 0, lo: 1, attributes: 3, ids: 4, length: 5, command: 6}
+	bodyFrame   = frame{body: 0, size: 1, hi: 2, lo: 3, attributes: 5, ids: 6, length: 7, command: 8, hasBody: true}
 )
 
-// inspection returns the body of an inspection of PDUs of those rules.
-func (t *Table) inspection(rules []conditional, f frame) []byte {
-	b := vector([]byte{1, typeI32}, []byte{1, typeI64})
+// inspection returns the body of an inspection of PDUs of those rules. common is the number of
+// $common, see sender.go, or negative.
+func (t *Table) inspection(rules []conditional, f frame, common int) []byte {
+	locals := [][]byte{{1, typeI32}, {1, typeI64}}
+	if common >= 0 {
+		locals = append(locals, []byte{1, typeI32})
+	}
+	b := vector(locals...)
 	b = append(b, opLocalGet, f.lo, opI64Const, 32, opI64ShrU, opI32Wrap, opLocalSet, f.ids)
 	b = append(b, opLocalGet, f.hi, opI64Const, 32, opI64ShrU, opI64Const, 16, opI64Sub, opLocalSet, f.length)
+	if common >= 0 {
+		b = t.senders(b, f)
+	}
 	for _, r := range rules {
 		b = append(b, opLocalGet, f.ids)
 		if !r.ofService {
@@ -126,8 +144,11 @@ func (t *Table) inspection(rules []conditional, f frame) []byte {
 		b = r.code(b, f)
 		b = append(b, opEnd)
 	}
+	if common >= 0 {
+		return asCommon(b, f, common)
+	}
 	b = append(b, opI64Const)
-	return append(appendSigned(b, int64(t.otherwise.verdict.GuestWord())), opEnd)
+	return append(appendSigned(b, int64(wordOf(t.otherwise.verdict))), opEnd)
 }
 
 // code appends the cases of a rule, which return a verdict.
@@ -197,14 +218,17 @@ func parsedModule(src []byte) *module {
 	return m
 }
 
-// function adds an exported function.
-func (m *module) function(name string, signature, code []byte) {
+// function adds a function and returns its number. It is exported unless it has no name.
+func (m *module) function(name string, signature, code []byte) int {
 	index := m.count(binary.SectionFunction) + len(m.functions)
 	typeIndex := m.count(binary.SectionType) + len(m.types)
 	m.types = append(m.types, signature)
 	m.functions = append(m.functions, binary.AppendU(nil, uint64(typeIndex)))
-	m.exports = append(m.exports, binary.AppendU(append(sized([]byte(name)), exportFunc), uint64(index)))
+	if name != "" {
+		m.exports = append(m.exports, binary.AppendU(append(sized([]byte(name)), exportFunc), uint64(index)))
+	}
 	m.code = append(m.code, sized(code))
+	return index
 }
 
 // count returns how many items a section has that was parsed.
@@ -219,7 +243,7 @@ func (m *module) count(id int) int {
 func (m *module) bytes() []byte {
 	added := map[int][][]byte{binary.SectionType: m.types, binary.SectionFunction: m.functions, binary.SectionExport: m.exports, binary.SectionCode: m.code}
 	b := []byte(binary.Preamble)
-	for _, id := range []int{binary.SectionType, binary.SectionFunction, binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionCode} {
+	for _, id := range []int{binary.SectionType, binary.SectionFunction, binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionCode, binary.SectionData} {
 		var items []byte
 		n := len(added[id])
 		if parsed := m.others[id]; parsed != nil {

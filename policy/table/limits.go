@@ -19,9 +19,9 @@ type decision struct {
 	limit   policy.RateLimit
 }
 
-// String spells the decision as a table does.
-func (d decision) String() string {
-	text := d.verdict.WithLimit(0).String()
+// spell spells the decision as a table does, with the names of groups by their numbers.
+func (d decision) spell(groups []string) string {
+	text := policy.GuestString(d.verdict.WithLimit(0), groups)
 	if d.limit != (policy.RateLimit{}) {
 		text += ", " + d.limit.String()
 	}
@@ -50,14 +50,7 @@ func (t *Table) numberLimits() {
 	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
 		ruleIn(t.commands, id, of)
 	}
-	order := make([]int, len(t.ranges))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return compareSpans(t.ranges[i], t.ranges[j]) })
-	for _, i := range order {
-		of(&t.ranges[i].rule)
-	}
+	rangesInOrder(t.ranges, of)
 	of(&t.otherwise)
 	for _, service := range t.named() {
 		for _, p := range t.pairsOf(service) {
@@ -66,6 +59,25 @@ func (t *Table) numberLimits() {
 		if _, ok := t.services[service]; ok {
 			ruleIn(t.services, service, of)
 		}
+	}
+	for _, f := range t.from {
+		for _, id := range slices.Sorted(maps.Keys(f.commands)) {
+			ruleIn(f.commands, id, of)
+		}
+		rangesInOrder(f.ranges, of)
+		of(&f.otherwise)
+	}
+}
+
+// rangesInOrder calls f with the rules of ranges, which f may change, in the order of Text.
+func rangesInOrder(ranges []span, f func(*rule)) {
+	order := make([]int, len(ranges))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return compareSpans(ranges[i], ranges[j]) })
+	for _, i := range order {
+		f(&ranges[i].rule)
 	}
 }
 
@@ -91,8 +103,10 @@ func (t *Table) tooManyLimits(name string) tomlpos.Errors {
 // RateLimits returns the rate limits of the table, by the numbers in its verdicts.
 func (t *Table) RateLimits() policy.RateLimits { return t.limits }
 
-// Spell spells a verdict of the table, with its limit.
-func (t *Table) Spell(v policy.Verdict) string { return t.limits.Spell(v) }
+// Spell spells a verdict of the table, with its limit and its groups.
+func (t *Table) Spell(v policy.Verdict) string {
+	return decision{v, t.limits.Of(v)}.spell(t.groups)
+}
 
 // rateLimit returns the code of the function rate_limit.
 func (t *Table) rateLimit() []byte {
@@ -138,6 +152,13 @@ func (t *Table) idleLimits() (idle []deadRow) {
 		see(r.rule)
 	}
 	see(t.otherwise)
+	for _, f := range t.from {
+		each(f.commands, see)
+		for _, r := range f.ranges {
+			see(r.rule)
+		}
+		see(f.otherwise)
+	}
 	return idle
 }
 

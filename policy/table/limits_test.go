@@ -68,7 +68,7 @@ func TestLimitsOfTable(t *testing.T) {
 		if got := limits.Spell(v); got != test.want {
 			t.Errorf("%v, %v: %s, want %s", test.service, test.command, got, test.want)
 		}
-		if d := table.Decide(test.service, test.command, test.body); d.Verdict != v {
+		if d := table.Decide(test.service, test.command, Sender{}, test.body); d.Verdict != v {
 			t.Errorf("%v, %v: Decide says %v, the module %v", test.service, test.command, d.Verdict, v)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
 )
@@ -31,7 +32,7 @@ import (
 //
 //	pairs (service and command) → commands and ranges → services → else
 func (t *Table) Module() []byte {
-	if t.inspects() || len(t.limits) > 0 {
+	if len(t.conditional())+len(t.limits)+len(t.from)+len(t.groups) > 0 {
 		return t.inspecting()
 	}
 	var m []byte
@@ -87,7 +88,7 @@ func (t *Table) classify() []byte {
 	b = tree(b, localCommand, t.commandIntervals())
 	b = tree(b, localService, t.serviceIntervals())
 	b = append(b, opI64Const)
-	b = appendSigned(b, int64(t.otherwise.verdict.GuestWord()))
+	b = appendSigned(b, int64(wordOf(t.otherwise.verdict)))
 	return append(b, opEnd)
 }
 
@@ -122,10 +123,13 @@ func tree(b []byte, local byte, all []interval) []byte {
 	return append(b, opEnd)
 }
 
+// wordOf returns the word that the module returns for a verdict of the table.
+func wordOf(v policy.Verdict) uint64 { return v.GuestNumbers() }
+
 // leaf appends the return of a verdict.
 func leaf(b []byte, v policy.Verdict) []byte {
 	b = append(b, opI64Const)
-	b = appendSigned(b, int64(v.GuestWord()))
+	b = appendSigned(b, int64(wordOf(v)))
 	return append(b, opReturn)
 }
 
@@ -141,7 +145,11 @@ func (t *Table) pairIntervals() []interval {
 // commandIntervals takes single commands first, and then what narrower ranges leave to wider
 // ones. It visits only ids that have a verdict, as a reload makes the modules of all tables.
 func (t *Table) commandIntervals() []interval {
-	var hits []interval
+	return cover(intervalsOf(t.commands, t.ranges), 1<<16-1)
+}
+
+// intervalsOf returns an interval for each command that has a rule.
+func intervalsOf(commands map[pdu.CommandID]rule, ranges []span) (hits []interval) {
 	taken := make([]bool, 1<<16)
 	take := func(id uint32, v policy.Verdict) {
 		if !taken[id] {
@@ -149,15 +157,15 @@ func (t *Table) commandIntervals() []interval {
 			hits = append(hits, interval{lo: id, hi: id, verdict: v})
 		}
 	}
-	for id, r := range t.commands {
+	for id, r := range commands {
 		take(uint32(id), r.byIDs())
 	}
-	for _, r := range t.ranges {
+	for _, r := range ranges {
 		for id := uint32(r.lo); id <= uint32(r.hi); id++ {
 			take(id, r.verdict)
 		}
 	}
-	return cover(hits, 1<<16-1)
+	return hits
 }
 
 func (t *Table) serviceIntervals() []interval {

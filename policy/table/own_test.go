@@ -57,7 +57,7 @@ func TestOwnCommandsInATable(t *testing.T) {
 	if !table.UsesOwn() {
 		t.Error("the table does not know that it uses own commands")
 	}
-	if got := table.Decide(9, id, []byte{0x10, 2, 0x18, 17}); got.If != "side = SELL and qty > 0x10" || got.Verdict.String() != "drop, log" {
+	if got := table.Decide(9, id, Sender{}, []byte{0x10, 2, 0x18, 17}); got.If != "side = SELL and qty > 0x10" || got.Verdict.String() != "drop, log" {
 		t.Errorf("the case is %+v", got)
 	}
 	const want = `# A routing table and what it extends, written out as one by Switchyard.

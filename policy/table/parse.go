@@ -12,11 +12,12 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// The names of the two sections, of the rule for all other commands, and of the key for the table
+// The names of the sections, of the rule for all other commands, and of the key for the table
 // that is extended.
 const (
 	sectionRoute   = "route"
 	sectionService = "service"
+	sectionFrom    = "from"
 	keyElse        = "else"
 	keyExtends     = "extends"
 )
@@ -29,6 +30,8 @@ type parser struct {
 	alone bool   // its text is all that there is
 	table Table
 	base  *base // nil if the table extends no other
+
+	numbers *numbering // of the groups, shared with the tables that extend one another
 
 	pairsAt    map[pair]toml.Key
 	commandsAt map[pdu.CommandID]toml.Key
@@ -43,10 +46,11 @@ func Parse(name string, src []byte) (*Table, error) {
 }
 
 // newParser returns a parser of a table. name is its name in errors, file that in places.
-func newParser(name, file string) *parser {
+func newParser(name, file string, n *numbering) *parser {
 	return &parser{
-		file:   file,
-		source: source{name: name},
+		numbers: n,
+		file:    file,
+		source:  source{name: name},
 		table: Table{
 			pairs:     map[pair]rule{},
 			commands:  map[pdu.CommandID]rule{},
@@ -68,6 +72,7 @@ func (p *parser) read(src []byte) {
 	var clashes [][2]span
 	p.table.ranges, clashes = nest(p.table.ranges)
 	p.clashes(clashes)
+	p.nestFrom()
 }
 
 // keys reads every section and rule in the order of the text.
@@ -113,7 +118,7 @@ func (p *parser) significant(key toml.Key) toml.Key {
 	switch key[0] {
 	case sectionRoute:
 		depth = 2
-	case sectionService:
+	case sectionService, sectionFrom:
 		depth = 3
 	}
 	return key[:min(depth, len(key))]
@@ -125,6 +130,8 @@ func (p *parser) key(key toml.Key) {
 	switch {
 	case key[0] == keyExtends:
 		p.extends(key)
+	case key[0] == sectionFrom:
+		p.fromKey(key)
 	case key[0] != sectionRoute && key[0] != sectionService:
 		p.unknownSection(key)
 	case len(key) == 1 && !isSection:
@@ -151,11 +158,11 @@ func header(section string) string {
 func (p *parser) unknownSection(key toml.Key) {
 	if _, ok := p.value(key).(map[string]any); !ok {
 		p.faultAt(key, fmt.Sprintf("%s stands outside of a section", key),
-			suggest.Hint(key[0], []string{keyExtends}, "write it below [route] or [service.SERVICE]"))
+			suggest.Hint(key[0], []string{keyExtends}, "write it below [route], [service.SERVICE] or [from.GROUP]"))
 		return
 	}
 	p.faultAt(key, fmt.Sprintf("unknown section %q", key[0]),
-		suggest.Hint(key[0], []string{sectionRoute, sectionService}, "the sections are [route] and [service.SERVICE]"))
+		suggest.Hint(key[0], []string{sectionRoute, sectionService, sectionFrom}, "the sections are [route], [service.SERVICE] and [from.GROUP]"))
 }
 
 // rule reads one rule of [route].
@@ -196,6 +203,13 @@ func (p *parser) actionOfUnknown(key toml.Key) {
 }
 
 func (p *parser) rangeRule(key toml.Key, from, to string) {
+	if r, ok := p.span(key, from, to); ok {
+		p.table.ranges = append(p.table.ranges, r)
+	}
+}
+
+// span reads the rule for a range, which is the last name of the key.
+func (p *parser) span(key toml.Key, from, to string) (span, bool) {
 	r, problems := command.Between(from, to)
 	for _, end := range [...]string{from, to} {
 		if problem := p.ownName(end); problem != nil {
@@ -205,9 +219,8 @@ func (p *parser) rangeRule(key toml.Key, from, to string) {
 	for _, problem := range problems {
 		p.problem(key, problem)
 	}
-	if d, ok := p.verdict(key, ""); ok && problems == nil {
-		p.table.ranges = append(p.table.ranges, span{lo: r.Lo, hi: r.Hi, word: key[1], rule: p.written(key, d)})
-	}
+	d, ok := p.verdict(key, "")
+	return span{lo: r.Lo, hi: r.Hi, word: key[len(key)-1], rule: p.written(key, d)}, ok && problems == nil
 }
 
 // ruleOf reads the rule of one command, whose message is given.

@@ -79,7 +79,7 @@ func (s *source) isForeign() bool {
 	rules, others := false, false
 	for _, k := range s.doc.Keys {
 		switch k.Name[0] {
-		case sectionRoute, sectionService:
+		case sectionRoute, sectionService, sectionFrom:
 			rules = true
 		case keyExtends:
 		default:

@@ -51,6 +51,25 @@
 // cannot be read. A number is cut to 32 bits, and of a field that is there several times the last one
 // counts. else, which must be written, is also for a PDU that cannot be inspected.
 //
+// # Senders
+//
+// Rules under [from.NAME] hold for what the peers of that group send, and come before all others.
+// The configuration says who is in a group. [from.master] is about the peers that declared
+// themselves master:
+//
+//	[from.admin]
+//	CID_OTHER_SERVER_KICK_USER = "broadcast-except-sender"
+//
+//	[from.guests]
+//	CID_MSG_DATA = "drop, log"
+//
+//	[route]
+//	CID_OTHER_SERVER_KICK_USER = "drop, log"
+//
+// The sections are tried in the order in which they stand. In each, the most specific rule that
+// matches decides: a command, a range, else. If none matches, the next section is tried, and then
+// the rules of the Precedence. There are no cases in these sections.
+//
 // # Tables that extend another
 //
 // A table may begin with the name of another one, a shipped table or a file in its own folder or
@@ -63,7 +82,8 @@
 //
 // It means the same as one table with the rules of both, except that of two rules for the same
 // service and command, the same range, or the same else, the extending table's applies. The
-// cases of a command are one rule.
+// cases of a command are one rule. The sections [from.NAME] of the extending table come before
+// those that only the other has.
 //
 // # Verdicts
 //
@@ -81,6 +101,7 @@
 //	unicast session N        sent to that session
 //	unicast user N           sent to the peers that hold that user
 //	unicast fields F…        sent to the peers that hold the users in these fields of the body
+//	unicast group NAME       sent to the peers of that group
 //	close                    the sender's connection is closed
 //
 // F is a field of the command's body that holds users, by its number, 1–31, or by its name in the
@@ -90,6 +111,8 @@
 //	not-sender      of a unicast: not back to the sender
 //	else-broadcast  of a unicast to users or fields: if one of the users is not known, broadcast
 //	                except to the sender
+//	also group NAME of a unicast and of broadcasts: a copy to the peers of that group as well; a
+//	                peer that gets the PDU anyway, and the sender, get none
 //
 // # Rate limits
 //
@@ -130,6 +153,8 @@ type Table struct {
 	otherwise rule
 	limits    policy.RateLimits // by the numbers in its verdicts
 	own       bool              // it names own commands of the configuration, or their fields
+	from      []*fromSection    // in the order in which they are tried, before all other rules
+	groups    []string          // that it names, by their numbers in its verdicts
 }
 
 type pair struct {
@@ -167,10 +192,14 @@ func Compile(name string, src []byte) ([]byte, error) {
 	return t.Module(), nil
 }
 
-// Verdict returns the verdict of the table by ids, to compare the module with it in tests. Traffic is
-// judged by the module.
+// Verdict returns the verdict of the table by ids, to compare the module with it in tests. Its groups
+// have the numbers of the table. Traffic is judged by the module.
 func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Verdict {
-	return t.rule(service, command).byIDs()
+	v := t.rule(service, command).byIDs()
+	if t.depends(command) && !v.Inspected() {
+		v |= abi.InspectHeader
+	}
+	return v
 }
 
 // Place returns where the rule is written that decides about the ids.

@@ -27,41 +27,56 @@ func (t *Table) Text() []byte {
 	var b strings.Builder
 	b.WriteString("# A routing table and what it extends, written out as one by Switchyard.\n\n[route]\n")
 	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
-		t.commands[id].write(&b, idOf(id))
+		t.write(&b, t.commands[id], idOf(id))
 	}
-	byPlace := slices.Clone(t.ranges)
-	slices.SortFunc(byPlace, compareSpans)
-	for _, r := range byPlace {
-		r.write(&b, fmt.Sprintf("0x%04x-0x%04x", uint16(r.lo), uint16(r.hi)))
-	}
-	t.otherwise.write(&b, keyElse)
+	t.writeRanges(&b, t.ranges)
+	t.write(&b, t.otherwise, keyElse)
 	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
-		t.commands[id].writeCases(&b, fmt.Sprintf("%s.%s", sectionRoute, idOf(id)), id.IsOwn())
+		t.writeCases(&b, t.commands[id], fmt.Sprintf("%s.%s", sectionRoute, idOf(id)), id.IsOwn())
 	}
 	for _, service := range t.named() {
 		fmt.Fprintf(&b, "\n[service.%v]\n", service)
 		for _, p := range t.pairsOf(service) {
-			t.pairs[p].write(&b, idOf(p.command))
+			t.write(&b, t.pairs[p], idOf(p.command))
 		}
 		if r, ok := t.services[service]; ok {
-			r.write(&b, keyElse)
+			t.write(&b, r, keyElse)
 		}
 		for _, p := range t.pairsOf(service) {
-			t.pairs[p].writeCases(&b, fmt.Sprintf("%s.%v.%s", sectionService, service, idOf(p.command)), p.command.IsOwn())
+			t.writeCases(&b, t.pairs[p], fmt.Sprintf("%s.%v.%s", sectionService, service, idOf(p.command)), p.command.IsOwn())
+		}
+	}
+	for _, f := range t.from {
+		fmt.Fprintf(&b, "\n[%s.%s]\n", sectionFrom, f.name)
+		for _, id := range slices.Sorted(maps.Keys(f.commands)) {
+			t.write(&b, f.commands[id], idOf(id))
+		}
+		t.writeRanges(&b, f.ranges)
+		if f.otherwise.at.Line > 0 {
+			t.write(&b, f.otherwise, keyElse)
 		}
 	}
 	return []byte(b.String())
 }
 
 // write writes the line of a rule without cases.
-func (r rule) write(b *strings.Builder, key string) {
+func (t *Table) write(b *strings.Builder, r rule, key string) {
 	if len(r.cases) == 0 {
-		writeLine(b, key, r.decision, r.at)
+		t.writeLine(b, key, r.decision, r.at)
+	}
+}
+
+// writeRanges writes the lines of ranges, those with lower ids first.
+func (t *Table) writeRanges(b *strings.Builder, ranges []span) {
+	byPlace := slices.Clone(ranges)
+	slices.SortFunc(byPlace, compareSpans)
+	for _, r := range byPlace {
+		t.write(b, r.rule, fmt.Sprintf("0x%04x-0x%04x", uint16(r.lo), uint16(r.hi)))
 	}
 }
 
 // writeCases writes the section of a rule with cases; by numbers alone if it is for an own command.
-func (r rule) writeCases(b *strings.Builder, section string, own bool) {
+func (t *Table) writeCases(b *strings.Builder, r rule, section string, own bool) {
 	if len(r.cases) == 0 {
 		return
 	}
@@ -71,13 +86,13 @@ func (r rule) writeCases(b *strings.Builder, section string, own bool) {
 		if own {
 			when = c.when.numbers()
 		}
-		writeLine(b, fmt.Sprintf("%q", when), c.decision, c.at)
+		t.writeLine(b, fmt.Sprintf("%q", when), c.decision, c.at)
 	}
-	writeLine(b, keyElse, r.decision, r.at)
+	t.writeLine(b, keyElse, r.decision, r.at)
 }
 
-func writeLine(b *strings.Builder, key string, d decision, at Place) {
-	fmt.Fprintf(b, "%s = %q", key, d.String())
+func (t *Table) writeLine(b *strings.Builder, key string, d decision, at Place) {
+	fmt.Fprintf(b, "%s = %q", key, d.spell(t.groups))
 	if at != (Place{}) {
 		fmt.Fprintf(b, "  # %v", at)
 	}
@@ -117,6 +132,12 @@ func (t *Table) rules() int {
 	n := len(t.pairs) + len(t.commands) + len(t.ranges) + len(t.services) + 1
 	for _, r := range t.conditional() {
 		n += len(r.cases) + 1 // and their else
+	}
+	for _, f := range t.from {
+		n += len(f.commands) + len(f.ranges)
+		if f.otherwise.at.Line > 0 {
+			n++
+		}
 	}
 	return n
 }

@@ -15,7 +15,7 @@ import (
 // ParseVerdict reads the verdict of a rule for one command, which may name fields of that
 // command's body, and its rate limit. A verdict with a limit has the number 1 of one.
 func ParseVerdict(text string, c pdu.CommandID) (policy.Verdict, policy.RateLimit, *command.Problem) {
-	d, problem := parseDecision(text, fieldsOf(messageOf(c)))
+	d, problem := parseDecision(text, fieldsOf(messageOf(c)), nil)
 	if d.limit != (policy.RateLimit{}) {
 		d.verdict = d.verdict.WithLimit(1)
 	}
@@ -40,19 +40,19 @@ func (p *parser) verdict(key toml.Key, message string) (decision, bool) {
 			fmt.Sprintf(`write %s = "ACTION"; actions are %s`, rule, strings.Join(policy.Actions[:], ", ")))
 		return decision{}, false
 	}
-	d, problem := parseDecision(text, fieldsOf(message))
+	d, problem := parseDecision(text, fieldsOf(message), p.numbers.bind)
 	if problem != nil {
 		p.faultAt(key, problem.What, problem.Remedy)
 	}
 	return d, problem == nil
 }
 
-func parseDecision(text string, number policy.FieldNumber) (d decision, problem *command.Problem) {
+func parseDecision(text string, number policy.FieldNumber, bind policy.Binder) (d decision, problem *command.Problem) {
 	text, d.limit, problem = policy.CutLimit(text)
 	if problem != nil {
 		return d, problem
 	}
-	if d.verdict, problem = policy.ParseRule(text, number); problem != nil {
+	if d.verdict, problem = policy.ParseRule(text, number, bind); problem != nil {
 		return d, problem
 	}
 	if why := d.verdict.Limitable(); why != "" && d.limit != (policy.RateLimit{}) {

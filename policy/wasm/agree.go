@@ -114,7 +114,7 @@ type replica struct {
 
 func (l *loader) replica(ctx context.Context, config wazero.RuntimeConfig, module []byte) (*replica, error) {
 	c := compileModule(config, module)
-	p := &Policy{name: l.policy.name, limits: l.policy.limits, config: l.policy.config, runtime: c.runtime, compiled: c.module, rates: l.policy.rates}
+	p := &Policy{name: l.policy.name, limits: l.policy.limits, config: l.policy.config, groups: l.policy.groups, runtime: c.runtime, compiled: c.module, rates: l.policy.rates}
 	p.lines.init(p.name, func(string, int, string) {})
 	t := &replica{policy: p}
 	if c.err != nil {
@@ -319,10 +319,20 @@ func (c *comparison) inspect() error {
 		}
 	}
 	q := policy.Question{Header: whole[:pdu.HeaderLen], Body: whole[pdu.HeaderLen:],
-		Session: c.number(), Attributes: uint64(c.random.IntN(2))}
+		Session: c.number(), Attributes: uint64(c.random.IntN(2)), Groups: c.groups()}
 	_, _, err := c.ask(func() string { return fmt.Sprintf("the inspection of the PDU %x of session %d", whole, q.Session) },
 		func(in *instance) (policy.Verdict, error) { return in.inspectPDU(v, &q) })
 	return err
+}
+
+// groups returns some of the groups that the guest names.
+func (c *comparison) groups() (some []policy.Group) {
+	for _, g := range c.compiled.policy.groups {
+		if c.random.IntN(2) == 0 {
+			some = append(some, g)
+		}
+	}
+	return some
 }
 
 // number returns a random number, small ones and those near a power of two more often.

@@ -66,7 +66,7 @@ func (p *Policy) explain(export string, hint uint64, ask func(*instance) (policy
 // docs/abi.md.
 func (p *Policy) Exports() []string {
 	var names []string
-	for _, name := range []string{abi.Classify, abi.Inspect, abi.InspectBody, abi.Buffer, abi.Configure, abi.RateLimit, abi.Initialize} {
+	for _, name := range []string{abi.Classify, abi.Inspect, abi.InspectBody, abi.Buffer, abi.Configure, abi.Groups, abi.RateLimit, abi.Initialize} {
 		if p.has(name) {
 			names = append(names, name)
 		}

@@ -21,6 +21,7 @@ const (
 	GateExports     Gate = "exports"
 	GateInstantiate Gate = "instantiate"
 	GateConfigure   Gate = "configure"
+	GateGroups      Gate = "groups"
 	GateDryRun      Gate = "dry-run"
 	GateEngines     Gate = "engines"
 )

@@ -41,6 +41,7 @@ type instance struct {
 	module api.Module
 	memory api.Memory
 	limits Limits
+	groups []policy.Group     // that the guest names
 	rates  *policy.RateLimits // the policy's
 
 	classify, inspect, inspectBody api.Function // the exports, nil if there is none
@@ -86,6 +87,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 		module:      m,
 		memory:      m.ExportedMemory(abi.Memory),
 		limits:      p.limits,
+		groups:      p.groups,
 		rates:       &p.rates,
 		classify:    m.ExportedFunction(abi.Classify),
 		inspect:     m.ExportedFunction(abi.Inspect),
@@ -226,7 +228,7 @@ func (in *instance) pushQuestion(at int, q *policy.Question) {
 	s[0] = binary.BigEndian.Uint64(q.Header)
 	s[1] = binary.BigEndian.Uint64(q.Header[8:])
 	s[2] = q.Session
-	s[3] = q.Attributes
+	s[3] = q.Attributes | in.groupBits(q.Groups)
 }
 
 // verdict calls f, whose parameters are on the stack, and checks the verdict.
@@ -235,7 +237,7 @@ func (in *instance) verdict(f api.Function) (policy.Verdict, error) {
 		return 0, err
 	}
 	in.noteGrowth()
-	v, err := policy.GuestVerdict(in.stack[0])
+	v, err := policy.GuestVerdict(in.stack[0], in.groups)
 	if err != nil {
 		return 0, &policy.Fault{Kind: policy.FaultABI, Err: err}
 	}

@@ -24,7 +24,8 @@ import (
 //	compile              wazero validates and compiles the rewritten module
 //	imports, exports     nothing of the guest has run so far
 //	instantiate          the start function and _initialize run
-//	configure            buffer and configure run; the first slot has its instance
+//	configure            buffer and configure run
+//	groups               switchyard_groups runs; the first slot has its instance
 //	dry-run              classify for known commands; then the survey of rules
 //	engines              two replicas are compared, unless a trial did that
 //
@@ -36,10 +37,11 @@ type loader struct {
 	longest time.Duration // elapsed
 	module  []byte        // as it was given
 	config  []byte
-	metered []byte // as it is compiled
+	known   *[]string // the groups that it may name; nil for any
+	metered []byte    // as it is compiled
 	imports []imported
 	policy  *Policy
-	first   *instance // between instantiate and configure
+	first   *instance // from instantiate to nameGroups
 
 	computed func() time.Duration // CPU time of the loading goroutine so far
 	compiled time.Duration        // CPU time of the compiling goroutine, less the wait for it
@@ -58,6 +60,7 @@ var gates = []struct {
 	{GateExports, (*loader).checkExports},
 	{GateInstantiate, (*loader).instantiate},
 	{GateConfigure, (*loader).configure},
+	{GateGroups, (*loader).nameGroups},
 	{GateDryRun, (*loader).dryRun},
 	{GateEngines, (*loader).engines},
 }
@@ -282,7 +285,6 @@ func (l *loader) configure(context.Context) error {
 		return err
 	}
 	p.restart += l.computed() - before
-	p.slots[0].put(l.first)
 	return nil
 }
 

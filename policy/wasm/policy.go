@@ -29,6 +29,7 @@ type Policy struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	named    policy.Named
+	groups   []policy.Group // that the guest names, by its numbers
 	rates    policy.RateLimits
 	clock    clock // measures making an instance
 
@@ -43,6 +44,7 @@ var (
 	_ policy.Reserver  = (*Policy)(nil)
 	_ policy.Restarter = (*Policy)(nil)
 	_ policy.Namer     = (*Policy)(nil)
+	_ policy.Grouper   = (*Policy)(nil)
 
 	_ policy.RateLimiter = (*Policy)(nil)
 )

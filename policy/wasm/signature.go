@@ -29,6 +29,7 @@ var exports = map[string]signature{
 	abi.Buffer:      {[]api.ValueType{i32}, []api.ValueType{i32}},
 	abi.InspectBody: {[]api.ValueType{i32, i32, i64, i64, i64, i64}, []api.ValueType{i64}},
 	abi.Configure:   {[]api.ValueType{i32, i32}, []api.ValueType{i32}},
+	abi.Groups:      {nil, []api.ValueType{i64}},
 	abi.RateLimit:   {[]api.ValueType{i32, i32}, []api.ValueType{i64}},
 	abi.Initialize:  {},
 }
@@ -122,8 +123,10 @@ func checkBuffer(m wazero.CompiledModule) error {
 			return refuse("export it as "+exports[abi.Buffer].String(), "exports %s but no %s to put the bytes in", name, abi.Buffer)
 		}
 	}
-	if functions[abi.Buffer] != nil && !memory {
-		return refuse("export the linear memory under that name", "exports %s but no %s", abi.Buffer, abi.Memory)
+	for _, name := range []string{abi.Buffer, abi.Groups} {
+		if functions[name] != nil && !memory {
+			return refuse("export the linear memory under that name", "exports %s but no %s", name, abi.Memory)
+		}
 	}
 	return nil
 }

@@ -18,9 +18,9 @@
 //	    21     1  kind: 0 PDU, 1 joined, 2 left
 //	    22     1  flags: 1 known, 2 redacted, 4 master
 //	    23     1  fault: 0 none, else its index in policy.FaultKinds plus 1
-//	    24     4  zero
+//	    24     4  the checksum of the group that gets a copy as well, 0 for none
 //	    28     8  number of the session
-//	    36     8  the verdict
+//	    36     8  the verdict, groups.go has its groups;
 //	    44     8  the first bytes of the SHA-256 of the policy's module
 //	    52        the PDU, or its beginning if it was not kept whole
 //
@@ -105,9 +105,11 @@ func (r *Record) appendInfo(b []byte) []byte {
 	}
 	fault := 1 + slices.Index(policy.FaultKinds[:], r.Fault)
 	b = append(b, prefix...)
-	b = append(b, infoVersion, byte(r.Kind), flags, byte(fault), 0, 0, 0, 0)
+	b = append(b, infoVersion, byte(r.Kind), flags, byte(fault))
+	verdict, also := withSums(r.Verdict)
+	b = binary.BigEndian.AppendUint32(b, also)
 	b = binary.BigEndian.AppendUint64(b, r.Session)
-	b = binary.BigEndian.AppendUint64(b, r.Verdict.GuestWord())
+	b = binary.BigEndian.AppendUint64(b, verdict)
 	return append(b, r.Policy[:]...)
 }
 
@@ -135,7 +137,7 @@ func (r *Record) parse(packet []byte, length uint32) error {
 		r.Fault = policy.FaultKinds[info[3]-1]
 	}
 	r.Session = binary.BigEndian.Uint64(info[8:])
-	r.Verdict = policy.VerdictOf(binary.BigEndian.Uint64(info[16:]))
+	r.Verdict = fromSums(binary.BigEndian.Uint64(info[16:]), binary.BigEndian.Uint32(info[4:]))
 	copy(r.Policy[:], info[24:])
 	r.PDU, r.Length = packet[overhead:], int(length)-overhead
 	return r.check()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 //
 // Keys of listeners contain the listener's name ("listener.127.0.0.1:8200.allow") instead
 // of its index, so that removing one listener does not make others look changed. For a
-// listener or tenant that was added or removed, the list has its prefix ("tenant.acme"). A
+// listener, tenant or group that was added or removed, the list has its prefix ("tenant.acme"). A
 // listener with another address counts as one removed and one added.
 func Changes(old, new *Config) (live, restart []string) {
 	before := make(map[string]key)
@@ -24,7 +25,7 @@ func Changes(old, new *Config) (live, restart []string) {
 		delete(before, k.name)
 		switch {
 		case !ok:
-			live = append(live, k.owner)
+			live = append(live, cmp.Or(k.part, k.owner))
 		case was.text() == k.text():
 		case k.restart:
 			restart = append(restart, k.name)
@@ -33,7 +34,7 @@ func Changes(old, new *Config) (live, restart []string) {
 		}
 	}
 	for _, k := range before {
-		live = append(live, k.owner)
+		live = append(live, cmp.Or(k.part, k.owner))
 	}
 	ofCommands := func(name string) bool { return strings.HasPrefix(name, sectionCommands+".") }
 	if old.Commands.Set.Text() != new.Commands.Set.Text() && !slices.ContainsFunc(live, ofCommands) {

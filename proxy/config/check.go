@@ -18,6 +18,7 @@ func (r *reader) check() {
 		r.checkRelease(t)
 		r.checkSource(t)
 		r.checkClaimsMatter(t)
+		r.checkGroups(t)
 	}
 	if d := r.config.Drain; d.Spread > 0 && d.Spread >= d.Timeout && r.sound("drain.spread", "drain.timeout") {
 		r.fault(r.place("drain.spread", "drain.timeout"), "drain.spread: %s is not below drain.timeout, %s, so some connections would be cut instead of closed; lower it or raise drain.timeout", d.Spread, d.Timeout)

@@ -92,6 +92,7 @@ type Tenant struct {
 	MayElse          string          // the action for a PDU whose verdict exceeds these limits
 	Cluster          bool            // in a cluster: acts as one with this tenant at the other hubs
 	Claims           Claims
+	Groups           []Group // sorted by name
 	Limits           Limits
 	Quota            Quota
 	Release          Release
@@ -134,6 +135,14 @@ type Claims struct {
 	Certificates []string       // patterns of names in the client's certificate: "cn:", "dns:", "uri:" or "email:" and the name
 	Issuers      []string       // SHA-256 of the certificates of CAs, one of which must vouch for the client's
 	ServerNames  []string       // that the client asks for in the TLS handshake: "acme.example" or "*.acme.example"
+}
+
+// A Group is a group of a tenant's peers, of which policies know who is in it. A peer may be in
+// several.
+type Group struct {
+	Name       string // see policy.CheckGroupName
+	Claims            // which connections are those of its peers
+	Broadcasts bool   // its peers get what is sent to all
 }
 
 // Limits bound the memory that a tenant's peers may take, and how far each may lag.

@@ -46,6 +46,7 @@ func TestShippedFileIsTheDefaults(t *testing.T) {
 // Every field of the structs has a key.
 func TestEveryFieldHasAKey(t *testing.T) {
 	c := Default()
+	c.Tenants[0].Groups = []Group{defaultGroup("admin")}
 	fields := make(map[any]bool)
 	for _, k := range c.keys() {
 		fields[k.field] = true
@@ -53,7 +54,7 @@ func TestEveryFieldHasAKey(t *testing.T) {
 	var visit func(v reflect.Value, name string)
 	visit = func(v reflect.Value, name string) {
 		switch {
-		case fields[v.Addr().Interface()] || name == ".Path" || name == ".Tenants.Name" || name == ".Listeners.Name" || strings.HasPrefix(name, ".Commands.") && name != ".Commands.Proto":
+		case fields[v.Addr().Interface()] || name == ".Path" || name == ".Tenants.Name" || name == ".Tenants.Groups.Name" || name == ".Listeners.Name" || strings.HasPrefix(name, ".Commands.") && name != ".Commands.Proto":
 		case v.Kind() == reflect.Struct:
 			for i := range v.NumField() {
 				visit(v.Field(i), name+"."+v.Type().Field(i).Name)

@@ -58,6 +58,9 @@ func defaultListener(address string) Listener {
 	}
 }
 
+// defaultGroup returns what a [tenant.NAME.group.NAME] begins with.
+func defaultGroup(name string) Group { return Group{Name: name, Broadcasts: true} }
+
 // defaultTenant returns what a [tenant.NAME] begins with.
 func defaultTenant(name string) Tenant {
 	return Tenant{

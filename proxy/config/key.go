@@ -17,6 +17,7 @@ import (
 type key struct {
 	name    string
 	owner   string   // the prefix of the name that is a listener or a tenant, or empty
+	part    string   // the prefix of the name that is a group, or empty
 	field   any      // *Duration, *Size, *int64, *bool, *string, *[]string, *[]netip.Prefix, *json.RawMessage or *pdu.Command
 	min     int64    // of a number, in the unit of its field
 	max     int64    // of a number, in the same unit

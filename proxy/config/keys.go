@@ -64,6 +64,9 @@ func owned(owner string, keys []key) []key {
 	for i := range keys {
 		keys[i].owner = owner
 		keys[i].name = owner + "." + keys[i].name
+		if keys[i].part != "" {
+			keys[i].part = owner + "." + keys[i].part
+		}
 	}
 	return keys
 }
@@ -109,7 +112,7 @@ func (t *TLS) keys(section string) []key {
 // keys returns the keys of a tenant, without its name in front. They may name own commands.
 func (t *Tenant) keys(own command.Own) []key {
 	claims, limits, quota := &t.Claims, &t.Limits, &t.Quota
-	return append(t.Release.keys(own), []key{
+	return append(append(t.Release.keys(own), t.groupKeys()...), []key{
 		{name: "policy", field: &t.Policy, check: checkPolicy},
 		{name: "policy_config", field: &t.PolicyConfig},
 		{name: "policy_sha256", field: &t.PolicySHA256, check: checkSHA256},

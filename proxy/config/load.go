@@ -200,7 +200,11 @@ func (r *reader) tenants(value any) {
 			r.badTenants = true
 			r.fault(place, "\"tenant.%s\" is a table; write [tenant.%s]", name, name)
 		} else {
-			r.config.Tenants = append(r.config.Tenants, defaultTenant(name))
+			t := defaultTenant(name)
+			if groups, ok := tables[name].(map[string]any)[sectionGroup]; ok {
+				r.groups(&t, groups)
+			}
+			r.config.Tenants = append(r.config.Tenants, t)
 		}
 	}
 	if len(tables) == 0 { // [tenant] alone
@@ -277,6 +281,8 @@ func (r *reader) walk(path toml.Key, table map[string]any) {
 			}
 		} else if r.sections[name] && isTable {
 			r.walk(path, inner)
+		} else if isGroup(path) {
+			continue // groups has reported those
 		} else if r.sections[name] && name != "tenant" {
 			r.fault(r.place(name), "%q is a table; write [%s] and its keys below", name, header(path))
 		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" && !isOwn(path) { // tenants and commands have reported those

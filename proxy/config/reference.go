@@ -57,13 +57,13 @@ type Key struct {
 	Restart bool     // a change requires a restart
 }
 
-// The parts of names that stand for any listener and for any tenant in the reference.
+// The parts of names that stand for any listener, and for any tenant or group, in the reference.
 const (
 	AnyListener = "N"
 	AnyName     = "NAME"
 )
 
-// NamePattern is what a tenant's name is, as a regular expression.
+// NamePattern is what the name of a tenant or group is, as a regular expression.
 var NamePattern = tenantName.String()
 
 // Intro is the comment that begins config.toml, in one paragraph.
@@ -78,10 +78,11 @@ type document struct {
 }
 
 var reference = sync.OnceValue(func() document {
-	shipped := readComments(switchyard.Configuration)
+	shipped := readComments(withExamples(switchyard.Configuration))
 	c := Default()
+	c.Tenants[0].Groups = []Group{defaultGroup(exampleGroup)}
 	names := c.keys()
-	c.Tenants[0].Name = AnyName
+	c.Tenants[0].Name, c.Tenants[0].Groups[0].Name = AnyName, AnyName
 	tables := map[string]*Table{}
 	for i, k := range c.keysWith(func(int) string { return AnyListener }) {
 		name := k.name[:strings.LastIndex(k.name, ".")]
@@ -134,6 +135,21 @@ type comments struct {
 	at    map[string]int // the lines of keys and headers, from 1
 }
 
+// exampleGroup is the group that config.toml describes, in lines that begin with a number sign and no
+// blank, as there is none by default.
+const exampleGroup = "admin"
+
+// withExamples returns the text with such lines as if they took effect.
+func withExamples(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if example, ok := strings.CutPrefix(line, "#"); ok && example != "" && example[0] != ' ' {
+			lines[i] = example
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 func readComments(text string) comments {
 	return comments{strings.Split(text, "\n"), tomlpos.Scan([]byte(text)).Lines}
 }
@@ -160,7 +176,8 @@ func (c comments) above(name string) string {
 func (c comments) sort(tables map[string]*Table) []Table {
 	line := func(name string) int {
 		name = strings.Replace(name, "listener."+AnyListener, "listener.0", 1)
-		return c.at[strings.Replace(name, "tenant."+AnyName, "tenant.default", 1)]
+		name = strings.Replace(name, "tenant."+AnyName, "tenant.default", 1)
+		return c.at[strings.Replace(name, "."+sectionGroup+"."+AnyName, "."+sectionGroup+"."+exampleGroup, 1)]
 	}
 	var sorted []Table
 	for _, name := range slices.SortedFunc(maps.Keys(tables), func(a, b string) int { return line(a) - line(b) }) {

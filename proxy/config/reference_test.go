@@ -28,8 +28,10 @@ func TestReference(t *testing.T) {
 			described[k.Name] = k
 		}
 	}
-	for _, k := range Default().keys() {
-		name := strings.NewReplacer("listener.0.", "listener.N.", "tenant.default.", "tenant.NAME.").Replace(k.name)
+	c := Default()
+	c.Tenants[0].Groups = []Group{defaultGroup("x")}
+	for _, k := range c.keys() {
+		name := strings.NewReplacer("listener.0.", "listener.N.", "tenant.default.", "tenant.NAME.", "group.x.", "group.NAME.").Replace(k.name)
 		if _, ok := described[name]; !ok {
 			t.Errorf("the reference lacks %s", name)
 		}

@@ -137,6 +137,8 @@ type counts struct {
 
 	slowed     map[Reason]uint64
 	slowedTime map[Reason]time.Duration
+
+	groups map[policy.Group]uint64 // copies, see GroupCount; nil until there is one
 }
 
 func newCounts() counts {

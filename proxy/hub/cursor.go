@@ -189,7 +189,7 @@ func (s *Seat) PassOver(head Head) {
 
 // takeEdits takes over the edits that were added.
 func (s *Seat) takeEdits() {
-	if !s.fresh.Load() && !s.standby.Load() {
+	if !s.fresh.Load() && !s.passes.Load() {
 		return
 	}
 	w := &s.writer
@@ -199,7 +199,7 @@ func (s *Seat) takeEdits() {
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	if s.standby.Load() {
+	if s.passes.Load() {
 		s.passLog()
 	}
 	s.fresh.Store(false)

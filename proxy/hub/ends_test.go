@@ -30,7 +30,7 @@ func TestEndsOfSessions(t *testing.T) {
 				want[side-policy.Stable]++
 			}
 		}
-		health := h.Connect(&hubtest.Peer{})
+		health := h.Connect(&hubtest.Peer{}, nil)
 		health.SetIdentity("10.0.0.1")
 		if got, want := h.CandidateShare(on), float64(want[1])/20; got != want {
 			t.Errorf("%v of the sessions are on the candidate's side, want %v", got, want)

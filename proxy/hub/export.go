@@ -54,6 +54,8 @@ type State struct {
 	Slowed     map[Reason]uint64
 	SlowedTime map[Reason]time.Duration
 
+	Groups map[string]uint64 `json:",omitempty"` // GroupCount.Copies, by name
+
 	Commands    []CommandState // of the commands that the protocol has, and of 0
 	Own         []CommandState `json:",omitempty"` // of own commands, and of those that were
 	Unknown     []CommandState // of single commands that it does not have
@@ -109,6 +111,7 @@ func (h *Hub) Export(move func(*Seat) bool) State {
 	if h.order != nil {
 		st.Underway = h.order.pdus
 	}
+	st.Groups = h.exportGroups()
 	for index := range c.commands {
 		st.Commands = append(st.Commands, c.commands[index].export(countedCommands[index]))
 	}
@@ -208,7 +211,7 @@ func (s *Seat) describe(st *SeatState) (unwritten uint64) {
 	w := &s.writer
 	st.Session, st.Master, st.PDUsIn, st.Limited, st.BytesIn, st.Out = s.Session(), s.master, s.pdusIn, s.limited, s.bytesIn, s.Out()
 	st.RoleUnderway = s.reader.master != s.master
-	st.Standby = s.standby.Load()
+	st.Standby = s.standby
 	st.Joining = st.Standby && !s.reader.standby
 	st.PDUsOut, st.BytesOut = w.sent.Load(), w.sentBytes.Load()
 	return s.dueSoFar() - st.PDUsOut
@@ -247,6 +250,7 @@ func (s *Seat) Depart() {
 	s.final.Store(&final)
 	delete(h.seats, s)
 	delete(h.numbered, s.Session())
+	h.leaveGroups(s)
 	h.mu.Unlock()
 	s.free()
 }

@@ -99,7 +99,7 @@ func (p *pair) join() {
 	begins := p.choose(4) > 0
 	for i, h := range p.hubs {
 		w.at[i] = &hubtest.Peer{Hub: h}
-		w.at[i].Seat = h.Connect(w.at[i])
+		w.at[i].Seat = h.Connect(w.at[i], nil)
 		if begins {
 			w.at[i].Begin()
 		}

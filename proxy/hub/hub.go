@@ -68,11 +68,13 @@ type Hub struct {
 	side     log        // what single seats get; their edits insert it
 	sessions uint64     // the last number given to a session
 	seats    map[*Seat]struct{}
-	numbered map[uint64]*Seat   // those that are sessions
-	leaving  map[*Seat]struct{} // seats that have left and still hold a part of the log
-	scanAt   uint64             // the next scan for lagging seats is at this many bytes in both logs
-	lagging  []*Seat            // to be closed once mu is free
-	targets  []*Seat            // of the unicast being sent
+	numbered map[uint64]*Seat         // those that are sessions
+	leaving  map[*Seat]struct{}       // seats that have left and still hold a part of the log
+	members  map[policy.Group][]*Seat // of seats, by group; nil until a peer is in one
+	passing  int                      // of seats, those that get nothing of the log
+	scanAt   uint64                   // the next scan for lagging seats is at this many bytes in both logs
+	lagging  []*Seat                  // to be closed once mu is free
+	targets  []*Seat                  // of the unicast being sent
 	counts   counts
 }
 
@@ -105,15 +107,15 @@ func (h *Hub) SetLagHard(bytes uint64) {
 // Join gives the peer a seat. From then on the peer receives what others send, even
 // if it has sent nothing itself.
 func (h *Hub) Join(p Peer) *Seat {
-	s := h.Connect(p)
+	s := h.Connect(p, nil)
 	s.Begin()
 	return s
 }
 
 // Connect is Join for a connection that may turn out to be a health check, which closes
 // without having sent anything. Until Begin the seat is not a session: it has no number and
-// is not counted, listed or shown to taps.
-func (h *Hub) Connect(p Peer) *Seat {
+// is not counted, listed or shown to taps. m is in which groups the peer is.
+func (h *Hub) Connect(p Peer, m *Membership) *Seat {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.newSeat(p)
@@ -121,6 +123,7 @@ func (h *Hub) Connect(p Peer) *Seat {
 	if h.order != nil && h.order.standby {
 		h.beginStandby(s)
 	}
+	h.enterGroups(s, m)
 	return s
 }
 
@@ -183,10 +186,11 @@ func (h *Hub) vacate(s *Seat) {
 	if s.final.Load() != nil {
 		return
 	}
-	if s.standby.Load() {
+	if s.passes.Load() {
 		s.passLog()
-		h.order.standbys--
+		h.passing--
 	}
+	h.leaveGroups(s)
 	final := h.log.head()
 	s.final.Store(&final)
 	delete(h.seats, s)
@@ -221,9 +225,6 @@ func (h *Hub) Send(s *Seat, p []byte) {
 	defer h.mu.Unlock()
 	if s.final.Load() == nil {
 		h.counts.made++
-		if s.standby.Load() {
-			s.passLog()
-		}
 		h.insert(p, 1, s)
 	}
 }

@@ -71,6 +71,7 @@ func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
 		c.unknown[st.Unknown[i].Command] = one
 	}
 	c.unknownRoom = st.UnknownRoom
+	h.importGroups(st.Groups)
 	return nil
 }
 

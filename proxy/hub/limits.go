@@ -66,7 +66,7 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) (n int) {
 	g := h.active.Acquire()
 	defer g.Release()
 	first := pdu.ParseHeader(batch)
-	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: s.reader.attributes()})
+	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: s.reader.attributes(), Groups: s.groups()})
 	return n
 }
 

@@ -33,7 +33,7 @@ type link struct {
 
 func (s *msgServer) connect(m *fleetHub) *link {
 	l := &link{Peer: &hubtest.Peer{Hub: m.Hub}, at: m}
-	l.Seat = m.Connect(l)
+	l.Seat = m.Connect(l, nil)
 	l.SetIdentity(s.name)
 	l.Begin()
 	return l

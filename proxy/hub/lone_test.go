@@ -19,7 +19,7 @@ type lone struct {
 
 func (l *lone) connect(w *sharedPeer) {
 	p := &hubtest.Peer{Hub: l.hub}
-	p.Seat = l.hub.Connect(p)
+	p.Seat = l.hub.Connect(p, nil)
 	l.of[w] = p
 }
 

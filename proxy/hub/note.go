@@ -17,7 +17,8 @@ type Note struct {
 	Fault   *policy.Fault // how the policy failed to decide; nil if it decided
 	Policy  *policy.Generation
 
-	Attributes uint64 // of the sender, as the policy received them
+	Attributes uint64         // of the sender, as the policy received them, but for groups
+	Groups     []policy.Group // of the sender
 
 	clientTypes body.ClientTypes // that were admitted
 }

@@ -52,7 +52,6 @@ type ordering struct {
 	sessions    map[uint64]ordered // that have joined and not left in the order, of all hubs
 	far         int                // of those, at other hubs
 	farMasters  int                // of these, masters
-	standbys    int                // seats of this hub that are standby
 	first, last *said              // what is under way; said.next links them
 	spare       *said              // those that are not in use
 	spares      int                // their number

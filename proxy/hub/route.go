@@ -102,7 +102,7 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 // returns the rest. It stops after a PDU whose handling can change how the next one is
 // judged, when the turn is over, and before the user table has too much to do.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest []byte) {
-	judging := g.Begin(s.Session(), s.reader.attributes())
+	judging := g.Begin(s.Session(), s.reader.attributes(), s.groups())
 	judging.Time(&s.reader.sampler)
 	defer judging.Release()
 	r := &s.reader
@@ -193,7 +193,7 @@ func (r *reader) grow(by stretch) {
 	of.bytes += uint64(by.bytes)
 }
 
-// attributes returns the attribute bits of the sender that a policy receives.
+// attributes returns the attribute bits of the sender that a policy receives, but for groups.
 func (from *reader) attributes() uint64 {
 	if from.master {
 		return abi.AttributeMaster
@@ -259,8 +259,10 @@ func (h *Hub) routeRun(from *reader, r *run) {
 		r.dropped = dropReason(r)
 	case policy.BroadcastExceptSender:
 		h.broadcast(from, r.bytes, int(r.pdus), from.present())
+		h.alsoMuted(from, r)
 	case policy.BroadcastAll:
 		h.broadcast(from, r.bytes, int(r.pdus), nil)
+		h.alsoMuted(from, r)
 	case policy.Unicast:
 		r.dropped = h.unicast(from, r)
 	case policy.Handle: // role-set, the only handler that does not need presence
@@ -340,7 +342,7 @@ func (h *Hub) countRouted(from *reader, r *run, out uint64) {
 func (h *Hub) broadcast(by *reader, p []byte, pdus int, except *Seat) {
 	at, to := h.log.end, h.served()
 	h.log.append(p, pdus)
-	if except != nil {
+	if except != nil && !except.passes.Load() {
 		to--
 		except.excluded += uint64(pdus)
 		except.add(edit{at: at, side: h.side.end, size: uint32(len(p)), pdus: uint32(pdus)})
@@ -361,6 +363,9 @@ func (h *Hub) insert(p []byte, pdus int, to ...*Seat) {
 		}
 		c.refs.Add(int32(len(to)))
 		for _, s := range to {
+			if s.passes.Load() {
+				s.passLog()
+			}
 			s.own += uint64(e.pdus)
 			s.add(e)
 		}
@@ -376,7 +381,7 @@ func (s *Seat) note(from *reader, g *policy.Generation) {
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			first := pdu.ParseHeader(r.bytes)
 			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: int(r.pdus), Verdict: r.verdict,
-				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(from.side(r)), Attributes: from.attributes(), clientTypes: s.hub.furtherClients()})
+				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(from.side(r)), Attributes: from.attributes(), Groups: s.groups(), clientTypes: s.hub.furtherClients()})
 		}
 	}
 }

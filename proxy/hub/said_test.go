@@ -226,7 +226,7 @@ func TestLeaveOrdered(t *testing.T) {
 		}
 		hubtest.Conserved(t, h)
 	}
-	if back = w.hubs[0].LeaveOrdered(w.hubs[0].Connect(a)); back == nil {
+	if back = w.hubs[0].LeaveOrdered(w.hubs[0].Connect(a, nil)); back == nil {
 		t.Fatal("no channel")
 	}
 	<-back // nobody knows of a connection that was no session

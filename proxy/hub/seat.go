@@ -39,8 +39,13 @@ type Seat struct {
 	fresh  atomic.Bool
 	writer writer
 
-	// standby is set while the seat gets nothing of the log. It changes under hub.mu.
-	standby atomic.Bool
+	// passes is set while the seat gets nothing of the log: it is standby or muted. passedAt is
+	// passed.at. Both change under hub.mu.
+	passes   atomic.Bool
+	passedAt atomic.Uint64
+
+	// membership is in which groups the peer is. It changes under hub.mu.
+	membership atomic.Pointer[Membership]
 
 	reader reader
 
@@ -54,7 +59,8 @@ type Seat struct {
 	limited  uint64        // of those, dropped as OverLimit
 	bytesIn  uint64        // of those
 	back     chan struct{} // see LeaveOrdered; nil before
-	passed   position      // of a seat that is or was standby: what is before it is not for the seat
+	standby  bool          // the peer has not declared itself master, see standby.go
+	passed   position      // of a seat for which passes is or was set: what is behind it is not for the seat
 
 	// editCap is how many edits fit into the memory of writer.edits and added.
 	editCap atomic.Int64
@@ -223,8 +229,9 @@ func (s *Seat) Behind(head Head) bool {
 	end := head.at
 	if final := s.final.Load(); final != nil {
 		end = min(end, final.at)
-	} else if s.standby.Load() {
-		end = max(end, passAfter) - passAfter // it is only to let go of old chunks
+	} else if s.passes.Load() {
+		// What is behind passed is only to let go of old chunks.
+		end = max(min(end, s.passedAt.Load()), max(end, passAfter)-passAfter)
 	}
 	return s.writer.at.Load() < end || s.fresh.Load() || s.writer.queued.Load() > 0
 }
@@ -241,7 +248,7 @@ func (s *Seat) Lag() uint64 {
 func (s *Seat) lag() uint64 {
 	h := s.hub
 	lag := h.log.end - s.writer.at.Load()
-	if s.standby.Load() {
+	if s.passes.Load() {
 		lag = s.passed.at - s.writer.at.Load()
 	}
 	oldest := s.writer.sideAt.Load()
@@ -260,7 +267,7 @@ func (s *Seat) dueSoFar() uint64 {
 	end := s.hub.log.pdus
 	if final := s.final.Load(); final != nil {
 		end = final.pdus
-	} else if s.standby.Load() {
+	} else if s.passes.Load() {
 		end = s.passed.pdus
 	}
 	return end - s.joined.pdus - s.excluded + s.own

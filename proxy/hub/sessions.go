@@ -1,21 +1,25 @@
 package hub
 
 import (
+	"slices"
+
 	"switchyard/policy"
 	"switchyard/proxy/presence"
 )
 
 // A Session describes the session of one seat.
 type Session struct {
-	Number   uint64 // by which policies and logs know it
-	Master   bool   // its peer declared itself master
-	Standby  bool   // it gets heartbeats only, see SetStandbyLinks
-	PDUsIn   uint64 // that its peer sent
-	Limited  uint64 // of those, dropped as OverLimit
-	BytesIn  uint64 // of PDUsIn
-	PDUsOut  uint64 // written to it whole
-	BytesOut uint64 // written to it
-	Lag      uint64 // bytes that it is behind
+	Number   uint64         // by which policies and logs know it
+	Master   bool           // its peer declared itself master
+	Standby  bool           // it gets heartbeats only, see SetStandbyLinks
+	Muted    bool           // it gets nothing that is sent to all
+	Groups   []policy.Group // in which its peer is
+	PDUsIn   uint64         // that its peer sent
+	Limited  uint64         // of those, dropped as OverLimit
+	BytesIn  uint64         // of PDUsIn
+	PDUsOut  uint64         // written to it whole
+	BytesOut uint64         // written to it
+	Lag      uint64         // bytes that it is behind
 }
 
 // Sessions appends all sessions to dst, in no particular order.
@@ -37,7 +41,7 @@ func (s *Seat) Observe() Session {
 
 // observed is Observe. Called under mu.
 func (s *Seat) observed() Session {
-	return Session{Number: s.Session(), Master: s.master, Standby: s.standby.Load(), PDUsIn: s.pdusIn, Limited: s.limited, BytesIn: s.bytesIn,
+	return Session{Number: s.Session(), Master: s.master, Standby: s.standby, Groups: s.groups(), Muted: s.isMuted(), PDUsIn: s.pdusIn, Limited: s.limited, BytesIn: s.bytesIn,
 		PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()}
 }
 
@@ -90,7 +94,7 @@ func (h *Hub) Recipients(session uint64, v policy.Verdict, p []byte, max int) (s
 		return sessions, len(r.some)
 	}
 	for to := range h.seats {
-		if to == r.but || to.standby.Load() {
+		if to == r.but || to.passes.Load() && !slices.Contains(r.some, to) {
 			continue
 		}
 		if all++; len(sessions) < max && to.Session() != 0 {

@@ -119,7 +119,7 @@ func (m *member) here(do func(*lone)) { m.all.local[m.read] = append(m.all.local
 
 func (m *member) connect() {
 	w := &sharedPeer{Peer: &hubtest.Peer{Hub: m.Hub}, at: m}
-	w.Seat = m.Connect(w.Peer)
+	w.Seat = m.Connect(w.Peer, nil)
 	m.all.peers = append(m.all.peers, w)
 	m.here(func(l *lone) { l.connect(w) })
 	if m.all.rnd.IntN(3) > 0 {

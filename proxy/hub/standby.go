@@ -29,27 +29,22 @@ func (h *Hub) SetStandbyLinks() { h.order.standby = true }
 
 // beginStandby makes a new seat standby. Called under mu.
 func (h *Hub) beginStandby(s *Seat) {
-	s.passed, s.reader.standby = s.joined, true
-	s.standby.Store(true)
-	h.order.standbys++
+	s.standby, s.reader.standby = true, true
+	s.startPassing(s.joined)
 }
 
 // served returns how many seats get what is broadcast. Called under mu.
-func (h *Hub) served() int {
-	if h.order == nil {
-		return len(h.seats)
-	}
-	return len(h.seats) - h.order.standbys
-}
+func (h *Hub) served() int { return len(h.seats) - h.passing }
 
-// passAfter is how many bytes of the log a standby seat may lie behind before its writer passes over
+// passAfter is how many bytes of the log a seat that gets nothing of it may lie behind before its writer passes over
 // them. Until then it holds two chunks of the log at most.
 const passAfter = chunkSize
 
 // maxPass is how many bytes of the log one edit passes over at most.
 const maxPass = 1 << 30
 
-// passLog makes the seat pass over all that the log has now, unless it has left. Called under hub.mu.
+// passLog makes a seat that gets nothing of the log pass over all that it has now, unless it has left.
+// Called under hub.mu.
 func (s *Seat) passLog() {
 	end := s.hub.log.head()
 	if s.final.Load() != nil || end.at == s.passed.at {
@@ -63,16 +58,16 @@ func (s *Seat) passLog() {
 	s.excluded += pdus
 	s.add(edit{at: at, side: s.hub.side.end, size: uint32(end.at - at), pdus: uint32(pdus)})
 	s.passed = end
+	s.passedAt.Store(end.at)
 }
 
 // activate makes a standby seat get everything from here on. Called under mu.
 func (h *Hub) activate(s *Seat) {
-	if !s.standby.Load() || s.final.Load() != nil {
+	if !s.standby || s.final.Load() != nil {
 		return
 	}
-	s.passLog()
-	s.standby.Store(false)
-	h.order.standbys--
+	s.standby = false
+	h.setPassing(s)
 }
 
 // standBy does with the reader's runs what a standby session is for. If it becomes active, standBy says

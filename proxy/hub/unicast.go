@@ -85,7 +85,7 @@ func (h *Hub) findNamed(from *reader, v policy.Verdict) (far bool) {
 		}
 	case abi.ToSession: // of the sender's hub, as the argument has only 32 bits
 		hub := from.session >> HubShift << HubShift
-		if to := h.numbered[hub|uint64(v.Argument())]; to != nil && !to.standby.Load() {
+		if to := h.numbered[hub|uint64(v.Argument())]; to != nil && !to.standby {
 			h.targets = append(h.targets, to)
 		}
 	case abi.ToMaster:
@@ -95,6 +95,9 @@ func (h *Hub) findNamed(from *reader, v policy.Verdict) (far bool) {
 			}
 		}
 		return h.order != nil && h.order.farMasters > 0
+	case abi.ToGroup: // each hub knows the groups of its own peers
+		h.findMembers(v.Target())
+		return h.order.hasFar()
 	}
 	return false
 }
@@ -111,7 +114,11 @@ func (h *Hub) unicastByPresence(from *reader, r *run) Reason {
 		return h.send(from, r, far)
 	case r.verdict.Has(abi.ElseBroadcast):
 		h.broadcast(from, r.bytes, int(r.pdus), from.present())
+		h.alsoMuted(from, r)
 		return ""
+	case unknown == NoHolder && r.verdict.Also() != 0:
+		h.targets = h.targets[:0]
+		return h.send(from, r, false)
 	default:
 		return unknown
 	}
@@ -173,7 +180,7 @@ func (h *Hub) seatHolders() (far bool) {
 		switch to := h.numbered[uint64(holder)]; {
 		case to == nil:
 			far = far || h.isFar(uint64(holder))
-		case to.standby.Load():
+		case to.standby:
 			far = true
 		default:
 			h.targets = append(h.targets, to)
@@ -190,19 +197,31 @@ func (h *Hub) findHolders(user uint32) bool {
 	return len(h.holders) > before
 }
 
-// send sends the run to h.targets, without the sender if the verdict says so. far says
-// that other hubs send it to sessions of theirs. Called under mu.
+// send sends the run to h.targets, without the sender if the verdict says so, and to the group that
+// gets a copy as well. far says that other hubs send it to sessions of theirs. Called under mu.
 func (h *Hub) send(from *reader, r *run, far bool) Reason {
 	h.leaveOut(from, r.verdict)
+	if to := r.verdict.Target(); to != 0 {
+		h.countGroup(to, len(h.targets)*int(r.pdus))
+	}
+	if also := r.verdict.Also(); also != 0 {
+		h.countGroup(also, h.addAlso(from, r.verdict)*int(r.pdus))
+		far = far || h.order.hasFar()
+	}
 	if len(h.targets) == 0 {
 		if far {
 			return ""
 		}
 		return NoHolder
 	}
-	h.insert(r.bytes, int(r.pdus), h.targets...)
-	from.out += uint64(len(h.targets)) * uint64(len(r.bytes))
+	h.insertFor(from, r, h.targets)
 	return ""
+}
+
+// insertFor inserts the run for the seats in to, and charges it to its sender. Called under mu.
+func (h *Hub) insertFor(from *reader, r *run, to []*Seat) {
+	h.insert(r.bytes, int(r.pdus), to...)
+	from.out += uint64(len(to)) * uint64(len(r.bytes))
 }
 
 // leaveOut removes the sender from h.targets, if the verdict says so. Called under mu.

@@ -274,8 +274,8 @@ func cutPDU(pdus []byte) (p, rest []byte) {
 	return pdus[:n], pdus[n:]
 }
 
-// A reach is the set of seats to which a PDU goes: all but one, which may be nil, or
-// some.
+// A reach is the set of seats to which a PDU goes: some, and perhaps all that get the log, but for
+// one, which may be nil. With all, the others are muted.
 type reach struct {
 	all    bool
 	but    *Seat
@@ -291,9 +291,9 @@ type reach struct {
 func (h *Hub) reach(from *reader, v policy.Verdict, p []byte, users int) (r reach, ok bool) {
 	switch v.Action() {
 	case policy.BroadcastAll:
-		return reach{all: true, far: h.order.hasFar()}, true
+		return h.reachAll(from, v, nil), true
 	case policy.BroadcastExceptSender:
-		return reach{all: true, but: from.present(), far: h.order.hasFar()}, true
+		return h.reachAll(from, v, from.present()), true
 	case policy.Unicast:
 		far := false
 		if !asksPresence(v) {
@@ -302,37 +302,55 @@ func (h *Hub) reach(from *reader, v policy.Verdict, p []byte, users int) (r reac
 			far = h.seatHolders()
 		} else {
 			tooMany := unknown == TooManyUsers && users < maxNamed
-			all := v.Has(abi.ElseBroadcast)
-			return reach{all: all, but: from.present(), far: all && h.order.hasFar()}, !tooMany
+			if v.Has(abi.ElseBroadcast) {
+				return h.reachAll(from, v, from.present()), !tooMany
+			}
+			if h.targets = h.targets[:0]; unknown != NoHolder || v.Also() == 0 {
+				return reach{}, !tooMany
+			}
 		}
 		found := len(h.targets)
 		h.leaveOut(from, v)
+		if v.Also() != 0 {
+			h.addAlso(from, v)
+			far = far || h.order.hasFar()
+		}
 		return reach{some: h.targets, atHome: found > 0 && len(h.targets) == 0, far: far}, true
 	}
 	return reach{}, true
 }
 
+// reachAll is reach for a broadcast.
+func (h *Hub) reachAll(from *reader, v policy.Verdict, but *Seat) reach {
+	return reach{all: true, but: but, some: h.findMuted(from, v), far: h.order.hasFar()}
+}
+
 // size returns how many seats are in r.
 func (h *Hub) size(r reach) int {
-	switch {
-	case !r.all:
-		return len(r.some)
-	case r.but != nil:
-		return h.served() - 1
+	n := len(r.some)
+	if r.all {
+		n += h.served()
 	}
-	return h.served()
+	if r.all && r.but != nil && !r.but.passes.Load() {
+		n--
+	}
+	return n
+}
+
+// has reports whether the seat is in r.
+func (r reach) has(to *Seat) bool {
+	return r.all && to != r.but && !to.passes.Load() || slices.Contains(r.some, to)
 }
 
 // shared returns how many seats are in both.
 func (h *Hub) shared(x, y reach) (n int) {
-	if x.all && y.all {
-		return min(h.size(x), h.size(y)) // the only seat that either leaves out is the sender's
-	}
-	if x.all {
+	if x.all && y.all { // of those that get the log, the only one that either leaves out is the sender's
+		n = min(h.size(x)-len(x.some), h.size(y)-len(y.some))
+	} else if x.all {
 		x, y = y, x
 	}
 	for _, to := range x.some {
-		if y.all && to != y.but || slices.Contains(y.some, to) {
+		if y.has(to) {
 			n++
 		}
 	}

@@ -126,7 +126,7 @@ func TestSidesOfOneBatch(t *testing.T) {
 	h := stage(inspected, inspected, 0.5)
 	g := h.active.Acquire()
 	defer g.Release()
-	judging := g.Begin(1, 0)
+	judging := g.Begin(1, 0, nil)
 	defer judging.Release()
 	var both policy.Comparison
 	judging.Compare(&both, 0)

@@ -15,7 +15,8 @@ import (
 //	format 1, kind 1, hub 2, incarnation 4, number 8        all kinds
 //	session 8                                               batch, joined, left
 //	source 8, users 4, flags 1                              joined: see Link
-//	verdict 8, PDUs 4, bytes 4, users 4, peer users 4, …    each run of a batch; … are its bytes
+//	verdict 8, PDUs 4, bytes 4, users 4, peer users 4, …    each run of a batch; … are its bytes.
+//	                                                        Of groups, see groups.go
 //	left 4, …                                               part; … is the piece
 //	hub 2, incarnation 4                                    gone
 //	epoch 8, sequence 8                                     enter, found
@@ -161,11 +162,12 @@ func (r *Record) appendSession(dst []byte) []byte {
 	}
 	for i := range r.Runs {
 		run := &r.Runs[i]
-		dst = binary.BigEndian.AppendUint64(dst, uint64(run.Verdict))
+		verdict, users, peerUsers := run.onWire()
+		dst = binary.BigEndian.AppendUint64(dst, uint64(verdict))
 		dst = binary.BigEndian.AppendUint32(dst, run.PDUs)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(run.Bytes)))
-		dst = binary.BigEndian.AppendUint32(dst, run.Users)
-		dst = binary.BigEndian.AppendUint32(dst, run.PeerUsers)
+		dst = binary.BigEndian.AppendUint32(dst, users)
+		dst = binary.BigEndian.AppendUint32(dst, peerUsers)
 		dst = append(dst, run.Bytes...)
 	}
 	return dst
@@ -283,9 +285,9 @@ func (r *Record) parseSession(b []byte) error {
 	return nil
 }
 
-// check returns an error if the run is not whole PDUs with a verdict.
+// check returns an error if the run is not whole PDUs with a verdict. The verdict gets its groups.
 func (r *Run) check() error {
-	if err := r.Verdict.Check(); err != nil {
+	if err := r.fromWire(); err != nil {
 		return err
 	}
 	pdus := uint32(0)

@@ -98,18 +98,13 @@ func NewClaims(otherwise string, claims ...Claim) (*Claims, error) {
 // claim with the longest network around the source wins; a claim without networks counts
 // as shorter than any. The error is ErrUnclaimed or ErrAmbiguous.
 func (c *Claims) Tenant(a Arrival) (string, error) {
-	source := a.Source.Unmap().WithZone("") // because a prefix never contains an address with a zone
-	serverName := lower(a.ServerName)
-	identities := make([]identity, len(a.Identities))
-	for i, text := range a.Identities {
-		identities[i] = newIdentity(text)
-	}
+	n := a.normal()
 	var best []string // the tenants whose claims match by a network of that length
 	length := unnamed
 	for i := range c.claims {
 		claim := &c.claims[i]
-		bits, ok := claim.network(source)
-		if !ok || bits < length || !claim.serves(serverName) || !claim.knows(identities) || !claim.trusts(a.Issuers) {
+		bits, ok := claim.matches(&n)
+		if !ok || bits < length {
 			continue
 		}
 		if bits > length {
@@ -127,6 +122,29 @@ func (c *Claims) Tenant(a Arrival) (string, error) {
 		return "", fmt.Errorf("%w; claim it for a tenant, or name one in the listener's tenant", ErrUnclaimed)
 	}
 	return c.otherwise, nil
+}
+
+// A normalArrival is an Arrival whose equal names are equal strings.
+type normalArrival struct {
+	source     netip.Addr
+	serverName string
+	identities []identity
+	issuers    []string
+}
+
+func (a *Arrival) normal() normalArrival {
+	n := normalArrival{serverName: lower(a.ServerName), identities: make([]identity, len(a.Identities)), issuers: a.Issuers}
+	n.source = a.Source.Unmap().WithZone("") // because a prefix never contains an address with a zone
+	for i, text := range a.Identities {
+		n.identities[i] = newIdentity(text)
+	}
+	return n
+}
+
+// matches reports whether all lists match, and returns the length of the longest network that does.
+func (c *claim) matches(a *normalArrival) (bits int, ok bool) {
+	bits, ok = c.network(a.source)
+	return bits, ok && c.serves(a.serverName) && c.knows(a.identities) && c.trusts(a.issuers)
 }
 
 // unnamed is the length of the network of a claim that has none.

@@ -21,16 +21,28 @@ type remedy string
 func (r remedy) Error() string { return string(r) }
 
 func compileClaim(raw Claim) (claim, error) {
-	c := claim{tenant: raw.Tenant}
 	var faults []error
 	if raw.Tenant == "" {
 		faults = append(faults, errors.New("a claim has no tenant; write the tenant's name"))
 	}
-	if len(raw.Networks)+len(raw.Certificates)+len(raw.Issuers)+len(raw.ServerNames) == 0 {
+	if raw.isEmpty() {
 		faults = append(faults, fmt.Errorf("tenant %q claims nothing; name networks, certificates or server_names", raw.Tenant))
 	}
+	c, err := compileLists(raw, fmt.Sprintf("tenant %q", raw.Tenant))
+	return c, errors.Join(append(faults, err)...)
+}
+
+// isEmpty reports whether the claim names nothing.
+func (c *Claim) isEmpty() bool {
+	return len(c.Networks)+len(c.Certificates)+len(c.Issuers)+len(c.ServerNames) == 0
+}
+
+// compileLists compiles the lists of a claim of that owner.
+func compileLists(raw Claim, owner string) (claim, error) {
+	c := claim{tenant: raw.Tenant}
+	var faults []error
 	refuse := func(what, text string, err error) {
-		faults = append(faults, fmt.Errorf("tenant %q, %s %s: %w", raw.Tenant, what, quoted(text), err))
+		faults = append(faults, fmt.Errorf("%s, %s %s: %w", owner, what, quoted(text), err))
 	}
 	for _, network := range raw.Networks {
 		if err := checkNetwork(network); err != nil {

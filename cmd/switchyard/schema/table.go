@@ -31,6 +31,9 @@ func Table() []byte {
 	}
 	services.Patterns[`^`+number+`$`] = reference("service", "The service with that id.")
 	root.Properties["service"] = services
+	from := newTable("What the peers of a group send: rules that come before all others, in the order of the sections. The configuration says who is in a group; master stands for the peers that declared themselves master.")
+	from.Patterns[`^[a-z0-9-]{1,40}$`] = senders(route)
+	root.Properties["from"] = from
 	root.Definitions = map[string]*node{
 		"verdict": verdict(),
 		"rule":    rule("An action and, after commas, flags; or cases, of which the first one that holds decides."),
@@ -56,6 +59,18 @@ func rules(description string, one func(description string) *node) *node {
 	return n
 }
 
+// senders returns a section of rules for what some peers send: those of route, without cases.
+func senders(route *node) *node {
+	n := newTable("What the peers of that group send.")
+	for name, one := range route.Properties {
+		n.Properties[name] = reference("verdict", one.Description)
+	}
+	for pattern, one := range route.Patterns {
+		n.Patterns[pattern] = reference("verdict", one.Description)
+	}
+	return n
+}
+
 // describe says what a rule of the command can be about.
 func describe(c pdu.Command) string {
 	text := fmt.Sprintf("%#04x, %s.", uint16(c.ID), cmp.Or(c.Message, "without a known message"))
@@ -77,11 +92,12 @@ func verdict() *node {
 				n.Examples = append(n.Examples, name+" "+h)
 			}
 		case policy.Unicast:
-			n.Examples = append(n.Examples, "unicast sender", "unicast master", "unicast fields to_user_id, not-sender, else-broadcast")
+			n.Examples = append(n.Examples, "unicast sender", "unicast master", "unicast fields to_user_id, not-sender, else-broadcast", "unicast group archive")
 		default:
 			n.Examples = append(n.Examples, name)
 		}
 	}
+	n.Examples = append(n.Examples, "broadcast-except-sender, also group archive")
 	return n
 }
 

@@ -33,7 +33,7 @@ func (srv *server) faultKeeper(folder string) func(uint64, hub.Note) string {
 		}
 		file, err := reproduce.Save(folder, reproduce.Failure{
 			Policy: n.Policy.Name, SHA256: n.Policy.SHA256, Config: n.Policy.Config,
-			Question: policy.Question{Header: n.PDU[:pdu.HeaderLen], Body: n.PDU[pdu.HeaderLen:], Session: session, Attributes: n.Attributes},
+			Question: policy.Question{Header: n.PDU[:pdu.HeaderLen], Body: n.PDU[pdu.HeaderLen:], Session: session, Attributes: n.Attributes, Groups: n.Groups},
 			Kind:     n.Fault.Kind, Error: n.Fault.Err.Error(),
 		})
 		if err != nil && !errors.Is(err, reproduce.ErrFull) {

@@ -152,6 +152,7 @@ func (p *plan) faults() (faults []error) {
 		if a := p.additions[t.Name]; a != nil {
 			faults = append(faults, a.err(t.Name))
 		}
+		faults = append(faults, p.server.lacksGroups(t))
 	}
 	return faults
 }
@@ -276,6 +277,7 @@ func (p *plan) admit(t config.Tenant) {
 		releases: make(map[release.State]uint64), since: time.Now(), place: placeOf(p.config, t),
 	}
 	s.tenant.Observe(&srv.access)
+	s.tenant.SetGroups(groupsOf(t))
 	if folder := srv.faultFolder(); folder != "" {
 		s.tenant.KeepFaults(srv.faultKeeper(folder))
 	}

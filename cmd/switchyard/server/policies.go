@@ -25,6 +25,7 @@ type candidate struct {
 	config  []byte          // JSON, or nil
 	effects *policy.Effects // what it may do
 	may     string          // effects as the configuration writes them, to compare
+	groups  []string        // that it may name
 	kept    string          // the address that was not reached, for which the history has it; "" if none
 	drift   string          // why it is not the policy that belongs in force; "" if it is
 }
@@ -80,7 +81,7 @@ func limited(t config.Tenant) (candidate, error) {
 	if err != nil {
 		return candidate{}, InvalidError{err}
 	}
-	return candidate{effects: effects, may: fmt.Sprintf("%q %v %q", t.May, rangesOf(t.MayCommands), t.MayElse)}, nil
+	return candidate{effects: effects, may: fmt.Sprintf("%q %v %q", t.May, rangesOf(t.MayCommands), t.MayElse), groups: t.GroupNames()}, nil
 }
 
 // rangesOf returns commands by their ids. A reload can give the same name another id.
@@ -94,7 +95,7 @@ func rangesOf(words []string) (ranges []command.Range) {
 
 // loadPolicy takes the policy through all gates and makes it a generation.
 func loadPolicy(ctx context.Context, e *wasm.Engine, c candidate) (*policy.Generation, error) {
-	p, err := c.Module.Load(ctx, e, c.config)
+	p, err := c.Module.Load(wasm.WithGroups(ctx, c.groups), e, c.config)
 	if err != nil {
 		return nil, err
 	}

@@ -265,7 +265,7 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	if s != nil {
 		if now, _ := recordOf(s.policy); now.Same(was.InForce) {
 			want := s.policy
-			want.effects, want.may, want.drift = found.effects, found.may, driftRolledBack
+			want.effects, want.may, want.groups, want.drift = found.effects, found.may, found.groups, driftRolledBack
 			return want, nil
 		}
 	}

@@ -279,7 +279,7 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 func (srv *server) warm(t config.Tenant, s *served, to *history.Policy) *load {
 	limits, err := limited(t)
 	record, _ := recordOf(s.before.policy)
-	if err != nil || s.before.generation == nil || !record.Same(to) || s.before.engine != srv.engine || s.before.policy.may != limits.may {
+	if err != nil || s.before.generation == nil || !record.Same(to) || s.before.engine != srv.engine || s.before.policy.may != limits.may || len(lackedGroups(s.before.generation, limits.groups)) > 0 {
 		return nil
 	}
 	l := &load{candidate: s.before.policy, engine: s.before.engine, ended: true, outcome: outcome{generation: s.before.generation}}

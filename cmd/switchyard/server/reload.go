@@ -179,7 +179,9 @@ func (srv *server) apply() error {
 	}
 	p.commit()
 	for _, t := range p.config.Tenants {
-		srv.tenants[t.Name].tenant.SetLimits(limitsOf(p.config, t))
+		served := srv.tenants[t.Name].tenant
+		served.SetLimits(limitsOf(p.config, t))
+		served.SetGroups(groupsOf(t))
 	}
 	srv.watch(changed(live, "reload"))
 	srv.log.Info("configuration reloaded", "changed", live) // before the level changes, so that it is logged

@@ -139,7 +139,7 @@ func (srv *server) fileOf(t config.Tenant) string {
 // stays, and the evidence begins anew.
 func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 	r, engine, stable := s.release, srv.engine, s.policy
-	stable.effects, stable.may = found.effects, found.may
+	stable.effects, stable.may, stable.groups = found.effects, found.may, found.groups
 	// The two loads are one after the other. If the release ends meanwhile, s.release is no longer
 	// r, and what was loaded for it is dropped.
 	s.next.drop()

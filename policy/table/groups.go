@@ -1,0 +1,126 @@
+package table
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"switchyard/policy"
+	"switchyard/policy/abi"
+	"switchyard/policy/command"
+)
+
+// A table numbers the groups that it names, as any guest does. While it is read, the numbers are those
+// of numbering, in the order in which the names appear. At the end they become those of the names in
+// alphabetical order, so that tables with the same rules have the same module.
+
+// A numbering is the groups that a table and those that it extends name.
+type numbering struct{ names []string }
+
+// number returns the number of a name.
+func (n *numbering) number(name string) (int, *command.Problem) {
+	i := slices.Index(n.names, name)
+	if i < 0 && len(n.names) == abi.MaxGroups {
+		return 0, &command.Problem{What: fmt.Sprintf("%q is one more than the %d groups that a table may name", name, abi.MaxGroups), Remedy: "put some of them together"}
+	}
+	if i < 0 {
+		i = len(n.names)
+		n.names = append(n.names, name)
+	}
+	return i, nil
+}
+
+// bind is a policy.Binder that makes words of a guest.
+func (n *numbering) bind(v policy.Verdict, target, also string) (policy.Verdict, *command.Problem) {
+	if target != "" {
+		i, problem := n.number(target)
+		if problem != nil {
+			return v, problem
+		}
+		v |= policy.Verdict(i) << abi.ArgumentShift
+	}
+	if also != "" {
+		i, problem := n.number(also)
+		if problem != nil {
+			return v, problem
+		}
+		v |= abi.Also | policy.Verdict(i)<<abi.AlsoShift
+	}
+	return v, nil
+}
+
+// finish gives the groups that the rules name their final numbers.
+func (t *Table) finish(n *numbering) {
+	used := map[string]bool{}
+	for _, f := range t.from {
+		if f.name != policy.MasterGroup {
+			used[f.name] = true
+		}
+	}
+	t.each(func(v policy.Verdict) policy.Verdict {
+		n.renumber(v, func(name string) int { used[name] = true; return 0 })
+		return v
+	})
+	t.groups = slices.Sorted(maps.Keys(used))
+	t.each(func(v policy.Verdict) policy.Verdict {
+		return n.renumber(v, func(name string) int { return slices.Index(t.groups, name) })
+	})
+}
+
+// renumber returns the verdict with other numbers of its groups.
+func (n *numbering) renumber(v policy.Verdict, to func(name string) int) policy.Verdict {
+	if v.Action() == policy.Unicast && v.Selector() == abi.ToGroup {
+		v = v&(1<<abi.ArgumentShift-1) | policy.Verdict(to(n.names[v.Argument()]))<<abi.ArgumentShift
+	}
+	if v.Has(abi.Also) {
+		name := n.names[v>>abi.AlsoShift&abi.AlsoMask]
+		v = v&^(abi.AlsoMask<<abi.AlsoShift) | policy.Verdict(to(name))<<abi.AlsoShift
+	}
+	return v
+}
+
+// each replaces every verdict of the table, each once.
+func (t *Table) each(replace func(policy.Verdict) policy.Verdict) {
+	one := func(r rule) rule {
+		r.verdict = replace(r.verdict)
+		r.cases = slices.Clone(r.cases)
+		for i := range r.cases {
+			r.cases[i].verdict = replace(r.cases[i].verdict)
+		}
+		return r
+	}
+	spans := func(all []span) {
+		for i := range all {
+			all[i].rule = one(all[i].rule)
+		}
+	}
+	eachOf(t.pairs, one)
+	eachOf(t.commands, one)
+	eachOf(t.services, one)
+	spans(t.ranges)
+	t.otherwise = one(t.otherwise)
+	for _, f := range t.from {
+		eachOf(f.commands, one)
+		spans(f.ranges)
+		f.otherwise = one(f.otherwise)
+	}
+}
+
+func eachOf[K comparable](rules map[K]rule, one func(rule) rule) {
+	for k, r := range rules {
+		rules[k] = one(r)
+	}
+}
+
+// Groups returns the names of the groups that the table names, in the order of their numbers.
+func (t *Table) Groups() []string { return t.groups }
+
+// groupText is what the module tells the host of its groups.
+func (t *Table) groupText() []byte { return []byte(strings.Join(t.groups, "\n")) }
+
+// cutRemedy returns an error of package policy about groups in two parts.
+func cutRemedy(err error) (what, remedy string) {
+	what, remedy, _ = strings.Cut(err.Error(), "; ")
+	return what, remedy
+}
