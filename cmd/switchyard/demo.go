@@ -71,6 +71,9 @@ func programName(called string) string {
 	return called
 }
 
+// mostDemo is how long a demo may last.
+const mostDemo = 24 * time.Hour
+
 // check finds errors in the command line before anything is made.
 func (d *demoOptions) check(c *cobra.Command) error {
 	for _, name := range []string{"config", "set", "listen", "policy"} {
@@ -78,7 +81,7 @@ func (d *demoOptions) check(c *cobra.Command) error {
 			return usageError{fmt.Errorf("--%s does not go with demo, which writes a configuration of its own; change that while it runs, or use 'switchyard serve'", name)}
 		}
 	}
-	if d.time < time.Second || d.time > 24*time.Hour {
+	if d.time < time.Second || d.time > mostDemo {
 		return usageError{fmt.Errorf("--for %v: write a time from 1s to 24h", d.time)}
 	}
 	for _, f := range []struct {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"switchyard/plugins/teamtalk"
 	"switchyard/policy/stablefile"
@@ -40,7 +41,8 @@ func (f *demoFolder) token() string  { return filepath.Join(f.path, "operate.tok
 // of an earlier demo. No other folder is written to.
 func openDemoFolder(given string) (*demoFolder, error) {
 	if given == "" {
-		path, err := os.MkdirTemp("", "switchyard-demo-")
+		removeLeftFolders(os.TempDir(), time.Now())
+		path, err := os.MkdirTemp("", temporaryDemo)
 		if err != nil {
 			return nil, fmt.Errorf("make a folder: %w; set TMPDIR, or name a folder", err)
 		}
@@ -58,6 +60,31 @@ func openDemoFolder(given string) (*demoFolder, error) {
 		return nil, dataError{err}
 	}
 	return f, nil
+}
+
+// temporaryDemo begins the names of temporary folders.
+const temporaryDemo = "switchyard-demo-"
+
+// leftAfter is how old the configuration in a temporary folder is if the folder was left by a demo that
+// was killed: longer than any demo lasts, with a day for a machine that slept meanwhile.
+const leftAfter = mostDemo + 24*time.Hour
+
+// removeLeftFolders removes the temporary folders that were left. What it cannot remove stays.
+func removeLeftFolders(parent string, now time.Time) {
+	entries, _ := os.ReadDir(parent)
+	for _, e := range entries {
+		f := demoFolder{path: filepath.Join(parent, e.Name())}
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), temporaryDemo) {
+			continue
+		}
+		info, err := os.Lstat(f.config())
+		if err != nil || now.Sub(info.ModTime()) < leftAfter {
+			continue
+		}
+		if text, err := stablefile.Read(f.config(), 0, 1<<20); err == nil && strings.HasPrefix(string(text), demoHeader) {
+			os.RemoveAll(f.path)
+		}
+	}
 }
 
 // take locks the folder. It refuses one that has other files than a demo's, or in which other users

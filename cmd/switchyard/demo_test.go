@@ -205,3 +205,37 @@ func TestTourHasTheCommandsOfDemo(t *testing.T) {
 		}
 	}
 }
+
+// The folders of demos that were killed are removed by a later one. Others stay: one in which a demo may
+// still run, and what only has such a name.
+func TestLeftDemoFoldersAreRemoved(t *testing.T) {
+	t.Parallel()
+	parent, now := t.TempDir(), time.Now()
+	folders := map[string]struct {
+		text string
+		age  time.Duration
+		left bool
+	}{
+		"switchyard-demo-1": {demoHeader + "[admin]\n", leftAfter + time.Minute, false},
+		"switchyard-demo-2": {demoHeader, leftAfter - time.Minute, true},
+		"switchyard-demo-3": {"[admin]\n", leftAfter + time.Minute, true},
+		"switchyard-4":      {demoHeader, leftAfter + time.Minute, true},
+	}
+	for name, c := range folders {
+		f := demoFolder{path: filepath.Join(parent, name)}
+		if err := os.Mkdir(f.path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, f.config(), c.text)
+		if err := os.Chtimes(f.config(), now, now.Add(-c.age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removeLeftFolders(parent, now)
+	for name, c := range folders {
+		if _, err := os.Stat(filepath.Join(parent, name)); (err == nil) != c.left {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	removeLeftFolders(filepath.Join(parent, "none"), now)
+}
