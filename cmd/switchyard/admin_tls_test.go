@@ -105,7 +105,8 @@ func TestAdminMutualTLS(t *testing.T) {
 	ca.Write(home, "ca.pem")
 	clients.Write(dir, "clients.pem")
 	certificate, key := clients.Client("anna").Write(home, "anna")
-	save(t, dir, "config.toml", "[admin]\ntls.certificate = \"hub.pem\"\ntls.key = \"hub.key\"\ntls.client_ca = \"clients.pem\"\n")
+	save(t, dir, "config.toml", "[admin]\ntls.certificate = \"hub.pem\"\ntls.key = \"hub.key\"\ntls.client_ca = \"clients.pem\"\noperate_token_file = \"operate.token\"\n")
+	save(t, dir, "operate.token", operateToken)
 	p := start(t, dir)
 	address := p.expect(`"msg":"admin"`)["address"].(string)
 	env := []string{"XDG_CONFIG_HOME=" + home}
@@ -123,7 +124,11 @@ func TestAdminMutualTLS(t *testing.T) {
 	if text := ask(exitUnavailable, "peers", "--context", "nobody"); !strings.Contains(text, "it asks for a certificate of the client") {
 		t.Errorf("got %s", text)
 	}
-	if text := ask(exitUsage, "reload", "--context", "anna"); !strings.Contains(text, "set admin.operate_token_file") {
+	if text := ask(exitUsage, "reload", "--context", "anna"); !strings.Contains(text, "send the one in admin.operate_token_file") {
 		t.Errorf("got %s", text)
+	}
+	ask(exitStopped, "log-level", "warn", "--context", "anna", "--token-file", filepath.Join(dir, "operate.token"))
+	if line := p.expect(`"msg":"admin request"`); line["by"] != "token, certificate cn:anna" {
+		t.Errorf("the log says that it was %v", line["by"])
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"switchyard/proxy/certificate"
 )
 
 // Who may do what:
@@ -57,14 +59,20 @@ func (s *Server) withCaller(ctx context.Context, conn net.Conn) context.Context 
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// who describes the client of a request for the history of policies: the user of the socket, or
-// the token by its name, if it has one.
+// who describes the client of a request, for the log and the history of policies: the user of the
+// socket, or the token by its name, if it has one, and a name in the client's certificate.
 func (s *Server) who(r *http.Request) string {
 	if c := callerOf(r); c.socket {
 		return c.user
 	}
 	_, name, _ := s.rightOf(r)
-	return strings.TrimSpace("token " + name)
+	who := strings.TrimSpace("token " + name)
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		if names := certificate.Identities(r.TLS.PeerCertificates[0]); len(names) > 0 {
+			who += fmt.Sprintf(", certificate %.100s", names[0])
+		}
+	}
+	return who
 }
 
 // callerOf returns the client of a request, which withCaller stored.

@@ -70,7 +70,7 @@ func connect(target Target, t timeouts) (*Client, error) {
 	case network == "unix":
 		c.host = "localhost"
 	case socketErr != nil && address == "":
-		return nil, fmt.Errorf("ask the server by its socket: %w; %s", socketErr, dialRemedy(socketErr))
+		return nil, fmt.Errorf("ask the server by its socket: %w; %s", socketErr, dialRemedy(socketErr, withConfiguration))
 	case address == "":
 		return nil, errors.New("admin.address is empty in this configuration, so there is no server to ask; set it, and restart the server")
 	case strings.HasSuffix(address, ":0"):

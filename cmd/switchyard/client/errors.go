@@ -82,7 +82,11 @@ func (c *Client) noAnswer(ctx context.Context, err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the whole query
 	}
-	return fmt.Errorf("ask the server at %s: %w; %s", c.server, err, dialRemedy(err))
+	where := withConfiguration
+	if c.scheme == "https" { // mostly another machine
+		where = "there"
+	}
+	return fmt.Errorf("ask the server at %s: %w; %s", c.server, err, dialRemedy(err, where))
 }
 
 // errNotSwitchyard is the cause of an answer that no switchyard gives.
@@ -93,8 +97,11 @@ func (c *Client) unexpected(err error) error {
 	return fmt.Errorf("the answer of %s: %w: %w", c.server, err, errNotSwitchyard)
 }
 
-// dialRemedy says what to do when no server answers.
-func dialRemedy(err error) string {
+// withConfiguration is where the server of this machine is to serve.
+const withConfiguration = "with this configuration"
+
+// dialRemedy says what to do when no server answers; where is where it is to serve.
+func dialRemedy(err error, where string) string {
 	timeout, isNet := errors.AsType[net.Error](err)
 	if remedy := tlsRemedy(err); remedy != "" {
 		return remedy
@@ -106,11 +113,11 @@ func dialRemedy(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "become the user that it runs as"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		return "does switchyard serve with this configuration?"
+		return "does switchyard serve " + where + "?"
 	case isNet && timeout.Timeout():
 		return "it hangs, or the machine is overloaded; see its log"
 	default:
-		return "does switchyard serve with this configuration, and nothing else there?"
+		return "does switchyard serve " + where + ", and nothing else?"
 	}
 }
 
