@@ -131,8 +131,11 @@ func (h *handler) put(to map[string]any, prefix string, a slog.Attr) {
 	a = h.sanitize(nil, a)
 	v := a.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
+		if a.Key != "" { // a group without a name stands for its members
+			prefix += a.Key + "."
+		}
 		for _, member := range v.Group() {
-			h.put(to, prefix+a.Key+".", member)
+			h.put(to, prefix, member)
 		}
 		return
 	}

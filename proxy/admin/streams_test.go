@@ -160,12 +160,12 @@ func TestLines(t *testing.T) {
 	log := slog.New(lines.Handler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}), sanitize))
 	log.Debug("debugging")
 	log.With("tenant", "a").WithGroup("g").Warn("first", "n", 1, "secret", "s", "err", io.EOF, "took", time.Second, "long", strings.Repeat("x", 9999),
-		"bad", "\xff", "map", map[policy.Action]int{policy.Drop: 2}, slog.Group("h", "x", true), "none", nil)
+		"bad", "\xff", "map", map[policy.Action]int{policy.Drop: 2}, slog.Group("h", "x", true), slog.Group("", "y", 2), "none", nil)
 	if out.Len() > 0 {
 		t.Errorf("logged %q, though the level is error", out.String())
 	}
 	got, last := lines.after(0)
-	want := `{"g.bad":"` + "\uFFFD" + `","g.err":"EOF","g.h.x":true,"g.long":"` + strings.Repeat("x", keptText) + `…","g.map":{"drop":2},"g.n":1,"g.none":null,"g.secret":"***","g.took":"1s","tenant":"a"}`
+	want := `{"g.bad":"` + "\uFFFD" + `","g.err":"EOF","g.h.x":true,"g.long":"` + strings.Repeat("x", keptText) + `…","g.map":{"drop":2},"g.n":1,"g.none":null,"g.secret":"***","g.took":"1s","g.y":2,"tenant":"a"}`
 	if len(got) != 1 || last != 1 || got[0].Message != "first" || got[0].Level != "WARN" || string(got[0].Attributes) != want {
 		t.Errorf("got %+v\n%s, want\n%s", got, got[0].Attributes, want)
 	}

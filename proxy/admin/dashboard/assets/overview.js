@@ -70,7 +70,7 @@ export function overview(history) {
     write(byId('since'), begun ? `from ${clock(shown.since)} on: before, this server did not serve` : '');
     for (const tile of tiles) {
       write(tile.figure, tile.value());
-      write(tile.note, tile.more());
+      write(tile.note, tile.more(), tile.more());
     }
     write(byId('as-of'), state.live ? '' : `as of ${clock(state.snapshot.time)}`);
     hide(byId('draining'), !state.snapshot.draining);
