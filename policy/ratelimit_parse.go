@@ -122,33 +122,33 @@ func (r Rate) short() string { return strconv.Itoa(int(r.PDUs)) + "/" + Periods[
 // parseRate reads 50/s or 600/min. The burst is as many PDUs as the rate.
 func parseRate(word string) (r Rate, wrong *command.Problem) {
 	number, unit, ok := strings.Cut(word, "/")
-	if r.PDUs, wrong = parsePDUs(number, "rate "+word); wrong != nil {
+	if r.PDUs, wrong = parsePDUs(number, "rate", word); wrong != nil {
 		return r, wrong
 	}
 	r.Burst = r.PDUs
 	switch {
 	case !ok || unit == "":
-		return r, problem("write "+number+"/s or "+number+"/min", "the rate %s has no unit", number)
+		return r, problem("write "+number+"/s or "+number+"/min", "the rate %q has no unit", word)
 	case unit == Periods[Second]:
 		r.Period = Second
 	case unit == Periods[Minute]:
 		r.Period = Minute
 	default:
-		return r, problem(suggest.Hint(unit, []string{"min"}, "units are s, a second, and min, a minute"), "unknown unit %q of the rate %s", unit, word)
+		return r, problem(suggest.Hint(unit, []string{"min"}, "units are s, a second, and min, a minute"), "unknown unit %q of the rate %q", unit, word)
 	}
 	return r, nil
 }
 
-// parsePDUs reads a number of PDUs; what is what it is the number of.
-func parsePDUs(word, what string) (uint32, *command.Problem) {
+// parsePDUs reads a number of PDUs, of a rate or burst that is written so.
+func parsePDUs(word, what, written string) (uint32, *command.Problem) {
 	n, ok := command.ParseNumber(word)
 	switch {
 	case word == "" || !ok:
-		return 0, problem("write a whole number from 1 to "+strconv.Itoa(MaxRate)+", as in limit 50/s per peer; for less than one a second, write it per minute", "the %s has no number of PDUs", what)
+		return 0, problem("write a whole number from 1 to "+strconv.Itoa(MaxRate)+", as in limit 50/s per peer; for less than one a second, write it per minute", "the %s %q has no number of PDUs", what, written)
 	case n == 0:
-		return 0, problem("write drop as the action if nothing is to pass", "the %s lets nothing pass", what)
+		return 0, problem("write drop as the action if nothing is to pass", "the %s %q lets nothing pass", what, written)
 	case n > MaxRate:
-		return 0, problem("write a number from 1 to "+strconv.Itoa(MaxRate)+", or remove the limit", "the %s is too large", what)
+		return 0, problem("write a number from 1 to "+strconv.Itoa(MaxRate)+", or remove the limit", "the %s %q is too large", what, written)
 	}
 	return uint32(n), nil
 }
@@ -162,5 +162,5 @@ func parseBurst(words []string) (uint32, *command.Problem) {
 	if len(words) != 2 {
 		return 0, problem("write one number, as in burst 100", "burst takes one number of PDUs, not %d", len(words)-1)
 	}
-	return parsePDUs(words[1], "burst "+words[1])
+	return parsePDUs(words[1], "burst", words[1])
 }

@@ -55,16 +55,16 @@ func (g guest) judgeFrom(service pdu.ServiceID, command pdu.CommandID, attribute
 	g.t.Helper()
 	header := pdu.Append(nil, service, command, 7, body)[:pdu.HeaderLen]
 	hi, lo := binary.BigEndian.Uint64(header), binary.BigEndian.Uint64(header[8:])
-	v := policy.Verdict(g.call(abi.Classify, uint64(service), uint64(command)))
+	v := policy.VerdictOf(g.call(abi.Classify, uint64(service), uint64(command)))
 	switch {
 	case v.Has(abi.InspectBodyOf):
 		at := g.call(abi.Buffer, uint64(len(body)))
 		if !g.Memory().Write(uint32(at), body) {
 			g.t.Fatal("the buffer is too small")
 		}
-		return policy.Verdict(g.call(abi.InspectBody, at, uint64(len(body)), hi, lo, 1, attributes))
+		return policy.VerdictOf(g.call(abi.InspectBody, at, uint64(len(body)), hi, lo, 1, attributes))
 	case v.Has(abi.InspectHeader):
-		return policy.Verdict(g.call(abi.Inspect, hi, lo, 1, attributes))
+		return policy.VerdictOf(g.call(abi.Inspect, hi, lo, 1, attributes))
 	}
 	return v
 }
@@ -194,7 +194,7 @@ func TestCasesOfLongBodies(t *testing.T) {
 // Cases by length alone need no body, and so no memory.
 func TestCasesByLengthNeedNoBody(t *testing.T) {
 	g := loadGuest(t, parse(t, "[route.CID_MSG_DATA]\n\"body-length > 4096\" = 'drop'\nelse = 'broadcast-all'\n").Module())
-	if v := policy.Verdict(g.call(abi.Classify, 3, 0x0301)); v != abi.BroadcastAll|abi.InspectHeader || len(g.ExportedMemoryDefinitions()) > 0 || g.ExportedFunction(abi.InspectBody) != nil {
+	if v := policy.VerdictOf(g.call(abi.Classify, 3, 0x0301)); v != abi.BroadcastAll|abi.InspectHeader || len(g.ExportedMemoryDefinitions()) > 0 || g.ExportedFunction(abi.InspectBody) != nil {
 		t.Errorf("by ids %v, memories %v", v, g.ExportedMemoryDefinitions())
 	}
 	for size, want := range map[int]string{4096: "broadcast-all", 4097: "drop"} {

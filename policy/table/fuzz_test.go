@@ -16,6 +16,8 @@ func FuzzCompile(f *testing.F) {
 	f.Add(precedences, uint32(5))
 	f.Add(senderRules, uint32(0x0301))
 	f.Add("1 = [0b\n1]\n", uint32(0)) // the decoder's message has two lines
+	f.Add(strings.Replace(limitedTable, ", not-sender", "", 1), uint32(0x0725))
+	f.Add("[route]\n1='broadcast-all, limit \\u001b0/s per peer'\n2=\"broadcast-all, limit \\u001b0/\\u0007s per \\u0000\"", uint32(1))
 	for _, test := range faultTests {
 		if len(test.src) < 4<<10 { // large ones take the fuzzer minutes to shrink
 			f.Add(test.src, uint32(0))

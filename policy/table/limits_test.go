@@ -64,7 +64,7 @@ func TestLimitsOfTable(t *testing.T) {
 		{4, pdu.CID_MSG_READ_NOTIFY, nil, "broadcast-all, limit 1/s per peer, else drop"},
 		{4, 0x0799, nil, "broadcast-all, limit 9/s per peer, else drop"},
 	} {
-		v := policy.VerdictOf(uint64(g.judge(test.service, test.command, test.body)))
+		v := g.judge(test.service, test.command, test.body)
 		if got := limits.Spell(v); got != test.want {
 			t.Errorf("%v, %v: %s, want %s", test.service, test.command, got, test.want)
 		}
@@ -125,7 +125,7 @@ func TestLimitsThatCannotBe(t *testing.T) {
 		"[route]\nCID_OTHER_ROLE_SET = 'handle role-set, limit 5/s per peer'": "x:2: a limit: handle role-set is how peers report their users and their role, once, " +
 			"so dropping it would leave the hub wrong about them; remove the limit",
 		"[route]\nCID_BUDDY_LIST_USERS_STATUS_REQUEST = 'handle users-status-request, limit 5/s per peer'": "",
-		"[route.CID_MSG_DATA]\n'msg_type = 1' = 'broadcast-all, limit 0/s per peer'\nelse = 'drop'":        "x:2: the rate 0/s lets nothing pass; write drop as the action if nothing is to pass",
+		"[route.CID_MSG_DATA]\n'msg_type = 1' = 'broadcast-all, limit 0/s per peer'\nelse = 'drop'":        "x:2: the rate \"0/s\" lets nothing pass; write drop as the action if nothing is to pass",
 		"[route]\n0x0720-0x072f = 'broadcast-all, limit 5/s'":                                              `x:2: "limit 5/s" does not say whose PDUs are counted together`,
 		many: "x:1: the table and what it extends have 64 rows with a limit, at most 63 are possible; write ranges",
 	} {

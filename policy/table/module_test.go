@@ -31,7 +31,7 @@ func load(t testing.TB, module []byte) func(service, command uint32) policy.Verd
 		if err := classify.CallWithStack(ctx, stack); err != nil {
 			t.Fatalf("classify(%#x, %#x): %v", service, command, err)
 		}
-		return policy.Verdict(stack[0])
+		return policy.VerdictOf(stack[0])
 	}
 }
 

@@ -101,7 +101,7 @@ func TestFaults(t *testing.T) {
 		"seq":             {sound("seq = 1.5"), []string{":8: seq is no number from 0 to 65535"}},
 		"before":          {sound("before = -1"), []string{":8: before is no number from 0 to 100000; write before = 50"}},
 		"wait":            {sound(`wait = "20"`), []string{`:8: wait is no time: "20"; write wait = "20ms"`}},
-		"limit":           {sound(`expect.verdict = "broadcast-all, limit 50 per peer"`), []string{":8: the rate 50 has no unit; write 50/s or 50/min"}},
+		"limit":           {sound(`expect.verdict = "broadcast-all, limit 50 per peer"`), []string{":8: the rate \"50\" has no unit; write 50/s or 50/min"}},
 		"unknown key":     {sound("form = 1"), []string{`:8: unknown key "form"; did you mean from?`}},
 		"no message":      {strings.Replace(sound("body = {}"), `"CID_MSG_DATA"`, "0x999", 1), []string{":8: 0x0999 is no command of the protocol, so its body has no fields; write the body as hex"}},
 		"unknown field":   {sound("body.from_user = 1"), []string{`:8: IM.Message.IMMsgData has no field "from_user"; did you mean from_user_id?`}},
