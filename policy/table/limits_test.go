@@ -81,6 +81,26 @@ func TestLimitsOfTable(t *testing.T) {
 	}
 }
 
+// A rule for peers of a group, or for masters, has a limit of its own.
+func TestLimitsFrom(t *testing.T) {
+	table := parse(t, `
+[route]
+CID_MSG_DATA = "broadcast-all, limit 50/s per peer"
+[from.master]
+CID_MSG_DATA = "broadcast-all, limit 500/s per peer, else drop"
+`)
+	g := loadGuest(t, table.Module())
+	for attributes, want := range map[uint64]string{
+		0:                   "limit 50/s per peer, else drop",
+		abi.AttributeMaster: "limit 500/s per peer, else drop",
+	} {
+		v := g.judgeFrom(3, pdu.CID_MSG_DATA, attributes, nil)
+		if got := table.RateLimits().Of(v).String(); got != want {
+			t.Errorf("attributes %d: %v has the limit %q, want %q", attributes, v, got, want)
+		}
+	}
+}
+
 // A table inherits the limits of the one that it extends, and changes or removes one with the row.
 func TestLimitsExtend(t *testing.T) {
 	table, err := Extend("routes.toml", []byte(`extends = "base.toml"
