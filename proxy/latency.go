@@ -3,6 +3,7 @@ package proxy
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,8 +83,10 @@ type mark struct {
 type marks struct {
 	pending atomic.Int32 // len(all)
 
-	mu  sync.Mutex // guards all; no other lock is taken while it is held
-	all []mark     // in the order of their heads
+	mu sync.Mutex // guards all; no other lock is taken while it is held
+	// all is in the order of the heads. A head keeps a chunk of the log alive, so marks are removed by
+	// slices.Delete, which clears them.
+	all []mark
 }
 
 // mark adds a sample if something is due to the session before head, and reports whether it did.
@@ -101,7 +104,7 @@ func (s *session) mark(head hub.Head, read int64) bool {
 	m.all = append(m.all, mark{head: head, read: read, written: written})
 	m.pending.Store(int32(len(m.all)))
 	if !s.seat.Behind(head) { // a writer that has just written all of it may not have seen the mark
-		m.all = m.all[:len(m.all)-1]
+		m.all = slices.Delete(m.all, len(m.all)-1, len(m.all))
 		m.pending.Store(int32(len(m.all)))
 		return false
 	}
@@ -139,7 +142,7 @@ func (s *session) settleMarks() {
 		if written > first.written {
 			s.tenant.latency.took.Add(time.Duration(now - first.read))
 		}
-		m.all = append(m.all[:0], m.all[1:]...)
+		m.all = slices.Delete(m.all, 0, 1)
 	}
 	m.pending.Store(int32(len(m.all)))
 }

@@ -23,6 +23,16 @@ func TestLatencyOfALaggingPeer(t *testing.T) {
 		if c.Count == 0 || c.Count > mostMarks || c.Buckets[len(c.Buckets)-4] != 0 || c.Buckets[len(c.Buckets)-3] != c.Count {
 			t.Errorf("got %+v, want some samples of 2.5 s to 5 s, and no others", c)
 		}
+		for _, s := range *y.sessions.Load() {
+			marks := &s.output.marks
+			marks.mu.Lock()
+			for _, m := range marks.all[:cap(marks.all)] {
+				if m != (mark{}) {
+					t.Errorf("a sample that is over keeps %+v", m)
+				}
+			}
+			marks.mu.Unlock()
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -56,7 +57,7 @@ func (l *connLimiter) admit(conn net.Conn, client string) (admitted *openConn, c
 		if !l.closeLongest(func(x *openConn) bool { return x.client == of && !x.health }) {
 			admitted.health = true
 			if health >= healthConnections && !l.closeLongest(func(x *openConn) bool { return x.health }) {
-				conn.Close()
+				closeNow(conn)
 				return nil, closed, had
 			}
 			closed, had = client, counts[client]
@@ -105,8 +106,17 @@ func (l *connLimiter) closeLongest(those func(*openConn) bool) bool {
 		return false
 	}
 	l.releaseLocked(longest)
-	longest.conn.Close()
+	closeNow(longest.conn)
 	return true
+}
+
+// closeNow closes a connection without TLS's closing message, which would wait up to 5 s for a client
+// that takes nothing, while the limiter is locked.
+func closeNow(conn net.Conn) {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	conn.Close()
 }
 
 func (l *connLimiter) releaseLocked(x *openConn) {

@@ -58,7 +58,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	if err := checkBus(c, stdout); err != nil {
 		faults = append(faults, err)
 	}
-	if err := errors.Join(checkAdmin(c, stdout), checkScrapes(c, stdout), checkAccess(c)); err != nil {
+	if err := errors.Join(checkAdmin(c, stdout), checkMetrics(c, stdout), checkAccess(c)); err != nil {
 		faults = append(faults, err)
 	}
 	for _, l := range c.Listeners {

@@ -74,7 +74,7 @@ func (srv *server) close() {
 	if srv.admin != nil {
 		srv.admin.Close()
 	}
-	srv.scrapes.close()
+	srv.metricsAddress.close()
 	srv.stopper.force()
 	srv.leaving.Wait()
 	for _, p := range []*plan{srv.starting, srv.next} {

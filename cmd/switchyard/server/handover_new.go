@@ -105,7 +105,7 @@ func (t *taker) Listener(record json.RawMessage, socket net.Listener) error {
 	}
 	switch {
 	case l.Metrics:
-		t.plan.scraped = socket
+		t.plan.metricsSocket = socket
 	case l.Listener == "":
 		t.admin = append(t.admin, socket)
 	default:

@@ -162,8 +162,8 @@ func (g *giver) Send(to *handover.Sender) error {
 	for _, l := range g.adminListeners {
 		to.Listener(listenerRecord{}, l.(syscall.Conn))
 	}
-	if g.scrapes != nil {
-		to.Listener(listenerRecord{Metrics: true}, g.scrapes.socket.(syscall.Conn))
+	if g.metricsAddress != nil {
+		to.Listener(listenerRecord{Metrics: true}, g.metricsAddress.socket.(syscall.Conn))
 	}
 	reloads, handovers := g.state.counted()
 	to.Process(processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, Handovers: handovers, Reloads: reloads, Started: g.state.started})
@@ -283,8 +283,8 @@ func (srv *server) leaveAdmin() {
 	if srv.admin != nil {
 		srv.admin.StopAccepting()
 	}
-	if srv.scrapes != nil {
-		srv.scrapes.server.StopAccepting()
+	if srv.metricsAddress != nil {
+		srv.metricsAddress.server.StopAccepting()
 	}
 }
 

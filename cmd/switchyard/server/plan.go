@@ -28,17 +28,17 @@ import (
 //
 // The start serves the tenants that are ready before the last policy is loaded; see start.go.
 type plan struct {
-	server    *server
-	config    *config.Config
-	checker   *trust.Checker
-	engine    *wasm.Engine         // for the policies of new tenants
-	requested bool                 // an operator waits for it
-	additions map[string]*addition // the new tenants
-	listeners map[string]*listener // all, by name, from prepare on; the new ones do not accept yet
-	inherited map[string]inherited // sockets of another process, by the listener's name; nil: they are opened
-	scrapes   *scrapes             // from prepare on; nil if there is no address for metrics
-	access    *accessFile          // from prepare on; nil if there is no access log
-	scraped   net.Listener         // socket of another process for it; nil: it is opened
+	server         *server
+	config         *config.Config
+	checker        *trust.Checker
+	engine         *wasm.Engine         // for the policies of new tenants
+	requested      bool                 // an operator waits for it
+	additions      map[string]*addition // the new tenants
+	listeners      map[string]*listener // all, by name, from prepare on; the new ones do not accept yet
+	inherited      map[string]inherited // sockets of another process, by the listener's name; nil: they are opened
+	metricsAddress *metricsAddress      // from prepare on; nil if there is no address for metrics
+	access         *accessFile          // from prepare on; nil if there is no access log
+	metricsSocket  net.Listener         // socket of another process for it; nil: it is opened
 }
 
 // An addition is a new tenant of a plan.
@@ -143,7 +143,7 @@ func (p *plan) check() error {
 	for _, c := range p.config.Listeners {
 		faults = append(faults, p.configure(&listener{config: c}))
 	}
-	return errors.Join(append(faults, (&scrapes{config: p.config.Metrics}).configure(p.config))...)
+	return errors.Join(append(faults, (&metricsAddress{config: p.config.Metrics}).configure(p.config))...)
 }
 
 // faults returns why tenants cannot be served, as far as that is known.
@@ -182,7 +182,7 @@ func (p *plan) prepare() error {
 		p.listeners[c.Name] = l
 	}
 	var err error
-	p.scrapes, err = p.prepareScrapes()
+	p.metricsAddress, err = p.prepareMetrics()
 	faults = append(faults, err)
 	p.access, err = p.prepareAccess()
 	return errors.Join(append(faults, err)...)
@@ -203,8 +203,8 @@ func (p *plan) rollback() {
 	for _, l := range p.server.listeners {
 		l.shared = false
 	}
-	if p.scrapes != nil && p.scrapes.server == nil {
-		p.scrapes.close()
+	if p.metricsAddress != nil && p.metricsAddress.server == nil {
+		p.metricsAddress.close()
 	}
 	if p.access != p.server.access.file.Load() {
 		p.access.close()
@@ -243,7 +243,7 @@ func (p *plan) commit() {
 	}
 	srv.publish()
 	srv.state.update(srv) // at once, as removed tenants must not be probed
-	p.commitScrapes()
+	p.commitMetrics()
 }
 
 // openListeners opens the listeners of tenants that are served. One that has none waits: the

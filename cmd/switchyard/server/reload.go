@@ -89,8 +89,8 @@ func (srv *server) reloadFiles(requested bool) {
 		srv.reloadCertificate(l.Name, srv.listeners[l.Name].source, requested)
 	}
 	srv.reloadCertificate(adminCertificate, srv.adminSource, requested)
-	if srv.scrapes != nil {
-		srv.reloadCertificate(metricsCertificate, srv.scrapes.source, requested)
+	if srv.metricsAddress != nil {
+		srv.reloadCertificate(metricsCertificate, srv.metricsAddress.source, requested)
 	}
 	for _, t := range srv.config.Tenants {
 		if srv.stopper.isRequested() {
@@ -320,7 +320,7 @@ func (srv *server) forget() {
 	for _, l := range srv.config.Listeners {
 		known[certificateOf(l.Name)] = true
 	}
-	known[certificateOf(metricsCertificate)] = srv.scrapes != nil
+	known[certificateOf(metricsCertificate)] = srv.metricsAddress != nil
 	known[certificateOf(adminCertificate)] = srv.adminSource != nil
 	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
 }

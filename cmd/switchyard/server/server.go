@@ -123,7 +123,7 @@ type server struct {
 	succeeded      *successor          // the process that has replaced this one; nil if none has
 	adminListeners []net.Listener      // owned by admin
 	adminSource    *certificate.Source // of admin.tls; nil for plain HTTP
-	scrapes        *scrapes            // nil if there is no address for metrics
+	metricsAddress *metricsAddress     // nil if there is no address for metrics
 	access         accessLog
 
 	// serving is the content of tenants for other goroutines; replaced whole.

@@ -58,20 +58,20 @@ type adminState struct {
 // another one after everything that Serve has handled. The tenants in it are live, so their counts
 // are of the moment at which they are read.
 type view struct {
-	config     *config.Config
-	engine     *wasm.Engine
-	tenants    []admin.Tenant       // by name
-	signatures map[string]time.Time // when the signature of a tenant's policy expires
-	staged     map[string]*staged   // releases under way, by tenant
-	modes      map[string]string    // how a changed policy of a tenant comes into force
-	ended      map[string]map[release.State]uint64
-	weighed    map[string]policy.Weighed // by releases that ended, by tenant
-	drifts     map[string]string         // why a tenant's policy is not the one that belongs in force
-	listeners  []listenerView            // in the order of the configuration
-	refused    string                    // why the configuration that is there now is refused; "" if it is in force
-	waiting    []string                  // keys that take effect after a restart
-	scrapes    *listenerView             // of metrics, with only the certificate; nil for plain TCP and without an address
-	admin      *listenerView             // of the admin interface, likewise
+	config         *config.Config
+	engine         *wasm.Engine
+	tenants        []admin.Tenant       // by name
+	signatures     map[string]time.Time // when the signature of a tenant's policy expires
+	staged         map[string]*staged   // releases under way, by tenant
+	modes          map[string]string    // how a changed policy of a tenant comes into force
+	ended          map[string]map[release.State]uint64
+	weighed        map[string]policy.Weighed // by releases that ended, by tenant
+	drifts         map[string]string         // why a tenant's policy is not the one that belongs in force
+	listeners      []listenerView            // in the order of the configuration
+	refused        string                    // why the configuration that is there now is refused; "" if it is in force
+	waiting        []string                  // keys that take effect after a restart
+	metricsAddress *listenerView             // of metrics, with only the certificate; nil for plain TCP and without an address
+	admin          *listenerView             // of the admin interface, likewise
 }
 
 // A listenerView is a listener that is open.
@@ -133,8 +133,8 @@ func (a *adminState) update(srv *server) {
 	if srv.adminSource != nil {
 		v.admin = &listenerView{source: srv.adminSource, refused: srv.lastErrors[certificateOf(adminCertificate)]}
 	}
-	if s := srv.scrapes; s != nil && s.source != nil {
-		v.scrapes = &listenerView{source: s.source, refused: srv.lastErrors[certificateOf(metricsCertificate)]}
+	if s := srv.metricsAddress; s != nil && s.source != nil {
+		v.metricsAddress = &listenerView{source: s.source, refused: srv.lastErrors[certificateOf(metricsCertificate)]}
 	}
 	a.view.Store(v)
 }

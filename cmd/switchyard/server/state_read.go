@@ -139,10 +139,10 @@ func (a *adminState) metrics() metrics.State {
 		m.Address = adminCertificate
 		s.Admin = &m
 	}
-	if v.scrapes != nil {
-		m := v.scrapes.certificateMetrics()
+	if v.metricsAddress != nil {
+		m := v.metricsAddress.certificateMetrics()
 		m.Address = metricsCertificate
-		s.Scrapes = &m
+		s.MetricsAddress = &m
 	}
 	return s
 }

@@ -12,29 +12,29 @@ import (
 	"switchyard/proxy/metrics"
 )
 
-// A scrapes is the address of [metrics]. As with a listener, what can fail is done before a plan
+// A metricsAddress is the address of [metrics]. As with a listener, what can fail is done before a plan
 // takes effect:
 //
-//	prepareScrapes   reads certificate and token, binds the socket   fails ─▶ the plan is rolled back
+//	prepareMetrics   reads certificate and token, binds the socket   fails ─▶ the plan is rolled back
 //	open             answers, or changes who may read                cannot fail
 //	close            frees the address                               cannot fail
-type scrapes struct {
+type metricsAddress struct {
 	config  config.Metrics
 	source  *certificate.Source // nil for plain TCP
-	options admin.ScrapeOptions
-	socket  net.Listener   // bound before open
-	server  *admin.Scrapes // nil before open
+	options admin.MetricsOptions
+	socket  net.Listener         // bound before open
+	server  *admin.MetricsServer // nil before open
 }
 
-// prepareScrapes prepares the address of [metrics]; nil if there is none. If it is served already,
+// prepareMetrics prepares the address of [metrics]; nil if there is none. If it is served already,
 // the socket is taken over, and the certificate if its files are the same.
-func (p *plan) prepareScrapes() (*scrapes, error) {
+func (p *plan) prepareMetrics() (*metricsAddress, error) {
 	c := p.config.Metrics
 	if c.Address == "" {
 		return nil, nil
 	}
-	s := &scrapes{config: c}
-	if before := p.server.scrapes; before != nil && before.config.Address == c.Address {
+	s := &metricsAddress{config: c}
+	if before := p.server.metricsAddress; before != nil && before.config.Address == c.Address {
 		s.socket, s.server = before.socket, before.server
 		if before.config.TLS == c.TLS {
 			s.source = before.source
@@ -43,8 +43,8 @@ func (p *plan) prepareScrapes() (*scrapes, error) {
 	if err := s.configure(p.config); err != nil {
 		return nil, err
 	}
-	if p.scraped != nil {
-		s.socket = p.scraped
+	if p.metricsSocket != nil {
+		s.socket = p.metricsSocket
 	}
 	if s.socket == nil {
 		var err error
@@ -56,7 +56,7 @@ func (p *plan) prepareScrapes() (*scrapes, error) {
 }
 
 // configure loads the certificate, unless there is one, and reads the token.
-func (s *scrapes) configure(c *config.Config) (err error) {
+func (s *metricsAddress) configure(c *config.Config) (err error) {
 	if s.config.Address == "" {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (s *scrapes) configure(c *config.Config) (err error) {
 			return err
 		}
 	}
-	s.options = admin.ScrapeOptions{Allow: s.config.Allow, TokenFile: c.File(s.config.TokenFile)}
+	s.options = admin.MetricsOptions{Allow: s.config.Allow, TokenFile: c.File(s.config.TokenFile)}
 	if s.source != nil {
 		s.options.TLS = s.source.Config()
 	}
@@ -76,12 +76,12 @@ func (s *scrapes) configure(c *config.Config) (err error) {
 }
 
 // open starts to answer; if the address is served already, the new options apply from now on.
-func (s *scrapes) open(srv *server) {
+func (s *metricsAddress) open(srv *server) {
 	if s.server != nil {
 		s.server.Set(s.options)
 		return
 	}
-	s.server = admin.ServeScrapes(s.socket, srv.state, &srv.state.probes, metrics.Handler(srv.state.metrics), s.options, srv.log)
+	s.server = admin.ServeMetrics(s.socket, srv.state, &srv.state.probes, metrics.Handler(srv.state.metrics), s.options, srv.log)
 	attrs := []any{"address", s.socket.Addr().String()}
 	if s.source != nil {
 		attrs = append(attrs, "tls", true, "certificate_until", s.source.NotAfter().Format(time.RFC3339))
@@ -89,8 +89,8 @@ func (s *scrapes) open(srv *server) {
 	srv.log.Info("metrics", attrs...)
 }
 
-// close frees the address. A nil scrapes has none.
-func (s *scrapes) close() {
+// close frees the address. A nil metricsAddress has none.
+func (s *metricsAddress) close() {
 	switch {
 	case s == nil:
 	case s.server == nil:
@@ -100,13 +100,13 @@ func (s *scrapes) close() {
 	}
 }
 
-// commitScrapes puts the plan's address of metrics in place of the one before.
-func (p *plan) commitScrapes() {
-	srv, before := p.server, p.server.scrapes
-	if srv.scrapes = p.scrapes; srv.scrapes != nil {
-		srv.scrapes.open(srv)
+// commitMetrics puts the plan's address of metrics in place of the one before.
+func (p *plan) commitMetrics() {
+	srv, before := p.server, p.server.metricsAddress
+	if srv.metricsAddress = p.metricsAddress; srv.metricsAddress != nil {
+		srv.metricsAddress.open(srv)
 	}
-	if before != nil && (p.scrapes == nil || p.scrapes.server != before.server) {
+	if before != nil && (p.metricsAddress == nil || p.metricsAddress.server != before.server) {
 		before.server.StopAccepting()
 		srv.leaving.Go(before.close)
 	}
@@ -126,14 +126,14 @@ func (srv *server) certificates() map[string]*certificate.Source {
 	if srv.adminSource != nil {
 		all[adminCertificate] = srv.adminSource
 	}
-	if srv.scrapes != nil && srv.scrapes.source != nil {
-		all[metricsCertificate] = srv.scrapes.source
+	if srv.metricsAddress != nil && srv.metricsAddress.source != nil {
+		all[metricsCertificate] = srv.metricsAddress.source
 	}
 	return all
 }
 
-// checkScrapes checks what the address of metrics needs except that address and its token.
-func checkScrapes(c *config.Config, stdout io.Writer) error {
+// checkMetrics checks what the address of metrics needs except that address and its token.
+func checkMetrics(c *config.Config, stdout io.Writer) error {
 	if c.Metrics.Address == "" || c.Metrics.TLS.Certificate == "" {
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 	"switchyard/proxy/logsample"
 )
 
-// A Scrapes answers Prometheus at an address that other machines may reach, and nothing but
+// A MetricsServer answers Prometheus at an address that other machines may reach, and nothing but
 // metrics and health:
 //
 //	GET /metrics          with the token, if there is one
@@ -28,8 +28,8 @@ import (
 //
 //	accept ─ not in Allow ─▶ closed, logged
 //	   └─ TLS, if configured ─▶ connLimiter ─▶ token ─▶ at most scrapesOfClient at a time ─▶ metrics
-type Scrapes struct {
-	// Static after ServeScrapes.
+type MetricsServer struct {
+	// Static after ServeMetrics.
 	health  health
 	metrics http.Handler
 	log     *slog.Logger
@@ -37,26 +37,26 @@ type Scrapes struct {
 	http    *http.Server
 	stop    context.CancelFunc // ends flushLoop
 
-	options atomic.Pointer[scrapeOptions]
+	options atomic.Pointer[metricsOptions]
 	limiter connLimiter
 	limited logsample.Lines
-	serving sync.WaitGroup // the goroutines that ServeScrapes starts
+	serving sync.WaitGroup // the goroutines that ServeMetrics starts
 	accepts atomic.Bool    // until StopAccepting
 
 	mu    sync.Mutex     // guards what follows
 	under map[string]int // scrapes that are being answered, by client
 }
 
-// ScrapeOptions say who may read. They can be exchanged while the address is served.
-type ScrapeOptions struct {
+// MetricsOptions say who may read. They can be exchanged while the address is served.
+type MetricsOptions struct {
 	Allow     []netip.Prefix // sources that may connect; nil for all
 	TokenFile string         // file with the token for metrics; "": none is needed
 	TLS       *tls.Config    // nil: plain TCP
 }
 
-// scrapeOptions are ScrapeOptions with the file that was read.
-type scrapeOptions struct {
-	ScrapeOptions
+// metricsOptions are MetricsOptions with the file that was read.
+type metricsOptions struct {
+	MetricsOptions
 	token *tokenFile
 }
 
@@ -64,21 +64,21 @@ type scrapeOptions struct {
 // its answers slowly leaves some of the handler's places to others.
 const scrapesOfClient = 2
 
-// CheckToken checks a file of tokens, which ServeScrapes would refuse. An empty path is no file.
+// CheckToken checks a file of tokens, which ServeMetrics would refuse. An empty path is no file.
 func CheckToken(path string) error {
 	_, err := (&tokenFile{path: path}).current()
 	return err
 }
 
-// ServeScrapes starts to answer at the listener, which it owns from now on. metrics answers
+// ServeMetrics starts to answer at the listener, which it owns from now on. metrics answers
 // Prometheus. Close ends it.
-func ServeScrapes(l net.Listener, b Backend, probes *Probes, metrics http.Handler, o ScrapeOptions, log *slog.Logger) *Scrapes {
-	return serveScrapes(l, b, probes, metrics, o, log, clientTimeout)
+func ServeMetrics(l net.Listener, b Backend, probes *Probes, metrics http.Handler, o MetricsOptions, log *slog.Logger) *MetricsServer {
+	return serveMetrics(l, b, probes, metrics, o, log, clientTimeout)
 }
 
-// serveScrapes is ServeScrapes with another time for clients, for tests.
-func serveScrapes(l net.Listener, b Backend, probes *Probes, metrics http.Handler, o ScrapeOptions, log *slog.Logger, clientTimeout time.Duration) *Scrapes {
-	s := &Scrapes{health: health{b, probes}, metrics: metrics, log: log, socket: l, under: make(map[string]int)}
+// serveMetrics is ServeMetrics with another time for clients, for tests.
+func serveMetrics(l net.Listener, b Backend, probes *Probes, metrics http.Handler, o MetricsOptions, log *slog.Logger, clientTimeout time.Duration) *MetricsServer {
+	s := &MetricsServer{health: health{b, probes}, metrics: metrics, log: log, socket: l, under: make(map[string]int)}
 	s.Set(o)
 	s.accepts.Store(true)
 	s.http = &http.Server{
@@ -96,7 +96,7 @@ func serveScrapes(l net.Listener, b Backend, probes *Probes, metrics http.Handle
 	s.stop = cancel
 	s.serving.Go(func() { s.flushLoop(ctx) })
 	s.serving.Go(func() {
-		if err := s.http.Serve(scrapeListener{l, s}); !errors.Is(err, http.ErrServerClosed) && s.accepts.Load() {
+		if err := s.http.Serve(metricsListener{l, s}); !errors.Is(err, http.ErrServerClosed) && s.accepts.Load() {
 			log.Error("metrics are no longer served", "address", l.Addr().String(), "error", err)
 		}
 	})
@@ -105,25 +105,25 @@ func serveScrapes(l net.Listener, b Backend, probes *Probes, metrics http.Handle
 
 // Set exchanges the options for connections and requests from now on. Open connections of sources
 // that are no longer allowed end with their next request.
-func (s *Scrapes) Set(o ScrapeOptions) {
+func (s *MetricsServer) Set(o MetricsOptions) {
 	token := &tokenFile{path: o.TokenFile}
 	if before := s.options.Load(); before != nil && before.TokenFile == o.TokenFile {
 		token = before.token
 	}
-	s.options.Store(&scrapeOptions{o, token})
+	s.options.Store(&metricsOptions{o, token})
 }
 
 // Addr returns the address that is listened on.
-func (s *Scrapes) Addr() net.Addr { return s.socket.Addr() }
+func (s *MetricsServer) Addr() net.Addr { return s.socket.Addr() }
 
 // StopAccepting closes the listener. Requests on connections that are open are still answered.
-func (s *Scrapes) StopAccepting() {
+func (s *MetricsServer) StopAccepting() {
 	s.accepts.Store(false)
 	s.socket.Close()
 }
 
 // Close ends everything. After it returns, the Backend is not called again.
-func (s *Scrapes) Close() {
+func (s *MetricsServer) Close() {
 	s.StopAccepting()
 	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
@@ -134,25 +134,25 @@ func (s *Scrapes) Close() {
 	s.serving.Wait()
 }
 
-// A scrapeListener passes on the connections of sources that are allowed, with TLS if that is
+// A metricsListener passes on the connections of sources that are allowed, with TLS if that is
 // configured.
-type scrapeListener struct {
+type metricsListener struct {
 	net.Listener
-	scrapes *Scrapes
+	server *MetricsServer
 }
 
 // Accept implements net.Listener.
-func (l scrapeListener) Accept() (net.Conn, error) {
+func (l metricsListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		o := l.scrapes.options.Load()
+		o := l.server.options.Load()
 		switch client := clientOf(conn.RemoteAddr()); {
 		case !o.allows(client):
 			conn.Close()
-			l.scrapes.logFew("metrics refused a client that is not in metrics.allow", "client", client)
+			l.server.logFew("metrics refused a client that is not in metrics.allow", "client", client)
 		case o.TLS != nil:
 			return tls.Server(conn, o.TLS), nil
 		default:
@@ -168,7 +168,7 @@ func clientOf(a net.Addr) string {
 }
 
 // allows reports whether the source may read.
-func (o *scrapeOptions) allows(source string) bool {
+func (o *metricsOptions) allows(source string) bool {
 	if len(o.Allow) == 0 {
 		return true
 	}
@@ -178,7 +178,7 @@ func (o *scrapeOptions) allows(source string) bool {
 }
 
 // withCaller admits a new connection, and stores its caller in its context.
-func (s *Scrapes) withCaller(ctx context.Context, conn net.Conn) context.Context {
+func (s *MetricsServer) withCaller(ctx context.Context, conn net.Conn) context.Context {
 	c := caller{name: clientOf(conn.RemoteAddr()), limiter: &s.limiter}
 	var closed string
 	var had int
@@ -189,10 +189,10 @@ func (s *Scrapes) withCaller(ctx context.Context, conn net.Conn) context.Context
 }
 
 // follow keeps account of which connections wait for a request, and which have ended.
-func (s *Scrapes) follow(conn net.Conn, state http.ConnState) { s.limiter.follow(conn, state) }
+func (s *MetricsServer) follow(conn net.Conn, state http.ConnState) { s.limiter.follow(conn, state) }
 
 // serveHTTP answers a request.
-func (s *Scrapes) serveHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *MetricsServer) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if c := callerOf(r); c.conn == nil || !c.limiter.answer(c.conn) {
 		return // its connection was closed
 	}
@@ -205,7 +205,7 @@ func (s *Scrapes) serveHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // respond answers, or returns an error and has written nothing.
-func (s *Scrapes) respond(w http.ResponseWriter, r *http.Request) error {
+func (s *MetricsServer) respond(w http.ResponseWriter, r *http.Request) error {
 	o, c := s.options.Load(), callerOf(r)
 	isMetrics, isLive, isReady := r.URL.Path == "/metrics", r.URL.Path == "/livez", r.URL.Path == "/readyz"
 	switch {
@@ -237,7 +237,7 @@ func (s *Scrapes) respond(w http.ResponseWriter, r *http.Request) error {
 }
 
 // authorize returns an error if metrics need a token and the request does not have it.
-func (s *Scrapes) authorize(r *http.Request, o *scrapeOptions) error {
+func (s *MetricsServer) authorize(r *http.Request, o *metricsOptions) error {
 	if o.TokenFile == "" {
 		return nil
 	}
@@ -256,7 +256,7 @@ func (s *Scrapes) authorize(r *http.Request, o *scrapeOptions) error {
 }
 
 // begin counts a scrape of the client, and reports whether it may be answered now.
-func (s *Scrapes) begin(client string) bool {
+func (s *MetricsServer) begin(client string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.under[client] >= scrapesOfClient {
@@ -267,7 +267,7 @@ func (s *Scrapes) begin(client string) bool {
 }
 
 // end ends what begin has counted.
-func (s *Scrapes) end(client string) {
+func (s *MetricsServer) end(client string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.under[client]--; s.under[client] == 0 {
@@ -276,7 +276,7 @@ func (s *Scrapes) end(client string) {
 }
 
 // logFew logs a line that clients can cause: a few with each message in a second.
-func (s *Scrapes) logFew(message string, attributes ...any) {
+func (s *MetricsServer) logFew(message string, attributes ...any) {
 	if s.limited.Admit(message, 1) {
 		s.log.Warn(message, attributes...)
 	}
@@ -284,7 +284,7 @@ func (s *Scrapes) logFew(message string, attributes ...any) {
 
 // flushLoop lets the next lines through once a second, and logs how many were suppressed, until ctx
 // is done.
-func (s *Scrapes) flushLoop(ctx context.Context) {
+func (s *MetricsServer) flushLoop(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for ended := false; !ended; {

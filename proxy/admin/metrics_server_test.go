@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"switchyard/proxy/certificate/authority"
@@ -24,19 +25,19 @@ const scrapeToken = "a-token-to-scrape-with"
 // A scraped is an address of metrics with a tenant, whose metrics are the text "metrics".
 type scraped struct {
 	*testing.T
-	*Scrapes
+	*MetricsServer
 	*fake
 	lines  *logtest.Lines
 	client http.Client
 }
 
-func startScrapes(t *testing.T, clientTimeout time.Duration, o ScrapeOptions, metrics http.HandlerFunc) *scraped {
+func startMetrics(t *testing.T, clientTimeout time.Duration, o MetricsOptions, metrics http.HandlerFunc) *scraped {
 	t.Helper()
 	if metrics == nil {
 		metrics = func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") }
 	}
 	s := &scraped{T: t, fake: &fake{state: State{Tenants: []Tenant{newTenant(t, "secret-name", consume{})}}}, lines: new(logtest.Lines)}
-	s.Scrapes = serveScrapes(listen(t, "tcp", "127.0.0.1:0"), s.fake, new(Probes), metrics, o, slog.New(slog.NewTextHandler(s.lines, nil)), clientTimeout)
+	s.MetricsServer = serveMetrics(listen(t, "tcp", "127.0.0.1:0"), s.fake, new(Probes), metrics, o, slog.New(slog.NewTextHandler(s.lines, nil)), clientTimeout)
 	t.Cleanup(s.Close)
 	transport := &http.Transport{TLSClientConfig: new(tls.Config)}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -81,9 +82,9 @@ func tokenIn(t *testing.T, token string) (path string) {
 }
 
 // Only metrics and health are there, and health without the token and without names.
-func TestScrapes(t *testing.T) {
+func TestMetricsServer(t *testing.T) {
 	t.Parallel()
-	s := startScrapes(t, patient, ScrapeOptions{TokenFile: tokenIn(t, scrapeToken)}, nil)
+	s := startMetrics(t, patient, MetricsOptions{TokenFile: tokenIn(t, scrapeToken)}, nil)
 	const right = "Authorization: Bearer " + scrapeToken
 	for _, c := range []struct {
 		method, path, body string
@@ -120,13 +121,13 @@ func TestScrapes(t *testing.T) {
 
 // Sources that are not allowed are closed before they say anything, and new options apply to
 // connections that are open.
-func TestScrapesAllow(t *testing.T) {
+func TestMetricsServerAllows(t *testing.T) {
 	t.Parallel()
-	s := startScrapes(t, patient, ScrapeOptions{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
+	s := startMetrics(t, patient, MetricsOptions{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
 	if status, text := s.ask("GET", "/metrics", ""); status != 200 {
 		t.Fatalf("%d %q", status, text)
 	}
-	s.Set(ScrapeOptions{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+	s.Set(MetricsOptions{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 	if status, text := s.ask("GET", "/metrics", ""); status != 403 || !strings.Contains(text, "metrics.allow") {
 		t.Errorf("on an open connection: %d %q, want 403", status, text)
 	}
@@ -147,7 +148,7 @@ func TestSlowScrapes(t *testing.T) {
 	t.Parallel()
 	chunk := []byte(strings.Repeat("x", 1<<20))
 	var running, most, cut atomic.Int32
-	s := startScrapes(t, 200*time.Millisecond, ScrapeOptions{}, func(w http.ResponseWriter, _ *http.Request) {
+	s := startMetrics(t, 200*time.Millisecond, MetricsOptions{}, func(w http.ResponseWriter, _ *http.Request) {
 		if n := running.Add(1); n > most.Load() {
 			most.Store(n)
 		}
@@ -191,9 +192,9 @@ func TestSlowScrapes(t *testing.T) {
 }
 
 // Connections that leak cost their own client its connections.
-func TestLeakedScrapeConnections(t *testing.T) {
+func TestLeakedConnectionsForMetrics(t *testing.T) {
 	t.Parallel()
-	s := startScrapes(t, patient, ScrapeOptions{}, nil)
+	s := startMetrics(t, patient, MetricsOptions{}, nil)
 	for range 2 * (maxConnections + healthConnections) {
 		conn, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
@@ -210,14 +211,14 @@ func TestLeakedScrapeConnections(t *testing.T) {
 }
 
 // With TLS, plain requests and clients without a certificate are refused; a reload can turn it on.
-func TestScrapesTLS(t *testing.T) {
+func TestMetricsServerOverTLS(t *testing.T) {
 	t.Parallel()
 	ca := authority.New(t, "CA")
-	s := startScrapes(t, patient, ScrapeOptions{}, nil)
+	s := startMetrics(t, patient, MetricsOptions{}, nil)
 	if status, _ := s.ask("GET", "/metrics", ""); status != 200 {
 		t.Fatalf("plain: %d", status)
 	}
-	s.Set(ScrapeOptions{TLS: &tls.Config{Certificates: []tls.Certificate{ca.Server("127.0.0.1").TLS()}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}})
+	s.Set(MetricsOptions{TLS: &tls.Config{Certificates: []tls.Certificate{ca.Server("127.0.0.1").TLS()}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}})
 	for _, c := range []struct {
 		config *tls.Config
 		status int
@@ -258,4 +259,28 @@ func TestCheckToken(t *testing.T) {
 	if err := CheckToken(""); err != nil {
 		t.Error(err)
 	}
+}
+
+// A client that takes nothing cannot hold up the limiter by the end of its TLS connection.
+func TestCloseNow(t *testing.T) {
+	ca := authority.New(t, "CA")
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		client := tls.Client(far, &tls.Config{InsecureSkipVerify: true}) // the clock of the bubble is before the certificate
+		server := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{ca.Server("hub").TLS()}, SessionTicketsDisabled: true})
+		done := make(chan error, 1)
+		go func() { done <- client.Handshake() }()
+		if err := server.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		closeNow(server) // nobody reads from far
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		far.Close()
+	})
 }
