@@ -41,6 +41,8 @@ CID_MY_ORDER-0x09ff  = "broadcast-all"
 else                         = "broadcast-except-sender"
 [service.SID_MSG]
 CID_MY_ORDER         = "drop"
+[from.master]
+CID_MY_ORDER         = "unicast fields buyer"
 `
 
 // noBase is for tables that extend nothing, but do not come alone.
@@ -74,6 +76,9 @@ else = "broadcast-except-sender"  # line 8
 
 [service.SID_MSG]
 0x0901 = "drop"  # line 10
+
+[from.master]
+0x0901 = "unicast fields 1"  # line 12
 `
 	if got := string(table.Text()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
