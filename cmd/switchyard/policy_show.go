@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/pdu"
 	"switchyard/plugins/source"
 	"switchyard/policy/review"
 )
@@ -121,7 +122,7 @@ func (s shownPolicy) print(w io.Writer) error {
 	}
 	alike := 0
 	for _, r := range s.Rows {
-		if r.Alike {
+		if r.Alike && !pdu.CommandID(r.First).IsOwn() { // the operator's own have a row in any case
 			alike++
 			continue
 		}
