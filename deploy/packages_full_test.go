@@ -108,6 +108,7 @@ func TestPackagesAreComplete(t *testing.T) {
 	want := []string{
 		"SHA256SUMS", "SHA256SUMS.sig",
 		"switchyard-1.98.7-1.aarch64.rpm", "switchyard-1.98.7-1.x86_64.rpm",
+		"switchyard-1.98.7-chart.tgz",
 		"switchyard-1.98.7-image.digest", "switchyard-1.98.7-image.tar",
 		"switchyard-1.98.7-linux-amd64.cdx.json", "switchyard-1.98.7-linux-arm64.cdx.json",
 		"switchyard_1.98.7-1_amd64.deb", "switchyard_1.98.7-1_arm64.deb",

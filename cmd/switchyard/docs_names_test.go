@@ -85,9 +85,9 @@ var elsewhere = regexp.MustCompile(`^(` + strings.Join([]string{
 	`OnConfirm|OnRead|HandlePdu|_HandleStatusNotify|\w+_route_serv(er|_conn)`,
 	`NAME|LANGUAGE|HANDLER|FILE|HOST|POLICY|field|service\.X`, `.*/(NAME|LANGUAGE)\b.*`, `\d+/(s|min)( .*)?`,
 	`bbr|io_uring|MSG_ZEROCOPY|fs\.inotify\.\w+|max_user_watches|go_memstats_\w+|__builtin_trap|memset|Killed`,
-	`.*\.(deb|rpm|rpmsave|tar|cdx\.json)`, // packages, and what they leave
-	`networkPolicy\.(peers|scrapers)`,     // values of the chart for Helm
-	`tls-[a-z-]+`,                         // made of two parts
+	`.*\.(deb|rpm|rpmsave|tar|tgz|cdx\.json)`, // packages, and what they leave
+	`networkPolicy\.(peers|scrapers)`,         // values of the chart for Helm
+	`tls-[a-z-]+`,                             // made of two parts
 	`COMMAND\.field.*|before\.pcap|denied|reject|SWITCHYARD_DIALOGUES`,
 }, "|") + `)$`)
 

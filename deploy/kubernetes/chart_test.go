@@ -241,7 +241,7 @@ func TestChartImages(t *testing.T) {
 	for change, want := range map[string]string{
 		"image.tag=1.5.0":        "registry.example/switchyard:1.5.0",
 		"image.digest=" + digest: "registry.example/switchyard@" + digest,
-		"image.repository=r/s":   "r/s:1.0.0",
+		"image.repository=r/s":   "r/s:0.0.0",
 	} {
 		m := renderSingle(t, change)
 		if got := m.container(t).Image; got != want {
@@ -250,14 +250,18 @@ func TestChartImages(t *testing.T) {
 	}
 }
 
-// The commands of the chart's README set values that exist, and render.
+// The commands of documents set values that exist, and render.
 func TestChartCommands(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(chart, "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, name := range []string{filepath.Join(chart, "README.md"), filepath.Join(root, "docs", "install.md")} {
+		document, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, document...)
 	}
 	found := 0
-	for _, line := range regexp.MustCompile(`(?m)^helm (?:install|upgrade) switchyard deploy/helm/switchyard(.*)$`).FindAllStringSubmatch(string(text), -1) {
+	for _, line := range regexp.MustCompile(`(?m)^helm (?:install|upgrade) switchyard (?:deploy/helm/switchyard|switchyard-1.5.0-chart.tgz)(.*)$`).FindAllStringSubmatch(string(text), -1) {
 		found++
 		var changes []string
 		for _, set := range regexp.MustCompile(`--set (\S+)`).FindAllStringSubmatch(line[1], -1) {
@@ -271,7 +275,7 @@ func TestChartCommands(t *testing.T) {
 		}
 		rendered(t, changes...)
 	}
-	if found < 4 {
+	if found != 5 {
 		t.Errorf("found %d commands", found)
 	}
 }

@@ -20,6 +20,7 @@ var architectures = []string{"amd64", "arm64"}
 //	switchyard_1.5.0-1_amd64.deb    switchyard-1.5.0-1.x86_64.rpm     one of each per architecture
 //	switchyard-1.5.0-image.tar      an OCI image layout of all architectures
 //	switchyard-1.5.0-image.digest   the digest by which the image is pulled from a registry
+//	switchyard-1.5.0-chart.tgz      the chart for Helm
 //	switchyard-1.5.0-linux-amd64.cdx.json                             the modules of a program
 //	SHA256SUMS, SHA256SUMS.sig      of all of these; the signature only with a key
 type build struct {
@@ -90,5 +91,8 @@ func (b *build) make(out string) error {
 	if err := writeImage(out, "Containerfile", hubs, copyright); err != nil {
 		return err
 	}
-	return writeImage(out, "yardbus.Containerfile", buses, busCopyright)
+	if err := writeImage(out, "yardbus.Containerfile", buses, busCopyright); err != nil {
+		return err
+	}
+	return writeChart(out, hubs[0])
 }

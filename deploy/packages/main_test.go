@@ -1,11 +1,14 @@
 package main
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -119,6 +122,48 @@ func TestCommandsAreRefused(t *testing.T) {
 		if left, err := os.ReadDir(filepath.Dir(out)); err != nil || len(left) > 0 {
 			t.Errorf("%q leaves %v, %v", c.args, left, err)
 		}
+	}
+}
+
+// The chart of a release has its version, and all files but the README.
+func TestChart(t *testing.T) {
+	out := t.TempDir()
+	if err := writeChart(out, program{name: "switchyard", version: "1.5.0-rc.1"}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(filepath.Join(out, "switchyard-1.5.0-rc.1-chart.tgz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	compressed, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for files := tar.NewReader(compressed); ; {
+		h, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[h.Name] = string(text)
+	}
+	if text := got["switchyard/Chart.yaml"]; !strings.Contains(text, "\nversion: 1.5.0-rc.1\n") || !strings.Contains(text, "\nappVersion: 1.5.0-rc.1\n") {
+		t.Errorf("Chart.yaml is\n%s", text)
+	}
+	for _, name := range []string{"values.yaml", "values.schema.json", "templates/hub.yaml", "templates/_hub.tpl", "templates/NOTES.txt"} {
+		if want, err := os.ReadFile(filepath.Join(charts, "switchyard", name)); err != nil || got["switchyard/"+name] != string(want) {
+			t.Errorf("%s: got %q, %v", name, got["switchyard/"+name], err)
+		}
+	}
+	if _, ok := got["switchyard/README.md"]; ok {
+		t.Error("the README is there, with links that lead nowhere")
 	}
 }
 
