@@ -25,7 +25,7 @@ type systemRoot struct {
 
 // The copied programs, and the Debian packages that have them.
 var copiedPrograms = map[string]string{
-	"sh": "dash", "systemd-sysusers": "systemd", "sed": "sed", "seq": "coreutils", "sleep": "coreutils", "cat": "coreutils",
+	"sh": "dash", "systemd-sysusers": "systemd", "sed": "sed", "seq": "coreutils", "sleep": "coreutils", "cat": "coreutils", "env": "coreutils",
 	"mkdir": "coreutils", "rmdir": "coreutils", "rm": "coreutils", "ln": "coreutils",
 }
 
@@ -136,7 +136,8 @@ func (r systemRoot) run(args ...string) (int, string) {
 func (r systemRoot) dpkg(args ...string) string {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.t.Context(), tool(r.t, "dpkg", "dpkg"), append([]string{"--root=" + r.folder}, args...)...)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	// Who installs may have another server in mind, which is none of the package's.
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "SWITCHYARD_SERVER=127.0.0.1:1")
 	return execute(r.t, cmd)
 }
 

@@ -36,9 +36,9 @@ main_pid() { systemctl show --property MainPID --value switchyard.service; }
 
 # The connections stay open, unless they use TLS. Where the configuration gives root no right to
 # operate, the signal asks for the same, and the answer is who serves from then on. The old program
-# decides within 45 s.
+# decides within 45 s. The caller's variables may name another server, and are left out.
 code=0
-switchyard upgrade --config /etc/switchyard/config.toml || code=$?
+env -i PATH="$PATH" switchyard upgrade --config /etc/switchyard/config.toml || code=$?
 case $code in
 0) exit 0 ;;
 70 | 75 | 78) ;; # the new program cannot, the server is busy, the configuration has a fault
