@@ -33,33 +33,41 @@ func CutLimit(text string) (rest string, l RateLimit, wrong *command.Problem) {
 	var kept []string
 	hasElse := false
 	for part := range strings.SplitSeq(text, ",") {
-		words := strings.Fields(part)
-		switch first := ""; {
-		case len(words) > 0:
-			first = words[0]
-			if first == wordLimit || len(words) > 1 && suggest.Word(first, []string{wordLimit}) != "" && !isHead(first) {
-				if wrong = addLimit(&l, words); wrong != nil {
-					return "", l, wrong
-				}
-				continue
-			}
-			if first == wordElse && len(words) > 1 {
-				if strings.Join(words, " ") != elseDrop {
-					return "", l, problem(writeElse, "%q: what is over a limit can only be dropped", strings.Join(words, " "))
-				}
-				if hasElse {
-					return "", l, problem("keep one", "else drop is written twice")
-				}
-				hasElse = true
-				continue
-			}
+		switch words := strings.Fields(part); {
+		case isLimit(words):
+			wrong = addLimit(&l, words)
+		case len(words) > 1 && words[0] == wordElse:
+			wrong = checkElse(strings.Join(words, " "), hasElse)
+			hasElse = true
+		default:
+			kept = append(kept, part)
 		}
-		kept = append(kept, part)
+		if wrong != nil {
+			return "", l, wrong
+		}
 	}
 	if hasElse && l == (RateLimit{}) {
 		return "", l, problem(writeLimit, "else drop stands without a limit")
 	}
 	return strings.Join(kept, ","), l, nil
+}
+
+// isLimit reports whether a part of a rule is a limit, or is meant as one.
+func isLimit(words []string) bool {
+	if len(words) == 0 {
+		return false
+	}
+	return words[0] == wordLimit || len(words) > 1 && suggest.Word(words[0], []string{wordLimit}) != "" && !isHead(words[0])
+}
+
+func checkElse(written string, again bool) *command.Problem {
+	switch {
+	case written != elseDrop:
+		return problem(writeElse, "%q: what is over a limit can only be dropped", written)
+	case again:
+		return problem("keep one", "else drop is written twice")
+	}
+	return nil
 }
 
 // ParseSpelled reads what RateLimits.Spell writes.

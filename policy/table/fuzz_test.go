@@ -51,7 +51,7 @@ func FuzzCompile(f *testing.F) {
 				for i := range groups {
 					groups[i] = policy.ElsewhereGroup
 				}
-				if _, err := policy.GuestVerdict(uint64(got), groups); err != nil {
+				if _, err := policy.GuestVerdict(got.GuestNumbers(), groups); err != nil {
 					t.Fatal(err)
 				}
 			}

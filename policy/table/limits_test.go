@@ -167,9 +167,11 @@ func TestLimitsThatCannotBe(t *testing.T) {
 		"limit 50/s per peer":                                           false,
 		"limit 50/s per peer burst 100, limit 40/s per tenant burst 90": true,
 	} {
-		got := parse(t, "[route]\nelse = 'broadcast-all, "+row+"'\n").Warnings("x")
-		if idle != (len(got) == 1) || idle && got[0] != "x:2: its limit per peer never acts: the one per tenant lets no more through" {
-			t.Errorf("%s: %q, want a warning %v", row, got, idle)
+		for _, section := range []string{"route", "service.SID_MSG", "from.master"} {
+			got := parse(t, "["+section+"]\n0x0301 = 'broadcast-all, "+row+"'\n").Warnings("x")
+			if idle != (len(got) == 1) || idle && got[0] != "x:2: its limit per peer never acts: the one per tenant lets no more through" {
+				t.Errorf("%s, %s: %q, want a warning %v", section, row, got, idle)
+			}
 		}
 	}
 }

@@ -126,12 +126,15 @@ func excess(g *policy.Generation) string {
 // commands: drop, log".
 func Summary(g *policy.Generation) string {
 	counts := make(map[policy.Action]int)
-	inspected := 0
+	inspected, limited := 0, 0
 	for _, c := range pdu.KnownCommands() {
 		v, _ := g.Classify(c.Service, c.ID)
 		counts[v.Action()]++
 		if v.Inspected() {
 			inspected++
+		}
+		if v.Limit() != 0 {
+			limited++
 		}
 	}
 	var parts []string
@@ -141,7 +144,10 @@ func Summary(g *policy.Generation) string {
 	if inspected > 0 {
 		parts = append(parts, fmt.Sprintf("%d of them inspected", inspected))
 	}
+	if limited > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them limited", limited))
+	}
 	const unknown = 0xffff
 	v, _ := g.Classify(unknown, unknown)
-	return strings.Join(parts, ", ") + "; unknown commands: " + v.String()
+	return strings.Join(parts, ", ") + "; unknown commands: " + g.RateLimits().Spell(v)
 }
