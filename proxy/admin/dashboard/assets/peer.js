@@ -41,7 +41,7 @@ function pairs(p, now) {
     ['Certificate', (p.identities ?? []).join(', ') || 'none'],
     ['Security', security(p)],
     ['Listener', p.listener || 'unknown'],
-    ['Role', role(p) || 'none declared'],
+    ['Role, groups', role(p) || 'none'],
     ['Connected', `${age(p.since, now)}, since ${moment(p.since)}`],
     ['Users', count(p.users)],
     ['In', `${rate(p.rates?.pdus_in)} PDUs/s, ${bytes(p.rates?.bytes_in)}/s; ${count(p.pdus_in)} PDUs, ${bytes(p.bytes_in)} so far`],

@@ -54,7 +54,8 @@ function more(peer) {
 // security describes the connection's TLS.
 export const security = (peer) => (peer.tls ? `${peer.tls.version}, ${peer.tls.cipher}${peer.tls.server_name ? `, for ${peer.tls.server_name}` : ''}` : 'plain TCP');
 
-export const role = (peer) => (peer.master ? 'master' : peer.standby ? 'standby' : '');
+// role is what a peer has declared itself, with its groups.
+export const role = (peer) => [peer.master ? 'master' : peer.standby ? 'standby' : '', ...(peer.groups ?? [])].filter(Boolean).join(', ');
 
 const figure = (title, of, format, width = 'w8') => ({ title, number: true, width, first: 'descending', sort: (p) => number(of(p)), cell: (td, p) => write(td, format(of(p))) });
 const perSecond = (format) => (value) => `${format(value)}/s`;
@@ -74,7 +75,7 @@ const columns = [
   figure('In bytes', (p) => p.rates?.bytes_in, perSecond(bytes), 'w10'),
   figure('Out bytes', (p) => p.rates?.bytes_out, perSecond(bytes), 'w10'),
   figure('Users', (p) => p.users, count, 'w6'),
-  { title: 'Role', cell: (td, p) => write(td, role(p)), sort: (p) => (p.master ? 2 : p.standby ? 1 : 0), first: 'descending' },
+  { title: 'Role', cell: (td, p) => write(td, role(p), '', name), sort: (p) => (p.master ? 2 : p.standby ? 1 : 0), first: 'descending' },
   { title: 'Session', number: true, width: 'w6', sort: (p) => number(p.session), cell: (td, p) => write(td, String(number(p.session))) },
   { title: 'Connected', number: true, width: 'w8', sort: (p) => String(p.since), cell: (td, p) => write(td, age(p.since, state.snapshot?.time ?? Date.now()), moment(p.since)) },
 ];

@@ -26,6 +26,7 @@ var hostile = []string{
 func TestHostileNames(t *testing.T) {
 	w := newWorld()
 	w.tenants = nil
+	w.server.configError, w.server.restart = hostile[0]+"\n"+hostile[1], []string{hostile[3]}
 	for i, name := range hostile[:len(hostile)-1] {
 		other := hostile[(i+1)%len(hostile)]
 		tn := newTenant(name, 2, other, i+3)
@@ -39,6 +40,10 @@ func TestHostileNames(t *testing.T) {
 		stage["commands"], stage["paused"], stage["reason"], tn.release["refused"] = []string{name, other}, true, other, name
 		tn.entries[0]["reason"], tn.entries[0]["who"].(object)["by"] = name, other
 		w.tenants = append(w.tenants, tn)
+		w.server.marks = append(w.server.marks, mark(0, "policy", name, other))
+		gone := disconnect(name, 70+i, other, name, true, 0)
+		gone["identity"], gone["error"] = name, other
+		w.server.disconnects = append(w.server.disconnects, gone)
 		w.lines = append(w.lines, line(20+i, "WARN", name, object{name: other, "tenant": name}))
 	}
 	t.Run("wide", func(t *testing.T) { testHostileNames(t, w, wide, "hostile") })
@@ -71,7 +76,20 @@ func testHostileNames(t *testing.T, w *world, l look, name string) {
 	p.candidate("<b>&quot;.toml", "x")
 	p.click("#compare-send")
 	p.shows("#compare-answer", "<b>&quot;.toml")
+	p.shows("#troubles", hostile[0]+" (and 1 more)", hostile[3])
+	p.shows("#server-facts", hostile[1])
+	p.shows("#disconnects-table", hostile[0], hostile[1])
+	p.shows("#marks", hostile[6])
 	p.picture(name)
+	// Names are in addresses of views, and come from there.
+	for part, want := range map[string]string{"peers": "limits.lag_hard", "routes": "IM.Message.IMMsgData", "policies": "difference"} {
+		for i := range 3 {
+			eval[bool](p, fmt.Sprintf("([...document.querySelectorAll('#%s-table tbody a')][%d].click(), true)", part, i))
+			p.until(fmt.Sprintf("document.getElementById('view').innerText.toLowerCase().includes(%q)", strings.ToLower(want)))
+			p.click("#view-back")
+			p.until("document.getElementById('view').hidden")
+		}
+	}
 	if got := eval[bool](p, "window.pwned !== undefined || ({}).polluted !== undefined"); got {
 		t.Error("a name became code")
 	}
