@@ -137,7 +137,8 @@ func (r systemRoot) dpkg(args ...string) string {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.t.Context(), tool(r.t, "dpkg", "dpkg"), append([]string{"--root=" + r.folder}, args...)...)
 	// Who installs may have another server in mind, which is none of the package's.
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "SWITCHYARD_SERVER=127.0.0.1:1")
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "SWITCHYARD_SERVER=127.0.0.1:1",
+		"PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin") // where dpkg looks for programs that it needs
 	return execute(r.t, cmd)
 }
 
