@@ -11,7 +11,6 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"switchyard/pdu"
-	"switchyard/pdu/message"
 	"switchyard/policy/command"
 	"switchyard/policy/command/own"
 	"switchyard/policy/suggest"
@@ -103,7 +102,7 @@ func setCommand(field *pdu.Command, value any) error {
 		return problem
 	}
 	field.ID, field.Message = pdu.CommandID(id), text
-	field.Service = message.Service(field.ID)
+	field.Service = pdu.ServiceID(id >> 8)
 	return nil
 }
 
@@ -112,7 +111,7 @@ func (r *reader) checkCommands() {
 	c := &r.config.Commands
 	var sound []pdu.Command
 	line := func(o pdu.Command) int { return r.places[sectionCommands+"."+o.Name].Line }
-	for _, o := range slices.SortedFunc(slices.Values(c.Own), func(a, b pdu.Command) int { return cmp.Compare(line(a), line(b)) }) {
+	for _, o := range slices.SortedStableFunc(slices.Values(c.Own), func(a, b pdu.Command) int { return cmp.Compare(line(a), line(b)) }) {
 		name := sectionCommands + "." + o.Name
 		if !r.sound(name) {
 			continue

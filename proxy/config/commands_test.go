@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,11 +95,24 @@ func TestCommandsAreLoaded(t *testing.T) {
 		}
 	}
 	wantChanges(order)
+	const fill = "CID_MY_FILL = 0x0902\n"
+	before = load(order + fill)
+	wantChanges(strings.Replace(order, "CID_MY_ORDER", fill+"CID_MY_ORDER", 1)) // another order
+	before = load(order)
 	wantChanges(order+"CID_B = 0x0902\n", "commands.CID_B")
 	wantChanges(strings.Replace(order, "0x0901", "0x0903", 1), "commands.CID_MY_ORDER")
 	wantChanges("[commands]\nCID_MY_PONG = 2\n", "commands.CID_MY_ORDER", "commands.CID_MY_PONG", "commands.proto")
 	writeFile(t, proto, "syntax = \"proto2\";\npackage my;\nmessage Order { optional uint32 qty = 1; }\n")
 	wantChanges(order, "commands.proto")
+}
+
+func TestTooManyCommands(t *testing.T) {
+	t.Parallel()
+	source := "[commands]\n"
+	for i := range 257 {
+		source += fmt.Sprintf("CID_X%d = %d\n", i, 0x0901+i)
+	}
+	wantFaults(t, []faultCase{{source, "1: commands: 257 own commands, at most 256 are possible; remove some"}})
 }
 
 // Commands that need nothing else of a configuration ignore its other faults.

@@ -3,6 +3,7 @@
 package own
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"maps"
@@ -32,6 +33,7 @@ type Set struct {
 
 // NewSet returns a set of commands that Check and the Messages accept. messages may be nil.
 func NewSet(commands []pdu.Command, messages *Messages) *Set {
+	commands = slices.SortedFunc(slices.Values(commands), func(a, b pdu.Command) int { return cmp.Compare(a.ID, b.ID) })
 	s := &Set{commands: commands, types: make(map[string]protoreflect.MessageType)}
 	var text strings.Builder
 	for _, c := range commands {
@@ -57,7 +59,7 @@ func (s *Set) Use() {
 	message.SetOwn(s.commands, s.types)
 }
 
-// Commands returns the commands. The caller must not change them.
+// Commands returns the commands in the order of their ids. The caller must not change them.
 func (s *Set) Commands() []pdu.Command {
 	if s == nil {
 		return nil
