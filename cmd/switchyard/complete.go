@@ -108,9 +108,9 @@ func (o *options) completeTenants(c *cobra.Command, _ []string, _ string) (names
 
 // completePeers suggests the sessions of the server, with the addresses of their peers.
 func (o *options) completePeers(c *cobra.Command, args []string, _ string) (sessions []string, _ cobra.ShellCompDirective) {
-	var tenants []string
-	if f := c.Flags().Lookup("tenant"); f != nil && f.Changed {
-		tenants = []string{f.Value.String()}
+	tenants, err := c.Flags().GetStringArray("tenant") // of some commands; of others it is one name
+	if one, _ := c.Flags().GetString("tenant"); err != nil && one != "" {
+		tenants = []string{one}
 	}
 	o.askToComplete(func(ctx context.Context, conn *client.Client) {
 		all, err := conn.Connections(ctx, tenants, "id", 1000)

@@ -36,6 +36,10 @@ func TestPeers(t *testing.T) {
 	if code := run([]string{"__complete", "peers", "close", "--config", config, "1", ""}, []string{"XDG_CACHE_HOME=" + dir}, &out, io.Discard); code != exitStopped || !strings.HasPrefix(out.String(), "2\t127.0.0.1:") || strings.Contains(out.String(), "\n1\t") {
 		t.Errorf("completed as %q, want session 2 alone", out.String())
 	}
+	out.Reset()
+	if run([]string{"__complete", "tap", "--config", config, "--tenant", "default", "--session", ""}, []string{"XDG_CACHE_HOME=" + dir}, &out, io.Discard); !strings.HasPrefix(out.String(), "1\t127.0.0.1:") {
+		t.Errorf("completed as %q, want both sessions", out.String())
+	}
 	var closed closedPeers
 	if err := json.Unmarshal([]byte(ask(exitStopped, "peers", "close", "1", "--reason", "it hangs", "--json")), &closed); err != nil || len(closed.Closed) != 1 || closed.Closed[0].Session != 1 {
 		t.Errorf("got %+v, %v", closed, err)
