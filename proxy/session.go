@@ -268,7 +268,7 @@ func (s *session) begin() {
 	if s.seat.Session() == 0 && s.seat.Begin() {
 		s.tenant.sessionLog.opened(s)
 		if o := s.tenant.observer; o != nil {
-			o.Opened(s.tenant.Name, Session{hub.Session{Number: s.seat.Session()}, s})
+			o.Opened(s.tenant.Name, Session{s.seat.Observe(), s})
 		}
 	}
 }

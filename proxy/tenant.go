@@ -185,7 +185,7 @@ func (t *Tenant) EverySecond(f func()) { t.everySecond.Store(&f) }
 
 // An Observer is told of sessions. It is called in the goroutines that serve peers, and must not block.
 type Observer interface {
-	// Opened tells that a connection has become a session. Its counts are 0.
+	// Opened tells that a connection has become a session.
 	Opened(tenant string, s Session)
 	// Closed tells how a session has ended.
 	Closed(tenant string, s Session, e EndedSession)

@@ -18,7 +18,7 @@ import (
 type anAccessLine struct {
 	Event, Tenant, Peer, Listener, TLS, Reason string
 	Session                                    uint64
-	Identities                                 []string
+	Identities, Groups                         []string
 	Seconds                                    *float64
 	PDUsIn                                     *uint64 `json:"pdus_in"`
 	BytesOut                                   uint64  `json:"bytes_out"`
@@ -98,7 +98,7 @@ func TestAccessLogOfTLS(t *testing.T) {
 	dir, ca := t.TempDir(), authority.New(t, "CA")
 	ca.Server("127.0.0.1").Write(dir, "server")
 	ca.Write(dir, "ca.pem")
-	configuration := "listener = [{ address = \"127.0.0.1:0\", tls = { certificate = \"server.pem\", key = \"server.key\", client_ca = \"ca.pem\" } }]\n[reload]\nwatch = false\n"
+	configuration := "listener = [{ address = \"127.0.0.1:0\", tls = { certificate = \"server.pem\", key = \"server.key\", client_ca = \"ca.pem\" } }]\n[tenant.default.group.southern]\ncertificates = [\"cn:south\"]\n[reload]\nwatch = false\n"
 	save(t, dir, "config.toml", configuration)
 	for file, want := range map[string]int{"none/access.log": exitConfig, ".": exitConfig} {
 		var stderr strings.Builder
@@ -116,7 +116,7 @@ func TestAccessLogOfTLS(t *testing.T) {
 	p.joinTLS(ca, "127.0.0.1", ca.Client("south")).Close()
 	lines := awaitAccess(t, filepath.Join(dir, "access.log"), 2)
 	for _, l := range lines {
-		if l.TLS == "" || !slices.Contains(l.Identities, "cn:south") {
+		if l.TLS == "" || !slices.Contains(l.Identities, "cn:south") || !slices.Equal(l.Groups, []string{"southern"}) {
 			t.Errorf("got %+v", l)
 		}
 	}

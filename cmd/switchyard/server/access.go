@@ -159,6 +159,7 @@ type accessLine struct {
 	TLS        string    `json:"tls,omitempty"`      // version
 	ServerName string    `json:"server_name,omitempty"`
 	Identities []string  `json:"identities,omitempty"` // in the client's certificate
+	Groups     []string  `json:"groups,omitempty"`     // of the tenant, in which the peer is
 	Reason     string    `json:"reason,omitempty"`
 	Error      string    `json:"error,omitempty"`
 
@@ -225,6 +226,9 @@ func (a *accessLog) flush() {
 // lineOf returns a line about a session.
 func lineOf(event, tenant string, s proxy.Session) accessLine {
 	l := accessLine{Time: time.Now().UTC(), Event: event, Tenant: tenant, Session: s.Number, Peer: s.Peer().String(), Listener: s.Local().String()}
+	for _, g := range s.Groups {
+		l.Groups = append(l.Groups, g.String())
+	}
 	if state, ok := s.TLS(); ok {
 		l.TLS, l.ServerName = tls.VersionName(state.Version), state.ServerName
 		if len(state.VerifiedChains) > 0 {
