@@ -91,6 +91,40 @@ var tableRecipes = map[string]string{
 	"Send a command of your own to the master only": `
 		command = 0x0902
 		expect  = { to = ["c"] }`,
+	"Let only the admin server kick users": `
+		peers   = { a = {}, b = {}, admin = { groups = ["admin"] } }
+		command = "CID_OTHER_SERVER_KICK_USER"
+		expect  = { verdict = "drop, log" }
+		[[case]]
+		peers   = { a = {}, b = {}, admin = { groups = ["admin"] } }
+		from    = "admin"
+		command = "CID_OTHER_SERVER_KICK_USER"
+		expect  = { to = ["a", "b"] }`,
+	"Keep some peers from broadcasting": `
+		peers   = { a = {}, b = {}, guest = { groups = ["guests"] } }
+		command = "CID_MSG_DATA"
+		expect  = { to = ["b", "guest"] }
+		[[case]]
+		peers   = { a = {}, b = {}, guest = { groups = ["guests"] } }
+		from    = "guest"
+		command = "CID_MSG_DATA"
+		expect  = { verdict = "drop, log" }
+		[[case]]
+		peers   = { a = {}, b = {}, guest = { groups = ["guests"] } }
+		from    = "guest"
+		command = "CID_OTHER_HEARTBEAT"
+		expect  = { action = "consume" }`,
+	"Send a copy of every read receipt to an archive": `
+		peers   = { a = {}, b = { users = [2] }, c = {}, archive = { groups = ["archive"] } }
+		command = "CID_MSG_READ_NOTIFY"
+		body    = { user_id = 2, session_id = 1, msg_id = 5, session_type = "SESSION_TYPE_SINGLE" }
+		expect  = { to = ["b", "archive"] }
+		[[case]]
+		peers   = { a = {}, b = {}, archive = { groups = ["archive"] } }
+		from    = "a"
+		command = "CID_MSG_READ_NOTIFY"
+		body    = { user_id = 2, session_id = 1, msg_id = 5, session_type = "SESSION_TYPE_SINGLE" }
+		expect  = { to = ["archive"] }`,
 	"Answer a command of your own with itself": `
 		command = 0x0903
 		expect  = { to = ["a"] }`,
@@ -134,6 +168,10 @@ var configRecipes = map[string]func(*config.Config) bool{
 	"Give commands of your own names": func(c *config.Config) bool {
 		own := c.Commands.Set.Commands()
 		return len(own) == 2 && own[0].Name == "CID_MY_ORDER" && own[0].ID == 0x0901 && own[1].Message == "IM.Message.IMMsgData"
+	},
+	"Send nothing to a server that ignores it": func(c *config.Config) bool {
+		groups := theTenant(c).Groups
+		return len(groups) == 1 && !groups[0].Broadcasts && len(groups[0].Networks) == 1
 	},
 	"Keep two customers apart by their networks": func(c *config.Config) bool {
 		return claimed(c, tenant.Arrival{Source: netip.MustParseAddr("10.1.2.3")}) == "acme" &&

@@ -32,6 +32,7 @@ type evalOptions struct {
 	users            []string
 	peers            []string
 	masters          []string
+	groups           []string // as GROUP=PEER
 	reproduce        string
 	config           string
 	asJSON           bool
@@ -70,6 +71,7 @@ func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringArrayVar(&e.users, "user", nil, "`USER=PEER`: that peer holds the user with that number; may be repeated")
 	f.StringArrayVar(&e.peers, "peer", nil, "`name` of one more peer; may be repeated (default one, other)")
 	f.StringArrayVar(&e.masters, "master", nil, "`name` of a peer that is master; may be repeated")
+	f.StringArrayVar(&e.groups, "group", nil, "`GROUP=PEER`: that peer is in the group; may be repeated")
 	f.StringVar(&e.reproduce, "reproduce", "", "`file` that was saved when a policy failed; repeats that decision")
 	jsonFlag(c, &e.asJSON, "print JSON")
 	configFlag(c, &e.config)
@@ -96,7 +98,7 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	defer g.close()
 	harness := cases.NewHarness(g.Name, g.SHA256, g, peers)
 	defer harness.Close()
-	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: harness.Session(e.from), Attributes: harness.Attributes(e.from)}
+	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: harness.Session(e.from), Attributes: harness.Attributes(e.from), Groups: harness.Groups(e.from)}
 	x := explained(g, q)
 	x.Sender.Peer = e.from
 	outcome := harness.Send(e.from, p)
@@ -107,7 +109,7 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 
 // again repeats a decision on which a policy failed.
 func (e *evalOptions) again(o *options, c *cobra.Command, args []string, stdout, stderr io.Writer) error {
-	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "session", "user", "peer", "master"} {
+	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "session", "user", "peer", "master", "group"} {
 		if c.Flags().Changed(other) {
 			return usageError{fmt.Errorf("--%s does not go with --reproduce, whose file holds the PDU; see '%s --help'", other, c.CommandPath())}
 		}
@@ -207,6 +209,18 @@ func (e *evalOptions) casePeers() ([]cases.Peer, error) {
 	}
 	for _, name := range e.masters {
 		find(name).Master = true
+	}
+	for _, a := range e.groups {
+		group, name, ok := strings.Cut(a, "=")
+		if !ok || name == "" {
+			return nil, usageError{fmt.Errorf("--group %s: write GROUP=PEER, as in --group admin=north", a)}
+		}
+		g, err := policy.GroupNamed(group)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--group %s: %w", a, err)}
+		}
+		peer := find(name)
+		peer.Groups = append(peer.Groups, g)
 	}
 	if len(peers) == 1 {
 		find("other")

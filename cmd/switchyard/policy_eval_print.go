@@ -70,7 +70,9 @@ type explainedPDU struct {
 type explainedSender struct {
 	Peer       string `json:"peer,omitempty"`
 	Session    uint64 `json:"session"`
-	Attributes uint64 `json:"attributes"`
+	Attributes uint64 `json:"attributes"` // without those of groups
+
+	Groups []policy.Group `json:"groups,omitempty"`
 }
 
 // An explainedAnswer is the result of one call of the guest. Verdict is empty if the call failed.
@@ -103,7 +105,7 @@ func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *exp
 		Policy: g.Name, SHA256: g.FileSHA256,
 		PDU: explainedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
 			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: fieldsOf(h.Command, q.Body)},
-		Sender:  explainedSender{Session: q.Session, Attributes: q.Attributes},
+		Sender:  explainedSender{Session: q.Session, Attributes: q.Attributes, Groups: q.Groups},
 		ByIDs:   g.answer(e.ByIDs),
 		Verdict: g.RateLimits().Spell(e.Verdict),
 		To:      []string{},
@@ -201,6 +203,9 @@ func (x *explanation) lines() [][]string {
 	role := "no master"
 	if x.Sender.Attributes != 0 {
 		role = fmt.Sprintf("attributes %#x: master", x.Sender.Attributes)
+	}
+	for _, g := range x.Sender.Groups {
+		role += ", in " + g.String()
 	}
 	lines := [][]string{
 		{"policy", fmt.Sprintf("%s, sha256 %s", x.Policy, x.SHA256)},

@@ -57,7 +57,7 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return refuse(http.StatusNotFound, "the policy of tenant %s cannot be explained", t.Name)
 	}
-	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes()}
+	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes(), Groups: t.Hub().GroupsOf(q.session())}
 	a := s.explained(g, guest, asked)
 	a.Tenant = t.Name
 	a.addCopies(t, asked.Session, p)

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"switchyard/policy"
@@ -30,7 +32,7 @@ func (s *Server) describe(t Tenant) api.Tenant {
 		Made: c.Made, Due: c.Due, Delivered: c.Delivered, Pending: c.Pending, Discarded: byName(c.Discarded),
 		BytesIn: c.BytesIn, BytesOut: c.BytesOut, Slowed: byName(c.Slowed), SlowedSeconds: inSeconds(c.SlowedTime),
 		Rates: sample.rates, Users: h.Users(), Lag: c.Lag, Lags: c.Lags, Log: h.Memory(), ProbeSeconds: sample.probe,
-		Limits: limitsOf(t.Limits), Policy: policyOf(t), PolicyError: t.PolicyError, AuditError: t.AuditError, Audit: auditOf(t),
+		Groups: groupsOf(t), Limits: limitsOf(t.Limits), Policy: policyOf(t), PolicyError: t.PolicyError, AuditError: t.AuditError, Audit: auditOf(t),
 	}
 }
 
@@ -55,6 +57,16 @@ func limitsOf(l proxy.Limits) api.Limits {
 		a.OnBreach = "drop"
 	}
 	return a
+}
+
+// groupsOf returns how the tenant's groups stand.
+func groupsOf(t Tenant) []api.Group {
+	all := []api.Group{}
+	for g, n := range t.Hub().Groups() {
+		all = append(all, api.Group{Group: g.String(), Peers: n.Peers, Copies: n.Copies})
+	}
+	slices.SortFunc(all, func(a, b api.Group) int { return strings.Compare(a.Group, b.Group) })
+	return all
 }
 
 // policyOf returns the policy in force; an empty one if the tenant has just ended.

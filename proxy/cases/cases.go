@@ -8,7 +8,7 @@
 //	[peers]
 //	A = { users = [1, 2] }
 //	B = { users = [3], master = true }
-//	C = {}
+//	C = { groups = ["admin"] }
 //
 //	[[case]]
 //	name    = "a single chat"
@@ -23,7 +23,8 @@
 // for one case. Every case starts with a new hub and all of its peers. Sessions are
 // numbered from 1 in the order in which the peers are written. Each peer holds its users
 // from the start, as if they were online there with a PC, and is master or not, even if
-// the policy drops the PDUs that announce such things.
+// the policy drops the PDUs that announce such things. It is in the groups, as if the
+// configuration said so.
 //
 // # A case
 //
@@ -88,7 +89,8 @@ type Peer struct {
 	Name    string
 	Users   []uint32
 	Master  bool
-	Session uint64 // number of its session, above those of the peers before it; 0 for the next one
+	Groups  []policy.Group // in which it is
+	Session uint64         // number of its session, above those of the peers before it; 0 for the next one
 }
 
 // An Expectation is what a case compares. Fields that are nil or empty are not compared.

@@ -43,7 +43,8 @@ func (h *Harness) takeLines() []string {
 type testPeer struct {
 	name       string
 	seat       *hub.Seat
-	attributes uint64 // as a policy sees them: bits of policy/abi
+	attributes uint64 // as a policy sees them: bits of policy/abi, but for groups
+	groups     []policy.Group
 }
 
 func (p *testPeer) Noted(hub.Note)   {}
@@ -70,8 +71,9 @@ func NewHarness(name, sha256 string, p policy.Policy, peers []Peer) *Harness {
 	h := &Harness{active: policy.NewActive(policy.NewGeneration("setup", "", setupPolicy{}))}
 	h.hub = hub.New(h.active, math.MaxInt64)
 	for _, peer := range peers {
-		tp := &testPeer{name: peer.Name}
+		tp := &testPeer{name: peer.Name, groups: peer.Groups}
 		tp.seat = h.join(tp, peer.Session)
+		tp.seat.SetMembership(&hub.Membership{Groups: peer.Groups})
 		h.peers = append(h.peers, tp)
 		h.prepare(tp, peer)
 	}
@@ -121,6 +123,9 @@ func (h *Harness) Session(peer string) uint64 { return h.peer(peer).seat.Session
 // Attributes returns what a policy sees of a peer: attribute bits of policy/abi.
 func (h *Harness) Attributes(peer string) uint64 { return h.peer(peer).attributes }
 
+// Groups returns the groups in which a peer is.
+func (h *Harness) Groups(peer string) []policy.Group { return h.peer(peer).groups }
+
 func (h *Harness) peer(name string) *testPeer {
 	for _, p := range h.peers {
 		if p.name == name {
@@ -138,7 +143,7 @@ func (h *Harness) Send(from string, p []byte) Outcome {
 	var o Outcome
 	h.takeLines() // what it logged before
 	g := h.active.Acquire()
-	o.Verdict, o.Fault = g.Judge(p, sender.seat.Session(), sender.attributes)
+	o.Verdict, o.Fault = g.Judge(p, sender.seat.Session(), sender.attributes, sender.groups...)
 	g.Release()
 	o.Logged = h.takeLines()
 	before := h.hub.Counts().Dropped

@@ -192,7 +192,7 @@ func (p *parser) peersAt(path ...string) (peers []Peer) {
 			p.faultAt(fmt.Sprintf("peer %s is no table", name), fmt.Sprintf("write %s = { users = [1, 2] }", name), at...)
 			continue
 		}
-		p.unknown(one, []string{"users", "master"}, at...)
+		p.unknown(one, []string{"users", "master", "groups"}, at...)
 		peer := Peer{Name: name}
 		if users, ok := one["users"]; ok {
 			peer.Users = p.users(users, append(at, "users")...)
@@ -201,6 +201,9 @@ func (p *parser) peersAt(path ...string) (peers []Peer) {
 			if peer.Master, ok = master.(bool); !ok {
 				p.faultAt("master is neither true nor false", "write master = true", append(at, "master")...)
 			}
+		}
+		if groups, ok := one["groups"]; ok {
+			peer.Groups = p.groups(groups, append(at, "groups")...)
 		}
 		peers = append(peers, peer)
 	}

@@ -134,6 +134,16 @@ func (h *Hub) countGroup(g policy.Group, copies int) {
 	}
 }
 
+// GroupsOf returns the groups of a session's peer; none if there is no such session here.
+func (h *Hub) GroupsOf(session uint64) []policy.Group {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.numbered[session]; s != nil {
+		return s.groups()
+	}
+	return nil
+}
+
 // A GroupCount says how a group stands.
 type GroupCount struct {
 	Peers  int    // that are in the group now

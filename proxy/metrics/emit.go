@@ -106,6 +106,10 @@ func (t *Tenant) emitSent(emit emitFunc) {
 	for why, n := range t.Counts.Discarded {
 		emit(copiesDiscarded, float64(n), t.Name, string(why))
 	}
+	for g, n := range t.Groups {
+		emit(groupPeers, float64(n.Peers), t.Name, g.String())
+		emit(groupCopies, float64(n.Copies), t.Name, g.String())
+	}
 	emit(bytesSent, float64(t.Counts.BytesOut), t.Name)
 	emit(lagMax, float64(t.Counts.Lag), t.Name)
 	emit(lagSum, float64(t.Counts.Lags), t.Name)

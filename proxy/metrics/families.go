@@ -84,6 +84,8 @@ var (
 var (
 	copiesDue       = counter("copies_due_total", "Copies of PDUs due to peers: delivered, pending and discarded ones.", "tenant")
 	copiesDelivered = counter("copies_delivered_total", "Copies of PDUs completely written.", "tenant")
+	groupPeers      = gauge("group_peers", "Connected peers of the group.", "tenant", "group")
+	groupCopies     = counter("group_copies_total", "Copies of PDUs that peers of the group got because a verdict names the group.", "tenant", "group")
 	copiesDiscarded = counter("copies_discarded_total", "Copies of PDUs that were due when their session ended, by the reason of its end.", "tenant", "reason")
 	copiesPending   = gauge("copies_pending", "Copies of PDUs due to connected peers and not written yet.", "tenant")
 	bytesSent       = counter("sent_bytes_total", "Bytes written to peers.", "tenant")

@@ -66,6 +66,7 @@ type Handovers struct {
 type Tenant struct {
 	Name     string
 	Counts   hub.Counts
+	Groups   map[policy.Group]hub.GroupCount
 	Commands []hub.CommandStats
 	Paused   int // sessions whose reading is paused now
 	Latency  histogram.Counts

@@ -26,6 +26,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func groupNamed(name string) policy.Group {
+	g, err := policy.GroupNamed(name)
+	if err != nil {
+		panic(err)
+	}
+	return g
+}
+
 // everything sets every field.
 func everything() State {
 	at := time.Unix(1_700_000_000, 5e8)
@@ -39,7 +47,7 @@ func everything() State {
 		Build:   Build{"v1", "abc", "go1", "v2"},
 		Reloads: Reloads{Done: 3, Refused: 1, LastRefused: true, LastDone: at}, Draining: true, AccessLost: 5, Handovers: Handovers{2, 1, 41 * time.Millisecond, 500, 2, 1}, History: History{7, 1, true},
 		Tenants: []Tenant{{
-			Name: "acme", Counts: counts, Commands: []hub.CommandStats{
+			Name: "acme", Counts: counts, Groups: map[policy.Group]hub.GroupCount{groupNamed("archive"): {Peers: 2, Copies: 5}}, Commands: []hub.CommandStats{
 				{Command: 0, PDUs: 5, Bytes: 80, Actions: map[policy.Action]uint64{policy.Drop: 5}},
 				{Command: pdu.CID_MSG_DATA, PDUs: 5, Bytes: 920, Actions: map[policy.Action]uint64{policy.Consume: 3, policy.BroadcastAll: 2}},
 			},
@@ -114,7 +122,7 @@ func TestProcess(t *testing.T) {
 // Names follow the conventions of Prometheus, each metric is emitted, and labels are few.
 func TestNames(t *testing.T) {
 	text := scrape(t, everything)
-	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "side", "stage", "budget", "fate", "state", "hub", "why", "le", "name", "sha256", "version", "revision", "goversion", "wazero"}
+	labels := []string{"tenant", "listener", "command", "action", "reason", "kind", "result", "of", "side", "stage", "budget", "fate", "state", "hub", "why", "le", "name", "sha256", "version", "revision", "goversion", "wazero", "group"}
 	for _, f := range families {
 		if strings.Count(text, "# TYPE "+f.name+" ") != 1 {
 			t.Errorf("%s is not emitted", f.name)

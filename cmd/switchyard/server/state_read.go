@@ -159,7 +159,7 @@ func (l listenerView) certificateMetrics() (m metrics.Listener) {
 // nothing else needs their number.
 func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 	h := t.Hub()
-	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Commands: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
+	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Groups: h.Groups(), Commands: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
 		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], PolicyRefused: t.PolicyError != "", AuditRefused: t.AuditError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
 	m.Latency, m.Calls, m.Audit = t.Served.Latency(), t.Served.Decisions(), h.Audit()
 	m.Users, m.Entries = h.Presence()

@@ -99,6 +99,27 @@ static inline sy_rate sy_per_minute(uint32_t pdus) { return (pdus & 0xffffff) | 
 // sy_burst lets that many PDUs through at once, 1 to 1,000,000.
 static inline sy_rate sy_burst(sy_rate rate, uint32_t pdus) { return (rate & 0xffffffff) | (sy_rate)(pdus & 0xffffff) << 32; }
 
+// ---- groups of peers
+
+// SY_GROUPS(names) names the groups that the policy knows, with line feeds between; the first one is
+// group 0. It stands once in a policy: SY_GROUPS("admin\narchive"). The tenant must have them all.
+#define SY_GROUPS(names)                                                                    \
+    SY_EXPORT(switchyard_groups) uint64_t sy_groups(void)                                   \
+    {                                                                                       \
+        static const char text[] = names;                                                   \
+        return (uint64_t)(uintptr_t)text << 32 | (sizeof text - 1);                         \
+    }
+
+// sy_unicast_group sends to all peers of the group.
+static inline sy_verdict sy_unicast_group(uint32_t group) { return 3 | 5 << 16 | (sy_verdict)group << 32; }
+
+// sy_also_group adds a copy for the group to a unicast or a broadcast:
+// SY_BROADCAST_EXCEPT_SENDER | sy_also_group(1).
+static inline sy_verdict sy_also_group(uint32_t group) { return (sy_verdict)1 << 13 | (sy_verdict)(group & 31) << 20; }
+
+// sy_is_in reports whether the sender is in the group, by the attributes of inspect and inspect_body.
+static inline bool sy_is_in(uint64_t attributes, uint32_t group) { return attributes >> (32 + (group & 31)) & 1; }
+
 // ---- headers, as inspect and inspect_body get them
 
 static inline uint32_t sy_length(uint64_t hi) { return (uint32_t)(hi >> 32); } // in bytes, the header's 16 included

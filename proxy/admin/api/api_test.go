@@ -20,7 +20,7 @@ import (
 // components are the types that openapi.json has a schema of the same name for. Decision
 // is review.Decision, and Case is policy.Case.
 var components = []any{
-	Error{}, Rates{}, Limits{}, Quota{}, Policy{}, Copies{}, AuditRow{}, Audit{}, CommandTraffic{}, Tenant{}, Tenants{},
+	Error{}, Rates{}, Limits{}, Group{}, Quota{}, Policy{}, Copies{}, AuditRow{}, Audit{}, CommandTraffic{}, Tenant{}, Tenants{},
 	TLS{}, Connection{}, CloseRequest{}, Closed{}, Connections{}, Listener{}, Listeners{}, Signature{}, PolicyEvent{}, Policies{},
 	policy.Case{}, Route{}.Decision, Route{}, Routes{}, Presence{}, User{}, EvaluateRequest{}, Answer{}, Evaluation{}, Change{}, Comparison{},
 	Reload{}, Drain{}, UpgradeRequest{}, Upgrade{}, LogLevel{}, Line{}, TenantSnapshot{}, Totals{}, Latency{}, Snapshot{}, TapLine{}, Cluster{}, ClusterTenant{},

@@ -19,6 +19,7 @@ type Connection struct {
 	Since      time.Time `json:"since"`      // when it was accepted
 	Master     bool      `json:"master"`     // it declared itself master by ROLE_SET
 	Standby    bool      `json:"standby"`    // it gets heartbeats only, as cluster.standby_links says, until it declares itself master
+	Groups     []string  `json:"groups"`     // in which it is, see [tenant.NAME.group.NAME]
 	Users      int       `json:"users"`      // that it holds
 	PDUsIn     uint64    `json:"pdus_in"`
 	OverLimit  uint64    `json:"over_limit"` // of these, dropped beyond a rate limit of the policy

@@ -28,6 +28,8 @@ type Tenant struct {
 	Slowed        map[string]uint64  `json:"slowed"`         // pauses in reading from a sender, by reason
 	SlowedSeconds map[string]float64 `json:"slowed_seconds"` // length of the pauses that have ended, by reason
 
+	Groups []Group `json:"groups"` // that have peers, or had copies, by name
+
 	Rates        Rates    `json:"rates"`
 	Users        int      `json:"users"`         // present
 	Lag          uint64   `json:"lag"`           // of the peer furthest behind
@@ -39,6 +41,13 @@ type Tenant struct {
 	PolicyError  string   `json:"policy_error"` // why the policy that the configuration names is refused; empty if it is in force
 	AuditError   string   `json:"audit_error"`  // the same of the policy that is to be audited; empty if none is
 	Audit        *Audit   `json:"audit"`        // nil if no policy is audited
+}
+
+// A Group is a group of a tenant's peers.
+type Group struct {
+	Group  string `json:"group"`  // its name
+	Peers  int    `json:"peers"`  // that are in it now
+	Copies uint64 `json:"copies"` // of PDUs that its peers got because a verdict names the group
 }
 
 // Limits are what the configuration allows a tenant. 0 is no limit.

@@ -87,6 +87,11 @@ impl Pdu {
         self.session
     }
 
+    /// Whether the sender is in the group, by its number in `groups!`.
+    pub const fn from_group(&self, group: u32) -> bool {
+        self.attributes >> (32 + (group & 31)) & 1 != 0
+    }
+
     /// Whether the sender declared itself master.
     pub const fn from_master(&self) -> bool {
         self.attributes & 1 != 0
@@ -155,6 +160,19 @@ impl<const SIZE: usize> Room<SIZE> {
         let all: &[u8; SIZE] = unsafe { &*self.0.get() };
         &all[..(len as usize).min(SIZE)]
     }
+}
+
+/// Names the groups of peers that the policy knows: `switchyard::groups!("admin", "archive");`. The
+/// first one is group 0. The tenant must have them all.
+#[macro_export]
+macro_rules! groups {
+    ($($name:literal),+) => {
+        #[export_name = "switchyard_groups"]
+        pub extern "C" fn switchyard_groups() -> u64 {
+            static NAMES: &str = concat!($($name, "\n"),+);
+            (NAMES.as_ptr() as usize as u64) << 32 | NAMES.len() as u64
+        }
+    };
 }
 
 /// Exports a policy's functions under their names, and the ABI's marker. Each name

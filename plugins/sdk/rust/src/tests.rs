@@ -29,6 +29,8 @@ fn verdicts_have_the_bits_of_the_abi() {
         (Verdict::BROADCAST_ALL.log(), 0x405),
         (Verdict::CLOSE, 6),
         (Verdict::BROADCAST_EXCEPT_SENDER.limit(1), 0x400_0004),
+        (Verdict::to_group(1), 0x1_0005_0003),
+        (Verdict::BROADCAST_EXCEPT_SENDER.also_group(1), 0x10_2004),
         (Verdict::BROADCAST_ALL.limit(9).log().limit(63), 0xfc00_0405),
     ] {
         assert_eq!(got.bits(), want, "{:#x}", want);

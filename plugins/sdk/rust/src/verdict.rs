@@ -70,6 +70,16 @@ impl Verdict {
         Verdict(4 << 16 | UNICAST)
     }
 
+    /// To all peers of the group, by its number in `groups!`.
+    pub const fn to_group(group: u32) -> Verdict {
+        Verdict((group as u64) << 32 | 5 << 16 | UNICAST)
+    }
+
+    /// A copy to the peers of the group as well, beside a unicast or a broadcast.
+    pub const fn also_group(self, group: u32) -> Verdict {
+        Verdict(self.0 | 1 << 13 | (group as u64 & 31) << 20)
+    }
+
     /// Ask `inspect` about each such PDU; the rest is what happens if that fails.
     pub const fn inspect_header(self) -> Verdict {
         Verdict(self.0 | 1 << 8)
