@@ -26,7 +26,7 @@ func TestValuesAppear(t *testing.T) {
 	p.shows("#stream", "Live")
 	p.shows("#tiles", "PDUs in", "/s", "12\n1 paused", "1680\nof 2 tenants", "1.86 MiB", "action 24, quota 6", "slow-consumer 14")
 	p.shows("#tenants-table", "acme", "default", "teamtalk", "15")
-	p.shows("#peers-table", "10.1.0.12:40001 cn:north.acme", "master", "standby", "10.2.0.15:40004", "△ lagging, 3 % of limit; ‖ paused", "keeps up")
+	p.shows("#peers-table", "10.1.0.12:40001 cn:north.acme", "master", "standby", "admins", "10.2.0.15:40004", "△ lagging, 3 % of limit; ‖ paused", "keeps up")
 	p.shows("#peers-slow", "1 paused")
 	p.shows("#routes-table", "unicast to the holders of user_id", "413/s", "0x0720–0x072f", "all other", "consume 5")
 	p.shows("#policies-table", "✕ refused", "signature: no key of signatures.keys", "12.3 ms", "91 known commands")

@@ -56,6 +56,7 @@ type peer struct {
 	paused     bool
 	standby    bool
 	master     bool
+	groups     []string
 	tls        bool
 }
 
@@ -67,6 +68,7 @@ func newWorld() *world {
 	w := &world{now: start, uptime: 93784, server: newServerParts()}
 	w.tenants = []*tenant{newTenant("acme", 7, "teamtalk", 1), newTenant("default", 5, "file:routes.toml", 2)}
 	w.tenants[0].peers[1].standby = true
+	w.tenants[0].peers[3].groups = []string{"admins"}
 	w.tenants[0].peers[2].lag, w.tenants[0].peers[2].paused = 1900<<10, true
 	w.tenants[0].peers[1].tls, w.tenants[0].peers[1].identities = true, []string{"cn:north.acme"}
 	for i, level := range []string{"INFO", "INFO", "WARN", "ERROR"} {
@@ -124,7 +126,7 @@ func (t *tenant) rates(now time.Time) object {
 
 func (p *peer) object(tenant string, now time.Time) object {
 	o := object{"tenant": tenant, "session": p.session, "peer": p.address, "listener": "127.0.0.1:8200", "identities": append([]string{}, p.identities...), "tls": nil,
-		"since": start.Add(-7 * time.Hour), "master": p.master, "standby": p.standby, "users": 120 + p.session, "pdus_in": 12, "bytes_in": 12, "pdus_out": 12, "bytes_out": 12, "over_limit": 0,
+		"since": start.Add(-7 * time.Hour), "master": p.master, "standby": p.standby, "groups": append([]string{}, p.groups...), "users": 120 + p.session, "pdus_in": 12, "bytes_in": 12, "pdus_out": 12, "bytes_out": 12, "over_limit": 0,
 		"rates": rates(p.in, p.out), "lag": p.lag, "paused": p.paused}
 	if p.tls {
 		o["tls"] = object{"version": "TLS 1.3", "cipher": "TLS_AES_128_GCM_SHA256", "server_name": tenant + ".example"}
@@ -215,7 +217,7 @@ func (w *world) tenantsAnswer(*http.Request) (any, error) {
 	for _, t := range w.tenants {
 		most, lags := t.lags()
 		all = append(all, object{"tenant": t.name, "sessions": len(t.peers), "received": t.received, "accepted": object{}, "dropped": t.dropped, "lost": 3, "made": 0, "due": 0,
-			"delivered": 0, "pending": 0, "discarded": object{}, "bytes_in": 0, "bytes_out": 0, "slowed": object{}, "slowed_seconds": object{}, "rates": t.rates(w.now), "users": 0,
+			"delivered": 0, "pending": 0, "discarded": object{}, "bytes_in": 0, "bytes_out": 0, "slowed": object{}, "slowed_seconds": object{}, "groups": []object{}, "rates": t.rates(w.now), "users": 0,
 			"lag": most, "lags": lags, "log": 3 << 20, "probe_seconds": nil, "policy": t.policy, "policy_error": "", "audit_error": "", "audit": nullable(t.audit),
 			"limits": object{"connections": 16384, "lag_hard": hard, "lag_soft": soft, "lag_soft_seconds": 10, "log": 256 << 20, "max_pdu": 16 << 20, "users": 10000000,
 				"peer_users": 10000000, "on_breach": "slow", "quota": quota, "peer_quota": quota}})
