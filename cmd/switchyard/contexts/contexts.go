@@ -159,7 +159,8 @@ func (f *File) Find(name string) (Context, error) {
 	return c, nil
 }
 
-// Write replaces the file, which only its user may read then. The folder is made if it is missing.
+// Write replaces the file, which only its user may read then. The folder is made if it is missing. Of
+// a symbolic link, as from a repository of a user's settings, what it leads to is replaced.
 func (f *File) Write() error {
 	if f.path == "" {
 		return errors.New("contexts: neither HOME nor XDG_CONFIG_HOME says where they are kept; set HOME")
@@ -171,17 +172,21 @@ func (f *File) Write() error {
 	if err := e.Encode(f); err != nil {
 		return fmt.Errorf("contexts: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+	path := f.path
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("contexts: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(f.path), ".contexts-*") // of mode 0600
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".contexts-*") // of mode 0600
 	if err != nil {
 		return fmt.Errorf("contexts: %w", err)
 	}
 	defer os.Remove(temporary.Name()) // does nothing after the rename
 	_, err = temporary.Write(text.Bytes())
 	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), f.path)
+		err = os.Rename(temporary.Name(), path)
 	}
 	if err != nil {
 		return fmt.Errorf("contexts: %w", err)

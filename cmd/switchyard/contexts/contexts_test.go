@@ -1,6 +1,7 @@
 package contexts
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,30 @@ func TestWriteAndRead(t *testing.T) {
 	none, err := Read("")
 	if err != nil || none.Write() == nil {
 		t.Error("without a place for the file it is written")
+	}
+}
+
+// A symbolic link stays one, and what it leads to is replaced.
+func TestWriteThroughALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	link, target := filepath.Join(dir, "contexts.toml"), filepath.Join(dir, "settings", "hubs.toml")
+	if err := errors.Join(os.Mkdir(filepath.Dir(target), 0o700), os.WriteFile(target, nil, 0o600), os.Symlink(target, link)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Read(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Context["north"] = Context{Server: "unix:/s"}
+	if err := f.Write(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Errorf("the link is %v, %v", info.Mode(), err)
+	}
+	if again, err := Read(target); err != nil || again.Context["north"].Server != "unix:/s" {
+		t.Errorf("it leads to %+v, %v", again, err)
 	}
 }
 
