@@ -52,10 +52,15 @@ const accessMode = 0o640
 // openAccess opens a file for lines.
 func openAccess(path string, log *slog.Logger) (*accessFile, error) {
 	file, err := openToAppend(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; make the folder %s, or name another file", err, filepath.Dir(path))
-	} else if errors.Is(err, fs.ErrPermission) {
+	case errors.Is(err, fs.ErrPermission):
 		err = fmt.Errorf("%w; let the user that Switchyard runs as write there, or name another file", err)
+	case errors.Is(err, syscall.EISDIR):
+		err = fmt.Errorf("%w; name a file in it", err)
+	case errors.Is(err, syscall.ENXIO):
+		err = fmt.Errorf("%w: it is a socket, or a pipe that no program reads; start the reader first, or name a file", err)
 	}
 	if err != nil {
 		return nil, InvalidError{fmt.Errorf("log.access_file: %w", err)}
@@ -106,6 +111,9 @@ func (p *plan) prepareAccess() (*accessFile, error) {
 	if now := p.server.access.file.Load(); now != nil && now.path == path {
 		return now, nil
 	}
+	if err := checkNotRead(p.config, path); err != nil {
+		return nil, err
+	}
 	return openAccess(path, p.server.log)
 }
 
@@ -118,16 +126,36 @@ func (p *plan) commitAccess() {
 	}
 }
 
-// checkAccess checks that the file's folder is there.
+// checkNotRead refuses a path of a file that the server reads, such as the configuration or a token:
+// lines at its end would change what it says.
+func checkNotRead(c *config.Config, path string) error {
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil // it would be made
+	}
+	tokens := []string{c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile), c.File(c.Metrics.TokenFile)}
+	for _, read := range append(tokens, watchedFiles(c)...) {
+		if info, err := os.Stat(read); err == nil && os.SameFile(file, info) {
+			return InvalidError{fmt.Errorf("log.access_file: the server reads %s, which lines would spoil; name another file", path)}
+		}
+	}
+	return nil
+}
+
+// checkAccess checks that the file's folder is there, and that lines can be its content.
 func checkAccess(c *config.Config) error {
-	if c.Log.AccessFile == "" {
+	path := c.File(c.Log.AccessFile)
+	if path == "" {
 		return nil
 	}
-	folder := filepath.Dir(c.File(c.Log.AccessFile))
+	folder := filepath.Dir(path)
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		return InvalidError{fmt.Errorf("log.access_file: there is no folder %s; make it, or name another file", folder)}
 	}
-	return nil
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return InvalidError{fmt.Errorf("log.access_file: %s is a folder; name a file in it", path)}
+	}
+	return checkNotRead(c, path)
 }
 
 // reopen has the file opened again with the next line, after somebody has renamed it.

@@ -2,6 +2,9 @@ package server
 
 import (
 	"log/slog"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -20,5 +23,16 @@ func TestAccessLogOfAFullDisk(t *testing.T) {
 	f.close()
 	if n := a.lost(); n != 10_000 {
 		t.Errorf("%d lines are lost, want all", n)
+	}
+}
+
+func TestAccessLogOfAPipeWithoutReader(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openAccess(path, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "start the reader first") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"switchyard/proxy/admission"
+	"switchyard/proxy/config"
 	"switchyard/proxy/logsample"
 	"switchyard/proxy/logtest"
 )
@@ -128,4 +129,50 @@ func TestAccessLogIsReopened(t *testing.T) {
 		t.Errorf("log: %s", logged)
 	}
 	f.close()
+}
+
+// A file that the server reads is no access log, by whatever path, as its lines would become a part of
+// the configuration, or tokens. A folder and a pipe that no program reads are refused with a remedy.
+func TestAccessLogThatIsSomethingElse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"config.toml", "routes.toml", "operate.token", "metrics.token"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("operate.token", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := config.Default()
+	c.Path = filepath.Join(dir, "config.toml")
+	c.Admin.OperateTokenFile, c.Metrics.TokenFile = "operate.token", "metrics.token"
+	c.Tenants[0].Policy = "file:routes.toml"
+	for name, want := range map[string]string{
+		"access.log":          "",
+		"config.toml":         "name another file",
+		"./folder/../link":    "name another file",
+		"operate.token":       "name another file",
+		"metrics.token":       "name another file",
+		"routes.toml":         "name another file",
+		"folder":              "name a file in it",
+		"missing/access.log":  "make it, or name another file",
+		filepath.Dir(c.Path):  "name a file in it",
+		"folder/../folder/./": "name a file in it",
+	} {
+		c.Log.AccessFile = name
+		p := &plan{config: c, server: &server{log: slog.New(slog.DiscardHandler)}}
+		f, opened := p.prepareAccess()
+		f.close()
+		checked := checkAccess(c)
+		if (checked == nil) != (want == "") || (opened == nil) != (want == "") || want != "" && !strings.Contains(checked.Error(), want) {
+			t.Errorf("%s: check says %v, want %q; a reload says %v", name, checked, want, opened)
+		}
+	}
+	if _, err := openAccess(filepath.Join(dir, "folder"), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "name a file in it") {
+		t.Errorf("a folder: %v", err)
+	}
 }
