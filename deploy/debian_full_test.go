@@ -46,17 +46,18 @@ func TestDebianPackage(t *testing.T) {
 
 	r.asked()
 	r.write("var/lib/switchyard/state", "kept", 0o600)
+	r.write("var/log/switchyard/access.log", "kept", 0o600)
 	r.systemctl("252")
 	r.dpkg("--install", debianPackage(t))
 	r.dpkg("--remove", "switchyard")
 	if asked := r.asked(); !strings.Contains(asked, "stop switchyard.service\ndisable --quiet switchyard.service\ndaemon-reload\n") {
 		t.Errorf("systemd is asked to %q", asked)
 	}
-	if r.exists("usr/bin/switchyard") || r.exists(dropIn) || !r.exists("etc/switchyard/config.toml") || !r.exists("var/lib/switchyard/state") {
-		t.Error("after a removal the program must be gone, and the configuration and the state must not")
+	if r.exists("usr/bin/switchyard") || r.exists(dropIn) || !r.exists("etc/switchyard/config.toml") || !r.exists("var/lib/switchyard/state") || !r.exists("var/log/switchyard/access.log") {
+		t.Error("after a removal the program must be gone, and the configuration, the state and the access log must not")
 	}
 	r.dpkg("--purge", "switchyard")
-	for _, name := range []string{"etc/switchyard", "var/lib/switchyard", "usr/share/switchyard", "usr/share/doc/switchyard", "etc/systemd/system/switchyard.service.d"} {
+	for _, name := range []string{"etc/switchyard", "var/lib/switchyard", "var/log/switchyard", "usr/share/switchyard", "usr/share/doc/switchyard", "etc/systemd/system/switchyard.service.d"} {
 		if r.exists(name) {
 			t.Errorf("after a purge there is %s", name)
 		}

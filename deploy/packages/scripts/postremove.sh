@@ -14,5 +14,5 @@ remove | 0)
 		systemctl daemon-reload
 	fi
 	;;
-purge) rm -rf /var/lib/switchyard ;; # only dpkg has this
+purge) rm -rf /var/lib/switchyard /var/log/switchyard ;; # only dpkg has this
 esac
