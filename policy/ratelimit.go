@@ -8,8 +8,8 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A RateLimit bounds how many of the PDUs are carried out whose verdict names it; those beyond it
-// are dropped. At least one of its rates is not zero. Rate limits are compared with ==.
+// A RateLimit bounds how many of the PDUs whose verdict names it are routed; those beyond it are
+// dropped. At least one of its rates is not zero. Rate limits are compared with ==.
 type RateLimit struct {
 	Peer   Rate // of each peer
 	Tenant Rate // of all peers of the tenant together
@@ -63,8 +63,8 @@ func (l RateLimit) String() string {
 	return strings.Join(append(parts, elseDrop), ", ")
 }
 
-// Within reports whether PDUs that r lets through are always let through by the other rate. Both
-// have to be rates.
+// Within reports whether the other rate always lets through what r lets through. It is false if either
+// is no limit.
 func (r Rate) Within(other Rate) bool {
 	perMinute := func(r Rate) uint64 { return uint64(r.PDUs) * uint64(Minute.duration()/max(1, r.Period.duration())) }
 	return r != (Rate{}) && other != (Rate{}) && perMinute(r) <= perMinute(other) && r.Burst <= other.Burst
@@ -79,7 +79,7 @@ func (r Rate) spell(scope string) string {
 	return text
 }
 
-// check returns why the rate is none that the ABI has, or nil.
+// check returns which bound of the ABI the rate breaks, or nil.
 func (r Rate) check() error {
 	switch {
 	case r.PDUs < 1 || r.PDUs > MaxRate:
@@ -116,7 +116,7 @@ func (r Rate) Word() uint64 {
 	return uint64(r.PDUs) | uint64(r.Period)<<abi.RatePeriodShift | uint64(r.Burst)<<abi.RateBurstShift
 }
 
-// RateLimits are the limits of a policy. The number by which a verdict names one is its index and 1.
+// RateLimits are the limits of a policy. The number by which a verdict names one is its index plus 1.
 type RateLimits []RateLimit
 
 // A RateLimiter is a Policy that has rate limits.
@@ -151,8 +151,8 @@ func (l RateLimits) Spell(v Verdict) string {
 	return v.WithLimit(0).String() + ", " + limit.String()
 }
 
-// The number of a rate limit is in bits that no action and no flag needs, as the other ones have
-// their use: its lower four bits in 3–6, and its upper two in 14–15.
+// A Verdict has the number of its rate limit in the bits that neither actions nor flags use: the lower
+// four bits of the number in bits 3–6, and the upper two in bits 14–15.
 const (
 	limitLowShift  = 3
 	limitLow       = 0xf
@@ -174,8 +174,8 @@ func (v Verdict) WithLimit(n int) Verdict {
 	return v&^LimitBits | Verdict(n)&limitLow<<limitLowShift | Verdict(n)>>limitLowBits&limitHigh<<limitHighShift
 }
 
-// OverLimit reports whether v is what a hub does with a PDU beyond the limit that v names: it drops
-// it. No policy returns such a verdict.
+// OverLimit reports whether v is the verdict that Admit returns for a PDU beyond the limit that v names:
+// drop. No policy returns such a verdict.
 func (v Verdict) OverLimit() bool { return v.Action() == Drop && v&LimitBits != 0 }
 
 // Limitable returns why PDUs with the verdict v cannot have a rate limit, or "".

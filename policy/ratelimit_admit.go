@@ -95,7 +95,7 @@ func (s *limitSet) begin() *limitSet {
 	return s
 }
 
-// continues takes the buckets per tenant of another set over, for the limits that both have. Both
+// continues takes over the buckets per tenant of another set, for the limits that both have. Both
 // may be nil.
 func (s *limitSet) continues(before *limitSet) {
 	if s == nil || before == nil || s == before {
@@ -143,10 +143,10 @@ type RateBuckets struct {
 	paid []uint64 // see bucket, indexed like of.all
 }
 
-// Admit charges one PDU with a verdict of g that names a rate limit, at the time now, in
-// nanoseconds of any clock that does not go below 0. It returns the verdict without the limit, or, if
-// the limit is exhausted, one for which OverLimit holds; nothing is charged then. In a stage, side is the one
-// that is obeyed.
+// Admit charges one PDU with a verdict of g that names a rate limit, at the time now, in nanoseconds of
+// any clock that does not go below 0. It returns the verdict without the limit, or, if the limit is
+// exhausted, one for which OverLimit holds; nothing is charged then. In a stage, side is the one that is
+// obeyed.
 func (b *RateBuckets) Admit(g *Generation, side Side, v Verdict, now int64) Verdict {
 	i := g.rates.find(side, v)
 	if i < 0 {

@@ -102,7 +102,8 @@ func TestAdmitPeersOfTenant(t *testing.T) {
 	}
 }
 
-// A verdict may name a limit of which the policy says nothing only if it is no guest's.
+// A limit that the policy does not have is ignored. Only a policy in Go can name one: the verdicts of
+// guests are checked.
 func TestAdmitUnknownLimit(t *testing.T) {
 	for _, p := range []Policy{policytest.Rules{}, rateLimited(perPeer(1, 1))} {
 		g := policytest.Generation(p)

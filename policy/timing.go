@@ -6,11 +6,11 @@ import (
 	"switchyard/policy/histogram"
 )
 
-// timeEvery is how many decisions by calls one is measured of. Looking at a clock twice takes about
-// 100 ns, and a quick decision by a call 300 ns.
+// timeEvery: one of so many decisions for which the policy is called is measured. Reading a clock twice
+// takes about 100 ns, and a quick call 300 ns.
 const timeEvery = 64
 
-// A Timing measures how long decisions take for which a policy is called. Those that the memo
+// A Timing measures how long those decisions take for which a policy is called. Those that the memo
 // answers take nanoseconds, and measuring one would cost more.
 type Timing struct {
 	clock func() int64 // monotonic, in nanoseconds; the core reads none by itself
@@ -35,8 +35,8 @@ type Sampler struct {
 	calls  uint32  // for which isNext was asked
 }
 
-// Time has some of the batch's decisions measured. The sampler must not be used elsewhere until
-// Release.
+// Time makes the batch measure those of its decisions that the sampler chooses. The sampler must not be
+// used elsewhere until Release.
 func (b *Batch) Time(s *Sampler) { b.sampler = s }
 
 // isNext reports whether the decision that is about to be made is measured.

@@ -55,7 +55,8 @@ func named(v Verdict, target, also string) (Verdict, *command.Problem) {
 	return v, nil
 }
 
-// problemOf returns an error of this package about groups, whose remedy stands behind a semicolon.
+// problemOf returns an error of this package about groups as a Problem: its remedy is what stands after
+// the semicolon. It returns nil for nil.
 func problemOf(err error) *command.Problem {
 	if err == nil {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// keptEnds is how many ended sessions a tenant remembers: the log, which suppresses lines when
-// many peers leave at once, need not have them.
+// keptEnds is how many ended sessions a tenant remembers. The log may lack some of them, because it
+// suppresses lines when many peers leave at once.
 const keptEnds = 100
 
 // An EndedSession is a session that has ended, with its counts at the end.

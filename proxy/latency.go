@@ -79,7 +79,7 @@ type mark struct {
 }
 
 // marks are the samples of one receiver that are under way. The writer looks at them with each
-// write, and most times there are none.
+// write; mostly there are none.
 type marks struct {
 	pending atomic.Int32 // len(all)
 
@@ -111,7 +111,7 @@ func (s *session) mark(head hub.Head, read int64) bool {
 	return true
 }
 
-// arm says that Due is about to be called. Only the writer may call it.
+// arm notes in the samples that Due is about to be called. Only the writer may call it.
 func (m *marks) arm() {
 	if m.pending.Load() == 0 {
 		return
@@ -123,8 +123,9 @@ func (m *marks) arm() {
 	}
 }
 
-// settleMarks counts the samples of which all has been written. If nothing was written since, the
-// receiver was none: what it sent itself was passed over. Only the writer may call it.
+// settleMarks counts and removes the samples of which all has been written. It does not count one
+// since which nothing was written: then all that was passed over was the receiver's own. Only the writer
+// may call it.
 func (s *session) settleMarks() {
 	m := &s.output.marks
 	if m.pending.Load() == 0 {

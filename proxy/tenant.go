@@ -67,7 +67,7 @@ type Tenant struct {
 	ended      endings
 	flush      flusher
 	inputs     *inputs
-	observer   Observer // nil if there is none; set before the first Serve
+	observer   Observer // nil if there is none; static after the first Serve
 	latency    latency
 	timing     *policy.Timing
 
@@ -79,7 +79,7 @@ type Tenant struct {
 	forceOnce    sync.Once
 
 	limits       atomic.Pointer[Limits]
-	membership   func(net.Conn) *hub.Membership // of the peer of a connection; nil if there are no groups; guarded by mu
+	membership   func(net.Conn) *hub.Membership // see SetGroups; guarded by mu
 	throttle     atomic.Pointer[throttle]       // nil if there is no limit to apply
 	roomWaiters  atomic.Pointer[roomWaiters]    // nil if no reader waits for room in the log
 	logWasFull   atomic.Bool                    // since the last tick
@@ -88,7 +88,7 @@ type Tenant struct {
 	everySecond  atomic.Pointer[func()]         // nil if there is none
 	endsOutdated atomic.Bool                    // each tick ends one outdated session
 
-	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, and loop
+	mu       sync.Mutex                 // guards changes of sessions, limits and throttle, loop, and membership
 	sessions atomic.Pointer[[]*session] // replaced; its elements never change
 	loop     *loop                      // reads from sockets; nil before the first one, and where there is no epoll
 	stopping chan struct{}              // closed when readers are to stop
@@ -151,9 +151,9 @@ func (t *Tenant) SetLimits(l Limits) {
 	}
 }
 
-// SetGroups sets the function that says in which groups the peer of a connection is, for all present
-// and later connections; nil for none. It is called with a lock held, so it must be quick. What is due
-// to a peer that is muted from now on is still written.
+// SetGroups sets the function that returns the groups of a connection's peer, for all present and later
+// connections; nil if there are no groups. The function is called with a lock held, so it must be
+// quick. What is due to a peer that is muted from now on is still written.
 func (t *Tenant) SetGroups(of func(net.Conn) *hub.Membership) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -166,7 +166,7 @@ func (t *Tenant) SetGroups(of func(net.Conn) *hub.Membership) {
 	}
 }
 
-// membershipOf returns in which groups the peer of a connection is. Called under mu.
+// membershipOf returns the groups of a connection's peer. Called under mu.
 func (t *Tenant) membershipOf(conn net.Conn) *hub.Membership {
 	if t.membership == nil {
 		return nil
@@ -191,7 +191,7 @@ type Observer interface {
 	Closed(tenant string, s Session, e EndedSession)
 }
 
-// Observe sets who is told of sessions. Call Observe before Serve.
+// Observe sets the observer of sessions. Call Observe before Serve.
 func (t *Tenant) Observe(o Observer) { t.observer = o }
 
 // KeepFaults sets a function that is called with the question on which a policy failed,

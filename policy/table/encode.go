@@ -33,14 +33,14 @@ const (
 	opI32Eq     = 0x46
 	opI32LtU    = 0x49
 	opI64Ne     = 0x52
-	opI64And    = 0x83
-	opI64Or     = 0x84
 	opI64LeU    = 0x58
 	opI32And    = 0x71
 	opI32Or     = 0x72
 	opI32Shl    = 0x74
 	opI32ShrU   = 0x76
 	opI64Sub    = 0x7d
+	opI64And    = 0x83
+	opI64Or     = 0x84
 	opI64ShrU   = 0x88
 	opI32Wrap   = 0xa7
 )

@@ -95,7 +95,7 @@ func (p *parser) fromHeader(key toml.Key) {
 	p.table.from = append(p.table.from, &fromSection{name: key[1], commands: map[pdu.CommandID]rule{}, commandsAt: map[pdu.CommandID]toml.Key{}})
 }
 
-// fromRule reads one rule of the section that was begun last for its name.
+// fromRule reads one rule of a section, whose header fromHeader has read.
 func (p *parser) fromRule(key toml.Key) {
 	p.rules++
 	f := p.table.from[slices.IndexFunc(p.table.from, func(f *fromSection) bool { return f.name == key[1] })]

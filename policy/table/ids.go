@@ -21,8 +21,8 @@ func (p *parser) command(key toml.Key, word string) (pdu.CommandID, bool) {
 	return id, problem == nil
 }
 
-// ownName notes that the word may name an own command of the configuration. Such a name has no meaning
-// in a table that comes alone, whose text is all that a sum or a signature is about.
+// ownName notes that the table depends on the configuration if the word names an own command. A table
+// that comes alone must not: a sum or a signature is about its text only. Other words are no problem.
 func (p *parser) ownName(word string) *command.Problem {
 	c, ok := pdu.CommandByName(word)
 	if !ok || !c.ID.IsOwn() {

@@ -27,7 +27,7 @@ const (
 type parser struct {
 	source
 	file  string // the table's name in places
-	alone bool   // its text is all that there is
+	alone bool   // it must mean the same whatever the configuration names
 	table Table
 	base  *base // nil if the table extends no other
 

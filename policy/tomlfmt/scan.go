@@ -3,8 +3,8 @@ package tomlfmt
 import "strings"
 
 // A scanner cuts a text, which the decoder has accepted, into lines. It formats keys and values as it
-// passes them. If it does not understand the text, failed is set: there is nobody to explain that to,
-// as the decoder understood it.
+// passes them. failed is set if the scanner does not understand the text; the caller then leaves the
+// file as it is.
 type scanner struct {
 	text     string
 	at       int

@@ -15,8 +15,8 @@ import (
 // file reads the names, and converts what goes to the guest. policy.GuestVerdict converts what it
 // returns.
 
-// maxGroupText is how long the text is that names the groups: 32 names of 40 bytes and what parts
-// them.
+// maxGroupText is the greatest length of the text that names the groups: 32 names of 40 bytes, and a
+// line feed behind each.
 const maxGroupText = abi.MaxGroups * 41
 
 type groupsKey struct{}

@@ -288,8 +288,9 @@ func (l *loader) configure(context.Context) error {
 	return nil
 }
 
-// dryRun asks for the rate limits, and calls classify for every known command and for some unknown ones. A policy that traps
-// on a command that its author forgot is refused here; in production, it would lose PDUs.
+// dryRun asks for the rate limits, and calls classify for every known command and for some unknown
+// ones. A policy that traps on a command that its author forgot is refused here; in production, it
+// would lose PDUs.
 func (l *loader) dryRun(ctx context.Context) error {
 	if err := l.findRateLimits(); err != nil {
 		return err

@@ -60,7 +60,7 @@ func (l *loader) survey() policy.Named {
 	s.collect(l.module, l.config)
 	s.findCommands()
 	s.findServices()
-	for _, c := range pdu.OwnCommands() { // their PDUs are no rare ones
+	for _, c := range pdu.OwnCommands() { // their PDUs are common
 		s.keep(c.Service, c.ID)
 	}
 	s.named.Pairs = slices.SortedFunc(maps.Keys(s.found), func(a, b policy.IDs) int {

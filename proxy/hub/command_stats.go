@@ -92,8 +92,8 @@ func (h *Hub) countCommands(from *reader) {
 	from.commandRuns = from.commandRuns[:0]
 }
 
-// maxOwn bounds the own commands that are counted separately. It is above how many there can be at a
-// time, as a reload can exchange them.
+// maxOwn bounds the own commands that are counted separately. It is more than there can be at a time,
+// because those that a reload has replaced stay counted.
 const maxOwn = 1024
 
 // countsOf returns where a command without an index is counted. Called under mu.
@@ -136,7 +136,7 @@ func (c *counts) countUnknown(r commandRun) {
 	one.bytes += r.bytes
 }
 
-// UnknownStats returns the statistics of single commands that the protocol does not have, in
+// UnknownStats returns the statistics of single commands that are not known, in
 // the order of their ids: of those that came first, while there was room. They are part of
 // what CommandStats returns for id 0. A command that has become an own one is not among them.
 func (h *Hub) UnknownStats() (all []CommandStats) {

@@ -137,8 +137,8 @@ func (s *Seat) Due(vec [][]byte, head Head, limit int) [][]byte {
 	return vec
 }
 
-// Reached reports whether all is passed that was due before head when Due was last called. Only the
-// writer may call it, and only if Due was called after head was taken.
+// Reached reports whether the cursor is past all that was due before head when Due was last called.
+// Only the writer may call it, and only if Due was called after head was taken.
 func (s *Seat) Reached(head Head) bool {
 	w := &s.writer
 	return w.cursor.at() >= head.at && (w.cursor.edit == len(w.edits) || w.edits[w.cursor.edit].at > head.at)

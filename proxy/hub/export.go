@@ -58,7 +58,7 @@ type State struct {
 
 	Commands    []CommandState // of the commands that the protocol has, and of 0
 	Own         []CommandState `json:",omitempty"` // of own commands, and of those that were
-	Unknown     []CommandState // of single commands that it does not have
+	Unknown     []CommandState // of single commands that are not known
 	UnknownRoom [2]int         // how many of these began with a PDU that was dropped, and with another one
 }
 

@@ -6,11 +6,11 @@ import (
 	"switchyard/policy"
 )
 
-// A Membership is in which groups a peer is, and what follows from that. It is immutable; several
-// seats may share one. Nil is that of a peer in no group.
+// A Membership lists the groups of a peer, and says what follows from them. It is immutable; several
+// seats may share one. A peer in no group has none: nil.
 type Membership struct {
 	Groups []policy.Group
-	Muted  bool // the peer gets nothing that is sent to all
+	Muted  bool // the peer gets nothing that is broadcast
 }
 
 // groups returns the groups of the seat's peer.
@@ -21,8 +21,8 @@ func (s *Seat) groups() []policy.Group {
 	return nil
 }
 
-// SetMembership changes in which groups the seat's peer is. It counts for the PDUs that are judged or
-// routed from then on; what is due to the peer stays so.
+// SetMembership changes the groups of the seat's peer. The change applies to PDUs that are judged or
+// routed from then on; what is due to the peer already is still written.
 func (s *Seat) SetMembership(m *Membership) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
@@ -54,8 +54,8 @@ func (h *Hub) leaveGroups(s *Seat) {
 	}
 }
 
-// setPassing makes the log pass by the seat from here on, or no more, as its state says. Called under
-// mu.
+// setPassing starts or ends the passing of the seat, from the end of the log on, if its state has
+// changed: a standby or muted seat gets nothing of the log. Called under mu.
 func (h *Hub) setPassing(s *Seat) {
 	passes := s.standby || s.isMuted()
 	switch {
@@ -69,7 +69,7 @@ func (h *Hub) setPassing(s *Seat) {
 	}
 }
 
-// startPassing makes the log pass by the seat from that position on. Called under mu.
+// startPassing has the seat get nothing of the log from that position on. Called under mu.
 func (s *Seat) startPassing(from position) {
 	s.passed = from
 	s.passedAt.Store(from.at)
@@ -86,8 +86,8 @@ func (h *Hub) findMembers(g policy.Group) {
 	}
 }
 
-// addAlso adds to h.targets the seats of the group that gets a copy as well, if they are not among
-// them: the sender gets none. It returns how many that are. Called under mu.
+// addAlso adds to h.targets the seats of the group that gets a copy as well, except the sender's and
+// those that are targets already. It returns how many it added. Called under mu.
 func (h *Hub) addAlso(from *reader, v policy.Verdict) (n int) {
 	also := v.Also()
 	if also == 0 {
@@ -103,8 +103,8 @@ func (h *Hub) addAlso(from *reader, v policy.Verdict) (n int) {
 	return n
 }
 
-// alsoMuted sends a broadcast to the peers of the group that gets a copy as well and whom the
-// broadcast passes by. Called under mu.
+// alsoMuted sends a broadcast to those peers of the group that gets a copy as well which do not get
+// broadcasts, because they are muted. Called under mu.
 func (h *Hub) alsoMuted(from *reader, r *run) {
 	if to := h.findMuted(from, r.verdict); len(to) > 0 {
 		h.insertFor(from, r, to)
@@ -144,13 +144,13 @@ func (h *Hub) GroupsOf(session uint64) []policy.Group {
 	return nil
 }
 
-// A GroupCount says how a group stands.
+// A GroupCount is the state of a group.
 type GroupCount struct {
-	Peers  int    // that are in the group now
+	Peers  int    // those in the group now
 	Copies uint64 // of PDUs that its peers got because a verdict names the group
 }
 
-// Groups returns how the groups stand that have peers, or had copies.
+// Groups returns the state of each group that has peers, or whose peers got copies.
 func (h *Hub) Groups() map[policy.Group]GroupCount {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -164,7 +164,7 @@ func (h *Hub) Groups() map[policy.Group]GroupCount {
 	return all
 }
 
-// isMuted reports whether the seat's peer gets nothing that is sent to all.
+// isMuted reports whether the seat's peer gets nothing that is broadcast.
 func (s *Seat) isMuted() bool {
 	m := s.membership.Load()
 	return m != nil && m.Muted

@@ -71,7 +71,7 @@ type Hub struct {
 	numbered map[uint64]*Seat         // those that are sessions
 	leaving  map[*Seat]struct{}       // seats that have left and still hold a part of the log
 	members  map[policy.Group][]*Seat // of seats, by group; nil until a peer is in one
-	passing  int                      // of seats, those that get nothing of the log
+	passing  int                      // how many of seats get nothing of the log
 	scanAt   uint64                   // the next scan for lagging seats is at this many bytes in both logs
 	lagging  []*Seat                  // to be closed once mu is free
 	targets  []*Seat                  // of the unicast being sent
@@ -89,7 +89,7 @@ func New(active *policy.Active, lagHard uint64) *Hub {
 	return h
 }
 
-// SetTiming has some of the policy's decisions measured. It must be called before Connect.
+// SetTiming makes the hub measure a sample of the policy's decisions. It must be called before Connect.
 func (h *Hub) SetTiming(t *policy.Timing) { h.timing = t }
 
 // SetLagHard changes how many bytes a seat may be behind. Peers that are further behind by
@@ -114,7 +114,7 @@ func (h *Hub) Join(p Peer) *Seat {
 
 // Connect is Join for a connection that may turn out to be a health check, which closes
 // without having sent anything. Until Begin the seat is not a session: it has no number and
-// is not counted, listed or shown to taps. m is in which groups the peer is.
+// is not counted, listed or shown to taps. m has the groups of the peer.
 func (h *Hub) Connect(p Peer, m *Membership) *Seat {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -11,7 +11,7 @@ func (r *reader) admit(g *policy.Generation, v policy.Verdict, affected bool, no
 	return r.buckets.Admit(g, side, v, now)
 }
 
-// dropReason returns why a run is dropped whose verdict is that.
+// dropReason returns why a run with the verdict drop is dropped.
 func dropReason(r *run) Reason {
 	switch {
 	case r.verdict.OverLimit():

@@ -44,7 +44,7 @@ type Seat struct {
 	passes   atomic.Bool
 	passedAt atomic.Uint64
 
-	// membership is in which groups the peer is. It changes under hub.mu.
+	// membership has the groups of the peer; nil if it is in none. It changes under hub.mu.
 	membership atomic.Pointer[Membership]
 
 	reader reader
@@ -60,7 +60,7 @@ type Seat struct {
 	bytesIn  uint64        // of those
 	back     chan struct{} // see LeaveOrdered; nil before
 	standby  bool          // the peer has not declared itself master, see standby.go
-	passed   position      // of a seat for which passes is or was set: what is behind it is not for the seat
+	passed   position      // while passes is set: what the log gets from here on is not for the seat
 
 	// editCap is how many edits fit into the memory of writer.edits and added.
 	editCap atomic.Int64
@@ -230,7 +230,7 @@ func (s *Seat) Behind(head Head) bool {
 	if final := s.final.Load(); final != nil {
 		end = min(end, final.at)
 	} else if s.passes.Load() {
-		// What is behind passed is only to let go of old chunks.
+		// Beyond passed, the cursor moves only to let go of old chunks.
 		end = max(min(end, s.passedAt.Load()), max(end, passAfter)-passAfter)
 	}
 	return s.writer.at.Load() < end || s.fresh.Load() || s.writer.queued.Load() > 0

@@ -12,8 +12,8 @@ type Session struct {
 	Number   uint64         // by which policies and logs know it
 	Master   bool           // its peer declared itself master
 	Standby  bool           // it gets heartbeats only, see SetStandbyLinks
-	Muted    bool           // it gets nothing that is sent to all
-	Groups   []policy.Group // in which its peer is
+	Muted    bool           // it gets nothing that is broadcast
+	Groups   []policy.Group // of its peer
 	PDUsIn   uint64         // that its peer sent
 	Limited  uint64         // of those, dropped as OverLimit
 	BytesIn  uint64         // of PDUsIn

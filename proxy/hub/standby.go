@@ -36,8 +36,8 @@ func (h *Hub) beginStandby(s *Seat) {
 // served returns how many seats get what is broadcast. Called under mu.
 func (h *Hub) served() int { return len(h.seats) - h.passing }
 
-// passAfter is how many bytes of the log a seat that gets nothing of it may lie behind before its writer passes over
-// them. Until then it holds two chunks of the log at most.
+// passAfter is how many bytes of the log a seat that gets nothing of it may lie behind before its
+// writer passes over them. Until then it holds two chunks of the log at most.
 const passAfter = chunkSize
 
 // maxPass is how many bytes of the log one edit passes over at most.

@@ -274,8 +274,8 @@ func cutPDU(pdus []byte) (p, rest []byte) {
 	return pdus[:n], pdus[n:]
 }
 
-// A reach is the set of seats to which a PDU goes: some, and perhaps all that get the log, but for
-// one, which may be nil. With all, the others are muted.
+// A reach is the set of seats to which a PDU goes: those in some and, if all is set, every seat that
+// gets the log except but, which may be nil. With all, those in some are muted.
 type reach struct {
 	all    bool
 	but    *Seat
