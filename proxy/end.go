@@ -136,12 +136,12 @@ func (s *session) end() {
 	}
 	s.conn.Close()
 	if !s.abandoned() {
-		s.tenant.sessionLog.closed(s, why)
 		ended := s.endOf(last, why)
 		s.tenant.ended.add(ended)
 		if o := s.tenant.observer; o != nil {
 			o.Closed(s.tenant.Name, Session{last, s}, ended)
 		}
+		s.tenant.sessionLog.closed(s, why) // last, so that whoever waits for the line finds the rest
 	}
 }
 
