@@ -101,6 +101,7 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: harness.Session(e.from), Attributes: harness.Attributes(e.from), Groups: harness.Groups(e.from)}
 	x := explained(g, q)
 	x.Sender.Peer = e.from
+	x.unnamed(peers, g.Groups())
 	outcome := harness.Send(e.from, p)
 	x.name(outcome.Verdict, q.Body, peers)
 	x.route(outcome)

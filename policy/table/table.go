@@ -67,8 +67,8 @@
 //	CID_OTHER_SERVER_KICK_USER = "drop, log"
 //
 // The sections are tried in the order in which they stand. In each, the most specific rule that
-// matches decides: a command, a range, else. If none matches, the next section is tried, and then
-// the rules of the Precedence. There are no cases in these sections.
+// matches decides: a command, a range, else. If none matches, the next section is tried, and at last
+// the rules under [route] and [service.X]. There are no cases in these sections.
 //
 // # Tables that extend another
 //
