@@ -19,7 +19,7 @@ type anAccessLine struct {
 	Event, Tenant, Peer, Listener, TLS, Reason string
 	Session                                    uint64
 	Identities, Groups                         []string
-	Seconds                                    *float64
+	Seconds                                    *json.Number
 	PDUsIn                                     *uint64 `json:"pdus_in"`
 	BytesOut                                   uint64  `json:"bytes_out"`
 }
@@ -70,6 +70,8 @@ func TestAccessLog(t *testing.T) {
 	}
 	if l := lines[1]; l.Event != "closed" || l.Session != 1 || l.Peer != peer || l.Reason != "peer-closed" || l.PDUsIn == nil || *l.PDUsIn != 1 || l.BytesOut == 0 || l.Seconds == nil {
 		t.Errorf("closed: %+v", l)
+	} else if _, decimals, _ := strings.Cut(l.Seconds.String(), "."); len(decimals) > 3 {
+		t.Errorf("closed after %s seconds, want milliseconds", *l.Seconds)
 	}
 	if l := lines[2]; l.Event != "refused" || l.Peer != refused.LocalAddr().String() || l.Listener != p.address || l.Reason != "not-allowed" || l.Session != 0 || l.Seconds != nil {
 		t.Errorf("refused: %+v", l)

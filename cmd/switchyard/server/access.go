@@ -222,7 +222,7 @@ func (a *accessLog) Closed(tenant string, s proxy.Session, e proxy.EndedSession)
 	}
 	l := lineOf("closed", tenant, s)
 	l.Time, l.Reason, l.Error = e.Until.UTC(), string(e.Reason), e.Error
-	l.accessCounts = &accessCounts{Since: e.Since.UTC(), Seconds: e.Until.Sub(e.Since).Seconds(), Master: e.Master,
+	l.accessCounts = &accessCounts{Since: e.Since.UTC(), Seconds: float64(e.Until.Sub(e.Since).Milliseconds()) / 1000, Master: e.Master,
 		PDUsIn: e.PDUsIn, BytesIn: e.BytesIn, PDUsOut: e.PDUsOut, BytesOut: e.BytesOut}
 	f.write(l)
 }
