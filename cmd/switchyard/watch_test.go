@@ -65,6 +65,16 @@ func TestWatch(t *testing.T) {
 	await("2")
 	save(t, dir, "b.txt", "3")
 	await("23")
+	// A second notice of a.txt may have caused that run, and nothing notices that b.txt goes until it is
+	// watched.
+	for deadline := time.After(patience); !strings.Contains(stderr.String(), "watching 2 files"); {
+		select {
+		case <-runs:
+		case <-time.After(10 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("the new file is not watched")
+		}
+	}
 	save(t, dir, "a.txt", "4")
 	await("43")
 	if err := os.Remove(filepath.Join(dir, "b.txt")); err != nil {

@@ -1,5 +1,5 @@
 // Package contexts keeps named servers and how to reach their admin interfaces, in a file of the
-// user. It makes no connection, and reads neither tokens nor keys: the file has their paths only.
+// user. The file has the paths of tokens and keys, and not their content. It makes no connection.
 package contexts
 
 import (
@@ -42,7 +42,7 @@ type Context struct {
 	ServerName string `toml:"server_name,omitempty" json:"server_name,omitempty"` // that the certificate must have; empty for the host
 }
 
-// File is a file of contexts:
+// A File is a file of contexts:
 //
 //	current = "north"
 //

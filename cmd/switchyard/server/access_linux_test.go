@@ -20,7 +20,7 @@ func TestAccessLogOfAFullDisk(t *testing.T) {
 	for range 10_000 {
 		f.write(accessLine{Event: "opened", Peer: "192.0.2.1:5"})
 	}
-	f.close()
+	closeWhole(t, f)
 	if n := a.lost(); n != 10_000 {
 		t.Errorf("%d lines are lost, want all", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"switchyard/proxy/admission"
 	"switchyard/proxy/config"
@@ -32,6 +33,17 @@ func accessLines(t *testing.T, path string) (lines []map[string]any) {
 	return lines
 }
 
+// closeWhole closes the file when all lines are in it, however long a busy machine takes for that.
+func closeWhole(t *testing.T, f *accessFile) {
+	t.Helper()
+	f.close()
+	select {
+	case <-f.lines.done:
+	case <-time.After(time.Minute):
+		t.Fatal("the lines are not written")
+	}
+}
+
 // What peers make long or strange is one line of bounded length.
 func TestAccessLinesAreBounded(t *testing.T) {
 	t.Parallel()
@@ -49,7 +61,7 @@ func TestAccessLinesAreBounded(t *testing.T) {
 		names[i] = long
 	}
 	a.refused(admission.Refusal{Reason: admission.Unclaimed, Peer: "192.0.2.1:5", ServerName: long, Identities: names, Error: long})
-	f.close()
+	closeWhole(t, f)
 	text, err := os.ReadFile(path)
 	if err != nil || len(text) > 100_000 || bytes.Count(text, []byte("\n")) != 1 {
 		t.Errorf("%d bytes, %d lines, %v", len(text), bytes.Count(text, []byte("\n")), err)
@@ -77,7 +89,7 @@ func TestAccessLogOfManyRefusals(t *testing.T) {
 		a.refused(admission.Refusal{Reason: admission.SourceRate, Peer: "192.0.2.1:5"})
 	}
 	a.flush()
-	f.close()
+	closeWhole(t, f)
 	lines := accessLines(t, path)
 	if len(lines) != logsample.Burst+1 {
 		t.Fatalf("%d lines, want %d: %v", len(lines), logsample.Burst+1, lines)
@@ -128,7 +140,7 @@ func TestAccessLogIsReopened(t *testing.T) {
 	if !logged.Has("the access log cannot be opened anew; lines go to the file before", path) {
 		t.Errorf("log: %s", logged)
 	}
-	f.close()
+	closeWhole(t, f)
 }
 
 // A file that the server reads is no access log, by whatever path, as its lines would become a part of

@@ -236,7 +236,7 @@ func TestPrint(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	for n, want := range map[float64]string{0: "0", 0.04: "0.0", 3.14: "3.1", 9.96: "10", 1234: "1234", 9999: "9999", 12345: "12.3k", 123456: "123k", 999600: "1.0M", 1e6: "1.0M", 2.5e9: "2.5G", 1e30: "1000000000000E"} {
 		if got := Count(n); got != want {
-			t.Errorf("count(%v) is %s, want %s", n, got, want)
+			t.Errorf("Count(%v) is %s, want %s", n, got, want)
 		}
 	}
 	for n, want := range map[uint64]string{0: "0", 7: "7", 10: "10", 12345: "12.3k"} {
@@ -246,7 +246,7 @@ func TestNumbers(t *testing.T) {
 	}
 	for n, want := range map[float64]string{0: "0B", 1023: "1023B", 1024: "1.0KiB", 1536: "1.5KiB", 1 << 20: "1.0MiB", 200 << 20: "200MiB", 5 << 30: "5.0GiB"} {
 		if got := Bytes(n); got != want {
-			t.Errorf("bytes(%v) is %s, want %s", n, got, want)
+			t.Errorf("Bytes(%v) is %s, want %s", n, got, want)
 		}
 	}
 	for n, want := range map[float64]string{-1: "0s", 6: "6s", 66: "1m6s", 3700: "1h1m", 90061: "1d1h", 1e300: "11574d1h"} {
