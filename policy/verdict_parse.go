@@ -41,23 +41,23 @@ func named(v Verdict, target, also string) (Verdict, *command.Problem) {
 	if target != "" {
 		g, err := GroupNamed(target)
 		if err != nil {
-			return v, problemOf(err)
+			return v, GroupProblem(err)
 		}
 		v |= argument(uint32(g))
 	}
 	if also != "" {
 		g, err := GroupNamed(also)
 		if err != nil {
-			return v, problemOf(err)
+			return v, GroupProblem(err)
 		}
 		v = v.WithAlso(g)
 	}
 	return v, nil
 }
 
-// problemOf returns an error of this package about groups as a Problem: its remedy is what stands after
-// the semicolon. It returns nil for nil.
-func problemOf(err error) *command.Problem {
+// GroupProblem returns an error of GroupNamed or CheckGroupName as a Problem: its remedy is what stands
+// after the semicolon. It returns nil for nil.
+func GroupProblem(err error) *command.Problem {
 	if err == nil {
 		return nil
 	}
@@ -172,7 +172,7 @@ func parseGroup(what string, words []string) (string, *command.Problem) {
 	if len(words) != 1 {
 		return "", problem("write "+what+" archive", "%s takes one name, not %d", what, len(words))
 	}
-	return words[0], problemOf(CheckGroupName(words[0]))
+	return words[0], GroupProblem(CheckGroupName(words[0]))
 }
 
 // parseTarget reads the number of a session or a user.

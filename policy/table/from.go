@@ -87,9 +87,8 @@ func (p *parser) fromKey(key toml.Key) {
 // fromHeader reads the header of a section.
 func (p *parser) fromHeader(key toml.Key) {
 	if name := key[1]; name != policy.MasterGroup {
-		if err := policy.CheckGroupName(name); err != nil {
-			what, remedy := cutRemedy(err)
-			p.faultAt(key, what, remedy)
+		if problem := policy.GroupProblem(policy.CheckGroupName(name)); problem != nil {
+			p.faultAt(key, problem.What, problem.Remedy)
 		}
 	}
 	p.table.from = append(p.table.from, &fromSection{name: key[1], commands: map[pdu.CommandID]rule{}, commandsAt: map[pdu.CommandID]toml.Key{}})

@@ -118,9 +118,3 @@ func (t *Table) Groups() []string { return t.groups }
 
 // groupText is what the module tells the host of its groups.
 func (t *Table) groupText() []byte { return []byte(strings.Join(t.groups, "\n")) }
-
-// cutRemedy returns an error of package policy about groups in two parts.
-func cutRemedy(err error) (what, remedy string) {
-	what, remedy, _ = strings.Cut(err.Error(), "; ")
-	return what, remedy
-}

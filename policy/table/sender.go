@@ -43,31 +43,33 @@ func (f *fromSection) intervals() []interval {
 	return all
 }
 
+// localVerdict is the local of classify, behind its parameters, that has the verdict of $common.
+const localVerdict = 2
+
 // classifySenders returns the body of classify; common is the number of $common.
 func (t *Table) classifySenders(common int) []byte {
-	b := vector([]byte{1, typeI64}) // the verdict of $common
-	const verdict = 2
+	b := vector([]byte{1, typeI64}) // localVerdict
 	b = append(b, opLocalGet, localService, opLocalGet, localCommand, opCall)
 	b = binary.AppendU(b, uint64(common))
-	b = append(b, opLocalSet, verdict)
+	b = append(b, opLocalSet, localVerdict)
 	// Ids of more than 16 bits, and PDUs whose body is inspected, need no further flag.
 	b = append(b, opLocalGet, localService, opLocalGet, localCommand, opI32Or, opI32Const, 16, opI32ShrU, opI32Eqz)
-	b = append(b, opLocalGet, verdict, opI32Wrap, opI32Const)
+	b = append(b, opLocalGet, localVerdict, opI32Wrap, opI32Const)
 	b = append(appendSigned(b, abi.InspectBodyOf), opI32And, opI32Eqz, opI32And, opIf, typeVoid)
 	for _, f := range t.from {
 		b = marks(b, f.intervals())
 	}
 	b = append(b, opEnd)
-	return append(b, opLocalGet, verdict, opEnd)
+	return append(b, opLocalGet, localVerdict, opEnd)
 }
 
-// marks appends a search like tree, whose leaves return the local of the verdict with INSPECT_HEADER.
+// marks appends a search like tree, whose leaves return localVerdict with INSPECT_HEADER.
 func marks(b []byte, all []interval) []byte {
 	if len(all) == 1 {
 		if all[0].none {
 			return b
 		}
-		b = append(b, opLocalGet, 2, opI64Const)
+		b = append(b, opLocalGet, localVerdict, opI64Const)
 		b = appendSigned(b, abi.InspectHeader)
 		return append(b, opI64Or, opReturn)
 	}

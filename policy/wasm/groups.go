@@ -78,9 +78,8 @@ func (l *loader) bind(names []string) (groups []policy.Group, err error) {
 	}
 	for i, name := range names {
 		name = readable(name)
-		if err := policy.CheckGroupName(name); err != nil {
-			what, remedy, _ := strings.Cut(err.Error(), "; ")
-			return nil, refuse(remedy, "%s", what)
+		if problem := policy.GroupProblem(policy.CheckGroupName(name)); problem != nil {
+			return nil, refuse(problem.Remedy, "%s", problem.What)
 		}
 		if slices.Contains(names[:i], name) {
 			return nil, refuse("name each once", "it names the group %q twice", name)
@@ -90,8 +89,8 @@ func (l *loader) bind(names []string) (groups []policy.Group, err error) {
 		}
 		g, err := policy.GroupNamed(name)
 		if err != nil {
-			what, remedy, _ := strings.Cut(err.Error(), "; ")
-			return nil, refuseNow(remedy, "%s", what)
+			problem := policy.GroupProblem(err)
+			return nil, refuseNow(problem.Remedy, "%s", problem.What)
 		}
 		groups = append(groups, g)
 	}

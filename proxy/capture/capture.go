@@ -20,7 +20,7 @@
 //	    23     1  fault: 0 none, else its index in policy.FaultKinds plus 1
 //	    24     4  the checksum of the group that gets a copy as well, 0 for none
 //	    28     8  number of the session
-//	    36     8  the verdict, groups.go has its groups;
+//	    36     8  the verdict, as withSums in groups.go returns it
 //	    44     8  the first bytes of the SHA-256 of the policy's module
 //	    52        the PDU, or its beginning if it was not kept whole
 //

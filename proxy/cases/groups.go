@@ -1,10 +1,6 @@
 package cases
 
-import (
-	"strings"
-
-	"switchyard/policy"
-)
+import "switchyard/policy"
 
 // groups reads a list of names of groups.
 func (p *parser) groups(value any, path ...string) (groups []policy.Group) {
@@ -15,9 +11,8 @@ func (p *parser) groups(value any, path ...string) (groups []policy.Group) {
 			break
 		}
 		g, err := policy.GroupNamed(name)
-		if err != nil {
-			what, remedy, _ := strings.Cut(err.Error(), "; ")
-			p.faultAt(what, remedy, path...)
+		if problem := policy.GroupProblem(err); problem != nil {
+			p.faultAt(problem.What, problem.Remedy, path...)
 			return nil
 		}
 		groups = append(groups, g)
