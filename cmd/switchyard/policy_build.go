@@ -141,6 +141,11 @@ func tryModule(name string, module, config []byte, stderr io.Writer) (string, er
 // writeWhole replaces a file by way of a temporary one, so that it is either complete or
 // unchanged. It never replaces what is not a regular file, such as a device.
 func writeWhole(name string, content []byte) error {
+	return replaceFile(name, content, func(f *os.File) error { return f.Chmod(0o644) })
+}
+
+// replaceFile is writeWhole for a file that prepare gives its mode and owner, before it has its name.
+func replaceFile(name string, content []byte, prepare func(*os.File) error) error {
 	name, err := replaceable(name)
 	if err != nil {
 		return err
@@ -151,7 +156,7 @@ func writeWhole(name string, content []byte) error {
 	}
 	defer os.Remove(f.Name()) // does nothing after the rename
 	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+	if err = errors.Join(err, prepare(f), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)

@@ -129,16 +129,19 @@ func format(name string, text []byte) ([]byte, error) {
 	return []byte(formatted), nil
 }
 
-// writeKeepingMode replaces a file and keeps its permissions.
+// writeKeepingMode replaces a file and keeps its owner and permissions: the server, which has a user
+// of its own, has to read it as before.
 func writeKeepingMode(name string, content []byte) error {
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(name, content); err != nil {
-		return err
-	}
-	return os.Chmod(name, info.Mode().Perm())
+	return replaceFile(name, content, func(f *os.File) error {
+		if err := keepOwner(f, info); err != nil {
+			return fmt.Errorf("%w; run it as the owner of the file", err)
+		}
+		return f.Chmod(info.Mode().Perm())
+	})
 }
 
 // add adds a file to the report if it differs from its one form, and reports whether it does.
