@@ -117,8 +117,8 @@ image: release
 	$(ENGINE) build --file $(DIST)/image/yardbus.Containerfile --tag yardbus $(DIST)/image
 
 # packages builds, without Docker and without root, packages for Debian and RPM, images, and the
-# chart for Helm, with checksums. VERSION, if it is given, must be that of the commit's tag. KEY is the file of an
-# ed25519 private key, which signs the checksums.
+# chart for Helm, with checksums. VERSION, if it is given, must be that of the commit's tag. KEY is
+# the file of an ed25519 private key, which signs the checksums.
 PACKAGES = $(DIST)/packages
 STAGE = $(abspath $(DIST))/stage
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func read(files fs.FS) (*site, error) {
 	if s.pages[menuSource] == nil {
 		return nil, fmt.Errorf("%s is not there, whose tables are the menu", menuSource)
 	}
-	for _, source := range sorted(s.pages) {
+	for _, source := range slices.Sorted(maps.Keys(s.pages)) {
 		s.resolve(s.pages[source])
 	}
 	s.menu = s.readMenu(s.pages[menuSource])
@@ -213,13 +214,4 @@ func (p *page) parse() {
 		p.ids[h.id] = true
 		p.headings = append(p.headings, h)
 	}
-}
-
-func sorted[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

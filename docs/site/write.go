@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -138,7 +139,7 @@ func (s *site) inOrder() (pages []*page) {
 	for _, g := range s.menu {
 		pages = append(pages, g.pages...)
 	}
-	for _, source := range sorted(s.pages) {
+	for _, source := range slices.Sorted(maps.Keys(s.pages)) {
 		if !slices.Contains(pages, s.pages[source]) {
 			pages = append(pages, s.pages[source])
 		}
