@@ -53,6 +53,13 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
+// The first minute has fresh rates, although nobody has asked for any.
+func TestRatesAreFreshAfterTheStart(t *testing.T) {
+	t.Parallel()
+	f := start(t, patient)
+	f.await("samples are taken every second", func() bool { return f.sampler.freshUntil.Load() != 0 })
+}
+
 // An evaluation says who would be sent a copy, and what the policy may do.
 func TestEvaluate(t *testing.T) {
 	f := startFull(t)

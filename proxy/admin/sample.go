@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// A sample is taken every second for freshTime after a client asked for rates, and
-	// otherwise every idleEvery seconds.
+	// A sample is taken every second for freshTime after the start and after a client asked for
+	// rates, and otherwise every idleEvery seconds.
 	sampleEvery = time.Second
 	idleEvery   = 10
 	freshTime   = time.Minute
@@ -28,7 +28,7 @@ const (
 //	sample at 10.000 s   12,000 PDUs
 //	sample at 11.002 s   12,451 PDUs    451 / 1.002 s = 450 PDUs/s, shown until the next sample
 //
-// After a minute without a request, samples are taken every ten seconds, so that the next client
+// After a minute without a request or a start, samples are taken every ten seconds, so that the next client
 // gets rates that are at most ten seconds old.
 
 // A sampler computes rates from the differences of counts. The zero sampler is ready.
@@ -73,6 +73,7 @@ func (s *sampler) keepFresh() { s.freshUntil.Store(time.Now().Add(freshTime).Uni
 func (s *Server) sampleLoop(ctx context.Context) {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
+	s.sampler.keepFresh() // whoever asks after the start finds rates
 	for n := 0; ; n++ {
 		if len(s.streams) > 0 {
 			s.sampler.keepFresh()
