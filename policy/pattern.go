@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// RulePattern is what CutLimit and ParseRule read as a regular expression, for editors. It uses only what Go,
-// JavaScript and Rust read alike, and accepts more: flags without effect, and fields by any name.
+// RulePattern returns a regular expression for editors that matches what CutLimit and ParseRule read. It
+// uses only what Go, JavaScript and Rust read alike, and matches more: flags without effect, and fields
+// by any name.
 //
 //	unicast fields from_user_id to_user_id, not-sender, else-broadcast
 func RulePattern() string {

@@ -32,8 +32,8 @@ func manualCommand() *cobra.Command {
 	}
 }
 
-// The pages of section 1 are made of the --help texts, so the two cannot differ. Pages are in the language of
-// man(7): a line that begins with a dot is a request, and `\fB…\fR` is bold.
+// The pages of section 1 are made of the --help texts, so the two cannot differ. Pages are in the
+// language of man(7): a line that begins with a dot is a request, and `\fB…\fR` is bold.
 
 // writeManual writes the page of a command, and then those of its subcommands.
 func writeManual(folder string, c *cobra.Command) error {

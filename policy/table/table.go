@@ -17,9 +17,8 @@
 //
 // # Keys
 //
-// A command is written by name or by id, 0x0301 or 769, also an own one of the configuration;
-// a range is two commands
-// with a hyphen between them, both included. A service is written by name or by
+// A command is written by name or by id, 0x0301 or 769, also an own one of the
+// configuration; a range is two commands with a hyphen between them, both included. A service is written by name or by
 // id in the section's header. Rules under [route] hold for every service id, those
 // under [service.X] for that service alone, where there are no ranges.
 //

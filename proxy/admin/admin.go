@@ -46,7 +46,7 @@ type Backend interface {
 	// install it. The caller releases the generation. An error may be a *wasm.GateError.
 	Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error)
 	// LoadKept loads a policy that was in force before, by its name and its SHA-256, as Load does
-	// a file. The error says why it is not there any more.
+	// a file. The error says why it is not kept.
 	LoadKept(ctx context.Context, tenant, name, sha256 string) (*policy.Generation, error)
 	// Release returns the state of a tenant's policy.
 	Release(tenant string) api.Release

@@ -59,7 +59,7 @@ func limitsOf(l proxy.Limits) api.Limits {
 	return a
 }
 
-// groupsOf returns how the tenant's groups stand.
+// groupsOf returns the state of the tenant's groups, by name; it is not nil.
 func groupsOf(t Tenant) []api.Group {
 	all := []api.Group{}
 	for g, n := range t.Hub().Groups() {

@@ -137,12 +137,11 @@ type Claims struct {
 	ServerNames  []string       // that the client asks for in the TLS handshake: "acme.example" or "*.acme.example"
 }
 
-// A Group is a group of a tenant's peers, of which policies know who is in it. A peer may be in
-// several.
+// A Group is a group of a tenant's peers, for rules of policies. A peer may be in several.
 type Group struct {
 	Name       string // see policy.CheckGroupName
 	Claims            // which connections are those of its peers
-	Broadcasts bool   // its peers get what is sent to all
+	Broadcasts bool   // its peers get broadcasts
 }
 
 // Limits bound the memory that a tenant's peers may take, and how far each may lag.

@@ -14,8 +14,8 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// groupsOf returns the function that says in which groups a peer of the tenant is; nil if the tenant
-// has none. The configuration is sound, so its groups compile.
+// groupsOf returns the function that finds the groups of a peer of the tenant; nil if the tenant has
+// none. The configuration is sound, so its groups compile.
 func groupsOf(t config.Tenant) func(net.Conn) *hub.Membership {
 	var claims []tenant.Claim
 	named := make(map[string]policy.Group)
