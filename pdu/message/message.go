@@ -76,28 +76,36 @@ func Append(b []byte, c pdu.CommandID, seq uint16, m proto.Message) []byte {
 	return pdu.Append(b, Service(c), c, seq, body)
 }
 
+// maxDepth is how deep the messages of a body may be nested. Deeper ones would become JSON that
+// encoding/json refuses as a part of a line.
+const maxDepth = 100
+
 // Read decodes a body as the command's message. Required fields may be missing; for anything else
-// that is invalid the result is nil.
+// that is invalid, and for messages that nest deeper than maxDepth, the result is nil.
 func Read(c pdu.CommandID, body []byte) protoreflect.Message {
 	t := Type(c)
 	if t == nil {
 		return nil
 	}
 	m := t.New()
-	if (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(body, m.Interface()) != nil {
+	if (proto.UnmarshalOptions{AllowPartial: true, RecursionLimit: maxDepth}).Unmarshal(body, m.Interface()) != nil {
 		return nil
 	}
 	return m
 }
 
+// noTypes knows no type of what a google.protobuf.Any holds. One within another would be copied for
+// each of them, so a peer could make a short body take minutes and gigabytes.
+var noTypes = new(protoregistry.Types)
+
 // JSON returns a body as JSON, with the names of fields and of the values of enumerations, and
-// with bytes in base64; nil if Read returns nil.
+// with bytes in base64; nil if Read returns nil, or if a google.protobuf.Any holds something.
 func JSON(c pdu.CommandID, body []byte) json.RawMessage {
 	m := Read(c, body)
 	if m == nil {
 		return nil
 	}
-	text, err := protojson.MarshalOptions{AllowPartial: true, UseProtoNames: true}.Marshal(m.Interface())
+	text, err := protojson.MarshalOptions{AllowPartial: true, UseProtoNames: true, Resolver: noTypes}.Marshal(m.Interface())
 	if err != nil {
 		return nil
 	}

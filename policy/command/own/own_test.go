@@ -1,12 +1,15 @@
 package own
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"switchyard/pdu"
 	"switchyard/pdu/message"
@@ -206,4 +209,49 @@ func TestSet(t *testing.T) {
 	read(order)
 	files["types/side.proto"] += "// more\n"
 	read(order)
+}
+
+// A body of a peer is shown as JSON only if that takes no more time and space than the body: neither
+// deep nesting nor a google.protobuf.Any that holds something, which may hold another one, is.
+func TestBodiesOfHostilePeers(t *testing.T) {
+	t.Cleanup((*Set)(nil).Use)
+	m, _, faults := ReadProto(filepath.Join(folder(t, map[string]string{"my.proto": `syntax = "proto3";
+package my;
+import "google/protobuf/any.proto";
+message Node { Node next = 1; google.protobuf.Any any = 2; }
+`}), "my.proto"))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	NewSet([]pdu.Command{{Service: 9, ID: 0x0901, Name: "CID_MY_NODE", Message: "my.Node"}}, m).Use()
+	// within returns a field of that number whose content is the bytes.
+	within := func(number protowire.Number, content []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), content)
+	}
+	nested := func(levels int) (body []byte) {
+		for range levels {
+			body = within(1, body)
+		}
+		return body
+	}
+	holding := func(content []byte) []byte {
+		return append(within(1, []byte("type.googleapis.com/google.protobuf.Any")), within(2, content)...)
+	}
+	for name, test := range map[string]struct {
+		body  []byte
+		shown bool
+	}{
+		"nested":               {nested(50), true},
+		"nested deep":          {nested(9_000), false},
+		"an empty any":         {within(2, nil), true},
+		"an any within an any": {within(2, holding(holding(nil))), false},
+	} {
+		text := message.JSON(0x0901, test.body)
+		if (text != nil) != test.shown {
+			t.Errorf("%s: %d bytes of JSON, shown %t", name, len(text), test.shown)
+		}
+		if _, err := json.Marshal(map[string]any{"body": []json.RawMessage{text}}); text != nil && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
