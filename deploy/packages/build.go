@@ -34,8 +34,10 @@ type build struct {
 // run makes everything in a temporary folder beside out, so that an interrupted run leaves nothing
 // that looks whole.
 func (b *build) run(stdout io.Writer) error {
-	if _, err := os.Lstat(b.out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--out %s: it exists; remove it first (%v)", b.out, err)
+	if _, err := os.Lstat(b.out); err == nil {
+		return fmt.Errorf("--out %s: it exists; remove it first", b.out)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	signer, err := readSigner(b.key)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/tomlpos"
@@ -145,15 +144,15 @@ func (t *Table) idleLimits() (idle []deadRow) {
 		}
 		idle = append(idle, r.decision.idle(r.at)...)
 	}
-	each(t.pairs, see)
-	each(t.commands, see)
-	each(t.services, see)
+	visit(t.pairs, see)
+	visit(t.commands, see)
+	visit(t.services, see)
 	for _, r := range t.ranges {
 		see(r.rule)
 	}
 	see(t.otherwise)
 	for _, f := range t.from {
-		each(f.commands, see)
+		visit(f.commands, see)
 		for _, r := range f.ranges {
 			see(r.rule)
 		}
@@ -162,7 +161,8 @@ func (t *Table) idleLimits() (idle []deadRow) {
 	return idle
 }
 
-func each[K pdu.CommandID | pdu.ServiceID | pair](rules map[K]rule, see func(rule)) {
+// visit calls see with each rule, in any order.
+func visit[K comparable](rules map[K]rule, see func(rule)) {
 	for _, r := range rules {
 		see(r)
 	}

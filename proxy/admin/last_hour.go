@@ -190,7 +190,7 @@ func (s *Server) marks(tenant string, since time.Time) []api.Mark {
 		}
 	}
 	for _, e := range s.options.Records.Recent(tenant, maxEntries) {
-		if e.Time.After(since) && isStep(EntryOf(&e)) {
+		if isStep(EntryOf(&e)) {
 			add(api.Mark{Time: e.Time.UTC(), Kind: api.MarkRelease, Tenant: e.Tenant, Text: "release: " + string(e.Kind)})
 		}
 	}

@@ -15,8 +15,8 @@ import (
 //	format 1, kind 1, hub 2, incarnation 4, number 8        all kinds
 //	session 8                                               batch, joined, left
 //	source 8, users 4, flags 1                              joined: see Link
-//	verdict 8, PDUs 4, bytes 4, users 4, peer users 4, …    each run of a batch; … are its bytes.
-//	                                                        Of groups, see groups.go
+//	verdict 8, PDUs 4, bytes 4, users 4, peer users 4, …    each run of a batch; … are its bytes;
+//	                                                        groups.go says how groups are named
 //	left 4, …                                               part; … is the piece
 //	hub 2, incarnation 4                                    gone
 //	epoch 8, sequence 8                                     enter, found

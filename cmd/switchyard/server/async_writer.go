@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// maxBuffered is how many bytes of the log are buffered: some 5,000 lines.
+	// maxBuffered is how many bytes of lines wait at most: some 5,000 lines of the log.
 	maxBuffered = 1 << 20
 	// flushTime is how long close waits until the last lines are written.
 	flushTime = time.Second
 )
 
-// An asyncWriter writes the log in a goroutine of its own, so that a pipe that is not read, or a
-// slow disk, blocks no other goroutine. Lines that do not fit into its buffer, or that the output
-// refuses, are lost, and counted.
+// An asyncWriter writes the log, or the access log, in a goroutine of its own, so that a pipe that
+// is not read, or a slow disk, blocks no other goroutine. Lines that do not fit into its buffer, or
+// that the output refuses, are lost, and counted.
 type asyncWriter struct {
 	// Static.
 	out  io.Writer

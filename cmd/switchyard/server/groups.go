@@ -72,7 +72,7 @@ func (srv *server) lacksGroups(t config.Tenant) error {
 	if len(lacks) == 0 {
 		return nil
 	}
-	return InvalidError{fmt.Errorf("tenant %s: the policy in force names groups that the configuration does not have any more: %s; keep [tenant.%s.group.%s] until another policy is in force",
+	return InvalidError{fmt.Errorf("tenant %s: the policy in force names groups that the configuration no longer has: %s; keep [tenant.%s.group.%s] until another policy is in force",
 		t.Name, strings.Join(lacks, ", "), t.Name, lacks[0])}
 }
 

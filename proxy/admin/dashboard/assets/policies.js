@@ -37,7 +37,7 @@ const columns = [
 ];
 
 // isLatest reports whether nothing has happened to the tenant's policy since. A refusal before that
-// is no trouble any more.
+// no longer troubles anybody.
 const isLatest = (e) => ![...events.values()].some((o) => o.tenant === e.tenant && number(o.id) > number(e.id));
 
 function announceEvent(e) {
