@@ -173,11 +173,12 @@ func (p *page) text(text string) {
 	}
 }
 
-// verbatim adds lines as they are, such as a shell command. Indentation of the source is removed.
+// verbatim adds lines as they are, such as a shell command. All lose the indentation of the first.
 func (p *page) verbatim(lines []string) {
+	indentation := lines[0][:len(lines[0])-len(strings.TrimLeft(lines[0], " \t"))]
 	p.line(".PP\n.RS 2\n.nf")
 	for _, l := range lines {
-		p.line("%s", roff(strings.TrimPrefix(strings.TrimPrefix(l, "\t"), "  ")))
+		p.line("%s", roff(strings.TrimPrefix(l, indentation)))
 	}
 	p.line(".fi\n.RE")
 }

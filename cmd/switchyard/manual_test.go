@@ -55,6 +55,11 @@ func TestManualEscapes(t *testing.T) {
 			t.Errorf("%q is written %q, want %q", text, got, want)
 		}
 	}
+	var columns page
+	columns.verbatim([]string{"drop  one", "      two"})
+	if !strings.Contains(columns.String(), "\ndrop  one\n      two\n") {
+		t.Errorf("columns are not kept: %q", columns.String())
+	}
 	var p page
 	p.text("One\nparagraph.\n\n  as it\n    stands\n\nAnother.")
 	if want := "One\nparagraph.\n.PP\n.RS 2\n.nf\nas it\n  stands\n.fi\n.RE\n.PP\nAnother.\n"; p.String() != want {
