@@ -56,39 +56,40 @@ func TestJSONOutput(t *testing.T) {
 	save(t, dir, "config.toml", "[tenant.default]\npolicy = \"teamtalk\"\n")
 	save(t, dir, "broken.toml", "[tenant.default]\npolicy = \"teamtal\"\n[tennant.x]\n")
 	save(t, dir, "routes.toml", "[route]\nCID_MSG_DATA = \"drop\"\n")
-	for command, want := range map[string]struct {
-		code int
-		has  string // in the output, or in the error
+	for _, c := range []struct {
+		command string
+		code    int
+		has     string // in the output, or in the error
 	}{
-		"version":                    {exitStopped, `"policy_abi": "switchyard_abi_v1"`},
-		"check":                      {exitStopped, `"sound": true`},
-		"check --config broken.toml": {exitConfig, `unknown key`},
-		"policy keygen a.key":        {exitStopped, `"public": "a.key.pub"`},
-		"policy sign routes.toml --key a.key --version 1 --tenant default --expires 9d": {exitStopped, `"version": 1`},
-		"policy build routes.toml":                                 {exitStopped, `"file": "routes.wasm"`},
-		"policy build nosuch.toml":                                 {exitData, `nosuch.toml`},
-		"policy new --lang cobol mine":                             {exitUsage, `there is no language`},
-		"policy new --lang c mine":                                 {exitStopped, `"folder": "mine"`},
-		"policy fmt routes.toml":                                   {exitStopped, `"files": []`},
-		"policy eval teamtalk --command CID_MSG_DATA --session 17": {exitStopped, `"session": 17`},
-		"cert dev certs":                                           {exitStopped, `"configuration": `},
-		"context list":                                             {exitStopped, `"contexts": [`},
-		"health --address 127.0.0.1:1":                             {exitUnavailable, `127.0.0.1:1`},
-		"tenants --no-such-flag":                                   {exitUsage, `unknown flag: --no-such-flag`},
-		"tenants --server http://hub:1":                            {exitUsage, `without TLS`},
+		{"version", exitStopped, `"policy_abi": "switchyard_abi_v1"`},
+		{"check", exitStopped, `"sound": true`},
+		{"check --config broken.toml", exitConfig, `unknown key`},
+		{"policy keygen a.key", exitStopped, `"public": "a.key.pub"`},
+		{"policy sign routes.toml --key a.key --version 1 --tenant default --expires 9d", exitStopped, `"version": 1`},
+		{"policy build routes.toml", exitStopped, `"file": "routes.wasm"`},
+		{"policy build nosuch.toml", exitData, `nosuch.toml`},
+		{"policy new --lang cobol mine", exitUsage, `there is no language`},
+		{"policy new --lang c mine", exitStopped, `"folder": "mine"`},
+		{"policy fmt routes.toml", exitStopped, `"files": []`},
+		{"policy eval teamtalk --command CID_MSG_DATA --session 17", exitStopped, `"session": 17`},
+		{"cert dev certs", exitStopped, `"configuration": `},
+		{"context list", exitStopped, `"contexts": [`},
+		{"health --address 127.0.0.1:1", exitUnavailable, `127.0.0.1:1`},
+		{"tenants --no-such-flag", exitUsage, `unknown flag: --no-such-flag`},
+		{"tenants --server http://hub:1", exitUsage, `without TLS`},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := run(append(strings.Fields(command), "--json"), []string{"HOME=" + dir, "XDG_CACHE_HOME=" + dir}, &stdout, &stderr)
+		code := run(append(strings.Fields(c.command), "--json"), []string{"HOME=" + dir, "XDG_CACHE_HOME=" + dir}, &stdout, &stderr)
 		text := stdout.String() + stderr.String()
-		if code != want.code || !strings.Contains(text, want.has) {
-			t.Errorf("%s: exit code %d, %s; want %d and %s", command, code, text, want.code, want.has)
+		if code != c.code || !strings.Contains(text, c.has) {
+			t.Errorf("%s: exit code %d, %s; want %d and %s", c.command, code, text, c.code, c.has)
 		}
 		if stdout.Len() > 0 && !json.Valid(stdout.Bytes()) {
-			t.Errorf("%s prints %s", command, stdout.String())
+			t.Errorf("%s prints %s", c.command, stdout.String())
 		}
 		var fault jsonError
 		if code != exitStopped && (json.Unmarshal(stderr.Bytes(), &fault) != nil || fault.ExitCode != code || fault.Error == "") {
-			t.Errorf("%s: its error is %s", command, stderr.String())
+			t.Errorf("%s: its error is %s", c.command, stderr.String())
 		}
 	}
 }
