@@ -44,6 +44,9 @@ func (g guest) call(name string, params ...uint64) uint64 {
 	return results[0]
 }
 
+// bodyLimit is the largest body that is inspected.
+const bodyLimit = 64 << 10
+
 // judge returns the verdict about a PDU, by the inspection that the verdict by ids asks for.
 func (g guest) judge(service pdu.ServiceID, command pdu.CommandID, body []byte) policy.Verdict {
 	g.t.Helper()
@@ -57,14 +60,14 @@ func (g guest) judgeFrom(service pdu.ServiceID, command pdu.CommandID, attribute
 	hi, lo := binary.BigEndian.Uint64(header), binary.BigEndian.Uint64(header[8:])
 	v := policy.VerdictOf(g.call(abi.Classify, uint64(service), uint64(command)))
 	switch {
+	case v.Has(abi.InspectHeader) && (len(body) > bodyLimit || !v.Has(abi.InspectBodyOf)):
+		return policy.VerdictOf(g.call(abi.Inspect, hi, lo, 1, attributes))
 	case v.Has(abi.InspectBodyOf):
 		at := g.call(abi.Buffer, uint64(len(body)))
 		if !g.Memory().Write(uint32(at), body) {
 			g.t.Fatal("the buffer is too small")
 		}
 		return policy.VerdictOf(g.call(abi.InspectBody, at, uint64(len(body)), hi, lo, 1, attributes))
-	case v.Has(abi.InspectHeader):
-		return policy.VerdictOf(g.call(abi.Inspect, hi, lo, 1, attributes))
 	}
 	return v
 }

@@ -69,6 +69,8 @@ func TestFrom(t *testing.T) {
 		{pdu.CID_MSG_DATA, admin, single, "unicast fields 1", "msg_type = 1"},
 		{pdu.CID_MSG_DATA, 0, nil, "broadcast-except-sender", ""},
 		{pdu.CID_MSG_DATA, zone, single, "close", "from zone"},
+		{pdu.CID_MSG_DATA, guests, make([]byte, bodyLimit+1), "drop, log", "from guests"},
+		{pdu.CID_MSG_DATA, admin, make([]byte, bodyLimit+1), "broadcast-except-sender", ""},
 		{0x0333, guests, nil, "consume", "from guests"},
 		{0x0333, 0, nil, "broadcast-all", ""},
 		{pdu.CID_MSG_READ_NOTIFY, master, nil, "unicast master", "from master"},

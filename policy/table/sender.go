@@ -9,7 +9,8 @@ import (
 // What the module of a table has in addition if rules depend on the sender. $common is what classify
 // is in other tables:
 //
-//	classify(service, command)    $common, and INSPECT_HEADER if a section [from.X] has a rule
+//	classify(service, command)    $common, and INSPECT_HEADER if a section [from.X] has a rule, also
+//	                              beside INSPECT_BODY: inspect decides if the body is too large
 //	inspect, inspect_body         for each section in order, if attributes has its bit: its rules
 //	                              then the cases of the command
 //	                              then $common, without its flags for inspections
@@ -52,10 +53,8 @@ func (t *Table) classifySenders(common int) []byte {
 	b = append(b, opLocalGet, localService, opLocalGet, localCommand, opCall)
 	b = binary.AppendU(b, uint64(common))
 	b = append(b, opLocalSet, localVerdict)
-	// Ids of more than 16 bits, and PDUs whose body is inspected, need no further flag.
-	b = append(b, opLocalGet, localService, opLocalGet, localCommand, opI32Or, opI32Const, 16, opI32ShrU, opI32Eqz)
-	b = append(b, opLocalGet, localVerdict, opI32Wrap, opI32Const)
-	b = append(appendSigned(b, abi.InspectBodyOf), opI32And, opI32Eqz, opI32And, opIf, typeVoid)
+	// Ids of more than 16 bits have no rules.
+	b = append(b, opLocalGet, localService, opLocalGet, localCommand, opI32Or, opI32Const, 16, opI32ShrU, opI32Eqz, opIf, typeVoid)
 	for _, f := range t.from {
 		b = marks(b, f.intervals())
 	}

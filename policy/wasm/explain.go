@@ -22,27 +22,33 @@ type Answer struct {
 
 // ExplainClassify is Classify with its costs.
 func (p *Policy) ExplainClassify(service pdu.ServiceID, command pdu.CommandID) Answer {
-	return p.explain(abi.Classify, 0, func(in *instance) (policy.Verdict, error) {
+	a := p.explain(0, func(in *instance) (policy.Verdict, error) {
 		v, err := in.callClassify(uint16(service), uint16(command))
 		if err == nil {
 			err = in.canInspect(v)
 		}
 		return v, err
 	})
+	a.Export = abi.Classify
+	return a
 }
 
 // ExplainInspect is Inspect with its costs. The verdict by ids asks for an inspection.
 func (p *Policy) ExplainInspect(byIDs policy.Verdict, q policy.Question) Answer {
 	export := abi.Inspect
-	if byIDs.Has(abi.InspectBodyOf) {
-		export = abi.InspectBody
-	}
-	return p.explain(export, q.Session, func(in *instance) (policy.Verdict, error) { return in.inspectPDU(byIDs, &q) })
+	a := p.explain(q.Session, func(in *instance) (policy.Verdict, error) {
+		if in.inspectsBody(byIDs, &q) {
+			export = abi.InspectBody
+		}
+		return in.inspectPDU(byIDs, &q)
+	})
+	a.Export = export
+	return a
 }
 
-// explain calls one instance and reads its fuel and memory before releasing it.
-func (p *Policy) explain(export string, hint uint64, ask func(*instance) (policy.Verdict, error)) Answer {
-	a := Answer{Export: export}
+// explain calls one instance and reads its fuel and memory before releasing it. The caller names the
+// export.
+func (p *Policy) explain(hint uint64, ask func(*instance) (policy.Verdict, error)) (a Answer) {
 	s, err := p.claim(hint)
 	if err != nil {
 		errors.As(err, &a.Fault)

@@ -108,7 +108,8 @@ func (p *Policy) Classify(service pdu.ServiceID, command pdu.CommandID) (policy.
 }
 
 // Inspect implements policy.Policy. If a verdict by ids asks for both inspections, only the
-// one of the body is called: it receives the header too.
+// one of the body is called, as it receives the header too, or for a body that is too large only
+// the one of the header.
 func (p *Policy) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	s, err := p.Reserve(q.Session)
 	if err != nil {
@@ -177,7 +178,7 @@ func (in *instance) inspectPDU(byIDs policy.Verdict, q *policy.Question) (v poli
 	if err = in.canInspect(byIDs); err != nil {
 		return 0, err
 	}
-	if byIDs.Has(abi.InspectBodyOf) {
+	if in.inspectsBody(byIDs, q) {
 		v, err = in.callInspectBody(q)
 	} else {
 		v, err = in.callInspect(q)
@@ -186,6 +187,15 @@ func (in *instance) inspectPDU(byIDs policy.Verdict, q *policy.Question) (v poli
 		err = &policy.Fault{Kind: policy.FaultABI, Err: fmt.Errorf("the verdict of an inspection asks for an inspection: %v", v)}
 	}
 	return v, err
+}
+
+// inspectsBody tells which of the two inspections a verdict by ids asks for. If it asks for both, that
+// of the header decides about a body that is larger than what may be inspected.
+func (in *instance) inspectsBody(byIDs policy.Verdict, q *policy.Question) bool {
+	if byIDs.Has(abi.InspectHeader) && in.inspect != nil && len(q.Body) > in.limits.BodyBytes {
+		return false
+	}
+	return byIDs.Has(abi.InspectBodyOf)
 }
 
 // canInspect returns a fault if v asks for an inspection that the guest lacks.

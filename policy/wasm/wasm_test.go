@@ -163,6 +163,9 @@ func TestBodyLargerThanTheLimit(t *testing.T) {
 	if fault, ok := errors.AsType[*policy.Fault](err); !ok || !fault.ByLimit {
 		t.Errorf("%+v, want one by the limit", err)
 	}
+	if got, err := p.Inspect(header|body, question(make([]byte, DefaultLimits().BodyBytes+1))); err != nil || got != toSession(77) {
+		t.Errorf("the inspection of the header: %v, %v, want %v", got, err, toSession(77))
+	}
 	if got := instances(p); got != before {
 		t.Errorf("a body that was never copied cost an instance: %d, had %d", got, before)
 	}
