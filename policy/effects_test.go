@@ -164,6 +164,7 @@ func FuzzAllows(f *testing.F) {
 	f.Add(uint16(1<<3), uint16(0), uint16(0xffff), true, uint64(abi.Unicast|abi.ElseBroadcast), uint16(9))
 	f.Add(uint16(1<<2), uint16(9), uint16(9), false, uint64(handler(3)), uint16(9))
 	f.Add(uint16(1<<9), uint16(9), uint16(9), false, uint64(handler(3)), uint16(9))
+	f.Add(uint16(1<<4), uint16(9), uint16(9), false, uint64(abi.BroadcastAll|abi.Also), uint16(9))
 	f.Fuzz(func(t *testing.T, set, lo, hi uint16, limited bool, verdict uint64, command uint16) {
 		var may, commands []string
 		for i, name := range EffectNames {
@@ -193,6 +194,9 @@ func modelAllows(may []string, v Verdict) bool {
 	}
 	spelled, _, _ := strings.Cut(v.String(), ",")
 	named := slices.Contains(may, spelled) || slices.Contains(may, strings.Fields(spelled)[0])
+	if v.Has(abi.Also) && !slices.Contains(may, "unicast") {
+		return false // what goes to a group besides is a unicast
+	}
 	if strings.HasPrefix(spelled, "unicast") && strings.Contains(v.String(), "else-broadcast") {
 		return named && slices.Contains(may, "broadcast-except-sender")
 	}
