@@ -93,9 +93,12 @@ func (h *Hub) addAlso(from *reader, v policy.Verdict) (n int) {
 	if also == 0 {
 		return 0
 	}
-	had := h.targets
+	h.copies++
+	for _, to := range h.targets {
+		to.copied = h.copies
+	}
 	for _, to := range h.members[also] {
-		if !to.standby && to != from.seat && !slices.Contains(had, to) {
+		if !to.standby && to != from.seat && to.copied != h.copies {
 			h.targets = append(h.targets, to)
 			n++
 		}

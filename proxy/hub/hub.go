@@ -75,6 +75,7 @@ type Hub struct {
 	scanAt   uint64                   // the next scan for lagging seats is at this many bytes in both logs
 	lagging  []*Seat                  // to be closed once mu is free
 	targets  []*Seat                  // of the unicast being sent
+	copies   uint64                   // how often addAlso has looked for targets
 	counts   counts
 }
 

@@ -59,6 +59,7 @@ type Seat struct {
 	limited  uint64        // of those, dropped as OverLimit
 	bytesIn  uint64        // of those
 	back     chan struct{} // see LeaveOrdered; nil before
+	copied   uint64        // is Hub.copies if the seat was a target before addAlso added others
 	standby  bool          // the peer has not declared itself master, see standby.go
 	passed   position      // while passes is set: what the log gets from here on is not for the seat
 
