@@ -195,7 +195,7 @@ func Compile(name string, src []byte) ([]byte, error) {
 // have the numbers of the table. Traffic is judged by the module.
 func (t *Table) Verdict(service pdu.ServiceID, command pdu.CommandID) policy.Verdict {
 	v := t.rule(service, command).byIDs()
-	if t.depends(command) && !v.Inspected() {
+	if t.depends(command) {
 		v |= abi.InspectHeader
 	}
 	return v

@@ -29,7 +29,7 @@ func TestEverythingOfSeatsMoves(t *testing.T) {
 	known := map[string]map[string]string{
 		"Seat": {"hub": anew, "peer": anew, "joined": anew, "number": moves, "master": moves, "final": "a seat that has left does not move", "fresh": due,
 			"writer": "see below", "reader": "see below", "kicked": "such a seat does not move", "added": due, "excluded": moves, "own": moves,
-			"pdusIn": moves, "limited": moves, "bytesIn": moves, "outApplied": moves, "back": "such a seat does not move", "editCap": due, "standby": moves, "passed": anew, "passes": moves, "passedAt": anew, "membership": "the caller of Restore sets it"},
+			"pdusIn": moves, "limited": moves, "bytesIn": moves, "outApplied": moves, "back": "such a seat does not move", "copied": anew, "editCap": due, "standby": moves, "passed": anew, "passes": moves, "passedAt": anew, "membership": "the caller of Restore sets it"},
 		"reader": {"seat": anew, "session": moves, "runs": scratch, "commandRuns": scratch, "out": moves, "master": moves,
 			"sampler": anew, "connection": "the caller of Restore sets the identity", "stage": scratch, "comparison": scratch, "pairs": scratch, "applies": apply, "uncounted": apply, "limits": apply,
 			"standby": moves, "aside": place, "buckets": "rate limits begin anew, as docs/policies.md says"},
