@@ -121,7 +121,7 @@ func TestAdminMutualTLS(t *testing.T) {
 	ask(exitStopped, "context", "add", "anna", "--server", "https://"+address, "--ca", filepath.Join(home, "ca.pem"), "--cert", certificate, "--key", key)
 	ask(exitStopped, "context", "add", "nobody", "--server", "https://"+address, "--ca", filepath.Join(home, "ca.pem"))
 	ask(exitStopped, "peers", "--context", "anna")
-	if text := ask(exitUnavailable, "peers", "--context", "nobody"); !strings.Contains(text, "it asks for a certificate of the client") {
+	if text := ask(exitUnavailable, "peers", "--context", "nobody"); !strings.Contains(text, "the server requires a client certificate") {
 		t.Errorf("got %s", text)
 	}
 	if text := ask(exitUsage, "reload", "--context", "anna"); !strings.Contains(text, "send the one in admin.operate_token_file") {

@@ -16,8 +16,9 @@ import (
 	"switchyard/proxy/config"
 )
 
-// Completion of values by cobra, in every shell. A shell waits for it, so a server is given
-// completionTime, and whatever cannot be found out is not suggested: there is nobody to read an error.
+// Completion of values by cobra, in every shell. The shell waits for the answer, so a server has
+// completionTime for it. If a value cannot be found out, nothing is suggested, because a shell shows
+// no error.
 
 // completionTime is how long a server may take to answer for a completion.
 const completionTime = 2 * time.Second

@@ -136,7 +136,7 @@ func tlsRemedy(err error) string {
 	case plain, strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return "it answers without TLS: write http:// if that is meant, or set admin.tls there"
 	case refused, strings.Contains(text, "remote error: tls"):
-		return "it asks for a certificate of the client: name one that a CA in its admin.tls.client_ca has signed, by 'switchyard context add --cert --key'"
+		return "the server requires a client certificate: name one that a CA in its admin.tls.client_ca has signed, by 'switchyard context add --cert --key'"
 	case strings.Contains(text, "malformed HTTP response"):
 		return "does it answer by TLS? Write https://"
 	}

@@ -11,7 +11,7 @@ import (
 
 // Requests that operate the server.
 
-// Reload has the server read its configuration, policies and certificates again, for as long as ctx
+// Reload asks the server to read its configuration, policies and certificates again, for as long as ctx
 // lasts, and returns what became of each. The error is nil also if something was refused.
 func (c *Client) Reload(ctx context.Context) (*api.Reload, error) {
 	result := new(api.Reload)

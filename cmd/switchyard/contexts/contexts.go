@@ -59,7 +59,7 @@ func CheckName(text string) error {
 	case text == Local:
 		return fmt.Errorf("%q is the server of the configuration on this machine; choose another name", Local)
 	case !name.MatchString(text):
-		return fmt.Errorf("%q is no name of a context; write 1 to 40 of A-Z, a-z, 0-9 and . _ -", text)
+		return fmt.Errorf("%q is not a valid context name; write 1 to 40 of A-Z, a-z, 0-9 and . _ -", text)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (f *File) Path() string { return f.path }
 func (f *File) Find(name string) (Context, error) {
 	c, ok := f.Context[name]
 	if !ok {
-		return c, fmt.Errorf("there is no context %q; %s", name, suggest.Hint(name, append(f.Names(), Local), "'switchyard context list' prints those that there are, 'switchyard context add' makes one"))
+		return c, fmt.Errorf("there is no context %q; %s", name, suggest.Hint(name, append(f.Names(), Local), "'switchyard context list' prints all contexts, 'switchyard context add' adds one"))
 	}
 	return c, nil
 }
