@@ -15,7 +15,8 @@ import (
 //	unicast group archive                 unicast session 0                      sum of archive
 //	broadcast-all, also group archive     broadcast-all            sum of archive
 //
-// No session is number 0. A hub to which a name is unknown has no peers in that group.
+// No session is number 0. A hub to which a name is unknown has no peers in that group; the run keeps
+// the checksum, so that its record is written as it was read.
 
 // toNobody is what stands for a unicast to a group.
 const toNobody policy.Verdict = abi.Unicast | abi.ToSession<<abi.SelectorShift
@@ -26,12 +27,20 @@ const targetMask policy.Verdict = abi.ActionMask | abi.SelectorMask<<abi.Selecto
 func (r *Run) onWire() (v policy.Verdict, users, peerUsers uint32) {
 	v, users, peerUsers = r.Verdict, r.Users, r.PeerUsers
 	if target := v.Target(); target != 0 {
-		v, peerUsers = v&^targetMask|toNobody, target.Sum()
+		v, peerUsers = v&^targetMask|toNobody, sumOf(target, peerUsers)
 	}
 	if also := r.Verdict.Also(); also != 0 {
-		v, users = v.WithAlso(0), also.Sum()
+		v, users = v.WithAlso(0), sumOf(also, users)
 	}
 	return v, users, peerUsers
+}
+
+// sumOf returns the checksum of the group's name, which is the one kept if the name is unknown.
+func sumOf(g policy.Group, kept uint32) uint32 {
+	if g == policy.ElsewhereGroup {
+		return kept
+	}
+	return g.Sum()
 }
 
 // fromWire is the inverse of onWire.
@@ -54,6 +63,12 @@ func (r *Run) fromWire() error {
 	if target != 0 {
 		r.Verdict = r.Verdict&^targetMask | policy.UnicastTo(target)
 	}
-	r.Verdict, r.Users, r.PeerUsers = r.Verdict.WithAlso(also), 0, 0
+	r.Verdict = r.Verdict.WithAlso(also)
+	if target != policy.ElsewhereGroup {
+		r.PeerUsers = 0
+	}
+	if also != policy.ElsewhereGroup {
+		r.Users = 0
+	}
 	return nil
 }

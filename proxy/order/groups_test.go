@@ -58,8 +58,8 @@ func TestGroupsInRecords(t *testing.T) {
 	}
 }
 
-// What cannot have been said is no record; a group that this hub does not know has no number, and is
-// none of its own.
+// What cannot have been said is no record; a group that this hub does not know has no number, is none
+// of its own, and is written as it was read.
 func TestStrangeGroupsInRecords(t *testing.T) {
 	for _, test := range []struct {
 		run  Run
@@ -73,10 +73,13 @@ func TestStrangeGroupsInRecords(t *testing.T) {
 		{Run{Verdict: abi.Unicast | abi.ToMaster<<abi.SelectorShift, PeerUsers: 1}, "goes to others than the group"},
 		{Run{Verdict: abi.Consume, Users: 7}, "consume"},
 	} {
-		err := test.run.fromWire()
-		got := test.run.Verdict.String()
+		run := test.run
+		err := run.fromWire()
+		got := run.Verdict.String()
 		if err != nil {
 			got = err.Error()
+		} else if v, users, peerUsers := run.onWire(); v != test.run.Verdict || users != test.run.Users || peerUsers != test.run.PeerUsers {
+			t.Errorf("%s is written as %v with %d and %d", got, v, users, peerUsers)
 		}
 		if !strings.Contains(got, test.want) {
 			t.Errorf("got %s, want %s", got, test.want)
