@@ -46,6 +46,53 @@ func TestListenerMovesWithinItsPort(t *testing.T) {
 	connecting.Wait()
 }
 
+// A reload moves the address of metrics as it does listeners, and exchanges it with theirs. Only the
+// address of the admin interface stays taken until a restart.
+func TestMetricsMoveWithinTheirPort(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	save := func(listener, metrics string) {
+		const text = "[reload]\nwatch = false\n[tenant.default]\n[[listener]]\naddress = \"%s\"\nallow = [\"127.0.0.1\"]\n[metrics]\naddress = \"%s\"\nallow = [\"127.0.0.1\"]\n"
+		replace(t, path, fmt.Sprintf(text, listener, metrics))
+	}
+	a, b := portOfNobody(t), portOfNobody(t)
+	for a == b {
+		b = portOfNobody(t)
+	}
+	save("127.0.0.1:"+a, "127.0.0.1:"+b)
+	p := startCommand(t, exec.Command(executable(t), "--config", path, "--set", "log.format=json"))
+	admin := p.expect(`"msg":"admin"`)["address"].(string)
+	reload := func(listener, metrics string) any {
+		from := p.logged()
+		save(listener, metrics)
+		p.signal(syscall.SIGHUP)
+		return p.expectFrom(from, `"msg":"configuration re`)["error"]
+	}
+	for _, c := range []struct{ listener, metrics string }{
+		{"127.0.0.1:" + a, "0.0.0.0:" + b},
+		{"127.0.0.1:" + a, "localhost:" + b},
+		{"127.0.0.1:" + a, "127.0.0.1:" + b}, // the same one
+		{"127.0.0.1:" + b, ":" + a},          // exchanged
+		{"0.0.0.0:" + a, "[::]:" + b},        // and back
+	} {
+		if fault := reload(c.listener, c.metrics); fault != nil {
+			t.Fatalf("listener %s, metrics %s: %v", c.listener, c.metrics, fault)
+		}
+		_, port, _ := net.SplitHostPort(c.metrics)
+		if status, text := scrape(t, "http://127.0.0.1:"+port+"/metrics", "", nil); status != 200 {
+			t.Errorf("listener %s, metrics %s: %d %s", c.listener, c.metrics, status, text)
+		}
+		_, port, _ = net.SplitHostPort(c.listener)
+		p.address = "127.0.0.1:" + port
+		p.dial().settle()
+	}
+	for _, c := range []struct{ listener, metrics string }{{admin, "127.0.0.1:" + b}, {"127.0.0.1:" + a, admin}} {
+		if fault := fmt.Sprint(reload(c.listener, c.metrics)); !strings.Contains(fault, "the admin interface of this server has it until a restart") {
+			t.Errorf("listener %s, metrics %s: %s", c.listener, c.metrics, fault)
+		}
+	}
+}
+
 // portOfNobody returns a port that is free on all addresses, and from which no outgoing connection
 // comes: the kernel takes those from 32768 on.
 func portOfNobody(t *testing.T) string {

@@ -74,6 +74,9 @@ func normalAddress(address string) string {
 	return net.JoinHostPort(host, strconv.Itoa(n))
 }
 
+// SameAddress reports whether two valid addresses are spellings of the same one.
+func SameAddress(a, b string) bool { return normalAddress(a) == normalAddress(b) }
+
 // Collide reports whether two valid addresses cannot be listened on at the same time: they
 // are the same, or one is an unspecified address with the other's port. What another host
 // name stands for is not looked up.

@@ -149,7 +149,7 @@ func (r *reader) checkAddresses() {
 		switch {
 		case other < 0:
 			seen = append(seen, taken{name, l.Address})
-		case normalAddress(seen[other].address) == normalAddress(l.Address):
+		case SameAddress(seen[other].address, l.Address):
 			r.fault(r.place(name+".address", seen[other].key), "%s.address: %s; write another", name, alreadyHas(seen[other].key, seen[other].address, l.Address))
 		default:
 			r.fault(r.place(name+".address", seen[other].key), "%s.address: %q includes what %s has, %q, or is part of it; write another port", name, l.Address, seen[other].key, seen[other].address)

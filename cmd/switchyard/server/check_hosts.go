@@ -37,6 +37,7 @@ func checkHosts(c *config.Config, look lookUp, stdout io.Writer) error {
 		places = append(places, place{key, address, meant})
 	}
 	add("admin.address", c.Admin.Address)
+	add("metrics.address", c.Metrics.Address)
 	for i, l := range c.Listeners {
 		add(fmt.Sprintf("listener.%d.address", i), l.Address)
 	}

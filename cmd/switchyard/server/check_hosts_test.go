@@ -11,7 +11,7 @@ import (
 	"switchyard/proxy/config"
 )
 
-// Host names that mean the address of another listener, or of the admin interface, are found.
+// Host names that mean the address of another listener, of the admin interface or of metrics are found.
 func TestHostsThatCollide(t *testing.T) {
 	hosts := map[string][]netip.Addr{
 		"a.example":    {netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.1")},
@@ -34,6 +34,7 @@ func TestHostsThatCollide(t *testing.T) {
 		{"192.0.2.1:1", "a.example:1", `is 192.0.2.1:1`, ""},
 		{"here.example:1", "localhost:1", `is`, ""},
 		{"here.example:9", "192.0.2.1:1", `listener.0.address: "here.example:9" is 127.0.0.1:9, which admin.address has too`, ""},
+		{"here.example:8", "192.0.2.1:1", `listener.0.address: "here.example:8" is 127.0.0.1:8, which metrics.address has too`, ""},
 		{"a.example:1", "six.example:1", "", ""},
 		{"a.example:1", "b.example:2", "", ""},
 		{"a.example:1", "a.example:1", "", ""}, // refused when the configuration is read
@@ -41,7 +42,7 @@ func TestHostsThatCollide(t *testing.T) {
 		{"none.example:1", "b.example:1", "", `it has no address`},
 	} {
 		configuration := config.Default()
-		configuration.Admin.Address = "127.0.0.1:9"
+		configuration.Admin.Address, configuration.Metrics.Address = "127.0.0.1:9", "127.0.0.1:8"
 		configuration.Listeners = []config.Listener{{Address: c.first}, {Address: c.second}}
 		var out bytes.Buffer
 		err := checkHosts(configuration, look, &out)

@@ -50,7 +50,7 @@ func (srv *server) drainAll() error {
 // stopAccepting closes all listeners. Connections that they have accepted stay open.
 func (srv *server) stopAccepting() {
 	for _, l := range srv.listeners {
-		l.stopAccepting()
+		l.stopAccepting(false)
 		l.close(srv.stopper.requested, srv.log)
 	}
 	srv.listeners = nil

@@ -25,7 +25,6 @@ type listener struct {
 	options   admission.Options
 	socket    net.Listener        // bound before open, so that commit cannot fail
 	admission *admission.Listener // nil before open
-	shared    bool                // another listener shares its port, and goes on when this one closes
 	continues admission.State     // the counts of the listener in another process that this one continues
 }
 
@@ -68,8 +67,8 @@ func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 	}
 	if l.socket == nil {
 		var err error
-		if l.socket, err = p.listen(c); err != nil {
-			return nil, UnavailableError{fmt.Errorf("listen on %s: %w; free the address, or name another by --listen or in the configuration", c.Address, err)}
+		if l.socket, err = p.listen(c.Address); err != nil {
+			return nil, UnavailableError{fmt.Errorf("listen on %s: %w; %s, or name another by --listen or in the configuration", c.Address, err, p.freeing(c.Address))}
 		}
 	}
 	return l, nil
@@ -86,20 +85,48 @@ func (p *plan) configure(l *listener) (err error) {
 	return err
 }
 
-// listen listens at the listener's address. A listener that the plan removes may have a part of
-// it, or all of it and more; they share that until the plan is in force.
-func (p *plan) listen(c config.Listener) (net.Listener, error) {
+// listen listens at an address of a listener or of metrics. A socket that the plan removes may have a
+// part of it, or all of it and more; they share that until the plan is in force. That socket's own
+// address decides: the configuration may name a host, or port 0.
+func (p *plan) listen(address string) (net.Listener, error) {
 	var sharing []net.Listener
-	for name, old := range p.server.listeners {
-		if config.Collide(old.config.Address, c.Address) && !slices.ContainsFunc(p.config.Listeners, func(l config.Listener) bool { return l.Name == name }) {
-			sharing = append(sharing, old.socket)
-			old.shared = true
+	for _, old := range p.removed() {
+		if collides(old, address) {
+			sharing = append(sharing, old)
+			p.shared[old] = true
 		}
 	}
 	if len(sharing) == 0 {
-		return net.Listen("tcp", c.Address)
+		return net.Listen("tcp", address)
 	}
-	return listenShared(c.Address, sharing)
+	return listenShared(address, sharing)
+}
+
+// removed returns the sockets in force that the plan does not go on with.
+func (p *plan) removed() (sockets []net.Listener) {
+	for name, old := range p.server.listeners {
+		if !slices.ContainsFunc(p.config.Listeners, func(l config.Listener) bool { return l.Name == name }) {
+			sockets = append(sockets, old.socket)
+		}
+	}
+	if old := p.server.metricsAddress; old != nil && !old.continues(p.config.Metrics) {
+		sockets = append(sockets, old.socket)
+	}
+	return sockets
+}
+
+// collides reports whether a socket has the address, or a part of it.
+func collides(l net.Listener, address string) bool {
+	wanted, err := net.ResolveTCPAddr("tcp", address)
+	return err == nil && l.Addr().Network() == "tcp" && config.Collide(l.Addr().String(), wanted.String())
+}
+
+// freeing returns how an address that is taken can become free.
+func (p *plan) freeing(address string) string {
+	if slices.ContainsFunc(p.server.adminListeners, func(l net.Listener) bool { return collides(l, address) }) {
+		return "the admin interface of this server has it until a restart, so restart"
+	}
+	return "free the address"
 }
 
 // loadCertificate loads the files of a section about TLS. whose says what they are for, in errors.
@@ -202,13 +229,13 @@ func (l *listener) logOpen(log *slog.Logger) {
 }
 
 // stopAccepting frees the address. Existing connections stay open, and handshakes in progress go
-// on until close.
-func (l *listener) stopAccepting() {
+// on until close. If shared, another socket goes on with the port.
+func (l *listener) stopAccepting(shared bool) {
 	if l.admission == nil {
 		l.socket.Close()
 		return
 	}
-	if l.shared {
+	if shared {
 		leaveToSuccessor(l.socket)
 	}
 	l.admission.StopAccepting()

@@ -34,7 +34,7 @@ func (p *plan) prepareMetrics() (*metricsAddress, error) {
 		return nil, nil
 	}
 	s := &metricsAddress{config: c}
-	if before := p.server.metricsAddress; before != nil && before.config.Address == c.Address {
+	if before := p.server.metricsAddress; before != nil && before.continues(c) {
 		s.socket, s.server = before.socket, before.server
 		if before.config.TLS == c.TLS {
 			s.source = before.source
@@ -48,11 +48,16 @@ func (p *plan) prepareMetrics() (*metricsAddress, error) {
 	}
 	if s.socket == nil {
 		var err error
-		if s.socket, err = net.Listen("tcp", c.Address); err != nil {
-			return nil, UnavailableError{fmt.Errorf("listen on %s for metrics: %w; free the address, or write another metrics.address", c.Address, err)}
+		if s.socket, err = p.listen(c.Address); err != nil {
+			return nil, UnavailableError{fmt.Errorf("listen on %s for metrics: %w; %s, or write another metrics.address", c.Address, err, p.freeing(c.Address))}
 		}
 	}
 	return s, nil
+}
+
+// continues reports whether the address goes on under another configuration.
+func (s *metricsAddress) continues(c config.Metrics) bool {
+	return c.Address != "" && config.SameAddress(s.config.Address, c.Address)
 }
 
 // configure loads the certificate, unless there is one, and reads the token.
@@ -107,6 +112,9 @@ func (p *plan) commitMetrics() {
 		srv.metricsAddress.open(srv)
 	}
 	if before != nil && (p.metricsAddress == nil || p.metricsAddress.server != before.server) {
+		if p.shared[before.socket] {
+			leaveToSuccessor(before.socket)
+		}
 		before.server.StopAccepting()
 		srv.leaving.Go(before.close)
 	}

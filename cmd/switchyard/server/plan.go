@@ -39,6 +39,8 @@ type plan struct {
 	metricsAddress *metricsAddress      // from prepare on; nil if there is no address for metrics
 	access         *accessFile          // from prepare on; nil if there is no access log
 	metricsSocket  net.Listener         // socket of another process for it; nil: it is opened
+
+	shared map[net.Listener]bool // from prepare on: sockets in force whose port one of the plan has as well
 }
 
 // An addition is a new tenant of a plan.
@@ -160,7 +162,7 @@ func (p *plan) faults() (faults []error) {
 // prepare prepares all listeners. All faults of the plan are joined in the error, after which the
 // plan is to be rolled back.
 func (p *plan) prepare() error {
-	p.listeners = make(map[string]*listener)
+	p.listeners, p.shared = make(map[string]*listener), make(map[net.Listener]bool)
 	if p.server.stopper.isRequested() {
 		return errStopping
 	}
@@ -200,9 +202,6 @@ func (p *plan) rollback() {
 	for _, l := range p.listeners {
 		l.rollback()
 	}
-	for _, l := range p.server.listeners {
-		l.shared = false
-	}
 	if p.metricsAddress != nil && p.metricsAddress.server == nil {
 		p.metricsAddress.close()
 	}
@@ -229,7 +228,7 @@ func (p *plan) commit() {
 	p.openListeners()
 	for name, l := range srv.listeners {
 		if p.listeners[name] == nil {
-			l.stopAccepting()
+			l.stopAccepting(p.shared[l.socket])
 			srv.leaving.Go(func() { l.close(srv.stopper.requested, srv.log) })
 		}
 	}
