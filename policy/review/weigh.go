@@ -45,7 +45,7 @@ func Weigh(changes []Change, w Weights) (total Weight) {
 	}
 	for ids, one := range w {
 		total.Add(one)
-		if i := place(changes, ids); i >= 0 {
+		if i := changeOf(changes, ids); i >= 0 {
 			changes[i].Weight.Add(one)
 		}
 	}
@@ -56,9 +56,9 @@ func Weigh(changes []Change, w Weights) (total Weight) {
 	return total
 }
 
-// place returns the index of the change to which the ids belong, or -1. A change that names the
+// changeOf returns the index of the change to which the ids belong, or -1. A change that names the
 // command comes before Else; no two of them share a command and a service.
-func place(changes []Change, ids policy.IDs) int {
+func changeOf(changes []Change, ids policy.IDs) int {
 	_, known := pdu.CommandByID(ids.Command)
 	rest := -1
 	for i, c := range changes {

@@ -86,8 +86,8 @@ type Member struct {
 	end context.CancelFunc
 
 	// Static after Continue.
-	continues bool  // at the place of another process
-	was       Place // of that: Last, Mismatches and Log
+	continues bool       // from the checkpoint of another process
+	was       Checkpoint // of that: Last, Mismatches and Log
 
 	membership *membership       // owned by the applier
 	ordered    func(func())      // for the applier
@@ -123,7 +123,7 @@ func New(l Log, s Settings) *Member {
 	return m
 }
 
-// Start makes the hub enter the cluster, or go on from the place that Continue was given.
+// Start makes the hub enter the cluster, or go on from the checkpoint that Continue was given.
 func (m *Member) Start() {
 	m.running.Go(m.apply)
 	if m.continues {

@@ -52,7 +52,7 @@ type Offer struct {
 	Version     string            // of the program
 	Sockets     []string          // what the process would listen at, one text for each
 	Policies    map[string]string // checksum of the policy, by tenant
-	Places      map[string]string // which one it would have among hubs that act as one, by tenant
+	Clusters    map[string]string `json:"Places"` // which hub of which cluster it would be, by tenant
 	Descriptors uint64            // how many the process may have open
 }
 

@@ -23,8 +23,8 @@ type lookUp func(ctx context.Context, network, host string) ([]netip.Addr, error
 // checkHosts looks up the host names of all addresses, and returns those that cannot be listened on
 // beside another one. The configuration's own check knows only addresses and localhost.
 func checkHosts(c *config.Config, look lookUp, stdout io.Writer) error {
-	type place struct{ key, address, meant string }
-	var places []place
+	type listening struct{ key, address, meant string }
+	var all []listening
 	add := func(key, address string) {
 		if address == "" {
 			return
@@ -34,7 +34,7 @@ func checkHosts(c *config.Config, look lookUp, stdout io.Writer) error {
 			fmt.Fprintf(stdout, "%s: warning: %q cannot be looked up, so whether it collides with another address is not known: %v\n", key, address, err)
 			return
 		}
-		places = append(places, place{key, address, meant})
+		all = append(all, listening{key, address, meant})
 	}
 	add("admin.address", c.Admin.Address)
 	add("metrics.address", c.Metrics.Address)
@@ -42,13 +42,13 @@ func checkHosts(c *config.Config, look lookUp, stdout io.Writer) error {
 		add(fmt.Sprintf("listener.%d.address", i), l.Address)
 	}
 	var faults []error
-	for i, p := range places {
-		other := slices.IndexFunc(places[:i], func(q place) bool {
-			return config.Collide(p.meant, q.meant) && !config.Collide(p.address, q.address) // else it is refused already
+	for i, l := range all {
+		other := slices.IndexFunc(all[:i], func(o listening) bool {
+			return config.Collide(l.meant, o.meant) && !config.Collide(l.address, o.address) // else it is refused already
 		})
 		if other >= 0 {
 			faults = append(faults, InvalidError{fmt.Errorf("%s: %q is %s, which %s has too (%q); write another",
-				p.key, p.address, p.meant, places[other].key, places[other].address)})
+				l.key, l.address, l.meant, all[other].key, all[other].address)})
 		}
 	}
 	return errors.Join(faults...)

@@ -21,7 +21,7 @@ import (
 //	prepare   openLog            a fault of the configuration shows
 //	admit     joinCluster        the member begins to enter
 //	          entered ──▶ run    the listeners of the tenant open
-//	                             in place of that, a process that takes over another one goes on at its place
+//	                             in place of that, a process that takes over another one continues as its member
 //	Drain, Close                 the tenant says that the hub is gone, and closes the member
 
 // isShared reports whether the tenant is served by all hubs of a cluster.
@@ -104,19 +104,19 @@ func (srv *server) entering() (names []string) {
 	return names
 }
 
-// placeOf says which place a tenant has in a cluster, so that two processes can compare it.
-func placeOf(c *config.Config, t config.Tenant) string {
+// clusterOf says which hub of which cluster a tenant is, so that two processes can compare it.
+func clusterOf(c *config.Config, t config.Tenant) string {
 	if !isShared(c, t) {
 		return "in no cluster"
 	}
 	return fmt.Sprintf("hub %d of cluster %s", c.Cluster.Hub, c.Cluster.Name)
 }
 
-// differentPlaces returns the tenants that would have another place in the cluster. A reload does not
-// move them, so the place of a tenant is that of its start.
-func (srv *server) differentPlaces(offered map[string]string) (faults []error) {
+// differentClusters returns the tenants that would be another hub or in another cluster. A reload does not
+// change that, so what counts is what they were at the start.
+func (srv *server) differentClusters(offered map[string]string) (faults []error) {
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
-		if here, there := srv.tenants[name].place, offered[name]; there != "" && there != here {
+		if here, there := srv.tenants[name].cluster, offered[name]; there != "" && there != here {
 			faults = append(faults, fmt.Errorf("tenant %s: it would be %s and is %s; restart instead", name, there, here))
 		}
 	}

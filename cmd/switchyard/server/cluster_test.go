@@ -78,19 +78,19 @@ func TestClusterKeysWaitForARestart(t *testing.T) {
 	s.stop(nil)
 }
 
-// A tenant goes on in another process only at the same place in the same cluster.
+// A tenant goes on in another process only as the same hub of the same cluster.
 func TestDifferentPlaces(t *testing.T) {
 	c := config.Default()
 	c.Cluster.Name, c.Cluster.Hub = "test", 3
 	shared, alone := c.Tenants[0], c.Tenants[0]
 	shared.Name, shared.Cluster = "a", true
 	alone.Name, alone.Cluster = "b", false
-	srv := &server{tenants: map[string]*served{"a": {place: placeOf(c, shared)}, "b": {place: placeOf(c, alone)}}}
-	if faults := srv.differentPlaces(map[string]string{"a": "hub 3 of cluster test", "b": "in no cluster"}); faults != nil {
-		t.Errorf("the same places: %v", faults)
+	srv := &server{tenants: map[string]*served{"a": {cluster: clusterOf(c, shared)}, "b": {cluster: clusterOf(c, alone)}}}
+	if faults := srv.differentClusters(map[string]string{"a": "hub 3 of cluster test", "b": "in no cluster"}); faults != nil {
+		t.Errorf("the same clusters: %v", faults)
 	}
 	shared.Cluster, alone.Cluster = false, true
-	faults := srv.differentPlaces(map[string]string{"a": placeOf(c, shared), "b": placeOf(c, alone)})
+	faults := srv.differentClusters(map[string]string{"a": clusterOf(c, shared), "b": clusterOf(c, alone)})
 	if want := "[tenant a: it would be in no cluster and is hub 3 of cluster test; restart instead tenant b: it would be hub 3 of cluster test and is in no cluster; restart instead]"; fmt.Sprint(faults) != want {
 		t.Errorf("got %v, want %s", faults, want)
 	}

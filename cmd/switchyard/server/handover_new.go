@@ -55,7 +55,7 @@ type taker struct {
 
 	// The tenant that came last; nil before the first one, and when it is imported.
 	tenant   *tenantRecord
-	presence [][]byte // its place in the cluster, if it has one, and its user table
+	presence [][]byte // its clusterRecord, if it has one, and its user table
 	served   *served
 
 	underway map[*served]hub.Underway // in the cluster, until Ready
@@ -86,12 +86,12 @@ func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
 		return handover.Offer{}, err
 	}
 	version, _, _ := built()
-	o := handover.Offer{Version: version, Policies: make(map[string]string), Places: make(map[string]string), Sockets: socketsOf(srv.config), Descriptors: descriptorLimit()}
+	o := handover.Offer{Version: version, Policies: make(map[string]string), Clusters: make(map[string]string), Sockets: socketsOf(srv.config), Descriptors: descriptorLimit()}
 	for name, a := range t.plan.additions {
 		o.Policies[name] = offeredPolicy(a.policy.candidate)
 	}
 	for _, c := range srv.config.Tenants {
-		o.Places[c.Name] = placeOf(srv.config, c)
+		o.Clusters[c.Name] = clusterOf(srv.config, c)
 	}
 	t.plan.inherited = make(map[string]inherited)
 	return o, nil
@@ -190,9 +190,9 @@ func (t *taker) finishTenant() error {
 		return nil
 	}
 	state, chunks := t.tenant.Hub, t.presence
-	if n := t.tenant.PlaceChunks; n > 0 {
+	if n := t.tenant.MemberChunks; n > 0 {
 		if n > len(chunks) || t.served.member == nil {
-			return fmt.Errorf("tenant %s: its place in the cluster is not there", t.served.tenant.Name)
+			return fmt.Errorf("tenant %s: the record of its cluster is not there", t.served.tenant.Name)
 		}
 		if err := t.continueAt(bytes.Join(chunks[:n], nil)); err != nil {
 			return fmt.Errorf("tenant %s: %w", t.served.tenant.Name, err)
@@ -214,11 +214,11 @@ func (t *taker) finishTenant() error {
 	return nil
 }
 
-// continueAt makes the tenant that came last go on at its place in the cluster, after begin.
+// continueAt makes the tenant that came last go on as a member of its cluster, after begin.
 func (t *taker) continueAt(encoded []byte) error {
-	var p placeRecord
+	var p clusterRecord
 	if err := gob.NewDecoder(bytes.NewReader(encoded)).Decode(&p); err != nil {
-		return fmt.Errorf("record of the place in the cluster: %w", err)
+		return fmt.Errorf("record of the cluster: %w", err)
 	}
 	t.underway[t.served] = p.Underway
 	return t.served.member.Continue(p.Member)

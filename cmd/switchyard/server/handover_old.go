@@ -168,11 +168,11 @@ func (g *giver) Send(to *handover.Sender) error {
 	reloads, handovers := g.state.counted()
 	to.Process(processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, Handovers: handovers, Reloads: reloads, Started: g.state.started})
 	for _, d := range all {
-		place, err := d.served.exportPlace()
+		member, err := d.served.exportMember()
 		if err != nil {
 			return fmt.Errorf("tenant %s: %w", d.served.tenant.Name, err)
 		}
-		g.sendTenant(to, d, place, records)
+		g.sendTenant(to, d, member, records)
 	}
 	return nil // errors are sticky
 }
@@ -203,12 +203,12 @@ func (g *giver) admitted() map[net.Conn]sessionRecord {
 	return all
 }
 
-// exportPlace returns the tenant's placeRecord in chunks, or none if it is in no cluster.
-func (s *served) exportPlace() (chunks [][]byte, err error) {
+// exportMember returns the tenant's clusterRecord in chunks, or none if it is in no cluster.
+func (s *served) exportMember() (chunks [][]byte, err error) {
 	if s.member == nil {
 		return nil, nil
 	}
-	var p placeRecord
+	var p clusterRecord
 	var encoded bytes.Buffer
 	if p.Member, err = s.member.Export(); err == nil {
 		p.Underway, err = s.tenant.Hub().ExportUnderway()
@@ -216,18 +216,18 @@ func (s *served) exportPlace() (chunks [][]byte, err error) {
 	if err == nil {
 		err = gob.NewEncoder(&encoded).Encode(&p)
 	}
-	return slices.Collect(slices.Chunk(encoded.Bytes(), placeChunk)), err
+	return slices.Collect(slices.Chunk(encoded.Bytes(), memberChunk)), err
 }
 
-// placeChunk is the largest length of a chunk of a placeRecord.
-const placeChunk = 1 << 20
+// memberChunk is the largest length of a chunk of a clusterRecord.
+const memberChunk = 1 << 20
 
-// sendTenant sends a tenant, its place in the cluster, its user table and its sessions.
-func (g *giver) sendTenant(to *handover.Sender, d departure, place [][]byte, admitted map[net.Conn]sessionRecord) {
+// sendTenant sends a tenant, its membership of the cluster, its user table and its sessions.
+func (g *giver) sendTenant(to *handover.Sender, d departure, member [][]byte, admitted map[net.Conn]sessionRecord) {
 	t := d.served.tenant
 	_, endsOutdated := t.Outdated()
-	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated, len(place)})
-	for _, chunk := range place {
+	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated, len(member)})
+	for _, chunk := range member {
 		to.Presence(chunk)
 	}
 	t.ExportPresence(d.moving, to.Presence)
@@ -290,7 +290,7 @@ func (srv *server) leaveAdmin() {
 
 // compare returns why the new process would not go on with what is in force.
 func (srv *server) compare(o handover.Offer) error {
-	faults := slices.Concat(srv.differentPolicies(o.Policies), srv.differentPlaces(o.Places), differentSockets(socketsOf(srv.config), o.Sockets))
+	faults := slices.Concat(srv.differentPolicies(o.Policies), srv.differentClusters(o.Clusters), differentSockets(socketsOf(srv.config), o.Sockets))
 	sessions := uint64(0)
 	for _, s := range srv.tenants {
 		sessions += uint64(s.tenant.Hub().Counts().Sessions)

@@ -37,13 +37,13 @@ type tenantRecord struct {
 	Name         string
 	Hub          hub.State
 	EndsOutdated bool // its outdated sessions are being ended, one after the other
-	PlaceChunks  int  `json:",omitempty"` // how many of the chunks of presence are its placeRecord
+	MemberChunks int  `json:"PlaceChunks,omitempty"` // how many of the chunks of presence are its clusterRecord
 }
 
-// A placeRecord is the place of a tenant in its cluster. It is in the encoding of gob, as it can have
+// A clusterRecord is what a tenant's membership of a cluster needs to go on. It is encoded with gob, as it can have
 // all that is under way.
-type placeRecord struct {
-	Member   cluster.Place
+type clusterRecord struct {
+	Member   cluster.Checkpoint
 	Underway hub.Underway
 }
 

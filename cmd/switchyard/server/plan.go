@@ -273,7 +273,7 @@ func (p *plan) admit(t config.Tenant) {
 	s := &served{
 		tenant: proxy.NewTenant(t.Name, active, limits, srv.log),
 		active: active, policy: a.policy.candidate, engine: p.engine, loadTime: a.policy.took,
-		releases: make(map[release.State]uint64), since: time.Now(), place: placeOf(p.config, t),
+		releases: make(map[release.State]uint64), since: time.Now(), cluster: clusterOf(p.config, t),
 	}
 	s.tenant.Observe(&srv.access)
 	s.tenant.SetGroups(groupsOf(t))
@@ -291,8 +291,8 @@ func (p *plan) admit(t config.Tenant) {
 		srv.second(s)
 		srv.access.flush()
 	})
-	place := srv.recordInForce(t.Name, s, nil, history.Who{})
-	srv.announce(t.Name, s, "policy in force", place.attr())
+	entry := srv.recordInForce(t.Name, s, nil, history.Who{})
+	srv.announce(t.Name, s, "policy in force", entry.attr())
 	srv.warnDrift(t.Name, s.policy, "")
 	if !atOnce(t) {
 		srv.checkAgain() // the configuration may name a candidate

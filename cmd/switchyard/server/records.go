@@ -119,41 +119,41 @@ func (srv *server) whoSaved(tenant string, c candidate) history.Who {
 	return who
 }
 
-// A place is where an entry is in the history; the zero place is that of one that is not written. It
+// An entryRef refers to an entry of the history; the zero entryRef, to one that is not written. It
 // is logged, so that a log kept elsewhere shows a history that was cut or replaced.
-type place struct {
+type entryRef struct {
 	number uint64
 	head   string // the first digits of the SHA-256 of its line
 }
 
-// attr returns the place as attributes of a log line.
-func (p place) attr() slog.Attr { return slog.Group("", "history", p.number, "head", p.head) }
+// attr returns the reference as attributes of a log line.
+func (e entryRef) attr() slog.Attr { return slog.Group("", "history", e.number, "head", e.head) }
 
-// present returns the place of the last entry.
-func (srv *server) present() place {
+// present refers to the last entry.
+func (srv *server) present() entryRef {
 	p := srv.records.Position()
-	return place{p.Number, p.Sum[:min(len(p.Sum), 16)]}
+	return entryRef{p.Number, p.Sum[:min(len(p.Sum), 16)]}
 }
 
 // record writes an entry about a tenant.
-func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) place {
+func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) entryRef {
 	written, err := srv.records.Append(e, r, files...)
 	srv.warnHistory(err)
 	srv.warnDamage()
 	if err != nil {
-		return place{}
+		return entryRef{}
 	}
 	p := srv.present()
 	if p.number != written.Number { // another process has written since
-		p = place{number: written.Number}
+		p = entryRef{number: written.Number}
 	}
 	return p
 }
 
 // recordInForce writes that the tenant's policy is in force without stages, if it is not the one
-// that the history has already. It returns the place of the last entry. before is the generation
+// that the history has already. It refers to the last entry. before is the generation
 // before it; nil if there was none. by caused that; without a name, the files did.
-func (srv *server) recordInForce(tenant string, s *served, before *policy.Generation, by history.Who) place {
+func (srv *server) recordInForce(tenant string, s *served, before *policy.Generation, by history.Who) entryRef {
 	now, files := recordOf(s.policy)
 	was := srv.records.State(tenant)
 	if s.policy.isHeldBack() || was.InForce != nil && was.InForce.Identity == now.Identity {

@@ -305,10 +305,10 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 		return
 	}
 	srv.install(s, l)
-	place := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, From: from, To: to, Held: from,
+	entry := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, From: from, To: to, Held: from,
 		Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(s.before.generation))
-	srv.log.Warn("policy rolled back", "tenant", tenant, "from", from.Short(), "to", to.Short(), "by", v.By, "reason", v.Reason, place.attr())
-	srv.announce(tenant, s, "policy in force", place.attr())
+	srv.log.Warn("policy rolled back", "tenant", tenant, "from", from.Short(), "to", to.Short(), "by", v.By, "reason", v.Reason, entry.attr())
+	srv.announce(tenant, s, "policy in force", entry.attr())
 	srv.checkAgain() // the configuration may name that policy already
 	if s.hasChangedPresence() {
 		srv.markOutdated(tenant, s)
@@ -333,8 +333,8 @@ func (srv *server) retry(t config.Tenant, s *served, was history.Tenant, v admin
 	if len(was.Held) == 0 && !was.Lost {
 		return conflict("nothing is held back")
 	}
-	place := srv.record(history.Entry{Kind: history.Retry, Tenant: t.Name, Who: history.Who{By: v.By}, Reason: v.Reason}, history.Receipt{})
-	srv.log.Info("policy is tried again", "tenant", t.Name, "by", v.By, "reason", v.Reason, place.attr())
+	entry := srv.record(history.Entry{Kind: history.Retry, Tenant: t.Name, Who: history.Who{By: v.By}, Reason: v.Reason}, history.Receipt{})
+	srv.log.Info("policy is tried again", "tenant", t.Name, "by", v.By, "reason", v.Reason, entry.attr())
 	srv.reloadPolicy(t, s, true, history.Who{By: v.By})
 	return nil
 }
@@ -349,9 +349,9 @@ func (srv *server) kill(t config.Tenant, s *served, was history.Tenant, v admin.
 		srv.tell(t.Name, s, release.Withdraw, history.Who{By: v.By}, "the tenant's policy was killed")
 	}
 	to, files := recordOf(c)
-	place := srv.record(history.Entry{Kind: history.Kill, Tenant: t.Name, From: was.InForce, To: &to, Who: history.Who{By: v.By}, Reason: v.Reason},
+	entry := srv.record(history.Entry{Kind: history.Kill, Tenant: t.Name, From: was.InForce, To: &to, Who: history.Who{By: v.By}, Reason: v.Reason},
 		s.receipt(nil), files...)
-	srv.log.Warn("policy killed; the shipped one is in force", "tenant", t.Name, "by", v.By, "reason", v.Reason, place.attr())
+	srv.log.Warn("policy killed; the shipped one is in force", "tenant", t.Name, "by", v.By, "reason", v.Reason, entry.attr())
 	s.back.drop()
 	s.back = nil
 	srv.replace(t.Name, s, c, true, history.Who{})
@@ -364,8 +364,8 @@ func (srv *server) revive(t config.Tenant, s *served, was history.Tenant, v admi
 		return conflict("the tenant's policy was not killed")
 	}
 	from, _ := recordOf(s.policy)
-	place := srv.record(history.Entry{Kind: history.Revive, Tenant: t.Name, From: &from, To: was.InForce, Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(nil))
-	srv.log.Info("policy revived", "tenant", t.Name, "by", v.By, "reason", v.Reason, place.attr())
+	entry := srv.record(history.Entry{Kind: history.Revive, Tenant: t.Name, From: &from, To: was.InForce, Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(nil))
+	srv.log.Info("policy revived", "tenant", t.Name, "by", v.By, "reason", v.Reason, entry.attr())
 	srv.reloadPolicy(t, s, true, history.Who{By: v.By})
 	return nil
 }

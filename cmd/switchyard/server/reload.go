@@ -297,8 +297,8 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 		start, before := time.Now(), s.policy
 		srv.install(s, l)
 		took := (l.took + time.Since(start)).Round(time.Microsecond)
-		place := srv.recordInForce(tenant, s, s.before.generation, by)
-		srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String(), place.attr())
+		entry := srv.recordInForce(tenant, s, s.before.generation, by)
+		srv.announce(t.Name, s, "policy reloaded", "before", before.FileSHA256, "took", took.String(), entry.attr())
 		srv.warnDrift(tenant, s.policy, before.drift)
 		if before.drift == driftKilled {
 			srv.checkAgain() // the configuration may name a candidate

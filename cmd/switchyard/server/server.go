@@ -132,15 +132,15 @@ type server struct {
 
 // served is one tenant with the policy in force.
 type served struct {
-	tenant *proxy.Tenant
-	active *policy.Active
-	member *cluster.Member          // nil if this hub serves the tenant alone
-	told   atomic.Pointer[[]uint64] // the sums of its policies that the other hubs are told
-	place  string                   // in the cluster, see placeOf
-	policy candidate
-	engine *wasm.Engine // that runs the policy
-	audit  auditState
-	before earlier // the policy that was in force before
+	tenant  *proxy.Tenant
+	active  *policy.Active
+	member  *cluster.Member          // nil if this hub serves the tenant alone
+	told    atomic.Pointer[[]uint64] // the sums of its policies that the other hubs are told
+	cluster string                   // which hub of which cluster it is, see clusterOf
+	policy  candidate
+	engine  *wasm.Engine // that runs the policy
+	audit   auditState
+	before  earlier // the policy that was in force before
 
 	refused string // the sum of the file that was refused last; "" if it could not be read
 

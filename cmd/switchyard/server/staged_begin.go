@@ -257,9 +257,9 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	if r.id != 0 {
 		kind, message = history.Stage, "release goes on"
 	}
-	place := srv.record(history.Entry{Kind: kind, Tenant: t.Name, Release: r.id, From: &from, To: &to, Who: by, Stage: r.progress()}, history.Receipt{}, files...)
+	entry := srv.record(history.Entry{Kind: kind, Tenant: t.Name, Release: r.id, From: &from, To: &to, Who: by, Stage: r.progress()}, history.Receipt{}, files...)
 	if r.id == 0 {
-		r.id = place.number
+		r.id = entry.number
 	}
 	r.split = srv.splitOf(t, r.id, policies, rows)
 	s.release = r
@@ -267,7 +267,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	s.installStage()
 	s.beats.Store(r)
 	srv.log.Info(message, append([]any{"tenant", t.Name, "release", r.id, "policy", l.candidate.Name, "stage", string(r.carried.state), "share", r.carried.share,
-		"commands", namesOf(rows.Affected), place.attr()}, l.candidate.sums()...)...)
+		"commands", namesOf(rows.Affected), entry.attr()}, l.candidate.sums()...)...)
 	return nil
 }
 

@@ -86,8 +86,8 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 		e.Held, s.policy.drift = &r.to, driftRolledBack
 	}
 	receipt, judged := srv.receiptOf(s, r)
-	place := srv.record(e, receipt)
-	attrs := []any{"tenant", tenant, "release", r.id, "candidate", r.to.Short(), "by", by.By, "reason", reason, "judged_by_candidate", judged, place.attr()}
+	entry := srv.record(e, receipt)
+	attrs := []any{"tenant", tenant, "release", r.id, "candidate", r.to.Short(), "by", by.By, "reason", reason, "judged_by_candidate", judged, entry.attr()}
 	switch state {
 	case release.Done:
 		srv.announce(tenant, s, "release done", append(attrs[2:], "before", before.FileSHA256)...)
@@ -242,9 +242,9 @@ func (srv *server) endInterrupted() {
 
 // rollBackStopped rolls back a release that does not go on after a stop or an upgrade.
 func (srv *server) rollBackStopped(tenant string, u *history.Underway, by history.Who, reason string) {
-	place := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, Release: u.Release, From: &u.Candidate, To: srv.records.State(tenant).InForce, Held: &u.Candidate,
+	entry := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, Release: u.Release, From: &u.Candidate, To: srv.records.State(tenant).InForce, Held: &u.Candidate,
 		Who: by, Reason: reason}, history.Receipt{})
-	srv.log.Error("release rolled back", "tenant", tenant, "release", u.Release, "candidate", u.Candidate.Short(), "by", by.By, "reason", reason, place.attr())
+	srv.log.Error("release rolled back", "tenant", tenant, "release", u.Release, "candidate", u.Candidate.Short(), "by", by.By, "reason", reason, entry.attr())
 }
 
 // rollBackWaiting rolls back a release that would go on when its candidate is loaded. The stable

@@ -66,7 +66,7 @@ func (l *Log) retry(ctx context.Context, try func() error) error {
 
 // begin is one attempt to begin, behind the entry that was read last if there is one.
 func (l *Log) begin(ctx context.Context, read *order.Entry) (_ []order.Entry, _ order.Position, err error) {
-	k := l.link.Load()
+	k := l.connection.Load()
 	if k.conn.IsClosed() { // the client library gives up after some faults of the protocol
 		renewed, err := l.connect()
 		if err != nil {
@@ -75,7 +75,7 @@ func (l *Log) begin(ctx context.Context, read *order.Entry) (_ []order.Entry, _ 
 		k.close()
 		l.counts.reconnects.Add(1)
 		k = renewed
-		l.link.Store(k)
+		l.connection.Store(k)
 	}
 	if !k.conn.IsConnected() {
 		return nil, order.Position{}, l.unreached()
@@ -132,7 +132,7 @@ func (l *Log) start(r *reader) error {
 
 // lasts returns the last record of each hub's subject, as the stream's leader knows them. What
 // somebody has published to other subjects of the stream is no hub's.
-func (l *Log) lasts(ctx context.Context, k *link, info *nats.StreamInfo) ([]order.Entry, error) {
+func (l *Log) lasts(ctx context.Context, k *connection, info *nats.StreamInfo) ([]order.Entry, error) {
 	var last []order.Entry
 	for subject := range info.State.Subjects {
 		if !l.settings.isOfHub(subject) {
@@ -158,7 +158,7 @@ func (s Settings) isOfHub(subject string) bool {
 }
 
 // last returns the last record of a subject.
-func (l *Log) last(ctx context.Context, k *link, subject string) (*nats.RawStreamMsg, error) {
+func (l *Log) last(ctx context.Context, k *connection, subject string) (*nats.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
 	defer cancel()
 	return k.js.GetLastMsg(l.settings.stream(), subject, nats.Context(ctx))

@@ -74,7 +74,7 @@ func Check(ctx context.Context, settings Settings, tenants []string) (Report, er
 
 // answers waits until the one server of l is connected, and checks what it takes.
 func (l *Log) answers(ctx context.Context) error {
-	k := l.link.Load()
+	k := l.connection.Load()
 	for end := time.Now().Add(2 * l.times.patience); !k.conn.IsConnected(); {
 		if time.Now().After(end) || ctx.Err() != nil {
 			return l.unreached()
@@ -88,8 +88,8 @@ func (l *Log) answers(ctx context.Context) error {
 func (l *Log) checkTenant(ctx context.Context, tenant string) error {
 	t := &Log{settings: l.settings, times: l.times}
 	t.settings.Tenant = tenant
-	t.link.Store(l.link.Load())
-	info, err := t.info(ctx, l.link.Load(), "")
+	t.connection.Store(l.connection.Load())
+	info, err := t.info(ctx, l.connection.Load(), "")
 	if errors.Is(err, nats.ErrStreamNotFound) {
 		return nil
 	}
@@ -117,14 +117,14 @@ func (l *Log) tryState(ctx context.Context) error {
 	cancel()
 	<-done
 	if err != nil {
-		return l.refusedOr(l.link.Load(), err)
+		return l.refusedOr(l.connection.Load(), err)
 	}
 	return nil
 }
 
 // tryGet asks a stream for its first record like a hub that has missed it. Any answer will do: a
 // replica may not have the record yet, and the servers need a moment to know who answers.
-func (l *Log) tryGet(ctx context.Context, k *link, stream string) error {
+func (l *Log) tryGet(ctx context.Context, k *connection, stream string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
 	defer cancel()
 	for {
@@ -140,7 +140,7 @@ func (l *Log) tryGet(ctx context.Context, k *link, stream string) error {
 }
 
 // refusedOr returns err, with what the bus has refused if it has.
-func (l *Log) refusedOr(k *link, err error) error {
+func (l *Log) refusedOr(k *connection, err error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.refused == nil {
@@ -152,7 +152,7 @@ func (l *Log) refusedOr(k *link, err error) error {
 // measure creates a stream, sends records through it, deletes it, and returns the median of
 // the round trips.
 func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
-	k := l.link.Load()
+	k := l.connection.Load()
 	ctx, cancel := context.WithTimeout(ctx, 5*l.times.patience)
 	defer cancel()
 	c := l.settings.config()
@@ -197,7 +197,7 @@ func median(enough time.Duration, trip func() error) (time.Duration, error) {
 }
 
 // remove deletes a stream.
-func (l *Log) remove(ctx context.Context, k *link, stream string) error {
+func (l *Log) remove(ctx context.Context, k *connection, stream string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
 	defer cancel()
 	return k.js.DeleteStream(stream, nats.Context(ctx))

@@ -19,7 +19,7 @@ func TestCheckTriesPermissions(t *testing.T) {
 		try    func(context.Context) error
 	}{
 		{"sy.test.main.state.", l.tryState},
-		{"$JS.API.DIRECT.GET.", func(ctx context.Context) error { return l.tryGet(ctx, l.link.Load(), fakeStream) }},
+		{"$JS.API.DIRECT.GET.", func(ctx context.Context) error { return l.tryGet(ctx, l.connection.Load(), fakeStream) }},
 	} {
 		b.forbids(tc.forbid)
 		var err error

@@ -44,8 +44,8 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return d.Dialer.Dial(network, address)
 }
 
-// A link is one connection of the client library with what belongs to it.
-type link struct {
+// A connection is one of the client library, with what belongs to it.
+type connection struct {
 	dialer dialer
 	conn   *nats.Conn
 	js     nats.JetStreamContext
@@ -59,10 +59,10 @@ type link struct {
 	refusedAt time.Time  // guarded by mu
 }
 
-// connect makes a link, which connects in the background and again whenever it breaks.
-func (l *Log) connect() (*link, error) {
+// connect makes a connection, which is established in the background and again whenever it breaks.
+func (l *Log) connect() (*connection, error) {
 	s := l.settings
-	k := &link{dialer: dialer{Dialer: net.Dialer{Timeout: dialTimeout}}, done: make(chan struct{}), closed: make(chan struct{})}
+	k := &connection{dialer: dialer{Dialer: net.Dialer{Timeout: dialTimeout}}, done: make(chan struct{}), closed: make(chan struct{})}
 	options := []nats.Option{
 		nats.Name(fmt.Sprintf("switchyard hub %d, cluster %s, tenant %s", s.Hub, s.Cluster, s.Tenant)),
 		nats.DontRandomize(),
@@ -127,7 +127,7 @@ func checkCredentials(file string) error {
 }
 
 // subscribe returns a subscription from which the caller takes messages one by one.
-func (k *link) subscribe(subject string) (*nats.Subscription, error) {
+func (k *connection) subscribe(subject string) (*nats.Subscription, error) {
 	sub, err := k.conn.SubscribeSync(subject)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
@@ -139,21 +139,21 @@ func (k *link) subscribe(subject string) (*nats.Subscription, error) {
 }
 
 // flush returns when the server has taken what was said to it, subscriptions included.
-func (l *Log) flush(ctx context.Context, k *link) error {
+func (l *Log) flush(ctx context.Context, k *connection) error {
 	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
 	defer cancel()
 	return k.conn.FlushWithContext(ctx)
 }
 
-// close disconnects, and returns when the goroutines of the link have ended.
-func (k *link) close() {
+// close disconnects, and returns when the goroutines of the connection have ended.
+func (k *connection) close() {
 	k.conn.Close()
 	<-k.closed
 	<-k.done
 }
 
 // note keeps the cause of a lost connection or of a failed attempt to connect.
-func (k *link) note(err error) {
+func (k *connection) note(err error) {
 	if err == nil {
 		return
 	}
@@ -165,7 +165,7 @@ func (k *link) note(err error) {
 // complain notes what the server refuses, and logs it once. The client reports this apart
 // from the request that was refused, which gets no answer. It also reports a broken connection
 // here, which is no refusal.
-func (l *Log) complain(k *link, err error) {
+func (l *Log) complain(k *connection, err error) {
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		return // the reader sees the gap, and gets what it missed
 	}

@@ -68,9 +68,9 @@ type Log struct {
 	events chan order.Event      // never closed
 	states chan order.StateChunk // never closed
 
-	link   atomic.Pointer[link] // exchanged by Begin when the client has given up the old one
-	reader *reader              // owned by the caller of Begin, Continue and Close; nil if nothing is being read
-	counts counts
+	connection atomic.Pointer[connection] // exchanged by Begin when the client has given up the old one
+	reader     *reader                    // owned by the caller of Begin, Continue and Close; nil if nothing is being read
+	counts     counts
 
 	receiptTo atomic.Pointer[string] // where the receipt of the next record goes; nil: nobody wants one
 
@@ -114,7 +114,7 @@ func open(settings Settings, times times) (*Log, error) {
 		l.cancel()
 		return nil, err
 	}
-	l.link.Store(k)
+	l.connection.Store(k)
 	return l, nil
 }
 
@@ -140,5 +140,5 @@ func (l *Log) Events() <-chan order.Event { return l.events }
 func (l *Log) Close() {
 	l.cancel()
 	l.stopReading()
-	l.link.Load().close()
+	l.connection.Load().close()
 }

@@ -50,7 +50,7 @@ func (r *reader) catchUp(upto uint64) error {
 		case <-r.ctx.Done():
 			return r.ctx.Err()
 		}
-		if r.link.conn.IsClosed() {
+		if r.connection.conn.IsClosed() {
 			return fellOut{order.Disconnected, r.log.unreached()}
 		}
 	}
@@ -58,8 +58,8 @@ func (r *reader) catchUp(upto uint64) error {
 
 // tryCatchUp is one attempt of catchUp.
 func (r *reader) tryCatchUp(upto uint64) error {
-	dials := r.link.dialer.dials.Load()
-	info, err := r.log.info(r.ctx, r.link, "")
+	dials := r.connection.dialer.dials.Load()
+	info, err := r.log.info(r.ctx, r.connection, "")
 	switch {
 	case errors.Is(err, nats.ErrStreamNotFound):
 		return contradiction{order.OtherLog, errors.New("the stream was deleted")}
@@ -91,27 +91,27 @@ func (r *reader) tryCatchUp(upto uint64) error {
 // the number after the last one. If from is that of the record reported last, it only compares
 // that one.
 func (r *reader) get(from, upto uint64) (uint64, error) {
-	answers, err := r.link.subscribe(r.link.conn.NewInbox())
+	answers, err := r.connection.subscribe(r.connection.conn.NewInbox())
 	if err != nil {
 		return from, err
 	}
 	defer answers.Unsubscribe()
 	count := min(upto+1-min(from, upto), batchRecords)
 	request := fmt.Sprintf(`{"seq":%d,"batch":%d,"max_bytes":%d}`, from, count, batchBytes)
-	if err := r.link.conn.PublishRequest("$JS.API.DIRECT.GET."+r.log.settings.stream(), answers.Subject, []byte(request)); err != nil {
+	if err := r.connection.conn.PublishRequest("$JS.API.DIRECT.GET."+r.log.settings.stream(), answers.Subject, []byte(request)); err != nil {
 		return from, r.log.unreached()
 	}
 	start := from
 	for {
 		m, err := answers.NextMsg(r.log.times.patience)
 		if err != nil {
-			return from, r.log.explain(r.link, fmt.Sprintf("get record %d of stream %s", from, r.log.settings.stream()), err)
+			return from, r.log.explain(r.connection, fmt.Sprintf("get record %d of stream %s", from, r.log.settings.stream()), err)
 		}
 		switch status := m.Header.Get("Status"); {
 		case status == "204" && from > start:
 			return from, nil
 		case status == "503":
-			return from, r.log.explain(r.link, "get records of stream "+r.log.settings.stream(), nats.ErrNoResponders)
+			return from, r.log.explain(r.connection, "get records of stream "+r.log.settings.stream(), nats.ErrNoResponders)
 		case status != "":
 			return from, contradiction{order.Incomplete, fmt.Errorf("record %d is not to be had: %s %s", from, status, m.Header.Get("Description"))}
 		}

@@ -24,12 +24,12 @@ import (
 //	reconnect   doubt                   before anything is reported, the last reported record is
 //	                                    got again: the same time means the same stream
 type reader struct {
-	log    *Log
-	link   *link
-	sub    *nats.Subscription
-	ctx    context.Context // ends with stop
-	cancel context.CancelFunc
-	done   chan struct{} // closed when run has ended
+	log        *Log
+	connection *connection
+	sub        *nats.Subscription
+	ctx        context.Context // ends with stop
+	cancel     context.CancelFunc
+	done       chan struct{} // closed when run has ended
 
 	// Owned by run.
 
@@ -39,7 +39,7 @@ type reader struct {
 	doubt    bool      // the stream may be another one, or have another content
 	upto     uint64    // what there is to be read at the start, up to this number; 0: nothing
 	copies   int       // messages that were queued when the stream was last found to be the same
-	dials    uint64    // of the link, as of the last look
+	dials    uint64    // of the connection, as of the last look
 	question
 	refusals
 	since time.Time // when the stream began not to answer, or to refuse records; zero if it works
@@ -53,17 +53,17 @@ type question struct {
 	behind  uint64    // next when it was asked
 }
 
-func newReader(l *Log, k *link, sub *nats.Subscription, head order.Position) *reader {
-	return &reader{log: l, link: k, sub: sub, done: make(chan struct{}), epoch: head.Epoch, next: head.Sequence + 1, dials: k.dialer.dials.Load()}
+func newReader(l *Log, k *connection, sub *nats.Subscription, head order.Position) *reader {
+	return &reader{log: l, connection: k, sub: sub, done: make(chan struct{}), epoch: head.Epoch, next: head.Sequence + 1, dials: k.dialer.dials.Load()}
 }
 
 // start starts run.
 func (r *reader) start() error {
 	var err error
-	if r.answers, err = r.link.subscribe(r.link.conn.NewInbox()); err != nil {
+	if r.answers, err = r.connection.subscribe(r.connection.conn.NewInbox()); err != nil {
 		return err
 	}
-	if r.receipts, err = r.link.subscribe(r.link.conn.NewInbox()); err != nil {
+	if r.receipts, err = r.connection.subscribe(r.connection.conn.NewInbox()); err != nil {
 		_ = r.answers.Unsubscribe() // fails only if the connection is gone
 		return err
 	}
@@ -135,7 +135,7 @@ func (r *reader) take(m *nats.Msg) error {
 		return nil // somebody else publishes to the subject
 	}
 	r.asked = time.Time{} // the stream is at work; an answer that comes later is stale
-	if n := r.link.dialer.dials.Load(); n != r.dials {
+	if n := r.connection.dialer.dials.Load(); n != r.dials {
 		r.dials, r.doubt = n, true
 	}
 	late := r.copies > 0
@@ -204,7 +204,7 @@ func (r *reader) idle() error {
 			return nil
 		}
 		r.asked = time.Time{}
-		return r.unanswered(r.log.explain(r.link, "ask for stream "+r.log.settings.stream(), nats.ErrTimeout))
+		return r.unanswered(r.log.explain(r.connection, "ask for stream "+r.log.settings.stream(), nats.ErrTimeout))
 	}
 	r.asked = time.Time{}
 	return r.answer(m)
@@ -217,7 +217,7 @@ func (r *reader) ask() error {
 			break
 		}
 	}
-	err := r.link.conn.PublishRequest("$JS.API.STREAM.INFO."+r.log.settings.stream(), r.answers.Subject, nil)
+	err := r.connection.conn.PublishRequest("$JS.API.STREAM.INFO."+r.log.settings.stream(), r.answers.Subject, nil)
 	if err != nil {
 		return r.unanswered(r.log.unreached())
 	}
@@ -242,7 +242,7 @@ func (r *reader) answer(m *nats.Msg) error {
 	}
 	switch {
 	case err != nil:
-		return r.unanswered(r.log.explain(r.link, "ask for stream "+r.log.settings.stream(), err))
+		return r.unanswered(r.log.explain(r.connection, "ask for stream "+r.log.settings.stream(), err))
 	case info.Error != nil, r.doubt, info.Created.UnixNano() != r.epoch, info.State.LastSeq+1 != r.behind:
 		return r.catchUp(max(info.State.LastSeq, r.next-1))
 	}

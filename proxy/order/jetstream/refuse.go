@@ -49,14 +49,14 @@ func (r *reader) readReceipts() {
 		}
 		r.refused = nil
 		if receipt.Error != nil && r.isSilent() {
-			r.refused = r.log.explain(r.link, "append to stream "+r.log.settings.stream(), receipt.Error)
+			r.refused = r.log.explain(r.connection, "append to stream "+r.log.settings.stream(), receipt.Error)
 		}
 	}
 }
 
 // publish publishes a record, and says where its receipt is to go if one is asked for.
 func (l *Log) publish(record []byte) error {
-	conn := l.link.Load().conn
+	conn := l.connection.Load().conn
 	if l.receiptTo.Load() != nil { // rarely
 		if to := l.receiptTo.Swap(nil); to != nil {
 			return conn.PublishRequest(l.subject, *to, record)

@@ -47,7 +47,7 @@ func (l *Log) SendState(ctx context.Context, from, to order.Origin, chunk []byte
 	l.sent[t]++
 	l.mu.Unlock()
 	subject := fmt.Sprintf("%s.%d.%d.%d.%d.%d.%s", l.settings.subject("state"), to.Hub, to.Incarnation, from.Hub, from.Incarnation, index, end)
-	_, err := l.link.Load().conn.RequestWithContext(ctx, subject, chunk)
+	_, err := l.connection.Load().conn.RequestWithContext(ctx, subject, chunk)
 	if last || err != nil {
 		l.mu.Lock()
 		delete(l.sent, t)
@@ -65,7 +65,7 @@ func (l *Log) SendState(ctx context.Context, from, to order.Origin, chunk []byte
 func (l *Log) State() <-chan order.StateChunk { return l.states }
 
 // stateLoop hands over what other hubs send, until the connection is closed.
-func (l *Log) stateLoop(k *link) {
+func (l *Log) stateLoop(k *connection) {
 	defer close(k.done)
 	next := map[uint16]progress{} // by the number of the sender
 	for {
@@ -94,7 +94,7 @@ func (l *Log) stateLoop(k *link) {
 
 // resubscribe subscribes to the state again after a pause, because an operator may permit it
 // meanwhile. It fails if the log or the connection is closed.
-func (l *Log) resubscribe(k *link) error {
+func (l *Log) resubscribe(k *connection) error {
 	pause := time.NewTimer(10 * l.times.again)
 	defer pause.Stop()
 	select {

@@ -39,7 +39,7 @@ type hopeless struct{ error }
 func (h hopeless) Unwrap() error { return h.error }
 
 // find returns what the stream says about itself, after creating it if it is missing.
-func (l *Log) find(ctx context.Context, k *link) (*nats.StreamInfo, error) {
+func (l *Log) find(ctx context.Context, k *connection) (*nats.StreamInfo, error) {
 	if err := k.largeEnough(); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (l *Log) find(ctx context.Context, k *link) (*nats.StreamInfo, error) {
 }
 
 // largeEnough checks that the server takes the largest message of a hub.
-func (k *link) largeEnough() error {
+func (k *connection) largeEnough() error {
 	if size := k.conn.MaxPayload(); size < smallest {
 		return hopeless{fmt.Errorf("server %s takes messages of at most %d bytes, and the state of a tenant needs %d: set max_payload of all servers of the bus to 1MB, which is its default", k.conn.ConnectedUrlRedacted(), size, smallest)}
 	}
@@ -65,7 +65,7 @@ func (k *link) largeEnough() error {
 }
 
 // info asks the stream's leader, and for the subjects that match filter, if there is one.
-func (l *Log) info(ctx context.Context, k *link, filter string) (*nats.StreamInfo, error) {
+func (l *Log) info(ctx context.Context, k *connection, filter string) (*nats.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
 	defer cancel()
 	options := []nats.JSOpt{nats.Context(ctx)}
@@ -80,7 +80,7 @@ func (l *Log) info(ctx context.Context, k *link, filter string) (*nats.StreamInf
 }
 
 // create makes the stream. Another hub may be faster, which is as good.
-func (l *Log) create(ctx context.Context, k *link) error {
+func (l *Log) create(ctx context.Context, k *connection) error {
 	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
 	defer cancel()
 	_, err := k.js.AddStream(l.settings.config(), nats.Context(ctx))
@@ -129,7 +129,7 @@ const (
 )
 
 // explain says what an operator can do about an error of the bus.
-func (l *Log) explain(k *link, doing string, err error) error {
+func (l *Log) explain(k *connection, doing string, err error) error {
 	k.mu.Lock()
 	refused, cause := k.refused, k.cause
 	if time.Since(k.refusedAt) > 2*l.times.patience { // not what was asked now
@@ -183,7 +183,7 @@ func (l *Log) permissions() string {
 
 // unreached returns the error of a hub without a connection to the bus.
 func (l *Log) unreached() error {
-	k := l.link.Load()
+	k := l.connection.Load()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	servers := strings.Join(l.settings.Servers, ", ")

@@ -132,11 +132,11 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 	old, oldHub := m.member, m.hub
 	m.turn <- struct{}{}
 	var before struct {
-		Place    Place
-		Underway hub.Underway
+		Checkpoint Checkpoint
+		Underway   hub.Underway
 	}
 	var err error
-	if before.Place, err = old.Export(); err != nil {
+	if before.Checkpoint, err = old.Export(); err != nil {
 		m.t.Fatal(err)
 	}
 	if before.Underway, err = oldHub.ExportUnderway(); err != nil {
@@ -157,7 +157,7 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 	if err := gob.NewEncoder(&encoded).Encode(before); err != nil {
 		m.t.Fatal(err)
 	}
-	after.Place, after.Underway = Place{}, hub.Underway{}
+	after.Checkpoint, after.Underway = Checkpoint{}, hub.Underway{}
 	if err := gob.NewDecoder(&encoded).Decode(&after); err != nil {
 		m.t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 	seats := m.peers
 	m.peers = nil
 	m.process()
-	if err := m.member.Continue(after.Place); err != nil {
+	if err := m.member.Continue(after.Checkpoint); err != nil {
 		m.t.Fatal(err)
 	}
 	if err := m.hub.Import(state, func() ([]byte, error) {
@@ -204,7 +204,7 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 	old.Depart()
 	<-was.turn
 	old.Close()
-	if old.membership.last != before.Place.Last.Position {
+	if old.membership.last != before.Checkpoint.Last.Position {
 		m.t.Error("the process that was replaced has read on")
 	}
 	for _, p := range seats {

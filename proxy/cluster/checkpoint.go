@@ -14,15 +14,15 @@ import (
 // other hubs notice only that it says nothing for a while:
 //
 //	old   Ordered stands still ─▶ Export: nothing is appended from here on ─▶ Depart, or Stay
-//	                                 │ Place
+//	                                 │ Checkpoint
 //	new   New ────────────────────▶ Continue ─▶ Start: reads on behind what the old one has read,
 //	                                             then says what is under way again
 //
 // A process that entered anew would not do. Its sessions would join again, and until then the
 // other hubs would know its users as offline, and a PDU for one of them would be lost.
 
-// A Place is the place of a hub among the members.
-type Place struct {
+// A Checkpoint is what another process needs to go on as the same member.
+type Checkpoint struct {
 	Origin  order.Origin
 	Last    order.Entry    // what was read last, without the record
 	Entered order.Position // of its Enter
@@ -40,7 +40,7 @@ type Place struct {
 	Log        order.LogCounts
 }
 
-// Movable returns why the place cannot move to another process; nil if it can.
+// Movable returns why the member cannot move to another process; nil if it can.
 func (m *Member) Movable() error { return movable(m.Status().State) }
 
 func movable(s State) error {
@@ -50,21 +50,21 @@ func movable(s State) error {
 	return nil
 }
 
-// Export returns the hub's place, while the tenant is frozen. From then on nothing is appended here,
+// Export returns the member's checkpoint, while the tenant is frozen. From then on nothing is appended here,
 // until Stay.
-func (m *Member) Export() (Place, error) {
+func (m *Member) Export() (Checkpoint, error) {
 	c, now := m.membership, time.Now()
 	if err := movable(c.state(now)); err != nil {
-		return Place{}, err
+		return Checkpoint{}, err
 	}
 	switch {
 	case c.stops:
-		return Place{}, errors.New("the tenant drains")
+		return Checkpoint{}, errors.New("the tenant drains")
 	case c.waits:
-		return Place{}, errors.New("this hub waits for others to enter the cluster again; ask again in a few seconds")
+		return Checkpoint{}, errors.New("this hub waits for others to enter the cluster again; ask again in a few seconds")
 	}
 	s := m.look(now)
-	p := c.place(now)
+	p := c.checkpoint(now)
 	p.Mismatches, p.Log = s.Mismatches, s.Log
 	m.out.mu.Lock()
 	defer m.out.mu.Unlock()
@@ -73,9 +73,9 @@ func (m *Member) Export() (Place, error) {
 	return p, nil
 }
 
-// place returns the hub's place without the outbox and what Status adds up.
-func (c *membership) place(now time.Time) Place {
-	return Place{Origin: c.origin, Last: order.Entry{Position: c.last, At: c.lastAt}, Entered: c.entered.Position, Why: c.why,
+// checkpoint is Export without the outbox and what Status adds up.
+func (c *membership) checkpoint(now time.Time) Checkpoint {
+	return Checkpoint{Origin: c.origin, Last: order.Entry{Position: c.last, At: c.lastAt}, Entered: c.entered.Position, Why: c.why,
 		Members: c.members.Export(nil), Census: c.census.Export(now), Table: c.table, Beats: c.beats,
 		Heard: now.Sub(c.heard), Proved: now.Sub(c.proved), Counts: c.counts}
 }
@@ -94,8 +94,8 @@ func (m *Member) Depart() {
 	m.end()
 }
 
-// Continue makes a member that has not started go on at a place. After an error it is unusable.
-func (m *Member) Continue(p Place) error {
+// Continue makes a member that has not started go on from a checkpoint. After an error it is unusable.
+func (m *Member) Continue(p Checkpoint) error {
 	now := time.Now()
 	if err := m.membership.continueAt(now, p); err != nil {
 		return err
@@ -105,13 +105,13 @@ func (m *Member) Continue(p Place) error {
 		return fmt.Errorf("what is under way in the cluster: %w", err)
 	}
 	m.continues, m.out.outbox = true, o
-	m.was = Place{Last: p.Last, Mismatches: p.Mismatches, Log: p.Log}
+	m.was = Checkpoint{Last: p.Last, Mismatches: p.Mismatches, Log: p.Log}
 	m.entered.Store(true)
 	m.status.Store(m.look(now))
 	return nil
 }
 
-func (c *membership) continueAt(now time.Time, p Place) error {
+func (c *membership) continueAt(now time.Time, p Checkpoint) error {
 	if p.Origin.Hub != c.origin.Hub {
 		return fmt.Errorf("the running program is hub %d of the cluster, and cluster.hub says %d", p.Origin.Hub, c.origin.Hub)
 	}

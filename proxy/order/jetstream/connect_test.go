@@ -231,13 +231,13 @@ func TestComplaints(t *testing.T) {
 	lines := new(logtest.Lines)
 	l := &Log{settings: Settings{Tenant: "main", Log: slog.New(slog.NewTextHandler(lines, nil)).With("tenant", "main")}, seen: map[string]struct{}{}}
 	for range 2 {
-		l.complain(new(link), errors.New("nats: authorization violation"))
+		l.complain(new(connection), errors.New("nats: authorization violation"))
 	}
 	if text := lines.String(); strings.Count(text, "tenant=main") != 1 || strings.Count(text, "authorization violation") != 1 {
 		t.Errorf("logged %q", text)
 	}
 	for n := range 2 * complaints {
-		l.complain(new(link), fmt.Errorf("refused %d", n))
+		l.complain(new(connection), fmt.Errorf("refused %d", n))
 	}
 	if n := strings.Count(lines.String(), "level=WARN"); n != complaints {
 		t.Errorf("%d complaints were logged, want %d", n, complaints)
@@ -249,7 +249,7 @@ func TestBrokenConnectionIsNoRefusal(t *testing.T) {
 	for _, err := range []error{io.EOF, &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}} {
 		lines := new(logtest.Lines)
 		l := &Log{settings: Settings{Log: slog.New(slog.NewTextHandler(lines, nil))}, seen: map[string]struct{}{}}
-		k := new(link)
+		k := new(connection)
 		l.complain(k, err)
 		if text := lines.String(); text != "" || k.cause == nil {
 			t.Errorf("%v: logged %q, cause %v", err, text, k.cause)

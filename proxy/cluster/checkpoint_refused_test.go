@@ -29,7 +29,7 @@ func TestNothingIsAppendedAfterExport(t *testing.T) {
 	}
 }
 
-// A place is taken by the same hub alone, and by a program that knows what the hub has entered with.
+// A checkpoint is taken by the same hub alone, and by a program that knows what the hub has entered with.
 func TestContinueIsRefused(t *testing.T) {
 	start := func(number uint16) *Member {
 		s := settingsOf(new(fakeHub))
@@ -39,7 +39,7 @@ func TestContinueIsRefused(t *testing.T) {
 	at := func(sequence uint64) order.Entry {
 		return order.Entry{Position: order.Position{Epoch: 1, Sequence: sequence}}
 	}
-	place := func(f order.Facts) Place {
+	checkpoint := func(f order.Facts) Checkpoint {
 		old := start(1)
 		c := old.membership
 		c.phase, c.proved = member, time.Now()
@@ -53,7 +53,7 @@ func TestContinueIsRefused(t *testing.T) {
 		return p
 	}
 	facts := start(1).membership.facts(false)
-	p := place(facts)
+	p := checkpoint(facts)
 	if err := start(1).Continue(p); err != nil {
 		t.Error(err)
 	}
@@ -61,7 +61,7 @@ func TestContinueIsRefused(t *testing.T) {
 		t.Errorf("with another number: %v", err)
 	}
 	facts.Rules = order.Range{Least: rules, Most: rules + 1}
-	if err := start(1).Continue(place(facts)); err == nil || !strings.Contains(err.Error(), "rules 1-2, and this program knows") {
+	if err := start(1).Continue(checkpoint(facts)); err == nil || !strings.Contains(err.Error(), "rules 1-2, and this program knows") {
 		t.Errorf("with other rules: %v", err)
 	}
 }
