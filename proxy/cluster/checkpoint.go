@@ -40,30 +40,30 @@ type Checkpoint struct {
 	Log        order.LogCounts
 }
 
-// Movable returns why the member cannot move to another process; nil if it can.
-func (m *Member) Movable() error { return movable(m.Status().State) }
+// Movable returns why the member cannot move to another process now; nil if it can.
+func (m *Member) Movable() error { return m.Status().movable() }
 
-func movable(s State) error {
-	if s != Together && s != Waiting {
-		return fmt.Errorf("this hub is %s; ask again when 'switchyard cluster status' shows that it is together with the others", s)
+func (s *Status) movable() error {
+	switch {
+	case s.State != Together && s.State != Waiting:
+		return fmt.Errorf("this hub is %s; ask again when 'switchyard cluster status' shows that it is together with the others", s.State)
+	case s.Reuniting:
+		return errors.New("this hub waits for others to enter the cluster again; ask again in a few seconds")
 	}
 	return nil
 }
 
 // Export returns the member's checkpoint, while the tenant is frozen. From then on nothing is appended here,
-// until Stay.
+// until Stay. An error says why the member cannot move now, as Movable does.
 func (m *Member) Export() (Checkpoint, error) {
 	c, now := m.membership, time.Now()
-	if err := movable(c.state(now)); err != nil {
+	s := m.look(now)
+	if err := s.movable(); err != nil {
 		return Checkpoint{}, err
 	}
-	switch {
-	case c.stops:
+	if c.stops {
 		return Checkpoint{}, errors.New("the tenant drains")
-	case c.waits:
-		return Checkpoint{}, errors.New("this hub waits for others to enter the cluster again; ask again in a few seconds")
 	}
-	s := m.look(now)
 	p := c.checkpoint(now)
 	p.Mismatches, p.Log = s.Mismatches, s.Log
 	m.out.mu.Lock()

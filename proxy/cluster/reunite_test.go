@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,7 +95,8 @@ func (w *world) joinedFirst() int {
 	return len(joined)
 }
 
-// A hub that was a member of a lost log and does not come back holds up the others for a while only.
+// A hub that was a member of a lost log and does not come back holds up the others for a while only. Until
+// then their places cannot move to other processes.
 func TestLostLogAndHub(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.settings = func(s *Settings) { s.AloneAfter = 0 }
@@ -103,7 +105,19 @@ func TestLostLogAndHub(t *testing.T) {
 		all[2].kill()
 		w.bus.Recreate()
 		p.say(message(others, "hello"))
+		time.Sleep(time.Second)
+		for _, n := range all[:2] {
+			for n.member.Status().State != Together {
+				time.Sleep(tickTime)
+			}
+			if err := n.member.Movable(); err == nil || !strings.Contains(err.Error(), "waits for others") {
+				t.Errorf("hub %d can move: %v", n.log.hub, err)
+			}
+		}
 		time.Sleep(30 * time.Second)
 		q.expect(message(others, "hello"))
+		if err := all[0].member.Movable(); err != nil {
+			t.Error(err)
+		}
 	})
 }

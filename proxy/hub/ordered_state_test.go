@@ -15,7 +15,7 @@ import (
 )
 
 // Rejoin restores the sessions of a hub with their roles and users, ahead of what is under way, also if
-// it happens twice.
+// it happens twice. Until they have joined, the hub cannot move to another process.
 func TestRejoin(t *testing.T) {
 	w := newWire(t, policytest.Active(roleRules{sharedRules()}), 2)
 	a, b, other := hubtest.Join(w.hubs[0]), hubtest.Join(w.hubs[0]), hubtest.Join(w.hubs[1])
@@ -53,6 +53,9 @@ func TestRejoin(t *testing.T) {
 			}
 			w.held = w.held[1:]
 		}
+	}
+	if _, err := w.hubs[0].ExportUnderway(); err == nil || w.hubs[0].Movable() == nil || w.hubs[1].Movable() != nil {
+		t.Error("a hub can move although its sessions have not joined again, or the other one cannot")
 	}
 	rest := w.held[len(w.held)-1]
 	w.held = w.held[:len(w.held)-1]

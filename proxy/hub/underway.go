@@ -53,13 +53,28 @@ type FaultState struct {
 	ByLimit bool
 }
 
-// ExportUnderway returns what is under way. It changes nothing. A hub that has just entered cannot
-// move until what its sessions said first has come back.
+// Movable returns why what is under way cannot move now; nil if it can. A hub that has just entered
+// cannot move until what its sessions said first has come back.
+func (h *Hub) Movable() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.order.movable()
+}
+
+// movable is Movable under hub.mu.
+func (o *ordering) movable() error {
+	if o.ahead > 0 {
+		return errors.New("the sessions of this hub are just entering the cluster; ask again in a moment")
+	}
+	return nil
+}
+
+// ExportUnderway returns what is under way, or the error of Movable. It changes nothing.
 func (h *Hub) ExportUnderway() (Underway, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.order.ahead > 0 {
-		return Underway{}, errors.New("the sessions of this hub are just entering the cluster; ask again in a moment")
+	if err := h.order.movable(); err != nil {
+		return Underway{}, err
 	}
 	all := Underway{Aside: make(map[uint64][][]byte)}
 	for session, s := range h.numbered {

@@ -1,25 +1,35 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"switchyard/proxy"
+	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/cluster"
 	"switchyard/proxy/config"
+	"switchyard/proxy/handover"
 	"switchyard/proxy/order/jetstream"
 	"switchyard/proxy/order/ordertest"
 )
 
 // serveOn serves tenant a as hub number of a cluster whose bus is in memory.
 func serveOn(t *testing.T, bus *ordertest.Bus, number int) *testServer {
+	return startOn(t, bus, number, func(*server) {})
+}
+
+// startOn is serveOn, and calls prepare before the server starts.
+func startOn(t *testing.T, bus *ordertest.Bus, number int, prepare func(*server)) *testServer {
 	s := &testServer{t: t, dir: t.TempDir()}
 	s.savePolicy("a", "a")
 	s.save("config.toml", []byte(tenants("a")+fmt.Sprintf("[cluster]\nname = \"test\"\nhub = %d\nservers = [\"nats://127.0.0.1:4222\"]\n", number)))
 	s.run(func(srv *server) {
+		prepare(srv)
 		srv.openBus = func(settings jetstream.Settings) (cluster.Log, error) {
 			if settings.Cluster != "test" || settings.Tenant != "a" || int(settings.Hub) != number || settings.Replicas != 3 {
 				t.Errorf("settings %+v", settings)
@@ -150,4 +160,28 @@ func TestServersComparePolicies(t *testing.T) {
 	}
 	one.savePolicy("a", "b")
 	one.eventually("both judge alike again", mismatches(0))
+}
+
+// An upgrade was begun, and the hub is no member any more when the new program offers to take over. The
+// operator is answered as if the upgrade had had to wait from the start, and nothing stands still.
+func TestOfferWhileEntering(t *testing.T) {
+	bus, result := ordertest.NewBus(), make(chan upgradeResult, 1)
+	bus.SetFate(ordertest.Lost)
+	s := startOn(t, bus, 1, func(srv *server) { srv.upgrade = &upgrade{result: result} })
+	s.expect("serving", 1)
+	c, err := config.Load(filepath.Join(s.dir, "config.toml"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.offers <- offered{offer: handover.Offer{Policies: map[string]string{"a": s.state.Release("a").InForce.Identity},
+		Clusters: map[string]string{"a": "hub 1 of cluster test"}, Sockets: socketsOf(c), Descriptors: 1 << 20}}
+	got := <-result
+	if busy, ok := errors.AsType[admin.Conflict](got.err); !ok || !strings.Contains(busy.Text, "tenant a: this hub is entering; ask again") {
+		t.Errorf("the upgrade ended with %v", got.err)
+	}
+	if u := s.state.LastUpgrade(); u.Result != api.UpgradeFailed || u.Step != "refused" {
+		t.Errorf("%+v", u)
+	}
+	s.state.Drain()
+	s.stop(nil)
 }

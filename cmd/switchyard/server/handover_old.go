@@ -52,20 +52,24 @@ func (srv *server) considerOffer(o offered) {
 		o.successor.end("it was only checked", endTime)
 		u.Result = api.UpgradeChecked
 		srv.log.Info("upgrade checked; this program serves on", "program", u.Program, "to_version", u.To, "by", u.by)
-		srv.endUpgrade()
+		srv.endUpgrade(upgradeResult{upgrade: u.Upgrade})
 	default:
 		srv.handOver(o)
 	}
 }
 
 // handOver makes the new process serve. It holds up Serve for as long as handover.DefaultLimits
-// allow. What releases have decided since the offer may have changed a policy.
+// allow. What releases have decided since the offer may have changed a policy, and a hub may be no
+// member of its cluster any more.
 func (srv *server) handOver(o offered) {
 	srv.stopReleases("upgrade", "another program takes over")
 	to, g := o.successor, &giver{server: srv, to: o.successor}
 	err := srv.unsaved()
 	if faults := srv.differentPolicies(o.offer.Policies); err == nil && faults != nil {
 		err = &handover.Error{Step: handover.StepOffer, Err: errors.Join(faults...)}
+	}
+	if busy := srv.immovable(); err == nil && busy != nil {
+		err = &handover.Error{Step: stepRefused, Err: busy}
 	}
 	if err == nil {
 		_, err = to.conn.HandOver(srv.stopper.requested, g, handover.DefaultLimits)
@@ -169,8 +173,8 @@ func (g *giver) Send(to *handover.Sender) error {
 	to.Process(processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, Handovers: handovers, Reloads: reloads, Started: g.state.started})
 	for _, d := range all {
 		member, err := d.served.exportMember()
-		if err != nil {
-			return fmt.Errorf("tenant %s: %w", d.served.tenant.Name, err)
+		if err != nil { // it has ceased to be movable since immovable
+			return conflict("tenant %s: %v", d.served.tenant.Name, err)
 		}
 		g.sendTenant(to, d, member, records)
 	}
@@ -257,7 +261,7 @@ func (srv *server) leave(hangups <-chan os.Signal) {
 	default:
 	}
 	srv.leaveAdmin() // before the operator who has asked for the upgrade asks for more
-	srv.endUpgrade()
+	srv.endUpgrade(upgradeResult{upgrade: u.Upgrade})
 	srv.state.stop()
 	ctx, cancel := context.WithTimeout(srv.stopper.forced, departTime)
 	defer cancel()

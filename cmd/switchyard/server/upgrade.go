@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func (a *adminState) continueFrom(p processRecord) {
 	a.counts, a.upgraded = p.Reloads, p.Handovers
 }
 
-// stepRefused is the step of an upgrade that is not possible here at all. The others are those of
+// stepRefused is the step of an upgrade that is not possible here, or not now. The others are those of
 // package handover and of askSuccessor.
 const stepRefused handover.Step = "refused"
 
@@ -152,10 +153,17 @@ func (srv *server) busy() error {
 		if s.next != nil || s.nextAudit != nil || s.back != nil {
 			return conflict("a policy of tenant %s is being loaded; ask again when it is in force or refused", name)
 		}
+	}
+	return srv.immovable()
+}
+
+// immovable returns why a tenant in a cluster cannot move to another process now; nil if all can.
+func (srv *server) immovable() error {
+	for name, s := range srv.tenants {
 		if s.member == nil {
 			continue
 		}
-		if err := s.member.Movable(); err != nil {
+		if err := cmp.Or(s.member.Movable(), s.tenant.Hub().Movable()); err != nil {
 			return conflict("tenant %s: %v", name, err)
 		}
 	}
@@ -172,7 +180,8 @@ func (srv *server) unsaved() error {
 	return nil
 }
 
-// failUpgrade ends the upgrade, which has changed nothing.
+// failUpgrade ends the upgrade, which has changed nothing. If err is a conflict, it may succeed later,
+// and the operator is answered as if it had not begun.
 func (srv *server) failUpgrade(err error) {
 	u := srv.upgrade
 	u.Result, u.Error = api.UpgradeFailed, err.Error()
@@ -181,18 +190,22 @@ func (srv *server) failUpgrade(err error) {
 		u.Step, u.Error = string(e.Step), e.Err.Error()
 	}
 	srv.log.Error("upgrade failed; this program serves on", "program", u.Program, "step", u.Step, "error", u.Error, "check", u.Check, "by", u.by)
-	srv.endUpgrade()
+	result := upgradeResult{upgrade: u.Upgrade}
+	if busy, ok := errors.AsType[admin.Conflict](err); ok {
+		result.err = busy
+	}
+	srv.endUpgrade(result)
 }
 
-// endUpgrade records and answers the upgrade that was under way.
-func (srv *server) endUpgrade() {
+// endUpgrade records the upgrade that was under way, and answers it with the result.
+func (srv *server) endUpgrade(result upgradeResult) {
 	u := srv.upgrade
 	srv.upgrade = nil
 	if u.abandon != nil {
 		u.abandon()
 	}
 	srv.state.setUpgrade(u.Upgrade)
-	answerUpgrade(u.result, upgradeResult{upgrade: u.Upgrade})
+	answerUpgrade(u.result, result)
 }
 
 // setUpgrade records an upgrade for operators, and counts it if it has ended. A check is no
