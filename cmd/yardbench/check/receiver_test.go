@@ -56,7 +56,7 @@ func TestFaults(t *testing.T) {
 		"swapped, and the late one too": {in: [][]byte{m(0, 0), m(0, 2), m(0, 1), m(0, 1), m(0, 3)}, want: Faults{Reordered: 1, Duplicated: 1}},
 		"the filler damaged":            {in: [][]byte{m(0, 0), damaged(m(0, 1), size-1), m(0, 2), m(0, 3)}, want: Faults{Damaged: 1}},
 		"the header damaged":            {in: [][]byte{m(0, 0), damaged(m(0, 1), 6), m(0, 2), m(0, 3)}, want: Faults{Damaged: 1}},
-		"the key damaged":               {in: [][]byte{m(0, 0), damaged(m(0, 1), 20), m(0, 2), m(0, 3)}, want: Faults{Foreign: 1}, missing: 1},
+		"the key damaged":               {in: [][]byte{m(0, 0), damaged(m(0, 1), message.KeyOffset+4), m(0, 2), m(0, 3)}, want: Faults{Foreign: 1}, missing: 1},
 		"its own back":                  {in: [][]byte{m(0, 0), m(1, 0), m(0, 1), m(0, 2), m(0, 3)}, want: Faults{Echoed: 1}},
 		"of another sender":             {in: [][]byte{m(0, 0), m(3, 0), m(0, 1), m(0, 2), m(0, 3)}, want: Faults{Foreign: 1}},
 		"another PDU":                   {in: [][]byte{m(0, 0), other, m(0, 1), m(0, 2), m(0, 3)}, want: Faults{Foreign: 1}},

@@ -209,7 +209,7 @@ func senderOf(b []byte) (uint32, bool) {
 	if len(b) < message.MinSize {
 		return 0, false
 	}
-	n := binary.BigEndian.Uint32(b[16:])
+	n := binary.BigEndian.Uint32(b[message.KeyOffset:])
 	return n, n != message.Probe
 }
 

@@ -197,7 +197,7 @@ func TestFaultsAreNoticed(t *testing.T) {
 		"damaged beyond recognition": {func(to *hubPeer, n int, p []byte) [][]byte {
 			if only(to, n, 40) {
 				p = append([]byte(nil), p...)
-				p[18]++
+				p[message.KeyOffset+2]++
 			}
 			return [][]byte{p}
 		}, check.Faults{Foreign: 1, Lost: 1}},

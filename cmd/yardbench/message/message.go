@@ -12,9 +12,16 @@ import (
 
 // The limits of the size of a message in bytes, including the header of its PDU.
 const (
-	MinSize = 40
+	MinSize = 52
 	MaxSize = 1 << 20
 )
+
+// KeyOffset is where in a message its key begins.
+const KeyOffset = 28
+
+// Users is how many users the messages are from: 1 to Users, in turn. A hub that tries a policy for a
+// share of the users finds them in the bodies.
+const Users = 10_000
 
 // Numbers of senders. Those of a run's connections begin at 0.
 const (
@@ -33,18 +40,43 @@ type Message struct {
 // Key identifies a message by sender and number.
 func (m Message) Key() uint64 { return uint64(m.Sender)<<32 | uint64(m.Seq) }
 
-// A Format is the layout of all messages of a run. Each is one PDU:
+// A Format is the layout of all messages of a run. Each is one PDU, whose body is an IMMsgData without
+// the fields that no policy asks for:
 //
 //	offset  size  field
 //	     0    16  header of a CID_MSG_DATA, its sequence number the low half of Seq
-//	    16     8  key: sender, then Seq, big-endian
-//	    24     8  due, big-endian
-//	    32     8  checksum of key and due
-//	    40     …  filler, which differs from one message to the next
+//	    16     4  from_user_id: 0x08, and a varint of 3 bytes, a user who depends on the key
+//	    20     4  to_session_id: 0x10, and a varint of 3 bytes, a user whom no peer holds
+//	    24     4  msg_data: 0x32, and a varint of 3 bytes, the length of the rest
+//	    28     8  key: sender, then Seq, big-endian
+//	    36     8  due, big-endian
+//	    44     8  checksum of key and due
+//	    52     …  filler, which differs from one message to the next
 type Format struct {
 	size       int
 	head, kind uint64 // the header's halves, with sequence number 0
 }
+
+// The tags of the fields, each before a varint of 3 bytes.
+const (
+	fromTag = 0x08
+	toTag   = 0x10
+	dataTag = 0x32
+)
+
+// users returns the body's first two fields.
+func users(key uint64) uint64 {
+	from := uint32(1 + (key+key>>32*37)%Users)
+	return uint64(field(fromTag, from))<<32 | uint64(field(toTag, Users+1))
+}
+
+// field returns a field whose value is below 1<<21, as big-endian bytes.
+func field(tag byte, value uint32) uint32 {
+	return uint32(tag)<<24 | (value&0x7f|0x80)<<16 | (value>>7&0x7f|0x80)<<8 | value>>14
+}
+
+// data returns the beginning of the body's third field.
+func (f *Format) data() uint32 { return field(dataTag, uint32(f.size-KeyOffset)) }
 
 // NewFormat returns the format of messages of size bytes.
 func NewFormat(size int) (Format, error) {
@@ -62,6 +94,8 @@ func (f *Format) Size() int { return f.size }
 func (f *Format) Append(b []byte, m Message) []byte {
 	b = binary.BigEndian.AppendUint64(b, f.head)
 	b = binary.BigEndian.AppendUint64(b, f.kind|uint64(uint16(m.Seq))<<16)
+	b = binary.BigEndian.AppendUint64(b, users(m.Key()))
+	b = binary.BigEndian.AppendUint32(b, f.data())
 	b = binary.BigEndian.AppendUint64(b, m.Key())
 	b = binary.BigEndian.AppendUint64(b, uint64(m.Due))
 	b = binary.BigEndian.AppendUint64(b, sum(m.Key(), uint64(m.Due)))
@@ -82,13 +116,14 @@ func (f *Format) Read(p []byte) (Message, State) {
 	if len(p) != f.size || len(p) < MinSize {
 		return Message{}, Foreign
 	}
-	key, due := binary.BigEndian.Uint64(p[16:]), binary.BigEndian.Uint64(p[24:])
-	if binary.BigEndian.Uint64(p[32:]) != sum(key, due) {
+	key, due := binary.BigEndian.Uint64(p[KeyOffset:]), binary.BigEndian.Uint64(p[KeyOffset+8:])
+	if binary.BigEndian.Uint64(p[KeyOffset+16:]) != sum(key, due) {
 		return Message{}, Foreign
 	}
 	m := Message{Sender: uint32(key >> 32), Seq: uint32(key), Due: int64(due)}
 	if binary.BigEndian.Uint64(p) != f.head ||
 		binary.BigEndian.Uint64(p[8:]) != f.kind|uint64(uint16(key))<<16 ||
+		binary.BigEndian.Uint64(p[16:]) != users(key) || binary.BigEndian.Uint32(p[24:]) != f.data() ||
 		!bytes.Equal(p[MinSize:], filler(key, len(p)-MinSize)) {
 		return m, Damaged
 	}

@@ -2,9 +2,11 @@ package message
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"switchyard/pdu"
+	"switchyard/pdu/body"
 )
 
 func format(t testing.TB, size int) Format {
@@ -28,6 +30,30 @@ func TestReadWhatWasAppended(t *testing.T) {
 				t.Errorf("size %d: a message has %d bytes and the header %+v", size, len(p), h)
 			}
 		}
+	}
+}
+
+// A hub finds a user in each body, many of them, and none of the receivers that a body names.
+func TestUsers(t *testing.T) {
+	f := format(t, 200)
+	var froms []uint32
+	for sender := range uint32(4) {
+		for seq := range uint32(Users / 10) {
+			p := f.Append(nil, Message{Sender: sender, Seq: seq})[pdu.HeaderLen:]
+			from, err := body.ReadValues(p, 1<<1)
+			to, err2 := body.ReadValues(p, 1<<2)
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			if got := slices.Collect(to.All()); len(got) != 1 || got[0] <= Users {
+				t.Fatalf("sent to %v", got)
+			}
+			froms = append(froms, slices.Collect(from.All())...)
+		}
+	}
+	slices.Sort(froms)
+	if n := len(slices.Compact(slices.Clone(froms))); n < Users/10 || froms[0] < 1 || froms[len(froms)-1] > Users {
+		t.Errorf("%d users, %d to %d", n, froms[0], froms[len(froms)-1])
 	}
 }
 
