@@ -35,6 +35,7 @@ type Split struct {
 	tripped atomic.Uint32
 	spent   atomic.Int64  // fuel of the quota that is used
 	lowest  atomic.Uint64 // 1 + the lowest bucket of a connection that sent an affected PDU in shadow; 0: none
+	next    atomic.Uint64 // 1 + the lowest bucket of a unit that sent one and was on the stable side of a stage; 0: none
 }
 
 // Rules say which disagreements do not end the release. They may change while it is under way.
@@ -116,15 +117,22 @@ func (s *Split) bucket(key uint64) uint64 {
 }
 
 // noteConnection records the lowest bucket of any connection, see Split.threshold.
-func (s *Split) noteConnection(connection uint64) {
-	place := 1 + s.bucket(connection)
+func (s *Split) noteConnection(connection uint64) { lower(&s.lowest, 1+s.bucket(connection)) }
+
+// lower sets the place to a smaller one; 0 is none.
+func lower(to *atomic.Uint64, place uint64) {
 	for {
-		lowest := s.lowest.Load()
-		if lowest != 0 && lowest <= place || s.lowest.CompareAndSwap(lowest, place) {
+		lowest := to.Load()
+		if lowest != 0 && lowest <= place || to.CompareAndSwap(lowest, place) {
 			return
 		}
 	}
 }
+
+// NextUnitAt returns the least share at which a unit obeys the candidate that has sent an affected PDU
+// in a stage and was on the stable generation's side; 0 if there was none. If no unit obeys the
+// candidate yet, the share has to exceed this.
+func (s *Split) NextUnitAt() float64 { return float64(s.next.Load()) / (1 << 32) }
 
 // threshold returns the bucket below which units are on the candidate's side. With few
 // connections, a share may select none of them, so it is raised to include the lowest one

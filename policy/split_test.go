@@ -120,6 +120,63 @@ func TestSplitUnit(t *testing.T) {
 	}
 }
 
+// The share of the units is that of the stage for whatever the units are called: users with numbers in a
+// row or far apart, peers with addresses of one network or names.
+func TestShareOfManyUnits(t *testing.T) {
+	const units, share = 20_000, 0.01
+	names := map[string]func(uint32) uint64{
+		"users":     func(n uint32) uint64 { return uint64(n) },
+		"far apart": func(n uint32) uint64 { return uint64(n * 65_536) },
+		"addresses": func(n uint32) uint64 { return ConnectionKey(fmt.Sprintf("10.%d.%d.%d", n>>16, n>>8&255, n&255)) },
+		"names":     func(n uint32) uint64 { return ConnectionKey(fmt.Sprintf("msg-%d.example.org", n)) },
+	}
+	for name, key := range names {
+		for salt := range uint64(5) {
+			g, s := stageOf(t, policytest.Always(abi.BroadcastAll), policytest.Always(abi.Drop), share)
+			s.Salt, s.Unit = salt*0x9e3779b97f4a7c15, UnitConnection
+			n := 0
+			for unit := range uint32(units) {
+				if _, _, c := compared(g, from(otherCommand, 1), key(unit)); c.Side == Candidate {
+					n++
+				}
+			}
+			if got := float64(n) / units; math.Abs(got-share) > 0.0035 { // five standard deviations
+				t.Errorf("%s, release %d: %.4f of the units obey the candidate, want %v", name, salt, got, share)
+			}
+		}
+	}
+}
+
+// A stage in which nobody obeys the candidate says from which share on somebody would.
+func TestNextUnitAt(t *testing.T) {
+	s := &Split{Stable: policytest.Generation(policytest.Always(abi.BroadcastAll)), Candidate: policytest.Generation(policytest.Always(abi.Drop)), Salt: 7, Users: users()}
+	defer s.Stable.Release()
+	defer s.Candidate.Release()
+	obey := func(share float64) (n int) {
+		g := NewStage(s, share, new(Tally))
+		defer g.Release()
+		for user := range uint32(3) {
+			if _, _, c := compared(g, from(otherCommand, user), 1); c.Side == Candidate {
+				n++
+			}
+		}
+		return n
+	}
+	if obey(0); s.NextUnitAt() != 0 {
+		t.Errorf("next unit at %v in shadow", s.NextUnitAt())
+	}
+	if n := obey(0.0001); n != 0 {
+		t.Fatalf("%d of 3 users obey the candidate, want others for this test", n)
+	}
+	next := s.NextUnitAt()
+	if n := obey(next - 1e-9); n != 0 {
+		t.Errorf("%d users obey the candidate below a share of %v", n, next)
+	}
+	if n := obey(next + 1e-9); n != 1 {
+		t.Errorf("%d users obey the candidate above a share of %v, want 1", n, next)
+	}
+}
+
 // The smallest share of few connections has one of those that the release affects.
 func TestSplitOfFewConnections(t *testing.T) {
 	s := &Split{Stable: policytest.Generation(policytest.Always(abi.BroadcastAll)), Candidate: policytest.Generation(policytest.Always(abi.Drop)), Unit: UnitConnection}

@@ -122,8 +122,13 @@ func (s *Stage) side(p []byte, connection uint64) Side {
 		return Stable
 	case s.Split.Tripped() != NoTrip:
 		return Stable
-	case s.below == 1<<32 || s.Split.bucket(s.Split.key(p, connection)) < s.below:
+	case s.below == 1<<32:
 		return Candidate
 	}
+	bucket := s.Split.bucket(s.Split.key(p, connection))
+	if bucket < s.below {
+		return Candidate
+	}
+	lower(&s.Split.next, 1+bucket)
 	return Stable
 }

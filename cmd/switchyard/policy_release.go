@@ -238,14 +238,28 @@ func printStage(w io.Writer, r *api.Release) error {
 		{"release", fmt.Sprintf("%d of tenant %s", r.Release, r.Tenant)},
 		{"weighed", fmt.Sprintf("%d PDUs in this stage; %d in all, %d not compared", s.Weighed, c.PDUs-c.Unweighed, c.Unweighed)},
 		{"obeyed", fmt.Sprintf("%d PDUs alike, %d as the stable policy, %d as the candidate", s.Alike, s.ByStable, s.ByCandidate)},
+	}
+	if untried := untriedOf(s); untried != "" {
+		rows = append(rows, []string{"untried", untried})
+	}
+	rows = append(rows, [][]string{
 		{"worse", fmt.Sprintf("faults %d, closes %d, undelivered %d", c.Faults, c.Closes, c.Undelivered)},
 		{"change", fmt.Sprintf("copies %s, bytes %s", change(c.Copies), change(c.Bytes))},
 		{"affects", list(s.Commands)},
 		{"unseen", list(s.Unseen)},
 		{"budget", budgetsOf(s.Budgets)},
 		{"next", nextOf(s, r.Mode)},
-	}
+	}...)
 	return columns(w, rows)
+}
+
+// untriedOf says why the candidate is obeyed about no PDU although the stage has a share, and what helps;
+// it returns "" if the candidate is obeyed, or no affected PDU has come.
+func untriedOf(s *api.ReleaseStage) string {
+	if s.State != "stage" || s.ByCandidate > 0 || s.NextUnitAt == 0 {
+		return ""
+	}
+	return fmt.Sprintf("no user or peer that sent an affected PDU is in the share of %.4g %%; the first one is above %.4g %%: wait for others, or write 'switchyard policy promote'", 100*s.Effective, 100*s.NextUnitAt)
 }
 
 // budgetsOf describes what a candidate uses of its budgets.
@@ -284,6 +298,9 @@ func nextOf(s *api.ReleaseStage, mode string) string {
 	}
 	if s.Weighed < s.Sample {
 		wants = append(wants, fmt.Sprintf("%d more weighed PDUs", s.Sample-s.Weighed))
+	}
+	if next == "bake" && s.State == "stage" && s.ByCandidate == 0 && s.Sample > 0 {
+		wants = append(wants, "a PDU that is obeyed as the candidate")
 	}
 	switch {
 	case s.Paused:

@@ -296,6 +296,23 @@ func TestTrappingRelease(t *testing.T) {
 	}
 }
 
+// A stage whose share has none of the users who talk obeys nobody, and the status says why.
+func TestUntriedRelease(t *testing.T) {
+	t.Parallel()
+	r := startReleased(t, strings.Replace(staged, "mode", "shadow = false, stages = [\"0.001%\", \"90%\"], mode", 1))
+	r.table("broadcast-except-sender")
+	r.awaitStage("broadcast-except-sender", "stage")
+	r.chat(20)
+	if out := r.command(0, "status"); !strings.Contains(out, "0 as the candidate\n") || !strings.Contains(out, "untried  no user or peer that sent an affected PDU is in the share of 0.001 %; the first one is above ") {
+		t.Errorf("nobody obeys the candidate: %s", out)
+	}
+	r.command(0, "promote")
+	r.chat(20)
+	if out := r.command(0, "status"); strings.Contains(out, "untried") {
+		t.Errorf("somebody obeys the candidate: %s", out)
+	}
+}
+
 // A candidate that closes senders closes nobody.
 func TestClosingRelease(t *testing.T) {
 	t.Parallel()

@@ -44,7 +44,7 @@ func (r *Release) Beat(b Beat) (changed bool) {
 		return false
 	}
 	was := [...]any{r.State, r.Share, r.Paused}
-	r.weighed = weighed(b.Counts)
+	r.weighed, r.obeyed = weighed(b.Counts), b.Counts.ByCandidate > 0
 	r.baseline = min(r.baseline, r.weighed)
 	if breach := r.judge.breach(&r.Plan, b.Counts); breach != "" {
 		r.end(RolledBack, breach)
@@ -94,17 +94,31 @@ func (r *Release) step() {
 			r.next()
 		}
 	case r.Held < r.Plan.Hold:
-	case r.Plan.Neutral, r.Weighed() >= r.Plan.Sample:
+	case r.Plan.Neutral, r.Weighed() >= r.Plan.Sample && !r.Untried():
 		r.next()
 	case r.Held >= r.Plan.MaxWait:
 		r.quiet()
 	}
 }
 
-// quiet applies the plan's choice for a step with too few PDUs, which is neither a success
-// nor a failure.
+// Untried reports whether this is the last stage, and the candidate was not obeyed about any PDU: no
+// unit that sends affected PDUs is in its share. The bake would then be the first trial, of all units
+// at once. It is false if the plan wants no PDUs.
+func (r *Release) Untried() bool {
+	if r.State != Stage || r.obeyed || r.Plan.Sample == 0 {
+		return false
+	}
+	next, _ := r.after()
+	return next == Bake
+}
+
+// quiet applies the plan's choice for a step with too few PDUs, or without one that the candidate
+// decided, which is neither a success nor a failure.
 func (r *Release) quiet() {
 	reason := fmt.Sprintf("%d PDUs were weighed in %v, and %d are wanted", r.Weighed(), r.Held, r.Plan.Sample)
+	if r.Weighed() >= r.Plan.Sample {
+		reason = fmt.Sprintf("%d PDUs were weighed in %v, and the candidate was obeyed about none of them", r.Weighed(), r.Held)
+	}
 	switch r.Plan.OnQuiet {
 	case Proceed:
 		r.next()

@@ -75,6 +75,7 @@ type Release struct {
 
 	judge    judge
 	weighed  uint64 // PDUs weighed up to the last beat
+	obeyed   bool   // the candidate was obeyed about a PDU before the last beat
 	baseline uint64 // PDUs that were weighed when this step began: this state with this share
 }
 
@@ -91,7 +92,7 @@ func New(p Plan) *Release {
 // and the sample start again; c, the counts from before the restart, is part of the counts of each
 // Beat.
 func Resume(p Plan, s State, share float64, c policy.Weighed) *Release {
-	return &Release{Plan: p, State: s, Share: share, weighed: weighed(c), baseline: weighed(c)}
+	return &Release{Plan: p, State: s, Share: share, weighed: weighed(c), baseline: weighed(c), obeyed: c.ByCandidate > 0}
 }
 
 // Weighed returns how many PDUs were weighed in this step.

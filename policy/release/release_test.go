@@ -108,6 +108,9 @@ func TestWays(t *testing.T) {
 			if !p.Neutral {
 				counts = weights(policy.Weights{PDUs: 100 * beats})
 			}
+			if r.Share > 0 {
+				counts.ByCandidate = 1
+			}
 			if r.Beat(Beat{Elapsed: time.Second, Counts: counts}) {
 				way = append(way, place(r))
 			}
@@ -170,6 +173,51 @@ func TestQuiet(t *testing.T) {
 	}
 	if r.Beat(Beat{Elapsed: 5 * time.Second, Counts: enough}); place(r) != "stage 0" {
 		t.Errorf("%s without a sample of its own", place(r))
+	}
+}
+
+// A release does not go from a last stage in which nobody obeyed the candidate to all users. Earlier
+// stages pass, because a few users may all be outside of a small share.
+func TestUntried(t *testing.T) {
+	for choice, want := range map[Choice]string{Wait: "stage 2, paused", Proceed: "bake", Back: "rolled-back"} {
+		p := plan()
+		p.OnQuiet = choice
+		r, counts := New(p), policy.Weighed{}
+		beat := func() string {
+			counts.Commands = weights(policy.Weights{PDUs: counts.Sum().PDUs + 100}).Commands
+			r.Beat(Beat{Elapsed: 5 * time.Second, Counts: counts})
+			return place(r)
+		}
+		for _, want := range []string{"stage 0", "stage 1", "stage 2"} {
+			if got := beat(); got != want || r.Untried() != (want == "stage 2") {
+				t.Fatalf("%s: %s, untried %v, want %s", choice, got, r.Untried(), want)
+			}
+		}
+		for range 11 {
+			if got := beat(); got != "stage 2" {
+				t.Fatalf("%s: %s although nobody obeyed the candidate", choice, got)
+			}
+		}
+		if got := beat(); got != want || choice != Proceed && !strings.Contains(r.Reason, "the candidate was obeyed about none") {
+			t.Errorf("%s: %s after a minute, want %s; %s", choice, got, want, r.Reason)
+		}
+		r = New(p)
+		for range 3 {
+			beat()
+		}
+		if counts.ByCandidate = 1; beat() != "bake" {
+			t.Errorf("%s: %s with a PDU that was obeyed as the candidate", choice, place(r))
+		}
+		if r = New(p); r.Untried() {
+			t.Errorf("%s: untried in shadow", choice)
+		}
+		r.Plan.Sample = 0
+		if r.enter(Stage, 0.5); r.Untried() {
+			t.Errorf("%s: untried, and no PDUs are wanted", choice)
+		}
+		if r = Resume(p, Stage, 0.5, counts); r.Untried() {
+			t.Errorf("%s: after a restart, what was obeyed before counts no more", choice)
+		}
 	}
 }
 

@@ -210,7 +210,7 @@ func (r *staged) stage() *api.ReleaseStage {
 	for i := range c.Commands {
 		seen[c.Commands[i].Command] = true
 	}
-	s := &api.ReleaseStage{Candidate: *admin.PolicyOf(&r.to), State: string(m.State), Share: m.Share, Effective: r.steps[len(r.steps)-1].effective,
+	s := &api.ReleaseStage{Candidate: *admin.PolicyOf(&r.to), State: string(m.State), Share: m.Share, Effective: r.steps[len(r.steps)-1].effective, NextUnitAt: r.split.NextUnitAt(),
 		Paused: m.Paused, Reason: m.Reason, HeldSeconds: m.Held.Seconds(), Weighed: m.Weighed(), Steps: []api.ReleaseStep{}, Alike: c.Alike, ByStable: c.ByStable, ByCandidate: c.ByCandidate,
 		Commands: []string{}, Unseen: []string{},
 		Counts: api.ReleaseCounts{PDUs: all.PDUs, Unweighed: all.Unweighed, Differ: all.Differ, Faults: all.Faults, Closes: all.Closes, Undelivered: all.Undelivered,

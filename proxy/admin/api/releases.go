@@ -34,6 +34,7 @@ type ReleaseStage struct {
 	State       string         `json:"state"`        // shadow, stage or bake
 	Share       float64        `json:"share"`        // of the units that obey the candidate, 0 to 1
 	Effective   float64        `json:"effective"`    // the same as it is, if few connections are the units
+	NextUnitAt  float64        `json:"next_unit_at"` // the share above which the next unit obeys the candidate, of those that sent affected PDUs in a stage; 0 if there is none
 	Paused      bool           `json:"paused"`       //
 	Reason      string         `json:"reason"`       // why it is paused
 	HeldSeconds float64        `json:"held_seconds"` // in this stage, without pauses

@@ -35,7 +35,14 @@ function next(r) {
   const wants = [];
   if (s.hold_seconds > s.held_seconds) wants.push(seconds(s.hold_seconds - s.held_seconds));
   if (s.sample > s.weighed) wants.push(`${count(s.sample - s.weighed)} more weighed PDUs`);
+  if (to === 'bake' && s.state === 'stage' && s.sample && !s.by_candidate) wants.push('a PDU that is obeyed as the candidate');
   return `${to} ${wants.length ? `after ${wants.join(' and ')}` : 'now'}`;
+}
+
+// untried says why the candidate is obeyed about no PDU although the stage has a share.
+function untried(s) {
+  if (s.state !== 'stage' || s.by_candidate || !s.next_unit_at) return '';
+  return `No user or peer that sent an affected PDU is in the share of ${percent(s.effective)}; the first one is above ${percent(s.next_unit_at)}. Wait for others, or promote.`;
 }
 
 // auditText says what the audited policy would have done; all, since its audit began.
@@ -65,6 +72,7 @@ function pairs(r, audit) {
     all.push(['Next', next(r), s.paused ? 'wrong' : '']);
     all.push(['Weighed', `${count(s.weighed)} PDUs in this stage; ${count(c.pdus - c.unweighed)} in all, ${count(c.unweighed)} not compared`]);
     all.push(['Obeyed', `${count(s.alike)} PDUs alike, ${count(s.by_stable)} as the stable policy, ${count(s.by_candidate)} as the candidate`]);
+    if (untried(s)) all.push(['Untried', untried(s)]);
     all.push(['Affects', s.commands.join(', ') || 'none']);
     all.push(['Unseen', s.unseen.join(', ') || 'none']);
   }

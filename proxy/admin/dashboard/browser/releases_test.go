@@ -37,7 +37,7 @@ func (t *tenant) begin() {
 		return object{"budget": name, "used": used, "allowed": allowed, "ratio": ratio}
 	}
 	t.release["mode"], t.release["release"] = "staged", 12
-	t.release["stage"] = object{"candidate": t.released(7), "state": "stage", "share": 0.1, "effective": 0.12, "paused": false, "reason": "", "held_seconds": 240.0, "hold_seconds": 300.0,
+	t.release["stage"] = object{"candidate": t.released(7), "state": "stage", "share": 0.1, "effective": 0.12, "next_unit_at": 0.13, "paused": false, "reason": "", "held_seconds": 240.0, "hold_seconds": 300.0,
 		"weighed": 1204, "sample": 3000, "steps": []object{step("shadow", 0), step("stage", 0.01), step("stage", 0.1), step("stage", 0.5), step("bake", 1)}, "step": 2,
 		"budgets": []object{budget("faults", 0, 0, 0), budget("closes", 0, 0, 0), budget("undelivered", 0.0002, 0.001, 0.2), budget("copies", -0.41, 0.25, 0), budget("bytes", 0.2, 0.25, 0.8), budget("fuel", 1200, 100000, 0.012)},
 		"alike":   5120, "by_stable": 18000, "by_candidate": 2204, "commands": []string{"CID_MSG_DATA", "CID_MSG_READ_NOTIFY"}, "unseen": []string{"CID_MSG_READ_NOTIFY"},
