@@ -269,10 +269,7 @@ func (g *Generation) Groups() []Group {
 	if g.stage != nil {
 		return slices.Concat(g.stage.Split.Stable.Groups(), g.stage.Split.Candidate.Groups())
 	}
-	if named, names := g.policy.(Grouper); names {
-		return named.Groups()
-	}
-	return nil
+	return GroupsOf(g.policy)
 }
 
 // Acquire adds a reference, which Release drops. It returns false if the generation is

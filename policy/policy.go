@@ -72,6 +72,14 @@ type Grouper interface {
 	Groups() []Group
 }
 
+// GroupsOf returns the groups that p names; none if it is no Grouper.
+func GroupsOf(p Policy) []Group {
+	if named, names := p.(Grouper); names {
+		return named.Groups()
+	}
+	return nil
+}
+
 // A FaultKind says in which way a policy failed to decide. It is metric label,
 // log field and test assertion alike.
 type FaultKind string

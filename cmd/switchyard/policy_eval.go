@@ -101,7 +101,9 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: harness.Session(e.from), Attributes: harness.Attributes(e.from), Groups: harness.Groups(e.from)}
 	x := explained(g, q)
 	x.Sender.Peer = e.from
-	x.unnamed(peers, g.Groups())
+	for _, note := range cases.NotesOfGroups(peers, g.Groups()) {
+		x.Notes = append(x.Notes, note.Text)
+	}
 	outcome := harness.Send(e.from, p)
 	x.name(outcome.Verdict, q.Body, peers)
 	x.route(outcome)

@@ -16,7 +16,6 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/review"
-	"switchyard/policy/suggest"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/cases"
 )
@@ -174,26 +173,6 @@ func (x *explanation) name(v policy.Verdict, b []byte, peers []cases.Peer) {
 			}
 		}
 		x.Users = append(x.Users, u)
-	}
-}
-
-// unnamed notes each group of a peer that the policy does not name, as that makes no difference.
-func (x *explanation) unnamed(peers []cases.Peer, named []policy.Group) {
-	var names []string
-	for _, g := range named {
-		names = append(names, g.String())
-	}
-	for _, p := range peers {
-		for _, g := range p.Groups {
-			if slices.Contains(named, g) {
-				continue
-			}
-			note := fmt.Sprintf("the policy names no group %s", g)
-			if len(names) > 0 {
-				note += "; " + suggest.Hint(g.String(), names, "its groups are "+strings.Join(names, ", "))
-			}
-			x.Notes = append(x.Notes, note)
-		}
 	}
 }
 

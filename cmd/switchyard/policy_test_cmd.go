@@ -94,6 +94,7 @@ func readCases(name string) ([]cases.Case, error) {
 //	passed, failed  how many
 //	results         each case: see cases.Result
 //	coverage        the commands with a rule, and those without a case
+//	notes           remarks on groups, with the line in the file
 type testResult struct {
 	Policy string `json:"policy"`
 	SHA256 string `json:"sha256"`
@@ -101,8 +102,8 @@ type testResult struct {
 	cases.Report
 }
 
-// print prints the cases that failed, with their differences and what the policy logged, and the
-// totals. With verbose it prints those that passed, too.
+// print prints the cases that failed, with their differences and what the policy logged, the notes
+// and the totals. With verbose it prints the cases that passed, too.
 func (t testResult) print(w io.Writer, verbose bool) {
 	for _, r := range t.Results {
 		word := "FAIL"
@@ -122,6 +123,9 @@ func (t testResult) print(w io.Writer, verbose bool) {
 		for _, line := range r.Log {
 			fmt.Fprintf(w, "\tlog: %s\n", line)
 		}
+	}
+	for _, note := range t.Notes {
+		fmt.Fprintf(w, "note: %s:%d: %s\n", t.File, note.Line, note.Text)
 	}
 	fmt.Fprintf(w, "%d passed, %d failed\n", t.Passed, t.Failed)
 	fmt.Fprintf(w, "%d of %d commands with a rule were tried", t.Coverage.Covered, t.Coverage.Ruled)

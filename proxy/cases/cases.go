@@ -91,6 +91,8 @@ type Peer struct {
 	Master  bool
 	Groups  []policy.Group // in which it is
 	Session uint64         // number of its session, above those of the peers before it; 0 for the next one
+
+	groupsLine int // where Groups is written, from 1
 }
 
 // An Expectation is what a case compares. Fields that are nil or empty are not compared.

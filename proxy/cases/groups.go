@@ -1,6 +1,13 @@
 package cases
 
-import "switchyard/policy"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"switchyard/policy"
+	"switchyard/policy/suggest"
+)
 
 // groups reads a list of names of groups.
 func (p *parser) groups(value any, path ...string) (groups []policy.Group) {
@@ -21,4 +28,39 @@ func (p *parser) groups(value any, path ...string) (groups []policy.Group) {
 		p.faultAt("groups are a list of names", `write groups = ["admin"]`, path...)
 	}
 	return groups
+}
+
+// A Note is a remark about cases that does not make one fail. Its JSON names are documented to users.
+type Note struct {
+	Line int    `json:"line,omitempty"` // in the file, from 1; 0 if the peers are not from a file
+	Text string `json:"text"`
+}
+
+// NotesOfGroups returns a note for each group of a peer that is none of those that the policy names.
+// Such a group makes no difference, so its name may be misspelt. A line has one note for each name.
+func NotesOfGroups(peers []Peer, named []policy.Group) (notes []Note) {
+	var names []string
+	for _, g := range named {
+		names = append(names, g.String())
+	}
+	type place struct {
+		group policy.Group
+		line  int
+	}
+	noted := make(map[place]bool)
+	for _, p := range peers {
+		for _, g := range p.Groups {
+			at := place{g, p.groupsLine}
+			if noted[at] || slices.Contains(named, g) {
+				continue
+			}
+			noted[at] = true
+			text := fmt.Sprintf("the policy names no group %s", g)
+			if len(names) > 0 {
+				text += "; " + suggest.Hint(g.String(), names, "its groups are "+strings.Join(names, ", "))
+			}
+			notes = append(notes, Note{at.line, text})
+		}
+	}
+	return notes
 }

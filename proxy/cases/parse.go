@@ -203,7 +203,8 @@ func (p *parser) peersAt(path ...string) (peers []Peer) {
 			}
 		}
 		if groups, ok := one["groups"]; ok {
-			peer.Groups = p.groups(groups, append(at, "groups")...)
+			at = append(at, "groups")
+			peer.Groups, peer.groupsLine = p.groups(groups, at...), p.line(at...)
 		}
 		peers = append(peers, peer)
 	}

@@ -18,6 +18,7 @@ type Report struct {
 	Failed   int      `json:"failed"`
 	Results  []Result `json:"results"`
 	Coverage Coverage `json:"coverage"`
+	Notes    []Note   `json:"notes,omitempty"` // on groups that the policy does not name
 }
 
 // A Result is the result of one case.
@@ -77,9 +78,12 @@ func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
 		}
 	}
 	var services []pdu.ServiceID
+	var peers []Peer
 	for _, c := range cases {
 		services = append(services, pdu.ParseHeader(c.PDU).Service)
+		peers = append(peers, c.Peers...)
 	}
+	r.Notes = NotesOfGroups(peers, policy.GroupsOf(p))
 	table := review.NewQuestions(services, p).Extract(context.Background(), p)
 	r.Coverage.count(table.Rows(), cases)
 	return r
