@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -98,6 +99,72 @@ networks = ["127.0.0.4"]
 	p.expect(`"msg":"policy reloaded"`)
 	p.signal(syscall.SIGHUP)
 	p.expect(`"msg":"configuration reloaded"`, `"changed":["tenant.default.group.admin","tenant.default.group.archive","tenant.default.group.guests"]`)
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitStopped {
+		t.Errorf("exit code %d", code)
+	}
+	checkCounts(t, p)
+}
+
+// groupsByTLS puts peers into groups by what a TLS handshake proves: a certificate, a server name, or
+// both.
+const groupsByTLS = `
+[[listener]]
+[listener.tls]
+certificate = "server.pem"
+key = "server.key"
+client_ca = "clients.pem"
+[tenant.default]
+policy = "file:routes.toml"
+[tenant.default.group.admin]
+certificates = ["uri:spiffe://example.org/admin/*"]
+[tenant.default.group.guests]
+server_names = ["hub.globex.example"]
+[tenant.default.group.archive]
+certificates = ["cn:archive-*"]
+server_names = ["hub.example"]
+broadcasts = false
+`
+
+// A peer's certificate and the server name that it asked for decide in which groups it is, also after
+// a reload of the groups while it is connected.
+func TestGroupsByCertificate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "routes.toml"), groupsTable)
+	servers, clients := authorities(t, dir)
+	p := configured(t, dir, groupsByTLS).at()
+	const hub, guests = "hub.example", "hub.globex.example"
+	admin := p.joinTLS(servers, hub, clients.Client("one", "spiffe://example.org/admin/one"))
+	guest := p.joinTLS(servers, guests, clients.Client("two", "spiffe://example.org/staff/two"))
+	archive := p.joinTLS(servers, hub, clients.Client("archive-1"))
+	elsewhere := p.joinTLS(servers, guests, clients.Client("archive-2")) // has the name of an archive, and asked for the guests' server
+	for _, c := range []peer{admin, guest, archive, elsewhere} {
+		c.settle()
+	}
+
+	guest.say(kick, spoken("not said"))
+	elsewhere.say(kick, spoken("not said"))
+	archive.say(kick)
+	for _, c := range []peer{guest, elsewhere, archive} {
+		c.settle() // what it said before has been judged
+	}
+	admin.say(kick, receipt, spoken("hello"))
+	guest.expect(kick, spoken("hello"))
+	elsewhere.expect(kick, spoken("hello"))
+	archive.expect(kick, receipt)
+
+	swapped := strings.NewReplacer("admin/*", "staff/*", guests, hub, hub, guests).Replace(groupsByTLS)
+	write(t, filepath.Join(dir, "config.toml"), swapped)
+	p.expect(`"msg":"configuration reloaded"`, "tenant.default.group.admin.certificates", "tenant.default.group.archive.server_names", "tenant.default.group.guests.server_names")
+	admin.say(kick, spoken("not said"))
+	archive.say(kick, spoken("not said"))
+	admin.settle()
+	archive.settle()
+	guest.say(kick, receipt, spoken("now"))
+	admin.expect(kick, spoken("now"))
+	archive.expect(kick, spoken("now"))
+	elsewhere.expect(kick, receipt) // the archive now
 	p.signal(syscall.SIGTERM)
 	if code := p.exit(); code != exitStopped {
 		t.Errorf("exit code %d", code)
