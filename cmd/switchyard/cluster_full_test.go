@@ -44,10 +44,12 @@ type fleetSettings struct {
 	started func(place, pid int)                                     // may be nil
 	listen  func(place int) string                                   // address for peers; nil: a port of 127.0.0.1
 	cluster string                                                   // more lines of [cluster]
+	policy  func(place int) (routes, groups string)                  // the table, and groups of the tenant default; nil: trafficPolicy
 }
 
-// configuration is that of a hub with so many listeners for each tenant.
-func (s *fleetSettings) configuration(listeners int, listen string) string {
+// configuration is that of a hub with so many listeners for each tenant, and groups of the tenant
+// default.
+func (s *fleetSettings) configuration(listeners int, listen, groups string) string {
 	var b strings.Builder
 	b.WriteString("[peer]\nheartbeat = \"25s\"\ntimeout = \"1h\"\nfirst_pdu = \"1h\"\n")
 	for _, tenant := range s.tenants {
@@ -56,7 +58,7 @@ func (s *fleetSettings) configuration(listeners int, listen string) string {
 		}
 		fmt.Fprintf(&b, "[tenant.%s]\n", tenant)
 		if tenant == "default" {
-			b.WriteString("policy = \"file:routes.toml\"\n")
+			b.WriteString("policy = \"file:routes.toml\"\n" + groups)
 		}
 	}
 	return b.String()
@@ -69,7 +71,7 @@ func startStandIn(t testing.TB, tenants ...string) *fleet {
 	dir := t.TempDir()
 	write(t, dir+"/routes.toml", trafficPolicy)
 	f := &fleet{t: t, settings: fleetSettings{tenants: tenants}}
-	f.members = []*fleetHub{{process: configured(t, dir, f.settings.configuration(3, "127.0.0.1:0"))}}
+	f.members = []*fleetHub{{process: configured(t, dir, f.settings.configuration(3, "127.0.0.1:0", ""))}}
 	f.addresses = f.at("default")
 	return f
 }
@@ -96,12 +98,16 @@ func startFleet(bus *bustest.Bus, hubs int, s fleetSettings) *fleet {
 func (f *fleet) launch(place int) {
 	f.t.Helper()
 	dir := f.t.TempDir()
-	write(f.t, dir+"/routes.toml", trafficPolicy)
+	routes, groups := trafficPolicy, ""
+	if f.settings.policy != nil {
+		routes, groups = f.settings.policy(place)
+	}
+	write(f.t, dir+"/routes.toml", routes)
 	listen := "127.0.0.1:0"
 	if f.settings.listen != nil {
 		listen = f.settings.listen(place)
 	}
-	write(f.t, dir+"/config.toml", f.settings.configuration(1, listen)+
+	write(f.t, dir+"/config.toml", f.settings.configuration(1, listen, groups)+
 		fmt.Sprintf("[cluster]\nname = \"fleet\"\nhub = %d\nservers = [\"%s\"]\n%s", place+1, strings.Join(f.settings.servers(place), `", "`), f.settings.cluster))
 	wrap := f.settings.wrap
 	if wrap == nil {
