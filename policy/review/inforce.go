@@ -20,6 +20,15 @@ func (p InForce) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, err
 	return v, nil
 }
 
+// ClassifyRange implements RangeClassifier.
+func (p InForce) ClassifyRange(s pdu.ServiceID, first pdu.CommandID, verdicts []policy.Verdict) (int, error) {
+	n, err := rangesOf(p.Policy()).ClassifyRange(s, first, verdicts)
+	for i, v := range verdicts[:n] {
+		verdicts[i], _ = p.Enforce(s, first+pdu.CommandID(i), v)
+	}
+	return n, err
+}
+
 // Rule implements Ruler.
 func (p InForce) Rule(s pdu.ServiceID, c pdu.CommandID) policy.Rule {
 	if p.Origin == nil {

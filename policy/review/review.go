@@ -137,32 +137,24 @@ type segment struct {
 //	0x0101-0x0101  drop  handle … drop  drop           segments[1], first 0x0101
 //	0x0102-0xffff  drop  drop   … drop  drop           segments[2], first 0x0102
 
-// Extract calls p for every pair of ids. It begins with the commands of the protocol, each
+// Extract asks p about every pair of ids. It begins with the commands of the protocol, each
 // with its own service, and goes on with other ids of the protocol, so that faults of
 // other pairs do not prevent those calls. When ctx ends, it stops asking.
 func (q *Questions) Extract(ctx context.Context, p Classifier) *Table {
-	e := extractor{ctx: ctx, policy: p, known: make(map[policy.IDs]answer)}
-	e.ruler, _ = p.(Ruler)
-	e.limits = policy.RateLimitsOf(p)
-	for _, c := range pdu.KnownCommands() {
-		e.known[policy.IDs{Service: c.Service, Command: c.ID}] = e.classify(c.Service, c.ID)
-	}
+	e := newExtractor(ctx, p, q.services)
 	t := &Table{Questions: q, ruler: e.ruler}
-	row := make([]answer, len(q.services))
-	for c := pdu.CommandID(0); ; c++ {
-		for i, s := range q.services {
-			row[i] = e.answer(s, c)
-		}
-		if n := len(t.segments); n == 0 || !slices.Equal(t.segments[n-1].answers, row) {
-			t.segments = append(t.segments, segment{c, slices.Clone(row)})
-		}
-		if c == lastCommand {
-			break
+	for first := 0; first <= int(lastCommand); first += blockCommands {
+		e.askBlock(pdu.CommandID(first))
+		for i := range blockCommands {
+			if c := pdu.CommandID(first + i); e.update(c, i) || c == 0 {
+				t.segments = append(t.segments, segment{c, slices.Clone(e.row)})
+			}
 		}
 	}
 	t.missed = e.missed
+	unknown := t.unknownCommands()
 	for i := range q.services {
-		t.otherwise = append(t.otherwise, t.most(i))
+		t.otherwise = append(t.otherwise, t.most(i, unknown))
 	}
 	return t
 }
@@ -185,77 +177,38 @@ func (q *Questions) own(c pdu.Command) int {
 	return q.other
 }
 
-// An extractor asks the questions for one table.
-type extractor struct {
-	ctx    context.Context
-	policy Classifier
-	ruler  Ruler // nil if the policy is none
-	limits policy.RateLimits
-	known  map[policy.IDs]answer // what was asked first: the commands of the protocol
-	asked  uint64                // pairs so far, with those that were missed
-	faults int                   // of classify
-	missed uint64                // pairs for which classify was not called
-	ended  bool                  // ctx has ended
-}
-
-func (e *extractor) answer(s pdu.ServiceID, c pdu.CommandID) answer {
-	if c < protocolCommands {
-		if a, ok := e.known[policy.IDs{Service: s, Command: c}]; ok {
-			return a
+// unknownCommands returns, for each segment, how many of its commands are ids of the protocol that
+// no command has.
+func (t *Table) unknownCommands() []int {
+	counts := make([]int, len(t.segments))
+	i := 0
+	for c := range pdu.CommandID(protocolCommands) {
+		for i+1 < len(t.segments) && t.segments[i+1].first <= c {
+			i++
+		}
+		if _, known := pdu.CommandByID(c); !known {
+			counts[i]++
 		}
 	}
-	return e.classify(s, c)
-}
-
-// classify asks about one pair. It looks at ctx only for every 64th pair, so that looking costs
-// little beside the calls.
-func (e *extractor) classify(s pdu.ServiceID, c pdu.CommandID) answer {
-	if e.asked++; e.asked%64 == 0 && e.ctx.Err() != nil {
-		e.ended = true
-	}
-	if e.ended || e.faults >= mostFaults {
-		e.missed++
-		return answer{fault: notAsked}
-	}
-	v, err := e.policy.Classify(s, c)
-	if err == nil {
-		return answer{verdict: v.WithLimit(0), limit: e.limits.Of(v), cases: e.cases(s, c, v)}
-	}
-	e.faults++
-	if fault, ok := err.(*policy.Fault); ok {
-		return answer{fault: fault.Kind}
-	}
-	return answer{fault: policy.FaultTrap}
-}
-
-// cases returns the cases behind a verdict as one text.
-func (e *extractor) cases(s pdu.ServiceID, c pdu.CommandID, v policy.Verdict) string {
-	if e.ruler == nil || !v.Inspected() {
-		return ""
-	}
-	var b strings.Builder
-	for _, one := range e.ruler.Rule(s, c).Cases {
-		fmt.Fprintf(&b, "%s: %s\n", one.If, one.Verdict)
-	}
-	return b.String()
+	return counts
 }
 
 // most returns the answer that most unknown commands of a service get. If several are
 // equally frequent, it is the one of the lowest id.
-func (t *Table) most(service int) answer {
+func (t *Table) most(service int, unknown []int) (best answer) {
 	count := make(map[answer]int)
-	var first []answer
-	for c := range pdu.CommandID(protocolCommands) {
-		if _, known := pdu.CommandByID(c); known {
+	var order []answer
+	for i, n := range unknown {
+		if n == 0 {
 			continue
 		}
-		a := t.answers(c)[service]
-		if count[a]++; count[a] == 1 {
-			first = append(first, a)
+		a := t.segments[i].answers[service]
+		if count[a] == 0 {
+			order = append(order, a)
 		}
+		count[a] += n
 	}
-	best := first[0]
-	for _, a := range first {
+	for _, a := range order {
 		if count[a] > count[best] {
 			best = a
 		}

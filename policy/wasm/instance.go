@@ -177,12 +177,18 @@ func (in *instance) callBuffer(n int) (uint32, error) {
 
 func (in *instance) callClassify(service, command uint16) (policy.Verdict, error) {
 	in.stack[0], in.stack[1] = uint64(service), uint64(command)
-	return in.verdict(in.classify)
+	if err := in.call(in.classify); err != nil {
+		return 0, err
+	}
+	return in.verdict()
 }
 
 func (in *instance) callInspect(q *policy.Question) (policy.Verdict, error) {
 	in.pushQuestion(0, q)
-	return in.verdict(in.inspect)
+	if err := in.call(in.inspect); err != nil {
+		return 0, err
+	}
+	return in.verdict()
 }
 
 // callInspectBody passes address and length of the body first, and then what callInspect passes.
@@ -193,7 +199,10 @@ func (in *instance) callInspectBody(q *policy.Question) (policy.Verdict, error) 
 	}
 	in.stack[0], in.stack[1] = uint64(ptr), uint64(len(q.Body))
 	in.pushQuestion(2, q)
-	return in.verdict(in.inspectBody)
+	if err := in.call(in.inspectBody); err != nil {
+		return 0, err
+	}
+	return in.verdict()
 }
 
 // copyBody copies a body to the guest's buffer and returns its address.
@@ -231,11 +240,8 @@ func (in *instance) pushQuestion(at int, q *policy.Question) {
 	s[3] = q.Attributes | in.groupBits(q.Groups)
 }
 
-// verdict calls f, whose parameters are on the stack, and checks the verdict.
-func (in *instance) verdict(f api.Function) (policy.Verdict, error) {
-	if err := in.call(f); err != nil {
-		return 0, err
-	}
+// verdict checks the verdict that a call has left on the stack, and returns it.
+func (in *instance) verdict() (policy.Verdict, error) {
 	in.noteGrowth()
 	v, err := policy.GuestVerdict(in.stack[0], in.groups)
 	if err != nil {
