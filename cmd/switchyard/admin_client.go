@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -160,14 +162,6 @@ func (o *options) contexts() (*contexts.File, error) {
 	return file, nil
 }
 
-// absolute makes the path of a file in a context absolute; no path stays none.
-func absolute(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	return filepath.Abs(path)
-}
-
 // variable returns the value of an environment variable, the last one if it is set twice.
 func (o *options) variable(name string) (value string) {
 	for _, entry := range o.env {
@@ -176,6 +170,20 @@ func (o *options) variable(name string) (value string) {
 		}
 	}
 	return value
+}
+
+// ask sends a request to the server and returns its answer. A signal ends the wait for it. exit gives
+// an error of the request the type that has its exit code.
+func ask[T any](o *options, c *cobra.Command, exit func(error) error, request func(context.Context, *client.Client) (T, error)) (answer T, err error) {
+	conn, err := o.connect()
+	if err != nil {
+		return answer, err
+	}
+	defer conn.Close()
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	answer, err = request(ctx, conn)
+	return answer, exit(err)
 }
 
 // serverError wraps an error of package client in the type that has its exit code: the

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/client"
 	"switchyard/proxy/admin/api"
 )
 
@@ -34,23 +37,13 @@ func clusterStatus(o *options, stdout io.Writer) *cobra.Command {
 			"release under way has two.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			conn, err := r.connect()
+			all, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.Cluster, error) {
+				return conn.Cluster(ctx, r.tenants())
+			})
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			all, err := conn.Cluster(c.Context(), r.tenants())
-			if err != nil {
-				return serverError(err)
-			}
-			print := printCluster
-			if asJSON {
-				print = func(w io.Writer, all *api.Cluster) error { return printJSON(w, all) }
-			}
-			if err := print(stdout, all); err != nil {
-				return err
-			}
-			return togetherError(all)
+			return cmp.Or(show(stdout, asJSON, all, printCluster), togetherError(all))
 		},
 	}
 	r.flags(c, false)
@@ -67,7 +60,7 @@ func printCluster(w io.Writer, all *api.Cluster) error {
 	for _, t := range all.Tenants {
 		underway := quantity(uint64(t.UnderwayRecords), "record") + ", " + quantity(uint64(t.UnderwayBytes), "byte")
 		if t.UnderwayRecords > 0 {
-			underway += ", for " + time.Duration(t.UnderwaySeconds*float64(time.Second)).Round(time.Millisecond).String()
+			underway += ", for " + seconds(t.UnderwaySeconds).Round(time.Millisecond).String()
 		}
 		rows = append(rows, []string{t.Tenant, t.State, fmt.Sprint(t.Hub), fmt.Sprint(t.Position.Sequence), underway, t.TableSum})
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +32,10 @@ type contextAnswer struct {
 	contexts.Context
 }
 
+type contextAnswers struct {
+	Contexts []contextAnswer `json:"contexts"`
+}
+
 func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 	var added contexts.Context
 	var use, replace, asJSON bool
@@ -48,8 +53,11 @@ func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 				return usageError{fmt.Errorf("add needs a server, as in 'switchyard context add %s --server https://hub.example.org:8281'", args[0])}
 			}
 			for _, path := range []*string{&added.TokenFile, &added.CA, &added.Cert, &added.Key} {
+				if *path == "" {
+					continue
+				}
 				var err error
-				if *path, err = absolute(*path); err != nil {
+				if *path, err = filepath.Abs(*path); err != nil {
 					return err
 				}
 			}
@@ -70,7 +78,7 @@ func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 			if err := file.Write(); err != nil {
 				return err
 			}
-			return printContext(stdout, file, args[0], asJSON)
+			return show(stdout, asJSON, answerOf(file, args[0]), printContext)
 		},
 	}
 	f := c.Flags()
@@ -97,23 +105,11 @@ func contextList(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := [][]string{{"", "NAME", "SERVER", "TOKEN", "CA"}}
-			all := []contextAnswer{}
+			var all contextAnswers
 			for _, name := range append([]string{contexts.Local}, file.Names()...) {
-				a := answerOf(file, name)
-				all = append(all, a)
-				mark := ""
-				if a.Current {
-					mark = "*"
-				}
-				rows = append(rows, []string{mark, name, a.Server, cmp.Or(a.TokenFile, "-"), cmp.Or(a.CA, "-")})
+				all.Contexts = append(all.Contexts, answerOf(file, name))
 			}
-			if asJSON {
-				return printJSON(stdout, struct {
-					Contexts []contextAnswer `json:"contexts"`
-				}{all})
-			}
-			return columns(stdout, rows)
+			return show(stdout, asJSON, all, printContexts)
 		},
 	}
 	jsonFlag(c, &asJSON, "print JSON")
@@ -132,16 +128,14 @@ func contextUse(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if args[0] != contexts.Local {
-				if _, err := file.Find(args[0]); err != nil {
-					return usageError{err}
-				}
+			if err := known(file, args[0]); err != nil {
+				return err
 			}
 			file.Current = args[0]
 			if err := file.Write(); err != nil {
 				return err
 			}
-			return printContext(stdout, file, args[0], asJSON)
+			return show(stdout, asJSON, answerOf(file, args[0]), printContext)
 		},
 	}
 	jsonFlag(c, &asJSON, "print JSON")
@@ -163,8 +157,8 @@ func contextRemove(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := file.Find(args[0]); err != nil {
-				return usageError{err}
+			if err := known(file, args[0]); err != nil {
+				return err
 			}
 			removed := answerOf(file, args[0])
 			delete(file.Context, args[0])
@@ -175,11 +169,10 @@ func contextRemove(o *options, stdout io.Writer) *cobra.Command {
 			if err := file.Write(); err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(stdout, removed)
-			}
-			_, err = fmt.Fprintf(stdout, "removed %s%s\n", args[0], note)
-			return err
+			return show(stdout, asJSON, removed, func(w io.Writer, a contextAnswer) error {
+				_, err := fmt.Fprintf(w, "removed %s%s\n", a.Name, note)
+				return err
+			})
 		},
 	}
 	jsonFlag(c, &asJSON, "print JSON: the context that was removed")
@@ -202,11 +195,25 @@ func contextShow(o *options, stdout io.Writer) *cobra.Command {
 			if len(args) == 1 {
 				name = args[0]
 			}
-			return printContext(stdout, file, name, asJSON)
+			if err := known(file, name); err != nil {
+				return err
+			}
+			return show(stdout, asJSON, answerOf(file, name), printContext)
 		},
 	}
 	jsonFlag(c, &asJSON, "print JSON")
 	return c
+}
+
+// known returns an error with the nearest name if there is no such context.
+func known(file *contexts.File, name string) error {
+	if name == contexts.Local {
+		return nil
+	}
+	if _, err := file.Find(name); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 // answerOf returns the context of that name, which there is, as JSON has it.
@@ -218,18 +225,22 @@ func answerOf(file *contexts.File, name string) contextAnswer {
 	return a
 }
 
-// printContext prints one context.
-func printContext(w io.Writer, file *contexts.File, name string, asJSON bool) error {
-	if name != contexts.Local {
-		if _, err := file.Find(name); err != nil {
-			return usageError{err}
+// printContexts prints a row for each context, with a star at the current one.
+func printContexts(w io.Writer, all contextAnswers) error {
+	rows := [][]string{{"", "NAME", "SERVER", "TOKEN", "CA"}}
+	for _, a := range all.Contexts {
+		mark := ""
+		if a.Current {
+			mark = "*"
 		}
+		rows = append(rows, []string{mark, a.Name, a.Server, cmp.Or(a.TokenFile, "-"), cmp.Or(a.CA, "-")})
 	}
-	a := answerOf(file, name)
-	if asJSON {
-		return printJSON(w, a)
-	}
-	rows := [][]string{{"context", name}, {"server", a.Server}}
+	return columns(w, rows)
+}
+
+// printContext prints a line for each thing that is known of a context.
+func printContext(w io.Writer, a contextAnswer) error {
+	rows := [][]string{{"context", a.Name}, {"server", a.Server}}
 	for _, row := range [][]string{{"token file", a.TokenFile}, {"ca", a.CA}, {"certificate", a.Cert}, {"key", a.Key}, {"server name", a.ServerName}} {
 		if row[1] != "" {
 			rows = append(rows, row)

@@ -19,9 +19,6 @@ import (
 	"switchyard/proxy/config"
 )
 
-// A fleetError is a fault of a msgserver.conf.
-type fleetError struct{ error }
-
 // msgserverCommand is about the msg_servers that connect to a hub.
 func msgserverCommand(o *options, stdout io.Writer) *cobra.Command {
 	c := group(&cobra.Command{
@@ -45,12 +42,7 @@ func msgserverCheck(o *options, stdout io.Writer) *cobra.Command {
 			"opened.",
 		Example: "  switchyard msgserver check conf/*/msgserver.conf\n" +
 			"  switchyard msgserver check --config /etc/switchyard/config.toml ms1.conf ms2.conf",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{fmt.Errorf("check needs the msgserver.conf files; see '%s --help'", c.CommandPath())}
-			}
-			return nil
-		},
+		Args: some("msgserver.conf file"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			hub, err := o.hub()
 			if err != nil {
@@ -100,7 +92,7 @@ func readFleet(names []string) (fleet []*msgserver.File, faults error) {
 		seen[name] = true
 		text, err := readSome(name)
 		if err != nil {
-			faults = errors.Join(faults, fleetError{err})
+			faults = errors.Join(faults, refusedError{err})
 			continue
 		}
 		fleet = append(fleet, msgserver.Read(name, text))
@@ -151,7 +143,7 @@ func reportFleet(stdout io.Writer, fleet []*msgserver.File, hub *msgserver.Hub, 
 	for _, f := range report.Findings {
 		switch {
 		case !f.Warning:
-			faults = append(faults, fleetError{errors.New(sanitize.Text(f.String()))})
+			faults = append(faults, refusedError{errors.New(sanitize.Text(f.String()))})
 		case !asJSON:
 			fmt.Fprintf(stdout, "warning: %s\n", sanitize.Text(f.String()))
 		}

@@ -44,7 +44,7 @@ func TestMsgserverCheck(t *testing.T) {
 		{"sound.conf --config member.toml --set cluster.standby_links=true", exitStopped, "sound.conf: 10.1.0.4:8200"},
 		{"sound.conf --config local.toml", exitStopped, "sound.conf: 10.1.0.4:8200"},
 		{"sound.conf --config nowhere.toml", exitConfig, "nowhere.toml: no such file"},
-		{"", exitUsage, "check needs the msgserver.conf files"},
+		{"", exitUsage, "check needs a msgserver.conf file"},
 	} {
 		var out bytes.Buffer
 		if code := run(append([]string{"msgserver", "check"}, strings.Fields(c.args)...), nil, &out, &out); code != c.code || !strings.Contains(out.String(), c.want) {

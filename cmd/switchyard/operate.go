@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,21 +14,6 @@ import (
 	"switchyard/policy/suggest"
 	"switchyard/proxy/admin/api"
 )
-
-// ask runs do with a client of the server to ask, until a signal.
-func (o *options) ask(c *cobra.Command, do func(context.Context, *client.Client) error) error {
-	conn, err := o.connect()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	return do(ctx, conn)
-}
-
-// A refusedError is a reload that refused something.
-type refusedError struct{ error }
 
 // reloadCommand has the server read its files again.
 func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
@@ -44,21 +26,14 @@ func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
 			"It exits with 0 if nothing was refused, and else with 78.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
-				r, err := conn.Reload(ctx)
-				if err != nil {
-					return serverError(err)
-				}
-				if asJSON {
-					err = printJSON(stdout, r)
-				} else {
-					err = printReload(stdout, r)
-				}
-				if err == nil && !r.OK {
-					err = refusedError{errors.New(r.Error)}
-				}
+			r, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.Reload, error) { return conn.Reload(ctx) })
+			if err != nil {
 				return err
-			})
+			}
+			if err := show(stdout, asJSON, r, printReload); err != nil || r.OK {
+				return err
+			}
+			return refusedError{errors.New(r.Error)}
 		},
 	}
 	o.serverFlags(c, true)
@@ -107,16 +82,16 @@ func drainCommand(o *options, stdout io.Writer) *cobra.Command {
 			"down; msg_servers connect again when it is back.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
-				d, err := conn.Drain(ctx)
-				if err != nil {
-					return serverError(err)
-				}
-				if asJSON {
-					return printJSON(stdout, d)
-				}
-				limit := time.Duration(d.TimeoutSeconds * float64(time.Second))
-				_, err = fmt.Fprintf(stdout, "%s drains; what is not written within %v is discarded\n", conn.Server(), limit)
+			server := ""
+			d, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.Drain, error) {
+				server = conn.Server()
+				return conn.Drain(ctx)
+			})
+			if err != nil {
+				return err
+			}
+			return show(stdout, asJSON, d, func(w io.Writer, d *api.Drain) error {
+				_, err := fmt.Fprintf(w, "%s drains; what is not written within %v is discarded\n", server, seconds(d.TimeoutSeconds))
 				return err
 			})
 		},
@@ -144,29 +119,29 @@ func logLevelCommand(o *options, stdout io.Writer) *cobra.Command {
 				return usageError{fmt.Errorf("%q is no level; %s", args[0], suggest.Hint(args[0], logLevels, "write debug, info, warn or error"))}
 			}
 			o.chosen.operate = len(args) == 1
-			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
-				level, err := new(api.LogLevel), error(nil)
+			level, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.LogLevel, error) {
 				if len(args) == 1 {
-					level, err = conn.SetLogLevel(ctx, args[0])
-				} else {
-					level, err = conn.LogLevel(ctx)
+					return conn.SetLogLevel(ctx, args[0])
 				}
-				if err != nil {
-					return serverError(err)
-				}
-				if asJSON {
-					return printJSON(stdout, level)
-				}
-				note := ""
-				if level.Configured != level.Level {
-					note = " (log.level is " + level.Configured + ")"
-				}
-				_, err = fmt.Fprintf(stdout, "%s%s\n", level.Level, note)
-				return err
+				return conn.LogLevel(ctx)
 			})
+			if err != nil {
+				return err
+			}
+			return show(stdout, asJSON, level, printLevel)
 		},
 	}
 	o.serverFlags(c, true)
 	jsonFlag(c, &asJSON, "print JSON, as /api/v1/log-level answers")
 	return c
+}
+
+// printLevel prints a level, and log.level if that is another one.
+func printLevel(w io.Writer, level *api.LogLevel) error {
+	note := ""
+	if level.Configured != level.Level {
+		note = " (log.level is " + level.Configured + ")"
+	}
+	_, err := fmt.Fprintf(w, "%s%s\n", level.Level, note)
+	return err
 }

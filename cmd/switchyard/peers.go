@@ -41,16 +41,13 @@ func peersCommand(o *options, stdout io.Writer) *cobra.Command {
 			case limit < 1 || limit > 10_000:
 				return usageError{fmt.Errorf("--limit %d: write a number from 1 to 10000", limit)}
 			}
-			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
-				all, err := conn.Connections(ctx, tenants, sort, limit)
-				if err != nil {
-					return serverError(err)
-				}
-				if asJSON {
-					return printJSON(stdout, all)
-				}
-				return printPeers(stdout, all)
+			all, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.Connections, error) {
+				return conn.Connections(ctx, tenants, sort, limit)
 			})
+			if err != nil {
+				return err
+			}
+			return show(stdout, asJSON, all, printPeers)
 		},
 	}
 	f := c.Flags()
@@ -110,21 +107,20 @@ func peersClose(o *options, stdout io.Writer) *cobra.Command {
 		Long: "Close the connections of peers, by the session numbers that 'switchyard peers' prints. What a\n" +
 			"peer has sent is handled, and what is due to it is written, for up to 5 s. This command does not\n" +
 			"wait for that. msg_servers connect again by themselves; to keep one out, see the listener's allow.",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return exactly("SESSION")(c, args)
-			}
-			return nil
-		},
+		Args:              some("SESSION"),
 		ValidArgsFunction: o.completePeers,
 		RunE: func(c *cobra.Command, args []string) error {
 			sessions, err := numbers("SESSION", args, math.MaxUint64)
 			if err != nil {
 				return err
 			}
-			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
-				return closePeers(ctx, conn, request, sessions, asJSON, stdout)
+			all, fault := ask(o, c, closeError, func(ctx context.Context, conn *client.Client) (closedPeers, error) {
+				return closePeers(ctx, conn, request, sessions)
 			})
+			if fault != nil && len(all.Closed) == 0 {
+				return fault
+			}
+			return cmp.Or(fault, show(stdout, asJSON, all, printClosed))
 		},
 	}
 	c.Flags().StringVar(&request.Tenant, "tenant", "", "`NAME` of the tenant (default the only one)")
@@ -135,30 +131,25 @@ func peersClose(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// closePeers closes one session after the other. A fault ends that, after what was closed is printed.
-func closePeers(ctx context.Context, conn *client.Client, request api.CloseRequest, sessions []uint64, asJSON bool, w io.Writer) error {
-	all := closedPeers{Closed: []*api.Closed{}}
-	var fault error
-	for _, session := range sessions {
-		request.Session = session
+// closePeers closes one session after the other, up to the first that cannot be closed.
+func closePeers(ctx context.Context, conn *client.Client, request api.CloseRequest, sessions []uint64) (all closedPeers, err error) {
+	for _, request.Session = range sessions {
 		closed, err := conn.CloseConnection(ctx, request)
 		if err != nil {
-			fault = closeError(err)
-			break
+			return all, err
 		}
 		all.Closed = append(all.Closed, closed)
 	}
-	var err error
-	if asJSON && (fault == nil || len(all.Closed) > 0) {
-		err = printJSON(w, all)
-	} else if !asJSON {
-		var rows [][]string
-		for _, p := range all.Closed {
-			rows = append(rows, []string{fmt.Sprintf("closed session %d of tenant %s, %s", p.Session, p.Tenant, p.Peer)})
-		}
-		err = columns(w, rows)
+	return all, nil
+}
+
+// printClosed prints a line for each peer.
+func printClosed(w io.Writer, all closedPeers) error {
+	var rows [][]string
+	for _, p := range all.Closed {
+		rows = append(rows, []string{fmt.Sprintf("closed session %d of tenant %s, %s", p.Session, p.Tenant, p.Peer)})
 	}
-	return cmp.Or(fault, err)
+	return columns(w, rows)
 }
 
 // closeError returns the error of a session that was not closed. That it has ended meanwhile is no

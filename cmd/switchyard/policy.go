@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"switchyard/cmd/switchyard/trial"
 	"switchyard/plugins/source"
-	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
 	"switchyard/policy/wasm"
 )
@@ -42,37 +40,6 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 		}
 	}
 	return o.named(c)
-}
-
-// A dataError is invalid input, such as a file of cases or a capture.
-type dataError struct{ error }
-
-func (e dataError) Unwrap() error { return e.error }
-
-// errSilent is the error of a command that has already printed why its exit code is not 0.
-var errSilent = errors.New("")
-
-// exactly requires one argument for each name.
-func exactly(names ...string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		switch {
-		case len(args) < len(names):
-			return usageError{fmt.Errorf("%s needs a %s; see '%s --help'", c.Name(), names[len(args)], c.CommandPath())}
-		case len(args) > len(names):
-			return usageError{fmt.Errorf("%s takes no argument %q; see '%s --help'", c.Name(), args[len(names)], c.CommandPath())}
-		}
-		return nil
-	}
-}
-
-// optional permits one argument of that name.
-func optional(name string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) > 1 {
-			return exactly(name)(c, args)
-		}
-		return nil
-	}
 }
 
 // A loadedPolicy is a policy of the command line, loaded in the same engine as in serve.
@@ -163,40 +130,4 @@ func orConfig(config []byte) string {
 		return "none"
 	}
 	return string(config)
-}
-
-// printJSON prints v for programs. It also escapes what a terminal would obey, as people
-// read the output there.
-func printJSON(w io.Writer, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, sanitize.Lines(b.String()))
-	return err
-}
-
-// columns prints rows of aligned cells. It escapes what a terminal would obey, as cells may
-// hold text from peers or from a file of unknown origin.
-func columns(w io.Writer, rows [][]string) error {
-	var aligned, b strings.Builder
-	t := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
-	for _, cells := range rows {
-		for i, cell := range cells {
-			if i > 0 {
-				io.WriteString(t, "\t")
-			}
-			io.WriteString(t, sanitize.Text(cell))
-		}
-		io.WriteString(t, "\n")
-	}
-	t.Flush()
-	for line := range strings.Lines(aligned.String()) {
-		b.WriteString(strings.TrimRight(line, " \n") + "\n") // an empty last cell leaves spaces
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -31,10 +31,7 @@ func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(stdout, b)
-			}
-			return b.print(stdout)
+			return show(stdout, asJSON, b, printBench)
 		},
 	}
 	configFlag(c, &config)
@@ -77,7 +74,8 @@ func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writ
 	return b, err
 }
 
-func (b benchResult) print(w io.Writer) error {
+// printBench prints what was measured, and a row for each kind of decision.
+func printBench(w io.Writer, b benchResult) error {
 	fmt.Fprintf(w, "policy   %s\nsha256   %s\nengine   %s on %s\nmodule   %d bytes, loaded in %v\nmemory   %d KiB for each instance\n\n",
 		b.Policy, b.SHA256, b.Engine, b.Machine, b.Loading.Module,
 		time.Duration(b.Loading.Nanos).Round(10*time.Microsecond), b.Loading.Memory>>10)

@@ -10,14 +10,6 @@ import (
 	"switchyard/policy/review"
 )
 
-// exitTrouble is policy diff's code for policies that cannot be compared.
-const exitTrouble = 2
-
-// A troubleError means that policy diff could not compare.
-type troubleError struct{ error }
-
-func (e troubleError) Unwrap() error { return e.error }
-
 // diffOptions are the flags and arguments of policy diff.
 type diffOptions struct {
 	before, after   string // the policies
@@ -40,10 +32,8 @@ func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.before, c.after = args[0], args[1]
 			d, err := c.run(cmd.Context(), o, stderr)
-			if err == nil && asJSON {
-				err = printJSON(stdout, d)
-			} else if err == nil {
-				err = d.print(stdout)
+			if err == nil {
+				err = show(stdout, asJSON, d, printDifference)
 			}
 			switch {
 			case err != nil:

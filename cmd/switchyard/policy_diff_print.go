@@ -68,8 +68,8 @@ func withSources(d review.Decision, command uint16) string {
 	return b.String()
 }
 
-// print prints the changes, or nothing if there are none.
-func (d difference) print(w io.Writer) error {
+// printDifference prints the changes, or nothing if there are none.
+func printDifference(w io.Writer, d difference) error {
 	if !d.differs() {
 		return nil
 	}

@@ -107,7 +107,7 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	outcome := harness.Send(e.from, p)
 	x.name(outcome.Verdict, q.Body, peers)
 	x.route(outcome)
-	return x.output(e.asJSON, stdout)
+	return show(stdout, e.asJSON, x, printExplanation)
 }
 
 // again repeats a decision on which a policy failed.
@@ -146,7 +146,7 @@ func (e *evalOptions) again(o *options, c *cobra.Command, args []string, stdout,
 	if x.Fault == nil || x.Fault.Kind != failure.Kind {
 		x.Notes = append(x.Notes, fmt.Sprintf("the failure that was saved, %s, did not happen again: %s", failure.Kind, failure.Error))
 	}
-	return x.output(e.asJSON, stdout)
+	return show(stdout, e.asJSON, x, printExplanation)
 }
 
 // pdu returns the PDU that the flags describe.

@@ -190,13 +190,8 @@ func (x *explanation) route(o cases.Outcome) {
 	}
 }
 
-// output prints the explanation: as one JSON object, or as a line for each part.
-func (x *explanation) output(asJSON bool, w io.Writer) error {
-	if asJSON {
-		return printJSON(w, x)
-	}
-	return columns(w, x.lines())
-}
+// printExplanation prints a line for each part.
+func printExplanation(w io.Writer, x *explanation) error { return columns(w, x.lines()) }
 
 // lines explains the decision in the order in which it is made.
 func (x *explanation) lines() [][]string {

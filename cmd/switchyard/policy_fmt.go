@@ -35,12 +35,7 @@ func policyFmt(_ *options, stdout, _ io.Writer) *cobra.Command {
 			"With --check nothing is written, and the exit code is 1 if a file is not formatted. With --diff\n" +
 			"the changes are printed instead.",
 		Example: "  switchyard policy fmt routes.toml cases.toml\n  switchyard policy fmt --check *.toml",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return exactly("FILE")(c, args)
-			}
-			return nil
-		},
+		Args:    some("FILE"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
 		},

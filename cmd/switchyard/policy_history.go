@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/client"
 	"switchyard/policy/provenance"
 	"switchyard/policy/release/history"
 	"switchyard/proxy/admin"
@@ -48,19 +50,13 @@ func policyHistory(o *options, stdout, _ io.Writer) *cobra.Command {
 			if len(h.keys) > 0 {
 				return usageError{errors.New("--key is for --verify; write both, or neither")}
 			}
-			conn, err := h.connect()
+			some, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.ReleaseHistory, error) {
+				return conn.ReleaseHistory(ctx, h.tenant, h.limit)
+			})
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			some, err := conn.ReleaseHistory(c.Context(), h.tenant, h.limit)
-			if err != nil {
-				return serverError(err)
-			}
-			if h.asJSON {
-				return printJSON(stdout, some)
-			}
-			return printHistory(stdout, some.Entries)
+			return show(stdout, h.asJSON, some, func(w io.Writer, some *api.ReleaseHistory) error { return printHistory(w, some.Entries) })
 		},
 	}
 	h.flags(c, false)
@@ -118,7 +114,7 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 		v.Fault = report.Fault.Error()
 	}
 	// The entries before the fault are valid, so they are printed as well.
-	if err := v.print(stdout, h.asJSON); err != nil {
+	if err := show(stdout, h.asJSON, v, printVerified); err != nil {
 		return err
 	}
 	if report.Fault != nil {
@@ -127,14 +123,11 @@ func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	return nil
 }
 
-// print prints the entries, and below them where they are and how far they are valid:
+// printVerified prints the entries, and below them where they are and how far they are valid:
 //
 //	folder: /var/lib/switchyard/releases
 //	sound: entry 12 is the last, head 1fbdb280a74545ac, signed
-func (v *verifiedHistory) print(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return printJSON(w, v)
-	}
+func printVerified(w io.Writer, v verifiedHistory) error {
 	if err := printHistory(w, v.Entries); err != nil {
 		return err
 	}
@@ -194,7 +187,6 @@ func whoOf(w api.ReleaseWho) string {
 
 // policyReceipt prints one receipt.
 func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
-	r := &releaseClient{options: o}
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "receipt RELEASE",
@@ -210,14 +202,11 @@ func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
 			if err != nil || id == 0 {
 				return usageError{fmt.Errorf("%q is not the number of a release; 'switchyard policy history' prints them", args[0])}
 			}
-			conn, err := r.connect()
+			receipt, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.ReleaseReceipt, error) {
+				return conn.Receipt(ctx, id)
+			})
 			if err != nil {
 				return err
-			}
-			defer conn.Close()
-			receipt, err := conn.Receipt(c.Context(), id)
-			if err != nil {
-				return serverError(err)
 			}
 			if asJSON {
 				return printJSON(stdout, receipt.Receipt)

@@ -62,22 +62,16 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 			if wait != (sum != "") {
 				return usageError{errors.New("write --wait and --sha256 together")}
 			}
-			conn, err := r.connect()
+			if wait {
+				return r.wait(c.Context(), strings.ToLower(sum), timeout)
+			}
+			all, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.Releases, error) {
+				return conn.Releases(ctx, r.tenants())
+			})
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			if wait {
-				return r.wait(c.Context(), conn, strings.ToLower(sum), timeout)
-			}
-			all, err := conn.Releases(c.Context(), r.tenants())
-			if err != nil {
-				return serverError(err)
-			}
-			if asJSON {
-				return printJSON(stdout, all)
-			}
-			return printReleases(stdout, all)
+			return show(stdout, asJSON, all, printReleases)
 		},
 	}
 	r.flags(c, false)
@@ -92,7 +86,12 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 const waitTime = 200 * time.Millisecond
 
 // wait waits until the policy is in force for the tenant.
-func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum string, timeout time.Duration) error {
+func (r *releaseClient) wait(ctx context.Context, sum string, timeout time.Duration) error {
+	conn, err := r.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	end := time.After(timeout)
@@ -126,9 +125,6 @@ func (r *releaseClient) wait(ctx context.Context, conn *client.Client, sum strin
 		}
 	}
 }
-
-// A notYetError is something that has not happened in the time that the command line allows.
-type notYetError struct{ error }
 
 // awaited reports whether the policy is in force. The error says that it will not be, so that a
 // script does not wait for --timeout when the result is known. A refusal counts only if the policy
@@ -216,7 +212,7 @@ func stageOf(s *api.ReleaseStage) string {
 	if s.Paused {
 		return strings.TrimSuffix(text+", paused: "+s.Reason, ": ") // an operator need not give one
 	}
-	return fmt.Sprintf("%s for %v", text, time.Duration(s.HeldSeconds*float64(time.Second)).Round(time.Second))
+	return fmt.Sprintf("%s for %v", text, seconds(s.HeldSeconds).Round(time.Second))
 }
 
 // printStage prints what a release has shown so far.
@@ -294,7 +290,7 @@ func nextOf(s *api.ReleaseStage, mode string) string {
 	}
 	var wants []string
 	if left := s.HoldSeconds - s.HeldSeconds; left > 0 {
-		wants = append(wants, fmt.Sprint(time.Duration(left*float64(time.Second)).Round(time.Second)))
+		wants = append(wants, fmt.Sprint(seconds(left).Round(time.Second)))
 	}
 	if s.Weighed < s.Sample {
 		wants = append(wants, fmt.Sprintf("%d more weighed PDUs", s.Sample-s.Weighed))

@@ -41,11 +41,7 @@ func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 				return err
 			}
 			defer g.close()
-			s := describe(c.Context(), g)
-			if asJSON {
-				return printJSON(stdout, s)
-			}
-			return s.print(stdout)
+			return show(stdout, asJSON, describe(c.Context(), g), printShown)
 		},
 	}
 	configFlag(c, &config)
@@ -109,8 +105,8 @@ func describe(ctx context.Context, g *loadedPolicy) shownPolicy {
 		Rows: t.Rows(), Else: t.Rest(), Asked: t.Asked(), Warnings: append(t.Warnings(), g.Warnings()...)}
 }
 
-// print prints the rows that differ from else, and how many do not.
-func (s shownPolicy) print(w io.Writer) error {
+// printShown prints the rows that differ from else, and how many do not.
+func printShown(w io.Writer, s shownPolicy) error {
 	fmt.Fprintf(w, "policy   %s\nsha256   %s\n", s.Policy, s.SHA256)
 	if s.Module != s.SHA256 {
 		fmt.Fprintf(w, "module   %s\n", s.Module)

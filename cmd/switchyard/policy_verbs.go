@@ -1,12 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +54,8 @@ func policyVerbs(o *options, stdout io.Writer) (all []*cobra.Command) {
 // command returns the command of the verb. It prints what is in force afterwards, or how far the
 // release is, because the server answers only when the change is made.
 func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
-	r, request := &releaseClient{options: o}, new(api.ReleaseRequest)
+	r := &releaseClient{options: o}
+	var request api.ReleaseRequest
 	var asJSON bool
 	c := &cobra.Command{
 		Use: v.name, Short: v.short, Long: v.long, Args: noArguments,
@@ -63,23 +63,17 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 			if request.To == "" && c.Flags().Changed("to") { // an empty variable of a script is not the policy before
 				return usageError{errors.New("--to names no policy; write its SHA-256 or version, or leave --to out")}
 			}
-			conn, err := r.connect()
+			// An empty name stands for the only tenant; the server refuses it if there are several.
+			request.Tenant = r.tenant
+			result, err := ask(o, c, verbError, func(ctx context.Context, conn *client.Client) (*api.Release, error) {
+				return conn.ChangeRelease(ctx, v.name, request)
+			})
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			// An empty name stands for the only tenant; the server refuses it if there are several.
-			request.Tenant = r.tenant
-			result, err := conn.ChangeRelease(ctx, v.name, *request)
-			if err != nil {
-				return verbError(err)
-			}
-			if asJSON {
-				return printJSON(stdout, result)
-			}
-			return columns(stdout, [][]string{{fmt.Sprintf("tenant %s: %s", result.Tenant, v.result(result))}})
+			return show(stdout, asJSON, result, func(w io.Writer, r *api.Release) error {
+				return columns(w, [][]string{{fmt.Sprintf("tenant %s: %s", r.Tenant, v.result(r))}})
+			})
 		},
 	}
 	r.flags(c, true)

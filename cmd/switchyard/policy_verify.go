@@ -38,11 +38,7 @@ func policyVerify(o *options, stdout, _ io.Writer) *cobra.Command {
 			if result == nil {
 				return err
 			}
-			print := result.print
-			if v.asJSON {
-				print = func(w io.Writer) error { return printJSON(w, result) }
-			}
-			return errors.Join(print(stdout), err)
+			return errors.Join(show(stdout, v.asJSON, result, printVerification), err)
 		},
 	}
 	f := c.Flags()
@@ -156,8 +152,8 @@ func (r *verification) addSignatures(f source.File, keys []provenance.Key) {
 	}
 }
 
-// print prints a line for each fact, and a line for each signature with what it is worth.
-func (r *verification) print(w io.Writer) error {
+// printVerification prints a line for each fact, and a line for each signature with what it is worth.
+func printVerification(w io.Writer, r *verification) error {
 	rows := [][]string{{"policy", r.Policy}, {"sha256", r.SHA256}}
 	if r.shipped {
 		rows = append(rows, []string{"signed", "with Switchyard, which it is shipped with"})

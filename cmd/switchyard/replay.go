@@ -53,11 +53,7 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			if report == nil {
 				return err
 			}
-			print := printReport
-			if asJSON {
-				print = func(w io.Writer, r *replay.Report) error { return printJSON(w, r) }
-			}
-			return errors.Join(print(stdout, report), err)
+			return errors.Join(show(stdout, asJSON, report, printReport), err)
 		},
 	}
 	c.Flags().StringVar(&tenant, "tenant", "", "`name` of the tenant to replay, if there are several in the capture")
@@ -226,27 +222,4 @@ func faults(p *replay.Result) string {
 		return "none"
 	}
 	return text[2:]
-}
-
-func number(n uint64) string { return strconv.FormatUint(n, 10) }
-
-// quantity formats a number with its noun, in the plural unless it is 1.
-func quantity(n uint64, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
-}
-
-// size spells bytes with three digits.
-func size(bytes uint64) string {
-	if bytes < 1000 {
-		return fmt.Sprintf("%d B", bytes)
-	}
-	f := float64(bytes)
-	units := []string{"kB", "MB", "GB", "TB"}
-	for f /= 1000; f >= 999.5 && len(units) > 1; f /= 1000 {
-		units = units[1:]
-	}
-	return fmt.Sprintf("%.3g %s", f, units[0])
 }

@@ -22,21 +22,21 @@ func tenantsCommand(o *options, stdout io.Writer) *cobra.Command {
 		Short: "List the tenants of the running Switchyard, with their peers, rates and policies",
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
-				all, err := conn.Tenants(ctx)
-				if err != nil {
-					return serverError(err)
-				}
-				if asJSON {
-					return printJSON(stdout, all)
-				}
-				return printTenants(stdout, all)
-			})
+			all, err := ask(o, c, serverError, allTenants)
+			if err != nil {
+				return err
+			}
+			return show(stdout, asJSON, all, printTenants)
 		},
 	}
 	o.serverFlags(c, false)
 	jsonFlag(c, &asJSON, "print JSON, as /api/v1/tenants answers")
 	return c
+}
+
+// allTenants is a request for ask.
+func allTenants(ctx context.Context, conn *client.Client) (*api.Tenants, error) {
+	return conn.Tenants(ctx)
 }
 
 // printTenants prints a row for each tenant. LAG is the largest of its peers.
@@ -53,7 +53,12 @@ func printTenants(w io.Writer, all *api.Tenants) error {
 	return columns(w, rows)
 }
 
-// A tenantAudit is what audit prints as JSON. Its names do not change.
+// audits are what audit prints as JSON. Its names do not change.
+type audits struct {
+	Tenants []tenantAudit `json:"tenants"`
+}
+
+// A tenantAudit is what is known of the audit of a tenant.
 type tenantAudit struct {
 	Tenant string     `json:"tenant"`
 	Policy api.Policy `json:"policy"` // in force
@@ -74,22 +79,15 @@ func auditCommand(o *options, stdout io.Writer) *cobra.Command {
 			"would not have sent to a peer that needed them.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.ask(c, func(ctx context.Context, conn *client.Client) error {
-				all, err := conn.Tenants(ctx)
-				if err != nil {
-					return serverError(err)
-				}
-				some, err := auditsOf(all, tenants)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(stdout, struct {
-						Tenants []tenantAudit `json:"tenants"`
-					}{some})
-				}
-				return printAudits(stdout, some)
-			})
+			all, err := ask(o, c, serverError, allTenants)
+			if err != nil {
+				return err
+			}
+			some, err := auditsOf(all, tenants)
+			if err != nil {
+				return err
+			}
+			return show(stdout, asJSON, some, printAudits)
 		},
 	}
 	c.Flags().StringArrayVar(&tenants, "tenant", nil, "`NAME` of a tenant; may be repeated (default all)")
@@ -100,26 +98,26 @@ func auditCommand(o *options, stdout io.Writer) *cobra.Command {
 }
 
 // auditsOf returns the audits of the named tenants, or of all.
-func auditsOf(all *api.Tenants, names []string) ([]tenantAudit, error) {
-	some := []tenantAudit{}
+func auditsOf(all *api.Tenants, names []string) (audits, error) {
+	some := audits{Tenants: []tenantAudit{}}
 	var known []string
 	for _, t := range all.Tenants {
 		if known = append(known, t.Tenant); len(names) == 0 || slices.Contains(names, t.Tenant) {
-			some = append(some, tenantAudit{t.Tenant, t.Policy, t.Audit, t.AuditError})
+			some.Tenants = append(some.Tenants, tenantAudit{t.Tenant, t.Policy, t.Audit, t.AuditError})
 		}
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			return nil, usageError{fmt.Errorf("unknown tenant %q; known tenants: %v", name, known)}
+			return some, usageError{fmt.Errorf("unknown tenant %q; known tenants: %v", name, known)}
 		}
 	}
 	return some, nil
 }
 
 // printAudits prints a row for each command of each tenant.
-func printAudits(w io.Writer, all []tenantAudit) error {
+func printAudits(w io.Writer, all audits) error {
 	rows := [][]string{{"TENANT", "AUDITED", "COMMAND", "PDUS", "SENT", "AUDIT", "USELESS", "MISSED", "FAULTS"}}
-	for _, t := range all {
+	for _, t := range all.Tenants {
 		if t.Audit == nil {
 			rows = append(rows, []string{t.Tenant, cmp.Or(t.Error, "none; set tenant."+t.Tenant+".audit")})
 			continue

@@ -2,13 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +18,7 @@ import (
 
 // upgradeCommand puts another program in the place of the running one.
 func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
-	r, request := &releaseClient{options: o}, new(api.UpgradeRequest)
+	var request api.UpgradeRequest
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "upgrade",
@@ -39,16 +38,11 @@ func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 				}
 				request.Program = path
 			}
-			conn, err := r.connect()
+			u, err := ask(o, c, upgradeError, func(ctx context.Context, conn *client.Client) (*api.Upgrade, error) {
+				return conn.Upgrade(ctx, request)
+			})
 			if err != nil {
 				return err
-			}
-			defer conn.Close()
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			u, err := conn.Upgrade(ctx, *request)
-			if err != nil {
-				return upgradeError(err)
 			}
 			if asJSON {
 				return cmp.Or(printJSON(stdout, u), printUpgrade(io.Discard, u))
@@ -63,9 +57,6 @@ func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// A failedUpgradeError is a new program that could not take over.
-type failedUpgradeError struct{ error }
-
 // upgradeError returns the error of a request that the server did not carry out. One that it is too
 // busy for may succeed later.
 func upgradeError(err error) error {
@@ -79,7 +70,7 @@ func upgradeError(err error) error {
 func printUpgrade(w io.Writer, u *api.Upgrade) error {
 	switch u.Result {
 	case api.UpgradeDone:
-		frozen := time.Duration(u.FrozenSeconds * float64(time.Second)).Round(time.Millisecond)
+		frozen := seconds(u.FrozenSeconds).Round(time.Millisecond)
 		return columns(w, [][]string{
 			{"upgraded", fmt.Sprintf("from %s to %s, process %d", u.From, u.To, u.PID)},
 			{"sessions", fmt.Sprintf("%d moved, %d drained, %d closed", u.Moved, u.Drained, u.Closed)},

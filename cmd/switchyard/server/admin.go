@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"switchyard/proxy/admin"
@@ -29,16 +28,12 @@ func (srv *server) openAdmin(listeners []net.Listener) (err error) {
 			closeAll(listeners)
 		}
 	}()
-	var version strings.Builder
-	if err := PrintVersion(&version); err != nil {
-		return err
-	}
 	c, state := srv.config.Admin, srv.state
 	srv.adminListeners = listeners
 	// The first request may come at once, and reads this view.
 	state.update(srv)
 	srv.admin, err = admin.Serve(srv.securedAdmin(listeners), state, admin.Options{
-		Version: version.String(), Started: state.started, Level: srv.level,
+		Version: ProgramVersion().String(), Started: state.started, Level: srv.level,
 		Lines: &state.lines, History: &state.history, Records: state.records.Load(), Probes: &state.probes,
 		Metrics: metrics.Handler(state.metrics), Page: dashboard.Handler(), Profiles: c.PProf,
 		ReadToken: srv.config.File(c.ReadTokenFile), OperateToken: srv.config.File(c.OperateTokenFile),

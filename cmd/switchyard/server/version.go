@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -28,13 +27,10 @@ func ProgramVersion() Version {
 	return Version{version, revision, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine, abi.Marker, handover.Format}
 }
 
-// PrintVersion prints the program's version and revision, its Go and wazero versions, and the
-// policy ABI that it runs, and the format in which it can hand over to another program.
-func PrintVersion(w io.Writer) error {
-	v := ProgramVersion()
-	_, err := fmt.Fprintf(w, "switchyard %s\nrevision %s\n%s %s\nwazero %s\npolicy ABI %s\nhandover %d\n",
+// String returns a line for each part of the version.
+func (v Version) String() string {
+	return fmt.Sprintf("switchyard %s\nrevision %s\n%s %s\nwazero %s\npolicy ABI %s\nhandover %d\n",
 		v.Version, v.Revision, v.Go, v.Platform, v.Wazero, v.ABI, v.Handover)
-	return err
 }
 
 // stamped is the version if the linker was told one, as for a build without the repository:

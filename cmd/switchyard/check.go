@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,26 +11,22 @@ import (
 	"switchyard/cmd/switchyard/trial"
 )
 
-// jsonFlag adds --json.
-func jsonFlag(c *cobra.Command, asJSON *bool, usage string) {
-	c.Flags().BoolVar(asJSON, "json", false, usage)
-}
-
-// A jsonError is what a command with --json prints on standard error if it fails. Its names do not
-// change.
-type jsonError struct {
-	Error    string `json:"error"`
-	ExitCode int    `json:"exit_code"`
-}
-
-// wantsJSON reports whether the command line asks for JSON. The flags may have a fault themselves, so
-// that --json is looked for among the arguments if it was not read.
-func wantsJSON(c *cobra.Command, args []string) bool {
-	f := c.Flags().Lookup("json")
-	if f == nil || f.Value.Type() != "bool" {
-		return false
+// checkCommand checks the configuration and all policies.
+func checkCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Report every fault of the configuration and its policies, and exit 0 or 78",
+		Args:  noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			if asJSON {
+				return checkAsJSON(o, stdout, stderr)
+			}
+			return server.Check(o.load, trial.New(), stdout, stderr)
+		},
 	}
-	return f.Value.String() == "true" || !f.Changed && slices.Contains(args, "--json")
+	jsonFlag(c, &asJSON, "print JSON, with the faults")
+	return c
 }
 
 // A checkReport is what check prints as JSON. Its names do not change. The lines are those of the
@@ -60,12 +55,4 @@ func checkAsJSON(o *options, stdout, stderr io.Writer) error {
 		r.Faults = strings.Split(strings.TrimSpace(fault.Error()), "\n")
 	}
 	return cmp.Or(printJSON(stdout, r), fault)
-}
-
-// printJSONError prints the error as an object.
-func printJSONError(stderr io.Writer, err error) {
-	if strings.TrimSpace(err.Error()) == "" { // it has printed why already
-		return
-	}
-	printJSON(stderr, jsonError{Error: strings.TrimSpace(err.Error()), ExitCode: exitCode(err)})
 }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"switchyard/policy/sanitize"
+)
+
+// What commands print. A result goes to standard output, for people or with --json for programs, and
+// always in a form that a terminal does not obey:
+//
+//	show ─▶ printJSON                      --json
+//	     └▶ printPeers, … ─▶ columns       rows of aligned cells
+
+// jsonFlag adds --json.
+func jsonFlag(c *cobra.Command, asJSON *bool, usage string) {
+	c.Flags().BoolVar(asJSON, "json", false, usage)
+}
+
+// show prints a result: as JSON, or for people by print.
+func show[T any](w io.Writer, asJSON bool, result T, print func(io.Writer, T) error) error {
+	if asJSON {
+		return printJSON(w, result)
+	}
+	return print(w, result)
+}
+
+// printJSON prints v for programs. It also escapes what a terminal would obey, as people
+// read the output there.
+func printJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, sanitize.Lines(b.String()))
+	return err
+}
+
+// columns prints rows of aligned cells. It escapes what a terminal would obey, as cells may
+// hold text from peers or from a file of unknown origin.
+func columns(w io.Writer, rows [][]string) error {
+	var aligned, b strings.Builder
+	t := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
+	for _, cells := range rows {
+		for i, cell := range cells {
+			if i > 0 {
+				io.WriteString(t, "\t")
+			}
+			io.WriteString(t, sanitize.Text(cell))
+		}
+		io.WriteString(t, "\n")
+	}
+	t.Flush()
+	for line := range strings.Lines(aligned.String()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n") // an empty last cell leaves spaces
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// quantity formats a number with its noun, in the plural unless it is 1.
+func quantity(n uint64, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
+
+// size spells bytes with three digits.
+func size(bytes uint64) string {
+	if bytes < 1000 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	f := float64(bytes)
+	units := []string{"kB", "MB", "GB", "TB"}
+	for f /= 1000; f >= 999.5 && len(units) > 1; f /= 1000 {
+		units = units[1:]
+	}
+	return fmt.Sprintf("%.3g %s", f, units[0])
+}
+
+// seconds returns a time that JSON has in seconds.
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
