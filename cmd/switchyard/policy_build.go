@@ -15,6 +15,7 @@ import (
 	"switchyard/cmd/switchyard/server"
 	"switchyard/plugins/toolchain"
 	"switchyard/policy"
+	"switchyard/policy/statefolder"
 	"switchyard/policy/wasm"
 )
 
@@ -91,11 +92,10 @@ func (b *buildOptions) run(ctx context.Context, arg string, stdout, stderr io.Wr
 		return fmt.Errorf("write the module: %w", err)
 	}
 	built := builtModule{out, len(module), fmt.Sprintf("%x", sha256.Sum256(module)), says}
-	if b.asJSON {
-		return printJSON(stdout, built)
-	}
-	_, err = fmt.Fprintf(stdout, "%s: %d bytes, sha256 %s: %s\n", built.File, built.Bytes, built.SHA256, built.Routes)
-	return err
+	return show(stdout, b.asJSON, built, func(w io.Writer, m builtModule) error {
+		_, err := fmt.Fprintf(w, "%s: %d bytes, sha256 %s: %s\n", m.File, m.Bytes, m.SHA256, m.Routes)
+		return err
+	})
 }
 
 // moduleName returns the file to write the module to: out, or a name made from the argument.
@@ -150,16 +150,7 @@ func replaceFile(name string, content []byte, prepare func(*os.File) error) erro
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".policy-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // does nothing after the rename
-	_, err = f.Write(content)
-	if err = errors.Join(err, prepare(f), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return statefolder.Exchange(name, content, prepare)
 }
 
 // replaceable returns the file that may be replaced under that name, with symbolic links

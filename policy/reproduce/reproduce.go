@@ -23,13 +23,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/policy/statefolder"
 )
 
 // version is that of the format.
@@ -120,16 +120,7 @@ func write(dir, path string, text []byte) error {
 	if len(have) >= MaxFiles {
 		return ErrFull
 	}
-	temporary, err := os.CreateTemp(dir, ".fault-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // has no effect after the rename
-	_, err = temporary.Write(text)
-	if err := errors.Join(err, temporary.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
+	return statefolder.Exchange(path, text, nil)
 }
 
 // Parse reads a file that Save wrote.

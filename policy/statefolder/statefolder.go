@@ -31,6 +31,24 @@ func Replace(path string, text []byte) error {
 	return Sync(filepath.Dir(path))
 }
 
+// Exchange is Replace for a folder that nobody locks: the other name is one that no file has. prepare,
+// if it is not nil, gives the file its mode and owner before it is renamed.
+func Exchange(path string, text []byte, prepare func(*os.File) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // does nothing after the rename
+	_, err = f.Write(text)
+	if err == nil && prepare != nil {
+		err = prepare(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
 // WriteNew writes a file and makes its content durable. It overwrites nothing, and leaves
 // nothing behind if it fails.
 func WriteNew(path string, text []byte, mode fs.FileMode) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"switchyard/policy/stablefile"
+	"switchyard/policy/statefolder"
 	"switchyard/policy/suggest"
 	"switchyard/policy/tomlpos"
 )
@@ -174,16 +175,7 @@ func (f *File) Write() error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("contexts: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".contexts-*") // of mode 0600
-	if err != nil {
-		return fmt.Errorf("contexts: %w", err)
-	}
-	defer os.Remove(temporary.Name()) // does nothing after the rename
-	_, err = temporary.Write(text.Bytes())
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
+	if err := statefolder.Exchange(path, text.Bytes(), nil); err != nil {
 		return fmt.Errorf("contexts: %w", err)
 	}
 	return nil
