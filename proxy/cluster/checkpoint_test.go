@@ -168,14 +168,7 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 	if err := m.member.Continue(after.Checkpoint); err != nil {
 		m.t.Fatal(err)
 	}
-	if err := m.hub.Import(state, func() ([]byte, error) {
-		if len(chunks) == 0 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		next := chunks[0]
-		chunks = chunks[1:]
-		return next, nil
-	}); err != nil {
+	if err := m.hub.Import(state, order.Chunks(chunks, io.ErrUnexpectedEOF)); err != nil {
 		m.t.Fatal(err)
 	}
 	for _, p := range seats {

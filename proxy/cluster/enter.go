@@ -182,7 +182,7 @@ func (c *membership) expectFound(now time.Time, e order.Entry, r *order.Record) 
 	case c.members.In():
 		c.followHeld(now)
 		c.held = nil
-		empty, _ := c.settings.Hub.ReadOrdered(func() ([]byte, error) { return nil, io.EOF }) // which cannot fail
+		empty, _ := c.settings.Hub.ReadOrdered(order.Chunks(nil, io.EOF)) // which cannot fail
 		c.join(now, empty)
 	default:
 		c.again(now, "found")
@@ -253,16 +253,8 @@ func (c *membership) receive(now time.Time, s order.StateChunk) (taken bool) {
 
 // importState makes this hub a member with the state that has come.
 func (c *membership) importState(now time.Time) {
-	chunks := c.chunks
+	next := order.Chunks(c.chunks, io.ErrUnexpectedEOF)
 	c.chunks = nil
-	next := func() ([]byte, error) {
-		if len(chunks) == 0 {
-			return nil, io.EOF
-		}
-		chunk := chunks[0]
-		chunks = chunks[1:]
-		return chunk, nil
-	}
 	members, err := readMembers(next)
 	if err != nil {
 		c.refuse(now, err)

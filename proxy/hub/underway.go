@@ -176,14 +176,7 @@ func (h *Hub) restoreAside(all map[uint64][][]byte) error {
 		if s == nil {
 			continue // it has not moved
 		}
-		aside, err := presence.Import(func() ([]byte, error) {
-			if len(chunks) == 0 {
-				return nil, io.ErrUnexpectedEOF
-			}
-			next := chunks[0]
-			chunks = chunks[1:]
-			return next, nil
-		})
+		aside, err := presence.Import(order.Chunks(chunks, io.ErrUnexpectedEOF))
 		if err != nil {
 			return fmt.Errorf("what session %d has reported: %w", session, err)
 		}

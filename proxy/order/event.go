@@ -32,6 +32,18 @@ const (
 // MaxStateChunk is the largest length of a chunk of a tenant's state in bytes.
 const MaxStateChunk = 512 << 10
 
+// Chunks returns a function that returns the chunks of a state one after the other, and then end.
+func Chunks(chunks [][]byte, end error) (next func() ([]byte, error)) {
+	return func() ([]byte, error) {
+		if len(chunks) == 0 {
+			return nil, end
+		}
+		chunk := chunks[0]
+		chunks = chunks[1:]
+		return chunk, nil
+	}
+}
+
 // A StateChunk is a part of a tenant's state that a donor sends to a hub that enters.
 type StateChunk struct {
 	From, For Origin

@@ -17,6 +17,7 @@ import (
 	"switchyard/proxy/admission"
 	"switchyard/proxy/handover"
 	"switchyard/proxy/hub"
+	"switchyard/proxy/order"
 )
 
 // The new process, in the order in which it meets the messages of the old one:
@@ -200,15 +201,7 @@ func (t *taker) finishTenant() error {
 		chunks = chunks[n:]
 	}
 	t.tenant, t.presence = nil, nil
-	err := t.served.tenant.Hub().Import(state, func() ([]byte, error) {
-		if len(chunks) == 0 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		next := chunks[0]
-		chunks = chunks[1:]
-		return next, nil
-	})
-	if err != nil {
+	if err := t.served.tenant.Hub().Import(state, order.Chunks(chunks, io.ErrUnexpectedEOF)); err != nil {
 		return fmt.Errorf("tenant %s: %w", t.served.tenant.Name, err)
 	}
 	return nil
