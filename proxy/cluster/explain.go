@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -18,6 +19,15 @@ type TakenError struct {
 
 func (e *TakenError) Error() string {
 	return fmt.Sprintf("cluster.hub = %d is the number of a hub that runs already (%q); give each hub a number of its own", e.Number, e.Name)
+}
+
+// checkNumber fails if another process lives that has this hub's number. Its name is not known if it
+// speaks another format.
+func (c *membership) checkNumber() {
+	if facts, taken := c.census.Taken(c.entered.Position); taken && !c.taken {
+		c.taken = true
+		c.settings.Fail(&TakenError{c.origin.Hub, cmp.Or(facts.Name, "unknown")})
+	}
 }
 
 // unreached notes that the bus does not answer.

@@ -162,16 +162,14 @@ func (c *membership) read(now time.Time, e order.Entry) {
 	r, err := order.Parse(e.Record)
 	if errors.Is(err, order.ErrFormat) {
 		c.readFormat(now, e, &r)
+		c.checkNumber()
 	}
 	if err != nil {
 		c.counts.Ignored["malformed"]++ // by all hubs alike; its author is stuck at that number, and enters again
 		return
 	}
 	c.census.Note(now, e, &r)
-	if facts, taken := c.census.Taken(c.entered.Position); taken && !c.taken {
-		c.taken = true
-		c.settings.Fail(&TakenError{c.origin.Hub, facts.Name})
-	}
+	c.checkNumber()
 	if r.Origin == c.origin {
 		c.readOwn(now, &r)
 	} else {

@@ -72,21 +72,25 @@ func TestRollingUpgrade(t *testing.T) {
 	})
 }
 
+// later returns what says records in a format that no hub of this release knows.
+func (w *world) later(hub uint16) (says func(order.Kind)) {
+	conn, number := w.bus.Conn(), uint64(0)
+	w.Cleanup(conn.Close)
+	return func(kind order.Kind) {
+		number++
+		b := (&order.Record{Kind: kind, Origin: order.Origin{Hub: hub, Incarnation: 1}, Number: number}).Append(nil)
+		b[0] = order.Format + 1
+		conn.Append(append(b, "what no hub of this release knows"...))
+		synctest.Wait()
+	}
+}
+
 // A hub whose records this release cannot read does not disturb the members, which say why it does
 // not enter. A hub that finds only such hubs says why it does not enter, begins no tenant beside
 // theirs, and enters when they have ended.
 func TestUnreadableFormat(t *testing.T) {
 	inWorld(t, func(w *world) {
-		later := w.bus.Conn()
-		defer later.Close()
-		number := uint64(0)
-		says := func(kind order.Kind) {
-			number++
-			b := (&order.Record{Kind: kind, Origin: order.Origin{Hub: 9, Incarnation: 1}, Number: number}).Append(nil)
-			b[0] = order.Format + 1
-			later.Append(append(b, "what no hub of this release knows"...))
-			synctest.Wait()
-		}
+		says := w.later(9)
 		a := w.hub(1)
 		p, q := a.peer(), a.peer()
 		says(order.Enter)
@@ -97,7 +101,7 @@ func TestUnreadableFormat(t *testing.T) {
 		p.say(message(others, "hello"))
 		q.expect(message(others, "hello"))
 		a.expect(Together)
-		if s := a.member.Status(); s.Ignored["malformed"] != number || !a.lines.Has("level=WARN", "a hub cannot enter the cluster", "hub=9", "formats=2-2") {
+		if s := a.member.Status(); s.Ignored["malformed"] != 6 || !a.lines.Has("level=WARN", "a hub cannot enter the cluster", "hub=9", "formats=2-2") {
 			t.Errorf("ignored %v, logged\n%s", s.Ignored, a.lines)
 		}
 		a.tenant.Drain(context.Background(), 0)
@@ -122,6 +126,37 @@ func TestUnreadableFormat(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		if b.expect(Together); b.member.Ready() != nil {
 			t.Errorf("not ready: %v", b.member.Ready())
+		}
+	})
+}
+
+// A hub starts with the number of one of a later release, which runs: it fails, and begins no tenant beside
+// that. If it is the one that runs, it goes on.
+func TestNumberOfALaterRelease(t *testing.T) {
+	inWorld(t, func(w *world) {
+		speaks := func(says func(order.Kind)) {
+			for range 10 {
+				says(order.Beat)
+				time.Sleep(500 * time.Millisecond)
+			}
+		}
+		later := w.later(1)
+		later(order.Enter)
+		a := w.start(1)
+		speaks(later)
+		if err := a.error(); err == nil || err.Error() != `cluster.hub = 1 is the number of a hub that runs already ("unknown"); give each hub a number of its own` {
+			t.Errorf("the hub that starts fails with %v", err)
+		}
+		a.expect(Entering)
+		a.kill()
+		time.Sleep(20 * time.Second)
+
+		b := w.hub(2)
+		later = w.later(2)
+		later(order.Enter)
+		speaks(later)
+		if b.expect(Together); b.error() != nil {
+			t.Errorf("the hub that runs fails with %v", b.error())
 		}
 	})
 }

@@ -70,8 +70,11 @@ func (c *Census) NoteFormat(now time.Time, e Entry, r *Record) Facts {
 	format := e.Record[0]
 	as := Record{Kind: r.Kind, Origin: r.Origin, Facts: Facts{Formats: Range{format, format}}}
 	e.At = c.timeOf(now, e.At)
-	if r.Hub != c.hub {
+	switch {
+	case r.Hub != c.hub:
 		c.others[r.Hub] = c.others[r.Hub].with(e, &as, true)
+	case r.Origin != c.self:
+		c.rival = c.rival.with(e, &as, true)
 	}
 	return as.Facts
 }
