@@ -105,6 +105,7 @@ const (
 	flagTakesOver
 	flagAgain
 	flagReplaced
+	flagsAll = 1<<iota - 1
 )
 
 // appendSession appends what all hubs know of a session:
@@ -124,10 +125,13 @@ func appendSession(dst []byte, session uint64, as ordered) []byte {
 }
 
 // parseSession reads what appendSession has written behind the number.
-func parseSession(b []byte) ordered {
+func parseSession(b []byte) (ordered, error) {
 	flags := b[12]
+	if flags&^flagsAll != 0 {
+		return ordered{}, errState
+	}
 	link := order.Link{Source: binary.BigEndian.Uint64(b), Users: binary.BigEndian.Uint32(b[8:]), TakesOver: flags&flagTakesOver != 0, Again: flags&flagAgain != 0, Replaced: flags&flagReplaced != 0}
-	return ordered{link, flags&flagMaster != 0, flags&flagAnnounced != 0, binary.BigEndian.Uint64(b[13:])}
+	return ordered{link, flags&flagMaster != 0, flags&flagAnnounced != 0, binary.BigEndian.Uint64(b[13:])}, nil
 }
 
 var errState = errors.New("a chunk is not what a hub exports")
@@ -148,7 +152,9 @@ func readSessions(next func() ([]byte, error)) (map[uint64]ordered, error) {
 			return nil, errState
 		}
 		for ; len(chunk) > 0; left-- {
-			sessions[binary.BigEndian.Uint64(chunk)] = parseSession(chunk[8:])
+			if sessions[binary.BigEndian.Uint64(chunk)], err = parseSession(chunk[8:]); err != nil {
+				return nil, err
+			}
 			chunk = chunk[stateSession:]
 		}
 		if left == 0 {

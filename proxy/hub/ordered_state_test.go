@@ -99,16 +99,7 @@ func takeOver(h *Hub, next func() ([]byte, error)) error {
 	return err
 }
 
-func feedOf(chunks [][]byte) func() ([]byte, error) {
-	return func() ([]byte, error) {
-		if len(chunks) == 0 {
-			return nil, io.EOF
-		}
-		chunk := chunks[0]
-		chunks = chunks[1:]
-		return chunk, nil
-	}
-}
+func feedOf(chunks [][]byte) func() ([]byte, error) { return order.Chunks(chunks, io.EOF) }
 
 // A hub imports nothing but whole states, and is as before if it does not.
 func TestReadOrderedRefuses(t *testing.T) {
@@ -127,12 +118,15 @@ func TestReadOrderedRefuses(t *testing.T) {
 	noSession := bytes.Clone(chunks[0])
 	noSession[4]++ // both sessions have other numbers, so also the one that holds the users
 	noSession[4+session]++
+	flag := bytes.Clone(chunks[0])
+	flag[4+20] |= 0x80
 	errWire := errors.New("the connection is cut")
 	for name, next := range map[string]func() ([]byte, error){
 		"error":           func() ([]byte, error) { return nil, errWire },
 		"cut number":      feedOf([][]byte{chunks[0][:3]}),
 		"cut session":     feedOf([][]byte{chunks[0][:len(chunks[0])-1]}),
 		"more sessions":   feedOf([][]byte{append(bytes.Clone(chunks[0]), make([]byte, session)...)}),
+		"unknown flag":    feedOf([][]byte{flag, chunks[1]}),
 		"no table":        feedOf(chunks[:1]),
 		"fewer sessions":  feedOf([][]byte{chunks[0][:4+session], {}}),
 		"without session": feedOf([][]byte{noSession, chunks[1]}),

@@ -7,13 +7,14 @@ import (
 
 // Facts, all integers big-endian:
 //
-//	length 2                          of what follows; a later release may add to the end
+//	length 2                          of what follows
 //	formats 1 + 1, rules 1 + 1        least, most
 //	flags 1                           1: entering, 2: check
 //	process 8
 //	epoch 8, sequence 8, sum 8        table
 //	policies 1, 8 for each
 //	name 1, …
+//	…                                 what a later release has added
 
 // Facts are what a hub tells of itself.
 type Facts struct {
@@ -25,6 +26,11 @@ type Facts struct {
 	Table    TableSum // of its user table
 	Policies []uint64 // sums of the policies in force, at most 16
 	Name     string   // of the hub, for people; at most 64 bytes
+
+	// What a later release has added. Who does not know it passes it on as it came, in the state that
+	// a donor sends, so that hubs of the later release decide the same whoever their donor was.
+	LaterFlags byte
+	Later      string
 }
 
 // A Range is what a hub knows of something that has versions: those from Least to Most.
@@ -52,11 +58,12 @@ const (
 
 	flagEntering = 1
 	flagCheck    = 2
+	flagsOfFacts = flagEntering | flagCheck
 )
 
 func (f *Facts) append(dst []byte) []byte {
 	name, policies := f.Name[:min(len(f.Name), maxName)], f.Policies[:min(len(f.Policies), maxPolicies)]
-	dst = binary.BigEndian.AppendUint16(dst, uint16(factsLen+8*len(policies)+len(name)))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(factsLen+8*len(policies)+len(name)+len(f.Later)))
 	dst = append(dst, f.Formats.Least, f.Formats.Most, f.Rules.Least, f.Rules.Most, f.flags())
 	dst = binary.BigEndian.AppendUint64(dst, f.Process)
 	dst = appendPosition(dst, f.Table.Position)
@@ -65,10 +72,11 @@ func (f *Facts) append(dst []byte) []byte {
 	for _, sum := range policies {
 		dst = binary.BigEndian.AppendUint64(dst, sum)
 	}
-	return append(append(dst, byte(len(name))), name...)
+	return append(append(append(dst, byte(len(name))), name...), f.Later...)
 }
 
-func (f *Facts) flags() (b byte) {
+func (f *Facts) flags() byte {
+	b := f.LaterFlags
 	if f.Entering {
 		b |= flagEntering
 	}
@@ -78,7 +86,7 @@ func (f *Facts) flags() (b byte) {
 	return b
 }
 
-// parse parses facts, which end with b. It ignores what a later release has added to them.
+// parse parses facts, which end with b.
 func (f *Facts) parse(b []byte) error {
 	if len(b) < 2 || int(binary.BigEndian.Uint16(b)) < factsLen || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
 		return errCut
@@ -88,7 +96,7 @@ func (f *Facts) parse(b []byte) error {
 	}
 	b = b[2:]
 	*f = Facts{Formats: Range{b[0], b[1]}, Rules: Range{b[2], b[3]}, Entering: b[4]&flagEntering != 0, Check: b[4]&flagCheck != 0,
-		Process: binary.BigEndian.Uint64(b[5:])}
+		LaterFlags: b[4] &^ flagsOfFacts, Process: binary.BigEndian.Uint64(b[5:])}
 	f.Table = TableSum{parsePosition(b[13:]), binary.BigEndian.Uint64(b[29:])}
 	if f.Formats.Least > f.Formats.Most || f.Rules.Least > f.Rules.Most {
 		return errors.New("a range of formats or rules is empty")
@@ -103,6 +111,6 @@ func (f *Facts) parse(b []byte) error {
 	if n = int(b[0]); n > maxName || len(b) < 1+n {
 		return errCut
 	}
-	f.Name = string(b[1 : 1+n])
+	f.Name, f.Later = string(b[1:1+n]), string(b[1+n:])
 	return nil
 }

@@ -117,7 +117,7 @@ func (l *Link) append(dst []byte) []byte {
 func parseLink(b []byte) (Link, error) {
 	flags := b[12]
 	if flags >= flagReplaced<<1 {
-		return Link{}, errors.New("a flag is unknown")
+		return Link{}, errFlag
 	}
 	return Link{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:]), flags&flagTakesOver != 0, flags&flagAgain != 0, flags&flagReplaced != 0}, nil
 }
@@ -187,6 +187,7 @@ var ErrFormat = errors.New("the record has another format than 1")
 var (
 	errCut  = errors.New("the record is cut off")
 	errMore = errors.New("bytes follow the record")
+	errFlag = errors.New("a flag is unknown")
 	errLong = fmt.Errorf("the record is longer than %d bytes", MaxRecord)
 )
 

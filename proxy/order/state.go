@@ -27,6 +27,7 @@ const (
 	flagMember = 1
 	flagReady  = 2
 	flagSaid   = 4
+	flagsAll   = flagMember | flagReady | flagSaid
 )
 
 // Export appends the state of the members, as of the record that was read last, to dst, for Import.
@@ -111,6 +112,9 @@ func (m *Members) parse(b []byte, now time.Time) error {
 // parse parses a slot at the start of b, and returns the rest.
 func (s *slot) parse(b []byte) ([]byte, error) {
 	s.incarnation, s.next, s.since = binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[5:]), parsePosition(b[13:])
+	if b[4]&^flagsAll != 0 {
+		return nil, errFlag
+	}
 	s.member, s.ready, s.said = b[4]&flagMember != 0, b[4]&flagReady != 0, b[4]&flagSaid != 0
 	b = b[slotLen-2:]
 	if len(b) < 2 || len(b) < 2+int(binary.BigEndian.Uint16(b))+1 {

@@ -12,7 +12,7 @@ import (
 )
 
 // exporter returns hub 1 as a donor: hub 2 has earlier incarnations and has begun a batch in parts,
-// hub 3 is gone, hub 4 has just entered.
+// hub 3 is gone, hub 4 is of a later release and has just entered.
 func exporter(t *testing.T) (m *reader, rest []order.Record) {
 	m = newReader(t)
 	m.enters(origin(2, 7), 2)
@@ -22,7 +22,9 @@ func exporter(t *testing.T) (m *reader, rest []order.Record) {
 	m.wants("", &order.Record{Kind: order.Gone, Origin: origin(3, 7), Number: 2, About: origin(3, 7)})
 	_, parts := inParts(origin(2, 8), 2)
 	m.wants("", &parts[0])
-	m.enters(origin(4, 9), 4)
+	later := known(4)
+	later.LaterFlags, later.Later = 0x80, "later"
+	m.wants("", &order.Record{Kind: order.Enter, Origin: origin(4, 9), Number: 1, After: m.head, Facts: later})
 	return m, parts[1:]
 }
 
@@ -48,6 +50,9 @@ func TestImport(t *testing.T) {
 	}
 	if a.Rules() != b.Rules() || a.Formats() != b.Formats() {
 		t.Error("the agreement is another one")
+	}
+	if f := b.List()[2].Facts; f.LaterFlags != 0x80 || f.Later != "later" {
+		t.Errorf("the importer knows %+v of hub 4", f)
 	}
 	if next, _ := b.NextOf(origin(2, 7)); next != 3 {
 		t.Errorf("the next number of an earlier incarnation is %d, want 3", next)
@@ -130,6 +135,7 @@ func TestRefusedStates(t *testing.T) {
 		{"hub 0", origin(4, 9), change(func(b []byte) { b[slots+1] = 0 }), "hub number 0"},
 		{"hub 4096", origin(4, 9), change(func(b []byte) { b[slots] = 0x10 }), "hub number"},
 		{"twice", origin(4, 9), change(func(b []byte) { b[slots+1] = 2 }), "twice"},
+		{"flags", origin(4, 9), change(func(b []byte) { b[slots+6] |= 8 }), "a flag is unknown"},
 		{"parts without bytes", origin(4, 9), change(func(b []byte) { b[slots+31+45+1] = 1 }), "cut off"},
 		{"facts", origin(4, 9), change(func(b []byte) { binary.BigEndian.PutUint16(b[slots+31:], 0xffff) }), "the state of the members"},
 	} {
