@@ -17,6 +17,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/message"
 	"switchyard/policy/command"
+	"switchyard/policy/sanitize"
 	"switchyard/policy/suggest"
 )
 
@@ -148,11 +149,12 @@ func CheckMessage(name string, messages *Messages) *command.Problem {
 // list returns some of the names.
 func list(names []string) string {
 	const most = 8
+	all := strings.Join(names[:min(len(names), most)], ", ")
 	switch {
 	case len(names) == 0:
 		return "none"
-	case len(names) > most:
-		return strings.Join(names[:most], ", ") + ", …"
+	case len(names) > most || len(all) > maxWhat:
+		return sanitize.Cut(all, maxWhat) + ", …"
 	}
-	return strings.Join(names, ", ")
+	return all
 }

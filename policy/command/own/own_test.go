@@ -105,6 +105,9 @@ func TestProtoRefused(t *testing.T) {
 		"cycle":           {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"my.proto\";\n"}, "cycle found in imports"},
 		"too large":       {map[string]string{"my.proto": "syntax = \"proto3\";\n" + strings.Repeat(" ", maxSource)}, "too large"},
 		"not a proto":     {map[string]string{"my.proto": "\x00\x01\xff"}, "my.proto:1: "},
+		"nested":          {map[string]string{"my.proto": "syntax = \"proto3\";\n" + strings.Repeat("message a{", maxNesting+1)}, "nests deeper than 100 levels"},
+		"nested import":   {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n", "side.proto": `option (x) = {a: ` + strings.Repeat("[", maxNesting)}, "my.proto:2: "},
+		"not nested":      {map[string]string{"my.proto": strings.Repeat("// {\n/* [ */", 200) + `option java_package = "` + strings.Repeat(`{\"`, 200) + "\";\nmessage"}, "my.proto:202: syntax error"},
 		"twice":           {map[string]string{"my.proto": "syntax = \"proto3\";\nmessage A {}\nmessage A {}\n"}, `my.proto:3: symbol "A" already defined`},
 	} {
 		dir := folder(t, c.files)
@@ -116,6 +119,39 @@ func TestProtoRefused(t *testing.T) {
 		got := strings.ReplaceAll(fmt.Sprintf("%s:%d: %v", faults[0].File, faults[0].Line, faults[0]), dir+string(filepath.Separator), "")
 		if !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// What is said about long names is short.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 10_000)
+	dir := folder(t, map[string]string{"type.proto": `syntax = "proto3"; message A { ` + long + ` a = 1; }`, "name.proto": `syntax = "proto3"; message ` + long + ` {}`})
+	if _, _, faults := ReadProto(filepath.Join(dir, "type.proto")); len(faults) != 1 || len(faults[0].Error()) > maxWhat || !strings.Contains(faults[0].Error(), "unknown type aaa") {
+		t.Errorf("got %.400v", faults)
+	}
+	m, _, faults := ReadProto(filepath.Join(dir, "name.proto"))
+	if p := CheckMessage("B", m); len(faults) > 0 || len(p.Remedy) > 2*maxWhat || !strings.HasSuffix(p.Remedy, "aaa, …") {
+		t.Errorf("got %v and %.1000v", faults, p)
+	}
+}
+
+// A path that leads to another file, such as a token, does not show it.
+func TestFaultsQuoteNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{"3b9d5e0c7f1a4d26", "0989s3cr3t", "0xs3cr3t", "anna 3b9d5e0c7f1a4d26", `"s3cr3t\x"`, `"\us3cr"`, "9" + strings.Repeat("9", 400) + ".5e9999"} {
+		dir := folder(t, map[string]string{"token": secret, "my.proto": `syntax = "proto3"; import "token";`})
+		for _, name := range []string{"token", "my.proto"} {
+			_, _, faults := ReadProto(filepath.Join(dir, name))
+			if len(faults) == 0 {
+				t.Fatalf("%s with %.20q is sound", name, secret)
+			}
+			for _, f := range faults {
+				if text := f.Error(); strings.Contains(text, "3b9d") || strings.Contains(text, "s3cr") || strings.Contains(text, "999") {
+					t.Errorf("%s with %.20q: %.100s", name, secret, text)
+				}
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
 )
 
@@ -26,6 +28,10 @@ const (
 	maxFiles  = 64
 	maxSource = 1 << 20 // bytes of all files together
 	maxFaults = 20
+	// maxNesting is how deep brackets may stand in each other. Each level costs the compiler 10 KiB.
+	maxNesting = 100
+	// maxWhat is how many bytes of a fault are told. It may have a name as long as the file.
+	maxWhat = 300
 )
 
 // builtIn begins the names of files that the compiler has.
@@ -110,8 +116,28 @@ func (r *protoReader) open(name string) (io.ReadCloser, error) {
 		return nil, err
 	case r.size > maxSource:
 		return nil, fmt.Errorf("%s and what was read before have more than %d bytes", path, maxSource)
+	case nesting(src) > maxNesting:
+		return nil, fmt.Errorf("%s nests deeper than %d levels", path, maxNesting)
 	}
 	return io.NopCloser(bytes.NewReader(src)), nil
+}
+
+// lexed matches what can hold or be a bracket: strings, comments and brackets.
+var lexed = regexp.MustCompile(`"(\\.|[^"\\\n])*"|'(\\.|[^'\\\n])*'|//.*|/\*(?s:.*?)\*/|[\[\](){}<>]`)
+
+// nesting returns how deep the brackets of a source stand in each other.
+func nesting(src []byte) (deepest int) {
+	depth := 0
+	for _, at := range lexed.FindAllIndex(src, -1) {
+		switch src[at[0]] {
+		case '[', '(', '{', '<':
+			depth++
+		case ']', ')', '}', '>':
+			depth = max(0, depth-1)
+		}
+		deepest = max(deepest, depth)
+	}
+	return deepest
 }
 
 // opened returns the files that open was called for, in order.
@@ -131,13 +157,18 @@ func (r *protoReader) report(err reporter.ErrorWithPos) error {
 	return nil
 }
 
-// fault returns an error of the compiler as a Fault.
+// spelled matches what the compiler's lexer says about a number or an escape that it then quotes.
+var spelled = regexp.MustCompile(`^(invalid syntax in .* value|value out of range for .*|invalid .*escape.*|unicode escape .*|invalid UTF8 .*): .*$`)
+
+// fault returns an error of the compiler as a Fault. It does not quote what is no word of a .proto
+// file: the path may be that of a token, which begins with a digit.
 func (r *protoReader) fault(err error) Fault {
 	at, ok := errors.AsType[reporter.ErrorWithPos](err)
 	if !ok {
-		return Fault{What: err.Error()}
+		return Fault{What: sanitize.Cut(err.Error(), maxWhat)}
 	}
-	return Fault{File: filepath.Join(r.folder, at.GetPosition().Filename), Line: at.GetPosition().Line, What: at.Unwrap().Error()}
+	what := spelled.ReplaceAllString(at.Unwrap().Error(), "$1")
+	return Fault{File: filepath.Join(r.folder, at.GetPosition().Filename), Line: at.GetPosition().Line, What: sanitize.Cut(what, maxWhat)}
 }
 
 // addFile adds the messages of a file and of those that it imports.
