@@ -43,11 +43,36 @@ func TestREADME(t *testing.T) {
 	sdktest.AskREADME(t, filepath.Join(dir, "policy.wasm"))
 }
 
+// build builds a policy of testdata.
+func build(t *testing.T, name string) (module string) {
+	t.Helper()
+	modules, module := compiler(t), filepath.Join(t.TempDir(), name+".wasm")
+	sdktest.Run(t, ".", filepath.Join(modules, ".bin", "asc"), "testdata/"+name+".ts", "-O3", "--runtime", "stub", "--use", "abort=", "-o", module)
+	return module
+}
+
+// A policy knows the peers of the groups that it names, and sends to them.
+func TestGroups(t *testing.T) {
+	p := sdktest.Load(t, build(t, "groups"), nil)
+	groups := p.Groups()
+	if len(groups) != abi.MaxGroups || groups[0].String() != "admin" || groups[1].String() != "archive" || groups[31].String() != "g31" {
+		t.Fatalf("it names %v", groups)
+	}
+	if v, err := p.Classify(pdu.SID_MSG, pdu.CID_MSG_READ_NOTIFY); err != nil || v.String() != "unicast group archive, not-sender, also group g31" {
+		t.Errorf("a receipt: %v, %v", v, err)
+	}
+	for n, want := range map[int]string{0: "broadcast-except-sender, also group archive", 1: "drop", 30: "drop", 31: "broadcast-except-sender"} {
+		q := sdktest.Question(pdu.CID_OTHER_SERVER_KICK_USER, abi.AttributeMaster, "")
+		q.Groups = groups[n : n+1]
+		if v, err := p.Inspect(abi.Drop|abi.InspectHeader, q); err != nil || v.String() != want {
+			t.Errorf("a kick by a peer in %v: %v, %v, want %s", groups[n], v, err, want)
+		}
+	}
+}
+
 // A second scanner reads a nested message while the first stays at the field that holds it.
 func TestNestedMessages(t *testing.T) {
-	modules, out := compiler(t), filepath.Join(t.TempDir(), "nested.wasm")
-	sdktest.Run(t, ".", filepath.Join(modules, ".bin", "asc"), "testdata/nested.ts", "-O3", "--runtime", "stub", "--use", "abort=", "-o", out)
-	p := sdktest.Load(t, out, nil)
+	p := sdktest.Load(t, build(t, "nested"), nil)
 	for body, want := range map[string]string{
 		"":                                 "unicast user 0",
 		"\x12\x02\x18\x05":                 "unicast user 5",

@@ -1,8 +1,9 @@
-// The guest side of Switchyard's policy ABI, version 1: verdicts, the PDU's header,
-// the fields of its body, and the configuration. Nothing here allocates.
+// The guest side of Switchyard's policy ABI, version 1: verdicts, groups of peers, the PDU's
+// header, the fields of its body, and the configuration. Nothing here allocates.
 
 export * from "./names";
 export * from "./verdict";
+export * from "./groups";
 export { Fields, Wire, fields, MAX_FIELDS } from "./fields";
 export { integer, NONE } from "./config";
 
