@@ -17,10 +17,11 @@ import (
 // A joinTap is a tap that sends for each session that joins.
 type joinTap chan struct{}
 
-func (joinTap) Present(uint64, bool) {}
-func (d joinTap) Joined(uint64)      { d <- struct{}{} }
-func (joinTap) Left(uint64)          {}
-func (joinTap) Judged(hub.Judged)    {}
+func (joinTap) Present(uint64, bool, *hub.Membership) {}
+func (d joinTap) Joined(uint64, *hub.Membership)      { d <- struct{}{} }
+func (joinTap) Left(uint64)                           {}
+func (joinTap) Grouped(uint64, *hub.Membership)       {}
+func (joinTap) Judged(hub.Judged)                     {}
 
 // What is sent at the moment at which a peer joins reaches it at once, not with the next
 // tick.

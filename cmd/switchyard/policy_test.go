@@ -18,6 +18,7 @@ import (
 	"switchyard/policy/reproduce"
 	"switchyard/policy/review"
 	"switchyard/proxy/capture"
+	"switchyard/proxy/hub"
 )
 
 // runHere runs the command line in this process.
@@ -84,7 +85,29 @@ func TestDiffWeighsByACapture(t *testing.T) {
 	}
 }
 
-func writeCapture(t *testing.T, path string) {
+// The groups of the peers in a capture decide what the policies would do with its PDUs.
+func TestDiffWeighsByGroups(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	recording, routes := filepath.Join(dir, "chats.pcapng"), filepath.Join(dir, "routes.toml")
+	guests, err := policy.GroupNamed("guests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeCapture(t, recording, capture.Record{Kind: capture.Grouped, Session: 1, Membership: &hub.Membership{Groups: []policy.Group{guests}}})
+	write(t, routes, "extends = \"teamtalk\"\n[from.guests]\nCID_MSG_DATA = \"drop\"\n")
+	out, _ := runHere(t, 1, "policy", "diff", "teamtalk", routes, "--capture", recording, "--json")
+	var d difference
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Changes) != 1 || d.Changes[0].Weight.Changed != 3 || d.Changes[0].Weight.CopiesBefore != 6 || d.Changes[0].Weight.CopiesAfter != 0 {
+		t.Errorf("got %s, want three chats of a guest that nobody gets any more", out)
+	}
+}
+
+// writeCapture writes a capture with three chats of session 1, and more records of it before them.
+func writeCapture(t *testing.T, path string, more ...capture.Record) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
@@ -108,6 +131,9 @@ func writeCapture(t *testing.T, path string) {
 	online := pdutest.Online(pdutest.Stat(2, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS),
 		pdutest.Stat(1, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS))
 	record(capture.Record{Kind: capture.PDU, Session: 2, PDU: online})
+	for _, r := range more {
+		record(r)
+	}
 	for range 3 {
 		from, to := uint32(1), uint32(2)
 		chat := pdutest.PDU(pdu.CID_MSG_DATA, 0, &pb.IMMsgData{FromUserId: &from, ToSessionId: &to})

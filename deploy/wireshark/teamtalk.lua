@@ -237,6 +237,7 @@ local kinds = {
   [0] = "PDU",
   [1] = "joined",
   [2] = "left",
+  [3] = "grouped",
 }
 -- generated: end
 
@@ -371,6 +372,8 @@ local r = {
   known = ProtoField.bool("switchyard.known", "Known before the capture began", 8, nil, 0x01),
   redacted = ProtoField.bool("switchyard.redacted", "Values were redacted", 8, nil, 0x02),
   master = ProtoField.bool("switchyard.master", "The peer is master", 8, nil, 0x04),
+  muted = ProtoField.bool("switchyard.muted", "The peer gets no broadcasts", 8, nil, 0x08),
+  groups = ProtoField.string("switchyard.groups", "Groups"),
   fault = ProtoField.uint8("switchyard.fault", "Fault of the policy", base.DEC, faults),
   session = ProtoField.uint64("switchyard.session", "Session", base.DEC),
   verdict = ProtoField.uint64("switchyard.verdict", "Verdict", base.HEX),
@@ -395,6 +398,10 @@ function switchyard.dissector(tvb, pinfo, tree)
   pinfo.cols.protocol = "Switchyard"
   pinfo.cols.src = "session " .. tostring(session)
   pinfo.cols.dst = "hub"
+  if kind == 3 then
+    sub:add(r.muted, tvb(2, 1))
+    if tvb:captured_len() > RECORD then sub:add(r.groups, tvb(RECORD)) end
+  end
   if kind ~= 0 then
     pinfo.cols.info = kinds[kind] or "unknown"
     return tvb:len()

@@ -20,6 +20,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy/capture"
+	"switchyard/proxy/hub"
 )
 
 // tshark dissects a file with the shipped dissector, and returns what it prints.
@@ -72,6 +73,14 @@ func chat() []byte {
 		MsgType: pb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum(), MsgData: []byte("hello")})
 }
 
+func group(t *testing.T, name string) policy.Group {
+	g, err := policy.GroupNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 // recorded is a capture as the server makes it, with every kind of record.
 func recorded(t *testing.T) string {
 	t.Helper()
@@ -96,6 +105,8 @@ func recorded(t *testing.T) string {
 		{Session: 70000, Verdict: abi.Unicast | abi.ToUser<<abi.SelectorShift | 77<<abi.ArgumentShift, Fault: policy.FaultFuel, PDU: pdutest.Raw(0x0999, 1, nil), Missed: 12},
 		{Session: 2, Tenant: 1, Verdict: abi.Consume, PDU: chat()[:pdu.HeaderLen], Length: len(chat())},
 		{Session: 2, Tenant: 1, PDU: large, Redacted: true},
+		{Kind: capture.Grouped, Session: 1, Known: true, Membership: &hub.Membership{Groups: []policy.Group{group(t, "admin"), group(t, "archive")}, Muted: true}},
+		{Kind: capture.Grouped, Session: 2},
 		{Kind: capture.Left, Session: 1},
 	} {
 		r.Time = time.Unix(1_800_000_000, int64(i))
@@ -121,7 +132,9 @@ func TestCapture(t *testing.T) {
 		"1800000000.000000003\tdefault\tsession 70000\tTeamTalk\t0x0999 seq 1 len 16 > unicast, fault fuel\tunicast user 77; the policy failed: fuel",
 		"1800000000.000000004\tacme\tsession 2\tTeamTalk\tCID_MSG_DATA seq 3 len 33 > consume\tconsume",
 		"1800000000.000000005\tacme\tsession 2\tTeamTalk\tCID_FILE_NOTIFY seq 9 len 1048592 > drop\tdrop",
-		"1800000000.000000006\tdefault\tsession 1\tSwitchyard\tleft\tthe peer leaves")
+		"1800000000.000000006\tdefault\tsession 1\tSwitchyard\tgrouped\tthe peer is in admin, archive, and gets no broadcasts; known before the capture began",
+		"1800000000.000000007\tdefault\tsession 2\tSwitchyard\tgrouped\tthe peer is in no group",
+		"1800000000.000000008\tdefault\tsession 1\tSwitchyard\tleft\tthe peer leaves")
 	wantRows(t, tshark(t, file, columns("switchyard.kind", "switchyard.session", "switchyard.known", "switchyard.master", "switchyard.redacted", "switchyard.fault",
 		"switchyard.action", "switchyard.argument", "switchyard.policy", "teamtalk.service", "teamtalk.command", "teamtalk.seq", "teamtalk.length", "teamtalk.version")...),
 		"1\t1\t1\t1\t0",
@@ -130,7 +143,10 @@ func TestCapture(t *testing.T) {
 		"0\t70000\t0\t0\t0\t2\t3\t77\t0000000000000000\t0x0009\t0x0999\t1\t16\t1",
 		"0\t2\t0\t0\t0\t0\t1\t0\t0000000000000000\t0x0003\t0x0301\t3\t33\t1",
 		"0\t2\t0\t0\t1\t0\t0\t0\t0000000000000000\t0x0005\t0x0508\t9\t1048592\t1",
+		"3\t1\t1\t0\t0",
+		"3\t2\t0\t0\t0",
 		"2\t1\t0\t0\t0")
+	wantRows(t, tshark(t, file, append([]string{"-Y", "switchyard.kind == 3"}, columns("switchyard.muted", "switchyard.groups")...)...), "1\tadmin,archive", "0")
 	// Bytes that were not kept are marked as missing, and a filter finds the mark.
 	wantRows(t, tshark(t, file, append([]string{"-Y", "teamtalk.cut"}, columns("frame.number")...)...), "5", "6")
 	wantRows(t, tshark(t, file, append([]string{"-Y", `teamtalk.command == "CID_MSG_DATA" && switchyard.action == "consume"`}, columns("frame.number")...)...), "5")
@@ -266,7 +282,7 @@ func TestWithoutTheDissector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(got), "switchyard\t"); n != 7 {
-		t.Errorf("it shows %d packets that name their dissector, want 7:\n%s", n, got)
+	if n := strings.Count(string(got), "switchyard\t"); n != 9 {
+		t.Errorf("it shows %d packets that name their dissector, want 9:\n%s", n, got)
 	}
 }

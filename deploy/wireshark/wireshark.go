@@ -68,7 +68,7 @@ func tables(commands []pdu.Command) []byte {
 		}
 	})
 	table("kinds", func() {
-		for i, kind := range []string{"PDU", "joined", "left"} {
+		for i, kind := range []string{"PDU", "joined", "left", "grouped"} {
 			fmt.Fprintf(&b, "  [%d] = %q,\n", i, kind)
 		}
 	})

@@ -207,11 +207,12 @@ type blocker struct {
 	hold, held chan struct{}
 }
 
-func (b *blocker) Joined(uint64)     {}
-func (b *blocker) Left(uint64)       {}
-func (b *blocker) Judged(hub.Judged) {}
+func (b *blocker) Joined(uint64, *hub.Membership)  {}
+func (b *blocker) Left(uint64)                     {}
+func (b *blocker) Grouped(uint64, *hub.Membership) {}
+func (b *blocker) Judged(hub.Judged)               {}
 
-func (b *blocker) Present(uint64, bool) {
+func (b *blocker) Present(uint64, bool, *hub.Membership) {
 	close(b.held)
 	<-b.hold
 }

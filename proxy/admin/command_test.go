@@ -55,4 +55,7 @@ func TestOneSession(t *testing.T) {
 			t.Errorf("a tap of session 7 shows session %d: %t", session, wanted)
 		}
 	}
+	if line, wanted := w.line(&capture.Record{Kind: capture.Grouped, Session: 7}); wanted {
+		t.Errorf("a tap shows %+v of a peer's groups", line)
+	}
 }

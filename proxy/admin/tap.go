@@ -198,6 +198,8 @@ func (t *tapWriter) line(r *capture.Record) (api.TapLine, bool) {
 	case capture.Left:
 		line.Kind = api.TapLeft
 		return line, t.users == nil
+	case capture.Grouped:
+		return line, false
 	}
 	h := pdu.ParseHeader(r.PDU)
 	body := r.PDU[pdu.HeaderLen:]

@@ -15,14 +15,18 @@
 //	     4    12  "switchyard", and two zero bytes
 //	    16     4  zero: the end of the tags
 //	    20     1  version, 1
-//	    21     1  kind: 0 PDU, 1 joined, 2 left
-//	    22     1  flags: 1 known, 2 redacted, 4 master
+//	    21     1  kind: 0 PDU, 1 joined, 2 left, 3 grouped
+//	    22     1  flags: 1 known, 2 redacted, 4 master, 8 muted
 //	    23     1  fault: 0 none, else its index in policy.FaultKinds plus 1
 //	    24     4  the checksum of the group that gets a copy as well, 0 for none
 //	    28     8  number of the session
 //	    36     8  the verdict, as withSums in groups.go returns it
 //	    44     8  the first bytes of the SHA-256 of the policy's module
-//	    52        the PDU, or its beginning if it was not kept whole
+//	    52        the PDU, or its beginning if it was not kept whole; of the kind
+//	              grouped, the names of the groups with commas between them
+//
+// A reader refuses kinds that it does not know. There are records of the kind grouped only
+// where the tenant has groups.
 //
 // The comment of a packet has the verdict and the fault in words, its drop count has the
 // records missed before it, and the filter of an interface has what was to be recorded
@@ -37,15 +41,17 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
+	"switchyard/proxy/hub"
 )
 
 // A Kind is the kind of event that a Record stands for.
 type Kind uint8
 
 const (
-	PDU    Kind = iota // a peer sent a PDU
-	Joined             // a session began
-	Left               // a session ended
+	PDU     Kind = iota // a peer sent a PDU
+	Joined              // a session began; its peer is in no group
+	Left                // a session ended
+	Grouped             // the peer of a session is in other groups from now on
 )
 
 // A Record is one packet of a capture.
@@ -53,14 +59,16 @@ type Record struct {
 	Tenant  int // in Tenants of the Reader
 	Time    time.Time
 	Missed  uint64 // records of the tenant that were dropped before this one, for lack of room
-	Kind    Kind
 	Session uint64
+	Kind    Kind
 
 	// Known marks the state of the hub when the capture began: sessions that had joined
 	// before, and PDUs made up to say which users they hold.
 	Known    bool
 	Redacted bool // values in the body were zeroed
 	Master   bool // of Joined: the peer has declared itself master
+
+	Membership *hub.Membership // of Grouped; nil: in no group
 
 	// Only of a PDU.
 	Verdict policy.Verdict
@@ -89,6 +97,7 @@ const (
 	flagKnown = 1 << iota
 	flagRedacted
 	flagMaster
+	flagMuted
 )
 
 // appendInfo appends what precedes the PDU in a packet.
@@ -102,6 +111,9 @@ func (r *Record) appendInfo(b []byte) []byte {
 	}
 	if r.Master {
 		flags |= flagMaster
+	}
+	if r.Membership != nil && r.Membership.Muted {
+		flags |= flagMuted
 	}
 	fault := 1 + slices.Index(policy.FaultKinds[:], r.Fault)
 	b = append(b, prefix...)
@@ -125,7 +137,7 @@ func (r *Record) parse(packet []byte, length uint32) error {
 	if info[0] != infoVersion {
 		return fmt.Errorf("a record of version %d; this Switchyard reads version %d", info[0], infoVersion)
 	}
-	if info[1] > byte(Left) {
+	if info[1] > byte(Grouped) {
 		return fmt.Errorf("a record of the unknown kind %d", info[1])
 	}
 	if int(info[3]) > len(policy.FaultKinds) {
@@ -140,6 +152,9 @@ func (r *Record) parse(packet []byte, length uint32) error {
 	r.Verdict = fromSums(binary.BigEndian.Uint64(info[16:]), binary.BigEndian.Uint32(info[4:]))
 	copy(r.Policy[:], info[24:])
 	r.PDU, r.Length = packet[overhead:], int(length)-overhead
+	if r.Kind == Grouped {
+		return r.parseGroups(info[2]&flagMuted != 0)
+	}
 	return r.check()
 }
 
@@ -173,6 +188,8 @@ func (r *Record) comment() string {
 		return "the peer joins" + known
 	case r.Kind == Left:
 		return "the peer leaves"
+	case r.Kind == Grouped:
+		return r.groupsComment() + known
 	case r.Known:
 		return "users of the peer" + known
 	case r.Fault != "":

@@ -39,13 +39,17 @@ func someTenants(t testing.TB) []Tenant {
 }
 
 // randomRecord returns a record of any kind that a hub can cause.
-func randomRecord(r *rand.Rand, tenants int) Record {
+func randomRecord(t testing.TB, r *rand.Rand, tenants int) Record {
 	rec := Record{
 		Tenant: r.IntN(tenants), Time: time.Unix(r.Int64N(1<<33), r.Int64N(1e9)), Session: r.Uint64(),
-		Kind: Kind(r.IntN(3)), Known: r.IntN(4) == 0, Redacted: r.IntN(4) == 0, Master: r.IntN(4) == 0,
+		Kind: Kind(r.IntN(4)), Known: r.IntN(4) == 0, Redacted: r.IntN(4) == 0, Master: r.IntN(4) == 0,
 	}
 	if r.IntN(5) == 0 {
 		rec.Missed = r.Uint64N(1e6)
+	}
+	if rec.Kind == Grouped && r.IntN(4) > 0 {
+		all := []string{"admin", "archive", "guests", "g-0123456789-0123456789-0123456789-01234"}
+		rec.Membership = in(t, r.IntN(2) == 0, all[:1+r.IntN(len(all))]...)
 	}
 	if rec.Kind != PDU {
 		return rec
@@ -109,7 +113,7 @@ func TestRoundTrip(t *testing.T) {
 	tenants := someTenants(t)
 	var want []Record
 	for range 2000 {
-		want = append(want, randomRecord(r, len(tenants)))
+		want = append(want, randomRecord(t, r, len(tenants)))
 	}
 	got, gotTenants, err := readAll(write(t, tenants, want))
 	if err != io.EOF {
@@ -150,7 +154,7 @@ func TestCut(t *testing.T) {
 	tenants := someTenants(t)
 	var records []Record
 	for range 4 {
-		records = append(records, randomRecord(r, len(tenants)))
+		records = append(records, randomRecord(t, r, len(tenants)))
 	}
 	whole := write(t, tenants, records)
 	ends := map[int]bool{}
@@ -234,7 +238,7 @@ func TestOtherByteOrder(t *testing.T) {
 	tenants := someTenants(t)
 	var records []Record
 	for range 200 {
-		records = append(records, randomRecord(r, len(tenants)))
+		records = append(records, randomRecord(t, r, len(tenants)))
 	}
 	recording := write(t, tenants, records)
 	want, wantTenants, _ := readAll(recording)
@@ -335,7 +339,7 @@ func FuzzReader(f *testing.F) {
 	tenants := someTenants(f)
 	var records []Record
 	for range 5 {
-		records = append(records, randomRecord(r, len(tenants)))
+		records = append(records, randomRecord(f, r, len(tenants)))
 	}
 	recording := write(f, tenants, records)
 	f.Add(recording)

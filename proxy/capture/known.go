@@ -20,16 +20,18 @@ type seat struct {
 	session uint64
 }
 
-// writeKnown writes the sessions that exist when the capture begins, and the users that
-// they hold. msg_servers announce users when they connect, so without these records a
+// writeKnown writes the sessions that exist when the capture begins, the groups of their
+// peers, and the users that they hold. msg_servers announce users when they connect, so without these records a
 // replay could not route unicasts. Records that arrive meanwhile wait in the buffer, as
 // far as there is room. A user that is announced meanwhile may be written twice, but is
 // always written before a PDU for it.
 func (r *recorder) writeKnown(ctx context.Context) error {
 	r.early = r.buffer.take()
 	for i := range r.early {
-		if rec := &r.early[i]; rec.Kind == Joined && rec.Known {
-			r.present = append(r.present, seat{rec.Tenant, rec.Session})
+		if rec := &r.early[i]; rec.Known {
+			if rec.Kind == Joined {
+				r.present = append(r.present, seat{rec.Tenant, rec.Session})
+			}
 			if err := r.write(rec); err != nil {
 				return err
 			}
@@ -49,7 +51,7 @@ func (r *recorder) writeKnown(ctx context.Context) error {
 // writeEarly writes the other records that were taken from the buffer first.
 func (r *recorder) writeEarly() error {
 	for i := range r.early {
-		if rec := &r.early[i]; rec.Kind != Joined || !rec.Known {
+		if rec := &r.early[i]; !rec.Known {
 			if err := r.write(rec); err != nil || r.ended != "" {
 				return err
 			}

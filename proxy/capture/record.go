@@ -189,7 +189,12 @@ func (r *recorder) write(rec *Record) error {
 }
 
 // size returns an upper bound for the length of the record's block.
-func size(rec *Record) int64 { return int64(len(rec.PDU)) + 512 }
+func size(rec *Record) int64 {
+	if rec.Kind == Grouped { // the names, and a comment that has them too
+		return 2*maxGroupNames + 512
+	}
+	return int64(len(rec.PDU)) + 512
+}
 
 // zero zeroes the redacted fields of a record.
 func (r *recorder) zero(rec *Record) {

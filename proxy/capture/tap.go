@@ -118,13 +118,25 @@ func newTap(b *buffer, tenant int, t Tenant) *tap {
 	return p
 }
 
-func (p *tap) Present(session uint64, master bool) {
+func (p *tap) Present(session uint64, master bool, m *hub.Membership) {
 	p.event(Record{Kind: Joined, Session: session, Known: true, Master: master})
+	if m != nil {
+		p.event(Record{Kind: Grouped, Session: session, Known: true, Membership: m})
+	}
 }
 
-func (p *tap) Joined(session uint64) { p.event(Record{Kind: Joined, Session: session}) }
+func (p *tap) Joined(session uint64, m *hub.Membership) {
+	p.event(Record{Kind: Joined, Session: session})
+	if m != nil {
+		p.Grouped(session, m)
+	}
+}
 
 func (p *tap) Left(session uint64) { p.event(Record{Kind: Left, Session: session}) }
+
+func (p *tap) Grouped(session uint64, m *hub.Membership) {
+	p.event(Record{Kind: Grouped, Session: session, Membership: m})
+}
 
 // event adds a record without a PDU.
 func (p *tap) event(r Record) {

@@ -85,12 +85,12 @@ func (w *Writer) AddTenant(t Tenant) error {
 
 // Write writes a record. It keeps at most MaxKept bytes of the PDU, and its Length.
 func (w *Writer) Write(r *Record) error {
-	kept := r.PDU[:min(len(r.PDU), MaxKept)]
+	kept, length := r.payload()
 	w.begin(blockPacket)
 	w.u32(uint32(r.Tenant))
 	w.time(r.Time)
 	w.u32(uint32(overhead + len(kept)))
-	w.u32(uint32(overhead + r.Length))
+	w.u32(uint32(overhead + length))
 	w.buf = r.appendInfo(w.buf)
 	w.buf = append(w.buf, kept...)
 	w.pad()

@@ -13,6 +13,13 @@ type Membership struct {
 	Muted  bool // the peer gets nothing that is broadcast
 }
 
+func (m *Membership) equal(other *Membership) bool {
+	if m == nil || other == nil {
+		return m == other
+	}
+	return m.Muted == other.Muted && slices.Equal(m.Groups, other.Groups)
+}
+
 // groups returns the groups of the seat's peer.
 func (s *Seat) groups() []policy.Group {
 	if m := s.membership.Load(); m != nil {
@@ -26,9 +33,16 @@ func (s *Seat) groups() []policy.Group {
 func (s *Seat) SetMembership(m *Membership) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	if s.final.Load() == nil {
-		s.hub.leaveGroups(s)
-		s.hub.enterGroups(s, m)
+	if s.final.Load() != nil {
+		return
+	}
+	before := s.membership.Load()
+	s.hub.leaveGroups(s)
+	s.hub.enterGroups(s, m)
+	if n := s.Session(); n != 0 && !m.equal(before) {
+		for _, t := range s.hub.attached() {
+			t.Grouped(n, m)
+		}
 	}
 }
 

@@ -142,7 +142,7 @@ func (s *Seat) Begin() bool {
 	h.numbered[h.sessions] = s
 	h.counts.joined++
 	for _, t := range h.attached() {
-		t.Joined(h.sessions)
+		t.Joined(h.sessions, s.membership.Load())
 	}
 	if h.order != nil && !s.reader.standby {
 		h.saySession(order.Joined, s, order.Link{Source: s.reader.connection})

@@ -91,9 +91,10 @@ func repeated(p []byte, n int) (all [][]byte) {
 // tapped counts PDUs by the verdicts that a tap sees.
 type tapped struct{ verdicts map[string]int }
 
-func (*tapped) Present(uint64, bool) {}
-func (*tapped) Joined(uint64)        {}
-func (*tapped) Left(uint64)          {}
+func (*tapped) Present(uint64, bool, *Membership) {}
+func (*tapped) Joined(uint64, *Membership)        {}
+func (*tapped) Left(uint64)                       {}
+func (*tapped) Grouped(uint64, *Membership)       {}
 func (t *tapped) Judged(j Judged) {
 	if t.verdicts == nil {
 		t.verdicts = map[string]int{}

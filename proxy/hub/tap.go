@@ -10,14 +10,17 @@ import (
 	"switchyard/proxy/presence"
 )
 
-// A Tap observes which sessions join and leave, and what peers send. Its methods are
+// A Tap observes which sessions join and leave, their groups, and what peers send. Its methods are
 // called by the goroutines that serve the peers, several at a time, and all but Judged
 // under the hub's lock: they may neither block nor call the hub, and must copy what
 // they keep.
 type Tap interface {
-	// Present reports a session that existed when the tap was attached.
-	Present(session uint64, master bool)
-	Joined(session uint64)
+	// Present reports a session that existed when the tap was attached. m has the groups of its
+	// peer, here and below; it is nil if the peer is in none.
+	Present(session uint64, master bool, m *Membership)
+	Joined(session uint64, m *Membership)
+	// Grouped reports that the groups of a session's peer have changed.
+	Grouped(session uint64, m *Membership)
 	Left(session uint64)
 	// Judged reports PDUs before they are routed, so the tap sees them before anything
 	// that they cause.
@@ -40,7 +43,8 @@ func (h *Hub) Attach(t Tap) (detach func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, session := range slices.Sorted(maps.Keys(h.numbered)) {
-		t.Present(session, h.numbered[session].master)
+		s := h.numbered[session]
+		t.Present(session, s.master, s.membership.Load())
 	}
 	h.setTaps(append(slices.Clone(h.attached()), t))
 	return func() {

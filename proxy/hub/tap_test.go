@@ -19,17 +19,30 @@ type recordingTap struct{ saw []string }
 func (w *recordingTap) note(format string, args ...any) {
 	w.saw = append(w.saw, fmt.Sprintf(format, args...))
 }
-func (w *recordingTap) Present(session uint64, master bool) {
-	w.note("%d present, master %t", session, master)
+func (w *recordingTap) Present(session uint64, master bool, m *Membership) {
+	w.note("%d present, master %t%s", session, master, groupsNote(m))
 }
-func (w *recordingTap) Joined(session uint64) { w.note("%d joined", session) }
-func (w *recordingTap) Left(session uint64)   { w.note("%d left", session) }
+func (w *recordingTap) Joined(session uint64, m *Membership) {
+	w.note("%d joined%s", session, groupsNote(m))
+}
+func (w *recordingTap) Grouped(session uint64, m *Membership) {
+	w.note("%d grouped%s", session, groupsNote(m))
+}
+func (w *recordingTap) Left(session uint64) { w.note("%d left", session) }
 func (w *recordingTap) Judged(j Judged) {
 	n := 0
 	for rest := j.PDUs; len(rest) > 0; n++ {
 		rest = rest[pdu.ParseHeader(rest).Length:]
 	}
 	w.note("%d sends %d: %v", j.Session, n, j.Verdict)
+}
+
+// groupsNote spells the groups of a peer; "" if it is in none.
+func groupsNote(m *Membership) string {
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf(", in %v, muted %t", m.Groups, m.Muted)
 }
 
 func (w *recordingTap) want(t *testing.T, want ...string) {
@@ -58,6 +71,28 @@ func TestTap(t *testing.T) {
 	a.Send(t, message(others, 1, "x"))
 	w.want(t)
 	other.want(t, "1 sends 1: broadcast-except-sender")
+}
+
+// A tap is shown the groups of peers with their sessions, and only what changes of them.
+func TestTapOfGroups(t *testing.T) {
+	h := newHub(commonRules())
+	joinAs(h, muted(t, "http", "far"))
+	var w recordingTap
+	h.Attach(&w)
+	b, c := joinAs(h, in(t, "admin")), joinAs(h, nil)
+	b.SetMembership(in(t, "admin"))
+	b.SetMembership(muted(t, "admin"))
+	c.SetMembership(nil)
+	c.SetMembership(in(t, "admin"))
+	c.SetMembership(nil)
+	h.Leave(b.Seat)
+	b.SetMembership(nil)
+	early := h.Connect(new(hubtest.Peer), nil)
+	early.SetMembership(in(t, "http"))
+	early.Begin()
+	w.want(t, "1 present, master false, in [http far], muted true",
+		"2 joined, in [admin], muted false", "3 joined", "2 grouped, in [admin], muted true",
+		"3 grouped, in [admin], muted false", "3 grouped", "2 left", "4 joined, in [http], muted false")
 }
 
 // The tap sees a PDU before any peer gets it, so what the PDU causes is shown after it.

@@ -249,9 +249,10 @@ type sides struct {
 	split *policy.Split
 }
 
-func (*sides) Present(uint64, bool) {}
-func (*sides) Joined(uint64)        {}
-func (*sides) Left(uint64)          {}
+func (*sides) Present(uint64, bool, *Membership) {}
+func (*sides) Joined(uint64, *Membership)        {}
+func (*sides) Left(uint64)                       {}
+func (*sides) Grouped(uint64, *Membership)       {}
 
 func (s *sides) Judged(j Judged) {
 	if j.Policy != s.split.Stable && j.Policy != s.split.Candidate {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"switchyard/pdu"
+	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
 )
@@ -13,6 +14,7 @@ type peer struct {
 	simulation  *simulation
 	session     uint64 // in the capture
 	seat        *hub.Seat
+	groups      []policy.Group
 	master      bool
 	roleUnknown bool // master may be wrong
 	closed      bool // by the policy
@@ -37,6 +39,15 @@ func (p *peer) attributes() (a uint64) {
 		a |= abi.AttributeMaster
 	}
 	return a
+}
+
+// group puts the peer into other groups. The hub ignores it for a seat that the policy closed.
+func (p *peer) group(m *hub.Membership) {
+	p.groups = nil
+	if m != nil {
+		p.groups = m.Groups
+	}
+	p.seat.SetMembership(m)
 }
 
 // read takes all that is due until head.

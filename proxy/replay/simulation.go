@@ -90,6 +90,8 @@ func (s *simulation) apply(rec *capture.Record, t *capture.Tenant, p []byte) err
 		return err
 	}
 	switch {
+	case rec.Kind == capture.Grouped:
+		from.group(rec.Membership)
 	case rec.Kind == capture.Joined && rec.Master:
 		s.restore(from, roleSet)
 	case rec.Kind == capture.Joined:
@@ -239,10 +241,11 @@ func (s *simulation) handle(from *peer, p []byte) {
 	}
 }
 
-// Present, Joined and Left do nothing: the simulation itself adds and removes peers.
-func (s *simulation) Present(uint64, bool) {}
-func (s *simulation) Joined(uint64)        {}
-func (s *simulation) Left(uint64)          {}
+// The rest of hub.Tap does nothing: the simulation itself adds, removes and groups peers.
+func (s *simulation) Present(uint64, bool, *hub.Membership) {}
+func (s *simulation) Joined(uint64, *hub.Membership)        {}
+func (s *simulation) Grouped(uint64, *hub.Membership)       {}
+func (s *simulation) Left(uint64)                           {}
 
 // comparable returns a verdict without the number by which one generation knows the limit that a PDU
 // is beyond.
