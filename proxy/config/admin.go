@@ -3,7 +3,7 @@ package config
 // keys returns the keys of [admin], none of which takes effect before a restart.
 func (a *Admin) keys() []key {
 	keys := append([]key{
-		{name: "admin.address", field: &a.Address, check: checkAddressOrNone},
+		{name: "admin.address", field: &a.Address, check: checkAddress.orNone()},
 		{name: "admin.socket", field: &a.Socket, check: checkSocket},
 		{name: "admin.read_token_file", field: &a.ReadTokenFile, check: checkPath},
 		{name: "admin.operate_token_file", field: &a.OperateTokenFile, check: checkPath},

@@ -43,8 +43,15 @@ func (r *reader) checkClaims(l *Listener, name string) {
 
 // soundClaims reports whether all claims of a tenant were accepted.
 func (r *reader) soundClaims(name string) bool {
-	claims := "tenant." + name + ".claims"
-	return r.sound(claims+".networks", claims+".certificates", claims+".issuers", claims+".server_names")
+	return r.sound(claimKeys("tenant." + name + ".claims")...)
+}
+
+// claimKeys returns the names of all keys of Claims in a section.
+func claimKeys(section string) (names []string) {
+	for _, k := range new(Claims).keys(section) {
+		names = append(names, k.name)
+	}
+	return names
 }
 
 // checkClaimant checks that a listener can tell what one tenant claims.
@@ -68,8 +75,11 @@ func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) 
 }
 
 // Claim returns which connections are the tenant's.
-func (t Tenant) Claim() tenant.Claim {
-	return tenant.Claim{Tenant: t.Name, Networks: t.Claims.Networks, Certificates: t.Claims.Certificates, Issuers: t.Claims.Issuers, ServerNames: t.Claims.ServerNames}
+func (t Tenant) Claim() tenant.Claim { return t.Claims.of(t.Name) }
+
+// of returns the claims as those of a tenant or group.
+func (c Claims) of(name string) tenant.Claim {
+	return tenant.Claim{Tenant: name, Networks: c.Networks, Certificates: c.Certificates, Issuers: c.Issuers, ServerNames: c.ServerNames}
 }
 
 func (c Claims) none() bool {
@@ -94,7 +104,7 @@ func (r *reader) checkClaimsMatter(t Tenant) {
 		}
 	}
 	if server != "" {
-		r.fault(r.place(name, name+".networks", name+".certificates", name+".issuers", name+".server_names"),
+		r.fault(r.place(append([]string{name}, claimKeys(name)...)...),
 			"%s: they have no effect, because %s.tenant assigns every connection to this tenant; name it in %s.tenants instead, and there another or \"\" as the tenant, or use %s.allow",
 			name, server, server, server)
 	}

@@ -37,7 +37,7 @@ const windows = 8
 // move from one order to another.
 func (c *Cluster) keys() []key {
 	keys := []key{
-		{name: "name", field: &c.Name, check: checkClusterName},
+		{name: "name", field: &c.Name, check: checkClusterName.orNone()},
 		{name: "hub", field: &c.Hub, min: 0, max: MostHubs},
 		{name: "servers", field: &c.Servers, check: checkBusServer},
 		{name: "credentials", field: &c.Credentials, check: checkPath},
@@ -64,9 +64,9 @@ var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 // IsClusterName reports whether text can be the name of a cluster, and so part of a subject of the bus.
 func IsClusterName(text string) bool { return clusterName.MatchString(text) }
 
-// checkClusterName accepts the name of a cluster, or none.
-var checkClusterName = check{orNone(clusterName.String()), func(text string) error {
-	if text == "" || IsClusterName(text) {
+// checkClusterName accepts the name of a cluster.
+var checkClusterName = check{clusterName.String(), func(text string) error {
+	if IsClusterName(text) {
 		return nil
 	}
 	return fmt.Errorf("%q is not a cluster's name; write 1 to 32 of a-z, 0-9 and -, with no - at the ends, or \"\" for a hub of its own", text)

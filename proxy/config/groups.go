@@ -19,12 +19,10 @@ func (t *Tenant) groupKeys() (keys []key) {
 	for i := range t.Groups {
 		g := &t.Groups[i]
 		part := sectionGroup + "." + g.Name
-		keys = append(keys,
-			key{part: part, name: part + ".networks", field: &g.Networks},
-			key{part: part, name: part + ".certificates", field: &g.Certificates, check: checkCertificate},
-			key{part: part, name: part + ".issuers", field: &g.Issuers, check: checkIssuer},
-			key{part: part, name: part + ".server_names", field: &g.ServerNames, check: checkServerName},
-			key{part: part, name: part + ".broadcasts", field: &g.Broadcasts})
+		for _, k := range append(g.Claims.keys(part), key{name: part + ".broadcasts", field: &g.Broadcasts}) {
+			k.part = part
+			keys = append(keys, k)
+		}
 	}
 	return keys
 }
@@ -59,7 +57,7 @@ func isGroup(path toml.Key) bool {
 func (r *reader) checkGroups(t Tenant) {
 	for i, g := range t.Groups {
 		name := "tenant." + t.Name + "." + sectionGroup + "." + g.Name
-		place := r.place(name, name+".networks", name+".certificates", name+".issuers", name+".server_names", name+".broadcasts")
+		place := r.place(slices.Concat([]string{name}, claimKeys(name), []string{name + ".broadcasts"})...)
 		if i == tenant.MaxGroups {
 			r.fault(place, "%s: more than %d groups; put some of them together", name, tenant.MaxGroups)
 			return
@@ -67,7 +65,7 @@ func (r *reader) checkGroups(t Tenant) {
 		if _, err := policy.GroupNamed(g.Name); err != nil {
 			r.fault(place, "%s: %v", name, err)
 		}
-		if !r.sound(name+".networks", name+".certificates", name+".issuers", name+".server_names") {
+		if !r.sound(claimKeys(name)...) {
 			continue
 		}
 		if _, err := tenant.NewGroups(g.Claim()); err != nil {
@@ -101,9 +99,7 @@ func (r *reader) checkGroupMatches(t Tenant, g Group, name string) {
 }
 
 // Claim returns which connections are those of the group's peers.
-func (g Group) Claim() tenant.Claim {
-	return tenant.Claim{Tenant: g.Name, Networks: g.Networks, Certificates: g.Certificates, Issuers: g.Issuers, ServerNames: g.ServerNames}
-}
+func (g Group) Claim() tenant.Claim { return g.Claims.of(g.Name) }
 
 // GroupNames returns the names of the tenant's groups, in order. It is not nil.
 func (t Tenant) GroupNames() []string {

@@ -83,7 +83,7 @@ const (
 func (l *Listener) keys() []key {
 	return append([]key{
 		{name: "address", field: &l.Address, check: checkAddress, must: true},
-		{name: "tenant", field: &l.Tenant, check: checkTenantOrNone},
+		{name: "tenant", field: &l.Tenant, check: checkTenantName.orNone()},
 		{name: "tenants", field: &l.Tenants, check: checkTenantName},
 		{name: "allow", field: &l.Allow},
 		{name: "insecure_open", field: &l.InsecureOpen},
@@ -109,25 +109,31 @@ func (t *TLS) keys(section string) []key {
 	}
 }
 
+// keys returns the keys of a section about the connections of a tenant or a group.
+func (c *Claims) keys(section string) []key {
+	return []key{
+		{name: section + ".networks", field: &c.Networks},
+		{name: section + ".certificates", field: &c.Certificates, check: checkCertificate},
+		{name: section + ".issuers", field: &c.Issuers, check: checkIssuer},
+		{name: section + ".server_names", field: &c.ServerNames, check: checkServerName},
+	}
+}
+
 // keys returns the keys of a tenant, without its name in front. They may name own commands.
 func (t *Tenant) keys(own command.Own) []key {
-	claims, limits, quota := &t.Claims, &t.Limits, &t.Quota
-	return append(append(t.Release.keys(own), t.groupKeys()...), []key{
+	limits, quota := &t.Limits, &t.Quota
+	return append(slices.Concat(t.Release.keys(own), t.groupKeys(), t.Claims.keys("claims")), []key{
 		{name: "policy", field: &t.Policy, check: checkPolicy},
 		{name: "policy_config", field: &t.PolicyConfig},
-		{name: "policy_sha256", field: &t.PolicySHA256, check: checkSHA256},
+		{name: "policy_sha256", field: &t.PolicySHA256, check: checkSHA256.orNone()},
 		{name: "require_signature", field: &t.RequireSignature},
 		{name: "insecure_source", field: &t.InsecureSource},
 		{name: "downgrade_to", field: &t.DowngradeTo, min: 0, max: math.MaxInt64},
-		{name: "audit", field: &t.Audit, check: checkAudit},
+		{name: "audit", field: &t.Audit, check: checkAudit.orNone()},
 		{name: "may", field: &t.May, check: checkMay},
 		{name: "may_commands", field: &t.MayCommands, check: checkCommand(own)},
 		{name: "may_else", field: &t.MayElse, choices: policy.Fallbacks},
 		{name: "cluster", field: &t.Cluster, restart: true},
-		{name: "claims.networks", field: &claims.Networks},
-		{name: "claims.certificates", field: &claims.Certificates, check: checkCertificate},
-		{name: "claims.issuers", field: &claims.Issuers, check: checkIssuer},
-		{name: "claims.server_names", field: &claims.ServerNames, check: checkServerName},
 		{name: "limits.lag_hard", field: &limits.LagHard, min: int64(kibibyte), max: int64(16 * gibibyte)},
 		{name: "limits.lag_soft", field: &limits.LagSoft, min: int64(kibibyte), max: int64(16 * gibibyte)},
 		{name: "limits.lag_soft_time", field: &limits.LagSoftTime, min: int64(10 * millisecond), max: int64(10 * minute)},

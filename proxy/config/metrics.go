@@ -5,19 +5,11 @@ import "slices"
 // keys returns the keys of [metrics].
 func (m *Metrics) keys() []key {
 	return append([]key{
-		{name: "metrics.address", field: &m.Address, check: checkAddressOrNone},
+		{name: "metrics.address", field: &m.Address, check: checkAddress.orNone()},
 		{name: "metrics.allow", field: &m.Allow},
 		{name: "metrics.token_file", field: &m.TokenFile, check: checkPath},
 	}, m.TLS.keys("metrics.tls")...)
 }
-
-// checkAddressOrNone is checkAddress for an address that may be empty.
-var checkAddressOrNone = check{`^$|` + checkAddress.pattern, func(address string) error {
-	if address == "" {
-		return nil
-	}
-	return checkAddress.accept(address)
-}}
 
 // checkMetrics requires an address that other machines reach to say who may read there, and a token
 // to be encrypted on its way:

@@ -43,8 +43,15 @@ func anyOf(patterns ...string) string {
 	return "^(" + strings.Join(patterns, "|") + ")$"
 }
 
-// orNone returns the pattern of what the pattern matches, and of an empty text.
-func orNone(pattern string) string { return anyOf("", pattern) }
+// orNone returns a check that accepts an empty text as well.
+func (c check) orNone() check {
+	return check{anyOf("", c.pattern), func(text string) error {
+		if text == "" {
+			return nil
+		}
+		return c.accept(text)
+	}}
+}
 
 // checkTenantName accepts a name that can be a metric label, part of a file name, and part of a
 // key.
@@ -53,14 +60,6 @@ var checkTenantName = check{tenantName.String(), func(name string) error {
 		return fmt.Errorf("%q is not a tenant's name; write 1 to 40 of a-z, 0-9 and -", name)
 	}
 	return nil
-}}
-
-// checkTenantOrNone accepts a tenant's name, or an empty one.
-var checkTenantOrNone = check{orNone(tenantName.String()), func(name string) error {
-	if name == "" {
-		return nil
-	}
-	return checkTenantName.accept(name)
 }}
 
 // checkCongestionControl accepts what Linux can have for a name, or an empty name. Only
@@ -91,11 +90,8 @@ var checkPolicy = check{anyOf(fileOrShipped, `^https://[^/?#@]+/([^?#]*[^/?#])(\
 	return fmt.Errorf("%q is not a policy; write a shipped policy's name, such as \"teamtalk\", or a file, such as %q", policy, filePolicy+"routes.toml")
 }}
 
-// checkAudit accepts a policy that is not fetched, or an empty one.
-var checkAudit = check{orNone(fileOrShipped), func(policy string) error {
-	if policy == "" {
-		return nil
-	}
+// checkAudit accepts a policy that is not fetched.
+var checkAudit = check{fileOrShipped, func(policy string) error {
 	if IsRemote(policy) {
 		return fmt.Errorf("%q is an address, and only a policy in force is fetched; download it, and write the file, such as %q", policy, filePolicy+"routes.toml")
 	}
@@ -118,9 +114,9 @@ var checkFile = check{`^[^\x00]+$`, func(path string) error {
 	return checkPath.accept(path)
 }}
 
-// checkSHA256 accepts a hash, or an empty one.
-var checkSHA256 = check{orNone(sha256Sum.String()), func(sum string) error {
-	if sum == "" || sha256Sum.MatchString(sum) {
+// checkSHA256 accepts a hash.
+var checkSHA256 = check{sha256Sum.String(), func(sum string) error {
+	if sha256Sum.MatchString(sum) {
 		return nil
 	}
 	return fmt.Errorf("%q is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file", sum)
