@@ -45,47 +45,28 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	}
 	checker := trust.New(c, ledger)
 	fetchNow(checker, c)
-	var faults []error
-	if _, err := checker.Keys(); err != nil {
-		faults = append(faults, InvalidError{fmt.Errorf("signatures.keys: %w", err)})
-	}
-	if _, err := releaseSigner(c); err != nil {
-		faults = append(faults, err)
-	}
-	if err := checkHosts(c, net.DefaultResolver.LookupNetIP, stdout); err != nil {
-		faults = append(faults, err)
-	}
-	if err := checkBus(c, stdout); err != nil {
-		faults = append(faults, err)
-	}
-	if err := errors.Join(checkAdmin(c, stdout), checkMetrics(c, stdout), checkAccess(c)); err != nil {
-		faults = append(faults, err)
-	}
+	_, unsigned := releaseSigner(c)
+	faults := []error{checkKeys(checker), unsigned, checkHosts(c, net.DefaultResolver.LookupNetIP, stdout), checkBus(c, stdout),
+		checkAdmin(c, stdout), checkMetrics(c, stdout), checkAccess(c)}
 	for _, l := range c.Listeners {
-		if err := checkListener(c, l, stdout); err != nil {
-			faults = append(faults, err)
-		}
+		faults = append(faults, checkListener(c, l, stdout))
 	}
 	dry := dryRunner{engine: engine, stdout: stdout}
 	for _, t := range c.Tenants {
-		p, err := findPolicy(checker, t)
-		if err == nil {
-			err = dry.run(p, "tenant "+t.Name, t.Quota)
-		}
-		if err != nil {
-			faults = append(faults, fmt.Errorf("tenant %s: %w", t.Name, err))
-		}
-		if t.Audit == "" {
-			continue
-		}
-		if p, err = findAudit(checker, t); err == nil {
-			err = dry.run(p, "audit of tenant "+t.Name, t.Quota)
-		}
-		if err != nil {
-			faults = append(faults, fmt.Errorf("audit of tenant %s: %w", t.Name, err))
+		faults = append(faults, dry.check("tenant "+t.Name, findPolicy, checker, t))
+		if t.Audit != "" {
+			faults = append(faults, dry.check("audit of tenant "+t.Name, findAudit, checker, t))
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// checkKeys reads the keys that may sign policies.
+func checkKeys(checker *trust.Checker) error {
+	if _, err := checker.Keys(); err != nil {
+		return InvalidError{fmt.Errorf("signatures.keys: %w", err)}
+	}
+	return nil
 }
 
 // checkListener checks everything a listener needs except its address.
@@ -146,6 +127,18 @@ type dryRunner struct {
 type extracted struct {
 	policy candidate
 	table  *review.Table
+}
+
+// check finds one policy of a tenant and runs it.
+func (d *dryRunner) check(about string, find finder, checker *trust.Checker, t config.Tenant) error {
+	p, err := find(checker, t)
+	if err == nil {
+		err = d.run(p, about, t.Quota)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", about, err)
+	}
+	return nil
 }
 
 // run loads a policy and prints its findings about that tenant, which has that quota.

@@ -14,6 +14,7 @@ import (
 //	stopper.requested   the stopper's goroutine         stop
 //	loaded              one goroutine for each load     finish: put in force, or refuse
 //	hangups, changed    SIGHUP, the watcher             reload
+//	fetched             a follower of an address        reload
 //	releases            the tick of a tenant            carry out what a release has decided
 //	entered             the member of a tenant          openListeners: its peers can be served
 //	failed              the member of a tenant          stop
@@ -26,15 +27,20 @@ import (
 // signatureTime is how often the signatures of policies in force are checked for expiry.
 const signatureTime = time.Hour
 
+// timers are what run does without being asked.
+type timers struct {
+	signatures *time.Ticker // see signatureTime
+	extend     *time.Ticker // reports a start that lasts to the supervisor; stopped when all tenants are served
+	warm       *time.Ticker // releases policies that were in force before
+}
+
 // run handles hangups, changed files, requests of operators and policies that have ended to
 // load, one after the other, until the server is to stop.
 func (srv *server) run(signals signals) {
-	signatures := time.NewTicker(signatureTime)
-	defer signatures.Stop()
-	extend := time.NewTicker(extendEvery)
-	defer extend.Stop()
-	warm := time.NewTicker(warmEvery)
-	defer warm.Stop()
+	t := timers{time.NewTicker(signatureTime), time.NewTicker(extendEvery), time.NewTicker(warmEvery)}
+	defer t.signatures.Stop()
+	defer t.extend.Stop()
+	defer t.warm.Stop()
 	defer srv.answer(true)
 	defer srv.answerVerbs(true)
 	for !srv.stopper.isRequested() && srv.succeeded == nil {
@@ -47,55 +53,63 @@ func (srv *server) run(signals signals) {
 		if srv.starting == nil && len(srv.requests) == 0 && len(entering) == 0 {
 			srv.supervisor.ready(statusOf(srv.lastErrors))
 		}
-		hangups, reloads, verbs, changed, fetched := signals.hangups, srv.state.reloads, srv.state.verbs, srv.changed, srv.fetched
-		if srv.starting != nil || srv.upgrade != nil {
-			hangups, reloads, verbs = nil, nil, nil // until then they wait in their channels
+		srv.handleNext(signals, t, entering)
+	}
+}
+
+// handleNext waits for one of what the table above lists, and handles it. What must not come between
+// waits in its channel: during the start and an upgrade, requests that change what is in force, and
+// during an upgrade also changed files. entering has the tenants whose hub has not entered the
+// cluster yet.
+func (srv *server) handleNext(signals signals, t timers, entering []string) {
+	hangups, reloads, verbs, changed, fetched := signals.hangups, srv.state.reloads, srv.state.verbs, srv.changed, srv.fetched
+	if srv.starting != nil || srv.upgrade != nil {
+		hangups, reloads, verbs = nil, nil, nil
+	}
+	if srv.upgrade != nil {
+		changed, fetched = nil, nil
+	}
+	select {
+	case <-srv.stopper.requested.Done():
+	case f := <-srv.loaded:
+		srv.finish(f)
+	case <-hangups:
+		srv.supervisor.reloading()
+		srv.request(nil)
+	case <-t.extend.C:
+		if srv.starting != nil {
+			srv.extendStart()
+		} else if len(entering) > 0 {
+			srv.supervisor.starting("entering the cluster with "+strings.Join(entering, ", "), 6*extendEvery)
+		} else {
+			t.extend.Stop()
 		}
-		if srv.upgrade != nil {
-			changed, fetched = nil, nil
-		}
-		select {
-		case <-srv.stopper.requested.Done():
-		case f := <-srv.loaded:
-			srv.finish(f)
-		case <-hangups:
-			srv.supervisor.reloading()
-			srv.request(nil)
-		case <-extend.C:
-			if srv.starting != nil {
-				srv.extendStart()
-			} else if len(entering) > 0 {
-				srv.supervisor.starting("entering the cluster with "+strings.Join(entering, ", "), 6*extendEvery)
-			} else {
-				extend.Stop()
-			}
-		case <-signatures.C:
-			srv.checkAgain() // a signature may have become valid
-		case now := <-warm.C:
-			srv.releaseEarlier(now)
-			srv.records.Flush(0) // without waiting; the disk may work again
-		case <-srv.entered:
-			srv.publish()
-			srv.openListeners(srv.config.Listeners, srv.listeners)
-		case srv.startFault = <-srv.failed:
-			srv.state.Drain()
-		case <-srv.releases:
-			srv.carryReleases()
-		case <-changed:
-			srv.reload(false)
-		case <-fetched:
-			srv.reload(false)
-		case result := <-reloads:
-			srv.request(result)
-		case r := <-verbs:
-			srv.carry(r)
-		case r := <-srv.state.upgrades:
-			srv.beginUpgrade(r.UpgradeRequest, "operator", r.result)
-		case s := <-signals.upgrades:
-			srv.beginUpgrade(api.UpgradeRequest{}, s.String(), nil)
-		case o := <-srv.offers:
-			srv.considerOffer(o)
-		}
+	case <-t.signatures.C:
+		srv.checkAgain() // a signature may have become valid
+	case now := <-t.warm.C:
+		srv.releaseEarlier(now)
+		srv.records.Flush(0) // without waiting; the disk may work again
+	case <-srv.entered:
+		srv.publish()
+		srv.openListeners(srv.config.Listeners, srv.listeners)
+	case srv.startFault = <-srv.failed:
+		srv.state.Drain()
+	case <-srv.releases:
+		srv.carryReleases()
+	case <-changed:
+		srv.reload(false)
+	case <-fetched:
+		srv.reload(false)
+	case result := <-reloads:
+		srv.request(result)
+	case r := <-verbs:
+		srv.carry(r)
+	case r := <-srv.state.upgrades:
+		srv.beginUpgrade(r.UpgradeRequest, "operator", r.result)
+	case s := <-signals.upgrades:
+		srv.beginUpgrade(api.UpgradeRequest{}, s.String(), nil)
+	case o := <-srv.offers:
+		srv.considerOffer(o)
 	}
 }
 

@@ -61,70 +61,84 @@ type UnavailableError struct{ error }
 // called at the start and for each reload.
 type Loader func() (c *config.Config, why string, err error)
 
-// A server is everything that Serve builds. The goroutine of Serve owns it.
+// A server is everything that Serve builds. The goroutine of Serve owns it. Channels that hold one are
+// notices (see notice); no channel is ever closed.
 type server struct {
+	// Static after newServer, but for what tests replace.
 	load       Loader
 	sandbox    wasm.Sandbox
-	config     *config.Config
-	began      *config.Config // with which the process started; keys that need a restart are still those
-	waiting    []string       // keys that differ from began, and take effect after a restart
-	changes    []string       // keys that the last reload has changed
-	log        *slog.Logger
-	level      *slog.LevelVar
-	engine     *wasm.Engine // loads new policies; an earlier one is garbage once no policy of it is left
-	tenants    map[string]*served
-	listeners  map[string]*listener // by their name in the configuration
-	loading    atomic.Int64         // policies that are being loaded, also if that was given up
-	inputs     *proxy.Inputs        // shared by all tenants
-	loaded     chan finished        // loads that have ended, from their goroutines; never closed
-	starting   *plan                // the start, while policies are still being loaded for it
-	missed     bool                 // files changed meanwhile, perhaps the configuration
-	startTime  time.Duration        // see the constant
-	sourceTime time.Duration        // see the constant
-	startFault error                // why the start ends although some tenants are served
-	next       *plan                // a configuration whose policies are being loaded
-	requests   []request            // reloads that operators wait for
-	leaving    sync.WaitGroup       // removed tenants that still drain, and listeners
-	draining   atomic.Int64         // removed tenants that still drain
-	unwritten  unwritten            // what the stop discarded
-	stopper    *stopper
-	state      *adminState
-	admin      *admin.Server      // nil if no address and no socket is configured
-	watcher    *watch.Watcher     // nil if files are not watched
-	watched    []string           // the files, also if they are not watched; nil before the start
-	ledger     *provenance.Ledger // of signed versions that were in force
-	records    *history.History   // of policies that were in force
+	env        []string  // of the process
+	stderr     io.Writer // of the process, where the log is written
+	embedder   func()    // what Embed has to call; nil if this is no part of another command
+	startTime  time.Duration
+	sourceTime time.Duration
 	openBus    func(jetstream.Settings) (cluster.Log, error)
-	entered    chan struct{}     // sent to when a tenant's hub has entered the cluster; holds one, never closed
-	failed     chan error        // sent to when a tenant's hub cannot take part in the cluster; holds one, never closed
-	releases   chan struct{}     // sent to when a release has decided something; holds one, never closed
-	verbs      []verbRequest     // requests about policies that wait until something is loaded
-	sources    *remote.Sources   // of policies that are fetched; nil if there never was one
-	fetched    chan struct{}     // sent to by sources, holds one, never closed
-	postponed  bool              // an operator waits for a reload that waits for an address
-	checker    *trust.Checker    // of policy files, by the configuration in force
-	changed    chan struct{}     // sent to by the watcher, holds one, never closed
-	lastErrors map[string]string // the error that was last reported, by what it is about
-	warned     map[string]string // the warning about what is in force, by what that is
 
-	historyWarning string         // why the history cannot be written; "" if it can
-	historyDamage  *history.Fault // that was logged last
+	// The configuration, and what it says about files.
+	config  *config.Config
+	began   *config.Config // with which the process started; keys that need a restart are still those
+	waiting []string       // keys that differ from began, and take effect after a restart
+	changes []string       // keys that the last reload has changed
+	checker *trust.Checker // of policy files, by the configuration in force
+	watcher *watch.Watcher // nil if files are not watched
+	watched []string       // the files, also if they are not watched; nil before the start
+	changed chan struct{}  // sent to by the watcher; holds one
 
-	supervisor *supervisor
-
-	env      []string       // of the process
-	stderr   io.Writer      // of the process, where the log is written
-	embedder func()         // what Embed has to call; nil if this is no part of another command
-	tookOver bool           // this process has replaced another one
-	upgrade  *upgrade       // that is under way; nil if none is
-	offers   chan offered   // from askSuccessor; never closed
-	asking   sync.WaitGroup // askSuccessor
-
-	succeeded      *successor          // the process that has replaced this one; nil if none has
-	adminListeners []net.Listener      // owned by admin
-	adminSource    *certificate.Source // of admin.tls; nil for plain HTTP
-	metricsAddress *metricsAddress     // nil if there is no address for metrics
+	// What is in force.
+	engine         *wasm.Engine // loads new policies; an earlier one is garbage once no policy of it is left
+	tenants        map[string]*served
+	listeners      map[string]*listener // by their name in the configuration
+	inputs         *proxy.Inputs        // shared by all tenants
+	ledger         *provenance.Ledger   // of signed versions that were in force
+	records        *history.History     // of policies that were in force
+	admin          *admin.Server        // nil if no address and no socket is configured
+	adminListeners []net.Listener       // owned by admin
+	adminSource    *certificate.Source  // of admin.tls; nil for plain HTTP
+	metricsAddress *metricsAddress      // nil if there is no address for metrics
 	access         accessLog
+
+	// Policies that are being loaded, and fetched.
+	loading  atomic.Int64    // how many, also if that was given up
+	loaded   chan finished   // loads that have ended, from their goroutines
+	starting *plan           // the start, while policies are still being loaded for it
+	next     *plan           // a configuration whose policies are being loaded
+	sources  *remote.Sources // of policies that are fetched; nil if there never was one
+	fetched  chan struct{}   // sent to by sources; holds one
+
+	// Requests that wait for an answer or for the end of something else.
+	requests  []request     // reloads that operators wait for
+	verbs     []verbRequest // about policies, until something is loaded
+	missed    bool          // files changed during the start, perhaps the configuration
+	postponed bool          // an operator waits for a reload that waits for an address
+
+	// Releases and clusters.
+	releases chan struct{} // sent to when a release has decided something; holds one
+	entered  chan struct{} // sent to when a tenant's hub has entered the cluster; holds one
+	failed   chan error    // sent to when a tenant's hub cannot take part in the cluster; holds one
+
+	// What is logged and shown.
+	log            *slog.Logger
+	level          *slog.LevelVar
+	state          *adminState
+	supervisor     *supervisor
+	lastErrors     map[string]string // the error that was last reported, by what it is about
+	warned         map[string]string // the warning about what is in force, by what that is
+	historyWarning string            // why the history cannot be written; "" if it can
+	historyDamage  *history.Fault    // that was logged last
+
+	// The stop.
+	stopper    *stopper
+	startFault error          // why the start ends although some tenants are served
+	leaving    sync.WaitGroup // removed tenants that still drain, and listeners
+	draining   atomic.Int64   // removed tenants that still drain
+	unwritten  unwritten      // what the stop discarded
+
+	// The upgrade.
+	tookOver  bool           // this process has replaced another one
+	upgrade   *upgrade       // that is under way; nil if none is
+	offers    chan offered   // from askSuccessor
+	asking    sync.WaitGroup // askSuccessor
+	succeeded *successor     // the process that has replaced this one; nil if none has
 
 	// serving is the content of tenants for other goroutines; replaced whole.
 	serving atomic.Pointer[map[string]*proxy.Tenant]
@@ -132,29 +146,32 @@ type server struct {
 
 // served is one tenant with the policy in force.
 type served struct {
-	tenant  *proxy.Tenant
-	active  *policy.Active
-	member  *cluster.Member          // nil if this hub serves the tenant alone
-	told    atomic.Pointer[[]uint64] // the sums of its policies that the other hubs are told
-	cluster string                   // which hub of which cluster it is, see clusterOf
-	policy  candidate
-	engine  *wasm.Engine // that runs the policy
-	audit   auditState
-	before  earlier // the policy that was in force before
+	tenant *proxy.Tenant
+	since  time.Time // when it began to be served
 
-	refused string // the sum of the file that was refused last; "" if it could not be read
+	// The policy in force.
+	active   *policy.Active
+	policy   candidate
+	engine   *wasm.Engine  // that runs the policy
+	loadTime time.Duration // that the policy took to load
+	audit    auditState
+	before   earlier // the policy that was in force before
+	refused  string  // the sum of the file that was refused last; "" if it could not be read
 
-	pulse
-
-	release  *staged                  // of a policy that is to replace it; nil if none is under way
-	releases map[release.State]uint64 // that ended, by how
-	weighed  policy.Weighed           // by those
-	since    time.Time                // when it began to be served
-
+	// What is being loaded.
 	next, nextAudit *load // what is to replace policy and audit; nil if nothing is being loaded
 	back            *load // an earlier policy that an operator wants in force; nil if none is being loaded
 
-	loadTime time.Duration // that the policy took to load
+	// Releases.
+	pulse
+	release  *staged                  // of a policy that is to replace it; nil if none is under way
+	releases map[release.State]uint64 // that ended, by how
+	weighed  policy.Weighed           // by those
+
+	// The cluster.
+	member  *cluster.Member          // nil if this hub serves the tenant alone
+	cluster string                   // which hub of which cluster it is, see clusterOf
+	told    atomic.Pointer[[]uint64] // the sums of its policies that the other hubs are told
 
 	discarded map[hub.Reason]uint64 // copies, when it began to drain
 }
@@ -162,8 +179,13 @@ type served struct {
 // newServer returns a server that has opened nothing. Its channels of capacity one are notices: a
 // sender that finds one full need not wait, because what it has to say will be looked at anyway.
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
-	srv := &server{load: load, sandbox: sandbox, config: config.Default(), began: config.Default(), inputs: proxy.NewInputs(), stopper: newStopper(), state: newAdminState(), level: new(slog.LevelVar),
-		records: newHistory(), tenants: make(map[string]*served), loaded: make(chan finished), startTime: startTime, sourceTime: sourceTime, changed: make(chan struct{}, 1), fetched: make(chan struct{}, 1), offers: make(chan offered), releases: make(chan struct{}, 1), openBus: openJetStream, entered: make(chan struct{}, 1), failed: make(chan error, 1), lastErrors: make(map[string]string)}
+	srv := &server{load: load, sandbox: sandbox, startTime: startTime, sourceTime: sourceTime, openBus: openJetStream,
+		config: config.Default(), began: config.Default(), changed: make(chan struct{}, 1),
+		tenants: make(map[string]*served), inputs: proxy.NewInputs(), records: newHistory(),
+		loaded: make(chan finished), fetched: make(chan struct{}, 1),
+		releases: make(chan struct{}, 1), entered: make(chan struct{}, 1), failed: make(chan error, 1),
+		level: new(slog.LevelVar), state: newAdminState(), lastErrors: make(map[string]string),
+		stopper: newStopper(), offers: make(chan offered)}
 	srv.publish()
 	return srv
 }
