@@ -190,13 +190,16 @@ func (b *RateBuckets) move(to *limitSet) {
 //	                 paid                    some is left
 //	                            paid         none is left
 func (r Rate) after(paid uint64, now int64) uint64 {
-	one := uint64(r.Period.duration()) / uint64(r.PDUs)
+	one := r.each()
 	next := max(paid, uint64(now)) + one
 	if next > uint64(now)+one*uint64(r.Burst) {
 		return 0
 	}
 	return next
 }
+
+// each returns the nanoseconds for which one PDU pays.
+func (r Rate) each() uint64 { return uint64(r.Period.duration()) / uint64(r.PDUs) }
 
 // A bucket is that of a limit per tenant. It is safe for concurrent use and takes no lock.
 type bucket struct {

@@ -49,6 +49,7 @@ func (t *Tenant) Adopt(conn net.Conn, st SessionState, input, due []byte, ended 
 		return err
 	}
 	s.seat = seat
+	seat.ImportLimits(st.Limits, clock())
 	seat.SetMembership(t.membershipOf(conn))
 	s.output.right.Lock() // until Thaw
 	t.frozen = append(t.frozen, s)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"switchyard/policy"
 	"switchyard/proxy/hub"
 )
 
@@ -21,6 +22,8 @@ type SessionState struct {
 	MaxPDU     int
 	Outdated   bool // see Tenant.MarkOutdated
 	Broken     bool // writing has failed, so that only what the peer said before is to be read
+
+	Limits []policy.BucketState `json:",omitempty"` // of the policy's rate limits per peer
 }
 
 // A Moving is a session that can move to another process.
@@ -75,7 +78,7 @@ func (s *session) state() SessionState {
 	in, now := &s.input, clock()
 	age := func(since int64) time.Duration { return time.Duration(now - since) }
 	st := SessionState{Opened: age(s.opened), LastRead: age(in.lastRead.Load()), LastWrite: age(s.output.lastWrite.Load()),
-		GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max(), Outdated: s.outdated.Load(), Broken: s.output.broken.Load()}
+		Limits: s.seat.ExportLimits(now), GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max(), Outdated: s.outdated.Load(), Broken: s.output.broken.Load()}
 	if since := in.unfinished.since.Load(); since != 0 {
 		st.Unfinished = age(since)
 	}
@@ -93,6 +96,10 @@ func (s *session) heldInput() []byte {
 
 // Export returns the state of a frozen tenant's hub, see hub.Hub.Export.
 func (t *Tenant) Export(moving []Moving) hub.State { return t.hub.Export(moves(moving)) }
+
+// ExportLimits and ImportLimits are those of hub.Hub, by the clock of the process.
+func (t *Tenant) ExportLimits() []policy.BucketState       { return t.hub.ExportLimits(clock()) }
+func (t *Tenant) ImportLimits(limits []policy.BucketState) { t.hub.ImportLimits(limits, clock()) }
 
 // ExportPresence hands the users of the moving sessions to yield, see hub.Hub.ExportPresence.
 func (t *Tenant) ExportPresence(moving []Moving, yield func(chunk []byte) error) error {

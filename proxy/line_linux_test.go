@@ -103,6 +103,7 @@ func (l *line) handOver() (moving []Moving) {
 		chunks = append(chunks, bytes.Clone(chunk))
 		return nil
 	})
+	next.ImportLimits(journey(l.t, old.ExportLimits()))
 	if err := next.Hub().Import(journey(l.t, old.Export(moving)), func() ([]byte, error) {
 		chunk := chunks[0]
 		chunks = chunks[1:]
