@@ -115,6 +115,8 @@ type Options struct {
 
 	ReadToken    string // file with the token for reading over TCP; "": none is needed
 	OperateToken string // file with the token for operating over TCP; "": not allowed
+
+	LastHour map[string]*Hour // of the process before, by tenant, and "" of all together; nil at a start
 }
 
 // ErrStopping is the error of a request that a server which stops does not carry out.
@@ -181,6 +183,7 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 		captures: make(semaphore, maxCaptures), taps: make(semaphore, maxTaps), streams: make(semaphore, maxStreams),
 		policyCalls: make(semaphore, maxPolicyCalls), reloads: make(semaphore, maxReloads)}
 	s.health = health{b, o.Probes}
+	s.hour.goOn(o.LastHour)
 	s.tokens.read.path, s.tokens.operate.path = o.ReadToken, o.OperateToken
 	if err := s.tokens.check(); err != nil {
 		return nil, err

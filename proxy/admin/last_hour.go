@@ -17,7 +17,8 @@ import (
 //	counts of a tenant at 10:00:00    12,000 PDUs
 //	counts of a tenant at 10:00:10    16,500 PDUs    a point of 450 PDUs/s
 //
-// A ring takes keptPoints times 64 bytes, 23 KiB. It begins when the server or the tenant does.
+// A ring takes keptPoints times 64 bytes, 23 KiB. It begins when the server or the tenant does, and
+// goes on in the process that takes over in an upgrade.
 
 // keptPoints is how many points a ring holds: an hour of them.
 const keptPoints = int(time.Hour / (idleEvery * sampleEvery))
@@ -32,7 +33,7 @@ type point struct {
 
 // A ring holds the last points of a tenant, or of all.
 type ring struct {
-	hub    *hub.Hub // of the tenant
+	hub    *hub.Hub // of the tenant; nil until the first sample if the ring is from another process
 	before amounts  // counts at the last point
 	total  int
 	points []point // at most keptPoints; the n-th, from 0, is at n % keptPoints
@@ -70,7 +71,7 @@ func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seconds := now.Sub(l.last).Seconds()
-	isFirst := l.last.IsZero()
+	isFirst := l.last.IsZero() || seconds <= 0 // the clock of another process may have been ahead
 	l.last = now
 	kept := make(map[string]*ring, len(tenants))
 	sum := point{at: now, p50: -1, p99: -1, most: -1}
@@ -79,9 +80,9 @@ func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *
 		switch {
 		case s.hub == nil:
 			continue
-		case r == nil || r.hub != s.hub:
-			r = &ring{hub: s.hub}
-		default:
+		case r == nil || r.hub != nil && r.hub != s.hub:
+			r = &ring{}
+		case !isFirst:
 			p := point{at: now, rates: float32s(s.counts.since(r.before, seconds)), lag: s.hub.Counts().Lag, p50: -1, p99: -1, most: -1}
 			if s.probe != nil {
 				p.p50 = float32(*s.probe)
@@ -89,7 +90,7 @@ func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *
 			r.add(p)
 			sum.include(p)
 		}
-		r.before = s.counts
+		r.hub, r.before = s.hub, s.counts
 		kept[t.Name] = r
 	}
 	l.tenants = kept

@@ -19,7 +19,9 @@ import (
 )
 
 // openAdmin starts the admin interface at listeners, and closes them if it returns an error.
-func (srv *server) openAdmin(listeners []net.Listener) (err error) {
+//
+// lastHour is what the process before knew of the last hour, see admin.Options; nil at a start.
+func (srv *server) openAdmin(listeners []net.Listener, lastHour map[string]*admin.Hour) (err error) {
 	if len(listeners) == 0 {
 		return nil
 	}
@@ -37,6 +39,7 @@ func (srv *server) openAdmin(listeners []net.Listener) (err error) {
 		Lines: &state.lines, History: &state.history, Records: state.records.Load(), Probes: &state.probes,
 		Metrics: metrics.Handler(state.metrics), Page: dashboard.Handler(), Profiles: c.PProf,
 		ReadToken: srv.config.File(c.ReadTokenFile), OperateToken: srv.config.File(c.OperateTokenFile),
+		LastHour: lastHour,
 	}, srv.log)
 	if err != nil {
 		return InvalidError{err}

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"strconv"
 	"strings"
 	"time"
 
+	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
 	"switchyard/proxy/handover"
@@ -60,11 +62,12 @@ type taker struct {
 	served   *served
 
 	underway map[*served]hub.Underway // in the cluster, until Ready
+	lastHour map[string]*admin.Hour   // by tenant; "" is all of them together
 }
 
 // takeOver builds everything of what the old process hands over, and begins to serve.
 func (srv *server) takeOver(from *handover.Conn) error {
-	t := &taker{server: srv, underway: make(map[*served]hub.Underway)}
+	t := &taker{server: srv, underway: make(map[*served]hub.Underway), lastHour: make(map[string]*admin.Hour)}
 	if err := from.TakeOver(srv.stopper.requested, t); err != nil {
 		return fmt.Errorf("take over from the running program: %w", err)
 	}
@@ -148,6 +151,12 @@ func (t *taker) Tenant(record json.RawMessage) error {
 	}
 	t.plan.admit(c)
 	t.served = t.tenants[c.Name]
+	t.served.tenant.ImportLimits(t.tenant.Limits)
+	maps.Copy(t.served.releases, t.tenant.Releases)
+	if t.tenant.Weighed != nil {
+		t.served.weighed = *t.tenant.Weighed
+	}
+	t.lastHour[c.Name] = t.tenant.LastHour
 	if t.tenant.EndsOutdated {
 		t.served.tenant.EndOutdated() // with the first tick after begin
 	}
@@ -259,6 +268,7 @@ func (t *taker) begin() {
 	srv.tookOver, srv.starting, srv.state.started = true, t.plan, t.process.Started
 	u.Result, u.FrozenSeconds = api.UpgradeDone, frozen.Seconds()
 	srv.state.continueFrom(t.process)
+	t.lastHour[""] = t.process.LastHour
 	srv.state.setUpgrade(u)
 	srv.state.markUpgrade(u)
 	srv.log.Info("upgraded", "from_version", u.From, "to_version", u.To, "frozen", frozen.Round(time.Microsecond).String(),
@@ -268,7 +278,7 @@ func (t *taker) begin() {
 			u.SetUnlinkOnClose(true) // as the one that made the file would
 		}
 	}
-	if err := srv.openAdmin(t.admin); err != nil { // the token files have changed since Process
+	if err := srv.openAdmin(t.admin, t.lastHour); err != nil { // the token files have changed since Process
 		srv.log.Error("admin has stopped answering", "error", err)
 	}
 	srv.checkAgain() // files may have changed since Offer; a release in stages goes on

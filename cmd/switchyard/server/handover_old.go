@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"switchyard/proxy"
+	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
 	"switchyard/proxy/config"
@@ -169,8 +170,9 @@ func (g *giver) Send(to *handover.Sender) error {
 	if g.metricsAddress != nil {
 		to.Listener(listenerRecord{Metrics: true}, g.metricsAddress.socket.(syscall.Conn))
 	}
-	reloads, handovers := g.state.counted()
-	to.Process(processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, Handovers: handovers, Reloads: reloads, Started: g.state.started})
+	p := processRecord{Upgrade: u.Upgrade, By: u.by, Frozen: g.frozen, LastHour: g.lastHour("")}
+	g.state.counted(&p)
+	to.Process(p)
 	for _, d := range all {
 		member, err := d.served.exportMember()
 		if err != nil { // it has ceased to be movable since immovable
@@ -230,7 +232,7 @@ const memberChunk = 1 << 20
 func (g *giver) sendTenant(to *handover.Sender, d departure, member [][]byte, admitted map[net.Conn]sessionRecord) {
 	t := d.served.tenant
 	_, endsOutdated := t.Outdated()
-	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated, len(member)})
+	to.Tenant(tenantRecord{t.Name, t.Export(d.moving), endsOutdated, len(member), t.ExportLimits(), g.lastHour(t.Name), d.served.releases, d.served.allWeighed()})
 	for _, chunk := range member {
 		to.Presence(chunk)
 	}
@@ -243,6 +245,15 @@ func (g *giver) sendTenant(to *handover.Sender, d departure, member [][]byte, ad
 		r.Session = m.State
 		to.Session(r, m.Conn.(syscall.Conn), m.Input, m.Due)
 	}
+}
+
+// lastHour returns what the dashboard knows of the last hour of a tenant, or of all of them together; nil
+// without an admin interface.
+func (srv *server) lastHour(tenant string) *admin.Hour {
+	if srv.admin == nil {
+		return nil
+	}
+	return srv.admin.LastHour(tenant)
 }
 
 // departTime is how long sessions that cannot move may take to be written what is due to them.

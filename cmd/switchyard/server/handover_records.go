@@ -3,7 +3,10 @@ package server
 import (
 	"time"
 
+	"switchyard/policy"
+	"switchyard/policy/release"
 	"switchyard/proxy"
+	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/admission"
 	"switchyard/proxy/cluster"
@@ -11,7 +14,8 @@ import (
 	"switchyard/proxy/metrics"
 )
 
-// What both processes say about what moves, as JSON. A change needs another handover.Format.
+// What both processes say about what moves, as JSON. A change needs another handover.Format, unless it
+// is a field without which the other program does as before: what it does not know, it ignores.
 
 // A listenerRecord comes with a listening socket: of a listener of the configuration, or, without
 // a name, of metrics or of the admin interface. A process that knows no address for metrics is not
@@ -30,6 +34,9 @@ type processRecord struct {
 	Handovers handovers     // so far
 	Reloads   metrics.Reloads
 	Started   time.Time // of the service: the start of the first process
+
+	LastHour *admin.Hour `json:",omitempty"` // of all tenants together
+	Marks    []api.Mark  `json:",omitempty"` // in the charts of it
 }
 
 // A tenantRecord begins a tenant.
@@ -38,6 +45,11 @@ type tenantRecord struct {
 	Hub          hub.State
 	EndsOutdated bool // its outdated sessions are being ended, one after the other
 	MemberChunks int  `json:"PlaceChunks,omitempty"` // how many of the chunks of presence are its clusterRecord
+
+	Limits   []policy.BucketState     `json:",omitempty"` // of its policy's rate limits per tenant
+	LastHour *admin.Hour              `json:",omitempty"`
+	Releases map[release.State]uint64 `json:",omitempty"` // that ended, by how
+	Weighed  *policy.Weighed          `json:",omitempty"` // by those, and by the one that is under way
 }
 
 // A clusterRecord is what a tenant's membership of a cluster needs to go on. It is encoded with gob, as it can have

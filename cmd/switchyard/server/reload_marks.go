@@ -65,11 +65,7 @@ func (a *adminState) configured() (since time.Time, marks []api.Mark) {
 	return a.counts.LastDone.UTC(), slices.Clone(a.marks)
 }
 
-// markUpgrade remembers that this process has taken the place of another one, which takes the place
-// of the mark of its start.
+// markUpgrade remembers that this process has taken the place of another one.
 func (a *adminState) markUpgrade(u api.Upgrade) {
-	a.mu.Lock()
-	a.marks = nil
-	a.mu.Unlock()
 	a.mark(api.MarkStart, "upgraded from "+u.From+" to "+u.To)
 }

@@ -128,6 +128,15 @@ func (r *staged) ownCounts(to policy.Weighed) policy.Weighed {
 	return r.plus(r.plus(to, r.past), r.steps)
 }
 
+// allWeighed returns what this process and those before it have counted in releases of the tenant.
+func (s *served) allWeighed() *policy.Weighed {
+	all := s.weighed
+	if s.release != nil {
+		all = s.release.ownCounts(all)
+	}
+	return &all
+}
+
 // plus returns counts with those of steps. Called under mu.
 func (r *staged) plus(all policy.Weighed, steps []step) policy.Weighed {
 	all.Commands = slices.Clone(all.Commands)

@@ -44,7 +44,7 @@ func (srv *server) open() error {
 	}
 	p.commit()
 	srv.starting = p
-	return srv.openAdmin(adminListeners)
+	return srv.openAdmin(adminListeners, nil)
 }
 
 // openStores opens the ledger of signed versions and the history of policies.

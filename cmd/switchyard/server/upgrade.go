@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"switchyard/proxy/admin"
@@ -81,18 +82,18 @@ func (h *handovers) metrics() metrics.Handovers {
 		Moved: h.Last.Moved, Drained: h.Last.Drained, Closed: h.Last.Closed}
 }
 
-// counted returns what the new process counts on from.
-func (a *adminState) counted() (metrics.Reloads, handovers) {
+// counted sets what the new process goes on from.
+func (a *adminState) counted(p *processRecord) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.counts, a.upgraded
+	p.Reloads, p.Handovers, p.Started, p.Marks = a.counts, a.upgraded, a.started, slices.Clone(a.marks)
 }
 
-// continueFrom makes the new process count from what the old one has counted.
+// continueFrom makes the new process go on from what the old one has counted and remembered.
 func (a *adminState) continueFrom(p processRecord) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.counts, a.upgraded = p.Reloads, p.Handovers
+	a.counts, a.upgraded, a.marks = p.Reloads, p.Handovers, p.Marks
 }
 
 // stepRefused is the step of an upgrade that is not possible here, or not now. The others are those of
