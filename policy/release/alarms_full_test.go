@@ -15,7 +15,7 @@ import (
 // the hub itself counts, at most five are rolled back, though each is looked at 100 times. At ten
 // times as much, all are.
 func TestAlarmsOfLoad(t *testing.T) {
-	const releases, beats, batch = 1000, 100, 200
+	const releases, ticks, batch = 1000, 100, 200
 	run := func(salt uint64, times uint32) (rolledBack bool, sum policy.Weights) {
 		p := plan()
 		p.Shadow, p.Budget.Faults = salt%2 == 0, 0.001
@@ -32,7 +32,7 @@ func TestAlarmsOfLoad(t *testing.T) {
 		r = startTrial(t, p, common(), drops, 3, salt)
 		defer r.close()
 		user, vec := uint32(0), make([][]byte, 0, 64)
-		for range beats {
+		for range ticks {
 			var pdus []byte
 			for range batch {
 				user++
@@ -42,7 +42,7 @@ func TestAlarmsOfLoad(t *testing.T) {
 			for _, peer := range r.peers {
 				peer.Discard(vec, r.hub.Head())
 			}
-			if r.beat(); r.machine.State.Over() {
+			if r.tick(); r.machine.State.Over() {
 				break
 			}
 		}

@@ -26,8 +26,8 @@ const (
 	minRatio = 200
 	// minFuel is the least number of inspections for which the fuel is evaluated.
 	minFuel = 50
-	// beatsInARow is for how many consecutive beats a ratio must be exceeded.
-	beatsInARow = 3
+	// ticksInARow is for how many consecutive ticks a ratio must be exceeded.
+	ticksInARow = 3
 	// mostHighFuel is the rate of inspections that may use more than half of the limit.
 	mostHighFuel = 0.01
 	// littleFuel is the fraction of the limit up to which an inspection counts as cheap, whatever
@@ -85,7 +85,7 @@ func exceeds(bad, all uint64, budget float64, commands int) bool {
 
 // A judge keeps the state that detecting a breach needs in addition to the counts.
 type judge struct {
-	copies, bytes int             // consecutive beats in which the ratio was exceeded
+	copies, bytes int             // consecutive ticks in which the ratio was exceeded
 	heeded        map[string]bool // signals that have already paused the release
 	endings       endings
 }
@@ -162,19 +162,19 @@ func overFuel(p *Plan, w *policy.Weights) string {
 	return ""
 }
 
-// ratios names the ratio that was exceeded for beatsInARow beats; it returns "" if there is
+// ratios names the ratio that was exceeded for ticksInARow ticks; it returns "" if there is
 // none.
 func (j *judge) ratios(b *Budget, w *policy.Weights) string {
 	if compared(w) < minRatio {
 		return ""
 	}
-	count := func(beats *int, before, after uint64, allowed float64) bool {
+	count := func(ticks *int, before, after uint64, allowed float64) bool {
 		if float64(after) > (1+allowed)*float64(before) {
-			*beats++
+			*ticks++
 		} else {
-			*beats = 0
+			*ticks = 0
 		}
-		return *beats >= beatsInARow
+		return *ticks >= ticksInARow
 	}
 	copies := count(&j.copies, w.Copies[0].PDUs, w.Copies[1].PDUs, b.Copies)
 	bytes := count(&j.bytes, w.Copies[0].Bytes, w.Copies[1].Bytes, b.Bytes)

@@ -17,7 +17,7 @@ func TestBudgets(t *testing.T) {
 	higher.HighFuel = 2
 	for name, c := range map[string]struct {
 		w     policy.Weights
-		beats int
+		ticks int
 		want  string // "" for none
 	}{
 		"nothing":              {policy.Weights{}, 9, ""},
@@ -30,7 +30,7 @@ func TestBudgets(t *testing.T) {
 		"one undelivered":      {policy.Weights{PDUs: 1, Undelivered: 1}, 9, ""},
 		"three of three":       {policy.Weights{PDUs: 3, Undelivered: 3}, 1, "undelivered: 3 of 3"},
 		"copies":               {policy.Weights{PDUs: 200, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: 1251}}}, 3, "copies: 1251 instead of 1000, and +25 % is allowed"},
-		"copies, two beats":    {policy.Weights{PDUs: 200, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: 1251}}}, 2, ""},
+		"copies, two ticks":    {policy.Weights{PDUs: 200, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: 1251}}}, 2, ""},
 		"copies, few PDUs":     {policy.Weights{PDUs: 210, Unweighed: 11, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: 9999}}}, 9, ""},
 		"copies at the border": {policy.Weights{PDUs: 200, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: 1250}}}, 9, ""},
 		"fewer copies":         {policy.Weights{PDUs: 200, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: 0}}}, 9, ""},
@@ -46,8 +46,8 @@ func TestBudgets(t *testing.T) {
 		p := plan()
 		p.Hold = time.Hour
 		r := New(p)
-		for range c.beats {
-			r.Beat(Beat{Elapsed: time.Second, Counts: weights(c.w)})
+		for range c.ticks {
+			r.Tick(Tick{Elapsed: time.Second, Counts: weights(c.w)})
 		}
 		if got := r.Reason; (r.State == RolledBack) != (c.want != "") || !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: %s, %q; want %q", name, r.State, got, c.want)
@@ -60,25 +60,25 @@ func TestBudgetOfUnknownCommands(t *testing.T) {
 	c := weights(policy.Weights{PDUs: 100_000})
 	c.Commands = append([]policy.CommandWeights{{Weights: policy.Weights{PDUs: 3, Undelivered: 3}}}, c.Commands...)
 	r := New(plan())
-	r.Beat(Beat{Counts: c})
+	r.Tick(Tick{Counts: c})
 	if want := "undelivered: 3 of 3 PDUs, and 0.1 % are allowed of unknown"; r.Reason != want {
 		t.Errorf("%s: %q, want %q", r.State, r.Reason, want)
 	}
 }
 
-// What is meant to change counts only for faults; a ratio must be exceeded in each of three beats
+// What is meant to change counts only for faults; a ratio must be exceeded in each of three ticks
 // in a row.
 func TestBudgetsOfAcceptedCommands(t *testing.T) {
 	p := plan()
 	p.Accept = map[pdu.CommandID]bool{pdu.CID_MSG_DATA: true}
 	r := New(p)
 	for range 9 {
-		r.Beat(Beat{Counts: weights(policy.Weights{PDUs: 1000, Undelivered: 1000, Closes: 10, Copies: [2]policy.Copies{{PDUs: 1}, {PDUs: 9999}}})})
+		r.Tick(Tick{Counts: weights(policy.Weights{PDUs: 1000, Undelivered: 1000, Closes: 10, Copies: [2]policy.Copies{{PDUs: 1}, {PDUs: 9999}}})})
 	}
 	if r.State != Shadow {
 		t.Errorf("%s: %s", r.State, r.Reason)
 	}
-	if r.Beat(Beat{Counts: weights(policy.Weights{PDUs: 1000, Faults: 1})}); r.State != RolledBack {
+	if r.Tick(Tick{Counts: weights(policy.Weights{PDUs: 1000, Faults: 1})}); r.State != RolledBack {
 		t.Errorf("%s after a fault", r.State)
 	}
 	r = New(plan())
@@ -87,10 +87,10 @@ func TestBudgetsOfAcceptedCommands(t *testing.T) {
 		if i%3 == 2 {
 			after = 1000
 		}
-		r.Beat(Beat{Counts: weights(policy.Weights{PDUs: 1000, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: after}}})})
+		r.Tick(Tick{Counts: weights(policy.Weights{PDUs: 1000, Copies: [2]policy.Copies{{PDUs: 1000}, {PDUs: after}}})})
 	}
 	if r.State != Shadow {
-		t.Errorf("%s although no three beats in a row exceed the ratio", r.State)
+		t.Errorf("%s although no three ticks in a row exceed the ratio", r.State)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestFalseAlarms(t *testing.T) {
 		for range 200 {
 			w.PDUs += perBeat
 			w.Undelivered += binomial(random, perBeat, times*rate)
-			if r.Beat(Beat{Elapsed: time.Second, Counts: weights(w)}); r.State == RolledBack {
+			if r.Tick(Tick{Elapsed: time.Second, Counts: weights(w)}); r.State == RolledBack {
 				return true, w.Undelivered
 			}
 		}

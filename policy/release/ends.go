@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Ends counts the sessions that ended between two beats of a stage whose unit is the connection, by
+// Ends counts the sessions that ended between two ticks of a stage whose unit is the connection, by
 // the side of their peers. If the candidate is no worse, a session that ends is equally likely to be
 // any of those that are open.
 type Ends struct {

@@ -30,7 +30,7 @@ func TestSessionEnds(t *testing.T) {
 			p.OnSuspicion = choice
 			r := New(p)
 			for _, e := range c.ends {
-				r.Beat(Beat{Elapsed: time.Millisecond, Ends: e})
+				r.Tick(Tick{Elapsed: time.Millisecond, Ends: e})
 			}
 			if !c.heeds {
 				want = "shadow"

@@ -97,13 +97,13 @@ func (r *trial) counts() (all policy.Weighed, sum policy.Weights) {
 	return all, all.Sum()
 }
 
-// beat ends a second.
-func (r *trial) beat() {
+// tick ends a second.
+func (r *trial) tick() {
 	all, _ := r.counts()
 	if trip := r.split.Tripped(); trip != policy.NoTrip {
 		r.machine.Handle(Trip, trip.String())
 	} else {
-		r.machine.Beat(Beat{Elapsed: time.Second, Counts: all})
+		r.machine.Tick(Tick{Elapsed: time.Second, Counts: all})
 	}
 	r.hub.ResetBreaker()
 	if r.shown != [2]any{r.machine.State, r.machine.Share} {
@@ -195,7 +195,7 @@ type bad struct {
 	name              string
 	stable, candidate policy.Policy
 	found             string // by what
-	beats             int    // within
+	ticks             int    // within
 	most              uint64 // PDUs obeyed otherwise at 1 %; with share, of those of affected commands that the candidate may decide
 	share             bool
 }
@@ -289,19 +289,19 @@ func (c bad) run(t *testing.T, share float64) {
 	r := startTrial(t, p, c.stable, c.candidate, peers, 5)
 	defer r.close()
 	alone := r.control(c.stable)
-	otherwise, beats := uint64(0), 0
-	for ; beats < 100 && !r.machine.State.Over(); beats++ {
+	otherwise, ticks := uint64(0), 0
+	for ; ticks < 100 && !r.machine.State.Over(); ticks++ {
 		for range perBeat {
 			if r.watched(alone) {
 				otherwise++
 			}
 		}
-		r.beat()
+		r.tick()
 	}
 	all, sum := r.counts()
-	t.Logf("%s after %d beats and %d PDUs: %d obeyed otherwise, %d as the candidate says: %s", r.machine.State, beats, r.pdus, otherwise, all.ByCandidate, r.machine.Reason)
-	if r.machine.State != RolledBack || !strings.HasPrefix(r.machine.Reason, c.found) || beats > c.beats {
-		t.Errorf("%s after %d beats: %q, want it rolled back for %q within %d", r.machine.State, beats, r.machine.Reason, c.found, c.beats)
+	t.Logf("%s after %d ticks and %d PDUs: %d obeyed otherwise, %d as the candidate says: %s", r.machine.State, ticks, r.pdus, otherwise, all.ByCandidate, r.machine.Reason)
+	if r.machine.State != RolledBack || !strings.HasPrefix(r.machine.Reason, c.found) || ticks > c.ticks {
+		t.Errorf("%s after %d ticks: %q, want it rolled back for %q within %d", r.machine.State, ticks, r.machine.Reason, c.found, c.ticks)
 	}
 	most := c.most
 	switch {
@@ -318,8 +318,8 @@ func (c bad) run(t *testing.T, share float64) {
 	if c.share && otherwise != all.ByCandidate {
 		t.Errorf("%d PDUs were obeyed otherwise, want all %d that the candidate decides", otherwise, all.ByCandidate)
 	}
-	if spent := sum.Fuel[1]; spent > uint64(beats)*quota+50*fuel {
-		t.Errorf("the candidate used %d units of fuel in %d s", spent, beats)
+	if spent := sum.Fuel[1]; spent > uint64(ticks)*quota+50*fuel {
+		t.Errorf("the candidate used %d units of fuel in %d s", spent, ticks)
 	}
 	for i, peer := range r.peers {
 		if len(peer.Closed) > 0 {
@@ -356,17 +356,17 @@ func TestGoodPolicies(t *testing.T) {
 			r := startTrial(t, p, stable, inspects(chats, 10, rarely(0, 0, nil)), peers, 11)
 			defer r.close()
 			alone := r.control(common())
-			beats := 0
-			for ; beats < 100 && !r.machine.State.Over(); beats++ {
+			ticks := 0
+			for ; ticks < 100 && !r.machine.State.Over(); ticks++ {
 				for range 300 {
 					if r.watched(alone) {
 						t.Fatal("a PDU is obeyed otherwise")
 					}
 				}
-				r.beat()
+				r.tick()
 			}
 			if all, sum := r.counts(); r.machine.State != Done || all.ByCandidate == 0 || sum.Faults > 0 {
-				t.Errorf("%s after %d beats: %s; %+v", r.machine.State, beats, r.machine.Reason, sum)
+				t.Errorf("%s after %d ticks: %s; %+v", r.machine.State, ticks, r.machine.Reason, sum)
 			}
 		})
 	}

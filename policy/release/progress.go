@@ -60,7 +60,7 @@ func (r *Release) Wants() (held time.Duration, sample uint64) {
 
 // A Use is how much of a budget a candidate uses. Ratio is Used divided by Allowed; for a budget
 // of 0 it is 1 if anything was used. A ratio above 1 alone does not end a release: see
-// logEvidence, minRatio and beatsInARow.
+// logEvidence, minRatio and ticksInARow.
 type Use struct {
 	Budget  string  // faults, closes, undelivered, copies, bytes or fuel
 	Used    float64 // a rate of PDUs; for copies and bytes the increase, such as 0.25; for fuel the units of an inspection

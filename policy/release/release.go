@@ -74,8 +74,8 @@ type Release struct {
 	Stood  time.Duration // time in the present pause; 0 if the release is not paused
 
 	judge    judge
-	weighed  uint64 // PDUs weighed up to the last beat
-	obeyed   bool   // the candidate was obeyed about a PDU before the last beat
+	weighed  uint64 // PDUs weighed up to the last tick
+	obeyed   bool   // the candidate was obeyed about a PDU before the last tick
 	baseline uint64 // PDUs that were weighed when this step began: this state with this share
 }
 
@@ -90,7 +90,7 @@ func New(p Plan) *Release {
 
 // Resume continues a release in the state and with the share that it had before a restart. The time
 // and the sample start again; c, the counts from before the restart, is part of the counts of each
-// Beat.
+// Tick.
 func Resume(p Plan, s State, share float64, c policy.Weighed) *Release {
 	return &Release{Plan: p, State: s, Share: share, weighed: weighed(c), baseline: weighed(c), obeyed: c.ByCandidate > 0}
 }

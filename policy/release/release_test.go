@@ -103,15 +103,15 @@ func TestWays(t *testing.T) {
 		c.change(&p)
 		r := New(p)
 		way := []string{place(r)}
-		for beats := uint64(1); beats < 100 && !r.State.Over(); beats++ {
+		for ticks := uint64(1); ticks < 100 && !r.State.Over(); ticks++ {
 			counts := policy.Weighed{}
 			if !p.Neutral {
-				counts = weights(policy.Weights{PDUs: 100 * beats})
+				counts = weights(policy.Weights{PDUs: 100 * ticks})
 			}
 			if r.Share > 0 {
 				counts.ByCandidate = 1
 			}
-			if r.Beat(Beat{Elapsed: time.Second, Counts: counts}) {
+			if r.Tick(Tick{Elapsed: time.Second, Counts: counts}) {
 				way = append(way, place(r))
 			}
 		}
@@ -133,11 +133,11 @@ func TestQuiet(t *testing.T) {
 		p.OnQuiet = choice
 		r := New(p)
 		for second := range 59 {
-			if r.Beat(Beat{Elapsed: time.Second, Counts: weights(policy.Weights{PDUs: 150, Unweighed: 51})}) {
+			if r.Tick(Tick{Elapsed: time.Second, Counts: weights(policy.Weights{PDUs: 150, Unweighed: 51})}) {
 				t.Fatalf("%s: %s after %d s and 99 PDUs that were weighed", choice, place(r), second+1)
 			}
 		}
-		if r.Beat(Beat{Elapsed: time.Second}); place(r) != want {
+		if r.Tick(Tick{Elapsed: time.Second}); place(r) != want {
 			t.Errorf("%s: %s after a minute, want %s", choice, place(r), want)
 		}
 		if !strings.Contains(r.Reason, "100 are wanted") && choice != Proceed {
@@ -147,31 +147,31 @@ func TestQuiet(t *testing.T) {
 	r := New(plan())
 	enough := weights(policy.Weights{PDUs: 1000})
 	for _, elapsed := range []time.Duration{-time.Hour, 0, time.Second, -1, time.Second, time.Second, time.Second} {
-		if r.Beat(Beat{Elapsed: elapsed, Counts: enough}) {
+		if r.Tick(Tick{Elapsed: elapsed, Counts: enough}) {
 			t.Errorf("%s after %v", place(r), r.Held)
 		}
 	}
 	if r.Held != 4*time.Second {
 		t.Errorf("held %v, want 4 s", r.Held)
 	}
-	if r = New(plan()); r.Beat(Beat{Elapsed: 1000 * time.Hour, Counts: weights(policy.Weights{PDUs: 10})}) || r.Held != maxBeat {
+	if r = New(plan()); r.Tick(Tick{Elapsed: 1000 * time.Hour, Counts: weights(policy.Weights{PDUs: 10})}) || r.Held != maxTick {
 		t.Errorf("%s, held %v after a standstill", place(r), r.Held)
 	}
 	if err := r.Handle(Pause, ""); err != nil {
 		t.Fatal(err)
 	}
 	for range 100 {
-		if r.Beat(Beat{Elapsed: time.Second, Counts: enough}); place(r) != "shadow, paused" {
+		if r.Tick(Tick{Elapsed: time.Second, Counts: enough}); place(r) != "shadow, paused" {
 			t.Fatalf("%s while it is paused", place(r))
 		}
 	}
 	if err := r.Handle(Continue, ""); err != nil {
 		t.Fatal(err)
 	}
-	if r.Beat(Beat{Elapsed: 0, Counts: enough}); place(r) != "stage 0" {
+	if r.Tick(Tick{Elapsed: 0, Counts: enough}); place(r) != "stage 0" {
 		t.Errorf("%s after a pause, want the next step", place(r))
 	}
-	if r.Beat(Beat{Elapsed: 5 * time.Second, Counts: enough}); place(r) != "stage 0" {
+	if r.Tick(Tick{Elapsed: 5 * time.Second, Counts: enough}); place(r) != "stage 0" {
 		t.Errorf("%s without a sample of its own", place(r))
 	}
 }
@@ -183,29 +183,29 @@ func TestUntried(t *testing.T) {
 		p := plan()
 		p.OnQuiet = choice
 		r, counts := New(p), policy.Weighed{}
-		beat := func() string {
+		tick := func() string {
 			counts.Commands = weights(policy.Weights{PDUs: counts.Sum().PDUs + 100}).Commands
-			r.Beat(Beat{Elapsed: 5 * time.Second, Counts: counts})
+			r.Tick(Tick{Elapsed: 5 * time.Second, Counts: counts})
 			return place(r)
 		}
 		for _, want := range []string{"stage 0", "stage 1", "stage 2"} {
-			if got := beat(); got != want || r.Untried() != (want == "stage 2") {
+			if got := tick(); got != want || r.Untried() != (want == "stage 2") {
 				t.Fatalf("%s: %s, untried %v, want %s", choice, got, r.Untried(), want)
 			}
 		}
 		for range 11 {
-			if got := beat(); got != "stage 2" {
+			if got := tick(); got != "stage 2" {
 				t.Fatalf("%s: %s although nobody obeyed the candidate", choice, got)
 			}
 		}
-		if got := beat(); got != want || choice != Proceed && !strings.Contains(r.Reason, "the candidate was obeyed about none") {
+		if got := tick(); got != want || choice != Proceed && !strings.Contains(r.Reason, "the candidate was obeyed about none") {
 			t.Errorf("%s: %s after a minute, want %s; %s", choice, got, want, r.Reason)
 		}
 		r = New(p)
 		for range 3 {
-			beat()
+			tick()
 		}
-		if counts.ByCandidate = 1; beat() != "bake" {
+		if counts.ByCandidate = 1; tick() != "bake" {
 			t.Errorf("%s: %s with a PDU that was obeyed as the candidate", choice, place(r))
 		}
 		if r = New(p); r.Untried() {
@@ -228,7 +228,7 @@ func TestBreachWhilePaused(t *testing.T) {
 		if err := r.Handle(Pause, "for the night"); err != nil {
 			t.Fatal(err)
 		}
-		if r.Beat(Beat{Elapsed: time.Second, Counts: weights(policy.Weights{PDUs: 9, Faults: 1})}); r.State != RolledBack || r.Share != 0 || r.Paused {
+		if r.Tick(Tick{Elapsed: time.Second, Counts: weights(policy.Weights{PDUs: 9, Faults: 1})}); r.State != RolledBack || r.Share != 0 || r.Paused {
 			t.Errorf("%s after a breach in %s", place(r), state)
 		}
 	}
@@ -238,10 +238,10 @@ func TestBreachWhilePaused(t *testing.T) {
 func TestResume(t *testing.T) {
 	before := weights(policy.Weights{PDUs: 1000, Undelivered: 4})
 	r := Resume(plan(), Stage, 0.1, before)
-	if r.Beat(Beat{Elapsed: 5 * time.Second, Counts: before}); place(r) != "stage 1" || r.Share != 0.1 {
+	if r.Tick(Tick{Elapsed: 5 * time.Second, Counts: before}); place(r) != "stage 1" || r.Share != 0.1 {
 		t.Errorf("%s without a sample since the restart", place(r))
 	}
-	if r.Beat(Beat{Counts: weights(policy.Weights{PDUs: 1100, Undelivered: 12})}); r.State != RolledBack {
+	if r.Tick(Tick{Counts: weights(policy.Weights{PDUs: 1100, Undelivered: 12})}); r.State != RolledBack {
 		t.Errorf("%s in spite of the evidence from before", place(r))
 	}
 	r = Resume(plan(), Stage, 0.1, before)
@@ -257,27 +257,27 @@ func TestResume(t *testing.T) {
 
 // Signals that became more frequent are heeded once, as the plan says.
 func TestSignals(t *testing.T) {
-	slow := func(before, during uint64) Beat {
-		return Beat{Elapsed: time.Second, Signals: []Signal{{"sessions closed as slow consumers", before, during}}}
+	slow := func(before, during uint64) Tick {
+		return Tick{Elapsed: time.Second, Signals: []Signal{{"sessions closed as slow consumers", before, during}}}
 	}
 	for choice, want := range map[Choice]string{Wait: "shadow, paused", Back: "rolled-back", Ignore: "shadow"} {
 		p := plan()
 		p.OnSuspicion = choice
-		for _, calm := range []Beat{slow(0, 3), slow(1, 4), slow(100, 400), slow(5, 0)} {
-			if r := New(p); r.Beat(calm) {
+		for _, calm := range []Tick{slow(0, 3), slow(1, 4), slow(100, 400), slow(5, 0)} {
+			if r := New(p); r.Tick(calm) {
 				t.Errorf("%s: %s after %v", choice, place(r), calm.Signals)
 			}
 		}
-		if r := New(p); r.Beat(slow(1, 5)) != (choice != Ignore) {
+		if r := New(p); r.Tick(slow(1, 5)) != (choice != Ignore) {
 			t.Errorf("%s: %s after five times as many", choice, place(r))
 		}
 		r := New(p)
-		if r.Beat(slow(0, 4)); place(r) != want {
+		if r.Tick(slow(0, 4)); place(r) != want {
 			t.Errorf("%s: %s, want %s", choice, place(r), want)
 		}
 		if choice == Wait {
 			r.Handle(Continue, "")
-			if r.Beat(slow(0, 9)); place(r) != "shadow" {
+			if r.Tick(slow(0, 9)); place(r) != "shadow" {
 				t.Errorf("%s: it pauses again after a resume", place(r))
 			}
 		}
@@ -323,7 +323,7 @@ func (m *model) place() string {
 	return m.steps[m.at]
 }
 
-// Random events and beats lead where a simple model says. The share never falls while a release is
+// Random events and ticks lead where a simple model says. The share never falls while a release is
 // under way, and is 0 once it ended otherwise than done.
 func TestRandomWalks(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -343,7 +343,7 @@ func TestRandomWalks(t *testing.T) {
 			} else {
 				pdus += uint64(random.IntN(60))
 				was := place(r)
-				if r.Beat(Beat{Elapsed: time.Duration(random.IntN(3)) * time.Second, Counts: weights(policy.Weights{PDUs: pdus})}) {
+				if r.Tick(Tick{Elapsed: time.Duration(random.IntN(3)) * time.Second, Counts: weights(policy.Weights{PDUs: pdus})}) {
 					trace = append(trace, was+" is over")
 					m.handle(Promote)
 				}

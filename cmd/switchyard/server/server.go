@@ -163,7 +163,7 @@ type served struct {
 	back            *load // an earlier policy that an operator wants in force; nil if none is being loaded
 
 	// Releases.
-	pulse
+	badSeconds
 	release  *staged                  // of a policy that is to replace it; nil if none is under way
 	releases map[release.State]uint64 // that ended, by how
 	weighed  policy.Weighed           // by those

@@ -21,9 +21,9 @@ const (
 	fullLog   = 0.8
 )
 
-// A pulse counts the bad seconds of a tenant. Its tick counts, and Serve and that read.
-type pulse struct {
-	beats                atomic.Pointer[staged] // the release under way; nil if there is none
+// badSeconds counts the seconds in which a tenant was in trouble. The goroutine of second counts; Serve reads as well.
+type badSeconds struct {
+	ticking              atomic.Pointer[staged] // the release that second ticks; nil if none is under way
 	slowProbes, fullLogs atomic.Uint64
 }
 
@@ -37,8 +37,8 @@ func (srv *server) second(s *served) {
 	if i >= 0 && tenants[i].Limits.LogBytes > 0 && float64(s.tenant.Hub().Memory()) > fullLog*float64(tenants[i].Limits.LogBytes) {
 		s.fullLogs.Add(1)
 	}
-	if r := s.beats.Load(); r != nil {
-		r.beat()
+	if r := s.ticking.Load(); r != nil {
+		r.tick()
 	}
 }
 

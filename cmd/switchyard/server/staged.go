@@ -21,7 +21,7 @@ import (
 // stable policy, which stays served.policy until the release is done.
 //
 //	data path            a tripwire: the stable policy is obeyed from the next PDU on
-//	the tenant's tick    beat: takes the time and the counts, and trips if a budget is exceeded
+//	the tenant's tick    tick: takes the time and the counts, and trips if a budget is exceeded
 //	Serve                carryRelease: installs the next stage or the end of the release, and records it
 //
 // So nothing that keeps Serve busy keeps a candidate in force that has failed.
@@ -44,12 +44,12 @@ type staged struct {
 
 	mu      sync.Mutex // guards what follows
 	machine *release.Release
-	last    time.Time     // of the last beat
+	last    time.Time     // of the last tick
 	past    []step        // with other limits
 	steps   []step        // the present one last; never empty
 	seen    carried       // what Serve was woken for
 	inForce *policy.Stage // of the present step
-	ended   [2]uint64     // sessions that had ended at the last beat, by side
+	ended   [2]uint64     // sessions that had ended at the last tick, by side
 	share   float64       // of the sessions that were open then, those on the candidate's side
 
 	// Owned by Serve.
@@ -72,8 +72,8 @@ type carried struct {
 	paused bool
 }
 
-// beat takes the time and the counts. It is called once a second by a goroutine of the tenant.
-func (r *staged) beat() {
+// tick takes the time and the counts. It is called once a second by a goroutine of the tenant.
+func (r *staged) tick() {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,7 +82,7 @@ func (r *staged) beat() {
 	}
 	if r.obeyTrip(); !r.machine.State.Over() {
 		counts := r.counts()
-		r.machine.Beat(release.Beat{Elapsed: now.Sub(r.last), Counts: counts, Signals: r.signals(), Ends: r.ends(counts.Ended)})
+		r.machine.Tick(release.Tick{Elapsed: now.Sub(r.last), Counts: counts, Signals: r.signals(), Ends: r.ends(counts.Ended)})
 	}
 	r.last = now
 	if r.machine.State == release.RolledBack {
@@ -94,7 +94,7 @@ func (r *staged) beat() {
 	}
 }
 
-// ends returns the sessions that have ended since the last beat. Called under mu.
+// ends returns the sessions that have ended since the last tick. Called under mu.
 func (r *staged) ends(ended [2]uint64) release.Ends {
 	e := release.Ends{Stable: ended[0] - r.ended[0], Candidate: ended[1] - r.ended[1], Share: r.share}
 	r.ended, r.share = ended, r.tenant.Hub().CandidateShare(r.inForce)

@@ -213,7 +213,7 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 //	gate        refuses other commands of presence, unless release.presence allows them
 //	supersede   ends the release of an earlier candidate
 //	resume      continues an interrupted release of this candidate, with its stage and counts
-//	install     a stage of both policies; from then on the tenant's tick calls beat
+//	install     a stage of both policies; from then on the tenant's tick calls tick
 func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.Who) error {
 	stable := s.active.Acquire()
 	defer stable.Release()
@@ -265,7 +265,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	s.release = r
 	r.open(s.active.Audit())
 	s.installStage()
-	s.beats.Store(r)
+	s.ticking.Store(r)
 	srv.log.Info(message, append([]any{"tenant", t.Name, "release", r.id, "policy", l.candidate.Name, "stage", string(r.carried.state), "share", r.carried.share,
 		"commands", namesOf(rows.Affected), entry.attr()}, l.candidate.sums()...)...)
 	return nil
@@ -303,5 +303,5 @@ func (s *served) installStage() {
 	next.effective = r.inForce.EffectiveShare()
 	r.steps = append(r.steps, next)
 	s.active.Install(g)
-	r.ends(r.counts().Ended) // what ended since the last beat cannot be attributed to one of two steps
+	r.ends(r.counts().Ended) // what ended since the last tick cannot be attributed to one of two steps
 }

@@ -23,7 +23,7 @@ func (srv *server) carryReleases() {
 var byItself = history.Who{By: "budgets and time"}
 
 // carryRelease installs and records what a tenant's release has decided, or an operator. A tripwire
-// counts at once and not with the next beat, so that no candidate is put in force after it.
+// counts at once and not with the next tick, so that no candidate is put in force after it.
 // why is what the operator says; it is recorded unless the release itself has a reason.
 func (srv *server) carryRelease(tenant string, s *served, by history.Who, why string) {
 	r := s.release
@@ -65,7 +65,7 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 	r := s.release
 	state := r.carried.state
 	s.release = nil
-	s.beats.Store(nil)
+	s.ticking.Store(nil)
 	before := s.policy
 	s.releases[state]++
 	s.weighed = r.ownCounts(s.weighed)
@@ -218,7 +218,7 @@ func (srv *server) endBreached() {
 func (s *served) dropRelease() {
 	r := s.release
 	s.release = nil
-	s.beats.Store(nil)
+	s.ticking.Store(nil)
 	for _, g := range r.policies {
 		g.Release()
 	}

@@ -41,7 +41,7 @@ func TestReleaseThatPeersLeave(t *testing.T) {
 				connect(name)
 			}
 		}
-		r.beat()
+		r.tick()
 	}
 	for range 20 { // each peer as often as every other
 		all(sides[policy.Stable], sides[policy.Candidate])

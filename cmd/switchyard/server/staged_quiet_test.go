@@ -18,20 +18,20 @@ func serveQuiet(t *testing.T, onQuiet string) (*testServer, *staged) {
 	return s, s.beginRelease("first", nil)
 }
 
-// pass lets time pass for the release, by beats of 5 s.
+// pass lets time pass for the release, by ticks of 5 s.
 func (r *staged) pass(d time.Duration) {
-	const beat = 5 * time.Second // more count as much
-	for ; d > 0; d -= beat {
-		r.jump(-beat)
+	const tick = 5 * time.Second // more count as much
+	for ; d > 0; d -= tick {
+		r.jump(-tick)
 	}
 }
 
-// jump is a beat after the clock jumped: the last beat was at that time from now.
+// jump is a tick after the clock jumped: the last tick was at that time from now.
 func (r *staged) jump(last time.Duration) {
 	r.mu.Lock()
 	r.last = time.Now().Add(last)
 	r.mu.Unlock()
-	r.beat()
+	r.tick()
 }
 
 // wantStep waits until Serve has carried out a step of the release.
@@ -99,7 +99,7 @@ func TestClockJumps(t *testing.T) {
 	}
 	s.wantStep(r, "shadow", 0, false)
 	if held := r.stage().HeldSeconds; held < 10 || held > 11 {
-		t.Errorf("held for %v s, want two beats of 5 s", held)
+		t.Errorf("held for %v s, want two ticks of 5 s", held)
 	}
 	r.pass(105 * time.Second)
 	s.wantStep(r, "shadow", 0, false)

@@ -26,7 +26,7 @@ func stagedTenant(more string) string {
 	return "[releases]\nstate = \"state\"\n" + tenants("a") + more + "\n[tenant.a.release]\nmode = \"manual\"\n"
 }
 
-// beginRelease saves a policy, and returns its release, which follows another one. The beat of the
+// beginRelease saves a policy, and returns its release, which follows another one. The tick of the
 // release is off, so that nothing but the test and Serve moves it.
 func (s *testServer) beginRelease(policy string, last *staged) *staged {
 	s.t.Helper()
@@ -45,7 +45,7 @@ func (s *testServer) nextRelease(last *staged) *staged {
 		r = s.state.view.Load().staged["a"]
 		return r != nil && r != last
 	})
-	s.tenants["a"].beats.Store(nil) // tenants are neither added nor removed meanwhile
+	s.tenants["a"].ticking.Store(nil) // tenants are neither added nor removed meanwhile
 	return r
 }
 
@@ -71,7 +71,7 @@ func (s *testServer) wantRolledBack(r *staged) {
 	}
 }
 
-// A tripwire ends a release that an operator ends as done before the next beat.
+// A tripwire ends a release that an operator ends as done before the next tick.
 func TestTripBeforePromote(t *testing.T) {
 	s, r := serveStaged(t)
 	r.trip()

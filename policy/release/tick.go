@@ -7,16 +7,16 @@ import (
 	"switchyard/policy"
 )
 
-// maxBeat is the longest time that one beat counts, because nothing is observed while the process
+// maxTick is the longest time that one tick counts, because nothing is observed while the process
 // or the machine is stalled.
-const maxBeat = 5 * time.Second
+const maxTick = 5 * time.Second
 
-// A Beat is what the caller has observed since the release began.
-type Beat struct {
-	Elapsed time.Duration  // since the last beat
+// A Tick is what the caller has observed since the release began.
+type Tick struct {
+	Elapsed time.Duration  // since the last tick
 	Counts  policy.Weighed // since the release began, including the counts from before a restart
 	Signals []Signal
-	Ends    Ends // since the last beat; in a stage of connections
+	Ends    Ends // since the last tick; in a stage of connections
 }
 
 // A Signal counts events of the whole tenant that cannot be attributed to one policy. For
@@ -36,27 +36,27 @@ func (s *Signal) suspicion() string {
 	return fmt.Sprintf("%s: %d since the release began, and %d in as long a time before", s.Name, s.During, s.Before)
 }
 
-// Beat takes the elapsed time and the counts. It enters the next step if the present one is
+// Tick takes the elapsed time and the counts. It enters the next step if the present one is
 // over, and ends the release if a budget is exceeded. It reports whether State, Share or Paused
 // has changed.
-func (r *Release) Beat(b Beat) (changed bool) {
+func (r *Release) Tick(t Tick) (changed bool) {
 	if r.State.Over() {
 		return false
 	}
 	was := [...]any{r.State, r.Share, r.Paused}
-	r.weighed, r.obeyed = weighed(b.Counts), b.Counts.ByCandidate > 0
+	r.weighed, r.obeyed = weighed(t.Counts), t.Counts.ByCandidate > 0
 	r.baseline = min(r.baseline, r.weighed)
-	if breach := r.judge.breach(&r.Plan, b.Counts); breach != "" {
+	if breach := r.judge.breach(&r.Plan, t.Counts); breach != "" {
 		r.end(RolledBack, breach)
 		return true
 	}
-	r.judge.endings.add(b.Ends)
-	elapsed := min(max(b.Elapsed, 0), maxBeat)
+	r.judge.endings.add(t.Ends)
+	elapsed := min(max(t.Elapsed, 0), maxTick)
 	if r.Paused {
 		r.Stood += elapsed
 	} else {
 		r.Held += elapsed
-		r.heed(b)
+		r.heed(t)
 	}
 	if !r.Paused && !r.State.Over() {
 		r.step()
@@ -65,10 +65,10 @@ func (r *Release) Beat(b Beat) (changed bool) {
 }
 
 // heed applies the plan's choice for what is suspicious.
-func (r *Release) heed(b Beat) {
+func (r *Release) heed(t Tick) {
 	r.suspect("session ends", r.judge.endings.suspicion())
-	for i := range b.Signals {
-		r.suspect(b.Signals[i].Name, b.Signals[i].suspicion())
+	for i := range t.Signals {
+		r.suspect(t.Signals[i].Name, t.Signals[i].suspicion())
 	}
 }
 
