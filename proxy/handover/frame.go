@@ -46,10 +46,11 @@ const (
 	kindEnd
 	kindReady
 	kindGo
+	kindStop
 	kindsEnd // the first number that is no kind
 )
 
-var kindNames = [kindsEnd]string{"", "hello", "offer", "refuse", "abort", "listener", "process", "tenant", "presence", "sessions", "end", "ready", "go"}
+var kindNames = [kindsEnd]string{"", "hello", "offer", "refuse", "abort", "listener", "process", "tenant", "presence", "sessions", "end", "ready", "go", "stop"}
 
 func (k kind) String() string {
 	if k == 0 || k >= kindsEnd {

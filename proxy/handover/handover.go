@@ -30,6 +30,7 @@ import (
 //	go, abort ────────────────────────▶
 //	─────────────────────────────────────────────────────────────── the point of no return
 //	HandOver returns                    TakeOver returns
+//	stop     ─────────────────────────▶          AwaitStop          if it is told to, and has not ended
 //
 // The old process may say abort instead of anything, and the new one refuse. The end of the
 // stream before go means that the other process is gone.

@@ -33,19 +33,28 @@ type New interface {
 // TakeOver takes everything over from the old process. Without an error, this process owns all
 // that arrived, and the old one has let go. With an error it owns nothing, and has to close all
 // that it was handed, or end: the old process serves on, or is gone. The error is ErrGone or
-// ErrAborted if the old process caused it. TakeOver closes c.
+// ErrAborted if the old process caused it. c is closed if there is an error.
 //
 // When ctx is done, this process gives up, unless it has said that it is ready: then only the old
 // process decides, which has a time limit and closes the stream. Otherwise it might say go to
 // nobody.
 func (c *Conn) TakeOver(ctx context.Context, n New) error {
-	defer c.Close()
 	release := sync.OnceFunc(c.bound(ctx))
 	defer release()
 	if err := c.takeOver(n, release); err != nil {
+		defer c.Close()
 		return c.refuse(ctx, err)
 	}
 	return nil
+}
+
+// AwaitStop waits, after TakeOver, until the old process has ended, and reports whether it was told
+// to stop before. It closes c, and returns false if another goroutine does.
+func (c *Conn) AwaitStop() bool {
+	defer c.Close()
+	f, err := c.receive()
+	closeAll(f.descriptors)
+	return err == nil && f.kind == kindStop
 }
 
 // takeOver calls ready before it says that this process is ready.

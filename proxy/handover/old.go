@@ -37,8 +37,8 @@ func (c *Conn) Ask(ctx context.Context, hello Hello, limits Limits) (Offer, erro
 
 // HandOver hands everything over to the new process, which made an offer. Without an error, the
 // new process owns all that was sent, and the caller must not read from, write to or shut down any
-// of it any more, only close its own descriptors. With an error, which is an *Error, the old
-// process serves on, and c is closed.
+// of it any more, only close its own descriptors; c stays open for Stop. With an error, which is an
+// *Error, the old process serves on, and c is closed.
 func (c *Conn) HandOver(ctx context.Context, old Old, limits Limits) (Counts, error) {
 	moved, err := c.handOver(ctx, old, limits)
 	if err != nil {
@@ -121,3 +121,7 @@ func (c *Conn) fault(ctx context.Context, step Step, err error) error {
 
 // Abort tells the new process that this one serves on, and closes c.
 func (c *Conn) Abort(why string) { c.farewell(kindAbort, why) }
+
+// Stop tells the new process, after HandOver, that this one was told to stop: whoever did that does
+// not know that another process serves. It closes c.
+func (c *Conn) Stop() { c.farewell(kindStop, "") }

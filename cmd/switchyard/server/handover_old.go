@@ -260,17 +260,16 @@ func (srv *server) lastHour(tenant string) *admin.Hour {
 const departTime = 5 * time.Second
 
 // leave ends this process, which another one has replaced. Nothing that was handed over is touched
-// any more, only this process's descriptors of it are closed. A reload that waits is passed on.
+// any more, only this process's descriptors of it are closed. Signals that come meanwhile are meant
+// for the one that serves: reloads and stops are passed on.
 func (srv *server) leave(hangups <-chan os.Signal) {
 	u := srv.upgrade
+	context.AfterFunc(srv.stopper.requested, srv.succeeded.conn.Stop)
+	left := make(chan struct{})
+	srv.leaving.Go(func() { srv.succeeded.passOn(hangups, left) })
 	srv.log.Info("handed over", "program", u.Program, "to_version", u.To, "pid", u.PID, "frozen_seconds", u.FrozenSeconds,
 		"moved", u.Moved, "drained", u.Drained, "closed", u.Closed, "by", u.by)
 	srv.supervisor.replaced(u.PID)
-	select {
-	case hangup := <-hangups:
-		srv.succeeded.cmd.Process.Signal(hangup)
-	default:
-	}
 	srv.leaveAdmin() // before the operator who has asked for the upgrade asks for more
 	srv.endUpgrade(upgradeResult{upgrade: u.Upgrade})
 	srv.state.stop()
@@ -285,6 +284,7 @@ func (srv *server) leave(hangups <-chan os.Signal) {
 		l.admission.Close()
 	}
 	srv.listeners = nil
+	close(left)
 	srv.leaving.Wait() // listeners that a reload has removed
 }
 

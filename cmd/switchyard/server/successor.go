@@ -195,6 +195,23 @@ func withoutHandover(env []string) []string {
 	})
 }
 
+// passOn passes signals on until this process has left.
+func (s *successor) passOn(signals <-chan os.Signal, left <-chan struct{}) {
+	for {
+		select {
+		case one := <-signals:
+			s.cmd.Process.Signal(one)
+		case <-left:
+			select {
+			case one := <-signals:
+				s.cmd.Process.Signal(one)
+			default:
+			}
+			return
+		}
+	}
+}
+
 // end ends the new process, which is not wanted, and returns how it ended. It may take so long to
 // end by itself. A nil successor is none.
 func (s *successor) end(why string, within time.Duration) string {
