@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
+
+	"switchyard/policy/suggest"
 )
 
 // A Group is the name of a group of peers, as a number that fits into a verdict. Equal names have
@@ -45,6 +48,20 @@ func CheckGroupName(name string) error {
 		return fmt.Errorf("%q is not a group's name; write 1 to 40 of a-z, 0-9 and -", name)
 	}
 	return nil
+}
+
+// NotNamed says that a policy, which names these groups, does not name that one, and which it may have
+// been meant for. To such a policy it makes no difference who is in the group.
+func NotNamed(group string, named []Group) string {
+	text := "the policy names no group " + group
+	if len(named) == 0 {
+		return text
+	}
+	var names []string
+	for _, g := range named {
+		names = append(names, g.String())
+	}
+	return text + "; " + suggest.Hint(group, names, "its groups are "+strings.Join(names, ", "))
 }
 
 // groups holds the names of all groups. A name is never removed, so that a verdict keeps its

@@ -31,8 +31,8 @@ func peersCommand(o *options, stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "peers",
 		Short: "List the peers of the running Switchyard, or close one",
-		Long: "List the peers of the running Switchyard: their session numbers, addresses, users, rates, lags\n" +
-			"and the names in their certificates.",
+		Long: "List the peers of the running Switchyard: their session numbers, addresses, users, rates, lags,\n" +
+			"groups, and the names in their certificates.",
 		Args: knownCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
@@ -64,10 +64,10 @@ func peersCommand(o *options, stdout io.Writer) *cobra.Command {
 
 // printPeers prints a row for each peer.
 func printPeers(w io.Writer, all *api.Connections) error {
-	rows := [][]string{{"TENANT", "SESSION", "PEER", "USERS", "IN/S", "OUT/S", "LAG", "SINCE", "STATE", "IDENTITY"}}
+	rows := [][]string{{"TENANT", "SESSION", "PEER", "USERS", "IN/S", "OUT/S", "LAG", "SINCE", "STATE", "GROUPS", "IDENTITY"}}
 	for _, p := range all.Connections {
 		rows = append(rows, []string{p.Tenant, fmt.Sprint(p.Session), p.Peer, fmt.Sprint(p.Users), top.Count(p.Rates.PDUsIn), top.Count(p.Rates.PDUsOut),
-			top.Bytes(float64(p.Lag)), p.Since.UTC().Format(time.RFC3339), cmp.Or(stateOfPeer(p), "-"), strings.Join(p.Identities, " ")})
+			top.Bytes(float64(p.Lag)), p.Since.UTC().Format(time.RFC3339), cmp.Or(stateOfPeer(p), "-"), cmp.Or(strings.Join(p.Groups, ","), "-"), strings.Join(p.Identities, " ")})
 	}
 	if err := columns(w, rows); err != nil {
 		return err

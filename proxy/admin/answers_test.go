@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/policytest"
+	"switchyard/policy/table"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/hub"
@@ -112,6 +114,50 @@ func TestEvaluate(t *testing.T) {
 	}
 	if after := f.hub.Counts(); after.Received != before.Received || after.Due != before.Due {
 		t.Errorf("an evaluation was routed: %+v, before %+v", after, before)
+	}
+}
+
+// An evaluation puts the sender into groups, as the session's peer is or as asked for.
+func TestEvaluateGroups(t *testing.T) {
+	f := startFull(t)
+	module, err := table.Compile("routes.toml", []byte("[from.admin]\nCID_MSG_DATA = \"broadcast-all\"\n[from.guests]\nelse = \"drop\"\n[route]\nelse = \"consume\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := wasm.NewEngine(wasm.DefaultLimits(), nil)
+	t.Cleanup(func() { engine.Close() })
+	p, err := engine.Load(t.Context(), "groups", module, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.tenant.Active.Install(policy.NewGeneration("groups", "", p))
+	peer := guest{}
+	peer.Seat = f.hub.Connect(peer, &hub.Membership{Groups: p.Groups()[:1]})
+	peer.Seat.Begin()
+	admin := fmt.Sprintf(`"session":%d`, peer.Seat.Session())
+	for ask, want := range map[string]struct {
+		status             int
+		action, in, remark string
+	}{
+		`"session":2`:          {200, "consume", "[]", ""},
+		admin:                  {200, "broadcast-all", "[admin]", ""},
+		admin + `,"groups":[]`: {200, "consume", "[]", ""},
+		`"groups":["admin"]`:   {200, "broadcast-all", "[admin]", ""},
+		`"groups":["admn"]`:    {200, "consume", "[admn]", "the policy names no group admn; did you mean admin?"},
+		`"groups":["archive"]`: {200, "consume", "[archive]", "the policy names no group archive; its groups are admin, guests"},
+		`"groups":["Admin"]`:   {400, "", "", `groups: \"Admin\" is not a group's name`},
+		`"groups":["master"]`:  {400, "", "", "declared themselves master"},
+		`"groups":["g"` + strings.Repeat(`,"g"`, 32) + `]`: {400, "", "", "groups: 33 of them, where a tenant has 32 at most"},
+	} {
+		r := f.post("/api/v1/evaluate", "application/json", strings.NewReader(`{"command":"CID_MSG_DATA",`+ask+`}`))
+		text := f.read(r)
+		var e api.Evaluation
+		if err := json.Unmarshal([]byte(text), &e); r.StatusCode != want.status || err != nil || !strings.Contains(text, want.remark) {
+			t.Errorf("%s: %d %v %s", ask, r.StatusCode, err, text)
+		}
+		if want.status == 200 && (e.Decision.Action != want.action || fmt.Sprint(e.Sender.Groups) != want.in || (len(e.Notes) > 0) != (want.remark != "")) {
+			t.Errorf("%s: %s of a sender in %v with the notes %q, want %+v", ask, e.Decision.Action, e.Sender.Groups, e.Notes, want)
+		}
 	}
 }
 

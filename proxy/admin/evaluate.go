@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -16,6 +17,7 @@ import (
 	"switchyard/policy/review"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/tenant"
 )
 
 const (
@@ -40,6 +42,9 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p, err := q.pdu()
+	if err == nil {
+		err = q.checkGroups()
+	}
 	if err != nil {
 		return err
 	}
@@ -57,9 +62,14 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return refuse(http.StatusNotFound, "the policy of tenant %s cannot be explained", t.Name)
 	}
-	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes(), Groups: t.Hub().GroupsOf(q.session())}
+	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes()}
+	groups := q.groups(t)
+	asked.Groups = namedGroups(groups, guest.Groups())
 	a := s.explained(g, guest, asked)
-	a.Tenant = t.Name
+	a.Tenant, a.Sender.Groups = t.Name, groups
+	if q.Groups != nil {
+		a.noteGroups(guest.Groups())
+	}
 	a.addCopies(t, asked.Session, p)
 	s.extendWriteDeadline(w)
 	return answer(w, http.StatusOK, a.Evaluation)
@@ -139,6 +149,52 @@ func (q *question) attributes() uint64 {
 		return abi.AttributeMaster
 	}
 	return 0
+}
+
+// checkGroups refuses what no tenant can have.
+func (q *question) checkGroups() error {
+	if n := len(q.Groups); n > tenant.MaxGroups {
+		return fmt.Errorf("groups: %d of them, where a tenant has %d at most", n, tenant.MaxGroups)
+	}
+	for _, name := range q.Groups {
+		if err := policy.CheckGroupName(name); err != nil {
+			return fmt.Errorf("groups: %w", err)
+		}
+	}
+	return nil
+}
+
+// groups returns the names of the sender's groups: those that were asked for, or those of the
+// session's peer.
+func (q *question) groups(t Tenant) []string {
+	if q.Groups != nil {
+		return q.Groups
+	}
+	names := []string{}
+	for _, g := range t.Hub().GroupsOf(q.session()) {
+		names = append(names, g.String())
+	}
+	return names
+}
+
+// namedGroups returns those of the names that a policy names. The others make no difference to it, and
+// get no number, of which a process has few.
+func namedGroups(names []string, named []policy.Group) (groups []policy.Group) {
+	for _, g := range named {
+		if slices.Contains(names, g.String()) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
+// noteGroups notes the groups of the sender that the policy does not name.
+func (a *explained) noteGroups(named []policy.Group) {
+	for _, name := range a.Sender.Groups {
+		if len(namedGroups([]string{name}, named)) == 0 {
+			a.Notes = append(a.Notes, policy.NotNamed(name, named))
+		}
+	}
 }
 
 // An explained is an evaluation with the verdict that it describes.

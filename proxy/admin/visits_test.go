@@ -54,7 +54,7 @@ var visits = []visit{
 	{"GET", "/api/v1/presence", "user=7", "", "", 200},
 	{"GET", "/api/v1/presence", "", "", "", 200},
 	{"GET", "/api/v1/cluster", "tenant=acme", "", "", 200},
-	{"POST", "/api/v1/evaluate", "", `{"command":"CID_MSG_DATA","body":"08 01","session":2,"master":true}`, "application/json", 200},
+	{"POST", "/api/v1/evaluate", "", `{"command":"CID_MSG_DATA","body":"08 01","session":2,"master":true,"groups":["admin"]}`, "application/json", 200},
 	{"POST", "/api/v1/evaluate", "", `{"tenant":"acme","hex":"00000010000100000007070a00000000"}`, "application/json", 200},
 	{"POST", "/api/v1/evaluate", "", `{"tenant":"acme","hex":"00"}`, "application/json", 400},
 	{"POST", "/api/v1/evaluate", "", `x`, "text/plain", 415},

@@ -1,12 +1,9 @@
 package cases
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"switchyard/policy"
-	"switchyard/policy/suggest"
 )
 
 // groups reads a list of names of groups.
@@ -39,10 +36,6 @@ type Note struct {
 // NotesOfGroups returns a note for each group of a peer that is none of those that the policy names.
 // Such a group makes no difference, so its name may be misspelt. A line has one note for each name.
 func NotesOfGroups(peers []Peer, named []policy.Group) (notes []Note) {
-	var names []string
-	for _, g := range named {
-		names = append(names, g.String())
-	}
 	type place struct {
 		group policy.Group
 		line  int
@@ -51,15 +44,10 @@ func NotesOfGroups(peers []Peer, named []policy.Group) (notes []Note) {
 	for _, p := range peers {
 		for _, g := range p.Groups {
 			at := place{g, p.groupsLine}
-			if noted[at] || slices.Contains(named, g) {
-				continue
+			if !noted[at] && !slices.Contains(named, g) {
+				noted[at] = true
+				notes = append(notes, Note{at.line, policy.NotNamed(g.String(), named)})
 			}
-			noted[at] = true
-			text := fmt.Sprintf("the policy names no group %s", g)
-			if len(names) > 0 {
-				text += "; " + suggest.Hint(g.String(), names, "its groups are "+strings.Join(names, ", "))
-			}
-			notes = append(notes, Note{at.line, text})
 		}
 	}
 	return notes

@@ -9,14 +9,15 @@ import (
 // An EvaluateRequest is one PDU to be decided about: whole as Hex, or by command and
 // body. What is left out takes the default.
 type EvaluateRequest struct {
-	Tenant  string  `json:"tenant,omitempty"`  // the default is the only one
-	Hex     string  `json:"hex,omitempty"`     // the whole PDU; spaces are ignored
-	Command string  `json:"command,omitempty"` // by name or id
-	Service string  `json:"service,omitempty"` // by name or id; the default is the command's own
-	Seq     uint16  `json:"seq,omitempty"`     // sequence number
-	Body    string  `json:"body,omitempty"`    // in hex
-	Session *uint64 `json:"session,omitempty"` // of the sender; the default is 1
-	Master  bool    `json:"master,omitempty"`  // the sender has declared itself master
+	Tenant  string   `json:"tenant,omitempty"`  // the default is the only one
+	Hex     string   `json:"hex,omitempty"`     // the whole PDU; spaces are ignored
+	Command string   `json:"command,omitempty"` // by name or id
+	Service string   `json:"service,omitempty"` // by name or id; the default is the command's own
+	Seq     uint16   `json:"seq,omitempty"`     // sequence number
+	Body    string   `json:"body,omitempty"`    // in hex
+	Session *uint64  `json:"session,omitempty"` // of the sender; the default is 1
+	Master  bool     `json:"master,omitempty"`  // the sender has declared itself master
+	Groups  []string `json:"groups,omitempty"`  // in which the sender is; nil: those of the session's peer
 }
 
 // An Evaluation is how the policy in force decides about one PDU. Nothing is sent.
@@ -47,8 +48,9 @@ type EvaluatedPDU struct {
 
 // A Sender is the peer that sends the PDU of an evaluation.
 type Sender struct {
-	Session    uint64 `json:"session"`
-	Attributes uint64 `json:"attributes"` // bits, as the policy gets them
+	Session    uint64   `json:"session"`
+	Attributes uint64   `json:"attributes"` // bits, as the policy gets them, without those of groups
+	Groups     []string `json:"groups"`     // in which it is
 }
 
 // An Answer is what the policy returned to one question, and what that took.

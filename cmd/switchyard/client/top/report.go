@@ -62,6 +62,7 @@ type Peer struct {
 	Session    uint64    `json:"session"`
 	Peer       string    `json:"peer"`
 	Identities []string  `json:"identities"`
+	Groups     []string  `json:"groups"`
 	Since      time.Time `json:"since"`
 	Master     bool      `json:"master"`
 	Standby    bool      `json:"standby"`
@@ -155,7 +156,7 @@ func (s *Report) addPeers(before, now *sample) {
 				PDUsOut: per(c.PDUsOut, b.PDUsOut, seconds), BytesOut: per(c.BytesOut, b.BytesOut, seconds)}
 			over = per(c.OverLimit, b.OverLimit, seconds)
 		}
-		s.Peers = append(s.Peers, Peer{Tenant: c.Tenant, Session: c.Session, Peer: c.Peer, Identities: c.Identities, Since: c.Since,
+		s.Peers = append(s.Peers, Peer{Tenant: c.Tenant, Session: c.Session, Peer: c.Peer, Identities: c.Identities, Groups: c.Groups, Since: c.Since,
 			Master: c.Master, Standby: c.Standby, Paused: c.Paused, Users: c.Users, PDUsIn: c.PDUsIn, OverLimit: over, BytesIn: c.BytesIn, PDUsOut: c.PDUsOut, BytesOut: c.BytesOut,
 			Rates: rates, Lag: c.Lag})
 	}

@@ -61,7 +61,7 @@ func (s *Report) sections() []section {
 		commands.rows = append(commands.rows, row{cells: []string{c.Command, c.Tenant, Count(c.Rate), Bytes(c.ByteRate), whole(c.PDUs), actions(c.Actions)}})
 	}
 	peers := section{name: "PEER", all: s.Sessions, columns: slices.Concat(words("", "TENANT"),
-		numbers("SESSION", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "USERS"), words("STATE", "IDENTITY"))}
+		numbers("SESSION", "LAG", "IN/S", "BYTES/S", "OUT/S", "BYTES/S", "USERS"), words("STATE", "GROUPS", "IDENTITY"))}
 	for _, p := range s.Peers {
 		r := p.Rates
 		var state []string
@@ -78,7 +78,7 @@ func (s *Report) sections() []section {
 			state = append(state, "limited "+Count(p.OverLimit)+"/s")
 		}
 		peers.rows = append(peers.rows, row{alarm: p.Paused, cells: []string{p.Peer, p.Tenant, fmt.Sprint(p.Session), Bytes(float64(p.Lag)),
-			Count(r.PDUsIn), Bytes(r.BytesIn), Count(r.PDUsOut), Bytes(r.BytesOut), fmt.Sprint(p.Users), strings.Join(state, " "), strings.Join(p.Identities, " ")}})
+			Count(r.PDUsIn), Bytes(r.BytesIn), Count(r.PDUsOut), Bytes(r.BytesOut), fmt.Sprint(p.Users), strings.Join(state, " "), strings.Join(p.Groups, " "), strings.Join(p.Identities, " ")}})
 	}
 	return []section{tenants, commands, peers}
 }

@@ -69,7 +69,7 @@ func (f *fake) Connections(_ context.Context, tenants []string, sort string, lim
 	n := uint64(time.Since(f.start) / (10 * time.Millisecond))
 	all := &api.Connections{Total: 31, Connections: []api.Connection{
 		{Tenant: "acme", Session: 1, Peer: "10.0.0.1:1", Since: f.start, Master: true, PDUsIn: n, BytesIn: 50 * n, Rates: api.Rates{PDUsIn: 4}},
-		{Tenant: "beta", Session: 9, Peer: "10.0.0.2:1", Since: f.start, Lag: 1 << 20, Standby: true, Paused: true, Identities: []string{"cn:x\u009b"}},
+		{Tenant: "beta", Session: 9, Peer: "10.0.0.2:1", Since: f.start, Lag: 1 << 20, Standby: true, Paused: true, Groups: []string{"admin", "archive"}, Identities: []string{"cn:x\u009b"}},
 	}}
 	if len(tenants) > 0 {
 		all.Connections = slices.DeleteFunc(all.Connections, func(c api.Connection) bool { return !slices.Contains(tenants, c.Tenant) })
@@ -183,7 +183,7 @@ func TestNamesInJSON(t *testing.T) {
 			"all":     {got, "commands draining latency peers rates seconds server sessions tenants time uptime_seconds"},
 			"tenant":  {got["tenants"].([]any)[0], "drop_rate dropped lag lags log lost lost_rate paused policy rates received sessions tenant users"},
 			"command": {got["commands"].([]any)[0], "actions byte_rate bytes command id pdus rate tenant"},
-			"peer":    {got["peers"].([]any)[0], "bytes_in bytes_out identities lag master over_limit paused pdus_in pdus_out peer rates session since standby tenant users"},
+			"peer":    {got["peers"].([]any)[0], "bytes_in bytes_out groups identities lag master over_limit paused pdus_in pdus_out peer rates session since standby tenant users"},
 			"rates":   {got["rates"], "bytes_in bytes_out pdus_in pdus_out"},
 		} {
 			var names []string
@@ -209,9 +209,9 @@ COMMAND              TENANT     IN/S  BYTES/S     PDUS  ACTIONS
 CID_MSG_DATA         acme        100   4.9KiB     1200  broadcast-all 1200, drop 100
 CID_OTHER_HEARTBEAT  acme          0       0B        7
 
-PEER (2 of 31)  TENANT  SESSION      LAG     IN/S  BYTES/S    OUT/S  BYTES/S    USERS  STATE           IDENTITY
+PEER (2 of 31)  TENANT  SESSION      LAG     IN/S  BYTES/S    OUT/S  BYTES/S    USERS  STATE           GROUPS         IDENTITY
 10.0.0.1:1      acme          1       0B      100   4.9KiB        0       0B        0  master
-10.0.0.2:1      beta          9   1.0MiB        0       0B        0       0B        0  standby paused  cn:x\u009b
+10.0.0.2:1      beta          9   1.0MiB        0       0B        0       0B        0  standby paused  admin archive  cn:x\u009b
 `
 
 func TestPrint(t *testing.T) {

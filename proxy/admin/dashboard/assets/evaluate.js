@@ -21,8 +21,15 @@ function whole(field, name, most) {
   return n;
 }
 
+// groups reads names with commas or blanks between them; undefined if there are none.
+function groups(text) {
+  const names = text.split(/[\s,]+/).filter(Boolean);
+  return names.length ? names : undefined;
+}
+
 async function question(byHex) {
-  const q = { tenant: byId('tenant').value || undefined, session: whole(byId('session'), 'Sender’s session', Number.MAX_SAFE_INTEGER), master: byId('master').checked };
+  const q = { tenant: byId('tenant').value || undefined, session: whole(byId('session'), 'Sender’s session', Number.MAX_SAFE_INTEGER), master: byId('master').checked,
+    groups: groups(byId('groups').value) };
   if (byHex) {
     q.hex = hexOf(byId('hex').value);
     if (!q.hex) throw new Error('PDU: write all of its bytes in hex, the 16 of the header first');
@@ -53,7 +60,7 @@ function answerOf(a) {
   const pdu = a.pdu;
   const pairs = [
     ['PDU', `${pdu.command} of ${pdu.service}, sequence number ${number(pdu.seq)}, ${bytes(pdu.length)}`],
-    ['Sender', `session ${number(a.sender.session)}${number(a.sender.attributes) & 1 ? ', master' : ''}`],
+    ['Sender', `session ${number(a.sender.session)}${number(a.sender.attributes) & 1 ? ', master' : ''}${(a.sender.groups ?? []).map((g) => `, in ${g}`).join('')}`],
     ['By ids', step(a.by_ids)],
   ];
   if (a.inspection) pairs.push([a.inspection.export, step(a.inspection)]);

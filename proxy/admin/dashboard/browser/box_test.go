@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -28,8 +29,8 @@ func TestEvaluateByCommand(t *testing.T) {
 	p.choose("#evaluate-tenant", "default")
 	p.click("#evaluate-master")
 	eval[bool](p, "(document.getElementById('evaluate-body').value = '1 = 42\\n6 = \"hé\"\\n20: x0AfF\\n3=-1', true)")
-	p.evaluate(map[string]string{"command": "CID_MSG_DATA", "seq": "7", "session": "3"})
-	p.shows("#evaluate-answer", "broadcast-except-sender", "CID_MSG_DATA of SID_MSG, sequence number 7", "session 3, master", "asked once for these ids; 41 of 1.00 M fuel, 64.0 KiB",
+	p.evaluate(map[string]string{"command": "CID_MSG_DATA", "seq": "7", "session": "3", "groups": " admin,archive "})
+	p.shows("#evaluate-answer", "broadcast-except-sender", "CID_MSG_DATA of SID_MSG, sequence number 7", "session 3, master, in admin, in archive", "asked once for these ids; 41 of 1.00 M fuel, 64.0 KiB",
 		"6: sessions 2, 3, 4, 5, 6, 7", "file:routes.toml cccccccccccc of default", "not among the sessions", `"msg_data": "hello"`, "00000019000100030301000000000000")
 	var sent object
 	if err := json.Unmarshal([]byte(f.lastBody()), &sent); err != nil {
@@ -37,8 +38,8 @@ func TestEvaluateByCommand(t *testing.T) {
 	}
 	// The fields by protobuf's rules: varint, length and bytes, and ten bytes for what
 	// is below zero.
-	want := object{"tenant": "default", "session": 3.0, "master": true, "command": "CID_MSG_DATA", "seq": 7.0, "body": "082a" + "320368c3a9" + "a201020aff" + "18ffffffffffffffffff01"}
-	if !maps.EqualFunc(sent, want, func(a, b any) bool { return a == b }) {
+	want := object{"tenant": "default", "session": 3.0, "master": true, "groups": []any{"admin", "archive"}, "command": "CID_MSG_DATA", "seq": 7.0, "body": "082a" + "320368c3a9" + "a201020aff" + "18ffffffffffffffffff01"}
+	if !reflect.DeepEqual(sent, want) {
 		t.Errorf("sent %v, want %v", sent, want)
 	}
 	p.view("evaluated")

@@ -286,9 +286,13 @@ func (w *world) evaluateAnswer(r *http.Request) (any, error) {
 	answer := object{"export": "classify", "decision": decision("broadcast-except-sender"), "remembered": true, "fuel": 41, "fuel_limit": 1000000, "memory": 65536}
 	body, _ := q["body"].(string)
 	seq, _ := q["seq"].(float64)
+	groups := []any{}
+	if asked, ok := q["groups"].([]any); ok {
+		groups = asked
+	}
 	return object{"tenant": t.name, "policy": t.policy, "pdu": object{"service": "SID_MSG", "command": "CID_MSG_DATA", "seq": seq, "length": 16 + len(body)/2,
 		"header": "00000019000100030301000000000000", "body": body, "fields": object{"from_user_id": 42, "msg_data": "hello"}},
-		"sender": object{"session": q["session"], "attributes": 1}, "by_ids": answer, "inspection": nil, "decision": decision("broadcast-except-sender"),
+		"sender": object{"session": q["session"], "attributes": 1, "groups": groups}, "by_ids": answer, "inspection": nil, "decision": decision("broadcast-except-sender"),
 		"fault": nil, "copies": 6, "sessions": []int{2, 3, 4, 5, 6, 7}, "notes": []string{"the sender is not among the sessions that are served"}}, nil
 }
 
