@@ -75,13 +75,20 @@ var remedies = map[Gate]string{
 // moreMemory is the remedy where this process got no memory, whatever the module is like.
 const moreMemory = "give this process more memory or address space (ulimit -v, the unit, the container), or lower wasm.memory; then load it again"
 
+// extensions is the remedy for what is beyond WebAssembly 2.0.
+const extensions = "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions"
+
 // meteringRemedy returns the remedy for a refusal by package meter.
 func meteringRemedy(text string) string {
 	switch {
+	case strings.Contains(text, "is reserved"):
+		return "give the export another name"
+	case strings.Contains(text, " memories, "):
+		return extensions
 	case strings.Contains(text, "at most"), strings.Contains(text, "more than"), strings.Contains(text, "too many"):
 		return "declare less: see the bounds in docs/abi.md"
 	case strings.Contains(text, "support"), strings.Contains(text, "component"), strings.Contains(text, "version"), strings.Contains(text, "opcode"):
-		return "build it for WebAssembly 2.0, without threads, exceptions, tail calls or other extensions"
+		return extensions
 	}
 	return "the module is damaged; write the file anew, or build it anew"
 }

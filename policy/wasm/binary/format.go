@@ -66,7 +66,7 @@ func (r *Reader) ValueType() byte {
 		return b
 	default:
 		if r.Err == nil {
-			r.FailAt(r.Pos-1, "value type %#x is not known", b)
+			r.FailAt(r.Pos-1, "value type %#x is %s", b, strange(b))
 		}
 		return 0
 	}
@@ -76,9 +76,18 @@ func (r *Reader) ValueType() byte {
 func (r *Reader) RefType() byte {
 	b := r.Byte()
 	if r.Err == nil && b != FuncRef && b != ExternRef {
-		r.FailAt(r.Pos-1, "reference type %#x is not known", b)
+		r.FailAt(r.Pos-1, "reference type %#x is %s", b, strange(b))
 	}
 	return b
+}
+
+// strange says what a type is that is none of those above.
+func strange(b byte) string {
+	const first, last = 0x62, 0x74 // of references with a type, and of what only those can name
+	if b >= first && b <= last {
+		return "of typed references, which are not supported"
+	}
+	return "not known"
 }
 
 // Limits reads the sizes of a table or a memory. Without a maximum it returns

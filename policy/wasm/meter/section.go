@@ -10,7 +10,11 @@ import "switchyard/policy/wasm/binary"
 //
 //	0x60  vec(value type)  vec(value type)    parameters, results
 func (m *module) readType(r *binary.Reader) {
-	if b := r.Byte(); r.Err == nil && b != binary.Func {
+	switch b := r.Byte(); {
+	case r.Err != nil || b == binary.Func:
+	case b == 0x4e, b == 0x4f, b == 0x50, b == 0x5e, b == 0x5f: // rec, sub final, sub, array, struct
+		r.FailAt(r.Pos-1, "%#x begins a type of garbage collection, which is not supported", b)
+	default:
 		r.FailAt(r.Pos-1, "%#x does not begin the type of a function", b)
 	}
 	var t funcType
