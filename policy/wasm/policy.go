@@ -85,9 +85,6 @@ func (s *slot) put(in *instance) {
 // because guests start the same way each time: CPU time on Linux, elapsed time elsewhere.
 func (p *Policy) RestartTime() time.Duration { return p.restart }
 
-// Inspects reports whether the guest exports an inspection.
-func (p *Policy) Inspects() bool { return p.has(abi.Inspect) || p.has(abi.InspectBody) }
-
 func (p *Policy) has(export string) bool { return p.compiled.ExportedFunctions()[export] != nil }
 
 // Classify implements policy.Policy.

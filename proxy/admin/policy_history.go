@@ -63,9 +63,7 @@ type Reloads struct {
 // InForce records that g is the tenant's policy from now on. Of event, Signature, LoadSeconds
 // and Routes are used.
 func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.PolicyEvent) {
-	now := time.Now().UTC()
-	e := &policyEvent{PolicyEvent: event, generation: g}
-	e.Tenant, e.State, e.Name, e.SHA256, e.Module, e.Since = tenant, api.InForce, g.Name, g.Sum(), g.SHA256, now
+	e, now := inForceEvent(tenant, g, event)
 	p.mu.Lock()
 	h := p.of(tenant)
 	// The previous generation may still finish its batches; the ones before it cannot be in
@@ -89,13 +87,18 @@ func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.P
 	p.changed.notify()
 }
 
+// inForceEvent completes the event of a generation that is in force from now on.
+func inForceEvent(tenant string, g *policy.Generation, event api.PolicyEvent) (e *policyEvent, now time.Time) {
+	now = time.Now().UTC()
+	event.Tenant, event.State, event.Name, event.SHA256, event.Module, event.Since = tenant, api.InForce, g.Name, g.Sum(), g.SHA256, now
+	return &policyEvent{PolicyEvent: event, generation: g}, now
+}
+
 // Confirmed records new facts about the tenant's policy in force: that it was signed anew, or
 // that its file is again the one in force after another was refused. It becomes the latest
 // event, and keeps its faults.
 func (p *PolicyHistory) Confirmed(tenant string, g *policy.Generation, event api.PolicyEvent) {
-	now := time.Now().UTC()
-	e := &policyEvent{PolicyEvent: event, generation: g}
-	e.Tenant, e.State, e.Name, e.SHA256, e.Module, e.Since = tenant, api.InForce, g.Name, g.Sum(), g.SHA256, now
+	e, now := inForceEvent(tenant, g, event)
 	p.mu.Lock()
 	h := p.of(tenant)
 	for _, before := range h.events {

@@ -10,31 +10,26 @@ import (
 
 // commandID reads a command: a name, or an id as a text or a number.
 func commandID(value any) (pdu.CommandID, *FieldError) {
-	if n, ok := value.(int64); ok {
-		id, wrong := idOf(n, "command")
-		return pdu.CommandID(id), wrong
-	}
-	text, _ := value.(string)
-	id, problem := command.ID(text)
-	return id, fieldError(problem)
+	return readID(value, "command", command.ID)
 }
 
 // serviceID reads a service: a name, or an id as a text or a number.
 func serviceID(value any) (pdu.ServiceID, *FieldError) {
-	if n, ok := value.(int64); ok {
-		id, wrong := idOf(n, "service")
-		return pdu.ServiceID(id), wrong
-	}
-	text, _ := value.(string)
-	id, problem := command.Service(text)
-	return id, fieldError(problem)
+	return readID(value, "service", command.Service)
 }
 
-func idOf(n int64, what string) (uint16, *FieldError) {
+// readID reads the id of a command or a service; parse reads a text.
+func readID[ID ~uint16](value any, what string, parse func(string) (ID, *command.Problem)) (ID, *FieldError) {
+	n, isNumber := value.(int64)
+	if !isNumber {
+		text, _ := value.(string)
+		id, problem := parse(text)
+		return id, fieldError(problem)
+	}
 	if n < 0 || n > math.MaxUint16 {
 		return 0, &FieldError{What: fmt.Sprintf("%d is no %s id", n, what), Remedy: "ids go from 0x0000 to 0xffff"}
 	}
-	return uint16(n), nil
+	return ID(n), nil
 }
 
 func fieldError(problem *command.Problem) *FieldError {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"slices"
 	"time"
@@ -33,26 +32,15 @@ type revocations struct {
 // parseRevocations parses the revocation lists of the CAs. A certificate is revoked if any
 // list of its CA contains it.
 func parseRevocations(path string, content []byte, cas []*x509.Certificate) (*revocations, error) {
-	r := &revocations{path: path, serials: make(map[string]map[string]bool)}
-	begun := bytes.Count(content, []byte("-----BEGIN "+crlType+"-----"))
-	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != crlType {
-			continue
-		}
-		list, err := x509.ParseRevocationList(block.Bytes)
-		if err != nil {
-			return nil, wrong(roleCRL, path, fmt.Sprintf("its list %d cannot be parsed", len(r.lists)+1), `see what "openssl crl -text" says of it, and write a good one`)
-		}
-		r.lists = append(r.lists, list)
-		if what, remedy := r.add(list, cas); what != "" {
-			return nil, wrong(roleCRL, path, fmt.Sprintf("its list %d %s", len(r.lists), what), remedy)
-		}
+	lists, err := parseBlocks(roleCRL, path, content, blockKind{crlType, "list", "crl"}, x509.ParseRevocationList)
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case begun == 0:
-		return nil, wrong(roleCRL, path, "it has no PEM block of a list", `write the list there; "openssl crl -inform der" makes PEM of the binary form`)
-	case len(r.lists) != begun: // the decoder skips broken blocks
-		return nil, wrong(roleCRL, path, fmt.Sprintf("only %d of its %d lists are whole", len(r.lists), begun), "write it anew")
+	r := &revocations{path: path, lists: lists, serials: make(map[string]map[string]bool)}
+	for i, list := range lists {
+		if what, remedy := r.add(list, cas); what != "" {
+			return nil, wrong(roleCRL, path, fmt.Sprintf("its list %d %s", i+1, what), remedy)
+		}
 	}
 	return r, nil
 }

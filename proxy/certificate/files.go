@@ -100,25 +100,36 @@ const certificateType = "CERTIFICATE"
 // parseCertificates returns the certificates of a PEM file in order. It skips other
 // blocks.
 func parseCertificates(role, path string, content []byte) ([]*x509.Certificate, error) {
-	begun := bytes.Count(content, []byte("-----BEGIN "+certificateType+"-----"))
-	var parsed []*x509.Certificate
+	return parseBlocks(role, path, content, blockKind{certificateType, "certificate", "x509"}, x509.ParseCertificate)
+}
+
+// A blockKind is what a PEM file consists of.
+type blockKind struct {
+	label   string // of the blocks
+	what    string // for errors
+	command string // of openssl, which shows and converts it
+}
+
+// parseBlocks parses all blocks of a kind, in order.
+func parseBlocks[T any](role, path string, content []byte, kind blockKind, parse func([]byte) (T, error)) (parsed []T, err error) {
+	begun := bytes.Count(content, []byte("-----BEGIN "+kind.label+"-----"))
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != certificateType {
+		if block.Type != kind.label {
 			continue
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
+		one, err := parse(block.Bytes)
 		if err != nil {
-			return nil, wrong(role, path, fmt.Sprintf("its certificate %d cannot be parsed", len(parsed)+1),
-				`see what "openssl x509 -text" says of it, and write a good one`)
+			return nil, wrong(role, path, fmt.Sprintf("its %s %d cannot be parsed", kind.what, len(parsed)+1),
+				fmt.Sprintf(`see what "openssl %s -text" says of it, and write a good one`, kind.command))
 		}
-		parsed = append(parsed, c)
+		parsed = append(parsed, one)
 	}
 	switch {
 	case begun == 0:
-		return nil, wrong(role, path, "it has no PEM block of a certificate",
-			`write the certificate there; "openssl x509 -inform der" makes PEM of the binary form`)
+		return nil, wrong(role, path, "it has no PEM block of a "+kind.what,
+			fmt.Sprintf(`write the %s there; "openssl %s -inform der" makes PEM of the binary form`, kind.what, kind.command))
 	case len(parsed) != begun: // the decoder skips broken blocks
-		return nil, wrong(role, path, fmt.Sprintf("only %d of its %d certificates are whole", len(parsed), begun), "write it anew")
+		return nil, wrong(role, path, fmt.Sprintf("only %d of its %d %ss are whole", len(parsed), begun, kind.what), "write it anew")
 	}
 	return parsed, nil
 }

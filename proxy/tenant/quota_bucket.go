@@ -123,25 +123,26 @@ func (b *Bucket) left(now int64, paid uint64) uint64 {
 // cost returns how many nanoseconds it takes to pay for n units. It rounds down, by less
 // than a nanosecond for each use.
 func (b *Bucket) cost(n uint64) uint64 {
-	hi, lo := bits.Mul64(n, uint64(time.Second))
-	if hi >= b.rate {
-		return math.MaxUint64
-	}
-	cost, _ := bits.Div64(hi, lo, b.rate)
+	cost, _ := b.divided(n)
 	return cost
 }
 
 // costUp is cost, rounded up.
 func (b *Bucket) costUp(n uint64) uint64 {
-	hi, lo := bits.Mul64(n, uint64(time.Second))
-	if hi >= b.rate {
-		return math.MaxUint64
-	}
-	cost, rest := bits.Div64(hi, lo, b.rate)
+	cost, rest := b.divided(n)
 	if rest > 0 {
 		cost = plus(cost, 1)
 	}
 	return cost
+}
+
+// divided returns the cost of n units, and the rest of the division; the highest cost if it is higher.
+func (b *Bucket) divided(n uint64) (cost, rest uint64) {
+	hi, lo := bits.Mul64(n, uint64(time.Second))
+	if hi >= b.rate {
+		return math.MaxUint64, 0
+	}
+	return bits.Div64(hi, lo, b.rate)
 }
 
 // plus adds and saturates.

@@ -107,31 +107,26 @@ func orInterrupted(ctx context.Context, err error) error {
 
 // sort sorts the rows. Equal rows are sorted by name, so that they do not change places.
 func (s *Report) sort(by Sort) {
-	slices.SortFunc(s.Tenants, func(a, b Tenant) int {
-		first := 0
+	first := func(rateA, rateB float64, lagA, lagB uint64) int {
 		switch by {
 		case ByRate:
-			first = cmp.Compare(b.Rates.BytesIn, a.Rates.BytesIn)
+			return cmp.Compare(rateB, rateA)
 		case ByLag:
-			first = cmp.Compare(b.Lag, a.Lag)
+			return cmp.Compare(lagB, lagA)
 		}
-		return cmp.Or(first, cmp.Compare(a.Tenant, b.Tenant))
+		return 0
+	}
+	slices.SortFunc(s.Tenants, func(a, b Tenant) int {
+		return cmp.Or(first(a.Rates.BytesIn, b.Rates.BytesIn, a.Lag, b.Lag), cmp.Compare(a.Tenant, b.Tenant))
 	})
 	slices.SortFunc(s.Commands, func(a, b Command) int {
-		first := cmp.Compare(b.Rate, a.Rate)
+		rate := cmp.Compare(b.Rate, a.Rate)
 		if by == ByName {
-			first = 0
+			rate = 0
 		}
-		return cmp.Or(first, cmp.Compare(a.Command, b.Command), cmp.Compare(a.Tenant, b.Tenant))
+		return cmp.Or(rate, cmp.Compare(a.Command, b.Command), cmp.Compare(a.Tenant, b.Tenant))
 	})
 	slices.SortFunc(s.Peers, func(a, b Peer) int {
-		first := 0
-		switch by {
-		case ByRate:
-			first = cmp.Compare(b.Rates.BytesIn, a.Rates.BytesIn)
-		case ByLag:
-			first = cmp.Compare(b.Lag, a.Lag)
-		}
-		return cmp.Or(first, cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Session, b.Session))
+		return cmp.Or(first(a.Rates.BytesIn, b.Rates.BytesIn, a.Lag, b.Lag), cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Session, b.Session))
 	})
 }
