@@ -183,7 +183,7 @@ func (t *Tenant) SetAudit(g *policy.Generation) { t.hub.SetAudit(g) }
 // the tenant is closed. It must not block.
 func (t *Tenant) EverySecond(f func()) { t.everySecond.Store(&f) }
 
-// An Observer is told of sessions. It is called in the goroutines that serve peers, and must not block.
+// An Observer is notified of sessions. It is called in the goroutines that serve peers, and must not block.
 type Observer interface {
 	// Opened tells that a connection has become a session.
 	Opened(tenant string, s Session)

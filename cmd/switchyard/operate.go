@@ -15,7 +15,7 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// reloadCommand has the server read its files again.
+// reloadCommand makes the server read its files again.
 func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{

@@ -124,7 +124,7 @@ func (l *connLimiter) releaseLocked(x *openConn) {
 	delete(l.open, x.conn)
 }
 
-// follow is told of every change of a connection's state.
+// follow is called for every change of a connection's state.
 func (l *connLimiter) follow(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive, http.StateIdle: // active from a request's first byte on

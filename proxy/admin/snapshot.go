@@ -56,7 +56,7 @@ func firstOf(rows []row, order func(a, b row) int, counts func(row) bool) []row 
 	return first
 }
 
-// tenantSnapshot returns the state of a tenant. One that has just ended has no policy any more.
+// tenantSnapshot returns the state of a tenant. One that has just ended no longer has a policy.
 func (s *Server) tenantSnapshot(t Tenant) api.TenantSnapshot {
 	h, sample := t.Hub(), s.sampler.of(t)
 	c := h.Counts()

@@ -55,7 +55,7 @@ type Options struct {
 	Recheck   bool
 	Withdrawn func(chains [][]*x509.Certificate, now time.Time) hub.Reason
 
-	// Refused is told of each connection that is refused, but not of those that were abandoned. It must
+	// Refused is called for each connection that is refused, but not for those that were abandoned. It must
 	// not block. It may be nil.
 	Refused func(Refusal)
 

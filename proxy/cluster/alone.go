@@ -11,7 +11,7 @@ import (
 //
 //	together ── nothing comes back for AloneAfter ──▶ alone ── it has the state ──▶ together
 //	             ▲                                      │ Say ─▶ kept ─▶ Hub.Apply
-//	             └ the bus is away, or takes nothing    └ nothing of it is told to others
+//	             └ the bus is away, or takes nothing    └ the others learn nothing of it
 func (c *membership) separate(now time.Time) {
 	c.log.Error("alone: the cluster has not answered for cluster.alone_after; only the peers of this hub hear each other", "since", c.proved)
 	c.counts.Alone++

@@ -8,7 +8,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// What operators are told about the bus and about hubs that do not fit together. Each line is logged
+// What the log says about the bus and about hubs that do not fit together. Each line is logged
 // once, until what it says has ended or changed.
 
 // A TakenError says that another hub of the cluster has the same number.

@@ -20,7 +20,7 @@ import (
 // in order. Append, Begin, Continue, SendState and StateChunk.Ack may block while the bus takes nothing,
 // so the applier calls none of them.
 type Log interface {
-	// Append appends a record, which the caller does not change any more. An error says that the
+	// Append appends a record, which the caller does not change afterwards. An error says that the
 	// bus is not reached.
 	Append(record []byte) error
 	// Begin begins to read, at the start and after order.FellOut. It returns the last record of
@@ -338,7 +338,7 @@ func (m *Member) sleep(d time.Duration) bool {
 }
 
 // donate sends the state to a hub that enters. If the hub has entered before, what was sent to it
-// is of no use any more.
+// is of no further use.
 func (m *Member) donate(from, to order.Origin, chunks [][]byte) {
 	if cancel := m.donations[to.Hub]; cancel != nil {
 		cancel()

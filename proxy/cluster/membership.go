@@ -263,7 +263,7 @@ func (c *membership) dropAll() {
 	clear(c.far)
 }
 
-// readGone handles that a hub is no member any more.
+// readGone handles that a hub is no longer a member.
 func (c *membership) readGone(now time.Time, r *order.Record) {
 	switch {
 	case r.About != c.origin:
@@ -351,7 +351,7 @@ func (c *membership) beat(now time.Time) {
 	c.say(&order.Record{Kind: order.Beat, Facts: facts})
 }
 
-// facts are what this hub tells of itself.
+// facts are what this hub says about itself.
 func (c *membership) facts(entering bool) order.Facts {
 	return order.Facts{Formats: c.formats, Rules: c.rules,
 		Process: c.process, Entering: entering, Table: c.table, Policies: c.settings.Policies(), Name: c.settings.Name}

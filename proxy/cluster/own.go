@@ -6,7 +6,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// readOwn handles that a record of this hub has come back. For a member, the outbox is told by
+// readOwn handles that a record of this hub has come back. For a member, the outbox learns that by
 // checkOwn.
 func (c *membership) readOwn(now time.Time, r *order.Record) {
 	c.heard = now
@@ -23,7 +23,7 @@ func (c *membership) readOwn(now time.Time, r *order.Record) {
 // this hub's name takes the place of the hub's own, or keeps later ones from counting:
 //
 //	            counts                          is ignored
-//	own         read back                       one before it is missing, or nothing counts any more
+//	own         read back                       one before it is missing, or nothing counts from now on
 //	forged      the own one will count nowhere  nothing happens
 func (c *membership) checkOwn(now time.Time, e order.Entry, r *order.Record) (sound bool) {
 	next, known := c.members.NextOf(r.Origin)

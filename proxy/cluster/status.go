@@ -28,7 +28,7 @@ type Counts struct {
 	Ignored map[order.Ignored]uint64 // records that did not count
 	Entered map[string]uint64        // by why it entered
 	FellOut map[order.Reason]uint64
-	Gone    uint64 // hubs that were members no more
+	Gone    uint64 // hubs that ceased to be members
 	Alone   uint64 // times that it went on alone
 }
 
@@ -36,7 +36,7 @@ func newCounts() Counts {
 	return Counts{Applied: make(map[uint16]uint64), Ignored: make(map[order.Ignored]uint64), Entered: make(map[string]uint64), FellOut: make(map[order.Reason]uint64)}
 }
 
-// A Status is what a member is and has counted at some moment. It is not changed any more.
+// A Status is what a member is and has counted at some moment. It never changes.
 type Status struct {
 	State     State
 	Why       string // it is entering

@@ -182,7 +182,7 @@ func (h *Hub) countUnweighed(from *reader, r *run) {
 	case r.pair == 0:
 		from.stage.Tally.Sides[policy.Alike] += uint64(r.pdus)
 	default:
-		from.pairs[r.pair-1].asked = false // nothing can be compared any more
+		from.pairs[r.pair-1].asked = false // too late to compare
 		h.weigh(from, r, false)
 	}
 }
@@ -198,7 +198,7 @@ func (h *Hub) settle(kept *said) {
 	}
 }
 
-// answer answers the questions before which nothing is under way any more.
+// answer answers the questions before which nothing is under way now.
 func (h *Hub) answer() {
 	for {
 		h.mu.Lock()

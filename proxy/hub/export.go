@@ -193,7 +193,7 @@ func (s *Seat) Export(limit int) (st SeatState, due []byte, ok bool) {
 	return st, due, true
 }
 
-// ExportBroken is Export for a seat to whose connection nothing can be written any more. What is
+// ExportBroken is Export for a seat to whose connection nothing more can be written. What is
 // due to its peer does not move, and counts as discarded when the session ends.
 func (s *Seat) ExportBroken() (st SeatState, ok bool) {
 	s.hub.mu.Lock()

@@ -231,7 +231,7 @@ func (o *ordering) pop() {
 	o.giveBack(kept)
 }
 
-// Abandon gives up what is under way, because Apply is not called any more, and releases the
+// Abandon gives up what is under way, because Apply will not be called again, and releases the
 // generations that judged it. Counts.Underway goes on counting it. For a lone hub it is a no-op.
 func (h *Hub) Abandon() {
 	if h.order == nil {

@@ -55,7 +55,7 @@ func (t *Tenant) emit(emit emitFunc) {
 	}
 }
 
-// emitConnections emits the peers that are connected, and why others are not any more.
+// emitConnections emits the peers that are connected, and why others have been closed.
 func (t *Tenant) emitConnections(emit emitFunc) {
 	emit(connections, float64(t.Counts.Sessions), t.Name)
 	emit(connectionsLimit, float64(t.Connections), t.Name)

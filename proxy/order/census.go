@@ -49,7 +49,7 @@ func (c *Census) Forget() {
 	}
 }
 
-// Note is told of the last record of each hub before the reading began, and of every record that is
+// Note is called for the last record of each hub before the reading began, and of every record that is
 // read.
 func (c *Census) Note(now time.Time, e Entry, r *Record) {
 	e.At = c.timeOf(now, e.At)
@@ -64,7 +64,7 @@ func (c *Census) Note(now time.Time, e Entry, r *Record) {
 	}
 }
 
-// NoteFormat is told of a record in another format, of which only the header can be read: its hub is
+// NoteFormat is called for a record in another format, of which only the header can be read: its hub is
 // there, and has no format in common with this one. It returns what is known of the hub, for people.
 func (c *Census) NoteFormat(now time.Time, e Entry, r *Record) Facts {
 	format := e.Record[0]
@@ -160,7 +160,7 @@ func (c *Census) Disagrees(now time.Time, timeout time.Duration, own Facts) (hub
 	return 0, Facts{}, false
 }
 
-// Taken returns what another process tells of itself that lives and has this hub's number: it has
+// Taken returns what another live process that has this hub's number says about itself: it has
 // spoken twice since Begin, half a second apart, and its Enter does not stand behind that of this
 // hub, which is at entered, or zero if it has not been read.
 func (c *Census) Taken(entered Position) (by Facts, taken bool) {

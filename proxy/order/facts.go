@@ -16,7 +16,7 @@ import (
 //	name 1, …
 //	…                                 what a later release has added
 
-// Facts are what a hub tells of itself.
+// Facts are what a hub says about itself.
 type Facts struct {
 	Formats  Range    // of records that it can read and write
 	Rules    Range    // that it can follow

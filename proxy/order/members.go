@@ -113,7 +113,7 @@ func (m *Members) Follow() *Members {
 // In reports whether this hub has the members' state and is one of them.
 func (m *Members) In() bool { return m.in }
 
-// Next is told of each record that is read, in order. It returns why the record does not count, or
+// Next is called for each record that is read, in order. It returns why the record does not count, or
 // "". If something follows from a record that counts, whole is that record, or the batch of which it
 // was the last part; a part that is not the last, and a Gone about a hub that is no member, have no
 // effect. A batch in parts has the number of the last.

@@ -198,7 +198,7 @@ func (o *Outbox) Forged(r *Record, record []byte) bool {
 // NextBack returns the number of the next record to be read back.
 func (o *Outbox) NextBack() uint64 { return o.back }
 
-// Back is told of every record of this hub that is read while it is a member, or while it enters.
+// Back is called for every record of this hub that is read while it is a member, or while it enters.
 func (o *Outbox) Back(now time.Time, r *Record) {
 	o.again.heard = now
 	if r.Origin != o.origin || r.Number >= o.back+uint64(len(o.numbered)) {
@@ -236,7 +236,7 @@ func (o *Outbox) goBack() {
 	o.cursor, o.inflight = 0, 0
 }
 
-// Heard is told of every record of another hub that is read. After a pause it shows that the log
+// Heard is called for every record of another hub that is read. After a pause it shows that the log
 // goes on.
 func (o *Outbox) Heard(now time.Time) {
 	pause := now.Sub(o.again.heard) > probeAfter

@@ -34,7 +34,7 @@ const (
 	Beat                   // the hub lives; what it knows
 	Enter                  // the hub wants to be a member, and needs the state as of here
 	Found                  // the tenant begins anew here, with this hub as its only member
-	Gone                   // a hub is no member any more
+	Gone                   // a hub is no longer a member
 )
 
 var kinds = [...]string{"", "batch", "joined", "left", "part", "beat", "enter", "found", "gone"}

@@ -32,7 +32,7 @@ func (o *Outbox) Settle(nextOf func(Origin) (next uint64, known bool)) []Record 
 	})
 }
 
-// Counted is told of a record of this hub that was said before Enter, and that counts although the
+// Counted is called for a record of this hub that was said before Enter, and that counts although the
 // hub asks to enter again. It is removed, as it has been read back.
 func (o *Outbox) Counted(r *Record) {
 	o.take(func(it *item) bool { return it.old == r.Number && it.oldOrigin == r.Origin })

@@ -177,7 +177,7 @@ func (f *fleet) write(s *server, p []byte) bool {
 	return true
 }
 
-// close ends all connections in order: the servers say no more, and read what is due to them.
+// close ends all connections in order: the servers stop sending, and read what is due to them.
 func (f *fleet) close() (t Totals) {
 	end := time.Now().Add(closingTime)
 	for _, s := range f.servers {

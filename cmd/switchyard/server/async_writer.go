@@ -29,7 +29,7 @@ type asyncWriter struct {
 	mu      sync.Mutex // guards what follows; held while a line is copied
 	waiting []byte
 	closed  bool // close was called
-	ended   bool // writeLoop takes nothing any more
+	ended   bool // writeLoop no longer takes lines
 }
 
 func newAsyncWriter(out io.Writer) *asyncWriter {

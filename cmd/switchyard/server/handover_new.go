@@ -263,7 +263,7 @@ func (t *taker) Ready() error {
 }
 
 // begin serves. Peers wait until the tenants are thawed, so whatever can wait comes after that.
-// Nothing may fail any more.
+// From here on nothing may fail.
 func (t *taker) begin() {
 	srv, u := t.server, t.process.Upgrade
 	for _, s := range srv.tenants {

@@ -60,8 +60,8 @@ func (srv *server) considerOffer(o offered) {
 }
 
 // handOver makes the new process serve. It holds up Serve for as long as handover.DefaultLimits
-// allow. What releases have decided since the offer may have changed a policy, and a hub may be no
-// member of its cluster any more.
+// allow. What releases have decided since the offer may have changed a policy, and a hub may no longer
+// be a member of its cluster.
 func (srv *server) handOver(o offered) {
 	srv.stopReleases("upgrade", "another program takes over")
 	to, g := o.successor, &giver{server: srv, to: o.successor}
@@ -259,9 +259,9 @@ func (srv *server) lastHour(tenant string) *admin.Hour {
 // departTime is how long sessions that cannot move may take to be written what is due to them.
 const departTime = 5 * time.Second
 
-// leave ends this process, which another one has replaced. Nothing that was handed over is touched
-// any more, only this process's descriptors of it are closed. Signals that come meanwhile are meant
-// for the one that serves: reloads and stops are passed on.
+// leave ends this process, which another one has replaced. It does not touch what was handed over,
+// but closes its own descriptors of it. Signals that come meanwhile are meant for the one that serves:
+// reloads and stops are passed on.
 func (srv *server) leave(hangups <-chan os.Signal) {
 	u := srv.upgrade
 	context.AfterFunc(srv.stopper.requested, srv.succeeded.conn.Stop)

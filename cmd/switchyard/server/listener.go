@@ -150,7 +150,7 @@ func tlsVersion(name string) uint16 {
 }
 
 // admissionOptions returns the listener's configuration in the form that admission takes.
-// refused is told of every connection that is refused, and may be nil.
+// refused is called for every connection that is refused, and may be nil.
 func (l *listener) admissionOptions(c *config.Config, refused func(admission.Refusal)) (admission.Options, error) {
 	claims, err := claimsOf(c, l.config)
 	if err != nil {

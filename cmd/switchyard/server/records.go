@@ -288,7 +288,7 @@ func lostIf(lost bool) string {
 }
 
 // hasLost reports whether the tenant may have had a policy in force of which a damaged history says
-// nothing any more.
+// nothing now.
 func (srv *server) hasLost(was history.Tenant, t config.Tenant) bool {
 	return was.InForce == nil && !atOnce(t) && srv.records.Position().Damaged != nil
 }

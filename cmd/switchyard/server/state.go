@@ -45,7 +45,7 @@ type adminState struct {
 	upgrades chan upgradeRequest            // requests; Serve receives them and sends the result once
 	drain    chan struct{}                  // closed by Drain
 	drained  sync.Once                      // closes drain
-	stopping chan struct{}                  // closed by stop, when Serve takes no more requests
+	stopping chan struct{}                  // closed by stop, when Serve no longer takes requests
 
 	mu       sync.Mutex // guards what follows
 	counts   metrics.Reloads

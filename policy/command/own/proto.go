@@ -30,7 +30,7 @@ const (
 	maxFaults = 20
 	// maxNesting is how deep brackets may stand in each other. Each level costs the compiler 10 KiB.
 	maxNesting = 100
-	// maxWhat is how many bytes of a fault are told. It may have a name as long as the file.
+	// maxWhat is how many bytes of a fault are shown. It may contain a name as long as the file.
 	maxWhat = 300
 )
 

@@ -6,7 +6,7 @@ import "time"
 const (
 	UpgradeNone    = "none"    // there was none yet
 	UpgradeRunning = "running" // the new program is being started
-	UpgradeChecked = "checked" // the new program could take over; it was asked no more than that
+	UpgradeChecked = "checked" // the new program could take over; nothing else was requested
 	UpgradeFailed  = "failed"  // the old program serves on
 	UpgradeDone    = "done"    // the new program serves
 )
@@ -23,7 +23,7 @@ type UpgradeRequest struct {
 // after one that is done this is what the new process knows.
 type Upgrade struct {
 	Result        string     `json:"result"`
-	Check         bool       `json:"check"` // no more than a check was asked for
+	Check         bool       `json:"check"` // only a check was requested
 	Begun         *time.Time `json:"begun"`
 	Step          string     `json:"step"`  // at which it failed; empty unless Result is UpgradeFailed
 	Error         string     `json:"error"` // why; empty unless Result is UpgradeFailed

@@ -72,7 +72,7 @@ func (r *reader) tryCatchUp(upto uint64) error {
 	case info.State.LastSeq+1 < r.next:
 		return contradiction{order.OtherLog, fmt.Errorf("the stream has lost its content: its last record is number %d, after %d", info.State.LastSeq, r.next-1)}
 	}
-	// The last record that was reported is got again, unless the stream keeps it no more. If it
+	// The last record that was reported is got again, unless the stream no longer has it. If it
 	// has the same time, what follows it belongs to the same stream.
 	from := r.next
 	if !r.previous.IsZero() && info.State.FirstSeq < r.next {
