@@ -52,7 +52,8 @@ func CutLimit(text string) (rest string, l RateLimit, wrong *command.Problem) {
 	return strings.Join(kept, ","), l, nil
 }
 
-// isLimit reports whether a part of a rule is a limit, or is meant as one.
+// isLimit reports whether a part of a rule is a limit, or is meant as one: "limt 50/s per peer" gets the
+// error of a misspelt limit, and not that of an unknown flag.
 func isLimit(words []string) bool {
 	if len(words) == 0 {
 		return false
@@ -88,7 +89,10 @@ func isHead(word string) bool {
 	return flagOf(word) != 0
 }
 
-// addLimit reads one limit, in words, for a scope that l does not have yet.
+// addLimit reads one limit, in words, for a scope that l does not have yet:
+//
+//	limit 50/s per peer burst 100
+//	      rate     scope      burst, if it is not the rate
 func addLimit(l *RateLimit, words []string) *command.Problem {
 	written := strings.Join(words, " ")
 	if words[0] != wordLimit {

@@ -37,6 +37,7 @@ func ParseRule(text string, number FieldNumber, bind Binder) (Verdict, *command.
 	return p.parse(text)
 }
 
+// named binds groups by the numbers that this process has given to their names, as a Verdict has them.
 func named(v Verdict, target, also string) (Verdict, *command.Problem) {
 	if target != "" {
 		g, err := GroupNamed(target)
@@ -282,7 +283,13 @@ func flagOf(name string) Verdict {
 	return 0
 }
 
-// idle says why the flag has no effect with v, or a wrong one.
+// idle says why the flag has no effect with v, or a wrong one; nil if it has its effect. A rule with such
+// a flag was meant otherwise, so it is refused:
+//
+//	flag             has an effect with
+//	log              every action
+//	not-sender       unicast, but not unicast sender
+//	else-broadcast   unicast user, unicast fields
 func idle(v, flag Verdict) *command.Problem {
 	unicast := v.Action() == Unicast
 	switch byUser := v.Selector() == abi.ToUser || v.Selector() == abi.ToFields; {

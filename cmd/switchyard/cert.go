@@ -88,6 +88,9 @@ var (
 	hostName   = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 )
 
+// checkRequest refuses what would not work as a part of a configuration or as a name of a file: quotes
+// and backslashes would end a text of TOML, and a client named hub or ca would overwrite the files of
+// those. Certificates for trying must expire soon, because nothing renews or revokes them.
 func checkRequest(folder string, r devcert.Request) error {
 	if strings.ContainsFunc(folder, func(r rune) bool { return r < ' ' || strings.ContainsRune(`"\'`, r) }) || folder == "" {
 		return fmt.Errorf("%q cannot be the folder, as the configuration is to name it; use another name", folder)
@@ -123,7 +126,8 @@ func names(files []devcert.File) (all []string) {
 	return all
 }
 
-// printTLS prints the configuration of a listener, with comments that say how to try it.
+// printTLS prints the configuration of a listener, with comments that say how to try it. The hub
+// listens on the loopback, unless one of its names can be reached from other machines.
 func printTLS(w io.Writer, folder string, r devcert.Request) error {
 	file := func(name string) string { return filepath.ToSlash(filepath.Join(folder, name)) }
 	listen, host := "127.0.0.1", "127.0.0.1"

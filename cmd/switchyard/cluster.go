@@ -51,7 +51,16 @@ func clusterStatus(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// printCluster prints a row for each tenant, and then one for each of its members.
+// printCluster prints a row for each tenant, and then one for each of its members:
+//
+//	TENANT   STATE     HUB  POSITION  UNDERWAY            TABLE
+//	default  together  1    4711      0 records, 0 bytes  9c4e1f0d35a2b768
+//
+//	TENANT   MEMBER  NAME   NEXT  POLICIES
+//	default  1       north  812   1fbdb280c3a94e17  this hub
+//	default  2       south  377   1fbdb280c3a94e17
+//
+// Members whose TABLE is the same at the same POSITION have the same user table.
 func printCluster(w io.Writer, all *api.Cluster) error {
 	if len(all.Tenants) == 0 {
 		return nil

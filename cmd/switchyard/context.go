@@ -11,6 +11,14 @@ import (
 	"switchyard/cmd/switchyard/contexts"
 )
 
+// These commands work on one file of the user and never ask a server:
+//
+//	add, use, remove   read the file, change it, replace it whole
+//	list, show         read it
+//
+// The context "local" is the server of the configuration on this machine. It is not in the file, so
+// it can be neither added nor removed. It is the current one while the file names none.
+
 // contextCommand holds the commands about named servers.
 func contextCommand(o *options, stdout io.Writer) *cobra.Command {
 	c := group(&cobra.Command{
@@ -36,6 +44,8 @@ type contextAnswers struct {
 	Contexts []contextAnswer `json:"contexts"`
 }
 
+// contextAdd stores a context with absolute paths, as later commands run in other folders. A name
+// that is taken needs --replace, so that a typing error overwrites nothing.
 func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 	var added contexts.Context
 	var use, replace, asJSON bool
@@ -142,6 +152,8 @@ func contextUse(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
+// contextRemove removes a context. If it was the current one, commands ask the server of the
+// configuration from then on, and the output says so.
 func contextRemove(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{

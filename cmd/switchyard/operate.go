@@ -41,7 +41,8 @@ func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// printReload prints a row for each part of the configuration.
+// printReload prints a row for each part of the configuration: what became of it, and what has changed,
+// needs a restart, or is wrong.
 func printReload(w io.Writer, r *api.Reload) error {
 	row := func(what, result, note, err string) []string {
 		if err != "" {

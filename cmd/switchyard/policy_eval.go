@@ -183,7 +183,16 @@ func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 	return pdu.Append(nil, service, id, e.seq, body), nil
 }
 
-// casePeers returns the peers that the flags name, the sender first.
+// casePeers returns the peers that the flags name, the sender first. Several flags may be about the same
+// peer; --master and the like add a peer that no --peer has named:
+//
+//	--from north --session 5 --user 2=east --group ops=east --master west
+//
+//	north  session 5, the sender
+//	east   holds user 2, and is in the group ops
+//	west   is master
+//
+// A sender alone would hide what a broadcast does, so one more peer is added then.
 func (e *evalOptions) casePeers() ([]cases.Peer, error) {
 	if e.session == 0 || e.session > math.MaxInt64 {
 		return nil, usageError{fmt.Errorf("--session %d: sessions count from 1; write a number up to %d", e.session, int64(math.MaxInt64))}

@@ -203,7 +203,7 @@ func outdatedPeers(r *api.Release) string {
 	return fmt.Sprintf("%d peers announced their users to a policy that handled presence otherwise; let them reconnect by 'switchyard policy rollback --reconnect'", r.OutdatedPeers)
 }
 
-// stageOf describes how far a release is.
+// stageOf describes how far a release is: "candidate v6 1fbdb280 at 10 % for 48s".
 func stageOf(s *api.ReleaseStage) string {
 	text := fmt.Sprintf("candidate %s in %s", shortPolicy(s.Candidate), s.State)
 	if s.State == "stage" {
@@ -258,7 +258,8 @@ func untriedOf(s *api.ReleaseStage) string {
 	return fmt.Sprintf("no user or peer that sent an affected PDU is in the share of %.4g %%; the first one is above %.4g %%: wait for others, or write 'switchyard policy promote'", 100*s.Effective, 100*s.NextUnitAt)
 }
 
-// budgetsOf describes what a candidate uses of its budgets.
+// budgetsOf describes what a candidate uses of its budgets: "undelivered 0.02 of 0.1 %, copies +3.1 of
+// +25 %, fuel 130 of 480 units".
 func budgetsOf(all []api.BudgetUse) string {
 	var texts []string
 	for _, b := range all {
@@ -278,7 +279,8 @@ func budgetsOf(all []api.BudgetUse) string {
 	return strings.Join(texts, ", ")
 }
 
-// nextOf describes what comes after the present step, and when.
+// nextOf describes what comes after the present step, and when: "10 % after 4m12s and 120 more weighed
+// PDUs", "bake after 'switchyard policy resume'".
 func nextOf(s *api.ReleaseStage, mode string) string {
 	next := "done"
 	if s.Step+1 < len(s.Steps) {

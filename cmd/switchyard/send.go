@@ -230,7 +230,14 @@ func (s *sendOptions) body(id pdu.CommandID, fields []string) (body []byte, err 
 const mostPDU = 1 << 30
 
 // answers prints what comes back, until the deadline of conn, which also ends with ctx. The error says
-// why it did not end as it should.
+// why it did not end as it should:
+//
+//	what ends it                                        exit code
+//	the command of --expect has come back               0
+//	the deadline or a signal, without --expect          0
+//	the deadline or a signal, with --expect             75
+//	the hub has closed the connection                   1
+//	bytes that are no PDU, or an answer in HTTP         69
 func (s *sendOptions) answers(ctx context.Context, conn net.Conn, begun time.Time, stdout, stderr io.Writer) error {
 	came := 0
 	for r := pdu.NewReader(conn, mostPDU); ; {

@@ -76,7 +76,11 @@ func (t *targetOptions) source() (netip.AddrPort, error) {
 }
 
 // complete returns the address of the first listener of the configuration, and sets what it needs
-// and no flag says: a listener with TLS has its certificate here, which is trusted then.
+// and no flag says:
+//
+//	tls.certificate   TLS. The certificate is on this machine, so it is trusted without its CA
+//	tls.client_ca     an error, unless --cert and --key name a client's certificate
+//	proxy_from        an error if this machine is such a proxy and --proxy names no client
 func (t *targetOptions) complete(o *options) (string, error) {
 	c, _, err := o.load()
 	if err != nil {

@@ -139,7 +139,7 @@ func (s *scanner) key() string {
 	return strings.Join(parts, ".")
 }
 
-// str passes a string of any kind.
+// str passes a string of any kind: basic or literal, on one line or several.
 func (s *scanner) str() {
 	quote := s.text[s.at : s.at+1]
 	long := strings.HasPrefix(s.text[s.at:], strings.Repeat(quote, 3))
@@ -161,7 +161,8 @@ func (s *scanner) str() {
 	s.failed = true
 }
 
-// value returns a value as it is formatted within so many brackets.
+// value returns a value as it is formatted within so many brackets. Strings, numbers, dates and the like
+// are spelled as they were; only lists and inline tables are laid out anew.
 func (s *scanner) value(depth int) string {
 	begin := s.at
 	switch s.peek() {

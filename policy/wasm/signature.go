@@ -57,7 +57,14 @@ func (s signature) is(f api.FunctionDefinition) error {
 	return fmt.Errorf("is %v, ABI version 1 wants %v", got, s)
 }
 
-// checkExports refuses a guest whose exports are not those of ABI version 1.
+// checkExports refuses a guest whose exports are not those of ABI version 1. It names the first thing
+// that the author has to correct, in the order in which a guest is written:
+//
+//	the marker   which ABI the module is for; without it the rest means nothing
+//	classify     the one function that every policy has
+//	types        of all exports at once
+//	_start       a command instead of a reactor: the toolchain was called in another way
+//	buffer       where the host can put bytes
 func checkExports(m wazero.CompiledModule) error {
 	functions := m.ExportedFunctions()
 	if err := checkVersion(functions); err != nil {

@@ -18,6 +18,12 @@ import (
 
 // capture streams a recording for as long as the client reads. The query has tenant, commands
 // and redact, each any number of times, bodies, and the limits pdus, bytes and time.
+//
+//	a limit, or Close               the file ends with statistics that say why
+//	the client reads too slowly     the answer is cut off after clientTimeout
+//	the client has left             the recording ends
+//
+// The hub waits for none of that: what does not fit into the recording's buffer is counted as missed.
 func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "bodies", "commands", "redact", "pdus", "bytes", "time")
 	if err != nil {

@@ -112,7 +112,8 @@ func (s *Server) comparePolicies(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, c)
 }
 
-// earlier returns the policy of that SHA-256: the one in force, or one that was.
+// earlier returns the policy of that SHA-256: the one in force, or one that was. The latter is loaded
+// from the files that the history keeps.
 func (s *Server) earlier(ctx context.Context, t Tenant, sha256 string) (*policy.Generation, error) {
 	g, err := acquire(t)
 	if err != nil || g.Sum() == sha256 {

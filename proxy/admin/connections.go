@@ -58,7 +58,8 @@ type row struct {
 	rates api.Rates
 }
 
-// rows returns all sessions of the tenants.
+// rows returns all sessions of the tenants, of which a request shows only the first few. So it contains
+// nothing that is expensive to find out; see connectionAnswers.
 func (s *Server) rows(tenants []Tenant) (rows []row) {
 	for _, t := range tenants {
 		sample := s.sampler.of(t)

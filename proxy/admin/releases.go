@@ -113,7 +113,8 @@ func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
 	return refuse(http.StatusNotFound, "release %d has no receipt among the last %d entries of the history; it has one when it has ended, under the number of its first entry", id, maxEntries)
 }
 
-// verb returns the responder of a request to change a tenant's policy.
+// verb returns the responder of a request to change a tenant's policy. It answers when the change is
+// made, which may take as long as a policy takes to load; maxReloads such requests may wait.
 func (s *Server) verb(name string) responder {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var asked api.ReleaseRequest

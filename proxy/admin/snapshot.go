@@ -42,7 +42,8 @@ func (s *Server) snapshot() api.Snapshot {
 	return n
 }
 
-// firstOf returns the first mostShown rows in the order, of those that count.
+// firstOf returns the first mostShown rows in the order, of those that count. It does not sort all rows,
+// because there may be thousands of sessions, and a snapshot is made every second.
 func firstOf(rows []row, order func(a, b row) int, counts func(row) bool) []row {
 	var first []row
 	for _, l := range rows {

@@ -78,7 +78,7 @@ func readTapOptions(q url.Values) (t tapOptions, err error) {
 }
 
 // tap streams what peers send, one line for each PDU. It receives PDUs like a capture does, so
-// the hub never waits for it.
+// the hub never waits for it. To filter by users it needs bodies, also if the client asked for none.
 func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "tenant", "command", "user", "session", "bodies", "pdus", "time")
 	if err != nil {
@@ -126,7 +126,8 @@ type tapWriter struct {
 // errEnough ends a tap that has sent as many PDUs as it was asked for.
 var errEnough = errors.New("as many PDUs as asked for")
 
-// write writes records, and statistics if there are none or the tap ends.
+// write writes records, and statistics if there are none or the tap ends: a client sees by them that the
+// tap still works, and how many PDUs it has missed.
 func (t *tapWriter) write(records []capture.Record, missed []uint64) error {
 	t.buffer = t.buffer[:0]
 	var end error

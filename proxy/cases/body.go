@@ -131,6 +131,13 @@ func listOf(value any) ([]any, bool) {
 }
 
 // valueOf converts one value to the field's type. fresh returns an empty message for it.
+//
+//	in the case                     type of the field   value
+//	status = "USER_STATUS_ONLINE"   an enumeration      the number of that name
+//	user_id = 7                     an integer          7, if it fits
+//	msg_data = "hex:00ff"           bytes               two bytes
+//	msg_data = "text"               bytes, string       the text
+//	user = { user_id = 7 }          a message           its fields, set in turn
 func valueOf(f protoreflect.FieldDescriptor, fresh func(protoreflect.FieldDescriptor) protoreflect.Value, value any, path []string) (protoreflect.Value, error) {
 	text, isText := value.(string)
 	number, isNumber := value.(int64)

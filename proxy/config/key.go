@@ -13,7 +13,17 @@ import (
 )
 
 // A key is one value of the configuration: its dotted name, the field that holds it, and
-// the values it may have.
+// the values it may have. The type of the field decides how the value is written:
+//
+//	field              in the file      environment and --set
+//	*Duration, *Size   "30s", "16MiB"   30s, 16MiB
+//	*int64, *bool      4096, true       4096, true
+//	*string            "acme"           acme
+//	*[]string          ["a", "b"]       a,b
+//	*[]netip.Prefix    ["10.1.0.0/16"]  10.1.0.0/16
+//	*json.RawMessage   a table          not possible
+//	*pdu.Command       a number, or a   not possible
+//	                   table
 type key struct {
 	name    string
 	owner   string   // the prefix of the name that is a listener or a tenant, or empty

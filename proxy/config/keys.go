@@ -10,7 +10,9 @@ import (
 )
 
 // keys returns every key of c, with a listener named by its index. This is the only list
-// of keys: file, environment, flags, suggestions and comparisons all use it.
+// of keys: file, environment, flags, suggestions, comparisons of a reload, the JSON Schema and the
+// manual all use it. A new key has a field in Config, a default in defaults.go, a line here, and a
+// comment in config.toml; tests compare them.
 func (c *Config) keys() []key {
 	return c.keysWith(func(i int) string { return strconv.Itoa(i) })
 }

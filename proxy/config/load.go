@@ -243,7 +243,13 @@ func tableList(value any) (tables []map[string]any, ok bool) {
 	return tables, ok
 }
 
-// index builds keys, sections and owned from the tenants and listeners of the configuration.
+// index builds keys, sections and owned from the tenants and listeners of the configuration. From the
+// key "tenant.acme.limits.log", whose owner is "tenant.acme", it makes:
+//
+//	keys      "tenant.acme.limits.log"
+//	sections  "tenant", "tenant.acme", "tenant.acme.limits"
+//	owned     "":            "tenant"
+//	          "tenant.acme": the key, and the other two sections
 func (r *reader) index() {
 	r.keys = make(map[string]key)
 	r.sections = make(map[string]bool)
@@ -266,7 +272,9 @@ func (r *reader) index() {
 	}
 }
 
-// walk assigns the values of a table and of the tables in it.
+// walk assigns the values of a table and of the tables in it. What is neither a key nor a section is
+// unknown, unless it stands where names of the operator's own choice stand: tenants, groups and own
+// commands. The functions that have added those have also reported what is wrong with their names.
 func (r *reader) walk(path toml.Key, table map[string]any) {
 	for _, part := range slices.Sorted(maps.Keys(table)) {
 		path := append(slices.Clone(path), part)

@@ -214,7 +214,8 @@ func (l *Listener) emit(emit emitFunc) {
 	l.emitCertificate(emit)
 }
 
-// emitCertificate emits what is known of the listener's certificate, if it has one.
+// emitCertificate emits what is known of the listener's certificate, if it has one. Without one there
+// are no series: 0 would be an expiry in 1970, and set off every alert.
 func (l *Listener) emitCertificate(emit emitFunc) {
 	if !l.CertificateUntil.IsZero() {
 		emit(certificateUntil, seconds(l.CertificateUntil), l.Address)

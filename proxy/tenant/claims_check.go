@@ -37,7 +37,12 @@ func (c *Claim) isEmpty() bool {
 	return len(c.Networks)+len(c.Certificates)+len(c.Issuers)+len(c.ServerNames) == 0
 }
 
-// compileLists compiles the lists of a claim of that owner.
+// compileLists compiles the lists of a claim of that owner, and reports every fault in them. Each text is
+// brought into the form in which names are compared, so that a match is a comparison of bytes:
+//
+//	certificates   "dns:*.Acme.Example"   kind dns, *.acme.example
+//	issuers        "AB:CD:…"              abcd…, 64 hex digits
+//	server_names   "Acme.Example"         acme.example
 func compileLists(raw Claim, owner string) (claim, error) {
 	c := claim{tenant: raw.Tenant}
 	var faults []error
@@ -169,6 +174,7 @@ func checkName(name string) error {
 	return nil
 }
 
+// checkDNS refuses what no DNS name in a certificate can match.
 func checkDNS(name string) error {
 	for label := range strings.SplitSeq(name, ".") {
 		if label == "" {
@@ -183,6 +189,8 @@ func checkDNS(name string) error {
 	return nil
 }
 
+// checkURI refuses a pattern that more than one owner of names could match: scheme and host must be
+// written out.
 func checkURI(name string) error {
 	scheme, _, ok := strings.Cut(name, ":")
 	n := authority(name)
@@ -197,7 +205,8 @@ func checkURI(name string) error {
 	return nil
 }
 
-// checkStars refuses two stars in a row, except at the end of a URI.
+// checkStars refuses two stars in a row, except at the end of a URI: uri:spiffe://example.org/acme/**
+// claims all paths below /acme/, and one star only the next part of the path.
 func checkStars(kind, name string) error {
 	if kind == kindURI {
 		name = strings.TrimSuffix(name, "/**")

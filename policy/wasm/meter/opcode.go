@@ -146,6 +146,8 @@ func plainOpcodes() (t [256]opcode) {
 	fill(0xd1, 0xd1, immNone) // ref.is_null
 	fill(0xd2, 0xd2, immRefFunc)
 
+	// Division, remainder and square root take many times as long as an addition:
+	// i32.div_s to i32.rem_u, i64.div_s to i64.rem_u, f32.sqrt, f32.div, f64.sqrt, f64.div.
 	for _, op := range []int{0x6d, 0x6e, 0x6f, 0x70, 0x7f, 0x80, 0x81, 0x82, 0x91, 0x95, 0x9f, 0xa3} {
 		t[op].weight = weightDivision
 	}
