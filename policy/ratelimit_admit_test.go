@@ -33,17 +33,18 @@ func perTenant(n, burst uint32) RateLimit {
 // admitted returns how many of n PDUs of CID_MSG_DATA pass at the time now.
 func admitted(t *testing.T, g *Generation, b *RateBuckets, n int, now time.Duration) (passed int) {
 	t.Helper()
-	side := Alike
 	for range n {
 		batch := g.Begin(1, 0, nil)
 		var both Comparison
 		batch.Compare(&both, 0)
 		v, _ := batch.Judge(from(alikeCommand, 1))
-		if batch.Affected() > 0 {
-			side = both.Side
-		}
 		batch.Release()
-		if v = b.Admit(g, side, v, int64(now)); v == abi.BroadcastAll {
+		if batch.Affected() > 0 {
+			v = b.AdmitAffected(g, &both, int64(now))
+		} else if v.Limit() > 0 {
+			v = b.Admit(g, v, int64(now))
+		}
+		if v == abi.BroadcastAll {
 			passed++
 		} else if !v.OverLimit() {
 			t.Fatalf("Admit = %v", v)
@@ -108,7 +109,7 @@ func TestAdmitUnknownLimit(t *testing.T) {
 	for _, p := range []Policy{policytest.Rules{}, rateLimited(perPeer(1, 1))} {
 		g := policytest.Generation(p)
 		var b RateBuckets
-		if v := b.Admit(g, Alike, Verdict(abi.BroadcastAll).WithLimit(9), 0); v != abi.BroadcastAll {
+		if v := b.Admit(g, Verdict(abi.BroadcastAll).WithLimit(9), 0); v != abi.BroadcastAll {
 			t.Errorf("Admit = %v", v)
 		}
 		g.Release()
@@ -150,7 +151,83 @@ func TestBucketsOutliveGenerations(t *testing.T) {
 	}
 }
 
-// In a stage, the limit of the generation counts that is obeyed, and an equal limit of both is one.
+// In a stage, both generations count all PDUs, as if either were obeyed about all of them. So the
+// candidate does not change what passes in shadow, and whichever is in force afterwards goes on.
+func TestBothSidesCount(t *testing.T) {
+	for name, of := range map[string]func(n, burst uint32) RateLimit{"per peer": perPeer, "per tenant": perTenant} {
+		for _, c := range []struct {
+			what              string
+			stable, candidate RateLimits
+			shadow            int // of 20 that pass in shadow
+			back, done        int // of 20 that pass afterwards, at the same time, with the stable policy and with the candidate
+		}{
+			{"stricter", RateLimits{of(10, 10)}, RateLimits{of(4, 4)}, 10, 0, 0},
+			{"looser", RateLimits{of(10, 10)}, RateLimits{of(15, 15)}, 10, 0, 0},
+			{"much looser", RateLimits{of(10, 10)}, RateLimits{of(25, 25)}, 10, 0, 5},
+			{"none before", nil, RateLimits{of(4, 4)}, 20, 20, 0},
+			{"none after", RateLimits{of(10, 10)}, nil, 10, 0, 20},
+			{"alike", RateLimits{of(10, 10)}, RateLimits{of(10, 10)}, 10, 0, 0},
+			{"alike, another number", RateLimits{of(10, 10)}, RateLimits{of(3, 3), of(10, 10)}, 10, 0, 0},
+		} {
+			for _, done := range []bool{false, true} {
+				policyOf := func(limits RateLimits) *Generation {
+					if limits == nil {
+						return policytest.Generation(policytest.Rules{alikeCommand: abi.BroadcastAll})
+					}
+					return policytest.Generation(rateLimited(limits...))
+				}
+				split := &Split{Stable: policyOf(c.stable), Candidate: policyOf(c.candidate)}
+				a := NewActive(split.Stable)
+				split.Stable.Acquire()
+				var b RateBuckets
+				pass := func() int {
+					g := a.Acquire()
+					defer g.Release()
+					return admitted(t, g, &b, 20, 0)
+				}
+				a.Install(NewStage(split, 0, new(Tally)))
+				if got := pass(); got != c.shadow {
+					t.Errorf("%s, %s: %d pass in shadow, want %d", name, c.what, got, c.shadow)
+				}
+				a.Install(NewStage(split, 0.5, new(Tally))) // another stage goes on
+				last, want := split.Stable, c.back
+				if done {
+					last, want = split.Candidate, c.done
+				}
+				last.Acquire()
+				a.Install(last)
+				if got := pass(); got != want {
+					t.Errorf("%s, %s, done %v: %d pass, want %d", name, c.what, done, got, want)
+				}
+				split.Stable.Release()
+				split.Candidate.Release()
+				a.Close()
+			}
+		}
+	}
+}
+
+// A limit that the candidate has for more commands takes nothing from the stable generation's.
+func TestCandidateTakesNothing(t *testing.T) {
+	for name, limit := range map[string]RateLimit{"per peer": perPeer(5, 5), "per tenant": perTenant(5, 5)} {
+		v := Verdict(abi.BroadcastAll)
+		stable := limiter{policytest.Rules{alikeCommand: v.WithLimit(1), otherCommand: v}, RateLimits{limit}}
+		candidate := limiter{policytest.Rules{alikeCommand: v.WithLimit(1), otherCommand: v.WithLimit(1)}, RateLimits{limit}}
+		g, _ := stageOf(t, stable, candidate, 0)
+		var b RateBuckets
+		for range 20 {
+			_, _, c := compared(g, from(otherCommand, 1), 0)
+			if got := b.AdmitAffected(g, &c, 0); got != v {
+				t.Fatalf("%s: %v for a PDU without a limit", name, got)
+			}
+		}
+		if got := admitted(t, g, &b, 20, 0); got != 5 {
+			t.Errorf("%s: %d pass, want 5", name, got)
+		}
+	}
+}
+
+// In a stage, the limit of the generation counts that is obeyed, and equal limits of both are alike.
 func TestLimitsOfStage(t *testing.T) {
 	const user = 1
 	for name, test := range map[string]struct {
@@ -190,8 +267,8 @@ func TestAdmitAllocatesOnce(t *testing.T) {
 	defer g.Release()
 	var b RateBuckets
 	v := Verdict(abi.BroadcastAll).WithLimit(1)
-	b.Admit(g, Alike, v, 0)
-	if n := testing.AllocsPerRun(100, func() { b.Admit(g, Alike, v, 1e9) }); n != 0 {
+	b.Admit(g, v, 0)
+	if n := testing.AllocsPerRun(100, func() { b.Admit(g, v, 1e9) }); n != 0 {
 		t.Errorf("%v allocations for a PDU", n)
 	}
 }
@@ -202,6 +279,6 @@ func BenchmarkAdmit(b *testing.B) {
 	var buckets RateBuckets
 	v := Verdict(abi.BroadcastAll).WithLimit(1)
 	for i := range b.N {
-		buckets.Admit(g, Alike, v, int64(i))
+		buckets.Admit(g, v, int64(i))
 	}
 }

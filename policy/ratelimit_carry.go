@@ -18,8 +18,11 @@ type BucketState struct {
 
 // Export returns the buckets that are not full at the time now, of the clock of Admit.
 func (b *RateBuckets) Export(now int64) (all []BucketState) {
-	for i, paid := range b.paid {
-		all = b.of.all[i].export(all, paid, now)
+	if b.of == nil {
+		return nil
+	}
+	for i, l := range b.of.all[:b.of.candidate] { // after an upgrade in a stage, its stable generation is in force
+		all = l.export(all, b.paid[i], now)
 	}
 	return all
 }
@@ -30,11 +33,12 @@ func (b *RateBuckets) Import(all []BucketState, now int64) {
 	if len(all) == 0 {
 		return
 	}
-	b.of, b.paid = new(limitSet), nil
+	var limits []countedLimit
 	for _, one := range all {
-		b.of.all = append(b.of.all, countedLimit{one.RateLimit, one.Nth})
+		limits = append(limits, countedLimit{one.RateLimit, one.Nth})
 		b.paid = append(b.paid, one.paid(one.Peer, now))
 	}
+	b.of = plainSet(limits, nil)
 }
 
 // ExportLimits is RateBuckets.Export for the limits per tenant of the generation in force.
@@ -44,8 +48,8 @@ func (a *Active) ExportLimits(now int64) (all []BucketState) {
 	if g.rates == nil {
 		return nil
 	}
-	for i, bucket := range *g.rates.tenant.Load() {
-		all = g.rates.all[i].export(all, bucket.paid.Load(), now)
+	for i, l := range g.rates.all[:g.rates.candidate] {
+		all = l.export(all, (*g.rates.tenant.Load())[i].paid.Load(), now)
 	}
 	return all
 }
@@ -53,16 +57,15 @@ func (a *Active) ExportLimits(now int64) (all []BucketState) {
 // ImportLimits makes the generation in force go on with the limits per tenant of another process. It is
 // called before the generation judges.
 func (a *Active) ImportLimits(all []BucketState, now int64) {
-	from, buckets := new(limitSet), make([]*bucket, len(all))
+	var limits []countedLimit
+	var buckets []*bucket
 	for i, one := range all {
-		from.all = append(from.all, countedLimit{one.RateLimit, one.Nth})
-		buckets[i] = new(bucket)
+		limits, buckets = append(limits, countedLimit{one.RateLimit, one.Nth}), append(buckets, new(bucket))
 		buckets[i].paid.Store(one.paid(one.Tenant, now))
 	}
-	from.tenant.Store(&buckets)
 	g := a.Acquire()
 	defer g.Release()
-	g.rates.continues(from)
+	g.rates.continues(plainSet(limits, buckets))
 }
 
 func (l countedLimit) export(to []BucketState, paid uint64, now int64) []BucketState {

@@ -18,8 +18,6 @@ type Stage struct {
 	Share float64 // share of the units that obey the candidate, 0–1; 0 is called shadow
 	Tally *Tally  // the counters that the hub updates
 
-	rates *limitSet // of the stage's generation
-
 	below uint64 // buckets below this one are on the candidate's side
 }
 
@@ -36,21 +34,14 @@ func NewStage(split *Split, share float64, tally *Tally) *Generation {
 	}
 	g := &Generation{
 		Name: stable.Name, SHA256: stable.SHA256, FileSHA256: stable.FileSHA256, Config: stable.Config, Origin: stable.Origin,
-		policy: stable.policy, limits: stable.limits, rates: mergedLimits(stable.rates, candidate.rates),
+		policy: stable.policy, limits: stable.limits, rates: stageSet(stable.rates, candidate.rates),
 		stage: &Stage{Split: split, Share: share, Tally: tally, below: split.threshold(share)},
 	}
-	g.stage.rates = g.rates
 	g.uses.Store(1)
 	for _, c := range pdu.KnownCommands() {
 		g.stage.recallAlike(&g.memo, c.Service, c.ID)
 	}
 	return g
-}
-
-// Same reports whether a verdict of the stable generation and one of the candidate do the same, also
-// as to their rate limits.
-func (s *Stage) Same(stable, candidate Verdict) bool {
-	return stable.WithLimit(0) == candidate.WithLimit(0) && s.rates.sameLimit(stable, candidate)
 }
 
 // Stage returns the stage of the generation, or nil if the generation is not a stage.
@@ -86,7 +77,7 @@ func (s *Stage) recallAlike(m *memo, service pdu.ServiceID, command pdu.CommandI
 	if failed.passes() || otherFailed.passes() {
 		return 0, false
 	}
-	if alike = failed == nil && otherFailed == nil && s.Same(v, other) && !v.Inspected(); alike {
+	if alike = failed == nil && otherFailed == nil && AreSame(s.Split.Stable, v, s.Split.Candidate, other) && !v.Inspected(); alike {
 		entry.Store(^uint64(v))
 	} else {
 		entry.Store(^uint64(memoAffected))

@@ -296,6 +296,21 @@ func TestTrappingRelease(t *testing.T) {
 	}
 }
 
+// A limit that drops too much is found in shadow, although nothing but its rate differs.
+func TestLimitingRelease(t *testing.T) {
+	t.Parallel()
+	r := &released{T: t, dir: t.TempDir()}
+	r.configure(staged)
+	r.table("broadcast-all, limit 1000000/s per peer")
+	r.restart()
+	r.table("broadcast-all, limit 1/min per peer burst 5")
+	r.expect("release begins", `"commands":"CID_MSG_DATA"`)
+	if got := r.chat(30); got != 30 {
+		t.Errorf("%d of 30 chats arrive", got)
+	}
+	r.expect("release rolled back", "undelivered: ", `"judged_by_candidate":0`)
+}
+
 // A stage whose share has none of the users who talk obeys nobody, and the status says why.
 func TestUntriedRelease(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ func Compare(stable, candidate *policy.Generation) (r Rows) {
 	for _, c := range pdu.KnownCommands() {
 		before, failed := stable.Classify(c.Service, c.ID)
 		after, fails := candidate.Classify(c.Service, c.ID)
-		if before == after && failed == nil && fails == nil && !before.Inspected() {
+		if policy.AreSame(stable, before, candidate, after) && failed == nil && fails == nil && !before.Inspected() {
 			continue
 		}
 		r.Affected = append(r.Affected, c.ID)

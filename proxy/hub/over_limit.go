@@ -2,13 +2,13 @@ package hub
 
 import "switchyard/policy"
 
-// admit charges a PDU to the rate limit that its verdict names, and returns the verdict to carry out.
-func (r *reader) admit(g *policy.Generation, v policy.Verdict, affected bool, now int64) policy.Verdict {
-	side := policy.Alike
-	if affected {
-		side = r.comparison.Side
+// admit charges a PDU to the rate limits that its verdict names, or in a stage those of both generations,
+// and returns the verdict to carry out.
+func (r *reader) admit(g *policy.Generation, v policy.Verdict, alike bool, now int64) policy.Verdict {
+	if alike {
+		return r.buckets.Admit(g, v, now)
 	}
-	return r.buckets.Admit(g, side, v, now)
+	return r.buckets.AdmitAffected(g, &r.comparison, now)
 }
 
 // ExportLimits returns how full the buckets of the policy's limits per tenant are, for ImportLimits.

@@ -81,6 +81,62 @@ func TestOverLimit(t *testing.T) {
 	}
 }
 
+// What a candidate would drop beyond its limit counts as what it does not deliver, also in shadow, where
+// it is not obeyed. Limits of both that let the same PDUs through make no difference.
+func TestLimitsAreCompared(t *testing.T) {
+	limited := func(limits ...policy.RateLimit) policy.Policy {
+		r := commonRules()
+		r[pdu.CID_MSG_DATA] = policy.Verdict(abi.BroadcastExceptSender).WithLimit(len(limits))
+		return limitedBy{r, limits}
+	}
+	per := func(burst uint32) policy.RateLimit {
+		return policy.RateLimit{Peer: policy.Rate{PDUs: 1, Period: policy.Second, Burst: burst}}
+	}
+	for name, c := range map[string]struct {
+		stable, candidate   policy.Policy
+		share               float64
+		delivered           uint64 // of 10 chats
+		differ, undelivered uint64
+		copies              [2]uint64
+	}{
+		"a new one":             {limited(), limited(per(3)), 0, 10, 7, 7, [2]uint64{10, 3}},
+		"a new one, obeyed":     {limited(), limited(per(3)), 1, 3, 7, 7, [2]uint64{10, 3}},
+		"stricter":              {limited(per(5)), limited(per(3)), 0, 5, 2, 2, [2]uint64{5, 3}},
+		"looser":                {limited(per(3)), limited(per(5)), 0, 3, 2, 0, [2]uint64{3, 5}},
+		"wide enough":           {limited(per(50)), limited(per(60)), 0, 10, 0, 0, [2]uint64{10, 10}},
+		"taken away":            {limited(per(3)), limited(), 0, 3, 7, 0, [2]uint64{3, 10}},
+		"taken away, obeyed":    {limited(per(3)), limited(), 1, 10, 7, 0, [2]uint64{3, 10}},
+		"the same, more exist":  {limited(per(3)), limited(per(9), per(3)), 0, 3, 0, 0, [2]uint64{}},
+		"dropped, not over one": {limited(per(3)), with(pdu.CID_MSG_DATA, abi.Drop), 0, 3, 3, 3, [2]uint64{3, 0}},
+	} {
+		split := &policy.Split{Stable: policytest.Generation(c.stable), Candidate: policytest.Generation(c.candidate)}
+		tally := new(policy.Tally)
+		active := policy.NewActive(policy.NewStage(split, c.share, tally))
+		h := New(active, farBehind)
+		from, to := hubtest.Join(h), hubtest.Join(h)
+		from.Send(t, repeated(pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello")), 10)...)
+		if got := uint64(len(pdutest.Split(to.Read()))); got != c.delivered {
+			t.Errorf("%s: %d chats arrive, want %d", name, got, c.delivered)
+		}
+		counted := h.Weighed(tally)
+		w := counted.Sum()
+		if w.Differ != c.differ || w.Undelivered != c.undelivered || w.Copies[0].PDUs != c.copies[0] || w.Copies[1].PDUs != c.copies[1] {
+			t.Errorf("%s: %+v, want %d that differ, %d undelivered, copies %v", name, w, c.differ, c.undelivered, c.copies)
+		}
+		hubtest.Conserved(t, h)
+		active.Close()
+		split.Stable.Release()
+		split.Candidate.Release()
+	}
+}
+
+type limitedBy struct {
+	policytest.Rules
+	limits policy.RateLimits
+}
+
+func (l limitedBy) RateLimits() policy.RateLimits { return l.limits }
+
 func repeated(p []byte, n int) (all [][]byte) {
 	for range n {
 		all = append(all, p)

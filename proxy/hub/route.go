@@ -118,17 +118,17 @@ func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest [
 		// Parsing the header into a variable would copy all of it, which costs more than counting.
 		n, command := int(pdu.ParseHeader(batch).Length), pdu.ParseHeader(batch).Command
 		v, fault := judging.Judge(batch[:n])
-		if v&policy.LimitBits != 0 {
-			v = r.admit(g, v, judging.Affected() != affected, turn.Now)
+		alike := judging.Affected() == affected
+		if v&policy.LimitBits != 0 || !alike {
+			v = r.admit(g, v, alike, turn.Now)
 		}
-		if same.grows && v == same.verdict && command == same.command && fault == nil && judging.Affected() == affected {
+		if same.grows && v == same.verdict && command == same.command && fault == nil && alike {
 			same.bytes += n
 			same.pdus++
 		} else {
 			if same.pdus > 0 {
 				r.grow(same)
 			}
-			alike := judging.Affected() == affected
 			if !alike {
 				affected = judging.Affected()
 				if r.addAffected(batch[:n], v, fault) {

@@ -144,7 +144,7 @@ func (h *Hub) weigh(from *reader, r *run, presence bool) {
 	case policy.TripPresence:
 		w.Presence += n
 	}
-	if p.asked && !from.stage.Same(p.verdicts[0], p.verdicts[1]) {
+	if p.asked && p.verdicts[0].WithLimit(0) != p.verdicts[1].WithLimit(0) { // without its number, what is over a limit is a drop
 		w.Differ += n
 	}
 	switch {
