@@ -185,6 +185,16 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 	if err := m.hub.RestoreUnderway(after.Underway); err != nil {
 		m.t.Fatal(err)
 	}
+	aside := 0
+	for _, p := range m.peers {
+		if p.stands {
+			slices.Sort(p.aside)
+			aside += len(slices.Compact(slices.Clone(p.aside)))
+		}
+	}
+	if got := m.hub.AsideEntries(); got != aside {
+		m.t.Errorf("standby sessions have reported %d users, want %d", got, aside)
+	}
 	time.Sleep(frozen) // the sender and the bus go on
 	if fails {
 		m.member.Close()

@@ -261,6 +261,7 @@ func (h *Hub) sayLeft(s *Seat) {
 	}
 	s.back = make(chan struct{})
 	if h.order == nil || s.Session() == 0 || s.reader.standby {
+		h.dropAside(&s.reader)
 		close(s.back)
 		return
 	}

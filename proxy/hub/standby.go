@@ -6,7 +6,6 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/proxy/order"
-	"switchyard/proxy/presence"
 )
 
 // A msg_server has a link to each hub that it knows. It reports its users over all of them, says
@@ -117,46 +116,6 @@ func (h *Hub) standByRun(from *reader, r *run) Reason {
 	return Standby
 }
 
-// keepAside keeps what a standby session reports of its users. The rules are those of the user table.
-func (h *Hub) keepAside(from *reader, handler uint32, b []byte) Reason {
-	if from.aside == nil {
-		from.aside = presence.New()
-	}
-	room := from.aside.Room(from.holder(), int(h.users.Load()), int(h.peerUsers.Load()))
-	switch handler {
-	case abi.OnlineUserInfo:
-		info, err := body.ReadOnlineUserInfo(b, h.furtherClients())
-		if err != nil {
-			return MalformedBody
-		}
-		if info.Len > room && !from.aside.AddsAtMost(room, from.holder(), info.All()) {
-			return PresenceFull
-		}
-		for stat := range info.All() {
-			from.aside.Apply(from.holder(), stat)
-		}
-		return ""
-	case abi.UserStatusUpdate:
-		stat, err := body.ReadUserStatusUpdate(b, h.furtherClients())
-		switch {
-		case err != nil:
-			return MalformedBody
-		case !stat.Announceable():
-			return BadStatus
-		case room <= 0 && from.aside.Adds(from.holder(), stat):
-			return PresenceFull
-		}
-		from.aside.Apply(from.holder(), stat)
-		return ""
-	case abi.RoleSet: // to be no master, which it is not
-		if _, err := body.ReadRoleSet(b); err != nil {
-			return MalformedBody
-		}
-		return ""
-	}
-	return Standby
-}
-
 // join says that a standby session is active, and what was kept aside.
 func (h *Hub) join(s *Seat, g *policy.Generation) {
 	from := &s.reader
@@ -174,11 +133,8 @@ func (h *Hub) join(s *Seat, g *policy.Generation) {
 	for _, p := range all {
 		h.sayMade(s, g, ofHandler(s.Session(), abi.OnlineUserInfo, p))
 	}
-	from.standby, from.aside = false, nil
-}
-
-func (from *reader) heldAside(at, max int, dst []body.ServerUserStat) ([]body.ServerUserStat, int) {
-	return from.aside.Held(from.holder(), at, max, dst)
+	from.standby = false
+	h.dropAside(from)
 }
 
 // sayMade says a record of one run that the hub has made in the name of the seat's session. Called

@@ -285,3 +285,42 @@ func TestKeptAsideByTheRules(t *testing.T) {
 		t.Errorf("counts %+v", c)
 	}
 }
+
+// What all standby links report together is bounded as the user table is. Room that a link has taken is free
+// when it is active or has left, and moves to another process with it.
+func TestStandbyLinksShareRoom(t *testing.T) {
+	f := newFleet(t, 1)
+	m := f.hubs[0]
+	m.SetPresenceLimits(5, 0)
+	want := func(entries int, full uint64) {
+		t.Helper()
+		if got, dropped := m.AsideEntries(), m.Counts().Dropped[PresenceFull]; got != entries || dropped != full {
+			t.Errorf("%d entries, %d PDUs dropped; want %d and %d", got, dropped, entries, full)
+		}
+	}
+	links := make([]*link, 3)
+	for i := range links {
+		links[i] = (&msgServer{all: f, name: "10.0.0.2"}).connect(m)
+	}
+	links[0].Send(t, online(1, 2, 3))
+	links[1].Send(t, online(11, 12, 13)) // too many
+	links[1].Send(t, online(11, 12, 11))
+	want(5, 1)
+	links[0].Send(t, online(1, 2, 3), statusUpdate(2, body.Online, body.ClientMac)) // adds nobody
+	links[2].Send(t, statusUpdate(21, body.Online, body.ClientMac))
+	want(5, 2)
+	off := statusUpdate(1, body.Offline, body.ClientWindows)
+	links[0].Send(t, off, off) // who was announced twice
+	links[2].Send(t, statusUpdate(21, body.Online, body.ClientMac))
+	want(5, 2)
+	links[1].at.Leave(links[1].Seat)
+	want(3, 2)
+	links[0].Send(t, roleSet(1))
+	want(1, 2)
+	links[2].Send(t, online(22, 23, 24, 25))
+	want(5, 2)
+	f.sync()
+	if got := len(statuses(m.Hub)); got != 2 {
+		t.Errorf("%d users are online, want the 2 of the link that is active", got)
+	}
+}

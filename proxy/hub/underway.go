@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
 	"switchyard/policy"
 	"switchyard/proxy/order"
-	"switchyard/proxy/presence"
 )
 
 // A hub that shares its tenant moves to another process with what is under way, whose records come back
@@ -76,15 +74,7 @@ func (h *Hub) ExportUnderway() (Underway, error) {
 	if err := h.order.movable(); err != nil {
 		return Underway{}, err
 	}
-	all := Underway{Aside: make(map[uint64][][]byte)}
-	for session, s := range h.numbered {
-		if aside := s.reader.aside; aside != nil {
-			aside.Export(func(presence.Holder) bool { return true }, func(chunk []byte) error {
-				all.Aside[session] = append(all.Aside[session], bytes.Clone(chunk))
-				return nil
-			})
-		}
-	}
+	all := Underway{Aside: h.exportAside()}
 	for kept := h.order.first; kept != nil; kept = kept.next {
 		one := SaidState{Kind: kept.kind, Session: kept.seat.Session(), Master: kept.master, Made: kept.made, Bytes: kept.bytes}
 		for i := range kept.runs {
@@ -167,22 +157,6 @@ func (h *Hub) restoreSaid(st *SaidState, s *Seat, g *policy.Generation) {
 		}
 	}
 	o.push(kept)
-}
-
-// restoreAside sets what standby sessions have reported. Called under mu.
-func (h *Hub) restoreAside(all map[uint64][][]byte) error {
-	for session, chunks := range all {
-		s := h.numbered[session]
-		if s == nil {
-			continue // it has not moved
-		}
-		aside, err := presence.Import(order.Chunks(chunks, io.ErrUnexpectedEOF))
-		if err != nil {
-			return fmt.Errorf("what session %d has reported: %w", session, err)
-		}
-		s.reader.aside = aside
-	}
-	return nil
 }
 
 // restore sets what was kept about a record, or about questions.

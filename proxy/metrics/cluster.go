@@ -26,6 +26,7 @@ func (t *Tenant) emitCluster(emit emitFunc) {
 	emit(clusterMembers, float64(len(m.Members)), t.Name)
 	emit(clusterPDUs, float64(t.Counts.Underway), t.Name)
 	emit(clusterBytes, float64(m.UnderwayBytes), t.Name)
+	emit(clusterAside, float64(t.AsideEntries), t.Name)
 	emit(clusterSeconds, m.OldestAge.Seconds(), t.Name)
 	emit(clusterBehind, float64(m.Log.Behind), t.Name)
 	emit(clusterAppended, float64(m.Outbox.Appended), t.Name)

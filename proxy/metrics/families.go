@@ -131,6 +131,7 @@ var (
 	clusterMembers   = gauge("cluster_members", "Hubs that are members, this one included; 0 while it is none.", "tenant")
 	clusterPDUs      = gauge("cluster_underway_pdus", "PDUs from peers that were judged and have not come back in the common order.", "tenant")
 	clusterBytes     = gauge("cluster_underway_bytes", "Bytes of records that this hub has said and not read back.", "tenant")
+	clusterAside     = gauge("cluster_standby_entries", "Users that standby links have reported, each counted once for each link.", "tenant")
 	clusterSeconds   = gauge("cluster_underway_seconds", "Age of the oldest record that this hub has said and not read back; 0 if there is none.", "tenant")
 	clusterBehind    = gauge("cluster_behind_records", "Records that are in the log and not applied yet, as far as is known.", "tenant")
 	clusterAppended  = counter("cluster_appended_total", "Records that this hub has appended to the log, each counted once.", "tenant")

@@ -74,6 +74,7 @@ type Tenant struct {
 	Audit    []hub.AuditRow   // of the audit under way
 
 	Users, Entries int    // of presence
+	AsideEntries   int    // of standby links
 	Log, LogLimit  uint64 // bytes; limit 0: unlimited
 	Connections    int    // limit; 0: unlimited
 	ProbeSeconds   float64

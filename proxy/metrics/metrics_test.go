@@ -55,7 +55,7 @@ func everything() State {
 			Calls:   histogram.Counts{Bounds: []time.Duration{time.Microsecond}, Buckets: []uint64{7}, Count: 8, Sum: 10 * time.Microsecond},
 			Audit: []hub.AuditRow{{Command: 0}, {Command: pdu.CID_MSG_DATA, PDUs: 9, Sent: policy.Copies{PDUs: 30}, Audited: policy.Copies{PDUs: 12},
 				Useless: policy.Copies{PDUs: 20}, Missed: policy.Copies{PDUs: 2}, Faults: 1}},
-			Paused: 1, Users: 11, Entries: 12, Log: 13, LogLimit: 14, Connections: 15, ProbeSeconds: 0.25, Policy: "file:\xff.toml", SHA256: "1f",
+			Paused: 1, Users: 11, Entries: 12, AsideEntries: 30, Log: 13, LogLimit: 14, Connections: 15, ProbeSeconds: 0.25, Policy: "file:\xff.toml", SHA256: "1f",
 			Faults: map[policy.FaultKind]uint64{policy.FaultFuel: 6}, Swapped: 2, Refused: 3, LoadSeconds: 0.5, PolicyRefused: true, AuditRefused: true, Drift: true, Killed: true, ReleaseShare: [3]float64{0.01, 0.02, 0.03}, Stage: "bake", ReleasePaused: 90 * time.Second, Budgets: map[string]float64{"copies": 0.8},
 			Weighed:  policy.Weighed{Alike: 1, ByStable: 2, ByCandidate: 3, Commands: []policy.CommandWeights{{Command: pdu.CID_MSG_DATA, Weights: policy.Weights{PDUs: 20, Unweighed: 4, Differ: 5, Faults: 6, Closes: 7, Presence: 8, Undelivered: 9}}}},
 			Releases: map[string]uint64{"done": 4}, SignatureUntil: at,

@@ -163,6 +163,7 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], PolicyRefused: t.PolicyError != "", AuditRefused: t.AuditError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
 	m.Latency, m.Calls, m.Audit = t.Served.Latency(), t.Served.Decisions(), h.Audit()
 	m.Users, m.Entries = h.Presence()
+	m.AsideEntries = h.AsideEntries()
 	if t.Member != nil {
 		m.Member = t.Member.Status()
 	}
