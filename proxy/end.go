@@ -61,6 +61,8 @@ func (s *session) endPause() { s.closeOnce.Do(func() { close(s.closing) }) }
 // another one has not yet taken of the kernel's buffer would be lost by that. If the loop
 // reads from the connection, abort lets the loop do it.
 func (s *session) abort() {
+	s.aborted.Store(true)
+	s.aborting.wake()
 	if s.loop.end(s) {
 		return
 	}

@@ -100,18 +100,20 @@ func (s *session) awaitOrder() {
 
 // leaveOrder says that the session ends, and serves it until everybody knows: what its peer
 // said before reaches all, itself included. A session to which nothing can be written any more is
-// not served: it only leaves the hub.
+// not served: it only leaves the hub. So does one that is closed at once meanwhile.
 func (s *session) leaveOrder() {
 	t := s.tenant
 	if t.order == nil || s.abandoned() || t.departed.Load() {
 		return
 	}
-	back := t.hub.LeaveOrdered(s.seat)
+	back, aborting := t.hub.LeaveOrdered(s.seat), s.aborting.join()
 	timer := time.NewTimer(orderTime)
 	defer timer.Stop()
-	for {
+	for !s.aborted.Load() { // looked at after joining, so that no wake-up is missed
 		select {
 		case <-back:
+			return
+		case <-aborting:
 			return
 		case <-timer.C:
 			return

@@ -41,6 +41,8 @@ type session struct {
 	lagsSince time.Time                  // since when the lag exceeds the soft limit, or zero; owned by the tick
 	reason    atomic.Pointer[hub.Reason] // why the session ends; nil until then
 	asked     atomic.Pointer[hub.Reason] // why the reader must end the session; nil until then
+	aborted   atomic.Bool                // abort was called
+	aborting  waiters                    // for aborted
 	stops     atomic.Bool                // the reader must stop, even if the tenant continues
 	moved     bool                       // the session is in another process; written during a freeze
 	outdated  atomic.Bool                // see MarkOutdated
