@@ -299,11 +299,11 @@ CID_MSG_DATA = "drop"
 x:2: expected value; write the action in quotes, as in COMMAND = "drop"
 x:3: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?
 x:4: a string does not end on its line; close the quote
-x:5: expected '.' or '='; a rule is COMMAND = "action", a section [route] or [service.SERVICE]
+x:5: expected '.' or '='; a rule is COMMAND = "action", a section [route], [service.SERVICE] or [from.GROUP]
 x:6: expected value; write the action in quotes, as in COMMAND = "drop"
-x:7: expected a top-level item to end with a newline, comment, or EOF; a rule is COMMAND = "action", a section [route] or [service.SERVICE]
-x:8: expected '.' or '='; a rule is COMMAND = "action", a section [route] or [service.SERVICE]
-x:9: expected '.' or ']' to end table name; a rule is COMMAND = "action", a section [route] or [service.SERVICE]
+x:7: expected a top-level item to end with a newline, comment, or EOF; a rule is COMMAND = "action", a section [route], [service.SERVICE] or [from.GROUP]
+x:8: expected '.' or '='; a rule is COMMAND = "action", a section [route], [service.SERVICE] or [from.GROUP]
+x:9: expected '.' or ']' to end table name; a rule is COMMAND = "action", a section [route], [service.SERVICE] or [from.GROUP]
 x:13: unknown action "drp"; did you mean drop?`},
 	{"a file of Windows", "\ufeff[route]\r\nCID_MSG_DTA = \"drop\"\r\n\r\n1 =\r\n2 = \"drp\"\r\n2 = \"drop\"\r\n", `
 x:2: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?
@@ -311,11 +311,11 @@ x:4: expected value; write the action in quotes, as in COMMAND = "drop"
 x:5: unknown action "drp"; did you mean drop?
 x:6: route.2 stands on line 5 already; keep one`},
 	{"a header that does not end", "[route\n1 = 'drop'\n", `
-x:1: expected '.' or ']' to end table name; a rule is COMMAND = "action", a section [route] or [service.SERVICE]`},
+x:1: expected '.' or ']' to end table name; a rule is COMMAND = "action", a section [route], [service.SERVICE] or [from.GROUP]`},
 	{"strings of several lines", "[route]\n1 = \"drp\" # not \"\"\" here\n2 = '''drop\n'''\n", `
 x:3: a string of several lines; write sections as [route] and rules as COMMAND = "action"`},
 	{"not text", "\x7fELF\x02\x01", `
-x:1: TOML files cannot contain control characters; a rule is COMMAND = "action", a section [route] or [service.SERVICE]`},
+x:1: it has the control character U+007F; remove that`},
 	{"nesting", "[route]\n1 = " + strings.Repeat("[", 1000) + "\n", `
 x:2: nests deeper than any table; write sections as [route] and rules as COMMAND = "action"`},
 	{"dots", strings.Repeat("a.", 1000) + "a = 1\n", `

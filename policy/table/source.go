@@ -90,9 +90,11 @@ func (s *source) isForeign() bool {
 }
 
 func (s *source) syntaxFault(e *tomlpos.SyntaxError) {
-	what, remedy := e.What, `a rule is COMMAND = "action", a section [route] or [service.SERVICE]`
+	what, remedy := e.What, `a rule is COMMAND = "action", a section [route], [service.SERVICE] or [from.GROUP]`
 	repeat, repeated := s.doc.Repeat(e.Line)
 	switch {
+	case e.Remedy != "":
+		remedy = e.Remedy
 	case e.Line == 0:
 		remedy = writeRules
 	case repeated && s.isForeign():

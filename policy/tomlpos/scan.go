@@ -261,7 +261,7 @@ func (s *scanner) within(depth int) bool {
 // refuse stops the scan at this line.
 func (s *scanner) refuse(format string, limit int) {
 	if s.refused == nil {
-		s.refused = &SyntaxError{s.line, fmt.Sprintf(format, limit)}
+		s.refused = &SyntaxError{Line: s.line, What: fmt.Sprintf(format, limit)}
 	}
 }
 

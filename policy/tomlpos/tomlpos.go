@@ -5,6 +5,7 @@ package tomlpos
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -77,8 +78,9 @@ func (d *Document) Repeat(line int) (Repeat, bool) {
 
 // A SyntaxError is why a document cannot be decoded. What fits on one line.
 type SyntaxError struct {
-	Line int // 0 if it is not known
-	What string
+	Line   int // 0 if it is not known
+	What   string
+	Remedy string // empty if the reader of the document knows it better
 }
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.What) }
@@ -101,9 +103,17 @@ func (d *Document) Decode() (values map[string]any, err error) {
 		return values, nil
 	}
 	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
-		return nil, &SyntaxError{d.lineAt(syntax.Position.Start), withoutContent(syntax.Message)}
+		if bytes := d.notText(); bytes != nil && isAboutBytes(syntax.Message) {
+			return nil, bytes
+		}
+		return nil, &SyntaxError{Line: d.lineAt(syntax.Position.Start), What: withoutContent(syntax.Message)}
 	}
 	return nil, &SyntaxError{What: "not TOML"}
+}
+
+// isAboutBytes reports whether a message of the decoder is about bytes that no TOML has.
+func isAboutBytes(message string) bool {
+	return slices.ContainsFunc([]string{"control characters", "invalid UTF-8", "NULL bytes"}, func(words string) bool { return strings.Contains(message, words) })
 }
 
 // withoutContent returns a message of the decoder without what it quotes from the file: a path
@@ -112,13 +122,13 @@ func withoutContent(message string) string {
 	for _, found := range []string{", but got ", " but got ", " but found "} {
 		message, _, _ = strings.Cut(message, found)
 	}
-	for _, whole := range []string{"expected ", "unexpected ", "floats must ", "strings cannot ", "files cannot contain NULL"} { // they quote only TOML's own signs
+	for _, whole := range []string{"expected ", "unexpected ", "floats must ", "strings cannot "} { // they quote only TOML's own signs
 		if strings.HasPrefix(message, whole) {
 			return message
 		}
 	}
 	for _, begin := range []string{"Invalid integer", "Invalid float", "invalid float", "invalid datetime", "invalid escape",
-		"cannot use sign with non-decimal numbers", "not a binary number", "not an octal number", "not a hexadecimal number", "TOML files cannot contain control characters"} {
+		"cannot use sign with non-decimal numbers", "not a binary number", "not an octal number", "not a hexadecimal number"} {
 		if strings.HasPrefix(message, begin) {
 			return begin
 		}

@@ -125,13 +125,21 @@ func TestRepeats(t *testing.T) {
 
 func TestSyntaxErrors(t *testing.T) {
 	for text, want := range map[string]SyntaxError{
-		"a = 1\nb = \n":               {2, "expected value"},
-		"a = 1\r\nb = ?\r\n":          {2, "expected value"},
-		"\ufeff\na b = 1\n":           {2, "expected '.' or '='"},
-		"\ufeffa = 1\n\n\n= 1":        {4, "unexpected '=': key name appears blank"},
-		"a = 1\n1 = [0b\n1]\n":        {2, "not a binary number"},
-		"\xff\xfea\x00":               {1, "files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8"},
-		strings.Repeat("[", 9) + "\n": {1, "expected '.' or ']' to end table name"},
+		"a = 1\nb = \n":               {2, "expected value", ""},
+		"a = 1\r\nb = ?\r\n":          {2, "expected value", ""},
+		"\ufeff\na b = 1\n":           {2, "expected '.' or '='", ""},
+		"\ufeffa = 1\n\n\n= 1":        {4, "unexpected '=': key name appears blank", ""},
+		"a = 1\n1 = [0b\n1]\n":        {2, "not a binary number", ""},
+		strings.Repeat("[", 9) + "\n": {1, "expected '.' or ']' to end table name", ""},
+		// Bytes that no TOML has.
+		"\xff\xfea\x00":          {1, "it is UTF-16", saveAsUTF8},
+		"a\x00=\x001\x00":        {1, "it has the control character U+0000", "remove that"},
+		"a = 1\n\x01b = 1\n":     {2, "it has the control character U+0001", "remove that"},
+		"a = 1\n\n  \x7f\nb = 1": {3, "it has the control character U+007F", "remove that"},
+		"a = 1\rb = 1\n":         {1, "it has the control character U+000D", "remove that"},
+		"a = 1\n# \xe4\n":        {2, "it is not UTF-8", saveAsUTF8},
+		"a = 1\nb = '\xe4'\n":    {2, "it is not UTF-8", saveAsUTF8},
+		"a = '\ufffd'\n= 1":      {2, "unexpected '=': key name appears blank", ""},
 	} {
 		values, err := Scan([]byte(text)).Decode()
 		if got, ok := errors.AsType[*SyntaxError](err); !ok || *got != want || values != nil {
@@ -176,7 +184,7 @@ func TestBounds(t *testing.T) {
 		if d.TooDeep == c.line {
 			want = deep
 		}
-		if !ok || *syntax != (SyntaxError{c.line, want}) || (want == long) != strings.Contains(name, "long") {
+		if !ok || *syntax != (SyntaxError{Line: c.line, What: want}) || (want == long) != strings.Contains(name, "long") {
 			t.Errorf("%s: got %v, too deep on line %d, want it refused on line %d", name, err, d.TooDeep, c.line)
 		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > 1<<20 {

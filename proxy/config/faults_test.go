@@ -92,10 +92,12 @@ func TestFaults(t *testing.T) {
 		// A refused value causes no second fault.
 		{"[peer]\nmax_pdu = \"1 KiB\"\n[tenant.default.limits]\nlag_hard = \"9MiB\"", `2: peer.max_pdu: "1 KiB" is not a size; write a whole number and one of B, KiB, MiB, GiB without a blank, such as "16MiB"`},
 		// Syntax.
-		{"[peer]\ntimeout = \"1s\"\ntimeout = \"2s\"", `3: not TOML: a key or section is defined twice`},
+		{"[peer]\ntimeout = \"1s\"\ntimeout = \"2s\"", `3: not TOML: peer.timeout stands on line 2 already; keep one`},
 		{"\n[peer", `2: not TOML: `},
 		{"\r\n[peer\r\n", `2: not TOML: `},
-		{"\ufeff\n[peer]\n= 1", `3: not TOML: unexpected '=': key name appears blank`},
+		{"\ufeff\n[peer]\n= 1", `3: not TOML: unexpected '=': key name appears blank; write a section as [peer], and a key with its value on one line, as in timeout = "30s"`},
+		{"[peer]\ntimeout = \"30s\"\n\x00", `3: not TOML: it has the control character U+0000; remove that`},
+		{"[peer]\n# \xe4\n", `2: not TOML: it is not UTF-8; save the file as UTF-8`},
 		{"[tenant.default.policy_config]\na = " + strings.Repeat("[", 17), `2: nests deeper than 16 levels; close what was opened, or nest less`},
 		{"[peer]\n" + strings.Repeat("a.", 17) + "a = 1", `2: nests deeper than 16 levels; close what was opened, or nest less`},
 		{"[peer]\ntimeout = 30s", `2: not TOML: `},

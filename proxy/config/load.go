@@ -158,14 +158,8 @@ func (r *reader) file(source []byte) bool {
 	doc := tomlpos.Scan(source)
 	values, err := doc.Decode()
 	if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
-		problem := "not TOML: " + syntax.What
-		if doc.Unquoted(syntax.Line) {
-			problem += `; write addresses, durations and other texts in quotes, as in allow = ["10.0.0.1"]`
-		}
-		if doc.TooDeep > 0 {
-			problem = syntax.What + "; close what was opened, or nest less"
-		}
-		r.fault(Place{r.config.Path, syntax.Line}, "%s", problem)
+		what, remedy := syntaxFault(doc, syntax)
+		r.fault(Place{r.config.Path, syntax.Line}, "%s; %s", what, remedy)
 		return false
 	}
 	for name, line := range doc.Lines {
@@ -181,6 +175,23 @@ func (r *reader) file(source []byte) bool {
 	r.index()
 	r.walk(nil, values)
 	return true
+}
+
+// syntaxFault returns what keeps the file from being TOML, and what to do about it.
+func syntaxFault(doc *tomlpos.Document, syntax *tomlpos.SyntaxError) (what, remedy string) {
+	what = "not TOML: " + syntax.What
+	repeat, repeated := doc.Repeat(syntax.Line)
+	switch {
+	case syntax.Remedy != "":
+		return what, syntax.Remedy
+	case doc.TooDeep > 0:
+		return syntax.What, "close what was opened, or nest less"
+	case repeated:
+		return fmt.Sprintf("not TOML: %s stands on line %d already", repeat.Name, repeat.First), "keep one"
+	case doc.Unquoted(syntax.Line):
+		return what, `write addresses, durations and other texts in quotes, as in allow = ["10.0.0.1"]`
+	}
+	return what, "write a section as [peer], and a key with its value on one line, as in timeout = \"30s\""
 }
 
 // tenants adds the tenants that the file names, with default values.

@@ -118,6 +118,9 @@ func checkWritable(path string, info fs.FileInfo) error {
 func (f *File) parse(text string) error {
 	d := tomlpos.Scan([]byte(text))
 	if _, err := d.Decode(); err != nil {
+		if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
+			return fmt.Errorf("%s:%d: %s; mend it, or remove the file", f.path, max(1, syntax.Line), syntax.What)
+		}
 		return fmt.Errorf("%s: %w; mend it, or remove the file", f.path, err)
 	}
 	meta, err := toml.Decode(text, f)

@@ -106,7 +106,7 @@ func TestReadFaults(t *testing.T) {
 		"[context.a]\nserver = \"https://h\"\ncert=\"/c\"": "cert and key belong together",
 		"[context.a]\nserver = \"unix:/s\"\nca=\"/c\"":     "are for TLS",
 		"[context.a]\nserver = 7\n":                        "contexts.toml",
-		"[context.a\n":                                     "line 1",
+		"[context.a\n":                                     ":1: expected '.' or ']'",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
