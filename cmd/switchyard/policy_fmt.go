@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -13,6 +15,7 @@ import (
 	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
 	"switchyard/policy/tomlfmt"
+	"switchyard/policy/tomlpos"
 )
 
 // maxFormatted is the largest file that policy fmt formats, in bytes.
@@ -86,6 +89,9 @@ func (f *formatOptions) filter(in io.Reader, out io.Writer) error {
 // files formats files. A file that cannot be formatted does not keep the others from it.
 func (f *formatOptions) files(names []string, out io.Writer) error {
 	r, faults := formatReport{Files: []formattedFile{}}, []error(nil)
+	if slices.Contains(names, "-") {
+		return usageError{errors.New("- is standard input, which is formatted alone; leave out the other files")}
+	}
 	for _, name := range names {
 		text, err := stablefile.Read(name, 0, maxFormatted)
 		if err != nil {
@@ -100,8 +106,9 @@ func (f *formatOptions) files(names []string, out io.Writer) error {
 		if !r.add(name, text, formatted, f.diff) || f.check || f.diff {
 			continue
 		}
-		if err := writeKeepingMode(name, formatted); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
+		if err := writeKeepingMode(name, text, formatted); err != nil {
+			faults = append(faults, fmt.Errorf("write %s: %w", name, err))
+			continue
 		}
 		r.Files[len(r.Files)-1].Written = true
 	}
@@ -118,6 +125,9 @@ func format(name string, text []byte) ([]byte, error) {
 		return nil, dataError{fmt.Errorf("%s: %w", name, err)}
 	}
 	formatted, err := tomlfmt.Format(string(text))
+	if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
+		return nil, dataError{fmt.Errorf("%s:%d: not TOML: %s; %s", name, max(1, syntax.Line), syntax.What, cmp.Or(syntax.Remedy, "correct that first"))}
+	}
 	if err != nil {
 		return nil, dataError{fmt.Errorf("%s: %w", name, err)}
 	}
@@ -125,8 +135,9 @@ func format(name string, text []byte) ([]byte, error) {
 }
 
 // writeKeepingMode replaces a file and keeps its owner and permissions: the server, which has a user
-// of its own, has to read it as before.
-func writeKeepingMode(name string, content []byte) error {
+// of its own, has to read it as before. A file that no longer has the text before stays: an editor
+// has saved it meanwhile.
+func writeKeepingMode(name string, before, content []byte) error {
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
@@ -134,6 +145,9 @@ func writeKeepingMode(name string, content []byte) error {
 	return replaceFile(name, content, func(f *os.File) error {
 		if err := keepOwner(f, info); err != nil {
 			return fmt.Errorf("%w; run it as the owner of the file", err)
+		}
+		if now, err := stablefile.Read(name, 0, maxFormatted); err != nil || !bytes.Equal(now, before) {
+			return errors.Join(err, errors.New("it was changed meanwhile; format it again"))
 		}
 		return f.Chmod(info.Mode().Perm())
 	})
@@ -163,7 +177,7 @@ func (f *formatOptions) print(out io.Writer, r formatReport) error {
 		case f.asJSON:
 		case f.diff:
 			_, err = io.WriteString(out, sanitize.Lines(file.Diff))
-		default:
+		case file.Written || f.check:
 			_, err = fmt.Fprintln(out, sanitize.Text(file.File))
 		}
 	}
