@@ -82,39 +82,26 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, want string, m
 	return b, nil
 }
 
-// readJSON reads a request's body into v, and refuses unknown fields.
-func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, max int64) error {
-	b, err := s.readBody(w, r, "application/json", max)
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("the body is not what it should be: %w; see /api/v1/openapi.json", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("behind the body's object there is more; send one object")
-	}
-	return nil
-}
-
 // maxListed is how often a query may contain one parameter.
 const maxListed = 1000
 
 // query reads a request's query. It refuses unknown parameters: a misspelt redact of a capture would
-// record what was to be left out.
-func query(r *http.Request, known ...string) (url.Values, error) {
+// record what was to be left out. It refuses one that is there twice as well, unless it is among lists.
+func query(r *http.Request, lists []string, single ...string) (url.Values, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fmt.Errorf("the query is not one: %w", err)
 	}
+	known := slices.Concat(lists, single)
 	for name, values := range q {
 		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("unknown part %.40q of the query; known are %s", name, strings.Join(known, ", "))
 		}
-		if len(values) > maxListed {
+		switch {
+		case len(values) > maxListed:
 			return nil, fmt.Errorf("%s is there %d times; at most %d can be named", name, len(values), maxListed)
+		case len(values) > 1 && !slices.Contains(lists, name):
+			return nil, fmt.Errorf("%s is there %d times; name one", name, len(values))
 		}
 	}
 	return q, nil
@@ -151,7 +138,7 @@ func (s *Server) tenant(name string) (Tenant, error) {
 
 // tenantsOf finds the tenants of a request that has no parameter but their names.
 func (s *Server) tenantsOf(r *http.Request) ([]Tenant, error) {
-	q, err := query(r, "tenant")
+	q, err := query(r, []string{"tenant"})
 	if err != nil {
 		return nil, err
 	}

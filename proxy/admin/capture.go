@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -25,7 +24,7 @@ import (
 //
 // The hub waits for none of that: what does not fit into the recording's buffer is counted as missed.
 func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant", "bodies", "commands", "redact", "pdus", "bytes", "time")
+	q, err := query(r, []string{"tenant", "commands", "redact"}, "bodies", "pdus", "bytes", "time")
 	if err != nil {
 		return err
 	}
@@ -93,7 +92,9 @@ func readOptions(q url.Values) (o capture.Options, err error) {
 func readOption(o *capture.Options, name, value string) (err error) {
 	switch name {
 	case "bodies":
-		o.Bodies, err = strconv.ParseBool(value)
+		if o.Bodies, err = strconv.ParseBool(value); err != nil {
+			err = errors.New("write true or false")
+		}
 	case "commands":
 		id, wrong := command.ID(value)
 		if wrong != nil {
@@ -105,14 +106,17 @@ func readOption(o *capture.Options, name, value string) (err error) {
 		o.Redact = append(o.Redact, f)
 		return err
 	case "pdus":
-		o.PDUs, err = strconv.ParseUint(value, 10, 64)
+		if o.PDUs, err = strconv.ParseUint(value, 10, 64); err != nil {
+			err = errors.New("write a whole number")
+		}
 	case "bytes":
-		var n uint64
-		n, err = strconv.ParseUint(value, 10, 63)
-		o.Bytes = int64(min(n, math.MaxInt64))
+		n, wrong := strconv.ParseUint(value, 10, 63)
+		if o.Bytes = int64(n); wrong != nil {
+			err = errors.New("write a whole number")
+		}
 	case "time":
-		if o.Time, err = time.ParseDuration(value); err == nil && o.Time < 0 {
-			err = fmt.Errorf("it is negative")
+		if o.Time, err = time.ParseDuration(value); err != nil || o.Time < 0 {
+			err = errors.New("write a time such as 30s")
 		}
 	}
 	if err != nil {

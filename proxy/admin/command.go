@@ -15,7 +15,7 @@ import (
 
 // command answers what a command's body consists of, so that forms can offer its fields.
 func (s *Server) command(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "command")
+	q, err := query(r, nil, "command")
 	if err != nil {
 		return err
 	}

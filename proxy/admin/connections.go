@@ -22,7 +22,7 @@ const (
 
 // connectionsOf lists sessions.
 func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant", "session", "sort", "limit")
+	q, err := query(r, []string{"tenant"}, "session", "sort", "limit")
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const (
 
 // disconnects lists the sessions that ended last, of each tenant as many as proxy.Tenant remembers.
 func (s *Server) disconnects(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant", "limit")
+	q, err := query(r, []string{"tenant"}, "limit")
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (n *latestSnapshot) after(seq uint64) ([]byte, uint64) {
 // Nothing is queued per client: a slow one skips snapshots, and misses lines that Lines has
 // already overwritten.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "Last-Event-ID")
+	q, err := query(r, nil, "Last-Event-ID")
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func (l *lastHour) of(tenant string) []point {
 
 // lastHourOf answers with the last hour of a tenant, or of all together if none is named.
 func (s *Server) lastHourOf(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant")
+	q, err := query(r, nil, "tenant")
 	if err != nil {
 		return err
 	}

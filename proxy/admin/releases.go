@@ -66,7 +66,7 @@ func (s *Server) releases(w http.ResponseWriter, r *http.Request) error {
 
 // releaseHistory answers with the last entries of the history.
 func (s *Server) releaseHistory(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant", "limit")
+	q, err := query(r, nil, "tenant", "limit")
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Server) releaseHistory(w http.ResponseWriter, r *http.Request) error {
 
 // receipt answers with the receipt of one release.
 func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "release")
+	q, err := query(r, nil, "release")
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ const reviewTime = 10 * time.Second
 // routes answers with the routing table of a tenant, which is extracted by asking its policy,
 // and the traffic of each command.
 func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant")
+	q, err := query(r, nil, "tenant")
 	if err != nil {
 		return err
 	}

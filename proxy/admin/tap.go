@@ -80,7 +80,7 @@ func readTapOptions(q url.Values) (t tapOptions, err error) {
 // tap streams what peers send, one line for each PDU. It receives PDUs like a capture does, so
 // the hub never waits for it. To filter by users it needs bodies, also if the client asked for none.
 func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "tenant", "command", "user", "session", "bodies", "pdus", "time")
+	q, err := query(r, []string{"tenant", "command", "user"}, "session", "bodies", "pdus", "time")
 	if err != nil {
 		return err
 	}
