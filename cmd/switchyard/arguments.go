@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"switchyard/policy/suggest"
 )
@@ -24,7 +28,11 @@ func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usageError{fmt.Errorf("%s needs a %s; see '%s --help'", c.Name(), names[len(args)], c.CommandPath())}
+			article := "a"
+			if strings.ContainsAny(names[len(args)][:1], "AEIO") {
+				article = "an"
+			}
+			return usageError{fmt.Errorf("%s needs %s %s; see '%s --help'", c.Name(), article, names[len(args)], c.CommandPath())}
 		case len(args) > len(names):
 			return usageError{fmt.Errorf("%s takes no argument %q; see '%s --help'", c.Name(), args[len(names)], c.CommandPath())}
 		}
@@ -77,4 +85,80 @@ func knownCommand(c *cobra.Command, args []string) error {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
 	return usageError{fmt.Errorf("unknown command %q%s; see '%s --help'", args[0], hint, c.CommandPath())}
+}
+
+// refuseEmptyArguments has the command and those below it refuse an empty argument, which is what a
+// shell makes of "$FILE" if that is not set. None of them has a use for it.
+func refuseEmptyArguments(c *cobra.Command) {
+	if accept := c.Args; accept != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := accept(c, args); err != nil {
+				return err
+			}
+			if i := slices.Index(args, ""); i >= 0 {
+				return usageError{fmt.Errorf("argument %d of %s is empty, as if a variable of the shell was not set; see '%s --help'", i+1, c.Name(), c.CommandPath())}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		refuseEmptyArguments(sub)
+	}
+}
+
+// refuseUnknownTopics has cobra's own commands, completion and help, refuse unknown words as all others
+// do. They would print a help text and exit with 0.
+func refuseUnknownTopics(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			group(c)
+			for _, shell := range c.Commands() {
+				shell.Args = noArguments
+			}
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				about, rest, err := root.Find(args)
+				if err != nil {
+					return usageError{err}
+				}
+				return knownCommand(about, rest)
+			}
+		}
+	}
+}
+
+// flagError is what is wrong with a flag, and what to do about it.
+func flagError(c *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if write := valueOf(invalid.GetFlag().Value.Type()); write != "" {
+			return usageError{fmt.Errorf("--%s %q: write %s; see '%s --help'", invalid.GetFlag().Name, invalid.GetValue(), write, c.CommandPath())}
+		}
+	}
+	hint := ""
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := suggest.Word(unknown.GetSpecifiedName(), names); near != "" {
+			hint = fmt.Sprintf(", did you mean --%s?", near)
+		}
+	}
+	return usageError{fmt.Errorf("%w%s; see '%s --help'", err, hint, c.CommandPath())}
+}
+
+// valueOf says what a flag of the type takes; empty if any text will do.
+func valueOf(kind string) string {
+	switch {
+	case kind == "duration":
+		return "a time with its unit, such as 30s or 5m"
+	case kind == "bool":
+		return "true or false"
+	case strings.HasPrefix(kind, "uint"):
+		return "a whole number from 0 on"
+	case strings.HasPrefix(kind, "int"):
+		return "a whole number"
+	}
+	return ""
 }

@@ -45,7 +45,7 @@ func TestCertDevRefuses(t *testing.T) {
 		"--host 10.1.0.5:8243":      "is not a host",
 		"--valid 0s":                "write 1m to 2160h",
 		"--valid 9000h":             "write 1m to 2160h",
-		"--valid long":              "invalid argument",
+		"--valid long":              "write a time with its unit",
 		"one two":                   `takes no argument "two"`,
 		"a\"b":                      "cannot be the folder",
 		"./":                        "name a new folder in it",

@@ -66,9 +66,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.Flags().BoolVar(&printVersion, "version", false, "print the version, as the command of that name does")
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.config, "config", "", "configuration `file` (default $SWITCHYARD_CONFIG, else config.toml if it is there)")
@@ -81,6 +79,8 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), clusterCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout))
 	root.AddCommand(reloadCommand(o, stdout), drainCommand(o, stdout), logLevelCommand(o, stdout), peersCommand(o, stdout), tenantsCommand(o, stdout), auditCommand(o, stdout), contextCommand(o, stdout))
 	root.AddCommand(demoCommand(stdout, stderr), sendCommand(o, stdout, stderr), wiresharkCommand(o, stdout), msgserverCommand(o, stdout), certCommand(stdout, stderr), schemaCommand(o, stdout), manualCommand())
+	refuseUnknownTopics(root)
+	refuseEmptyArguments(root)
 	return root
 }
 

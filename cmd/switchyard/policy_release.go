@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -62,8 +64,14 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 			if wait != (sum != "") {
 				return usageError{errors.New("write --wait and --sha256 together")}
 			}
+			if sum = strings.ToLower(sum); len(sum) > hex.EncodedLen(sha256.Size) || strings.Trim(sum, "0123456789abcdef") != "" {
+				return usageError{fmt.Errorf("--sha256 %.80q: write the SHA-256 of the policy's file, or its first hex digits", sum)}
+			}
+			if timeout < 0 {
+				return usageError{fmt.Errorf("--timeout %v is negative", timeout)}
+			}
 			if wait {
-				return r.wait(c.Context(), strings.ToLower(sum), timeout)
+				return r.wait(c.Context(), sum, timeout)
 			}
 			all, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.Releases, error) {
 				return conn.Releases(ctx, r.tenants())

@@ -268,6 +268,9 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 		}
 		found = &kept[i]
 	}
+	if found == nil && version == 0 && len(to) < least {
+		return nil, conflict("%q is no version and too short for a SHA-256; write at least %d digits of that", to, least)
+	}
 	if found == nil {
 		return nil, conflict("no policy that was in force and is kept has %.64q as its version or as the beginning of its SHA-256", to)
 	}
