@@ -158,7 +158,7 @@ func (r *reader) messages() (*own.Messages, bool) {
 	messages, files, faults := own.ReadProto(path)
 	c.Files = files
 	for _, f := range faults {
-		r.fault(Place{cmp.Or(f.File, path), f.Line}, "%s; %s", f.What, "correct it, or check it with protoc")
+		r.fault(Place{cmp.Or(f.File, path), f.Line}, "%v", f)
 	}
 	return messages, len(faults) == 0
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
@@ -125,9 +127,13 @@ func CheckName(name string) *command.Problem {
 }
 
 // CheckMessage returns what is wrong with the name of a command's message, or nil. messages is nil if
-// there is no .proto file. A message of the protocol needs none.
+// there is no .proto file. A message of the protocol needs none, and is used even if the file has one
+// of that name, so that one must be the same.
 func CheckMessage(name string, messages *Messages) *command.Problem {
-	if message.OfProtocol(name) != nil {
+	if t := message.OfProtocol(name); t != nil {
+		if d := messages.byName(name); d != nil && !proto.Equal(protodesc.ToDescriptorProto(d), protodesc.ToDescriptorProto(t.Descriptor())) {
+			return &command.Problem{What: fmt.Sprintf("%s in %s is another message than that of the protocol, which has the same name", name, messages.file), Remedy: "give it another name, or another package"}
+		}
 		return nil
 	}
 	what := fmt.Sprintf("there is no message %q", name)

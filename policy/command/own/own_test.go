@@ -108,6 +108,7 @@ func TestProtoRefused(t *testing.T) {
 		"nested":          {map[string]string{"my.proto": "syntax = \"proto3\";\n" + strings.Repeat("message a{", maxNesting+1)}, "nests deeper than 100 levels"},
 		"nested import":   {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n", "side.proto": `option (x) = {a: ` + strings.Repeat("[", maxNesting)}, "my.proto:2: "},
 		"not nested":      {map[string]string{"my.proto": strings.Repeat("// {\n/* [ */", 200) + `option java_package = "` + strings.Repeat(`{\"`, 200) + "\";\nmessage"}, "my.proto:202: syntax error"},
+		"UTF-16":          {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n", "side.proto": "\xff\xfes\x00y\x00\n\x00"}, "side.proto:1: it has zero bytes, as UTF-16 has; save the file as UTF-8"},
 		"twice":           {map[string]string{"my.proto": "syntax = \"proto3\";\nmessage A {}\nmessage A {}\n"}, `my.proto:3: symbol "A" already defined`},
 	} {
 		dir := folder(t, c.files)
@@ -128,7 +129,7 @@ func TestLongNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 10_000)
 	dir := folder(t, map[string]string{"type.proto": `syntax = "proto3"; message A { ` + long + ` a = 1; }`, "name.proto": `syntax = "proto3"; message ` + long + ` {}`})
-	if _, _, faults := ReadProto(filepath.Join(dir, "type.proto")); len(faults) != 1 || len(faults[0].Error()) > maxWhat || !strings.Contains(faults[0].Error(), "unknown type aaa") {
+	if _, _, faults := ReadProto(filepath.Join(dir, "type.proto")); len(faults) != 1 || len(faults[0].What) > maxWhat || !strings.Contains(faults[0].Error(), "unknown type aaa") {
 		t.Errorf("got %.400v", faults)
 	}
 	m, _, faults := ReadProto(filepath.Join(dir, "name.proto"))
@@ -199,6 +200,37 @@ func TestCheckMessage(t *testing.T) {
 		}
 		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A file may have messages of the protocol, such as a copy of TeamTalk's files, but no others by their
+// names: the protocol's are used.
+func TestMessagesOfTheProtocol(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile("../../../pdu/pb/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.ReplaceAll(string(text), "pdu/pb/", "")
+	}
+	for field, want := range map[string]string{
+		"":                             "",
+		"required uint32 other = 900;": "IM.Message.IMMsgData in DIR/message.proto is another message than that of the protocol, which has the same name; give it another name, or another package",
+	} {
+		const begin = "message IMMsgData {"
+		dir := folder(t, map[string]string{"message.proto": strings.Replace(read("message.proto"), begin, begin+field, 1), "basedefine.proto": read("basedefine.proto")})
+		m, _, faults := ReadProto(filepath.Join(dir, "message.proto"))
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		got := ""
+		if problem := CheckMessage("IM.Message.IMMsgData", m); problem != nil {
+			got = problem.Error()
+		}
+		if got != strings.ReplaceAll(want, "DIR", dir) {
+			t.Errorf("with %q: got %q, want %q", field, got, want)
 		}
 	}
 }

@@ -49,13 +49,14 @@ type Messages struct {
 
 // A Fault is something wrong with a .proto file.
 type Fault struct {
-	File string // as ReadProto was given it, or one beside it
-	Line int    // from 1; 0 if it is not about a line
-	What string
+	File   string // as ReadProto was given it, or one beside it
+	Line   int    // from 1; 0 if it is not about a line
+	What   string
+	Remedy string
 }
 
 // Error implements error.
-func (f Fault) Error() string { return f.What }
+func (f Fault) Error() string { return f.What + "; " + f.Remedy }
 
 // ReadProto reads a .proto file. What it imports is found from the file's folder, and must be in it or
 // below it; the files of google/protobuf are built in. files are all files that it tried to read,
@@ -119,6 +120,9 @@ func (r *protoReader) open(name string) (io.ReadCloser, error) {
 	case nesting(src) > maxNesting:
 		return nil, fmt.Errorf("%s nests deeper than %d levels", path, maxNesting)
 	}
+	if at := bytes.IndexByte(src, 0); at >= 0 {
+		return nil, notText{path, 1 + bytes.Count(src[:at], []byte("\n"))}
+	}
 	return io.NopCloser(bytes.NewReader(src)), nil
 }
 
@@ -139,6 +143,15 @@ func nesting(src []byte) (deepest int) {
 	}
 	return deepest
 }
+
+// notText is the error for a file with zero bytes, each of which the compiler would report. What is not
+// UTF-8 is no fault: it may be in a comment.
+type notText struct {
+	path string
+	line int // of the first one
+}
+
+func (e notText) Error() string { return e.path + " has zero bytes" }
 
 // opened returns the files that open was called for, in order.
 func (r *protoReader) opened() (files []string) {
@@ -163,12 +176,15 @@ var spelled = regexp.MustCompile(`^(invalid syntax in .* value|value out of rang
 // fault returns an error of the compiler as a Fault. It does not quote what is no word of a .proto
 // file: the path may be that of a token, which begins with a digit.
 func (r *protoReader) fault(err error) Fault {
+	if text, ok := errors.AsType[notText](err); ok {
+		return Fault{text.path, text.line, "it has zero bytes, as UTF-16 has", "save the file as UTF-8"}
+	}
 	at, ok := errors.AsType[reporter.ErrorWithPos](err)
 	if !ok {
-		return Fault{What: sanitize.Cut(err.Error(), maxWhat)}
+		return Fault{What: sanitize.Cut(err.Error(), maxWhat), Remedy: "name a .proto file"}
 	}
 	what := spelled.ReplaceAllString(at.Unwrap().Error(), "$1")
-	return Fault{File: filepath.Join(r.folder, at.GetPosition().Filename), Line: at.GetPosition().Line, What: sanitize.Cut(what, maxWhat)}
+	return Fault{filepath.Join(r.folder, at.GetPosition().Filename), at.GetPosition().Line, sanitize.Cut(what, maxWhat), "correct it, or check it with protoc"}
 }
 
 // addFile adds the messages of a file and of those that it imports.
