@@ -255,6 +255,8 @@ func TestFaultsOfCases(t *testing.T) {
 		`"msg_typ = 1" = "drop"`:                          `x:2: IM.Message.IMMsgData has no numeric field "msg_typ"; did you mean msg_type?`,
 		`"msg_data = 1" = "drop"`:                         `x:2: IM.Message.IMMsgData has no numeric field "msg_data"; compare from_user_id, to_session_id, msg_id, create_time, msg_type, body-length, or a field by its number, as in field 5`,
 		`"msg_type = MSG_TYPE_SINGLE_TXT" = "drop"`:       `x:2: "MSG_TYPE_SINGLE_TXT" is no number; did you mean MSG_TYPE_SINGLE_TEXT?`,
+		`"body-length > -1" = "drop"`:                     `x:2: "-1" is no number; write a number such as 17 or 0x11, or a range such as 1-2`,
+		`"msg_type = 1-2-3" = "drop"`:                     `x:2: "1-2-3" is no number; write a number such as 17 or 0x11, or a range such as 1-2`,
 		`"msg_type = 010" = "drop"`:                       `x:2: "010" is no number; write a number such as 17 or 0x11, or a range such as 1-2`,
 		`"msg_type = 4294967296" = "drop"`:                `x:2: the number 4294967296 is too large; numbers go from 0 to 4294967295`,
 		`"body-length > 0x1ffffffffffffffff" = "drop"`:    `x:2: the number 0x1ffffffffffffffff is too large; numbers go from 0 to 4294967295`,

@@ -145,6 +145,9 @@ func parseValues(word string, values protoreflect.EnumValueDescriptors) (lo, hi 
 			if _, numeric := command.ParseNumber(text); numeric && errors.Is(err, strconv.ErrRange) {
 				return 0, 0, &command.Problem{What: fmt.Sprintf("the number %s is too large", text), Remedy: "numbers go from 0 to 4294967295"}
 			}
+			if text == "" || strings.Contains(text, "-") { // of -1 and of 1-2-3
+				text = word
+			}
 			return 0, 0, &command.Problem{What: fmt.Sprintf("%q is no number", text), Remedy: suggest.Hint(text, namesOf(values), "write a number such as 17 or 0x11, or a range such as 1-2")}
 		}
 		if i == 0 {

@@ -79,6 +79,10 @@ func (b *base) problem() string {
 		return "it is empty"
 	case strings.ContainsFunc(b.text, func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' || r == unicode.ReplacementChar }):
 		return "it has characters that no such name has"
+	case strings.Contains(b.text, "://"):
+		return "a table cannot extend what is fetched from an address"
+	case strings.HasPrefix(b.text, "file:"):
+		return "the name is written without file:"
 	case !IsFile(b.text) && strings.ContainsAny(b.text, "/."):
 		return "it is neither a shipped table nor a file that ends in .toml"
 	case IsFile(b.text) && !filepath.IsLocal(filepath.FromSlash(b.text)):

@@ -87,7 +87,11 @@ func (p *parser) fromKey(key toml.Key) {
 // fromHeader reads the header of a section.
 func (p *parser) fromHeader(key toml.Key) {
 	if name := key[1]; name != policy.MasterGroup {
-		if problem := policy.GroupProblem(policy.CheckGroupName(name)); problem != nil {
+		problem := policy.GroupProblem(policy.CheckGroupName(name))
+		if problem == nil {
+			_, problem = p.numbers.number(name)
+		}
+		if problem != nil {
 			p.faultAt(key, problem.What, problem.Remedy)
 		}
 	}

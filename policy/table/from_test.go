@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -163,6 +164,14 @@ func TestFromFaults(t *testing.T) {
 		if _, err := Parse("x", []byte(src)); err == nil || err.Error() != want {
 			t.Errorf("%q: got\n%v, want\n%s", src, err, want)
 		}
+	}
+	sections := ""
+	for i := range 33 {
+		sections += fmt.Sprintf("[from.g%d]\nelse = 'drop'\n", i)
+	}
+	want := `x:65: "g32" is one more than the 32 groups that a table may name; put some of them together`
+	if _, err := Parse("x", []byte(sections)); err == nil || err.Error() != want {
+		t.Errorf("33 sections: got %v, want %s", err, want)
 	}
 	many := "[route]\n"
 	for i := range 33 {
