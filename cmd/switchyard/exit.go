@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/cmd/switchyard/server"
+	"switchyard/policy/sanitize"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
 )
@@ -110,7 +111,7 @@ func printError(stderr io.Writer, err error, asJSON bool) {
 			return
 		}
 		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(stderr, "switchyard: %s\n", strings.TrimSuffix(line, "\n"))
+			fmt.Fprintf(stderr, "switchyard: %s\n", sanitize.Shorten(strings.TrimSuffix(line, "\n")))
 		}
 	}()
 	select {

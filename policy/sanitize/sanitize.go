@@ -43,6 +43,22 @@ func Cut(s string, n int) string {
 	return s[:n]
 }
 
+// longest is the length in bytes of the longest message that Shorten leaves as it is.
+const longest = 2000
+
+// Shorten returns a message of an error without its middle if it is very long, as one that quotes a
+// value of a megabyte is. What is wrong is at the beginning, and what to do about it at the end.
+func Shorten(message string) string {
+	if len(message) <= longest {
+		return message
+	}
+	from := len(message) - longest/2
+	for !utf8.RuneStart(message[from]) && from < len(message)-1 {
+		from++
+	}
+	return fmt.Sprintf("%s … (%d bytes) … %s", Cut(message, longest/2), len(message), message[from:])
+}
+
 // harmful reports whether a rune does anything other than appear as a glyph or a space.
 func harmful(r rune) bool {
 	if ' ' <= r && r <= '~' {

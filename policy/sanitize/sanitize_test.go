@@ -2,6 +2,7 @@ package sanitize
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode"
@@ -43,6 +44,19 @@ func TestLines(t *testing.T) {
 		if got := Lines(c.text); got != want {
 			t.Errorf("Lines(%q) = %q, want %q", c.text, got, want)
 		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	if got := Shorten(strings.Repeat("a", longest)); got != strings.Repeat("a", longest) {
+		t.Errorf("what is not too long became %q", got)
+	}
+	got := Shorten("begin" + strings.Repeat("路", 1<<20) + "end")
+	if want := fmt.Sprintf(" … (%d bytes) … ", 8+3<<20); !strings.HasPrefix(got, "begin路") || !strings.HasSuffix(got, "路end") || !strings.Contains(got, want) || len(got) > longest+50 || !utf8.ValidString(got) {
+		t.Errorf("got %d bytes, %.200q, want the beginning, %q and the end", len(got), got, want)
+	}
+	if got := Shorten(strings.Repeat("\x80", longest+1)); len(got) > longest+50 {
+		t.Errorf("got %d bytes of what is not UTF-8", len(got))
 	}
 }
 

@@ -320,6 +320,8 @@ x:1: it has the control character U+007F; remove that`},
 x:2: nests deeper than any table; write sections as [route] and rules as COMMAND = "action"`},
 	{"dots", strings.Repeat("a.", 1000) + "a = 1\n", `
 x:1: nests deeper than any table; write sections as [route] and rules as COMMAND = "action"`},
+	{"a very long action", "[route]\n1 = \"" + strings.Repeat("x", 1<<19) + "\"\n",
+		"\n" + `x:2: unknown action "` + strings.Repeat("x", 979) + ` … (524401 bytes) … ` + strings.Repeat("x", 908) + `"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`},
 	{"size", strings.Repeat("#", MaxSize+1), `
 x:1: the table has 1048577 bytes, the maximum is 1048576; a table is a page or two; is this the right file?`},
 	{"nesting behind what looks like a comment", "[route]\n1 = ['\"#', \"\\\"'#\", '#\\', " + strings.Repeat("[", 1000) + "\n", `

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"switchyard/policy/sanitize"
 )
 
 // An Error is one fault of a file, and what to do about it.
@@ -14,7 +16,9 @@ type Error struct {
 	Remedy string
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s; %s", e.Name, e.Line, e.What, e.Remedy) }
+func (e *Error) Error() string {
+	return sanitize.Shorten(fmt.Sprintf("%s:%d: %s; %s", e.Name, e.Line, e.What, e.Remedy))
+}
 
 // Errors is every fault of a file.
 type Errors []*Error

@@ -289,3 +289,11 @@ func wantLines(t *testing.T, d *Document, path toml.Key, v any) {
 		}
 	}
 }
+
+// A fault that quotes a very long value keeps its place and its remedy.
+func TestErrorOfALongValue(t *testing.T) {
+	got := (&Error{Name: "x", Line: 2, What: "unknown action " + strings.Repeat("x", 1<<20), Remedy: "did you mean drop?"}).Error()
+	if len(got) > 3000 || !strings.HasPrefix(got, "x:2: unknown action xxx") || !strings.HasSuffix(got, "xxx; did you mean drop?") {
+		t.Errorf("got %d bytes: %.100s … %s", len(got), got, got[len(got)-100:])
+	}
+}

@@ -124,6 +124,15 @@ func wantFaults(t *testing.T, cases []faultCase) {
 	}
 }
 
+// A fault quotes of a very long value what fits into a line of the log, and keeps its remedy.
+func TestFaultOfALongValue(t *testing.T) {
+	t.Parallel()
+	_, err := loadSource("[log]\nlevel = \"" + strings.Repeat("x", 1<<20) + "\"\n")
+	if got := fmt.Sprint(err); len(got) > 3000 || !strings.Contains(got, ":2: log.level: \"xxx") || !strings.HasSuffix(got, `is not known; write debug, info, warn or error`) {
+		t.Errorf("got %d bytes: %.200s … %s", len(got), got, got[max(0, len(got)-200):])
+	}
+}
+
 func TestAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	const path, source = "c.toml", "[log]\nlevel = 1\n[peer]\nx = 1\nheartbeat = \"1h\""

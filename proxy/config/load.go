@@ -14,6 +14,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
 	"switchyard/policy/tomlpos"
 )
@@ -333,7 +334,7 @@ func (r *reader) assign(k key, place Place, err error) {
 }
 
 func (r *reader) fault(place Place, format string, args ...any) {
-	r.faults = append(r.faults, Fault{place, fmt.Sprintf(format, args...)})
+	r.faults = append(r.faults, Fault{place, sanitize.Shorten(fmt.Sprintf(format, args...))})
 }
 
 // place returns the place of the first of names that was set.
