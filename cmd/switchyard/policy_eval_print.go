@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/prototext"
-
 	"switchyard/pdu"
 	"switchyard/pdu/body"
 	"switchyard/pdu/message"
@@ -104,7 +102,7 @@ func newExplanation(g *loadedPolicy, q policy.Question, e wasm.Explanation) *exp
 	x := &explanation{
 		Policy: g.Name, SHA256: g.FileSHA256,
 		PDU: explainedPDU{Service: h.Service.String(), Command: h.Command.String(), Seq: h.Seq, Length: h.Length,
-			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: fieldsOf(h.Command, q.Body)},
+			Header: hex.EncodeToString(q.Header), Body: hex.EncodeToString(q.Body), Fields: message.Text(h.Command, q.Body)},
 		Sender:  explainedSender{Session: q.Session, Attributes: q.Attributes, Groups: q.Groups},
 		ByIDs:   g.answer(e.ByIDs),
 		Verdict: g.RateLimits().Spell(e.Verdict),
@@ -131,16 +129,6 @@ func (g *loadedPolicy) answer(a wasm.Answer) explainedAnswer {
 		x.Verdict = g.RateLimits().Spell(a.Verdict)
 	}
 	return x
-}
-
-// fieldsOf formats a body as text; it returns "" if the body is not the command's message.
-func fieldsOf(command pdu.CommandID, body []byte) string {
-	m := message.Read(command, body)
-	if m == nil {
-		return ""
-	}
-	// prototext varies the spaces on purpose.
-	return strings.Join(strings.Fields(prototext.MarshalOptions{EmitUnknown: true}.Format(m.Interface())), " ")
 }
 
 // maxUsers is how many users of a verdict are shown.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -110,6 +111,18 @@ func JSON(c pdu.CommandID, body []byte) json.RawMessage {
 		return nil
 	}
 	return text
+}
+
+// Text returns a body in one line of protobuf's text format, with the names of fields and of the
+// values of enumerations; "" if Read returns nil. What a google.protobuf.Any holds stands there as
+// bytes.
+func Text(c pdu.CommandID, body []byte) string {
+	m := Read(c, body)
+	if m == nil {
+		return ""
+	}
+	// prototext varies the blanks on purpose.
+	return strings.Join(strings.Fields(prototext.MarshalOptions{EmitUnknown: true, Resolver: noTypes}.Format(m.Interface())), " ")
 }
 
 // FromJSON encodes the body that JSON describes. Required fields may be missing.

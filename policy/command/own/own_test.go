@@ -280,7 +280,8 @@ func TestSet(t *testing.T) {
 }
 
 // A body of a peer is shown as JSON only if that takes no more time and space than the body: neither
-// deep nesting nor a google.protobuf.Any that holds something, which may hold another one, is.
+// deep nesting nor a google.protobuf.Any that holds something, which may hold another one, is. As
+// text, the content of an any is shown as bytes.
 func TestBodiesOfHostilePeers(t *testing.T) {
 	t.Cleanup((*Set)(nil).Use)
 	m, _, faults := ReadProto(filepath.Join(folder(t, map[string]string{"my.proto": `syntax = "proto3";
@@ -321,5 +322,8 @@ message Node { Node next = 1; google.protobuf.Any any = 2; }
 		if _, err := json.Marshal(map[string]any{"body": []json.RawMessage{text}}); text != nil && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if text := message.Text(0x0901, within(2, holding(holding(nil)))); !strings.HasPrefix(text, `any:{type_url:"type.googleapis.com/google.protobuf.Any" value:"`) {
+		t.Errorf("as text, the content of an any is expanded: %s", text)
 	}
 }
