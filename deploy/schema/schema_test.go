@@ -95,6 +95,40 @@ func TestBadConfigurations(t *testing.T) {
 	}
 }
 
+func TestCases(t *testing.T) {
+	s := compile(t, "cases.schema.json")
+	for name, text := range sources(t, isCases) {
+		text = ownCommand.ReplaceAll(text, []byte("0x0901")) // which the schema has only if it is written with the configuration
+		if err := validate(s, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Mistakes in cases that the schema refuses.
+func TestBadCases(t *testing.T) {
+	s := compile(t, "cases.schema.json")
+	const good = "[peers]\na = { users = [1], groups = [\"admin\"] }\n[[case]]\nfrom = \"a\"\ncommand = \"CID_MSG_DATA\"\n"
+	const expect = "expect = { to = [], sends = [0x0301, \"0x0301\", \"CID_MSG_DATA\"] }\n"
+	for _, text := range []string{"", "service = \"SID_MSG\"\nseq = 7\n", "before = 50\nwait = \"1m1.5s\"\nmaster = true\n", "hex = \"ff 0a\"\n", "body = { any = [1, \"x\"] }\n", "[case.peers]\nb = {}\n"} {
+		if err := validate(s, []byte(good+expect+text)); err != nil {
+			t.Errorf("%v:\n%s", err, text)
+		}
+	}
+	for _, text := range []string{
+		``, `peers = 7`, "[peer]\na = {}\n" + good + expect, "[peers]\na = 1\n", "[peers]\na = { user = [1] }", "[peers]\na = { users = [-1] }", "[peers]\na = { groups = [\"A B\"] }",
+		"[case]\nfrom = \"a\"\ncommand = 1\n" + expect, "[[case]]\ncommand = 1\n" + expect, "[[case]]\nfrom = \"a\"\n" + expect, good,
+		good + "expect = {}\n", good + "expect = { acton = \"drop\" }\n", good + "expect = { action = \"drp\" }\n", good + "expect = { verdict = \"broadcast\" }\n", good + "expect = { to = \"a\" }\n",
+		good + "expect = { dropped = \"no\" }\n", good + "expect = { fault = \"no\" }\n", good + "expect = { sends = [\"CID_MSG_DTA\"] }\n",
+		good + expect + "seq = 65536\n", good + expect + "before = -1\n", good + expect + "before = 100001\n", good + expect + "wait = \"long\"\n", good + expect + "hex = \"f\"\n", good + expect + "service = \"SID_NO\"\n", good + expect + "nam = \"x\"\n",
+		"[[case]]\nfrom = \"a\"\ncommand = \"CID_MSG_DTA\"\n" + expect, "[[case]]\nfrom = \"a\"\ncommand = 65536\n" + expect,
+	} {
+		if validate(s, []byte(text)) == nil {
+			t.Errorf("accepted:\n%s", text)
+		}
+	}
+}
+
 // Mistakes in tables that the schema refuses.
 func TestBadTables(t *testing.T) {
 	s := compile(t, "table.schema.json")
@@ -141,6 +175,7 @@ func validate(s *jsonschema.Schema, text []byte) error {
 var (
 	isConfiguration = regexp.MustCompile(`(?m)^(\[\[listener\]\]|\[(tenant|peer|admin|cluster|registry|log|commands)[].])`)
 	isTable         = regexp.MustCompile(`(?m)^(extends =|\[(route|service)[].])`)
+	isCases         = regexp.MustCompile(`(?m)^\[\[case\]\]`)
 	ownCommand      = regexp.MustCompile(`CID_MY_\w+`)
 	example         = regexp.MustCompile("(?ms)^```toml( [\\w./-]+)?$(.*?)^```$")
 )

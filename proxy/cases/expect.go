@@ -12,13 +12,15 @@ import (
 	"switchyard/proxy/hub"
 )
 
+// ExpectKeys are the keys of what a case expects. Reasons and FaultKinds are the values of dropped and
+// fault.
 var (
-	expectKeys = []string{"action", "verdict", "to", "sends", "dropped", "fault"}
+	ExpectKeys = []string{"action", "verdict", "to", "sends", "dropped", "fault"}
 
-	reasons = []string{string(hub.ByPolicy), string(hub.PolicyFault), string(hub.MalformedBody), string(hub.BadStatus),
+	Reasons = []string{string(hub.ByPolicy), string(hub.PolicyFault), string(hub.MalformedBody), string(hub.BadStatus),
 		string(hub.NoHolder), string(hub.TooManyUsers), string(hub.AnswerTooLong), string(hub.OverLimit)}
 
-	faultKinds = func() (kinds []string) {
+	FaultKinds = func() (kinds []string) {
 		for _, k := range policy.FaultKinds {
 			kinds = append(kinds, string(k))
 		}
@@ -29,16 +31,16 @@ var (
 // expectation reads the table expect of a case.
 func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []Peer) (e Expectation) {
 	if _, ok := all["expect"]; !ok {
-		p.faultAt("the case expects nothing", `write expect = { action = "drop" }, or others of `+strings.Join(expectKeys, ", "), "case")
+		p.faultAt("the case expects nothing", `write expect = { action = "drop" }, or others of `+strings.Join(ExpectKeys, ", "), "case")
 		return e
 	}
 	t, ok := p.table("case", "expect")
 	if !ok {
 		return e
 	}
-	p.unknown(t, expectKeys, "case", "expect")
+	p.unknown(t, ExpectKeys, "case", "expect")
 	if len(t) == 0 {
-		p.faultAt("the case expects nothing", "write one of "+strings.Join(expectKeys, ", "), "case", "expect")
+		p.faultAt("the case expects nothing", "write one of "+strings.Join(ExpectKeys, ", "), "case", "expect")
 	}
 	if word, ok := p.word(t, "action", policy.Actions[:]); ok {
 		action := policy.Action(slices.Index(policy.Actions[:], word))
@@ -58,8 +60,8 @@ func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []
 		p.wrong(wrong, "case", "expect", "sends")
 		e.Sends = append(e.Sends, id)
 	}
-	dropped, _ := p.word(t, "dropped", reasons)
-	fault, _ := p.word(t, "fault", faultKinds)
+	dropped, _ := p.word(t, "dropped", Reasons)
+	fault, _ := p.word(t, "fault", FaultKinds)
 	e.Dropped, e.Fault = hub.Reason(dropped), policy.FaultKind(fault)
 	return e
 }

@@ -89,7 +89,11 @@ func (p *parser) head() {
 	}
 }
 
-var caseKeys = []string{"name", "from", "command", "service", "seq", "before", "wait", "master", "body", "hex", "peers", "expect"}
+// CaseKeys and PeerKeys are the keys of a case and of a peer.
+var (
+	PeerKeys = []string{"users", "master", "groups"}
+	CaseKeys = []string{"name", "from", "command", "service", "seq", "before", "wait", "master", "body", "hex", "peers", "expect"}
+)
 
 // caseOf reads a case, and reports whether it has no faults.
 func (p *parser) caseOf() (Case, bool) {
@@ -103,7 +107,7 @@ func (p *parser) caseOf() (Case, bool) {
 	if !ok {
 		return Case{}, false
 	}
-	p.unknown(table, caseKeys, "case")
+	p.unknown(table, CaseKeys, "case")
 	c := Case{Line: p.first, Peers: p.peers}
 	if _, ok := table["peers"]; ok {
 		c.Peers = p.peersAt("case", "peers")
@@ -192,7 +196,7 @@ func (p *parser) peersAt(path ...string) (peers []Peer) {
 			p.faultAt(fmt.Sprintf("peer %s is no table", name), fmt.Sprintf("write %s = { users = [1, 2] }", name), at...)
 			continue
 		}
-		p.unknown(one, []string{"users", "master", "groups"}, at...)
+		p.unknown(one, PeerKeys, at...)
 		peer := Peer{Name: name}
 		if users, ok := one["users"]; ok {
 			peer.Users = p.users(users, append(at, "users")...)
@@ -299,8 +303,8 @@ func (p *parser) number(table map[string]any, name string) uint16 {
 	return uint16(n)
 }
 
-// maxBefore bounds how long a case takes.
-const maxBefore = 100_000
+// MaxBefore bounds how long a case takes.
+const MaxBefore = 100_000
 
 // before reads how many PDUs are sent before the one of the case.
 func (p *parser) before(table map[string]any) int {
@@ -309,8 +313,8 @@ func (p *parser) before(table map[string]any) int {
 		return 0
 	}
 	n, ok := value.(int64)
-	if !ok || n < 0 || n > maxBefore {
-		p.faultAt(fmt.Sprintf("before is no number from 0 to %d", maxBefore), "write before = 50", "case", "before")
+	if !ok || n < 0 || n > MaxBefore {
+		p.faultAt(fmt.Sprintf("before is no number from 0 to %d", MaxBefore), "write before = 50", "case", "before")
 		return 0
 	}
 	return int(n)

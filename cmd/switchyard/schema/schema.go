@@ -1,5 +1,6 @@
-// Package schema writes JSON Schemas of config.toml and of routing tables, for editors that check
-// and complete TOML. It knows no rule itself: they are those of packages config and table.
+// Package schema writes JSON Schemas of config.toml, of routing tables and of files of test cases, for
+// editors that check and complete TOML. It knows no rule itself: they are those of packages config,
+// table and cases.
 package schema
 
 import (
@@ -9,6 +10,7 @@ import (
 
 //go:generate sh -c "go run .. schema config > ../../../deploy/schema/config.schema.json"
 //go:generate sh -c "go run .. schema table > ../../../deploy/schema/table.schema.json"
+//go:generate sh -c "go run .. schema cases > ../../../deploy/schema/cases.schema.json"
 
 // draft is the version of JSON Schema that the editors of TOML know.
 const draft = "http://json-schema.org/draft-07/schema#"

@@ -26,6 +26,9 @@ func TestTaploAppliesTheSchemas(t *testing.T) {
 		".taplo.toml":                      shipped(".taplo.toml"),
 		"deploy/schema/config.schema.json": string(Config()),
 		"deploy/schema/table.schema.json":  string(Table()),
+		"deploy/schema/cases.schema.json":  string(Cases()),
+		"good/cases.toml":                  shipped("plugins/teamtalk/cases.toml"),
+		"bad/cases.toml":                   "[[case]]\nfrom = \"a\"\ncommand = 1\nexpect = { action = \"drp\" }\n",
 		"good/config.toml":                 shipped("config.toml"),
 		"good/routes.toml":                 shipped("plugins/teamtalk/routes.toml"),
 		"bad/config.toml":                  "[peer]\ntimeout = \"30\"\n[tenant.default]\nlimits.conections = 3\n",
@@ -50,7 +53,7 @@ func TestTaploAppliesTheSchemas(t *testing.T) {
 	lint.Dir = folder
 	text, err := lint.CombinedOutput()
 	out := filepath.ToSlash(string(text))
-	for _, want := range []string{"found files total=4", `"30" does not match`, "'conections' was unexpected", `"brodcast-all" does not match`} {
+	for _, want := range []string{"found files total=6", `"30" does not match`, "'conections' was unexpected", `"brodcast-all" does not match`, `"drp" is not one of`} {
 		if err == nil || !strings.Contains(out, want) {
 			t.Errorf("taplo lint: %v, want %q in\n%s", err, want, out)
 		}
