@@ -63,7 +63,7 @@ type Record struct {
 	Kind    Kind
 
 	// Known marks the state of the hub when the capture began: sessions that had joined
-	// before, and PDUs made up to say which users they hold.
+	// before, the groups of their peers, and PDUs made up to say which users they hold.
 	Known    bool
 	Redacted bool // values in the body were zeroed
 	Master   bool // of Joined: the peer has declared itself master

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"switchyard/policy"
@@ -83,6 +84,9 @@ func (r *Record) parseGroups(muted bool) error {
 		g, err := policy.GroupNamed(name)
 		if err != nil {
 			return fmt.Errorf("the groups of a peer: %w", err)
+		}
+		if slices.Contains(r.Membership.Groups, g) {
+			return fmt.Errorf("the groups of a peer: %s is named twice", g)
 		}
 		r.Membership.Groups = append(r.Membership.Groups, g)
 	}

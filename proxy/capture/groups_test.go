@@ -94,6 +94,7 @@ func TestDamagedGroups(t *testing.T) {
 		{flagKnown, "admin,Bad", 0, `"Bad" is not a group's name`},
 		{0, "admin,", 0, `"" is not a group's name`},
 		{0, "admin,master", 0, "stands for the peers that declared themselves master"},
+		{0, "admin,http,admin", 0, "admin is named twice"},
 		{flagMuted, "", 0, "gets no broadcasts, and is in no group"},
 		{0, "adm", 2, "3 bytes of 5 with the names"},
 		{0, many, 0, "1352 bytes of 1352 with the names"},
