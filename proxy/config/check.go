@@ -1,5 +1,7 @@
 package config
 
+import "path/filepath"
+
 // What a single key may be is in its key (keys.go). Here are the faults that take two keys to see.
 // A check first asks whether the keys are sound: a value that was refused already would cause a
 // second fault, which is gone when the first is corrected.
@@ -23,6 +25,7 @@ func (r *reader) check() {
 	if d := r.config.Drain; d.Spread > 0 && d.Spread >= d.Timeout && r.sound("drain.spread", "drain.timeout") {
 		r.fault(r.place("drain.spread", "drain.timeout"), "drain.spread: %s is not below drain.timeout, %s, so some connections would be cut instead of closed; lower it or raise drain.timeout", d.Spread, d.Timeout)
 	}
+	r.checkAccessFile()
 	if memory := r.config.WASM.Memory; memory%(64*kibibyte) != 0 {
 		r.fault(r.place("wasm.memory"), "wasm.memory: %s is not whole pages; write a multiple of 64KiB", memory)
 	}
@@ -59,5 +62,29 @@ func (r *reader) checkTrust(t Tenant) {
 	limited := len(t.May) > 0 || len(t.MayCommands) > 0
 	if t.MayElse != "drop" && !limited && r.sound(name+".may_else", name+".may", name+".may_commands") {
 		r.fault(r.place(name+".may_else"), "%s.may_else: the policy may do everything, so this would never matter; say what it may in may or may_commands, or leave it out", name)
+	}
+}
+
+// checkAccessFile refuses an access log in the place of what the server makes, or in its folders. The
+// server, which knows more files, refuses those that it reads.
+func (r *reader) checkAccessFile() {
+	c, name := r.config, "log.access_file"
+	file, err := filepath.Abs(c.File(c.Log.AccessFile))
+	if c.Log.AccessFile == "" || err != nil || !r.sound(name) {
+		return
+	}
+	for _, made := range []struct{ key, text, path string }{
+		{"admin.socket", c.Admin.Socket, c.File(c.Admin.Socket)},
+		{"releases.state", c.Releases.State, c.File(c.Releases.State)},
+		{"signatures.state", c.Signatures.State, c.File(c.Signatures.State)},
+		{"wasm.faults", c.WASM.Faults, c.WASM.Faults},
+	} {
+		path, err := filepath.Abs(made.path)
+		if made.text == "" || made.text == "auto" || err != nil {
+			continue
+		}
+		if beyond, err := filepath.Rel(path, file); err == nil && filepath.IsLocal(beyond) {
+			r.fault(r.place(name), "%s: %q is what %s names, or in it; name another file", name, c.Log.AccessFile, made.key)
+		}
 	}
 }

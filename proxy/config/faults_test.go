@@ -133,6 +133,32 @@ func TestFaultOfALongValue(t *testing.T) {
 	}
 }
 
+// An access log in the place of the socket or of the history would keep the server from making those.
+func TestAccessFileInThePlaceOfOthers(t *testing.T) {
+	t.Parallel()
+	const others = "[admin]\nsocket = \"admin.sock\"\n[releases]\nstate = \"/var/lib/st\"\n[signatures]\nstate = \"seen\"\n[log]\naccess_file = "
+	wantFaults(t, []faultCase{
+		{others + `"access.log"`, "<nil>"},
+		{others + `"auto"`, "<nil>"},
+		{others + `"/var/lib/st.log"`, "<nil>"},
+		{others + `"./admin.sock"`, `8: log.access_file: "./admin.sock" is what admin.socket names, or in it; name another file`},
+		{others + `"/var/lib/st"`, `8: log.access_file: "/var/lib/st" is what releases.state names, or in it; name another file`},
+		{others + `"/var/lib/st/history.jsonl"`, `8: log.access_file: "/var/lib/st/history.jsonl" is what releases.state names, or in it; name another file`},
+		{others + `"seen/versions.json"`, `8: log.access_file: "seen/versions.json" is what signatures.state names, or in it; name another file`},
+	})
+}
+
+// What sets a table as if it was a key is told one of its keys.
+func TestTableIsSet(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]string{"peer": "peer.first_pdu", "tenant.default": "tenant.default.audit", "listener.0": "listener.0.accept_rate"} {
+		_, err := load("c.toml", []byte("[peer]\ntimeout = \"30s\"\n"), nil, map[string]string{name: "5"})
+		if want := fmt.Sprintf("--set %s: %q is a table; set one of its keys, such as %s", name, name, key); fmt.Sprint(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 func TestAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	const path, source = "c.toml", "[log]\nlevel = 1\n[peer]\nx = 1\nheartbeat = \"1h\""
@@ -145,7 +171,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		`environment SWITCHYARD_PEER__TIMOUT: unknown key "peer.timout"; did you mean "peer.timeout"?`,
 		`environment SWITCHYARD_TENANT__DEFAULT__POLICY_CONFIG: tenant.default.policy_config: it is a table; set it in the configuration's file`,
 		`--set listener.1.address: unknown key "listener.1.address"; did you mean "listener.0.address"?`,
-		`--set wasm.fuel: wasm.fuel: got "many"; write a whole number without quotes`,
+		`--set wasm.fuel: wasm.fuel: got "many"; write a whole number`,
 	}, "\n")
 	if got := fmt.Sprint(err); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -118,10 +118,12 @@ func (k key) setText(text string) error {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return k.set(n)
 		}
+		return wrongType("a whole number", text)
 	case *bool:
 		if text == "true" || text == "false" {
 			return k.set(text == "true")
 		}
+		return wrongType("true or false", text)
 	case *[]string, *[]netip.Prefix:
 		return k.set(splitList(text))
 	}

@@ -33,7 +33,7 @@ func (r *reader) environment(env []string) {
 		if k, ok := r.keys[keyOfVariable(name)]; ok {
 			r.assign(k, place, k.setText(value))
 		} else {
-			r.fault(place, "unknown key %q; %s", keyOfVariable(name), r.suggest(keyOfVariable(name)))
+			r.unknown(place, keyOfVariable(name))
 		}
 	}
 }
@@ -84,7 +84,22 @@ func (r *reader) flags(overrides map[string]string) {
 		if k, ok := r.keys[name]; ok {
 			r.assign(k, place, k.setText(overrides[name]))
 		} else {
-			r.fault(place, "unknown key %q; %s", name, r.suggest(name))
+			r.unknown(place, name)
 		}
 	}
+}
+
+// unknown notes a fault of a name that is none of a key.
+func (r *reader) unknown(place Place, name string) {
+	if !r.sections[name] {
+		r.fault(place, "unknown key %q; %s", name, r.suggest(name))
+		return
+	}
+	var keys []string
+	for key := range r.keys {
+		if strings.HasPrefix(key, name+".") {
+			keys = append(keys, key)
+		}
+	}
+	r.fault(place, "%q is a table; set one of its keys, such as %s", name, slices.Min(keys))
 }
