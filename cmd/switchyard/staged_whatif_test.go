@@ -95,6 +95,9 @@ func TestStageWhatIf(t *testing.T) {
 	r.configure(strings.Replace(staged, "mode", `on_restart = "roll-back", mode`, 1), file)
 	r.table(except)
 	r.awaitStage(except, "shadow")
+	if s := r.status(); s.Drift != "" {
+		t.Errorf("drift %q during the release of another policy than the one that was rolled back", s.Drift)
+	}
 	r.stopAndStart()
 	r.expect("release rolled back", "restart: release.on_restart is roll-back")
 	r.wantInForce("broadcast-all", "rolled-back", "consume", except)

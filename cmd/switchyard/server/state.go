@@ -117,6 +117,9 @@ func (a *adminState) update(srv *server) {
 		}
 		v.tenants = append(v.tenants, one)
 		v.drifts[name], v.modes[name], v.ended[name] = s.policy.drift, t.Release.Mode, maps.Clone(s.releases)
+		if s.release != nil && s.policy.drift == driftRolledBack {
+			v.drifts[name] = "" // what the configuration names now is being released
+		}
 		v.weighed[name] = s.weighed // which is replaced, not changed
 		if s.release != nil {
 			v.staged[name] = s.release
