@@ -59,7 +59,6 @@ func (s *session) moving(room int) (m Moving, moves bool) {
 	if s.raw == nil || ends {
 		return m, false
 	}
-	s.output.pacer.restoreLimit()
 	m = Moving{Conn: s.conn, State: s.state(), Input: s.heldInput(), session: s}
 	room -= len(m.Input)
 	switch {

@@ -9,12 +9,8 @@ type kernel interface {
 	knows() bool
 	// silence returns for how long nothing has arrived, whether or not it was read.
 	silence() (d time.Duration, known bool)
-	// window returns how many bytes the peer's kernel would accept now, and how long its
-	// window has blocked writes in total.
-	window() (bytes int, stopped time.Duration, known bool)
-	// limitUnsent limits the kernel's unsent data to tenant.PacedUnsent bytes, or lifts the
-	// limit.
-	limitUnsent(limited bool)
+	// progress returns how far the connection is, as the peer's kernel has last reported.
+	progress() (p progress, known bool)
 	// unread reports whether something has arrived that was not read.
 	unread() bool
 	// reset reports whether the connection is gone: the peer has reset it, or closed it and
@@ -22,12 +18,15 @@ type kernel interface {
 	reset() bool
 }
 
+// A progress is a number of bytes that were written to a connection, how many of them the peer's
+// kernel has acknowledged, and up to which byte it accepts. They are counted from the same byte.
+type progress struct{ written, acknowledged, accepted uint64 }
+
 // A silentKernel says nothing.
 type silentKernel struct{}
 
-func (silentKernel) knows() bool                        { return false }
-func (silentKernel) silence() (time.Duration, bool)     { return 0, false }
-func (silentKernel) window() (int, time.Duration, bool) { return 0, 0, false }
-func (silentKernel) limitUnsent(bool)                   {}
-func (silentKernel) unread() bool                       { return false }
-func (silentKernel) reset() bool                        { return false }
+func (silentKernel) knows() bool                    { return false }
+func (silentKernel) silence() (time.Duration, bool) { return 0, false }
+func (silentKernel) progress() (progress, bool)     { return progress{}, false }
+func (silentKernel) unread() bool                   { return false }
+func (silentKernel) reset() bool                    { return false }

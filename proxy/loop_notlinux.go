@@ -24,6 +24,7 @@ func (*loop) awaitRead()           {}
 func (*loop) roundBegan() int64    { panic("not reached: there is no loop") }
 
 func (*rawConn) paced() bool { return false }
+func (*rawConn) unpace()     {}
 
 type rawReader struct{}
 

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// The time in nanoseconds that a msg_server needs for a batch: it reads until its socket is
+// The time in nanoseconds that a slow msg_server needs for a batch: it reads until its socket is
 // empty, and only then takes the PDUs off the front of its buffer. For each PDU it moves
-// the rest of the buffer.
+// the rest of the buffer. The fastest one needs less than half.
 const (
 	readTime = 2.0                   // to read a byte
 	pduTime  = 4000.0                // to process a PDU
@@ -15,208 +15,252 @@ const (
 )
 
 const (
-	// paceInterval is how much processing time one batch may cost the peer. A peer that was
-	// idle for longer gets credit for at most paceCredit.
-	paceInterval = time.Millisecond
-	paceCredit   = 16 * time.Millisecond
-	// noPace is the lowest level at which a peer is not paced.
-	noPace = 5
-	// keepBatches is how many successive batches a peer must keep up with to reach the next
-	// level. Each time the peer falls behind, the number grows eightfold, up to mostBatches.
-	keepBatches, mostBatches = 8, 4096
-	// A peer falls behind if it has left at least fallsBehind bytes unread, or if its full
-	// window has blocked the kernel for stallTime.
-	fallsBehind = 256 << 10
-	stallTime   = 10 * time.Millisecond
-	fullChecks  = 4
-	// probeBytes is how much a peer that has fallen behind gets per pauseTime at most.
-	probeBytes = 4 << 10
-	pauseTime  = 50 * time.Millisecond
-	// checkBytes is how much is written between two checks, unless the peer is paced.
-	checkBytes = 128 << 10
+	// batchTime is how long a slow msg_server may need for a batch.
+	batchTime = 64 * time.Millisecond
+	// A peer reads in time if it reads again within 1/inTime of what a slow msg_server needs.
+	inTime = 6
+	// atOnce is how long the writes of a flow may take if a msg_server is to read most of it as
+	// one batch.
+	atOnce = 2 * time.Millisecond
+	// fullTrust is the trust at which a peer is no longer paced. Two units of trust double the
+	// longest flow.
+	fullTrust = 12
+	// lateTrust is the trust that a peer loses that does not read in time, and atOnceTrust the
+	// trust that it gains at least if it reads a flow in time that was written at once.
+	lateTrust, atOnceTrust = 2, 4
+	// A peer that was late firstTrial times gets a trial, a flow that is doubled trialLevel times.
+	// If it is late then, the next number is trialGrowth times as large. That it was busy with
+	// something else counts busyTimes.
+	firstTrial, trialGrowth, trialLevel, busyTimes = 16, 4, 2, 4
 	// PDUs of largePDU bytes or more are not paced, because few of them fit into a window: a
-	// msg_server processes the 384 that fit into 6 MiB in 0.1 s. At most largeBytes of them
-	// are written at once, since small PDUs may follow.
-	largePDU, largeBytes = 16 << 10, 512 << 10
-	// windowTime is how long the widest window that the peer's kernel has offered is taken for
-	// the window of an empty socket.
-	windowTime = 2 * time.Second
+	// msg_server processes the 384 that fit into 6 MiB in 0.1 s.
+	largePDU = 16 << 10
+	// roomTime is how long the most room that the peer's kernel has had is taken for that of an
+	// empty socket.
+	roomTime = 2 * time.Second
 )
 
-// A pacer limits how much is sent at once to a peer that processes large batches slowly.
-// The time a msg_server needs grows with the square of what it reads at once, and it reads
-// nothing meanwhile:
+// A pacer limits how much is sent at once to a peer that may be a msg_server. The time a
+// msg_server needs grows with the square of what it reads at once, and it reads nothing
+// meanwhile:
 //
 //	read ─ read ─ … ─ empty │ PDU ─ move ─ PDU ─ move ─ … │ read ─ …
 //	       a batch             its time                     what has come since
 //
-// It takes 8 s for a batch of 100,000 small PDUs, and less than half a second for a hundred
-// batches of 1,000. So a batch is no more than what a msg_server processes in the time since
-// the last one. In a millisecond that is 200 PDUs of 66 bytes, or 100 of 1 KiB.
+// It takes 8 s for a batch of 100,000 small PDUs, and half a second for twenty-five batches of
+// 4,000. But it goes on reading for as long as it is written to. So a flow ends with a pause,
+// in which the socket gets empty, and the next one waits until the peer reads again:
 //
-// Other peers can take more. Each level doubles the pace, and a peer that keeps up with it
-// rises to the next one. The window of the peer's kernel shows whether it does. The kernel
-// also acknowledges what the peer has not read, but its window shrinks by that much:
+//	written   flow ──────│ pause │ probe │ pause │ probe │ …              │ flow ──────
+//	read       batch ───── its time ────────────────────── probes ─ empty
 //
-//	widest window  ├─────────────────────────────────────────────┤
-//	window now     ├──────────────┤╶─── unread ───╴╶── recent ──╴┘
+// A flow is what is written faster than a slow msg_server processes it. At less than that, there
+// are no pauses. At first a flow is as long as a batch that takes a slow msg_server batchTime.
 //
-// Recent is what was written since the last check. It does not count as unread, because the
-// peer may have read it after the last acknowledgement. A peer that falls behind gets little
-// until it has read what it has. It then restarts at level 0 and rises more slowly.
+// That a peer reads late proves little, because its machine may be busy. That it reads the
+// probes sooner than the fastest msg_server could is a proof, if the flow was written at once:
+// three of them suffice to lift the pace. If the flow took longer, a msg_server may have
+// processed a part of it meanwhile. So a peer that reads in time gets longer flows, after which
+// a msg_server would be late, and one that is late gets shorter ones:
+//
+//	a flow of 1 ─ in time ─▶ 2 ─ in time ─▶ 4 … ─ in time ─▶ no pace
+//	            ◀── late ───   ◀── late ───
+//
+// A peer that reads much else as well, as in a saturated system, is late after each short flow,
+// like a msg_server. But its delay does not grow with the square of the flow, so it passes a
+// trial, a longer flow that those get from time to time which are late.
 type pacer struct {
 	// Static.
 	written func() (bytes, pdus uint64) // so far
 	kernel  kernel
+	lifted  func() // called when the peer is paced no more
 
 	// Owned by the goroutine that has the right to write.
-	level  int // how often the pace of a msg_server was doubled
-	keep   int // how many batches raise the level
-	kept   int // batches of this level that the peer has kept up with
-	full   int // successive checks that found the window nearly closed
-	behind bool
-	free   int64 // when a peer of this level will have processed what it was sent, see clock
-
+	trust       int // below fullTrust, the peer is paced
+	late, trial int // how often it was late since the last trial, and how often before the next one
+	flow        flow
+	probing     probing
 	size        float64 // mean size of a PDU in the last write
-	lifted      bool    // the limit on the kernel's unsent data is lifted, because PDUs are large
-	bytes, pdus uint64  // written up to the last check
+	bytes, pdus uint64  // written by the last write that ended a PDU
+	wroteAt     int64   // when that was, see clock
 
-	recent      int   // bytes written since the last check
-	checked     int64 // when the last check was
-	stopped     time.Duration
-	widest      [2]int // widest windows before and since widestSince
-	widestSince int64
+	unchecked int    // bytes written since isBehind was last called
+	mostRoom  [2]int // of the peer's socket, before and since roomSince
+	roomSince int64
 }
 
-func newPacer(written func() (bytes, pdus uint64), k kernel) *pacer {
-	return &pacer{written: written, kernel: k, keep: keepBatches, size: 128}
+// A flow is what was written without a pause.
+type flow struct {
+	bytes, pdus  int
+	began, ended int64         // when it was written, see clock
+	cost         time.Duration // what a slow msg_server needs for it as one batch
 }
+
+// newPacer returns nil if the kernel does not report the window, as Linux before 5.4.
+func newPacer(written func() (bytes, pdus uint64), k kernel, lifted func()) *pacer {
+	if at, known := k.progress(); !known || at.accepted == at.acknowledged {
+		return nil
+	}
+	p := &pacer{written: written, kernel: k, lifted: lifted, trial: firstTrial, size: 128}
+	p.bytes, p.pdus = written() // by another process
+	return p
+}
+
+// trusts reports whether the peer is not paced any more.
+func (p *pacer) trusts() bool { return p.trust >= fullTrust }
+
+// waits reports whether nothing more is written until the peer reads.
+func (p *pacer) waits() bool { return p.probing.active && p.probing.behind }
 
 // allows returns how many bytes may be written now. If it returns 0, it also returns how
 // long to wait before the next call.
 func (p *pacer) allows(now int64) (bytes int, wait time.Duration) {
-	if p.size >= largePDU {
-		return largeBytes, 0
-	}
-	if p.level == noPace {
-		if p.recent < flushBytes || now-p.checked < int64(paceCredit) {
-			return flushBytes, 0
-		}
-	} else if idle := time.Duration(now - p.free); idle < paceInterval {
-		return 0, paceInterval - idle
-	}
-	if p.recent >= checkBytes || p.recent >= probeBytes && (p.behind || p.kept > 0) {
-		p.check(now)
-	}
-	switch {
-	case p.free > now:
-		return 0, time.Duration(p.free - now)
-	case p.level == noPace:
+	if p.trusts() || p.size >= largePDU {
 		return flushBytes, 0
-	case p.behind:
-		return probeBytes, 0
 	}
-	idle := time.Duration(now - p.free)
-	if idle >= paceCredit {
-		p.kept = 0
+	if p.probing.active {
+		if bytes, wait = p.probe(now); p.probing.active {
+			return bytes, wait
+		}
+		return p.allows(now)
 	}
-	return max(probeBytes, p.batch(min(idle, paceCredit>>p.level))<<p.level), 0
+	if now-p.flow.began > int64(p.flow.cost) {
+		p.flow = flow{began: now}
+	}
+	if p.isBehind(now) {
+		return 0, p.probing.begin(now)
+	}
+	return min(flushBytes, max(probeBytes, p.longest()-p.flow.bytes)), 0
 }
 
-// waited records that a batch had to wait for the pace.
-func (p *pacer) waited() {
-	if p.behind {
-		return
+// level returns how often the longest flow is doubled.
+func (p *pacer) level() int {
+	if p.late >= p.trial {
+		return p.trust/2 + trialLevel
 	}
-	if p.kept++; p.kept >= p.keep {
-		p.level, p.kept = p.level+1, 0
+	return p.trust / 2
+}
+
+// longest returns the length of the longest flow, in bytes.
+func (p *pacer) longest() int { return p.batch(batchTime) << p.level() }
+
+// isBehind asks the kernel from time to time whether the peer has left more unread than a flow.
+// If so, that takes the place of the flow.
+func (p *pacer) isBehind(now int64) bool {
+	if p.unchecked < p.batch(batchTime)/2 {
+		return false
 	}
-	if p.level == noPace {
-		p.keep = keepBatches
+	p.unchecked = 0
+	at, known := p.kernel.progress()
+	room := int(at.accepted - at.written)
+	if now-p.roomSince > int64(roomTime) {
+		p.mostRoom, p.roomSince = [2]int{p.mostRoom[1], room}, now
 	}
+	p.mostRoom[1] = max(p.mostRoom[1], room)
+	unread := max(p.mostRoom[0], p.mostRoom[1]) - room
+	if !known || unread <= p.longest() {
+		return false
+	}
+	p.flow = flow{bytes: unread, pdus: int(float64(unread) / p.size), ended: now}
+	p.flow.cost = p.flow.time()
+	return true
 }
 
 // wrote records that n bytes were written.
 func (p *pacer) wrote(n int, now int64) {
-	p.recent += n
-	if p.level == noPace {
+	if p.trusts() {
 		return
 	}
-	if bytes, pdus := p.written(); pdus > p.pdus {
-		p.size = float64(bytes-p.bytes) / float64(pdus-p.pdus)
-		p.bytes, p.pdus = bytes, pdus
+	bytes, all := p.written()
+	pdus, since := int(all-p.pdus), float64(bytes-p.bytes)
+	if pdus > 0 {
+		p.size = since / float64(pdus)
+		p.bytes, p.pdus = bytes, all
+	} else {
+		p.size = max(p.size, since) // a part of a PDU that is at least that large
 	}
-	large := p.size >= largePDU
-	if large != p.lifted {
-		p.lifted = large
-		p.kernel.limitUnsent(!large)
-	}
-	if large {
+	p.wroteAt = now
+	p.unchecked += n
+	if p.probing.active {
+		p.probing.wrote(n, now)
 		return
 	}
-	p.free = max(p.free, now-int64(paceCredit)) + int64(p.timeFor(n>>p.level))
-}
-
-// restoreLimit limits the kernel's unsent data again, by which another process knows that the
-// connection is paced. The pacer may be nil.
-func (p *pacer) restoreLimit() {
-	if p != nil && p.lifted {
-		p.lifted = false
-		p.kernel.limitUnsent(true)
+	f := &p.flow
+	f.bytes, f.pdus, f.ended = f.bytes+n, f.pdus+pdus, now
+	f.cost = f.time()
+	if f.bytes >= p.longest() && p.size < largePDU {
+		p.probing.begin(now)
 	}
 }
 
-// check asks the kernel whether the peer keeps up.
-func (p *pacer) check(now int64) {
-	window, stopped, known := p.kernel.window()
-	recent, elapsed, stall := p.recent, time.Duration(now-p.checked), stopped-p.stopped
-	p.recent, p.checked, p.stopped = 0, now, stopped
-	if !known {
-		return
+// probe goes on probing. It returns what allows does, unless probing has ended.
+func (p *pacer) probe(now int64) (bytes int, wait time.Duration) {
+	q := &p.probing
+	if bytes, wait = q.unfinished(now); bytes > 0 || wait > 0 {
+		return bytes, wait
 	}
-	widest := p.widestWindow(window, now)
-	pace := p.batch(paceInterval) << p.level
-	unread := widest - window - min(recent, pace)
-	if unread > 2*pace || window < widest/2 {
-		p.kept = 0
+	at, known := p.kernel.progress()
+	nothingDue := !q.behind && at.written == at.acknowledged && now-p.wroteAt > int64(batchTime)
+	if !known || nothingDue { // it is not known of a closed connection
+		p.nextFlow(now)
+		return 0, 0
 	}
-	if p.full++; window >= widest/4 {
-		p.full = 0
-	}
-	p.behind = unread > max(fallsBehind, 4*pace)
+	q.look(at)
+	late := now-p.flow.ended > int64(p.flow.cost)/inTime
 	switch {
-	case p.behind, p.full >= fullChecks && p.level > 0:
-		p.restart(now, p.timeFor(max(0, unread)))
-	case stall > stallTime && stall > elapsed/2:
-		p.restart(now, p.timeFor(window)) // it has just read about as much as its window
+	case q.behind && at.written > at.acknowledged:
+		return 0, q.rest(now) // the acknowledgement comes when the peer reads, or after 40 ms
+	case late && q.settled():
+		p.wasLate(q.returns > 1)
+	case !(late && q.waited) && q.reads():
+		p.wasInTime(late)
+	default:
+		return q.next(), 0
+	}
+	p.nextFlow(now)
+	return 0, 0
+}
+
+// nextFlow ends probing and begins a flow.
+func (p *pacer) nextFlow(now int64) {
+	p.probing.active = false
+	p.flow = flow{began: now}
+}
+
+// wasLate records that a flow was followed by a time without reading, and whether the probes
+// after it were as well. Then the peer is busy with something else than the flow.
+func (p *pacer) wasLate(busy bool) {
+	switch {
+	case p.late >= p.trial:
+		p.late, p.trial = 0, p.trial*trialGrowth
+	case busy:
+		p.late += busyTimes
+	default:
+		p.late++
+		p.trust = max(0, p.trust-lateTrust)
 	}
 }
 
-// widestWindow returns the widest window of the recent past.
-func (p *pacer) widestWindow(window int, now int64) int {
-	if now-p.widestSince > int64(windowTime) {
-		p.widest, p.widestSince = [2]int{p.widest[1], 0}, now
+// wasInTime records that the peer has read probes as soon as it got them. That they were late
+// is not the peer's fault then, but this process's.
+func (p *pacer) wasInTime(late bool) {
+	gain := 1 + 2*p.level()
+	if !late && p.flow.ended-p.flow.began <= int64(atOnce) {
+		gain = max(gain, atOnceTrust)
 	}
-	p.widest[1] = max(p.widest[1], window)
-	return max(p.widest[0], p.widest[1])
-}
-
-// restart goes back to level 0, after a pause.
-func (p *pacer) restart(now int64, pause time.Duration) {
-	if p.level > 0 {
-		p.keep = min(8*p.keep, mostBatches)
+	p.late = 0
+	if p.trust += gain; p.trusts() {
+		p.lifted()
 	}
-	p.level, p.kept, p.full = 0, 0, 0
-	p.free = max(p.free, now+int64(min(pause, pauseTime)))
 }
 
-// timeFor returns how long a msg_server takes to process n bytes that it reads at once.
-func (p *pacer) timeFor(n int) time.Duration {
-	bytes := float64(n)
-	return time.Duration(bytes*readTime + bytes/p.size*(pduTime+bytes/2*moveTime))
+// time returns how long a slow msg_server takes to process the flow as one batch.
+func (f *flow) time() time.Duration {
+	bytes, pdus := float64(f.bytes), float64(f.pdus)
+	return time.Duration(bytes*readTime + pdus*(pduTime+bytes/2*moveTime))
 }
 
-// batch is the inverse of timeFor.
+// batch returns how many bytes of PDUs of the present size take a slow msg_server that long.
 func (p *pacer) batch(t time.Duration) int {
 	square, linear := p.size/2*moveTime, p.size*readTime+pduTime // t = square*pdus² + linear*pdus
 	pdus := (math.Sqrt(linear*linear+4*square*float64(t)) - linear) / (2 * square)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 	"switchyard/proxy/tenant"
 )
@@ -20,19 +21,23 @@ type fullWindow struct {
 	reads   atomic.Bool
 }
 
-func (k *fullWindow) window() (int, time.Duration, bool) {
+func (k *fullWindow) progress() (progress, bool) {
 	const room = 16 << 20
-	if k.reads.Load() {
-		return room, 0, true
+	written := uint64(0)
+	if k.session.seat != nil {
+		written, _ = k.session.seat.Written()
 	}
-	written, _ := k.session.seat.Written()
-	return room - int(written), 0, true
+	at := progress{written: written, acknowledged: written, accepted: room}
+	if k.reads.Load() {
+		at.accepted += written
+	}
+	return at, true
 }
 
 // What is due to a peer that leaves much unread stays in the log. It gets all of it once it
-// reads.
+// reads, and is paced no more.
 func TestUnreadKeepsTheRestInTheLog(t *testing.T) {
-	const pdus, size = 4000, 1024
+	const pdus, size = 8000, 1024
 	l := testLimits()
 	l.LagSoft = 0
 	served, addr, _ := serve(t, l)
@@ -70,21 +75,71 @@ func TestUnreadKeepsTheRestInTheLog(t *testing.T) {
 	hubtest.Conserved(t, served.Hub())
 }
 
-// A connection is paced if its socket says so.
+// A session ends although its peer reads nothing and its pacer waits for that: if it is closed,
+// and after the write timeout.
+func TestPausedSessionEnds(t *testing.T) {
+	for _, timeout := range []time.Duration{time.Hour, 100 * time.Millisecond} {
+		s := pausedSession(t, timeout)
+		want := hub.WriteTimeout
+		if timeout == time.Hour {
+			want = hub.Forced
+			s.Close(want)
+		}
+		select {
+		case <-s.done:
+		case <-time.After(generous):
+			t.Fatalf("write timeout %v: the session does not end", timeout)
+		}
+		if got := *s.reason.Load(); got != want {
+			t.Errorf("write timeout %v: the session ended for %s, want %s", timeout, got, want)
+		}
+	}
+}
+
+// pausedSession returns a session whose peer reads nothing of much that is due.
+func pausedSession(t *testing.T, timeout time.Duration) *session {
+	t.Helper()
+	l := testLimits()
+	l.LagSoft, l.WriteTimeout = 0, timeout
+	served, addr, _ := serve(t, l)
+	_, far := loopback(t)
+	setPaced(t, far)
+	s := newSession(served, far, func(bool) {})
+	if err := served.enter(s); err != nil {
+		t.Fatal(err)
+	}
+	speaker := dial(t, addr)
+	m := message(others, 1, string(make([]byte, 50)))
+	for range 20_000 {
+		speaker.say(m)
+	}
+	speaker.settle()
+	return s
+}
+
+// A connection is paced if its socket says so. Once the pace is lifted, the socket says that too,
+// for a process that takes over the connection.
 func TestSocketSaysWhetherToPace(t *testing.T) {
-	served, addr, _ := serve(t, testLimits())
-	dial(t, addr)
-	s := (*served.sessions.Load())[0]
-	if s.output.pacer != nil {
-		t.Error("paced, want as its socket says")
-	}
-	setPaced(t, s.conn.(*net.TCPConn))
-	if !s.raw.paced() {
-		t.Error("not paced")
-	}
-	for _, limited := range []bool{false, true} {
-		if s.kernel.limitUnsent(limited); s.raw.paced() != limited {
-			t.Errorf("the socket has the limit: %v, want %v", !limited, limited)
+	served, _, _ := serve(t, testLimits())
+	for _, paced := range []bool{false, true} {
+		_, far := loopback(t)
+		if paced {
+			setPaced(t, far)
+		}
+		s := newSession(served, far, func(bool) {})
+		if err := served.enter(s); err != nil {
+			t.Fatal(err)
+		}
+		p := s.output.pacer
+		if (p != nil) != paced {
+			t.Fatalf("paced: %v, want %v", p != nil, paced)
+		}
+		if !paced {
+			continue
+		}
+		p.trust = fullTrust - 1
+		if p.wasInTime(true); s.raw.paced() {
+			t.Error("the socket says to pace, although the pace was lifted")
 		}
 	}
 }
@@ -96,7 +151,7 @@ func setPaced(t *testing.T, conn *net.TCPConn) {
 		t.Fatal(err)
 	}
 	raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, tenant.PacedUnsent)
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, tenant.PacedMark)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -94,13 +94,18 @@ func (r *rawReader) control(do func(fd int) error) (err error) {
 	return err
 }
 
-// paced reports whether the connection's listener asks for pacing, see tenant.PacedUnsent.
+// paced reports whether the connection is to be paced, see tenant.PacedMark.
 func (r *rawConn) paced() (is bool) {
 	r.conn.Control(func(fd uintptr) {
 		n, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
-		is = err == nil && n == tenant.PacedUnsent
+		is = err == nil && n == tenant.PacedMark
 	})
 	return is
+}
+
+// unpace removes the mark, so that a process that takes over the connection does not pace it.
+func (r *rawConn) unpace() {
+	r.conn.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 0) })
 }
 
 // unacknowledged returns how many bytes were written to the connection and not yet

@@ -30,10 +30,9 @@ func (*fakeKernel) knows() bool { return true }
 func (k *fakeKernel) silence() (time.Duration, bool) {
 	return time.Duration(clock() - k.last.Load()), true
 }
-func (k *fakeKernel) unread() bool                     { return k.input.Load() }
-func (k *fakeKernel) reset() bool                      { return k.broken.Load() }
-func (*fakeKernel) limitUnsent(bool)                   {}
-func (*fakeKernel) window() (int, time.Duration, bool) { return 0, 0, false }
+func (k *fakeKernel) unread() bool             { return k.input.Load() }
+func (k *fakeKernel) reset() bool              { return k.broken.Load() }
+func (*fakeKernel) progress() (progress, bool) { return progress{}, false }
 
 // enterWith connects a peer about whose connection the kernel says what the test wants.
 func (y bubble) enterWith(k kernel) (net.Conn, *session) {

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"switchyard/proxy/tenant"
 )
 
 // A peerSocket is the kernel of a TCP connection.
@@ -55,23 +53,13 @@ func (p peerSocket) silence() (time.Duration, bool) {
 	return time.Duration(info.Last_data_recv) * time.Millisecond, true
 }
 
-// Linux before 5.4 does not report the window; window is then 0.
-func (p peerSocket) window() (bytes int, stopped time.Duration, known bool) {
+func (p peerSocket) progress() (at progress, known bool) {
 	info := p.info()
 	if info == nil {
-		return 0, 0, false
+		return progress{}, false
 	}
-	return int(info.Snd_wnd), time.Duration(info.Rwnd_limited) * time.Microsecond, true
-}
-
-func (p peerSocket) limitUnsent(limited bool) {
-	limit := tenant.PacedUnsent
-	if !limited {
-		limit = 0 // the system's default
-	}
-	p.conn.Control(func(fd uintptr) {
-		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, limit)
-	})
+	sent := info.Bytes_sent - info.Bytes_retrans
+	return progress{sent + uint64(info.Notsent_bytes), info.Bytes_acked, info.Bytes_acked + uint64(info.Snd_wnd)}, true
 }
 
 func (p peerSocket) unread() (any bool) {

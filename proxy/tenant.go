@@ -278,7 +278,7 @@ func (t *Tenant) prepareLoop(s *session) {
 func (t *Tenant) list(s *session) {
 	s.seat.SetIdentity(s.identity())
 	if s.raw != nil && s.raw.paced() {
-		s.output.pacer = newPacer(s.seat.Written, s.kernel)
+		s.output.pacer = newPacer(s.seat.Written, s.kernel, s.raw.unpace)
 	}
 	sessions := append(*t.sessions.Load(), s) // not cloned, as nobody looks behind the end of a list
 	t.sessions.Store(&sessions)

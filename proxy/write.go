@@ -82,6 +82,7 @@ func (s *session) writeDue(stop func() bool) {
 	if s.raw == nil {
 		limit = flatBytes
 	}
+	var held wait // since when the pacer holds back output; zero if it does not
 	for !out.broken.Load() && !stop() {
 		out.marks.arm()
 		due := s.seat.Due(buffers.vec[:0], s.tenant.hub.Head(), limit)
@@ -91,7 +92,12 @@ func (s *session) writeDue(stop func() bool) {
 			return
 		}
 		if out.pacer != nil {
-			due = cut(due, s.awaitPace(out.pacer))
+			bytes, pause := out.pacer.allows(clock())
+			if bytes == 0 {
+				s.holdBack(pause, &held)
+				continue
+			}
+			due = cut(due, bytes)
 		}
 		timeout, waits := s.tenant.limits.Load().WriteTimeout, s.tenant.beginWait()
 		if timesOut {
@@ -105,14 +111,38 @@ func (s *session) writeDue(stop func() bool) {
 		case err == nil:
 		case !timesOut && errors.Is(err, os.ErrDeadlineExceeded) && (n > 0 || s.raw != nil && waits.endedEarly(timeout) || waits.disturbed(timeout)):
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			out.broken.Store(true)
-			s.Close(hub.WriteTimeout)
+			s.timeOut()
 		default:
 			// The session continues: what the peer sent before is still read, and its reader
 			// ends the session.
 			out.broken.Store(true)
 		}
 	}
+}
+
+// holdBack makes a pause for the pacer. It ends the session if the peer has read nothing of much
+// for the write timeout.
+func (s *session) holdBack(pause time.Duration, held *wait) {
+	timeout := s.tenant.limits.Load().WriteTimeout
+	switch {
+	case !s.output.pacer.waits():
+		*held = wait{}
+	case held.tenant == nil:
+		*held = s.tenant.beginWait()
+	case timeout > 0 && clock()-held.begun > int64(timeout):
+		if !held.disturbed(timeout) {
+			s.timeOut()
+			return
+		}
+		*held = s.tenant.beginWait()
+	}
+	time.Sleep(pause)
+}
+
+// timeOut ends the session because its peer takes nothing.
+func (s *session) timeOut() {
+	s.output.broken.Store(true)
+	s.Close(hub.WriteTimeout)
 }
 
 // setWriteDeadline makes a write fail that takes longer than timeout; 0 is no limit.
@@ -122,18 +152,6 @@ func (s *session) setWriteDeadline(timeout time.Duration) {
 		until = time.Now().Add(timeout)
 	}
 	s.conn.SetWriteDeadline(until)
-}
-
-// awaitPace waits until the peer may be sent more, and returns how many bytes.
-func (s *session) awaitPace(p *pacer) int {
-	for {
-		limit, wait := p.allows(clock())
-		if limit > 0 {
-			return limit
-		}
-		time.Sleep(wait)
-		p.waited()
-	}
 }
 
 // sent records that n bytes were written. The caller has the right to write.

@@ -121,6 +121,6 @@ func tune(conn *net.TCPConn, o *Options) {
 		setCongestionControl(conn, o.CongestionControl)
 	}
 	if o.Pacing && o.TLS == nil {
-		setUnsentLimit(conn, tenant.PacedUnsent)
+		setUnsentLimit(conn, tenant.PacedMark)
 	}
 }

@@ -64,7 +64,7 @@ type Options struct {
 	AcceptRate        int           // connections per second of one source, in bursts of up to SourceConnections
 	HandshakeTimeout  time.Duration // for the PROXY header and the TLS handshake together
 
-	Pacing            bool   // pace output to peers that fall behind; only on Linux and without TLS
+	Pacing            bool   // pace output to peers that may be msg_servers; only on Linux and without TLS
 	CongestionControl string // the kernel's name for it; empty: the system's. See CheckCongestionControl
 }
 

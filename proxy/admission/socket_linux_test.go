@@ -51,17 +51,17 @@ func congestionControl(t *testing.T, conn net.Conn) (name string) {
 	return name
 }
 
-// A listener that paces limits what a connection's kernel holds, by which the tenant knows it.
+// A listener that paces marks its connections, by which the tenant knows them.
 func TestPacing(t *testing.T) {
 	h := open(t, Options{Pacing: true})
 	h.dial()
-	if got := unsent(t, h.serves("main").Conn); got != tenant.PacedUnsent {
-		t.Errorf("%d bytes unsent at most, want %d", got, tenant.PacedUnsent)
+	if got := unsent(t, h.serves("main").Conn); got != tenant.PacedMark {
+		t.Errorf("%d bytes unsent at most, want the mark, %d", got, tenant.PacedMark)
 	}
 	h.Set(Options{Claims: claims(t, "main")})
 	h.dial()
-	if got := unsent(t, h.serves("main").Conn); got == tenant.PacedUnsent {
-		t.Errorf("%d bytes unsent at most, want no limit of a paced connection", got)
+	if got := unsent(t, h.serves("main").Conn); got == tenant.PacedMark {
+		t.Errorf("%d bytes unsent at most, want no mark", got)
 	}
 }
 

@@ -62,7 +62,7 @@ type Listener struct {
 	AcceptRate        int64          // per second from one source address; 0 is unlimited
 	Recheck           bool           // end open connections that would no longer be accepted
 	HandshakeTimeout  Duration       // for PROXY header and TLS handshake together
-	Pacing            bool           // of what goes to peers that fall behind
+	Pacing            bool           // of what goes to peers that may be msg_servers
 	CongestionControl string         // of TCP, by the kernel's name; empty for the system's default
 	TLS               TLS
 }

@@ -54,6 +54,7 @@ func defaultListener(address string) Listener {
 		SourceConnections: 8192,
 		AcceptRate:        1000,
 		HandshakeTimeout:  5 * second,
+		Pacing:            true,
 		TLS:               TLS{MinVersion: "1.2"},
 	}
 }

@@ -1,6 +1,6 @@
 package tenant
 
-// PacedUnsent is how many bytes the kernel accepts for a paced connection and has not sent, so
-// that a peer that falls behind is noticed soon. The odd
-// number marks the connection: by it, a tenant recognises those that their listener wants paced.
-const PacedUnsent = 64<<10 + 1
+// PacedMark marks a connection that its listener wants paced. It is the connection's limit of
+// data that the kernel accepts and does not send, which is too high to have an effect. It
+// stays with the connection when another process takes it over.
+const PacedMark = 1<<30 + 1
