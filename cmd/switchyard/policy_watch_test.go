@@ -16,6 +16,7 @@ const twoCases = "[peers]\na = {}\nb = {}\n" +
 // What a policy logs stands below the case about which it does, and below those that pass with
 // --verbose; however much that is, each case has its own.
 func TestLogOfCases(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	save(t, dir, "cases.toml", twoCases)
 	guest := "../../policy/wasm/testdata/log_flood.wasm" // logs until its fuel ends

@@ -243,6 +243,7 @@ func TestUpgradeOfALaggingPeer(t *testing.T) {
 
 // The signal upgrades as well, while traffic goes on.
 func TestUpgradeBySignal(t *testing.T) {
+	t.Parallel()
 	u := startUpgradable(t)
 	tr := startStream(u.process, 20, 4, 5*time.Millisecond)
 	for i := range 2 {

@@ -68,6 +68,7 @@ func recoded[T any](t testing.TB, v T) (again T) {
 
 // A listener that continues another one has its counts, its connections and their limits.
 func TestAdopt(t *testing.T) {
+	t.Parallel()
 	o := Options{ProxyFrom: networks("127.0.0.2/32"), HandshakeTimeout: testTimeout, SourceConnections: 2, Connections: 4}
 	from := open(t, o)
 	clients := []net.Conn{from.dial("127.0.0.3"), from.dial("127.0.0.3")}

@@ -74,6 +74,7 @@ func TestEndByBytes(t *testing.T) {
 // A client that stops reading neither blocks the hub nor costs memory, and learns how much
 // it missed.
 func TestStalledClient(t *testing.T) {
+	t.Parallel()
 	h := newHub()
 	a, _ := hubtest.Join(h), hubtest.Join(h)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -134,6 +135,7 @@ func TestClientGoesAway(t *testing.T) {
 // With many senders at once, no record appears twice or out of its sender's order, and
 // every record that is absent was counted as missed.
 func TestManyPeers(t *testing.T) {
+	t.Parallel()
 	const peers, each = 8, 3000
 	h := newHub()
 	hubtest.Join(h)

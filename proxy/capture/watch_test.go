@@ -13,6 +13,7 @@ import (
 
 // A watcher gets the records, and the counts once in a while.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	one, two := newHub(), newHub()
 	a, b := hubtest.Join(one), hubtest.Join(two)
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))

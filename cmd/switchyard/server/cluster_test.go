@@ -42,6 +42,7 @@ func startOn(t *testing.T, bus *ordertest.Bus, number int, prepare func(*server)
 
 // Two servers with one bus are one cluster. Neither lets a peer in before its hub has entered.
 func TestServersActAsOne(t *testing.T) {
+	t.Parallel()
 	bus := ordertest.NewBus()
 	bus.SetFate(ordertest.Lost)
 	one := serveOn(t, bus, 1)
@@ -73,6 +74,7 @@ func TestServersActAsOne(t *testing.T) {
 
 // What a reload changes in [cluster] waits for a restart, also for tenants that it adds.
 func TestClusterKeysWaitForARestart(t *testing.T) {
+	t.Parallel()
 	bus := ordertest.NewBus()
 	s := serveOn(t, bus, 1)
 	s.expect("listening", 1)
@@ -90,6 +92,7 @@ func TestClusterKeysWaitForARestart(t *testing.T) {
 
 // A tenant goes on in another process only as the same hub of the same cluster.
 func TestDifferentPlaces(t *testing.T) {
+	t.Parallel()
 	c := config.Default()
 	c.Cluster.Name, c.Cluster.Hub = "test", 3
 	shared, alone := c.Tenants[0], c.Tenants[0]
@@ -108,6 +111,7 @@ func TestDifferentPlaces(t *testing.T) {
 
 // An upgrade waits until the hub has entered the cluster.
 func TestUpgradeWhileEntering(t *testing.T) {
+	t.Parallel()
 	bus := ordertest.NewBus()
 	bus.SetFate(ordertest.Lost)
 	s := serveOn(t, bus, 1)
@@ -133,6 +137,7 @@ func (s *testServer) tenant(name string) *proxy.Tenant {
 
 // Each server tells the others by what it judges, and shows operators who judges otherwise.
 func TestServersComparePolicies(t *testing.T) {
+	t.Parallel()
 	bus := ordertest.NewBus()
 	one, two := serveOn(t, bus, 1), serveOn(t, bus, 2)
 	one.expect("listening", 1)
@@ -165,6 +170,7 @@ func TestServersComparePolicies(t *testing.T) {
 // An upgrade was begun, and the hub is no member any more when the new program offers to take over. The
 // operator is answered as if the upgrade had had to wait from the start, and nothing stands still.
 func TestOfferWhileEntering(t *testing.T) {
+	t.Parallel()
 	bus, result := ordertest.NewBus(), make(chan upgradeResult, 1)
 	bus.SetFate(ordertest.Lost)
 	s := startOn(t, bus, 1, func(srv *server) { srv.upgrade = &upgrade{result: result} })

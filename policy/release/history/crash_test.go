@@ -11,6 +11,7 @@ import (
 
 // What cannot be written counts in this process, and is written when that is possible again.
 func TestHistoryThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "state")
 	h := open(t, folder, nil)
 	save(t, h, "acme", "one")
@@ -44,6 +45,7 @@ func TestHistoryThatCannotBeWritten(t *testing.T) {
 
 // A line of which only a part could be written is removed again.
 func TestPartOfALine(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := open(t, folder, nil)
 	save(t, h, "acme", "one")
@@ -73,6 +75,7 @@ type crashed struct{}
 // After a crash before any change of a file, the history opens, verifies, and has either the entry
 // or not.
 func TestCrashes(t *testing.T) {
+	t.Parallel()
 	for point := 1; ; point++ {
 		folder := t.TempDir()
 		h := openKeeping(t, folder, 2, nil)

@@ -102,6 +102,7 @@ func wantSound(t *testing.T, folder string, entries int, keys ...provenance.Key)
 }
 
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	for name, folder := range map[string]string{"in a folder": filepath.Join(t.TempDir(), "new", "state"), "in memory": ""} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, folder, nil)
@@ -161,6 +162,7 @@ func TestHistory(t *testing.T) {
 
 // Of each tenant, as many policies are kept as the operator said.
 func TestKeep(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := openKeeping(t, folder, 3, nil)
 	for i := range 6 {
@@ -174,6 +176,7 @@ func TestKeep(t *testing.T) {
 
 // Every way of changing a file is found, with the line.
 func TestChangesAreFound(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := open(t, folder, nil)
 	for i := range 5 {
@@ -226,6 +229,7 @@ func TestChangesAreFound(t *testing.T) {
 // A damaged file is kept, and a new chain goes on from the entries before the damage. The damage
 // stays visible.
 func TestDamagedHistory(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := open(t, folder, nil)
 	save(t, h, "acme", "one")
@@ -259,6 +263,7 @@ func TestDamagedHistory(t *testing.T) {
 
 // A full file is followed by another one, which a history can be opened with alone.
 func TestFullFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := open(t, folder, nil)
 	h.maxFile = 2000
@@ -283,6 +288,7 @@ func TestFullFile(t *testing.T) {
 
 // Two processes write to one folder: no entry is lost, and each knows those of the other.
 func TestSharedFolder(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	var writers sync.WaitGroup
 	for i := range 3 {
@@ -308,6 +314,7 @@ func TestSharedFolder(t *testing.T) {
 
 // With a key, receipts and the end of the chain are signed; without it they are statements.
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	private, _, _, err := provenance.Generate()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 // If all files were removed but head.json, that is damage as well, and no number occurs twice.
 func TestRemovedHistory(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := open(t, folder, nil)
 	save(t, h, "acme", "one")
@@ -33,6 +34,7 @@ func TestRemovedHistory(t *testing.T) {
 
 // If the whole folder is removed, a process that has read it knows on what was rolled back.
 func TestRemovedFolder(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "state")
 	h := open(t, folder, nil)
 	save(t, h, "acme", "one")
@@ -52,6 +54,7 @@ func TestRemovedFolder(t *testing.T) {
 
 // The same holds if an older file is still there.
 func TestRemovedLastFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := open(t, folder, nil)
 	h.maxFile = 1
@@ -76,6 +79,7 @@ func TestRemovedLastFile(t *testing.T) {
 // Whatever happens to the file, a process that has read it knows on what was rolled back and killed,
 // and so does the next one.
 func TestDamagedMeanwhile(t *testing.T) {
+	t.Parallel()
 	changed := func(text []byte) []byte {
 		return bytes.Replace(text, []byte(`"kind":"at-once"`), []byte(`"kind":"at_once"`), 1)
 	}
@@ -129,6 +133,7 @@ func TestDamagedMeanwhile(t *testing.T) {
 
 // A last line without its end is an interrupted write only if head.json does not know its entry.
 func TestCutLastLine(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	h := open(t, folder, nil)
 	save(t, h, "acme", "one")
