@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -232,31 +234,41 @@ func TestCookbook(t *testing.T) {
 	write(t, "acme.toml", "[route]\nCID_MSG_DATA = \"broadcast-all\"\n")
 	runs(t, "policy keygen release.key")
 	runs(t, "policy sign acme.toml --key release.key --version 1 --tenant default --expires 90d")
+	var mu sync.Mutex                         // guards proven
 	proven := make(map[string]*config.Config) // which need a certain content or signature of acme.toml
-	for heading, r := range recipes {
-		cases, isTable := tableRecipes[heading]
-		holds, isConfig := configRecipes[heading]
-		switch {
-		case isTable && r.file == "rows.toml":
-			write(t, "routes.toml", "extends = \"teamtalk\"\n\n[route]\n"+strings.Join(r.lines, "\n"))
-			requirePassed(t, heading, cookbookPeers+cases)
-		case isConfig && r.file == "config.toml":
-			write(t, "config.toml", strings.Join(r.lines, "\n"))
-			c, err := config.Load("config.toml", nil, map[string]string{"signatures.state": ""})
-			if err != nil || !holds(c) {
-				t.Errorf("%s: the configuration is not what it is meant to be: %v", heading, err)
-				continue
-			}
-			if err := provePolicy(c); err != nil {
-				t.Errorf("%s: %v", heading, err)
-			}
-			if theTenant(c).PolicySHA256 != "" || theTenant(c).RequireSignature {
-				proven[heading] = c
-			}
-		default:
-			t.Errorf("nothing is known of the recipe %q in %s", heading, r.file)
+	t.Run("recipes", func(t *testing.T) {
+		n := 0
+		for heading, r := range recipes {
+			n++
+			file := fmt.Sprintf("%d-%s", n, r.file)
+			t.Run(heading, func(t *testing.T) {
+				t.Parallel() // a file that was just saved is waited for
+				cases, isTable := tableRecipes[heading]
+				holds, isConfig := configRecipes[heading]
+				switch {
+				case isTable && r.file == "rows.toml":
+					write(t, file, "extends = \"teamtalk\"\n\n[route]\n"+strings.Join(r.lines, "\n"))
+					requirePassed(t, file, cookbookPeers+cases)
+				case isConfig && r.file == "config.toml":
+					write(t, file, strings.Join(r.lines, "\n"))
+					c, err := config.Load(file, nil, map[string]string{"signatures.state": ""})
+					if err != nil || !holds(c) {
+						t.Fatalf("the configuration is not what it is meant to be: %v", err)
+					}
+					if err := provePolicy(c); err != nil {
+						t.Error(err)
+					}
+					if theTenant(c).PolicySHA256 != "" || theTenant(c).RequireSignature {
+						mu.Lock()
+						defer mu.Unlock()
+						proven[heading] = c
+					}
+				default:
+					t.Errorf("nothing is known of this recipe in %s", r.file)
+				}
+			})
 		}
-	}
+	})
 	if got, want := len(recipes), len(tableRecipes)+len(configRecipes); got != want || len(proven) != 2 {
 		t.Errorf("there are %d recipes, want %d, and %d of them prove a policy, want 2", got, want, len(proven))
 	}
@@ -276,23 +288,21 @@ func provePolicy(c *config.Config) error {
 	return err
 }
 
-// requirePassed runs cases on routes.toml.
-func requirePassed(t *testing.T, heading, text string) {
+// requirePassed runs cases on a table.
+func requirePassed(t *testing.T, table, text string) {
 	t.Helper()
 	list, err := cases.Parse("cases.toml", []byte(text))
 	if err != nil {
-		t.Errorf("%s: %v", heading, err)
-		return
+		t.Fatal(err)
 	}
-	g, err := loadPolicy(&options{}, "routes.toml", "", t.Output())
+	g, err := loadPolicy(&options{}, table, "", t.Output())
 	if err != nil {
-		t.Errorf("%s: %v", heading, err)
-		return
+		t.Fatal(err)
 	}
 	defer g.close()
 	for _, r := range cases.Results(g.Name, g.SHA256, g, list) {
 		if !r.Passed {
-			t.Errorf("%s: %s: %+v", heading, r.Name, r.Mismatches)
+			t.Errorf("%s: %+v", r.Name, r.Mismatches)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"os"
@@ -99,16 +99,18 @@ func anchorsOf(text string) (anchors []string) {
 // stands for anything on a line. Without the tag full, a block ends where it uses another tool
 // than switchyard.
 func TestExamplesOfDocuments(t *testing.T) {
+	t.Parallel()
 	for _, name := range documentsWithExamples(t) {
 		blocks := examplesOf(document(t, name))
 		t.Run(filepath.Base(name), func(t *testing.T) {
-			t.Chdir(t.TempDir())
+			t.Parallel()
+			dir := t.TempDir()
 			for _, b := range blocks {
 				switch {
 				case b.language == "console":
-					runConsole(t, b.lines)
+					runConsole(t, dir, b.lines)
 				case b.file != "":
-					if err := os.WriteFile(b.file, []byte(strings.Join(b.lines, "\n")+"\n"), 0o644); err != nil {
+					if err := os.WriteFile(filepath.Join(dir, b.file), []byte(strings.Join(b.lines, "\n")+"\n"), 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -142,7 +144,7 @@ func examplesOf(text string) (blocks []example) {
 	return blocks
 }
 
-func runConsole(t *testing.T, lines []string) {
+func runConsole(t *testing.T, dir string, lines []string) {
 	t.Helper()
 	for len(lines) > 0 {
 		command, ok := strings.CutPrefix(lines[0], "$ ")
@@ -156,7 +158,7 @@ func runConsole(t *testing.T, lines []string) {
 		if !full && !isSwitchyard(command) {
 			return
 		}
-		got := runCommand(t, command)
+		got := runCommand(t, dir, command)
 		if want := strings.Join(lines[1:end], "\n"); !printed(got, want) {
 			t.Errorf("$ %s\nprints\n%s\nwant\n%s", command, got, want)
 		}
@@ -171,39 +173,51 @@ func isSwitchyard(command string) bool {
 	return strings.HasPrefix(command, "switchyard ") || strings.HasPrefix(command, fromSource)
 }
 
-// runCommand runs switchyard in this process, as it may not be installed, and
-// other tools by the shell.
-func runCommand(t *testing.T, command string) string {
+// runCommand runs switchyard, which is this program, as it may not be installed, and other tools by
+// the shell.
+func runCommand(t *testing.T, dir, command string) string {
 	t.Helper()
 	command, asksCode := strings.CutSuffix(command, "; echo $?")
 	command = strings.Replace(command, fromSource, "switchyard ", 1)
 	words := strings.Fields(command)
 	if words[0] != "switchyard" {
-		tool := words[slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") })]
-		if tool == "go" && underRaceDetector() {
-			t.Skip("loading a guest of stock Go takes a minute under the race detector; policy/wasm has one there")
-		}
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%s is not installed; it runs: %s", tool, command)
-		}
-		out, err := exec.Command("sh", "-c", command).CombinedOutput()
-		if err != nil {
-			t.Fatalf("$ %s: %v\n%s", command, err, out)
-		}
-		return string(out)
+		return runTool(t, dir, command)
 	}
 	if len(words) < 2 || !slices.Contains([]string{"check", "version", "policy", "msgserver", "cert"}, words[1]) {
 		t.Fatalf("$ %s: documents run commands that neither serve nor ask a server", command)
 	}
-	var out bytes.Buffer
-	code := run(append(words[1:], "--set", "wasm.load_time=1m"), nil, &out, &out) // the machine may be busy
+	cmd := exec.Command(executable(t), append(words[1:], "--set", "wasm.load_time=1m")...) // the machine may be busy
+	cmd.Dir, cmd.Env = dir, []string{asCommand + "=1", "XDG_CACHE_HOME=" + filepath.Join(dir, ".cache")}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
 	switch {
+	case err != nil && !errors.As(err, &exit):
+		t.Fatalf("$ %s: %v", command, err)
 	case asksCode:
-		fmt.Fprintln(&out, code)
-	case code != 0:
-		t.Errorf("$ %s: exit code %d", command, code)
+		out = fmt.Appendln(out, cmd.ProcessState.ExitCode())
+	case err != nil:
+		t.Errorf("$ %s: %v", command, err)
 	}
-	return out.String()
+	return string(out)
+}
+
+func runTool(t *testing.T, dir, command string) string {
+	t.Helper()
+	words := strings.Fields(command)
+	tool := words[slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") })]
+	if tool == "go" && underRaceDetector() {
+		t.Skip("loading a guest of stock Go takes a minute under the race detector; policy/wasm has one there")
+	}
+	if _, err := exec.LookPath(tool); err != nil {
+		t.Fatalf("%s is not installed; it runs: %s", tool, command)
+	}
+	cmd := exec.Command("sh", "-c", command)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("$ %s: %v\n%s", command, err, out)
+	}
+	return string(out)
 }
 
 func underRaceDetector() bool {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 		attack(what)
 		os.Exit(0)
 	}
+	debug.SetGCPercent(200) // the parsed source of the module, which some tests read, stays in memory
 	// Most tests wait for servers and timers, not for a core.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
