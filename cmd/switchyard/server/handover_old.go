@@ -264,7 +264,7 @@ const departTime = 5 * time.Second
 // reloads and stops are passed on.
 func (srv *server) leave(hangups <-chan os.Signal) {
 	u := srv.upgrade
-	context.AfterFunc(srv.stopper.requested, srv.succeeded.conn.Stop)
+	context.AfterFunc(srv.stopper.requested, srv.succeeded.stop)
 	left := make(chan struct{})
 	srv.leaving.Go(func() { srv.succeeded.passOn(hangups, left) })
 	srv.log.Info("handed over", "program", u.Program, "to_version", u.To, "pid", u.PID, "frozen_seconds", u.FrozenSeconds,

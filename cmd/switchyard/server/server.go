@@ -236,6 +236,8 @@ func (srv *server) serveUntilStopped(stderr io.Writer) error {
 
 	over := make(chan struct{})
 	srv.stderr = stderr
+	var handedOver *successor
+	defer func() { handedOver.passOnLast(srv.stopper, stops) }()
 	var watching sync.WaitGroup
 	watching.Go(func() { srv.stopper.watch(stops, srv.state.drain, over) })
 	defer watching.Wait()
@@ -255,6 +257,7 @@ func (srv *server) serveUntilStopped(stderr io.Writer) error {
 		if p, ok := err.(*panicError); ok {
 			panic(p.text)
 		}
+		handedOver = srv.succeeded
 		return err
 	case <-srv.stopper.abandoned.Done():
 		return ErrForced

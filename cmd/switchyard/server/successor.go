@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"switchyard/policy/sanitize"
@@ -63,6 +65,7 @@ func programPath(asked string) (string, error) {
 type successor struct {
 	conn *handover.Conn
 	cmd  *exec.Cmd
+	stop func()      // conn.Stop, once
 	took []departure // what it serves now; nil before
 }
 
@@ -185,7 +188,7 @@ func startSuccessor(program string, env []string, stderr io.Writer) (*successor,
 		conn.Close()
 		return nil, err
 	}
-	return &successor{conn: conn, cmd: cmd}, nil
+	return &successor{conn: conn, cmd: cmd, stop: sync.OnceFunc(conn.Stop)}, nil
 }
 
 // withoutHandover returns the environment without what was meant for this process alone.
@@ -209,6 +212,15 @@ func (s *successor) passOn(signals <-chan os.Signal, left <-chan struct{}) {
 			}
 			return
 		}
+	}
+}
+
+// passOnLast passes a stop on that came while this process ended. Afterwards the signal ends it as any
+// other process. A nil successor is none.
+func (s *successor) passOnLast(stopper *stopper, stops chan os.Signal) {
+	signal.Stop(stops)
+	if s != nil && (stopper.isRequested() || len(stops) > 0) {
+		s.stop()
 	}
 }
 
