@@ -169,7 +169,7 @@ func TestRollback(t *testing.T) {
 	r.wantInForce("broadcast-all", "rolled-back", "drop")
 	r.command(0, "rollback", "--to", strings.ToUpper(sum("drop")))
 	r.wantInForce("drop", "", "broadcast-all")
-	for to, want := range map[string]string{"00000000": "no policy that was in force", sum("drop")[:7]: "no policy that was in force", "v6": "no policy that was in force"} {
+	for to, want := range map[string]string{"00000000": "no policy that was in force", sum("drop")[:7]: "too short for a SHA-256", "v6": "no policy that was in force"} {
 		if out := r.command(1, "rollback", "--to", to); !strings.Contains(out, want) {
 			t.Errorf("to %s: %s", to, out)
 		}
