@@ -63,12 +63,12 @@ type Backend interface {
 // A State is the server's state at one moment. It is never changed; the tenants in it are
 // live.
 type State struct {
-	Draining    bool       // the server stops
-	Tenants     []Tenant   // in the order in which they are listed
-	Listeners   []Listener // in the order of the configuration
-	Fuel        uint64     // that one decision of a policy may use
-	ModuleBytes int64      // the largest policy file
-	Level       slog.Level // from which lines are logged, by the configuration
+	Draining    bool           // the server stops
+	Tenants     []Tenant       // in the order in which they are listed
+	Listeners   []api.Listener // in the order of the configuration
+	Fuel        uint64         // that one decision of a policy may use
+	ModuleBytes int64          // the largest policy file
+	Level       slog.Level     // from which lines are logged, by the configuration
 
 	Configuration api.Configuration
 	Marks         []api.Mark // the start and the last reloads, the earliest first

@@ -265,7 +265,7 @@ func (b *blocker) Present(uint64, bool, *hub.Membership) {
 
 func TestReady(t *testing.T) {
 	f := startAt(t, patient, Options{}, func(f *fake) {
-		f.state.Draining, f.state.Listeners = true, []Listener{{Address: "127.0.0.1:1"}}
+		f.state.Draining, f.state.Listeners = true, []api.Listener{{Address: "127.0.0.1:1"}}
 	}, listen(t, "tcp", "127.0.0.1:0"))
 	r := f.ask("GET", "/readyz")
 	if got := f.read(r); r.StatusCode != http.StatusServiceUnavailable || got != "[-]not draining the server stops\n[+]descriptors ok\n[+]listener 127.0.0.1:1 ok\n[+]tenant default ok\n" {

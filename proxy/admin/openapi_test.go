@@ -66,10 +66,10 @@ func startFull(t *testing.T) *full {
 	f := startAt(t, patient, Options{OperateToken: file}, func(facts *fake) {
 		until := time.Now()
 		facts.state.Tenants = []Tenant{tenant}
-		facts.state.Listeners = []Listener{
-			{Listener: "127.0.0.1:0", Address: "127.0.0.1:1", Tenant: "acme"},
+		facts.state.Listeners = []api.Listener{
+			{Listener: "127.0.0.1:0", Address: "127.0.0.1:1", Tenant: "acme", Tenants: []string{}, CertificateWarnings: []string{}, Refused: map[string]uint64{}},
 			{Listener: "127.0.0.1:2", Address: "127.0.0.1:2", Tenants: []string{"acme"}, TLS: true, MutualTLS: true, CertificateUntil: &until,
-				Counts: admission.Counts{Accepted: 2, Refused: map[admission.Reason]uint64{admission.NotAllowed: 2}}},
+				CertificateWarnings: []string{}, Accepted: 2, Refused: map[string]uint64{string(admission.NotAllowed): 2}},
 		}
 		facts.state.Configuration = api.Configuration{File: "config.toml", Since: until, Restart: []string{"log.format"}}
 		facts.state.Marks = []api.Mark{{Time: until, Kind: api.MarkStart, Text: "the server started"}}

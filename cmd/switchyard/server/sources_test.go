@@ -261,7 +261,7 @@ func TestReleaseWithoutAnAddress(t *testing.T) {
 			s.reload()
 			w.set("broadcast-all")
 			s.reload()
-			if now := s.state.view.Load().staged["a"]; now != again {
+			if now := s.state.view.Load().about["a"].staged; now != again {
 				t.Errorf("when the address is reached again, the release is %+v", now)
 			}
 			s.finishRelease()

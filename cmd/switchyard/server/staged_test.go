@@ -42,7 +42,7 @@ func (s *testServer) nextRelease(last *staged) *staged {
 	s.t.Helper()
 	var r *staged
 	s.eventually("another release has begun", func() bool {
-		r = s.state.view.Load().staged["a"]
+		r = s.state.view.Load().about["a"].staged
 		return r != nil && r != last
 	})
 	s.tenants["a"].ticking.Store(nil) // tenants are neither added nor removed meanwhile

@@ -60,18 +60,23 @@ type adminState struct {
 type view struct {
 	config         *config.Config
 	engine         *wasm.Engine
-	tenants        []admin.Tenant       // by name
-	signatures     map[string]time.Time // when the signature of a tenant's policy expires
-	staged         map[string]*staged   // releases under way, by tenant
-	modes          map[string]string    // how a changed policy of a tenant comes into force
-	ended          map[string]map[release.State]uint64
-	weighed        map[string]policy.Weighed // by releases that ended, by tenant
-	drifts         map[string]string         // why a tenant's policy is not the one that belongs in force
-	listeners      []listenerView            // in the order of the configuration
-	refused        string                    // why the configuration that is there now is refused; "" if it is in force
-	waiting        []string                  // keys that take effect after a restart
-	metricsAddress *listenerView             // of metrics, with only the certificate; nil for plain TCP and without an address
-	admin          *listenerView             // of the admin interface, likewise
+	tenants        []admin.Tenant        // by name
+	about          map[string]tenantView // by the same names
+	listeners      []listenerView        // in the order of the configuration
+	refused        string                // why the configuration that is there now is refused; "" if it is in force
+	waiting        []string              // keys that take effect after a restart
+	metricsAddress *listenerView         // of metrics, with only the certificate; nil for plain TCP and without an address
+	admin          *listenerView         // of the admin interface, likewise
+}
+
+// A tenantView is what is known of a tenant's policy besides its admin.Tenant.
+type tenantView struct {
+	mode      string    // how a changed policy comes into force
+	drift     string    // why the policy in force is not the one that belongs there
+	signature time.Time // when the signature of the policy expires; zero without one
+	staged    *staged   // the release under way; nil if there is none
+	ended     map[release.State]uint64
+	weighed   policy.Weighed // by the releases that have ended
 }
 
 // A listenerView is a listener that is open.
@@ -101,8 +106,7 @@ func (a *adminState) remember(log *slog.Logger) *slog.Logger {
 
 // update stores a view of what is in force now.
 func (a *adminState) update(srv *server) {
-	v := &view{config: srv.config, engine: srv.engine, refused: srv.lastErrors["configuration"], waiting: srv.waiting, signatures: make(map[string]time.Time), drifts: make(map[string]string),
-		staged: make(map[string]*staged), modes: make(map[string]string), ended: make(map[string]map[release.State]uint64), weighed: make(map[string]policy.Weighed)}
+	v := &view{config: srv.config, engine: srv.engine, refused: srv.lastErrors["configuration"], waiting: srv.waiting, about: make(map[string]tenantView)}
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
 		s := srv.tenants[name]
 		t, _ := srv.config.Tenant(name)
@@ -116,17 +120,13 @@ func (a *adminState) update(srv *server) {
 			s.tell()
 		}
 		v.tenants = append(v.tenants, one)
-		v.drifts[name], v.modes[name], v.ended[name] = s.policy.drift, t.Release.Mode, maps.Clone(s.releases)
-		if s.release != nil && s.policy.drift == driftRolledBack {
-			v.drifts[name] = "" // what the configuration names now is being released
+		drift := s.policy.drift
+		if s.release != nil && drift == driftRolledBack {
+			drift = "" // what the configuration names now is being released
 		}
-		v.weighed[name] = s.weighed // which is replaced, not changed
-		if s.release != nil {
-			v.staged[name] = s.release
-		}
-		if _, at, ok := s.policy.proof.Expires(); ok {
-			v.signatures[name] = at
-		}
+		_, expires, _ := s.policy.proof.Expires()
+		// weighed is replaced, not changed, so that it need not be copied.
+		v.about[name] = tenantView{mode: t.Release.Mode, drift: drift, signature: expires, staged: s.release, ended: maps.Clone(s.releases), weighed: s.weighed}
 	}
 	for _, c := range srv.config.Listeners {
 		if l := srv.listeners[c.Name]; l != nil && l.admission != nil {

@@ -32,13 +32,18 @@ func (a *adminState) State() *admin.State {
 	return s
 }
 
-// read returns the listener with its counts at this moment.
-func (l listenerView) read() admin.Listener {
-	r := admin.Listener{Listener: l.config.Address, Address: l.admission.Addr().String(), Tenant: l.config.Tenant,
-		Tenants: l.config.Tenants, TLS: l.source != nil, MutualTLS: l.config.TLS.ClientCA != "", Counts: l.admission.Counts()}
+// read returns the listener with its counts at this moment. No list in it is nil, as JSON has it.
+func (l listenerView) read() api.Listener {
+	c := l.admission.Counts()
+	r := api.Listener{Listener: l.config.Address, Address: l.admission.Addr().String(), Tenant: l.config.Tenant,
+		Tenants: append([]string{}, l.config.Tenants...), TLS: l.source != nil, MutualTLS: l.config.TLS.ClientCA != "", CertificateWarnings: []string{},
+		Accepted: c.Accepted, Handshaking: c.Handshaking, Open: c.Open, Ended: c.Ended, Refused: make(map[string]uint64), Sources: c.Sources}
+	for why, n := range c.Refused {
+		r.Refused[string(why)] = n
+	}
 	if l.source != nil {
 		until := l.source.NotAfter().UTC()
-		r.CertificateUntil, r.CertificateError, r.CertificateWarnings = &until, l.refused, l.source.Warnings()
+		r.CertificateUntil, r.CertificateError, r.CertificateWarnings = &until, l.refused, append(r.CertificateWarnings, l.source.Warnings()...)
 	}
 	return r
 }
@@ -46,9 +51,9 @@ func (l listenerView) read() admin.Listener {
 // Release returns the state of a tenant's policy.
 func (a *adminState) Release(tenant string) api.Release {
 	v, s := a.view.Load(), a.records.Load().State(tenant)
-	r := api.Release{Tenant: tenant, Mode: v.modes[tenant], Release: s.Release, InForce: admin.PolicyOf(s.InForce), Previous: []api.ReleasedPolicy{}, Held: []api.ReleasedPolicy{},
-		Killed: s.Killed, Drift: v.drifts[tenant]}
-	if staged := v.staged[tenant]; staged != nil {
+	r := api.Release{Tenant: tenant, Mode: v.about[tenant].mode, Release: s.Release, InForce: admin.PolicyOf(s.InForce), Previous: []api.ReleasedPolicy{}, Held: []api.ReleasedPolicy{},
+		Killed: s.Killed, Drift: v.about[tenant].drift}
+	if staged := v.about[tenant].staged; staged != nil {
 		r.Release, r.Stage = staged.id, staged.stage()
 	}
 	for i := range slices.Backward(s.Previous) {
@@ -158,9 +163,9 @@ func (l listenerView) certificateMetrics() (m metrics.Listener) {
 // tenantMetrics returns the counts of one tenant. The paused sessions are counted here, one by one, as
 // nothing else needs their number.
 func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
-	h := t.Hub()
+	h, about := t.Hub(), v.about[t.Name]
 	m := metrics.Tenant{Name: t.Name, Counts: h.Counts(), Groups: h.Groups(), Commands: h.CommandStats(), Log: h.Memory(), LogLimit: t.Limits.LogBytes,
-		Connections: t.Limits.Connections, SignatureUntil: v.signatures[t.Name], PolicyRefused: t.PolicyError != "", AuditRefused: t.AuditError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
+		Connections: t.Limits.Connections, SignatureUntil: about.signature, PolicyRefused: t.PolicyError != "", AuditRefused: t.AuditError != "", ProbeSeconds: a.probes.Last(t.Name).Seconds()}
 	m.Latency, m.Calls, m.Audit = t.Served.Latency(), t.Served.Decisions(), h.Audit()
 	m.Users, m.Entries = h.Presence()
 	m.AsideEntries = h.AsideEntries()
@@ -179,13 +184,13 @@ func (a *adminState) tenantMetrics(v *view, t admin.Tenant) metrics.Tenant {
 			m.SourceReached = sources.Reached(c.Policy)
 		}
 	}
-	m.Drift, m.Killed = v.drifts[t.Name] != "", v.drifts[t.Name] == driftKilled
+	m.Drift, m.Killed = about.drift != "", about.drift == driftKilled
 	m.Releases = make(map[string]uint64)
-	for state, n := range v.ended[t.Name] {
+	for state, n := range about.ended {
 		m.Releases[string(state)] = n
 	}
-	m.Weighed = v.weighed[t.Name]
-	if r := v.staged[t.Name]; r != nil {
+	m.Weighed = about.weighed
+	if r := about.staged; r != nil {
 		s := r.stage()
 		m.ReleaseShare = [3]float64{s.Share, s.Effective, float64(s.ByCandidate) / float64(max(s.ByCandidate+s.ByStable, 1))}
 		m.Stage, m.ReleasePaused, m.Weighed = s.State, r.stood(), r.ownCounts(m.Weighed)
