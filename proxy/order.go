@@ -127,6 +127,19 @@ func (s *session) leaveOrder() {
 	}
 }
 
+// awaitLate waits until all sessions have left the order, which the tick sees to, or ctx is done.
+func (t *Tenant) awaitLate(ctx context.Context) {
+	poll := time.NewTicker(tickInterval / 20)
+	defer poll.Stop()
+	for t.hub.Late() > 0 {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // waiters are goroutines that wait for the same event. The zero value has none.
 type waiters struct{ next atomic.Pointer[chan struct{}] } // nil if nobody waits; closed by wake
 

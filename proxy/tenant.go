@@ -357,6 +357,7 @@ func (t *Tenant) Drain(ctx context.Context, spread time.Duration) error {
 		sessions := *t.sessions.Load()
 		if len(sessions) == 0 {
 			if t.order != nil {
+				t.awaitLate(ctx)
 				t.order.Leave(ctx)
 			}
 			return nil

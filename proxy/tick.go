@@ -48,6 +48,7 @@ func (t *Tenant) tickOnce(now time.Time) {
 	t.flush.request()
 	t.wakeWaiters()
 	t.hub.ResetBreaker()
+	t.hub.SayLate()
 	t.endOneOutdated()
 	if f := t.everySecond.Load(); f != nil {
 		(*f)()

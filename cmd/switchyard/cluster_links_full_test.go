@@ -192,3 +192,58 @@ func checkLoggedOut(t *testing.T, asks *msgServer, moved []*msgServer) {
 		t.Errorf("not all of %d users are offline who logged out", len(ids))
 	}
 }
+
+// A hub is stopped in order. The msg_server that it served goes over to the other hub, and its users are not
+// offline meanwhile, also one whom another msg_server has as well. Both log that user out afterwards, who is
+// offline then.
+func TestPlannedStopWithStandbyLinks(t *testing.T) {
+	t.Parallel()
+	f := startFleet(bustest.Start(t, 1), 2, fleetSettings{tenants: []string{"links"},
+		cluster: "replicas = 1\nalone_after = \"5m\"\nstandby_links = true\n"})
+	a, b := &route{name: "first"}, &route{name: "second"}
+	for place, r := range []*route{a, b} {
+		address := f.members[place].listening("links")[0]
+		r.address.Store(&address)
+	}
+	stays, moves := startMsgServer(t, "C", b), startMsgServer(t, "A", a, b)
+	servers := []*msgServer{stays, moves}
+	await(t, "links", servers, func(m *msgServer) bool { return len(m.links) == len(m.routes) && m.sendsOver(m.routes[0]) })
+	f.awaitLinks(0, 1, 0)
+	f.awaitLinks(1, 1, 1)
+	const shared = 7
+	for _, m := range servers {
+		m.update(shared, true)
+	}
+	settleMasters(t, servers)
+	checkPresence(t, servers, b)
+
+	a.gone()
+	f.members[0].down = true
+	f.members[0].signal(syscall.SIGTERM)
+	await(t, "going over to the other hub", []*msgServer{moves}, func(m *msgServer) bool { return m.sendsOver(b) && m.links[a] == nil })
+	for members := 2; members > 1; { // until the hub has left
+		checkPresence(t, servers, b)
+		s, err := f.status(t.Context(), 1, "links")
+		if err != nil {
+			t.Fatal(err)
+		}
+		members = len(s.Members)
+	}
+	if code := f.members[0].exit(); code != exitStopped {
+		t.Errorf("the hub that was stopped ends with %d", code)
+	}
+	checkPresence(t, servers, b)
+	for _, m := range servers {
+		m.update(shared, false)
+	}
+	settleMasters(t, servers)
+	stays.mu.Lock()
+	stays.seq++
+	want := pdutest.StatusResponse(stays.seq, 1, nil, pdutest.UserStat(shared, pb.UserStatType_USER_STATUS_OFFLINE))
+	stays.master.Write(pdutest.StatusRequest(stays.seq, 1, nil, shared))
+	stays.mu.Unlock()
+	settleMasters(t, []*msgServer{stays})
+	if n := stays.count(func(h receivedPDU) bool { return bytes.Equal(h.pdu, want) }); n != 1 {
+		t.Error("the user whom both msg_servers had stays online")
+	}
+}

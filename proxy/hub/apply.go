@@ -207,7 +207,11 @@ func (h *Hub) answer() {
 		if kept == nil || kept.kind != 0 || ahead > 0 {
 			return
 		}
-		h.applyOwn(nil, kept, true)
+		if back := kept.back; back != nil {
+			close(back)
+		} else {
+			h.applyOwn(nil, kept, true)
+		}
 		h.settle(kept)
 	}
 }
@@ -246,10 +250,14 @@ func (h *Hub) releaseUsers(session uint64) {
 // LeaveOrdered says that the seat's session has left, once. The channel is closed when that has come
 // back, and everything before it: from then on nothing more becomes due to the seat, and its users
 // are released. A session that cannot wait for this may Leave before; that changes only what becomes
-// due to it. It must be called in place of Handle, by the same goroutine.
+// due to it. It must be called in place of Handle, by the same goroutine. A session that leaves late, see
+// late.go, is not said to have left: the channel is closed when everything before has come back.
 func (h *Hub) LeaveOrdered(s *Seat) (back <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.order != nil && h.leavesLate(s) {
+		return h.leaveLate(s)
+	}
 	h.sayLeft(s)
 	return s.back
 }

@@ -40,7 +40,8 @@ type fleetHub struct {
 	queue  []*spoken // said, and not yet in the log
 	read   int       // entries of the log
 	dead   bool
-	said   func() // the replay of what is said now
+	said   func()            // the replay of what is said now
+	left   map[uint64]func() // of Left, by session
 }
 
 func newFleet(t *testing.T, hubs int) *fleet {
@@ -61,7 +62,7 @@ func (f *fleet) newHub() *fleetHub {
 
 // newPlainHub adds a hub without standby links.
 func (f *fleet) newPlainHub() *fleetHub {
-	m := &fleetHub{Hub: New(f.active, 1<<40), all: f, number: uint16(len(f.hubs) + 1)}
+	m := &fleetHub{Hub: New(f.active, 1<<40), all: f, number: uint16(len(f.hubs) + 1), left: make(map[uint64]func())}
 	m.SetOrder(m, m.number)
 	f.hubs = append(f.hubs, m)
 	return m
@@ -74,7 +75,11 @@ func (m *fleetHub) Say(r *order.Record) {
 	for i := range one.Runs {
 		one.Runs[i].Bytes = bytes.Clone(one.Runs[i].Bytes)
 	}
-	m.queue = append(m.queue, &spoken{record: one, replay: m.said})
+	replay := m.said
+	if r.Kind == order.Left {
+		replay = m.left[r.Session]
+	}
+	m.queue = append(m.queue, &spoken{record: one, replay: replay})
 }
 
 func (m *fleetHub) append(n int) {
@@ -106,6 +111,14 @@ func (f *fleet) sync() {
 		}
 		for _, m := range f.hubs {
 			m.readOn(len(f.log))
+		}
+	}
+}
+
+// sayLate has no session that has left stay in the order.
+func (f *fleet) sayLate() {
+	for _, m := range f.hubs {
+		for !m.dead && m.SayLate() > 0 {
 		}
 	}
 }
@@ -186,6 +199,8 @@ func (f *fleet) replay() {
 // check compares what the msg_servers got with what they got from the lone hub, and the tables of all hubs.
 func (f *fleet) check() {
 	f.t.Helper()
+	f.sync()
+	f.sayLate()
 	f.sync()
 	f.replay()
 	for _, s := range f.servers {

@@ -156,12 +156,18 @@ const leaveStep = 250
 
 // Leave takes the seat's peer out of the hub, and releases the users that it holds.
 // From then on nothing more becomes due to it. The seat keeps its part of the log
-// until Release. If several hubs share the tenant, the users are released in their order.
+// until Release. If several hubs share the tenant, the users are released in their order, with standby links
+// not before SayLate.
 func (h *Hub) Leave(s *Seat) {
 	if h.order != nil {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.sayLeft(s)
+		switch {
+		case !h.leavesLate(s):
+			h.sayLeft(s)
+		case s.final.Load() == nil:
+			h.order.late = append(h.order.late, lateSession{seat: s})
+		}
 		h.vacate(s)
 		return
 	}

@@ -170,13 +170,12 @@ func (s *msgServer) lose(l *link) {
 // lost is lose at a hub that lives.
 func (l *link) lost(s *msgServer) {
 	l.at.append(len(l.at.queue)) // what came over the link before it broke
-	l.at.said = func() {
+	l.at.left[l.Session()] = func() {
 		if s.holds == l {
 			s.releaseAlone()
 		}
 	}
 	l.at.LeaveOrdered(l.Seat)
-	l.at.said = nil
 	l.at.Leave(l.Seat)
 	s.lose(l)
 }

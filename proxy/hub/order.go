@@ -59,6 +59,7 @@ type ordering struct {
 	pdus        uint64             // PDUs under way
 	imported    uint64             // PDUs that were under way when the state of another process was exported
 	bytes       atomic.Uint64      // memory that they take; read without mu
+	late        []lateSession      // have left here, the oldest first; see late.go
 	aside       atomic.Int64       // entries of the tables of all standby sessions, see aside.go; changed without mu
 	record      order.Record       // scratch
 	restated    []byte             // scratch

@@ -21,8 +21,9 @@ type said struct {
 	master     bool  // the sender was judged as a master
 	runs       []run // in their order; the bytes of a run are in the record, and those of a question here
 	pairs      []pair
-	questions  []byte // memory for the bytes of questions
-	bytes      uint64 // memory that all of it takes, in the record as well
+	back       chan struct{} // see leaveLate; nil unless it stands for no more than a place
+	questions  []byte        // memory for the bytes of questions
+	bytes      uint64        // memory that all of it takes, in the record as well
 	next       *said
 }
 

@@ -91,6 +91,8 @@ func (h *history) step() {
 		if len(s.links) > 0 {
 			h.breaks(s, s.links[h.rnd.IntN(len(s.links))])
 		}
+	case n < 97:
+		m.SayLate()
 	case n < 98:
 		if !slices.ContainsFunc(s.links, func(l *link) bool { return l.at == m }) {
 			s.reconnect(m)
@@ -205,6 +207,51 @@ func TestUsersOfADeadHubCanLogOut(t *testing.T) {
 			t.Errorf("late %v: users %v stay online", late, got)
 		}
 	}
+}
+
+// A link ends, or its hub is stopped, and its msg_server goes over to another one. A user whom another
+// msg_server holds as well is never offline meanwhile, counts no more than before, and is offline after both
+// have logged out. If the msg_server does not come back, its users are released.
+func TestUsersOfAnEndedLinkCanLogOut(t *testing.T) {
+	f := newFleet(t, 2)
+	a, b := f.hubs[0], f.hubs[1]
+	x, y := f.start("10.0.0.1", a, b), f.start("10.0.0.2", b)
+	want := func(users ...byte) {
+		t.Helper()
+		f.sync()
+		for _, m := range f.hubs {
+			if got := statuses(m.Hub); !bytes.Equal(got, users) {
+				t.Errorf("hub %d: users %v are online, want %v", m.number, got, users)
+			}
+		}
+	}
+	x.update(7, body.Online, body.ClientWindows)
+	x.update(8, body.Online, body.ClientWindows)
+	y.update(7, body.Online, body.ClientWindows)
+	want(7, 8)
+	x.master.lost(x)
+	want(7, 8)
+	if a.Late() != 1 || a.SayLate() != 0 {
+		t.Error("a session that was replaced has not left with the first call")
+	}
+	want(7, 8)
+	x.update(7, body.Offline, body.ClientWindows)
+	x.update(8, body.Offline, body.ClientWindows)
+	want(7)
+	y.update(7, body.Offline, body.ClientWindows)
+	want()
+
+	y.update(9, body.Online, body.ClientWindows)
+	y.master.lost(y)
+	if want(9); b.SayLate() != 1 {
+		t.Error("a session that was not replaced leaves with the first call")
+	}
+	if want(9); b.SayLate() != 0 {
+		t.Error("it does not leave with the second one")
+	}
+	want()
+	hubtest.Conserved(t, a.Hub)
+	hubtest.Conserved(t, b.Hub)
 }
 
 // A standby link gets heartbeats and nothing else, however much is said meanwhile, and holds no more of the
