@@ -1,12 +1,8 @@
 package cluster
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"switchyard/proxy/order"
@@ -187,48 +183,6 @@ func (c *membership) expectFound(now time.Time, e order.Entry, r *order.Record) 
 	default:
 		c.again(now, "found")
 	}
-}
-
-// export sends the state as of the last entry to a hub that has entered there.
-func (c *membership) export(now time.Time, to order.Origin) {
-	var chunks [][]byte
-	keep := func(chunk []byte) error {
-		chunks = append(chunks, bytes.Clone(chunk))
-		return nil
-	}
-	c.beat(now)
-	var err error
-	c.audible(func() { err = errors.Join(c.exportMembers(keep), c.settings.Hub.ExportOrdered(keep)) })
-	if err != nil {
-		c.log.Error("the state could not be exported for a hub that enters the cluster", "hub", to.Hub, "error", err)
-		return
-	}
-	c.donate(c.origin, to, chunks)
-}
-
-// exportMembers hands what is known of the members to yield, behind its length in 8 bytes.
-func (c *membership) exportMembers(yield func([]byte) error) error {
-	b := c.members.Export(make([]byte, 8))
-	binary.BigEndian.PutUint64(b, uint64(len(b)-8))
-	for chunk := range slices.Chunk(b, order.MaxStateChunk) {
-		if err := yield(chunk); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readMembers returns what exportMembers has exported.
-func readMembers(next func() ([]byte, error)) ([]byte, error) {
-	var b []byte
-	for len(b) < 8 || uint64(len(b)-8) < binary.BigEndian.Uint64(b) {
-		chunk, err := next()
-		if err != nil {
-			return nil, fmt.Errorf("the members: %w", err)
-		}
-		b = append(b, chunk...)
-	}
-	return b[8:], nil
 }
 
 // receive handles a chunk of the state, which may come before this hub has read its own Enter. It

@@ -2,7 +2,8 @@
 // peers send to a log that all of them read, and applies what it reads, its own records included,
 // to the hub. It knows no engine: a Log is handed to it.
 //
-// What a member does is decided in membership.go and the files that it names; this file has the goroutines.
+// What a member does is decided in membership.go and the files that it names; this file and donate.go have the
+// goroutines.
 package cluster
 
 import (
@@ -335,40 +336,6 @@ func (m *Member) sleep(d time.Duration) bool {
 	case <-m.ctx.Done():
 		return false
 	}
-}
-
-// donate sends the state to a hub that enters. If the hub has entered before, what was sent to it
-// is of no further use.
-func (m *Member) donate(from, to order.Origin, chunks [][]byte) {
-	if cancel := m.donations[to.Hub]; cancel != nil {
-		cancel()
-	}
-	ctx, cancel := context.WithCancel(m.ctx)
-	m.donations[to.Hub] = cancel
-	m.running.Go(func() {
-		defer cancel()
-		m.sendState(ctx, from, to, chunks)
-	})
-}
-
-// sendState sends the state until ctx is done.
-func (m *Member) sendState(ctx context.Context, from, to order.Origin, chunks [][]byte) {
-	for i, chunk := range chunks {
-		err := m.sendChunk(ctx, from, to, chunk, i == len(chunks)-1)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			m.membership.log.Warn("the state could not be sent to a hub that enters the cluster; it will ask again", "hub", to.Hub, "error", err)
-			return
-		}
-	}
-}
-
-func (m *Member) sendChunk(ctx context.Context, from, to order.Origin, chunk []byte, last bool) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	return m.log.SendState(ctx, from, to, chunk, last)
 }
 
 // Leave implements proxy.Order.

@@ -3,9 +3,7 @@ package cluster
 import (
 	"errors"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"switchyard/proxy/order"
@@ -59,7 +57,8 @@ const (
 )
 
 // A membership decides what this hub says and does as a member of the cluster. It starts no goroutine
-// and reads no clock. The applier owns it. Entering is in enter.go, being alone in alone.go.
+// and reads no clock. The applier owns it. Entering is in enter.go, the donor's part in donate.go, being alone
+// in alone.go, and what depends on time alone in tick.go.
 type membership struct {
 	// Static.
 	settings Settings
@@ -288,77 +287,6 @@ func (c *membership) compare(now time.Time, e order.Entry, r *order.Record) {
 		c.again(now, "table")
 	}
 }
-
-// tick does what depends on time alone.
-func (c *membership) tick(now time.Time) {
-	if c.phase == departed {
-		return
-	}
-	c.discountStandstill(now)
-	if after := c.settings.AloneAfter; after > 0 && !c.alone && now.Sub(c.proved) >= after {
-		c.separate(now)
-	}
-	if c.phase == expecting && now.Sub(c.answered) >= answerTime {
-		c.tries++
-		c.explainSilence(now)
-		c.again(now, "no-answer")
-	} else if c.phase == expecting && now.Sub(c.heard) < waitingAfter {
-		c.tryFound(now)
-	}
-	if (c.phase == member || c.phase == expecting) && !now.Before(c.beatAt) {
-		c.beat(now)
-	}
-	if c.phase == member {
-		due := c.members.Due(now)
-		maps.DeleteFunc(c.declared, func(o order.Origin, _ bool) bool { return !slices.Contains(due, o) })
-		for _, o := range due {
-			c.declareGone(o)
-		}
-	}
-	c.warnOfTwice(now)
-	c.resume(now)
-	c.tryLeave()
-}
-
-// discountStandstill subtracts the time for which this process stood still from the times that it has
-// waited, because it has not yet read what arrived meanwhile.
-func (c *membership) discountStandstill(now time.Time) {
-	if late := now.Sub(c.ticked); late > standstill && !c.ticked.IsZero() {
-		c.proved, c.unproved, c.answered = c.proved.Add(late), c.unproved.Add(late), c.answered.Add(late)
-	}
-	c.ticked = now
-}
-
-// declareGone says that another hub is gone, once.
-func (c *membership) declareGone(o order.Origin) {
-	if !c.declared[o] {
-		c.declared[o] = true
-		c.say(&order.Record{Kind: order.Gone, About: o})
-	}
-}
-
-// beat says that this hub is there.
-func (c *membership) beat(now time.Time) {
-	if c.beats >= mostBeats {
-		return
-	}
-	c.beats++
-	c.beatAt = now.Add(beatTime)
-	facts := c.facts(c.phase == expecting)
-	if donor, ok := c.members.Donor(order.Origin{}); ok && donor == c.origin && !now.Before(c.checkAt) {
-		facts.Check, c.checkAt = true, now.Add(checkTime)
-	}
-	c.say(&order.Record{Kind: order.Beat, Facts: facts})
-}
-
-// facts are what this hub says about itself.
-func (c *membership) facts(entering bool) order.Facts {
-	return order.Facts{Formats: c.formats, Rules: c.rules,
-		Process: c.process, Entering: entering, Table: c.table, Policies: c.settings.Policies(), Name: c.settings.Name}
-}
-
-// rules is the number of the rules by which this release changes the table and makes notices.
-const rules = 1
 
 func (c *membership) say(r *order.Record) { c.out.do(func(o *order.Outbox) { o.Say(r) }) }
 
