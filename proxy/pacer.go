@@ -82,7 +82,7 @@ type pacer struct {
 	probing     probing
 	size        float64 // mean size of a PDU in the last write
 	bytes, pdus uint64  // written by the last write that ended a PDU
-	wroteAt     int64   // when that was, see clock
+	wroteAt     int64   // when something was last written, see clock
 
 	unchecked int    // bytes written since isBehind was last called
 	mostRoom  [2]int // of the peer's socket, before and since roomSince

@@ -114,6 +114,20 @@ func TestPacerLiftsThePaceOfStarvedPeers(t *testing.T) {
 	}
 }
 
+// Over a long distance every peer reads late, but only a msg_server is late with longer flows.
+func TestPacerTellsPeersApartAtADistance(t *testing.T) {
+	far := simulatedSocket{room: 6 << 20, roundTrip: int(20 * time.Millisecond / simulationTick)}
+	s := &simulation{size: 66, total: 60 << 20, load: perTick(1e9), socket: far, reads: func(_ int64, n int) int { return n }}
+	if s.run(t, true); s.lifted == 0 || s.lifted > time.Second {
+		t.Errorf("lifted after %v, want at most 1s", s.lifted)
+	}
+	m := &simulatedMsgServer{size: 66}
+	s = &simulation{size: 66, total: 100_000 * 66, load: perTick(1e9), socket: far, reads: m.read}
+	if s.run(t, true); s.lifted > 0 || m.longest > 400*time.Millisecond {
+		t.Errorf("msg_server: lifted after %v, deaf for %v, want never and 400ms", s.lifted, m.longest)
+	}
+}
+
 // A peer that can take more gets it. Here it gets 300 MB in a second, and reads what its
 // socket has each time it comes to it.
 func TestPacerLeavesOthersAlone(t *testing.T) {
