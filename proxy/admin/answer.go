@@ -119,6 +119,16 @@ func number(q url.Values, name string, otherwise, min, max uint64) (uint64, erro
 	return n, nil
 }
 
+// tenantQuery reads a query about one tenant, which also has the single parameters.
+func (s *Server) tenantQuery(r *http.Request, single ...string) (url.Values, Tenant, error) {
+	q, err := query(r, nil, append(single, "tenant")...)
+	if err != nil {
+		return nil, Tenant{}, err
+	}
+	t, err := s.tenant(q.Get("tenant"))
+	return q, t, err
+}
+
 // tenant finds the tenant of that name; "" finds the only tenant.
 func (s *Server) tenant(name string) (Tenant, error) {
 	all := s.backend.State().Tenants

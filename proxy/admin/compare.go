@@ -19,11 +19,7 @@ const maxName = 255
 // compare answers with what a policy's file would change. It does not install it. It needs the right
 // to operate all the same: loading runs code of the client's, with all that a policy may use.
 func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, nil, "tenant", "name")
-	if err != nil {
-		return err
-	}
-	t, err := s.tenant(q.Get("tenant"))
+	q, t, err := s.tenantQuery(r, "name")
 	if err != nil {
 		return err
 	}
@@ -85,11 +81,7 @@ func compared(ctx context.Context, tenant string, before, after *policy.Generati
 // SHA-256 of their files: the one in force, and those that were in force before and are kept. It
 // needs no right to operate, as it runs nothing that was not in force.
 func (s *Server) comparePolicies(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, nil, "tenant", "before", "after")
-	if err != nil {
-		return err
-	}
-	t, err := s.tenant(q.Get("tenant"))
+	q, t, err := s.tenantQuery(r, "before", "after")
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,7 @@ import (
 
 // presence answers with the number of users, and with the sessions that hold one of them.
 func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, nil, "tenant", "user")
-	if err != nil {
-		return err
-	}
-	t, err := s.tenant(q.Get("tenant"))
+	q, t, err := s.tenantQuery(r, "user")
 	if err != nil {
 		return err
 	}

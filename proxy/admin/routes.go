@@ -18,11 +18,7 @@ const reviewTime = 10 * time.Second
 // routes answers with the routing table of a tenant, which is extracted by asking its policy,
 // and the traffic of each command.
 func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, nil, "tenant")
-	if err != nil {
-		return err
-	}
-	t, err := s.tenant(q.Get("tenant"))
+	_, t, err := s.tenantQuery(r)
 	if err != nil {
 		return err
 	}

@@ -228,16 +228,16 @@ func row(t *policy.Tally, command pdu.CommandID) *policy.Weights {
 	if int(command) < len(commandIndex) && commandIndex[command] > 0 {
 		return &t.Rows[commandIndex[command]]
 	}
-	w := t.Own[command]
-	switch {
-	case w != nil:
+	if w := t.Own[command]; w != nil {
 		return w
-	case !command.IsOwn() || len(t.Own) == maxOwn:
+	}
+	if !command.IsOwn() || len(t.Own) == maxOwn {
 		return &t.Rows[0]
-	case t.Own == nil:
+	}
+	if t.Own == nil {
 		t.Own = make(map[pdu.CommandID]*policy.Weights)
 	}
-	w = new(policy.Weights)
+	w := new(policy.Weights)
 	t.Own[command] = w
 	return w
 }
