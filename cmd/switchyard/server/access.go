@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -30,9 +32,12 @@ import (
 // It implements proxy.Observer. Without a file it does nothing.
 type accessLog struct {
 	file    atomic.Pointer[accessFile] // nil: there is none
-	before  atomic.Uint64              // lines that files before it have lost
 	refusal logsample.Lines            // by reason
 	flushed atomic.Int64               // when flush was last called, in Unix seconds
+
+	counting sync.Mutex     // guards what follows, and exchanges of file, so that what lost returns never falls
+	before   uint64         // lines that files before it had lost when they were closed
+	closing  []*asyncWriter // of files that are being closed, which may still lose lines
 }
 
 // An accessFile is a file that is open for lines. A plan opens it, so that one that cannot be
@@ -119,10 +124,27 @@ func (p *plan) prepareAccess() (*accessFile, error) {
 
 // commitAccess puts the plan's file in place of the one before.
 func (p *plan) commitAccess() {
-	before := p.server.access.file.Swap(p.access)
-	if before != nil && before != p.access {
-		p.server.leaving.Go(before.close)
-		p.server.access.before.Add(before.lines.lost())
+	if closeBefore := p.server.access.exchange(p.access); closeBefore != nil {
+		p.server.leaving.Go(closeBefore)
+	}
+}
+
+// exchange puts a file in place of the one before, or none if it is nil. It returns how to close that
+// one; nil if there is nothing to close.
+func (a *accessLog) exchange(next *accessFile) (closeBefore func()) {
+	a.counting.Lock()
+	defer a.counting.Unlock()
+	before := a.file.Swap(next)
+	if before == nil || before == next {
+		return nil
+	}
+	a.closing = append(a.closing, before.lines)
+	return func() {
+		before.close()
+		a.counting.Lock()
+		defer a.counting.Unlock()
+		a.closing = slices.DeleteFunc(a.closing, func(w *asyncWriter) bool { return w == before.lines })
+		a.before += before.lines.lost()
 	}
 }
 
@@ -167,9 +189,14 @@ func (a *accessLog) reopen() {
 
 // lost returns how many lines were lost since the start.
 func (a *accessLog) lost() uint64 {
-	lost := a.before.Load()
+	a.counting.Lock()
+	defer a.counting.Unlock()
+	lost := a.before
 	if f := a.file.Load(); f != nil {
 		lost += f.lines.lost()
+	}
+	for _, w := range a.closing {
+		lost += w.lost()
 	}
 	return lost
 }

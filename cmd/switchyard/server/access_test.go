@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -187,4 +188,47 @@ func TestAccessLogThatIsSomethingElse(t *testing.T) {
 	if _, err := openAccess(filepath.Join(dir, "folder"), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "name a file in it") {
 		t.Errorf("a folder: %v", err)
 	}
+}
+
+// Lines that a file loses while it is closed, after a reload has named another one, are counted, and the
+// count never falls.
+func TestAccessLogCountsWhatAClosingFileLoses(t *testing.T) {
+	t.Parallel()
+	out := &gatedRefusal{gate: make(chan struct{}), writing: make(chan struct{}, 1)}
+	f := &accessFile{lines: newAsyncWriter(out)}
+	f.lines.start(func(int) {})
+	a := new(accessLog)
+	a.exchange(f)
+	f.write(accessLine{Event: "opened"})
+	<-out.writing
+	closeBefore := a.exchange(nil)
+	if a.exchange(nil) != nil {
+		t.Error("there is nothing to close")
+	}
+	closed := make(chan struct{})
+	go func() {
+		closeBefore()
+		close(closed)
+	}()
+	if n := a.lost(); n != 0 {
+		t.Errorf("%d lines are lost before the file refuses them", n)
+	}
+	close(out.gate)
+	<-f.lines.done
+	if n := a.lost(); n != 1 {
+		t.Errorf("%d lines are lost, want 1", n)
+	}
+	<-closed
+	if n := a.lost(); n != 1 || len(a.closing) != 0 {
+		t.Errorf("%d lines are lost after the close, want 1; %d files are being closed", n, len(a.closing))
+	}
+}
+
+// A gatedRefusal refuses what is written once its gate is closed.
+type gatedRefusal struct{ gate, writing chan struct{} }
+
+func (g *gatedRefusal) Write([]byte) (int, error) {
+	g.writing <- struct{}{}
+	<-g.gate
+	return 0, errors.New("the disk is full")
 }
