@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"switchyard/proxy/certificate/authority"
 )
@@ -54,8 +55,9 @@ scrape_configs:
 		c.Process.Kill()
 		c.Wait()
 	})
+	impatient := http.Client{Timeout: time.Second} // a query that hangs is asked again
 	query := func(q string) (value string) {
-		r, err := http.Get("http://" + address + "/api/v1/query?query=" + url.QueryEscape(q))
+		r, err := impatient.Get("http://" + address + "/api/v1/query?query=" + url.QueryEscape(q))
 		if err != nil {
 			return ""
 		}

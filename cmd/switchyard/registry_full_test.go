@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // startRegistry starts Debian's registry on an address, with what it has in a folder.
@@ -22,8 +23,9 @@ func startRegistry(t *testing.T, dir, address string) *exec.Cmd {
 		t.Fatalf("docker-registry, see CONTRIBUTING.md: %v", err)
 	}
 	t.Cleanup(func() { stopRegistry(c) })
+	impatient := http.Client{Timeout: time.Second} // a request that hangs is made again
 	eventually(t, func() bool {
-		resp, err := http.Get("http://" + address + "/v2/")
+		resp, err := impatient.Get("http://" + address + "/v2/")
 		if err == nil {
 			resp.Body.Close()
 		}
