@@ -26,7 +26,8 @@ func contextCommand(o *options, stdout io.Writer) *cobra.Command {
 		Short: "Name the servers that commands ask, and how to reach them",
 		Long: "Name the servers that commands ask, and how to reach them.\n\n" +
 			"Contexts are in $XDG_CONFIG_HOME/switchyard/contexts.toml, else in ~/.config. They have the paths\n" +
-			"of tokens and keys, and not their content. The context " + contexts.Local + " is the server that runs with the\n" +
+			"of tokens and keys, and not their content. Under sudo the file is that of the HOME which sudo sets,\n" +
+			"and stays with the owner of that folder. The context " + contexts.Local + " is the server that runs with the\n" +
 			"configuration on this machine; it is the current one until 'switchyard context use'.",
 	})
 	c.AddCommand(contextAdd(o, stdout), contextList(o, stdout), contextUse(o, stdout), contextRemove(o, stdout), contextShow(o, stdout))

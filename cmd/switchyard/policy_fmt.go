@@ -14,6 +14,7 @@ import (
 
 	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
+	"switchyard/policy/statefolder"
 	"switchyard/policy/tomlfmt"
 	"switchyard/policy/tomlpos"
 )
@@ -143,7 +144,7 @@ func writeKeepingMode(name string, before, content []byte) error {
 		return err
 	}
 	return replaceFile(name, content, func(f *os.File) error {
-		if err := keepOwner(f, info); err != nil {
+		if err := statefolder.KeepOwner(f, info); err != nil {
 			return fmt.Errorf("%w; run it as the owner of the file", err)
 		}
 		if now, err := stablefile.Read(name, 0, maxFormatted); err != nil || !bytes.Equal(now, before) {

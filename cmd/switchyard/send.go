@@ -52,7 +52,8 @@ func sendCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 			"or number, a message as {FIELD=VALUE,...}, a repeated field several times or as [1, 2].\n" +
 			"A single argument that begins with { is the body in JSON, as 'switchyard tap --bodies' prints it.\n\n" +
 			"Without --hub it sends to the first listener of the configuration, by TLS if that has a\n" +
-			"certificate. While it is connected, the hub counts it as a peer and sends it every broadcast.\n\n" +
+			"certificate. The contexts of 'switchyard context' name admin interfaces, so it does not use them.\n" +
+			"While it is connected, the hub counts it as a peer and sends it every broadcast.\n\n" +
 			"It exits with 0 if the PDU was sent and, with --expect, the answer came; 1 if the hub closed\n" +
 			"the connection; 69 if no hub can be reached; and 75 if the expected answer did not come.",
 		Example: "  switchyard send CID_BUDDY_LIST_USERS_STATUS_REQUEST user_id=1 user_id_list=7 \\\n" +

@@ -1,11 +1,11 @@
 //go:build !unix
 
-package main
+package statefolder
 
 import (
 	"io/fs"
 	"os"
 )
 
-// keepOwner does nothing: a new file has the owner of its folder here.
-func keepOwner(*os.File, fs.FileInfo) error { return nil }
+// KeepOwner does nothing: a new file has the owner of its folder here.
+func KeepOwner(*os.File, fs.FileInfo) error { return nil }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package statefolder
 
 import (
 	"io/fs"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// keepOwner gives a new file the owner and the group of another one.
-func keepOwner(f *os.File, of fs.FileInfo) error {
+// KeepOwner gives a new file the owner and the group of another one.
+func KeepOwner(f *os.File, of fs.FileInfo) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err

@@ -159,7 +159,8 @@ func (f *File) Find(name string) (Context, error) {
 }
 
 // Write replaces the file, which only its user may read then. The folder is made if it is missing. Of
-// a symbolic link, as from a repository of a user's settings, what it leads to is replaced.
+// a symbolic link, as from a repository of a user's settings, what it leads to is replaced. What root
+// writes, as by sudo, belongs to whom the file belonged to, or else to whom the folder belongs.
 func (f *File) Write() error {
 	if f.path == "" {
 		return errors.New("contexts: neither HOME nor XDG_CONFIG_HOME says where they are kept; set HOME")
@@ -175,11 +176,59 @@ func (f *File) Write() error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeFolder(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("contexts: %w", err)
 	}
-	if err := statefolder.Exchange(path, text.Bytes(), nil); err != nil {
+	err := statefolder.Exchange(path, text.Bytes(), func(f *os.File) error {
+		of, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			of, err = os.Stat(filepath.Dir(path))
+		}
+		if err != nil {
+			return err
+		}
+		return giveTo(f, of)
+	})
+	if err != nil {
 		return fmt.Errorf("contexts: %w", err)
 	}
 	return nil
+}
+
+// makeFolder makes a folder, and those above it, unless they are there. It belongs to whom the one above
+// it belongs.
+func makeFolder(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	above, name := filepath.Dir(path), filepath.Base(path)
+	if err := makeFolder(above); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(above) // so that no link leads to a folder elsewhere that would be given away
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	made, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer made.Close()
+	of, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	return giveTo(made, of)
+}
+
+// giveTo gives what root has made the owner of something else.
+func giveTo(made *os.File, of fs.FileInfo) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return statefolder.KeepOwner(made, of)
 }
