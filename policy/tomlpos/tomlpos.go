@@ -103,12 +103,13 @@ func (d *Document) Decode() (values map[string]any, err error) {
 		return values, nil
 	}
 	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
-		if bytes := d.notText(); bytes != nil && isAboutBytes(syntax.Message) {
+		what := withoutContent(syntax.Message)
+		if bytes := d.notText(); bytes != nil && (what == notTOML || isAboutBytes(syntax.Message)) {
 			return nil, bytes
 		}
-		return nil, &SyntaxError{Line: d.lineAt(syntax.Position.Start), What: withoutContent(syntax.Message)}
+		return nil, &SyntaxError{Line: d.lineAt(syntax.Position.Start), What: what}
 	}
-	return nil, &SyntaxError{What: "not TOML"}
+	return nil, &SyntaxError{What: notTOML}
 }
 
 // isAboutBytes reports whether a message of the decoder is about bytes that no TOML has.
@@ -139,8 +140,11 @@ func withoutContent(message string) string {
 	case strings.Contains(message, "out of range"):
 		return "a number is out of range"
 	}
-	return "not TOML"
+	return notTOML
 }
+
+// notTOML is What of a SyntaxError about which nothing more can be said.
+const notTOML = "not TOML"
 
 // lineAt returns the line of an offset that the decoder names, which counts behind the
 // mark. Its own line is one too high for an error at the end of a line.

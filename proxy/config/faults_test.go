@@ -101,6 +101,7 @@ func TestFaults(t *testing.T) {
 		{"[tenant.default.policy_config]\na = " + strings.Repeat("[", 17), `2: nests deeper than 16 levels; close what was opened, or nest less`},
 		{"[peer]\n" + strings.Repeat("a.", 17) + "a = 1", `2: nests deeper than 16 levels; close what was opened, or nest less`},
 		{"[peer]\ntimeout = 30s", `2: not TOML: `},
+		{"\xff", `1: not TOML: it is not UTF-8; save the file as UTF-8`},
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -160,8 +161,13 @@ func TestAccessLogThatIsSomethingElse(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if l, err := net.Listen("unix", filepath.Join(dir, "s")); err != nil {
+		t.Fatal(err)
+	} else {
+		defer l.Close()
+	}
 	c := config.Default()
-	c.Path = filepath.Join(dir, "config.toml")
+	c.Path, c.Admin.Socket = filepath.Join(dir, "config.toml"), "admin.sock"
 	c.Admin.OperateTokenFile, c.Metrics.TokenFile = "operate.token", "metrics.token"
 	c.Tenants[0].Policy = "file:routes.toml"
 	for name, want := range map[string]string{
@@ -170,6 +176,8 @@ func TestAccessLogThatIsSomethingElse(t *testing.T) {
 		"./folder/../link":    "name another file",
 		"operate.token":       "name another file",
 		"metrics.token":       "name another file",
+		"admin.sock":          "name another file",
+		"s":                   "is a socket",
 		"routes.toml":         "name another file",
 		"folder":              "name a file in it",
 		"missing/access.log":  "make it, or name another file",
