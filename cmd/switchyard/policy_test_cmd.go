@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"switchyard/policy/sanitize"
 	"switchyard/policy/stablefile"
 	"switchyard/proxy/cases"
 )
@@ -113,9 +114,9 @@ func (t testResult) print(w io.Writer, verbose bool) {
 		if r.Passed && !verbose {
 			continue
 		}
-		fmt.Fprintf(w, "%s %s:%d: %s\n", word, t.File, r.Line, r.Name)
+		fmt.Fprintf(w, "%s %s:%d: %s\n", word, t.File, r.Line, sanitize.Text(r.Name))
 		for _, m := range r.Mismatches {
-			fmt.Fprintf(w, "\t%s\n\t\twant  %s\n\t\tgot   %s\n", m.What, m.Want, m.Got)
+			fmt.Fprintf(w, "\t%s\n\t\twant  %s\n\t\tgot   %s\n", m.What, sanitize.Lines(m.Want), sanitize.Lines(m.Got))
 		}
 		for _, note := range r.Notes {
 			fmt.Fprintf(w, "\tnote: %s\n", strings.ReplaceAll(note, "\n", "\n\t\t"))

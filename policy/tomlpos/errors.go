@@ -16,8 +16,9 @@ type Error struct {
 	Remedy string
 }
 
+// Error returns one harmless line.
 func (e *Error) Error() string {
-	return sanitize.Shorten(fmt.Sprintf("%s:%d: %s; %s", e.Name, e.Line, e.What, e.Remedy))
+	return sanitize.Text(sanitize.Shorten(fmt.Sprintf("%s:%d: %s; %s", e.Name, e.Line, e.What, e.Remedy)))
 }
 
 // Errors is every fault of a file.
