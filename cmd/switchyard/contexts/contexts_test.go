@@ -34,6 +34,8 @@ func TestParse(t *testing.T) {
 		"https://hub/api/v1":            "more than host and port",
 		"https://anna:sesame@hub":       "no user or password",
 		"https://hub:port":              "is no address",
+		"https://hub:65536":             "has no port from 1 to 65535; write https://HOST:PORT",
+		"hub:0":                         "has no port from 1 to 65535",
 		"https://hub:8280?token=sesame": "more than host and port",
 	} {
 		if got, err := Parse(server); err == nil || !strings.Contains(err.Error(), want) {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -51,6 +52,9 @@ func Parse(server string) (e Endpoint, err error) {
 	port := u.Port()
 	if port == "" {
 		port = "8280"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return e, fmt.Errorf("%q has no port from 1 to 65535; %s", server, remedy)
 	}
 	e.Address = net.JoinHostPort(u.Hostname(), port)
 	loopback := isLoopback(u.Hostname())
