@@ -87,8 +87,9 @@ func knownCommand(c *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q%s; see '%s --help'", args[0], hint, c.CommandPath())}
 }
 
-// refuseEmptyArguments has the command and those below it refuse an empty argument, which is what a
-// shell makes of "$FILE" if that is not set. None of them has a use for it.
+// refuseEmptyArguments has the command and those below it refuse an empty argument or value of a flag,
+// which is what a shell makes of "$HUB" if that is not set: --server "$HUB" would ask the server of this
+// machine instead.
 func refuseEmptyArguments(c *cobra.Command) {
 	if accept := c.Args; accept != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
@@ -98,12 +99,22 @@ func refuseEmptyArguments(c *cobra.Command) {
 			if i := slices.Index(args, ""); i >= 0 {
 				return usageError{fmt.Errorf("argument %d of %s is empty, as if a variable of the shell was not set; see '%s --help'", i+1, c.Name(), c.CommandPath())}
 			}
-			return nil
+			return emptyFlag(c)
 		}
 	}
 	for _, sub := range c.Commands() {
 		refuseEmptyArguments(sub)
 	}
+}
+
+// emptyFlag refuses an empty value of a flag, unless that means something.
+func emptyFlag(c *cobra.Command) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != "reason" && f.Name != "hex" {
+			err = usageError{fmt.Errorf("--%s is empty, as if a variable of the shell was not set; name one, or leave it out; see '%s --help'", f.Name, c.CommandPath())}
+		}
+	})
+	return err
 }
 
 // refuseUnknownTopics has cobra's own commands, completion and help, refuse unknown words as all others
