@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,8 +64,24 @@ func TestConnections(t *testing.T) {
 		return one.Rates.PDUsIn > 0 && one.Rates.BytesIn > one.Rates.PDUsIn && one.ProbeSeconds != nil
 	})
 	var routes api.Routes
+	// The peer speaks on meanwhile: extracting the table can take longer than the time between two
+	// samples, of which the last one counts.
+	stop, speaking := make(chan struct{}), sync.WaitGroup{}
+	speaking.Go(func() {
+		ticker := time.NewTicker(10 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				f.hub.Handle(second.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
+			case <-stop:
+				return
+			}
+		}
+	})
+	defer speaking.Wait()
+	defer close(stop)
 	f.await("the command has a rate", func() bool {
-		f.hub.Handle(second.Seat, pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1, 16, 7}))
 		routes = api.Routes{}
 		f.tell("/api/v1/routes", &routes)
 		return slices.ContainsFunc(routes.Routes, func(r api.Route) bool { return r.Command == "CID_MSG_DATA" && r.Rate > 0 })
