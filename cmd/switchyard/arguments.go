@@ -166,9 +166,11 @@ func valueOf(kind string) string {
 		return "a time with its unit, such as 30s or 5m"
 	case kind == "bool":
 		return "true or false"
-	case strings.HasPrefix(kind, "uint"):
-		return "a whole number from 0 on"
-	case strings.HasPrefix(kind, "int"):
+	case kind == "uint16":
+		return "a whole number from 0 to 65535"
+	case kind == "uint", kind == "uint64":
+		return "a whole number from 0 to 18446744073709551615"
+	case kind == "int", kind == "int64":
 		return "a whole number"
 	}
 	return ""
