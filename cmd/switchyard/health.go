@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"time"
 
@@ -32,7 +31,7 @@ func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			target := client.Target{Address: address}
-			if _, _, err := net.SplitHostPort(address); err != nil && address != "" {
+			if err := checkAddress(address); err != nil && address != "" {
 				return usageError{fmt.Errorf("--address: %w; write host:port, such as 127.0.0.1:8280", err)}
 			}
 			if address == "" {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,7 @@ func (t *targetOptions) target(o *options) (dial.Target, error) {
 		if target.Address, err = t.complete(o); err != nil {
 			return dial.Target{}, err
 		}
-	} else if _, _, err := net.SplitHostPort(t.hub); err != nil {
+	} else if err := checkAddress(t.hub); err != nil {
 		return dial.Target{}, usageError{fmt.Errorf("--hub: %w; write host:port, such as 127.0.0.1:8200", err)}
 	}
 	if t.tls || t.ca != "" || t.cert != "" || t.serverName != "" {
@@ -172,4 +173,16 @@ func (t *targetOptions) config() (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// checkAddress requires a host and a port to connect to.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q has no port from 1 to 65535", address)
+	}
+	return nil
 }

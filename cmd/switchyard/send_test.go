@@ -265,6 +265,7 @@ func TestSendRefuses(t *testing.T) {
 		{"CID_MSG_DATA --wait -1s", exitUsage, "--wait -1s is negative"},
 		{"CID_MSG_DATA --user anna", exitUsage, "write a whole number"},
 		{"CID_MSG_DATA --hub nowhere", exitUsage, "write host:port"},
+		{"CID_MSG_DATA --hub 127.0.0.1:65536", exitUsage, `"127.0.0.1:65536" has no port from 1 to 65535; write host:port`},
 		{"CID_MSG_DATA --proxy here", exitUsage, "write the address of a client"},
 		{"CID_MSG_DATA --cert x", exitUsage, "--cert and --key belong together"},
 		{"CID_MSG_DATA --hub 127.0.0.1:1 --ca " + empty, exitData, "has no certificate"},
