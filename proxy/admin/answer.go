@@ -121,7 +121,7 @@ func number(q url.Values, name string, otherwise, min, max uint64) (uint64, erro
 
 // tenantQuery reads a query about one tenant, which also has the single parameters.
 func (s *Server) tenantQuery(r *http.Request, single ...string) (url.Values, Tenant, error) {
-	q, err := query(r, nil, append(single, "tenant")...)
+	q, err := query(r, nil, append([]string{"tenant"}, single...)...)
 	if err != nil {
 		return nil, Tenant{}, err
 	}
