@@ -31,7 +31,7 @@ const (
 	// A peer that was late firstTrial times gets a trial, a flow that is doubled trialLevel times.
 	// If it is late then, the next number is trialGrowth times as large. That it was busy with
 	// something else counts busyTimes.
-	firstTrial, trialGrowth, trialLevel, busyTimes = 16, 4, 2, 4
+	firstTrial, trialGrowth, trialLevel, busyTimes = 8, 4, 2, 4
 	// PDUs of largePDU bytes or more are not paced, because few of them fit into a window: a
 	// msg_server processes the 384 that fit into 6 MiB in 0.1 s.
 	largePDU = 16 << 10
@@ -89,9 +89,10 @@ type pacer struct {
 	roomSince int64
 }
 
-// A flow is what was written without a pause.
+// A flow is what was written without a pause, behind what the peer may have left unread.
 type flow struct {
-	bytes, pdus  int
+	bytes, pdus  int           // what was left is included
+	left         int           // bytes
 	began, ended int64         // when it was written, see clock
 	cost         time.Duration // what a slow msg_server needs for it as one batch
 }
@@ -130,7 +131,7 @@ func (p *pacer) allows(now int64) (bytes int, wait time.Duration) {
 	if p.isBehind(now) {
 		return 0, p.probing.begin(now)
 	}
-	return min(flushBytes, max(probeBytes, p.longest()-p.flow.bytes)), 0
+	return min(flushBytes, max(probeBytes, p.longest()-p.flow.written())), 0
 }
 
 // level returns how often the longest flow is doubled.
@@ -188,7 +189,7 @@ func (p *pacer) wrote(n int, now int64) {
 	f := &p.flow
 	f.bytes, f.pdus, f.ended = f.bytes+n, f.pdus+pdus, now
 	f.cost = f.time()
-	if f.bytes >= p.longest() && p.size < largePDU {
+	if f.written() >= p.longest() && p.size < largePDU {
 		p.probing.begin(now)
 	}
 }
@@ -206,8 +207,12 @@ func (p *pacer) probe(now int64) (bytes int, wait time.Duration) {
 		return 0, 0
 	}
 	q.look(at)
-	late := now-p.flow.ended > int64(p.flow.cost)/inTime
+	waited := now - p.flow.ended
+	late := waited > int64(p.flow.cost)/inTime
 	switch {
+	case q.behind && waited > 2*int64(p.flow.cost):
+		p.nextFlowBehind(now)
+		return 0, 0
 	case q.behind && at.written > at.acknowledged:
 		return 0, q.rest(now) // the acknowledgement comes when the peer reads, or after 40 ms
 	case late && q.settled():
@@ -219,6 +224,17 @@ func (p *pacer) probe(now int64) (bytes int, wait time.Duration) {
 	}
 	p.nextFlow(now)
 	return 0, 0
+}
+
+// nextFlowBehind begins a flow although the edge of the window says that the peer does not read: a
+// slow msg_server would have read by now. The edge also stands still while the peer's kernel has
+// less room than it has offered before. If the peer is stopped, it will read the flow together with
+// what is left, which is taken into account when the next one may begin.
+func (p *pacer) nextFlowBehind(now int64) {
+	p.mostRoom = [2]int{}
+	f := p.flow
+	p.nextFlow(now)
+	p.flow.bytes, p.flow.pdus, p.flow.left, p.flow.cost = f.bytes, f.pdus, f.bytes, f.cost
 }
 
 // nextFlow ends probing and begins a flow.
@@ -253,6 +269,8 @@ func (p *pacer) wasInTime(late bool) {
 		p.lifted()
 	}
 }
+
+func (f *flow) written() int { return f.bytes - f.left }
 
 // time returns how long a slow msg_server takes to process the flow as one batch.
 func (f *flow) time() time.Duration {

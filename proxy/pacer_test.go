@@ -222,6 +222,25 @@ func TestPacerForgetsTheWidestWindow(t *testing.T) {
 	}
 }
 
+// The edge of the window stands still while the peer's kernel has less room than it has offered
+// before, although the peer reads. No probes are made then for longer than a slow msg_server would
+// need.
+func TestPacerGoesOnWhenTheEdgeStandsStill(t *testing.T) {
+	s, last := &simulation{size: 512, total: 60 << 20, load: perTick(40e6), socket: simulatedSocket{room: 6 << 20}}, int64(0)
+	s.reads = func(at int64, n int) int {
+		if at-last < int64(25*time.Millisecond) {
+			return 0
+		}
+		if last = at; at > int64(200*time.Millisecond) {
+			s.socket.room = 3 << 20
+		}
+		return n
+	}
+	if took := s.run(t, true); took > 4*time.Second {
+		t.Errorf("took %v, want little more than the 1.6 s of the load", took)
+	}
+}
+
 // A kernel that does not report the window leaves the connection without a pace.
 func TestPacerNeedsTheWindow(t *testing.T) {
 	if newPacer(nil, &simulatedSocket{}, nil) != nil || newPacer(nil, silentKernel{}, nil) != nil {
