@@ -96,6 +96,25 @@ func TestPausedSessionEnds(t *testing.T) {
 	}
 }
 
+// The kernel's counters of bytes go wrong when this machine drops a segment. What was written and
+// acknowledged is equal all the same when nothing is in flight.
+func TestProgressAfterLocalDrops(t *testing.T) {
+	for i, c := range []struct {
+		info unix.TCPInfo
+		want progress
+	}{
+		{unix.TCPInfo{Bytes_sent: 5000, Bytes_acked: 3000, Unacked: 2, Snd_wnd: 9000}, progress{5000, 3000, 12000}},
+		{unix.TCPInfo{Bytes_sent: 6000, Bytes_retrans: 1000, Bytes_acked: 3000, Unacked: 2, Notsent_bytes: 10}, progress{5010, 3000, 3000}},
+		{unix.TCPInfo{Bytes_sent: 6000, Bytes_acked: 5000, Snd_wnd: 9000}, progress{5000, 5000, 14000}},                        // a segment counts twice
+		{unix.TCPInfo{Bytes_sent: 5000, Bytes_retrans: 1000, Bytes_acked: 5000, Notsent_bytes: 7}, progress{5007, 5000, 5000}}, // one counts as retransmitted that was not sent
+		{unix.TCPInfo{Bytes_sent: 5000, Bytes_retrans: 1000, Bytes_acked: 4500, Unacked: 1}, progress{4501, 4500, 4500}},
+	} {
+		if got := progressOf(&c.info); got != c.want {
+			t.Errorf("case %d: got %v, want %v", i, got, c.want)
+		}
+	}
+}
+
 // pausedSession returns a session whose peer reads nothing of much that is due.
 func pausedSession(t *testing.T, timeout time.Duration) *session {
 	t.Helper()

@@ -58,8 +58,18 @@ func (p peerSocket) progress() (at progress, known bool) {
 	if info == nil {
 		return progress{}, false
 	}
-	sent := info.Bytes_sent - info.Bytes_retrans
-	return progress{sent + uint64(info.Notsent_bytes), info.Bytes_acked, info.Bytes_acked + uint64(info.Snd_wnd)}, true
+	return progressOf(info), true
+}
+
+// progressOf relies on the counters of bytes only while segments are in flight. The kernel counts a
+// segment as sent that a full queue of this machine has dropped, and counts it again when it sends
+// it once more, which is no retransmission.
+func progressOf(info *unix.TCPInfo) progress {
+	inFlight := uint64(0)
+	if info.Unacked > 0 {
+		inFlight = uint64(max(1, int64(info.Bytes_sent-info.Bytes_retrans-info.Bytes_acked)))
+	}
+	return progress{info.Bytes_acked + inFlight + uint64(info.Notsent_bytes), info.Bytes_acked, info.Bytes_acked + uint64(info.Snd_wnd)}
 }
 
 func (p peerSocket) unread() (any bool) {
