@@ -110,8 +110,11 @@ func newPacer(written func() (bytes, pdus uint64), k kernel, lifted func()) *pac
 // trusts reports whether the peer is not paced any more.
 func (p *pacer) trusts() bool { return p.trust >= fullTrust }
 
-// waits reports whether nothing more is written until the peer reads.
-func (p *pacer) waits() bool { return p.probing.active && p.probing.behind }
+// waits reports whether only probes are written until the peer reads, and up to which byte the peer's
+// kernel accepts data, which changes when the peer reads.
+func (p *pacer) waits() (edge uint64, is bool) {
+	return p.probing.last.accepted, p.probing.active && p.probing.behind
+}
 
 // allows returns how many bytes may be written now. If it returns 0, it also returns how
 // long to wait before the next call.

@@ -96,6 +96,34 @@ func TestPausedSessionEnds(t *testing.T) {
 	}
 }
 
+// A peer that reads, however little, is not ended after the write timeout, and one that reads nothing is.
+func TestPausedSessionOfASlowReader(t *testing.T) {
+	l := testLimits()
+	l.WriteTimeout = time.Nanosecond
+	served, _, _ := serve(t, l)
+	_, far := loopback(t)
+	setPaced(t, far)
+	s := newSession(served, far, func(bool) {})
+	if err := served.enter(s); err != nil {
+		t.Fatal(err)
+	}
+	s.output.right.Lock()
+	defer s.output.right.Unlock()
+	p, held := &s.output.pacer.probing, heldBack{}
+	p.active, p.behind = true, true
+	for range 100 {
+		p.last.accepted++
+		if s.holdBack(0, &held); s.output.broken.Load() {
+			t.Fatal("the session ends although its peer reads")
+		}
+	}
+	for deadline := time.Now().Add(generous); !s.output.broken.Load(); s.holdBack(0, &held) {
+		if time.Now().After(deadline) {
+			t.Fatal("the session does not end although its peer reads nothing")
+		}
+	}
+}
+
 // The kernel's counters of bytes go wrong when this machine drops a segment. What was written and
 // acknowledged is equal all the same when nothing is in flight.
 func TestProgressAfterLocalDrops(t *testing.T) {

@@ -82,7 +82,7 @@ func (s *session) writeDue(stop func() bool) {
 	if s.raw == nil {
 		limit = flatBytes
 	}
-	var held wait // since when the pacer holds back output; zero if it does not
+	var held heldBack
 	for !out.broken.Load() && !stop() {
 		out.marks.arm()
 		due := s.seat.Due(buffers.vec[:0], s.tenant.hub.Head(), limit)
@@ -120,21 +120,28 @@ func (s *session) writeDue(stop func() bool) {
 	}
 }
 
-// holdBack makes a pause for the pacer. It ends the session if the peer has read nothing of much
-// for the write timeout.
-func (s *session) holdBack(pause time.Duration, held *wait) {
+// A heldBack is a wait of the pacer for a peer to read. It is zero if there is none.
+type heldBack struct {
+	wait        // since the peer has last read
+	edge uint64 // up to which byte the peer's kernel accepted data then
+}
+
+// holdBack makes a pause for the pacer. It ends the session if the pacer has waited for the write
+// timeout and the peer has read nothing meanwhile. A peer that reads slowly is not ended.
+func (s *session) holdBack(pause time.Duration, held *heldBack) {
 	timeout := s.tenant.limits.Load().WriteTimeout
+	edge, waits := s.output.pacer.waits()
 	switch {
-	case !s.output.pacer.waits():
-		*held = wait{}
-	case held.tenant == nil:
-		*held = s.tenant.beginWait()
+	case !waits:
+		*held = heldBack{}
+	case held.tenant == nil || edge > held.edge:
+		*held = heldBack{s.tenant.beginWait(), edge}
 	case timeout > 0 && clock()-held.begun > int64(timeout):
 		if !held.disturbed(timeout) {
 			s.timeOut()
 			return
 		}
-		*held = s.tenant.beginWait()
+		held.wait = s.tenant.beginWait()
 	}
 	time.Sleep(pause)
 }
