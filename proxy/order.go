@@ -127,11 +127,12 @@ func (s *session) leaveOrder() {
 	}
 }
 
-// awaitLate waits until all sessions have left the order, which the tick sees to, or ctx is done.
+// awaitLate waits until all sessions have left the order, which the tick sees to, or ctx is done. After
+// Depart the other process sees to it.
 func (t *Tenant) awaitLate(ctx context.Context) {
 	poll := time.NewTicker(tickInterval / 20)
 	defer poll.Stop()
-	for t.hub.Late() > 0 {
+	for !t.departed.Load() && t.hub.Late() > 0 {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
