@@ -21,10 +21,10 @@ type seat struct {
 }
 
 // writeKnown writes the sessions that exist when the capture begins, the groups of their
-// peers, and the users that they hold. msg_servers announce users when they connect, so without these records a
-// replay could not route unicasts. Records that arrive meanwhile wait in the buffer, as
-// far as there is room. A user that is announced meanwhile may be written twice, but is
-// always written before a PDU for it.
+// peers, and the users that they hold. msg_servers announce users when they connect, so
+// without these records a replay could not route unicasts. Records that arrive meanwhile
+// wait in the buffer, as far as there is room. A user that is announced meanwhile may be
+// written twice, but is always written before a PDU for it.
 func (r *recorder) writeKnown(ctx context.Context) error {
 	r.early = r.buffer.take()
 	for i := range r.early {

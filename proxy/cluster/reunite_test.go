@@ -96,7 +96,7 @@ func (w *world) joinedFirst() int {
 }
 
 // A hub that was a member of a lost log and does not come back holds up the others for a while only. Until
-// then their places cannot move to other processes.
+// then they cannot move to other processes.
 func TestLostLogAndHub(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.settings = func(s *Settings) { s.AloneAfter = 0 }

@@ -49,8 +49,8 @@ func (c *Census) Forget() {
 	}
 }
 
-// Note is called for the last record of each hub before the reading began, and of every record that is
-// read.
+// Note is called for the last record of each hub before the reading began, and for every record that
+// is read.
 func (c *Census) Note(now time.Time, e Entry, r *Record) {
 	e.At = c.timeOf(now, e.At)
 	tells := r.Kind == Enter || r.Kind == Beat || r.Kind == Found
