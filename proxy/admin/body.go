@@ -92,6 +92,8 @@ func kindOf(t reflect.Type) string {
 		return "a text in quotes"
 	case reflect.Bool:
 		return "true or false"
+	case reflect.Slice:
+		return "a list of texts in quotes"
 	}
 	return fmt.Sprintf("a whole number from 0 to %d", ^uint64(0)>>(64-t.Bits()))
 }

@@ -74,6 +74,8 @@ func TestBadBodies(t *testing.T) {
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"session":-1}`), 400, "session: got a number -1; write a whole number from 0 to 18446744073709551615"},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"seq":65536}`), 400, "seq: got a number 65536; write a whole number from 0 to 65535"},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"master":"yes"}`), 400, "master: got a string; write true or false"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"groups":"admin"}`), 400, "groups: got a string; write a list of texts in quotes"},
+		{"/api/v1/evaluate", kind, strings.NewReader(`{"groups":[5]}`), 400, "groups: got a number; write a text in quotes"},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"hex":"00"`), 400, "unexpected EOF"},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"hex":"00"}{}`), 400, "there is more"},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"hex":"0"}`), 400, "two hex digits"},
