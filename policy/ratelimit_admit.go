@@ -102,8 +102,8 @@ func counted(limits RateLimits) (all []countedLimit) {
 	return all
 }
 
-// continues takes over the buckets per tenant of another set, for the limits that both have. Both
-// may be nil.
+// continues takes over the buckets per tenant of another set, for the limits that both have. No two
+// limits of s get one bucket: the second one gets a copy. Both sets may be nil.
 func (s *limitSet) continues(before *limitSet) {
 	if s == nil || before == nil || s == before {
 		return
@@ -112,7 +112,7 @@ func (s *limitSet) continues(before *limitSet) {
 	for i := range s.all {
 		switch j := s.source(i, before); {
 		case j < 0:
-		case i >= s.candidate && j < before.candidate: // from then on both count by themselves
+		case slices.Contains(buckets[:i], old[j]): // from then on both count by themselves
 			buckets[i] = new(bucket)
 			buckets[i].paid.Store(old[j].paid.Load())
 		default: // batches of the generation before may still charge it

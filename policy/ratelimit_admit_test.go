@@ -227,6 +227,27 @@ func TestCandidateTakesNothing(t *testing.T) {
 	}
 }
 
+// After a release, the audited policy is compared with another one, and still takes nothing from an
+// equal limit of that.
+func TestAuditAfterRelease(t *testing.T) {
+	for name, limit := range map[string]RateLimit{"per peer": perPeer(10, 10), "per tenant": perTenant(10, 10)} {
+		policyOf := func() *Generation { return policytest.Generation(rateLimited(limit)) }
+		split := &Split{Stable: policyOf(), Candidate: policyOf()}
+		a := NewActive(split.Stable)
+		a.SetAudit(policyOf(), new(Tally))
+		a.Install(NewStage(split, 0, new(Tally)))
+		a.Install(split.Candidate)
+		var b RateBuckets
+		g := a.Acquire()
+		if got := admitted(t, g, &b, 20, 0); got != 10 {
+			t.Errorf("%s: %d pass, want 10", name, got)
+		}
+		g.Release()
+		a.SetAudit(nil, nil)
+		a.Close()
+	}
+}
+
 // In a stage, the limit of the generation counts that is obeyed, and equal limits of both are alike.
 func TestLimitsOfStage(t *testing.T) {
 	const user = 1
