@@ -23,6 +23,15 @@ func (p ranged) ClassifyRange(s pdu.ServiceID, first pdu.CommandID, verdicts []p
 	return oneByOne{p.Policy}.ClassifyRange(s, first, verdicts)
 }
 
+// If two answers are equally frequent, all other unknown commands have that of the lowest id.
+func TestEquallyFrequentAnswers(t *testing.T) {
+	first, second := answer{verdict: abi.Consume}, answer{verdict: abi.Drop}
+	table := &Table{segments: []segment{{0, []answer{first}}, {1, []answer{second}}}}
+	if got := table.most(0, []int{5, 5}); got != first {
+		t.Errorf("got %v, want %v", got, first)
+	}
+}
+
 // A policy that answers for ranges has the table of one that does not, also where it fails in the
 // middle of a range.
 func TestRangesMakeTheSameTable(t *testing.T) {

@@ -208,9 +208,10 @@ func (t *Table) most(service int, unknown []int) (best answer) {
 		}
 		count[a] += n
 	}
+	most := 0
 	for _, a := range order {
-		if count[a] > count[best] {
-			best = a
+		if count[a] > most {
+			best, most = a, count[a]
 		}
 	}
 	return best
