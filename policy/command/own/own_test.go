@@ -108,6 +108,8 @@ func TestProtoRefused(t *testing.T) {
 		"nested":          {map[string]string{"my.proto": "syntax = \"proto3\";\n" + strings.Repeat("message a{", maxNesting+1)}, "nests deeper than 100 levels"},
 		"nested import":   {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n", "side.proto": `option (x) = {a: ` + strings.Repeat("[", maxNesting)}, "my.proto:2: "},
 		"not nested":      {map[string]string{"my.proto": strings.Repeat("// {\n/* [ */", 200) + `option java_package = "` + strings.Repeat(`{\"`, 200) + "\";\nmessage"}, "my.proto:202: syntax error"},
+		"open strings":    {map[string]string{"my.proto": `"` + strings.Repeat(`{\"`, maxSource/4)}, "my.proto:1: "},
+		"open comments":   {map[string]string{"my.proto": strings.Repeat("/*{", maxSource/4)}, "my.proto:1: "},
 		"UTF-16":          {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n", "side.proto": "\xff\xfes\x00y\x00\n\x00"}, "side.proto:1: it has zero bytes, as UTF-16 has; save the file as UTF-8"},
 		"twice":           {map[string]string{"my.proto": "syntax = \"proto3\";\nmessage A {}\nmessage A {}\n"}, `my.proto:3: symbol "A" already defined`},
 	} {

@@ -126,8 +126,10 @@ func (r *protoReader) open(name string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(src)), nil
 }
 
-// lexed matches what can hold or be a bracket: strings, comments and brackets.
-var lexed = regexp.MustCompile(`"(\\.|[^"\\\n])*"|'(\\.|[^'\\\n])*'|//.*|/\*(?s:.*?)\*/|[\[\](){}<>]`)
+// lexed matches what can hold or be a bracket: strings, comments and brackets. As for the compiler, a
+// string without its end goes up to the end of the line, and such a comment to the end of the file. If
+// these did not match, the search would begin again behind each of them, which can take minutes.
+var lexed = regexp.MustCompile(`"(\\.|[^"\\\n])*"?|'(\\.|[^'\\\n])*'?|//.*|/\*(?s:.*?)(\*/|\z)|[\[\](){}<>]`)
 
 // nesting returns how deep the brackets of a source stand in each other.
 func nesting(src []byte) (deepest int) {
