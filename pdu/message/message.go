@@ -6,6 +6,7 @@ package message
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 
@@ -121,9 +122,18 @@ func Text(c pdu.CommandID, body []byte) string {
 	if m == nil {
 		return ""
 	}
-	// prototext varies the blanks on purpose.
-	return strings.Join(strings.Fields(prototext.MarshalOptions{EmitUnknown: true, Resolver: noTypes}.Format(m.Interface())), " ")
+	text := prototext.MarshalOptions{EmitUnknown: true, Resolver: noTypes}.Format(m.Interface())
+	// prototext varies the blanks between fields on purpose.
+	return strings.TrimSpace(quotedOrBlank.ReplaceAllStringFunc(text, func(part string) string {
+		if part[0] == '"' {
+			return part
+		}
+		return " "
+	}))
 }
+
+// quotedOrBlank matches a value in quotes, whose blanks count, or the blanks between others.
+var quotedOrBlank = regexp.MustCompile(`"(\\.|[^"\\])*"|\s+`)
 
 // FromJSON encodes the body that JSON describes. Required fields may be missing.
 func FromJSON(c pdu.CommandID, text []byte) ([]byte, error) {

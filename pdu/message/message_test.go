@@ -45,6 +45,18 @@ func TestJSONAndBack(t *testing.T) {
 	}
 }
 
+// Text varies no blanks, neither between fields nor within their values.
+func TestText(t *testing.T) {
+	p := Append(nil, pdu.CID_MSG_DATA, 7, &pb.IMMsgData{MsgType: pb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum(), MsgData: []byte(` two  blanks, "a  quote" `), AttachData: []byte("  ")})
+	const want = `msg_type:MSG_TYPE_SINGLE_TEXT msg_data:" two  blanks, \"a  quote\" " attach_data:"  "`
+	if got := Text(pdu.CID_MSG_DATA, p[pdu.HeaderLen:]); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := Text(pdu.CID_MSG_DATA, []byte{0x08}); got != "" {
+		t.Errorf("a truncated body has the text %s", got)
+	}
+}
+
 func TestInvalid(t *testing.T) {
 	if JSON(pdu.CID_MSG_DATA, []byte{0x08}) != nil {
 		t.Error("a truncated body has JSON")
