@@ -31,8 +31,9 @@ func Replace(path string, text []byte) error {
 	return Sync(filepath.Dir(path))
 }
 
-// Exchange is Replace for a folder that nobody locks: the other name is one that no file has. prepare,
-// if it is not nil, gives the file its mode and owner before it is renamed.
+// Exchange is Replace for a folder that nobody locks: the other name is one that no file has. It does
+// not wait until the renaming is durable, so the old file may be back after a crash. prepare, if it is
+// not nil, gives the file its mode and owner before it is renamed.
 func Exchange(path string, text []byte, prepare func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // of mode 0600
 	if err != nil {
@@ -43,7 +44,7 @@ func Exchange(path string, text []byte, prepare func(*os.File) error) error {
 	if err == nil && prepare != nil {
 		err = prepare(f)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
