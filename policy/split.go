@@ -129,9 +129,8 @@ func lower(to *atomic.Uint64, place uint64) {
 	}
 }
 
-// NextUnitAt returns the least share at which a unit obeys the candidate that has sent an affected PDU
-// in a stage and was on the stable generation's side; 0 if there was none. If no unit obeys the
-// candidate yet, the share has to exceed this.
+// NextUnitAt returns the least share at which another unit obeys the candidate, of those that have sent
+// an affected PDU in a stage and were on the stable generation's side; 0 if there was none.
 func (s *Split) NextUnitAt() float64 { return float64(s.next.Load()) / (1 << 32) }
 
 // threshold returns the bucket below which units are on the candidate's side. With few

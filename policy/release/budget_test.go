@@ -106,15 +106,15 @@ func binomial(random *rand.Rand, n int, rate float64) (bad uint64) {
 // each is looked at 200 times; a multiple of it is found soon.
 func TestFalseAlarms(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	const rate, perBeat = 0.001, 300
+	const rate, perTick = 0.001, 300
 	run := func(times float64) (rolledBack bool, bad uint64) {
 		p := plan()
 		p.Hold = time.Hour
 		r := New(p)
 		w := policy.Weights{}
 		for range 200 {
-			w.PDUs += perBeat
-			w.Undelivered += binomial(random, perBeat, times*rate)
+			w.PDUs += perTick
+			w.Undelivered += binomial(random, perTick, times*rate)
 			if r.Tick(Tick{Elapsed: time.Second, Counts: weights(w)}); r.State == RolledBack {
 				return true, w.Undelivered
 			}

@@ -27,7 +27,7 @@ import (
 const (
 	peers     = 10
 	users     = 2000 // user u is at peer u%peers
-	perBeat   = 1000 // PDUs
+	perTick   = 1000 // PDUs
 	fuel      = 200_000
 	quota     = 20_000_000
 	farBehind = 1 << 40
@@ -291,7 +291,7 @@ func (c bad) run(t *testing.T, share float64) {
 	alone := r.control(c.stable)
 	otherwise, ticks := uint64(0), 0
 	for ; ticks < 100 && !r.machine.State.Over(); ticks++ {
-		for range perBeat {
+		for range perTick {
 			if r.watched(alone) {
 				otherwise++
 			}

@@ -8,7 +8,8 @@ import (
 // ClassifyRange stores the verdicts of classify on the commands from first on, at most as many as
 // there is room for, and returns how many it has stored. It stops at the first command for which
 // Classify would fail, with its error. It keeps one instance for the whole range, as long as that
-// needs no replacement, so a range is a small part of all commands.
+// needs no replacement. Batches of PDUs may wait for that instance, so callers ask about some dozen
+// commands at a time.
 func (p *Policy) ClassifyRange(service pdu.ServiceID, first pdu.CommandID, verdicts []policy.Verdict) (n int, err error) {
 	for n < len(verdicts) && err == nil {
 		s, noInstance := p.claim(0)
