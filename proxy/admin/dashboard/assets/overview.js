@@ -67,7 +67,7 @@ export function overview(history) {
     latency.update(shown, state.tenant ? [{ key: 'probe', name: 'last probe' }] : latencies);
     showMarks(shown.marks);
     const begun = shown.since > shown.now - 1000 * Number(span.value) + 60000;
-    write(byId('since'), begun ? `from ${clock(shown.since)} on: figures begin with a start, an upgrade or a new tenant` : '');
+    write(byId('since'), begun ? `from ${clock(shown.since)} on: figures begin with a start or a new tenant` : '');
     for (const tile of tiles) {
       write(tile.figure, tile.value());
       write(tile.note, tile.more(), tile.more());

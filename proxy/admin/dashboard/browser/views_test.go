@@ -49,7 +49,7 @@ func TestYoungServer(t *testing.T) {
 	w.server.hour = w.server.hour[len(w.server.hour)-6:]
 	p := open(t, newFake(t, w).URL, wide)
 	p.live()
-	p.shows("#since", "from ", "figures begin with a start, an upgrade or a new tenant")
+	p.shows("#since", "from ", "figures begin with a start or a new tenant")
 	p.until("document.querySelector('#chart-pdus svg').getAttribute('aria-valuemax') === '300'")
 }
 
