@@ -149,12 +149,8 @@ func (a *accessLog) exchange(next *accessFile) (closeBefore func()) {
 }
 
 // checkNotRead refuses a path of a file that the server reads, such as the configuration or a token:
-// lines at its end would change what it says. At the path of the admin socket, a file would keep the
-// server from starting.
+// lines at its end would change what it says.
 func checkNotRead(c *config.Config, path string) error {
-	if path == c.File(c.Admin.Socket) {
-		return InvalidError{fmt.Errorf("log.access_file: %s is the path of admin.socket; name another file", path)}
-	}
 	file, err := os.Stat(path)
 	if err != nil {
 		return nil // it would be made

@@ -167,7 +167,7 @@ func TestAccessLogThatIsSomethingElse(t *testing.T) {
 		defer l.Close()
 	}
 	c := config.Default()
-	c.Path, c.Admin.Socket = filepath.Join(dir, "config.toml"), "admin.sock"
+	c.Path = filepath.Join(dir, "config.toml")
 	c.Admin.OperateTokenFile, c.Metrics.TokenFile = "operate.token", "metrics.token"
 	c.Tenants[0].Policy = "file:routes.toml"
 	for name, want := range map[string]string{
@@ -176,7 +176,6 @@ func TestAccessLogThatIsSomethingElse(t *testing.T) {
 		"./folder/../link":    "name another file",
 		"operate.token":       "name another file",
 		"metrics.token":       "name another file",
-		"admin.sock":          "name another file",
 		"s":                   "is a socket",
 		"routes.toml":         "name another file",
 		"folder":              "name a file in it",

@@ -77,12 +77,12 @@ func (srv *server) takeOver(from *handover.Conn) error {
 }
 
 // awaitOld waits until the old process has ended. If that is told to stop before, this one drains:
-// whoever did that, by the number of the process, wants nobody to serve. That counts as an operator's
+// whoever signals the old process wants nobody to serve. That counts as an operator's
 // request, so that a signal to both processes is no second one here.
 func (srv *server) awaitOld(from *handover.Conn) {
 	defer context.AfterFunc(srv.stopper.requested, func() { from.Close() })()
 	if from.AwaitStop() {
-		srv.log.Info("the process before was told to stop; this one does")
+		srv.log.Info("the process before was told to stop, so this one drains")
 		srv.state.Drain()
 	}
 }
