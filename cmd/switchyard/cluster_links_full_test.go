@@ -222,6 +222,7 @@ func TestPlannedStopWithStandbyLinks(t *testing.T) {
 	f.members[0].down = true
 	f.members[0].signal(syscall.SIGTERM)
 	await(t, "going over to the other hub", []*msgServer{moves}, func(m *msgServer) bool { return m.sendsOver(b) && m.links[a] == nil })
+	settleMasters(t, []*msgServer{moves}) // the other hub has taken its users over
 	over := time.Now()
 	ended, err := time.Parse(time.RFC3339Nano, f.members[0].expect("session closed", `"reason":"drain"`)["time"].(string))
 	if err != nil {

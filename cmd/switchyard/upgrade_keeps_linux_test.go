@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
@@ -23,6 +24,7 @@ func TestUpgradeKeepsWhatWasCounted(t *testing.T) {
 	r.restart()
 	r.table("drop")
 	r.expect("release begins")
+	begun := time.Now()
 	if got := r.chat(6); got != 5 {
 		t.Errorf("%d of 6 chats arrive, want 5", got)
 	}
@@ -33,17 +35,11 @@ func TestUpgradeKeepsWhatWasCounted(t *testing.T) {
 	pid := int(r.expect("handed over")["pid"].(float64))
 	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
 	r.wantMetrics(counted...)
-
-	chat := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1})
-	r.sender.say(chat) // over the limit of this peer
-	r.sender.settle()
-	r.receiver.say(chat) // the last one within that of the tenant
-	r.receiver.say(chat)
-	r.receiver.settle()
-	r.sender.expect(chat)
-	r.sender.settle()
-	r.receiver.settle()
-	r.wantMetrics(`pdus_dropped_total{reason="over-limit",tenant="default"} 3`)
+	if took := time.Since(begun); took < time.Minute/2 {
+		r.wantUsedLimits()
+	} else {
+		t.Logf("the upgrade took %v: after a minute, each limit lets another chat through", took)
+	}
 
 	u := &upgradable{process: r.process, socket: filepath.Join(r.dir, "a.sock")}
 	var h api.LastHour
@@ -65,4 +61,20 @@ func TestUpgradeKeepsWhatWasCounted(t *testing.T) {
 	if all := strings.Join(marks, "; "); !strings.Contains(all, "the server started") || !strings.Contains(all, "upgraded from") {
 		t.Errorf("marks: %s", all)
 	}
+}
+
+// wantUsedLimits checks that of the limits of TestUpgradeKeepsWhatWasCounted nothing is left to the
+// sender, and one chat to the tenant.
+func (r *released) wantUsedLimits() {
+	r.Helper()
+	chat := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte{8, 1})
+	r.sender.say(chat) // over the limit of this peer
+	r.sender.settle()
+	r.receiver.say(chat) // the last one within that of the tenant
+	r.receiver.say(chat)
+	r.receiver.settle()
+	r.sender.expect(chat)
+	r.sender.settle()
+	r.receiver.settle()
+	r.wantMetrics(`pdus_dropped_total{reason="over-limit",tenant="default"} 3`)
 }
