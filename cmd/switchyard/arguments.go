@@ -111,7 +111,7 @@ func refuseEmptyArguments(c *cobra.Command) {
 func emptyFlag(c *cobra.Command) (err error) {
 	c.Flags().Visit(func(f *pflag.Flag) {
 		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != "reason" && f.Name != "hex" {
-			err = usageError{fmt.Errorf("--%s is empty, as if a variable of the shell was not set; name one, or leave it out; see '%s --help'", f.Name, c.CommandPath())}
+			err = usageError{fmt.Errorf("--%s is empty, as if a variable of the shell was not set; write a value, or leave it out; see '%s --help'", f.Name, c.CommandPath())}
 		}
 	})
 	return err

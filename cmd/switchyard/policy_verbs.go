@@ -60,9 +60,6 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use: v.name, Short: v.short, Long: v.long, Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if request.To == "" && c.Flags().Changed("to") { // an empty variable of a script is not the policy before
-				return usageError{errors.New("--to names no policy; write its SHA-256 or version, or leave --to out")}
-			}
 			// An empty name stands for the only tenant; the server refuses it if there are several.
 			request.Tenant = r.tenant
 			result, err := ask(o, c, verbError, func(ctx context.Context, conn *client.Client) (*api.Release, error) {

@@ -17,8 +17,9 @@ func schemaCommand(o *options, stdout io.Writer) *cobra.Command {
 		Use:   "schema config|table|cases",
 		Short: "Print the JSON Schema of the configuration, of routing tables or of test cases, for editors",
 		Long: `Print the JSON Schema of the configuration, config.toml, of routing tables, or of the test cases
-of 'switchyard policy test'. Editors that know TOML and JSON Schema (such as VS Code with Even Better TOML, and every editor that speaks to
-the language server taplo) complete keys by it, show what each means, and mark mistakes.
+of 'switchyard policy test'. Editors that know TOML and JSON Schema (such as VS Code with Even
+Better TOML, and every editor that speaks to the language server taplo) complete keys by it, show
+what each means, and mark mistakes.
 
 It knows keys, types, ranges and forms. 'switchyard check' also knows what several keys mean
 together, and what files contain. The schemas of tables and of test cases have the names of your

@@ -55,7 +55,7 @@ func caseKeys() map[string]*node {
 		"service": idOf("The service of the PDU, a name or an id. Without one it is that of the command.", serviceNames()),
 		"seq":     integer(math.MaxUint16, "The sequence number. Without one it is 0."),
 		"before":  integer(cases.MaxBefore, "How many PDUs like this one the sender has sent before it, all at one time, for rate limits."),
-		"wait":    {Type: "string", Pattern: `^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$`, Description: `The time between those and this one, such as "20ms".`},
+		"wait":    {Type: "string", Pattern: `^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$`, Description: `The time between the PDUs of "before" and this one, such as "20ms".`},
 		"master":  {Type: "boolean", Description: "Whether the sender is master, instead of what peers says."},
 		"body":    {Type: "object", Description: "The fields of the command's message, by name. Bytes are text, or hex digits behind \"hex:\"."},
 		"hex":     {Type: "string", Pattern: `^\s*([0-9A-Fa-f]\s*[0-9A-Fa-f]\s*)*$`, Description: "The body as hex digits, instead of fields."},
@@ -70,7 +70,7 @@ func expectation() *node {
 			"action":  {Type: "string", Enum: policy.Actions[:], Description: "The action of the verdict."},
 			"verdict": {Type: "string", Pattern: policy.RulePattern(), Description: "The whole verdict, as in a routing table."},
 			"to":      {Type: "array", Items: &node{Type: "string"}, Description: "The peers that receive anything, in any order."},
-			"sends":   {Type: "array", Items: reference("command", ""), Description: "The commands that each of these receives, in order."},
+			"sends":   {Type: "array", Items: reference("command", ""), Description: `The commands that each peer in "to" receives, in order.`},
 			"dropped": {Type: "string", Enum: cases.Reasons, Description: "Why the PDU is dropped."},
 			"fault":   {Type: "string", Enum: cases.FaultKinds, Description: "How the policy fails."},
 		})
