@@ -147,7 +147,7 @@ func TestShareOfManyUnits(t *testing.T) {
 	}
 }
 
-// A stage in which nobody obeys the candidate says from which share on somebody would.
+// NextUnitAt returns the share at which the first unit would obey the candidate.
 func TestNextUnitAt(t *testing.T) {
 	s := &Split{Stable: policytest.Generation(policytest.Always(abi.BroadcastAll)), Candidate: policytest.Generation(policytest.Always(abi.Drop)), Salt: 7, Users: users()}
 	defer s.Stable.Release()

@@ -12,9 +12,8 @@ import (
 	"switchyard/proxy/order/jetstream/bustest"
 )
 
-// A hub of a later release speaks on the bus, whose records the others cannot read. It disturbs nobody: not the
-// traffic of those that are members, and not a hub that enters. One with the number of that hub, which starts
-// afterwards, ends with 78.
+// A hub of a later release sends records that the other hubs cannot read. The traffic of the members goes on, and
+// another hub can enter. A hub that starts afterwards with the number of the later one ends with 78.
 func TestLaterFormatOnTheBus(t *testing.T) {
 	t.Parallel()
 	bus := bustest.Start(t, 1)
@@ -53,7 +52,7 @@ func TestLaterFormatOnTheBus(t *testing.T) {
 	go func() { ended <- taken.exit() }()
 	eventually(t, func() bool {
 		says(order.Beat)
-		time.Sleep(200 * time.Millisecond) // it speaks as often as a hub
+		time.Sleep(200 * time.Millisecond) // a hub sends as many beats; the loop ends when the other process has
 		return len(ended) > 0
 	}, func() string { return "the hub whose number is taken does not end" })
 	if code := <-ended; code != exitConfig {

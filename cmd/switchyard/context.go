@@ -218,7 +218,7 @@ func contextShow(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// known returns an error with the nearest name if there is no such context.
+// known returns an error, which suggests the nearest name, if the file has no context of that name.
 func known(file *contexts.File, name string) error {
 	if name == contexts.Local {
 		return nil
