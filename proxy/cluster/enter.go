@@ -54,10 +54,10 @@ func (c *membership) forgetPositions() {
 	c.last, c.lastAt, c.entered, c.table = order.Position{}, time.Time{}, order.Entry{}, order.TableSum{}
 }
 
-// again enters anew although the log can be read on. Until its Enter comes back, the hub goes on
+// reenter enters anew although the log can be read on. Until its Enter comes back, the hub goes on
 // with what the others say: a hub that was declared gone has everything to read that they have said
 // since.
-func (c *membership) again(now time.Time, why string) {
+func (c *membership) reenter(now time.Time, why string) {
 	switch {
 	case c.alone:
 	case c.phase == member:
@@ -90,7 +90,7 @@ func (c *membership) followOthers(now time.Time, e order.Entry, r *order.Record)
 	if r.Hub == c.origin.Hub {
 		c.out.do(func(o *order.Outbox) { o.Counted(r) })
 	}
-	if c.carry(r); r.Kind == order.Found {
+	if c.applyToHub(r); r.Kind == order.Found {
 		c.others = c.others.Follow()
 	}
 	return true
@@ -164,10 +164,10 @@ func (c *membership) expect(now time.Time, e order.Entry, r *order.Record) {
 	case r.Kind == order.Found:
 		c.expectFound(now, e, r)
 	case r.Kind == order.Gone && (r.About == c.origin || r.About.Hub == c.origin.Hub && c.others == nil && len(c.chunks) == 0):
-		c.again(now, c.why) // this incarnation is declared gone, or the number is free only now
+		c.reenter(now, c.why) // this incarnation is declared gone, or the number is free only now
 	case c.heldBytes > c.settings.Held:
 		c.log.Warn("the state did not come in time for what was said meanwhile; entering again", "bytes", c.heldBytes)
-		c.again(now, "held")
+		c.reenter(now, "held")
 	}
 }
 
@@ -181,7 +181,7 @@ func (c *membership) expectFound(now time.Time, e order.Entry, r *order.Record) 
 		empty, _ := c.settings.Hub.ReadOrdered(order.Chunks(nil, io.EOF)) // which cannot fail
 		c.join(now, empty)
 	default:
-		c.again(now, "found")
+		c.reenter(now, "found")
 	}
 }
 

@@ -194,21 +194,21 @@ func (c *membership) apply(now time.Time, e order.Entry, r *order.Record) {
 	whole := c.count(now, c.members, e, r)
 	sound := r.Origin != c.origin || c.checkOwn(now, e, r)
 	if whole != nil {
-		c.carryOut(now, e, whole)
+		c.react(now, e, whole)
 	}
 	if !sound && c.phase == member {
 		c.log.Error("what this hub says counts no more, because somebody else has said records in its name; entering again")
-		c.again(now, "ignored")
+		c.reenter(now, "ignored")
 		c.others = nil // which have counted the others' records in the place of this hub's
 	}
 }
 
-// carryOut does what follows from a record that counts.
-func (c *membership) carryOut(now time.Time, e order.Entry, r *order.Record) {
+// react does what follows from a record that counts.
+func (c *membership) react(now time.Time, e order.Entry, r *order.Record) {
 	if r.Origin == c.origin {
 		c.proved = now
 	}
-	switch c.carry(r); r.Kind {
+	switch c.applyToHub(r); r.Kind {
 	case order.Enter:
 		if donor, ok := c.members.Donor(r.Origin); ok && donor == c.origin {
 			c.export(now, r.Origin)
@@ -216,7 +216,7 @@ func (c *membership) carryOut(now time.Time, e order.Entry, r *order.Record) {
 	case order.Gone:
 		c.readGone(now, r)
 	case order.Found:
-		c.again(now, "found")
+		c.reenter(now, "found")
 	case order.Beat:
 		c.reunite(now, r)
 		c.compare(now, e, r)
@@ -237,8 +237,8 @@ func (c *membership) count(now time.Time, m *order.Members, e order.Entry, r *or
 	return whole
 }
 
-// carry carries out what follows from a record for the hub.
-func (c *membership) carry(r *order.Record) {
+// applyToHub carries out what follows from a record for the hub.
+func (c *membership) applyToHub(r *order.Record) {
 	h := c.settings.Hub
 	switch {
 	case r.Kind == order.Batch, r.Kind == order.Joined, r.Kind == order.Left:
@@ -272,7 +272,7 @@ func (c *membership) readGone(now time.Time, r *order.Record) {
 		c.phase = departed
 	default:
 		c.log.Warn("the other hubs declared this one gone; entering again", "by", r.Hub)
-		c.again(now, "gone")
+		c.reenter(now, "gone")
 	}
 }
 
@@ -284,7 +284,7 @@ func (c *membership) compare(now time.Time, e order.Entry, r *order.Record) {
 	}
 	if c.members.Differs() {
 		c.log.Error("the user table differs from that of the other hubs; entering again", "position", c.table.Position.Sequence)
-		c.again(now, "table")
+		c.reenter(now, "table")
 	}
 }
 

@@ -20,7 +20,7 @@ func (c *membership) tick(now time.Time) {
 	if c.phase == expecting && now.Sub(c.answered) >= answerTime {
 		c.tries++
 		c.explainSilence(now)
-		c.again(now, "no-answer")
+		c.reenter(now, "no-answer")
 	} else if c.phase == expecting && now.Sub(c.heard) < waitingAfter {
 		c.tryFound(now)
 	}

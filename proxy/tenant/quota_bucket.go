@@ -77,9 +77,9 @@ func (b *Bucket) Until(now int64, n uint64) time.Duration {
 	return max(1, owed(now, plus(max(b.paid.Load(), uint64(now)), b.costUp(next))))
 }
 
-// TakeOrForgive is Take, but makes no debt of more than a second's worth, and forgives the
+// TakeCapped is Take, but makes no debt of more than a second's worth, and drops the
 // rest.
-func (b *Bucket) TakeOrForgive(now int64, n uint64) {
+func (b *Bucket) TakeCapped(now int64, n uint64) {
 	if b.rate == 0 {
 		return
 	}

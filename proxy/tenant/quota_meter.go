@@ -96,7 +96,7 @@ func (b *buckets) pay(now int64, u *Use) (wait time.Duration, what Measure) {
 // Default leaves what is unpaid of the bill to all peers, but no more than a second's worth.
 func (m *PeerMeter) Default(now int64, b *Bill) {
 	for i := range m.all {
-		m.all[i].TakeOrForgive(now, b.all[i])
+		m.all[i].TakeCapped(now, b.all[i])
 	}
 }
 

@@ -55,7 +55,7 @@ func (l *Log) retry(ctx context.Context, try func() error) error {
 			cause = err
 		}
 		select {
-		case <-time.After(l.times.again):
+		case <-time.After(l.times.retry):
 		case <-ctx.Done():
 			return cause
 		case <-l.ctx.Done():
@@ -159,7 +159,7 @@ func (s Settings) isOfHub(subject string) bool {
 
 // last returns the last record of a subject.
 func (l *Log) last(ctx context.Context, k *connection, subject string) (*nats.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
 	return k.js.GetLastMsg(l.settings.stream(), subject, nats.Context(ctx))
 }

@@ -75,11 +75,11 @@ func Check(ctx context.Context, settings Settings, tenants []string) (Report, er
 // answers waits until the one server of l is connected, and checks what it takes.
 func (l *Log) answers(ctx context.Context) error {
 	k := l.connection.Load()
-	for end := time.Now().Add(2 * l.times.patience); !k.conn.IsConnected(); {
+	for end := time.Now().Add(2 * l.times.answer); !k.conn.IsConnected(); {
 		if time.Now().After(end) || ctx.Err() != nil {
 			return l.unreached()
 		}
-		time.Sleep(l.times.look)
+		time.Sleep(l.times.poll)
 	}
 	return k.largeEnough()
 }
@@ -101,7 +101,7 @@ func (l *Log) checkTenant(ctx context.Context, tenant string) error {
 
 // tryState sends the largest chunk of a state to this hub itself.
 func (l *Log) tryState(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
@@ -125,7 +125,7 @@ func (l *Log) tryState(ctx context.Context) error {
 // tryGet asks a stream for its first record like a hub that has missed it. Any answer will do: a
 // replica may not have the record yet, and the servers need a moment to know who answers.
 func (l *Log) tryGet(ctx context.Context, k *connection, stream string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
 	for {
 		_, err := k.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, []byte(`{"seq":1}`))
@@ -135,7 +135,7 @@ func (l *Log) tryGet(ctx context.Context, k *connection, stream string) error {
 		if !errors.Is(err, nats.ErrNoResponders) || ctx.Err() != nil {
 			return l.refusedOr(k, fmt.Errorf("get a record of a stream for trial: %w", plain(err)))
 		}
-		time.Sleep(l.times.look)
+		time.Sleep(l.times.poll)
 	}
 }
 
@@ -153,7 +153,7 @@ func (l *Log) refusedOr(k *connection, err error) error {
 // the round trips.
 func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
 	k := l.connection.Load()
-	ctx, cancel := context.WithTimeout(ctx, 5*l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, 5*l.times.answer)
 	defer cancel()
 	c := l.settings.config()
 	unique := nats.NewInbox()[len(nats.InboxPrefix):]
@@ -170,7 +170,7 @@ func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
 	if _, err := k.js.AddStream(c, nats.Context(ctx)); err != nil {
 		return 0, l.explain(k, "create a stream for trial", err)
 	}
-	trip, err := median(l.times.patience, func() error {
+	trip, err := median(l.times.answer, func() error {
 		if _, err := k.js.Publish(subject, make([]byte, 200), nats.Context(ctx)); err != nil {
 			return l.explain(k, "append a record to a stream for trial", err)
 		}
@@ -198,7 +198,7 @@ func median(enough time.Duration, trip func() error) (time.Duration, error) {
 
 // remove deletes a stream.
 func (l *Log) remove(ctx context.Context, k *connection, stream string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
 	return k.js.DeleteStream(stream, nats.Context(ctx))
 }

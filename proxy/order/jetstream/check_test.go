@@ -12,7 +12,7 @@ import (
 func TestCheckTriesPermissions(t *testing.T) {
 	b := startFake(t)
 	times := short
-	times.patience = 50 * time.Millisecond
+	times.answer = 50 * time.Millisecond
 	l := begun(t, b, times)
 	for _, tc := range []struct {
 		forbid string

@@ -83,7 +83,7 @@ func (l *Log) connect() (*connection, error) {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { k.note(err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { l.counts.reconnects.Add(1) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { k.note(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(k, err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.reportOnce(k, err) }),
 		nats.ClosedHandler(func(*nats.Conn) { close(k.closed) }),
 	}
 	if s.Credentials != "" {
@@ -140,7 +140,7 @@ func (k *connection) subscribe(subject string) (*nats.Subscription, error) {
 
 // flush returns when the server has taken what was said to it, subscriptions included.
 func (l *Log) flush(ctx context.Context, k *connection) error {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
 	return k.conn.FlushWithContext(ctx)
 }
@@ -162,10 +162,10 @@ func (k *connection) note(err error) {
 	k.cause = plain(err)
 }
 
-// complain notes what the server refuses, and logs it once. The client reports this apart
+// reportOnce notes what the server refuses, and logs it once. The client reports this apart
 // from the request that was refused, which gets no answer. It also reports a broken connection
 // here, which is no refusal.
-func (l *Log) complain(k *connection, err error) {
+func (l *Log) reportOnce(k *connection, err error) {
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		return // the reader sees the gap, and gets what it missed
 	}
@@ -175,7 +175,7 @@ func (l *Log) complain(k *connection, err error) {
 		k.refused, k.refusedAt = plain(err), time.Now()
 	}
 	k.mu.Unlock()
-	if !isOfConnection(err) && l.isNews(err.Error()) {
+	if !isOfConnection(err) && l.firstReport(err.Error()) {
 		l.settings.Log.Warn("the bus refuses this hub", "error", plain(err))
 	}
 }
@@ -185,19 +185,19 @@ func isOfConnection(err error) bool {
 	return errors.As(err, new(*net.OpError)) || errors.Is(err, io.EOF)
 }
 
-// isNews reports whether a complaint is to be logged: once, and not if it is one of too many.
-func (l *Log) isNews(text string) bool {
+// firstReport reports whether a refusal is to be logged: once, and not if it is one of too many.
+func (l *Log) firstReport(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.seen[text]; known || len(l.seen) == complaints {
+	if _, known := l.reported[text]; known || len(l.reported) == maxReported {
 		return false
 	}
-	l.seen[text] = struct{}{}
+	l.reported[text] = struct{}{}
 	return true
 }
 
-// complaints is how many different ones are logged.
-const complaints = 64
+// maxReported is how many different ones are logged.
+const maxReported = 64
 
 // plain returns the error without the library's prefix, which says nothing to operators.
 func plain(err error) error {

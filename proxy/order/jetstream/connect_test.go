@@ -129,7 +129,7 @@ func TestStateIsPermittedLater(t *testing.T) {
 	refused := func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return len(l.seen) > 0
+		return len(l.reported) > 0
 	}
 	for deadline := time.Now().Add(limit); !refused(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -229,18 +229,18 @@ func TestTrialLeavesNothingBehind(t *testing.T) {
 // What the bus refuses is logged once for each text, and names the tenant once.
 func TestComplaints(t *testing.T) {
 	lines := new(logtest.Lines)
-	l := &Log{settings: Settings{Tenant: "main", Log: slog.New(slog.NewTextHandler(lines, nil)).With("tenant", "main")}, seen: map[string]struct{}{}}
+	l := &Log{settings: Settings{Tenant: "main", Log: slog.New(slog.NewTextHandler(lines, nil)).With("tenant", "main")}, reported: map[string]struct{}{}}
 	for range 2 {
-		l.complain(new(connection), errors.New("nats: authorization violation"))
+		l.reportOnce(new(connection), errors.New("nats: authorization violation"))
 	}
 	if text := lines.String(); strings.Count(text, "tenant=main") != 1 || strings.Count(text, "authorization violation") != 1 {
 		t.Errorf("logged %q", text)
 	}
-	for n := range 2 * complaints {
-		l.complain(new(connection), fmt.Errorf("refused %d", n))
+	for n := range 2 * maxReported {
+		l.reportOnce(new(connection), fmt.Errorf("refused %d", n))
 	}
-	if n := strings.Count(lines.String(), "level=WARN"); n != complaints {
-		t.Errorf("%d complaints were logged, want %d", n, complaints)
+	if n := strings.Count(lines.String(), "level=WARN"); n != maxReported {
+		t.Errorf("%d refusals were logged, want %d", n, maxReported)
 	}
 }
 
@@ -248,9 +248,9 @@ func TestComplaints(t *testing.T) {
 func TestBrokenConnectionIsNoRefusal(t *testing.T) {
 	for _, err := range []error{io.EOF, &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}} {
 		lines := new(logtest.Lines)
-		l := &Log{settings: Settings{Log: slog.New(slog.NewTextHandler(lines, nil))}, seen: map[string]struct{}{}}
+		l := &Log{settings: Settings{Log: slog.New(slog.NewTextHandler(lines, nil))}, reported: map[string]struct{}{}}
 		k := new(connection)
-		l.complain(k, err)
+		l.reportOnce(k, err)
 		if text := lines.String(); text != "" || k.cause == nil {
 			t.Errorf("%v: logged %q, cause %v", err, text, k.cause)
 		}

@@ -14,7 +14,7 @@ import (
 func TestCounts(t *testing.T) {
 	b := startFake(t)
 	times := short
-	times.quiet = time.Hour // so nothing else shows the gap
+	times.idle = time.Hour // so nothing else shows the gap
 	l := begun(t, b, times)
 	if got := l.Counts(); got != (order.LogCounts{}) {
 		t.Errorf("at the start: %+v", got)
@@ -40,7 +40,7 @@ func TestCounts(t *testing.T) {
 func TestReadWhileTheBusTakesNothing(t *testing.T) {
 	b := startFake(t)
 	times := short
-	times.quiet = time.Hour // the reader asks for nothing
+	times.idle = time.Hour // the reader asks for nothing
 	l := begun(t, b, times)
 	var want []string
 	for n := 1; n <= 50; n++ {

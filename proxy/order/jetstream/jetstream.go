@@ -74,29 +74,29 @@ type Log struct {
 
 	receiptTo atomic.Pointer[string] // where the receipt of the next record goes; nil: nobody wants one
 
-	mu   sync.Mutex          // held for moments
-	sent map[transfer]int    // guarded by mu: chunks of each transfer that were acknowledged
-	seen map[string]struct{} // guarded by mu: complaints that were logged
+	mu       sync.Mutex          // held for moments
+	sent     map[transfer]int    // guarded by mu: chunks of each transfer that were acknowledged
+	reported map[string]struct{} // guarded by mu: refusals that were logged
 }
 
 // times are durations that tests shorten.
 type times struct {
-	quiet    time.Duration // without a record, after which the stream is asked for its last number
-	look     time.Duration // between two looks for the answer while no record comes
-	patience time.Duration // for an answer
-	again    time.Duration // the pause before an operation is tried again
+	idle   time.Duration // without a record, after which the stream is asked for its last number
+	poll   time.Duration // between two polls for the answer while no record comes
+	answer time.Duration // for an answer
+	retry  time.Duration // the pause before an operation is tried again
 
-	// enough is how long the stream may contradict what was reported, before that is believed. A
+	// lag is how long the stream may contradict what was reported, before that is believed. A
 	// replica that has just become the leader, or that answers a direct get, may be a little behind.
-	enough time.Duration
+	lag time.Duration
 }
 
-var usual = times{quiet: 250 * time.Millisecond, look: 20 * time.Millisecond, patience: 2 * time.Second, again: 200 * time.Millisecond, enough: 3 * time.Second}
+var defaultTimes = times{idle: 250 * time.Millisecond, poll: 20 * time.Millisecond, answer: 2 * time.Second, retry: 200 * time.Millisecond, lag: 3 * time.Second}
 
 // Open connects to the bus in the background. It fails only for what waiting does not mend:
 // a file or an address that is not what it should be. Whether the bus can be reached shows in
 // Begin.
-func Open(settings Settings) (*Log, error) { return open(settings, usual) }
+func Open(settings Settings) (*Log, error) { return open(settings, defaultTimes) }
 
 func open(settings Settings, times times) (*Log, error) {
 	l := &Log{
@@ -106,7 +106,7 @@ func open(settings Settings, times times) (*Log, error) {
 		events:   make(chan order.Event),
 		states:   make(chan order.StateChunk),
 		sent:     map[transfer]int{},
-		seen:     map[string]struct{}{},
+		reported: map[string]struct{}{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	k, err := l.connect()

@@ -42,11 +42,11 @@ func (r *reader) catchUp(upto uint64) error {
 			}
 		case since.IsZero():
 			since = time.Now()
-		case time.Since(since) >= r.log.times.enough:
+		case time.Since(since) >= r.log.times.lag:
 			return fellOut(against)
 		}
 		select {
-		case <-time.After(r.log.times.again):
+		case <-time.After(r.log.times.retry):
 		case <-r.ctx.Done():
 			return r.ctx.Err()
 		}
@@ -103,7 +103,7 @@ func (r *reader) get(from, upto uint64) (uint64, error) {
 	}
 	start := from
 	for {
-		m, err := answers.NextMsg(r.log.times.patience)
+		m, err := answers.NextMsg(r.log.times.answer)
 		if err != nil {
 			return from, r.log.explain(r.connection, fmt.Sprintf("get record %d of stream %s", from, r.log.settings.stream()), err)
 		}

@@ -91,9 +91,9 @@ func (r *reader) run() {
 		return
 	}
 	for r.ctx.Err() == nil {
-		wait := r.log.times.quiet
+		wait := r.log.times.idle
 		if !r.asked.IsZero() {
-			wait = r.log.times.look
+			wait = r.log.times.poll
 		}
 		m, err := r.sub.NextMsg(wait)
 		switch {
@@ -200,7 +200,7 @@ func (r *reader) idle() error {
 	}
 	m, err := r.answers.NextMsg(time.Nanosecond)
 	if err != nil {
-		if time.Since(r.asked) < r.log.times.quiet {
+		if time.Since(r.asked) < r.log.times.idle {
 			return nil
 		}
 		r.asked = time.Time{}
@@ -261,7 +261,7 @@ func (r *reader) broken(cause error) error {
 	switch {
 	case r.since.IsZero():
 		r.since = time.Now()
-	case !r.lost && time.Since(r.since) >= r.log.times.patience:
+	case !r.lost && time.Since(r.since) >= r.log.times.answer:
 		r.lost = true
 		return r.report(order.Event{Kind: order.Unreached, Err: cause})
 	}

@@ -16,7 +16,7 @@ import (
 const limit = time.Minute
 
 // short makes a reader ask soon, and believe a contradiction late.
-var short = times{quiet: 5 * time.Millisecond, look: time.Millisecond, patience: 10 * time.Second, again: time.Millisecond, enough: time.Hour}
+var short = times{idle: 5 * time.Millisecond, poll: time.Millisecond, answer: 10 * time.Second, retry: time.Millisecond, lag: time.Hour}
 
 func settingsOf(b *fakeBus) Settings {
 	return Settings{Servers: []string{"nats://" + b.listener.Addr().String()}, Cluster: "test", Tenant: "main", Hub: 1, Replicas: 1, LogBytes: 1 << 20, Log: slog.New(slog.DiscardHandler)}
@@ -86,7 +86,7 @@ func TestAppendAndRead(t *testing.T) {
 func TestGap(t *testing.T) {
 	b := startFake(t)
 	times := short
-	times.quiet = time.Hour // so nothing else shows the gap
+	times.idle = time.Hour // so nothing else shows the gap
 	l := begun(t, b, times)
 	b.append("a")
 	reads(t, l, 1, "a")
@@ -178,7 +178,7 @@ func TestOtherStreamAfterReconnect(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := startFake(t)
 			times := short
-			times.quiet = time.Hour // so nothing but the reconnect raises doubt
+			times.idle = time.Hour // so nothing but the reconnect raises doubt
 			l := begun(t, b, times)
 			b.append("a")
 			b.append("b")
@@ -216,7 +216,7 @@ func TestReconnect(t *testing.T) {
 func TestNumbersGoBack(t *testing.T) {
 	b := startFake(t)
 	times := short
-	times.quiet = time.Hour
+	times.idle = time.Hour
 	l := begun(t, b, times)
 	for _, record := range []string{"a", "b", "c"} {
 		b.append(record)
@@ -251,7 +251,7 @@ func TestContradictionsLast(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := startFake(t)
 			times := short
-			times.enough = 20 * time.Millisecond
+			times.lag = 20 * time.Millisecond
 			l := begun(t, b, times)
 			b.append("a")
 			reads(t, l, 1, "a")
@@ -269,7 +269,7 @@ func TestContradictionsLast(t *testing.T) {
 func TestUnreachedAndReached(t *testing.T) {
 	b := startFake(t)
 	times := short
-	times.patience = 20 * time.Millisecond
+	times.answer = 20 * time.Millisecond
 	l := begun(t, b, times)
 	b.mu.Lock()
 	b.mute = true

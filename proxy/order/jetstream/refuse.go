@@ -33,7 +33,7 @@ func (r *reader) askReceipt() {
 
 // isSilent reports whether no record has come for long.
 func (r *reader) isSilent() bool {
-	return !r.silent.IsZero() && time.Since(r.silent) >= r.log.times.patience
+	return !r.silent.IsZero() && time.Since(r.silent) >= r.log.times.answer
 }
 
 // readReceipts reads the receipts that have come. The last one counts, unless a record has come since.

@@ -13,7 +13,7 @@ import (
 func TestRecordsRefused(t *testing.T) {
 	b := startFake(t)
 	times := short
-	times.patience = 20 * time.Millisecond
+	times.answer = 20 * time.Millisecond
 	l := begun(t, b, times)
 	said, stop := make(chan struct{}), make(chan struct{})
 	go func() { // as an outbox does that says a record again and again

@@ -95,7 +95,7 @@ func (l *Log) stateLoop(k *connection) {
 // resubscribe subscribes to the state again after a pause, because an operator may permit it
 // meanwhile. It fails if the log or the connection is closed.
 func (l *Log) resubscribe(k *connection) error {
-	pause := time.NewTimer(10 * l.times.again)
+	pause := time.NewTimer(10 * l.times.retry)
 	defer pause.Stop()
 	select {
 	case <-pause.C:

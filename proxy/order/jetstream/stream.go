@@ -66,7 +66,7 @@ func (k *connection) largeEnough() error {
 
 // info asks the stream's leader, and for the subjects that match filter, if there is one.
 func (l *Log) info(ctx context.Context, k *connection, filter string) (*nats.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
 	options := []nats.JSOpt{nats.Context(ctx)}
 	if filter != "" {
@@ -81,7 +81,7 @@ func (l *Log) info(ctx context.Context, k *connection, filter string) (*nats.Str
 
 // create makes the stream. Another hub may be faster, which is as good.
 func (l *Log) create(ctx context.Context, k *connection) error {
-	ctx, cancel := context.WithTimeout(ctx, l.times.patience)
+	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
 	_, err := k.js.AddStream(l.settings.config(), nats.Context(ctx))
 	if err == nil || errors.Is(err, nats.ErrStreamNameAlreadyInUse) {
@@ -132,7 +132,7 @@ const (
 func (l *Log) explain(k *connection, doing string, err error) error {
 	k.mu.Lock()
 	refused, cause := k.refused, k.cause
-	if time.Since(k.refusedAt) > 2*l.times.patience { // not what was asked now
+	if time.Since(k.refusedAt) > 2*l.times.answer { // not what was asked now
 		refused = nil
 	}
 	k.mu.Unlock()
@@ -160,7 +160,7 @@ func (l *Log) explain(k *connection, doing string, err error) error {
 	case code == int(nats.JSErrCodeInsufficientResourcesErr), code == noMemoryLeft, code == noStreamsLeft:
 		remedy = fmt.Sprintf("the account or the servers have no room: the stream takes %d bytes of memory in each of %d servers", l.settings.LogBytes, l.settings.Replicas)
 	case unansweredBy(err):
-		remedy = fmt.Sprintf("no answer within %v: the stream has no leader, or the bus is overloaded", l.times.patience)
+		remedy = fmt.Sprintf("no answer within %v: the stream has no leader, or the bus is overloaded", l.times.answer)
 		if cause != nil {
 			remedy += fmt.Sprintf(" (last fault: %v)", cause)
 		}
