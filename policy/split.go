@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/binary"
 	"sync/atomic"
 
@@ -35,6 +36,7 @@ type Split struct {
 	tripped atomic.Uint32
 	spent   atomic.Int64  // fuel of the quota that is used
 	lowest  atomic.Uint64 // 1 + the lowest bucket of a connection that sent an affected PDU in shadow; 0: none
+	least   atomic.Uint64 // lowest when the first stage after shadow was made; 0: none. It stays, as units below it have obeyed the candidate
 	next    atomic.Uint64 // 1 + the lowest bucket of a unit that sent one and was on the stable side of a stage; 0: none
 }
 
@@ -135,14 +137,27 @@ func (s *Split) NextUnitAt() float64 { return float64(s.next.Load()) / (1 << 32)
 
 // threshold returns the bucket below which units are on the candidate's side. With few
 // connections, a share may select none of them, so it is raised to include the lowest one
-// that the release affects.
+// that the release affects. It never falls from one stage to the next.
 func (s *Split) threshold(share float64) uint64 {
-	below := uint64(min(max(share, 0), 1) * (1 << 32))
+	below := toBucket(share)
 	if s.Unit == UnitConnection && below > 0 {
-		below = max(below, s.lowest.Load())
+		s.least.CompareAndSwap(0, s.lowest.Load())
+		below = max(below, s.least.Load())
 	}
 	return below
 }
+
+func toBucket(share float64) uint64 { return uint64(min(max(share, 0), 1) * (1 << 32)) }
+
+// LeastShare returns the share to which smaller ones are raised if the units are connections, or 0.
+// It is exact, so that a Split made later for the same release divides the units alike, see GoOn.
+func (s *Split) LeastShare() float64 {
+	return float64(cmp.Or(s.least.Load(), s.lowest.Load())) / (1 << 32)
+}
+
+// GoOn takes the LeastShare of an earlier Split of the release. It must be called before the first
+// stage exists.
+func (s *Split) GoOn(leastShare float64) { s.lowest.Store(toBucket(leastShare)) }
 
 // ConnectionKey returns the number of a connection as a unit. It depends only on the peer's
 // identity, so that a peer stays on its side when it reconnects.

@@ -203,3 +203,29 @@ func TestSplitOfFewConnections(t *testing.T) {
 		t.Errorf("%d of 3 peers obey the candidate, want 1", n)
 	}
 }
+
+// Once a stage has raised its share to include a connection, the next one is raised to the same, although the
+// end of the shadow meanwhile met a connection with a lower bucket.
+func TestRaisedShareNeverFalls(t *testing.T) {
+	s := &Split{Stable: policytest.Generation(policytest.Always(abi.BroadcastAll)), Candidate: policytest.Generation(policytest.Always(abi.Drop)), Unit: UnitConnection}
+	defer s.Stable.Release()
+	defer s.Candidate.Release()
+	share := func(share float64) float64 {
+		g := NewStage(s, share, new(Tally))
+		defer g.Release()
+		return g.Stage().EffectiveShare()
+	}
+	shadow := NewStage(s, 0, new(Tally))
+	defer shadow.Release()
+	compared(shadow, from(otherCommand, 1), ConnectionKey("msg-1"))
+	raised := share(0.000001)
+	for i := range 100 {
+		compared(shadow, from(otherCommand, 1), ConnectionKey(fmt.Sprint(i)))
+	}
+	if got := share(0.000002); got != raised || s.LeastShare() != raised || raised < 0.1 {
+		t.Errorf("the share falls from %v to %v, least share %v", raised, got, s.LeastShare())
+	}
+	if got := share(0.9999); math.Abs(got-0.9999) > 1e-9 {
+		t.Errorf("a larger share is %v", got)
+	}
+}

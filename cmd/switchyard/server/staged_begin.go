@@ -62,14 +62,16 @@ func acceptOf(c config.Release) map[pdu.CommandID]bool {
 // users says in which field of a body the user is whom a PDU is about.
 var users = table.SplitFields()
 
-// splitOf returns the split of a release.
-func (srv *server) splitOf(t config.Tenant, id uint64, policies [2]*policy.Generation, rows release.Rows) *policy.Split {
+// splitOf returns the split of a release. least is the least share of the split before it, if
+// there was one: the same units obey the candidate.
+func (srv *server) splitOf(t config.Tenant, id uint64, policies [2]*policy.Generation, rows release.Rows, least float64) *policy.Split {
 	salt := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name, id))
 	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users, Fuel: uint64(srv.config.WASM.Fuel)}
 	s.SetRules(rulesOf(t.Release, rows))
 	if t.Release.Unit == "connection" {
 		s.Unit = policy.UnitConnection
 	}
+	s.GoOn(least)
 	return s
 }
 
@@ -193,7 +195,7 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	paused, reason := r.machine.Paused, r.machine.Reason
 	r.machine = release.Resume(planOf(t, r.rows, srv.config.WASM.Fuel), r.machine.State, r.machine.Share, policy.Weighed{})
 	r.machine.Paused, r.machine.Reason = paused, reason
-	r.split, r.steps, r.before = srv.splitOf(t, r.id, r.policies, r.rows), nil, policy.Weighed{}
+	r.split, r.steps, r.before = srv.splitOf(t, r.id, r.policies, r.rows, oldSplit.LeastShare()), nil, policy.Weighed{}
 	s.policy, s.engine = before.candidate, before.engine
 	s.installStage()
 	if trip := oldSplit.Tripped(); trip != policy.NoTrip { // meanwhile
@@ -233,9 +235,10 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	to, files := recordOf(l.candidate)
 	r := &staged{tenant: s.tenant, from: from, to: to, candidate: l.candidate, engine: l.engine, policies: policies, rows: rows, changed: srv.releases, last: time.Now()}
 	r.signals = s.signals()
+	least := 0.0
 	was := srv.records.State(t.Name).Underway
 	if was != nil && was.Candidate.Same(&to) {
-		r.id = was.Release
+		r.id, least = was.Release, was.Least
 		if was.Counts != nil {
 			r.before = *was.Counts
 		}
@@ -257,11 +260,13 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	if r.id != 0 {
 		kind, message = history.Stage, "release goes on"
 	}
-	entry := srv.record(history.Entry{Kind: kind, Tenant: t.Name, Release: r.id, From: &from, To: &to, Who: by, Stage: r.progress()}, history.Receipt{}, files...)
+	progress := r.progress()
+	progress.Least = least
+	entry := srv.record(history.Entry{Kind: kind, Tenant: t.Name, Release: r.id, From: &from, To: &to, Who: by, Stage: progress}, history.Receipt{}, files...)
 	if r.id == 0 {
 		r.id = entry.number
 	}
-	r.split = srv.splitOf(t, r.id, policies, rows)
+	r.split = srv.splitOf(t, r.id, policies, rows, least)
 	s.release = r
 	r.open(s.active.Audit())
 	s.installStage()
@@ -287,6 +292,9 @@ func namesOf(commands []pdu.CommandID) string {
 // the release.
 func (r *staged) progress() *history.Progress {
 	p := &history.Progress{State: string(r.machine.State), Share: r.machine.Share}
+	if r.split != nil {
+		p.Least = r.split.LeastShare()
+	}
 	if r.machine.Paused {
 		p.Paused, p.Reason = true, r.machine.Reason
 	}

@@ -2,9 +2,12 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
 	"switchyard/policy"
 	"switchyard/proxy/admin"
 	"switchyard/proxy/hub"
@@ -56,5 +59,48 @@ func TestReleaseThatPeersLeave(t *testing.T) {
 	s.expect("were of peers that obey the candidate", 1)
 	for _, p := range peers {
 		p.Leave(hub.PeerClosed)
+	}
+}
+
+// A share that was raised so that a peer obeys the candidate stays raised with other limits, and after
+// a restart in shadow and in a stage.
+func TestRaisedShareStays(t *testing.T) {
+	t.Parallel()
+	s := &testServer{t: t, dir: t.TempDir()}
+	configure := func(more string) {
+		s.save("config.toml", []byte(strings.ReplaceAll(stagedTenant(""), "a.wasm", "a.toml")+"unit = \"connection\"\nstages = [\"0.0001%\"]\n"+more))
+	}
+	configure("")
+	s.save("a.toml", []byte(routesFor("broadcast-all")))
+	s.begin()
+	s.expect(`msg":"serving"`, 1)
+	s.save("a.toml", []byte(routesFor("consume")))
+	s.nextRelease(nil)
+	p := hubtest.Join(s.tenants["a"].tenant.Hub()) // tenants are neither added nor removed meanwhile
+	p.SetIdentity("10.0.0.1")
+	p.Send(t, pdutest.Raw(pdu.CID_MSG_DATA, 1, nil))
+	p.Leave(hub.PeerClosed)
+
+	s.begin()
+	s.expect(`msg":"release goes on"`, 1)
+	r := s.nextRelease(nil)
+	if err := s.verb(admin.Verb{Name: admin.Promote}); err != nil {
+		t.Fatal(err)
+	}
+	want := r.inForce.EffectiveShare()
+	if side := r.inForce.ConnectionSide(policy.ConnectionKey("10.0.0.1")); side != policy.Candidate || want < 0.001 {
+		t.Fatalf("the peer's side is %v at a share of %v", side, want)
+	}
+
+	configure("[wasm]\nfuel = 1234567\n")
+	s.expect(`msg":"release goes on with other limits"`, 1)
+	if got := r.stage().Effective; got != want {
+		t.Errorf("effective share %v with other limits, want %v", got, want)
+	}
+
+	s.begin()
+	s.expect(`msg":"release goes on"`, 1)
+	if got := s.nextRelease(nil).stage().Effective; got != want {
+		t.Errorf("effective share %v after a restart, want %v", got, want)
 	}
 }

@@ -108,8 +108,9 @@ func (p *Policy) Short() string {
 
 // A Progress is the progress of a release.
 type Progress struct {
-	State   string          `json:"state"` // shadow, stage or bake
-	Share   float64         `json:"share"` // of the units that obey the candidate
+	State   string          `json:"state"`                // shadow, stage or bake
+	Share   float64         `json:"share"`                // of the units that obey the candidate
+	Least   float64         `json:"least_share,omitzero"` // policy.Split.LeastShare
 	Paused  bool            `json:"paused,omitzero"`
 	Reason  string          `json:"reason,omitempty"` // why it is paused
 	Stopped bool            `json:"stopped,omitzero"` // the server stopped; the release continues at the next start
