@@ -70,13 +70,19 @@ func (r *released) command(want int, args ...string) string {
 	return stdout + stderr
 }
 
+// status returns the status of the only tenant, when the history has been written: on a slow disk, what
+// changes takes effect before its entry is written.
 func (r *released) status() api.Release {
 	r.Helper()
 	var all api.Releases
-	if err := json.Unmarshal([]byte(r.command(0, "status", "--json")), &all); err != nil {
-		r.Fatal(err)
-	}
-	if len(all.Releases) != 1 || !all.History.Intact || all.History.Error != "" || all.History.Entries == 0 {
+	eventually(r.T, func() bool {
+		all = api.Releases{}
+		if err := json.Unmarshal([]byte(r.command(0, "status", "--json")), &all); err != nil {
+			r.Fatal(err)
+		}
+		return all.History.Unsaved == 0 && all.History.Error == ""
+	}, func() string { return fmt.Sprintf("status %+v", all) })
+	if len(all.Releases) != 1 || !all.History.Intact || all.History.Entries == 0 {
 		r.Fatalf("status %+v", all)
 	}
 	return all.Releases[0]

@@ -141,9 +141,10 @@ func (r *released) wantMetrics(lines ...string) {
 	}
 }
 
-// receipt returns what the receipt of a release says.
+// receipt returns what the receipt of a release says, when the history has been written.
 func (r *released) receipt(release int) history.Predicate {
 	r.Helper()
+	r.status()
 	var s history.Statement
 	if err := json.Unmarshal([]byte(r.command(0, "receipt", fmt.Sprint(release), "--json")), &s); err != nil {
 		r.Fatal(err)

@@ -55,7 +55,7 @@ func TestSignalsOfATenant(t *testing.T) {
 		t.Fatal(err)
 	}
 	var receipt history.Statement
-	if err := json.Unmarshal(s.state.records.Load().Recent("a", 1)[0].Receipt, &receipt); err != nil {
+	if err := json.Unmarshal(s.lastEntry(history.RolledBack).Receipt, &receipt); err != nil {
 		t.Fatal(err)
 	}
 	want := []history.Signal{{Name: "seconds with a log that is nearly full", During: 4}, {Name: "seconds with a slow probe", During: 4},

@@ -266,10 +266,9 @@ func TestReleaseWithoutAnAddress(t *testing.T) {
 			}
 			s.finishRelease()
 			s.wantInForce("broadcast-all")
-			s.eventually("the receipt has what the address reported", func() bool {
-				e := s.state.records.Load().Recent("a", 1)[0]
-				return e.Kind == history.Done && e.To.Revision == revisionOf(routesFor("broadcast-all"))
-			})
+			if e := s.lastEntry(history.Done); e.To.Revision != revisionOf(routesFor("broadcast-all")) {
+				t.Errorf("the last entry is %+v, want what the address reported", e)
+			}
 		})
 	}
 }
@@ -331,7 +330,7 @@ func TestRollbackOfAReleaseThatWaits(t *testing.T) {
 	s.reload()
 	s.expect("policy held back", 1)
 	s.wantInForce("broadcast-all")
-	if e := s.state.records.Load().Recent("a", 1)[0]; e.Kind != history.RolledBack || e.Release != r.id || e.Reason != "no" {
+	if e := s.lastEntry(history.RolledBack); e.Release != r.id || e.Reason != "no" {
 		t.Errorf("the last entry is %+v", e)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/release"
+	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin"
 )
@@ -69,6 +71,19 @@ func (s *testServer) wantRolledBack(r *staged) {
 	if was := s.state.records.Load().State("a"); !was.Holds(&r.to) || was.Underway != nil || !was.InForce.Same(&r.from) {
 		s.t.Errorf("the history leads to %+v", was)
 	}
+}
+
+// lastEntry waits until the tenant's last entry in the history is of that kind, and returns it. On a
+// slow disk, a verb is answered before its entry is written.
+func (s *testServer) lastEntry(kind history.Kind) (e history.Entry) {
+	s.t.Helper()
+	s.eventually(fmt.Sprintf("the last entry is %q", kind), func() bool {
+		if last := s.state.records.Load().Recent("a", 1); len(last) > 0 {
+			e = last[0]
+		}
+		return e.Kind == kind
+	})
+	return e
 }
 
 // A tripwire ends a release that an operator ends as done before the next tick.
