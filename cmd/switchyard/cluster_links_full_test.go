@@ -13,6 +13,7 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
 	"switchyard/pdu/pdutest"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/order/jetstream/bustest"
 )
 
@@ -56,14 +57,7 @@ func TestStandbyLinksOverHubs(t *testing.T) {
 	f.members[0].down = true
 	f.members[0].signal(syscall.SIGKILL)
 	await(t, "going over to the other hub", servers, func(m *msgServer) bool { return m.sendsOver(b) && m.links[a] == nil })
-	for members := 2; members > 1; { // until the hub is declared gone
-		checkPresence(t, servers, b)
-		s, err := f.status(t.Context(), 1, "links")
-		if err != nil {
-			t.Fatal(err)
-		}
-		members = len(s.Members)
-	}
+	f.awaitOnlyMember(1, func() { checkPresence(t, servers, b) }) // the other hub is declared gone
 	checkPresence(t, servers, b)
 	f.awaitLinks(1, 3, 0)
 	checkNoticedOnce(t, servers, 71)
@@ -194,6 +188,21 @@ func checkLoggedOut(t *testing.T, asks *msgServer, moved []*msgServer) {
 	}
 }
 
+// awaitOnlyMember waits until the hub at a place is the tenant's only member, and calls meanwhile again
+// and again before that.
+func (f *fleet) awaitOnlyMember(place int, meanwhile func()) {
+	f.t.Helper()
+	var s *api.ClusterTenant
+	eventually(f.t, func() bool {
+		meanwhile()
+		var err error
+		if s, err = f.status(f.t.Context(), place, "links"); err != nil {
+			f.t.Fatal(err)
+		}
+		return len(s.Members) < 2
+	}, func() string { return fmt.Sprintf("hub %d is not alone: %+v", place+1, s) })
+}
+
 // A hub is stopped in order. The msg_server that it served goes over to the other hub, and its users are not
 // offline meanwhile, also one whom another msg_server has as well. Both log that user out afterwards, who is
 // offline then.
@@ -232,14 +241,7 @@ func TestPlannedStopWithStandbyLinks(t *testing.T) {
 		t.Logf("the msg_server went over after %v: on a machine that is so slow its users may have been released before", took)
 		return
 	}
-	for members := 2; members > 1; { // until the hub has left
-		checkPresence(t, servers, b)
-		s, err := f.status(t.Context(), 1, "links")
-		if err != nil {
-			t.Fatal(err)
-		}
-		members = len(s.Members)
-	}
+	f.awaitOnlyMember(1, func() { checkPresence(t, servers, b) }) // the other hub has left
 	if code := f.members[0].exit(); code != exitStopped {
 		t.Errorf("the hub that was stopped ends with %d", code)
 	}
