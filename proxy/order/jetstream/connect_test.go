@@ -24,11 +24,7 @@ import (
 func TestConnectionClosedForGood(t *testing.T) {
 	b := startFake(t)
 	l := begun(t, b, short)
-	b.mu.Lock()
-	for c := range b.clients {
-		fmt.Fprint(c.conn, "-ERR 'Something New'\r\n")
-	}
-	b.mu.Unlock()
+	b.report("Something New")
 	if e := event(t, l, order.Recorded, order.FellOut); e.Kind != order.FellOut || e.Reason != order.Disconnected {
 		t.Fatalf("event %+v, want that the reader fell out", e)
 	}
@@ -121,11 +117,7 @@ func TestState(t *testing.T) {
 func TestStateIsPermittedLater(t *testing.T) {
 	b := startFake(t)
 	l := begun(t, b, short)
-	b.mu.Lock()
-	for c := range b.clients {
-		fmt.Fprint(c.conn, "-ERR 'Permissions Violation for Subscription to \"sy.test.main.state.1.>\"'\r\n")
-	}
-	b.mu.Unlock()
+	b.report(`Permissions Violation for Subscription to "sy.test.main.state.1.>"`)
 	refused := func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -89,6 +89,15 @@ func (b *fakeBus) cut() {
 	}
 }
 
+// report sends an error of the server to all clients.
+func (b *fakeBus) report(err string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.clients {
+		fmt.Fprintf(c.conn, "-ERR '%s'\r\n", err)
+	}
+}
+
 // subscribed waits until somebody has subscribed to the subject again.
 func (b *fakeBus) subscribed(subject string) {
 	b.t.Helper()
