@@ -37,10 +37,15 @@ type Target struct {
 type timeouts struct {
 	dial   time.Duration // until the connection is accepted
 	answer time.Duration // until a stream begins, and until any other answer is complete
+	slow   time.Duration // in place of answer, for requests that make the server load something
 	line   time.Duration // between two lines of a stream
 }
 
-var defaultTimeouts = timeouts{dial: 5 * time.Second, answer: 10 * time.Second, line: 15 * time.Second}
+var defaultTimeouts = timeouts{dial: 5 * time.Second, answer: 10 * time.Second, slow: slowTime, line: 15 * time.Second}
+
+// slowTime lets the server finish first, which knows why a policy is not loaded. With the default
+// wasm.load_time of 30 s, it gives one up after 300 s on a busy machine, and may load two in a row.
+const slowTime = 10 * time.Minute
 
 // A Client makes requests to one server. It may be used by several goroutines.
 type Client struct {

@@ -19,92 +19,66 @@ const maxAnswer = 32 << 20
 // Connections returns the sessions of the named tenants, or of all: at most limit of
 // them, in the order sort, which is rate, lag or id.
 func (c *Client) Connections(ctx context.Context, tenants []string, sort string, limit int) (*api.Connections, error) {
-	all := new(api.Connections)
 	query := url.Values{"tenant": tenants, "sort": {sort}, "limit": {strconv.Itoa(limit)}}
-	if err := c.get(ctx, "/api/v1/connections", query, all); err != nil {
-		return nil, err
-	}
-	return all, nil
+	return get[api.Connections](ctx, c, "/api/v1/connections", query)
 }
 
 // Snapshot returns the current state of the server.
 func (c *Client) Snapshot(ctx context.Context) (*api.Snapshot, error) {
-	s := new(api.Snapshot)
-	if err := c.get(ctx, "/api/v1/snapshot", nil, s); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return get[api.Snapshot](ctx, c, "/api/v1/snapshot", nil)
 }
 
 // Cluster returns what the named tenants, or all, are in the cluster.
 func (c *Client) Cluster(ctx context.Context, tenants []string) (*api.Cluster, error) {
-	all := new(api.Cluster)
-	if err := c.get(ctx, "/api/v1/cluster", url.Values{"tenant": tenants}, all); err != nil {
-		return nil, err
-	}
-	return all, nil
+	return get[api.Cluster](ctx, c, "/api/v1/cluster", url.Values{"tenant": tenants})
 }
 
 // Releases returns the state of the policies of the named tenants, or of all.
 func (c *Client) Releases(ctx context.Context, tenants []string) (*api.Releases, error) {
-	all := new(api.Releases)
-	if err := c.get(ctx, "/api/v1/releases", url.Values{"tenant": tenants}, all); err != nil {
-		return nil, err
-	}
-	return all, nil
+	return get[api.Releases](ctx, c, "/api/v1/releases", url.Values{"tenant": tenants})
 }
 
 // ReleaseHistory returns the last entries of the history, at most limit; with a tenant, only its
 // own.
 func (c *Client) ReleaseHistory(ctx context.Context, tenant string, limit int) (*api.ReleaseHistory, error) {
-	some, query := new(api.ReleaseHistory), url.Values{"limit": {strconv.Itoa(limit)}}
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if tenant != "" {
 		query.Set("tenant", tenant)
 	}
-	if err := c.get(ctx, "/api/v1/releases/history", query, some); err != nil {
-		return nil, err
-	}
-	return some, nil
+	return get[api.ReleaseHistory](ctx, c, "/api/v1/releases/history", query)
 }
 
 // Receipt returns the receipt of a release.
 func (c *Client) Receipt(ctx context.Context, release uint64) (*api.ReleaseReceipt, error) {
-	r := new(api.ReleaseReceipt)
-	if err := c.get(ctx, "/api/v1/releases/receipt", url.Values{"release": {strconv.FormatUint(release, 10)}}, r); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return get[api.ReleaseReceipt](ctx, c, "/api/v1/releases/receipt", url.Values{"release": {strconv.FormatUint(release, 10)}})
 }
 
-// ChangeRelease changes a tenant's policy: verb is one of the constants of package
-// admin, such as rollback. The server may load a policy before it answers, for as long as ctx lasts.
-func (c *Client) ChangeRelease(ctx context.Context, verb string, r api.ReleaseRequest) (*api.Release, error) {
-	result := new(api.Release)
-	return result, c.request(ctx, http.MethodPost, "/api/v1/releases/"+verb, r, result)
+// get returns the answer at a path.
+func get[Answer any](ctx context.Context, c *Client, path string, query url.Values) (*Answer, error) {
+	return exchange[Answer](ctx, c, http.MethodGet, path, query, nil)
 }
 
-// get decodes the answer at a path into v.
-func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
+// exchange makes a request and returns the answer, or nil with an error. The whole of it has to come
+// within timeouts.answer. An answer that is longer than maxAnswer is cut there and is then no JSON,
+// which is an error. Fields that are not known are ignored, as a newer server may have more.
+func exchange[Answer any](ctx context.Context, c *Client, method, path string, query url.Values, content []byte) (*Answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeouts.answer,
 		fmt.Errorf("no whole answer within %v; it hangs, or the machine is overloaded: see its log", c.timeouts.answer))
 	defer cancel()
-	return c.exchange(ctx, http.MethodGet, path, query, nil, v)
-}
-
-// exchange makes a request and decodes the answer into v. An answer that is longer than maxAnswer is
-// cut there and is then no JSON, which is an error. Fields that are not known are ignored, as a newer
-// server may have more.
-func (c *Client) exchange(ctx context.Context, method, path string, query url.Values, content []byte, v any) error {
 	body, err := c.send(ctx, method, path, query, content)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer body.Close()
 	text, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	if err != nil {
-		return c.noAnswer(ctx, err)
+		return nil, c.noAnswer(ctx, err)
 	}
-	return c.decode(text, v)
+	answer := new(Answer)
+	if err := c.decode(text, answer); err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
 // decode decodes JSON of the server.
