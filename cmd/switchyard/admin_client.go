@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -186,14 +187,22 @@ func ask[T any](o *options, c *cobra.Command, exit func(error) error, request fu
 	return answer, exit(err)
 }
 
+// stateError is serverError, except that a refusal with one of these statuses means that the request
+// does not fit the state of the server. The command line is right then, so the exit code is 1.
+func stateError(err error, statuses ...int) error {
+	if refusal, ok := errors.AsType[*client.Refusal](err); ok && slices.Contains(statuses, refusal.Status) {
+		return errors.New(refusal.Error())
+	}
+	return serverError(err)
+}
+
 // serverError wraps an error of package client in the type that has its exit code: the
 // command line is wrong, or the server is unavailable.
 func serverError(err error) error {
-	_, refused := errors.AsType[*client.Refusal](err)
 	switch {
 	case err == nil:
 		return nil
-	case refused:
+	case is[*client.Refusal](err):
 		return usageError{err}
 	default:
 		return unavailableError{err}

@@ -144,7 +144,7 @@ func refuseUnknownTopics(root *cobra.Command) {
 // flagError is what is wrong with a flag, and what to do about it.
 func flagError(c *cobra.Command, err error) error {
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		if write := valueOf(invalid.GetFlag().Value.Type()); write != "" {
+		if write := valuesOf[invalid.GetFlag().Value.Type()]; write != "" {
 			return usageError{fmt.Errorf("--%s %q: write %s; see '%s --help'", invalid.GetFlag().Name, invalid.GetValue(), write, c.CommandPath())}
 		}
 	}
@@ -159,19 +159,12 @@ func flagError(c *cobra.Command, err error) error {
 	return usageError{fmt.Errorf("%w%s; see '%s --help'", err, hint, c.CommandPath())}
 }
 
-// valueOf says what a flag of the type takes; empty if any text will do.
-func valueOf(kind string) string {
-	switch {
-	case kind == "duration":
-		return "a time with its unit, such as 30s or 5m"
-	case kind == "bool":
-		return "true or false"
-	case kind == "uint16":
-		return "a whole number from 0 to 65535"
-	case kind == "uint", kind == "uint64":
-		return "a whole number from 0 to 18446744073709551615"
-	case kind == "int", kind == "int64":
-		return "a whole number"
-	}
-	return ""
+// valuesOf says what a flag takes, by pflag's name of its type. Other types take any text, or check it
+// with a message of their own.
+var valuesOf = map[string]string{
+	"duration": "a time with its unit, such as 30s or 5m",
+	"bool":     "true or false",
+	"uint16":   "a whole number from 0 to 65535",
+	"uint64":   "a whole number from 0 to 18446744073709551615",
+	"int":      "a whole number",
 }

@@ -62,39 +62,32 @@ var errSilent = errors.New("")
 // exitCode returns the exit code for an error, by its type. The codes from 64 on are those of
 // sysexits.h. The order matters: an error of the command line may wrap one of the configuration.
 func exitCode(err error) int {
-	var (
-		usage       usageError
-		trouble     troubleError
-		data        dataError
-		unavailable unavailableError
-		notYet      notYetError
-		failed      failedUpgradeError
-		listen      server.UnavailableError
-		invalid     server.InvalidError
-		faults      config.Faults
-		gate        *wasm.GateError
-		refused     refusedError
-	)
 	switch {
 	case err == nil:
 		return exitStopped
-	case errors.As(err, &usage):
+	case is[usageError](err):
 		return exitUsage
-	case errors.As(err, &trouble):
+	case is[troubleError](err):
 		return exitTrouble
-	case errors.As(err, &data):
+	case is[dataError](err):
 		return exitData
-	case errors.As(err, &unavailable), errors.As(err, &listen):
+	case is[unavailableError](err), is[server.UnavailableError](err):
 		return exitUnavailable
-	case errors.As(err, &notYet):
+	case is[notYetError](err):
 		return exitNotYet
-	case errors.As(err, &failed):
+	case is[failedUpgradeError](err):
 		return exitInternal
-	case errors.As(err, &faults), errors.As(err, &gate), errors.As(err, &invalid), errors.As(err, &refused):
+	case is[config.Faults](err), is[*wasm.GateError](err), is[server.InvalidError](err), is[refusedError](err):
 		return exitConfig
 	default:
 		return exitForced
 	}
+}
+
+// is reports whether err, or an error that it wraps, has the type E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // printTime is how long the process waits at its end until the error is printed.
@@ -110,13 +103,18 @@ func printError(stderr io.Writer, err error, asJSON bool) {
 			printJSONError(stderr, err)
 			return
 		}
-		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(stderr, "switchyard: %s\n", sanitize.Shorten(strings.TrimSuffix(line, "\n")))
-		}
+		printErrorLines(stderr, err)
 	}()
 	select {
 	case <-printed:
 	case <-time.After(printTime):
+	}
+}
+
+// printErrorLines prints an error for people. A line that quotes a very long value loses its middle.
+func printErrorLines(stderr io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(stderr, "switchyard: %s\n", sanitize.Shorten(strings.TrimSuffix(line, "\n")))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -103,15 +102,6 @@ func manualPage(c *cobra.Command) string {
 	}
 	p.also(pageName(c.Parent()) + "(1)")
 	return p.String()
-}
-
-// moduleVersion returns the version of the program, which 'go build' writes into it.
-func moduleVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	return info.Main.Version
 }
 
 // commandFacts apply to all commands; they are in the page of switchyard itself.

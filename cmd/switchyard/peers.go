@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -154,9 +153,4 @@ func printClosed(w io.Writer, all closedPeers) error {
 
 // closeError returns the error of a session that was not closed. That it has ended meanwhile is no
 // fault of the command line.
-func closeError(err error) error {
-	if refusal, ok := errors.AsType[*client.Refusal](err); ok && (refusal.Status == http.StatusNotFound || refusal.Status == http.StatusConflict) {
-		return errors.New(refusal.Error())
-	}
-	return serverError(err)
-}
+func closeError(err error) error { return stateError(err, http.StatusNotFound, http.StatusConflict) }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -169,19 +170,19 @@ func (r *formatReport) add(name string, text, formatted []byte, withDiff bool) b
 
 // print prints the report. With --check, its error says that there is a file in it.
 func (f *formatOptions) print(out io.Writer, r formatReport) error {
-	err := error(nil)
-	if f.asJSON {
-		err = printJSON(out, r)
-	}
+	var text strings.Builder
 	for _, file := range r.Files {
 		switch {
-		case f.asJSON:
 		case f.diff:
-			_, err = io.WriteString(out, sanitize.Lines(file.Diff))
+			text.WriteString(sanitize.Lines(file.Diff))
 		case file.Written || f.check:
-			_, err = fmt.Fprintln(out, sanitize.Text(file.File))
+			text.WriteString(sanitize.Text(file.File) + "\n")
 		}
 	}
+	err := show(out, f.asJSON, r, func(w io.Writer, _ formatReport) error {
+		_, err := io.WriteString(w, text.String())
+		return err
+	})
 	if err == nil && f.check && len(r.Files) > 0 {
 		err = errSilent
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -112,8 +111,5 @@ func (v releaseVerb) result(result *api.Release) string {
 // verbError returns the error of a request that the server did not carry out. That it does not fit
 // what is in force, or that the policy does not load, is no fault of the command line.
 func verbError(err error) error {
-	if refusal, ok := errors.AsType[*client.Refusal](err); ok && (refusal.Status == http.StatusConflict || refusal.Status == http.StatusUnprocessableEntity) {
-		return errors.New(refusal.Error())
-	}
-	return serverError(err)
+	return stateError(err, http.StatusConflict, http.StatusUnprocessableEntity)
 }

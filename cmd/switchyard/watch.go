@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -64,7 +63,7 @@ func (w watched) loop(ctx context.Context) error {
 		} else if isLasting(err) {
 			return err
 		} else if err != nil {
-			w.report(err)
+			printErrorLines(w.stderr, err) // as the command without --watch does at its end
 		}
 		fmt.Fprintf(w.stderr, "watching %s; Ctrl-C ends it\n", quantity(uint64(len(files)), "file"))
 		var changed []string
@@ -109,20 +108,9 @@ func (w watched) relist(watcher *watch.Watcher, files *[]string) (changed []stri
 	return changed
 }
 
-// report prints the error of one run, as the command without --watch does at its end.
-func (w watched) report(err error) {
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(w.stderr, "switchyard: %s\n", strings.TrimSuffix(line, "\n"))
-	}
-}
-
 // isLasting reports whether an error stays, whatever is saved: the command line is wrong, or a
 // compiler is missing.
-func isLasting(err error) bool {
-	_, usage := errors.AsType[usageError](err)
-	_, missing := errors.AsType[unavailableError](err)
-	return usage || missing
-}
+func isLasting(err error) bool { return is[usageError](err) || is[unavailableError](err) }
 
 // namesOf lists files, a few of them.
 func namesOf(files []string) string {
