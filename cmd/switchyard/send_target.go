@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -54,8 +53,8 @@ func (t *targetOptions) target(o *options) (dial.Target, error) {
 		return dial.Target{}, usageError{fmt.Errorf("--hub: %w; write host:port, such as 127.0.0.1:8200", err)}
 	}
 	if t.tls || t.ca != "" || t.cert != "" || t.serverName != "" {
-		if target.TLS, err = t.config(); err != nil {
-			return dial.Target{}, dataError{err}
+		if target.TLS, err = dial.ClientTLS(t.ca, t.cert, t.key, t.serverName); err != nil {
+			return dial.Target{}, dataError{fmt.Errorf("--%w", err)} // it begins with the flag's name
 		}
 	}
 	return target, nil
@@ -150,29 +149,6 @@ func nameIn(file string) string {
 		return c.IPAddresses[0].String()
 	}
 	return ""
-}
-
-// config returns the client's side of TLS. An error names the file, the fault and the remedy.
-func (t *targetOptions) config() (*tls.Config, error) {
-	c := &tls.Config{ServerName: t.serverName}
-	if t.ca != "" {
-		text, err := os.ReadFile(t.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("--ca: %s has no certificate; name a PEM file with BEGIN CERTIFICATE", t.ca)
-		}
-	}
-	if t.cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
-		if err != nil {
-			return nil, fmt.Errorf("--cert %s, --key %s: %w; name the PEM files of a certificate and its key", t.cert, t.key, err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
 }
 
 // checkAddress requires a host and a port to connect to.

@@ -2,7 +2,6 @@ package contexts
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"switchyard/cmd/switchyard/dial"
 )
 
 // An Endpoint is where a server's admin interface is.
@@ -93,36 +94,10 @@ func (c Context) TLSConfig() (*tls.Config, error) {
 	if err != nil || !e.TLS {
 		return nil, err
 	}
-	t := &tls.Config{ServerName: c.ServerName, MinVersion: tls.VersionTLS12}
-	if c.CA != "" {
-		if t.RootCAs, err = pool(c.CA); err != nil {
-			return nil, err
-		}
+	if err := CheckPrivate(c.Key); err != nil {
+		return nil, err
 	}
-	if c.Cert != "" {
-		if err := CheckPrivate(c.Key); err != nil {
-			return nil, err
-		}
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("cert %s, key %s: %w; name the PEM files of a certificate and its key", c.Cert, c.Key, err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
-}
-
-// pool reads a PEM file of CAs.
-func pool(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("ca: %w; name a PEM file that you may read", err)
-	}
-	cas := x509.NewCertPool()
-	if !cas.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ca: %s has no certificate; name a PEM file with BEGIN CERTIFICATE", path)
-	}
-	return cas, nil
+	return dial.ClientTLS(c.CA, c.Cert, c.Key, c.ServerName)
 }
 
 // CheckPrivate refuses a file with a token or a key that every user of the machine may read. A file

@@ -5,9 +5,11 @@ package dial
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -31,7 +33,7 @@ func (t Target) Dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", t.Address, err)
 	}
-	ready, err := t.shake(ctx, conn)
+	ready, err := t.handshake(ctx, conn)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -39,8 +41,8 @@ func (t Target) Dial(ctx context.Context) (net.Conn, error) {
 	return ready, nil
 }
 
-// shake sends what must come before the first PDU: the header is plain, also ahead of TLS.
-func (t Target) shake(ctx context.Context, conn net.Conn) (net.Conn, error) {
+// handshake sends what must come before the first PDU: the header is plain, also ahead of TLS.
+func (t Target) handshake(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if t.Proxy.IsValid() {
 		stop := context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Now()) })
 		_, err := t.header().WriteTo(conn)
@@ -71,4 +73,31 @@ func (t Target) header() *proxyproto.Header {
 		destination = netip.IPv6Unspecified()
 	}
 	return proxyproto.HeaderProxyFromAddrs(2, net.TCPAddrFromAddrPort(t.Proxy), net.TCPAddrFromAddrPort(netip.AddrPortFrom(destination, 1)))
+}
+
+// ClientTLS returns the client's side of TLS for a hub, or for its admin interface. ca is the PEM file
+// of the CAs that vouch for the server; without one, the system's do. cert and key are the PEM files of
+// the client's own certificate, both or neither. serverName is the name that the server's certificate
+// must have; if it is empty, whoever connects fills in the host. An error begins with what the file is
+// for, and names the file, the fault and the remedy.
+func ClientTLS(ca, cert, key, serverName string) (*tls.Config, error) {
+	c := &tls.Config{ServerName: serverName, MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		text, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, fmt.Errorf("ca: %w; name a PEM file that you may read", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("ca: %s has no certificate; name a PEM file with BEGIN CERTIFICATE", ca)
+		}
+	}
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("cert %s, key %s: %w; name the PEM files of a certificate and its key", cert, key, err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
 }
