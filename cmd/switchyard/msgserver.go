@@ -66,10 +66,7 @@ func (o *options) hub() (*msgserver.Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &msgserver.Hub{Name: c.Path, Standby: c.Cluster.StandbyLinks, Cluster: c.Cluster.Name != "" && slices.ContainsFunc(c.Tenants, func(t config.Tenant) bool { return t.Cluster })}
-	if h.Name == "" {
-		h.Name = "the command line"
-	}
+	h := &msgserver.Hub{Name: cmp.Or(c.Path, "the command line"), Standby: c.Cluster.StandbyLinks, Cluster: c.Cluster.Name != "" && slices.ContainsFunc(c.Tenants, func(t config.Tenant) bool { return t.Cluster })}
 	for _, l := range c.Listeners {
 		host, port, _ := net.SplitHostPort(l.Name) // one spelling, with :: for all addresses
 		addr, _ := netip.ParseAddr(host)

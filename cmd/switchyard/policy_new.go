@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,21 +64,19 @@ func parseLanguage(lang string) (toolchain.Language, error) {
 	if lang == "" {
 		return "", usageError{errors.New("new needs a language: write --lang and one of " + languageNames())}
 	}
-	var known []string
-	for _, l := range toolchain.Languages {
-		if string(l) == lang {
-			return l, nil
-		}
-		known = append(known, string(l))
+	known := languages()
+	if !slices.Contains(known, lang) {
+		return "", usageError{fmt.Errorf("there is no language %q; %s", lang, suggest.Hint(lang, known, "it is one of "+languageNames()))}
 	}
-	return "", usageError{fmt.Errorf("there is no language %q; %s", lang, suggest.Hint(lang, known, "it is one of "+languageNames()))}
+	return toolchain.Language(lang), nil
 }
 
 // languageNames lists the languages, for help and errors.
-func languageNames() string {
-	var names []string
+func languageNames() string { return strings.Join(languages(), ", ") }
+
+func languages() (names []string) {
 	for _, l := range toolchain.Languages {
 		names = append(names, string(l))
 	}
-	return strings.Join(names, ", ")
+	return names
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -232,12 +233,7 @@ func printStage(w io.Writer, r *api.Release) error {
 		}
 		return fmt.Sprintf("%+.1f %%", 100*(float64(pair[1])/float64(pair[0])-1))
 	}
-	list := func(commands []string) string {
-		if len(commands) == 0 {
-			return "none"
-		}
-		return strings.Join(commands, ", ")
-	}
+	list := func(commands []string) string { return cmp.Or(strings.Join(commands, ", "), "none") }
 	rows := [][]string{
 		{"release", fmt.Sprintf("%d of tenant %s", r.Release, r.Tenant)},
 		{"weighed", fmt.Sprintf("%d PDUs in this stage; %d in all, %d not compared", s.Weighed, c.PDUs-c.Unweighed, c.Unweighed)},
@@ -338,8 +334,5 @@ func shortPolicies(all []api.ReleasedPolicy) string {
 	if more := len(all) - most; more > 0 {
 		texts = append(texts, fmt.Sprintf("%d more", more))
 	}
-	if texts == nil {
-		return "-"
-	}
-	return strings.Join(texts, ", ")
+	return cmp.Or(strings.Join(texts, ", "), "-")
 }

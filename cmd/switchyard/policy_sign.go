@@ -258,18 +258,12 @@ func moment(text string, now time.Time) (time.Time, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var n uint16
-		n, err = parseDays(days)
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16) // up to 180 years, which a time.Duration can hold
 		d = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%q: %w", text, errMoment)
 	}
 	return now.Add(d).UTC().Truncate(time.Second), nil
-}
-
-// parseDays reads a number of days, up to 180 years of them.
-func parseDays(text string) (uint16, error) {
-	n, err := strconv.ParseUint(text, 10, 16)
-	return uint16(n), err
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -209,17 +211,9 @@ func withFieldNames(verdict string, c pdu.CommandID) string {
 
 // faults lists the kinds of faults with their counts.
 func faults(p *replay.Result) string {
-	text := ""
-	kinds := make([]string, 0, len(p.Faults))
-	for kind := range p.Faults {
-		kinds = append(kinds, string(kind))
+	var texts []string
+	for _, kind := range slices.Sorted(maps.Keys(p.Faults)) {
+		texts = append(texts, fmt.Sprintf("%d %s", p.Faults[kind], kind))
 	}
-	slices.Sort(kinds)
-	for _, kind := range kinds {
-		text += fmt.Sprintf(", %d %s", p.Faults[policy.FaultKind(kind)], kind)
-	}
-	if text == "" {
-		return "none"
-	}
-	return text[2:]
+	return cmp.Or(strings.Join(texts, ", "), "none")
 }

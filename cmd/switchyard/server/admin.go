@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -14,7 +13,6 @@ import (
 
 	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/dashboard"
-	"switchyard/proxy/config"
 	"switchyard/proxy/metrics"
 )
 
@@ -104,19 +102,6 @@ func (srv *server) securedAdmin(listeners []net.Listener) []net.Listener {
 
 // adminCertificate is the name of the certificate of admin.tls among those of listeners.
 const adminCertificate = "admin"
-
-// checkAdmin checks the certificate of admin.tls.
-func checkAdmin(c *config.Config, stdout io.Writer) error {
-	if c.Admin.Address == "" || c.Admin.TLS.Certificate == "" {
-		return nil
-	}
-	source, err := loadCertificate(c, c.Admin.TLS, "admin")
-	if err != nil {
-		return err
-	}
-	printCertificate("admin "+c.Admin.Address, source, source.Warnings(), stdout)
-	return nil
-}
 
 // checkAdminFiles checks the token files, if there is a listener for them, and loads the certificate.
 func (srv *server) checkAdminFiles() error {

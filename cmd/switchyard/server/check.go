@@ -47,7 +47,8 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	fetchNow(checker, c)
 	_, unsigned := releaseSigner(c)
 	faults := []error{checkKeys(checker), unsigned, checkHosts(c, net.DefaultResolver.LookupNetIP, stdout), checkBus(c, stdout),
-		checkAdmin(c, stdout), checkMetrics(c, stdout), checkAccess(c)}
+		checkCertificate(c, adminCertificate, c.Admin.Address, c.Admin.TLS, stdout),
+		checkCertificate(c, metricsCertificate, c.Metrics.Address, c.Metrics.TLS, stdout), checkAccess(c)}
 	for _, l := range c.Listeners {
 		faults = append(faults, checkListener(c, l, stdout))
 	}
@@ -85,6 +86,20 @@ func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error 
 	}
 	printCertificate("listener "+l.Address, source, warnings, stdout)
 	return faults
+}
+
+// checkCertificate checks the TLS files of the admin interface or of metrics: whose says which. Without an
+// address or a certificate there is nothing to check.
+func checkCertificate(c *config.Config, whose, address string, t config.TLS, stdout io.Writer) error {
+	if address == "" || t.Certificate == "" {
+		return nil
+	}
+	source, err := loadCertificate(c, t, whose)
+	if err != nil {
+		return err
+	}
+	printCertificate(whose+" "+address, source, source.Warnings(), stdout)
+	return nil
 }
 
 // printCertificate prints until when a certificate is good, and warnings about it.

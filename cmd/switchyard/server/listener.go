@@ -275,6 +275,23 @@ func (srv *server) reloadCertificate(whose string, source *certificate.Source, r
 // certificateOf is what reports about the certificate of an address are about.
 func certificateOf(whose string) string { return "certificate of listener " + whose }
 
+// certificates returns the certificates in force, by the name of their listener.
+func (srv *server) certificates() map[string]*certificate.Source {
+	all := make(map[string]*certificate.Source)
+	for name, l := range srv.listeners {
+		if l.source != nil {
+			all[name] = l.source
+		}
+	}
+	if srv.adminSource != nil {
+		all[adminCertificate] = srv.adminSource
+	}
+	if srv.metricsAddress != nil && srv.metricsAddress.source != nil {
+		all[metricsCertificate] = srv.metricsAddress.source
+	}
+	return all
+}
+
 // find returns the tenant of that name for a connection that arrives. Any goroutine may call
 // it.
 func (srv *server) find(name string) admission.Server {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -122,33 +121,3 @@ func (p *plan) commitMetrics() {
 
 // metricsCertificate is the name of the certificate of metrics among those of listeners.
 const metricsCertificate = "metrics"
-
-// certificates returns the certificates in force, by the name of their listener.
-func (srv *server) certificates() map[string]*certificate.Source {
-	all := make(map[string]*certificate.Source)
-	for name, l := range srv.listeners {
-		if l.source != nil {
-			all[name] = l.source
-		}
-	}
-	if srv.adminSource != nil {
-		all[adminCertificate] = srv.adminSource
-	}
-	if srv.metricsAddress != nil && srv.metricsAddress.source != nil {
-		all[metricsCertificate] = srv.metricsAddress.source
-	}
-	return all
-}
-
-// checkMetrics checks what the address of metrics needs except that address and its token.
-func checkMetrics(c *config.Config, stdout io.Writer) error {
-	if c.Metrics.Address == "" || c.Metrics.TLS.Certificate == "" {
-		return nil
-	}
-	source, err := loadCertificate(c, c.Metrics.TLS, "metrics")
-	if err != nil {
-		return err
-	}
-	printCertificate("metrics "+c.Metrics.Address, source, source.Warnings(), stdout)
-	return nil
-}

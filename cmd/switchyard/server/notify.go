@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"switchyard/policy/sanitize"
 )
 
 const (
@@ -75,7 +77,7 @@ func (s *supervisor) ready(status string) {
 // shortStatus cuts a status at maxStatus bytes.
 func shortStatus(status string) string {
 	if len(status) > maxStatus {
-		return strings.ToValidUTF8(status[:maxStatus], "") + " ..."
+		return sanitize.Cut(status, maxStatus) + " ..."
 	}
 	return status
 }

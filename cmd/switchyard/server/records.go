@@ -14,6 +14,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/provenance"
 	"switchyard/policy/release/history"
+	"switchyard/policy/sanitize"
 	"switchyard/proxy/config"
 )
 
@@ -204,9 +205,8 @@ func (srv *server) recordRefused(t config.Tenant, found candidate, err error) {
 		to = history.Policy{Name: t.Policy}
 	}
 	const most = 4 << 10
-	reason := err.Error()
 	srv.record(history.Entry{Kind: history.Refused, Tenant: t.Name, From: srv.records.State(t.Name).InForce, To: &to,
-		Who: srv.whoSaved(t.Name, found), Reason: reason[:min(len(reason), most)]}, history.Receipt{})
+		Who: srv.whoSaved(t.Name, found), Reason: sanitize.Cut(err.Error(), most)}, history.Receipt{})
 }
 
 // Why the policy in force is not the one that belongs there.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -282,10 +283,7 @@ func namesOf(commands []pdu.CommandID) string {
 	for _, c := range commands {
 		names = append(names, c.String())
 	}
-	if names == nil {
-		return "none"
-	}
-	return strings.Join(names, ", ")
+	return cmp.Or(strings.Join(names, ", "), "none")
 }
 
 // progress returns how far the release is, for the history. Called under mu, or before others know
