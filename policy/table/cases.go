@@ -26,11 +26,11 @@ const MaxCases = 64
 type oneCase struct {
 	when condition
 	decision
-	at Place
 }
 
 // cases reads the cases of the command at key, whose message is given.
-func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
+func (p *parser) cases(key toml.Key, message string) (r *rule, ok bool) {
+	r = new(rule)
 	faults := len(p.faults)
 	hasElse := false
 	seen := map[string]bool{}
@@ -44,7 +44,7 @@ func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
 		p.rules++
 		if word == keyElse {
 			r.decision, _ = p.verdict(at, message)
-			r.at, hasElse = Place{p.file, k.Line}, true
+			hasElse = true
 			continue
 		}
 		if hasElse {
@@ -59,7 +59,7 @@ func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
 			p.faultAt(at, fmt.Sprintf("the case %q stands on line %d already", when, r.cases[i].at.Line), "keep one")
 		}
 		d, _ := p.verdict(at, message)
-		r.cases = append(r.cases, oneCase{when, d, Place{p.file, k.Line}})
+		r.cases = append(r.cases, oneCase{when, d})
 	}
 	switch fields := r.fields(); {
 	case len(p.faults) > faults:
@@ -76,7 +76,7 @@ func (p *parser) cases(key toml.Key, message string) (r rule, ok bool) {
 }
 
 // fields returns the numbers of the fields that the cases compare, in the order in which they appear.
-func (r rule) fields() (numbers []uint32) {
+func (r *rule) fields() (numbers []uint32) {
 	for _, c := range r.cases {
 		for _, one := range c.when {
 			if one.field > 0 && !slices.Contains(numbers, one.field) {
@@ -88,7 +88,7 @@ func (r rule) fields() (numbers []uint32) {
 }
 
 // byIDs returns the verdict of the ids alone: the else, and which inspection finds the case.
-func (r rule) byIDs() policy.Verdict {
+func (r *rule) byIDs() policy.Verdict {
 	switch {
 	case len(r.cases) == 0:
 		return r.verdict
@@ -109,7 +109,7 @@ type Case struct {
 // has no condition. The rules for certain senders come first.
 func (t *Table) Cases(service pdu.ServiceID, command pdu.CommandID) (cases []Case) {
 	for _, f := range t.from {
-		if r, has := f.rule(command); has {
+		if r := f.rule(command); r != nil {
 			cases = append(cases, Case{f.condition(), r.verdict, r.at})
 		}
 	}
@@ -123,7 +123,7 @@ func (t *Table) Cases(service pdu.ServiceID, command pdu.CommandID) (cases []Cas
 // decision and to compare the module with it in tests. Traffic is judged by the module.
 func (t *Table) Decide(service pdu.ServiceID, command pdu.CommandID, from Sender, body []byte) Case {
 	for _, f := range t.from {
-		if r, has := f.rule(command); has && f.is(from) {
+		if r := f.rule(command); r != nil && f.is(from) {
 			return Case{f.condition(), r.verdict, r.at}
 		}
 	}

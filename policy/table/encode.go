@@ -7,17 +7,10 @@ import "switchyard/policy/wasm/binary"
 // gives its names the shape in which module.go reads like the text format.
 
 const (
-	sectionCustom   = binary.SectionCustom
-	sectionType     = binary.SectionType
-	sectionFunction = binary.SectionFunction
-	sectionExport   = binary.SectionExport
-	sectionCode     = binary.SectionCode
-
-	funcType   = binary.Func
-	exportFunc = binary.KindFunction
-	typeI32    = binary.I32
-	typeI64    = binary.I64
-	typeVoid   = binary.Block
+	funcType = binary.Func
+	typeI32  = binary.I32
+	typeI64  = binary.I64
+	typeVoid = binary.Block
 
 	opIf        = 0x04
 	opElse      = 0x05
@@ -44,9 +37,6 @@ const (
 	opI64ShrU   = 0x88
 	opI32Wrap   = 0xa7
 )
-
-// section appends a section: its id, its length in bytes, its content.
-func section(m []byte, id byte, content []byte) []byte { return binary.AppendSection(m, id, content) }
 
 // vector returns the number of elements and the elements.
 func vector(elements ...[]byte) []byte { return binary.AppendVector(nil, elements...) }

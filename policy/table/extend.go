@@ -202,24 +202,24 @@ func (c *chain) names(i int) []string {
 func (p *parser) extend(b *Table) {
 	t := &p.table
 	t.own = t.own || b.own
-	if t.otherwise.at.Line == 0 {
-		t.otherwise = b.otherwise
-	}
 	missing(t.pairs, b.pairs)
-	missing(t.commands, b.commands)
 	missing(t.services, b.services)
-	t.ranges = withMissing(t.ranges, b.ranges)
-	var clashes [][2]span
-	t.ranges, clashes = nest(t.ranges)
-	p.clashes(slices.DeleteFunc(clashes, p.isOwn)) // read has noted the table's own
+	p.extendSet(&t.ruleSet, &b.ruleSet)
 	p.extendFrom(b)
 	if n := t.rules(); n > MaxRules {
 		p.tooLarge(p.line(p.base.key), fmt.Sprintf("the table and what it extends have %d rules", n))
 	}
 }
 
-// isOwn reports whether both ranges are the table's own.
-func (p *parser) isOwn(c [2]span) bool { return c[0].at.File == p.file && c[1].at.File == p.file }
+// extendSet adds the rules of base for which the set has none of its own.
+func (p *parser) extendSet(s, base *ruleSet) {
+	missing(s.commands, base.commands)
+	if s.otherwise.at.Line == 0 {
+		s.otherwise = base.otherwise
+	}
+	s.ranges = withMissing(s.ranges, base.ranges)
+	p.nest(s, func(c [2]span) bool { return c[0].at.File == p.file && c[1].at.File == p.file }) // which read has noted
+}
 
 // withMissing returns the ranges, and those that only base has.
 func withMissing(ranges, base []span) []span {
@@ -232,7 +232,7 @@ func withMissing(ranges, base []span) []span {
 }
 
 // missing adds to own what only base has.
-func missing[K comparable](own, base map[K]rule) {
+func missing[K comparable](own, base map[K]*rule) {
 	for k, r := range base {
 		if _, ok := own[k]; !ok {
 			own[k] = r

@@ -8,7 +8,6 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/command"
 )
 
 // A section [from.NAME] has rules for what peers of that group send, and [from.master] for what the
@@ -24,12 +23,8 @@ import (
 
 // A fromSection is the rules of one [from.NAME].
 type fromSection struct {
-	name      string // of the group, or policy.MasterGroup
-	commands  map[pdu.CommandID]rule
-	ranges    []span // narrower ones first
-	otherwise rule   // its Line is 0 if none is written
-
-	commandsAt map[pdu.CommandID]toml.Key
+	name string // of the group, or policy.MasterGroup
+	ruleSet
 }
 
 // A Sender is what a table may know of the sender of a PDU.
@@ -46,17 +41,12 @@ func (f *fromSection) is(s Sender) bool {
 	return slices.Contains(s.Groups, f.name)
 }
 
-// rule returns the rule of the section for a command, and whether there is one.
-func (f *fromSection) rule(c pdu.CommandID) (rule, bool) {
-	if r, ok := f.commands[c]; ok {
-		return r, true
+// rule returns the rule of the section for a command, or nil if it has none.
+func (f *fromSection) rule(c pdu.CommandID) *rule {
+	if r := f.find(c); r != nil || f.otherwise.at.Line == 0 {
+		return r
 	}
-	for _, r := range f.ranges {
-		if r.lo <= c && c <= r.hi {
-			return r.rule, true
-		}
-	}
-	return f.otherwise, f.otherwise.at.Line > 0
+	return &f.otherwise
 }
 
 // condition returns what holds for the senders of the section, as a case spells it.
@@ -64,10 +54,7 @@ func (f *fromSection) condition() string { return "from " + f.name }
 
 // depends reports whether the rule for a command depends on the sender.
 func (t *Table) depends(c pdu.CommandID) bool {
-	return slices.ContainsFunc(t.from, func(f *fromSection) bool {
-		_, has := f.rule(c)
-		return has
-	})
+	return slices.ContainsFunc(t.from, func(f *fromSection) bool { return f.rule(c) != nil })
 }
 
 // fromKey handles a key below from by its depth.
@@ -95,52 +82,17 @@ func (p *parser) fromHeader(key toml.Key) {
 			p.faultAt(key, problem.What, problem.Remedy)
 		}
 	}
-	p.table.from = append(p.table.from, &fromSection{name: key[1], commands: map[pdu.CommandID]rule{}, commandsAt: map[pdu.CommandID]toml.Key{}})
+	p.table.from = append(p.table.from, &fromSection{key[1], newRuleSet()})
 }
 
 // fromRule reads one rule of a section, whose header fromHeader has read.
 func (p *parser) fromRule(key toml.Key) {
-	p.rules++
-	f := p.table.from[slices.IndexFunc(p.table.from, func(f *fromSection) bool { return f.name == key[1] })]
-	word := key[2]
 	if _, isSection := p.value(key).(map[string]any); isSection {
-		p.faultAt(key, fmt.Sprintf("the rule %s of [from.%s] is a section", word, f.name), "write one verdict; cases are for [route] and [service.SERVICE]")
+		p.faultAt(key, fmt.Sprintf("the rule %s of [from.%s] is a section", key[2], key[1]), "write one verdict; cases are for [route] and [service.SERVICE]")
 		return
 	}
-	if word == keyElse {
-		if v, ok := p.verdict(key, ""); ok {
-			f.otherwise = p.written(key, v)
-		}
-		return
-	}
-	if from, to, ok := command.Cut(word); ok {
-		if r, ok := p.span(key, from, to); ok {
-			f.ranges = append(f.ranges, r)
-		}
-		return
-	}
-	id, known := p.command(key, word)
-	if !known {
-		p.actionOfUnknown(key)
-		return
-	}
-	if v, ok := p.verdict(key, p.messageOf(id)); ok {
-		f.commands[id] = p.written(key, v)
-	}
-	if first, twice := f.commandsAt[id]; twice {
-		p.twice(key, first)
-		return
-	}
-	f.commandsAt[id] = key
-}
-
-// nestFrom sorts the ranges of all sections, and notes those that overlap.
-func (p *parser) nestFrom() {
-	for _, f := range p.table.from {
-		var clashes [][2]span
-		f.ranges, clashes = nest(f.ranges)
-		p.clashes(clashes)
-	}
+	i := slices.IndexFunc(p.table.from, func(f *fromSection) bool { return f.name == key[1] })
+	p.rule(&p.table.from[i].ruleSet, key)
 }
 
 // extendFrom adds the sections and rules of b for which the table has none of its own. Sections that
@@ -153,14 +105,6 @@ func (p *parser) extendFrom(b *Table) {
 			t.from = append(t.from, base)
 			continue
 		}
-		f := t.from[i]
-		missing(f.commands, base.commands)
-		if f.otherwise.at.Line == 0 {
-			f.otherwise = base.otherwise
-		}
-		f.ranges = withMissing(f.ranges, base.ranges)
-		var clashes [][2]span
-		f.ranges, clashes = nest(f.ranges)
-		p.clashes(slices.DeleteFunc(clashes, p.isOwn))
+		p.extendSet(&t.from[i].ruleSet, &base.ruleSet)
 	}
 }

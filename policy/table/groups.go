@@ -58,14 +58,14 @@ func (t *Table) finish(n *numbering) {
 			used[f.name] = true
 		}
 	}
-	t.each(func(v policy.Verdict) policy.Verdict {
-		n.renumber(v, func(name string) int { used[name] = true; return 0 })
-		return v
-	})
+	decisions := t.decisions()
+	for _, d := range decisions {
+		n.renumber(d.verdict, func(name string) int { used[name] = true; return 0 })
+	}
 	t.groups = slices.Sorted(maps.Keys(used))
-	t.each(func(v policy.Verdict) policy.Verdict {
-		return n.renumber(v, func(name string) int { return slices.Index(t.groups, name) })
-	})
+	for _, d := range decisions {
+		d.verdict = n.renumber(d.verdict, func(name string) int { return slices.Index(t.groups, name) })
+	}
 }
 
 // renumber returns the verdict with other numbers of its groups.
@@ -78,39 +78,6 @@ func (n *numbering) renumber(v policy.Verdict, to func(name string) int) policy.
 		v = v&^(abi.AlsoMask<<abi.AlsoShift) | policy.Verdict(to(name))<<abi.AlsoShift
 	}
 	return v
-}
-
-// each replaces every verdict of the table, each once.
-func (t *Table) each(replace func(policy.Verdict) policy.Verdict) {
-	one := func(r rule) rule {
-		r.verdict = replace(r.verdict)
-		r.cases = slices.Clone(r.cases)
-		for i := range r.cases {
-			r.cases[i].verdict = replace(r.cases[i].verdict)
-		}
-		return r
-	}
-	spans := func(all []span) {
-		for i := range all {
-			all[i].rule = one(all[i].rule)
-		}
-	}
-	eachOf(t.pairs, one)
-	eachOf(t.commands, one)
-	eachOf(t.services, one)
-	spans(t.ranges)
-	t.otherwise = one(t.otherwise)
-	for _, f := range t.from {
-		eachOf(f.commands, one)
-		spans(f.ranges)
-		f.otherwise = one(f.otherwise)
-	}
-}
-
-func eachOf[K comparable](rules map[K]rule, one func(rule) rule) {
-	for k, r := range rules {
-		rules[k] = one(r)
-	}
 }
 
 // Groups returns the names of the groups that the table names, in the order of their numbers.

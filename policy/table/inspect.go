@@ -1,12 +1,9 @@
 package table
 
 import (
-	"cmp"
 	_ "embed"
+	"maps"
 	"slices"
-
-	"switchyard/policy/abi"
-	"switchyard/policy/wasm/binary"
 )
 
 //go:generate wat2wasm fields.wat -o fields.wasm
@@ -34,75 +31,26 @@ const (
 
 // conditional returns the rules that have cases, by the ids of the rule: those of pairs first.
 func (t *Table) conditional() (all []conditional) {
-	for p, r := range t.pairs {
-		if len(r.cases) > 0 {
-			all = append(all, conditional{r, uint32(p.service)<<16 | uint32(p.command), true})
+	for _, service := range t.named() {
+		for _, p := range t.pairsOf(service) {
+			if r := t.pairs[p]; len(r.cases) > 0 {
+				all = append(all, conditional{r, uint32(p.service)<<16 | uint32(p.command), true})
+			}
 		}
 	}
-	for id, r := range t.commands {
-		if len(r.cases) > 0 {
+	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
+		if r := t.commands[id]; len(r.cases) > 0 {
 			all = append(all, conditional{r, uint32(id), false})
 		}
 	}
-	slices.SortFunc(all, func(a, b conditional) int {
-		if a.ofService != b.ofService {
-			return -cmp.Compare(btoi(a.ofService), btoi(b.ofService))
-		}
-		return cmp.Compare(a.id, b.id)
-	})
 	return all
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // A conditional is a rule with cases, for a command of any service, or for one pair.
 type conditional struct {
-	rule
+	*rule
 	id        uint32 // command, or service<<16 | command
 	ofService bool
-}
-
-// inspecting returns the module of a table with cases or rate limits, with rules for certain senders, or
-// with names of groups.
-func (t *Table) inspecting() []byte {
-	var byHeader, byBody []conditional
-	for _, c := range t.conditional() {
-		if len(c.fields()) > 0 {
-			byBody = append(byBody, c)
-		} else {
-			byHeader = append(byHeader, c)
-		}
-	}
-	m := newModule()
-	if len(byBody) > 0 {
-		m = parsedModule(fieldsModule)
-	}
-	m.function(abi.Marker, []byte{funcType, 0, 0}, []byte{0, opEnd})
-	byIDs, common := []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, -1
-	if len(t.from) > 0 {
-		common = m.function("", byIDs, t.classify())
-		m.function(abi.Classify, byIDs, t.classifySenders(common))
-	} else {
-		m.function(abi.Classify, byIDs, t.classify())
-	}
-	if len(byHeader) > 0 || len(t.from) > 0 {
-		m.function(abi.Inspect, []byte{funcType, 4, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byHeader, headerFrame, common))
-	}
-	if len(byBody) > 0 {
-		m.function(abi.InspectBody, []byte{funcType, 6, typeI32, typeI32, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byBody, bodyFrame, common))
-	}
-	if len(t.groups) > 0 {
-		t.addGroups(m)
-	}
-	if len(t.limits) > 0 {
-		m.function(abi.RateLimit, []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, t.rateLimit())
-	}
-	return m.bytes()
 }
 
 // A frame is the numbers of the parameters and locals of an inspection. hi and lo are the words of the
@@ -152,7 +100,7 @@ func (t *Table) inspection(rules []conditional, f frame, common int) []byte {
 }
 
 // code appends the cases of a rule, which return a verdict.
-func (r rule) code(b []byte, f frame) []byte {
+func (r *rule) code(b []byte, f frame) []byte {
 	fields := r.fields()
 	if f.hasBody {
 		b = append(b, opLocalGet, f.body, opLocalGet, f.size)
@@ -194,67 +142,6 @@ func (c comparison) code(b, value []byte) []byte {
 	if c.not {
 		b = append(append(append(b, opI32Eqz), value...), opI64Const)
 		b = append(appendSigned(b, -1), opI64Ne, opI32And)
-	}
-	return b
-}
-
-// A module is the sections of a WebAssembly module to which functions are added.
-type module struct {
-	types, functions, exports, code [][]byte
-	others                          [binary.Sections][]byte // sections that stay as they are
-}
-
-func newModule() *module { return &module{} }
-
-// parsedModule returns the module of fields.wasm. Of the sections to which functions are added, it
-// keeps the items together as one, with their number.
-func parsedModule(src []byte) *module {
-	m := newModule()
-	r := binary.NewReader(src[len(binary.Preamble):])
-	for r.Left() > 0 {
-		id := r.Byte()
-		m.others[id] = r.Bytes(int(r.U32()))
-	}
-	return m
-}
-
-// function adds a function and returns its number. It is exported unless it has no name.
-func (m *module) function(name string, signature, code []byte) int {
-	index := m.count(binary.SectionFunction) + len(m.functions)
-	typeIndex := m.count(binary.SectionType) + len(m.types)
-	m.types = append(m.types, signature)
-	m.functions = append(m.functions, binary.AppendU(nil, uint64(typeIndex)))
-	if name != "" {
-		m.exports = append(m.exports, binary.AppendU(append(sized([]byte(name)), exportFunc), uint64(index)))
-	}
-	m.code = append(m.code, sized(code))
-	return index
-}
-
-// count returns how many items a section has that was parsed.
-func (m *module) count(id int) int {
-	if m.others[id] == nil {
-		return 0
-	}
-	return int(binary.NewReader(m.others[id]).U32())
-}
-
-// bytes returns the module: each section is what was parsed and what was added.
-func (m *module) bytes() []byte {
-	added := map[int][][]byte{binary.SectionType: m.types, binary.SectionFunction: m.functions, binary.SectionExport: m.exports, binary.SectionCode: m.code}
-	b := []byte(binary.Preamble)
-	for _, id := range []int{binary.SectionType, binary.SectionFunction, binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionCode, binary.SectionData} {
-		var items []byte
-		n := len(added[id])
-		if parsed := m.others[id]; parsed != nil {
-			r := binary.NewReader(parsed)
-			n += int(r.U32())
-			items = r.Bytes(r.Left())
-		}
-		if n == 0 {
-			continue
-		}
-		b = binary.AppendSection(b, byte(id), binary.AppendU(nil, uint64(n)), items, slices.Concat(added[id]...))
 	}
 	return b
 }

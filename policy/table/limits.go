@@ -1,10 +1,7 @@
 package table
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 
 	"switchyard/policy"
 	"switchyard/policy/abi"
@@ -16,6 +13,7 @@ import (
 type decision struct {
 	verdict policy.Verdict
 	limit   policy.RateLimit
+	at      Place // where it is written
 }
 
 // spell spells the decision as a table does, with the names of groups by their numbers.
@@ -27,68 +25,16 @@ func (d decision) spell(groups []string) string {
 	return text
 }
 
-// limited returns the decision with the number of its limit, for which it adds the limit to all.
-func (d decision) limited(all *policy.RateLimits) decision {
-	if d.limit != (policy.RateLimit{}) {
-		*all = append(*all, d.limit)
-		d.verdict = d.verdict.WithLimit(len(*all))
-	}
-	return d
-}
-
 // numberLimits gives each rate limit of the table a number, in the order of Text. Each row has a
 // limit of its own, also where two rows write the same.
 func (t *Table) numberLimits() {
-	of := func(r *rule) {
-		r.cases = slices.Clone(r.cases) // which are those of a table that this one extends, too
-		for i := range r.cases {
-			r.cases[i].decision = r.cases[i].limited(&t.limits)
+	for _, d := range t.decisions() {
+		if d.limit != (policy.RateLimit{}) {
+			t.limits = append(t.limits, d.limit)
+			d.verdict = d.verdict.WithLimit(len(t.limits))
 		}
-		r.decision = r.limited(&t.limits)
-	}
-	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
-		ruleIn(t.commands, id, of)
-	}
-	rangesInOrder(t.ranges, of)
-	of(&t.otherwise)
-	for _, service := range t.named() {
-		for _, p := range t.pairsOf(service) {
-			ruleIn(t.pairs, p, of)
-		}
-		if _, ok := t.services[service]; ok {
-			ruleIn(t.services, service, of)
-		}
-	}
-	for _, f := range t.from {
-		for _, id := range slices.Sorted(maps.Keys(f.commands)) {
-			ruleIn(f.commands, id, of)
-		}
-		rangesInOrder(f.ranges, of)
-		of(&f.otherwise)
 	}
 }
-
-// rangesInOrder calls f with the rules of ranges, which f may change, in the order of Text.
-func rangesInOrder(ranges []span, f func(*rule)) {
-	order := make([]int, len(ranges))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return compareSpans(ranges[i], ranges[j]) })
-	for _, i := range order {
-		f(&ranges[i].rule)
-	}
-}
-
-// ruleIn calls f with a rule of m, which f may change.
-func ruleIn[K comparable](m map[K]rule, key K, f func(*rule)) {
-	r := m[key]
-	f(&r)
-	m[key] = r
-}
-
-// compareSpans orders ranges by their first command, wider ones first.
-func compareSpans(x, y span) int { return cmp.Or(cmp.Compare(x.lo, y.lo), cmp.Compare(y.hi, x.hi)) }
 
 // tooManyLimits returns a fault if the table has more rate limits than verdicts can name.
 func (t *Table) tooManyLimits(name string) tomlpos.Errors {
@@ -104,7 +50,7 @@ func (t *Table) RateLimits() policy.RateLimits { return t.limits }
 
 // Spell spells a verdict of the table, with its limit and its groups.
 func (t *Table) Spell(v policy.Verdict) string {
-	return decision{v, t.limits.Of(v)}.spell(t.groups)
+	return decision{verdict: v, limit: t.limits.Of(v)}.spell(t.groups)
 }
 
 // rateLimit returns the code of the function rate_limit.
@@ -138,40 +84,10 @@ const (
 // idleLimits returns the rows of the table itself whose limit per peer can never act, because their
 // limit per tenant lets no more through in any time.
 func (t *Table) idleLimits() (idle []deadRow) {
-	see := func(r rule) {
-		for _, c := range r.cases {
-			idle = append(idle, c.decision.idle(c.at)...)
+	for _, d := range t.decisions() {
+		if d.at.File == "" && d.limit.Tenant.Within(d.limit.Peer) {
+			idle = append(idle, deadRow{d.at.Line, "its limit per peer never acts: the one per tenant lets no more through"})
 		}
-		idle = append(idle, r.decision.idle(r.at)...)
-	}
-	visit(t.pairs, see)
-	visit(t.commands, see)
-	visit(t.services, see)
-	for _, r := range t.ranges {
-		see(r.rule)
-	}
-	see(t.otherwise)
-	for _, f := range t.from {
-		visit(f.commands, see)
-		for _, r := range f.ranges {
-			see(r.rule)
-		}
-		see(f.otherwise)
 	}
 	return idle
-}
-
-// visit calls see with each rule, in any order.
-func visit[K comparable](rules map[K]rule, see func(rule)) {
-	for _, r := range rules {
-		see(r)
-	}
-}
-
-func (d decision) idle(at Place) []deadRow {
-	peer, tenant := d.limit.Peer, d.limit.Tenant
-	if at.File != "" || at.Line == 0 || !tenant.Within(peer) {
-		return nil
-	}
-	return []deadRow{{at.Line, "its limit per peer never acts: the one per tenant lets no more through"}}
 }

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"slices"
 
-	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
+	"switchyard/policy/wasm/binary"
 )
 
 // The steps from a table to a module:
@@ -32,29 +32,105 @@ import (
 //
 //	pairs (service and command) → commands and ranges → services → else
 func (t *Table) Module() []byte {
-	if len(t.conditional())+len(t.limits)+len(t.from)+len(t.groups) > 0 {
-		return t.inspecting()
+	var byHeader, byBody []conditional
+	for _, c := range t.conditional() {
+		if len(c.fields()) > 0 {
+			byBody = append(byBody, c)
+		} else {
+			byHeader = append(byHeader, c)
+		}
 	}
-	var m []byte
-	m = append(m, "\x00asm\x01\x00\x00\x00"...)
-	m = section(m, sectionType, vector(
-		[]byte{funcType, 0, 0},                            // 0: () -> ()
-		[]byte{funcType, 2, typeI32, typeI32, 1, typeI64}, // 1: (i32, i32) -> i64
-	))
-	m = section(m, sectionFunction, vector([]byte{0}, []byte{1}))
-	m = section(m, sectionExport, vector(
-		append(name(abi.Marker), exportFunc, 0),
-		append(name(abi.Classify), exportFunc, 1),
-	))
-	m = section(m, sectionCode, vector(
-		sized([]byte{0, opEnd}),
-		sized(t.classify()),
-	))
-	return section(m, sectionCustom, slices.Concat(name("name"), names()))
+	m := new(module)
+	if len(byBody) > 0 {
+		m = parsedModule(fieldsModule)
+	}
+	m.function(abi.Marker, []byte{funcType, 0, 0}, []byte{0, opEnd})
+	byIDs, common := []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, -1
+	if len(t.from) > 0 {
+		common = m.function("", byIDs, t.classify())
+		m.function(abi.Classify, byIDs, t.classifySenders(common))
+	} else {
+		m.function(abi.Classify, byIDs, t.classify())
+	}
+	if len(byHeader) > 0 || len(t.from) > 0 {
+		m.function(abi.Inspect, []byte{funcType, 4, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byHeader, headerFrame, common))
+	}
+	if len(byBody) > 0 {
+		m.function(abi.InspectBody, []byte{funcType, 6, typeI32, typeI32, typeI64, typeI64, typeI64, typeI64, 1, typeI64}, t.inspection(byBody, bodyFrame, common))
+	}
+	if len(t.groups) > 0 {
+		t.addGroups(m)
+	}
+	if len(t.limits) > 0 {
+		m.function(abi.RateLimit, []byte{funcType, 2, typeI32, typeI32, 1, typeI64}, t.rateLimit())
+	}
+	if len(byHeader)+len(byBody)+len(t.from)+len(t.groups)+len(t.limits) > 0 {
+		return m.bytes() // names would change the checksums of such modules
+	}
+	return binary.AppendSection(m.bytes(), binary.SectionCustom, name("name"), names())
 }
 
-// names returns the content of the name section, for tools and stack traces. The module
-// itself has no name, as a runtime cannot instantiate two modules of one name.
+// A module is the sections of a WebAssembly module to which functions are added.
+type module struct {
+	types, functions, exports, code [][]byte
+	others                          [binary.Sections][]byte // sections that stay as they are
+}
+
+// parsedModule returns the module of fields.wasm. Of the sections to which functions are added, it
+// keeps the items together as one, with their number.
+func parsedModule(src []byte) *module {
+	m := new(module)
+	r := binary.NewReader(src[len(binary.Preamble):])
+	for r.Left() > 0 {
+		id := r.Byte()
+		m.others[id] = r.Bytes(int(r.U32()))
+	}
+	return m
+}
+
+// function adds a function and returns its number. It is exported unless it has no name.
+func (m *module) function(name string, signature, code []byte) int {
+	index := m.count(binary.SectionFunction) + len(m.functions)
+	typeIndex := m.count(binary.SectionType) + len(m.types)
+	m.types = append(m.types, signature)
+	m.functions = append(m.functions, binary.AppendU(nil, uint64(typeIndex)))
+	if name != "" {
+		m.exports = append(m.exports, binary.AppendU(append(sized([]byte(name)), binary.KindFunction), uint64(index)))
+	}
+	m.code = append(m.code, sized(code))
+	return index
+}
+
+// count returns how many items a section has that was parsed.
+func (m *module) count(id int) int {
+	if m.others[id] == nil {
+		return 0
+	}
+	return int(binary.NewReader(m.others[id]).U32())
+}
+
+// bytes returns the module: each section is what was parsed and what was added.
+func (m *module) bytes() []byte {
+	added := map[int][][]byte{binary.SectionType: m.types, binary.SectionFunction: m.functions, binary.SectionExport: m.exports, binary.SectionCode: m.code}
+	b := []byte(binary.Preamble)
+	for _, id := range []int{binary.SectionType, binary.SectionFunction, binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionCode, binary.SectionData} {
+		var items []byte
+		n := len(added[id])
+		if parsed := m.others[id]; parsed != nil {
+			r := binary.NewReader(parsed)
+			n += int(r.U32())
+			items = r.Bytes(r.Left())
+		}
+		if n == 0 {
+			continue
+		}
+		b = binary.AppendSection(b, byte(id), binary.AppendU(nil, uint64(n)), items, slices.Concat(added[id]...))
+	}
+	return b
+}
+
+// names returns the content of the name section of a module with classify alone, for tools and stack
+// traces. The module itself has no name, as a runtime cannot instantiate two modules of one name.
 func names() []byte {
 	functions := vector(
 		append([]byte{0}, name(abi.Marker)...),
@@ -145,11 +221,11 @@ func (t *Table) pairIntervals() []interval {
 // commandIntervals takes single commands first, and then what narrower ranges leave to wider
 // ones. It visits only ids that have a verdict, as a reload makes the modules of all tables.
 func (t *Table) commandIntervals() []interval {
-	return cover(intervalsOf(t.commands, t.ranges), 1<<16-1)
+	return cover(intervalsOf(&t.ruleSet), 1<<16-1)
 }
 
 // intervalsOf returns an interval for each command that has a rule.
-func intervalsOf(commands map[pdu.CommandID]rule, ranges []span) (hits []interval) {
+func intervalsOf(s *ruleSet) (hits []interval) {
 	taken := make([]bool, 1<<16)
 	take := func(id uint32, v policy.Verdict) {
 		if !taken[id] {
@@ -157,10 +233,10 @@ func intervalsOf(commands map[pdu.CommandID]rule, ranges []span) (hits []interva
 			hits = append(hits, interval{lo: id, hi: id, verdict: v})
 		}
 	}
-	for id, r := range commands {
+	for id, r := range s.commands {
 		take(uint32(id), r.byIDs())
 	}
-	for _, r := range ranges {
+	for _, r := range s.ranges {
 		for id := uint32(r.lo); id <= uint32(r.hi); id++ {
 			take(id, r.verdict)
 		}

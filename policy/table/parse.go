@@ -34,7 +34,6 @@ type parser struct {
 	numbers *numbering // of the groups, shared with the tables that extend one another
 
 	pairsAt    map[pair]toml.Key
-	commandsAt map[pdu.CommandID]toml.Key
 	servicesAt map[pdu.ServiceID]toml.Key
 	rules      int
 }
@@ -47,20 +46,16 @@ func Parse(name string, src []byte) (*Table, error) {
 
 // newParser returns a parser of a table. name is its name in errors, file that in places.
 func newParser(name, file string, n *numbering) *parser {
-	return &parser{
-		numbers: n,
-		file:    file,
-		source:  source{name: name},
-		table: Table{
-			pairs:     map[pair]rule{},
-			commands:  map[pdu.CommandID]rule{},
-			services:  map[pdu.ServiceID]rule{},
-			otherwise: rule{decision: decision{verdict: Otherwise}},
-		},
+	p := &parser{
+		numbers:    n,
+		file:       file,
+		source:     source{name: name},
+		table:      Table{ruleSet: newRuleSet(), pairs: map[pair]*rule{}, services: map[pdu.ServiceID]*rule{}},
 		pairsAt:    map[pair]toml.Key{},
-		commandsAt: map[pdu.CommandID]toml.Key{},
 		servicesAt: map[pdu.ServiceID]toml.Key{},
 	}
+	p.table.otherwise.verdict = Otherwise
+	return p
 }
 
 // read reads the rules of the text, without those of a table that it extends.
@@ -69,10 +64,11 @@ func (p *parser) read(src []byte) {
 		return
 	}
 	p.keys()
-	var clashes [][2]span
-	p.table.ranges, clashes = nest(p.table.ranges)
-	p.clashes(clashes)
-	p.nestFrom()
+	none := func([2]span) bool { return false }
+	p.nest(&p.table.ruleSet, none)
+	for _, f := range p.table.from {
+		p.nest(&f.ruleSet, none)
+	}
 }
 
 // keys reads every section and rule in the order of the text.
@@ -138,7 +134,7 @@ func (p *parser) key(key toml.Key) {
 		p.faultAt(key, fmt.Sprintf("%s is not a section", key), fmt.Sprintf("write the header %s once, rules below it", header(key[0])))
 	case len(key) == 1:
 	case key[0] == sectionRoute:
-		p.rule(key)
+		p.rule(&p.table.ruleSet, key)
 	case len(key) == 2 && !isSection:
 		p.faultAt(key, fmt.Sprintf("%s is not a section", key), fmt.Sprintf(`write [%s] and below it else = "ACTION"`, key))
 	case len(key) == 2:
@@ -165,18 +161,20 @@ func (p *parser) unknownSection(key toml.Key) {
 		suggest.Hint(key[0], []string{sectionRoute, sectionService, sectionFrom}, "the sections are [route], [service.SERVICE] and [from.GROUP]"))
 }
 
-// rule reads one rule of [route].
-func (p *parser) rule(key toml.Key) {
+// rule reads one rule into a set. The last name of its key is a command, a range or else.
+func (p *parser) rule(s *ruleSet, key toml.Key) {
 	p.rules++
-	word := key[1]
+	word := key[len(key)-1]
 	if word == keyElse {
 		if d, ok := p.verdict(key, ""); ok {
-			p.table.otherwise = p.written(key, d)
+			s.otherwise = rule{decision: d}
 		}
 		return
 	}
 	if from, to, ok := command.Cut(word); ok {
-		p.rangeRule(key, from, to)
+		if r, ok := p.span(key, from, to); ok {
+			s.ranges = append(s.ranges, r)
+		}
 		return
 	}
 	id, known := p.command(key, word)
@@ -185,13 +183,13 @@ func (p *parser) rule(key toml.Key) {
 		return
 	}
 	if r, ok := p.ruleOf(key, p.messageOf(id)); ok {
-		p.table.commands[id] = r
+		s.commands[id] = r
 	}
-	if first, ok := p.commandsAt[id]; ok {
+	if first, ok := s.keys[id]; ok {
 		p.twice(key, first)
 		return
 	}
-	p.commandsAt[id] = key
+	s.keys[id] = key
 }
 
 // actionOfUnknown notes what is wrong with the action of an unknown command. A section of cases has
@@ -199,12 +197,6 @@ func (p *parser) rule(key toml.Key) {
 func (p *parser) actionOfUnknown(key toml.Key) {
 	if _, isSection := p.value(key).(map[string]any); !isSection && key[len(key)-1] != keyExtends {
 		p.verdict(key, anyMessage)
-	}
-}
-
-func (p *parser) rangeRule(key toml.Key, from, to string) {
-	if r, ok := p.span(key, from, to); ok {
-		p.table.ranges = append(p.table.ranges, r)
 	}
 }
 
@@ -220,21 +212,16 @@ func (p *parser) span(key toml.Key, from, to string) (span, bool) {
 		p.problem(key, problem)
 	}
 	d, ok := p.verdict(key, "")
-	return span{lo: r.Lo, hi: r.Hi, word: key[len(key)-1], rule: p.written(key, d)}, ok && problems == nil
+	return span{lo: r.Lo, hi: r.Hi, word: key[len(key)-1], rule: rule{decision: d}}, ok && problems == nil
 }
 
 // ruleOf reads the rule of one command, whose message is given.
-func (p *parser) ruleOf(key toml.Key, message string) (rule, bool) {
+func (p *parser) ruleOf(key toml.Key, message string) (*rule, bool) {
 	if _, isSection := p.value(key).(map[string]any); isSection {
 		return p.cases(key, message)
 	}
 	d, ok := p.verdict(key, message)
-	return p.written(key, d), ok
-}
-
-// written returns the rule that is written at the key.
-func (p *parser) written(key toml.Key, d decision) rule {
-	return rule{decision: d, at: Place{p.file, p.line(key)}}
+	return &rule{decision: d}, ok
 }
 
 // service reads the header of one service.
@@ -259,7 +246,7 @@ func (p *parser) ruleOfService(key toml.Key) {
 	word := key[2]
 	if word == keyElse {
 		if d, ok := p.verdict(key, ""); ok && known {
-			p.table.services[service] = p.written(key, d)
+			p.table.services[service] = &rule{decision: d}
 		}
 		return
 	}
@@ -290,6 +277,14 @@ func (p *parser) twice(key, first toml.Key) {
 	p.faultAt(key, fmt.Sprintf("%s names the same as %s on line %d", key[len(key)-1], first[len(first)-1], p.line(first)), "keep one")
 }
 
+// nest sorts the ranges of a set as Table has them, and notes those that overlap, unless they were
+// noted before.
+func (p *parser) nest(s *ruleSet, noted func([2]span) bool) {
+	var clashes [][2]span
+	s.ranges, clashes = nest(s.ranges)
+	p.clashes(slices.DeleteFunc(clashes, noted))
+}
+
 // nest returns the ranges, narrower ones first, and the pairs that overlap without one being
 // inside the other. It visits them by their first command, wider ones first, with a stack of the
 // ranges that are still open:
@@ -299,9 +294,7 @@ func (p *parser) twice(key, first toml.Key) {
 //	0x0120             ├────────┤ 0x0130        clash: begins in b and ends behind it
 func nest(ranges []span) (nested []span, clashes [][2]span) {
 	nested = slices.Clone(ranges)
-	slices.SortStableFunc(nested, func(a, b span) int {
-		return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(b.hi, a.hi))
-	})
+	slices.SortStableFunc(nested, compareSpans)
 	var around []span // the open ranges, widest first
 	for _, r := range nested {
 		for len(around) > 0 && around[len(around)-1].hi < r.lo {

@@ -30,7 +30,7 @@ func (t *Table) attribute(f *fromSection) int64 {
 
 // intervals returns the rules of the section, as those of [route].
 func (f *fromSection) intervals() []interval {
-	hits := intervalsOf(f.commands, f.ranges)
+	hits := intervalsOf(&f.ruleSet)
 	if f.otherwise.at.Line == 0 {
 		return cover(hits, 1<<16-1)
 	}

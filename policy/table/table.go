@@ -127,6 +127,12 @@
 package table
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/BurntSushi/toml"
+
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
@@ -136,7 +142,7 @@ import (
 const MaxSize = 1 << 20
 
 // MaxRules is the largest number of rules in one table, with its cases and those of the tables that
-// it extends. TeamTalk's protocol has 94 commands and 8 services.
+// it extends. TeamTalk's protocol has 95 commands and 8 services.
 const MaxRules = 4096
 
 // Otherwise is the verdict of a table without else, and what the original does with
@@ -145,15 +151,26 @@ const Otherwise policy.Verdict = abi.Drop | abi.Log
 
 // A Table is a parsed routing table, with the rules of those that it extends. It is immutable.
 type Table struct {
-	pairs     map[pair]rule // rules for one command of one service
-	commands  map[pdu.CommandID]rule
+	ruleSet                          // of [route]
+	pairs    map[pair]*rule          // for one command of one service
+	services map[pdu.ServiceID]*rule // the else of each [service.X]
+	from     []*fromSection          // in the order in which they are tried, before all other rules
+	own      bool                    // it names own commands of the configuration, or their fields
+	limits   policy.RateLimits       // by the numbers in its verdicts
+	groups   []string                // that it names, by their numbers in its verdicts
+}
+
+// A ruleSet is the rules for commands in [route], or in one [from.NAME].
+type ruleSet struct {
+	commands  map[pdu.CommandID]*rule
 	ranges    []span // narrower ones first
-	services  map[pdu.ServiceID]rule
-	otherwise rule
-	limits    policy.RateLimits // by the numbers in its verdicts
-	own       bool              // it names own commands of the configuration, or their fields
-	from      []*fromSection    // in the order in which they are tried, before all other rules
-	groups    []string          // that it names, by their numbers in its verdicts
+	otherwise rule   // else; its Line is 0 if no table wrote it
+
+	keys map[pdu.CommandID]toml.Key // of the rules in commands, for errors
+}
+
+func newRuleSet() ruleSet {
+	return ruleSet{commands: make(map[pdu.CommandID]*rule), keys: make(map[pdu.CommandID]toml.Key)}
 }
 
 type pair struct {
@@ -161,11 +178,10 @@ type pair struct {
 	command pdu.CommandID
 }
 
-// A rule is a decision and where it is written. If it has cases, the decision is their else.
+// A rule is a decision. If it has cases, the decision is their else.
 type rule struct {
 	decision
 	cases []oneCase
-	at    Place
 }
 
 // A span is the rule for the commands from lo to hi, both included.
@@ -210,21 +226,80 @@ func (t *Table) Place(service pdu.ServiceID, command pdu.CommandID) Place {
 // so that its own text does not say all that it means; Text does.
 func (t *Table) UsesOwn() bool { return t.own }
 
-// rule returns the rule that decides about the ids.
-func (t *Table) rule(service pdu.ServiceID, command pdu.CommandID) rule {
+// rule returns the rule that decides about the ids, but for those of certain senders.
+func (t *Table) rule(service pdu.ServiceID, command pdu.CommandID) *rule {
 	if r, ok := t.pairs[pair{service, command}]; ok {
 		return r
 	}
-	if r, ok := t.commands[command]; ok {
+	if r := t.find(command); r != nil {
 		return r
-	}
-	for _, r := range t.ranges {
-		if r.lo <= command && command <= r.hi {
-			return r.rule
-		}
 	}
 	if r, ok := t.services[service]; ok {
 		return r
 	}
-	return t.otherwise
+	return &t.otherwise
 }
+
+// find returns the most specific rule for the command except else, or nil.
+func (s *ruleSet) find(c pdu.CommandID) *rule {
+	if r, ok := s.commands[c]; ok {
+		return r
+	}
+	for i := range s.ranges {
+		if r := &s.ranges[i]; r.lo <= c && c <= r.hi {
+			return &r.rule
+		}
+	}
+	return nil
+}
+
+// decisions returns what each row of the table says, in the order of Text, without an else that no
+// table wrote. While the table is being made, the decisions may be changed.
+func (t *Table) decisions() []*decision {
+	rules := t.written()
+	for _, service := range t.named() {
+		for _, p := range t.pairsOf(service) {
+			rules = append(rules, t.pairs[p])
+		}
+		if r, ok := t.services[service]; ok {
+			rules = append(rules, r)
+		}
+	}
+	for _, f := range t.from {
+		rules = append(rules, f.written()...)
+	}
+	var all []*decision
+	for _, r := range rules {
+		for i := range r.cases {
+			all = append(all, &r.cases[i].decision)
+		}
+		all = append(all, &r.decision)
+	}
+	return all
+}
+
+// written returns the rules of the set in the order of Text.
+func (s *ruleSet) written() (rules []*rule) {
+	for _, id := range slices.Sorted(maps.Keys(s.commands)) {
+		rules = append(rules, s.commands[id])
+	}
+	for _, r := range s.inOrder() {
+		rules = append(rules, &r.rule)
+	}
+	if s.otherwise.at.Line > 0 {
+		rules = append(rules, &s.otherwise)
+	}
+	return rules
+}
+
+// inOrder returns the ranges by their first commands, wider ones first.
+func (s *ruleSet) inOrder() []*span {
+	all := make([]*span, len(s.ranges))
+	for i := range all {
+		all[i] = &s.ranges[i]
+	}
+	slices.SortFunc(all, func(x, y *span) int { return compareSpans(*x, *y) })
+	return all
+}
+
+func compareSpans(x, y span) int { return cmp.Or(cmp.Compare(x.lo, y.lo), cmp.Compare(y.hi, x.hi)) }

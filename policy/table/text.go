@@ -26,11 +26,8 @@ import (
 func (t *Table) Text() []byte {
 	var b strings.Builder
 	b.WriteString("# A routing table and what it extends, written out as one by Switchyard.\n\n[route]\n")
-	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
-		t.write(&b, t.commands[id], idOf(id))
-	}
-	t.writeRanges(&b, t.ranges)
-	t.write(&b, t.otherwise, keyElse)
+	t.writeSet(&b, &t.ruleSet)
+	t.write(&b, &t.otherwise, keyElse)
 	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
 		t.writeCases(&b, t.commands[id], fmt.Sprintf("%s.%s", sectionRoute, idOf(id)), id.IsOwn())
 	}
@@ -48,35 +45,33 @@ func (t *Table) Text() []byte {
 	}
 	for _, f := range t.from {
 		fmt.Fprintf(&b, "\n[%s.%s]\n", sectionFrom, f.name)
-		for _, id := range slices.Sorted(maps.Keys(f.commands)) {
-			t.write(&b, f.commands[id], idOf(id))
-		}
-		t.writeRanges(&b, f.ranges)
+		t.writeSet(&b, &f.ruleSet)
 		if f.otherwise.at.Line > 0 {
-			t.write(&b, f.otherwise, keyElse)
+			t.write(&b, &f.otherwise, keyElse)
 		}
 	}
 	return []byte(b.String())
 }
 
-// write writes the line of a rule without cases.
-func (t *Table) write(b *strings.Builder, r rule, key string) {
-	if len(r.cases) == 0 {
-		t.writeLine(b, key, r.decision, r.at)
+// writeSet writes the lines of a set except for cases and else.
+func (t *Table) writeSet(b *strings.Builder, s *ruleSet) {
+	for _, id := range slices.Sorted(maps.Keys(s.commands)) {
+		t.write(b, s.commands[id], idOf(id))
+	}
+	for _, r := range s.inOrder() {
+		t.write(b, &r.rule, fmt.Sprintf("0x%04x-0x%04x", uint16(r.lo), uint16(r.hi)))
 	}
 }
 
-// writeRanges writes the lines of ranges, those with lower ids first.
-func (t *Table) writeRanges(b *strings.Builder, ranges []span) {
-	byPlace := slices.Clone(ranges)
-	slices.SortFunc(byPlace, compareSpans)
-	for _, r := range byPlace {
-		t.write(b, r.rule, fmt.Sprintf("0x%04x-0x%04x", uint16(r.lo), uint16(r.hi)))
+// write writes the line of a rule without cases.
+func (t *Table) write(b *strings.Builder, r *rule, key string) {
+	if len(r.cases) == 0 {
+		t.writeLine(b, key, r.decision)
 	}
 }
 
 // writeCases writes the section of a rule with cases; by numbers alone if it is for an own command.
-func (t *Table) writeCases(b *strings.Builder, r rule, section string, own bool) {
+func (t *Table) writeCases(b *strings.Builder, r *rule, section string, own bool) {
 	if len(r.cases) == 0 {
 		return
 	}
@@ -86,15 +81,15 @@ func (t *Table) writeCases(b *strings.Builder, r rule, section string, own bool)
 		if own {
 			when = c.when.numbers()
 		}
-		t.writeLine(b, fmt.Sprintf("%q", when), c.decision, c.at)
+		t.writeLine(b, fmt.Sprintf("%q", when), c.decision)
 	}
-	t.writeLine(b, keyElse, r.decision, r.at)
+	t.writeLine(b, keyElse, r.decision)
 }
 
-func (t *Table) writeLine(b *strings.Builder, key string, d decision, at Place) {
+func (t *Table) writeLine(b *strings.Builder, key string, d decision) {
 	fmt.Fprintf(b, "%s = %q", key, d.spell(t.groups))
-	if at != (Place{}) {
-		fmt.Fprintf(b, "  # %v", at)
+	if d.at != (Place{}) {
+		fmt.Fprintf(b, "  # %v", d.at)
 	}
 	b.WriteByte('\n')
 }
@@ -111,7 +106,7 @@ func (p Place) String() string {
 func (t *Table) named() []pdu.ServiceID {
 	services := maps.Clone(t.services)
 	for p := range t.pairs {
-		services[p.service] = rule{}
+		services[p.service] = nil
 	}
 	return slices.Sorted(maps.Keys(services))
 }
@@ -127,17 +122,12 @@ func (t *Table) pairsOf(service pdu.ServiceID) (pairs []pair) {
 	return pairs
 }
 
-// rules returns how many rules its text has: also an else that no table wrote.
+// rules returns how many rules its text has: also an else that no table wrote, and those of cases
+// with their else.
 func (t *Table) rules() int {
-	n := len(t.pairs) + len(t.commands) + len(t.ranges) + len(t.services) + 1
-	for _, r := range t.conditional() {
-		n += len(r.cases) + 1 // and their else
+	n := len(t.decisions())
+	if t.otherwise.at.Line == 0 {
+		n++
 	}
-	for _, f := range t.from {
-		n += len(f.commands) + len(f.ranges)
-		if f.otherwise.at.Line > 0 {
-			n++
-		}
-	}
-	return n
+	return n + len(t.conditional())
 }

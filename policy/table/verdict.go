@@ -44,6 +44,7 @@ func (p *parser) verdict(key toml.Key, message string) (decision, bool) {
 	if problem != nil {
 		p.faultAt(key, problem.What, problem.Remedy)
 	}
+	d.at = Place{p.file, p.line(key)}
 	return d, problem == nil
 }
 
