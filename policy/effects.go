@@ -14,14 +14,9 @@ type Effects struct {
 	otherwise Verdict          // happens to a PDU whose verdict is not allowed
 }
 
-// Allows reports whether the verdict on a PDU of these ids is allowed. Drop always is.
-// The limit of a command holds for every service id, because receivers look at the
-// command alone.
-func (e *Effects) Allows(_ pdu.ServiceID, c pdu.CommandID, v Verdict) bool {
-	return e == nil || e.exceeded(c, v) == ""
-}
-
-// exceeded returns why the verdict is not allowed, or "".
+// exceeded returns why the verdict on a PDU of that command is not allowed, or "". Drop always is
+// allowed. The limit of a command holds for every service id, because receivers look at the command
+// alone.
 func (e *Effects) exceeded(c pdu.CommandID, v Verdict) string {
 	switch action := v.Action(); {
 	case action == Drop:

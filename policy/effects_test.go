@@ -87,12 +87,14 @@ func TestAllows(t *testing.T) {
 	} {
 		e := effects(t, entries(tt.may), entries(tt.commands), "")
 		for letter, v := range shapes {
-			if got, want := e.Allows(3, tt.command, v), strings.ContainsRune(tt.want, letter); got != want {
+			if got, want := allows(e, tt.command, v), strings.ContainsRune(tt.want, letter); got != want {
 				t.Errorf("may %q of %q: %v allows %v: %v, want %v", tt.may, tt.commands, tt.command, v, got, want)
 			}
 		}
 	}
 }
+
+func allows(e *Effects, c pdu.CommandID, v Verdict) bool { return e == nil || e.exceeded(c, v) == "" }
 
 func entries(list string) []string {
 	if list == "" {
@@ -108,7 +110,7 @@ func TestNoLimitAllowsEverything(t *testing.T) {
 			t.Fatalf("ParseEffects without a limit = %+v, want nil", e)
 		}
 		for _, v := range shapes {
-			if !e.Allows(3, pdu.CID_MSG_DATA, v) {
+			if !allows(e, pdu.CID_MSG_DATA, v) {
 				t.Errorf("no limit forbids %v", v)
 			}
 		}
@@ -178,11 +180,11 @@ func FuzzAllows(f *testing.F) {
 		v := Verdict(verdict)
 		e := effects(t, may, commands, "close")
 		if v.Check() != nil {
-			e.Allows(0, pdu.CommandID(command), v)
+			allows(e, pdu.CommandID(command), v)
 			return // whatever it says of what is no verdict, it does not panic
 		}
 		want := v.Action() == Drop || modelAllows(may, v) && (commands == nil || lo <= command && command <= hi)
-		if got := e.Allows(0, pdu.CommandID(command), v); got != want {
+		if got := allows(e, pdu.CommandID(command), v); got != want {
 			t.Errorf("may %q of %q: %v for %v: %v, want %v", may, commands, v, pdu.CommandID(command), got, want)
 		}
 	})

@@ -224,21 +224,11 @@ var rememberedFaults = func() (faults [len(FaultKinds)]Fault) {
 	return faults
 }()
 
-func (k FaultKind) index() int {
-	for i, kind := range FaultKinds {
-		if k == kind {
-			return i
-		}
-	}
-	return 0
-}
+func (k FaultKind) index() int { return max(0, slices.Index(FaultKinds[:], k)) }
 
 // count counts an error of the policy and returns it as a fault.
 func (g *Generation) count(err error) *Fault {
-	var fault *Fault
-	if !errors.As(err, &fault) {
-		fault = &Fault{Kind: FaultTrap, Err: err}
-	}
+	fault := FaultOf(err)
 	g.faults[fault.Kind.index()].Add(1)
 	switch fault.Kind {
 	case FaultBody, FaultEffect: // they cost nothing, and a peer could cause them at will

@@ -37,7 +37,7 @@ type memo [memoServices * memoCommands]atomic.Uint64
 
 // entry returns the pair's entry, or nil if the memo has none for it.
 func (m *memo) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
-	if s >= memoServices || c >= memoCommands {
+	if !InMemo(s, c) {
 		return nil
 	}
 	return &m[memoIndex(s, c)]
@@ -46,7 +46,7 @@ func (m *memo) entry(s pdu.ServiceID, c pdu.CommandID) *atomic.Uint64 {
 // load returns the content of the pair's entry, or memoEmpty if the memo has no entry for
 // it.
 func (m *memo) load(s pdu.ServiceID, c pdu.CommandID) Verdict {
-	if s >= memoServices || c >= memoCommands {
+	if !InMemo(s, c) {
 		return memoEmpty
 	}
 	return ^Verdict(m[memoIndex(s, c)].Load())

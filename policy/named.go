@@ -27,7 +27,7 @@ type Named struct {
 	Partial  bool            // there are more, or finding them took too long
 }
 
-// MaxNamedPairs bounds the memory that a generation spends on pairs beyond the memo: 80
+// MaxNamedPairs bounds the memory that a generation spends on pairs beyond the memo: 96
 // KiB.
 const MaxNamedPairs = 4096
 

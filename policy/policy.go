@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -98,6 +99,14 @@ const (
 // FaultKinds lists every kind of fault. Recordings store the index, so new kinds are
 // appended.
 var FaultKinds = [...]FaultKind{FaultTrap, FaultFuel, FaultDepth, FaultABI, FaultBody, FaultInstance, FaultBudget, FaultEffect}
+
+// FaultOf returns an error of a policy as a Fault. One that is none counts as a trap.
+func FaultOf(err error) *Fault {
+	if fault, ok := errors.AsType[*Fault](err); ok {
+		return fault
+	}
+	return &Fault{Kind: FaultTrap, Err: err}
+}
 
 // A Fault is the error of a policy that failed to decide.
 type Fault struct {

@@ -119,16 +119,15 @@ func (r Rate) Word() uint64 {
 // RateLimits are the limits of a policy. The number by which a verdict names one is its index plus 1.
 type RateLimits []RateLimit
 
-// A RateLimiter is a Policy that has rate limits.
+// A RateLimiter is a policy that has rate limits.
 type RateLimiter interface {
-	Policy
 	// RateLimits returns them. It returns the same each time.
 	RateLimits() RateLimits
 }
 
-// RateLimitsOf returns the rate limits of a policy; none if it knows none.
+// RateLimitsOf returns the rate limits of a policy; none if it is no RateLimiter.
 func RateLimitsOf(p any) RateLimits {
-	if l, ok := p.(interface{ RateLimits() RateLimits }); ok {
+	if l, ok := p.(RateLimiter); ok {
 		return l.RateLimits()
 	}
 	return nil

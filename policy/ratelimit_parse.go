@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,12 +82,7 @@ func ParseSpelled(text string) (v Verdict, l RateLimit, wrong *command.Problem) 
 
 // isHead reports whether the word begins an action or is a flag, so that it is no misspelt limit.
 func isHead(word string) bool {
-	for _, action := range Actions {
-		if word == action {
-			return true
-		}
-	}
-	return flagOf(word) != 0
+	return slices.Contains(Actions[:], word) || flagOf(word) != 0
 }
 
 // addLimit reads one limit, in words, for a scope that l does not have yet:

@@ -3,6 +3,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -75,21 +76,14 @@ func samples(p *wasm.Policy) (constant, header, body *pdu.Command) {
 		switch {
 		case err != nil:
 		case v.Has(abi.InspectBodyOf):
-			body = first(body, c)
+			body = cmp.Or(body, c)
 		case v.Has(abi.InspectHeader):
-			header = first(header, c)
+			header = cmp.Or(header, c)
 		case constant == nil || v.Action() != policy.Drop:
 			constant = c
 		}
 	}
 	return constant, header, body
-}
-
-func first(have, c *pdu.Command) *pdu.Command {
-	if have != nil {
-		return have
-	}
-	return c
 }
 
 // remembered measures a decision that the memo knows, without a release and during one, in turn.
@@ -141,7 +135,7 @@ func inspect(p *wasm.Policy, question string, command pdu.Command, size int, eff
 	c := Cost{Question: question, Command: command.Name, Body: size}
 	byIDs, err := p.Classify(command.Service, command.ID)
 	if err != nil {
-		c.Fault = kindOf(err)
+		c.Fault = string(policy.FaultOf(err).Kind)
 		return c
 	}
 	whole := pdu.Append(nil, command.Service, command.ID, 0, sample(command, size))
@@ -171,7 +165,7 @@ func timeInTurn(effort Effort, costs []Cost, calls []func() error) {
 	for i, call := range calls {
 		var fault error
 		if times[i], fault = enough(effort, call); fault != nil {
-			costs[i].Fault = kindOf(fault)
+			costs[i].Fault = string(policy.FaultOf(fault).Kind)
 		}
 	}
 	for range effort.Rounds {
@@ -210,13 +204,6 @@ func round(calls int, call func() error) (took time.Duration, failed error) {
 		}
 	}
 	return time.Since(began), failed
-}
-
-func kindOf(err error) string {
-	if fault, ok := err.(*policy.Fault); ok {
-		return string(fault.Kind)
-	}
-	return string(policy.FaultTrap)
 }
 
 // A Loading is the cost of loading a policy. The names in JSON do not change.

@@ -69,23 +69,13 @@ func ReadSigner(path string) (*Signer, error) {
 	return s, nil
 }
 
-// readRegular reads a regular file. It refuses others, because opening a pipe could block.
+// readRegular reads a regular file of at most max bytes, whether it is stable or not.
 func readRegular(path string, max int64) ([]byte, fs.FileInfo, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	f, err := os.Open(path)
+	f, info, err := stablefile.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil {
-		return nil, nil, err
-	}
 	text, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err == nil && int64(len(text)) > max {
 		err = fmt.Errorf("%s is larger than %d bytes", path, max)

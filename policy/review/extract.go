@@ -106,18 +106,11 @@ func (e *extractor) ask(s pdu.ServiceID, first pdu.CommandID, verdicts []policy.
 		}
 		decided, err := e.policy.ClassifyRange(s, first+pdu.CommandID(n), verdicts[n:])
 		if n += decided; err != nil {
-			verdicts[n], faults[n] = 0, faultKind(err)
+			verdicts[n], faults[n] = 0, policy.FaultOf(err).Kind
 			e.faults++
 			n++
 		}
 	}
-}
-
-func faultKind(err error) policy.FaultKind {
-	if fault, ok := err.(*policy.Fault); ok {
-		return fault.Kind
-	}
-	return policy.FaultTrap
 }
 
 // askBlock asks each service about the commands of one block, but for those that were asked early.

@@ -179,8 +179,7 @@ type callResult struct {
 
 // kind returns the kind of fault, or "".
 func (a callResult) kind() policy.FaultKind {
-	var fault *policy.Fault
-	if errors.As(a.err, &fault) {
+	if fault, ok := errors.AsType[*policy.Fault](a.err); ok {
 		return fault.Kind
 	}
 	return ""

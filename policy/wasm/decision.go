@@ -1,6 +1,8 @@
 package wasm
 
 import (
+	"slices"
+
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
@@ -33,33 +35,7 @@ func (p *Policy) Explain(q policy.Question) Explanation {
 	return e
 }
 
-// remembers finds out whether the memo of a generation has a place for the ids, by whether
-// the generation calls its policy a second time.
+// remembers reports whether the memo of a generation has an entry for the ids.
 func (p *Policy) remembers(s pdu.ServiceID, c pdu.CommandID) bool {
-	calls := classifyCounter{named: p.named}
-	g := policy.NewGeneration("", "", &calls)
-	defer g.Release()
-	g.Classify(s, c)
-	first := calls.calls
-	g.Classify(s, c)
-	return calls.calls == first
+	return policy.InMemo(s, c) || slices.Contains(p.named.Pairs, policy.IDs{Service: s, Command: c})
 }
-
-// A classifyCounter is a policy that counts its calls.
-type classifyCounter struct {
-	calls int
-	named policy.Named
-}
-
-func (n *classifyCounter) Named() policy.Named { return n.named }
-
-func (n *classifyCounter) Classify(pdu.ServiceID, pdu.CommandID) (policy.Verdict, error) {
-	n.calls++
-	return abi.Drop, nil
-}
-
-func (*classifyCounter) Inspect(v policy.Verdict, _ policy.Question) (policy.Verdict, error) {
-	return v, nil
-}
-
-func (*classifyCounter) Close() error { return nil }

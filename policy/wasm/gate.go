@@ -118,8 +118,8 @@ func Starved(most, used time.Duration) *Refusal {
 
 // atGate makes err the error of a gate.
 func atGate(gate Gate, name string, err error) *GateError {
-	var e *GateError
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*GateError](err)
+	if !ok {
 		e = &GateError{Err: err, Remedy: remedies[gate]}
 	}
 	if e.Gate == "" {

@@ -324,9 +324,8 @@ func (l *loader) tryClassify(c pdu.Command) error {
 		return nil
 	}
 	err = fmt.Errorf("%s(%v, %v): %w", abi.Classify, c.Service, c.ID, err)
-	var fault *policy.Fault
-	switch {
-	case !errors.As(err, &fault):
+	switch fault, ok := errors.AsType[*policy.Fault](err); {
+	case !ok:
 		return err
 	case fault.Kind == policy.FaultFuel:
 		return refuse(fmt.Sprintf("classify must answer within %d units of fuel, see wasm.fuel", l.engine.limits.Fuel), "%w", err)

@@ -258,8 +258,7 @@ func (p *Policy) fill(s *slot) error {
 		}
 	}
 	if err != nil {
-		var refused *GateError // only its cause counts: the policy is past the gates
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*GateError](err); ok { // only its cause counts: the policy is past the gates
 			err = refused.Err
 		}
 		return &policy.Fault{Kind: policy.FaultInstance, Err: err}

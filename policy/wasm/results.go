@@ -83,9 +83,8 @@ func (r *results) passed(s sum, within time.Duration) { r.remember(s, result{wit
 
 // refused remembers that the module was refused, unless that may be different next time.
 func (r *results) refused(s sum, err error) {
-	var e *GateError
-	switch {
-	case !errors.As(err, &e):
+	switch e, ok := errors.AsType[*GateError](err); {
+	case !ok:
 	case e.Starved():
 		r.mu.Lock()
 		if len(r.starved) >= maxResults {

@@ -49,7 +49,7 @@ type Trial struct {
 
 // Longest returns the elapsed time after which loading is given up. Each load gets twice the time
 // of the one before that was starved: with a LoadTime of 30 s it is 5 minutes, then 10, then 20,
-// and from the tenth on 85 hours.
+// and from the eleventh on 85 hours.
 func (t Trial) Longest() time.Duration { return ceiling * t.Limits.LoadTime << min(t.Starved, 10) }
 
 // A Report is what a trial found out.
@@ -111,8 +111,8 @@ func (r *reportLines) add(_ string, level int, text string) {
 
 // refusalOf returns the refusal in an error of a gate. Any other error has no gate and no remedy.
 func refusalOf(err error) *Refusal {
-	var e *GateError
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*GateError](err)
+	if !ok {
 		e = &GateError{Err: err}
 	}
 	return &Refusal{Gate: e.Gate, Text: e.Err.Error(), Remedy: e.Remedy, Temporary: e.temporary, Slow: e.slow}

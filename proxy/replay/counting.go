@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"errors"
 	"time"
 
 	"switchyard/pdu"
@@ -68,9 +67,5 @@ func (c *countingPolicy) inspectFirst(byIDs policy.Verdict, q policy.Question) (
 	if err == nil {
 		return v, nil
 	}
-	fault, ok := errors.AsType[*policy.Fault](err)
-	if !ok {
-		fault = &policy.Fault{Kind: policy.FaultTrap, Err: err}
-	}
-	return byIDs &^ (abi.InspectHeader | abi.InspectBodyOf), fault
+	return byIDs &^ (abi.InspectHeader | abi.InspectBodyOf), policy.FaultOf(err)
 }

@@ -21,8 +21,7 @@ func (c *checker) buffer() (string, error) {
 	// The server asks for the buffer of the largest body when it makes an instance.
 	limits := wasm.DefaultLimits()
 	limits.BodyBytes = 1<<32 - 1
-	var gate *wasm.GateError
-	if err := c.with(limits, func(*wasm.Policy) {}); errors.As(err, &gate) {
+	if gate, ok := errors.AsType[*wasm.GateError](c.with(limits, func(*wasm.Policy) {})); ok {
 		all.add("asked for room for %d bytes: %v", limits.BodyBytes, gate.Err)
 	}
 	limits.BodyBytes = 1 << 20
@@ -62,8 +61,7 @@ func (c *checker) with(limits wasm.Limits, use func(*wasm.Policy)) error {
 // takes reports whether the guest accepts a body of that size.
 func takes(p *wasm.Policy, size int) (bool, error) {
 	_, err := p.Inspect(abi.InspectBodyOf, policy.Question{Header: header(uint32(pdu.HeaderLen+size), pdu.CID_MSG_DATA, 0), Body: make([]byte, size), Session: 1})
-	var fault *policy.Fault
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*policy.Fault](err); ok {
 		switch {
 		case fault.Kind == policy.FaultBody:
 			return false, nil
@@ -94,8 +92,7 @@ func (c *checker) configure() (string, error) {
 			accepted++
 			_ = p.Close()
 		}
-		var fault *policy.Fault
-		if errors.As(err, &fault) {
+		if _, ok := errors.AsType[*policy.Fault](err); ok {
 			all.add("configuration %.20q of %d bytes: %v", config, len(config), err)
 		}
 	}

@@ -117,8 +117,7 @@ func (a *asker) refuses(configs []string) error {
 			all.add("configuration %s: accepted, want it refused", config)
 			continue
 		}
-		var gate *wasm.GateError
-		if !errors.As(err, &gate) || gate.Gate != wasm.GateConfigure || !strings.HasSuffix(gate.Err.Error(), "with 1") {
+		if gate, ok := errors.AsType[*wasm.GateError](err); !ok || gate.Gate != wasm.GateConfigure || !strings.HasSuffix(gate.Err.Error(), "with 1") {
 			all.add("configuration %s: %v; want configure to return 1", config, err)
 		}
 	}

@@ -26,7 +26,7 @@ import (
 // units.
 //
 // Reasonable initial values are 280,000 units of fuel for a call, 2,500,000 for loading and
-// a depth of 2,000. A guest built with stock Go uses some 540,000 units and a depth of 300
+// a depth of 1,000. A guest built with stock Go uses some 540,000 units and a depth of 300
 // to initialise, and 170,000 units and a depth of 700 to parse a small JSON document the
 // first time. Guests written in C and Rust use a fraction of that.
 type Limits struct {
@@ -53,9 +53,9 @@ const (
 	// 64 bytes that a bulk instruction writes, or for 8 elements of a table. Instructions
 	// that can take longer count as several: a load costs 3 units more in a memory of more
 	// than 1 MiB, and 8 in one of more than 4 MiB, as it may miss the caches; a store costs 2 more
-	// there. A unit takes at most some 30 ns, and far less in most code. Code is charged before it runs: the entry of a
-	// function charges for its longest path, a branch back to a loop for the longest turn that
-	// ends there, and large branches charge where they begin: see paths.go.
+	// there. A unit takes at most some 30 ns, and far less in most code. Code is charged before it
+	// runs: the entry of a function charges for its longest path, a branch back to a loop for the
+	// longest turn that ends there, and large branches charge where they begin: see paths.go.
 	//
 	// A function with a loop that calls nothing keeps the fuel in a local. If it traps by itself,
 	// the global still has the value that it had at the last call or at the entry.
@@ -77,9 +77,10 @@ const (
 )
 
 // Rewrite returns a module that does the same as the given one, but is metered: every call from
-// the host resets the counters, and all code that can run long or nest deep is charged. It refuses everything beyond WebAssembly 2.0 (which
-// has multiple values, bulk memory, reference types and SIMD). It does not check types: the
-// result is valid exactly if the module was, which the compiler finds out.
+// the host resets the counters, and all code that can run long or nest deep is charged. It refuses
+// everything beyond WebAssembly 2.0 (which has multiple values, bulk memory, reference types and
+// SIMD). It does not check types: the result is valid exactly if the module was, which the compiler
+// finds out.
 //
 // Memory and time are proportional to the size of the module. The result is deterministic,
 // and no module makes Rewrite panic. Sizes that a module claims are never trusted beyond its

@@ -132,9 +132,8 @@ func report(results []conformance.Result, stdout io.Writer) error {
 
 // remedy names the document that describes the gate that refused a policy.
 func remedy(err error) string {
-	var gate *wasm.GateError
-	if !errors.As(err, &gate) {
-		return ""
+	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
+		return fmt.Sprintf("docs/abi.md describes the %s gate", gate.Gate)
 	}
-	return fmt.Sprintf("docs/abi.md describes the %s gate", gate.Gate)
+	return ""
 }
