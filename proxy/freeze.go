@@ -94,7 +94,8 @@ func (t *Tenant) notStopped() string {
 }
 
 // lastWrites writes what is due as far as the sockets take it, and waits a little for the peers
-// to which too much is due.
+// to which too much is due. Those are not paced meanwhile: a msg_server that processes too much at
+// once is back sooner than one whose session ends.
 func (t *Tenant) lastWrites(ctx context.Context) {
 	t.flush.pass() // no other goroutine has the turn now, or it waits to begin it
 	ctx, cancel := context.WithTimeout(ctx, lastWrites)
@@ -113,13 +114,16 @@ func (t *Tenant) lastWrites(ctx context.Context) {
 // many bytes they are behind.
 func tooFarBehind(sessions []*session) (behind []*session, lag uint64) {
 	behind = slices.DeleteFunc(sessions, func(s *session) bool {
-		return s.raw == nil || s.hasLeft() || s.output.broken.Load() || s.seat.Lag() <= mostDue
+		return s.raw == nil || s.hasLeft() || s.output.broken.Load() || s.tooMuchDue() == 0
 	})
 	for _, s := range behind {
 		lag += s.seat.Lag()
 	}
 	return behind, lag
 }
+
+// tooMuchDue returns how many bytes have to be written before the session can move.
+func (s *session) tooMuchDue() int { return max(0, int(s.seat.Lag())-mostDue) }
 
 // stopWriters takes the right to write of every session that may move.
 func (t *Tenant) stopWriters(ctx context.Context) error {

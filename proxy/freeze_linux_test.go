@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -222,6 +223,54 @@ func TestFreezeWithPeersThatTakeNothing(t *testing.T) {
 func unlock(s *session) bool {
 	s.output.right.Unlock()
 	return false
+}
+
+// A freeze writes to a paced peer at once what is too much to move, and no more than that. A peer that
+// the machine does not run for a while looks as if it took nothing, so there are three attempts.
+func TestFreezeOfPacedPeers(t *testing.T) {
+	for attempt := 1; ; attempt++ {
+		closed, left := freezePaced(t)
+		switch {
+		case closed == 0 && left > mostDue/2 && left <= mostDue:
+			return
+		case attempt == 3:
+			t.Fatalf("%d sessions cannot move, and %d bytes are due; want 0, and little less than %d", closed, left, mostDue)
+		}
+	}
+}
+
+// freezePaced freezes a tenant while more is due to a paced peer than can move. It returns how many
+// sessions cannot move, and how much is due in the end. After the freeze the peer gets the rest.
+func freezePaced(t *testing.T) (closed int, left uint64) {
+	const pdus, size = 40_000, 66
+	served, addr, _ := serve(t, testLimits())
+	peer, far := loopback(t)
+	setPaced(t, far)
+	s := newSession(served, far, func(bool) {})
+	kernel := &fullWindow{session: s}
+	s.kernel = kernel
+	if err := served.enter(s); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan int64)
+	go func() {
+		peer.SetReadDeadline(time.Now().Add(generous))
+		n, _ := io.CopyN(io.Discard, peer, pdus*size)
+		read <- n
+	}()
+	s.output.right.Lock() // until all of it is due
+	dial(t, addr).say(bytes.Repeat(message(others, 1, string(make([]byte, size-pdu.HeaderLen))), pdus))
+	eventually(t, "all is handled", func() bool { return served.hub.Counts().Received >= pdus })
+	s.output.right.Unlock()
+	freezeNow(t, served)
+	_, _, closed = served.Moving(64 << 20)
+	left = s.seat.Lag()
+	served.Thaw()
+	kernel.reads.Store(true)
+	if n := <-read; n != pdus*size {
+		t.Fatalf("the peer got %d bytes, want %d", n, pdus*size)
+	}
+	return closed, left
 }
 
 // A session that was told to end, or whose reader found the end, before the freeze ends after it.

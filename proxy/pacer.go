@@ -137,6 +137,10 @@ func (p *pacer) allows(now int64) (bytes int, wait time.Duration) {
 	return min(flushBytes, max(probeBytes, p.longest()-p.flow.written())), 0
 }
 
+// extendFlow makes what is written next a part of the flow, however long that gets. Probing begins
+// anew behind it.
+func (p *pacer) extendFlow() { p.probing.active = false }
+
 // level returns how often the longest flow is doubled.
 func (p *pacer) level() int {
 	if p.late >= p.trial {

@@ -92,7 +92,7 @@ func (s *session) writeDue(stop func() bool) {
 			return
 		}
 		if out.pacer != nil {
-			bytes, pause := out.pacer.allows(clock())
+			bytes, pause := s.allowed()
 			if bytes == 0 {
 				s.holdBack(pause, &held)
 				continue
@@ -118,6 +118,16 @@ func (s *session) writeDue(stop func() bool) {
 			out.broken.Store(true)
 		}
 	}
+}
+
+// allowed is pacer.allows. During a freeze it is also what must be written for the session to move.
+func (s *session) allowed() (bytes int, pause time.Duration) {
+	p := s.output.pacer
+	if s.tenant.gate.isShut() && s.tooMuchDue() > 0 {
+		p.extendFlow()
+		return min(flushBytes, s.tooMuchDue()), 0
+	}
+	return p.allows(clock())
 }
 
 // A heldBack is a wait of the pacer for a peer to read. It is zero if there is none.
