@@ -51,6 +51,7 @@ func (t *Tenant) Adopt(conn net.Conn, st SessionState, input, due []byte, ended 
 	s.seat = seat
 	seat.ImportLimits(st.Limits, clock())
 	seat.SetMembership(t.membershipOf(conn))
+	s.pace(st.Paced)
 	s.output.right.Lock() // until Thaw
 	t.frozen = append(t.frozen, s)
 	t.prepareLoop(s)

@@ -22,6 +22,7 @@ type SessionState struct {
 	MaxPDU     int
 	Outdated   bool // see Tenant.MarkOutdated
 	Broken     bool // writing has failed, so that only what the peer said before is to be read
+	Paced      bool // its kernel reports the window, although that may be closed now
 
 	Limits []policy.BucketState `json:",omitempty"` // of the policy's rate limits per peer
 }
@@ -77,7 +78,7 @@ func (s *session) state() SessionState {
 	in, now := &s.input, clock()
 	age := func(since int64) time.Duration { return time.Duration(now - since) }
 	st := SessionState{Opened: age(s.opened), LastRead: age(in.lastRead.Load()), LastWrite: age(s.output.lastWrite.Load()),
-		Limits: s.seat.ExportLimits(now), GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max(), Outdated: s.outdated.Load(), Broken: s.output.broken.Load()}
+		Limits: s.seat.ExportLimits(now), GotPDU: in.gotPDU.Load(), Sniffed: slices.Clone(in.sniffer.bytes[:in.sniffer.n]), MaxPDU: in.pdus.Max(), Outdated: s.outdated.Load(), Broken: s.output.broken.Load(), Paced: s.output.pacer != nil}
 	if since := in.unfinished.since.Load(); since != 0 {
 		st.Unfinished = age(since)
 	}

@@ -97,11 +97,15 @@ type flow struct {
 	cost         time.Duration // what a slow msg_server needs for it as one batch
 }
 
-// newPacer returns nil if the kernel does not report the window, as Linux before 5.4.
+// reportsWindow reports whether the kernel reports the window, as Linux does since 5.4. One that is
+// closed looks as if it did not.
+func reportsWindow(k kernel) bool {
+	at, known := k.progress()
+	return known && at.accepted > at.acknowledged
+}
+
+// newPacer returns the pacer of a connection whose kernel reports the window.
 func newPacer(written func() (bytes, pdus uint64), k kernel, lifted func()) *pacer {
-	if at, known := k.progress(); !known || at.accepted == at.acknowledged {
-		return nil
-	}
 	p := &pacer{written: written, kernel: k, lifted: lifted, trial: firstTrial, size: 128}
 	p.bytes, p.pdus = written() // by another process
 	return p

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -189,6 +191,36 @@ func TestSocketSaysWhetherToPace(t *testing.T) {
 			t.Error("the socket says to pace, although the pace was lifted")
 		}
 	}
+}
+
+// A paced connection is paced after a handover too, although its window is closed at that moment.
+func TestClosedWindowIsPacedAfterAHandover(t *testing.T) {
+	l := startLine(&line{t: t, limits: testLimits(), wrap: func(conn *net.TCPConn) net.Conn {
+		setPaced(t, conn)
+		return conn
+	}})
+	small := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
+		return err
+	}}
+	conn, err := small.Dial("tcp", l.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	peer := client{t, conn.(*net.TCPConn)}
+	peer.settle()
+	speaker := dial(t, l.addr)
+	said := bytes.Repeat(message(others, 1, string(make([]byte, 50))), 2000)
+	speaker.say(said)
+	session := func() *session { return (*l.now.sessions.Load())[0] }
+	eventually(t, "the window is closed", func() bool { return !reportsWindow(session().kernel) })
+	for range 2 {
+		if l.handOver(); session().output.pacer == nil {
+			t.Fatal("it is not paced")
+		}
+	}
+	peer.expect(said)
 }
 
 // setPaced does what a listener does that paces.

@@ -253,6 +253,7 @@ func (t *Tenant) enter(s *session) error {
 	}
 	t.prepareLoop(s)
 	s.seat = t.hub.Connect(s, t.membershipOf(s.conn)) // from now on other goroutines may call s.Close
+	s.pace(false)
 	t.list(s)
 	if s.raw == nil {
 		s.output.writers.Add(1)
@@ -277,9 +278,6 @@ func (t *Tenant) prepareLoop(s *session) {
 // list adds a session that has a seat to the list. Called under mu.
 func (t *Tenant) list(s *session) {
 	s.seat.SetIdentity(s.identity())
-	if s.raw != nil && s.raw.paced() {
-		s.output.pacer = newPacer(s.seat.Written, s.kernel, s.raw.unpace)
-	}
 	sessions := append(*t.sessions.Load(), s) // not cloned, as nobody looks behind the end of a list
 	t.sessions.Store(&sessions)
 	t.unsettled.Add(1)

@@ -120,6 +120,14 @@ func (s *session) writeDue(stop func() bool) {
 	}
 }
 
+// pace has a session paced that nothing is written to yet, if its socket says so and its kernel
+// reports the window. known: the kernel did in another process.
+func (s *session) pace(known bool) {
+	if s.raw != nil && s.raw.paced() && (known || reportsWindow(s.kernel)) {
+		s.output.pacer = newPacer(s.seat.Written, s.kernel, s.raw.unpace)
+	}
+}
+
 // allowed is pacer.allows. During a freeze it is also what must be written for the session to move.
 func (s *session) allowed() (bytes int, pause time.Duration) {
 	p := s.output.pacer
