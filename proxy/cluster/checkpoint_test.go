@@ -310,9 +310,14 @@ func playMoves(t *testing.T, rnd *rand.Rand) {
 			m.say(p, rnd.IntN(1000))
 		}
 		said[p.Session()] = p.said
+		if rnd.IntN(8) == 0 {
+			a.hub.SayLate()
+		}
 		time.Sleep(time.Duration(rnd.IntN(15)) * time.Millisecond)
 	}
 	bus.SetFate(nil)
+	for a.hub.SayLate() > 0 {
+	}
 	time.Sleep(12 * time.Second)
 	synctest.Wait()
 	got := listener.Read()

@@ -18,7 +18,9 @@ import (
 //	new   Import, Restore …          RestoreUnderway: the same list, of the seats that have moved,
 //	                                 and of vacant ones for the sessions that have not
 //
-// The other hubs know the sessions that do not move. So the new hub says that these have left.
+// The other hubs know the sessions that do not move. So the new hub says that these have left: with
+// standby links late, and no sooner after the move than after any end, as their msg_servers may still be
+// going over to other links. Sessions that were late at the first hub are among them.
 
 // An Underway is what this hub has said, and the questions that wait behind it, in their order.
 type Underway struct {
@@ -118,13 +120,22 @@ func (h *Hub) RestoreUnderway(all Underway) error {
 	}
 	for _, session := range slices.Sorted(maps.Keys(in)) {
 		if hubOf(session) == o.hub && h.numbered[session] == nil {
-			h.sayLeft(h.seatOf(session, vacant))
+			h.sayVacant(h.seatOf(session, vacant))
 		}
 	}
 	if o.pdus != o.imported {
 		return fmt.Errorf("%d PDUs are under way, but the counts say %d", o.pdus, o.imported)
 	}
 	return h.restoreAside(all.Aside)
+}
+
+// sayVacant is LeaveOrdered and Leave for a session that has not moved. Called under mu.
+func (h *Hub) sayVacant(s *Seat) {
+	if h.leavesLate(s) {
+		h.order.late = append(h.order.late, lateSession{seat: s})
+	} else {
+		h.sayLeft(s)
+	}
 }
 
 // seatOf returns the session's seat, or a vacant one if it has not moved. Called under mu.
