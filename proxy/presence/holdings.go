@@ -46,7 +46,8 @@ func (d *Directory) Leave(h Holder, max int) (more bool) {
 	if p := d.byHolder[h]; p != 0 {
 		delete(d.byHolder, h)
 		d.leaving = append(d.leaving, p)
-		d.peers[p].left = true
+		d.lefts++
+		d.peers[p].left = d.lefts
 		d.left += d.peers[p].held.n
 	}
 	for len(d.leaving) > 0 {
@@ -70,18 +71,6 @@ func (d *Directory) Leave(h Holder, max int) (more bool) {
 	return false
 }
 
-// holdingOf returns u's holding of peer p, or nil.
-func (d *Directory) holdingOf(u *user, p uint32) *holding {
-	for h := &u.holding; ; h = d.more.at(h.next) {
-		if h.peer == p {
-			return h
-		}
-		if h.next == 0 {
-			return nil
-		}
-	}
-}
-
 // hold adds a holding of p, which has none yet, in front of u's others.
 func (d *Directory) hold(id uint32, u *user, p uint32) {
 	added := holding{peer: p, at: uint32(d.peers[p].held.n)}
@@ -91,6 +80,7 @@ func (d *Directory) hold(id uint32, u *user, p uint32) {
 	u.holding = added
 	d.peers[p].held.push(id)
 	d.entries++
+	d.indexAdded(id, u)
 	if d.summed {
 		d.sum += sumOfHolding(id, d.peers[p].holder)
 	}
@@ -98,10 +88,11 @@ func (d *Directory) hold(id uint32, u *user, p uint32) {
 
 // release removes p's holding from u, if there is one.
 func (d *Directory) release(id uint32, u *user, p uint32) {
-	h := d.holdingOf(u, p)
+	h := d.holdingOf(id, u, p)
 	if h == nil {
 		return
 	}
+	d.indexRemoved(id, u, p)
 	at := h.at
 	h.peer, h.at = u.peer, u.at // the first holding moves to its place,
 	u.holding = d.take(u.next)  // and the second one becomes the first
@@ -110,7 +101,7 @@ func (d *Directory) release(id uint32, u *user, p uint32) {
 	if d.summed {
 		d.sum -= sumOfHolding(id, d.peers[p].holder)
 	}
-	if d.peers[p].left {
+	if d.peers[p].left != 0 {
 		d.left--
 	}
 }
@@ -125,7 +116,7 @@ func (d *Directory) strike(p, at uint32) {
 	}
 	*held.at(at) = id
 	u := d.users[id]
-	d.holdingOf(&u, p).at = at
+	d.holdingOf(id, &u, p).at = at
 	d.users[id] = u
 }
 

@@ -86,7 +86,7 @@ func (m model) leave(h Holder) {
 // There are few peers and few users, so that all combinations occur.
 func TestDirectoryAgreesWithModel(t *testing.T) {
 	const steps = 20_000
-	for _, size := range []struct{ peers, users int }{{1, 1}, {2, 2}, {3, 4}, {8, 5}, {4, 60}} {
+	for _, size := range []struct{ peers, users int }{{1, 1}, {2, 2}, {3, 4}, {8, 5}, {4, 60}, {near + 2, 2}} {
 		t.Run(fmt.Sprintf("%d peers, %d users", size.peers, size.users), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(size.peers), uint64(size.users)))
 			w := walk{t: t, r: r, d: New(), m: model{}, users: size.users}
@@ -205,13 +205,19 @@ func checkInvariants(t *testing.T, d *Directory) {
 	if want := d.sumUp(); d.summed && d.Sum() != want {
 		t.Errorf("the sum is %#x, want %#x", d.Sum(), want)
 	}
-	named := 0 // holdings
+	named := 0   // holdings
+	indexed := 0 // of them
 	used := map[uint32]bool{0: true}
 	for id, u := range d.users {
 		if u.peer == 0 {
 			t.Errorf("user %d has no holder", id)
 		}
 		peers := map[uint32]bool{}
+		if n := checkIndex(t, d, id, &u); n > 0 {
+			indexed += n
+		} else if d.checked[id] != 0 {
+			t.Errorf("user %d is not indexed, and checked up to %d", id, d.checked[id])
+		}
 		for h := u.holding; ; h = *d.more.at(h.next) {
 			named++
 			if held := &d.peers[h.peer].held; int(h.at) >= held.n || *held.at(h.at) != id {
@@ -239,13 +245,16 @@ func checkInvariants(t *testing.T, d *Directory) {
 	if len(used) != d.more.n {
 		t.Errorf("%d of %d holdings are lost", d.more.n-len(used), d.more.n)
 	}
+	if len(d.places) != indexed {
+		t.Errorf("the index has %d holdings, want %d", len(d.places), indexed)
+	}
 	entries, left := named, 0
 	for n, p := range d.peers {
 		named -= p.held.n
-		if p.left != slices.Contains(d.leaving, uint32(n)) {
-			t.Errorf("peer %d says left = %v, leaving are %v", n, p.left, d.leaving)
+		if (p.left != 0) != slices.Contains(d.leaving, uint32(n)) {
+			t.Errorf("peer %d says left = %d, leaving are %v", n, p.left, d.leaving)
 		}
-		if p.left {
+		if p.left != 0 {
 			left += p.held.n
 		}
 	}
@@ -263,4 +272,20 @@ func checkInvariants(t *testing.T, d *Directory) {
 			t.Errorf("peer %d is %+v, want holder %d", p, d.peers[p], h)
 		}
 	}
+}
+
+// checkIndex checks that the index has the further holdings of an indexed user, and returns how
+// many they are; 0 of another user.
+func checkIndex(t *testing.T, d *Directory, id uint32, u *user) (indexed int) {
+	t.Helper()
+	if d.holders(u) <= near {
+		return 0
+	}
+	for n := u.next; n != 0; n = d.more.at(n).next {
+		indexed++
+		if got := d.places[place{id, d.more.at(n).peer}]; got != n {
+			t.Errorf("user %d: the index has the holding of peer %d at %d, want %d", id, d.more.at(n).peer, got, n)
+		}
+	}
+	return indexed
 }

@@ -27,13 +27,16 @@ type Directory struct {
 	more  list[holding] // second and further holdings of users; element 0 is unused
 	spare uint32        // first unused element of more; they are linked by next; 0 if there is none
 
+	index // of the holdings of users that many peers hold; see index.go
+
 	peers    []peer // by holding.peer; [0] is unused
 	byHolder map[Holder]uint32
-	leaving  []uint32 // peers that left and may still be named by holdings
+	leaving  []uint32 // peers that left and may still be named by holdings, in the order in which they left
 	vacant   []uint32 // unused elements of peers
 
-	entries int // holdings, including those of peers in leaving
-	left    int // holdings of peers in leaving
+	entries int    // holdings, including those of peers in leaving
+	left    int    // holdings of peers in leaving
+	lefts   uint64 // peers that have left so far
 
 	summed bool
 	sum    uint64 // see KeepSum
@@ -58,13 +61,14 @@ type holding struct {
 type peer struct {
 	holder Holder
 	held   list[uint32] // user ids
-	left   bool         // it is in leaving
+	left   uint64       // while it is in leaving: how many had left by then, with it; else 0
 }
 
 // New returns an empty Directory.
 func New() *Directory {
 	d := &Directory{
 		users:    make(map[uint32]user),
+		index:    newIndex(),
 		peers:    make([]peer, 1),
 		byHolder: make(map[Holder]uint32),
 	}
@@ -144,13 +148,13 @@ func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) 
 		if p == 0 {
 			p = d.addPeer(h)
 		}
-		if !known || d.holdingOf(&u, p) == nil {
+		if !known || d.holdingOf(s.User, &u, p) == nil {
 			d.hold(s.User, &u, p)
 		}
 		if *count < math.MaxUint32 {
 			*count++
 		}
-	case !known || p == 0 || d.holdingOf(&u, p) == nil:
+	case !known || p == 0 || d.holdingOf(s.User, &u, p) == nil:
 		return u, known // a peer may remove only what it holds
 	default:
 		if *count > 0 {
@@ -166,36 +170,20 @@ func (d *Directory) apply(h Holder, s body.ServerUserStat) (u user, known bool) 
 	return u, d.store(s.User, u)
 }
 
-// find returns a user, after removing the holdings of peers that left. What that costs depends on
-// how many peers hold the user, and not on how many are leaving.
+// find returns a user, after removing the holdings of peers that left. What that costs does not depend
+// on how many peers hold the user. Of an indexed user, each peer that is leaving is looked for once.
 func (d *Directory) find(id uint32) (u user, known bool) {
 	u, known = d.users[id]
 	if !known || len(d.leaving) == 0 {
 		return u, known
 	}
-	p := d.leftHolder(&u)
-	if p == 0 {
+	if !d.releaseLeft(id, &u) {
 		return u, true
-	}
-	for ; p != 0; p = d.leftHolder(&u) {
-		d.release(id, &u, p)
 	}
 	if known = d.store(id, u); !known {
 		return user{}, false
 	}
 	return u, true
-}
-
-// leftHolder returns a peer that holds u and has left, or 0.
-func (d *Directory) leftHolder(u *user) (p uint32) {
-	for h := &u.holding; ; h = d.more.at(h.next) {
-		if d.peers[h.peer].left {
-			return h.peer
-		}
-		if h.next == 0 {
-			return 0
-		}
-	}
 }
 
 // store writes u back, or removes it if it has no holder.

@@ -34,7 +34,7 @@ func (d *Directory) Adds(h Holder, s body.ServerUserStat) bool {
 	}
 	u, known := d.users[s.User]
 	p := d.byHolder[h]
-	return !known || p == 0 || d.holdingOf(&u, p) == nil
+	return !known || p == 0 || d.holdingOf(s.User, &u, p) == nil
 }
 
 // AddsAtMost reports whether stats, reported by h, would add at most n entries. Entries

@@ -24,7 +24,7 @@ func (d *Directory) TakeOver(h, old Holder, entries []body.ServerUserStat) bool 
 	id := entries[0].User
 	u, known := d.find(id)
 	p := d.byHolder[old]
-	if !known || p == 0 || d.holdingOf(&u, p) == nil {
+	if !known || p == 0 || d.holdingOf(id, &u, p) == nil {
 		return false
 	}
 	announced := user{}
@@ -48,7 +48,7 @@ func (d *Directory) TakeOver(h, old Holder, entries []body.ServerUserStat) bool 
 	if q == 0 {
 		q = d.addPeer(h)
 	}
-	if u.peer == 0 || d.holdingOf(&u, q) == nil {
+	if u.peer == 0 || d.holdingOf(id, &u, q) == nil {
 		d.hold(id, &u, q)
 	}
 	if d.summed {
