@@ -27,6 +27,7 @@ func TestNamesOfDocuments(t *testing.T) {
 }
 
 func TestNamesAreUnknown(t *testing.T) {
+	t.Parallel()
 	source := readSource(t)
 	for span, want := range map[string]string{
 		"Hub.Handle":                       "",

@@ -3,7 +3,6 @@ package main
 import (
 	"go/ast"
 	"go/token"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -52,6 +51,7 @@ func submatches(pattern, text string) (all []string) {
 // Every line that warns is explained, and so is every reason and kind that a line can
 // have.
 func TestOperatorsFindEveryWord(t *testing.T) {
+	t.Parallel()
 	text := string(read(t, operations))
 	explained := func(what, word string) {
 		if !strings.Contains(text, "`"+word) {
@@ -117,38 +117,4 @@ func literal(e ast.Expr) string {
 		panic(err) // the parser has taken it
 	}
 	return text
-}
-
-// What documents for operators link to is there, the section too.
-func TestSectionsThatAreLinked(t *testing.T) {
-	for _, name := range []string{operations, "docs/migration.md"} {
-		for _, link := range regexp.MustCompile(`\]\(([^)#\s:]*)#([^)\s]+)\)`).FindAllStringSubmatch(string(read(t, name)), -1) {
-			target := name
-			if link[1] != "" {
-				target = path.Join(path.Dir(name), link[1])
-			}
-			text, err := os.ReadFile(filepath.Join(root, target))
-			if err != nil {
-				t.Errorf("%s links to %s: %v", name, target, err)
-				continue
-			}
-			if !slices.ContainsFunc(submatches(`(?m)^#+ (.*)$`, string(text)), func(h string) bool { return anchor(h) == link[2] }) {
-				t.Errorf("%s links to a section %s of %s, which is not there", name, link[2], target)
-			}
-		}
-	}
-}
-
-// anchor is what a heading is linked by.
-func anchor(heading string) string {
-	keep := func(r rune) rune {
-		switch {
-		case r == ' ':
-			return '-'
-		case r == '-', r == '_', 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
-		}
-		return -1
-	}
-	return strings.Map(keep, strings.ToLower(heading))
 }

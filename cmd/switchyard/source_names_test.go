@@ -81,11 +81,15 @@ func (s *sourceNames) addMember(of, name string) {
 	s.members[of][name] = true
 }
 
-var word = regexp.MustCompile(`[A-Za-z_][\w.-]*`)
+// notInWord reports whether r separates words.
+func notInWord(r rune) bool {
+	return r != '_' && r != '.' && r != '-' && !('a' <= r && r <= 'z') && !('A' <= r && r <= 'Z') && !('0' <= r && r <= '9')
+}
 
 // addWords adds the words of a text and what they are made of.
 func (s *sourceNames) addWords(text string) {
-	for _, w := range word.FindAllString(text, -1) {
+	for w := range strings.FieldsFuncSeq(text, notInWord) {
+		w = strings.TrimLeft(w, "0123456789.-")
 		s.words[strings.TrimRight(w, ".-")] = true
 		for dotted := range strings.SplitSeq(w, ".") {
 			s.words[dotted] = true
