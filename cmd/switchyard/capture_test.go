@@ -338,6 +338,7 @@ func TestCommandsOfCaptureDocument(t *testing.T) {
 // A folder that cannot be written to is found before anything is recorded, and before the
 // server is asked.
 func TestCaptureChecksItsFolder(t *testing.T) {
+	t.Parallel()
 	out, stderr := runHere(t, exitData, "capture", "-o", filepath.Join(t.TempDir(), "nowhere", "x.pcapng"))
 	if out != "" || !strings.Contains(stderr, "nowhere") || !strings.Contains(stderr, "nothing was recorded") {
 		t.Errorf("got %q, %q", out, stderr)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -10,24 +11,31 @@ import (
 // What cert dev prints is a configuration that check finds sound, with the certificates that it made.
 func TestCertDev(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, c := range []struct{ args, address string }{
+	for i, c := range []struct{ args, address string }{
 		{"", `"127.0.0.1:8243"`},
 		{"certs --host 10.1.0.5 --host hub.example --client acme-1 --valid 1h", `"0.0.0.0:8243"`},
 	} {
-		var printed, said, checked bytes.Buffer
-		if code := run(append([]string{"cert", "dev"}, strings.Fields(c.args)...), nil, &printed, &said); code != exitStopped || !strings.Contains(said.String(), "made ca.pem, hub.pem, hub.key, ") {
-			t.Errorf("%q: exit code %d, %s", c.args, code, said.String())
-		}
-		if err := os.WriteFile("config.toml", printed.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		code := run([]string{"check"}, nil, &checked, &checked)
-		if code != exitStopped || strings.Contains(checked.String(), "warning") || !strings.Contains(checked.String(), "TLS, its certificate is good until") || !strings.Contains(printed.String(), c.address) {
-			t.Errorf("%q prints\n%s\ncheck: exit code %d, %s", c.args, printed.String(), code, checked.String())
-		}
+		t.Run(c.args, func(t *testing.T) {
+			t.Parallel()
+			var printed, said, checked bytes.Buffer
+			if code := run(append([]string{"cert", "dev"}, strings.Fields(c.args)...), nil, &printed, &said); code != exitStopped || !strings.Contains(said.String(), "made ca.pem, hub.pem, hub.key, ") {
+				t.Errorf("exit code %d, %s", code, said.String())
+			}
+			config := fmt.Sprintf("%d.toml", i)
+			if err := os.WriteFile(config, printed.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code := run([]string{"check", "--config", config}, nil, &checked, &checked)
+			if code != exitStopped || strings.Contains(checked.String(), "warning") || !strings.Contains(checked.String(), "TLS, its certificate is good until") || !strings.Contains(printed.String(), c.address) {
+				t.Errorf("it prints\n%s\ncheck: exit code %d, %s", printed.String(), code, checked.String())
+			}
+		})
+	}
+	if err := os.MkdirAll("full/folder", 0o700); err != nil {
+		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := run([]string{"cert", "dev", "certs"}, nil, &out, &out); code != exitForced || !strings.Contains(out.String(), "certs is there and not empty") {
+	if code := run([]string{"cert", "dev", "full"}, nil, &out, &out); code != exitForced || !strings.Contains(out.String(), "full is there and not empty") {
 		t.Errorf("a folder that is there: exit code %d, %s", code, out.String())
 	}
 }

@@ -11,6 +11,7 @@ import (
 // CONTRIBUTING.md names a command for each go:generate directive, only tests that exist,
 // and what .ci/run installs.
 func TestContributing(t *testing.T) {
+	t.Parallel()
 	text := document(t, filepath.Join(root, "CONTRIBUTING.md"))
 	var tests strings.Builder
 	walk(t, func(name string) {

@@ -14,6 +14,7 @@ import (
 const documentWidth = 100
 
 func TestDocumentsAreWrapped(t *testing.T) {
+	t.Parallel()
 	for _, name := range append(documents(t), filepath.Join(root, "config.toml")) {
 		for _, line := range unwrapped(document(t, name)) {
 			t.Errorf("%s has a line of more than %d characters: %.40s…", name, documentWidth, line)

@@ -146,6 +146,7 @@ var imports = []struct {
 }
 
 func TestImports(t *testing.T) {
+	t.Parallel()
 	files := goFiles(t)
 	for _, rule := range imports {
 		for _, name := range slices.Concat(rule.packages, rule.except) {
@@ -173,6 +174,7 @@ var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Ti
 // The core is passive, and its caller gives it the time. So a test determines the order of
 // events.
 func TestCoreStartsNothing(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		if f.test || !slices.Contains(core, f.dir) {
 			continue
@@ -194,6 +196,7 @@ func TestCoreStartsNothing(t *testing.T) {
 
 // A package comment states the one job of a package and its border, once.
 func TestPackageComments(t *testing.T) {
+	t.Parallel()
 	comments := map[string]int{} // by folder
 	for _, f := range goFiles(t) {
 		switch {
@@ -221,6 +224,7 @@ func TestPackageComments(t *testing.T) {
 var nameless = []string{"common", "helper", "helpers", "internal", "misc", "types", "util", "utils"}
 
 func TestPackageNames(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		for _, name := range append(strings.Split(f.dir, "/"), f.Name.Name) {
 			if slices.Contains(nameless, strings.TrimSuffix(name, "_test")) {
@@ -234,6 +238,7 @@ func TestPackageNames(t *testing.T) {
 const longest = 400
 
 func TestFileLengths(t *testing.T) {
+	t.Parallel()
 	for _, f := range goFiles(t) {
 		if lines := bytes.Count(f.text, []byte("\n")); lines > longest && !strings.HasSuffix(f.path, ".pb.go") {
 			t.Errorf("%s has %d lines, want at most %d: a part of it has a name of its own", f.path, lines, longest)
@@ -243,6 +248,7 @@ func TestFileLengths(t *testing.T) {
 
 // What is checked in works wherever it is checked out.
 func TestNoPathsOfOneMachine(t *testing.T) {
+	t.Parallel()
 	foreign := []string{"/wo" + "rk/", "../sha" + "red", "/ro" + "ot/"}
 	walk(t, func(name string) {
 		text := read(t, name)

@@ -24,6 +24,7 @@ func askedForHealth(t *testing.T, args ...string) (code int, stdout, stderr stri
 }
 
 func TestHealthOfTheServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := start(t, dir, "--set", "admin.socket="+filepath.Join(dir, "admin.sock"))
 	address := p.expect(`"msg":"admin"`)["address"].(string)
@@ -60,6 +61,7 @@ func TestHealthOfTheServer(t *testing.T) {
 
 // Only an answer of 200 counts as healthy.
 func TestHealthIsAPlainYes(t *testing.T) {
+	t.Parallel()
 	asked := make(chan string, 1)
 	answers := map[string]http.HandlerFunc{
 		"503 Service Unavailable: draining": func(w http.ResponseWriter, r *http.Request) {

@@ -51,6 +51,7 @@ func TestFlagsOfEveryCommand(t *testing.T) {
 
 // What a command prints with --json is one object, and so is its error.
 func TestJSONOutput(t *testing.T) {
+	const keygen = "policy keygen a.key"
 	dir := t.TempDir()
 	t.Chdir(dir)
 	save(t, dir, "config.toml", "[tenant.default]\npolicy = \"teamtalk\"\n")
@@ -64,7 +65,7 @@ func TestJSONOutput(t *testing.T) {
 		{"version", exitStopped, `"policy_abi": "switchyard_abi_v1"`},
 		{"check", exitStopped, `"sound": true`},
 		{"check --config broken.toml", exitConfig, `unknown key`},
-		{"policy keygen a.key", exitStopped, `"public": "a.key.pub"`},
+		{keygen, exitStopped, `"public": "a.key.pub"`},
 		{"policy sign routes.toml --key a.key --version 1 --tenant default --expires 9d", exitStopped, `"version": 1`},
 		{"policy build routes.toml", exitStopped, `"file": "routes.wasm"`},
 		{"policy build nosuch.toml", exitData, `nosuch.toml`},
@@ -78,18 +79,23 @@ func TestJSONOutput(t *testing.T) {
 		{"tenants --no-such-flag", exitUsage, `unknown flag: --no-such-flag`},
 		{"tenants --server http://hub:1", exitUsage, `without TLS`},
 	} {
-		var stdout, stderr bytes.Buffer
-		code := run(append(strings.Fields(c.command), "--json"), []string{"HOME=" + dir, "XDG_CACHE_HOME=" + dir}, &stdout, &stderr)
-		text := stdout.String() + stderr.String()
-		if code != c.code || !strings.Contains(text, c.has) {
-			t.Errorf("%s: exit code %d, %s; want %d and %s", c.command, code, text, c.code, c.has)
-		}
-		if stdout.Len() > 0 && !json.Valid(stdout.Bytes()) {
-			t.Errorf("%s prints %s", c.command, stdout.String())
-		}
-		var fault jsonError
-		if code != exitStopped && (json.Unmarshal(stderr.Bytes(), &fault) != nil || fault.ExitCode != code || fault.Error == "") {
-			t.Errorf("%s: its error is %s", c.command, stderr.String())
-		}
+		t.Run(c.command, func(t *testing.T) {
+			if c.command != keygen { // another command reads the key
+				t.Parallel()
+			}
+			var stdout, stderr bytes.Buffer
+			code := run(append(strings.Fields(c.command), "--json"), []string{"HOME=" + dir, "XDG_CACHE_HOME=" + dir}, &stdout, &stderr)
+			text := stdout.String() + stderr.String()
+			if code != c.code || !strings.Contains(text, c.has) {
+				t.Errorf("exit code %d, %s; want %d and %s", code, text, c.code, c.has)
+			}
+			if stdout.Len() > 0 && !json.Valid(stdout.Bytes()) {
+				t.Errorf("it prints %s", stdout.String())
+			}
+			var fault jsonError
+			if code != exitStopped && (json.Unmarshal(stderr.Bytes(), &fault) != nil || fault.ExitCode != code || fault.Error == "") {
+				t.Errorf("its error is %s", stderr.String())
+			}
+		})
 	}
 }

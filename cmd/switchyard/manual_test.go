@@ -69,6 +69,7 @@ func TestManualEscapes(t *testing.T) {
 
 // The manual explains every exit code that there is in this package.
 func TestManualHasEveryExitCode(t *testing.T) {
+	t.Parallel()
 	folder, _ := writtenManual(t)
 	text, err := os.ReadFile(filepath.Join(folder, "switchyard.1"))
 	if err != nil {
@@ -105,6 +106,7 @@ func TestManualHasEveryExitCode(t *testing.T) {
 
 // switchyard.toml(5) has an entry for every key, below its table.
 func TestManualHasEveryKey(t *testing.T) {
+	t.Parallel()
 	folder, _ := writtenManual(t)
 	page := document(t, filepath.Join(folder, "switchyard.toml.5"))
 	for _, table := range config.Tables() {
@@ -125,6 +127,7 @@ func TestManualHasEveryKey(t *testing.T) {
 
 // switchyard-table(5) explains every word of a rule. Add a new one to the comment of package table.
 func TestManualHasEveryWordOfTables(t *testing.T) {
+	t.Parallel()
 	folder, _ := writtenManual(t)
 	page := document(t, filepath.Join(folder, "switchyard-table.5"))
 	words := slices.Concat(policy.Actions[:], policy.Handlers[1:], policy.RuleFlags(), []string{"[route]", "[service.X]", "else", "extends", "body-length", "SID_FILE"})

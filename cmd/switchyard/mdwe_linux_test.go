@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -28,11 +29,13 @@ func init() {
 // Why the unit does not set MemoryDenyWriteExecute, and what an operator sees who does:
 // peers are served, the log says at what price.
 func TestServeWithoutExecutableMemory(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir())
 	p.expect("wasm engine", `"kind":"compiler"`)
 
-	t.Setenv(withoutExecutableMemory, "1")
-	p = start(t, t.TempDir())
+	cmd := exec.Command(executable(t), "--listen", "127.0.0.1:0", "--set", "log.format=json")
+	cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), withoutExecutableMemory+"=1")
+	p = startCommand(t, cmd)
 	l := p.expect("wasm engine", `"kind":"interpreter"`, "permission denied", "MemoryDenyWriteExecute")
 	t.Log(l.text())
 	a, b := p.dial(), p.dial()

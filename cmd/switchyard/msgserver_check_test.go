@@ -46,13 +46,16 @@ func TestMsgserverCheck(t *testing.T) {
 		{"sound.conf --config nowhere.toml", exitConfig, "nowhere.toml: no such file"},
 		{"", exitUsage, "check needs a msgserver.conf file"},
 	} {
-		var out bytes.Buffer
-		if code := run(append([]string{"msgserver", "check"}, strings.Fields(c.args)...), nil, &out, &out); code != c.code || !strings.Contains(out.String(), c.want) {
-			t.Errorf("%s: exit code %d, %q, want %d, %q", c.args, code, out.String(), c.code, c.want)
-		}
-		if strings.Contains(out.String(), "\x1b") {
-			t.Errorf("%s: prints what a terminal obeys", c.args)
-		}
+		t.Run(c.args, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			if code := run(append([]string{"msgserver", "check"}, strings.Fields(c.args)...), nil, &out, &out); code != c.code || !strings.Contains(out.String(), c.want) {
+				t.Errorf("exit code %d, %q, want %d, %q", code, out.String(), c.code, c.want)
+			}
+			if strings.Contains(out.String(), "\x1b") {
+				t.Error("it prints what a terminal obeys")
+			}
+		})
 	}
 	var out, errors bytes.Buffer
 	if code := run([]string{"msgserver", "check", "--json", "sound.conf", "escape.conf"}, nil, &out, &errors); code != exitConfig {

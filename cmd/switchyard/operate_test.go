@@ -370,6 +370,7 @@ func TestOperateSocket(t *testing.T) {
 
 // The server does not start with an invalid token.
 func TestOperateBadToken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	save(t, dir, "token", "short")
 	for _, file := range []string{"token", "none"} {

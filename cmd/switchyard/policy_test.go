@@ -146,6 +146,7 @@ func writeCapture(t *testing.T, path string, more ...capture.Record) {
 
 // What the server saves when a policy fails is what eval reads.
 func TestEvalReproducesWhatWasSaved(t *testing.T) {
+	t.Parallel()
 	module, err := filepath.Abs("../../policy/wasm/testdata/trap.wasm")
 	if err != nil {
 		t.Fatal(err)
@@ -168,6 +169,7 @@ func TestEvalReproducesWhatWasSaved(t *testing.T) {
 
 // The names in JSON are what others' scripts rely on.
 func TestJSONOfShow(t *testing.T) {
+	t.Parallel()
 	out, _ := runHere(t, 0, "policy", "show", "teamtalk", "--json")
 	var s map[string]any
 	if err := json.Unmarshal([]byte(out), &s); err != nil {

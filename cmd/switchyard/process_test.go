@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	}
 	debug.SetGCPercent(200) // the parsed source of the module, which some tests read, stays in memory
 	// Most tests wait for servers and timers, not for a core.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	testscript.Main(withBus{m}, map[string]func(){"switchyard": main})
@@ -126,7 +126,7 @@ func launch(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd}
 	p.more = sync.NewCond(&p.mu)
-	p.cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
+	p.cmd.Env = append(p.cmd.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

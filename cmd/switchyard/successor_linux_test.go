@@ -108,6 +108,7 @@ func (u *upgradable) successor(how, message string) (program string) {
 // playSuccessors upgrades to programs that fail in each message, while traffic goes on. The old
 // program serves on as if nothing had been.
 func playSuccessors(t *testing.T, how string, messages ...string) {
+	t.Parallel()
 	u := startUpgradable(t, "--set", "peer.timeout=1h") // some only listen
 	tr := startStream(u.process, 12, 3, 5*time.Millisecond)
 	for _, message := range messages {

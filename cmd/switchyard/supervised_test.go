@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -13,11 +14,10 @@ import (
 // systemd receives the whole life cycle: start, reloads of a sound and of a bad configuration,
 // the watchdog, and the stop.
 func TestServeReportsToItsSupervisor(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "notify")
 	m := listenForNotice(t, socket)
-	t.Setenv("NOTIFY_SOCKET", socket)
-	t.Setenv("WATCHDOG_USEC", "1000000")
 	fed := 0
 	next := func() string {
 		for {
@@ -45,7 +45,9 @@ func TestServeReportsToItsSupervisor(t *testing.T) {
 		}
 	}
 	save("drain.timeout = \"7s\"\n")
-	p := start(t, dir, "--config", config, "--set", "reload.watch=false")
+	cmd := exec.Command(executable(t), "--config", config, "--set", "reload.watch=false", "--set", "log.format=json", "--listen", "127.0.0.1:0")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=1000000")
+	p := startCommand(t, cmd)
 	expect("READY=1\n", "STATUS=serving\n")
 
 	p.signal(syscall.SIGHUP)

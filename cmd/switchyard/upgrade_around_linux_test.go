@@ -88,12 +88,10 @@ func TestUpgradeWhileStopping(t *testing.T) {
 
 // systemd is told which process serves from now on, and that one feeds the watchdog.
 func TestUpgradeUnderASupervisor(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "notify")
 	m := listenForNotice(t, socket)
-	t.Setenv("NOTIFY_SOCKET", socket)
-	t.Setenv("WATCHDOG_USEC", "1000000")
-	t.Setenv("WATCHDOG_PID", "")
-	u := startUpgradable(t)
+	u := startUpgradableProgram(t, script(t, fmt.Sprintf(`NOTIFY_SOCKET=%s WATCHDOG_USEC=1000000 WATCHDOG_PID= exec %s "$@"`, socket, executable(t))))
 	await := func(lines ...string) {
 		t.Helper()
 		for {

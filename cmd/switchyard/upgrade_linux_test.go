@@ -117,10 +117,19 @@ func awaitEnd(t testing.TB, pid int) {
 func script(t testing.TB, text string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+	writeProgram(t, path, []byte("#!/bin/sh\n"+text+"\n"), 0o755)
+	return path
+}
+
+// writeProgram writes a program while no other test starts a process. That process would have the
+// file open for writing until its own program runs, and Linux runs no file that is open for writing.
+func writeProgram(t testing.TB, path string, program []byte, mode os.FileMode) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, program, mode); err != nil {
 		t.Fatal(err)
 	}
-	return path
 }
 
 // isServed fails the test unless a peer gets answers.
@@ -132,6 +141,7 @@ func (u *upgradable) isServed() {
 // Peers notice nothing of an upgrade: not in the middle of a PDU, not in what is present, and not in
 // the counts.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	u := startUpgradable(t)
 	a, b, away := u.dial(), u.dial(), u.dial()
 	a.say(pdutest.Online(stat(7)))
@@ -262,6 +272,7 @@ func TestUpgradeBySignal(t *testing.T) {
 
 // A check starts the same program, which could take over.
 func TestUpgradeCheck(t *testing.T) {
+	t.Parallel()
 	r := startUpgradable(t)
 	code, out := r.upgrade("--check")
 	if code != exitStopped || !strings.Contains(out, "can take over from") {
@@ -272,27 +283,22 @@ func TestUpgradeCheck(t *testing.T) {
 
 // A program that cannot take over changes nothing, and the error says at which step it failed.
 func TestUpgradeFails(t *testing.T) {
+	t.Parallel()
 	exe := executable(t)
 	truncated := filepath.Join(t.TempDir(), "truncated")
 	program, err := os.ReadFile(exe)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(truncated, program[:4096], 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, truncated, program[:4096], 0o755)
 	for elf, machine := 18, []byte{0xf3, 0}; ; { // EM_RISCV
 		copy(program[elf:], machine)
 		break
 	}
 	foreign := filepath.Join(t.TempDir(), "foreign")
-	if err := os.WriteFile(foreign, program[:1<<20], 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, foreign, program[:1<<20], 0o755)
 	unexecutable := filepath.Join(t.TempDir(), "unexecutable")
-	if err := os.WriteFile(unexecutable, program[:4096], 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, unexecutable, program[:4096], 0o644)
 	itself := exe + ` "$@"`
 	r := startUpgradable(t)
 	for _, c := range []struct{ name, program, want string }{
