@@ -93,7 +93,7 @@ func (srv *server) close() {
 	if srv.engine != nil && srv.loading.Load() == 0 { // otherwise a load that was given up may run its code
 		srv.engine.Close()
 	}
-	if n := srv.records.Flush(historyTime); n > 0 {
+	if n := srv.records.Flush(srv.historyTime); n > 0 {
 		srv.log.Error("entries of the history of policies are lost, as its folder cannot be written", "entries", n, "error", srv.records.Position().Err)
 	}
 	srv.access.file.Swap(nil).close()

@@ -10,7 +10,7 @@ import (
 // Servers of one user have tenants of the same name. A kill in one counts after its next start, and
 // not in the others.
 func TestHistoryOfEachConfiguration(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Parallel()
 	serve := func(s *testServer) *testServer {
 		s.run(func(srv *server) { srv.startTime = time.Hour })
 		s.expect(`msg":"serving"`, 1)

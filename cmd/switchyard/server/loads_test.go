@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"weak"
@@ -21,11 +22,22 @@ import (
 	"switchyard/proxy/logtest"
 )
 
-// Parallel tests wait for timers and files, not for a core.
+// Parallel tests wait for timers and files, not for a core. The servers keep their history in a folder
+// of the tests.
 func TestMain(m *testing.M) {
-	flag.Set("test.parallel", "16")
-	os.Exit(m.Run())
+	flag.Set("test.parallel", "32")
+	cache, err := os.MkdirTemp("", "switchyard-server-test")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_CACHE_HOME", cache)
+	code := m.Run()
+	os.RemoveAll(cache)
+	os.Exit(code)
 }
+
+// signalling is held by tests that send this process signals, and have one server to receive them.
+var signalling sync.Mutex
 
 // A slowSandbox tries no module: it passes it at once, or holds it if its content contains "slow",
 // until the test says how the trial ends.

@@ -13,6 +13,7 @@ import (
 // A disk that does not answer holds up neither operators nor the end of the server.
 func TestDiskOfTheHistoryHangs(t *testing.T) {
 	s, r := serveStaged(t)
+	s.historyTime = time.Millisecond // read when the server stops
 	path := filepath.Join(s.dir, "state", "history.jsonl")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,9 @@ import (
 // A save that comes while a reload changes how files are watched, or which, is noticed. The new
 // watcher would take it for what is known.
 func TestSaveDuringReload(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // for the history
+	t.Parallel()
+	signalling.Lock()
+	defer signalling.Unlock()
 	path := filepath.Join(t.TempDir(), "config.toml")
 	save := func(poll, level, more string) {
 		text := fmt.Sprintf("[admin]\naddress = \"\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n[reload]\ndebounce = \"10ms\"\npoll = %q\n[log]\nlevel = %q\n[tenant.default]\n%s", poll, level, more)

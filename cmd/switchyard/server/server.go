@@ -65,14 +65,15 @@ type Loader func() (c *config.Config, why string, err error)
 // notices (see notice); no channel is ever closed.
 type server struct {
 	// Static after newServer, but for what tests replace.
-	load       Loader
-	sandbox    wasm.Sandbox
-	env        []string  // of the process
-	stderr     io.Writer // of the process, where the log is written
-	embedder   func()    // what Embed has to call; nil if this is no part of another command
-	startTime  time.Duration
-	sourceTime time.Duration
-	openBus    func(jetstream.Settings) (cluster.Log, error)
+	load        Loader
+	sandbox     wasm.Sandbox
+	env         []string  // of the process
+	stderr      io.Writer // of the process, where the log is written
+	embedder    func()    // what Embed has to call; nil if this is no part of another command
+	startTime   time.Duration
+	sourceTime  time.Duration
+	historyTime time.Duration
+	openBus     func(jetstream.Settings) (cluster.Log, error)
 
 	// The configuration, and what it says about files.
 	config  *config.Config
@@ -179,7 +180,7 @@ type served struct {
 // newServer returns a server that has opened nothing. Its channels of capacity one are notices: a
 // sender that finds one full need not wait, because what it has to say will be looked at anyway.
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
-	srv := &server{load: load, sandbox: sandbox, startTime: startTime, sourceTime: sourceTime, openBus: openJetStream,
+	srv := &server{load: load, sandbox: sandbox, startTime: startTime, sourceTime: sourceTime, historyTime: historyTime, openBus: openJetStream,
 		config: config.Default(), began: config.Default(), changed: make(chan struct{}, 1),
 		tenants: make(map[string]*served), inputs: proxy.NewInputs(), records: newHistory(),
 		loaded: make(chan finished), fetched: make(chan struct{}, 1),

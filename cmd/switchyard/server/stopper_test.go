@@ -77,6 +77,9 @@ func TestStopper(t *testing.T) {
 // A second signal ends the server even if something in it never ends: here, reading the
 // configuration.
 func TestSecondSignalEndsWhateverIsUnderWay(t *testing.T) {
+	t.Parallel()
+	signalling.Lock()
+	defer signalling.Unlock()
 	loading := make(chan struct{})
 	defer close(loading)
 	load := func() (*config.Config, string, error) {

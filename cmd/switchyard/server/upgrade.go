@@ -174,7 +174,7 @@ func (srv *server) immovable() error {
 // unsaved returns an error if the history of policies has entries that another process cannot know,
 // as they cannot be written now either.
 func (srv *server) unsaved() error {
-	if srv.records.Flush(historyTime) > 0 {
+	if srv.records.Flush(srv.historyTime) > 0 {
 		p := srv.records.Position()
 		return &handover.Error{Step: stepRefused, Err: fmt.Errorf("the new process would not know %d entries of the history of policies, which are not written; make releases.state writable, then ask again: %w", p.Unsaved, p.Err)}
 	}
