@@ -6,7 +6,7 @@ export type Verdict = u64;
 
 // Actions.
 
-/** Dropped, counted and logged. */
+/** Dropped and counted. */
 export const DROP: Verdict = 0;
 /** Accepted; nothing is sent. */
 export const CONSUME: Verdict = 1;

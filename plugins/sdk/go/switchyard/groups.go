@@ -13,8 +13,8 @@ func Groups(names string) uint64 {
 	return uint64(uintptr(unsafe.Pointer(unsafe.StringData(names))))<<32 | uint64(uint32(len(names)))
 }
 
-// InGroup reports whether the sender is in the group, by the attributes of inspect and inspect_body.
-func InGroup(attributes uint64, group uint32) bool { return attributes>>(32+group&31)&1 != 0 }
+// InGroup reports whether the sender is in the group.
+func (a Attributes) InGroup(group uint32) bool { return a>>(32+group&31)&1 != 0 }
 
 // UnicastGroup sends to all peers of the group.
 func UnicastGroup(group uint32) Verdict {

@@ -17,7 +17,7 @@ pub enum Handler {
 const UNICAST: u64 = 3;
 
 impl Verdict {
-    /// Dropped, counted and logged.
+    /// Dropped and counted.
     pub const DROP: Verdict = Verdict(0);
     /// Accepted; nothing is sent.
     pub const CONSUME: Verdict = Verdict(1);
