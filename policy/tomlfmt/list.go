@@ -5,13 +5,29 @@ import "strings"
 // indent is what each bracket indents the rows in it by.
 const indent = "  "
 
+// How a list that stands on several lines is laid out again. Each line of the text is a row and stays
+// one; blank rows at both ends go, and of several in a row one is kept:
+//
+//	x = [ 1,2 , # ids         x = [
+//	                            1, 2, # ids
+//
+//	                            [
+//	  [3,                         3,
+//	4]]                           4,
+//	                            ],
+//	                          ]
+//
+// A list or an inline table on one line stays on one. An inline table gets no line ends of its own if
+// it had none, because TOML 1.0 permits none there; a list in it may have some.
+
 // A row is one line within brackets.
 type row struct {
 	items   []string
 	comment string
 }
 
-// list returns a list or an inline table, from its opening bracket on.
+// list returns a list or an inline table, from its opening bracket on. Commas are passed like blanks,
+// because brackets writes its own: the decoder has found that they are where they belong.
 func (s *scanner) list(depth int, open, close byte) string {
 	rows := []row{{}}
 	several := false // it has several lines
@@ -39,7 +55,7 @@ func (s *scanner) list(depth int, open, close byte) string {
 				item += " = "
 			}
 			item += s.value(depth + 1)
-			several = several || strings.Contains(item, "\n")
+			several = several || open == '[' && strings.Contains(item, "\n")
 			last.items = append(last.items, item)
 		}
 	}

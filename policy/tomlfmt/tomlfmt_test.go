@@ -20,8 +20,9 @@ func TestFormat(t *testing.T) {
 		"dotted":        {"a . b='x'\n'a b'.c=1\n", "a.b     = 'x'\n'a b'.c = 1\n"},
 		"list":          {"a=[ 1,2 ,3, ]\nb=[ ]\nc=[[1],[ ]]\n", "a = [1, 2, 3]\nb = []\nc = [[1], []]\n"},
 		"rows of list":  {"a=[1,2, # two\n\n\n\n  3 # three\n  , # after it\n\n]# end\n", "a = [\n  1, 2, # two\n\n  3, # three\n  # after it\n] # end\n"},
-		"nested list":   {"a=[[1,\n2],{b=[\n3]}]\n", "a = [\n  [\n    1,\n    2,\n  ], {\n    b = [\n      3,\n    ],\n  },\n]\n"},
+		"nested list":   {"a=[[1,\n2],{b=[\n3]}]\n", "a = [\n  [\n    1,\n    2,\n  ], { b = [\n      3,\n    ] },\n]\n"},
 		"inline table":  {"a={b=1,'c'.d = \"x\"}\ne={}\n", "a = { b = 1, 'c'.d = \"x\" }\ne = {}\n"},
+		"rows in table": {"a={ # one\nb=1\n}\n", "a = {\n  # one\n  b = 1,\n}\n"}, // as in TOML 1.1
 		"strings":       {"a=\"# no = comment\\\" [\"\nb='''\n x \n'''#c\nc=\"\"\"a\\\"\"\"\"\"\nd='\\'\n", "a = \"# no = comment\\\" [\"\nb = '''\n x \n''' #c\nc = \"\"\"a\\\"\"\"\"\"\nd = '\\'\n"},
 		"dates":         {"a=1979-05-27 07:32:32 # when\nb=07:32:00\n", "a = 1979-05-27 07:32:32 # when\nb = 07:32:00\n"},
 		"unknown words": {"[from.admin]\nCID_X=\"limit 50/s per peer, else drop\"\n", "[from.admin]\nCID_X = \"limit 50/s per peer, else drop\"\n"},
