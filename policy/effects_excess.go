@@ -26,8 +26,8 @@ type limits struct {
 	effects *Effects
 
 	// faults extends the memo: for each entry that holds memoExcess it stores the fault,
-	// indexed by Generation.entryIndex. It takes 144 KiB, and 1.2 MiB more if peers have tried
-	// all ids that have an entry.
+	// indexed by Generation.entryIndex. It takes 144 KiB, and 1.4 MiB more if peers have tried
+	// all ids of the memo.
 	faults []atomic.Pointer[Fault]
 }
 
