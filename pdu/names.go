@@ -21,7 +21,8 @@ const (
 	SID_INTERNAL       ServiceID = 0x0008
 )
 
-// The commands of IM.BaseDefine, by service.
+// The commands of IM.BaseDefine, by service. The high byte of an id is the service. The names keep the
+// protocol's spelling, so that they can be found in TeamTalk's sources and in its .proto files.
 const (
 	CID_LOGIN_REQ_MSGSERVER         CommandID = 0x0101
 	CID_LOGIN_RES_MSGSERVER         CommandID = 0x0102

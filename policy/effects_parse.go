@@ -49,6 +49,7 @@ func ParseEffects(may, commands []string, otherwise string) (*Effects, error) {
 	return p.Effects, nil
 }
 
+// An effectsParser collects every wrong entry, so that an operator can correct them at once.
 type effectsParser struct {
 	*Effects
 	wrong []error

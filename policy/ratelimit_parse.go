@@ -9,6 +9,10 @@ import (
 	"switchyard/policy/suggest"
 )
 
+// A rate limit stands among the flags of a rule, in parts that commas separate: at most one for each
+// scope, and "else drop", which says nothing and may be left out. A part is read as a limit by its first
+// word, so that a faulty limit gets an error about limits and not about flags.
+
 // The words of a rate limit in a table.
 const (
 	wordLimit   = "limit"

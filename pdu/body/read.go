@@ -5,6 +5,10 @@ import (
 	"math/bits"
 )
 
+// Each reader passes all fields once and takes the ones that it knows by their tags, number<<3 | wire
+// type; a known number with another wire type is an unknown field, as in protobuf. seen has a bit for
+// each field that had a valid value, by which finish finds the required ones that are missing.
+
 // ReadRoleSet reads the body of 0x0707 (IM.Server.IMRoleSet).
 func ReadRoleSet(b []byte) (master uint32, err error) {
 	s, seen := scanner{b: b}, uint32(0)

@@ -46,6 +46,7 @@ func (s *scanner) next() bool {
 	return ok && s.readValue(tag, s.depth)
 }
 
+// readTag reads a tag. Bits above the 32nd are lost, so a varint of five bytes or more can be tag 0 too.
 func (s *scanner) readTag() (tag uint32, ok bool) {
 	from := s.at
 	v, ok := s.readVarint()
@@ -104,6 +105,7 @@ func (s *scanner) readValue(tag uint32, depth int) (ok bool) {
 	return s.fail("unknown wire type", s.at)
 }
 
+// skip passes n bytes, which must be there.
 func (s *scanner) skip(n int) bool {
 	if n > len(s.b)-s.at {
 		return s.fail("field longer than its message", s.at)

@@ -24,7 +24,12 @@ import (
 //go:embed files
 var files embed.FS
 
-// A kit is what differs between the languages.
+// A kit is what differs between the languages. README.md and config.toml of the new folder are common
+// templates, whose {{placeholders}} these texts fill. For Go and the name acme:
+//
+//	A policy for Switchyard, {{how}}        A policy for Switchyard, in Go
+//	`{{source}}` is the policy{{sdk}}       `main.go` is the policy, `main_test.go` its test, …
+//	policy = "file:{{policy}}"              policy = "file:acme.wasm"
 type kit struct {
 	how    string            // how the policy is written, in prose
 	rule   string            // the example's rule, in prose

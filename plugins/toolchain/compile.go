@@ -12,6 +12,15 @@ import (
 	"strings"
 )
 
+// How the module of each language is built. Every command runs in the policy's folder and writes to a
+// scratch folder; the flags are those of the READMEs of the SDKs, so that a policy can be built without
+// this program:
+//
+//	Go              go build, GOOS=wasip1, c-shared   a reactor: the server calls its exports
+//	C               clang, freestanding, lld          no library, so no WASI
+//	Rust            cargo, or rustc twice             without cargo: first the SDK, then the policy
+//	AssemblyScript  asc, runtime stub                 without a garbage collector
+
 // A build compiles the policy of one folder. The module, and what compilers make on the way, go to
 // scratch, so that a build that fails leaves none of it in the folder.
 type build struct {
@@ -158,7 +167,8 @@ func (b *build) compileAssemblyScript() error {
 	return b.run(nil, tool, "policy.ts", "-O3", "--runtime", "stub", "--use", "abort=", "-o", b.module())
 }
 
-// files returns the files of the folder that match a pattern and do not end with except.
+// files returns the files of the folder that match a pattern and do not end with except. Finding none
+// is an error.
 func (b *build) files(pattern, except string) ([]string, error) {
 	names, err := matching(b.dir, pattern)
 	if err != nil {
@@ -183,7 +193,8 @@ func find(tool, install string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// run runs a command in the policy's folder.
+// run runs a command in the policy's folder. If the command itself fails, the error is errNotBuilt,
+// because the compiler has written to output what is wrong; other errors are about running it.
 func (b *build) run(env []string, command ...string) error {
 	c := exec.CommandContext(b.ctx, command[0], command[1:]...)
 	c.Dir = b.dir

@@ -34,7 +34,8 @@ var Languages = []Language{Table, Go, C, Rust, AssemblyScript}
 // RoutesFile is the name of the table in the folder of a policy.
 const RoutesFile = "routes.toml"
 
-// maxTable is the size of the largest table, in bytes.
+// maxTable is how many bytes of a table are read. It is above table.MaxSize, so that a table that is
+// too large is refused by the error of package table, which says what to do.
 const maxTable = 4 << 20
 
 // A MissingError means that a tool is not installed.
@@ -65,6 +66,7 @@ func Build(ctx context.Context, path string, output io.Writer) ([]byte, error) {
 	return nil, fmt.Errorf("%s is no table (.toml) and no folder; name a table, or the folder that the policy's files are in", path)
 }
 
+// buildTable compiles a table, with those that it extends, as the server does.
 func buildTable(path string) ([]byte, error) {
 	t, err := source.ReadTable(path, 10*time.Millisecond, maxTable)
 	if err != nil {
@@ -97,7 +99,8 @@ func buildFolder(ctx context.Context, dir string, output io.Writer) ([]byte, err
 	return os.ReadFile(b.module())
 }
 
-// Detect returns the language of the policy in a folder, by the files in it.
+// Detect returns the language of the policy in a folder, by the files in it. Files of two languages are
+// an error: which of them is meant cannot be known, and a module of the wrong one would route.
 func Detect(dir string) (Language, error) {
 	var found []Language
 	var by []string

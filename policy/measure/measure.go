@@ -86,7 +86,10 @@ func samples(p *wasm.Policy) (constant, header, body *pdu.Command) {
 	return constant, header, body
 }
 
-// remembered measures a decision that the memo knows, without a release and during one, in turn.
+// remembered measures a decision that the memo knows, without a release and during one, in turn. For
+// Alike both sides of the stage are the same generation, for Compared the other one is a policy that
+// always differs, so that each decision takes the long way. The stages release their generations, and
+// noClose keeps those from closing p.
 func remembered(p *wasm.Policy, command pdu.Command, effort Effort) []Cost {
 	g, other := policy.NewGeneration("", "", noClose{p}), policy.NewGeneration("", "", otherwise{noClose{p}})
 	defer g.Release()
@@ -213,7 +216,8 @@ type Loading struct {
 	Module int     `json:"module"` // bytes
 }
 
-// loadTime is the time after which no further round of loading begins.
+// loadTime is the time after which no further round of loading begins: a large module in Go takes
+// half a second.
 const loadTime = 3 * time.Second
 
 // Load measures loading. The error is a *wasm.GateError.

@@ -134,6 +134,8 @@ func blocksOf(text []byte) ([]*pem.Block, error) {
 	return blocks, nil
 }
 
+// wrongBlock returns the error of a block of another type. It names the mistakes that happen, and
+// quotes nothing, as the block may be a secret.
 func wrongBlock(b *pem.Block, want string) error {
 	switch {
 	case strings.HasSuffix(b.Type, privateBlock) && want == publicBlock: // of any kind: it is secret

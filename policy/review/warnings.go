@@ -12,7 +12,13 @@ import (
 	"switchyard/policy/abi"
 )
 
-// Warnings returns likely mistakes in the policy as a whole.
+// Warnings returns likely mistakes in the policy as a whole. They are no reason to refuse it: another
+// hub or a later policy may supply what is missing. About commands that the guest inspects nothing is
+// known, so they silence a warning that they could contradict:
+//
+//	unicast user 7, and nothing handled by online-user-info     no user is ever known
+//	unicast master, and nothing handled by role-set             no peer is ever master
+//	unicast fields 2 of CID_MSG_DATA                            in a group chat that is no user
 func (t *Table) Warnings() []string {
 	var asked, inspected bool
 	handled := make(map[uint32]bool)

@@ -23,6 +23,15 @@ const bodyLength = "body-length"
 // function $read of fields.wat reads at once.
 const maxFields = 4
 
+// A condition as it is written, as it is kept, and as it becomes code in the module:
+//
+//	"msg_type = 1-2 and body-length > 4096"
+//	field 5 from 1 to 2;  length from 4097 to 4294967295
+//	value - lo <= hi - lo, for each, joined by and
+//
+// Every comparison is an interval of numbers of 32 bits, or what is outside of one. So the module needs
+// one kind of code, and never.go can find cases that others take.
+
 // A condition is comparisons that all have to hold.
 type condition []comparison
 
@@ -116,7 +125,8 @@ func parseComparison(subject, operator, word, message string) (c comparison, pro
 	return c, nil
 }
 
-// withNumbers returns a comparison with a field, or with the length for field 0.
+// withNumbers returns a comparison with a field, or with the length for field 0. In this form it means
+// the same without the messages of the configuration.
 func withNumbers(field uint32, operator string, lo, hi uint32) string {
 	subject := bodyLength
 	if field > 0 {
@@ -128,7 +138,9 @@ func withNumbers(field uint32, operator string, lo, hi uint32) string {
 	return fmt.Sprintf("%s %s %d-%d", subject, operator, lo, hi)
 }
 
-// parseValues reads a number, a range of two, or the name of a value of the field's enumeration.
+// parseValues reads a number, a range of two, or the name of a value of the field's enumeration. values
+// is nil if the field has none. Numbers are decimal or begin with 0x; a leading 0, which is octal in
+// Go, and digits parted by _ are refused.
 func parseValues(word string, values protoreflect.EnumValueDescriptors) (lo, hi uint32, problem *command.Problem) {
 	from, to, isRange := strings.Cut(word, "-")
 	if !isRange {

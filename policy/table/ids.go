@@ -36,7 +36,8 @@ func (p *parser) ownName(word string) *command.Problem {
 	return nil
 }
 
-// idOf returns a command as the text of a table writes it: by name if it is one of the protocol.
+// idOf returns a command as the text of a table writes it: by name if it is one of the protocol. The
+// name of an own one means something else under another configuration, and the text must not.
 func idOf(c pdu.CommandID) string {
 	if c.IsOwn() {
 		return fmt.Sprintf("0x%04x", uint16(c))
@@ -67,6 +68,7 @@ func (p *parser) messageOf(command pdu.CommandID) string {
 	return messageOf(command)
 }
 
+// messageOf returns the full name of the command's message; empty if it is not known.
 func messageOf(command pdu.CommandID) string {
 	c, _ := pdu.CommandByID(command)
 	return c.Message

@@ -48,6 +48,11 @@ func (p *parser) verdict(key toml.Key, message string) (decision, bool) {
 	return d, problem == nil
 }
 
+// parseDecision reads a row. The limit is cut out first, as it is no part of a verdict but of the table
+// around it:
+//
+//	"unicast fields to_user_id, limit 5/s per peer, log"
+//	 └ ParseRule: unicast fields 2, log   └ CutLimit
 func parseDecision(text string, number policy.FieldNumber, bind policy.Binder) (d decision, problem *command.Problem) {
 	text, d.limit, problem = policy.CutLimit(text)
 	if problem != nil {
@@ -76,6 +81,8 @@ func fieldsOf(message string) policy.FieldNumber {
 	}
 }
 
+// fieldIn returns the number of a field of a message. A field that holds no user is refused, as a
+// unicast to it would go to the holders of whatever user has that number.
 func fieldIn(message, name string) (int, *command.Problem) {
 	var names []string
 	for _, f := range usersIn(message) {

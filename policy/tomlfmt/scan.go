@@ -3,8 +3,15 @@ package tomlfmt
 import "strings"
 
 // A scanner cuts a text, which the decoder has accepted, into lines. It formats keys and values as it
-// passes them. failed is set if the scanner does not understand the text; the caller then leaves the
-// file as it is.
+// passes them:
+//
+//	[ route ] # all of it        header  key "[route]", comment "# all of it"
+//	# chats                      remark  comment "# chats"
+//	CID_MSG_DATA='drop'          entry   key "CID_MSG_DATA", value "'drop'"
+//
+// It is no parser: of a number it knows only where that ends, so TOML's values need no rules here.
+// failed is set if the scanner does not understand the text; the caller then leaves the file as it is.
+// After a failure the methods return what they like, but still end.
 type scanner struct {
 	text     string
 	at       int
@@ -53,7 +60,8 @@ func (s *scanner) skip(these string) {
 	}
 }
 
-// expect passes a byte and the blanks around it.
+// expect passes a byte and the blanks around it. It moves on also if that is another byte, so that a
+// loop that has failed comes to its end.
 func (s *scanner) expect(c byte) {
 	s.skip(" \t")
 	if s.peek() != c {
@@ -139,7 +147,8 @@ func (s *scanner) key() string {
 	return strings.Join(parts, ".")
 }
 
-// str passes a string of any kind: basic or literal, on one line or several.
+// str passes a string of any kind: basic or literal, on one line or several. Only basic ones, in double
+// quotes, have escapes.
 func (s *scanner) str() {
 	quote := s.text[s.at : s.at+1]
 	long := strings.HasPrefix(s.text[s.at:], strings.Repeat(quote, 3))

@@ -47,7 +47,7 @@ func (p *Policy) ExplainInspect(byIDs policy.Verdict, q policy.Question) Answer 
 }
 
 // explain calls one instance and reads its fuel and memory before releasing it. The caller names the
-// export.
+// export. The fuel that a call used is what it began with, less what is left; below zero it used all.
 func (p *Policy) explain(hint uint64, ask func(*instance) (policy.Verdict, error)) (a Answer) {
 	s, err := p.claim(hint)
 	if err != nil {

@@ -19,6 +19,8 @@ import (
 // line feed behind each.
 const maxGroupText = abi.MaxGroups * 41
 
+// groupsKey is the context's key for WithGroups. The groups are a matter of one load and not of the
+// engine, which all tenants share.
 type groupsKey struct{}
 
 // WithGroups makes Load refuse a policy that names another group than these, before it can take one

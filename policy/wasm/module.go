@@ -9,13 +9,23 @@ import (
 	"switchyard/policy/wasm/binary"
 )
 
+// The first look at a module, before package meter reads all of it. Its errors are about what goes wrong
+// most often with files, rather than with modules: a text, half a file, a component.
+
 // A preamble is four bytes that all WebAssembly begins with and four of a version.
 const (
 	magic     = "\x00asm"
 	component = "\x0d\x00\x01\x00"
 )
 
-// checkMagic refuses what is not a complete core module of version 1.
+// checkMagic refuses what is not a complete core module of version 1:
+//
+//	""                          the file is empty
+//	"(module"                   the text format
+//	"\x00as"                    truncated
+//	"\x00asm\x0d\x00\x01\x00"   a component
+//	"\x00asm\x02\x00\x00\x00"   another version
+//	a section beyond the end    truncated
 func checkMagic(module []byte) error {
 	switch {
 	case len(module) == 0:

@@ -39,6 +39,10 @@ func probe() (kind, why string) {
 	return Interpreter, fmt.Sprintf("wazero has no compiler for this CPU on %s/%s", runtime.GOOS, runtime.GOARCH)
 }
 
+// The interpreter is many times slower, and everything else is the same: gates, metering and limits of
+// fuel do not depend on the kind of engine, but for the gate that compares both. So a server that may
+// not make machine code still serves, and says so when it starts.
+
 // runtimeMu is held while a runtime is created, because wazero 1.12 then stores its own
 // version in a variable without a lock.
 var runtimeMu sync.Mutex

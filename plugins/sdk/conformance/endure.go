@@ -12,7 +12,9 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// buffer checks that the guest has room for bodies of all sizes or refuses them with 0.
+// buffer checks that the guest has room for bodies of all sizes or refuses them with 0. It must have
+// room for short ones: a guest that inspects bodies and takes none would never decide. The sizes go up
+// and down again, because a guest whose memory has grown must still find its buffer.
 func (c *checker) buffer() (string, error) {
 	if !c.exports(abi.InspectBody) {
 		return "no bodies are inspected", nil
@@ -72,8 +74,9 @@ func takes(p *wasm.Policy, size int) (bool, error) {
 	return true, err
 }
 
-// configure loads the guest with malformed and extreme configurations. The guest may
-// accept or refuse each.
+// configure loads the guest with malformed and extreme configurations. The guest may accept or refuse
+// each, but must not trap, nor run out of fuel or depth: an operator's typo would then be reported as a
+// fault of the policy.
 func (c *checker) configure() (string, error) {
 	if !c.exports(abi.Configure) {
 		return "takes no configuration", nil
@@ -99,7 +102,9 @@ func (c *checker) configure() (string, error) {
 	return fmt.Sprintf("accepts %d of %d odd configurations, refuses the others", accepted, len(configs)), all.err()
 }
 
-// pure repeats all questions: to the same instance, backwards, and to a fresh instance.
+// pure repeats all questions: to the same instance, backwards, and to a fresh instance. A policy is a
+// pure function, because the server makes and discards instances as it likes. One that keeps the last
+// command in a variable, for example, answers differently in another order.
 func (c *checker) pure() (string, error) {
 	var all problems
 	for i, a := range slices.Backward(c.asked) {

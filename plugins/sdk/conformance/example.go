@@ -13,7 +13,8 @@ import (
 )
 
 // CheckExample checks that a module decides as the example lists. The engine must have
-// the default limits.
+// the default limits. The results are one for all ids under the first configuration, one for each
+// configuration, and one for those that must be refused.
 func CheckExample(engine *wasm.Engine, e *Example, module []byte) []Result {
 	a := &asker{engine: engine, module: module, name: e.Name}
 	first, err := a.load(e.Loads[0].Configs[0])
@@ -107,7 +108,8 @@ func (l *Load) ask(p *wasm.Policy) error {
 	return all.err()
 }
 
-// refuses checks that configure refuses each configuration with 1.
+// refuses checks that configure refuses each configuration with 1, and not by a trap, which is refused
+// at the same gate.
 func (a *asker) refuses(configs []string) error {
 	var all problems
 	for _, config := range configs {
@@ -124,7 +126,8 @@ func (a *asker) refuses(configs []string) error {
 	return all.err()
 }
 
-// ask asks twice: with the rest of the header zero, then with all its bits set.
+// ask asks twice: with the rest of the header zero, then with all its bits set. Peers may send any value
+// there, so a policy must not depend on them.
 func (q Question) ask(p *wasm.Policy, byIDs policy.Verdict) error {
 	for _, rest := range []byte{0, 0xff} {
 		a := ask{byIDs: byIDs, Question: q.filled(rest)}

@@ -10,7 +10,13 @@ import (
 	"switchyard/pdu"
 )
 
-// A file lists the names in one language.
+// A file lists the names in one language:
+//
+//	before     // Code generated … const (
+//	service        SID_LOGIN Service = 0x0001                            for each service
+//	between    ) … const (
+//	command        CID_MSG_DATA Command = 0x0301 // IM.Message.IMMsgData  for each command
+//	after      )
 type file struct {
 	path    string // from plugins/sdk
 	before  string

@@ -7,6 +7,17 @@ import (
 	"time"
 )
 
+// followLoop is the life of an address. How long it waits after a request depends on the answer:
+//
+//	the policy, or "not changed"            poll, and up to a tenth more
+//	a failure before the address is settled  firstRetry, so that a start of the server soon succeeds
+//	a failure later                          twice as long as the time before, up to maxBackOff
+//	"busy" (429 or 503)                      at least what Retry-After says, up to maxBackOff
+//
+// Set and Wake cut a wait short, but not that of a machine that is busy. An address is settled once it
+// was reached, or when the time for which a start waits is over. Content that was fetched stays in use
+// while the address fails.
+
 const (
 	// maxBackOff is the longest time between two requests to a failing address.
 	maxBackOff = 10 * time.Minute
@@ -14,12 +25,12 @@ const (
 	firstRetry = 500 * time.Millisecond
 )
 
-// A follower polls one address.
+// A follower polls one address. What stands above content is static.
 type follower struct {
 	name string
 	stop context.CancelFunc
 	wake chan struct{} // holds one; received by follow, never closed
-	late *time.Timer
+	late *time.Timer   // calls settle
 
 	// Guarded by Sources.mu.
 	content  *Content // nil until the address is reached
@@ -85,7 +96,9 @@ func (s *Sources) followLoop(ctx context.Context, f *follower) {
 	}
 }
 
-// record records the result of an attempt, and returns how long to wait for the next one.
+// record records the result of an attempt, and returns how long to wait for the next one. It logs an
+// error only when it differs from the one before, so that an address that is down for a day fills no
+// log.
 func (s *Sources) record(f *follower, c *Content, err error, poll time.Duration, busy *busyError) time.Duration {
 	s.mu.Lock()
 	before, failed := f.content, f.err

@@ -14,7 +14,9 @@ import (
 // maxSignature is the size in bytes of the largest signature file.
 const maxSignature = 64 << 10
 
-// An httpsSource fetches a policy from a web server: FILE, and FILE.sig.
+// An httpsSource fetches a policy from a web server: FILE, and FILE.sig. These are two requests, so a
+// file that is published between them may come with the signature of the one before. The signature
+// then does not fit, the server refuses the policy, and the next request gets both.
 type httpsSource struct {
 	client  *http.Client
 	name    string
@@ -27,6 +29,12 @@ func (s *httpsSource) fetch(ctx context.Context, before *Content) (*Content, err
 	if before == nil {
 		before = new(Content)
 	}
+	// Of before, body and signature are kept each by its own ETag:
+	//
+	//	FILE           FILE.sig        content
+	//	200            200             both are new
+	//	304            200             signed anew, for example with a later time
+	//	200            404             the new file has no signature; whether that will do is decided later
 	file, err := s.get(ctx, s.name, before.version, s.options.Max)
 	if err != nil {
 		return nil, err
@@ -50,6 +58,7 @@ func (s *httpsSource) fetch(ctx context.Context, before *Content) (*Content, err
 		signature.body = nil
 	}
 	c := &Content{source.Remote(s.name, file.body), signature.body, file.version, signature.version}
+	// An ETag may be of any length; one that is too long for the history still serves the next request.
 	if len(file.version) <= maxRevision {
 		c.File.Revision = file.version
 	}
@@ -59,7 +68,8 @@ func (s *httpsSource) fetch(ctx context.Context, before *Content) (*Content, err
 // maxRevision is how long an ETag may be, in bytes, to be recorded.
 const maxRevision = 128
 
-// signatureAddress returns the address of the signature file.
+// signatureAddress returns the address of the signature file. The suffix belongs to the path, in front
+// of a query: https://example.org/acme.wasm?v=7 has https://example.org/acme.wasm.sig?v=7.
 func signatureAddress(name string) string {
 	u, err := url.Parse(name)
 	if err != nil {
@@ -115,7 +125,8 @@ func (s *httpsSource) get(ctx context.Context, address, version string, max int6
 	return answer{}, fmt.Errorf("the answer is %q", resp.Status)
 }
 
-// readAll reads a body of at most max bytes.
+// readAll reads a body of at most max bytes. The length that a server announces only saves the
+// download: it may be missing or wrong.
 func readAll(resp *http.Response, max int64) ([]byte, error) {
 	if resp.ContentLength > max {
 		return nil, tooLarge(max)

@@ -23,6 +23,14 @@ import (
 
 // A policy in a registry is an image manifest: a config, one layer with the policy, and perhaps
 // one with its signature. Layers of other types are ignored.
+//
+//	oci://registry.example/routes:v7 ─▶ manifest sha256:5e1c…
+//	                                      config     application/vnd.wasm.config.v0+json
+//	                                      layers[0]  application/wasm, or …policy.table.v1+toml
+//	                                      layers[1]  …policy-statement.v1+json, if it is signed
+//
+// Every part is named by its digest, so whoever knows the digest of the manifest knows all bytes; a
+// tag may be moved to another manifest at any time.
 const (
 	typeConfig    = "application/vnd.wasm.config.v0+json"
 	typeModule    = "application/wasm"
@@ -54,6 +62,8 @@ func newRepository(client *http.Client, name string) (*remote.Repository, error)
 		return nil, err
 	}
 	g := client.Transport.(*guard)
+	// The registry answers a first request with a challenge, and its client asks here for credentials
+	// of the host that is to get them.
 	credential := func(_ context.Context, host string) (auth.Credential, error) {
 		l := g.logins[strings.ToLower(host)]
 		return auth.Credential{Username: l.user, Password: l.password}, nil
@@ -87,6 +97,7 @@ func (s *ociSource) fetch(ctx context.Context, before *Content) (*Content, error
 	if err != nil {
 		return nil, explained(err)
 	}
+	// Other readers of the registry go by the type of the layer, so it must not contradict the content.
 	if isModule := bytes.HasPrefix(file, []byte("\x00asm")); isModule != (policy.MediaType == typeModule) {
 		return nil, fmt.Errorf("the layer of type %q is not what its type says", policy.MediaType)
 	}
@@ -205,6 +216,7 @@ func push(ctx context.Context, r *remote.Repository, f source.File, signature []
 		return "", err
 	}
 	m.Config = content.NewDescriptorFromBytes(typeConfig, config)
+	// blobs are in the order of the layers; the config comes behind them.
 	for i, d := range append(slices.Clone(m.Layers), m.Config) {
 		if err := r.Blobs().Push(ctx, d, bytes.NewReader(append(blobs, config)[i])); err != nil {
 			return "", err
@@ -215,6 +227,7 @@ func push(ctx context.Context, r *remote.Repository, f source.File, signature []
 		return "", err
 	}
 	d := content.NewDescriptorFromBytes(m.MediaType, text)
+	// Without a tag the manifest can only be fetched by its digest, which the caller prints.
 	if tag := r.Reference.Reference; tag != "" {
 		err = r.PushReference(ctx, d, bytes.NewReader(text), tag)
 	} else {

@@ -90,7 +90,7 @@ func fetch(ctx context.Context, name string, o Options, before *Content) (*Conte
 // Sources are safe for concurrent use.
 type Sources struct {
 	log     *slog.Logger
-	changed func()          // called without a lock, by the goroutine of an address
+	changed func()          // called without a lock, by the goroutine of an address or by its timer
 	wait    time.Duration   // see Settled
 	ctx     context.Context // of all requests
 	cancel  context.CancelFunc
@@ -184,7 +184,8 @@ func (s *Sources) Reached(name string) time.Time {
 	return time.Time{}
 }
 
-// Close ends all requests and waits for the goroutines.
+// Close ends all requests and waits for the goroutines of the addresses. A timer that fires at the same
+// moment may still call changed once.
 func (s *Sources) Close() {
 	s.Set(Options{}, nil)
 	s.cancel()

@@ -69,7 +69,7 @@ func origin(name string) (u *url.URL, isRegistry bool, err error) {
 	return u, true, nil
 }
 
-// readCA returns the system's CAs and those of the file.
+// readCA returns the system's CAs and those of the file, or nil, which is the system's, without a file.
 func readCA(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
@@ -94,7 +94,16 @@ func readFile(path string) ([]byte, error) {
 }
 
 // A guard refuses requests that another machine must not trigger by a redirect or a challenge, and
-// sends credentials only to the host that they belong to.
+// sends credentials only to the host that they belong to. For example, with the source
+// oci://registry.example/routes and credentials for registry.example:
+//
+//	request to                 TLS          Authorization
+//	registry.example           required     by the registry's client, after a challenge
+//	storage.example, by a      required     none, unless registry.auth has some for that host
+//	redirect
+//	http://169.254.169.254     refused: not encrypted
+//
+// A registry on this machine is asked without TLS, and may redirect without TLS to this machine.
 type guard struct {
 	base     *http.Transport
 	source   *url.URL // see origin
@@ -111,7 +120,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, &remedied{fmt.Errorf("it leads to %q, which is not encrypted", r.URL.Scheme+"://"+r.URL.Host), "serve it by https"}
 	}
-	r = r.Clone(r.Context())
+	r = r.Clone(r.Context()) // a RoundTripper must not change the request
 	if !g.registry || !strings.EqualFold(r.URL.Host, g.source.Host) {
 		r.Header.Del("Authorization")
 		if l, ok := g.logins[strings.ToLower(r.URL.Host)]; ok {
@@ -180,7 +189,9 @@ func (e *redacted) Unwrap() error { return e.err }
 // query matches the query of an address. Redirects to storage carry a key in it.
 var query = regexp.MustCompile(`\?[^\s"]*`)
 
-// redact returns an error whose text is short, harmless and without queries of addresses.
+// redact returns an error whose text is short, harmless and without queries of addresses. The text
+// may come from the other machine, and goes to logs and to operators. The error that it wraps is for
+// errors.As only and is never printed.
 func redact(err error) error {
 	if err == nil {
 		return nil

@@ -87,7 +87,12 @@ var nameForm = regexp.MustCompile(NamePattern)
 const maxName = 64
 
 // Check returns what is wrong with the name and the id of a command, or nil. before are own commands
-// that were accepted.
+// that were accepted. Each name and id must be new, as it names the command in every log line and
+// metric; a command of the protocol cannot be given another name, because peers know it by its id:
+//
+//	CID_MY_ORDER = 0x0901   accepted
+//	CID_MSG_DATA = 0x0902   refused: a name of the protocol
+//	CID_CHAT     = 0x0301   refused: the id of CID_MSG_DATA
 func Check(name string, id int64, before []pdu.Command) *command.Problem {
 	problem := func(remedy, format string, args ...any) *command.Problem {
 		return &command.Problem{What: fmt.Sprintf(format, args...), Remedy: remedy}

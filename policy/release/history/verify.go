@@ -12,6 +12,16 @@ import (
 	"switchyard/policy/provenance"
 )
 
+// What Verify notices, and by what:
+//
+//	a line was changed, removed or inserted   prev or n of the line after it
+//	the last line was changed                 head.json
+//	lines at the end were removed             head.json
+//	a file before was changed or replaced     its SHA-256 in the first line of the next file
+//	a receipt was changed                     the chain; with keys also its signature
+//	everything was written anew               with keys head.json and receipts; otherwise only the number
+//	                                          and the sum of the last line, if they are kept elsewhere
+
 // A Report is the result of Verify.
 type Report struct {
 	Files   []string // the oldest first
@@ -50,7 +60,8 @@ func Verify(folder string, keys []provenance.Key, visit func(*Entry)) (*Report, 
 	return &v.Report, nil
 }
 
-// A verifier verifies the files one after the other.
+// A verifier verifies the files one after the other, the oldest first. It goes on behind a fault, to
+// count the valid entries; a file after a damaged one begins a chain of its own.
 type verifier struct {
 	Report
 	folder string
@@ -62,7 +73,8 @@ type verifier struct {
 	before *scan // the file before
 }
 
-// file verifies one file.
+// file verifies one file. A last line without an end is no fault: its writer has never been told that
+// it was written.
 func (v *verifier) file(name string) error {
 	f, err := os.Open(filepath.Join(v.folder, name))
 	if err != nil {

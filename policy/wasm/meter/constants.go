@@ -35,8 +35,9 @@ func Constants(module []byte, see func(int64)) {
 	}
 }
 
-// constantsOf reads instructions up to the end of their outermost block. Opcodes that Rewrite
-// refuses do not occur; such an opcode would be skipped as if it had no operands.
+// constantsOf reads instructions up to the end of their outermost block: the body of a function, or the
+// first value of a global. A block opens a level and an end closes one. Opcodes that Rewrite refuses do
+// not occur; such an opcode would be skipped as if it had no operands.
 func constantsOf(r *binary.Reader, see func(int64)) {
 	for depth := 1; depth > 0 && r.Err == nil; {
 		first := r.Byte()
