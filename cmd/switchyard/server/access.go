@@ -56,6 +56,7 @@ const accessMode = 0o640
 
 // openAccess opens a file for lines.
 func openAccess(path string, log *slog.Logger) (*accessFile, error) {
+	// An open error of the system says what happened, and these say what to do about it.
 	file, err := openToAppend(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -164,7 +165,8 @@ func checkNotRead(c *config.Config, path string) error {
 	return nil
 }
 
-// checkAccess checks that the file's folder is there, and that lines can be its content.
+// checkAccess is the part of openAccess that changes nothing, for 'switchyard check': the file's
+// folder is there, and lines can be the file's content.
 func checkAccess(c *config.Config) error {
 	path := c.File(c.Log.AccessFile)
 	if path == "" {
@@ -268,6 +270,7 @@ func (a *accessLog) refused(r admission.Refusal) {
 // flush lets the next refusals through, and writes how many were left out. Every tenant calls it once
 // a second, and one of these calls counts.
 func (a *accessLog) flush() {
+	// CompareAndSwap lets one of the tenants' goroutines through in each second.
 	now, last := time.Now().Unix(), a.flushed.Load()
 	if now == last || !a.flushed.CompareAndSwap(last, now) {
 		return

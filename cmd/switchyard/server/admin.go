@@ -80,7 +80,8 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 	return listeners, srv.checkAdminFiles()
 }
 
-// loadAdminCertificate loads the certificate of admin.tls, unless it is loaded.
+// loadAdminCertificate loads the certificate of admin.tls, unless it is loaded. After that only a
+// reload replaces it, in place, so that open connections are not disturbed.
 func (srv *server) loadAdminCertificate() (err error) {
 	if c := srv.config.Admin; srv.adminSource == nil && c.Address != "" && c.TLS.Certificate != "" {
 		srv.adminSource, err = loadCertificate(srv.config, c.TLS, "admin")
@@ -104,6 +105,7 @@ func (srv *server) securedAdmin(listeners []net.Listener) []net.Listener {
 const adminCertificate = "admin"
 
 // checkAdminFiles checks the token files, if there is a listener for them, and loads the certificate.
+// An upgrade calls it twice, as the files may change between Offer and Process.
 func (srv *server) checkAdminFiles() error {
 	c := srv.config
 	if c.Admin.Address == "" && c.Admin.Socket == "" {
@@ -142,6 +144,8 @@ func listenSocket(path string) (net.Listener, error) {
 	case info.Mode().Type() != fs.ModeSocket:
 		return nil, errors.New("the file that exists there is not a socket; remove it, or set another admin.socket")
 	default:
+		// A process that was killed leaves its socket behind. Only a connection shows whether anybody
+		// listens there.
 		conn, err := net.DialTimeout("unix", path, socketTime)
 		if err == nil {
 			conn.Close()

@@ -68,6 +68,7 @@ func (w *asyncWriter) writeLoop(report func(lines int)) {
 	cut := false   // the last line was written only in part
 	for range w.more {
 		w.mu.Lock()
+		// Two buffers take turns, so that lines are taken while the others are being written.
 		writing, w.waiting = w.waiting, writing[:0]
 		w.mu.Unlock()
 		if lost := w.lostSoFar.Load(); lost > reported && takes {
@@ -77,6 +78,7 @@ func (w *asyncWriter) writeLoop(report func(lines int)) {
 		if len(writing) > 0 {
 			taken := w.write(writing, cut)
 			takes = taken == len(writing)
+			// After a full disk, the next line must not continue the one that was cut.
 			if taken > 0 {
 				cut = writing[taken-1] != '\n'
 			}

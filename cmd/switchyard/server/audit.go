@@ -10,8 +10,9 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// An auditState is the policy that is audited for a tenant: it is asked about the tenant's PDUs,
-// and its answers are counted, not obeyed.
+// An auditState is the policy that is audited for a tenant: it is asked about the tenant's PDUs, and
+// its answers are counted, not obeyed. Operators try a policy on real traffic this way, without the
+// risk of a release.
 type auditState struct {
 	policy candidate // without a name: none is audited
 	engine *wasm.Engine
@@ -92,8 +93,8 @@ func (srv *server) endAudit(tenant string, s *served) {
 	s.audit = auditState{}
 }
 
-// logAudit logs what the audited policy would have done, for each command with traffic and in
-// all.
+// logAudit logs what the audited policy would have done, for each command with traffic and in all. It
+// is called when the audit ends, as the counts end with it, and when an operator reloads.
 func (srv *server) logAudit(tenant string, s *served) {
 	if s.audit.policy.Name == "" {
 		return

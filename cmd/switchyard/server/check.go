@@ -19,8 +19,10 @@ import (
 	"switchyard/proxy/config"
 )
 
-// Check reads the configuration, takes every policy through all gates, and returns all
-// faults. It opens no listener. sandbox tries policies before they are loaded.
+// Check is 'switchyard check': it reads the configuration, takes every policy through all gates, and
+// returns all faults. What it finds sound it prints. It opens no listener and puts nothing in force,
+// so it may run beside a server with the same configuration. sandbox tries policies before they are
+// loaded.
 func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	c, why, err := load()
 	if err != nil {
@@ -70,7 +72,8 @@ func checkKeys(checker *trust.Checker) error {
 	return nil
 }
 
-// checkListener checks everything a listener needs except its address.
+// checkListener checks everything a listener needs except its address, which a running server may
+// have.
 func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error {
 	_, faults := (&listener{config: l}).admissionOptions(c, nil)
 	if l.TLS.Certificate == "" {

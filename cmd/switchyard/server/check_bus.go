@@ -14,7 +14,8 @@ import (
 // busTime is how long trying the bus may take.
 const busTime = 30 * time.Second
 
-// checkBus tries the bus of the cluster, if this hub is to be in one.
+// checkBus tries the bus of the cluster, if this hub is to be in one: jetstream.Check does there what
+// the hub will do. A bus that does not answer is a fault, as the start would wait for it.
 func checkBus(c *config.Config, stdout io.Writer) error {
 	if c.Cluster.Name == "" {
 		return nil

@@ -21,7 +21,8 @@ const lookUpTime = 2 * time.Second
 type lookUp func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 // checkHosts looks up the host names of all addresses, and returns those that cannot be listened on
-// beside another one. The configuration's own check knows only addresses and localhost.
+// beside another one. The configuration's own check knows only addresses and localhost. A name that
+// cannot be looked up here may be known where the server runs, so it is only a warning.
 func checkHosts(c *config.Config, look lookUp, stdout io.Writer) error {
 	type listening struct{ key, address, meant string }
 	var all []listening

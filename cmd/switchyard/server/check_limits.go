@@ -8,7 +8,7 @@ import (
 )
 
 // aboveQuota returns warnings of the rate limits that never act, because the tenant's quota lets no
-// more through.
+// more through: who wrote the limit expects that it does something.
 func aboveQuota(limits policy.RateLimits, q config.Quota) (warnings []string) {
 	check := func(l policy.RateLimit, r policy.Rate, key string, pdus int64) {
 		quota := policy.Rate{PDUs: uint32(pdus), Period: policy.Second, Burst: uint32(pdus)} // a quota saves up one second

@@ -13,6 +13,7 @@ const historyTime = 2 * time.Second
 // stop drains: it stops accepting, routes what has arrived, and writes what is due, until the
 // stopper ends it.
 func (srv *server) stop() error {
+	// From here on, what tenants discard counts for the exit code. Counts of before are kept apart.
 	srv.unwritten.begin()
 	srv.stopReleases("stop", "the server stops")
 	for _, s := range srv.tenants {
@@ -69,12 +70,15 @@ func (srv *server) close() {
 		u.abandon()
 		answerUpgrade(u.result, upgradeResult{err: admin.ErrStopping})
 	}
+	// askSuccessor may have started a process. Nobody receives its offer any more, so it ends that
+	// process.
 	srv.asking.Wait()
 	srv.stopAccepting()
 	if srv.admin != nil {
 		srv.admin.Close()
 	}
 	srv.metricsAddress.close()
+	// Whatever still drains now ends at once, and the plans that were never put in force are undone.
 	srv.stopper.force()
 	srv.leaving.Wait()
 	for _, p := range []*plan{srv.starting, srv.next} {
@@ -100,10 +104,13 @@ func (srv *server) close() {
 	srv.log.Info("stopped")
 }
 
-// logCounts logs a tenant's counts. The lines add up: the hub has accepted or dropped every PDU that it
-// received. In a cluster, a PDU that has not come back from the bus is counted as under way. The hub
-// has delivered or discarded every copy that was due, and closed every session that joined. Copies
-// become due only to sessions that are open at that moment.
+// logCounts logs a tenant's counts. They add up, so that a loss shows in the log alone:
+//
+//	received = accepted + dropped (+ underway in a cluster: not come back from the bus)
+//	due      = delivered + discarded
+//	joined   = closed
+//
+// Copies become due only to sessions that are open at that moment.
 func (srv *server) logCounts(name string, t *served) {
 	c := t.tenant.Hub().Counts()
 	pdus := []any{"tenant", name, "received", c.Received, "accepted", c.Actions, "dropped", c.Dropped}

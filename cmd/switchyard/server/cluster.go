@@ -27,7 +27,8 @@ import (
 // isShared reports whether the tenant is served by all hubs of a cluster.
 func isShared(c *config.Config, t config.Tenant) bool { return c.Cluster.Name != "" && t.Cluster }
 
-// openLog opens the tenant's log in the cluster, which is nil if this hub serves it alone.
+// openLog opens the tenant's log in the cluster, which is nil if this hub serves it alone. It does
+// not wait for the bus: the member tries to connect until it is closed.
 func (p *plan) openLog(t config.Tenant) (cluster.Log, error) {
 	if !isShared(p.config, t) {
 		return nil, nil
@@ -52,7 +53,7 @@ func openJetStream(s jetstream.Settings) (cluster.Log, error) {
 func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 	name, _ := os.Hostname()
 	number := uint16(c.Cluster.Hub)
-	s.tell()
+	s.publishPolicies()
 	s.member = cluster.New(l, cluster.Settings{
 		Number: number, Name: cmp.Or(name, "unknown"),
 		Window: int(c.Cluster.Window), Queue: int(c.Cluster.Queue), Held: int(c.Cluster.Log),
@@ -74,9 +75,10 @@ func (srv *server) joinCluster(c *config.Config, s *served, l cluster.Log) {
 	}
 }
 
-// tell sets what the other hubs are told about the policies that judge: the first 8 bytes of their
-// identities, as a configuration or may settings that differ make other decisions as well.
-func (s *served) tell() {
+// publishPolicies sets what the other hubs are told about the policies that judge here, so that they
+// can warn of a hub that decides otherwise: the first 8 bytes of their identities, as a configuration
+// or may settings that differ make other decisions as well. The member's goroutines read it.
+func (s *served) publishPolicies() {
 	p, _ := recordOf(s.policy)
 	identities := []string{p.Identity}
 	if s.release != nil {

@@ -11,6 +11,9 @@ import (
 	"switchyard/proxy/hub"
 )
 
+// A PDU on which a policy failed is kept in a file, from which 'switchyard policy eval --reproduce'
+// repeats the decision. The goroutines that write such files belong to proxy.Tenant.
+
 // faultFolder returns the folder for PDUs on which policies failed; "" if they are not kept.
 func (srv *server) faultFolder() string {
 	if srv.config.WASM.Faults != "auto" {
@@ -24,7 +27,9 @@ func (srv *server) faultFolder() string {
 	return filepath.Join(cache, "switchyard", "faults")
 }
 
-// faultKeeper returns the function that saves such a PDU in the folder.
+// faultKeeper returns the function that saves such a PDU in the folder and returns the file's name,
+// or "" if it was not saved. Any goroutine may call it. That the folder is full is not logged: it is
+// bounded, and it stays full once a policy fails often.
 func (srv *server) faultKeeper(folder string) func(uint64, hub.Note) string {
 	return func(session uint64, n hub.Note) string {
 		switch n.Fault.Kind {

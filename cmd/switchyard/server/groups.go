@@ -15,7 +15,8 @@ import (
 )
 
 // groupsOf returns the function that finds the groups of a peer of the tenant; nil if the tenant has
-// none. The configuration is sound, so its groups compile.
+// none. The tenant calls it when a connection begins, and for all sessions after a reload. The
+// configuration is sound, so its groups compile.
 func groupsOf(t config.Tenant) func(net.Conn) *hub.Membership {
 	var claims []tenant.Claim
 	named := make(map[string]policy.Group)
@@ -42,7 +43,9 @@ func groupsOf(t config.Tenant) func(net.Conn) *hub.Membership {
 	}
 }
 
-// arrivalOf returns how a connection that a tenant serves arrived.
+// arrivalOf returns how a connection that a tenant serves arrived: its source, also if a PROXY header
+// names it, the server name that it asked for, and the names in its client certificate. Only what a
+// CA has vouched for counts.
 func arrivalOf(conn net.Conn) (a tenant.Arrival) {
 	if address, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		a.Source = address.AddrPort().Addr()

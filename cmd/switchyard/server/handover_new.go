@@ -87,7 +87,9 @@ func (srv *server) awaitOld(from *handover.Conn) {
 	}
 }
 
-// Offer loads what the configuration names.
+// Offer loads what the configuration names, and says what that is. An error refuses the upgrade, and
+// the old process shows its text to the operator. The watcher starts here, so that a file which is
+// saved during the handover is not missed.
 func (t *taker) Offer(hello handover.Hello) (handover.Offer, error) {
 	srv := t.server
 	srv.log.Info("taking over", "from_version", hello.Version, "from_pid", hello.PID)
@@ -130,8 +132,8 @@ func (t *taker) Listener(record json.RawMessage, socket net.Listener) error {
 	return nil
 }
 
-// Process prepares the listeners, which do not accept yet. The history of policies is read again,
-// as the old process may have written since Offer.
+// Process prepares the listeners, which do not accept yet. The history of policies is read again, as
+// the old process may have written since Offer. It comes after the listeners and before the tenants.
 func (t *taker) Process(record json.RawMessage) error {
 	if err := json.Unmarshal(record, &t.process); err != nil {
 		return fmt.Errorf("record of the process: %w", err)
@@ -175,13 +177,16 @@ func (t *taker) Tenant(record json.RawMessage) error {
 	return t.served.tenant.Freeze(context.Background()) // it has nothing that could hold that up
 }
 
-// Presence keeps a part of the user table until the table is complete.
+// Presence keeps a part of the user table until the table is complete: the first chunks may be the
+// tenant's clusterRecord, of which only tenantRecord knows the number.
 func (t *taker) Presence(chunk []byte) error {
 	t.presence = append(t.presence, chunk)
 	return nil
 }
 
-// Session adds a session to the tenant that came last.
+// Session adds a session to the tenant that came last, with the bytes that the old process had read
+// and not handled, and those that are due to the peer. The connection goes on in the middle of
+// either.
 func (t *taker) Session(state json.RawMessage, conn *net.TCPConn, input, due []byte) error {
 	if err := t.finishTenant(); err != nil {
 		return err
@@ -238,7 +243,8 @@ func (t *taker) continueAt(encoded []byte) error {
 	return t.served.member.Continue(p.Member)
 }
 
-// Ready checks that everything has come.
+// Ready checks that everything has come. It is the last chance to refuse: after it the old process
+// says go and gives up everything.
 func (t *taker) Ready() error {
 	if err := t.finishTenant(); err != nil {
 		return err

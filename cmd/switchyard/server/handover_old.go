@@ -24,6 +24,17 @@ import (
 	"switchyard/proxy/handover"
 )
 
+// The old process, in the order in which it meets what package handover calls:
+//
+//	considerOffer   compares what the new process could serve with
+//	Freeze          nothing is accepted, read, judged or written from here on
+//	Send            sockets, the state of each tenant, its sessions with what they carry
+//	                the new process says that it is ready; go is the point of no return
+//	leave           writes what is due to sessions that did not move, and exits
+//	Thaw            in place of leave, if anything failed: everything goes on
+//
+// Peers notice a pause of some milliseconds. Until go, nothing has changed that cannot be undone.
+
 // mostCarried is how many bytes of all sessions together can move: read and not handled, or due and
 // not written.
 const mostCarried = 64 << 20
@@ -60,8 +71,9 @@ func (srv *server) considerOffer(o offered) {
 }
 
 // handOver makes the new process serve. It holds up Serve for as long as handover.DefaultLimits
-// allow. What releases have decided since the offer may have changed a policy, and a hub may no longer
-// be a member of its cluster.
+// allow. What releases have decided since the offer may have changed a policy, and a hub may no
+// longer be a member of its cluster, so both are compared again. If it fails, how far releases are is
+// recorded once more, as not stopped: after a crash of this process they end.
 func (srv *server) handOver(o offered) {
 	srv.stopReleases("upgrade", "another program takes over")
 	to, g := o.successor, &giver{server: srv, to: o.successor}
@@ -87,7 +99,8 @@ func (srv *server) handOver(o offered) {
 	srv.succeeded = to
 }
 
-// A giver is what the old process does in a handover. It implements handover.Old.
+// A giver is what the old process does in a handover. It implements handover.Old. All its methods run
+// on the goroutine of Serve, within handOver.
 type giver struct {
 	*server
 	to     *successor
@@ -183,7 +196,8 @@ func (g *giver) Send(to *handover.Sender) error {
 	return nil // errors are sticky
 }
 
-// departures returns what moves of each tenant, and counts what does not.
+// departures returns what moves of each tenant, and counts what does not: sessions that are written
+// what is due to them and end here (drained), and those that end at once (closed).
 func (g *giver) departures() (all []departure) {
 	u, room := g.upgrade, mostCarried
 	for _, s := range g.tenants {
@@ -260,8 +274,9 @@ func (srv *server) lastHour(tenant string) *admin.Hour {
 const departTime = 5 * time.Second
 
 // leave ends this process, which another one has replaced. It does not touch what was handed over,
-// but closes its own descriptors of it. Signals that come meanwhile are meant for the one that serves:
-// reloads and stops are passed on.
+// but closes its own descriptors of it. Signals that come meanwhile are meant for the one that
+// serves: reloads and stops are passed on. systemd is told first, so that it does not take the end of
+// this process for the end of the service.
 func (srv *server) leave(hangups <-chan os.Signal) {
 	u := srv.upgrade
 	context.AfterFunc(srv.stopper.requested, srv.succeeded.stop)
@@ -303,7 +318,9 @@ func (srv *server) leaveAdmin() {
 	}
 }
 
-// compare returns why the new process would not go on with what is in force.
+// compare returns why the new process would not go on with what is in force. An upgrade changes the
+// program and nothing else: other policies, clusters and sockets need a reload or a restart first.
+// All differences are returned at once, each with its remedy.
 func (srv *server) compare(o handover.Offer) error {
 	faults := slices.Concat(srv.differentPolicies(o.Policies), srv.differentClusters(o.Clusters), differentSockets(socketsOf(srv.config), o.Sockets))
 	sessions := uint64(0)
@@ -349,7 +366,8 @@ func offeredPolicy(c candidate) string {
 	return record.Identity
 }
 
-// socketsOf describes the sockets of a configuration, so that they can be compared.
+// socketsOf describes the sockets of a configuration, one text for each, so that they can be
+// compared. The texts are a part of the handover's format: both programs have to write them alike.
 func socketsOf(c *config.Config) []string {
 	kind := ""
 	if c.Admin.TLS.Certificate != "" {

@@ -14,8 +14,9 @@ import (
 	"switchyard/proxy/metrics"
 )
 
-// What both processes say about what moves, as JSON. A change needs another handover.Format, unless it
-// is a field without which the other program does as before: what it does not know, it ignores.
+// What both processes say about what moves, as JSON. A change needs another handover.Format, unless
+// it is a field without which the other program does as before: what it does not know, it ignores. So
+// a field that is added gets omitempty, and its zero means that the old program did not have it.
 
 // A listenerRecord comes with a listening socket: of a listener of the configuration, or, without
 // a name, of metrics or of the admin interface. A process that knows no address for metrics is not

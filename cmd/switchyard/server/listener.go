@@ -52,6 +52,8 @@ type InvalidError struct{ error }
 // that one's socket, and its certificate if the files are the same.
 func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 	l := &listener{config: c}
+	// A listener is the same one as long as its name is, which is its address: its connections,
+	// counts and options go on.
 	before := p.server.listeners[c.Name]
 	if before != nil {
 		l.socket, l.admission = before.socket, before.admission
@@ -168,6 +170,7 @@ func (l *listener) admissionOptions(c *config.Config, refused func(admission.Ref
 		Connections: int(l.config.Connections), SourceConnections: int(l.config.SourceConnections), AcceptRate: int(l.config.AcceptRate),
 		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), CongestionControl: l.config.CongestionControl, Pacing: l.config.Pacing,
 	}
+	// Withdrawn is asked about every open connection with a certificate, when the listener rechecks.
 	o.Recheck, o.Refused = l.config.Recheck, refused
 	if l.source != nil {
 		o.TLS = l.source.Config()
@@ -272,7 +275,8 @@ func (srv *server) reloadCertificate(whose string, source *certificate.Source, r
 	srv.reportOnce("certificate refused; the one in force goes on", certificateOf(whose), err, requested)
 }
 
-// certificateOf is what reports about the certificate of an address are about.
+// certificateOf is what reports about the certificate of an address are about, which is the key of
+// lastErrors.
 func certificateOf(whose string) string { return "certificate of listener " + whose }
 
 // certificates returns the certificates in force, by the name of their listener.

@@ -33,6 +33,7 @@ func (p *plan) prepareMetrics() (*metricsAddress, error) {
 		return nil, nil
 	}
 	s := &metricsAddress{config: c}
+	// The same address keeps its socket, so that no scrape fails because of a reload.
 	if before := p.server.metricsAddress; before != nil && before.continues(c) {
 		s.socket, s.server = before.socket, before.server
 		if before.config.TLS == c.TLS {
@@ -79,7 +80,8 @@ func (s *metricsAddress) configure(c *config.Config) (err error) {
 	return nil
 }
 
-// open starts to answer; if the address is served already, the new options apply from now on.
+// open starts to answer; if the address is served already, the new options apply from now on. It
+// cannot fail, because the socket is bound and the files are read.
 func (s *metricsAddress) open(srv *server) {
 	if s.server != nil {
 		s.server.Set(s.options)
@@ -110,6 +112,7 @@ func (p *plan) commitMetrics() {
 	if srv.metricsAddress = p.metricsAddress; srv.metricsAddress != nil {
 		srv.metricsAddress.open(srv)
 	}
+	// Scrapes under way are answered in the background: a slow one must not hold up the reload.
 	if before != nil && (p.metricsAddress == nil || p.metricsAddress.server != before.server) {
 		if p.shared[before.socket] {
 			leaveToSuccessor(before.socket)

@@ -116,9 +116,10 @@ func (s *supervisor) replaced(by int) {
 	s.notify(fmt.Sprintf("MAINPID=%d", by), "STATUS=serving", "WATCHDOG=1")
 }
 
-// watchdogLoop reports to a supervisor with a watchdog that the process is alive, twice per
-// watchdog time, as long as alive returns no error. It returns when ctx is done; the caller runs
-// it in a goroutine and waits for it.
+// watchdogLoop reports to a supervisor with a watchdog that the process is alive, twice per watchdog
+// time, as long as alive returns no error. A server whose goroutines all run and whose PDUs do not
+// move is killed and started again. It returns when ctx is done; the caller runs it in a goroutine
+// and waits for it.
 func (s *supervisor) watchdogLoop(ctx context.Context, alive func(context.Context) error) {
 	if s.socket == "" || s.watchdog <= 0 {
 		return
@@ -139,7 +140,8 @@ func (s *supervisor) watchdogLoop(ctx context.Context, alive func(context.Contex
 	}
 }
 
-// notify sends one message. A failure is logged unless the message before failed as well.
+// notify sends one message. A failure is logged unless the message before failed as well, and changes
+// nothing else: a server without its supervisor serves on.
 func (s *supervisor) notify(lines ...string) {
 	if s.socket == "" {
 		return

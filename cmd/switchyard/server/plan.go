@@ -55,6 +55,7 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits
 	defer srv.withCommandsOf(c)()
 	p := &plan{server: srv, config: c, checker: srv.newChecker(c), engine: engine, requested: requested, additions: make(map[string]*addition)}
 	for _, t := range c.Tenants {
+		// A tenant that is served keeps its hub; reloadPolicy looks after its policy.
 		if srv.tenants[t.Name] != nil || srv.stopper.isRequested() {
 			continue
 		}
@@ -136,7 +137,8 @@ func (a *addition) err(tenant string) error {
 	return errors.Join(faults...)
 }
 
-// check returns the faults of the plan that show without its sockets.
+// check returns the faults of the plan that show without its sockets: a process that offers to take
+// over another one gets the sockets from it, and must not bind them itself.
 func (p *plan) check() error {
 	if p.server.stopper.isRequested() {
 		return errStopping
@@ -162,6 +164,7 @@ func (p *plan) faults() (faults []error) {
 // prepare prepares all listeners. All faults of the plan are joined in the error, after which the
 // plan is to be rolled back.
 func (p *plan) prepare() error {
+	// All faults are found before the plan is given up, so that an operator sees them at once.
 	p.listeners, p.shared = make(map[string]*listener), make(map[net.Listener]bool)
 	if p.server.stopper.isRequested() {
 		return errStopping
@@ -202,6 +205,8 @@ func (p *plan) rollback() {
 	for _, l := range p.listeners {
 		l.rollback()
 	}
+	// What is served already belongs to the server, and not to the plan that only would have changed
+	// it.
 	if p.metricsAddress != nil && p.metricsAddress.server == nil {
 		p.metricsAddress.close()
 	}
@@ -282,6 +287,7 @@ func (p *plan) admit(t config.Tenant) {
 	}
 	if a.log != nil {
 		srv.joinCluster(p.config, s, a.log)
+		// In an upgrade the member starts with begin, when the old process has stopped.
 		if p.inherited == nil {
 			s.member.Start()
 		}
@@ -291,6 +297,7 @@ func (p *plan) admit(t config.Tenant) {
 		srv.second(s)
 		srv.access.flush()
 	})
+	// The history is written after the tenant is there, because the receipt has its counts.
 	entry := srv.recordInForce(t.Name, s, nil, history.Who{})
 	srv.announce(t.Name, s, "policy in force", entry.attr())
 	srv.warnDrift(t.Name, s.policy, "")
@@ -310,7 +317,7 @@ func (p *plan) admit(t config.Tenant) {
 func (srv *server) removeTenant(name string, s *served) {
 	srv.log.Info("tenant removed; it drains", "tenant", name)
 	if s.release != nil {
-		srv.tell(name, s, release.Withdraw, history.Who{By: "configuration"}, "the tenant was removed")
+		srv.releaseEvent(name, s, release.Withdraw, history.Who{By: "configuration"}, "the tenant was removed")
 	}
 	s.dropLoads()
 	limit, spread := time.Duration(srv.config.Drain.Timeout), time.Duration(srv.config.Drain.Spread)
@@ -333,7 +340,7 @@ func (srv *server) endTenant(name string, s *served) {
 	srv.endAudit(name, s)
 }
 
-// dropLoads abandons what is being loaded for the tenant.
+// dropLoads abandons what is being loaded for the tenant. Each load closes its own policy.
 func (s *served) dropLoads() {
 	s.next.drop()
 	s.nextAudit.drop()

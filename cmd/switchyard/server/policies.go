@@ -18,7 +18,9 @@ import (
 	"switchyard/proxy/config"
 )
 
-// A candidate is a policy that the configuration names for a tenant, before it is loaded.
+// A candidate is a policy before it is loaded: the content of its file, with everything that decides
+// how it is loaded and what it may do. Two candidates that are the same need no second load. It is
+// kept beside the loaded policy, as the record of what is in force.
 type candidate struct {
 	source.Module
 	proof   trust.Proof
@@ -107,8 +109,9 @@ func loadPolicy(ctx context.Context, e *wasm.Engine, c candidate) (*policy.Gener
 // errStopping is the error of a plan when the server is to stop.
 var errStopping = errors.New("given up, as the server stops")
 
-// excess describes the commands for which the policy's verdict is outside of its may settings;
-// "" if there are none.
+// excess describes the commands for which the policy's verdict is outside of its may settings, which
+// the hub replaces by may_else; "" if there are none. It is a warning: the tenant is safe, but its
+// policy does not do what its author meant.
 func excess(g *policy.Generation) string {
 	outside := g.Outside()
 	if len(outside) == 0 {

@@ -9,8 +9,12 @@ import (
 	"switchyard/proxy/admin"
 )
 
-// Peers announce their users once per connection. So a rollback or a kill does not correct what the
-// policy before made of these announcements; only a new connection of the peer does.
+// What a policy made of the peers' announcements of users stays in the user table when the policy
+// goes. Peers announce their users once per connection, so a rollback or a kill does not correct
+// that; only a new connection of the peer does.
+//
+//	markOutdated   the sessions that the policy before has seen are counted and shown as outdated
+//	reconnect      they are closed, one per second, so that no flood of announcements follows
 
 // markOutdated marks the tenant's peers as outdated, and logs that they should reconnect.
 func (srv *server) markOutdated(tenant string, s *served) {

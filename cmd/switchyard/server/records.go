@@ -50,7 +50,8 @@ func releaseSigner(c *config.Config) (*provenance.Signer, error) {
 	return signer, nil
 }
 
-// newHistory returns a history in memory, for a server that has not opened its own yet.
+// newHistory returns a history in memory, for a server that has not opened its own yet. Its methods
+// work, so that nobody has to ask whether there is a history.
 func newHistory() *history.History {
 	h, _ := history.Open("", 1, nil) // which cannot fail without a folder
 	return h
@@ -130,13 +131,14 @@ type entryRef struct {
 // attr returns the reference as attributes of a log line.
 func (e entryRef) attr() slog.Attr { return slog.Group("", "history", e.number, "head", e.head) }
 
-// present refers to the last entry.
+// present refers to the last entry, also if that is about another tenant: all share one chain.
 func (srv *server) present() entryRef {
 	p := srv.records.Position()
 	return entryRef{p.Number, p.Sum[:min(len(p.Sum), 16)]}
 }
 
-// record writes an entry about a tenant.
+// record writes an entry about a tenant, with the files that a rollback needs. What cannot be written
+// is logged, counted as unsaved, and tried again later; it stops no release.
 func (srv *server) record(e history.Entry, r history.Receipt, files ...[]byte) entryRef {
 	written, err := srv.records.Append(e, r, files...)
 	srv.warnHistory(err)
@@ -173,7 +175,8 @@ func (srv *server) recordInForce(tenant string, s *served, before *policy.Genera
 	return srv.record(e, s.receipt(before), files...)
 }
 
-// receipt returns what the server knows about a change to the policy in force. before is the
+// receipt returns what the server knows about a change to the policy in force, by which somebody can
+// judge later what it did: the routes before and after, and the tenant's counts. before is the
 // generation before it; nil if there was none. All counts are of one moment, so that they add up
 // while traffic goes on.
 func (s *served) receipt(before *policy.Generation) history.Receipt {
@@ -198,7 +201,8 @@ func (s *served) receipt(before *policy.Generation) history.Receipt {
 	return r
 }
 
-// recordRefused writes that a policy was refused.
+// recordRefused writes that a policy was refused, and why. The candidate may be a file that could not
+// even be read, of which only the name is known.
 func (srv *server) recordRefused(t config.Tenant, found candidate, err error) {
 	to, _ := recordOf(found)
 	if to.Name == "" { // it could not be read
@@ -311,7 +315,8 @@ func (srv *server) isWanted(tenant string, c candidate) bool {
 	return !was.Holds(&record)
 }
 
-// shippedPolicy returns the policy that routes as the original does, for a kill.
+// shippedPolicy returns the policy that routes as the original does, for a kill. It is part of the
+// program, so a kill needs neither a file nor an address nor the history.
 func shippedPolicy(t config.Tenant) (candidate, error) {
 	c, err := limited(t)
 	if err != nil {
@@ -345,8 +350,8 @@ func (srv *server) earlier(checker *trust.Checker, t config.Tenant, p *history.P
 	return c, err
 }
 
-// earlierFiles returns the file of a policy that was in force before, and its signature, which may
-// be nil.
+// earlierFiles returns the file of a policy that was in force before, and its signature, which may be
+// nil. Both are checked against their SHA-256 when they are read.
 func (srv *server) earlierFiles(p *history.Policy) (f source.File, signature []byte, err error) {
 	if f, err = srv.earlierFile(p); err != nil {
 		return f, nil, fmt.Errorf("policy %s: %w", p.Short(), err)

@@ -36,7 +36,8 @@ type earlier struct {
 // warmEvery is how often the policies before are looked at.
 const warmEvery = time.Minute
 
-// releaseEarlier gives back the policies that were replaced long ago; their files are kept.
+// releaseEarlier gives back the policies that were replaced longer than release.warm ago, with their
+// compiled code and instances. A rollback then loads the file, which the history keeps.
 func (srv *server) releaseEarlier(now time.Time) {
 	for name, s := range srv.tenants {
 		if t, ok := srv.config.Tenant(name); ok && now.Sub(s.before.since) > time.Duration(t.Release.Warm) {
@@ -53,9 +54,13 @@ func (e *earlier) release() {
 	*e = earlier{}
 }
 
-// install puts a policy in force that is loaded, and keeps the one before.
+// install puts a policy in force that is loaded, and keeps the one before for a rollback. One swap of
+// a pointer does it: PDUs that are being judged finish with the old generation, and all later ones go
+// to the new one. Whoever calls it writes the history and the log.
 func (srv *server) install(s *served, l *load) {
 	s.before.release()
+	// During an audit or a stage, what is in force is a generation made of two. What a rollback goes
+	// back to is the stable one alone.
 	now := s.active.Acquire()
 	before := now.Obeyed(policy.Stable) // without what is compared with it
 	before.Acquire()
@@ -67,7 +72,7 @@ func (srv *server) install(s *served, l *load) {
 }
 
 // warnDrift logs that the policy in force is not the one that belongs there, unless that was so
-// before: was is why.
+// before: was is why. Each line says how an operator ends it.
 func (srv *server) warnDrift(tenant string, inForce candidate, was string) {
 	if inForce.drift == was {
 		return
@@ -136,6 +141,8 @@ func (srv *server) do(v admin.Verb) error {
 	if !ok || s == nil {
 		return conflict("the tenant was removed meanwhile")
 	}
+	// A release is under way also while its candidate is being loaded after a start: then only the
+	// history knows it.
 	state := srv.records.State(v.Tenant)
 	present, isUnderWay := state.Release, s.release != nil || state.Underway != nil
 	switch {
@@ -151,6 +158,7 @@ func (srv *server) do(v admin.Verb) error {
 		srv.reconnect(s, v)
 		return nil
 	}
+	// After a kill nothing but revive and, above, the reconnection of peers makes sense.
 	if state.Killed && v.Name != admin.Revive {
 		return conflict("the tenant's policy was killed; end that first, by 'switchyard policy revive'")
 	}
@@ -175,7 +183,7 @@ func (srv *server) do(v admin.Verb) error {
 func (srv *server) carryEvent(t config.Tenant, s *served, u *history.Underway, e release.Event, v admin.Verb) error {
 	switch {
 	case s.release != nil:
-		if err := srv.tell(t.Name, s, e, history.Who{By: v.By}, v.Reason); err != nil {
+		if err := srv.releaseEvent(t.Name, s, e, history.Who{By: v.By}, v.Reason); err != nil {
 			return err
 		}
 	case e == release.Rollback:
@@ -255,6 +263,7 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 	}
 	// A shorter beginning could fit a policy by chance, or be meant as a version.
 	const least = 8 // hex digits
+	// A text of digits may be both a version and the beginning of a SHA-256.
 	version, _ := strconv.ParseUint(strings.TrimPrefix(to, "v"), 10, 64)
 	kept := slices.Concat(was.Held, was.Previous)
 	var found *history.Policy
@@ -278,7 +287,7 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 }
 
 // warm returns the policy before if it is that one, still loaded and with the present limits; else
-// nil.
+// nil. With other limits, groups or wasm settings it would have to be loaded anew.
 func (srv *server) warm(t config.Tenant, s *served, to *history.Policy) *load {
 	limits, err := limited(t)
 	record, _ := recordOf(s.before.policy)
@@ -295,8 +304,9 @@ func (srv *server) warm(t config.Tenant, s *served, to *history.Policy) *load {
 func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v admin.Verb, l *load) {
 	s.back = nil
 	if l.err == nil && s.release != nil { // it began while that was loaded
-		srv.tell(tenant, s, release.Withdraw, history.Who{By: v.By}, "an earlier policy was put in force")
+		srv.releaseEvent(tenant, s, release.Withdraw, history.Who{By: v.By}, "an earlier policy was put in force")
 	}
+	// Loading took a while, in which another policy may have come into force.
 	now := srv.records.State(tenant)
 	switch {
 	case l.err != nil:
@@ -321,7 +331,8 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 	}
 }
 
-// fail answers the request of a verb that could not be carried out.
+// fail answers the requests of a verb that could not be carried out: those that answerVerbs would
+// answer as if it had been.
 func (srv *server) fail(v admin.Verb, err error) {
 	srv.verbs = slices.DeleteFunc(srv.verbs, func(r verbRequest) bool {
 		if r.Verb == v {
@@ -349,7 +360,7 @@ func (srv *server) kill(t config.Tenant, s *served, was history.Tenant, v admin.
 		return err
 	}
 	if s.release != nil {
-		srv.tell(t.Name, s, release.Withdraw, history.Who{By: v.By}, "the tenant's policy was killed")
+		srv.releaseEvent(t.Name, s, release.Withdraw, history.Who{By: v.By}, "the tenant's policy was killed")
 	}
 	to, files := recordOf(c)
 	entry := srv.record(history.Entry{Kind: history.Kill, Tenant: t.Name, From: was.InForce, To: &to, Who: history.Who{By: v.By}, Reason: v.Reason},

@@ -7,12 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"switchyard/cmd/switchyard/trust"
-	"switchyard/plugins/source"
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/config"
-	"switchyard/proxy/config/watch"
 )
 
 // reload reads the configuration, certificates and policies again, and puts in force what
@@ -42,9 +39,11 @@ func (srv *server) reloadConfiguration(requested bool) {
 			return
 		}
 	}
+	// The same content is being loaded already, and goes on.
 	if err == nil && srv.next.isFor(c, requested) {
 		return
 	}
+	// Another configuration was saved before that one was loaded, which nobody wants any more.
 	if srv.next != nil {
 		srv.next.rollback()
 		srv.next = nil
@@ -68,7 +67,8 @@ func (srv *server) planned(p *plan, _ config.Tenant) {
 	srv.reloadFiles(p.requested)
 }
 
-// configured records that a configuration is in force, or was refused.
+// configured records that a configuration is in force, or was refused. Everything that a reload leads
+// to passes here once, so that counts, marks and the log agree.
 func (srv *server) configured(err error, requested bool) {
 	if errors.Is(err, errStopping) {
 		return
@@ -84,6 +84,8 @@ func (srv *server) configured(err error, requested bool) {
 
 // reloadFiles reads certificates and policies of the configuration in force again.
 func (srv *server) reloadFiles(requested bool) {
+	// The order is that of dependence: certificates stand alone, a release follows the configuration
+	// before its policy is looked at, and what is audited is compared with the policy.
 	srv.watchBases() // before the files are read, so that no change in between is missed
 	for _, l := range srv.config.Listeners {
 		srv.reloadCertificate(l.Name, srv.listeners[l.Name].source, requested)
@@ -147,7 +149,8 @@ func changed(keys []string, section string) bool {
 	return slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, section+".") })
 }
 
-// engineFor returns the engine for the policies of a configuration.
+// engineFor returns the engine for the policies of a configuration: another one only if its limits
+// changed, because all policies are then loaded anew.
 func (srv *server) engineFor(c *config.Config) *wasm.Engine {
 	if live, _ := config.Changes(srv.config, c); changed(live, "wasm") {
 		return srv.newEngine(c)
@@ -160,6 +163,8 @@ func (srv *server) engineFor(c *config.Config) *wasm.Engine {
 func (srv *server) apply() error {
 	p := srv.next
 	srv.next = nil
+	// restart has the keys that this reload changed in vain, which are logged now. waiting has all
+	// that differ from what the process started with, which operators see until the restart.
 	live, restart := config.Changes(srv.config, p.config)
 	_, waiting := config.Changes(srv.began, p.config)
 	p.config.Cluster = srv.config.Cluster // its keys wait for a restart, also for tenants that are added now
@@ -173,6 +178,7 @@ func (srv *server) apply() error {
 	if len(restart) > 0 {
 		srv.log.Warn("these changes take effect after a restart", "keys", restart)
 	}
+	// Only keys that wait for a restart differ, or none.
 	if len(live) == 0 {
 		srv.config, srv.checker = p.config, p.checker
 		return nil
@@ -180,6 +186,8 @@ func (srv *server) apply() error {
 	p.commit()
 	for _, t := range p.config.Tenants {
 		served := srv.tenants[t.Name].tenant
+		// Tenants that were there before keep their hub and their sessions; what applies to them is
+		// exchanged.
 		served.SetLimits(limitsOf(p.config, t))
 		served.SetGroups(groupsOf(t))
 	}
@@ -219,7 +227,7 @@ func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by h
 	s.next = nil
 }
 
-// replace begins to load a policy that is to replace the tenant's.
+// replace begins to load a policy that is to replace the tenant's. by caused that, for the history.
 func (srv *server) replace(tenant string, s *served, c candidate, requested bool, by history.Who) {
 	s.next.drop()
 	s.next = srv.begin(srv.engine, c, requested, func(l *load) { srv.swapPolicy(tenant, s, l, by) })
@@ -229,6 +237,8 @@ func (srv *server) replace(tenant string, s *served, c candidate, requested bool
 func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, requested bool) {
 	about := "tenant " + t.Name
 	refused, signed := srv.lastErrors[about] != "", !found.proof.Same(s.policy.proof)
+	// A release that a stop interrupted is withdrawn if the policy in force is what the file has
+	// again.
 	if u := srv.records.State(t.Name).Underway; u != nil && s.release == nil && found.drift == "" && found.kept == "" {
 		srv.record(history.Entry{Kind: history.Withdrawn, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce,
 			Who: srv.whoSaved(t.Name, found), Reason: "the policy in force was put back while the server was stopped"}, history.Receipt{})
@@ -273,8 +283,14 @@ func (srv *server) confirm(tenant string, s *served, message string) {
 	srv.log.Info(message, attrs...)
 }
 
-// swapPolicy puts a policy in force that was loaded for the tenant. What is audited is compared
-// with it, so that begins after it.
+// swapPolicy puts a policy in force that was loaded for the tenant:
+//
+//	it was refused                        refuse: the one in force stays
+//	it no longer belongs in force         what does is found again
+//	it comes into force in stages         startRelease; the stable policy stays in force
+//	else                                  install
+//
+// What is audited is compared with the policy in force, so that begins after it.
 func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who) {
 	s.next = nil
 	t, _ := srv.config.Tenant(tenant)
@@ -323,70 +339,4 @@ func (srv *server) forget() {
 	known[certificateOf(metricsCertificate)] = srv.metricsAddress != nil
 	known[certificateOf(adminCertificate)] = srv.adminSource != nil
 	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
-}
-
-// watch watches the files that the configuration consists of. If fresh, the watcher's options
-// have changed, and a new one is started.
-func (srv *server) watch(fresh bool) {
-	if fresh && srv.watcher != nil {
-		srv.watcher.Close()
-		srv.watcher = nil
-	}
-	paths := watchedFiles(srv.config)
-	if (fresh || !slices.Equal(paths, srv.watched)) && srv.config.Reload.Watch {
-		srv.checkAgain()
-	}
-	srv.watched = paths
-	switch r := srv.config.Reload; {
-	case !r.Watch:
-	case srv.watcher != nil:
-		srv.watcher.Set(paths)
-	default:
-		options := watch.Options{Debounce: time.Duration(r.Debounce), Poll: time.Duration(r.Poll)}
-		srv.watcher = watch.Start(paths, options, func([]string) { srv.checkAgain() })
-		if err := srv.watcher.Err(); err != nil {
-			srv.log.Warn("file changes are noticed by polling only", "poll", r.Poll.String(), "error", err)
-		}
-	}
-}
-
-// checkAgain makes run read all files again, after what it does now. A reload that begins to watch
-// files asks for it as well: they may have changed since it read them, and the watcher takes what it
-// finds for known.
-func (srv *server) checkAgain() {
-	notice(srv.changed)
-}
-
-// watchBases watches what the tables extend now, which can change with every save of one.
-func (srv *server) watchBases() {
-	if !slices.Equal(watchedFiles(srv.config), srv.watched) {
-		srv.watch(false)
-	}
-}
-
-// watchedFiles returns every file that a reload reads.
-func watchedFiles(c *config.Config) []string {
-	paths := append(trust.Files(c), c.Commands.Files...)
-	if c.Path != "" {
-		paths = append(paths, c.Path)
-	}
-	sections := []config.TLS{c.Admin.TLS, c.Metrics.TLS}
-	for _, l := range c.Listeners {
-		sections = append(sections, l.TLS)
-	}
-	for _, t := range sections {
-		for _, file := range []string{t.Certificate, t.Key, t.ClientCA, t.CRL} {
-			if file != "" {
-				paths = append(paths, c.File(file))
-			}
-		}
-	}
-	for _, t := range c.Tenants {
-		for _, policy := range []string{t.Policy, t.Audit} {
-			if path, ok := c.PolicyFile(policy); ok {
-				paths = append(append(paths, path), source.Bases(path)...)
-			}
-		}
-	}
-	return paths
 }

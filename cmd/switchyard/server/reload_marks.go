@@ -11,8 +11,12 @@ import (
 // keptMarks is how many reloads, and the start, are remembered for the charts of the dashboard.
 const keptMarks = 50
 
-// noteChanges remembers which keys a reload has changed, for markReload: those that took effect,
-// and those that have come to wait for a restart.
+// The charts of the dashboard have a mark where something changed, so that an operator sees what a
+// change of the traffic may be due to. Of reloads that changed nothing, only
+// those that an operator asked for leave one.
+
+// noteChanges remembers which keys a reload has changed, for markReload: those that took effect, and
+// those that have come to wait for a restart.
 func (srv *server) noteChanges(live, waiting []string) {
 	srv.changes = slices.Clone(live)
 	for _, key := range waiting {

@@ -11,6 +11,11 @@ import (
 	"switchyard/proxy/config"
 )
 
+// The answer to a reload says what became of each listener's certificate and each tenant's policy. It
+// is made by comparing what was in force when the operator asked with what is when everything is
+// loaded, not by following each load: several reloads may be under way together, and each is
+// answered.
+
 // An inForce is what is in force at one moment: a reload compares those before and after it.
 type inForce struct {
 	config       *config.Config
@@ -78,7 +83,7 @@ func (srv *server) isAwaited() bool {
 	return false
 }
 
-// report returns what a reload has changed.
+// report returns what a reload has changed. Tenants that were removed are in it, too.
 func (srv *server) report(before inForce) api.Reload {
 	after := srv.inForce()
 	r := api.Reload{Configuration: srv.configResult(before.config)}

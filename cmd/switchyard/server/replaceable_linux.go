@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Whoever has started this process may take its end for the end of the service: a container runtime,
+// an init inside of a container, systemd without notifications. Then everything would be killed, the
+// new process included, so an upgrade is refused before it begins.
+
 // A position is where a process stands among others, which decides what its end is taken for.
 type position struct {
 	pid, parent            int

@@ -41,15 +41,19 @@ func (srv *server) run(signals signals) {
 	defer t.signatures.Stop()
 	defer t.extend.Stop()
 	defer t.warm.Stop()
+	// Operators that still wait when the loop ends are answered, so that no client waits in vain.
 	defer srv.answer(true)
 	defer srv.answerVerbs(true)
 	for !srv.stopper.isRequested() && srv.succeeded == nil {
+		// The order matters. Answers come before the view, since answer makes a view of its own;
+		// those to verbs come after it, since they are read from it.
 		srv.answer(false)
 		srv.warn()
 		srv.state.update(srv)
 		srv.answerVerbs(false)
 		srv.stopper.drainTime.Store(int64(srv.config.Drain.Timeout))
 		entering := srv.entering()
+		// The supervisor hears of a reload's end only when everything is loaded that it led to.
 		if srv.starting == nil && len(srv.requests) == 0 && len(entering) == 0 {
 			srv.supervisor.ready(statusOf(srv.lastErrors))
 		}
@@ -126,14 +130,17 @@ func (srv *server) announce(tenant string, s *served, message string, more ...an
 	srv.recordVersion(tenant, s)
 }
 
-// recordVersion stores the signed version that is in force in the ledger.
+// recordVersion stores the signed version that is in force in the ledger, which then refuses lower
+// ones. A ledger that cannot be written costs that protection after a restart and nothing else, so it
+// is no error.
 func (srv *server) recordVersion(tenant string, s *served) {
 	if err := s.policy.proof.Record(srv.ledger); err != nil {
 		srv.log.Warn("the signed version that is in force is remembered by this process alone", "tenant", tenant, "error", err)
 	}
 }
 
-// publish makes the present tenants visible to other goroutines.
+// publish makes the present tenants visible to the listeners, whose goroutines find a tenant by name
+// for each connection. A hub that has not entered its cluster is left out: it could not route yet.
 func (srv *server) publish() {
 	serving := make(map[string]*proxy.Tenant, len(srv.tenants))
 	for name, s := range srv.tenants {

@@ -1,20 +1,38 @@
-// Package server is the server: it builds everything from the leaves up, reloads it, and stops
-// it in reverse. It is the only place where the parts meet.
+// Package server is the server: it builds everything from the leaves up, reloads it, and stops it in
+// reverse. It is the only place where the parts meet.
 //
-// The goroutine of Serve owns the server. It alone changes what is in force, so nothing here
-// needs a lock but what other goroutines read: adminState, for operators, and serving, for
-// connections that arrive.
+// The goroutine of Serve owns the server. It alone changes what is in force, so nothing here needs a
+// lock but what other goroutines read: adminState, for operators, and serving, for connections that
+// arrive.
 //
-//	stopper.go  which signals and requests stop the server, and when it waits no longer
-//	server.go   Serve
-//	run.go      the loop of requests
-//	close.go    the stop, in the reverse order of the start
-//	start.go    the start
-//	loads.go    policies that are being loaded, while the server continues
-//	plan.go     what a configuration adds, built before it takes effect
-//	sources.go  policies that are fetched from addresses
-//	reload.go   what a changed file or a request leads to
-//	state.go    what operators see, and where they leave requests
+//	The life of the process
+//	server.go    Serve, and the struct that has everything
+//	start.go     the start: which tenants are served before the last policy is loaded
+//	run.go       the loop of requests
+//	stopper.go   which signals and requests stop the server, and when it waits no longer
+//	close.go     the stop, in the reverse order of the start; unwritten.go: its exit code
+//	notify.go    what systemd is told of all that
+//
+//	Configuration and policies
+//	plan.go         what a configuration adds, built before it takes effect
+//	listener.go     listeners; metrics_address.go and access.go are other parts of a plan
+//	reload.go       what a changed file or a request leads to; reload_report.go: the answer
+//	watch_files.go  which files are watched for that
+//	loads.go        policies that are being loaded, while the server continues
+//	policies.go     a policy before it is loaded; sources.go: if it is fetched from an address
+//	records.go      which policy belongs in force, by the history
+//	audit.go        the policy that is asked and not obeyed
+//
+//	Releases in stages
+//	releases.go         what operators do to a tenant's policy
+//	staged_begin.go     a release begins, or goes on with other limits
+//	staged.go           its tick, in a goroutine of the tenant
+//	staged_carry.go     what it has decided is put in force and recorded
+//	release_signals.go  what may go wrong for a whole tenant during it
+//
+//	upgrade.go   another program takes over; it lists the files about that
+//	state.go     what operators see, and where they leave requests; state_read.go reads it
+//	check.go     'switchyard check', which loads and prints what a server would serve with
 package server
 
 import (
@@ -224,6 +242,7 @@ func Embed(ctx context.Context, load Loader, sandbox wasm.Sandbox, stderr io.Wri
 
 // serveUntilStopped is Serve for a server that was made for it.
 func (srv *server) serveUntilStopped(stderr io.Writer) error {
+	// Signals are received from here on, before anything is built: a stop during the start is a stop.
 	stops, hangups := make(chan os.Signal, 8), make(chan os.Signal, 1) // one pending reload reads everything
 	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -235,6 +254,8 @@ func (srv *server) serveUntilStopped(stderr io.Writer) error {
 	defer signal.Stop(hangups)
 	defer signal.Stop(upgrades)
 
+	// The deferred calls run in reverse: the stopper's goroutine ends first, then a stop that came while
+	// the process ended is passed on to its successor, and last the signals get their defaults again.
 	over := make(chan struct{})
 	srv.stderr = stderr
 	var handedOver *successor
@@ -244,6 +265,8 @@ func (srv *server) serveUntilStopped(stderr io.Writer) error {
 	defer watching.Wait()
 	defer close(over)
 
+	// A panic must reach the goroutine that called Serve, because the caller prints it and sets the exit
+	// code. done has room for one, so that the goroutine ends also if Serve has returned.
 	done := make(chan error, 1)
 	go func() {
 		defer func() {

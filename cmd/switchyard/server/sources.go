@@ -34,6 +34,7 @@ func (srv *server) follow(configs ...*config.Config) {
 			}
 		}
 	}
+	// A server without addresses starts no goroutine for them.
 	if srv.sources == nil && len(names) == 0 {
 		return
 	}
@@ -67,7 +68,8 @@ func (srv *server) awaitSources() {
 	}
 }
 
-// newChecker returns a checker that takes remote policies from what was fetched.
+// newChecker returns a checker that takes remote policies from what was fetched. It never waits for
+// an address, as it runs on the goroutine of Serve.
 func (srv *server) newChecker(c *config.Config) *trust.Checker {
 	checker := trust.New(c, srv.ledger)
 	checker.Fetched = func(name string) (source.File, []byte, error) {
@@ -80,7 +82,8 @@ func (srv *server) newChecker(c *config.Config) *trust.Checker {
 	return checker
 }
 
-// fetchNow makes a checker fetch a remote policy when it is asked for.
+// fetchNow makes a checker fetch a remote policy when it is asked for, and wait for it: for
+// 'switchyard check', which runs once.
 func fetchNow(checker *trust.Checker, c *config.Config) {
 	checker.Fetched = func(name string) (source.File, []byte, error) {
 		return fetchedFile(remote.Fetch(context.Background(), name, FetchOptions(c)))

@@ -80,11 +80,14 @@ func (r *staged) tick() {
 	if r.machine.State.Over() {
 		return
 	}
+	// A trip comes first: the clock of a release that has failed must not end it otherwise.
 	if r.obeyTrip(); !r.machine.State.Over() {
 		counts := r.counts()
 		r.machine.Tick(release.Tick{Elapsed: now.Sub(r.last), Counts: counts, Signals: r.signals(), Ends: r.ends(counts.Ended)})
 	}
 	r.last = now
+	// The data path must not wait for Serve, which may be busy: from now on the stable policy is
+	// obeyed.
 	if r.machine.State == release.RolledBack {
 		r.split.Trip(policy.TripBudget)
 	}
@@ -94,7 +97,9 @@ func (r *staged) tick() {
 	}
 }
 
-// ends returns the sessions that have ended since the last tick. Called under mu.
+// ends returns the sessions that have ended since the last tick, for each side, and which share of
+// the sessions was on the candidate's side. If many more of those end, the candidate is suspected.
+// Called under mu.
 func (r *staged) ends(ended [2]uint64) release.Ends {
 	e := release.Ends{Stable: ended[0] - r.ended[0], Candidate: ended[1] - r.ended[1], Share: r.share}
 	r.ended, r.share = ended, r.tenant.Hub().CandidateShare(r.inForce)
@@ -146,7 +151,9 @@ func (r *staged) plus(all policy.Weighed, steps []step) policy.Weighed {
 	return all
 }
 
-// open takes the counts with which the release begins.
+// open takes the counts with which the release begins, so that its receipt adds up: every PDU that
+// was received since then was refused, unstaged, alike, or decided by one of the two. Batches that
+// were being judged then belong to no stage yet; audit is the tally of those that an audit counts.
 func (r *staged) open(audit *policy.Tally) {
 	if r.audit = audit; audit == nil {
 		r.opened = r.tenant.Hub().Counts()
@@ -209,7 +216,8 @@ func (r *staged) stood() time.Duration {
 	return r.machine.Stood
 }
 
-// stage returns how far the release is, for operators.
+// stage returns how far the release is, for operators: its state, the steps of its plan, what it has
+// counted so far, and how much of its budgets that is. Any goroutine may call it.
 func (r *staged) stage() *api.ReleaseStage {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,7 +27,8 @@ const gateRelease wasm.Gate = "release"
 // atOnce reports whether a changed policy of the tenant comes into force without stages.
 func atOnce(t config.Tenant) bool { return t.Release.Mode == "at-once" }
 
-// planOf returns how a release of the tenant goes. The configuration has been checked.
+// planOf returns how a release of the tenant goes, by its section release. fuel is the limit of a
+// decision. The configuration has been checked, so its texts parse.
 func planOf(t config.Tenant, rows release.Rows, fuel int64) release.Plan {
 	c := t.Release
 	p := release.Plan{Shadow: c.Shadow, Hold: time.Duration(c.Hold), Sample: uint64(c.Sample), MaxWait: time.Duration(c.MaxWait), OnQuiet: release.Choice(c.OnQuiet),
@@ -37,6 +38,8 @@ func planOf(t config.Tenant, rows release.Rows, fuel int64) release.Plan {
 		share, _ := config.Percent(text)
 		p.Stages = append(p.Stages, share)
 	}
+	// Presence is common to all users, so no share of them can have another one: after the shadow,
+	// all obey.
 	p.AtOnce = len(p.Unaccepted(rows.Presence)) > 0
 	b := &p.Budget
 	b.Faults, _ = config.Percent(c.Budget.Faults)
@@ -63,8 +66,8 @@ func acceptOf(c config.Release) map[pdu.CommandID]bool {
 // users says in which field of a body the user is whom a PDU is about.
 var users = table.SplitFields()
 
-// splitOf returns the split of a release. least is the least share of the split before it, if
-// there was one: the same units obey the candidate.
+// splitOf returns the split of a release: which users, or connections, obey the candidate. The salt
+// makes each release begin with other users, and go on with the same ones after a restart.
 func (srv *server) splitOf(t config.Tenant, id uint64, policies [2]*policy.Generation, rows release.Rows, least float64) *policy.Split {
 	salt := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name, id))
 	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users, Fuel: uint64(srv.config.WASM.Fuel)}
@@ -88,7 +91,8 @@ func rulesOf(c config.Release, rows release.Rows) *policy.Rules {
 }
 
 // isStaged reports whether a policy comes into force in stages: unless the configuration says
-// otherwise, every other content than the one in force, but for the first policy of a tenant.
+// otherwise, every other content than the one in force. A tenant's first policy has nothing to be
+// compared with. What a rollback or a kill puts in force, and what ends a kill, comes at once.
 func (srv *server) isStaged(t config.Tenant, s *served, c candidate) bool {
 	record, _ := recordOf(c)
 	now, _ := recordOf(s.policy)
@@ -108,14 +112,14 @@ func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err 
 	r := s.release
 	if err != nil {
 		if gate, ok := errors.AsType[*wasm.GateError](err); ok && slices.Contains([]wasm.Gate{provenance.GatePin, provenance.GateSignature, provenance.GateVersion}, gate.Gate) && srv.fileOf(t) == r.to.SHA256 {
-			srv.tell(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate is let in no more: "+err.Error())
+			srv.releaseEvent(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate is let in no more: "+err.Error())
 		}
 		return false
 	}
 	record, _ := recordOf(found)
 	switch {
 	case record.Same(&r.from):
-		srv.tell(t.Name, s, release.Withdraw, srv.whoSaved(t.Name, found), "the policy in force was put back")
+		srv.releaseEvent(t.Name, s, release.Withdraw, srv.whoSaved(t.Name, found), "the policy in force was put back")
 		return false
 	case !record.Same(&r.to):
 		return false
@@ -161,7 +165,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 				before.drop()
 				after.drop()
 			case after.err != nil:
-				if srv.tell(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate does not load with the present limits: "+after.err.Error()) == nil {
+				if srv.releaseEvent(t.Name, s, release.Rollback, history.Who{By: "configuration"}, "the candidate does not load with the present limits: "+after.err.Error()) == nil {
 					before.candidate.drift = s.policy.drift // by the rollback
 					srv.install(s, before)
 					return
@@ -176,7 +180,9 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 	})
 }
 
-// exchange continues a release with both policies loaded anew.
+// exchange continues a release with both policies loaded anew. The stage, the share and a pause stay.
+// What was counted so far becomes past: it counts for the receipt and not for the budgets, because
+// the candidate that it is about could do other things.
 func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	r := s.release
 	r.mu.Lock()
@@ -210,12 +216,14 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 }
 
 // startRelease begins to compare a policy that is loaded with the one in force, or goes on with the
-// release of it that a stop interrupted. The error is that of the gate.
+// release of it that a stop interrupted. The error is that of the gate. On an error the load still
+// owns the policy; otherwise the release does.
 //
 //	compare     the rows about which the policies differ by ids, or that one of them inspects
 //	gate        refuses other commands of presence, unless release.presence allows them
 //	supersede   ends the release of an earlier candidate
 //	resume      continues an interrupted release of this candidate, with its stage and counts
+//	record      writes the history first, whose number becomes that of the release
 //	install     a stage of both policies; from then on the tenant's tick calls tick
 func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.Who) error {
 	stable := s.active.Acquire()
@@ -227,7 +235,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 		return provenance.Refuse(gateRelease, l.candidate.Name, `name these commands in release.accept, or write release.presence = "at-once", so that all users obey it after the shadow`,
 			"it handles presence by other commands than the policy in force (%s), and peers announce presence only once", namesOf(commands))
 	}
-	if s.release != nil && srv.tell(t.Name, s, release.Supersede, srv.whoSaved(t.Name, l.candidate), "another candidate arrived") != nil {
+	if s.release != nil && srv.releaseEvent(t.Name, s, release.Supersede, srv.whoSaved(t.Name, l.candidate), "another candidate arrived") != nil {
 		return srv.startRelease(t, s, l, by) // it ended by itself, so another policy may be in force
 	}
 	policies[0].Acquire() // which a generation in force cannot refuse
@@ -235,7 +243,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	from, _ := recordOf(s.policy)
 	to, files := recordOf(l.candidate)
 	r := &staged{tenant: s.tenant, from: from, to: to, candidate: l.candidate, engine: l.engine, policies: policies, rows: rows, changed: srv.releases, last: time.Now()}
-	r.signals = s.signals()
+	r.signals = s.releaseSignals()
 	least := 0.0
 	was := srv.records.State(t.Name).Underway
 	if was != nil && was.Candidate.Same(&to) {

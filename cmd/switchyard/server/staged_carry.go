@@ -10,6 +10,15 @@ import (
 	"switchyard/proxy/config"
 )
 
+// A release decides in the goroutine of the tenant, and what it decides is carried out by Serve:
+//
+//	tick ──▶ machine.Tick, changed ──▶ carryReleases ─┐
+//	operator, file ──▶ releaseEvent ──────────────────┴▶ carryRelease ──▶ next stage, pause, resume
+//	                                                         └──────────▶ endRelease ──▶ the receipt
+//
+// carryRelease compares the state of the machine with what was carried out last, so it may be called
+// once too often, and never misses a change.
+
 // carryReleases carries out what the releases have decided.
 func (srv *server) carryReleases() {
 	for name, s := range srv.tenants {
@@ -60,7 +69,13 @@ func (srv *server) carryRelease(tenant string, s *served, by history.Who, why st
 	}
 }
 
-// endRelease puts in force what a release that has ended leads to, and records it with its receipt.
+// endRelease puts in force what a release that has ended leads to, and records it with its receipt:
+//
+//	done                       the candidate
+//	rolled back                the stable policy; the candidate is held back from now on
+//	withdrawn, superseded      the stable policy
+//
+// The receipt is taken while the release still holds both policies, whose tables it names.
 func (srv *server) endRelease(tenant string, s *served, by history.Who, reason string) {
 	r := s.release
 	state := r.carried.state
@@ -104,7 +119,8 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 	}
 }
 
-// receiptOf returns the receipt of a release that ends, and how many PDUs the candidate decided.
+// receiptOf returns the receipt of a release that ends, and how many PDUs the candidate decided. The
+// receipt has everything by which somebody can judge later whether the decision was right.
 func (srv *server) receiptOf(s *served, r *staged) (receipt history.Receipt, judged uint64) {
 	receipt = s.receipt(r.policies[1])
 	if r.carried.state == release.Done {
@@ -138,9 +154,10 @@ func (srv *server) receiptOf(s *served, r *staged) (receipt history.Receipt, jud
 	return receipt, judged
 }
 
-// tell tells a tenant's release of an event, and carries out what follows. What the release has
-// decided by itself comes first. An error says that it has ended so, or that the event does not fit.
-func (srv *server) tell(tenant string, s *served, e release.Event, by history.Who, reason string) error {
+// releaseEvent hands an event to a tenant's release, and carries out what follows. What the release
+// has decided by itself comes first. An error says that it has ended so, or that the event does not
+// fit.
+func (srv *server) releaseEvent(tenant string, s *served, e release.Event, by history.Who, reason string) error {
 	srv.carryRelease(tenant, s, byItself, "")
 	r := s.release
 	if r == nil {
@@ -162,15 +179,16 @@ func (srv *server) tell(tenant string, s *served, e release.Event, by history.Wh
 	return nil
 }
 
-// replan makes the release of a tenant follow the configuration in force.
+// replan makes the release of a tenant follow the configuration in force. With release.mode =
+// "at-once" it ends soon: the first event goes to bake, the second one ends that.
 func (srv *server) replan(t config.Tenant, s *served) {
 	r := s.release
 	if r == nil {
 		return
 	}
 	if atOnce(t) {
-		if srv.tell(t.Name, s, release.PromoteAll, history.Who{By: "configuration"}, "") == nil && s.release != nil {
-			srv.tell(t.Name, s, release.PromoteAll, history.Who{By: "configuration"}, "")
+		if srv.releaseEvent(t.Name, s, release.PromoteAll, history.Who{By: "configuration"}, "") == nil && s.release != nil {
+			srv.releaseEvent(t.Name, s, release.PromoteAll, history.Who{By: "configuration"}, "")
 		}
 		return
 	}
@@ -214,7 +232,8 @@ func (srv *server) endBreached() {
 	}
 }
 
-// dropRelease gives the policies of a release back without deciding about it.
+// dropRelease gives the policies of a release back without deciding about it: the tenant is closed,
+// and the history has how far the release was.
 func (s *served) dropRelease() {
 	r := s.release
 	s.release = nil

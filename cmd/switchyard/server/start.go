@@ -28,6 +28,8 @@ func (srv *server) open() error {
 	if err := srv.openStores(); err != nil {
 		return err
 	}
+	// A release that a crash has interrupted ends before policies are chosen, because that decides
+	// which.
 	srv.endInterrupted()
 	srv.engine = srv.newEngine(srv.config)
 	srv.watch(false)                         // before the files are read, so that no change in between is missed
@@ -55,7 +57,8 @@ func (srv *server) openStores() (err error) {
 	return srv.openHistory()
 }
 
-// planStart begins to load the policies of all tenants.
+// planStart begins to load the policies of all tenants. Policies with an address are fetched first,
+// for sourceTime at most; without an answer, the history has what was in force.
 func (srv *server) planStart() *plan {
 	srv.follow(srv.config)
 	srv.awaitSources()
@@ -83,6 +86,7 @@ func (srv *server) await(p *plan, limit time.Duration) {
 func (srv *server) admitLate(p *plan, t config.Tenant) {
 	a := p.additions[t.Name]
 	p.retry(a, t)
+	// Before the start has served anybody, open looks at all faults together.
 	if p != srv.starting || a.isLoading() {
 		return
 	}

@@ -104,7 +104,8 @@ func (a *adminState) remember(log *slog.Logger) *slog.Logger {
 	return slog.New(a.lines.Handler(log.Handler(), sanitizeField))
 }
 
-// update stores a view of what is in force now.
+// update stores a view of what is in force now. The goroutine of Serve calls it after everything that
+// it has handled, and wherever others must not see the old state in between.
 func (a *adminState) update(srv *server) {
 	v := &view{config: srv.config, engine: srv.engine, refused: srv.lastErrors["configuration"], waiting: srv.waiting, about: make(map[string]tenantView)}
 	for _, name := range slices.Sorted(maps.Keys(srv.tenants)) {
@@ -117,7 +118,7 @@ func (a *adminState) update(srv *server) {
 		}
 		if s.member != nil { // no nil *cluster.Member in the interface
 			one.Member = s.member
-			s.tell()
+			s.publishPolicies()
 		}
 		v.tenants = append(v.tenants, one)
 		drift := s.policy.drift
@@ -166,7 +167,8 @@ func eventOf(g *policy.Generation, s *served) api.PolicyEvent {
 	return e
 }
 
-// countReload counts a reload of the configuration, which was refused if err is not nil.
+// countReload counts a reload of the configuration, which was refused if err is not nil, for the
+// metrics and for the time since which the configuration is in force.
 func (a *adminState) countReload(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -194,7 +196,8 @@ func (a *adminState) Carry(ctx context.Context, v admin.Verb) (api.Release, erro
 	return result.release, result.err
 }
 
-// ask sends a request to Serve, and waits for its result, which Serve sends once.
+// ask sends a request to Serve, and waits for its result, which Serve sends once. The channel of the
+// result has room for it, so that Serve never waits for a client that has gone.
 func ask[Request, Result any](ctx context.Context, stopping <-chan struct{}, requests chan<- Request, r Request, result <-chan Result) (Result, error) {
 	var none Result
 	select {
@@ -233,5 +236,6 @@ func (a *adminState) isStopping() bool {
 	}
 }
 
-// alive returns an error if PDUs do not move through all tenants' logs.
+// alive returns an error if PDUs do not move through all tenants' logs. The loop of systemd's
+// watchdog calls it.
 func (a *adminState) alive(context.Context) error { return a.probes.Alive(a.view.Load().tenants) }

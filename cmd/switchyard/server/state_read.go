@@ -17,7 +17,9 @@ import (
 	"switchyard/proxy/metrics"
 )
 
-// What operators read. Any goroutine may call these; they use the last view.
+// What operators read, by the JSON of the admin interface and by metrics. Any goroutine may call
+// these. They use the last view, so they never wait for the goroutine of Serve, whatever that is
+// doing.
 
 // State returns what is in force, with the listeners' counts at this moment.
 func (a *adminState) State() *admin.State {
@@ -48,7 +50,8 @@ func (l listenerView) read() api.Listener {
 	return r
 }
 
-// Release returns the state of a tenant's policy.
+// Release returns the state of a tenant's policy: what the history says of it, the stage of a release
+// that is under way, and how many peers should reconnect. The earlier policies come latest first.
 func (a *adminState) Release(tenant string) api.Release {
 	v, s := a.view.Load(), a.records.Load().State(tenant)
 	r := api.Release{Tenant: tenant, Mode: v.about[tenant].mode, Release: s.Release, InForce: admin.PolicyOf(s.InForce), Previous: []api.ReleasedPolicy{}, Held: []api.ReleasedPolicy{},
@@ -71,8 +74,9 @@ func (a *adminState) Release(tenant string) api.Release {
 	return r
 }
 
-// Load takes a policy's file through the gates, as if it were the tenant's. Pins and
-// signatures are not checked, as it is not installed.
+// Load takes a policy's file through the gates, as if it were the tenant's, to compare it or to ask
+// it about a PDU. Pins and signatures are not checked, as it is not installed. The caller releases
+// it.
 func (a *adminState) Load(ctx context.Context, tenant, name string, file []byte) (*policy.Generation, error) {
 	v := a.view.Load()
 	t, ok := v.config.Tenant(tenant)
@@ -117,7 +121,8 @@ func uploaded(name string, file []byte) source.File {
 	return f
 }
 
-// metrics returns all counts, for Prometheus.
+// metrics returns all counts, for Prometheus. Counts that never fall go on over an upgrade, since the
+// new process takes them over.
 func (a *adminState) metrics() metrics.State {
 	v := a.view.Load()
 	version, revision, engine := built()

@@ -58,11 +58,11 @@ func newStopper() *stopper {
 // isRequested reports whether the server is to stop.
 func (s *stopper) isRequested() bool { return s.requested.Err() != nil }
 
-// watch receives stop signals, and the operators' request, which is drain being closed. It
-// returns when over is closed or the server is abandoned.
+// watch receives stop signals, and the operators' request, which is drain being closed. It returns
+// when over is closed or the server is abandoned. Serve starts it and waits for it.
 //
-// The request does not count as a signal: a script that asks for the drain and then sends
-// SIGTERM, as container runtimes do, asks for the same thing twice and not for haste.
+// The request does not count as a signal: a script that asks for the drain and then sends SIGTERM, as
+// container runtimes do, asks for the same thing twice and not for haste.
 func (s *stopper) watch(signals <-chan os.Signal, drain, over <-chan struct{}) {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
@@ -81,6 +81,7 @@ func (s *stopper) watch(signals <-chan os.Signal, drain, over <-chan struct{}) {
 				s.endDrain(timer)
 			}
 			first = false
+		// The timer stands for the drain's limit first, and for abandonTime after the stop is forced.
 		case <-timer.C:
 			if s.forced.Err() == nil {
 				s.endDrain(timer)

@@ -40,7 +40,8 @@ var (
 )
 
 // programPath returns the path of the new program: the one that was asked for, or what the path by
-// which this program was started leads to now.
+// which this program was started leads to now. A package replaces the file at that path, so the
+// running program itself is not what is wanted; it is the last resort.
 func programPath(asked string) (string, error) {
 	if asked != "" {
 		return asked, nil
@@ -76,8 +77,9 @@ type offered struct {
 	err       error // a *handover.Error
 }
 
-// askSuccessor starts the new program and asks what it could serve with. It sends the result to
-// Serve, unless ctx is done before; the new process has ended then.
+// askSuccessor starts the new program and asks what it could serve with. It runs in a goroutine of
+// its own, as the new program loads all policies meanwhile, and sends the result to Serve, unless ctx
+// is done before; the new process has ended then.
 func (srv *server) askSuccessor(ctx context.Context, program string) {
 	o := srv.offerOf(ctx, program)
 	select {
@@ -224,8 +226,9 @@ func (s *successor) passOnLast(stopper *stopper, stops chan os.Signal) {
 	}
 }
 
-// end ends the new process, which is not wanted, and returns how it ended. It may take so long to
-// end by itself. A nil successor is none.
+// end ends the new process, which is not wanted, and returns how it ended. within is how long it may
+// take to end by itself before it is killed. It serves nothing yet, so that harms nobody. A nil
+// successor is none.
 func (s *successor) end(why string, within time.Duration) string {
 	if s == nil {
 		return ""

@@ -41,7 +41,8 @@ func (u *unwritten) add(before map[hub.Reason]uint64, c hub.Counts) {
 	u.underway += c.Underway
 }
 
-// err returns an error that is ErrForced if copies were discarded or PDUs left under way.
+// err returns an error that is ErrForced if copies were discarded or PDUs left under way. The exit
+// code is 1 then, as after a forced stop: in both cases peers did not get everything.
 func (u *unwritten) err() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()

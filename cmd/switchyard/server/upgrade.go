@@ -33,7 +33,8 @@ import (
 // Reloads and requests about policies wait from beginUpgrade on, so that what the new process has
 // read stays what is in force.
 
-// An upgrade is one that is under way.
+// An upgrade is one that is under way, from beginUpgrade to endUpgrade. It belongs to the goroutine
+// of Serve; operators see a copy in adminState.
 type upgrade struct {
 	api.Upgrade
 	by      string             // who asked for it
@@ -100,7 +101,9 @@ func (a *adminState) continueFrom(p processRecord) {
 // package handover and of askSuccessor.
 const stepRefused handover.Step = "refused"
 
-// beginUpgrade begins an upgrade that was asked for, unless it is refused. result may be nil.
+// beginUpgrade begins an upgrade that was asked for, unless it is refused. result may be nil. What
+// waiting cannot mend fails the upgrade. What busy returns is answered as a conflict: the command
+// exits with 75 then, and a script tries again.
 func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upgradeResult) {
 	if busy := srv.busy(); busy != nil {
 		srv.log.Warn("upgrade refused; this program serves on", "by", by, "error", busy)
@@ -172,7 +175,8 @@ func (srv *server) immovable() error {
 }
 
 // unsaved returns an error if the history of policies has entries that another process cannot know,
-// as they cannot be written now either.
+// as they cannot be written now either. That process would put a policy in force that was rolled
+// back.
 func (srv *server) unsaved() error {
 	if srv.records.Flush(srv.historyTime) > 0 {
 		p := srv.records.Position()

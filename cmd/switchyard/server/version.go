@@ -37,7 +37,8 @@ func (v Version) String() string {
 // go build -ldflags '-X switchyard/cmd/switchyard/server.stamped=v1.2.3'
 var stamped string
 
-// built returns the versions of the running program and of its engine.
+// built returns the versions of the running program and of its engine, as 'go build' has recorded
+// them. A test binary and a build without the repository have less, and get "unknown" or "(devel)".
 func built() (version, revision, engine string) {
 	version, revision, engine = "unknown", "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -11,8 +11,10 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// Signals are about a whole tenant: everybody receives what a few send, so they can be attributed
-// to no policy.
+// The signals of a release are counts that say how well a whole tenant is, such as senders that had
+// to be slowed. Everybody receives what a few send, so they can be attributed to no policy. They are
+// compared with as long a time before the release, and can pause or end it by release.on_suspicion.
+// They have nothing to do with the signals of the operating system.
 
 // slowProbe is how long a probe through a tenant's log may take, and fullLog which part of the log's
 // limit may be used, before a second counts as a bad one.
@@ -27,7 +29,8 @@ type badSeconds struct {
 	slowProbes, fullLogs atomic.Uint64
 }
 
-// second is called once a second by a goroutine of the tenant, while it is served.
+// second is called once a second by a goroutine of the tenant, while it is served. It reads the view
+// and not the server, which belongs to the goroutine of Serve.
 func (srv *server) second(s *served) {
 	if srv.state.probes.Last(s.tenant.Name) > slowProbe {
 		s.slowProbes.Add(1)
@@ -55,10 +58,10 @@ func (s *served) troubles() map[string]uint64 {
 	return all
 }
 
-// signals returns a function that counts troubles during a release that begins now, and in as long
-// a time before, by what was counted since the tenant is served. With 120 slowed senders in the ten
-// hours before, and a release that has lasted for one hour, 12 are expected.
-func (s *served) signals() func() []release.Signal {
+// releaseSignals returns a function that counts troubles during a release that begins now, and in as
+// long a time before, by what was counted since the tenant is served. With 120 slowed senders in the
+// ten hours before, and a release that has lasted for one hour, 12 are expected.
+func (s *served) releaseSignals() func() []release.Signal {
 	begun, before := time.Now(), s.troubles()
 	served := begun.Sub(s.since)
 	return func() []release.Signal {
