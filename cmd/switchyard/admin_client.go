@@ -40,7 +40,8 @@ type serverChoice struct {
 	operate                    bool // the command needs the right to operate
 }
 
-// serverFlags adds the flags for the server to ask. operate: the command needs the right to operate.
+// serverFlags adds the flags for the server to ask. operate: the command needs the right to operate,
+// so the token is by default that of admin.operate_token_file.
 func (o *options) serverFlags(c *cobra.Command, operate bool) {
 	o.chosen.addTo(c, operate)
 	c.RegisterFlagCompletionFunc("context", o.completeContexts)
@@ -105,6 +106,7 @@ func (o *options) serverTarget() (client.Target, error) {
 }
 
 // contextTarget returns how to reach the server of a context. An error begins with what named it.
+// Files of tokens that every user can read are refused: they are those of this user.
 func (o *options) contextTarget(named string, c contexts.Context) (client.Target, error) {
 	e, err := contexts.Parse(c.Server)
 	if err != nil {
@@ -126,7 +128,8 @@ func (o *options) contextTarget(named string, c contexts.Context) (client.Target
 	return t, nil
 }
 
-// localTarget returns how to reach the server of the configuration.
+// localTarget returns how to reach the server of the configuration. Package client prefers its
+// socket, which needs no token, so that root can always operate it.
 func (o *options) localTarget() (client.Target, error) {
 	c, _, err := o.load()
 	if err != nil {

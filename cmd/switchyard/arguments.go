@@ -23,7 +23,7 @@ func noArguments(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// exactly requires one argument for each name.
+// exactly requires one argument for each name. The names are those of the help text, in capitals.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -60,7 +60,8 @@ func some(name string) cobra.PositionalArgs {
 	}
 }
 
-// group makes c a command that does nothing itself, but has commands below it.
+// group makes c a command that does nothing itself, but has commands below it. Without one of them it
+// is an error and not a help text, since a script that lacks a word must not succeed.
 func group(c *cobra.Command) *cobra.Command {
 	c.Args, c.SuggestionsMinimumDistance = knownCommand, 2
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -141,7 +142,8 @@ func refuseUnknownTopics(root *cobra.Command) {
 	}
 }
 
-// flagError is what is wrong with a flag, and what to do about it.
+// flagError is what is wrong with a flag, and what to do about it: pflag's own texts show how Go
+// parses numbers, and suggest nothing.
 func flagError(c *cobra.Command, err error) error {
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		if write := valuesOf[invalid.GetFlag().Value.Type()]; write != "" {

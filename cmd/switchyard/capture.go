@@ -20,6 +20,12 @@ import (
 	"switchyard/proxy/config"
 )
 
+// The recording is made by the server (package proxy/capture), which streams it as pcapng while it
+// records. This file bounds it, and writes it so that what is in the file is sound at any time:
+//
+//	check ─▶ run ─▶ GET /api/v1/capture ─▶ save ─▶ copy ─▶ a temporary file, then its name
+//	                                   └─▶ copy ─▶ standard output, with -o -
+
 // captureBytes is the default size limit of a capture.
 const captureBytes = "64MiB"
 
@@ -68,7 +74,8 @@ func captureCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return o.named(c)
 }
 
-// check finds errors in the command line before anything is requested.
+// check finds errors in the command line before anything is requested. That includes the folder of
+// -o: a recording that cannot be written would be lost after it was made.
 func (r *captureOptions) check() error {
 	switch {
 	case r.out == "":

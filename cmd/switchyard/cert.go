@@ -16,7 +16,8 @@ import (
 	"switchyard/cmd/switchyard/devcert"
 )
 
-// certCommand is about certificates.
+// certCommand is about certificates for trying mutual TLS. Package devcert makes them; this file
+// checks the command line, and prints a configuration that uses them.
 func certCommand(stdout, stderr io.Writer) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "cert",
@@ -26,7 +27,7 @@ func certCommand(stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// The longest that certificates may be valid, as they are for trying.
+// mostValid is the longest that certificates may be valid, as they are for trying.
 const mostValid = 90 * 24 * time.Hour
 
 func certDev(stdout, stderr io.Writer) *cobra.Command {
@@ -51,6 +52,7 @@ func certDev(stdout, stderr io.Writer) *cobra.Command {
 			if err := checkRequest(folder, r); err != nil {
 				return usageError{err}
 			}
+			// Everything is made before anything is written, and the folder gets its name last.
 			now := time.Now()
 			files, err := devcert.Make(r, now)
 			if err != nil {

@@ -38,7 +38,9 @@ type checkReport struct {
 	Faults   []string `json:"faults"`
 }
 
-// checkAsJSON checks the configuration and prints a report. The error is that of the check.
+// checkAsJSON checks the configuration and prints a report. The error is that of the check, so the
+// exit code is the same as without --json. Package server prints text alone, of which warnings are
+// known by the word that all of them have.
 func checkAsJSON(o *options, stdout, stderr io.Writer) error {
 	var text strings.Builder
 	fault := server.Check(o.load, trial.New(), &text, stderr)

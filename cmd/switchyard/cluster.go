@@ -15,7 +15,8 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// clusterCommand is about the hubs that act as one.
+// clusterCommand is about the hubs that act as one. Its status is for people, and its exit code for
+// scripts that restart one hub after the other: 0 only if this hub is together with the others.
 func clusterCommand(o *options, stdout io.Writer) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "cluster",

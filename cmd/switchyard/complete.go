@@ -88,7 +88,8 @@ func completePolicies(*cobra.Command, []string, string) ([]string, cobra.ShellCo
 	return source.Shipped(), cobra.ShellCompDirectiveDefault
 }
 
-// completeTenants suggests the tenants of the server, else of the configuration.
+// completeTenants suggests the tenants of the server, else of the configuration: the server may be on
+// another machine, or not run.
 func (o *options) completeTenants(c *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 	o.askToComplete(func(ctx context.Context, conn *client.Client) {
 		if all, err := conn.Tenants(ctx); err == nil {

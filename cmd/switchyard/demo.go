@@ -22,6 +22,15 @@ import (
 	"switchyard/proxy/config"
 )
 
+// A demo is a whole hub in this process, with simulated msg_servers (package demo) in place of real
+// ones:
+//
+//	openDemoFolder   configuration, table, token: files that a reader may edit while it runs
+//	server.Embed     the hub, in a goroutine that serve waits for
+//	introduce        prints where everything is
+//	demo.Run         the msg_servers, until --for, Ctrl-C or the end of the hub
+//	conclude         prints what they did; then the hub drains, so that nothing is discarded
+
 // demoOptions are the flags of demo.
 type demoOptions struct {
 	time                 time.Duration
@@ -74,7 +83,8 @@ func programName(called string) string {
 // mostDemo is how long a demo may last.
 const mostDemo = 24 * time.Hour
 
-// check finds errors in the command line before anything is made.
+// check finds errors in the command line before anything is made. The flags of other commands about
+// the configuration are refused, because a demo writes its own.
 func (d *demoOptions) check(c *cobra.Command) error {
 	for _, name := range []string{"config", "set", "listen", "policy"} {
 		if c.Flags().Changed(name) {
@@ -136,21 +146,21 @@ func (d *demoOptions) serve(ctx context.Context, f *demoFolder, stdout, stderr i
 	}
 	*served = true
 	d.introduce(f, stdout)
-	talk, hush := context.WithTimeout(ctx, d.time)
-	defer hush()
+	talking, stop := context.WithTimeout(ctx, d.time)
+	defer stop()
 	totals := make(chan demo.Totals, 1)
 	go func() {
-		totals <- demo.Run(talk, demo.Options{Servers: d.servers, Users: d.users, Rate: d.rate, Seed: uint64(time.Now().UnixNano()),
+		totals <- demo.Run(talking, demo.Options{Servers: d.servers, Users: d.users, Rate: d.rate, Seed: uint64(time.Now().UnixNano()),
 			Dial: func(ctx context.Context) (net.Conn, error) { return dial.Target{Address: f.hub}.Dial(ctx) }})
 	}()
 	var err error
 	select {
-	case <-talk.Done():
+	case <-talking.Done():
 		d.conclude(<-totals, stdout) // before the hub drains, so that nothing is discarded
 		drain()
 		err = <-ended
 	case err = <-ended: // an operator has stopped the hub
-		hush()
+		stop()
 		d.conclude(<-totals, stdout)
 	}
 	return err
@@ -163,7 +173,7 @@ func (d *demoOptions) introduce(f *demoFolder, w io.Writer) {
 	for _, taken := range f.taken {
 		fmt.Fprintf(w, "%s is taken, so it listens on another port.\n", taken)
 	}
-	fmt.Fprintf(w, "  hub        %s\n  dashboard  http://%s/\n  table      %s (saved changes take effect at once)\n  folder     %s\n\n", f.hub, f.admin, f.table(), f.fate())
+	fmt.Fprintf(w, "  hub        %s\n  dashboard  http://%s/\n  table      %s (saved changes take effect at once)\n  folder     %s\n\n", f.hub, f.admin, f.table(), f.describe())
 	fmt.Fprintf(w, "Try in another terminal:\n\n  export SWITCHYARD_CONFIG=%s\n", shellWord(f.config()))
 	for _, command := range []string{
 		"top",

@@ -18,7 +18,8 @@ import (
 	"switchyard/policy/statefolder"
 )
 
-// demoHeader is the first line of a configuration that demo has written.
+// demoHeader is the first line of a configuration that demo has written. A folder is known by it: no
+// other one is written to or removed.
 const demoHeader = "# Written by 'switchyard demo'. Saved changes take effect at once.\n"
 
 // usualAddresses are where a demo listens if nothing else does.
@@ -180,15 +181,15 @@ func (f *demoFolder) free(usual string) (string, error) {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)), nil
 }
 
-// fate says where the folder is, and what becomes of it.
-func (f *demoFolder) fate() string {
+// describe says where the folder is, and what becomes of it.
+func (f *demoFolder) describe() string {
 	if f.temporary {
 		return f.path + " (removed at the end)"
 	}
 	return f.path + " (stays)"
 }
 
-// close removes what a demo leaves.
+// close removes a temporary folder, and lets other demos use one that stays.
 func (f *demoFolder) close() error {
 	if !f.temporary {
 		f.unlock()

@@ -29,7 +29,10 @@ const (
 	exitConfig      = 78 // the configuration or a policy is refused
 )
 
-// A usageError is a wrong command line.
+// An error says by its type which exit code it has. The type is given where somebody knows what the
+// error means to the caller of the command, which is mostly in the command itself, and only once.
+
+// A usageError is a wrong command line. Nothing was done.
 type usageError struct{ error }
 
 // An unavailableError is something that a command needs and cannot reach: a server that
@@ -56,7 +59,8 @@ type failedUpgradeError struct{ error }
 // command: a part of a server's reload, or a msgserver.conf.
 type refusedError struct{ error }
 
-// errSilent is the error of a command that has already printed why its exit code is not 0.
+// errSilent is the error of a command that has already printed why its exit code is not 0: a test has
+// failed, or policies differ. Its code is 1, and nothing is printed for it.
 var errSilent = errors.New("")
 
 // exitCode returns the exit code for an error, by its type. The codes from 64 on are those of

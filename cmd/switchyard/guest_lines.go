@@ -8,10 +8,14 @@ import (
 	"switchyard/policy/abi"
 )
 
+// What a policy logs while a command runs it. 'policy test' shows the lines below the case during
+// which they came; other commands print them at once.
+
 // mostLines is how many lines of a policy are kept for one case.
 const mostLines = 100
 
-// guestLines receives what a policy logs. It prints the lines, or keeps them for TakeLines.
+// guestLines receives what a policy logs. It prints the lines, or keeps them for TakeLines. The
+// engine may call log on any goroutine.
 type guestLines struct {
 	stderr io.Writer
 
@@ -56,7 +60,8 @@ func (g *loadedPolicy) keepLines() {
 	g.lines.keeps = true
 }
 
-// TakeLines returns the lines that were kept since the last call.
+// TakeLines returns the lines that were kept since the last call. Package cases calls it after each
+// case.
 func (g *loadedPolicy) TakeLines() []string {
 	l := g.lines
 	l.mu.Lock()

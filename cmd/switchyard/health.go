@@ -16,8 +16,9 @@ import (
 // healthTime is how long a healthy server may take to answer.
 const healthTime = 5 * time.Second
 
-// healthCommand is the health check of container engines and orchestrators, where there is
-// no shell.
+// healthCommand is the health check of container engines and orchestrators, where there is no shell.
+// Whatever keeps it from an answer within healthTime is exit code 69, since engines only tell zero
+// from others, and people read the message.
 func healthCommand(o *options, stdout io.Writer) *cobra.Command {
 	var address string
 	var ready, asJSON bool

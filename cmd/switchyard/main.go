@@ -1,9 +1,23 @@
-// Command switchyard is a routing hub for TeamTalk's msg_servers: it takes the
-// place of the route_server, and its routing table is a WebAssembly policy that can
-// be exchanged while traffic flows.
+// Command switchyard is a routing hub for TeamTalk's msg_servers: it takes the place of the
+// route_server, and its routing table is a WebAssembly policy that can be exchanged while traffic
+// flows.
 //
-// This package is the command line: flags, output and exit codes. The server is in package
-// cmd/switchyard/server.
+// This package is the command line: flags, output and exit codes. What a command does is mostly in a
+// package of its own; the server is in cmd/switchyard/server.
+//
+//	main.go           run, the tree of commands, serve and version
+//	options.go        what all commands have in common: which configuration
+//	arguments.go      wrong words and flags; complete.go: what a shell suggests
+//	output.go         tables and JSON; exit.go: errors and exit codes
+//	admin_client.go   which server a command asks; context.go: servers with names
+//
+// The other files are named after the command that they are about. operate.go has reload, drain and
+// log-level; tenants.go has audit as well. Below policy, those in policy_release.go,
+// policy_history.go and policy_verbs.go ask a running server, and the others need none.
+//
+// A command is a function that returns a *cobra.Command. Its flags are variables, or the fields of a
+// struct whose method run is the command. What can be checked is checked before anything is asked or
+// changed.
 package main
 
 import (
@@ -46,7 +60,8 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 	return exitCode(err)
 }
 
-// rootCommand returns the command line: serve is what is done if nothing is named.
+// rootCommand returns the command line: serve is what is done if nothing is named. Tests and the
+// manual make one of their own, so it keeps nothing outside of it.
 func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	o := &options{env: env}
 	serve, version := serveCommand(o, stderr), versionCommand(stdout)
@@ -79,12 +94,14 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(upgradeCommand(o, stdout), topCommand(o, stdout), clusterCommand(o, stdout), tapCommand(o, stdout, stderr), healthCommand(o, stdout))
 	root.AddCommand(reloadCommand(o, stdout), drainCommand(o, stdout), logLevelCommand(o, stdout), peersCommand(o, stdout), tenantsCommand(o, stdout), auditCommand(o, stdout), contextCommand(o, stdout))
 	root.AddCommand(demoCommand(stdout, stderr), sendCommand(o, stdout, stderr), wiresharkCommand(o, stdout), msgserverCommand(o, stdout), certCommand(stdout, stderr), schemaCommand(o, stdout), manualCommand())
+	// These two look at all commands, so they come last.
 	refuseUnknownTopics(root)
 	refuseEmptyArguments(root)
 	return root
 }
 
-// serveCommand serves until a signal.
+// serveCommand serves until a signal. Its exit codes are those of a service: 0 if everything was
+// written, 1 if not, 69 if an address cannot be listened on, 78 if starting again would not help.
 func serveCommand(o *options, stderr io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",

@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// manualCommand writes the manual, for packages and 'make install'.
+// manualCommand writes the manual, for packages and 'make install'. It is hidden, as nobody else
+// needs it.
 func manualCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "manual FOLDER",
@@ -32,7 +33,13 @@ func manualCommand() *cobra.Command {
 }
 
 // The pages of section 1 are made of the --help texts, so the two cannot differ. Pages are in the
-// language of man(7): a line that begins with a dot is a request, and `\fB…\fR` is bold.
+// language of man(7): a line that begins with a dot is a request, and `\fB…\fR` is bold. Tests format
+// all of them with groff.
+//
+//	.SH OPTIONS                  a section
+//	.TP                          the next line is a term, and the one after it explains the term
+//	\fB\-\-json\fR
+//	print JSON
 
 // writeManual writes the page of a command, and then those of its subcommands.
 func writeManual(folder string, c *cobra.Command) error {
@@ -56,7 +63,8 @@ func writePage(folder, name, text string) error {
 
 func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
 
-// pagesBelow returns the subcommands that have a page: neither hidden ones nor help.
+// pagesBelow returns the subcommands that have a page: neither hidden ones nor help, which would
+// repeat the pages.
 func pagesBelow(c *cobra.Command) (subs []*cobra.Command) {
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() && sub.Name() != "help" {
@@ -104,7 +112,8 @@ func manualPage(c *cobra.Command) string {
 	return p.String()
 }
 
-// commandFacts apply to all commands; they are in the page of switchyard itself.
+// commandFacts apply to all commands; they are in the page of switchyard itself. A test holds that
+// every exit code of this package is among them.
 var commandFacts = []struct {
 	title string
 	facts [][2]string

@@ -14,7 +14,8 @@ import (
 // The pages of section 5 describe files. The configuration's is made of the comments of config.toml,
 // the tables' of the comment of package table, and both of what the checks know.
 
-// filePages returns the pages of section 5, by name.
+// filePages returns the pages of section 5, by name. A key or a word of a rule that has no
+// explanation where it is defined fails a test.
 func filePages() map[string]string {
 	return map[string]string{"switchyard.toml": configPage(), "switchyard-table": tablePage()}
 }
@@ -79,7 +80,10 @@ policy = "file:routes.toml"
 [admin]
 operate_token_file = "operate.token"`
 
-// key adds a key with its type, its default and what it means.
+// key adds a key with its type, its default and what it means:
+//
+//	timeout (duration, "30s")
+//	     How long a peer may be silent. A change requires a restart.
 func (p *page) key(k config.Key) {
 	kind, text := string(k.Type), k.Doc
 	switch fallback := k.Default.(type) {
@@ -144,7 +148,8 @@ extends. A command has at most %d cases besides else. At most %d tables extend o
 	return p.String()
 }
 
-// goDoc adds the comment of a Go package, but for its first paragraph, which is for programmers.
+// goDoc adds the comment of a Go package, but for its first paragraph, which is for programmers. So
+// the rules of tables are written once, where the compiler of tables is.
 func (p *page) goDoc(text string) {
 	_, text, _ = strings.Cut(text, "\n\n")
 	for _, block := range new(comment.Parser).Parse(text).Content {

@@ -19,7 +19,9 @@ import (
 	"switchyard/proxy/config"
 )
 
-// msgserverCommand is about the msg_servers that connect to a hub.
+// msgserverCommand is about the msg_servers that connect to a hub. Operators mistype their files far
+// more often than the hub's, and a msg_server says nothing about it: package msgserver finds what it
+// would do, and this file reads the files and prints the findings.
 func msgserverCommand(o *options, stdout io.Writer) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "msgserver",
@@ -121,7 +123,8 @@ type fleetFile struct {
 	RouteServers []string `json:"route_servers"`
 }
 
-// reportFleet prints the route servers of each file and the warnings, and returns the faults.
+// reportFleet prints the route servers of each file and the warnings, and returns the faults, so that
+// they go to standard error and set the exit code, 78.
 func reportFleet(stdout io.Writer, fleet []*msgserver.File, hub *msgserver.Hub, asJSON bool) error {
 	report := fleetReport{Files: []fleetFile{}, Findings: append([]msgserver.Finding{}, msgserver.Check(fleet, hub)...)}
 	for _, f := range fleet {

@@ -15,7 +15,11 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// reloadCommand makes the server read its files again.
+// These commands ask the running server for one thing each. Their JSON is the server's answer as it
+// is, so that a script can use the command or the API.
+
+// reloadCommand makes the server read its files again. It waits until the last policy is loaded. The
+// report is printed also if something was refused; the error then says what, and its exit code is 78.
 func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -41,8 +45,12 @@ func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// printReload prints a row for each part of the configuration: what became of it, and what has changed,
-// needs a restart, or is wrong.
+// printReload prints a row for each part of the configuration: what became of it, and what has
+// changed, needs a restart, or is wrong:
+//
+//	configuration                               changed    log.level
+//	certificate of listener 127.0.0.1:8200      plain
+//	policy of tenant default                    unchanged  teamtalk 1fbdb280
 func printReload(w io.Writer, r *api.Reload) error {
 	row := func(what, result, note, err string) []string {
 		if err != "" {
@@ -72,7 +80,8 @@ func shortSHA256(p api.Policy) string {
 	return strings.TrimSpace(p.Name + " " + p.SHA256[:min(8, len(p.SHA256))])
 }
 
-// drainCommand stops the server.
+// drainCommand stops the server. It returns when the server has begun to drain, since a drain may
+// last as long as drain.timeout; who has to wait watches the process.
 func drainCommand(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -104,7 +113,8 @@ func drainCommand(o *options, stdout io.Writer) *cobra.Command {
 
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// logLevelCommand prints or sets the level from which the server logs.
+// logLevelCommand prints or sets the level from which the server logs. Only setting it needs the
+// right to operate, so which token is read depends on the arguments.
 func logLevelCommand(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{

@@ -10,7 +10,9 @@ import (
 	"switchyard/proxy/config"
 )
 
-// options are what flags and environment say about the configuration.
+// options are what flags and environment say about the configuration. All commands share one, as the
+// flags are persistent: they may stand before or after the name of a command. Values are set when
+// cobra has parsed the command line, and read after that.
 type options struct {
 	env    []string
 	config string
@@ -20,12 +22,14 @@ type options struct {
 	chosen serverChoice // the server to ask
 }
 
-// load finds and reads the configuration, and says why it is that one. --listen and --policy are
-// short for --set of a key that depends on the configuration: to find the first listener's tenant,
-// it is read twice.
+// load finds and reads the configuration, and says why it is that one. A server calls it for each
+// reload, so it keeps nothing of the last one. --listen and --policy are short for --set of a key
+// that depends on the configuration: to find the first listener's tenant, it is read twice.
 //
 //	switchyard --policy file:routes.toml    --set tenant.default.policy=file:/here/routes.toml
 //	switchyard --listen 127.0.0.1:8300      --set listener.0.address=127.0.0.1:8300
+//
+// The error is a usageError about a flag, or config.Faults.
 func (o *options) load() (c *config.Config, why string, err error) {
 	path, why := config.Find(o.config, o.env)
 	overrides := make(map[string]string)
@@ -66,7 +70,8 @@ func (o *options) useCommands() error {
 	return nil
 }
 
-// named makes a command, and those below it, know the own commands of the configuration.
+// named makes a command, and those below it, know the own commands of the configuration before they
+// run: their names are then known wherever commands are parsed or printed.
 func (o *options) named(c *cobra.Command) *cobra.Command {
 	c.PersistentPreRunE = func(*cobra.Command, []string) error { return o.useCommands() }
 	return c

@@ -80,7 +80,7 @@ func quantity(n uint64, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// size spells bytes with three digits.
+// size spells bytes with three digits, in decimal units: 999 B, 1.5 kB, 64.2 MB.
 func size(bytes uint64) string {
 	if bytes < 1000 {
 		return fmt.Sprintf("%d B", bytes)

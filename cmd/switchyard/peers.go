@@ -21,7 +21,8 @@ import (
 // peerSorts are the orders of peers, as /api/v1/connections takes them.
 var peerSorts = []string{"id", "rate", "lag"}
 
-// peersCommand lists the peers of the server, and holds what can be done to them.
+// peersCommand lists the peers of the server, and holds what can be done to them. Unlike other groups
+// it does something itself, so words behind it are checked as names of commands.
 func peersCommand(o *options, stdout io.Writer) *cobra.Command {
 	var tenants []string
 	var sort string
@@ -96,7 +97,8 @@ type closedPeers struct {
 	Closed []*api.Closed `json:"closed"`
 }
 
-// peersClose closes the connections of peers.
+// peersClose closes the connections of peers. If one cannot be closed, those before it are: the
+// output lists them, and the error is about the first that is not.
 func peersClose(o *options, stdout io.Writer) *cobra.Command {
 	var request api.CloseRequest
 	var asJSON bool
@@ -152,5 +154,5 @@ func printClosed(w io.Writer, all closedPeers) error {
 }
 
 // closeError returns the error of a session that was not closed. That it has ended meanwhile is no
-// fault of the command line.
+// fault of the command line, so its exit code is 1.
 func closeError(err error) error { return stateError(err, http.StatusNotFound, http.StatusConflict) }

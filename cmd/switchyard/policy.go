@@ -18,7 +18,8 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// policyCommand holds the commands that inspect, test and make policies.
+// policyCommand holds the commands that inspect, test and make policies. None of those changes a
+// server, except for the verbs of policy_verbs.go.
 func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "policy",
@@ -42,7 +43,8 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return o.named(c)
 }
 
-// A loadedPolicy is a policy of the command line, loaded in the same engine as in serve.
+// A loadedPolicy is a policy of the command line, loaded in the same engine as in serve and through
+// the same gates: what is shown, tested or measured is what would be in force. The caller closes it.
 type loadedPolicy struct {
 	source.Module
 	*wasm.Policy
@@ -53,7 +55,9 @@ type loadedPolicy struct {
 }
 
 // loadPolicy finds and loads the policy that an argument names. The limits are the defaults, and not
-// those of a configuration: these commands answer the same on every machine.
+// those of a configuration: these commands answer the same on every machine. Its errors have the
+// types of exit codes: *wasm.GateError is 78, a configuration of the policy that cannot be read is
+// 65.
 func loadPolicy(o *options, arg, config string, stderr io.Writer) (*loadedPolicy, error) {
 	g := &loadedPolicy{limits: wasm.DefaultLimits(), lines: &guestLines{stderr: stderr}}
 	var err error
@@ -92,8 +96,8 @@ func configFlag(c *cobra.Command, config *string) {
 // maxConfig is the largest configuration of a policy that is read, in bytes.
 const maxConfig = 1 << 20
 
-// readConfig reads a policy's configuration from the argument itself or the file
-// that it names.
+// readConfig reads a policy's configuration from the argument itself or the file that it names. A
+// file is read when it has been stable for 10 ms, as --watch reads it while editors save.
 func readConfig(arg string) ([]byte, error) {
 	if arg == "" {
 		return nil, nil

@@ -11,7 +11,8 @@ import (
 	"switchyard/policy/measure"
 )
 
-// policyBench measures what a policy costs.
+// policyBench measures what a policy costs. The figures are of this machine; engine and machine are
+// in the output so that nobody compares those of two.
 func policyBench(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
 	var asJSON bool
@@ -59,7 +60,8 @@ type benchResult struct {
 	Costs   []measure.Cost  `json:"costs"`
 }
 
-// bench loads the policy, measures its decisions, and then measures loading itself.
+// bench loads the policy, measures its decisions, and then measures loading itself, by further loads
+// without the trial in a child process that the first one had.
 func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writer) (benchResult, error) {
 	g, err := loadPolicy(o, arg, config, stderr)
 	if err != nil {

@@ -25,7 +25,12 @@ type buildOptions struct {
 	watch, asJSON bool
 }
 
-// policyBuild builds the module of a policy.
+// policyBuild builds the module of a policy:
+//
+//	moduleName ─▶ buildModule ─▶ tryModule ─▶ writeWhole
+//	               toolchain      all gates    only if everything before succeeded
+//
+// So the file that a server watches is replaced by nothing that the server would refuse.
 func policyBuild(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	var b buildOptions
 	c := &cobra.Command{
@@ -138,8 +143,9 @@ func tryModule(name string, module, config []byte, stderr io.Writer) (string, er
 	return server.Summary(g), nil
 }
 
-// writeWhole replaces a file by way of a temporary one, so that it is either complete or
-// unchanged. It never replaces what is not a regular file, such as a device.
+// writeWhole replaces a file by way of a temporary one, so that it is either complete or unchanged.
+// It never replaces what is not a regular file, such as a device. Other commands that write a file of
+// the user use it, too.
 func writeWhole(name string, content []byte) error {
 	return replaceFile(name, content, func(f *os.File) error { return f.Chmod(0o644) })
 }

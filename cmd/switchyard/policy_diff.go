@@ -18,7 +18,8 @@ type diffOptions struct {
 	capture, tenant string
 }
 
-// policyDiff prints what changes from one policy to another.
+// policyDiff prints what changes from one policy to another. Its exit codes are those of diff(1), so
+// all that keeps it from comparing is a troubleError, whatever it is.
 func policyDiff(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var c diffOptions
 	var asJSON bool
@@ -111,6 +112,8 @@ func (c diffOptions) run(ctx context.Context, o *options, stderr io.Writer) (d d
 	defer cancel()
 	q := review.NewQuestions(weights.Services(), a, b)
 	before, after := q.Extract(ctx, a), q.Extract(ctx, b)
+	// Of two policies that inspect, only equal code with an equal configuration is known to decide
+	// alike.
 	equal := a.SHA256 == b.SHA256 && string(a.config) == string(b.config)
 	d.Before, d.After, d.Asked = side{a.Name, a.FileSHA256, a.SHA256}, side{b.Name, b.FileSHA256, b.SHA256}, after.Asked()
 	d.Changes = append([]review.Change{}, review.Compare(before, after, equal)...)
@@ -128,7 +131,7 @@ func (d difference) differs() bool {
 	return len(d.Changes) > 0 || d.Traffic != nil && d.Traffic.Total.Changed > 0
 }
 
-// traffic replays the capture under both policies.
+// traffic replays the capture under both policies, and returns how much of it each command is.
 func (c diffOptions) traffic(a, b *loadedPolicy) (*traffic, review.Weights, error) {
 	r, err := replayFile(c.capture, c.tenant, a, b)
 	if err != nil {

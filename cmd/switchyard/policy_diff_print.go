@@ -17,7 +17,10 @@ type diffLine struct {
 	commands int // without a rule of their own; 0 for a single change
 }
 
-// lines merges the changes of commands without a rule of their own.
+// lines merges the changes of commands without a rule of their own. A changed else would otherwise
+// fill the screen with a line for each command of the protocol:
+//
+//	57 commands that else is for   their own   drop   broadcast-all
 func (d difference) lines() (lines []diffLine) {
 	follow := make(map[[2]string]int) // the index of their line
 	for _, c := range d.Changes {
@@ -68,7 +71,11 @@ func withSources(d review.Decision, command uint16) string {
 	return b.String()
 }
 
-// printDifference prints the changes, or nothing if there are none.
+// printDifference prints the changes, or nothing if there are none, as diff(1) does. The columns from
+// PDUS on are there if a capture weights the changes:
+//
+//	COMMAND       SERVICE  BEFORE  AFTER          PDUS  SHARE  DECIDED ANEW  COPIES      BYTES SENT
+//	CID_MSG_DATA  any      drop    broadcast-all  1200  4.1%   1200          0 -> 37200  0 -> 9300000
 func printDifference(w io.Writer, d difference) error {
 	if !d.differs() {
 		return nil

@@ -38,7 +38,9 @@ type evalOptions struct {
 	asJSON           bool
 }
 
-// policyEval explains one decision of a policy.
+// policyEval explains one decision of a policy. The PDU is either what the flags describe, which is
+// routed by a hub with the peers of the flags, or one that a server saved because the policy failed
+// on it, of which only the decision can be repeated.
 func policyEval(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var e evalOptions
 	c := &cobra.Command{
@@ -110,7 +112,8 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	return show(stdout, e.asJSON, x, printExplanation)
 }
 
-// again repeats a decision on which a policy failed.
+// again repeats a decision on which a policy failed. Whether it fails again is in the notes and not
+// in the exit code: both are an answer.
 func (e *evalOptions) again(o *options, c *cobra.Command, args []string, stdout, stderr io.Writer) error {
 	for _, other := range []string{"command", "service", "seq", "body", "hex", "from", "session", "user", "peer", "master", "group"} {
 		if c.Flags().Changed(other) {

@@ -131,7 +131,7 @@ func (g *loadedPolicy) answer(a wasm.Answer) explainedAnswer {
 	return x
 }
 
-// maxUsers is how many users of a verdict are shown.
+// maxUsers is how many users of a verdict are shown. A PDU may name thousands.
 const maxUsers = 20
 
 // name lists the users that the verdict finds in the body, and the peers that hold them.
@@ -178,7 +178,16 @@ func (x *explanation) route(o cases.Outcome) {
 	}
 }
 
-// printExplanation prints a line for each part.
+// printExplanation prints a line for each part:
+//
+//	policy     teamtalk, sha256 1fbdb280…
+//	PDU        SID_MSG, CID_MSG_DATA, seq 0, 20 bytes
+//	body       from_user_id:1 to_session_id:2
+//	sender     north, session 1, no master
+//	by ids     broadcast-except-sender (classify used 4 of 280000 units of fuel; remembered: …)
+//	inspected  no, the ids decide
+//	verdict    broadcast-except-sender
+//	sent to    south
 func printExplanation(w io.Writer, x *explanation) error { return columns(w, x.lines()) }
 
 // lines explains the decision in the order in which it is made.

@@ -12,9 +12,9 @@ import (
 	"switchyard/proxy/config"
 )
 
-// findPolicy finds the policy that a command line argument names, for no particular tenant.
-// If it has a signature file, the signature must be valid by the keys of the configuration
-// that serve would use.
+// findPolicy finds the policy that a command line argument names, for no particular tenant. If it has
+// a signature file, the signature must be valid by the keys of the configuration that serve would
+// use. A signed policy that was changed afterwards is thus noticed here, and not only by the server.
 func (o *options) findPolicy(arg string, stderr io.Writer) (source.Module, error) {
 	f, err := source.Read(source.Argument(arg), ".", wasm.DefaultLimits().ModuleBytes)
 	if err != nil {
@@ -47,7 +47,8 @@ func (o *options) checkSigned(f source.File, stderr io.Writer) error {
 	return err
 }
 
-// signatureKeys returns the keys of the configuration.
+// signatureKeys returns the keys of the configuration. Its error is one about the configuration, so
+// its exit code is 78.
 func (o *options) signatureKeys() ([]provenance.Key, error) {
 	c, _, err := o.load()
 	if err != nil {

@@ -28,7 +28,8 @@ type formatOptions struct {
 	check, diff, asJSON bool
 }
 
-// policyFmt formats routing tables and files of cases.
+// policyFmt formats routing tables and files of cases. Package tomlfmt decides how; this file reads,
+// compares and replaces files, and has the modes of gofmt: write, --check and --diff.
 func policyFmt(_ *options, stdout, _ io.Writer) *cobra.Command {
 	var f formatOptions
 	c := &cobra.Command{
@@ -62,7 +63,7 @@ type formatReport struct {
 	Files []formattedFile `json:"files"`
 }
 
-// A formattedFile is a file that differs from its one form.
+// A formattedFile is a file that differs from its one form. Files that do not are not mentioned.
 type formattedFile struct {
 	File    string `json:"file"`
 	Written bool   `json:"written"`

@@ -23,6 +23,10 @@ import (
 	"switchyard/proxy/config"
 )
 
+// What was in force, as the history has it. The entries come from the running server, or with
+// --verify from the files, which are then read without trusting that server: a chain of lines, each
+// of which has the sum of the one before, and receipts that may be signed.
+
 // historyOptions are the flags of policy history.
 type historyOptions struct {
 	releaseClient
@@ -31,7 +35,8 @@ type historyOptions struct {
 	keys           []string
 }
 
-// policyHistory prints who changed which policy, and verifies the history's files.
+// policyHistory prints who changed which policy, and verifies the history's files. With --verify its
+// exit code is 65 if a line does not fit, so that a cron job notices it.
 func policyHistory(o *options, stdout, _ io.Writer) *cobra.Command {
 	h := &historyOptions{releaseClient: releaseClient{options: o}}
 	c := &cobra.Command{
@@ -80,7 +85,7 @@ type verifiedHistory struct {
 	Entries []api.HistoryEntry `json:"entries"` // the latest first
 }
 
-// verifyFiles verifies the files of the configuration's history.
+// verifyFiles verifies the files of the configuration's history. It only reads.
 func (h *historyOptions) verifyFiles(stdout io.Writer) error {
 	c, _, err := h.load()
 	if err != nil {
@@ -157,8 +162,11 @@ func historyFolder(c *config.Config) (string, error) {
 	return folder, nil
 }
 
-// printHistory prints a row for each entry. A policy is printed as its version and the first
-// digits of its checksum; the JSON has the whole checksum.
+// printHistory prints a row for each entry. A policy is printed as its version and the first digits
+// of its checksum; the JSON has the whole checksum:
+//
+//	N  TIME                  TENANT   KIND         FROM         TO           WHO               REASON
+//	3  2026-11-30T08:10:00Z  default  rolled-back  v7 5be2a1c4  v6 1fbdb280  budgets and time  faults: …
 func printHistory(w io.Writer, entries []api.HistoryEntry) error {
 	rows := [][]string{{"N", "TIME", "TENANT", "KIND", "FROM", "TO", "WHO", "REASON"}}
 	of := func(p *api.ReleasedPolicy) string {
@@ -185,7 +193,8 @@ func whoOf(w api.ReleaseWho) string {
 	return text
 }
 
-// policyReceipt prints one receipt.
+// policyReceipt prints one receipt. With --json it prints what the history has: if that is signed,
+// the envelope, so that other programs can verify it.
 func policyReceipt(o *options, stdout, _ io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -276,7 +285,8 @@ func underway(n uint64) string {
 	return fmt.Sprintf(" + under way %d", n)
 }
 
-// stepOf describes a step of a release.
+// stepOf describes a step of a release: by whom its PDUs were decided, and in how many of them the
+// two policies differed, and how.
 func stepOf(s *history.Step) string {
 	var differ, faults, closes, undelivered uint64
 	for _, c := range s.Commands {

@@ -14,7 +14,8 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// policyNew makes the folder of a new policy.
+// policyNew makes the folder of a new policy, by package scaffold. An author sees it run before
+// writing a line: the printed commands build it and serve with it.
 func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	var lang string
 	var asJSON bool

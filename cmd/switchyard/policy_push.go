@@ -15,7 +15,11 @@ import (
 	"switchyard/policy/provenance"
 )
 
-// policyPush stores a policy in a registry.
+// policyPush stores a policy in a registry. Servers fetch it by the tag (package source/remote), so
+// what is pushed is checked as they will check it: a mistake would otherwise show in each of their
+// logs.
+//
+//	readToPush ─▶ remote.Push ─▶ the digest, by which the policy can be named for good
 func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -56,7 +60,8 @@ func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
 	return c
 }
 
-// readToPush reads a policy and its signature, which a server that names the address could use.
+// readToPush reads a policy and its signature, which a server that names the address could use. The
+// policy's errors have exit code 78, those of the signature 65.
 func readToPush(arg, address string, max int64) (source.File, []byte, error) {
 	f, err := source.Read(source.Argument(arg), ".", max)
 	if err != nil {

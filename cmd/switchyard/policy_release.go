@@ -20,7 +20,8 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// Commands about the policies that a running server has in force, and had.
+// Commands about the policies that a running server has in force, and had. This file asks how far
+// things are; policy_verbs.go changes them.
 
 // A releaseClient has the flags of a command that asks the running server about policies.
 type releaseClient struct {
@@ -47,7 +48,9 @@ func (r *releaseClient) tenants() []string {
 	return []string{r.tenant}
 }
 
-// policyStatus prints which policies are in force.
+// policyStatus prints which policies are in force. With --wait it is the last step of a script that
+// has saved or pushed a policy: 0 says that the policy is in force, 1 that it will not be, 75 that it
+// is not known yet.
 func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 	r := &releaseClient{options: o}
 	var asJSON, wait bool
@@ -94,7 +97,8 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 // waitTime is the time between two looks at the server.
 const waitTime = 200 * time.Millisecond
 
-// wait waits until the policy is in force for the tenant.
+// wait waits until the policy is in force for the tenant. It asks again and again, because a release
+// may outlast any connection; a server that restarts meanwhile goes on with it.
 func (r *releaseClient) wait(ctx context.Context, sum string, timeout time.Duration) error {
 	conn, err := r.connect()
 	if err != nil {
@@ -153,7 +157,8 @@ func awaited(r *api.Release, sum string) (bool, error) {
 	return false, nil
 }
 
-// printReleases prints a row for each tenant, and below them how far its release is.
+// printReleases prints a row for each tenant, and below them how far its release is and how the
+// history is kept. BEFORE and HELD BACK are lists.
 func printReleases(w io.Writer, all *api.Releases) error {
 	rows := [][]string{{"TENANT", "MODE", "RELEASE", "IN FORCE", "BEFORE", "HELD BACK", "STATE"}}
 	for _, r := range all.Releases {
@@ -224,7 +229,17 @@ func stageOf(s *api.ReleaseStage) string {
 	return fmt.Sprintf("%s for %v", text, seconds(s.HeldSeconds).Round(time.Second))
 }
 
-// printStage prints what a release has shown so far.
+// printStage prints what a release has shown so far:
+//
+//	release  7 of tenant default
+//	weighed  1200 PDUs in this stage; 9000 in all, 0 not compared
+//	obeyed   7100 PDUs alike, 1710 as the stable policy, 190 as the candidate
+//	worse    faults 0, closes 0, undelivered 2
+//	change   copies +3.1 %, bytes +2.9 %
+//	affects  CID_MSG_DATA
+//	unseen   none
+//	budget   undelivered 0.02 of 0.1 %, copies +3.1 of +25 %
+//	next     10 % after 4m12s and 120 more weighed PDUs
 func printStage(w io.Writer, r *api.Release) error {
 	s, c := r.Stage, &r.Stage.Counts
 	change := func(pair [2]uint64) string {

@@ -17,7 +17,8 @@ import (
 	"switchyard/policy/review"
 )
 
-// policyShow prints what a policy decides by ids.
+// policyShow prints what a policy decides by ids. It works for modules as for tables, as it asks the
+// policy and does not read its source; of a table it knows in addition which line each row is from.
 func policyShow(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var config string
 	var asJSON, asTable bool
@@ -95,7 +96,8 @@ type shownPolicy struct {
 // reviewTime is how long a policy may take to answer all questions about its table.
 const reviewTime = time.Minute
 
-// describe asks the policy about every command id, for reviewTime at most.
+// describe asks the policy about every command id, for reviewTime at most. If that is not enough,
+// Asked says how far it came.
 func describe(ctx context.Context, g *loadedPolicy) shownPolicy {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()
@@ -105,7 +107,8 @@ func describe(ctx context.Context, g *loadedPolicy) shownPolicy {
 		Rows: t.Rows(), Else: t.Rest(), Asked: t.Asked(), Warnings: append(t.Warnings(), g.Warnings()...)}
 }
 
-// printShown prints the rows that differ from else, and how many do not.
+// printShown prints the rows that differ from else, and how many do not. Commands of the operator's
+// own have a row in any case, because they are what the operator looks for.
 func printShown(w io.Writer, s shownPolicy) error {
 	fmt.Fprintf(w, "policy   %s\nsha256   %s\n", s.Policy, s.SHA256)
 	if s.Module != s.SHA256 {
@@ -151,7 +154,7 @@ func caseRows(r review.Row) (rows [][]string) {
 	return rows
 }
 
-// cells returns the cells of a decision.
+// cells returns the cells of a decision: ACTION, TARGETS, FLAGS, DECIDED BY, and FROM if it is known.
 func cells(d review.Decision) []string {
 	action := d.Action
 	if d.Handler != "" {

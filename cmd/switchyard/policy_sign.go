@@ -18,6 +18,13 @@ import (
 	"switchyard/policy/wasm"
 )
 
+// A signature says that a policy is meant for certain tenants, until a date, and follows another
+// version. It is a file beside the policy, and may have signatures of several keys:
+//
+//	keygen ─▶ release.key, release.key.pub (for signatures.keys)
+//	sign   ─▶ routes.toml.sig: statement() ─▶ envelope() ─▶ Sign ─▶ writeWhole
+//	verify    policy_verify.go
+
 // policyKeygen makes a key to sign with.
 func policyKeygen(_ *options, stdout, _ io.Writer) *cobra.Command {
 	var asJSON bool
@@ -159,7 +166,8 @@ func (s *signOptions) run(arg string, now time.Time, stdout, stderr io.Writer) e
 	return err
 }
 
-// statement returns the statement about the file.
+// statement returns the statement about the file. Its errors are about flags. What a server would
+// refuse later, such as a time that is over, is refused here.
 func (s *signOptions) statement(f source.File, now time.Time) (*provenance.Statement, error) {
 	statement := &provenance.Statement{SHA256: f.SHA256, Name: s.name, Version: s.version, Tenants: s.tenants}
 	if s.name == "" {
@@ -249,7 +257,8 @@ func signersOf(e *provenance.Envelope) string {
 // errMoment is the error of an invalid time.
 var errMoment = errors.New("write a date (2030-12-31), a date and a time (2030-12-31T18:00:00Z), or a time from now (90d, 12h)")
 
-// moment reads a time, to the second.
+// moment reads a time, to the second: a date is its first moment in UTC, and a duration, which may
+// have days, counts from now.
 func moment(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if t, err := time.Parse(layout, text); err == nil {

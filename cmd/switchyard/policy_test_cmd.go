@@ -20,7 +20,9 @@ type testOptions struct {
 	verbose, watch, asJSON bool
 }
 
-// policyTest runs a file of test cases on a policy.
+// policyTest runs a file of test cases on a policy: each on a real hub with fake peers (package
+// cases). A server is not needed. The file is not called policy_test.go, which Go would take for a
+// test.
 func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var t testOptions
 	c := &cobra.Command{
@@ -51,7 +53,8 @@ func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// run runs the cases once. Its error is silent if a case failed.
+// run runs the cases once. Its error is silent if a case failed. With --watch it is called again for
+// each change, so it reads both files anew.
 func (t *testOptions) run(o *options, policy, file string, stdout, stderr io.Writer) error {
 	list, err := readCases(file)
 	if err != nil {

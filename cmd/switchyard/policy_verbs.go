@@ -12,7 +12,16 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// A releaseVerb is a command that changes a tenant's policy.
+// The verbs that change a tenant's policy. They are alike but for their texts and a few flags, so
+// they are a table:
+//
+//	promote, pause, resume   the release that is under way
+//	rollback                 ends it, or goes back to an earlier policy
+//	retry                    lets in what was rolled back
+//	kill, revive             the shipped policy in an emergency, and the end of that
+
+// A releaseVerb is a command that changes a tenant's policy. done begins the sentence about what is
+// in force afterwards; it is empty if that did not change at once.
 type releaseVerb struct {
 	name, short, long string
 	to                bool // it goes to another policy, so it has the flags --to and --reconnect
@@ -51,7 +60,8 @@ func policyVerbs(o *options, stdout io.Writer) (all []*cobra.Command) {
 }
 
 // command returns the command of the verb. It prints what is in force afterwards, or how far the
-// release is, because the server answers only when the change is made.
+// release is, because the server answers only when the change is made. Loading may take minutes on a
+// busy machine; Ctrl-C ends the wait, and not what the server does.
 func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	r := &releaseClient{options: o}
 	var request api.ReleaseRequest

@@ -23,7 +23,8 @@ type verifyOptions struct {
 	asJSON bool
 }
 
-// policyVerify verifies a policy's signature.
+// policyVerify verifies a policy's signature. It uses the checks of the server (package trust), so
+// that it cannot say yes where the server says no.
 func policyVerify(o *options, stdout, _ io.Writer) *cobra.Command {
 	var v verifyOptions
 	c := &cobra.Command{
@@ -115,8 +116,8 @@ func (v *verifyOptions) run(o *options, arg string) (*verification, error) {
 	return result, nil
 }
 
-// checker returns the checker by the configuration and the tenant to check for. What the flags
-// say is not read from the configuration.
+// checker returns the checker by the configuration and the tenant to check for. What the flags say is
+// not read from the configuration: with --key and without --tenant, none is needed.
 func (v *verifyOptions) checker(o *options) (*trust.Checker, config.Tenant, error) {
 	c := config.Default()
 	if len(v.keys) == 0 || v.tenant != "" {

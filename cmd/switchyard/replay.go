@@ -22,6 +22,10 @@ import (
 	"switchyard/proxy/replay"
 )
 
+// Package replay runs the policies over the recording. This file loads them as serve would, and
+// prints what they did: by command, by peer, and what is new against the recording and the first
+// policy.
+
 // replayCommand runs policies over a capture.
 func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	var tenant, config string
@@ -64,8 +68,8 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return o.named(c)
 }
 
-// replayFile runs policies over a capture. With the error of a capture that is
-// cut off or damaged comes the report on what is before that.
+// replayFile runs policies over a capture. With the error of a capture that is cut off or damaged
+// comes the report on what is before that: it is worth reading all the same.
 func replayFile(path, tenant string, loaded ...*loadedPolicy) (*replay.Report, error) {
 	in := os.Stdin
 	if path != "-" {

@@ -10,7 +10,7 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// schemaCommand prints a JSON Schema.
+// schemaCommand prints a JSON Schema. Those in deploy/schema are written by it, without own commands.
 func schemaCommand(o *options, stdout io.Writer) *cobra.Command {
 	kinds := []string{"config", "table", "cases"}
 	return o.named(&cobra.Command{

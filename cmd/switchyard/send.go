@@ -23,6 +23,13 @@ import (
 	"switchyard/proxy/cases"
 )
 
+// send plays a msg_server for one PDU, to see what a hub does with it:
+//
+//	pdus     what the flags announce (master, users), then the PDU of the arguments
+//	target   which hub, and how: TLS, PROXY header
+//	write    all of them; each is printed to stderr when it is sent
+//	answers  what comes back is printed to stdout, until --expect, --wait, a signal, or the hub's end
+
 // writeTime is how long a hub may take to accept the PDUs, whatever --wait says.
 const writeTime = 10 * time.Second
 
@@ -105,7 +112,8 @@ func completeSend(o *options, args []string) (words []string, _ cobra.ShellCompD
 	return words, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 }
 
-// run sends the PDU and prints until the wait is over, the answer has come, or a signal.
+// run sends the PDU and prints until the wait is over, the answer has come, or a signal. One deadline
+// of the connection ends the wait in all three cases, so that a single read loop suffices.
 func (s *sendOptions) run(ctx context.Context, o *options, args []string, stdout, stderr io.Writer) error {
 	pdus, err := s.pdus(args)
 	if err != nil {
@@ -201,7 +209,8 @@ func (s *sendOptions) pdu(args []string) ([]byte, error) {
 	return pdu.Append(nil, service, id, s.seq, body), nil
 }
 
-// body encodes the body from fields, JSON or hex digits.
+// body encodes the body from fields, JSON or hex digits. Fields are written as in test cases, and
+// JSON is what tap prints, so that what was seen can be sent again.
 func (s *sendOptions) body(id pdu.CommandID, fields []string) (body []byte, err error) {
 	switch {
 	case s.hex != "" && len(fields) > 0:

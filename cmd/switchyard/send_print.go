@@ -13,7 +13,8 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// A sentLine is the line of JSON for a PDU that was sent or received.
+// A sentLine is the line of JSON for a PDU that was sent or received. Its names do not change, and
+// are those of a line of tap where they mean the same.
 type sentLine struct {
 	Kind    string          `json:"kind"` // sent or received
 	Time    time.Time       `json:"time"`

@@ -17,6 +17,9 @@ import (
 	"switchyard/cmd/switchyard/dial"
 )
 
+// Which hub send connects to. Without --hub it is the first listener of the configuration: what that
+// asks of a peer is then known, and is done or asked for by name.
+
 // targetOptions are the flags that say which listener of a hub to connect to, and how.
 type targetOptions struct {
 	hub, proxy                string
@@ -60,7 +63,7 @@ func (t *targetOptions) target(o *options) (dial.Target, error) {
 	return target, nil
 }
 
-// source reads --proxy, an address with or without a port.
+// source reads --proxy, an address with or without a port. A hub looks at the address only.
 func (t *targetOptions) source() (netip.AddrPort, error) {
 	if t.proxy == "" {
 		return netip.AddrPort{}, nil
@@ -132,7 +135,9 @@ func reachable(what, at, flag string) (address string, host netip.Addr, err erro
 	return net.JoinHostPort(host.String(), port), host, nil
 }
 
-// nameIn returns a name that the first certificate of a file is for; "" if it has none.
+// nameIn returns a name that the first certificate of a file is for; "" if it has none. A connection
+// by address would otherwise be refused, although the certificate is the right one. Of a wildcard,
+// any name below it will do.
 func nameIn(file string) string {
 	text, _ := os.ReadFile(file) // a fault shows when the file is read as CA
 	block, _ := pem.Decode(text)

@@ -17,6 +17,9 @@ import (
 	commands "switchyard/policy/command"
 )
 
+// tap shows traffic as it happens. Package client/tap reads and prints it; this file reads the flags,
+// and sees to it that the command ends when its reader or its user is gone.
+
 // tapOptions are the flags of tap.
 type tapOptions struct {
 	tap.Options

@@ -14,6 +14,8 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
+// tenants and audit are two views of one answer of the server, /api/v1/tenants.
+
 // tenantsCommand prints the tenants of the server.
 func tenantsCommand(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
@@ -39,7 +41,9 @@ func allTenants(ctx context.Context, conn *client.Client) (*api.Tenants, error) 
 	return conn.Tenants(ctx)
 }
 
-// printTenants prints a row for each tenant. LAG is the largest of its peers.
+// printTenants prints a row for each tenant. LAG is the largest of its peers. LOST are the PDUs that
+// were dropped although the policy did not say so, and REFUSED is why the policy's file is not in
+// force.
 func printTenants(w io.Writer, all *api.Tenants) error {
 	rows := [][]string{{"TENANT", "PEERS", "USERS", "IN/S", "OUT/S", "LAG", "RECEIVED", "DROPPED", "LOST", "POLICY", "SHA256", "REFUSED"}}
 	for _, t := range all.Tenants {
@@ -97,7 +101,8 @@ func auditCommand(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// auditsOf returns the audits of the named tenants, or of all.
+// auditsOf returns the audits of the named tenants, or of all. The server has no such filter, so a
+// name that it does not know is noticed here.
 func auditsOf(all *api.Tenants, names []string) (audits, error) {
 	some := audits{Tenants: []tenantAudit{}}
 	var known []string
@@ -114,7 +119,8 @@ func auditsOf(all *api.Tenants, names []string) (audits, error) {
 	return some, nil
 }
 
-// printAudits prints a row for each command of each tenant.
+// printAudits prints a row for each command of each tenant. A tenant without an audit has one row
+// that says why.
 func printAudits(w io.Writer, all audits) error {
 	rows := [][]string{{"TENANT", "AUDITED", "COMMAND", "PDUS", "SENT", "AUDIT", "USELESS", "MISSED", "FAULTS"}}
 	for _, t := range all.Tenants {

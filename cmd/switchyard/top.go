@@ -18,6 +18,9 @@ import (
 	"switchyard/cmd/switchyard/client/top"
 )
 
+// top is for a terminal (package client/top, on client/terminal), or with --once for scripts. This
+// file chooses between the two before anything is asked.
+
 // topOptions are the flags of top.
 type topOptions struct {
 	top.Options

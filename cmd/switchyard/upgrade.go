@@ -16,7 +16,16 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// upgradeCommand puts another program in the place of the running one.
+// upgradeCommand puts another program in the place of the running one. The server does it, and
+// answers when it is over; the old process answers, even if the new one serves already. The scripts
+// of packages decide by the exit code:
+//
+//	0    done, or with --check possible
+//	70   the new program cannot take over; the old one serves on
+//	75   the server is busy; ask again
+//	64   the server refuses the request, such as one for a program by a client without the socket
+//	69   no server answers
+//	78   the configuration that says which server to ask has a fault
 func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 	var request api.UpgradeRequest
 	var asJSON bool

@@ -20,6 +20,12 @@ import (
 	"switchyard/proxy/config/watch"
 )
 
+// --watch of policy test and policy build runs a command again whenever one of its files changes.
+// Files are watched as those of the server are (package config/watch); what is new in a folder or in
+// what a table extends is found by listing the files again every second.
+//
+//	list ─▶ watch ─▶ run ─▶ wait for a change, or for another list ─▶ run ─▶ …
+
 // mostWatched is how many files one command watches.
 const mostWatched = 2000
 
@@ -80,7 +86,8 @@ func (w watched) loop(ctx context.Context) error {
 	}
 }
 
-// offer puts paths into the channel, beside those that are in it.
+// offer puts paths into the channel, beside those that are in it. Only the watcher's goroutine calls
+// it, so there is room after it has taken what was in there.
 func offer(changes chan []string, paths []string) {
 	select {
 	case before := <-changes:

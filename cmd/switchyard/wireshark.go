@@ -8,7 +8,8 @@ import (
 	"switchyard/deploy/wireshark"
 )
 
-// wiresharkCommand prints the Wireshark dissector.
+// wiresharkCommand prints the Wireshark dissector. The file in deploy/wireshark lacks own commands,
+// which only the configuration knows.
 func wiresharkCommand(o *options, stdout io.Writer) *cobra.Command {
 	return o.named(&cobra.Command{
 		Use:   "wireshark",
