@@ -35,9 +35,9 @@ func (r *reader) checkAdmin() {
 		return
 	}
 	if a.Address == "" {
-		for name, file := range map[string]string{read: a.ReadTokenFile, operate: a.OperateTokenFile} {
-			if file != "" {
-				r.fault(r.place(name), "%s: tokens are for admin.address, which is none; set that, or leave this out: admin.socket goes by the permissions of its file", name)
+		for _, token := range []struct{ name, file string }{{read, a.ReadTokenFile}, {operate, a.OperateTokenFile}} {
+			if token.file != "" {
+				r.fault(r.place(token.name), "%s: tokens are for admin.address, which is none; set that, or leave this out: admin.socket goes by the permissions of its file", token.name)
 			}
 		}
 		if a.TLS.Certificate != "" {

@@ -160,6 +160,24 @@ func TestTableIsSet(t *testing.T) {
 	}
 }
 
+// Faults that have no line of the file are always in the same order.
+func TestOrderOfFaults(t *testing.T) {
+	t.Parallel()
+	overrides := map[string]string{"admin.address": "", "admin.read_token_file": "r", "admin.operate_token_file": "o", "metrics.allow": "10.0.0.0/8", "metrics.token_file": "t"}
+	const remedy = "; write that, such as address = \":9280\", or leave this out"
+	want := "--set admin.read_token_file: |--set admin.operate_token_file: |--set metrics.allow: |--set metrics.token_file: "
+	for range 20 {
+		_, err := Load("", nil, overrides)
+		var places []string
+		for _, f := range err.(Faults) {
+			places = append(places, f.Place.String()+": ")
+		}
+		if got := strings.Join(places, "|"); got != want || !strings.HasSuffix(err.Error(), remedy) {
+			t.Fatalf("got %s, want %s\n%v", got, want, err)
+		}
+	}
+}
+
 func TestAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	const path, source = "c.toml", "[log]\nlevel = 1\n[peer]\nx = 1\nheartbeat = \"1h\""

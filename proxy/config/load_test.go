@@ -186,12 +186,13 @@ func TestPrecedence(t *testing.T) {
 peer = { heartbeat = "1s", timeout = "11s", write_timeout = "21s" }
 [tenant.default]
 [tenant.my-own]
+[tenant.my-own.group.east-1]
 `)
 	env := []string{
 		"PATH=/bin", "SWITCHYARD_CONFIG=elsewhere", "SWITCHYARD_PORT_8200_TCP=tcp://10.0.0.1:8200",
 		"SWITCHYARD_PEER__TIMEOUT=12s", "SWITCHYARD_PEER__WRITE_TIMEOUT=22s",
 		"SWITCHYARD_WASM__FUEL=5000", "SWITCHYARD_RELOAD__WATCH=false",
-		"SWITCHYARD_TENANT__MY_OWN__POLICY=file:x=y.wasm", "SWITCHYARD_LISTENER__0__ADDRESS=127.0.0.1:1",
+		"SWITCHYARD_TENANT__MY_OWN__POLICY=file:x=y.wasm", "SWITCHYARD_TENANT__MY_OWN__GROUP__EAST_1__NETWORKS=10.1.0.0/16", "SWITCHYARD_LISTENER__0__ADDRESS=127.0.0.1:1",
 		"SWITCHYARD_LISTENER__0__ALLOW=10.0.0.0/8, ::1",
 	}
 	got, err := Load(path, env, map[string]string{"peer.write_timeout": "23s", "listener.0.tenant": "my-own", "tenant.default.may": "drop,handle role-set"})
@@ -204,6 +205,9 @@ peer = { heartbeat = "1s", timeout = "11s", write_timeout = "21s" }
 	}
 	if own, _ := got.Tenant("my-own"); own.Policy != "file:x=y.wasm" || got.WASM.Fuel != 5000 || got.Reload.Watch {
 		t.Errorf("got policy %q, fuel %d, watch %t, want file:x=y.wasm, 5000, false", own.Policy, got.WASM.Fuel, got.Reload.Watch)
+	}
+	if own, _ := got.Tenant("my-own"); len(own.Groups) != 1 || !slices.Equal(own.Groups[0].Networks, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}) {
+		t.Errorf("got groups %+v", own.Groups)
 	}
 	want := defaultListener("127.0.0.1:1")
 	want.Tenant, want.Allow = "my-own", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}

@@ -29,9 +29,12 @@ func (r *reader) checkMetrics() {
 	}
 	r.checkTLS(m.TLS, "metrics.tls")
 	if m.Address == "" {
-		for name, set := range map[string]bool{allow: len(m.Allow) > 0, token: m.TokenFile != "", certificate: m.TLS.Certificate != ""} {
-			if set {
-				r.fault(r.place(name), "%s: this is for metrics.address, which is none; write that, such as address = \":9280\", or leave this out", name)
+		for _, key := range []struct {
+			name string
+			set  bool
+		}{{allow, len(m.Allow) > 0}, {token, m.TokenFile != ""}, {certificate, m.TLS.Certificate != ""}} {
+			if key.set {
+				r.fault(r.place(key.name), "%s: this is for metrics.address, which is none; write that, such as address = \":9280\", or leave this out", key.name)
 			}
 		}
 		return

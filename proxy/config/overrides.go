@@ -10,8 +10,8 @@ import (
 )
 
 // envPrefix is the prefix of Switchyard's environment variables. A key's variable is its
-// name in capitals with two underscores for each dot: SWITCHYARD_PEER__TIMEOUT. Hyphens of
-// a tenant's name become single underscores. Of variables without two underscores, only
+// name in capitals with two underscores for each dot: SWITCHYARD_PEER__TIMEOUT. Hyphens in the
+// names of tenants and groups become single underscores. Of variables without two underscores, only
 // those that resemble a key are faults: orchestrators set others for a service of this name.
 const envPrefix = "SWITCHYARD_"
 
@@ -66,13 +66,18 @@ func variableOf(key string) string {
 	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "__", "-", "_").Replace(key))
 }
 
-// keyOfVariable is the inverse of variableOf, for the part behind the prefix. A tenant's name has
-// no underscores, so each one in it stands for a hyphen: TENANT__ACME_EU__POLICY is
-// tenant.acme-eu.policy.
+// keyOfVariable is the inverse of variableOf, for the part behind the prefix. Names of tenants and
+// groups have no underscores, so each one in them stands for a hyphen:
+//
+//	TENANT__ACME_EU__POLICY                       tenant.acme-eu.policy
+//	TENANT__ACME__GROUP__EAST_1__SERVER_NAMES     tenant.acme.group.east-1.server_names
 func keyOfVariable(name string) string {
 	parts := strings.Split(strings.ToLower(name), "__")
 	if parts[0] == "tenant" {
 		parts[1] = strings.ReplaceAll(parts[1], "_", "-")
+		if len(parts) > 3 && parts[2] == sectionGroup {
+			parts[3] = strings.ReplaceAll(parts[3], "_", "-")
+		}
 	}
 	return strings.Join(parts, ".")
 }
