@@ -102,7 +102,7 @@ func (st *State) addUp() error {
 	if len(st.Actions) != len(policy.Actions) {
 		return fmt.Errorf("the counts have %d actions, not %d", len(st.Actions), len(policy.Actions))
 	}
-	for _, one := range slices.Concat(st.Commands, st.Unknown) {
+	for _, one := range slices.Concat(st.Commands, st.Own, st.Unknown) {
 		if len(one.Actions) != len(policy.Actions) {
 			return fmt.Errorf("the counts of command 0x%04x have %d actions, not %d", uint16(one.Command), len(one.Actions), len(policy.Actions))
 		}
