@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -91,8 +92,11 @@ func fieldOf(d protoreflect.MessageDescriptor, name string, path []string) (prot
 	return nil, &FieldError{path, fmt.Sprintf("%s has no field %q", d.FullName(), name), suggest.Hint(name, names, all)}
 }
 
-// setField sets one field, or all elements of a repeated one.
+// setField sets one field, or all elements of a repeated one or of a map.
 func setField(m protoreflect.Message, f protoreflect.FieldDescriptor, value any, path []string) error {
+	if f.IsMap() {
+		return setMap(m.Mutable(f).Map(), f, value, path)
+	}
 	if !f.IsList() {
 		v, err := valueOf(f, m.NewField, value, path)
 		if err == nil {
@@ -115,6 +119,42 @@ func setField(m protoreflect.Message, f protoreflect.FieldDescriptor, value any,
 	return nil
 }
 
+// setMap sets the elements of a map from a table, whose keys TOML has as texts:
+//
+//	parts = { 7 = { price = 0.5 } }    the element with the key 7
+func setMap(to protoreflect.Map, f protoreflect.FieldDescriptor, value any, path []string) error {
+	table, ok := value.(map[string]any)
+	if !ok {
+		return &FieldError{path, fmt.Sprintf("%s is a map, and no table", f.Name()), fmt.Sprintf("write %s = { KEY = VALUE, … }", f.Name())}
+	}
+	for text, value := range table {
+		at := append(path[:len(path):len(path)], text)
+		key, ok := keyOf(f.MapKey().Kind(), text)
+		if !ok {
+			return &FieldError{at, fmt.Sprintf("%q is no key of %s", text, f.Name()), fmt.Sprintf("its keys are of type %s", f.MapKey().Kind())}
+		}
+		v, err := valueOf(f.MapValue(), func(protoreflect.FieldDescriptor) protoreflect.Value { return to.NewValue() }, value, at)
+		if err != nil {
+			return err
+		}
+		to.Set(key, v)
+	}
+	return nil
+}
+
+// keyOf converts a text to a key of a map, and reports whether it is one.
+func keyOf(kind protoreflect.Kind, text string) (protoreflect.MapKey, bool) {
+	switch kind {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString(text).MapKey(), true
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(text == "true").MapKey(), text == "true" || text == "false"
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	v, fits := integerOf(kind, n)
+	return v.MapKey(), err == nil && fits
+}
+
 // listOf returns the elements of a list. TOML decodes a list of tables to another type.
 func listOf(value any) ([]any, bool) {
 	switch value := value.(type) {
@@ -135,22 +175,27 @@ func listOf(value any) ([]any, bool) {
 //	in the case                     type of the field   value
 //	status = "USER_STATUS_ONLINE"   an enumeration      the number of that name
 //	user_id = 7                     an integer          7, if it fits
+//	price = 0.5                     float, double       0.5
 //	msg_data = "hex:00ff"           bytes               two bytes
 //	msg_data = "text"               bytes, string       the text
 //	user = { user_id = 7 }          a message           its fields, set in turn
 func valueOf(f protoreflect.FieldDescriptor, fresh func(protoreflect.FieldDescriptor) protoreflect.Value, value any, path []string) (protoreflect.Value, error) {
 	text, isText := value.(string)
 	number, isNumber := value.(int64)
+	fraction, isFraction := value.(float64)
+	if isNumber {
+		fraction, isFraction = float64(number), true
+	}
 	truth, isTruth := value.(bool)
 	table, isTable := value.(map[string]any)
 	refuse := func(remedy string) (protoreflect.Value, error) {
 		return protoreflect.Value{}, &FieldError{path, fmt.Sprintf("%s is of type %s", f.Name(), typeOf(f)), remedy}
 	}
 	switch kind := f.Kind(); {
-	case kind == protoreflect.MessageKind && isTable:
+	case f.Message() != nil && isTable:
 		v := fresh(f)
 		return v, setFields(v.Message(), table, path)
-	case kind == protoreflect.MessageKind:
+	case f.Message() != nil:
 		return refuse("write a table in braces: { FIELD = VALUE, … }")
 	case kind == protoreflect.StringKind && isText:
 		return protoreflect.ValueOfString(text), nil
@@ -172,6 +217,10 @@ func valueOf(f protoreflect.FieldDescriptor, fresh func(protoreflect.FieldDescri
 		return protoreflect.ValueOfEnum(e.Number()), nil
 	case kind == protoreflect.EnumKind && isNumber && number == int64(int32(number)):
 		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(number)), nil
+	case kind == protoreflect.DoubleKind && isFraction:
+		return protoreflect.ValueOfFloat64(fraction), nil
+	case kind == protoreflect.FloatKind && isFraction && math.IsInf(fraction, 0) == math.IsInf(float64(float32(fraction)), 0):
+		return protoreflect.ValueOfFloat32(float32(fraction)), nil
 	case isNumber:
 		if v, ok := integerOf(kind, number); ok {
 			return v, nil
@@ -183,14 +232,13 @@ func valueOf(f protoreflect.FieldDescriptor, fresh func(protoreflect.FieldDescri
 
 // typeOf names the type of a field, as the .proto files do.
 func typeOf(f protoreflect.FieldDescriptor) string {
-	switch f.Kind() {
-	case protoreflect.MessageKind:
+	switch {
+	case f.Message() != nil:
 		return string(f.Message().FullName())
-	case protoreflect.EnumKind:
+	case f.Enum() != nil:
 		return string(f.Enum().FullName())
-	default:
-		return f.Kind().String()
 	}
+	return f.Kind().String()
 }
 
 // integerOf converts a number to an integer type of protobuf, and reports whether it fits.

@@ -38,8 +38,8 @@
 //	wait     is the time between those and this one, "20ms"
 //	master   makes the sender master or not, instead of what [peers] says
 //	body     has the fields of the command's message by name: numbers, true and
-//	         false, strings, lists for repeated fields, tables for messages, and
-//	         enumerations by name or number. Bytes are written as text, or behind
+//	         false, strings, lists for repeated fields, tables for messages and
+//	         maps, and enumerations by name or number. Bytes are written as text, or behind
 //	         "hex:" as hex digits. A required field that is not written is missing
 //	         from the PDU
 //	hex      is the body as hex digits instead, with or without blanks
