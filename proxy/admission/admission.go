@@ -6,7 +6,7 @@
 //
 //	accept.go ──▶ limits.go ──▶ handshake.go ──▶ claim.go ──▶ the tenant
 //	              sources.go    header.go          │    recheck.go
-//	                  │         conn.go            │
+//	                  │         slots.go, conn.go  │
 //	                  │             │              │
 //	                  └─────────────┴──────────────┴──▶ refuse.go
 //
@@ -85,6 +85,7 @@ type Listener struct {
 	find     func(tenant string) Server
 	log      *slog.Logger
 	closing  chan struct{} // closed by Close
+	slots    slots         // of the process, except in tests
 	done     sync.WaitGroup
 
 	options atomic.Pointer[Options] // replaced as a whole

@@ -14,7 +14,7 @@ import (
 // What a tenant is handed, by the listener's options:
 //
 //	plain TCP    proxiedConn ── *net.TCPConn
-//	TLS          tlsConn ── tls.Conn ── progressConn ── proxiedConn ── *net.TCPConn
+//	TLS          tlsConn ── tls.Conn ── handshakeConn ── progressConn ── proxiedConn ── *net.TCPConn
 
 // A proxiedConn is a TCP connection with the address that a proxy announced for it. It
 // is still a syscall.Conn, so its tenant can write to the socket without blocking.

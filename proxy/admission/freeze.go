@@ -12,7 +12,7 @@ import (
 // the state of the listener that it continues.
 func OpenFrozen(l net.Listener, o Options, s State, find func(tenant string) Server, log *slog.Logger) *Listener {
 	a := &Listener{
-		listener: l.(*net.TCPListener), find: find, log: log.With("address", l.Addr().String()), closing: make(chan struct{}),
+		listener: l.(*net.TCPListener), find: find, log: log.With("address", l.Addr().String()), closing: make(chan struct{}), slots: processSlots,
 		accepting: make(chan struct{}, 1), rechecking: make(chan struct{}, 1), frozen: true,
 		counts: s.counts(), handshakes: make(map[*net.TCPConn]struct{}), open: make(map[*connection]struct{}),
 	}

@@ -17,6 +17,7 @@ func (c *connection) handshake() {
 		c.refuse(Closing, nil)
 		return
 	}
+	c.expired = make(chan struct{})
 	if timeout := c.options.HandshakeTimeout; timeout > 0 {
 		c.limit(&allowance{whole: timeout, left: timeout})
 	}
@@ -33,7 +34,7 @@ func (c *connection) handshake() {
 }
 
 // limit waits for a step of the allowance in the background, and for the next ones until the
-// handshake is over. After the last one it makes reading and writing fail with
+// handshake is over. After the last one it makes reading, writing and waiting for a slot fail with
 // os.ErrDeadlineExceeded.
 func (c *connection) limit(a *allowance) {
 	time.AfterFunc(a.begin(time.Now()), func() {
@@ -47,6 +48,7 @@ func (c *connection) limit(a *allowance) {
 			c.limit(a)
 		default:
 			c.conn.SetDeadline(time.Now())
+			close(c.expired)
 		}
 	})
 }
@@ -115,8 +117,11 @@ func (c *connection) identify() (net.Conn, Reason, error) {
 	var conn net.Conn = socket
 	if c.options.TLS != nil {
 		below := &progressConn{Conn: socket}
-		over := tls.Server(below, c.options.TLS)
-		if err := over.Handshake(); err != nil {
+		turns := &handshakeConn{Conn: below, slots: c.listener.slots, expired: c.expired, closing: c.listener.closing}
+		over := tls.Server(turns, c.options.TLS)
+		err := over.Handshake()
+		turns.finish()
+		if err != nil {
 			return nil, c.reasonOfTLS(err, socket.hasRead), err
 		}
 		c.remember(over.ConnectionState())

@@ -17,6 +17,7 @@ type connection struct {
 	peer     netip.AddrPort // of the socket, until a proxy announces another
 	proxied  bool           // the socket's peer is a proxy
 	counted  bool           // peer is counted in sources; guarded by Listener.mu
+	expired  chan struct{}  // closed when the time for the handshake is over; nil without one
 
 	serverName string   // that the TLS client asked for
 	identities []string // in its certificate
