@@ -3,9 +3,12 @@
 package deploy
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -99,4 +102,30 @@ func TestDebianUpgradeKeepsConnections(t *testing.T) {
 		t.Errorf("dpkg prints\n%s", out)
 	}
 	s.wantAnswer()
+}
+
+// The program may end while it is asked to hand over. Then no other process gets the signal; least of
+// all the package manager, which dies of it.
+func TestDebianUpgradeOfAnEndedProgram(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	r := newSystemRoot(t)
+	r.booted()
+	r.dpkg("--install", debianPackage(t))
+	ends := `#!/bin/sh
+[ "$1" = show ] || exit 0
+cat /run/main-pid
+echo %s > /run/main-pid
+`
+	for name, next := range map[string]string{"it is gone": "0", "its number is": "2147483647"} {
+		r.write("run/main-pid", "1\n", 0o644)
+		r.write("usr/bin/systemctl", fmt.Sprintf(ends, next), 0o755)
+		cmd := exec.Command("/bin/sh", "/var/lib/dpkg/info/switchyard.postinst", "configure", "1.0.0-1")
+		cmd.Env = []string{"PATH=/usr/bin:/usr/sbin"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: r.folder, Setpgid: true}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
 }

@@ -28,11 +28,14 @@ fi
 
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
-if [ -z "$before" ] || ! systemctl is-active --quiet switchyard.service; then
+
+# Prints the number of the running program, and 0 if there is none. It does not ask whether the unit
+# is active, because it is not while it starts or reloads.
+main_pid() { systemctl show --property MainPID --value switchyard.service; }
+
+if [ -z "$before" ] || [ "$(main_pid)" -eq 0 ]; then
 	exit 0
 fi
-
-main_pid() { systemctl show --property MainPID --value switchyard.service; }
 
 # The connections stay open, unless they use TLS. Where the configuration gives root no right to
 # operate, the signal asks for the same, and the answer is who serves from then on. The old program
@@ -43,8 +46,12 @@ case $code in
 0) exit 0 ;;
 70 | 75 | 78) ;; # the new program cannot, the server is busy, the configuration has a fault
 *)
+	# If it has ended meanwhile, systemd starts the new program. The signal must not be sent to
+	# number 0, which means all processes of this group: that of the package manager.
 	old=$(main_pid)
-	kill -USR2 "$old"
+	if [ "$old" -eq 0 ] || ! kill -USR2 "$old"; then
+		exit 0
+	fi
 	for _ in $(seq 45); do
 		[ "$(main_pid)" = "$old" ] || exit 0
 		sleep 1
