@@ -132,7 +132,7 @@ func (c *Client) Open(ctx context.Context, path string, query url.Values) (io.Re
 }
 
 // send makes a request, with a body of JSON unless that is nil. Any status but 200 and 202 is an
-// error, redirects included.
+// error, redirects included. The caller closes the body, and bounds the time until it has read it.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body []byte) (io.ReadCloser, error) {
 	u := url.URL{Scheme: c.scheme, Host: c.host, Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))

@@ -9,7 +9,8 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// Requests that operate the server.
+// Requests that operate the server. A Refusal with 422 means that something was refused and the rest
+// carried out, so its body is an answer as well.
 
 // Reload asks the server to read its configuration, policies and certificates again, and returns what
 // became of each when all are loaded. The error is nil also if something was refused.

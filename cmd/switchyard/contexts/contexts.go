@@ -1,5 +1,8 @@
 // Package contexts keeps named servers and how to reach their admin interfaces, in a file of the
 // user. The file has the paths of tokens and keys, and not their content. It makes no connection.
+//
+// What is in the file decides which server gets a token. So it is refused if others may write it, and
+// files of tokens and keys that others may read are refused as well.
 package contexts
 
 import (
@@ -114,7 +117,8 @@ func checkWritable(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// parse reads the text of the file, and reports the first fault with its line.
+// parse reads the text of the file, and reports the first fault with its line. The decoder does not
+// say where an unknown key stands; package tomlpos does.
 func (f *File) parse(text string) error {
 	d := tomlpos.Scan([]byte(text))
 	if _, err := d.Decode(); err != nil {

@@ -71,7 +71,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// Check reports what is wrong with the context. It reads no file.
+// Check reports what is wrong with the context. It reads no file, so that a context can be added
+// before its token is there.
 func (c Context) Check() error {
 	e, err := Parse(c.Server)
 	switch {

@@ -10,6 +10,9 @@ import (
 	"switchyard/pdu/pb"
 )
 
+// Each function returns one PDU as a msg_server of TeamTalk would send it. Bodies are complete, so
+// that a reader of tap or Wireshark sees every field, except for those that a hub has to drop.
+
 // clients are the kinds of client that users have, PCs more often than phones.
 var clients = []pb.ClientType{pb.ClientType_CLIENT_TYPE_WINDOWS, pb.ClientType_CLIENT_TYPE_WINDOWS, pb.ClientType_CLIENT_TYPE_MAC,
 	pb.ClientType_CLIENT_TYPE_ANDROID, pb.ClientType_CLIENT_TYPE_IOS}

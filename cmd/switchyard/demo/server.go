@@ -16,7 +16,8 @@ type server struct {
 	beatAt   time.Time // the next heartbeat
 }
 
-// up takes a new connection and starts to read from it.
+// up takes a new connection and starts to read from it. A msg_server that does not read would be
+// closed as a slow consumer.
 func (s *server) up(conn net.Conn) {
 	s.conn, s.ended = conn, make(chan int, 1)
 	go read(conn, s.ended)

@@ -1,5 +1,8 @@
-// Package devcert makes a certificate authority (CA) and certificates for trying mutual TLS. The
-// key of the CA is never written, so that it vouches for nothing else.
+// Package devcert makes a certificate authority (CA) and certificates for trying mutual TLS. The key
+// of the CA is never written, so that it vouches for nothing else.
+//
+//	Make    newSigner ─▶ issue, for the hub and for each client ─▶ files in memory
+//	Write   a temporary folder beside the new one, which then gets its name
 package devcert
 
 import (
@@ -41,7 +44,7 @@ type File struct {
 	Content []byte
 }
 
-// A signer is the CA.
+// A signer is the CA. It exists only within Make.
 type signer struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
@@ -66,6 +69,7 @@ func Make(r Request, now time.Time) ([]File, error) {
 	return files, nil
 }
 
+// clients returns what the certificates of the clients are to say.
 func clients(r Request) (all []*x509.Certificate) {
 	for _, name := range r.Clients {
 		leaf := template(name, x509.ExtKeyUsageClientAuth)
@@ -75,6 +79,8 @@ func clients(r Request) (all []*x509.Certificate) {
 	return all
 }
 
+// template returns what the certificates of hub and clients have in common: they sign handshakes, on
+// one side only.
 func template(name string, usage x509.ExtKeyUsage) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
@@ -145,7 +151,8 @@ func (ca *signer) issue(leaf *x509.Certificate) ([]File, error) {
 	return []File{{name + ".pem", encode("CERTIFICATE", signed.Raw)}, {name + ".key", encode("PRIVATE KEY", der)}}, nil
 }
 
-// sign gives a certificate a serial number and signs it.
+// sign gives a certificate a serial number and signs it. The number is random, because two
+// certificates of one issuer must not share one, and nothing is kept by which to count.
 func (ca *signer) sign(c *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {

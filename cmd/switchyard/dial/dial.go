@@ -1,5 +1,6 @@
-// Package dial connects to a hub as a msg_server does, with a PROXY header and TLS where its
-// listener asks for them. What is said on the connection is the business of its callers.
+// Package dial connects to a hub as a msg_server does, with a PROXY header and TLS where its listener
+// asks for them. What is said on the connection is the business of its callers: send, demo, and for
+// the configuration of TLS, contexts.
 package dial
 
 import (

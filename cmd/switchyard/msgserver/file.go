@@ -1,5 +1,12 @@
 // Package msgserver finds what is wrong in the msgserver.conf files of a fleet. It reads them as
 // msg_server does, opens no connection and looks up no name.
+//
+//	Read    file.go      lines, as msg_server's parser sees them ─▶ settings
+//	        servers.go   settings ─▶ the list of route servers, and what was meant for it
+//	Check   fleet.go     the files against each other, and against the configuration of a hub
+//
+// A msg_server says nothing about what it ignores, and a fleet in which one of them has another list
+// works until somebody misses a message. So whatever may not be meant is a finding, with a remedy.
 package msgserver
 
 import (
@@ -100,7 +107,8 @@ func (f *File) readPiece(piece []byte, line int) {
 	f.effective[key] = s
 }
 
-// checkText looks for what editors of other systems do to keys and values.
+// checkText looks for what editors of other systems do to keys and values. One finding for each kind
+// is enough: it is in every line.
 func (f *File) checkText() {
 	if len(f.all) == 0 {
 		return

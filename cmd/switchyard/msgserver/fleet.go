@@ -50,7 +50,8 @@ func Check(files []*File, hub *Hub) []Finding {
 	return all
 }
 
-// compare finds the files whose route servers are not those of most files.
+// compare finds the files whose route servers are not those of most files. The majority is taken to
+// be right, as somebody who changes a fleet forgets one file rather than all but one.
 func compare(files []*File) (found []Finding) {
 	most, same := mostCommon(files)
 	for _, f := range files {
@@ -129,7 +130,16 @@ func (f *File) firstOther(other *File) int {
 	return f.Servers[len(f.Servers)-1].Line
 }
 
-// check finds where a file does not fit the hub.
+// check finds where a file does not fit the hub:
+//
+//	a cluster without standby links, and several addresses    users would count twice
+//	an address of the hub's machine with another port         nothing listens there
+//	two addresses of the same hub                             everything would come twice
+//	a listener with TLS                                       msg_server has none
+//	no address of the hub                                     this msg_server is not connected to it
+//
+// surely counts the addresses that are this hub's beyond doubt: a listener for all addresses may as
+// well be meant by the address of another machine.
 func (h *Hub) check(f *File) (found []Finding) {
 	add := func(line int, problem, remedy string) {
 		found = append(found, Finding{File: f.Name, Line: line, Problem: problem, Remedy: remedy})

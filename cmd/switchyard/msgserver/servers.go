@@ -49,6 +49,8 @@ func (f *File) readServers() {
 }
 
 // checkNumbers reports keys behind the end of the list, and keys that look like those of the list.
+// With RouteServerIP1, RouteServerPort1, RouteServerIP3 and RouteServerPort3, msg_server connects to
+// the first one alone.
 func (f *File) checkNumbers() {
 	end := len(f.Servers) + 1 // the first number that is not in the list
 	reported := make(map[int]bool)
@@ -105,7 +107,8 @@ func (f *File) checkRepeated() {
 }
 
 // readHost returns the address that msg_server connects to: what inet_addr(3) makes of the text.
-// Everything else msg_server looks up as a name.
+// Everything else msg_server looks up as a name. The result is invalid for that, and for an address
+// to which nothing can connect.
 func (f *File) readHost(key, host string, line int) netip.Addr {
 	addr, err := netip.ParseAddr(host)
 	read, numeric := inetAddr(host)

@@ -24,8 +24,8 @@ func Cases() []byte {
 	return root.text()
 }
 
-// describedTable returns a table with these keys. A key without a node is a fault of this package, which
-// its tests find.
+// describedTable returns a table with these keys. A key without a node is a fault of this package,
+// which its tests find: so no key of the parser is forgotten here.
 func describedTable(description string, keys []string, nodes map[string]*node) *node {
 	n := newTable(description)
 	for _, key := range keys {
@@ -37,6 +37,7 @@ func describedTable(description string, keys []string, nodes map[string]*node) *
 	return n
 }
 
+// peers returns the table of peers by name, which stands above all cases and may stand in one.
 func peers(description string) *node {
 	n := newTable(description)
 	n.Patterns["."] = describedTable("A connected peer.", cases.PeerKeys, map[string]*node{
@@ -47,6 +48,7 @@ func peers(description string) *node {
 	return n
 }
 
+// caseKeys returns the keys of a case, each with what it means.
 func caseKeys() map[string]*node {
 	return map[string]*node{
 		"name":    {Type: "string", Description: "The name in reports, which no other case has. Without one it is the command and the line."},
@@ -64,6 +66,8 @@ func caseKeys() map[string]*node {
 	}
 }
 
+// expectation returns the table expect, which has at least one key: a case that expects nothing tests
+// nothing.
 func expectation() *node {
 	n := describedTable("What should become of the PDU. Only what is written is compared, but a case fails if it does not expect a fault of the policy, or a drop for another reason than the verdict.",
 		cases.ExpectKeys, map[string]*node{
@@ -90,6 +94,7 @@ func idOf(description string, names []string) *node {
 	return n
 }
 
+// commandNames returns the names of all commands that are known, own ones included.
 func commandNames() (names []string) {
 	for _, c := range pdu.KnownCommands() {
 		names = append(names, c.Name)

@@ -61,7 +61,8 @@ func (n *node) below(path []string) *node {
 	return in[name].below(path[1:])
 }
 
-// add adds a key to its table.
+// add adds a key to its table. A key that the file must have has no default that an editor could
+// write.
 func (n *node) add(k config.Key) {
 	name := k.Name[strings.LastIndex(k.Name, ".")+1:]
 	value := &node{Description: k.Doc, Default: k.Default}

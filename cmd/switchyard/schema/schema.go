@@ -1,6 +1,14 @@
-// Package schema writes JSON Schemas of config.toml, of routing tables and of files of test cases, for
-// editors that check and complete TOML. It knows no rule itself: they are those of packages config,
-// table and cases.
+// Package schema writes JSON Schemas of config.toml, of routing tables and of files of test cases,
+// for editors that check and complete TOML. It knows no rule itself: they are those of packages
+// config, table and cases. Tests give the same files to the schemas and to those packages, and hold
+// that what a schema refuses is refused there, too.
+//
+//	config.go   from the keys and the comments of config.toml
+//	table.go    from what a routing table may say, with the names of commands and services
+//	cases.go    from the keys of test cases
+//
+// A schema is a tree of nodes. Tables of TOML are objects of JSON: newTable makes one, and Properties
+// and Patterns are its keys.
 package schema
 
 import (
@@ -44,7 +52,8 @@ func newTable(description string) *node {
 	return &node{Description: description, Type: "object", Additional: new(bool), Properties: map[string]*node{}, Patterns: map[string]*node{}}
 }
 
-// text returns the schema as indented JSON that ends in a newline.
+// text returns the schema as indented JSON that ends in a newline. Keys of objects are sorted, so the
+// files change only where a rule does.
 func (n *node) text() []byte {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)

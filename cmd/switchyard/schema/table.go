@@ -83,6 +83,7 @@ func describe(c pdu.Command) string {
 	return text
 }
 
+// verdict returns the text of a verdict. Its examples are what an editor offers, one of each kind.
 func verdict() *node {
 	n := &node{Type: "string", Pattern: policy.RulePattern(), Description: "An action and, after commas, flags."}
 	for a, name := range policy.Actions {

@@ -187,7 +187,7 @@ func (p Proof) Record(l *provenance.Ledger) error {
 	return l.Record(p.rules.Tenant, p.policy, p.Statement.Version, p.rules.DowngradeTo)
 }
 
-// Expires returns when the policy's signature expires, and from when on to warn of it; ok is
+// Expires returns from when on to warn that the policy's signature expires, and when it does; ok is
 // false for a policy without a verified signature.
 func (p Proof) Expires() (soon, at time.Time, ok bool) {
 	if !p.Verified() {

@@ -13,7 +13,11 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// A printer prints the entries of a queue. It is for one goroutine.
+// A printer prints the entries of a queue. It is for one goroutine. A line for people, and the same
+// PDU with --json as the server has sent it:
+//
+//	08:31:07.120  default   session 4      CID_MSG_DATA     25 bytes  seq 9      broadcast-all  {…}
+//	{"kind":"pdu","time":"…","tenant":"default","session":4,"command":"CID_MSG_DATA",…}
 type printer struct {
 	options Options
 	out     *bufio.Writer
@@ -116,7 +120,8 @@ func (p *printer) pduLine(l *client.TapLine) (string, error) {
 
 func clock(t time.Time) string { return t.Local().Format("15:04:05.000") }
 
-// valueOf returns what p points to, or the zero value.
+// valueOf returns what p points to, or the zero value: some fields are missing in some kinds of
+// lines.
 func valueOf[T any](p *T) (v T) {
 	if p != nil {
 		v = *p

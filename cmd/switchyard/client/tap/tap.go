@@ -135,7 +135,8 @@ func Run(ctx context.Context, c *client.Client, o Options, out, report io.Writer
 	return err
 }
 
-// end returns why a tap has ended, in words, and the error if it failed.
+// end returns why a tap has ended, in words, and the error if it failed. A tap that its user or a
+// limit has ended is a success.
 func end(err error) (cause string, _ error) {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -147,7 +148,9 @@ func end(err error) (cause string, _ error) {
 	}
 }
 
-// read puts the lines of a tap into the queue until the tap ends.
+// read puts the lines of a tap into the queue until the tap ends. It runs in a goroutine of its own,
+// which Run waits for. The server counts what it could not send in time; those PDUs are missed as
+// well.
 func (o Options) read(t *client.Tap, q *queue) error {
 	missed := make(map[string]uint64) // by tenant, so far
 	for {

@@ -2,8 +2,9 @@ package terminal
 
 import "unicode/utf8"
 
-// keysIn returns the keys in typed. It leaves out keys that send an escape sequence, such as
-// the arrows.
+// keysIn returns the keys in typed. It leaves out keys that send an escape sequence, such as the
+// arrows. A sequence that is cut off at the end of typed is left out as well; what is left of it in
+// the next read may then look like a key, which does no harm here.
 func keysIn(typed []byte) (keys []rune) {
 	for len(typed) > 0 {
 		if typed[0] == '\x1b' {

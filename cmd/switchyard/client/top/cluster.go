@@ -5,7 +5,11 @@ import (
 	"strings"
 )
 
-// A clusterLine is what the hub of one tenant is in its cluster, in one line.
+// A clusterLine is what the hub of one tenant is in its cluster, in one line above the tables:
+//
+//	cluster acme: hub 1 together   3 members   position 4711   under way 12.0KiB
+//
+// It is an alarm if this hub does not act together with the others.
 type clusterLine struct {
 	text  string
 	alarm bool

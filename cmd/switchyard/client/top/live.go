@@ -20,7 +20,9 @@ type Screen interface {
 	Close()
 }
 
-// A result is the outcome of a request for a sample.
+// A result is the outcome of a request for a sample. A panic in the goroutine that took it is carried
+// to the goroutine that owns the screen: printed elsewhere, it would be lost with the alternate
+// screen.
 type result struct {
 	sample   *sample
 	err      error
@@ -109,7 +111,8 @@ func (l *live) sample(ctx context.Context) {
 	})
 }
 
-// finish shows the outcome of a request.
+// finish shows the outcome of a request. After an error the last report stays, with the error below
+// it.
 func (l *live) finish(r result) {
 	l.sampling = false
 	switch {
@@ -129,7 +132,7 @@ func (l *live) update(s *sample) {
 	l.report.sort(l.options.Sort)
 }
 
-// pressed handles a key, and reports whether it quits.
+// pressed handles a key, and reports whether it quits. The first letters of Sorts choose the order.
 func (l *live) pressed(key rune) bool {
 	switch key {
 	case 'q', 'Q', terminal.Interrupt:

@@ -10,8 +10,8 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// Print prints the report as tables of at most limit rows each. Control characters in the
-// server's texts are escaped.
+// Print prints the report as tables of at most limit rows each. Control characters in the server's
+// texts are escaped. It is what --once prints; page is the same for a terminal.
 func (s *Report) Print(w io.Writer, limit int) error {
 	lines := []string{sanitize.Text(s.summary())}
 	if s.Draining {

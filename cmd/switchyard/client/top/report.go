@@ -134,7 +134,8 @@ func (s *Report) addTenant(t, before api.TenantSnapshot) {
 	}
 }
 
-// addPeers adds the sessions.
+// addPeers adds the sessions. A session keeps its number for as long as it lasts, and numbers begin
+// anew when the server is restarted, so a session is the same one only if it began at the same time.
 func (s *Report) addPeers(before, now *sample) {
 	type key struct {
 		tenant  string
@@ -162,7 +163,7 @@ func (s *Report) addPeers(before, now *sample) {
 	}
 }
 
-// per returns how fast a count grew, per second.
+// per returns how fast a count grew, per second; 0 for one that has fallen, which is another count.
 func per(now, before uint64, seconds float64) float64 {
 	if now < before {
 		return 0

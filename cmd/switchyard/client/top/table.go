@@ -9,7 +9,8 @@ import (
 	"switchyard/policy/sanitize"
 )
 
-// maxCell is the largest width of a cell, in columns of the terminal.
+// maxCell is the largest width of a cell, in columns of the terminal. Names in certificates can be
+// very long, and whoever makes one should not be able to push the other columns off the screen.
 const maxCell = 40
 
 // A column of a table holds numbers, which are aligned right, or words.
@@ -25,7 +26,11 @@ type row struct {
 	alarm bool
 }
 
-// table formats rows below the titles of their columns. The first line is the titles.
+// table formats rows below the titles of their columns. The first line is the titles. Widths are
+// counted in columns of the terminal, as a character may take none or two:
+//
+//	PEER               SESSION    LAG   IN/S  STATE
+//	192.0.2.7:51900          4    0B     250  master
 func table(columns []column, rows []row) []string {
 	widths := make([]int, len(columns))
 	cells := [][]string{make([]string, len(columns))}

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// The three tables of a report: tenants, commands and peers. Rows with an alarm are drawn in red: a
+// sender that is paused by a quota or a full log, and its tenant.
+
 // A section is one of the tables of a report. It may have only the first of its rows.
 type section struct {
 	name    string // the title of the first column
@@ -86,7 +89,7 @@ func (s *Report) sections() []section {
 // beginning returns enough of a hash to distinguish policies.
 func beginning(sha256 string) string { return sha256[:min(8, len(sha256))] }
 
-// actions formats the counts of actions, the most frequent first.
+// actions formats the counts of actions, the most frequent first: "broadcast-all 1.2k, drop 3".
 func actions(counts map[string]uint64) string {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))

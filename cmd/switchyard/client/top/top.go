@@ -1,10 +1,14 @@
-// Package top displays the state of the running server: its tenants, the commands that
-// peers send and the peers, by rate and by lag. It does not draw on the terminal itself, and
-// opens no connections.
+// Package top displays the state of the running server: its tenants, the commands that peers send and
+// the peers, by rate and by lag. It does not draw on the terminal itself, and opens no connections.
 //
 //	Server -> take -> sample \
 //	                          compare -> Report -> page -> Screen
 //	Server -> take -> sample /
+//
+//	top.go      samples, and their order
+//	report.go   two samples compared; its JSON is that of --once --json
+//	page.go     a report laid out for a window; tables.go, table.go and cluster.go: its parts
+//	live.go     the loop that draws again and again
 package top
 
 import (
@@ -52,7 +56,8 @@ type sample struct {
 	sessions *api.Connections
 }
 
-// take takes a sample: a snapshot, and the first sessions.
+// take takes a sample: a snapshot, and the first sessions. The two requests are a moment apart, so
+// each has a time of its own.
 func (o Options) take(ctx context.Context, server Server) (*sample, error) {
 	snapshot, err := server.Snapshot(ctx)
 	if err != nil {

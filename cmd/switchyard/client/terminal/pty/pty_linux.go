@@ -26,7 +26,8 @@ type Terminal struct {
 	gone   bool
 }
 
-// Open opens a terminal of that size until the end of the test.
+// Open opens a terminal of that size until the end of the test. A goroutine reads what the program
+// writes, as the program would block otherwise; it ends with HangUp, and the test waits for it.
 func Open(t testing.TB, columns, rows int) *Terminal {
 	t.Helper()
 	// Non-blocking, so that Close ends a Read.
@@ -68,7 +69,7 @@ func (p *Terminal) show() {
 	}
 }
 
-// HangUp closes the terminal.
+// HangUp closes the terminal, as a window that is closed does: the program reads an end of file.
 func (p *Terminal) HangUp() { p.front.Close() }
 
 // Type presses keys.
@@ -135,7 +136,8 @@ func (p *Terminal) Expect(what string) {
 	p.Await(fmt.Sprintf("the screen shows %q", what), func() bool { return strings.Contains(p.Shown(), what) })
 }
 
-// Await waits until so returns true.
+// Await waits until so returns true. After a minute it fails the test and shows the screen. It asks
+// again and again, because the emulator does not know when a program has drawn everything.
 func (p *Terminal) Await(what string, so func() bool) {
 	p.t.Helper()
 	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {

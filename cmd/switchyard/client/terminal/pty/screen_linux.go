@@ -8,6 +8,16 @@ import (
 	"unicode/utf8"
 )
 
+// The emulated screen does what package terminal asks of a terminal, and notes everything else:
+//
+//	ESC [ H  K  J  2J        cursor home, erase to the right, below, all
+//	ESC [ ? 1049 h, l        the alternate screen, which leaves the normal one as it was
+//	ESC [ ? 7 h, l  ? 25 h, l   wrapping of lines, the cursor
+//	ESC [ 0m 1m 2m 1;31m     colours, of which only is noted that there were any
+//
+// A sequence that is not in this list gets into odd, by which tests notice that a terminal would have
+// to know more.
+
 // A screen is what a terminal shows.
 type screen struct {
 	columns, rows int
@@ -21,12 +31,14 @@ type screen struct {
 	pending       []byte // the beginning of a sequence or a letter
 }
 
+// newScreen returns a blank screen that wraps lines and shows the cursor, as a terminal begins.
 func newScreen(columns, rows int) screen {
 	s := screen{wraps: true, cursor: true}
 	s.resize(columns, rows)
 	return s
 }
 
+// resize clears both screens. A real terminal keeps some of their content, in ways that differ.
 func (s *screen) resize(columns, rows int) {
 	other := s.isOther()
 	s.columns, s.rows, s.row, s.column = columns, rows, 0, 0
@@ -44,6 +56,7 @@ func blank(columns, rows int) [][]rune {
 	return lines
 }
 
+// isOther reports whether the alternate screen is shown.
 func (s *screen) isOther() bool { return len(s.shown) > 0 && &s.shown[0] == &s.other[0] }
 
 func (s *screen) text() string {
@@ -68,6 +81,7 @@ func (s *screen) state() string {
 	return strings.Join(append(says, s.odd...), ", ")
 }
 
+// write takes output in pieces of any length. What is cut off at the end waits for the next piece.
 func (s *screen) write(b []byte) {
 	b = append(s.pending, b...)
 	for len(b) > 0 {
@@ -110,6 +124,7 @@ func (s *screen) one(b []byte) int {
 		s.odd = append(s.odd, fmt.Sprintf("%q", r))
 		return n
 	}
+	// A terminal wraps only when something is written behind the last column.
 	if s.column == s.columns {
 		if s.column--; s.wraps {
 			s.column = 0
@@ -121,6 +136,7 @@ func (s *screen) one(b []byte) int {
 	return n
 }
 
+// down goes to the next line, and scrolls at the last one.
 func (s *screen) down() {
 	if s.row++; s.row == s.rows {
 		s.row--
@@ -129,6 +145,7 @@ func (s *screen) down() {
 	}
 }
 
+// sequence does what the text behind ESC [ says.
 func (s *screen) sequence(text string) {
 	switch text {
 	case "H":
