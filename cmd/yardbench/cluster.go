@@ -25,7 +25,8 @@ import (
 //
 // All of it and the generator share the machine, so more hubs have no more processors.
 
-// A clustering makes a contender a cluster.
+// A clustering makes a contender a cluster. It is a part of the contender and says how to start it; a
+// group is what runs.
 type clustering struct {
 	hubs int
 	bus  string // the program of the bus's servers
@@ -58,7 +59,8 @@ func clusterScenarios() []scenario {
 	return all
 }
 
-// clusterContenders returns a lone hub and the clusters of --hubs.
+// clusterContenders returns a lone hub and the clusters of --hubs. The servers of the bus are built
+// from this repository, as an operator would.
 func clusterContenders(ctx context.Context, root, dir string, lone contender, hubs []int) ([]contender, error) {
 	bus := filepath.Join(dir, "yardbus")
 	if _, err := tool(ctx, filepath.Join(root, "cmd", "yardbus"), "go", "build", "-o", bus, "."); err != nil {
@@ -114,7 +116,8 @@ func (all *group) startBus(ctx context.Context, dir, exe string) error {
 	return nil
 }
 
-// startHubs starts hubs of a cluster, each of which tries another server of the bus first.
+// startHubs starts hubs of a cluster, each of which tries another server of the bus first. Start
+// waits until a hub accepts connections, so each has entered before the next one does.
 func (all *group) startHubs(ctx context.Context, dir string, command []string, hubs int) error {
 	for i := range hubs {
 		var servers []string

@@ -48,7 +48,8 @@ type comparison struct {
 	progress   io.Writer
 }
 
-// An outcome is the result of one run.
+// An outcome is the result of one run. --json writes all of them, so that figures can be computed
+// later that no table has.
 type outcome struct {
 	Scenario string      `json:"scenario"`
 	Server   string      `json:"server"`
@@ -143,7 +144,8 @@ func (c *comparison) run(ctx context.Context, chosen bool, stdout io.Writer) err
 	return c.write(ctx, root, stdout)
 }
 
-// build makes the contenders. Switchyard is the first.
+// build makes the contenders. Switchyard is the first, and all ratios are against it. Everything is
+// built before the first run, because a compiler would disturb it.
 func (c *comparison) build(ctx context.Context, root, dir string) error {
 	fmt.Fprintln(c.progress, "building the servers")
 	id, err := newIdentity(dir)
@@ -215,7 +217,8 @@ func inShort(r *load.Result) string {
 	return text
 }
 
-// one does one run.
+// one does one run. A server that has ended by itself makes it an error, whatever was measured
+// before.
 func (c *comparison) one(ctx context.Context, dir string, server contender, s scenario) (load.Result, error) {
 	plan, command := s.plan(c.duration), server.command
 	if s.tls {
@@ -252,7 +255,8 @@ func (c *contender) start(ctx context.Context, dir string, command []string) (*g
 	return &group{hubs: []*process.Server{one}}, dir, err
 }
 
-// write writes the results and the table.
+// write writes the results and the table. Runs with faults are in the table as well, marked as such;
+// the exit code then says that there are some.
 func (c *comparison) write(ctx context.Context, root string, stdout io.Writer) error {
 	if c.raw != "" {
 		text, err := json.MarshalIndent(c.runs, "", "  ")

@@ -26,7 +26,9 @@ type contender struct {
 	cluster  *clustering // nil: one process
 }
 
-// buildSwitchyard builds this repository's server, whose root is given, into dir.
+// buildSwitchyard builds this repository's server, whose root is given, into dir. Its configuration
+// is the default one but for what would disturb the measurement: the admin interface, which takes a
+// fixed port, and lines of the log.
 func buildSwitchyard(ctx context.Context, root, dir string, id identity) (contender, error) {
 	exe := filepath.Join(dir, "switchyard")
 	if _, err := tool(ctx, root, "go", "build", "-o", exe, "./cmd/switchyard"); err != nil {
@@ -102,7 +104,8 @@ func repository(ctx context.Context) (string, error) {
 	return root, nil
 }
 
-// revision names the source that is built.
+// revision names the source that is built. Figures of a tree with changes are worth little later, so
+// the table says that there were some.
 func revision(ctx context.Context, root string) string {
 	commit, err := tool(ctx, root, "git", "rev-parse", "--short", "HEAD")
 	if err != nil {

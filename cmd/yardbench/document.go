@@ -16,8 +16,8 @@ const (
 	endMarker   = "<!-- yardbench ends -->"
 )
 
-// insert writes text between the markers of a document and leaves the rest as it is. A
-// document that is not there, or empty, gets both.
+// insert writes text between the markers of a document and leaves the rest as it is, so that people
+// can write about the figures around them. A document that is not there, or empty, gets both.
 func insert(name, text string) error {
 	old, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -21,7 +21,8 @@ type surroundings struct {
 	command string
 }
 
-// describe describes this machine and this moment, for the head of a table.
+// describe describes this machine and this moment, for the head of a table: without that, nobody
+// could repeat the measurement or explain other figures.
 func describe(ctx context.Context, root string) surroundings {
 	compiler, err := tool(ctx, root, "go", "env", "GOVERSION")
 	if err != nil {

@@ -1,9 +1,18 @@
 //go:build linux
 
-// Command yardbench measures hubs under load: it plays all connections of a hub, checks
-// every byte that the hub relays, and reports the throughput, latency, CPU time and memory
-// of the hub. Its command compare runs Switchyard beside others and writes
-// docs/benchmarks.md; soak runs Switchyard for long beside hostile tenants.
+// Command yardbench measures hubs under load: it plays all connections of a hub, checks every byte
+// that the hub relays, and reports the throughput, latency, CPU time and memory of the hub. Its
+// command compare runs Switchyard beside others and writes docs/benchmarks.md; soak runs Switchyard
+// for long beside hostile tenants.
+//
+//	play.go       run, slow, churn: one load for a hub that runs already
+//	compare.go    the contenders of contender.go, stage.go or cluster.go under the loads of scenario.go
+//	table.go      what compare writes; tables.go has a table for each kind of scenario
+//	soak.go       soak; soak_files.go saves policies meanwhile, soak_samples.go watches memory
+//
+//	package load          plays a plan and measures; check checks what arrives, message makes it
+//	package process       starts servers, and reads their CPU time and memory
+//	package hostile       peers that misbehave
 package main
 
 import (

@@ -18,7 +18,8 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// traffic holds the flags of run, slow and churn.
+// traffic holds the flags of run, slow and churn. They fill in a load.Plan; slow and churn differ
+// from run by the part of the plan that their own flags are about.
 type traffic struct {
 	plan     load.Plan
 	protocol string
@@ -46,7 +47,8 @@ func (t *traffic) flags(c *cobra.Command) {
 	f.BoolVar(&t.json, "json", false, "print the result as JSON")
 }
 
-// play plays the plan and prints the result.
+// play plays the plan and prints the result. A fault of the hub is printed as a part of it, and is an
+// error besides, so that a script notices it.
 func (t *traffic) play(ctx context.Context, stdout io.Writer) error {
 	var err error
 	if t.plan.Protocol, err = message.ParseProtocol(t.protocol); err != nil {

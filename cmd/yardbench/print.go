@@ -10,7 +10,13 @@ import (
 	"switchyard/cmd/yardbench/load"
 )
 
-// print prints a result for people.
+// print prints a result for people, a line for each thing:
+//
+//	published   2000/s for 2.0 s
+//	delivered   62000/s
+//	latency     p50 180  p90 260  p99 410  p99.9 900  max 2100 µs
+//	server      0.512 s CPU per million deliveries, 0.03 cores, 18.2 MiB, at most 18.4 MiB
+//	checked     155000 deliveries: no fault; order: one
 func print(w io.Writer, r *load.Result) error {
 	var b strings.Builder
 	row := func(name, format string, args ...any) {

@@ -153,8 +153,8 @@ func (s *soak) neighbour(d time.Duration) load.Plan {
 	return load.Plan{Addresses: []string{s.address}, Connections: 8, Senders: 2, Size: 200, Rate: 500, Random: true, Warmup: time.Second, Duration: d}
 }
 
-// attack starts the hostile peers. The function that it returns ends them, and returns what
-// they have done.
+// attack starts the hostile peers, in a process of their own that ends with this one. The function
+// that it returns ends them, and returns what they have done.
 func (s *soak) attack(ctx context.Context) (stop func() string, err error) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -133,8 +133,9 @@ else = "broadcast-all"
 	"",
 }
 
-// config returns the configuration. Each reload changes a quota, and every other one adds or
-// removes a tenant.
+// config returns the configuration. Each reload changes a quota, and every other one adds or removes
+// a tenant, so that all parts of a reload happen often. Tenants are told apart by their source
+// address, which each of the hostile ones has of its own.
 func (s *saver) config(reload int) string {
 	var b strings.Builder
 	names := []string{}

@@ -17,6 +17,9 @@ import (
 	"switchyard/cmd/yardbench/process"
 )
 
+// What must not grow. A leak of a few bytes for each reload or connection shows after twenty minutes
+// of them, if everything that varies is allowed for.
+
 // A sample is what a hub uses at one moment.
 type sample struct {
 	resident    int64 // bytes
@@ -128,7 +131,7 @@ const (
 	threadSlack     = 10
 )
 
-// total returns the sum of a metric of the last sample over all its labels but one.
+// total returns the sum of a metric of the last sample over all series that have this label.
 func (s *sampler) total(name, label string) (sum float64) {
 	for series, value := range s.metricsNow {
 		if strings.HasPrefix(series, name+"{") && strings.Contains(series, label) {

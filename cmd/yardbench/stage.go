@@ -25,7 +25,8 @@ import (
 //
 // All have the same configuration, and the policy of the first one is obeyed about every PDU.
 
-// A staging is a release that a contender has under way.
+// A staging is a release that a contender has under way. start brings it about before the load
+// begins, and check holds after the load that it was not over before.
 type staging struct {
 	keys      string // of the release
 	candidate string // the table that is saved once the server runs; empty for no release
@@ -162,7 +163,8 @@ func (c *comparison) stageTable(s *sheet, of []scenario) {
 	}
 }
 
-// quartiles returns the median of the ratios of one figure in the same rounds, and the middle half.
+// quartiles returns the median of the ratios of one figure in the same rounds, and the middle half:
+// from the first quartile to the third. If the half includes 1.000, the difference may be noise.
 func quartiles(base, results []load.Result, of func(*load.Result) float64) (middle, half string) {
 	var ratios []float64
 	for i := range min(len(base), len(results)) {

@@ -10,6 +10,9 @@ import (
 	"switchyard/cmd/yardbench/load"
 )
 
+// The tables of a comparison. Each cell is a median over the rounds, since single runs on a machine
+// that does other things as well differ by more than servers do.
+
 // A sheet is a table in Markdown.
 type sheet struct {
 	b strings.Builder
@@ -137,7 +140,7 @@ func order(results []load.Result) string {
 	return "one"
 }
 
-// number formats a number with three significant digits.
+// number formats a number with three significant digits: 0.0412, 0.512, 5.12, 51.2, 512.
 func number(x float64) string {
 	switch {
 	case x == 0:

@@ -12,6 +12,15 @@ import (
 	"switchyard/proxy/config"
 )
 
+// An account keeps the hubs of one cluster apart from everything else on the bus. What signs what:
+//
+//	operator ──▶ system account    of the servers themselves
+//	        └──▶ account of hubs ──▶ user, whose key is in hub.creds
+//
+// The servers know the operator's public key and both accounts (accounts.conf); a hub proves that it
+// has the user's key. The other private keys are forgotten at once, so nobody can make a second user
+// later.
+
 // Files that accountCommand writes.
 const (
 	accountsFile    = "accounts.conf"
@@ -36,7 +45,7 @@ func accountCommand() *cobra.Command {
 	return c
 }
 
-// makeAccount writes both files. It overwrites none.
+// makeAccount writes both files. It overwrites none: the hubs that use a file would be locked out.
 func makeAccount(cluster, out string) error {
 	if !config.IsClusterName(cluster) {
 		return usage("--cluster %q: write the [cluster] name of the hubs, of a-z, 0-9 and -", cluster)
@@ -69,8 +78,8 @@ func create(name string, text []byte) error {
 	return f.Close()
 }
 
-// account returns the content of both files: an operator that signed a system account and
-// the account of the hubs, and the credentials of a user of the latter.
+// account returns the content of both files: an operator that signed a system account and the account
+// of the hubs, and the credentials of a user of the latter. It does no I/O.
 func account(cluster string) (accounts, credentials []byte, err error) {
 	operator, err := nkeys.CreateOperator()
 	if err != nil {
@@ -136,8 +145,9 @@ func keys(create func() (nkeys.KeyPair, error)) (public string, pair nkeys.KeyPa
 	return public, pair, err
 }
 
-// permissions are what a hub needs: the subjects of its cluster, and JetStream's interface
-// for the streams of its account.
+// permissions are what a hub needs: the subjects of its cluster, and JetStream's interface for the
+// streams of its account. package jetstream uses no other subject; add one here first, or hubs with
+// an account cannot use it.
 func permissions(cluster string) jwt.Permissions {
 	own := "sy." + cluster + ".>"
 	allowed := jwt.StringList{own, "$JS.API.DIRECT.GET.*"}

@@ -39,7 +39,8 @@ const (
 	exitInternal    = 70 // a fault of the server
 )
 
-// A codedError has an exit code.
+// A codedError has an exit code. Every error of this command is one but those of cobra, which are
+// about the command line.
 type codedError struct {
 	code int
 	error

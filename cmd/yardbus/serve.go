@@ -11,7 +11,14 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// serve runs the server until a signal has stopped it or it fails.
+// serve runs the server until a signal has stopped it or it fails:
+//
+//	first signal    the server leaves: it hands over the streams that it leads, tells its hubs to go to
+//	                another server one after the other, and ends (nats-server calls that lame duck mode)
+//	second signal   it ends at once
+//	a fatal fault   it ends, and so does this process: a supervisor starts it again
+//
+// The server runs in goroutines of its own, which stopped and handing wait for.
 func serve(s *settings, signals <-chan os.Signal, stderr io.Writer) error {
 	o, err := s.options()
 	if err != nil {
@@ -32,7 +39,8 @@ func serve(s *settings, signals <-chan os.Signal, stderr io.Writer) error {
 	return wait(n, l, signals, stopped)
 }
 
-// wait waits for the end of the server.
+// wait waits for the end of the server, and returns why it ended: nil only if a signal asked for it
+// and everything was handed over.
 func wait(n *server.Server, l *logger, signals <-chan os.Signal, stopped <-chan struct{}) error {
 	var handing sync.WaitGroup
 	var forced error
@@ -62,7 +70,8 @@ func wait(n *server.Server, l *logger, signals <-chan os.Signal, stopped <-chan 
 	}
 }
 
-// failure gives a fault that the server calls fatal its exit code.
+// failure gives a fault that the server calls fatal its exit code. Only its text says what it is
+// about, so tests bring both kinds about: another version of nats-server may write another text.
 func failure(fault string) error {
 	if strings.Contains(strings.ToLower(fault), "listening on") || strings.Contains(fault, "start monitoring") {
 		return codedError{exitUnavailable, fmt.Errorf("%s: choose another address, or stop what listens there", fault)}
@@ -70,7 +79,8 @@ func failure(fault string) error {
 	return codedError{exitInternal, fmt.Errorf("%s", fault)}
 }
 
-// A logger writes what the server logs.
+// A logger writes what the server logs. It implements server.Logger of nats-server, which calls it on
+// any goroutine. Debug and trace are never asked for.
 type logger struct {
 	log    *slog.Logger
 	failed chan string // receives the first fault that the server calls fatal; the server sends, wait receives
@@ -82,6 +92,8 @@ func (l *logger) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(form
 func (l *logger) Debugf(string, ...any)           {}
 func (l *logger) Tracef(string, ...any)           {}
 
+// Fatalf does not end the process, as nats-server's own logger does, so that wait can end it in
+// order.
 func (l *logger) Fatalf(format string, v ...any) {
 	select {
 	case l.failed <- fmt.Sprintf(format, v...):

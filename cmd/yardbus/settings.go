@@ -19,6 +19,13 @@ import (
 	"switchyard/proxy/config"
 )
 
+// The flags say what differs from one server to another. Everything else that a hub relies on is set
+// here, so that no server of a bus can lack it:
+//
+//	check ─▶ options ─▶ readAccounts   who may connect, from a file
+//	                └─▶ tls            certificates, checked by nats-server's own function
+//	                └─▶ join           the other servers, if there are any
+//
 // Settings of the server that hubs rely on, or that make it notice dead connections soon.
 const (
 	maxPayload   = 1 << 20 // bytes; hubs send records of 256 KiB and chunks of state of 512 KiB
@@ -46,12 +53,14 @@ type size struct{ config.Size }
 func (s *size) Set(text string) error { return s.UnmarshalText([]byte(text)) }
 func (s *size) Type() string          { return "size" }
 
+// defaults returns the settings without a flag: a single server on the loopback.
 func defaults() *settings {
 	name, _ := os.Hostname() // without one, --name is missing
 	return &settings{name: name, listen: "127.0.0.1:4222", memory: size{1 << 30}, cluster: "yardbus", peerListen: "127.0.0.1:6222"}
 }
 
-// options returns the settings of the nats-server.
+// options returns the settings of the nats-server. Its errors have the exit code of a wrong command
+// line or of a faulty file.
 func (s *settings) options() (*server.Options, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -92,7 +101,8 @@ func (s *settings) options() (*server.Options, error) {
 	return o, err
 }
 
-// check finds what is missing or does not go together.
+// check finds what is missing or does not go together. Beyond the loopback it insists on TLS: records
+// carry what users write, and whoever can write to the bus can speak for any hub.
 func (s *settings) check() error {
 	switch {
 	case s.name == "":
@@ -165,7 +175,8 @@ func (s *settings) join(o *server.Options) (err error) {
 	return nil
 }
 
-// tls returns the TLS configuration with the certificate and, if there is one, the CA.
+// tls returns the TLS configuration with the certificate and, if there is one, the CA. Hubs may have
+// a certificate; the other servers of the bus must.
 func (s *settings) tls(verify tls.ClientAuthType) (*tls.Config, error) {
 	c, err := server.GenTLSConfig(&server.TLSConfigOpts{CertFile: s.certificate, KeyFile: s.key, CaFile: s.ca, MinVersion: tls.VersionTLS12})
 	if err != nil {
@@ -182,7 +193,9 @@ func (s *settings) tls(verify tls.ClientAuthType) (*tls.Config, error) {
 // have.
 var accountKeys = []string{"accounts", "authorization", "no_auth_user", "operator", "resolver", "resolver_preload", "system_account"}
 
-// readAccounts reads the file of --accounts, which says nothing but who may connect.
+// readAccounts reads the file of --accounts, which says nothing but who may connect. nats-server
+// would take any of its settings from there, so others are refused: they would contradict the flags
+// unseen.
 func readAccounts(file string, o *server.Options) error {
 	content, err := conf.ParseFile(file)
 	if err != nil {

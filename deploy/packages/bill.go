@@ -11,9 +11,10 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// writeBill writes which modules a program is made of, as 'go version -m' says it, in CycloneDX.
-// The component that the bill is about has the checksum of the program's file, which is the same in
-// every package and image.
+// writeBill writes which modules a program is made of, as 'go version -m' says it, in CycloneDX. The
+// component that the bill is about has the checksum of the program's file, which is the same in every
+// package and image. So one bill for each program is enough, and whoever finds a vulnerable module in
+// it knows which files have it.
 func writeBill(path string, p program) error {
 	bom := cdx.NewBOM()
 	subject := cdx.Component{
@@ -52,12 +53,15 @@ func writeBill(path string, p program) error {
 	return f.Close()
 }
 
+// library returns the component of a Go module. Its reference is its package URL, which scanners look
+// up.
 func library(path, version string) cdx.Component {
 	url := "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B")
 	return cdx.Component{BOMRef: url, Type: cdx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: url, Scope: cdx.ScopeRequired}
 }
 
-// linked returns the modules of others in a program.
+// linked returns the modules of others in a program, sorted by path. What go.mod replaces counts as
+// what replaces it.
 func linked(info *debug.BuildInfo) []*debug.Module {
 	var all []*debug.Module
 	for _, m := range info.Deps {

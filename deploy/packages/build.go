@@ -66,7 +66,7 @@ func (b *build) run(stdout io.Writer) error {
 	return err
 }
 
-// make makes all files but the checksums.
+// make makes all files but the checksums. Whatever fails ends it, and run removes what there is.
 func (b *build) make(out string) error {
 	hubs, buses, err := readPrograms(b.release, b.version)
 	if err != nil {

@@ -18,7 +18,7 @@ var charts = filepath.Join(root, "deploy", "helm")
 var versions = regexp.MustCompile(`(?m)^(version|appVersion): .*$`)
 
 // writeChart writes the chart as Helm packs it. Its version, and the tag of the images that it takes
-// by default, are the release's.
+// by default, are the release's. In the repository both are placeholders, as no release is there.
 func writeChart(out string, p program) error {
 	f, err := os.Create(filepath.Join(out, p.file("chart.tgz")))
 	if err != nil {

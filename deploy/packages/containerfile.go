@@ -14,6 +14,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
+// The images are made without a container engine, which would put times of its own into them. But the
+// Containerfile stays what says how an image looks: operators can build it with any engine, and a
+// test compares the two. So its few instructions are read here.
+
 // A recipe is what a Containerfile says.
 type recipe struct {
 	config v1.Config
@@ -45,6 +49,7 @@ func readRecipe(path, arch string) (r recipe, err error) {
 	return r, nil
 }
 
+// instruction adds one instruction to the recipe. What it does not know is an error and not ignored.
 func (r *recipe) instruction(name, rest string) (err error) {
 	c := &r.config
 	switch name {

@@ -20,8 +20,9 @@ const noLicence = "The owner of the project has not chosen a licence yet, so non
 // licenceFile matches the names of the files that a copy of a module must contain.
 var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([.-].*)?$`)
 
-// copyrightOf returns the licences of Switchyard and of all modules in a program. folder is that of
-// the program's own module.
+// copyrightOf returns the licences of Switchyard and of all modules in a program, whose copies must
+// be passed on with it. folder is that of the program's own module. Modules are read from Go's module
+// cache, and one without a licence is an error: it must not be distributed.
 func copyrightOf(p program, folder string) ([]byte, error) {
 	var text bytes.Buffer
 	own, err := os.ReadFile(filepath.Join(root, "LICENSE"))

@@ -21,7 +21,8 @@ import (
 )
 
 // writeImage writes an archive with the images of a program for all architectures, as the
-// Containerfile describes them, and the digest of their index.
+// Containerfile describes them, and the digest of their index. The digest is known before the image
+// is in any registry, so it can be signed with the checksums.
 func writeImage(out, containerfile string, programs []program, copyright []byte) error {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range programs {
@@ -48,6 +49,7 @@ func writeImage(out, containerfile string, programs []program, copyright []byte)
 	return archive(filepath.Join(out, p.file("image.tar")), p, index)
 }
 
+// annotations are what registries and engines show of an image, on the index and on each image.
 func annotations(p program) map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":    p.name,
@@ -84,7 +86,8 @@ func imageOf(p program, r recipe, copyright []byte) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// layerFiles returns a tar file of what the recipe copies, and the licences.
+// layerFiles returns a tar file of what the recipe copies, and the licences. A path in the recipe is
+// beside the Containerfile, but for the program, which is that of the release.
 func layerFiles(p program, r recipe, copyright []byte) ([]byte, error) {
 	var files bytes.Buffer
 	w := &layerWriter{Writer: tar.NewWriter(&files), at: p.time, made: map[string]bool{"/": true}}
@@ -120,6 +123,7 @@ type layerWriter struct {
 	made map[string]bool
 }
 
+// file writes a file. The folder of c does not matter; name is its path in the image.
 func (w *layerWriter) file(name string, c copied, content []byte) error {
 	if err := w.folder(path.Dir(name), copied{mode: 0o755}); err != nil {
 		return err
@@ -132,6 +136,8 @@ func (w *layerWriter) file(name string, c copied, content []byte) error {
 	return err
 }
 
+// folder writes a folder, after those above it, once: engines differ in what they make of missing
+// ones.
 func (w *layerWriter) folder(name string, c copied) error {
 	if w.made[name] {
 		return nil

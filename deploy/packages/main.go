@@ -1,6 +1,18 @@
-// Command packages makes what operators install from the programs of a release: packages for
-// Debian and for RPM, container images, a bill of materials for each program, checksums, and a
-// signature of these. The same commit gives the same bytes on any machine. 'make packages' runs it.
+// Command packages makes what operators install from the programs of a release: packages for Debian
+// and for RPM, container images, a bill of materials for each program, checksums, and a signature of
+// these. The same commit gives the same bytes on any machine. 'make packages' runs it.
+//
+//	program.go                      reads the programs of 'make release', and what is built into them
+//	build.go                        the order of everything, and what is made
+//	bill.go, copyright.go           which modules are in a program, and their licences
+//	package.go                      .deb and .rpm, as nfpm.yaml describes them
+//	image.go, containerfile.go      OCI images, as the Containerfiles describe them
+//	chart.go                        the chart for Helm
+//	sums.go                         checksums, and the signature
+//	push.go                         an image goes to a registry; nothing else uses the network
+//
+// For the same bytes, every file gets the time of the commit, files are sorted by name, and nothing
+// says where or when this program ran.
 package main
 
 import (
@@ -46,6 +58,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 }
 
+// runBuild reads the flags of build. The Makefile gives them, so their texts are in usage alone.
 func runBuild(args []string, stdout, stderr io.Writer) error {
 	var b build
 	f := flag.NewFlagSet("build", flag.ContinueOnError)

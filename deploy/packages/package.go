@@ -19,7 +19,8 @@ import (
 // SECURITY.md, before the first public release.
 const maintainer = "Switchyard maintainers <maintainers@switchyard.invalid>"
 
-// writePackages writes the packages of a program, whose contents nfpm.yaml lists.
+// writePackages writes the packages of a program, whose contents nfpm.yaml lists. That file is read
+// anew for each format, with its variables filled in.
 func writePackages(out string, p program, stage string, copyright []byte) error {
 	documents, err := writeDocuments(out, p, stage, copyright)
 	if err != nil {
@@ -35,6 +36,7 @@ func writePackages(out string, p program, stage string, copyright []byte) error 
 	return nil
 }
 
+// writePackage writes the package of one format, under the name that its tools expect.
 func writePackage(out, format string, p program, variables map[string]string) error {
 	config, err := nfpm.ParseFileWithEnvMapping("nfpm.yaml", func(name string) string { return variables[name] })
 	if err != nil {
@@ -113,6 +115,7 @@ func writeDocuments(out string, p program, stage string, copyright []byte) (fold
 }
 
 // setTimes gives a folder and all that is in it one time, as packages keep that of the files.
+// Otherwise each build would make other packages.
 func setTimes(folder string, at time.Time) error {
 	return filepath.WalkDir(folder, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -122,6 +125,7 @@ func setTimes(folder string, at time.Time) error {
 	})
 }
 
+// writeCompressed writes a file as gzip, without a name or a time in its header.
 func writeCompressed(name string, text []byte) error {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)

@@ -55,6 +55,8 @@ func readPrograms(folder, version string) (hubs, buses []program, err error) {
 	return hubs, buses, nil
 }
 
+// readProgram reads one program. What Go has built into it says which commit and platform it is of,
+// so a file that was built otherwise, or has changes, is noticed here.
 func readProgram(folder, name, arch string) (program, error) {
 	path := filepath.Join(folder, name+"-linux-"+arch)
 	info, err := buildinfo.ReadFile(path)

@@ -51,7 +51,8 @@ func push(from, to string, stdout io.Writer) error {
 	return err
 }
 
-// unpack unpacks the files of a tar file. None is written outside of the folder.
+// unpack unpacks the files of a tar file. None is written outside of the folder: an archive may come
+// from elsewhere, and os.Root refuses such names.
 func unpack(from, folder string) error {
 	f, err := os.Open(from)
 	if err != nil {

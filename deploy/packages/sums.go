@@ -16,7 +16,8 @@ import (
 const sums = "SHA256SUMS"
 
 // writeSums writes the checksums of a folder's files, and beside them the signature, if there is a
-// key: the 64 bytes of ed25519 over the file, which openssl verifies.
+// key: the 64 bytes of ed25519 over the file, which openssl verifies. Every file of the release is in
+// the list, so one signature is enough for all.
 func writeSums(folder string, key ed25519.PrivateKey) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

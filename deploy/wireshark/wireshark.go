@@ -1,4 +1,8 @@
 // Package wireshark is the Wireshark dissector, teamtalk.lua, whose tables of names it writes.
+//
+// The dissector is one file that a user copies to Wireshark. Most of it is written by hand; the
+// tables between two lines are generated from the packages of the server, so that names are the same
+// in a log and in Wireshark. 'switchyard wireshark' fills them in anew, with own commands.
 package wireshark
 
 import (
@@ -32,6 +36,9 @@ func Update(text []byte, commands []pdu.Command) ([]byte, error) {
 	return bytes.Join([][]byte{before, []byte(begin), tables(commands), []byte(end), after}, nil), nil
 }
 
+// tables returns the generated part: Lua tables from numbers to names. Services, commands and
+// messages are those of PDUs. Kinds, actions and faults are those of the records of a capture, in the
+// order of their numbers there.
 func tables(commands []pdu.Command) []byte {
 	var b bytes.Buffer
 	table := func(name string, rows func()) {

@@ -1,7 +1,8 @@
 // Package schema writes JSON Schemas of config.toml, of routing tables and of files of test cases,
 // for editors that check and complete TOML. It knows no rule itself: they are those of packages
-// config, table and cases. Tests give the same files to the schemas and to those packages, and hold
-// that what a schema refuses is refused there, too.
+// config, table and cases. One test holds that deploy/schema has what this package writes, and
+// another one lets taplo, which editors use, apply the schemas to the shipped files and to files with
+// mistakes.
 //
 //	config.go   from the keys and the comments of config.toml
 //	table.go    from what a routing table may say, with the names of commands and services

@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// An agenda is a list of functions to call at certain times. The zero value is empty.
+// An agenda is a list of functions to call at certain times. The zero value is empty. A loop has few
+// entries at a time, so a sorted slice is enough.
 type agenda struct{ items []item } // sorted, the next one last
 
 type item struct {

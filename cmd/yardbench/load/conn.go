@@ -11,7 +11,11 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
-// A conn is a connection of a loop, and belongs to its goroutine.
+// A conn is a connection of a loop, and belongs to its goroutine:
+//
+//	dial ─▶ opening ── EPOLLOUT ──▶ open ── end of input, error ──▶ closed
+//	                                 │ read: Receiver.Take checks each message, what is left waits in rest
+//	                                 │ write: what senders have appended to out, as the socket takes it
 type conn struct {
 	fd     int
 	slot   int32
@@ -66,7 +70,7 @@ func (l *loop) open(n int) (*conn, error) {
 	return c, nil
 }
 
-// serve handles the events of a connection.
+// serve handles the events of a connection: what waits is written, then what came is read.
 func (l *loop) serve(c *conn, events uint32) {
 	if c.state == opening {
 		if !l.opened(c) {
@@ -95,7 +99,8 @@ func (l *loop) opened(c *conn) bool {
 	return c.state == open
 }
 
-// read reads once and processes the input.
+// read reads once and processes the input. It does not read until nothing is left: other connections
+// have to wait meanwhile, and epoll reports this one again.
 func (l *loop) read(c *conn) {
 	if c.pause { // epoll reports only a reset then
 		l.end(c, unix.ECONNRESET)
@@ -199,7 +204,8 @@ func (l *loop) await(c *conn) {
 	}
 }
 
-// end handles a connection that the hub has closed.
+// end handles a connection that the hub has closed. Before the run has begun, that is an error of the
+// command; later it is a fault of the hub, except for connections of which it is expected.
 func (l *loop) end(c *conn, errno unix.Errno) {
 	switch {
 	case c.short != nil:

@@ -55,7 +55,12 @@ func (l *loop) keepAliveOf(i int, at int64) {
 	})
 }
 
-// schedule adds the rest to the agenda, once begin is known.
+// schedule adds the rest to the agenda, once begin is known:
+//
+//	begin             activate: senders send
+//	begin + warmup    mark: counts and CPU time so far
+//	  + duration      mark again; cease: nothing more is sent, what is under way arrives
+//	  + longestDrain  the loop ends in any case
 func (l *loop) schedule() {
 	p := &l.run.plan
 	begin, from, to := l.run.begin.Load(), l.run.measureFrom(), l.run.measureTo()

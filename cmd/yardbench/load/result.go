@@ -100,7 +100,9 @@ type ShortResult struct {
 	Delivered  uint64 `json:"delivered"`
 }
 
-// result combines the findings of the loops.
+// result combines the findings of the loops. Counts of the measured span are differences of two
+// marks, taken at the same times by each loop; faults are those of the whole run, also of warm-up and
+// drain.
 func (r *run) result(loops []*loop) (Result, error) {
 	var res Result
 	var all, late histogram.Histogram

@@ -10,6 +10,12 @@ import (
 	"switchyard/cmd/yardbench/message"
 )
 
+// Short connections are opened one after the other beside the steady ones. Each sends its messages at
+// once and ends; the steady connections receive them, which is what is counted:
+//
+//	open ─▶ write ─▶ FIN: the hub has to close it within shortDeadline
+//	             └─▶ RST: what the hub had not read by then is lost, and no fault
+//
 // shorts are the short connections of a loop.
 type shorts struct {
 	opened, refused, unanswered int

@@ -10,7 +10,8 @@ import (
 	"switchyard/cmd/yardbench/process"
 )
 
-// stalling measures a loop whose connections partly stall.
+// stalling measures a loop whose connections partly stall. It owns the recorder of the others while
+// it does: each second, their latencies are taken out of it and become a Span.
 type stalling struct {
 	conns  []*conn
 	phase  int
@@ -41,17 +42,17 @@ func (s *stalling) schedule(l *loop, from, to int64) {
 	p := &l.run.plan.Stall
 	s.since = from
 	for at := from + int64(spanTime); at < to; at += int64(spanTime) {
-		l.todo.at(at, func(now int64) { s.tell(l, now) })
+		l.todo.at(at, func(now int64) { s.endSpan(l, now) })
 	}
 	l.todo.at(from+int64(p.After), func(now int64) { s.turn(l, now, true) })
 	if p.For > 0 {
 		l.todo.at(from+int64(p.After+p.For), func(now int64) { s.turn(l, now, false) })
 	}
-	l.todo.at(to, func(now int64) { s.tell(l, now) })
+	l.todo.at(to, func(now int64) { s.endSpan(l, now) })
 }
 
-// tell completes a Span.
-func (s *stalling) tell(l *loop, now int64) {
+// endSpan completes a Span.
+func (s *stalling) endSpan(l *loop, now int64) {
 	if now-s.since < int64(spanTime)/10 {
 		return // a phase has just begun
 	}
@@ -77,7 +78,7 @@ func (s *stalling) collect(l *loop) {
 
 // turn pauses or resumes reading of the connections.
 func (s *stalling) turn(l *loop, now int64, pause bool) {
-	s.tell(l, now)
+	s.endSpan(l, now)
 	s.collect(l)
 	s.phase++
 	clear(l.lowest) // a resumed connection may be the lowest now

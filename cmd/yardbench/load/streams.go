@@ -141,12 +141,12 @@ func (s *stream) read() error {
 		for ; s.receiver.Pings > 0; s.receiver.Pings-- {
 			s.conn.Write([]byte(message.NATSPong)) // a TLS connection may be written to by several
 		}
-		s.tell(now)
+		s.publish(now)
 	}
 }
 
-// tell publishes what has arrived.
-func (s *stream) tell(now int64) {
+// publish makes what has arrived visible to other streams and to leadStreams.
+func (s *stream) publish(now int64) {
 	s.delivered.Store(int64(s.receiver.Delivered))
 	s.lastRead.Store(now)
 	if s.receiver.Joined && !s.joined {
@@ -163,8 +163,8 @@ func (s *stream) tell(now int64) {
 	}
 }
 
-// leadStreams takes the streams through the course of a run, and waits until everything
-// has arrived.
+// leadStreams takes the streams through the course of a run, and waits until everything has arrived.
+// It is to streams what phases.go is to loops, in one goroutine for all of them.
 func (r *run) leadStreams(streams []*stream, working *sync.WaitGroup) (marks [2]mark, err error) {
 	for r.begin.Load() == 0 {
 		if r.now() > int64(joinTime) {
@@ -281,7 +281,8 @@ func nap(ns int64) {
 	}
 }
 
-// streamResult combines the findings of the streams.
+// streamResult combines the findings of the streams: as those of one loop, so that the sums are
+// formed in one place.
 func (r *run) streamResult(streams []*stream, marks [2]mark) (Result, error) {
 	all := &loop{run: r, marks: marks[:]}
 	for _, s := range streams {
