@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"switchyard/proxy/hub"
@@ -138,28 +137,5 @@ func (t *Tenant) awaitLate(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// waiters are goroutines that wait for the same event. The zero value has none.
-type waiters struct{ next atomic.Pointer[chan struct{}] } // nil if nobody waits; closed by wake
-
-// join returns a channel that the next wake closes.
-func (w *waiters) join() <-chan struct{} {
-	for {
-		if c := w.next.Load(); c != nil {
-			return *c
-		}
-		c := make(chan struct{})
-		if w.next.CompareAndSwap(nil, &c) {
-			return c
-		}
-	}
-}
-
-// wake wakes all goroutines that have joined.
-func (w *waiters) wake() {
-	if c := w.next.Swap(nil); c != nil {
-		close(*c)
 	}
 }

@@ -81,7 +81,7 @@ type Tenant struct {
 	limits       atomic.Pointer[Limits]
 	membership   func(net.Conn) *hub.Membership // see SetGroups; guarded by mu
 	throttle     atomic.Pointer[throttle]       // nil if there is no limit to apply
-	roomWaiters  atomic.Pointer[roomWaiters]    // nil if no reader waits for room in the log
+	roomWaiters  waiters                        // readers that wait for room in the log
 	logWasFull   atomic.Bool                    // since the last tick
 	lastTick     atomic.Int64                   // when the last tick ended, see clock
 	stoodStill   atomic.Int64                   // total time for which the hub has stalled, as ticks found

@@ -56,11 +56,6 @@ var overQuota = [...]hub.Reason{
 // CPU time as well, and a peer that floods must not get all of it.
 const dropPause = time.Millisecond
 
-// roomWaiters are the readers that wait for room in the log.
-type roomWaiters struct {
-	wake chan struct{} // closed by the goroutine that finds room
-}
-
 // handleThrottled hands over the part of batch that the throttle admits, and returns when
 // the peer may be read from again.
 func (s *session) handleThrottled(t *throttle, batch []byte) error {
@@ -218,25 +213,22 @@ func (s *session) pay(t *throttle, u tenant.Use) bool {
 // here, and peers that take nothing are closed.
 func (s *session) awaitRoom(t *throttle) {
 	defer s.pause(hub.LogFull)()
-	tenant := s.tenant
-	for t != nil && !t.drop && t.full(tenant.hub) {
-		waiters := tenant.roomWaiters.Load()
-		if waiters == nil {
-			tenant.roomWaiters.CompareAndSwap(nil, &roomWaiters{make(chan struct{})})
-			continue
+	for {
+		woken := s.tenant.roomWaiters.join()
+		if t == nil || t.drop || !t.full(s.tenant.hub) { // looked at after joining, so that no wake-up is missed
+			return
 		}
-		tenant.wakeWaiters() // in case room came before any goroutine could see the waiters
 		select {
-		case <-waiters.wake:
+		case <-woken:
 		case <-s.closing:
 			return
-		case <-tenant.gate.began():
+		case <-s.tenant.gate.began():
 			s.pass()
-		case <-tenant.stopping:
+		case <-s.tenant.stopping:
 			return
 		case <-t.replaced:
 		}
-		t = tenant.throttle.Load()
+		t = s.tenant.throttle.Load()
 	}
 }
 
@@ -257,9 +249,9 @@ func (s *session) pause(why hub.Reason) (end func()) {
 // wakeWaiters wakes the readers that wait for room in the log, if there is enough for
 // all of them. Every goroutine that has freed a part of the log calls it.
 func (t *Tenant) wakeWaiters() {
-	if waiters := t.roomWaiters.Load(); waiters != nil {
+	if t.roomWaiters.any() {
 		if throttle := t.throttle.Load(); throttle != nil && throttle.hasRoom(t.hub) {
-			t.wake(waiters)
+			t.roomWaiters.wake()
 		}
 	}
 }
@@ -268,15 +260,9 @@ func (t *Tenant) wakeWaiters() {
 // nothing more may be freed for a long time. It reports whether the log was full since
 // the last call.
 func (t *Tenant) wakeWaitersForAny(throttle *throttle) (wasFull bool) {
-	waiters := t.roomWaiters.Load()
-	if waiters != nil && throttle != nil && !throttle.full(t.hub) {
-		t.wake(waiters)
+	waits := t.roomWaiters.any()
+	if waits && throttle != nil && !throttle.full(t.hub) {
+		t.roomWaiters.wake()
 	}
-	return t.logWasFull.Swap(false) || waiters != nil
-}
-
-func (t *Tenant) wake(waiters *roomWaiters) {
-	if t.roomWaiters.CompareAndSwap(waiters, nil) {
-		close(waiters.wake)
-	}
+	return t.logWasFull.Swap(false) || waits
 }
