@@ -238,7 +238,7 @@ func (h *Hub) forget(session uint64) {
 	h.mu.Unlock()
 }
 
-// releaseUsers releases all users that a session holds.
+// releaseUsers releases all users that a session holds, or those that are left of them.
 func (h *Hub) releaseUsers(session uint64) {
 	for more := true; more; {
 		h.presenceMu.Lock()

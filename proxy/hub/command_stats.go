@@ -27,6 +27,14 @@ var commandIndex = func() (all [0x800]uint8) {
 	return all
 }()
 
+// indexOf returns the index of a command, 0 if it has none of its own.
+func indexOf(c pdu.CommandID) uint8 {
+	if int(c) < len(commandIndex) {
+		return commandIndex[c]
+	}
+	return 0
+}
+
 // A commandRun is a number of neighbouring PDUs of a batch with the same command and
 // the same action. They are summed up without a lock and counted under hub.mu, so
 // counting a PDU costs little more than an addition.
@@ -73,10 +81,7 @@ func (r *reader) joinCommandRun(n int, command pdu.CommandID, action policy.Acti
 // countCommands counts the reader's command runs, once. Called under mu.
 func (h *Hub) countCommands(from *reader) {
 	for _, r := range from.commandRuns {
-		index := uint8(0)
-		if int(r.command) < len(commandIndex) {
-			index = commandIndex[r.command]
-		}
+		index := indexOf(r.command)
 		c := &h.counts.commands[index]
 		if index == 0 {
 			if c = h.counts.countsOf(r.command); c == &h.counts.commands[0] {

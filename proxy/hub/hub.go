@@ -171,8 +171,8 @@ func (h *Hub) Leave(s *Seat) {
 		h.vacate(s)
 		return
 	}
-	for more := h.leave(s); more; {
-		more = h.leaveUsers(s)
+	if h.leave(s) {
+		h.releaseUsers(s.Session())
 	}
 }
 
@@ -208,12 +208,6 @@ func (h *Hub) vacate(s *Seat) {
 			t.Left(n)
 		}
 	}
-}
-
-func (h *Hub) leaveUsers(s *Seat) (more bool) {
-	h.presenceMu.Lock()
-	defer h.presenceMu.Unlock()
-	return h.presence.Leave(presence.Holder(s.Session()), leaveStep)
 }
 
 // A Head is the end of the log at some moment.

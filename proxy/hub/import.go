@@ -54,11 +54,7 @@ func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
 	maps.Copy(c.slowedTime, st.SlowedTime)
 	copy(c.actions[:], st.Actions)
 	for i := range st.Commands {
-		index := uint8(0)
-		if command := int(st.Commands[i].Command); command < len(commandIndex) {
-			index = commandIndex[command]
-		}
-		c.commands[index].add(&st.Commands[i])
+		c.commands[indexOf(st.Commands[i].Command)].add(&st.Commands[i])
 	}
 	for i := range st.Own {
 		one := new(commandCounts)

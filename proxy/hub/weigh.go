@@ -225,8 +225,8 @@ func row(t *policy.Tally, command pdu.CommandID) *policy.Weights {
 	if t.Rows == nil {
 		t.Rows = make([]policy.Weights, len(countedCommands))
 	}
-	if int(command) < len(commandIndex) && commandIndex[command] > 0 {
-		return &t.Rows[commandIndex[command]]
+	if index := indexOf(command); index > 0 {
+		return &t.Rows[index]
 	}
 	if w := t.Own[command]; w != nil {
 		return w
