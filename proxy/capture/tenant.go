@@ -27,25 +27,23 @@ func (t *Tenant) Keeps(c pdu.CommandID) bool {
 //
 //	bodies; commands CID_MSG_DATA CID_MSG_DATA_ACK; redacted CID_MSG_DATA.msg_data
 func (t *Tenant) filter() string {
-	var b strings.Builder
-	b.WriteString("headers")
+	text := "headers"
 	if t.Bodies {
-		b.Reset()
-		b.WriteString("bodies")
+		text = "bodies"
 	}
 	if t.Commands != nil {
-		b.WriteString("; commands")
-		for _, c := range t.Commands {
-			fmt.Fprintf(&b, " %v", c)
-		}
+		text += "; commands"
+	}
+	for _, c := range t.Commands {
+		text += " " + c.String()
 	}
 	if len(t.Redacted) > 0 {
-		b.WriteString("; redacted")
-		for _, f := range t.Redacted {
-			fmt.Fprintf(&b, " %v", f)
-		}
+		text += "; redacted"
 	}
-	return b.String()
+	for _, f := range t.Redacted {
+		text += " " + f.String()
+	}
+	return text
 }
 
 // parseFilter is the inverse of filter.

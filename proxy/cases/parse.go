@@ -20,6 +20,8 @@ const (
 	MaxSize = 4 << 20
 	// MaxCases is the largest number of cases in one file.
 	MaxCases = 10_000
+	// MaxBefore is the largest number of PDUs that a case sends before its own, as each takes time.
+	MaxBefore = 100_000
 )
 
 // maxFaults is how many faults are reported at once. A file with more is not meant for a
@@ -117,7 +119,7 @@ func (p *parser) caseOf() (Case, bool) {
 		c.Peers = p.promote(c.Peers, c.From, master)
 	}
 	command := p.pdu(table, &c)
-	c.Before, c.Wait = p.before(table), p.wait(table)
+	c.Before, c.Wait = p.number(table, "before", MaxBefore, 50), p.wait(table)
 	c.Name = p.caseName(table, command)
 	c.Want = p.expectation(table, command, c.Peers)
 	return c, len(p.faults) == faults
@@ -144,7 +146,7 @@ func (p *parser) sender(table map[string]any, peers []Peer) string {
 	case len(peers) == 0:
 		p.faultAt("there are no peers", "write [peers] above the first [[case]], and below it A = {}", "case", "from")
 	case !ok:
-		p.faultAt("the case has no sender", "write from = "+quoted(peers[0].Name), "case")
+		p.faultAt("the case has no sender", fmt.Sprintf("write from = %q", peers[0].Name), "case")
 	default:
 		p.peer(from, peers, "case", "from")
 	}
@@ -235,7 +237,7 @@ func (p *parser) users(value any, path ...string) (users []uint32) {
 func (p *parser) pdu(table map[string]any, c *Case) pdu.CommandID {
 	command, ok := p.command(table)
 	known, _ := pdu.CommandByID(command)
-	service, seq := known.Service, p.number(table, "seq")
+	service, seq := known.Service, uint16(p.number(table, "seq", math.MaxUint16, 1))
 	if value, written := table["service"]; written {
 		id, wrong := serviceID(value)
 		p.wrong(wrong, "case", "service")
@@ -244,11 +246,8 @@ func (p *parser) pdu(table map[string]any, c *Case) pdu.CommandID {
 		service = pdu.ServiceID(command >> 8)
 	}
 	var body []byte
-	if _, both := table["body"]; ok {
+	if ok {
 		body = p.body(table, command, c)
-		if _, hex := table["hex"]; hex && both {
-			p.faultAt("the body is written twice, as fields and as hex", "keep one", "case", "hex")
-		}
 	}
 	c.PDU = pdu.Append(nil, service, command, seq, body)
 	return command
@@ -267,14 +266,18 @@ func (p *parser) command(table map[string]any) (pdu.CommandID, bool) {
 
 // body reads the body of a case: hex digits, or fields of the command's message by name.
 func (p *parser) body(table map[string]any, command pdu.CommandID, c *Case) (body []byte) {
+	_, written := table["body"]
 	if text, ok := p.text(table, "case", "hex"); ok {
 		b, err := Hex(text)
 		if err != nil {
 			p.faultAt("hex is no list of bytes: "+err.Error(), "write two hex digits for each byte", "case", "hex")
 		}
+		if written {
+			p.faultAt("the body is written twice, as fields and as hex", "keep one", "case", "hex")
+		}
 		return b
 	}
-	if _, ok := table["body"]; !ok {
+	if !written {
 		return nil
 	}
 	fields, ok := p.table("case", "body")
@@ -290,31 +293,15 @@ func (p *parser) body(table map[string]any, command pdu.CommandID, c *Case) (bod
 	return body
 }
 
-// number reads a number of 16 bits, or 0.
-func (p *parser) number(table map[string]any, name string) uint16 {
+// number reads a number from 0 to most, or 0 if there is none. The fault shows the example.
+func (p *parser) number(table map[string]any, name string, most, example int) int {
 	value, ok := table[name]
 	if !ok {
 		return 0
 	}
 	n, ok := value.(int64)
-	if !ok || n < 0 || n > math.MaxUint16 {
-		p.faultAt(fmt.Sprintf("%s is no number from 0 to 65535", name), fmt.Sprintf("write %s = 1", name), "case", name)
-	}
-	return uint16(n)
-}
-
-// MaxBefore bounds how long a case takes.
-const MaxBefore = 100_000
-
-// before reads how many PDUs are sent before the one of the case.
-func (p *parser) before(table map[string]any) int {
-	value, ok := table["before"]
-	if !ok {
-		return 0
-	}
-	n, ok := value.(int64)
-	if !ok || n < 0 || n > MaxBefore {
-		p.faultAt(fmt.Sprintf("before is no number from 0 to %d", MaxBefore), "write before = 50", "case", "before")
+	if !ok || n < 0 || n > int64(most) {
+		p.faultAt(fmt.Sprintf("%s is no number from 0 to %d", name, most), fmt.Sprintf("write %s = %d", name, example), "case", name)
 		return 0
 	}
 	return int(n)
@@ -388,5 +375,3 @@ func (p *parser) fault(line int, what, remedy string) {
 		p.faults = append(p.faults, &tomlpos.Error{Name: p.name, Line: line, What: what, Remedy: remedy})
 	}
 }
-
-func quoted(s string) string { return fmt.Sprintf("%q", s) }

@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -175,9 +176,9 @@ func (c Case) compare(o Outcome, r *Result) {
 		c.compareSends(r, check)
 	}
 	if want.Dropped != "" || o.Dropped != hub.ByPolicy && o.Dropped != "" {
-		check("dropped", orNot(string(want.Dropped)), orNot(string(o.Dropped)))
+		check("dropped", cmp.Or(string(want.Dropped), "no"), cmp.Or(string(o.Dropped), "no"))
 	}
-	check("fault", orNot(string(want.Fault)), orNot(string(r.Got.Fault)))
+	check("fault", cmp.Or(string(want.Fault), "no"), cmp.Or(string(r.Got.Fault), "no"))
 }
 
 // compareSends compares the commands that each peer received.
@@ -209,11 +210,4 @@ func list(names []string) string {
 		return "nobody"
 	}
 	return strings.Join(names, ", ")
-}
-
-func orNot(s string) string {
-	if s == "" {
-		return "no"
-	}
-	return s
 }

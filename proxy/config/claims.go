@@ -37,7 +37,7 @@ func (r *reader) checkClaims(l *Listener, name string) {
 			problem = fmt.Sprintf("tenants %q and %q both claim the network %s; give each one of its own, or tell them apart by certificates, issuers or server_names that differ",
 				o.First, o.Second, o.What)
 		}
-		r.fault(memberOf(r, several, l.Tenants, o.Second), "%s: %s", several, problem)
+		r.fault(r.member(several, slices.Index(l.Tenants, o.Second)), "%s: %s", several, problem)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -143,10 +144,8 @@ func (k key) checkText(text string) error {
 	if k.check.accept != nil {
 		return k.check.accept(text)
 	}
-	for _, choice := range k.choices {
-		if text == choice {
-			return nil
-		}
+	if slices.Contains(k.choices, text) {
+		return nil
 	}
 	return fmt.Errorf("%q is not known; write %s", text, k.allowed())
 }

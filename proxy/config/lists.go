@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -84,11 +83,6 @@ func (r *reader) member(list string, index int) Place {
 		return inFile
 	}
 	return place
-}
-
-// memberOf returns the place of that member of a list.
-func memberOf[T comparable](r *reader, list string, members []T, member T) Place {
-	return r.member(list, slices.Index(members, member))
 }
 
 // networkPattern is what parseNetwork accepts, for editors: it does not see bits behind the prefix.
