@@ -234,15 +234,20 @@ func (s *Server) StopAccepting() {
 func (s *Server) Close() {
 	s.closed.Do(func() {
 		s.stop()
-		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-		defer cancel()
-		if s.http.Shutdown(ctx) != nil {
-			s.http.Close()
-		}
+		shutDown(s.http)
 		s.serving.Wait()
 		s.open.Lock()
 		s.options.Probes.waitAll(closeTime)
 	})
+}
+
+// shutDown ends a server of HTTP: it lets requests end for closeTime, and then closes their connections.
+func shutDown(h *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if h.Shutdown(ctx) != nil {
+		h.Close()
+	}
 }
 
 // limiterFor returns the limiter of connections like conn.

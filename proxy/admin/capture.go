@@ -2,16 +2,13 @@ package admin
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
-	"time"
 
-	"switchyard/policy/command"
 	"switchyard/proxy/capture"
 )
 
@@ -76,51 +73,29 @@ func sourceNames(sources []capture.Source) (names []string) {
 	return names
 }
 
-// readOptions reads the query of a capture.
+// readOptions reads the query of a capture, but for its tenants, which sources reads.
 func readOptions(q url.Values) (o capture.Options, err error) {
-	for name, values := range q {
-		for _, value := range values {
-			if err := readOption(&o, name, value); err != nil {
-				return o, err
-			}
+	for _, text := range q["redact"] {
+		f, err := capture.ParseField(text)
+		if err != nil {
+			return o, err
 		}
-	}
-	return o, nil
-}
-
-// readOption reads one part of the query. The tenants are read by sources.
-func readOption(o *capture.Options, name, value string) (err error) {
-	switch name {
-	case "bodies":
-		if o.Bodies, err = strconv.ParseBool(value); err != nil {
-			err = errors.New("write true or false")
-		}
-	case "commands":
-		id, wrong := command.ID(value)
-		if wrong != nil {
-			return wrong
-		}
-		o.Commands = append(o.Commands, id)
-	case "redact":
-		f, err := capture.ParseField(value)
 		o.Redact = append(o.Redact, f)
-		return err
-	case "pdus":
-		if o.PDUs, err = strconv.ParseUint(value, 10, 64); err != nil {
-			err = errors.New("write a whole number")
-		}
-	case "bytes":
-		n, wrong := strconv.ParseUint(value, 10, 63)
-		if o.Bytes = int64(n); wrong != nil {
-			err = errors.New("write a whole number")
-		}
-	case "time":
-		if o.Time, err = time.ParseDuration(value); err != nil || o.Time < 0 {
-			err = errors.New("write a time such as 30s")
-		}
 	}
+	if o.Commands, err = commandsOf(q["commands"]); err != nil {
+		return o, err
+	}
+	if o.Bodies, err = truth(q, "bodies"); err != nil {
+		return o, err
+	}
+	if o.PDUs, err = number(q, "pdus", 0, 0, math.MaxUint64); err != nil {
+		return o, err
+	}
+	bytes, err := number(q, "bytes", 0, 0, math.MaxInt64)
 	if err != nil {
-		return fmt.Errorf("%s=%.40s: %w", name, value, err)
+		return o, err
 	}
-	return nil
+	o.Bytes = int64(bytes)
+	o.Time, err = duration(q, "time")
+	return o, err
 }

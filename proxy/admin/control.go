@@ -96,13 +96,13 @@ func (s *Server) closeConnection(w http.ResponseWriter, r *http.Request) error {
 
 // logLevel answers with the level from which lines are logged, and the configured one.
 func (s *Server) logLevel(w http.ResponseWriter, _ *http.Request) error {
-	return answer(w, http.StatusOK, api.LogLevel{Level: nameOf(s.options.Level.Level()), Configured: nameOf(s.backend.State().Level)})
+	return answer(w, http.StatusOK, api.LogLevel{Level: levelName(s.options.Level.Level()), Configured: levelName(s.backend.State().Level)})
 }
 
 // levels are those that an operator may set.
 var levels = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 
-func nameOf(l slog.Level) string { return strings.ToLower(l.String()) }
+func levelName(l slog.Level) string { return strings.ToLower(l.String()) }
 
 // setLogLevel sets the level from which lines are logged, until it is set again or the
 // configuration is reloaded.
@@ -112,7 +112,7 @@ func (s *Server) setLogLevel(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for _, l := range levels {
-		if nameOf(l) == wanted.Level {
+		if levelName(l) == wanted.Level {
 			s.logRequest(r, "log level", "level", wanted.Level)
 			s.options.Level.Set(l)
 			return s.logLevel(w, r)

@@ -133,11 +133,9 @@ func (s *Server) lastHourOf(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	name := q.Get("tenant")
-	if name != "" {
-		if _, err := s.tenant(name); err != nil {
-			return err
-		}
+	name, err := s.tenantOrAll(q)
+	if err != nil {
+		return err
 	}
 	a := api.LastHour{Tenant: name, EverySeconds: (idleEvery * sampleEvery).Seconds(), Samples: []api.Sample{}}
 	for _, p := range s.hour.of(name) {

@@ -126,11 +126,7 @@ func (s *MetricsServer) StopAccepting() {
 func (s *MetricsServer) Close() {
 	s.StopAccepting()
 	s.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close()
-	}
+	shutDown(s.http)
 	s.serving.Wait()
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"net/http"
@@ -245,7 +246,7 @@ func (p *PolicyHistory) after(id uint64) (events []api.PolicyEvent, last uint64)
 			}
 		}
 	}
-	slices.SortFunc(events, func(x, y api.PolicyEvent) int { return int(int64(x.ID - y.ID)) })
+	slices.SortFunc(events, func(x, y api.PolicyEvent) int { return cmp.Compare(x.ID, y.ID) })
 	return events, p.last
 }
 

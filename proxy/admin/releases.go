@@ -74,11 +74,9 @@ func (s *Server) releaseHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	name := q.Get("tenant")
-	if name != "" {
-		if _, err := s.tenant(name); err != nil {
-			return err
-		}
+	name, err := s.tenantOrAll(q)
+	if err != nil {
+		return err
 	}
 	some := api.ReleaseHistory{Entries: []api.HistoryEntry{}}
 	for _, e := range s.options.Records.Recent(name, int(limit)) {

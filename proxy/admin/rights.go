@@ -35,6 +35,9 @@ const (
 	operate
 )
 
+// String returns the word for the right in answers, and in the key of the file with its tokens.
+func (r right) String() string { return [...]string{"nothing", "read", "operate"}[r] }
+
 // A caller is the client of a connection.
 type caller struct {
 	socket  bool   // it uses the Unix socket, which only the server's user can open
@@ -142,21 +145,11 @@ func (s *Server) authorize(r *http.Request, needed right) error {
 		return nil
 	case needed == operate && s.tokens.operate.path == "":
 		return refuse(http.StatusForbidden, "this address does not allow operating; set admin.operate_token_file, or use admin.socket")
-	case has == nothing:
-		return refuse(http.StatusUnauthorized, "this needs a token; send the one in admin.%s_token_file, as Authorization: Bearer TOKEN", tokenFor(needed))
-	case r.Header.Get("Authorization") == "":
-		return refuse(http.StatusUnauthorized, "this needs a token; send the one in admin.operate_token_file, as Authorization: Bearer TOKEN")
+	case has == nothing || r.Header.Get("Authorization") == "":
+		return refuse(http.StatusUnauthorized, "this needs a token; send the one in admin.%s_token_file, as Authorization: Bearer TOKEN", needed)
 	default:
 		return refuse(http.StatusForbidden, "this token is for reading; send the one in admin.operate_token_file")
 	}
-}
-
-// tokenFor returns the part of a key's name that says which token gives the right.
-func tokenFor(r right) string {
-	if r == operate {
-		return "operate"
-	}
-	return "read"
 }
 
 // rightOf returns the right of a client over TCP, by its token, and the token's name.

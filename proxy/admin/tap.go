@@ -16,7 +16,6 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/pdu/message"
-	"switchyard/policy/command"
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/capture"
 )
@@ -41,12 +40,8 @@ type tapOptions struct {
 // readTapOptions reads the query of a tap.
 func readTapOptions(q url.Values) (t tapOptions, err error) {
 	t.tenants = q["tenant"]
-	for _, text := range q["command"] {
-		id, wrong := command.ID(text)
-		if wrong != nil {
-			return t, wrong
-		}
-		t.commands = append(t.commands, id)
+	if t.commands, err = commandsOf(q["command"]); err != nil {
+		return t, err
 	}
 	for _, text := range q["user"] {
 		id, err := strconv.ParseUint(text, 10, 32)
@@ -61,20 +56,14 @@ func readTapOptions(q url.Values) (t tapOptions, err error) {
 	if t.session, err = number(q, "session", 0, 1, math.MaxUint64); err != nil {
 		return t, err
 	}
-	if q.Has("bodies") {
-		if t.bodies, err = strconv.ParseBool(q.Get("bodies")); err != nil {
-			return t, fmt.Errorf("bodies=%.40s: write true or false", q.Get("bodies"))
-		}
+	if t.bodies, err = truth(q, "bodies"); err != nil {
+		return t, err
 	}
 	if t.pdus, err = number(q, "pdus", 0, 0, math.MaxUint64); err != nil {
 		return t, err
 	}
-	if q.Has("time") {
-		if t.time, err = time.ParseDuration(q.Get("time")); err != nil || t.time < 0 {
-			return t, fmt.Errorf("time=%.40s: write a time such as 30s", q.Get("time"))
-		}
-	}
-	return t, nil
+	t.time, err = duration(q, "time")
+	return t, err
 }
 
 // tap streams what peers send, one line for each PDU. It receives PDUs like a capture does, so
@@ -140,7 +129,8 @@ func (t *tapWriter) write(records []capture.Record, missed []uint64) error {
 		if line.Kind == api.TapPDU {
 			t.sent++
 		}
-		if end = t.enough(); end != nil {
+		if t.pdus > 0 && t.sent >= t.pdus {
+			end = errEnough
 			break
 		}
 		if len(t.buffer) > 64<<10 {
@@ -158,14 +148,6 @@ func (t *tapWriter) write(records []capture.Record, missed []uint64) error {
 		return err
 	}
 	return end
-}
-
-// enough returns errEnough if no more PDUs are wanted.
-func (t *tapWriter) enough() error {
-	if t.pdus > 0 && t.sent >= t.pdus {
-		return errEnough
-	}
-	return nil
 }
 
 // put adds a line to the buffer.

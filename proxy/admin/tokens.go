@@ -6,13 +6,11 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"regexp"
 	"slices"
 	"sync"
-	"time"
 
 	"switchyard/policy/stablefile"
 )
@@ -92,8 +90,6 @@ type tokenFile struct {
 
 	mu     sync.Mutex // guards what follows; held while the file is read
 	tokens []token    // nil if the file could not be read
-	size   int64
-	time   time.Time
 	info   os.FileInfo
 }
 
@@ -138,43 +134,22 @@ func (t *tokenFile) current() ([]token, error) {
 		}
 		return nil, err
 	}
-	if t.tokens != nil && os.SameFile(info, t.info) && info.Size() == t.size && info.ModTime().Equal(t.time) {
+	if t.tokens != nil && stablefile.Same(info, t.info) {
 		return t.tokens, nil
 	}
-	t.tokens = nil
-	text, err := readTokens(t.path, info)
+	t.tokens, t.info = nil, info
+	text, err := stablefile.Read(t.path, 0, maxTokens) // without a wait, as a request waits for it
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; name a file with a token", err)
 	}
-	all, err := parseTokens(text)
+	err = stablefile.CheckMark(text)
+	if err == nil {
+		t.tokens, err = parseTokens(text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.path, err)
 	}
-	t.tokens, t.info, t.size, t.time = all, info, info.Size(), info.ModTime()
-	return all, nil
-}
-
-// readTokens returns the content of a file of tokens.
-func readTokens(path string, info os.FileInfo) ([]byte, error) {
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file; name one with a token", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxTokens+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(text) > maxTokens:
-		return nil, fmt.Errorf("%s is larger than %d bytes; is it the right file?", path, maxTokens)
-	}
-	if err := stablefile.CheckMark(text); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return text, nil
+	return t.tokens, nil
 }
 
 // tokenName is the name of a token.
