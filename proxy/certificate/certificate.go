@@ -38,11 +38,6 @@ type Files struct {
 	MinVersion  uint16 // tls.VersionTLS12, which 0 means, or tls.VersionTLS13
 }
 
-// Paths returns the paths that are set, for watching.
-func (f Files) Paths() []string {
-	return slices.DeleteFunc([]string{f.Certificate, f.Key, f.ClientCA, f.CRL}, func(path string) bool { return path == "" })
-}
-
 // A Source holds the TLS configuration of a listener. Its methods may be called
 // concurrently.
 type Source struct {

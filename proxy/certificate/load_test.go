@@ -174,7 +174,7 @@ func TestLoadRefuses(t *testing.T) {
 			if s != nil || err == nil || !strings.Contains(err.Error(), want) {
 				t.Fatalf("got %v, want %q", err, want)
 			}
-			for _, path := range files.Paths() {
+			for _, path := range []string{files.Certificate, files.Key, files.ClientCA, files.CRL} {
 				requireNoLeak(t, err, path)
 			}
 		})

@@ -3,8 +3,7 @@ package metrics
 import (
 	"strconv"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"switchyard/policy/histogram"
 	"switchyard/proxy/cluster"
 	"switchyard/proxy/order"
 )
@@ -56,13 +55,12 @@ func (t *Tenant) emitClusterCounts(emit emitFunc) {
 	emit(clusterPolicies, float64(m.PolicyMismatches()), t.Name)
 }
 
-// roundTrips returns the histogram of round trips. Prometheus wants each bucket with those below it.
-func roundTrips(tenant string, trips order.Trips) prometheus.Metric {
-	buckets := make(map[float64]uint64, len(trips.Buckets))
-	sum := uint64(0)
-	for i, n := range trips.Buckets {
-		sum += n
-		buckets[order.TripBounds[i].Seconds()] = sum
+// roundTrips returns the counts of round trips, each bucket with those below it, as Prometheus wants
+// them. order counts each trip in one bucket alone.
+func roundTrips(trips order.Trips) histogram.Counts {
+	c := histogram.Counts{Bounds: order.TripBounds[:], Buckets: trips.Buckets[:], Count: trips.Count, Sum: trips.Sum}
+	for i := 1; i < len(c.Buckets); i++ {
+		c.Buckets[i] += c.Buckets[i-1]
 	}
-	return prometheus.MustNewConstHistogram(clusterTrip.desc, trips.Count, trips.Sum.Seconds(), buckets, tenant)
+	return c
 }

@@ -156,7 +156,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		to <- durations(latency, t.Latency, clean(t.Name))
 		to <- durations(decisions, t.Calls, clean(t.Name))
 		if t.Member != nil {
-			to <- roundTrips(clean(t.Name), t.Member.Outbox.Trips)
+			to <- durations(clusterTrip, roundTrips(t.Member.Outbox.Trips), clean(t.Name))
 		}
 	}
 	taken := make(map[string]bool)

@@ -72,9 +72,6 @@ func (m *Members) prevailing(votes map[uint64]int, voters int) (sum uint64, ok b
 	return s.vote.Sum, true
 }
 
-// CheckAt returns the position at which the sum of the table is to be taken that a Beat says.
-func (m *Members) CheckAt() Position { return m.check.at }
-
 // Differs reports whether the table of this hub differs from that of most members, or from the
 // donor's where there is no majority. The hub has to enter again.
 func (m *Members) Differs() bool { return m.check.differs }
