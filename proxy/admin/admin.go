@@ -9,8 +9,13 @@
 //	conn_limiter.go  limits how many there are, in all and of one client
 //	endpoints.go     finds the method of the path
 //	rights.go        checks where the request comes from, and the client's rights
+//	query.go         reads the parameters; body.go the body
 //	semaphore.go     limits how many expensive requests run at once
 //	answer.go        writes the answer, or the error
+//
+// Four requests last: events.go, capture.go and tap.go stream, and a request to compare or evaluate
+// policies waits for their guests. metrics_server.go serves an address of its own, for metrics and
+// health alone.
 package admin
 
 import (

@@ -13,6 +13,16 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
+// A handler either writes its answer and returns nil, or writes nothing and returns an error, which
+// serveHTTP writes by fail. So no error is ever written into an answer that has begun.
+//
+// net/http gives a request clientTimeout in all. A handler that may work for longer divides the time
+// itself, so that a client is only held to what the client has to do:
+//
+//	read the request    clientTimeout    set by net/http, and anew by readBody
+//	work                no limit         clearDeadlines
+//	write the answer    clientTimeout    extendWriteDeadline, once the work is done
+
 // fail answers with an error, and with its status if it is a refusal, else 400.
 func fail(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
@@ -25,7 +35,9 @@ func fail(w http.ResponseWriter, err error) {
 	answer(w, status, api.Error{Error: err.Error()})
 }
 
-// answer answers with v as JSON.
+// answer answers with v as JSON. It encodes all of v before it writes anything, so that an error can
+// still be answered by its status. Characters such as < stay as they are: no browser takes the answer
+// for a page, as its type is JSON and X-Content-Type-Options is set.
 func answer(w http.ResponseWriter, status int, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -14,6 +14,11 @@ import (
 	"switchyard/policy/suggest"
 )
 
+// encoding/json ignores keys that it does not know, takes any letter case for the right one, and of a
+// key that is there twice it takes the last. A request that changes the server would then be carried
+// out without what its client has misspelt. So a body is read twice: checkKeys looks at its keys only,
+// and json.Unmarshal reads the values.
+
 // readJSON reads a request's body into the struct that v points to. It refuses unknown keys, and keys
 // that are there twice: the caller could mean either value.
 func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, max int64) error {
@@ -27,6 +32,8 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, max int
 	return nil
 }
 
+// decodeObject reads one JSON object into the struct that v points to. Errors name the key as the client
+// has written it, and what it takes.
 func decodeObject(b []byte, v any) error {
 	if err := checkKeys(json.NewDecoder(bytes.NewReader(b)), keysOf(v)); err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -41,7 +48,8 @@ func decodeObject(b []byte, v any) error {
 	return err
 }
 
-// checkKeys reads one object with some of the known keys, and nothing behind it.
+// checkKeys reads one object with some of the known keys, and nothing behind it. Values are skipped. The
+// error is io.EOF if the text ends within the object.
 func checkKeys(d *json.Decoder, known []string) error {
 	if t, err := d.Token(); err != nil {
 		return err
@@ -75,7 +83,8 @@ func checkKeys(d *json.Decoder, known []string) error {
 	return nil
 }
 
-// keysOf returns the names that the fields of a struct have in JSON.
+// keysOf returns the names that the fields of the struct to which v points have in JSON, those of
+// embedded structs included.
 func keysOf(v any) (names []string) {
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(v).Elem()) {
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
@@ -85,7 +94,8 @@ func keysOf(v any) (names []string) {
 	return names
 }
 
-// kindOf says what a field takes.
+// kindOf says what a field takes, in words that need no knowledge of Go. Fields of other types than
+// texts, truth values and lists are unsigned numbers.
 func kindOf(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:

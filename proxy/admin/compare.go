@@ -13,6 +13,15 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
+// Two requests compare policies. Both extract the routing tables of two policies by asking each about
+// the same ids (package review), and answer with the rows that differ:
+//
+//	POST /api/v1/compare             the one in force, and a file that the client sends
+//	GET  /api/v1/policies/compare    two that are or were in force, by the SHA-256 of their files
+//
+// The first one loads code that nobody has vouched for, in all the gates and limits of a policy that is
+// to be installed.
+
 // maxName is the longest file name of a candidate, in bytes.
 const maxName = 255
 
@@ -27,6 +36,7 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) error {
 	if len(name) > maxName {
 		return errors.New("name is longer than that of a file can be; leave out folders")
 	}
+	// The slot comes before the body, so that only maxPolicyCalls files are in memory at a time.
 	if err := s.acquirePolicyCall(r); err != nil {
 		return err
 	}
@@ -110,8 +120,9 @@ func (s *Server) comparePolicies(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, c)
 }
 
-// earlier returns the policy of that SHA-256: the one in force, or one that was. The latter is loaded
-// from the files that the history keeps.
+// earlier returns the policy of that SHA-256, which the caller releases: the one in force, or one that
+// was. The latter is loaded from the files that the history keeps, which are as many as releases.keep
+// says.
 func (s *Server) earlier(ctx context.Context, t Tenant, sha256 string) (*policy.Generation, error) {
 	g, err := acquire(t)
 	if err != nil || g.Sum() == sha256 {
@@ -129,7 +140,8 @@ func (s *Server) earlier(ctx context.Context, t Tenant, sha256 string) (*policy.
 	return g, nil
 }
 
-// nameOf finds the name of a policy that was in force.
+// nameOf finds the name of a policy that was in force: among the last events of this process, or, for
+// those from before its start, among the policies that can be brought back.
 func (s *Server) nameOf(tenant, sha256 string) (name string, ok bool) {
 	for _, e := range s.options.History.History(tenant) {
 		if e.SHA256 == sha256 && e.State != api.Refused {

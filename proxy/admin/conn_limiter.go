@@ -37,9 +37,10 @@ type openConn struct {
 	closed  bool
 }
 
-// admit counts a connection among the open ones. It returns which client's connection had to be
-// closed for that, "" if none, and how many connections that client had. If none could be closed,
-// it closes conn itself and returns nil.
+// admit counts a connection among the open ones. If there is no place for it, a waiting one gives way,
+// as above. If none waits, conn may ask about health only, and if even those places are taken, admit
+// closes it and returns nil. For a line in the log, closed is the client that has used up its places, ""
+// if there was room, and had is how many connections it had.
 func (l *connLimiter) admit(conn net.Conn, client string) (admitted *openConn, closed string, had int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -124,7 +125,9 @@ func (l *connLimiter) releaseLocked(x *openConn) {
 	delete(l.open, x.conn)
 }
 
-// follow is called for every change of a connection's state.
+// follow is called by net/http for every change of a connection's state. A connection waits for a request
+// from when it is idle on, and still while it is active but has not sent the whole header of a request:
+// answer ends the wait.
 func (l *connLimiter) follow(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive, http.StateIdle: // active from a request's first byte on

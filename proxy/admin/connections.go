@@ -20,7 +20,9 @@ const (
 	maxConnectionsListed = 10_000
 )
 
-// connectionsOf lists sessions.
+// connectionsOf lists sessions. A tenant may have ten thousand of them, so a request first collects what
+// costs little of each (row), sorts, and then finds out the rest of the few that are shown
+// (connectionAnswers).
 func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, []string{"tenant"}, "session", "sort", "limit")
 	if err != nil {

@@ -58,7 +58,8 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// drain makes the server stop.
+// drain makes the server stop. It answers at once: the server drains when this request has ended, and this
+// interface is among the last that it closes.
 func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	s.logRequest(r, "drain")
 	limit := s.backend.Drain()
@@ -93,6 +94,9 @@ func (s *Server) closeConnection(w http.ResponseWriter, r *http.Request) error {
 	s.logRequest(r, "close", "tenant", t.Name, "session", closed.Session, "peer", closed.Peer, "reason", asked.Reason)
 	return answer(w, http.StatusOK, closed)
 }
+
+// The level of the log is set here for a while, to look at something. A reload of the configuration sets
+// the configured one again.
 
 // logLevel answers with the level from which lines are logged, and the configured one.
 func (s *Server) logLevel(w http.ResponseWriter, _ *http.Request) error {

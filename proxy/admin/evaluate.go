@@ -20,6 +20,13 @@ import (
 	"switchyard/proxy/tenant"
 )
 
+// An evaluation answers what the policy in force would decide about one PDU, and who would get it. It
+// asks the guest in the steps in which the hub does, without the memo, and keeps what each step said:
+//
+//	EvaluateRequest ─▶ pdu ─▶ Policy.Explain ─▶ Generation.Enforce ─▶ Hub.Recipients ─▶ Evaluation
+//	                           by ids,            the tenant's          who would get
+//	                           inspection         may settings          the copies
+
 const (
 	// maxQuestion is the largest request for an evaluation, in bytes.
 	maxQuestion = 1 << 20
@@ -204,7 +211,7 @@ type explained struct {
 }
 
 // explained asks the guest, and applies the tenant's may settings to its verdict, as the hub
-// does.
+// does: a verdict by ids that exceeds them is replaced by may_else, and its inspection is not asked for.
 func (s *Server) explained(g *policy.Generation, guest *wasm.Policy, q policy.Question) *explained {
 	h := pdu.ParseHeader(q.Header)
 	e := guest.Explain(q)

@@ -105,7 +105,9 @@ type feed struct {
 	line, policy, release, snapshot uint64 // the last that were sent
 }
 
-// run sends what is new, again and again, until the client leaves or the server stops.
+// run sends what is new, again and again, until the client leaves or the server stops. Where a stream
+// begins is taken before the first snapshot is made: what happens in between is in both, and nothing is
+// in neither.
 func (f *feed) run(r *http.Request, wake <-chan struct{}) {
 	s := f.server
 	_, f.policy = s.options.History.after(math.MaxUint64) // earlier ones are in /api/v1/policies

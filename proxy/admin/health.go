@@ -65,7 +65,9 @@ func (h health) ready() error {
 
 var errDraining = errors.New("the server stops")
 
-// checks returns the conditions of being ready, in the order in which they are listed.
+// checks tries all conditions of being ready, even if one is not met, so that an operator sees all at
+// once. They are in the order in which they are listed. A listener that is listed is open, so its
+// condition is always met: it is there for people.
 func (h health) checks() []check {
 	state := h.backend.State()
 	draining := check{name: "not draining"}

@@ -66,7 +66,9 @@ type lastHour struct {
 }
 
 // add adds a point to each ring, from samples that were just taken. The first sample of a ring
-// gives no point, as there is nothing to compare it with.
+// gives no point, as there is nothing to compare it with. A ring ends with its tenant: one of the same
+// name that was added again has another hub, and begins a ring of its own. A ring that another process
+// has begun has no hub yet, and goes on with the tenant's first sample here.
 func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *sample, latency *api.Latency) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,7 +80,7 @@ func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *
 	for _, t := range tenants {
 		s, r := samplesOf(t), l.tenants[t.Name]
 		switch {
-		case s.hub == nil:
+		case s.hub == nil: // the tenant was added since the samples were taken
 			continue
 		case r == nil || r.hub != nil && r.hub != s.hub:
 			r = &ring{}
@@ -114,7 +116,8 @@ func float32s(r api.Rates) [4]float32 {
 	return [4]float32{float32(r.PDUsIn), float32(r.BytesIn), float32(r.PDUsOut), float32(r.BytesOut)}
 }
 
-// of returns the points of a tenant, or of all tenants if the name is empty.
+// of returns the points of a tenant, or of all tenants if the name is empty; none if there is no such
+// tenant.
 func (l *lastHour) of(tenant string) []point {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,7 +167,8 @@ func (p point) sample(ofTenant bool) api.Sample {
 }
 
 // marks returns what happened since then to a tenant, or to any if the name is empty, and to the
-// server.
+// server. It puts three sources together: the server's own marks, the policies that this process has
+// seen come into force or be refused, and the steps of releases in the history.
 func (s *Server) marks(tenant string, since time.Time) []api.Mark {
 	marks := []api.Mark{}
 	add := func(m api.Mark) {

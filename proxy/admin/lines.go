@@ -11,6 +11,15 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
+// Every line of the log passes here on its way out, so that the dashboard can show the last ones
+// without reading a file:
+//
+//	slog.Logger ─▶ handler ─▶ next, which writes it
+//	                  └─────▶ Lines ─▶ streams of events
+//
+// What peers and files say is made harmless before it is remembered (sanitize), as it is before it is
+// written.
+
 // How many lines are remembered, and how many bytes of one text.
 const (
 	keptLines = 200
@@ -126,7 +135,8 @@ func (h *handler) line(r slog.Record) api.Line {
 	return api.Line{Time: r.Time.UTC(), Level: r.Level.String(), Message: r.Message, Attributes: text}
 }
 
-// put adds an attribute, and a group's members as name.member.
+// put adds an attribute, and a group's members as name.member. Of attributes with one name the last one
+// counts, as JSON objects have each name once.
 func (h *handler) put(to map[string]any, prefix string, a slog.Attr) {
 	a = h.sanitize(nil, a)
 	v := a.Value.Resolve()

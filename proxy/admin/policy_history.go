@@ -61,6 +61,8 @@ type Reloads struct {
 // Batches may hold a generation for a moment after it was replaced, so it is frozen only when the
 // next but one comes.
 
+// The methods that record something unlock mu before they wake the streams of events, which lock it.
+
 // InForce records that g is the tenant's policy from now on. Of event, Signature, LoadSeconds
 // and Routes are used.
 func (p *PolicyHistory) InForce(tenant string, g *policy.Generation, event api.PolicyEvent) {

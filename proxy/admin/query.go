@@ -20,8 +20,9 @@ import (
 // maxListed is how often a query may contain one parameter.
 const maxListed = 1000
 
-// query reads a request's query. It refuses unknown parameters: a misspelt redact of a capture would
-// record what was to be left out. It refuses one that is there twice as well, unless it is among lists.
+// query reads a request's query, in which the parameters lists may stand any number of times and single
+// ones once. It refuses unknown parameters: a misspelt redact of a capture would record what was to be
+// left out.
 func query(r *http.Request, lists []string, single ...string) (url.Values, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

@@ -46,6 +46,15 @@ const (
 	maxEntries = 500  // of the history in one answer
 )
 
+// Operators change a tenant's policy by verbs, one endpoint for each. A verb goes to the server's own
+// goroutine (Backend.Carry), which knows what is in force and writes the history; here it is only read,
+// checked and logged:
+//
+//	200   carried out; the answer has the state after it
+//	409   it does not fit: no release is under way, another one than named, nothing to go back to
+//	422   the policy that it leads to was refused
+//	503   the server stops, or the client has gone
+
 // releases answers with the state of tenants' policies.
 func (s *Server) releases(w http.ResponseWriter, r *http.Request) error {
 	tenants, err := s.tenantsOf(r)
@@ -85,7 +94,8 @@ func (s *Server) releaseHistory(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, some)
 }
 
-// receipt answers with the receipt of one release.
+// receipt answers with the receipt of one release. The receipt is in the entry that ended the release, and
+// is known by the number of the entry that began it.
 func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, nil, "release")
 	if err != nil {
@@ -155,8 +165,7 @@ func checkReason(reason string) error {
 	return nil
 }
 
-// carried answers with the result of a Verb: 200 if it was carried out, 409 if it does not fit what
-// is in force, 503 if the server stops, 422 if a policy was refused.
+// carried answers with the result of a Verb.
 func carried(w http.ResponseWriter, result api.Release, err error) error {
 	switch {
 	case err == nil:

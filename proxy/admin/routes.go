@@ -54,7 +54,8 @@ func (s *Server) routes(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, a)
 }
 
-// traffic is what peers have sent, by command. rest holds the unknown commands that have no
+// traffic is what peers have sent, by command. The hub counts by command and not by service, so rows of
+// one command below several services show the same figures. rest holds the unknown commands that have no
 // row.
 type traffic struct {
 	known   map[pdu.CommandID]api.CommandTraffic

@@ -69,7 +69,8 @@ func (a amounts) since(before amounts, seconds float64) api.Rates {
 // keepFresh has samples taken every second for the next freshTime.
 func (s *sampler) keepFresh() { s.freshUntil.Store(time.Now().Add(freshTime).UnixNano()) }
 
-// sampleLoop takes samples and publishes snapshots until ctx is done.
+// sampleLoop takes samples and publishes snapshots until ctx is done. It is the one goroutine that looks
+// at the clock here, so it also adds to the last hour, and lets lines of the log through again.
 func (s *Server) sampleLoop(ctx context.Context) {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()

@@ -9,6 +9,10 @@ import (
 	"switchyard/proxy/hub"
 )
 
+// A snapshot is what changes all the time, for the dashboard and 'switchyard top': all tenants, and the few
+// sessions that stand out. It is made once a second for all streams together, and for each request for
+// one. Rates come from the sampler, everything else is read at that moment, tenant by tenant.
+
 // mostShown is how many sessions a snapshot has of the fastest and of the slowest.
 const mostShown = 10
 
@@ -96,6 +100,7 @@ func trafficOf(h *hub.Hub, s *sample) []api.CommandTraffic {
 	return all
 }
 
+// commandTraffic returns the traffic of one command. Its rate is as of the last sample.
 func commandTraffic(c hub.CommandStats, s *sample) api.CommandTraffic {
 	return api.CommandTraffic{Command: c.Command.String(), ID: uint16(c.Command), PDUs: c.PDUs, Bytes: c.Bytes,
 		Rate: s.commandRates[c.Command], Actions: byName(c.Actions)}

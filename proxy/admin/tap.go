@@ -20,6 +20,15 @@ import (
 	"switchyard/proxy/capture"
 )
 
+// A tap shows PDUs as they come, like a capture that is printed. Nothing waits for its client: what the
+// client does not take in time is missed and counted, in the buffer of package capture.
+//
+//	hub ─▶ capture.Watch ─▶ tapWriter.write ─▶ line: wanted? ─▶ buffer ─▶ stream ─▶ client
+//	          buffer,         once for all that    │
+//	          bounded         has come             └ the filters that cost least come first
+//
+// Lines are JSON, one for each PDU, for each session that joins or leaves, and for the statistics.
+
 // The largest body that is sent as a message, and how much of another is sent in hex, in bytes.
 const (
 	mostBody = 16 << 10
@@ -103,7 +112,7 @@ func (s *Server) tap(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// A tapWriter writes one tap.
+// A tapWriter writes one tap. It belongs to the goroutine of the request.
 type tapWriter struct {
 	tapOptions
 	sources []capture.Source
@@ -168,7 +177,8 @@ func (t *tapWriter) flush() error {
 	return err
 }
 
-// line returns the line for a record; false if the client did not ask for it.
+// line returns the line for a record; false if the client did not ask for it. A tap for users does not
+// show sessions that join: who holds the users is not known yet.
 func (t *tapWriter) line(r *capture.Record) (api.TapLine, bool) {
 	line := api.TapLine{Time: r.Time.UTC(), Tenant: t.sources[r.Tenant].Name, Session: r.Session}
 	if t.session != 0 && t.session != r.Session {

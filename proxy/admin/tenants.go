@@ -23,7 +23,8 @@ func (s *Server) tenants(w http.ResponseWriter, _ *http.Request) error {
 	return answer(w, http.StatusOK, api.Tenants{Tenants: all})
 }
 
-// describe returns everything about a tenant.
+// describe returns everything about a tenant. The counts are of one moment, so they add up; the figures
+// beside them are read a little later.
 func (s *Server) describe(t Tenant) api.Tenant {
 	h := t.Hub()
 	c, sample := h.Counts(), s.sampler.of(t)
@@ -68,6 +69,9 @@ func groupsOf(t Tenant) []api.Group {
 	slices.SortFunc(all, func(a, b api.Group) int { return strings.Compare(a.Group, b.Group) })
 	return all
 }
+
+// A tenant that a request has found may end while it is answered. Then Active has no generation any more,
+// and TryAcquire returns nil.
 
 // policyOf returns the policy in force; an empty one if the tenant has just ended.
 func policyOf(t Tenant) api.Policy {

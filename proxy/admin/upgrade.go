@@ -9,6 +9,9 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
+// An upgrade is requested here and carried out by the server (Backend.Upgrade). Its result is kept, and
+// moves to the new process: a client whose connection broke asks that one how it ended.
+
 // lastUpgrade answers with the last upgrade, or the one that is under way.
 func (s *Server) lastUpgrade(w http.ResponseWriter, _ *http.Request) error {
 	return answer(w, http.StatusOK, s.backend.LastUpgrade())
