@@ -1,6 +1,7 @@
 package config
 
-// keys returns the keys of [admin], none of which takes effect before a restart.
+// keys returns the keys of [admin], none of which takes effect before a restart. Tokens and certificates
+// are exchanged in their files, which the server reads again.
 func (a *Admin) keys() []key {
 	keys := append([]key{
 		{name: "admin.address", field: &a.Address, check: checkAddress.orNone()},

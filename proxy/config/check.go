@@ -65,8 +65,9 @@ func (r *reader) checkTrust(t Tenant) {
 	}
 }
 
-// checkAccessFile refuses an access log in the place of what the server makes, or in its folders. The
-// server, which knows more files, refuses those that it reads.
+// checkAccessFile refuses an access log in the place of what the server makes, or in its folders: a path
+// that is local as seen from another one is that one or below it. The server, which knows more files,
+// refuses those that it reads. A path whose folder cannot be told is left to the opening of the file.
 func (r *reader) checkAccessFile() {
 	c, name := r.config, "log.access_file"
 	file, err := filepath.Abs(c.File(c.Log.AccessFile))

@@ -46,7 +46,8 @@ func (r *reader) soundClaims(name string) bool {
 	return r.sound(claimKeys("tenant." + name + ".claims")...)
 }
 
-// claimKeys returns the names of all keys of Claims in a section.
+// claimKeys returns the names of all keys of Claims in a section. Those of an empty Claims are the same as
+// of any other.
 func claimKeys(section string) (names []string) {
 	for _, k := range new(Claims).keys(section) {
 		names = append(names, k.name)
@@ -54,7 +55,9 @@ func claimKeys(section string) (names []string) {
 	return names
 }
 
-// checkClaimant checks that a listener can tell what one tenant claims.
+// checkClaimant checks that a listener can tell what one tenant claims: certificates and issuers only
+// where clients are asked for certificates, server names only with TLS. name is the listener's key, place
+// where the tenant is named there.
 func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) {
 	if t.Claims.none() {
 		r.fault(place, "%s.tenants: tenant %q claims nothing, so it would get no connection; write [tenant.%s.claims], or name it in %s.tenant",

@@ -88,7 +88,9 @@ var checkBusServer = check{`^(tls|nats)://[^/@?#]+:[0-9]+/*$`, func(text string)
 	return nil
 }}
 
-// checkCluster requires what belongs together.
+// checkCluster requires what belongs together: a name with a number and servers, a certificate with its
+// key, a log that holds several windows, and more time before a hub goes on alone than before it is
+// declared gone.
 func (r *reader) checkCluster() {
 	const name, hub, servers, certificate, key = "cluster.name", "cluster.hub", "cluster.servers", "cluster.certificate", "cluster.key"
 	c := r.config.Cluster

@@ -46,7 +46,9 @@ func (c *Commands) keys() []key {
 	return keys
 }
 
-// commands adds the own commands that the file names, without their ids.
+// commands adds the own commands that the file names, without their ids. Like tenants and listeners, they
+// have to be known before the keys are listed (index), because each is a key; walk then sets their
+// values.
 func (r *reader) commands(value any) {
 	table, ok := value.(map[string]any)
 	if !ok {
@@ -106,7 +108,8 @@ func setCommand(field *pdu.Command, value any) error {
 	return nil
 }
 
-// checkCommands refuses two names for one id, and reads the messages.
+// checkCommands refuses two names for one id, and reads the messages. Commands are looked at in the order
+// of their lines, so that of two with one id the second is at fault.
 func (r *reader) checkCommands() {
 	c := &r.config.Commands
 	var sound []pdu.Command

@@ -1,5 +1,17 @@
 // Package config reads and checks the configuration, config.toml. It opens no listener,
 // loads no policy and applies nothing.
+//
+// A value goes through the files in this order:
+//
+//	load.go        reads the layers: defaults.go, the file, overrides.go
+//	keys.go        finds the key of that name; suggest.go the nearest one
+//	key.go         converts the value: values.go, lists.go, json.go
+//	words.go       checks it by itself, as the other files do for the keys of their section
+//	check.go       checks what several values mean together
+//	config.go      has the result
+//
+// After that, changes.go compares two configurations for a reload, and reference.go describes every key
+// for manuals and editors.
 package config
 
 import (

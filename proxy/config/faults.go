@@ -48,7 +48,7 @@ func (p Place) String() string {
 }
 
 // sort sorts faults by line, those of the file first. Others keep the order in which they were
-// found.
+// found, which is the same each time.
 func (f Faults) sort() {
 	slices.SortStableFunc(f, func(a, b Fault) int {
 		if inFile := a.Place.Line > 0; inFile != (b.Place.Line > 0) {

@@ -11,6 +11,10 @@ import (
 	"switchyard/proxy/tenant"
 )
 
+// Groups are tables of the operator's own choice within a tenant, as tenants are within the file. The
+// course is the same: groups adds those that the file names with default values, groupKeys lists their
+// keys, walk sets them, checkGroups looks at the result.
+
 // sectionGroup is the table of a tenant's groups.
 const sectionGroup = "group"
 

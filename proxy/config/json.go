@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+// A policy gets its configuration as JSON, which knows fewer types than TOML.
+
 // encodeJSON returns a TOML table as a JSON object with sorted names, or nil if it
 // is empty. Dates and times become strings as TOML writes them.
 func encodeJSON(table map[string]any) (json.RawMessage, error) {

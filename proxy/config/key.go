@@ -39,7 +39,8 @@ type key struct {
 }
 
 // set sets the field to a value as TOML decodes it: a number is an int64, a text a string, a list
-// a []any. After an error the field is as it was.
+// a []any. After an error the field is as it was. The error says what to write, and not which key it is
+// about: assign puts that in front.
 func (k key) set(value any) error {
 	switch field := k.field.(type) {
 	case *Duration:
@@ -90,7 +91,8 @@ func (k key) set(value any) error {
 	return nil
 }
 
-// setQuoted sets the field to a number with a unit.
+// setQuoted sets the field to a number with a unit, which a file has in quotes. want describes such a
+// value.
 func setQuoted[N Duration | Size](k key, field *N, value any, want string) error {
 	text, ok := value.(string)
 	if !ok {
@@ -170,7 +172,8 @@ func (k key) allowed() string {
 	return strings.Join(k.choices[:last], ", ") + " or " + k.choices[last]
 }
 
-// text returns the value as a text that is equal for equal values.
+// text returns the value as a text that is equal for equal values. A reload compares these texts; people
+// see them only by Config.Values.
 func (k key) text() string {
 	switch field := k.field.(type) {
 	case *Duration:

@@ -17,7 +17,9 @@ func (c *Config) keys() []key {
 	return c.keysWith(func(i int) string { return strconv.Itoa(i) })
 }
 
-// keysWith returns every key of c, with listeners named by the function.
+// keysWith returns every key of c, with listeners named by the function: by their index where the file is
+// read, and by their address where two configurations are compared. The fields are those of c itself, so
+// setting a key changes c.
 func (c *Config) keysWith(listener func(i int) string) []key {
 	var keys []key
 	for i := range c.Listeners {
@@ -61,7 +63,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 	)
 }
 
-// owned prefixes keys with the listener or tenant that they belong to.
+// owned prefixes keys, in place, with the listener or tenant that they belong to.
 func owned(owner string, keys []key) []key {
 	for i := range keys {
 		keys[i].owner = owner

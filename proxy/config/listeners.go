@@ -122,7 +122,9 @@ func alreadyHas(key, address, other string) string {
 	return fmt.Sprintf("%q is the address %q that %s has already", other, address, key)
 }
 
-// checkAddresses requires each listener to have an address of its own.
+// checkAddresses requires each listener to have an address of its own, beside those of admin and metrics.
+// Of two that collide the later one is at fault, in the order admin, metrics, listeners. Whether an
+// address is free on this machine shows when it is opened.
 func (r *reader) checkAddresses() {
 	type taken struct{ key, address string }
 	var seen []taken

@@ -27,7 +27,8 @@ func (f memberFaults) Error() string {
 }
 
 // setList sets the field to a list of texts, each converted by parse. An empty list
-// becomes nil. The error may be memberFaults.
+// becomes nil. The error may be memberFaults: all members are looked at, so that each fault is reported
+// on its own line. Of two equal members the second is a fault; a member with a fault equals none.
 func setList[T comparable](field *[]T, value any, parse func(string) (T, error)) error {
 	var members []any
 	switch v := value.(type) {
@@ -64,7 +65,8 @@ func setList[T comparable](field *[]T, value any, parse func(string) (T, error))
 	return nil
 }
 
-// splitList converts a text with commas to a list as TOML decodes one.
+// splitList converts a text with commas to a list as TOML decodes one. A text of blanks is an empty list,
+// so that a variable can take back what the file lists.
 func splitList(text string) []any {
 	var members []any
 	if strings.TrimSpace(text) == "" {

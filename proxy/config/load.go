@@ -137,7 +137,8 @@ func newReader(path string) *reader {
 	return r
 }
 
-// finish applies the layers above the file and checks the result.
+// finish applies the layers above the file and checks the result. Hashes are compared as texts later, so
+// they get their one spelling here.
 func (r *reader) finish(env []string, overrides map[string]string) (*Config, error) {
 	r.environment(env)
 	r.flags(overrides)
@@ -320,7 +321,8 @@ func header(path toml.Key) string {
 	return path.String()
 }
 
-// assign notes where a key was set, and its faults.
+// assign notes where a key was set, and its faults. The fault of an earlier layer stays even if a later
+// one sets the key to a good value: it is still wrong where it stands.
 func (r *reader) assign(k key, place Place, err error) {
 	r.places[k.name] = place
 	r.faulty[k.name] = err != nil

@@ -39,7 +39,9 @@ func (r *reader) environment(env []string) {
 }
 
 // resembled returns the variable that one without two underscores was probably meant for, or
-// "" if it does not begin with the name of a section, or resembles none of its keys.
+// "" if it does not begin with the name of a section, or resembles none of its keys. To compare them, the
+// keys are spelled as somebody would who knows of one underscore only: peer.write_timeout is
+// peer_write_timeout.
 func (r *reader) resembled(name string) string {
 	section, rest, _ := strings.Cut(strings.ToLower(name), "_")
 	if rest == "" || name == clientToken || orchestrated.MatchString(name) || !r.sections[section] && section != "tenant" {

@@ -20,6 +20,7 @@ func (p Protocol) Clients() body.ClientTypes {
 	return types
 }
 
+// checkClientType accepts a kind of client and a number, as in "mobile 0x13".
 var checkClientType = check{`^(pc|mobile) [0-9][0-9A-Fa-f_xXoO]*$`, func(text string) error {
 	_, _, err := parseClientType(text)
 	return err

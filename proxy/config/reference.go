@@ -77,6 +77,9 @@ type document struct {
 	tables []Table
 }
 
+// reference puts the keys and their comments together. The keys are listed twice: as they are named in
+// config.toml, where their comments stand ("tenant.default.policy"), and as the reference names them
+// ("tenant.NAME.policy"). Both lists have the same order, so the i-th of both is one key.
 var reference = sync.OnceValue(func() document {
 	shipped := readComments(withExamples(switchyard.Configuration))
 	c := Default()

@@ -37,6 +37,9 @@ func (r *Release) keys(own command.Own) []key {
 	}
 }
 
+// Shares and budgets are texts, so that a file says what it means: "1%", "+25%", "x4". The comparisons
+// below are written so that a number which is none (NaN) fails them.
+
 // Percent returns the rate that a text such as "0.1%" stands for, 0 to 1.
 func Percent(text string) (float64, error) {
 	digits, ok := strings.CutSuffix(text, "%")

@@ -36,7 +36,8 @@ func checkAddressOf(policy string) error {
 	return nil
 }
 
-// checkSource requires that something says which content of an address may come into force.
+// checkSource requires that something says which content of an address may come into force: a digest in
+// the address, a pinned sum, a signature, or the operator's word that any may.
 func (r *reader) checkSource(t Tenant) {
 	name := "tenant." + t.Name
 	if !IsRemote(t.Policy) || strings.Contains(t.Policy, "@sha256:") && strings.HasPrefix(t.Policy, "oci://") || t.PolicySHA256 != "" || t.RequireSignature || t.InsecureSource ||

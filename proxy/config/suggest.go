@@ -74,8 +74,8 @@ func sameLastPart(known []string, name string) (found string) {
 	return found
 }
 
-// children returns the names that may follow a section. The section ends in a dot or is
-// empty.
+// children returns the names that may follow a section, each once and sorted: of "peer.", "timeout" and
+// the like. The section ends in a dot or is empty.
 func children(known []string, section string) []string {
 	var names []string
 	for _, candidate := range known {
