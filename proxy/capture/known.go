@@ -14,7 +14,7 @@ import (
 // usersStep is how many users are read from a hub at a time. Its peers wait meanwhile.
 const usersStep = 250
 
-// A seat is a session of a tenant.
+// A seat is a session of a tenant, by the numbers that records have for both.
 type seat struct {
 	tenant  int
 	session uint64
@@ -61,7 +61,9 @@ func (r *recorder) writeEarly() error {
 	return nil
 }
 
-// writeUsers writes the users that a session holds.
+// writeUsers writes the users that a session holds, in steps. Between two steps the hub goes on, and fills
+// the buffer. When that is half full, what it holds is written first: a capture that missed PDUs for the
+// sake of the users would be of less use.
 func (r *recorder) writeUsers(ctx context.Context, s seat) error {
 	var stats []body.ServerUserStat
 	for next := -1; next != 0 && r.ended == "" && ctx.Err() == nil; {

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// A capture may be damaged or forged, so nothing in it is believed: each length is compared with what is
+// there before it is used, and each number with what was read before. What was read before a fault is
+// sound, and can be used.
+
 // maxTenants bounds the memory for interfaces.
 const maxTenants = 4096
 
@@ -143,7 +147,8 @@ func parseUnit(resolution byte) (unit, error) {
 	return unit(u), nil
 }
 
-// time returns the time n units after the beginning of 1970.
+// time returns the time n units after the beginning of 1970. The product of two 64-bit numbers is taken in
+// 128 bits, as the unit may be finer than a nanosecond.
 func (u unit) time(n uint64) (time.Time, error) {
 	seconds := n / uint64(u)
 	if seconds >= math.MaxInt64/uint64(time.Second) {

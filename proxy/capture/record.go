@@ -121,7 +121,8 @@ func (r *recorder) begin(out io.Writer, application string) (err error) {
 	return r.flush()
 }
 
-// run writes the known state, and then records until the capture ends.
+// run writes the known state, and then records until the capture ends. Whatever ends it, statistics are
+// the last thing that is written, unless writing itself has failed.
 func (r *recorder) run(ctx context.Context) error {
 	err := r.writeKnown(ctx)
 	tick := time.NewTicker(statisticsTime)
@@ -136,11 +137,12 @@ func (r *recorder) run(ctx context.Context) error {
 		case <-tick.C:
 			err = r.writeStatistics()
 		case <-ctx.Done():
-			err = r.drain()
-			r.end(endedStopped)
+			why := endedStopped
 			if context.Cause(ctx) == errTime {
-				r.ended = endedTime
+				why = endedTime
 			}
+			err = r.drain() // which may find that another limit came first
+			r.end(why)
 		}
 	}
 	if err == nil {
@@ -169,7 +171,8 @@ func (r *recorder) drain() error {
 	return nil
 }
 
-// write writes a record, unless that would exceed a limit.
+// write writes a record, unless that would exceed the limit of bytes. The record that reaches the limit of
+// PDUs is the last one.
 func (r *recorder) write(rec *Record) error {
 	if space := int64(len(r.sources)) * statisticsSpace; r.options.Bytes > 0 && r.counter.bytes+size(rec)+space > r.options.Bytes {
 		r.end(endedBytes)

@@ -46,7 +46,8 @@ func (t *Tenant) filter() string {
 	return text
 }
 
-// parseFilter is the inverse of filter.
+// parseFilter is the inverse of filter. A part that it does not know is a fault: a reader that ignored it
+// could take what was left out for what was not there.
 func (t *Tenant) parseFilter(text string) error {
 	parts := strings.Split(text, "; ")
 	switch parts[0] {

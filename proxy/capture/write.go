@@ -145,7 +145,7 @@ func (w *Writer) option(code uint16, value []byte) {
 	w.pad()
 }
 
-// end completes the block and writes it.
+// end completes the block and writes it: the end of the options, and the length at both ends.
 func (w *Writer) end() error {
 	w.u16(optionEnd)
 	w.u16(0)

@@ -51,6 +51,7 @@ func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []st
 	return body, lacks, nil
 }
 
+// messageOf returns the type of a command's message, or a *FieldError if the command has no fields.
 func messageOf(command pdu.CommandID) (protoreflect.MessageType, error) {
 	if _, ok := pdu.CommandByID(command); !ok {
 		return nil, &FieldError{What: fmt.Sprintf("%v is no command of the protocol, so its body has no fields", command), Remedy: "write the body as hex"}
@@ -77,6 +78,7 @@ func setFields(m protoreflect.Message, fields map[string]any, path []string) err
 	return nil
 }
 
+// fieldOf finds a field by its name. path leads to it, for the error, which suggests another name.
 func fieldOf(d protoreflect.MessageDescriptor, name string, path []string) (protoreflect.FieldDescriptor, error) {
 	if f := d.Fields().ByName(protoreflect.Name(name)); f != nil {
 		return f, nil

@@ -28,7 +28,8 @@ var (
 	}()
 )
 
-// expectation reads the table expect of a case.
+// expectation reads the table expect of a case. peers are those of the case, whom it may name; command is
+// needed for verdicts that name fields of its body.
 func (p *parser) expectation(all map[string]any, command pdu.CommandID, peers []Peer) (e Expectation) {
 	if _, ok := all["expect"]; !ok {
 		p.faultAt("the case expects nothing", `write expect = { action = "drop" }, or others of `+strings.Join(ExpectKeys, ", "), "case")

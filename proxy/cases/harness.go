@@ -32,6 +32,7 @@ type Logging interface {
 	TakeLines() []string
 }
 
+// takeLines returns what the policy has logged since the last call.
 func (h *Harness) takeLines() []string {
 	if h.logging == nil {
 		return nil
@@ -66,7 +67,8 @@ type Copy struct {
 }
 
 // NewHarness returns a harness with p in force among these peers. The caller closes p,
-// after the harness.
+// after the harness. Peers announce their users and roles to a policy that lets them, and p comes into
+// force afterwards: a case is about one PDU, whatever p would do with announcements.
 func NewHarness(name, sha256 string, p policy.Policy, peers []Peer) *Harness {
 	h := &Harness{active: policy.NewActive(policy.NewGeneration("setup", "", setupPolicy{}))}
 	h.hub = hub.New(h.active, math.MaxInt64)
@@ -126,6 +128,7 @@ func (h *Harness) Attributes(peer string) uint64 { return h.peer(peer).attribute
 // Groups returns the groups in which a peer is.
 func (h *Harness) Groups(peer string) []policy.Group { return h.peer(peer).groups }
 
+// peer finds a peer by its name. A name that is not there is a fault of the caller.
 func (h *Harness) peer(name string) *testPeer {
 	for _, p := range h.peers {
 		if p.name == name {

@@ -97,7 +97,8 @@ var (
 	CaseKeys = []string{"name", "from", "command", "service", "seq", "before", "wait", "master", "body", "hex", "peers", "expect"}
 )
 
-// caseOf reads a case, and reports whether it has no faults.
+// caseOf reads a case, and reports whether it has no faults. Peers come before the sender, who has to be
+// one of them, and the command before the body and the verdict, which are read by its message.
 func (p *parser) caseOf() (Case, bool) {
 	faults := len(p.faults)
 	for _, name := range p.order() {
@@ -170,7 +171,8 @@ func namesOf(peers []Peer) []string {
 	return names
 }
 
-// promote returns the peers with the sender as master, or not.
+// promote returns the peers with the sender as master, or not. It copies them: all cases without peers of
+// their own share those of the file.
 func (p *parser) promote(peers []Peer, from string, value any) []Peer {
 	master, ok := value.(bool)
 	if !ok {
@@ -185,7 +187,8 @@ func (p *parser) promote(peers []Peer, from string, value any) []Peer {
 	return peers
 }
 
-// peersAt reads a table of peers.
+// peersAt reads a table of peers, in the order in which they are written: it decides about the numbers of
+// their sessions.
 func (p *parser) peersAt(path ...string) (peers []Peer) {
 	table, ok := p.table(path...)
 	if !ok {
@@ -233,7 +236,8 @@ func (p *parser) users(value any, path ...string) (users []uint32) {
 	return users
 }
 
-// pdu builds the PDU of a case, and returns its command.
+// pdu builds the PDU of a case, and returns its command. A service that is not written is that of the
+// command, or for an unknown command that of its high byte: 0x0720 belongs to service 7.
 func (p *parser) pdu(table map[string]any, c *Case) pdu.CommandID {
 	command, ok := p.command(table)
 	known, _ := pdu.CommandByID(command)
@@ -253,6 +257,7 @@ func (p *parser) pdu(table map[string]any, c *Case) pdu.CommandID {
 	return command
 }
 
+// command reads the command of a case; false if there is none, or none that can be read.
 func (p *parser) command(table map[string]any) (pdu.CommandID, bool) {
 	value, ok := table["command"]
 	if !ok {
@@ -364,6 +369,7 @@ func (p *parser) wrong(err *FieldError, path ...string) {
 	}
 }
 
+// faultAt notes a fault of what stands at the path, on its line or on that of the nearest above it.
 func (p *parser) faultAt(what, remedy string, path ...string) {
 	if len(p.faults) < maxFaults {
 		p.fault(p.line(path...), what, remedy)

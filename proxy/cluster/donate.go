@@ -15,7 +15,9 @@ import (
 // The donor's part when another hub enters: the applier exports the state as of the other hub's Enter, and
 // a goroutine sends it.
 
-// export sends the state as of the last entry to a hub that has entered there.
+// export sends the state as of the last entry to a hub that has entered there. It copies the whole state
+// before it returns, because the applier goes on with the next record; the goroutine of donate sends the
+// copy.
 func (c *membership) export(now time.Time, to order.Origin) {
 	var chunks [][]byte
 	keep := func(chunk []byte) error {
@@ -85,6 +87,7 @@ func (m *Member) sendState(ctx context.Context, from, to order.Origin, chunks []
 	}
 }
 
+// sendChunk sends one chunk, and waits for its acknowledgement for answerTime at most.
 func (m *Member) sendChunk(ctx context.Context, from, to order.Origin, chunk []byte, last bool) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()

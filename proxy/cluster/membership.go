@@ -155,7 +155,8 @@ func (c *membership) event(now time.Time, e order.Event) {
 	}
 }
 
-// read handles an entry of the log.
+// read handles an entry of the log. Every hub reads every entry, its own included, and in the same order:
+// what follows from an entry may depend on it and on what was read before, and on nothing else.
 func (c *membership) read(now time.Time, e order.Entry) {
 	c.last, c.lastAt = e.Position, e.At
 	r, err := order.Parse(e.Record)
@@ -254,7 +255,7 @@ func (c *membership) applyToHub(r *order.Record) {
 	}
 }
 
-// dropAll removes what the hub knows of the others.
+// dropAll removes what the hub knows of the others: their sessions, with the users that those hold.
 func (c *membership) dropAll() {
 	for hub := range c.far {
 		c.settings.Hub.DropHub(hub)

@@ -74,7 +74,8 @@ func (c *membership) state(now time.Time) State {
 	return Together
 }
 
-// status returns the status by now.
+// status returns the status by now, without what the log and an earlier process have counted, which look
+// adds. Only the applier calls it.
 func (c *membership) status(now time.Time) *Status {
 	s := &Status{State: c.state(now), Why: c.why, Misfit: c.misfit, Reuniting: c.phase == member && c.waits, Origin: c.origin, Position: c.last, TableSum: c.settings.Hub.TableSum(), Rules: c.members.Rules(), Quiet: now.Sub(c.proved), Mismatches: c.members.Mismatches()}
 	if c.members.In() {

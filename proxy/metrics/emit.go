@@ -118,7 +118,9 @@ func (t *Tenant) emitSent(emit emitFunc) {
 	emit(probeSeconds, t.ProbeSeconds, t.Name)
 }
 
-// emitPolicy emits the policy in force, its reloads, its release and its faults.
+// emitPolicy emits the policy in force, its reloads, its release and its faults. Series that concern a
+// release under way are there without one as well, as 0, so that an alert on them needs no case for
+// their absence. Those with a time in them are there only if there is one.
 func (t *Tenant) emitPolicy(emit emitFunc) {
 	emit(policyInfo, 1, t.Name, t.Policy, t.SHA256)
 	emit(policyReloads, float64(t.Swapped), t.Name, "in-force")
@@ -235,7 +237,8 @@ var (
 	refusals = []admission.Reason{admission.NoDescriptors, admission.ListenerFull, admission.NotAllowed, admission.SourceFull, admission.SourceRate, admission.TenantFull}
 )
 
-// withZeros returns the counts, with zero for the keys that they lack.
+// withZeros returns the counts, with zero for the keys that they lack. It copies them: counts belong to
+// the State.
 func withZeros[K comparable](counts map[K]uint64, keys []K) map[K]uint64 {
 	all := make(map[K]uint64, len(counts)+len(keys))
 	for _, k := range keys {

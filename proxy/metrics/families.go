@@ -13,7 +13,8 @@ type family struct {
 	desc *prometheus.Desc
 }
 
-// families holds all of them, in the order of their definition.
+// families holds all of them, in the order of their definition. Describe lists them, so that Prometheus's
+// client refuses two of one name when the program starts, and not at a scrape.
 var families []*family
 
 // define defines a family. Names follow Prometheus: base units (seconds, bytes) and _total for

@@ -161,7 +161,7 @@ func newReport() *Report {
 	return &Report{sessions: make(map[uint64]struct{}), Policies: []*Result{}}
 }
 
-// begin takes over what a capture was asked to record.
+// begin takes over what a capture was asked to record. Of several in one file, a filter of any counts.
 func (r *Report) begin(t *capture.Tenant) {
 	r.Tenant, r.Bodies = t.Name, t.Bodies
 	r.Filtered = r.Filtered || t.Commands != nil

@@ -63,7 +63,8 @@ func newSimulation(p Policy) *simulation {
 
 func (s *simulation) close() { s.active.Close() }
 
-// begin starts a capture: peers of one before it leave.
+// begin starts a capture: peers of one before it leave. What the capture leaves out is unknown from the
+// start, see unknown.go.
 func (s *simulation) begin(t *capture.Tenant) {
 	for session := range s.peers {
 		s.leave(session)
@@ -75,7 +76,8 @@ func (s *simulation) begin(t *capture.Tenant) {
 }
 
 // apply applies one record. p is its PDU at full length, with zeros for what was not
-// recorded.
+// recorded. A session is there from its first record on, even if the capture has none that it joined: it
+// may have been missed.
 func (s *simulation) apply(rec *capture.Record, t *capture.Tenant, p []byte) error {
 	switch {
 	case rec.Kind == capture.Left:
@@ -129,7 +131,7 @@ func (s *simulation) peer(session uint64) (*peer, error) {
 	return p, nil
 }
 
-// leave ends a session.
+// leave ends a session, if there is one of that number.
 func (s *simulation) leave(session uint64) {
 	if p := s.peers[session]; p != nil {
 		delete(s.peers, session)

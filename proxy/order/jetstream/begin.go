@@ -43,7 +43,7 @@ func (l *Log) Continue(ctx context.Context, last order.Entry) error {
 	})
 }
 
-// retry tries again what heals by waiting, as Begin says.
+// retry tries again what heals by waiting, as Begin says. The caller's goroutine waits meanwhile.
 func (l *Log) retry(ctx context.Context, try func() error) error {
 	var cause error
 	for {
@@ -64,7 +64,13 @@ func (l *Log) retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// begin is one attempt to begin, behind the entry that was read last if there is one.
+// begin is one attempt to begin, behind the entry that was read last if there is one:
+//
+//	a connection that lives ─▶ subscribe ─▶ find or create the stream ─▶ the last record of each hub
+//	                              │                                          ─▶ start the reader
+//	                              └ from here on the client keeps what comes
+//
+// After an error nothing of it is left.
 func (l *Log) begin(ctx context.Context, read *order.Entry) (_ []order.Entry, _ order.Position, err error) {
 	k := l.connection.Load()
 	if k.conn.IsClosed() { // the client library gives up after some faults of the protocol

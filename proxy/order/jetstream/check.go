@@ -84,7 +84,8 @@ func (l *Log) answers(ctx context.Context) error {
 	return k.largeEnough()
 }
 
-// checkTenant checks the stream of a tenant, if there is one.
+// checkTenant checks the stream of a tenant, if there is one. It borrows the connection of l: a Log of
+// the tenant's own would connect once more.
 func (l *Log) checkTenant(ctx context.Context, tenant string) error {
 	t := &Log{settings: l.settings, times: l.times}
 	t.settings.Tenant = tenant
@@ -99,7 +100,8 @@ func (l *Log) checkTenant(ctx context.Context, tenant string) error {
 	return t.suits(&info.Config)
 }
 
-// tryState sends the largest chunk of a state to this hub itself.
+// tryState sends the largest chunk of a state to this hub itself, as a donor does to a hub that enters. So
+// it needs the permissions of both, and shows whether the servers take a message of that size.
 func (l *Log) tryState(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.times.answer)
 	defer cancel()
@@ -150,7 +152,8 @@ func (l *Log) refusedOr(k *connection, err error) error {
 }
 
 // measure creates a stream, sends records through it, deletes it, and returns the median of
-// the round trips.
+// the round trips. The stream has a name of its own, so that two checks at once, or one beside hubs that
+// run, do not meet. A check that is killed leaves a small stream of that name behind.
 func (l *Log) measure(ctx context.Context) (_ time.Duration, err error) {
 	k := l.connection.Load()
 	ctx, cancel := context.WithTimeout(ctx, 5*l.times.answer)

@@ -60,6 +60,14 @@ type connection struct {
 }
 
 // connect makes a connection, which is established in the background and again whenever it breaks.
+// The client library is set up so that it never gives up by itself, and keeps nothing that the hub says
+// again anyhow:
+//
+//	RetryOnFailedConnect, MaxReconnects(-1)   the bus may come up after the hub
+//	IgnoreAuthErrorAbort                      an operator may correct the user at the bus meanwhile
+//	ReconnectBufSize(-1)                      appends fail at once while there is no connection
+//	FlusherTimeout, PingInterval              a server that takes or says nothing is left for another
+//	PermissionErrOnSubscribe                  a missing permission shows at the next message
 func (l *Log) connect() (*connection, error) {
 	s := l.settings
 	k := &connection{dialer: dialer{Dialer: net.Dialer{Timeout: dialTimeout}}, done: make(chan struct{}), closed: make(chan struct{})}
@@ -126,7 +134,8 @@ func checkCredentials(file string) error {
 	return nil
 }
 
-// subscribe returns a subscription from which the caller takes messages one by one.
+// subscribe returns a subscription from which the caller takes messages one by one. Throughout the
+// package, NextMsg(time.Nanosecond) takes a message that has come and does not wait for one.
 func (k *connection) subscribe(subject string) (*nats.Subscription, error) {
 	sub, err := k.conn.SubscribeSync(subject)
 	if err != nil {

@@ -21,7 +21,13 @@ type contradiction fellOut
 
 // catchUp makes sure that the stream is the one that was read so far, and reports what is
 // missing up to number upto. It tries again until that succeeds; otherwise the reader has
-// fallen out or was stopped.
+// fallen out or was stopped. What an attempt ends with decides:
+//
+//	nil               what is missing has been reported
+//	fellOut           reading ends
+//	contradiction     reading ends if the next attempts say so too, for as long as times.lag:
+//	                  a replica that answers may be a little behind
+//	another error     the stream does not answer; Unreached is reported if that lasts
 func (r *reader) catchUp(upto uint64) error {
 	r.log.counts.end.Store(upto + 1)
 	var since time.Time // of the contradiction
@@ -89,7 +95,8 @@ func (r *reader) tryCatchUp(upto uint64) error {
 
 // get reports records from number from to upto, as many as one direct get returns. It returns
 // the number after the last one. If from is that of the record reported last, it only compares
-// that one.
+// that one. The stream answers with one message for each record, and one with the status 204 behind
+// them; another status says that there is no such record, or, 503, that nobody answers.
 func (r *reader) get(from, upto uint64) (uint64, error) {
 	answers, err := r.connection.subscribe(r.connection.conn.NewInbox())
 	if err != nil {

@@ -128,7 +128,9 @@ type fellOut struct {
 	error
 }
 
-// take handles a message that was republished.
+// take handles a message that was republished. The usual case is the first one below: it has the number
+// that is next, and nothing gives rise to doubt. Doubt begins when the connection may have been lost
+// since, which a dial shows, or when the stream did not answer.
 func (r *reader) take(m *nats.Msg) error {
 	e, err := r.log.entry(m, r.epoch)
 	if err != nil {
@@ -155,7 +157,8 @@ func (r *reader) take(m *nats.Msg) error {
 	return nil
 }
 
-// entry reads a record and its place in the stream from a message.
+// entry reads a record and its place in the stream from a message: the bus has put name, number and time
+// into its headers. It fails for what somebody else has published to the subject.
 func (l *Log) entry(m *nats.Msg, epoch int64) (order.Entry, error) {
 	if name := m.Header.Get(nats.JSStream); name != l.settings.stream() {
 		return order.Entry{}, fmt.Errorf("a message of stream %q", name)
@@ -256,7 +259,8 @@ func (r *reader) unanswered(cause error) error {
 	return r.broken(cause)
 }
 
-// broken notes that the stream does not do its work, and reports that if it has lasted.
+// broken notes that the stream does not do its work, and reports that, once, if it has lasted. Short gaps,
+// as while another server begins to lead, are no news to a hub.
 func (r *reader) broken(cause error) error {
 	switch {
 	case r.since.IsZero():

@@ -64,7 +64,10 @@ func (l *Log) SendState(ctx context.Context, from, to order.Origin, chunk []byte
 // acknowledged holds up its sender alone.
 func (l *Log) State() <-chan order.StateChunk { return l.states }
 
-// stateLoop hands over what other hubs send, until the connection is closed.
+// stateLoop hands over what other hubs send, until the connection is closed. A transfer begins with chunk
+// 0, and any other chunk has to follow the one before it; what does not is left without an
+// acknowledgement, so that its sender gives up and its hub asks for the state again. connect starts it,
+// and close waits for it.
 func (l *Log) stateLoop(k *connection) {
 	defer close(k.done)
 	next := map[uint16]progress{} // by the number of the sender

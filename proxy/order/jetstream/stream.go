@@ -38,6 +38,10 @@ type hopeless struct{ error }
 
 func (h hopeless) Unwrap() error { return h.error }
 
+// The stream of a tenant is made by the first hub that looks for it. All hubs have to want the same
+// settings, or each would refuse the stream of the other: those that may differ while an operator
+// changes the configuration hub by hub are left out of the comparison, see suits.
+
 // find returns what the stream says about itself, after creating it if it is missing.
 func (l *Log) find(ctx context.Context, k *connection) (*nats.StreamInfo, error) {
 	if err := k.largeEnough(); err != nil {
@@ -128,7 +132,10 @@ const (
 	noReplicas      = 10074
 )
 
-// explain says what an operator can do about an error of the bus.
+// explain says what an operator can do about an error of the bus. It returns a hopeless error for what
+// only an operator can mend. The order of the cases matters: without a connection every request fails,
+// whatever else is wrong; and the client reports a refused permission apart from the request that was
+// refused, which only gets no answer, so a recent refusal explains one that got none.
 func (l *Log) explain(k *connection, doing string, err error) error {
 	k.mu.Lock()
 	refused, cause := k.refused, k.cause
