@@ -115,12 +115,7 @@ func appendSession(dst []byte, session uint64, as ordered) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, session)
 	dst = binary.BigEndian.AppendUint64(dst, as.Source)
 	dst = binary.BigEndian.AppendUint32(dst, as.Users)
-	flags := byte(0)
-	for i, set := range []bool{as.master, as.announced, as.TakesOver, as.Again, as.Replaced} {
-		if set {
-			flags |= 1 << i
-		}
-	}
+	flags := order.Flags(as.master, as.announced, as.TakesOver, as.Again, as.Replaced)
 	return binary.BigEndian.AppendUint64(append(dst, flags), as.replaces)
 }
 

@@ -64,7 +64,7 @@ const (
 func (f *Facts) append(dst []byte) []byte {
 	name, policies := f.Name[:min(len(f.Name), maxName)], f.Policies[:min(len(f.Policies), maxPolicies)]
 	dst = binary.BigEndian.AppendUint16(dst, uint16(factsLen+8*len(policies)+len(name)+len(f.Later)))
-	dst = append(dst, f.Formats.Least, f.Formats.Most, f.Rules.Least, f.Rules.Most, f.flags())
+	dst = append(dst, f.Formats.Least, f.Formats.Most, f.Rules.Least, f.Rules.Most, f.LaterFlags|Flags(f.Entering, f.Check))
 	dst = binary.BigEndian.AppendUint64(dst, f.Process)
 	dst = appendPosition(dst, f.Table.Position)
 	dst = binary.BigEndian.AppendUint64(dst, f.Table.Sum)
@@ -73,17 +73,6 @@ func (f *Facts) append(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, sum)
 	}
 	return append(append(append(dst, byte(len(name))), name...), f.Later...)
-}
-
-func (f *Facts) flags() byte {
-	b := f.LaterFlags
-	if f.Entering {
-		b |= flagEntering
-	}
-	if f.Check {
-		b |= flagCheck
-	}
-	return b
 }
 
 // parse parses facts, which end with b.

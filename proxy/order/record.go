@@ -101,17 +101,18 @@ const (
 
 func (l *Link) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, l.Source), l.Users)
-	flags := byte(0)
-	if l.TakesOver {
-		flags |= flagTakesOver
+	return append(dst, Flags(l.TakesOver, l.Again, l.Replaced))
+}
+
+// Flags returns a byte whose bit n is set if the n-th of these is true, from 0. The order is that of the
+// format in which the byte stands.
+func Flags(set ...bool) (flags byte) {
+	for n, is := range set {
+		if is {
+			flags |= 1 << n
+		}
 	}
-	if l.Again {
-		flags |= flagAgain
-	}
-	if l.Replaced {
-		flags |= flagReplaced
-	}
-	return append(dst, flags)
+	return flags
 }
 
 func parseLink(b []byte) (Link, error) {

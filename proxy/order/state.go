@@ -41,7 +41,7 @@ func (m *Members) Export(dst []byte) []byte {
 }
 
 func (s *slot) append(b []byte) []byte {
-	b = append(binary.BigEndian.AppendUint32(b, s.incarnation), s.flags())
+	b = append(binary.BigEndian.AppendUint32(b, s.incarnation), Flags(s.member, s.ready, s.said))
 	b = appendPosition(binary.BigEndian.AppendUint64(b, s.next), s.since)
 	b = append(s.facts.append(b), byte(len(s.past)))
 	for _, p := range s.past {
@@ -50,19 +50,6 @@ func (s *slot) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, s.long.left)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(s.long.bytes)))
 	return append(b, s.long.bytes...)
-}
-
-func (s *slot) flags() (b byte) {
-	if s.member {
-		b |= flagMember
-	}
-	if s.ready {
-		b |= flagReady
-	}
-	if s.said {
-		b |= flagSaid
-	}
-	return b
 }
 
 // Import makes this hub go on from the state that the donor has exported at this hub's Enter. The
