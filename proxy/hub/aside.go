@@ -14,7 +14,13 @@ import (
 // What standby sessions report of their users is kept aside, in a table for each of them, by the rules
 // of the user table. All of these tables together may have as many entries as the user table: each
 // msg_server has one standby session at a hub, or none, so there is room for all users that the hubs
-// can serve. A reader reserves room before it adds to its own table, so that no lock is needed.
+// can serve. A reader adds to its own table without a lock, after it has reserved room for as much as it
+// may add. That can be more than it adds in the end:
+//
+//	all tables   ├── entries ──┤▒▒▒▒ reserved by a ▒▒▒▒├ room ┤
+//	later        ├── entries ──┤ added by a ├────── room ──────┤
+//
+// So a reader that finds no room tries again when nobody else has reserved any.
 
 // keepAside keeps what a standby session reports of its users.
 func (h *Hub) keepAside(from *reader, handler uint32, b []byte) Reason {
@@ -27,15 +33,7 @@ func (h *Hub) keepAside(from *reader, handler uint32, b []byte) Reason {
 		if err != nil {
 			return MalformedBody
 		}
-		room, before := h.reserveAside(from, info.Len), from.aside.Entries()
-		defer h.settleAside(from, before+room)
-		if info.Len > room && !from.aside.AddsAtMost(room, from.holder(), info.All()) {
-			return PresenceFull
-		}
-		for stat := range info.All() {
-			from.aside.Apply(from.holder(), stat)
-		}
-		return ""
+		return h.addAside(func() (added, scarce bool) { return h.announceAside(from, info) })
 	case abi.UserStatusUpdate:
 		stat, err := body.ReadUserStatusUpdate(b, h.furtherClients())
 		switch {
@@ -44,13 +42,7 @@ func (h *Hub) keepAside(from *reader, handler uint32, b []byte) Reason {
 		case !stat.Announceable():
 			return BadStatus
 		}
-		room, before := h.reserveAside(from, 1), from.aside.Entries()
-		defer h.settleAside(from, before+room)
-		if room == 0 && from.aside.Adds(from.holder(), stat) {
-			return PresenceFull
-		}
-		from.aside.Apply(from.holder(), stat)
-		return ""
+		return h.addAside(func() (added, scarce bool) { return h.updateAside(from, stat) })
 	case abi.RoleSet: // to be no master, which it is not
 		if _, err := body.ReadRoleSet(b); err != nil {
 			return MalformedBody
@@ -60,18 +52,60 @@ func (h *Hub) keepAside(from *reader, handler uint32, b []byte) Reason {
 	return Standby
 }
 
+// addAside calls try, which adds to a reader's table if there is room. If all tables together have too
+// little, it calls try once more.
+func (h *Hub) addAside(try func() (added, scarce bool)) Reason {
+	reserving := &h.order.reserving
+	reserving.RLock()
+	added, scarce := try()
+	reserving.RUnlock()
+	if scarce {
+		reserving.Lock()
+		added, _ = try()
+		reserving.Unlock()
+	}
+	if !added {
+		return PresenceFull
+	}
+	return ""
+}
+
+// announceAside is for an announcement what addAside tries.
+func (h *Hub) announceAside(from *reader, info body.OnlineUserInfo) (added, scarce bool) {
+	room, scarce := h.reserveAside(from, info.Len)
+	defer h.settleAside(from, from.aside.Entries()+room)
+	if info.Len > room && !from.aside.AddsAtMost(room, from.holder(), info.All()) {
+		return false, scarce
+	}
+	for stat := range info.All() {
+		from.aside.Apply(from.holder(), stat)
+	}
+	return true, false
+}
+
+// updateAside is for a status what addAside tries.
+func (h *Hub) updateAside(from *reader, stat body.ServerUserStat) (added, scarce bool) {
+	room, scarce := h.reserveAside(from, 1)
+	defer h.settleAside(from, from.aside.Entries()+room)
+	if room == 0 && from.aside.Adds(from.holder(), stat) {
+		return false, scarce
+	}
+	from.aside.Apply(from.holder(), stat)
+	return true, false
+}
+
 // reserveAside reserves room for n entries more of the reader's table, and returns for how many there
-// is some. settleAside has to follow.
-func (h *Hub) reserveAside(from *reader, n int) int {
-	n = max(0, min(n, from.aside.Room(from.holder(), 0, int(h.peerUsers.Load()))))
+// is some, and whether all tables together have too little. settleAside has to follow.
+func (h *Hub) reserveAside(from *reader, n int) (room int, scarce bool) {
+	wanted := int64(max(0, min(n, from.aside.Room(from.holder(), 0, int(h.peerUsers.Load())))))
 	most := h.users.Load()
 	for all := &h.order.aside; ; {
-		had, room := all.Load(), int64(n)
+		had, room := all.Load(), wanted
 		if most > 0 {
 			room = max(0, min(room, most-had))
 		}
 		if all.CompareAndSwap(had, had+room) {
-			return int(room)
+			return int(room), room < wanted
 		}
 	}
 }

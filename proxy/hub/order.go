@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"switchyard/proxy/order"
@@ -61,6 +62,7 @@ type ordering struct {
 	bytes       atomic.Uint64      // memory that they take; read without mu
 	late        []lateSession      // have left here, the oldest first; see late.go
 	aside       atomic.Int64       // entries of the tables of all standby sessions, see aside.go; changed without mu
+	reserving   sync.RWMutex       // held for reading while aside has more than that; taken without mu
 	record      order.Record       // scratch
 	restated    []byte             // scratch
 }
