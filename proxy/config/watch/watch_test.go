@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -289,18 +288,6 @@ func TestFileThatIsNotThereYet(t *testing.T) {
 	s.wantNoMore(t)
 	write(t, s.path, "1")
 	s.want(t, "1")
-}
-
-func TestPipeInTheFilesPlace(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := watchFile(t, plainFile(t, dir), byEvents, fsnotify.NewWatcher)
-	check(t, syscall.Mkfifo(dir+"/pipe", 0o600))
-	rename(t, dir+"/pipe", dir+"/f")
-	if got := s.next(t); !strings.Contains(got.contents[0], "a pipe") {
-		t.Errorf("got a call with %q, want the pipe's error", got.contents)
-	}
-	s.wantNoMore(t)
 }
 
 // A stream of events in the directory delays the report of a change, for DebounceMax at
