@@ -123,7 +123,7 @@ func tooFarBehind(sessions []*session) (behind []*session, lag uint64) {
 }
 
 // tooMuchDue returns how many bytes have to be written before the session can move.
-func (s *session) tooMuchDue() int { return max(0, int(s.seat.Lag())-mostDue) }
+func (s *session) tooMuchDue() uint64 { return max(mostDue, s.seat.Lag()) - mostDue }
 
 // stopWriters takes the right to write of every session that may move.
 func (t *Tenant) stopWriters(ctx context.Context) error {

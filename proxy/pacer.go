@@ -153,8 +153,11 @@ func (p *pacer) level() int {
 	return p.trust / 2
 }
 
-// longest returns the length of the longest flow, in bytes.
-func (p *pacer) longest() int { return p.batch(batchTime) << p.level() }
+// longest returns the length of the longest flow, in bytes. An int of 32 bits may not hold that of
+// large PDUs.
+func (p *pacer) longest() int {
+	return min(p.batch(batchTime), math.MaxInt>>p.level()) << p.level()
+}
 
 // isBehind asks the kernel from time to time whether the peer has left more unread than a flow.
 // If so, that takes the place of the flow.

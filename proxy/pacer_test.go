@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -238,6 +239,19 @@ func TestPacerGoesOnWhenTheEdgeStandsStill(t *testing.T) {
 	}
 	if took := s.run(t, true); took > 4*time.Second {
 		t.Errorf("took %v, want little more than the 1.6 s of the load", took)
+	}
+}
+
+// The longest flow is no shorter for larger PDUs, also where an int has 32 bits.
+func TestLongestFlow(t *testing.T) {
+	shorter := 0
+	for size := 66.0; size < math.MaxInt32; size *= 2 {
+		p := &pacer{size: size, trust: fullTrust - 1} // in a trial
+		longest := p.longest()
+		if longest < shorter {
+			t.Fatalf("PDUs of %.0f bytes: a flow of %d bytes, want at least the %d of smaller ones", size, longest, shorter)
+		}
+		shorter = longest
 	}
 }
 

@@ -131,9 +131,11 @@ func (s *session) pace(known bool) {
 // allowed is pacer.allows. During a freeze it is also what must be written for the session to move.
 func (s *session) allowed() (bytes int, pause time.Duration) {
 	p := s.output.pacer
-	if s.tenant.gate.isShut() && s.tooMuchDue() > 0 {
-		p.extendFlow()
-		return min(flushBytes, s.tooMuchDue()), 0
+	if s.tenant.gate.isShut() {
+		if due := s.tooMuchDue(); due > 0 {
+			p.extendFlow()
+			return int(min(due, flushBytes)), 0
+		}
 	}
 	return p.allows(clock())
 }
