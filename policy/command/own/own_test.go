@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -29,6 +31,16 @@ func folder(t *testing.T, files map[string]string) string {
 		}
 	}
 	return dir
+}
+
+// readProto is ReadProto in a bubble, in which the wait for files written just now takes no time.
+func readProto(t *testing.T, path string) (m *Messages, files []string, faults []Fault) {
+	t.Helper()
+	synctest.Test(t, func(*testing.T) {
+		m, files, faults = ReadProto(path)
+		time.Sleep(time.Second) // after a fault, other files may still be read
+	})
+	return m, files, faults
 }
 
 const orders = `syntax = "proto3";
@@ -79,7 +91,7 @@ func TestCheck(t *testing.T) {
 func TestReadProto(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"my.proto": orders, "types/side.proto": sides})
-	m, files, faults := ReadProto(filepath.Join(dir, "my.proto"))
+	m, files, faults := readProto(t, filepath.Join(dir, "my.proto"))
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
@@ -100,6 +112,7 @@ func TestProtoRefused(t *testing.T) {
 		"syntax":          {map[string]string{"my.proto": "syntax = \"proto3\";\nmessage Order { uint32 a 1; }\n"}, "my.proto:2: syntax error"},
 		"unknown type":    {map[string]string{"my.proto": "syntax = \"proto3\";\n\nmessage Order { Side a = 1; }\n"}, "my.proto:3: field Order.a: unknown type Side"},
 		"no import":       {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n"}, "my.proto:2: there is no file "},
+		"no first import": {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"none.proto\";\nimport \"side.proto\";\n", "side.proto": sides}, "my.proto:2: there is no file "}, // and the other is read meanwhile
 		"fault in import": {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"side.proto\";\n", "side.proto": "\nenum"}, "side.proto:2: syntax error"},
 		"leads out":       {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"../side.proto\";\n"}, "leads out of the folder"},
 		"cycle":           {map[string]string{"my.proto": "syntax = \"proto3\";\nimport \"my.proto\";\n"}, "cycle found in imports"},
@@ -114,7 +127,7 @@ func TestProtoRefused(t *testing.T) {
 		"twice":           {map[string]string{"my.proto": "syntax = \"proto3\";\nmessage A {}\nmessage A {}\n"}, `my.proto:3: symbol "A" already defined`},
 	} {
 		dir := folder(t, c.files)
-		m, _, faults := ReadProto(filepath.Join(dir, "my.proto"))
+		m, _, faults := readProto(t, filepath.Join(dir, "my.proto"))
 		if m != nil || len(faults) == 0 {
 			t.Errorf("%s: accepted", name)
 			continue
@@ -131,10 +144,10 @@ func TestLongNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 10_000)
 	dir := folder(t, map[string]string{"type.proto": `syntax = "proto3"; message A { ` + long + ` a = 1; }`, "name.proto": `syntax = "proto3"; message ` + long + ` {}`})
-	if _, _, faults := ReadProto(filepath.Join(dir, "type.proto")); len(faults) != 1 || len(faults[0].What) > maxWhat || !strings.Contains(faults[0].Error(), "unknown type aaa") {
+	if _, _, faults := readProto(t, filepath.Join(dir, "type.proto")); len(faults) != 1 || len(faults[0].What) > maxWhat || !strings.Contains(faults[0].Error(), "unknown type aaa") {
 		t.Errorf("got %.400v", faults)
 	}
-	m, _, faults := ReadProto(filepath.Join(dir, "name.proto"))
+	m, _, faults := readProto(t, filepath.Join(dir, "name.proto"))
 	if p := CheckMessage("B", m); len(faults) > 0 || len(p.Remedy) > 2*maxWhat || !strings.HasSuffix(p.Remedy, "aaa, …") {
 		t.Errorf("got %v and %.1000v", faults, p)
 	}
@@ -146,7 +159,7 @@ func TestFaultsQuoteNoSecret(t *testing.T) {
 	for _, secret := range []string{"3b9d5e0c7f1a4d26", "0989s3cr3t", "0xs3cr3t", "anna 3b9d5e0c7f1a4d26", `"s3cr3t\x"`, `"\us3cr"`, "9" + strings.Repeat("9", 400) + ".5e9999"} {
 		dir := folder(t, map[string]string{"token": secret, "my.proto": `syntax = "proto3"; import "token";`})
 		for _, name := range []string{"token", "my.proto"} {
-			_, _, faults := ReadProto(filepath.Join(dir, name))
+			_, _, faults := readProto(t, filepath.Join(dir, name))
 			if len(faults) == 0 {
 				t.Fatalf("%s with %.20q is sound", name, secret)
 			}
@@ -171,7 +184,7 @@ func TestTooManyImports(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, opened, faults := ReadProto(filepath.Join(dir, "my.proto"))
+	_, opened, faults := readProto(t, filepath.Join(dir, "my.proto"))
 	if len(faults) == 0 || !strings.Contains(faults[0].What, "more than 64 files") || len(opened) > maxFiles {
 		t.Errorf("%d files were opened, faults %v", len(opened), faults)
 	}
@@ -180,7 +193,7 @@ func TestTooManyImports(t *testing.T) {
 func TestCheckMessage(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"my.proto": orders, "types/side.proto": sides})
-	m, _, _ := ReadProto(filepath.Join(dir, "my.proto"))
+	m, _, _ := readProto(t, filepath.Join(dir, "my.proto"))
 	for _, c := range []struct {
 		name     string
 		messages *Messages
@@ -223,7 +236,7 @@ func TestMessagesOfTheProtocol(t *testing.T) {
 	} {
 		const begin = "message IMMsgData {"
 		dir := folder(t, map[string]string{"message.proto": strings.Replace(read("message.proto"), begin, begin+field, 1), "basedefine.proto": read("basedefine.proto")})
-		m, _, faults := ReadProto(filepath.Join(dir, "message.proto"))
+		m, _, faults := readProto(t, filepath.Join(dir, "message.proto"))
 		if len(faults) > 0 {
 			t.Fatal(faults)
 		}
@@ -243,7 +256,7 @@ func TestSet(t *testing.T) {
 	files := map[string]string{"my.proto": orders, "types/side.proto": sides}
 	texts := map[string]bool{(*Set)(nil).Text(): true}
 	read := func(commands ...pdu.Command) *Set {
-		m, _, faults := ReadProto(filepath.Join(folder(t, files), "my.proto"))
+		m, _, faults := readProto(t, filepath.Join(folder(t, files), "my.proto"))
 		if len(faults) > 0 {
 			t.Fatal(faults)
 		}
@@ -286,7 +299,7 @@ func TestSet(t *testing.T) {
 // text, the content of an any is shown as bytes.
 func TestBodiesOfHostilePeers(t *testing.T) {
 	t.Cleanup((*Set)(nil).Use)
-	m, _, faults := ReadProto(filepath.Join(folder(t, map[string]string{"my.proto": `syntax = "proto3";
+	m, _, faults := readProto(t, filepath.Join(folder(t, map[string]string{"my.proto": `syntax = "proto3";
 package my;
 import "google/protobuf/any.proto";
 message Node { Node next = 1; google.protobuf.Any any = 2; }

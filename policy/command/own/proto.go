@@ -69,11 +69,13 @@ func ReadProto(path string) (m *Messages, files []string, faults []Fault) {
 		Reporter: reporter.NewReporter(r.report, nil),
 	}
 	compiled, err := compiler.Compile(context.Background(), name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err != nil && len(r.faults) == 0 {
 		r.faults = append(r.faults, r.fault(err))
 	}
 	if len(r.faults) > 0 {
-		return nil, r.opened(), r.faults
+		return nil, r.opened(), slices.Clone(r.faults)
 	}
 	m = &Messages{file: path, messages: make(map[string]protoreflect.MessageDescriptor), content: r.content}
 	for _, f := range compiled {
@@ -82,15 +84,15 @@ func ReadProto(path string) (m *Messages, files []string, faults []Fault) {
 	return m, r.opened(), nil
 }
 
-// A protoReader opens the files of one compilation. The compiler calls open from several goroutines,
-// and report from one at a time.
+// A protoReader opens the files of one compilation. The compiler calls open and report from several
+// goroutines, and after a fault perhaps still when it has returned.
 type protoReader struct {
 	folder string
-	faults []Fault
 
-	mu      sync.Mutex
-	content map[string][]byte // of the files, by their paths from the folder; guarded by mu
-	size    int               // of all of it; guarded by mu
+	mu      sync.Mutex // guards what follows; not held while a file is read
+	faults  []Fault
+	content map[string][]byte // of the files, by their paths from the folder
+	size    int               // of all of it
 }
 
 // open returns the content of an imported file, by its path from the folder.
@@ -101,21 +103,18 @@ func (r *protoReader) open(name string) (io.ReadCloser, error) {
 	if strings.HasPrefix(name, builtIn) {
 		return nil, fs.ErrNotExist
 	}
-	path := filepath.Join(r.folder, filepath.FromSlash(name))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.content) == maxFiles {
+	if !r.reserve(name) {
 		return nil, fmt.Errorf("more than %d files are imported", maxFiles)
 	}
+	path := filepath.Join(r.folder, filepath.FromSlash(name))
 	src, err := stablefile.Read(path, stable, maxSource)
-	r.content[name] = src
-	r.size += len(src)
+	size := r.keep(name, src)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no file %s", path)
 	case err != nil:
 		return nil, err
-	case r.size > maxSource:
+	case size > maxSource:
 		return nil, fmt.Errorf("%s and what was read before have more than %d bytes", path, maxSource)
 	case nesting(src) > maxNesting:
 		return nil, fmt.Errorf("%s nests deeper than %d levels", path, maxNesting)
@@ -124,6 +123,26 @@ func (r *protoReader) open(name string) (io.ReadCloser, error) {
 		return nil, notText{path, 1 + bytes.Count(src[:at], []byte("\n"))}
 	}
 	return io.NopCloser(bytes.NewReader(src)), nil
+}
+
+// reserve makes the file one of those that were opened. It returns false if these are too many.
+func (r *protoReader) reserve(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.content) == maxFiles {
+		return false
+	}
+	r.content[name] = nil
+	return true
+}
+
+// keep stores the content of a file, and returns the size of all files so far.
+func (r *protoReader) keep(name string, src []byte) (size int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.content[name] = src
+	r.size += len(src)
+	return r.size
 }
 
 // lexed matches what can hold or be a bracket: strings, comments and brackets. As for the compiler, a
@@ -155,7 +174,7 @@ type notText struct {
 
 func (e notText) Error() string { return e.path + " has zero bytes" }
 
-// opened returns the files that open was called for, in order.
+// opened returns the files that open was called for, in order. The caller holds mu.
 func (r *protoReader) opened() (files []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.content)) {
 		files = append(files, filepath.Join(r.folder, filepath.FromSlash(name)))
@@ -165,6 +184,8 @@ func (r *protoReader) opened() (files []string) {
 
 // report notes a fault. The compiler goes on, unless there are too many.
 func (r *protoReader) report(err reporter.ErrorWithPos) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.faults = append(r.faults, r.fault(err))
 	if len(r.faults) >= maxFaults {
 		return err
