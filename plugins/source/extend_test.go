@@ -40,7 +40,7 @@ func TestExtendedTable(t *testing.T) {
 	if got := Bases(path); !slices.Equal(got, wantBases) {
 		t.Errorf("bases are %q, want %q", got, wantBases)
 	}
-	first, err := find("file:routes.toml", dir, 1<<20)
+	first, err := find(t, "file:routes.toml", dir, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestExtendedTable(t *testing.T) {
 		t.Errorf("what is kept is another policy: %v, %s, %s", err, kept.SHA256, kept.FileSHA256)
 	}
 	saveAll(t, dir, map[string]string{"b/common.toml": "extends = 'teamtalk'\n[route]\nCID_FILE_NOTIFY = 'broadcast-all'\n"})
-	if second, err := find("file:routes.toml", dir, 1<<20); err != nil || second.FileSHA256 == first.FileSHA256 || second.SHA256 == first.SHA256 {
+	if second, err := find(t, "file:routes.toml", dir, 1<<20); err != nil || second.FileSHA256 == first.FileSHA256 || second.SHA256 == first.SHA256 {
 		t.Errorf("with another base: %v, file %s, module %s", err, second.FileSHA256, second.SHA256)
 	}
 }
@@ -69,7 +69,7 @@ func TestBaseIsASymbolicLink(t *testing.T) {
 	if err := os.Symlink(filepath.Join(elsewhere, "common.toml"), filepath.Join(dir, "base.toml")); err != nil {
 		t.Fatal(err)
 	}
-	m, err := find("file:routes.toml", dir, 1<<20)
+	m, err := find(t, "file:routes.toml", dir, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestBasesOfFaultyTables(t *testing.T) {
 func TestExtendedTableWithASyntaxFault(t *testing.T) {
 	dir := t.TempDir()
 	saveAll(t, dir, map[string]string{"routes.toml": "extends = 'teamtalk'\n[route]\nCID_MSG_DATA = 'drop'\nCID_MSG_DATA = 'close'\n"})
-	_, err := find("file:routes.toml", dir, 1000)
+	_, err := find(t, "file:routes.toml", dir, 1000)
 	if err == nil || !strings.Contains(err.Error(), "routes.toml:4: route.CID_MSG_DATA stands on line 3 already") || strings.Contains(err.Error(), "extends") {
 		t.Errorf("got %v", err)
 	}
@@ -117,7 +117,7 @@ func TestExtendedTableRefused(t *testing.T) {
 		"large.toml":  "too large",
 	} {
 		saveAll(t, dir, map[string]string{"routes.toml": "extends = '" + base + "'\n"})
-		if _, err := find("file:routes.toml", dir, 1000); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "refused at the table gate") {
+		if _, err := find(t, "file:routes.toml", dir, 1000); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "refused at the table gate") {
 			t.Errorf("%s: got %v, want %s", base, err, want)
 		}
 	}

@@ -19,7 +19,7 @@ func TestTableWithOwnCommands(t *testing.T) {
 	found := func(id pdu.CommandID) Module {
 		t.Helper()
 		message.SetOwn([]pdu.Command{{Service: pdu.ServiceID(id >> 8), ID: id, Name: "CID_MY_ORDER"}}, nil)
-		m, err := find("file:routes.toml", dir, 1<<20)
+		m, err := find(t, "file:routes.toml", dir, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestTableWithOwnCommands(t *testing.T) {
 	if first.SHA256 == second.SHA256 || first.FileSHA256 == second.FileSHA256 {
 		t.Error("the id has changed, and the policy is the same")
 	}
-	if m, err := find("file:plain.toml", dir, 1<<20); err != nil || string(m.File) != plain {
+	if m, err := find(t, "file:plain.toml", dir, 1<<20); err != nil || string(m.File) != plain {
 		t.Errorf("a table without own commands is %q, %v", m.File, err)
 	}
 	message.SetOwn(nil, nil)
@@ -40,7 +40,7 @@ func TestTableWithOwnCommands(t *testing.T) {
 	if err != nil || kept.SHA256 != first.SHA256 {
 		t.Errorf("what is kept is another policy: %v, %s", err, kept.SHA256)
 	}
-	if _, err := find("file:routes.toml", dir, 1<<20); err == nil || !strings.Contains(err.Error(), `unknown command "CID_MY_ORDER"`) {
+	if _, err := find(t, "file:routes.toml", dir, 1<<20); err == nil || !strings.Contains(err.Error(), `unknown command "CID_MY_ORDER"`) {
 		t.Errorf("without the name: %v", err)
 	}
 }

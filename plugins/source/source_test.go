@@ -15,13 +15,17 @@ import (
 	"switchyard/policy/wasm"
 )
 
-// find returns the module of the policy of that name.
-func find(name, dir string, max int64) (Module, error) {
-	f, err := Read(name, dir, max)
-	if err != nil {
-		return Module{}, err
-	}
-	return f.Module()
+// find returns the module of the policy of that name. It reads in a bubble, in which the wait for
+// files written just now takes no time.
+func find(t *testing.T, name, dir string, max int64) (m Module, err error) {
+	t.Helper()
+	synctest.Test(t, func(*testing.T) {
+		var f File
+		if f, err = Read(name, dir, max); err == nil {
+			m, err = f.Module()
+		}
+	})
+	return m, err
 }
 
 func TestFind(t *testing.T) {
@@ -32,7 +36,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"teamtalk", "file:a.toml", "file:a.wasm", "file:" + filepath.Join(dir, "a.wasm")} {
-		m, err := find(name, dir, 1<<20)
+		m, err := find(t, name, dir, 1<<20)
 		if err != nil || !bytes.Equal(m.Bytes, teamtalk.Module) || m.Name != name || len(m.SHA256) != 64 {
 			t.Errorf("find(%s) = %d bytes, %q, %v", name, len(m.Bytes), m.SHA256, err)
 		}
@@ -46,11 +50,11 @@ func TestSums(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.toml"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	shipped, err := find("teamtalk", dir, 1<<20)
+	shipped, err := find(t, "teamtalk", dir, 1<<20)
 	if err != nil || shipped.FileSHA256 != shipped.SHA256 || shipped.Path != "" {
 		t.Errorf("shipped: file %q with %s, module %s, %v", shipped.Path, shipped.FileSHA256, shipped.SHA256, err)
 	}
-	m, err := find("file:a.toml", dir, 1<<20)
+	m, err := find(t, "file:a.toml", dir, 1<<20)
 	if want := sha256.Sum256(text); err != nil || m.FileSHA256 != hex.EncodeToString(want[:]) || m.SHA256 != shipped.SHA256 || m.Path != filepath.Join(dir, "a.toml") {
 		t.Errorf("a table: file %q with %s, module %s, %v", m.Path, m.FileSHA256, m.SHA256, err)
 	}
@@ -78,7 +82,7 @@ func TestFindRefuses(t *testing.T) {
 		"file:":            {GateFile, "not a regular file"},
 		"file:../nowhere/": {GateFile, "no such file"},
 	} {
-		_, err := find(name, dir, 100)
+		_, err := find(t, name, dir, 100)
 		var gate *wasm.GateError
 		if !errors.As(err, &gate) || gate.Gate != want.gate || !strings.Contains(err.Error(), want.text) {
 			t.Errorf("find(%s) = %v; want the %s gate and %q", name, err, want.gate, want.text)
@@ -87,11 +91,8 @@ func TestFindRefuses(t *testing.T) {
 }
 
 // A policy's path may lead to a file that is a secret, and errors reach readers of the log and
-// of the admin interface. So no error quotes such a file. In the bubble no read waits until its
-// file is at rest.
-func TestErrorsQuoteNothing(t *testing.T) { synctest.Test(t, errorsQuoteNothing) }
-
-func errorsQuoteNothing(t *testing.T) {
+// of the admin interface. So no error quotes such a file.
+func TestErrorsQuoteNothing(t *testing.T) {
 	dir := t.TempDir()
 	for _, secret := range []string{
 		"KxQz7KxQz", "KxQz = KxQz and more", `"KxQz`, `KxQz = "KxQz"`, "KxQz = KxQz", "KxQz = 0bKxQz", "KxQz = 99999999999999999999", "KxQz = 1_KxQz",
@@ -108,7 +109,7 @@ func errorsQuoteNothing(t *testing.T) {
 			if err := os.Symlink("secret", path); err != nil {
 				t.Fatal(err)
 			}
-			m, err := find("file:"+name, dir, 1<<20)
+			m, err := find(t, "file:"+name, dir, 1<<20)
 			if err == nil {
 				e := wasm.NewEngine(wasm.DefaultLimits(), nil)
 				_, err = m.Load(t.Context(), e, nil)

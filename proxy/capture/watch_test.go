@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
@@ -12,8 +13,9 @@ import (
 )
 
 // A watcher gets the records, and the counts once in a while.
-func TestWatch(t *testing.T) {
-	t.Parallel()
+func TestWatch(t *testing.T) { synctest.Test(t, watch) }
+
+func watch(t *testing.T) {
 	one, two := newHub(), newHub()
 	a, b := hubtest.Join(one), hubtest.Join(two)
 	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte("hello"))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"switchyard/pdu"
 )
@@ -42,6 +43,10 @@ func TestFaultsOfCommands(t *testing.T) {
 // A fault of a .proto file has its place there, and one of a message in the configuration.
 func TestFaultsOfProto(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, faultsOfProto) // no read waits until its file is at rest
+}
+
+func faultsOfProto(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "c.toml")
 	for _, c := range []struct{ proto, message, want string }{
@@ -69,6 +74,10 @@ func TestFaultsOfProto(t *testing.T) {
 
 func TestCommandsAreLoaded(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, commandsAreLoaded) // no read waits until its file is at rest
+}
+
+func commandsAreLoaded(t *testing.T) {
 	dir := t.TempDir()
 	path, proto := filepath.Join(dir, "c.toml"), filepath.Join(dir, "my.proto")
 	const order = "[commands]\nproto = \"my.proto\"\nCID_MY_ORDER = { id = 0x0901, message = \"my.Order\" }\n"
@@ -118,6 +127,10 @@ func TestTooManyCommands(t *testing.T) {
 // Commands that need nothing else of a configuration ignore its other faults.
 func TestOwnCommandsAlone(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, ownCommandsAlone) // no read waits until its file is at rest
+}
+
+func ownCommandsAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.toml")
 	for source, want := range map[string]int{
 		"[commands]\nCID_X = 0x0901\n[peer]\ntimeout = 3\nnone = 1\n": 1,

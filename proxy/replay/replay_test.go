@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
@@ -66,9 +67,15 @@ var usual = rules{
 }
 
 // recordRandom lets peers send at random over a hub and starts recording in the middle. It
-// returns the capture and what each session got from then on.
+// returns the capture and what each session got from then on. In a bubble, the wait for the first
+// statistics takes no time.
 func recordRandom(t *testing.T, r rules, o capture.Options) (recording []byte, want map[uint64]Peer) {
 	t.Helper()
+	synctest.Test(t, func(t *testing.T) { recording, want = recordInBubble(t, r, o) })
+	return recording, want
+}
+
+func recordInBubble(t *testing.T, r rules, o capture.Options) (recording []byte, want map[uint64]Peer) {
 	random := rand.New(rand.NewPCG(1, 2))
 	h := hub.New(policy.NewActive(policy.NewGeneration("served", "", r)), 1<<40)
 	peers := make([]*hubtest.Peer, 0, 8)
