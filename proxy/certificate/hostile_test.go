@@ -11,6 +11,7 @@ import (
 
 // Files full of unfinished PEM blocks do not take quadratic time.
 func TestHostileFilesTakeNoTime(t *testing.T) {
+	t.Parallel()
 	y := newFixture(t)
 	good := contents{certificate: y.server.PEM(), key: y.server.KeyPEM(), clientCA: y.clients.PEM(), crl: y.clients.CRL(time.Now().Add(time.Hour))}
 	y.files.CRL = "crl.pem"

@@ -15,6 +15,7 @@ import (
 
 // New handshakes get the new certificate. Established connections stay open.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	y := newFixture(t)
 	s, err := Load(y.files)
 	check(t, err)
@@ -168,6 +169,7 @@ func TestNoResumption(t *testing.T) {
 // While certificates are exchanged all the time, no handshake fails, and each gets a
 // complete certificate.
 func TestRotationUnderHandshakes(t *testing.T) {
+	t.Parallel()
 	const rotations, clients = 60, 3
 	y := newFixture(t)
 	s := start(t, y.files)

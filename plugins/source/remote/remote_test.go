@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -21,6 +22,13 @@ import (
 )
 
 const table = "[route]\nelse = \"drop\"\n"
+
+// Parallel tests wait for files and sockets, not for a core.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "16")
+	os.Exit(m.Run())
+}
 
 // A host serves policies over HTTPS. Options trust it.
 type host struct {
