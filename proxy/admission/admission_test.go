@@ -17,6 +17,7 @@ import (
 // Parallel tests wait for timers and sockets, not for a core.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", "16")
+	linesEvery, recheckEvery = 100*time.Millisecond, 100*time.Millisecond
 	goleak.VerifyTestMain(m)
 }
 

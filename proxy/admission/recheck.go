@@ -10,13 +10,12 @@ import (
 	"switchyard/proxy/hub"
 )
 
-const (
-	// recheckEvery is how often open connections are checked again.
-	recheckEvery = time.Second
-	// endsPerCheck is how many connections a check may end, so that peers that reconnect
-	// immediately do not all do so at once.
-	endsPerCheck = 50
-)
+// recheckEvery is how often open connections are checked again. Tests shorten it.
+var recheckEvery = time.Second
+
+// endsPerCheck is how many connections a check may end, so that peers that reconnect
+// immediately do not all do so at once.
+const endsPerCheck = 50
 
 // An admitted is an open connection.
 type admitted struct {

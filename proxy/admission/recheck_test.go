@@ -25,7 +25,7 @@ func (h *harness) reasons() map[hub.Reason]int {
 // Connections from a source that is no longer allowed are ended if the options say so, and
 // each once.
 func TestRecheckOfSources(t *testing.T) {
-	t.Parallel() // a check comes once a second
+	t.Parallel() // a check comes once in a while
 	h := open(t, Options{})
 	h.dial()
 	h.serves("main")
@@ -49,7 +49,7 @@ func TestRecheckOfSources(t *testing.T) {
 
 // The source that a proxy announced counts, as it did when the connection arrived.
 func TestRecheckOfAnnouncedSources(t *testing.T) {
-	t.Parallel() // a check comes once a second
+	t.Parallel() // a check comes once in a while
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	o := Options{ProxyFrom: loopback, HandshakeTimeout: testTimeout}
 	h := open(t, o)
@@ -109,7 +109,7 @@ func TestRecheckOfANewConnection(t *testing.T) {
 
 // A certificate is checked by the chains of its handshake.
 func TestRecheckOfCertificates(t *testing.T) {
-	t.Parallel() // a check comes once a second
+	t.Parallel() // a check comes once in a while
 	clients := authority.New(t, "clients")
 	o := mutual(t, clients)
 	h := open(t, o)

@@ -40,8 +40,8 @@ const (
 	TenantRefused  Reason = "tenant-refused"  // the tenant refused it for another reason
 )
 
-// linesEvery is the period in which logsample.Burst lines of each reason are written.
-const linesEvery = time.Second
+// linesEvery is the period in which logsample.Burst lines of each reason are written. Tests shorten it.
+var linesEvery = time.Second
 
 // refuse closes, counts and logs a connection that no tenant serves. cause may be nil.
 func (c *connection) refuse(why Reason, cause error) {
