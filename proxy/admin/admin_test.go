@@ -32,7 +32,7 @@ import (
 
 // Parallel tests wait for timers and sockets, not for a core.
 func TestMain(m *testing.M) {
-	flag.Set("test.parallel", "16")
+	flag.Set("test.parallel", "32")
 	goleak.VerifyTestMain(m)
 }
 

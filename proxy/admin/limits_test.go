@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,25 +105,33 @@ func TestBadBodies(t *testing.T) {
 // What is no request, or one without end, is cut off without harm.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
-	f := start(t, time.Second)
-	for _, c := range []struct{ request, want string }{
-		{"nonsense\r\n\r\n", "HTTP/1.1 400"},
-		{"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "HTTP/1.1 431"},
-		{"GET /livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},                                                                           // only HTTP/1.0 goes without a Host
-		{"GET /livez HTTP/1.1\r\nHost: localhost\r\n", ""},                                                                        // and no end
-		{"POST /api/v1/evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{", ""}, // likewise
-		{"\x16\x03\x01\x02\x00", "HTTP/1.1 400"},                                                                                  // TLS
+	f, hasty := start(t, patient), start(t, 100*time.Millisecond)
+	for _, c := range []struct {
+		server        *fixture
+		request, want string
+	}{
+		{f, "nonsense\r\n\r\n", "HTTP/1.1 400"},
+		{f, "GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "HTTP/1.1 431"},
+		{f, "GET /livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},                                                                               // only HTTP/1.0 goes without a Host
+		{hasty, "GET /livez HTTP/1.1\r\nHost: localhost\r\n", ""},                                                                        // and no end
+		{hasty, "POST /api/v1/evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{", ""}, // likewise
+		{f, "\x16\x03\x01\x02\x00", "HTTP/1.1 400"},                                                                                      // TLS
 	} {
-		conn, err := net.Dial("tcp", f.Addrs()[0].String())
+		conn, err := net.Dial("tcp", c.server.Addrs()[0].String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
-		go io.WriteString(conn, c.request)
-		answer, _ := io.ReadAll(conn)
-		if line, _, _ := strings.Cut(string(answer), "\r\n"); !strings.HasPrefix(line, c.want) {
-			t.Errorf("%.40q: got %q, want %q", c.request, line, c.want)
+		conn.SetDeadline(time.Now().Add(patient))
+		go func() {
+			io.WriteString(conn, c.request)
+			if c.server == f {
+				conn.(*net.TCPConn).CloseWrite()
+			}
+		}()
+		answer, err := io.ReadAll(conn)
+		if line, _, _ := strings.Cut(string(answer), "\r\n"); errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(line, c.want) {
+			t.Errorf("%.40q: got %q (%v), want %q", c.request, line, err, c.want)
 		}
 	}
 	if got := f.read(f.ask("GET", "/livez")); got != "ok\n" {
