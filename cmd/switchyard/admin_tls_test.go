@@ -61,12 +61,8 @@ func TestAdminTLS(t *testing.T) {
 	for want, more := range map[string][]string{
 		"name the CA that vouches for the server": {"--ca", file("others.pem"), "--server-name", "hub.example.org"},
 		"name the server as its certificate does": {"--ca", file("ca.pem"), "--server-name", "wrong.example.org"},
-		"has no certificate; name a PEM file":     {"--ca", file("read.token")},
 		"401 Unauthorized: this needs a token":    {"--ca", file("ca.pem"), "--server-name", "hub.example.org"},
-		"chmod o=":                                {"--ca", file("ca.pem"), "--server-name", "hub.example.org", "--token-file", file("open.token")},
 	} {
-		os.WriteFile(file("open.token"), []byte(operateToken), 0o644)
-		os.Chmod(file("open.token"), 0o644) // whatever the umask
 		add("wrong", append(more, "--replace")...)
 		code := exitUsage
 		if strings.HasPrefix(want, "name the") {
@@ -74,6 +70,23 @@ func TestAdminTLS(t *testing.T) {
 		}
 		if text := ask(code, "tenants", "--context", "wrong"); !strings.Contains(text, want) || strings.Contains(text, operateToken) {
 			t.Errorf("%q: got %s, want %q", more, text, want)
+		}
+	}
+	// What is wrong in a file is found when the context is added, and if it is later, with each command.
+	for want, spoil := range map[string]func(){
+		"later.pem has no certificate; name a PEM file":                                    func() { os.WriteFile(file("later.pem"), []byte(operateToken), 0o600) },
+		"may be read by every user of this machine; if it is the right file, run chmod o=": func() { os.Chmod(file("later.token"), 0o604) },
+	} {
+		ca.Write(home, "later.pem")
+		save(t, home, "later.token", operateToken)
+		os.Chmod(file("later.token"), 0o600) // whatever the umask
+		more := []string{"--ca", file("later.pem"), "--server-name", "hub.example.org", "--token-file", file("later.token"), "--replace"}
+		add("later", more...)
+		spoil()
+		for _, args := range [][]string{{"tenants", "--context", "later"}, append([]string{"context", "add", "later", "--server", "https://" + address}, more...)} {
+			if text := ask(exitUsage, args...); !strings.Contains(text, want) || strings.Contains(text, operateToken) {
+				t.Errorf("%q: got %s, want %q", args, text, want)
+			}
 		}
 	}
 	if text := ask(exitUsage, "tenants", "--server", "http://"+address); !strings.Contains(text, "answers by TLS alone; write https://") {

@@ -2,12 +2,16 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"switchyard/cmd/switchyard/client"
 	"switchyard/cmd/switchyard/contexts"
 )
 
@@ -72,7 +76,7 @@ func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 					return err
 				}
 			}
-			if err := added.Check(); err != nil {
+			if err := cmp.Or(added.Check(), checkFiles(added)); err != nil {
 				return usageError{err}
 			}
 			file, err := o.contexts()
@@ -103,6 +107,20 @@ func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 	f.BoolVar(&replace, "replace", false, "replace a context of that name")
 	jsonFlag(c, &asJSON, "print JSON")
 	return c
+}
+
+// checkFiles refuses the files of a context that are not what they should be. One that does not exist
+// may come later.
+func checkFiles(c contexts.Context) error {
+	if info, err := os.Stat(c.TokenFile); err == nil && info.Mode().IsRegular() {
+		if err := cmp.Or(client.CheckToken(c.TokenFile), contexts.CheckPrivate(c.TokenFile)); err != nil {
+			return err
+		}
+	}
+	if _, err := c.TLSConfig(); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func contextList(o *options, stdout io.Writer) *cobra.Command {

@@ -56,7 +56,7 @@ func (o *options) signatureKeys() ([]provenance.Key, error) {
 	}
 	keys, err := trust.New(c, nil).Keys()
 	if err != nil {
-		return nil, config.Faults{{Place: config.Place{Source: c.Path}, Problem: "signatures.keys: " + err.Error()}}
+		return nil, config.Faults{{Place: c.Place("signatures.keys"), Problem: "signatures.keys: " + err.Error()}}
 	}
 	return keys, nil
 }

@@ -21,6 +21,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -190,8 +191,8 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 	s.health = health{b, o.Probes}
 	s.hour.goOn(o.LastHour)
 	s.tokens.read.path, s.tokens.operate.path = o.ReadToken, o.OperateToken
-	if err := s.tokens.check(); err != nil {
-		return nil, err
+	if key, err := s.tokens.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel

@@ -38,26 +38,28 @@ type tokens struct {
 	read, operate tokenFile
 }
 
-// check reads both files, so that faults are found at the start.
-func (t *tokens) check() error {
+// check reads both files, so that faults are found at the start. key is the one that names the file
+// with a fault.
+func (t *tokens) check() (key string, err error) {
+	const keyRead, keyOperate = "admin.read_token_file", "admin.operate_token_file"
 	read, err := t.read.current()
 	if err != nil {
-		return fmt.Errorf("admin.read_token_file: %w", err)
+		return keyRead, err
 	}
 	if _, err := t.operate.current(); err != nil {
-		return fmt.Errorf("admin.operate_token_file: %w", err)
+		return keyOperate, err
 	}
 	for _, one := range read {
 		if has, _ := t.rightOfSum(one.hash); has == operate {
-			return errors.New("admin.operate_token_file holds a token of admin.read_token_file, so reading would include operating; write another token")
+			return keyOperate, errors.New("it holds a token of " + keyRead + ", so reading would include operating; write another token")
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // CheckTokens checks the token files of Options, which Serve would refuse. An empty path is no
-// file.
-func CheckTokens(read, operate string) error {
+// file. key is the key of the configuration that names the file with a fault.
+func CheckTokens(read, operate string) (key string, err error) {
 	t := new(tokens)
 	t.read.path, t.operate.path = read, operate
 	return t.check()

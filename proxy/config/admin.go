@@ -6,8 +6,8 @@ func (a *Admin) keys() []key {
 	keys := append([]key{
 		{name: "admin.address", field: &a.Address, check: checkAddress.orNone()},
 		{name: "admin.socket", field: &a.Socket, check: checkSocket},
-		{name: "admin.read_token_file", field: &a.ReadTokenFile, check: checkPath},
-		{name: "admin.operate_token_file", field: &a.OperateTokenFile, check: checkPath},
+		{name: "admin.read_token_file", field: &a.ReadTokenFile, check: checkPath, input: true},
+		{name: "admin.operate_token_file", field: &a.OperateTokenFile, check: checkPath, input: true},
 		{name: "admin.pprof", field: &a.PProf},
 	}, a.TLS.keys("admin.tls")...)
 	for i := range keys {

@@ -65,9 +65,10 @@ func (r *reader) checkTrust(t Tenant) {
 	}
 }
 
-// checkAccessFile refuses an access log in the place of what the server makes, or in its folders: a path
-// that is local as seen from another one is that one or below it. The server, which knows more files,
-// refuses those that it reads. A path whose folder cannot be told is left to the opening of the file.
+// checkAccessFile refuses an access log in the place of what the server makes, or in its folders, or
+// of what it reads. A path that is local as seen from another one is that one or below it. The server,
+// which looks at the files, refuses other names of what it reads. A path whose folder cannot be told
+// is left to the opening of the file.
 func (r *reader) checkAccessFile() {
 	c, name := r.config, "log.access_file"
 	file, err := filepath.Abs(c.File(c.Log.AccessFile))
@@ -87,5 +88,14 @@ func (r *reader) checkAccessFile() {
 		if beyond, err := filepath.Rel(path, file); err == nil && filepath.IsLocal(beyond) {
 			r.fault(r.place(name), "%s: %q is what %s names, or in it; name another file", name, c.Log.AccessFile, made.key)
 		}
+	}
+	for _, input := range c.Inputs() {
+		if path, err := filepath.Abs(input.Path); err == nil && path == file {
+			r.fault(r.place(name), "%s: %q is what %s names; name another file", name, c.Log.AccessFile, input.Key)
+			return
+		}
+	}
+	if path, err := filepath.Abs(c.Path); err == nil && path == file && c.Path != "" {
+		r.fault(r.place(name), "%s: %q is the configuration; name another file", name, c.Log.AccessFile)
 	}
 }

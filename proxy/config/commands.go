@@ -38,7 +38,7 @@ const (
 
 // keys returns the key of the file and one for each own command.
 func (c *Commands) keys() []key {
-	keys := []key{{name: keyProto, field: &c.Proto, check: checkPath}}
+	keys := []key{{name: keyProto, field: &c.Proto, check: checkPath, input: true}}
 	for i := range c.Own {
 		name := sectionCommands + "." + c.Own[i].Name
 		keys = append(keys, key{name: name, owner: name, field: &c.Own[i]}) // like a tenant, it comes and goes
@@ -113,7 +113,7 @@ func setCommand(field *pdu.Command, value any) error {
 func (r *reader) checkCommands() {
 	c := &r.config.Commands
 	var sound []pdu.Command
-	line := func(o pdu.Command) int { return r.places[sectionCommands+"."+o.Name].Line }
+	line := func(o pdu.Command) int { return r.config.places[sectionCommands+"."+o.Name].Line }
 	for _, o := range slices.SortedStableFunc(slices.Values(c.Own), func(a, b pdu.Command) int { return cmp.Compare(line(a), line(b)) }) {
 		name := sectionCommands + "." + o.Name
 		if !r.sound(name) {
@@ -183,7 +183,7 @@ func OwnCommands(path string) (*own.Set, error) {
 	}
 	r := newReader(path)
 	for name, line := range doc.Lines {
-		r.places[name] = Place{path, line}
+		r.config.places[name] = Place{path, line}
 	}
 	r.commands(values[sectionCommands])
 	r.index()

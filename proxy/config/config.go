@@ -40,6 +40,8 @@ type Config struct {
 	Drain      Drain
 	Cluster    Cluster
 	Log        Log
+
+	places map[string]Place // where keys and sections were set
 }
 
 // Admin is the admin interface: where it listens and which tokens it takes.
@@ -262,6 +264,55 @@ func (c *Config) PolicyFile(policy string) (path string, ok bool) {
 		path = c.File(path)
 	}
 	return path, ok
+}
+
+// A KeyFile is a file that a key names.
+type KeyFile struct {
+	Key  string // as in "listener.0.tls.key"
+	Path string // resolved as Config.File does
+}
+
+// Inputs returns the files that the keys name and the server reads.
+func (c *Config) Inputs() (all []KeyFile) {
+	add := func(key, path string) {
+		if path != "" {
+			all = append(all, KeyFile{key, c.File(path)})
+		}
+	}
+	for _, k := range c.keys() {
+		if !k.input {
+			continue
+		}
+		switch field := k.field.(type) {
+		case *string:
+			add(k.name, *field)
+		case *[]string:
+			for _, path := range *field {
+				add(k.name, path)
+			}
+		}
+	}
+	for _, t := range c.Tenants {
+		for key, policy := range map[string]string{"policy": t.Policy, "audit": t.Audit} {
+			if path, ok := strings.CutPrefix(policy, filePolicy); ok {
+				add("tenant."+t.Name+"."+key, path)
+			}
+		}
+	}
+	return all
+}
+
+// Place returns where the first of the keys that was set was set, for faults that only the server finds.
+func (c *Config) Place(keys ...string) Place {
+	for _, key := range keys {
+		if place, ok := c.places[key]; ok {
+			return place
+		}
+	}
+	if c.Path == "" {
+		return Place{Source: "defaults"}
+	}
+	return Place{Source: c.Path}
 }
 
 // File resolves a path of the configuration: a relative path starts at the folder of the

@@ -147,6 +147,16 @@ func TestAccessFileInThePlaceOfOthers(t *testing.T) {
 		{others + `"/var/lib/st/history.jsonl"`, `8: log.access_file: "/var/lib/st/history.jsonl" is what releases.state names, or in it; name another file`},
 		{others + `"seen/versions.json"`, `8: log.access_file: "seen/versions.json" is what signatures.state names, or in it; name another file`},
 	})
+	const inputs = "[admin]\nread_token_file = \"token\"\n[signatures]\nkeys = [\"a.pem\", \"b.pem\"]\n[tenant.a]\npolicy = \"file:a.toml\"\n" +
+		"[[listener]]\naddress = \"127.0.0.1:1\"\ntenant = \"a\"\ntls = { certificate = \"c.pem\", key = \"c.key\" }\n[log]\naccess_file = "
+	wantFaults(t, []faultCase{
+		{inputs + `"tokens"`, "<nil>"},
+		{inputs + `"./token"`, `12: log.access_file: "./token" is what admin.read_token_file names; name another file`},
+		{inputs + `"b.pem"`, `12: log.access_file: "b.pem" is what signatures.keys names; name another file`},
+		{inputs + `"c.key"`, `12: log.access_file: "c.key" is what listener.0.tls.key names; name another file`},
+		{inputs + `"a.toml"`, `12: log.access_file: "a.toml" is what tenant.a.policy names; name another file`},
+		{inputs + `"config.toml"`, `12: log.access_file: "config.toml" is the configuration; name another file`},
+	})
 }
 
 // What sets a table as if it was a key is told one of its keys.

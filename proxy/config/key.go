@@ -35,6 +35,7 @@ type key struct {
 	check   check    // of a string, or of each string of a list
 	choices []string // of a string that must be one of these
 	must    bool     // its table must have it
+	input   bool     // of a path: the server reads the file
 	restart bool     // a change requires a restart
 }
 

@@ -44,14 +44,14 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 		key{name: "wasm.body", field: &c.WASM.Body, min: int64(kibibyte), max: int64(64 * mebibyte)},
 		key{name: "wasm.load_time", field: &c.WASM.LoadTime, min: int64(100 * millisecond), max: int64(minute)},
 		key{name: "wasm.faults", field: &c.WASM.Faults, check: checkPath, restart: true},
-		key{name: "signatures.keys", field: &c.Signatures.Keys, check: checkFile},
+		key{name: "signatures.keys", field: &c.Signatures.Keys, check: checkFile, input: true},
 		key{name: "signatures.state", field: &c.Signatures.State, check: checkPath, restart: true},
 		key{name: "releases.state", field: &c.Releases.State, check: checkPath, restart: true},
 		key{name: "releases.keep", field: &c.Releases.Keep, min: 2, max: 1000, restart: true},
-		key{name: "releases.key", field: &c.Releases.Key, check: checkPath, restart: true},
+		key{name: "releases.key", field: &c.Releases.Key, check: checkPath, input: true, restart: true},
 		key{name: "registry.poll", field: &c.Registry.Poll, min: int64(second), max: int64(30 * minute)},
-		key{name: "registry.ca", field: &c.Registry.CA, check: checkPath},
-		key{name: "registry.auth", field: &c.Registry.Auth, check: checkPath},
+		key{name: "registry.ca", field: &c.Registry.CA, check: checkPath, input: true},
+		key{name: "registry.auth", field: &c.Registry.Auth, check: checkPath, input: true},
 		key{name: "reload.watch", field: &c.Reload.Watch},
 		key{name: "reload.debounce", field: &c.Reload.Debounce, min: int64(10 * millisecond), max: int64(minute)},
 		key{name: "reload.poll", field: &c.Reload.Poll, min: int64(100 * millisecond), max: int64(hour)},
@@ -105,10 +105,10 @@ func (l *Listener) keys() []key {
 // keys returns the keys of a section about TLS.
 func (t *TLS) keys(section string) []key {
 	return []key{
-		{name: section + ".certificate", field: &t.Certificate, check: checkPath},
-		{name: section + ".key", field: &t.Key, check: checkPath},
-		{name: section + ".client_ca", field: &t.ClientCA, check: checkPath},
-		{name: section + ".crl", field: &t.CRL, check: checkPath},
+		{name: section + ".certificate", field: &t.Certificate, check: checkPath, input: true},
+		{name: section + ".key", field: &t.Key, check: checkPath, input: true},
+		{name: section + ".client_ca", field: &t.ClientCA, check: checkPath, input: true},
+		{name: section + ".crl", field: &t.CRL, check: checkPath, input: true},
 		{name: section + ".min_version", field: &t.MinVersion, choices: []string{"1.2", "1.3"}},
 	}
 }

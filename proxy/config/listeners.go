@@ -52,7 +52,7 @@ func (r *reader) tenantRemedy(listener, tenant string) string {
 		names = append(names, t.Name)
 	}
 	remedy := fmt.Sprintf("add [tenant.%s], or name one of: %s", tenant, strings.Join(names, ", "))
-	if _, written := r.places[listener]; !written {
+	if _, written := r.config.places[listener]; !written {
 		remedy = "the default listener serves that tenant, so add a [[listener]] with one of: " + strings.Join(names, ", ")
 	}
 	return remedy

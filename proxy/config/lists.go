@@ -81,7 +81,7 @@ func splitList(text string) []any {
 // member returns the place of a member of a list.
 func (r *reader) member(list string, index int) Place {
 	place := r.place(list)
-	if inFile, ok := r.places[list+"."+strconv.Itoa(index)]; ok && inFile.Source == place.Source {
+	if inFile, ok := r.config.places[list+"."+strconv.Itoa(index)]; ok && inFile.Source == place.Source {
 		return inFile
 	}
 	return place

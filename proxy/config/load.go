@@ -125,15 +125,14 @@ type reader struct {
 	keys       map[string]key
 	sections   map[string]bool     // every prefix of a key that is not a key itself
 	owned      map[string][]string // keys and sections by listener or tenant; others by ""
-	places     map[string]Place    // where keys and sections were set
 	faulty     map[string]bool     // keys whose value was refused
 	badTenants bool                // a tenant was refused
 	faults     Faults
 }
 
 func newReader(path string) *reader {
-	r := &reader{config: Default(), places: make(map[string]Place), faulty: make(map[string]bool)}
-	r.config.Path = path
+	r := &reader{config: Default(), faulty: make(map[string]bool)}
+	r.config.Path, r.config.places = path, make(map[string]Place)
 	return r
 }
 
@@ -165,7 +164,7 @@ func (r *reader) file(source []byte) bool {
 		return false
 	}
 	for name, line := range doc.Lines {
-		r.places[name] = Place{r.config.Path, line}
+		r.config.places[name] = Place{r.config.Path, line}
 	}
 	if v, ok := values["tenant"]; ok {
 		r.tenants(v)
@@ -324,7 +323,7 @@ func header(path toml.Key) string {
 // assign notes where a key was set, and its faults. The fault of an earlier layer stays even if a later
 // one sets the key to a good value: it is still wrong where it stands.
 func (r *reader) assign(k key, place Place, err error) {
-	r.places[k.name] = place
+	r.config.places[k.name] = place
 	r.faulty[k.name] = err != nil
 	if members, ok := errors.AsType[memberFaults](err); ok {
 		for _, m := range members {
@@ -340,17 +339,7 @@ func (r *reader) fault(place Place, format string, args ...any) {
 }
 
 // place returns the place of the first of names that was set.
-func (r *reader) place(names ...string) Place {
-	for _, name := range names {
-		if place, ok := r.places[name]; ok {
-			return place
-		}
-	}
-	if r.config.Path == "" {
-		return Place{Source: "defaults"}
-	}
-	return Place{Source: r.config.Path}
-}
+func (r *reader) place(names ...string) Place { return r.config.Place(names...) }
 
 // sound reports whether the values of all these keys were accepted.
 func (r *reader) sound(names ...string) bool {

@@ -7,7 +7,7 @@ func (m *Metrics) keys() []key {
 	return append([]key{
 		{name: "metrics.address", field: &m.Address, check: checkAddress.orNone()},
 		{name: "metrics.allow", field: &m.Allow},
-		{name: "metrics.token_file", field: &m.TokenFile, check: checkPath},
+		{name: "metrics.token_file", field: &m.TokenFile, check: checkPath, input: true},
 	}, m.TLS.keys("metrics.tls")...)
 }
 

@@ -152,6 +152,12 @@ const minNamedToken = 16
 // maxTokens is the size in bytes up to which a file of tokens is read.
 const maxTokens = 64 << 10
 
+// CheckToken returns why the file holds no token. It reads the file.
+func CheckToken(path string) error {
+	_, err := readToken(path)
+	return err
+}
+
 // readToken reads the first token of a file such as the server's: one token, or lines of a name and
 // a token. Its content appears in no error.
 func readToken(path string) (string, error) {

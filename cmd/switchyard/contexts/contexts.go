@@ -97,6 +97,9 @@ func Read(path string) (*File, error) {
 	if err := checkWritable(path, info); err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() { // reading a pipe would wait for a writer
+		return nil, fmt.Errorf("%s is not a regular file; move it away", path)
+	}
 	text, err := os.ReadFile(path)
 	switch {
 	case err != nil:

@@ -123,6 +123,13 @@ func TestReadFaults(t *testing.T) {
 	if _, err := Read(path); err == nil || !strings.Contains(err.Error(), "chmod go-w") {
 		t.Errorf("a file that a group may write: %v", err)
 	}
+	folder := filepath.Join(t.TempDir(), "contexts.toml")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(folder); err == nil || !strings.Contains(err.Error(), "contexts.toml is not a regular file; move it away") {
+		t.Errorf("a folder: %v", err)
+	}
 }
 
 func TestPath(t *testing.T) {

@@ -106,7 +106,7 @@ func (c Context) TLSConfig() (*tls.Config, error) {
 func CheckPrivate(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 && os.PathSeparator == '/' {
-		return fmt.Errorf("%s may be read by every user of this machine; run chmod o= %s", path, path)
+		return fmt.Errorf("%s may be read by every user of this machine; if it is the right file, run chmod o= %s", path, path)
 	}
 	return nil
 }

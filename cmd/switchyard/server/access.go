@@ -1,14 +1,17 @@
 package server
 
 import (
+	"cmp"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,10 +54,13 @@ type accessFile struct {
 	file *os.File // owned by the goroutine of lines
 }
 
+// keyAccess is the key that names the file.
+const keyAccess = "log.access_file"
+
 // accessMode is the mode of a new file. It has addresses and names of peers.
 const accessMode = 0o640
 
-// openAccess opens a file for lines.
+// openAccess opens a file for lines. An error has a remedy.
 func openAccess(path string, log *slog.Logger) (*accessFile, error) {
 	// An open error of the system says what happened, and these say what to do about it.
 	file, err := openToAppend(path)
@@ -69,7 +75,7 @@ func openAccess(path string, log *slog.Logger) (*accessFile, error) {
 		err = fmt.Errorf("%w: it is a socket, or a pipe that no program reads; start the reader first, or name a file", err)
 	}
 	if err != nil {
-		return nil, InvalidError{fmt.Errorf("log.access_file: %w", err)}
+		return nil, err
 	}
 	f := &accessFile{path: path, log: log, file: file}
 	f.lines = newAsyncWriter(f)
@@ -81,7 +87,31 @@ func openAccess(path string, log *slog.Logger) (*accessFile, error) {
 
 // openToAppend opens a file, and does not wait for the reader of a pipe.
 func openToAppend(path string) (*os.File, error) {
+	if err := checkContent(path); err != nil {
+		return nil, err
+	}
 	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, accessMode)
+}
+
+// accessStart is how a line begins that an accessLog has written, of this version or an earlier one.
+var accessStart = regexp.MustCompile(`(?m)^\{"time":"[^"]*","event":"`)
+
+// checkContent refuses a file with other content than lines of an access log, such as /etc/passwd or a
+// private key, which lines at its end would spoil. A line near the beginning suffices, as something may
+// have cut the first one. What cannot be read cannot be judged.
+func checkContent(path string) error {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if begin, err := io.ReadAll(io.LimitReader(f, 64<<10)); err != nil || accessStart.Match(begin) {
+		return nil
+	}
+	return fmt.Errorf("%s has other content than an access log, and lines would spoil it; name another file, or move that one away", path)
 }
 
 // Write implements io.Writer for lines. If the path cannot be opened again, the file that is open
@@ -117,10 +147,14 @@ func (p *plan) prepareAccess() (*accessFile, error) {
 	if now := p.server.access.file.Load(); now != nil && now.path == path {
 		return now, nil
 	}
-	if err := checkNotRead(p.config, path); err != nil {
-		return nil, err
+	err := checkNotRead(p.config, path)
+	if err == nil {
+		var f *accessFile
+		if f, err = openAccess(path, p.server.log); err == nil {
+			return f, nil
+		}
 	}
-	return openAccess(path, p.server.log)
+	return nil, invalidKey(p.config, keyAccess, err)
 }
 
 // commitAccess puts the plan's file in place of the one before.
@@ -156,10 +190,13 @@ func checkNotRead(c *config.Config, path string) error {
 	if err != nil {
 		return nil // it would be made
 	}
-	tokens := []string{c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile), c.File(c.Metrics.TokenFile)}
-	for _, read := range append(tokens, watchedFiles(c)...) {
+	read := watchedFiles(c)
+	for _, input := range c.Inputs() {
+		read = append(read, input.Path)
+	}
+	for _, read := range read {
 		if info, err := os.Stat(read); err == nil && os.SameFile(file, info) {
-			return InvalidError{fmt.Errorf("log.access_file: the server reads %s, which lines would spoil; name another file", path)}
+			return fmt.Errorf("the server reads %s, which lines would spoil; name another file", path)
 		}
 	}
 	return nil
@@ -172,16 +209,25 @@ func checkAccess(c *config.Config) error {
 	if path == "" {
 		return nil
 	}
+	if err := cmp.Or(checkPlace(path), checkNotRead(c, path), checkContent(path)); err != nil {
+		return invalidKey(c, keyAccess, err)
+	}
+	return nil
+}
+
+// checkPlace refuses a path at which no file can be made or written.
+func checkPlace(path string) error {
 	folder := filepath.Dir(path)
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return InvalidError{fmt.Errorf("log.access_file: there is no folder %s; make it, or name another file", folder)}
+		return fmt.Errorf("there is no folder %s; make it, or name another file", folder)
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return InvalidError{fmt.Errorf("log.access_file: %s is a folder; name a file in it", path)}
-	} else if err == nil && info.Mode().Type() == fs.ModeSocket {
-		return InvalidError{fmt.Errorf("log.access_file: %s is a socket; name a file", path)}
+	switch info, err := os.Stat(path); {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("%s is a folder; name a file in it", path)
+	case err == nil && info.Mode().Type() == fs.ModeSocket:
+		return fmt.Errorf("%s is a socket; name a file", path)
 	}
-	return checkNotRead(c, path)
+	return nil
 }
 
 // reopen has the file opened again with the next line, after somebody has renamed it.

@@ -239,3 +239,54 @@ func (g *gatedRefusal) Write([]byte) (int, error) {
 	<-g.gate
 	return 0, errors.New("the disk is full")
 }
+
+// A file with other content is refused, and stays as it is: by check, by a start or a reload, and when a
+// SIGHUP opens the log anew. The fault has the line of the key.
+func TestAccessLogSpoilsNoFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, configuration := filepath.Join(dir, "access.log"), filepath.Join(dir, "config.toml")
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(configuration, "[log]\naccess_file = \"access.log\"\n")
+	c, err := config.Load(configuration, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &plan{server: newServer(nil, nil), config: c}
+	p.server.log = slog.New(slog.DiscardHandler)
+	const line = `{"time":"2026-01-02T03:04:05Z","event":"opened","tenant":"a"}` + "\n"
+	for name, text := range map[string]string{"users": "root:x:0:0:root:/root:/bin/sh\n", "key": "-----BEGIN PRIVATE KEY-----\n", "another log": `{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"serving"}` + "\n",
+		"a mention": "see " + line, "far below": strings.Repeat("\n", 64<<10) + line} {
+		write(path, text)
+		_, err := p.prepareAccess()
+		for _, err := range []error{checkAccess(c), err} {
+			if want := configuration + ":2: log.access_file: " + path + " has other content than an access log"; err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", name, err, want)
+			}
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != text {
+			t.Errorf("%s: the file has %d bytes, %v, want %d", name, len(got), err, len(text))
+		}
+	}
+	for name, text := range map[string]string{"empty": "", "a log": line, "a log whose first line was cut": line[20:] + line} {
+		write(path, text)
+		f, err := p.prepareAccess()
+		if err != nil || checkAccess(c) != nil {
+			t.Fatalf("%s: %v, %v", name, err, checkAccess(c))
+		}
+		if err := os.Rename(path, path+".1"); err != nil {
+			t.Fatal(err)
+		}
+		write(path, "root:x:0:0\n")
+		f.reopen.Store(true)
+		f.Write([]byte(line)) // as the goroutine of lines does
+		closeWhole(t, f)
+		if got, err := os.ReadFile(path + ".1"); err != nil || string(got) != text+line {
+			t.Errorf("%s: the log before is %q, %v", name, got, err)
+		}
+	}
+}

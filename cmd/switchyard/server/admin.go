@@ -84,7 +84,7 @@ func (srv *server) listenAdmin() (listeners []net.Listener, err error) {
 // reload replaces it, in place, so that open connections are not disturbed.
 func (srv *server) loadAdminCertificate() (err error) {
 	if c := srv.config.Admin; srv.adminSource == nil && c.Address != "" && c.TLS.Certificate != "" {
-		srv.adminSource, err = loadCertificate(srv.config, c.TLS, "admin")
+		srv.adminSource, err = loadCertificate(srv.config, c.TLS, "admin.tls", "admin")
 	}
 	return err
 }
@@ -111,8 +111,8 @@ func (srv *server) checkAdminFiles() error {
 	if c.Admin.Address == "" && c.Admin.Socket == "" {
 		return nil
 	}
-	if err := admin.CheckTokens(c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile)); err != nil {
-		return InvalidError{err}
+	if key, err := admin.CheckTokens(c.File(c.Admin.ReadTokenFile), c.File(c.Admin.OperateTokenFile)); err != nil {
+		return invalidKey(c, key, err)
 	}
 	return srv.loadAdminCertificate()
 }

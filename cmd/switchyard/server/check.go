@@ -48,7 +48,7 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 	checker := trust.New(c, ledger)
 	fetchNow(checker, c)
 	_, unsigned := releaseSigner(c)
-	faults := []error{checkKeys(checker), unsigned, checkHosts(c, net.DefaultResolver.LookupNetIP, stdout), checkBus(c, stdout),
+	faults := []error{checkKeys(c, checker), unsigned, checkHosts(c, net.DefaultResolver.LookupNetIP, stdout), checkBus(c, stdout),
 		checkCertificate(c, adminCertificate, c.Admin.Address, c.Admin.TLS, stdout),
 		checkCertificate(c, metricsCertificate, c.Metrics.Address, c.Metrics.TLS, stdout), checkAccess(c)}
 	for _, l := range c.Listeners {
@@ -65,9 +65,9 @@ func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
 }
 
 // checkKeys reads the keys that may sign policies.
-func checkKeys(checker *trust.Checker) error {
+func checkKeys(c *config.Config, checker *trust.Checker) error {
 	if _, err := checker.Keys(); err != nil {
-		return InvalidError{fmt.Errorf("signatures.keys: %w", err)}
+		return invalidKey(c, "signatures.keys", err)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func checkListener(c *config.Config, l config.Listener, stdout io.Writer) error 
 	if l.TLS.Certificate == "" {
 		return faults
 	}
-	source, err := loadCertificate(c, l.TLS, "listener "+l.Address)
+	source, err := loadListenerCertificate(c, l)
 	if err != nil {
 		return errors.Join(faults, err)
 	}
@@ -97,7 +97,7 @@ func checkCertificate(c *config.Config, whose, address string, t config.TLS, std
 	if address == "" || t.Certificate == "" {
 		return nil
 	}
-	source, err := loadCertificate(c, t, whose)
+	source, err := loadCertificate(c, t, whose+".tls", whose)
 	if err != nil {
 		return err
 	}

@@ -48,8 +48,8 @@ func checkHosts(c *config.Config, look lookUp, stdout io.Writer) error {
 			return config.Collide(l.meant, o.meant) && !config.Collide(l.address, o.address) // else it is refused already
 		})
 		if other >= 0 {
-			faults = append(faults, InvalidError{fmt.Errorf("%s: %q is %s, which %s has too (%q); write another",
-				l.key, l.address, l.meant, all[other].key, all[other].address)})
+			faults = append(faults, invalidKey(c, l.key, fmt.Errorf("%q is %s, which %s has too (%q); write another",
+				l.address, l.meant, all[other].key, all[other].address)))
 		}
 	}
 	return errors.Join(faults...)

@@ -37,6 +37,12 @@ type inherited struct {
 // An InvalidError is a fault of a file that the configuration names.
 type InvalidError struct{ error }
 
+// invalidKey returns the fault that the server finds in the value of a key, with the place where the
+// key was set.
+func invalidKey(c *config.Config, key string, err error) error {
+	return InvalidError{fmt.Errorf("%v: %s: %w", c.Place(key), key, err)}
+}
+
 // What can fail about a listener is done before a plan takes effect, and what takes effect cannot
 // fail:
 //
@@ -79,7 +85,7 @@ func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 // configure loads the listener's certificate, unless it has one, and sets its options.
 func (p *plan) configure(l *listener) (err error) {
 	if l.config.TLS.Certificate != "" && l.source == nil {
-		if l.source, err = loadCertificate(p.config, l.config.TLS, "listener "+l.config.Address); err != nil {
+		if l.source, err = loadListenerCertificate(p.config, l.config); err != nil {
 			return err
 		}
 	}
@@ -131,16 +137,28 @@ func (p *plan) freeing(address string) string {
 	return "free the address"
 }
 
-// loadCertificate loads the files of a section about TLS. whose says what they are for, in errors.
-func loadCertificate(c *config.Config, t config.TLS, whose string) (*certificate.Source, error) {
+// loadCertificate loads the files of a section about TLS, as "metrics.tls". whose says what they are
+// for, in errors.
+func loadCertificate(c *config.Config, t config.TLS, section, whose string) (*certificate.Source, error) {
 	s, err := certificate.Load(certificate.Files{
 		Certificate: c.File(t.Certificate), Key: c.File(t.Key), ClientCA: c.File(t.ClientCA), CRL: c.File(t.CRL),
 		MinVersion: tlsVersion(t.MinVersion),
 	})
 	if err != nil {
-		return nil, InvalidError{fmt.Errorf("%s: %w", whose, err)}
+		return nil, InvalidError{fmt.Errorf("%v: %s: %w", c.Place(section+".certificate", section), whose, err)}
 	}
 	return s, nil
+}
+
+// loadListenerCertificate loads the files of a listener's section about TLS.
+func loadListenerCertificate(c *config.Config, l config.Listener) (*certificate.Source, error) {
+	return loadCertificate(c, l.TLS, listenerKey(c, l, "tls"), "listener "+l.Address)
+}
+
+// listenerKey returns the name of a listener's key as faults have it, by its index.
+func listenerKey(c *config.Config, l config.Listener, key string) string {
+	i := slices.IndexFunc(c.Listeners, func(other config.Listener) bool { return other.Name == l.Name })
+	return fmt.Sprintf("listener.%d.%s", i, key)
 }
 
 // tlsVersion returns the number of a version that the configuration allows: 1.2 or 1.3.
@@ -159,7 +177,7 @@ func (l *listener) admissionOptions(c *config.Config, refused func(admission.Ref
 		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: %w", l.config.Address, err)}
 	}
 	if err := admission.CheckCongestionControl(l.config.CongestionControl); err != nil {
-		return admission.Options{}, InvalidError{fmt.Errorf("listener %s: congestion_control: %w", l.config.Address, err)}
+		return admission.Options{}, invalidKey(c, listenerKey(c, l.config, "congestion_control"), err)
 	}
 	o := admission.Options{
 		Allow: l.config.Allow, ProxyFrom: l.config.ProxyFrom,

@@ -66,7 +66,7 @@ func (s *metricsAddress) configure(c *config.Config) (err error) {
 		return nil
 	}
 	if s.config.TLS.Certificate != "" && s.source == nil {
-		if s.source, err = loadCertificate(c, s.config.TLS, "metrics"); err != nil {
+		if s.source, err = loadCertificate(c, s.config.TLS, "metrics.tls", "metrics"); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (s *metricsAddress) configure(c *config.Config) (err error) {
 		s.options.TLS = s.source.Config()
 	}
 	if err := admin.CheckToken(s.options.TokenFile); err != nil {
-		return InvalidError{fmt.Errorf("metrics.token_file: %w", err)}
+		return invalidKey(c, "metrics.token_file", err)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func releaseSigner(c *config.Config) (*provenance.Signer, error) {
 	}
 	signer, err := provenance.ReadSigner(c.File(c.Releases.Key))
 	if err != nil {
-		return nil, InvalidError{fmt.Errorf("releases.key: %w", err)}
+		return nil, invalidKey(c, "releases.key", err)
 	}
 	return signer, nil
 }
