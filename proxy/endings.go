@@ -35,6 +35,7 @@ type endings struct {
 	ring  []EndedSession // at most keptEnds; the n-th, from 0, is at n % keptEnds
 }
 
+// add remembers the end of a session, in the place of the one that is longest ago if there are keptEnds.
 func (e *endings) add(ended EndedSession) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

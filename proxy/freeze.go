@@ -164,6 +164,8 @@ func (t *Tenant) Thaw() {
 	}
 }
 
+// thaw ends the freeze that has begun. The gate gets the next freeze before this one is over, as those that
+// wake look at the gate again. Called under freezing.
 func (t *Tenant) thaw() {
 	for _, s := range t.frozen {
 		s.output.right.Unlock()

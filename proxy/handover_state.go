@@ -55,6 +55,8 @@ func (t *Tenant) Moving(room int) (moving []Moving, drained, closed int) {
 	return moving, drained, closed
 }
 
+// moving returns the session as it moves, or false if it does not: it cannot move, or takes more than
+// room bytes.
 func (s *session) moving(room int) (m Moving, moves bool) {
 	ends := s.hasLeft() || s.reason.Load() != nil || s.asked.Load() != nil || s.stops.Load() || s.input.ending != ""
 	if s.raw == nil || ends {
@@ -106,6 +108,7 @@ func (t *Tenant) ExportPresence(moving []Moving, yield func(chunk []byte) error)
 	return t.hub.ExportPresence(moves(moving), yield)
 }
 
+// moves returns a function that says whether a seat is that of a moving session.
 func moves(moving []Moving) func(*hub.Seat) bool {
 	seats := make(map[*hub.Seat]bool, len(moving))
 	for i := range moving {

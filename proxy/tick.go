@@ -32,6 +32,8 @@ func (t *Tenant) tick(ctx context.Context) {
 	}
 }
 
+// tickOnce is one tick. How long the hub has stood still is found out first, because no peer is to blame
+// for that time. When the tick has ended is noted last, so that Probe also finds one that hangs.
 func (t *Tenant) tickOnce(now time.Time) {
 	late := time.Duration(clock()-t.lastTick.Load()) - tickInterval
 	if late > standstill {

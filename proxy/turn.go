@@ -98,6 +98,8 @@ func (s *session) handle(batch []byte) error {
 	}
 }
 
+// handleTurn hands one turn of batch to the hub, and returns the rest. A slow session waits for the slow
+// lane; if a freeze has begun by then, all of batch is the rest.
 func (s *session) handleTurn(batch []byte, slow bool) (rest []byte, err error) {
 	if slow {
 		s.tenant.slowLane.Lock()

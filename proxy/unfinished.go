@@ -179,6 +179,9 @@ func (i *inputs) count(s *session, m inputMemory) {
 	}
 }
 
+// set is count without closing anybody: it returns the sessions to be closed, which must not be done under
+// the lock. One after the other is taken until what is left fits, of the tenant first and then of the
+// process; the memory of those taken counts no longer, and a session that is closing is not counted again.
 func (i *inputs) set(s *session, m inputMemory) (victims []*session) {
 	p := i.process
 	p.mu.Lock()

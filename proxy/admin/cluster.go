@@ -45,6 +45,7 @@ func clusterTenant(name string, s *cluster.Status) api.ClusterTenant {
 	}
 }
 
+// clusterMembers describes the members as of the position that the hub has applied.
 func clusterMembers(s *cluster.Status) []api.ClusterMember {
 	all := []api.ClusterMember{}
 	for _, m := range s.Members {

@@ -21,6 +21,7 @@ func (p point) MarshalJSON() ([]byte, error) {
 		float64(p.lag), float64(p.p50), float64(p.p99), float64(p.most)})
 }
 
+// UnmarshalJSON reads what MarshalJSON writes. A lag below 0 becomes 0, one that is too large the largest.
 func (p *point) UnmarshalJSON(text []byte) error {
 	var v [9]float64
 	if err := json.Unmarshal(text, &v); err != nil {
@@ -35,6 +36,7 @@ func (p *point) UnmarshalJSON(text []byte) error {
 // none.
 func (s *Server) LastHour(tenant string) *Hour { return s.hour.export(tenant) }
 
+// export is LastHour. Round takes the monotonic clock out of the time, which no other process has.
 func (l *lastHour) export(tenant string) *Hour {
 	l.mu.Lock()
 	defer l.mu.Unlock()

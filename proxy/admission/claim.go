@@ -45,6 +45,7 @@ func (c *connection) countOpen(n int) {
 	}
 }
 
+// reasonOf returns the reason for an error of Claims.Tenant or of Server.Serve.
 func reasonOf(err error) Reason {
 	switch {
 	case errors.Is(err, tenant.ErrUnclaimed):

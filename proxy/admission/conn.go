@@ -103,6 +103,7 @@ func (p *progressConn) SetDeadline(t time.Time) error {
 	return errors.Join(p.SetReadDeadline(t), p.SetWriteDeadline(t))
 }
 
+// Write writes all of b, or fails once the peer has taken nothing for the timeout, or at the deadline.
 func (p *progressConn) Write(b []byte) (n int, err error) {
 	for {
 		p.begin()

@@ -42,6 +42,9 @@ func (l *Listener) recheckLoop() {
 	}
 }
 
+// recheck ends some of the connections that the options in force would not accept. It asks their
+// tenants without the lock, as no lock of a tenant is taken while that is held. What is left is found by
+// the next check.
 func (l *Listener) recheck(now time.Time) {
 	o := l.options.Load()
 	if !o.Recheck {

@@ -70,6 +70,7 @@ type Refusal struct {
 	Error      string   // what explains the reason; "" if there is nothing to say
 }
 
+// refusal describes the refused connection, as far as it had come.
 func (c *connection) refusal(why Reason, cause error) Refusal {
 	r := Refusal{Reason: why, Peer: c.peer.String(), Listener: c.conn.LocalAddr().String(), ServerName: c.serverName, Identities: c.identities, Tenant: c.claimed}
 	if c.proxied {

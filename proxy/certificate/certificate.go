@@ -88,6 +88,8 @@ func (s *Source) Exchange(files Files) (changed bool, err error) {
 	return s.exchange(files)
 }
 
+// exchange puts the content of the files in force, unless that is in force already or has a fault. Called
+// under mu; handshakes go on meanwhile.
 func (s *Source) exchange(files Files) (changed bool, err error) {
 	contents, err := read(files, s.stable)
 	if err != nil {

@@ -170,6 +170,7 @@ type clientTrust struct {
 	revoked *revocations // nil if there are no lists
 }
 
+// vouchers is Source.Vouchers. t is nil if clients need no certificate.
 func (t *clientTrust) vouchers() string {
 	switch {
 	case t == nil:

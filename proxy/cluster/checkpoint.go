@@ -43,6 +43,8 @@ type Checkpoint struct {
 // Movable returns why the member cannot move to another process now; nil if it can.
 func (m *Member) Movable() error { return m.Status().movable() }
 
+// movable is Member.Movable by one status. A hub that enters, or is alone, has no place in the order from
+// which another process could go on.
 func (s *Status) movable() error {
 	switch {
 	case s.State != Together && s.State != Waiting:
@@ -111,6 +113,7 @@ func (m *Member) Continue(p Checkpoint) error {
 	return nil
 }
 
+// continueAt makes a new membership go on from the checkpoint. Times in it are ages, and count from now.
 func (c *membership) continueAt(now time.Time, p Checkpoint) error {
 	if p.Origin.Hub != c.origin.Hub {
 		return fmt.Errorf("the running program is hub %d of the cluster, and cluster.hub says %d", p.Origin.Hub, c.origin.Hub)

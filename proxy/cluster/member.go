@@ -292,6 +292,8 @@ type reading struct {
 // begin begins to read the log.
 func (m *Member) begin() { m.running.Go(m.read) }
 
+// read calls Log.Begin until it succeeds, and hands the result to the applier. Until then the applier
+// receives no events, see membership.phase.
 func (m *Member) read() {
 	m.retry(func(ctx context.Context) error {
 		last, head, err := m.log.Begin(ctx)

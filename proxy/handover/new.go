@@ -189,6 +189,7 @@ func (r *receiver) inTenant(k kind) error {
 	return nil
 }
 
+// listener takes a listening socket, and its descriptor in any case.
 func (r *receiver) listener(f frame) error {
 	if len(f.descriptors) != 1 {
 		closeAll(f.descriptors)

@@ -47,6 +47,8 @@ func (c *Conn) HandOver(ctx context.Context, old Old, limits Limits) (Counts, er
 	return moved, err
 }
 
+// handOver is HandOver without telling the new process about an error. Whatever fails after Freeze, the
+// caller's Thaw undoes it.
 func (c *Conn) handOver(ctx context.Context, old Old, limits Limits) (moved Counts, err error) {
 	freezing, cancel := limited(ctx, limits.Freeze, "not everything stopped")
 	defer cancel()

@@ -173,6 +173,7 @@ func (h *Hub) CommandStats() (all []CommandStats) {
 	return all
 }
 
+// stats returns the counts as CommandStats of that command.
 func (c *commandCounts) stats(of pdu.CommandID) CommandStats {
 	one := CommandStats{Command: of, Bytes: c.bytes, Actions: make(map[policy.Action]uint64)}
 	for action, n := range c.actions {

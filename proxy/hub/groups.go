@@ -13,6 +13,7 @@ type Membership struct {
 	Muted  bool // the peer gets nothing that is broadcast
 }
 
+// equal reports whether a peer is in the same groups by both, in the same order. Both may be nil.
 func (m *Membership) equal(other *Membership) bool {
 	if m == nil || other == nil {
 		return m == other

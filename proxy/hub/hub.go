@@ -263,6 +263,8 @@ func (h *Hub) scanLags() {
 	}
 }
 
+// scanLag marks a seat that is more than hard bytes behind, once. Its peer is closed by closeLagging, as no
+// peer is called under mu.
 func (h *Hub) scanLag(s *Seat, hard uint64) {
 	if !s.kicked && s.lag() > hard {
 		s.kicked = true

@@ -101,6 +101,7 @@ type spares struct {
 	chunks []*chunk
 }
 
+// take returns an empty chunk without references.
 func (s *spares) take() *chunk {
 	s.inUse.Add(1)
 	s.mu.Lock()

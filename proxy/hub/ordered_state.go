@@ -65,6 +65,7 @@ func (h *Hub) ReadOrdered(next func() (chunk []byte, err error)) (install func()
 	return func() { h.install(sessions, users) }, nil
 }
 
+// install puts sessions and users in force at one moment, under both locks.
 func (h *Hub) install(sessions map[uint64]ordered, users *presence.Directory) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()

@@ -35,6 +35,7 @@ func (t *Tenant) emitCluster(emit emitFunc) {
 	t.emitClusterCounts(emit)
 }
 
+// emitClusterCounts emits what the member has counted since it was made.
 func (t *Tenant) emitClusterCounts(emit emitFunc) {
 	m := t.Member
 	for hub, n := range m.Applied {

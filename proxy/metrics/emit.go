@@ -33,6 +33,7 @@ func (s *State) emit(emit emitFunc) {
 	s.Handovers.emit(emit)
 }
 
+// emit emits the upgrades. The new process continues the counts, so they do not fall with an upgrade.
 func (h *Handovers) emit(emit emitFunc) {
 	emit(handovers, float64(h.Done), "done")
 	emit(handovers, float64(h.Failed), "failed")

@@ -74,6 +74,7 @@ func (a *again) lost(end uint64, bytes int) {
 	a.settleAt = time.Time{}
 }
 
+// wake returns when a probe is due, or what is below settleTo is to be taken for lost.
 func (a *again) wake() time.Time {
 	at := a.quietFrom.Add(a.wait)
 	if !a.settleAt.IsZero() && a.settleAt.Before(at) {

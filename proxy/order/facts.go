@@ -61,6 +61,8 @@ const (
 	flagsOfFacts = flagEntering | flagCheck
 )
 
+// append appends the facts as the comment above lays them out. A name and policies beyond the most that a
+// reader takes are left out.
 func (f *Facts) append(dst []byte) []byte {
 	name, policies := f.Name[:min(len(f.Name), maxName)], f.Policies[:min(len(f.Policies), maxPolicies)]
 	dst = binary.BigEndian.AppendUint16(dst, uint16(factsLen+8*len(policies)+len(name)+len(f.Later)))

@@ -93,6 +93,8 @@ func (o *Outbox) Say(r *Record) {
 // Enter and Resume about the sessions that it has already.
 func (o *Outbox) SayFirst(r *Record) { o.number(newItem(r)) }
 
+// newItem copies the record, into one piece of memory that is large enough for it. The header gets its
+// number later.
 func newItem(r *Record) *item {
 	size := headerLen + sessionLen
 	for i := range r.Runs {

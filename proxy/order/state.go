@@ -69,6 +69,7 @@ func (m *Members) Import(now time.Time, b []byte) error {
 	return nil
 }
 
+// parse reads what Export has written, into Members without slots. All members count as heard now.
 func (m *Members) parse(b []byte, now time.Time) error {
 	if len(b) < 2*positionLen+2 {
 		return errCut

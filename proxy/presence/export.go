@@ -75,6 +75,7 @@ func (e *exporter) room(n int) {
 
 func (e *exporter) number(n uint32) { e.buf = binary.BigEndian.AppendUint32(e.buf, n) }
 
+// peers writes the peers that are kept, and notes the number of each for its users.
 func (e *exporter) peers(d *Directory, keep func(Holder) bool) {
 	var kept []Holder
 	for holder, p := range d.byHolder {
@@ -90,6 +91,8 @@ func (e *exporter) peers(d *Directory, keep func(Holder) bool) {
 	}
 }
 
+// user writes a user with those of its holders that are kept, in several items if they do not fit into one
+// chunk; nothing if there are none.
 func (e *exporter) user(d *Directory, id uint32, u *user) {
 	e.holders = e.holders[:0]
 	for h := u.holding; ; h = *d.more.at(h.next) {
@@ -214,6 +217,8 @@ func (m *importer) readPeer() error {
 	return nil
 }
 
+// readUser reads a user with some or all of its holders, or the end. The holders come in reverse order, so
+// each is put in front of those before it.
 func (m *importer) readUser() error {
 	if len(m.rest) < endItem {
 		return errCut
@@ -252,6 +257,7 @@ func (m *importer) userAt(id uint32) *listed {
 	return m.users.at(uint32(m.users.n - 1))
 }
 
+// readEnd checks the number of users, and makes the table of them.
 func (m *importer) readEnd() error {
 	if int(m.number(4)) != m.users.n {
 		return errMissing

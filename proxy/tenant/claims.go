@@ -132,6 +132,7 @@ type normalArrival struct {
 	issuers    []string
 }
 
+// normal returns the arrival with all names in the form in which compiled claims have theirs.
 func (a *Arrival) normal() normalArrival {
 	n := normalArrival{serverName: lower(a.ServerName), identities: make([]identity, len(a.Identities)), issuers: a.Issuers}
 	n.source = a.Source.Unmap().WithZone("") // because a prefix never contains an address with a zone
@@ -181,6 +182,7 @@ func (c *claim) trusts(issuers []string) bool {
 // mostListed is how many tenants an error names.
 const mostListed = 8
 
+// listed names tenants for an error, in alphabetical order.
 func listed(tenants []string) string {
 	tenants = slices.Sorted(slices.Values(tenants))
 	if more := len(tenants) - mostListed; more > 0 {

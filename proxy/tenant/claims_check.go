@@ -20,6 +20,7 @@ type remedy string
 
 func (r remedy) Error() string { return string(r) }
 
+// compileClaim checks and compiles the claim of a tenant, which has to name something.
 func compileClaim(raw Claim) (claim, error) {
 	var faults []error
 	if raw.Tenant == "" {
@@ -87,6 +88,7 @@ func quoted(text string) string {
 	return fmt.Sprintf("%q", text)
 }
 
+// checkNetwork accepts a network in its one spelling, so that equal networks are equal.
 func checkNetwork(network netip.Prefix) error {
 	switch addr := network.Addr(); {
 	case !network.IsValid():
@@ -140,6 +142,7 @@ func compileIssuer(text string) (string, error) {
 	return fingerprint, nil
 }
 
+// compileServerName reads the name of a server, or "*." and all but its first label.
 func compileServerName(text string) (pattern, error) {
 	name := lower(text)
 	if err := checkName(name); err != nil {

@@ -37,6 +37,8 @@ func Overlaps(claims ...Claim) []Overlap {
 	return overlaps(sound)
 }
 
+// overlaps is Overlaps for compiled claims. Each is compared with those before it that have an anchor in
+// common.
 func overlaps(claims []claim) (found []Overlap) {
 	holders := make(map[anchor][]*claim)
 	for i := range claims {

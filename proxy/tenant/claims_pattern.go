@@ -16,6 +16,7 @@ type pattern struct {
 // Each star matches at least one byte. A part without a star has one element.
 type part []string
 
+// newPattern splits a pattern. Whether it makes sense is checked before.
 func newPattern(text, separator string) pattern {
 	p := pattern{text: text, separator: separator}
 	if separator == "/" {
@@ -27,6 +28,7 @@ func newPattern(text, separator string) pattern {
 	return p
 }
 
+// matches compares part by part. A pattern without "/**" has as many parts as what it matches.
 func (p pattern) matches(text string) bool {
 	rest, more := text, true
 	for _, part := range p.parts {

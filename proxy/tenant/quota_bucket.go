@@ -109,6 +109,8 @@ func (b *Bucket) Left(now int64) uint64 {
 	return b.left(now, b.paid.Load())
 }
 
+// left returns how many whole units there are, if all use so far is paid for at paid: rate × the time from
+// then until the bucket is full.
 func (b *Bucket) left(now int64, paid uint64) uint64 {
 	full := plus(uint64(now), burst)
 	paid = max(paid, uint64(now))
@@ -154,6 +156,7 @@ func plus(x, y uint64) uint64 {
 	return sum
 }
 
+// owed returns for how long a bucket is in debt from now on, if all use so far is paid for at paid.
 func owed(now int64, paid uint64) time.Duration {
 	free := plus(uint64(now), burst)
 	if paid <= free {

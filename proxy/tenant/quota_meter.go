@@ -83,6 +83,8 @@ func (m *PeerMeter) Pay(now int64, b *Bill) (wait time.Duration, what Measure) {
 	return m.all.pay(now, &b.all)
 }
 
+// pay takes from u what the buckets have, and returns for how long to wait for the next instalment of the
+// slowest one.
 func (b *buckets) pay(now int64, u *Use) (wait time.Duration, what Measure) {
 	for i := range b {
 		u[i] -= b[i].TakeUpTo(now, u[i])

@@ -78,6 +78,8 @@ func Handler() http.Handler {
 	})
 }
 
+// load reads an embedded file. Its tag is a hash of the content, so a browser that has the file of this
+// version is only told so.
 func load(name string) file {
 	content, err := files.ReadFile(name)
 	if err != nil {

@@ -26,6 +26,7 @@ type Options struct {
 	Poll        time.Duration // between comparisons without an event; 10 s
 }
 
+// withDefaults returns the times with the defaults in the places of those that are not set.
 func (o Options) withDefaults() Options {
 	set := func(d *time.Duration, value time.Duration) {
 		if *d <= 0 {
@@ -75,6 +76,7 @@ func Start(paths []string, options Options, changed func(paths []string)) *Watch
 	return start(paths, options, changed, fsnotify.NewWatcher)
 }
 
+// start is Start with another way to open notifications, for tests.
 func start(paths []string, options Options, changed func([]string), open func() (*fsnotify.Watcher, error)) *Watcher {
 	w := &Watcher{
 		options:  options.withDefaults(),
@@ -118,6 +120,7 @@ func (w *Watcher) Set(paths []string) {
 // Check makes the watcher compare its files now.
 func (w *Watcher) Check() { signal(w.checkNow) }
 
+// signal sends to a channel that holds one signal. It does not wait.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
