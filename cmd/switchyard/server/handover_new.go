@@ -72,6 +72,7 @@ func (srv *server) takeOver(from *handover.Conn) error {
 		return fmt.Errorf("take over from the running program: %w", err)
 	}
 	t.begin()
+	srv.predecessor = from
 	srv.leaving.Go(func() { srv.awaitOld(from) })
 	return nil
 }
@@ -85,6 +86,15 @@ func (srv *server) awaitOld(from *handover.Conn) {
 		srv.log.Info("the process before was told to stop, so this one drains")
 		srv.state.Drain()
 	}
+}
+
+// awaitLeaving waits for what still leaves. The process before is not waited for once ctx is done, as it
+// may be stopped. This process has handed over itself then, so it need not hear of a stop any more.
+func (srv *server) awaitLeaving(ctx context.Context) {
+	if from := srv.predecessor; from != nil {
+		defer context.AfterFunc(ctx, func() { from.Close() })()
+	}
+	srv.leaving.Wait()
 }
 
 // Offer loads what the configuration names, and says what that is. An error refuses the upgrade, and

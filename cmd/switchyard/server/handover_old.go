@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -277,11 +276,11 @@ const departTime = 5 * time.Second
 // but closes its own descriptors of it. Signals that come meanwhile are meant for the one that
 // serves: reloads and stops are passed on. systemd is told first, so that it does not take the end of
 // this process for the end of the service.
-func (srv *server) leave(hangups <-chan os.Signal) {
+func (srv *server) leave(signals signals) {
 	u := srv.upgrade
 	context.AfterFunc(srv.stopper.requested, srv.succeeded.stop)
 	left := make(chan struct{})
-	srv.leaving.Go(func() { srv.succeeded.passOn(hangups, left) })
+	srv.leaving.Go(func() { srv.succeeded.passOn(signals, srv.log, left) })
 	srv.log.Info("handed over", "program", u.Program, "to_version", u.To, "pid", u.PID, "frozen_seconds", u.FrozenSeconds,
 		"moved", u.Moved, "drained", u.Drained, "closed", u.Closed, "by", u.by)
 	srv.supervisor.replaced(u.PID)
@@ -300,7 +299,7 @@ func (srv *server) leave(hangups <-chan os.Signal) {
 	}
 	srv.listeners = nil
 	close(left)
-	srv.leaving.Wait() // listeners that a reload has removed
+	srv.awaitLeaving(ctx)
 }
 
 // leaveAdmin leaves further requests to the other process. Those that have come are answered.

@@ -148,16 +148,17 @@ type server struct {
 	// The stop.
 	stopper    *stopper
 	startFault error          // why the start ends although some tenants are served
-	leaving    sync.WaitGroup // removed tenants that still drain, and listeners
+	leaving    sync.WaitGroup // removed tenants that still drain, listeners, passOn and awaitOld
 	draining   atomic.Int64   // removed tenants that still drain
 	unwritten  unwritten      // what the stop discarded
 
 	// The upgrade.
-	tookOver  bool           // this process has replaced another one
-	upgrade   *upgrade       // that is under way; nil if none is
-	offers    chan offered   // from askSuccessor
-	asking    sync.WaitGroup // askSuccessor
-	succeeded *successor     // the process that has replaced this one; nil if none has
+	tookOver    bool           // this process has replaced another one
+	predecessor *handover.Conn // to that process; nil if this one has replaced none
+	upgrade     *upgrade       // that is under way; nil if none is
+	offers      chan offered   // from askSuccessor
+	asking      sync.WaitGroup // askSuccessor
+	succeeded   *successor     // the process that has replaced this one; nil if none has
 
 	// serving is the content of tenants for other goroutines; replaced whole.
 	serving atomic.Pointer[map[string]*proxy.Tenant]
@@ -369,7 +370,7 @@ func (srv *server) openAndRun(from *handover.Conn, signals signals) error {
 	srv.run(signals)
 	if srv.succeeded != nil {
 		stopWatchdog() // the other process is watched from now on
-		srv.leave(signals.hangups)
+		srv.leave(signals)
 		return nil
 	}
 	return srv.stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -200,15 +201,18 @@ func withoutHandover(env []string) []string {
 	})
 }
 
-// passOn passes signals on until this process has left.
-func (s *successor) passOn(signals <-chan os.Signal, left <-chan struct{}) {
+// passOn passes reloads on until this process has left. An upgrade is not passed on: whoever sends two
+// signals for one gets one.
+func (s *successor) passOn(signals signals, log *slog.Logger, left <-chan struct{}) {
 	for {
 		select {
-		case one := <-signals:
+		case one := <-signals.hangups:
 			s.cmd.Process.Signal(one)
+		case one := <-signals.upgrades:
+			log.Warn("upgrade refused; another process serves", "by", one.String(), "pid", s.cmd.Process.Pid)
 		case <-left:
 			select {
-			case one := <-signals:
+			case one := <-signals.hangups:
 				s.cmd.Process.Signal(one)
 			default:
 			}
