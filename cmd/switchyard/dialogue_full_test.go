@@ -20,6 +20,25 @@ func TestTiming(t *testing.T) {
 	}
 }
 
+// TestDialogues with a server for each dialogue, with the default configuration.
+func TestDialoguesAlone(t *testing.T) {
+	t.Parallel()
+	for _, d := range loadDialogues(t) {
+		t.Run(d.Name, func(t *testing.T) {
+			t.Parallel()
+			playDialogueAlone(t, d)
+		})
+	}
+}
+
+// playDialogueAlone plays the dialogue with a server that has those further arguments.
+func playDialogueAlone(t *testing.T, d dialogue.Dialogue, args ...string) {
+	t.Helper()
+	p := start(t, t.TempDir(), args...)
+	together(t, []dialogue.Dialogue{d}, []string{p.address}, func() {})
+	p.mustStop()
+}
+
 // Whatever a policy says that is compared with the one in force, peers notice nothing of it.
 func TestDialoguesBesideAnAudit(t *testing.T) {
 	dialogues, err := dialogue.Load("dialogue/testdata")
@@ -40,7 +59,7 @@ func TestDialoguesBesideAnAudit(t *testing.T) {
 		for _, d := range dialogues {
 			t.Run(name+"/"+d.Name, func(t *testing.T) {
 				t.Parallel()
-				playDialogue(t, d, "--set", "tenant.default.audit=file:"+path)
+				playDialogueAlone(t, d, "--set", "tenant.default.audit=file:"+path)
 			})
 		}
 	}

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"context"
+	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -13,9 +14,20 @@ import (
 const moreDialogues = "SWITCHYARD_DIALOGUES"
 
 // Switchyard answers every dialogue that was recorded from the original with the same bytes on
-// each connection.
+// each connection. One server answers all, each with a tenant of its own; with the tag full,
+// TestDialoguesAlone starts a server for each.
 func TestDialogues(t *testing.T) {
 	t.Parallel()
+	dialogues := loadDialogues(t)
+	p := configured(t, t.TempDir(), withDialogues(len(dialogues)))
+	addresses := dialogueAddresses(p, len(dialogues))
+	together(t, dialogues, addresses, func() {})
+	p.mustStop()
+}
+
+// loadDialogues returns all dialogues.
+func loadDialogues(t *testing.T) (all []dialogue.Dialogue) {
+	t.Helper()
 	dirs := []string{"dialogue/testdata"}
 	if dir := os.Getenv(moreDialogues); dir != "" {
 		dirs = append(dirs, dir)
@@ -25,29 +37,38 @@ func TestDialogues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range dialogues {
-			t.Run(d.Name, func(t *testing.T) {
-				t.Parallel()
-				playDialogue(t, d)
-			})
-		}
+		all = append(all, dialogues...)
+	}
+	return all
+}
+
+// mustStop stops the server, which drains in time.
+func (p *process) mustStop() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitStopped {
+		p.t.Errorf("exit code %d, want %d", code, exitStopped)
 	}
 }
 
-// playDialogue plays the dialogue with a server that has those further arguments.
-func playDialogue(t *testing.T, d dialogue.Dialogue, args ...string) {
-	p := start(t, t.TempDir(), args...)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	got, err := d.Play(ctx, p.address)
-	if err != nil {
-		t.Fatal(err)
+func dialogueTenant(i int) string { return fmt.Sprintf("recorded-%d", i) }
+
+// withDialogues is a configuration with a tenant for each dialogue beside the default one.
+func withDialogues(n int) string {
+	var b strings.Builder
+	b.WriteString("[[listener]]\n[tenant.default]\n")
+	for i := range n {
+		fmt.Fprintf(&b, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%[1]s]\n", dialogueTenant(i))
 	}
-	if err := dialogue.Compare(d.Want, got); err != nil {
-		t.Error(err)
+	return b.String()
+}
+
+// dialogueAddresses returns the addresses at which p serves those tenants.
+func dialogueAddresses(p *process, n int) []string {
+	p.t.Helper()
+	addresses := make([]string, n)
+	for i := range addresses {
+		addresses[i] = p.expect(`"msg":"listening"`, `"tenant":"`+dialogueTenant(i)+`"`)["address"].(string)
 	}
-	p.signal(syscall.SIGTERM)
-	if code := p.exit(); code != exitStopped {
-		t.Errorf("exit code %d, want %d", code, exitStopped)
-	}
+	return addresses
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,10 +36,7 @@ func TestMigration(t *testing.T) {
 
 	// The new hub starts: presence goes to both hubs, messages over the older link.
 	p := configured(t, t.TempDir(), withDialogues(len(dialogues)))
-	places := make([]string, len(dialogues))
-	for i := range places {
-		places[i] = p.at(`"tenant":"` + dialogueTenant(i) + `"`).address
-	}
+	places := dialogueAddresses(p, len(dialogues))
 	new.serve(p.at(`"tenant":"default"`))
 	third := len(dialogues) / 3
 	together(t, dialogues[:third], places, func() {
@@ -90,23 +85,10 @@ func TestMigration(t *testing.T) {
 	checkReceived(t, servers)
 }
 
-func dialogueTenant(i int) string { return fmt.Sprintf("recorded-%d", i) }
-
-// withDialogues is a configuration with a tenant for each dialogue beside the default
-// one.
-func withDialogues(n int) string {
-	var b strings.Builder
-	b.WriteString("[[listener]]\n[tenant.default]\n")
-	for i := range n {
-		fmt.Fprintf(&b, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%[1]s]\n", dialogueTenant(i))
-	}
-	return b.String()
-}
-
 // together plays each dialogue at its address while step runs.
 func together(t *testing.T, dialogues []dialogue.Dialogue, places []string, step func()) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	var playing sync.WaitGroup
 	defer playing.Wait()

@@ -42,7 +42,11 @@ func TestMain(m *testing.M) {
 		attack(what)
 		os.Exit(0)
 	}
-	debug.SetGCPercent(200) // the parsed source of the module, which some tests read, stays in memory
+	// Memory is not scarce, and the processes that tests start live for a second.
+	debug.SetGCPercent(400)
+	if err := os.Setenv("GOGC", "400"); err != nil {
+		panic(err)
+	}
 	// Most tests wait for servers and timers, not for a core.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)

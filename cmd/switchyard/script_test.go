@@ -22,6 +22,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GOGC", os.Getenv("GOGC"))
 			for _, name := range []string{"component.wasm", "sound.wasm", "trap.wasm", "endless_loop.wasm", "slow_classify.wasm"} {
 				guest, err := os.ReadFile("../../policy/wasm/testdata/" + name)
 				if err != nil {

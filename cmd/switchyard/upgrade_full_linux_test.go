@@ -155,6 +155,25 @@ func TestUpgradePause(t *testing.T) {
 	tr.finish()
 }
 
+// playAcrossUpgrades plays a dialogue with a server that is upgraded before some of the steps.
+func playAcrossUpgrades(t *testing.T, d dialogue.Dialogue, before func(step int) bool) {
+	u := startUpgradable(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	got, err := d.PlayWith(ctx, u.address, func(step int) {
+		if before(step) {
+			u.mustUpgrade()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dialogue.Compare(d.Want, got); err != nil {
+		t.Error(err)
+	}
+	u.stop()
+}
+
 // Each recorded dialogue is answered with the same bytes if there are upgrades before many of its
 // steps.
 func TestDialoguesAcrossManyUpgrades(t *testing.T) {
