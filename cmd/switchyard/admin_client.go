@@ -84,6 +84,8 @@ func (o *options) serverTarget() (client.Target, error) {
 	if server != "" {
 		return o.contextTarget("--server", contexts.Context{Server: server})
 	}
+	// Whoever names a configuration means the server that runs with it, whatever the current context
+	// is.
 	if name == "" && o.config == "" && len(o.set) == 0 {
 		file, err := o.contexts()
 		if err != nil {
@@ -176,8 +178,8 @@ func (o *options) variable(name string) (value string) {
 	return value
 }
 
-// ask sends a request to the server and returns its answer. A signal ends the wait for it. exit gives
-// an error of the request the type that has its exit code.
+// ask sends a request to the server and returns its answer. A signal ends the wait for it; what the
+// server has begun goes on. exit gives an error of the request the type that has its exit code.
 func ask[T any](o *options, c *cobra.Command, exit func(error) error, request func(context.Context, *client.Client) (T, error)) (answer T, err error) {
 	conn, err := o.connect()
 	if err != nil {

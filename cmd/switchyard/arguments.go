@@ -70,7 +70,8 @@ func group(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// knownCommand refuses words that are no command, with the nearest one that is.
+// knownCommand refuses words that are no command, with the nearest one that is. It is the Args of
+// commands that have others below them; cobra's own check would print the help text of the parent.
 func knownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -88,9 +89,10 @@ func knownCommand(c *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q%s; see '%s --help'", args[0], hint, c.CommandPath())}
 }
 
-// refuseEmptyArguments has the command and those below it refuse an empty argument or value of a flag,
-// which is what a shell makes of "$HUB" if that is not set: --server "$HUB" would ask the server of this
-// machine instead.
+// refuseEmptyArguments has the command and those below it refuse an empty argument or value of a
+// flag, which is what a shell makes of "$HUB" if that is not set: --server "$HUB" would ask the
+// server of this machine instead. Lists of names are left out: an empty name in one is unknown to
+// whoever reads it.
 func refuseEmptyArguments(c *cobra.Command) {
 	if accept := c.Args; accept != nil {
 		c.Args = func(c *cobra.Command, args []string) error {

@@ -29,7 +29,8 @@ import (
 // captureBytes is the default size limit of a capture.
 const captureBytes = "64MiB"
 
-// captureOptions are the flags of capture.
+// captureOptions are the flags of capture. Those about what is recorded are checked here as far as
+// that needs no server, and again by the server.
 type captureOptions struct {
 	tenants, redact, commands []string
 	headers, bodies           bool
@@ -119,7 +120,8 @@ func checkFolder(folder string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// query returns the options as the query of a request.
+// query returns the options as the query of a request. Names of tenants are not checked here, as only
+// the server knows them; what the server refuses is a usage error as well.
 func (r *captureOptions) query() (url.Values, error) {
 	var size config.Size
 	if err := size.UnmarshalText([]byte(r.bytes)); err != nil || size < 0 {
@@ -164,6 +166,7 @@ func (r *captureOptions) run(ctx context.Context, o *options, stdout, stderr io.
 // save writes the capture to a temporary file, readable only by its owner, and renames it
 // once the capture has ended.
 func (r *captureOptions) save(ctx context.Context, report io.Writer, body io.Reader) error {
+	// os.CreateTemp makes it readable by its owner alone: bodies have what users write.
 	f, err := os.CreateTemp(filepath.Dir(r.out), ".capture-*")
 	if err != nil {
 		return fmt.Errorf("save the capture: %w", err)
@@ -193,6 +196,7 @@ func (r *captureOptions) save(ctx context.Context, report io.Writer, body io.Rea
 //	the answer is no         the reader's error                      nothing is saved
 //	capture
 func (r *captureOptions) copy(ctx context.Context, out, report io.Writer, body io.Reader) error {
+	// The reader checks every block, so that out never gets the beginning of one.
 	in := capture.NewReader(body)
 	err := in.Copy(out)
 	cut, isFormat := errors.AsType[*capture.FormatError](err)

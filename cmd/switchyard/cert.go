@@ -30,6 +30,8 @@ func certCommand(stdout, stderr io.Writer) *cobra.Command {
 // mostValid is the longest that certificates may be valid, as they are for trying.
 const mostValid = 90 * 24 * time.Hour
 
+// certDev makes the files. What it prints to standard output is TOML that can be appended to a
+// configuration; everything for people goes to stderr.
 func certDev(stdout, stderr io.Writer) *cobra.Command {
 	var r devcert.Request
 	var asJSON bool
@@ -77,7 +79,8 @@ func certDev(stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// madeCertificates are what cert dev prints as JSON. Its names do not change.
+// madeCertificates are what cert dev prints as JSON. Its names do not change. Keys are files among
+// the others, and are not printed.
 type madeCertificates struct {
 	Folder        string    `json:"folder"`
 	Files         []string  `json:"files"` // in the folder
@@ -121,6 +124,7 @@ func checkRequest(folder string, r devcert.Request) error {
 	return nil
 }
 
+// names returns the names of the files, for the output.
 func names(files []devcert.File) (all []string) {
 	for _, f := range files {
 		all = append(all, f.Name)
@@ -152,7 +156,8 @@ tls.client_ca = "%[5]s"
 	return err
 }
 
-// fromElsewhere reports whether other machines may use that host to connect here.
+// fromElsewhere reports whether other machines may use that host to connect here: any name but
+// localhost, and any address but the loopback's.
 func fromElsewhere(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && !addr.IsLoopback() || err != nil && host != "localhost"

@@ -101,7 +101,8 @@ func noteOn(m api.ClusterMember, hub uint16) string {
 	return ""
 }
 
-// togetherError returns an error unless the hub is together with the others for all tenants.
+// togetherError returns an error unless the hub is together with the others for all tenants. A server
+// without a cluster is an error, too: a script that waits for it was given the wrong server.
 func togetherError(all *api.Cluster) error {
 	if len(all.Tenants) == 0 {
 		return errors.New("this server is in no cluster: cluster.name is empty, or cluster = false for its tenants")

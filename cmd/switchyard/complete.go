@@ -65,7 +65,8 @@ func (o *options) completeCommands(_ *cobra.Command, _ []string, begun string) (
 	return all, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeSet suggests the keys of the configuration, each with its present value.
+// completeSet suggests the keys of the configuration, each with its present value. A configuration
+// that cannot be read has the default ones.
 func (o *options) completeSet(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	if strings.Contains(begun, "=") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -108,7 +109,8 @@ func (o *options) completeTenants(c *cobra.Command, _ []string, _ string) (names
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completePeers suggests the sessions of the server, with the addresses of their peers.
+// completePeers suggests the sessions of the server, with the addresses of their peers, but for those
+// that are on the command line already.
 func (o *options) completePeers(c *cobra.Command, args []string, _ string) (sessions []string, _ cobra.ShellCompDirective) {
 	tenants, err := c.Flags().GetStringArray("tenant") // of some commands; of others it is one name
 	if one, _ := c.Flags().GetString("tenant"); err != nil && one != "" {

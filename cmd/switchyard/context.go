@@ -45,12 +45,14 @@ type contextAnswer struct {
 	contexts.Context
 }
 
+// contextAnswers are what list prints as JSON.
 type contextAnswers struct {
 	Contexts []contextAnswer `json:"contexts"`
 }
 
 // contextAdd stores a context with absolute paths, as later commands run in other folders. A name
-// that is taken needs --replace, so that a typing error overwrites nothing.
+// that is taken needs --replace, so that a typing error overwrites nothing. The files that it names
+// need not be there yet: who sets a machine up may copy tokens afterwards.
 func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 	var added contexts.Context
 	var use, replace, asJSON bool
@@ -123,6 +125,8 @@ func checkFiles(c contexts.Context) error {
 	return nil
 }
 
+// contextList prints all contexts, the local one first. Tokens and keys appear by the names of their
+// files.
 func contextList(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -145,6 +149,8 @@ func contextList(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
+// contextUse makes a context the current one. From then on commands ask that server, also those that
+// change something, so it prints which one it is.
 func contextUse(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -210,6 +216,7 @@ func contextRemove(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
+// contextShow prints one context, or the one that a command without --context would ask.
 func contextShow(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -256,7 +263,11 @@ func answerOf(file *contexts.File, name string) contextAnswer {
 	return a
 }
 
-// printContexts prints a row for each context, with a star at the current one.
+// printContexts prints a row for each context, with a star at the current one:
+//
+//	   NAME   SERVER                                TOKEN                   CA
+//	*  local  the configuration's                   -                       -
+//	   north  https://hub-north.example.org:8281    /home/anna/north.token  /home/anna/hub-ca.pem
 func printContexts(w io.Writer, all contextAnswers) error {
 	rows := [][]string{{"", "NAME", "SERVER", "TOKEN", "CA"}}
 	for _, a := range all.Contexts {

@@ -122,6 +122,8 @@ func (d *demoOptions) run(ctx context.Context, folder string, stdout, stderr io.
 		}
 		served := false
 		err := d.serve(ctx, f, stdout, stderr, &served)
+		// Only a hub that has never listened may begin anew: peers and readers would notice
+		// otherwise.
 		if _, taken := errors.AsType[server.UnavailableError](err); !taken || served || try == portTries {
 			return err
 		}
@@ -166,7 +168,8 @@ func (d *demoOptions) serve(ctx context.Context, f *demoFolder, stdout, stderr i
 	return err
 }
 
-// introduce says what there is, and what to do with it.
+// introduce says what there is, and what to do with it: commands that can be pasted into another
+// terminal, each of which shows another side of the hub.
 func (d *demoOptions) introduce(f *demoFolder, w io.Writer) {
 	until := time.Now().Add(d.time).Format("15:04:05")
 	fmt.Fprintf(w, "A hub with %d simulated msg_servers and %d users, who send about %d PDUs a second,\nuntil %s (%v) or Ctrl-C.\n\n", d.servers, d.users, d.rate, until, d.time)
@@ -187,7 +190,8 @@ func (d *demoOptions) introduce(f *demoFolder, w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// shellWord returns a text as one word of a shell.
+// shellWord returns a text as one word of a shell: as it is, or in single quotes, within which
+// nothing has a meaning but another single quote.
 func shellWord(text string) string {
 	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == "" {
 		return text

@@ -34,12 +34,13 @@ type demoFolder struct {
 	unlock     func()   // lets another demo use the folder
 }
 
+// The files in the folder; a fourth one, state, is made by the server.
 func (f *demoFolder) config() string { return filepath.Join(f.path, "config.toml") }
 func (f *demoFolder) table() string  { return filepath.Join(f.path, "routes.toml") }
 func (f *demoFolder) token() string  { return filepath.Join(f.path, "operate.token") }
 
-// openDemoFolder makes a temporary folder, or takes the one that is given if it is new, empty, or
-// of an earlier demo. No other folder is written to.
+// openDemoFolder makes a temporary folder, or takes the one that is given if it is new, empty, or of
+// an earlier demo. No other folder is written to. The caller closes it.
 func openDemoFolder(given string) (*demoFolder, error) {
 	if given == "" {
 		removeLeftFolders(os.TempDir(), time.Now())
@@ -89,7 +90,7 @@ func removeLeftFolders(parent string, now time.Time) {
 }
 
 // take locks the folder. It refuses one that has other files than a demo's, or in which other users
-// may exchange them.
+// may exchange them: the demo runs what its configuration says as the user who started it.
 func (f *demoFolder) take() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
@@ -168,7 +169,8 @@ faults = ""
 	return nil
 }
 
-// free returns the usual address if nothing listens there, or else one with a free port.
+// free returns the usual address if nothing listens there, or else one with a free port. The port may
+// be taken before the hub listens, so run tries again then.
 func (f *demoFolder) free(usual string) (string, error) {
 	l, err := net.Listen("tcp", usual)
 	if err != nil {

@@ -70,8 +70,9 @@ type healthAnswer struct {
 	Answer  string `json:"answer"` // of the server
 }
 
-// askHealth returns the answer at a path, for which no token is needed. Any answer but 200
-// within that time is an error.
+// askHealth returns the answer at a path, for which no token is needed. Any answer but 200 within
+// that time is an error. /livez says whether PDUs move through the logs of all tenants, /readyz
+// whether the server takes new peers.
 func askHealth(ctx context.Context, target client.Target, path string, within time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -183,7 +183,9 @@ func (p *page) verbatim(lines []string) {
 }
 
 // flags adds the lines of a flag usage: names and kind of value, two blanks or more, and the
-// description.
+// description:
+//
+//	-o, --output FILE   FILE to write, or - for standard output
 func (p *page) flags(title, usages string) {
 	if usages == "" {
 		return

@@ -104,6 +104,7 @@ func (p *page) key(k config.Key) {
 	p.item(fmt.Sprintf(`\fB%s\fR (%s)`, roff(name), roff(kind)), text)
 }
 
+// quoteAll quotes texts, as a list in TOML has them.
 func quoteAll(texts []string) (quoted []string) {
 	for _, text := range texts {
 		quoted = append(quoted, fmt.Sprintf("%q", text))
@@ -172,6 +173,7 @@ func (p *page) goDoc(text string) {
 	}
 }
 
+// listMark returns what stands before an item of a list: its number, or a bullet, which is \(bu.
 func listMark(number string) string {
 	if number == "" {
 		return `\(bu`
@@ -179,7 +181,8 @@ func listMark(number string) string {
 	return number + "."
 }
 
-// plain returns the text of a comment without its links.
+// plain returns the text of a comment without its links, which lead to Go's documentation. The other
+// kinds of text are what a comment of a package can have.
 func plain(parts []comment.Text) string {
 	var text strings.Builder
 	for _, part := range parts {

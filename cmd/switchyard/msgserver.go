@@ -31,6 +31,8 @@ func msgserverCommand(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
+// msgserverCheck reads all files before it reports anything, because one of them is judged by what
+// the others say.
 func msgserverCheck(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -83,6 +85,7 @@ const mostOfFile = 1 << 20
 
 // readFleet reads the files that can be read, each once.
 func readFleet(names []string) (fleet []*msgserver.File, faults error) {
+	// A file that is named twice, as by a pattern and by its name, counts once.
 	seen := make(map[string]bool)
 	for _, name := range names {
 		if seen[name] {
@@ -99,6 +102,7 @@ func readFleet(names []string) (fleet []*msgserver.File, faults error) {
 	return fleet, faults
 }
 
+// readSome reads a file, which is probably another one if it is very long.
 func readSome(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -112,12 +116,14 @@ func readSome(name string) ([]byte, error) {
 	return text, err
 }
 
-// A fleetReport is what --json prints.
+// A fleetReport is what --json prints. Its names do not change. The findings are all of them; without
+// --json the faults go to standard error.
 type fleetReport struct {
 	Files    []fleetFile         `json:"files"`
 	Findings []msgserver.Finding `json:"findings"`
 }
 
+// A fleetFile has the route servers to which a msg_server with that file connects, in its order.
 type fleetFile struct {
 	File         string   `json:"file"`
 	RouteServers []string `json:"route_servers"`

@@ -34,6 +34,7 @@ func reloadCommand(o *options, stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// What was put in force is printed also if something else was refused.
 			if err := show(stdout, asJSON, r, printReload); err != nil || r.OK {
 				return err
 			}

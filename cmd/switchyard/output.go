@@ -48,8 +48,9 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
-// columns prints rows of aligned cells. It escapes what a terminal would obey, as cells may
-// hold text from peers or from a file of unknown origin.
+// columns prints rows of aligned cells. It escapes what a terminal would obey, as cells may hold text
+// from peers or from a file of unknown origin. The first row of most tables is a head in capitals. A
+// row may have fewer cells than others.
 func columns(w io.Writer, rows [][]string) error {
 	var aligned, b strings.Builder
 	t := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
@@ -72,7 +73,7 @@ func columns(w io.Writer, rows [][]string) error {
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// quantity formats a number with its noun, in the plural unless it is 1.
+// quantity formats a number with its noun, in the plural unless it is 1: "1 peer", "0 peers".
 func quantity(n uint64, of string) string {
 	if n == 1 {
 		return "1 " + of

@@ -18,7 +18,8 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// peerSorts are the orders of peers, as /api/v1/connections takes them.
+// peerSorts are the orders of peers, as /api/v1/connections takes them. The server sorts, as --limit
+// leaves out the last ones.
 var peerSorts = []string{"id", "rate", "lag"}
 
 // peersCommand lists the peers of the server, and holds what can be done to them. Unlike other groups
@@ -62,7 +63,11 @@ func peersCommand(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// printPeers prints a row for each peer.
+// printPeers prints a row for each peer. Sizes and rates are rounded as in top; --json has them
+// exactly:
+//
+//	TENANT   SESSION  PEER             USERS  IN/S  OUT/S  LAG  SINCE                 STATE   …
+//	default  4        192.0.2.7:51900  120    250   7750   0B   2026-11-30T08:00:12Z  master  …
 func printPeers(w io.Writer, all *api.Connections) error {
 	rows := [][]string{{"TENANT", "SESSION", "PEER", "USERS", "IN/S", "OUT/S", "LAG", "SINCE", "STATE", "GROUPS", "IDENTITY"}}
 	for _, p := range all.Connections {
@@ -78,7 +83,8 @@ func printPeers(w io.Writer, all *api.Connections) error {
 	return nil
 }
 
-// stateOfPeer says what is special about a peer.
+// stateOfPeer says what is special about a peer: it has declared itself master, it is a standby link
+// of a cluster, or a quota or a full log has paused it.
 func stateOfPeer(p api.Connection) string {
 	var all []string
 	for _, s := range []struct {
@@ -118,6 +124,7 @@ func peersClose(o *options, stdout io.Writer) *cobra.Command {
 			all, fault := ask(o, c, closeError, func(ctx context.Context, conn *client.Client) (closedPeers, error) {
 				return closePeers(ctx, conn, request, sessions)
 			})
+			// Of several, some may have been closed before the fault.
 			if fault != nil && len(all.Closed) == 0 {
 				return fault
 			}

@@ -35,6 +35,7 @@ func policyCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	}
 	c.AddCommand(policyVerbs(o, stdout)...)
 	for _, sub := range c.Commands() {
+		// These take a POLICY as their first argument.
 		switch sub.Name() {
 		case "show", "diff", "test", "eval", "bench":
 			sub.ValidArgsFunction = completePolicies

@@ -76,7 +76,12 @@ func bench(o *options, arg, config string, effort measure.Effort, stderr io.Writ
 	return b, err
 }
 
-// printBench prints what was measured, and a row for each kind of decision.
+// printBench prints what was measured, and a row for each kind of decision. NS is the median of the
+// rounds, LEAST and MOST their range, FUEL what the guest used:
+//
+//	DECISION    BODY  NS    LEAST  MOST  FUEL  ABOUT
+//	remembered        1.1   1.1    1.3   0     CID_OTHER_SERVER_KICK_USER
+//	classify          28.4  28.1   29.0  4     all in turn
 func printBench(w io.Writer, b benchResult) error {
 	fmt.Fprintf(w, "policy   %s\nsha256   %s\nengine   %s on %s\nmodule   %d bytes, loaded in %v\nmemory   %d KiB for each instance\n\n",
 		b.Policy, b.SHA256, b.Engine, b.Machine, b.Loading.Module,

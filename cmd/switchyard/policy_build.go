@@ -103,7 +103,8 @@ func (b *buildOptions) run(ctx context.Context, arg string, stdout, stderr io.Wr
 	})
 }
 
-// moduleName returns the file to write the module to: out, or a name made from the argument.
+// moduleName returns the file to write the module to: out, or a name made from the argument, in the
+// working directory. What is built must not be replaced by the result.
 func moduleName(arg, out string) (string, error) {
 	if out == "" {
 		full, err := filepath.Abs(arg)

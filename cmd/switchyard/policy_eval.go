@@ -21,7 +21,8 @@ import (
 	"switchyard/proxy/cases"
 )
 
-// evalOptions are the flags of policy eval.
+// evalOptions are the flags of policy eval. All but reproduce, config and asJSON describe a PDU and
+// the peers of a hub; they do not go with reproduce.
 type evalOptions struct {
 	command, service string
 	seq              uint16
@@ -93,6 +94,7 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	if err != nil {
 		return err
 	}
+	// The flags are sound, and only now is the policy loaded, which may take seconds.
 	g, err := loadPolicy(o, arg, e.config, stderr)
 	if err != nil {
 		return err
@@ -103,6 +105,7 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	q := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: harness.Session(e.from), Attributes: harness.Attributes(e.from), Groups: harness.Groups(e.from)}
 	x := explained(g, q)
 	x.Sender.Peer = e.from
+	// A misspelt group would otherwise look as if the policy had no rule for it.
 	for _, note := range cases.NotesOfGroups(peers, g.Groups()) {
 		x.Notes = append(x.Notes, note.Text)
 	}
@@ -152,7 +155,8 @@ func (e *evalOptions) again(o *options, c *cobra.Command, args []string, stdout,
 	return show(stdout, e.asJSON, x, printExplanation)
 }
 
-// pdu returns the PDU that the flags describe.
+// pdu returns the PDU that the flags describe. A body that does not belong to the command is allowed
+// as hex digits, since a policy has to bear any.
 func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 	if e.command == "" {
 		return nil, usageError{fmt.Errorf("eval needs --command, as in --command CID_MSG_DATA; see '%s --help'", c.CommandPath())}

@@ -164,7 +164,8 @@ func (x *explanation) name(v policy.Verdict, b []byte, peers []cases.Peer) {
 	}
 }
 
-// route adds how a hub routed the PDU.
+// route adds how a hub routed the PDU. A peer may receive other commands than the one that was sent:
+// a handler answers, or announces a change of presence.
 func (x *explanation) route(o cases.Outcome) {
 	x.Routed, x.Dropped = true, string(o.Dropped)
 	for _, c := range o.Copies {
@@ -190,7 +191,8 @@ func (x *explanation) route(o cases.Outcome) {
 //	sent to    south
 func printExplanation(w io.Writer, x *explanation) error { return columns(w, x.lines()) }
 
-// lines explains the decision in the order in which it is made.
+// lines explains the decision in the order in which it is made. A fault of a guest may have several
+// lines, such as a stack.
 func (x *explanation) lines() [][]string {
 	role := "no master"
 	if x.Sender.Attributes != 0 {

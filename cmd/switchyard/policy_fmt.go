@@ -20,7 +20,8 @@ import (
 	"switchyard/policy/tomlpos"
 )
 
-// maxFormatted is the largest file that policy fmt formats, in bytes.
+// maxFormatted is the largest file that policy fmt formats, in bytes. Tables and cases that are
+// larger than that are refused by whoever reads them.
 const maxFormatted = 1 << 20
 
 // formatOptions are the flags of policy fmt.
@@ -70,7 +71,8 @@ type formattedFile struct {
 	Diff    string `json:"diff,omitempty"` // with --diff
 }
 
-// filter formats standard input.
+// filter formats standard input, as editors do it: the text goes in and out by pipes, and an error
+// leaves the editor's text as it is. Its name in a report is "standard input".
 func (f *formatOptions) filter(in io.Reader, out io.Writer) error {
 	text, err := io.ReadAll(io.LimitReader(in, maxFormatted+1))
 	if err != nil {

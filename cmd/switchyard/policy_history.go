@@ -258,6 +258,7 @@ func printReceipt(w io.Writer, r *api.ReleaseReceipt) error {
 		rows = append(rows, []string{"judged", fmt.Sprintf("received %d = refused %d + unstaged %d + alike %d + by stable %d + by candidate %d%s; lost %d",
 			n.Received, n.Refused, n.Unstaged, n.Alike, n.ByStable, n.ByCandidate, underway(n.Underway), n.Lost)})
 	}
+	// The steps of a release show how much the candidate was tried before it was obeyed by all.
 	for _, s := range p.Steps {
 		rows = append(rows, []string{"step", stepOf(&s)})
 	}

@@ -53,14 +53,15 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-// A newPolicy is what policy new prints as JSON. Its names do not change.
+// A newPolicy is what policy new prints as JSON. Its names do not change. The steps are run in the
+// folder in which the command was run.
 type newPolicy struct {
 	Folder string   `json:"folder"`
 	Steps  []string `json:"steps"` // commands of a shell
 }
 
-// parseLanguage finds the language of the flag. There is no default, because a policy's author
-// has to choose.
+// parseLanguage finds the language of the flag. There is no default, because a policy's author has to
+// choose. A routing table is one of the languages.
 func parseLanguage(lang string) (toolchain.Language, error) {
 	if lang == "" {
 		return "", usageError{errors.New("new needs a language: write --lang and one of " + languageNames())}

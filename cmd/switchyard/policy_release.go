@@ -98,7 +98,8 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 const waitTime = 200 * time.Millisecond
 
 // wait waits until the policy is in force for the tenant. It asks again and again, because a release
-// may outlast any connection; a server that restarts meanwhile goes on with it.
+// may outlast any connection. A server that does not answer, as while it is restarted, ends the wait
+// with exit code 69.
 func (r *releaseClient) wait(ctx context.Context, sum string, timeout time.Duration) error {
 	conn, err := r.connect()
 	if err != nil {
@@ -140,8 +141,14 @@ func (r *releaseClient) wait(ctx context.Context, sum string, timeout time.Durat
 }
 
 // awaited reports whether the policy is in force. The error says that it will not be, so that a
-// script does not wait for --timeout when the result is known. A refusal counts only if the policy
-// is not in force: it may be about a file that was saved later.
+// script does not wait for --timeout when the result is known. A refusal counts only if the policy is
+// not in force: it may be about a file that was saved later. What is known, in this order:
+//
+//	held back              it was rolled back, and is not tried again by itself
+//	the tenant was killed  nothing comes into force until revive
+//	in force               yes
+//	refused                no
+//	else                   not yet
 func awaited(r *api.Release, sum string) (bool, error) {
 	fits := func(p api.ReleasedPolicy) bool { return strings.HasPrefix(p.SHA256, sum) }
 	switch {
@@ -298,8 +305,9 @@ func budgetsOf(all []api.BudgetUse) string {
 	return strings.Join(texts, ", ")
 }
 
-// nextOf describes what comes after the present step, and when: "10 % after 4m12s and 120 more weighed
-// PDUs", "bake after 'switchyard policy resume'".
+// nextOf describes what comes after the present step, and when: "10 % after 4m12s and 120 more
+// weighed PDUs", "bake after 'switchyard policy resume'". A step is over when it has been held for
+// its time and has enough PDUs, unless somebody has to say so.
 func nextOf(s *api.ReleaseStage, mode string) string {
 	next := "done"
 	if s.Step+1 < len(s.Steps) {

@@ -139,6 +139,7 @@ func (s *signOptions) run(arg string, now time.Time, stdout, stderr io.Writer) e
 		return dataError{err}
 	}
 	path := cmp.Or(s.output, provenance.SignatureFile(f.Path))
+	// From here on, statement may be the one that was signed before.
 	e, note, err := s.envelope(path, statement, now)
 	if err != nil {
 		return err
@@ -223,8 +224,9 @@ func (s *signOptions) envelope(path string, statement *provenance.Statement, now
 	return fresh, fmt.Sprintf("replaces the statement about %s version %d, signed by %s", before.Name, before.Version, signersOf(there)), nil
 }
 
-// repeats reports whether the existing statement equals the new one. The time from which it
-// is valid may differ unless the command line names it.
+// repeats reports whether the existing statement equals the new one. The time from which it is valid
+// may differ unless the command line names it: by default it is about now, and two keys seldom sign
+// in the same second.
 func (s *signOptions) repeats(before, statement *provenance.Statement, now time.Time) bool {
 	return before.SHA256 == statement.SHA256 && before.Name == statement.Name && before.Version == statement.Version &&
 		slices.Equal(before.Tenants, statement.Tenants) && before.Expires.Equal(statement.Expires) &&

@@ -97,7 +97,8 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// result describes the state of a tenant's policy after the verb was carried out.
+// result describes the state of a tenant's policy after the verb was carried out: "rolled back to v6
+// 1fbdb280", or how far the release is.
 func (v releaseVerb) result(result *api.Release) string {
 	inForce := "unknown"
 	if result.InForce != nil {

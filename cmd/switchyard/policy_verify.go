@@ -105,6 +105,7 @@ func (v *verifyOptions) run(o *options, arg string) (*verification, error) {
 		}
 		result.addSignatures(f, keys)
 	}
+	// It says why not by a GateError, whose gate and remedy are in the result as well.
 	p, err := t.Prove(f, tenant, provenance.Rules{Pin: tenant.PolicySHA256, Required: true, DowngradeTo: uint64(tenant.DowngradeTo)})
 	result.Verified, result.Warning = err == nil, p.Warning
 	if gate, ok := errors.AsType[*wasm.GateError](err); ok {
@@ -139,7 +140,8 @@ func (v *verifyOptions) checker(o *options) (*trust.Checker, config.Tenant, erro
 	return t, tenant, nil
 }
 
-// addSignatures adds what the signature file says, as far as it can be read.
+// addSignatures adds what the signature file says, as far as it can be read. It says nothing about
+// whether the policy may be used: that is the result of Prove.
 func (r *verification) addSignatures(f source.File, keys []provenance.Key) {
 	e, statement, err := readEnvelope(provenance.SignatureFile(f.Path))
 	if e == nil {

@@ -93,7 +93,8 @@ func sendCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return o.named(c)
 }
 
-// completeSend completes the name of the command, and then its fields.
+// completeSend completes the name of the command, and then the names of its fields, with = behind
+// them.
 func completeSend(o *options, args []string) (words []string, _ cobra.ShellCompDirective) {
 	_ = o.useCommands() // a completion has nowhere to report a fault
 	if len(args) == 0 {
@@ -135,6 +136,7 @@ func (s *sendOptions) run(ctx context.Context, o *options, args []string, stdout
 	conn.SetWriteDeadline(begun.Add(max(s.wait, writeTime)))
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(begun) })()
 	unsent := s.write(conn, pdus, stderr)
+	// A hub that does not read has nothing to say, either.
 	if errors.Is(unsent, os.ErrDeadlineExceeded) {
 		return unsent
 	}

@@ -27,8 +27,9 @@ type sentLine struct {
 	Hex     string          `json:"hex,omitempty"` // a body that is no message of the command
 }
 
-// print prints a PDU in one line. Another peer controls what is received, and the terminal must
-// not obey it.
+// print prints a PDU in one line. Another peer controls what is received, and the terminal must not
+// obey it. A body that is no message of its command is printed as hex digits, so that nothing is
+// hidden.
 func (s *sendOptions) print(w io.Writer, kind string, p []byte) error {
 	h, body := pdu.ParseHeader(p), p[pdu.HeaderLen:]
 	l := sentLine{Kind: kind, Time: time.Now(), Service: h.Service.String(), Command: h.Command.String(), ID: uint16(h.Command), Length: h.Length, Seq: h.Seq}
@@ -50,7 +51,9 @@ func (s *sendOptions) print(w io.Writer, kind string, p []byte) error {
 	return nil
 }
 
-// text returns the line for people.
+// text returns the line for people:
+//
+//	08:31:07.120  received  CID_MSG_DATA                        25 bytes  seq 9      {"from_user_id":1}
 func (l *sentLine) text() (string, error) {
 	var body bytes.Buffer
 	switch {

@@ -27,6 +27,7 @@ type targetOptions struct {
 	ca, cert, key, serverName string
 }
 
+// flags adds the flags. They have the names of those of 'context add' where they mean the same.
 func (t *targetOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&t.hub, "hub", "", "`address` of the hub (default the configuration's first listener)")
@@ -38,7 +39,8 @@ func (t *targetOptions) flags(c *cobra.Command) {
 	f.StringVar(&t.serverName, "server-name", "", "server `name` (SNI) to ask for and to verify (default the host of the address)")
 }
 
-// target returns what the flags name, completed from the configuration if they name no hub.
+// target returns what the flags name, completed from the configuration if they name no hub. A flag
+// always counts more than the configuration.
 func (t *targetOptions) target(o *options) (dial.Target, error) {
 	proxy, err := t.source()
 	if err != nil {
@@ -113,8 +115,14 @@ func (t *targetOptions) complete(o *options) (string, error) {
 	return address, nil
 }
 
-// reachable returns the address to connect to for one that this machine listens at, and its host. what
-// listens there, and the flag that names another address, are for errors.
+// reachable returns the address to connect to for one that this machine listens at, and its host,
+// which is invalid for a name. what listens there, and the flag that names another address, are for
+// errors:
+//
+//	0.0.0.0:8200, :8200, localhost:8200   127.0.0.1:8200
+//	[::]:8200                             [::1]:8200
+//	hub.example:8200                      the same
+//	127.0.0.1:0                           an error: only the server knows its port
 func reachable(what, at, flag string) (address string, host netip.Addr, err error) {
 	name, port, err := net.SplitHostPort(at)
 	if err != nil {

@@ -66,7 +66,8 @@ func tapCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	return o.named(c)
 }
 
-// check finds errors in the command line before anything is requested.
+// check finds errors in the command line before anything is requested. Commands may be ranges, which
+// the server does not know: package tap asks for each id, or for all and leaves out the others.
 func (t *tapOptions) check() error {
 	for _, word := range t.commands {
 		r, problems := commands.Parse(word)
@@ -111,7 +112,8 @@ func numbers(flag string, words []string, most uint64) (all []uint64, err error)
 }
 
 // run prints until a limit, a signal, or the end of the server or of stdout's reader. The first
-// signal ends the tap, which then reports on stderr; the second one ends the process.
+// signal ends the tap, which then reports on stderr; the second one ends the process. A pipe such as
+// 'switchyard tap | head' ends it without an error.
 func (t *tapOptions) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	client, err := o.connect()
 	if err != nil {

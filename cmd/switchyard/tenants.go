@@ -36,7 +36,7 @@ func tenantsCommand(o *options, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// allTenants is a request for ask.
+// allTenants is a request for ask, of tenants and of audit.
 func allTenants(ctx context.Context, conn *client.Client) (*api.Tenants, error) {
 	return conn.Tenants(ctx)
 }

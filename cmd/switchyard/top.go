@@ -28,7 +28,8 @@ type topOptions struct {
 	once, json bool
 }
 
-// screenLimit is how many peers top requests when it draws on a terminal.
+// screenLimit is how many peers top requests when it draws on a terminal: more than fit on any. They
+// are requested in the order of the rows, so those that are shown are the first ones of all.
 const screenLimit = 200
 
 // topCommand shows the state of the running Switchyard.
@@ -95,6 +96,7 @@ func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) erro
 	if t.once {
 		return t.print(ctx, client, stdout)
 	}
+	// --limit is for --once: on a terminal, the window decides.
 	t.Limit = screenLimit
 	err = top.Live(ctx, client, t.Options, func() (top.Screen, error) {
 		s, err := terminal.Open(os.Stdin, screen, o.variable("NO_COLOR") == "")
@@ -103,7 +105,8 @@ func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) erro
 	return topError(err)
 }
 
-// print takes two samples and prints their difference.
+// print takes two samples and prints their difference. It takes as long as --interval, because rates
+// of one sample would be the server's averages.
 func (t *topOptions) print(ctx context.Context, client *client.Client, stdout io.Writer) error {
 	s, err := top.Once(ctx, client, t.Options)
 	if err != nil {
@@ -115,7 +118,8 @@ func (t *topOptions) print(ctx context.Context, client *client.Client, stdout io
 	return s.Print(stdout, t.Limit)
 }
 
-// topError wraps the error of top in the type that has its exit code.
+// topError wraps the error of top in the type that has its exit code: 1 after an interrupt, as
+// nothing is wrong with the server then.
 func topError(err error) error {
 	if err == nil || errors.Is(err, top.ErrInterrupted) {
 		return err

@@ -73,6 +73,7 @@ func (w watched) loop(ctx context.Context) error {
 		}
 		fmt.Fprintf(w.stderr, "watching %s; Ctrl-C ends it\n", quantity(uint64(len(files)), "file"))
 		var changed []string
+		// A listing without a change is no reason to run.
 		for changed == nil {
 			select {
 			case <-ctx.Done():
@@ -149,6 +150,7 @@ func policyFiles(arg string) ([]string, error) {
 		}
 		name := e.Name()
 		switch {
+		// Builds write there, and would start the next one.
 		case e.IsDir() && path != arg && (strings.HasPrefix(name, ".") || name == "target" || name == "node_modules"):
 			return fs.SkipDir
 		case !e.Type().IsRegular(), strings.HasPrefix(name, "."), filepath.Ext(name) == ".wasm":

@@ -15,8 +15,8 @@ import (
 )
 
 // The images are made without a container engine, which would put times of its own into them. But the
-// Containerfile stays what says how an image looks: operators can build it with any engine, and a
-// test compares the two. So its few instructions are read here.
+// Containerfile stays what says how an image looks, and operators can build it with any engine. So
+// its few instructions are read here.
 
 // A recipe is what a Containerfile says.
 type recipe struct {

@@ -202,8 +202,8 @@ func (f *File) Write() error {
 	return nil
 }
 
-// makeFolder makes a folder, and those above it, unless they are there. It belongs to whom the one above
-// it belongs.
+// makeFolder makes a folder, and those above it, unless they are there. It belongs to whom the one
+// above it belongs: what root makes by sudo in a user's home would otherwise lock out that user.
 func makeFolder(path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil

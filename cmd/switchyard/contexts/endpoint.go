@@ -66,6 +66,7 @@ func Parse(server string) (e Endpoint, err error) {
 	return e, nil
 }
 
+// isLoopback reports whether only this machine is behind a host. Without TLS, no other one is asked.
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")

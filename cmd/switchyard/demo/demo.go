@@ -85,6 +85,8 @@ func Run(ctx context.Context, o Options) Totals {
 	return f.close()
 }
 
+// newFleet returns a fleet without connections, of which half of the users are online. The first step
+// connects the servers, which announce those users.
 func newFleet(o Options, now time.Time) *fleet {
 	f := &fleet{Options: o, random: rand.New(rand.NewPCG(o.Seed, 0)), users: make([]user, o.Users), now: now, loseAt: now.Add(loseEvery)}
 	for i := range f.users {

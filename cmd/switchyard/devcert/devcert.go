@@ -132,7 +132,8 @@ func split(hosts []string) (names []string, addresses []net.IP, networks []*net.
 	return names, addresses, networks
 }
 
-// issue returns the files of a certificate, which is valid as long as the CA.
+// issue returns the files of a certificate, which is valid as long as the CA: its key, and the
+// certificate, in PEM.
 func (ca *signer) issue(leaf *x509.Certificate) ([]File, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -166,6 +167,7 @@ func (ca *signer) sign(c *x509.Certificate, key crypto.PublicKey) (*x509.Certifi
 	return x509.ParseCertificate(der)
 }
 
+// encode returns DER as PEM.
 func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }

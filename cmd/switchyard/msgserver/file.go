@@ -124,6 +124,7 @@ func (f *File) checkText() {
 	}
 }
 
+// fault adds a finding that is no warning. A msg_server would not do what the file means.
 func (f *File) fault(line int, problem, remedy string) {
 	f.findings = append(f.findings, Finding{File: f.Name, Line: line, Problem: problem, Remedy: remedy})
 }

@@ -112,6 +112,7 @@ func (f *File) list() (all []string) {
 // List returns the route servers that msg_server connects to, in its order.
 func (f *File) List() []string { return append([]string{}, f.list()...) }
 
+// set returns the route servers without their order.
 func (f *File) set() []string {
 	all := f.list()
 	slices.Sort(all)

@@ -102,6 +102,7 @@ func commandNames() (names []string) {
 	return names
 }
 
+// serviceNames returns the names of the protocol's services.
 func serviceNames() (names []string) {
 	for id := pdu.SID_LOGIN; id <= pdu.SID_INTERNAL; id++ {
 		names = append(names, id.String())

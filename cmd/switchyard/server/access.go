@@ -169,6 +169,7 @@ func (p *plan) commitAccess() {
 func (a *accessLog) exchange(next *accessFile) (closeBefore func()) {
 	a.counting.Lock()
 	defer a.counting.Unlock()
+	// Both files are counted until the old one is written: lost must not fall in between.
 	before := a.file.Swap(next)
 	if before == nil || before == next {
 		return nil
@@ -274,6 +275,7 @@ type accessLine struct {
 	*accessCounts // of a session that has ended
 }
 
+// accessCounts are what a session did from its beginning to its end. Bytes include headers.
 type accessCounts struct {
 	Since    time.Time `json:"since"`
 	Seconds  float64   `json:"seconds"`

@@ -32,6 +32,7 @@ type asyncWriter struct {
 	ended   bool // writeLoop no longer takes lines
 }
 
+// newAsyncWriter returns a writer that takes lines already, and writes them once it is started.
 func newAsyncWriter(out io.Writer) *asyncWriter {
 	return &asyncWriter{out: out, more: make(chan struct{}, 1), done: make(chan struct{})}
 }

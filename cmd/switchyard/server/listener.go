@@ -238,6 +238,7 @@ func (l *listener) thaw(srv *server) {
 	l.logOpen(srv.log)
 }
 
+// logOpen logs the address that is really listened at: the configuration may name a host, or port 0.
 func (l *listener) logOpen(log *slog.Logger) {
 	attrs := []any{"address", l.admission.Addr().String(), "tenant", l.config.Tenant}
 	if len(l.config.Tenants) > 0 {

@@ -119,5 +119,5 @@ func (l *load) joins(c candidate, e *wasm.Engine, requested bool) bool {
 	return true
 }
 
-// awaited reports whether an operator waits for the load.
+// awaited reports whether an operator waits for the load. A nil load is none.
 func (l *load) awaited() bool { return l != nil && l.requested }

@@ -82,8 +82,8 @@ func shortStatus(status string) string {
 	return status
 }
 
-// statusOf returns the status of a server that serves: it lists what is refused at present.
-// lastErrors has an error, or "", by what it is about.
+// statusOf returns the status of a server that serves, which 'systemctl status' shows: it lists what
+// is refused at present. lastErrors has an error, or "", by what it is about.
 func statusOf(lastErrors map[string]string) string {
 	status := "serving"
 	for _, about := range slices.Sorted(maps.Keys(lastErrors)) {

@@ -256,6 +256,9 @@ func (p *plan) openListeners() {
 	p.server.openListeners(p.config.Listeners, p.listeners)
 }
 
+// openListeners is also called when a hub has entered its cluster, as its peers can be served then. A
+// listener of several tenants opens with the first of them; connections for the others are refused
+// until then.
 func (srv *server) openListeners(all []config.Listener, listeners map[string]*listener) {
 	for _, c := range all {
 		served := func(tenant string) bool { return srv.tenants[tenant].isServed() }

@@ -249,6 +249,8 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 		found, err = srv.kept(checker, t, s, was, err)
 	}
 	record, _ := recordOf(found)
+	// In stages, another policy than the last one must be compared with that, so that comes into
+	// force first.
 	if err == nil && isOutOfForce(s) && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
 		stable, gone := srv.earlier(checker, t, was.InForce)
 		if gone == nil {
@@ -263,6 +265,7 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	if err == nil && (was.Lost && record.Same(was.InForce) || s == nil && srv.hasLost(was, t)) {
 		found.drift = driftLost
 	}
+	// From here on, what the configuration names was rolled back.
 	if err != nil || !was.Holds(&record) || was.InForce == nil {
 		return found, err
 	}

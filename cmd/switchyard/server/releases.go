@@ -110,7 +110,8 @@ func (srv *server) carry(r verbRequest) {
 }
 
 // answerVerbs answers the requests about policies whose tenants have nothing left to load. A stop
-// answers them all.
+// answers them all. What answers a request is the state of its tenant, not a particular load: that
+// load may have been replaced by another one, after a file was saved.
 func (srv *server) answerVerbs(stopping bool) {
 	srv.verbs = slices.DeleteFunc(srv.verbs, func(r verbRequest) bool {
 		s, fault := srv.tenants[r.Tenant], ""

@@ -90,6 +90,7 @@ func fetchNow(checker *trust.Checker, c *config.Config) {
 	}
 }
 
+// fetchedFile returns what was fetched in the form that a trust.Checker takes.
 func fetchedFile(c remote.Content, err error) (source.File, []byte, error) {
 	return c.File, c.Signature, err
 }

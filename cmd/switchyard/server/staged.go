@@ -117,6 +117,7 @@ func (r *staged) obeyTrip() {
 // wake makes Serve look.
 func (r *staged) wake() { notice(r.changed) }
 
+// present returns the part of the machine's state that Serve carries out. Called under mu.
 func (r *staged) present() carried {
 	return carried{r.machine.State, r.machine.Share, r.machine.Paused}
 }
@@ -164,6 +165,7 @@ func (r *staged) open(audit *policy.Tally) {
 	r.audited = pdus(weighed[0])
 }
 
+// pdus returns how many PDUs a stage has judged.
 func pdus(w policy.Weighed) uint64 { return w.Alike + w.ByStable + w.ByCandidate }
 
 // account returns all steps with their counts, and the sums of the PDUs since the last start, at one

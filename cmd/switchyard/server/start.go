@@ -113,6 +113,7 @@ func (p *plan) retry(a *addition, t config.Tenant) {
 		if l == nil || !l.ended || l.err == nil {
 			continue
 		}
+		// A table that was being saved when it was read is sound a moment later.
 		found, err := r.find(p.checker, t)
 		if err != nil || found.same(l.candidate) && !starved(l.err) {
 			continue

@@ -90,6 +90,9 @@ func (srv *server) askSuccessor(ctx context.Context, program string) {
 	}
 }
 
+// offerOf takes the new program through the steps before the handover: it is what it should be, it
+// starts, and it says what it could serve with. Each step has a name, which the operator sees if it
+// fails.
 func (srv *server) offerOf(ctx context.Context, program string) offered {
 	if err := checkProgram(ctx, program, srv.env); err != nil {
 		return offered{err: &handover.Error{Step: stepProgram, Err: err}}
@@ -167,6 +170,7 @@ type versionText struct {
 	tooLong bool
 }
 
+// Write takes what the program prints. An error ends the copy, and with it the program's pipe.
 func (t *versionText) Write(p []byte) (int, error) {
 	if t.tooLong = len(t.bytes)+len(p) > maxVersion; t.tooLong {
 		return 0, io.ErrShortWrite

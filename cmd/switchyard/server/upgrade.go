@@ -25,10 +25,12 @@ import (
 //	                                                          │
 //	                                                          └─────▶ leave: the other one serves
 //
-//	upgrade.go       requests, refusals and results
-//	successor.go     starts the new process and ends it, in the old one
-//	handover_old.go  compares, freezes, sends and leaves, in the old process
-//	handover_new.go  loads, takes over and serves, in the new one
+//	upgrade.go           requests, refusals and results
+//	successor.go         starts the new process and ends it, in the old one
+//	handover_old.go      freezes, sends and leaves, in the old process
+//	handover_compare.go  whether the new one would serve with the same, in the old process
+//	handover_new.go      loads, takes over and serves, in the new one
+//	handover_records.go  what the two say to each other about what moves
 //
 // Reloads and requests about policies wait from beginUpgrade on, so that what the new process has
 // read stays what is in force.
@@ -229,6 +231,7 @@ func (a *adminState) setUpgrade(u api.Upgrade) {
 	}
 }
 
+// answerUpgrade answers the operator who asked, if it was one: a signal has nobody who waits.
 func answerUpgrade(to chan upgradeResult, r upgradeResult) {
 	if to != nil {
 		to <- r

@@ -69,6 +69,7 @@ func (q *queue) miss(at time.Time, n uint64) {
 	q.missLocked(at, n)
 }
 
+// missLocked is miss while mu is held.
 func (q *queue) missLocked(at time.Time, n uint64) {
 	if last := len(q.entries) - 1; last >= 0 && q.entries[last].line == nil {
 		q.entries[last].missed += n

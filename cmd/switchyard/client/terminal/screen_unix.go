@@ -52,7 +52,9 @@ func Open(in, out *os.File, colour bool) (*Screen, error) {
 	return s, nil
 }
 
-// takeKeys makes the terminal deliver each key at once and without echo, Interrupt included.
+// takeKeys makes the terminal deliver each key at once and without echo, Interrupt included. The
+// terminal belongs to all its processes, so the modes of before are restored in any case. A read of a
+// key cannot be interrupted; the pipe makes readKeys wait for two things at once.
 func (s *Screen) takeKeys() error {
 	if !Is(s.in) {
 		return nil

@@ -15,7 +15,8 @@ type clusterLine struct {
 	alarm bool
 }
 
-// clusters returns a line for each tenant that several hubs serve as one.
+// clusters returns a line for each tenant that several hubs serve as one. What is as it should be,
+// such as equal tables, is left out.
 func (s *Report) clusters() (lines []clusterLine) {
 	for _, t := range s.Tenants {
 		c := t.Cluster

@@ -125,7 +125,8 @@ func (l *live) finish(r result) {
 	}
 }
 
-// update makes s the current sample.
+// update makes s the current sample. Rates are over the time since the last one that succeeded, so a
+// request that failed makes the interval longer and not the rates wrong.
 func (l *live) update(s *sample) {
 	l.before, l.now, l.err = l.now, s, nil
 	l.report = compare(l.server.Server(), l.before, l.now)

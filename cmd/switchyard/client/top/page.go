@@ -27,7 +27,7 @@ func (s *Report) Print(w io.Writer, limit int) error {
 	return err
 }
 
-// A view is what a page shows beside the report.
+// A view is what a page shows beside the report: what the user has chosen, and what is wrong.
 type view struct {
 	sort     Sort
 	interval time.Duration

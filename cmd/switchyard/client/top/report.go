@@ -108,6 +108,7 @@ func (s *Report) addTenant(t, before api.TenantSnapshot) {
 	entry := Tenant{Tenant: t.Tenant, Sessions: t.Sessions, Users: t.Users, Received: t.Received, Dropped: sum(t.Dropped), Lost: t.Lost,
 		Rates: t.Rates, Paused: t.Paused, Lag: t.Lag, Lags: t.Lags, Log: t.Log, Policy: t.Policy, Cluster: t.Cluster}
 	if known {
+		// Counts are compared, since rates of the server are averages over another interval.
 		entry.DropRate = per(entry.Dropped, sum(before.Dropped), s.Seconds)
 		entry.LostRate = per(entry.Lost, before.Lost, s.Seconds)
 		entry.Rates = api.Rates{
@@ -171,6 +172,7 @@ func per(now, before uint64, seconds float64) float64 {
 	return float64(now-before) / seconds
 }
 
+// sum returns the sum of counts by reason.
 func sum(counts map[string]uint64) (all uint64) {
 	for _, n := range counts {
 		all += n

@@ -88,7 +88,8 @@ func Count(n float64) string {
 	return scaled(n, 1000, "k", "M", "G", "T", "P", "E")
 }
 
-// Bytes formats a size in at most eight columns.
+// Bytes formats a size in at most eight columns: 512B, 1.5KiB, 99.0MiB. Its units are those of limits
+// in the configuration, and so powers of 1024.
 func Bytes(n float64) string {
 	if n < 1023.5 {
 		return fmt.Sprintf("%.0fB", n)
@@ -109,7 +110,8 @@ func scaled(n, step float64, units ...string) string {
 	return fmt.Sprintf("%.0f%s", n, units[i])
 }
 
-// since formats a time in seconds: 3d4h, 4h5m, 5m6s, 6s.
+// since formats a time in seconds: 3d4h, 4h5m, 5m6s, 6s. Two units are exact enough to see whether a
+// server was restarted today.
 func since(seconds float64) string {
 	d := time.Duration(max(0, min(seconds, 1e9))) * time.Second
 	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60

@@ -72,7 +72,7 @@ func (p *Terminal) show() {
 // HangUp closes the terminal, as a window that is closed does: the program reads an end of file.
 func (p *Terminal) HangUp() { p.front.Close() }
 
-// Type presses keys.
+// Type presses keys. The program reads them when it likes, so a test then waits for their effect.
 func (p *Terminal) Type(keys string) {
 	p.t.Helper()
 	if _, err := p.front.WriteString(keys); err != nil {
@@ -80,7 +80,7 @@ func (p *Terminal) Type(keys string) {
 	}
 }
 
-// Resize changes the size of the window and clears it.
+// Resize changes the size of the window and clears it. The kernel tells the program by a signal.
 func (p *Terminal) Resize(columns, rows int) {
 	p.t.Helper()
 	if err := unix.IoctlSetWinsize(int(p.TTY.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(columns), Row: uint16(rows)}); err != nil {
@@ -91,7 +91,7 @@ func (p *Terminal) Resize(columns, rows int) {
 	p.screen.resize(columns, rows)
 }
 
-// Modes returns the modes of the terminal.
+// Modes returns the modes of the terminal, to see that a program has restored them.
 func (p *Terminal) Modes() unix.Termios {
 	p.t.Helper()
 	modes, err := unix.IoctlGetTermios(int(p.TTY.Fd()), unix.TCGETS)

@@ -48,6 +48,7 @@ func (s *screen) resize(columns, rows int) {
 	}
 }
 
+// blank returns the lines of an empty screen.
 func blank(columns, rows int) [][]rune {
 	lines := make([][]rune, rows)
 	for i := range lines {
@@ -59,6 +60,7 @@ func blank(columns, rows int) [][]rune {
 // isOther reports whether the alternate screen is shown.
 func (s *screen) isOther() bool { return len(s.shown) > 0 && &s.shown[0] == &s.other[0] }
 
+// text returns the lines without blanks at their ends and without empty lines at the bottom.
 func (s *screen) text() string {
 	var lines []string
 	for _, line := range s.shown {
@@ -67,6 +69,7 @@ func (s *screen) text() string {
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }
 
+// state lists what differs from a terminal that nobody has taken over.
 func (s *screen) state() string {
 	var says []string
 	if s.isOther() {
