@@ -52,7 +52,8 @@ type contextAnswers struct {
 
 // contextAdd stores a context with absolute paths, as later commands run in other folders. A name
 // that is taken needs --replace, so that a typing error overwrites nothing. The files that it names
-// need not be there yet: who sets a machine up may copy tokens afterwards.
+// need not be there yet: who sets a machine up may copy tokens afterwards. Those that are there are
+// checked.
 func contextAdd(o *options, stdout io.Writer) *cobra.Command {
 	var added contexts.Context
 	var use, replace, asJSON bool
