@@ -1,46 +1,35 @@
 package table
 
 import (
-	"regexp"
+	"maps"
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
-
 	"switchyard/pdu"
-	_ "switchyard/pdu/pb" // registers the messages
 )
 
-var namesUser = regexp.MustCompile(`user_id|session_id|member_id`)
-
-// userFields has every field that holds users, of every command's message, with its number
-// in the protocol.
-func TestUserFieldsAreThoseOfTheMessages(t *testing.T) {
-	left := map[string]bool{}
-	for message := range userFields {
-		left[message] = true
-	}
+// The fields that hold users, by name: in how many messages of commands they are.
+func TestFieldsThatHoldUsers(t *testing.T) {
+	got := map[string]int{}
 	for _, c := range pdu.Commands {
-		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(c.Message))
-		if err != nil {
-			t.Fatalf("%s: %v", c.Message, err)
+		for _, name := range UserFields(c.ID) {
+			got[name]++
 		}
-		var want []field
-		fields := d.(protoreflect.MessageDescriptor).Fields()
-		for i := range fields.Len() {
-			f := fields.Get(i)
-			if f.Kind() == protoreflect.Uint32Kind && f.Number() < 32 && namesUser.MatchString(string(f.Name())) {
-				want = append(want, field{int(f.Number()), string(f.Name())})
-			}
-		}
-		if got := userFields[c.Message]; !slices.Equal(got, want) {
-			t.Errorf("%s: got %v, want %v", c.Message, got, want)
-		}
-		delete(left, c.Message)
 	}
-	for message := range left {
-		t.Errorf("%s is no command's message", message)
+	want := map[string]int{"user_id": 61, "user_id_list": 3, "changed_user_id": 2, "cur_user_id_list": 2, "chg_user_id_list": 2,
+		"member_id_list": 2, "from_user_id": 9, "to_user_id": 8, "session_id": 12, "to_session_id": 1}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for command, want := range map[pdu.CommandID][]field{
+		pdu.CID_MSG_DATA:                   {{1, "from_user_id"}, {2, "to_session_id"}},
+		pdu.CID_GROUP_CHANGE_MEMBER_NOTIFY: {{1, "user_id"}, {4, "cur_user_id_list"}, {5, "chg_user_id_list"}},
+		pdu.CID_FILE_STATE:                 {{3, "user_id"}},
+		pdu.CID_LOGIN_REQ_USERLOGIN:        nil,
+	} {
+		if got := usersIn(messageOf(command)); !slices.Equal(got, want) {
+			t.Errorf("%v: got %v, want %v", command, got, want)
+		}
 	}
 }
 

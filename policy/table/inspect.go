@@ -96,7 +96,7 @@ func (t *Table) inspection(rules []conditional, f frame, common int) []byte {
 		return asCommon(b, f, common)
 	}
 	b = append(b, opI64Const)
-	return append(appendSigned(b, int64(wordOf(t.otherwise.verdict))), opEnd)
+	return append(appendSigned(b, int64(t.otherwise.verdict.GuestNumbers())), opEnd)
 }
 
 // code appends the cases of a rule, which return a verdict.

@@ -164,7 +164,7 @@ func (t *Table) classify() []byte {
 	b = tree(b, localCommand, t.commandIntervals())
 	b = tree(b, localService, t.serviceIntervals())
 	b = append(b, opI64Const)
-	b = appendSigned(b, int64(wordOf(t.otherwise.verdict)))
+	b = appendSigned(b, int64(t.otherwise.verdict.GuestNumbers()))
 	return append(b, opEnd)
 }
 
@@ -199,13 +199,10 @@ func tree(b []byte, local byte, all []interval) []byte {
 	return append(b, opEnd)
 }
 
-// wordOf returns the word that the module returns for a verdict of the table.
-func wordOf(v policy.Verdict) uint64 { return v.GuestNumbers() }
-
 // leaf appends the return of a verdict.
 func leaf(b []byte, v policy.Verdict) []byte {
 	b = append(b, opI64Const)
-	b = appendSigned(b, int64(wordOf(v)))
+	b = appendSigned(b, int64(v.GuestNumbers()))
 	return append(b, opReturn)
 }
 

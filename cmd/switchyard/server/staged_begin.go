@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"switchyard/pdu"
@@ -63,14 +64,15 @@ func acceptOf(c config.Release) map[pdu.CommandID]bool {
 	return all
 }
 
-// users says in which field of a body the user is whom a PDU is about.
-var users = table.SplitFields()
+// users says in which field of a body the user is whom a PDU is about. It is found out by the first
+// release, because reading the descriptors of all messages takes a part of a short command's time.
+var users = sync.OnceValue(table.SplitFields)
 
 // splitOf returns the split of a release: which users, or connections, obey the candidate. The salt
 // makes each release begin with other users, and go on with the same ones after a restart.
 func (srv *server) splitOf(t config.Tenant, id uint64, policies [2]*policy.Generation, rows release.Rows, least float64) *policy.Split {
 	salt := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name, id))
-	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users, Fuel: uint64(srv.config.WASM.Fuel)}
+	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users(), Fuel: uint64(srv.config.WASM.Fuel)}
 	s.SetRules(rulesOf(t.Release, rows))
 	if t.Release.Unit == "connection" {
 		s.Unit = policy.UnitConnection
