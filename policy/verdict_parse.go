@@ -82,6 +82,8 @@ func problem(remedy, format string, args ...any) *command.Problem {
 	return &command.Problem{What: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
+// The remedies for an unknown word, if none is near enough to be meant.
+
 var allActions = "actions are " + strings.Join(Actions[:], ", ")
 
 func (p *verdictParser) parse(text string) (Verdict, *command.Problem) {

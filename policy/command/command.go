@@ -20,7 +20,8 @@ func (p *Problem) Error() string { return p.What + "; " + p.Remedy }
 // A Range is the commands from Lo to Hi, both included.
 type Range struct{ Lo, Hi pdu.CommandID }
 
-// Own are the operator's own commands, whose names are read besides those of the protocol.
+// Own are the operator's own commands, whose names are read besides those of the protocol. The functions
+// of the package read those that are in use; the configuration is checked with those that it will use.
 type Own []pdu.Command
 
 // Parse reads a command or a range, or returns every problem of it. The names are those that this

@@ -88,16 +88,12 @@ func samples(p *wasm.Policy) (constant, header, body *pdu.Command) {
 
 // remembered measures a decision that the memo knows, without a release and during one, in turn. For
 // Alike both sides of the stage are the same generation, for Compared the other one is a policy that
-// always differs, so that each decision takes the long way. The stages release their generations, and
-// noClose keeps those from closing p.
+// always differs, so that each decision takes the long way. The generations are never released, as that
+// would close p, which is the caller's.
 func remembered(p *wasm.Policy, command pdu.Command, effort Effort) []Cost {
-	g, other := policy.NewGeneration("", "", noClose{p}), policy.NewGeneration("", "", otherwise{noClose{p}})
-	defer g.Release()
-	defer other.Release()
+	g, other := policy.NewGeneration("", "", p), policy.NewGeneration("", "", otherwise{p})
 	alike := policy.NewStage(&policy.Split{Stable: g, Candidate: g}, 0.5, nil)
-	defer alike.Release()
 	compared := policy.NewStage(&policy.Split{Stable: g, Candidate: other}, 0.5, nil)
-	defer compared.Release()
 	whole := pdu.Append(nil, command.Service, command.ID, 0, nil)
 	costs := make([]Cost, 3)
 	var calls []func() error
@@ -247,18 +243,11 @@ func Load(name string, module, config []byte, limits wasm.Limits, effort Effort)
 	return l, nil
 }
 
-// noClose is a policy that its generation does not close.
-type noClose struct{ policy.Policy }
-
-func (noClose) Close() error { return nil }
-
-func (n noClose) RateLimits() policy.RateLimits { return policy.RateLimitsOf(n.Policy) }
-
 // An otherwise is a policy that drops what the other one does not, and consumes what it drops.
-type otherwise struct{ noClose }
+type otherwise struct{ *wasm.Policy }
 
 func (o otherwise) Classify(s pdu.ServiceID, c pdu.CommandID) (policy.Verdict, error) {
-	if v, err := o.noClose.Classify(s, c); err == nil && v.Action() == policy.Drop {
+	if v, err := o.Policy.Classify(s, c); err == nil && v.Action() == policy.Drop {
 		return abi.Consume, nil
 	}
 	return abi.Drop, nil

@@ -91,6 +91,9 @@ func CheckName(name string) error {
 	return nil
 }
 
+// The names in a statement are checked when it is written as well as when it is read, so that no
+// statement is signed that a server would refuse.
+
 // CheckTenant refuses text that is neither a tenant's name nor a pattern of such names.
 func CheckTenant(pattern string) error {
 	odd := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '*' }

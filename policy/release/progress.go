@@ -94,6 +94,9 @@ func (p *Plan) Uses(c policy.Weighed) [len(BudgetNames)]Use {
 	}
 }
 
+// Uses says how near a budget is, and Evidence whether it is exceeded: 1 of the first 10 PDUs is a
+// hundred times a budget of 0.1 %, and may be chance.
+
 // Evidence returns, for each budget of Uses that is a rate above 0, the decimal logarithm of the
 // evidence that the candidate exceeds it, see logEvidence; 0 for the others.
 func (p *Plan) Evidence(c policy.Weighed) (e [len(BudgetNames)]float64) {

@@ -50,6 +50,7 @@ func DecideLimited(v policy.Verdict, command pdu.CommandID, limit policy.RateLim
 	return decide(answer{verdict: v.WithLimit(0), limit: limit}, command)
 }
 
+// decide takes the parts of a verdict from its spelling, so that both always say the same.
 func decide(a answer, command pdu.CommandID) Decision {
 	const inspect = abi.InspectHeader | abi.InspectBodyOf
 	v := a.verdict

@@ -22,6 +22,19 @@ const (
 	keyExtends     = "extends"
 )
 
+// Which method reads which key:
+//
+//	extends = "teamtalk"               extends
+//	[route]                            nothing to read
+//	CID_MSG_DATA = "drop"              rule, with the set of [route]
+//	[route.CID_MSG_DATA]               rule; cases reads the rows below it
+//	[service.SID_FILE]                 service
+//	CID_FILE_NOTIFY = "drop"           ruleOfService
+//	[from.admin]                       fromHeader
+//	CID_MSG_DATA = "drop"              fromRule, which calls rule with the set of that section
+//
+// A faulty rule is noted and left out, so that one reading finds all faults.
+
 // A parser turns the keys of a source into a Table. It keeps the key of each rule, for the
 // errors about rules that repeat or overlap it.
 type parser struct {
@@ -269,7 +282,8 @@ func (p *parser) ruleOfService(key toml.Key) {
 	p.pairsAt[at] = key
 }
 
-// twice notes a rule or section for the same ids as an earlier one.
+// twice notes a rule or section for the same ids as an earlier one, such as 0x0301 behind CID_MSG_DATA.
+// The decoder notices only keys that are written the same.
 func (p *parser) twice(key, first toml.Key) {
 	if len(p.faults) >= maxFaults {
 		return

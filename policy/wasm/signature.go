@@ -21,7 +21,7 @@ type signature struct {
 	params, results []api.ValueType
 }
 
-// exports holds the type of each export of ABI version 1.
+// exports holds the type of each export of ABI version 1. Other exports are the guest's business.
 var exports = map[string]signature{
 	abi.Marker:      {},
 	abi.Classify:    {[]api.ValueType{i32, i32}, []api.ValueType{i64}},

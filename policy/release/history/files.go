@@ -294,6 +294,14 @@ func (h *History) breakOff(name string, s scan) error {
 		File: &File{Name: name, SHA256: s.sum, Line: s.fault.Line, Reason: s.fault.Problem}})
 }
 
+// The steps of writing an entry. A crash between two of them leaves what the package comment lists:
+//
+//	rename             if the file is full: history.jsonl becomes history-000002.jsonl
+//	write Head         the first line of the new file, with the sum of the one before
+//	put                files of the policies that are not there yet
+//	write              the line of the entry
+//	writeHead, prune   once for all entries that waited (writer.go)
+
 // save writes an entry, into a new file if the present one is full, and returns it as written. The
 // files of its policies are written first, so that an entry never refers to a missing file. Without a
 // folder, the entry is added to the chain in memory.

@@ -104,6 +104,14 @@ type opcode struct {
 	bulk   bulk  // cost of the length on top of the stack
 }
 
+// How the opcodes of one byte are arranged, which is why ranges of them fill the table:
+//
+//	0x00–0x11  control: blocks, branches, calls     0x45–0x66  comparisons
+//	0x1a–0x1c  drop, select                         0x67–0xa6  arithmetic
+//	0x20–0x26  locals, globals, tables              0xa7–0xc4  conversions, sign extension
+//	0x28–0x3e  loads and stores                     0xd0–0xd2  references
+//	0x3f–0x44  memory, constants                    0xfc 0xfd  misc, vector
+
 // plain holds the opcodes of one byte; misc and vector hold those after opMisc and opVector.
 // An empty entry is an opcode that does not exist or belongs to an extension. The
 // specification groups opcodes of one kind, so the tables are filled by ranges; exceptions
@@ -234,7 +242,8 @@ func vectorOpcodes() (t [256]opcode) {
 	return t
 }
 
-// An access is what an instruction does with memory, if that may cost more in a large one.
+// An access is what an instruction does with memory, if that may cost more in a large one. Bulk
+// instructions are none: they pay for each byte.
 type access uint8
 
 const (

@@ -58,7 +58,8 @@ func (b *body) operands(first byte, imm immediate) (values int) {
 	return 0
 }
 
-// memoryOperands copies the operands of instructions on memories, tables and segments.
+// memoryOperands copies the operands of instructions on memories, tables and segments. Indexes of tables
+// and data segments stay unchecked, because nothing here looks them up: wazero validates the result.
 func (b *body) memoryOperands(imm immediate) {
 	switch imm {
 	case immMemarg:
