@@ -76,7 +76,9 @@ func signatureAddress(name string) string {
 		return name
 	}
 	u.Path = provenance.SignatureFile(u.Path)
-	u.RawPath = ""
+	if u.RawPath != "" { // a name with %2F in it stays one name
+		u.RawPath = provenance.SignatureFile(u.RawPath)
+	}
 	return u.String()
 }
 
