@@ -21,6 +21,9 @@ func TestCommandsAreTheListed(t *testing.T) {
 
 	var got []string
 	for _, c := range pdu.Commands {
+		if c.ID.Service() != c.Service {
+			t.Errorf("%s belongs to %v by its id, and to %v", c.Name, c.ID.Service(), c.Service)
+		}
 		got = append(got, fmt.Sprintf("%s\t0x%04x\t%s\t0x%04x\t%s", c.Service, uint16(c.Service), c.Name, uint16(c.ID), c.Message))
 	}
 	for i := range max(len(got), len(want)) {

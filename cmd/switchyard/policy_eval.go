@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"switchyard/pdu"
-	"switchyard/pdu/message"
 	"switchyard/policy"
 	"switchyard/policy/command"
 	"switchyard/policy/reproduce"
@@ -168,7 +167,7 @@ func (e *evalOptions) pdu(c *cobra.Command) ([]byte, error) {
 	if problem != nil {
 		return nil, usageError{fmt.Errorf("--command: %w", problem)}
 	}
-	service := message.Service(id)
+	service := id.Service()
 	if e.service != "" {
 		if service, problem = command.Service(e.service); problem != nil {
 			return nil, usageError{fmt.Errorf("--service: %w", problem)}

@@ -198,7 +198,7 @@ func (s *sendOptions) pdu(args []string) ([]byte, error) {
 	if problem != nil {
 		return nil, usageError{problem}
 	}
-	service := message.Service(id)
+	service := id.Service()
 	if s.service != "" {
 		if service, problem = command.Service(s.service); problem != nil {
 			return nil, usageError{fmt.Errorf("--service: %w", problem)}

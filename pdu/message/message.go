@@ -59,15 +59,6 @@ func Type(c pdu.CommandID) protoreflect.MessageType {
 	return ByName(known.Message)
 }
 
-// Service returns the service that a command belongs to. For a command that is not known it is the
-// high byte of the id, as it is for all others.
-func Service(c pdu.CommandID) pdu.ServiceID {
-	if known, ok := pdu.CommandByID(c); ok {
-		return known.Service
-	}
-	return pdu.ServiceID(c >> 8)
-}
-
 // Append appends a PDU with m as its body to b. Required fields may be missing. Nothing else can
 // be wrong with a message of proto2, so it panics if m cannot be encoded.
 func Append(b []byte, c pdu.CommandID, seq uint16, m proto.Message) []byte {
@@ -75,7 +66,7 @@ func Append(b []byte, c pdu.CommandID, seq uint16, m proto.Message) []byte {
 	if err != nil {
 		panic(fmt.Sprintf("message: encode the body of %v: %v", c, err))
 	}
-	return pdu.Append(b, Service(c), c, seq, body)
+	return pdu.Append(b, c.Service(), c, seq, body)
 }
 
 // maxDepth is how deep the messages of a body may be nested. Deeper ones would become JSON that

@@ -20,14 +20,6 @@ func TestEveryCommandHasAType(t *testing.T) {
 	}
 }
 
-func TestService(t *testing.T) {
-	for c, want := range map[pdu.CommandID]pdu.ServiceID{pdu.CID_SWITCH_P2P_CMD: pdu.SID_SWITCH_SERVICE, 0x09ff: 9} {
-		if got := Service(c); got != want {
-			t.Errorf("%v belongs to %v, want %v", c, got, want)
-		}
-	}
-}
-
 // What JSON writes, FromJSON reads, also for a body that lacks required fields.
 func TestJSONAndBack(t *testing.T) {
 	const want = `{"msg_type":"MSG_TYPE_SINGLE_TEXT","msg_data":"aGVsbG8="}`

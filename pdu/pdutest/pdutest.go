@@ -21,7 +21,7 @@ func PDU(command pdu.CommandID, seq uint16, m proto.Message) []byte {
 
 // Raw is PDU with the body as bytes.
 func Raw(command pdu.CommandID, seq uint16, body []byte) []byte {
-	return pdu.Append(nil, message.Service(command), command, seq, body)
+	return pdu.Append(nil, command.Service(), command, seq, body)
 }
 
 // Split splits a stream into its PDUs. A truncated PDU or one of an illegal length is
@@ -48,7 +48,7 @@ func Dump(p []byte) string {
 	}
 	h, body := pdu.ParseHeader(p), p[pdu.HeaderLen:]
 	line := fmt.Sprintf("%s seq %d", h.Command, h.Seq)
-	if h.Service != message.Service(h.Command) {
+	if h.Service != h.Command.Service() {
 		line += fmt.Sprintf(" service %s", h.Service)
 	}
 	if h.Version != 1 || h.Flag != 0 || h.Reserved != 0 {

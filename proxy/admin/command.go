@@ -23,7 +23,7 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) error {
 	if problem != nil {
 		return fmt.Errorf("command: %w", problem)
 	}
-	a := api.Command{Command: id.String(), ID: uint16(id), Service: message.Service(id).String(), Fields: []api.Field{}}
+	a := api.Command{Command: id.String(), ID: uint16(id), Service: id.Service().String(), Fields: []api.Field{}}
 	if t := message.Type(id); t != nil {
 		a.Message, a.Fields = string(t.Descriptor().FullName()), fieldsOf(t.Descriptor())
 	}

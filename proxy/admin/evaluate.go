@@ -96,10 +96,7 @@ func (q *question) pdu() ([]byte, error) {
 	if problem != nil {
 		return nil, fmt.Errorf("command: %w", problem)
 	}
-	service := pdu.ServiceID(id >> 8)
-	if known, ok := pdu.CommandByID(id); ok {
-		service = known.Service
-	}
+	service := id.Service()
 	if q.Service != "" {
 		if service, problem = command.Service(q.Service); problem != nil {
 			return nil, fmt.Errorf("service: %w", problem)

@@ -240,14 +240,11 @@ func (p *parser) users(value any, path ...string) (users []uint32) {
 // command, or for an unknown command that of its high byte: 0x0720 belongs to service 7.
 func (p *parser) pdu(table map[string]any, c *Case) pdu.CommandID {
 	command, ok := p.command(table)
-	known, _ := pdu.CommandByID(command)
-	service, seq := known.Service, uint16(p.number(table, "seq", math.MaxUint16, 1))
+	service, seq := command.Service(), uint16(p.number(table, "seq", math.MaxUint16, 1))
 	if value, written := table["service"]; written {
 		id, wrong := serviceID(value)
 		p.wrong(wrong, "case", "service")
 		service = id
-	} else if known.Name == "" {
-		service = pdu.ServiceID(command >> 8)
 	}
 	var body []byte
 	if ok {

@@ -104,7 +104,7 @@ func setCommand(field *pdu.Command, value any) error {
 		return problem
 	}
 	field.ID, field.Message = pdu.CommandID(id), text
-	field.Service = pdu.ServiceID(id >> 8)
+	field.Service = field.ID.Service()
 	return nil
 }
 
