@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"switchyard/policy"
 	"switchyard/policy/abi"
@@ -82,6 +81,3 @@ func (n *numbering) renumber(v policy.Verdict, to func(name string) int) policy.
 
 // Groups returns the names of the groups that the table names, in the order of their numbers.
 func (t *Table) Groups() []string { return t.groups }
-
-// groupText is what the module tells the host of its groups.
-func (t *Table) groupText() []byte { return []byte(strings.Join(t.groups, "\n")) }

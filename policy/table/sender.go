@@ -1,6 +1,8 @@
 package table
 
 import (
+	"strings"
+
 	"switchyard/policy"
 	"switchyard/policy/abi"
 	"switchyard/policy/wasm/binary"
@@ -102,7 +104,7 @@ func asCommon(b []byte, f frame, common int) []byte {
 
 // addGroups adds what tells the host the names of the table's groups.
 func (t *Table) addGroups(m *module) {
-	text, at := t.groupText(), int64(16)
+	text, at := []byte(strings.Join(t.groups, "\n")), int64(16)
 	if m.others[binary.SectionMemory] == nil {
 		m.others[binary.SectionMemory] = []byte{1, 0, 1} // one, from a page on
 		m.exports = append(m.exports, append(name(abi.Memory), binary.KindMemory, 0))

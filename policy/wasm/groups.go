@@ -29,11 +29,6 @@ func WithGroups(ctx context.Context, known []string) context.Context {
 	return context.WithValue(ctx, groupsKey{}, &known)
 }
 
-func knownGroups(ctx context.Context) *[]string {
-	known, _ := ctx.Value(groupsKey{}).(*[]string)
-	return known
-}
-
 // Groups implements policy.Grouper.
 func (p *Policy) Groups() []policy.Group { return p.groups }
 

@@ -222,9 +222,9 @@ func (e *Engine) load(ctx context.Context, t Trial, limit time.Duration) (p *Pol
 		longest: t.Longest(),
 		module:  t.Module,
 		config:  t.Config,
-		known:   knownGroups(ctx),
 		policy:  &Policy{name: t.Name, limits: e.limits, clock: e.clock, slots: make([]slot, 2*runtime.GOMAXPROCS(0))},
 	}
+	l.known, _ = ctx.Value(groupsKey{}).(*[]string)
 	l.policy.replacements.since = time.Now()
 	for i := range l.policy.slots {
 		l.policy.slots[i].policy = l.policy

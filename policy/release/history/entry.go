@@ -67,7 +67,6 @@ type Entry struct {
 	Lost    bool            `json:"lost,omitzero"`     // for Initial and AtOnce: To is in force because the policy that was in force is lost
 	Who     Who             `json:"who,omitzero"`
 	Reason  string          `json:"reason,omitempty"`
-	Details json.RawMessage `json:"details,omitempty"` // specific to the kind, for human readers
 	Receipt json.RawMessage `json:"receipt,omitempty"` // a Statement or its envelope
 	File    *File           `json:"file,omitempty"`    // for Head and Broken: the previous file
 	State   State           `json:"state,omitempty"`   // for Head and Broken: the result of all earlier entries
