@@ -105,8 +105,8 @@ type export struct {
 	index uint32
 }
 
-// parse reads a module section by section. The code stays as it is: it refers to functions, types and
-// globals that stand in sections before and behind it, so it is walked when all of them are known.
+// parse reads a module section by section. The code is only cut into functions, which meter walks when
+// all sections are read.
 func parse(buf []byte) (*module, error) {
 	r := binary.NewReader(buf)
 	readHeader(r)
