@@ -236,8 +236,8 @@ func (p *parser) users(value any, path ...string) (users []uint32) {
 	return users
 }
 
-// pdu builds the PDU of a case, and returns its command. A service that is not written is that of the
-// command, or for an unknown command that of its high byte: 0x0720 belongs to service 7.
+// pdu builds the PDU of a case, and returns its command. A service that is not written is the high byte
+// of the command: 0x0720 belongs to service 7.
 func (p *parser) pdu(table map[string]any, c *Case) pdu.CommandID {
 	command, ok := p.command(table)
 	service, seq := command.Service(), uint16(p.number(table, "seq", math.MaxUint16, 1))
