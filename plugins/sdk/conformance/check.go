@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -171,15 +172,14 @@ func (c *checker) ask(a ask) error {
 	return fmt.Errorf("%v: %w", a, got.Fault)
 }
 
-// compare asks p all questions again and returns the differences.
-func (c *checker) compare(p *wasm.Policy) error {
-	var all problems
-	for i, a := range c.asked {
+// compare asks p all questions again, in that order, and returns the differences.
+func (c *checker) compare(p *wasm.Policy, questions iter.Seq2[int, ask]) (all problems) {
+	for i, a := range questions {
 		if got := a.of(p); !sameAnswer(got, c.answers[i]) {
 			all.add("%v: %s, but before %s", a, describe(got), describe(c.answers[i]))
 		}
 	}
-	return all.err()
+	return all
 }
 
 // problems are collected and returned as one error.

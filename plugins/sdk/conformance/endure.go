@@ -106,18 +106,13 @@ func (c *checker) configure() (string, error) {
 // pure function, because the server makes and discards instances as it likes. One that keeps the last
 // command in a variable, for example, answers differently in another order.
 func (c *checker) pure() (string, error) {
-	var all problems
-	for i, a := range slices.Backward(c.asked) {
-		if got := a.of(c.policy); !sameAnswer(got, c.answers[i]) {
-			all.add("%v: %s, but before %s", a, describe(got), describe(c.answers[i]))
-		}
-	}
+	all := c.compare(c.policy, slices.Backward(c.asked))
 	fresh, err := c.loadWith(c.engine, c.subject.Config)
 	if err != nil {
 		return "", fmt.Errorf("a second time: %w", err)
 	}
 	defer func() { _ = fresh.Close() }()
-	if err := c.compare(fresh); err != nil {
+	if err := c.compare(fresh, slices.All(c.asked)).err(); err != nil {
 		all.addErr(fmt.Errorf("a fresh instance: %w", err))
 	}
 	if err := all.err(); err != nil {

@@ -4,7 +4,6 @@ package sdktest
 
 import (
 	"context"
-	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,10 +86,8 @@ func Load(t *testing.T, path string, log wasm.Logger) *wasm.Policy {
 
 // Question returns the question that the server asks about a PDU.
 func Question(command pdu.CommandID, attributes uint64, body string) policy.Question {
-	header := make([]byte, pdu.HeaderLen)
-	binary.BigEndian.PutUint32(header, uint32(pdu.HeaderLen+len(body)))
-	binary.BigEndian.PutUint16(header[10:], uint16(command))
-	return policy.Question{Header: header, Body: []byte(body), Session: 1, Attributes: attributes}
+	whole := pdu.Append(nil, command.Service(), command, 0, []byte(body))
+	return policy.Question{Header: whole[:pdu.HeaderLen], Body: whole[pdu.HeaderLen:], Session: 1, Attributes: attributes}
 }
 
 // AskREADME checks that the module in a file decides as the READMEs of the SDKs for Rust
