@@ -18,6 +18,11 @@ type kernel interface {
 	reset() bool
 }
 
+// PacedMark marks a connection that its listener wants paced. It is the connection's limit of
+// data that the kernel accepts and does not send, which is too high to have an effect. It
+// stays with the connection when another process takes it over.
+const PacedMark = 1<<30 + 1
+
 // A progress is a number of bytes that were written to a connection, how many of them the peer's
 // kernel has acknowledged, and up to which byte it accepts. They are counted from the same byte.
 type progress struct{ written, acknowledged, accepted uint64 }

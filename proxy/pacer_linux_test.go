@@ -13,7 +13,6 @@ import (
 
 	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
-	"switchyard/proxy/tenant"
 )
 
 // A fullWindow is a kernel whose peer leaves everything unread, unless it reads.
@@ -230,7 +229,7 @@ func setPaced(t *testing.T, conn *net.TCPConn) {
 		t.Fatal(err)
 	}
 	raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, tenant.PacedMark)
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, PacedMark)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,8 +7,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"switchyard/proxy/tenant"
 )
 
 // A rawReader reads from a TCP connection what its socket has, without waiting. One
@@ -94,11 +92,11 @@ func (r *rawReader) control(do func(fd int) error) (err error) {
 	return err
 }
 
-// paced reports whether the connection is to be paced, see tenant.PacedMark.
+// paced reports whether the connection is to be paced, see PacedMark.
 func (r *rawConn) paced() (is bool) {
 	r.conn.Control(func(fd uintptr) {
 		n, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
-		is = err == nil && n == tenant.PacedMark
+		is = err == nil && n == PacedMark
 	})
 	return is
 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"switchyard/proxy/tenant"
+	"switchyard/proxy"
 )
 
 // TCP parameters of accepted connections. A dead peer is noticed within 30 s, whether
@@ -121,6 +121,6 @@ func tune(conn *net.TCPConn, o *Options) {
 		setCongestionControl(conn, o.CongestionControl)
 	}
 	if o.Pacing && o.TLS == nil {
-		setUnsentLimit(conn, tenant.PacedMark)
+		setUnsentLimit(conn, proxy.PacedMark)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"switchyard/proxy/tenant"
+	"switchyard/proxy"
 )
 
 // Every kernel has reno and lets every process use it.
@@ -55,12 +55,12 @@ func congestionControl(t *testing.T, conn net.Conn) (name string) {
 func TestPacing(t *testing.T) {
 	h := open(t, Options{Pacing: true})
 	h.dial()
-	if got := unsent(t, h.serves("main").Conn); got != tenant.PacedMark {
-		t.Errorf("%d bytes unsent at most, want the mark, %d", got, tenant.PacedMark)
+	if got := unsent(t, h.serves("main").Conn); got != proxy.PacedMark {
+		t.Errorf("%d bytes unsent at most, want the mark, %d", got, proxy.PacedMark)
 	}
 	h.Set(Options{Claims: claims(t, "main")})
 	h.dial()
-	if got := unsent(t, h.serves("main").Conn); got == tenant.PacedMark {
+	if got := unsent(t, h.serves("main").Conn); got == proxy.PacedMark {
 		t.Errorf("%d bytes unsent at most, want no mark", got)
 	}
 }
