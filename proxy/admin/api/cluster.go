@@ -1,5 +1,7 @@
 package api
 
+// The answer to /api/v1/cluster, which is a part of each tenant in a snapshot as well.
+
 // A Cluster is what this hub is in its cluster.
 type Cluster struct {
 	Tenants []ClusterTenant `json:"tenants"` // by name; without those that the hub serves alone by its configuration

@@ -1,5 +1,7 @@
 package api
 
+// The answer to /api/v1/command, by which forms know what a body consists of.
+
 // A Command is what is known of one, and of the message in its body.
 type Command struct {
 	Command string  `json:"command"` // its name; its id if it has none

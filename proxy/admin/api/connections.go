@@ -2,6 +2,8 @@ package api
 
 import "time"
 
+// The answers to /api/v1/connections and /api/v1/listeners, and what /api/v1/connections/close takes.
+
 // Connections are sessions, at most as many as were asked for.
 type Connections struct {
 	Connections []Connection `json:"connections"`

@@ -2,6 +2,8 @@ package api
 
 import "time"
 
+// The answer to /api/v1/disconnects.
+
 // Disconnects are sessions that have ended, the latest first.
 type Disconnects struct {
 	Disconnects []Disconnect `json:"disconnects"`

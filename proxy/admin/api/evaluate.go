@@ -6,6 +6,9 @@ import (
 	"switchyard/policy/review"
 )
 
+// What /api/v1/evaluate takes and answers. A request says as little as it can; the answer repeats what
+// was made of it.
+
 // An EvaluateRequest is one PDU to be decided about: whole as Hex, or by command and
 // body. What is left out takes the default.
 type EvaluateRequest struct {

@@ -2,6 +2,8 @@ package api
 
 import "time"
 
+// The answer to /api/v1/last-hour, for charts.
+
 // A LastHour is what happened in the last hour: a sample every EverySeconds, and marks.
 type LastHour struct {
 	Tenant       string    `json:"tenant"` // empty for all tenants together

@@ -6,6 +6,9 @@ import (
 	"switchyard/policy/review"
 )
 
+// The answers to /api/v1/policies, /api/v1/policies/compare, /api/v1/compare and /api/v1/routes. What a
+// verdict does is said in the words of package review, as on the command line.
+
 // Policies are the histories of tenants.
 type Policies struct {
 	Policies []History `json:"policies"`

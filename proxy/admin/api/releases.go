@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// The answers to /api/v1/releases and below it, and what its verbs take. Most of it is the history of
+// policies and the release under way as package history and the server have them.
+
 // Releases are the policies in force of tenants and what was done to them.
 type Releases struct {
 	Releases []Release      `json:"releases"` // by tenant

@@ -2,6 +2,8 @@ package api
 
 import "strings"
 
+// The answer to /api/v1/reload: what became of each part of the configuration.
+
 // Results of a reload, Refused beside them.
 const (
 	Added     = "added"

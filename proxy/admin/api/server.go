@@ -2,6 +2,8 @@ package api
 
 import "time"
 
+// The answer to /api/v1/server.
+
 // A Server is the process that answers, and what the client may do to it.
 type Server struct {
 	Version       string        `json:"version"`

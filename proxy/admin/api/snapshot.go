@@ -2,6 +2,8 @@ package api
 
 import "time"
 
+// The answer to /api/v1/snapshot, which /api/v1/events sends once a second.
+
 // A Snapshot is the state of the server at one moment: what changes all the time.
 type Snapshot struct {
 	Time          time.Time        `json:"time"`

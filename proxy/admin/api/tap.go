@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+// A line of the stream of /api/v1/tap.
+
 // A TapLine is one line of a tap. Fields that do not apply to its kind are left out.
 type TapLine struct {
 	Kind    string    `json:"kind"` // one of the Tap constants

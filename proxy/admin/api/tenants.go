@@ -1,5 +1,7 @@
 package api
 
+// The answers to /api/v1/tenants and /api/v1/presence.
+
 // Tenants are all tenants, by name.
 type Tenants struct {
 	Tenants []Tenant `json:"tenants"`

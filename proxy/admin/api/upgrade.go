@@ -2,6 +2,8 @@ package api
 
 import "time"
 
+// What /api/v1/upgrade takes and answers.
+
 // Results of an upgrade.
 const (
 	UpgradeNone    = "none"    // there was none yet
