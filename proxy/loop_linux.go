@@ -168,14 +168,9 @@ func (l *loop) wake() {
 // interrupt makes the session's own reader stop waiting for input, during a freeze. A session of
 // the loop has none, and none gets into the loop meanwhile.
 func (l *loop) interrupt(s *session) {
-	if l != nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.members[s.input.member] == s {
-			return
-		}
+	if l == nil || !l.has(s) {
+		s.conn.SetReadDeadline(time.Now())
 	}
-	s.conn.SetReadDeadline(time.Now())
 }
 
 // release removes a session of a frozen tenant from the loop, if it is there.

@@ -174,11 +174,7 @@ func (q *question) groups(t Tenant) []string {
 	if q.Groups != nil {
 		return q.Groups
 	}
-	names := []string{}
-	for _, g := range t.Hub().GroupsOf(q.session()) {
-		names = append(names, g.String())
-	}
-	return names
+	return groupNames(t.Hub().GroupsOf(q.session()))
 }
 
 // namedGroups returns those of the names that a policy names. The others make no difference to it, and

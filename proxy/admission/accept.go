@@ -6,15 +6,11 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"switchyard/proxy"
 )
 
-// TCP parameters of accepted connections. A dead peer is noticed within 30 s, whether
-// sent data is unacknowledged or not.
+// keepAlive are TCP parameters of accepted connections. A dead peer is noticed within 30 s, whether
+// sent data is unacknowledged or not, for which setSocketOptions has another one.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
-
-const userTimeout = 30 * time.Second // TCP_USER_TIMEOUT
 
 // acceptLoop accepts until the listener is closed, and pauses when accepting fails.
 func (l *Listener) acceptLoop() {
@@ -116,11 +112,5 @@ func (l *Listener) keepSpare() {
 // tune sets the options of an accepted connection. Go has set TCP_NODELAY already.
 func tune(conn *net.TCPConn, o *Options) {
 	conn.SetKeepAliveConfig(keepAlive)
-	setUserTimeout(conn, userTimeout)
-	if o.CongestionControl != "" {
-		setCongestionControl(conn, o.CongestionControl)
-	}
-	if o.Pacing && o.TLS == nil {
-		setUnsentLimit(conn, proxy.PacedMark)
-	}
+	setSocketOptions(conn, o)
 }

@@ -8,37 +8,38 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"switchyard/proxy"
 )
 
-// setUserTimeout bounds how long sent data may stay unacknowledged. Keepalive probes are
-// not sent while data is unacknowledged, so they do not notice a peer that vanished then. The
-// kernel counts the time in which the peer's window is smaller than the next segment too, even if
-// the peer answers; most such peers are closed for WriteTimeout before.
-func setUserTimeout(conn *net.TCPConn, d time.Duration) {
-	if raw, err := conn.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
-		})
-	}
-}
+// userTimeout is within what time a dead peer is noticed, like keepAlive.
+const userTimeout = 30 * time.Second
 
-// setUnsentLimit bounds the data that the kernel accepts without having sent it.
-func setUnsentLimit(conn *net.TCPConn, bytes int) {
-	if raw, err := conn.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
-		})
+// setSocketOptions sets the options of an accepted connection for which Go has no methods. It ignores
+// errors: the system's values stay then.
+//
+//	TCP_USER_TIMEOUT    bounds how long sent data may stay unacknowledged. Keepalive probes are not
+//	                    sent while data is unacknowledged, so they do not notice a peer that vanished
+//	                    then. The kernel counts the time in which the peer's window is smaller than
+//	                    the next segment too, even if the peer answers; most such peers are closed for
+//	                    WriteTimeout before.
+//	TCP_CONGESTION      as CheckCongestionControl has tried it before
+//	TCP_NOTSENT_LOWAT   see proxy.PacedMark
+func setSocketOptions(conn *net.TCPConn, o *Options) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
 	}
-}
-
-// setCongestionControl ignores errors, since CheckCongestionControl has tried the name
-// before. The system's congestion control stays then.
-func setCongestionControl(conn *net.TCPConn, name string) {
-	if raw, err := conn.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
-		})
-	}
+	raw.Control(func(descriptor uintptr) {
+		fd := int(descriptor)
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+		if o.CongestionControl != "" {
+			unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, o.CongestionControl)
+		}
+		if o.Pacing && o.TLS == nil {
+			unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, proxy.PacedMark)
+		}
+	})
 }
 
 // CheckCongestionControl checks that the kernel lets this process use the congestion

@@ -5,16 +5,11 @@ package admission
 import (
 	"fmt"
 	"net"
-	"time"
 )
 
-// setUserTimeout does nothing, as the option is Linux's. The write timeout of the tenant
-// bounds the same.
-func setUserTimeout(*net.TCPConn, time.Duration) {}
-
-func setUnsentLimit(*net.TCPConn, int) {}
-
-func setCongestionControl(*net.TCPConn, string) {}
+// setSocketOptions does nothing, as the options are Linux's. The write timeout of the tenant bounds the
+// same as the first of them.
+func setSocketOptions(*net.TCPConn, *Options) {}
 
 // CheckCongestionControl accepts only the system's congestion control.
 func CheckCongestionControl(name string) error {

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"switchyard/pdu"
 	"switchyard/pdu/body"
 	"switchyard/policy"
@@ -123,9 +125,7 @@ func (h *Hub) join(s *Seat, g *policy.Generation) {
 	var all [][]byte // made here, as it may take long
 	if from.aside != nil {
 		link.Users = uint32(from.aside.Holds(from.holder()))
-		for p := range announcements(from.heldAside) {
-			all = append(all, p)
-		}
+		all = slices.Collect(announcements(from.heldAside))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
