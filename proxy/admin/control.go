@@ -58,8 +58,8 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// drain makes the server stop. It answers at once: the server drains when this request has ended, and this
-// interface is among the last that it closes.
+// drain makes the server stop. It answers at once and does not wait for the drain. This interface stays
+// open until that is over, so that operators can watch it.
 func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	s.logRequest(r, "drain")
 	limit := s.backend.Drain()

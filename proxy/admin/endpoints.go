@@ -115,8 +115,8 @@ func profile(h http.HandlerFunc) responder {
 }
 
 // serveHTTP answers a request, unless the server is closed. net/http calls it in the goroutine of the
-// connection. It holds the lock open meanwhile, so that Close can wait for it: after Close the Backend
-// must not be called.
+// connection. It holds s.open meanwhile, so that Close can wait for it: after Close the Backend must not
+// be called.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.open.TryRLock() { // Close has it for good
 		fail(w, refuse(http.StatusServiceUnavailable, "%v", ErrStopping))

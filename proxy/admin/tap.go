@@ -20,8 +20,8 @@ import (
 	"switchyard/proxy/capture"
 )
 
-// A tap shows PDUs as they come, like a capture that is printed. Nothing waits for its client: what the
-// client does not take in time is missed and counted, in the buffer of package capture.
+// A tap shows PDUs as they come, like a capture that is printed. The hub never waits for its client:
+// what the client does not take in time is missed and counted, in the buffer of package capture.
 //
 //	hub ─▶ capture.Watch ─▶ tapWriter.write ─▶ line: wanted? ─▶ buffer ─▶ stream ─▶ client
 //	          buffer,         once for all that    │
@@ -178,7 +178,7 @@ func (t *tapWriter) flush() error {
 }
 
 // line returns the line for a record; false if the client did not ask for it. A tap for users does not
-// show sessions that join: who holds the users is not known yet.
+// show sessions that join or leave, as these name no user.
 func (t *tapWriter) line(r *capture.Record) (api.TapLine, bool) {
 	line := api.TapLine{Time: r.Time.UTC(), Tenant: t.sources[r.Tenant].Name, Session: r.Session}
 	if t.session != 0 && t.session != r.Session {

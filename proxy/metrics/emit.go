@@ -121,7 +121,7 @@ func (t *Tenant) emitSent(emit emitFunc) {
 
 // emitPolicy emits the policy in force, its reloads, its release and its faults. Series that concern a
 // release under way are there without one as well, as 0, so that an alert on them needs no case for
-// their absence. Those with a time in them are there only if there is one.
+// their absence. The expiry of a signature is there only if there is a signature.
 func (t *Tenant) emitPolicy(emit emitFunc) {
 	emit(policyInfo, 1, t.Name, t.Policy, t.SHA256)
 	emit(policyReloads, float64(t.Swapped), t.Name, "in-force")

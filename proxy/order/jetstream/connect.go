@@ -60,8 +60,8 @@ type connection struct {
 }
 
 // connect makes a connection, which is established in the background and again whenever it breaks.
-// The client library is set up so that it never gives up by itself, and keeps nothing that the hub says
-// again anyhow:
+// The client library is set up so that it gives up for nothing that may heal, and keeps nothing that the
+// hub says again anyhow:
 //
 //	RetryOnFailedConnect, MaxReconnects(-1)   the bus may come up after the hub
 //	IgnoreAuthErrorAbort                      an operator may correct the user at the bus meanwhile
