@@ -193,6 +193,7 @@ func (c *comparison) measure(ctx context.Context, dir string) error {
 		for _, s := range c.scenarios {
 			for i := range c.contenders {
 				server := c.contenders[(i+round)%len(c.contenders)]
+				// How this server would speak TLS is not known.
 				if s.tls && server.tls == nil {
 					continue
 				}

@@ -59,7 +59,8 @@ func buildNATS(ctx context.Context, root, dir string, id identity) (contender, e
 		tls: []string{"--config", config}}, nil
 }
 
-// otherContender parses NAME=COMMAND.
+// otherContender parses NAME=COMMAND, such as other=./hub --listen {address}. Words are separated by
+// blanks; there are no quotes.
 func otherContender(text string) (contender, error) {
 	name, command, found := strings.Cut(text, "=")
 	c := contender{name: name, command: strings.Fields(command)}

@@ -148,7 +148,8 @@ func (s *soak) play(ctx context.Context) error {
 	return nil
 }
 
-// neighbour is the traffic of the tenant that must not notice anything.
+// neighbour is the traffic of the tenant that must not notice anything: slow enough that every delay
+// is one of the hub, and on connections that last for the whole time.
 func (s *soak) neighbour(d time.Duration) load.Plan {
 	return load.Plan{Addresses: []string{s.address}, Connections: 8, Senders: 2, Size: 200, Rate: 500, Random: true, Warmup: time.Second, Duration: d}
 }

@@ -84,7 +84,7 @@ func (g *staging) start(ctx context.Context, dir string, command []string) (*pro
 	return running, dir, nil
 }
 
-// save replaces the policy.
+// save replaces the policy at once, as editors do: the server must not read half of it.
 func (g *staging) save(dir, table string) error {
 	name := filepath.Join(dir, "routes.toml")
 	err := os.WriteFile(name+".new", []byte(table), 0o600)

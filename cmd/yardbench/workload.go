@@ -35,7 +35,7 @@ var workloads = []workload{
 	{"W6", 500, 4, 200, 256, 16, 100},
 }
 
-// findWorkloads returns the workloads named in a comma-separated list.
+// findWorkloads returns the workloads named in a comma-separated list, in its order.
 func findWorkloads(names string) ([]workload, error) {
 	var found []workload
 	for name := range strings.SplitSeq(names, ",") {

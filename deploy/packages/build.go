@@ -54,6 +54,7 @@ func (b *build) run(stdout io.Writer) error {
 	if err := writeSums(temporary, signer); err != nil {
 		return err
 	}
+	// os.MkdirTemp makes folders for their owner alone; what is in this one is for everybody.
 	if err := os.Chmod(temporary, 0o755); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 // Containerfile describes them, and the digest of their index. The digest is known before the image
 // is in any registry, so it can be signed with the checksums.
 func writeImage(out, containerfile string, programs []program, copyright []byte) error {
+	// The index has one manifest for each architecture; engines choose theirs.
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range programs {
 		r, err := readRecipe(filepath.Join(containers, containerfile), p.arch)
@@ -70,6 +71,7 @@ func imageOf(p program, r recipe, copyright []byte) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	// empty.Image has Docker's media types, and this is to be an image of OCI.
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err = mutate.Append(image, mutate.Addendum{Layer: layer, History: v1.History{Created: v1.Time{Time: p.time}, CreatedBy: "make packages"}})
 	if err != nil {

@@ -151,6 +151,7 @@ func packagedConfig(stage string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The line is replaced and not appended: a second one would be an error.
 	const none, own = "\nsocket = \"\"\n", "\nsocket = \"/run/switchyard/admin.sock\"\n"
 	if bytes.Count(text, []byte(none)) != 1 {
 		return nil, fmt.Errorf("config.toml has not one line %q", strings.TrimSpace(none))

@@ -68,6 +68,8 @@ func readProgram(folder, name, arch string) (program, error) {
 		return program{}, err
 	}
 	sum := sha256.Sum256(content)
+	// Go writes what it was built with into the program: platform, commit, and whether the tree had
+	// changes.
 	settings := map[string]string{}
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value

@@ -15,7 +15,9 @@ import (
 )
 
 // push copies the images of an archive to a registry, and prints the reference by which they are
-// pulled without trusting the registry.
+// pulled without trusting the registry:
+//
+//	registry.example/switchyard@sha256:3f5b…    as in switchyard-1.5.0-image.digest
 func push(from, to string, stdout io.Writer) error {
 	reference, err := name.ParseReference(to, name.StrictValidation)
 	if err != nil {

@@ -74,7 +74,8 @@ func (c *Client) errorOf(response *http.Response) error {
 	return &Refusal{status, err.Error(), text}
 }
 
-// noAnswer returns the error of a request without a complete answer.
+// noAnswer returns the error of a request without a complete answer. The end of ctx comes first,
+// since its cause says more than the error of the connection that it has closed.
 func (c *Client) noAnswer(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask the server at %s: %w", c.server, context.Cause(ctx))

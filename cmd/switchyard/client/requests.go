@@ -81,7 +81,7 @@ func exchange[Answer any](ctx context.Context, c *Client, method, path string, q
 	return answer, nil
 }
 
-// decode decodes JSON of the server.
+// decode decodes JSON of the server, or of whatever else answers at its address.
 func (c *Client) decode(text []byte, v any) error {
 	if err := json.Unmarshal(text, v); err != nil {
 		return c.unexpected(err)

@@ -74,7 +74,8 @@ func (f *File) checkNumbers() {
 	}
 }
 
-// checkSpelling reports a key that msg_server ignores and that was meant for the list.
+// checkSpelling reports a key that msg_server ignores and that was meant for the list, such as
+// routeserver_ip1 or RouteServerIP01.
 func (f *File) checkSpelling(s setting) {
 	m := nearlyKey.FindStringSubmatch(s.key)
 	if m == nil {

@@ -9,7 +9,8 @@ import (
 )
 
 // Config returns the schema of config.toml. A schema cannot express everything that "switchyard
-// check" refuses: what several keys mean together, what is in files, and whether "1m30s" is in a range.
+// check" refuses: what several keys mean together, what is in files, and whether "1m30s" is in a
+// range. Descriptions are the comments of config.toml, so the two cannot differ.
 func Config() []byte {
 	root := newTable(config.Intro())
 	root.Schema, root.Title = draft, "Switchyard's configuration"

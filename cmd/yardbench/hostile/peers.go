@@ -16,7 +16,8 @@ import (
 
 // What peers do; the first three behave. Each function is the life of one connection.
 
-// talk sends PDUs of all known commands, and some unknown ones, and reads.
+// talk sends PDUs of all known commands, and some unknown ones, and reads. Policies are called with
+// headers and bodies of every kind by that.
 func talk(ctx context.Context, c *conn) error {
 	c.discard()
 	if rand.IntN(2) == 0 {
@@ -99,7 +100,7 @@ func change(user, status uint32) []byte {
 	return append(b, 0x18, 1)
 }
 
-// flood sends as fast as it may, and reads.
+// flood sends as fast as it may, and reads. The tenant's quota slows it or drops what it sends.
 func flood(ctx context.Context, c *conn) error {
 	c.discard()
 	batch := slices.Repeat(pdu.Append(nil, pdu.SID_MSG, pdu.CID_MSG_DATA, 0, make([]byte, 200)), 300)
@@ -164,7 +165,8 @@ func neverFinish(ctx context.Context, c *conn) error {
 	})
 }
 
-// dribble sends a byte a second.
+// dribble sends a byte a second. After 16 s the hub has a header, of zeros, and closes the
+// connection.
 func dribble(ctx context.Context, c *conn) error {
 	return every(ctx, time.Second, lifetime(time.Minute), func() error {
 		_, err := c.Write([]byte{0})

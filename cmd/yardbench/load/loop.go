@@ -186,7 +186,8 @@ func (l *loop) round() {
 	}
 }
 
-// publish sends the messages that are due.
+// publish sends the messages that are due. Without a rate, a sender that has nothing left to write
+// and room in its window makes another batch at once.
 func (l *loop) publish() {
 	if !l.active {
 		return

@@ -142,7 +142,8 @@ func Run(ctx context.Context, p Plan) (Result, error) {
 	return r.playLoops(cancel)
 }
 
-// playLoops plays the plan with event loops.
+// playLoops plays the plan with event loops: connection n belongs to loop n modulo their number, so
+// each has as many senders and receivers as the others.
 func (r *run) playLoops(cancel context.CancelCauseFunc) (Result, error) {
 	loops := make([]*loop, r.plan.Threads)
 	for i := range loops {

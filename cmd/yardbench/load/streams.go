@@ -232,7 +232,8 @@ func (r *run) streamsDrained(streams []*stream) bool {
 	return complete || r.allCeased() && now-last > int64(r.plan.Drain) || now > r.measureTo()+int64(longestDrain)
 }
 
-// write sends the messages that are due until the end of the measured span.
+// write sends the messages that are due until the end of the measured span. It runs in a goroutine of
+// its own, since a write to a TLS connection may block.
 func (s *stream) write() {
 	r := s.run
 	s.sender.begin(r.begin.Load(), r.measureFrom(), r.plan.Senders)

@@ -38,8 +38,9 @@ type Server struct {
 	err     error
 }
 
-// Start starts a command in the folder dir and waits until it accepts connections. In its
-// arguments, {address}, {host} and {port} are replaced by a free address of this machine.
+// Start starts a command in the folder dir and waits until it accepts connections. In its arguments,
+// {address}, {host} and {port} are replaced by a free address of this machine. The error has the end
+// of what the server has printed.
 func Start(ctx context.Context, dir string, command []string) (*Server, error) {
 	var err error
 	for range 3 { // another process may take the port before the server does

@@ -1,5 +1,6 @@
-// Command generate writes the tables of names into the Wireshark dissector, from the
-// packages that the server uses.
+// Command generate writes the tables of names into the Wireshark dissector, from the packages that
+// the server uses. 'go generate' runs it, and a test fails if the file is stale. The file is replaced
+// as a whole, so that an error leaves the one before.
 package main
 
 import (
