@@ -18,9 +18,9 @@ import (
 //	new   Import, Restore …          RestoreUnderway: the same list, of the seats that have moved,
 //	                                 and of vacant ones for the sessions that have not
 //
-// The other hubs know the sessions that do not move. So the new hub says that these have left: with
-// standby links late, and no sooner after the move than after any end, as their msg_servers may still be
-// going over to other links. Sessions that were late at the first hub are among them.
+// The other hubs know the sessions that do not move. So the new hub says that these have left, with
+// standby links late (late.go). Those that were late at the first hub are among them. Their time begins
+// again, so that none of them leaves sooner than others do.
 
 // An Underway is what this hub has said, and the questions that wait behind it, in their order.
 type Underway struct {
