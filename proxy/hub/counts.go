@@ -20,7 +20,7 @@ const (
 	BadStatus     Reason = "bad-status"     // a status that the original aborts on
 	OverLimit     Reason = "over-limit"     // beyond a rate limit of the policy
 	NoHolder      Reason = "no-holder"      // a unicast without a receiver
-	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up, or a question about more
+	TooManyUsers  Reason = "too-many-users" // a unicast whose body names more than may be looked up, or whom too many peers hold, or a question about more
 	AnswerTooLong Reason = "answer-too-long"
 	PresenceFull  Reason = "presence-full" // more users than the tenant or the peer may have
 	Standby       Reason = "standby"       // said by a link of a msg_server that another one serves

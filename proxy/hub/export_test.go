@@ -19,6 +19,7 @@ const (
 	VeryLengthy    = veryLengthy
 	MaxAsked       = maxAsked
 	MaxCommandRuns = maxCommandRuns
+	MaxFound       = maxFound
 	MaxNamed       = maxNamed
 	MaxRuns        = maxRuns
 )

@@ -60,6 +60,7 @@ type Hub struct {
 	presence   *presence.Directory
 	reserved   int               // entries that a long announcement is still to add
 	scratch    []byte            // where notices and answers are made
+	named      []uint32          // the users that a verdict names in a body
 	holders    []presence.Holder // of the users that a verdict names
 	reached    []*Seat           // receivers of the PDU being weighed
 

@@ -281,32 +281,6 @@ func TestTrimAtAnyMoment(t *testing.T) {
 	hubtest.Conserved(t, h)
 }
 
-// The holders of many users are few peers: duplicates are removed on the way, and a
-// large list is freed afterwards.
-func TestHoldersAreGivenBack(t *testing.T) {
-	r := commonRules()
-	r[others] = abi.Unicast | abi.ToFields<<16 | 2<<32
-	h := newHub(r)
-	const n = 50
-	var peers []*hubtest.Peer
-	for range n {
-		g := hubtest.Join(h)
-		g.Send(t, online(1, 2))
-		peers = append(peers, g)
-	}
-	peers[0].Send(t, message(others, 1, string(bytes.Repeat([]byte{0x08, 1, 0x08, 2}, MaxNamed/2))))
-	if got := hubtest.Conserved(t, h); got.Due != n {
-		t.Errorf("%d copies, want one for each of %d", got.Due, n)
-	}
-	if got := h.HoldersCap(); got > KeptHolders {
-		t.Errorf("room for %d holders is kept", got)
-	}
-	m := message(others, 1, string(bytes.Repeat([]byte{0x08, 1}, MaxNamed)))
-	if got := h.FoundHolders(r[others], m); got < KeptHolders || got > 4*KeptHolders {
-		t.Errorf("room for %d holders while %d peers are looked up", got, n)
-	}
-}
-
 // A session to which nothing can be written passes over all that is due, in the log and
 // in edits, and keeps no memory of it.
 func TestPassOver(t *testing.T) {

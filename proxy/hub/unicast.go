@@ -13,6 +13,9 @@ import (
 // the lock of the user table for too long.
 const maxNamed = 4096
 
+// maxFound is how many holders these users may have before the last of them, for the same reason.
+const maxFound = 16 * maxNamed
+
 // asksPresence reports whether carrying out v needs the user table.
 func asksPresence(v policy.Verdict) bool {
 	switch v.Action() {
@@ -125,11 +128,12 @@ func (h *Hub) unicastByPresence(from *reader, r *run) Reason {
 }
 
 // findUsers sets h.holders to the holders of the users that v names for the PDU p, up to
-// the given number. If there are none, it returns the reason. Called under presenceMu.
+// the given number of users, and to maxFound. If there are none, it returns the reason. Called under
+// presenceMu.
 func (h *Hub) findUsers(v policy.Verdict, p []byte, atMost int) (unknown Reason) {
 	h.holders = h.holders[:0]
 	if v.Selector() == abi.ToUser {
-		if !h.findHolders(v.Argument()) {
+		if h.findHolders(v.Argument()) == 0 {
 			return NoHolder
 		}
 		return ""
@@ -138,14 +142,29 @@ func (h *Hub) findUsers(v policy.Verdict, p []byte, atMost int) (unknown Reason)
 	if err != nil {
 		return MalformedBody
 	}
-	named, most := 0, keptHolders
+	h.named = h.named[:0]
 	for user := range users.All() {
-		if named++; named > atMost {
+		if len(h.named) == atMost {
 			return TooManyUsers
 		}
-		if !h.findHolders(user) && v.Has(abi.ElseBroadcast) {
+		h.named = append(h.named, user)
+	}
+	slices.Sort(h.named)
+	return h.findNamedUsers(v, slices.Compact(h.named)) // one user, named again and again, is looked up once
+}
+
+// findNamedUsers is findUsers for these users.
+func (h *Hub) findNamedUsers(v policy.Verdict, users []uint32) (unknown Reason) {
+	found, most := 0, keptHolders
+	for _, user := range users {
+		if found > maxFound {
+			return TooManyUsers
+		}
+		n := h.findHolders(user)
+		if n == 0 && v.Has(abi.ElseBroadcast) {
 			return NoHolder
 		}
+		found += n
 		if len(h.holders) > most { // they are few peers, again and again
 			h.compactHolders()
 			most = 2*len(h.holders) + keptHolders
@@ -189,12 +208,12 @@ func (h *Hub) seatHolders() (far bool) {
 	return far
 }
 
-// findHolders adds the user's holders to h.holders, and reports whether there are any.
-// Called under presenceMu.
-func (h *Hub) findHolders(user uint32) bool {
+// findHolders adds the user's holders to h.holders, and returns how many there are. Called under
+// presenceMu.
+func (h *Hub) findHolders(user uint32) (n int) {
 	before := len(h.holders)
 	h.holders = h.presence.Holders(user, h.holders)
-	return len(h.holders) > before
+	return len(h.holders) - before
 }
 
 // send sends the run to h.targets, without the sender if the verdict says so, and to the group that
