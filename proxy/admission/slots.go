@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"errors"
 	"net"
 	"os"
 	"runtime"
@@ -22,8 +23,16 @@ type slots chan struct{}
 // processSlots are those of the process. A processor is left for routing, if there are several.
 var processSlots = make(slots, max(1, runtime.GOMAXPROCS(0)-1))
 
-// A handshakeConn is the connection below TLS. It gives up its slot whenever TLS reads or writes
-// during the handshake.
+// maxHandshake is how many bytes a client may send in its handshake, which is mostly its certificate
+// with the chain. TLS itself takes 256 KiB of it, keeps them in memory and tries each certificate as
+// the issuer of another, for clients that are not verified yet.
+const maxHandshake = 32 << 10
+
+var errLongHandshake = errors.New("the client has sent more than 32 KiB in its handshake; use a smaller client certificate or chain")
+
+// A handshakeConn is the connection below TLS. It bounds what the client sends in the handshake, and
+// gives up its slot whenever TLS reads or writes meanwhile. What follows the handshake stays in the
+// socket if there is no room for it.
 type handshakeConn struct {
 	net.Conn
 	slots   slots
@@ -31,8 +40,9 @@ type handshakeConn struct {
 	closing <-chan struct{} // closed when the listener closes
 
 	// Owned by the goroutine of the handshake until that is over.
-	over bool // the handshake is over
-	held bool // the slot
+	over     bool // the handshake is over
+	held     bool // the slot
+	received int  // bytes
 }
 
 // NetConn returns the connection below, as that of tls.Conn does.
@@ -42,7 +52,13 @@ func (c *handshakeConn) Read(p []byte) (int, error) {
 	if c.over {
 		return c.Conn.Read(p)
 	}
-	return c.outside(c.Conn.Read, p)
+	left := maxHandshake - c.received
+	if left == 0 {
+		return 0, errLongHandshake
+	}
+	n, err := c.outside(c.Conn.Read, p[:min(len(p), left)])
+	c.received += n
+	return n, err
 }
 
 func (c *handshakeConn) Write(p []byte) (int, error) {

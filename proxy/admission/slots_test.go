@@ -2,14 +2,24 @@ package admission
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"io"
+	"math/big"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"switchyard/proxy/certificate"
 	"switchyard/proxy/certificate/authority"
 )
 
@@ -108,4 +118,52 @@ func TestWaitingForASlotEnds(t *testing.T) {
 	if err := c.take(); err != os.ErrDeadlineExceeded {
 		t.Errorf("a slot after the timeout: %v, want %v", err, os.ErrDeadlineExceeded)
 	}
+}
+
+// A client may send 32 KiB in its handshake: neither a longer ClientHello nor a longer chain is taken.
+func TestLongHandshake(t *testing.T) {
+	clients := authority.New(t, "clients")
+	h := open(t, mutual(t, clients))
+	conn := h.dial()
+	record := append([]byte{0x16, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff}, make([]byte, 16<<10-4)...)
+	for range 3 {
+		conn.Write(record) // fails once it is refused
+	}
+	h.refuses(map[Reason]uint64{tlsFailed + certificate.ReasonBadCertificate: 1})
+	h.logs("use a smaller client certificate or chain")
+
+	shown := clients.Client("somebody").TLS()
+	other := clients.Client("another", "spiffe://example.org/"+strings.Repeat("a", 1000)).X509.Raw
+	for size := 0; size < 20<<10; size += len(other) {
+		shown.Certificate = append(shown.Certificate, other)
+	}
+	if _, err := handshake(t, h.dial(), "", shown); err != nil {
+		t.Errorf("a chain of 20 KiB: %v", err)
+	}
+	h.serves("main")
+	shown.Certificate = slices.Concat(shown.Certificate, shown.Certificate)
+	handshake(t, h.dial(), "", shown) // with TLS 1.3, the client is done before the server
+	h.refuses(map[Reason]uint64{tlsFailed + certificate.ReasonBadCertificate: 2})
+}
+
+// The keys in a client's chain are limited, because trying each of them takes time.
+func TestLargeKeysInTheChain(t *testing.T) {
+	clients := authority.New(t, "clients")
+	h := open(t, mutual(t, clients))
+	odd := make([]byte, 8192/8)
+	odd[0], odd[len(odd)-1] = 0x80, 1
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "clients"}}
+	large, err := x509.CreateCertificate(rand.Reader, template, template, &rsa.PublicKey{N: new(big.Int).SetBytes(odd), E: 65537}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := clients.Client("somebody").TLS()
+	shown.Certificate = append(shown.Certificate, large)
+	handshake(t, h.dial(), "", shown) // with TLS 1.3, the client is done before the server
+	h.refuses(map[Reason]uint64{tlsFailed + certificate.ReasonBadCertificate: 1})
+	h.logs("larger than 4096 bits")
 }
