@@ -21,15 +21,17 @@ function whole(field, name, most) {
   return n;
 }
 
-// groups reads names with commas or blanks between them; undefined if there are none.
-function groups(text) {
-  const names = text.split(/[\s,]+/).filter(Boolean);
+// groups returns the sender's groups: none at all, or the names in the field with commas or blanks between
+// them. Without a name it returns undefined, which stands for the groups of the session's peer.
+function groups() {
+  if (byId('no-groups').checked) return [];
+  const names = byId('groups').value.split(/[\s,]+/).filter(Boolean);
   return names.length ? names : undefined;
 }
 
 async function question(byHex) {
   const q = { tenant: byId('tenant').value || undefined, session: whole(byId('session'), 'Sender’s session', Number.MAX_SAFE_INTEGER), master: byId('master').checked,
-    groups: groups(byId('groups').value) };
+    groups: groups() };
   if (byHex) {
     q.hex = hexOf(byId('hex').value);
     if (!q.hex) throw new Error('PDU: write all of its bytes in hex, the 16 of the header first');
@@ -84,6 +86,7 @@ export function evaluate() {
   };
   for (const way of ways) way.addEventListener('change', turn);
   turn();
+  byId('no-groups').addEventListener('change', () => { byId('groups').disabled = byId('no-groups').checked; });
   offerFields(byId('command'), byId('body-fields'));
   form(document.getElementById('evaluate'), byId('answer'), async () => {
     const body = JSON.stringify(await question(byHex()));

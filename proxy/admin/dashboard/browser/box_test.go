@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 // The boxes that try something.
@@ -43,6 +44,39 @@ func TestEvaluateByCommand(t *testing.T) {
 		t.Errorf("sent %v, want %v", sent, want)
 	}
 	p.view("evaluated")
+}
+
+// The sender can be in no group, as opposed to those of the session's peer.
+func TestEvaluateWithoutGroups(t *testing.T) {
+	f, p := opened(t)
+	wantSent := func(disabled bool, groups any) {
+		t.Helper()
+		if got := eval[bool](p, "document.getElementById('evaluate-groups').disabled"); got != disabled {
+			t.Errorf("the field of groups is disabled: %v, want %v", got, disabled)
+		}
+		before := f.lastBody()
+		p.click("#evaluate button[type=submit]")
+		for deadline := time.Now().Add(patience); f.lastBody() == before; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing was sent")
+			}
+		}
+		var sent object
+		if err := json.Unmarshal([]byte(f.lastBody()), &sent); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(sent["groups"], groups) {
+			t.Errorf("sent the groups %v, want %v", sent["groups"], groups)
+		}
+	}
+	p.enter("#evaluate-command", "CID_MSG_DATA")
+	wantSent(false, nil)
+	p.enter("#evaluate-groups", "admin")
+	wantSent(false, []any{"admin"})
+	p.click("#evaluate-no-groups")
+	wantSent(true, []any{})
+	p.click("#evaluate-no-groups")
+	wantSent(false, []any{"admin"})
 }
 
 func TestEvaluateHex(t *testing.T) {
