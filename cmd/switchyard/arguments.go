@@ -120,6 +120,44 @@ func emptyFlag(c *cobra.Command) (err error) {
 	return err
 }
 
+// A singleValue is the value of a flag that may be given once. pflag itself lets the last one count, in
+// silence.
+type singleValue struct {
+	pflag.Value
+	given bool
+}
+
+var errGivenTwice = errors.New("given twice; keep one")
+
+// Set implements pflag.Value.
+func (v *singleValue) Set(text string) error {
+	if v.given {
+		return errGivenTwice
+	}
+	v.given = true
+	return v.Value.Set(text)
+}
+
+// refuseRepeats has the flags of the command and those below it refuse to be given twice, except lists.
+// Completion parses flags more than once, so it cannot have this.
+func refuseRepeats(c *cobra.Command) {
+	wrap := func(f *pflag.Flag) {
+		_, isList := f.Value.(pflag.SliceValue)
+		if _, isWrapped := f.Value.(*singleValue); isList || isWrapped {
+			return
+		}
+		f.Value = &singleValue{Value: f.Value}
+		if f.DefValue == "0s" {
+			f.DefValue = "0" // else the help prints it, as it does not see a duration in a singleValue
+		}
+	}
+	c.Flags().VisitAll(wrap)
+	c.PersistentFlags().VisitAll(wrap)
+	for _, sub := range c.Commands() {
+		refuseRepeats(sub)
+	}
+}
+
 // refuseUnknownTopics has cobra's own commands, completion and help, refuse unknown words as all others
 // do. They would print a help text and exit with 0.
 func refuseUnknownTopics(root *cobra.Command) {
@@ -148,6 +186,9 @@ func refuseUnknownTopics(root *cobra.Command) {
 // parses numbers, and suggest nothing.
 func flagError(c *cobra.Command, err error) error {
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if errors.Is(err, errGivenTwice) {
+			return usageError{fmt.Errorf("--%s is %w; see '%s --help'", invalid.GetFlag().Name, errGivenTwice, c.CommandPath())}
+		}
 		if write := valuesOf[invalid.GetFlag().Value.Type()]; write != "" {
 			return usageError{fmt.Errorf("--%s %q: write %s; see '%s --help'", invalid.GetFlag().Name, invalid.GetValue(), write, c.CommandPath())}
 		}

@@ -181,8 +181,11 @@ func TestDemoRefuses(t *testing.T) {
 		{filepath.Join(dir, "none", "demo"), exitData, "no such file"},
 	} {
 		var out bytes.Buffer
-		// If it is not refused, it ends soon.
-		if code := run(append([]string{"demo", "--for", "1s"}, strings.Fields(c.args)...), nil, &out, &out); code != c.code {
+		args := append([]string{"demo"}, strings.Fields(c.args)...)
+		if args[1] != "--for" {
+			args = append(args, "--for", "1s") // if it is not refused, it ends soon
+		}
+		if code := run(args, nil, &out, &out); code != c.code {
 			t.Errorf("%s: exit code %d, want %d", c.args, code, c.code)
 		}
 		says(t, out.String(), c.says)

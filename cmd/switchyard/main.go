@@ -52,6 +52,9 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 		}
 	}()
 	root := rootCommand(env, stdout, stderr)
+	if len(args) == 0 || args[0] != cobra.ShellCompRequestCmd && args[0] != cobra.ShellCompNoDescRequestCmd {
+		refuseRepeats(root)
+	}
 	root.SetArgs(args)
 	c, err := root.ExecuteC()
 	if err != nil {

@@ -119,11 +119,11 @@ func TestMetricsAddressRefused(t *testing.T) {
 	dir := t.TempDir()
 	busy := start(t, t.TempDir(), "--set", "metrics.address=127.0.0.1:0").expect(`"msg":"metrics"`)["address"].(string)
 	for args, want := range map[string]int{
-		"metrics.token_file=" + filepath.Join(dir, "none"): exitConfig,
-		"metrics.address=" + busy:                          exitUnavailable,
+		"--set metrics.address=127.0.0.1:0 --set metrics.token_file=" + filepath.Join(dir, "none"): exitConfig,
+		"--set metrics.address=" + busy: exitUnavailable,
 	} {
 		var stderr strings.Builder
-		code := run([]string{"--listen", "127.0.0.1:0", "--set", "admin.address=", "--set", "metrics.address=127.0.0.1:0", "--set", args}, nil, io.Discard, &stderr)
+		code := run(append([]string{"--listen", "127.0.0.1:0", "--set", "admin.address="}, strings.Fields(args)...), nil, io.Discard, &stderr)
 		if code != want || !strings.Contains(stderr.String(), "metrics") {
 			t.Errorf("%s: exit code %d, %s", args, code, stderr.String())
 		}
