@@ -211,6 +211,7 @@ func TestKill(t *testing.T) {
 	if out := r.command(0, "rollback", "--reconnect"); !strings.Contains(out, "killed; after revive, in force is") {
 		t.Errorf("rollback --reconnect: %s", out)
 	}
+	r.sender, r.receiver = r.dial(), r.dial() // the others are closed in the next two seconds
 	r.command(0, "revive")
 	r.wantInForce("drop", "")
 	if out := r.command(1, "revive"); !strings.Contains(out, "was not killed") {

@@ -25,7 +25,7 @@ func TestUpgradeOverTCP(t *testing.T) {
 	u := startUpgradable(t, "--set", "admin.operate_token_file="+token)
 	address := u.expect(`"msg":"admin"`, "127.0.0.1")["address"].(string)
 	empty := script(t, `SWITCHYARD_ADMIN__READ_TOKEN_FILE=/dev/null exec `+executable(t)+` "$@"`)
-	if code, out := u.upgrade("--check", "--program", empty); code != exitInternal || !strings.Contains(out, "offer: the new process refused: admin.read_token_file") {
+	if code, out := u.upgrade("--check", "--program", empty); code != exitInternal || !strings.Contains(out, "offer: the new process refused: environment SWITCHYARD_ADMIN__READ_TOKEN_FILE: admin.read_token_file: ") {
 		t.Errorf("a program without a token: exit code %d, %s", code, out)
 	}
 	u.socket = filepath.Join(dir, "none")
