@@ -172,6 +172,40 @@ func TestFaultsQuoteNoSecret(t *testing.T) {
 	}
 }
 
+// What oneofs cost the compiler grows with the square of a message, so it is bounded before: of many
+// oneofs and of many optional fields, but not of many fields, nor in many messages.
+func TestTooManyOneofs(t *testing.T) {
+	t.Parallel()
+	repeat := func(n int, begin, format, end string) string {
+		text := []byte(begin)
+		for i := range n {
+			text = fmt.Appendf(text, format, i, i+1)
+		}
+		return string(text) + end
+	}
+	const proto2, proto3 = "syntax = \"proto2\";\n", "syntax = \"proto3\";\n"
+	for name, c := range map[string]struct {
+		source  string
+		refused bool
+	}{
+		"oneofs":                      {proto2 + repeat(4000, "message M {\n", "oneof o%d { int32 f%[1]d = %d; }\n", "}\n"), true},
+		"oneofs in a nested message":  {proto3 + repeat(4000, "message M { message N {\n", "oneof o%d{int32 f%[1]d=%d;}", "} }\n"), true},
+		"optional fields":             {proto3 + repeat(4000, "message M {\n", "optional int32 f%d = %d;\n", "}\n"), true},
+		"optional fields of proto2":   {proto2 + repeat(4000, "message M {\n", "optional int32 f%d = %d;\n", "}\n"), false},
+		"fields of one oneof":         {proto3 + repeat(4000, "message M { oneof o {\n", "int32 f%d = %d;\n", "} }\n"), false},
+		"messages with optional ones": {proto3 + repeat(1000, "", "message M%d { optional int32 a = 1; optional int32 b = 2; oneof c { int32 d = 3; } } // %d\n", ""), false},
+		"comments and strings":        {proto3 + "message M { int32 a = 1; }\n// " + strings.Repeat("oneof; ", 4000) + "\n/* " + strings.Repeat("optional; ", 4000) + "*/\n", false},
+	} {
+		if got := oneofSteps([]byte(c.source)) > maxOneofSteps; got != c.refused {
+			t.Errorf("%s: refused %v, want %v: %d steps", name, got, c.refused, oneofSteps([]byte(c.source)))
+		}
+	}
+	path := filepath.Join(folder(t, map[string]string{"my.proto": proto3 + repeat(4000, "message M {\n", "optional int32 f%d = %d;\n", "}\n")}), "my.proto")
+	if _, _, faults := readProto(t, path); len(faults) != 1 || faults[0] != (Fault{path, 0, "a message has too many oneofs or optional fields", "make several messages of it"}) {
+		t.Errorf("faults %+v", faults)
+	}
+}
+
 func TestTooManyImports(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"my.proto": "syntax = \"proto3\";\n", "empty.proto": "syntax = \"proto3\";\n"}

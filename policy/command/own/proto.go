@@ -30,6 +30,8 @@ const (
 	maxFaults = 20
 	// maxNesting is how deep brackets may stand in each other. Each level costs the compiler 10 KiB.
 	maxNesting = 100
+	// maxOneofSteps bounds what oneofs cost the compiler: some 12 ns for a step, see oneofSteps.
+	maxOneofSteps = 10_000_000
 	// maxWhat is how many bytes of a fault are shown. It may contain a name as long as the file.
 	maxWhat = 300
 )
@@ -118,9 +120,12 @@ func (r *protoReader) open(name string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%s and what was read before have more than %d bytes", path, maxSource)
 	case nesting(src) > maxNesting:
 		return nil, fmt.Errorf("%s nests deeper than %d levels", path, maxNesting)
+	case oneofSteps(src) > maxOneofSteps:
+		return nil, Fault{path, 0, "a message has too many oneofs or optional fields", "make several messages of it"}
 	}
+	// The compiler would report each zero byte. What is not UTF-8 is no fault: it may be in a comment.
 	if at := bytes.IndexByte(src, 0); at >= 0 {
-		return nil, notText{path, 1 + bytes.Count(src[:at], []byte("\n"))}
+		return nil, Fault{path, 1 + bytes.Count(src[:at], []byte("\n")), "it has zero bytes, as UTF-16 has", "save the file as UTF-8"}
 	}
 	return io.NopCloser(bytes.NewReader(src)), nil
 }
@@ -145,10 +150,11 @@ func (r *protoReader) keep(name string, src []byte) (size int) {
 	return r.size
 }
 
-// lexed matches what can hold or be a bracket: strings, comments and brackets. As for the compiler, a
+// lexed matches what can hold or be a bracket: strings, comments and brackets; and what oneofSteps
+// counts. As for the compiler, a
 // string without its end goes up to the end of the line, and such a comment to the end of the file. If
 // these did not match, the search would begin again behind each of them, which can take minutes.
-var lexed = regexp.MustCompile(`"(\\.|[^"\\\n])*"?|'(\\.|[^'\\\n])*'?|//.*|/\*(?s:.*?)(\*/|\z)|[\[\](){}<>]`)
+var lexed = regexp.MustCompile(`"(\\.|[^"\\\n])*"?|'(\\.|[^'\\\n])*'?|//.*|/\*(?s:.*?)(\*/|\z)|[\[\](){}<>;]|\b(?:oneof|optional)\b`)
 
 // nesting returns how deep the brackets of a source stand in each other.
 func nesting(src []byte) (deepest int) {
@@ -165,14 +171,33 @@ func nesting(src []byte) (deepest int) {
 	return deepest
 }
 
-// notText is the error for a file with zero bytes, each of which the compiler would report. What is not
-// UTF-8 is no fault: it may be in a comment.
-type notText struct {
-	path string
-	line int // of the first one
+// oneofSteps returns how many steps the compiler takes at most for the oneofs of a source: for each oneof
+// it looks at all fields of the message. An optional field of proto3 is one in a oneof of its own.
+func oneofSteps(src []byte) (steps int64) {
+	optional := bytes.Contains(src, []byte("proto3"))
+	type block struct{ oneofs, fields int64 }
+	open := []block{{}}
+	for _, at := range lexed.FindAllIndex(src, -1) {
+		last := &open[len(open)-1]
+		switch src[at[0]] {
+		case '{':
+			open = append(open, block{})
+		case '}':
+			if len(open) > 1 {
+				open = open[:len(open)-1]
+				open[len(open)-1].fields += last.fields // which are those of the message, if this was a oneof
+				steps += last.oneofs * last.fields
+			}
+		case ';':
+			last.fields++
+		case 'o':
+			if optional || src[at[0]+1] == 'n' {
+				last.oneofs++
+			}
+		}
+	}
+	return steps
 }
-
-func (e notText) Error() string { return e.path + " has zero bytes" }
 
 // opened returns the files that open was called for, in order. The caller holds mu.
 func (r *protoReader) opened() (files []string) {
@@ -199,8 +224,8 @@ var spelled = regexp.MustCompile(`^(invalid syntax in .* value|value out of rang
 // fault returns an error of the compiler as a Fault. It does not quote what is no word of a .proto
 // file: the path may be that of a token, which begins with a digit.
 func (r *protoReader) fault(err error) Fault {
-	if text, ok := errors.AsType[notText](err); ok {
-		return Fault{text.path, text.line, "it has zero bytes, as UTF-16 has", "save the file as UTF-8"}
+	if found, ok := errors.AsType[Fault](err); ok { // by open
+		return found
 	}
 	at, ok := errors.AsType[reporter.ErrorWithPos](err)
 	if !ok {
