@@ -66,7 +66,9 @@ func (t *testOptions) run(o *options, policy, file string, stdout, stderr io.Wri
 	}
 	defer g.close()
 	g.keepLines()
-	result := testResult{Policy: g.Name, SHA256: g.SHA256, File: file, Report: cases.Run(g.Name, g.SHA256, g, list)}
+	ctx, cancel := context.WithTimeout(context.Background(), reviewTime)
+	defer cancel()
+	result := testResult{Policy: g.Name, SHA256: g.SHA256, File: file, Report: cases.Run(ctx, g.Name, g.SHA256, g, list)}
 	if t.asJSON {
 		err = printJSON(stdout, result)
 	} else {
@@ -132,6 +134,10 @@ func (t testResult) print(w io.Writer, verbose bool) {
 		fmt.Fprintf(w, "note: %s:%d: %s\n", t.File, note.Line, note.Text)
 	}
 	fmt.Fprintf(w, "%d passed, %d failed\n", t.Passed, t.Failed)
+	if t.Coverage.Unknown != "" {
+		fmt.Fprintf(w, "how many commands with a rule were tried is not known: %s\n", t.Coverage.Unknown)
+		return
+	}
 	fmt.Fprintf(w, "%d of %d commands with a rule were tried", t.Coverage.Covered, t.Coverage.Ruled)
 	if len(t.Coverage.Missing) > 0 {
 		fmt.Fprintf(w, ", not %s", strings.Join(t.Coverage.Missing, ", "))

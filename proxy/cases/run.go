@@ -55,6 +55,7 @@ type Coverage struct {
 	Ruled   int      `json:"ruled"`
 	Covered int      `json:"covered"`
 	Missing []string `json:"missing,omitempty"`
+	Unknown string   `json:"unknown,omitempty"` // why the coverage is not known; then the rest is empty
 }
 
 // Results runs cases on a policy, which the caller closes. Each case has a hub of its own, so no
@@ -68,8 +69,8 @@ func Results(name, sha256 string, p policy.Policy, cases []Case) (results []Resu
 }
 
 // Run is Results with a summary. For the coverage it asks the policy about every command, which
-// takes most of its time.
-func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
+// takes most of its time. If the context ends before that, the coverage is not known.
+func Run(ctx context.Context, name, sha256 string, p policy.Policy, cases []Case) Report {
 	r := Report{Results: Results(name, sha256, p, cases)}
 	for _, result := range r.Results {
 		if result.Passed {
@@ -85,7 +86,11 @@ func Run(name, sha256 string, p policy.Policy, cases []Case) Report {
 		peers = append(peers, c.Peers...)
 	}
 	r.Notes = NotesOfGroups(peers, policy.GroupsOf(p))
-	table := review.NewQuestions(services, p).Extract(context.Background(), p)
+	table := review.NewQuestions(services, p).Extract(ctx, p)
+	if ctx.Err() != nil {
+		r.Coverage.Unknown = "the policy answers too slowly to be asked about every command"
+		return r
+	}
 	r.Coverage.count(table.Rows(), cases)
 	return r
 }

@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func run(t *testing.T, src string) Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Run("routes", "", load(t, module), parse(t, peers+src))
+	return Run(t.Context(), "routes", "", load(t, module), parse(t, peers+src))
 }
 
 // The hub of production routes these.
@@ -149,7 +150,7 @@ func (masters) Inspect(_ policy.Verdict, q policy.Question) (policy.Verdict, err
 
 // The reported verdict and the hub agree on the sender's session and attributes.
 func TestSenderIsAsTheCaseSays(t *testing.T) {
-	r := Run("masters", "", masters{}, parse(t, peers+`
+	r := Run(t.Context(), "masters", "", masters{}, parse(t, peers+`
 [[case]]
 name    = "not master"
 from    = "B"
@@ -200,7 +201,7 @@ func TestFaultsOfThePolicy(t *testing.T) {
 		src += fmt.Sprintf("[[case]]\nname = \"%d\"\nfrom = \"A\"\ncommand = \"CID_MSG_DATA\"\nexpect.to = [\"A\", \"B\", \"C\", \"D\"]\n", i)
 	}
 	src += "[[case]]\nfrom = \"A\"\ncommand = \"CID_MSG_DATA\"\nexpect = { fault = \"trap\", action = \"broadcast-all\" }"
-	r := Run("failing", "", new(failing), parse(t, src))
+	r := Run(t.Context(), "failing", "", new(failing), parse(t, src))
 	if r.Passed != 1 || r.Failed != 30 {
 		t.Errorf("%d passed, want the one that expects it: %+v", r.Passed, r.Results[0])
 	}
@@ -208,6 +209,17 @@ func TestFaultsOfThePolicy(t *testing.T) {
 		if fmt.Sprint(result.Mismatches) != "[{fault no trap}]" || !strings.Contains(strings.Join(result.Notes, "\n"), "the_guilty_one") {
 			t.Fatalf("got %+v", result)
 		}
+	}
+}
+
+// A policy that takes long for each command is not asked about all of them for hours. Its cases count all
+// the same.
+func TestCoverageOfASlowPolicy(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := Run(ctx, "masters", "", masters{}, parse(t, peers+"[[case]]\nfrom = \"A\"\ncommand = \"CID_MSG_DATA\"\nexpect.to = []\n"))
+	if len(r.Results) != 1 || r.Passed+r.Failed != 1 || r.Coverage.Ruled != 0 || r.Coverage.Unknown != "the policy answers too slowly to be asked about every command" {
+		t.Errorf("got %+v", r)
 	}
 }
 

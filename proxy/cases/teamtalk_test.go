@@ -19,7 +19,7 @@ func TestCasesOfTheDefaultPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Run(teamtalk.Name, "", load(t, teamtalk.Module), cases)
+	r := Run(t.Context(), teamtalk.Name, "", load(t, teamtalk.Module), cases)
 	for _, result := range r.Results {
 		if !result.Passed {
 			t.Errorf("line %d, %s: %+v; got %+v", result.Line, result.Name, result.Mismatches, result.Got)
