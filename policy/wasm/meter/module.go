@@ -20,18 +20,19 @@ type module struct {
 	sections [binary.Sections]section
 	names    []byte // the content of the custom section with names, or nil
 
-	types     []funcType
-	funcs     []uint32 // type of each function, imported ones first
-	imported  int      // of funcs
-	tables    []table  // without imported ones
-	memory    memory
-	globals   int // imported ones included
-	mutable   int // of globals
-	elems     int // segments
-	elements  int // of all segments
-	datas     int
-	dataBytes int // of all segments
-	exports   []export
+	types          []funcType
+	funcs          []uint32 // type of each function, imported ones first
+	imported       int      // of funcs
+	tables         []table  // without imported ones
+	importedTables int
+	memory         memory
+	globals        int // imported ones included
+	mutable        int // of globals
+	elems          int // segments
+	elements       int // of all segments
+	datas          int
+	dataBytes      int // of all segments
+	exports        []export
 
 	exportedFuncs int             // of exports
 	referenced    []bool          // by function: something in the module calls it or refers to it

@@ -73,6 +73,8 @@ func TestRefused(t *testing.T) {
 		"element":            {sections(typeSec, funcSec, op(binary.SectionElement, 1, 1, 0, 1, 1), codeSec), "function 1 does not exist"},
 		"element expression": {sections(typeSec, funcSec, op(binary.SectionElement, 1, 5, tFunc, 1, opRefFunc, 1, opEnd), codeSec), "function 1 does not exist"},
 		"element offset":     {sections(typeSec, funcSec, op(binary.SectionElement, 1, 0, opGlobalGet, 0, opEnd, 1, 0), codeSec), "global 0 does not exist"},
+		"element beyond":     {sections(typeSec, funcSec, op(binary.SectionTable, 1, tFunc, 0, 5), op(binary.SectionElement, 1, 0, opI32Const, 4, opEnd, 2, 0, 0), codeSec), "element segment with elements 4 to 5, in a table of 5"},
+		"element far beyond": {sections(typeSec, funcSec, op(binary.SectionTable, 1, tFunc, 0, 5), op(binary.SectionElement, 1, 2, 0, opI32Const, 0x7f, opEnd, 0, 1, 0), codeSec), "element segment with elements 4294967295 to 4294967295, in a table of 5"},
 		"element kind":       {sections(op(binary.SectionElement, 1, 8, 0, 0)), "element segment of kind 8"},
 		"data kind":          {sections(op(binary.SectionData, 1, 3, 0)), "data segment of kind 3"},
 		"data too long":      {sections(op(binary.SectionData, 1, 1, 9, 0)), "9 bytes are announced, 1 are left"},

@@ -56,6 +56,7 @@ func (m *module) readImport(r *binary.Reader) {
 		m.funcs = append(m.funcs, r.Index(len(m.types), "type"))
 		m.imported++
 	case binary.KindTable:
+		m.importedTables++
 		r.RefType()
 		r.Limits()
 	case binary.KindMemory:
@@ -195,7 +196,8 @@ func (m *module) readExport(r *binary.Reader) {
 
 // readElement reads an element segment. Its kind has three bits: 1, it is passive or
 // declared; 2, it has a table index or, if bit 1 is set, is declared; 4, its elements are
-// expressions.
+// expressions. A segment that is too long for its table is refused: by the specification no instance
+// can be made then, and wazero leaves the table empty instead.
 func (m *module) readElement(r *binary.Reader) {
 	start := r.Pos
 	kind := r.U32()
@@ -203,11 +205,17 @@ func (m *module) readElement(r *binary.Reader) {
 		r.FailAt(start, "element segment of kind %d is not known", kind)
 	}
 	active, explicit, expressions := kind&1 == 0, kind&2 != 0, kind&4 != 0
+	var table, offset uint32
+	known := false // the offset
 	if active && explicit {
-		r.U32() // table
+		table = r.U32()
 	}
 	if active {
+		at := *r
 		m.constant(r)
+		if at.Byte() == opI32Const {
+			offset, known = uint32(at.S32()), at.Byte() == opEnd
+		}
 	}
 	if !active || explicit {
 		if expressions {
@@ -219,6 +227,11 @@ func (m *module) readElement(r *binary.Reader) {
 	n := r.Count(1, "elements")
 	if m.elements += n; m.elements > MaxElements {
 		r.FailAt(start, "more than %d elements in all segments are not supported", MaxElements)
+	}
+	if local := int64(table) - int64(m.importedTables); known && n > 0 && local >= 0 && local < int64(len(m.tables)) {
+		if size := m.tables[local].min; uint64(offset)+uint64(n) > uint64(size) {
+			r.FailAt(start, "element segment with elements %d to %d, in a table of %d", offset, uint64(offset)+uint64(n)-1, size)
+		}
 	}
 	for i := 0; i < n && r.Err == nil; i++ {
 		if expressions {
