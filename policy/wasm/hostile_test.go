@@ -58,7 +58,7 @@ func hostileInspect(t *testing.T, e *Engine) {
 	for _, c := range hostile {
 		t.Run(c.name, func(t *testing.T) {
 			p := load(t, e, c.name)
-			for range 3 { // each time in a fresh instance
+			for range 2 { // each time in a fresh instance
 				began := time.Now()
 				_, err := p.Inspect(c.byIDs, question(make([]byte, 20)))
 				wantFault(t, err, c.kind, c.say)

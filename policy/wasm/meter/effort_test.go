@@ -3,7 +3,7 @@
 package meter
 
 // generatedModules is how many modules TestRewrittenAgrees generates.
-const generatedModules = 50
+const generatedModules = 30
 
 // allFrames makes TestStackIsBounded compile the frames that take long, too.
 const allFrames = false
