@@ -24,6 +24,7 @@ import (
 // tenant after the other takes over. Everybody receives all that the others say, once, in
 // order, byte for byte, and the last tenant has counted everything.
 func TestTrafficAcrossHandovers(t *testing.T) {
+	t.Parallel()
 	own := func(conn *net.TCPConn) net.Conn { return ownReader{conn} }
 	paced := testLimits()
 	paced.Quota.Peer = tenant.Rates{BytesIn: 300_000}
@@ -190,8 +191,10 @@ func TestHalfWrittenPDUMoves(t *testing.T) {
 
 // The rest of a PDU that is half written moves, however long that is.
 func TestLongPDUHalfWrittenMoves(t *testing.T) {
+	t.Parallel()
 	limits := testLimits()
 	limits.MaxPDU = 16 << 20
+	limits.WriteTimeout, limits.LagSoftTime = time.Hour, time.Hour // the peer does not read until the tenant has moved
 	l := newLine(t, limits)
 	a, b := dial(t, l.addr), dial(t, l.addr)
 	long, last := message(others, 1, string(make([]byte, 15<<20))), message(others, 2, "the last")

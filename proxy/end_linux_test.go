@@ -18,6 +18,7 @@ import (
 // A msg_server notices the end of its session although it comes directly behind data,
 // and gets that data, however the session ends.
 func TestMsgServerNoticesTheEnd(t *testing.T) {
+	t.Parallel()
 	due := message(everyone, 1, "the last one")
 	for name, end := range map[string]func(*Tenant, *msgServer){
 		"drain": func(served *Tenant, m *msgServer) {

@@ -87,7 +87,7 @@ func TestClosedWhileJoining(t *testing.T) {
 			}
 		}
 	})
-	for range 200 {
+	for range 100 {
 		near, far := loopback(t)
 		join(tenant, far)
 		io.Copy(io.Discard, near)

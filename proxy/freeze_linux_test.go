@@ -43,7 +43,10 @@ func freezeNow(t testing.TB, served *Tenant) {
 
 // Everything that peers say arrives once and in order, although their tenant is frozen again and
 // again, and nothing changes while it is frozen.
-func TestFreezeUnderTraffic(t *testing.T) { freezeUnderTraffic(t, 10) }
+func TestFreezeUnderTraffic(t *testing.T) {
+	t.Parallel()
+	freezeUnderTraffic(t, 10)
+}
 
 func freezeUnderTraffic(t *testing.T, times int) {
 	for name, test := range map[string]struct {
@@ -105,6 +108,7 @@ func expectStandstill(t *testing.T, served *Tenant) {
 
 // A freeze that does not succeed in time says what did not stop, and leaves no trace.
 func TestFreezeThatFails(t *testing.T) {
+	t.Parallel()
 	served, join, release := holdLoop(t)
 	_, a := join()
 	_, b := join()
@@ -196,6 +200,7 @@ func TestPeersDuringAFreeze(t *testing.T) {
 // A peer that takes nothing does not hold up a freeze, although a goroutine waits for its socket,
 // and its write timeout goes on afterwards.
 func TestFreezeWithPeersThatTakeNothing(t *testing.T) {
+	t.Parallel()
 	for _, timeout := range []time.Duration{0, time.Hour} {
 		l := testLimits()
 		l.WriteTimeout, l.Heartbeat, l.LagSoft = timeout, 0, 0 // however long this takes, a gets what is said alone

@@ -79,6 +79,7 @@ func TestUnreadKeepsTheRestInTheLog(t *testing.T) {
 // A session ends although its peer reads nothing and its pacer waits for that: if it is closed,
 // and after the write timeout.
 func TestPausedSessionEnds(t *testing.T) {
+	t.Parallel()
 	for _, timeout := range []time.Duration{time.Hour, 100 * time.Millisecond} {
 		s := pausedSession(t, timeout)
 		want := hub.WriteTimeout

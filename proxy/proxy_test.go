@@ -171,7 +171,9 @@ func TestCaughtUpIsForgotten(t *testing.T) {
 		slow.expect(big)
 	}
 	small := message(others, 2, "later")
-	for start := time.Now(); time.Since(start) < l.WriteTimeout*3/2; {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); time.Since(start) < l.WriteTimeout*3/2; <-tick.C {
 		a.say(small)
 		slow.expect(small)
 	}
