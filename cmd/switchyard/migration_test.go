@@ -85,15 +85,19 @@ func TestMigration(t *testing.T) {
 	checkReceived(t, servers)
 }
 
-// together plays each dialogue at its address while step runs.
+// together plays each dialogue at its address while step runs, eight at a time: a dialogue takes some
+// time of silence as a sign that the server, which answers all, is done.
 func together(t *testing.T, dialogues []dialogue.Dialogue, places []string, step func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	var playing sync.WaitGroup
 	defer playing.Wait()
+	turns := make(chan struct{}, 8)
 	for i, d := range dialogues {
 		playing.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
 			got, err := d.Play(ctx, places[i])
 			if err := errors.Join(err, dialogue.Compare(d.Want, got)); err != nil {
 				t.Errorf("dialogue %s: %v", d.Name, err)

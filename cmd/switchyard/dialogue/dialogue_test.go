@@ -153,6 +153,7 @@ func TestPlayWithoutServer(t *testing.T) {
 // Nothing but silence can tell that a part of a PDU was handled, or a connection
 // closed; the settling request must not be put into the middle.
 func TestSettleBetweenPDUs(t *testing.T) {
+	t.Parallel()
 	whole := message(1)
 	d := Dialogue{Name: "cut", steps: []step{
 		{op: opOpen, conn: "A"},
@@ -181,6 +182,7 @@ func TestSettleBetweenPDUs(t *testing.T) {
 
 // Where a script settles by silence, nothing is sent but what the script says.
 func TestSettleQuietly(t *testing.T) {
+	t.Parallel()
 	d, f := talk(), fake{mute: true}
 	d.quiet = true
 	got, err := d.Play(t.Context(), f.start(t))

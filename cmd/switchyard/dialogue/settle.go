@@ -12,8 +12,11 @@ import (
 
 const (
 	// silence is how long nothing must arrive until the server is assumed to have handled
-	// what it does not answer. It is the only fixed time for which a dialogue waits.
+	// what it does not answer. No other fixed time is waited for.
 	silence = 100 * time.Millisecond
+	// quietSilence is silence in a dialogue that settles by silence alone. No answer shows there that
+	// a busy server has not yet accepted a connection.
+	quietSilence = 3 * silence
 	// settleTimeout limits the wait for silence and for answers.
 	settleTimeout = 30 * time.Second
 )
@@ -30,13 +33,13 @@ const (
 func (s *session) settle(ctx context.Context, quiet bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.over.Patience, fmt.Errorf("not settled within %v", s.over.Patience))
 	defer cancel()
-	if s.needsSilence() || quiet {
-		if err := s.awaitSilence(ctx); err != nil {
-			return err
-		}
-	}
 	if quiet {
 		return s.settleQuietly(ctx)
+	}
+	if s.needsSilence() {
+		if err := s.awaitSilence(ctx, silence); err != nil {
+			return err
+		}
 	}
 	if err := s.askAll(ctx); err != nil {
 		return err
@@ -47,15 +50,15 @@ func (s *session) settle(ctx context.Context, quiet bool) error {
 	return s.askAll(ctx)
 }
 
-// settleQuietly is settle after a silence, by silence alone.
+// settleQuietly is settle by silence alone.
 func (s *session) settleQuietly(ctx context.Context) error {
-	if len(s.over.Addresses) == 1 {
-		return nil
+	if err := s.awaitSilence(ctx, quietSilence); err != nil || len(s.over.Addresses) == 1 {
+		return err
 	}
 	if err := s.over.Level(ctx); err != nil {
 		return fmt.Errorf("servers that act as one: %w", err)
 	}
-	return s.awaitSilence(ctx)
+	return s.awaitSilence(ctx, quietSilence)
 }
 
 // needsSilence reports whether something was sent after which no request can follow: the end
@@ -72,11 +75,11 @@ func (s *session) needsSilence() bool {
 	return needs
 }
 
-// awaitSilence waits until nothing has arrived for the time of silence. A busy machine delays
+// awaitSilence waits until nothing has arrived for that time. A busy machine delays
 // the server as it delays this goroutine, so a part of that time in which the timer was late
 // does not count, unless nothing arrives for much longer.
-func (s *session) awaitSilence(ctx context.Context) error {
-	const part = silence / 5
+func (s *session) awaitSilence(ctx context.Context, silence time.Duration) error {
+	part := silence / 5
 	timer := time.NewTimer(part)
 	defer timer.Stop()
 	for quiet, since := time.Duration(0), time.Now(); quiet < silence && time.Since(since) < 20*silence; {

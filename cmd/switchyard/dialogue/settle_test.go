@@ -62,6 +62,7 @@ func TestSettleAsksTwice(t *testing.T) {
 // Connections go to the servers in turn, and all servers are level between the two rounds of each
 // settling.
 func TestPlayOver(t *testing.T) {
+	t.Parallel()
 	first, second := fake{}, fake{}
 	levels := 0
 	over := Servers{[]string{first.start(t), second.start(t)}, func(context.Context) error { levels++; return nil }, settleTimeout}
