@@ -212,7 +212,7 @@ tenant = ""
 tenants = ["acme", "globex"]
 proxy_from = ["127.0.9.0/24"]
 allow = ["10.0.0.0/8"]
-handshake_timeout = "200ms"
+handshake_timeout = "1s"
 [tenant.acme.claims]
 networks = ["10.1.0.0/16"]
 [tenant.globex.claims]

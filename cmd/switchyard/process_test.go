@@ -11,8 +11,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,7 +50,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	// Most tests wait for servers and timers, not for a core.
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(8*min(runtime.GOMAXPROCS(0), 4))); err != nil {
 		panic(err)
 	}
 	testscript.Main(withBus{m}, map[string]func(){"switchyard": main})
