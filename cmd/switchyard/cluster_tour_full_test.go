@@ -219,7 +219,7 @@ func TestClusterOfDocument(t *testing.T) {
 		`until ./switchyard check --config config.toml --set cluster.hub=1 $secure; do kill -0 $bus; sleep 1; done`,
 		`./switchyard --config config.toml --set cluster.hub=1 $secure --listen 127.0.0.1:8201 --set admin.address=127.0.0.1:8281 --set releases.state=secure 2> hub1.log &`,
 		`ready 1`,
-		`! ./switchyard check --config config.toml --set cluster.hub=1 $secure --set cluster.credentials=`,
-		`! ./switchyard check --config config.toml --set cluster.hub=1 $secure --set cluster.ca=`,
+		`! ./switchyard check --config config.toml --set cluster.hub=1 $(echo "$secure" | sed s/hub.creds//)`,
+		`! ./switchyard check --config config.toml --set cluster.hub=1 $(echo "$secure" | sed s/=ca.pem/=/)`,
 	})
 }
