@@ -92,7 +92,7 @@ func (v *verifyOptions) run(o *options, arg string) (*verification, error) {
 	}
 	f, err := source.Read(source.Argument(arg), ".", wasm.DefaultLimits().ModuleBytes)
 	if err != nil {
-		return nil, err
+		return nil, dataError{err}
 	}
 	result := &verification{Policy: f.Name, SHA256: f.SHA256, Signatures: []checkedSignature{}, shipped: f.Path == ""}
 	if !result.shipped {
