@@ -132,7 +132,7 @@ var commandFacts = []struct {
 	}},
 	{"EXIT STATUS", [][2]string{
 		{fmt.Sprint(exitStopped), "Stopped with everything written, or done."},
-		{fmt.Sprint(exitForced), "Stopped before everything was written, or failed while running; for comparisons and tests: something differs."},
+		{fmt.Sprint(exitForced), "Stopped before everything was written, or failed while running; for comparisons and tests: something differs; for commands that ask a server: what they ask does not fit its state."},
 		{fmt.Sprint(exitTrouble), "Policies cannot be compared."},
 		{fmt.Sprint(exitUsage), "The command line is wrong."},
 		{fmt.Sprint(exitData), "A file that the command line names is not what it should be."},
