@@ -88,7 +88,7 @@ func rootCommand(env []string, stdout, stderr io.Writer) *cobra.Command {
 	root.Flags().BoolVar(&printVersion, "version", false, "print the version, as the command of that name does")
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.config, "config", "", "configuration `file` (default $SWITCHYARD_CONFIG, else config.toml if it is there)")
-	flags.StringArrayVar(&o.set, "set", nil, "replace one value of the configuration, as in peer.timeout=40s; may be repeated")
+	flags.StringArrayVar(&o.set, "set", nil, "replace one value of the configuration, as in peer.timeout=40s; may be repeated, the last value of a key counts")
 	flags.StringVar(&o.listen, "listen", "", "`address` of the first listener")
 	flags.StringVar(&o.policy, "policy", "", "`policy` of the first listener's tenant: a shipped one by name, file:PATH or an address")
 	root.RegisterFlagCompletionFunc("set", o.completeSet)

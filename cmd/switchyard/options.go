@@ -38,9 +38,6 @@ func (o *options) load() (c *config.Config, why string, err error) {
 		if !ok {
 			return nil, why, usageError{fmt.Errorf("--set %s has no value; write KEY=VALUE, as in --set peer.timeout=40s", entry)}
 		}
-		if _, given := overrides[key]; given {
-			return nil, why, usageError{fmt.Errorf("--set %s is %w", key, errGivenTwice)}
-		}
 		overrides[key] = value
 	}
 	if o.listen != "" {
