@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -208,6 +209,16 @@ func TestChartCluster(t *testing.T) {
 	_, notes, err := render(t, "cluster.enabled=true")
 	if err != nil || strings.Count(notes, ".switchyard-bus\n") != 3 || !strings.Contains(notes, "switchyard-bus-2.switchyard-bus\n") {
 		t.Errorf("it prints\n%s%v", notes, err)
+	}
+	readme, err := os.ReadFile(filepath.Join(chart, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The certificate is made before Helm prints its names.
+	for i := range 3 {
+		if name := fmt.Sprintf("switchyard-bus-%d.switchyard-bus", i); !strings.Contains(string(readme), "DNS:"+name) || !strings.Contains(notes, name) {
+			t.Errorf("%s is not in both the chart's README and what Helm prints", name)
+		}
 	}
 	outside := string(rendered(t, "cluster.enabled=true", "cluster.bus.enabled=false", "cluster.servers=[tls://a:4222, tls://b:4222]"))
 	if strings.Contains(outside, "yardbus") || !strings.Contains(outside, `value: "tls://a:4222,tls://b:4222"`) {
