@@ -62,7 +62,8 @@ func policyStatus(o *options, stdout, _ io.Writer) *cobra.Command {
 		Long: "Print which policies the running server has in force, which were before, and which are held\n" +
 			"back because they were rolled back.\n\n" +
 			"With --wait it waits for the policy of --sha256, and exits with 0 when that is in force, with 1\n" +
-			"when it was rolled back or refused, and with 75 after --timeout.",
+			"when it was rolled back or refused or its release was withdrawn or superseded, and with 75\n" +
+			"after --timeout.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if wait != (sum != "") {
