@@ -197,3 +197,47 @@ func drainOfATalker(t *testing.T, wrap func(net.Conn) net.Conn) time.Duration {
 	served.Drain(context.Background(), 0)
 	return time.Since(start)
 }
+
+// A lateConn holds up its reader before the next read, for each element of hold, until goOn is closed.
+type lateConn struct {
+	*net.TCPConn
+	hold, goOn chan struct{}
+}
+
+func (c lateConn) Read(p []byte) (int, error) {
+	select {
+	case <-c.hold:
+		<-c.goOn
+	default:
+	}
+	return c.TCPConn.Read(p)
+}
+
+// A drain reads what has arrived although the deadline of the read was over before the reader looked,
+// as on a busy machine.
+func TestDrainReadsLate(t *testing.T) {
+	t.Parallel()
+	late := make(chan lateConn, 2)
+	l := startLine(&line{t: t, limits: testLimits(), wrap: func(conn *net.TCPConn) net.Conn {
+		c := lateConn{conn, make(chan struct{}, 1), make(chan struct{})}
+		late <- c
+		return c
+	}})
+	sender, sent := dial(t, l.addr), <-late
+	receiver := dial(t, l.addr)
+	sent.hold <- struct{}{}
+	drained := make(chan error)
+	go func() { drained <- l.now.Drain(t.Context(), 0) }()
+	eventually(t, "the reader is held up", func() bool { return len(sent.hold) == 0 })
+	said := message(others, 1, "in time")
+	sender.say(said)
+	eventually(t, "it has arrived", func() bool { n, _ := unread(sent); return n == len(said) })
+	<-time.After(2 * quietTime)
+	close(sent.goOn)
+	receiver.expect(said)
+	receiver.Close() // else the hub waits for it to notice the end
+	sender.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}

@@ -32,5 +32,6 @@ func newRawReader(net.Conn) *rawReader { return nil }
 
 func (*rawReader) tryRead([]byte) (int, error) { panic("not reached: there is no rawReader") }
 
-// unacknowledged is known on Linux only.
+// unacknowledged and unread are known on Linux only.
 func unacknowledged(net.Conn) (n int, known bool) { return 0, false }
+func unread(net.Conn) (n int, known bool)         { return 0, false }

@@ -239,7 +239,7 @@ func (s *session) Read(p []byte) (int, error) {
 		switch {
 		case !s.stopping():
 			s.conn.SetReadDeadline(time.Time{}) // a freeze may have set it
-		case s.input.pdus.Buffered() == 0 && !s.input.stopsAt.IsZero():
+		case s.input.pdus.Buffered() == 0 && !s.input.stopsAt.IsZero() && !s.hasUnread():
 			s.settle() // the peer is quiet
 		}
 	}
@@ -323,12 +323,20 @@ func (s *session) mayReadOn() bool {
 	}
 }
 
+// hasUnread reports whether bytes have arrived that were not read. On a busy machine the reader may
+// be so late that its deadline is over before it has looked.
+func (s *session) hasUnread() bool {
+	n, _ := unread(s.conn)
+	return n > 0
+}
+
 // noteEmptied notes that a read has emptied the socket, if all is in it that the peer
 // sent before the tenant's stop. A short read shows that, but not of a TLS connection,
-// which returns one record at a time.
+// which returns one record at a time, nor if the read has made room for what the peer's kernel
+// still had.
 func (s *session) noteEmptied(short bool) {
 	in := &s.input
-	if short && s.raw != nil && !in.stopsAt.IsZero() && time.Until(in.stopsAt) <= stopTime-quietTime {
+	if short && s.raw != nil && !in.stopsAt.IsZero() && time.Until(in.stopsAt) <= stopTime-quietTime && !s.hasUnread() {
 		in.emptied = true
 	}
 }

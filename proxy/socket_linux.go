@@ -108,7 +108,13 @@ func (r *rawConn) unpace() {
 
 // unacknowledged returns how many bytes were written to the connection and not yet
 // acknowledged by its peer's kernel, a FIN counting as one.
-func unacknowledged(conn net.Conn) (n int, known bool) {
+func unacknowledged(conn net.Conn) (n int, known bool) { return queued(conn, unix.SIOCOUTQ) }
+
+// unread returns how many bytes the kernel has received that were not read, if it is known.
+func unread(conn net.Conn) (n int, known bool) { return queued(conn, unix.SIOCINQ) }
+
+// queued returns the length of a queue of the connection's socket, if it has one.
+func queued(conn net.Conn, queue uint) (n int, known bool) {
 	socket, ok := conn.(interface {
 		SyscallConn() (syscall.RawConn, error)
 	})
@@ -122,6 +128,6 @@ func unacknowledged(conn net.Conn) (n int, known bool) {
 	if err != nil {
 		return 0, false
 	}
-	closed := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	closed := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), queue) })
 	return n, err == nil && closed == nil
 }
