@@ -192,7 +192,6 @@ func TestDialoguesAcrossManyUpgrades(t *testing.T) {
 
 // A new program that does nothing is given up after a while, and the old one serves on.
 func TestSuccessorHangs(t *testing.T) {
-	t.Parallel() // with others that wait
 	playSuccessors(t, "hangs", messages...)
 }
 
