@@ -52,6 +52,7 @@ type History struct {
 	keep    int    // number of policies to keep for each tenant
 	signer  *provenance.Signer
 	maxFile int64
+	wait    time.Duration      // how long Append waits for the disk
 	crash   func()             // called before each change to a file; tests simulate a crash with it
 	start   func(write func()) // starts the writer; runs it to its end if there is no folder
 
@@ -77,7 +78,7 @@ type History struct {
 // lost when the process ends. signer may be nil. If the folder cannot be read or written, Open
 // returns the error and a history that works in memory; each Append tries the folder again.
 func Open(folder string, keep int, signer *provenance.Signer) (*History, error) {
-	h := &History{folder: folder, keep: keep, signer: signer, maxFile: maxFile, crash: func() {}, start: func(write func()) { go write() },
+	h := &History{folder: folder, keep: keep, signer: signer, maxFile: maxFile, wait: writeTime, crash: func() {}, start: func(write func()) { go write() },
 		saved: make(State), given: make(State), inMemory: make(map[string][]byte)}
 	if folder == "" {
 		h.start = func(write func()) { write() } // it waits for nothing

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"switchyard/policy/provenance"
 )
@@ -32,6 +33,7 @@ func openKeeping(t *testing.T, folder string, keep int, signer *provenance.Signe
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.wait = time.Minute // a busy machine's disk takes more than a second
 	return h
 }
 

@@ -61,7 +61,7 @@ func (h *History) Append(e Entry, r Receipt, blobs ...[]byte) (Entry, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.late = true
-	h.shown.err = h.located(fmt.Errorf("the disk has not responded for %v; entries are written when it does", writeTime))
+	h.shown.err = h.located(fmt.Errorf("the disk has not responded for %v; entries are written when it does", h.wait))
 	return e, h.shown.err
 }
 
@@ -79,7 +79,7 @@ func (h *History) queue(u *unsaved) (begin bool, wait time.Duration) {
 		h.writing = make(chan struct{})
 	}
 	if !h.late {
-		wait = writeTime
+		wait = h.wait
 	}
 	return begin, wait
 }
