@@ -33,7 +33,7 @@ var beyond = map[string][]string{
 		"commands_id_of_the_protocol", "commands_id_twice", "commands_name_of_the_protocol", "listener_congestion_control_unknown", "may_commands_unknown", "policy_unknown", "tenant_none_at_all", "tenant_unknown", "tenants_unknown",
 	},
 	"files and addresses, and what is in them": {
-		"audit_missing", "commands_message_missing", "commands_proto_missing", "policy_address_closed", "policy_is_no_table", "policy_missing", "policy_not_signed", "policy_pin_wrong", "signature_key_missing",
+		"audit_missing", "commands_message_missing", "commands_proto_missing", "log_access_file_in_no_folder", "log_access_file_of_other_content", "policy_address_closed", "policy_is_no_table", "policy_missing", "policy_not_signed", "policy_pin_wrong", "signature_key_missing",
 		"tls_file_missing", "tls_file_not_pem",
 	},
 	"arithmetic: bits of networks, multiples, values in two spellings": {
