@@ -75,8 +75,11 @@ func TestAppendAndRead(t *testing.T) {
 			}
 		}
 		e := event(t, l, order.Recorded)
-		if want := (order.Position{Epoch: b.created.UnixNano(), Sequence: 1}); e.Entry.Position != want || !e.Entry.At.Equal(b.records[0].at) || string(e.Entry.Record) != "a" {
-			t.Errorf("read %+v, want a at %v of %v", e.Entry, want, b.records[0].at)
+		b.mu.Lock() // the other record may arrive now
+		at := b.records[0].at
+		b.mu.Unlock()
+		if want := (order.Position{Epoch: b.created.UnixNano(), Sequence: 1}); e.Entry.Position != want || !e.Entry.At.Equal(at) || string(e.Entry.Record) != "a" {
+			t.Errorf("read %+v, want a at %v of %v", e.Entry, want, at)
 		}
 		reads(t, l, 2, "b")
 	})
