@@ -61,7 +61,7 @@ func TestServersActAsOne(t *testing.T) {
 		s.eventually("the hub knows both", func() bool {
 			return len(s.tenant("a").Order().(*cluster.Member).Status().Members) == 2
 		})
-		conn, err := net.Dial("tcp", s.address("a"))
+		conn, err := net.Dial("tcp", s.served("a"))
 		if err != nil {
 			t.Fatal(err)
 		}

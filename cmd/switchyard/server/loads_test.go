@@ -173,14 +173,24 @@ func (s *testServer) address(tenant string) string {
 	return ""
 }
 
+// served waits until a tenant is served, and returns the address of its listener. The state that tells
+// it follows the line in the log.
+func (s *testServer) served(tenant string) (address string) {
+	s.t.Helper()
+	s.eventually(tenant+" is served", func() bool {
+		address = s.address(tenant)
+		return address != ""
+	})
+	return address
+}
+
 // The start serves a tenant whose policy is loaded while that of another one takes long, and
 // reloads it. The other one is served when its policy is loaded.
 func TestStartServesThoseThatAreReady(t *testing.T) {
 	t.Parallel()
 	s := serveIn(t, 0, tenants("a", "slow"), "a", "slow")
 	s.expect("still loading policies", 1)
-	s.expect(`msg":"listening"`, 1)
-	conn, err := net.Dial("tcp", s.address("a"))
+	conn, err := net.Dial("tcp", s.served("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,9 +264,7 @@ func TestReloadGoesOnBesideASlowPolicy(t *testing.T) {
 	s.expect("policy reloaded", 3)
 	s.end <- wasm.Report{}
 	s.expect("configuration reloaded", 1)
-	if s.address("slow") == "" {
-		t.Error("the tenant is not served")
-	}
+	s.served("slow")
 }
 
 // An operator who asks for a reload waits for what it loads, and not for what is saved later.

@@ -31,7 +31,7 @@ func TestRollbackOfPresence(t *testing.T) {
 		"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"a\"\n[tenant.a]\npolicy = \"file:a.toml\"\n"))
 	s.run(func(srv *server) { srv.startTime = time.Hour })
 	s.expect(`msg":"serving"`, 1)
-	conn, err := net.Dial("tcp", s.address("a"))
+	conn, err := net.Dial("tcp", s.served("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
