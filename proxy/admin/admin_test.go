@@ -352,7 +352,7 @@ func TestCloseEndsCaptures(t *testing.T) {
 // A client that takes nothing is cut off, and does not hold its place.
 func TestStalledCaptureIsCutOff(t *testing.T) {
 	t.Parallel()
-	f := start(t, 500*time.Millisecond)
+	f := start(t, 2*time.Second)
 	conn, err := net.Dial("tcp", f.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)

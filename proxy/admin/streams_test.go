@@ -37,7 +37,7 @@ func (f *fixture) stall(path string) net.Conn {
 // A client that never reads its events is dropped, and slows down no other client.
 func TestStalledEventsAreDropped(t *testing.T) {
 	t.Parallel()
-	f := start(t, 500*time.Millisecond)
+	f := start(t, 2*time.Second)
 	f.stall("/api/v1/events")
 	f.await("the stream is open", func() bool { return len(f.streams) == 1 })
 	long := strings.Repeat("x", keptText)
@@ -54,7 +54,7 @@ func TestStalledEventsAreDropped(t *testing.T) {
 // A client that never reads its tap is dropped; until then what it does not take is
 // missed, and the hub goes on. It measures the memory of the process, so no other test runs beside it.
 func TestStalledTapIsDropped(t *testing.T) {
-	f := start(t, 500*time.Millisecond)
+	f := start(t, time.Second)
 	f.stall("/api/v1/tap?bodies=true")
 	f.await("the tap is open", func() bool { return len(f.taps) == 1 })
 	before := memory()
