@@ -84,8 +84,8 @@ func (o *options) serverTarget() (client.Target, error) {
 	if server != "" {
 		return o.contextTarget("--server", contexts.Context{Server: server})
 	}
-	// Whoever names a configuration means the server that runs with it, whatever the current context
-	// is.
+	// A configuration on the command line selects the server that runs with it. The current context
+	// does not count then.
 	if name == "" && o.config == "" && len(o.set) == 0 {
 		file, err := o.contexts()
 		if err != nil {

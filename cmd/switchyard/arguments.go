@@ -91,8 +91,8 @@ func knownCommand(c *cobra.Command, args []string) error {
 
 // refuseEmptyArguments has the command and those below it refuse an empty argument or value of a
 // flag, which is what a shell makes of "$HUB" if that is not set: --server "$HUB" would ask the
-// server of this machine instead. Lists of names are left out: an empty name in one is unknown to
-// whoever reads it.
+// server of this machine instead. Lists of names are left out: the
+// command that reads a list refuses an empty name as unknown.
 func refuseEmptyArguments(c *cobra.Command) {
 	if accept := c.Args; accept != nil {
 		c.Args = func(c *cobra.Command, args []string) error {

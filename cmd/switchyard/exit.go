@@ -29,8 +29,8 @@ const (
 	exitConfig      = 78 // the configuration or a policy is refused
 )
 
-// An error says by its type which exit code it has. The type is given where somebody knows what the
-// error means to the caller of the command, which is mostly in the command itself, and only once.
+// The type of an error determines the exit code. The code that knows what an error means to the caller
+// of the command gives it its type, once; mostly the command itself does.
 
 // A usageError is a wrong command line. Nothing was done.
 type usageError struct{ error }

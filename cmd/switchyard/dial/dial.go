@@ -79,7 +79,7 @@ func (t Target) header() *proxyproto.Header {
 // ClientTLS returns the client's side of TLS for a hub, or for its admin interface. ca is the PEM file
 // of the CAs that vouch for the server; without one, the system's do. cert and key are the PEM files of
 // the client's own certificate, both or neither. serverName is the name that the server's certificate
-// must have; if it is empty, whoever connects fills in the host. An error begins with what the file is
+// must have; if it is empty, the caller sets it to the host before it connects. An error begins with what the file is
 // for, and names the file, the fault and the remedy.
 func ClientTLS(ca, cert, key, serverName string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: serverName, MinVersion: tls.VersionTLS12}

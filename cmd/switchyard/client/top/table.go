@@ -10,7 +10,7 @@ import (
 )
 
 // maxCell is the largest width of a cell, in columns of the terminal. Names in certificates can be
-// very long, and whoever makes one should not be able to push the other columns off the screen.
+// very long; a client must not be able to push the other columns off the screen with one.
 const maxCell = 40
 
 // A column of a table holds numbers, which are aligned right, or words.

@@ -69,7 +69,7 @@ func (s *screen) text() string {
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }
 
-// state lists what differs from a terminal that nobody has taken over.
+// state lists the modes of the terminal that a program has changed and not restored.
 func (s *screen) state() string {
 	var says []string
 	if s.isOther() {
