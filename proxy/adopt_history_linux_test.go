@@ -54,12 +54,9 @@ func newHistories(t *testing.T) *histories {
 	rules[pdu.CID_OTHER_ROLE_SET] = abi.Handle | abi.RoleSet<<32
 	rules[pdu.CID_MSG_UNREAD_CNT_REQUEST] = abi.Unicast | abi.ToMaster<<16
 	rules[pdu.CID_MSG_TIME_REQUEST] = abi.Unicast | abi.ToFields<<16 | 6<<32 | abi.ElseBroadcast
-	limits := testLimits()
-	limits.Heartbeat, limits.Timeout = time.Hour, time.Hour
-	limits.WriteTimeout, limits.LagSoftTime = time.Hour, time.Hour // peers read nothing until they end
 	h := &histories{t: t}
 	for i := range h.lines {
-		h.lines[i] = startLine(&line{t: t, limits: limits, policy: func() *policy.Active { return policytest.Active(rules) }})
+		h.lines[i] = startLine(&line{t: t, limits: patient(testLimits()), policy: func() *policy.Active { return policytest.Active(rules) }})
 	}
 	h.dial()
 	h.dial()

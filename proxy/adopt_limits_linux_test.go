@@ -19,7 +19,7 @@ func TestLimitsMove(t *testing.T) {
 	rules[receipt] = policy.Verdict(abi.BroadcastExceptSender).WithLimit(2)
 	few := policy.Rate{PDUs: 1, Period: policy.Minute, Burst: 5}
 	limited := twoLimits{rules, policy.RateLimits{{Peer: few}, {Tenant: few}}}
-	l := startLine(&line{t: t, limits: testLimits(), policy: func() *policy.Active { return policytest.Active(limited) }})
+	l := startLine(&line{t: t, limits: patient(testLimits()), policy: func() *policy.Active { return policytest.Active(limited) }})
 	a, b := dial(t, l.addr), dial(t, l.addr)
 	b.settle()
 	dropped := uint64(0)

@@ -26,16 +26,16 @@ import (
 func TestTrafficAcrossHandovers(t *testing.T) {
 	t.Parallel()
 	own := func(conn *net.TCPConn) net.Conn { return ownReader{conn} }
-	paced := testLimits()
+	paced := patient(testLimits())
 	paced.Quota.Peer = tenant.Rates{BytesIn: 300_000}
-	full := testLimits()
+	full := patient(testLimits())
 	full.LogBytes = 1
 	for name, l := range map[string]*line{
-		"loop":           {limits: testLimits()},
-		"own goroutines": {limits: testLimits(), wrap: own},
+		"loop":           {limits: patient(testLimits())},
+		"own goroutines": {limits: patient(testLimits()), wrap: own},
 		"quota":          {limits: paced},
 		"full log":       {limits: full},
-		"slow policy":    {limits: testLimits(), policy: func() *policy.Active { return policytest.Active(inspected()) }},
+		"slow policy":    {limits: patient(testLimits()), policy: func() *policy.Active { return policytest.Active(inspected()) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l.t = t
@@ -152,7 +152,7 @@ func heardAll(received []byte, peer, peers, each int) error {
 
 // A PDU that was read up to any byte is handled when the rest arrives.
 func TestHalfReadPDUMoves(t *testing.T) {
-	l := newLine(t, testLimits())
+	l := newLine(t, patient(testLimits()))
 	a, b := dial(t, l.addr), dial(t, l.addr)
 	p := message(others, 7, "0123456789")
 	for cut := range len(p) + 1 {
@@ -170,7 +170,7 @@ func TestHalfReadPDUMoves(t *testing.T) {
 // What is due to a peer that does not read moves with it, from the byte on at which its
 // socket was full.
 func TestHalfWrittenPDUMoves(t *testing.T) {
-	l := newLine(t, testLimits())
+	l := newLine(t, patient(testLimits()))
 	a, b := dial(t, l.addr), dial(t, l.addr)
 	var all [][]byte
 	pending := func() uint64 { return l.now.Hub().Counts().Pending }
@@ -192,9 +192,8 @@ func TestHalfWrittenPDUMoves(t *testing.T) {
 // The rest of a PDU that is half written moves, however long that is.
 func TestLongPDUHalfWrittenMoves(t *testing.T) {
 	t.Parallel()
-	limits := testLimits()
+	limits := patient(testLimits())
 	limits.MaxPDU = 16 << 20
-	limits.WriteTimeout, limits.LagSoftTime = time.Hour, time.Hour // the peer does not read until the tenant has moved
 	l := newLine(t, limits)
 	a, b := dial(t, l.addr), dial(t, l.addr)
 	long, last := message(others, 1, string(make([]byte, 15<<20))), message(others, 2, "the last")
@@ -212,7 +211,7 @@ func TestLongPDUHalfWrittenMoves(t *testing.T) {
 
 // Users, roles and limits are those of before.
 func TestPresenceMoves(t *testing.T) {
-	l := newLine(t, testLimits())
+	l := newLine(t, patient(testLimits()))
 	a, b := dial(t, l.addr), dial(t, l.addr)
 	a.say(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ONLINE_USER_INFO, 0, []byte("\x0a\x06\x08\x07\x10\x01\x18\x01")))
 	a.settle()
@@ -239,7 +238,7 @@ func TestPresenceMoves(t *testing.T) {
 // A connection whose peer has sent nothing is no session after a handover either, until its
 // peer sends something.
 func TestConnectionWithoutSessionMoves(t *testing.T) {
-	l := newLine(t, testLimits())
+	l := newLine(t, patient(testLimits()))
 	conn, err := net.Dial("tcp", l.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +254,7 @@ func TestConnectionWithoutSessionMoves(t *testing.T) {
 }
 
 func TestAdoptRefuses(t *testing.T) {
-	l := newLine(t, testLimits())
+	l := newLine(t, patient(testLimits()))
 	_, far := loopback(t)
 	defer far.Close()
 	adopt := func(conn net.Conn, st SessionState) error {
@@ -288,7 +287,7 @@ func TestAdoptRefuses(t *testing.T) {
 func TestTimesMove(t *testing.T) {
 	near, far := loopback(t)
 	defer near.Close()
-	l := newLine(t, testLimits())
+	l := newLine(t, patient(testLimits()))
 	join(l.now, far)
 	near.Write(message(others, 1, "0123456789")[:20])
 	s := (*l.now.sessions.Load())[0]
@@ -321,9 +320,7 @@ func TestTimesMove(t *testing.T) {
 func TestHandoversLeaveNothingBehind(t *testing.T) { leaveNothingBehind(t, 10) }
 
 func leaveNothingBehind(t *testing.T, handovers int) {
-	limits := testLimits()
-	limits.Heartbeat, limits.Timeout = time.Hour, time.Hour // all peers but one are silent
-	l := newLine(t, limits)
+	l := newLine(t, patient(testLimits()))
 	var conns []client
 	for range 20 {
 		conns = append(conns, dial(t, l.addr))
@@ -355,7 +352,7 @@ func leaveNothingBehind(t *testing.T, handovers int) {
 // A session moves although nothing can be written to its peer any more: what the peer said before
 // it reset the connection arrives, and the copy that could not be written counts as discarded.
 func TestPeerThatHasResetMoves(t *testing.T) {
-	limited := testLimits()
+	limited := patient(testLimits())
 	limited.Quota = tenant.Quota{Peer: tenant.Rates{PDUsIn: 3}}
 	l := startLine(&line{t: t, limits: limited, wrap: func(conn *net.TCPConn) net.Conn { return namedConn{conn} }})
 	a, b := dial(t, l.addr), dial(t, l.addr)
@@ -367,7 +364,7 @@ func TestPeerThatHasResetMoves(t *testing.T) {
 	a.Close()
 	b.say(message(others, 1, "for nobody"))
 	eventually(t, "a write has failed", s.output.broken.Load)
-	l.limits = testLimits()
+	l.limits = patient(testLimits())
 	if moving := l.handOver(); len(moving) != 2 {
 		t.Fatalf("%d sessions move", len(moving))
 	}

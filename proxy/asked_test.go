@@ -14,7 +14,7 @@ import (
 // End ends a session with its reason, after what is due to it was written: one in the loop,
 // one with TLS, and each while it is silent.
 func TestEndIsGraceful(t *testing.T) {
-	tenant, addr, lines := serve(t, testLimits())
+	tenant, addr, lines := serve(t, patient(testLimits()))
 	other := dial(t, addr)
 	for name, dialOne := range map[string]func() net.Conn{
 		"plain": func() net.Conn { return dial(t, addr).TCPConn },

@@ -56,7 +56,7 @@ func (m Moving) expectAll(t *testing.T, sent []byte, handled int) {
 // The connection of a session that moves goes on: its peer notices nothing, whichever goroutine
 // has read from it and whatever that one was waiting for.
 func TestDepart(t *testing.T) {
-	limited := testLimits()
+	limited := patient(testLimits())
 	limited.Quota = tenant.Quota{Peer: tenant.Rates{PDUsIn: 3}}
 	m := message(others, 1, "some text")
 	for name, test := range map[string]struct {
@@ -64,13 +64,13 @@ func TestDepart(t *testing.T) {
 		own    bool
 		sent   []byte
 	}{
-		"silent, in the loop":        {testLimits(), false, nil},
-		"silent, outside the loop":   {testLimits(), true, nil},
-		"half a PDU, in the loop":    {testLimits(), false, m[:20]},
-		"half a PDU, outside":        {testLimits(), true, m[:20]},
+		"silent, in the loop":        {patient(testLimits()), false, nil},
+		"silent, outside the loop":   {patient(testLimits()), true, nil},
+		"half a PDU, in the loop":    {patient(testLimits()), false, m[:20]},
+		"half a PDU, outside":        {patient(testLimits()), true, m[:20]},
 		"paused":                     {limited, false, append(bytes.Repeat(m, 20), m[:20]...)},
 		"paused, outside the loop":   {limited, true, append(bytes.Repeat(m, 20), m[:20]...)},
-		"a few bytes, not yet a PDU": {testLimits(), false, m[:3]},
+		"a few bytes, not yet a PDU": {patient(testLimits()), false, m[:3]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			served, _, _ := serve(t, test.limits)
@@ -105,7 +105,7 @@ func TestDepart(t *testing.T) {
 // Whoever cannot move is written what is due, and ends for the reason handover: a TLS connection,
 // one to which too much is due, and one that is to end anyhow, for its own reason.
 func TestDepartOfThoseWhoStay(t *testing.T) {
-	served, addr, _ := serve(t, testLimits())
+	served, addr, _ := serve(t, patient(testLimits()))
 	secret := joinTLS(t, served)
 	a, lagging, asked := dial(t, addr), dial(t, addr), dial(t, addr)
 	sent := bytes.Repeat(large, 100)
@@ -155,11 +155,11 @@ func TestDepartOfThoseWhoStay(t *testing.T) {
 func TestDepartRefuses(t *testing.T) {
 	for name, limits := range map[string]Limits{
 		"quota": func() Limits {
-			l := testLimits()
+			l := patient(testLimits())
 			l.Quota = tenant.Quota{Peer: tenant.Rates{PDUsIn: 3}}
 			return l
 		}(),
-		"full log": fullLimits(tenant.Slow),
+		"full log": patient(fullLimits(tenant.Slow)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			served, _, _ := serveBy(t, limits, policytest.Active(testRules()))

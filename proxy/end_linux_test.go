@@ -38,7 +38,7 @@ func TestMsgServerNoticesTheEnd(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			served, addr, _ := serve(t, testLimits())
+			served, addr, _ := serve(t, patient(testLimits()))
 			var heard [][]byte
 			m := dialMsgServer(t, addr, func(p []byte) { heard = append(heard, bytes.Clone(p)) })
 			end(served, m)
@@ -116,8 +116,8 @@ func (k *talker) hear(link int, p []byte) {
 func TestStopWithoutAGap(t *testing.T) {
 	t.Parallel()
 	const talkers, enough = 3, 50
-	first, firstAddr, lines := serve(t, testLimits())
-	second, secondAddr, _ := serve(t, testLimits())
+	first, firstAddr, lines := serve(t, patient(testLimits()))
+	second, secondAddr, _ := serve(t, patient(testLimits()))
 	var all []*talker
 	for i := range talkers {
 		k := &talker{number: byte(i), seen: make(map[string]bool)}
@@ -218,7 +218,7 @@ func (c lateConn) Read(p []byte) (int, error) {
 func TestDrainReadsLate(t *testing.T) {
 	t.Parallel()
 	late := make(chan lateConn, 2)
-	l := startLine(&line{t: t, limits: testLimits(), wrap: func(conn *net.TCPConn) net.Conn {
+	l := startLine(&line{t: t, limits: patient(testLimits()), wrap: func(conn *net.TCPConn) net.Conn {
 		c := lateConn{conn, make(chan struct{}, 1), make(chan struct{})}
 		late <- c
 		return c

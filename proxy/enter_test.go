@@ -68,7 +68,7 @@ func TestClosedWhileJoining(t *testing.T) {
 	t.Parallel()
 	active := policytest.Active(testRules())
 	defer active.Close()
-	limits := testLimits()
+	limits := patient(testLimits())
 	limits.LagHard = 0 // a peer that lags at all is closed
 	tenant := NewTenant("default", active, limits, slog.New(slog.DiscardHandler))
 	defer tenant.Close()

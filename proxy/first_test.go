@@ -214,7 +214,7 @@ func TestLaggingWhileEnding(t *testing.T) {
 
 // A connection that lingers holds no part of the log.
 func TestLingeringKeepsNothing(t *testing.T) {
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	a, ending := dial(t, addr), dial(t, addr)
 	ending.say(message(goAway, 0, "")) // its sending side is closed, and it is read from
 	ending.expectEnd()

@@ -56,10 +56,10 @@ func freezeUnderTraffic(t *testing.T, times int) {
 		size   int
 		atOnce int // bytes on their way, at least those of which a reader pauses
 	}{
-		"in the loop":   {testLimits(), testRules(), "", 100, 300_000},
+		"in the loop":   {patient(testLimits()), testRules(), "", 100, 300_000},
 		"with a quota":  {quotaLimits(), testRules(), hub.OverQuotaPDUs, 100, 600_000},
-		"with full log": {fullLimits(tenant.Slow), testRules(), hub.LogFull, 60_000, 60_000_000},
-		"in slow turns": {testLimits(), inspected(), "", 100, 30_000},
+		"with full log": {patient(fullLimits(tenant.Slow)), testRules(), hub.LogFull, 60_000, 60_000_000},
+		"in slow turns": {patient(testLimits()), inspected(), "", 100, 30_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			served, _, _ := serveBy(t, test.limits, policytest.Active(test.rules))
@@ -72,7 +72,7 @@ func freezeUnderTraffic(t *testing.T, times int) {
 					received := served.hub.Counts().Received
 					eventually(t, "it goes on", func() bool { return served.hub.Counts().Received > received })
 				}
-				served.SetLimits(testLimits()) // so that the rest takes no time
+				served.SetLimits(patient(testLimits())) // so that the rest takes no time
 			})
 			hubtest.Conserved(t, served.Hub())
 		})
@@ -80,7 +80,7 @@ func freezeUnderTraffic(t *testing.T, times int) {
 }
 
 func quotaLimits() Limits {
-	l := testLimits()
+	l := patient(testLimits())
 	l.Quota = tenant.Quota{Peer: tenant.Rates{PDUsIn: 1000}}
 	return l
 }
@@ -139,7 +139,7 @@ func TestFreezeThatFails(t *testing.T) {
 // What happens to connections during a freeze is noticed after it: one peer closes, one resets,
 // one sends without an end, one connects. A frozen tenant can be closed.
 func TestPeersDuringAFreeze(t *testing.T) {
-	served, addr, _ := serve(t, testLimits())
+	served, addr, _ := serve(t, patient(testLimits()))
 	listener, closes, resets, floods := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
 	freezeNow(t, served)
 	closes.say(message(others, 1, "last words"))
@@ -202,8 +202,8 @@ func TestPeersDuringAFreeze(t *testing.T) {
 func TestFreezeWithPeersThatTakeNothing(t *testing.T) {
 	t.Parallel()
 	for _, timeout := range []time.Duration{0, time.Hour} {
-		l := testLimits()
-		l.WriteTimeout, l.Heartbeat, l.LagSoft = timeout, 0, 0 // however long this takes, a gets what is said alone
+		l := patient(testLimits())
+		l.WriteTimeout, l.LagSoft = timeout, 0
 		served, addr, _ := serve(t, l)
 		a := dial(t, addr)
 		lagging := dial(t, addr)
@@ -248,7 +248,7 @@ func TestFreezeOfPacedPeers(t *testing.T) {
 // sessions cannot move, and how much is due in the end. After the freeze the peer gets the rest.
 func freezePaced(t *testing.T) (closed int, left uint64) {
 	const pdus, size = 40_000, 66
-	served, addr, _ := serve(t, testLimits())
+	served, addr, _ := serve(t, patient(testLimits()))
 	peer, far := loopback(t)
 	setPaced(t, far)
 	s := newSession(served, far, func(bool) {})
@@ -280,7 +280,7 @@ func freezePaced(t *testing.T) (closed int, left uint64) {
 
 // A session that was told to end, or whose reader found the end, before the freeze ends after it.
 func TestEndsDuringAFreeze(t *testing.T) {
-	served, addr, _ := serve(t, testLimits())
+	served, addr, _ := serve(t, patient(testLimits()))
 	dial(t, addr)
 	near, far := loopback(t)
 	join(served, ownReader{far})
@@ -329,7 +329,7 @@ func TestTimeDuringAFreeze(t *testing.T) {
 
 // Frozen and thawed tenants keep no goroutines and no descriptors.
 func TestFreezeLeavesNothing(t *testing.T) {
-	served, addr, _ := serve(t, testLimits())
+	served, addr, _ := serve(t, patient(testLimits()))
 	dial(t, addr)
 	_, far := loopback(t)
 	join(served, ownReader{far})

@@ -138,7 +138,7 @@ func TestBurstsAreGivenBack(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		y.expectMemory("3 s later", none, none)
 	})
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	play(t, tenant, dial(t, addr))
 	eventually(t, "the memory is given back", func() bool { return tenant.Hub().Memory() == none })
 }
@@ -297,7 +297,7 @@ func TestLogIsNotFullOfWhatIsRead(t *testing.T) {
 
 // Senders go on when the peer that filled the log has gone, without waiting for the tick.
 func TestRoomOfOneThatLeft(t *testing.T) {
-	tenant, addr, _ := serve(t, fullLimits(tenant.Slow))
+	tenant, addr, _ := serve(t, patient(fullLimits(tenant.Slow)))
 	a, stalled := dial(t, addr), dial(t, addr)
 	tenant.stopTick()
 	say(a, large, 1000)

@@ -42,6 +42,13 @@ func testLimits() Limits {
 		MaxPDU: 1 << 20, LagHard: 64 << 20, LagSoft: 8 << 20, LagSoftTime: 10 * time.Second}
 }
 
+// patient returns limits for a test with sockets: on a machine that stands still or is busy for long, none
+// of their times ends a session, or sends a heartbeat between the PDUs that the test expects.
+func patient(l Limits) Limits {
+	l.Heartbeat, l.Timeout, l.WriteTimeout, l.LagSoftTime = time.Hour, time.Hour, time.Hour, time.Hour
+	return l
+}
+
 // generous is how long tests wait for what takes milliseconds on an idle machine.
 const generous = time.Minute
 
@@ -54,7 +61,6 @@ func serve(t testing.TB, l Limits) (*Tenant, string, *logtest.Lines) {
 // serveBy is serve with a policy.
 func serveBy(t testing.TB, l Limits, active *policy.Active) (*Tenant, string, *logtest.Lines) {
 	t.Helper()
-	l.Heartbeat = time.Hour // or a busy machine sends one between the PDUs that a test expects
 	lines := new(logtest.Lines)
 	tenant := NewTenant("default", active, l, slog.New(slog.NewTextHandler(lines, nil)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

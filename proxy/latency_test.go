@@ -58,7 +58,7 @@ func TestLatencyWithoutReceivers(t *testing.T) {
 // Plain sockets are read by the loop and written by the flusher.
 func TestLatencyOfSockets(t *testing.T) {
 	t.Parallel()
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	a, b := dial(t, addr), dial(t, addr)
 	go io.Copy(io.Discard, b)
 	said := pdu.Append(nil, pdu.SID_MSG, others, 0, []byte("x"))

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,9 +34,7 @@ func holdLoop(t *testing.T) (served *Tenant, join func() (*session, client), rel
 	t.Helper()
 	held := heldRules{testRules(), make(chan struct{}), make(chan struct{})}
 	active := policytest.Active(held)
-	limits := testLimits()
-	limits.Heartbeat = time.Hour // or a busy machine sends one between the PDUs that a test expects
-	served = NewTenant("default", active, limits, slog.New(slog.DiscardHandler))
+	served = NewTenant("default", active, patient(testLimits()), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		served.Close()
 		active.Close()
@@ -105,7 +102,7 @@ func TestCloseWhileLeavingTheLoop(t *testing.T) {
 // A session of the loop that is to stop ends, after what had arrived, and the loop goes on for
 // the others.
 func TestOneSessionOfTheLoopStops(t *testing.T) {
-	served, addr, _ := serve(t, testLimits())
+	served, addr, _ := serve(t, patient(testLimits()))
 	first, second, third := dial(t, addr), dial(t, addr), dial(t, addr)
 	first.say(message(others, 1, "its last"))
 	(*served.sessions.Load())[0].stop()

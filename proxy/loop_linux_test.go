@@ -27,7 +27,7 @@ func inLoop(t *Tenant) int {
 // A session leaves the loop while it has to wait, and comes back. Nothing that its peer
 // sends meanwhile is lost or reordered.
 func TestInAndOutOfTheLoop(t *testing.T) {
-	limits := testLimits()
+	limits := patient(testLimits())
 	tenantServed, addr, _ := serve(t, limits)
 	a, b := dial(t, addr), dial(t, addr)
 	eventually(t, "both in the loop", func() bool { return inLoop(tenantServed) == 2 })
@@ -56,7 +56,7 @@ func TestInAndOutOfTheLoop(t *testing.T) {
 // The loop assembles PDUs of several peers, however large they are and however they are
 // split.
 func TestLoopPutsTogether(t *testing.T) {
-	tenantServed, addr, _ := serve(t, testLimits())
+	tenantServed, addr, _ := serve(t, patient(testLimits()))
 	a, b, c := dial(t, addr), dial(t, addr), dial(t, addr)
 	for _, size := range []int{0, 1, 1000, 64 << 10, 300 << 10, 900 << 10} {
 		m := message(others, uint16(size), string(bytes.Repeat([]byte{byte(size)}, size)))
@@ -79,7 +79,7 @@ func TestLoopPutsTogether(t *testing.T) {
 // even if nothing more arrives.
 func TestLoopEndsBehindABatch(t *testing.T) {
 	t.Parallel()
-	_, addr, lines := serve(t, testLimits())
+	_, addr, lines := serve(t, patient(testLimits()))
 	a, b := dial(t, addr), dial(t, addr)
 	m := message(others, 1, "the last one")
 	a.say(m, make([]byte, pdu.HeaderLen))
@@ -90,7 +90,7 @@ func TestLoopEndsBehindABatch(t *testing.T) {
 
 // The loop notices that a session was closed, with or without input.
 func TestCloseInTheLoop(t *testing.T) {
-	served, addr, lines := serve(t, testLimits())
+	served, addr, lines := serve(t, patient(testLimits()))
 	a, b := dial(t, addr), dial(t, addr)
 	for _, s := range *served.sessions.Load() {
 		s.Close("test")
@@ -106,7 +106,7 @@ func TestCloseInTheLoop(t *testing.T) {
 
 // A batch that takes long is handled outside of the loop, in the peer's order.
 func TestLengthyOutsideOfTheLoop(t *testing.T) {
-	served, addr, _ := serve(t, testLimits())
+	served, addr, _ := serve(t, patient(testLimits()))
 	a, b := dial(t, addr), dial(t, addr)
 	eventually(t, "both in the loop", func() bool { return inLoop(served) == 2 })
 	entered := func() int32 {
@@ -132,7 +132,7 @@ func TestLengthyOutsideOfTheLoop(t *testing.T) {
 // goroutine read them.
 func TestNothingIsKeptInTheLoop(t *testing.T) {
 	const peers, size = 8, 8 << 20
-	limits := testLimits()
+	limits := patient(testLimits())
 	limits.MaxPDU = 2 * size
 	limited := limits
 	limited.Quota = tenant.Quota{Tenant: tenant.Rates{PDUsIn: 1 << 40}}

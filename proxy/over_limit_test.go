@@ -33,7 +33,7 @@ func limitedTo(rate policy.Rate) policy.Policy {
 // What is beyond a rate limit is dropped, counted and logged with the limit; other commands pass.
 func TestOverLimit(t *testing.T) {
 	active := policytest.Active(limitedTo(policy.Rate{PDUs: 1, Period: policy.Minute, Burst: 5}))
-	tenant, addr, lines := serveBy(t, testLimits(), active)
+	tenant, addr, lines := serveBy(t, patient(testLimits()), active)
 	a, b := dial(t, addr), dial(t, addr)
 	b.settle()
 	var chats [][]byte
@@ -50,7 +50,7 @@ func TestOverLimit(t *testing.T) {
 
 // A limit lets more through once time has passed, also where a loop reads for all sessions.
 func TestLimitRefills(t *testing.T) {
-	tenant, addr, _ := serveBy(t, testLimits(), policytest.Active(limitedTo(policy.Rate{PDUs: 1000, Period: policy.Second, Burst: 1})))
+	tenant, addr, _ := serveBy(t, patient(testLimits()), policytest.Active(limitedTo(policy.Rate{PDUs: 1000, Period: policy.Second, Burst: 1})))
 	a := dial(t, addr)
 	eventually(t, "three PDUs pass", func() bool {
 		a.say(message(pdu.CID_MSG_DATA, 1, "hello"))

@@ -39,7 +39,7 @@ func (k *fullWindow) progress() (progress, bool) {
 // reads, and is paced no more.
 func TestUnreadKeepsTheRestInTheLog(t *testing.T) {
 	const pdus, size = 8000, 1024
-	l := testLimits()
+	l := patient(testLimits())
 	l.LagSoft = 0
 	served, addr, _ := serve(t, l)
 	peer, far := loopback(t)
@@ -100,7 +100,7 @@ func TestPausedSessionEnds(t *testing.T) {
 
 // A peer that reads, however little, is not ended after the write timeout, and one that reads nothing is.
 func TestPausedSessionOfASlowReader(t *testing.T) {
-	l := testLimits()
+	l := patient(testLimits())
 	l.WriteTimeout = time.Nanosecond
 	served, _, _ := serve(t, l)
 	_, far := loopback(t)
@@ -148,7 +148,7 @@ func TestProgressAfterLocalDrops(t *testing.T) {
 // pausedSession returns a session whose peer reads nothing of much that is due.
 func pausedSession(t *testing.T, timeout time.Duration) *session {
 	t.Helper()
-	l := testLimits()
+	l := patient(testLimits())
 	l.LagSoft, l.WriteTimeout = 0, timeout
 	served, addr, _ := serve(t, l)
 	_, far := loopback(t)
@@ -169,7 +169,7 @@ func pausedSession(t *testing.T, timeout time.Duration) *session {
 // A connection is paced if its socket says so. Once the pace is lifted, the socket says that too,
 // for a process that takes over the connection.
 func TestSocketSaysWhetherToPace(t *testing.T) {
-	served, _, _ := serve(t, testLimits())
+	served, _, _ := serve(t, patient(testLimits()))
 	for _, paced := range []bool{false, true} {
 		_, far := loopback(t)
 		if paced {
@@ -195,7 +195,7 @@ func TestSocketSaysWhetherToPace(t *testing.T) {
 
 // A paced connection is paced after a handover too, although its window is closed at that moment.
 func TestClosedWindowIsPacedAfterAHandover(t *testing.T) {
-	l := startLine(&line{t: t, limits: testLimits(), wrap: func(conn *net.TCPConn) net.Conn {
+	l := startLine(&line{t: t, limits: patient(testLimits()), wrap: func(conn *net.TCPConn) net.Conn {
 		setPaced(t, conn)
 		return conn
 	}})

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestRoute(t *testing.T) {
-	_, addr, _ := serve(t, testLimits())
+	_, addr, _ := serve(t, patient(testLimits()))
 	a, b, c := dial(t, addr), dial(t, addr), dial(t, addr)
 	m, all := message(others, 1, "to others"), message(everyone, 2, "to all")
 	a.say(m, all)
@@ -38,7 +38,7 @@ func TestBadLength(t *testing.T) {
 		"0": 0, "1": 1, "15": 15, "above the maximum": 1<<20 + 1, "2^31-1": 1<<31 - 1, "2^31": 1 << 31, "2^32-1": 1<<32 - 1,
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, addr, lines := serve(t, testLimits())
+			_, addr, lines := serve(t, patient(testLimits()))
 			a, b := dial(t, addr), dial(t, addr)
 			good := message(everyone, 1, "good")
 			bad := append(binary.BigEndian.AppendUint32(nil, length), make([]byte, 12)...)
@@ -56,7 +56,7 @@ func TestBadLength(t *testing.T) {
 // A peer that is closed while much of its input is unread still gets what is due to it,
 // before the end.
 func TestBadLengthInFrontOfMuch(t *testing.T) {
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	a := dial(t, addr)
 	good := message(everyone, 1, "good")
 	a.Write(append(good, make([]byte, 2<<20)...)) // the hub may close the connection before it has taken all
@@ -73,7 +73,7 @@ func TestEndBehindData(t *testing.T) {
 		"half-close": func(c client) { c.CloseWrite() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tenant, addr, _ := serve(t, testLimits())
+			tenant, addr, _ := serve(t, patient(testLimits()))
 			a, b := dial(t, addr), dial(t, addr)
 			m := message(everyone, 1, "last PDU")
 			a.say(m)
@@ -90,7 +90,7 @@ func TestEndBehindData(t *testing.T) {
 
 // What a peer sent before it reset the connection is routed.
 func TestResetLosesNothingThatArrived(t *testing.T) {
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	b := dial(t, addr)
 	for i := range 20 {
 		a := dial(t, addr)
@@ -105,7 +105,7 @@ func TestResetLosesNothingThatArrived(t *testing.T) {
 }
 
 func TestPolicyCloses(t *testing.T) {
-	_, addr, lines := serve(t, testLimits())
+	_, addr, lines := serve(t, patient(testLimits()))
 	a, b := dial(t, addr), dial(t, addr)
 	m := message(everyone, 1, "before")
 	a.say(m, message(goAway, 0, ""), message(everyone, 1, "after"))
@@ -119,7 +119,7 @@ func TestPolicyCloses(t *testing.T) {
 
 // A peer that never reads is closed as a slow consumer, and delays no other peer.
 func TestSlowConsumer(t *testing.T) {
-	l := testLimits()
+	l := patient(testLimits())
 	l.LagHard = 2 << 20
 	tenant, addr, lines := serve(t, l)
 	a, b, stalled := dial(t, addr), dial(t, addr), dial(t, addr)
@@ -140,7 +140,7 @@ func TestSlowConsumer(t *testing.T) {
 
 // A peer that stops reading for a while gets everything when it reads on, in order.
 func TestStalledPeerCatchesUp(t *testing.T) {
-	_, addr, _ := serve(t, testLimits())
+	_, addr, _ := serve(t, patient(testLimits()))
 	a, b, stalled := dial(t, addr), dial(t, addr), dial(t, addr)
 	const n = 500
 	var sent [][]byte
@@ -157,7 +157,7 @@ func TestStalledPeerCatchesUp(t *testing.T) {
 // A write deadline from a time when the peer was slow does not limit later writes.
 func TestCaughtUpIsForgotten(t *testing.T) {
 	t.Parallel()
-	l := testLimits()
+	l := patient(testLimits())
 	tenant, addr, _ := serve(t, l)
 	a, slow := dial(t, addr), dial(t, addr)
 	big := message(others, 1, strings.Repeat("x", 1<<20-100))
@@ -181,7 +181,7 @@ func TestCaughtUpIsForgotten(t *testing.T) {
 
 // A peer that takes nothing for the write timeout is closed.
 func TestWriteTimeout(t *testing.T) {
-	l := testLimits()
+	l := patient(testLimits())
 	l.WriteTimeout = 50 * time.Millisecond
 	tenant, addr, lines := serve(t, l)
 	a, stalled := dial(t, addr), dial(t, addr)
@@ -199,7 +199,7 @@ func TestWriteTimeout(t *testing.T) {
 // and ends every connection with the end of the stream.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	a, b, late := dial(t, addr), dial(t, addr), dial(t, addr)
 	var sent [][]byte
 	for i := range 200 {
@@ -226,7 +226,7 @@ func TestDrain(t *testing.T) {
 
 // A drain that a peer holds up ends when its context does.
 func TestDrainGivesUp(t *testing.T) {
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	a, stalled := dial(t, addr), dial(t, addr)
 	stalled.SetReadBuffer(4 << 10)
 	m := message(others, 1, strings.Repeat("x", 1<<19))

@@ -88,7 +88,7 @@ func TestSessionLinesAreFlushedAtLast(t *testing.T) {
 
 // The line about a peer that connects has what finds it again.
 func TestSessionOpened(t *testing.T) {
-	tenant, address, lines := serve(t, testLimits())
+	tenant, address, lines := serve(t, patient(testLimits()))
 	client := dial(t, address)
 	client.Write(message(others, 1, ""))
 	want := fmt.Sprintf(`level=INFO msg="session opened" tenant=default session=1 peer=%s local=%s`, client.LocalAddr(), address)

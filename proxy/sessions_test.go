@@ -19,7 +19,7 @@ func TestSessions(t *testing.T) {
 	begun := time.Now()
 	active := policytest.Active(testRules())
 	defer active.Close()
-	tenant := NewTenant("acme", active, testLimits(), slog.New(slog.DiscardHandler))
+	tenant := NewTenant("acme", active, patient(testLimits()), slog.New(slog.DiscardHandler))
 	defer tenant.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -80,7 +80,7 @@ func TestSessions(t *testing.T) {
 func TestProbe(t *testing.T) {
 	active := policytest.Active(testRules())
 	defer active.Close()
-	tenant := NewTenant("acme", active, testLimits(), slog.New(slog.DiscardHandler))
+	tenant := NewTenant("acme", active, patient(testLimits()), slog.New(slog.DiscardHandler))
 	defer tenant.Close()
 	if err := tenant.Probe(); err != nil {
 		t.Error(err)

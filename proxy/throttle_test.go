@@ -338,7 +338,7 @@ func TestNoThrottleWithoutLimits(t *testing.T) {
 // are not affected, and nothing is lost.
 func TestAPausePushesBack(t *testing.T) {
 	t.Parallel()
-	l := quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1 << 20}})
+	l := patient(quota(tenant.Quota{Peer: tenant.Rates{BytesIn: 1 << 20}}))
 	y, addr, _ := serve(t, l)
 	fast, other := dial(t, addr), dial(t, addr)
 	const times = 64 << 20 / 60_016

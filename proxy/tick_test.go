@@ -160,7 +160,7 @@ func TestSoftLag(t *testing.T) {
 // What becomes due while the tick has the right to write, to trim, is written afterwards.
 // No flusher comes for it: that one found the right taken.
 func TestTrimWritesWhatBecameDue(t *testing.T) {
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	c := dial(t, addr)
 	tenant.stopTick() // which would flush by itself
 	eventually(t, "no flusher is at work", func() bool { return tenant.flush.requests.Load() == 0 })

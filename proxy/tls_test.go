@@ -57,7 +57,7 @@ func dialTLS(t *testing.T, tenant *Tenant) *tls.Conn {
 
 // Over TLS everything arrives in order, and so does the end.
 func TestTLS(t *testing.T) {
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	a, b, secret := dial(t, addr), dial(t, addr), dialTLS(t, tenant)
 	var sent []byte
 	for i := range 300 {
@@ -87,7 +87,7 @@ func TestTLS(t *testing.T) {
 // A TLS peer that never reads delays no other peer, and is closed at once when it lags
 // too much, without waiting for TLS's closing message.
 func TestTLSSlowConsumer(t *testing.T) {
-	l := testLimits()
+	l := patient(testLimits())
 	l.LagHard = 8 << 20
 	tenant, addr, lines := serve(t, l)
 	a, b := dial(t, addr), dial(t, addr)

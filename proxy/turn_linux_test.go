@@ -59,7 +59,7 @@ func numbered(n int) (p []byte) {
 func TestTurns(t *testing.T) {
 	slowly := newSlowPolicy(2 * 16)
 	active := policytest.Active(slowly)
-	served, addr, _ := serveBy(t, testLimits(), active)
+	served, addr, _ := serveBy(t, patient(testLimits()), active)
 	t.Cleanup(slowly.release)
 	sender, reader := dial(t, addr), dial(t, addr)
 	const n = 4000
@@ -109,7 +109,7 @@ func (c client) expectAll(p []byte) {
 func TestForcedBetweenTurns(t *testing.T) {
 	slowly := newSlowPolicy(2 * 16)
 	active := policytest.Active(slowly)
-	served, addr, _ := serveBy(t, testLimits(), active)
+	served, addr, _ := serveBy(t, patient(testLimits()), active)
 	t.Cleanup(slowly.release)
 	sender := dial(t, addr)
 	const n = 1000
@@ -130,7 +130,7 @@ func TestForcedBetweenTurns(t *testing.T) {
 // A loop that stands still is noticed by the probe.
 func TestProbeAsksTheLoop(t *testing.T) {
 	stuck := newSlowPolicy(0)
-	served, addr, _ := serveBy(t, testLimits(), policytest.Active(stuck))
+	served, addr, _ := serveBy(t, patient(testLimits()), policytest.Active(stuck))
 	t.Cleanup(stuck.release)
 	a := dial(t, addr)
 	a.say(numbered(1))
@@ -170,7 +170,7 @@ func standStill(t *testing.T, l Limits) (served *Tenant, addr string, lines *log
 // What a peer sent over a connection that it has closed does not come back to its next
 // one, even if the hub reads it only after both.
 func TestOldWordsDoNotComeBack(t *testing.T) {
-	served, addr, _, hold := standStill(t, testLimits())
+	served, addr, _, hold := standStill(t, patient(testLimits()))
 	old, other := dial(t, addr), dial(t, addr)
 	goOn := hold()
 	words := bytes.Repeat(message(others, 1, string(make([]byte, 1000))), 10)

@@ -59,7 +59,7 @@ func hook(t *testing.T, tenant *Tenant, h *hooked) client {
 // catchUp writes what is appended after its last look and before it gives back the right
 // to write.
 func TestNothingIsMissedWhileCatchingUpEnds(t *testing.T) {
-	tenant, _, _ := serve(t, testLimits())
+	tenant, _, _ := serve(t, patient(testLimits()))
 	tenant.stopTick() // a tick would write it a second later
 	speaker := hubtest.Join(tenant.hub)
 	last := message(others, 2, "sent in between")
@@ -85,7 +85,7 @@ func TestNothingIsMissedWhileCatchingUpEnds(t *testing.T) {
 
 // A turn of the flusher that takes too many passes is relayed to run.
 func TestALongTurnIsRelayed(t *testing.T) {
-	tenant, _, _ := serve(t, testLimits())
+	tenant, _, _ := serve(t, patient(testLimits()))
 	speaker := hubtest.Join(tenant.hub)
 	const n = 3 * passesPerTurn
 	var want []byte

@@ -263,7 +263,7 @@ func (i *inputs) limitTo(bytes int64) {
 // are unfinished nor afterwards, and nothing when they have ended.
 func TestInputMemoryOfSockets(t *testing.T) {
 	const limit = 1 << 20
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	tenant.inputs.limitTo(limit)
 	whole := message(others, 1, string(make([]byte, 120_000)))
 	dials := map[string]func() net.Conn{
@@ -306,7 +306,7 @@ func TestInputMemoryOfSockets(t *testing.T) {
 // A session whose peer has closed within a PDU holds no part of it while what is due is
 // still written.
 func TestLeavingSessionHoldsNoInput(t *testing.T) {
-	tenant, addr, _ := serve(t, testLimits())
+	tenant, addr, _ := serve(t, patient(testLimits()))
 	a, stalled := dial(t, addr), dial(t, addr)
 	stalled.say(part(100_000))
 	eventually(t, "the part is held", func() bool { return tenant.inputs.unfinished() == 1 })

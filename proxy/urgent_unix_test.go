@@ -14,7 +14,7 @@ import (
 // data when a read is in progress at that moment, so the peer sends it several times.
 func TestUrgentData(t *testing.T) {
 	t.Parallel()
-	tenant, addr, lines := serve(t, testLimits())
+	tenant, addr, lines := serve(t, patient(testLimits()))
 	a := dial(t, addr)
 	last := time.Time{}
 	eventually(t, "the session ends", func() bool {
