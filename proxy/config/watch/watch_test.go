@@ -229,15 +229,26 @@ func TestSlowWriterIsReportedWhenDone(t *testing.T) {
 	t.Parallel()
 	o := byEvents
 	o.Debounce = 500 * time.Millisecond
-	s := watchFile(t, plainFile(t, t.TempDir()), o, fsnotify.NewWatcher)
-	write(t, s.path, "")
+	for pause := o.Debounce; pause >= o.Debounce/2; { // a writer that stood still for longer has looked as if it was done
+		s := watchFile(t, plainFile(t, t.TempDir()), o, fsnotify.NewWatcher)
+		if pause = writeSlowly(t, s.path, 2*o.Debounce); pause < o.Debounce/2 {
+			s.want(t, read(t, s.path))
+			s.wantNoMore(t)
+		}
+	}
+}
+
+// writeSlowly writes pieces to the file for some time, and returns the longest time between two of them.
+func writeSlowly(t *testing.T, path string, during time.Duration) (pause time.Duration) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for begun := time.Now(); time.Since(begun) < 2*o.Debounce; <-tick.C {
-		appendTo(t, s.path, "a piece, ")
+	begun := time.Now()
+	write(t, path, "")
+	for last := begun; time.Since(begun) < during; <-tick.C {
+		appendTo(t, path, "a piece, ")
+		pause, last = max(pause, time.Since(last)), time.Now()
 	}
-	s.want(t, read(t, s.path))
-	s.wantNoMore(t)
+	return pause
 }
 
 func TestThousandRenames(t *testing.T) {
