@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/message"
@@ -318,7 +317,7 @@ func TestBodyAsJSON(t *testing.T) {
 // Unknown commands with a rule have a row with their own traffic, and else counts the others.
 func TestRoutesOfUnknownCommands(t *testing.T) {
 	rules := policytest.Rules{0x0900: abi.BroadcastAll, 0x0901: abi.BroadcastAll}
-	f := start(t, 10*time.Second)
+	f := start(t, patient)
 	f.tenant.Active.Install(policytest.Generation(rules))
 	peer := f.peer
 	for _, c := range []pdu.CommandID{0x0900, 0x0900, 0x0901, 0x0a00} {

@@ -78,7 +78,7 @@ func checkStatus(stats string) string {
 		return ""
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(patient))
 	fmt.Fprintln(conn, "show stat")
 	var all bytes.Buffer
 	all.ReadFrom(conn)

@@ -20,7 +20,7 @@ func (f *fixture) raw(request string) (status int, allow, body string) {
 		f.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(patient))
 	io.WriteString(conn, request)
 	method, _, _ := strings.Cut(request, " ")
 	r, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
@@ -84,7 +84,7 @@ func (f *fixture) dial(from string) net.Conn {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(patient))
 	return conn
 }
 

@@ -168,7 +168,8 @@ func (f *fixture) installSlow() *slow {
 // Those who ask policies are few. Others wait for their turn, and not without end.
 func TestHeavyRequestsAreFew(t *testing.T) {
 	t.Parallel()
-	f := start(t, 4*time.Second) // a request waits half of it
+	f := start(t, patient)
+	f.clientTimeout = 10 * time.Millisecond // a request waits half of it
 	for range maxPolicyCalls {
 		f.policyCalls <- struct{}{}
 	}
@@ -179,6 +180,7 @@ func TestHeavyRequestsAreFew(t *testing.T) {
 	for range maxPolicyCalls {
 		f.policyCalls.release()
 	}
+	f.clientTimeout = patient
 	r = f.ask("GET", "/api/v1/routes")
 	if f.read(r); r.StatusCode != 200 || len(f.policyCalls) != 0 {
 		t.Errorf("%d, and %d are under way, want 200 and 0", r.StatusCode, len(f.policyCalls))
@@ -235,7 +237,7 @@ func TestUnwantedBodies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			conn.SetDeadline(time.Now().Add(patient))
 			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", head, tokenOperate, length)
 			r, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {

@@ -21,25 +21,31 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// stall opens a stream and takes nothing of it.
-func (f *fixture) stall(path string) net.Conn {
+// stall opens a stream and takes nothing of it. Like ask, it tries again after a request that came too late.
+func (f *fixture) stall(path string, streams semaphore) (conn net.Conn) {
 	f.Helper()
-	conn, err := net.Dial("tcp", f.Addrs()[0].String())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { conn.Close() })
-	conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+	var sent time.Time
+	f.await(path+" is open", func() bool {
+		if time.Since(sent) > f.clientTimeout && len(streams) == 0 {
+			var err error
+			if conn, err = net.Dial("tcp", f.Addrs()[0].String()); err != nil {
+				f.Fatal(err)
+			}
+			f.Cleanup(func() { conn.Close() })
+			conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+			sent = time.Now()
+		}
+		return len(streams) > 0
+	})
 	return conn
 }
 
 // A client that never reads its events is dropped, and slows down no other client.
 func TestStalledEventsAreDropped(t *testing.T) {
 	t.Parallel()
-	f := start(t, 2*time.Second)
-	f.stall("/api/v1/events")
-	f.await("the stream is open", func() bool { return len(f.streams) == 1 })
+	f := start(t, 500*time.Millisecond)
+	f.stall("/api/v1/events", f.streams)
 	long := strings.Repeat("x", keptText)
 	f.await("it is dropped", func() bool {
 		f.log.Info("long", "a", long, "b", long, "c", long, "d", long)
@@ -54,9 +60,8 @@ func TestStalledEventsAreDropped(t *testing.T) {
 // A client that never reads its tap is dropped; until then what it does not take is
 // missed, and the hub goes on. It measures the memory of the process, so no other test runs beside it.
 func TestStalledTapIsDropped(t *testing.T) {
-	f := start(t, time.Second)
-	f.stall("/api/v1/tap?bodies=true")
-	f.await("the tap is open", func() bool { return len(f.taps) == 1 })
+	f := start(t, 500*time.Millisecond)
+	f.stall("/api/v1/tap?bodies=true", f.taps)
 	before := memory()
 	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 8000)), 8)
 	sent := uint64(0)
