@@ -15,7 +15,6 @@ import (
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
-	"switchyard/policy/wasm/meter"
 )
 
 // wazero's compiler has had faults that gave wrong verdicts without a trap (package meter
@@ -78,7 +77,7 @@ func (l *loader) engines(ctx context.Context) (err error) {
 	if l.engine.agreed.has(s) {
 		return nil
 	}
-	if _, err := l.compare(ctx, l.metered, l.metered); err != nil {
+	if _, err := l.compare(ctx, l.metered.Module, l.metered.Module); err != nil {
 		return err
 	}
 	l.engine.agreed.add(s)
@@ -101,7 +100,7 @@ func (l *loader) compare(ctx context.Context, compiled, interpreted []byte) (c *
 	if err := c.restart(); err != nil {
 		return c, err
 	}
-	return c, c.run(l.module)
+	return c, c.run(l.metered.Constants)
 }
 
 // A replica is a copy of the policy in its own runtime, whose log is discarded. The policy
@@ -120,7 +119,7 @@ func (l *loader) replica(ctx context.Context, config wazero.RuntimeConfig, modul
 	if c.err != nil {
 		return t, c.refusal()
 	}
-	return t, hostFunctions(ctx, p.runtime, l.imports, &p.lines)
+	return t, hostFunctions(ctx, p.runtime, p.compiled, &p.lines)
 }
 
 // start replaces the instance by a fresh one.
@@ -241,13 +240,13 @@ func (c *comparison) ask(question func() string, call func(*instance) (policy.Ve
 }
 
 // run compares commands, then ids, then PDUs.
-func (c *comparison) run(module []byte) error {
+func (c *comparison) run(constants []int64) error {
 	for _, known := range pdu.Commands {
 		if err := c.classify(known.Service, known.ID); err != nil || c.expired() {
 			return err
 		}
 	}
-	for _, id := range c.ids(module) {
+	for _, id := range c.ids(constants) {
 		if err := c.classify(id.Service, id.ID); err != nil || c.expired() {
 			return err
 		}
@@ -271,15 +270,15 @@ func (c *comparison) classify(s pdu.ServiceID, command pdu.CommandID) error {
 	return err
 }
 
-// ids returns the pairs of ids around the module's constants: each as a command of some
+// ids returns the pairs of ids around a module's constants: each as a command of some
 // service, as a service, and as both ids in one number.
-func (c *comparison) ids(module []byte) []pdu.Command {
+func (c *comparison) ids(constants []int64) []pdu.Command {
 	values := map[int64]bool{}
-	meter.Constants(module, func(v int64) {
+	for _, v := range constants {
 		if v >= -1 && v <= 1<<32 {
 			values[v-1], values[v], values[v+1] = true, true, true
 		}
-	})
+	}
 	sorted := make([]int64, 0, len(values))
 	for v := range values {
 		sorted = append(sorted, v)

@@ -10,6 +10,7 @@ import (
 	"switchyard/policy/abi"
 	"switchyard/policy/table"
 	"switchyard/policy/wasm/binary"
+	"switchyard/policy/wasm/meter"
 )
 
 // A policy that compares zero with an `and` is decided as WebAssembly defines it.
@@ -26,11 +27,11 @@ func TestZeroAnd(t *testing.T) {
 	}
 }
 
-// compare runs the gate "engines" alone, on modules that are not rewritten.
-func compare(t *testing.T, compiled, interpreted []byte) (asked int, err error) {
+// compare runs the gate "engines" alone, on two modules that were rewritten.
+func compare(t *testing.T, compiled, interpreted []byte, constants ...int64) (asked int, err error) {
 	t.Helper()
 	e := newEngine(t, DefaultLimits(), nil)
-	l := &loader{engine: e, module: compiled, policy: &Policy{name: "tenant-a", limits: e.limits, config: []byte("{}")}, computed: always(0)}
+	l := &loader{engine: e, metered: meter.Rewritten{Constants: constants}, policy: &Policy{name: "tenant-a", limits: e.limits, config: []byte("{}")}, computed: always(0)}
 	c, err := l.compare(context.Background(), compiled, interpreted)
 	if err != nil {
 		err = atGate(GateEngines, "tenant-a", err)
@@ -75,7 +76,7 @@ func TestEnginesDisagree(t *testing.T) {
 			}
 			return rewrite(t, parsed.Module())
 		}
-		_, err := compare(t, oneRule("consume"), oneRule("broadcast-all"))
+		_, err := compare(t, oneRule("consume"), oneRule("broadcast-all"), 0x0777)
 		wantGate(t, err, GateEngines, "0x0777", "report it")
 	})
 }

@@ -58,9 +58,12 @@ func offered(module, name string) bool {
 
 // hostFunctions instantiates the host modules that the guest imports from. What the guest
 // logs goes to lines.
-func hostFunctions(ctx context.Context, rt wazero.Runtime, list []imported, lines *guestLog) error {
+func hostFunctions(ctx context.Context, rt wazero.Runtime, m wazero.CompiledModule, lines *guestLog) error {
 	from := func(module string) bool {
-		return slices.ContainsFunc(list, func(i imported) bool { return i.module == module })
+		return slices.ContainsFunc(m.ImportedFunctions(), func(f api.FunctionDefinition) bool {
+			of, _, _ := f.Import()
+			return of == module
+		})
 	}
 	if from(abi.HostModule) {
 		b := rt.NewHostModuleBuilder(abi.HostModule)

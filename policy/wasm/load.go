@@ -38,8 +38,7 @@ type loader struct {
 	module  []byte        // as it was given
 	config  []byte
 	known   *[]string // the groups that it may name; nil for any
-	metered []byte    // as it is compiled
-	imports []imported
+	metered meter.Rewritten
 	policy  *Policy
 	first   *instance // from instantiate to nameGroups
 
@@ -219,7 +218,7 @@ func (l *loader) compileFor(ctx context.Context, clocks chan<- func() time.Durat
 	computed, stop := l.engine.clock()
 	defer stop()
 	clocks <- computed
-	c := compileModule(l.engine.config, l.metered)
+	c := compileModule(l.engine.config, l.metered.Module)
 	c.took = computed()
 	select {
 	case made <- c:
@@ -250,12 +249,10 @@ func (c compilation) close() error {
 	return err
 }
 
-// checkImports refuses modules that import what the host does not offer.
-func (l *loader) checkImports(ctx context.Context) (err error) {
-	if l.imports, err = importsOf(l.module); err != nil {
-		return err
-	}
-	return checkImports(l.policy.compiled, l.imports)
+// checkImports refuses modules that import what the host does not offer. wazero lists only the
+// functions.
+func (l *loader) checkImports(context.Context) error {
+	return checkImports(l.policy.compiled, l.metered.Imports)
 }
 
 func (l *loader) checkExports(context.Context) error { return checkExports(l.policy.compiled) }
@@ -264,7 +261,7 @@ func (l *loader) checkExports(context.Context) error { return checkExports(l.pol
 // The time of this and of configure is what each later instance takes.
 func (l *loader) instantiate(ctx context.Context) (err error) {
 	p := l.policy
-	if err := hostFunctions(ctx, p.runtime, l.imports, &p.lines); err != nil {
+	if err := hostFunctions(ctx, p.runtime, p.compiled, &p.lines); err != nil {
 		return err
 	}
 	before := l.computed()

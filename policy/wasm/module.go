@@ -3,7 +3,6 @@ package wasm
 import (
 	"bytes"
 	encoding "encoding/binary"
-	"fmt"
 	"strings"
 
 	"switchyard/policy/wasm/binary"
@@ -42,66 +41,15 @@ func checkMagic(module []byte) error {
 	case string(module[:8]) != binary.Preamble:
 		return refuse("build it for WebAssembly core version 1", "WebAssembly version %d is not known", encoding.LittleEndian.Uint32(module[4:]))
 	}
-	return eachSection(module, func(byte, *binary.Reader) error { return nil })
-}
-
-// eachSection calls see with the id and the content of each section.
-func eachSection(module []byte, see func(id byte, content *binary.Reader) error) error {
 	r := binary.NewReader(module)
-	r.Bytes(len(binary.Preamble))
-	for r.Left() > 0 {
+	for r.Bytes(len(binary.Preamble)); r.Left() > 0; {
 		at := r.Pos
 		id, size := r.Byte(), r.U32()
 		if r.Err != nil || int64(size) > int64(r.Left()) {
 			return refuse("write the file anew; was it still being written?",
 				"truncated: section %d at byte %d should have %d bytes, %d are there", id, at, size, r.Left())
 		}
-		content := r.Sub(int(size))
-		if err := see(id, &content); err != nil {
-			return err
-		}
+		r.Bytes(int(size))
 	}
 	return nil
-}
-
-// An imported is one entry of the import section.
-type imported struct {
-	module, name string
-	kind         byte
-}
-
-func (i imported) String() string {
-	kinds := [...]string{"function", "table", "memory", "global"}
-	if int(i.kind) < len(kinds) {
-		return fmt.Sprintf("%s %q.%q", kinds[i.kind], i.module, i.name)
-	}
-	return fmt.Sprintf("%q.%q of kind %d", i.module, i.name, i.kind)
-}
-
-// importsOf lists the imports of a module that the metering has accepted. wazero lists only
-// the functions.
-func importsOf(module []byte) (list []imported, err error) {
-	err = eachSection(module, func(id byte, r *binary.Reader) error {
-		if id != binary.SectionImport {
-			return nil
-		}
-		for n := r.Count(4, "imports"); n > 0 && r.Err == nil; n-- {
-			i := imported{module: r.Name(), name: r.Name(), kind: r.Byte()}
-			switch i.kind {
-			case binary.KindFunction:
-				r.U32() // its type
-			case binary.KindTable:
-				r.RefType()
-				r.Limits()
-			case binary.KindMemory:
-				r.Limits()
-			default:
-				r.ValueType()
-				r.Byte() // mutable or not
-			}
-			list = append(list, i)
-		}
-		return r.Err
-	})
-	return list, err
 }

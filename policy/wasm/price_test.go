@@ -71,11 +71,7 @@ func pricedCall(b *testing.B, module []byte, export string, body []byte) func() 
 	b.Cleanup(func() { made.close() })
 	p := new(Policy)
 	p.lines.init("guest", e.log)
-	imports, err := importsOf(module)
-	if err == nil {
-		err = hostFunctions(ctx, made.runtime, imports, &p.lines)
-	}
-	if err != nil {
+	if err := hostFunctions(ctx, made.runtime, made.module, &p.lines); err != nil {
 		b.Fatal(err)
 	}
 	m, err := made.runtime.InstantiateModule(ctx, made.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())

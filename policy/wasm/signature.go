@@ -9,6 +9,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"switchyard/policy/abi"
+	"switchyard/policy/wasm/binary"
+	"switchyard/policy/wasm/meter"
 )
 
 const (
@@ -139,10 +141,10 @@ func checkBuffer(m wazero.CompiledModule) error {
 }
 
 // checkImports refuses a guest whose imports the host does not have, and lists them all.
-func checkImports(m wazero.CompiledModule, list []imported) error {
+func checkImports(m wazero.CompiledModule, list []meter.Import) error {
 	var unknown []string
 	for _, i := range list {
-		if i.kind != 0 || !offered(i.module, i.name) {
+		if i.Kind != binary.KindFunction || !offered(i.Module, i.Name) {
 			unknown = append(unknown, i.String())
 		}
 	}

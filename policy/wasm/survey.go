@@ -9,7 +9,6 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/wasm/meter"
 )
 
 // These limits bound the search for a policy's rules. When a limit is reached, the search
@@ -57,7 +56,7 @@ type survey struct {
 // survey finds the rules of a policy that has passed the dry run.
 func (l *loader) survey() policy.Named {
 	s := survey{policy: l.policy, pairs: make(map[pdu.ServiceID][]pdu.CommandID), found: make(map[policy.IDs]bool)}
-	s.collect(l.module, l.config)
+	s.collect(l.metered.Constants, l.config)
 	s.findCommands()
 	s.findServices()
 	for _, c := range pdu.OwnCommands() { // their PDUs are common
@@ -73,7 +72,7 @@ var number = regexp.MustCompile(`\b(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})\b`)
 
 // collect makes candidates of the constants of the module and the numbers of its
 // configuration.
-func (s *survey) collect(module, config []byte) {
+func (s *survey) collect(constants []int64, config []byte) {
 	var exact, near [1 << 16]bool // near: the ends of a range are in it, or beside it
 	pairs := make(map[policy.IDs]bool)
 	take := func(v int64) {
@@ -87,7 +86,9 @@ func (s *survey) collect(module, config []byte) {
 			}
 		}
 	}
-	meter.Constants(module, take)
+	for _, v := range constants {
+		take(v)
+	}
 	for _, text := range number.FindAllString(string(config), maxPairs) {
 		if v, err := strconv.ParseInt(text, 0, 64); err == nil {
 			take(v)

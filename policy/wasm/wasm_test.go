@@ -63,11 +63,11 @@ func metered(t testing.TB, name string) []byte { return rewrite(t, guest(t, name
 func rewrite(t testing.TB, module []byte) []byte {
 	t.Helper()
 	l := DefaultLimits()
-	module, err := meter.Rewrite(module, meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth, Pages: l.MemoryPages})
+	m, err := meter.Rewrite(module, meter.Limits{Fuel: l.Fuel, LoadFuel: l.LoadFuel, Depth: l.Depth, Pages: l.MemoryPages})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return module
+	return m.Module
 }
 
 func load(t testing.TB, e *Engine, name string) *Policy {

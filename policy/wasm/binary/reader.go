@@ -9,7 +9,7 @@ import (
 // returns zero and moves Pos to End, so that loops over items end:
 //
 //	Buf  00 61 73 6d 01 00 00 00 01 07 ...
-//	                 Pos ^           End ^    of a part taken with Sub
+//	                 Pos ^           End ^    of a part taken with Part
 //
 // Pos may be set back to a value that it had.
 type Reader struct {
@@ -138,24 +138,19 @@ func (r *Reader) Name() string {
 	return string(b)
 }
 
-// Sub takes the next n bytes as a reader of their own.
-func (r *Reader) Sub(n int) Reader {
-	s := Reader{Buf: r.Buf, Pos: r.Pos, End: r.Pos}
-	if r.Bytes(n) != nil {
-		s.End = r.Pos
-	}
-	s.Err = r.Err
-	return s
-}
-
-// Part takes a part that begins with its size: what names it in a fault.
+// Part takes a part that begins with its size, as a reader of its own: what names it in a fault.
 func (r *Reader) Part(what string) Reader {
 	start := r.Pos
 	n := r.U32()
 	if r.Err == nil && int64(n) > int64(r.Left()) {
 		r.FailAt(start, "%s has %d bytes, %d are left", what, n, r.Left())
 	}
-	return r.Sub(int(n))
+	s := Reader{Buf: r.Buf, Pos: r.Pos, End: r.Pos}
+	if r.Bytes(int(n)) != nil {
+		s.End = r.Pos
+	}
+	s.Err = r.Err
+	return s
 }
 
 // Done fails if anything is left.

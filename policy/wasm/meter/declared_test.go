@@ -85,7 +85,7 @@ func TestInstancesCostFuel(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if left := fuelLeft(instantiate(t, out)); left != 0 {
+		if left := fuelLeft(instantiate(t, out.Module)); left != 0 {
 			t.Errorf("%s: %d units are left, want none", name, left)
 		}
 	}

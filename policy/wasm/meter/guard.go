@@ -68,8 +68,11 @@ func (b *body) track(first byte, op opcode) {
 	}
 }
 
-// trackConstant notes a constant: by at least one and less than 32, no shift is by zero.
-func (b *body) trackConstant(v int64) { b.shift = v > 0 && v < 32 }
+// constant notes a constant: by at least one and less than 32, no shift is by zero.
+func (b *body) constant(v int64) {
+	b.shift = v > 0 && v < 32
+	b.m.constants = append(b.m.constants, v)
+}
 
 // trackLocal follows the top of the stack past an instruction on a local.
 func (b *body) trackLocal(op byte, local uint32) {

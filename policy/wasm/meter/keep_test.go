@@ -2,6 +2,7 @@ package meter
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -122,5 +123,24 @@ func TestEmpty(t *testing.T) {
 	m := instantiate(t, mustRewrite(t, sections(), ample))
 	if fuelLeft(m) != 1<<40 {
 		t.Errorf("fuel is %d", fuelLeft(m))
+	}
+}
+
+// What Rewrite says of a module beside the result: its imports, and the constants of globals and code.
+func TestImportsAndConstants(t *testing.T) {
+	drop := op(0x1a)
+	g := guest{imports: []sig{{}}, globals: []byte{tI32, tF64, tI64}, funcs: []fn{
+		{code: code(i32(-1), drop, i64(0x0901), drop)},
+		{code: block(i32(7), drop)},
+	}}
+	r, err := Rewrite(g.assemble(), ample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(r.Imports); got != `[function "host"."f0"]` {
+		t.Errorf("imports %s", got)
+	}
+	if want := []int64{0, 0, -1, 0x0901, 7}; !slices.Equal(r.Constants, want) {
+		t.Errorf("constants %v, want %v", r.Constants, want)
 	}
 }

@@ -76,6 +76,16 @@ const (
 	DepthExport = "switchyard_depth"
 )
 
+// A Rewritten is a module that was rewritten, with what other checks need to know of the given one.
+type Rewritten struct {
+	Module  []byte
+	Imports []Import
+	// Constants has every i32 and i64 constant in the initial values of globals and in the code, in
+	// their order, as often as they occur. An i32 has its sign, so that 0xffffffff is -1. Package wasm
+	// searches them for the ids that a policy names.
+	Constants []int64
+}
+
 // Rewrite returns a module that does the same as the given one, but is metered: every call from
 // the host resets the counters, and all code that can run long or nest deep is charged. It refuses
 // everything beyond WebAssembly 2.0 (which has multiple values, bulk memory, reference types and
@@ -86,21 +96,21 @@ const (
 // and no module makes Rewrite panic. Sizes that a module claims are never trusted beyond its
 // bytes. They are limited where a few bytes could make a compiler or a runtime allocate
 // much memory: see limits.go.
-func Rewrite(module []byte, l Limits) ([]byte, error) {
+func Rewrite(module []byte, l Limits) (Rewritten, error) {
 	if err := l.check(); err != nil {
-		return nil, err
+		return Rewritten{}, err
 	}
 	m, err := parse(module)
 	if err != nil {
-		return nil, fmt.Errorf("read the module: %w", err)
+		return Rewritten{}, fmt.Errorf("read the module: %w", err)
 	}
 	if cost := m.instanceCost(); cost > l.LoadFuel {
-		return nil, fmt.Errorf("meter the module: making an instance costs %d units of fuel before any code runs, at most %d are supported; most of it for elements of tables, data and globals", cost, l.LoadFuel)
+		return Rewritten{}, fmt.Errorf("meter the module: making an instance costs %d units of fuel before any code runs, at most %d are supported; most of it for elements of tables, data and globals", cost, l.LoadFuel)
 	}
 	if err := m.meter(); err != nil {
-		return nil, fmt.Errorf("meter the module: %w", err)
+		return Rewritten{}, fmt.Errorf("meter the module: %w", err)
 	}
-	return m.encode(l), nil
+	return Rewritten{m.encode(l), m.imports, m.constants}, nil
 }
 
 func (l Limits) check() error {

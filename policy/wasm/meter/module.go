@@ -22,8 +22,9 @@ type module struct {
 
 	types          []funcType
 	funcs          []uint32 // type of each function, imported ones first
-	imported       int      // of funcs
-	tables         []table  // without imported ones
+	imports        []Import
+	imported       int     // of funcs
+	tables         []table // without imported ones
 	importedTables int
 	memory         memory
 	globals        int // imported ones included
@@ -33,6 +34,7 @@ type module struct {
 	datas          int
 	dataBytes      int // of all segments
 	exports        []export
+	constants      []int64 // see Rewritten
 
 	exportedFuncs int             // of exports
 	referenced    []bool          // by function: something in the module calls it or refers to it
@@ -93,6 +95,17 @@ func (m memory) far() int {
 		return midUnits
 	}
 	return 0
+}
+
+// An Import is one entry of the import section.
+type Import struct {
+	Module, Name string
+	Kind         byte // binary.KindFunction and so on
+}
+
+func (i Import) String() string {
+	kinds := [...]string{"function", "table", "memory", "global"}
+	return fmt.Sprintf("%s %q.%q", kinds[i.Kind], i.Module, i.Name)
 }
 
 type table struct {

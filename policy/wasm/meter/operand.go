@@ -37,12 +37,12 @@ func (b *body) operands(first byte, imm immediate) (values int) {
 		b.out = append(b.out, r.RefType())
 	case immI32:
 		v := int64(r.S32())
-		b.trackConstant(v)
+		b.constant(v)
 		b.strides.constant(v)
 		b.out = binary.AppendS(b.out, v)
 	case immI64:
 		v := r.S64()
-		b.trackConstant(v)
+		b.constant(v)
 		b.out = binary.AppendS(b.out, v)
 	case immBytes4:
 		b.out = append(b.out, r.Bytes(4)...)

@@ -123,7 +123,7 @@ func TestRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out, err := Rewrite(tc.module, ample)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %d bytes, error %q; want one about %q", len(out), err, tc.want)
+				t.Errorf("got %d bytes, error %q; want one about %q", len(out.Module), err, tc.want)
 			}
 		})
 	}

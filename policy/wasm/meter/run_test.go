@@ -22,7 +22,7 @@ func mustRewrite(t testing.TB, module []byte, l Limits) []byte {
 	if err != nil {
 		t.Fatalf("Rewrite: %v", err)
 	}
-	return out
+	return out.Module
 }
 
 func newRuntime(t testing.TB) wazero.Runtime {

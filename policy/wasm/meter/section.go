@@ -49,9 +49,9 @@ func valueTypes(r *binary.Reader) []byte {
 //	            0x02  limits                 memory
 //	            0x03  value type  mutable    global
 func (m *module) readImport(r *binary.Reader) {
-	r.Name()
-	r.Name()
-	switch kind := r.Byte(); kind {
+	i := Import{Module: r.Name(), Name: r.Name(), Kind: r.Byte()}
+	m.imports = append(m.imports, i)
+	switch i.Kind {
 	case binary.KindFunction:
 		m.funcs = append(m.funcs, r.Index(len(m.types), "type"))
 		m.imported++
@@ -65,7 +65,7 @@ func (m *module) readImport(r *binary.Reader) {
 		m.readGlobalType(r)
 	default:
 		if r.Err == nil {
-			r.FailAt(r.Pos-1, "import of kind %d is not supported", kind)
+			r.FailAt(r.Pos-1, "import of kind %d is not supported", i.Kind)
 		}
 	}
 }
@@ -131,21 +131,27 @@ func (m *module) readMemory(r *binary.Reader) {
 // readGlobal reads a global: its type, and an expression with its first value.
 func (m *module) readGlobal(r *binary.Reader) {
 	m.readGlobalType(r)
-	m.constant(r)
+	if value, known := m.constant(r); known {
+		m.constants = append(m.constants, value)
+	}
 }
 
 // constant reads an expression that is evaluated when the module is instantiated. It has no
-// loops or calls, so it needs no metering except in instanceCost.
-func (m *module) constant(r *binary.Reader) {
-	for r.Err == nil {
+// loops or calls, so it needs no metering except in instanceCost. The value is known if the
+// expression is an integer.
+func (m *module) constant(r *binary.Reader) (value int64, known bool) {
+	for first := true; r.Err == nil; first = false {
 		start := r.Pos
-		switch op := r.Byte(); op {
-		case opEnd:
-			return
+		op := r.Byte()
+		if op == opEnd {
+			return value, known
+		}
+		known = first && (op == opI32Const || op == opI64Const)
+		switch op {
 		case opI32Const:
-			r.S32()
+			value = int64(r.S32())
 		case opI64Const:
-			r.S64()
+			value = r.S64()
 		case opF32Const:
 			r.Bytes(4)
 		case opF64Const:
@@ -165,6 +171,7 @@ func (m *module) constant(r *binary.Reader) {
 			r.FailAt(start, "opcode %#x in a constant expression is not supported", op)
 		}
 	}
+	return 0, false
 }
 
 // readExport reads an export: a name, a kind, and an index in the index space of that kind.
@@ -205,17 +212,14 @@ func (m *module) readElement(r *binary.Reader) {
 		r.FailAt(start, "element segment of kind %d is not known", kind)
 	}
 	active, explicit, expressions := kind&1 == 0, kind&2 != 0, kind&4 != 0
-	var table, offset uint32
+	var table uint32
+	var offset int64
 	known := false // the offset
 	if active && explicit {
 		table = r.U32()
 	}
 	if active {
-		at := *r
-		m.constant(r)
-		if at.Byte() == opI32Const {
-			offset, known = uint32(at.S32()), at.Byte() == opEnd
-		}
+		offset, known = m.constant(r)
 	}
 	if !active || explicit {
 		if expressions {
@@ -229,8 +233,9 @@ func (m *module) readElement(r *binary.Reader) {
 		r.FailAt(start, "more than %d elements in all segments are not supported", MaxElements)
 	}
 	if local := int64(table) - int64(m.importedTables); known && n > 0 && local >= 0 && local < int64(len(m.tables)) {
-		if size := m.tables[local].min; uint64(offset)+uint64(n) > uint64(size) {
-			r.FailAt(start, "element segment with elements %d to %d, in a table of %d", offset, uint64(offset)+uint64(n)-1, size)
+		begin, size := uint64(uint32(offset)), m.tables[local].min
+		if end := begin + uint64(n); end > uint64(size) {
+			r.FailAt(start, "element segment with elements %d to %d, in a table of %d", begin, end-1, size)
 		}
 	}
 	for i := 0; i < n && r.Err == nil; i++ {
