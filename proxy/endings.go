@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,21 +31,16 @@ func (e EndedSession) Warns() bool { return warns(e.Reason) }
 
 // An endings remembers the sessions of a tenant that ended last. The zero endings is ready.
 type endings struct {
-	mu    sync.Mutex // guards what follows
-	total int
-	ring  []EndedSession // at most keptEnds; the n-th, from 0, is at n % keptEnds
+	mu   sync.Mutex     // guards what follows
+	last []EndedSession // at most keptEnds, the latest last
 }
 
 // add remembers the end of a session, in the place of the one that is longest ago if there are keptEnds.
 func (e *endings) add(ended EndedSession) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.total < keptEnds {
-		e.ring = append(e.ring, ended)
-	} else {
-		e.ring[e.total%keptEnds] = ended
-	}
-	e.total++
+	e.last = append(e.last, ended)
+	e.last = e.last[max(0, len(e.last)-keptEnds):]
 }
 
 // Ended returns the sessions that ended last, the latest first: at most keptEnds since the
@@ -53,10 +49,8 @@ func (t *Tenant) Ended() []EndedSession {
 	e := &t.ended
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	latest := make([]EndedSession, 0, min(e.total, keptEnds))
-	for n := e.total - 1; n >= max(0, e.total-keptEnds); n-- {
-		latest = append(latest, e.ring[n%keptEnds])
-	}
+	latest := slices.Clone(e.last)
+	slices.Reverse(latest)
 	return latest
 }
 

@@ -11,16 +11,16 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// The last hour is kept in rings: one of each tenant, and one of all tenants together. Points
+// The last hour is kept in series of points: one of each tenant, and one of all tenants together. Points
 // are added every idleEvery seconds, whether anybody watches or not:
 //
 //	counts of a tenant at 10:00:00    12,000 PDUs
 //	counts of a tenant at 10:00:10    16,500 PDUs    a point of 450 PDUs/s
 //
-// A ring takes keptPoints times 64 bytes, 23 KiB. It begins when the server or the tenant does, and
+// A series takes up to twice keptPoints times 64 bytes, 46 KiB. It begins when the server or the tenant does, and
 // goes on in the process that takes over in an upgrade.
 
-// keptPoints is how many points a ring holds: an hour of them.
+// keptPoints is how many points a series holds: an hour of them.
 const keptPoints = int(time.Hour / (idleEvery * sampleEvery))
 
 // A point is what a chart shows of one moment. Values that are not known are negative.
@@ -31,43 +31,29 @@ type point struct {
 	p50, p99, most float32 // seconds; of a tenant, the last probe is p50
 }
 
-// A ring holds the last points of a tenant, or of all.
-type ring struct {
-	hub    *hub.Hub // of the tenant; nil until the first sample if the ring is from another process
+// A series is the last points of a tenant, or of all.
+type series struct {
+	hub    *hub.Hub // of the tenant; nil until the first sample if the series is from another process
 	before amounts  // counts at the last point
-	total  int
-	points []point // at most keptPoints; the n-th, from 0, is at n % keptPoints
+	points []point  // at most keptPoints, the earliest first
 }
 
-func (r *ring) add(p point) {
-	if r.total < keptPoints {
-		r.points = append(r.points, p)
-	} else {
-		r.points[r.total%keptPoints] = p
-	}
-	r.total++
+func (s *series) add(p point) {
+	s.points = append(s.points, p)
+	s.points = s.points[max(0, len(s.points)-keptPoints):]
 }
 
-// all returns the points, the earliest first.
-func (r *ring) all() []point {
-	if r.total <= keptPoints {
-		return slices.Clone(r.points)
-	}
-	oldest := r.total % keptPoints
-	return slices.Concat(r.points[oldest:], r.points[:oldest])
-}
-
-// A lastHour keeps the rings. The zero lastHour is ready.
+// A lastHour keeps the series. The zero lastHour is ready.
 type lastHour struct {
 	mu      sync.Mutex // guards what follows
-	tenants map[string]*ring
-	sum     ring
+	tenants map[string]*series
+	sum     series
 	last    time.Time // of the last points
 }
 
-// add adds a point to each ring, from samples that were just taken. The first sample of a ring
-// gives no point, as there is nothing to compare it with. A ring ends with its tenant: one of the same
-// name that was added again has another hub, and begins a ring of its own. A ring that another process
+// add adds a point to each series, from samples that were just taken. The first sample of a series
+// gives no point, as there is nothing to compare it with. A series ends with its tenant: one of the same
+// name that was added again has another hub, and begins a series of its own. A series that another process
 // has begun has no hub yet, and goes on with the tenant's first sample here.
 func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *sample, latency *api.Latency) {
 	l.mu.Lock()
@@ -75,7 +61,7 @@ func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *
 	seconds := now.Sub(l.last).Seconds()
 	isFirst := l.last.IsZero() || seconds <= 0 // the clock of another process may have been ahead
 	l.last = now
-	kept := make(map[string]*ring, len(tenants))
+	kept := make(map[string]*series, len(tenants))
 	sum := point{at: now, p50: -1, p99: -1, most: -1}
 	for _, t := range tenants {
 		s, r := samplesOf(t), l.tenants[t.Name]
@@ -83,7 +69,7 @@ func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *
 		case s.hub == nil: // the tenant was added since the samples were taken
 			continue
 		case r == nil || r.hub != nil && r.hub != s.hub:
-			r = &ring{}
+			r = &series{}
 		case !isFirst:
 			p := point{at: now, rates: float32s(s.counts.since(r.before, seconds)), lag: s.hub.Counts().Lag, p50: -1, p99: -1, most: -1}
 			if s.probe != nil {
@@ -122,10 +108,10 @@ func (l *lastHour) of(tenant string) []point {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if tenant == "" {
-		return l.sum.all()
+		return slices.Clone(l.sum.points)
 	}
 	if r := l.tenants[tenant]; r != nil {
-		return r.all()
+		return slices.Clone(r.points)
 	}
 	return nil
 }

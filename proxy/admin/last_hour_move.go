@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -48,7 +49,7 @@ func (l *lastHour) export(tenant string) *Hour {
 		return nil
 	}
 	b := r.before
-	return &Hour{Last: l.last.Round(0), Before: [4]uint64{b.pdusIn, b.bytesIn, b.pdusOut, b.bytesOut}, Points: r.all()}
+	return &Hour{Last: l.last.Round(0), Before: [4]uint64{b.pdusIn, b.bytesIn, b.pdusOut, b.bytesOut}, Points: slices.Clone(r.points)}
 }
 
 // goOn makes a new lastHour go on from those of another process, by tenant; "" is all together. The hubs
@@ -56,7 +57,7 @@ func (l *lastHour) export(tenant string) *Hour {
 func (l *lastHour) goOn(hours map[string]*Hour) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tenants = make(map[string]*ring)
+	l.tenants = make(map[string]*series)
 	for tenant, h := range hours {
 		if h == nil {
 			continue
@@ -64,12 +65,10 @@ func (l *lastHour) goOn(hours map[string]*Hour) {
 		l.last = h.Last
 		r := &l.sum
 		if tenant != "" {
-			r = new(ring)
+			r = new(series)
 			l.tenants[tenant] = r
 		}
 		r.before = amounts{h.Before[0], h.Before[1], h.Before[2], h.Before[3]}
-		for _, p := range h.Points[max(0, len(h.Points)-keptPoints):] {
-			r.add(p)
-		}
+		r.points = slices.Clone(h.Points[max(0, len(h.Points)-keptPoints):])
 	}
 }

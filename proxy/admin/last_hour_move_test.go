@@ -84,7 +84,7 @@ func TestLastHourMoves(t *testing.T) {
 	}
 }
 
-// Whatever another process says, rings stay bounded.
+// Whatever another process says, series stay bounded.
 func TestLastHourOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	var l lastHour

@@ -11,7 +11,7 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// Rings hold an hour and no more, a tenant that begins again has a new ring, and one that is gone
+// Series hold an hour and no more, a tenant that begins again has a new series, and one that is gone
 // has none.
 func TestLastHourIsBounded(t *testing.T) {
 	t.Parallel()

@@ -37,8 +37,7 @@ type sampler struct {
 
 	mu      sync.Mutex         // guards what follows
 	tenants map[string]*sample // the last sample, by tenant
-	probes  []time.Duration    // that the last probes took, of all tenants; a ring
-	oldest  int                // index in probes, once that is full
+	probes  []time.Duration    // that the last probes took, of all tenants
 }
 
 // A sample is a tenant's counts at one time, and their rates since the sample before. It is
@@ -118,14 +117,8 @@ func (s *sampler) put(fresh map[string]*sample, took []time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tenants = fresh
-	for _, d := range took {
-		if len(s.probes) < keptProbes {
-			s.probes = append(s.probes, d)
-			continue
-		}
-		s.probes[s.oldest] = d
-		s.oldest = (s.oldest + 1) % keptProbes
-	}
+	s.probes = append(s.probes, took...)
+	s.probes = s.probes[max(0, len(s.probes)-keptProbes):]
 }
 
 // newSample takes the counts of a hub. The parts are read one after the other, so they can differ
