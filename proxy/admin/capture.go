@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -29,7 +28,7 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sources, err := s.sources(q["tenant"])
+	sources, err := s.sources(q.Values["tenant"])
 	if err != nil {
 		return err
 	}
@@ -74,28 +73,15 @@ func sourceNames(sources []capture.Source) (names []string) {
 }
 
 // readOptions reads the query of a capture, but for its tenants, which sources reads.
-func readOptions(q url.Values) (o capture.Options, err error) {
-	for _, text := range q["redact"] {
+func readOptions(q *parameters) (o capture.Options, err error) {
+	for _, text := range q.Values["redact"] {
 		f, err := capture.ParseField(text)
 		if err != nil {
 			return o, err
 		}
 		o.Redact = append(o.Redact, f)
 	}
-	if o.Commands, err = commandsOf(q["commands"]); err != nil {
-		return o, err
-	}
-	if o.Bodies, err = truth(q, "bodies"); err != nil {
-		return o, err
-	}
-	if o.PDUs, err = number(q, "pdus", 0, 0, math.MaxUint64); err != nil {
-		return o, err
-	}
-	bytes, err := number(q, "bytes", 0, 0, math.MaxInt64)
-	if err != nil {
-		return o, err
-	}
-	o.Bytes = int64(bytes)
-	o.Time, err = duration(q, "time")
-	return o, err
+	o.Commands, o.Bodies, o.PDUs = q.commands("commands"), q.truth("bodies"), q.number("pdus", 0, 0, math.MaxUint64)
+	o.Bytes, o.Time = int64(q.number("bytes", 0, 0, math.MaxInt64)), q.duration("time")
+	return o, q.err
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"crypto/tls"
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -28,20 +27,13 @@ func (s *Server) connectionsOf(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := number(q, "limit", defaultConnections, 1, maxConnectionsListed)
-	if err != nil {
-		return err
-	}
+	limit, session := q.number("limit", defaultConnections, 1, maxConnectionsListed), q.number("session", 0, 1, math.MaxUint64)
 	order, ok := orders[cmp.Or(q.Get("sort"), "id")]
 	if !ok {
-		return fmt.Errorf("sort=%.40s: write rate, lag or id", q.Get("sort"))
+		q.fail("sort=%.40s: write rate, lag or id", q.Get("sort"))
 	}
-	tenants, err := s.tenantsNamed(q["tenant"])
-	if err != nil {
-		return err
-	}
-	session, err := number(q, "session", 0, 1, math.MaxUint64)
-	if err != nil {
+	tenants, err := s.tenantsNamed(q.Values["tenant"])
+	if err = cmp.Or(q.err, err); err != nil {
 		return err
 	}
 	s.sampler.keepFresh()

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 
@@ -18,12 +19,9 @@ func (s *Server) disconnects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := number(q, "limit", defaultDisconnects, 1, maxDisconnects)
-	if err != nil {
-		return err
-	}
-	tenants, err := s.tenantsNamed(q["tenant"])
-	if err != nil {
+	limit := q.number("limit", defaultDisconnects, 1, maxDisconnects)
+	tenants, err := s.tenantsNamed(q.Values["tenant"])
+	if err = cmp.Or(q.err, err); err != nil {
 		return err
 	}
 	all := []api.Disconnect{}

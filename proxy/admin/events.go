@@ -77,9 +77,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if id := r.Header.Get("Last-Event-ID"); id != "" && !q.Has("Last-Event-ID") {
 		q.Set("Last-Event-ID", id)
 	}
-	line, err := number(q, "Last-Event-ID", 0, 0, math.MaxUint64)
-	if err != nil {
-		return err
+	line := q.number("Last-Event-ID", 0, 0, math.MaxUint64)
+	if q.err != nil {
+		return q.err
 	}
 	if err := s.streams.acquire("streams of events are open; close one of them"); err != nil {
 		return err

@@ -15,9 +15,9 @@ func (s *Server) presence(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user, err := number(q, "user", 0, 0, math.MaxUint32)
-	if err != nil {
-		return err
+	user := q.number("user", 0, 0, math.MaxUint32)
+	if q.err != nil {
+		return q.err
 	}
 	a := api.Presence{Tenant: t.Name, Limit: t.Limits.Users}
 	a.Users, a.Entries = t.Hub().Presence()

@@ -20,10 +20,16 @@ import (
 // maxListed is how often a query may contain one parameter.
 const maxListed = 1000
 
+// A parameters is a request's query. Its first fault stays in err; what is read after it has no meaning.
+type parameters struct {
+	url.Values
+	err error
+}
+
 // query reads a request's query, in which the parameters lists may stand any number of times and single
 // ones once. It refuses unknown parameters: a misspelt redact of a capture would record what was to be
 // left out.
-func query(r *http.Request, lists []string, single ...string) (url.Values, error) {
+func query(r *http.Request, lists []string, single ...string) (*parameters, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fmt.Errorf("the query is not one: %w", err)
@@ -40,59 +46,60 @@ func query(r *http.Request, lists []string, single ...string) (url.Values, error
 			return nil, fmt.Errorf("%s is there %d times; name one", name, len(values))
 		}
 	}
-	return q, nil
+	return &parameters{Values: q}, nil
 }
 
-// number reads a whole number from a query; otherwise is its default.
-func number(q url.Values, name string, otherwise, min, max uint64) (uint64, error) {
+// fail records a fault, unless there was one before.
+func (q *parameters) fail(format string, args ...any) {
+	if q.err == nil {
+		q.err = fmt.Errorf(format, args...)
+	}
+}
+
+// number reads a whole number; otherwise is its default.
+func (q *parameters) number(name string, otherwise, min, max uint64) uint64 {
 	if !q.Has(name) {
-		return otherwise, nil
+		return otherwise
 	}
 	n, err := strconv.ParseUint(q.Get(name), 10, 64)
 	if err != nil || n < min || n > max {
-		return 0, fmt.Errorf("%s=%.40s: write a whole number from %d to %d", name, q.Get(name), min, max)
+		q.fail("%s=%.40s: write a whole number from %d to %d", name, q.Get(name), min, max)
 	}
-	return n, nil
+	return n
 }
 
-// truth reads a yes or no from a query; the default is false.
-func truth(q url.Values, name string) (bool, error) {
-	if !q.Has(name) {
-		return false, nil
-	}
+// truth reads a yes or no; the default is false.
+func (q *parameters) truth(name string) bool {
 	b, err := strconv.ParseBool(q.Get(name))
-	if err != nil {
-		return false, fmt.Errorf("%s=%.40s: write true or false", name, q.Get(name))
+	if err != nil && q.Has(name) {
+		q.fail("%s=%.40s: write true or false", name, q.Get(name))
 	}
-	return b, nil
+	return b
 }
 
-// duration reads a time span from a query; the default is 0.
-func duration(q url.Values, name string) (time.Duration, error) {
-	if !q.Has(name) {
-		return 0, nil
-	}
+// duration reads a time span; the default is 0.
+func (q *parameters) duration(name string) time.Duration {
 	d, err := time.ParseDuration(q.Get(name))
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%s=%.40s: write a time such as 30s", name, q.Get(name))
+	if (err != nil || d < 0) && q.Has(name) {
+		q.fail("%s=%.40s: write a time such as 30s", name, q.Get(name))
 	}
-	return d, nil
+	return d
 }
 
-// commandsOf reads commands, each a name or an id; nil if there are none.
-func commandsOf(texts []string) (commands []pdu.CommandID, err error) {
-	for _, text := range texts {
+// commands reads commands, each a name or an id; nil if there are none.
+func (q *parameters) commands(name string) (commands []pdu.CommandID) {
+	for _, text := range q.Values[name] {
 		id, wrong := command.ID(text)
 		if wrong != nil {
-			return nil, wrong
+			q.fail("%v", wrong)
 		}
 		commands = append(commands, id)
 	}
-	return commands, nil
+	return commands
 }
 
 // tenantQuery reads a query about one tenant, which also has the single parameters.
-func (s *Server) tenantQuery(r *http.Request, single ...string) (url.Values, Tenant, error) {
+func (s *Server) tenantQuery(r *http.Request, single ...string) (*parameters, Tenant, error) {
 	q, err := query(r, nil, append([]string{"tenant"}, single...)...)
 	if err != nil {
 		return nil, Tenant{}, err
@@ -124,7 +131,7 @@ func (s *Server) tenantsOf(r *http.Request) ([]Tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.tenantsNamed(q["tenant"])
+	return s.tenantsNamed(q.Values["tenant"])
 }
 
 // tenantsNamed finds the tenants of those names; all if there are none.
@@ -146,7 +153,7 @@ func unknownTenant(name string, all []Tenant) error {
 }
 
 // tenantOrAll returns the name of the tenant in a query, which is served; "" if none is named.
-func (s *Server) tenantOrAll(q url.Values) (name string, err error) {
+func (s *Server) tenantOrAll(q *parameters) (name string, err error) {
 	if name = q.Get("tenant"); name != "" {
 		_, err = s.tenant(name)
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,12 +80,9 @@ func (s *Server) releaseHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := number(q, "limit", 50, 1, maxEntries)
-	if err != nil {
-		return err
-	}
+	limit := q.number("limit", 50, 1, maxEntries)
 	name, err := s.tenantOrAll(q)
-	if err != nil {
+	if err = cmp.Or(q.err, err); err != nil {
 		return err
 	}
 	some := api.ReleaseHistory{Entries: []api.HistoryEntry{}}
@@ -101,9 +99,9 @@ func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, err := number(q, "release", 0, 1, math.MaxInt64)
-	if err != nil {
-		return err
+	id := q.number("release", 0, 1, math.MaxInt64)
+	if q.err != nil {
+		return q.err
 	}
 	if id == 0 {
 		return errors.New("the query names no release; write release=NUMBER, as /api/v1/releases/history has it")

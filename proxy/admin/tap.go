@@ -5,11 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -47,32 +45,21 @@ type tapOptions struct {
 }
 
 // readTapOptions reads the query of a tap.
-func readTapOptions(q url.Values) (t tapOptions, err error) {
-	t.tenants = q["tenant"]
-	if t.commands, err = commandsOf(q["command"]); err != nil {
-		return t, err
-	}
-	for _, text := range q["user"] {
+func readTapOptions(q *parameters) (t tapOptions, err error) {
+	t.tenants, t.commands = q.Values["tenant"], q.commands("command")
+	for _, text := range q.Values["user"] {
 		id, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			return t, fmt.Errorf("user=%.40s: write the number of a user", text)
+			q.fail("user=%.40s: write the number of a user", text)
 		}
 		if t.users == nil {
 			t.users = make(map[uint64]bool)
 		}
 		t.users[id] = true
 	}
-	if t.session, err = number(q, "session", 0, 1, math.MaxUint64); err != nil {
-		return t, err
-	}
-	if t.bodies, err = truth(q, "bodies"); err != nil {
-		return t, err
-	}
-	if t.pdus, err = number(q, "pdus", 0, 0, math.MaxUint64); err != nil {
-		return t, err
-	}
-	t.time, err = duration(q, "time")
-	return t, err
+	t.session, t.bodies = q.number("session", 0, 1, math.MaxUint64), q.truth("bodies")
+	t.pdus, t.time = q.number("pdus", 0, 0, math.MaxUint64), q.duration("time")
+	return t, q.err
 }
 
 // tap streams what peers send, one line for each PDU. It receives PDUs like a capture does, so
