@@ -31,17 +31,17 @@ type row struct {
 func (s *scanner) list(depth int, open, close byte) string {
 	rows := []row{{}}
 	several := false // it has several lines
-	for s.at++; !s.failed; {
-		s.skip(" \t\r,")
+	for s.At++; !s.failed; {
+		s.Skip(" \t\r,")
 		last := &rows[len(rows)-1]
-		switch c := s.peek(); {
-		case s.at >= len(s.text):
+		switch c := s.Peek(); {
+		case s.At >= len(s.Text):
 			s.failed = true
 		case c == close:
-			s.at++
+			s.At++
 			return brackets(rows, several, depth, open, close)
 		case c == '\n':
-			s.at++
+			s.At++
 			several = true
 			rows = append(rows, row{})
 		case c == '#':

@@ -1,6 +1,10 @@
 package tomlfmt
 
-import "strings"
+import (
+	"strings"
+
+	"switchyard/policy/tomlpos"
+)
 
 // A scanner cuts a text, which the decoder has accepted, into lines. It formats keys and values as it
 // passes them:
@@ -13,20 +17,19 @@ import "strings"
 // failed is set if the scanner does not understand the text; the caller then leaves the file as it is.
 // After a failure the methods return what they like, but still end.
 type scanner struct {
-	text     string
-	at       int
+	tomlpos.Cursor
 	comments []string // in the order of the text
 	failed   bool
 }
 
 func (s *scanner) lines() (all []line) {
 	for !s.failed {
-		s.skip(" \t\r")
-		switch c := s.peek(); {
-		case s.at >= len(s.text):
+		s.Skip(" \t\r")
+		switch c := s.Peek(); {
+		case s.At >= len(s.Text):
 			return all
 		case c == '\n':
-			s.at++
+			s.At++
 			all = append(all, line{})
 		case c == '#':
 			all = append(all, line{kind: remark, comment: s.comment()})
@@ -46,48 +49,30 @@ func (s *scanner) lines() (all []line) {
 	return all
 }
 
-// peek returns the next byte; 0 at the end, where the decoder permits none.
-func (s *scanner) peek() byte {
-	if s.at < len(s.text) {
-		return s.text[s.at]
-	}
-	return 0
-}
-
-func (s *scanner) skip(these string) {
-	for s.at < len(s.text) && strings.IndexByte(these, s.text[s.at]) >= 0 {
-		s.at++
-	}
-}
-
 // expect passes a byte and the blanks around it. It moves on also if that is another byte, so that a
 // loop that has failed comes to its end.
 func (s *scanner) expect(c byte) {
-	s.skip(" \t")
-	if s.peek() != c {
+	s.Skip(" \t")
+	if s.Peek() != c {
 		s.failed = true
 	}
-	s.at = min(s.at+1, len(s.text))
-	s.skip(" \t")
+	s.Pass(1)
+	s.Skip(" \t")
 }
 
 // comment returns a comment up to the end of its line.
 func (s *scanner) comment() string {
-	begin := s.at
-	if n := strings.IndexByte(s.text[begin:], '\n'); n >= 0 {
-		s.at += n
-	} else {
-		s.at = len(s.text)
-	}
-	text := strings.TrimRight(s.text[begin:s.at], " \t\r")
+	begin := s.At
+	s.SkipTo("\n")
+	text := strings.TrimRight(s.Text[begin:s.At], " \t\r")
 	s.comments = append(s.comments, text)
 	return text
 }
 
 // rest returns the comment behind a header or an entry, and passes the end of the line.
 func (s *scanner) rest() (comment string) {
-	s.skip(" \t\r")
-	if s.peek() == '#' {
+	s.Skip(" \t\r")
+	if s.Peek() == '#' {
 		comment = s.comment()
 	}
 	s.end()
@@ -96,27 +81,27 @@ func (s *scanner) rest() (comment string) {
 
 // end passes the end of a line.
 func (s *scanner) end() {
-	if s.at < len(s.text) && s.text[s.at] != '\n' {
+	if s.At < len(s.Text) && s.Text[s.At] != '\n' {
 		s.failed = true
 	}
-	s.at = min(s.at+1, len(s.text))
+	s.Pass(1)
 }
 
 // header returns a header: [a.b] or [[a.b]].
 func (s *scanner) header() string {
 	open, close := "[", "]"
-	if strings.HasPrefix(s.text[s.at:], "[[") {
+	if strings.HasPrefix(s.Text[s.At:], "[[") {
 		open, close = "[[", "]]"
 	}
-	s.at += len(open)
-	s.skip(" \t")
+	s.At += len(open)
+	s.Skip(" \t")
 	key := s.key()
-	s.skip(" \t")
-	if !strings.HasPrefix(s.text[s.at:], close) {
+	s.Skip(" \t")
+	if !strings.HasPrefix(s.Text[s.At:], close) {
 		s.failed = true
 		return ""
 	}
-	s.at += len(close)
+	s.At += len(close)
 	return open + key + close
 }
 
@@ -124,57 +109,39 @@ func (s *scanner) header() string {
 func (s *scanner) key() string {
 	var parts []string
 	for !s.failed {
-		s.skip(" \t")
-		begin := s.at
-		switch s.peek() {
+		s.Skip(" \t")
+		begin := s.At
+		switch s.Peek() {
 		case '"', '\'':
 			s.str()
 		default:
-			for s.at < len(s.text) && strings.IndexByte(" \t\r\n.=]#", s.text[s.at]) < 0 {
-				s.at++
-			}
+			s.SkipTo(" \t\r\n.=]#")
 		}
-		if s.at == begin {
+		if s.At == begin {
 			s.failed = true
 		}
-		parts = append(parts, s.text[begin:s.at])
-		s.skip(" \t")
-		if s.peek() != '.' {
+		parts = append(parts, s.Text[begin:s.At])
+		s.Skip(" \t")
+		if s.Peek() != '.' {
 			break
 		}
-		s.at++
+		s.At++
 	}
 	return strings.Join(parts, ".")
 }
 
-// str passes a string of any kind: basic or literal, on one line or several. Only basic ones, in double
-// quotes, have escapes.
+// str passes a string of any kind.
 func (s *scanner) str() {
-	quote := s.text[s.at : s.at+1]
-	long := strings.HasPrefix(s.text[s.at:], strings.Repeat(quote, 3))
-	if long {
-		quote = strings.Repeat(quote, 3)
+	if _, closed := s.Quoted(); !closed {
+		s.failed = true
 	}
-	for s.at += len(quote); s.at < len(s.text); s.at++ {
-		switch {
-		case s.text[s.at] == '\\' && quote[0] == '"':
-			s.at++
-		case strings.HasPrefix(s.text[s.at:], quote):
-			s.at += len(quote)
-			for n := 0; long && n < 2 && s.peek() == quote[0]; n++ { // """a""""" ends with two quotes of its own
-				s.at++
-			}
-			return
-		}
-	}
-	s.failed = true
 }
 
 // value returns a value as it is formatted within so many brackets. Strings, numbers, dates and the like
 // are spelled as they were; only lists and inline tables are laid out anew.
 func (s *scanner) value(depth int) string {
-	begin := s.at
-	switch s.peek() {
+	begin := s.At
+	switch s.Peek() {
 	case '"', '\'':
 		s.str()
 	case '[':
@@ -182,13 +149,11 @@ func (s *scanner) value(depth int) string {
 	case '{':
 		return s.list(depth, '{', '}')
 	default:
-		for s.at < len(s.text) && strings.IndexByte(",]}#\r\n", s.text[s.at]) < 0 {
-			s.at++
-		}
+		s.SkipTo(",]}#\r\n")
 	}
-	if s.at == begin {
+	if s.At == begin {
 		s.failed = true
 		return ""
 	}
-	return strings.TrimRight(s.text[begin:s.at], " \t")
+	return strings.TrimRight(s.Text[begin:s.At], " \t")
 }

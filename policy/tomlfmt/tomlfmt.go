@@ -31,13 +31,13 @@ func Format(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := scanner{text: text}
+	s := scanner{Cursor: tomlpos.Cursor{Text: text}}
 	lines := s.lines()
 	formatted := write(arrange(lines))
 	// What was written is read again, because a formatter that loses a row of a routing table would
 	// change what is routed.
 	after, err := tomlpos.Scan([]byte(formatted)).Decode()
-	again := scanner{text: formatted}
+	again := scanner{Cursor: tomlpos.Cursor{Text: formatted}}
 	again.lines()
 	if err != nil || s.failed || !reflect.DeepEqual(before, after) || !slices.Equal(s.comments, again.comments) {
 		return "", errors.New("it cannot be formatted without a change of its meaning; it stays as it is")

@@ -23,19 +23,18 @@ func Scan(text []byte) *Document {
 	d := &Document{text: string(text), Lines: make(map[string]int), repeats: make(map[int]Repeat)}
 	s := &scanner{
 		Document: d,
-		at:       markLength(d.text),
-		line:     1,
+		Cursor:   Cursor{d.text, markLength(d.text)},
 		roles:    make(map[string]role),
 		counts:   make(map[string]int),
 	}
 	var table place
-	for s.skip(); s.at < len(s.text) && s.refused == nil; s.skip() {
-		if s.peek() == '[' {
+	for s.skip(); s.At < len(s.Text) && s.refused == nil; s.skip() {
+		if s.Peek() == '[' {
 			table = s.header(table)
 		} else {
 			s.pair(table, 0)
 		}
-		s.advanceTo("\n") // in a valid text, over a comment at most
+		s.SkipTo("\n") // in a valid text, over a comment at most
 	}
 	return d
 }
@@ -54,10 +53,11 @@ func Scan(text []byte) *Document {
 // A scanner reads a text once, from its beginning to its end.
 type scanner struct {
 	*Document
-	at     int             // the offset of the next byte
-	line   int             // the line of the next byte
-	roles  map[string]role // by path
-	counts map[string]int  // of the elements of [[lists]], by path
+	Cursor
+	lines   int             // how many end before counted
+	counted int             // an offset up to At
+	roles   map[string]role // by path
+	counts  map[string]int  // of the elements of [[lists]], by path
 }
 
 // A place is where a key stands: below other keys and, in path, below elements of lists.
@@ -101,15 +101,16 @@ func (s *scanner) note(p place, as role) {
 		s.refuse("the path to a key is longer than %d bytes", MaxPath)
 		return
 	}
+	line := s.line()
 	first, seen := s.Lines[p.path]
 	if !seen {
-		s.Lines[p.path], s.roles[p.path] = s.line, as
+		s.Lines[p.path], s.roles[p.path] = line, as
 		return
 	}
 	was := s.roles[p.path]
 	if as == value || was == value || as == header && was != outer || as == list && was == header {
-		if _, ok := s.repeats[s.line]; !ok {
-			s.repeats[s.line] = Repeat{p.path, first}
+		if _, ok := s.repeats[line]; !ok {
+			s.repeats[line] = Repeat{p.path, first}
 		}
 	}
 	s.roles[p.path] = max(was, as)
@@ -119,8 +120,8 @@ func (s *scanner) note(p place, as role) {
 // was open if it is no header.
 func (s *scanner) header(open place) place {
 	s.accept('[')
-	isList := s.peek() == '[' && s.accept('[')
-	line := s.line
+	isList := s.Peek() == '[' && s.accept('[')
+	line := s.line()
 	names := s.key(0)
 	if names == nil || !s.accept(']') || isList && !s.accept(']') {
 		return open
@@ -148,7 +149,7 @@ func (s *scanner) header(open place) place {
 
 // pair reads name = value in a table, depth levels deep, and reports whether it is one.
 func (s *scanner) pair(p place, depth int) bool {
-	line := s.line
+	line := s.line()
 	names := s.key(depth)
 	if names == nil || !s.accept('=') {
 		return false
@@ -182,17 +183,17 @@ func (s *scanner) key(depth int) (names toml.Key) {
 }
 
 func (s *scanner) name() (string, bool) {
-	if c := s.peek(); c == '"' || c == '\'' {
+	if c := s.Peek(); c == '"' || c == '\'' {
 		return unquote(s.quoted()), true
 	}
-	rest := s.text[s.at:]
+	rest := s.Text[s.At:]
 	n := strings.IndexFunc(rest, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
 	})
 	if n < 0 {
 		n = len(rest)
 	}
-	s.at += n
+	s.Pass(n)
 	return rest[:n], n > 0
 }
 
@@ -212,7 +213,7 @@ func unquote(text string) string {
 // cannot follow.
 func (s *scanner) value(p place, depth int) bool {
 	s.skipBlanks()
-	switch s.peek() {
+	switch s.Peek() {
 	case '"', '\'':
 		s.quoted()
 	case '[':
@@ -224,7 +225,7 @@ func (s *scanner) value(p place, depth int) bool {
 	case '{':
 		return s.members('}', depth+1, func(int) bool { return s.pair(p, depth+1) })
 	default: // a number, a boolean, or a time, which may contain a blank
-		s.advanceTo(",]}#\r\n")
+		s.SkipTo(",]}#\r\n")
 	}
 	return true
 }
@@ -234,14 +235,14 @@ func (s *scanner) members(closing byte, depth int, member func(i int) bool) bool
 	if !s.within(depth) {
 		return false
 	}
-	s.advance(1)
+	s.Pass(1)
 	s.skip()
 	for i := 0; !s.accept(closing); i++ {
-		if s.at == len(s.text) || !member(i) {
+		if s.At == len(s.Text) || !member(i) {
 			return false
 		}
 		s.skip()
-		if !s.accept(',') && s.peek() != closing {
+		if !s.accept(',') && s.Peek() != closing {
 			return false
 		}
 		s.skip()
@@ -252,7 +253,7 @@ func (s *scanner) members(closing byte, depth int, member func(i int) bool) bool
 // within reports whether the depth is allowed, and refuses the text if it is not.
 func (s *scanner) within(depth int) bool {
 	if depth > MaxDepth && s.refused == nil {
-		s.TooDeep = s.line
+		s.TooDeep = s.line()
 		s.refuse("nests deeper than %d levels", MaxDepth)
 	}
 	return s.refused == nil
@@ -261,88 +262,49 @@ func (s *scanner) within(depth int) bool {
 // refuse stops the scan at this line.
 func (s *scanner) refuse(format string, limit int) {
 	if s.refused == nil {
-		s.refused = &SyntaxError{Line: s.line, What: fmt.Sprintf(format, limit)}
+		s.refused = &SyntaxError{Line: s.line(), What: fmt.Sprintf(format, limit)}
 	}
 }
 
-// quoted reads a string of any of the four kinds and returns it with its quotes. Without
-// three quotes, a string ends with its line at the latest.
+// quoted reads a string and returns it with its quotes.
 func (s *scanner) quoted() string {
-	begun, quote := s.at, s.text[s.at:s.at+1]
-	end := quote
-	if long := strings.Repeat(quote, 3); strings.HasPrefix(s.text[s.at:], long) {
-		end = long
-		if s.LongString == 0 {
-			s.LongString = s.line
-		}
+	line := s.line()
+	text, _ := s.Quoted()
+	if s.LongString == 0 && (strings.HasPrefix(text, `"""`) || strings.HasPrefix(text, "'''")) {
+		s.LongString = line
 	}
-	s.advance(len(end))
-	for s.at < len(s.text) && !strings.HasPrefix(s.text[s.at:], end) {
-		if len(end) == 1 && s.peek() == '\n' {
-			return s.text[begun:s.at]
-		}
-		if quote == `"` && s.peek() == '\\' {
-			s.advance(1)
-		}
-		s.advance(1)
-	}
-	s.advance(len(end))
-	for i := 0; i < 2 && len(end) == 3 && s.peek() == quote[0]; i++ {
-		s.advance(1) // up to two quotes may stand before the closing three
-	}
-	return s.text[begun:s.at]
+	return text
 }
 
 // skip passes blanks, line ends and comments.
 func (s *scanner) skip() {
 	for {
-		switch s.skipBlanks(); s.peek() {
+		switch s.skipBlanks(); s.Peek() {
 		case '\r', '\n':
-			s.advance(1)
+			s.Pass(1)
 		case '#':
-			s.advanceTo("\n")
+			s.SkipTo("\n")
 		default:
 			return
 		}
 	}
 }
 
-func (s *scanner) skipBlanks() {
-	for s.peek() == ' ' || s.peek() == '\t' {
-		s.at++
-	}
-}
+func (s *scanner) skipBlanks() { s.Skip(" \t") }
 
 // accept passes blanks and b, and reports whether b was there.
 func (s *scanner) accept(b byte) bool {
 	s.skipBlanks()
-	ok := s.peek() == b
+	ok := s.Peek() == b
 	if ok {
-		s.advance(1)
+		s.Pass(1)
 	}
 	return ok
 }
 
-// peek returns the next byte, 0 at the end.
-func (s *scanner) peek() byte {
-	if s.at < len(s.text) {
-		return s.text[s.at]
-	}
-	return 0
-}
-
-func (s *scanner) advance(n int) {
-	for ; n > 0 && s.at < len(s.text); n-- {
-		if s.text[s.at] == '\n' {
-			s.line++
-		}
-		s.at++
-	}
-}
-
-// advanceTo passes everything up to the next of these bytes, or to the end.
-func (s *scanner) advanceTo(any string) {
-	for s.at < len(s.text) && strings.IndexByte(any, s.text[s.at]) < 0 {
-		s.advance(1)
-	}
+// line returns the line of the next byte.
+func (s *scanner) line() int {
+	s.lines += strings.Count(s.Text[s.counted:s.At], "\n")
+	s.counted = s.At
+	return s.lines + 1
 }
