@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,7 +117,7 @@ func TestFreezeThatFails(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, late)
 	defer cancel()
 	err := served.Freeze(ctx)
-	if want := "the loop did not stop: 10 ms are over"; err == nil || err.Error() != want || !errors.Is(err, late) {
+	if want := "the loop did not stop: 10 ms are over"; err == nil || !strings.HasSuffix(err.Error(), want) || !errors.Is(err, late) { // on a busy machine other goroutines as well
 		t.Errorf("got %v, want %s", err, want)
 	}
 	release()
