@@ -35,7 +35,11 @@ var (
 // so that reading hundreds of unchanged files takes no time. Read retries while the file
 // changes, for about ten times stable, and then returns ErrChanging. A file of more than max
 // bytes is not read: the error is ErrTooLarge.
+//
+// A program that writes a file in place truncates it first. If a file that has just changed is
+// empty, Read therefore looks again after another second, unless stable is zero.
 func Read(path string, stable time.Duration, max int64) ([]byte, error) {
+	mayBeTruncated := stable > 0
 	for range attempts {
 		before, err := os.Stat(path)
 		if err != nil {
@@ -43,7 +47,9 @@ func Read(path string, stable time.Duration, max int64) ([]byte, error) {
 		}
 		// The wait comes before the read. File times are coarse: a write within the tick
 		// of the first Stat leaves the time as it is, but ends before the read begins.
-		if changed := changeTime(before); changed.IsZero() || time.Since(changed) < long {
+		changed := changeTime(before)
+		recent := changed.IsZero() || time.Since(changed) < long
+		if recent {
 			time.Sleep(stable)
 		}
 		content, err := readLimited(path, max)
@@ -54,9 +60,15 @@ func Read(path string, stable time.Duration, max int64) ([]byte, error) {
 			return nil, err
 		}
 		after, err := os.Stat(path)
-		if err == nil && Same(before, after) && int64(len(content)) == after.Size() {
-			return content, nil
+		if err != nil || !Same(before, after) || int64(len(content)) != after.Size() {
+			continue
 		}
+		if mayBeTruncated && len(content) == 0 && recent {
+			mayBeTruncated = false
+			time.Sleep(long)
+			continue
+		}
+		return content, nil
 	}
 	return nil, fmt.Errorf("read %s: %w", path, ErrChanging)
 }

@@ -77,6 +77,18 @@ func TestReadIsNotTorn(t *testing.T) {
 	})
 }
 
+// A writer that stalls between the truncation and the write does not make the file empty.
+func TestReadIsNotTruncated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := t.TempDir() + "/f"
+		write(t, path, "")
+		time.AfterFunc(long/2, func() { write(t, path, "content") })
+		if got, err := Read(path, time.Millisecond, 100); string(got) != "content" || err != nil {
+			t.Errorf("got %q, %v, want what was written after the truncation", got, err)
+		}
+	})
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
