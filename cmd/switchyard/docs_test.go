@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"go/ast"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"switchyard/pdu"
@@ -113,10 +113,11 @@ func TestExamplesOfDocuments(t *testing.T) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
+			w := sync.OnceValue(func() *worker { return startWorker(t) })
 			for _, b := range blocks {
 				switch {
 				case b.language == "console":
-					runConsole(t, dir, b.lines)
+					runConsole(t, w, dir, b.lines)
 				case b.file != "":
 					if err := os.WriteFile(filepath.Join(dir, b.file), []byte(strings.Join(b.lines, "\n")+"\n"), 0o644); err != nil {
 						t.Fatal(err)
@@ -152,7 +153,7 @@ func examplesOf(text string) (blocks []example) {
 	return blocks
 }
 
-func runConsole(t *testing.T, dir string, lines []string) {
+func runConsole(t *testing.T, w func() *worker, dir string, lines []string) {
 	t.Helper()
 	for len(lines) > 0 {
 		command, ok := strings.CutPrefix(lines[0], "$ ")
@@ -166,7 +167,7 @@ func runConsole(t *testing.T, dir string, lines []string) {
 		if !full && !isSwitchyard(command) {
 			return
 		}
-		got := runCommand(t, dir, command)
+		got := runCommand(t, w, dir, command)
 		if want := strings.Join(lines[1:end], "\n"); !printed(got, want) {
 			t.Errorf("$ %s\nprints\n%s\nwant\n%s", command, got, want)
 		}
@@ -181,9 +182,8 @@ func isSwitchyard(command string) bool {
 	return strings.HasPrefix(command, "switchyard ") || strings.HasPrefix(command, fromSource)
 }
 
-// runCommand runs switchyard, which is this program, as it may not be installed, and other tools by
-// the shell.
-func runCommand(t *testing.T, dir, command string) string {
+// runCommand runs switchyard by a worker, as it may not be installed, and other tools by the shell.
+func runCommand(t *testing.T, w func() *worker, dir, command string) string {
 	t.Helper()
 	command, asksCode := strings.CutSuffix(command, "; echo $?")
 	command = strings.Replace(command, fromSource, "switchyard ", 1)
@@ -194,17 +194,20 @@ func runCommand(t *testing.T, dir, command string) string {
 	if len(words) < 2 || !slices.Contains([]string{"check", "version", "policy", "msgserver", "cert"}, words[1]) {
 		t.Fatalf("$ %s: documents run commands that neither serve nor ask a server", command)
 	}
-	cmd := exec.Command(executable(t), append(words[1:], "--set", "wasm.load_time=1m")...) // the machine may be busy
-	cmd.Dir, cmd.Env = dir, []string{asCommand + "=1", "XDG_CACHE_HOME=" + filepath.Join(dir, ".cache")}
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
+	r, err := w().run(task{
+		Dir:    dir,
+		Args:   append(words[1:], "--set", "wasm.load_time=1m"), // the machine may be busy
+		Env:    []string{"XDG_CACHE_HOME=" + filepath.Join(dir, ".cache")},
+		Merged: true,
+	})
+	out := r.Stdout
 	switch {
-	case err != nil && !errors.As(err, &exit):
+	case err != nil:
 		t.Fatalf("$ %s: %v", command, err)
 	case asksCode:
-		out = fmt.Appendln(out, cmd.ProcessState.ExitCode())
-	case err != nil:
-		t.Errorf("$ %s: %v", command, err)
+		out = fmt.Appendln(out, r.Code)
+	case r.Code != 0:
+		t.Errorf("$ %s: exit code %d", command, r.Code)
 	}
 	return string(out)
 }

@@ -40,6 +40,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		main()
 	}
+	if os.Getenv(asWorker) != "" {
+		work()
+		os.Exit(0)
+	}
 	if what := os.Getenv(asAttacker); what != "" {
 		attack(what)
 		os.Exit(0)

@@ -3,12 +3,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +23,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GOGC", os.Getenv("GOGC"))
+			env.Values["worker"] = &scriptWorker{startWorker(env.T().(testing.TB)), slices.Clone(env.Vars)}
 			for _, name := range []string{"component.wasm", "sound.wasm", "trap.wasm", "endless_loop.wasm", "slow_classify.wasm"} {
 				guest, err := os.ReadFile("../../policy/wasm/testdata/" + name)
 				if err != nil {
@@ -36,29 +37,50 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
+			"setenv": setenv,
 			"serves": serves,
 		},
 	})
 }
 
-// exits is the scripts' command that runs a program and wants an exit code of it:
+// A scriptWorker runs the commands of a script, with the environment env.
+type scriptWorker struct {
+	*worker
+	env []string
+}
+
+// exits is the scripts' command that runs switchyard and wants an exit code of it:
 //
 //	exits 78 switchyard check
+//	exits 0 switchyard policy fmt - <routes.toml
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
-	if err != nil || neg {
-		ts.Fatalf("usage: exits CODE COMMAND...")
+	if err != nil || neg || args[1] != "switchyard" {
+		ts.Fatalf("usage: exits CODE switchyard ARGUMENT... [<FILE]")
 	}
-	var exit *exec.ExitError
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("%v", err)
+	w, dir := ts.Value("worker").(*scriptWorker), ts.MkAbs(".")
+	k := task{Dir: dir, Args: args[2:], Env: append(slices.Clone(w.env), "PWD="+dir)}
+	if file, ok := strings.CutPrefix(args[len(args)-1], "<"); ok {
+		k.Args, k.Stdin = args[2:len(args)-1], ts.MkAbs(file)
 	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
+	r, err := w.run(k)
+	ts.Check(err)
+	ts.Stdout().Write(r.Stdout)
+	ts.Stderr().Write(r.Stderr)
+	if r.Code != want {
+		ts.Fatalf("exit code %d, want %d", r.Code, want)
 	}
+}
+
+// setenv is the scripts' command that sets a variable for the exits that follow:
+//
+//	setenv SWITCHYARD_PEER__TIMEOUT=40s
+func setenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: setenv NAME=VALUE")
+	}
+	w := ts.Value("worker").(*scriptWorker)
+	w.env = append(w.env, args[0])
 }
 
 // serves is the scripts' command that starts a server, which ends with the script. The variable
