@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"switchyard/cmd/switchyard/client/tap"
+	"switchyard/pdu/pdutest"
 )
 
 // A listener is a 'switchyard tap' that was started.
@@ -226,8 +228,9 @@ func TestTapInterruptedTwice(t *testing.T) {
 	p := start(t, t.TempDir())
 	a := p.dial()
 	l := listenTo(t, p)
-	for range 5000 { // more than a pipe holds
-		a.settle()
+	for range 50 { // more than a pipe holds
+		a.say(slices.Repeat([][]byte{pdutest.StatusRequest(7, 1, nil)}, 100)...)
+		a.expect(slices.Repeat([][]byte{pdutest.StatusResponse(7, 1, nil)}, 100)...)
 	}
 	over := make(chan struct{})
 	go func() {
