@@ -42,6 +42,14 @@ func loadDialogues(t *testing.T) (all []dialogue.Dialogue) {
 	return all
 }
 
+// everyFourth returns a quarter of them, of all kinds.
+func everyFourth(all []dialogue.Dialogue) (some []dialogue.Dialogue) {
+	for i := 0; i < len(all); i += 4 {
+		some = append(some, all[i])
+	}
+	return some
+}
+
 // mustStop stops the server, which drains in time.
 func (p *process) mustStop() {
 	p.t.Helper()

@@ -34,7 +34,11 @@ func TestListenerMovesWithinItsPort(t *testing.T) {
 	stop := make(chan struct{})
 	var connecting sync.WaitGroup
 	connecting.Go(func() { connectUntil(t, net.JoinHostPort("127.0.0.1", port), stop) })
-	for i, host := range []string{"0.0.0.0", "127.0.0.1", "[::]", "localhost", "[::ffff:127.0.0.1]", "", "127.0.0.1"} {
+	hosts := []string{"0.0.0.0", "127.0.0.1", "[::]"}
+	if full {
+		hosts = append(hosts, "localhost", "[::ffff:127.0.0.1]", "", "127.0.0.1")
+	}
+	for i, host := range hosts {
 		from := p.logged()
 		replace(t, path, conf(host)+fmt.Sprintf("[peer]\ntimeout = \"%ds\"\n", 100+i)) // so that something changes
 		p.signal(syscall.SIGHUP)
