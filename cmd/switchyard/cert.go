@@ -89,7 +89,7 @@ type madeCertificates struct {
 }
 
 var (
-	clientName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+	clientName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`) // of 40 characters at most
 	hostName   = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 )
 
@@ -105,7 +105,7 @@ func checkRequest(folder string, r devcert.Request) error {
 	}
 	for i, name := range r.Clients {
 		switch {
-		case !clientName.MatchString(name):
+		case len(name) > 40 || !clientName.MatchString(name):
 			return fmt.Errorf("--client %q: a name is 1 to 40 characters of a-z, 0-9 and -, without - at its ends", name)
 		case name == devcert.Hub || name == "ca":
 			return fmt.Errorf("--client %s: the files of that name are those of the hub or the CA; use another name", name)

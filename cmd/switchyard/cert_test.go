@@ -43,20 +43,21 @@ func TestCertDev(t *testing.T) {
 func TestCertDevRefuses(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for args, want := range map[string]string{
-		"--client hub":              "use another name",
-		"--client ca":               "use another name",
-		"--client ms1 --client ms1": "given twice",
-		"--client ../../etc":        "a name is 1 to 40 characters",
-		"--client Ms1":              "a name is 1 to 40 characters",
-		"--host *.example":          "is not a host",
-		"--host fe80::1%eth0":       "is not a host",
-		"--host 10.1.0.5:8243":      "is not a host",
-		"--valid 0s":                "write 1m to 2160h",
-		"--valid 9000h":             "write 1m to 2160h",
-		"--valid long":              "write a time with its unit",
-		"one two":                   `takes no argument "two"`,
-		"a\"b":                      "cannot be the folder",
-		"./":                        "name a new folder in it",
+		"--client hub":                        "use another name",
+		"--client ca":                         "use another name",
+		"--client ms1 --client ms1":           "given twice",
+		"--client ../../etc":                  "a name is 1 to 40 characters",
+		"--client Ms1":                        "a name is 1 to 40 characters",
+		"--client " + strings.Repeat("a", 41): "a name is 1 to 40 characters",
+		"--host *.example":                    "is not a host",
+		"--host fe80::1%eth0":                 "is not a host",
+		"--host 10.1.0.5:8243":                "is not a host",
+		"--valid 0s":                          "write 1m to 2160h",
+		"--valid 9000h":                       "write 1m to 2160h",
+		"--valid long":                        "write a time with its unit",
+		"one two":                             `takes no argument "two"`,
+		"a\"b":                                "cannot be the folder",
+		"./":                                  "name a new folder in it",
 	} {
 		var out bytes.Buffer
 		if code := run(append([]string{"cert", "dev"}, strings.Fields(args)...), nil, &out, &out); code != exitUsage || !strings.Contains(out.String(), want) {

@@ -166,17 +166,18 @@ func TestBadTokens(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, want string
 	}{
-		"empty":    {"", "holds no token"},
-		"short":    {"0123456789abcde", "holds no token"},
-		"three":    {tokenRead + " " + tokenRead + " " + tokenRead, "holds no token"},
-		"nameless": {"anna " + tokenRead + "\n" + tokenRead + "x", "line 2 has no name"},
-		"odd name": {"an:na " + tokenRead, "line 1 has no name that fits"},
-		"twins":    {"anna " + tokenRead + "\nanna " + tokenRead + "x", "line 2 has a name that is there already"},
-		"shared":   {"anna " + tokenRead + "\nbert " + tokenRead, "line 2 has a token that is there already"},
-		"one of":   {"anna " + tokenRead + "\n\nbert " + tokenOperate, "reading would include operating"},
-		"umlaut":   {"äöüäöüäöüäöüäöü", "holds no token"},
-		"huge":     {strings.Repeat("x", maxToken+1), "holds no token"},
-		"the same": {tokenOperate + "\n", "reading would include operating"},
+		"empty":     {"", "holds no token"},
+		"short":     {"0123456789abcde", "holds no token"},
+		"three":     {tokenRead + " " + tokenRead + " " + tokenRead, "holds no token"},
+		"nameless":  {"anna " + tokenRead + "\n" + tokenRead + "x", "line 2 has no name"},
+		"odd name":  {"an:na " + tokenRead, "line 1 has no name that fits"},
+		"long name": {strings.Repeat("a", 41) + " " + tokenRead, "line 1 has no name that fits"},
+		"twins":     {"anna " + tokenRead + "\nanna " + tokenRead + "x", "line 2 has a name that is there already"},
+		"shared":    {"anna " + tokenRead + "\nbert " + tokenRead, "line 2 has a token that is there already"},
+		"one of":    {"anna " + tokenRead + "\n\nbert " + tokenOperate, "reading would include operating"},
+		"umlaut":    {"äöüäöüäöüäöüäöü", "holds no token"},
+		"huge":      {strings.Repeat("x", maxToken+1), "holds no token"},
+		"the same":  {tokenOperate + "\n", "reading would include operating"},
 	} {
 		file := write(t, filepath.Join(dir, name), c.text)
 		_, err := serve(nil, nil, Options{ReadToken: file, OperateToken: good}, nil, clientTimeout)

@@ -154,8 +154,8 @@ func (t *tokenFile) current() ([]token, error) {
 	return t.tokens, nil
 }
 
-// tokenName is the name of a token.
-var tokenName = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,40}$`)
+// tokenName is the name of a token, but for its length.
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9._@-]+$`)
 
 // parseTokens reads one token, or lines of a name and a token. An error does not quote the text, as
 // it may hold tokens.
@@ -178,7 +178,7 @@ func parseTokens(text []byte) ([]token, error) {
 			return nil, fmt.Errorf("line %d holds no token of %d to %d printable characters without blanks; write one, as by head -c 24 /dev/urandom | base64", number, minToken, maxToken)
 		case one.name == "" && (len(all) > 0 || bytes.ContainsRune(bytes.TrimSpace(text), '\n')):
 			return nil, fmt.Errorf("line %d has no name; where there are several lines, write a name before each token", number)
-		case one.name != "" && !tokenName.MatchString(one.name):
+		case one.name != "" && (len(one.name) > 40 || !tokenName.MatchString(one.name)):
 			return nil, fmt.Errorf("line %d has no name that fits; write 1 to 40 of A-Z, a-z, 0-9 and . _ @ - before the token", number)
 		case names[one.name]:
 			return nil, fmt.Errorf("line %d has a name that is there already; write another", number)

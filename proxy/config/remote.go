@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // IsRemote reports whether a policy is an address, from which it is fetched.
@@ -13,7 +14,10 @@ func IsRemote(policy string) bool {
 }
 
 // inRegistry is the address of a policy in a registry: host, repository, and a tag or a digest.
-var inRegistry = regexp.MustCompile(`^oci://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$`)
+const inRegistry = `^oci://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$`
+
+// inRegistryForm is compiled when a policy is an address: it takes 130 KiB, of every start otherwise.
+var inRegistryForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(inRegistry) })
 
 // checkAddressOf accepts the address of a policy.
 func checkAddressOf(policy string) error {
@@ -26,7 +30,7 @@ func checkAddressOf(policy string) error {
 		return fmt.Errorf("the address at %q has a user or a password in it, which logs would show; put them into the file registry.auth", u.Host)
 	case !IsRemote(policy):
 		return fmt.Errorf("%q begins with none of \"file:\", \"https://\" and \"oci://\"; %s", policy, remedy)
-	case inRegistry.MatchString(policy):
+	case inRegistryForm().MatchString(policy):
 		return nil
 	case u.Scheme == "oci":
 		return fmt.Errorf("%q names no tag or digest in a registry; write an address such as \"oci://example.org/acme/routes:v7\"", policy)

@@ -73,7 +73,7 @@ var checkCongestionControl = check{congestion.String(), func(name string) error 
 
 // checkPolicy accepts the name of a shipped policy, of which only the form is known here, or a
 // file.
-var checkPolicy = check{anyOf(fileOrShipped, `^https://[^/?#@]+/([^?#]*[^/?#])(\?[^#]*)?#?$`, inRegistry.String()), func(policy string) error {
+var checkPolicy = check{anyOf(fileOrShipped, `^https://[^/?#@]+/([^?#]*[^/?#])(\?[^#]*)?#?$`, inRegistry), func(policy string) error {
 	path, isFile := strings.CutPrefix(policy, filePolicy)
 	switch {
 	case isFile && path == "":

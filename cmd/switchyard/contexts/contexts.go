@@ -55,14 +55,15 @@ type File struct {
 	path string
 }
 
-var name = regexp.MustCompile(`^[A-Za-z0-9._-]{1,40}$`)
+// name is what a context may be called, but for the length.
+var name = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // CheckName returns an error for a name that no context can have.
 func CheckName(text string) error {
 	switch {
 	case text == Local:
 		return fmt.Errorf("%q is the server of the configuration on this machine; choose another name", Local)
-	case !name.MatchString(text):
+	case len(text) > 40 || !name.MatchString(text):
 		return fmt.Errorf("%q is not a valid context name; write 1 to 40 of A-Z, a-z, 0-9 and . _ -", text)
 	}
 	return nil

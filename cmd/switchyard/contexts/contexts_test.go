@@ -132,6 +132,19 @@ func TestReadFaults(t *testing.T) {
 	}
 }
 
+func TestCheckName(t *testing.T) {
+	for _, name := range []string{"a", "North-2_x.y", strings.Repeat("a", 40)} {
+		if err := CheckName(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", Local, "a b", "a/b", "ä", strings.Repeat("a", 41)} {
+		if CheckName(name) == nil {
+			t.Errorf("%q is accepted", name)
+		}
+	}
+}
+
 func TestPath(t *testing.T) {
 	for _, c := range []struct{ config, home, want string }{
 		{"/x", "/home/anna", "/x/switchyard/contexts.toml"},

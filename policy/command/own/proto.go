@@ -219,7 +219,10 @@ func (r *protoReader) report(err reporter.ErrorWithPos) error {
 }
 
 // spelled matches what the compiler's lexer says about a number or an escape that it then quotes.
-var spelled = regexp.MustCompile(`^(invalid syntax in .* value|value out of range for .*|invalid .*escape.*|unicode escape .*|invalid UTF8 .*): .*$`)
+// Only a fault needs it.
+var spelled = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(invalid syntax in .* value|value out of range for .*|invalid .*escape.*|unicode escape .*|invalid UTF8 .*): .*$`)
+})
 
 // fault returns an error of the compiler as a Fault. It does not quote what is no word of a .proto
 // file: the path may be that of a token, which begins with a digit.
@@ -231,7 +234,7 @@ func (r *protoReader) fault(err error) Fault {
 	if !ok {
 		return Fault{What: sanitize.Cut(err.Error(), maxWhat), Remedy: "name a .proto file"}
 	}
-	what := spelled.ReplaceAllString(at.Unwrap().Error(), "$1")
+	what := spelled().ReplaceAllString(at.Unwrap().Error(), "$1")
 	return Fault{filepath.Join(r.folder, at.GetPosition().Filename), at.GetPosition().Line, sanitize.Cut(what, maxWhat), "correct it, or check it with protoc"}
 }
 
