@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -79,21 +80,26 @@ func codeSpans(text string) []string {
 }
 
 // elsewhere are names of what is not in this repository: files of the systems that it
-// runs on, what is built, the original's source, and what stands for something.
-var elsewhere = regexp.MustCompile(`^(` + strings.Join([]string{
-	`/(etc|var|proc|run|tmp|usr|home)(/.*)?`, `https?://.*`, `dist/.*`, `versions\.json`, `(.*/)?(policy|unicast|teamtalk)\.wasm`,
-	`.*\.(cpp|conf)`, `base/.*`, `msg_server/.*`, `server/src`, `ServInfo\.h`, `RouteServer(IP|Port)?\d?`,
-	`OnConfirm|OnRead|HandlePdu|_HandleStatusNotify|\w+_route_serv(er|_conn)`,
-	`NAME|LANGUAGE|HANDLER|FILE|HOST|POLICY|field|service\.X`, `.*/(NAME|LANGUAGE)\b.*`, `\d+/(s|min)( .*)?`,
-	`bbr|io_uring|MSG_ZEROCOPY|fs\.inotify\.\w+|max_user_watches|go_memstats_\w+|__builtin_trap|memset|Killed`,
-	`.*\.(deb|rpm|rpmsave|tar|tgz|cdx\.json)`, // packages, and what they leave
-	`networkPolicy\.(peers|scrapers)`,         // values of the chart for Helm
-	`tls-[a-z-]+`,                             // made of two parts
-	`COMMAND\.field.*|before\.pcap|denied|reject|SWITCHYARD_DIALOGUES`,
-}, "|") + `)$`)
+// runs on, what is built, the original's source, and what stands for something. Each start of a server
+// would compile it otherwise, as the test's program is that, too.
+var elsewhere = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(` + strings.Join([]string{
+		`/(etc|var|proc|run|tmp|usr|home)(/.*)?`, `https?://.*`, `dist/.*`, `versions\.json`, `(.*/)?(policy|unicast|teamtalk)\.wasm`,
+		`.*\.(cpp|conf)`, `base/.*`, `msg_server/.*`, `server/src`, `ServInfo\.h`, `RouteServer(IP|Port)?\d?`,
+		`OnConfirm|OnRead|HandlePdu|_HandleStatusNotify|\w+_route_serv(er|_conn)`,
+		`NAME|LANGUAGE|HANDLER|FILE|HOST|POLICY|field|service\.X`, `.*/(NAME|LANGUAGE)\b.*`, `\d+/(s|min)( .*)?`,
+		`bbr|io_uring|MSG_ZEROCOPY|fs\.inotify\.\w+|max_user_watches|go_memstats_\w+|__builtin_trap|memset|Killed`,
+		`.*\.(deb|rpm|rpmsave|tar|tgz|cdx\.json)`, // packages, and what they leave
+		`networkPolicy\.(peers|scrapers)`,         // values of the chart for Helm
+		`tls-[a-z-]+`,                             // made of two parts
+		`COMMAND\.field.*|before\.pcap|denied|reject|SWITCHYARD_DIALOGUES`,
+	}, "|") + `)$`)
+})
 
 // otherPrograms begin commands that are not looked at.
-var otherPrograms = regexp.MustCompile(`^(sudo|man|wat2wasm|curl|ss|ssh|ls|sysctl|systemctl|journalctl|kubectl|perf|npx|chgrp|editcap|mergecap|apt|dnf|podman|skopeo|docker|helm|make|switchyard-new|\(umask)\b`)
+var otherPrograms = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(sudo|man|wat2wasm|curl|ss|ssh|ls|sysctl|systemctl|journalctl|kubectl|perf|npx|chgrp|editcap|mergecap|apt|dnf|podman|skopeo|docker|helm|make|switchyard-new|\(umask)\b`)
+})
 
 // quoted are examples within a message.
 var quoted = regexp.MustCompile(`"[^"]*"`)
@@ -102,7 +108,7 @@ var quoted = regexp.MustCompile(`"[^"]*"`)
 func (s *sourceNames) unknown(span, folder string) string {
 	args := strings.Fields(quoted.ReplaceAllString(span, ""))
 	switch {
-	case len(args) == 0 || otherPrograms.MatchString(span):
+	case len(args) == 0 || otherPrograms().MatchString(span):
 		return ""
 	case args[0] == "switchyard":
 		return s.unknownCommand(args[1:])
@@ -175,7 +181,7 @@ var (
 
 func (s *sourceNames) unknownName(name, folder string) string {
 	switch {
-	case elsewhere.MatchString(name):
+	case elsewhere().MatchString(name):
 		return ""
 	case filePath.MatchString(name):
 		return s.unknownFile(name, folder)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
 
 	"switchyard/pdu"
 	"switchyard/policy"
@@ -87,16 +88,13 @@ func TestLinksOfDocuments(t *testing.T) {
 	}
 }
 
-var (
-	headingLine = regexp.MustCompile(`(?m)^#+ +(.*)$`)
-	noAnchor    = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-)
+var headingLine = regexp.MustCompile(`(?m)^#+ +(.*)$`)
 
 // anchorsOf returns the anchors of a document's headings, as GitHub makes them, but for repeated
 // headings. docs/site checks the links with all rules of Markdown.
 func anchorsOf(text string) (anchors []string) {
 	for _, m := range headingLine.FindAllStringSubmatch(fencedBlock.ReplaceAllString(text, ""), -1) {
-		anchors = append(anchors, strings.ReplaceAll(strings.ToLower(noAnchor.ReplaceAllString(m[1], "")), " ", "-"))
+		anchors = append(anchors, strings.Map(inAnchor, strings.ToLower(m[1])))
 	}
 	return anchors
 }
@@ -126,6 +124,17 @@ func TestExamplesOfDocuments(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inAnchor returns what an anchor has for a character of the heading, or a negative number.
+func inAnchor(r rune) rune {
+	switch {
+	case r == ' ':
+		return '-'
+	case unicode.IsLetter(r) || unicode.IsNumber(r) || r == '_' || r == '-':
+		return r
+	}
+	return -1
 }
 
 // An example is a fenced block.

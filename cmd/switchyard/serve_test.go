@@ -87,7 +87,10 @@ func stalled(t *testing.T, args ...string) *process {
 func stall(p *process) {
 	c, stalled := p.dial(), p.dial()
 	stalled.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	c.say(bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20)), 20))
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))
+	for range 20 {
+		c.say(m)
+	}
 	c.settle()
 }
 
