@@ -44,7 +44,9 @@ func Child(in io.Reader, out, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "limit this process: %v\n", err)
 		return 1
 	}
-	// The garbage collector keeps the heap below the limit while that is possible.
+	// The garbage collector keeps the heap below the limit while that is possible. Most children end before
+	// they have to collect.
+	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(int64(o.Memory / 4 * 3))
 	report := json.NewEncoder(out)
 	r := wasm.Try(o.Trial, func(g wasm.Gate) { _ = report.Encode(message{Gate: g}) })
